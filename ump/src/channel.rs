@@ -1,0 +1,421 @@
+//! The core that both ends share: a queue with two lanes, who waits for it, and the books. It never blocks.
+//!
+//! Everything about the queue happens under one lock, held for a few instructions; no user code runs under it (wakers are
+//! collected and woken, messages are dropped, after it is released). Waiting is a layer above: whoever finds nothing (no request,
+//! no room) leaves a [`Waiter`] in the same critical section in which it looked, so no wake-up can fall between.
+//!
+//! # Waking
+//!
+//! - A request that enters wakes one waiting receiver, if there is any, and the one who polled through
+//!   [`Server::poll_wait`](crate::Server::poll_wait).
+//! - Room that appears in a lane wakes one sender that waits for it.
+//! - A woken one that leaves without taking (dropped, timed out) wakes the next, if there still is something for it.
+//!
+//! # Lanes
+//!
+//! Urgent requests overtake normal ones, but after [`URGENT_RUN`] of them in a row while a normal one waits, that one is next.
+//! Each lane has the channel's whole capacity, so a queue full of normal requests keeps no urgent one out, and the
+//! other way round.
+
+use std::{ptr::NonNull, task::Waker, time::Instant};
+
+use crate::{
+    list::List,
+    slot::{Common, Entry, Lane, Slot, TurnedDown, Verdict},
+    stats::{Ledger, Stats, Tally, Untaken},
+    sync::{AtomicUsize, Mutex, MutexGuard, Ordering, Padded, Patience},
+    waiter::{Left, Turn, Waiter, Waiters},
+};
+
+/// So many urgent requests may be taken in a row while a normal one waits.
+pub(crate) const URGENT_RUN: u32 = 16;
+
+/// Expired requests turned down before the lock is released to tell their callers.
+const EXPIRED_RUN: usize = 32;
+
+pub(crate) struct Channel<S, R, E> {
+    queue: Padded<Mutex<Queue<S, R, E>>>,
+    /// A copy of the length of the queue, for those who only want to look.
+    queued: Padded<AtomicUsize>,
+    /// Strong clients. Once it is zero it stays zero.
+    clients: AtomicUsize,
+    /// Of each lane; `usize::MAX` means unbounded.
+    capacity: usize,
+    common: Common,
+    /// How long it pays to spin for a request.
+    pub(crate) patience: Patience,
+}
+
+struct Queue<S, R, E> {
+    lanes: [Line<S, R, E>; 2],
+    /// Urgent requests taken since the last normal one, while a normal one waited.
+    run: u32,
+    /// False once the server is gone.
+    open: bool,
+    receivers: Waiters,
+    poller: Option<Waker>,
+    tally: Tally,
+}
+
+/// One lane: its requests, and who waits for room in it.
+struct Line<S, R, E> {
+    list: List<S, R, E>,
+    senders: Waiters,
+}
+
+/// Where to wait if there is nothing (no request, no room).
+pub(crate) enum Place<'a> {
+    /// One does not wait.
+    Nowhere,
+    /// In line: with a waiter one enrols, without one just looks, keeping the turn. Who gets what it wants leaves the line.
+    Line(&'a mut Turn, Option<Waiter>),
+    /// As the one who polls (receivers only): the latest takes the place of the one before.
+    Poller(Option<Waker>),
+}
+
+/// Why a request was not let in.
+#[derive(Debug)]
+pub(crate) enum Refusal {
+    Full,
+    ServerDisappeared,
+}
+
+/// What a look at the queue brought.
+pub(crate) enum Taken<S, R, E> {
+    /// At least one request.
+    Some(List<S, R, E>),
+    /// None now.
+    Empty,
+    /// None, and none will ever come.
+    Closed,
+}
+
+/// Work left for after the lock is released: the callers of what was turned down, and waiters to wake.
+struct Afterwards<R, E> {
+    turned_down: Vec<TurnedDown<R, E>>,
+    wake: Vec<Waiter>,
+}
+
+impl<R, E> Afterwards<R, E> {
+    const fn new() -> Self {
+        Self {
+            turned_down: Vec::new(),
+            wake: Vec::new(),
+        }
+    }
+
+    fn run(self) {
+        self.wake.into_iter().for_each(Waiter::wake);
+        self.turned_down.into_iter().for_each(TurnedDown::finish);
+    }
+}
+
+impl<S, R, E> Channel<S, R, E> {
+    /// A channel with one client. `capacity` is not zero.
+    pub(crate) fn new(capacity: usize) -> Self {
+        let line = || Line {
+            list: List::new(),
+            senders: Waiters::default(),
+        };
+        Self {
+            queue: Padded(Mutex::new(Queue {
+                lanes: [line(), line()],
+                run: 0,
+                open: true,
+                receivers: Waiters::default(),
+                poller: None,
+                tally: Tally::default(),
+            })),
+            queued: Padded(AtomicUsize::new(0)),
+            clients: AtomicUsize::new(1),
+            capacity,
+            common: Common {
+                ledger: Padded(Ledger::default()),
+                patience: Patience::new(),
+            },
+            patience: Patience::new(),
+        }
+    }
+
+    // ---- for clients
+
+    /// Lets a request in and wakes a receiver. If it is refused the entry is void and the slot the caller's again.
+    pub(crate) fn send(&self, entry: Entry<S, R, E>, place: Place<'_>) -> Result<(), Refusal> {
+        let lane = entry.terms().lane as usize;
+        let mut queue = self.queue.0.lock();
+        if !queue.open {
+            queue.tally.refused += 1;
+            drop(queue);
+            return Err(Refusal::ServerDisappeared);
+        }
+        let line = &mut queue.lanes[lane];
+        if line.list.len() >= self.capacity {
+            let replaced = match place {
+                Place::Line(turn, Some(waiter)) => line.senders.enrol(turn, waiter),
+                Place::Line(_, None) => None,
+                Place::Nowhere | Place::Poller(_) => {
+                    queue.tally.refused += 1;
+                    None
+                }
+            };
+            drop(queue);
+            drop(replaced);
+            return Err(Refusal::Full);
+        }
+        let left = match place {
+            // Whether it had been woken or not, it has what it waited for.
+            Place::Line(turn, waiter) => Some((line.senders.leave(turn), waiter)),
+            _ => None,
+        };
+        line.list.push_back(entry);
+        queue.tally.accepted += 1;
+        self.note_len(&queue);
+        let receiver = queue.receivers.pop();
+        let poller = queue.poller.take();
+        drop(queue);
+        wake(receiver, poller);
+        drop(left);
+        Ok(())
+    }
+
+    /// Leaves the line for room without having been let in.
+    pub(crate) fn stop_sending(&self, lane: Lane, turn: &mut Turn) {
+        let mut queue = self.queue.0.lock();
+        queue.tally.refused += 1;
+        let open = queue.open;
+        let line = &mut queue.lanes[lane as usize];
+        let left = line.senders.leave(turn);
+        let pass_on = matches!(left, Left::Woken) && open && line.list.len() < self.capacity;
+        let next = if pass_on { line.senders.pop() } else { None };
+        drop(queue);
+        drop(left);
+        wake(next, None);
+    }
+
+    /// Counts a request that was turned away before it came here.
+    pub(crate) fn refuse(&self) {
+        self.queue.0.lock().tally.refused += 1;
+    }
+
+    /// Takes a request out of the queue, if it is still there: then its slot is the caller's alone.
+    ///
+    /// If it is not there, it has been handed to a handler, or it is `DONE` already.
+    ///
+    /// # Safety
+    /// `slot` is alive and was sent to this channel, if it was sent at all.
+    pub(crate) unsafe fn withdraw(&self, slot: &Slot<S, R, E>, why: Untaken) -> bool {
+        let mut queue = self.queue.0.lock();
+        let line = &mut queue.lanes[slot.core.lane() as usize];
+        // SAFETY: alive, and if it is in any list it is in this one.
+        let Some(_entry) = (unsafe { line.list.remove(slot.into()) }) else {
+            return false;
+        };
+        let sender = line.senders.pop();
+        queue.tally.count(why);
+        self.note_len(&queue);
+        drop(queue);
+        wake(sender, None);
+        true
+    }
+
+    /// One more strong client.
+    pub(crate) fn add_client(&self) {
+        // Relaxed: made from a client that exists, which keeps the count above zero.
+        self.clients.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// One more strong client, unless the last one has gone.
+    pub(crate) fn revive_client(&self) -> bool {
+        self.clients
+            // Relaxed: the count guards no data; the client's own handle came here by its own way.
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| {
+                (n > 0).then_some(n + 1)
+            })
+            .is_ok()
+    }
+
+    /// One strong client less. The last one tells everybody who waits for a request.
+    pub(crate) fn remove_client(&self) {
+        // Release: what this client sent happens before the receiver's Acquire sees zero. (Both hold the lock as well.)
+        if self.clients.fetch_sub(1, Ordering::AcqRel) > 1 {
+            return;
+        }
+        let mut queue = self.queue.0.lock();
+        let receivers = queue.receivers.take_all();
+        let poller = queue.poller.take();
+        drop(queue);
+        receivers.for_each(Waiter::wake);
+        wake(None, poller);
+    }
+
+    // ---- for the server
+
+    /// Takes up to `max` requests, at least one. Those whose deadline has passed are turned down on the way.
+    pub(crate) fn take(&self, max: usize, place: Place<'_>) -> Taken<S, R, E> {
+        let mut now = None;
+        loop {
+            let mut queue = self.queue.0.lock();
+            let mut taken = List::new();
+            let mut afterwards = Afterwards::new();
+            while taken.len() < max && afterwards.turned_down.len() < EXPIRED_RUN {
+                let Some((entry, sender)) = queue.pop(self.capacity) else {
+                    break;
+                };
+                afterwards.wake.extend(sender);
+                let expired = entry
+                    .terms()
+                    .deadline
+                    .is_some_and(|deadline| deadline <= *now.get_or_insert_with(Instant::now));
+                if expired {
+                    queue.tally.count(Untaken::Timeout);
+                    // Under the lock, so that its caller finds it queued or DONE and nothing in between.
+                    afterwards
+                        .turned_down
+                        .push(entry.turn_down(Verdict::Expired));
+                } else {
+                    queue.tally.taken += 1;
+                    taken.push_back(entry);
+                }
+            }
+            self.note_len(&queue);
+            if !taken.is_empty() {
+                let left = match place {
+                    Place::Line(turn, waiter) => Some((queue.receivers.leave(turn), waiter)),
+                    _ => None,
+                };
+                drop(queue);
+                drop(left);
+                afterwards.run();
+                return Taken::Some(taken);
+            }
+            if !afterwards.turned_down.is_empty() {
+                drop(queue);
+                afterwards.run();
+                now = None;
+                continue;
+            }
+            // Acquire: pairs with the Release of `remove_client`.
+            if self.clients.load(Ordering::Acquire) == 0 {
+                return Taken::Closed;
+            }
+            let replaced = match place {
+                Place::Line(turn, Some(waiter)) => queue.receivers.enrol(turn, waiter),
+                Place::Poller(Some(waker)) => queue.poller.replace(waker).map(Waiter::Task),
+                _ => None,
+            };
+            drop(queue);
+            drop(replaced);
+            return Taken::Empty;
+        }
+    }
+
+    /// Leaves the line for requests empty-handed.
+    pub(crate) fn stop_receiving(&self, turn: &mut Turn) {
+        let mut queue = self.queue.0.lock();
+        let left = queue.receivers.leave(turn);
+        let pass_on = matches!(left, Left::Woken) && !queue.is_empty();
+        let next = if pass_on { queue.receivers.pop() } else { None };
+        drop(queue);
+        drop(left);
+        wake(next, None);
+    }
+
+    /// The server goes: whatever is queued learns of it at once, and so does everything that comes later.
+    pub(crate) fn close(&self) {
+        let mut queue = self.queue.0.lock();
+        queue.open = false;
+        let poller = queue.poller.take();
+        let senders = queue.lanes.each_mut().map(|line| line.senders.take_all());
+        drop(queue);
+        drop(poller);
+        senders.into_iter().flatten().for_each(Waiter::wake);
+        loop {
+            // One at a time: the lock stays short, and a message that sends to its own channel when dropped is no trouble.
+            let mut queue = self.queue.0.lock();
+            let Some((entry, _)) = queue.pop(self.capacity) else {
+                break;
+            };
+            queue.tally.count(Untaken::ServerDisappeared);
+            let turned_down = entry.turn_down(Verdict::ServerDisappeared);
+            self.note_len(&queue);
+            drop(queue);
+            turned_down.finish();
+        }
+    }
+
+    // ---- for everybody
+
+    pub(crate) fn common(&self) -> NonNull<Common> {
+        NonNull::from(&self.common)
+    }
+
+    /// A glance without the lock: may be out of date at once.
+    pub(crate) fn looks_empty(&self) -> bool {
+        // Relaxed: a hint. Whoever acts on it takes the lock.
+        self.queued.0.load(Ordering::Relaxed) == 0
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.queue.0.lock().len()
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        self.queue.0.lock().open
+    }
+
+    pub(crate) fn capacity(&self) -> Option<usize> {
+        (self.capacity != usize::MAX).then_some(self.capacity)
+    }
+
+    pub(crate) fn stats(&self) -> Stats {
+        // First the endings, then the takings: so no ending is seen without its taking.
+        let ended = Stats::from(&self.common.ledger.0);
+        let queue = self.queue.0.lock();
+        queue.tally.stats(ended, queue.len() as u64)
+    }
+
+    fn note_len(&self, queue: &MutexGuard<'_, Queue<S, R, E>>) {
+        self.queued.0.store(queue.len(), Ordering::Relaxed);
+    }
+}
+
+/// Wakes whoever is there. To be called without the lock.
+fn wake(waiter: Option<Waiter>, poller: Option<Waker>) {
+    if let Some(waiter) = waiter {
+        waiter.wake();
+    }
+    if let Some(waker) = poller {
+        waker.wake();
+    }
+}
+
+impl<S, R, E> Queue<S, R, E> {
+    fn len(&self) -> usize {
+        self.lanes.iter().map(|line| line.list.len()).sum()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.lanes.iter().all(|line| line.list.is_empty())
+    }
+
+    /// Takes the next request, and the sender that may have its place.
+    fn pop(&mut self, capacity: usize) -> Option<(Entry<S, R, E>, Option<Waiter>)> {
+        let normal_waits = !self.lanes[Lane::Normal as usize].list.is_empty();
+        let urgent_waits = !self.lanes[Lane::Urgent as usize].list.is_empty();
+        let urgent = urgent_waits && !(normal_waits && self.run >= URGENT_RUN);
+        self.run = if urgent && normal_waits {
+            self.run + 1
+        } else {
+            0
+        };
+        let lane = if urgent { Lane::Urgent } else { Lane::Normal };
+        let line = &mut self.lanes[lane as usize];
+        let entry = line.list.pop_front()?;
+        let sender = if capacity == usize::MAX {
+            None
+        } else {
+            line.senders.pop()
+        };
+        Some((entry, sender))
+    }
+}

@@ -1,0 +1,213 @@
+//! The asking end.
+
+use std::fmt;
+
+use crate::{
+    ask::ask,
+    channel::Channel,
+    error::Error,
+    request::{Post, Request},
+    slot::Lane,
+    stats::Stats,
+    sync::Arc,
+    ticket::{plain, without_details},
+    wait_reply::WaitReply,
+};
+
+/// The end of a channel that asks.
+///
+/// Clones ask the same server, independently of each other; one client can also be used from several threads and tasks at a time.
+/// Once the last one is dropped the server gets what is still queued, and then learns that
+/// [no client is left](Error::ClientsDisappeared).
+///
+/// # Order
+/// Requests of one thread (or task) that enter one lane of the queue are taken in that order.
+///
+/// # Blocking and async code
+/// `req`, `wait` and `req_async` on a full bounded channel block the thread: not for code that runs on an async executor, where
+/// they would keep every other task of that worker thread from running, perhaps the one that has to answer. There, await:
+/// [`areq`](Self::areq), or [`request`](Self::request) with `.await`.
+pub struct Client<S, R, E> {
+    channel: Arc<Channel<S, R, E>>,
+}
+
+impl<S, R, E> Client<S, R, E> {
+    /// Makes the first client of a channel, which counts one already.
+    pub(crate) fn first(channel: Arc<Channel<S, R, E>>) -> Self {
+        Self { channel }
+    }
+
+    pub(crate) fn channel(&self) -> &Arc<Channel<S, R, E>> {
+        &self.channel
+    }
+
+    /// Sends a message, waits for the reply and returns it. Blocks the thread; allocates nothing.
+    ///
+    /// On a bounded channel that is full it waits for room first.
+    ///
+    /// # Errors
+    /// - [`Error::ServerDisappeared`]: the server went before it took the request.
+    /// - [`Error::NoReply`]: a handler let go of it without an answer.
+    /// - [`Error::App`]: the handler refused it.
+    pub fn req(&self, out: S) -> Result<R, Error<E>> {
+        ask(&self.channel, out, Lane::Normal, false).map_err(without_details)
+    }
+
+    /// Sends a message and awaits the reply. Nothing is sent before the first poll.
+    ///
+    /// # Errors
+    /// Those of [`req`](Self::req).
+    ///
+    /// # Cancel safety
+    /// Dropping the future cancels the request: if it is still queued it is never executed, otherwise its handler can see it.
+    pub async fn areq(&self, out: S) -> Result<R, Error<E>>
+    where
+        S: Send,
+    {
+        self.request(out).await.map_err(without_details)
+    }
+
+    /// Sends a message and returns at once, with what to wait for the reply with. Despite its name it is not an `async` function.
+    ///
+    /// On a bounded channel that is full it blocks until there is room; use [`request`](Self::request) with
+    /// [`submit`](Request::submit) to choose otherwise.
+    ///
+    /// # Errors
+    /// [`Error::ServerDisappeared`]: the server is gone.
+    pub fn req_async(&self, out: S) -> Result<WaitReply<R, E>, Error<E>>
+    where
+        S: Send + 'static,
+    {
+        // `S: Send`: a ticket with the plain report may drop the message on any thread to which it is sent; `'static`: at any time.
+        self.request(out)
+            .send_to_wait(plain::<S, R, E>)
+            .map_err(|error| without_details(error.into()))
+    }
+
+    /// Begins a request that is made when it is waited for, awaited, submitted or posted: with a deadline, urgent, …
+    pub fn request(&self, message: S) -> Request<'_, S, R, E> {
+        Request::new(self, message)
+    }
+
+    /// Begins a post: a message whose reply nobody waits for. The same as `request(message).post()`.
+    pub fn post(&self, message: S) -> Post<'_, S, R, E> {
+        self.request(message).post()
+    }
+
+    /// A client that does not keep the channel going.
+    #[must_use]
+    pub fn weak(&self) -> WeakClient<S, R, E> {
+        WeakClient {
+            channel: Arc::clone(&self.channel),
+        }
+    }
+
+    /// The number of requests in the queue, in both lanes. Out of date as soon as it is known.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.channel.len()
+    }
+
+    /// Whether the queue is empty. Out of date as soon as it is known.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many requests each lane can hold; none if it is unbounded.
+    #[must_use]
+    pub fn capacity(&self) -> Option<usize> {
+        self.channel.capacity()
+    }
+
+    /// Whether the server is gone, so that every request would end in [`Error::ServerDisappeared`].
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        !self.channel.is_open()
+    }
+
+    /// What has happened on this channel so far.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.channel.stats()
+    }
+
+    /// The former name of [`req`](Self::req).
+    ///
+    /// # Errors
+    /// Those of [`req`](Self::req).
+    #[deprecated(since = "0.1.0", note = "use `req`")]
+    pub fn send(&self, out: S) -> Result<R, Error<E>> {
+        self.req(out)
+    }
+
+    /// The former name of [`areq`](Self::areq).
+    ///
+    /// # Errors
+    /// Those of [`req`](Self::req).
+    #[deprecated(since = "0.1.0", note = "use `areq`")]
+    pub async fn asend(&self, out: S) -> Result<R, Error<E>>
+    where
+        S: Send,
+    {
+        self.areq(out).await
+    }
+}
+
+impl<S, R, E> Clone for Client<S, R, E> {
+    fn clone(&self) -> Self {
+        self.channel.add_client();
+        Self {
+            channel: Arc::clone(&self.channel),
+        }
+    }
+}
+
+impl<S, R, E> Drop for Client<S, R, E> {
+    fn drop(&mut self) {
+        self.channel.remove_client();
+    }
+}
+
+impl<S, R, E> fmt::Debug for Client<S, R, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").finish_non_exhaustive()
+    }
+}
+
+/// A client that does not keep the channel going: it can become a [`Client`] while there still is one.
+pub struct WeakClient<S, R, E> {
+    channel: Arc<Channel<S, R, E>>,
+}
+
+impl<S, R, E> WeakClient<S, R, E> {
+    /// Makes it a client, unless the last one has gone: a channel without clients stays so.
+    ///
+    /// ```
+    /// let (_server, client) = ump::channel::<(), (), ()>();
+    /// let weak = client.weak();
+    /// assert!(weak.upgrade().is_some());
+    /// drop(client);
+    /// assert!(weak.upgrade().is_none());
+    /// ```
+    #[must_use]
+    pub fn upgrade(&self) -> Option<Client<S, R, E>> {
+        self.channel.revive_client().then(|| Client {
+            channel: Arc::clone(&self.channel),
+        })
+    }
+}
+
+impl<S, R, E> Clone for WeakClient<S, R, E> {
+    fn clone(&self) -> Self {
+        Self {
+            channel: Arc::clone(&self.channel),
+        }
+    }
+}
+
+impl<S, R, E> fmt::Debug for WeakClient<S, R, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WeakClient").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,184 @@
+//! The duty to answer.
+
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+
+use crate::{
+    error::Error,
+    slot::{Handler, Verdict},
+    sync::{Alarm, current, park_until},
+    waiter::Waiter,
+};
+
+/// The duty to answer one request that was taken.
+///
+/// It is independent of the [`Server`](crate::Server) it came from: it can be sent to another thread or task, kept, and answered
+/// after the server is gone. Dropped without an answer, the caller gets [`Error::NoReply`], which says so; dropped while its thread
+/// panics, it says that.
+///
+/// What the handler did before it answers happens before the caller has the answer.
+#[must_use = "dropped without an answer it fails the request"]
+pub struct ReplyContext<R, E>(Handler<R, E>);
+
+impl<R, E> ReplyContext<R, E> {
+    pub(crate) fn new(handler: Handler<R, E>) -> Self {
+        Self(handler)
+    }
+
+    /// Answers with a reply. To a post it does nothing more.
+    ///
+    /// # Errors
+    /// [`Error::OriginDisappeared`]: the caller has left. [`answer`](Self::answer) gives the value back.
+    pub fn reply(self, data: R) -> Result<(), Error<E>> {
+        self.answer(Ok(data)).map_err(|_| Error::OriginDisappeared)
+    }
+
+    /// Refuses the request with the application's own error: the caller gets it as [`Error::App`].
+    ///
+    /// # Errors
+    /// [`Error::OriginDisappeared`]: the caller has left. [`answer`](Self::answer) gives the value back.
+    pub fn fail(self, err: E) -> Result<(), Error<E>> {
+        self.answer(Err(err)).map_err(|_| Error::OriginDisappeared)
+    }
+
+    /// Answers with a reply or with the application's own error.
+    ///
+    /// ```
+    /// let (server, client) = ump::channel::<u32, String, ()>();
+    /// let reply = client.req_async(1).unwrap();
+    /// let (n, rctx) = server.wait().unwrap();
+    /// drop(reply); // the caller changes its mind
+    /// let costly = format!("{n} light");
+    /// assert_eq!(rctx.answer(Ok(costly)), Err(Ok("1 light".to_string())));
+    /// ```
+    ///
+    /// # Errors
+    /// The caller has left: here is the answer back.
+    pub fn answer(self, answer: Result<R, E>) -> Result<(), Result<R, E>> {
+        self.0
+            .finish(answer.into())
+            .map_err(|verdict| match verdict {
+                Verdict::Reply(reply) => Ok(reply),
+                Verdict::App(error) => Err(error),
+                Verdict::NoReply(_) | Verdict::ServerDisappeared | Verdict::Expired => {
+                    unreachable!("it comes back as it was")
+                }
+            })
+    }
+
+    /// Whether the caller has left (cancelled, timed out) or its deadline has passed: then there is no point in going on.
+    ///
+    /// Never true for a post: it was meant to be executed without anybody waiting.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        self.0.is_abandoned()
+            || self
+                .caller_deadline()
+                .is_some_and(|deadline| deadline <= Instant::now())
+    }
+
+    /// Resolves when [`is_cancelled`](Self::is_cancelled) becomes true; for a post or a caller that cannot leave, never.
+    ///
+    /// Made to be raced against the work:
+    ///
+    /// ```
+    /// # async fn work() -> u32 { 1 }
+    /// # async fn race(mut rctx: ump::ReplyContext<u32, ()>) {
+    /// tokio::select! {
+    ///     () = rctx.cancelled() => {}
+    ///     reply = work() => { let _ = rctx.reply(reply); }
+    /// }
+    /// # }
+    /// ```
+    ///
+    /// # Cancel safety
+    /// It can be dropped and called again at any time.
+    pub fn cancelled(&mut self) -> Cancelled<'_, R, E> {
+        Cancelled {
+            alarm: None,
+            rctx: self,
+        }
+    }
+
+    /// Blocks until [`is_cancelled`](Self::is_cancelled), or for so long; tells which it is.
+    pub fn wait_cancelled(&mut self, timeout: Duration) -> bool {
+        let deadlines = [self.caller_deadline(), Instant::now().checked_add(timeout)];
+        let until = deadlines.into_iter().flatten().min();
+        while !self.is_cancelled() && self.0.watch(Some(Waiter::Thread(current()))) {
+            if park_until(until) {
+                break;
+            }
+        }
+        self.is_cancelled()
+    }
+
+    /// When the caller stops waiting. For a post: when it had to be taken by.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        self.0.core().deadline()
+    }
+
+    /// Whether nobody waits for the answer, by intent.
+    #[must_use]
+    pub fn is_post(&self) -> bool {
+        self.0.core().is_post()
+    }
+
+    fn caller_deadline(&self) -> Option<Instant> {
+        self.deadline().filter(|_| !self.is_post())
+    }
+}
+
+impl<R, E> fmt::Debug for ReplyContext<R, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReplyContext")
+            .field("cancelled", &self.is_cancelled())
+            .field("deadline", &self.deadline())
+            .field("post", &self.is_post())
+            .finish()
+    }
+}
+
+/// Resolves when nobody waits for the answer any more. From [`ReplyContext::cancelled`].
+#[must_use = "futures do nothing unless awaited"]
+pub struct Cancelled<'a, R, E> {
+    rctx: &'a mut ReplyContext<R, E>,
+    alarm: Option<Alarm>,
+}
+
+impl<R, E> Future for Cancelled<'_, R, E> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = &mut *self;
+        if this.rctx.is_cancelled() || !this.rctx.0.watch(Some(Waiter::Task(cx.waker().clone()))) {
+            return Poll::Ready(());
+        }
+        if let (None, Some(deadline)) = (&this.alarm, this.rctx.caller_deadline()) {
+            // Without an alarm (the system refused its thread) the caller's own leaving is what wakes us.
+            this.alarm = Alarm::new(deadline).ok();
+        }
+        match &mut this.alarm {
+            Some(alarm) => alarm.poll(cx),
+            None => Poll::Pending,
+        }
+    }
+}
+
+impl<R, E> Drop for Cancelled<'_, R, E> {
+    fn drop(&mut self) {
+        // The waker is not needed any more, and may hold its task alive.
+        self.rctx.0.watch(None);
+    }
+}
+
+impl<R, E> fmt::Debug for Cancelled<'_, R, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cancelled").finish_non_exhaustive()
+    }
+}

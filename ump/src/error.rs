@@ -1,0 +1,365 @@
+//! What can go wrong, told to the one who can do something about it.
+//!
+//! [`Error`] is what the plain calls return. [`RequestError`] and [`SendError`] belong to requests made through
+//! [`Client::request`](crate::Client::request): they can say more, and hand the message back when it was not executed.
+
+use std::{error::Error as StdError, fmt, io};
+
+/// Why a request has no reply, or a call on an end-point failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Error<E> {
+    /// The server went before it took the request, which was not executed.
+    ServerDisappeared,
+    /// Nobody waits for this reply any more.
+    OriginDisappeared,
+    /// The queue is empty and no client is left: there will never be another request.
+    ClientsDisappeared,
+    /// A handler took the request and let go of it without an answer: it dropped the reply context, or it panicked.
+    /// A request made through [`Client::request`](crate::Client::request) learns which of the two.
+    NoReply,
+    /// The handler refused the request, with the application's own error.
+    App(E),
+}
+
+impl<E> Error<E> {
+    /// The application's own error, if it is one.
+    pub fn into_apperr(self) -> Option<E> {
+        match self {
+            Self::App(error) => Some(error),
+            _ => None,
+        }
+    }
+
+    /// The application's own error.
+    ///
+    /// # Panics
+    /// If it is not [`Error::App`].
+    #[track_caller]
+    pub fn unwrap_apperr(self) -> E {
+        match self {
+            Self::App(error) => error,
+            Self::ServerDisappeared => panic!("not an application error: ServerDisappeared"),
+            Self::OriginDisappeared => panic!("not an application error: OriginDisappeared"),
+            Self::ClientsDisappeared => panic!("not an application error: ClientsDisappeared"),
+            Self::NoReply => panic!("not an application error: NoReply"),
+        }
+    }
+
+    /// Whether the request that failed so was executed. `No` means that it can safely be made again.
+    #[must_use]
+    pub fn executed(&self) -> Executed {
+        match self {
+            Self::ServerDisappeared | Self::ClientsDisappeared => Executed::No,
+            Self::NoReply => Executed::Perhaps,
+            Self::OriginDisappeared | Self::App(_) => Executed::Yes,
+        }
+    }
+
+    /// The same with another application error. `error.map_app(|()| Refused)` makes an `Error<()>` printable.
+    pub fn map_app<F>(self, f: impl FnOnce(E) -> F) -> Error<F> {
+        match self {
+            Self::App(error) => Error::App(f(error)),
+            Self::ServerDisappeared => Error::ServerDisappeared,
+            Self::OriginDisappeared => Error::OriginDisappeared,
+            Self::ClientsDisappeared => Error::ClientsDisappeared,
+            Self::NoReply => Error::NoReply,
+        }
+    }
+}
+
+impl<E: fmt::Display> fmt::Display for Error<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ServerDisappeared => f.write_str(SERVER_DISAPPEARED),
+            Self::OriginDisappeared => f.write_str("nobody waits for this reply any more"),
+            Self::ClientsDisappeared => f.write_str("the queue is empty and no client is left"),
+            Self::NoReply => f.write_str("no reply: the handler dropped the request or panicked"),
+            Self::App(error) => write!(f, "the handler refused the request: {error}"),
+        }
+    }
+}
+
+/// The text of the application's error is part of the text of this one, so the source is the source of that.
+impl<E: StdError> StdError for Error<E> {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        match self {
+            Self::App(error) => error.source(),
+            _ => None,
+        }
+    }
+}
+
+/// `()` has no text of its own and is no error; in an `Error<Refused>` it is both.
+impl From<Error<()>> for Error<Refused> {
+    fn from(error: Error<()>) -> Self {
+        error.map_app(|()| Refused)
+    }
+}
+
+/// Stands for `()` where an application error has to be printed or be an `std::error::Error`.
+///
+/// Rust does not let `Error<()>` implement `Display` beside `Error<E>` for every `E: Display`: the standard library might
+/// give `()` a `Display` one day. So a channel whose `E` is `()` either uses this type instead, or converts:
+///
+/// ```
+/// use ump::{Error, Refused};
+///
+/// fn ask(client: &ump::Client<u8, u8, ()>) -> Result<u8, Box<dyn std::error::Error>> {
+///     Ok(client.req(1).map_err(Error::<Refused>::from)?)
+/// }
+/// # let (server, client) = ump::channel();
+/// # drop(server);
+/// # assert_eq!(ask(&client).unwrap_err().to_string(), "the server disappeared before it took the request");
+/// # assert_eq!(Error::<Refused>::from(Error::App(())).to_string(), "the handler refused the request: no reason given");
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Refused;
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("no reason given")
+    }
+}
+
+impl StdError for Refused {}
+
+/// Whether a request was executed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Executed {
+    /// It was not, and never will be: it is safe to make it again.
+    No,
+    /// A handler had it; what it did of it is not known.
+    Perhaps,
+    /// The handler answered it.
+    Yes,
+}
+
+/// How a handler let go of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum NoReply {
+    /// It dropped the reply context.
+    Dropped,
+    /// It panicked: the reply context was dropped while its thread was unwinding.
+    Panicked,
+}
+
+impl fmt::Display for NoReply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Dropped => "the handler dropped the request",
+            Self::Panicked => "the handler panicked",
+        })
+    }
+}
+
+/// Why a request made through [`Client::request`](crate::Client::request) has no reply. What was not executed comes back.
+pub enum RequestError<S, E> {
+    /// The handler refused the request, with the application's own error.
+    App(E),
+    /// A handler took the request and let go of it without an answer.
+    NoReply(NoReply),
+    /// The server went before it took the request.
+    ServerDisappeared(S),
+    /// The deadline passed before a handler took the request, which will never be executed.
+    TimeoutQueued(S),
+    /// The deadline passed while a handler held the request. The handler can see that nobody waits.
+    TimeoutTaken,
+    /// The queue was full, and the request was not to wait for room.
+    Full(S),
+    /// The deadline of an awaited request needs the process's alarm thread, and the system refused to start it.
+    NoTimer(S, io::Error),
+}
+
+impl<S, E> RequestError<S, E> {
+    /// Whether the request was executed. `No` comes with the message: it is safe to make the request again.
+    #[must_use]
+    pub fn executed(&self) -> Executed {
+        match self {
+            Self::App(_) => Executed::Yes,
+            Self::NoReply(_) | Self::TimeoutTaken => Executed::Perhaps,
+            Self::ServerDisappeared(_)
+            | Self::TimeoutQueued(_)
+            | Self::Full(_)
+            | Self::NoTimer(..) => Executed::No,
+        }
+    }
+
+    /// Whether the deadline passed, wherever the request was.
+    #[must_use]
+    pub fn is_timeout(&self) -> bool {
+        matches!(self, Self::TimeoutQueued(_) | Self::TimeoutTaken)
+    }
+
+    /// The message, if it was not handed to a handler.
+    pub fn into_message(self) -> Option<S> {
+        match self {
+            Self::ServerDisappeared(message)
+            | Self::TimeoutQueued(message)
+            | Self::Full(message)
+            | Self::NoTimer(message, _) => Some(message),
+            Self::App(_) | Self::NoReply(_) | Self::TimeoutTaken => None,
+        }
+    }
+
+    /// The application's own error, if it is one.
+    pub fn into_apperr(self) -> Option<E> {
+        match self {
+            Self::App(error) => Some(error),
+            _ => None,
+        }
+    }
+
+    fn text(&self) -> &'static str {
+        match self {
+            Self::App(_) => "the handler refused the request",
+            Self::NoReply(_) => "no reply",
+            Self::ServerDisappeared(_) => SERVER_DISAPPEARED,
+            Self::TimeoutQueued(_) => TIMEOUT_QUEUED,
+            Self::TimeoutTaken => {
+                "the deadline passed while a handler held the request; it may have been executed"
+            }
+            Self::Full(_) => FULL,
+            Self::NoTimer(..) => NO_TIMER,
+        }
+    }
+}
+
+const SERVER_DISAPPEARED: &str = "the server disappeared before it took the request";
+const TIMEOUT_QUEUED: &str =
+    "the deadline passed before the request was taken; it will not be executed";
+const FULL: &str = "the queue is full";
+const NO_TIMER: &str = "the alarm thread could not be started";
+
+impl<S, E: fmt::Debug> fmt::Debug for RequestError<S, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::App(error) => f.debug_tuple("App").field(error).finish(),
+            Self::NoReply(why) => f.debug_tuple("NoReply").field(why).finish(),
+            Self::ServerDisappeared(_) => f.write_str("ServerDisappeared(..)"),
+            Self::TimeoutQueued(_) => f.write_str("TimeoutQueued(..)"),
+            Self::TimeoutTaken => f.write_str("TimeoutTaken"),
+            Self::Full(_) => f.write_str("Full(..)"),
+            Self::NoTimer(_, refusal) => f.debug_tuple("NoTimer").field(refusal).finish(),
+        }
+    }
+}
+
+impl<S, E: fmt::Display> fmt::Display for RequestError<S, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.text())?;
+        match self {
+            Self::App(error) => write!(f, ": {error}"),
+            Self::NoReply(why) => write!(f, ": {why}"),
+            Self::NoTimer(_, refusal) => write!(f, ": {refusal}"),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl<S, E: StdError> StdError for RequestError<S, E> {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        match self {
+            Self::App(error) => error.source(),
+            Self::NoTimer(_, refusal) => refusal.source(),
+            _ => None,
+        }
+    }
+}
+
+impl<S> From<RequestError<S, ()>> for RequestError<S, Refused> {
+    fn from(error: RequestError<S, ()>) -> Self {
+        match error {
+            RequestError::App(()) => Self::App(Refused),
+            RequestError::NoReply(why) => Self::NoReply(why),
+            RequestError::ServerDisappeared(message) => Self::ServerDisappeared(message),
+            RequestError::TimeoutQueued(message) => Self::TimeoutQueued(message),
+            RequestError::TimeoutTaken => Self::TimeoutTaken,
+            RequestError::Full(message) => Self::Full(message),
+            RequestError::NoTimer(message, refusal) => Self::NoTimer(message, refusal),
+        }
+    }
+}
+
+/// Why a post or a submitted request was not accepted. It was not executed, and the message comes back.
+pub enum SendError<S> {
+    /// The server is gone.
+    ServerDisappeared(S),
+    /// The deadline passed before there was room in the queue.
+    TimeoutQueued(S),
+    /// The queue was full, and the message was not to wait for room.
+    Full(S),
+    /// The deadline of an awaited message needs the process's alarm thread, and the system refused to start it.
+    NoTimer(S, io::Error),
+}
+
+impl<S> SendError<S> {
+    /// The message.
+    pub fn into_message(self) -> S {
+        match self {
+            Self::ServerDisappeared(message)
+            | Self::TimeoutQueued(message)
+            | Self::Full(message)
+            | Self::NoTimer(message, _) => message,
+        }
+    }
+
+    /// Always [`Executed::No`].
+    #[must_use]
+    pub fn executed(&self) -> Executed {
+        Executed::No
+    }
+}
+
+impl<S, E> From<SendError<S>> for RequestError<S, E> {
+    fn from(error: SendError<S>) -> Self {
+        match error {
+            SendError::ServerDisappeared(message) => Self::ServerDisappeared(message),
+            SendError::TimeoutQueued(message) => Self::TimeoutQueued(message),
+            SendError::Full(message) => Self::Full(message),
+            SendError::NoTimer(message, refusal) => Self::NoTimer(message, refusal),
+        }
+    }
+}
+
+impl<S> fmt::Debug for SendError<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ServerDisappeared(_) => f.write_str("ServerDisappeared(..)"),
+            Self::TimeoutQueued(_) => f.write_str("TimeoutQueued(..)"),
+            Self::Full(_) => f.write_str("Full(..)"),
+            Self::NoTimer(_, refusal) => f.debug_tuple("NoTimer").field(refusal).finish(),
+        }
+    }
+}
+
+impl<S> fmt::Display for SendError<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ServerDisappeared(_) => f.write_str(SERVER_DISAPPEARED),
+            Self::TimeoutQueued(_) => f.write_str(TIMEOUT_QUEUED),
+            Self::Full(_) => f.write_str(FULL),
+            Self::NoTimer(_, refusal) => write!(f, "{NO_TIMER}: {refusal}"),
+        }
+    }
+}
+
+impl<S> StdError for SendError<S> {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        match self {
+            Self::NoTimer(_, refusal) => refusal.source(),
+            _ => None,
+        }
+    }
+}
+
+/// A bounded channel was asked for with a capacity of zero, in which no request could ever be queued.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ZeroCapacity;
+
+impl fmt::Display for ZeroCapacity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a bounded channel needs a capacity of at least one")
+    }
+}
+
+impl StdError for ZeroCapacity {}

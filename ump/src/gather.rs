@@ -1,0 +1,250 @@
+//! Many replies, in the order in which they come.
+
+use std::{
+    collections::VecDeque,
+    fmt,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll, Wake, Waker},
+    time::{Duration, Instant},
+};
+
+use futures_core::Stream;
+
+use crate::{
+    error::Error,
+    sync::{Mutex, current, park_until},
+    wait_reply::WaitReply,
+    waiter::Waiter,
+};
+
+/// A set of requests under way, which yields their outcomes in the order in which they come.
+///
+/// Each request has a key, which comes back with its outcome. A reply that comes costs the same however many are still out.
+/// Dropping it cancels all that have not ended.
+///
+/// ```
+/// use ump::Gather;
+///
+/// let (server, client) = ump::channel::<u32, u32, ()>();
+/// let mut replies = Gather::new();
+/// for n in 0..3 {
+///     replies.push(n, client.req_async(n)?);
+/// }
+/// let (_, zero) = server.wait()?;
+/// let (_, one) = server.wait()?;
+/// one.reply(10)?;
+/// zero.fail(())?;
+/// drop(server);
+/// assert_eq!(replies.wait(), Some((1, Ok(10))));
+/// assert_eq!(replies.wait(), Some((0, Err(ump::Error::App(())))));
+/// assert_eq!(replies.wait(), Some((2, Err(ump::Error::ServerDisappeared))));
+/// assert_eq!(replies.wait(), None);
+/// # Ok::<(), ump::Error<()>>(())
+/// ```
+#[must_use = "dropping it cancels the requests"]
+pub struct Gather<K, R, E, X = Error<E>> {
+    requests: Vec<Option<(K, WaitReply<R, E, X>)>>,
+    vacant: Vec<usize>,
+    news: std::sync::Arc<News>,
+}
+
+/// Which requests have something to tell, and whom to tell that there is.
+struct News {
+    board: Mutex<Board>,
+}
+
+struct Board {
+    ready: VecDeque<usize>,
+    reader: Option<Waiter>,
+}
+
+/// The waker of one request: it puts its place on the board.
+struct Bell {
+    place: usize,
+    news: std::sync::Arc<News>,
+}
+
+impl Wake for Bell {
+    fn wake(self: std::sync::Arc<Self>) {
+        self.news.post(self.place);
+    }
+}
+
+impl News {
+    fn post(&self, place: usize) {
+        let mut board = self.board.lock();
+        board.ready.push_back(place);
+        let reader = board.reader.take();
+        drop(board);
+        if let Some(reader) = reader {
+            reader.wake();
+        }
+    }
+
+    fn read(&self) -> Option<usize> {
+        self.board.lock().ready.pop_front()
+    }
+}
+
+impl<K, R, E, X> Gather<K, R, E, X> {
+    /// An empty set.
+    pub fn new() -> Self {
+        Self {
+            requests: Vec::new(),
+            vacant: Vec::new(),
+            news: std::sync::Arc::new(News {
+                board: Mutex::new(Board {
+                    ready: VecDeque::new(),
+                    reader: None,
+                }),
+            }),
+        }
+    }
+
+    /// Adds a request.
+    pub fn push(&mut self, key: K, reply: WaitReply<R, E, X>) {
+        let place = self.vacant.pop().unwrap_or(self.requests.len());
+        if place == self.requests.len() {
+            self.requests.push(None);
+        }
+        self.requests[place] = Some((key, reply));
+        // To be looked at once, which arms its bell.
+        self.news.post(place);
+    }
+
+    /// How many have not been yielded.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.requests.len() - self.vacant.len()
+    }
+
+    /// Whether all have been yielded.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Blocks until the next outcome. `None` when there is none to come.
+    pub fn wait(&mut self) -> Option<(K, Result<R, X>)> {
+        self.next_until(None)
+    }
+
+    /// Blocks until the next outcome, at most for so long. `None` when there is none to come, or not in time; see
+    /// [`is_empty`](Self::is_empty).
+    pub fn wait_timeout(&mut self, timeout: Duration) -> Option<(K, Result<R, X>)> {
+        self.next_until(Instant::now().checked_add(timeout))
+    }
+
+    /// The next outcome if it is there.
+    pub fn try_next(&mut self) -> Option<(K, Result<R, X>)> {
+        while let Some(place) = self.news.read() {
+            if let Some(outcome) = self.look_at(place) {
+                return Some(outcome);
+            }
+        }
+        None
+    }
+
+    fn next_until(&mut self, deadline: Option<Instant>) -> Option<(K, Result<R, X>)> {
+        loop {
+            if let Some(outcome) = self.try_next() {
+                return Some(outcome);
+            }
+            if self.is_empty() {
+                return None;
+            }
+            if self.enrol(Waiter::Thread(current())) && park_until(deadline) {
+                return self.try_next();
+            }
+        }
+    }
+
+    /// Polls the request at `place`; its bell tells when to do it again.
+    fn look_at(&mut self, place: usize) -> Option<(K, Result<R, X>)> {
+        // A bell may ring twice, or for a request that was there before.
+        let (_, reply) = self.requests.get_mut(place)?.as_mut()?;
+        let bell = Waker::from(std::sync::Arc::new(Bell {
+            place,
+            news: std::sync::Arc::clone(&self.news),
+        }));
+        let Poll::Ready(outcome) = Pin::new(reply).poll(&mut Context::from_waker(&bell)) else {
+            return None;
+        };
+        let (key, _) = self.requests[place].take()?;
+        self.vacant.push(place);
+        if self.is_empty() {
+            // The memory of a burst is given back.
+            self.requests = Vec::new();
+            self.vacant = Vec::new();
+        }
+        Some((key, outcome))
+    }
+
+    /// Leaves word whom to wake when there is news. False if there is.
+    fn enrol(&self, waiter: Waiter) -> bool {
+        let mut board = self.news.board.lock();
+        if !board.ready.is_empty() {
+            return false;
+        }
+        let old = board.reader.replace(waiter);
+        drop(board);
+        drop(old);
+        true
+    }
+}
+
+impl<K, R, E, X> Default for Gather<K, R, E, X> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<K, R, E, X> Extend<(K, WaitReply<R, E, X>)> for Gather<K, R, E, X> {
+    fn extend<T: IntoIterator<Item = (K, WaitReply<R, E, X>)>>(&mut self, replies: T) {
+        replies
+            .into_iter()
+            .for_each(|(key, reply)| self.push(key, reply));
+    }
+}
+
+impl<K, R, E, X> FromIterator<(K, WaitReply<R, E, X>)> for Gather<K, R, E, X> {
+    fn from_iter<T: IntoIterator<Item = (K, WaitReply<R, E, X>)>>(replies: T) -> Self {
+        let mut gather = Self::new();
+        gather.extend(replies);
+        gather
+    }
+}
+
+impl<K, R, E, X> Unpin for Gather<K, R, E, X> {}
+
+/// The async counterpart of [`wait`](Gather::wait). Cancel safe: an outcome is taken only by the poll that returns it.
+impl<K, R, E, X> Stream for Gather<K, R, E, X> {
+    type Item = (K, Result<R, X>);
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        loop {
+            if let Some(outcome) = self.try_next() {
+                return Poll::Ready(Some(outcome));
+            }
+            if self.is_empty() {
+                return Poll::Ready(None);
+            }
+            if self.enrol(Waiter::Task(cx.waker().clone())) {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.len(), Some(self.len()))
+    }
+}
+
+impl<K, R, E, X> fmt::Debug for Gather<K, R, E, X> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Gather")
+            .field("len", &self.len())
+            .finish_non_exhaustive()
+    }
+}

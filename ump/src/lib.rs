@@ -1,0 +1,71 @@
+#![doc = include_str!("../README.md")]
+
+mod ask;
+mod channel;
+mod client;
+mod context;
+mod error;
+mod gather;
+mod list;
+mod request;
+mod send;
+mod server;
+mod slot;
+mod stats;
+mod sync;
+mod ticket;
+mod wait_reply;
+mod waiter;
+
+pub use crate::{
+    client::{Client, WeakClient},
+    context::{Cancelled, ReplyContext},
+    error::{Error, Executed, NoReply, Refused, RequestError, SendError, ZeroCapacity},
+    gather::Gather,
+    request::{Post, PostFuture, Request, RequestFuture, Submit, SubmitFuture},
+    server::{Iter, Requests, Server},
+    stats::Stats,
+    wait_reply::WaitReply,
+};
+
+/// Makes an unbounded channel.
+///
+/// `S` is sent to the server, `R` comes back; `E` is the error with which the application refuses a request.
+#[must_use]
+pub fn channel<S, R, E>() -> (Server<S, R, E>, Client<S, R, E>) {
+    ends(usize::MAX)
+}
+
+/// Makes a channel whose queue holds at most `capacity` requests in each of its two lanes.
+///
+/// When a lane is full a client waits for room, or has its message back at once: see [`Request::if_room`]. Requests that a handler
+/// has taken do not count.
+///
+/// ```
+/// use ump::{SendError, ZeroCapacity};
+///
+/// let (server, client) = ump::bounded::<u32, (), ()>(1).unwrap();
+/// client.post(1).wait().unwrap();
+/// assert!(matches!(client.post(2).if_room().wait(), Err(SendError::Full(2))));
+/// assert_eq!(ump::bounded::<u32, (), ()>(0).unwrap_err(), ZeroCapacity);
+/// # drop(server);
+/// ```
+///
+/// # Errors
+/// [`ZeroCapacity`]: nothing could ever be queued.
+pub fn bounded<S, R, E>(
+    capacity: usize,
+) -> Result<(Server<S, R, E>, Client<S, R, E>), ZeroCapacity> {
+    if capacity == 0 {
+        return Err(ZeroCapacity);
+    }
+    Ok(ends(capacity))
+}
+
+fn ends<S, R, E>(capacity: usize) -> (Server<S, R, E>, Client<S, R, E>) {
+    let channel = sync::Arc::new(channel::Channel::new(capacity));
+    (
+        Server::new(sync::Arc::clone(&channel)),
+        Client::first(channel),
+    )
+}

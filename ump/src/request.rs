@@ -1,0 +1,365 @@
+//! A request with terms: deadline, lane, what to do when the queue is full; waited for, awaited, submitted or posted.
+//!
+//! A request is made by `.wait()` where blocking is right and by `.await` where it is not. Both do the same thing.
+
+use std::{
+    fmt,
+    future::{Future, IntoFuture},
+    marker::PhantomData,
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::{Duration, Instant},
+};
+
+use crate::{
+    ask::ask,
+    channel::{Place, Refusal},
+    client::Client,
+    error::{RequestError, SendError},
+    send::{Sending, send_blocking},
+    slot::{Lane, Terms},
+    ticket::{Draft, Report, full},
+    wait_reply::WaitReply,
+};
+
+/// A request that has not been made yet: say how, then wait for it, await it, submit it or post it.
+///
+/// ```
+/// # use std::{thread, time::Duration};
+/// use ump::RequestError;
+///
+/// let (server, client) = ump::channel::<u32, u32, ()>();
+/// # let server = thread::spawn(move || while let Ok((n, rctx)) = server.wait() { let _ = rctx.reply(n + 1); });
+/// match client.request(1).timeout(Duration::from_secs(5)).wait() {
+///     Ok(reply) => assert_eq!(reply, 2),
+///     Err(RequestError::TimeoutQueued(message)) => println!("not executed, {message} can be sent again"),
+///     Err(error) => panic!("{error:?}"),
+/// }
+/// # drop(client);
+/// # server.join().unwrap();
+/// ```
+#[must_use = "nothing is sent before it is waited for, awaited, submitted or posted"]
+pub struct Request<'a, S, R, E> {
+    client: &'a Client<S, R, E>,
+    message: S,
+    terms: Terms,
+    if_room: bool,
+}
+
+impl<'a, S, R, E> Request<'a, S, R, E> {
+    pub(crate) fn new(client: &'a Client<S, R, E>, message: S) -> Self {
+        Self {
+            client,
+            message,
+            terms: Terms {
+                lane: Lane::Normal,
+                deadline: None,
+                post: false,
+            },
+            if_room: false,
+        }
+    }
+
+    /// Ends the request when this time has passed from now. See [`deadline`](Self::deadline).
+    ///
+    /// A time beyond what the clock can tell means no deadline.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.terms.deadline = Instant::now().checked_add(timeout);
+        self
+    }
+
+    /// Ends the request at `deadline` (monotonic clock).
+    ///
+    /// - Not accepted or still queued by then: it is not executed, and the message comes back in
+    ///   [`TimeoutQueued`](RequestError::TimeoutQueued). A request that is overdue is not handed to a handler even if
+    ///   its caller has not been able to withdraw it yet.
+    /// - In a handler's hands by then: [`TimeoutTaken`](RequestError::TimeoutTaken).
+    ///
+    /// A post is executed only if a handler takes it before the deadline. A blocking caller sleeps until the deadline itself; for
+    /// an awaiting one a thread of the process, `ump-alarm`, does. The deadline is a lower bound: how late it is noticed is up to the
+    /// operating system's scheduler and, for a task, its executor.
+    pub fn deadline(mut self, deadline: Instant) -> Self {
+        self.terms.deadline = Some(deadline);
+        self
+    }
+
+    /// Lets it overtake normal requests. Urgent requests keep their order among themselves.
+    ///
+    /// At most 16 urgent requests are taken in a row while a normal one waits. In a bounded channel each lane has the
+    /// whole capacity.
+    pub fn urgent(mut self) -> Self {
+        self.terms.lane = Lane::Urgent;
+        self
+    }
+
+    /// Does not wait for room: if the queue is full the message comes back at once in [`Full`](RequestError::Full).
+    pub fn if_room(mut self) -> Self {
+        self.if_room = true;
+        self
+    }
+
+    /// Makes the request and blocks until its outcome. Without a deadline it allocates nothing.
+    ///
+    /// # Errors
+    /// See [`RequestError`]; what was not executed comes back in it.
+    pub fn wait(self) -> Result<R, RequestError<S, E>> {
+        if self.terms.deadline.is_none() {
+            return ask(
+                self.client.channel(),
+                self.message,
+                self.terms.lane,
+                self.if_room,
+            );
+        }
+        self.submit().wait()?.wait()
+    }
+
+    /// Separates sending from waiting for the reply: made so, it ends in a [`WaitReply`] once it is accepted.
+    pub fn submit(self) -> Submit<'a, S, R, E> {
+        Submit(self)
+    }
+
+    /// Nobody will wait for the reply. Made so, it ends once it is accepted.
+    ///
+    /// It keeps its place among the requests. The handler [can see](crate::ReplyContext::is_post) that it is a post, but need not care.
+    pub fn post(mut self) -> Post<'a, S, R, E> {
+        self.terms.post = true;
+        Post(self)
+    }
+
+    pub(crate) fn send_to_wait<X>(
+        self,
+        report: Report<R, E, X>,
+    ) -> Result<WaitReply<R, E, X>, SendError<S>> {
+        let ticket = self.send_blocking(|draft, place| draft.send(place, report))?;
+        Ok(WaitReply::new(ticket, None))
+    }
+
+    fn send_blocking<T>(
+        self,
+        offer: impl Fn(Draft<S, R, E>, Place<'_>) -> Result<T, (Draft<S, R, E>, Refusal)>,
+    ) -> Result<T, SendError<S>> {
+        let channel = self.client.channel();
+        let Terms { lane, deadline, .. } = self.terms;
+        let mut draft = Some(Draft::new(channel, self.message, self.terms));
+        send_blocking(channel, lane, deadline, self.if_room, |place| {
+            offer(draft.take().expect("refused before"), place).map_err(|(back, refusal)| {
+                draft = Some(back);
+                refusal
+            })
+        })
+        .map_err(|why| why.with(draft.take().expect("refused").into_message()))
+    }
+
+    fn into_sending(self) -> Sending<S, R, E> {
+        let draft = Draft::new(self.client.channel(), self.message, self.terms);
+        Sending::new(draft, self.if_room)
+    }
+}
+
+impl<'a, S, R, E> IntoFuture for Request<'a, S, R, E> {
+    type Output = Result<R, RequestError<S, E>>;
+    type IntoFuture = RequestFuture<'a, S, R, E>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        RequestFuture(Stage::Sending(self.submit().into_future()))
+    }
+}
+
+impl<S, R, E> fmt::Debug for Request<'_, S, R, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request")
+            .field("terms", &self.terms)
+            .field("if_room", &self.if_room)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A request that ends in a [`WaitReply`] as soon as it is accepted.
+#[must_use = "nothing is sent before it is waited for or awaited"]
+pub struct Submit<'a, S, R, E>(Request<'a, S, R, E>);
+
+impl<S, R, E> Submit<'_, S, R, E> {
+    /// Sends it; blocks only while there is no room.
+    ///
+    /// # Errors
+    /// See [`SendError`]; the message comes back.
+    pub fn wait(self) -> Result<WaitReply<R, E, RequestError<S, E>>, SendError<S>> {
+        self.0.send_to_wait(full::<S, R, E>)
+    }
+}
+
+impl<'a, S, R, E> IntoFuture for Submit<'a, S, R, E> {
+    type Output = Result<WaitReply<R, E, RequestError<S, E>>, SendError<S>>;
+    type IntoFuture = SubmitFuture<'a, S, R, E>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        SubmitFuture {
+            sending: self.0.into_sending(),
+            client: PhantomData,
+        }
+    }
+}
+
+impl<S, R, E> fmt::Debug for Submit<'_, S, R, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Submit").field(&self.0).finish()
+    }
+}
+
+/// A message whose reply nobody waits for.
+#[must_use = "nothing is sent before it is waited for or awaited"]
+pub struct Post<'a, S, R, E>(Request<'a, S, R, E>);
+
+impl<S, R, E> Post<'_, S, R, E> {
+    /// Executed only if a handler takes it within this time from now. See [`Request::deadline`].
+    pub fn timeout(self, timeout: Duration) -> Self {
+        Self(self.0.timeout(timeout))
+    }
+
+    /// Executed only if a handler takes it before `deadline`. See [`Request::deadline`].
+    pub fn deadline(self, deadline: Instant) -> Self {
+        Self(self.0.deadline(deadline))
+    }
+
+    /// See [`Request::urgent`].
+    pub fn urgent(self) -> Self {
+        Self(self.0.urgent())
+    }
+
+    /// See [`Request::if_room`].
+    pub fn if_room(self) -> Self {
+        Self(self.0.if_room())
+    }
+
+    /// Sends it; blocks only while there is no room.
+    ///
+    /// # Errors
+    /// See [`SendError`]; the message comes back.
+    pub fn wait(self) -> Result<(), SendError<S>> {
+        self.0.send_blocking(Draft::post)
+    }
+}
+
+impl<'a, S, R, E> IntoFuture for Post<'a, S, R, E> {
+    type Output = Result<(), SendError<S>>;
+    type IntoFuture = PostFuture<'a, S, R, E>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        PostFuture {
+            sending: self.0.into_sending(),
+            client: PhantomData,
+        }
+    }
+}
+
+impl<S, R, E> fmt::Debug for Post<'_, S, R, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Post").field(&self.0).finish()
+    }
+}
+
+/// A [`Request`] being awaited.
+///
+/// # Cancel safety
+/// Dropped before it was accepted, nothing was sent. Dropped later, the request is cancelled: if it is still queued it is never
+/// executed, otherwise its handler can see that nobody waits. It can be polled by different tasks in turn; the latest is woken.
+///
+/// # Panics
+/// If it is polled after it was ready.
+#[must_use = "futures do nothing unless awaited"]
+pub struct RequestFuture<'a, S, R, E>(Stage<'a, S, R, E>);
+
+enum Stage<'a, S, R, E> {
+    Sending(SubmitFuture<'a, S, R, E>),
+    Waiting(WaitReply<R, E, RequestError<S, E>>),
+}
+
+impl<S, R, E> Unpin for RequestFuture<'_, S, R, E> {}
+
+impl<S, R, E> Future for RequestFuture<'_, S, R, E> {
+    type Output = Result<R, RequestError<S, E>>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if let Stage::Sending(sending) = &mut self.0 {
+            let reply = ready!(Pin::new(sending).poll(cx))?;
+            self.0 = Stage::Waiting(reply);
+        }
+        match &mut self.0 {
+            Stage::Waiting(reply) => Pin::new(reply).poll(cx),
+            Stage::Sending(_) => unreachable!("it has been sent"),
+        }
+    }
+}
+
+impl<S, R, E> fmt::Debug for RequestFuture<'_, S, R, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            Stage::Sending(_) => "RequestFuture(sending)",
+            Stage::Waiting(_) => "RequestFuture(waiting)",
+        })
+    }
+}
+
+/// A [`Submit`] being awaited.
+///
+/// # Cancel safety
+/// Dropped before it is ready, nothing was sent.
+///
+/// # Panics
+/// If it is polled after it was ready.
+#[must_use = "futures do nothing unless awaited"]
+pub struct SubmitFuture<'a, S, R, E> {
+    sending: Sending<S, R, E>,
+    /// A request that is not accepted yet keeps a client alive, so that the server does not leave before it.
+    client: PhantomData<&'a Client<S, R, E>>,
+}
+
+impl<S, R, E> Unpin for SubmitFuture<'_, S, R, E> {}
+
+impl<S, R, E> Future for SubmitFuture<'_, S, R, E> {
+    type Output = Result<WaitReply<R, E, RequestError<S, E>>, SendError<S>>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let ticket = ready!(
+            self.sending
+                .poll(cx, |draft, place| draft.send(place, full::<S, R, E>))
+        )?;
+        Poll::Ready(Ok(WaitReply::new(ticket, self.sending.take_alarm())))
+    }
+}
+
+impl<S, R, E> fmt::Debug for SubmitFuture<'_, S, R, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SubmitFuture").finish_non_exhaustive()
+    }
+}
+
+/// A [`Post`] being awaited.
+///
+/// # Cancel safety
+/// Dropped before it is ready, nothing was sent.
+///
+/// # Panics
+/// If it is polled after it was ready.
+#[must_use = "futures do nothing unless awaited"]
+pub struct PostFuture<'a, S, R, E> {
+    sending: Sending<S, R, E>,
+    client: PhantomData<&'a Client<S, R, E>>,
+}
+
+impl<S, R, E> Unpin for PostFuture<'_, S, R, E> {}
+
+impl<S, R, E> Future for PostFuture<'_, S, R, E> {
+    type Output = Result<(), SendError<S>>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.sending.poll(cx, Draft::post)
+    }
+}
+
+impl<S, R, E> fmt::Debug for PostFuture<'_, S, R, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PostFuture").finish_non_exhaustive()
+    }
+}

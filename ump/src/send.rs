@@ -1,0 +1,192 @@
+//! Getting a request into the queue: at once, or by waiting for room, blocking or async.
+
+use std::{
+    io,
+    task::{Context, Poll},
+    time::Instant,
+};
+
+use crate::{
+    channel::{Channel, Place, Refusal},
+    error::SendError,
+    slot::Lane,
+    sync::{Alarm, current, park_until},
+    ticket::Draft,
+    waiter::{Turn, Waiter},
+};
+
+/// Why a request did not get into the queue.
+#[derive(Debug)]
+pub(crate) enum NotSent {
+    Refused(Refusal),
+    Late,
+    NoTimer(io::Error),
+}
+
+impl NotSent {
+    pub(crate) fn with<S>(self, message: S) -> SendError<S> {
+        match self {
+            Self::Refused(Refusal::Full) => SendError::Full(message),
+            Self::Refused(Refusal::ServerDisappeared) => SendError::ServerDisappeared(message),
+            Self::Late => SendError::TimeoutQueued(message),
+            Self::NoTimer(refusal) => SendError::NoTimer(message, refusal),
+        }
+    }
+}
+
+/// Offers a request until it is let in, sleeping while there is no room, until `deadline`.
+pub(crate) fn send_blocking<S, R, E, T>(
+    channel: &Channel<S, R, E>,
+    lane: Lane,
+    deadline: Option<Instant>,
+    if_room: bool,
+    mut offer: impl FnMut(Place<'_>) -> Result<T, Refusal>,
+) -> Result<T, NotSent> {
+    if is_late(channel, deadline) {
+        return Err(NotSent::Late);
+    }
+    if if_room {
+        return offer(Place::Nowhere).map_err(NotSent::Refused);
+    }
+    let mut turn = Turn::default();
+    loop {
+        let waiter = || Waiter::Thread(current());
+        match offer_in_line(&mut turn, waiter, &mut offer) {
+            Err(Refusal::Full) => {}
+            other => return other.map_err(NotSent::Refused),
+        }
+        if park_until(deadline) {
+            // Room may have come at the last moment.
+            return match offer(Place::Line(&mut turn, None)) {
+                Err(Refusal::Full) => {
+                    channel.stop_sending(lane, &mut turn);
+                    Err(NotSent::Late)
+                }
+                other => other.map_err(NotSent::Refused),
+            };
+        }
+    }
+}
+
+/// A request on its way into the queue, awaited.
+pub(crate) struct Sending<S, R, E> {
+    /// Until it has been let in or refused.
+    draft: Option<Draft<S, R, E>>,
+    turn: Turn,
+    alarm: Option<Alarm>,
+    if_room: bool,
+}
+
+impl<S, R, E> Sending<S, R, E> {
+    pub(crate) fn new(draft: Draft<S, R, E>, if_room: bool) -> Self {
+        Self {
+            draft: Some(draft),
+            turn: Turn::default(),
+            alarm: None,
+            if_room,
+        }
+    }
+
+    /// The alarm, for the one who waits for the outcome.
+    pub(crate) fn take_alarm(&mut self) -> Option<Alarm> {
+        self.alarm.take()
+    }
+
+    /// Ready when it has been let in (with what `offer` made of it) or refused. Not to be polled after that.
+    pub(crate) fn poll<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        offer: impl Fn(Draft<S, R, E>, Place<'_>) -> Result<T, (Draft<S, R, E>, Refusal)>,
+    ) -> Poll<Result<T, SendError<S>>> {
+        match self.try_send(cx, offer) {
+            Ok(Poll::Pending) => Poll::Pending,
+            Ok(Poll::Ready(sent)) => Poll::Ready(Ok(sent)),
+            Err(why) => {
+                let draft = self.draft.take().expect(POLLED_AGAIN);
+                Poll::Ready(Err(why.with(draft.into_message())))
+            }
+        }
+    }
+
+    fn try_send<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        offer: impl Fn(Draft<S, R, E>, Place<'_>) -> Result<T, (Draft<S, R, E>, Refusal)>,
+    ) -> Result<Poll<T>, NotSent> {
+        let draft = self.draft.as_ref().expect(POLLED_AGAIN);
+        if let (Some(deadline), None) = (draft.core().deadline(), &self.alarm) {
+            if is_late(draft.channel(), Some(deadline)) {
+                return Err(NotSent::Late);
+            }
+            self.alarm = Some(Alarm::new(deadline).map_err(|refusal| {
+                draft.channel().refuse();
+                NotSent::NoTimer(refusal)
+            })?);
+        }
+        let slot = &mut self.draft;
+        let mut offer = |place: Place<'_>| {
+            offer(slot.take().expect(POLLED_AGAIN), place).map_err(|(draft, refusal)| {
+                *slot = Some(draft);
+                refusal
+            })
+        };
+        let offered = if self.if_room {
+            offer(Place::Nowhere).map_err(NotSent::Refused)
+        } else {
+            let waiter = || Waiter::Task(cx.waker().clone());
+            match offer_in_line(&mut self.turn, waiter, &mut offer) {
+                Err(Refusal::Full) => {
+                    let alarm = self.alarm.as_mut();
+                    if alarm.is_none_or(|alarm| alarm.poll(cx).is_pending()) {
+                        return Ok(Poll::Pending);
+                    }
+                    Err(NotSent::Late)
+                }
+                other => other.map_err(NotSent::Refused),
+            }
+        };
+        if let Err(NotSent::Late) = offered {
+            self.leave();
+        }
+        offered.map(Poll::Ready)
+    }
+
+    fn leave(&mut self) {
+        if let Some(draft) = &self.draft {
+            draft
+                .channel()
+                .stop_sending(draft.core().lane(), &mut self.turn);
+        }
+    }
+}
+
+impl<S, R, E> Drop for Sending<S, R, E> {
+    fn drop(&mut self) {
+        if self.turn.is_taken() {
+            self.leave();
+        }
+    }
+}
+
+pub(crate) const POLLED_AGAIN: &str = "polled after it was ready";
+
+/// Offers, and enrols for room if there is none. Asks for the waiter only then.
+fn offer_in_line<T>(
+    turn: &mut Turn,
+    waiter: impl FnOnce() -> Waiter,
+    mut offer: impl FnMut(Place<'_>) -> Result<T, Refusal>,
+) -> Result<T, Refusal> {
+    match offer(Place::Line(turn, None)) {
+        Err(Refusal::Full) => offer(Place::Line(turn, Some(waiter()))),
+        other => other,
+    }
+}
+
+/// Turns away what has come too late.
+fn is_late<S, R, E>(channel: &Channel<S, R, E>, deadline: Option<Instant>) -> bool {
+    let late = deadline.is_some_and(|deadline| deadline <= Instant::now());
+    if late {
+        channel.refuse();
+    }
+    late
+}

@@ -1,0 +1,378 @@
+//! The answering end.
+
+use std::{
+    fmt,
+    future::Future,
+    iter::FusedIterator,
+    pin::Pin,
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+
+use futures_core::Stream;
+
+use crate::{
+    channel::{Channel, Place, Taken},
+    context::ReplyContext,
+    error::Error,
+    list::List,
+    stats::Stats,
+    sync::{Arc, current, park_until, spin_until},
+    waiter::{Turn, Waiter},
+};
+
+/// A message and the duty to answer it.
+type Job<S, R, E> = (S, ReplyContext<R, E>);
+
+/// The end of a channel that answers.
+///
+/// Several threads and tasks may wait on one server, by reference or through an `Arc`: a pool of workers. Each request goes to one of
+/// them, and who has waited longest is woken first.
+///
+/// Dropping it ends every request that is still queued with `ServerDisappeared`, at once. Requests that were taken are not
+/// concerned: their [`ReplyContext`]s stay valid.
+///
+/// All that a client did before it sent happens before its request is taken.
+pub struct Server<S, R, E> {
+    channel: Arc<Channel<S, R, E>>,
+}
+
+impl<S, R, E> Server<S, R, E> {
+    pub(crate) fn new(channel: Arc<Channel<S, R, E>>) -> Self {
+        Self { channel }
+    }
+
+    /// Blocks until there is a request and takes it.
+    ///
+    /// # Errors
+    /// [`Error::ClientsDisappeared`]: the queue is empty and no client is left.
+    pub fn wait(&self) -> Result<Job<S, R, E>, Error<E>> {
+        self.receive(1, None)
+            .map(|taken| first(taken.expect(NO_DEADLINE)))
+    }
+
+    /// Blocks until there is a request and takes it, or until this time has passed.
+    ///
+    /// # Errors
+    /// [`Error::ClientsDisappeared`]: the queue is empty and no client is left.
+    pub fn wait_timeout(&self, timeout: Duration) -> Result<Option<Job<S, R, E>>, Error<E>> {
+        optional(self.receive(1, Instant::now().checked_add(timeout)))
+    }
+
+    /// Blocks until there is a request and takes it, or until `deadline`.
+    ///
+    /// # Errors
+    /// [`Error::ClientsDisappeared`]: the queue is empty and no client is left.
+    pub fn wait_deadline(&self, deadline: Instant) -> Result<Option<Job<S, R, E>>, Error<E>> {
+        optional(self.receive(1, Some(deadline)))
+    }
+
+    /// Blocks until there is a request, then takes all that are there, up to `max`, and appends them to `batch`.
+    /// Returns how many; that is at least one, unless `max` is zero.
+    ///
+    /// Urgent requests come first, by the same rule as if they were taken one by one.
+    ///
+    /// # Errors
+    /// [`Error::ClientsDisappeared`]: the queue is empty and no client is left.
+    pub fn wait_many(&self, batch: &mut Vec<Job<S, R, E>>, max: usize) -> Result<usize, Error<E>> {
+        if max == 0 {
+            return Ok(0);
+        }
+        self.receive(max, None)
+            .map(|taken| append(taken.expect(NO_DEADLINE), batch))
+    }
+
+    /// Awaits a request and takes it.
+    ///
+    /// # Errors
+    /// [`Error::ClientsDisappeared`]: the queue is empty and no client is left.
+    ///
+    /// # Cancel safety
+    /// Dropping the future loses nothing: a request is taken only by the poll that returns it, and a wake-up that it does not use
+    /// goes to the next who waits.
+    pub async fn async_wait(&self) -> Result<Job<S, R, E>, Error<E>> {
+        Receive::new(self, 1).await.map(first)
+    }
+
+    /// Awaits a request, then takes all that are there, up to `max`, and appends them to `batch`. See [`wait_many`](Self::wait_many).
+    ///
+    /// # Errors
+    /// [`Error::ClientsDisappeared`]: the queue is empty and no client is left.
+    ///
+    /// # Cancel safety
+    /// That of [`async_wait`](Self::async_wait).
+    pub async fn async_wait_many(
+        &self,
+        batch: &mut Vec<Job<S, R, E>>,
+        max: usize,
+    ) -> Result<usize, Error<E>> {
+        if max == 0 {
+            return Ok(0);
+        }
+        let taken = Receive::new(self, max).await?;
+        Ok(append(taken, batch))
+    }
+
+    /// Takes a request if there is one.
+    ///
+    /// # Errors
+    /// [`Error::ClientsDisappeared`]: the queue is empty and no client is left.
+    pub fn try_pop(&self) -> Result<Option<Job<S, R, E>>, Error<E>> {
+        optional(into_result(self.channel.take(1, Place::Nowhere)))
+    }
+
+    /// Takes a request, or arranges for the task to be woken when there is one.
+    ///
+    /// For event loops and hand-written futures. A server remembers *one* waker given by this way, the latest; several tasks at once use
+    /// [`async_wait`](Self::async_wait) or a [`stream`](Self::stream) each.
+    ///
+    /// # Errors
+    /// [`Error::ClientsDisappeared`]: the queue is empty and no client is left.
+    pub fn poll_wait(&self, cx: &mut Context<'_>) -> Poll<Result<Job<S, R, E>, Error<E>>> {
+        if let Some(job) = self.try_pop()? {
+            return Poll::Ready(Ok(job));
+        }
+        let place = Place::Poller(Some(cx.waker().clone()));
+        let taken = into_result(self.channel.take(1, place))?;
+        taken.map_or(Poll::Pending, |taken| Poll::Ready(Ok(first(taken))))
+    }
+
+    /// The requests, one after the other, blocking in between; it ends when no client is left.
+    ///
+    /// ```
+    /// let (server, client) = ump::channel::<u32, u32, ()>();
+    /// let server = std::thread::spawn(move || {
+    ///     for (n, rctx) in &server {
+    ///         let _ = rctx.reply(n * n);
+    ///     }
+    /// });
+    /// assert_eq!(client.req(7), Ok(49));
+    /// drop(client);
+    /// server.join().unwrap();
+    /// ```
+    #[must_use = "iterators are lazy"]
+    pub fn iter(&self) -> Iter<'_, S, R, E> {
+        Iter(self)
+    }
+
+    /// The requests as a stream; it ends when no client is left. There can be many at once, and each request goes to one of them.
+    #[must_use = "streams do nothing unless polled"]
+    pub fn stream(&self) -> Requests<'_, S, R, E> {
+        Requests(Receive::new(self, 1))
+    }
+
+    /// The number of requests in the queue, in both lanes. Out of date as soon as it is known.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.channel.len()
+    }
+
+    /// Whether the queue is empty. Out of date as soon as it is known.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether the queue was empty when asked. The same as [`is_empty`](Self::is_empty).
+    #[must_use]
+    pub fn was_empty(&self) -> bool {
+        self.is_empty()
+    }
+
+    /// How many requests each lane can hold; none if it is unbounded.
+    #[must_use]
+    pub fn capacity(&self) -> Option<usize> {
+        self.channel.capacity()
+    }
+
+    /// What has happened on this channel so far.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.channel.stats()
+    }
+
+    /// Nothing by `deadline` is `None`.
+    fn receive(
+        &self,
+        max: usize,
+        deadline: Option<Instant>,
+    ) -> Result<Option<List<S, R, E>>, Error<E>> {
+        let channel = &*self.channel;
+        let mut turn = Turn::default();
+        loop {
+            spin_until(&channel.patience, || !channel.looks_empty());
+            match look(channel, max, &mut turn, || Waiter::Thread(current())) {
+                Taken::Empty => {}
+                taken => return into_result(taken),
+            }
+            if park_until(deadline) {
+                // One may have come at the last moment.
+                let taken = channel.take(max, Place::Line(&mut turn, None));
+                if let Taken::Empty = taken {
+                    channel.stop_receiving(&mut turn);
+                }
+                return into_result(taken);
+            }
+        }
+    }
+}
+
+impl<S, R, E> Drop for Server<S, R, E> {
+    fn drop(&mut self) {
+        self.channel.close();
+    }
+}
+
+impl<S, R, E> fmt::Debug for Server<S, R, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").finish_non_exhaustive()
+    }
+}
+
+/// The same as [`stream`](Server::stream), owned. It waits by [`poll_wait`](Server::poll_wait).
+impl<S, R, E> Stream for Server<S, R, E> {
+    type Item = Job<S, R, E>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.poll_wait(cx).map(Result::ok)
+    }
+}
+
+impl<'a, S, R, E> IntoIterator for &'a Server<S, R, E> {
+    type Item = Job<S, R, E>;
+    type IntoIter = Iter<'a, S, R, E>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+/// Blocking iterator over the requests of a [`Server`]. From [`Server::iter`].
+#[derive(Clone)]
+pub struct Iter<'a, S, R, E>(&'a Server<S, R, E>);
+
+impl<S, R, E> Iterator for Iter<'_, S, R, E> {
+    type Item = Job<S, R, E>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.0.wait().ok()
+    }
+}
+
+/// No client left is for ever.
+impl<S, R, E> FusedIterator for Iter<'_, S, R, E> {}
+
+impl<S, R, E> fmt::Debug for Iter<'_, S, R, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Iter").field(self.0).finish()
+    }
+}
+
+/// Stream of the requests of a [`Server`]. From [`Server::stream`].
+///
+/// # Cancel safety
+/// Dropping it, or a future made of it, loses nothing: see [`Server::async_wait`].
+#[must_use = "streams do nothing unless polled"]
+pub struct Requests<'a, S, R, E>(Receive<'a, S, R, E>);
+
+impl<S, R, E> Stream for Requests<'_, S, R, E> {
+    type Item = Job<S, R, E>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let taken = Pin::new(&mut self.0).poll(cx);
+        taken.map(|taken| taken.map(first).ok())
+    }
+}
+
+impl<S, R, E> fmt::Debug for Requests<'_, S, R, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Requests").field(self.0.server).finish()
+    }
+}
+
+/// Waits in line for requests. It can be polled again after it was ready, for the next ones.
+struct Receive<'a, S, R, E> {
+    server: &'a Server<S, R, E>,
+    max: usize,
+    turn: Turn,
+}
+
+impl<'a, S, R, E> Receive<'a, S, R, E> {
+    fn new(server: &'a Server<S, R, E>, max: usize) -> Self {
+        Self {
+            server,
+            max,
+            turn: Turn::default(),
+        }
+    }
+}
+
+impl<S, R, E> Future for Receive<'_, S, R, E> {
+    type Output = Result<List<S, R, E>, Error<E>>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let Self { server, max, turn } = &mut *self;
+        let waiter = || Waiter::Task(cx.waker().clone());
+        let taken = into_result(look(&server.channel, *max, turn, waiter))?;
+        taken.map_or(Poll::Pending, |taken| Poll::Ready(Ok(taken)))
+    }
+}
+
+impl<S, R, E> Drop for Receive<'_, S, R, E> {
+    fn drop(&mut self) {
+        if self.turn.is_taken() {
+            self.server.channel.stop_receiving(&mut self.turn);
+        }
+    }
+}
+
+/// Takes what is there, or enrols. Asks for the waiter only if it seems to be needed: cloning a waker is the user's code and not free.
+fn look<S, R, E>(
+    channel: &Channel<S, R, E>,
+    max: usize,
+    turn: &mut Turn,
+    waiter: impl FnOnce() -> Waiter,
+) -> Taken<S, R, E> {
+    if !channel.looks_empty() {
+        match channel.take(max, Place::Line(turn, None)) {
+            Taken::Empty => {}
+            taken => return taken,
+        }
+    }
+    channel.take(max, Place::Line(turn, Some(waiter())))
+}
+
+const NO_DEADLINE: &str = "it returns empty-handed only at a deadline";
+
+fn into_result<S, R, E>(taken: Taken<S, R, E>) -> Result<Option<List<S, R, E>>, Error<E>> {
+    match taken {
+        Taken::Some(list) => Ok(Some(list)),
+        Taken::Empty => Ok(None),
+        Taken::Closed => Err(Error::ClientsDisappeared),
+    }
+}
+
+/// The request in a list of one.
+fn first<S, R, E>(mut taken: List<S, R, E>) -> Job<S, R, E> {
+    let entry = taken
+        .pop_front()
+        .expect("a list of what was taken is not empty");
+    let (message, handler) = entry.take();
+    (message, ReplyContext::new(handler))
+}
+
+fn optional<S, R, E>(
+    taken: Result<Option<List<S, R, E>>, Error<E>>,
+) -> Result<Option<Job<S, R, E>>, Error<E>> {
+    taken.map(|taken| taken.map(first))
+}
+
+fn append<S, R, E>(mut taken: List<S, R, E>, batch: &mut Vec<Job<S, R, E>>) -> usize {
+    let count = taken.len();
+    batch.reserve(count);
+    while let Some(entry) = taken.pop_front() {
+        let (message, handler) = entry.take();
+        batch.push((message, ReplyContext::new(handler)));
+    }
+    count
+}

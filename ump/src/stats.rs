@@ -1,0 +1,138 @@
+//! The ledger of a channel: what was accepted, and how each request ended.
+
+use crate::sync::{AtomicU64, Ordering};
+
+/// What has happened on a channel so far, and what it holds now.
+///
+/// Every accepted request is counted under exactly one ending once it has ended, so at every quiet moment
+/// `accepted == queued + taken + ended()`. Endings are counted before they become visible to the caller. A
+/// snapshot taken while requests are under way may see one in the middle of its step.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Requests and posts that entered the queue.
+    pub accepted: u64,
+    /// Waiting in the queue now.
+    pub queued: u64,
+    /// In the hands of a handler now.
+    pub taken: u64,
+    /// Ended in a reply; for posts: were handled.
+    pub replied: u64,
+    /// Ended in the application's own error.
+    pub failed: u64,
+    /// The handler let go of the request without an answer.
+    pub no_reply: u64,
+    /// The handler panicked with the request in its hands.
+    pub panicked: u64,
+    /// The server went before the request was taken.
+    pub server_disappeared: u64,
+    /// The deadline passed in the queue: never executed.
+    pub timeout_queued: u64,
+    /// The deadline passed while a handler held the request.
+    pub timeout_taken: u64,
+    /// The caller left while the request was queued: never executed.
+    pub cancelled_queued: u64,
+    /// The caller left while a handler held the request.
+    pub cancelled_taken: u64,
+    /// Turned away before they entered the queue (full, too late, or the server gone). Not part of `accepted`.
+    pub refused: u64,
+}
+
+impl Stats {
+    /// The number of requests that have ended, one way or the other.
+    #[must_use]
+    pub fn ended(&self) -> u64 {
+        self.replied
+            + self.failed
+            + self.no_reply
+            + self.panicked
+            + self.server_disappeared
+            + self.timeout_queued
+            + self.timeout_taken
+            + self.cancelled_queued
+            + self.cancelled_taken
+    }
+}
+
+/// How a request that was taken can end.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Ending {
+    Replied,
+    Failed,
+    NoReply,
+    Panicked,
+    TimeoutTaken,
+    CancelledTaken,
+}
+
+/// The endings of taken requests: counted without the channel's lock, by whoever ends them.
+#[derive(Debug, Default)]
+pub(crate) struct Ledger([AtomicU64; 6]);
+
+impl Ledger {
+    // Relaxed throughout: what makes a count visible is the hand-over of the slot that follows it.
+
+    pub(crate) fn count(&self, ending: Ending) {
+        self.0[ending as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Takes a count back: the other side had ended the request first.
+    pub(crate) fn uncount(&self, ending: Ending) {
+        self.0[ending as usize].fetch_sub(1, Ordering::Relaxed);
+    }
+
+    fn get(&self, ending: Ending) -> u64 {
+        self.0[ending as usize].load(Ordering::Relaxed)
+    }
+}
+
+/// How a request can end without having been taken.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Untaken {
+    Timeout,
+    Cancelled,
+    ServerDisappeared,
+}
+
+/// What is counted under the channel's lock: all that happens to the queue.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    pub(crate) accepted: u64,
+    pub(crate) taken: u64,
+    pub(crate) refused: u64,
+    untaken: [u64; 3],
+}
+
+impl Tally {
+    pub(crate) fn count(&mut self, ending: Untaken) {
+        self.untaken[ending as usize] += 1;
+    }
+
+    /// Joins both books. `ledger` was read before the lock was taken, so that no ending is seen without its taking.
+    pub(crate) fn stats(&self, ended: Stats, queued: u64) -> Stats {
+        Stats {
+            accepted: self.accepted,
+            queued,
+            taken: self.taken.saturating_sub(ended.ended()),
+            timeout_queued: self.untaken[Untaken::Timeout as usize],
+            cancelled_queued: self.untaken[Untaken::Cancelled as usize],
+            server_disappeared: self.untaken[Untaken::ServerDisappeared as usize],
+            refused: self.refused,
+            ..ended
+        }
+    }
+}
+
+impl From<&Ledger> for Stats {
+    fn from(ledger: &Ledger) -> Self {
+        Self {
+            replied: ledger.get(Ending::Replied),
+            failed: ledger.get(Ending::Failed),
+            no_reply: ledger.get(Ending::NoReply),
+            panicked: ledger.get(Ending::Panicked),
+            timeout_taken: ledger.get(Ending::TimeoutTaken),
+            cancelled_taken: ledger.get(Ending::CancelledTaken),
+            ..Self::default()
+        }
+    }
+}

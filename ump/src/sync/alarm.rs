@@ -1,0 +1,107 @@
+//! Deadlines for futures: one thread per process that sleeps until the nearest one.
+//!
+//! A future without a runtime has nobody to wake it when its deadline passes. The thread `ump-alarm` does it: it is
+//! started by the first future that has a deadline, sleeps until the earliest alarm (for ever when there is none),
+//! and costs nothing otherwise. Blocking callers do not need it: they sleep with a time-out of their own.
+
+use std::{
+    collections::BTreeMap,
+    io,
+    panic::{AssertUnwindSafe, catch_unwind},
+    task::{Context, Poll, Waker},
+    thread,
+    time::Instant,
+};
+
+use parking_lot::{Condvar, Mutex};
+
+/// When, and a number that tells alarms of the same instant apart.
+type Key = (Instant, u64);
+
+struct Clock {
+    alarms: BTreeMap<Key, Waker>,
+    next: u64,
+    running: bool,
+}
+
+static CLOCK: Mutex<Clock> = Mutex::new(Clock {
+    alarms: BTreeMap::new(),
+    next: 0,
+    running: false,
+});
+
+/// Tells the thread that the earliest alarm has changed.
+static EARLIER: Condvar = Condvar::new();
+
+/// Wakes the task that polls it once `at` has passed. Dropping it takes it back.
+#[derive(Debug)]
+pub(crate) struct Alarm {
+    at: Instant,
+    armed: Option<u64>,
+}
+
+impl Alarm {
+    /// An alarm for `at`. Nothing is armed before the first poll.
+    ///
+    /// # Errors
+    /// The system refused the thread.
+    pub(crate) fn new(at: Instant) -> io::Result<Self> {
+        let mut clock = CLOCK.lock();
+        if !clock.running {
+            thread::Builder::new().name("ump-alarm".into()).spawn(run)?;
+            clock.running = true;
+        }
+        Ok(Self { at, armed: None })
+    }
+
+    /// Ready once the instant has passed; otherwise wakes the task of `cx` then.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if Instant::now() >= self.at {
+            return Poll::Ready(());
+        }
+        // A waker is the user's code: cloned before the lock is taken, dropped after it is released.
+        let waker = cx.waker().clone();
+        let mut clock = CLOCK.lock();
+        let id = *self.armed.get_or_insert_with(|| {
+            clock.next += 1;
+            clock.next
+        });
+        let replaced = clock.alarms.insert((self.at, id), waker);
+        let earliest = clock.alarms.keys().next() == Some(&(self.at, id));
+        drop(clock);
+        drop(replaced);
+        if earliest {
+            EARLIER.notify_one();
+        }
+        Poll::Pending
+    }
+}
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        if let Some(id) = self.armed {
+            let waker = CLOCK.lock().alarms.remove(&(self.at, id));
+            drop(waker);
+        }
+    }
+}
+
+fn run() {
+    let mut clock = CLOCK.lock();
+    loop {
+        let now = Instant::now();
+        match clock.alarms.first_key_value() {
+            None => EARLIER.wait(&mut clock),
+            Some((&(at, _), _)) if at > now => {
+                EARLIER.wait_until(&mut clock, at);
+            }
+            Some(_) => {
+                let (_, waker) = clock.alarms.pop_first().expect("just seen");
+                parking_lot::MutexGuard::unlocked(&mut clock, || {
+                    // One task whose waker panics must not take the deadlines of all the others with it.
+                    let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
+                });
+            }
+        }
+    }
+}

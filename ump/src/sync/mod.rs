@@ -1,0 +1,35 @@
+//! The facade: every primitive that the crate synchronises with, named once.
+//!
+//! Nothing else in the crate names `parking_lot`, `loom`, `std::sync::atomic` or `std::thread`. Built with
+//! `--cfg loom` the same names are loom's, and the whole crate can be model-checked.
+//!
+//! | name | native | under loom |
+//! |---|---|---|
+//! | [`Mutex`] | `parking_lot` | loom's, never poisoned |
+//! | [`Arc`], atomics | `std` | loom's |
+//! | [`UnsafeCell`] | `std`, behind the same two closures | loom's: it finds unsynchronised access |
+//! | [`park`], [`Thread`] | `std::thread` | loom's |
+//! | [`park_until`] | sleeps, then says whether the deadline has passed | yields once, then it *has* passed |
+//! | [`spin_until`] | bounded, learns | looks once |
+//! | [`Alarm`] | a shared timer thread | rings at the second poll |
+
+#[cfg(not(loom))]
+mod alarm;
+#[cfg(loom)]
+mod model;
+#[cfg(not(loom))]
+mod native;
+#[cfg(not(loom))]
+mod spin;
+
+#[cfg(loom)]
+pub(crate) use model::*;
+#[cfg(not(loom))]
+pub(crate) use {alarm::Alarm, native::*, spin::*};
+
+/// Keeps two ends that are written by different cores on different cache lines.
+///
+/// 128 bytes, since x86-64 prefetches lines in pairs and Apple's and other big ARM cores have lines of that size.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub(crate) struct Padded<T>(pub(crate) T);

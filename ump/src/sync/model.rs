@@ -1,0 +1,85 @@
+//! The primitives of a model: loom's, with the few that loom lacks expressed by those that it has.
+
+use std::{
+    io,
+    task::{Context, Poll},
+    time::Instant,
+};
+
+pub(crate) use loom::{
+    cell::UnsafeCell,
+    sync::{
+        Arc, MutexGuard,
+        atomic::{AtomicU8, AtomicUsize, Ordering},
+    },
+    thread::{Thread, current, park},
+};
+
+/// Counters and hints are not part of the protocol: loom need not explore their interleavings.
+pub(crate) use std::sync::atomic::AtomicU64;
+
+/// loom's mutex without poisoning.
+#[derive(Debug)]
+pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
+
+impl<T> Mutex<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self(loom::sync::Mutex::new(value))
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+        self.0
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+/// Lets the others run once; after that a deadline has passed. So both orders are explored.
+pub(crate) fn park_until(deadline: Option<Instant>) -> bool {
+    if deadline.is_none() {
+        park();
+        return false;
+    }
+    loom::thread::yield_now();
+    true
+}
+
+/// There is nothing to learn in a model.
+#[derive(Debug)]
+pub(crate) struct Patience;
+
+impl Patience {
+    pub(crate) const fn new() -> Self {
+        Self
+    }
+}
+
+/// Looks once: loom explores the orders, so looking twice finds nothing new.
+pub(crate) fn spin_until(_: &Patience, ready: impl Fn() -> bool) -> bool {
+    ready()
+}
+
+/// Lets the holder of the lock bit run.
+pub(crate) fn lock_pause(_: &mut u32) {
+    loom::thread::yield_now();
+}
+
+/// Rings at the second poll, whatever the instant.
+#[derive(Debug)]
+pub(crate) struct Alarm {
+    polled: bool,
+}
+
+impl Alarm {
+    pub(crate) fn new(_: Instant) -> io::Result<Self> {
+        Ok(Self { polled: false })
+    }
+
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if std::mem::replace(&mut self.polled, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}

@@ -1,0 +1,50 @@
+//! The primitives of a real program.
+
+use std::{cell, thread, time::Instant};
+
+pub(crate) use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering},
+    },
+    thread::{Thread, current, park},
+};
+
+pub(crate) use parking_lot::{Mutex, MutexGuard};
+
+/// `std::cell::UnsafeCell` behind loom's interface, so that one text serves both.
+#[derive(Debug)]
+pub(crate) struct UnsafeCell<T>(cell::UnsafeCell<T>);
+
+impl<T> UnsafeCell<T> {
+    pub(crate) const fn new(value: T) -> Self {
+        Self(cell::UnsafeCell::new(value))
+    }
+
+    /// Gives access for reading; the caller vouches for the absence of writers.
+    #[inline]
+    pub(crate) fn with<U>(&self, f: impl FnOnce(*const T) -> U) -> U {
+        f(self.0.get())
+    }
+
+    /// Gives access for writing; the caller vouches for being alone.
+    #[inline]
+    pub(crate) fn with_mut<U>(&self, f: impl FnOnce(*mut T) -> U) -> U {
+        f(self.0.get())
+    }
+}
+
+/// Sleeps until unparked or until `deadline`; tells whether the deadline has passed.
+///
+/// May return early for no reason, like `std::thread::park`.
+pub(crate) fn park_until(deadline: Option<Instant>) -> bool {
+    let Some(deadline) = deadline else {
+        park();
+        return false;
+    };
+    let left = deadline.saturating_duration_since(Instant::now());
+    if !left.is_zero() {
+        thread::park_timeout(left);
+    }
+    Instant::now() >= deadline
+}

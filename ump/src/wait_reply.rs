@@ -1,0 +1,166 @@
+//! A reply that is on its way.
+
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+
+use crate::{error::Error, send::POLLED_AGAIN, sync::Alarm, ticket::Ticket, waiter::Waiter};
+
+/// The reply to a request that was sent: a future, and a thing to wait for.
+///
+/// `X` is the error in which it may end: [`Error<E>`](Error) if it comes from [`req_async`](crate::Client::req_async),
+/// [`RequestError<S, E>`](crate::RequestError) if it comes from [`submit`](crate::Request::submit).
+///
+/// Dropping it cancels the request: if it is still queued it is never executed, otherwise its handler can see that nobody waits.
+///
+/// # Cancel safety
+/// Awaited by reference (`(&mut reply).await`), it can be left and awaited again. It can be polled by different tasks in
+/// turn; the latest is woken.
+///
+/// # Panics
+/// If it is polled after it was ready.
+#[must_use = "dropping it cancels the request"]
+pub struct WaitReply<R, E, X = Error<E>> {
+    ticket: Option<Ticket<R, E, X>>,
+    alarm: Option<Alarm>,
+}
+
+impl<R, E, X> WaitReply<R, E, X> {
+    pub(crate) fn new(ticket: Ticket<R, E, X>, alarm: Option<Alarm>) -> Self {
+        Self {
+            ticket: Some(ticket),
+            alarm,
+        }
+    }
+
+    /// Blocks until the outcome.
+    ///
+    /// # Errors
+    /// Those of the request. If the request has a deadline, it ends by then.
+    pub fn wait(mut self) -> Result<R, X> {
+        let ticket = self.take();
+        if ticket.core().wait(ticket.core().deadline()) {
+            ticket.settle()
+        } else {
+            ticket.time_out()
+        }
+    }
+
+    /// Awaits the outcome: the same as awaiting it directly.
+    ///
+    /// # Errors
+    /// Those of the request.
+    ///
+    /// # Cancel safety
+    /// Dropping the future cancels the request.
+    pub async fn wait_async(self) -> Result<R, X>
+    where
+        R: Send,
+        E: Send,
+    {
+        self.await
+    }
+
+    /// The outcome if it is there, otherwise itself.
+    ///
+    /// ```
+    /// let (server, client) = ump::channel::<u32, u32, ()>();
+    /// let reply = client.req_async(1).unwrap();
+    /// let reply = reply.try_get().expect_err("nobody has answered");
+    /// server.wait().unwrap().1.reply(2).unwrap();
+    /// assert_eq!(reply.try_get().expect("answered"), Ok(2));
+    /// ```
+    ///
+    /// # Errors
+    /// Itself, while there is no outcome. The inner error is that of the request.
+    pub fn try_get(self) -> Result<Result<R, X>, Self> {
+        self.get_until(Instant::now())
+    }
+
+    /// Blocks for at most so long; returns itself if there is no outcome by then. The request goes on; drop it to cancel.
+    ///
+    /// # Errors
+    /// Itself, while there is no outcome. The inner error is that of the request.
+    pub fn wait_timeout(self, timeout: Duration) -> Result<Result<R, X>, Self> {
+        match Instant::now().checked_add(timeout) {
+            Some(at) => self.wait_deadline(at),
+            None => Ok(self.wait()),
+        }
+    }
+
+    /// Blocks until `at` at most; returns itself if there is no outcome by then. The request goes on; drop it to cancel.
+    ///
+    /// # Errors
+    /// Itself, while there is no outcome. The inner error is that of the request.
+    pub fn wait_deadline(self, at: Instant) -> Result<Result<R, X>, Self> {
+        let core = self.ticket().core();
+        let until = core.deadline().map_or(at, |deadline| deadline.min(at));
+        core.wait(Some(until));
+        self.get_until(until)
+    }
+
+    /// Whether the outcome is there, so that nothing will block.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.ticket
+            .as_ref()
+            .is_some_and(|ticket| ticket.core().is_done())
+    }
+
+    fn get_until(mut self, now: Instant) -> Result<Result<R, X>, Self> {
+        let core = self.ticket().core();
+        if core.is_done() {
+            Ok(self.take().settle())
+        } else if core.deadline().is_some_and(|deadline| deadline <= now) {
+            Ok(self.take().time_out())
+        } else {
+            Err(self)
+        }
+    }
+
+    fn ticket(&self) -> &Ticket<R, E, X> {
+        self.ticket.as_ref().expect(POLLED_AGAIN)
+    }
+
+    fn take(&mut self) -> Ticket<R, E, X> {
+        self.alarm = None;
+        self.ticket.take().expect(POLLED_AGAIN)
+    }
+}
+
+impl<R, E, X> Unpin for WaitReply<R, E, X> {}
+
+impl<R, E, X> Future for WaitReply<R, E, X> {
+    type Output = Result<R, X>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let core = self.ticket().core();
+        if core.is_done() || !core.sleep(Waiter::Task(cx.waker().clone())) {
+            return Poll::Ready(self.take().settle());
+        }
+        if let Some(deadline) = core.deadline() {
+            if self.alarm.is_none() {
+                // Sent by a blocking call and now awaited. Should the system refuse the alarm, the request ends here and now, as
+                // there would be nobody to end it in time.
+                self.alarm = Alarm::new(deadline).ok();
+            }
+            let alarm = self.alarm.as_mut();
+            if alarm.is_none_or(|alarm| alarm.poll(cx).is_ready()) {
+                return Poll::Ready(self.take().time_out());
+            }
+        }
+        Poll::Pending
+    }
+}
+
+impl<R, E, X> fmt::Debug for WaitReply<R, E, X> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WaitReply")
+            .field("ready", &self.is_ready())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,115 @@
+//! Who waits, and in which order: threads and tasks alike.
+//!
+//! A [`Waiters`] list lives under a channel's lock and is never asked to run the user's code there: it takes wakers that
+//! were cloned before the lock was taken and hands out wakers to be woken (or dropped) after it is released.
+//!
+//! Being woken takes a waiter off the list. So whoever enrolled learns from its own entry what happened: still
+//! there means *not woken*; gone means *woken*, and a woken waiter that leaves without using its turn owes
+//! the wake-up to the next in line. That is how no wake-up gets lost when a future is dropped or a wait times out.
+
+use std::{collections::VecDeque, task::Waker};
+
+use crate::sync::Thread;
+
+/// A sleeping thread, or a task that returned `Pending`.
+#[derive(Debug)]
+pub(crate) enum Waiter {
+    Thread(Thread),
+    Task(Waker),
+}
+
+impl Waiter {
+    /// Runs the user's code when it is a task: not to be called under a lock.
+    pub(crate) fn wake(self) {
+        match self {
+            Self::Thread(thread) => thread.unpark(),
+            Self::Task(waker) => waker.wake(),
+        }
+    }
+}
+
+/// One's place in a [`Waiters`] list, from the first enrolment until it is left.
+#[derive(Debug, Default)]
+pub(crate) struct Turn(Option<u64>);
+
+impl Turn {
+    /// Whether it stands for a place that has not been left.
+    pub(crate) fn is_taken(&self) -> bool {
+        self.0.is_some()
+    }
+}
+
+/// What a waiter finds when it leaves the list.
+#[derive(Debug)]
+pub(crate) enum Left {
+    /// It had not enrolled.
+    Never,
+    /// It had not been woken; here is its waiter, to be dropped after unlocking.
+    Waiting(#[expect(dead_code, reason = "held to be dropped by the receiver")] Waiter),
+    /// It had been woken: if it does not use its turn, another has to be woken.
+    Woken,
+}
+
+/// First come, first woken.
+#[derive(Debug, Default)]
+pub(crate) struct Waiters {
+    line: VecDeque<(u64, Waiter)>,
+    last: u64,
+}
+
+/// A line that has grown beyond this gives its memory back when it is empty.
+const KEPT: usize = 64;
+
+impl Waiters {
+    /// Enrols or stays enrolled, with `waiter` as the one to wake. Returns a waiter to drop after unlocking.
+    ///
+    /// Who was woken for nothing (another was quicker) keeps its turn: it goes to the head of the line.
+    #[must_use = "a waiter may hold the user's waker: drop it after unlocking"]
+    pub(crate) fn enrol(&mut self, turn: &mut Turn, waiter: Waiter) -> Option<Waiter> {
+        let Some(key) = turn.0 else {
+            self.last += 1;
+            turn.0 = Some(self.last);
+            self.line.push_back((self.last, waiter));
+            return None;
+        };
+        if let Some((_, old)) = self.line.iter_mut().find(|(k, _)| *k == key) {
+            return Some(std::mem::replace(old, waiter));
+        }
+        self.line.push_front((key, waiter));
+        None
+    }
+
+    /// Leaves the line.
+    #[must_use = "a wake-up may have to be passed on"]
+    pub(crate) fn leave(&mut self, turn: &mut Turn) -> Left {
+        let Some(key) = turn.0.take() else {
+            return Left::Never;
+        };
+        match self.line.iter().position(|(k, _)| *k == key) {
+            Some(at) => {
+                let (_, waiter) = self.line.remove(at).expect("just found");
+                self.shrink();
+                Left::Waiting(waiter)
+            }
+            None => Left::Woken,
+        }
+    }
+
+    /// Takes the first in line, to be woken after unlocking.
+    pub(crate) fn pop(&mut self) -> Option<Waiter> {
+        let (_, waiter) = self.line.pop_front()?;
+        self.shrink();
+        Some(waiter)
+    }
+
+    /// Takes everybody, to be woken after unlocking.
+    pub(crate) fn take_all(&mut self) -> impl Iterator<Item = Waiter> + use<> {
+        std::mem::take(&mut self.line).into_iter().map(|(_, w)| w)
+    }
+
+    fn shrink(&mut self) {
+        if self.line.is_empty() && self.line.capacity() > KEPT {
+            self.line = VecDeque::new();
+        }
+    }
+}
