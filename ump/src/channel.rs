@@ -34,9 +34,7 @@ pub(crate) const URGENT_RUN: u32 = 16;
 const EXPIRED_RUN: usize = 32;
 
 pub(crate) struct Channel<S, R, E> {
-    queue: Padded<Mutex<Queue<S, R, E>>>,
-    /// A copy of the length of the queue, for those who only want to look.
-    queued: Padded<AtomicUsize>,
+    gate: Padded<Gate<S, R, E>>,
     /// Strong clients. Once it is zero it stays zero.
     clients: AtomicUsize,
     /// Of each lane; `usize::MAX` means unbounded.
@@ -44,6 +42,14 @@ pub(crate) struct Channel<S, R, E> {
     common: Common,
     /// How long it pays to spin for a request.
     pub(crate) patience: Patience,
+}
+
+/// What every request passes twice. In one place, as what costs is the cache lines that move between the two ends.
+#[repr(C)]
+struct Gate<S, R, E> {
+    /// A copy of the length of the queue, for those who only want to look.
+    queued: AtomicUsize,
+    queue: Mutex<Queue<S, R, E>>,
 }
 
 struct Queue<S, R, E> {
@@ -118,15 +124,17 @@ impl<S, R, E> Channel<S, R, E> {
             senders: Waiters::default(),
         };
         Self {
-            queue: Padded(Mutex::new(Queue {
-                lanes: [line(), line()],
-                run: 0,
-                open: true,
-                receivers: Waiters::default(),
-                poller: None,
-                tally: Tally::default(),
-            })),
-            queued: Padded(AtomicUsize::new(0)),
+            gate: Padded(Gate {
+                queued: AtomicUsize::new(0),
+                queue: Mutex::new(Queue {
+                    lanes: [line(), line()],
+                    run: 0,
+                    open: true,
+                    receivers: Waiters::default(),
+                    poller: None,
+                    tally: Tally::default(),
+                }),
+            }),
             clients: AtomicUsize::new(1),
             capacity,
             common: Common {
@@ -142,7 +150,7 @@ impl<S, R, E> Channel<S, R, E> {
     /// Lets a request in and wakes a receiver. If it is refused the entry is void and the slot the caller's again.
     pub(crate) fn send(&self, entry: Entry<S, R, E>, place: Place<'_>) -> Result<(), Refusal> {
         let lane = entry.terms().lane as usize;
-        let mut queue = self.queue.0.lock();
+        let mut queue = self.gate.0.queue.lock();
         if !queue.open {
             queue.tally.refused += 1;
             drop(queue);
@@ -180,7 +188,7 @@ impl<S, R, E> Channel<S, R, E> {
 
     /// Leaves the line for room without having been let in.
     pub(crate) fn stop_sending(&self, lane: Lane, turn: &mut Turn) {
-        let mut queue = self.queue.0.lock();
+        let mut queue = self.gate.0.queue.lock();
         queue.tally.refused += 1;
         let open = queue.open;
         let line = &mut queue.lanes[lane as usize];
@@ -194,7 +202,7 @@ impl<S, R, E> Channel<S, R, E> {
 
     /// Counts a request that was turned away before it came here.
     pub(crate) fn refuse(&self) {
-        self.queue.0.lock().tally.refused += 1;
+        self.gate.0.queue.lock().tally.refused += 1;
     }
 
     /// Takes a request out of the queue, if it is still there: then its slot is the caller's alone.
@@ -204,7 +212,7 @@ impl<S, R, E> Channel<S, R, E> {
     /// # Safety
     /// `slot` is alive and was sent to this channel, if it was sent at all.
     pub(crate) unsafe fn withdraw(&self, slot: &Slot<S, R, E>, why: Untaken) -> bool {
-        let mut queue = self.queue.0.lock();
+        let mut queue = self.gate.0.queue.lock();
         let line = &mut queue.lanes[slot.core.lane() as usize];
         // SAFETY: alive, and if it is in any list it is in this one.
         let Some(_entry) = (unsafe { line.list.remove(slot.into()) }) else {
@@ -240,7 +248,7 @@ impl<S, R, E> Channel<S, R, E> {
         if self.clients.fetch_sub(1, Ordering::AcqRel) > 1 {
             return;
         }
-        let mut queue = self.queue.0.lock();
+        let mut queue = self.gate.0.queue.lock();
         let receivers = queue.receivers.take_all();
         let poller = queue.poller.take();
         drop(queue);
@@ -254,7 +262,7 @@ impl<S, R, E> Channel<S, R, E> {
     pub(crate) fn take(&self, max: usize, place: Place<'_>) -> Taken<S, R, E> {
         let mut now = None;
         loop {
-            let mut queue = self.queue.0.lock();
+            let mut queue = self.gate.0.queue.lock();
             let mut taken = List::new();
             let mut afterwards = Afterwards::new();
             while taken.len() < max && afterwards.turned_down.len() < EXPIRED_RUN {
@@ -311,7 +319,7 @@ impl<S, R, E> Channel<S, R, E> {
 
     /// Leaves the line for requests empty-handed.
     pub(crate) fn stop_receiving(&self, turn: &mut Turn) {
-        let mut queue = self.queue.0.lock();
+        let mut queue = self.gate.0.queue.lock();
         let left = queue.receivers.leave(turn);
         let pass_on = matches!(left, Left::Woken) && !queue.is_empty();
         let next = if pass_on { queue.receivers.pop() } else { None };
@@ -322,7 +330,7 @@ impl<S, R, E> Channel<S, R, E> {
 
     /// The server goes: whatever is queued learns of it at once, and so does everything that comes later.
     pub(crate) fn close(&self) {
-        let mut queue = self.queue.0.lock();
+        let mut queue = self.gate.0.queue.lock();
         queue.open = false;
         let poller = queue.poller.take();
         let senders = queue.lanes.each_mut().map(|line| line.senders.take_all());
@@ -331,7 +339,7 @@ impl<S, R, E> Channel<S, R, E> {
         senders.into_iter().flatten().for_each(Waiter::wake);
         loop {
             // One at a time: the lock stays short, and a message that sends to its own channel when dropped is no trouble.
-            let mut queue = self.queue.0.lock();
+            let mut queue = self.gate.0.queue.lock();
             let Some((entry, _)) = queue.pop(self.capacity) else {
                 break;
             };
@@ -352,15 +360,15 @@ impl<S, R, E> Channel<S, R, E> {
     /// A glance without the lock: may be out of date at once.
     pub(crate) fn looks_empty(&self) -> bool {
         // Relaxed: a hint. Whoever acts on it takes the lock.
-        self.queued.0.load(Ordering::Relaxed) == 0
+        self.gate.0.queued.load(Ordering::Relaxed) == 0
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.queue.0.lock().len()
+        self.gate.0.queue.lock().len()
     }
 
     pub(crate) fn is_open(&self) -> bool {
-        self.queue.0.lock().open
+        self.gate.0.queue.lock().open
     }
 
     pub(crate) fn capacity(&self) -> Option<usize> {
@@ -370,12 +378,12 @@ impl<S, R, E> Channel<S, R, E> {
     pub(crate) fn stats(&self) -> Stats {
         // First the endings, then the takings: so no ending is seen without its taking.
         let ended = Stats::from(&self.common.ledger.0);
-        let queue = self.queue.0.lock();
+        let queue = self.gate.0.queue.lock();
         queue.tally.stats(ended, queue.len() as u64)
     }
 
     fn note_len(&self, queue: &MutexGuard<'_, Queue<S, R, E>>) {
-        self.queued.0.store(queue.len(), Ordering::Relaxed);
+        self.gate.0.queued.store(queue.len(), Ordering::Relaxed);
     }
 }
 

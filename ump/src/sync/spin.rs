@@ -1,28 +1,39 @@
 //! Spinning with sense: bounded, learned, and off where it cannot help.
 //!
 //! A hand-over between two running cores takes about 0.1 µs, one through the scheduler 5 to 40 µs. So a thread that is about
-//! to sleep first looks for a while whether what it waits for is already on its way. How long is learned: a
-//! [`Patience`] grows when looking was rewarded and shrinks when it was not, between two bounds. A thread on a
-//! machine (or in a cgroup, or with an affinity) of one CPU never spins, as the other end cannot run meanwhile.
+//! to sleep first looks for a while whether what it waits for is already on its way, for no longer than a wake-up would cost.
+//! How long is learned: a [`Patience`] is full after looking was rewarded and dwindles while it is not. Two ends that both
+//! sleep would never learn that they could be quick, each being asleep when the other comes; so every so often one looks for
+//! the full time nevertheless. A thread on a machine (or in a cgroup, or with an affinity) of one CPU never spins, as the other
+//! end cannot run meanwhile.
 
 use std::{hint, num::NonZeroUsize, sync::OnceLock, thread};
 
 use super::{AtomicU32, Ordering};
 
-/// Never less than this many looks: about 0.5 µs, enough to notice that the other end has become quick.
+/// Looks when it has not paid for long: about 0.5 µs.
 const LEAST: u32 = 16;
-/// Never more than this many looks: about 10 µs, the price of a wake-up through the kernel.
+/// Looks at the very most: about 10 µs, the price of a wake-up through the kernel.
 const MOST: u32 = 256;
+/// One wait in so many is given the most, whatever was learned.
+const PROBE: u32 = 32;
 /// Looks before a lock holder is taken to have been descheduled.
 const LOCK_LOOKS: u32 = 64;
 
 /// How long it has recently paid to look before sleeping. Shared by all who wait for the same thing.
 #[derive(Debug)]
-pub(crate) struct Patience(AtomicU32);
+pub(crate) struct Patience {
+    looks: AtomicU32,
+    /// Waits in vain since the last that was given the most.
+    vain: AtomicU32,
+}
 
 impl Patience {
     pub(crate) const fn new() -> Self {
-        Self(AtomicU32::new(MOST))
+        Self {
+            looks: AtomicU32::new(MOST),
+            vain: AtomicU32::new(0),
+        }
     }
 }
 
@@ -34,18 +45,26 @@ pub(crate) fn spin_until(patience: &Patience, ready: impl Fn() -> bool) -> bool 
     if !parallel() {
         return false;
     }
-    // Relaxed, here and below: a hint, which orders nothing. Two who learn at once may lose one lesson.
-    let limit = patience.0.load(Ordering::Relaxed);
-    for looks in 1..=limit {
+    // Relaxed, here and below: hints, which order nothing. Of two who learn at once one may lose its lesson.
+    let learned = patience.looks.load(Ordering::Relaxed);
+    let vain = patience.vain.load(Ordering::Relaxed);
+    let probe = vain >= PROBE;
+    let limit = if probe { MOST } else { learned };
+    for _ in 0..limit {
         hint::spin_loop();
         if ready() {
-            if looks > limit / 2 {
-                patience.0.store((limit * 2).min(MOST), Ordering::Relaxed);
+            if learned < MOST {
+                patience.looks.store(MOST, Ordering::Relaxed);
             }
             return true;
         }
     }
-    patience.0.store((limit / 2).max(LEAST), Ordering::Relaxed);
+    patience
+        .looks
+        .store((learned - learned / 4).max(LEAST), Ordering::Relaxed);
+    patience
+        .vain
+        .store(if probe { 0 } else { vain + 1 }, Ordering::Relaxed);
     false
 }
 
