@@ -175,7 +175,7 @@ impl<S, R, E> Channel<S, R, E> {
             Place::Line(turn, waiter) => Some((line.senders.leave(turn), waiter)),
             _ => None,
         };
-        line.list.push_back(entry);
+        line.enter(entry);
         queue.tally.accepted += 1;
         self.note_len(&queue);
         let receiver = queue.receivers.pop();
@@ -214,8 +214,8 @@ impl<S, R, E> Channel<S, R, E> {
     pub(crate) unsafe fn withdraw(&self, slot: &Slot<S, R, E>, why: Untaken) -> bool {
         let mut queue = self.gate.0.queue.lock();
         let line = &mut queue.lanes[slot.core.lane() as usize];
-        // SAFETY: alive, and if it is in any list it is in this one.
-        let Some(_entry) = (unsafe { line.list.remove(slot.into()) }) else {
+        // SAFETY: alive, and if any queue holds it, it is this one.
+        let Some(_entry) = (unsafe { line.remove(slot) }) else {
             return false;
         };
         let sender = line.senders.pop();
@@ -397,6 +397,46 @@ fn wake(waiter: Option<Waiter>, poller: Option<Waker>) {
     }
 }
 
+impl<S, R, E> Line<S, R, E> {
+    fn enter(&mut self, entry: Entry<S, R, E>) {
+        // SAFETY: we hold the channel's lock (as in the two below), and an entry's slot is alive.
+        unsafe {
+            entry
+                .slot()
+                .as_ref()
+                .queued
+                .with_mut(|queued| *queued = true)
+        };
+        self.list.push_back(entry);
+    }
+
+    fn leave(&mut self) -> Option<Entry<S, R, E>> {
+        let entry = self.list.pop_front()?;
+        // SAFETY: see `enter`.
+        unsafe {
+            entry
+                .slot()
+                .as_ref()
+                .queued
+                .with_mut(|queued| *queued = false)
+        };
+        Some(entry)
+    }
+
+    /// Takes a slot out of the middle, if it is there.
+    ///
+    /// # Safety
+    /// `slot` is alive; if any queue holds it, it is this one.
+    unsafe fn remove(&mut self, slot: &Slot<S, R, E>) -> Option<Entry<S, R, E>> {
+        // SAFETY: see `enter`.
+        let queued = slot
+            .queued
+            .with_mut(|queued| unsafe { std::mem::take(&mut *queued) });
+        // SAFETY: it is in this list.
+        queued.then(|| unsafe { self.list.unlink(slot.into()) })
+    }
+}
+
 impl<S, R, E> Queue<S, R, E> {
     fn len(&self) -> usize {
         self.lanes.iter().map(|line| line.list.len()).sum()
@@ -418,7 +458,7 @@ impl<S, R, E> Queue<S, R, E> {
         };
         let lane = if urgent { Lane::Urgent } else { Lane::Normal };
         let line = &mut self.lanes[lane as usize];
-        let entry = line.list.pop_front()?;
+        let entry = line.leave()?;
         let sender = if capacity == usize::MAX {
             None
         } else {

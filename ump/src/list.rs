@@ -42,7 +42,6 @@ impl<S, R, E> List<S, R, E> {
         unsafe { slot.as_ref() }.links.with_mut(|links| unsafe {
             (*links).prev = self.tail;
             (*links).next = None;
-            (*links).queued = true;
         });
         self.set_next(self.tail, Some(slot));
         self.tail = Some(slot);
@@ -54,25 +53,15 @@ impl<S, R, E> List<S, R, E> {
         self.head.map(|slot| unsafe { self.unlink(slot) })
     }
 
-    /// Takes `slot` out if it is in the list.
+    /// Takes `slot` out of the middle.
     ///
     /// # Safety
-    /// `slot` is alive, and is in this list or in none.
-    pub(crate) unsafe fn remove(&mut self, slot: NonNull<Slot<S, R, E>>) -> Option<Entry<S, R, E>> {
-        // SAFETY: alive, and its links are guarded by what guards this list.
-        let queued = unsafe { slot.as_ref().links.with(|links| (*links).queued) };
-        // SAFETY: it is in this list.
-        queued.then(|| unsafe { self.unlink(slot) })
-    }
-
-    /// # Safety
     /// `slot` is in this list.
-    unsafe fn unlink(&mut self, slot: NonNull<Slot<S, R, E>>) -> Entry<S, R, E> {
+    pub(crate) unsafe fn unlink(&mut self, slot: NonNull<Slot<S, R, E>>) -> Entry<S, R, E> {
         // SAFETY: see `push_back`.
-        let (prev, next) = unsafe { slot.as_ref() }.links.with_mut(|links| unsafe {
-            (*links).queued = false;
-            ((*links).prev.take(), (*links).next.take())
-        });
+        let (prev, next) = unsafe { slot.as_ref() }
+            .links
+            .with_mut(|links| unsafe { ((*links).prev.take(), (*links).next.take()) });
         self.set_next(prev, next);
         match next {
             // SAFETY: see `push_back`.

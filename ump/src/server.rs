@@ -275,12 +275,23 @@ impl<S, R, E> fmt::Debug for Iter<'_, S, R, E> {
 #[must_use = "streams do nothing unless polled"]
 pub struct Requests<'a, S, R, E>(Receive<'a, S, R, E>);
 
+impl<S, R, E> Requests<'_, S, R, E> {
+    /// Takes a request, or arranges for the task to be woken when there is one.
+    ///
+    /// Unlike [`Server::poll_wait`] it has a place of its own in line, kept until it is dropped.
+    ///
+    /// # Errors
+    /// [`Error::ClientsDisappeared`]: the queue is empty and no client is left.
+    pub fn poll_wait(&mut self, cx: &mut Context<'_>) -> Poll<Result<Job<S, R, E>, Error<E>>> {
+        Pin::new(&mut self.0).poll(cx).map_ok(first)
+    }
+}
+
 impl<S, R, E> Stream for Requests<'_, S, R, E> {
     type Item = Job<S, R, E>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let taken = Pin::new(&mut self.0).poll(cx);
-        taken.map(|taken| taken.map(first).ok())
+        self.poll_wait(cx).map(Result::ok)
     }
 }
 

@@ -37,7 +37,8 @@
 //!    by the caller after `DONE` or after withdrawal.
 //! 2. `verdict` is written by the server's end before `DONE`, read by the caller after it has seen `DONE`.
 //! 3. `caller` and `handler` are touched only under `LOCKED`.
-//! 4. `links` are touched only by the list of the queue, under the channel's lock.
+//! 4. `links` are touched only through the list that holds the entry: that of the queue, under the channel's lock, or that of a batch
+//!    which a receiver has taken, without it. `queued` is touched only under the channel's lock.
 //! 5. After the store that sets `DONE` (`ABANDONED`) the server's end (the caller) makes no further access.
 
 use std::{mem::ManuallyDrop, ptr::NonNull, thread, time::Instant};
@@ -145,13 +146,14 @@ pub(crate) struct Slot<S, R, E> {
     message: UnsafeCell<Option<S>>,
     /// See `list`.
     pub(crate) links: UnsafeCell<Links<S, R, E>>,
+    /// Whether the queue of the channel holds it.
+    pub(crate) queued: UnsafeCell<bool>,
 }
 
-/// A slot's neighbours in the queue.
+/// A slot's neighbours in a list.
 pub(crate) struct Links<S, R, E> {
     pub(crate) prev: Option<NonNull<Slot<S, R, E>>>,
     pub(crate) next: Option<NonNull<Slot<S, R, E>>>,
-    pub(crate) queued: bool,
 }
 
 /// Waiters that were taken out of a slot, to be woken or dropped once no lock is held.
@@ -377,8 +379,8 @@ impl<S, R, E> Slot<S, R, E> {
             links: UnsafeCell::new(Links {
                 prev: None,
                 next: None,
-                queued: false,
             }),
+            queued: UnsafeCell::new(false),
         }
     }
 

@@ -19,7 +19,6 @@ pub(crate) use loom::{
 pub(crate) use std::sync::atomic::AtomicU64;
 
 /// loom's mutex without poisoning.
-#[derive(Debug)]
 pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
 
 impl<T> Mutex<T> {

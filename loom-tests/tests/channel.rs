@@ -1,0 +1,347 @@
+//! Models of the channel. Each asserts that every request ends exactly once and that nobody sleeps for ever (loom finds that).
+//!
+//! The guards named in brackets are the invariants at the top of `ump/src/slot.rs` and the rules of waking in `ump/src/channel.rs`.
+#![cfg(loom)]
+
+use std::time::{Duration, Instant};
+
+use loom::{future::block_on, thread};
+use loom_tests::{Census, answer, assert_settled, explore, poll_once, serve, spawn_server};
+use ump::{Error, RequestError, channel};
+
+/// Loom's clock does not move: this deadline passes when the model says so.
+fn some_day() -> Instant {
+    Instant::now() + Duration::from_secs(3600)
+}
+
+/// [slot 1, 2, 3, 5; a request that enters wakes a receiver]
+#[test]
+fn a_blocking_request_is_answered() {
+    explore(|| {
+        let (server, client) = channel();
+        let server = spawn_server(server);
+        assert_eq!(client.req(1), Ok(2));
+        let stats = client.stats();
+        drop(client);
+        assert_eq!(server.join().unwrap().0, [1]);
+        assert_settled(stats);
+    });
+}
+
+#[test]
+fn an_async_request_is_answered_by_a_blocking_server() {
+    explore(|| {
+        let (server, client) = channel();
+        let server = spawn_server(server);
+        assert_eq!(block_on(client.areq(1)), Ok(2));
+        drop(client);
+        assert_eq!(server.join().unwrap().0, [1]);
+    });
+}
+
+#[test]
+fn a_blocking_request_is_answered_by_an_async_server() {
+    explore(|| {
+        let (server, client) = channel();
+        let server = thread::spawn(move || {
+            block_on(async {
+                while let Ok((n, rctx)) = server.async_wait().await {
+                    answer(n, rctx);
+                }
+            });
+        });
+        assert_eq!(client.req(1), Ok(2));
+        drop(client);
+        server.join().unwrap();
+    });
+}
+
+#[test]
+fn requests_of_two_blocking_clients_are_both_answered() {
+    explore(|| {
+        let (server, client) = channel();
+        let other = client.clone();
+        let other = thread::spawn(move || assert_eq!(other.req(10), Ok(11)));
+        let server = spawn_server(server);
+        assert_eq!(client.req(1), Ok(2));
+        other.join().unwrap();
+        let stats = client.stats();
+        drop(client);
+        let (mut taken, _server) = server.join().unwrap();
+        taken.sort_unstable();
+        assert_eq!(taken, [1, 10]);
+        assert_settled(stats);
+    });
+}
+
+#[test]
+fn requests_of_one_client_are_taken_in_order() {
+    explore(|| {
+        let (server, client) = channel();
+        let server = spawn_server(server);
+        client.post(1).wait().unwrap();
+        assert_eq!(client.req(2), Ok(3));
+        drop(client);
+        let (taken, server) = server.join().unwrap();
+        assert_eq!(taken, [1, 2]);
+        assert_settled(server.stats());
+    });
+}
+
+/// [slot 5: ABANDONED against DONE]
+#[test]
+fn a_reply_that_is_dropped_is_cancelled_or_too_late() {
+    explore(|| {
+        let census = Census::default();
+        let (server, client) = channel::<_, _, ()>();
+        let reply = client.req_async(census.born()).unwrap();
+        let handler = {
+            let census = census.clone();
+            thread::spawn(move || {
+                if let Ok(Some((message, rctx))) = server.try_pop() {
+                    drop(message);
+                    let _ = rctx.answer(Ok(census.born()));
+                }
+                server
+            })
+        };
+        drop(reply);
+        let server = handler.join().unwrap();
+        let stats = server.stats();
+        assert_settled(stats);
+        assert_eq!(
+            stats.replied + stats.cancelled_queued + stats.cancelled_taken,
+            1
+        );
+        assert_eq!(census.alive(), 0);
+    });
+}
+
+/// [slot 1: revocation against taking]
+#[test]
+fn a_blocking_request_that_times_out_is_executed_or_comes_back() {
+    explore(|| {
+        let (server, client) = channel();
+        let server = thread::spawn(move || {
+            let taken = server.try_pop().ok().flatten();
+            let executed = taken.is_some();
+            if let Some((n, rctx)) = taken {
+                answer(n, rctx);
+            }
+            (executed, server)
+        });
+        let outcome = client.request(1).deadline(some_day()).wait();
+        let (executed, server) = server.join().unwrap();
+        match outcome {
+            Ok(reply) => assert!(executed && reply == 2),
+            Err(RequestError::TimeoutTaken) => assert!(executed),
+            Err(RequestError::TimeoutQueued(message)) => assert!(!executed && message == 1),
+            Err(other) => panic!("{other:?}"),
+        }
+        assert_settled(server.stats());
+    });
+}
+
+#[test]
+fn an_async_request_that_times_out_is_executed_or_comes_back() {
+    explore(|| {
+        let (server, client) = channel();
+        let server = thread::spawn(move || {
+            let taken = server.try_pop().ok().flatten();
+            let executed = taken.is_some();
+            if let Some((n, rctx)) = taken {
+                answer(n, rctx);
+            }
+            (executed, server)
+        });
+        let outcome = block_on(async { client.request(1).deadline(some_day()).await });
+        let (executed, server) = server.join().unwrap();
+        match outcome {
+            Ok(reply) => assert!(executed && reply == 2),
+            Err(RequestError::TimeoutTaken) => assert!(executed),
+            Err(RequestError::TimeoutQueued(message)) => assert!(!executed && message == 1),
+            Err(other) => panic!("{other:?}"),
+        }
+        assert_settled(server.stats());
+    });
+}
+
+/// [slot 3: a waiter exchanged while the outcome is published]
+#[test]
+fn a_reply_polled_before_and_after_it_comes_is_not_lost() {
+    explore(|| {
+        let (server, client) = channel();
+        let mut reply = client.req_async(1).unwrap();
+        let handler = thread::spawn(move || {
+            let (n, rctx) = server.wait().unwrap();
+            answer(n, rctx);
+        });
+        if poll_once(&mut reply).is_pending() {
+            // Another waker now: this one has to be woken.
+            assert_eq!(block_on(reply), Ok(2));
+        }
+        handler.join().unwrap();
+    });
+}
+
+/// [slot 3, 5: the handler's waiter]
+#[test]
+fn a_handler_is_told_that_its_caller_has_left() {
+    explore(|| {
+        let (server, client) = channel::<u32, u32, ()>();
+        let reply = client.req_async(1).unwrap();
+        let (_, mut rctx) = server.wait().unwrap();
+        let handler = thread::spawn(move || {
+            block_on(rctx.cancelled());
+            assert_eq!(rctx.answer(Ok(2)), Err(Ok(2)));
+        });
+        drop(reply);
+        handler.join().unwrap();
+        assert_eq!(server.stats().cancelled_taken, 1);
+    });
+}
+
+#[test]
+fn a_server_that_goes_ends_what_is_queued() {
+    explore(|| {
+        let (server, client) = channel::<u32, u32, ()>();
+        let server = thread::spawn(move || drop(server));
+        assert_eq!(client.req(1), Err(Error::ServerDisappeared));
+        server.join().unwrap();
+        assert_settled(client.stats());
+    });
+}
+
+#[test]
+fn a_post_is_handled_or_dropped_with_the_server() {
+    explore(|| {
+        let census = Census::default();
+        let (server, client) = channel::<_, (), ()>();
+        let server = thread::spawn(move || {
+            if let Ok(Some((_, rctx))) = server.try_pop() {
+                rctx.reply(()).unwrap();
+            }
+        });
+        let _ = client.post(census.born()).wait();
+        server.join().unwrap();
+        assert_settled(client.stats());
+        assert_eq!(census.alive(), 0);
+    });
+}
+
+#[test]
+fn the_last_client_wakes_a_server_that_waits() {
+    explore(|| {
+        let (server, client) = channel();
+        let other = client.clone();
+        let other = thread::spawn(move || drop(other));
+        let server = spawn_server(server);
+        drop(client);
+        assert!(server.join().unwrap().0.is_empty());
+        other.join().unwrap();
+    });
+}
+
+#[test]
+fn a_weak_client_never_revives_the_channel() {
+    explore(|| {
+        let (server, client) = channel::<u32, u32, ()>();
+        let weak = client.weak();
+        let last = thread::spawn(move || drop(client));
+        let upgraded = weak.upgrade();
+        let revived = upgraded.is_some();
+        last.join().unwrap();
+        assert_eq!(server.try_pop().is_ok(), revived);
+        drop(upgraded);
+        assert!(weak.upgrade().is_none());
+        assert!(server.wait().is_err());
+    });
+}
+
+/// [a woken one that leaves without taking wakes the next]
+#[test]
+fn a_server_that_stops_waiting_passes_its_wake_up_on() {
+    explore(|| {
+        let (server, client) = channel::<u32, u32, ()>();
+        let server = loom::sync::Arc::new(server);
+        let waiting = {
+            let server = server.clone();
+            thread::spawn(move || {
+                let (n, rctx) = server.wait().unwrap();
+                answer(n, rctx);
+            })
+        };
+        let leaving = {
+            let server = server.clone();
+            thread::spawn(move || {
+                let mut requests = server.stream();
+                let next = futures_next(&mut requests);
+                drop(requests);
+                if let Some((n, rctx)) = next {
+                    // It was quicker: the other one waits for a second request.
+                    answer(n, rctx);
+                    return true;
+                }
+                false
+            })
+        };
+        assert_eq!(client.req(1), Ok(2));
+        if leaving.join().unwrap() {
+            assert_eq!(client.req(2), Ok(3));
+        }
+        waiting.join().unwrap();
+    });
+}
+
+/// One poll of the stream.
+fn futures_next(
+    requests: &mut ump::Requests<'_, u32, u32, ()>,
+) -> Option<(u32, ump::ReplyContext<u32, ()>)> {
+    use std::task::{Context, Poll, Waker};
+
+    match requests.poll_wait(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(Ok(job)) => Some(job),
+        _ => None,
+    }
+}
+
+#[test]
+fn a_full_queue_lets_each_sender_in_when_there_is_room() {
+    explore(|| {
+        let (server, client) = ump::bounded(1).unwrap();
+        client.post(1).wait().unwrap();
+        let other = client.clone();
+        let other = thread::spawn(move || other.post(2).wait().unwrap());
+        let server = thread::spawn(move || (serve(&server), server));
+        other.join().unwrap();
+        drop(client);
+        let (taken, server) = server.join().unwrap();
+        assert_eq!(taken, [1, 2]);
+        assert_settled(server.stats());
+    });
+}
+
+#[test]
+fn a_sender_that_gives_up_passes_the_room_on() {
+    explore(|| {
+        let (server, client) = ump::bounded::<u32, u32, ()>(1).unwrap();
+        client.post(1).wait().unwrap();
+        let waiting = client.clone();
+        let waiting = thread::spawn(move || waiting.post(2).wait().unwrap());
+        let taking = thread::spawn(move || {
+            let (n, rctx) = server.wait().unwrap();
+            answer(n, rctx);
+            server
+        });
+        let mut leaving = Box::pin(async { client.post(3).await });
+        let let_in = poll_once(&mut leaving).is_ready();
+        drop(leaving);
+        let server = taking.join().unwrap();
+        if let_in {
+            let (n, rctx) = server.wait().unwrap();
+            answer(n, rctx);
+        }
+        waiting.join().unwrap();
+        assert_eq!(server.len(), 1);
+    });
+}
