@@ -1,7 +1,7 @@
 //! Finds the test files of the published `ump` 0.13 among the dependencies, so that `tests/published.rs` can compile them against
 //! this crate, unchanged.
 
-use std::{env, fs, path::Path, process::Command};
+use std::{env, fmt::Write as _, fs, path::Path, process::Command};
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
@@ -33,7 +33,8 @@ fn main() {
         let path = file.expect("a file").path();
         if path.extension().is_some_and(|extension| extension == "rs") {
             let name = path.file_stem().expect("a name").to_string_lossy();
-            modules += &format!("#[path = {path:?}]\nmod {name};\n");
+            let path = path.to_str().expect("a path in UTF-8");
+            writeln!(modules, "#[path = {path:?}]\nmod {name};").expect("a string takes it");
         }
     }
     let out = env::var("OUT_DIR").expect("set by cargo");

@@ -24,6 +24,7 @@ pub fn explore(model: impl Fn() + Send + Sync + 'static) {
 }
 
 /// Answers until no client is left; returns the messages in the order in which they were taken.
+#[must_use]
 pub fn serve(server: &NumberServer) -> Vec<u32> {
     let mut taken = Vec::new();
     while let Ok((n, rctx)) = server.wait() {
@@ -34,6 +35,7 @@ pub fn serve(server: &NumberServer) -> Vec<u32> {
 }
 
 /// The same as a thread that owns the server.
+#[must_use]
 pub fn spawn_server(server: NumberServer) -> thread::JoinHandle<(Vec<u32>, NumberServer)> {
     thread::spawn(move || (serve(&server), server))
 }
@@ -49,6 +51,9 @@ pub fn poll_once<F: std::future::Future + Unpin>(future: &mut F) -> Poll<F::Outp
 }
 
 /// Asserts that the books are closed: all that was accepted has ended.
+///
+/// # Panics
+/// If they are not.
 pub fn assert_settled(stats: Stats) {
     assert_eq!((stats.queued, stats.taken), (0, 0), "{stats:?}");
     assert_eq!(stats.accepted, stats.ended(), "{stats:?}");

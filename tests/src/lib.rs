@@ -12,6 +12,11 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// The code in the README of the repository is tested as well.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
+
 /// Longer than anything in a test takes, shorter than the patience of who runs it.
 pub const LONG: Duration = Duration::from_secs(60);
 
@@ -79,7 +84,10 @@ pub fn block_on<F: IntoFuture>(future: F) -> F::Output {
     }
 }
 
-/// Waits until `holds`, or panics after [`LONG`]. For conditions that another thread brings about and nothing announces.
+/// Waits until `holds`. For conditions that another thread brings about and nothing announces.
+///
+/// # Panics
+/// If it does not happen within [`LONG`].
 #[track_caller]
 pub fn eventually(holds: impl Fn() -> bool) {
     let start = Instant::now();

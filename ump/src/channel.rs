@@ -405,8 +405,8 @@ impl<S, R, E> Line<S, R, E> {
                 .slot()
                 .as_ref()
                 .queued
-                .with_mut(|queued| *queued = true)
-        };
+                .with_mut(|queued| *queued = true);
+        }
         self.list.push_back(entry);
     }
 
@@ -418,8 +418,8 @@ impl<S, R, E> Line<S, R, E> {
                 .slot()
                 .as_ref()
                 .queued
-                .with_mut(|queued| *queued = false)
-        };
+                .with_mut(|queued| *queued = false);
+        }
         Some(entry)
     }
 

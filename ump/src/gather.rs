@@ -44,9 +44,18 @@ use crate::{
 /// ```
 #[must_use = "dropping it cancels the requests"]
 pub struct Gather<K, R, E, X = Error<E>> {
-    requests: Vec<Option<(K, WaitReply<R, E, X>)>>,
+    seats: Vec<Seat<K, R, E, X>>,
     vacant: Vec<usize>,
     news: std::sync::Arc<News>,
+}
+
+/// The place of one request.
+enum Seat<K, R, E, X> {
+    Vacant,
+    /// Its bell is armed.
+    Waiting(K, WaitReply<R, E, X>),
+    /// It had ended when it was pushed.
+    Ended(K, Result<R, X>),
 }
 
 /// Which requests have something to tell, and whom to tell that there is.
@@ -91,7 +100,7 @@ impl<K, R, E, X> Gather<K, R, E, X> {
     /// An empty set.
     pub fn new() -> Self {
         Self {
-            requests: Vec::new(),
+            seats: Vec::new(),
             vacant: Vec::new(),
             news: std::sync::Arc::new(News {
                 board: Mutex::new(Board {
@@ -102,21 +111,25 @@ impl<K, R, E, X> Gather<K, R, E, X> {
         }
     }
 
-    /// Adds a request.
-    pub fn push(&mut self, key: K, reply: WaitReply<R, E, X>) {
-        let place = self.vacant.pop().unwrap_or(self.requests.len());
-        if place == self.requests.len() {
-            self.requests.push(None);
+    /// Adds a request. One that has ended already comes at this place in the order.
+    pub fn push(&mut self, key: K, mut reply: WaitReply<R, E, X>) {
+        let place = self.vacant.pop().unwrap_or(self.seats.len());
+        if place == self.seats.len() {
+            self.seats.push(Seat::Vacant);
         }
-        self.requests[place] = Some((key, reply));
-        // To be looked at once, which arms its bell.
-        self.news.post(place);
+        self.seats[place] = match self.poll(place, &mut reply) {
+            Poll::Pending => Seat::Waiting(key, reply),
+            Poll::Ready(outcome) => {
+                self.news.post(place);
+                Seat::Ended(key, outcome)
+            }
+        };
     }
 
     /// How many have not been yielded.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.requests.len() - self.vacant.len()
+        self.seats.len() - self.vacant.len()
     }
 
     /// Whether all have been yielded.
@@ -160,25 +173,36 @@ impl<K, R, E, X> Gather<K, R, E, X> {
         }
     }
 
-    /// Polls the request at `place`; its bell tells when to do it again.
+    /// Looks what there is to tell at `place`. Possibly nothing: a bell may ring twice, or for one who sat there before.
     fn look_at(&mut self, place: usize) -> Option<(K, Result<R, X>)> {
-        // A bell may ring twice, or for a request that was there before.
-        let (_, reply) = self.requests.get_mut(place)?.as_mut()?;
+        let seat = std::mem::replace(self.seats.get_mut(place)?, Seat::Vacant);
+        let news = match seat {
+            Seat::Vacant => return None,
+            Seat::Ended(key, outcome) => (key, outcome),
+            Seat::Waiting(key, mut reply) => match self.poll(place, &mut reply) {
+                Poll::Ready(outcome) => (key, outcome),
+                Poll::Pending => {
+                    self.seats[place] = Seat::Waiting(key, reply);
+                    return None;
+                }
+            },
+        };
+        self.vacant.push(place);
+        if self.is_empty() {
+            // The memory of a burst is given back.
+            self.seats = Vec::new();
+            self.vacant = Vec::new();
+        }
+        Some(news)
+    }
+
+    /// Polls with the bell of `place`, which tells when to do it again.
+    fn poll(&self, place: usize, reply: &mut WaitReply<R, E, X>) -> Poll<Result<R, X>> {
         let bell = Waker::from(std::sync::Arc::new(Bell {
             place,
             news: std::sync::Arc::clone(&self.news),
         }));
-        let Poll::Ready(outcome) = Pin::new(reply).poll(&mut Context::from_waker(&bell)) else {
-            return None;
-        };
-        let (key, _) = self.requests[place].take()?;
-        self.vacant.push(place);
-        if self.is_empty() {
-            // The memory of a burst is given back.
-            self.requests = Vec::new();
-            self.vacant = Vec::new();
-        }
-        Some((key, outcome))
+        Pin::new(reply).poll(&mut Context::from_waker(&bell))
     }
 
     /// Leaves word whom to wake when there is news. False if there is.

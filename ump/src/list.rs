@@ -36,7 +36,7 @@ impl<S, R, E> List<S, R, E> {
     }
 
     pub(crate) fn push_back(&mut self, entry: Entry<S, R, E>) {
-        let slot = entry.slot();
+        let slot = entry.into_slot();
         // SAFETY: slots in a list are alive, as their entries are; their links are touched only through their list, which we
         // hold exclusively. This holds for all the blocks below.
         unsafe { slot.as_ref() }.links.with_mut(|links| unsafe {

@@ -47,8 +47,7 @@ impl<S, R, E> Server<S, R, E> {
     /// # Errors
     /// [`Error::ClientsDisappeared`]: the queue is empty and no client is left.
     pub fn wait(&self) -> Result<Job<S, R, E>, Error<E>> {
-        self.receive(1, None)
-            .map(|taken| first(taken.expect(NO_DEADLINE)))
+        self.receive(1, None).map(some).map(first)
     }
 
     /// Blocks until there is a request and takes it, or until this time has passed.
@@ -78,8 +77,8 @@ impl<S, R, E> Server<S, R, E> {
         if max == 0 {
             return Ok(0);
         }
-        self.receive(max, None)
-            .map(|taken| append(taken.expect(NO_DEADLINE), batch))
+        let taken = self.receive(max, None).map(some)?;
+        Ok(append(taken, batch))
     }
 
     /// Awaits a request and takes it.
@@ -353,7 +352,10 @@ fn look<S, R, E>(
     channel.take(max, Place::Line(turn, Some(waiter())))
 }
 
-const NO_DEADLINE: &str = "it returns empty-handed only at a deadline";
+/// What was received without a deadline.
+fn some<T>(taken: Option<T>) -> T {
+    taken.expect("it returns empty-handed only at a deadline")
+}
 
 fn into_result<S, R, E>(taken: Taken<S, R, E>) -> Result<Option<List<S, R, E>>, Error<E>> {
     match taken {

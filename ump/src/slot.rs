@@ -416,6 +416,10 @@ impl<S, R, E> Entry<S, R, E> {
         self.0
     }
 
+    pub(crate) fn into_slot(self) -> NonNull<Slot<S, R, E>> {
+        self.0
+    }
+
     fn core(&self) -> &Core<R, E> {
         // SAFETY: the slot is alive while its server's end has not let go of it.
         &unsafe { self.0.as_ref() }.core

@@ -70,6 +70,7 @@ pub(crate) struct Alarm {
 }
 
 impl Alarm {
+    #[expect(clippy::unnecessary_wraps, reason = "the real one can fail")]
     pub(crate) fn new(_: Instant) -> io::Result<Self> {
         Ok(Self { polled: false })
     }

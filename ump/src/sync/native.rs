@@ -12,19 +12,13 @@ pub(crate) use std::{
 
 pub(crate) use parking_lot::{Mutex, MutexGuard};
 
-/// `std::cell::UnsafeCell` behind loom's interface, so that one text serves both.
+/// `std::cell::UnsafeCell` behind the part of loom's interface that is used here, so that one text serves both.
 #[derive(Debug)]
 pub(crate) struct UnsafeCell<T>(cell::UnsafeCell<T>);
 
 impl<T> UnsafeCell<T> {
     pub(crate) const fn new(value: T) -> Self {
         Self(cell::UnsafeCell::new(value))
-    }
-
-    /// Gives access for reading; the caller vouches for the absence of writers.
-    #[inline]
-    pub(crate) fn with<U>(&self, f: impl FnOnce(*const T) -> U) -> U {
-        f(self.0.get())
     }
 
     /// Gives access for writing; the caller vouches for being alone.
