@@ -44,9 +44,10 @@ pub(crate) fn ask<S, R, E>(
         stay.sent = offered.is_ok();
         offered
     });
-    if let Err(refusal) = sent {
+    match sent {
+        Ok(wake) => wake.fire(),
         // SAFETY: refused, so the slot is ours alone.
-        return Err(refusal.with(unsafe { slot.message() }).into());
+        Err(refusal) => return Err(refusal.with(unsafe { slot.message() }).into()),
     }
     slot.core.wait(None);
     stay.sent = false;

@@ -17,14 +17,14 @@
 //! Each lane has the channel's whole capacity, so a queue full of normal requests keeps no urgent one out, and the
 //! other way round.
 
-use std::{ptr::NonNull, task::Waker, time::Instant};
+use std::{iter, ptr::NonNull, task::Waker, time::Instant};
 
 use crate::{
     list::List,
     slot::{Common, Entry, Lane, Slot, TurnedDown, Verdict},
     stats::{Ledger, Stats, Tally, Untaken},
     sync::{AtomicUsize, Mutex, MutexGuard, Ordering, Padded, Patience},
-    waiter::{Left, Turn, Waiter, Waiters},
+    waiter::{Left, Turn, Waiter, Waiters, Wake, for_each_despite_panics},
 };
 
 /// So many urgent requests may be taken in a row while a normal one waits.
@@ -111,8 +111,12 @@ impl<R, E> Afterwards<R, E> {
     }
 
     fn run(self) {
-        self.wake.into_iter().for_each(Waiter::wake);
-        self.turned_down.into_iter().for_each(TurnedDown::finish);
+        let wake = self.wake.into_iter().map(|waiter| Wake::from(Some(waiter)));
+        let turned_down = self.turned_down.into_iter();
+        for_each_despite_panics(
+            wake.map(TurnedDown::Request).chain(turned_down),
+            TurnedDown::finish,
+        );
     }
 }
 
@@ -147,8 +151,8 @@ impl<S, R, E> Channel<S, R, E> {
 
     // ---- for clients
 
-    /// Lets a request in and wakes a receiver. If it is refused the entry is void and the slot the caller's again.
-    pub(crate) fn send(&self, entry: Entry<S, R, E>, place: Place<'_>) -> Result<(), Refusal> {
+    /// Lets a request in, and returns the receivers to wake. If it is refused the entry is void and the slot the caller's again.
+    pub(crate) fn send(&self, entry: Entry<S, R, E>, place: Place<'_>) -> Result<Wake, Refusal> {
         let lane = entry.terms().lane as usize;
         let mut queue = self.gate.0.queue.lock();
         if !queue.open {
@@ -170,20 +174,19 @@ impl<S, R, E> Channel<S, R, E> {
             drop(replaced);
             return Err(Refusal::Full);
         }
-        let left = match place {
-            // Whether it had been woken or not, it has what it waited for.
-            Place::Line(turn, waiter) => Some((line.senders.leave(turn), waiter)),
+        let discard = match place {
+            // Whether it had been woken or not, it has what it waited for. (If it has brought a waiter, it had none enrolled.)
+            Place::Line(turn, waiter) => line.senders.leave(turn).into_waiter().or(waiter),
             _ => None,
         };
         line.enter(entry);
         queue.tally.accepted += 1;
         self.note_len(&queue);
         let receiver = queue.receivers.pop();
-        let poller = queue.poller.take();
+        let poller = queue.poller.take().map(Waiter::Task);
         drop(queue);
-        wake(receiver, poller);
-        drop(left);
-        Ok(())
+        let wake = [receiver, poller];
+        Ok(Wake { wake, discard })
     }
 
     /// Leaves the line for room without having been let in.
@@ -196,8 +199,9 @@ impl<S, R, E> Channel<S, R, E> {
         let pass_on = matches!(left, Left::Woken) && open && line.list.len() < self.capacity;
         let next = if pass_on { line.senders.pop() } else { None };
         drop(queue);
-        drop(left);
-        wake(next, None);
+        let wake = [next, None];
+        let discard = left.into_waiter();
+        Wake { wake, discard }.fire();
     }
 
     /// Counts a request that was turned away before it came here.
@@ -222,7 +226,7 @@ impl<S, R, E> Channel<S, R, E> {
         queue.tally.count(why);
         self.note_len(&queue);
         drop(queue);
-        wake(sender, None);
+        Wake::from(sender).fire();
         true
     }
 
@@ -250,10 +254,9 @@ impl<S, R, E> Channel<S, R, E> {
         }
         let mut queue = self.gate.0.queue.lock();
         let receivers = queue.receivers.take_all();
-        let poller = queue.poller.take();
+        let poller = queue.poller.take().map(Waiter::Task);
         drop(queue);
-        receivers.for_each(Waiter::wake);
-        wake(None, poller);
+        for_each_despite_panics(receivers.chain(poller), Waiter::wake);
     }
 
     // ---- for the server
@@ -287,13 +290,15 @@ impl<S, R, E> Channel<S, R, E> {
             }
             self.note_len(&queue);
             if !taken.is_empty() {
-                let left = match place {
-                    Place::Line(turn, waiter) => Some((queue.receivers.leave(turn), waiter)),
+                let discard = match place {
+                    Place::Line(turn, waiter) => {
+                        queue.receivers.leave(turn).into_waiter().or(waiter)
+                    }
                     _ => None,
                 };
                 drop(queue);
-                drop(left);
                 afterwards.run();
+                drop(discard);
                 return Taken::Some(taken);
             }
             if !afterwards.turned_down.is_empty() {
@@ -324,8 +329,9 @@ impl<S, R, E> Channel<S, R, E> {
         let pass_on = matches!(left, Left::Woken) && !queue.is_empty();
         let next = if pass_on { queue.receivers.pop() } else { None };
         drop(queue);
-        drop(left);
-        wake(next, None);
+        let wake = [next, None];
+        let discard = left.into_waiter();
+        Wake { wake, discard }.fire();
     }
 
     /// The server goes: whatever is queued learns of it at once, and so does everything that comes later.
@@ -335,20 +341,18 @@ impl<S, R, E> Channel<S, R, E> {
         let poller = queue.poller.take();
         let senders = queue.lanes.each_mut().map(|line| line.senders.take_all());
         drop(queue);
-        drop(poller);
-        senders.into_iter().flatten().for_each(Waiter::wake);
-        loop {
-            // One at a time: the lock stays short, and a message that sends to its own channel when dropped is no trouble.
+        for_each_despite_panics(senders.into_iter().flatten(), Waiter::wake);
+        // One at a time: the lock stays short, and a message that sends to its own channel when dropped is no trouble.
+        let turned_down = iter::from_fn(|| {
             let mut queue = self.gate.0.queue.lock();
-            let Some((entry, _)) = queue.pop(self.capacity) else {
-                break;
-            };
+            let (entry, _) = queue.pop(self.capacity)?;
             queue.tally.count(Untaken::ServerDisappeared);
             let turned_down = entry.turn_down(Verdict::ServerDisappeared);
             self.note_len(&queue);
-            drop(queue);
-            turned_down.finish();
-        }
+            Some(turned_down)
+        });
+        for_each_despite_panics(turned_down, TurnedDown::finish);
+        drop(poller);
     }
 
     // ---- for everybody
@@ -384,16 +388,6 @@ impl<S, R, E> Channel<S, R, E> {
 
     fn note_len(&self, queue: &MutexGuard<'_, Queue<S, R, E>>) {
         self.gate.0.queued.store(queue.len(), Ordering::Relaxed);
-    }
-}
-
-/// Wakes whoever is there. To be called without the lock.
-fn wake(waiter: Option<Waiter>, poller: Option<Waker>) {
-    if let Some(waiter) = waiter {
-        waiter.wake();
-    }
-    if let Some(waker) = poller {
-        waker.wake();
     }
 }
 

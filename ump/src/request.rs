@@ -5,7 +5,6 @@
 use std::{
     fmt,
     future::{Future, IntoFuture},
-    marker::PhantomData,
     pin::Pin,
     task::{Context, Poll, ready},
     time::{Duration, Instant},
@@ -13,10 +12,10 @@ use std::{
 
 use crate::{
     ask::ask,
-    channel::{Place, Refusal},
+    channel::Place,
     client::Client,
     error::{RequestError, SendError},
-    send::{Sending, send_blocking},
+    send::{Offer, Sending, send_blocking},
     slot::{Lane, Terms},
     ticket::{Draft, Report, full},
     wait_reply::WaitReply,
@@ -131,29 +130,30 @@ impl<'a, S, R, E> Request<'a, S, R, E> {
         self,
         report: Report<R, E, X>,
     ) -> Result<WaitReply<R, E, X>, SendError<S>> {
-        let ticket = self.send_blocking(|draft, place| draft.send(place, report))?;
+        let ticket = self.send_blocking(|draft: Draft<_, _, _>, home: &_, place: Place<'_>| {
+            draft.send(home, place, report)
+        })?;
         Ok(WaitReply::new(ticket, None))
     }
 
-    fn send_blocking<T>(
-        self,
-        offer: impl Fn(Draft<S, R, E>, Place<'_>) -> Result<T, (Draft<S, R, E>, Refusal)>,
-    ) -> Result<T, SendError<S>> {
+    fn send_blocking<T>(self, offer: impl Offer<S, R, E, T>) -> Result<T, SendError<S>> {
         let channel = self.client.channel();
         let Terms { lane, deadline, .. } = self.terms;
         let mut draft = Some(Draft::new(channel, self.message, self.terms));
         send_blocking(channel, lane, deadline, self.if_room, |place| {
-            offer(draft.take().expect("refused before"), place).map_err(|(back, refusal)| {
-                draft = Some(back);
-                refusal
-            })
+            offer(draft.take().expect("refused before"), channel, place).map_err(
+                |(back, refusal)| {
+                    draft = Some(back);
+                    refusal
+                },
+            )
         })
         .map_err(|why| why.with(draft.take().expect("refused").into_message()))
     }
 
-    fn into_sending(self) -> Sending<S, R, E> {
+    fn into_sending(self) -> Sending<'a, S, R, E> {
         let draft = Draft::new(self.client.channel(), self.message, self.terms);
-        Sending::new(draft, self.if_room)
+        Sending::new(self.client, draft, self.if_room)
     }
 }
 
@@ -194,10 +194,7 @@ impl<'a, S, R, E> IntoFuture for Submit<'a, S, R, E> {
     type IntoFuture = SubmitFuture<'a, S, R, E>;
 
     fn into_future(self) -> Self::IntoFuture {
-        SubmitFuture {
-            sending: self.0.into_sending(),
-            client: PhantomData,
-        }
+        SubmitFuture(self.0.into_sending())
     }
 }
 
@@ -246,10 +243,7 @@ impl<'a, S, R, E> IntoFuture for Post<'a, S, R, E> {
     type IntoFuture = PostFuture<'a, S, R, E>;
 
     fn into_future(self) -> Self::IntoFuture {
-        PostFuture {
-            sending: self.0.into_sending(),
-            client: PhantomData,
-        }
+        PostFuture(self.0.into_sending())
     }
 }
 
@@ -309,11 +303,7 @@ impl<S, R, E> fmt::Debug for RequestFuture<'_, S, R, E> {
 /// # Panics
 /// If it is polled after it was ready.
 #[must_use = "futures do nothing unless awaited"]
-pub struct SubmitFuture<'a, S, R, E> {
-    sending: Sending<S, R, E>,
-    /// A request that is not accepted yet keeps a client alive, so that the server does not leave before it.
-    client: PhantomData<&'a Client<S, R, E>>,
-}
+pub struct SubmitFuture<'a, S, R, E>(Sending<'a, S, R, E>);
 
 impl<S, R, E> Unpin for SubmitFuture<'_, S, R, E> {}
 
@@ -321,11 +311,11 @@ impl<S, R, E> Future for SubmitFuture<'_, S, R, E> {
     type Output = Result<WaitReply<R, E, RequestError<S, E>>, SendError<S>>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let ticket = ready!(
-            self.sending
-                .poll(cx, |draft, place| draft.send(place, full::<S, R, E>))
-        )?;
-        Poll::Ready(Ok(WaitReply::new(ticket, self.sending.take_alarm())))
+        let send = |draft: Draft<_, _, _>, home: &_, place: Place<'_>| {
+            draft.send(home, place, full::<S, R, E>)
+        };
+        let ticket = ready!(self.0.poll(cx, send))?;
+        Poll::Ready(Ok(WaitReply::new(ticket, self.0.take_alarm())))
     }
 }
 
@@ -343,10 +333,7 @@ impl<S, R, E> fmt::Debug for SubmitFuture<'_, S, R, E> {
 /// # Panics
 /// If it is polled after it was ready.
 #[must_use = "futures do nothing unless awaited"]
-pub struct PostFuture<'a, S, R, E> {
-    sending: Sending<S, R, E>,
-    client: PhantomData<&'a Client<S, R, E>>,
-}
+pub struct PostFuture<'a, S, R, E>(Sending<'a, S, R, E>);
 
 impl<S, R, E> Unpin for PostFuture<'_, S, R, E> {}
 
@@ -354,7 +341,7 @@ impl<S, R, E> Future for PostFuture<'_, S, R, E> {
     type Output = Result<(), SendError<S>>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.sending.poll(cx, Draft::post)
+        self.0.poll(cx, Draft::post)
     }
 }
 

@@ -8,6 +8,7 @@ use std::{
 
 use crate::{
     channel::{Channel, Place, Refusal},
+    client::Client,
     error::SendError,
     slot::Lane,
     sync::{Alarm, current, park_until},
@@ -68,8 +69,21 @@ pub(crate) fn send_blocking<S, R, E, T>(
     }
 }
 
+/// What to make of a draft: [`Draft::send`] or [`Draft::post`].
+pub(crate) trait Offer<S, R, E, T>:
+    Fn(Draft<S, R, E>, &Channel<S, R, E>, Place<'_>) -> Result<T, (Draft<S, R, E>, Refusal)>
+{
+}
+
+impl<S, R, E, T, F> Offer<S, R, E, T> for F where
+    F: Fn(Draft<S, R, E>, &Channel<S, R, E>, Place<'_>) -> Result<T, (Draft<S, R, E>, Refusal)>
+{
+}
+
 /// A request on its way into the queue, awaited.
-pub(crate) struct Sending<S, R, E> {
+pub(crate) struct Sending<'a, S, R, E> {
+    /// Kept alive, so that the server does not leave before a request that waits for room.
+    client: &'a Client<S, R, E>,
     /// Until it has been let in or refused.
     draft: Option<Draft<S, R, E>>,
     turn: Turn,
@@ -77,9 +91,10 @@ pub(crate) struct Sending<S, R, E> {
     if_room: bool,
 }
 
-impl<S, R, E> Sending<S, R, E> {
-    pub(crate) fn new(draft: Draft<S, R, E>, if_room: bool) -> Self {
+impl<'a, S, R, E> Sending<'a, S, R, E> {
+    pub(crate) fn new(client: &'a Client<S, R, E>, draft: Draft<S, R, E>, if_room: bool) -> Self {
         Self {
+            client,
             draft: Some(draft),
             turn: Turn::default(),
             alarm: None,
@@ -96,7 +111,7 @@ impl<S, R, E> Sending<S, R, E> {
     pub(crate) fn poll<T>(
         &mut self,
         cx: &mut Context<'_>,
-        offer: impl Fn(Draft<S, R, E>, Place<'_>) -> Result<T, (Draft<S, R, E>, Refusal)>,
+        offer: impl Offer<S, R, E, T>,
     ) -> Poll<Result<T, SendError<S>>> {
         match self.try_send(cx, offer) {
             Ok(Poll::Pending) => Poll::Pending,
@@ -111,21 +126,22 @@ impl<S, R, E> Sending<S, R, E> {
     fn try_send<T>(
         &mut self,
         cx: &mut Context<'_>,
-        offer: impl Fn(Draft<S, R, E>, Place<'_>) -> Result<T, (Draft<S, R, E>, Refusal)>,
+        offer: impl Offer<S, R, E, T>,
     ) -> Result<Poll<T>, NotSent> {
         let draft = self.draft.as_ref().expect(POLLED_AGAIN);
         if let (Some(deadline), None) = (draft.core().deadline(), &self.alarm) {
-            if is_late(draft.channel(), Some(deadline)) {
+            if is_late(self.client.channel(), Some(deadline)) {
                 return Err(NotSent::Late);
             }
             self.alarm = Some(Alarm::new(deadline).map_err(|refusal| {
-                draft.channel().refuse();
+                self.client.channel().refuse();
                 NotSent::NoTimer(refusal)
             })?);
         }
         let slot = &mut self.draft;
         let mut offer = |place: Place<'_>| {
-            offer(slot.take().expect(POLLED_AGAIN), place).map_err(|(draft, refusal)| {
+            let draft = slot.take().expect(POLLED_AGAIN);
+            offer(draft, self.client.channel(), place).map_err(|(draft, refusal)| {
                 *slot = Some(draft);
                 refusal
             })
@@ -153,14 +169,14 @@ impl<S, R, E> Sending<S, R, E> {
 
     fn leave(&mut self) {
         if let Some(draft) = &self.draft {
-            draft
+            self.client
                 .channel()
                 .stop_sending(draft.core().lane(), &mut self.turn);
         }
     }
 }
 
-impl<S, R, E> Drop for Sending<S, R, E> {
+impl<S, R, E> Drop for Sending<'_, S, R, E> {
     fn drop(&mut self) {
         if self.turn.is_taken() {
             self.leave();

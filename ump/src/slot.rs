@@ -50,7 +50,7 @@ use crate::{
         AtomicU8, Ordering, Padded, Patience, UnsafeCell, current, lock_pause, park_until,
         spin_until,
     },
-    waiter::Waiter,
+    waiter::{Waiter, Wake},
 };
 
 const PENDING: u8 = 0;
@@ -154,24 +154,6 @@ pub(crate) struct Slot<S, R, E> {
 pub(crate) struct Links<S, R, E> {
     pub(crate) prev: Option<NonNull<Slot<S, R, E>>>,
     pub(crate) next: Option<NonNull<Slot<S, R, E>>>,
-}
-
-/// Waiters that were taken out of a slot, to be woken or dropped once no lock is held.
-#[derive(Debug, Default)]
-#[must_use = "somebody sleeps until this is fired"]
-pub(crate) struct Wake {
-    wake: Option<Waiter>,
-    /// A waiter that need not be woken any more.
-    discard: Option<Waiter>,
-}
-
-impl Wake {
-    pub(crate) fn fire(self) {
-        if let Some(waiter) = self.wake {
-            waiter.wake();
-        }
-        drop(self.discard);
-    }
 }
 
 impl<R, E> Core<R, E> {
@@ -280,6 +262,7 @@ impl<R, E> Core<R, E> {
         let discard = self.caller.with_mut(|cell| unsafe { (*cell).take() });
         self.ledger().count(ending);
         self.unlock(ABANDONED);
+        let wake = [wake, None];
         Wake { wake, discard }.fire();
         true
     }
@@ -352,6 +335,7 @@ impl<R, E> Core<R, E> {
         // SAFETY: LOCKED is ours.
         let discard = self.handler.with_mut(|cell| unsafe { (*cell).take() });
         self.unlock(DONE);
+        let wake = [wake, None];
         Ok(Wake { wake, discard })
     }
 }

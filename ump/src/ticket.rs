@@ -16,6 +16,7 @@ use crate::{
     slot::{Core, Entry, Memory, Slot, Terms, Verdict},
     stats::{Ending, Untaken},
     sync::Arc,
+    waiter::Wake,
 };
 
 /// `repr(C)`: a pointer to it is a pointer to its slot, and to the core of that.
@@ -52,10 +53,6 @@ impl<S, R, E> Draft<S, R, E> {
         unsafe { self.0.as_ref() }
     }
 
-    pub(crate) fn channel(&self) -> &Channel<S, R, E> {
-        &self.boxed().home
-    }
-
     pub(crate) fn core(&self) -> &Core<R, E> {
         &self.boxed().slot.core
     }
@@ -65,37 +62,50 @@ impl<S, R, E> Draft<S, R, E> {
         unsafe { self.boxed().slot.message() }
     }
 
-    /// Puts the request in the queue. `report` says how its outcome is told, see [`plain`] and [`full`].
+    /// Puts the request in the queue of `home`. `report` says how its outcome is told, see [`plain`] and [`full`].
     pub(crate) fn send<X>(
         self,
+        home: &Channel<S, R, E>,
         place: Place<'_>,
         report: Report<R, E, X>,
     ) -> Result<Ticket<R, E, X>, (Self, Refusal)> {
         debug_assert!(!self.core().is_post());
-        let slot = self.offer(place)?;
-        Ok(Ticket {
+        let (slot, wake) = self.offer(home, place)?;
+        // Before the receivers are woken: if that panics, the ticket cancels the request.
+        let ticket = Ticket {
             core: slot.cast(),
             report,
             error: PhantomData,
-        })
+        };
+        wake.fire();
+        Ok(ticket)
     }
 
-    /// Puts a post in the queue.
-    pub(crate) fn post(self, place: Place<'_>) -> Result<(), (Self, Refusal)> {
+    /// Puts a post in the queue of `home`.
+    pub(crate) fn post(
+        self,
+        home: &Channel<S, R, E>,
+        place: Place<'_>,
+    ) -> Result<(), (Self, Refusal)> {
         debug_assert!(self.core().is_post());
-        self.offer(place).map(drop)
+        let (_, wake) = self.offer(home, place)?;
+        wake.fire();
+        Ok(())
     }
 
-    fn offer(self, place: Place<'_>) -> Result<NonNull<Boxed<S, R, E>>, (Self, Refusal)> {
+    fn offer(
+        self,
+        home: &Channel<S, R, E>,
+        place: Place<'_>,
+    ) -> Result<(NonNull<Boxed<S, R, E>>, Wake), (Self, Refusal)> {
+        // Not by way of the slot: a post may be handled and freed before `send` is back.
+        debug_assert!(std::ptr::eq(home, &raw const *self.boxed().home));
         let slot = ManuallyDrop::new(self).0;
-        // A post may be handled and freed before `send` is back: so the channel is held by another way than through the slot.
-        // SAFETY: the slot is ours until it is queued.
-        let home = Arc::clone(unsafe { &slot.as_ref().home });
         // SAFETY: a draft owns its slot alone, so this is its first entry (or its last one is void, as it was refused). The slot
         // stays alive: it is the ticket's until that leaves, or if it is a post, the entry's.
         let entry = unsafe { Entry::new(slot.cast()) };
         match home.send(entry, place) {
-            Ok(()) => Ok(slot),
+            Ok(wake) => Ok((slot, wake)),
             Err(refusal) => Err((Self(slot), refusal)),
         }
     }

@@ -7,7 +7,11 @@
 //! there means *not woken*; gone means *woken*, and a woken waiter that leaves without using its turn owes
 //! the wake-up to the next in line. That is how no wake-up gets lost when a future is dropped or a wait times out.
 
-use std::{collections::VecDeque, task::Waker};
+use std::{
+    collections::VecDeque,
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    task::Waker,
+};
 
 use crate::sync::Thread;
 
@@ -28,6 +32,49 @@ impl Waiter {
     }
 }
 
+/// Waiters taken out under a lock, to be woken (or dropped) once it is released.
+#[derive(Debug, Default)]
+#[must_use = "somebody sleeps until this is fired"]
+pub(crate) struct Wake {
+    pub(crate) wake: [Option<Waiter>; 2],
+    /// One that need not be woken any more.
+    pub(crate) discard: Option<Waiter>,
+}
+
+impl Wake {
+    /// Runs the user's code: not to be called under a lock.
+    pub(crate) fn fire(self) {
+        // Nobody, nearly always: two ends that are awake need no waking.
+        if self.wake.iter().any(Option::is_some) {
+            for_each_despite_panics(self.wake.into_iter().flatten(), Waiter::wake);
+        }
+        drop(self.discard);
+    }
+}
+
+impl From<Option<Waiter>> for Wake {
+    fn from(waiter: Option<Waiter>) -> Self {
+        Self {
+            wake: [waiter, None],
+            discard: None,
+        }
+    }
+}
+
+/// Runs the user's code for each of them, also if it panics for some: nobody is left asleep because another's waker is broken. The
+/// first panic goes on afterwards.
+pub(crate) fn for_each_despite_panics<T>(items: impl IntoIterator<Item = T>, mut f: impl FnMut(T)) {
+    let mut first = None;
+    for item in items {
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| f(item))) {
+            first.get_or_insert(panic);
+        }
+    }
+    if let Some(panic) = first {
+        resume_unwind(panic);
+    }
+}
+
 /// One's place in a [`Waiters`] list, from the first enrolment until it is left.
 #[derive(Debug, Default)]
 pub(crate) struct Turn(Option<u64>);
@@ -45,9 +92,19 @@ pub(crate) enum Left {
     /// It had not enrolled.
     Never,
     /// It had not been woken; here is its waiter, to be dropped after unlocking.
-    Waiting(#[expect(dead_code, reason = "held to be dropped by the receiver")] Waiter),
+    Waiting(Waiter),
     /// It had been woken: if it does not use its turn, another has to be woken.
     Woken,
+}
+
+impl Left {
+    /// What is to be dropped after unlocking.
+    pub(crate) fn into_waiter(self) -> Option<Waiter> {
+        match self {
+            Self::Waiting(waiter) => Some(waiter),
+            Self::Never | Self::Woken => None,
+        }
+    }
 }
 
 /// First come, first woken.
