@@ -35,11 +35,11 @@ macro_rules! for_each {
         $(mod $module { $crate::for_each!(@pair ($first) ($kind) $tests); })+
     };
     (@one ($kind:ty) { $($test:ident),+ $(,)? }) => {
-        use tests::ends::*;
+        use super::*;
         $(#[test] fn $test() { super::$test::<$kind>(); })+
     };
     (@pair ($first:ty) ($second:ty) { $($test:ident),+ $(,)? }) => {
-        use tests::ends::*;
+        use super::super::*;
         $(#[test] fn $test() { super::super::$test::<$first, $second>(); })+
     };
 }

@@ -1,4 +1,8 @@
 //! What the tests share: polling by hand, wakers that count, drops that count.
+#![allow(
+    clippy::missing_panics_doc,
+    reason = "a helper that panics is a test that fails"
+)]
 
 pub mod ends;
 
@@ -139,7 +143,10 @@ impl Drop for Counted {
     }
 }
 
-/// Runs `f` on a thread of its own and panics if it has not ended after [`LONG`]: so a deadlock fails a test instead of hanging it.
+/// Runs `f` on a thread of its own: so a deadlock fails a test instead of hanging it.
+///
+/// # Panics
+/// If `f` has not ended after [`LONG`], or if it panics.
 #[track_caller]
 pub fn must_end<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> T {
     let (done, ended) = mpsc::channel();

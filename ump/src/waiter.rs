@@ -44,9 +44,11 @@ pub(crate) struct Wake {
 impl Wake {
     /// Runs the user's code: not to be called under a lock.
     pub(crate) fn fire(self) {
-        // Nobody, nearly always: two ends that are awake need no waking.
-        if self.wake.iter().any(Option::is_some) {
-            for_each_despite_panics(self.wake.into_iter().flatten(), Waiter::wake);
+        match self.wake {
+            // Nearly always: two ends that are awake need no waking.
+            [None, None] => {}
+            [Some(waiter), None] | [None, Some(waiter)] => waiter.wake(),
+            both => for_each_despite_panics(both.into_iter().flatten(), Waiter::wake),
         }
         drop(self.discard);
     }
