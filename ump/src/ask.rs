@@ -11,6 +11,7 @@ use crate::{
     send::send_blocking,
     slot::{Core, Entry, Lane, Memory, Slot, Terms},
     stats::Untaken,
+    sync::Padded,
     ticket::outcome,
 };
 
@@ -31,16 +32,17 @@ pub(crate) fn ask<S, R, E>(
         free: on_the_stack_free,
     };
     // SAFETY: `common` is part of the channel, which we borrow for longer than the slot lives.
-    let slot = unsafe { Slot::new(message, terms, channel.common(), memory) };
+    let slot = Padded(unsafe { Slot::new(message, terms, channel.common(), memory) });
+    let slot = &slot.0;
     let mut stay = Stay {
         channel,
-        slot: &slot,
+        slot,
         sent: false,
     };
     let sent = send_blocking(channel, lane, None, if_room, |place: Place<'_>| {
         stay.sent = true;
         // SAFETY: the first entry of this slot, or the one before was refused and is void. `stay` keeps the slot alive.
-        let offered = channel.send(unsafe { Entry::new(NonNull::from(&slot)) }, place);
+        let offered = channel.send(unsafe { Entry::new(NonNull::from(slot)) }, place);
         stay.sent = offered.is_ok();
         offered
     });

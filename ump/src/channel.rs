@@ -52,21 +52,21 @@ struct Gate<S, R, E> {
     queue: Mutex<Queue<S, R, E>>,
 }
 
+/// In the order of how often it is touched: between two ends that are awake, only the first lines move.
+#[repr(C)]
 struct Queue<S, R, E> {
-    lanes: [Line<S, R, E>; 2],
+    lanes: [List<S, R, E>; 2],
     /// Urgent requests taken since the last normal one, while a normal one waited.
     run: u32,
     /// False once the server is gone.
     open: bool,
+    /// Whether there are `receivers` or a `poller`.
+    awaited: bool,
+    tally: Tally,
     receivers: Waiters,
     poller: Option<Waker>,
-    tally: Tally,
-}
-
-/// One lane: its requests, and who waits for room in it.
-struct Line<S, R, E> {
-    list: List<S, R, E>,
-    senders: Waiters,
+    /// Who waits for room in each lane.
+    senders: [Waiters; 2],
 }
 
 /// Where to wait if there is nothing (no request, no room).
@@ -123,20 +123,18 @@ impl<R, E> Afterwards<R, E> {
 impl<S, R, E> Channel<S, R, E> {
     /// A channel with one client. `capacity` is not zero.
     pub(crate) fn new(capacity: usize) -> Self {
-        let line = || Line {
-            list: List::new(),
-            senders: Waiters::default(),
-        };
         Self {
             gate: Padded(Gate {
                 queued: AtomicUsize::new(0),
                 queue: Mutex::new(Queue {
-                    lanes: [line(), line()],
+                    lanes: [List::new(), List::new()],
                     run: 0,
                     open: true,
+                    awaited: false,
+                    tally: Tally::default(),
                     receivers: Waiters::default(),
                     poller: None,
-                    tally: Tally::default(),
+                    senders: <[Waiters; 2]>::default(),
                 }),
             }),
             clients: AtomicUsize::new(1),
@@ -160,10 +158,9 @@ impl<S, R, E> Channel<S, R, E> {
             drop(queue);
             return Err(Refusal::ServerDisappeared);
         }
-        let line = &mut queue.lanes[lane];
-        if line.list.len() >= self.capacity {
+        if queue.lanes[lane].len() >= self.capacity {
             let replaced = match place {
-                Place::Line(turn, Some(waiter)) => line.senders.enrol(turn, waiter),
+                Place::Line(turn, Some(waiter)) => queue.senders[lane].enrol(turn, waiter),
                 Place::Line(_, None) => None,
                 Place::Nowhere | Place::Poller(_) => {
                     queue.tally.refused += 1;
@@ -176,16 +173,13 @@ impl<S, R, E> Channel<S, R, E> {
         }
         let discard = match place {
             // Whether it had been woken or not, it has what it waited for. (If it has brought a waiter, it had none enrolled.)
-            Place::Line(turn, waiter) => line.senders.leave(turn).into_waiter().or(waiter),
+            Place::Line(turn, waiter) => queue.senders[lane].leave(turn).into_waiter().or(waiter),
             _ => None,
         };
-        line.enter(entry);
-        queue.tally.accepted += 1;
+        queue.enter(entry);
         self.note_len(&queue);
-        let receiver = queue.receivers.pop();
-        let poller = queue.poller.take().map(Waiter::Task);
+        let wake = queue.next_receiver();
         drop(queue);
-        let wake = [receiver, poller];
         Ok(Wake { wake, discard })
     }
 
@@ -193,11 +187,15 @@ impl<S, R, E> Channel<S, R, E> {
     pub(crate) fn stop_sending(&self, lane: Lane, turn: &mut Turn) {
         let mut queue = self.gate.0.queue.lock();
         queue.tally.refused += 1;
-        let open = queue.open;
-        let line = &mut queue.lanes[lane as usize];
-        let left = line.senders.leave(turn);
-        let pass_on = matches!(left, Left::Woken) && open && line.list.len() < self.capacity;
-        let next = if pass_on { line.senders.pop() } else { None };
+        let lane = lane as usize;
+        let left = queue.senders[lane].leave(turn);
+        let room = queue.open && queue.lanes[lane].len() < self.capacity;
+        let pass_on = matches!(left, Left::Woken) && room;
+        let next = if pass_on {
+            queue.senders[lane].pop()
+        } else {
+            None
+        };
         drop(queue);
         let wake = [next, None];
         let discard = left.into_waiter();
@@ -217,12 +215,11 @@ impl<S, R, E> Channel<S, R, E> {
     /// `slot` is alive and was sent to this channel, if it was sent at all.
     pub(crate) unsafe fn withdraw(&self, slot: &Slot<S, R, E>, why: Untaken) -> bool {
         let mut queue = self.gate.0.queue.lock();
-        let line = &mut queue.lanes[slot.core.lane() as usize];
         // SAFETY: alive, and if any queue holds it, it is this one.
-        let Some(_entry) = (unsafe { line.remove(slot) }) else {
+        let Some(_entry) = (unsafe { queue.remove(slot) }) else {
             return false;
         };
-        let sender = line.senders.pop();
+        let sender = queue.senders[slot.core.lane() as usize].pop();
         queue.tally.count(why);
         self.note_len(&queue);
         drop(queue);
@@ -253,6 +250,7 @@ impl<S, R, E> Channel<S, R, E> {
             return;
         }
         let mut queue = self.gate.0.queue.lock();
+        queue.awaited = false;
         let receivers = queue.receivers.take_all();
         let poller = queue.poller.take().map(Waiter::Task);
         drop(queue);
@@ -291,9 +289,7 @@ impl<S, R, E> Channel<S, R, E> {
             self.note_len(&queue);
             if !taken.is_empty() {
                 let discard = match place {
-                    Place::Line(turn, waiter) => {
-                        queue.receivers.leave(turn).into_waiter().or(waiter)
-                    }
+                    Place::Line(turn, waiter) => queue.stop(turn).into_waiter().or(waiter),
                     _ => None,
                 };
                 drop(queue);
@@ -316,6 +312,7 @@ impl<S, R, E> Channel<S, R, E> {
                 Place::Poller(Some(waker)) => queue.poller.replace(waker).map(Waiter::Task),
                 _ => None,
             };
+            queue.note_awaited();
             drop(queue);
             drop(replaced);
             return Taken::Empty;
@@ -325,9 +322,10 @@ impl<S, R, E> Channel<S, R, E> {
     /// Leaves the line for requests empty-handed.
     pub(crate) fn stop_receiving(&self, turn: &mut Turn) {
         let mut queue = self.gate.0.queue.lock();
-        let left = queue.receivers.leave(turn);
+        let left = queue.stop(turn);
         let pass_on = matches!(left, Left::Woken) && !queue.is_empty();
         let next = if pass_on { queue.receivers.pop() } else { None };
+        queue.note_awaited();
         drop(queue);
         let wake = [next, None];
         let discard = left.into_waiter();
@@ -339,7 +337,7 @@ impl<S, R, E> Channel<S, R, E> {
         let mut queue = self.gate.0.queue.lock();
         queue.open = false;
         let poller = queue.poller.take();
-        let senders = queue.lanes.each_mut().map(|line| line.senders.take_all());
+        let senders = queue.senders.each_mut().map(Waiters::take_all);
         drop(queue);
         for_each_despite_panics(senders.into_iter().flatten(), Waiter::wake);
         // One at a time: the lock stays short, and a message that sends to its own channel when dropped is no trouble.
@@ -391,30 +389,44 @@ impl<S, R, E> Channel<S, R, E> {
     }
 }
 
-impl<S, R, E> Line<S, R, E> {
-    fn enter(&mut self, entry: Entry<S, R, E>) {
-        // SAFETY: we hold the channel's lock (as in the two below), and an entry's slot is alive.
-        unsafe {
-            entry
-                .slot()
-                .as_ref()
-                .queued
-                .with_mut(|queued| *queued = true);
-        }
-        self.list.push_back(entry);
+impl<S, R, E> Queue<S, R, E> {
+    fn len(&self) -> usize {
+        self.lanes.iter().map(List::len).sum()
     }
 
-    fn leave(&mut self) -> Option<Entry<S, R, E>> {
-        let entry = self.list.pop_front()?;
+    fn is_empty(&self) -> bool {
+        self.lanes.iter().all(List::is_empty)
+    }
+
+    fn enter(&mut self, entry: Entry<S, R, E>) {
+        let lane = entry.terms().lane as usize;
+        // SAFETY: we hold the channel's lock (as in the two below), and an entry's slot is alive.
+        unsafe { entry.slot().as_ref().set_queued(true) };
+        self.lanes[lane].push_back(entry);
+        self.tally.accepted += 1;
+    }
+
+    /// Takes the next request, and the sender that may have its place.
+    fn pop(&mut self, capacity: usize) -> Option<(Entry<S, R, E>, Option<Waiter>)> {
+        let normal_waits = !self.lanes[Lane::Normal as usize].is_empty();
+        let urgent_waits = !self.lanes[Lane::Urgent as usize].is_empty();
+        let urgent = urgent_waits && !(normal_waits && self.run >= URGENT_RUN);
+        self.run = if urgent && normal_waits {
+            self.run + 1
+        } else {
+            0
+        };
+        let lane = if urgent { Lane::Urgent } else { Lane::Normal } as usize;
+        let entry = self.lanes[lane].pop_front()?;
         // SAFETY: see `enter`.
-        unsafe {
-            entry
-                .slot()
-                .as_ref()
-                .queued
-                .with_mut(|queued| *queued = false);
-        }
-        Some(entry)
+        unsafe { entry.slot().as_ref().set_queued(false) };
+        let bounded = capacity != usize::MAX;
+        let sender = if bounded {
+            self.senders[lane].pop()
+        } else {
+            None
+        };
+        Some((entry, sender))
     }
 
     /// Takes a slot out of the middle, if it is there.
@@ -423,41 +435,32 @@ impl<S, R, E> Line<S, R, E> {
     /// `slot` is alive; if any queue holds it, it is this one.
     unsafe fn remove(&mut self, slot: &Slot<S, R, E>) -> Option<Entry<S, R, E>> {
         // SAFETY: see `enter`.
-        let queued = slot
-            .queued
-            .with_mut(|queued| unsafe { std::mem::take(&mut *queued) });
+        let queued = unsafe { slot.set_queued(false) };
         // SAFETY: it is in this list.
-        queued.then(|| unsafe { self.list.unlink(slot.into()) })
-    }
-}
-
-impl<S, R, E> Queue<S, R, E> {
-    fn len(&self) -> usize {
-        self.lanes.iter().map(|line| line.list.len()).sum()
+        queued.then(|| unsafe { self.lanes[slot.core.lane() as usize].unlink(slot.into()) })
     }
 
-    fn is_empty(&self) -> bool {
-        self.lanes.iter().all(|line| line.list.is_empty())
+    /// Whom to wake for a request that has entered.
+    fn next_receiver(&mut self) -> [Option<Waiter>; 2] {
+        if !self.awaited {
+            return [None, None];
+        }
+        let next = [self.receivers.pop(), self.poller.take().map(Waiter::Task)];
+        self.note_awaited();
+        next
     }
 
-    /// Takes the next request, and the sender that may have its place.
-    fn pop(&mut self, capacity: usize) -> Option<(Entry<S, R, E>, Option<Waiter>)> {
-        let normal_waits = !self.lanes[Lane::Normal as usize].list.is_empty();
-        let urgent_waits = !self.lanes[Lane::Urgent as usize].list.is_empty();
-        let urgent = urgent_waits && !(normal_waits && self.run >= URGENT_RUN);
-        self.run = if urgent && normal_waits {
-            self.run + 1
-        } else {
-            0
-        };
-        let lane = if urgent { Lane::Urgent } else { Lane::Normal };
-        let line = &mut self.lanes[lane as usize];
-        let entry = line.leave()?;
-        let sender = if capacity == usize::MAX {
-            None
-        } else {
-            line.senders.pop()
-        };
-        Some((entry, sender))
+    /// Leaves the line for requests.
+    fn stop(&mut self, turn: &mut Turn) -> Left {
+        if !turn.is_taken() {
+            return Left::Never;
+        }
+        let left = self.receivers.leave(turn);
+        self.note_awaited();
+        left
+    }
+
+    fn note_awaited(&mut self) {
+        self.awaited = !self.receivers.is_empty() || self.poller.is_some();
     }
 }

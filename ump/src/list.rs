@@ -86,3 +86,13 @@ impl<S, R, E> List<S, R, E> {
         }
     }
 }
+
+/// Whoever drops requests that it has taken lets go of them: their callers learn that there is no reply. (The lists of a queue are
+/// empty when it is dropped.)
+impl<S, R, E> Drop for List<S, R, E> {
+    fn drop(&mut self) {
+        while let Some(entry) = self.pop_front() {
+            drop(entry.take());
+        }
+    }
+}

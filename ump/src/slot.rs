@@ -41,7 +41,12 @@
 //!    which a receiver has taken, without it. `queued` is touched only under the channel's lock.
 //! 5. After the store that sets `DONE` (`ABANDONED`) the server's end (the caller) makes no further access.
 
-use std::{mem::ManuallyDrop, ptr::NonNull, thread, time::Instant};
+use std::{
+    mem::{self, ManuallyDrop},
+    ptr::NonNull,
+    thread,
+    time::Instant,
+};
 
 use crate::{
     error::NoReply,
@@ -127,16 +132,17 @@ pub(crate) struct Memory<R, E> {
     pub(crate) free: unsafe fn(NonNull<Core<R, E>>),
 }
 
-/// The part of a slot that does not depend on the type of the message.
+/// The part of a slot that does not depend on the type of the message. What is used only by those who sleep comes last.
+#[repr(C)]
 pub(crate) struct Core<R, E> {
     state: AtomicU8,
-    verdict: UnsafeCell<Option<Verdict<R, E>>>,
-    caller: UnsafeCell<Option<Waiter>>,
-    handler: UnsafeCell<Option<Waiter>>,
-    terms: Terms,
     /// Outlives the slot: on the stack the caller borrows the channel, on the heap the allocation holds an `Arc` of it.
     common: NonNull<Common>,
+    verdict: UnsafeCell<Option<Verdict<R, E>>>,
+    terms: Terms,
     memory: Memory<R, E>,
+    caller: UnsafeCell<Option<Waiter>>,
+    handler: UnsafeCell<Option<Waiter>>,
 }
 
 /// A slot. `repr(C)`: a pointer to it is a pointer to its `core`.
@@ -147,7 +153,7 @@ pub(crate) struct Slot<S, R, E> {
     /// See `list`.
     pub(crate) links: UnsafeCell<Links<S, R, E>>,
     /// Whether the queue of the channel holds it.
-    pub(crate) queued: UnsafeCell<bool>,
+    queued: UnsafeCell<bool>,
 }
 
 /// A slot's neighbours in a list.
@@ -368,6 +374,16 @@ impl<S, R, E> Slot<S, R, E> {
         }
     }
 
+    /// Notes whether the queue of the channel holds it; returns whether it did.
+    ///
+    /// # Safety
+    /// To be called under the lock of the channel.
+    pub(crate) unsafe fn set_queued(&self, queued: bool) -> bool {
+        // SAFETY: invariant 4.
+        self.queued
+            .with_mut(|cell| unsafe { mem::replace(&mut *cell, queued) })
+    }
+
     /// The message that came back (or was never sent).
     ///
     /// # Safety
@@ -489,7 +505,7 @@ impl<R, E> Handler<R, E> {
         // SAFETY: LOCKED is ours.
         let old = core
             .handler
-            .with_mut(|cell| unsafe { std::mem::replace(&mut *cell, waiter) });
+            .with_mut(|cell| unsafe { mem::replace(&mut *cell, waiter) });
         core.unlock(bits | HANDLER);
         drop(old);
         true

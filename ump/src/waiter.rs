@@ -154,6 +154,10 @@ impl Waiters {
         }
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.line.is_empty()
+    }
+
     /// Takes the first in line, to be woken after unlocking.
     pub(crate) fn pop(&mut self) -> Option<Waiter> {
         let (_, waiter) = self.line.pop_front()?;
