@@ -267,6 +267,7 @@ impl<S, R, E> Channel<S, R, E> {
             let mut taken = List::new();
             let mut afterwards = Afterwards::new();
             while taken.len() < max && afterwards.turned_down.len() < EXPIRED_RUN {
+                let run = queue.run;
                 let Some((entry, sender)) = queue.pop(self.capacity) else {
                     break;
                 };
@@ -276,6 +277,8 @@ impl<S, R, E> Channel<S, R, E> {
                     .deadline
                     .is_some_and(|deadline| deadline <= *now.get_or_insert_with(Instant::now));
                 if expired {
+                    // It was nobody's turn.
+                    queue.run = run;
                     queue.tally.count(Untaken::Timeout);
                     // Under the lock, so that its caller finds it queued or DONE and nothing in between.
                     afterwards

@@ -43,7 +43,8 @@ pub(crate) fn send_blocking<S, R, E, T>(
     if_room: bool,
     mut offer: impl FnMut(Place<'_>) -> Result<T, Refusal>,
 ) -> Result<T, NotSent> {
-    if is_late(channel, deadline) {
+    if is_late(deadline) {
+        channel.refuse();
         return Err(NotSent::Late);
     }
     if if_room {
@@ -57,14 +58,8 @@ pub(crate) fn send_blocking<S, R, E, T>(
             other => return other.map_err(NotSent::Refused),
         }
         if park_until(deadline) {
-            // Room may have come at the last moment.
-            return match offer(Place::Line(&mut turn, None)) {
-                Err(Refusal::Full) => {
-                    channel.stop_sending(lane, &mut turn);
-                    Err(NotSent::Late)
-                }
-                other => other.map_err(NotSent::Refused),
-            };
+            channel.stop_sending(lane, &mut turn);
+            return Err(NotSent::Late);
         }
     }
 }
@@ -113,14 +108,15 @@ impl<'a, S, R, E> Sending<'a, S, R, E> {
         cx: &mut Context<'_>,
         offer: impl Offer<S, R, E, T>,
     ) -> Poll<Result<T, SendError<S>>> {
-        match self.try_send(cx, offer) {
-            Ok(Poll::Pending) => Poll::Pending,
-            Ok(Poll::Ready(sent)) => Poll::Ready(Ok(sent)),
-            Err(why) => {
-                let draft = self.draft.take().expect(POLLED_AGAIN);
-                Poll::Ready(Err(why.with(draft.into_message())))
-            }
+        let why = match self.try_send(cx, offer) {
+            Ok(sent) => return sent.map(Ok),
+            Err(why) => why,
+        };
+        if !matches!(why, NotSent::Refused(_)) {
+            self.give_up();
         }
+        let draft = self.draft.take().expect(POLLED_AGAIN);
+        Poll::Ready(Err(why.with(draft.into_message())))
     }
 
     fn try_send<T>(
@@ -128,15 +124,12 @@ impl<'a, S, R, E> Sending<'a, S, R, E> {
         cx: &mut Context<'_>,
         offer: impl Offer<S, R, E, T>,
     ) -> Result<Poll<T>, NotSent> {
-        let draft = self.draft.as_ref().expect(POLLED_AGAIN);
-        if let (Some(deadline), None) = (draft.core().deadline(), &self.alarm) {
-            if is_late(self.client.channel(), Some(deadline)) {
-                return Err(NotSent::Late);
-            }
-            self.alarm = Some(Alarm::new(deadline).map_err(|refusal| {
-                self.client.channel().refuse();
-                NotSent::NoTimer(refusal)
-            })?);
+        let deadline = self.draft.as_ref().expect(POLLED_AGAIN).core().deadline();
+        if is_late(deadline) {
+            return Err(NotSent::Late);
+        }
+        if let (Some(deadline), None) = (deadline, &self.alarm) {
+            self.alarm = Some(Alarm::new(deadline).map_err(NotSent::NoTimer)?);
         }
         let slot = &mut self.draft;
         let mut offer = |place: Place<'_>| {
@@ -147,31 +140,32 @@ impl<'a, S, R, E> Sending<'a, S, R, E> {
             })
         };
         let offered = if self.if_room {
-            offer(Place::Nowhere).map_err(NotSent::Refused)
+            offer(Place::Nowhere)
         } else {
             let waiter = || Waiter::Task(cx.waker().clone());
-            match offer_in_line(&mut self.turn, waiter, &mut offer) {
-                Err(Refusal::Full) => {
-                    let alarm = self.alarm.as_mut();
-                    if alarm.is_none_or(|alarm| alarm.poll(cx).is_pending()) {
-                        return Ok(Poll::Pending);
-                    }
-                    Err(NotSent::Late)
-                }
-                other => other.map_err(NotSent::Refused),
-            }
+            offer_in_line(&mut self.turn, waiter, &mut offer)
         };
-        if let Err(NotSent::Late) = offered {
-            self.leave();
+        match (offered, self.if_room) {
+            (Ok(sent), _) => Ok(Poll::Ready(sent)),
+            (Err(Refusal::Full), false) => {
+                let alarm = self.alarm.as_mut();
+                if alarm.is_some_and(|alarm| alarm.poll(cx).is_ready()) {
+                    return Err(NotSent::Late);
+                }
+                Ok(Poll::Pending)
+            }
+            (Err(refusal), _) => Err(NotSent::Refused(refusal)),
         }
-        offered.map(Poll::Ready)
     }
 
-    fn leave(&mut self) {
-        if let Some(draft) = &self.draft {
-            self.client
-                .channel()
-                .stop_sending(draft.core().lane(), &mut self.turn);
+    fn give_up(&mut self) {
+        let (Some(draft), channel) = (&self.draft, self.client.channel()) else {
+            return;
+        };
+        if self.turn.is_taken() {
+            channel.stop_sending(draft.core().lane(), &mut self.turn);
+        } else {
+            channel.refuse();
         }
     }
 }
@@ -179,7 +173,7 @@ impl<'a, S, R, E> Sending<'a, S, R, E> {
 impl<S, R, E> Drop for Sending<'_, S, R, E> {
     fn drop(&mut self) {
         if self.turn.is_taken() {
-            self.leave();
+            self.give_up();
         }
     }
 }
@@ -198,11 +192,6 @@ fn offer_in_line<T>(
     }
 }
 
-/// Turns away what has come too late.
-fn is_late<S, R, E>(channel: &Channel<S, R, E>, deadline: Option<Instant>) -> bool {
-    let late = deadline.is_some_and(|deadline| deadline <= Instant::now());
-    if late {
-        channel.refuse();
-    }
-    late
+fn is_late(deadline: Option<Instant>) -> bool {
+    deadline.is_some_and(|deadline| deadline <= Instant::now())
 }
