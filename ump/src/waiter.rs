@@ -112,6 +112,7 @@ impl Left {
 /// First come, first woken.
 #[derive(Debug, Default)]
 pub(crate) struct Waiters {
+    /// By key, so in the order of first enrolment.
     line: VecDeque<(u64, Waiter)>,
     last: u64,
 }
@@ -122,20 +123,20 @@ const KEPT: usize = 64;
 impl Waiters {
     /// Enrols or stays enrolled, with `waiter` as the one to wake. Returns a waiter to drop after unlocking.
     ///
-    /// Who was woken for nothing (another was quicker) keeps its turn: it goes to the head of the line.
+    /// Who was woken for nothing (another was quicker) gets its old place again.
     #[must_use = "a waiter may hold the user's waker: drop it after unlocking"]
     pub(crate) fn enrol(&mut self, turn: &mut Turn, waiter: Waiter) -> Option<Waiter> {
-        let Some(key) = turn.0 else {
+        let key = *turn.0.get_or_insert_with(|| {
             self.last += 1;
-            turn.0 = Some(self.last);
-            self.line.push_back((self.last, waiter));
-            return None;
-        };
-        if let Some((_, old)) = self.line.iter_mut().find(|(k, _)| *k == key) {
-            return Some(std::mem::replace(old, waiter));
+            self.last
+        });
+        match self.find(key) {
+            Ok(at) => Some(std::mem::replace(&mut self.line[at].1, waiter)),
+            Err(at) => {
+                self.line.insert(at, (key, waiter));
+                None
+            }
         }
-        self.line.push_front((key, waiter));
-        None
     }
 
     /// Leaves the line.
@@ -144,13 +145,13 @@ impl Waiters {
         let Some(key) = turn.0.take() else {
             return Left::Never;
         };
-        match self.line.iter().position(|(k, _)| *k == key) {
-            Some(at) => {
+        match self.find(key) {
+            Ok(at) => {
                 let (_, waiter) = self.line.remove(at).expect("just found");
                 self.shrink();
                 Left::Waiting(waiter)
             }
-            None => Left::Woken,
+            Err(_) => Left::Woken,
         }
     }
 
@@ -168,6 +169,10 @@ impl Waiters {
     /// Takes everybody, to be woken after unlocking.
     pub(crate) fn take_all(&mut self) -> impl Iterator<Item = Waiter> + use<> {
         std::mem::take(&mut self.line).into_iter().map(|(_, w)| w)
+    }
+
+    fn find(&self, key: u64) -> Result<usize, usize> {
+        self.line.binary_search_by_key(&key, |(key, _)| *key)
     }
 
     fn shrink(&mut self) {
