@@ -341,7 +341,9 @@ impl<S, R, E> Future for PostFuture<'_, S, R, E> {
     type Output = Result<(), SendError<S>>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.0.poll(cx, Draft::post)
+        let posted = ready!(self.0.poll(cx, Draft::post));
+        drop(self.0.take_alarm());
+        Poll::Ready(posted)
     }
 }
 

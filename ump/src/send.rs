@@ -115,6 +115,7 @@ impl<'a, S, R, E> Sending<'a, S, R, E> {
         if !matches!(why, NotSent::Refused(_)) {
             self.give_up();
         }
+        self.alarm = None;
         let draft = self.draft.take().expect(POLLED_AGAIN);
         Poll::Ready(Err(why.with(draft.into_message())))
     }
