@@ -19,7 +19,7 @@ use crate::{
 ///
 /// It is independent of the [`Server`](crate::Server) it came from: it can be sent to another thread or task, kept, and answered
 /// after the server is gone. Dropped without an answer, the caller gets [`Error::NoReply`], which says so; dropped while its thread
-/// panics, it says that.
+/// panics, it says that. Dropped after the caller's deadline, it is the deadline that ended the request.
 ///
 /// What the handler did before it answers happens before the caller has the answer.
 #[must_use = "dropped without an answer it fails the request"]
@@ -65,7 +65,10 @@ impl<R, E> ReplyContext<R, E> {
             .map_err(|verdict| match verdict {
                 Verdict::Reply(reply) => Ok(reply),
                 Verdict::App(error) => Err(error),
-                Verdict::NoReply(_) | Verdict::ServerDisappeared | Verdict::Expired => {
+                Verdict::NoReply(_)
+                | Verdict::Overdue
+                | Verdict::ServerDisappeared
+                | Verdict::Expired => {
                     unreachable!("it comes back as it was")
                 }
             })

@@ -130,8 +130,19 @@ pub enum Executed {
     No,
     /// A handler had it; what it did of it is not known.
     Perhaps,
-    /// The handler answered it.
+    /// The handler answered it. What an application's own error says about that is the application's.
     Yes,
+}
+
+/// `no`, `perhaps` or `yes`.
+impl fmt::Display for Executed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::No => "no",
+            Self::Perhaps => "perhaps",
+            Self::Yes => "yes",
+        })
+    }
 }
 
 /// How a handler let go of a request.

@@ -71,6 +71,8 @@ pub(crate) enum Verdict<R, E> {
     Reply(R),
     App(E),
     NoReply(NoReply),
+    /// Taken, and let go of after the deadline: nobody was owed a reply any more.
+    Overdue,
     /// Never taken: the server went. The message is still in the slot.
     ServerDisappeared,
     /// Never taken: the deadline passed. The message is still in the slot.
@@ -84,6 +86,7 @@ impl<R, E> Verdict<R, E> {
             Self::App(_) => Ending::Failed,
             Self::NoReply(NoReply::Panicked) => Ending::Panicked,
             Self::NoReply(NoReply::Dropped) if !post => Ending::NoReply,
+            Self::Overdue => Ending::TimeoutTaken,
             _ => Ending::Replied,
         }
     }
@@ -544,12 +547,15 @@ impl<R, E> Handler<R, E> {
 
 impl<R, E> Drop for Handler<R, E> {
     fn drop(&mut self) {
-        let why = if thread::panicking() {
-            NoReply::Panicked
+        let overdue = |deadline| deadline <= Instant::now();
+        let verdict = if thread::panicking() {
+            Verdict::NoReply(NoReply::Panicked)
+        } else if !self.core().is_post() && self.core().deadline().is_some_and(overdue) {
+            Verdict::Overdue
         } else {
-            NoReply::Dropped
+            Verdict::NoReply(NoReply::Dropped)
         };
         // Nobody there to take it: nothing is lost, there was no answer.
-        let _ = Handler(self.0).finish(Verdict::NoReply(why));
+        let _ = Handler(self.0).finish(verdict);
     }
 }

@@ -188,6 +188,7 @@ pub(crate) fn outcome<S, R, E>(
         Verdict::Reply(reply) => return Ok(reply),
         Verdict::App(error) => RequestError::App(error),
         Verdict::NoReply(why) => RequestError::NoReply(why),
+        Verdict::Overdue => RequestError::TimeoutTaken,
         Verdict::ServerDisappeared => RequestError::ServerDisappeared(message()),
         Verdict::Expired => RequestError::TimeoutQueued(message()),
     })

@@ -1,0 +1,109 @@
+//! The command line: what can be set, within which limits, and what it is when nobody sets it.
+
+use std::{ffi::OsString, ops::RangeInclusive, path::PathBuf, time::Duration};
+
+use crate::store::Faults;
+
+pub(crate) const HELP: &str = "\
+A key-value service over HTTP, on top of one SQLite file.
+
+Usage: kv [--listen ADDR] [--db FILE] [--queue N] [--timeout MS]
+
+  --listen ADDR    where to listen; port 0 takes a free one  [127.0.0.1:8080]
+  --db FILE        the database, made if absent; `:memory:` keeps nothing  [kv.db]
+  --queue N        how many requests may wait for the store; more are refused with 503  [1024]
+  --timeout MS     how long a request may take; a longer one ends with 504  [5000]
+
+To see overload, deadlines and a crash for yourself:
+  --delay MS       hold each batch of requests for so long before executing it  [0]
+  --panic-at N     let the storage thread panic with its Nth batch in its hands
+
+";
+
+const A_DAY: u64 = 24 * 60 * 60 * 1000;
+
+#[derive(Debug)]
+pub(crate) struct Args {
+    pub(crate) listen: String,
+    pub(crate) db: PathBuf,
+    pub(crate) queue: usize,
+    pub(crate) timeout: Duration,
+    pub(crate) faults: Faults,
+}
+
+impl Default for Args {
+    fn default() -> Self {
+        Self {
+            listen: "127.0.0.1:8080".to_owned(),
+            db: PathBuf::from("kv.db"),
+            queue: 1024,
+            timeout: Duration::from_secs(5),
+            faults: Faults::default(),
+        }
+    }
+}
+
+impl Args {
+    /// Reads `--flag value` and `--flag=value`. `None` means that help was asked for.
+    pub(crate) fn parse(words: impl Iterator<Item = OsString>) -> Result<Option<Self>, String> {
+        let mut words = words.map(|word| {
+            word.into_string()
+                .map_err(|word| format!("not valid UTF-8: {word:?}"))
+        });
+        let mut args = Self::default();
+        while let Some(word) = words.next().transpose()? {
+            let (flag, attached) = match word.split_once('=') {
+                Some((flag, value)) => (flag, Some(value.to_owned())),
+                None => (word.as_str(), None),
+            };
+            let value = || match attached {
+                Some(value) => Ok(value),
+                None => words
+                    .next()
+                    .unwrap_or_else(|| Err(format!("{flag} needs a value"))),
+            };
+            match flag {
+                "--help" | "-h" => return Ok(None),
+                "--listen" => args.listen = value()?,
+                "--db" => args.db = file(flag, &value()?)?,
+                "--queue" => args.queue = number(flag, &value()?, 1..=1_000_000)?,
+                "--timeout" => {
+                    args.timeout = Duration::from_millis(number(flag, &value()?, 1..=A_DAY)?);
+                }
+                "--delay" => {
+                    args.faults.delay = Duration::from_millis(number(flag, &value()?, 0..=A_DAY)?);
+                }
+                "--panic-at" => args.faults.panic_at = Some(number(flag, &value()?, 1..=u64::MAX)?),
+                _ => {
+                    return Err(format!(
+                        "unknown argument {word:?}; --help lists those there are"
+                    ));
+                }
+            }
+        }
+        Ok(Some(args))
+    }
+}
+
+fn file(flag: &str, text: &str) -> Result<PathBuf, String> {
+    // To SQLite an empty name means a temporary file, which would not survive.
+    if text.is_empty() {
+        Err(format!("{flag} needs a file name"))
+    } else {
+        Ok(PathBuf::from(text))
+    }
+}
+
+fn number<T>(flag: &str, text: &str, range: RangeInclusive<T>) -> Result<T, String>
+where
+    T: std::str::FromStr + PartialOrd + std::fmt::Display,
+{
+    match text.parse() {
+        Ok(number) if range.contains(&number) => Ok(number),
+        _ => Err(format!(
+            "{flag} takes a number from {} to {}, not {text:?}",
+            range.start(),
+            range.end()
+        )),
+    }
+}

@@ -1,0 +1,136 @@
+//! What a caller over HTTP is told when something goes wrong: a status, and JSON that says what is known.
+
+use axum::{
+    Json,
+    extract::rejection::{BytesRejection, PathRejection, QueryRejection},
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde_json::{Map, Value};
+use ump::{Executed, RequestError};
+
+use crate::store::{MAX_VALUE, Op, StoreError};
+
+#[derive(Debug)]
+pub(crate) struct ApiError {
+    status: StatusCode,
+    body: Map<String, Value>,
+}
+
+impl ApiError {
+    pub(crate) fn new(status: StatusCode, text: impl Into<String>) -> Self {
+        Self {
+            status,
+            body: Map::new(),
+        }
+        .with("error", text.into())
+    }
+
+    pub(crate) fn bad_request(text: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, text)
+    }
+
+    pub(crate) fn value_too_long() -> Self {
+        Self::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            format!("the value has more than {MAX_VALUE} bytes"),
+        )
+    }
+
+    pub(crate) fn stopping() -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "the service is stopping").with("executed", "no")
+    }
+
+    /// Adds something to know, for a program to read.
+    pub(crate) fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.body.insert(name.to_owned(), value.into());
+        self
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        self.body["error"].as_str().unwrap_or_default()
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let mut response = (self.status, Json(self.body)).into_response();
+        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+            response
+                .headers_mut()
+                .insert(header::RETRY_AFTER, header::HeaderValue::from_static("1"));
+        }
+        response
+    }
+}
+
+/// Every way in which a request can end without a reply has its own answer.
+impl From<RequestError<Op, StoreError>> for ApiError {
+    fn from(error: RequestError<Op, StoreError>) -> Self {
+        let executed = match &error {
+            RequestError::App(StoreError::Late) => Executed::No,
+            // The write was rolled back, but what is left of it on a failing disk nobody can tell.
+            RequestError::App(StoreError::Database(_)) => Executed::Perhaps,
+            other => other.executed(),
+        };
+        let (status, text) = match error {
+            RequestError::App(StoreError::Late) => (
+                StatusCode::GATEWAY_TIMEOUT,
+                "the deadline passed before the store executed the request: it never will"
+                    .to_owned(),
+            ),
+            RequestError::App(StoreError::Database(error)) => (
+                StatusCode::INTERNAL_SERVER_ERROR,
+                format!("the store failed and rolled back: {error}"),
+            ),
+            RequestError::NoReply(why) => (
+                StatusCode::INTERNAL_SERVER_ERROR,
+                format!("{why}: a write may or may not have happened"),
+            ),
+            RequestError::ServerDisappeared(_) => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "the store is gone".to_owned(),
+            ),
+            RequestError::TimeoutQueued(_) => (
+                StatusCode::GATEWAY_TIMEOUT,
+                "the deadline passed while the request was queued: it will not be executed"
+                    .to_owned(),
+            ),
+            RequestError::TimeoutTaken => (
+                StatusCode::GATEWAY_TIMEOUT,
+                "the deadline passed while the store had the request: a write may have happened"
+                    .to_owned(),
+            ),
+            RequestError::Full(_) => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "the queue is full".to_owned(),
+            ),
+            RequestError::NoTimer(_, why) => (
+                StatusCode::INTERNAL_SERVER_ERROR,
+                format!("the deadline cannot be watched: {why}"),
+            ),
+        };
+        Self::new(status, text).with("executed", executed.to_string())
+    }
+}
+
+impl From<PathRejection> for ApiError {
+    fn from(rejection: PathRejection) -> Self {
+        Self::new(rejection.status(), rejection.body_text())
+    }
+}
+
+impl From<QueryRejection> for ApiError {
+    fn from(rejection: QueryRejection) -> Self {
+        Self::new(rejection.status(), rejection.body_text())
+    }
+}
+
+impl From<BytesRejection> for ApiError {
+    fn from(rejection: BytesRejection) -> Self {
+        match rejection.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => Self::value_too_long(),
+            status => Self::new(status, rejection.body_text()),
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! The routes: each handler turns an HTTP request into one request to the store, and waits for how that ends.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use axum::{
+    Json, Router,
+    body::Bytes,
+    extract::{
+        DefaultBodyLimit, Path, Query, State,
+        rejection::{BytesRejection, PathRejection, QueryRejection},
+    },
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+    routing,
+};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+use ump::{Client, RequestError, WeakClient};
+
+use crate::{
+    error::ApiError,
+    import::import,
+    key::Key,
+    recent::Recent,
+    store::{MAX_VALUE, Op, Reply, StoreError},
+};
+
+/// The length of a list, unless the caller asks for another, and the longest to be had.
+const LIMIT: usize = 100;
+const MAX_LIMIT: usize = 1000;
+
+/// What the handlers share.
+#[derive(Clone, Debug)]
+pub(crate) struct App {
+    /// Weak, so that a connection that stays open does not keep the store alive when the service ends.
+    client: WeakClient<Op, Reply, StoreError>,
+    /// For each request.
+    pub(crate) timeout: Duration,
+    pub(crate) stopping: watch::Receiver<bool>,
+    /// In microseconds, from asking the store to knowing the outcome.
+    latencies: Arc<Recent>,
+    batches: Arc<Recent>,
+}
+
+impl App {
+    pub(crate) fn new(
+        client: &Client<Op, Reply, StoreError>,
+        timeout: Duration,
+        batches: Arc<Recent>,
+        stopping: watch::Receiver<bool>,
+    ) -> Self {
+        Self {
+            client: client.weak(),
+            timeout,
+            stopping,
+            latencies: Arc::default(),
+            batches,
+        }
+    }
+
+    pub(crate) fn client(&self) -> Result<Client<Op, Reply, StoreError>, ApiError> {
+        self.client.upgrade().ok_or_else(ApiError::stopping)
+    }
+
+    /// Asks the store. If the caller hangs up, this future is dropped, and the request with it.
+    async fn ask(&self, op: Op) -> Result<Reply, ApiError> {
+        let start = Instant::now();
+        let answer = self
+            .client()?
+            .request(op)
+            .timeout(self.timeout)
+            .if_room()
+            .await;
+        // What was refused took no time, and would flatter the figures.
+        if !matches!(
+            answer,
+            Err(RequestError::Full(_) | RequestError::ServerDisappeared(_))
+        ) {
+            self.latencies
+                .record(u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX));
+        }
+        Ok(answer?)
+    }
+}
+
+pub(crate) fn router(app: App) -> Router {
+    Router::new()
+        .route("/kv", routing::get(list))
+        .route(
+            "/kv/",
+            routing::any(async || ApiError::bad_request("the key is empty")),
+        )
+        .route("/kv/{*key}", routing::get(get).put(put).delete(delete))
+        .route("/import", routing::post(import))
+        .route("/stats", routing::get(stats))
+        .fallback(async || ApiError::new(StatusCode::NOT_FOUND, "no such route"))
+        .method_not_allowed_fallback(async || {
+            ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "no such method here")
+        })
+        .layer(DefaultBodyLimit::max(MAX_VALUE))
+        .with_state(app)
+}
+
+/// Returns when the service is asked to stop.
+pub(crate) async fn stopped(mut stopping: watch::Receiver<bool>) {
+    // An error means that the one who would ask is gone, which comes to the same.
+    let _ = stopping.wait_for(|&stop| stop).await;
+}
+
+async fn get(
+    State(app): State<App>,
+    key: Result<Path<Key>, PathRejection>,
+) -> Result<Reply, ApiError> {
+    let Path(key) = key?;
+    app.ask(Op::Get(key)).await
+}
+
+async fn put(
+    State(app): State<App>,
+    key: Result<Path<Key>, PathRejection>,
+    value: Result<Bytes, BytesRejection>,
+) -> Result<Reply, ApiError> {
+    let Path(key) = key?;
+    app.ask(Op::Put(key, value?)).await
+}
+
+async fn delete(
+    State(app): State<App>,
+    key: Result<Path<Key>, PathRejection>,
+) -> Result<Reply, ApiError> {
+    let Path(key) = key?;
+    app.ask(Op::Delete(key)).await
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Listing {
+    #[serde(default)]
+    prefix: String,
+    limit: Option<usize>,
+}
+
+async fn list(
+    State(app): State<App>,
+    query: Result<Query<Listing>, QueryRejection>,
+) -> Result<Reply, ApiError> {
+    let Query(Listing { prefix, limit }) = query?;
+    let limit = limit.unwrap_or(LIMIT);
+    if !(1..=MAX_LIMIT).contains(&limit) {
+        return Err(ApiError::bad_request(format!(
+            "limit must be from 1 to {MAX_LIMIT}"
+        )));
+    }
+    app.ask(Op::List { prefix, limit }).await
+}
+
+/// Does not ask the store, so it answers also when the queue is full.
+async fn stats(State(app): State<App>) -> Result<Json<Value>, ApiError> {
+    let client = app.client()?;
+    let stats = client.stats();
+    Ok(Json(json!({
+        "queue": { "depth": stats.queued, "capacity": client.capacity() },
+        "requests": {
+            "accepted": stats.accepted,
+            "queued": stats.queued,
+            "taken": stats.taken,
+            "replied": stats.replied,
+            "failed": stats.failed,
+            "no_reply": stats.no_reply,
+            "panicked": stats.panicked,
+            "server_disappeared": stats.server_disappeared,
+            "timeout_queued": stats.timeout_queued,
+            "timeout_taken": stats.timeout_taken,
+            "cancelled_queued": stats.cancelled_queued,
+            "cancelled_taken": stats.cancelled_taken,
+            "refused": stats.refused,
+        },
+        "latency_us": app.latencies.summary(),
+        "batch_size": app.batches.summary(),
+    })))
+}
+
+impl IntoResponse for Reply {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Done => StatusCode::NO_CONTENT.into_response(),
+            Self::Absent => ApiError::new(StatusCode::NOT_FOUND, "no such key").into_response(),
+            Self::Value(value) => {
+                ([(header::CONTENT_TYPE, "application/octet-stream")], value).into_response()
+            }
+            Self::Keys(keys) => Json(keys).into_response(),
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! How the service ends: when it is asked to, when it cannot go on, and when it cannot even start.
+
+use std::{
+    fs,
+    io::Write,
+    net::{TcpListener, TcpStream},
+    process::Command,
+};
+
+use serde_json::json;
+
+use crate::support::{FOR_EVER, Folder, Service, http, keys, program, run, send_put, start, until};
+
+#[test]
+fn ctrl_c_answers_what_was_accepted_and_ends_with_0() {
+    drains("INT");
+}
+
+#[test]
+fn sigterm_answers_what_was_accepted_and_ends_with_0() {
+    drains("TERM");
+}
+
+fn drains(signal: &str) {
+    let (folder, mut service) = start(&["--timeout", "60000", "--delay", "500"]);
+    let mut requests: Vec<_> = (0..20)
+        .map(|n| send_put(&service, &format!("/kv/{n:02}")))
+        .collect();
+    // A connection on which nothing is asked does not hold up the end.
+    let _idle = TcpStream::connect(service.address()).expect("it listens");
+    service.wait_for_count("accepted", 20);
+    service.signal(signal);
+    for request in &mut requests {
+        assert_eq!(http::receive(request).expect("an answer").status, 204);
+    }
+    assert_eq!(service.exit_code(), Some(0));
+    service.wait_for_stderr("stopped: 20 requests accepted, 20 answered, 0 ended otherwise");
+
+    let service = Service::start(&folder, &[]);
+    assert_eq!(keys(&service.get("/kv").json()).len(), 20);
+}
+
+#[test]
+fn an_import_ends_early_when_the_service_stops_and_says_how_far_it_came() {
+    let (folder, mut service) = start(&[]);
+    let mut stream =
+        http::send(service.address(), "POST", "/import", 1_000_000).expect("it listens");
+    stream
+        .write_all(b"{\"key\":\"a\",\"value\":\"1\"}\n{\"key\":\"b\",")
+        .expect("it reads");
+    service.wait_for_count("replied", 1);
+    service.signal("INT");
+    let response = http::receive(&mut stream).expect("an answer");
+    assert_eq!(response.status, 503);
+    let told = response.json();
+    assert_eq!(
+        (&told["imported"], &told["line"]),
+        (&json!(1), &json!(2)),
+        "{told}"
+    );
+    assert_eq!(service.exit_code(), Some(0));
+
+    let service = Service::start(&folder, &[]);
+    assert_eq!(keys(&service.get("/kv").json()), ["a"]);
+}
+
+#[test]
+fn a_request_that_never_comes_to_its_end_does_not_hold_up_the_end_of_the_service() {
+    let (_folder, mut service) = start(&["--timeout", "100"]);
+    let _unfinished = http::send(service.address(), "PUT", "/kv/a", 10).expect("it listens");
+    service.signal("TERM");
+    assert_eq!(service.exit_code(), Some(0));
+}
+
+#[test]
+fn a_second_ctrl_c_ends_at_once_with_130() {
+    let (_folder, mut service) = start(&["--timeout", "60000", "--delay", FOR_EVER]);
+    let _taken = send_put(&service, "/kv/a");
+    service.wait_for_count("taken", 1);
+    service.signal("INT");
+    service.wait_for_stderr("stopping");
+    until("the door to close", || {
+        TcpStream::connect(service.address()).is_err().then_some(())
+    });
+    service.signal("INT");
+    assert_eq!(service.exit_code(), Some(130));
+}
+
+#[test]
+fn the_service_ends_with_an_error_when_the_storage_thread_panics() {
+    let (folder, mut service) = start(&["--panic-at", "2"]);
+    assert_eq!(service.put("/kv/a", b"v").status, 204);
+    let response = service.put("/kv/b", b"v");
+    assert_eq!(
+        (response.status, &response.json()["executed"]),
+        (500, &json!("perhaps"))
+    );
+    assert_eq!(service.exit_code(), Some(1));
+    service.wait_for_stderr("the storage thread died");
+
+    let service = Service::start(&folder, &[]);
+    assert_eq!(keys(&service.get("/kv").json()), ["a"]);
+}
+
+#[test]
+fn a_start_that_fails_says_why_in_one_line() {
+    let folder = Folder::new();
+    let occupied = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let occupied = occupied.local_addr().expect("an address").to_string();
+    fs::write(
+        folder.path().join("text"),
+        "this is no database. ".repeat(100),
+    )
+    .expect("a file can be made");
+    let other =
+        rusqlite::Connection::open(folder.path().join("other.db")).expect("a database can be made");
+    other
+        .execute_batch("CREATE TABLE kv (id INTEGER)")
+        .expect("a table can be made");
+    let running = Folder::new();
+    let _running = Service::start(&running, &[]);
+    let in_use = running.path().join("kv.db");
+    let cases: [(&[&str], &str); 17] = [
+        (&["--queue", "0"], "--queue"),
+        (&["--queue=-1"], "--queue"),
+        (&["--queue", "many"], "--queue"),
+        (&["--timeout", "0"], "--timeout"),
+        (&["--timeout", "99999999999999999999"], "--timeout"),
+        (&["--delay", "soon"], "--delay"),
+        (&["--panic-at", "0"], "--panic-at"),
+        (&["--timeout"], "--timeout needs a value"),
+        (&["--db="], "--db"),
+        (&["--nonsense"], "--nonsense"),
+        (&["kv.db"], "kv.db"),
+        (&["--listen", "nowhere"], "nowhere"),
+        (&["--listen", "127.0.0.1:99999"], "99999"),
+        (&["--listen", &occupied], "in use"),
+        (
+            &["--listen", "127.0.0.1:0", "--db", "."],
+            "cannot use . as the database",
+        ),
+        (
+            &["--listen", "127.0.0.1:0", "--db", "text"],
+            "not a database",
+        ),
+        (
+            &["--listen", "127.0.0.1:0", "--db", "no/such/folder/kv.db"],
+            "unable to open",
+        ),
+    ];
+    let more: [(&[&str], &str); 2] = [
+        (
+            &["--listen", "127.0.0.1:0", "--db", "other.db"],
+            "no such column",
+        ),
+        (
+            &[
+                "--listen",
+                "127.0.0.1:0",
+                "--db",
+                in_use.to_str().expect("a plain path"),
+            ],
+            "locked",
+        ),
+    ];
+    for (flags, reason) in cases.into_iter().chain(more) {
+        let output = run(&folder, Command::new(program()).args(flags));
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{flags:?}: {said}");
+        assert!(
+            said.lines().count() == 1 && said.contains(reason),
+            "{flags:?}: {said}"
+        );
+        assert!(output.stdout.is_empty(), "{flags:?}");
+    }
+    assert!(
+        !folder.path().join("kv.db").exists(),
+        "nothing is left behind"
+    );
+}

@@ -1,0 +1,10 @@
+//! The key-value service as its users meet it: a process, sockets, a file, and signals.
+
+#![cfg(unix)]
+
+mod durability;
+mod ends;
+mod import;
+mod overload;
+mod support;
+mod values;

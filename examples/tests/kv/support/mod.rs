@@ -1,0 +1,307 @@
+//! The service as a process, the folder it works in, and a patient way to wait for a condition.
+
+pub(crate) mod http;
+
+use std::{
+    env, fs,
+    io::{BufRead, BufReader, Read, Write},
+    net::{SocketAddr, TcpStream},
+    path::{Path, PathBuf},
+    process::{self, Child, Command, ExitStatus, Output, Stdio},
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+        mpsc,
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value, json};
+
+use self::http::Response;
+
+/// Far more than anything here takes. Whoever waits longer has found a bug.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A delay for a store that is not meant to get anywhere while the test runs.
+pub(crate) const FOR_EVER: &str = "600000";
+
+/// Polls until there is something.
+#[track_caller]
+pub(crate) fn until<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = condition() {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "waited in vain for {what}");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// A folder that goes when the test ends.
+#[derive(Debug)]
+pub(crate) struct Folder(PathBuf);
+
+impl Folder {
+    pub(crate) fn new() -> Self {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let path =
+            Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("kv-{}-{number}", process::id()));
+        fs::create_dir_all(&path).expect("a folder can be made");
+        Self(path)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A service with a folder of its own.
+#[track_caller]
+pub(crate) fn start(flags: &[&str]) -> (Folder, Service) {
+    let folder = Folder::new();
+    let service = Service::start(&folder, flags);
+    (folder, service)
+}
+
+/// The example, which `cargo test` builds beside this test.
+pub(crate) fn program() -> PathBuf {
+    let test = env::current_exe().expect("the test knows where it is");
+    let name = format!("examples/kv{}", env::consts::EXE_SUFFIX);
+    test.ancestors()
+        .map(|folder| folder.join(&name))
+        .find(|path| path.is_file())
+        .expect("the example is built: cargo build -p examples --example kv")
+}
+
+/// Runs a command that is expected to end by itself, and soon.
+#[track_caller]
+pub(crate) fn run(folder: &Folder, command: &mut Command) -> Output {
+    let mut child = Killed::spawn(folder, command);
+    let status = child.wait();
+    let mut output = Output {
+        status,
+        stdout: Vec::new(),
+        stderr: Vec::new(),
+    };
+    child
+        .0
+        .stdout
+        .take()
+        .expect("a pipe")
+        .read_to_end(&mut output.stdout)
+        .expect("it can be read");
+    child
+        .0
+        .stderr
+        .take()
+        .expect("a pipe")
+        .read_to_end(&mut output.stderr)
+        .expect("it can be read");
+    output
+}
+
+/// A process that does not outlive this.
+#[derive(Debug)]
+struct Killed(Child);
+
+impl Killed {
+    fn spawn(folder: &Folder, command: &mut Command) -> Self {
+        command
+            .current_dir(folder.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        Self(command.spawn().expect("the program starts"))
+    }
+
+    #[track_caller]
+    fn wait(&mut self) -> ExitStatus {
+        until("the end of the process", || {
+            self.0.try_wait().expect("it is our child")
+        })
+    }
+}
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A running service, killed when dropped.
+#[derive(Debug)]
+pub(crate) struct Service {
+    process: Killed,
+    address: SocketAddr,
+    /// What it says on stderr, by line, until it ends.
+    stderr: Mutex<mpsc::Receiver<String>>,
+}
+
+impl Service {
+    /// Starts it on a free port, with `kv.db` in the folder, and waits until it is ready.
+    pub(crate) fn start(folder: &Folder, flags: &[&str]) -> Self {
+        Self::start_as(Command::new(program()), folder, flags)
+    }
+
+    /// The same, by a command that ends up running the program.
+    pub(crate) fn start_as(mut command: Command, folder: &Folder, flags: &[&str]) -> Self {
+        let mut process = Killed::spawn(
+            folder,
+            command.args(["--listen", "127.0.0.1:0"]).args(flags),
+        );
+        let stdout = lines(process.0.stdout.take().expect("a pipe"));
+        let stderr = Mutex::new(lines(process.0.stderr.take().expect("a pipe")));
+        let mut service = Self {
+            process,
+            address: SocketAddr::from(([127, 0, 0, 1], 0)),
+            stderr,
+        };
+        let ready = stdout.recv_timeout(PATIENCE).unwrap_or_default();
+        match ready.strip_prefix("listening on http://").map(str::parse) {
+            Some(Ok(address)) => service.address = address,
+            _ => panic!(
+                "said {ready:?} instead of where it listens; stderr: {:?}",
+                service.wait_for_stderr("")
+            ),
+        }
+        service
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// One request with one answer, on a connection of its own.
+    #[track_caller]
+    pub(crate) fn request(&self, method: &str, path: &str, body: &[u8]) -> Response {
+        http::request(self.address, method, path, body).expect("the service answers")
+    }
+
+    #[track_caller]
+    pub(crate) fn get(&self, path: &str) -> Response {
+        self.request("GET", path, b"")
+    }
+
+    #[track_caller]
+    pub(crate) fn put(&self, path: &str, value: &[u8]) -> Response {
+        self.request("PUT", path, value)
+    }
+
+    /// One of the counters below `requests` in `/stats`.
+    #[track_caller]
+    pub(crate) fn count(&self, name: &str) -> u64 {
+        count(&self.stats(), name)
+    }
+
+    #[track_caller]
+    pub(crate) fn stats(&self) -> Value {
+        let response = self.get("/stats");
+        assert_eq!(response.status, 200);
+        response.json()
+    }
+
+    #[track_caller]
+    pub(crate) fn wait_for_count(&self, name: &str, wanted: u64) {
+        until(&format!("{name} = {wanted}"), || {
+            (self.count(name) == wanted).then_some(())
+        });
+    }
+
+    /// Waits until no request is on its way, and returns the counters then.
+    #[track_caller]
+    pub(crate) fn wait_until_quiet(&self) -> Value {
+        until("quiet", || {
+            let stats = self.stats();
+            (count(&stats, "queued") == 0 && count(&stats, "taken") == 0).then_some(stats)
+        })
+    }
+
+    /// Sends a signal, by its name without `SIG`.
+    #[cfg(unix)]
+    pub(crate) fn signal(&self, name: &str) {
+        let kill = format!("kill -{name} {}", self.process.0.id());
+        let status = Command::new("sh")
+            .args(["-c", &kill])
+            .status()
+            .expect("sh runs");
+        assert!(status.success(), "{kill}");
+    }
+
+    /// Waits for a line with this text. Returns all that was said up to it.
+    #[track_caller]
+    pub(crate) fn wait_for_stderr(&self, text: &str) -> Vec<String> {
+        let lines = self.stderr.lock().expect("no test panics with it");
+        let mut said = Vec::new();
+        while let Ok(line) = lines.recv_timeout(PATIENCE) {
+            let found = line.contains(text);
+            said.push(line);
+            if found {
+                return said;
+            }
+        }
+        panic!("stderr ended, or fell silent, without {text:?}: {said:?}");
+    }
+
+    /// Waits for the end. No code means that a signal killed it.
+    #[track_caller]
+    pub(crate) fn exit_code(&mut self) -> Option<i32> {
+        self.process.wait().code()
+    }
+
+    /// `kill -9`: it cannot do a thing about it.
+    pub(crate) fn kill(self) {
+        drop(self.process);
+    }
+}
+
+/// Sends a whole `PUT`, for somebody to wait for the answer.
+pub(crate) fn send_put(service: &Service, path: &str) -> TcpStream {
+    let mut stream = http::send(service.address(), "PUT", path, 1).expect("it listens");
+    stream.write_all(b"v").expect("it reads");
+    stream
+}
+
+/// The keys of a list.
+pub(crate) fn keys(list: &Value) -> Vec<&str> {
+    list.as_array()
+        .expect("a list")
+        .iter()
+        .map(|entry| entry["key"].as_str().expect("a key"))
+        .collect()
+}
+
+/// What `POST /import` takes.
+pub(crate) fn json_lines(lines: impl Iterator<Item = (String, String)>) -> String {
+    lines
+        .map(|(key, value)| json!({ "key": key, "value": value }).to_string() + "\n")
+        .collect()
+}
+
+pub(crate) fn count(stats: &Value, name: &str) -> u64 {
+    stats["requests"][name]
+        .as_u64()
+        .unwrap_or_else(|| panic!("no count of {name} in {stats}"))
+}
+
+/// Reads lines on a thread of its own, so that one can wait for them with a time limit, and the writer never blocks.
+fn lines(pipe: impl Read + Send + 'static) -> mpsc::Receiver<String> {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+            // Goes on reading when nobody listens, for the writer's sake.
+            let _ = sender.send(line);
+        }
+    });
+    receiver
+}
