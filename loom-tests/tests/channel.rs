@@ -345,3 +345,94 @@ fn a_sender_that_gives_up_passes_the_room_on() {
         assert_eq!(server.len(), 1);
     });
 }
+
+/// [slot 4: a batch is linked outside the lock while its callers try to withdraw]
+#[test]
+fn a_batch_is_answered_while_its_callers_leave() {
+    explore(|| {
+        let census = Census::default();
+        let (server, client) = channel::<_, u32, ()>();
+        let first = client.req_async(census.born()).unwrap();
+        let second = client.req_async(census.born()).unwrap();
+        let server = thread::spawn(move || {
+            let mut batch = Vec::new();
+            let taken = server.wait_many(&mut batch, 2).unwrap_or(0);
+            assert_eq!(taken, batch.len());
+            for (message, rctx) in batch {
+                drop(message);
+                let _ = rctx.reply(0);
+            }
+            server
+        });
+        drop(second);
+        assert_eq!(first.wait(), Ok(0));
+        let server = server.join().unwrap();
+        assert_settled(server.stats());
+        assert_eq!(server.stats().accepted, 2);
+        assert_eq!(census.alive(), 0);
+    });
+}
+
+/// [a request that enters wakes a receiver: one each]
+#[test]
+fn two_waiting_servers_get_one_request_each() {
+    explore(|| {
+        let (server, client) = channel::<u32, u32, ()>();
+        let server = loom::sync::Arc::new(server);
+        let waiting: Vec<_> = (0..2)
+            .map(|_| {
+                let server = server.clone();
+                thread::spawn(move || {
+                    let (n, rctx) = server.wait().unwrap();
+                    answer(n, rctx);
+                })
+            })
+            .collect();
+        client.post(1).wait().unwrap();
+        client.post(2).wait().unwrap();
+        for server in waiting {
+            server.join().unwrap();
+        }
+        assert_settled(server.stats());
+    });
+}
+
+/// [both lanes]
+#[test]
+fn an_urgent_request_overtakes_and_both_are_answered() {
+    explore(|| {
+        let (server, client) = channel();
+        let urgent = client.clone();
+        let urgent = thread::spawn(move || {
+            assert_eq!(urgent.request(10).urgent().wait().unwrap(), 11);
+        });
+        client.post(1).wait().unwrap();
+        let server = spawn_server(server);
+        urgent.join().unwrap();
+        drop(client);
+        let (mut taken, server) = server.join().unwrap();
+        taken.sort_unstable();
+        assert_eq!(taken, [1, 10]);
+        assert_settled(server.stats());
+    });
+}
+
+/// A waiter for replies that come from two places.
+#[test]
+fn gathered_replies_all_come() {
+    explore(|| {
+        let (server, client) = channel::<u32, u32, ()>();
+        let mut replies = ump::Gather::new();
+        replies.push('a', client.req_async(1).unwrap());
+        replies.push('b', client.req_async(2).unwrap());
+        let (_, first) = server.try_pop().unwrap().unwrap();
+        let (_, second) = server.try_pop().unwrap().unwrap();
+        let other = thread::spawn(move || first.reply(10).unwrap());
+        second.reply(20).unwrap();
+        let mut outcomes = [replies.wait(), replies.wait()];
+        outcomes.sort_unstable_by_key(|outcome| outcome.map(|(key, _)| key));
+        assert_eq!(outcomes, [Some(('a', Ok(10))), Some(('b', Ok(20)))]);
+        assert_eq!(replies.wait(), None);
+        other.join().unwrap();
+    });
+}
