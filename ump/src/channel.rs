@@ -17,14 +17,19 @@
 //! Each lane has the channel's whole capacity, so a queue full of normal requests keeps no urgent one out, and the
 //! other way round.
 
-use std::{iter, ptr::NonNull, task::Waker, time::Instant};
+use std::{
+    iter,
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    ptr::NonNull,
+    time::Instant,
+};
 
 use crate::{
     list::List,
     slot::{Common, Entry, Lane, Slot, TurnedDown, Verdict},
     stats::{Ledger, Stats, Tally, Untaken},
     sync::{AtomicUsize, Mutex, MutexGuard, Ordering, Padded, Patience},
-    waiter::{Left, Turn, Waiter, Waiters, Wake, for_each_despite_panics},
+    waiter::{Left, Turn, Waiter, Waiters, Wake},
 };
 
 /// So many urgent requests may be taken in a row while a normal one waits.
@@ -64,7 +69,7 @@ struct Queue<S, R, E> {
     awaited: bool,
     tally: Tally,
     receivers: Waiters,
-    poller: Option<Waker>,
+    poller: Option<Waiter>,
     /// Who waits for room in each lane.
     senders: [Waiters; 2],
 }
@@ -76,7 +81,7 @@ pub(crate) enum Place<'a> {
     /// In line: with a waiter one enrols, without one just looks, keeping the turn. Who gets what it wants leaves the line.
     Line(&'a mut Turn, Option<Waiter>),
     /// As the one who polls (receivers only): the latest takes the place of the one before.
-    Poller(Option<Waker>),
+    Poller(Option<Waiter>),
 }
 
 /// Why a request was not let in.
@@ -96,27 +101,30 @@ pub(crate) enum Taken<S, R, E> {
     Closed,
 }
 
-/// Work left for after the lock is released: the callers of what was turned down, and waiters to wake.
+/// Work left for after the lock is released: whom to tell that they were turned down, and whom to wake.
 struct Afterwards<R, E> {
     turned_down: Vec<TurnedDown<R, E>>,
     wake: Vec<Waiter>,
 }
 
 impl<R, E> Afterwards<R, E> {
-    const fn new() -> Self {
-        Self {
-            turned_down: Vec::new(),
-            wake: Vec::new(),
+    fn run(self) {
+        self.wake.into_iter().for_each(Waiter::wake);
+        finish_all(self.turned_down);
+    }
+}
+
+/// Finishes all of them, also if the user's code panics for one (the drop of a post's message): nobody is left without an outcome.
+/// The first panic goes on afterwards.
+fn finish_all<R, E>(turned_down: impl IntoIterator<Item = TurnedDown<R, E>>) {
+    let mut first = None;
+    for one in turned_down {
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| one.finish())) {
+            first.get_or_insert(panic);
         }
     }
-
-    fn run(self) {
-        let wake = self.wake.into_iter().map(|waiter| Wake::from(Some(waiter)));
-        let turned_down = self.turned_down.into_iter();
-        for_each_despite_panics(
-            wake.map(TurnedDown::Request).chain(turned_down),
-            TurnedDown::finish,
-        );
+    if let Some(panic) = first {
+        resume_unwind(panic);
     }
 }
 
@@ -252,44 +260,26 @@ impl<S, R, E> Channel<S, R, E> {
         let mut queue = self.gate.0.queue.lock();
         queue.awaited = false;
         let receivers = queue.receivers.take_all();
-        let poller = queue.poller.take().map(Waiter::Task);
+        let poller = queue.poller.take();
         drop(queue);
-        for_each_despite_panics(receivers.chain(poller), Waiter::wake);
+        receivers.chain(poller).for_each(Waiter::wake);
     }
 
     // ---- for the server
 
     /// Takes up to `max` requests, at least one. Those whose deadline has passed are turned down on the way.
     pub(crate) fn take(&self, max: usize, place: Place<'_>) -> Taken<S, R, E> {
-        let mut now = None;
+        let mut taken = List::new();
         loop {
             let mut queue = self.gate.0.queue.lock();
-            let mut taken = List::new();
-            let mut afterwards = Afterwards::new();
-            while taken.len() < max && afterwards.turned_down.len() < EXPIRED_RUN {
-                let run = queue.run;
-                let Some((entry, sender)) = queue.pop(self.capacity) else {
-                    break;
-                };
-                afterwards.wake.extend(sender);
-                let expired = entry
-                    .terms()
-                    .deadline
-                    .is_some_and(|deadline| deadline <= *now.get_or_insert_with(Instant::now));
-                if expired {
-                    // It was nobody's turn.
-                    queue.run = run;
-                    queue.tally.count(Untaken::Timeout);
-                    // Under the lock, so that its caller finds it queued or DONE and nothing in between.
-                    afterwards
-                        .turned_down
-                        .push(entry.turn_down(Verdict::Expired));
-                } else {
-                    queue.tally.taken += 1;
-                    taken.push_back(entry);
-                }
-            }
+            let afterwards = queue.take(max, &mut taken, self.capacity);
             self.note_len(&queue);
+            if taken.len() < max && !afterwards.turned_down.is_empty() {
+                // First tell those, then look again: there may be more.
+                drop(queue);
+                afterwards.run();
+                continue;
+            }
             if !taken.is_empty() {
                 let discard = match place {
                     Place::Line(turn, waiter) => queue.stop(turn).into_waiter().or(waiter),
@@ -300,19 +290,13 @@ impl<S, R, E> Channel<S, R, E> {
                 drop(discard);
                 return Taken::Some(taken);
             }
-            if !afterwards.turned_down.is_empty() {
-                drop(queue);
-                afterwards.run();
-                now = None;
-                continue;
-            }
             // Acquire: pairs with the Release of `remove_client`.
             if self.clients.load(Ordering::Acquire) == 0 {
                 return Taken::Closed;
             }
             let replaced = match place {
                 Place::Line(turn, Some(waiter)) => queue.receivers.enrol(turn, waiter),
-                Place::Poller(Some(waker)) => queue.poller.replace(waker).map(Waiter::Task),
+                Place::Poller(Some(waiter)) => queue.poller.replace(waiter),
                 _ => None,
             };
             queue.note_awaited();
@@ -342,7 +326,7 @@ impl<S, R, E> Channel<S, R, E> {
         let poller = queue.poller.take();
         let senders = queue.senders.each_mut().map(Waiters::take_all);
         drop(queue);
-        for_each_despite_panics(senders.into_iter().flatten(), Waiter::wake);
+        senders.into_iter().flatten().for_each(Waiter::wake);
         // One at a time: the lock stays short, and a message that sends to its own channel when dropped is no trouble.
         let turned_down = iter::from_fn(|| {
             let mut queue = self.gate.0.queue.lock();
@@ -352,7 +336,7 @@ impl<S, R, E> Channel<S, R, E> {
             self.note_len(&queue);
             Some(turned_down)
         });
-        for_each_despite_panics(turned_down, TurnedDown::finish);
+        finish_all(turned_down);
         drop(poller);
     }
 
@@ -409,6 +393,36 @@ impl<S, R, E> Queue<S, R, E> {
         self.tally.accepted += 1;
     }
 
+    /// Takes requests until there are `max`. Turns those down whose deadline has passed, but not too many at a time.
+    fn take(&mut self, max: usize, taken: &mut List<S, R, E>, capacity: usize) -> Afterwards<R, E> {
+        let mut now = None;
+        let mut afterwards = Afterwards {
+            turned_down: Vec::new(),
+            wake: Vec::new(),
+        };
+        while taken.len() < max && afterwards.turned_down.len() < EXPIRED_RUN {
+            let run = self.run;
+            let Some((entry, sender)) = self.pop(capacity) else {
+                break;
+            };
+            afterwards.wake.extend(sender);
+            let deadline = entry.terms().deadline;
+            if deadline.is_some_and(|at| at <= *now.get_or_insert_with(Instant::now)) {
+                // It was nobody's turn.
+                self.run = run;
+                self.tally.count(Untaken::Timeout);
+                // Under the lock, so that its caller finds it queued or DONE and nothing in between.
+                afterwards
+                    .turned_down
+                    .push(entry.turn_down(Verdict::Expired));
+            } else {
+                self.tally.taken += 1;
+                taken.push_back(entry);
+            }
+        }
+        afterwards
+    }
+
     /// Takes the next request, and the sender that may have its place.
     fn pop(&mut self, capacity: usize) -> Option<(Entry<S, R, E>, Option<Waiter>)> {
         let normal_waits = !self.lanes[Lane::Normal as usize].is_empty();
@@ -448,7 +462,7 @@ impl<S, R, E> Queue<S, R, E> {
         if !self.awaited {
             return [None, None];
         }
-        let next = [self.receivers.pop(), self.poller.take().map(Waiter::Task)];
+        let next = [self.receivers.pop(), self.poller.take()];
         self.note_awaited();
         next
     }

@@ -159,7 +159,7 @@ impl<R, E> Future for Cancelled<'_, R, E> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = &mut *self;
-        if this.rctx.is_cancelled() || !this.rctx.0.watch(Some(Waiter::Task(cx.waker().clone()))) {
+        if this.rctx.is_cancelled() || !this.rctx.0.watch(Some(Waiter::task(cx.waker()))) {
             return Poll::Ready(());
         }
         if let (None, Some(deadline)) = (&this.alarm, this.rctx.caller_deadline()) {

@@ -91,6 +91,10 @@ impl News {
         }
     }
 
+    fn clear(&self) {
+        self.board.lock().ready = VecDeque::new();
+    }
+
     fn read(&self) -> Option<usize> {
         self.board.lock().ready.pop_front()
     }
@@ -189,9 +193,10 @@ impl<K, R, E, X> Gather<K, R, E, X> {
         };
         self.vacant.push(place);
         if self.is_empty() {
-            // The memory of a burst is given back.
+            // The memory of a burst is given back. What is still on the board is about seats that are empty.
             self.seats = Vec::new();
             self.vacant = Vec::new();
+            self.news.clear();
         }
         Some(news)
     }
@@ -254,7 +259,7 @@ impl<K, R, E, X> Stream for Gather<K, R, E, X> {
             if self.is_empty() {
                 return Poll::Ready(None);
             }
-            if self.enrol(Waiter::Task(cx.waker().clone())) {
+            if self.enrol(Waiter::task(cx.waker())) {
                 return Poll::Pending;
             }
         }

@@ -143,7 +143,7 @@ impl<'a, S, R, E> Sending<'a, S, R, E> {
         let offered = if self.if_room {
             offer(Place::Nowhere)
         } else {
-            let waiter = || Waiter::Task(cx.waker().clone());
+            let waiter = || Waiter::task(cx.waker());
             offer_in_line(&mut self.turn, waiter, &mut offer)
         };
         match (offered, self.if_room) {

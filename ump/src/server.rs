@@ -131,7 +131,7 @@ impl<S, R, E> Server<S, R, E> {
         if let Some(job) = self.try_pop()? {
             return Poll::Ready(Ok(job));
         }
-        let place = Place::Poller(Some(cx.waker().clone()));
+        let place = Place::Poller(Some(Waiter::task(cx.waker())));
         let taken = into_result(self.channel.take(1, place))?;
         taken.map_or(Poll::Pending, |taken| Poll::Ready(Ok(first(taken))))
     }
@@ -322,7 +322,7 @@ impl<S, R, E> Future for Receive<'_, S, R, E> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let Self { server, max, turn } = &mut *self;
-        let waiter = || Waiter::Task(cx.waker().clone());
+        let waiter = || Waiter::task(cx.waker());
         let taken = into_result(look(&server.channel, *max, turn, waiter))?;
         taken.map_or(Poll::Pending, |taken| Poll::Ready(Ok(taken)))
     }

@@ -139,7 +139,7 @@ impl<R, E, X> Future for WaitReply<R, E, X> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let core = self.ticket().core();
-        if core.is_done() || !core.sleep(Waiter::Task(cx.waker().clone())) {
+        if core.is_done() || !core.sleep(Waiter::task(cx.waker())) {
             return Poll::Ready(self.take().settle());
         }
         if let Some(deadline) = core.deadline() {

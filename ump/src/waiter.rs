@@ -9,26 +9,52 @@
 
 use std::{
     collections::VecDeque,
-    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    mem,
+    panic::{AssertUnwindSafe, catch_unwind},
     task::Waker,
 };
 
 use crate::sync::Thread;
 
 /// A sleeping thread, or a task that returned `Pending`.
+///
+/// To wake or drop the second is to run the user's code: not to be done under a lock. If that panics it is the trouble of whoever
+/// made the waker (the panic hook tells), not of the client or server that happens to wake it.
 #[derive(Debug)]
 pub(crate) enum Waiter {
     Thread(Thread),
-    Task(Waker),
+    Task(TaskWaker),
 }
 
 impl Waiter {
-    /// Runs the user's code when it is a task: not to be called under a lock.
+    pub(crate) fn task(waker: &Waker) -> Self {
+        Self::Task(TaskWaker(Some(waker.clone())))
+    }
+
     pub(crate) fn wake(self) {
         match self {
             Self::Thread(thread) => thread.unpark(),
-            Self::Task(waker) => waker.wake(),
+            Self::Task(mut task) => shielded(|| task.0.take().map(Waker::wake)),
         }
+    }
+}
+
+/// A waker whose drop does not panic.
+#[derive(Debug)]
+pub(crate) struct TaskWaker(Option<Waker>);
+
+impl Drop for TaskWaker {
+    fn drop(&mut self) {
+        if let Some(waker) = self.0.take() {
+            shielded(|| drop(waker));
+        }
+    }
+}
+
+fn shielded<T>(users_code: impl FnOnce() -> T) {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(users_code)) {
+        // Its drop may panic as well.
+        mem::forget(panic);
     }
 }
 
@@ -44,12 +70,7 @@ pub(crate) struct Wake {
 impl Wake {
     /// Runs the user's code: not to be called under a lock.
     pub(crate) fn fire(self) {
-        match self.wake {
-            // Nearly always: two ends that are awake need no waking.
-            [None, None] => {}
-            [Some(waiter), None] | [None, Some(waiter)] => waiter.wake(),
-            both => for_each_despite_panics(both.into_iter().flatten(), Waiter::wake),
-        }
+        self.wake.into_iter().flatten().for_each(Waiter::wake);
         drop(self.discard);
     }
 }
@@ -60,20 +81,6 @@ impl From<Option<Waiter>> for Wake {
             wake: [waiter, None],
             discard: None,
         }
-    }
-}
-
-/// Runs the user's code for each of them, also if it panics for some: nobody is left asleep because another's waker is broken. The
-/// first panic goes on afterwards.
-pub(crate) fn for_each_despite_panics<T>(items: impl IntoIterator<Item = T>, mut f: impl FnMut(T)) {
-    let mut first = None;
-    for item in items {
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| f(item))) {
-            first.get_or_insert(panic);
-        }
-    }
-    if let Some(panic) = first {
-        resume_unwind(panic);
     }
 }
 
@@ -131,7 +138,7 @@ impl Waiters {
             self.last
         });
         match self.find(key) {
-            Ok(at) => Some(std::mem::replace(&mut self.line[at].1, waiter)),
+            Ok(at) => Some(mem::replace(&mut self.line[at].1, waiter)),
             Err(at) => {
                 self.line.insert(at, (key, waiter));
                 None
@@ -168,7 +175,7 @@ impl Waiters {
 
     /// Takes everybody, to be woken after unlocking.
     pub(crate) fn take_all(&mut self) -> impl Iterator<Item = Waiter> + use<> {
-        std::mem::take(&mut self.line).into_iter().map(|(_, w)| w)
+        mem::take(&mut self.line).into_iter().map(|(_, w)| w)
     }
 
     fn find(&self, key: u64) -> Result<usize, usize> {
