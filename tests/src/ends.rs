@@ -22,7 +22,7 @@ use crate::{block_on, poll_once};
 /// `for_each!(blocking = Wait, asynchronous = AsyncWait => { order_is_kept })` makes the tests `blocking::order_is_kept` and
 /// `asynchronous::order_is_kept`, which call `order_is_kept::<Wait>()` and `order_is_kept::<AsyncWait>()`.
 ///
-/// With a second list of kinds behind a semicolon it makes all the pairs, in nested modules.
+/// With a second list of kinds behind a semicolon it makes all the pairs, in nested modules. A test that hangs fails.
 #[macro_export]
 macro_rules! for_each {
     ($($module:ident = $kind:ty),+ => $tests:tt) => {
@@ -36,11 +36,11 @@ macro_rules! for_each {
     };
     (@one ($kind:ty) { $($test:ident),+ $(,)? }) => {
         use super::*;
-        $(#[test] fn $test() { super::$test::<$kind>(); })+
+        $(#[test] fn $test() { $crate::must_end(super::$test::<$kind>); })+
     };
     (@pair ($first:ty) ($second:ty) { $($test:ident),+ $(,)? }) => {
         use super::super::*;
-        $(#[test] fn $test() { super::super::$test::<$first, $second>(); })+
+        $(#[test] fn $test() { $crate::must_end(super::super::$test::<$first, $second>); })+
     };
 }
 

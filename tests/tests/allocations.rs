@@ -1,0 +1,288 @@
+//! Allocations: a blocking request makes none, on neither side; what the others make is printed, and must not become more.
+//!
+//! All threads are counted. The test harness allocates too, now and then, so each case is the best of many rounds: what is
+//! allocated for every request is in all of them.
+
+use std::{
+    future::{IntoFuture, poll_fn},
+    pin::{Pin, pin},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::Poll,
+    thread,
+};
+
+use futures_core::Stream;
+use tests::{LONG, Meter, block_on, poll_once};
+use ump::{Client, Gather, Server, bounded, channel};
+
+#[global_allocator]
+static METER: Meter = Meter::new();
+
+const ROUNDS: usize = 30;
+const REQUESTS: usize = 200;
+
+/// One after the other, as they share the meter.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The fewest allocations in any round of `REQUESTS` times `step`, after a warm-up.
+fn fewest(mut step: impl FnMut()) -> usize {
+    let _alone = alone();
+    let mut round = || {
+        let before = METER.allocations();
+        (0..REQUESTS).for_each(|_| step());
+        METER.allocations() - before
+    };
+    round();
+    (0..ROUNDS).map(|_| round()).min().expect("some rounds")
+}
+
+/// The same for a step that awaits.
+async fn fewest_async(mut step: impl AsyncFnMut()) -> usize {
+    let mut least = usize::MAX;
+    for round in 0..=ROUNDS {
+        let before = METER.allocations();
+        for _ in 0..REQUESTS {
+            step().await;
+        }
+        if round > 0 {
+            least = least.min(METER.allocations() - before);
+        }
+    }
+    least
+}
+
+/// So many at most, per request.
+#[track_caller]
+fn at_most(allowed: usize, what: &str, fewest: usize) {
+    println!("{what}: {fewest} allocations in {REQUESTS} requests");
+    assert!(
+        fewest <= allowed * REQUESTS,
+        "{fewest} in {REQUESTS} requests"
+    );
+}
+
+type Ends = (Server<u64, u64, ()>, Client<u64, u64, ()>);
+
+/// Serves on another thread by `serve` while `ask` asks.
+fn served(
+    (mut server, client): Ends,
+    serve: impl FnOnce(&mut Server<u64, u64, ()>) + Send,
+    ask: impl FnOnce(&Client<u64, u64, ()>) -> usize,
+) -> usize {
+    thread::scope(|scope| {
+        scope.spawn(move || serve(&mut server));
+        let count = ask(&client);
+        drop(client);
+        count
+    })
+}
+
+fn by_wait(server: &mut Server<u64, u64, ()>) {
+    while let Ok((n, rctx)) = server.wait() {
+        let _ = rctx.reply(n);
+    }
+}
+
+fn by_async_wait(server: &mut Server<u64, u64, ()>) {
+    block_on(async {
+        while let Ok((n, rctx)) = server.async_wait().await {
+            let _ = rctx.reply(n);
+        }
+    });
+}
+
+fn by_stream(server: &mut Server<u64, u64, ()>) {
+    block_on(async {
+        while let Some((n, rctx)) = poll_fn(|cx| Pin::new(&mut *server).poll_next(cx)).await {
+            let _ = rctx.reply(n);
+        }
+    });
+}
+
+fn by_wait_many(server: &mut Server<u64, u64, ()>) {
+    let mut batch = Vec::new();
+    while server.wait_many(&mut batch, 16).is_ok() {
+        for (n, rctx) in batch.drain(..) {
+            let _ = rctx.reply(n);
+        }
+    }
+}
+
+macro_rules! a_blocking_request_allocates_nothing {
+    ($($name:ident: $ends:expr, $serve:expr;)*) => {
+        mod a_blocking_request_allocates_nothing {
+            use super::*;
+            $(
+                #[test]
+                fn $name() {
+                    let count = served($ends, $serve, |client| {
+                        fewest(|| assert_eq!(client.req(1), Ok(1)))
+                    });
+                    at_most(0, "req", count);
+                    let count = served($ends, $serve, |client| {
+                        fewest(|| assert_eq!(client.request(1).urgent().wait().unwrap(), 1))
+                    });
+                    at_most(0, "request.wait", count);
+                }
+            )*
+        }
+    };
+}
+
+a_blocking_request_allocates_nothing! {
+    to_a_server_in_wait: channel(), by_wait;
+    to_a_server_in_async_wait: channel(), by_async_wait;
+    to_a_server_in_a_stream: channel(), by_stream;
+    to_a_server_in_wait_many: channel(), by_wait_many;
+    through_a_bounded_queue: bounded(4).unwrap(), by_wait;
+}
+
+#[test]
+fn a_blocking_request_allocates_nothing_among_many() {
+    let (mut server, client) = channel::<u64, u64, ()>();
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(move || by_wait(&mut server));
+        for _ in 0..3 {
+            let (client, stop) = (client.clone(), &stop);
+            scope.spawn(move || {
+                while !stop.load(Ordering::Relaxed) {
+                    assert_eq!(client.req(2), Ok(2));
+                }
+            });
+        }
+        let count = fewest(|| assert_eq!(client.req(1), Ok(1)));
+        stop.store(true, Ordering::Relaxed);
+        drop(client);
+        at_most(0, "req among many", count);
+    });
+}
+
+#[test]
+fn a_blocking_request_that_waits_for_room_allocates_little() {
+    let (mut server, client) = bounded::<u64, u64, ()>(1).unwrap();
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(move || by_wait(&mut server));
+        for _ in 0..3 {
+            let (client, stop) = (client.clone(), &stop);
+            scope.spawn(move || {
+                while !stop.load(Ordering::Relaxed) {
+                    assert_eq!(client.req(2), Ok(2));
+                }
+            });
+        }
+        let count = fewest(|| assert_eq!(client.req(1), Ok(1)));
+        stop.store(true, Ordering::Relaxed);
+        drop(client);
+        // Those of the others count, too.
+        at_most(8, "req that waits for room", count);
+    });
+}
+
+/// Both ends on one thread: what a request allocates, whoever does it.
+#[test]
+fn an_awaited_request_allocates_once() {
+    let (server, client) = channel::<u64, u64, ()>();
+    let count = fewest(|| {
+        let mut asking = pin!(client.areq(1));
+        assert!(poll_once(&mut asking).is_pending());
+        server.try_pop().unwrap().unwrap().1.reply(2).unwrap();
+        assert_eq!(poll_once(&mut asking), Poll::Ready(Ok(2)));
+    });
+    at_most(1, "areq", count);
+}
+
+#[test]
+fn an_awaited_request_between_threads_allocates_once() {
+    for serve in [by_wait, by_async_wait] {
+        let count = served(channel(), serve, |client| {
+            let _alone = alone();
+            block_on(fewest_async(async || {
+                assert_eq!(client.areq(1).await, Ok(1));
+            }))
+        });
+        at_most(1, "areq between threads", count);
+    }
+}
+
+#[test]
+fn an_awaited_request_with_deadline_allocates_little() {
+    let (server, client) = channel::<u64, u64, ()>();
+    let count = fewest(|| {
+        let mut asking = client.request(1).timeout(LONG).into_future();
+        assert!(poll_once(&mut asking).is_pending());
+        server.try_pop().unwrap().unwrap().1.reply(2).unwrap();
+        assert!(poll_once(&mut asking).is_ready());
+    });
+    // The request, and a node of the tree of alarms.
+    at_most(2, "request.await with deadline", count);
+}
+
+#[test]
+fn a_submitted_request_allocates_once() {
+    let (server, client) = channel::<u64, u64, ()>();
+    let count = fewest(|| {
+        let reply = client.req_async(1).unwrap();
+        server.try_pop().unwrap().unwrap().1.reply(2).unwrap();
+        assert_eq!(reply.wait(), Ok(2));
+    });
+    at_most(1, "req_async", count);
+}
+
+#[test]
+fn a_request_with_deadline_allocates_once() {
+    let count = served(channel(), by_wait, |client| {
+        fewest(|| assert_eq!(client.request(1).timeout(LONG).wait().unwrap(), 1))
+    });
+    at_most(1, "request.wait with deadline", count);
+}
+
+#[test]
+fn a_post_allocates_once() {
+    let (server, client) = channel::<u64, u64, ()>();
+    let count = fewest(|| {
+        client.post(1).wait().unwrap();
+        drop(server.try_pop());
+    });
+    at_most(1, "post", count);
+}
+
+#[test]
+fn waiting_allocates_nothing() {
+    let (server, client) = bounded::<u64, u64, ()>(1).unwrap();
+    let receiving = fewest(|| {
+        let mut receiving = pin!(server.async_wait());
+        assert!(poll_once(&mut receiving).is_pending());
+        assert!(poll_once(&mut receiving).is_pending());
+    });
+    at_most(0, "async_wait that waits", receiving);
+    let reply = client.req_async(1).unwrap();
+    let mut sending = client.post(2).into_future();
+    let waiting = fewest(|| assert!(poll_once(&mut sending).is_pending()));
+    at_most(0, "a sender that waits", waiting);
+    let (_, mut rctx) = server.wait().unwrap();
+    let watching = fewest(|| assert!(poll_once(&mut rctx.cancelled()).is_pending()));
+    at_most(0, "a handler that watches", watching);
+    drop(reply);
+}
+
+#[test]
+fn a_gathered_request_allocates_little() {
+    let (server, client) = channel::<u64, u64, ()>();
+    let mut gather = Gather::new();
+    let count = fewest(|| {
+        gather.push((), client.req_async(1).unwrap());
+        assert!(gather.try_next().is_none());
+        server.try_pop().unwrap().unwrap().1.reply(2).unwrap();
+        assert_eq!(gather.wait(), Some(((), Ok(2))));
+    });
+    // The request, and its bell at each look; the seats are given up whenever the last one has left.
+    at_most(6, "a gathered request", count);
+}

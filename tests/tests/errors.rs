@@ -1,0 +1,614 @@
+//! What errors say, what they give back, and which types may go where.
+
+use std::{
+    cell::Cell, collections::HashSet, error::Error as StdError, fmt, io, marker::PhantomPinned,
+    rc::Rc, thread, time::Duration,
+};
+
+use tests::{block_on, poll_once};
+use ump::{
+    Cancelled, Client, Error, Executed, Gather, Iter, NoReply, Post, PostFuture, Refused,
+    ReplyContext, Request, RequestError, RequestFuture, Requests, SendError, Server, Stats, Submit,
+    SubmitFuture, WaitReply, WeakClient, ZeroCapacity,
+};
+
+/// An application's error with a cause.
+#[derive(Debug)]
+struct Broken(io::Error);
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the lamp is broken")
+    }
+}
+
+impl StdError for Broken {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        Some(&self.0)
+    }
+}
+
+fn broken() -> Broken {
+    Broken(io::Error::other("no current"))
+}
+
+/// A message that nobody can print.
+struct Silent;
+
+fn plain() -> [Error<Broken>; 5] {
+    [
+        Error::ServerDisappeared,
+        Error::OriginDisappeared,
+        Error::ClientsDisappeared,
+        Error::NoReply,
+        Error::App(broken()),
+    ]
+}
+
+fn request() -> [RequestError<Silent, Broken>; 8] {
+    [
+        RequestError::App(broken()),
+        RequestError::NoReply(NoReply::Dropped),
+        RequestError::NoReply(NoReply::Panicked),
+        RequestError::ServerDisappeared(Silent),
+        RequestError::TimeoutQueued(Silent),
+        RequestError::TimeoutTaken,
+        RequestError::Full(Silent),
+        RequestError::NoTimer(Silent, io::Error::other("no threads")),
+    ]
+}
+
+fn send() -> [SendError<Silent>; 4] {
+    [
+        SendError::ServerDisappeared(Silent),
+        SendError::TimeoutQueued(Silent),
+        SendError::Full(Silent),
+        SendError::NoTimer(Silent, io::Error::other("no threads")),
+    ]
+}
+
+// ---- the texts
+
+#[track_caller]
+fn assert_in_style(text: &str) {
+    assert!(
+        text.chars().next().is_some_and(char::is_lowercase),
+        "{text}"
+    );
+    assert!(!text.ends_with(['.', '!', ' ', ':']), "{text}");
+    assert!(!text.contains('\n'), "{text}");
+}
+
+#[test]
+fn texts_begin_in_lower_case_and_end_without_a_full_stop() {
+    for error in plain() {
+        assert_in_style(&error.to_string());
+    }
+    for error in request() {
+        assert_in_style(&error.to_string());
+    }
+    for error in send() {
+        assert_in_style(&error.to_string());
+    }
+    assert_in_style(&NoReply::Dropped.to_string());
+    assert_in_style(&NoReply::Panicked.to_string());
+    assert_in_style(&Refused.to_string());
+    assert_in_style(&ZeroCapacity.to_string());
+}
+
+#[test]
+fn no_two_outcomes_have_the_same_text() {
+    let texts: HashSet<_> = plain().iter().map(ToString::to_string).collect();
+    assert_eq!(texts.len(), plain().len());
+    let texts: HashSet<_> = request().iter().map(ToString::to_string).collect();
+    assert_eq!(texts.len(), request().len());
+    let texts: HashSet<_> = send().iter().map(ToString::to_string).collect();
+    assert_eq!(texts.len(), send().len());
+}
+
+#[test]
+fn the_application_s_error_is_part_of_the_text_once() {
+    let once = |error: &dyn StdError| {
+        let mut chain = vec![error.to_string()];
+        let mut source = error.source();
+        while let Some(error) = source {
+            chain.push(error.to_string());
+            source = error.source();
+        }
+        let chain = chain.join(" / ");
+        assert_eq!(chain.matches("the lamp is broken").count(), 1, "{chain}");
+        assert_eq!(chain.matches("no current").count(), 1, "{chain}");
+    };
+    once(&Error::App(broken()));
+    once(&RequestError::<Silent, _>::App(broken()));
+}
+
+#[test]
+fn only_those_with_a_cause_have_a_source() {
+    for error in plain() {
+        let is_app = matches!(error, Error::App(_));
+        assert_eq!(error.source().is_some(), is_app, "{error}");
+    }
+    for error in request() {
+        let is_app = matches!(error, RequestError::App(_));
+        assert_eq!(error.source().is_some(), is_app, "{error}");
+    }
+    // Where the system's error comes from something else, that is the source.
+    let refusal = || io::Error::other(broken());
+    let error = RequestError::<Silent, Broken>::NoTimer(Silent, refusal());
+    assert!(error.to_string().contains("the lamp is broken"));
+    assert_eq!(error.source().unwrap().to_string(), "no current");
+    let error = SendError::NoTimer(Silent, refusal());
+    assert!(error.to_string().contains("the lamp is broken"));
+    assert_eq!(error.source().unwrap().to_string(), "no current");
+}
+
+#[test]
+fn an_error_that_can_only_be_printed_is_enough_to_print() {
+    let error = Error::App("no oil");
+    assert!(error.to_string().ends_with("no oil"));
+    let error = RequestError::<Silent, _>::App("no oil");
+    assert!(error.to_string().ends_with("no oil"));
+}
+
+#[test]
+fn a_text_tells_whether_the_handler_panicked() {
+    let error = |why| RequestError::<Silent, Broken>::NoReply(why).to_string();
+    assert!(error(NoReply::Panicked).contains("panicked"));
+    assert!(!error(NoReply::Dropped).contains("panicked"));
+    assert!(error(NoReply::Dropped).contains("dropped"));
+}
+
+// ---- as a program meets them
+
+#[test]
+fn errors_go_into_boxes() {
+    fn plain(client: &Client<u32, (), Broken>) -> Result<(), Box<dyn StdError>> {
+        client.req(1)?;
+        Ok(())
+    }
+    fn request(client: &Client<u32, (), Broken>) -> Result<(), Box<dyn StdError + Send + Sync>> {
+        client.request(1).wait()?;
+        Ok(())
+    }
+    async fn awaited(
+        client: &Client<u32, (), Broken>,
+    ) -> Result<(), Box<dyn StdError + Send + Sync>> {
+        client.request(1).submit().await?.await?;
+        Ok(())
+    }
+    fn post(client: &Client<u32, (), Broken>) -> Result<(), Box<dyn StdError + Send + Sync>> {
+        client.post(1).wait()?;
+        Ok(())
+    }
+    fn bounded() -> Result<(), Box<dyn StdError>> {
+        let (_server, _client) = ump::bounded::<(), (), ()>(0)?;
+        Ok(())
+    }
+    let (server, client) = ump::channel();
+    drop(server);
+    assert!(plain(&client).unwrap_err().is::<Error<Broken>>());
+    assert!(
+        request(&client)
+            .unwrap_err()
+            .is::<RequestError<u32, Broken>>()
+    );
+    assert!(
+        block_on(awaited(&client))
+            .unwrap_err()
+            .is::<SendError<u32>>()
+    );
+    assert!(post(&client).unwrap_err().is::<SendError<u32>>());
+    assert!(bounded().unwrap_err().is::<ZeroCapacity>());
+}
+
+#[test]
+fn errors_without_a_reason_can_be_made_printable() {
+    fn plain(client: &Client<u32, (), ()>) -> Result<(), Error<Refused>> {
+        client.req(1)?;
+        Ok(())
+    }
+    fn request(client: &Client<u32, (), ()>) -> Result<(), RequestError<u32, Refused>> {
+        client.request(1).wait()?;
+        Ok(())
+    }
+    fn boxed(client: &Client<u32, (), ()>) -> Result<(), Box<dyn StdError>> {
+        client.req(1).map_err(Error::<Refused>::from)?;
+        client
+            .request(2)
+            .wait()
+            .map_err(RequestError::<_, Refused>::from)?;
+        Ok(())
+    }
+    let (server, client) = ump::channel::<u32, (), ()>();
+    thread::scope(|scope| {
+        let server = server;
+        let refuse = scope.spawn(move || {
+            for (n, rctx) in &server {
+                if n == 1 {
+                    rctx.fail(()).unwrap();
+                }
+            }
+        });
+        assert_eq!(plain(&client), Err(Error::App(Refused)));
+        assert!(matches!(request(&client), Err(RequestError::App(Refused))));
+        assert!(
+            boxed(&client)
+                .unwrap_err()
+                .to_string()
+                .contains(&Refused.to_string())
+        );
+        drop(client);
+        refuse.join().unwrap();
+    });
+}
+
+#[test]
+fn the_conversion_changes_nothing_but_the_application_s_error() {
+    type Unit = RequestError<u8, ()>;
+    let from = |error: Error<()>| Error::<Refused>::from(error);
+    assert_eq!(from(Error::ServerDisappeared), Error::ServerDisappeared);
+    assert_eq!(from(Error::OriginDisappeared), Error::OriginDisappeared);
+    assert_eq!(from(Error::ClientsDisappeared), Error::ClientsDisappeared);
+    assert_eq!(from(Error::NoReply), Error::NoReply);
+    assert_eq!(from(Error::App(())), Error::App(Refused));
+
+    let from = |error: Unit| RequestError::<u8, Refused>::from(error);
+    assert!(matches!(from(Unit::App(())), RequestError::App(Refused)));
+    for why in [NoReply::Dropped, NoReply::Panicked] {
+        assert!(matches!(from(Unit::NoReply(why)), RequestError::NoReply(same) if same == why));
+    }
+    assert!(matches!(
+        from(Unit::ServerDisappeared(1)),
+        RequestError::ServerDisappeared(1)
+    ));
+    assert!(matches!(
+        from(Unit::TimeoutQueued(2)),
+        RequestError::TimeoutQueued(2)
+    ));
+    assert!(matches!(
+        from(Unit::TimeoutTaken),
+        RequestError::TimeoutTaken
+    ));
+    assert!(matches!(from(Unit::Full(3)), RequestError::Full(3)));
+    let refusal = io::Error::from(io::ErrorKind::OutOfMemory);
+    assert!(matches!(
+        from(Unit::NoTimer(4, refusal)),
+        RequestError::NoTimer(4, same) if same.kind() == io::ErrorKind::OutOfMemory
+    ));
+}
+
+#[test]
+fn a_request_that_was_not_accepted_is_the_same_to_the_one_who_asked() {
+    type Asked = RequestError<u32, ()>;
+    fn ask(client: &Client<u32, (), ()>) -> Result<(), Asked> {
+        client.request(7).if_room().submit().wait()?.wait()
+    }
+    let (server, client) = ump::bounded::<u32, (), ()>(1).unwrap();
+    client.post(0).wait().unwrap();
+    assert!(matches!(ask(&client), Err(RequestError::Full(7))));
+    drop(server);
+    assert!(matches!(
+        ask(&client),
+        Err(RequestError::ServerDisappeared(7))
+    ));
+
+    assert!(matches!(
+        Asked::from(SendError::TimeoutQueued(1)),
+        Asked::TimeoutQueued(1)
+    ));
+    let refusal = io::Error::from(io::ErrorKind::OutOfMemory);
+    assert!(matches!(
+        Asked::from(SendError::NoTimer(2, refusal)),
+        Asked::NoTimer(2, same) if same.kind() == io::ErrorKind::OutOfMemory
+    ));
+}
+
+// ---- what they give
+
+#[test]
+fn each_error_tells_whether_the_request_was_executed() {
+    use Executed::{No, Perhaps, Yes};
+    let executed = plain().map(|error| error.executed());
+    assert_eq!(executed, [No, Yes, No, Perhaps, Yes]);
+    let executed = request().map(|error| error.executed());
+    assert_eq!(executed, [Yes, Perhaps, Perhaps, No, No, Perhaps, No, No]);
+    let executed = send().map(|error| error.executed());
+    assert_eq!(executed, [No; 4]);
+}
+
+/// What was not executed for certain can be sent again, so it has to be there.
+#[test]
+fn a_message_comes_back_whenever_it_was_not_executed() {
+    for error in request() {
+        let not_executed = error.executed() == Executed::No;
+        assert_eq!(error.into_message().is_some(), not_executed);
+    }
+    for error in send() {
+        let Silent = error.into_message();
+    }
+    assert_eq!(RequestError::<_, ()>::Full(5).into_message(), Some(5));
+    assert_eq!(SendError::ServerDisappeared(5).into_message(), 5);
+}
+
+#[test]
+fn only_the_application_s_error_is_one() {
+    for error in plain() {
+        let is_app = matches!(error, Error::App(_));
+        assert_eq!(error.into_apperr().is_some(), is_app);
+    }
+    for error in request() {
+        let is_app = matches!(error, RequestError::App(_));
+        assert_eq!(error.into_apperr().is_some(), is_app);
+    }
+    assert_eq!(Error::App(5).into_apperr(), Some(5));
+    assert_eq!(Error::App(5).unwrap_apperr(), 5);
+    assert_eq!(RequestError::<(), _>::App(5).into_apperr(), Some(5));
+}
+
+#[test]
+fn unwrapping_another_error_panics_and_names_it() {
+    let others = [
+        (Error::ServerDisappeared, "ServerDisappeared"),
+        (Error::OriginDisappeared, "OriginDisappeared"),
+        (Error::ClientsDisappeared, "ClientsDisappeared"),
+        (Error::NoReply, "NoReply"),
+    ];
+    for (error, name) in others {
+        // Nothing of the application's error is needed: it need not even be `Debug`.
+        let panic = thread::spawn(move || error.map_app(|()| Silent).unwrap_apperr()).join();
+        let panic = panic.err().expect("it panics");
+        let text = panic.downcast_ref::<&str>().map(ToString::to_string);
+        let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+        assert!(text.is_some_and(|text| text.contains(name)));
+    }
+}
+
+#[test]
+fn the_application_s_error_can_be_exchanged() {
+    assert_eq!(Error::App(5).map_app(|n| n + 1), Error::App(6));
+    let never = |()| -> u8 { unreachable!("there is none") };
+    assert_eq!(
+        Error::ServerDisappeared.map_app(never),
+        Error::ServerDisappeared
+    );
+    assert_eq!(
+        Error::OriginDisappeared.map_app(never),
+        Error::OriginDisappeared
+    );
+    assert_eq!(
+        Error::ClientsDisappeared.map_app(never),
+        Error::ClientsDisappeared
+    );
+    assert_eq!(Error::NoReply.map_app(never), Error::NoReply);
+}
+
+#[test]
+fn a_timeout_is_one_wherever_it_happened() {
+    let timeouts = request().map(|error| error.is_timeout());
+    assert_eq!(
+        timeouts,
+        [false, false, false, false, true, true, false, false]
+    );
+}
+
+// ---- what can be printed for debugging
+
+#[test]
+fn nothing_of_the_message_is_needed_for_debugging() {
+    let names = request().map(|error| format!("{error:?}"));
+    assert!(names[0].starts_with("App(Broken("));
+    assert_eq!(
+        names[1..7],
+        [
+            "NoReply(Dropped)",
+            "NoReply(Panicked)",
+            "ServerDisappeared(..)",
+            "TimeoutQueued(..)",
+            "TimeoutTaken",
+            "Full(..)",
+        ]
+    );
+    assert!(names[7].starts_with("NoTimer("));
+    let names = send().map(|error| format!("{error:?}"));
+    assert_eq!(
+        names[..3],
+        ["ServerDisappeared(..)", "TimeoutQueued(..)", "Full(..)"]
+    );
+    assert!(names[3].starts_with("NoTimer("));
+}
+
+#[test]
+fn every_type_can_be_shown_whatever_it_carries() {
+    let (mut server, client) = ump::bounded::<Silent, Silent, Silent>(9).unwrap();
+    let show = |thing: &dyn fmt::Debug, name: &str| {
+        let text = format!("{thing:?}");
+        assert!(text.starts_with(name), "{text}");
+        assert!(!format!("{thing:#?}").is_empty());
+    };
+    show(&client, "Client");
+    show(&client.weak(), "WeakClient");
+    show(&server, "Server");
+    show(&server.iter(), "Iter");
+    show(&server.stream(), "Requests");
+    show(
+        &client.request(Silent).timeout(Duration::MAX).urgent(),
+        "Request",
+    );
+    show(&client.request(Silent).submit(), "Submit");
+    show(&client.post(Silent), "Post");
+    show(&client.request(Silent).into_future(), "RequestFuture");
+    show(
+        &client.request(Silent).submit().into_future(),
+        "SubmitFuture",
+    );
+    show(&client.post(Silent).into_future(), "PostFuture");
+    let reply = client.request(Silent).submit().wait().ok().unwrap();
+    show(&reply, "WaitReply");
+    let (_, mut rctx) = server.try_pop().ok().flatten().unwrap();
+    show(&rctx, "ReplyContext");
+    show(&rctx.cancelled(), "Cancelled");
+    show(&Gather::<u8, Silent, Silent>::new(), "Gather");
+    show(&client.stats(), "Stats");
+    show(&ZeroCapacity, "ZeroCapacity");
+    // Not consumed by being shown, nor moved by being a stream.
+    let _ = std::pin::Pin::new(&mut server);
+}
+
+// ---- which types may go where: checked when this is compiled
+
+/// Can be sent, but not shared; and is not to be moved once it is pinned.
+struct Awkward(
+    #[expect(dead_code, reason = "what matters is its type")] Cell<u8>,
+    PhantomPinned,
+);
+
+fn send_sync_unpin<T: Send + Sync + Unpin>() {}
+fn send_unpin<T: Send + Unpin>() {}
+fn is_send<T: Send>(_: &T) {}
+
+#[test]
+fn everything_can_be_sent_shared_and_moved() {
+    send_sync_unpin::<Client<u8, u8, u8>>();
+    send_sync_unpin::<WeakClient<u8, u8, u8>>();
+    send_sync_unpin::<Server<u8, u8, u8>>();
+    send_sync_unpin::<Iter<'_, u8, u8, u8>>();
+    send_sync_unpin::<Requests<'_, u8, u8, u8>>();
+    send_sync_unpin::<Request<'_, u8, u8, u8>>();
+    send_sync_unpin::<RequestFuture<'_, u8, u8, u8>>();
+    send_sync_unpin::<Submit<'_, u8, u8, u8>>();
+    send_sync_unpin::<SubmitFuture<'_, u8, u8, u8>>();
+    send_sync_unpin::<Post<'_, u8, u8, u8>>();
+    send_sync_unpin::<PostFuture<'_, u8, u8, u8>>();
+    send_sync_unpin::<WaitReply<u8, u8>>();
+    send_sync_unpin::<WaitReply<u8, u8, RequestError<u8, u8>>>();
+    send_sync_unpin::<Gather<u8, u8, u8>>();
+    send_sync_unpin::<ReplyContext<u8, u8>>();
+    send_sync_unpin::<Cancelled<'_, u8, u8>>();
+    send_sync_unpin::<Error<u8>>();
+    send_sync_unpin::<RequestError<u8, u8>>();
+    send_sync_unpin::<SendError<u8>>();
+    send_sync_unpin::<NoReply>();
+    send_sync_unpin::<Executed>();
+    send_sync_unpin::<Refused>();
+    send_sync_unpin::<ZeroCapacity>();
+    send_sync_unpin::<Stats>();
+}
+
+/// What is sent is owned by one end at a time: it need not be `Sync` for the ends to be shared, nor `Unpin` for futures to be moved.
+#[test]
+fn messages_and_replies_need_only_be_send() {
+    send_sync_unpin::<Client<Awkward, Awkward, Awkward>>();
+    send_sync_unpin::<WeakClient<Awkward, Awkward, Awkward>>();
+    send_sync_unpin::<Server<Awkward, Awkward, Awkward>>();
+    send_sync_unpin::<Iter<'_, Awkward, Awkward, Awkward>>();
+    send_sync_unpin::<Requests<'_, Awkward, Awkward, Awkward>>();
+    send_sync_unpin::<RequestFuture<'_, Awkward, Awkward, Awkward>>();
+    send_sync_unpin::<SubmitFuture<'_, Awkward, Awkward, Awkward>>();
+    send_sync_unpin::<PostFuture<'_, Awkward, Awkward, Awkward>>();
+    send_sync_unpin::<WaitReply<Awkward, Awkward>>();
+    send_sync_unpin::<WaitReply<Awkward, Awkward, RequestError<Awkward, Awkward>>>();
+    send_sync_unpin::<ReplyContext<Awkward, Awkward>>();
+    send_sync_unpin::<Cancelled<'_, Awkward, Awkward>>();
+    send_unpin::<Gather<Awkward, Awkward, Awkward>>();
+}
+
+#[test]
+fn futures_of_async_functions_can_be_sent() {
+    let (server, client) = ump::channel::<Awkward, Awkward, Awkward>();
+    let awkward = || Awkward(Cell::new(0), PhantomPinned);
+    let mut batch = Vec::new();
+    is_send(&client.areq(awkward()));
+    is_send(&server.async_wait());
+    is_send(&server.async_wait_many(&mut batch, 1));
+    let reply = client.req_async(awkward()).ok().unwrap();
+    is_send(&reply.wait_async());
+}
+
+/// Compiles only if `$type` is *not* `Send`: otherwise there are two ways to call `ambiguous`.
+macro_rules! assert_not_send {
+    ($($type:ty),+ $(,)?) => {$({
+        trait Ambiguous<A> {
+            fn ambiguous() {}
+        }
+        impl<T: ?Sized> Ambiguous<()> for T {}
+        impl<T: ?Sized + Send> Ambiguous<u8> for T {}
+        <$type as Ambiguous<_>>::ambiguous();
+    })+};
+}
+
+/// A message that must stay on its thread keeps every handle there through which it could leave it. The context of a request
+/// whose message was taken out cannot carry it anywhere, and the plain `WaitReply` is made of messages that are `Send` only:
+/// `req_async` of an `Rc` does not compile, since dropping its `WaitReply` elsewhere would drop the `Rc` there.
+#[test]
+fn what_must_stay_on_its_thread_does() {
+    type Local = Rc<Cell<u32>>;
+    assert_not_send!(
+        Client<Local, (), ()>,
+        WeakClient<Local, (), ()>,
+        Server<Local, (), ()>,
+        Iter<'_, Local, (), ()>,
+        Requests<'_, Local, (), ()>,
+        Request<'_, Local, (), ()>,
+        RequestFuture<'_, Local, (), ()>,
+        SubmitFuture<'_, Local, (), ()>,
+        PostFuture<'_, Local, (), ()>,
+        WaitReply<(), (), RequestError<Local, ()>>,
+        // The same for replies and errors.
+        Client<(), Local, ()>,
+        Client<(), (), Local>,
+        Server<(), Local, ()>,
+        Server<(), (), Local>,
+        WaitReply<Local, ()>,
+        WaitReply<(), Local>,
+        ReplyContext<Local, ()>,
+        ReplyContext<(), Local>,
+        Gather<u8, Local, ()>,
+        Gather<Local, u8, ()>,
+    );
+    send_sync_unpin::<ReplyContext<u8, u8>>();
+}
+
+/// Within one thread, blocking or async, such messages are as good as others; and the contexts may leave.
+#[test]
+fn a_message_that_must_stay_on_its_thread_stays_there() {
+    let message = Rc::new(Cell::new(0));
+    let (server, client) = ump::channel::<Rc<Cell<u32>>, u32, ()>();
+    let submit = || client.request(Rc::clone(&message)).submit().wait().unwrap();
+    let take = || {
+        let (message, rctx) = server.try_pop().unwrap().unwrap();
+        message.set(message.get() + 1);
+        rctx
+    };
+    let mut replied = submit();
+    let answered = take();
+    let mut abandoned = client.request(Rc::clone(&message)).into_future();
+    assert!(poll_once(&mut abandoned).is_pending());
+    let kept = take();
+    drop(abandoned);
+    client.post(Rc::clone(&message)).wait().unwrap();
+    let posted = take();
+    let queued = submit();
+    let also_queued = submit();
+    drop(also_queued);
+    // All but the one that is still queued have been dropped, here.
+    assert_eq!(Rc::strong_count(&message), 2);
+    assert_eq!(message.get(), 3);
+    drop(server);
+    thread::spawn(move || {
+        answered.reply(7).unwrap();
+        assert_eq!(kept.reply(8), Err(Error::OriginDisappeared));
+        posted.reply(9).unwrap();
+    })
+    .join()
+    .unwrap();
+    assert!(matches!(
+        poll_once(&mut replied),
+        std::task::Poll::Ready(Ok(7))
+    ));
+    let back = queued.wait().unwrap_err().into_message().unwrap();
+    assert!(Rc::ptr_eq(&back, &message));
+    drop(back);
+    drop(client);
+    assert_eq!(Rc::strong_count(&message), 1);
+}

@@ -1,0 +1,395 @@
+//! Memory: what a burst needs is given back, and nothing grows with time.
+
+use std::{
+    future::{Future, IntoFuture},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    thread,
+    time::{Duration, Instant},
+};
+
+use tests::{Bell, LONG, Meter, block_on, eventually, poll_once, poll_with};
+use ump::{Client, Gather, Server, WaitReply, bounded, channel};
+
+#[global_allocator]
+static METER: Meter = Meter::new();
+
+/// What may stay: a line of waiters keeps room for a few, and the test harness allocates a bit now and then.
+const KEPT: usize = 8 * 1024;
+
+/// Less is no burst.
+const BURST: usize = 1024 * 1024;
+
+type Requests = Server<u64, u64, ()>;
+type Asks = Client<u64, u64, ()>;
+
+/// One after the other, as they share the meter.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Lets `life` go by, which calls `peak` when most is in use, and looks whether it was given back while the channel goes on (and what
+/// `life` returns is kept).
+fn is_given_back<T>(
+    ends: fn() -> (Requests, Asks),
+    life: impl Fn(&Requests, &Asks, &dyn Fn()) -> T,
+) {
+    let _alone = alone();
+    let mut least = usize::MAX;
+    // The harness may allocate in the middle of one.
+    for _ in 0..3 {
+        let (server, client) = ends();
+        // What there is one of for the whole process.
+        let _ = poll_once(&mut client.request(0).urgent().timeout(LONG).into_future());
+        let before = METER.live();
+        let grown = || METER.live().saturating_sub(before);
+        let kept = life(&server, &client, &|| {
+            assert!(grown() > BURST, "{} bytes are no burst", grown());
+        });
+        least = least.min(grown());
+        drop(kept);
+        // Both ends are as good as before.
+        client.post(1).urgent().if_room().wait().unwrap();
+        assert_eq!(server.try_pop().unwrap().unwrap().0, 1);
+    }
+    assert!(least <= KEPT, "{least} bytes were kept");
+}
+
+fn answer_all(server: &Requests) {
+    while let Some((n, rctx)) = server.try_pop().unwrap() {
+        let _ = rctx.reply(n);
+    }
+}
+
+fn post_many(client: &Asks) {
+    for n in 0..100_000 {
+        client.post(n).wait().unwrap();
+    }
+}
+
+fn submit_many(client: &Asks) -> Vec<WaitReply<u64, ()>> {
+    (0..100_000).map(|n| client.req_async(n).unwrap()).collect()
+}
+
+fn full() -> (Requests, Asks) {
+    let (server, client) = bounded(1).unwrap();
+    client.post(0).wait().unwrap();
+    (server, client)
+}
+
+#[test]
+fn of_queued_posts_is_given_back() {
+    is_given_back(channel, |server, client, peak| {
+        post_many(client);
+        peak();
+        answer_all(server);
+    });
+}
+
+#[test]
+fn of_queued_posts_taken_in_a_batch_is_given_back() {
+    is_given_back(channel, |server, client, peak| {
+        post_many(client);
+        let mut batch = Vec::new();
+        assert_eq!(server.wait_many(&mut batch, usize::MAX).unwrap(), 100_000);
+        peak();
+        drop(batch);
+    });
+}
+
+#[test]
+fn of_expired_posts_is_given_back() {
+    is_given_back(channel, |server, client, peak| {
+        let at = Instant::now() + Duration::from_millis(200);
+        for n in 0..50_000 {
+            // On a slow machine it may be late.
+            let _ = client.post(n).deadline(at).wait();
+        }
+        peak();
+        eventually(|| Instant::now() > at);
+        assert!(server.try_pop().unwrap().is_none());
+        assert!(server.is_empty());
+    });
+}
+
+#[test]
+fn of_answered_requests_is_given_back() {
+    is_given_back(channel, |server, client, peak| {
+        let replies = submit_many(client);
+        answer_all(server);
+        peak();
+        for (n, reply) in (0..).zip(replies) {
+            assert_eq!(reply.wait(), Ok(n));
+        }
+    });
+}
+
+#[test]
+fn of_withdrawn_requests_is_given_back() {
+    is_given_back(channel, |server, client, peak| {
+        let replies = submit_many(client);
+        peak();
+        drop(replies);
+        assert!(server.is_empty());
+    });
+}
+
+#[test]
+fn of_requests_left_to_their_handler_is_given_back() {
+    is_given_back(channel, |server, client, peak| {
+        let replies = submit_many(client);
+        let mut taken = Vec::new();
+        server.wait_many(&mut taken, usize::MAX).unwrap();
+        peak();
+        drop(replies);
+        assert!(taken.into_iter().all(|(n, rctx)| rctx.reply(n).is_err()));
+    });
+}
+
+#[test]
+fn of_gathered_requests_is_given_back() {
+    is_given_back(channel, |server, client, peak| {
+        let mut gather: Gather<_, _, _> = (0..).zip(submit_many(client)).collect();
+        answer_all(server);
+        peak();
+        while let Some((n, outcome)) = gather.wait() {
+            assert_eq!(outcome, Ok(n));
+        }
+        gather
+    });
+}
+
+#[test]
+fn of_gathered_requests_that_had_ended_is_given_back() {
+    is_given_back(channel, |server, client, peak| {
+        let replies = submit_many(client);
+        answer_all(server);
+        let mut gather: Gather<_, _, _> = (0..).zip(replies).collect();
+        peak();
+        while let Some((n, outcome)) = gather.try_next() {
+            assert_eq!(outcome, Ok(n));
+        }
+        gather
+    });
+}
+
+/// Has `many` futures wait, each with a waker of its own.
+fn wait_many<F: Future + Unpin>(many: usize, mut start: impl FnMut() -> F) -> Vec<(F, Arc<Bell>)> {
+    (0..many)
+        .map(|_| {
+            let (mut future, bell) = (start(), Bell::new());
+            assert!(poll_with(&mut future, &bell).is_pending());
+            (future, bell)
+        })
+        .collect()
+}
+
+/// Drops them from the front, from the back, or from both ends.
+fn leave<F>(waiting: Vec<(F, Arc<Bell>)>, order: usize) {
+    let mut waiting: Vec<_> = waiting.into_iter().map(Some).collect();
+    let len = waiting.len();
+    for place in 0..len {
+        let place = match order {
+            0 => place,
+            1 => len - 1 - place,
+            _ if place % 2 == 0 => place / 2,
+            _ => len - 1 - place / 2,
+        };
+        let (future, bell) = waiting[place].take().unwrap();
+        drop(future);
+        assert_eq!(bell.wakers(), 0);
+    }
+}
+
+#[test]
+fn of_waiting_receivers_is_given_back_when_they_leave() {
+    for order in 0..3 {
+        is_given_back(channel, |server, _, peak| {
+            let waiting = wait_many(10_000, || Box::pin(server.async_wait()));
+            peak();
+            leave(waiting, order);
+        });
+    }
+}
+
+#[test]
+fn of_waiting_receivers_is_given_back_when_they_were_woken() {
+    is_given_back(channel, |server, client, peak| {
+        let waiting = wait_many(10_000, || Box::pin(server.async_wait()));
+        peak();
+        for n in 0..10_000 {
+            client.post(n).wait().unwrap();
+        }
+        assert!(waiting.iter().all(|(_, bell)| bell.rings() == 1));
+        for (mut future, bell) in waiting {
+            assert!(poll_with(&mut future, &bell).is_ready());
+        }
+    });
+}
+
+#[test]
+fn of_senders_that_wait_for_room_is_given_back_when_they_leave() {
+    for order in 0..3 {
+        is_given_back(full, |_, client, peak| {
+            let waiting = wait_many(10_000, || client.post(1).into_future());
+            peak();
+            leave(waiting, order);
+        });
+    }
+}
+
+#[test]
+fn of_senders_that_wait_for_room_is_given_back_when_they_got_it() {
+    is_given_back(full, |server, client, peak| {
+        let waiting = wait_many(10_000, || client.post(1).into_future());
+        peak();
+        for (mut future, bell) in waiting {
+            drop(server.try_pop());
+            assert_eq!(bell.rings(), 1);
+            assert!(poll_with(&mut future, &bell).is_ready());
+        }
+    });
+}
+
+#[test]
+fn of_futures_with_deadlines_is_given_back() {
+    is_given_back(channel, |server, client, peak| {
+        let waiting = wait_many(10_000, || client.request(1).timeout(LONG).into_future());
+        peak();
+        leave(waiting, 2);
+        assert!(server.is_empty());
+        let waiting = wait_many(10_000, || client.request(1).timeout(LONG).into_future());
+        peak();
+        answer_all(server);
+        for (mut future, bell) in waiting {
+            assert!(poll_with(&mut future, &bell).is_ready());
+        }
+    });
+}
+
+/// Whether `step`, done over and over, keeps nothing.
+fn does_not_grow<T>(start: impl FnOnce() -> T, mut step: impl FnMut(&mut T)) {
+    let _alone = alone();
+    let mut state = start();
+    let mut least = usize::MAX;
+    for _ in 0..3 {
+        (0..200).for_each(|_| step(&mut state));
+        let before = METER.live();
+        (0..5_000).for_each(|_| step(&mut state));
+        least = least.min(METER.live().saturating_sub(before));
+    }
+    assert!(least < 5_000, "{least} bytes more after 5000 times");
+}
+
+#[test]
+fn does_not_grow_with_requests_that_are_answered() {
+    does_not_grow(channel::<u64, u64, ()>, |(server, client)| {
+        let a = client.req_async(1).unwrap();
+        let b = client.request(2).timeout(LONG).submit().wait().unwrap();
+        let mut c = client.request(3).timeout(LONG).into_future();
+        assert!(poll_once(&mut c).is_pending());
+        answer_all(server);
+        assert_eq!((a.wait().unwrap(), block_on(b).unwrap()), (1, 2));
+        assert!(poll_once(&mut c).is_ready());
+    });
+}
+
+#[test]
+fn does_not_grow_with_requests_that_are_not_answered() {
+    does_not_grow(channel::<u64, u64, ()>, |(server, client)| {
+        drop(client.req_async(1).unwrap());
+        let left = client.req_async(2).unwrap();
+        let (_, rctx) = server.wait().unwrap();
+        drop(left);
+        assert!(rctx.fail(()).is_err());
+        client.post(3).wait().unwrap();
+        drop(server.try_pop());
+        let now = Instant::now();
+        assert!(client.request(4).deadline(now).wait().is_err());
+        assert!(block_on(client.request(5).deadline(now)).is_err());
+    });
+}
+
+#[test]
+fn does_not_grow_with_waiters_that_come_and_go() {
+    does_not_grow(full, |(server, client)| {
+        client.post(0).urgent().if_room().wait().unwrap();
+        let mut sending = client.post(1).timeout(LONG).into_future();
+        assert!(poll_once(&mut sending).is_pending());
+        let mut urgent = client.request(1).urgent().into_future();
+        assert!(poll_once(&mut urgent).is_pending());
+        answer_all(server);
+        let mut receiving = Box::pin(server.async_wait());
+        assert!(poll_once(&mut receiving).is_pending());
+        let mut other = Box::pin(server.async_wait());
+        assert!(poll_once(&mut other).is_pending());
+        drop(receiving);
+        assert!(poll_once(&mut sending).is_ready());
+        assert!(poll_once(&mut other).is_ready());
+        drop(urgent);
+        client.post(0).wait().unwrap();
+    });
+}
+
+#[test]
+fn does_not_grow_with_a_gather_that_is_never_empty() {
+    let start = || {
+        let (server, client) = channel::<u64, u64, ()>();
+        let gather: Gather<_, _, _> = [(0, client.req_async(0).unwrap())].into_iter().collect();
+        let first = server.wait().unwrap().1;
+        (server, client, gather, first)
+    };
+    does_not_grow(start, |(server, client, gather, _first)| {
+        for n in 1..4 {
+            gather.push(n, client.req_async(n).unwrap());
+        }
+        assert!(gather.try_next().is_none());
+        answer_all(server);
+        for n in 1..4 {
+            assert_eq!(gather.wait(), Some((n, Ok(n))));
+        }
+        assert_eq!(gather.len(), 1);
+    });
+}
+
+#[test]
+fn does_not_grow_with_handlers_that_watch_their_caller() {
+    does_not_grow(channel::<u64, u64, ()>, |(server, client)| {
+        let reply = client.request(1).timeout(LONG).submit().wait().unwrap();
+        let (_, mut rctx) = server.wait().unwrap();
+        assert!(poll_once(&mut rctx.cancelled()).is_pending());
+        assert!(!rctx.wait_cancelled(Duration::ZERO));
+        assert!(poll_once(&mut rctx.cancelled()).is_pending());
+        drop(reply);
+        assert!(rctx.is_cancelled());
+    });
+}
+
+#[test]
+fn does_not_grow_with_channels_that_come_and_go() {
+    does_not_grow(
+        || (),
+        |()| {
+            let (server, client) = channel::<u64, u64, ()>();
+            let weak = client.weak();
+            client.post(1).wait().unwrap();
+            let reply = client.req_async(2).unwrap();
+            let job = server.try_pop();
+            drop((client, server));
+            drop((weak.upgrade(), job, weak, reply));
+        },
+    );
+}
+
+#[test]
+fn does_not_grow_with_blocking_requests() {
+    let (server, client) = channel::<u64, u64, ()>();
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            for (n, rctx) in &server {
+                let _ = rctx.reply(n);
+            }
+        });
+        does_not_grow(|| client, |client| assert_eq!(client.req(1), Ok(1)));
+    });
+}

@@ -1,0 +1,380 @@
+//! Side by side: what the published `ump` 0.13 does wrong, and that this one does not.
+//!
+//! In each test the first half shows the defect in the published crate. Should a later version of it have the defect no more, that
+//! half fails, and the test has served its time.
+
+use std::{
+    future::Future,
+    pin::pin,
+    sync::{
+        Mutex,
+        mpsc::{self, Receiver, Sender},
+    },
+    task::{Context, Poll},
+    thread,
+    time::Duration,
+};
+
+use tests::{Bell, Hook, LONG, Meter, poll_with};
+
+#[global_allocator]
+static METER: Meter = Meter::new();
+
+/// Long enough to see that something does not happen: what it waits for cannot happen before the wait is over.
+const MOMENT: Duration = Duration::from_millis(100);
+
+#[test]
+fn a_receiver_that_is_polled_again_leaves_no_waker_behind() {
+    let (server, _client) = ump_published::channel::<u32, u32, ()>();
+    let bell = Bell::new();
+    let mut receiving = Box::pin(server.async_wait());
+    for polls in 1..=1000 {
+        assert!(poll_with(&mut receiving, &bell).is_pending());
+        assert_eq!(bell.wakers(), polls);
+    }
+    drop(receiving);
+    assert_eq!(
+        bell.wakers(),
+        999,
+        "published: all but the last stay, for ever"
+    );
+
+    let (server, _client) = ump::channel::<u32, u32, ()>();
+    let bell = Bell::new();
+    let mut receiving = Box::pin(server.async_wait());
+    for _ in 0..1000 {
+        assert!(poll_with(&mut receiving, &bell).is_pending());
+        assert_eq!(bell.wakers(), 1);
+    }
+    drop(receiving);
+    assert_eq!(bell.wakers(), 0);
+}
+
+#[test]
+fn a_receiver_that_was_polled_again_and_dropped_takes_no_wake_up_along() {
+    let (server, client) = ump_published::channel::<u32, u32, ()>();
+    let (bell, gone) = (Bell::new(), Bell::new());
+    let mut waiting = Box::pin(server.async_wait());
+    assert!(poll_with(&mut waiting, &bell).is_pending());
+    {
+        let mut other = Box::pin(server.async_wait());
+        assert!(poll_with(&mut other, &gone).is_pending());
+        assert!(poll_with(&mut other, &gone).is_pending());
+    }
+    let _reply = client.req_async(1).unwrap();
+    assert!(!server.was_empty());
+    assert_eq!(
+        (bell.rings(), gone.rings()),
+        (0, 1),
+        "published: a request is queued, its server sleeps, and one who has gone was woken"
+    );
+
+    let (server, client) = ump::channel::<u32, u32, ()>();
+    let (bell, gone) = (Bell::new(), Bell::new());
+    let mut waiting = Box::pin(server.async_wait());
+    assert!(poll_with(&mut waiting, &bell).is_pending());
+    {
+        let mut other = Box::pin(server.async_wait());
+        assert!(poll_with(&mut other, &gone).is_pending());
+        assert!(poll_with(&mut other, &gone).is_pending());
+    }
+    let _reply = client.req_async(1).unwrap();
+    assert_eq!((bell.rings(), gone.rings()), (1, 0));
+}
+
+#[test]
+fn a_receiver_that_was_woken_and_dropped_passes_the_wake_up_on() {
+    let (server, client) = ump_published::channel::<u32, u32, ()>();
+    let bells = [Bell::new(), Bell::new()];
+    let mut first = Box::pin(server.async_wait());
+    let mut second = Box::pin(server.async_wait());
+    assert!(poll_with(&mut first, &bells[0]).is_pending());
+    assert!(poll_with(&mut second, &bells[1]).is_pending());
+    let _reply = client.req_async(1).unwrap();
+    assert_eq!(bells.each_ref().map(|bell| bell.rings()), [0, 1]);
+    drop(second);
+    assert!(!server.was_empty());
+    assert_eq!(bells[0].rings(), 0, "published: the other sleeps on");
+
+    let (server, client) = ump::channel::<u32, u32, ()>();
+    let bells = [Bell::new(), Bell::new()];
+    let mut first = Box::pin(server.async_wait());
+    let mut second = Box::pin(server.async_wait());
+    assert!(poll_with(&mut first, &bells[0]).is_pending());
+    assert!(poll_with(&mut second, &bells[1]).is_pending());
+    let _reply = client.req_async(1).unwrap();
+    assert_eq!(bells.each_ref().map(|bell| bell.rings()), [1, 0]);
+    drop(first);
+    assert_eq!(bells[1].rings(), 1);
+    assert!(poll_with(&mut second, &bells[1]).is_ready());
+}
+
+/// Asks another thread to touch the channel, and waits until it has.
+///
+/// If that is impossible while one waits, then the lock of the channel is held; so a message that owned a client, and touched the
+/// channel itself, would wait for ever. (Shown by this detour, as a thread that hangs would have to be left behind.)
+struct Probe {
+    ask: Sender<()>,
+    done: Mutex<Receiver<()>>,
+    patience: Duration,
+    /// Whether it was possible.
+    found: Sender<bool>,
+}
+
+impl Probe {
+    /// A probe, and what it found. `touch` runs on a thread of its own.
+    fn new(patience: Duration, touch: impl Fn() + Send + 'static) -> (Self, Receiver<bool>) {
+        let (ask, asked) = mpsc::channel();
+        let (tell, done) = mpsc::channel();
+        let (found, finding) = mpsc::channel();
+        thread::spawn(move || {
+            for () in asked {
+                touch();
+                let _ = tell.send(());
+            }
+        });
+        let done = Mutex::new(done);
+        (
+            Self {
+                ask,
+                done,
+                patience,
+                found,
+            },
+            finding,
+        )
+    }
+
+    fn look(&self) {
+        self.ask.send(()).unwrap();
+        let done = self.done.lock().unwrap().recv_timeout(self.patience);
+        let _ = self.found.send(done.is_ok());
+    }
+}
+
+/// Looks when it is dropped.
+struct Looks(Probe);
+
+impl Drop for Looks {
+    fn drop(&mut self) {
+        self.0.look();
+    }
+}
+
+/// Makes a request of its own when it is dropped.
+struct Owns(Option<ump::Client<Owns, (), ()>>);
+
+impl Drop for Owns {
+    fn drop(&mut self) {
+        if let Some(client) = self.0.take() {
+            let _ = client.req(Owns(None));
+        }
+    }
+}
+
+#[test]
+fn messages_left_in_the_queue_are_dropped_without_its_lock() {
+    let (server, client) = ump_published::channel::<Looks, u32, ()>();
+    let other = client.clone();
+    let (probe, finding) = Probe::new(MOMENT, move || drop(other.clone()));
+    let _reply = client.req_async(Looks(probe)).ok().unwrap();
+    drop(server);
+    assert!(!finding.recv().unwrap(), "published: the lock is held");
+
+    let (server, client) = ump::channel::<Looks, u32, ()>();
+    let other = client.clone();
+    let (probe, finding) = Probe::new(LONG, move || drop((other.clone(), other.stats())));
+    client.post(Looks(probe)).wait().ok().unwrap();
+    drop(server);
+    assert!(finding.recv().unwrap());
+
+    // And the message that does it itself.
+    tests::must_end(|| {
+        let (server, client) = ump::channel::<Owns, (), ()>();
+        client.post(Owns(Some(client.clone()))).wait().ok().unwrap();
+        drop(client);
+        drop(server);
+    });
+}
+
+#[test]
+fn wakers_are_called_without_the_lock_of_the_queue() {
+    let (server, client) = ump_published::channel::<u32, u32, ()>();
+    let other = client.clone();
+    let (probe, finding) = Probe::new(MOMENT, move || drop(other.clone()));
+    let waker = Hook::on_wake(move || probe.look());
+    let mut receiving = pin!(server.async_wait());
+    assert!(
+        receiving
+            .as_mut()
+            .poll(&mut Context::from_waker(&waker))
+            .is_pending()
+    );
+    let _reply = client.req_async(1).unwrap();
+    assert!(
+        !finding.recv().unwrap(),
+        "published: an executor that polls at once would hang"
+    );
+
+    let (server, client) = ump::channel::<u32, u32, ()>();
+    let other = client.clone();
+    let (probe, finding) = Probe::new(LONG, move || drop((other.clone(), other.stats())));
+    let waker = Hook::on_wake(move || probe.look());
+    let mut receiving = pin!(server.async_wait());
+    assert!(
+        receiving
+            .as_mut()
+            .poll(&mut Context::from_waker(&waker))
+            .is_pending()
+    );
+    let _reply = client.req_async(1).unwrap();
+    assert!(finding.recv().unwrap());
+}
+
+#[test]
+fn wakers_are_cloned_without_the_lock_of_the_queue() {
+    let (server, client) = ump_published::channel::<u32, u32, ()>();
+    let other = client.clone();
+    let (probe, finding) = Probe::new(MOMENT, move || drop(other.clone()));
+    let waker = Hook::on_clone(move || probe.look());
+    let mut receiving = pin!(server.async_wait());
+    assert!(
+        receiving
+            .as_mut()
+            .poll(&mut Context::from_waker(&waker))
+            .is_pending()
+    );
+    assert!(!finding.recv().unwrap(), "published: the lock is held");
+    drop(client);
+
+    let (server, client) = ump::channel::<u32, u32, ()>();
+    let other = client.clone();
+    let (probe, finding) = Probe::new(LONG, move || drop((other.clone(), other.stats())));
+    let waker = Hook::on_clone(move || probe.look());
+    let mut receiving = pin!(server.async_wait());
+    assert!(
+        receiving
+            .as_mut()
+            .poll(&mut Context::from_waker(&waker))
+            .is_pending()
+    );
+    assert!(finding.recv().unwrap());
+    drop(client);
+}
+
+#[test]
+fn a_weak_client_does_not_revive_a_channel_after_its_last_client() {
+    let (server, client) = ump_published::channel::<u32, u32, ()>();
+    let weak = client.weak();
+    drop(client);
+    assert!(matches!(
+        server.wait(),
+        Err(ump_published::Error::ClientsDisappeared)
+    ));
+    let revived = weak.upgrade().expect("published: back from the dead");
+    let _reply = revived.req_async(1).unwrap();
+    assert_eq!(
+        server.wait().ok().unwrap().0,
+        1,
+        "published: after the end there is more"
+    );
+
+    let (server, client) = ump::channel::<u32, u32, ()>();
+    let weak = client.weak();
+    drop(client);
+    assert!(matches!(server.wait(), Err(ump::Error::ClientsDisappeared)));
+    assert!(weak.upgrade().is_none());
+    assert!(matches!(server.wait(), Err(ump::Error::ClientsDisappeared)));
+}
+
+#[test]
+fn a_request_that_nobody_waits_for_any_more_is_not_executed() {
+    let (server, client) = ump_published::channel::<u32, u32, ()>();
+    drop(client.req_async(1).unwrap());
+    let executed = server.try_pop().ok().unwrap();
+    assert!(executed.is_some(), "published: executed for nobody");
+
+    let (server, client) = ump::channel::<u32, u32, ()>();
+    drop(client.req_async(1).unwrap());
+    assert!(server.try_pop().unwrap().is_none());
+}
+
+#[test]
+fn an_awaited_request_that_is_dropped_is_not_executed() {
+    fn polled_and_dropped<F: Future>(future: F) {
+        let mut future = pin!(future);
+        let polled = future
+            .as_mut()
+            .poll(&mut Context::from_waker(std::task::Waker::noop()));
+        assert!(matches!(polled, Poll::Pending));
+    }
+    let (server, client) = ump_published::channel::<u32, u32, ()>();
+    polled_and_dropped(client.areq(1));
+    let executed = server.try_pop().ok().unwrap();
+    assert!(executed.is_some(), "published: executed for nobody");
+
+    let (server, client) = ump::channel::<u32, u32, ()>();
+    polled_and_dropped(client.areq(1));
+    assert!(server.try_pop().unwrap().is_none());
+}
+
+#[test]
+fn the_memory_of_a_burst_is_given_back() {
+    const BURST: u32 = 100_000;
+    // The other tests of this program run meanwhile, but they allocate little.
+    const NOISE: usize = 200_000;
+
+    let (server, client) = ump_published::channel::<u32, u32, ()>();
+    let before = METER.live();
+    for n in 0..BURST {
+        drop(client.req_async(n).unwrap());
+    }
+    while let Some(job) = server.try_pop().ok().unwrap() {
+        drop(job);
+    }
+    let kept = METER.live().saturating_sub(before);
+    assert!(
+        kept > 1_000_000,
+        "published: {kept} bytes stay as long as the channel"
+    );
+
+    let (server, client) = ump::channel::<u32, u32, ()>();
+    let before = METER.live();
+    for n in 0..BURST {
+        client.post(n).wait().unwrap();
+    }
+    let grown = METER.live().saturating_sub(before);
+    assert!(grown > 1_000_000, "{grown} bytes are no burst");
+    while let Some(job) = server.try_pop().unwrap() {
+        drop(job);
+    }
+    let kept = METER.live().saturating_sub(before);
+    assert!(kept < NOISE, "{kept} bytes were kept");
+}
+
+#[test]
+fn a_handlers_panic_is_told_to_the_caller_who_suffers_it() {
+    // In the published crate it looks like any other context that was dropped.
+    let (server, client) = ump_published::channel::<u32, u32, ()>();
+    let reply = client.req_async(1).unwrap();
+    let handling = thread::spawn(move || {
+        let _job = server.wait().ok().unwrap();
+        panic!("the handler is meant to panic");
+    });
+    assert!(handling.join().is_err());
+    let outcome = reply.wait();
+    assert!(matches!(outcome, Err(ump_published::Error::NoReply)));
+
+    let (server, client) = ump::channel::<u32, u32, ()>();
+    let reply = client.request(1).submit().wait().unwrap();
+    let handling = thread::spawn(move || {
+        let _job = server.wait().unwrap();
+        panic!("the handler is meant to panic");
+    });
+    assert!(handling.join().is_err());
+    let outcome = reply.wait();
+    assert!(matches!(
+        outcome,
+        Err(ump::RequestError::NoReply(ump::NoReply::Panicked))
+    ));
+}
