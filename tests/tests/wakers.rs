@@ -863,6 +863,7 @@ fn a_receiver_that_times_out_swallows_no_wake_up() {
 struct Inline {
     future: Mutex<Option<Pin<Box<dyn Future<Output = ()> + Send>>>>,
     woken: AtomicBool,
+    finished: AtomicBool,
 }
 
 impl Inline {
@@ -870,13 +871,14 @@ impl Inline {
         let inline = Arc::new(Self {
             future: Mutex::new(Some(Box::pin(future))),
             woken: AtomicBool::new(false),
+            finished: AtomicBool::new(false),
         });
         Arc::clone(&inline).wake();
         inline
     }
 
     fn is_finished(&self) -> bool {
-        self.future.lock().unwrap().is_none()
+        self.finished.load(Ordering::SeqCst)
     }
 }
 
@@ -896,6 +898,7 @@ impl Wake for Inline {
             let mut cx = Context::from_waker(&waker);
             if running.as_mut().poll(&mut cx).is_ready() {
                 *future = None;
+                self.finished.store(true, Ordering::SeqCst);
             }
         }
     }

@@ -342,7 +342,7 @@ impl<S, R, E> Future for PostFuture<'_, S, R, E> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let posted = ready!(self.0.poll(cx, Draft::post));
-        drop(self.0.take_alarm());
+        self.0.disarm();
         Poll::Ready(posted)
     }
 }

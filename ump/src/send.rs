@@ -97,6 +97,11 @@ impl<'a, S, R, E> Sending<'a, S, R, E> {
         }
     }
 
+    /// Its deadline does not matter any more.
+    pub(crate) fn disarm(&mut self) {
+        self.alarm = None;
+    }
+
     /// The alarm, for the one who waits for the outcome.
     pub(crate) fn take_alarm(&mut self) -> Option<Alarm> {
         self.alarm.take()
@@ -115,7 +120,7 @@ impl<'a, S, R, E> Sending<'a, S, R, E> {
         if !matches!(why, NotSent::Refused(_)) {
             self.give_up();
         }
-        self.alarm = None;
+        self.disarm();
         let draft = self.draft.take().expect(POLLED_AGAIN);
         Poll::Ready(Err(why.with(draft.into_message())))
     }
