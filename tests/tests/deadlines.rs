@@ -841,3 +841,20 @@ async fn a_deadline_holds_on_a_runtime_without_timers() {
     assert!(matches!(outcome, Err(RequestError::TimeoutQueued(7))));
     assert!(server.is_empty());
 }
+
+/// The handler lets go of it because nobody waits: then it is the deadline that ended it, and not the handler.
+#[test]
+fn a_context_dropped_after_the_deadline_is_a_timeout() {
+    let ((server, _client, reply, job), deadline) = before_deadline(|deadline| {
+        let (server, client): Ends = ump::channel();
+        let reply = client.request(7).deadline(deadline).submit().wait();
+        let job = server.try_pop().unwrap();
+        (server, client, reply, job)
+    });
+    pass(deadline);
+    drop(job);
+    let outcome = reply.unwrap().wait();
+    assert!(matches!(outcome, Err(RequestError::TimeoutTaken)));
+    let expected = books(|stats| (stats.accepted, stats.timeout_taken) = (1, 1));
+    assert_eq!(server.stats(), expected);
+}

@@ -39,7 +39,10 @@ pub fn channel<S, R, E>() -> (Server<S, R, E>, Client<S, R, E>) {
 /// Makes a channel whose queue holds at most `capacity` requests in each of its two lanes.
 ///
 /// When a lane is full a client waits for room, or has its message back at once: see [`Request::if_room`]. Requests that a handler
-/// has taken do not count.
+/// has taken do not count; posts whose deadline has passed do until a receiver looks at them. Who has waited longest for room is woken
+/// first, but a client that comes just then may be quicker; the other keeps its place at the head of the line.
+///
+/// A capacity of `usize::MAX` means unbounded.
 ///
 /// ```
 /// use ump::{SendError, ZeroCapacity};

@@ -122,8 +122,9 @@ impl<S, R, E> Server<S, R, E> {
 
     /// Takes a request, or arranges for the task to be woken when there is one.
     ///
-    /// For event loops and hand-written futures. A server remembers *one* waker given by this way, the latest; several tasks at once use
-    /// [`async_wait`](Self::async_wait) or a [`stream`](Self::stream) each.
+    /// For event loops and hand-written futures. A server remembers *one* waker given by this way, the latest, until a request comes, no
+    /// client is left, or the server is dropped. Several tasks at once use [`async_wait`](Self::async_wait) or a
+    /// [`stream`](Self::stream) each.
     ///
     /// # Errors
     /// [`Error::ClientsDisappeared`]: the queue is empty and no client is left.
@@ -277,7 +278,8 @@ pub struct Requests<'a, S, R, E>(Receive<'a, S, R, E>);
 impl<S, R, E> Requests<'_, S, R, E> {
     /// Takes a request, or arranges for the task to be woken when there is one.
     ///
-    /// Unlike [`Server::poll_wait`] it has a place of its own in line, kept until it is dropped.
+    /// Unlike [`Server::poll_wait`] it has a place of its own in line, from the first time it finds nothing until it takes a request or is
+    /// dropped.
     ///
     /// # Errors
     /// [`Error::ClientsDisappeared`]: the queue is empty and no client is left.

@@ -34,7 +34,8 @@ pub struct Stats {
     pub cancelled_queued: u64,
     /// The caller left while a handler held the request.
     pub cancelled_taken: u64,
-    /// Turned away before they entered the queue (full, too late, or the server gone). Not part of `accepted`.
+    /// Never entered the queue: it was full, it was too late, the server was gone, or the caller left while it waited for room. Not part
+    /// of `accepted`.
     pub refused: u64,
 }
 

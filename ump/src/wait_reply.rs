@@ -17,6 +17,9 @@ use crate::{error::Error, send::POLLED_AGAIN, sync::Alarm, ticket::Ticket, waite
 ///
 /// Dropping it cancels the request: if it is still queued it is never executed, otherwise its handler can see that nobody waits.
 ///
+/// A request with a deadline that was submitted by a blocking call and is then awaited needs the process's alarm thread; if the system
+/// refuses to start it, the request ends at once as if the deadline had passed.
+///
 /// # Cancel safety
 /// Awaited by reference (`(&mut reply).await`), it can be left and awaited again. It can be polled by different tasks in
 /// turn; the latest is woken.
@@ -100,7 +103,7 @@ impl<R, E, X> WaitReply<R, E, X> {
         let core = self.ticket().core();
         let until = core.deadline().map_or(at, |deadline| deadline.min(at));
         core.wait(Some(until));
-        self.get_until(until)
+        self.get_until(until.max(Instant::now()))
     }
 
     /// Whether the outcome is there, so that nothing will block.
