@@ -324,11 +324,13 @@ impl<R, E> Core<R, E> {
         // SAFETY: nobody else touches the verdict before DONE (invariant 2).
         self.verdict
             .with_mut(|cell| unsafe { *cell = Some(verdict) });
-        let nobody_sleeps = self
-            .state
-            // Release: pairs with the Acquire of `is_done`.
-            .compare_exchange(PENDING, DONE, Ordering::Release, Ordering::Relaxed)
-            .is_ok();
+        // Relaxed: only to spare an exchange that would fail. Nobody asleep: the usual case between two ends that are awake.
+        let nobody_sleeps = self.state.load(Ordering::Relaxed) == PENDING
+            && self
+                .state
+                // Release: pairs with the Acquire of `is_done`.
+                .compare_exchange(PENDING, DONE, Ordering::Release, Ordering::Relaxed)
+                .is_ok();
         if nobody_sleeps {
             return Ok(Wake::default());
         }

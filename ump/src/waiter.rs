@@ -27,10 +27,12 @@ pub(crate) enum Waiter {
 }
 
 impl Waiter {
+    #[inline]
     pub(crate) fn task(waker: &Waker) -> Self {
         Self::Task(TaskWaker(Some(waker.clone())))
     }
 
+    #[inline]
     pub(crate) fn wake(self) {
         match self {
             Self::Thread(thread) => thread.unpark(),
@@ -69,8 +71,15 @@ pub(crate) struct Wake {
 
 impl Wake {
     /// Runs the user's code: not to be called under a lock.
+    #[inline]
     pub(crate) fn fire(self) {
-        self.wake.into_iter().flatten().for_each(Waiter::wake);
+        let [first, second] = self.wake;
+        if let Some(waiter) = first {
+            waiter.wake();
+        }
+        if let Some(waiter) = second {
+            waiter.wake();
+        }
         drop(self.discard);
     }
 }
@@ -90,6 +99,7 @@ pub(crate) struct Turn(Option<u64>);
 
 impl Turn {
     /// Whether it stands for a place that has not been left.
+    #[inline]
     pub(crate) fn is_taken(&self) -> bool {
         self.0.is_some()
     }
@@ -108,6 +118,7 @@ pub(crate) enum Left {
 
 impl Left {
     /// What is to be dropped after unlocking.
+    #[inline]
     pub(crate) fn into_waiter(self) -> Option<Waiter> {
         match self {
             Self::Waiting(waiter) => Some(waiter),
@@ -132,11 +143,14 @@ impl Waiters {
     ///
     /// Who was woken for nothing (another was quicker) gets its old place again.
     #[must_use = "a waiter may hold the user's waker: drop it after unlocking"]
+    #[inline]
     pub(crate) fn enrol(&mut self, turn: &mut Turn, waiter: Waiter) -> Option<Waiter> {
-        let key = *turn.0.get_or_insert_with(|| {
+        let Some(key) = turn.0 else {
             self.last += 1;
-            self.last
-        });
+            turn.0 = Some(self.last);
+            self.line.push_back((self.last, waiter));
+            return None;
+        };
         match self.find(key) {
             Ok(at) => Some(mem::replace(&mut self.line[at].1, waiter)),
             Err(at) => {
@@ -148,6 +162,7 @@ impl Waiters {
 
     /// Leaves the line.
     #[must_use = "a wake-up may have to be passed on"]
+    #[inline]
     pub(crate) fn leave(&mut self, turn: &mut Turn) -> Left {
         let Some(key) = turn.0.take() else {
             return Left::Never;
@@ -162,11 +177,13 @@ impl Waiters {
         }
     }
 
+    #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.line.is_empty()
     }
 
     /// Takes the first in line, to be woken after unlocking.
+    #[inline]
     pub(crate) fn pop(&mut self) -> Option<Waiter> {
         let (_, waiter) = self.line.pop_front()?;
         self.shrink();
