@@ -24,7 +24,7 @@ static METER: Meter = Meter::new();
 const ROUNDS: usize = 30;
 const REQUESTS: usize = 200;
 
-/// One after the other, as they share the meter.
+/// One after the other, from the first to the last thread of each, as they share the meter.
 fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
@@ -32,7 +32,6 @@ fn alone() -> MutexGuard<'static, ()> {
 
 /// The fewest allocations in any round of `REQUESTS` times `step`, after a warm-up.
 fn fewest(mut step: impl FnMut()) -> usize {
-    let _alone = alone();
     let mut round = || {
         let before = METER.allocations();
         (0..REQUESTS).for_each(|_| step());
@@ -121,6 +120,7 @@ macro_rules! a_blocking_request_allocates_nothing {
             $(
                 #[test]
                 fn $name() {
+                    let _alone = alone();
                     let count = served($ends, $serve, |client| {
                         fewest(|| assert_eq!(client.req(1), Ok(1)))
                     });
@@ -145,6 +145,7 @@ a_blocking_request_allocates_nothing! {
 
 #[test]
 fn a_blocking_request_allocates_nothing_among_many() {
+    let _alone = alone();
     let (mut server, client) = channel::<u64, u64, ()>();
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {
@@ -166,6 +167,7 @@ fn a_blocking_request_allocates_nothing_among_many() {
 
 #[test]
 fn a_blocking_request_that_waits_for_room_allocates_little() {
+    let _alone = alone();
     let (mut server, client) = bounded::<u64, u64, ()>(1).unwrap();
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {
@@ -189,6 +191,7 @@ fn a_blocking_request_that_waits_for_room_allocates_little() {
 /// Both ends on one thread: what a request allocates, whoever does it.
 #[test]
 fn an_awaited_request_allocates_once() {
+    let _alone = alone();
     let (server, client) = channel::<u64, u64, ()>();
     let count = fewest(|| {
         let mut asking = pin!(client.areq(1));
@@ -201,9 +204,9 @@ fn an_awaited_request_allocates_once() {
 
 #[test]
 fn an_awaited_request_between_threads_allocates_once() {
+    let _alone = alone();
     for serve in [by_wait, by_async_wait] {
         let count = served(channel(), serve, |client| {
-            let _alone = alone();
             block_on(fewest_async(async || {
                 assert_eq!(client.areq(1).await, Ok(1));
             }))
@@ -214,6 +217,7 @@ fn an_awaited_request_between_threads_allocates_once() {
 
 #[test]
 fn an_awaited_request_with_deadline_allocates_little() {
+    let _alone = alone();
     let (server, client) = channel::<u64, u64, ()>();
     let count = fewest(|| {
         let mut asking = client.request(1).timeout(LONG).into_future();
@@ -227,6 +231,7 @@ fn an_awaited_request_with_deadline_allocates_little() {
 
 #[test]
 fn a_submitted_request_allocates_once() {
+    let _alone = alone();
     let (server, client) = channel::<u64, u64, ()>();
     let count = fewest(|| {
         let reply = client.req_async(1).unwrap();
@@ -238,6 +243,7 @@ fn a_submitted_request_allocates_once() {
 
 #[test]
 fn a_request_with_deadline_allocates_once() {
+    let _alone = alone();
     let count = served(channel(), by_wait, |client| {
         fewest(|| assert_eq!(client.request(1).timeout(LONG).wait().unwrap(), 1))
     });
@@ -246,6 +252,7 @@ fn a_request_with_deadline_allocates_once() {
 
 #[test]
 fn a_post_allocates_once() {
+    let _alone = alone();
     let (server, client) = channel::<u64, u64, ()>();
     let count = fewest(|| {
         client.post(1).wait().unwrap();
@@ -256,6 +263,7 @@ fn a_post_allocates_once() {
 
 #[test]
 fn waiting_allocates_nothing() {
+    let _alone = alone();
     let (server, client) = bounded::<u64, u64, ()>(1).unwrap();
     let receiving = fewest(|| {
         let mut receiving = pin!(server.async_wait());
@@ -275,6 +283,7 @@ fn waiting_allocates_nothing() {
 
 #[test]
 fn a_gathered_request_allocates_little() {
+    let _alone = alone();
     let (server, client) = channel::<u64, u64, ()>();
     let mut gather = Gather::new();
     let count = fewest(|| {

@@ -644,7 +644,7 @@ mod forgetting {
         drop(reply);
         assert_eq!(client.stats().cancelled_taken, 1);
         assert_quiet(client.stats());
-        let tiny = Duration::from_millis(20);
+        let tiny = Duration::from_millis(50);
         let reply = client
             .request(messages.born())
             .timeout(tiny)

@@ -6,7 +6,7 @@
 use std::{
     env,
     future::{Future, IntoFuture, poll_fn},
-    panic::{AssertUnwindSafe, catch_unwind},
+    panic::{AssertUnwindSafe, catch_unwind, panic_any},
     pin::Pin,
     process::Command,
     sync::{
@@ -44,6 +44,31 @@ fn next<S: Stream + Unpin>(stream: &mut S) -> impl Future<Output = Option<S::Ite
 fn assert_quiet(stats: Stats) {
     assert_eq!((stats.queued, stats.taken), (0, 0), "{stats:?}");
     assert_eq!(stats.accepted, stats.ended(), "{stats:?}");
+}
+
+/// What a panic carries, and what panics when that is dropped.
+struct PanicsAgain;
+
+impl Drop for PanicsAgain {
+    fn drop(&mut self) {
+        panic!("the drop of a panic is meant to panic");
+    }
+}
+
+/// Runs a test in a process of its own, as its failure would end the process, or spoil it for the other tests.
+fn in_its_own_process(name: &str, test: impl FnOnce()) {
+    const INSIDE: &str = "UMP_TEST_IN_ITS_OWN_PROCESS";
+    if env::var_os(INSIDE).is_some() {
+        return test();
+    }
+    let output = Command::new(env::current_exe().unwrap())
+        .args(["--exact", name])
+        .env(INSIDE, "1")
+        .output()
+        .unwrap();
+    let (status, told) = (output.status, String::from_utf8_lossy(&output.stdout));
+    assert!(told.contains("running 1 test"), "no such test: {told}");
+    assert!(status.success(), "{status}\n{told}");
 }
 
 mod handlers {
@@ -557,7 +582,7 @@ mod wakers {
         let (messages, replies) = (Census::default(), Census::default());
         let queued = client
             .request(messages.born())
-            .timeout(Duration::from_millis(5))
+            .timeout(Duration::from_millis(50))
             .submit()
             .wait()
             .unwrap();
@@ -687,7 +712,7 @@ mod wakers {
     fn of_a_caller_whose_request_has_expired_loses_no_other_request() {
         let (server, client): Ends = channel();
         let (messages, replies) = (Census::default(), Census::default());
-        let at = Instant::now() + Duration::from_millis(20);
+        let at = Instant::now() + Duration::from_millis(50);
         let mut late: Vec<_> = (0..3)
             .map(|_| {
                 client
@@ -779,41 +804,66 @@ mod wakers {
         }
     }
 
-    /// Two at once: the first panic unwinds through the request, whose withdrawal wakes another that panics. That must not abort the
-    /// process; so it is tried in one of its own.
+    /// Two at once: the withdrawal of a request that unwinds would wake another that panics.
     #[test]
     fn two_that_panic_in_one_call_do_not_abort_the_process() {
-        const INSIDE: &str = "UMP_TEST_TWO_PANICS";
-        if env::var_os(INSIDE).is_none() {
-            let status = Command::new(env::current_exe().unwrap())
-                .args([
-                    "--exact",
-                    "wakers::two_that_panic_in_one_call_do_not_abort_the_process",
-                ])
-                .env(INSIDE, "1")
-                .output()
-                .unwrap()
-                .status;
-            assert!(status.success(), "{status}");
-            return;
-        }
-        must_end(|| {
+        let name = "wakers::two_that_panic_in_one_call_do_not_abort_the_process";
+        in_its_own_process(name, || {
+            must_end(|| {
+                let (server, client): Ends = bounded(1).unwrap();
+                let server = Arc::new(server);
+                let (messages, replies) = (Census::default(), Census::default());
+                client.post(messages.born()).wait().unwrap();
+                let mut quiet = Box::pin(client.post(messages.born()).into_future());
+                let mut sending = Box::pin(client.post(messages.born()).into_future());
+                assert!(poll_once(&mut quiet).is_pending());
+                assert!(poll_by(&mut sending, &bomb()).is_pending());
+                // The first sender is woken and does nothing; the second still waits though there is room.
+                answer_all(&server, &replies);
+                let mut receiving = Box::pin(server.async_wait());
+                assert!(poll_by(&mut receiving, &bomb()).is_pending());
+                let answerer = Answerer::of(&server, &replies);
+                let _ = caught(|| client.req(messages.born()));
+                drop(answerer);
+                drop((quiet, sending, receiving));
+                assert_settled(client.stats(), &messages, &replies);
+            });
+        });
+    }
+
+    #[test]
+    fn whose_panic_panics_again_does_not_stop_the_alarms_of_the_others() {
+        let name = "wakers::whose_panic_panics_again_does_not_stop_the_alarms_of_the_others";
+        in_its_own_process(name, || {
+            must_end(|| {
+                let (_server, client) = channel::<u32, u32, ()>();
+                let waker = Hook::on_wake(|| panic_any(PanicsAgain));
+                let tiny = Duration::from_millis(50);
+                let mut first = client.request(1).timeout(tiny).into_future();
+                let _ = poll_by(&mut first, &waker);
+                let outcome = block_on(client.request(2).timeout(2 * tiny));
+                assert!(matches!(outcome, Err(RequestError::TimeoutQueued(2))));
+                let outcome = block_on(client.request(3).timeout(tiny));
+                assert!(matches!(outcome, Err(RequestError::TimeoutQueued(3))));
+            });
+        });
+    }
+
+    #[test]
+    fn whose_panic_panics_again_loses_no_request() {
+        let name = "wakers::whose_panic_panics_again_loses_no_request";
+        in_its_own_process(name, || {
             let (server, client): Ends = bounded(1).unwrap();
-            let server = Arc::new(server);
             let (messages, replies) = (Census::default(), Census::default());
-            client.post(messages.born()).wait().unwrap();
-            let mut quiet = Box::pin(client.post(messages.born()).into_future());
-            let mut sending = Box::pin(client.post(messages.born()).into_future());
-            assert!(poll_once(&mut quiet).is_pending());
-            assert!(poll_by(&mut sending, &bomb()).is_pending());
-            // The first sender is woken and does nothing; the second still waits though there is room.
+            let queued = client.req_async(messages.born()).unwrap();
+            let waker = Hook::on_wake(|| panic_any(PanicsAgain));
+            let mut sending = client.post(messages.born()).into_future();
+            assert!(poll_by(&mut sending, &waker).is_pending());
             answer_all(&server, &replies);
-            let mut receiving = Box::pin(server.async_wait());
-            assert!(poll_by(&mut receiving, &bomb()).is_pending());
-            let answerer = Answerer::of(&server, &replies);
-            let _ = caught(|| client.req(messages.born()));
-            drop(answerer);
-            drop((quiet, sending, receiving));
+            assert!(queued.is_ready(), "a request was lost in silence");
+            assert!(poll_once(&mut sending).is_ready());
+            answer_all(&server, &replies);
+            drop((queued, sending));
             assert_settled(client.stats(), &messages, &replies);
         });
     }
@@ -1031,7 +1081,7 @@ mod drops {
     fn of_an_expired_post_loses_no_other_request() {
         let (server, client): Ends = channel();
         let census = Census::default();
-        let at = Instant::now() + Duration::from_millis(5);
+        let at = Instant::now() + Duration::from_millis(50);
         client.post(fragile(&census)).deadline(at).wait().unwrap();
         client.post(fragile(&census)).deadline(at).wait().unwrap();
         let reply = client.req_async(sound(&census)).unwrap();
@@ -1142,5 +1192,29 @@ mod drops {
         drop(second);
         drop(server.try_pop());
         assert_settled(client.stats(), &census);
+    }
+
+    /// Not only the drop panics, but also what the panic carries, when that is dropped.
+    #[test]
+    fn of_queued_posts_whose_panics_panic_again_strands_nobody() {
+        struct Worst;
+        impl Drop for Worst {
+            fn drop(&mut self) {
+                panic_any(PanicsAgain);
+            }
+        }
+        let name = "drops::of_queued_posts_whose_panics_panic_again_strands_nobody";
+        in_its_own_process(name, || {
+            let (server, client) = channel::<Option<Worst>, (), ()>();
+            for _ in 0..3 {
+                assert!(client.post(Some(Worst)).wait().is_ok());
+            }
+            let last = client.req_async(None).unwrap();
+            if let Err(panic) = caught(|| drop(server)) {
+                std::mem::forget(panic);
+            }
+            assert!(last.is_ready(), "a caller waits for ever");
+            assert_eq!(client.stats().server_disappeared, 4);
+        });
     }
 }

@@ -450,6 +450,23 @@ macro_rules! receivers {
             }
 
             #[test]
+            fn a_waiter_that_is_served_without_being_woken_leaves_the_line() {
+                let (server, client) = channel::<u32, u32, ()>();
+                let bells = [Bell::new(), Bell::new(), Bell::new()];
+                let mut waiters = [waiter(&server), waiter(&server), waiter(&server)];
+                for (waiter, bell) in waiters.iter_mut().zip(&bells) {
+                    assert!(poll_with(waiter, bell).is_pending());
+                }
+                client.post(1).wait().unwrap();
+                assert_eq!(bells.each_ref().map(|bell| bell.rings()), [1, 0, 0]);
+                // The second looks of its own accord, and is quicker.
+                assert_eq!(poll_with(&mut waiters[1], &bells[1]), Poll::Ready(1));
+                assert_eq!(bells[1].wakers(), 0);
+                client.post(2).wait().unwrap();
+                assert_eq!(bells.each_ref().map(|bell| bell.rings()), [1, 0, 1]);
+            }
+
+            #[test]
             fn the_end_wakes_all_waiters() {
                 let (server, client) = channel::<u32, u32, ()>();
                 let bells: Vec<_> = (0..8).map(|_| Bell::new()).collect();
@@ -630,7 +647,7 @@ macro_rules! senders {
             #[test]
             fn room_made_by_an_expired_request_wakes_a_sender() {
                 let (server, client) = bounded::<u32, u32, ()>(1).unwrap();
-                let at = Instant::now() + Duration::from_millis(20);
+                let at = Instant::now() + Duration::from_millis(50);
                 client.post(0).deadline(at).wait().unwrap();
                 let mut a = waiter(&client, 1);
                 let bell = Bell::new();
@@ -706,6 +723,68 @@ senders! {
     sending_by_request_with_deadline: |client, n| Box::pin(async move {
         let _ = client.request(n).timeout(LONG).await;
     });
+}
+
+#[test]
+fn room_in_the_urgent_lane_wakes_an_urgent_sender() {
+    let (server, client) = bounded::<u32, u32, ()>(1).unwrap();
+    client.post(0).wait().unwrap();
+    let bells = [Bell::new(), Bell::new()];
+    let mut normal = client.post(1).into_future();
+    assert!(poll_with(&mut normal, &bells[0]).is_pending());
+    // Withdrawn.
+    let queued = client.request(2).urgent().submit().wait().unwrap();
+    let mut urgent = client.request(3).urgent().submit().into_future();
+    assert!(poll_with(&mut urgent, &bells[1]).is_pending());
+    drop(queued);
+    assert_eq!(bells.each_ref().map(|bell| bell.rings()), [0, 1]);
+    let Poll::Ready(Ok(taken)) = poll_with(&mut urgent, &bells[1]) else {
+        panic!("there is room");
+    };
+    // Taken.
+    let mut urgent = client.post(4).urgent().into_future();
+    assert!(poll_with(&mut urgent, &bells[1]).is_pending());
+    assert_eq!(server.try_pop().unwrap().unwrap().0, 3);
+    assert_eq!(bells.each_ref().map(|bell| bell.rings()), [0, 2]);
+    drop(taken);
+    drop(urgent);
+    // Expired.
+    let at = Instant::now() + Duration::from_millis(50);
+    client.post(5).urgent().deadline(at).wait().unwrap();
+    let mut urgent = client.post(6).urgent().into_future();
+    assert!(poll_with(&mut urgent, &bells[1]).is_pending());
+    eventually(|| Instant::now() > at);
+    assert_eq!(server.try_pop().unwrap().unwrap().0, 0);
+    assert_eq!(bells.each_ref().map(|bell| bell.rings()), [1, 3]);
+}
+
+#[test]
+fn a_caller_that_leaves_a_handler_releases_its_waker() {
+    let (server, client) = channel::<u32, u32, ()>();
+    let bell = Bell::new();
+    let mut reply = client.request(1).timeout(LONG).submit().wait().unwrap();
+    assert!(poll_with(&mut reply, &bell).is_pending());
+    let (_, rctx) = server.wait().unwrap();
+    assert!(bell.wakers() > 0);
+    drop(reply);
+    assert_eq!(bell.wakers(), 0, "the handler may take its time");
+    drop(rctx);
+    assert_eq!(bell.rings(), 0);
+}
+
+#[test]
+fn a_handler_that_answers_releases_its_waker() {
+    let (server, client) = channel::<u32, u32, ()>();
+    let bell = Bell::new();
+    let reply = client.req_async(1).unwrap();
+    let (_, mut rctx) = server.wait().unwrap();
+    let mut cancelled = rctx.cancelled();
+    assert!(poll_with(&mut cancelled, &bell).is_pending());
+    std::mem::forget(cancelled);
+    rctx.reply(2).unwrap();
+    assert_eq!(bell.wakers(), 0, "the caller may take its time");
+    drop(reply);
+    assert_eq!(bell.rings(), 0);
 }
 
 #[test]
@@ -1259,7 +1338,7 @@ macro_rules! meddling {
             #[test]
             fn on_room_made_by_a_request_that_has_expired() {
                 let (server, client) = bounded(1).unwrap();
-                let at = Instant::now() + Duration::from_millis(20);
+                let at = Instant::now() + Duration::from_millis(50);
                 client.post(1).deadline(at).wait().unwrap();
                 meddle((server, client), posting, move |server, _| {
                     eventually(|| Instant::now() > at);
@@ -1296,11 +1375,11 @@ macro_rules! meddling {
             fn on_an_alarm() {
                 let in_time = |_: &_, client: &Client<u32, u32, ()>| -> Polled<'static> {
                     let client = client.clone();
-                    let tiny = Duration::from_millis(5);
+                    let tiny = Duration::from_millis(50);
                     Box::pin(async move { drop(client.request(1).timeout(tiny).await) })
                 };
                 meddle(channel(), in_time, |server, client| {
-                    let at = Instant::now() + Duration::from_millis(5);
+                    let at = Instant::now() + Duration::from_millis(50);
                     eventually(|| Instant::now() > at);
                     // Passes behind the alarm above: the thread serves them in order.
                     let mut later = Box::pin(client.post(1).deadline(at).into_future());
@@ -1341,6 +1420,73 @@ fn a_waker_that_re_enters_when_its_waiting_future_is_dropped() {
             assert!(meddler.acted());
         });
     }
+}
+
+#[test]
+fn a_waker_that_re_enters_when_its_waiter_is_served_without_being_woken() {
+    must_end(|| {
+        let (server, client) = bounded(1).unwrap();
+        let server = Arc::new(server);
+        let meddler = Meddler::new(&server, &client);
+        let waker = meddler.waker(Hook::on_drop);
+        let (mut first, mut second) = (receiving(&server, &client), receiving(&server, &client));
+        assert!(poll_once(&mut first).is_pending());
+        assert!(poll_by(&mut second, &waker).is_pending());
+        client.post(1).wait().unwrap();
+        assert!(!meddler.acted());
+        assert!(poll_once(&mut second).is_ready());
+        assert!(meddler.acted());
+        drop(first);
+    });
+    must_end(|| {
+        let (server, client) = full();
+        let server = Arc::new(server);
+        let meddler = Meddler::new(&server, &client);
+        let waker = meddler.waker(Hook::on_drop);
+        let (mut first, mut second) = (posting(&server, &client), posting(&server, &client));
+        assert!(poll_once(&mut first).is_pending());
+        assert!(poll_by(&mut second, &waker).is_pending());
+        drop(server.try_pop());
+        assert!(!meddler.acted());
+        assert!(poll_once(&mut second).is_ready());
+        assert!(meddler.acted());
+    });
+}
+
+#[test]
+fn a_waker_that_answers_the_request_it_waits_for_when_it_is_replaced() {
+    must_end(|| {
+        let (server, client) = channel::<u32, u32, ()>();
+        let mut reply = client.req_async(1).unwrap();
+        let (n, rctx) = server.wait().unwrap();
+        let rctx = Mutex::new(Some(rctx));
+        let waker = Hook::on_drop(move || {
+            if let Some(rctx) = rctx.lock().unwrap().take() {
+                rctx.reply(n + 1).unwrap();
+            }
+        });
+        assert!(poll_by(&mut reply, &waker).is_pending());
+        let bell = Bell::new();
+        assert!(poll_with(&mut reply, &bell).is_pending());
+        assert_eq!(bell.rings(), 1);
+        assert_eq!(poll_with(&mut reply, &bell), Poll::Ready(Ok(2)));
+    });
+}
+
+#[test]
+fn a_waker_that_cancels_the_request_it_watches_when_it_is_replaced() {
+    must_end(|| {
+        let (server, client) = channel::<u32, u32, ()>();
+        let reply = Mutex::new(Some(client.req_async(1).unwrap()));
+        let (_, mut rctx) = server.wait().unwrap();
+        let waker = Hook::on_drop(move || drop(reply.lock().unwrap().take()));
+        let mut cancelled = rctx.cancelled();
+        assert!(poll_by(&mut cancelled, &waker).is_pending());
+        let bell = Bell::new();
+        assert!(poll_with(&mut cancelled, &bell).is_pending());
+        assert_eq!(bell.rings(), 1);
+        assert!(poll_with(&mut cancelled, &bell).is_ready());
+    });
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The core that both ends share: a queue with two lanes, who waits for it, and the books. It never blocks.
 //!
-//! Everything about the queue happens under one lock, held for a few instructions; no user code runs under it (wakers are
+//! Everything about the queue happens under one lock, held for a few instructions for each request; no user code runs under it (wakers are
 //! collected and woken, messages are dropped, after it is released). Waiting is a layer above: whoever finds nothing (no request,
 //! no room) leaves a [`Waiter`] in the same critical section in which it looked, so no wake-up can fall between.
 //!
@@ -17,12 +17,7 @@
 //! Each lane has the channel's whole capacity, so a queue full of normal requests keeps no urgent one out, and the
 //! other way round.
 
-use std::{
-    iter,
-    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
-    ptr::NonNull,
-    time::Instant,
-};
+use std::{iter, ptr::NonNull, time::Instant};
 
 use crate::{
     list::List,
@@ -95,6 +90,8 @@ pub(crate) enum Refusal {
 pub(crate) enum Taken<S, R, E> {
     /// At least one request.
     Some(List<S, R, E>),
+    /// Only requests that were overdue, which have been told. There may be others: look again.
+    Overdue,
     /// None now.
     Empty,
     /// None, and none will ever come.
@@ -110,21 +107,7 @@ struct Afterwards<R, E> {
 impl<R, E> Afterwards<R, E> {
     fn run(self) {
         self.wake.into_iter().for_each(Waiter::wake);
-        finish_all(self.turned_down);
-    }
-}
-
-/// Finishes all of them, also if the user's code panics for one (the drop of a post's message): nobody is left without an outcome.
-/// The first panic goes on afterwards.
-fn finish_all<R, E>(turned_down: impl IntoIterator<Item = TurnedDown<R, E>>) {
-    let mut first = None;
-    for one in turned_down {
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| one.finish())) {
-            first.get_or_insert(panic);
-        }
-    }
-    if let Some(panic) = first {
-        resume_unwind(panic);
+        self.turned_down.into_iter().for_each(TurnedDown::finish);
     }
 }
 
@@ -180,9 +163,9 @@ impl<S, R, E> Channel<S, R, E> {
             return Err(Refusal::Full);
         }
         let discard = match place {
-            // Whether it had been woken or not, it has what it waited for. (If it has brought a waiter, it had none enrolled.)
-            Place::Line(turn, waiter) => queue.senders[lane].leave(turn).into_waiter().or(waiter),
-            _ => None,
+            // Whether it had been woken or not, it has what it waited for.
+            Place::Line(turn, waiter) => [queue.senders[lane].leave(turn).into_waiter(), waiter],
+            _ => [None, None],
         };
         queue.enter(entry);
         self.note_len(&queue);
@@ -206,7 +189,7 @@ impl<S, R, E> Channel<S, R, E> {
         };
         drop(queue);
         let wake = [next, None];
-        let discard = left.into_waiter();
+        let discard = [left.into_waiter(), None];
         Wake { wake, discard }.fire();
     }
 
@@ -270,40 +253,37 @@ impl<S, R, E> Channel<S, R, E> {
     /// Takes up to `max` requests, at least one. Those whose deadline has passed are turned down on the way.
     pub(crate) fn take(&self, max: usize, place: Place<'_>) -> Taken<S, R, E> {
         let mut taken = List::new();
-        loop {
-            let mut queue = self.gate.0.queue.lock();
-            let afterwards = queue.take(max, &mut taken, self.capacity);
-            self.note_len(&queue);
-            if taken.len() < max && !afterwards.turned_down.is_empty() {
-                // First tell those, then look again: there may be more.
-                drop(queue);
-                afterwards.run();
-                continue;
-            }
-            if !taken.is_empty() {
-                let discard = match place {
-                    Place::Line(turn, waiter) => queue.stop(turn).into_waiter().or(waiter),
-                    _ => None,
-                };
-                drop(queue);
-                afterwards.run();
-                drop(discard);
-                return Taken::Some(taken);
-            }
-            // Acquire: pairs with the Release of `remove_client`.
-            if self.clients.load(Ordering::Acquire) == 0 {
-                return Taken::Closed;
-            }
-            let replaced = match place {
-                Place::Line(turn, Some(waiter)) => queue.receivers.enrol(turn, waiter),
-                Place::Poller(Some(waiter)) => queue.poller.replace(waiter),
-                _ => None,
+        let mut queue = self.gate.0.queue.lock();
+        let afterwards = queue.take(max, &mut taken, self.capacity);
+        self.note_len(&queue);
+        if !taken.is_empty() {
+            let discard = match place {
+                Place::Line(turn, waiter) => [queue.stop(turn).into_waiter(), waiter],
+                _ => [None, None],
             };
-            queue.note_awaited();
             drop(queue);
-            drop(replaced);
-            return Taken::Empty;
+            afterwards.run();
+            drop(discard);
+            return Taken::Some(taken);
         }
+        if !afterwards.turned_down.is_empty() {
+            drop(queue);
+            afterwards.run();
+            return Taken::Overdue;
+        }
+        // Acquire: pairs with the Release of `remove_client`.
+        if self.clients.load(Ordering::Acquire) == 0 {
+            return Taken::Closed;
+        }
+        let replaced = match place {
+            Place::Line(turn, Some(waiter)) => queue.receivers.enrol(turn, waiter),
+            Place::Poller(Some(waiter)) => queue.poller.replace(waiter),
+            _ => None,
+        };
+        queue.note_awaited();
+        drop(queue);
+        drop(replaced);
+        Taken::Empty
     }
 
     /// Leaves the line for requests empty-handed.
@@ -315,7 +295,7 @@ impl<S, R, E> Channel<S, R, E> {
         queue.note_awaited();
         drop(queue);
         let wake = [next, None];
-        let discard = left.into_waiter();
+        let discard = [left.into_waiter(), None];
         Wake { wake, discard }.fire();
     }
 
@@ -336,7 +316,7 @@ impl<S, R, E> Channel<S, R, E> {
             self.note_len(&queue);
             Some(turned_down)
         });
-        finish_all(turned_down);
+        turned_down.for_each(TurnedDown::finish);
         drop(poller);
     }
 
@@ -393,14 +373,16 @@ impl<S, R, E> Queue<S, R, E> {
         self.tally.accepted += 1;
     }
 
-    /// Takes requests until there are `max`. Turns those down whose deadline has passed, but not too many at a time.
+    /// Takes requests until there are `max`. Turns those down whose deadline has passed; of these not too many at a time, unless it has
+    /// something to return.
     fn take(&mut self, max: usize, taken: &mut List<S, R, E>, capacity: usize) -> Afterwards<R, E> {
         let mut now = None;
         let mut afterwards = Afterwards {
             turned_down: Vec::new(),
             wake: Vec::new(),
         };
-        while taken.len() < max && afterwards.turned_down.len() < EXPIRED_RUN {
+        while taken.len() < max && (afterwards.turned_down.len() < EXPIRED_RUN || !taken.is_empty())
+        {
             let run = self.run;
             let Some((entry, sender)) = self.pop(capacity) else {
                 break;

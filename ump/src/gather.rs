@@ -117,17 +117,20 @@ impl<K, R, E, X> Gather<K, R, E, X> {
 
     /// Adds a request. One that has ended already comes at this place in the order.
     pub fn push(&mut self, key: K, mut reply: WaitReply<R, E, X>) {
-        let place = self.vacant.pop().unwrap_or(self.seats.len());
-        if place == self.seats.len() {
-            self.seats.push(Seat::Vacant);
-        }
-        self.seats[place] = match self.poll(place, &mut reply) {
+        let place = self.vacant.last().copied().unwrap_or(self.seats.len());
+        // To poll may run the user's code. Should that panic, nothing has happened yet.
+        let seat = match self.poll(place, &mut reply) {
             Poll::Pending => Seat::Waiting(key, reply),
             Poll::Ready(outcome) => {
                 self.news.post(place);
                 Seat::Ended(key, outcome)
             }
         };
+        if self.vacant.pop().is_some() {
+            self.seats[place] = seat;
+        } else {
+            self.seats.push(seat);
+        }
     }
 
     /// How many have not been yielded.
@@ -180,18 +183,22 @@ impl<K, R, E, X> Gather<K, R, E, X> {
     /// Looks what there is to tell at `place`. Possibly nothing: a bell may ring twice, or for one who sat there before.
     fn look_at(&mut self, place: usize) -> Option<(K, Result<R, X>)> {
         let seat = std::mem::replace(self.seats.get_mut(place)?, Seat::Vacant);
+        if !matches!(seat, Seat::Vacant) {
+            // Before it is polled, which may run the user's code: should that panic, the seat is vacant.
+            self.vacant.push(place);
+        }
         let news = match seat {
             Seat::Vacant => return None,
             Seat::Ended(key, outcome) => (key, outcome),
             Seat::Waiting(key, mut reply) => match self.poll(place, &mut reply) {
                 Poll::Ready(outcome) => (key, outcome),
                 Poll::Pending => {
+                    self.vacant.pop();
                     self.seats[place] = Seat::Waiting(key, reply);
                     return None;
                 }
             },
         };
-        self.vacant.push(place);
         if self.is_empty() {
             // The memory of a burst is given back. What is still on the board is about seats that are empty.
             self.seats = Vec::new();

@@ -117,7 +117,14 @@ impl<S, R, E> Server<S, R, E> {
     /// # Errors
     /// [`Error::ClientsDisappeared`]: the queue is empty and no client is left.
     pub fn try_pop(&self) -> Result<Option<Job<S, R, E>>, Error<E>> {
-        optional(into_result(self.channel.take(1, Place::Nowhere)))
+        // What is overdue is passed over; what comes meanwhile does not matter.
+        for _ in 0..=self.len() {
+            match self.channel.take(1, Place::Nowhere) {
+                Taken::Overdue => {}
+                taken => return optional(into_result(taken)),
+            }
+        }
+        Ok(None)
     }
 
     /// Takes a request, or arranges for the task to be woken when there is one.
@@ -133,8 +140,7 @@ impl<S, R, E> Server<S, R, E> {
             return Poll::Ready(Ok(job));
         }
         let place = Place::Poller(Some(Waiter::task(cx.waker())));
-        let taken = into_result(self.channel.take(1, place))?;
-        taken.map_or(Poll::Pending, |taken| Poll::Ready(Ok(first(taken))))
+        into_poll(self.channel.take(1, place), cx).map_ok(first)
     }
 
     /// The requests, one after the other, blocking in between; it ends when no client is left.
@@ -201,14 +207,15 @@ impl<S, R, E> Server<S, R, E> {
         let mut turn = Turn::default();
         loop {
             spin_until(&channel.patience, || !channel.looks_empty());
-            match look(channel, max, &mut turn, || Waiter::Thread(current())) {
-                Taken::Empty => {}
+            let late = match look(channel, max, &mut turn, || Waiter::Thread(current())) {
+                Taken::Empty => park_until(deadline),
+                Taken::Overdue => deadline.is_some_and(|deadline| deadline <= Instant::now()),
                 taken => return into_result(taken),
-            }
-            if park_until(deadline) {
+            };
+            if late {
                 // One may have come at the last moment.
                 let taken = channel.take(max, Place::Line(&mut turn, None));
-                if let Taken::Empty = taken {
+                if let Taken::Empty | Taken::Overdue = taken {
                     channel.stop_receiving(&mut turn);
                 }
                 return into_result(taken);
@@ -270,8 +277,13 @@ impl<S, R, E> fmt::Debug for Iter<'_, S, R, E> {
 
 /// Stream of the requests of a [`Server`]. From [`Server::stream`].
 ///
+/// It has a place of its own in the line of those who wait. Whoever keeps it without polling it (a `select!` loop that is busy with
+/// something else) may be woken for a request that another worker could have had at once. Where workers share a server, rather drop
+/// it or use [`Server::async_wait`], which leaves the line when its future is dropped.
+///
 /// # Cancel safety
-/// Dropping it, or a future made of it, loses nothing: see [`Server::async_wait`].
+/// Dropping it loses nothing: see [`Server::async_wait`]. Dropping a future of its next item loses no request either, but it stays in
+/// line.
 #[must_use = "streams do nothing unless polled"]
 pub struct Requests<'a, S, R, E>(Receive<'a, S, R, E>);
 
@@ -325,8 +337,7 @@ impl<S, R, E> Future for Receive<'_, S, R, E> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let Self { server, max, turn } = &mut *self;
         let waiter = || Waiter::task(cx.waker());
-        let taken = into_result(look(&server.channel, *max, turn, waiter))?;
-        taken.map_or(Poll::Pending, |taken| Poll::Ready(Ok(taken)))
+        into_poll(look(&server.channel, *max, turn, waiter), cx)
     }
 }
 
@@ -346,13 +357,20 @@ fn look<S, R, E>(
     waiter: impl FnOnce() -> Waiter,
 ) -> Taken<S, R, E> {
     if !channel.looks_empty() {
-        match channel.take(max, Place::Line(turn, None)) {
-            Taken::Empty => {}
-            taken => return taken,
+        for _ in 0..OVERDUE_ROUNDS {
+            match channel.take(max, Place::Line(turn, None)) {
+                Taken::Overdue => {}
+                Taken::Empty => return channel.take(max, Place::Line(turn, Some(waiter()))),
+                taken => return taken,
+            }
         }
+        return Taken::Overdue;
     }
     channel.take(max, Place::Line(turn, Some(waiter())))
 }
+
+/// So often it looks past overdue requests before it minds its own deadline, or lets other tasks run.
+const OVERDUE_ROUNDS: usize = 64;
 
 /// What was received without a deadline.
 fn some<T>(taken: Option<T>) -> T {
@@ -362,9 +380,22 @@ fn some<T>(taken: Option<T>) -> T {
 fn into_result<S, R, E>(taken: Taken<S, R, E>) -> Result<Option<List<S, R, E>>, Error<E>> {
     match taken {
         Taken::Some(list) => Ok(Some(list)),
-        Taken::Empty => Ok(None),
+        Taken::Empty | Taken::Overdue => Ok(None),
         Taken::Closed => Err(Error::ClientsDisappeared),
     }
+}
+
+fn into_poll<S, R, E>(
+    taken: Taken<S, R, E>,
+    cx: &mut Context<'_>,
+) -> Poll<Result<List<S, R, E>, Error<E>>> {
+    if let Taken::Overdue = taken {
+        // Nothing was left that would wake us.
+        cx.waker().wake_by_ref();
+    }
+    into_result(taken)
+        .transpose()
+        .map_or(Poll::Pending, Poll::Ready)
 }
 
 /// The request in a list of one.

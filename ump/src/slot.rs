@@ -55,7 +55,7 @@ use crate::{
         AtomicU8, Ordering, Padded, Patience, UnsafeCell, current, lock_pause, park_until,
         spin_until,
     },
-    waiter::{Waiter, Wake},
+    waiter::{Waiter, Wake, shielded},
 };
 
 const PENDING: u8 = 0;
@@ -210,10 +210,22 @@ impl<R, E> Core<R, E> {
         }
     }
 
-    /// Gives up `LOCKED` and sets the other bits, by one store. With `DONE` or `ABANDONED` among them it is the last access.
+    /// Gives up `LOCKED` and sets the other bits, by one store.
     fn unlock(&self, bits: u8) {
         // Release: pairs with the Acquire of `lock`, `is_done` and `is_abandoned`.
         self.state.store(bits, Ordering::Release);
+    }
+
+    /// Gives up `LOCKED` and sets `DONE` or `ABANDONED`: the last access. By pointer, since the other side may free the slot before this
+    /// function is back, and a reference among the arguments of a function has to be valid until then.
+    ///
+    /// # Safety
+    /// `this` is alive, LOCKED is ours, and this end does not use the slot afterwards.
+    unsafe fn unlock_for_good(this: NonNull<Self>, bits: u8) {
+        // SAFETY: alive. The reference is to the atomic alone, which may be shared with anybody.
+        let state = unsafe { &(*this.as_ptr()).state };
+        // Release: pairs with the Acquire of `lock`, `is_done` and `is_abandoned`.
+        state.store(bits, Ordering::Release);
     }
 
     // ---- the caller's end
@@ -257,23 +269,30 @@ impl<R, E> Core<R, E> {
         true
     }
 
-    /// Leaves a request that was taken, counting it as `ending`. False if the outcome came first: then the slot is still the
-    /// caller's. If true, the slot is gone for the caller.
-    pub(crate) fn abandon(&self, ending: Ending) -> bool {
-        let bits = self.lock();
+    /// Leaves a request that was taken, counting it as `ending`. `None` if the outcome came first: then the slot is still the
+    /// caller's. Otherwise it is gone for the caller, and the handler is to be woken.
+    ///
+    /// # Safety
+    /// `this` is the caller's end of a slot on the heap that was sent.
+    pub(crate) unsafe fn abandon(this: NonNull<Self>, ending: Ending) -> Option<Wake> {
+        // SAFETY: the slot is alive until `publish_state` below.
+        let core = unsafe { this.as_ref() };
+        let bits = core.lock();
         if bits & DONE != 0 {
-            self.unlock(bits);
-            return false;
+            core.unlock(bits);
+            return None;
         }
         // SAFETY: LOCKED is ours.
-        let wake = self.handler.with_mut(|cell| unsafe { (*cell).take() });
+        let handler = core.handler.with_mut(|cell| unsafe { (*cell).take() });
         // SAFETY: LOCKED is ours.
-        let discard = self.caller.with_mut(|cell| unsafe { (*cell).take() });
-        self.ledger().count(ending);
-        self.unlock(ABANDONED);
-        let wake = [wake, None];
-        Wake { wake, discard }.fire();
-        true
+        let caller = core.caller.with_mut(|cell| unsafe { (*cell).take() });
+        core.ledger().count(ending);
+        // SAFETY: alive, and not used after this.
+        unsafe { Self::unlock_for_good(this, ABANDONED) };
+        Some(Wake {
+            wake: [handler, None],
+            discard: [caller, None],
+        })
     }
 
     /// The outcome, once.
@@ -319,35 +338,40 @@ impl<R, E> Core<R, E> {
     /// the slot is the server's end's.
     ///
     /// # Safety
-    /// This is the server's end of a slot that is not a post. If it returns `Ok`, it never touches the slot again.
-    unsafe fn publish(&self, verdict: Verdict<R, E>) -> Result<Wake, Verdict<R, E>> {
+    /// `this` is the server's end of a slot that is not a post. If it returns `Ok`, that end never touches the slot again.
+    unsafe fn publish(this: NonNull<Self>, verdict: Verdict<R, E>) -> Result<Wake, Verdict<R, E>> {
+        // SAFETY: the slot is alive until DONE is set; the references do not outlive the statements (see `unlock_for_good`).
+        let (state, cell) = unsafe { (&(*this.as_ptr()).state, &(*this.as_ptr()).verdict) };
         // SAFETY: nobody else touches the verdict before DONE (invariant 2).
-        self.verdict
-            .with_mut(|cell| unsafe { *cell = Some(verdict) });
+        cell.with_mut(|cell| unsafe { *cell = Some(verdict) });
         // Relaxed: only to spare an exchange that would fail. Nobody asleep: the usual case between two ends that are awake.
-        let nobody_sleeps = self.state.load(Ordering::Relaxed) == PENDING
-            && self
-                .state
+        let nobody_sleeps = state.load(Ordering::Relaxed) == PENDING
+            && state
                 // Release: pairs with the Acquire of `is_done`.
                 .compare_exchange(PENDING, DONE, Ordering::Release, Ordering::Relaxed)
                 .is_ok();
         if nobody_sleeps {
             return Ok(Wake::default());
         }
-        let bits = self.lock();
+        // SAFETY: still alive, as DONE is not set.
+        let core = unsafe { this.as_ref() };
+        let bits = core.lock();
         if bits & ABANDONED != 0 {
-            self.unlock(bits);
+            core.unlock(bits);
             // SAFETY: the slot is ours alone.
-            let verdict = self.verdict.with_mut(|cell| unsafe { (*cell).take() });
+            let verdict = core.verdict.with_mut(|cell| unsafe { (*cell).take() });
             return Err(verdict.expect("written above"));
         }
         // SAFETY: LOCKED is ours.
-        let wake = self.caller.with_mut(|cell| unsafe { (*cell).take() });
+        let caller = core.caller.with_mut(|cell| unsafe { (*cell).take() });
         // SAFETY: LOCKED is ours.
-        let discard = self.handler.with_mut(|cell| unsafe { (*cell).take() });
-        self.unlock(DONE);
-        let wake = [wake, None];
-        Ok(Wake { wake, discard })
+        let handler = core.handler.with_mut(|cell| unsafe { (*cell).take() });
+        // SAFETY: alive, and not used after this.
+        unsafe { Self::unlock_for_good(this, DONE) };
+        Ok(Wake {
+            wake: [caller, None],
+            discard: [handler, None],
+        })
     }
 }
 
@@ -447,7 +471,7 @@ impl<S, R, E> Entry<S, R, E> {
             return TurnedDown::Post(Abandoned(self.0.cast()));
         }
         // SAFETY: we are the server's end, and `self` is gone after this.
-        match unsafe { self.core().publish(verdict) } {
+        match unsafe { Core::publish(self.0.cast(), verdict) } {
             Ok(wake) => TurnedDown::Request(wake),
             Err(_) => unreachable!("only a request that was taken can be abandoned"),
         }
@@ -465,7 +489,8 @@ impl<R, E> TurnedDown<R, E> {
     pub(crate) fn finish(self) {
         match self {
             Self::Request(wake) => wake.fire(),
-            Self::Post(slot) => drop(slot),
+            // Its message is dropped with it: the poster's code, whose panic is no trouble of who happens to run it.
+            Self::Post(slot) => shielded(|| drop(slot)),
         }
     }
 }
@@ -533,13 +558,13 @@ impl<R, E> Handler<R, E> {
         // Counted first, so that the caller never sees an outcome that is not in the books.
         core.ledger().count(ending);
         // SAFETY: we are the server's end, and `self` is gone after this.
-        match unsafe { core.publish(verdict) } {
+        match unsafe { Core::publish(this.0, verdict) } {
             Ok(wake) => {
                 wake.fire();
                 Ok(())
             }
             Err(verdict) => {
-                core.ledger().uncount(ending);
+                this.core().ledger().uncount(ending);
                 drop(Abandoned(this.0));
                 Err(verdict)
             }

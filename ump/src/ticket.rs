@@ -248,12 +248,14 @@ impl<R, E, X> Ticket<R, E, X> {
         }
         // SAFETY: the caller's end of a slot on the heap, sent and not abandoned.
         if unsafe { Core::withdraw(self.core, untaken) } {
-            End::Withdrawn
-        } else if self.core().abandon(taken) {
-            End::Abandoned
-        } else {
-            End::Done
+            return End::Withdrawn;
         }
+        // SAFETY: the same; it was not withdrawn.
+        let Some(wake) = (unsafe { Core::abandon(self.core, taken) }) else {
+            return End::Done;
+        };
+        wake.fire();
+        End::Abandoned
     }
 }
 

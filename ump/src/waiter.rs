@@ -53,7 +53,7 @@ impl Drop for TaskWaker {
     }
 }
 
-fn shielded<T>(users_code: impl FnOnce() -> T) {
+pub(crate) fn shielded<T>(users_code: impl FnOnce() -> T) {
     if let Err(panic) = catch_unwind(AssertUnwindSafe(users_code)) {
         // Its drop may panic as well.
         mem::forget(panic);
@@ -65,8 +65,8 @@ fn shielded<T>(users_code: impl FnOnce() -> T) {
 #[must_use = "somebody sleeps until this is fired"]
 pub(crate) struct Wake {
     pub(crate) wake: [Option<Waiter>; 2],
-    /// One that need not be woken any more.
-    pub(crate) discard: Option<Waiter>,
+    /// Those that need not be woken any more.
+    pub(crate) discard: [Option<Waiter>; 2],
 }
 
 impl Wake {
@@ -88,7 +88,7 @@ impl From<Option<Waiter>> for Wake {
     fn from(waiter: Option<Waiter>) -> Self {
         Self {
             wake: [waiter, None],
-            discard: None,
+            discard: [None, None],
         }
     }
 }

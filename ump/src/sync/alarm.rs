@@ -2,24 +2,25 @@
 //!
 //! A future without a runtime has nobody to wake it when its deadline passes. The thread `ump-alarm` does it: it is
 //! started by the first future that has a deadline, sleeps until the earliest alarm (for ever when there is none),
-//! and costs nothing otherwise. Blocking callers do not need it: they sleep with a time-out of their own.
+//! and costs nothing otherwise. It wakes one task after the other, so a waker that blocks delays the deadlines of all. Blocking callers do not need it: they sleep with a time-out of their own.
 
 use std::{
     collections::BTreeMap,
     io,
-    panic::{AssertUnwindSafe, catch_unwind},
-    task::{Context, Poll, Waker},
+    task::{Context, Poll},
     thread,
     time::Instant,
 };
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
+
+use crate::waiter::Waiter;
 
 /// When, and a number that tells alarms of the same instant apart.
 type Key = (Instant, u64);
 
 struct Clock {
-    alarms: BTreeMap<Key, Waker>,
+    alarms: BTreeMap<Key, Waiter>,
     next: u64,
     running: bool,
 }
@@ -60,19 +61,19 @@ impl Alarm {
             return Poll::Ready(());
         }
         // A waker is the user's code: cloned before the lock is taken, dropped after it is released.
-        let waker = cx.waker().clone();
+        let waiter = Waiter::task(cx.waker());
         let mut clock = CLOCK.lock();
         let id = *self.armed.get_or_insert_with(|| {
             clock.next += 1;
             clock.next
         });
-        let replaced = clock.alarms.insert((self.at, id), waker);
+        let replaced = clock.alarms.insert((self.at, id), waiter);
         let earliest = clock.alarms.keys().next() == Some(&(self.at, id));
         drop(clock);
-        drop(replaced);
-        if earliest {
+        if earliest && replaced.is_none() {
             EARLIER.notify_one();
         }
+        drop(replaced);
         Poll::Pending
     }
 }
@@ -80,8 +81,8 @@ impl Alarm {
 impl Drop for Alarm {
     fn drop(&mut self) {
         if let Some(id) = self.armed {
-            let waker = CLOCK.lock().alarms.remove(&(self.at, id));
-            drop(waker);
+            let waiter = CLOCK.lock().alarms.remove(&(self.at, id));
+            drop(waiter);
         }
     }
 }
@@ -96,11 +97,9 @@ fn run() {
                 EARLIER.wait_until(&mut clock, at);
             }
             Some(_) => {
-                let (_, waker) = clock.alarms.pop_first().expect("just seen");
-                parking_lot::MutexGuard::unlocked(&mut clock, || {
-                    // One task whose waker panics must not take the deadlines of all the others with it.
-                    let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
-                });
+                let (_, waiter) = clock.alarms.pop_first().expect("just seen");
+                // It does not panic, whatever the task's waker does: the deadlines of all the others hang on this thread.
+                MutexGuard::unlocked(&mut clock, || waiter.wake());
             }
         }
     }
