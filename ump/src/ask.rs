@@ -1,7 +1,7 @@
 //! A blocking request without a deadline: the caller cannot leave before the outcome, so its slot is on its stack.
 //!
 //! No allocation, and nobody else ever has to free it. What has to hold: the frame stays until the server's end has published
-//! its outcome, also if the caller's thread unwinds (a waker that panics while it is woken); see [`Stay`].
+//! its outcome, also should the caller's thread unwind (the standard library's parking may panic while the thread ends); see [`Stay`].
 
 use std::ptr::NonNull;
 

@@ -352,6 +352,7 @@ impl<S, R, E> Channel<S, R, E> {
     }
 
     fn note_len(&self, queue: &MutexGuard<'_, Queue<S, R, E>>) {
+        // Relaxed: read only by those who glance without the lock.
         self.gate.0.queued.store(queue.len(), Ordering::Relaxed);
     }
 }

@@ -1,5 +1,7 @@
 //! The asking end.
 
+#![forbid(unsafe_code)]
+
 use std::fmt;
 
 use crate::{
@@ -10,7 +12,7 @@ use crate::{
     slot::Lane,
     stats::Stats,
     sync::Arc,
-    ticket::{plain, without_details},
+    ticket::{Report, without_details},
     wait_reply::WaitReply,
 };
 
@@ -80,7 +82,7 @@ impl<S, R, E> Client<S, R, E> {
     {
         // `S: Send`: a ticket with the plain report may drop the message on any thread to which it is sent; `'static`: at any time.
         self.request(out)
-            .send_to_wait(plain::<S, R, E>)
+            .send_to_wait(&Report::PLAIN)
             .map_err(|error| without_details(error.into()))
     }
 

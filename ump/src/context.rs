@@ -1,5 +1,7 @@
 //! The duty to answer.
 
+#![forbid(unsafe_code)]
+
 use std::{
     fmt,
     future::Future,

@@ -3,6 +3,8 @@
 //! [`Error`] is what the plain calls return. [`RequestError`] and [`SendError`] belong to requests made through
 //! [`Client::request`](crate::Client::request): they can say more, and hand the message back when it was not executed.
 
+#![forbid(unsafe_code)]
+
 use std::{error::Error as StdError, fmt, io};
 
 /// Why a request has no reply, or a call on an end-point failed.

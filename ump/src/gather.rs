@@ -1,5 +1,7 @@
 //! Many replies, in the order in which they come.
 
+#![forbid(unsafe_code)]
+
 use std::{
     collections::VecDeque,
     fmt,
@@ -13,7 +15,7 @@ use futures_core::Stream;
 
 use crate::{
     error::Error,
-    sync::{Mutex, current, park_until},
+    sync::{Mutex, WakerArc, current, park_until},
     wait_reply::WaitReply,
     waiter::Waiter,
 };
@@ -46,7 +48,7 @@ use crate::{
 pub struct Gather<K, R, E, X = Error<E>> {
     seats: Vec<Seat<K, R, E, X>>,
     vacant: Vec<usize>,
-    news: std::sync::Arc<News>,
+    news: WakerArc<News>,
 }
 
 /// The place of one request.
@@ -71,11 +73,11 @@ struct Board {
 /// The waker of one request: it puts its place on the board.
 struct Bell {
     place: usize,
-    news: std::sync::Arc<News>,
+    news: WakerArc<News>,
 }
 
 impl Wake for Bell {
-    fn wake(self: std::sync::Arc<Self>) {
+    fn wake(self: WakerArc<Self>) {
         self.news.post(self.place);
     }
 }
@@ -106,7 +108,7 @@ impl<K, R, E, X> Gather<K, R, E, X> {
         Self {
             seats: Vec::new(),
             vacant: Vec::new(),
-            news: std::sync::Arc::new(News {
+            news: WakerArc::new(News {
                 board: Mutex::new(Board {
                     ready: VecDeque::new(),
                     reader: None,
@@ -210,9 +212,9 @@ impl<K, R, E, X> Gather<K, R, E, X> {
 
     /// Polls with the bell of `place`, which tells when to do it again.
     fn poll(&self, place: usize, reply: &mut WaitReply<R, E, X>) -> Poll<Result<R, X>> {
-        let bell = Waker::from(std::sync::Arc::new(Bell {
+        let bell = Waker::from(WakerArc::new(Bell {
             place,
-            news: std::sync::Arc::clone(&self.news),
+            news: WakerArc::clone(&self.news),
         }));
         Pin::new(reply).poll(&mut Context::from_waker(&bell))
     }

@@ -39,7 +39,7 @@ pub fn channel<S, R, E>() -> (Server<S, R, E>, Client<S, R, E>) {
 /// Makes a channel whose queue holds at most `capacity` requests in each of its two lanes.
 ///
 /// When a lane is full a client waits for room, or has its message back at once: see [`Request::if_room`]. Requests that a handler
-/// has taken do not count; posts whose deadline has passed do until a receiver looks at them. Who has waited longest for room is woken
+/// has taken do not count; those whose deadline has passed do until their caller or a receiver looks at them. Who has waited longest for room is woken
 /// first, but a client that comes just then may be quicker; the other keeps its place at the head of the line.
 ///
 /// A capacity of `usize::MAX` means unbounded.
@@ -71,4 +71,22 @@ fn ends<S, R, E>(capacity: usize) -> (Server<S, R, E>, Client<S, R, E>) {
         Server::new(sync::Arc::clone(&channel)),
         Client::first(channel),
     )
+}
+
+/// Whatever unwinds, a channel stays in order: no user code runs inside its critical sections.
+mod unwind_safe {
+    use std::panic::{RefUnwindSafe, UnwindSafe};
+
+    use super::{Client, ReplyContext, Server, WaitReply, WeakClient};
+
+    impl<S, R, E> UnwindSafe for Client<S, R, E> {}
+    impl<S, R, E> RefUnwindSafe for Client<S, R, E> {}
+    impl<S, R, E> UnwindSafe for WeakClient<S, R, E> {}
+    impl<S, R, E> RefUnwindSafe for WeakClient<S, R, E> {}
+    impl<S, R, E> UnwindSafe for Server<S, R, E> {}
+    impl<S, R, E> RefUnwindSafe for Server<S, R, E> {}
+    impl<R, E> UnwindSafe for ReplyContext<R, E> {}
+    impl<R, E> RefUnwindSafe for ReplyContext<R, E> {}
+    impl<R, E, X> UnwindSafe for WaitReply<R, E, X> {}
+    impl<R, E, X> RefUnwindSafe for WaitReply<R, E, X> {}
 }

@@ -2,6 +2,8 @@
 //!
 //! A request is made by `.wait()` where blocking is right and by `.await` where it is not. Both do the same thing.
 
+#![forbid(unsafe_code)]
+
 use std::{
     fmt,
     future::{Future, IntoFuture},
@@ -17,7 +19,7 @@ use crate::{
     error::{RequestError, SendError},
     send::{Offer, Sending, send_blocking},
     slot::{Lane, Terms},
-    ticket::{Draft, Report, full},
+    ticket::{Draft, Report},
     wait_reply::WaitReply,
 };
 
@@ -75,7 +77,7 @@ impl<'a, S, R, E> Request<'a, S, R, E> {
     /// - In a handler's hands by then: [`TimeoutTaken`](RequestError::TimeoutTaken).
     ///
     /// A post is executed only if a handler takes it before the deadline. A blocking caller sleeps until the deadline itself; for
-    /// an awaiting one a thread of the process, `ump-alarm`, does. The deadline is a lower bound: how late it is noticed is up to the
+    /// an awaiting one a thread of the process, `ump-alarm`, does, which wakes one task after the other (a waker must not block). The deadline is a lower bound: how late it is noticed is up to the
     /// operating system's scheduler and, for a task, its executor.
     pub fn deadline(mut self, deadline: Instant) -> Self {
         self.terms.deadline = Some(deadline);
@@ -128,7 +130,7 @@ impl<'a, S, R, E> Request<'a, S, R, E> {
 
     pub(crate) fn send_to_wait<X>(
         self,
-        report: Report<R, E, X>,
+        report: &Report<S, R, E, X>,
     ) -> Result<WaitReply<R, E, X>, SendError<S>> {
         let ticket = self.send_blocking(|draft: Draft<_, _, _>, home: &_, place: Place<'_>| {
             draft.send(home, place, report)
@@ -185,7 +187,7 @@ impl<S, R, E> Submit<'_, S, R, E> {
     /// # Errors
     /// See [`SendError`]; the message comes back.
     pub fn wait(self) -> Result<WaitReply<R, E, RequestError<S, E>>, SendError<S>> {
-        self.0.send_to_wait(full::<S, R, E>)
+        self.0.send_to_wait(&Report::FULL)
     }
 }
 
@@ -312,7 +314,7 @@ impl<S, R, E> Future for SubmitFuture<'_, S, R, E> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let send = |draft: Draft<_, _, _>, home: &_, place: Place<'_>| {
-            draft.send(home, place, full::<S, R, E>)
+            draft.send(home, place, &Report::FULL)
         };
         let ticket = ready!(self.0.poll(cx, send))?;
         Poll::Ready(Ok(WaitReply::new(ticket, self.0.take_alarm())))

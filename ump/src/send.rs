@@ -1,5 +1,7 @@
 //! Getting a request into the queue: at once, or by waiting for room, blocking or async.
 
+#![forbid(unsafe_code)]
+
 use std::{
     io,
     task::{Context, Poll},

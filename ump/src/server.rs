@@ -1,5 +1,7 @@
 //! The answering end.
 
+#![forbid(unsafe_code)]
+
 use std::{
     fmt,
     future::Future,

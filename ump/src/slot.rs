@@ -44,7 +44,6 @@
 use std::{
     mem::{self, ManuallyDrop},
     ptr::NonNull,
-    thread,
     time::Instant,
 };
 
@@ -52,8 +51,8 @@ use crate::{
     error::NoReply,
     stats::{Ending, Ledger, Untaken},
     sync::{
-        AtomicU8, Ordering, Padded, Patience, UnsafeCell, current, lock_pause, park_until,
-        spin_until,
+        AtomicU8, Ordering, Padded, Patience, UnsafeCell, current, lock_pause, panicking,
+        park_until, spin_until,
     },
     waiter::{Waiter, Wake, shielded},
 };
@@ -191,6 +190,7 @@ impl<R, E> Core<R, E> {
     fn lock(&self) -> u8 {
         let mut looks = 0;
         loop {
+            // Relaxed: the exchange below decides.
             let bits = self.state.load(Ordering::Relaxed);
             if bits & LOCKED == 0
                 && self
@@ -575,7 +575,7 @@ impl<R, E> Handler<R, E> {
 impl<R, E> Drop for Handler<R, E> {
     fn drop(&mut self) {
         let overdue = |deadline| deadline <= Instant::now();
-        let verdict = if thread::panicking() {
+        let verdict = if panicking() {
             Verdict::NoReply(NoReply::Panicked)
         } else if !self.core().is_post() && self.core().deadline().is_some_and(overdue) {
             Verdict::Overdue

@@ -1,5 +1,7 @@
 //! The ledger of a channel: what was accepted, and how each request ended.
 
+#![forbid(unsafe_code)]
+
 use crate::sync::{AtomicU64, Ordering};
 
 /// What has happened on a channel so far, and what it holds now.

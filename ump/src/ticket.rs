@@ -62,23 +62,21 @@ impl<S, R, E> Draft<S, R, E> {
         unsafe { self.boxed().slot.message() }
     }
 
-    /// Puts the request in the queue of `home`. `report` says how its outcome is told, see [`plain`] and [`full`].
+    /// Puts the request in the queue of `home`.
     pub(crate) fn send<X>(
         self,
         home: &Channel<S, R, E>,
         place: Place<'_>,
-        report: Report<R, E, X>,
+        report: &Report<S, R, E, X>,
     ) -> Result<Ticket<R, E, X>, (Self, Refusal)> {
         debug_assert!(!self.core().is_post());
         let (slot, wake) = self.offer(home, place)?;
-        // Before the receivers are woken: if that panics, the ticket cancels the request.
-        let ticket = Ticket {
-            core: slot.cast(),
-            report,
-            error: PhantomData,
-        };
         wake.fire();
-        Ok(ticket)
+        Ok(Ticket {
+            core: slot.cast(),
+            tell: report.tell,
+            error: PhantomData,
+        })
     }
 
     /// Puts a post in the queue of `home`.
@@ -145,19 +143,36 @@ pub(crate) enum End {
     Abandoned,
 }
 
+/// How the outcome of a request with these types is told to its caller.
+pub(crate) struct Report<S, R, E, X> {
+    tell: Tell<R, E, X>,
+    message: PhantomData<fn(S)>,
+}
+
 /// Turns the end of a request into what its caller is told, and frees the slot if it is ours.
 ///
-/// An unsafe function: `core` is the caller's end of a slot that a [`Draft`] with the function's types was, in the state `End` says.
-pub(crate) type Report<R, E, X> = unsafe fn(NonNull<Core<R, E>>, End) -> Result<R, X>;
+/// Safety: the core is the caller's end of a slot that was a [`Draft`] with the types of the [`Report`], in the state that `End` says.
+type Tell<R, E, X> = unsafe fn(NonNull<Core<R, E>>, End) -> Result<R, X>;
 
-/// Tells all, with the message if it was not executed.
-///
+impl<S, R, E> Report<S, R, E, RequestError<S, E>> {
+    /// Tells all, with the message if it was not executed.
+    pub(crate) const FULL: Self = Self {
+        tell: full::<S, R, E>,
+        message: PhantomData,
+    };
+}
+
+impl<S, R, E> Report<S, R, E, Error<E>> {
+    /// Tells what there is to tell to a caller that has set no deadline and does not want the message back.
+    pub(crate) const PLAIN: Self = Self {
+        tell: plain::<S, R, E>,
+        message: PhantomData,
+    };
+}
+
 /// # Safety
-/// See [`Report`].
-pub(crate) unsafe fn full<S, R, E>(
-    core: NonNull<Core<R, E>>,
-    end: End,
-) -> Result<R, RequestError<S, E>> {
+/// See [`Tell`].
+unsafe fn full<S, R, E>(core: NonNull<Core<R, E>>, end: End) -> Result<R, RequestError<S, E>> {
     if matches!(end, End::Abandoned) {
         return Err(RequestError::TimeoutTaken);
     }
@@ -170,11 +185,9 @@ pub(crate) unsafe fn full<S, R, E>(
     }
 }
 
-/// Tells what there is to tell to a caller that has set no deadline and does not want the message back.
-///
 /// # Safety
-/// See [`Report`].
-pub(crate) unsafe fn plain<S, R, E>(core: NonNull<Core<R, E>>, end: End) -> Result<R, Error<E>> {
+/// See [`Tell`].
+unsafe fn plain<S, R, E>(core: NonNull<Core<R, E>>, end: End) -> Result<R, Error<E>> {
     // SAFETY: as promised by the caller.
     unsafe { full::<S, R, E>(core, end) }.map_err(without_details)
 }
@@ -210,11 +223,11 @@ pub(crate) fn without_details<S, E>(error: RequestError<S, E>) -> Error<E> {
 /// The caller's end of a request that was sent. Dropped, it cancels the request.
 pub(crate) struct Ticket<R, E, X> {
     core: NonNull<Core<R, E>>,
-    report: Report<R, E, X>,
+    tell: Tell<R, E, X>,
     error: PhantomData<X>,
 }
 
-// SAFETY: it brings a reply or an error to its thread. The message it may bring back is part of `X`; where it is not (see `plain`),
+// SAFETY: it brings a reply or an error to its thread. The message it may bring back is part of `X`; where it is not (see [`Report::PLAIN`]),
 // the one who makes the ticket sees to it that the message can be dropped anywhere.
 unsafe impl<R: Send, E: Send, X: Send> Send for Ticket<R, E, X> {}
 // SAFETY: through a shared reference only the state word and the fixed terms are read.
@@ -231,7 +244,7 @@ impl<R, E, X> Ticket<R, E, X> {
         assert!(self.core().is_done());
         let this = ManuallyDrop::new(self);
         // SAFETY: the types are those of the draft (see `Draft::send`), and it is done.
-        unsafe { (this.report)(this.core, End::Done) }
+        unsafe { (this.tell)(this.core, End::Done) }
     }
 
     /// Ends the request because its deadline has passed; unless the outcome was quicker.
@@ -239,7 +252,7 @@ impl<R, E, X> Ticket<R, E, X> {
         let this = ManuallyDrop::new(self);
         let end = this.end(Untaken::Timeout, Ending::TimeoutTaken);
         // SAFETY: the types are those of the draft, and this is how it ended.
-        unsafe { (this.report)(this.core, end) }
+        unsafe { (this.tell)(this.core, end) }
     }
 
     fn end(&self, untaken: Untaken, taken: Ending) -> End {

@@ -1,5 +1,7 @@
 //! A reply that is on its way.
 
+#![forbid(unsafe_code)]
+
 use std::{
     fmt,
     future::Future,
@@ -25,7 +27,7 @@ use crate::{error::Error, send::POLLED_AGAIN, sync::Alarm, ticket::Ticket, waite
 /// turn; the latest is woken.
 ///
 /// # Panics
-/// If it is polled after it was ready.
+/// If it is polled or waited for after a poll was ready.
 #[must_use = "dropping it cancels the request"]
 pub struct WaitReply<R, E, X = Error<E>> {
     ticket: Option<Ticket<R, E, X>>,

@@ -7,6 +7,8 @@
 //! there means *not woken*; gone means *woken*, and a woken waiter that leaves without using its turn owes
 //! the wake-up to the next in line. That is how no wake-up gets lost when a future is dropped or a wait times out.
 
+#![forbid(unsafe_code)]
+
 use std::{
     collections::VecDeque,
     mem,

@@ -4,6 +4,8 @@
 //! started by the first future that has a deadline, sleeps until the earliest alarm (for ever when there is none),
 //! and costs nothing otherwise. It wakes one task after the other, so a waker that blocks delays the deadlines of all. Blocking callers do not need it: they sleep with a time-out of their own.
 
+#![forbid(unsafe_code)]
+
 use std::{
     collections::BTreeMap,
     io,

@@ -1,6 +1,6 @@
 //! The facade: every primitive that the crate synchronises with, named once.
 //!
-//! Nothing else in the crate names `parking_lot`, `loom`, `std::sync::atomic` or `std::thread`. Built with
+//! Nothing else in the crate names `parking_lot`, `loom`, `std::sync` or `std::thread`. Built with
 //! `--cfg loom` the same names are loom's, and the whole crate can be model-checked.
 //!
 //! | name | native | under loom |
@@ -8,6 +8,7 @@
 //! | [`Mutex`] | `parking_lot` | loom's, never poisoned |
 //! | [`Arc`], atomics | `std` | loom's |
 //! | [`UnsafeCell`] | `std`, behind the same two closures | loom's: it finds unsynchronised access |
+//! | [`WakerArc`], [`panicking`] | `std` | `std`: not part of what is modelled |
 //! | [`park`], [`Thread`] | `std::thread` | loom's |
 //! | [`park_until`] | sleeps, then says whether the deadline has passed | yields once, then it *has* passed |
 //! | [`spin_until`] | bounded, learns | looks once |

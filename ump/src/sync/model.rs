@@ -1,10 +1,15 @@
 //! The primitives of a model: loom's, with the few that loom lacks expressed by those that it has.
 
+#![forbid(unsafe_code)]
+
 use std::{
     io,
     task::{Context, Poll},
     time::Instant,
 };
+
+/// What wakers are made of, and what the standard library knows about this thread: the same in a model.
+pub(crate) use std::{sync::Arc as WakerArc, thread::panicking};
 
 pub(crate) use loom::{
     cell::UnsafeCell,

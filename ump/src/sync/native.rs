@@ -1,6 +1,11 @@
 //! The primitives of a real program.
 
+#![forbid(unsafe_code)]
+
 use std::{cell, thread, time::Instant};
+
+/// What wakers are made of, and what the standard library knows about this thread.
+pub(crate) use std::{sync::Arc as WakerArc, thread::panicking};
 
 pub(crate) use std::{
     sync::{

@@ -4,10 +4,12 @@
 //! to sleep first looks for a while whether what it waits for is already on its way, for no longer than a wake-up would cost.
 //! How long is learned: a [`Patience`] is full after looking was rewarded and dwindles while it is not. Two ends that both
 //! sleep would never learn that they could be quick, each being asleep when the other comes; so every so often one looks for
-//! the full time nevertheless. A thread on a machine (or in a cgroup, or with an affinity) of one CPU never spins, as the other
-//! end cannot run meanwhile.
+//! the full time nevertheless. A process that may use one CPU only (a machine or a cgroup of one, or all its threads bound to the
+//! same one) never spins, as the other end cannot run meanwhile.
 
-use std::{hint, num::NonZeroUsize, sync::OnceLock, thread};
+#![forbid(unsafe_code)]
+
+use std::{fs, hint, num::NonZeroUsize, path::Path, sync::OnceLock, thread, time::Duration};
 
 use super::{AtomicU32, Ordering};
 
@@ -19,6 +21,8 @@ const MOST: u32 = 256;
 const PROBE: u32 = 32;
 /// Looks before a lock holder is taken to have been descheduled.
 const LOCK_LOOKS: u32 = 64;
+/// Looks and yields before it is taken to wait for our own priority.
+const LOCK_YIELDS: u32 = 1024;
 
 /// How long it has recently paid to look before sleeping. Shared by all who wait for the same thing.
 #[derive(Debug)]
@@ -72,16 +76,47 @@ pub(crate) fn spin_until(patience: &Patience, ready: impl Fn() -> bool) -> bool 
 #[inline]
 pub(crate) fn lock_pause(looks: &mut u32) {
     *looks += 1;
-    if *looks < LOCK_LOOKS && parallel() {
-        hint::spin_loop();
-    } else {
+    match *looks {
+        0..LOCK_LOOKS if parallel() => hint::spin_loop(),
         // The holder was descheduled within those few instructions: only running it helps.
-        thread::yield_now();
+        0..LOCK_YIELDS => thread::yield_now(),
+        // A thread of higher real-time priority yields to nobody but its equals.
+        _ => thread::sleep(Duration::from_micros(50)),
     }
 }
 
-/// Whether two threads of this process can run at the same time.
+/// Whether two threads of this process can run at the same time, as it was when it was first asked.
 fn parallel() -> bool {
     static PARALLEL: OnceLock<bool> = OnceLock::new();
-    *PARALLEL.get_or_init(|| thread::available_parallelism().map_or(1, NonZeroUsize::get) > 1)
+    *PARALLEL.get_or_init(|| {
+        // What one thread may use, or less if a cgroup limits the process.
+        let here = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        here > 1 || bound_apart()
+    })
+}
+
+/// Whether this thread is bound to one CPU while others of the process may use another one.
+///
+/// On Linux, where `/proc` tells. Elsewhere what the asking thread may use is taken for what all may.
+fn bound_apart() -> bool {
+    let cpus = |status: &Path| {
+        let status = fs::read_to_string(status).ok()?;
+        let list = status
+            .lines()
+            .find_map(|line| line.strip_prefix("Cpus_allowed_list:"))?;
+        Some(list.trim().to_owned())
+    };
+    let Some(here) = cpus(Path::new("/proc/thread-self/status")) else {
+        return false;
+    };
+    // More than one here: then it is a cgroup that limits the process to one at a time.
+    let bound = here.parse::<usize>().is_ok();
+    let others = fs::read_dir("/proc/self/task")
+        .into_iter()
+        .flatten()
+        .flatten();
+    bound
+        && others
+            .filter_map(|task| cpus(&task.path().join("status")))
+            .any(|there| there != here)
 }
