@@ -1,0 +1,191 @@
+//! What one party's broken code must not do to the others.
+#![allow(missing_docs)]
+
+use std::{
+    future::IntoFuture,
+    panic::{self, AssertUnwindSafe, catch_unwind},
+    pin::pin,
+    sync::atomic::{AtomicBool, Ordering},
+    task::{Context, Poll, RawWaker, RawWakerVTable, Waker},
+    thread,
+    time::{Duration, Instant},
+};
+
+use tests::{LONG, block_on, poll_once};
+use ump::{Error, Gather, RequestError, channel};
+
+/// A message whose drop panics, with a payload whose drop panics as well, if it is told so.
+struct Message {
+    number: u32,
+    broken: bool,
+}
+
+struct Payload;
+
+impl Drop for Payload {
+    fn drop(&mut self) {
+        if !thread::panicking() {
+            panic::panic_any("the payload is meant to panic");
+        }
+    }
+}
+
+impl Drop for Message {
+    fn drop(&mut self) {
+        if self.broken && !thread::panicking() {
+            panic::panic_any(Payload);
+        }
+    }
+}
+
+fn sound(number: u32) -> Message {
+    let broken = false;
+    Message { number, broken }
+}
+
+fn broken() -> Message {
+    let (number, broken) = (0, true);
+    Message { number, broken }
+}
+
+#[test]
+fn the_drop_of_an_expired_post_does_not_end_the_request_behind_it() {
+    let (server, client) = channel::<Message, u32, ()>();
+    let deadline = Instant::now() + Duration::from_millis(20);
+    for _ in 0..2 {
+        client
+            .post(broken())
+            .deadline(deadline)
+            .wait()
+            .ok()
+            .unwrap();
+    }
+    let reply = client.req_async(sound(7)).unwrap();
+    while Instant::now() < deadline {
+        thread::yield_now();
+    }
+    let (message, rctx) = server.try_pop().unwrap().unwrap();
+    assert_eq!(message.number, 7);
+    rctx.reply(8).unwrap();
+    assert_eq!(reply.wait(), Ok(8));
+    assert_eq!(server.stats().timeout_queued, 2);
+}
+
+#[test]
+fn the_drops_of_posts_do_not_keep_a_request_from_learning_that_the_server_went() {
+    let (server, client) = channel::<Message, u32, ()>();
+    client.post(broken()).wait().ok().unwrap();
+    client.post(broken()).wait().ok().unwrap();
+    let reply = client.req_async(sound(7)).unwrap();
+    drop(server);
+    assert_eq!(reply.wait(), Err(Error::ServerDisappeared));
+    let stats = client.stats();
+    assert_eq!((stats.queued, stats.server_disappeared), (0, 3));
+}
+
+#[test]
+fn a_gather_goes_on_after_the_drop_of_a_message_has_panicked() {
+    let (server, client) = channel::<Message, u32, ()>();
+    let mut replies = Gather::new();
+    replies.push("broken", client.req_async(broken()).unwrap());
+    replies.push("sound", client.req_async(sound(7)).unwrap());
+    drop(server);
+    let first = catch_unwind(AssertUnwindSafe(|| replies.wait()));
+    std::mem::forget(first.expect_err("the drop is meant to panic"));
+    assert_eq!(
+        replies.wait(),
+        Some(("sound", Err(Error::ServerDisappeared)))
+    );
+    assert_eq!(replies.wait(), None);
+}
+
+/// A waker that does `VTABLE`'s things, for what [`std::task::Wake`] cannot express.
+fn waker(vtable: &'static RawWakerVTable, data: *const ()) -> Waker {
+    // SAFETY: the functions of the tables below do not touch `data` beyond its life, and may be called from any thread.
+    unsafe { Waker::new(data, vtable) }
+}
+
+#[test]
+fn a_waker_that_panics_with_a_payload_that_panics_does_not_end_the_deadlines_of_others() {
+    static BOMB: RawWakerVTable = RawWakerVTable::new(
+        |data| RawWaker::new(data, &BOMB),
+        |_| panic::panic_any(Payload),
+        |_| panic::panic_any(Payload),
+        |_| {},
+    );
+    let (server, client) = channel::<u32, u32, ()>();
+    let soon = Instant::now() + Duration::from_millis(10);
+    let mut doomed = pin!(client.request(1).deadline(soon).into_future());
+    let bomb = waker(&BOMB, std::ptr::null());
+    assert!(
+        doomed
+            .as_mut()
+            .poll(&mut Context::from_waker(&bomb))
+            .is_pending()
+    );
+    let outcome = block_on(client.request(2).deadline(soon + Duration::from_millis(10)));
+    assert!(matches!(outcome, Err(RequestError::TimeoutQueued(2))));
+    drop(server);
+}
+
+/// Between the two looks of a poll its place is taken by a wake-up, and then it finds something: the waker that it brought is not needed,
+/// and is dropped without the lock.
+#[test]
+fn a_waker_that_is_not_needed_is_not_dropped_under_the_lock() {
+    type Ends = (ump::Server<u32, u32, ()>, ump::Client<u32, u32, ()>);
+
+    // Cloned for the second look, it sends a request, which wakes the place of the first; dropped, it asks for the length.
+    static MEDDLER: RawWakerVTable = RawWakerVTable::new(
+        |data| {
+            // SAFETY: the test keeps the ends alive longer than the wakers.
+            let (_, client) = unsafe { &*data.cast::<Ends>() };
+            client.post(1).wait().unwrap();
+            RawWaker::new(data, &MEDDLER)
+        },
+        |_| {},
+        |_| {},
+        |data| {
+            // SAFETY: as above.
+            let (_, client) = unsafe { &*data.cast::<Ends>() };
+            let _ = client.len();
+        },
+    );
+    let done = thread::spawn(|| {
+        let ends: Ends = channel();
+        {
+            let (server, _) = &ends;
+            let mut waiting = pin!(server.async_wait());
+            assert!(poll_once(&mut waiting).is_pending());
+            let meddler = waker(&MEDDLER, (&raw const ends).cast());
+            let polled = waiting.as_mut().poll(&mut Context::from_waker(&meddler));
+            assert!(matches!(polled, Poll::Ready(Ok((1, _)))));
+        }
+    });
+    let start = Instant::now();
+    while !done.is_finished() {
+        assert!(start.elapsed() < LONG, "it hangs");
+        thread::yield_now();
+    }
+    done.join().unwrap();
+}
+
+/// Whoever posts faster than the server can look past what is overdue does not hold it up.
+#[test]
+fn a_stream_of_overdue_posts_does_not_keep_a_timed_wait_from_its_end() {
+    let (server, client) = channel::<u32, u32, ()>();
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !stop.load(Ordering::Relaxed) {
+                    let _ = client.post(1).timeout(Duration::from_nanos(200)).wait();
+                }
+            });
+        }
+        for _ in 0..20 {
+            // It may find one that is not overdue. What counts is that it comes to an end.
+            drop(server.wait_timeout(Duration::from_millis(1)));
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
+}
