@@ -467,6 +467,32 @@ macro_rules! receivers {
             }
 
             #[test]
+            fn a_waiter_that_finds_thousands_of_overdue_requests_stays_awake() {
+                let (server, client) = channel::<u32, u32, ()>();
+                let at = Instant::now() + Duration::from_millis(100);
+                for n in 0..5_000 {
+                    // On a slow machine it may be late.
+                    let _ = client.post(n).deadline(at).wait();
+                }
+                client.post(9_999).wait().unwrap();
+                eventually(|| Instant::now() > at);
+                let bell = Bell::new();
+                let mut a = waiter(&server);
+                let mut polls = 0;
+                let message = loop {
+                    polls += 1;
+                    match poll_with(&mut a, &bell) {
+                        Poll::Ready(message) => break message,
+                        Poll::Pending => assert_eq!(bell.rings(), polls, "it would sleep on"),
+                    }
+                };
+                assert_eq!(message, 9_999);
+                assert_eq!(bell.wakers(), 0);
+                let stats = client.stats();
+                assert_eq!(stats.timeout_queued + stats.refused, 5_000);
+            }
+
+            #[test]
             fn the_end_wakes_all_waiters() {
                 let (server, client) = channel::<u32, u32, ()>();
                 let bells: Vec<_> = (0..8).map(|_| Bell::new()).collect();
@@ -773,6 +799,25 @@ fn a_caller_that_leaves_a_handler_releases_its_waker() {
 }
 
 #[test]
+fn a_handler_that_watches_no_longer_releases_its_waker() {
+    let (server, client) = channel::<u32, u32, ()>();
+    for deadline in [None, Some(Instant::now() + LONG)] {
+        let mut request = client.request(1);
+        if let Some(deadline) = deadline {
+            request = request.deadline(deadline);
+        }
+        let reply = request.submit().wait().unwrap();
+        let bell = Bell::new();
+        let (_, mut rctx) = server.wait().unwrap();
+        assert!(poll_with(&mut rctx.cancelled(), &bell).is_pending());
+        assert_eq!(bell.wakers(), 0, "the handler may take its time");
+        drop(reply);
+        assert_eq!(bell.rings(), 0);
+        drop(rctx);
+    }
+}
+
+#[test]
 fn a_handler_that_answers_releases_its_waker() {
     let (server, client) = channel::<u32, u32, ()>();
     let bell = Bell::new();
@@ -936,6 +981,34 @@ fn a_receiver_that_times_out_swallows_no_wake_up() {
             client.post(END_OF_ROUND).wait().unwrap();
         }
     });
+}
+
+#[test]
+fn a_blocking_sender_that_timed_out_is_no_longer_in_line() {
+    let (server, client) = full();
+    let moment = Duration::from_millis(1);
+    for _ in 0..3 {
+        let sent = client.post(1).timeout(moment).wait();
+        assert!(matches!(sent, Err(SendError::TimeoutQueued(1))));
+    }
+    let bell = Bell::new();
+    let mut sending = client.post(2).into_future();
+    assert!(poll_with(&mut sending, &bell).is_pending());
+    answer_one(&server);
+    assert_eq!(bell.rings(), 1);
+}
+
+#[test]
+fn a_blocking_receiver_that_timed_out_is_no_longer_in_line() {
+    let (server, client) = channel::<u32, u32, ()>();
+    for moment in [Duration::ZERO, Duration::from_millis(1)] {
+        assert!(server.wait_timeout(moment).unwrap().is_none());
+    }
+    let bell = Bell::new();
+    let mut receiving = Box::pin(server.async_wait());
+    assert!(poll_with(&mut receiving, &bell).is_pending());
+    client.post(1).wait().unwrap();
+    assert_eq!(bell.rings(), 1);
 }
 
 /// A whole executor inside a waker: woken, it polls its future at once, on the thread that wakes it.
@@ -1451,6 +1524,42 @@ fn a_waker_that_re_enters_when_its_waiter_is_served_without_being_woken() {
         assert!(poll_once(&mut second).is_ready());
         assert!(meddler.acted());
     });
+}
+
+#[test]
+fn a_waker_that_sets_and_takes_back_alarms_when_woken_cloned_or_dropped() {
+    for when in [Hook::on_wake, Hook::on_clone, Hook::on_drop] {
+        must_end(move || {
+            let (_server, client) = channel::<u32, u32, ()>();
+            let (_other_server, other) = channel::<u32, u32, ()>();
+            let times = Arc::new(AtomicUsize::new(0));
+            let counted = Arc::clone(&times);
+            let act: Box<dyn Fn() + Send + Sync> = Box::new(move || {
+                let mut asking = other.request(1).timeout(LONG).into_future();
+                assert!(poll_once(&mut asking).is_pending());
+                assert!(poll_once(&mut asking).is_pending());
+                drop(asking);
+                counted.fetch_add(1, Ordering::SeqCst);
+            });
+            let waker = when(act);
+            let at = Instant::now() + Duration::from_millis(50);
+            let mut asking = client.request(1).deadline(at).into_future();
+            assert!(poll_by(&mut asking, &waker).is_pending());
+            assert!(poll_by(&mut asking, &waker).is_pending());
+            // At the latest when the alarm rings.
+            eventually(|| times.load(Ordering::SeqCst) > 0);
+            eventually(|| Instant::now() > at);
+            let outcome = poll_by(&mut asking, &waker);
+            assert!(matches!(
+                outcome,
+                Poll::Ready(Err(RequestError::TimeoutQueued(1)))
+            ));
+            drop(waker);
+            // And it is well.
+            let tiny = Duration::from_millis(1);
+            assert!(tests::block_on(client.request(2).timeout(tiny)).is_err());
+        });
+    }
 }
 
 #[test]
