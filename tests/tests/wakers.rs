@@ -639,6 +639,21 @@ macro_rules! senders {
             }
 
             #[test]
+            fn a_woken_sender_that_leaves_a_full_queue_wakes_nobody() {
+                let (server, client) = full();
+                let (mut a, mut b) = (waiter(&client, 1), waiter(&client, 2));
+                let (bell_a, bell_b) = (Bell::new(), Bell::new());
+                assert!(poll_with(&mut a, &bell_a).is_pending());
+                assert!(poll_with(&mut b, &bell_b).is_pending());
+                answer_one(&server);
+                client.post(9).if_room().wait().unwrap();
+                drop(a);
+                assert_eq!((bell_a.rings(), bell_b.rings()), (1, 0));
+                answer_one(&server);
+                assert_eq!(bell_b.rings(), 1);
+            }
+
+            #[test]
             fn a_woken_sender_that_finds_no_room_is_the_first_to_get_it() {
                 let (server, client) = full();
                 let (mut a, mut b) = (waiter(&client, 1), waiter(&client, 2));
