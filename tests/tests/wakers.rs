@@ -493,6 +493,20 @@ macro_rules! receivers {
             }
 
             #[test]
+            fn a_client_that_is_not_the_last_wakes_nobody() {
+                let (server, client) = channel::<u32, u32, ()>();
+                let (other, weak) = (client.clone(), client.weak());
+                let bell = Bell::new();
+                let mut a = waiter(&server);
+                assert!(poll_with(&mut a, &bell).is_pending());
+                drop(client);
+                drop(weak.upgrade());
+                assert_eq!(bell.rings(), 0);
+                drop(other);
+                assert_eq!(bell.rings(), 1);
+            }
+
+            #[test]
             fn the_end_wakes_all_waiters() {
                 let (server, client) = channel::<u32, u32, ()>();
                 let bells: Vec<_> = (0..8).map(|_| Bell::new()).collect();
