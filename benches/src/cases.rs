@@ -1,157 +1,379 @@
-//! Round trips through channels. Each reply is checked.
+//! Which cases there are, and who takes part in each.
 
-use std::{sync::mpsc, thread, time::Duration};
+use crate::{
+    contenders::{
+        AsyncChannel, Contender, Crossbeam, CrossbeamKept, Flume, Kanal, KanalKept, Role, Shape,
+        Std, StdKept, Tokio,
+        actix::Actix,
+        crossfire::{AsyncCrossfire, BlockingCrossfire, CrossfireOneshot},
+        floors::{Call, Park, Spin, Threads, Yield},
+        kameo::Kameo,
+        published::Published,
+        ractor::Ractor,
+        replies::Kept,
+        ump::Ump,
+        with::With,
+        xtra::Xtra,
+    },
+    message::{Bytes1K, Bytes64K, Message, Slow},
+    sample::{Load, Sample},
+    topologies::{
+        DEPTH, async_to_blocking, blocking, blocking_to_async, cancelled, on_one_thread,
+        on_two_threads, pipelined_async, pipelined_blocking,
+    },
+};
 
-use tokio::runtime::{Builder, Runtime};
+/// Contenders that do the same, side by side.
+pub(crate) struct Case {
+    pub(crate) name: String,
+    pub(crate) about: &'static str,
+    pub(crate) shape: Shape,
+    /// Run by a process that may use one CPU only.
+    pub(crate) one_cpu: bool,
+    /// The plot of throughput against clients that it is a point of.
+    pub(crate) scaling: Option<&'static str>,
+    /// Whether each request is timed, in a pass of its own.
+    pub(crate) latency: bool,
+    pub(crate) entries: Vec<Entry>,
+}
 
-pub(crate) fn blocking(trips: u64) {
-    with_blocking_server(|client| {
-        for n in 0..trips {
-            assert_eq!(client.req(n), Ok(n + 1));
+/// A contender in a case.
+pub(crate) struct Entry {
+    pub(crate) name: String,
+    pub(crate) role: Role,
+    pub(crate) run: fn(&Load) -> Sample,
+}
+
+impl Entry {
+    fn new<C: Contender<M>, M: Message>(run: fn(&Load) -> Sample) -> Self {
+        Self {
+            name: C::name(),
+            role: C::ROLE,
+            run,
         }
-    });
-}
-
-pub(crate) fn blocking_with_timeout(trips: u64) {
-    with_blocking_server(|client| {
-        for n in 0..trips {
-            let reply = client.request(n).timeout(Duration::from_secs(60)).wait();
-            assert_eq!(reply.expect("a reply"), n + 1);
-        }
-    });
-}
-
-pub(crate) fn four_blocking(trips: u64) {
-    with_blocking_server(|client| {
-        thread::scope(|scope| {
-            for _ in 0..4 {
-                scope.spawn(|| {
-                    let client = client.clone();
-                    for n in 0..trips / 4 {
-                        assert_eq!(client.req(n), Ok(n + 1));
-                    }
-                });
-            }
-        });
-    });
-}
-
-pub(crate) fn asynchronous_to_blocking(trips: u64) {
-    with_blocking_server(|client| {
-        one_thread().block_on(async {
-            for n in 0..trips {
-                assert_eq!(client.areq(n).await, Ok(n + 1));
-            }
-        });
-    });
-}
-
-pub(crate) fn blocking_to_asynchronous(trips: u64) {
-    let (server, client) = ump::channel::<u64, u64, ()>();
-    let server = thread::spawn(move || one_thread().block_on(serve(server)));
-    for n in 0..trips {
-        assert_eq!(client.req(n), Ok(n + 1));
-    }
-    drop(client);
-    server.join().expect("the server");
-}
-
-pub(crate) fn asynchronous(trips: u64) {
-    let (server, client) = ump::channel::<u64, u64, ()>();
-    one_thread().block_on(async {
-        let server = tokio::spawn(serve(server));
-        for n in 0..trips {
-            assert_eq!(client.areq(n).await, Ok(n + 1));
-        }
-        drop(client);
-        server.await.expect("the server");
-    });
-}
-
-pub(crate) fn published_blocking(trips: u64) {
-    let (server, client) = ump_published::channel::<u64, u64, ()>();
-    let server = thread::spawn(move || {
-        while let Ok((n, rctx)) = server.wait() {
-            rctx.reply(n + 1).expect("the client waits");
-        }
-    });
-    for n in 0..trips {
-        assert_eq!(client.req(n).expect("a reply"), n + 1);
-    }
-    drop(client);
-    server.join().expect("the server");
-}
-
-pub(crate) fn published_asynchronous(trips: u64) {
-    let (server, client) = ump_published::channel::<u64, u64, ()>();
-    one_thread().block_on(async {
-        let server = tokio::spawn(async move {
-            while let Ok((n, rctx)) = server.async_wait().await {
-                rctx.reply(n + 1).expect("the client waits");
-            }
-        });
-        for n in 0..trips {
-            assert_eq!(client.areq(n).await.expect("a reply"), n + 1);
-        }
-        drop(client);
-        server.await.expect("the server");
-    });
-}
-
-pub(crate) fn tokio_asynchronous(trips: u64) {
-    use tokio::sync::{mpsc, oneshot};
-
-    let (client, mut server) = mpsc::unbounded_channel::<(u64, oneshot::Sender<u64>)>();
-    one_thread().block_on(async {
-        let server = tokio::spawn(async move {
-            while let Some((n, reply)) = server.recv().await {
-                reply.send(n + 1).expect("the client waits");
-            }
-        });
-        for n in 0..trips {
-            let (reply, waiting) = oneshot::channel();
-            client.send((n, reply)).expect("the server is there");
-            assert_eq!(waiting.await, Ok(n + 1));
-        }
-        drop(client);
-        server.await.expect("the server");
-    });
-}
-
-pub(crate) fn std_blocking(trips: u64) {
-    let (client, requests) = mpsc::channel::<u64>();
-    let (reply, replies) = mpsc::channel();
-    let server = thread::spawn(move || {
-        for n in requests {
-            reply.send(n + 1).expect("the client is there");
-        }
-    });
-    for n in 0..trips {
-        client.send(n).expect("the server is there");
-        assert_eq!(replies.recv(), Ok(n + 1));
-    }
-    drop(client);
-    server.join().expect("the server");
-}
-
-fn with_blocking_server(ask: impl FnOnce(&ump::Client<u64, u64, ()>)) {
-    let (server, client) = ump::channel::<u64, u64, ()>();
-    let server = thread::spawn(move || {
-        for (n, rctx) in &server {
-            rctx.reply(n + 1).expect("the client waits");
-        }
-    });
-    ask(&client);
-    drop(client);
-    server.join().expect("the server");
-}
-
-async fn serve(server: ump::Server<u64, u64, ()>) {
-    while let Ok((n, rctx)) = server.async_wait().await {
-        rctx.reply(n + 1).expect("the client waits");
     }
 }
 
-fn one_thread() -> Runtime {
-    Builder::new_current_thread().build().expect("a runtime")
+impl Case {
+    fn new(name: &str, about: &'static str, clients: usize) -> Self {
+        Self {
+            name: name.into(),
+            about,
+            shape: Shape {
+                channels: 1,
+                clients,
+                depth: 1,
+            },
+            one_cpu: false,
+            scaling: None,
+            latency: true,
+            entries: Vec::new(),
+        }
+    }
+
+    fn with(mut self, entries: Vec<Entry>) -> Self {
+        self.entries.extend(entries);
+        self
+    }
+
+    fn pipelined(mut self) -> Self {
+        self.shape.depth = DEPTH;
+        self
+    }
+
+    fn channels(mut self, channels: usize) -> Self {
+        self.shape.channels = channels;
+        self
+    }
+
+    fn one_cpu(mut self) -> Self {
+        self.one_cpu = true;
+        self
+    }
+
+    fn scaling(mut self, plot: &'static str) -> Self {
+        self.scaling = Some(plot);
+        self
+    }
+
+    fn throughput_only(mut self) -> Self {
+        self.latency = false;
+        self
+    }
+
+    /// Of all contenders only these, and what they are compared with; nothing if none of these takes part.
+    pub(crate) fn keep_only(&mut self, names: &[String]) {
+        if self.entries.iter().any(|entry| names.contains(&entry.name)) {
+            let compared = [Role::Floor, Role::Ump];
+            self.entries
+                .retain(|entry| compared.contains(&entry.role) || names.contains(&entry.name));
+        } else {
+            self.entries.clear();
+        }
+    }
+
+    /// Of one contender: a floor has one client and one channel whatever the case.
+    pub(crate) fn shape(&self, entry: &Entry) -> Shape {
+        if entry.role == Role::Floor {
+            return Shape {
+                channels: 1,
+                clients: 1,
+                depth: 1,
+            };
+        }
+        self.shape
+    }
+}
+
+type SpinFloor = Threads<Spin>;
+type ParkFloor = Threads<Park>;
+type Crossfire = With<BlockingCrossfire>;
+type CrossfireOwn = With<BlockingCrossfire, CrossfireOneshot>;
+type CrossfireKept = With<BlockingCrossfire, Kept<BlockingCrossfire>>;
+type CrossfireToTask = With<AsyncCrossfire>;
+type CrossfireOwnToTask = With<AsyncCrossfire, CrossfireOneshot>;
+
+/// The topology, the message, and who takes part.
+macro_rules! entries {
+    ($run:ident, $message:ty: $($contender:ty),+ $(,)?) => {
+        vec![$(Entry::new::<$contender, $message>($run::<$contender, $message>)),+]
+    };
+}
+
+/// Everybody who can block at both ends.
+macro_rules! all_blocking {
+    ($run:ident) => {
+        entries![
+            $run, u64: Ump, Published, Tokio, Flume, Kanal, KanalKept, Crossfire, CrossfireOwn, CrossfireKept, AsyncChannel,
+            Crossbeam, CrossbeamKept, Std, StdKept,
+        ]
+    };
+}
+
+/// Of each that can block at both ends its best forms.
+macro_rules! main_blocking {
+    ($message:ty) => {
+        entries![
+            blocking, $message: Ump, Published, Tokio, Flume, Kanal, KanalKept, CrossfireOwn, CrossfireKept, AsyncChannel, Crossbeam,
+            CrossbeamKept, StdKept,
+        ]
+    };
+}
+
+/// Every channel that can be awaited at both ends.
+macro_rules! all_async {
+    ($run:ident, $message:ty) => {
+        entries![
+            $run, $message: Ump, Published, Tokio, Flume, Kanal, KanalKept, CrossfireToTask, CrossfireOwnToTask, AsyncChannel,
+        ]
+    };
+}
+
+/// Actors that can be on several executor threads.
+macro_rules! actors {
+    ($run:ident) => {
+        entries![$run, u64: Kameo, Ractor, Xtra]
+    };
+}
+
+/// Everybody whose client can be awaited and whose server blocks.
+fn all_async_to_blocking() -> Vec<Entry> {
+    entries![
+        async_to_blocking, u64: Ump, Published, Tokio, Flume, Kanal, KanalKept, Crossfire, CrossfireOwn, AsyncChannel, Crossbeam, Std,
+    ]
+}
+
+/// Everybody whose client blocks and whose server can be awaited.
+fn all_blocking_to_async() -> Vec<Entry> {
+    entries![
+        blocking_to_async, u64: Ump, Published, Tokio, Flume, Kanal, KanalKept, CrossfireToTask, CrossfireOwnToTask, AsyncChannel,
+    ]
+}
+
+/// What is possible between threads.
+fn thread_floors() -> Vec<Entry> {
+    entries![blocking, u64: SpinFloor, ParkFloor]
+}
+
+/// All cases, in the order of the tables.
+pub(crate) fn all() -> Vec<Case> {
+    [
+        threads(),
+        tasks(),
+        mixed(),
+        pipelined(),
+        large(),
+        unkind(),
+        on_one_cpu(),
+        more_clients(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+fn threads() -> Vec<Case> {
+    let case = |clients| {
+        Case::new(
+            &format!("blocking-{clients}"),
+            "Threads ask a thread; as many clients as the name says.",
+            clients,
+        )
+        .with(thread_floors())
+        .with(all_blocking![blocking])
+        .scaling("blocking")
+    };
+    [1, 4, 64, 1000].map(case).into()
+}
+
+fn tasks() -> Vec<Case> {
+    vec![
+        Case::new("async-1", "A task asks a task, on one executor thread.", 1)
+            .with(entries![on_one_thread, u64: Yield])
+            .with(all_async![on_one_thread, u64])
+            .with(actors![on_one_thread])
+            .with(entries![on_one_thread, u64: Actix]),
+        Case::new(
+            "async-1-two-workers",
+            "A task asks a task, on two executor threads.",
+            1,
+        )
+        .with(entries![on_two_threads, u64: Yield])
+        .with(all_async![on_two_threads, u64])
+        .with(actors![on_two_threads])
+        .scaling("async"),
+        Case::new(
+            "async-64-two-workers",
+            "64 tasks ask a task, on two executor threads.",
+            64,
+        )
+        .with(entries![on_two_threads, u64: Yield])
+        .with(all_async![on_two_threads, u64])
+        .with(actors![on_two_threads])
+        .scaling("async"),
+    ]
+}
+
+fn mixed() -> Vec<Case> {
+    vec![
+        Case::new("async-to-blocking-1", "A task asks a thread.", 1)
+            .with(thread_floors())
+            .with(all_async_to_blocking()),
+        Case::new(
+            "async-to-blocking-64",
+            "64 tasks on one executor thread ask a thread.",
+            64,
+        )
+        .with(thread_floors())
+        .with(all_async_to_blocking()),
+        Case::new("blocking-to-async-1", "A thread asks a task.", 1)
+            .with(thread_floors())
+            .with(all_blocking_to_async()),
+    ]
+}
+
+fn pipelined() -> Vec<Case> {
+    vec![
+        Case::new(
+            "pipelined-64-blocking",
+            "A thread asks a thread 64 times, then waits for the 64 replies; the server takes all that are there.",
+            1,
+        )
+        .with(all_blocking![pipelined_blocking])
+        .pipelined(),
+        Case::new(
+            "pipelined-64-async",
+            "A task asks a task 64 times, then awaits the 64 replies, on one executor thread; the server takes all that are there.",
+            1,
+        )
+        .with(all_async![pipelined_async, u64])
+        .pipelined(),
+    ]
+}
+
+fn large() -> Vec<Case> {
+    vec![
+        Case::new(
+            "message-1k-blocking",
+            "As blocking-1, with 1 KiB by value each way.",
+            1,
+        )
+        .with(main_blocking![Bytes1K]),
+        Case::new(
+            "message-1k-async",
+            "As async-1, with 1 KiB by value each way.",
+            1,
+        )
+        .with(all_async![on_one_thread, Bytes1K]),
+        Case::new(
+            "message-64k-blocking",
+            "As blocking-1, with 64 KiB by value each way.",
+            1,
+        )
+        .with(main_blocking![Bytes64K]),
+        Case::new(
+            "message-64k-async",
+            "As async-1, with 64 KiB by value each way.",
+            1,
+        )
+        .with(all_async![on_one_thread, Bytes64K]),
+    ]
+}
+
+fn unkind() -> Vec<Case> {
+    vec![
+        Case::new("long-handler", "As blocking-1, with a handler that works for 20 µs.", 1)
+            .with(entries![blocking, Slow: Call])
+            .with(main_blocking![Slow]),
+        Case::new(
+            "oversubscribed",
+            "Four servers with four clients each, all threads: more of them than processors.",
+            4,
+        )
+        .with(thread_floors())
+        .with(main_blocking![u64])
+        .channels(4),
+        Case::new("cancelled", "As async-1, but every second request is dropped before its reply.", 1).with(entries![
+            cancelled, u64: Ump, Published, Tokio, Flume, Kanal, CrossfireToTask, CrossfireOwnToTask, AsyncChannel,
+        ]),
+    ]
+}
+
+fn on_one_cpu() -> Vec<Case> {
+    let case = |name, clients, entries| {
+        Case::new(
+            name,
+            "The same on one CPU, where only one thread runs at a time.",
+            clients,
+        )
+        .with(entries![blocking, u64: ParkFloor])
+        .with(entries)
+        .one_cpu()
+    };
+    vec![
+        case("one-cpu-blocking-1", 1, main_blocking![u64]),
+        case("one-cpu-blocking-4", 4, main_blocking![u64]),
+        case("one-cpu-async-to-blocking-1", 1, all_async_to_blocking()),
+        case("one-cpu-blocking-to-async-1", 1, all_blocking_to_async()),
+    ]
+}
+
+/// What the plots of throughput have besides.
+fn more_clients() -> Vec<Case> {
+    let about = "For the plot of throughput against clients.";
+    let threads = [2, 16, 256].map(|clients| {
+        Case::new(&format!("scaling-blocking-{clients}"), about, clients)
+            .with(main_blocking![u64])
+            .scaling("blocking")
+    });
+    let tasks = [2, 4, 16, 256, 1000].map(|clients| {
+        Case::new(&format!("scaling-async-{clients}"), about, clients)
+            .with(all_async![on_two_threads, u64])
+            .scaling("async")
+    });
+    threads
+        .into_iter()
+        .chain(tasks)
+        .map(Case::throughput_only)
+        .collect()
 }

@@ -1,117 +1,232 @@
-//! Round trips: the physical limits, this crate and its nearest peers, in one process, interleaved, as medians of rounds.
+//! Tells how long requests take: the physical limits, the peers and this crate, side by side in one process, interleaved.
 //!
-//! `cargo run --release -p benches [-- --quick]` prints a Markdown table. What counts are ratios within one run.
-//! `taskset -c 0` before it shows what happens where only one thread can run at a time.
+//! See the README beside it.
 
 mod allocations;
 mod cases;
-mod floors;
+mod children;
+mod contenders;
+mod harness;
+mod idle;
+mod machine;
+mod message;
+mod options;
+mod progress;
+mod report;
+mod results;
+mod sample;
+mod topologies;
 
-use std::{hint::black_box, thread, time::Instant};
+use std::{collections::BTreeSet, error::Error, path::PathBuf, process::ExitCode, thread};
 
-/// A measured thing: does so many round trips and checks every reply.
-struct Case {
-    name: &'static str,
-    run: fn(u64),
-}
+use crate::{
+    cases::Case,
+    machine::Machine,
+    options::{HELP, Options},
+    progress::Progress,
+    results::{CaseResult, Idle, Results, Settings},
+};
 
-const CASES: &[Case] = &[
-    Case {
-        name: "floor: two threads, one atomic",
-        run: floors::raw_spin,
-    },
-    Case {
-        name: "floor: two threads, park/unpark",
-        run: floors::raw_park,
-    },
-    Case {
-        name: "ump: blocking client, blocking server",
-        run: cases::blocking,
-    },
-    Case {
-        name: "ump: the same, with a timeout",
-        run: cases::blocking_with_timeout,
-    },
-    Case {
-        name: "ump: 4 blocking clients, blocking server",
-        run: cases::four_blocking,
-    },
-    Case {
-        name: "ump: async client, blocking server",
-        run: cases::asynchronous_to_blocking,
-    },
-    Case {
-        name: "ump: blocking client, async server",
-        run: cases::blocking_to_asynchronous,
-    },
-    Case {
-        name: "ump: async, one executor thread",
-        run: cases::asynchronous,
-    },
-    Case {
-        name: "published ump 0.13: blocking client, blocking server",
-        run: cases::published_blocking,
-    },
-    Case {
-        name: "published ump 0.13: async, one executor thread",
-        run: cases::published_asynchronous,
-    },
-    Case {
-        name: "tokio mpsc+oneshot: async, one executor thread",
-        run: cases::tokio_asynchronous,
-    },
-    Case {
-        name: "std mpsc, both ways: blocking, blocking",
-        run: cases::std_blocking,
-    },
-];
+const IDLE: &str = "idle";
+const ONE_CPU: &str = "one-cpu";
 
-fn main() {
-    let quick = std::env::args().any(|arg| arg == "--quick");
-    let (rounds, trips) = if quick { (5, 5_000) } else { (15, 50_000) };
-    let one_cpu = thread::available_parallelism().is_ok_and(|cpus| cpus.get() == 1);
-    // Two threads that spin for each other on one CPU lose a time slice each time.
-    let cases = &CASES[usize::from(one_cpu)..];
-    let mut results: Vec<Vec<Sample>> = cases.iter().map(|_| Vec::new()).collect();
-    for round in 0..rounds {
-        for (case, samples) in cases.iter().zip(&mut results) {
-            eprint!("\rround {} of {rounds}: {:<60}", round + 1, case.name);
-            (case.run)(trips / 10);
-            samples.push(Sample::take(case, trips));
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("benches: {error}");
+            ExitCode::FAILURE
         }
     }
-    eprintln!("\r{:80}", "");
-    println!("| round trip | ns, median | ns, least | ns, most | allocations |");
-    println!("|---|---|---|---|---|");
-    for (case, samples) in cases.iter().zip(&mut results) {
-        samples.sort_by(|a, b| a.nanoseconds.total_cmp(&b.nanoseconds));
-        let at = |index: usize| samples[index].nanoseconds;
-        println!(
-            "| {} | {:.0} | {:.0} | {:.0} | {:.2} |",
-            case.name,
-            at(samples.len() / 2),
-            at(0),
-            at(samples.len() - 1),
-            samples[samples.len() / 2].allocations,
-        );
+}
+
+fn run() -> Result<(), Box<dyn Error>> {
+    let options = Options::parse()?;
+    if options.help {
+        print!("{HELP}");
+        return Ok(());
     }
-}
-
-/// One round of one case, per round trip.
-struct Sample {
-    nanoseconds: f64,
-    allocations: f64,
-}
-
-impl Sample {
-    #[expect(clippy::cast_precision_loss, reason = "small numbers")]
-    fn take(case: &Case, trips: u64) -> Self {
-        let allocations = allocations::count();
-        let start = Instant::now();
-        (case.run)(black_box(trips));
-        Self {
-            nanoseconds: start.elapsed().as_nanos() as f64 / trips as f64,
-            allocations: (allocations::count() - allocations) as f64 / trips as f64,
+    if options.list {
+        print!("{}", list());
+        return Ok(());
+    }
+    let settings = settings(&options);
+    match options.child.as_deref() {
+        None => measure_all(&options, settings),
+        Some(ONE_CPU) => {
+            children::use_one_cpu()?;
+            let cases = selected(&options)?;
+            Ok(println!(
+                "{}",
+                serde_json::to_string(&measure(&cases, &settings))?
+            ))
+        }
+        Some(name) => {
+            let (_, measure) = idle::all()
+                .into_iter()
+                .find(|(known, _)| known == name)
+                .ok_or("no such child")?;
+            Ok(println!(
+                "{}",
+                serde_json::to_string(&measure(settings.idle_seconds)?)?
+            ))
         }
     }
+}
+
+fn settings(options: &Options) -> Settings {
+    let mut settings = if options.quick {
+        Settings {
+            rounds: 5,
+            latency_rounds: 2,
+            sample_milliseconds: 15,
+            idle_seconds: 2,
+        }
+    } else {
+        Settings {
+            rounds: 11,
+            latency_rounds: 3,
+            sample_milliseconds: 100,
+            idle_seconds: 10,
+        }
+    };
+    settings.rounds = options.rounds.unwrap_or(settings.rounds);
+    settings
+}
+
+fn measure_all(options: &Options, settings: Settings) -> Result<(), Box<dyn Error>> {
+    let cases = selected(options)?;
+    let (on_one_cpu, here): (Vec<&Case>, Vec<&Case>) = cases.iter().partition(|case| case.one_cpu);
+    let mut measured = measure(here, &settings);
+    if !on_one_cpu.is_empty() && cfg!(target_os = "linux") {
+        let names: Vec<&str> = on_one_cpu.iter().map(|case| case.name.as_str()).collect();
+        measured.extend(children::run::<Vec<CaseResult>>(
+            &options.for_child(ONE_CPU, &names),
+        )?);
+    } else if !on_one_cpu.is_empty() {
+        eprintln!("only Linux can pin a process to a CPU: the cases of one CPU are left out");
+    }
+    measured.sort_by_key(|result| cases.iter().position(|case| case.name == result.name));
+    let idle = if is_idle_selected(options) {
+        measure_idle(options)?
+    } else {
+        Vec::new()
+    };
+    let results = Results {
+        machine: Machine::this(),
+        settings,
+        cases: measured,
+        idle,
+    };
+    println!("{}", report::markdown(&results));
+    let Some(directory) = directory(options) else {
+        return Ok(());
+    };
+    report::write(&results, &directory)?;
+    eprintln!("written to {}", directory.display());
+    Ok(())
+}
+
+fn measure<'a>(cases: impl IntoIterator<Item = &'a Case>, settings: &Settings) -> Vec<CaseResult> {
+    // What its documentation asks for, once; it looks how many CPUs there are.
+    crossfire::detect_backoff_cfg();
+    let cases: Vec<&Case> = cases.into_iter().collect();
+    let mut progress = Progress::new(cases.len());
+    let measured = cases
+        .iter()
+        .map(|case| harness::measure(case, settings, &mut progress))
+        .collect();
+    progress.end();
+    measured
+}
+
+/// Each in its process; as they do nothing, they can do it at the same time.
+fn measure_idle(options: &Options) -> Result<Vec<Idle>, Box<dyn Error>> {
+    if !cfg!(target_os = "linux") {
+        eprintln!("context switches are only read on Linux: the case {IDLE} is left out");
+        return Ok(Vec::new());
+    }
+    eprintln!("{IDLE}");
+    let start = |name: String| {
+        let args = options.for_child(&name, &[]);
+        thread::spawn(move || children::run(&args))
+    };
+    let is_selected = |name: &String| name == "ump" || is_named(name, &options.contenders);
+    let names = idle::all()
+        .into_iter()
+        .map(|(name, _)| name)
+        .filter(is_selected);
+    let running: Vec<_> = names.map(start).collect();
+    let wait = |child: thread::JoinHandle<_>| Ok(child.join().expect("it only waits")?);
+    running.into_iter().map(wait).collect()
+}
+
+/// Where the results go: what is not complete replaces nothing, unless that is asked for.
+fn directory(options: &Options) -> Option<PathBuf> {
+    let complete = options.cases.is_empty() && options.contenders.is_empty();
+    let results = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/results"));
+    let usual = if options.quick {
+        results.join("quick")
+    } else {
+        results
+    };
+    options.out.clone().or(complete.then_some(usual))
+}
+
+/// The cases that are asked for, with the contenders that are asked for.
+fn selected(options: &Options) -> Result<Vec<Case>, Box<dyn Error>> {
+    let mut cases = cases::all();
+    for prefix in &options.cases {
+        if !cases.iter().any(|case| case.name.starts_with(prefix)) && !IDLE.starts_with(prefix) {
+            return Err(format!("no case begins with {prefix:?}.\n{}", list()).into());
+        }
+    }
+    for name in &options.contenders {
+        if !contenders(&cases).contains(name) {
+            return Err(format!("there is no contender {name:?}.\n{}", list()).into());
+        }
+    }
+    if !options.cases.is_empty() {
+        cases.retain(|case| {
+            options
+                .cases
+                .iter()
+                .any(|prefix| case.name.starts_with(prefix))
+        });
+    }
+    if !options.contenders.is_empty() {
+        for case in &mut cases {
+            case.keep_only(&options.contenders);
+        }
+        cases.retain(|case| !case.entries.is_empty());
+    }
+    Ok(cases)
+}
+
+fn is_idle_selected(options: &Options) -> bool {
+    options.cases.is_empty() || options.cases.iter().any(|prefix| IDLE.starts_with(prefix))
+}
+
+fn is_named(name: &String, names: &[String]) -> bool {
+    names.is_empty() || names.contains(name)
+}
+
+fn contenders(cases: &[Case]) -> BTreeSet<String> {
+    cases
+        .iter()
+        .flat_map(|case| &case.entries)
+        .map(|entry| entry.name.clone())
+        .collect()
+}
+
+fn list() -> String {
+    let cases = cases::all();
+    let mut names: Vec<&str> = cases.iter().map(|case| case.name.as_str()).collect();
+    names.push(IDLE);
+    let contenders = Vec::from_iter(contenders(&cases));
+    format!(
+        "Cases:\n  {}\nContenders:\n  {}\n",
+        names.join("\n  "),
+        contenders.join("\n  ")
+    )
 }

@@ -1,0 +1,230 @@
+//! What can be had at best without any channel: two threads, or two tasks, exchange one atomic.
+//!
+//! A floor has one client. The word is odd when it is the server's turn, even when it is the client's.
+
+use std::{
+    future::poll_fn,
+    hint::spin_loop,
+    marker::PhantomData,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{Poll, Waker},
+    thread::{self, Thread},
+};
+
+use tokio::task;
+
+use super::{AsyncClient, AsyncServer, BlockingClient, BlockingServer, Contender, Role, Shape};
+use crate::message::Message;
+
+/// Tells the server that the client is gone.
+const OVER: u64 = u64::MAX;
+
+/// The two ends; `W` is what wakes one.
+struct Ends<W> {
+    word: AtomicU64,
+    client: OnceLock<W>,
+    server: OnceLock<W>,
+    wake: fn(&W),
+}
+
+/// What the client holds.
+pub(crate) struct Lead<W>(Arc<Ends<W>>);
+
+impl<W> Ends<W> {
+    fn new(wake: fn(&W)) -> Arc<Self> {
+        Arc::new(Self {
+            word: AtomicU64::new(0),
+            client: OnceLock::new(),
+            server: OnceLock::new(),
+            wake,
+        })
+    }
+
+    /// Pairs with the loads of `question` and `reply`.
+    fn put(&self, word: u64, other: &OnceLock<W>) {
+        self.word.store(word, Ordering::Release);
+        if let Some(other) = other.get() {
+            (self.wake)(other);
+        }
+    }
+
+    fn ask(&self, n: u64) {
+        self.put(2 * n + 1, &self.server);
+    }
+
+    fn answer(&self, n: u64) {
+        self.put(2 * n.answer(), &self.client);
+    }
+
+    fn reply(&self) -> Option<u64> {
+        let word = self.word.load(Ordering::Acquire);
+        (word % 2 == 0).then_some(word / 2)
+    }
+
+    fn question(&self) -> Option<u64> {
+        let word = self.word.load(Ordering::Acquire);
+        (word % 2 == 1 && word != OVER).then_some(word / 2)
+    }
+
+    fn is_over(&self) -> bool {
+        self.word.load(Ordering::Relaxed) == OVER
+    }
+}
+
+impl<W> Drop for Lead<W> {
+    fn drop(&mut self) {
+        self.0.put(OVER, &self.0.server);
+    }
+}
+
+/// How a thread waits for the other.
+pub(crate) trait Wait: 'static {
+    const NAME: &'static str;
+
+    fn wait();
+    fn wake(other: &Thread);
+}
+
+/// Both threads always run.
+pub(crate) struct Spin;
+
+impl Wait for Spin {
+    const NAME: &'static str = "floor-spin";
+
+    fn wait() {
+        spin_loop();
+    }
+
+    fn wake(_other: &Thread) {}
+}
+
+/// Threads wake each other through the kernel.
+pub(crate) struct Park;
+
+impl Wait for Park {
+    const NAME: &'static str = "floor-park";
+
+    fn wait() {
+        thread::park();
+    }
+
+    fn wake(other: &Thread) {
+        other.unpark();
+    }
+}
+
+/// Two threads.
+pub(crate) struct Threads<W>(PhantomData<W>);
+
+impl<W: Wait> Contender<u64> for Threads<W> {
+    const ROLE: Role = Role::Floor;
+    type Client = Arc<Lead<Thread>>;
+
+    fn name() -> String {
+        W::NAME.into()
+    }
+}
+
+impl<W: Wait> BlockingClient<u64> for Threads<W> {
+    fn ask(client: &mut Self::Client, n: u64) -> u64 {
+        let ends = &client.0;
+        ends.client.get_or_init(thread::current);
+        ends.ask(n);
+        loop {
+            if let Some(reply) = ends.reply() {
+                return reply;
+            }
+            W::wait();
+        }
+    }
+}
+
+impl<W: Wait> BlockingServer<u64> for Threads<W> {
+    fn start(_shape: Shape) -> (Self::Client, thread::JoinHandle<()>) {
+        let ends = Ends::new(W::wake);
+        let lead = Lead(Arc::clone(&ends));
+        let server = thread::spawn(move || {
+            ends.server.get_or_init(thread::current);
+            while !ends.is_over() {
+                match ends.question() {
+                    Some(n) => ends.answer(n),
+                    None => W::wait(),
+                }
+            }
+        });
+        (Arc::new(lead), server)
+    }
+}
+
+/// Two tasks yield to each other through their executor.
+pub(crate) struct Yield;
+
+impl Contender<u64> for Yield {
+    const ROLE: Role = Role::Floor;
+    type Client = Arc<Lead<Waker>>;
+
+    fn name() -> String {
+        "floor-yield".into()
+    }
+}
+
+impl AsyncClient<u64> for Yield {
+    async fn ask_async(client: &mut Self::Client, n: u64) -> u64 {
+        let ends = &client.0;
+        let mut asked = false;
+        poll_fn(|cx| {
+            if !asked {
+                asked = true;
+                ends.client.get_or_init(|| cx.waker().clone());
+                ends.ask(n);
+            }
+            ends.reply().map_or(Poll::Pending, Poll::Ready)
+        })
+        .await
+    }
+}
+
+impl AsyncServer<u64> for Yield {
+    async fn start_async(_shape: Shape) -> (Self::Client, task::JoinHandle<()>) {
+        let ends = Ends::new(Waker::wake_by_ref);
+        let lead = Lead(Arc::clone(&ends));
+        let server = tokio::spawn(poll_fn(move |cx| {
+            ends.server.get_or_init(|| cx.waker().clone());
+            if ends.is_over() {
+                return Poll::Ready(());
+            }
+            if let Some(n) = ends.question() {
+                ends.answer(n);
+            }
+            Poll::Pending
+        }));
+        (Arc::new(lead), server)
+    }
+}
+
+/// The client itself does what the handler would do.
+pub(crate) struct Call;
+
+impl<M: Message> Contender<M> for Call {
+    const ROLE: Role = Role::Floor;
+    type Client = ();
+
+    fn name() -> String {
+        "floor-call".into()
+    }
+}
+
+impl<M: Message> BlockingClient<M> for Call {
+    fn ask((): &mut (), message: M) -> M {
+        message.answer()
+    }
+}
+
+impl<M: Message> BlockingServer<M> for Call {
+    fn start(_shape: Shape) -> ((), thread::JoinHandle<()>) {
+        ((), thread::spawn(|| ()))
+    }
+}

@@ -1,0 +1,74 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use lexopt::{Arg, Parser, ValueExt};
+
+pub(crate) const HELP: &str = "\
+Usage: benches [OPTIONS]
+
+  --quick            short samples and few rounds: all in under two minutes
+  --case NAME        only the cases whose names begin so; may be repeated
+  --contender NAME   only this one, the floors and ump; may be repeated
+  --rounds N         how many rounds of samples
+  --out DIR          where the results go; benches/results unless only some are measured
+  --list             print the names of cases and contenders
+  --help             print this
+";
+
+#[derive(Default)]
+pub(crate) struct Options {
+    pub(crate) quick: bool,
+    pub(crate) list: bool,
+    pub(crate) help: bool,
+    pub(crate) cases: Vec<String>,
+    pub(crate) contenders: Vec<String>,
+    pub(crate) rounds: Option<usize>,
+    pub(crate) out: Option<PathBuf>,
+    /// Started by this program, to run something in a process of its own.
+    pub(crate) child: Option<String>,
+}
+
+impl Options {
+    pub(crate) fn parse() -> Result<Self, lexopt::Error> {
+        let mut options = Self::default();
+        let mut parser = Parser::from_env();
+        while let Some(arg) = parser.next()? {
+            match arg {
+                Arg::Long("quick") => options.quick = true,
+                Arg::Long("list") => options.list = true,
+                Arg::Long("help") | Arg::Short('h') => options.help = true,
+                Arg::Long("case") => options.cases.push(parser.value()?.string()?),
+                Arg::Long("contender") => options.contenders.push(parser.value()?.string()?),
+                Arg::Long("rounds") => options.rounds = Some(parser.value()?.parse()?),
+                Arg::Long("out") => options.out = Some(parser.value()?.into()),
+                Arg::Long("child") => options.child = Some(parser.value()?.string()?),
+                unknown => return Err(unknown.unexpected()),
+            }
+        }
+        if options.rounds == Some(0) {
+            return Err("--rounds has to be at least 1".into());
+        }
+        Ok(options)
+    }
+
+    /// What a child needs to know.
+    pub(crate) fn for_child(&self, child: &str, cases: &[&str]) -> Vec<String> {
+        let mut args = vec!["--child".into(), child.into()];
+        args.extend(self.quick.then(|| "--quick".into()));
+        let rounds = self.rounds.map(|rounds| rounds.to_string());
+        let repeated = |name: &'static str, value: &str| [name.into(), value.into()];
+        args.extend(
+            rounds
+                .iter()
+                .flat_map(|rounds| repeated("--rounds", rounds)),
+        );
+        args.extend(cases.iter().flat_map(|case| repeated("--case", case)));
+        args.extend(
+            self.contenders
+                .iter()
+                .flat_map(|name| repeated("--contender", name)),
+        );
+        args
+    }
+}
