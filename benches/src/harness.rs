@@ -118,7 +118,7 @@ impl<'a> Lane<'a> {
             p99: self.latencies.value_at_quantile(0.99),
             p99_9: self.latencies.value_at_quantile(0.999),
             most: self.latencies.max(),
-            curve: (0..)
+            curve: (0..=200)
                 .map(of_nines)
                 .take_while(has_any_above)
                 .map(|nines| (nines, self.latencies.value_at_quantile(quantile(nines))))

@@ -19,6 +19,8 @@ mod topologies;
 
 use std::{collections::BTreeSet, error::Error, path::PathBuf, process::ExitCode, thread};
 
+use serde::Serialize;
+
 use crate::{
     cases::Case,
     machine::Machine,
@@ -56,22 +58,22 @@ fn run() -> Result<(), Box<dyn Error>> {
         Some(ONE_CPU) => {
             children::use_one_cpu()?;
             let cases = selected(&options)?;
-            Ok(println!(
-                "{}",
-                serde_json::to_string(&measure(&cases, &settings))?
-            ))
+            print_json(&measure(&cases, &settings))
         }
         Some(name) => {
             let (_, measure) = idle::all()
                 .into_iter()
                 .find(|(known, _)| known == name)
                 .ok_or("no such child")?;
-            Ok(println!(
-                "{}",
-                serde_json::to_string(&measure(settings.idle_seconds)?)?
-            ))
+            print_json(&measure(settings.idle_seconds)?)
         }
     }
+}
+
+/// For the process that has started this one.
+fn print_json(result: &impl Serialize) -> Result<(), Box<dyn Error>> {
+    println!("{}", serde_json::to_string(result)?);
+    Ok(())
 }
 
 fn settings(options: &Options) -> Settings {
@@ -187,11 +189,19 @@ fn selected(options: &Options) -> Result<Vec<Case>, Box<dyn Error>> {
         }
     }
     if !options.cases.is_empty() {
+        let names: Vec<String> = cases.iter().map(|case| case.name.clone()).collect();
+        let asked_for = |name: &String, asked: &String| {
+            if names.contains(asked) {
+                name == asked
+            } else {
+                name.starts_with(asked)
+            }
+        };
         cases.retain(|case| {
             options
                 .cases
                 .iter()
-                .any(|prefix| case.name.starts_with(prefix))
+                .any(|asked| asked_for(&case.name, asked))
         });
     }
     if !options.contenders.is_empty() {

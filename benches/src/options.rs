@@ -8,7 +8,7 @@ pub(crate) const HELP: &str = "\
 Usage: benches [OPTIONS]
 
   --quick            short samples and few rounds: all in under two minutes
-  --case NAME        only the cases whose names begin so; may be repeated
+  --case NAME        only this case, or those whose names begin so; may be repeated
   --contender NAME   only this one, the floors and ump; may be repeated
   --rounds N         how many rounds of samples
   --out DIR          where the results go; benches/results unless only some are measured
@@ -43,7 +43,7 @@ impl Options {
                 Arg::Long("rounds") => options.rounds = Some(parser.value()?.parse()?),
                 Arg::Long("out") => options.out = Some(parser.value()?.into()),
                 Arg::Long("child") => options.child = Some(parser.value()?.string()?),
-                unknown => return Err(unknown.unexpected()),
+                unknown => return Err(format!("{}.\n{HELP}", unknown.unexpected()).into()),
             }
         }
         if options.rounds == Some(0) {

@@ -73,7 +73,7 @@ impl Sub for Usage {
 
     fn sub(self, before: Self) -> Self {
         Self {
-            cpu: self.cpu - before.cpu,
+            cpu: self.cpu.saturating_sub(before.cpu),
             allocations: self.allocations - before.allocations,
         }
     }

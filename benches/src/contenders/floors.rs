@@ -22,7 +22,8 @@ use crate::message::Message;
 /// Tells the server that the client is gone.
 const OVER: u64 = u64::MAX;
 
-/// The two ends; `W` is what wakes one.
+/// The two ends; `W` is what wakes one. Both are known before they are needed: the server's before a client asks, the client's as it
+/// asks.
 struct Ends<W> {
     word: AtomicU64,
     client: OnceLock<W>,
@@ -61,7 +62,7 @@ impl<W> Ends<W> {
 
     fn reply(&self) -> Option<u64> {
         let word = self.word.load(Ordering::Acquire);
-        (word % 2 == 0).then_some(word / 2)
+        word.is_multiple_of(2).then_some(word / 2)
     }
 
     fn question(&self) -> Option<u64> {
@@ -84,18 +85,24 @@ impl<W> Drop for Lead<W> {
 pub(crate) trait Wait: 'static {
     const NAME: &'static str;
 
-    fn wait();
+    /// Looked in vain, so many times before.
+    fn wait(times: u32);
     fn wake(other: &Thread);
 }
 
-/// Both threads always run.
+/// Both threads run all the time.
 pub(crate) struct Spin;
 
 impl Wait for Spin {
     const NAME: &'static str = "floor-spin";
 
-    fn wait() {
-        spin_loop();
+    fn wait(times: u32) {
+        // Were both on one CPU, by bad luck, each would spin until its time slice is over.
+        if times < 10_000 {
+            spin_loop();
+        } else {
+            thread::yield_now();
+        }
     }
 
     fn wake(_other: &Thread) {}
@@ -107,7 +114,7 @@ pub(crate) struct Park;
 impl Wait for Park {
     const NAME: &'static str = "floor-park";
 
-    fn wait() {
+    fn wait(_times: u32) {
         thread::park();
     }
 
@@ -133,11 +140,13 @@ impl<W: Wait> BlockingClient<u64> for Threads<W> {
         let ends = &client.0;
         ends.client.get_or_init(thread::current);
         ends.ask(n);
+        let mut times = 0;
         loop {
             if let Some(reply) = ends.reply() {
                 return reply;
             }
-            W::wait();
+            W::wait(times);
+            times += 1;
         }
     }
 }
@@ -147,14 +156,18 @@ impl<W: Wait> BlockingServer<u64> for Threads<W> {
         let ends = Ends::new(W::wake);
         let lead = Lead(Arc::clone(&ends));
         let server = thread::spawn(move || {
-            ends.server.get_or_init(thread::current);
+            let mut times = 0;
             while !ends.is_over() {
-                match ends.question() {
-                    Some(n) => ends.answer(n),
-                    None => W::wait(),
+                if let Some(n) = ends.question() {
+                    ends.answer(n);
+                    times = 0;
+                } else {
+                    W::wait(times);
+                    times = times.saturating_add(1);
                 }
             }
         });
+        lead.0.server.get_or_init(|| server.thread().clone());
         (Arc::new(lead), server)
     }
 }
@@ -201,6 +214,9 @@ impl AsyncServer<u64> for Yield {
             }
             Poll::Pending
         }));
+        while lead.0.server.get().is_none() {
+            task::yield_now().await;
+        }
         (Arc::new(lead), server)
     }
 }

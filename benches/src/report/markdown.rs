@@ -55,7 +55,7 @@ fn summary(text: &mut String, cases: &[CaseResult]) -> fmt::Result {
             format!(
                 "{} ({})",
                 grouped(contender.nanoseconds.median),
-                contender.name
+                contender.name.trim_start_matches("floor-")
             )
         };
         let plain = |contender: &ContenderResult| grouped(contender.nanoseconds.median);

@@ -77,7 +77,7 @@ fn latency(case: &CaseResult, path: &Path) -> Drawn {
             (FONT, 20),
         )
         .build_cartesian_2d(
-            (x.0 * 0.9..x.1 * 1.1).log_scale(),
+            log_axis(x.0 * 0.9, x.1 * 1.1),
             Ticks::on(
                 RangedCoordf64::from(0.0..y.1 * 1.02),
                 nines.into_iter().filter(|n| *n < y.1).collect(),
@@ -142,7 +142,7 @@ fn scaling(plot: &str, cases: &[CaseResult], path: &Path) -> Drawn {
         .caption(format!("Throughput: {ends}"), (FONT, 20))
         .build_cartesian_2d(
             Ticks::on(LogCoord::from((x.0 * 0.9..x.1 * 1.1).log_scale()), counts),
-            (y.0 * 0.8..y.1 * 1.25).log_scale(),
+            log_axis(y.0 * 0.8, y.1 * 1.25),
         )?;
     chart
         .configure_mesh()
@@ -168,7 +168,7 @@ fn scaling(plot: &str, cases: &[CaseResult], path: &Path) -> Drawn {
 
 /// The summary as bars.
 fn overview(cases: &[CaseResult], path: &Path) -> Drawn {
-    const ROW: u32 = 46;
+    const ROW: u32 = 58;
     let rows: Vec<&CaseResult> = cases
         .iter()
         .filter(|case| !case.name.starts_with("scaling"))
@@ -196,7 +196,7 @@ fn overview(cases: &[CaseResult], path: &Path) -> Drawn {
         .x_label_area_size(44)
         .y_label_area_size(215)
         .build_cartesian_2d(
-            (least..most * 1.2).log_scale(),
+            log_axis(least, most * 1.2),
             Ticks::on(RangedCoordf64::from(f64::from(count)..0.0), middles),
         )?;
     chart
@@ -247,7 +247,7 @@ fn bars(case: &CaseResult) -> Vec<Bar> {
         let time = duration(nanoseconds);
         let named = role == Role::Peer || role == Role::Floor;
         let label = if named {
-            format!("{time} {}", contender.name)
+            format!("{time} {}", contender.name.trim_start_matches("floor-"))
         } else {
             time
         };
@@ -348,11 +348,8 @@ fn duration(nanoseconds: f64) -> String {
         ns if ns < 999_500_000.0 => (ns / 1e6, "ms"),
         ns => (ns / 1e9, "s"),
     };
-    let decimals = if unit == "ns" || value >= 99.95 || value.fract() < 1e-9 {
-        0
-    } else {
-        1
-    };
+    let is_round = unit == "ns" || value >= 99.95 || value.fract() < 1e-9;
+    let decimals = usize::from(!is_round);
     format!("{value:.decimals$} {unit}")
 }
 
@@ -372,6 +369,18 @@ fn thousands(rate: f64) -> String {
     } else {
         format!("{:.1} M", rate / 1e6)
     }
+}
+
+/// A logarithmic axis with ticks at 1, 2, 5, 10, or at the powers of ten alone if it is long.
+fn log_axis(least: f64, most: f64) -> Ticks<LogCoord<f64>> {
+    let steps: &[f64] = if most / least < 3e3 {
+        &[1.0, 2.0, 5.0]
+    } else {
+        &[1.0]
+    };
+    let ticks = (-1..12).flat_map(|power| steps.iter().map(move |step| step * 10_f64.powi(power)));
+    let at = ticks.filter(|tick| (least..=most).contains(tick)).collect();
+    Ticks::on(LogCoord::from((least..most).log_scale()), at)
 }
 
 /// An axis with ticks at given places.
