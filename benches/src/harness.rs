@@ -35,6 +35,8 @@ pub(crate) fn measure(case: &Case, settings: &Settings, progress: &mut Progress)
         for index in order(round, lanes.len()) {
             progress.step(&format!("round {}", round + 1), &lanes[index].entry.name);
             let sample = lanes[index].run(Purpose::Throughput);
+            // What was quicker or slower than in the calibration should not stay too short or too long.
+            lanes[index].scale(growth(target, &sample).clamp(0.5, 2.0));
             lanes[index].samples.push(sample);
         }
     }
@@ -77,12 +79,11 @@ impl<'a> Lane<'a> {
         loop {
             let sample = lane.run(Purpose::Allocations);
             lane.allocations = as_f64(sample.allocations) / as_f64(sample.requests);
-            let growth = target.as_secs_f64() / sample.wall.as_secs_f64();
+            let growth = growth(target, &sample);
+            lane.scale(growth.min(20.0));
             if growth < 4.0 {
-                lane.scale(growth);
                 return lane;
             }
-            lane.scale(growth.min(20.0));
         }
     }
 
@@ -143,6 +144,11 @@ impl<'a> Lane<'a> {
             .map(|(sample, other)| sample.seconds_each() / other);
         Spread::of(ratios).median
     }
+}
+
+/// How many times more requests there should be.
+fn growth(target: Duration, sample: &Sample) -> f64 {
+    target.as_secs_f64() / sample.wall.as_secs_f64()
 }
 
 /// In each round another order, so that nobody always follows the same neighbour.

@@ -15,7 +15,7 @@ pub(crate) fn write(results: &Results, directory: &Path) -> Result<(), Box<dyn E
     fs::create_dir_all(directory)?;
     fs::write(
         directory.join("results.json"),
-        serde_json::to_string_pretty(results)?,
+        serde_json::to_string(results)?,
     )?;
     fs::write(directory.join("results.md"), markdown(results))?;
     plots::draw(results, directory)

@@ -371,12 +371,12 @@ fn thousands(rate: f64) -> String {
     }
 }
 
-/// A logarithmic axis with ticks at 1, 2, 5, 10, or at the powers of ten alone if it is long.
+/// A logarithmic axis with ticks at round numbers; the longer it is, the rounder.
 fn log_axis(least: f64, most: f64) -> Ticks<LogCoord<f64>> {
-    let steps: &[f64] = if most / least < 3e3 {
-        &[1.0, 2.0, 5.0]
-    } else {
-        &[1.0]
+    let steps: &[f64] = match most / least {
+        ..10.0 => &[1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0],
+        ..3e3 => &[1.0, 2.0, 5.0],
+        _ => &[1.0],
     };
     let ticks = (-1..12).flat_map(|power| steps.iter().map(move |step| step * 10_f64.powi(power)));
     let at = ticks.filter(|tick| (least..=most).contains(tick)).collect();
