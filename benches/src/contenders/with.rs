@@ -34,6 +34,7 @@ impl<Q: Queue, R: Replies, M: Message> Clone for Client<Q, R, M> {
 fn open<Q: Queue, R: Replies, M: Message>(
     shape: Shape,
 ) -> (Client<Q, R, M>, Q::Receiver<Job<R, M>>) {
+    // Some are slow when their queue is nearly full.
     let (requests, jobs) = Q::open((shape.clients * shape.depth).max(16));
     let home = R::home(shape.depth.max(16));
     (Client { requests, home }, jobs)
