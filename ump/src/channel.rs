@@ -11,6 +11,10 @@
 //! - Room that appears in a lane wakes one sender that waits for it.
 //! - A woken one that leaves without taking (dropped, timed out) wakes the next, if there still is something for it.
 //!
+//! # The hotline
+//!
+//! Between two ends that are awake requests may pass by the queue: see `hotline`. Whoever looks at the queue looks there as well.
+//!
 //! # Lanes
 //!
 //! Urgent requests overtake normal ones, but after [`URGENT_RUN`] of them in a row while a normal one waits, that one is next.
@@ -20,9 +24,10 @@
 use std::{iter, ptr::NonNull, time::Instant};
 
 use crate::{
-    list::List,
-    slot::{Common, Entry, Lane, Slot, TurnedDown, Verdict},
-    stats::{Ledger, Stats, Tally, Untaken},
+    hotline::{Habit, Hotline, Lease},
+    list::{Batch, List},
+    slot::{Common, Core, Entry, Lane, Slot, TurnedDown, Verdict},
+    stats::{Ending, Ledger, Stats, Tally, Untaken},
     sync::{AtomicUsize, Mutex, MutexGuard, Ordering, Padded, Patience},
     waiter::{Left, Turn, Waiter, Waiters, Wake},
 };
@@ -30,11 +35,18 @@ use crate::{
 /// So many urgent requests may be taken in a row while a normal one waits.
 pub(crate) const URGENT_RUN: u32 = 16;
 
+/// For so many nanoseconds at most a thread looks before it sleeps: about the price of a wake-up through the kernel.
+const THREAD_BUDGET: u32 = 10_000;
+
+/// For so many nanoseconds at most a task looks before it lets others run.
+const TASK_BUDGET: u32 = 1_000;
+
 /// Expired requests turned down before the lock is released to tell their callers.
 const EXPIRED_RUN: usize = 32;
 
 pub(crate) struct Channel<S, R, E> {
     gate: Padded<Gate<S, R, E>>,
+    hotline: Padded<Hotline<S, R, E>>,
     /// Strong clients. Once it is zero it stays zero.
     clients: AtomicUsize,
     /// Of each lane; `usize::MAX` means unbounded.
@@ -63,6 +75,7 @@ struct Queue<S, R, E> {
     /// Whether there are `receivers` or a `poller`.
     awaited: bool,
     tally: Tally,
+    habit: Habit<S, R, E>,
     receivers: Waiters,
     poller: Option<Waiter>,
     /// Who waits for room in each lane.
@@ -89,7 +102,7 @@ pub(crate) enum Refusal {
 /// What a look at the queue brought.
 pub(crate) enum Taken<S, R, E> {
     /// At least one request.
-    Some(List<S, R, E>),
+    Some(Batch<S, R, E>),
     /// Only requests that were overdue, which have been told. There may be others: look again.
     Overdue,
     /// None now.
@@ -98,16 +111,67 @@ pub(crate) enum Taken<S, R, E> {
     Closed,
 }
 
-/// Work left for after the lock is released: whom to tell that they were turned down, and whom to wake.
-struct Afterwards<R, E> {
-    turned_down: Vec<TurnedDown<R, E>>,
-    wake: Vec<Waiter>,
+impl Place<'_> {
+    /// Whether one is going to sleep if there is nothing.
+    #[inline]
+    fn is_to_sleep(&self) -> bool {
+        matches!(self, Self::Line(_, Some(_)) | Self::Poller(Some(_)))
+    }
 }
 
-impl<R, E> Afterwards<R, E> {
-    fn run(self) {
-        self.wake.into_iter().for_each(Waiter::wake);
+/// What a look at the queue has brought so far, and the work that it leaves for after the lock is released.
+struct Catch<S, R, E> {
+    taken: Batch<S, R, E>,
+    /// To be told.
+    turned_down: Vec<TurnedDown<R, E>>,
+    /// To be woken.
+    senders: Vec<Waiter>,
+    /// The time, once somebody had to know it.
+    now: Option<Instant>,
+}
+
+impl<S, R, E> Default for Catch<S, R, E> {
+    fn default() -> Self {
+        Self {
+            taken: Batch::new(),
+            turned_down: Vec::new(),
+            senders: Vec::new(),
+            now: None,
+        }
+    }
+}
+
+impl<S, R, E> Catch<S, R, E> {
+    #[inline]
+    fn is_empty(&self) -> bool {
+        self.taken.is_empty() && self.turned_down.is_empty()
+    }
+
+    /// Runs the user's code: not to be called under a lock.
+    #[inline]
+    fn finish(self) -> Batch<S, R, E> {
+        self.senders.into_iter().for_each(Waiter::wake);
         self.turned_down.into_iter().for_each(TurnedDown::finish);
+        self.taken
+    }
+}
+
+/// What a look at the queue has to know of the channel around it.
+struct Shore<'a, S, R, E> {
+    hotline: &'a Hotline<S, R, E>,
+    /// That of the one who looks.
+    lease: Option<&'a Lease<'a, S, R, E>>,
+    capacity: usize,
+}
+
+impl<S, R, E> Shore<'_, S, R, E> {
+    /// Takes the call if there is one, and if it is not another's to answer.
+    #[inline]
+    fn answer(&self) -> Option<Entry<S, R, E>> {
+        match self.lease {
+            Some(lease) => lease.answer(),
+            None => self.hotline.lease()?.answer(),
+        }
     }
 }
 
@@ -123,24 +187,40 @@ impl<S, R, E> Channel<S, R, E> {
                     open: true,
                     awaited: false,
                     tally: Tally::default(),
+                    habit: Habit::new(),
                     receivers: Waiters::default(),
                     poller: None,
                     senders: <[Waiters; 2]>::default(),
                 }),
             }),
+            hotline: Padded(Hotline::new()),
             clients: AtomicUsize::new(1),
             capacity,
             common: Common {
                 ledger: Padded(Ledger::default()),
-                patience: Patience::new(),
+                patience: Patience::new(THREAD_BUDGET),
+                task_patience: Patience::new(TASK_BUDGET),
             },
-            patience: Patience::new(),
+            patience: Patience::new(THREAD_BUDGET),
         }
     }
 
     // ---- for clients
 
+    /// Hands a request to a receiver that is awake and looks for it, by the queue. False if it has to queue.
+    ///
+    /// # Safety
+    /// The slot is the caller's alone, holds a message and no post, and was made for this channel.
+    #[inline]
+    pub(crate) unsafe fn call(&self, core: &Core<R, E>, firm: bool) -> bool {
+        // By `looks_empty` a client sees at least its own requests that are queued: these come first.
+        core.is_hot() && self.looks_empty() && core.lane() == Lane::Normal
+            // SAFETY: as promised by the caller.
+            && unsafe { core.call(firm) }
+    }
+
     /// Lets a request in, and returns the receivers to wake. If it is refused the entry is void and the slot the caller's again.
+    #[inline]
     pub(crate) fn send(&self, entry: Entry<S, R, E>, place: Place<'_>) -> Result<Wake, Refusal> {
         let lane = entry.terms().lane as usize;
         let mut queue = self.gate.0.queue.lock();
@@ -167,7 +247,9 @@ impl<S, R, E> Channel<S, R, E> {
             Place::Line(turn, waiter) => [queue.senders[lane].leave(turn).into_waiter(), waiter],
             _ => [None, None],
         };
-        queue.enter(entry);
+        if let Some(ending) = queue.enter(entry) {
+            self.common.ledger.0.count(ending);
+        }
         self.note_len(&queue);
         let wake = queue.next_receiver();
         drop(queue);
@@ -207,9 +289,13 @@ impl<S, R, E> Channel<S, R, E> {
     pub(crate) unsafe fn withdraw(&self, slot: &Slot<S, R, E>, why: Untaken) -> bool {
         let mut queue = self.gate.0.queue.lock();
         // SAFETY: alive, and if any queue holds it, it is this one.
-        let Some(_entry) = (unsafe { queue.remove(slot) }) else {
-            return false;
-        };
+        if unsafe { queue.remove(slot) }.is_none() {
+            // SAFETY: the caller's end sent it.
+            if !unsafe { slot.core.withdraw_call() } {
+                return false;
+            }
+            queue.tally.accepted += 1;
+        }
         let sender = queue.senders[slot.core.lane() as usize].pop();
         queue.tally.count(why);
         self.note_len(&queue);
@@ -250,40 +336,84 @@ impl<S, R, E> Channel<S, R, E> {
 
     // ---- for the server
 
+    /// Gets the hotline, if there is one to be had.
+    #[inline]
+    pub(crate) fn listen(&self) -> Option<Lease<'_, S, R, E>> {
+        self.hotline.0.lease()
+    }
+
+    /// Takes the request that was called in, if there is one.
+    #[inline]
+    pub(crate) fn answer(&self, lease: &Lease<'_, S, R, E>) -> Option<Taken<S, R, E>> {
+        let entry = lease.answer()?;
+        if entry.is_overdue(&mut None) {
+            let mut queue = self.gate.0.queue.lock();
+            queue.tally.accepted += 1;
+            queue.tally.count(Untaken::Timeout);
+            let turned_down = entry.turn_down(Verdict::Expired);
+            drop(queue);
+            turned_down.finish();
+            return Some(Taken::Overdue);
+        }
+        lease.count();
+        Some(Taken::Some(entry.into()))
+    }
+
     /// Takes up to `max` requests, at least one. Those whose deadline has passed are turned down on the way.
-    pub(crate) fn take(&self, max: usize, place: Place<'_>) -> Taken<S, R, E> {
-        let mut taken = List::new();
+    #[inline]
+    pub(crate) fn take(
+        &self,
+        max: usize,
+        place: Place<'_>,
+        lease: Option<Lease<'_, S, R, E>>,
+        warm: bool,
+    ) -> Taken<S, R, E> {
+        let mut catch = Catch::default();
         let mut queue = self.gate.0.queue.lock();
-        let afterwards = queue.take(max, &mut taken, self.capacity);
-        self.note_len(&queue);
-        if !taken.is_empty() {
-            let discard = match place {
-                Place::Line(turn, waiter) => [queue.stop(turn).into_waiter(), waiter],
-                _ => [None, None],
-            };
-            drop(queue);
-            afterwards.run();
-            drop(discard);
-            return Taken::Some(taken);
-        }
-        if !afterwards.turned_down.is_empty() {
-            drop(queue);
-            afterwards.run();
-            return Taken::Overdue;
-        }
+        let shore = Shore {
+            hotline: &self.hotline.0,
+            lease: lease.as_ref(),
+            capacity: self.capacity,
+        };
+        queue.take(max, &mut catch, &shore);
         // Acquire: pairs with the Release of `remove_client`.
-        if self.clients.load(Ordering::Acquire) == 0 {
-            return Taken::Closed;
+        let closed = self.clients.load(Ordering::Acquire) == 0;
+        if place.is_to_sleep() && !closed {
+            queue.before_sleep(&mut catch, &shore);
         }
-        let replaced = match place {
-            Place::Line(turn, Some(waiter)) => queue.receivers.enrol(turn, waiter),
-            Place::Poller(Some(waiter)) => queue.poller.replace(waiter),
-            _ => None,
+        self.note_len(&queue);
+        let nothing = catch.is_empty();
+        let discard = match place {
+            Place::Line(turn, waiter) if !catch.taken.is_empty() => {
+                [queue.stop(turn).into_waiter(), waiter]
+            }
+            Place::Line(turn, Some(waiter)) if nothing && !closed => {
+                [queue.receivers.enrol(turn, waiter), None]
+            }
+            Place::Poller(Some(waiter)) if nothing && !closed => {
+                [queue.poller.replace(waiter), None]
+            }
+            Place::Line(_, waiter) | Place::Poller(waiter) => [waiter, None],
+            Place::Nowhere => [None, None],
         };
         queue.note_awaited();
+        let unhurried = warm && self.capacity == usize::MAX && !queue.awaited && queue.is_empty();
+        match catch.taken.single().filter(|_| unhurried) {
+            Some(slot) if queue.habit.is_served(slot) => {
+                // SAFETY: its entry is in `catch`, and nobody sleeps, as nobody awaits a request.
+                unsafe { self.hotline.0.watch(slot, lease) };
+            }
+            // Under the lock: from now on a call is for others to answer.
+            _ => drop(lease),
+        }
         drop(queue);
-        drop(replaced);
-        Taken::Empty
+        drop(discard);
+        match catch.finish() {
+            taken if !taken.is_empty() => Taken::Some(taken),
+            _ if !nothing => Taken::Overdue,
+            _ if closed => Taken::Closed,
+            _ => Taken::Empty,
+        }
     }
 
     /// Leaves the line for requests empty-handed.
@@ -310,7 +440,15 @@ impl<S, R, E> Channel<S, R, E> {
         // One at a time: the lock stays short, and a message that sends to its own channel when dropped is no trouble.
         let turned_down = iter::from_fn(|| {
             let mut queue = self.gate.0.queue.lock();
-            let (entry, _) = queue.pop(self.capacity)?;
+            // SAFETY: we hold the lock.
+            let call = unsafe { self.hotline.0.quit(None) };
+            queue.tally.accepted += u64::from(call.is_some());
+            let shore = Shore {
+                hotline: &self.hotline.0,
+                lease: None,
+                capacity: self.capacity,
+            };
+            let entry = call.or_else(|| Some(queue.pop(&shore)?.0))?;
             queue.tally.count(Untaken::ServerDisappeared);
             let turned_down = entry.turn_down(Verdict::ServerDisappeared);
             self.note_len(&queue);
@@ -322,18 +460,21 @@ impl<S, R, E> Channel<S, R, E> {
 
     // ---- for everybody
 
+    #[inline]
     pub(crate) fn common(&self) -> NonNull<Common> {
         NonNull::from(&self.common)
     }
 
     /// A glance without the lock: may be out of date at once.
+    #[inline]
     pub(crate) fn looks_empty(&self) -> bool {
         // Relaxed: a hint. Whoever acts on it takes the lock.
         self.gate.0.queued.load(Ordering::Relaxed) == 0
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.gate.0.queue.lock().len()
+        let queue = self.gate.0.queue.lock();
+        queue.queued() + usize::from(self.hotline.0.is_calling())
     }
 
     pub(crate) fn is_open(&self) -> bool {
@@ -346,81 +487,116 @@ impl<S, R, E> Channel<S, R, E> {
 
     pub(crate) fn stats(&self) -> Stats {
         // First the endings, then the takings: so no ending is seen without its taking.
-        let ended = Stats::from(&self.common.ledger.0);
+        let mut ended = Stats::default();
+        ended.add(&self.common.ledger.0);
         let queue = self.gate.0.queue.lock();
-        queue.tally.stats(ended, queue.len() as u64)
+        let answered = self.hotline.0.stats(&mut ended);
+        let calling = u64::from(self.hotline.0.is_calling());
+        let queued = queue.queued() as u64;
+        queue.tally.stats(ended, answered, queued, calling)
     }
 
+    #[inline]
     fn note_len(&self, queue: &MutexGuard<'_, Queue<S, R, E>>) {
         // Relaxed: read only by those who glance without the lock.
-        self.gate.0.queued.store(queue.len(), Ordering::Relaxed);
+        let queued = queue.queued();
+        if self.gate.0.queued.load(Ordering::Relaxed) != queued {
+            self.gate.0.queued.store(queued, Ordering::Relaxed);
+        }
     }
 }
 
 impl<S, R, E> Queue<S, R, E> {
-    fn len(&self) -> usize {
+    #[inline]
+    fn queued(&self) -> usize {
         self.lanes.iter().map(List::len).sum()
     }
 
+    #[inline]
     fn is_empty(&self) -> bool {
         self.lanes.iter().all(List::is_empty)
     }
 
-    fn enter(&mut self, entry: Entry<S, R, E>) {
+    /// Returns the ending of the last request from this slot, if it has not been counted.
+    #[inline]
+    fn enter(&mut self, entry: Entry<S, R, E>) -> Option<Ending> {
         let lane = entry.terms().lane as usize;
         // SAFETY: we hold the channel's lock (as in the two below), and an entry's slot is alive.
-        unsafe { entry.slot().as_ref().set_queued(true) };
+        let uncounted = unsafe { entry.slot().as_ref().enter() };
         self.lanes[lane].push_back(entry);
         self.tally.accepted += 1;
+        uncounted
     }
 
     /// Takes requests until there are `max`. Turns those down whose deadline has passed; of these not too many at a time, unless it has
     /// something to return.
-    fn take(&mut self, max: usize, taken: &mut List<S, R, E>, capacity: usize) -> Afterwards<R, E> {
-        let mut now = None;
-        let mut afterwards = Afterwards {
-            turned_down: Vec::new(),
-            wake: Vec::new(),
-        };
-        while taken.len() < max && (afterwards.turned_down.len() < EXPIRED_RUN || !taken.is_empty())
+    #[inline]
+    fn take(&mut self, max: usize, catch: &mut Catch<S, R, E>, shore: &Shore<'_, S, R, E>) {
+        while catch.taken.len() < max
+            && (catch.turned_down.len() < EXPIRED_RUN || !catch.taken.is_empty())
         {
             let run = self.run;
-            let Some((entry, sender)) = self.pop(capacity) else {
+            let Some((entry, sender)) = self.pop(shore) else {
                 break;
             };
-            afterwards.wake.extend(sender);
-            let deadline = entry.terms().deadline;
-            if deadline.is_some_and(|at| at <= *now.get_or_insert_with(Instant::now)) {
+            catch.senders.extend(sender);
+            if !self.hand_out(entry, catch) {
                 // It was nobody's turn.
                 self.run = run;
-                self.tally.count(Untaken::Timeout);
-                // Under the lock, so that its caller finds it queued or DONE and nothing in between.
-                afterwards
-                    .turned_down
-                    .push(entry.turn_down(Verdict::Expired));
-            } else {
-                self.tally.taken += 1;
-                taken.push_back(entry);
             }
         }
-        afterwards
+    }
+
+    /// Adds a request to those that are taken, unless it is overdue: then it is turned down, and the answer is false.
+    #[inline]
+    fn hand_out(&mut self, entry: Entry<S, R, E>, catch: &mut Catch<S, R, E>) -> bool {
+        let overdue = entry.is_overdue(&mut catch.now);
+        if overdue {
+            self.tally.count(Untaken::Timeout);
+            // Under the lock, so that its caller finds it queued or DONE and nothing in between.
+            catch.turned_down.push(entry.turn_down(Verdict::Expired));
+        } else {
+            self.tally.taken += 1;
+            catch.taken.push_back(entry);
+        }
+        !overdue
+    }
+
+    /// Who found nothing and is going to sleep must not miss a call.
+    #[inline]
+    fn before_sleep(&mut self, catch: &mut Catch<S, R, E>, shore: &Shore<'_, S, R, E>) {
+        if catch.is_empty() {
+            // SAFETY: we hold the channel's lock.
+            if let Some(entry) = unsafe { shore.hotline.quit(shore.lease) } {
+                self.tally.accepted += 1;
+                self.hand_out(entry, catch);
+            }
+        }
     }
 
     /// Takes the next request, and the sender that may have its place.
-    fn pop(&mut self, capacity: usize) -> Option<(Entry<S, R, E>, Option<Waiter>)> {
-        let normal_waits = !self.lanes[Lane::Normal as usize].is_empty();
+    #[inline]
+    fn pop(&mut self, shore: &Shore<'_, S, R, E>) -> Option<(Entry<S, R, E>, Option<Waiter>)> {
         let urgent_waits = !self.lanes[Lane::Urgent as usize].is_empty();
+        let called = shore.hotline.is_calling();
+        let normal_waits = called || !self.lanes[Lane::Normal as usize].is_empty();
         let urgent = urgent_waits && !(normal_waits && self.run >= URGENT_RUN);
         self.run = if urgent && normal_waits {
             self.run + 1
         } else {
             0
         };
+        if called && !urgent {
+            if let Some(entry) = shore.answer() {
+                self.tally.accepted += 1;
+                return Some((entry, None));
+            }
+        }
         let lane = if urgent { Lane::Urgent } else { Lane::Normal } as usize;
         let entry = self.lanes[lane].pop_front()?;
         // SAFETY: see `enter`.
         unsafe { entry.slot().as_ref().set_queued(false) };
-        let bounded = capacity != usize::MAX;
+        let bounded = shore.capacity != usize::MAX;
         let sender = if bounded {
             self.senders[lane].pop()
         } else {
@@ -441,6 +617,7 @@ impl<S, R, E> Queue<S, R, E> {
     }
 
     /// Whom to wake for a request that has entered.
+    #[inline]
     fn next_receiver(&mut self) -> [Option<Waiter>; 2] {
         if !self.awaited {
             return [None, None];
@@ -451,6 +628,7 @@ impl<S, R, E> Queue<S, R, E> {
     }
 
     /// Leaves the line for requests.
+    #[inline]
     fn stop(&mut self, turn: &mut Turn) -> Left {
         if !turn.is_taken() {
             return Left::Never;
@@ -460,6 +638,7 @@ impl<S, R, E> Queue<S, R, E> {
         left
     }
 
+    #[inline]
     fn note_awaited(&mut self) {
         self.awaited = !self.receivers.is_empty() || self.poller.is_some();
     }

@@ -5,11 +5,10 @@
 use std::fmt;
 
 use crate::{
-    ask::ask,
     channel::Channel,
     error::Error,
+    nest::{Leash, Nest},
     request::{Post, Request},
-    slot::Lane,
     stats::Stats,
     sync::Arc,
     ticket::{Report, without_details},
@@ -30,20 +29,29 @@ use crate::{
 /// they would keep every other task of that worker thread from running, perhaps the one that has to answer. There, await:
 /// [`areq`](Self::areq), or [`request`](Self::request) with `.await`.
 pub struct Client<S, R, E> {
-    channel: Arc<Channel<S, R, E>>,
+    nest: Arc<Nest<S, R, E>>,
 }
 
 impl<S, R, E> Client<S, R, E> {
-    /// Makes the first client of a channel, which counts one already.
-    pub(crate) fn first(channel: Arc<Channel<S, R, E>>) -> Self {
-        Self { channel }
+    /// Makes a client of a channel, which has counted it already.
+    pub(crate) fn counted(channel: Arc<Channel<S, R, E>>) -> Self {
+        Self {
+            nest: Nest::new(channel),
+        }
     }
 
+    #[inline]
     pub(crate) fn channel(&self) -> &Arc<Channel<S, R, E>> {
-        &self.channel
+        &self.nest.channel
     }
 
-    /// Sends a message, waits for the reply and returns it. Blocks the thread; allocates nothing.
+    /// Where the slots of its requests come from.
+    #[inline]
+    pub(crate) fn nest(&self) -> &Arc<Nest<S, R, E>> {
+        &self.nest
+    }
+
+    /// Sends a message, waits for the reply and returns it. Blocks the thread; allocates nothing (but at the client's first request).
     ///
     /// On a bounded channel that is full it waits for room first.
     ///
@@ -51,8 +59,9 @@ impl<S, R, E> Client<S, R, E> {
     /// - [`Error::ServerDisappeared`]: the server went before it took the request.
     /// - [`Error::NoReply`]: a handler let go of it without an answer.
     /// - [`Error::App`]: the handler refused it.
+    #[inline]
     pub fn req(&self, out: S) -> Result<R, Error<E>> {
-        ask(&self.channel, out, Lane::Normal, false).map_err(without_details)
+        self.request(out).wait().map_err(without_details)
     }
 
     /// Sends a message and awaits the reply. Nothing is sent before the first poll.
@@ -82,11 +91,12 @@ impl<S, R, E> Client<S, R, E> {
     {
         // `S: Send`: a ticket with the plain report may drop the message on any thread to which it is sent; `'static`: at any time.
         self.request(out)
-            .send_to_wait(&Report::PLAIN)
+            .send_to_wait(&Report::PLAIN, Leash::Free)
             .map_err(|error| without_details(error.into()))
     }
 
     /// Begins a request that is made when it is waited for, awaited, submitted or posted: with a deadline, urgent, …
+    #[inline]
     pub fn request(&self, message: S) -> Request<'_, S, R, E> {
         Request::new(self, message)
     }
@@ -100,14 +110,14 @@ impl<S, R, E> Client<S, R, E> {
     #[must_use]
     pub fn weak(&self) -> WeakClient<S, R, E> {
         WeakClient {
-            channel: Arc::clone(&self.channel),
+            channel: Arc::clone(self.channel()),
         }
     }
 
     /// The number of requests in the queue, in both lanes. Out of date as soon as it is known.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.channel.len()
+        self.channel().len()
     }
 
     /// Whether the queue is empty. Out of date as soon as it is known.
@@ -119,19 +129,19 @@ impl<S, R, E> Client<S, R, E> {
     /// How many requests each lane can hold; none if it is unbounded.
     #[must_use]
     pub fn capacity(&self) -> Option<usize> {
-        self.channel.capacity()
+        self.channel().capacity()
     }
 
     /// Whether the server is gone, so that every request would end in [`Error::ServerDisappeared`].
     #[must_use]
     pub fn is_closed(&self) -> bool {
-        !self.channel.is_open()
+        !self.channel().is_open()
     }
 
     /// What has happened on this channel so far.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        self.channel.stats()
+        self.channel().stats()
     }
 
     /// The former name of [`req`](Self::req).
@@ -158,16 +168,15 @@ impl<S, R, E> Client<S, R, E> {
 
 impl<S, R, E> Clone for Client<S, R, E> {
     fn clone(&self) -> Self {
-        self.channel.add_client();
-        Self {
-            channel: Arc::clone(&self.channel),
-        }
+        self.channel().add_client();
+        Self::counted(Arc::clone(self.channel()))
     }
 }
 
 impl<S, R, E> Drop for Client<S, R, E> {
     fn drop(&mut self) {
-        self.channel.remove_client();
+        self.nest.close();
+        self.channel().remove_client();
     }
 }
 
@@ -194,9 +203,9 @@ impl<S, R, E> WeakClient<S, R, E> {
     /// ```
     #[must_use]
     pub fn upgrade(&self) -> Option<Client<S, R, E>> {
-        self.channel.revive_client().then(|| Client {
-            channel: Arc::clone(&self.channel),
-        })
+        self.channel
+            .revive_client()
+            .then(|| Client::counted(Arc::clone(&self.channel)))
     }
 }
 

@@ -28,6 +28,7 @@ use crate::{
 pub struct ReplyContext<R, E>(Handler<R, E>);
 
 impl<R, E> ReplyContext<R, E> {
+    #[inline]
     pub(crate) fn new(handler: Handler<R, E>) -> Self {
         Self(handler)
     }
@@ -36,6 +37,7 @@ impl<R, E> ReplyContext<R, E> {
     ///
     /// # Errors
     /// [`Error::OriginDisappeared`]: the caller has left. [`answer`](Self::answer) gives the value back.
+    #[inline]
     pub fn reply(self, data: R) -> Result<(), Error<E>> {
         self.answer(Ok(data)).map_err(|_| Error::OriginDisappeared)
     }
@@ -61,6 +63,7 @@ impl<R, E> ReplyContext<R, E> {
     ///
     /// # Errors
     /// The caller has left: here is the answer back.
+    #[inline]
     pub fn answer(self, answer: Result<R, E>) -> Result<(), Result<R, E>> {
         self.0
             .finish(answer.into())

@@ -1,12 +1,13 @@
 #![doc = include_str!("../README.md")]
 
-mod ask;
 mod channel;
 mod client;
 mod context;
 mod error;
 mod gather;
+mod hotline;
 mod list;
+mod nest;
 mod request;
 mod send;
 mod server;
@@ -69,7 +70,7 @@ fn ends<S, R, E>(capacity: usize) -> (Server<S, R, E>, Client<S, R, E>) {
     let channel = sync::Arc::new(channel::Channel::new(capacity));
     (
         Server::new(sync::Arc::clone(&channel)),
-        Client::first(channel),
+        Client::counted(channel),
     )
 }
 

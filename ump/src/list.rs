@@ -27,14 +27,17 @@ impl<S, R, E> List<S, R, E> {
         }
     }
 
+    #[inline]
     pub(crate) fn len(&self) -> usize {
         self.len
     }
 
+    #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.head.is_none()
     }
 
+    #[inline]
     pub(crate) fn push_back(&mut self, entry: Entry<S, R, E>) {
         let slot = entry.into_slot();
         // SAFETY: slots in a list are alive, as their entries are; their links are touched only through their list, which we
@@ -48,6 +51,7 @@ impl<S, R, E> List<S, R, E> {
         self.len += 1;
     }
 
+    #[inline]
     pub(crate) fn pop_front(&mut self) -> Option<Entry<S, R, E>> {
         // SAFETY: the head is in this list.
         self.head.map(|slot| unsafe { self.unlink(slot) })
@@ -57,11 +61,12 @@ impl<S, R, E> List<S, R, E> {
     ///
     /// # Safety
     /// `slot` is in this list.
+    #[inline]
     pub(crate) unsafe fn unlink(&mut self, slot: NonNull<Slot<S, R, E>>) -> Entry<S, R, E> {
         // SAFETY: see `push_back`.
         let (prev, next) = unsafe { slot.as_ref() }
             .links
-            .with_mut(|links| unsafe { ((*links).prev.take(), (*links).next.take()) });
+            .with(|links| unsafe { ((*links).prev, (*links).next) });
         self.set_next(prev, next);
         match next {
             // SAFETY: see `push_back`.
@@ -74,6 +79,7 @@ impl<S, R, E> List<S, R, E> {
     }
 
     /// Makes `next` follow `prev`, where no `prev` means the head.
+    #[inline]
     fn set_next(
         &mut self,
         prev: Option<NonNull<Slot<S, R, E>>>,
@@ -87,9 +93,65 @@ impl<S, R, E> List<S, R, E> {
     }
 }
 
-/// Whoever drops requests that it has taken lets go of them: their callers learn that there is no reply. (The lists of a queue are
-/// empty when it is dropped.)
-impl<S, R, E> Drop for List<S, R, E> {
+/// What a receiver has taken. The first is not linked: usually it is the only one, and its slot need not be written to.
+pub(crate) struct Batch<S, R, E> {
+    first: Option<Entry<S, R, E>>,
+    rest: List<S, R, E>,
+}
+
+impl<S, R, E> Batch<S, R, E> {
+    pub(crate) const fn new() -> Self {
+        Self {
+            first: None,
+            rest: List::new(),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        usize::from(self.first.is_some()) + self.rest.len()
+    }
+
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The slot of the entry, if there is just one.
+    #[inline]
+    pub(crate) fn single(&self) -> Option<NonNull<Slot<S, R, E>>> {
+        let first = self.first.as_ref()?;
+        self.rest.is_empty().then(|| first.slot())
+    }
+
+    /// To be called before the first one is taken out.
+    #[inline]
+    pub(crate) fn push_back(&mut self, entry: Entry<S, R, E>) {
+        if self.is_empty() {
+            self.first = Some(entry);
+        } else {
+            self.rest.push_back(entry);
+        }
+    }
+
+    #[inline]
+    pub(crate) fn pop_front(&mut self) -> Option<Entry<S, R, E>> {
+        self.first.take().or_else(|| self.rest.pop_front())
+    }
+}
+
+impl<S, R, E> From<Entry<S, R, E>> for Batch<S, R, E> {
+    #[inline]
+    fn from(entry: Entry<S, R, E>) -> Self {
+        Self {
+            first: Some(entry),
+            rest: List::new(),
+        }
+    }
+}
+
+/// Whoever drops requests that it has taken lets go of them: their callers learn that there is no reply.
+impl<S, R, E> Drop for Batch<S, R, E> {
     fn drop(&mut self) {
         while let Some(entry) = self.pop_front() {
             drop(entry.take());

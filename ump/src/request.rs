@@ -13,13 +13,13 @@ use std::{
 };
 
 use crate::{
-    ask::ask,
-    channel::Place,
+    channel::{Channel, Place, Refusal},
     client::Client,
     error::{RequestError, SendError},
+    nest::Leash,
     send::{Offer, Sending, send_blocking},
     slot::{Lane, Terms},
-    ticket::{Draft, Report},
+    ticket::{Draft, Report, Ticket},
     wait_reply::WaitReply,
 };
 
@@ -48,6 +48,7 @@ pub struct Request<'a, S, R, E> {
 }
 
 impl<'a, S, R, E> Request<'a, S, R, E> {
+    #[inline]
     pub(crate) fn new(client: &'a Client<S, R, E>, message: S) -> Self {
         Self {
             client,
@@ -99,20 +100,15 @@ impl<'a, S, R, E> Request<'a, S, R, E> {
         self
     }
 
-    /// Makes the request and blocks until its outcome. Without a deadline it allocates nothing.
+    /// Makes the request and blocks until its outcome. Allocates nothing (but at the client's first request).
     ///
     /// # Errors
     /// See [`RequestError`]; what was not executed comes back in it.
+    #[inline]
     pub fn wait(self) -> Result<R, RequestError<S, E>> {
-        if self.terms.deadline.is_none() {
-            return ask(
-                self.client.channel(),
-                self.message,
-                self.terms.lane,
-                self.if_room,
-            );
-        }
-        self.submit().wait()?.wait()
+        // The client is borrowed as long as `self` is, which is longer than this takes.
+        self.send_to_wait(&Report::FULL_TO_BLOCKED, Leash::Borrows)?
+            .wait()
     }
 
     /// Separates sending from waiting for the reply: made so, it ends in a [`WaitReply`] once it is accepted.
@@ -128,20 +124,33 @@ impl<'a, S, R, E> Request<'a, S, R, E> {
         Post(self)
     }
 
+    #[inline]
     pub(crate) fn send_to_wait<X>(
         self,
         report: &Report<S, R, E, X>,
+        leash: Leash,
     ) -> Result<WaitReply<R, E, X>, SendError<S>> {
-        let ticket = self.send_blocking(|draft: Draft<_, _, _>, home: &_, place: Place<'_>| {
-            draft.send(home, place, report)
-        })?;
+        let ticket = self.send_blocking(
+            leash,
+            |draft: Draft<_, _, _>, home: &_, place: Place<'_>| draft.send(home, place, report),
+        )?;
         Ok(WaitReply::new(ticket, None))
     }
 
-    fn send_blocking<T>(self, offer: impl Offer<S, R, E, T>) -> Result<T, SendError<S>> {
+    #[inline]
+    fn send_blocking<T>(
+        self,
+        leash: Leash,
+        offer: impl Offer<S, R, E, T>,
+    ) -> Result<T, SendError<S>> {
         let channel = self.client.channel();
         let Terms { lane, deadline, .. } = self.terms;
-        let mut draft = Some(Draft::new(channel, self.message, self.terms));
+        let mut draft = Some(Draft::new(
+            self.client.nest(),
+            self.message,
+            self.terms,
+            leash,
+        ));
         send_blocking(channel, lane, deadline, self.if_room, |place| {
             offer(draft.take().expect("refused before"), channel, place).map_err(
                 |(back, refusal)| {
@@ -153,8 +162,9 @@ impl<'a, S, R, E> Request<'a, S, R, E> {
         .map_err(|why| why.with(draft.take().expect("refused").into_message()))
     }
 
-    fn into_sending(self) -> Sending<'a, S, R, E> {
-        let draft = Draft::new(self.client.channel(), self.message, self.terms);
+    #[inline]
+    fn into_sending(self, leash: Leash) -> Sending<'a, S, R, E> {
+        let draft = Draft::new(self.client.nest(), self.message, self.terms, leash);
         Sending::new(self.client, draft, self.if_room)
     }
 }
@@ -163,8 +173,9 @@ impl<'a, S, R, E> IntoFuture for Request<'a, S, R, E> {
     type Output = Result<R, RequestError<S, E>>;
     type IntoFuture = RequestFuture<'a, S, R, E>;
 
+    #[inline]
     fn into_future(self) -> Self::IntoFuture {
-        RequestFuture(Stage::Sending(self.submit().into_future()))
+        RequestFuture(Stage::Sending(self.into_sending(Leash::Borrows)))
     }
 }
 
@@ -186,8 +197,9 @@ impl<S, R, E> Submit<'_, S, R, E> {
     ///
     /// # Errors
     /// See [`SendError`]; the message comes back.
+    #[inline]
     pub fn wait(self) -> Result<WaitReply<R, E, RequestError<S, E>>, SendError<S>> {
-        self.0.send_to_wait(&Report::FULL)
+        self.0.send_to_wait(&Report::FULL, Leash::Free)
     }
 }
 
@@ -195,8 +207,9 @@ impl<'a, S, R, E> IntoFuture for Submit<'a, S, R, E> {
     type Output = Result<WaitReply<R, E, RequestError<S, E>>, SendError<S>>;
     type IntoFuture = SubmitFuture<'a, S, R, E>;
 
+    #[inline]
     fn into_future(self) -> Self::IntoFuture {
-        SubmitFuture(self.0.into_sending())
+        SubmitFuture(self.0.into_sending(Leash::Free))
     }
 }
 
@@ -204,6 +217,24 @@ impl<S, R, E> fmt::Debug for Submit<'_, S, R, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Submit").field(&self.0).finish()
     }
+}
+
+fn send<S, R, E>(
+    draft: Draft<S, R, E>,
+    home: &Channel<S, R, E>,
+    place: Place<'_>,
+) -> Result<Ticket<R, E, RequestError<S, E>>, (Draft<S, R, E>, Refusal)> {
+    draft.send(home, place, &Report::FULL)
+}
+
+/// For a future that borrows the client.
+#[inline]
+fn send_borrowing<S, R, E>(
+    draft: Draft<S, R, E>,
+    home: &Channel<S, R, E>,
+    place: Place<'_>,
+) -> Result<Ticket<R, E, RequestError<S, E>>, (Draft<S, R, E>, Refusal)> {
+    draft.send(home, place, &Report::FULL_TO_BORROWER)
 }
 
 /// A message whose reply nobody waits for.
@@ -235,8 +266,9 @@ impl<S, R, E> Post<'_, S, R, E> {
     ///
     /// # Errors
     /// See [`SendError`]; the message comes back.
+    #[inline]
     pub fn wait(self) -> Result<(), SendError<S>> {
-        self.0.send_blocking(Draft::post)
+        self.0.send_blocking(Leash::Free, Draft::post)
     }
 }
 
@@ -244,8 +276,9 @@ impl<'a, S, R, E> IntoFuture for Post<'a, S, R, E> {
     type Output = Result<(), SendError<S>>;
     type IntoFuture = PostFuture<'a, S, R, E>;
 
+    #[inline]
     fn into_future(self) -> Self::IntoFuture {
-        PostFuture(self.0.into_sending())
+        PostFuture(self.0.into_sending(Leash::Free))
     }
 }
 
@@ -267,7 +300,7 @@ impl<S, R, E> fmt::Debug for Post<'_, S, R, E> {
 pub struct RequestFuture<'a, S, R, E>(Stage<'a, S, R, E>);
 
 enum Stage<'a, S, R, E> {
-    Sending(SubmitFuture<'a, S, R, E>),
+    Sending(Sending<'a, S, R, E>),
     Waiting(WaitReply<R, E, RequestError<S, E>>),
 }
 
@@ -276,10 +309,19 @@ impl<S, R, E> Unpin for RequestFuture<'_, S, R, E> {}
 impl<S, R, E> Future for RequestFuture<'_, S, R, E> {
     type Output = Result<R, RequestError<S, E>>;
 
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         if let Stage::Sending(sending) = &mut self.0 {
-            let reply = ready!(Pin::new(sending).poll(cx))?;
+            // Before it is sent, while nobody else can reach it.
+            let armed = sending.arm(cx.waker());
+            let ticket = ready!(sending.poll(cx, send_borrowing))?;
+            let alarm = sending.take_alarm();
+            let reply = WaitReply::new(ticket, alarm);
+            let asleep = armed && !reply.is_ready() && !reply.is_timed();
             self.0 = Stage::Waiting(reply);
+            if asleep {
+                return Poll::Pending;
+            }
         }
         match &mut self.0 {
             Stage::Waiting(reply) => Pin::new(reply).poll(cx),
@@ -312,10 +354,8 @@ impl<S, R, E> Unpin for SubmitFuture<'_, S, R, E> {}
 impl<S, R, E> Future for SubmitFuture<'_, S, R, E> {
     type Output = Result<WaitReply<R, E, RequestError<S, E>>, SendError<S>>;
 
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let send = |draft: Draft<_, _, _>, home: &_, place: Place<'_>| {
-            draft.send(home, place, &Report::FULL)
-        };
         let ticket = ready!(self.0.poll(cx, send))?;
         Poll::Ready(Ok(WaitReply::new(ticket, self.0.take_alarm())))
     }
@@ -342,6 +382,7 @@ impl<S, R, E> Unpin for PostFuture<'_, S, R, E> {}
 impl<S, R, E> Future for PostFuture<'_, S, R, E> {
     type Output = Result<(), SendError<S>>;
 
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let posted = ready!(self.0.poll(cx, Draft::post));
         self.0.disarm();

@@ -4,7 +4,7 @@
 
 use std::{
     io,
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
     time::Instant,
 };
 
@@ -38,6 +38,7 @@ impl NotSent {
 }
 
 /// Offers a request until it is let in, sleeping while there is no room, until `deadline`.
+#[inline]
 pub(crate) fn send_blocking<S, R, E, T>(
     channel: &Channel<S, R, E>,
     lane: Lane,
@@ -99,6 +100,13 @@ impl<'a, S, R, E> Sending<'a, S, R, E> {
         }
     }
 
+    /// Leaves word whom to wake when the outcome is there; if it will not be there at once.
+    #[inline]
+    pub(crate) fn arm(&mut self, waker: &Waker) -> bool {
+        let draft = self.draft.as_mut().filter(|draft| !draft.is_hot());
+        draft.map(|draft| draft.arm(waker)).is_some()
+    }
+
     /// Its deadline does not matter any more.
     pub(crate) fn disarm(&mut self) {
         self.alarm = None;
@@ -110,6 +118,7 @@ impl<'a, S, R, E> Sending<'a, S, R, E> {
     }
 
     /// Ready when it has been let in (with what `offer` made of it) or refused. Not to be polled after that.
+    #[inline]
     pub(crate) fn poll<T>(
         &mut self,
         cx: &mut Context<'_>,
@@ -127,6 +136,7 @@ impl<'a, S, R, E> Sending<'a, S, R, E> {
         Poll::Ready(Err(why.with(draft.into_message())))
     }
 
+    #[inline]
     fn try_send<T>(
         &mut self,
         cx: &mut Context<'_>,
@@ -189,6 +199,7 @@ impl<S, R, E> Drop for Sending<'_, S, R, E> {
 pub(crate) const POLLED_AGAIN: &str = "polled after it was ready";
 
 /// Offers, and enrols for room if there is none. Asks for the waiter only then.
+#[inline]
 fn offer_in_line<T>(
     turn: &mut Turn,
     waiter: impl FnOnce() -> Waiter,
@@ -200,6 +211,7 @@ fn offer_in_line<T>(
     }
 }
 
+#[inline]
 fn is_late(deadline: Option<Instant>) -> bool {
     deadline.is_some_and(|deadline| deadline <= Instant::now())
 }

@@ -17,9 +17,10 @@ use crate::{
     channel::{Channel, Place, Taken},
     context::ReplyContext,
     error::Error,
-    list::List,
+    hotline::Lease,
+    list::Batch,
     stats::Stats,
-    sync::{Arc, current, park_until, spin_until},
+    sync::{Arc, current, head_start, park_until, spin_until},
     waiter::{Turn, Waiter},
 };
 
@@ -48,6 +49,7 @@ impl<S, R, E> Server<S, R, E> {
     ///
     /// # Errors
     /// [`Error::ClientsDisappeared`]: the queue is empty and no client is left.
+    #[inline]
     pub fn wait(&self) -> Result<Job<S, R, E>, Error<E>> {
         self.receive(1, None).map(some).map(first)
     }
@@ -121,7 +123,7 @@ impl<S, R, E> Server<S, R, E> {
     pub fn try_pop(&self) -> Result<Option<Job<S, R, E>>, Error<E>> {
         // What is overdue is passed over; what comes meanwhile does not matter.
         for _ in 0..=self.len() {
-            match self.channel.take(1, Place::Nowhere) {
+            match self.channel.take(1, Place::Nowhere, None, false) {
                 Taken::Overdue => {}
                 taken => return optional(into_result(taken)),
             }
@@ -142,7 +144,7 @@ impl<S, R, E> Server<S, R, E> {
             return Poll::Ready(Ok(job));
         }
         let place = Place::Poller(Some(Waiter::task(cx.waker())));
-        into_poll(self.channel.take(1, place), cx).map_ok(first)
+        into_poll(self.channel.take(1, place, None, false), cx).map_ok(first)
     }
 
     /// The requests, one after the other, blocking in between; it ends when no client is left.
@@ -200,23 +202,34 @@ impl<S, R, E> Server<S, R, E> {
     }
 
     /// Nothing by `deadline` is `None`.
+    #[inline]
     fn receive(
         &self,
         max: usize,
         deadline: Option<Instant>,
-    ) -> Result<Option<List<S, R, E>>, Error<E>> {
+    ) -> Result<Option<Batch<S, R, E>>, Error<E>> {
         let channel = &*self.channel;
         let mut turn = Turn::default();
         loop {
-            spin_until(&channel.patience, || !channel.looks_empty());
-            let late = match look(channel, max, &mut turn, || Waiter::Thread(current())) {
+            let lease = channel.listen();
+            if lease.is_some() && channel.looks_empty() {
+                head_start();
+            }
+            let called = || lease.as_ref().is_some_and(Lease::is_calling);
+            spin_until(&channel.patience, || called() || !channel.looks_empty());
+            let answered = lease.as_ref().and_then(|lease| channel.answer(lease));
+            if let Some(Taken::Some(list)) = answered {
+                return Ok(Some(list));
+            }
+            let waiter = || Waiter::Thread(current());
+            let late = match look(channel, max, &mut turn, waiter, lease, true) {
                 Taken::Empty => park_until(deadline),
                 Taken::Overdue => deadline.is_some_and(|deadline| deadline <= Instant::now()),
                 taken => return into_result(taken),
             };
             if late {
                 // One may have come at the last moment.
-                let taken = channel.take(max, Place::Line(&mut turn, None));
+                let taken = channel.take(max, Place::Line(&mut turn, None), None, false);
                 if let Taken::Empty | Taken::Overdue = taken {
                     channel.stop_receiving(&mut turn);
                 }
@@ -334,12 +347,13 @@ impl<'a, S, R, E> Receive<'a, S, R, E> {
 }
 
 impl<S, R, E> Future for Receive<'_, S, R, E> {
-    type Output = Result<List<S, R, E>, Error<E>>;
+    type Output = Result<Batch<S, R, E>, Error<E>>;
 
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let Self { server, max, turn } = &mut *self;
         let waiter = || Waiter::task(cx.waker());
-        into_poll(look(&server.channel, *max, turn, waiter), cx)
+        into_poll(look(&server.channel, *max, turn, waiter, None, false), cx)
     }
 }
 
@@ -352,34 +366,41 @@ impl<S, R, E> Drop for Receive<'_, S, R, E> {
 }
 
 /// Takes what is there, or enrols. Asks for the waiter only if it seems to be needed: cloning a waker is the user's code and not free.
+#[inline]
 fn look<S, R, E>(
     channel: &Channel<S, R, E>,
     max: usize,
     turn: &mut Turn,
     waiter: impl FnOnce() -> Waiter,
+    mut lease: Option<Lease<'_, S, R, E>>,
+    warm: bool,
 ) -> Taken<S, R, E> {
     if !channel.looks_empty() {
         for _ in 0..OVERDUE_ROUNDS {
-            match channel.take(max, Place::Line(turn, None)) {
+            match channel.take(max, Place::Line(turn, None), lease.take(), warm) {
                 Taken::Overdue => {}
-                Taken::Empty => return channel.take(max, Place::Line(turn, Some(waiter()))),
+                Taken::Empty => {
+                    return channel.take(max, Place::Line(turn, Some(waiter())), None, warm);
+                }
                 taken => return taken,
             }
         }
         return Taken::Overdue;
     }
-    channel.take(max, Place::Line(turn, Some(waiter())))
+    channel.take(max, Place::Line(turn, Some(waiter())), lease, warm)
 }
 
 /// So often it looks past overdue requests before it minds its own deadline, or lets other tasks run.
 const OVERDUE_ROUNDS: usize = 64;
 
 /// What was received without a deadline.
+#[inline]
 fn some<T>(taken: Option<T>) -> T {
     taken.expect("it returns empty-handed only at a deadline")
 }
 
-fn into_result<S, R, E>(taken: Taken<S, R, E>) -> Result<Option<List<S, R, E>>, Error<E>> {
+#[inline]
+fn into_result<S, R, E>(taken: Taken<S, R, E>) -> Result<Option<Batch<S, R, E>>, Error<E>> {
     match taken {
         Taken::Some(list) => Ok(Some(list)),
         Taken::Empty | Taken::Overdue => Ok(None),
@@ -387,10 +408,11 @@ fn into_result<S, R, E>(taken: Taken<S, R, E>) -> Result<Option<List<S, R, E>>, 
     }
 }
 
+#[inline]
 fn into_poll<S, R, E>(
     taken: Taken<S, R, E>,
     cx: &mut Context<'_>,
-) -> Poll<Result<List<S, R, E>, Error<E>>> {
+) -> Poll<Result<Batch<S, R, E>, Error<E>>> {
     if let Taken::Overdue = taken {
         // Nothing was left that would wake us.
         cx.waker().wake_by_ref();
@@ -400,22 +422,21 @@ fn into_poll<S, R, E>(
         .map_or(Poll::Pending, Poll::Ready)
 }
 
-/// The request in a list of one.
-fn first<S, R, E>(mut taken: List<S, R, E>) -> Job<S, R, E> {
-    let entry = taken
-        .pop_front()
-        .expect("a list of what was taken is not empty");
+/// The only request of a batch.
+#[inline]
+fn first<S, R, E>(mut taken: Batch<S, R, E>) -> Job<S, R, E> {
+    let entry = taken.pop_front().expect("what was taken is not nothing");
     let (message, handler) = entry.take();
     (message, ReplyContext::new(handler))
 }
 
 fn optional<S, R, E>(
-    taken: Result<Option<List<S, R, E>>, Error<E>>,
+    taken: Result<Option<Batch<S, R, E>>, Error<E>>,
 ) -> Result<Option<Job<S, R, E>>, Error<E>> {
     taken.map(|taken| taken.map(first))
 }
 
-fn append<S, R, E>(mut taken: List<S, R, E>, batch: &mut Vec<Job<S, R, E>>) -> usize {
+fn append<S, R, E>(mut taken: Batch<S, R, E>, batch: &mut Vec<Job<S, R, E>>) -> usize {
     let count = taken.len();
     batch.reserve(count);
     while let Some(entry) = taken.pop_front() {

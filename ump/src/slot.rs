@@ -2,9 +2,9 @@
 //!
 //! # Who owns it
 //!
-//! A slot is shared by two ends without a reference count. The **caller's end** is whoever asked; the **server's
-//! end** is first the queue ([`Entry`]), then the one who answers ([`Handler`]). The slot lives on the stack of a blocking
-//! caller that cannot leave, or on the heap. Its memory belongs to whoever stays last, and the state word says who that is:
+//! A slot is on the heap. It is made by a client, which keeps it and uses it again (see `nest`). While a request is under way it is shared
+//! by two ends without a reference count. The **caller's end** is whoever asked; the **server's end** is first the queue
+//! ([`Entry`]), then the one who answers ([`Handler`]). It belongs to whoever stays last, and the state word says who that is:
 //!
 //! ```text
 //!             server's end publishes an outcome
@@ -14,36 +14,59 @@
 //!             caller leaves a request that was taken
 //! ```
 //!
-//! Both are final, and each is reached by exactly one store or compare-exchange, after which the side that made it
+//! Both are final for this request, and each is reached by exactly one store or compare-exchange, after which the side that made it
 //! never touches the slot again. (A caller that leaves while its request is still *queued* withdraws it from the queue under the
 //! channel's lock; nobody else can reach the slot then, and no state is needed. A post has no caller's end from the start.)
+//!
+//! Besides, the channel's hotline may watch *one* slot, also while it is idle between two requests of its client: see `hotline`. It does
+//! not touch what is in the slot before a request is called in, but the memory has to stay: whoever would free a slot that is `HOT` leaves
+//! that to the hotline by `ORPHAN`.
 //!
 //! # The state word
 //!
 //! | bit | set by | means |
 //! |---|---|---|
-//! | `LOCKED` | either end, for a few instructions | the waiters are being exchanged; everybody else waits |
-//! | `CALLER` | caller, under `LOCKED` | the cell `caller` holds who sleeps for the outcome |
+//! | `LOCKED` | either end, the hotline; for a few instructions | the waiters or the hotline's bits are being exchanged; everybody else waits |
+//! | `CALLER` | caller, under `LOCKED` or before the request enters | the cell `caller` holds who sleeps for the outcome |
 //! | `HANDLER` | handler, under `LOCKED` | the cell `handler` holds who wants to know that the caller has left |
 //! | `DONE` | server's end, last thing | the outcome is in place |
 //! | `ABANDONED` | caller, last thing, only while the request is taken | nobody waits any more |
+//! | `HOT` | hotline, under `LOCKED` and the channel's lock | the hotline watches this slot |
+//! | `COOL` | hotline, under `LOCKED` and the channel's lock | it will soon stop: no more calls |
+//! | `CALL` | caller, only from idle with `HOT` | a request is in the slot, for the hotline to take; no queue has it |
+//! | `FIRM` | caller, with `CALL` | the caller will not take it back: it may be answered without a write, and `CALL` stays until `DONE` |
+//! | `TURN` | caller, toggles with each `CALL` | tells a firm call from the one before, which has been answered |
+//! | `ORPHAN` | the last owner | the hotline is to free it |
+//! | the bits of `ENDING` | server's end with `DONE`, if `HOT` | how the request ended; whoever clears them counts it |
 //!
-//! When nobody sleeps (no bit set) publishing is one compare-exchange from `PENDING` to `DONE`. Otherwise it takes the
+//! When nobody sleeps publishing is one compare-exchange that adds `DONE`. Otherwise it takes the
 //! waiter *out* under `LOCKED`, publishes `DONE` by the store that unlocks, and wakes the waiter afterwards, from its own stack.
+//!
+//! # Speed
+//!
+//! Between two ends that are awake, what costs is the cache line with the state, the outcome and the message, going there and back: about
+//! twice 60 ns. So that it moves no oftener, nobody writes to it except to hand it over (neither message nor outcome is marked as
+//! taken, the state implies it), and nobody executes another locked instruction between seeing the other's store and its own
+//! (measured: one `fetch_add` on an undisputed line there costs 100 ns, as it separates the read of the line from the write). Hence `ENDING`: the hotline
+//! counts the ending of one request when it takes the next.
 //!
 //! # Invariants
 //!
-//! 1. `message` is touched by the creator before it is queued, then by the one holder of the [`Entry`], then (if it came back)
-//!    by the caller after `DONE` or after withdrawal.
-//! 2. `verdict` is written by the server's end before `DONE`, read by the caller after it has seen `DONE`.
-//! 3. `caller` and `handler` are touched only under `LOCKED`.
+//! 1. `message` is there from the making of the request until it is taken, and longer if it is turned down or withdrawn. It is touched by
+//!    the creator before the request enters, then by the one holder of the [`Entry`], then (if it came back) by the caller after `DONE` or
+//!    after withdrawal.
+//! 2. `verdict` is written by the server's end before `DONE`, moved out once by the caller after it has seen `DONE`.
+//! 3. `caller` and `handler` are touched only under `LOCKED`, or by who owns the slot alone.
 //! 4. `links` are touched only through the list that holds the entry: that of the queue, under the channel's lock, or that of a batch
 //!    which a receiver has taken, without it. `queued` is touched only under the channel's lock.
 //! 5. After the store that sets `DONE` (`ABANDONED`) the server's end (the caller) makes no further access.
+//! 6. The hotline makes no access after it has cleared `HOT`, unless it found `CALL` (then it has the entry) or `ORPHAN` (then it has
+//!    the slot).
 
 use std::{
-    mem::{self, ManuallyDrop},
+    mem::{self, ManuallyDrop, MaybeUninit},
     ptr::NonNull,
+    task::Waker,
     time::Instant,
 };
 
@@ -51,18 +74,30 @@ use crate::{
     error::NoReply,
     stats::{Ending, Ledger, Untaken},
     sync::{
-        AtomicU8, Ordering, Padded, Patience, UnsafeCell, current, lock_pause, panicking,
-        park_until, spin_until,
+        AtomicU32, Ordering, Padded, Patience, UnsafeCell, current, head_start, lock_pause,
+        panicking, park_until, spin_until,
     },
     waiter::{Waiter, Wake, shielded},
 };
 
-const PENDING: u8 = 0;
-const LOCKED: u8 = 1;
-const CALLER: u8 = 1 << 1;
-const HANDLER: u8 = 1 << 2;
-const DONE: u8 = 1 << 3;
-const ABANDONED: u8 = 1 << 4;
+const PENDING: u32 = 0;
+const LOCKED: u32 = 1;
+const CALLER: u32 = 1 << 1;
+const HANDLER: u32 = 1 << 2;
+const DONE: u32 = 1 << 3;
+const ABANDONED: u32 = 1 << 4;
+const HOT: u32 = 1 << 5;
+const COOL: u32 = 1 << 6;
+const CALL: u32 = 1 << 7;
+const ORPHAN: u32 = 1 << 8;
+const FIRM: u32 = 1 << 9;
+const TURN: u32 = 1 << 10;
+const ENDING: u32 = 7 << ENDING_SHIFT;
+const ENDING_SHIFT: u32 = 11;
+/// What outlasts a request.
+const LASTING: u32 = HOT | COOL | TURN;
+/// What keeps the server's end from publishing by one exchange.
+const INVOLVED: u32 = LOCKED | CALLER | HANDLER | ABANDONED;
 
 /// What the server's end says in the end.
 #[derive(Debug)]
@@ -80,6 +115,7 @@ pub(crate) enum Verdict<R, E> {
 
 impl<R, E> Verdict<R, E> {
     /// The column of the ledger, for verdicts on requests that were taken. For a post letting go is handling.
+    #[inline]
     fn ending(&self, post: bool) -> Ending {
         match self {
             Self::App(_) => Ending::Failed,
@@ -88,6 +124,11 @@ impl<R, E> Verdict<R, E> {
             Self::Overdue => Ending::TimeoutTaken,
             _ => Ending::Replied,
         }
+    }
+
+    /// Whether the message is still in the slot.
+    pub(crate) fn is_untaken(&self) -> bool {
+        matches!(self, Self::ServerDisappeared | Self::Expired)
     }
 }
 
@@ -108,7 +149,7 @@ pub(crate) enum Lane {
 }
 
 /// What is fixed about a request when it is made.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Terms {
     pub(crate) lane: Lane,
     pub(crate) deadline: Option<Instant>,
@@ -122,36 +163,48 @@ pub(crate) struct Common {
     pub(crate) ledger: Padded<Ledger>,
     /// How long it pays to spin for a reply.
     pub(crate) patience: Patience,
+    /// How long it pays a task to spin for a reply to a call.
+    pub(crate) task_patience: Patience,
 }
 
 /// What only the allocation knows how to do, as [`Core`] does not know the type of the message.
 ///
-/// Both are called with the address of the `Core` that holds them.
+/// All are called with the address of the `Core` that holds them.
 pub(crate) struct Memory<R, E> {
     /// Takes the request out of the queue if it is still there, and tells whether it was.
     pub(crate) withdraw: unsafe fn(NonNull<Core<R, E>>, Untaken) -> bool,
-    /// Frees the slot with all that is in it. The caller of this function must be its only owner.
-    pub(crate) free: unsafe fn(NonNull<Core<R, E>>),
+    /// Gives up the slot, in which nothing is left. The caller of this function must be its only owner.
+    pub(crate) release: unsafe fn(NonNull<Core<R, E>>),
+    /// The same, with the message in it.
+    pub(crate) discard: unsafe fn(NonNull<Core<R, E>>),
 }
 
-/// The part of a slot that does not depend on the type of the message. What is used only by those who sleep comes last.
-#[repr(C)]
-pub(crate) struct Core<R, E> {
-    state: AtomicU8,
-    /// Outlives the slot: on the stack the caller borrows the channel, on the heap the allocation holds an `Arc` of it.
+/// What two ends that are awake only read.
+struct Cold<R, E> {
+    terms: UnsafeCell<Terms>,
+    /// Outlives the slot, which holds a reference to the channel.
     common: NonNull<Common>,
-    verdict: UnsafeCell<Option<Verdict<R, E>>>,
-    terms: Terms,
     memory: Memory<R, E>,
     caller: UnsafeCell<Option<Waiter>>,
     handler: UnsafeCell<Option<Waiter>>,
 }
 
-/// A slot. `repr(C)`: a pointer to it is a pointer to its `core`.
+/// The part of a slot that does not depend on the type of the message: what is cold, and then, at the start of a cache line, what is hot.
 #[repr(C)]
+pub(crate) struct Core<R, E> {
+    cold: Cold<R, E>,
+    padding: [u8; PADDING],
+    state: AtomicU32,
+    verdict: UnsafeCell<MaybeUninit<Verdict<R, E>>>,
+}
+
+const PADDING: usize = 128_usize.saturating_sub(size_of::<Cold<(), ()>>());
+
+/// A slot. `repr(C)`: a pointer to it is a pointer to its `core`, and the message follows the outcome.
+#[repr(C, align(128))]
 pub(crate) struct Slot<S, R, E> {
     pub(crate) core: Core<R, E>,
-    message: UnsafeCell<Option<S>>,
+    message: UnsafeCell<MaybeUninit<S>>,
     /// See `list`.
     pub(crate) links: UnsafeCell<Links<S, R, E>>,
     /// Whether the queue of the channel holds it.
@@ -164,79 +217,209 @@ pub(crate) struct Links<S, R, E> {
     pub(crate) next: Option<NonNull<Slot<S, R, E>>>,
 }
 
+/// Which of two calls in a row.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Turn(pub(crate) u32);
+
+/// What the hotline found when it stopped to watch a slot.
+pub(crate) enum HungUp {
+    /// Nothing that concerns it.
+    Idle,
+    /// A call, which it has taken: there is an entry now.
+    Call,
+    /// Nobody else has the slot.
+    Orphan,
+}
+
 impl<R, E> Core<R, E> {
+    fn new(terms: Terms, common: NonNull<Common>, memory: Memory<R, E>) -> Self {
+        Self {
+            cold: Cold {
+                terms: UnsafeCell::new(terms),
+                common,
+                memory,
+                caller: UnsafeCell::new(None),
+                handler: UnsafeCell::new(None),
+            },
+            padding: [0; PADDING],
+            state: AtomicU32::new(PENDING),
+            verdict: UnsafeCell::new(MaybeUninit::uninit()),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn terms(&self) -> Terms {
+        // SAFETY: written only by who owns the slot alone (`Slot::fill`).
+        self.cold.terms.with(|terms| unsafe { *terms })
+    }
+
+    #[inline]
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        self.terms.deadline
+        self.terms().deadline
     }
 
+    #[inline]
     pub(crate) fn lane(&self) -> Lane {
-        self.terms.lane
+        self.terms().lane
     }
 
+    #[inline]
     pub(crate) fn is_post(&self) -> bool {
-        self.terms.post
+        self.terms().post
     }
 
-    fn common(&self) -> &Common {
+    #[inline]
+    pub(crate) fn common(&self) -> &Common {
         // SAFETY: it outlives the slot, see the field.
-        unsafe { self.common.as_ref() }
+        unsafe { self.cold.common.as_ref() }
     }
 
+    #[inline]
     fn ledger(&self) -> &Ledger {
         &self.common().ledger.0
     }
 
     /// Takes `LOCKED` and returns the other bits. Pairs with the Release of `unlock`.
-    fn lock(&self) -> u8 {
-        let mut looks = 0;
-        loop {
-            // Relaxed: the exchange below decides.
-            let bits = self.state.load(Ordering::Relaxed);
-            if bits & LOCKED == 0
-                && self
-                    .state
-                    // Acquire: sees what the last holder did to the cells, and all that came before DONE or ABANDONED.
-                    .compare_exchange_weak(
-                        bits,
-                        bits | LOCKED,
-                        Ordering::Acquire,
-                        Ordering::Relaxed,
-                    )
-                    .is_ok()
-            {
-                return bits;
-            }
-            lock_pause(&mut looks);
-        }
+    #[inline]
+    fn lock(&self) -> u32 {
+        self.exchange(Ordering::Acquire, |bits| Some(bits | LOCKED))
+            .expect("it always goes on")
     }
 
     /// Gives up `LOCKED` and sets the other bits, by one store.
-    fn unlock(&self, bits: u8) {
+    #[inline]
+    fn unlock(&self, bits: u32) {
         // Release: pairs with the Acquire of `lock`, `is_done` and `is_abandoned`.
         self.state.store(bits, Ordering::Release);
     }
 
-    /// Gives up `LOCKED` and sets `DONE` or `ABANDONED`: the last access. By pointer, since the other side may free the slot before this
-    /// function is back, and a reference among the arguments of a function has to be valid until then.
+    /// Gives up `LOCKED` for the last time: see `store_for_good`.
     ///
     /// # Safety
     /// `this` is alive, LOCKED is ours, and this end does not use the slot afterwards.
-    unsafe fn unlock_for_good(this: NonNull<Self>, bits: u8) {
+    #[inline]
+    unsafe fn unlock_for_good(this: NonNull<Self>, bits: u32) {
+        // By pointer, since the other side may free the slot before this function is back, and a reference among the arguments of a
+        // function has to be valid until then.
         // SAFETY: alive. The reference is to the atomic alone, which may be shared with anybody.
         let state = unsafe { &(*this.as_ptr()).state };
         // Release: pairs with the Acquire of `lock`, `is_done` and `is_abandoned`.
         state.store(bits, Ordering::Release);
     }
 
+    /// Replaces the bits by those that `step` makes of them, and returns the former ones; `None` if it makes none. Waits while they are
+    /// `LOCKED`.
+    #[inline]
+    fn exchange(&self, order: Ordering, step: impl Fn(u32) -> Option<u32>) -> Option<u32> {
+        let mut looks = 0;
+        loop {
+            // Relaxed: the exchange below decides. A refusal is acted upon under the channel's lock, or by who owns the slot.
+            let bits = self.state.load(Ordering::Relaxed);
+            if bits & LOCKED == 0 {
+                let next = step(bits)?;
+                let exchanged =
+                    self.state
+                        .compare_exchange_weak(bits, next, order, Ordering::Relaxed);
+                if exchanged.is_ok() {
+                    return Some(bits);
+                }
+            }
+            lock_pause(&mut looks);
+        }
+    }
+
     // ---- the caller's end
 
+    /// Leaves word whom to wake before the request enters: the slot is the caller's alone.
+    ///
+    /// # Safety
+    /// The slot is the caller's alone.
+    #[inline]
+    pub(crate) unsafe fn arm(&self, waker: &Waker) {
+        // SAFETY: invariant 3.
+        let armed = self.cold.caller.with(|cell| {
+            unsafe { &*cell }
+                .as_ref()
+                .is_some_and(|old| old.will_wake(waker))
+        });
+        if !armed {
+            let waiter = Waiter::task(waker);
+            // SAFETY: the same.
+            let old = self
+                .cold
+                .caller
+                .with_mut(|cell| unsafe { (*cell).replace(waiter) });
+            drop(old);
+        }
+    }
+
+    /// The bit for whether the caller has left word.
+    ///
+    /// # Safety
+    /// The slot is the caller's alone.
+    #[inline]
+    unsafe fn armed(&self) -> u32 {
+        // SAFETY: as promised by the caller.
+        let armed = self.cold.caller.with(|cell| unsafe { &*cell }.is_some());
+        if armed { CALLER } else { 0 }
+    }
+
+    /// Whether the hotline watches the slot, so that a [`call`](Self::call) may succeed.
+    #[inline]
+    pub(crate) fn is_hot(&self) -> bool {
+        // Relaxed: `call` decides.
+        self.state.load(Ordering::Relaxed) & (HOT | COOL) == HOT
+    }
+
+    /// Hands the request to the hotline, if it watches the slot: then it will be taken without passing through the queue.
+    ///
+    /// # Safety
+    /// The slot is the caller's alone, with a message in it.
+    #[inline]
+    pub(crate) unsafe fn call(&self, firm: bool) -> bool {
+        // Relaxed: the exchange decides.
+        let bits = self.state.load(Ordering::Relaxed);
+        // SAFETY: invariant 3.
+        let armed = unsafe { self.armed() };
+        let firm = if firm { FIRM } else { 0 };
+        let call = (bits & (HOT | TURN | ENDING)) ^ TURN | CALL | firm | armed;
+        bits & (HOT | COOL | LOCKED) == HOT
+            && self
+                .state
+                // Release: pairs with the Acquire of `answer` and `hang_up`.
+                .compare_exchange(bits, call, Ordering::Release, Ordering::Relaxed)
+                .is_ok()
+    }
+
+    /// Whether the request cannot be taken back.
+    #[inline]
+    pub(crate) fn is_firm(&self) -> bool {
+        // Relaxed: set by this end.
+        self.state.load(Ordering::Relaxed) & (FIRM | DONE) == FIRM
+    }
+
+    /// Takes a call back. False if there is none.
+    ///
+    /// # Safety
+    /// The slot was sent by this end, and is not firm.
+    pub(crate) unsafe fn withdraw_call(&self) -> bool {
+        let step = |bits| (bits & CALL != 0).then_some(bits & !CALL);
+        // Acquire: nothing to see but our own.
+        self.exchange(Ordering::Acquire, step).is_some()
+    }
+
+    #[inline]
     pub(crate) fn is_done(&self) -> bool {
         // Acquire: pairs with the Release that set DONE, so the verdict and all that the handler did are visible.
         self.state.load(Ordering::Acquire) & DONE != 0
     }
 
     /// Blocks until the outcome is there, or until `deadline`. Tells whether it is there.
+    #[inline]
     pub(crate) fn wait(&self, deadline: Option<Instant>) -> bool {
+        if self.is_hot() {
+            head_start();
+        }
         if spin_until(&self.common().patience, || self.is_done())
             || !self.sleep(Waiter::Thread(current()))
         {
@@ -253,6 +436,41 @@ impl<R, E> Core<R, E> {
         }
     }
 
+    /// Spins for the outcome of a call that has just been made by a task.
+    ///
+    /// Only then: a thread is awake at the other end, and so quick as it recently was, it answers sooner than a task could be woken.
+    #[inline]
+    pub(crate) fn is_answered_at_once(&self) -> bool {
+        // Relaxed: a hint.
+        let quick = self.state.load(Ordering::Relaxed) & (HOT | CALLER) == HOT;
+        if quick {
+            head_start();
+        }
+        quick && spin_until(&self.common().task_patience, || self.is_done())
+    }
+
+    /// Leaves word to wake the task of `waker` when the outcome is there. False if it is there already.
+    pub(crate) fn sleep_as_task(&self, waker: &Waker) -> bool {
+        // Relaxed: a hint, that there is a waiter which may be the same.
+        if self.state.load(Ordering::Relaxed) & CALLER != 0 {
+            let bits = self.lock();
+            // SAFETY: LOCKED is ours.
+            let armed = self.cold.caller.with(|cell| {
+                unsafe { &*cell }
+                    .as_ref()
+                    .is_some_and(|old| old.will_wake(waker))
+            });
+            self.unlock(bits);
+            if bits & DONE != 0 {
+                return false;
+            }
+            if armed {
+                return true;
+            }
+        }
+        self.sleep(Waiter::task(waker))
+    }
+
     /// Leaves word whom to wake when the outcome is there. False if it is there already.
     pub(crate) fn sleep(&self, waiter: Waiter) -> bool {
         let bits = self.lock();
@@ -262,6 +480,7 @@ impl<R, E> Core<R, E> {
         }
         // SAFETY: LOCKED is ours.
         let old = self
+            .cold
             .caller
             .with_mut(|cell| unsafe { (*cell).replace(waiter) });
         self.unlock(bits | CALLER);
@@ -273,9 +492,9 @@ impl<R, E> Core<R, E> {
     /// caller's. Otherwise it is gone for the caller, and the handler is to be woken.
     ///
     /// # Safety
-    /// `this` is the caller's end of a slot on the heap that was sent.
+    /// `this` is the caller's end of a slot that was sent.
     pub(crate) unsafe fn abandon(this: NonNull<Self>, ending: Ending) -> Option<Wake> {
-        // SAFETY: the slot is alive until `publish_state` below.
+        // SAFETY: the slot is alive until the store below.
         let core = unsafe { this.as_ref() };
         let bits = core.lock();
         if bits & DONE != 0 {
@@ -283,118 +502,293 @@ impl<R, E> Core<R, E> {
             return None;
         }
         // SAFETY: LOCKED is ours.
-        let handler = core.handler.with_mut(|cell| unsafe { (*cell).take() });
-        // SAFETY: LOCKED is ours.
-        let caller = core.caller.with_mut(|cell| unsafe { (*cell).take() });
+        let (handler, caller) = unsafe { core.take_waiters() };
         core.ledger().count(ending);
         // SAFETY: alive, and not used after this.
-        unsafe { Self::unlock_for_good(this, ABANDONED) };
+        unsafe { Self::unlock_for_good(this, bits & LASTING | ABANDONED) };
         Some(Wake {
             wake: [handler, None],
             discard: [caller, None],
         })
     }
 
+    /// The handler's and the caller's.
+    ///
+    /// # Safety
+    /// LOCKED is ours, or the whole slot.
+    #[inline]
+    unsafe fn take_waiters(&self) -> (Option<Waiter>, Option<Waiter>) {
+        let take = |cell: &UnsafeCell<Option<Waiter>>| {
+            // SAFETY: as promised by the caller.
+            cell.with_mut(|cell| unsafe { (*cell).take() })
+        };
+        (take(&self.cold.handler), take(&self.cold.caller))
+    }
+
     /// The outcome, once.
     ///
     /// # Safety
     /// `is_done` returned true, this is the caller's end, and it was not called before.
+    #[inline]
     pub(crate) unsafe fn verdict(&self) -> Verdict<R, E> {
         // SAFETY: after DONE the slot is the caller's alone (invariants 2 and 5).
-        let verdict = self.verdict.with_mut(|cell| unsafe { (*cell).take() });
-        verdict.expect("an outcome precedes DONE")
+        self.verdict
+            .with(|cell| unsafe { (*cell).assume_init_read() })
     }
 
     /// See [`Memory::withdraw`].
     ///
     /// # Safety
-    /// `this` is the caller's end of a slot on the heap that was queued and not abandoned.
+    /// `this` is the caller's end of a slot that was sent and not abandoned.
     pub(crate) unsafe fn withdraw(this: NonNull<Self>, why: Untaken) -> bool {
         // SAFETY: alive, as the caller's end has not left.
-        let withdraw = unsafe { this.as_ref() }.memory.withdraw;
+        let withdraw = unsafe { this.as_ref() }.cold.memory.withdraw;
         // SAFETY: as promised by the caller.
         unsafe { withdraw(this, why) }
     }
 
-    /// See [`Memory::free`].
+    /// See [`Memory::release`].
     ///
     /// # Safety
-    /// The slot is on the heap and its only owner calls this.
-    pub(crate) unsafe fn free(this: NonNull<Self>) {
+    /// Its only owner calls this, and there is neither message nor outcome in it.
+    #[inline]
+    pub(crate) unsafe fn release(this: NonNull<Self>) {
         // SAFETY: alive, as its owner says so.
-        let free = unsafe { this.as_ref() }.memory.free;
+        let release = unsafe { this.as_ref() }.cold.memory.release;
         // SAFETY: as promised by the caller.
-        unsafe { free(this) }
+        unsafe { release(this) }
+    }
+
+    /// See [`Memory::discard`].
+    ///
+    /// # Safety
+    /// Its only owner calls this, and there is a message but no outcome in it.
+    pub(crate) unsafe fn discard(this: NonNull<Self>) {
+        // SAFETY: alive, as its owner says so.
+        let discard = unsafe { this.as_ref() }.cold.memory.discard;
+        // SAFETY: as promised by the caller.
+        unsafe { discard(this) }
     }
 
     // ---- the server's end
 
+    #[inline]
     fn is_abandoned(&self) -> bool {
         // Acquire: pairs with the Release of `abandon`.
         self.state.load(Ordering::Acquire) & ABANDONED != 0
     }
 
     /// Puts the verdict in place and hands the slot to the caller. Gives it back if the caller has left: then
-    /// the slot is the server's end's.
+    /// the slot is the server's end's. What is counted is counted before the caller can see the outcome.
     ///
     /// # Safety
     /// `this` is the server's end of a slot that is not a post. If it returns `Ok`, that end never touches the slot again.
-    unsafe fn publish(this: NonNull<Self>, verdict: Verdict<R, E>) -> Result<Wake, Verdict<R, E>> {
+    #[inline]
+    unsafe fn publish(
+        this: NonNull<Self>,
+        verdict: Verdict<R, E>,
+        ending: Option<Ending>,
+    ) -> Result<Wake, Verdict<R, E>> {
         // SAFETY: the slot is alive until DONE is set; the references do not outlive the statements (see `unlock_for_good`).
         let (state, cell) = unsafe { (&(*this.as_ptr()).state, &(*this.as_ptr()).verdict) };
+        // SAFETY: the channel outlives the slot.
+        let ledger = unsafe { this.as_ref() }.ledger();
+        // Relaxed: HOT may go meanwhile, but does not come.
+        let bits = state.load(Ordering::Relaxed);
+        let mut counted = false;
+        if let (Some(ending), 0) = (ending, bits & HOT) {
+            ledger.count(ending);
+            counted = true;
+        }
         // SAFETY: nobody else touches the verdict before DONE (invariant 2).
-        cell.with_mut(|cell| unsafe { *cell = Some(verdict) });
-        // Relaxed: only to spare an exchange that would fail. Nobody asleep: the usual case between two ends that are awake.
-        let nobody_sleeps = state.load(Ordering::Relaxed) == PENDING
-            && state
-                // Release: pairs with the Acquire of `is_done`.
-                .compare_exchange(PENDING, DONE, Ordering::Release, Ordering::Relaxed)
-                .is_ok();
-        if nobody_sleeps {
-            return Ok(Wake::default());
+        cell.with_mut(|cell| unsafe { (*cell).write(verdict) });
+        // Nobody asleep: the usual case between two ends that are awake.
+        if bits & INVOLVED == 0 {
+            let code = if counted { 0 } else { code(ending) };
+            let done = bits & LASTING | DONE | code;
+            // Release: pairs with the Acquire of `is_done`.
+            if state
+                .compare_exchange(bits, done, Ordering::Release, Ordering::Relaxed)
+                .is_ok()
+            {
+                return Ok(Wake::default());
+            }
         }
         // SAFETY: still alive, as DONE is not set.
         let core = unsafe { this.as_ref() };
         let bits = core.lock();
         if bits & ABANDONED != 0 {
             core.unlock(bits);
-            // SAFETY: the slot is ours alone.
-            let verdict = core.verdict.with_mut(|cell| unsafe { (*cell).take() });
-            return Err(verdict.expect("written above"));
+            if let (Some(ending), true) = (ending, counted) {
+                ledger.uncount(ending);
+            }
+            // SAFETY: the slot is ours alone, and the verdict was written above.
+            return Err(cell.with(|cell| unsafe { (*cell).assume_init_read() }));
         }
         // SAFETY: LOCKED is ours.
-        let caller = core.caller.with_mut(|cell| unsafe { (*cell).take() });
-        // SAFETY: LOCKED is ours.
-        let handler = core.handler.with_mut(|cell| unsafe { (*cell).take() });
+        let (handler, caller) = unsafe { core.take_waiters() };
+        let mut done = bits & LASTING | DONE;
+        if let (Some(ending), false) = (ending, counted) {
+            if bits & HOT != 0 {
+                done |= code(Some(ending));
+            } else {
+                ledger.count(ending);
+            }
+        }
         // SAFETY: alive, and not used after this.
-        unsafe { Self::unlock_for_good(this, DONE) };
+        unsafe { Self::unlock_for_good(this, done) };
         Ok(Wake {
             wake: [caller, None],
             discard: [handler, None],
         })
     }
+
+    // ---- the hotline
+
+    /// Begins to watch the slot. Returns the turn of its last call.
+    ///
+    /// # Safety
+    /// Under the channel's lock and the lease of its hotline, which watches no other slot; the slot is the server's end's.
+    pub(crate) unsafe fn watch(&self) -> Turn {
+        let step = |bits: u32| Some((bits | HOT) & !COOL);
+        // Relaxed: no data goes with it.
+        let bits = self.exchange(Ordering::Relaxed, step);
+        Turn(bits.unwrap_or(0) & TURN)
+    }
+
+    /// Announces that the hotline will stop to watch the slot: no more calls.
+    ///
+    /// # Safety
+    /// Under the channel's lock, whose hotline watches the slot.
+    pub(crate) unsafe fn cool(&self) {
+        // Relaxed: no data goes with it.
+        self.exchange(Ordering::Relaxed, |bits| Some(bits | COOL));
+    }
+
+    /// Whether there is a call to [`answer`](Self::answer), if the last one that was answered had that turn.
+    #[inline]
+    pub(crate) fn is_calling(&self, last: Turn) -> bool {
+        // Relaxed: `answer` decides.
+        is_call(self.state.load(Ordering::Relaxed), last)
+    }
+
+    /// Takes the call if there is one, with the ending of the request before, which the caller of this function counts.
+    ///
+    /// # Safety
+    /// With the lease of the hotline that watches the slot.
+    #[inline]
+    pub(crate) unsafe fn answer(&self, last: Turn) -> Option<(Turn, Option<Ending>)> {
+        // Acquire: pairs with the Release of `call`.
+        let mut bits = self.state.load(Ordering::Acquire);
+        if !is_call(bits, last) {
+            return None;
+        }
+        if bits & FIRM == 0 {
+            let step = |bits| (bits & CALL != 0).then_some(bits & !(CALL | ENDING));
+            // Acquire: the same.
+            bits = self.exchange(Ordering::Acquire, step)?;
+        }
+        Some((Turn(bits & TURN), ending(bits)))
+    }
+
+    /// How the last request ended, if nobody has counted it.
+    pub(crate) fn uncounted(&self, last: Turn) -> Option<Ending> {
+        // Relaxed: a number for the books.
+        uncounted(self.state.load(Ordering::Relaxed), last)
+    }
+
+    /// Stops to watch the slot, except if there is a call and `unless_called`. Returns what it found, and the ending of the last request,
+    /// which the caller of this function counts.
+    ///
+    /// # Safety
+    /// Under the channel's lock and the lease of its hotline, which watches the slot. For the hotline the slot is gone,
+    /// unless there is a call or it is an orphan.
+    pub(crate) unsafe fn hang_up(
+        this: NonNull<Self>,
+        last: Turn,
+        unless_called: bool,
+    ) -> Option<(HungUp, Option<Ending>)> {
+        // SAFETY: alive while it is watched.
+        let core = unsafe { this.as_ref() };
+        let bits = core.lock();
+        let found = if bits & ORPHAN != 0 {
+            HungUp::Orphan
+        } else if !is_call(bits, last) {
+            HungUp::Idle
+        } else if unless_called {
+            core.unlock(bits);
+            return None;
+        } else {
+            HungUp::Call
+        };
+        // SAFETY: alive; a call or an orphan stay so.
+        unsafe { Self::unlock_for_good(this, bits & !(HOT | COOL | CALL | ENDING)) };
+        Some((found, uncounted(bits, last)))
+    }
+
+    /// Leaves it to the hotline to free the slot. False if it is not watched: then nobody but the owner can reach it.
+    ///
+    /// # Safety
+    /// The only owner calls this, and if it returns true, gives up the slot.
+    pub(crate) unsafe fn leave_to_hotline(this: NonNull<Self>) -> bool {
+        // SAFETY: alive, as its owner says so. By pointer, see `unlock_for_good`.
+        let state = unsafe { &(*this.as_ptr()).state };
+        let mut looks = 0;
+        loop {
+            // Acquire: pairs with the Release of `hang_up`, which was the hotline's last access.
+            let bits = state.load(Ordering::Acquire);
+            if bits & HOT == 0 && bits & LOCKED == 0 {
+                return false;
+            }
+            // Release: pairs with the Acquire of `hang_up`; all that the owner did happens before the slot is freed.
+            let left = bits & LOCKED == 0
+                && state
+                    .compare_exchange(bits, bits | ORPHAN, Ordering::Release, Ordering::Relaxed)
+                    .is_ok();
+            if left {
+                return true;
+            }
+            lock_pause(&mut looks);
+        }
+    }
+}
+
+/// Whether a firm call has been answered, which does not show in the slot.
+#[inline]
+fn is_answered(bits: u32, last: Turn) -> bool {
+    bits & (CALL | FIRM) == CALL | FIRM && bits & TURN == last.0
+}
+
+#[inline]
+fn is_call(bits: u32, last: Turn) -> bool {
+    bits & CALL != 0 && !is_answered(bits, last)
+}
+
+fn uncounted(bits: u32, last: Turn) -> Option<Ending> {
+    ending(bits).filter(|_| !is_answered(bits, last))
+}
+
+/// An ending in the bits of the state word.
+#[inline]
+fn code(ending: Option<Ending>) -> u32 {
+    ending.map_or(0, |ending| (ending as u32 + 1) << ENDING_SHIFT)
+}
+
+#[inline]
+fn ending(bits: u32) -> Option<Ending> {
+    let code = (bits & ENDING) >> ENDING_SHIFT;
+    Ending::ALL.get((code as usize).wrapping_sub(1)).copied()
 }
 
 impl<S, R, E> Slot<S, R, E> {
+    /// An idle slot.
+    ///
     /// # Safety
     /// `common` outlives the slot.
-    pub(crate) unsafe fn new(
-        message: S,
-        terms: Terms,
-        common: NonNull<Common>,
-        memory: Memory<R, E>,
-    ) -> Self {
+    pub(crate) unsafe fn new(terms: Terms, common: NonNull<Common>, memory: Memory<R, E>) -> Self {
         Self {
-            core: Core {
-                state: AtomicU8::new(PENDING),
-                verdict: UnsafeCell::new(None),
-                caller: UnsafeCell::new(None),
-                handler: UnsafeCell::new(None),
-                terms,
-                common,
-                memory,
-            },
-            message: UnsafeCell::new(Some(message)),
+            core: Core::new(terms, common, memory),
+            message: UnsafeCell::new(MaybeUninit::uninit()),
             links: UnsafeCell::new(Links {
                 prev: None,
                 next: None,
@@ -403,10 +797,46 @@ impl<S, R, E> Slot<S, R, E> {
         }
     }
 
+    /// Makes a request of an idle slot.
+    ///
+    /// # Safety
+    /// The slot is the caller's alone, and there is no message in it.
+    #[inline]
+    pub(crate) unsafe fn fill(&self, message: S, terms: Terms) {
+        if self.core.terms() != terms {
+            // SAFETY: we own the slot alone.
+            self.core
+                .cold
+                .terms
+                .with_mut(|cell| unsafe { *cell = terms });
+        }
+        // SAFETY: we own the slot alone.
+        self.message
+            .with_mut(|cell| unsafe { (*cell).write(message) });
+    }
+
+    /// Sets the state of a request that enters the queue. Returns the ending of the last request, which the caller of this function counts.
+    ///
+    /// # Safety
+    /// Under the channel's lock; the slot was the caller's alone.
+    #[inline]
+    pub(crate) unsafe fn enter(&self) -> Option<Ending> {
+        let core = &self.core;
+        // SAFETY: invariant 3: until it is in the queue the slot is its caller's.
+        let armed = unsafe { core.armed() };
+        // Relaxed, here and below: the channel's lock orders it; and with that lock in our hands the hotline does not change the bits.
+        let bits = core.state.load(Ordering::Relaxed);
+        core.state.store(bits & LASTING | armed, Ordering::Relaxed);
+        // SAFETY: under the channel's lock.
+        unsafe { self.set_queued(true) };
+        ending(bits)
+    }
+
     /// Notes whether the queue of the channel holds it; returns whether it did.
     ///
     /// # Safety
     /// To be called under the lock of the channel.
+    #[inline]
     pub(crate) unsafe fn set_queued(&self, queued: bool) -> bool {
         // SAFETY: invariant 4.
         self.queued
@@ -416,11 +846,29 @@ impl<S, R, E> Slot<S, R, E> {
     /// The message that came back (or was never sent).
     ///
     /// # Safety
-    /// The caller of this function owns the slot alone, and nobody took the message.
+    /// The caller of this function owns the slot alone, and the message is there, and afterwards it is not.
+    #[inline]
     pub(crate) unsafe fn message(&self) -> S {
         // SAFETY: invariant 1.
-        let message = self.message.with_mut(|cell| unsafe { (*cell).take() });
-        message.expect("nobody took the message")
+        self.message
+            .with(|cell| unsafe { (*cell).assume_init_read() })
+    }
+
+    /// Forgets the waiters of the last request.
+    ///
+    /// # Safety
+    /// The caller of this function owns the slot alone.
+    #[inline]
+    pub(crate) unsafe fn clear(&self) {
+        let none = |cell: &UnsafeCell<Option<Waiter>>| {
+            // SAFETY: invariant 3.
+            cell.with(|cell| unsafe { &*cell }.is_none())
+        };
+        // It only looks, usually: not to move the line.
+        if !none(&self.core.cold.caller) || !none(&self.core.cold.handler) {
+            // SAFETY: invariant 3.
+            drop(unsafe { self.core.take_waiters() });
+        }
     }
 }
 
@@ -436,29 +884,41 @@ unsafe impl<S: Send, R: Send, E: Send> Send for Entry<S, R, E> {}
 impl<S, R, E> Entry<S, R, E> {
     /// # Safety
     /// There is no other `Entry` nor `Handler` of this slot, and the slot stays alive until it is `DONE` or withdrawn; if it is a
-    /// post, it is on the heap and belongs to this end.
+    /// post, it belongs to this end. There is a message in it.
     pub(crate) unsafe fn new(slot: NonNull<Slot<S, R, E>>) -> Self {
         Self(slot)
     }
 
+    #[inline]
     pub(crate) fn slot(&self) -> NonNull<Slot<S, R, E>> {
         self.0
     }
 
+    #[inline]
     pub(crate) fn into_slot(self) -> NonNull<Slot<S, R, E>> {
         self.0
     }
 
+    #[inline]
     fn core(&self) -> &Core<R, E> {
         // SAFETY: the slot is alive while its server's end has not let go of it.
         &unsafe { self.0.as_ref() }.core
     }
 
+    #[inline]
     pub(crate) fn terms(&self) -> Terms {
-        self.core().terms
+        self.core().terms()
+    }
+
+    /// Whether its deadline has passed `now`, which is asked for only if there is one.
+    #[inline]
+    pub(crate) fn is_overdue(&self, now: &mut Option<Instant>) -> bool {
+        let deadline = self.terms().deadline;
+        deadline.is_some_and(|at| at <= *now.get_or_insert_with(Instant::now))
     }
 
     /// Hands the request to a handler.
+    #[inline]
     pub(crate) fn take(self) -> (S, Handler<R, E>) {
         // SAFETY: alive as above; invariant 1: we hold the only `Entry`.
         let message = unsafe { self.0.as_ref().message() };
@@ -468,10 +928,10 @@ impl<S, R, E> Entry<S, R, E> {
     /// Turns the request down before it was taken. The message stays in the slot for its caller; a post takes it along.
     pub(crate) fn turn_down(self, verdict: Verdict<R, E>) -> TurnedDown<R, E> {
         if self.core().is_post() {
-            return TurnedDown::Post(Abandoned(self.0.cast()));
+            return TurnedDown::Post(Untold(self.0.cast()));
         }
         // SAFETY: we are the server's end, and `self` is gone after this.
-        match unsafe { Core::publish(self.0.cast(), verdict) } {
+        match unsafe { Core::publish(self.0.cast(), verdict, None) } {
             Ok(wake) => TurnedDown::Request(wake),
             Err(_) => unreachable!("only a request that was taken can be abandoned"),
         }
@@ -482,26 +942,27 @@ impl<S, R, E> Entry<S, R, E> {
 #[must_use = "somebody sleeps until this is finished"]
 pub(crate) enum TurnedDown<R, E> {
     Request(Wake),
-    Post(Abandoned<R, E>),
+    Post(Untold<R, E>),
 }
 
 impl<R, E> TurnedDown<R, E> {
+    #[inline]
     pub(crate) fn finish(self) {
         match self {
             Self::Request(wake) => wake.fire(),
             // Its message is dropped with it: the poster's code, whose panic is no trouble of who happens to run it.
-            Self::Post(slot) => shielded(|| drop(slot)),
+            Self::Post(post) => shielded(|| drop(post)),
         }
     }
 }
 
-/// A slot without a caller. Freed, with all that is in it, when dropped.
-pub(crate) struct Abandoned<R, E>(NonNull<Core<R, E>>);
+/// A post that was turned down: discarded when dropped.
+pub(crate) struct Untold<R, E>(NonNull<Core<R, E>>);
 
-impl<R, E> Drop for Abandoned<R, E> {
+impl<R, E> Drop for Untold<R, E> {
     fn drop(&mut self) {
-        // SAFETY: only slots on the heap can be without a caller, and the server's end is then their only owner.
-        unsafe { Core::free(self.0) }
+        // SAFETY: a post has no caller, so the server's end is its only owner; the message was not taken.
+        unsafe { Core::discard(self.0) }
     }
 }
 
@@ -515,11 +976,13 @@ unsafe impl<R: Send, E: Send> Send for Handler<R, E> {}
 unsafe impl<R: Send, E: Send> Sync for Handler<R, E> {}
 
 impl<R, E> Handler<R, E> {
+    #[inline]
     pub(crate) fn core(&self) -> &Core<R, E> {
         // SAFETY: the slot is alive while its server's end has not let go of it.
         unsafe { self.0.as_ref() }
     }
 
+    #[inline]
     pub(crate) fn is_abandoned(&self) -> bool {
         self.core().is_abandoned()
     }
@@ -534,6 +997,7 @@ impl<R, E> Handler<R, E> {
         }
         // SAFETY: LOCKED is ours.
         let old = core
+            .cold
             .handler
             .with_mut(|cell| unsafe { mem::replace(&mut *cell, waiter) });
         core.unlock(bits | HANDLER);
@@ -542,30 +1006,26 @@ impl<R, E> Handler<R, E> {
     }
 
     /// Ends the request. Gives the verdict back if there is nobody to take it.
+    #[inline]
     pub(crate) fn finish(self, verdict: Verdict<R, E>) -> Result<(), Verdict<R, E>> {
         let this = ManuallyDrop::new(self);
         let core = this.core();
         let ending = verdict.ending(core.is_post());
         if core.is_post() {
             core.ledger().count(ending);
-            drop(Abandoned(this.0));
+            // SAFETY: a post has no caller, so the server's end is its only owner; the message was taken.
+            unsafe { Core::release(this.0) };
             return Ok(());
         }
-        if core.is_abandoned() {
-            drop(Abandoned(this.0));
-            return Err(verdict);
-        }
-        // Counted first, so that the caller never sees an outcome that is not in the books.
-        core.ledger().count(ending);
         // SAFETY: we are the server's end, and `self` is gone after this.
-        match unsafe { Core::publish(this.0, verdict) } {
+        match unsafe { Core::publish(this.0, verdict, Some(ending)) } {
             Ok(wake) => {
                 wake.fire();
                 Ok(())
             }
             Err(verdict) => {
-                this.core().ledger().uncount(ending);
-                drop(Abandoned(this.0));
+                // SAFETY: the caller has left, so we are its only owner; the message was taken, and the verdict given back.
+                unsafe { Core::release(this.0) };
                 Err(verdict)
             }
         }

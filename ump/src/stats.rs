@@ -68,6 +68,17 @@ pub(crate) enum Ending {
     CancelledTaken,
 }
 
+impl Ending {
+    pub(crate) const ALL: [Self; 6] = [
+        Self::Replied,
+        Self::Failed,
+        Self::NoReply,
+        Self::Panicked,
+        Self::TimeoutTaken,
+        Self::CancelledTaken,
+    ];
+}
+
 /// The endings of taken requests: counted without the channel's lock, by whoever ends them.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger([AtomicU64; 6]);
@@ -75,6 +86,7 @@ pub(crate) struct Ledger([AtomicU64; 6]);
 impl Ledger {
     // Relaxed throughout: what makes a count visible is the hand-over of the slot that follows it.
 
+    #[inline]
     pub(crate) fn count(&self, ending: Ending) {
         self.0[ending as usize].fetch_add(1, Ordering::Relaxed);
     }
@@ -82,6 +94,13 @@ impl Ledger {
     /// Takes a count back: the other side had ended the request first.
     pub(crate) fn uncount(&self, ending: Ending) {
         self.0[ending as usize].fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Counts without a locked instruction, for who is the only one to count here.
+    #[inline]
+    pub(crate) fn count_alone(&self, ending: Ending) {
+        let count = &self.0[ending as usize];
+        count.store(count.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
     }
 
     fn get(&self, ending: Ending) -> u64 {
@@ -107,16 +126,18 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
+    #[inline]
     pub(crate) fn count(&mut self, ending: Untaken) {
         self.untaken[ending as usize] += 1;
     }
 
-    /// Joins both books. `ledger` was read before the lock was taken, so that no ending is seen without its taking.
-    pub(crate) fn stats(&self, ended: Stats, queued: u64) -> Stats {
+    /// Joins the books. `ended` was read first, so that no ending is seen without its taking. `answered` were accepted and taken by the
+    /// hotline, `calling` wait there.
+    pub(crate) fn stats(&self, ended: Stats, answered: u64, queued: u64, calling: u64) -> Stats {
         Stats {
-            accepted: self.accepted,
-            queued,
-            taken: self.taken.saturating_sub(ended.ended()),
+            accepted: self.accepted + answered + calling,
+            queued: queued + calling,
+            taken: (self.taken + answered).saturating_sub(ended.ended()),
             timeout_queued: self.untaken[Untaken::Timeout as usize],
             cancelled_queued: self.untaken[Untaken::Cancelled as usize],
             server_disappeared: self.untaken[Untaken::ServerDisappeared as usize],
@@ -126,16 +147,21 @@ impl Tally {
     }
 }
 
-impl From<&Ledger> for Stats {
-    fn from(ledger: &Ledger) -> Self {
-        Self {
-            replied: ledger.get(Ending::Replied),
-            failed: ledger.get(Ending::Failed),
-            no_reply: ledger.get(Ending::NoReply),
-            panicked: ledger.get(Ending::Panicked),
-            timeout_taken: ledger.get(Ending::TimeoutTaken),
-            cancelled_taken: ledger.get(Ending::CancelledTaken),
-            ..Self::default()
+impl Stats {
+    pub(crate) fn add(&mut self, ledger: &Ledger) {
+        for ending in Ending::ALL {
+            self.add_ending(ending, ledger.get(ending));
         }
+    }
+
+    pub(crate) fn add_ending(&mut self, ending: Ending, count: u64) {
+        *match ending {
+            Ending::Replied => &mut self.replied,
+            Ending::Failed => &mut self.failed,
+            Ending::NoReply => &mut self.no_reply,
+            Ending::Panicked => &mut self.panicked,
+            Ending::TimeoutTaken => &mut self.timeout_taken,
+            Ending::CancelledTaken => &mut self.cancelled_taken,
+        } += count;
     }
 }

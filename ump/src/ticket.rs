@@ -1,4 +1,4 @@
-//! A request on the heap: for callers that may leave before the outcome, and for posts.
+//! A request on its way: before it is sent, and after.
 //!
 //! ```text
 //!   Draft ──send──► Entry in the queue  +  Ticket in the caller's hands
@@ -6,28 +6,22 @@
 //!     └──────────── refused                   └──► settle, or leave (withdraw, abandon)
 //! ```
 //!
-//! A [`Draft`] owns its slot alone. Sent, it is two ends: see `slot` for who frees it. A post has only one, the queue's.
+//! A [`Draft`] owns its slot alone. Sent, it is two ends: see `slot` for who stays last. A post has only one, the queue's.
 
-use std::{marker::PhantomData, mem::ManuallyDrop, ptr::NonNull};
+use std::{marker::PhantomData, mem::ManuallyDrop, ptr::NonNull, task::Waker};
 
 use crate::{
     channel::{Channel, Place, Refusal},
     error::{Error, RequestError},
-    slot::{Core, Entry, Memory, Slot, Terms, Verdict},
+    nest::{Leash, Nest, Owned},
+    slot::{Core, Entry, Slot, Terms, Verdict},
     stats::{Ending, Untaken},
     sync::Arc,
     waiter::Wake,
 };
 
-/// `repr(C)`: a pointer to it is a pointer to its slot, and to the core of that.
-#[repr(C)]
-struct Boxed<S, R, E> {
-    slot: Slot<S, R, E>,
-    home: Arc<Channel<S, R, E>>,
-}
-
 /// A request that has not been sent.
-pub(crate) struct Draft<S, R, E>(NonNull<Boxed<S, R, E>>);
+pub(crate) struct Draft<S, R, E>(ManuallyDrop<Owned<S, R, E>>);
 
 // SAFETY: it owns a message, and an `Arc` of a channel that can be shared if these three can be sent.
 unsafe impl<S: Send, R: Send, E: Send> Send for Draft<S, R, E> {}
@@ -35,34 +29,47 @@ unsafe impl<S: Send, R: Send, E: Send> Send for Draft<S, R, E> {}
 unsafe impl<S: Send, R: Send, E: Send> Sync for Draft<S, R, E> {}
 
 impl<S, R, E> Draft<S, R, E> {
-    pub(crate) fn new(home: &Arc<Channel<S, R, E>>, message: S, terms: Terms) -> Self {
-        let memory = Memory {
-            withdraw: withdraw::<S, R, E>,
-            free: free::<S, R, E>,
-        };
-        let boxed = Box::new(Boxed {
-            // SAFETY: `common` is part of the channel, which `home` keeps alive as long as the slot.
-            slot: unsafe { Slot::new(message, terms, home.common(), memory) },
-            home: Arc::clone(home),
-        });
-        Self(NonNull::from(Box::leak(boxed)))
+    #[inline]
+    pub(crate) fn new(home: &Arc<Nest<S, R, E>>, message: S, terms: Terms, leash: Leash) -> Self {
+        let slot = Nest::take(home, leash);
+        // SAFETY: it is ours alone, and empty.
+        unsafe { slot.slot().fill(message, terms) };
+        Self(ManuallyDrop::new(slot))
     }
 
-    fn boxed(&self) -> &Boxed<S, R, E> {
-        // SAFETY: a draft owns its slot.
-        unsafe { self.0.as_ref() }
-    }
-
+    #[inline]
     pub(crate) fn core(&self) -> &Core<R, E> {
-        &self.boxed().slot.core
+        &self.0.slot().core
     }
 
+    /// Whether it may go by the hotline, so that it is better not armed.
+    #[inline]
+    pub(crate) fn is_hot(&self) -> bool {
+        self.core().is_hot()
+    }
+
+    /// Leaves word whom to wake when the outcome is there.
+    pub(crate) fn arm(&mut self, waker: &Waker) {
+        // SAFETY: it is ours alone.
+        unsafe { self.core().arm(waker) };
+    }
+
+    #[inline]
     pub(crate) fn into_message(self) -> S {
-        // SAFETY: a draft owns its slot alone, and its message has not been taken; the slot is freed when `self` is dropped.
-        unsafe { self.boxed().slot.message() }
+        let slot = self.into_owned();
+        // SAFETY: a draft has a message.
+        unsafe { slot.message() }
     }
 
-    /// Puts the request in the queue of `home`.
+    #[inline]
+    fn into_owned(self) -> Owned<S, R, E> {
+        let mut this = ManuallyDrop::new(self);
+        // SAFETY: `this` is not used after this.
+        unsafe { ManuallyDrop::take(&mut this.0) }
+    }
+
+    /// Puts the request in the queue of `home`, or hands it to its hotline.
+    #[inline]
     pub(crate) fn send<X>(
         self,
         home: &Channel<S, R, E>,
@@ -70,8 +77,15 @@ impl<S, R, E> Draft<S, R, E> {
         report: &Report<S, R, E, X>,
     ) -> Result<Ticket<R, E, X>, (Self, Refusal)> {
         debug_assert!(!self.core().is_post());
-        let (slot, wake) = self.offer(home, place)?;
-        wake.fire();
+        let firm = report.firm && self.core().deadline().is_none();
+        // SAFETY: it is ours alone, with a message in it.
+        let slot = if unsafe { home.call(self.core(), firm) } {
+            self.into_owned().into_slot()
+        } else {
+            let (slot, wake) = self.offer(home, place)?;
+            wake.fire();
+            slot
+        };
         Ok(Ticket {
             core: slot.cast(),
             tell: report.tell,
@@ -91,45 +105,38 @@ impl<S, R, E> Draft<S, R, E> {
         Ok(())
     }
 
+    #[inline]
     fn offer(
         self,
         home: &Channel<S, R, E>,
         place: Place<'_>,
-    ) -> Result<(NonNull<Boxed<S, R, E>>, Wake), (Self, Refusal)> {
-        // Not by way of the slot: a post may be handled and freed before `send` is back.
-        debug_assert!(std::ptr::eq(home, &raw const *self.boxed().home));
-        let slot = ManuallyDrop::new(self).0;
-        // SAFETY: a draft owns its slot alone, so this is its first entry (or its last one is void, as it was refused). The slot
+    ) -> Result<(NonNull<Slot<S, R, E>>, Wake), (Self, Refusal)> {
+        let slot = self.into_owned().into_slot();
+        // SAFETY: a draft owns its slot alone, so this is the only entry (or the one before is void, as it was refused). The slot
         // stays alive: it is the ticket's until that leaves, or if it is a post, the entry's.
-        let entry = unsafe { Entry::new(slot.cast()) };
+        let entry = unsafe { Entry::new(slot) };
         match home.send(entry, place) {
             Ok(wake) => Ok((slot, wake)),
-            Err(refusal) => Err((Self(slot), refusal)),
+            Err(refusal) => {
+                // SAFETY: refused, so the slot is ours again.
+                let slot = unsafe { Owned::from_core(slot.cast()) };
+                Err((Self(ManuallyDrop::new(slot)), refusal))
+            }
         }
     }
 }
 
 impl<S, R, E> Drop for Draft<S, R, E> {
     fn drop(&mut self) {
-        // SAFETY: a draft owns its slot alone.
-        unsafe { Core::<R, E>::free(self.0.cast()) }
+        // SAFETY: it is not used after this, and a draft has a message.
+        unsafe {
+            Core::discard(
+                ManuallyDrop::take(&mut self.0)
+                    .into_slot()
+                    .cast::<Core<R, E>>(),
+            )
+        }
     }
-}
-
-/// # Safety
-/// See [`Memory::withdraw`]; `core` is that of a `Boxed` with these three types.
-unsafe fn withdraw<S, R, E>(core: NonNull<Core<R, E>>, why: Untaken) -> bool {
-    // SAFETY: it is the first field of the first field of a `Boxed`, which is alive.
-    let boxed = unsafe { core.cast::<Boxed<S, R, E>>().as_ref() };
-    // SAFETY: alive, and it was sent to this channel.
-    unsafe { boxed.home.withdraw(&boxed.slot, why) }
-}
-
-/// # Safety
-/// See [`Memory::free`]; `core` is that of a `Boxed` with these three types.
-unsafe fn free<S, R, E>(core: NonNull<Core<R, E>>) {
-    // SAFETY: it came from a `Box` in `Draft::new`, and its only owner gives it up.
-    drop(unsafe { Box::from_raw(core.cast::<Boxed<S, R, E>>().as_ptr()) });
 }
 
 /// How a caller's end came to its end.
@@ -146,10 +153,12 @@ pub(crate) enum End {
 /// How the outcome of a request with these types is told to its caller.
 pub(crate) struct Report<S, R, E, X> {
     tell: Tell<R, E, X>,
+    /// The caller does not leave before the outcome, unless it has a deadline.
+    firm: bool,
     message: PhantomData<fn(S)>,
 }
 
-/// Turns the end of a request into what its caller is told, and frees the slot if it is ours.
+/// Turns the end of a request into what its caller is told, and lets go of the slot if it is ours.
 ///
 /// Safety: the core is the caller's end of a slot that was a [`Draft`] with the types of the [`Report`], in the state that `End` says.
 type Tell<R, E, X> = unsafe fn(NonNull<Core<R, E>>, End) -> Result<R, X>;
@@ -158,7 +167,23 @@ impl<S, R, E> Report<S, R, E, RequestError<S, E>> {
     /// Tells all, with the message if it was not executed.
     pub(crate) const FULL: Self = Self {
         tell: full::<S, R, E>,
+        firm: false,
         message: PhantomData,
+    };
+
+    /// The same.
+    ///
+    /// Safety: to be used only if the client is borrowed until the end is told.
+    pub(crate) const FULL_TO_BORROWER: Self = Self {
+        tell: full_to_borrower::<S, R, E>,
+        firm: false,
+        message: PhantomData,
+    };
+
+    /// The same, to a caller that blocks until then.
+    pub(crate) const FULL_TO_BLOCKED: Self = Self {
+        firm: true,
+        ..Self::FULL_TO_BORROWER
     };
 }
 
@@ -166,23 +191,64 @@ impl<S, R, E> Report<S, R, E, Error<E>> {
     /// Tells what there is to tell to a caller that has set no deadline and does not want the message back.
     pub(crate) const PLAIN: Self = Self {
         tell: plain::<S, R, E>,
+        firm: false,
         message: PhantomData,
     };
 }
 
 /// # Safety
 /// See [`Tell`].
+#[inline]
 unsafe fn full<S, R, E>(core: NonNull<Core<R, E>>, end: End) -> Result<R, RequestError<S, E>> {
     if matches!(end, End::Abandoned) {
         return Err(RequestError::TimeoutTaken);
     }
-    // The slot is ours alone: as it was before it was sent.
-    let draft = Draft::<S, R, E>(core.cast());
-    match end {
-        End::Withdrawn => Err(RequestError::TimeoutQueued(draft.into_message())),
-        // SAFETY: it is done, and told once.
-        _ => outcome(unsafe { draft.core().verdict() }, || draft.into_message()),
+    // SAFETY: the slot is ours alone.
+    let slot = unsafe { Owned::<S, R, E>::from_core(core) };
+    // SAFETY: it is in the state that `end` says.
+    unsafe { read(&slot, end) }
+}
+
+/// # Safety
+/// See [`Tell`], and the client is borrowed until this is back.
+#[inline]
+unsafe fn full_to_borrower<S, R, E>(
+    core: NonNull<Core<R, E>>,
+    end: End,
+) -> Result<R, RequestError<S, E>> {
+    if matches!(end, End::Abandoned) {
+        return Err(RequestError::TimeoutTaken);
     }
+    // SAFETY: the slot is ours alone.
+    let slot = unsafe { Owned::<S, R, E>::from_core(core) };
+    // SAFETY: it is in the state that `end` says.
+    let told = unsafe { read(&slot, end) };
+    // SAFETY: the client is borrowed.
+    unsafe { slot.put_back() };
+    told
+}
+
+/// # Safety
+/// The slot is in the state that `end` says, which is not `Abandoned`. Afterwards it is empty.
+#[inline]
+unsafe fn read<S, R, E>(slot: &Owned<S, R, E>, end: End) -> Result<R, RequestError<S, E>> {
+    Err(match end {
+        // SAFETY: nobody took the message.
+        End::Withdrawn => RequestError::TimeoutQueued(unsafe { slot.message() }),
+        // SAFETY: it is done, and told once.
+        _ => match unsafe { slot.verdict() } {
+            Verdict::Reply(reply) => return Ok(reply),
+            Verdict::App(error) => RequestError::App(error),
+            Verdict::NoReply(why) => RequestError::NoReply(why),
+            Verdict::Overdue => RequestError::TimeoutTaken,
+            // SAFETY: nobody took the message.
+            Verdict::ServerDisappeared => {
+                RequestError::ServerDisappeared(unsafe { slot.message() })
+            }
+            // SAFETY: nobody took the message.
+            Verdict::Expired => RequestError::TimeoutQueued(unsafe { slot.message() }),
+        },
+    })
 }
 
 /// # Safety
@@ -192,22 +258,8 @@ unsafe fn plain<S, R, E>(core: NonNull<Core<R, E>>, end: End) -> Result<R, Error
     unsafe { full::<S, R, E>(core, end) }.map_err(without_details)
 }
 
-/// What the server's end said, in the caller's words.
-pub(crate) fn outcome<S, R, E>(
-    verdict: Verdict<R, E>,
-    message: impl FnOnce() -> S,
-) -> Result<R, RequestError<S, E>> {
-    Err(match verdict {
-        Verdict::Reply(reply) => return Ok(reply),
-        Verdict::App(error) => RequestError::App(error),
-        Verdict::NoReply(why) => RequestError::NoReply(why),
-        Verdict::Overdue => RequestError::TimeoutTaken,
-        Verdict::ServerDisappeared => RequestError::ServerDisappeared(message()),
-        Verdict::Expired => RequestError::TimeoutQueued(message()),
-    })
-}
-
 /// The plain error of a request without a deadline that waits for room.
+#[inline]
 pub(crate) fn without_details<S, E>(error: RequestError<S, E>) -> Error<E> {
     match error {
         RequestError::App(error) => Error::App(error),
@@ -234,12 +286,14 @@ unsafe impl<R: Send, E: Send, X: Send> Send for Ticket<R, E, X> {}
 unsafe impl<R: Send, E: Send, X: Send> Sync for Ticket<R, E, X> {}
 
 impl<R, E, X> Ticket<R, E, X> {
+    #[inline]
     pub(crate) fn core(&self) -> &Core<R, E> {
         // SAFETY: alive, as the caller's end has not left.
         unsafe { self.core.as_ref() }
     }
 
     /// The outcome, which is there.
+    #[inline]
     pub(crate) fn settle(self) -> Result<R, X> {
         assert!(self.core().is_done());
         let this = ManuallyDrop::new(self);
@@ -256,10 +310,14 @@ impl<R, E, X> Ticket<R, E, X> {
     }
 
     fn end(&self, untaken: Untaken, taken: Ending) -> End {
+        if self.core().is_firm() {
+            // The caller's thread unwinds (the standard library's parking may panic while the thread ends).
+            self.core().wait(None);
+        }
         if self.core().is_done() {
             return End::Done;
         }
-        // SAFETY: the caller's end of a slot on the heap, sent and not abandoned.
+        // SAFETY: the caller's end of a slot that was sent and not abandoned.
         if unsafe { Core::withdraw(self.core, untaken) } {
             return End::Withdrawn;
         }
@@ -275,8 +333,17 @@ impl<R, E, X> Ticket<R, E, X> {
 impl<R, E, X> Drop for Ticket<R, E, X> {
     fn drop(&mut self) {
         match self.end(Untaken::Cancelled, Ending::CancelledTaken) {
-            // SAFETY: the slot is ours alone.
-            End::Done | End::Withdrawn => unsafe { Core::free(self.core) },
+            // SAFETY: the slot is ours alone; there is an outcome in it, and the message if that says so.
+            End::Done => unsafe {
+                let verdict = self.core().verdict();
+                if verdict.is_untaken() {
+                    Core::discard(self.core);
+                } else {
+                    Core::release(self.core);
+                }
+            },
+            // SAFETY: the slot is ours alone, and nobody took the message.
+            End::Withdrawn => unsafe { Core::discard(self.core) },
             End::Abandoned => {}
         }
     }

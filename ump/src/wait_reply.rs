@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{error::Error, send::POLLED_AGAIN, sync::Alarm, ticket::Ticket, waiter::Waiter};
+use crate::{error::Error, send::POLLED_AGAIN, sync::Alarm, ticket::Ticket};
 
 /// The reply to a request that was sent: a future, and a thing to wait for.
 ///
@@ -35,6 +35,7 @@ pub struct WaitReply<R, E, X = Error<E>> {
 }
 
 impl<R, E, X> WaitReply<R, E, X> {
+    #[inline]
     pub(crate) fn new(ticket: Ticket<R, E, X>, alarm: Option<Alarm>) -> Self {
         Self {
             ticket: Some(ticket),
@@ -46,6 +47,7 @@ impl<R, E, X> WaitReply<R, E, X> {
     ///
     /// # Errors
     /// Those of the request. If the request has a deadline, it ends by then.
+    #[inline]
     pub fn wait(mut self) -> Result<R, X> {
         let ticket = self.take();
         if ticket.core().wait(ticket.core().deadline()) {
@@ -116,6 +118,11 @@ impl<R, E, X> WaitReply<R, E, X> {
             .is_some_and(|ticket| ticket.core().is_done())
     }
 
+    /// Whether there is an alarm to be polled.
+    pub(crate) fn is_timed(&self) -> bool {
+        self.alarm.is_some()
+    }
+
     fn get_until(mut self, now: Instant) -> Result<Result<R, X>, Self> {
         let core = self.ticket().core();
         if core.is_done() {
@@ -127,10 +134,12 @@ impl<R, E, X> WaitReply<R, E, X> {
         }
     }
 
+    #[inline]
     fn ticket(&self) -> &Ticket<R, E, X> {
         self.ticket.as_ref().expect(POLLED_AGAIN)
     }
 
+    #[inline]
     fn take(&mut self) -> Ticket<R, E, X> {
         self.alarm = None;
         self.ticket.take().expect(POLLED_AGAIN)
@@ -142,9 +151,10 @@ impl<R, E, X> Unpin for WaitReply<R, E, X> {}
 impl<R, E, X> Future for WaitReply<R, E, X> {
     type Output = Result<R, X>;
 
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let core = self.ticket().core();
-        if core.is_done() || !core.sleep(Waiter::task(cx.waker())) {
+        if core.is_done() || core.is_answered_at_once() || !core.sleep_as_task(cx.waker()) {
             return Poll::Ready(self.take().settle());
         }
         if let Some(deadline) = core.deadline() {

@@ -34,6 +34,15 @@ impl Waiter {
         Self::Task(TaskWaker(Some(waker.clone())))
     }
 
+    /// Whether it is the task of `waker`, as far as can be known.
+    #[inline]
+    pub(crate) fn will_wake(&self, waker: &Waker) -> bool {
+        match self {
+            Self::Thread(_) => false,
+            Self::Task(task) => task.0.as_ref().is_some_and(|old| old.will_wake(waker)),
+        }
+    }
+
     #[inline]
     pub(crate) fn wake(self) {
         match self {

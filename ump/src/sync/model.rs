@@ -15,7 +15,7 @@ pub(crate) use loom::{
     cell::UnsafeCell,
     sync::{
         Arc, MutexGuard,
-        atomic::{AtomicU8, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, Ordering},
     },
     thread::{Thread, current, park},
 };
@@ -48,15 +48,21 @@ pub(crate) fn park_until(deadline: Option<Instant>) -> bool {
     true
 }
 
+/// At once, so that short models get there.
+pub(crate) const WARM: u32 = 1;
+
 /// There is nothing to learn in a model.
 #[derive(Debug)]
 pub(crate) struct Patience;
 
 impl Patience {
-    pub(crate) const fn new() -> Self {
+    pub(crate) const fn new(_: u32) -> Self {
         Self
     }
 }
+
+/// Nothing to wait for.
+pub(crate) fn head_start() {}
 
 /// Looks once: loom explores the orders, so looking twice finds nothing new.
 pub(crate) fn spin_until(_: &Patience, ready: impl Fn() -> bool) -> bool {

@@ -10,7 +10,7 @@ pub(crate) use std::{sync::Arc as WakerArc, thread::panicking};
 pub(crate) use std::{
     sync::{
         Arc,
-        atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering},
     },
     thread::{Thread, current, park},
 };
@@ -26,12 +26,21 @@ impl<T> UnsafeCell<T> {
         Self(cell::UnsafeCell::new(value))
     }
 
+    /// Gives access for reading; the caller vouches that nobody writes.
+    #[inline]
+    pub(crate) fn with<U>(&self, f: impl FnOnce(*const T) -> U) -> U {
+        f(self.0.get())
+    }
+
     /// Gives access for writing; the caller vouches for being alone.
     #[inline]
     pub(crate) fn with_mut<U>(&self, f: impl FnOnce(*mut T) -> U) -> U {
         f(self.0.get())
     }
 }
+
+/// So often a client has to be served in a row before the hotline watches its slot: less than this may be chance.
+pub(crate) const WARM: u32 = 2;
 
 /// Sleeps until unparked or until `deadline`; tells whether the deadline has passed.
 ///

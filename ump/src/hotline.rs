@@ -1,0 +1,257 @@
+//! The hotline: a receiver that waits for the next request of the client that it has just served, where that client will put it.
+//!
+//! Passing through the queue moves two or three cache lines between the two ends: that of the lock and the queue, and the slot. A client that
+//! asks, gets the reply and asks again could as well leave its next request where the last reply came from, in its slot, if somebody looks
+//! there: then one line moves, as between two threads that exchange one atomic.
+//!
+//! # Protocol
+//!
+//! A channel has at most one hotline. It **watches** the slot of the client which was served twice in a row while nobody else asked
+//! (`HOT` in the slot's state). Such a client [calls](crate::slot::Core::call) instead of queueing, if the queue is empty.
+//! Who holds the **lease** may answer the call: a receiver that waits holds it to look at the slot without the channel's lock; whoever looks
+//! at the queue under the lock takes it in passing, if it is free, and answers after the urgent requests and before the normal ones.
+//!
+//! # Invariants
+//!
+//! 1. *Order.* A call was made when the queue was empty, as far as its client could know: so all that happened before it has been taken, and to
+//!    take it before anything normal that is queued is right. Whoever looks at the queue looks at the hotline first.
+//! 2. *Nobody sleeps while there may be a call.* A receiver that is about to sleep hangs up, under the channel's lock, in which it enrols. If
+//!    another one holds the lease, it cools the slot instead: then there is no call but one that the other will answer, since
+//!    it gives back the lease only after it has answered, or under the lock. A slot is watched only if nobody sleeps.
+//! 3. Answering takes the lease; to begin to watch a slot, or to stop, takes the lease and the channel's lock. So the slot does not change
+//!    for who has either of them, and it lives while it is watched.
+//! 4. A bounded channel has none: a call does not pass by the count of the queue.
+
+use std::ptr::{self, NonNull};
+
+use crate::{
+    nest,
+    slot::{Core, Entry, HungUp, Slot, Turn},
+    stats::{Ledger, Stats},
+    sync::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering, WARM},
+};
+
+pub(crate) struct Hotline<S, R, E> {
+    /// Null if there is none. Written by who has the lease and the channel's lock.
+    watched: AtomicPtr<Slot<S, R, E>>,
+    leased: AtomicBool,
+    /// The turn of the last call that was answered. Written by who has the lease.
+    last: AtomicU32,
+    /// Calls answered without the channel's lock, and how requests ended that were made by this way. Written by who has the lease, without
+    /// locked instructions.
+    answered: AtomicU64,
+    ledger: Ledger,
+}
+
+/// Who was served last, and how often in a row. Under the channel's lock.
+pub(crate) struct Habit<S, R, E> {
+    /// Only compared.
+    last: *const Slot<S, R, E>,
+    in_a_row: u32,
+}
+
+// SAFETY: it is just an address.
+unsafe impl<S: Send, R: Send, E: Send> Send for Habit<S, R, E> {}
+
+impl<S, R, E> Habit<S, R, E> {
+    pub(crate) const fn new() -> Self {
+        Self {
+            last: ptr::null(),
+            in_a_row: 0,
+        }
+    }
+
+    /// Notes who was served; tells whether it looks as if the next request were to come from there.
+    #[inline]
+    pub(crate) fn is_served(&mut self, slot: NonNull<Slot<S, R, E>>) -> bool {
+        if self.last != slot.as_ptr() {
+            self.last = slot.as_ptr();
+            self.in_a_row = 0;
+        }
+        self.in_a_row = self.in_a_row.saturating_add(1);
+        self.in_a_row >= WARM
+    }
+}
+
+impl<S, R, E> Hotline<S, R, E> {
+    pub(crate) fn new() -> Self {
+        Self {
+            watched: AtomicPtr::new(ptr::null_mut()),
+            leased: AtomicBool::new(false),
+            last: AtomicU32::new(0),
+            answered: AtomicU64::new(0),
+            ledger: Ledger::default(),
+        }
+    }
+
+    /// The slot that is watched; sure only for who holds the lease or the channel's lock.
+    #[inline]
+    fn watched(&self) -> Option<NonNull<Slot<S, R, E>>> {
+        // Relaxed: a hint, or ordered by the lease or the lock.
+        NonNull::new(self.watched.load(Ordering::Relaxed))
+    }
+
+    /// The turn of the last call that was answered; sure only for who holds the lease.
+    #[inline]
+    fn last(&self) -> Turn {
+        // Relaxed: ordered by the lease; to others a hint.
+        Turn(self.last.load(Ordering::Relaxed))
+    }
+
+    /// Gets the lease, if there is a slot to watch and nobody has it.
+    #[inline]
+    pub(crate) fn lease(&self) -> Option<Lease<'_, S, R, E>> {
+        self.watched()?;
+        let lease = self.seize()?;
+        lease.slot().is_some().then_some(lease)
+    }
+
+    #[inline]
+    fn seize(&self) -> Option<Lease<'_, S, R, E>> {
+        self.leased
+            // Acquire: pairs with the Release of the one who gave it back.
+            .compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed)
+            .is_ok()
+            .then_some(Lease(self))
+    }
+
+    /// Whether there is a call. To be asked under the channel's lock.
+    #[inline]
+    pub(crate) fn is_calling(&self) -> bool {
+        // SAFETY: invariant 3.
+        self.watched()
+            .is_some_and(|slot| unsafe { slot.as_ref() }.core.is_calling(self.last()))
+    }
+
+    /// Begins to watch the slot of a request that has just been taken, except if somebody calls where it watched before.
+    ///
+    /// # Safety
+    /// Under the channel's lock. The slot's entry is in the hands of the caller of this function, and nobody sleeps.
+    pub(crate) unsafe fn watch(
+        &self,
+        slot: NonNull<Slot<S, R, E>>,
+        lease: Option<Lease<'_, S, R, E>>,
+    ) {
+        let Some(lease) = lease.or_else(|| self.seize()) else {
+            return;
+        };
+        // SAFETY: alive, as its entry is not given away.
+        let core = unsafe { &slot.as_ref().core };
+        let moved = lease.slot().is_some_and(|watched| watched != slot);
+        if core.is_post() || (moved && lease.hang_up(true).is_none()) {
+            return;
+        }
+        // SAFETY: we hold the lease and the channel's lock, and no other slot is watched.
+        let last = unsafe { core.watch() };
+        self.last.store(last.0, Ordering::Relaxed);
+        self.watched.store(slot.as_ptr(), Ordering::Relaxed);
+    }
+
+    /// Makes sure that there will be no call which a sleeping receiver would miss. Returns the one that there is.
+    ///
+    /// # Safety
+    /// Under the channel's lock; the lease is that of this channel.
+    pub(crate) unsafe fn quit(&self, lease: Option<&Lease<'_, S, R, E>>) -> Option<Entry<S, R, E>> {
+        let slot = self.watched()?;
+        if let Some(lease) = lease {
+            return lease.hang_up(false)?;
+        }
+        match self.seize() {
+            Some(lease) => lease.hang_up(false)?,
+            None => {
+                // SAFETY: watched, and we hold the channel's lock.
+                unsafe { slot.as_ref().core.cool() };
+                None
+            }
+        }
+    }
+
+    /// Adds the endings that are not in the channel's ledger; returns how many calls were answered without the channel's lock. To be
+    /// called under it.
+    pub(crate) fn stats(&self, ended: &mut Stats) -> u64 {
+        ended.add(&self.ledger);
+        // SAFETY: invariant 3.
+        let uncounted = self
+            .watched()
+            .and_then(|slot| unsafe { slot.as_ref() }.core.uncounted(self.last()));
+        if let Some(ending) = uncounted {
+            ended.add_ending(ending, 1);
+        }
+        // After the endings, so that none is seen without its taking.
+        self.answered.load(Ordering::Relaxed)
+    }
+}
+
+/// The right to answer, until it is dropped.
+pub(crate) struct Lease<'a, S, R, E>(&'a Hotline<S, R, E>);
+
+impl<S, R, E> Lease<'_, S, R, E> {
+    #[inline]
+    fn slot(&self) -> Option<NonNull<Slot<S, R, E>>> {
+        self.0.watched()
+    }
+
+    /// Whether there is a call.
+    #[inline]
+    pub(crate) fn is_calling(&self) -> bool {
+        // SAFETY: invariant 3.
+        self.slot()
+            .is_some_and(|slot| unsafe { slot.as_ref() }.core.is_calling(self.0.last()))
+    }
+
+    /// Takes the call, if there is one.
+    #[inline]
+    pub(crate) fn answer(&self) -> Option<Entry<S, R, E>> {
+        let slot = self.slot()?;
+        // SAFETY: watched, and we hold the lease.
+        let (turn, ending) = unsafe { slot.as_ref().core.answer(self.0.last()) }?;
+        self.0.last.store(turn.0, Ordering::Relaxed);
+        if let Some(ending) = ending {
+            self.0.ledger.count_alone(ending);
+        }
+        // SAFETY: a call brings the right to take it, to the one who ends it.
+        Some(unsafe { Entry::new(slot) })
+    }
+
+    /// Counts a request that was accepted and taken without the channel's lock.
+    #[inline]
+    pub(crate) fn count(&self) {
+        // Relaxed, and no locked instruction, as only who has the lease counts.
+        let answered = self.0.answered.load(Ordering::Relaxed);
+        self.0.answered.store(answered + 1, Ordering::Relaxed);
+    }
+
+    /// Stops to watch, and returns the call if there is one; `unless_called`, goes on if there is one, and returns `None`.
+    ///
+    /// To be called under the channel's lock.
+    fn hang_up(&self, unless_called: bool) -> Option<Option<Entry<S, R, E>>> {
+        let Some(slot) = self.slot() else {
+            return Some(None);
+        };
+        // SAFETY: watched, and we hold the lease and the channel's lock.
+        let (found, ending) =
+            unsafe { Core::<R, E>::hang_up(slot.cast(), self.0.last(), unless_called) }?;
+        self.0.watched.store(ptr::null_mut(), Ordering::Relaxed);
+        if let Some(ending) = ending {
+            self.0.ledger.count_alone(ending);
+        }
+        Some(match found {
+            HungUp::Idle => None,
+            HungUp::Orphan => {
+                // SAFETY: its last owner has left it to us.
+                unsafe { nest::free(slot) };
+                None
+            }
+            // SAFETY: a call brings the right to take it, to the one who ends it.
+            HungUp::Call => Some(unsafe { Entry::new(slot) }),
+        })
+    }
+}
+
+impl<S, R, E> Drop for Lease<'_, S, R, E> {
+    #[inline]
+    fn drop(&mut self) {
+        // Release: what we did with the slot, and counted, happens before the next one's.
+        self.0.leased.store(false, Ordering::Release);
+    }
+}
