@@ -25,6 +25,7 @@ use std::{iter, ptr::NonNull, time::Instant};
 
 use crate::{
     hotline::{Habit, Hotline, Lease},
+    inbox::Inbox,
     list::{Batch, List},
     slot::{Common, Core, Entry, Lane, Slot, TurnedDown, Verdict},
     stats::{Ending, Ledger, Stats, Tally, Untaken},
@@ -45,6 +46,7 @@ const TASK_BUDGET: u32 = 1_000;
 const EXPIRED_RUN: usize = 32;
 
 pub(crate) struct Channel<S, R, E> {
+    inbox: Padded<Inbox<S, R, E>>,
     gate: Padded<Gate<S, R, E>>,
     hotline: Padded<Hotline<S, R, E>>,
     /// Strong clients. Once it is zero it stays zero.
@@ -74,6 +76,8 @@ struct Queue<S, R, E> {
     open: bool,
     /// Whether there are `receivers` or a `poller`.
     awaited: bool,
+    /// Whether the inbox is open.
+    inbox: bool,
     tally: Tally,
     habit: Habit<S, R, E>,
     receivers: Waiters,
@@ -179,6 +183,7 @@ impl<S, R, E> Channel<S, R, E> {
     /// A channel with one client. `capacity` is not zero.
     pub(crate) fn new(capacity: usize) -> Self {
         Self {
+            inbox: Padded(Inbox::new(false)),
             gate: Padded(Gate {
                 queued: AtomicUsize::new(0),
                 queue: Mutex::new(Queue {
@@ -186,6 +191,7 @@ impl<S, R, E> Channel<S, R, E> {
                     run: 0,
                     open: true,
                     awaited: false,
+                    inbox: false,
                     tally: Tally::default(),
                     habit: Habit::new(),
                     receivers: Waiters::default(),
@@ -222,8 +228,12 @@ impl<S, R, E> Channel<S, R, E> {
     /// Lets a request in, and returns the receivers to wake. If it is refused the entry is void and the slot the caller's again.
     #[inline]
     pub(crate) fn send(&self, entry: Entry<S, R, E>, place: Place<'_>) -> Result<Wake, Refusal> {
+        let entry = match self.enter(entry) {
+            Ok(()) => return Ok(Wake::default()),
+            Err(entry) => entry,
+        };
         let lane = entry.terms().lane as usize;
-        let mut queue = self.gate.0.queue.lock();
+        let mut queue = self.lock();
         if !queue.open {
             queue.tally.refused += 1;
             drop(queue);
@@ -256,9 +266,20 @@ impl<S, R, E> Channel<S, R, E> {
         Ok(Wake { wake, discard })
     }
 
+    /// Lets a request in by the inbox, if that is open.
+    #[inline]
+    fn enter(&self, entry: Entry<S, R, E>) -> Result<(), Entry<S, R, E>> {
+        // SAFETY: an entry's slot is alive, and this one its caller's alone.
+        if unsafe { entry.slot().as_ref().enter_unwatched() } {
+            self.inbox.0.enter(entry)
+        } else {
+            Err(entry)
+        }
+    }
+
     /// Leaves the line for room without having been let in.
     pub(crate) fn stop_sending(&self, lane: Lane, turn: &mut Turn) {
-        let mut queue = self.gate.0.queue.lock();
+        let mut queue = self.lock();
         queue.tally.refused += 1;
         let lane = lane as usize;
         let left = queue.senders[lane].leave(turn);
@@ -277,7 +298,7 @@ impl<S, R, E> Channel<S, R, E> {
 
     /// Counts a request that was turned away before it came here.
     pub(crate) fn refuse(&self) {
-        self.gate.0.queue.lock().tally.refused += 1;
+        self.lock().tally.refused += 1;
     }
 
     /// Takes a request out of the queue, if it is still there: then its slot is the caller's alone.
@@ -287,7 +308,7 @@ impl<S, R, E> Channel<S, R, E> {
     /// # Safety
     /// `slot` is alive and was sent to this channel, if it was sent at all.
     pub(crate) unsafe fn withdraw(&self, slot: &Slot<S, R, E>, why: Untaken) -> bool {
-        let mut queue = self.gate.0.queue.lock();
+        let mut queue = self.lock();
         // SAFETY: alive, and if any queue holds it, it is this one.
         if unsafe { queue.remove(slot) }.is_none() {
             // SAFETY: the caller's end sent it.
@@ -326,7 +347,7 @@ impl<S, R, E> Channel<S, R, E> {
         if self.clients.fetch_sub(1, Ordering::AcqRel) > 1 {
             return;
         }
-        let mut queue = self.gate.0.queue.lock();
+        let mut queue = self.lock();
         queue.awaited = false;
         let receivers = queue.receivers.take_all();
         let poller = queue.poller.take();
@@ -347,7 +368,7 @@ impl<S, R, E> Channel<S, R, E> {
     pub(crate) fn answer(&self, lease: &Lease<'_, S, R, E>) -> Option<Taken<S, R, E>> {
         let entry = lease.answer()?;
         if entry.is_overdue(&mut None) {
-            let mut queue = self.gate.0.queue.lock();
+            let mut queue = self.lock();
             queue.tally.accepted += 1;
             queue.tally.count(Untaken::Timeout);
             let turned_down = entry.turn_down(Verdict::Expired);
@@ -369,7 +390,10 @@ impl<S, R, E> Channel<S, R, E> {
         warm: bool,
     ) -> Taken<S, R, E> {
         let mut catch = Catch::default();
-        let mut queue = self.gate.0.queue.lock();
+        let mut queue = self.lock();
+        if place.is_to_sleep() {
+            self.shut(&mut queue);
+        }
         let shore = Shore {
             hotline: &self.hotline.0,
             lease: lease.as_ref(),
@@ -397,6 +421,9 @@ impl<S, R, E> Channel<S, R, E> {
             Place::Nowhere => [None, None],
         };
         queue.note_awaited();
+        if warm && queue.open && !queue.awaited && self.capacity == usize::MAX {
+            self.open(&mut queue);
+        }
         let unhurried = warm && self.capacity == usize::MAX && !queue.awaited && queue.is_empty();
         match catch.taken.single().filter(|_| unhurried) {
             Some(slot) if queue.habit.is_served(slot) => {
@@ -418,7 +445,7 @@ impl<S, R, E> Channel<S, R, E> {
 
     /// Leaves the line for requests empty-handed.
     pub(crate) fn stop_receiving(&self, turn: &mut Turn) {
-        let mut queue = self.gate.0.queue.lock();
+        let mut queue = self.lock();
         let left = queue.stop(turn);
         let pass_on = matches!(left, Left::Woken) && !queue.is_empty();
         let next = if pass_on { queue.receivers.pop() } else { None };
@@ -431,15 +458,16 @@ impl<S, R, E> Channel<S, R, E> {
 
     /// The server goes: whatever is queued learns of it at once, and so does everything that comes later.
     pub(crate) fn close(&self) {
-        let mut queue = self.gate.0.queue.lock();
+        let mut queue = self.lock();
         queue.open = false;
+        self.shut(&mut queue);
         let poller = queue.poller.take();
         let senders = queue.senders.each_mut().map(Waiters::take_all);
         drop(queue);
         senders.into_iter().flatten().for_each(Waiter::wake);
         // One at a time: the lock stays short, and a message that sends to its own channel when dropped is no trouble.
         let turned_down = iter::from_fn(|| {
-            let mut queue = self.gate.0.queue.lock();
+            let mut queue = self.lock();
             // SAFETY: we hold the lock.
             let call = unsafe { self.hotline.0.quit(None) };
             queue.tally.accepted += u64::from(call.is_some());
@@ -458,6 +486,46 @@ impl<S, R, E> Channel<S, R, E> {
         drop(poller);
     }
 
+    // ---- the inbox
+
+    /// Locks the queue, with all in it that has entered.
+    #[inline]
+    fn lock(&self) -> MutexGuard<'_, Queue<S, R, E>> {
+        let mut queue = self.gate.0.queue.lock();
+        if queue.inbox && !self.inbox.0.looks_empty() {
+            self.draw_in(&mut queue, true);
+        }
+        queue
+    }
+
+    /// From now on requests enter under the lock.
+    fn shut(&self, queue: &mut MutexGuard<'_, Queue<S, R, E>>) {
+        if queue.inbox {
+            self.draw_in(queue, false);
+        }
+    }
+
+    /// From now on requests enter without the lock.
+    fn open(&self, queue: &mut MutexGuard<'_, Queue<S, R, E>>) {
+        if !queue.inbox {
+            let nothing = self.inbox.0.take_all(true);
+            debug_assert_eq!(nothing.count(), 0);
+            queue.inbox = true;
+        }
+    }
+
+    fn draw_in(&self, queue: &mut MutexGuard<'_, Queue<S, R, E>>, open: bool) {
+        // Before the inbox looks empty, so that nobody takes a request on its way from there for none. Relaxed: ordered by `take_all`.
+        self.gate.0.queued.store(usize::MAX, Ordering::Relaxed);
+        for entry in self.inbox.0.take_all(open).reversed() {
+            // SAFETY: alive, and we hold the lock.
+            unsafe { entry.slot().as_ref().set_queued(true) };
+            queue.push(entry);
+        }
+        queue.inbox = open;
+        self.note_len(queue);
+    }
+
     // ---- for everybody
 
     #[inline]
@@ -468,17 +536,17 @@ impl<S, R, E> Channel<S, R, E> {
     /// A glance without the lock: may be out of date at once.
     #[inline]
     pub(crate) fn looks_empty(&self) -> bool {
-        // Relaxed: a hint. Whoever acts on it takes the lock.
-        self.gate.0.queued.load(Ordering::Relaxed) == 0
+        // In this order: see `draw_in`. Relaxed: a hint. Whoever acts on it takes the lock.
+        self.inbox.0.looks_empty() && self.gate.0.queued.load(Ordering::Relaxed) == 0
     }
 
     pub(crate) fn len(&self) -> usize {
-        let queue = self.gate.0.queue.lock();
+        let queue = self.lock();
         queue.queued() + usize::from(self.hotline.0.is_calling())
     }
 
     pub(crate) fn is_open(&self) -> bool {
-        self.gate.0.queue.lock().open
+        self.lock().open
     }
 
     pub(crate) fn capacity(&self) -> Option<usize> {
@@ -489,7 +557,7 @@ impl<S, R, E> Channel<S, R, E> {
         // First the endings, then the takings: so no ending is seen without its taking.
         let mut ended = Stats::default();
         ended.add(&self.common.ledger.0);
-        let queue = self.gate.0.queue.lock();
+        let queue = self.lock();
         let answered = self.hotline.0.stats(&mut ended);
         let calling = u64::from(self.hotline.0.is_calling());
         let queued = queue.queued() as u64;
@@ -520,12 +588,15 @@ impl<S, R, E> Queue<S, R, E> {
     /// Returns the ending of the last request from this slot, if it has not been counted.
     #[inline]
     fn enter(&mut self, entry: Entry<S, R, E>) -> Option<Ending> {
-        let lane = entry.terms().lane as usize;
         // SAFETY: we hold the channel's lock (as in the two below), and an entry's slot is alive.
         let uncounted = unsafe { entry.slot().as_ref().enter() };
-        self.lanes[lane].push_back(entry);
-        self.tally.accepted += 1;
+        self.push(entry);
         uncounted
+    }
+
+    fn push(&mut self, entry: Entry<S, R, E>) {
+        self.lanes[entry.terms().lane as usize].push_back(entry);
+        self.tally.accepted += 1;
     }
 
     /// Takes requests until there are `max`. Turns those down whose deadline has passed; of these not too many at a time, unless it has

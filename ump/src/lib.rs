@@ -6,6 +6,7 @@ mod context;
 mod error;
 mod gather;
 mod hotline;
+mod inbox;
 mod list;
 mod nest;
 mod request;

@@ -832,6 +832,24 @@ impl<S, R, E> Slot<S, R, E> {
         ending(bits)
     }
 
+    /// The same without the channel's lock. False if the slot is watched: then it takes the lock.
+    ///
+    /// # Safety
+    /// The slot is the caller's alone.
+    #[inline]
+    pub(crate) unsafe fn enter_unwatched(&self) -> bool {
+        let core = &self.core;
+        // Relaxed: HOT may go meanwhile, but does not come, and without it nobody but us knows the slot.
+        let bits = core.state.load(Ordering::Relaxed);
+        if bits & (HOT | LOCKED) != 0 {
+            return false;
+        }
+        // SAFETY: the slot is its caller's.
+        let armed = unsafe { core.armed() };
+        core.state.store(bits & LASTING | armed, Ordering::Relaxed);
+        true
+    }
+
     /// Notes whether the queue of the channel holds it; returns whether it did.
     ///
     /// # Safety

@@ -1,0 +1,117 @@
+//! The inbox: where requests enter without the channel's lock, while nobody sleeps.
+//!
+//! A stack, linked through the slots: to enter is one compare-exchange; whoever holds the lock takes all of it by one exchange and
+//! turns it round into the queue. (A stack with take-all knows no ABA problem: nobody takes a single one. Treiber, *Systems Programming: Coping
+//! with Parallelism*, 1986.)
+//!
+//! While it is **shut** requests enter under the lock: since somebody is to be woken, since the lanes are bounded and have to be
+//! counted, or since the server is gone. It is shut and opened under the lock. A receiver shuts it *before* it looks for the last
+//! time and goes to sleep: so what had entered it finds, and what comes later finds it asleep.
+//!
+//! # Invariants
+//!
+//! 1. `links.next` of a slot in the inbox is touched by who puts it in, before, and by who has taken all, after.
+//! 2. Shut, it is empty.
+
+use std::ptr::{self, NonNull};
+
+use crate::{
+    slot::{Entry, Slot},
+    sync::{AtomicPtr, Ordering},
+};
+
+/// The latest request; null, or [`shut`].
+pub(crate) struct Inbox<S, R, E>(AtomicPtr<Slot<S, R, E>>);
+
+fn shut<T>() -> *mut T {
+    ptr::without_provenance_mut(1)
+}
+
+impl<S, R, E> Inbox<S, R, E> {
+    /// An inbox that is open, or shut.
+    pub(crate) fn new(open: bool) -> Self {
+        Self(AtomicPtr::new(if open { ptr::null_mut() } else { shut() }))
+    }
+
+    /// Puts a request in; gives it back if it is shut.
+    #[inline]
+    pub(crate) fn enter(&self, entry: Entry<S, R, E>) -> Result<(), Entry<S, R, E>> {
+        // Relaxed: the exchange decides; or the caller of this function takes the lock.
+        let mut latest = self.0.load(Ordering::Relaxed);
+        loop {
+            if latest == shut() {
+                return Err(entry);
+            }
+            let slot = entry.slot();
+            // SAFETY: alive, and invariant 1.
+            unsafe { slot.as_ref() }
+                .links
+                .with_mut(|links| unsafe { (*links).next = NonNull::new(latest) });
+            // Release: pairs with the Acquire of `take_all`.
+            match self.0.compare_exchange_weak(
+                latest,
+                slot.as_ptr(),
+                Ordering::Release,
+                Ordering::Relaxed,
+            ) {
+                Ok(_) => {
+                    let _ = entry.into_slot();
+                    return Ok(());
+                }
+                Err(now) => latest = now,
+            }
+        }
+    }
+
+    /// Whether nothing seems to be in it.
+    #[inline]
+    pub(crate) fn looks_empty(&self) -> bool {
+        // Acquire: who sees that a request of its own has been taken out sees that it is in the queue, or has left that.
+        let latest = self.0.load(Ordering::Acquire);
+        latest.is_null() || latest == shut()
+    }
+
+    /// Takes all, and leaves it open or shut. To be called under the channel's lock.
+    #[inline]
+    pub(crate) fn take_all(&self, open: bool) -> Chain<S, R, E> {
+        let empty = if open { ptr::null_mut() } else { shut() };
+        // Acquire: pairs with the Release of `enter`. Release: with `looks_empty`.
+        let latest = self.0.swap(empty, Ordering::AcqRel);
+        Chain(NonNull::new(latest).filter(|latest| latest.as_ptr() != shut()))
+    }
+}
+
+/// What was in the inbox, the latest first.
+pub(crate) struct Chain<S, R, E>(Option<NonNull<Slot<S, R, E>>>);
+
+impl<S, R, E> Chain<S, R, E> {
+    /// The other way round.
+    #[inline]
+    pub(crate) fn reversed(self) -> Self {
+        let mut reversed = None;
+        let mut rest = self.0;
+        while let Some(slot) = rest {
+            // SAFETY: alive, and invariant 1.
+            rest = unsafe { slot.as_ref() }
+                .links
+                .with_mut(|links| unsafe { std::mem::replace(&mut (*links).next, reversed) });
+            reversed = Some(slot);
+        }
+        Self(reversed)
+    }
+}
+
+impl<S, R, E> Iterator for Chain<S, R, E> {
+    type Item = Entry<S, R, E>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        let slot = self.0?;
+        // SAFETY: alive, and invariant 1.
+        self.0 = unsafe { slot.as_ref() }
+            .links
+            .with(|links| unsafe { (*links).next });
+        // SAFETY: whoever took it out of the inbox has its only entry.
+        Some(unsafe { Entry::new(slot) })
+    }
+}
