@@ -24,10 +24,11 @@
 use std::{iter, ptr::NonNull, time::Instant};
 
 use crate::{
+    builder::Spin,
     hotline::{Habit, Hotline, Lease},
     inbox::Inbox,
     list::{Batch, List},
-    slot::{Common, Core, Entry, Lane, Slot, TurnedDown, Verdict},
+    slot::{Common, Core, Entry, Lane, Slot, Terms, TurnedDown, Verdict},
     stats::{Ending, Ledger, Stats, Tally, Untaken},
     sync::{AtomicUsize, Mutex, MutexGuard, Ordering, Padded, Patience},
     waiter::{Left, Turn, Waiter, Waiters, Wake},
@@ -35,12 +36,6 @@ use crate::{
 
 /// So many urgent requests may be taken in a row while a normal one waits.
 pub(crate) const URGENT_RUN: u32 = 16;
-
-/// For so many nanoseconds at most a thread looks before it sleeps: about the price of a wake-up through the kernel.
-const THREAD_BUDGET: u32 = 10_000;
-
-/// For so many nanoseconds at most a task looks before it lets others run.
-const TASK_BUDGET: u32 = 1_000;
 
 /// Expired requests turned down before the lock is released to tell their callers.
 const EXPIRED_RUN: usize = 32;
@@ -54,8 +49,10 @@ pub(crate) struct Channel<S, R, E> {
     /// Of each lane; `usize::MAX` means unbounded.
     capacity: usize,
     common: Common,
-    /// How long it pays to spin for a request.
+    /// How long it pays a thread to wait awake for a request.
     pub(crate) patience: Patience,
+    /// The same for a task.
+    pub(crate) task_patience: Patience,
 }
 
 /// What every request passes twice. In one place, as what costs is the cache lines that move between the two ends.
@@ -96,6 +93,29 @@ pub(crate) enum Place<'a> {
     Poller(Option<Waiter>),
 }
 
+/// Who looks for requests, and how likely it looks for the next one soon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Warmth {
+    /// A thread that waits.
+    Thread,
+    /// A task that waits.
+    Task,
+    /// Somebody who does not wait.
+    Passing,
+}
+
+impl Warmth {
+    /// Whether it pays to watch the slot of a caller with such terms. A task that asks may run on the very thread of the task that answers.
+    #[inline]
+    fn suits(self, terms: Terms) -> bool {
+        match self {
+            Self::Thread => true,
+            Self::Task => terms.blocks,
+            Self::Passing => false,
+        }
+    }
+}
+
 /// Why a request was not let in.
 #[derive(Debug)]
 pub(crate) enum Refusal {
@@ -126,37 +146,66 @@ impl Place<'_> {
 /// What a look at the queue has brought so far, and the work that it leaves for after the lock is released.
 struct Catch<S, R, E> {
     taken: Batch<S, R, E>,
+    /// The time, once somebody had to know it.
+    now: Option<Instant>,
+    /// Usually there is none.
+    chores: Option<Box<Chores<R, E>>>,
+}
+
+struct Chores<R, E> {
     /// To be told.
     turned_down: Vec<TurnedDown<R, E>>,
     /// To be woken.
     senders: Vec<Waiter>,
-    /// The time, once somebody had to know it.
-    now: Option<Instant>,
-}
-
-impl<S, R, E> Default for Catch<S, R, E> {
-    fn default() -> Self {
-        Self {
-            taken: Batch::new(),
-            turned_down: Vec::new(),
-            senders: Vec::new(),
-            now: None,
-        }
-    }
 }
 
 impl<S, R, E> Catch<S, R, E> {
     #[inline]
+    fn new() -> Self {
+        Self {
+            taken: Batch::new(),
+            now: None,
+            chores: None,
+        }
+    }
+
+    #[cold]
+    fn chores(&mut self) -> &mut Chores<R, E> {
+        self.chores.get_or_insert_with(|| {
+            Box::new(Chores {
+                turned_down: Vec::new(),
+                senders: Vec::new(),
+            })
+        })
+    }
+
+    #[inline]
+    fn turned_down(&self) -> usize {
+        self.chores
+            .as_ref()
+            .map_or(0, |chores| chores.turned_down.len())
+    }
+
+    #[inline]
     fn is_empty(&self) -> bool {
-        self.taken.is_empty() && self.turned_down.is_empty()
+        self.taken.is_empty() && self.turned_down() == 0
     }
 
     /// Runs the user's code: not to be called under a lock.
     #[inline]
     fn finish(self) -> Batch<S, R, E> {
+        if let Some(chores) = self.chores {
+            chores.finish();
+        }
+        self.taken
+    }
+}
+
+impl<R, E> Chores<R, E> {
+    #[cold]
+    fn finish(self: Box<Self>) {
         self.senders.into_iter().for_each(Waiter::wake);
         self.turned_down.into_iter().for_each(TurnedDown::finish);
-        self.taken
     }
 }
 
@@ -181,7 +230,7 @@ impl<S, R, E> Shore<'_, S, R, E> {
 
 impl<S, R, E> Channel<S, R, E> {
     /// A channel with one client. `capacity` is not zero.
-    pub(crate) fn new(capacity: usize) -> Self {
+    pub(crate) fn new(capacity: usize, spin: Spin) -> Self {
         Self {
             inbox: Padded(Inbox::new(false)),
             gate: Padded(Gate {
@@ -204,10 +253,11 @@ impl<S, R, E> Channel<S, R, E> {
             capacity,
             common: Common {
                 ledger: Padded(Ledger::default()),
-                patience: Patience::new(THREAD_BUDGET),
-                task_patience: Patience::new(TASK_BUDGET),
+                patience: Patience::of_thread(spin.of_thread()),
+                task_patience: Patience::of_task(spin.of_task()),
             },
-            patience: Patience::new(THREAD_BUDGET),
+            patience: Patience::of_thread(spin.of_thread()),
+            task_patience: Patience::of_task(spin.of_task()),
         }
     }
 
@@ -218,11 +268,11 @@ impl<S, R, E> Channel<S, R, E> {
     /// # Safety
     /// The slot is the caller's alone, holds a message and no post, and was made for this channel.
     #[inline]
-    pub(crate) unsafe fn call(&self, core: &Core<R, E>, firm: bool) -> bool {
+    pub(crate) unsafe fn call(&self, core: &Core<R, E>) -> bool {
         // By `looks_empty` a client sees at least its own requests that are queued: these come first.
         core.is_hot() && self.looks_empty() && core.lane() == Lane::Normal
             // SAFETY: as promised by the caller.
-            && unsafe { core.call(firm) }
+            && unsafe { core.call() }
     }
 
     /// Lets a request in, and returns the receivers to wake. If it is refused the entry is void and the slot the caller's again.
@@ -387,9 +437,9 @@ impl<S, R, E> Channel<S, R, E> {
         max: usize,
         place: Place<'_>,
         lease: Option<Lease<'_, S, R, E>>,
-        warm: bool,
+        warmth: Warmth,
     ) -> Taken<S, R, E> {
-        let mut catch = Catch::default();
+        let mut catch = Catch::new();
         let mut queue = self.lock();
         if place.is_to_sleep() {
             self.shut(&mut queue);
@@ -421,12 +471,17 @@ impl<S, R, E> Channel<S, R, E> {
             Place::Nowhere => [None, None],
         };
         queue.note_awaited();
-        if warm && queue.open && !queue.awaited && self.capacity == usize::MAX {
+        let bounded = self.capacity != usize::MAX;
+        if warmth == Warmth::Thread && queue.open && !queue.awaited && !bounded {
             self.open(&mut queue);
         }
-        let unhurried = warm && self.capacity == usize::MAX && !queue.awaited && queue.is_empty();
-        match catch.taken.single().filter(|_| unhurried) {
-            Some(slot) if queue.habit.is_served(slot) => {
+        let alone = !bounded && !queue.awaited && queue.is_empty();
+        match catch.taken.single().filter(|_| alone) {
+            // SAFETY: its entry is in `catch`.
+            Some(slot)
+                if warmth.suits(unsafe { slot.as_ref() }.core.terms())
+                    && queue.habit.is_served(slot) =>
+            {
                 // SAFETY: its entry is in `catch`, and nobody sleeps, as nobody awaits a request.
                 unsafe { self.hotline.0.watch(slot, lease) };
             }
@@ -604,13 +659,15 @@ impl<S, R, E> Queue<S, R, E> {
     #[inline]
     fn take(&mut self, max: usize, catch: &mut Catch<S, R, E>, shore: &Shore<'_, S, R, E>) {
         while catch.taken.len() < max
-            && (catch.turned_down.len() < EXPIRED_RUN || !catch.taken.is_empty())
+            && (catch.turned_down() < EXPIRED_RUN || !catch.taken.is_empty())
         {
             let run = self.run;
             let Some((entry, sender)) = self.pop(shore) else {
                 break;
             };
-            catch.senders.extend(sender);
+            if let Some(sender) = sender {
+                catch.chores().senders.push(sender);
+            }
             if !self.hand_out(entry, catch) {
                 // It was nobody's turn.
                 self.run = run;
@@ -625,7 +682,8 @@ impl<S, R, E> Queue<S, R, E> {
         if overdue {
             self.tally.count(Untaken::Timeout);
             // Under the lock, so that its caller finds it queued or DONE and nothing in between.
-            catch.turned_down.push(entry.turn_down(Verdict::Expired));
+            let turned_down = entry.turn_down(Verdict::Expired);
+            catch.chores().turned_down.push(turned_down);
         } else {
             self.tally.taken += 1;
             catch.taken.push_back(entry);

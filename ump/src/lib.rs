@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod builder;
 mod channel;
 mod client;
 mod context;
@@ -20,6 +21,7 @@ mod wait_reply;
 mod waiter;
 
 pub use crate::{
+    builder::{Builder, Spin},
     client::{Client, WeakClient},
     context::{Cancelled, ReplyContext},
     error::{Error, Executed, NoReply, Refused, RequestError, SendError, ZeroCapacity},
@@ -35,7 +37,7 @@ pub use crate::{
 /// `S` is sent to the server, `R` comes back; `E` is the error with which the application refuses a request.
 #[must_use]
 pub fn channel<S, R, E>() -> (Server<S, R, E>, Client<S, R, E>) {
-    ends(usize::MAX)
+    Builder::new().build().expect("it is unbounded")
 }
 
 /// Makes a channel whose queue holds at most `capacity` requests in each of its two lanes.
@@ -61,18 +63,7 @@ pub fn channel<S, R, E>() -> (Server<S, R, E>, Client<S, R, E>) {
 pub fn bounded<S, R, E>(
     capacity: usize,
 ) -> Result<(Server<S, R, E>, Client<S, R, E>), ZeroCapacity> {
-    if capacity == 0 {
-        return Err(ZeroCapacity);
-    }
-    Ok(ends(capacity))
-}
-
-fn ends<S, R, E>(capacity: usize) -> (Server<S, R, E>, Client<S, R, E>) {
-    let channel = sync::Arc::new(channel::Channel::new(capacity));
-    (
-        Server::new(sync::Arc::clone(&channel)),
-        Client::counted(channel),
-    )
+    Builder::new().capacity(capacity).build()
 }
 
 /// Whatever unwinds, a channel stays in order: no user code runs inside its critical sections.

@@ -138,6 +138,7 @@ impl<S, R, E> Owned<S, R, E> {
         let terms = Terms {
             lane: Lane::Normal,
             deadline: None,
+            blocks: false,
             post: false,
         };
         let memory = Memory {

@@ -56,6 +56,7 @@ impl<'a, S, R, E> Request<'a, S, R, E> {
             terms: Terms {
                 lane: Lane::Normal,
                 deadline: None,
+                blocks: false,
                 post: false,
             },
             if_room: false,
@@ -106,8 +107,10 @@ impl<'a, S, R, E> Request<'a, S, R, E> {
     /// See [`RequestError`]; what was not executed comes back in it.
     #[inline]
     pub fn wait(self) -> Result<R, RequestError<S, E>> {
+        let mut this = self;
+        this.terms.blocks = true;
         // The client is borrowed as long as `self` is, which is longer than this takes.
-        self.send_to_wait(&Report::FULL_TO_BLOCKED, Leash::Borrows)?
+        this.send_to_wait(&Report::FULL_TO_BORROWER, Leash::Borrows)?
             .wait()
     }
 

@@ -14,13 +14,13 @@ use std::{
 use futures_core::Stream;
 
 use crate::{
-    channel::{Channel, Place, Taken},
+    channel::{Channel, Place, Taken, Warmth},
     context::ReplyContext,
     error::Error,
     hotline::Lease,
     list::Batch,
     stats::Stats,
-    sync::{Arc, current, head_start, park_until, spin_until},
+    sync::{Arc, Patience, current, head_start, park_until, spin_until},
     waiter::{Turn, Waiter},
 };
 
@@ -123,7 +123,7 @@ impl<S, R, E> Server<S, R, E> {
     pub fn try_pop(&self) -> Result<Option<Job<S, R, E>>, Error<E>> {
         // What is overdue is passed over; what comes meanwhile does not matter.
         for _ in 0..=self.len() {
-            match self.channel.take(1, Place::Nowhere, None, false) {
+            match self.channel.take(1, Place::Nowhere, None, Warmth::Passing) {
                 Taken::Overdue => {}
                 taken => return optional(into_result(taken)),
             }
@@ -144,7 +144,7 @@ impl<S, R, E> Server<S, R, E> {
             return Poll::Ready(Ok(job));
         }
         let place = Place::Poller(Some(Waiter::task(cx.waker())));
-        into_poll(self.channel.take(1, place, None, false), cx).map_ok(first)
+        into_poll(self.channel.take(1, place, None, Warmth::Passing), cx).map_ok(first)
     }
 
     /// The requests, one after the other, blocking in between; it ends when no client is left.
@@ -212,24 +212,21 @@ impl<S, R, E> Server<S, R, E> {
         let mut turn = Turn::default();
         loop {
             let lease = channel.listen();
-            if lease.is_some() && channel.looks_empty() {
-                head_start();
+            if let Some(call) = await_call(channel, lease.as_ref(), &channel.patience) {
+                return Ok(Some(call));
             }
-            let called = || lease.as_ref().is_some_and(Lease::is_calling);
-            spin_until(&channel.patience, || called() || !channel.looks_empty());
-            let answered = lease.as_ref().and_then(|lease| channel.answer(lease));
-            if let Some(Taken::Some(list)) = answered {
-                return Ok(Some(list));
+            if lease.is_none() {
+                spin_until(&channel.patience, || !channel.looks_empty());
             }
             let waiter = || Waiter::Thread(current());
-            let late = match look(channel, max, &mut turn, waiter, lease, true) {
+            let late = match look(channel, max, &mut turn, waiter, lease, Warmth::Thread) {
                 Taken::Empty => park_until(deadline),
                 Taken::Overdue => deadline.is_some_and(|deadline| deadline <= Instant::now()),
                 taken => return into_result(taken),
             };
             if late {
                 // One may have come at the last moment.
-                let taken = channel.take(max, Place::Line(&mut turn, None), None, false);
+                let taken = channel.take(max, Place::Line(&mut turn, None), None, Warmth::Passing);
                 if let Taken::Empty | Taken::Overdue = taken {
                     channel.stop_receiving(&mut turn);
                 }
@@ -352,8 +349,13 @@ impl<S, R, E> Future for Receive<'_, S, R, E> {
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let Self { server, max, turn } = &mut *self;
+        let channel = &*server.channel;
+        let lease = channel.listen();
+        if let Some(call) = await_call(channel, lease.as_ref(), &channel.task_patience) {
+            return Poll::Ready(Ok(call));
+        }
         let waiter = || Waiter::task(cx.waker());
-        into_poll(look(&server.channel, *max, turn, waiter, None, false), cx)
+        into_poll(look(channel, *max, turn, waiter, lease, Warmth::Task), cx)
     }
 }
 
@@ -365,6 +367,24 @@ impl<S, R, E> Drop for Receive<'_, S, R, E> {
     }
 }
 
+/// Waits awake for a call (or for a request in the queue), and takes it.
+#[inline]
+fn await_call<S, R, E>(
+    channel: &Channel<S, R, E>,
+    lease: Option<&Lease<'_, S, R, E>>,
+    patience: &Patience,
+) -> Option<Batch<S, R, E>> {
+    let lease = lease?;
+    if channel.looks_empty() {
+        head_start();
+    }
+    spin_until(patience, || lease.is_calling() || !channel.looks_empty());
+    match channel.answer(lease)? {
+        Taken::Some(call) => Some(call),
+        _ => None,
+    }
+}
+
 /// Takes what is there, or enrols. Asks for the waiter only if it seems to be needed: cloning a waker is the user's code and not free.
 #[inline]
 fn look<S, R, E>(
@@ -373,21 +393,21 @@ fn look<S, R, E>(
     turn: &mut Turn,
     waiter: impl FnOnce() -> Waiter,
     mut lease: Option<Lease<'_, S, R, E>>,
-    warm: bool,
+    warmth: Warmth,
 ) -> Taken<S, R, E> {
     if !channel.looks_empty() {
         for _ in 0..OVERDUE_ROUNDS {
-            match channel.take(max, Place::Line(turn, None), lease.take(), warm) {
+            match channel.take(max, Place::Line(turn, None), lease.take(), warmth) {
                 Taken::Overdue => {}
                 Taken::Empty => {
-                    return channel.take(max, Place::Line(turn, Some(waiter())), None, warm);
+                    return channel.take(max, Place::Line(turn, Some(waiter())), None, warmth);
                 }
                 taken => return taken,
             }
         }
         return Taken::Overdue;
     }
-    channel.take(max, Place::Line(turn, Some(waiter())), lease, warm)
+    channel.take(max, Place::Line(turn, Some(waiter())), lease, warmth)
 }
 
 /// So often it looks past overdue requests before it minds its own deadline, or lets other tasks run.

@@ -153,6 +153,8 @@ pub(crate) enum Lane {
 pub(crate) struct Terms {
     pub(crate) lane: Lane,
     pub(crate) deadline: Option<Instant>,
+    /// The caller's thread is blocked until the outcome or the deadline.
+    pub(crate) blocks: bool,
     /// Nobody waits for the reply: the server's end owns the slot from the moment it is queued.
     pub(crate) post: bool,
 }
@@ -376,12 +378,19 @@ impl<R, E> Core<R, E> {
     /// # Safety
     /// The slot is the caller's alone, with a message in it.
     #[inline]
-    pub(crate) unsafe fn call(&self, firm: bool) -> bool {
+    pub(crate) unsafe fn call(&self) -> bool {
         // Relaxed: the exchange decides.
         let bits = self.state.load(Ordering::Relaxed);
         // SAFETY: invariant 3.
         let armed = unsafe { self.armed() };
-        let firm = if firm { FIRM } else { 0 };
+        let Terms {
+            blocks, deadline, ..
+        } = self.terms();
+        let firm = if blocks && deadline.is_none() {
+            FIRM
+        } else {
+            0
+        };
         let call = (bits & (HOT | TURN | ENDING)) ^ TURN | CALL | firm | armed;
         bits & (HOT | COOL | LOCKED) == HOT
             && self
@@ -395,7 +404,7 @@ impl<R, E> Core<R, E> {
     #[inline]
     pub(crate) fn is_firm(&self) -> bool {
         // Relaxed: set by this end.
-        self.state.load(Ordering::Relaxed) & (FIRM | DONE) == FIRM
+        self.state.load(Ordering::Relaxed) & (CALL | FIRM) == CALL | FIRM
     }
 
     /// Takes a call back. False if there is none.

@@ -77,9 +77,8 @@ impl<S, R, E> Draft<S, R, E> {
         report: &Report<S, R, E, X>,
     ) -> Result<Ticket<R, E, X>, (Self, Refusal)> {
         debug_assert!(!self.core().is_post());
-        let firm = report.firm && self.core().deadline().is_none();
         // SAFETY: it is ours alone, with a message in it.
-        let slot = if unsafe { home.call(self.core(), firm) } {
+        let slot = if unsafe { home.call(self.core()) } {
             self.into_owned().into_slot()
         } else {
             let (slot, wake) = self.offer(home, place)?;
@@ -153,8 +152,6 @@ pub(crate) enum End {
 /// How the outcome of a request with these types is told to its caller.
 pub(crate) struct Report<S, R, E, X> {
     tell: Tell<R, E, X>,
-    /// The caller does not leave before the outcome, unless it has a deadline.
-    firm: bool,
     message: PhantomData<fn(S)>,
 }
 
@@ -167,7 +164,6 @@ impl<S, R, E> Report<S, R, E, RequestError<S, E>> {
     /// Tells all, with the message if it was not executed.
     pub(crate) const FULL: Self = Self {
         tell: full::<S, R, E>,
-        firm: false,
         message: PhantomData,
     };
 
@@ -176,14 +172,7 @@ impl<S, R, E> Report<S, R, E, RequestError<S, E>> {
     /// Safety: to be used only if the client is borrowed until the end is told.
     pub(crate) const FULL_TO_BORROWER: Self = Self {
         tell: full_to_borrower::<S, R, E>,
-        firm: false,
         message: PhantomData,
-    };
-
-    /// The same, to a caller that blocks until then.
-    pub(crate) const FULL_TO_BLOCKED: Self = Self {
-        firm: true,
-        ..Self::FULL_TO_BORROWER
     };
 }
 
@@ -191,7 +180,6 @@ impl<S, R, E> Report<S, R, E, Error<E>> {
     /// Tells what there is to tell to a caller that has set no deadline and does not want the message back.
     pub(crate) const PLAIN: Self = Self {
         tell: plain::<S, R, E>,
-        firm: false,
         message: PhantomData,
     };
 }

@@ -56,7 +56,11 @@ pub(crate) const WARM: u32 = 1;
 pub(crate) struct Patience;
 
 impl Patience {
-    pub(crate) const fn new(_: u32) -> Self {
+    pub(crate) const fn of_thread(_: u32) -> Self {
+        Self
+    }
+
+    pub(crate) const fn of_task(_: u32) -> Self {
         Self
     }
 }

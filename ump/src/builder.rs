@@ -1,0 +1,108 @@
+//! Channels with other terms than the usual ones.
+
+#![forbid(unsafe_code)]
+
+use std::time::Duration;
+
+use crate::{Client, Server, channel::Channel, error::ZeroCapacity, sync::Arc};
+
+/// How long an end of a channel waits awake before it sleeps.
+///
+/// A hand-over between two threads that are awake takes 0.2 µs, one through the kernel's scheduler 5 to 40 µs. So before a thread sleeps
+/// it looks for a while whether what it waits for is already on its way, and then gives its CPU to another thread that is ready, at most
+/// twice. A task looks too, much shorter, and only where a thread is awake at the other end. All of this is bounded, and each channel learns on
+/// each end whether it pays; where it does not, nearly all of it is left out, and tried again now and then. While nothing happens
+/// nothing is done: an idle channel sleeps.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Spin {
+    /// Sleeps at once: the least use of the CPU, for channels where a few microseconds do not matter.
+    Never,
+    /// Looks for at most 20 µs in a thread and 1 µs in a task, and less where it does not pay; and not at all if the process may use
+    /// only one CPU. Right for a laptop, a container with half a CPU and a large server alike.
+    #[default]
+    Adaptive,
+    /// The same, with another bound for threads; tasks look for at most that long too, but never more than 1 µs. Rounded down to
+    /// nanoseconds, and at most 1 s.
+    UpTo(Duration),
+}
+
+const THREAD: u32 = 20_000;
+const TASK: u32 = 1_000;
+
+impl Spin {
+    /// In nanoseconds.
+    pub(crate) fn of_thread(self) -> u32 {
+        match self {
+            Self::Never => 0,
+            Self::Adaptive => THREAD,
+            Self::UpTo(bound) => u32::try_from(bound.as_nanos())
+                .unwrap_or(u32::MAX)
+                .min(1_000_000_000),
+        }
+    }
+
+    /// In nanoseconds.
+    pub(crate) fn of_task(self) -> u32 {
+        self.of_thread().min(TASK)
+    }
+}
+
+/// Makes channels: [`channel`](crate::channel) and [`bounded`](crate::bounded) with more to choose from.
+///
+/// ```
+/// use std::time::Duration;
+/// use ump::{Builder, Spin};
+///
+/// let (server, client) = Builder::new()
+///     .capacity(64)
+///     .spin(Spin::UpTo(Duration::from_micros(5)))
+///     .build::<u32, u32, ()>()?;
+/// # drop((server, client));
+/// # Ok::<(), ump::ZeroCapacity>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+#[must_use = "it makes a channel when it is told to build one"]
+pub struct Builder {
+    capacity: usize,
+    spin: Spin,
+}
+
+impl Builder {
+    /// Unbounded, [`Spin::Adaptive`].
+    pub const fn new() -> Self {
+        Self {
+            capacity: usize::MAX,
+            spin: Spin::Adaptive,
+        }
+    }
+
+    /// The queue holds at most so many requests in each of its two lanes: see [`bounded`](crate::bounded). `usize::MAX` means unbounded.
+    pub const fn capacity(mut self, capacity: usize) -> Self {
+        self.capacity = capacity;
+        self
+    }
+
+    /// How long its ends wait awake before they sleep.
+    pub const fn spin(mut self, spin: Spin) -> Self {
+        self.spin = spin;
+        self
+    }
+
+    /// Makes a channel.
+    ///
+    /// # Errors
+    /// [`ZeroCapacity`]: nothing could ever be queued.
+    pub fn build<S, R, E>(self) -> Result<(Server<S, R, E>, Client<S, R, E>), ZeroCapacity> {
+        if self.capacity == 0 {
+            return Err(ZeroCapacity);
+        }
+        let channel = Arc::new(Channel::new(self.capacity, self.spin));
+        Ok((Server::new(Arc::clone(&channel)), Client::counted(channel)))
+    }
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
