@@ -1,14 +1,15 @@
 //! Waiting with sense before a thread sleeps: bounded, learned, and off where it cannot help.
 //!
-//! A hand-over between two running cores takes about 0.1 µs, one through the scheduler 5 to 40 µs. So who is about to sleep does two
-//! things first, as long as they pay:
+//! A hand-over between two running cores takes about 0.1 µs, one through the scheduler 5 to 40 µs. So who is about to sleep first does two
+//! things in turn, as long as they pay:
 //!
-//! 1. It **looks** for a while whether what it waits for is already on its way, for no longer than a wake-up would cost. A process that
-//!    may use one CPU only (a machine or a cgroup of one, or all its threads bound to the same one) does not, as the other end cannot
-//!    run meanwhile.
-//! 2. It **yields** its CPU twice. If what it waits for hangs on a thread that is ready but has no CPU, this costs a third of a
-//!    wake-up and of falling asleep (measured on one CPU: 960 ns a round trip, by `park` and `unpark` 1,400; with 64 clients on two:
-//!    550 ns, without it 2,400).
+//! - It **looks** for a microsecond whether what it waits for is on its way; all in all for no longer than a wake-up would cost.
+//!   A process that may use one CPU only (a machine or a cgroup of one, or all its threads bound to the same one) does not, as the other
+//!   end cannot run meanwhile.
+//! - It **yields** its CPU. If what it waits for hangs on a thread that is ready but has no CPU, this costs a third of falling asleep and
+//!   being woken (measured on one CPU: 960 ns a round trip, by `park` and `unpark` 1,400; with 64 clients on two: 550 ns, without
+//!   it 2,400), and looking on would be a waste. If nobody was there it goes on looking. If others ran and it was in vain, it sleeps soon.
+//!   If the CPU was away for long, it went to a stranger that computes, and is not given away again for some time.
 //!
 //! Whether it pays is learned from what happened: each has a [`Credit`]. Two ends that both sleep would never learn that they could be
 //! quick, each being asleep when the other comes; so after a long rest it is tried again, often enough in a row for the scheduler to
@@ -36,13 +37,21 @@ const LOCK_YIELDS: u32 = 1024;
 const CREDIT: u32 = 128;
 /// What is earned when it was rewarded. In vain it costs one.
 const REWARD: u32 = 8;
+/// What it costs to lose the CPU to a stranger.
+const FINE: u32 = 32;
 /// After so many times without credit all of it is granted, to try again.
 const REST: u32 = 64 * CREDIT;
 
+/// It looks for so many nanoseconds before it yields.
+const SLICE: u64 = 1_000;
 /// Without credit it looks this much shorter.
-const SHORT: u32 = 16;
-/// How often it yields.
-const YIELDS: u32 = 2;
+const SHORT: u64 = 16;
+/// So often it lets others run in vain.
+const YIELDS: u32 = 4;
+/// What came back sooner from yielding met nobody.
+const NOBODY: Duration = Duration::from_nanos(600);
+/// What came back later has been with a stranger.
+const STRANGER: Duration = Duration::from_millis(2);
 /// Looks left out while the other end has the cache line: about 50 ns, where the pause instruction takes 10.
 const HEAD_START: u32 = 5;
 
@@ -99,21 +108,34 @@ impl Credit {
         self.left.load(Ordering::Relaxed) > 0
     }
 
-    fn learn(&self, rewarded: bool) {
+    fn reward(&self) {
         let left = self.left.load(Ordering::Relaxed);
-        if rewarded {
-            if left < CREDIT {
-                self.left
-                    .store((left + REWARD).min(CREDIT), Ordering::Relaxed);
-            }
-        } else if left > 0 {
+        if left < CREDIT {
+            let left = (left + REWARD).min(CREDIT);
+            self.left.store(left, Ordering::Relaxed);
+        }
+    }
+
+    fn charge(&self) {
+        let left = self.left.load(Ordering::Relaxed);
+        if left > 0 {
             self.left.store(left - 1, Ordering::Relaxed);
         } else {
-            let rested = (self.rested.load(Ordering::Relaxed) + 1) % REST;
-            self.rested.store(rested, Ordering::Relaxed);
-            if rested == 0 {
-                self.left.store(CREDIT, Ordering::Relaxed);
-            }
+            self.rest();
+        }
+    }
+
+    fn fine(&self) {
+        let left = self.left.load(Ordering::Relaxed);
+        self.left
+            .store(left.saturating_sub(FINE), Ordering::Relaxed);
+    }
+
+    fn rest(&self) {
+        let rested = (self.rested.load(Ordering::Relaxed) + 1) % REST;
+        self.rested.store(rested, Ordering::Relaxed);
+        if rested == 0 {
+            self.left.store(CREDIT, Ordering::Relaxed);
         }
     }
 }
@@ -132,43 +154,81 @@ pub(crate) fn head_start() {
 /// Waits awake until `ready` holds or patience runs out; tells which.
 #[inline]
 pub(crate) fn spin_until(patience: &Patience, ready: impl Fn() -> bool) -> bool {
-    ready() || (patience.nanoseconds > 0 && (look(patience, &ready) || yield_cpu(patience, &ready)))
+    ready() || (patience.nanoseconds > 0 && wait_awake(patience, ready))
 }
 
-fn look(patience: &Patience, ready: impl Fn() -> bool) -> bool {
-    if !parallel() {
-        return false;
+fn wait_awake(patience: &Patience, ready: impl Fn() -> bool) -> bool {
+    let parallel = parallel();
+    let hopeful = parallel && patience.to_look.is_good();
+    let mut left = u64::from(patience.nanoseconds);
+    let mut vain = 0;
+    loop {
+        let slice = SLICE.min(left);
+        left -= slice;
+        if parallel && look(if hopeful { slice } else { slice / SHORT }, &ready) {
+            patience.to_look.reward();
+            return true;
+        }
+        let mut last = left == 0 || !hopeful;
+        if patience.yields {
+            if patience.to_yield.is_good() {
+                match yield_cpu(&ready) {
+                    Yielded::Rewarded => {
+                        patience.to_look.charge();
+                        patience.to_yield.reward();
+                        return true;
+                    }
+                    Yielded::Nobody => {}
+                    Yielded::Vain => {
+                        patience.to_yield.charge();
+                        vain += 1;
+                        last |= vain == YIELDS;
+                    }
+                    Yielded::Stranger => {
+                        patience.to_yield.fine();
+                        return ready();
+                    }
+                }
+            } else {
+                patience.to_yield.charge();
+            }
+        }
+        if last {
+            patience.to_look.charge();
+            return false;
+        }
     }
-    let most = u64::from(patience.nanoseconds) * looks_per_microsecond() / 1000;
-    let looks = if patience.to_look.is_good() {
-        most
-    } else {
-        most / u64::from(SHORT)
-    };
-    let rewarded = (0..looks).any(|_| {
+}
+
+fn look(nanoseconds: u64, ready: impl Fn() -> bool) -> bool {
+    let looks = nanoseconds * looks_per_microsecond() / 1000;
+    (0..looks).any(|_| {
         hint::spin_loop();
         ready()
-    });
-    patience.to_look.learn(rewarded);
-    rewarded
+    })
+}
+
+enum Yielded {
+    /// What it waited for is there.
+    Rewarded,
+    /// No other thread wanted the CPU.
+    Nobody,
+    /// Others ran.
+    Vain,
+    /// Others ran for long.
+    Stranger,
 }
 
 #[cold]
-fn yield_cpu(patience: &Patience, ready: impl Fn() -> bool) -> bool {
-    if !patience.yields {
-        return false;
+fn yield_cpu(ready: impl Fn() -> bool) -> Yielded {
+    let start = Instant::now();
+    thread::yield_now();
+    match start.elapsed() {
+        away if away > STRANGER => Yielded::Stranger,
+        _ if ready() => Yielded::Rewarded,
+        away if away < NOBODY => Yielded::Nobody,
+        _ => Yielded::Vain,
     }
-    let yields = if patience.to_yield.is_good() {
-        YIELDS
-    } else {
-        0
-    };
-    let rewarded = (0..yields).any(|_| {
-        thread::yield_now();
-        ready()
-    });
-    patience.to_yield.learn(rewarded);
-    rewarded
 }
 
 /// How fast this machine looks: the pause instruction takes 10 ns on some, 50 on others. Measured once.
