@@ -13,9 +13,9 @@ use ump::{Client, Gather, Server, WaitReply, bounded, channel};
 #[global_allocator]
 static METER: Meter = Meter::new();
 
-/// What may stay: a client keeps a few slots (16 KiB), a line of waiters keeps room for a few, and the test harness allocates a bit now and
+/// What may stay: a client keeps a few slots (32 KiB), a line of waiters keeps room for a few, and the test harness allocates a bit now and
 /// then.
-const KEPT: usize = (16 + 8) * 1024;
+const KEPT: usize = (32 + 8) * 1024;
 
 /// Less is no burst.
 const BURST: usize = 1024 * 1024;

@@ -312,8 +312,12 @@ impl<S, R, E> Channel<S, R, E> {
         }
         self.note_len(&queue);
         let wake = queue.next_receiver();
+        if !queue.awaited && self.capacity == usize::MAX {
+            self.open(&mut queue);
+        }
         drop(queue);
-        Ok(Wake { wake, discard })
+        let [receiver, poller] = wake;
+        Ok(Wake::new(receiver).and_wake(poller).and_discard(discard))
     }
 
     /// Lets a request in by the inbox, if that is open.
@@ -341,9 +345,8 @@ impl<S, R, E> Channel<S, R, E> {
             None
         };
         drop(queue);
-        let wake = [next, None];
-        let discard = [left.into_waiter(), None];
-        Wake { wake, discard }.fire();
+        Wake::new(next).fire();
+        drop(left);
     }
 
     /// Counts a request that was turned away before it came here.
@@ -371,7 +374,7 @@ impl<S, R, E> Channel<S, R, E> {
         queue.tally.count(why);
         self.note_len(&queue);
         drop(queue);
-        Wake::from(sender).fire();
+        Wake::new(sender).fire();
         true
     }
 
@@ -439,22 +442,20 @@ impl<S, R, E> Channel<S, R, E> {
         lease: Option<Lease<'_, S, R, E>>,
         warmth: Warmth,
     ) -> Taken<S, R, E> {
-        let mut catch = Catch::new();
         let mut queue = self.lock();
         if place.is_to_sleep() {
             self.shut(&mut queue);
         }
-        let shore = Shore {
-            hotline: &self.hotline.0,
-            lease: lease.as_ref(),
-            capacity: self.capacity,
-        };
-        queue.take(max, &mut catch, &shore);
-        // Acquire: pairs with the Release of `remove_client`.
-        let closed = self.clients.load(Ordering::Acquire) == 0;
-        if place.is_to_sleep() && !closed {
-            queue.before_sleep(&mut catch, &shore);
+        if queue.is_empty() && !self.hotline.0.is_watching() {
+            return self.find_nothing(queue, place);
         }
+        let mut catch = Catch::new();
+        let closed = if self.is_plain(&queue, max) {
+            queue.take_first(&mut catch);
+            false
+        } else {
+            self.take_with_care(&mut queue, &mut catch, max, &place, lease.as_ref())
+        };
         self.note_len(&queue);
         let nothing = catch.is_empty();
         let discard = match place {
@@ -471,22 +472,11 @@ impl<S, R, E> Channel<S, R, E> {
             Place::Nowhere => [None, None],
         };
         queue.note_awaited();
-        let bounded = self.capacity != usize::MAX;
-        if warmth == Warmth::Thread && queue.open && !queue.awaited && !bounded {
-            self.open(&mut queue);
-        }
-        let alone = !bounded && !queue.awaited && queue.is_empty();
-        match catch.taken.single().filter(|_| alone) {
-            // SAFETY: its entry is in `catch`.
-            Some(slot)
-                if warmth.suits(unsafe { slot.as_ref() }.core.terms())
-                    && queue.habit.is_served(slot) =>
-            {
-                // SAFETY: its entry is in `catch`, and nobody sleeps, as nobody awaits a request.
-                unsafe { self.hotline.0.watch(slot, lease) };
-            }
-            // Under the lock: from now on a call is for others to answer.
-            _ => drop(lease),
+        if warmth == Warmth::Passing {
+            drop(lease);
+        } else {
+            // Gives back the lease under the lock: from now on a call is for others to answer.
+            self.warm(&mut queue, &catch.taken, lease, warmth);
         }
         drop(queue);
         drop(discard);
@@ -498,6 +488,92 @@ impl<S, R, E> Channel<S, R, E> {
         }
     }
 
+    /// Whether all that there is to do is to take the first.
+    #[inline]
+    fn is_plain(&self, queue: &Queue<S, R, E>, max: usize) -> bool {
+        max == 1
+            && self.capacity == usize::MAX
+            && queue.lanes[Lane::Urgent as usize].is_empty()
+            && !self.hotline.0.is_watching()
+            && queue.lanes[Lane::Normal as usize]
+                .front()
+                .is_some_and(|core| core.deadline().is_none())
+    }
+
+    /// Minds capacity, lanes, deadlines and the hotline. Tells whether there will be nothing any more.
+    fn take_with_care(
+        &self,
+        queue: &mut MutexGuard<'_, Queue<S, R, E>>,
+        catch: &mut Catch<S, R, E>,
+        max: usize,
+        place: &Place<'_>,
+        lease: Option<&Lease<'_, S, R, E>>,
+    ) -> bool {
+        let shore = Shore {
+            hotline: &self.hotline.0,
+            lease,
+            capacity: self.capacity,
+        };
+        queue.take(max, catch, &shore);
+        // Acquire: pairs with the Release of `remove_client`.
+        let closed = self.clients.load(Ordering::Acquire) == 0;
+        if place.is_to_sleep() && !closed {
+            queue.before_sleep(catch, &shore);
+        }
+        closed
+    }
+
+    /// Prepares for the next request to come soon, and gives back the lease.
+    #[inline]
+    fn warm(
+        &self,
+        queue: &mut MutexGuard<'_, Queue<S, R, E>>,
+        taken: &Batch<S, R, E>,
+        lease: Option<Lease<'_, S, R, E>>,
+        warmth: Warmth,
+    ) {
+        if self.capacity != usize::MAX || queue.awaited {
+            return;
+        }
+        if warmth == Warmth::Thread && queue.open {
+            self.open(queue);
+        }
+        if let Some(slot) = taken.single().filter(|_| queue.is_empty()) {
+            // SAFETY: its entry is in `taken`.
+            let terms = unsafe { slot.as_ref() }.core.terms();
+            if warmth.suits(terms) && queue.habit.is_served(slot) {
+                // SAFETY: its entry is in `taken`, and nobody sleeps, as nobody awaits a request.
+                unsafe { self.hotline.0.watch(slot, lease) };
+            }
+        }
+    }
+
+    /// The end of a look at an empty queue.
+    #[inline]
+    fn find_nothing(
+        &self,
+        mut queue: MutexGuard<'_, Queue<S, R, E>>,
+        place: Place<'_>,
+    ) -> Taken<S, R, E> {
+        // Acquire: pairs with the Release of `remove_client`.
+        let closed = self.clients.load(Ordering::Acquire) == 0;
+        let discard = match place {
+            Place::Line(turn, Some(waiter)) if !closed => {
+                queue.awaited = true;
+                queue.receivers.enrol(turn, waiter)
+            }
+            Place::Poller(Some(waiter)) if !closed => {
+                queue.awaited = true;
+                queue.poller.replace(waiter)
+            }
+            Place::Line(_, waiter) | Place::Poller(waiter) => waiter,
+            Place::Nowhere => None,
+        };
+        drop(queue);
+        drop(discard);
+        if closed { Taken::Closed } else { Taken::Empty }
+    }
+
     /// Leaves the line for requests empty-handed.
     pub(crate) fn stop_receiving(&self, turn: &mut Turn) {
         let mut queue = self.lock();
@@ -506,9 +582,8 @@ impl<S, R, E> Channel<S, R, E> {
         let next = if pass_on { queue.receivers.pop() } else { None };
         queue.note_awaited();
         drop(queue);
-        let wake = [next, None];
-        let discard = [left.into_waiter(), None];
-        Wake { wake, discard }.fire();
+        Wake::new(next).fire();
+        drop(left);
     }
 
     /// The server goes: whatever is queued learns of it at once, and so does everything that comes later.
@@ -563,8 +638,7 @@ impl<S, R, E> Channel<S, R, E> {
     /// From now on requests enter without the lock.
     fn open(&self, queue: &mut MutexGuard<'_, Queue<S, R, E>>) {
         if !queue.inbox {
-            let nothing = self.inbox.0.take_all(true);
-            debug_assert_eq!(nothing.count(), 0);
+            self.inbox.0.open();
             queue.inbox = true;
         }
     }
@@ -672,6 +746,18 @@ impl<S, R, E> Queue<S, R, E> {
                 // It was nobody's turn.
                 self.run = run;
             }
+        }
+    }
+
+    /// Takes the first normal request, which is there and has no deadline.
+    #[inline]
+    fn take_first(&mut self, catch: &mut Catch<S, R, E>) {
+        if let Some(entry) = self.lanes[Lane::Normal as usize].pop_front() {
+            // SAFETY: see `enter`.
+            unsafe { entry.slot().as_ref().set_queued(false) };
+            self.run = 0;
+            self.tally.taken += 1;
+            catch.taken.push_back(entry);
         }
     }
 

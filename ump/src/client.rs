@@ -2,13 +2,18 @@
 
 #![forbid(unsafe_code)]
 
-use std::fmt;
+use std::{
+    fmt,
+    future::{Future, IntoFuture},
+    pin::Pin,
+    task::{Context, Poll},
+};
 
 use crate::{
     channel::Channel,
     error::Error,
-    nest::{Leash, Nest},
-    request::{Post, Request},
+    nest::Nest,
+    request::{Post, Request, RequestFuture},
     stats::Stats,
     sync::Arc,
     ticket::{Report, without_details},
@@ -71,11 +76,12 @@ impl<S, R, E> Client<S, R, E> {
     ///
     /// # Cancel safety
     /// Dropping the future cancels the request: if it is still queued it is never executed, otherwise its handler can see it.
-    pub async fn areq(&self, out: S) -> Result<R, Error<E>>
+    #[inline]
+    pub fn areq(&self, out: S) -> impl Future<Output = Result<R, Error<E>>>
     where
         S: Send,
     {
-        self.request(out).await.map_err(without_details)
+        Plain(self.request(out).into_future())
     }
 
     /// Sends a message and returns at once, with what to wait for the reply with. Despite its name it is not an `async` function.
@@ -91,7 +97,7 @@ impl<S, R, E> Client<S, R, E> {
     {
         // `S: Send`: a ticket with the plain report may drop the message on any thread to which it is sent; `'static`: at any time.
         self.request(out)
-            .send_to_wait(&Report::PLAIN, Leash::Free)
+            .send_to_wait(&Report::PLAIN)
             .map_err(|error| without_details(error.into()))
     }
 
@@ -163,6 +169,18 @@ impl<S, R, E> Client<S, R, E> {
         S: Send,
     {
         self.areq(out).await
+    }
+}
+
+/// A request that does not want its message back.
+struct Plain<'a, S, R, E>(RequestFuture<'a, S, R, E>);
+
+impl<S, R, E> Future for Plain<'_, S, R, E> {
+    type Output = Result<R, Error<E>>;
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.0).poll(cx).map_err(without_details)
     }
 }
 

@@ -106,6 +106,12 @@ impl<S, R, E> Hotline<S, R, E> {
         lease.slot().is_some().then_some(lease)
     }
 
+    /// Whether there may be a call.
+    #[inline]
+    pub(crate) fn is_watching(&self) -> bool {
+        self.watched().is_some()
+    }
+
     #[inline]
     fn seize(&self) -> Option<Lease<'_, S, R, E>> {
         self.leased

@@ -71,6 +71,13 @@ impl<S, R, E> Inbox<S, R, E> {
         latest.is_null() || latest == shut()
     }
 
+    /// Opens it: it is shut. To be called under the channel's lock.
+    #[inline]
+    pub(crate) fn open(&self) {
+        // Relaxed: no data goes with it.
+        self.0.store(ptr::null_mut(), Ordering::Relaxed);
+    }
+
     /// Takes all, and leaves it open or shut. To be called under the channel's lock.
     #[inline]
     pub(crate) fn take_all(&self, open: bool) -> Chain<S, R, E> {

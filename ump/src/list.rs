@@ -7,7 +7,7 @@
 
 use std::ptr::NonNull;
 
-use crate::slot::{Entry, Slot};
+use crate::slot::{Core, Entry, Slot};
 
 pub(crate) struct List<S, R, E> {
     head: Option<NonNull<Slot<S, R, E>>>,
@@ -49,6 +49,13 @@ impl<S, R, E> List<S, R, E> {
         self.set_next(self.tail, Some(slot));
         self.tail = Some(slot);
         self.len += 1;
+    }
+
+    /// The first, to look at.
+    #[inline]
+    pub(crate) fn front(&self) -> Option<&Core<R, E>> {
+        // SAFETY: slots in a list are alive.
+        self.head.map(|slot| &unsafe { slot.as_ref() }.core)
     }
 
     #[inline]

@@ -9,7 +9,7 @@
 //! allocation nor a reference count after that: a slot holds its nest, and thereby its channel, for as long as it exists. This is a
 //! cycle while the slot is in the nest; dropping the client, which closes the nest, breaks it.
 //!
-//! The **first** slot is for requests that borrow the client: it is taken by one exchange and put back by a store, since more would slow down
+//! The **first** slot is taken by one exchange, and a request that borrows the client puts it back by a store, since more would slow down
 //! two ends that are awake (see `slot`). That store must not come after the nest was closed, and it does not, as the client is borrowed.
 //! Whoever does not know that the client is there lets go of a slot under the lock of the nest.
 
@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// Slots but the first are kept up to this number of bytes.
-const KEPT: usize = 16 * 1024;
+const KEPT: usize = 32 * 1024;
 
 pub(crate) struct Nest<S, R, E> {
     pub(crate) channel: Arc<Channel<S, R, E>>,
@@ -50,15 +50,6 @@ struct Boxed<S, R, E> {
     home: Arc<Nest<S, R, E>>,
 }
 
-/// Whether a request ends before its client can be dropped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Leash {
-    /// It borrows the client.
-    Borrows,
-    /// It may outlive it.
-    Free,
-}
-
 impl<S, R, E> Nest<S, R, E> {
     pub(crate) fn new(channel: Arc<Channel<S, R, E>>) -> Arc<Self> {
         Arc::new(Self {
@@ -71,9 +62,9 @@ impl<S, R, E> Nest<S, R, E> {
 
     /// An idle slot. To be called while the nest is open.
     #[inline]
-    pub(crate) fn take(this: &Arc<Self>, leash: Leash) -> Owned<S, R, E> {
+    pub(crate) fn take(this: &Arc<Self>) -> Owned<S, R, E> {
         // Acquire: pairs with the Release with which it was put back.
-        if leash == Leash::Borrows && !this.out.swap(true, Ordering::Acquire) {
+        if !this.out.swap(true, Ordering::Acquire) {
             // Relaxed: written by who had the right to it before us.
             let first = NonNull::new(this.first.load(Ordering::Relaxed));
             return first.map_or_else(|| Self::make_first(this), Owned);
@@ -227,8 +218,10 @@ impl<S, R, E> Drop for Owned<S, R, E> {
         let this = Self(self.0);
         // SAFETY: it is ours alone.
         unsafe { this.slot().clear() };
-        // Once it is kept, the client may be dropped, and frees it and the nest.
-        let home = Arc::clone(&this.boxed().home);
+        let home = NonNull::from(&*this.boxed().home);
+        // SAFETY: alive, as the slot holds it. Once that is kept, the client may be dropped and free both, but only after it has got
+        // the lock of the nest, and our last access is the atomic operation that lets go of the lock.
+        let home = unsafe { home.as_ref() };
         if let Some(this) = home.keep(this) {
             this.free();
         }

@@ -16,7 +16,6 @@ use crate::{
     channel::{Channel, Place, Refusal},
     client::Client,
     error::{RequestError, SendError},
-    nest::Leash,
     send::{Offer, Sending, send_blocking},
     slot::{Lane, Terms},
     ticket::{Draft, Report, Ticket},
@@ -42,7 +41,8 @@ use crate::{
 #[must_use = "nothing is sent before it is waited for, awaited, submitted or posted"]
 pub struct Request<'a, S, R, E> {
     client: &'a Client<S, R, E>,
-    message: S,
+    /// The message is in its slot from the beginning: a large one is not moved about.
+    draft: Draft<S, R, E>,
     terms: Terms,
     if_room: bool,
 }
@@ -52,7 +52,7 @@ impl<'a, S, R, E> Request<'a, S, R, E> {
     pub(crate) fn new(client: &'a Client<S, R, E>, message: S) -> Self {
         Self {
             client,
-            message,
+            draft: Draft::new(client.nest(), message),
             terms: Terms {
                 lane: Lane::Normal,
                 deadline: None,
@@ -110,8 +110,7 @@ impl<'a, S, R, E> Request<'a, S, R, E> {
         let mut this = self;
         this.terms.blocks = true;
         // The client is borrowed as long as `self` is, which is longer than this takes.
-        this.send_to_wait(&Report::FULL_TO_BORROWER, Leash::Borrows)?
-            .wait()
+        this.send_to_wait(&Report::FULL_TO_BORROWER)?.wait()
     }
 
     /// Separates sending from waiting for the reply: made so, it ends in a [`WaitReply`] once it is accepted.
@@ -131,29 +130,19 @@ impl<'a, S, R, E> Request<'a, S, R, E> {
     pub(crate) fn send_to_wait<X>(
         self,
         report: &Report<S, R, E, X>,
-        leash: Leash,
     ) -> Result<WaitReply<R, E, X>, SendError<S>> {
-        let ticket = self.send_blocking(
-            leash,
-            |draft: Draft<_, _, _>, home: &_, place: Place<'_>| draft.send(home, place, report),
-        )?;
+        let ticket = self.send_blocking(|draft: Draft<_, _, _>, home: &_, place: Place<'_>| {
+            draft.send(home, place, report)
+        })?;
         Ok(WaitReply::new(ticket, None))
     }
 
     #[inline]
-    fn send_blocking<T>(
-        self,
-        leash: Leash,
-        offer: impl Offer<S, R, E, T>,
-    ) -> Result<T, SendError<S>> {
+    fn send_blocking<T>(self, offer: impl Offer<S, R, E, T>) -> Result<T, SendError<S>> {
         let channel = self.client.channel();
         let Terms { lane, deadline, .. } = self.terms;
-        let mut draft = Some(Draft::new(
-            self.client.nest(),
-            self.message,
-            self.terms,
-            leash,
-        ));
+        self.draft.set_terms(self.terms);
+        let mut draft = Some(self.draft);
         send_blocking(channel, lane, deadline, self.if_room, |place| {
             offer(draft.take().expect("refused before"), channel, place).map_err(
                 |(back, refusal)| {
@@ -166,9 +155,9 @@ impl<'a, S, R, E> Request<'a, S, R, E> {
     }
 
     #[inline]
-    fn into_sending(self, leash: Leash) -> Sending<'a, S, R, E> {
-        let draft = Draft::new(self.client.nest(), self.message, self.terms, leash);
-        Sending::new(self.client, draft, self.if_room)
+    fn into_sending(self) -> Sending<'a, S, R, E> {
+        self.draft.set_terms(self.terms);
+        Sending::new(self.client, self.draft, self.if_room)
     }
 }
 
@@ -178,7 +167,7 @@ impl<'a, S, R, E> IntoFuture for Request<'a, S, R, E> {
 
     #[inline]
     fn into_future(self) -> Self::IntoFuture {
-        RequestFuture(Stage::Sending(self.into_sending(Leash::Borrows)))
+        RequestFuture(Stage::Sending(self.into_sending()))
     }
 }
 
@@ -202,7 +191,7 @@ impl<S, R, E> Submit<'_, S, R, E> {
     /// See [`SendError`]; the message comes back.
     #[inline]
     pub fn wait(self) -> Result<WaitReply<R, E, RequestError<S, E>>, SendError<S>> {
-        self.0.send_to_wait(&Report::FULL, Leash::Free)
+        self.0.send_to_wait(&Report::FULL)
     }
 }
 
@@ -212,7 +201,7 @@ impl<'a, S, R, E> IntoFuture for Submit<'a, S, R, E> {
 
     #[inline]
     fn into_future(self) -> Self::IntoFuture {
-        SubmitFuture(self.0.into_sending(Leash::Free))
+        SubmitFuture(self.0.into_sending())
     }
 }
 
@@ -271,7 +260,7 @@ impl<S, R, E> Post<'_, S, R, E> {
     /// See [`SendError`]; the message comes back.
     #[inline]
     pub fn wait(self) -> Result<(), SendError<S>> {
-        self.0.send_blocking(Leash::Free, Draft::post)
+        self.0.send_blocking(Draft::post)
     }
 }
 
@@ -281,7 +270,7 @@ impl<'a, S, R, E> IntoFuture for Post<'a, S, R, E> {
 
     #[inline]
     fn into_future(self) -> Self::IntoFuture {
-        PostFuture(self.0.into_sending(Leash::Free))
+        PostFuture(self.0.into_sending())
     }
 }
 

@@ -157,7 +157,8 @@ impl<'a, S, R, E> Sending<'a, S, R, E> {
                 refusal
             })
         };
-        let offered = if self.if_room {
+        // One that cannot be full needs no line.
+        let offered = if self.if_room || self.client.channel().capacity().is_none() {
             offer(Place::Nowhere)
         } else {
             let waiter = || Waiter::task(cx.waker());

@@ -251,8 +251,20 @@ impl<R, E> Core<R, E> {
 
     #[inline]
     pub(crate) fn terms(&self) -> Terms {
-        // SAFETY: written only by who owns the slot alone (`Slot::fill`).
+        // SAFETY: written only by who owns the slot alone (`set_terms`).
         self.cold.terms.with(|terms| unsafe { *terms })
+    }
+
+    /// Only if they are others: not to move the line.
+    ///
+    /// # Safety
+    /// The slot is the caller's alone.
+    #[inline]
+    pub(crate) unsafe fn set_terms(&self, terms: Terms) {
+        if self.terms() != terms {
+            // SAFETY: as promised by the caller.
+            self.cold.terms.with_mut(|cell| unsafe { *cell = terms });
+        }
     }
 
     #[inline]
@@ -515,10 +527,7 @@ impl<R, E> Core<R, E> {
         core.ledger().count(ending);
         // SAFETY: alive, and not used after this.
         unsafe { Self::unlock_for_good(this, bits & LASTING | ABANDONED) };
-        Some(Wake {
-            wake: [handler, None],
-            discard: [caller, None],
-        })
+        Some(Wake::new(handler).and_discard([caller, None]))
     }
 
     /// The handler's and the caller's.
@@ -646,10 +655,7 @@ impl<R, E> Core<R, E> {
         }
         // SAFETY: alive, and not used after this.
         unsafe { Self::unlock_for_good(this, done) };
-        Ok(Wake {
-            wake: [caller, None],
-            discard: [handler, None],
-        })
+        Ok(Wake::new(caller).and_discard([handler, None]))
     }
 
     // ---- the hotline
@@ -811,14 +817,7 @@ impl<S, R, E> Slot<S, R, E> {
     /// # Safety
     /// The slot is the caller's alone, and there is no message in it.
     #[inline]
-    pub(crate) unsafe fn fill(&self, message: S, terms: Terms) {
-        if self.core.terms() != terms {
-            // SAFETY: we own the slot alone.
-            self.core
-                .cold
-                .terms
-                .with_mut(|cell| unsafe { *cell = terms });
-        }
+    pub(crate) unsafe fn fill(&self, message: S) {
         // SAFETY: we own the slot alone.
         self.message
             .with_mut(|cell| unsafe { (*cell).write(message) });

@@ -13,7 +13,7 @@ use std::{marker::PhantomData, mem::ManuallyDrop, ptr::NonNull, task::Waker};
 use crate::{
     channel::{Channel, Place, Refusal},
     error::{Error, RequestError},
-    nest::{Leash, Nest, Owned},
+    nest::{Nest, Owned},
     slot::{Core, Entry, Slot, Terms, Verdict},
     stats::{Ending, Untaken},
     sync::Arc,
@@ -30,11 +30,17 @@ unsafe impl<S: Send, R: Send, E: Send> Sync for Draft<S, R, E> {}
 
 impl<S, R, E> Draft<S, R, E> {
     #[inline]
-    pub(crate) fn new(home: &Arc<Nest<S, R, E>>, message: S, terms: Terms, leash: Leash) -> Self {
-        let slot = Nest::take(home, leash);
+    pub(crate) fn new(home: &Arc<Nest<S, R, E>>, message: S) -> Self {
+        let slot = Nest::take(home);
         // SAFETY: it is ours alone, and empty.
-        unsafe { slot.slot().fill(message, terms) };
+        unsafe { slot.slot().fill(message) };
         Self(ManuallyDrop::new(slot))
+    }
+
+    #[inline]
+    pub(crate) fn set_terms(&self, terms: Terms) {
+        // SAFETY: it is ours alone.
+        unsafe { self.core().set_terms(terms) };
     }
 
     #[inline]

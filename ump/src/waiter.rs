@@ -71,35 +71,61 @@ pub(crate) fn shielded<T>(users_code: impl FnOnce() -> T) {
     }
 }
 
-/// Waiters taken out under a lock, to be woken (or dropped) once it is released.
+/// Waiters taken out under a lock, to be woken (or dropped) once it is released. Usually there is one.
 #[derive(Debug, Default)]
 #[must_use = "somebody sleeps until this is fired"]
 pub(crate) struct Wake {
-    pub(crate) wake: [Option<Waiter>; 2],
-    /// Those that need not be woken any more.
-    pub(crate) discard: [Option<Waiter>; 2],
+    first: Option<Waiter>,
+    others: Option<Box<Others>>,
+}
+
+#[derive(Debug, Default)]
+struct Others {
+    wake: Option<Waiter>,
+    /// They need not be woken any more.
+    discard: [Option<Waiter>; 2],
 }
 
 impl Wake {
+    #[inline]
+    pub(crate) fn new(waiter: Option<Waiter>) -> Self {
+        Self {
+            first: waiter,
+            others: None,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn and_wake(mut self, waiter: Option<Waiter>) -> Self {
+        if self.first.is_none() {
+            self.first = waiter;
+        } else if waiter.is_some() {
+            self.others().wake = waiter;
+        }
+        self
+    }
+
+    #[inline]
+    pub(crate) fn and_discard(mut self, waiters: [Option<Waiter>; 2]) -> Self {
+        if waiters.iter().any(Option::is_some) {
+            self.others().discard = waiters;
+        }
+        self
+    }
+
+    #[cold]
+    fn others(&mut self) -> &mut Others {
+        self.others.get_or_insert_default()
+    }
+
     /// Runs the user's code: not to be called under a lock.
     #[inline]
     pub(crate) fn fire(self) {
-        let [first, second] = self.wake;
-        if let Some(waiter) = first {
+        if let Some(waiter) = self.first {
             waiter.wake();
         }
-        if let Some(waiter) = second {
+        if let Some(waiter) = self.others.and_then(|others| others.wake) {
             waiter.wake();
-        }
-        drop(self.discard);
-    }
-}
-
-impl From<Option<Waiter>> for Wake {
-    fn from(waiter: Option<Waiter>) -> Self {
-        Self {
-            wake: [waiter, None],
-            discard: [None, None],
         }
     }
 }
