@@ -96,8 +96,13 @@ impl Builder {
         if self.capacity == 0 {
             return Err(ZeroCapacity);
         }
+        Ok(self.ends())
+    }
+
+    /// The ends of a channel. The capacity is not zero.
+    pub(crate) fn ends<S, R, E>(self) -> (Server<S, R, E>, Client<S, R, E>) {
         let channel = Arc::new(Channel::new(self.capacity, self.spin));
-        Ok((Server::new(Arc::clone(&channel)), Client::counted(channel)))
+        (Server::new(Arc::clone(&channel)), Client::counted(channel))
     }
 }
 

@@ -203,7 +203,7 @@ impl<S, R, E> Catch<S, R, E> {
 
 impl<R, E> Chores<R, E> {
     #[cold]
-    fn finish(self: Box<Self>) {
+    fn finish(self) {
         self.senders.into_iter().for_each(Waiter::wake);
         self.turned_down.into_iter().for_each(TurnedDown::finish);
     }
@@ -222,8 +222,8 @@ impl<S, R, E> Shore<'_, S, R, E> {
     #[inline]
     fn answer(&self) -> Option<Entry<S, R, E>> {
         match self.lease {
-            Some(lease) => lease.answer(),
-            None => self.hotline.lease()?.answer(),
+            Some(lease) => lease.answer(true),
+            None => self.hotline.lease()?.answer(true),
         }
     }
 }
@@ -414,23 +414,6 @@ impl<S, R, E> Channel<S, R, E> {
     #[inline]
     pub(crate) fn listen(&self) -> Option<Lease<'_, S, R, E>> {
         self.hotline.0.lease()
-    }
-
-    /// Takes the request that was called in, if there is one.
-    #[inline]
-    pub(crate) fn answer(&self, lease: &Lease<'_, S, R, E>) -> Option<Taken<S, R, E>> {
-        let entry = lease.answer()?;
-        if entry.is_overdue(&mut None) {
-            let mut queue = self.lock();
-            queue.tally.accepted += 1;
-            queue.tally.count(Untaken::Timeout);
-            let turned_down = entry.turn_down(Verdict::Expired);
-            drop(queue);
-            turned_down.finish();
-            return Some(Taken::Overdue);
-        }
-        lease.count();
-        Some(Taken::Some(entry.into()))
     }
 
     /// Takes up to `max` requests, at least one. Those whose deadline has passed are turned down on the way.

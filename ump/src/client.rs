@@ -2,18 +2,13 @@
 
 #![forbid(unsafe_code)]
 
-use std::{
-    fmt,
-    future::{Future, IntoFuture},
-    pin::Pin,
-    task::{Context, Poll},
-};
+use std::{fmt, future::Future};
 
 use crate::{
     channel::Channel,
     error::Error,
     nest::Nest,
-    request::{Post, Request, RequestFuture},
+    request::{Post, Request},
     stats::Stats,
     sync::Arc,
     ticket::{Report, without_details},
@@ -81,7 +76,7 @@ impl<S, R, E> Client<S, R, E> {
     where
         S: Send,
     {
-        Plain(self.request(out).into_future())
+        self.request(out).into_asking()
     }
 
     /// Sends a message and returns at once, with what to wait for the reply with. Despite its name it is not an `async` function.
@@ -97,7 +92,7 @@ impl<S, R, E> Client<S, R, E> {
     {
         // `S: Send`: a ticket with the plain report may drop the message on any thread to which it is sent; `'static`: at any time.
         self.request(out)
-            .send_to_wait(&Report::PLAIN)
+            .send_to_wait(&Report::FREE)
             .map_err(|error| without_details(error.into()))
     }
 
@@ -169,18 +164,6 @@ impl<S, R, E> Client<S, R, E> {
         S: Send,
     {
         self.areq(out).await
-    }
-}
-
-/// A request that does not want its message back.
-struct Plain<'a, S, R, E>(RequestFuture<'a, S, R, E>);
-
-impl<S, R, E> Future for Plain<'_, S, R, E> {
-    type Output = Result<R, Error<E>>;
-
-    #[inline]
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        Pin::new(&mut self.0).poll(cx).map_err(without_details)
     }
 }
 

@@ -118,7 +118,7 @@ impl<S, R, E> Hotline<S, R, E> {
             // Acquire: pairs with the Release of the one who gave it back.
             .compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed)
             .is_ok()
-            .then_some(Lease(self))
+            .then(|| Lease(self))
     }
 
     /// Whether there is a call. To be asked under the channel's lock.
@@ -144,7 +144,7 @@ impl<S, R, E> Hotline<S, R, E> {
         // SAFETY: alive, as its entry is not given away.
         let core = unsafe { &slot.as_ref().core };
         let moved = lease.slot().is_some_and(|watched| watched != slot);
-        if core.is_post() || (moved && lease.hang_up(true).is_none()) {
+        if core.is_post() || (moved && matches!(lease.hang_up(true), Gone::Busy)) {
             return;
         }
         // SAFETY: we hold the lease and the channel's lock, and no other slot is watched.
@@ -159,16 +159,15 @@ impl<S, R, E> Hotline<S, R, E> {
     /// Under the channel's lock; the lease is that of this channel.
     pub(crate) unsafe fn quit(&self, lease: Option<&Lease<'_, S, R, E>>) -> Option<Entry<S, R, E>> {
         let slot = self.watched()?;
-        if let Some(lease) = lease {
-            return lease.hang_up(false)?;
-        }
-        match self.seize() {
-            Some(lease) => lease.hang_up(false)?,
-            None => {
-                // SAFETY: watched, and we hold the channel's lock.
-                unsafe { slot.as_ref().core.cool() };
-                None
-            }
+        let own = if lease.is_none() { self.seize() } else { None };
+        let Some(lease) = lease.or(own.as_ref()) else {
+            // SAFETY: watched, and we hold the channel's lock.
+            unsafe { slot.as_ref().core.cool() };
+            return None;
+        };
+        match lease.hang_up(false) {
+            Gone::Call(entry) => Some(entry),
+            Gone::Quiet | Gone::Busy => None,
         }
     }
 
@@ -205,12 +204,12 @@ impl<S, R, E> Lease<'_, S, R, E> {
             .is_some_and(|slot| unsafe { slot.as_ref() }.core.is_calling(self.0.last()))
     }
 
-    /// Takes the call, if there is one.
+    /// Takes the call, if there is one. Without the channel's lock only one without a deadline.
     #[inline]
-    pub(crate) fn answer(&self) -> Option<Entry<S, R, E>> {
+    pub(crate) fn answer(&self, locked: bool) -> Option<Entry<S, R, E>> {
         let slot = self.slot()?;
         // SAFETY: watched, and we hold the lease.
-        let (turn, ending) = unsafe { slot.as_ref().core.answer(self.0.last()) }?;
+        let (turn, ending) = unsafe { slot.as_ref().core.answer(self.0.last(), locked) }?;
         self.0.last.store(turn.0, Ordering::Relaxed);
         if let Some(ending) = ending {
             self.0.ledger.count_alone(ending);
@@ -227,31 +226,41 @@ impl<S, R, E> Lease<'_, S, R, E> {
         self.0.answered.store(answered + 1, Ordering::Relaxed);
     }
 
-    /// Stops to watch, and returns the call if there is one; `unless_called`, goes on if there is one, and returns `None`.
-    ///
-    /// To be called under the channel's lock.
-    fn hang_up(&self, unless_called: bool) -> Option<Option<Entry<S, R, E>>> {
+    /// Stops to watch; `unless_called`, goes on if there is a call. To be called under the channel's lock.
+    fn hang_up(&self, unless_called: bool) -> Gone<S, R, E> {
         let Some(slot) = self.slot() else {
-            return Some(None);
+            return Gone::Quiet;
         };
         // SAFETY: watched, and we hold the lease and the channel's lock.
-        let (found, ending) =
-            unsafe { Core::<R, E>::hang_up(slot.cast(), self.0.last(), unless_called) }?;
+        let hung_up = unsafe { Core::<R, E>::hang_up(slot.cast(), self.0.last(), unless_called) };
+        let Some((found, ending)) = hung_up else {
+            return Gone::Busy;
+        };
         self.0.watched.store(ptr::null_mut(), Ordering::Relaxed);
         if let Some(ending) = ending {
             self.0.ledger.count_alone(ending);
         }
-        Some(match found {
-            HungUp::Idle => None,
+        match found {
+            HungUp::Idle => Gone::Quiet,
             HungUp::Orphan => {
                 // SAFETY: its last owner has left it to us.
                 unsafe { nest::free(slot) };
-                None
+                Gone::Quiet
             }
             // SAFETY: a call brings the right to take it, to the one who ends it.
-            HungUp::Call => Some(unsafe { Entry::new(slot) }),
-        })
+            HungUp::Call => Gone::Call(unsafe { Entry::new(slot) }),
+        }
     }
+}
+
+/// How it stopped to watch.
+enum Gone<S, R, E> {
+    /// Nobody called.
+    Quiet,
+    /// Somebody did; here it is.
+    Call(Entry<S, R, E>),
+    /// Somebody did, so it goes on.
+    Busy,
 }
 
 impl<S, R, E> Drop for Lease<'_, S, R, E> {

@@ -37,7 +37,7 @@ pub use crate::{
 /// `S` is sent to the server, `R` comes back; `E` is the error with which the application refuses a request.
 #[must_use]
 pub fn channel<S, R, E>() -> (Server<S, R, E>, Client<S, R, E>) {
-    Builder::new().build().expect("it is unbounded")
+    Builder::new().ends()
 }
 
 /// Makes a channel whose queue holds at most `capacity` requests in each of its two lanes.

@@ -161,7 +161,7 @@ impl<S, R, E> From<Entry<S, R, E>> for Batch<S, R, E> {
 impl<S, R, E> Drop for Batch<S, R, E> {
     fn drop(&mut self) {
         while let Some(entry) = self.pop_front() {
-            drop(entry.take());
+            drop(entry.take(|handler| handler));
         }
     }
 }

@@ -63,8 +63,8 @@ impl<S, R, E> Nest<S, R, E> {
     /// An idle slot. To be called while the nest is open.
     #[inline]
     pub(crate) fn take(this: &Arc<Self>) -> Owned<S, R, E> {
-        // Acquire: pairs with the Release with which it was put back.
-        if !this.out.swap(true, Ordering::Acquire) {
+        // Relaxed: the exchange decides. Acquire: pairs with the Release with which it was put back.
+        if !this.out.load(Ordering::Relaxed) && !this.out.swap(true, Ordering::Acquire) {
             // Relaxed: written by who had the right to it before us.
             let first = NonNull::new(this.first.load(Ordering::Relaxed));
             return first.map_or_else(|| Self::make_first(this), Owned);
@@ -176,27 +176,26 @@ impl<S, R, E> Owned<S, R, E> {
         unsafe { self.slot().message() }
     }
 
-    /// # Safety
-    /// There is an outcome in it; afterwards there is not.
-    #[inline]
-    pub(crate) unsafe fn verdict(&self) -> Verdict<R, E> {
-        // SAFETY: it is ours alone, and the outcome is there.
-        unsafe { self.slot().core.verdict() }
-    }
-
-    /// Lets go of it, without a lock if it can.
+    /// Shows the outcome where it is.
     ///
     /// # Safety
-    /// The client is borrowed until this is back.
+    /// There is one in it; afterwards there is not: `read` moves out of it what there is to move.
     #[inline]
-    pub(crate) unsafe fn put_back(self) {
+    pub(crate) unsafe fn with_verdict<T>(&self, read: impl FnOnce(&Verdict<R, E>) -> T) -> T {
+        // SAFETY: it is ours alone, and the outcome is there.
+        unsafe { self.slot().core.with_verdict(read) }
+    }
+
+    /// Lets go of it, without a lock if it can. To be called while the client is borrowed (otherwise it may be lost).
+    #[inline]
+    pub(crate) fn put_back(self) {
         let home = &self.boxed().home;
         if home.is_first(&self) {
             // SAFETY: it is ours alone.
             unsafe { self.slot().clear() };
             let home = NonNull::from(&**home);
             let _ = ManuallyDrop::new(self);
-            // SAFETY: the client is there, and holds its nest.
+            // SAFETY: the slot holds it. Once that is in the nest, both may be freed, but our last access is the store.
             let home = unsafe { home.as_ref() };
             // Release: pairs with the Acquire of `take` and `close`.
             home.out.store(false, Ordering::Release);

@@ -13,12 +13,12 @@ use std::{
 };
 
 use crate::{
-    channel::{Channel, Place, Refusal},
+    channel::Place,
     client::Client,
     error::{RequestError, SendError},
     send::{Offer, Sending, send_blocking},
     slot::{Lane, Terms},
-    ticket::{Draft, Report, Ticket},
+    ticket::{Draft, Regret, Report},
     wait_reply::WaitReply,
 };
 
@@ -107,10 +107,23 @@ impl<'a, S, R, E> Request<'a, S, R, E> {
     /// See [`RequestError`]; what was not executed comes back in it.
     #[inline]
     pub fn wait(self) -> Result<R, RequestError<S, E>> {
-        let mut this = self;
-        this.terms.blocks = true;
-        // The client is borrowed as long as `self` is, which is longer than this takes.
-        this.send_to_wait(&Report::FULL_TO_BORROWER)?.wait()
+        self.wait_or_regret()
+    }
+
+    /// The same, with an error of another kind.
+    #[inline]
+    pub(crate) fn wait_or_regret<X: Regret<S, E>>(mut self) -> Result<R, X> {
+        self.terms.blocks = true;
+        match self.send_to_wait(&Report::BORROWING) {
+            Ok(reply) => reply.wait(),
+            Err(error) => Err(X::new(error.into())),
+        }
+    }
+
+    /// What it becomes when it is awaited, with an error of another kind.
+    #[inline]
+    pub(crate) fn into_asking<X: Regret<S, E>>(self) -> Asking<'a, S, R, E, X> {
+        Asking::Sending(self.into_sending())
     }
 
     /// Separates sending from waiting for the reply: made so, it ends in a [`WaitReply`] once it is accepted.
@@ -167,7 +180,7 @@ impl<'a, S, R, E> IntoFuture for Request<'a, S, R, E> {
 
     #[inline]
     fn into_future(self) -> Self::IntoFuture {
-        RequestFuture(Stage::Sending(self.into_sending()))
+        RequestFuture(self.into_asking())
     }
 }
 
@@ -191,7 +204,7 @@ impl<S, R, E> Submit<'_, S, R, E> {
     /// See [`SendError`]; the message comes back.
     #[inline]
     pub fn wait(self) -> Result<WaitReply<R, E, RequestError<S, E>>, SendError<S>> {
-        self.0.send_to_wait(&Report::FULL)
+        self.0.send_to_wait(&Report::FREE)
     }
 }
 
@@ -209,24 +222,6 @@ impl<S, R, E> fmt::Debug for Submit<'_, S, R, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Submit").field(&self.0).finish()
     }
-}
-
-fn send<S, R, E>(
-    draft: Draft<S, R, E>,
-    home: &Channel<S, R, E>,
-    place: Place<'_>,
-) -> Result<Ticket<R, E, RequestError<S, E>>, (Draft<S, R, E>, Refusal)> {
-    draft.send(home, place, &Report::FULL)
-}
-
-/// For a future that borrows the client.
-#[inline]
-fn send_borrowing<S, R, E>(
-    draft: Draft<S, R, E>,
-    home: &Channel<S, R, E>,
-    place: Place<'_>,
-) -> Result<Ticket<R, E, RequestError<S, E>>, (Draft<S, R, E>, Refusal)> {
-    draft.send(home, place, &Report::FULL_TO_BORROWER)
 }
 
 /// A message whose reply nobody waits for.
@@ -289,12 +284,7 @@ impl<S, R, E> fmt::Debug for Post<'_, S, R, E> {
 /// # Panics
 /// If it is polled after it was ready.
 #[must_use = "futures do nothing unless awaited"]
-pub struct RequestFuture<'a, S, R, E>(Stage<'a, S, R, E>);
-
-enum Stage<'a, S, R, E> {
-    Sending(Sending<'a, S, R, E>),
-    Waiting(WaitReply<R, E, RequestError<S, E>>),
-}
+pub struct RequestFuture<'a, S, R, E>(Asking<'a, S, R, E, RequestError<S, E>>);
 
 impl<S, R, E> Unpin for RequestFuture<'_, S, R, E> {}
 
@@ -303,31 +293,53 @@ impl<S, R, E> Future for RequestFuture<'_, S, R, E> {
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        if let Stage::Sending(sending) = &mut self.0 {
-            // Before it is sent, while nobody else can reach it.
-            let armed = sending.arm(cx.waker());
-            let ticket = ready!(sending.poll(cx, send_borrowing))?;
-            let alarm = sending.take_alarm();
-            let reply = WaitReply::new(ticket, alarm);
-            let asleep = armed && !reply.is_ready() && !reply.is_timed();
-            self.0 = Stage::Waiting(reply);
-            if asleep {
-                return Poll::Pending;
-            }
-        }
-        match &mut self.0 {
-            Stage::Waiting(reply) => Pin::new(reply).poll(cx),
-            Stage::Sending(_) => unreachable!("it has been sent"),
-        }
+        Pin::new(&mut self.0).poll(cx)
     }
 }
 
 impl<S, R, E> fmt::Debug for RequestFuture<'_, S, R, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.0 {
-            Stage::Sending(_) => "RequestFuture(sending)",
-            Stage::Waiting(_) => "RequestFuture(waiting)",
+            Asking::Sending(_) => "RequestFuture(sending)",
+            Asking::Waiting(_) => "RequestFuture(waiting)",
         })
+    }
+}
+
+/// A request being awaited that may end in a regret of the kind `X`.
+pub(crate) enum Asking<'a, S, R, E, X> {
+    Sending(Sending<'a, S, R, E>),
+    Waiting(WaitReply<R, E, X>),
+}
+
+impl<S, R, E, X> Unpin for Asking<'_, S, R, E, X> {}
+
+impl<S, R, E, X: Regret<S, E>> Future for Asking<'_, S, R, E, X> {
+    type Output = Result<R, X>;
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if let Self::Sending(sending) = &mut *self {
+            // Before it is sent, while nobody else can reach it.
+            let armed = sending.arm(cx.waker());
+            let send = |draft: Draft<_, _, _>, home: &_, place: Place<'_>| {
+                draft.send(home, place, &Report::BORROWING)
+            };
+            let ticket = match ready!(sending.poll(cx, send)) {
+                Ok(ticket) => ticket,
+                Err(error) => return Poll::Ready(Err(X::new(error.into()))),
+            };
+            let reply = WaitReply::new(ticket, sending.take_alarm());
+            let asleep = armed && !reply.is_ready() && !reply.is_timed();
+            *self = Self::Waiting(reply);
+            if asleep {
+                return Poll::Pending;
+            }
+        }
+        match &mut *self {
+            Self::Waiting(reply) => Pin::new(reply).poll(cx),
+            Self::Sending(_) => unreachable!("it has been sent"),
+        }
     }
 }
 
@@ -348,6 +360,9 @@ impl<S, R, E> Future for SubmitFuture<'_, S, R, E> {
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let send = |draft: Draft<_, _, _>, home: &_, place: Place<'_>| {
+            draft.send(home, place, &Report::FREE)
+        };
         let ticket = ready!(self.0.poll(cx, send))?;
         Poll::Ready(Ok(WaitReply::new(ticket, self.0.take_alarm())))
     }

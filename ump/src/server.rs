@@ -379,10 +379,9 @@ fn await_call<S, R, E>(
         head_start();
     }
     spin_until(patience, || lease.is_calling() || !channel.looks_empty());
-    match channel.answer(lease)? {
-        Taken::Some(call) => Some(call),
-        _ => None,
-    }
+    let call = lease.answer(false)?;
+    lease.count();
+    Some(call.into())
 }
 
 /// Takes what is there, or enrols. Asks for the waiter only if it seems to be needed: cloning a waker is the user's code and not free.
@@ -446,8 +445,7 @@ fn into_poll<S, R, E>(
 #[inline]
 fn first<S, R, E>(mut taken: Batch<S, R, E>) -> Job<S, R, E> {
     let entry = taken.pop_front().expect("what was taken is not nothing");
-    let (message, handler) = entry.take();
-    (message, ReplyContext::new(handler))
+    entry.take(ReplyContext::new)
 }
 
 fn optional<S, R, E>(
@@ -460,8 +458,7 @@ fn append<S, R, E>(mut taken: Batch<S, R, E>, batch: &mut Vec<Job<S, R, E>>) -> 
     let count = taken.len();
     batch.reserve(count);
     while let Some(entry) = taken.pop_front() {
-        let (message, handler) = entry.take();
-        batch.push((message, ReplyContext::new(handler)));
+        batch.push(entry.take(ReplyContext::new));
     }
     count
 }

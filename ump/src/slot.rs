@@ -35,6 +35,7 @@
 //! | `COOL` | hotline, under `LOCKED` and the channel's lock | it will soon stop: no more calls |
 //! | `CALL` | caller, only from idle with `HOT` | a request is in the slot, for the hotline to take; no queue has it |
 //! | `FIRM` | caller, with `CALL` | the caller will not take it back: it may be answered without a write, and `CALL` stays until `DONE` |
+//! | `TIMED` | caller, with `CALL` | it has a deadline: to be answered under the channel's lock, as it is withdrawn under it |
 //! | `TURN` | caller, toggles with each `CALL` | tells a firm call from the one before, which has been answered |
 //! | `ORPHAN` | the last owner | the hotline is to free it |
 //! | the bits of `ENDING` | server's end with `DONE`, if `HOT` | how the request ended; whoever clears them counts it |
@@ -92,8 +93,9 @@ const CALL: u32 = 1 << 7;
 const ORPHAN: u32 = 1 << 8;
 const FIRM: u32 = 1 << 9;
 const TURN: u32 = 1 << 10;
+const TIMED: u32 = 1 << 11;
 const ENDING: u32 = 7 << ENDING_SHIFT;
-const ENDING_SHIFT: u32 = 11;
+const ENDING_SHIFT: u32 = 12;
 /// What outlasts a request.
 const LASTING: u32 = HOT | COOL | TURN;
 /// What keeps the server's end from publishing by one exchange.
@@ -351,11 +353,7 @@ impl<R, E> Core<R, E> {
     #[inline]
     pub(crate) unsafe fn arm(&self, waker: &Waker) {
         // SAFETY: invariant 3.
-        let armed = self.cold.caller.with(|cell| {
-            unsafe { &*cell }
-                .as_ref()
-                .is_some_and(|old| old.will_wake(waker))
-        });
+        let armed = unsafe { self.would_wake(waker) };
         if !armed {
             let waiter = Waiter::task(waker);
             // SAFETY: the same.
@@ -365,6 +363,19 @@ impl<R, E> Core<R, E> {
                 .with_mut(|cell| unsafe { (*cell).replace(waiter) });
             drop(old);
         }
+    }
+
+    /// Whether the caller has left word to wake the task of `waker`.
+    ///
+    /// # Safety
+    /// LOCKED is ours, or the whole slot.
+    #[inline]
+    unsafe fn would_wake(&self, waker: &Waker) -> bool {
+        self.cold.caller.with(|cell| {
+            // SAFETY: invariant 3.
+            let caller = unsafe { &*cell };
+            caller.as_ref().is_some_and(|old| old.will_wake(waker))
+        })
     }
 
     /// The bit for whether the caller has left word.
@@ -398,10 +409,10 @@ impl<R, E> Core<R, E> {
         let Terms {
             blocks, deadline, ..
         } = self.terms();
-        let firm = if blocks && deadline.is_none() {
-            FIRM
-        } else {
-            0
+        let firm = match (deadline, blocks) {
+            (Some(_), _) => TIMED,
+            (None, true) => FIRM,
+            (None, false) => 0,
         };
         let call = (bits & (HOT | TURN | ENDING)) ^ TURN | CALL | firm | armed;
         bits & (HOT | COOL | LOCKED) == HOT
@@ -424,7 +435,7 @@ impl<R, E> Core<R, E> {
     /// # Safety
     /// The slot was sent by this end, and is not firm.
     pub(crate) unsafe fn withdraw_call(&self) -> bool {
-        let step = |bits| (bits & CALL != 0).then_some(bits & !CALL);
+        let step = |bits| (bits & CALL != 0).then_some(bits & !(CALL | TIMED));
         // Acquire: nothing to see but our own.
         self.exchange(Ordering::Acquire, step).is_some()
     }
@@ -476,11 +487,7 @@ impl<R, E> Core<R, E> {
         if self.state.load(Ordering::Relaxed) & CALLER != 0 {
             let bits = self.lock();
             // SAFETY: LOCKED is ours.
-            let armed = self.cold.caller.with(|cell| {
-                unsafe { &*cell }
-                    .as_ref()
-                    .is_some_and(|old| old.will_wake(waker))
-            });
+            let armed = unsafe { self.would_wake(waker) };
             self.unlock(bits);
             if bits & DONE != 0 {
                 return false;
@@ -546,12 +553,21 @@ impl<R, E> Core<R, E> {
     /// The outcome, once.
     ///
     /// # Safety
+    /// That of [`with_verdict`](Self::with_verdict).
+    pub(crate) unsafe fn verdict(&self) -> Verdict<R, E> {
+        // SAFETY: as promised by the caller; the copy is the one that counts.
+        unsafe { self.with_verdict(|verdict| std::ptr::read(verdict)) }
+    }
+
+    /// Shows the outcome where it is; `read` moves out of it what there is to move.
+    ///
+    /// # Safety
     /// `is_done` returned true, this is the caller's end, and it was not called before.
     #[inline]
-    pub(crate) unsafe fn verdict(&self) -> Verdict<R, E> {
+    pub(crate) unsafe fn with_verdict<T>(&self, read: impl FnOnce(&Verdict<R, E>) -> T) -> T {
         // SAFETY: after DONE the slot is the caller's alone (invariants 2 and 5).
         self.verdict
-            .with(|cell| unsafe { (*cell).assume_init_read() })
+            .with(|cell| read(unsafe { (*cell).assume_init_ref() }))
     }
 
     /// See [`Memory::withdraw`].
@@ -687,19 +703,23 @@ impl<R, E> Core<R, E> {
         is_call(self.state.load(Ordering::Relaxed), last)
     }
 
-    /// Takes the call if there is one, with the ending of the request before, which the caller of this function counts.
+    /// Takes the call if there is one (without the channel's lock: one that has no deadline), with the ending of the request before, which
+    /// the caller of this function counts.
     ///
     /// # Safety
-    /// With the lease of the hotline that watches the slot.
+    /// With the lease of the hotline that watches the slot, and under the channel's lock if `locked`.
     #[inline]
-    pub(crate) unsafe fn answer(&self, last: Turn) -> Option<(Turn, Option<Ending>)> {
+    pub(crate) unsafe fn answer(&self, last: Turn, locked: bool) -> Option<(Turn, Option<Ending>)> {
         // Acquire: pairs with the Release of `call`.
         let mut bits = self.state.load(Ordering::Acquire);
         if !is_call(bits, last) {
             return None;
         }
         if bits & FIRM == 0 {
-            let step = |bits| (bits & CALL != 0).then_some(bits & !(CALL | ENDING));
+            let unfit = if locked { 0 } else { TIMED };
+            let step = |bits| {
+                (bits & CALL != 0 && bits & unfit == 0).then_some(bits & !(CALL | TIMED | ENDING))
+            };
             // Acquire: the same.
             bits = self.exchange(Ordering::Acquire, step)?;
         }
@@ -737,7 +757,7 @@ impl<R, E> Core<R, E> {
             HungUp::Call
         };
         // SAFETY: alive; a call or an orphan stay so.
-        unsafe { Self::unlock_for_good(this, bits & !(HOT | COOL | CALL | ENDING)) };
+        unsafe { Self::unlock_for_good(this, bits & !(HOT | COOL | CALL | TIMED | ENDING)) };
         Some((found, uncounted(bits, last)))
     }
 
@@ -945,10 +965,10 @@ impl<S, R, E> Entry<S, R, E> {
 
     /// Hands the request to a handler.
     #[inline]
-    pub(crate) fn take(self) -> (S, Handler<R, E>) {
+    pub(crate) fn take<T>(self, wrap: impl FnOnce(Handler<R, E>) -> T) -> (S, T) {
         // SAFETY: alive as above; invariant 1: we hold the only `Entry`.
         let message = unsafe { self.0.as_ref().message() };
-        (message, Handler(self.0.cast()))
+        (message, wrap(Handler(self.0.cast())))
     }
 
     /// Turns the request down before it was taken. The message stays in the slot for its caller; a post takes it along.

@@ -8,7 +8,12 @@
 //!
 //! A [`Draft`] owns its slot alone. Sent, it is two ends: see `slot` for who stays last. A post has only one, the queue's.
 
-use std::{marker::PhantomData, mem::ManuallyDrop, ptr::NonNull, task::Waker};
+use std::{
+    marker::PhantomData,
+    mem::ManuallyDrop,
+    ptr::{self, NonNull},
+    task::Waker,
+};
 
 use crate::{
     channel::{Channel, Place, Refusal},
@@ -139,7 +144,7 @@ impl<S, R, E> Drop for Draft<S, R, E> {
                 ManuallyDrop::take(&mut self.0)
                     .into_slot()
                     .cast::<Core<R, E>>(),
-            )
+            );
         }
     }
 }
@@ -155,6 +160,27 @@ pub(crate) enum End {
     Abandoned,
 }
 
+/// What a caller is told if there is no reply.
+pub(crate) trait Regret<S, E> {
+    fn new(error: RequestError<S, E>) -> Self;
+}
+
+/// All, with the message if it was not executed.
+impl<S, E> Regret<S, E> for RequestError<S, E> {
+    #[inline]
+    fn new(error: Self) -> Self {
+        error
+    }
+}
+
+/// What there is to tell to a caller that has set no deadline and does not want the message back.
+impl<S, E> Regret<S, E> for Error<E> {
+    #[inline]
+    fn new(error: RequestError<S, E>) -> Self {
+        without_details(error)
+    }
+}
+
 /// How the outcome of a request with these types is told to its caller.
 pub(crate) struct Report<S, R, E, X> {
     tell: Tell<R, E, X>,
@@ -166,36 +192,25 @@ pub(crate) struct Report<S, R, E, X> {
 /// Safety: the core is the caller's end of a slot that was a [`Draft`] with the types of the [`Report`], in the state that `End` says.
 type Tell<R, E, X> = unsafe fn(NonNull<Core<R, E>>, End) -> Result<R, X>;
 
-impl<S, R, E> Report<S, R, E, RequestError<S, E>> {
-    /// Tells all, with the message if it was not executed.
-    pub(crate) const FULL: Self = Self {
-        tell: full::<S, R, E>,
+impl<S, R, E, X: Regret<S, E>> Report<S, R, E, X> {
+    /// To whom it may concern.
+    pub(crate) const FREE: Self = Self {
+        tell: tell::<S, R, E, X>,
         message: PhantomData,
     };
 
-    /// The same.
-    ///
-    /// Safety: to be used only if the client is borrowed until the end is told.
-    pub(crate) const FULL_TO_BORROWER: Self = Self {
-        tell: full_to_borrower::<S, R, E>,
-        message: PhantomData,
-    };
-}
-
-impl<S, R, E> Report<S, R, E, Error<E>> {
-    /// Tells what there is to tell to a caller that has set no deadline and does not want the message back.
-    pub(crate) const PLAIN: Self = Self {
-        tell: plain::<S, R, E>,
+    /// To one who borrows the client until it is told. (Otherwise the slot would be lost.)
+    pub(crate) const BORROWING: Self = Self {
+        tell: tell_borrower::<S, R, E, X>,
         message: PhantomData,
     };
 }
 
 /// # Safety
 /// See [`Tell`].
-#[inline]
-unsafe fn full<S, R, E>(core: NonNull<Core<R, E>>, end: End) -> Result<R, RequestError<S, E>> {
+unsafe fn tell<S, R, E, X: Regret<S, E>>(core: NonNull<Core<R, E>>, end: End) -> Result<R, X> {
     if matches!(end, End::Abandoned) {
-        return Err(RequestError::TimeoutTaken);
+        return Err(X::new(RequestError::TimeoutTaken));
     }
     // SAFETY: the slot is ours alone.
     let slot = unsafe { Owned::<S, R, E>::from_core(core) };
@@ -204,52 +219,57 @@ unsafe fn full<S, R, E>(core: NonNull<Core<R, E>>, end: End) -> Result<R, Reques
 }
 
 /// # Safety
-/// See [`Tell`], and the client is borrowed until this is back.
+/// See [`Tell`].
 #[inline]
-unsafe fn full_to_borrower<S, R, E>(
+unsafe fn tell_borrower<S, R, E, X: Regret<S, E>>(
     core: NonNull<Core<R, E>>,
     end: End,
-) -> Result<R, RequestError<S, E>> {
+) -> Result<R, X> {
+    /// Puts it back when what it held is where it belongs.
+    struct Used<S, R, E>(ManuallyDrop<Owned<S, R, E>>);
+
+    impl<S, R, E> Drop for Used<S, R, E> {
+        #[inline]
+        fn drop(&mut self) {
+            // SAFETY: it is not used after this.
+            unsafe { ManuallyDrop::take(&mut self.0) }.put_back();
+        }
+    }
+
     if matches!(end, End::Abandoned) {
-        return Err(RequestError::TimeoutTaken);
+        return Err(X::new(RequestError::TimeoutTaken));
     }
     // SAFETY: the slot is ours alone.
-    let slot = unsafe { Owned::<S, R, E>::from_core(core) };
+    let slot = Used(ManuallyDrop::new(unsafe {
+        Owned::<S, R, E>::from_core(core)
+    }));
     // SAFETY: it is in the state that `end` says.
-    let told = unsafe { read(&slot, end) };
-    // SAFETY: the client is borrowed.
-    unsafe { slot.put_back() };
-    told
+    unsafe { read(&slot.0, end) }
 }
 
 /// # Safety
 /// The slot is in the state that `end` says, which is not `Abandoned`. Afterwards it is empty.
 #[inline]
-unsafe fn read<S, R, E>(slot: &Owned<S, R, E>, end: End) -> Result<R, RequestError<S, E>> {
-    Err(match end {
+unsafe fn read<S, R, E, X: Regret<S, E>>(slot: &Owned<S, R, E>, end: End) -> Result<R, X> {
+    if let End::Withdrawn = end {
         // SAFETY: nobody took the message.
-        End::Withdrawn => RequestError::TimeoutQueued(unsafe { slot.message() }),
-        // SAFETY: it is done, and told once.
-        _ => match unsafe { slot.verdict() } {
-            Verdict::Reply(reply) => return Ok(reply),
-            Verdict::App(error) => RequestError::App(error),
-            Verdict::NoReply(why) => RequestError::NoReply(why),
-            Verdict::Overdue => RequestError::TimeoutTaken,
-            // SAFETY: nobody took the message.
-            Verdict::ServerDisappeared => {
-                RequestError::ServerDisappeared(unsafe { slot.message() })
-            }
-            // SAFETY: nobody took the message.
-            Verdict::Expired => RequestError::TimeoutQueued(unsafe { slot.message() }),
-        },
-    })
-}
-
-/// # Safety
-/// See [`Tell`].
-unsafe fn plain<S, R, E>(core: NonNull<Core<R, E>>, end: End) -> Result<R, Error<E>> {
-    // SAFETY: as promised by the caller.
-    unsafe { full::<S, R, E>(core, end) }.map_err(without_details)
+        let message = unsafe { slot.message() };
+        return Err(X::new(RequestError::TimeoutQueued(message)));
+    }
+    // SAFETY: it is done, and told once. It is read where it is, as a reply may be large.
+    unsafe {
+        slot.with_verdict(|verdict| {
+            Err(X::new(match verdict {
+                Verdict::Reply(reply) => return Ok(ptr::read(reply)),
+                Verdict::App(error) => RequestError::App(ptr::read(error)),
+                Verdict::NoReply(why) => RequestError::NoReply(*why),
+                Verdict::Overdue => RequestError::TimeoutTaken,
+                // Nobody took the message.
+                Verdict::ServerDisappeared => RequestError::ServerDisappeared(slot.message()),
+                Verdict::Expired => RequestError::TimeoutQueued(slot.message()),
+            }))
+        })
+    }
 }
 
 /// The plain error of a request without a deadline that waits for room.
@@ -273,7 +293,7 @@ pub(crate) struct Ticket<R, E, X> {
     error: PhantomData<X>,
 }
 
-// SAFETY: it brings a reply or an error to its thread. The message it may bring back is part of `X`; where it is not (see [`Report::PLAIN`]),
+// SAFETY: it brings a reply or an error to its thread. The message it may bring back is part of `X`; where it is not (a plain [`Error`]),
 // the one who makes the ticket sees to it that the message can be dropped anywhere.
 unsafe impl<R: Send, E: Send, X: Send> Send for Ticket<R, E, X> {}
 // SAFETY: through a shared reference only the state word and the fixed terms are read.
