@@ -1,0 +1,158 @@
+//! How one waits: every way of waiting awake or asleep, on either end, and the terms under which it is said.
+
+use std::{
+    sync::{
+        Arc, Barrier, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use tests::{LONG, block_on, must_end};
+use ump::{Builder, Client, Error, SendError, Server, Spin, ZeroCapacity};
+
+const SPINS: [Spin; 5] = [
+    Spin::Never,
+    Spin::Adaptive,
+    Spin::UpTo(Duration::ZERO),
+    Spin::UpTo(Duration::from_micros(1)),
+    Spin::UpTo(Duration::from_millis(2)),
+];
+
+fn echo(server: Server<u32, u32, ()>, asynchronous: bool) -> thread::JoinHandle<u32> {
+    thread::spawn(move || {
+        let mut count = 0;
+        if asynchronous {
+            block_on(async {
+                while let Ok((n, rctx)) = server.async_wait().await {
+                    let _ = rctx.reply(n + 1);
+                    count += 1;
+                }
+            });
+        } else {
+            for (n, rctx) in &server {
+                let _ = rctx.reply(n + 1);
+                count += 1;
+            }
+        }
+        count
+    })
+}
+
+/// Asks in every way, many times in a row, so that both ends are awake, and with a pause, so that they are not.
+fn ask(client: &Client<u32, u32, ()>) -> u32 {
+    let mut asked = 0;
+    for pause in [false, true] {
+        for n in 0..if pause { 5 } else { 200 } {
+            if pause {
+                thread::sleep(Duration::from_millis(1));
+            }
+            assert_eq!(client.req(n), Ok(n + 1));
+            assert_eq!(block_on(client.areq(n)), Ok(n + 1));
+            assert_eq!(client.req_async(n).unwrap().wait(), Ok(n + 1));
+            let reply = client.request(n).timeout(LONG).wait();
+            assert_eq!(reply.unwrap(), n + 1);
+            let reply = block_on(client.request(n).timeout(LONG).urgent());
+            assert_eq!(reply.unwrap(), n + 1);
+            asked += 5;
+        }
+    }
+    asked
+}
+
+#[test]
+fn every_way_of_waiting_answers_every_way_of_asking() {
+    must_end(|| {
+        for spin in SPINS {
+            for asynchronous in [false, true] {
+                for capacity in [usize::MAX, 1] {
+                    let ends = Builder::new().spin(spin).capacity(capacity).build();
+                    let (server, client) = ends.unwrap();
+                    let server = echo(server, asynchronous);
+                    let asked = ask(&client);
+                    let stats = client.stats();
+                    assert_eq!(stats.replied, u64::from(asked));
+                    assert_eq!(stats.accepted, stats.ended());
+                    drop(client);
+                    assert_eq!(server.join().unwrap(), asked);
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn a_bound_beyond_all_measure_is_cut() {
+    must_end(|| {
+        let spin = Spin::UpTo(Duration::MAX);
+        let (server, client) = Builder::new().spin(spin).build::<(), (), ()>().unwrap();
+        let server = thread::spawn(move || server.wait().map(|_| ()));
+        drop(client);
+        assert_eq!(server.join().unwrap(), Err(Error::ClientsDisappeared));
+    });
+}
+
+#[test]
+fn the_usual_channel_is_unbounded_and_adapts() {
+    assert_eq!(Spin::default(), Spin::Adaptive);
+    let (_server, client) = Builder::default().build::<(), (), ()>().unwrap();
+    assert_eq!(client.capacity(), None);
+}
+
+#[test]
+fn a_builder_minds_the_capacity() {
+    let refused = Builder::new().capacity(0).build::<(), (), ()>();
+    assert_eq!(refused.unwrap_err(), ZeroCapacity);
+    let (server, client) = Builder::new().capacity(1).build::<u8, (), ()>().unwrap();
+    assert_eq!((server.capacity(), client.capacity()), (Some(1), Some(1)));
+    client.post(1).wait().unwrap();
+    let full = client.post(2).if_room().wait();
+    assert!(matches!(full, Err(SendError::Full(2))));
+}
+
+/// Workers that come and go, so that they take over from each other in every state.
+#[test]
+fn a_request_is_taken_by_one_worker_only() {
+    const EACH: u32 = 20_000;
+    must_end(|| {
+        let (server, client) = ump::channel::<(usize, u32), u32, ()>();
+        let seen = [const { AtomicUsize::new(0) }; 4];
+        let taken = Mutex::new([0_u32; 4]);
+        let start = Barrier::new(4);
+        thread::scope(|scope| {
+            let server = Arc::new(server);
+            for patience in [0, 20, 100] {
+                let (server, seen, taken) = (Arc::clone(&server), &seen, &taken);
+                scope.spawn(move || {
+                    let patience = Duration::from_micros(patience);
+                    loop {
+                        match server.wait_timeout(patience) {
+                            Ok(Some(((who, n), rctx))) => {
+                                // Each client has one request at a time, and counts.
+                                let before = seen[who].swap(n as usize + 1, Ordering::Relaxed);
+                                assert_eq!(before, n as usize, "of client {who}");
+                                taken.lock().unwrap()[who] += 1;
+                                rctx.reply(n).unwrap();
+                            }
+                            Ok(None) => {}
+                            Err(_) => break,
+                        }
+                    }
+                });
+            }
+            drop(server);
+            for who in 0..4 {
+                let (client, start) = (client.clone(), &start);
+                scope.spawn(move || {
+                    start.wait();
+                    for n in 0..EACH {
+                        assert_eq!(client.req((who, n)), Ok(n));
+                    }
+                });
+            }
+            drop(client);
+        });
+        assert_eq!(taken.into_inner().unwrap(), [EACH; 4]);
+    });
+}
