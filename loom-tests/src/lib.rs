@@ -2,19 +2,24 @@
 #![cfg(loom)]
 
 use std::{
+    future::IntoFuture,
     pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
     task::{Context, Poll, Waker},
+    time::{Duration, Instant},
 };
 
 use loom::thread;
-use ump::{ReplyContext, Server, Stats};
+use ump::{Client, ReplyContext, Server, Stats, channel};
 
 /// A server for models: messages are numbers, the reply is the number plus one.
 pub type NumberServer = Server<u32, u32, ()>;
+
+/// A client of it.
+pub type NumberClient = Client<u32, u32, ()>;
 
 /// Explores all interleavings of `model`, with at most `LOOM_MAX_PREEMPTIONS` preemptions (2 if it is not set).
 pub fn explore(model: impl Fn() + Send + Sync + 'static) {
@@ -40,6 +45,22 @@ pub fn spawn_server(server: NumberServer) -> thread::JoinHandle<(Vec<u32>, Numbe
     thread::spawn(move || (serve(&server), server))
 }
 
+/// A thread that owns the server and answers so many requests.
+#[must_use]
+pub fn spawn_server_for(
+    server: NumberServer,
+    requests: usize,
+) -> thread::JoinHandle<(Vec<u32>, NumberServer)> {
+    thread::spawn(move || {
+        let answer_one = |(n, rctx)| {
+            answer(n, rctx);
+            n
+        };
+        let taken = server.iter().take(requests).map(answer_one).collect();
+        (taken, server)
+    })
+}
+
 /// Answers one request, whether anybody waits for it or not.
 pub fn answer(n: u32, rctx: ReplyContext<u32, ()>) {
     let _ = rctx.answer(Ok(n + 1));
@@ -48,6 +69,67 @@ pub fn answer(n: u32, rctx: ReplyContext<u32, ()>) {
 /// Polls once, with a waker that does nothing.
 pub fn poll_once<F: std::future::Future + Unpin>(future: &mut F) -> Poll<F::Output> {
     Pin::new(future).poll(&mut Context::from_waker(Waker::noop()))
+}
+
+/// Loom's clock does not move: this deadline passes when the model says so.
+#[must_use]
+pub fn some_day() -> Instant {
+    Instant::now() + Duration::from_secs(3600)
+}
+
+/// A channel whose hotline watches the slot of the client's next request that borrows it, and whose inbox is open: one request was
+/// answered, by this thread.
+#[must_use]
+pub fn warm() -> (NumberServer, NumberClient) {
+    let (server, client) = channel();
+    warm_up(&server, &client, 0, |n| n + 1);
+    (server, client)
+}
+
+/// Has the hotline of the channel watch the slot of the client's next request that borrows it.
+///
+/// # Panics
+/// If the request is not answered.
+pub fn warm_up<S, R, E>(
+    server: &Server<S, R, E>,
+    client: &Client<S, R, E>,
+    message: S,
+    handle: impl Fn(S) -> R,
+) {
+    let mut request = client.request(message).into_future();
+    assert!(poll_once(&mut request).is_pending());
+    let (message, rctx) = server.wait().ok().expect("it was sent");
+    let _ = rctx.answer(Ok(handle(message)));
+    assert!(matches!(poll_once(&mut request), Poll::Ready(Ok(_))));
+}
+
+/// The same for the slot of the next request that may outlive the client.
+///
+/// # Panics
+/// If the request is not answered.
+pub fn warm_up_free<S: Send + 'static, R, E>(
+    server: &Server<S, R, E>,
+    client: &Client<S, R, E>,
+    message: S,
+    handle: impl Fn(S) -> R,
+) {
+    let reply = client.req_async(message).ok().expect("the server is there");
+    let (message, rctx) = server.wait().ok().expect("it was sent");
+    let _ = rctx.answer(Ok(handle(message)));
+    assert!(reply.wait().is_ok());
+}
+
+/// A channel whose inbox is open, and whose hotline watches nothing: one post was handled, by this thread.
+///
+/// # Panics
+/// If it was not.
+#[must_use]
+pub fn awake() -> (NumberServer, NumberClient) {
+    let (server, client) = channel();
+    client.post(0).wait().unwrap();
+    let (n, rctx) = server.wait().unwrap();
+    answer(n, rctx);
+    (server, client)
 }
 
 /// Asserts that the books are closed: all that was accepted has ended.
