@@ -5,7 +5,7 @@
 
 use std::future::IntoFuture;
 
-use loom::{future::block_on, sync::Arc, thread};
+use loom::{future::block_on, thread};
 use loom_tests::{
     Census, answer, assert_settled, awake, explore, poll_once, serve, spawn_server, warm_up_free,
 };
@@ -63,32 +63,6 @@ fn one_request_is_not_missed_by_who_polls() {
         let (n, rctx) = block_on(std::future::poll_fn(|cx| server.poll_wait(cx))).unwrap();
         answer(n, rctx);
         asking.join().unwrap();
-    });
-}
-
-/// A receiver that is awake opens the inbox while another one sleeps, or is being woken.
-#[test]
-fn two_receivers_get_one_request_each() {
-    explore(|| {
-        let (server, client) = awake();
-        let server = Arc::new(server);
-        let other = {
-            let server = server.clone();
-            thread::spawn(move || {
-                let (n, rctx) = server.wait().unwrap();
-                answer(n, rctx);
-            })
-        };
-        let asking = thread::spawn(move || {
-            client.post(1).wait().unwrap();
-            client.post(2).wait().unwrap();
-            client
-        });
-        let (n, rctx) = server.wait().unwrap();
-        answer(n, rctx);
-        other.join().unwrap();
-        drop(asking.join().unwrap());
-        assert_settled(server.stats());
     });
 }
 
