@@ -6,7 +6,9 @@
 use std::time::{Duration, Instant};
 
 use loom::{future::block_on, thread};
-use loom_tests::{Census, answer, assert_settled, explore, poll_once, serve, spawn_server};
+use loom_tests::{
+    Census, answer, assert_settled, explore, explore_large, poll_once, serve, spawn_server,
+};
 use ump::{Error, RequestError, channel};
 
 /// Loom's clock does not move: this deadline passes when the model says so.
@@ -58,7 +60,7 @@ fn a_blocking_request_is_answered_by_an_async_server() {
 
 #[test]
 fn requests_of_two_blocking_clients_are_both_answered() {
-    explore(|| {
+    explore_large(|| {
         let (server, client) = channel();
         let other = client.clone();
         let other = thread::spawn(move || assert_eq!(other.req(10), Ok(11)));
@@ -261,7 +263,7 @@ fn a_weak_client_never_revives_the_channel() {
 /// [a woken one that leaves without taking wakes the next]
 #[test]
 fn a_server_that_stops_waiting_passes_its_wake_up_on() {
-    explore(|| {
+    explore_large(|| {
         let (server, client) = channel::<u32, u32, ()>();
         let server = loom::sync::Arc::new(server);
         let waiting = {

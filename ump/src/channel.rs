@@ -425,20 +425,25 @@ impl<S, R, E> Channel<S, R, E> {
         lease: Option<Lease<'_, S, R, E>>,
         warmth: Warmth,
     ) -> Taken<S, R, E> {
-        let mut queue = self.lock();
-        if place.is_to_sleep() {
+        let mut queue = self.gate.0.queue.lock();
+        // Before it looks: what the last client did before it went must not be missed. Acquire: pairs with the Release of `remove_client`.
+        let closed = self.clients.load(Ordering::Acquire) == 0;
+        if place.is_to_sleep() || closed {
             self.shut(&mut queue);
+        } else {
+            self.draw_in_what_is_there(&mut queue);
         }
         if queue.is_empty() && !self.hotline.0.is_watching() {
-            return self.find_nothing(queue, place);
+            return find_nothing(queue, place, closed);
         }
+        let leased = lease.is_some();
         let mut catch = Catch::new();
-        let closed = if self.is_plain(&queue, max) {
+        if self.is_plain(&queue, max) {
             queue.take_first(&mut catch);
-            false
         } else {
-            self.take_with_care(&mut queue, &mut catch, max, &place, lease.as_ref())
-        };
+            let sleeps = place.is_to_sleep() && !closed;
+            self.take_with_care(&mut queue, &mut catch, max, sleeps, lease.as_ref());
+        }
         self.note_len(&queue);
         let nothing = catch.is_empty();
         let discard = match place {
@@ -461,8 +466,14 @@ impl<S, R, E> Channel<S, R, E> {
             // Gives back the lease under the lock: from now on a call is for others to answer.
             self.warm(&mut queue, &catch.taken, lease, warmth);
         }
+        let [answerer, poller] = if leased && queue.awaited && self.hotline.0.is_calling() {
+            queue.next_receiver()
+        } else {
+            [None, None]
+        };
         drop(queue);
         drop(discard);
+        Wake::new(answerer).and_wake(poller).fire();
         match catch.finish() {
             taken if !taken.is_empty() => Taken::Some(taken),
             _ if !nothing => Taken::Overdue,
@@ -483,27 +494,24 @@ impl<S, R, E> Channel<S, R, E> {
                 .is_some_and(|core| core.deadline().is_none())
     }
 
-    /// Minds capacity, lanes, deadlines and the hotline. Tells whether there will be nothing any more.
+    /// Minds capacity, lanes, deadlines and the hotline.
     fn take_with_care(
         &self,
         queue: &mut MutexGuard<'_, Queue<S, R, E>>,
         catch: &mut Catch<S, R, E>,
         max: usize,
-        place: &Place<'_>,
+        sleeps: bool,
         lease: Option<&Lease<'_, S, R, E>>,
-    ) -> bool {
+    ) {
         let shore = Shore {
             hotline: &self.hotline.0,
             lease,
             capacity: self.capacity,
         };
         queue.take(max, catch, &shore);
-        // Acquire: pairs with the Release of `remove_client`.
-        let closed = self.clients.load(Ordering::Acquire) == 0;
-        if place.is_to_sleep() && !closed {
+        if sleeps {
             queue.before_sleep(catch, &shore);
         }
-        closed
     }
 
     /// Prepares for the next request to come soon, and gives back the lease.
@@ -529,32 +537,6 @@ impl<S, R, E> Channel<S, R, E> {
                 unsafe { self.hotline.0.watch(slot, lease) };
             }
         }
-    }
-
-    /// The end of a look at an empty queue.
-    #[inline]
-    fn find_nothing(
-        &self,
-        mut queue: MutexGuard<'_, Queue<S, R, E>>,
-        place: Place<'_>,
-    ) -> Taken<S, R, E> {
-        // Acquire: pairs with the Release of `remove_client`.
-        let closed = self.clients.load(Ordering::Acquire) == 0;
-        let discard = match place {
-            Place::Line(turn, Some(waiter)) if !closed => {
-                queue.awaited = true;
-                queue.receivers.enrol(turn, waiter)
-            }
-            Place::Poller(Some(waiter)) if !closed => {
-                queue.awaited = true;
-                queue.poller.replace(waiter)
-            }
-            Place::Line(_, waiter) | Place::Poller(waiter) => waiter,
-            Place::Nowhere => None,
-        };
-        drop(queue);
-        drop(discard);
-        if closed { Taken::Closed } else { Taken::Empty }
     }
 
     /// Leaves the line for requests empty-handed.
@@ -605,10 +587,15 @@ impl<S, R, E> Channel<S, R, E> {
     #[inline]
     fn lock(&self) -> MutexGuard<'_, Queue<S, R, E>> {
         let mut queue = self.gate.0.queue.lock();
-        if queue.inbox && !self.inbox.0.looks_empty() {
-            self.draw_in(&mut queue, true);
-        }
+        self.draw_in_what_is_there(&mut queue);
         queue
+    }
+
+    #[inline]
+    fn draw_in_what_is_there(&self, queue: &mut MutexGuard<'_, Queue<S, R, E>>) {
+        if queue.inbox && !self.inbox.0.looks_empty() {
+            self.draw_in(queue, true);
+        }
     }
 
     /// From now on requests enter under the lock.
@@ -684,6 +671,30 @@ impl<S, R, E> Channel<S, R, E> {
             self.gate.0.queued.store(queued, Ordering::Relaxed);
         }
     }
+}
+
+/// The end of a look at an empty queue.
+#[inline]
+fn find_nothing<S, R, E>(
+    mut queue: MutexGuard<'_, Queue<S, R, E>>,
+    place: Place<'_>,
+    closed: bool,
+) -> Taken<S, R, E> {
+    let discard = match place {
+        Place::Line(turn, Some(waiter)) if !closed => {
+            queue.awaited = true;
+            queue.receivers.enrol(turn, waiter)
+        }
+        Place::Poller(Some(waiter)) if !closed => {
+            queue.awaited = true;
+            queue.poller.replace(waiter)
+        }
+        Place::Line(_, waiter) | Place::Poller(waiter) => waiter,
+        Place::Nowhere => None,
+    };
+    drop(queue);
+    drop(discard);
+    if closed { Taken::Closed } else { Taken::Empty }
 }
 
 impl<S, R, E> Queue<S, R, E> {
@@ -790,6 +801,8 @@ impl<S, R, E> Queue<S, R, E> {
                 return Some((entry, None));
             }
         }
+        // (If the call is another's to answer, an urgent one may be next all the same.)
+        let urgent = urgent || self.lanes[Lane::Normal as usize].is_empty();
         let lane = if urgent { Lane::Urgent } else { Lane::Normal } as usize;
         let entry = self.lanes[lane].pop_front()?;
         // SAFETY: see `enter`.

@@ -17,7 +17,8 @@
 //!    take it before anything normal that is queued is right. Whoever looks at the queue looks at the hotline first.
 //! 2. *Nobody sleeps while there may be a call.* A receiver that is about to sleep hangs up, under the channel's lock, in which it enrols. If
 //!    another one holds the lease, it cools the slot instead: then there is no call but one that the other will answer, since
-//!    it gives back the lease only after it has answered, or under the lock. A slot is watched only if nobody sleeps.
+//!    it gives back the lease only after it has answered, or under the lock; and who gives it back there while there is a call and
+//!    somebody sleeps wakes that one. A slot is watched only if nobody sleeps.
 //! 3. Answering takes the lease; to begin to watch a slot, or to stop, takes the lease and the channel's lock. So the slot does not change
 //!    for who has either of them, and it lives while it is watched.
 //! 4. A bounded channel has none: a call does not pass by the count of the queue.
@@ -159,12 +160,17 @@ impl<S, R, E> Hotline<S, R, E> {
     /// Under the channel's lock; the lease is that of this channel.
     pub(crate) unsafe fn quit(&self, lease: Option<&Lease<'_, S, R, E>>) -> Option<Entry<S, R, E>> {
         let slot = self.watched()?;
-        let own = if lease.is_none() { self.seize() } else { None };
-        let Some(lease) = lease.or(own.as_ref()) else {
-            // SAFETY: watched, and we hold the channel's lock.
-            unsafe { slot.as_ref().core.cool() };
-            return None;
+        let own = if lease.is_none() {
+            self.seize().or_else(|| {
+                // SAFETY: watched, and we hold the channel's lock.
+                unsafe { slot.as_ref().core.cool() };
+                // It may have been given back before the slot was cooled, and a call made in between.
+                self.seize()
+            })
+        } else {
+            None
         };
+        let lease = lease.or(own.as_ref())?;
         match lease.hang_up(false) {
             Gone::Call(entry) => Some(entry),
             Gone::Quiet | Gone::Busy => None,

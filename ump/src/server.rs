@@ -379,6 +379,10 @@ fn await_call<S, R, E>(
         head_start();
     }
     spin_until(patience, || lease.is_calling() || !channel.looks_empty());
+    if !channel.looks_empty() {
+        // Perhaps something urgent.
+        return None;
+    }
     let call = lease.answer(false)?;
     lease.count();
     Some(call.into())

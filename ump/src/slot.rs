@@ -435,7 +435,8 @@ impl<R, E> Core<R, E> {
     /// # Safety
     /// The slot was sent by this end, and is not firm.
     pub(crate) unsafe fn withdraw_call(&self) -> bool {
-        let step = |bits| (bits & CALL != 0).then_some(bits & !(CALL | TIMED));
+        // It was no turn: the next one is.
+        let step = |bits| (bits & CALL != 0).then_some((bits & !(CALL | TIMED)) ^ TURN);
         // Acquire: nothing to see but our own.
         self.exchange(Ordering::Acquire, step).is_some()
     }
