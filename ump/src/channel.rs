@@ -4,6 +4,8 @@
 //! collected and woken, messages are dropped, after it is released). Waiting is a layer above: whoever finds nothing (no request,
 //! no room) leaves a [`Waiter`] in the same critical section in which it looked, so no wake-up can fall between.
 //!
+//! While nobody sleeps requests enter an unbounded channel without the lock, by the `inbox`; whoever takes the lock draws them in first.
+//!
 //! # Waking
 //!
 //! - A request that enters wakes one waiting receiver, if there is any, and the one who polled through
@@ -55,7 +57,7 @@ pub(crate) struct Channel<S, R, E> {
     pub(crate) task_patience: Patience,
 }
 
-/// What every request passes twice. In one place, as what costs is the cache lines that move between the two ends.
+/// What every queued request passes. In one place, as what costs is the cache lines that move between the two ends.
 #[repr(C)]
 struct Gate<S, R, E> {
     /// A copy of the length of the queue, for those who only want to look.
@@ -543,7 +545,8 @@ impl<S, R, E> Channel<S, R, E> {
     pub(crate) fn stop_receiving(&self, turn: &mut Turn) {
         let mut queue = self.lock();
         let left = queue.stop(turn);
-        let pass_on = matches!(left, Left::Woken) && !queue.is_empty();
+        let something = !queue.is_empty() || self.hotline.0.is_calling();
+        let pass_on = matches!(left, Left::Woken) && something;
         let next = if pass_on { queue.receivers.pop() } else { None };
         queue.note_awaited();
         drop(queue);
