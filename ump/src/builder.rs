@@ -9,8 +9,8 @@ use crate::{Client, Server, channel::Channel, error::ZeroCapacity, sync::Arc};
 /// How long an end of a channel waits awake before it sleeps.
 ///
 /// A hand-over between two threads that are awake takes 0.2 µs, one through the kernel's scheduler 5 to 40 µs. So before a thread sleeps
-/// it looks for a while whether what it waits for is already on its way, and then gives its CPU to another thread that is ready, at most
-/// twice. A task looks too, much shorter, and only where a thread is awake at the other end. All of this is bounded, and each channel learns on
+/// it looks for a while whether what it waits for is already on its way, and in between gives its CPU to other threads that are ready. A
+/// task looks too, much shorter, and only where a thread is awake at the other end. All of this is bounded, and each channel learns on
 /// each end whether it pays; where it does not, nearly all of it is left out, and tried again now and then. While nothing happens
 /// nothing is done: an idle channel sleeps.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
