@@ -15,7 +15,7 @@
 //!
 //! # The hotline
 //!
-//! Between two ends that are awake requests may pass by the queue: see `hotline`. Whoever looks at the queue looks there as well.
+//! Between two ends that are awake requests may go past the queue: see `hotline`. Whoever looks at the queue looks there as well.
 //!
 //! # Lanes
 //!
@@ -265,7 +265,7 @@ impl<S, R, E> Channel<S, R, E> {
 
     // ---- for clients
 
-    /// Hands a request to a receiver that is awake and looks for it, by the queue. False if it has to queue.
+    /// Hands a request to a receiver that is awake and looks for it, past the queue. False if it has to queue.
     ///
     /// # Safety
     /// The slot is the caller's alone, holds a message and no post, and was made for this channel.
@@ -318,8 +318,7 @@ impl<S, R, E> Channel<S, R, E> {
             self.open(&mut queue);
         }
         drop(queue);
-        let [receiver, poller] = wake;
-        Ok(Wake::new(receiver).and_wake(poller).and_discard(discard))
+        Ok(wake.and_discard(discard))
     }
 
     /// Lets a request in by the inbox, if that is open.
@@ -452,30 +451,22 @@ impl<S, R, E> Channel<S, R, E> {
             Place::Line(turn, waiter) if !catch.taken.is_empty() => {
                 [queue.stop(turn).into_waiter(), waiter]
             }
-            Place::Line(turn, Some(waiter)) if nothing && !closed => {
-                [queue.receivers.enrol(turn, waiter), None]
-            }
-            Place::Poller(Some(waiter)) if nothing && !closed => {
-                [queue.poller.replace(waiter), None]
-            }
-            Place::Line(_, waiter) | Place::Poller(waiter) => [waiter, None],
-            Place::Nowhere => [None, None],
+            place => [queue.await_request(place, nothing && !closed), None],
         };
-        queue.note_awaited();
         if warmth == Warmth::Passing {
             drop(lease);
         } else {
             // Gives back the lease under the lock: from now on a call is for others to answer.
             self.warm(&mut queue, &catch.taken, lease, warmth);
         }
-        let [answerer, poller] = if leased && queue.awaited && self.hotline.0.is_calling() {
+        let answerer = if leased && self.hotline.0.is_calling() {
             queue.next_receiver()
         } else {
-            [None, None]
+            Wake::default()
         };
         drop(queue);
         drop(discard);
-        Wake::new(answerer).and_wake(poller).fire();
+        answerer.fire();
         match catch.finish() {
             taken if !taken.is_empty() => Taken::Some(taken),
             _ if !nothing => Taken::Overdue,
@@ -620,8 +611,6 @@ impl<S, R, E> Channel<S, R, E> {
         // Before the inbox looks empty, so that nobody takes a request on its way from there for none. Relaxed: ordered by `take_all`.
         self.gate.0.queued.store(usize::MAX, Ordering::Relaxed);
         for entry in self.inbox.0.take_all(open).reversed() {
-            // SAFETY: alive, and we hold the lock.
-            unsafe { entry.slot().as_ref().set_queued(true) };
             queue.push(entry);
         }
         queue.inbox = open;
@@ -683,18 +672,7 @@ fn find_nothing<S, R, E>(
     place: Place<'_>,
     closed: bool,
 ) -> Taken<S, R, E> {
-    let discard = match place {
-        Place::Line(turn, Some(waiter)) if !closed => {
-            queue.awaited = true;
-            queue.receivers.enrol(turn, waiter)
-        }
-        Place::Poller(Some(waiter)) if !closed => {
-            queue.awaited = true;
-            queue.poller.replace(waiter)
-        }
-        Place::Line(_, waiter) | Place::Poller(waiter) => waiter,
-        Place::Nowhere => None,
-    };
+    let discard = queue.await_request(place, !closed);
     drop(queue);
     drop(discard);
     if closed { Taken::Closed } else { Taken::Empty }
@@ -714,15 +692,25 @@ impl<S, R, E> Queue<S, R, E> {
     /// Returns the ending of the last request from this slot, if it has not been counted.
     #[inline]
     fn enter(&mut self, entry: Entry<S, R, E>) -> Option<Ending> {
-        // SAFETY: we hold the channel's lock (as in the two below), and an entry's slot is alive.
+        // SAFETY: we hold the channel's lock (as in the three below), and an entry's slot is alive.
         let uncounted = unsafe { entry.slot().as_ref().enter() };
         self.push(entry);
         uncounted
     }
 
     fn push(&mut self, entry: Entry<S, R, E>) {
+        // SAFETY: see `enter`.
+        unsafe { entry.slot().as_ref().set_queued(true) };
         self.lanes[entry.terms().lane as usize].push_back(entry);
         self.tally.accepted += 1;
+    }
+
+    #[inline]
+    fn pop_from(&mut self, lane: Lane) -> Option<Entry<S, R, E>> {
+        let entry = self.lanes[lane as usize].pop_front()?;
+        // SAFETY: see `enter`.
+        unsafe { entry.slot().as_ref().set_queued(false) };
+        Some(entry)
     }
 
     /// Takes requests until there are `max`. Turns those down whose deadline has passed; of these not too many at a time, unless it has
@@ -749,9 +737,7 @@ impl<S, R, E> Queue<S, R, E> {
     /// Takes the first normal request, which is there and has no deadline.
     #[inline]
     fn take_first(&mut self, catch: &mut Catch<S, R, E>) {
-        if let Some(entry) = self.lanes[Lane::Normal as usize].pop_front() {
-            // SAFETY: see `enter`.
-            unsafe { entry.slot().as_ref().set_queued(false) };
+        if let Some(entry) = self.pop_from(Lane::Normal) {
             self.run = 0;
             self.tally.taken += 1;
             catch.taken.push_back(entry);
@@ -806,13 +792,11 @@ impl<S, R, E> Queue<S, R, E> {
         }
         // (If the call is another's to answer, an urgent one may be next all the same.)
         let urgent = urgent || self.lanes[Lane::Normal as usize].is_empty();
-        let lane = if urgent { Lane::Urgent } else { Lane::Normal } as usize;
-        let entry = self.lanes[lane].pop_front()?;
-        // SAFETY: see `enter`.
-        unsafe { entry.slot().as_ref().set_queued(false) };
+        let lane = if urgent { Lane::Urgent } else { Lane::Normal };
+        let entry = self.pop_from(lane)?;
         let bounded = shore.capacity != usize::MAX;
         let sender = if bounded {
-            self.senders[lane].pop()
+            self.senders[lane as usize].pop()
         } else {
             None
         };
@@ -832,13 +816,30 @@ impl<S, R, E> Queue<S, R, E> {
 
     /// Whom to wake for a request that has entered.
     #[inline]
-    fn next_receiver(&mut self) -> [Option<Waiter>; 2] {
+    fn next_receiver(&mut self) -> Wake {
         if !self.awaited {
-            return [None, None];
+            return Wake::default();
         }
-        let next = [self.receivers.pop(), self.poller.take()];
+        let next = Wake::new(self.receivers.pop()).and_wake(self.poller.take());
         self.note_awaited();
         next
+    }
+
+    /// Waits in `place`, if there is something to wait for and a waiter. Returns a waiter to drop after unlocking.
+    #[inline]
+    fn await_request(&mut self, place: Place<'_>, is_to_wait: bool) -> Option<Waiter> {
+        match place {
+            Place::Line(turn, Some(waiter)) if is_to_wait => {
+                self.awaited = true;
+                self.receivers.enrol(turn, waiter)
+            }
+            Place::Poller(Some(waiter)) if is_to_wait => {
+                self.awaited = true;
+                self.poller.replace(waiter)
+            }
+            Place::Line(_, waiter) | Place::Poller(waiter) => waiter,
+            Place::Nowhere => None,
+        }
     }
 
     /// Leaves the line for requests.

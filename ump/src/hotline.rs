@@ -122,7 +122,7 @@ impl<S, R, E> Hotline<S, R, E> {
             .then(|| Lease(self))
     }
 
-    /// Whether there is a call. To be asked under the channel's lock.
+    /// Whether there is a call. To be asked under the channel's lock or with the lease.
     #[inline]
     pub(crate) fn is_calling(&self) -> bool {
         // SAFETY: invariant 3.
@@ -205,9 +205,7 @@ impl<S, R, E> Lease<'_, S, R, E> {
     /// Whether there is a call.
     #[inline]
     pub(crate) fn is_calling(&self) -> bool {
-        // SAFETY: invariant 3.
-        self.slot()
-            .is_some_and(|slot| unsafe { slot.as_ref() }.core.is_calling(self.0.last()))
+        self.0.is_calling()
     }
 
     /// Takes the call, if there is one. Without the channel's lock only one without a deadline.

@@ -20,7 +20,7 @@ use std::{
 
 use crate::{
     channel::Channel,
-    slot::{Core, Lane, Memory, Slot, Terms, Verdict},
+    slot::{Core, Memory, Slot, Terms, Verdict},
     stats::Untaken,
     sync::{Arc, AtomicBool, AtomicPtr, Mutex, Ordering},
 };
@@ -126,12 +126,6 @@ pub(crate) struct Owned<S, R, E>(NonNull<Boxed<S, R, E>>);
 
 impl<S, R, E> Owned<S, R, E> {
     fn new(home: &Arc<Nest<S, R, E>>) -> Self {
-        let terms = Terms {
-            lane: Lane::Normal,
-            deadline: None,
-            blocks: false,
-            post: false,
-        };
         let memory = Memory {
             withdraw: withdraw::<S, R, E>,
             release: release::<S, R, E>,
@@ -139,7 +133,7 @@ impl<S, R, E> Owned<S, R, E> {
         };
         let boxed = Box::new(Boxed {
             // SAFETY: `common` is part of the channel, which `home` keeps alive as long as the slot.
-            slot: unsafe { Slot::new(terms, home.channel.common(), memory) },
+            slot: unsafe { Slot::new(Terms::PLAIN, home.channel.common(), memory) },
             home: Arc::clone(home),
         });
         Self(NonNull::from(Box::leak(boxed)))

@@ -53,12 +53,7 @@ impl<'a, S, R, E> Request<'a, S, R, E> {
         Self {
             client,
             draft: Draft::new(client.nest(), message),
-            terms: Terms {
-                lane: Lane::Normal,
-                deadline: None,
-                blocks: false,
-                post: false,
-            },
+            terms: Terms::PLAIN,
             if_room: false,
         }
     }

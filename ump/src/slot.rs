@@ -161,6 +161,16 @@ pub(crate) struct Terms {
     pub(crate) post: bool,
 }
 
+impl Terms {
+    /// Those of a request about which nothing was said.
+    pub(crate) const PLAIN: Self = Self {
+        lane: Lane::Normal,
+        deadline: None,
+        blocks: false,
+        post: false,
+    };
+}
+
 /// The part of a channel that every slot can reach, whatever the types.
 #[derive(Debug)]
 pub(crate) struct Common {
@@ -847,7 +857,7 @@ impl<S, R, E> Slot<S, R, E> {
     /// Sets the state of a request that enters the queue. Returns the ending of the last request, which the caller of this function counts.
     ///
     /// # Safety
-    /// Under the channel's lock; the slot was the caller's alone.
+    /// The slot is the caller's alone; under the channel's lock, unless it is not watched.
     #[inline]
     pub(crate) unsafe fn enter(&self) -> Option<Ending> {
         let core = &self.core;
@@ -856,8 +866,6 @@ impl<S, R, E> Slot<S, R, E> {
         // Relaxed, here and below: the channel's lock orders it; and with that lock in our hands the hotline does not change the bits.
         let bits = core.state.load(Ordering::Relaxed);
         core.state.store(bits & LASTING | armed, Ordering::Relaxed);
-        // SAFETY: under the channel's lock.
-        unsafe { self.set_queued(true) };
         ending(bits)
     }
 
@@ -867,16 +875,13 @@ impl<S, R, E> Slot<S, R, E> {
     /// The slot is the caller's alone.
     #[inline]
     pub(crate) unsafe fn enter_unwatched(&self) -> bool {
-        let core = &self.core;
         // Relaxed: HOT may go meanwhile, but does not come, and without it nobody but us knows the slot.
-        let bits = core.state.load(Ordering::Relaxed);
-        if bits & (HOT | LOCKED) != 0 {
-            return false;
+        let unwatched = self.core.state.load(Ordering::Relaxed) & (HOT | LOCKED) == 0;
+        if unwatched {
+            // SAFETY: the slot is its caller's. Whoever stopped to watch it has counted the last ending.
+            unsafe { self.enter() };
         }
-        // SAFETY: the slot is its caller's.
-        let armed = unsafe { core.armed() };
-        core.state.store(bits & LASTING | armed, Ordering::Relaxed);
-        true
+        unwatched
     }
 
     /// Notes whether the queue of the channel holds it; returns whether it did.
