@@ -4,21 +4,27 @@
 
 use std::time::Duration;
 
-use crate::{Client, Server, channel::Channel, error::ZeroCapacity, sync::Arc};
+use crate::{
+    Client, Server,
+    channel::Channel,
+    error::ZeroCapacity,
+    sync::{Arc, Waits},
+};
 
 /// How long an end of a channel waits awake before it sleeps.
 ///
 /// A hand-over between two threads that are awake takes 0.2 µs, one through the kernel's scheduler 5 to 40 µs. So before a thread sleeps
 /// it looks for a while whether what it waits for is already on its way, and in between gives its CPU to other threads that are ready. A
-/// task looks too, much shorter, and only where a thread is awake at the other end. All of this is bounded, and each channel learns on
-/// each end whether it pays; where it does not, nearly all of it is left out, and tried again now and then. While nothing happens
+/// task looks too, much shorter, and only where a thread is awake at the other end; besides, it lets the other tasks of its executor run
+/// (it wakes itself and returns `Pending`) and looks again, as long as it is in company. All of this is bounded, and each channel learns
+/// on each end whether it pays; where it does not, nearly all of it is left out, and tried again now and then. While nothing happens
 /// nothing is done: an idle channel sleeps.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Spin {
     /// Sleeps at once: the least use of the CPU, for channels where a few microseconds do not matter.
     Never,
     /// Looks for at most 20 µs in a thread and 1 µs in a task, and less where it does not pay; and not at all if the process may use
-    /// only one CPU. Right for a laptop, a container with half a CPU and a large server alike.
+    /// only one CPU. A task lets others run until there have been 500 looks on its thread, which take about 20 µs. Right for a laptop, a container with half a CPU and a large server alike.
     #[default]
     Adaptive,
     /// The same, with another bound for threads; tasks look for at most that long too, but never more than 1 µs. Rounded down to
@@ -30,8 +36,7 @@ const THREAD: u32 = 20_000;
 const TASK: u32 = 1_000;
 
 impl Spin {
-    /// In nanoseconds.
-    pub(crate) fn of_thread(self) -> u32 {
+    fn nanoseconds(self) -> u32 {
         match self {
             Self::Never => 0,
             Self::Adaptive => THREAD,
@@ -41,9 +46,9 @@ impl Spin {
         }
     }
 
-    /// In nanoseconds.
-    pub(crate) fn of_task(self) -> u32 {
-        self.of_thread().min(TASK)
+    pub(crate) fn waits(self) -> Waits {
+        let nanoseconds = self.nanoseconds();
+        Waits::new(nanoseconds, nanoseconds.min(TASK))
     }
 }
 

@@ -32,7 +32,7 @@ use crate::{
     list::{Batch, List},
     slot::{Common, Core, Entry, Lane, Slot, Terms, TurnedDown, Verdict},
     stats::{Ending, Ledger, Stats, Tally, Untaken},
-    sync::{AtomicUsize, Mutex, MutexGuard, Ordering, Padded, Patience},
+    sync::{AtomicUsize, Mutex, MutexGuard, Ordering, Padded, Waits},
     waiter::{Left, Turn, Waiter, Waiters, Wake},
 };
 
@@ -51,10 +51,8 @@ pub(crate) struct Channel<S, R, E> {
     /// Of each lane; `usize::MAX` means unbounded.
     capacity: usize,
     common: Common,
-    /// How long it pays a thread to wait awake for a request.
-    pub(crate) patience: Patience,
-    /// The same for a task.
-    pub(crate) task_patience: Patience,
+    /// For a request.
+    pub(crate) waits: Waits,
 }
 
 /// What every queued request passes. In one place, as what costs is the cache lines that move between the two ends.
@@ -255,11 +253,9 @@ impl<S, R, E> Channel<S, R, E> {
             capacity,
             common: Common {
                 ledger: Padded(Ledger::default()),
-                patience: Patience::of_thread(spin.of_thread()),
-                task_patience: Patience::of_task(spin.of_task()),
+                waits: spin.waits(),
             },
-            patience: Patience::of_thread(spin.of_thread()),
-            task_patience: Patience::of_task(spin.of_task()),
+            waits: spin.waits(),
         }
     }
 
@@ -629,6 +625,13 @@ impl<S, R, E> Channel<S, R, E> {
     pub(crate) fn looks_empty(&self) -> bool {
         // In this order: see `draw_in`. Relaxed: a hint. Whoever acts on it takes the lock.
         self.inbox.0.looks_empty() && self.gate.0.queued.load(Ordering::Relaxed) == 0
+    }
+
+    /// Whether no client is left.
+    #[inline]
+    pub(crate) fn is_deserted(&self) -> bool {
+        // Relaxed: a hint.
+        self.clients.load(Ordering::Relaxed) == 0
     }
 
     pub(crate) fn len(&self) -> usize {

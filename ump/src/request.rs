@@ -324,8 +324,8 @@ impl<S, R, E, X: Regret<S, E>> Future for Asking<'_, S, R, E, X> {
                 Ok(ticket) => ticket,
                 Err(error) => return Poll::Ready(Err(X::new(error.into()))),
             };
-            let reply = WaitReply::new(ticket, sending.take_alarm());
-            let asleep = armed && !reply.is_ready() && !reply.is_timed();
+            let mut reply = WaitReply::new(ticket, sending.take_alarm());
+            let asleep = armed && reply.is_asleep();
             *self = Self::Waiting(reply);
             if asleep {
                 return Poll::Pending;

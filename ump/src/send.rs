@@ -100,10 +100,13 @@ impl<'a, S, R, E> Sending<'a, S, R, E> {
         }
     }
 
-    /// Leaves word whom to wake when the outcome is there; if it will not be there at once.
+    /// Leaves word whom to wake when the outcome is there; unless its caller had better wait awake.
     #[inline]
     pub(crate) fn arm(&mut self, waker: &Waker) -> bool {
-        let draft = self.draft.as_mut().filter(|draft| !draft.is_hot());
+        let draft = self
+            .draft
+            .as_mut()
+            .filter(|draft| !draft.is_to_be_awaited_awake());
         draft.map(|draft| draft.arm(waker)).is_some()
     }
 

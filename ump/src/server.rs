@@ -20,8 +20,8 @@ use crate::{
     hotline::Lease,
     list::Batch,
     stats::Stats,
-    sync::{Arc, Patience, current, head_start, park_until, spin_until},
-    waiter::{Turn, Waiter},
+    sync::{Arc, Deferral, Patience, Waits, current, head_start, park_until, spin_until},
+    waiter::{Turn, Waiter, look_again},
 };
 
 /// A message and the duty to answer it.
@@ -212,11 +212,11 @@ impl<S, R, E> Server<S, R, E> {
         let mut turn = Turn::default();
         loop {
             let lease = channel.listen();
-            if let Some(call) = await_call(channel, lease.as_ref(), &channel.patience) {
+            if let Some(call) = await_call(channel, lease.as_ref(), &channel.waits.threads) {
                 return Ok(Some(call));
             }
             if lease.is_none() {
-                spin_until(&channel.patience, || !channel.looks_empty());
+                spin_until(&channel.waits.threads, || !channel.looks_empty());
             }
             let waiter = || Waiter::Thread(current());
             let late = match look(channel, max, &mut turn, waiter, lease, Warmth::Thread) {
@@ -331,6 +331,7 @@ struct Receive<'a, S, R, E> {
     server: &'a Server<S, R, E>,
     max: usize,
     turn: Turn,
+    deferral: Deferral,
 }
 
 impl<'a, S, R, E> Receive<'a, S, R, E> {
@@ -339,6 +340,7 @@ impl<'a, S, R, E> Receive<'a, S, R, E> {
             server,
             max,
             turn: Turn::default(),
+            deferral: Deferral::default(),
         }
     }
 }
@@ -348,11 +350,26 @@ impl<S, R, E> Future for Receive<'_, S, R, E> {
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let Self { server, max, turn } = &mut *self;
+        let Self {
+            server,
+            max,
+            turn,
+            deferral,
+        } = &mut *self;
         let channel = &*server.channel;
+        let Waits {
+            tasks, deferrals, ..
+        } = &channel.waits;
         let lease = channel.listen();
-        if let Some(call) = await_call(channel, lease.as_ref(), &channel.task_patience) {
+        if let Some(call) = await_call(channel, lease.as_ref(), tasks) {
             return Poll::Ready(Ok(call));
+        }
+        if !channel.looks_empty() {
+            deferrals.found(deferral);
+        } else if lease.is_none() && !channel.is_deserted() && deferrals.defer(deferral) {
+            // Whoever has the lease may not leave without giving it back under the lock.
+            look_again(cx.waker());
+            return Poll::Pending;
         }
         let waiter = || Waiter::task(cx.waker());
         into_poll(look(channel, *max, turn, waiter, lease, Warmth::Task), cx)

@@ -75,8 +75,8 @@ use crate::{
     error::NoReply,
     stats::{Ending, Ledger, Untaken},
     sync::{
-        AtomicU32, Ordering, Padded, Patience, UnsafeCell, current, head_start, lock_pause,
-        panicking, park_until, spin_until,
+        AtomicU32, Ordering, Padded, UnsafeCell, Waits, current, head_start, lock_pause, panicking,
+        park_until, spin_until,
     },
     waiter::{Waiter, Wake, shielded},
 };
@@ -175,10 +175,8 @@ impl Terms {
 #[derive(Debug)]
 pub(crate) struct Common {
     pub(crate) ledger: Padded<Ledger>,
-    /// How long it pays to spin for a reply.
-    pub(crate) patience: Patience,
-    /// How long it pays a task to spin for a reply to a call.
-    pub(crate) task_patience: Patience,
+    /// For a reply.
+    pub(crate) waits: Waits,
 }
 
 /// What only the allocation knows how to do, as [`Core`] does not know the type of the message.
@@ -463,7 +461,7 @@ impl<R, E> Core<R, E> {
         if self.is_hot() {
             head_start();
         }
-        if spin_until(&self.common().patience, || self.is_done())
+        if spin_until(&self.common().waits.threads, || self.is_done())
             || !self.sleep(Waiter::Thread(current()))
         {
             return true;
@@ -489,7 +487,7 @@ impl<R, E> Core<R, E> {
         if quick {
             head_start();
         }
-        quick && spin_until(&self.common().task_patience, || self.is_done())
+        quick && spin_until(&self.common().waits.tasks, || self.is_done())
     }
 
     /// Leaves word to wake the task of `waker` when the outcome is there. False if it is there already.

@@ -53,10 +53,11 @@ impl<S, R, E> Draft<S, R, E> {
         &self.0.slot().core
     }
 
-    /// Whether it may go by the hotline, so that it is better not armed.
+    /// Whether the outcome may be there as soon as others have run, so that it is better not armed.
     #[inline]
-    pub(crate) fn is_hot(&self) -> bool {
-        self.core().is_hot()
+    pub(crate) fn is_to_be_awaited_awake(&self) -> bool {
+        let core = self.core();
+        core.is_hot() || (core.deadline().is_none() && core.common().waits.deferrals.is_worth_it())
     }
 
     /// Leaves word whom to wake when the outcome is there.

@@ -10,7 +10,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{error::Error, send::POLLED_AGAIN, sync::Alarm, ticket::Ticket};
+use crate::{
+    error::Error,
+    send::POLLED_AGAIN,
+    sync::{Alarm, Deferral},
+    ticket::Ticket,
+    waiter::look_again,
+};
 
 /// The reply to a request that was sent: a future, and a thing to wait for.
 ///
@@ -32,6 +38,7 @@ use crate::{error::Error, send::POLLED_AGAIN, sync::Alarm, ticket::Ticket};
 pub struct WaitReply<R, E, X = Error<E>> {
     ticket: Option<Ticket<R, E, X>>,
     alarm: Option<Alarm>,
+    deferral: Deferral,
 }
 
 impl<R, E, X> WaitReply<R, E, X> {
@@ -40,6 +47,7 @@ impl<R, E, X> WaitReply<R, E, X> {
         Self {
             ticket: Some(ticket),
             alarm,
+            deferral: Deferral::default(),
         }
     }
 
@@ -118,9 +126,11 @@ impl<R, E, X> WaitReply<R, E, X> {
             .is_some_and(|ticket| ticket.core().is_done())
     }
 
-    /// Whether there is an alarm to be polled.
-    pub(crate) fn is_timed(&self) -> bool {
-        self.alarm.is_some()
+    /// Whether there is nothing to do until its task is woken, whom it has left word to wake before it was sent.
+    #[inline]
+    pub(crate) fn is_asleep(&mut self) -> bool {
+        self.deferral = Deferral::Asleep;
+        !self.is_ready() && self.alarm.is_none()
     }
 
     fn get_until(mut self, now: Instant) -> Result<Result<R, X>, Self> {
@@ -153,9 +163,20 @@ impl<R, E, X> Future for WaitReply<R, E, X> {
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let core = self.ticket().core();
-        if core.is_done() || core.is_answered_at_once() || !core.sleep_as_task(cx.waker()) {
-            return Poll::Ready(self.take().settle());
+        let this = &mut *self;
+        let core = this.ticket.as_ref().expect(POLLED_AGAIN).core();
+        let deferrals = &core.common().waits.deferrals;
+        if core.is_done() || core.is_answered_at_once() {
+            deferrals.found(&mut this.deferral);
+            return Poll::Ready(this.take().settle());
+        }
+        // With a deadline it does not, as who lets others run does not know for how long.
+        if core.deadline().is_none() && deferrals.defer(&mut this.deferral) {
+            look_again(cx.waker());
+            return Poll::Pending;
+        }
+        if !core.sleep_as_task(cx.waker()) {
+            return Poll::Ready(this.take().settle());
         }
         if let Some(deadline) = core.deadline() {
             if self.alarm.is_none() {

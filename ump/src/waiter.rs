@@ -64,6 +64,12 @@ impl Drop for TaskWaker {
     }
 }
 
+/// Lets other tasks run before this one is polled again.
+#[inline]
+pub(crate) fn look_again(waker: &Waker) {
+    shielded(|| waker.wake_by_ref());
+}
+
 pub(crate) fn shielded<T>(users_code: impl FnOnce() -> T) {
     if let Err(panic) = catch_unwind(AssertUnwindSafe(users_code)) {
         // Its drop may panic as well.

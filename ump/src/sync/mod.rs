@@ -12,10 +12,15 @@
 //! | [`park`], [`Thread`] | `std::thread` | loom's |
 //! | [`park_until`] | sleeps, then says whether the deadline has passed | yields once, then it *has* passed |
 //! | [`spin_until`] | bounded, learns | looks once |
+//! | [`Deferrals`] | bounded, learns | once |
 //! | [`Alarm`] | a shared timer thread | rings at the second poll |
 
 #[cfg(not(loom))]
 mod alarm;
+#[cfg(not(loom))]
+mod credit;
+#[cfg(not(loom))]
+mod defer;
 #[cfg(loom)]
 mod model;
 #[cfg(not(loom))]
@@ -26,7 +31,34 @@ mod spin;
 #[cfg(loom)]
 pub(crate) use model::*;
 #[cfg(not(loom))]
-pub(crate) use {alarm::Alarm, native::*, spin::*};
+pub(crate) use {
+    alarm::Alarm,
+    credit::Credit,
+    defer::{Deferral, Deferrals},
+    native::*,
+    spin::*,
+};
+
+/// How those wait awake who wait for the same thing.
+#[derive(Debug)]
+pub(crate) struct Waits {
+    pub(crate) threads: Patience,
+    /// Within a poll, for a thread that is awake at the other end.
+    pub(crate) tasks: Patience,
+    /// Between polls.
+    pub(crate) deferrals: Deferrals,
+}
+
+impl Waits {
+    /// For so many nanoseconds: threads, and tasks within a poll.
+    pub(crate) const fn new(threads: u32, tasks: u32) -> Self {
+        Self {
+            threads: Patience::of_thread(threads),
+            tasks: Patience::of_task(tasks),
+            deferrals: Deferrals::new(threads),
+        }
+    }
+}
 
 /// Keeps two ends that are written by different cores on different cache lines.
 ///

@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use std::{
-    io,
+    io, mem,
     task::{Context, Poll},
     time::Instant,
 };
@@ -62,6 +62,35 @@ impl Patience {
 
     pub(crate) const fn of_task(_: u32) -> Self {
         Self
+    }
+}
+
+/// Everybody lets others run once.
+#[derive(Debug)]
+pub(crate) struct Deferrals;
+
+#[derive(Debug, Default)]
+pub(crate) enum Deferral {
+    #[default]
+    Not,
+    Asleep,
+}
+
+impl Deferrals {
+    pub(crate) const fn new(_: u32) -> Self {
+        Self
+    }
+
+    pub(crate) fn is_worth_it(&self) -> bool {
+        true
+    }
+
+    pub(crate) fn defer(&self, wait: &mut Deferral) -> bool {
+        matches!(mem::replace(wait, Deferral::Asleep), Deferral::Not)
+    }
+
+    pub(crate) fn found(&self, wait: &mut Deferral) {
+        *wait = Deferral::Not;
     }
 }
 

@@ -26,21 +26,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{AtomicU32, Ordering};
+use super::Credit;
 
 /// Looks before a lock holder is taken to have been descheduled.
 const LOCK_LOOKS: u32 = 64;
 /// Looks and yields before it is taken to wait for our own priority.
 const LOCK_YIELDS: u32 = 1024;
 
-/// The most that can be saved up.
+/// What can be saved up.
 const CREDIT: u32 = 128;
-/// What is earned when it was rewarded. In vain it costs one.
 const REWARD: u32 = 8;
 /// What it costs to lose the CPU to a stranger.
 const FINE: u32 = 32;
-/// After so many times without credit all of it is granted, to try again.
-const REST: u32 = 64 * CREDIT;
 
 /// It looks for so many nanoseconds before it yields.
 const SLICE: u64 = 1_000;
@@ -72,8 +69,8 @@ impl Patience {
         Self {
             nanoseconds,
             yields: true,
-            to_look: Credit::new(),
-            to_yield: Credit::new(),
+            to_look: Credit::new(CREDIT, REWARD),
+            to_yield: Credit::new(CREDIT, REWARD),
         }
     }
 
@@ -82,60 +79,6 @@ impl Patience {
         Self {
             yields: false,
             ..Self::of_thread(nanoseconds)
-        }
-    }
-}
-
-/// Whether something has recently paid.
-#[derive(Debug)]
-struct Credit {
-    left: AtomicU32,
-    /// How often it was refused.
-    rested: AtomicU32,
-}
-
-impl Credit {
-    const fn new() -> Self {
-        Self {
-            left: AtomicU32::new(CREDIT),
-            rested: AtomicU32::new(0),
-        }
-    }
-
-    // Relaxed throughout: hints, which order nothing. Of two who learn at once one may lose its lesson.
-
-    fn is_good(&self) -> bool {
-        self.left.load(Ordering::Relaxed) > 0
-    }
-
-    fn reward(&self) {
-        let left = self.left.load(Ordering::Relaxed);
-        if left < CREDIT {
-            let left = (left + REWARD).min(CREDIT);
-            self.left.store(left, Ordering::Relaxed);
-        }
-    }
-
-    fn charge(&self) {
-        let left = self.left.load(Ordering::Relaxed);
-        if left > 0 {
-            self.left.store(left - 1, Ordering::Relaxed);
-        } else {
-            self.rest();
-        }
-    }
-
-    fn fine(&self) {
-        let left = self.left.load(Ordering::Relaxed);
-        self.left
-            .store(left.saturating_sub(FINE), Ordering::Relaxed);
-    }
-
-    fn rest(&self) {
-        let rested = (self.rested.load(Ordering::Relaxed) + 1) % REST;
-        self.rested.store(rested, Ordering::Relaxed);
-        if rested == 0 {
-            self.left.store(CREDIT, Ordering::Relaxed);
         }
     }
 }
@@ -185,7 +128,7 @@ fn wait_awake(patience: &Patience, ready: impl Fn() -> bool) -> bool {
                         last |= vain == YIELDS;
                     }
                     Yielded::Stranger => {
-                        patience.to_yield.fine();
+                        patience.to_yield.fine(FINE);
                         return ready();
                     }
                 }

@@ -1,0 +1,82 @@
+//! Learning whether something pays: what was in vain costs, what was rewarded earns, and after a long rest it is tried again.
+
+#![forbid(unsafe_code)]
+
+use super::{AtomicU32, Ordering};
+
+/// So often as it holds credit, times this, it is refused before all of it is granted again.
+const REST: u32 = 64;
+
+/// Whether something has recently paid.
+#[derive(Debug)]
+pub(crate) struct Credit {
+    /// The most that can be saved up, and what there is at first.
+    most: u32,
+    /// What is earned when it was rewarded. In vain it costs one.
+    reward: u32,
+    left: AtomicU32,
+    /// How often it was refused.
+    rested: AtomicU32,
+}
+
+impl Credit {
+    pub(crate) const fn new(most: u32, reward: u32) -> Self {
+        Self {
+            most,
+            reward,
+            left: AtomicU32::new(most),
+            rested: AtomicU32::new(0),
+        }
+    }
+
+    /// Without credit at first, and all of it after so many refusals.
+    pub(crate) const fn after(refusals: u32, most: u32, reward: u32) -> Self {
+        Self {
+            left: AtomicU32::new(0),
+            rested: AtomicU32::new(REST * most - refusals),
+            ..Self::new(most, reward)
+        }
+    }
+
+    // Relaxed throughout: hints, which order nothing. Of two who learn at once one may lose its lesson.
+
+    #[inline]
+    pub(crate) fn is_good(&self) -> bool {
+        self.left.load(Ordering::Relaxed) > 0
+    }
+
+    /// It paid.
+    #[inline]
+    pub(crate) fn reward(&self) {
+        let left = self.left.load(Ordering::Relaxed);
+        if left < self.most {
+            let left = (left + self.reward).min(self.most);
+            self.left.store(left, Ordering::Relaxed);
+        }
+    }
+
+    /// It was in vain, or it was refused.
+    pub(crate) fn charge(&self) {
+        let left = self.left.load(Ordering::Relaxed);
+        if left > 0 {
+            self.left.store(left - 1, Ordering::Relaxed);
+        } else {
+            self.rest();
+        }
+    }
+
+    /// It was worse than in vain.
+    pub(crate) fn fine(&self, fine: u32) {
+        let left = self.left.load(Ordering::Relaxed);
+        self.left
+            .store(left.saturating_sub(fine), Ordering::Relaxed);
+    }
+
+    fn rest(&self) {
+        let rested = (self.rested.load(Ordering::Relaxed) + 1) % (REST * self.most);
+        self.rested.store(rested, Ordering::Relaxed);
+        if rested == 0 {
+            self.left.store(self.most, Ordering::Relaxed);
+        }
+    }
+}
