@@ -22,7 +22,7 @@ use crate::{
     channel::Channel,
     slot::{Core, Memory, Slot, Terms, Verdict},
     stats::Untaken,
-    sync::{Arc, AtomicBool, AtomicPtr, Mutex, Ordering},
+    sync::{Arc, AtomicBool, AtomicPtr, Ordering, SpinLock},
 };
 
 /// Slots but the first are kept up to this number of bytes.
@@ -35,7 +35,7 @@ pub(crate) struct Nest<S, R, E> {
     /// Whether somebody has the right to the first slot.
     out: AtomicBool,
     /// The others; none once the nest is closed.
-    more: Mutex<Option<Vec<Owned<S, R, E>>>>,
+    more: SpinLock<Option<Vec<Owned<S, R, E>>>>,
 }
 
 // SAFETY: it is a reference to the channel and idle slots, in which nothing of the user's is.
@@ -56,7 +56,7 @@ impl<S, R, E> Nest<S, R, E> {
             channel,
             first: AtomicPtr::new(ptr::null_mut()),
             out: AtomicBool::new(false),
-            more: Mutex::new(Some(Vec::new())),
+            more: SpinLock::new(Some(Vec::new())),
         })
     }
 
@@ -69,7 +69,7 @@ impl<S, R, E> Nest<S, R, E> {
             let first = NonNull::new(this.first.load(Ordering::Relaxed));
             return first.map_or_else(|| Self::make_first(this), Owned);
         }
-        let kept = this.more.lock().as_mut().and_then(Vec::pop);
+        let kept = this.more.with(|more| more.as_mut().and_then(Vec::pop));
         kept.unwrap_or_else(|| Owned::new(this))
     }
 
@@ -88,33 +88,34 @@ impl<S, R, E> Nest<S, R, E> {
 
     /// Keeps an idle slot; gives it back if there are too many, or nobody needs one any more.
     fn keep(&self, slot: Owned<S, R, E>) -> Option<Owned<S, R, E>> {
-        let mut more = self.more.lock();
-        let Some(more) = &mut *more else {
-            return Some(slot);
-        };
-        if self.is_first(&slot) {
-            let _ = ManuallyDrop::new(slot);
-            // Release: pairs with the Acquire of `take` and `close`.
-            self.out.store(false, Ordering::Release);
-        } else if (more.len() + 1) * size_of::<Boxed<S, R, E>>() <= KEPT {
-            more.push(slot);
-        } else {
-            return Some(slot);
-        }
-        None
+        self.more.with(|more| {
+            let Some(more) = more else {
+                return Some(slot);
+            };
+            if self.is_first(&slot) {
+                let _ = ManuallyDrop::new(slot);
+                // Release: pairs with the Acquire of `take` and `close`.
+                self.out.store(false, Ordering::Release);
+            } else if (more.len() + 1) * size_of::<Boxed<S, R, E>>() <= KEPT {
+                more.push(slot);
+            } else {
+                return Some(slot);
+            }
+            None
+        })
     }
 
     /// The client goes: nothing is kept any more.
     pub(crate) fn close(&self) {
-        let mut lock = self.more.lock();
-        let more = lock.take();
-        // Acquire: pairs with the Release with which it was put back: by who borrowed the client, so before, or under the lock.
-        let first = if self.out.load(Ordering::Acquire) {
-            None
-        } else {
-            NonNull::new(self.first.load(Ordering::Relaxed))
-        };
-        drop(lock);
+        let (more, first) = self.more.with(|more| {
+            // Acquire: pairs with the Release with which it was put back: by who borrowed the client, so before, or under the lock.
+            let first = if self.out.load(Ordering::Acquire) {
+                None
+            } else {
+                NonNull::new(self.first.load(Ordering::Relaxed))
+            };
+            (more.take(), first)
+        });
         let first = first.map(Owned);
         let all = more.into_iter().flatten().chain(first);
         all.for_each(Owned::free);

@@ -6,6 +6,7 @@
 //! | name | native | under loom |
 //! |---|---|---|
 //! | [`Mutex`] | `parking_lot` | loom's, never poisoned |
+//! | [`SpinLock`] | of the atomics | the same |
 //! | [`Arc`], atomics | `std` | loom's |
 //! | [`UnsafeCell`] | `std`, behind the same two closures | loom's: it finds unsynchronised access |
 //! | [`WakerArc`], [`panicking`] | `std` | `std`: not part of what is modelled |
@@ -27,6 +28,9 @@ mod model;
 mod native;
 #[cfg(not(loom))]
 mod spin;
+mod spin_lock;
+
+pub(crate) use spin_lock::SpinLock;
 
 #[cfg(loom)]
 pub(crate) use model::*;
