@@ -23,7 +23,7 @@
 //! Each lane has the channel's whole capacity, so a queue full of normal requests keeps no urgent one out, and the
 //! other way round.
 
-use std::{iter, ptr::NonNull, time::Instant};
+use std::{iter, mem, ptr::NonNull, time::Instant};
 
 use crate::{
     builder::Spin,
@@ -425,19 +425,19 @@ impl<S, R, E> Channel<S, R, E> {
         let mut queue = self.gate.0.queue.lock();
         // Before it looks: what the last client did before it went must not be missed. Acquire: pairs with the Release of `remove_client`.
         let closed = self.clients.load(Ordering::Acquire) == 0;
+        let mut catch = Catch::new();
         if place.is_to_sleep() || closed {
             self.shut(&mut queue);
+        } else if self.is_calm(&queue) {
+            self.take_straight(&mut queue, &mut catch, max);
         } else {
             self.draw_in_what_is_there(&mut queue);
         }
-        if queue.is_empty() && !self.hotline.0.is_watching() {
-            return find_nothing(queue, place, closed);
-        }
         let leased = lease.is_some();
-        let mut catch = Catch::new();
-        if self.is_plain(&queue, max) {
-            queue.take_first(&mut catch);
-        } else {
+        if catch.is_empty() {
+            if queue.is_empty() && !self.hotline.0.is_watching() {
+                return find_nothing(queue, place, closed);
+            }
             let sleeps = place.is_to_sleep() && !closed;
             self.take_with_care(&mut queue, &mut catch, max, sleeps, lease.as_ref());
         }
@@ -471,16 +471,34 @@ impl<S, R, E> Channel<S, R, E> {
         }
     }
 
-    /// Whether all that there is to do is to take the first.
+    /// Whether what is in the inbox comes next.
     #[inline]
-    fn is_plain(&self, queue: &Queue<S, R, E>, max: usize) -> bool {
-        max == 1
-            && self.capacity == usize::MAX
-            && queue.lanes[Lane::Urgent as usize].is_empty()
-            && !self.hotline.0.is_watching()
-            && queue.lanes[Lane::Normal as usize]
-                .front()
-                .is_some_and(|core| core.deadline().is_none())
+    fn is_calm(&self, queue: &Queue<S, R, E>) -> bool {
+        queue.inbox && queue.is_empty() && !self.hotline.0.is_watching()
+    }
+
+    /// Takes what has entered, past the queue unless it has to be sorted. What is too much is queued.
+    #[inline]
+    fn take_straight(
+        &self,
+        queue: &mut MutexGuard<'_, Queue<S, R, E>>,
+        catch: &mut Catch<S, R, E>,
+        max: usize,
+    ) {
+        if self.inbox.0.looks_empty() {
+            return;
+        }
+        let (mut entered, plain) = self.empty_inbox(queue, true);
+        if plain {
+            if entered.len() <= max {
+                mem::swap(&mut catch.taken, &mut entered);
+            } else {
+                let first = iter::from_fn(|| entered.pop_front()).take(max);
+                first.for_each(|entry| catch.taken.push_back(entry));
+            }
+            queue.note_taken_straight(&catch.taken);
+        }
+        queue.append(entered);
     }
 
     /// Minds capacity, lanes, deadlines and the hotline.
@@ -604,13 +622,22 @@ impl<S, R, E> Channel<S, R, E> {
     }
 
     fn draw_in(&self, queue: &mut MutexGuard<'_, Queue<S, R, E>>, open: bool) {
+        let (entered, _) = self.empty_inbox(queue, open);
+        queue.append(entered);
+        self.note_len(queue);
+    }
+
+    /// What has entered, in order, and whether all of it is plain. To be followed by `note_len` before the lock is released.
+    #[inline]
+    fn empty_inbox(
+        &self,
+        queue: &mut MutexGuard<'_, Queue<S, R, E>>,
+        open: bool,
+    ) -> (Batch<S, R, E>, bool) {
         // Before the inbox looks empty, so that nobody takes a request on its way from there for none. Relaxed: ordered by `take_all`.
         self.gate.0.queued.store(usize::MAX, Ordering::Relaxed);
-        for entry in self.inbox.0.take_all(open).reversed() {
-            queue.push(entry);
-        }
         queue.inbox = open;
-        self.note_len(queue);
+        self.inbox.0.take_all(open).in_order()
     }
 
     // ---- for everybody
@@ -708,6 +735,22 @@ impl<S, R, E> Queue<S, R, E> {
         self.tally.accepted += 1;
     }
 
+    fn append(&mut self, mut entered: Batch<S, R, E>) {
+        while let Some(entry) = entered.pop_front() {
+            self.push(entry);
+        }
+    }
+
+    /// Books normal requests that came from the inbox into a receiver's hands.
+    #[inline]
+    fn note_taken_straight(&mut self, taken: &Batch<S, R, E>) {
+        let count = taken.len() as u64;
+        self.tally.accepted += count;
+        self.tally.taken += count;
+        // Nothing urgent waits.
+        self.run = 0;
+    }
+
     #[inline]
     fn pop_from(&mut self, lane: Lane) -> Option<Entry<S, R, E>> {
         let entry = self.lanes[lane as usize].pop_front()?;
@@ -734,16 +777,6 @@ impl<S, R, E> Queue<S, R, E> {
                 // It was nobody's turn.
                 self.run = run;
             }
-        }
-    }
-
-    /// Takes the first normal request, which is there and has no deadline.
-    #[inline]
-    fn take_first(&mut self, catch: &mut Catch<S, R, E>) {
-        if let Some(entry) = self.pop_from(Lane::Normal) {
-            self.run = 0;
-            self.tally.taken += 1;
-            catch.taken.push_back(entry);
         }
     }
 

@@ -13,9 +13,13 @@
 //! 1. `links.next` of a slot in the inbox is touched by who puts it in, before, and by who has taken all, after.
 //! 2. Shut, it is empty.
 
-use std::ptr::{self, NonNull};
+use std::{
+    mem,
+    ptr::{self, NonNull},
+};
 
 use crate::{
+    list::Batch,
     slot::{Entry, Slot},
     sync::{AtomicPtr, Ordering},
 };
@@ -92,33 +96,27 @@ impl<S, R, E> Inbox<S, R, E> {
 pub(crate) struct Chain<S, R, E>(Option<NonNull<Slot<S, R, E>>>);
 
 impl<S, R, E> Chain<S, R, E> {
-    /// The other way round.
+    /// The other way round, and whether all of them are plain: normal, and without a deadline.
     #[inline]
-    pub(crate) fn reversed(self) -> Self {
-        let mut reversed = None;
-        let mut rest = self.0;
+    pub(crate) fn in_order(self) -> (Batch<S, R, E>, bool) {
+        let Some(last) = self.0 else {
+            return (Batch::new(), true);
+        };
+        let (mut len, mut plain) = (0, true);
+        let (mut rest, mut first) = (self.0, None);
         while let Some(slot) = rest {
-            // SAFETY: alive, and invariant 1.
-            rest = unsafe { slot.as_ref() }
-                .links
-                .with_mut(|links| unsafe { std::mem::replace(&mut (*links).next, reversed) });
-            reversed = Some(slot);
+            // SAFETY: alive.
+            let Slot { core, links, .. } = unsafe { slot.as_ref() };
+            // SAFETY: invariant 1.
+            rest = links.with_mut(|links| unsafe { mem::replace(&mut (*links).next, first) });
+            plain &= core.terms().is_plain();
+            first = Some(slot);
+            len += 1;
         }
-        Self(reversed)
-    }
-}
-
-impl<S, R, E> Iterator for Chain<S, R, E> {
-    type Item = Entry<S, R, E>;
-
-    #[inline]
-    fn next(&mut self) -> Option<Self::Item> {
-        let slot = self.0?;
-        // SAFETY: alive, and invariant 1.
-        self.0 = unsafe { slot.as_ref() }
-            .links
-            .with(|links| unsafe { (*links).next });
-        // SAFETY: whoever took it out of the inbox has its only entry.
-        Some(unsafe { Entry::new(slot) })
+        // SAFETY: so they are linked, and whoever took them out of the inbox has their only entries.
+        (
+            unsafe { Batch::linked(len, first.unwrap_or(last), last) },
+            plain,
+        )
     }
 }

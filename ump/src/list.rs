@@ -7,7 +7,7 @@
 
 use std::ptr::NonNull;
 
-use crate::slot::{Core, Entry, Slot};
+use crate::slot::{Entry, Slot};
 
 pub(crate) struct List<S, R, E> {
     head: Option<NonNull<Slot<S, R, E>>>,
@@ -49,13 +49,6 @@ impl<S, R, E> List<S, R, E> {
         self.set_next(self.tail, Some(slot));
         self.tail = Some(slot);
         self.len += 1;
-    }
-
-    /// The first, to look at.
-    #[inline]
-    pub(crate) fn front(&self) -> Option<&Core<R, E>> {
-        // SAFETY: slots in a list are alive.
-        self.head.map(|slot| &unsafe { slot.as_ref() }.core)
     }
 
     #[inline]
@@ -100,60 +93,93 @@ impl<S, R, E> List<S, R, E> {
     }
 }
 
-/// What a receiver has taken. The first is not linked: usually it is the only one, and its slot need not be written to.
+/// What a receiver has taken, or is about to put in the queue: linked one way. The last one's link means nothing, so the slot of a single
+/// one, as it usually is, need not be written to.
 pub(crate) struct Batch<S, R, E> {
-    first: Option<Entry<S, R, E>>,
-    rest: List<S, R, E>,
+    len: usize,
+    /// The first and the last, if there are any.
+    ends: Option<(NonNull<Slot<S, R, E>>, NonNull<Slot<S, R, E>>)>,
 }
 
 impl<S, R, E> Batch<S, R, E> {
     pub(crate) const fn new() -> Self {
+        Self { len: 0, ends: None }
+    }
+
+    /// # Safety
+    /// `len` slots from `first` to `last` are linked by `next`, and whoever calls this has their only entries.
+    #[inline]
+    pub(crate) unsafe fn linked(
+        len: usize,
+        first: NonNull<Slot<S, R, E>>,
+        last: NonNull<Slot<S, R, E>>,
+    ) -> Self {
         Self {
-            first: None,
-            rest: List::new(),
+            len,
+            ends: Some((first, last)),
         }
     }
 
     #[inline]
     pub(crate) fn len(&self) -> usize {
-        usize::from(self.first.is_some()) + self.rest.len()
+        self.len
     }
 
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.len == 0
     }
 
     /// The slot of the entry, if there is just one.
     #[inline]
     pub(crate) fn single(&self) -> Option<NonNull<Slot<S, R, E>>> {
-        let first = self.first.as_ref()?;
-        self.rest.is_empty().then(|| first.slot())
+        self.ends.filter(|_| self.len == 1).map(|(first, _)| first)
     }
 
-    /// To be called before the first one is taken out.
     #[inline]
     pub(crate) fn push_back(&mut self, entry: Entry<S, R, E>) {
-        if self.is_empty() {
-            self.first = Some(entry);
-        } else {
-            self.rest.push_back(entry);
-        }
+        let slot = entry.into_slot();
+        let first = match self.ends {
+            None => slot,
+            Some((first, last)) => {
+                // SAFETY: slots in a batch are alive, as their entries are; their links are touched only through it.
+                let Slot { links, .. } = unsafe { last.as_ref() };
+                // SAFETY: the same.
+                links.with_mut(|links| unsafe { (*links).next = Some(slot) });
+                first
+            }
+        };
+        self.ends = Some((first, slot));
+        self.len += 1;
     }
 
     #[inline]
     pub(crate) fn pop_front(&mut self) -> Option<Entry<S, R, E>> {
-        self.first.take().or_else(|| self.rest.pop_front())
+        let (first, last) = self.ends?;
+        self.len -= 1;
+        self.ends = if self.len == 0 {
+            None
+        } else {
+            // SAFETY: see `push_back`.
+            let Slot { links, .. } = unsafe { first.as_ref() };
+            // SAFETY: the same.
+            let next = links.with(|links| unsafe { (*links).next });
+            next.map(|next| (next, last))
+        };
+        // SAFETY: the batch held the only entry of this slot, and gives it away.
+        Some(unsafe { Entry::new(first) })
     }
 }
+
+// SAFETY: it is a number of entries.
+unsafe impl<S: Send, R: Send, E: Send> Send for Batch<S, R, E> {}
 
 impl<S, R, E> From<Entry<S, R, E>> for Batch<S, R, E> {
     #[inline]
     fn from(entry: Entry<S, R, E>) -> Self {
-        Self {
-            first: Some(entry),
-            rest: List::new(),
-        }
+        let mut batch = Self::new();
+        batch.push_back(entry);
+        batch
     }
 }
 

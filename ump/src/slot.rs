@@ -169,6 +169,12 @@ impl Terms {
         blocks: false,
         post: false,
     };
+
+    /// Whether it is taken in its turn, whenever that comes.
+    #[inline]
+    pub(crate) fn is_plain(&self) -> bool {
+        self.lane == Lane::Normal && self.deadline.is_none()
+    }
 }
 
 /// The part of a channel that every slot can reach, whatever the types.

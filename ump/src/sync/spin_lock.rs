@@ -29,7 +29,7 @@ impl<T> SpinLock<T> {
     /// Shows the value to `look`, which runs none of the user's code.
     #[inline]
     pub(crate) fn with<U>(&self, look: impl FnOnce(&mut T) -> U) -> U {
-        if self.locked.swap(true, Ordering::Acquire) {
+        if !self.try_lock() {
             self.wait();
         }
         let _unlock = Unlock(&self.locked);
@@ -37,10 +37,19 @@ impl<T> SpinLock<T> {
         self.value.with_mut(|value| look(unsafe { &mut *value }))
     }
 
+    #[inline]
+    fn try_lock(&self) -> bool {
+        // Not `swap`: who fails does not write.
+        self.locked
+            .compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed)
+            .is_ok()
+    }
+
     #[cold]
     fn wait(&self) {
         let mut looks = 0;
-        while self.locked.swap(true, Ordering::Acquire) {
+        // Relaxed: the exchange decides.
+        while self.locked.load(Ordering::Relaxed) || !self.try_lock() {
             lock_pause(&mut looks);
         }
     }
