@@ -12,29 +12,26 @@ const REST: u32 = 64;
 pub(crate) struct Credit {
     /// The most that can be saved up, and what there is at first.
     most: u32,
-    /// What is earned when it was rewarded. In vain it costs one.
-    reward: u32,
     left: AtomicU32,
     /// How often it was refused.
     rested: AtomicU32,
 }
 
 impl Credit {
-    pub(crate) const fn new(most: u32, reward: u32) -> Self {
+    pub(crate) const fn new(most: u32) -> Self {
         Self {
             most,
-            reward,
             left: AtomicU32::new(most),
             rested: AtomicU32::new(0),
         }
     }
 
     /// Without credit at first, and all of it after so many refusals.
-    pub(crate) const fn after(refusals: u32, most: u32, reward: u32) -> Self {
+    pub(crate) const fn after(refusals: u32, most: u32) -> Self {
         Self {
             left: AtomicU32::new(0),
             rested: AtomicU32::new(REST * most - refusals),
-            ..Self::new(most, reward)
+            ..Self::new(most)
         }
     }
 
@@ -47,15 +44,15 @@ impl Credit {
 
     /// It paid.
     #[inline]
-    pub(crate) fn reward(&self) {
+    pub(crate) fn reward(&self, reward: u32) {
         let left = self.left.load(Ordering::Relaxed);
         if left < self.most {
-            let left = (left + self.reward).min(self.most);
+            let left = (left + reward).min(self.most);
             self.left.store(left, Ordering::Relaxed);
         }
     }
 
-    /// It was in vain, or it was refused.
+    /// It was in vain, which costs one, or it was refused.
     pub(crate) fn charge(&self) {
         let left = self.left.load(Ordering::Relaxed);
         if left > 0 {

@@ -23,11 +23,12 @@ use super::Credit;
 
 /// What can be saved up: it takes many tasks that wait for the same thing in vain, 64 say, some rounds to use it up.
 const CREDIT: u32 = 8192;
-const REWARD: u32 = 4;
+/// What it earns at most: one for each look that others have taken meanwhile, as the more they are the more is saved.
+const REWARD: u32 = 16;
 /// So many waits at first leave word: who asks seldom is better off asleep, and whoever polls by hand finds what is usual.
 const FIRST: u32 = 16;
-/// What it costs to be found on another thread: more than a hundred rewards, as few thefts spoil it.
-const FINE: u32 = 512;
+/// What it costs to be found on another thread: of two tasks that take turns it is one in thirty, and that spoils it.
+const FINE: u32 = 128;
 /// A look of a task at what it waits for, and all that its executor does about it, takes no less than about this.
 const NANOSECONDS_A_LOOK: u32 = 40;
 
@@ -109,7 +110,7 @@ impl Deferrals {
     pub(crate) const fn new(nanoseconds: u32) -> Self {
         Self {
             looks: nanoseconds / NANOSECONDS_A_LOOK,
-            credit: Credit::after(FIRST, CREDIT, REWARD),
+            credit: Credit::after(FIRST, CREDIT),
         }
     }
 
@@ -160,7 +161,7 @@ impl Deferrals {
             match now.been(latest) {
                 Been::Stolen => self.credit.fine(FINE),
                 Been::Alone => self.credit.charge(),
-                Been::InCompany => self.credit.reward(),
+                Been::InCompany => self.credit.reward(now.since(latest).min(REWARD)),
             }
         }
     }

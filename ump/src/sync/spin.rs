@@ -69,8 +69,8 @@ impl Patience {
         Self {
             nanoseconds,
             yields: true,
-            to_look: Credit::new(CREDIT, REWARD),
-            to_yield: Credit::new(CREDIT, REWARD),
+            to_look: Credit::new(CREDIT),
+            to_yield: Credit::new(CREDIT),
         }
     }
 
@@ -109,7 +109,7 @@ fn wait_awake(patience: &Patience, ready: impl Fn() -> bool) -> bool {
         let slice = SLICE.min(left);
         left -= slice;
         if parallel && look(if hopeful { slice } else { slice / SHORT }, &ready) {
-            patience.to_look.reward();
+            patience.to_look.reward(REWARD);
             return true;
         }
         let mut last = left == 0 || !hopeful;
@@ -118,7 +118,7 @@ fn wait_awake(patience: &Patience, ready: impl Fn() -> bool) -> bool {
                 match yield_cpu(&ready) {
                     Yielded::Rewarded => {
                         patience.to_look.charge();
-                        patience.to_yield.reward();
+                        patience.to_yield.reward(REWARD);
                         return true;
                     }
                     Yielded::Nobody => {}
