@@ -260,6 +260,45 @@ fn a_weak_client_never_revives_the_channel() {
     });
 }
 
+/// [a task that lets others run has not left word, and owes nothing; of two waits the second does so in a model]
+#[test]
+fn who_lets_others_run_and_then_leaves_takes_nothing_along() {
+    explore(|| {
+        let (server, client) = channel::<u32, u32, ()>();
+        assert!(poll_once(&mut Box::pin(server.async_wait())).is_pending());
+        let server = loom::sync::Arc::new(server);
+        let mut leaving = Box::pin(server.async_wait());
+        assert!(poll_once(&mut leaving).is_pending());
+        let staying = {
+            let server = server.clone();
+            thread::spawn(move || {
+                let (n, rctx) = block_on(server.async_wait()).unwrap();
+                answer(n, rctx);
+            })
+        };
+        let reply = client.req_async(1).unwrap();
+        drop(leaving);
+        assert_eq!(reply.wait(), Ok(2));
+        staying.join().unwrap();
+    });
+}
+
+/// [the same for a caller, and it is found]
+#[test]
+fn who_lets_others_run_finds_the_reply() {
+    explore(|| {
+        let (server, client) = channel();
+        let server = spawn_server(server);
+        for n in 0..2 {
+            assert_eq!(block_on(client.areq(n)), Ok(n + 1));
+        }
+        drop(client);
+        let (taken, server) = server.join().unwrap();
+        assert_eq!(taken, [0, 1]);
+        assert_settled(server.stats());
+    });
+}
+
 /// [a woken one that leaves without taking wakes the next]
 #[test]
 fn a_server_that_stops_waiting_passes_its_wake_up_on() {

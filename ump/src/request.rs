@@ -325,7 +325,7 @@ impl<S, R, E, X: Regret<S, E>> Future for Asking<'_, S, R, E, X> {
                 Err(error) => return Poll::Ready(Err(X::new(error.into()))),
             };
             let mut reply = WaitReply::new(ticket, sending.take_alarm());
-            let asleep = armed && reply.is_asleep();
+            let asleep = armed && reply.sleeps();
             *self = Self::Waiting(reply);
             if asleep {
                 return Poll::Pending;

@@ -126,10 +126,13 @@ impl<R, E, X> WaitReply<R, E, X> {
             .is_some_and(|ticket| ticket.core().is_done())
     }
 
-    /// Whether there is nothing to do until its task is woken, whom it has left word to wake before it was sent.
+    /// Begins to wait: word was left before it was sent. Tells whether there is nothing to do until its task is woken.
     #[inline]
-    pub(crate) fn is_asleep(&mut self) -> bool {
-        self.deferral = Deferral::Asleep;
+    pub(crate) fn sleeps(&mut self) -> bool {
+        if let Some(ticket) = &self.ticket {
+            let deferrals = &ticket.core().common().waits.deferrals;
+            deferrals.forgo(&mut self.deferral);
+        }
         !self.is_ready() && self.alarm.is_none()
     }
 

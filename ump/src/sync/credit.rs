@@ -4,34 +4,34 @@
 
 use super::{AtomicU32, Ordering};
 
-/// So often as it holds credit, times this, it is refused before all of it is granted again.
-const REST: u32 = 64;
-
 /// Whether something has recently paid.
 #[derive(Debug)]
 pub(crate) struct Credit {
     /// The most that can be saved up, and what there is at first.
     most: u32,
+    /// So often it is refused before all of it is granted again.
+    rest: u32,
     left: AtomicU32,
     /// How often it was refused.
     rested: AtomicU32,
 }
 
 impl Credit {
-    pub(crate) const fn new(most: u32) -> Self {
+    pub(crate) const fn new(most: u32, rest: u32) -> Self {
         Self {
             most,
+            rest,
             left: AtomicU32::new(most),
             rested: AtomicU32::new(0),
         }
     }
 
     /// Without credit at first, and all of it after so many refusals.
-    pub(crate) const fn after(refusals: u32, most: u32) -> Self {
+    pub(crate) const fn after(refusals: u32, most: u32, rest: u32) -> Self {
         Self {
             left: AtomicU32::new(0),
-            rested: AtomicU32::new(REST * most - refusals),
-            ..Self::new(most)
+            rested: AtomicU32::new(rest - refusals),
+            ..Self::new(most, rest)
         }
     }
 
@@ -70,7 +70,7 @@ impl Credit {
     }
 
     fn rest(&self) {
-        let rested = (self.rested.load(Ordering::Relaxed) + 1) % (REST * self.most);
+        let rested = (self.rested.load(Ordering::Relaxed) + 1) % self.rest;
         self.rested.store(rested, Ordering::Relaxed);
         if rested == 0 {
             self.left.store(self.most, Ordering::Relaxed);

@@ -11,7 +11,7 @@
 //! - it is polled again and nobody else has looked: it is alone, and would keep its thread from sleeping;
 //! - it is polled again on another thread: the executor has idle ones, which steal what is ready. Two tasks that take turns are better left
 //!   together, where the wake-up of one by the other puts it (two workers: 540 ns a round trip with each on its own, 410 together);
-//! - so many looks were in vain, about as long as a thread would spin.
+//! - it was in vain for a few times, and for so many looks as take about as long as a thread would spin.
 //!
 //! Whether it pays is learned: see [`Credit`].
 
@@ -23,12 +23,19 @@ use super::Credit;
 
 /// What can be saved up: it takes many tasks that wait for the same thing in vain, 64 say, some rounds to use it up.
 const CREDIT: u32 = 8192;
-/// What it earns at most: one for each look that others have taken meanwhile, as the more they are the more is saved.
-const REWARD: u32 = 16;
-/// So many waits at first leave word: who asks seldom is better off asleep, and whoever polls by hand finds what is usual.
-const FIRST: u32 = 16;
+/// After so many times without credit it is tried again.
+const REST: u32 = 16 * CREDIT;
+/// What it earns at most.
+const REWARD: u32 = 64;
+/// Others have to take so many looks meanwhile for each point that it earns: the more they are the more is saved, and two that take
+/// turns earn nothing.
+const COMPANY: u32 = 4;
 /// What it costs to be found on another thread: of two tasks that take turns it is one in thirty, and that spoils it.
 const FINE: u32 = 128;
+/// So many waits at first leave word: who asks seldom is better off asleep, and whoever polls by hand finds what is usual.
+const FIRST: u32 = 16;
+/// So often it lets others run, however many they are: to leave word and be woken costs as much as about so many looks.
+const TIMES: u32 = 5;
 /// A look of a task at what it waits for, and all that its executor does about it, takes no less than about this.
 const NANOSECONDS_A_LOOK: u32 = 40;
 
@@ -46,8 +53,12 @@ pub(crate) enum Deferral {
     /// It has not begun.
     #[default]
     Not,
-    /// It has let others run, since that look.
-    Since { first: Look, latest: Look },
+    /// It has let others run, so many times.
+    Since {
+        first: Look,
+        latest: Look,
+        times: u32,
+    },
     /// It has given up, and left word.
     Asleep,
 }
@@ -110,36 +121,50 @@ impl Deferrals {
     pub(crate) const fn new(nanoseconds: u32) -> Self {
         Self {
             looks: nanoseconds / NANOSECONDS_A_LOOK,
-            credit: Credit::after(FIRST, CREDIT),
+            credit: Credit::after(FIRST, CREDIT, REST),
         }
     }
 
-    /// Whether one who begins to wait lets others run first. To be asked once.
+    /// Whether one who begins to wait now lets others run first.
     #[inline]
     pub(crate) fn is_worth_it(&self) -> bool {
-        let worth = self.looks > 0 && self.credit.is_good();
-        if !worth {
+        self.looks > 0 && self.credit.is_good()
+    }
+
+    /// One begins to wait, and leaves word at once.
+    #[inline]
+    pub(crate) fn forgo(&self, wait: &mut Deferral) {
+        if !self.is_worth_it() {
             self.credit.charge();
         }
-        worth
+        *wait = Deferral::Asleep;
     }
 
     /// What one who has found nothing does: true, it lets others run and looks again; false, it leaves word.
     #[inline]
     pub(crate) fn defer(&self, wait: &mut Deferral) -> bool {
         let now = Look::take();
-        let first = match *wait {
-            Deferral::Not if self.is_worth_it() => now,
-            Deferral::Since { first, latest } => match now.been(latest) {
-                Been::InCompany if now.since(first) < self.looks => first,
-                been => return self.give_up(wait, been),
-            },
-            Deferral::Not | Deferral::Asleep => {
-                *wait = Deferral::Asleep;
+        let (first, times) = match *wait {
+            Deferral::Not if self.is_worth_it() => (now, 0),
+            Deferral::Not => {
+                self.forgo(wait);
                 return false;
             }
+            Deferral::Since {
+                first,
+                latest,
+                times,
+            } => match now.been(latest) {
+                Been::InCompany if times < TIMES || now.since(first) < self.looks => (first, times),
+                been => return self.give_up(wait, been),
+            },
+            Deferral::Asleep => return false,
         };
-        *wait = Deferral::Since { first, latest: now };
+        *wait = Deferral::Since {
+            first,
+            latest: now,
+            times: times + 1,
+        };
         true
     }
 
@@ -161,7 +186,10 @@ impl Deferrals {
             match now.been(latest) {
                 Been::Stolen => self.credit.fine(FINE),
                 Been::Alone => self.credit.charge(),
-                Been::InCompany => self.credit.reward(now.since(latest).min(REWARD)),
+                Been::InCompany => {
+                    let company = now.since(latest) / COMPANY;
+                    self.credit.reward(company.min(REWARD));
+                }
             }
         }
     }

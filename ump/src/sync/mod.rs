@@ -13,7 +13,7 @@
 //! | [`park`], [`Thread`] | `std::thread` | loom's |
 //! | [`park_until`] | sleeps, then says whether the deadline has passed | yields once, then it *has* passed |
 //! | [`spin_until`] | bounded, learns | looks once |
-//! | [`Deferrals`] | bounded, learns | once |
+//! | [`Deferrals`] | bounded, learns | once, every second wait |
 //! | [`Alarm`] | a shared timer thread | rings at the second poll |
 
 #[cfg(not(loom))]

@@ -65,9 +65,9 @@ impl Patience {
     }
 }
 
-/// Everybody lets others run once.
+/// Of those that begin to wait the first leaves word, the second lets others run once before it does, and so on in turn.
 #[derive(Debug)]
-pub(crate) struct Deferrals;
+pub(crate) struct Deferrals(AtomicU64);
 
 #[derive(Debug, Default)]
 pub(crate) enum Deferral {
@@ -78,15 +78,24 @@ pub(crate) enum Deferral {
 
 impl Deferrals {
     pub(crate) const fn new(_: u32) -> Self {
-        Self
+        Self(AtomicU64::new(0))
     }
 
     pub(crate) fn is_worth_it(&self) -> bool {
-        true
+        self.0.load(Ordering::Relaxed) % 2 == 1
+    }
+
+    pub(crate) fn forgo(&self, wait: &mut Deferral) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        *wait = Deferral::Asleep;
     }
 
     pub(crate) fn defer(&self, wait: &mut Deferral) -> bool {
-        matches!(mem::replace(wait, Deferral::Asleep), Deferral::Not)
+        let defers = matches!(wait, Deferral::Not) && self.is_worth_it();
+        if matches!(wait, Deferral::Not) {
+            self.forgo(wait);
+        }
+        defers
     }
 
     pub(crate) fn found(&self, wait: &mut Deferral) {

@@ -36,6 +36,8 @@ const LOCK_YIELDS: u32 = 1024;
 /// What can be saved up.
 const CREDIT: u32 = 128;
 const REWARD: u32 = 8;
+/// After so many times without credit it is tried again.
+const REST: u32 = 64 * CREDIT;
 /// What it costs to lose the CPU to a stranger.
 const FINE: u32 = 32;
 
@@ -69,8 +71,8 @@ impl Patience {
         Self {
             nanoseconds,
             yields: true,
-            to_look: Credit::new(CREDIT),
-            to_yield: Credit::new(CREDIT),
+            to_look: Credit::new(CREDIT, REST),
+            to_yield: Credit::new(CREDIT, REST),
         }
     }
 

@@ -1,0 +1,272 @@
+//! A task that waits lets others run and looks again, where that has paid: it wakes itself and leaves no word.
+
+use std::{
+    sync::Arc,
+    task::{Context, Poll, Wake, Waker},
+    thread,
+};
+
+use tests::{Bell, LONG, poll_once, poll_with};
+use ump::{Builder, Client, Error, Server, Spin};
+
+type Ends = (Server<u32, u32, ()>, Client<u32, u32, ()>);
+
+/// So many waits, at least, leave word before it is tried.
+const FIRST: u32 = 16;
+/// Beyond this many looks nobody goes on.
+const MANY: usize = 2_000;
+/// What can be lost before it is not tried any more.
+const CREDIT: u32 = 8_192;
+
+/// A channel on which tasks have asked and answered, in turn, on this thread.
+fn practised(spin: Spin) -> Ends {
+    let (server, client) = Builder::new().spin(spin).build().unwrap();
+    for n in 0..2 * FIRST {
+        let mut taking = Box::pin(server.async_wait());
+        assert!(poll_once(&mut taking).is_pending());
+        let mut asking = Box::pin(client.areq(n));
+        assert!(poll_once(&mut asking).is_pending());
+        let Poll::Ready(Ok((_, rctx))) = poll_once(&mut taking) else {
+            panic!("it has been asked")
+        };
+        rctx.reply(n + 1).unwrap();
+        assert_eq!(poll_once(&mut asking), Poll::Ready(Ok(n + 1)));
+    }
+    (server, client)
+}
+
+#[test]
+fn the_first_waits_leave_word_at_once() {
+    let (server, client) = ump::channel::<u32, u32, ()>();
+    let bell = Bell::new();
+    for _ in 1..FIRST {
+        let mut taking = Box::pin(server.async_wait());
+        assert!(poll_with(&mut taking, &bell).is_pending());
+        assert_eq!((bell.rings(), bell.wakers()), (0, 1));
+    }
+    for n in 1..FIRST {
+        let mut asking = Box::pin(client.areq(n));
+        assert!(poll_with(&mut asking, &bell).is_pending());
+        assert_eq!((bell.rings(), bell.wakers()), (0, 1));
+    }
+}
+
+#[test]
+fn a_receiver_looks_again_and_leaves_word_if_it_is_alone() {
+    let (server, client) = practised(Spin::Adaptive);
+    let bell = Bell::new();
+    let mut taking = Box::pin(server.async_wait());
+    assert!(poll_with(&mut taking, &bell).is_pending());
+    assert_eq!((bell.rings(), bell.wakers()), (1, 0), "to look again");
+    assert!(poll_with(&mut taking, &bell).is_pending());
+    assert_eq!((bell.rings(), bell.wakers()), (1, 1), "it has left word");
+    assert!(poll_with(&mut taking, &bell).is_pending());
+    assert_eq!((bell.rings(), bell.wakers()), (1, 1), "and leaves it there");
+    client.post(1).wait().unwrap();
+    assert_eq!(bell.rings(), 2);
+    assert!(poll_with(&mut taking, &bell).is_ready());
+    assert_eq!(bell.wakers(), 0);
+}
+
+#[test]
+fn a_caller_looks_again_and_leaves_word_if_it_is_alone() {
+    let (server, client) = practised(Spin::Adaptive);
+    let bell = Bell::new();
+    let mut asking = Box::pin(client.areq(1));
+    assert!(poll_with(&mut asking, &bell).is_pending());
+    assert_eq!((bell.rings(), bell.wakers()), (1, 0), "to look again");
+    assert!(poll_with(&mut asking, &bell).is_pending());
+    assert_eq!((bell.rings(), bell.wakers()), (1, 1), "it has left word");
+    server.wait().unwrap().1.reply(2).unwrap();
+    assert_eq!(bell.rings(), 2);
+    assert_eq!(poll_with(&mut asking, &bell), Poll::Ready(Ok(2)));
+    assert_eq!(bell.wakers(), 0);
+}
+
+#[test]
+fn what_comes_meanwhile_is_found_and_wakes_nobody() {
+    let (server, client) = practised(Spin::Adaptive);
+    let [server_bell, client_bell] = [Bell::new(), Bell::new()];
+    let mut taking = Box::pin(server.async_wait());
+    assert!(poll_with(&mut taking, &server_bell).is_pending());
+    let mut asking = Box::pin(client.areq(1));
+    assert!(poll_with(&mut asking, &client_bell).is_pending());
+    let Poll::Ready(Ok((1, rctx))) = poll_with(&mut taking, &server_bell) else {
+        panic!("it has been asked")
+    };
+    rctx.reply(2).unwrap();
+    assert_eq!(poll_with(&mut asking, &client_bell), Poll::Ready(Ok(2)));
+    // Each by itself.
+    assert_eq!([server_bell.rings(), client_bell.rings()], [1, 1]);
+}
+
+#[test]
+fn a_reply_awaited_by_itself_is_looked_for_again_as_well() {
+    let (server, client) = practised(Spin::Adaptive);
+    let bell = Bell::new();
+    let mut reply = client.req_async(1).unwrap();
+    assert!(poll_with(&mut reply, &bell).is_pending());
+    assert_eq!((bell.rings(), bell.wakers()), (1, 0));
+    server.wait().unwrap().1.reply(2).unwrap();
+    assert_eq!(bell.rings(), 1, "nobody is to be woken");
+    assert_eq!(poll_with(&mut reply, &bell), Poll::Ready(Ok(2)));
+}
+
+#[test]
+fn who_leaves_while_it_lets_others_run_takes_nothing_along() {
+    let (server, client) = practised(Spin::Adaptive);
+    let mut leaving = Box::pin(server.async_wait());
+    assert!(poll_once(&mut leaving).is_pending());
+    let bell = Bell::new();
+    let mut staying = Box::pin(server.async_wait());
+    while bell.wakers() == 0 {
+        assert!(poll_with(&mut staying, &bell).is_pending());
+    }
+    let rings = bell.rings();
+    drop(leaving);
+    let reply = client.req_async(1).unwrap();
+    assert_eq!(bell.rings(), rings + 1);
+    assert!(poll_with(&mut staying, &bell).is_ready());
+    drop(reply);
+
+    let mut leaving = Box::pin(client.areq(2));
+    assert!(poll_once(&mut leaving).is_pending());
+    drop(leaving);
+    assert!(server.try_pop().unwrap().is_none(), "it was cancelled");
+}
+
+#[test]
+fn in_company_it_ends_as_well() {
+    let (server, client) = practised(Spin::Adaptive);
+    let bells = [Bell::new(), Bell::new()];
+    let mut receivers = [Box::pin(server.async_wait()), Box::pin(server.async_wait())];
+    let mut polls = 0;
+    while bells.iter().any(|bell| bell.wakers() == 0) {
+        for (receiver, bell) in receivers.iter_mut().zip(&bells) {
+            assert!(poll_with(receiver, bell).is_pending());
+        }
+        polls += 1;
+        assert!(polls < MANY, "for ever");
+    }
+    assert!(polls > 10, "it is no company if one gives up at once");
+    let rings = bells.each_ref().map(|bell| bell.rings());
+    client.post(1).wait().unwrap();
+    assert_eq!(bells[0].rings() + bells[1].rings(), rings[0] + rings[1] + 1);
+}
+
+#[test]
+fn on_another_thread_it_leaves_word() {
+    let (server, client) = practised(Spin::Adaptive);
+    let bell = Bell::new();
+    let mut asking = Box::pin(client.areq(1));
+    assert!(poll_with(&mut asking, &bell).is_pending());
+    assert_eq!(bell.wakers(), 0);
+    thread::scope(|scope| {
+        scope.spawn(|| assert!(poll_with(&mut asking, &bell).is_pending()));
+    });
+    assert_eq!((bell.rings(), bell.wakers()), (1, 1));
+    server.wait().unwrap().1.reply(2).unwrap();
+    assert_eq!(bell.rings(), 2);
+}
+
+#[test]
+fn who_never_waits_awake_never_wakes_itself() {
+    let (server, client) = practised(Spin::Never);
+    let bell = Bell::new();
+    for n in 0..FIRST {
+        let mut taking = Box::pin(server.async_wait());
+        assert!(poll_with(&mut taking, &bell).is_pending());
+        drop(taking);
+        let mut asking = Box::pin(client.areq(n));
+        assert!(poll_with(&mut asking, &bell).is_pending());
+    }
+    assert_eq!(bell.rings(), 0);
+}
+
+#[test]
+fn with_a_deadline_one_leaves_word_at_once() {
+    let (_server, client) = practised(Spin::Adaptive);
+    let bell = Bell::new();
+    let mut asking = Box::pin(std::future::IntoFuture::into_future(
+        client.request(1).timeout(LONG),
+    ));
+    assert!(poll_with(&mut asking, &bell).is_pending());
+    assert_eq!(bell.rings(), 0);
+    assert!(bell.wakers() > 0);
+}
+
+#[test]
+fn the_end_is_found_at_once() {
+    let (server, client) = practised(Spin::Adaptive);
+    drop(client);
+    let mut taking = Box::pin(server.async_wait());
+    let Poll::Ready(Err(Error::ClientsDisappeared)) = poll_once(&mut taking) else {
+        panic!("nobody is left")
+    };
+
+    let (server, client) = practised(Spin::Adaptive);
+    drop(server);
+    let mut asking = Box::pin(client.areq(1));
+    assert_eq!(
+        poll_once(&mut asking),
+        Poll::Ready(Err(Error::ServerDisappeared))
+    );
+}
+
+#[test]
+fn the_end_that_comes_meanwhile_is_found() {
+    let (server, client) = practised(Spin::Adaptive);
+    let mut taking = Box::pin(server.async_wait());
+    assert!(poll_once(&mut taking).is_pending());
+    drop(client);
+    let Poll::Ready(Err(Error::ClientsDisappeared)) = poll_once(&mut taking) else {
+        panic!("nobody is left")
+    };
+
+    let (server, client) = practised(Spin::Adaptive);
+    let mut asking = Box::pin(client.areq(1));
+    assert!(poll_once(&mut asking).is_pending());
+    drop(server);
+    assert_eq!(
+        poll_once(&mut asking),
+        Poll::Ready(Err(Error::ServerDisappeared))
+    );
+}
+
+#[test]
+fn what_is_in_vain_is_given_up() {
+    let (server, _client) = practised(Spin::Adaptive);
+    let bell = Bell::new();
+    for _ in 0..2 * CREDIT {
+        let mut taking = Box::pin(server.async_wait());
+        assert!(poll_with(&mut taking, &bell).is_pending());
+        assert!(poll_with(&mut taking, &bell).is_pending());
+    }
+    let rings = bell.rings();
+    assert!(rings <= CREDIT as usize, "{rings}");
+    let mut taking = Box::pin(server.async_wait());
+    assert!(poll_with(&mut taking, &bell).is_pending());
+    assert_eq!((bell.rings(), bell.wakers()), (rings, 1));
+}
+
+#[test]
+fn a_waker_that_panics_is_no_trouble() {
+    struct Bomb;
+    impl Wake for Bomb {
+        fn wake(self: Arc<Self>) {
+            panic!("woken");
+        }
+    }
+    let (server, client) = practised(Spin::Adaptive);
+    let waker = Waker::from(Arc::new(Bomb));
+    let mut cx = Context::from_waker(&waker);
+    let mut taking = Box::pin(server.async_wait());
+    assert!(taking.as_mut().poll(&mut cx).is_pending());
+    let mut asking = Box::pin(client.areq(1));
+    assert!(asking.as_mut().poll(&mut cx).is_pending());
+    let Poll::Ready(Ok((1, rctx))) = taking.as_mut().poll(&mut cx) else {
+        panic!("it has been asked")
+    };
+    rctx.reply(2).unwrap();
+    assert_eq!(asking.as_mut().poll(&mut cx), Poll::Ready(Ok(2)));
+}
