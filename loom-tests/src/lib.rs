@@ -21,11 +21,12 @@ pub type NumberServer = Server<u32, u32, ()>;
 /// A client of it.
 pub type NumberClient = Client<u32, u32, ()>;
 
-/// Explores all interleavings of `model`, with at most `LOOM_MAX_PREEMPTIONS` preemptions (2 if it is not set).
+/// Explores all interleavings of `model`, with at most `LOOM_MAX_PREEMPTIONS` preemptions (2 if it is not set). Prints how many there were,
+/// for those who run it with `--nocapture`.
 pub fn explore(model: impl Fn() + Send + Sync + 'static) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound.get_or_insert(2);
-    builder.check(model);
+    check(&builder, model);
 }
 
 /// The same for a model of three threads, with one preemption less: it takes minutes where the others take seconds.
@@ -33,7 +34,22 @@ pub fn explore_large(model: impl Fn() + Send + Sync + 'static) {
     let mut builder = loom::model::Builder::new();
     let bound = builder.preemption_bound.unwrap_or(2);
     builder.preemption_bound = Some(bound.saturating_sub(1));
-    builder.check(model);
+    check(&builder, model);
+}
+
+fn check(builder: &loom::model::Builder, model: impl Fn() + Send + Sync + 'static) {
+    let iterations = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&iterations);
+    builder.check(move || {
+        counted.fetch_add(1, Ordering::Relaxed);
+        model();
+    });
+    let name = std::thread::current().name().unwrap_or("?").to_owned();
+    let (iterations, bound) = (iterations.load(Ordering::Relaxed), builder.preemption_bound);
+    println!(
+        "{name}: {iterations} iterations, at most {} preemptions",
+        bound.unwrap_or(0)
+    );
 }
 
 /// Answers until no client is left; returns the messages in the order in which they were taken.

@@ -286,7 +286,7 @@ fn who_lets_others_run_and_then_leaves_takes_nothing_along() {
 /// [the same for a caller, and it is found]
 #[test]
 fn who_lets_others_run_finds_the_reply() {
-    explore(|| {
+    explore_large(|| {
         let (server, client) = channel();
         let server = spawn_server(server);
         for n in 0..2 {
