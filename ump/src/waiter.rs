@@ -71,8 +71,11 @@ pub(crate) fn look_again(waker: &Waker) {
 }
 
 pub(crate) fn shielded<T>(users_code: impl FnOnce() -> T) {
-    if let Err(panic) = catch_unwind(AssertUnwindSafe(users_code)) {
-        // Its drop may panic as well.
+    let Err(panic) = catch_unwind(AssertUnwindSafe(users_code)) else {
+        return;
+    };
+    // What was thrown is the user's as well, and its drop may throw. There it ends: what that throws is not dropped any more.
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
         mem::forget(panic);
     }
 }
