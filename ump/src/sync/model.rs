@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use std::{
-    io, mem,
+    io,
     task::{Context, Poll},
     time::Instant,
 };
@@ -98,6 +98,7 @@ impl Deferrals {
         defers
     }
 
+    #[expect(clippy::unused_self, reason = "the real one learns")]
     pub(crate) fn found(&self, wait: &mut Deferral) {
         *wait = Deferral::Not;
     }
