@@ -1,0 +1,47 @@
+//! Random programs against a model of the channel. Of one that fails the shortest version is printed.
+//!
+//! `PROPTEST_CASES=100000 cargo test --release -p tests --test programs` looks longer.
+
+#![forbid(unsafe_code)]
+
+mod model;
+mod parcel;
+mod program;
+mod world;
+
+use std::env;
+
+use proptest::{
+    prelude::*,
+    test_runner::{TestCaseError, TestRunner},
+};
+use tests::{in_time, must_end};
+
+use crate::program::programs;
+
+fn config(cases: u32) -> ProptestConfig {
+    let given = env::var("PROPTEST_CASES").ok();
+    ProptestConfig {
+        cases: given.map_or(cases, |cases| cases.parse().expect("a number")),
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    }
+}
+
+/// Any failure of `body`, a panic too, makes the program shorter until it is not one any more.
+fn check<S>(cases: u32, programs: &S, body: fn(&S::Value) -> Result<(), String>)
+where
+    S: Strategy<Value: Clone + Send + 'static>,
+{
+    let test = |program: S::Value| must_end(move || body(&program)).map_err(TestCaseError::fail);
+    if let Err(error) = TestRunner::new(config(cases)).run(programs, test) {
+        panic!("{error}");
+    }
+}
+
+#[test]
+fn a_channel_does_what_its_model_does() {
+    check(400, &programs(120), |program| {
+        in_time(|time| world::run(program, time))
+    });
+}

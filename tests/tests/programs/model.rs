@@ -1,0 +1,838 @@
+//! The channel as its documentation tells it, for one thing at a time: two lanes, three lines of those who wait, and the books.
+//!
+//! It says what each operation returns, which wakers are woken by it, and which values are dropped.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    task::Poll,
+};
+
+use tests::ends::{Told, Why};
+use ump::{Executed, NoReply, Stats};
+
+use crate::program::{Deadline, How, Terms};
+
+/// So many urgent requests may be taken in a row while a normal one waits.
+const URGENT_RUN: u32 = 16;
+/// So many waits on each side at first leave word at once.
+const FIRST: u32 = 16;
+
+const NORMAL: usize = 0;
+const URGENT: usize = 1;
+
+/// A reply, or what the caller is told instead; of all values it is the numbers.
+pub(crate) type Outcome = Result<usize, Told<usize, usize>>;
+
+/// What a task that asks has come to.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Made<W> {
+    Ended(Outcome),
+    Accepted(W),
+    Posted,
+}
+
+/// No client is left.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Deserted;
+
+/// What is wrong.
+pub(crate) type Wrong = String;
+
+/// One's place in a line, from the first enrolment until it is left.
+#[derive(Debug, Default)]
+pub(crate) struct Turn(Option<u64>);
+
+/// First come, first woken.
+#[derive(Debug, Default)]
+struct Line {
+    wakers: BTreeMap<u64, usize>,
+    last: u64,
+}
+
+enum Left {
+    /// It had not been woken, or had not enrolled.
+    Quietly,
+    /// It had been woken.
+    Woken,
+}
+
+impl Line {
+    fn enrol(&mut self, turn: &mut Turn, bell: usize) {
+        let key = *turn.0.get_or_insert_with(|| {
+            self.last += 1;
+            self.last
+        });
+        self.wakers.insert(key, bell);
+    }
+
+    fn leave(&mut self, turn: &mut Turn) -> Left {
+        match turn.0.take() {
+            Some(key) if self.wakers.remove(&key).is_none() => Left::Woken,
+            _ => Left::Quietly,
+        }
+    }
+
+    fn pop(&mut self) -> Option<usize> {
+        self.wakers.pop_first().map(|(_, bell)| bell)
+    }
+
+    fn take_all(&mut self) -> Vec<usize> {
+        std::mem::take(&mut self.wakers).into_values().collect()
+    }
+}
+
+/// Whom the outcome wakes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Word {
+    Nobody,
+    Left(usize),
+    /// Left or not, depending on whether its task meant to let others run.
+    Perhaps(usize),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum State {
+    Draft,
+    Queued,
+    Taken,
+    Done(Verdict),
+    /// There is nothing more to come for the caller.
+    Over,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Verdict {
+    Reply(usize),
+    App(usize),
+    NoReply(NoReply),
+    Overdue,
+    ServerDisappeared,
+    Expired,
+}
+
+#[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "they are independent of each other"
+)]
+struct Request {
+    lane: usize,
+    deadline: Deadline,
+    if_room: bool,
+    /// In a task that asks for the outcome, not just for being accepted.
+    asks: bool,
+    post: bool,
+    /// Whether its errors bring the message back.
+    detailed: bool,
+    message: usize,
+    state: State,
+    abandoned: bool,
+    turn: Turn,
+    word: Word,
+    /// Whom the deadline wakes.
+    alarm: Option<usize>,
+    /// Whom it wakes that the caller leaves.
+    watcher: Option<usize>,
+    /// Whom the deadline wakes, for the handler.
+    watch_alarm: Option<usize>,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Model {
+    capacity: Option<usize>,
+    may_defer: bool,
+    lanes: [VecDeque<usize>; 2],
+    /// Urgent requests taken since the last normal one, while a normal one waited: at least and at most. (What a thread takes from a
+    /// client that it has just served passes by the count.)
+    run: [u32; 2],
+    open: bool,
+    /// Whether the deadline that was near is over.
+    passed: bool,
+    /// How often each client is in use; the channel lives as long as one is.
+    clients: Vec<usize>,
+    /// The same for the server.
+    servers: usize,
+    receivers: Line,
+    poller: Option<usize>,
+    senders: [Line; 2],
+    requests: Vec<Request>,
+    /// How many waits have begun at the answering end and at the asking end, at most.
+    waits: [u32; 2],
+    pub(crate) stats: Stats,
+    /// How often each bell has rung.
+    pub(crate) rings: Vec<usize>,
+    /// How often it may have rung besides.
+    pub(crate) spare: Vec<usize>,
+    /// How often each parcel was dropped.
+    pub(crate) deaths: Vec<u8>,
+}
+
+impl Model {
+    /// With one client and the server.
+    pub(crate) fn new(capacity: Option<usize>, may_defer: bool) -> Self {
+        Self {
+            capacity,
+            may_defer,
+            open: true,
+            clients: vec![1],
+            servers: 1,
+            ..Self::default()
+        }
+    }
+
+    /// So many have waited at each end.
+    pub(crate) fn practised(&mut self, waits: u32) {
+        self.waits = [waits; 2];
+    }
+
+    pub(crate) fn new_bell(&mut self) -> usize {
+        self.rings.push(0);
+        self.spare.push(0);
+        self.rings.len() - 1
+    }
+
+    pub(crate) fn new_parcel(&mut self) -> usize {
+        self.deaths.push(0);
+        self.deaths.len() - 1
+    }
+
+    fn ring(&mut self, bell: impl IntoIterator<Item = usize>) {
+        for bell in bell {
+            self.rings[bell] += 1;
+        }
+    }
+
+    fn bury(&mut self, parcel: usize) {
+        self.deaths[parcel] += 1;
+    }
+
+    // ---- the ends
+
+    pub(crate) fn new_client(&mut self) -> usize {
+        self.clients.push(1);
+        self.clients.len() - 1
+    }
+
+    pub(crate) fn use_client(&mut self, client: usize) {
+        self.clients[client] += 1;
+    }
+
+    pub(crate) fn leave_client(&mut self, client: usize) {
+        self.clients[client] -= 1;
+        if self.is_deserted() {
+            let woken = self.receivers.take_all();
+            self.ring(woken);
+            let poller = self.poller.take();
+            self.ring(poller);
+        }
+    }
+
+    pub(crate) fn is_deserted(&self) -> bool {
+        self.clients.iter().all(|uses| *uses == 0)
+    }
+
+    pub(crate) fn use_server(&mut self) {
+        self.servers += 1;
+    }
+
+    pub(crate) fn leave_server(&mut self) {
+        self.servers -= 1;
+        if self.servers > 0 {
+            return;
+        }
+        self.open = false;
+        self.poller = None;
+        for lane in [NORMAL, URGENT] {
+            let woken = self.senders[lane].take_all();
+            self.ring(woken);
+        }
+        while let Some(r) = self.lanes.iter_mut().find_map(VecDeque::pop_front) {
+            self.stats.server_disappeared += 1;
+            self.turn_down(r, Verdict::ServerDisappeared);
+        }
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        self.open
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.lanes.iter().map(VecDeque::len).sum()
+    }
+
+    /// What the books say now.
+    pub(crate) fn books(&self) -> Stats {
+        let mut stats = self.stats;
+        stats.queued = self.len() as u64;
+        stats.taken = stats.accepted - stats.queued - stats.ended();
+        stats
+    }
+
+    // ---- asking
+
+    pub(crate) fn new_request(&mut self, how: How, terms: Terms) -> usize {
+        let message = self.new_parcel();
+        self.requests.push(Request {
+            lane: usize::from(terms.urgent),
+            deadline: terms.deadline,
+            if_room: terms.if_room,
+            asks: matches!(how, How::Areq | How::Await),
+            post: matches!(how, How::Post | How::PostNow),
+            detailed: !matches!(how, How::Areq | How::ReqAsync),
+            message,
+            state: State::Draft,
+            abandoned: false,
+            turn: Turn::default(),
+            word: Word::Nobody,
+            alarm: None,
+            watcher: None,
+            watch_alarm: None,
+        });
+        self.requests.len() - 1
+    }
+
+    /// The request with this message.
+    pub(crate) fn request_of(&self, message: usize) -> Option<usize> {
+        self.requests.iter().position(|r| r.message == message)
+    }
+
+    fn is_late(&self, r: usize) -> bool {
+        match self.requests[r].deadline {
+            Deadline::None | Deadline::Far => false,
+            Deadline::Past => true,
+            Deadline::Near => self.passed,
+        }
+    }
+
+    fn has_room(&self, lane: usize) -> bool {
+        self.capacity
+            .is_none_or(|most| self.lanes[lane].len() < most)
+    }
+
+    /// Whether a call that blocks until there is room would.
+    pub(crate) fn would_block(&self, r: usize) -> bool {
+        let request = &self.requests[r];
+        self.open && !request.if_room && !self.is_late(r) && !self.has_room(request.lane)
+    }
+
+    pub(crate) fn send_now(&mut self, r: usize) -> Made<()> {
+        if self.is_late(r) {
+            return self.refuse(r, Why::TimeoutQueued);
+        }
+        if !self.open {
+            return self.refuse(r, Why::ServerDisappeared);
+        }
+        if !self.has_room(self.requests[r].lane) {
+            return self.refuse(r, Why::Full);
+        }
+        self.accept(r);
+        self.accepted(r)
+    }
+
+    fn accepted(&self, r: usize) -> Made<()> {
+        if self.requests[r].post {
+            Made::Posted
+        } else {
+            Made::Accepted(())
+        }
+    }
+
+    fn refuse(&mut self, r: usize, why: Why<usize>) -> Made<()> {
+        self.stats.refused += 1;
+        let message = self.requests[r].message;
+        self.bury(message);
+        self.end(r);
+        Made::Ended(Err(self.told(r, why)))
+    }
+
+    fn accept(&mut self, r: usize) {
+        let request = &mut self.requests[r];
+        request.state = State::Queued;
+        let lane = request.lane;
+        let mut turn = std::mem::take(&mut request.turn);
+        self.senders[lane].leave(&mut turn);
+        self.lanes[lane].push_back(r);
+        self.stats.accepted += 1;
+        let next = self.receivers.pop();
+        self.ring(next);
+        let poller = self.poller.take();
+        self.ring(poller);
+    }
+
+    /// Polls a task that asks; `own` is how often it woke itself.
+    pub(crate) fn poll_asking(
+        &mut self,
+        r: usize,
+        bell: usize,
+        own: usize,
+    ) -> Result<Poll<Made<()>>, Wrong> {
+        if self.requests[r].state != State::Draft {
+            return Ok(self.poll_waiting(r, bell, own)?.map(Made::Ended));
+        }
+        if self.is_late(r) {
+            // It leaves the line, and is counted once.
+            self.stop_sending(r);
+            return Ok(Poll::Ready(self.refuse(r, Why::TimeoutQueued)));
+        }
+        if !self.open {
+            return Ok(Poll::Ready(self.refuse(r, Why::ServerDisappeared)));
+        }
+        let request = &mut self.requests[r];
+        let lane = request.lane;
+        if self
+            .capacity
+            .is_some_and(|most| self.lanes[lane].len() >= most)
+        {
+            if request.if_room {
+                return Ok(Poll::Ready(self.refuse(r, Why::Full)));
+            }
+            if request.deadline != Deadline::None {
+                request.alarm = Some(bell);
+            }
+            if request.asks {
+                request.word = Word::Perhaps(bell);
+            }
+            self.senders[lane].enrol(&mut request.turn, bell);
+            return none_of_its_own(own).map(|()| Poll::Pending);
+        }
+        let asks = request.asks;
+        self.accept(r);
+        if !asks {
+            if self.requests[r].post {
+                self.requests[r].alarm = None;
+            }
+            none_of_its_own(own)?;
+            return Ok(Poll::Ready(self.accepted(r)));
+        }
+        Ok(self.poll_waiting(r, bell, own)?.map(Made::Ended))
+    }
+
+    /// Drops a task that asks.
+    pub(crate) fn drop_asking(&mut self, r: usize) {
+        if self.requests[r].state == State::Draft {
+            if self.requests[r].turn.0.is_some() {
+                self.stop_sending(r);
+                self.stats.refused += 1;
+            }
+            let message = self.requests[r].message;
+            self.bury(message);
+            self.end(r);
+        } else {
+            self.drop_reply(r);
+        }
+    }
+
+    fn stop_sending(&mut self, r: usize) {
+        let lane = self.requests[r].lane;
+        let mut turn = std::mem::take(&mut self.requests[r].turn);
+        if let Left::Woken = self.senders[lane].leave(&mut turn) {
+            if self.open && self.has_room(lane) {
+                let next = self.senders[lane].pop();
+                self.ring(next);
+            }
+        }
+    }
+
+    // ---- waiting for the outcome
+
+    /// Polls what waits for an outcome.
+    pub(crate) fn poll_waiting(
+        &mut self,
+        r: usize,
+        bell: usize,
+        own: usize,
+    ) -> Result<Poll<Outcome>, Wrong> {
+        if let Some(outcome) = self.look(r) {
+            none_of_its_own(own)?;
+            return Ok(Poll::Ready(outcome));
+        }
+        let timed = self.requests[r].deadline != Deadline::None;
+        if own == 0 {
+            self.requests[r].word = Word::Left(bell);
+        } else {
+            self.check_deferral(1, own, !timed)?;
+        }
+        self.waits[1] += 1;
+        if timed {
+            self.requests[r].alarm = Some(bell);
+        }
+        Ok(Poll::Pending)
+    }
+
+    fn check_deferral(&self, end: usize, own: usize, fits: bool) -> Result<(), Wrong> {
+        let may = self.may_defer && fits && self.waits[end] >= FIRST;
+        if may && own == 1 {
+            Ok(())
+        } else {
+            Err(format!(
+                "it woke itself {own} times, at the {}th wait",
+                self.waits[end] + 1
+            ))
+        }
+    }
+
+    /// The outcome, if it is there or the deadline has passed.
+    pub(crate) fn look(&mut self, r: usize) -> Option<Outcome> {
+        if let State::Done(verdict) = self.requests[r].state {
+            let outcome = self.settle(r, verdict);
+            return Some(outcome);
+        }
+        if !self.is_late(r) {
+            return None;
+        }
+        let why = if self.withdraw(r) {
+            self.stats.timeout_queued += 1;
+            let message = self.requests[r].message;
+            self.bury(message);
+            Why::TimeoutQueued
+        } else {
+            self.stats.timeout_taken += 1;
+            self.abandon(r);
+            Why::TimeoutTaken
+        };
+        self.end(r);
+        Some(Err(self.told(r, why)))
+    }
+
+    pub(crate) fn is_ready(&self, r: usize) -> bool {
+        matches!(self.requests[r].state, State::Done(_))
+    }
+
+    /// Whether its deadline, if there is one, has not passed.
+    pub(crate) fn is_not_due(&self, r: usize) -> bool {
+        !self.is_late(r)
+    }
+
+    /// One waits for it without a task, and gave up.
+    pub(crate) fn forget_waker(&mut self, r: usize) {
+        self.requests[r].word = Word::Nobody;
+    }
+
+    pub(crate) fn drop_reply(&mut self, r: usize) {
+        if let State::Done(verdict) = self.requests[r].state {
+            let _ = self.settle(r, verdict);
+            return;
+        }
+        if self.withdraw(r) {
+            self.stats.cancelled_queued += 1;
+            let message = self.requests[r].message;
+            self.bury(message);
+        } else {
+            self.stats.cancelled_taken += 1;
+            self.abandon(r);
+        }
+        self.end(r);
+    }
+
+    /// The caller has what there is to have.
+    fn end(&mut self, r: usize) {
+        let request = &mut self.requests[r];
+        if request.state != State::Taken {
+            request.state = State::Over;
+        }
+        request.alarm = None;
+        request.word = Word::Nobody;
+        request.turn = Turn::default();
+    }
+
+    fn settle(&mut self, r: usize, verdict: Verdict) -> Outcome {
+        let Request {
+            detailed, message, ..
+        } = self.requests[r];
+        self.end(r);
+        let why = match verdict {
+            Verdict::Reply(reply) => {
+                self.bury(reply);
+                return Ok(reply);
+            }
+            Verdict::App(error) => {
+                self.bury(error);
+                Why::App(error)
+            }
+            Verdict::NoReply(why) => Why::NoReply(detailed.then_some(why)),
+            Verdict::Overdue => Why::TimeoutTaken,
+            Verdict::ServerDisappeared | Verdict::Expired => {
+                self.bury(message);
+                if verdict == Verdict::Expired {
+                    Why::TimeoutQueued
+                } else {
+                    Why::ServerDisappeared
+                }
+            }
+        };
+        Err(self.told(r, why))
+    }
+
+    fn told(&self, r: usize, why: Why<usize>) -> Told<usize, usize> {
+        let executed = match why {
+            Why::App(_) => Executed::Yes,
+            Why::NoReply(_) | Why::TimeoutTaken => Executed::Perhaps,
+            _ => Executed::No,
+        };
+        let Request {
+            detailed, message, ..
+        } = self.requests[r];
+        let comes_back = detailed && executed == Executed::No;
+        Told {
+            why,
+            executed,
+            message: comes_back.then_some(message),
+        }
+    }
+
+    /// Takes it out of the queue, if it is there.
+    fn withdraw(&mut self, r: usize) -> bool {
+        let lane = self.requests[r].lane;
+        let Some(at) = self.lanes[lane].iter().position(|queued| *queued == r) else {
+            return false;
+        };
+        self.lanes[lane].remove(at);
+        let next = self.senders[lane].pop();
+        self.ring(next);
+        true
+    }
+
+    fn abandon(&mut self, r: usize) {
+        self.requests[r].abandoned = true;
+        let watcher = self.requests[r].watcher.take();
+        self.ring(watcher);
+    }
+
+    // ---- answering
+
+    /// Takes up to `max` requests. `seen` is what was really taken, by their messages: used only where the model does not know.
+    pub(crate) fn take(
+        &mut self,
+        max: usize,
+        turn: Option<&mut Turn>,
+        seen: &[usize],
+    ) -> Result<Vec<usize>, Deserted> {
+        let mut taken = Vec::new();
+        while taken.len() < max {
+            let run = self.run;
+            let Some(r) = self.pop(seen) else { break };
+            if self.is_late(r) {
+                // It was nobody's turn.
+                self.run = run;
+                self.stats.timeout_queued += 1;
+                self.turn_down(r, Verdict::Expired);
+            } else {
+                let request = &mut self.requests[r];
+                request.state = State::Taken;
+                let message = request.message;
+                // Whoever took it looks at it, and drops it.
+                self.bury(message);
+                taken.push(message);
+            }
+        }
+        if taken.is_empty() && max > 0 && self.is_deserted() {
+            return Err(Deserted);
+        }
+        if let (Some(turn), false) = (turn, taken.is_empty()) {
+            // Whether it had been woken or not, it has what it waited for.
+            self.receivers.leave(turn);
+        }
+        Ok(taken)
+    }
+
+    fn pop(&mut self, seen: &[usize]) -> Option<usize> {
+        let [normal, urgent] = &self.lanes;
+        let lane = match (normal.front(), urgent.front()) {
+            (_, None) => NORMAL,
+            (None, _) => URGENT,
+            (Some(_), Some(_)) => {
+                let [least, most] = self.run;
+                let normal_is_next = least >= URGENT_RUN
+                    || (most >= URGENT_RUN
+                        && normal
+                            .iter()
+                            .any(|r| seen.contains(&self.requests[*r].message)));
+                usize::from(!normal_is_next)
+            }
+        };
+        self.run = if lane == URGENT && !normal.is_empty() {
+            self.run.map(|run| run + 1)
+        } else if lane == NORMAL && urgent.is_empty() && normal.len() == 1 {
+            [0, self.run[1]]
+        } else {
+            [0, 0]
+        };
+        let r = self.lanes[lane].pop_front()?;
+        let next = self.senders[lane].pop();
+        self.ring(next);
+        Some(r)
+    }
+
+    /// Whether there is a request that is not overdue.
+    pub(crate) fn has_some(&self) -> bool {
+        self.lanes.iter().flatten().any(|r| !self.is_late(*r))
+    }
+
+    /// Ends a request that was not taken.
+    fn turn_down(&mut self, r: usize, verdict: Verdict) {
+        if self.requests[r].post {
+            let message = self.requests[r].message;
+            self.bury(message);
+            self.end(r);
+        } else {
+            self.publish(r, verdict);
+        }
+    }
+
+    fn publish(&mut self, r: usize, verdict: Verdict) {
+        let request = &mut self.requests[r];
+        request.state = State::Done(verdict);
+        request.watcher = None;
+        match std::mem::replace(&mut request.word, Word::Nobody) {
+            Word::Nobody => {}
+            Word::Left(bell) => self.rings[bell] += 1,
+            Word::Perhaps(bell) => self.spare[bell] += 1,
+        }
+    }
+
+    /// What is polled in place takes a request, or is remembered as the latest.
+    pub(crate) fn poll_server(
+        &mut self,
+        bell: usize,
+        seen: &[usize],
+    ) -> Poll<Result<Vec<usize>, Deserted>> {
+        let taken = self.take(1, None, seen);
+        if taken.as_ref().is_ok_and(Vec::is_empty) {
+            self.poller = Some(bell);
+            return Poll::Pending;
+        }
+        Poll::Ready(taken)
+    }
+
+    /// Polls a task that receives.
+    pub(crate) fn poll_receiving(
+        &mut self,
+        max: usize,
+        turn: &mut Turn,
+        bell: usize,
+        own: usize,
+        seen: &[usize],
+    ) -> Result<Poll<Result<Vec<usize>, Deserted>>, Wrong> {
+        let was_empty = self.len() == 0;
+        let taken = self.take(max, Some(turn), seen);
+        if max > 0 && taken.as_ref().is_ok_and(Vec::is_empty) {
+            if own == 0 {
+                self.receivers.enrol(turn, bell);
+            } else {
+                self.check_deferral(0, own, was_empty)?;
+            }
+            self.waits[0] += 1;
+            return Ok(Poll::Pending);
+        }
+        none_of_its_own(own)?;
+        Ok(Poll::Ready(taken))
+    }
+
+    pub(crate) fn stop_receiving(&mut self, mut turn: Turn) {
+        if let Left::Woken = self.receivers.leave(&mut turn) {
+            if self.len() > 0 {
+                let next = self.receivers.pop();
+                self.ring(next);
+            }
+        }
+    }
+
+    // ---- contexts
+
+    pub(crate) fn is_cancelled(&self, r: usize) -> bool {
+        let request = &self.requests[r];
+        !request.post && (request.abandoned || self.is_late(r))
+    }
+
+    /// A handler answers, with this value. Whether somebody takes it.
+    pub(crate) fn answer(&mut self, r: usize, value: usize, ok: bool) -> bool {
+        let (verdict, column) = if ok {
+            (Verdict::Reply(value), &mut self.stats.replied)
+        } else {
+            (Verdict::App(value), &mut self.stats.failed)
+        };
+        let request = &mut self.requests[r];
+        if request.post || !request.abandoned {
+            *column += 1;
+        }
+        if request.post || request.abandoned {
+            let post = request.post;
+            request.state = State::Over;
+            self.bury(value);
+            return post;
+        }
+        self.publish(r, verdict);
+        true
+    }
+
+    /// A handler lets go of it.
+    pub(crate) fn let_go(&mut self, r: usize, panics: bool) {
+        let late = self.is_late(r);
+        let Request {
+            post, abandoned, ..
+        } = self.requests[r];
+        if abandoned {
+            self.requests[r].state = State::Over;
+            return;
+        }
+        let (verdict, column) = if panics {
+            (
+                Verdict::NoReply(NoReply::Panicked),
+                &mut self.stats.panicked,
+            )
+        } else if post {
+            (Verdict::NoReply(NoReply::Dropped), &mut self.stats.replied)
+        } else if late {
+            (Verdict::Overdue, &mut self.stats.timeout_taken)
+        } else {
+            (Verdict::NoReply(NoReply::Dropped), &mut self.stats.no_reply)
+        };
+        *column += 1;
+        if post {
+            self.requests[r].state = State::Over;
+        } else {
+            self.publish(r, verdict);
+        }
+    }
+
+    /// Polls what waits for the caller to leave.
+    pub(crate) fn poll_watching(&mut self, r: usize, bell: usize) -> Poll<()> {
+        let gone = self.is_cancelled(r);
+        let request = &mut self.requests[r];
+        if gone {
+            self.stop_watching(r);
+            return Poll::Ready(());
+        }
+        request.watcher = Some(bell);
+        if !request.post && request.deadline != Deadline::None {
+            request.watch_alarm = Some(bell);
+        }
+        Poll::Pending
+    }
+
+    pub(crate) fn stop_watching(&mut self, r: usize) {
+        self.requests[r].watcher = None;
+        self.requests[r].watch_alarm = None;
+    }
+
+    /// The deadline that was near is over.
+    pub(crate) fn pass(&mut self) {
+        self.passed = true;
+        let near = |r: &&mut Request| r.deadline == Deadline::Near;
+        let woken: Vec<_> = self
+            .requests
+            .iter_mut()
+            .filter(near)
+            .flat_map(|r| [r.alarm.take(), r.watch_alarm.take()])
+            .flatten()
+            .collect();
+        self.ring(woken);
+    }
+}
+
+fn none_of_its_own(own: usize) -> Result<(), Wrong> {
+    match own {
+        0 => Ok(()),
+        n => Err(format!("it woke itself {n} times")),
+    }
+}

@@ -1,0 +1,252 @@
+//! What a program is made of, and how programs are made up.
+
+use proptest::{collection::vec, option, prelude::*, strategy::Union};
+use ump::Spin;
+
+/// A channel, and what is done with it, in this order.
+#[derive(Clone, Debug)]
+pub(crate) struct Program {
+    pub(crate) capacity: Option<usize>,
+    pub(crate) spin: Spin,
+    pub(crate) before: Before,
+    /// Whether the books are looked at after each step. To look has an effect of its own: what has entered is sorted.
+    pub(crate) watched: bool,
+    pub(crate) steps: Vec<Step>,
+}
+
+/// What the channel has seen before the program begins.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Before {
+    Nothing,
+    /// Tasks have asked tasks, so often that they may let others run before they leave word.
+    Tasks,
+    /// A task has asked a thread, so often that the thread looks where the next request will be.
+    Thread,
+}
+
+/// One operation. The numbers choose among what there is; where there is nothing it does nothing.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Step {
+    CloneClient(u8),
+    DropClient(u8),
+    Upgrade,
+    Ask {
+        client: u8,
+        how: How,
+        terms: Terms,
+        /// Whether it is polled at once.
+        poll: bool,
+    },
+    PollAsking(u8, Waker),
+    DropAsking(u8),
+
+    PollReply(u8, Waker),
+    TryGet(u8),
+    WaitNoTime(u8),
+    /// Blocks, so only if there is an outcome.
+    Wait(u8),
+    DropReply(u8),
+
+    TryPop,
+    /// Blocks, so only if there is a request; otherwise for no time.
+    Take,
+    Next,
+    TakeMany(u8),
+    PollServer(Waker),
+    Receive(Receive, bool),
+    PollReceiving(u8, Waker),
+    DropReceiving(u8),
+    DropServer,
+
+    Reply(u8),
+    Fail(u8),
+    Answer(u8, bool),
+    LetGo(u8),
+    Panic(u8),
+    IsCancelled(u8),
+    Watch(u8),
+    PollWatching(u8, Waker),
+    DropWatching(u8),
+
+    /// The deadline that was near is over.
+    Pass,
+    Look,
+}
+
+/// How a request is made.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum How {
+    Areq,
+    Await,
+    Submit,
+    Post,
+    /// Not in a task: these block, so they do not wait for room.
+    ReqAsync,
+    SubmitNow,
+    PostNow,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Terms {
+    pub(crate) urgent: bool,
+    pub(crate) if_room: bool,
+    pub(crate) deadline: Deadline,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Deadline {
+    None,
+    Past,
+    /// It passes when the program says so.
+    Near,
+    Far,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Receive {
+    One,
+    Many(u8),
+    Stream,
+}
+
+/// With which waker a task is polled.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Waker {
+    Same,
+    Fresh,
+}
+
+pub(crate) fn programs(steps: usize) -> impl Strategy<Value = Program> {
+    let before = prop_oneof![
+        2 => Just(Before::Nothing),
+        2 => Just(Before::Tasks),
+        1 => Just(Before::Thread),
+    ];
+    (
+        prop_oneof![Just(None), (1..=3_usize).prop_map(Some)],
+        spin(),
+        before,
+        any::<bool>(),
+        vec(step(), 1..steps),
+    )
+        .prop_map(|(capacity, spin, before, watched, steps)| Program {
+            capacity,
+            spin,
+            before,
+            watched,
+            steps,
+        })
+}
+
+pub(crate) fn spin() -> impl Strategy<Value = Spin> {
+    prop_oneof![
+        Just(Spin::Adaptive),
+        Just(Spin::Never),
+        Just(Spin::UpTo(std::time::Duration::from_micros(2))),
+    ]
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let which = any::<u8>;
+    let clients = [
+        (2, which().prop_map(Step::CloneClient).boxed()),
+        (2, which().prop_map(Step::DropClient).boxed()),
+        (1, Just(Step::Upgrade).boxed()),
+        (36, ask().boxed()),
+        (20, polled(Step::PollAsking)),
+        (4, which().prop_map(Step::DropAsking).boxed()),
+        (16, polled(Step::PollReply)),
+        (4, which().prop_map(Step::TryGet).boxed()),
+        (1, which().prop_map(Step::WaitNoTime).boxed()),
+        (2, which().prop_map(Step::Wait).boxed()),
+        (4, which().prop_map(Step::DropReply).boxed()),
+    ];
+    let server = [
+        (5, Just(Step::TryPop).boxed()),
+        (8, Just(Step::Take).boxed()),
+        (3, Just(Step::Next).boxed()),
+        (3, (0..5_u8).prop_map(Step::TakeMany).boxed()),
+        (4, waker().prop_map(Step::PollServer).boxed()),
+        (10, receive().boxed()),
+        (14, polled(Step::PollReceiving)),
+        (4, which().prop_map(Step::DropReceiving).boxed()),
+        (1, Just(Step::DropServer).boxed()),
+    ];
+    let contexts = [
+        (16, which().prop_map(Step::Reply).boxed()),
+        (4, which().prop_map(Step::Fail).boxed()),
+        (
+            4,
+            (which(), any::<bool>())
+                .prop_map(|(n, ok)| Step::Answer(n, ok))
+                .boxed(),
+        ),
+        (3, which().prop_map(Step::LetGo).boxed()),
+        (1, which().prop_map(Step::Panic).boxed()),
+        (3, which().prop_map(Step::IsCancelled).boxed()),
+        (3, which().prop_map(Step::Watch).boxed()),
+        (4, polled(Step::PollWatching)),
+        (1, which().prop_map(Step::DropWatching).boxed()),
+    ];
+    let others = [(1, Just(Step::Pass).boxed()), (2, Just(Step::Look).boxed())];
+    let all = clients
+        .into_iter()
+        .chain(server)
+        .chain(contexts)
+        .chain(others);
+    Union::new_weighted(all.collect())
+}
+
+fn polled(step: fn(u8, Waker) -> Step) -> BoxedStrategy<Step> {
+    (any::<u8>(), waker())
+        .prop_map(move |(which, waker)| step(which, waker))
+        .boxed()
+}
+
+fn waker() -> impl Strategy<Value = Waker> {
+    prop_oneof![4 => Just(Waker::Same), 1 => Just(Waker::Fresh)]
+}
+
+fn receive() -> impl Strategy<Value = Step> {
+    let what = prop_oneof![
+        Just(Receive::One),
+        (0..5_u8).prop_map(Receive::Many),
+        Just(Receive::Stream),
+    ];
+    (what, any::<bool>()).prop_map(|(what, poll)| Step::Receive(what, poll))
+}
+
+fn ask() -> impl Strategy<Value = Step> {
+    let how = prop_oneof![
+        4 => Just(How::Areq),
+        3 => Just(How::Await),
+        2 => Just(How::Submit),
+        1 => Just(How::Post),
+        3 => Just(How::ReqAsync),
+        1 => Just(How::SubmitNow),
+        1 => Just(How::PostNow),
+    ];
+    let poll = prop_oneof![1 => Just(false), 4 => Just(true)];
+    (any::<u8>(), how, terms(), poll).prop_map(|(client, how, terms, poll)| Step::Ask {
+        client,
+        how,
+        terms,
+        poll,
+    })
+}
+
+fn terms() -> impl Strategy<Value = Terms> {
+    let deadline = prop_oneof![
+        8 => Just(Deadline::None),
+        1 => Just(Deadline::Past),
+        3 => Just(Deadline::Near),
+        2 => Just(Deadline::Far),
+    ];
+    let urgent = prop_oneof![2 => Just(false), 1 => Just(true)];
+    let if_room = option::weighted(0.2, Just(()));
+    (urgent, if_room, deadline).prop_map(|(urgent, if_room, deadline)| Terms {
+        urgent,
+        if_room: if_room.is_some(),
+        deadline,
+    })
+}
