@@ -1,7 +1,8 @@
 //! The facade: every primitive that the crate synchronises with, named once.
 //!
 //! Nothing else in the crate names `parking_lot`, `loom`, `std::sync` or `std::thread`. Built with
-//! `--cfg loom` the same names are loom's, and the whole crate can be model-checked.
+//! `--cfg loom` the same names are loom's, and the whole crate can be model-checked. With `--cfg shuttle` they are shuttle's, for models that
+//! are too large for loom; what is left to chance is in `shuttle.rs`.
 //!
 //! | name | native | under loom |
 //! |---|---|---|
@@ -16,25 +17,29 @@
 //! | [`Deferrals`] | bounded, learns | once, every second wait |
 //! | [`Alarm`] | a shared timer thread | rings at the second poll |
 
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 mod alarm;
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 mod credit;
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 mod defer;
 #[cfg(loom)]
 mod model;
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 mod native;
-#[cfg(not(loom))]
+#[cfg(shuttle)]
+mod shuttle;
+#[cfg(not(any(loom, shuttle)))]
 mod spin;
 mod spin_lock;
 
 pub(crate) use spin_lock::SpinLock;
 
+#[cfg(shuttle)]
+pub(crate) use self::shuttle::*;
 #[cfg(loom)]
 pub(crate) use model::*;
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 pub(crate) use {
     alarm::Alarm,
     credit::Credit,
