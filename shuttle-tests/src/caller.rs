@@ -77,6 +77,18 @@ pub const ANY: &[Way] = &[
 /// One request after the other, always the usual way.
 pub const STEADY: &[Way] = &[Way::Ask];
 
+/// By those who do not wait for what they have begun.
+pub const HASTY: &[Way] = &[
+    Way::IfRoom,
+    Way::Deadline,
+    Way::Overdue,
+    Way::Leave,
+    Way::LeaveUrgent,
+    Way::SubmitAndLeave,
+    Way::PostDeadline,
+    Way::PostIfRoom,
+];
+
 impl Way {
     fn is_urgent(self) -> bool {
         matches!(self, Self::Urgent | Self::LeaveUrgent | Self::PostUrgent)
@@ -103,6 +115,15 @@ pub struct Caller {
 }
 
 impl Caller {
+    /// The one of this number.
+    #[must_use]
+    pub fn new(number: usize, book: &Book) -> Self {
+        Self {
+            number,
+            book: book.clone(),
+        }
+    }
+
     /// A message of this caller.
     #[must_use]
     pub fn write(&self, urgent: bool) -> Message {

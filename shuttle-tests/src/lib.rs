@@ -2,7 +2,8 @@
 //!
 //! A model is a cast of actors, [threads and tasks](actor): [callers](caller) that ask in ways left to chance, and [workers](worker) that
 //! answer likewise. All that they do is written down in a [book](book), which is compared with the channel's own [`Stats`](ump::Stats) when
-//! the curtain has fallen. [`explore()`] runs a model under many schedules, and replays one.
+//! the curtain has fallen. [`explore()`] runs a model under many schedules, and replays one. The [allocator](quarantine) sees
+//! to it that this is possible.
 #![cfg(shuttle)]
 
 pub mod actor;
@@ -10,6 +11,7 @@ pub mod book;
 pub mod caller;
 pub mod chance;
 pub mod explore;
+pub mod quarantine;
 pub mod worker;
 
 pub use explore::explore;

@@ -42,9 +42,14 @@ pub enum Look {
     TryPop,
     /// Begins to await, and leaves.
     Leave,
+    /// Polls the server itself, which knows only one who does.
+    Poll,
 }
 
-/// In any way.
+/// Blocks for one after the other.
+pub const STEADY: &[Look] = &[Look::Wait];
+
+/// In any way that several can take.
 pub const ANY: &[Look] = &[
     Look::Wait,
     Look::WaitTimeout,
@@ -54,6 +59,19 @@ pub const ANY: &[Look] = &[
     Look::Stream,
     Look::TryPop,
     Look::Leave,
+];
+
+/// In any way that one alone can take.
+pub const ALONE: &[Look] = &[
+    Look::Wait,
+    Look::WaitTimeout,
+    Look::WaitMany,
+    Look::Await,
+    Look::AwaitMany,
+    Look::Stream,
+    Look::TryPop,
+    Look::Leave,
+    Look::Poll,
 ];
 
 /// Answers until no client is left, or about so many; then it lets go of the server.
@@ -107,6 +125,7 @@ async fn take(server: &Server, way: Look) -> Result<Vec<Job>, Error<Reply>> {
                 batch.push(job);
             }
         }
+        Look::Poll => batch.push(poll_fn(|cx| server.poll_wait(cx)).await?),
         Look::TryPop => {
             batch.extend(server.try_pop()?);
             shuttle::thread::yield_now();
@@ -139,21 +158,23 @@ fn handle(answer: &Answer, mut duty: Duty) {
     }
 }
 
-/// Whoever posts does not mind.
-fn let_go(answer: &Answer, duty: Duty) {
+/// Does not answer. Whoever posts does not mind.
+pub fn let_go(answer: &Answer, duty: Duty) {
     if duty.is_post() {
         answer.book().welcome(true);
     }
     drop(duty);
 }
 
-fn reply(answer: &Answer, duty: Duty) {
+/// Answers with a reply.
+pub fn reply(answer: &Answer, duty: Duty) {
     if duty.answer(Ok(answer.make())).is_ok() {
         answer.book().welcome(true);
     }
 }
 
-fn refuse(answer: &Answer, duty: Duty) {
+/// Answers with an error.
+pub fn refuse(answer: &Answer, duty: Duty) {
     if duty.answer(Err(answer.make())).is_ok() {
         answer.book().welcome(false);
     }

@@ -9,42 +9,56 @@ use shuttle_tests::{
     actor::{Actor, join},
     book::{Book, End, Ends},
     caller::{self, Caller, Way},
-    chance::{any, below},
+    chance::{any, below, one_in},
     explore,
-    worker::{self, Look, work},
+    quarantine::Quarantine,
+    worker::{self, Look, let_go, refuse, reply, work},
 };
 use ump::Builder;
+
+#[global_allocator]
+static ALLOCATOR: Quarantine = Quarantine;
 
 /// Unbounded, as most are; or with so much room.
 const CAPACITIES: &[usize] = &[usize::MAX, 1, 2];
 const FOR_EVER: usize = usize::MAX;
+
+/// What one sees of most models.
+const USUAL: &[End] = &[
+    End::Replied,
+    End::Failed,
+    End::NoReply,
+    End::TimeoutQueued,
+    End::TimeoutTaken,
+    End::Left,
+    End::Posted,
+    End::Unsent,
+];
 
 fn channel(capacity: usize) -> (Arc<Server>, Client) {
     let (server, client) = Builder::new().capacity(capacity).build().unwrap();
     (Arc::new(server), client)
 }
 
-/// So many callers, who each ask so often with a client of its own, in ways like these.
+/// Callers of these numbers, who each ask so often with a client of its own, in ways like these.
 fn callers(
-    count: usize,
+    numbers: impl Iterator<Item = usize>,
     client: &Client,
     book: &Book,
     ways: &'static [Way],
     times: usize,
 ) -> Vec<Actor<()>> {
     let call = |number| {
-        let caller = Caller {
-            number,
-            book: book.clone(),
-        };
+        let caller = Caller::new(number, book);
         let client = client.clone();
         Actor::nth(number, async move {
             caller.ask_times(&client, ways, times).await;
         })
     };
-    (0..count).map(call).collect()
+    numbers.map(call).collect()
 }
 
+/// So many workers, who stay till the last client has gone.
 fn workers(count: usize, server: &Arc<Server>, looks: &'static [Look]) -> Vec<Actor<()>> {
     let employ = |n| Actor::nth(n, work(Arc::clone(server), looks, FOR_EVER));
     (0..count).map(employ).collect()
@@ -59,64 +73,40 @@ fn end(callers: Vec<Actor<()>>, workers: Vec<Actor<()>>, server: &Server, book: 
 
 #[test]
 fn whoever_asks_one_worker_in_whatever_way_gets_its_outcome_in_order() {
-    explore(
-        &[
-            End::Replied,
-            End::Failed,
-            End::NoReply,
-            End::TimeoutQueued,
-            End::TimeoutTaken,
-            End::Left,
-            End::Posted,
-            End::Unsent,
-        ],
-        || {
-            let book = Book::default();
-            let (server, client) = channel(usize::MAX);
-            let workers = workers(1, &server, worker::ANY);
-            let callers = callers(7, &client, &book, caller::ANY, 3);
-            drop(client);
-            let ends = end(callers, workers, &server, &book);
-            book.assert_in_order();
-            ends
-        },
-    );
+    explore(USUAL, || {
+        let book = Book::default();
+        let (server, client) = channel(usize::MAX);
+        let workers = workers(1, &server, worker::ALONE);
+        let callers = callers(0..7, &client, &book, caller::ANY, 3);
+        drop(client);
+        let ends = end(callers, workers, &server, &book);
+        book.assert_in_order();
+        ends
+    });
 }
 
 #[test]
 fn the_same_where_there_is_little_room() {
-    explore(
-        &[
-            End::Replied,
-            End::Failed,
-            End::NoReply,
-            End::TimeoutQueued,
-            End::TimeoutTaken,
-            End::Full,
-            End::Left,
-            End::Posted,
-            End::Unsent,
-        ],
-        || {
-            let book = Book::default();
-            let (server, client) = channel(1 + below(2));
-            let workers = workers(1, &server, worker::ANY);
-            let callers = callers(7, &client, &book, caller::ANY, 3);
-            drop(client);
-            let ends = end(callers, workers, &server, &book);
-            book.assert_in_order();
-            ends
-        },
-    );
+    let to_be_seen = [USUAL, &[End::Full]].concat();
+    explore(&to_be_seen, || {
+        let book = Book::default();
+        let (server, client) = channel(1 + below(2));
+        let workers = workers(1, &server, worker::ALONE);
+        let callers = callers(0..7, &client, &book, caller::ANY, 3);
+        drop(client);
+        let ends = end(callers, workers, &server, &book);
+        book.assert_in_order();
+        ends
+    });
 }
 
 #[test]
 fn several_workers_share_what_is_asked() {
-    explore(&[End::Replied, End::Left, End::TimeoutQueued], || {
+    explore(USUAL, || {
         let book = Book::default();
         let (server, client) = channel(any(CAPACITIES));
         let workers = workers(4, &server, worker::ANY);
-        let callers = callers(4, &client, &book, caller::ANY, 4);
+        let callers = callers(0..4, &client, &book, caller::ANY, 4);
         drop(client);
         end(callers, workers, &server, &book)
     });
@@ -129,25 +119,187 @@ fn workers_that_leave_one_by_one_take_the_server_along_and_tell_everybody() {
         || {
             let book = Book::default();
             let (server, client) = channel(any(CAPACITIES));
-            let workers: Vec<_> = (0..3)
-                .map(|n| Actor::nth(n, work(Arc::clone(&server), worker::ANY, 1 + below(3))))
-                .collect();
+            let employ = |n| Actor::nth(n, work(Arc::clone(&server), worker::ANY, 1 + below(3)));
+            let workers: Vec<_> = (0..3).map(employ).collect();
             drop(server);
-            let callers: Vec<_> = (0..5)
-                .map(|number| {
-                    let caller = Caller {
-                        number,
-                        book: book.clone(),
-                    };
-                    let client = client.clone();
-                    Actor::nth(number, async move {
-                        caller.ask_until_gone(&client, caller::ANY).await;
-                    })
+            let call = |number| {
+                let caller = Caller::new(number, &book);
+                let client = client.clone();
+                Actor::nth(number, async move {
+                    caller.ask_until_gone(&client, caller::ANY).await;
                 })
-                .collect();
+            };
+            let callers: Vec<_> = (0..5).map(call).collect();
             join(workers);
             join(callers);
             book.close(client.stats())
         },
     );
+}
+
+#[test]
+fn who_is_served_again_and_again_is_so_in_order_when_others_break_in() {
+    explore(&[End::Replied, End::Left, End::Posted], || {
+        let book = Book::default();
+        let (server, client) = channel(usize::MAX);
+        let workers = workers(1, &server, worker::STEADY);
+        let mut callers = callers(0..2, &client, &book, caller::STEADY, 6);
+        callers.extend(self::callers(2..7, &client, &book, caller::ANY, 1));
+        drop(client);
+        let ends = end(callers, workers, &server, &book);
+        book.assert_in_order();
+        ends
+    });
+}
+
+#[test]
+fn pairs_that_are_used_to_each_other_let_others_in() {
+    explore(&[End::Replied, End::Left, End::Posted], || {
+        let book = Book::default();
+        let (server, client) = channel(usize::MAX);
+        let mut workers = workers(2, &server, worker::STEADY);
+        workers.extend(self::workers(
+            1,
+            &server,
+            &[Look::Leave, Look::TryPop, Look::Wait],
+        ));
+        let mut callers = callers(0..2, &client, &book, caller::STEADY, 6);
+        callers.extend(self::callers(2..5, &client, &book, caller::ANY, 2));
+        drop(client);
+        end(callers, workers, &server, &book)
+    });
+}
+
+#[test]
+fn those_who_are_in_a_hurry_leave_nothing_behind() {
+    let to_be_seen = [
+        End::Replied,
+        End::Full,
+        End::TimeoutQueued,
+        End::TimeoutTaken,
+        End::Left,
+    ];
+    explore(&to_be_seen, || {
+        let book = Book::default();
+        let (server, client) = channel(any(CAPACITIES));
+        let mut workers = workers(2, &server, &[Look::Leave, Look::WaitTimeout, Look::TryPop]);
+        workers.extend(self::workers(1, &server, &[Look::Wait, Look::Await]));
+        let mut callers = callers(0..4, &client, &book, caller::HASTY, 5);
+        callers.extend(self::callers(4..5, &client, &book, caller::STEADY, 3));
+        drop(client);
+        end(callers, workers, &server, &book)
+    });
+}
+
+#[test]
+fn a_client_can_be_shared_and_cloned_and_dropped_anywhere() {
+    explore(USUAL, || {
+        let book = Book::default();
+        let (server, client) = channel(any(CAPACITIES));
+        let workers = workers(2, &server, worker::ANY);
+        let client = Arc::new(client);
+        let call = |number| {
+            let caller = Caller::new(number, &book);
+            let shared = Arc::clone(&client);
+            Actor::nth(number, async move {
+                caller.ask_times(&shared, caller::ANY, 2).await;
+                let own = Client::clone(&shared);
+                drop(shared);
+                caller.ask_times(&own, caller::ANY, 2).await;
+            })
+        };
+        let callers: Vec<_> = (0..6).map(call).collect();
+        drop(client);
+        end(callers, workers, &server, &book)
+    });
+}
+
+#[test]
+fn a_weak_client_asks_as_long_as_there_is_a_strong_one_and_never_again() {
+    explore(&[End::Replied, End::Left, End::Posted], || {
+        let book = Book::default();
+        let (server, client) = channel(any(CAPACITIES));
+        let workers = workers(1, &server, worker::ALONE);
+        let visit = |number| {
+            let caller = Caller::new(number, &book);
+            let weak = client.weak();
+            Actor::nth(number, async move {
+                let mut is_over = false;
+                for _ in 0..4 {
+                    match weak.upgrade() {
+                        Some(client) => {
+                            assert!(!is_over, "revived");
+                            caller.ask(&client, any(caller::ANY)).await;
+                        }
+                        None => is_over = true,
+                    }
+                }
+            })
+        };
+        let visitors = (0..5).map(visit).collect::<Vec<_>>();
+        let mut callers = callers(5..7, &client, &book, caller::ANY, 2);
+        callers.extend(visitors);
+        drop(client);
+        end(callers, workers, &server, &book)
+    });
+}
+
+#[test]
+fn what_is_gathered_comes_once_and_what_is_not_waited_for_is_cancelled() {
+    explore(
+        &[End::Replied, End::Failed, End::Left, End::TimeoutTaken],
+        || {
+            let book = Book::default();
+            let (server, client) = channel(any(CAPACITIES));
+            let workers = workers(3, &server, worker::ANY);
+            let gather = |number| {
+                let caller = Caller::new(number, &book);
+                let client = client.clone();
+                Actor::nth(number, async move {
+                    caller.gather(&client, 3).await;
+                    caller.gather(&client, 4).await;
+                })
+            };
+            let mut callers: Vec<_> = (0..4).map(gather).collect();
+            callers.extend(self::callers(4..5, &client, &book, caller::ANY, 4));
+            drop(client);
+            end(callers, workers, &server, &book)
+        },
+    );
+}
+
+#[test]
+fn those_who_answer_by_asking_others_end_with_them() {
+    explore(USUAL, || {
+        let [book, back_book] = [Book::default(), Book::default()];
+        let (server, client) = channel(any(CAPACITIES));
+        let (back_server, back_client) = channel(any(CAPACITIES));
+        let back_workers = workers(2, &back_server, worker::ANY);
+        let mediate = |number| {
+            let server = Arc::clone(&server);
+            let back_client = back_client.clone();
+            let caller = Caller::new(number, &back_book);
+            Actor::nth(number, async move {
+                while let Ok((message, duty)) = if one_in(2) {
+                    server.wait()
+                } else {
+                    server.async_wait().await
+                } {
+                    let answer = message.take();
+                    match caller.ask(&back_client, any(caller::ANY)).await {
+                        End::Replied | End::Posted => reply(&answer, duty),
+                        End::Failed => refuse(&answer, duty),
+                        _ => let_go(&answer, duty),
+                    }
+                }
+            })
+        };
+        let mediators: Vec<_> = (0..2).map(mediate).collect();
+        drop(back_client);
+        let callers = callers(0..4, &client, &book, caller::ANY, 3);
+        drop(client);
+        let ends = end(callers, mediators, &server, &book);
+        end(Vec::new(), back_workers, &back_server, &back_book);
+        ends
+    });
 }
