@@ -1,0 +1,175 @@
+//! Models that were made for faults which nothing else caught: see `faults` and `.ci/faults`.
+//!
+//! What is freed is spoiled first: whoever uses it after that finds what loom's primitives do not take for one of theirs.
+#![cfg(loom)]
+
+use std::{
+    alloc::{GlobalAlloc, Layout, System},
+    future::IntoFuture,
+    hint::black_box,
+    task::Poll,
+};
+
+use loom::{sync::Arc, thread};
+use loom_tests::{
+    answer, assert_settled, awake, explore, explore_large, poll_once, serve, spawn_server_for, warm,
+};
+use ump::{Error, channel};
+
+/// An allocator that leaves nothing in what it frees.
+struct Spoiler;
+
+#[global_allocator]
+static SPOILER: Spoiler = Spoiler;
+
+// SAFETY: it hands everything on to `System`, as it came.
+unsafe impl GlobalAlloc for Spoiler {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: as promised by the caller.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        // SAFETY: it is so long, and nobody uses it any more. (The compiler must not know that nobody reads it.)
+        unsafe { black_box(memory).write_bytes(0xA5, layout.size()) };
+        // SAFETY: as promised by the caller.
+        unsafe { System.dealloc(black_box(memory), layout) }
+    }
+}
+
+/// Explores all interleavings of a short model, however many preemptions they take.
+///
+/// With a bound loom leaves some out that keep to it: it looks for orders that matter among those it has explored.
+fn explore_fully(model: impl Fn() + Send + Sync + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = None;
+    builder.check(model);
+}
+
+/// [hotline 1: what is on its way from the inbox into the queue is not taken for nothing]
+#[test]
+fn a_call_does_not_overtake_what_its_thread_has_put_into_the_inbox() {
+    explore_fully(|| {
+        let (server, client) = warm();
+        let other = client.clone();
+        let server = spawn_server_for(server, 2);
+        other.post(1).wait().unwrap();
+        let mut request = client.request(2).into_future();
+        let _ = poll_once(&mut request);
+        let (taken, server) = server.join().unwrap();
+        drop(request);
+        assert_eq!(taken, [1, 2]);
+        assert_settled(server.stats());
+    });
+}
+
+/// [hotline 3: what one has answered without a lock the next one knows, by the lease alone]
+#[test]
+fn a_call_in_the_hands_of_one_receiver_is_not_taken_by_another() {
+    explore_large(|| {
+        let (server, client) = warm();
+        let server = Arc::new(server);
+        let waiting = {
+            let server = server.clone();
+            thread::spawn(move || {
+                let (n, rctx) = server.wait().unwrap();
+                answer(n, rctx);
+            })
+        };
+        let passing = {
+            let server = server.clone();
+            thread::spawn(move || {
+                let taken = server.try_pop().unwrap();
+                let is_first = taken.is_some();
+                if let Some((n, rctx)) = taken {
+                    answer(n, rctx);
+                }
+                is_first
+            })
+        };
+        assert_eq!(client.req(1), Ok(2));
+        if passing.join().unwrap() {
+            assert_eq!(client.req(2), Ok(3));
+        }
+        waiting.join().unwrap();
+        assert_settled(server.stats());
+    });
+}
+
+/// [ORPHAN: the memory stays until the hotline has done with it]
+#[test]
+fn the_slot_of_a_client_that_goes_stays_while_it_is_watched() {
+    explore(|| {
+        let (server, client) = warm();
+        let client = thread::spawn(move || drop(client));
+        assert_eq!(server.wait().err(), Some(Error::ClientsDisappeared));
+        client.join().unwrap();
+        assert_settled(server.stats());
+    });
+}
+
+/// [ORPHAN: the same for a slot whose last request was queued]
+#[test]
+fn the_slot_of_a_client_that_queued_stays_while_it_is_watched() {
+    explore(|| {
+        let (server, client) = warm();
+        let mut request = client.request(1).urgent().into_future();
+        assert!(poll_once(&mut request).is_pending());
+        let (n, rctx) = server.try_pop().unwrap().unwrap();
+        answer(n, rctx);
+        assert_eq!(
+            poll_once(&mut request).map(Result::ok),
+            Poll::Ready(Some(2))
+        );
+        drop(request);
+        let client = thread::spawn(move || drop(client));
+        assert_eq!(server.wait().err(), Some(Error::ClientsDisappeared));
+        client.join().unwrap();
+        assert_settled(server.stats());
+    });
+}
+
+/// [nest: one has the right to the first slot]
+#[test]
+fn two_that_share_a_client_have_a_slot_each() {
+    explore(|| {
+        let (server, client) = awake();
+        let client = Arc::new(client);
+        let other = {
+            let client = client.clone();
+            thread::spawn(move || client.post(1).wait().unwrap())
+        };
+        client.post(2).wait().unwrap();
+        other.join().unwrap();
+        drop(client);
+        let mut taken = serve(&server);
+        taken.sort_unstable();
+        assert_eq!(taken, [1, 2]);
+        assert_settled(server.stats());
+    });
+}
+
+/// [nest: the first slot is put back when its outcome has been read, by a store that the next one pairs with]
+#[test]
+fn a_slot_is_not_used_again_before_its_outcome_was_read() {
+    explore(|| {
+        let (server, client) = channel();
+        let client = Arc::new(client);
+        let other = {
+            let client = client.clone();
+            thread::spawn(move || assert_eq!(client.req(1), Ok(2)))
+        };
+        let (n, rctx) = server.wait().unwrap();
+        answer(n, rctx);
+        let mut request = client.request(10).into_future();
+        assert!(poll_once(&mut request).is_pending());
+        let (n, rctx) = server.wait().unwrap();
+        answer(n, rctx);
+        assert_eq!(
+            poll_once(&mut request).map(Result::ok),
+            Poll::Ready(Some(11))
+        );
+        other.join().unwrap();
+        assert_settled(server.stats());
+    });
+}
