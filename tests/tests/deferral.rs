@@ -7,7 +7,7 @@ use std::{
 };
 
 use tests::{Bell, LONG, poll_once, poll_with};
-use ump::{Builder, Client, Error, Server, Spin};
+use ump::{Builder, Client, Error, Gather, Server, Spin};
 
 type Ends = (Server<u32, u32, ()>, Client<u32, u32, ()>);
 
@@ -133,6 +133,24 @@ fn who_leaves_while_it_lets_others_run_takes_nothing_along() {
     assert!(poll_once(&mut leaving).is_pending());
     drop(leaving);
     assert!(server.try_pop().unwrap().is_none(), "it was cancelled");
+}
+
+#[test]
+fn gathered_replies_come_in_the_order_of_arrival_all_the_same() {
+    let (server, client) = practised(Spin::Adaptive);
+    let mut gather = Gather::new();
+    for n in 0..3 {
+        gather.push(n, client.req_async(n).unwrap());
+    }
+    let mut jobs = Vec::new();
+    server.wait_many(&mut jobs, 3).unwrap();
+    for (n, rctx) in jobs.into_iter().rev() {
+        rctx.reply(n).unwrap();
+    }
+    for n in (0..3).rev() {
+        assert_eq!(gather.try_next(), Some((n, Ok(n))));
+    }
+    assert!(gather.is_empty());
 }
 
 #[test]

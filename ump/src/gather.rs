@@ -120,6 +120,8 @@ impl<K, R, E, X> Gather<K, R, E, X> {
     /// Adds a request. One that has ended already comes at this place in the order.
     pub fn push(&mut self, key: K, mut reply: WaitReply<R, E, X>) {
         let place = self.vacant.last().copied().unwrap_or(self.seats.len());
+        // Only who is woken comes in the order of arrival.
+        reply.leaves_word();
         // To poll may run the user's code. Should that panic, nothing has happened yet.
         let seat = match self.poll(place, &mut reply) {
             Poll::Pending => Seat::Waiting(key, reply),

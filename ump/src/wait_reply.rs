@@ -136,6 +136,11 @@ impl<R, E, X> WaitReply<R, E, X> {
         !self.is_ready() && self.alarm.is_none()
     }
 
+    /// It will not wake itself to look again: whoever wakes its task has the outcome.
+    pub(crate) fn leaves_word(&mut self) {
+        self.deferral = Deferral::Asleep;
+    }
+
     fn get_until(mut self, now: Instant) -> Result<Result<R, X>, Self> {
         let core = self.ticket().core();
         if core.is_done() {
