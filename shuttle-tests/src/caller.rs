@@ -77,6 +77,12 @@ pub const ANY: &[Way] = &[
 /// One request after the other, always the usual way.
 pub const STEADY: &[Way] = &[Way::Ask];
 
+/// By those who ask so often that they are known.
+pub const FAMILIAR: &[Way] = &[Way::Ask, Way::Ask, Way::Ask, Way::Post];
+
+/// What cannot wait.
+pub const URGENT: &[Way] = &[Way::Urgent, Way::PostUrgent];
+
 /// By those who do not wait for what they have begun.
 pub const HASTY: &[Way] = &[
     Way::IfRoom,

@@ -49,6 +49,9 @@ pub enum Look {
 /// Blocks for one after the other.
 pub const STEADY: &[Look] = &[Look::Wait];
 
+/// Does not stay.
+pub const FLEETING: &[Look] = &[Look::Leave, Look::WaitTimeout, Look::TryPop];
+
 /// In any way that several can take.
 pub const ANY: &[Look] = &[
     Look::Wait,
@@ -79,27 +82,47 @@ pub async fn work(server: Arc<Server>, looks: &'static [Look], most: usize) {
     let mut helpers = Vec::new();
     let mut count = 0;
     while count < most {
-        let Ok(taken) = take(&server, any(looks)).await else {
-            break;
-        };
-        count += taken.len();
-        // All that come at once are noted before anybody else runs.
-        let note = |(message, duty): Job| (message.take(), duty);
-        let mut taken: Vec<_> = taken.into_iter().map(note).collect();
-        if one_in(4) {
-            taken.reverse();
-        }
-        for (answer, duty) in taken {
-            if one_in(8) {
-                let n = helpers.len();
-                helpers.push(Actor::nth(n, async move { handle(&answer, duty) }));
-            } else {
-                handle(&answer, duty);
-            }
+        match serve(&server, any(looks), &mut helpers).await {
+            Ok(served) => count += served,
+            Err(_) => break,
         }
     }
     drop(server);
     join(helpers);
+}
+
+/// Looks so often, answers what it finds, and is never seen again.
+pub async fn pass_by(server: Arc<Server>, looks: &'static [Look], times: usize) {
+    let mut helpers = Vec::new();
+    for _ in 0..times {
+        let _ = serve(&server, any(looks), &mut helpers).await;
+    }
+    drop(server);
+    join(helpers);
+}
+
+/// Answers what it finds by one look, and returns how many requests that were.
+async fn serve(
+    server: &Server,
+    look: Look,
+    helpers: &mut Vec<Actor<()>>,
+) -> Result<usize, Error<Reply>> {
+    // All that come at once are noted before anybody else runs.
+    let note = |(message, duty): Job| (message.take(), duty);
+    let mut taken: Vec<_> = take(server, look).await?.into_iter().map(note).collect();
+    let count = taken.len();
+    if one_in(4) {
+        taken.reverse();
+    }
+    for (answer, duty) in taken {
+        if one_in(8) {
+            let n = helpers.len();
+            helpers.push(Actor::nth(n, async move { handle(&answer, duty) }));
+        } else {
+            handle(&answer, duty);
+        }
+    }
+    Ok(count)
 }
 
 type Job = (Message, Duty);

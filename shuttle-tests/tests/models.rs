@@ -12,7 +12,7 @@ use shuttle_tests::{
     chance::{any, below, one_in},
     explore,
     quarantine::Quarantine,
-    worker::{self, Look, let_go, refuse, reply, work},
+    worker::{self, Look, let_go, pass_by, refuse, reply, work},
 };
 use ump::Builder;
 
@@ -64,6 +64,15 @@ fn workers(count: usize, server: &Arc<Server>, looks: &'static [Look]) -> Vec<Ac
     (0..count).map(employ).collect()
 }
 
+/// So many who look a few times and do not come back.
+fn passers_by(count: usize, server: &Arc<Server>) -> Vec<Actor<()>> {
+    let pass = |n| {
+        let looks = 1 + below(6);
+        Actor::nth(n, pass_by(Arc::clone(server), worker::FLEETING, looks))
+    };
+    (0..count).map(pass).collect()
+}
+
 /// Ends a model whose server stays till the last client has gone.
 fn end(callers: Vec<Actor<()>>, workers: Vec<Actor<()>>, server: &Server, book: &Book) -> Ends {
     join(callers);
@@ -105,7 +114,8 @@ fn several_workers_share_what_is_asked() {
     explore(USUAL, || {
         let book = Book::default();
         let (server, client) = channel(any(CAPACITIES));
-        let workers = workers(4, &server, worker::ANY);
+        let mut workers = workers(2, &server, worker::ANY);
+        workers.extend(passers_by(2, &server));
         let callers = callers(0..4, &client, &book, caller::ANY, 4);
         drop(client);
         end(callers, workers, &server, &book)
@@ -139,11 +149,11 @@ fn workers_that_leave_one_by_one_take_the_server_along_and_tell_everybody() {
 
 #[test]
 fn who_is_served_again_and_again_is_so_in_order_when_others_break_in() {
-    explore(&[End::Replied, End::Left, End::Posted], || {
+    explore(&[End::Replied, End::Posted], || {
         let book = Book::default();
         let (server, client) = channel(usize::MAX);
         let workers = workers(1, &server, worker::STEADY);
-        let mut callers = callers(0..2, &client, &book, caller::STEADY, 6);
+        let mut callers = callers(0..2, &client, &book, caller::FAMILIAR, 8);
         callers.extend(self::callers(2..7, &client, &book, caller::ANY, 1));
         drop(client);
         let ends = end(callers, workers, &server, &book);
@@ -154,17 +164,13 @@ fn who_is_served_again_and_again_is_so_in_order_when_others_break_in() {
 
 #[test]
 fn pairs_that_are_used_to_each_other_let_others_in() {
-    explore(&[End::Replied, End::Left, End::Posted], || {
+    explore(&[End::Replied, End::Posted], || {
         let book = Book::default();
         let (server, client) = channel(usize::MAX);
         let mut workers = workers(2, &server, worker::STEADY);
-        workers.extend(self::workers(
-            1,
-            &server,
-            &[Look::Leave, Look::TryPop, Look::Wait],
-        ));
-        let mut callers = callers(0..2, &client, &book, caller::STEADY, 6);
-        callers.extend(self::callers(2..5, &client, &book, caller::ANY, 2));
+        workers.extend(passers_by(2, &server));
+        let mut callers = callers(0..2, &client, &book, caller::FAMILIAR, 8);
+        callers.extend(self::callers(2..4, &client, &book, caller::URGENT, 2));
         drop(client);
         end(callers, workers, &server, &book)
     });
@@ -182,8 +188,8 @@ fn those_who_are_in_a_hurry_leave_nothing_behind() {
     explore(&to_be_seen, || {
         let book = Book::default();
         let (server, client) = channel(any(CAPACITIES));
-        let mut workers = workers(2, &server, &[Look::Leave, Look::WaitTimeout, Look::TryPop]);
-        workers.extend(self::workers(1, &server, &[Look::Wait, Look::Await]));
+        let mut workers = workers(1, &server, &[Look::Wait, Look::Await]);
+        workers.extend(passers_by(2, &server));
         let mut callers = callers(0..4, &client, &book, caller::HASTY, 5);
         callers.extend(self::callers(4..5, &client, &book, caller::STEADY, 3));
         drop(client);
