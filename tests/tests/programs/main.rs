@@ -7,6 +7,7 @@
 mod model;
 mod parcel;
 mod program;
+mod threads;
 mod world;
 
 use std::env;
@@ -17,7 +18,7 @@ use proptest::{
 };
 use tests::{in_time, must_end};
 
-use crate::program::programs;
+use crate::program::{crowds, programs};
 
 fn config(cases: u32) -> ProptestConfig {
     let given = env::var("PROPTEST_CASES").ok();
@@ -41,7 +42,19 @@ where
 
 #[test]
 fn a_channel_does_what_its_model_does() {
-    check(400, &programs(120), |program| {
+    check(1_000, &programs(120), |program| {
         in_time(|time| world::run(program, time))
     });
+}
+
+#[test]
+fn urgent_requests_overtake_as_often_as_the_model_says() {
+    check(300, &crowds(40), |program| {
+        in_time(|time| world::run(program, time))
+    });
+}
+
+#[test]
+fn requests_between_threads_end_as_they_may() {
+    check(2_000, &threads::races(), threads::run);
 }

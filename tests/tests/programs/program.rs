@@ -37,6 +37,11 @@ pub(crate) enum Step {
         /// Whether it is polled at once.
         poll: bool,
     },
+    /// Posts so many at once.
+    Crowd {
+        size: u8,
+        terms: Terms,
+    },
     PollAsking(u8, Waker),
     DropAsking(u8),
 
@@ -136,6 +141,45 @@ pub(crate) fn programs(steps: usize) -> impl Strategy<Value = Program> {
             watched,
             steps,
         })
+}
+
+/// Programs in which many wait, and many of them are urgent.
+pub(crate) fn crowds(steps: usize) -> impl Strategy<Value = Program> {
+    let urgent = |urgent| {
+        (1..24_u8, near()).prop_map(move |(size, deadline)| Step::Crowd {
+            size: if urgent { size } else { 1 + size / 8 },
+            terms: Terms {
+                urgent,
+                if_room: false,
+                deadline,
+            },
+        })
+    };
+    let step = prop_oneof![
+        6 => urgent(true),
+        4 => urgent(false),
+        4 => (0..40_u8).prop_map(Step::TakeMany),
+        4 => Just(Step::TryPop),
+        4 => Just(Step::Take),
+        2 => receive(),
+        3 => polled(Step::PollReceiving),
+        1 => any::<u8>().prop_map(Step::DropReceiving),
+        1 => Just(Step::Pass),
+        1 => ask(),
+        1 => polled(Step::PollAsking),
+        1 => any::<u8>().prop_map(Step::DropAsking),
+    ];
+    (spin(), any::<bool>(), vec(step, 1..steps)).prop_map(|(spin, watched, steps)| Program {
+        capacity: None,
+        spin,
+        before: Before::Nothing,
+        watched,
+        steps,
+    })
+}
+
+fn near() -> impl Strategy<Value = Deadline> {
+    prop_oneof![4 => Just(Deadline::None), 1 => Just(Deadline::Near)]
 }
 
 pub(crate) fn spin() -> impl Strategy<Value = Spin> {

@@ -130,10 +130,10 @@ pub(crate) fn run(program: &Program, time: Duration) -> Option<Result<(), Wrong>
 }
 
 fn uses_near(program: &Program) -> bool {
-    program
-        .steps
-        .iter()
-        .any(|step| matches!(step, Step::Ask { terms, .. } if terms.deadline == Deadline::Near))
+    program.steps.iter().any(|step| match step {
+        Step::Ask { terms, .. } | Step::Crowd { terms, .. } => terms.deadline == Deadline::Near,
+        _ => false,
+    })
 }
 
 impl World {
@@ -325,6 +325,11 @@ impl World {
                 terms,
                 poll,
             } => return self.ask(client, how, terms, poll),
+            Step::Crowd { size, terms } => {
+                for _ in 0..size {
+                    self.ask(0, How::PostNow, terms, false)?;
+                }
+            }
             Step::PollAsking(n, waker) => {
                 if let Some(n) = choose(n, &self.asking) {
                     return self.poll_asking(n, waker);
