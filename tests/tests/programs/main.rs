@@ -18,13 +18,15 @@ use proptest::{
 };
 use tests::{in_time, must_end};
 
-use crate::program::{crowds, programs};
+use crate::program::{crowds, lines, programs};
 
 fn config(cases: u32) -> ProptestConfig {
     let given = env::var("PROPTEST_CASES").ok();
     ProptestConfig {
         cases: given.map_or(cases, |cases| cases.parse().expect("a number")),
         failure_persistence: None,
+        // A program that hangs takes a minute to fail.
+        max_shrink_time: 120_000,
         ..ProptestConfig::default()
     }
 }
@@ -50,6 +52,13 @@ fn a_channel_does_what_its_model_does() {
 #[test]
 fn urgent_requests_overtake_as_often_as_the_model_says() {
     check(300, &crowds(40), |program| {
+        in_time(|time| world::run(program, time))
+    });
+}
+
+#[test]
+fn those_who_wait_for_room_are_woken_as_the_model_says() {
+    check(500, &lines(50), |program| {
         in_time(|time| world::run(program, time))
     });
 }

@@ -610,7 +610,9 @@ impl Model {
         let mut taken = Vec::new();
         while taken.len() < max {
             let run = self.run;
-            let Some(r) = self.pop(seen) else { break };
+            let Some(r) = self.pop(seen.get(taken.len()).copied()) else {
+                break;
+            };
             if self.is_late(r) {
                 // It was nobody's turn.
                 self.run = run;
@@ -635,24 +637,26 @@ impl Model {
         Ok(taken)
     }
 
-    fn pop(&mut self, seen: &[usize]) -> Option<usize> {
+    fn pop(&mut self, seen: Option<usize>) -> Option<usize> {
         let [normal, urgent] = &self.lanes;
         let lane = match (normal.front(), urgent.front()) {
             (_, None) => NORMAL,
             (None, _) => URGENT,
             (Some(_), Some(_)) => {
                 let [least, most] = self.run;
-                let normal_is_next = least >= URGENT_RUN
-                    || (most >= URGENT_RUN
-                        && normal
-                            .iter()
-                            .any(|r| seen.contains(&self.requests[*r].message)));
+                let normal_was_next = || {
+                    normal
+                        .iter()
+                        .any(|r| seen == Some(self.requests[*r].message))
+                };
+                let normal_is_next =
+                    least >= URGENT_RUN || (most >= URGENT_RUN && normal_was_next());
                 usize::from(!normal_is_next)
             }
         };
         self.run = if lane == URGENT && !normal.is_empty() {
             self.run.map(|run| run + 1)
-        } else if lane == NORMAL && urgent.is_empty() && normal.len() == 1 {
+        } else if lane == NORMAL && urgent.is_empty() && self.may_pass_by(normal) {
             [0, self.run[1]]
         } else {
             [0, 0]
@@ -661,6 +665,12 @@ impl Model {
         let next = self.senders[lane].pop();
         self.ring(next);
         Some(r)
+    }
+
+    /// Whether the only one of them may have come to a thread without passing through the queue.
+    fn may_pass_by(&self, normal: &VecDeque<usize>) -> bool {
+        let request = |r: &usize| &self.requests[*r];
+        normal.len() == 1 && self.capacity.is_none() && normal.iter().all(|r| !request(r).post)
     }
 
     /// Whether there is a request that is not overdue.

@@ -178,6 +178,28 @@ pub(crate) fn crowds(steps: usize) -> impl Strategy<Value = Program> {
     })
 }
 
+/// Programs in which many wait for room, and some of them leave.
+pub(crate) fn lines(steps: usize) -> impl Strategy<Value = Program> {
+    let step = prop_oneof![
+        8 => ask(),
+        6 => polled(Step::PollAsking),
+        4 => any::<u8>().prop_map(Step::DropAsking),
+        1 => any::<u8>().prop_map(Step::DropReply),
+        2 => Just(Step::TryPop),
+        1 => (0..4_u8).prop_map(Step::TakeMany),
+        1 => Just(Step::Pass),
+    ];
+    (1..=2_usize, spin(), any::<bool>(), vec(step, 1..steps)).prop_map(
+        |(capacity, spin, watched, steps)| Program {
+            capacity: Some(capacity),
+            spin,
+            before: Before::Nothing,
+            watched,
+            steps,
+        },
+    )
+}
+
 fn near() -> impl Strategy<Value = Deadline> {
     prop_oneof![4 => Just(Deadline::None), 1 => Just(Deadline::Near)]
 }
