@@ -7,21 +7,33 @@ use model_example::{
     tasks, waiting,
 };
 
-/// Explores all the orders in which the threads of `model` could run with so many preemptions at most, or `LOOM_MAX_PREEMPTIONS` if it is set.
+/// Explores all the orders in which the threads of `model` could run, with at most `LOOM_MAX_PREEMPTIONS` preemptions (2 if it is not set).
 #[cfg(loom)]
-fn explore(preemptions: usize, model: impl Fn() + Send + Sync + 'static) {
+fn explore(model: impl Fn() + Send + Sync + 'static) {
+    explore_with(0, model);
+}
+
+/// The same with one preemption less, for a model that would take minutes.
+#[cfg(loom)]
+fn explore_large(model: impl Fn() + Send + Sync + 'static) {
+    explore_with(1, model);
+}
+
+#[cfg(loom)]
+fn explore_with(fewer: usize, model: impl Fn() + Send + Sync + 'static) {
     // This one prints the log that is asked for. It has no bound of its own: the checkpoint that is replayed brings it along.
     if std::env::var_os("LOOM_LOG").is_some() {
         return loom::model(model);
     }
     let mut builder = loom::model::Builder::new();
-    builder.preemption_bound.get_or_insert(preemptions);
+    let bound = builder.preemption_bound.unwrap_or(2);
+    builder.preemption_bound = Some(bound.saturating_sub(fewer));
     builder.check(model);
 }
 
 /// Runs it some times, as it comes.
 #[cfg(not(loom))]
-fn explore(_: usize, model: impl Fn() + Send + Sync + 'static) {
+fn explore(model: impl Fn()) {
     for _ in 0..200 {
         model();
     }
@@ -36,7 +48,7 @@ const ONE_DEPOSIT: Statement = Statement {
 /// model. One runs on the model's own thread, and who asks for the check on that of the audit, as every thread costs.
 #[test]
 fn a_deposit_and_a_check_at_the_same_time_both_end() {
-    explore(2, || {
+    explore(|| {
         let (account_server, account) = ump::channel();
         let (audit_server, audit) = ump::channel();
         let of_audit = passing::Audit::new(account.weak());
@@ -58,7 +70,7 @@ fn a_deposit_and_a_check_at_the_same_time_both_end() {
 #[test]
 #[ignore = "it has to fail: the next one runs it"]
 fn a_deposit_and_a_check_at_the_same_time_hang() {
-    explore(2, || {
+    explore(|| {
         let (account_server, account) = ump::channel();
         let (audit_server, audit) = ump::channel();
         let of_audit = waiting::Audit::new(account.weak());
@@ -92,7 +104,7 @@ fn servers_that_wait_for_each_other_are_found() {
 /// It works as long as nobody asks both at a time. That is what a test sees.
 #[test]
 fn servers_that_wait_for_each_other_work_for_one_request_at_a_time() {
-    explore(2, || {
+    explore(|| {
         let (account_server, account) = ump::channel();
         let (audit_server, audit) = ump::channel();
         let of_audit = waiting::Audit::new(account.weak());
@@ -108,7 +120,7 @@ fn servers_that_wait_for_each_other_work_for_one_request_at_a_time() {
 /// The account has a client of the audit, and the audit one of the account.
 #[test]
 fn servers_end_when_nobody_asks_any_more() {
-    explore(2, || {
+    explore(|| {
         let (account_server, account) = ump::channel();
         let (audit_server, audit) = ump::channel();
         let of_audit = passing::Audit::new(account.weak());
@@ -125,7 +137,7 @@ fn servers_end_when_nobody_asks_any_more() {
 fn tasks_that_deposit_and_check_at_the_same_time_both_end() {
     use loom::future::block_on;
 
-    explore(1, || {
+    explore_large(|| {
         let (account_server, account) = ump::channel();
         let (audit_server, audit) = ump::channel();
         let deposit = account.req_async(ToAccount::Deposit(5)).unwrap();
@@ -152,7 +164,7 @@ fn tasks_that_deposit_and_check_at_the_same_time_both_end() {
 #[test]
 fn tasks_that_deposit_and_check_at_the_same_time_both_end() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    explore(1, move || {
+    explore(move || {
         runtime.block_on(async {
             let (account_server, account) = ump::channel();
             let (audit_server, audit) = ump::channel();

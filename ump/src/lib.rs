@@ -1,4 +1,5 @@
 #![doc = include_str!("../README.md")]
+//! How that is done: [`model_checking`].
 
 mod builder;
 mod channel;
@@ -65,6 +66,9 @@ pub fn bounded<S, R, E>(
 ) -> Result<(Server<S, R, E>, Client<S, R, E>), ZeroCapacity> {
     Builder::new().capacity(capacity).build()
 }
+
+#[doc = include_str!("../docs/model-checking.md")]
+pub mod model_checking {}
 
 /// Whatever unwinds, a channel stays in order: no user code runs inside its critical sections.
 mod unwind_safe {
