@@ -177,6 +177,20 @@ fn pairs_that_are_used_to_each_other_let_others_in() {
 }
 
 #[test]
+fn whoever_passes_by_leaves_the_caller_who_is_used_to_it_to_the_others() {
+    explore(&[End::Replied], || {
+        let book = Book::default();
+        let (server, client) = channel(usize::MAX);
+        let mut workers = workers(1, &server, worker::STEADY);
+        workers.extend(passers_by(4, &server));
+        let mut callers = callers(0..1, &client, &book, caller::STEADY, 10);
+        callers.extend(self::callers(1..2, &client, &book, caller::URGENT, 2));
+        drop(client);
+        end(callers, workers, &server, &book)
+    });
+}
+
+#[test]
 fn those_who_are_in_a_hurry_leave_nothing_behind() {
     let to_be_seen = [
         End::Replied,

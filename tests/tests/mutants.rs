@@ -1,0 +1,1 @@
+//! What mutations of the source have shown to be tested by nothing else.
