@@ -38,6 +38,11 @@ pub fn explore_large(model: impl Fn() + Send + Sync + 'static) {
 }
 
 fn check(builder: &loom::model::Builder, model: impl Fn() + Send + Sync + 'static) {
+    if std::env::var_os("LOOM_LOG").is_some() {
+        // Who replays an interleaving wants to read it, and only this prints. The checkpoint brings its bound along.
+        loom::model(model);
+        return;
+    }
     let iterations = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&iterations);
     builder.check(move || {

@@ -1,8 +1,8 @@
 //! What the models share. Built without `--cfg shuttle` this package is empty.
 //!
-//! A model is a cast of actors, [threads and tasks](actor): [callers](caller) that ask in ways left to chance, and [workers](worker) that
-//! answer likewise. All that they do is written down in a [book](book), which is compared with the channel's own [`Stats`](ump::Stats) when
-//! the curtain has fallen. [`explore()`] runs a model under many schedules, and replays one. The [allocator](quarantine) sees
+//! A model is a cast of actors, threads and tasks (`actor`): callers (`caller`) that ask in ways left to chance, and workers (`worker`) that
+//! answer likewise. All that they do is written down in a book (`book`), which is compared with the channel's own `Stats` when
+//! the curtain has fallen. `explore` runs a model under many schedules, and replays one. The allocator (`quarantine`) sees
 //! to it that this is possible.
 #![cfg(shuttle)]
 
