@@ -69,7 +69,7 @@ struct Queue<S, R, E> {
     lanes: [List<S, R, E>; 2],
     /// Urgent requests taken since the last normal one, while a normal one waited.
     run: u32,
-    /// False once the server is gone.
+    /// False once the server is closed or gone: nothing enters any more.
     open: bool,
     /// Whether there are `receivers` or a `poller`.
     awaited: bool,
@@ -424,7 +424,7 @@ impl<S, R, E> Channel<S, R, E> {
     ) -> Taken<S, R, E> {
         let mut queue = self.gate.0.queue.lock();
         // Before it looks: what the last client did before it went must not be missed. Acquire: pairs with the Release of `remove_client`.
-        let closed = self.clients.load(Ordering::Acquire) == 0;
+        let closed = self.clients.load(Ordering::Acquire) == 0 || !queue.open;
         let mut catch = Catch::new();
         if place.is_to_sleep() || closed {
             self.shut(&mut queue);
@@ -530,10 +530,10 @@ impl<S, R, E> Channel<S, R, E> {
         lease: Option<Lease<'_, S, R, E>>,
         warmth: Warmth,
     ) {
-        if self.capacity != usize::MAX || queue.awaited {
+        if self.capacity != usize::MAX || queue.awaited || !queue.open {
             return;
         }
-        if warmth == Warmth::Thread && queue.open {
+        if warmth == Warmth::Thread {
             self.open(queue);
         }
         if let Some(slot) = taken.single().filter(|_| queue.is_empty()) {
@@ -559,15 +559,30 @@ impl<S, R, E> Channel<S, R, E> {
         drop(left);
     }
 
-    /// The server goes: whatever is queued learns of it at once, and so does everything that comes later.
+    /// Nothing enters any more. What is queued stays for the receivers, who learn of the end after it.
     pub(crate) fn close(&self) {
+        self.refuse_from_now_on().for_each(Waiter::wake);
+    }
+
+    /// Turns away whoever comes later or waits for room. Returns who waits for a request.
+    fn refuse_from_now_on(&self) -> impl Iterator<Item = Waiter> + use<S, R, E> {
         let mut queue = self.lock();
         queue.open = false;
         self.shut(&mut queue);
+        // SAFETY: we hold the lock.
+        unsafe { self.hotline.0.cool() };
+        queue.awaited = false;
+        let receivers = queue.receivers.take_all();
         let poller = queue.poller.take();
         let senders = queue.senders.each_mut().map(Waiters::take_all);
         drop(queue);
         senders.into_iter().flatten().for_each(Waiter::wake);
+        receivers.chain(poller)
+    }
+
+    /// The server goes: whatever is queued learns of it at once, and so does everything that comes later.
+    pub(crate) fn leave(&self) {
+        let forgotten = self.refuse_from_now_on();
         // One at a time: the lock stays short, and a message that sends to its own channel when dropped is no trouble.
         let turned_down = iter::from_fn(|| {
             let mut queue = self.lock();
@@ -586,7 +601,7 @@ impl<S, R, E> Channel<S, R, E> {
             Some(turned_down)
         });
         turned_down.for_each(TurnedDown::finish);
-        drop(poller);
+        drop(forgotten);
     }
 
     // ---- the inbox
@@ -666,6 +681,7 @@ impl<S, R, E> Channel<S, R, E> {
         queue.queued() + usize::from(self.hotline.0.is_calling())
     }
 
+    /// Whether requests can enter.
     pub(crate) fn is_open(&self) -> bool {
         self.lock().open
     }

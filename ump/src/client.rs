@@ -85,7 +85,7 @@ impl<S, R, E> Client<S, R, E> {
     /// [`submit`](Request::submit) to choose otherwise.
     ///
     /// # Errors
-    /// [`Error::ServerDisappeared`]: the server is gone.
+    /// [`Error::ServerDisappeared`]: the server is gone or closed.
     pub fn req_async(&self, out: S) -> Result<WaitReply<R, E>, Error<E>>
     where
         S: Send + 'static,
@@ -133,7 +133,8 @@ impl<S, R, E> Client<S, R, E> {
         self.channel().capacity()
     }
 
-    /// Whether the server is gone, so that every request would end in [`Error::ServerDisappeared`].
+    /// Whether the server is gone or [closed](crate::Server::close), so that every request would end in
+    /// [`Error::ServerDisappeared`].
     #[must_use]
     pub fn is_closed(&self) -> bool {
         !self.channel().is_open()

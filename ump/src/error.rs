@@ -10,11 +10,12 @@ use std::{error::Error as StdError, fmt, io};
 /// Why a request has no reply, or a call on an end-point failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Error<E> {
-    /// The server went before it took the request, which was not executed.
+    /// The server went, or was [closed](crate::Server::close), before it took the request, which was not executed.
     ServerDisappeared,
     /// Nobody waits for this reply any more.
     OriginDisappeared,
-    /// The queue is empty and no client is left: there will never be another request.
+    /// The queue is empty and there will never be another request: no client is left, or the server was
+    /// [closed](crate::Server::close).
     ClientsDisappeared,
     /// A handler took the request and let go of it without an answer: it dropped the reply context, or it panicked.
     /// A request made through [`Client::request`](crate::Client::request) learns which of the two.
@@ -74,7 +75,9 @@ impl<E: fmt::Display> fmt::Display for Error<E> {
         match self {
             Self::ServerDisappeared => f.write_str(SERVER_DISAPPEARED),
             Self::OriginDisappeared => f.write_str("nobody waits for this reply any more"),
-            Self::ClientsDisappeared => f.write_str("the queue is empty and no client is left"),
+            Self::ClientsDisappeared => {
+                f.write_str("the queue is empty, and no client is left or the server was closed")
+            }
             Self::NoReply => f.write_str("no reply: the handler dropped the request or panicked"),
             Self::App(error) => write!(f, "the handler refused the request: {error}"),
         }
@@ -171,7 +174,7 @@ pub enum RequestError<S, E> {
     App(E),
     /// A handler took the request and let go of it without an answer.
     NoReply(NoReply),
-    /// The server went before it took the request.
+    /// The server went, or was [closed](crate::Server::close), before it took the request.
     ServerDisappeared(S),
     /// The deadline passed before a handler took the request, which will never be executed.
     TimeoutQueued(S),
@@ -295,7 +298,7 @@ impl<S> From<RequestError<S, ()>> for RequestError<S, Refused> {
 
 /// Why a post or a submitted request was not accepted. It was not executed, and the message comes back.
 pub enum SendError<S> {
-    /// The server is gone.
+    /// The server is gone or [closed](crate::Server::close).
     ServerDisappeared(S),
     /// The deadline passed before there was room in the queue.
     TimeoutQueued(S),

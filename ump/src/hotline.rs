@@ -21,7 +21,8 @@
 //!    somebody sleeps wakes that one. A slot is watched only if nobody sleeps.
 //! 3. Answering takes the lease; to begin to watch a slot, or to stop, takes the lease and the channel's lock. So the slot does not change
 //!    for who has either of them, and it lives while it is watched.
-//! 4. A bounded channel has none: a call does not pass by the count of the queue.
+//! 4. Once the channel is closed the slot that is watched stays cool and no other one is: so the last call is one that was made before.
+//! 5. A bounded channel has none: a call does not pass by the count of the queue.
 
 use std::ptr::{self, NonNull};
 
@@ -174,6 +175,17 @@ impl<S, R, E> Hotline<S, R, E> {
         match lease.hang_up(false) {
             Gone::Call(entry) => Some(entry),
             Gone::Quiet | Gone::Busy => None,
+        }
+    }
+
+    /// Makes sure that there will be no call any more. One that there is stays, for whoever looks next.
+    ///
+    /// # Safety
+    /// Under the channel's lock, and from now on nothing is watched that is not watched now.
+    pub(crate) unsafe fn cool(&self) {
+        if let Some(slot) = self.watched() {
+            // SAFETY: watched, and we hold the channel's lock.
+            unsafe { slot.as_ref().core.cool() };
         }
     }
 

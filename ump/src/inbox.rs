@@ -5,7 +5,7 @@
 //! with Parallelism*, 1986.)
 //!
 //! While it is **shut** requests enter under the lock: since somebody is to be woken, since the lanes are bounded and have to be
-//! counted, or since the server is gone. It is shut and opened under the lock. A receiver shuts it *before* it looks for the last
+//! counted, or since the server is closed or gone. It is shut and opened under the lock. A receiver shuts it *before* it looks for the last
 //! time and goes to sleep: so what had entered it finds, and what comes later finds it asleep.
 //!
 //! # Invariants

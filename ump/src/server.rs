@@ -33,7 +33,7 @@ type Job<S, R, E> = (S, ReplyContext<R, E>);
 /// them, and who has waited longest is woken first.
 ///
 /// Dropping it ends every request that is still queued with `ServerDisappeared`, at once. Requests that were taken are not
-/// concerned: their [`ReplyContext`]s stay valid.
+/// concerned: their [`ReplyContext`]s stay valid. To let nothing more in and serve what is queued, [`close`](Self::close) it first.
 ///
 /// All that a client did before it sent happens before its request is taken.
 pub struct Server<S, R, E> {
@@ -48,7 +48,7 @@ impl<S, R, E> Server<S, R, E> {
     /// Blocks until there is a request and takes it.
     ///
     /// # Errors
-    /// [`Error::ClientsDisappeared`]: the queue is empty and no client is left.
+    /// [`Error::ClientsDisappeared`]: the queue is empty, and no client is left or the server was [closed](Self::close).
     #[inline]
     pub fn wait(&self) -> Result<Job<S, R, E>, Error<E>> {
         self.receive(1, None).map(some).map(first)
@@ -57,7 +57,7 @@ impl<S, R, E> Server<S, R, E> {
     /// Blocks until there is a request and takes it, or until this time has passed.
     ///
     /// # Errors
-    /// [`Error::ClientsDisappeared`]: the queue is empty and no client is left.
+    /// [`Error::ClientsDisappeared`]: the queue is empty, and no client is left or the server was [closed](Self::close).
     pub fn wait_timeout(&self, timeout: Duration) -> Result<Option<Job<S, R, E>>, Error<E>> {
         optional(self.receive(1, Instant::now().checked_add(timeout)))
     }
@@ -65,7 +65,7 @@ impl<S, R, E> Server<S, R, E> {
     /// Blocks until there is a request and takes it, or until `deadline`.
     ///
     /// # Errors
-    /// [`Error::ClientsDisappeared`]: the queue is empty and no client is left.
+    /// [`Error::ClientsDisappeared`]: the queue is empty, and no client is left or the server was [closed](Self::close).
     pub fn wait_deadline(&self, deadline: Instant) -> Result<Option<Job<S, R, E>>, Error<E>> {
         optional(self.receive(1, Some(deadline)))
     }
@@ -76,7 +76,7 @@ impl<S, R, E> Server<S, R, E> {
     /// Urgent requests come first, by the same rule as if they were taken one by one.
     ///
     /// # Errors
-    /// [`Error::ClientsDisappeared`]: the queue is empty and no client is left.
+    /// [`Error::ClientsDisappeared`]: the queue is empty, and no client is left or the server was [closed](Self::close).
     pub fn wait_many(&self, batch: &mut Vec<Job<S, R, E>>, max: usize) -> Result<usize, Error<E>> {
         if max == 0 {
             return Ok(0);
@@ -88,7 +88,7 @@ impl<S, R, E> Server<S, R, E> {
     /// Awaits a request and takes it.
     ///
     /// # Errors
-    /// [`Error::ClientsDisappeared`]: the queue is empty and no client is left.
+    /// [`Error::ClientsDisappeared`]: the queue is empty, and no client is left or the server was [closed](Self::close).
     ///
     /// # Cancel safety
     /// Dropping the future loses nothing: a request is taken only by the poll that returns it, and a wake-up that it does not use
@@ -100,7 +100,7 @@ impl<S, R, E> Server<S, R, E> {
     /// Awaits a request, then takes all that are there, up to `max`, and appends them to `batch`. See [`wait_many`](Self::wait_many).
     ///
     /// # Errors
-    /// [`Error::ClientsDisappeared`]: the queue is empty and no client is left.
+    /// [`Error::ClientsDisappeared`]: the queue is empty, and no client is left or the server was [closed](Self::close).
     ///
     /// # Cancel safety
     /// That of [`async_wait`](Self::async_wait).
@@ -119,7 +119,7 @@ impl<S, R, E> Server<S, R, E> {
     /// Takes a request if there is one.
     ///
     /// # Errors
-    /// [`Error::ClientsDisappeared`]: the queue is empty and no client is left.
+    /// [`Error::ClientsDisappeared`]: the queue is empty, and no client is left or the server was [closed](Self::close).
     pub fn try_pop(&self) -> Result<Option<Job<S, R, E>>, Error<E>> {
         // What is overdue is passed over; what comes meanwhile does not matter.
         for _ in 0..=self.len() {
@@ -134,11 +134,11 @@ impl<S, R, E> Server<S, R, E> {
     /// Takes a request, or arranges for the task to be woken when there is one.
     ///
     /// For event loops and hand-written futures. A server remembers *one* waker given by this way, the latest, until a request comes, no
-    /// client is left, or the server is dropped. Several tasks at once use [`async_wait`](Self::async_wait) or a
+    /// client is left, or the server is closed or dropped. Several tasks at once use [`async_wait`](Self::async_wait) or a
     /// [`stream`](Self::stream) each.
     ///
     /// # Errors
-    /// [`Error::ClientsDisappeared`]: the queue is empty and no client is left.
+    /// [`Error::ClientsDisappeared`]: the queue is empty, and no client is left or the server was [closed](Self::close).
     pub fn poll_wait(&self, cx: &mut Context<'_>) -> Poll<Result<Job<S, R, E>, Error<E>>> {
         if let Some(job) = self.try_pop()? {
             return Poll::Ready(Ok(job));
@@ -147,7 +147,8 @@ impl<S, R, E> Server<S, R, E> {
         into_poll(self.channel.take(1, place, None, Warmth::Passing), cx).map_ok(first)
     }
 
-    /// The requests, one after the other, blocking in between; it ends when no client is left.
+    /// The requests, one after the other, blocking in between; it ends when no client is left or the server was
+    /// [closed](Self::close), and the queue is empty.
     ///
     /// ```
     /// let (server, client) = ump::channel::<u32, u32, ()>();
@@ -165,10 +166,37 @@ impl<S, R, E> Server<S, R, E> {
         Iter(self)
     }
 
-    /// The requests as a stream; it ends when no client is left. There can be many at once, and each request goes to one of them.
+    /// The requests as a stream; it ends as [`iter`](Self::iter) does. There can be many at once, and each request goes to one of them.
     #[must_use = "streams do nothing unless polled"]
     pub fn stream(&self) -> Requests<'_, S, R, E> {
         Requests(Receive::new(self, 1))
+    }
+
+    /// Accepts nothing from now on. What is queued can still be taken; after that whoever waits or comes to take a request is told
+    /// [`Error::ClientsDisappeared`], as if no client were left.
+    ///
+    /// - A request that comes later, or that waits for room, ends in `ServerDisappeared`: it was not executed, and its message comes back
+    ///   wherever the error has room for it. One that is made while this is called is either queued or refused.
+    /// - [`Client::is_closed`](crate::Client::is_closed) is true when this returns. That other receivers are being told of the end may go on.
+    /// - Requests that are queued or taken keep their deadlines and can be cancelled. What is still queued when the server is dropped ends
+    ///   as always.
+    /// - It may be called while others wait, by any thread. Called again it does nothing.
+    ///
+    /// Whatever happened before it happens before what a receiver that is told the end does next.
+    ///
+    /// ```
+    /// let (server, client) = ump::channel::<u32, u32, ()>();
+    /// let queued = client.req_async(1).unwrap();
+    /// server.close();
+    /// assert!(client.is_closed());
+    /// assert_eq!(client.req(2), Err(ump::Error::ServerDisappeared));
+    /// for (n, rctx) in &server {
+    ///     rctx.reply(n * 10).unwrap();
+    /// }
+    /// assert_eq!(queued.wait(), Ok(10));
+    /// ```
+    pub fn close(&self) {
+        self.channel.close();
     }
 
     /// The number of requests in the queue, in both lanes. Out of date as soon as it is known.
@@ -238,7 +266,7 @@ impl<S, R, E> Server<S, R, E> {
 
 impl<S, R, E> Drop for Server<S, R, E> {
     fn drop(&mut self) {
-        self.channel.close();
+        self.channel.leave();
     }
 }
 
@@ -278,7 +306,7 @@ impl<S, R, E> Iterator for Iter<'_, S, R, E> {
     }
 }
 
-/// No client left is for ever.
+/// No client left is for ever, and so is closed.
 impl<S, R, E> FusedIterator for Iter<'_, S, R, E> {}
 
 impl<S, R, E> fmt::Debug for Iter<'_, S, R, E> {
@@ -306,7 +334,7 @@ impl<S, R, E> Requests<'_, S, R, E> {
     /// dropped.
     ///
     /// # Errors
-    /// [`Error::ClientsDisappeared`]: the queue is empty and no client is left.
+    /// [`Error::ClientsDisappeared`]: the queue is empty, and no client is left or the server was [closed](Server::close).
     pub fn poll_wait(&mut self, cx: &mut Context<'_>) -> Poll<Result<Job<S, R, E>, Error<E>>> {
         Pin::new(&mut self.0).poll(cx).map_ok(first)
     }
