@@ -1,0 +1,296 @@
+//! Models of a server that is closed while others send, call, wait for room or wait for requests: each request is served or refused, and
+//! everybody who waits learns of the end.
+//!
+//! The ways in are those of `ump/src/channel.rs`: the queue, the inbox ([`awake`]), the hotline ([`warm`]), the line for room.
+#![cfg(loom)]
+
+use std::future::IntoFuture;
+
+use loom::{future::block_on, sync::Arc, thread};
+use loom_tests::{
+    NumberClient, NumberServer, answer, assert_settled, awake, explore, explore_large, poll_once,
+    serve, some_day, warm,
+};
+use ump::{Error, RequestError, SendError, bounded, channel};
+
+/// The end is for ever, and closed is for everybody.
+fn assert_closed(server: &NumberServer, client: &NumberClient) {
+    assert!(client.is_closed());
+    assert_eq!(client.req(7), Err(Error::ServerDisappeared));
+    assert_eq!(server.try_pop().err(), Some(Error::ClientsDisappeared));
+    assert_settled(server.stats());
+}
+
+/// One asks, the other closes and serves what is there.
+fn a_request_against_close((server, client): (NumberServer, NumberClient)) {
+    let asking = thread::spawn(move || (client.req(1), client));
+    server.close();
+    let taken = serve(&server);
+    let (outcome, client) = asking.join().unwrap();
+    match outcome {
+        Ok(reply) => assert_eq!((reply, &taken[..]), (2, &[1][..])),
+        Err(error) => {
+            assert_eq!(error, Error::ServerDisappeared);
+            assert!(taken.is_empty());
+        }
+    }
+    assert_closed(&server, &client);
+}
+
+#[test]
+fn a_request_that_queues_is_served_or_refused() {
+    explore(|| a_request_against_close(channel()));
+}
+
+#[test]
+fn a_request_that_enters_the_inbox_is_served_or_refused() {
+    explore(|| a_request_against_close(awake()));
+}
+
+#[test]
+fn a_call_is_served_or_refused() {
+    explore(|| a_request_against_close(warm()));
+}
+
+/// A receiver looks at the watched slot while another closes.
+#[test]
+fn a_call_to_a_receiver_that_waits_is_served_or_refused() {
+    explore_large(|| {
+        let (server, client) = warm();
+        let server = Arc::new(server);
+        let serving = {
+            let server = Arc::clone(&server);
+            thread::spawn(move || serve(&server))
+        };
+        let asking = thread::spawn(move || (client.req(1), client));
+        server.close();
+        let (outcome, client) = asking.join().unwrap();
+        let taken = serving.join().unwrap();
+        match outcome {
+            Ok(reply) => assert_eq!((reply, &taken[..]), (2, &[1][..])),
+            Err(error) => {
+                assert_eq!(error, Error::ServerDisappeared);
+                assert!(taken.is_empty());
+            }
+        }
+        assert_closed(&server, &client);
+    });
+}
+
+/// Nothing opens a way in again: not that a request is taken, nor that the same client was served before.
+#[test]
+fn what_is_served_after_the_close_opens_nothing() {
+    explore(|| {
+        let (server, client) = warm();
+        client.post(1).wait().unwrap();
+        server.close();
+        let asking = thread::spawn(move || {
+            let (taken, rctx) = server.wait().unwrap();
+            answer(taken, rctx);
+            server
+        });
+        let refused = client.post(2).wait();
+        assert!(matches!(refused, Err(SendError::ServerDisappeared(2))));
+        let server = asking.join().unwrap();
+        assert_closed(&server, &client);
+    });
+}
+
+#[test]
+fn a_call_that_was_made_is_taken_before_the_end() {
+    explore(|| {
+        let (server, client) = warm();
+        let mut call = client.request(1).into_future();
+        assert!(poll_once(&mut call).is_pending());
+        let serving = thread::spawn(move || {
+            server.close();
+            (serve(&server), server)
+        });
+        assert_eq!(block_on(call).ok(), Some(2));
+        let (taken, server) = serving.join().unwrap();
+        assert_eq!(taken, [1]);
+        assert_closed(&server, &client);
+    });
+}
+
+#[test]
+fn a_call_that_is_taken_back_leaves_nothing_to_serve() {
+    explore(|| {
+        let (server, client) = warm();
+        let mut call = client.request(1).into_future();
+        assert!(poll_once(&mut call).is_pending());
+        let serving = thread::spawn(move || {
+            server.close();
+            (serve(&server), server)
+        });
+        drop(call);
+        let (taken, server) = serving.join().unwrap();
+        let stats = server.stats();
+        assert_eq!(
+            stats.cancelled_queued + stats.cancelled_taken + stats.replied,
+            2
+        );
+        assert_eq!(taken.len() as u64, 1 - stats.cancelled_queued);
+        assert_closed(&server, &client);
+    });
+}
+
+#[test]
+fn a_call_with_a_deadline_ends_once() {
+    explore(|| {
+        let (server, client) = warm();
+        let serving = thread::spawn(move || {
+            server.close();
+            (serve(&server), server)
+        });
+        let outcome = client.request(1).deadline(some_day()).wait();
+        let (taken, server) = serving.join().unwrap();
+        match outcome {
+            Ok(reply) => assert_eq!((reply, &taken[..]), (2, &[1][..])),
+            Err(RequestError::TimeoutTaken) => assert_eq!(taken, [1]),
+            Err(
+                RequestError::ServerDisappeared(message) | RequestError::TimeoutQueued(message),
+            ) => {
+                assert_eq!(message, 1);
+                assert!(taken.is_empty());
+            }
+            Err(other) => panic!("{other:?}"),
+        }
+        assert_closed(&server, &client);
+    });
+}
+
+#[test]
+fn a_thread_that_waits_learns_of_the_end() {
+    explore(|| {
+        let (server, client) = channel::<u32, u32, ()>();
+        let server = Arc::new(server);
+        let waiting = {
+            let server = Arc::clone(&server);
+            thread::spawn(move || server.wait().err())
+        };
+        server.close();
+        assert_eq!(waiting.join().unwrap(), Some(Error::ClientsDisappeared));
+        assert_closed(&server, &client);
+    });
+}
+
+#[test]
+fn a_task_that_waits_learns_of_the_end() {
+    explore(|| {
+        let (server, client) = channel::<u32, u32, ()>();
+        let server = Arc::new(server);
+        let waiting = {
+            let server = Arc::clone(&server);
+            thread::spawn(move || block_on(server.async_wait()).err())
+        };
+        server.close();
+        assert_eq!(waiting.join().unwrap(), Some(Error::ClientsDisappeared));
+        assert_closed(&server, &client);
+    });
+}
+
+#[test]
+fn one_who_polls_learns_of_the_end() {
+    explore(|| {
+        let (server, client) = channel::<u32, u32, ()>();
+        let server = Arc::new(server);
+        let polling = {
+            let server = Arc::clone(&server);
+            let poll = move || block_on(std::future::poll_fn(|cx| server.poll_wait(cx))).err();
+            thread::spawn(poll)
+        };
+        server.close();
+        assert_eq!(polling.join().unwrap(), Some(Error::ClientsDisappeared));
+        assert_closed(&server, &client);
+    });
+}
+
+/// One request for two: who gets it, and who does not, both come to the end.
+#[test]
+fn two_receivers_learn_of_the_end() {
+    explore_large(|| {
+        let (server, client) = channel::<u32, u32, ()>();
+        let server = Arc::new(server);
+        let waiting = {
+            let server = Arc::clone(&server);
+            thread::spawn(move || serve(&server))
+        };
+        let closing = {
+            let server = Arc::clone(&server);
+            thread::spawn(move || {
+                client.post(1).wait().unwrap();
+                server.close();
+                client
+            })
+        };
+        let mut taken = serve(&server);
+        let client = closing.join().unwrap();
+        taken.extend(waiting.join().unwrap());
+        assert_eq!(taken, [1]);
+        assert_closed(&server, &client);
+    });
+}
+
+#[test]
+fn one_that_waits_for_room_is_served_or_refused() {
+    explore(|| {
+        let (server, client) = bounded(1).unwrap();
+        client.post(1).wait().unwrap();
+        let posting = thread::spawn(move || (client.post(2).wait(), client));
+        server.close();
+        let (refused, client) = posting.join().unwrap();
+        assert!(matches!(refused, Err(SendError::ServerDisappeared(2))));
+        assert_eq!(serve(&server), [1]);
+        assert_closed(&server, &client);
+    });
+}
+
+/// The room that it was woken for is of no use any more.
+#[test]
+fn one_that_is_woken_for_room_is_served_or_refused() {
+    explore(|| {
+        let (server, client) = bounded(1).unwrap();
+        client.post(1).wait().unwrap();
+        let posting = thread::spawn(move || (block_on(client.post(2).into_future()), client));
+        let (n, rctx) = server.wait().unwrap();
+        answer(n, rctx);
+        server.close();
+        let taken = serve(&server);
+        let (outcome, client) = posting.join().unwrap();
+        match outcome {
+            Ok(()) => assert_eq!(taken, [2]),
+            Err(SendError::ServerDisappeared(2)) => assert!(taken.is_empty()),
+            Err(other) => panic!("{other:?}"),
+        }
+        assert_closed(&server, &client);
+    });
+}
+
+/// The slot that the hotline watches is freed by whoever is the last to know it.
+#[test]
+fn a_client_goes_while_the_server_is_closed() {
+    explore(|| {
+        let (server, client) = warm();
+        let client = thread::spawn(move || drop(client));
+        server.close();
+        assert_eq!(server.wait().err(), Some(Error::ClientsDisappeared));
+        drop(server);
+        client.join().unwrap();
+    });
+}
+
+/// What is queued ends, though nobody serves it.
+#[test]
+fn a_server_that_is_closed_and_goes_ends_what_came_before() {
+    explore(|| {
+        let (server, client) = warm();
+        let going = thread::spawn(move || {
+            server.close();
+            drop(server);
+        });
+        assert_eq!(client.req(1), Err(Error::ServerDisappeared));
+        going.join().unwrap();
+        assert_settled(client.stats());
+    });
+}
