@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use crate::{
-    Client, Server,
+    Client, Clock, Server,
     channel::Channel,
     error::ZeroCapacity,
     sync::{Arc, Waits},
@@ -65,19 +65,21 @@ impl Spin {
 /// # drop((server, client));
 /// # Ok::<(), ump::ZeroCapacity>(())
 /// ```
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 #[must_use = "it makes a channel when it is told to build one"]
 pub struct Builder {
     capacity: usize,
     spin: Spin,
+    clock: Clock,
 }
 
 impl Builder {
-    /// Unbounded, [`Spin::Adaptive`].
+    /// Unbounded, [`Spin::Adaptive`], [`Clock::system`].
     pub const fn new() -> Self {
         Self {
             capacity: usize::MAX,
             spin: Spin::Adaptive,
+            clock: Clock::system(),
         }
     }
 
@@ -90,6 +92,13 @@ impl Builder {
     /// How long its ends wait awake before they sleep.
     pub const fn spin(mut self, spin: Spin) -> Self {
         self.spin = spin;
+        self
+    }
+
+    /// What all that is done with the channel tells the time by: deadlines and timeouts on either end. An [`Instant`](std::time::Instant)
+    /// given to it is one of this clock's.
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
         self
     }
 
@@ -106,7 +115,7 @@ impl Builder {
 
     /// The ends of a channel. The capacity is not zero.
     pub(crate) fn ends<S, R, E>(self) -> (Server<S, R, E>, Client<S, R, E>) {
-        let channel = Arc::new(Channel::new(self.capacity, self.spin));
+        let channel = Arc::new(Channel::new(self.capacity, self.spin, self.clock));
         (Server::new(Arc::clone(&channel)), Client::counted(channel))
     }
 }

@@ -27,6 +27,7 @@ use std::{iter, mem, ptr::NonNull, time::Instant};
 
 use crate::{
     builder::Spin,
+    clock::Clock,
     hotline::{Habit, Hotline, Lease},
     inbox::Inbox,
     list::{Batch, List},
@@ -230,7 +231,7 @@ impl<S, R, E> Shore<'_, S, R, E> {
 
 impl<S, R, E> Channel<S, R, E> {
     /// A channel with one client. `capacity` is not zero.
-    pub(crate) fn new(capacity: usize, spin: Spin) -> Self {
+    pub(crate) fn new(capacity: usize, spin: Spin, clock: Clock) -> Self {
         Self {
             inbox: Padded(Inbox::new(false)),
             gate: Padded(Gate {
@@ -254,6 +255,7 @@ impl<S, R, E> Channel<S, R, E> {
             common: Common {
                 ledger: Padded(Ledger::default()),
                 waits: spin.waits(),
+                clock,
             },
             waits: spin.waits(),
         }
@@ -660,6 +662,11 @@ impl<S, R, E> Channel<S, R, E> {
     #[inline]
     pub(crate) fn common(&self) -> NonNull<Common> {
         NonNull::from(&self.common)
+    }
+
+    #[inline]
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.common.clock
     }
 
     /// A glance without the lock: may be out of date at once.

@@ -6,6 +6,7 @@ use std::{fmt, future::Future};
 
 use crate::{
     channel::Channel,
+    clock::Clock,
     error::Error,
     nest::Nest,
     request::{Post, Request},
@@ -138,6 +139,13 @@ impl<S, R, E> Client<S, R, E> {
     #[must_use]
     pub fn is_closed(&self) -> bool {
         !self.channel().is_open()
+    }
+
+    /// What its channel tells the time by.
+    #[inline]
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        self.channel().clock()
     }
 
     /// What has happened on this channel so far.

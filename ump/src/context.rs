@@ -11,9 +11,10 @@ use std::{
 };
 
 use crate::{
+    clock::{Alarm, Clock},
     error::Error,
     slot::{Handler, Verdict},
-    sync::{Alarm, current, park_until},
+    sync::current,
     waiter::Waiter,
 };
 
@@ -84,10 +85,7 @@ impl<R, E> ReplyContext<R, E> {
     /// Never true for a post: it was meant to be executed without anybody waiting.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
-        self.0.is_abandoned()
-            || self
-                .caller_deadline()
-                .is_some_and(|deadline| deadline <= Instant::now())
+        self.0.is_abandoned() || (!self.is_post() && self.0.core().is_overdue())
     }
 
     /// Resolves when [`is_cancelled`](Self::is_cancelled) becomes true; for a post or a caller that cannot leave, never.
@@ -115,10 +113,10 @@ impl<R, E> ReplyContext<R, E> {
 
     /// Blocks until [`is_cancelled`](Self::is_cancelled), or for so long; tells which it is.
     pub fn wait_cancelled(&mut self, timeout: Duration) -> bool {
-        let deadlines = [self.caller_deadline(), Instant::now().checked_add(timeout)];
+        let deadlines = [self.caller_deadline(), self.clock().after(timeout)];
         let until = deadlines.into_iter().flatten().min();
         while !self.is_cancelled() && self.0.watch(Some(Waiter::Thread(current()))) {
-            if park_until(until) {
+            if self.clock().park_until(until) {
                 break;
             }
         }
@@ -135,6 +133,10 @@ impl<R, E> ReplyContext<R, E> {
     #[must_use]
     pub fn is_post(&self) -> bool {
         self.0.core().is_post()
+    }
+
+    fn clock(&self) -> &Clock {
+        self.0.core().clock()
     }
 
     fn caller_deadline(&self) -> Option<Instant> {
@@ -169,7 +171,7 @@ impl<R, E> Future for Cancelled<'_, R, E> {
         }
         if let (None, Some(deadline)) = (&this.alarm, this.rctx.caller_deadline()) {
             // Without an alarm (the system refused its thread) the caller's own leaving is what wakes us.
-            this.alarm = Alarm::new(deadline).ok();
+            this.alarm = this.rctx.clock().alarm(deadline).ok();
         }
         match &mut this.alarm {
             Some(alarm) => alarm.poll(cx),

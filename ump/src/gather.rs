@@ -14,8 +14,9 @@ use std::{
 use futures_core::Stream;
 
 use crate::{
+    clock::Clock,
     error::Error,
-    sync::{Mutex, WakerArc, current, park_until},
+    sync::{Mutex, WakerArc, current},
     wait_reply::WaitReply,
     waiter::Waiter,
 };
@@ -48,6 +49,8 @@ use crate::{
 pub struct Gather<K, R, E, X = Error<E>> {
     seats: Vec<Seat<K, R, E, X>>,
     vacant: Vec<usize>,
+    /// That of the requests.
+    clock: Clock,
     news: WakerArc<News>,
 }
 
@@ -108,6 +111,7 @@ impl<K, R, E, X> Gather<K, R, E, X> {
         Self {
             seats: Vec::new(),
             vacant: Vec::new(),
+            clock: Clock::system(),
             news: WakerArc::new(News {
                 board: Mutex::new(Board {
                     ready: VecDeque::new(),
@@ -119,6 +123,9 @@ impl<K, R, E, X> Gather<K, R, E, X> {
 
     /// Adds a request. One that has ended already comes at this place in the order.
     pub fn push(&mut self, key: K, mut reply: WaitReply<R, E, X>) {
+        if self.is_empty() {
+            self.clock = reply.clock().clone();
+        }
         let place = self.vacant.last().copied().unwrap_or(self.seats.len());
         // Only who is woken comes in the order of arrival.
         reply.leaves_word();
@@ -155,9 +162,9 @@ impl<K, R, E, X> Gather<K, R, E, X> {
     }
 
     /// Blocks until the next outcome, at most for so long. `None` when there is none to come, or not in time; see
-    /// [`is_empty`](Self::is_empty).
+    /// [`is_empty`](Self::is_empty). The time is that of the channel to which the first of the requests was made.
     pub fn wait_timeout(&mut self, timeout: Duration) -> Option<(K, Result<R, X>)> {
-        self.next_until(Instant::now().checked_add(timeout))
+        self.next_until(self.clock.after(timeout))
     }
 
     /// The next outcome if it is there.
@@ -178,7 +185,7 @@ impl<K, R, E, X> Gather<K, R, E, X> {
             if self.is_empty() {
                 return None;
             }
-            if self.enrol(Waiter::Thread(current())) && park_until(deadline) {
+            if self.enrol(Waiter::Thread(current())) && self.clock.park_until(deadline) {
                 return self.try_next();
             }
         }

@@ -4,6 +4,7 @@
 mod builder;
 mod channel;
 mod client;
+mod clock;
 mod context;
 mod error;
 mod gather;
@@ -24,6 +25,7 @@ mod waiter;
 pub use crate::{
     builder::{Builder, Spin},
     client::{Client, WeakClient},
+    clock::{Clock, ManualClock, Sleep},
     context::{Cancelled, ReplyContext},
     error::{Error, Executed, NoReply, Refused, RequestError, SendError, ZeroCapacity},
     gather::Gather,
@@ -74,7 +76,7 @@ pub mod model_checking {}
 mod unwind_safe {
     use std::panic::{RefUnwindSafe, UnwindSafe};
 
-    use super::{Client, ReplyContext, Server, WaitReply, WeakClient};
+    use super::{Client, Clock, ManualClock, ReplyContext, Server, Sleep, WaitReply, WeakClient};
 
     impl<S, R, E> UnwindSafe for Client<S, R, E> {}
     impl<S, R, E> RefUnwindSafe for Client<S, R, E> {}
@@ -86,4 +88,10 @@ mod unwind_safe {
     impl<R, E> RefUnwindSafe for ReplyContext<R, E> {}
     impl<R, E, X> UnwindSafe for WaitReply<R, E, X> {}
     impl<R, E, X> RefUnwindSafe for WaitReply<R, E, X> {}
+    impl UnwindSafe for Clock {}
+    impl RefUnwindSafe for Clock {}
+    impl UnwindSafe for ManualClock {}
+    impl RefUnwindSafe for ManualClock {}
+    impl UnwindSafe for Sleep {}
+    impl RefUnwindSafe for Sleep {}
 }

@@ -62,19 +62,19 @@ impl<'a, S, R, E> Request<'a, S, R, E> {
     ///
     /// A time beyond what the clock can tell means no deadline.
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.terms.deadline = Instant::now().checked_add(timeout);
+        self.terms.deadline = self.client.clock().after(timeout);
         self
     }
 
-    /// Ends the request at `deadline` (monotonic clock).
+    /// Ends the request at `deadline`, by the [clock](Client::clock) of its channel.
     ///
     /// - Not accepted or still queued by then: it is not executed, and the message comes back in
     ///   [`TimeoutQueued`](RequestError::TimeoutQueued). A request that is overdue is not handed to a handler even if
     ///   its caller has not been able to withdraw it yet.
     /// - In a handler's hands by then: [`TimeoutTaken`](RequestError::TimeoutTaken).
     ///
-    /// A post is executed only if a handler takes it before the deadline. A blocking caller sleeps until the deadline itself; for
-    /// an awaiting one a thread of the process, `ump-alarm`, does, which wakes one task after the other (a waker must not block). The deadline is a lower bound: how late it is noticed is up to the
+    /// A post is executed only if a handler takes it before the deadline. By the system's clock a blocking caller sleeps until the
+    /// deadline itself; for an awaiting one a thread of the process, `ump-alarm`, does, which wakes one task after the other (a waker must not block). The deadline is a lower bound: how late it is noticed is up to the
     /// operating system's scheduler and, for a task, its executor.
     pub fn deadline(mut self, deadline: Instant) -> Self {
         self.terms.deadline = Some(deadline);

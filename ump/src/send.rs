@@ -11,9 +11,10 @@ use std::{
 use crate::{
     channel::{Channel, Place, Refusal},
     client::Client,
+    clock::{Alarm, Clock},
     error::SendError,
     slot::Lane,
-    sync::{Alarm, current, park_until},
+    sync::current,
     ticket::Draft,
     waiter::{Turn, Waiter},
 };
@@ -46,7 +47,7 @@ pub(crate) fn send_blocking<S, R, E, T>(
     if_room: bool,
     mut offer: impl FnMut(Place<'_>) -> Result<T, Refusal>,
 ) -> Result<T, NotSent> {
-    if is_late(deadline) {
+    if channel.clock().has_passed(deadline) {
         channel.refuse();
         return Err(NotSent::Late);
     }
@@ -60,7 +61,7 @@ pub(crate) fn send_blocking<S, R, E, T>(
             Err(Refusal::Full) => {}
             other => return other.map_err(NotSent::Refused),
         }
-        if park_until(deadline) {
+        if channel.clock().park_until(deadline) {
             channel.stop_sending(lane, &mut turn);
             return Err(NotSent::Late);
         }
@@ -146,11 +147,11 @@ impl<'a, S, R, E> Sending<'a, S, R, E> {
         offer: impl Offer<S, R, E, T>,
     ) -> Result<Poll<T>, NotSent> {
         let deadline = self.draft.as_ref().expect(POLLED_AGAIN).core().deadline();
-        if is_late(deadline) {
+        if self.clock().has_passed(deadline) {
             return Err(NotSent::Late);
         }
         if let (Some(deadline), None) = (deadline, &self.alarm) {
-            self.alarm = Some(Alarm::new(deadline).map_err(NotSent::NoTimer)?);
+            self.alarm = Some(self.clock().alarm(deadline).map_err(NotSent::NoTimer)?);
         }
         let slot = &mut self.draft;
         let mut offer = |place: Place<'_>| {
@@ -178,6 +179,11 @@ impl<'a, S, R, E> Sending<'a, S, R, E> {
             }
             (Err(refusal), _) => Err(NotSent::Refused(refusal)),
         }
+    }
+
+    #[inline]
+    fn clock(&self) -> &Clock {
+        self.client.clock()
     }
 
     fn give_up(&mut self) {
@@ -213,9 +219,4 @@ fn offer_in_line<T>(
         Err(Refusal::Full) => offer(Place::Line(turn, Some(waiter()))),
         other => other,
     }
-}
-
-#[inline]
-fn is_late(deadline: Option<Instant>) -> bool {
-    deadline.is_some_and(|deadline| deadline <= Instant::now())
 }

@@ -15,12 +15,13 @@ use futures_core::Stream;
 
 use crate::{
     channel::{Channel, Place, Taken, Warmth},
+    clock::Clock,
     context::ReplyContext,
     error::Error,
     hotline::Lease,
     list::Batch,
     stats::Stats,
-    sync::{Arc, Deferral, Patience, Waits, current, head_start, park_until, spin_until},
+    sync::{Arc, Deferral, Patience, Waits, current, head_start, spin_until},
     waiter::{Turn, Waiter, look_again},
 };
 
@@ -59,7 +60,7 @@ impl<S, R, E> Server<S, R, E> {
     /// # Errors
     /// [`Error::ClientsDisappeared`]: the queue is empty, and no client is left or the server was [closed](Self::close).
     pub fn wait_timeout(&self, timeout: Duration) -> Result<Option<Job<S, R, E>>, Error<E>> {
-        optional(self.receive(1, Instant::now().checked_add(timeout)))
+        optional(self.receive(1, self.clock().after(timeout)))
     }
 
     /// Blocks until there is a request and takes it, or until `deadline`.
@@ -223,6 +224,13 @@ impl<S, R, E> Server<S, R, E> {
         self.channel.capacity()
     }
 
+    /// What its channel tells the time by.
+    #[inline]
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        self.channel.clock()
+    }
+
     /// What has happened on this channel so far.
     #[must_use]
     pub fn stats(&self) -> Stats {
@@ -248,8 +256,8 @@ impl<S, R, E> Server<S, R, E> {
             }
             let waiter = || Waiter::Thread(current());
             let late = match look(channel, max, &mut turn, waiter, lease, Warmth::Thread) {
-                Taken::Empty => park_until(deadline),
-                Taken::Overdue => deadline.is_some_and(|deadline| deadline <= Instant::now()),
+                Taken::Empty => channel.clock().park_until(deadline),
+                Taken::Overdue => channel.clock().has_passed(deadline),
                 taken => return into_result(taken),
             };
             if late {

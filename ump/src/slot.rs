@@ -72,11 +72,12 @@ use std::{
 };
 
 use crate::{
+    clock::Clock,
     error::NoReply,
     stats::{Ending, Ledger, Untaken},
     sync::{
         AtomicU32, Ordering, Padded, UnsafeCell, Waits, current, head_start, lock_pause, panicking,
-        park_until, spin_until,
+        spin_until,
     },
     waiter::{Waiter, Wake, shielded},
 };
@@ -183,6 +184,7 @@ pub(crate) struct Common {
     pub(crate) ledger: Padded<Ledger>,
     /// For a reply.
     pub(crate) waits: Waits,
+    pub(crate) clock: Clock,
 }
 
 /// What only the allocation knows how to do, as [`Core`] does not know the type of the message.
@@ -302,6 +304,17 @@ impl<R, E> Core<R, E> {
     pub(crate) fn common(&self) -> &Common {
         // SAFETY: it outlives the slot, see the field.
         unsafe { self.cold.common.as_ref() }
+    }
+
+    #[inline]
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.common().clock
+    }
+
+    /// Whether its deadline has passed.
+    #[inline]
+    pub(crate) fn is_overdue(&self) -> bool {
+        self.clock().has_passed(self.deadline())
     }
 
     #[inline]
@@ -473,7 +486,7 @@ impl<R, E> Core<R, E> {
             return true;
         }
         loop {
-            let passed = park_until(deadline);
+            let passed = self.clock().park_until(deadline);
             if self.is_done() {
                 return true;
             }
@@ -970,7 +983,7 @@ impl<S, R, E> Entry<S, R, E> {
     #[inline]
     pub(crate) fn is_overdue(&self, now: &mut Option<Instant>) -> bool {
         let deadline = self.terms().deadline;
-        deadline.is_some_and(|at| at <= *now.get_or_insert_with(Instant::now))
+        deadline.is_some_and(|at| at <= *now.get_or_insert_with(|| self.core().clock().now()))
     }
 
     /// Hands the request to a handler.
@@ -1090,10 +1103,9 @@ impl<R, E> Handler<R, E> {
 
 impl<R, E> Drop for Handler<R, E> {
     fn drop(&mut self) {
-        let overdue = |deadline| deadline <= Instant::now();
         let verdict = if panicking() {
             Verdict::NoReply(NoReply::Panicked)
-        } else if !self.core().is_post() && self.core().deadline().is_some_and(overdue) {
+        } else if !self.core().is_post() && self.core().is_overdue() {
             Verdict::Overdue
         } else {
             Verdict::NoReply(NoReply::Dropped)

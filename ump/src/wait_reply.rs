@@ -11,9 +11,10 @@ use std::{
 };
 
 use crate::{
+    clock::{Alarm, Clock},
     error::Error,
     send::POLLED_AGAIN,
-    sync::{Alarm, Deferral},
+    sync::Deferral,
     ticket::Ticket,
     waiter::look_again,
 };
@@ -93,7 +94,8 @@ impl<R, E, X> WaitReply<R, E, X> {
     /// # Errors
     /// Itself, while there is no outcome. The inner error is that of the request.
     pub fn try_get(self) -> Result<Result<R, X>, Self> {
-        self.get_until(Instant::now())
+        let now = self.clock().now();
+        self.get_until(now)
     }
 
     /// Blocks for at most so long; returns itself if there is no outcome by then. The request goes on; drop it to cancel.
@@ -101,7 +103,7 @@ impl<R, E, X> WaitReply<R, E, X> {
     /// # Errors
     /// Itself, while there is no outcome. The inner error is that of the request.
     pub fn wait_timeout(self, timeout: Duration) -> Result<Result<R, X>, Self> {
-        match Instant::now().checked_add(timeout) {
+        match self.clock().after(timeout) {
             Some(at) => self.wait_deadline(at),
             None => Ok(self.wait()),
         }
@@ -115,7 +117,8 @@ impl<R, E, X> WaitReply<R, E, X> {
         let core = self.ticket().core();
         let until = core.deadline().map_or(at, |deadline| deadline.min(at));
         core.wait(Some(until));
-        self.get_until(until.max(Instant::now()))
+        let now = core.clock().now();
+        self.get_until(until.max(now))
     }
 
     /// Whether the outcome is there, so that nothing will block.
@@ -153,6 +156,11 @@ impl<R, E, X> WaitReply<R, E, X> {
     }
 
     #[inline]
+    pub(crate) fn clock(&self) -> &Clock {
+        self.ticket().core().clock()
+    }
+
+    #[inline]
     fn ticket(&self) -> &Ticket<R, E, X> {
         self.ticket.as_ref().expect(POLLED_AGAIN)
     }
@@ -187,14 +195,14 @@ impl<R, E, X> Future for WaitReply<R, E, X> {
             return Poll::Ready(this.take().settle());
         }
         if let Some(deadline) = core.deadline() {
-            if self.alarm.is_none() {
+            if this.alarm.is_none() {
                 // Sent by a blocking call and now awaited. Should the system refuse the alarm, the request ends here and now, as
                 // there would be nobody to end it in time.
-                self.alarm = Alarm::new(deadline).ok();
+                this.alarm = core.clock().alarm(deadline).ok();
             }
-            let alarm = self.alarm.as_mut();
+            let alarm = this.alarm.as_mut();
             if alarm.is_none_or(|alarm| alarm.poll(cx).is_ready()) {
-                return Poll::Ready(self.take().time_out());
+                return Poll::Ready(this.take().time_out());
             }
         }
         Poll::Pending

@@ -1,0 +1,429 @@
+//! What time it is, and sleeping until it is later: by the system's clock, or by one that a test moves by hand.
+//!
+//! Whoever waits for a deadline asks the clock of its channel. The **system's** clock costs a branch that always goes the same way: the
+//! system is asked for the time, threads sleep with a time-out of their own, and tasks are woken by the alarm thread. By a **manual** clock a sleeper
+//! is a thread or a waker on a list, and nothing but [`advance`](ManualClock::advance) makes an instant pass:
+//!
+//! ```text
+//!            enrol, not yet due               advanced to its instant
+//!   awake ───────────────────────► on the list ───────────────────► taken off, then woken
+//!                                       └──► taken off: woken by something else, or dropped
+//! ```
+//!
+//! # Invariants
+//!
+//! 1. Whether an instant has passed is decided in the critical section in which its sleeper enrols: no wake-up falls between.
+//! 2. `now` never goes back, and nobody on the list has an instant that has passed, except between being passed and being taken off by the
+//!    one who advances the clock.
+//! 3. The lock is the innermost: wakers are cloned before, woken and dropped after, and no other lock is taken under it.
+
+#![forbid(unsafe_code)]
+
+use std::{
+    collections::{BTreeMap, btree_map::OccupiedEntry},
+    fmt,
+    future::Future,
+    io, mem,
+    num::NonZeroU64,
+    pin::Pin,
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+
+use crate::{
+    sync::{self, Mutex, WakerArc, current, park},
+    waiter::Waiter,
+};
+
+/// Tells the time, and sleeps until it is later. A channel made with [`Builder::clock`](crate::Builder::clock) does both by it.
+///
+/// Either the system's monotonic clock, which is the default, or that of a [`ManualClock`]. Clones tell the same time.
+///
+/// ```
+/// use std::time::Duration;
+/// use ump::{Clock, ManualClock};
+///
+/// /// Works the same by any clock.
+/// fn rest(clock: &Clock) -> Duration {
+///     let start = clock.now();
+///     clock.wait_until(start + Duration::from_millis(1));
+///     clock.now() - start
+/// }
+///
+/// assert!(rest(&Clock::system()) >= Duration::from_millis(1));
+///
+/// let manual = ManualClock::new();
+/// let clock = manual.clock();
+/// let sleeper = std::thread::spawn(move || rest(&clock));
+/// manual.wait_for_sleepers(1);
+/// manual.advance(Duration::from_millis(1));
+/// assert_eq!(sleeper.join().unwrap(), Duration::from_millis(1)); // exactly
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Clock(Option<WakerArc<Time>>);
+
+impl Clock {
+    /// The system's monotonic clock.
+    #[must_use]
+    pub const fn system() -> Self {
+        Self(None)
+    }
+
+    /// The time.
+    #[inline]
+    #[must_use]
+    pub fn now(&self) -> Instant {
+        match &self.0 {
+            None => Instant::now(),
+            Some(time) => time.now(),
+        }
+    }
+
+    /// Whether it is moved by hand, through a [`ManualClock`].
+    #[must_use]
+    pub fn is_manual(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Blocks the thread until `at`; not at all if that has passed. How late it returns is up to the operating system's scheduler.
+    ///
+    /// Like all that blocks here it parks the thread, and may use up an unpark that was meant for something else on it.
+    pub fn wait_until(&self, at: Instant) {
+        while !self.park_until(Some(at)) {}
+    }
+
+    /// Resolves at `at`: at once if that has passed.
+    ///
+    /// By the system's clock its task is woken by the thread `ump-alarm`, of which the process has one: a waker must not block.
+    ///
+    /// # Errors
+    /// The future ends in the system's refusal to start that thread, which it is asked for once in a process. A manual clock needs none.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves nothing behind. It can be polled by different tasks in turn; the latest is woken.
+    pub fn sleep_until(&self, at: Instant) -> Sleep {
+        Sleep {
+            clock: self.clone(),
+            at,
+            alarm: None,
+        }
+    }
+
+    /// The instant after so much time from now, unless the clock cannot tell it.
+    #[inline]
+    pub(crate) fn after(&self, timeout: Duration) -> Option<Instant> {
+        self.now().checked_add(timeout)
+    }
+
+    /// Whether there is a deadline and it has passed.
+    #[inline]
+    pub(crate) fn has_passed(&self, deadline: Option<Instant>) -> bool {
+        deadline.is_some_and(|deadline| deadline <= self.now())
+    }
+
+    /// Sleeps until unparked or until `deadline`; tells whether the deadline has passed. May return early for no reason.
+    #[inline]
+    pub(crate) fn park_until(&self, deadline: Option<Instant>) -> bool {
+        match (&self.0, deadline) {
+            (Some(time), Some(deadline)) => time.park_until(deadline),
+            _ => sync::park_until(deadline),
+        }
+    }
+
+    /// What wakes a task at `at`. Nothing is armed before the first poll.
+    ///
+    /// # Errors
+    /// The system refused the thread that its clock needs for this.
+    pub(crate) fn alarm(&self, at: Instant) -> io::Result<Alarm> {
+        Ok(match &self.0 {
+            None => Alarm::System(sync::Alarm::new(at)?),
+            Some(time) => Alarm::Manual(Box::new(Sleeper::new(time, at))),
+        })
+    }
+}
+
+/// Resolves at an instant. From [`Clock::sleep_until`].
+///
+/// # Errors
+/// The system refused to start the thread that its clock needs to wake tasks.
+#[derive(Debug)]
+#[must_use = "futures do nothing unless awaited"]
+pub struct Sleep {
+    clock: Clock,
+    at: Instant,
+    alarm: Option<Alarm>,
+}
+
+impl Sleep {
+    /// When it resolves.
+    #[must_use]
+    pub fn deadline(&self) -> Instant {
+        self.at
+    }
+}
+
+impl Future for Sleep {
+    type Output = io::Result<()>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        if this.clock.has_passed(Some(this.at)) {
+            this.alarm = None;
+            return Poll::Ready(Ok(()));
+        }
+        let alarm = match &mut this.alarm {
+            Some(alarm) => alarm,
+            None => this.alarm.insert(this.clock.alarm(this.at)?),
+        };
+        let rings = alarm.poll(cx);
+        if rings.is_ready() {
+            this.alarm = None;
+        }
+        rings.map(Ok)
+    }
+}
+
+/// A clock that stands still until it is advanced by hand: a week passes at once, and not a moment before.
+///
+/// Its instants are that of its making plus what it was advanced by. All that waits on channels with its
+/// [`clock`](Self::clock), blocking or async, sleeps without a time-out of the system's: only `advance` makes a deadline pass. Clones move
+/// the same clock.
+///
+/// ```
+/// use std::{thread, time::Duration};
+/// use ump::{Builder, ManualClock, RequestError};
+///
+/// const WEEK: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+///
+/// let clock = ManualClock::new();
+/// let (server, client) = Builder::new().clock(clock.clock()).build::<u32, u32, ()>()?;
+/// let asking = thread::spawn(move || client.request(1).timeout(WEEK).wait());
+///
+/// clock.wait_for_sleepers(1); // the request is made, and its caller asleep
+/// clock.advance(WEEK);
+/// assert!(matches!(asking.join().unwrap(), Err(RequestError::TimeoutQueued(1))));
+/// # drop(server);
+/// # Ok::<(), ump::ZeroCapacity>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct ManualClock(WakerArc<Time>);
+
+impl ManualClock {
+    /// A clock that stands at the present.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(WakerArc::new(Time {
+            state: Mutex::new(State {
+                now: Instant::now(),
+                sleepers: BTreeMap::new(),
+                last: 0,
+                watchers: Vec::new(),
+            }),
+        }))
+    }
+
+    /// What tells its time: for [`Builder::clock`](crate::Builder::clock), and to be handed to whoever asks for a clock.
+    #[must_use]
+    pub fn clock(&self) -> Clock {
+        Clock(Some(WakerArc::clone(&self.0)))
+    }
+
+    /// The time.
+    #[must_use]
+    pub fn now(&self) -> Instant {
+        self.0.now()
+    }
+
+    /// Lets so much time pass. See [`advance_to`](Self::advance_to).
+    ///
+    /// # Panics
+    /// If that is later than the clock can tell.
+    pub fn advance(&self, by: Duration) {
+        let to = self.now().checked_add(by);
+        self.advance_to(to.expect("advanced further than the clock can tell"));
+    }
+
+    /// Lets the time pass until `to`; if that has passed nothing happens.
+    ///
+    /// It goes from wake-up to wake-up: the clock is set to the earliest instant that somebody sleeps for, that one is woken, and so on, those of
+    /// the same instant in the order in which they fell asleep; at last it is set to `to`. So what a waker does at once, even to sleep
+    /// again, happens at the time it slept for. Threads and the tasks of other threads are woken, not waited for: to see each of them act at its
+    /// time, go by [`next_wake`](Self::next_wake) and wait in between for what they do.
+    ///
+    /// To be called from one place at a time: two that advance by an hour at once advance by one hour or two. It may be called by a waker.
+    pub fn advance_to(&self, to: Instant) {
+        while let Some(waiter) = self.0.step(to) {
+            waiter.wake();
+        }
+    }
+
+    /// The earliest instant that somebody sleeps for.
+    #[must_use]
+    pub fn next_wake(&self) -> Option<Instant> {
+        let state = self.0.state.lock();
+        state.sleepers.keys().next().map(|(at, _)| *at)
+    }
+
+    /// How many sleep for an instant: threads, and futures that were polled and not dropped. Who has just been woken by something else
+    /// may still be counted.
+    #[must_use]
+    pub fn sleepers(&self) -> usize {
+        self.0.state.lock().sleepers.len()
+    }
+
+    /// Blocks, in real time, until at least so many [sleep](Self::sleepers) for an instant: so a test knows that what it has begun has got there.
+    pub fn wait_for_sleepers(&self, count: usize) {
+        while !self.0.are_asleep(count) {
+            park();
+        }
+    }
+}
+
+impl Default for ManualClock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// What a manual clock and all who go by it share.
+struct Time {
+    state: Mutex<State>,
+}
+
+struct State {
+    now: Instant,
+    /// By when they are to be woken, and then by when they fell asleep.
+    sleepers: BTreeMap<(Instant, NonZeroU64), Waiter>,
+    /// The number of the latest sleeper.
+    last: u64,
+    /// To be woken when there are so many sleepers.
+    watchers: Vec<(usize, Waiter)>,
+}
+
+impl Time {
+    fn now(&self) -> Instant {
+        self.state.lock().now
+    }
+
+    fn park_until(self: &WakerArc<Self>, deadline: Instant) -> bool {
+        let mut sleeper = Sleeper::new(self, deadline);
+        if !sleeper.enrol(Waiter::Thread(current())) {
+            return true;
+        }
+        park();
+        drop(sleeper);
+        deadline <= self.now()
+    }
+
+    /// Goes on to the next who is to be woken, or to the end.
+    fn step(&self, to: Instant) -> Option<Waiter> {
+        let mut state = self.state.lock();
+        let first = state.sleepers.first_entry();
+        let due = first.filter(|sleeper| sleeper.key().0 <= to);
+        let due = due.map(OccupiedEntry::remove_entry);
+        let at = due.as_ref().map_or(to, |((at, _), _)| *at);
+        state.now = state.now.max(at);
+        due.map(|(_, waiter)| waiter)
+    }
+
+    /// Whether at least so many are; if not, this thread is unparked when they are.
+    fn are_asleep(&self, count: usize) -> bool {
+        let mut state = self.state.lock();
+        let enough = state.sleepers.len() >= count;
+        if !enough {
+            state.watchers.push((count, Waiter::Thread(current())));
+        }
+        enough
+    }
+}
+
+impl State {
+    /// Those who wait for no more sleepers than there are.
+    fn satisfied(&mut self) -> Vec<(usize, Waiter)> {
+        let asleep = self.sleepers.len();
+        let all = mem::take(&mut self.watchers).into_iter();
+        let (satisfied, others) = all.partition(|(count, _)| *count <= asleep);
+        self.watchers = others;
+        satisfied
+    }
+}
+
+impl fmt::Debug for Time {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Time")
+            .field("now", &self.now())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Wakes the task that polls it once an instant has passed. Dropping it takes it back.
+#[derive(Debug)]
+pub(crate) enum Alarm {
+    System(sync::Alarm),
+    /// Boxed, so that what real programs keep in their futures stays small.
+    Manual(Box<Sleeper>),
+}
+
+impl Alarm {
+    /// Ready once the instant has passed; otherwise wakes the task of `cx` then.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match self {
+            Self::System(alarm) => alarm.poll(cx),
+            Self::Manual(sleeper) => {
+                if sleeper.enrol(Waiter::task(cx.waker())) {
+                    Poll::Pending
+                } else {
+                    Poll::Ready(())
+                }
+            }
+        }
+    }
+}
+
+/// One's place on the list of those who sleep; given up when dropped.
+#[derive(Debug)]
+pub(crate) struct Sleeper {
+    time: WakerArc<Time>,
+    at: Instant,
+    /// From the first enrolment.
+    number: Option<NonZeroU64>,
+}
+
+impl Sleeper {
+    fn new(time: &WakerArc<Time>, at: Instant) -> Self {
+        Self {
+            time: WakerArc::clone(time),
+            at,
+            number: None,
+        }
+    }
+
+    /// Falls asleep, or stays so, with `waiter` as the one to wake. False if the instant has passed.
+    fn enrol(&mut self, waiter: Waiter) -> bool {
+        let mut state = self.time.state.lock();
+        if state.now >= self.at {
+            return false;
+        }
+        let number = *self.number.get_or_insert_with(|| {
+            state.last += 1;
+            NonZeroU64::new(state.last).expect("counted up")
+        });
+        let replaced = state.sleepers.insert((self.at, number), waiter);
+        let satisfied = state.satisfied();
+        drop(state);
+        drop(replaced);
+        for (_, watcher) in satisfied {
+            watcher.wake();
+        }
+        true
+    }
+}
+
+impl Drop for Sleeper {
+    fn drop(&mut self) {
+        if let Some(number) = self.number {
+            let waiter = self.time.state.lock().sleepers.remove(&(self.at, number));
+            drop(waiter);
+        }
+    }
+}
