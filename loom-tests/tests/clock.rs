@@ -1,0 +1,99 @@
+//! Models of virtual time. By the system's clock a deadline passes when the model says so; by a manual one, when it is advanced.
+//!
+//! The invariants named in brackets are those of `ump/src/clock.rs`.
+#![cfg(loom)]
+
+use std::time::Duration;
+
+use loom::thread;
+use loom_tests::{NumberClient, NumberServer, assert_settled, explore, explore_large};
+use ump::{Builder, ManualClock, RequestError};
+
+const WEEK: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+fn channel(clock: &ManualClock) -> (NumberServer, NumberClient) {
+    Builder::new().clock(clock.clock()).build().unwrap()
+}
+
+/// [1]
+#[test]
+fn a_thread_that_falls_asleep_while_its_instant_passes_is_woken() {
+    explore(|| {
+        let manual = ManualClock::new();
+        let clock = manual.clock();
+        let until = manual.now() + WEEK;
+        let sleeper = thread::spawn(move || clock.wait_until(until));
+        manual.advance(WEEK);
+        sleeper.join().unwrap();
+        assert_eq!(manual.sleepers(), 0);
+    });
+}
+
+/// [1]
+#[test]
+fn a_task_that_falls_asleep_while_its_instant_passes_is_woken() {
+    explore(|| {
+        let manual = ManualClock::new();
+        let clock = manual.clock();
+        let until = manual.now() + WEEK;
+        let sleeper =
+            thread::spawn(move || loom::future::block_on(clock.sleep_until(until)).unwrap());
+        manual.advance(WEEK);
+        sleeper.join().unwrap();
+        assert_eq!(manual.sleepers(), 0);
+    });
+}
+
+#[test]
+fn who_waits_for_a_sleeper_is_woken_by_it() {
+    explore(|| {
+        let manual = ManualClock::new();
+        let clock = manual.clock();
+        let until = manual.now() + WEEK;
+        let sleeper = thread::spawn(move || clock.wait_until(until));
+        manual.wait_for_sleepers(1);
+        manual.advance(WEEK);
+        sleeper.join().unwrap();
+    });
+}
+
+#[test]
+fn a_request_that_nobody_takes_ends_when_its_time_is_up() {
+    explore(|| {
+        let clock = ManualClock::new();
+        let (server, client) = channel(&clock);
+        let request = thread::spawn(move || client.request(1).timeout(WEEK).wait());
+        clock.wait_for_sleepers(1);
+        clock.advance(WEEK);
+        let outcome = request.join().unwrap();
+        assert!(matches!(outcome, Err(RequestError::TimeoutQueued(1))));
+        assert_eq!(clock.sleepers(), 0);
+        assert_settled(server.stats());
+    });
+}
+
+#[test]
+fn a_reply_and_the_end_of_the_time_race_for_one_outcome() {
+    explore_large(|| {
+        let clock = ManualClock::new();
+        let (server, client) = channel(&clock);
+        let deadline = clock.now() + WEEK;
+        let request = thread::spawn(move || {
+            let outcome = client.request(1).deadline(deadline).wait();
+            (outcome, client)
+        });
+        let advancing = clock.clone();
+        let advance = thread::spawn(move || advancing.advance(WEEK));
+        if let Ok(Some((_, rctx))) = server.wait_deadline(deadline) {
+            let _ = rctx.reply(2);
+        }
+        advance.join().unwrap();
+        let (outcome, _client) = request.join().unwrap();
+        assert!(matches!(
+            outcome,
+            Ok(2) | Err(RequestError::TimeoutQueued(1) | RequestError::TimeoutTaken)
+        ));
+        assert_eq!(clock.sleepers(), 0);
+        assert_settled(server.stats());
+    });
+}
