@@ -10,6 +10,7 @@
 //! | [`SpinLock`] | of the atomics | the same |
 //! | [`Arc`], atomics | `std` | loom's |
 //! | [`UnsafeCell`] | `std`, behind the same two closures | loom's: it finds unsynchronised access |
+//! | freeing either in a slot | nothing | an access like another |
 //! | [`WakerArc`], [`panicking`] | `std` | `std`: not part of what is modelled |
 //! | [`park`], [`Thread`] | `std::thread` | loom's |
 //! | [`park_until`] | sleeps, then says whether the deadline has passed | yields once, then it *has* passed |

@@ -4,6 +4,7 @@
 
 use std::{
     io,
+    ops::Deref,
     task::{Context, Poll},
     time::Instant,
 };
@@ -12,16 +13,67 @@ use std::{
 pub(crate) use std::{sync::Arc as WakerArc, thread::panicking};
 
 pub(crate) use loom::{
-    cell::UnsafeCell,
     sync::{
         Arc, MutexGuard,
-        atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering},
     },
     thread::{Thread, current, park},
 };
 
 /// Counters and hints are not part of the protocol: loom need not explore their interleavings.
 pub(crate) use std::sync::atomic::AtomicU64;
+
+/// loom's, but to free it is an access as well: one that has to come after all the others, which loom does not ask for.
+#[derive(Debug)]
+pub(crate) struct AtomicU32(loom::sync::atomic::AtomicU32);
+
+impl AtomicU32 {
+    pub(crate) fn new(value: u32) -> Self {
+        Self(loom::sync::atomic::AtomicU32::new(value))
+    }
+}
+
+impl Deref for AtomicU32 {
+    type Target = loom::sync::atomic::AtomicU32;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl Drop for AtomicU32 {
+    fn drop(&mut self) {
+        if !panicking() {
+            self.0.with_mut(|_| ());
+        }
+    }
+}
+
+/// The same.
+#[derive(Debug)]
+pub(crate) struct UnsafeCell<T>(loom::cell::UnsafeCell<T>);
+
+impl<T> UnsafeCell<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self(loom::cell::UnsafeCell::new(value))
+    }
+}
+
+impl<T> Deref for UnsafeCell<T> {
+    type Target = loom::cell::UnsafeCell<T>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl<T> Drop for UnsafeCell<T> {
+    fn drop(&mut self) {
+        if !panicking() {
+            self.0.with_mut(|_| ());
+        }
+    }
+}
 
 /// loom's mutex without poisoning.
 pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
