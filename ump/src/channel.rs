@@ -30,6 +30,7 @@ use crate::{
     clock::Clock,
     hotline::{Habit, Hotline, Lease},
     inbox::Inbox,
+    interrupt::Interruptions,
     list::{Batch, List},
     slot::{Common, Core, Entry, Lane, Slot, Terms, TurnedDown, Verdict},
     stats::{Ending, Ledger, Stats, Tally, Untaken},
@@ -54,6 +55,7 @@ pub(crate) struct Channel<S, R, E> {
     common: Common,
     /// For a request.
     pub(crate) waits: Waits,
+    pub(crate) interruptions: Interruptions,
 }
 
 /// What every queued request passes. In one place, as what costs is the cache lines that move between the two ends.
@@ -258,6 +260,7 @@ impl<S, R, E> Channel<S, R, E> {
                 clock,
             },
             waits: spin.waits(),
+            interruptions: Interruptions::new(),
         }
     }
 

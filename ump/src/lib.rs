@@ -10,6 +10,7 @@ mod error;
 mod gather;
 mod hotline;
 mod inbox;
+mod interrupt;
 mod list;
 mod nest;
 mod request;

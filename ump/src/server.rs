@@ -52,23 +52,34 @@ impl<S, R, E> Server<S, R, E> {
     /// [`Error::ClientsDisappeared`]: the queue is empty, and no client is left or the server was [closed](Self::close).
     #[inline]
     pub fn wait(&self) -> Result<Job<S, R, E>, Error<E>> {
-        self.receive(1, None).map(some).map(first)
+        self.receive(1, Limit::None).map(some).map(first)
     }
 
-    /// Blocks until there is a request and takes it, or until this time has passed.
+    /// Blocks until there is a request and takes it, or until this time has passed, or until it is [interrupted](Self::interrupt).
+    ///
+    /// A time beyond what the clock can tell means no deadline.
     ///
     /// # Errors
     /// [`Error::ClientsDisappeared`]: the queue is empty, and no client is left or the server was [closed](Self::close).
     pub fn wait_timeout(&self, timeout: Duration) -> Result<Option<Job<S, R, E>>, Error<E>> {
-        optional(self.receive(1, self.clock().after(timeout)))
+        self.wait_until(self.clock().after(timeout))
     }
 
-    /// Blocks until there is a request and takes it, or until `deadline`.
+    /// Blocks until there is a request and takes it, or until `deadline`, or until it is [interrupted](Self::interrupt).
     ///
     /// # Errors
     /// [`Error::ClientsDisappeared`]: the queue is empty, and no client is left or the server was [closed](Self::close).
     pub fn wait_deadline(&self, deadline: Instant) -> Result<Option<Job<S, R, E>>, Error<E>> {
-        optional(self.receive(1, Some(deadline)))
+        self.wait_until(Some(deadline))
+    }
+
+    /// Blocks until there is a request and takes it, or until `deadline` if there is one, or until it is
+    /// [interrupted](Self::interrupt): for loops that wait for something else besides.
+    ///
+    /// # Errors
+    /// [`Error::ClientsDisappeared`]: the queue is empty, and no client is left or the server was [closed](Self::close).
+    pub fn wait_until(&self, deadline: Option<Instant>) -> Result<Option<Job<S, R, E>>, Error<E>> {
+        optional(self.receive(1, Limit::Until(deadline)))
     }
 
     /// Blocks until there is a request, then takes all that are there, up to `max`, and appends them to `batch`.
@@ -82,7 +93,7 @@ impl<S, R, E> Server<S, R, E> {
         if max == 0 {
             return Ok(0);
         }
-        let taken = self.receive(max, None).map(some)?;
+        let taken = self.receive(max, Limit::None).map(some)?;
         Ok(append(taken, batch))
     }
 
@@ -200,6 +211,42 @@ impl<S, R, E> Server<S, R, E> {
         self.channel.close();
     }
 
+    /// Makes who waits for a request or something else return early, with `Ok(None)`: calls of [`wait_until`](Self::wait_until),
+    /// [`wait_deadline`](Self::wait_deadline) and [`wait_timeout`](Self::wait_timeout).
+    ///
+    /// - All of these that sleep now return. If none does, the interruption is kept, and the next one that finds no request
+    ///   returns at once instead of sleeping. Those that are kept do not add up.
+    /// - A request comes first: an interrupted call that finds one returns it, and interrupts the others that sleep, or is kept. So after
+    ///   an interruption at least one call returns empty-handed before it sleeps.
+    /// - With several workers, one that is awake at that moment (its call just begins, or it was woken for a request) does not sleep: to
+    ///   reach all of them, [`close`](Self::close).
+    /// - Whoever waits for a request alone is not concerned: [`wait`](Self::wait), [`wait_many`](Self::wait_many),
+    ///   [`iter`](Self::iter), and tasks.
+    ///
+    /// Whatever happened before it happens before what the interrupted call does next: who sets a flag and then interrupts can rely on
+    /// its being seen, by a loop that looks at the flag before each wait. It never blocks, and may be called by any thread.
+    ///
+    /// ```
+    /// # use std::{sync::atomic::{AtomicBool, Ordering}, thread};
+    /// let (server, client) = ump::channel::<u32, u32, ()>();
+    /// let refresh = AtomicBool::new(false);
+    /// thread::scope(|scope| {
+    ///     let worker = scope.spawn(|| {
+    ///         while !refresh.load(Ordering::Relaxed) {
+    ///             if let Some((n, rctx)) = server.wait_until(None).unwrap() {
+    ///                 let _ = rctx.reply(n + 1);
+    ///             }
+    ///         }
+    ///     });
+    ///     assert_eq!(client.req(1), Ok(2));
+    ///     refresh.store(true, Ordering::Relaxed);
+    ///     server.interrupt();
+    /// });
+    /// ```
+    pub fn interrupt(&self) {
+        self.channel.interruptions.raise();
+    }
+
     /// The number of requests in the queue, in both lanes. Out of date as soon as it is known.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -237,13 +284,9 @@ impl<S, R, E> Server<S, R, E> {
         self.channel.stats()
     }
 
-    /// Nothing by `deadline` is `None`.
+    /// Nothing within the limit is `None`.
     #[inline]
-    fn receive(
-        &self,
-        max: usize,
-        deadline: Option<Instant>,
-    ) -> Result<Option<Batch<S, R, E>>, Error<E>> {
+    fn receive(&self, max: usize, limit: Limit) -> Result<Option<Batch<S, R, E>>, Error<E>> {
         let channel = &*self.channel;
         let mut turn = Turn::default();
         loop {
@@ -255,21 +298,71 @@ impl<S, R, E> Server<S, R, E> {
                 spin_until(&channel.waits.threads, || !channel.looks_empty());
             }
             let waiter = || Waiter::Thread(current());
-            let late = match look(channel, max, &mut turn, waiter, lease, Warmth::Thread) {
-                Taken::Empty => channel.clock().park_until(deadline),
-                Taken::Overdue => channel.clock().has_passed(deadline),
+            let woken = match look(channel, max, &mut turn, waiter, lease, Warmth::Thread) {
+                Taken::Empty => self.sleep(limit),
+                Taken::Overdue if channel.clock().has_passed(limit.deadline()) => Woken::Late,
+                Taken::Overdue => Woken::Early,
                 taken => return into_result(taken),
             };
-            if late {
+            if woken != Woken::Early {
                 // One may have come at the last moment.
                 let taken = channel.take(max, Place::Line(&mut turn, None), None, Warmth::Passing);
                 if let Taken::Empty | Taken::Overdue = taken {
                     channel.stop_receiving(&mut turn);
+                } else if woken == Woken::Interrupted {
+                    channel.interruptions.raise();
                 }
                 return into_result(taken);
             }
         }
     }
+
+    /// Sleeps until woken, with a place in line.
+    fn sleep(&self, limit: Limit) -> Woken {
+        let Limit::Until(deadline) = limit else {
+            self.clock().park_until(None);
+            return Woken::Early;
+        };
+        let interruptions = &self.channel.interruptions;
+        let mut turn = Turn::default();
+        if !interruptions.enrol(&mut turn, Waiter::Thread(current())) {
+            return Woken::Interrupted;
+        }
+        let late = self.clock().park_until(deadline);
+        if interruptions.leave(&mut turn) {
+            Woken::Interrupted
+        } else if late {
+            Woken::Late
+        } else {
+            Woken::Early
+        }
+    }
+}
+
+/// How long one waits for a request.
+#[derive(Clone, Copy)]
+enum Limit {
+    None,
+    /// Until a deadline, if there is one, or an interruption.
+    Until(Option<Instant>),
+}
+
+impl Limit {
+    fn deadline(self) -> Option<Instant> {
+        match self {
+            Self::None => None,
+            Self::Until(deadline) => deadline,
+        }
+    }
+}
+
+/// What got a receiver up.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Woken {
+    /// Perhaps a request.
+    Early,
+    Late,
+    Interrupted,
 }
 
 impl<S, R, E> Drop for Server<S, R, E> {
@@ -472,7 +565,7 @@ const OVERDUE_ROUNDS: usize = 64;
 /// What was received without a deadline.
 #[inline]
 fn some<T>(taken: Option<T>) -> T {
-    taken.expect("it returns empty-handed only at a deadline")
+    taken.expect("it returns empty-handed only at a limit")
 }
 
 #[inline]

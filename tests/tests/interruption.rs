@@ -1,0 +1,230 @@
+//! A receiver that waits for a request or something else comes back when it is interrupted, in whichever way it waits.
+
+use std::{
+    sync::{
+        Arc, Barrier,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use tests::{Bell, LONG, eventually, for_each, must_end, poll_with};
+use ump::{Client, Error, Server};
+
+type Ends = (Server<u32, u32, ()>, Client<u32, u32, ()>);
+
+/// A way of waiting that can be interrupted, with an end far away.
+trait Limited {
+    fn wait(server: &Server<u32, u32, ()>) -> Result<Option<u32>, Error<()>>;
+}
+
+macro_rules! limited {
+    ($($kind:ident, |$server:ident| $wait:expr;)+) => {$(
+        struct $kind;
+
+        impl Limited for $kind {
+            fn wait($server: &Server<u32, u32, ()>) -> Result<Option<u32>, Error<()>> {
+                Ok($wait?.map(|(n, rctx)| {
+                    let _ = rctx.reply(n);
+                    n
+                }))
+            }
+        }
+    )+};
+}
+
+limited! {
+    Endless, |server| server.wait_until(None);
+    Until, |server| server.wait_until(Some(Instant::now() + LONG));
+    Deadline, |server| server.wait_deadline(Instant::now() + LONG);
+    Timeout, |server| server.wait_timeout(LONG);
+    ForEver, |server| server.wait_timeout(Duration::MAX);
+}
+
+fn one_that_waits_comes_back<L: Limited>() {
+    let (server, _client): Ends = ump::channel();
+    thread::scope(|scope| {
+        let waiting = scope.spawn(|| L::wait(&server));
+        for _ in 0..20 {
+            assert!(!waiting.is_finished());
+            thread::yield_now();
+        }
+        server.interrupt();
+        assert_eq!(waiting.join().unwrap(), Ok(None));
+    });
+}
+
+fn one_that_comes_later_does_not_sleep<L: Limited>() {
+    let (server, _client): Ends = ump::channel();
+    server.interrupt();
+    assert_eq!(L::wait(&server), Ok(None));
+}
+
+fn those_that_are_kept_do_not_add_up<L: Limited>() {
+    let (server, client): Ends = ump::channel();
+    server.interrupt();
+    server.interrupt();
+    assert_eq!(L::wait(&server), Ok(None));
+    thread::scope(|scope| {
+        let waiting = scope.spawn(|| L::wait(&server));
+        for _ in 0..20 {
+            assert!(!waiting.is_finished());
+            thread::yield_now();
+        }
+        client.post(7).wait().unwrap();
+        assert_eq!(waiting.join().unwrap(), Ok(Some(7)));
+    });
+}
+
+fn a_request_comes_first_and_the_interruption_is_kept<L: Limited>() {
+    let (server, client): Ends = ump::channel();
+    client.post(7).wait().unwrap();
+    server.interrupt();
+    assert_eq!(L::wait(&server), Ok(Some(7)));
+    assert_eq!(L::wait(&server), Ok(None));
+}
+
+fn the_end_comes_first<L: Limited>() {
+    let (server, client): Ends = ump::channel();
+    drop(client);
+    server.interrupt();
+    assert_eq!(L::wait(&server), Err(Error::ClientsDisappeared));
+}
+
+/// As a loop does it: a flag, then the interruption.
+fn what_was_set_before_is_seen<L: Limited>() {
+    for _ in 0..200 {
+        let (server, client): Ends = ump::channel();
+        let (flag, start) = (AtomicBool::new(false), Barrier::new(3));
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                start.wait();
+                while !flag.load(Ordering::Relaxed) {
+                    L::wait(&server).unwrap();
+                }
+            });
+            scope.spawn(|| {
+                start.wait();
+                client.post(7).wait().unwrap();
+            });
+            start.wait();
+            flag.store(true, Ordering::Relaxed);
+            server.interrupt();
+        });
+    }
+}
+
+fn no_request_is_lost<L: Limited>() {
+    const REQUESTS: u32 = 500;
+    let (server, client): Ends = ump::channel();
+    let (done, empty) = (AtomicBool::new(false), AtomicU32::new(0));
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            loop {
+                match L::wait(&server) {
+                    Ok(Some(_)) => {}
+                    Ok(None) => {
+                        empty.fetch_add(1, Ordering::Relaxed);
+                    }
+                    Err(_) => break,
+                }
+            }
+        });
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                server.interrupt();
+                thread::yield_now();
+            }
+        });
+        for n in 0..REQUESTS {
+            assert_eq!(client.req(n), Ok(n));
+        }
+        eventually(|| empty.load(Ordering::Relaxed) > 0);
+        done.store(true, Ordering::Relaxed);
+        drop(client);
+    });
+}
+
+for_each!(
+    wait_until_nothing = Endless,
+    wait_until = Until,
+    wait_deadline = Deadline,
+    wait_timeout = Timeout,
+    wait_timeout_for_ever = ForEver
+    => {
+        one_that_waits_comes_back,
+        one_that_comes_later_does_not_sleep,
+        those_that_are_kept_do_not_add_up,
+        a_request_comes_first_and_the_interruption_is_kept,
+        the_end_comes_first,
+        what_was_set_before_is_seen,
+        no_request_is_lost,
+    }
+);
+
+/// All of them: each has told before it sleeps, and is interrupted until it has returned.
+#[test]
+fn each_of_several_that_wait_comes_back() {
+    must_end(|| {
+        let (server, client): Ends = ump::channel();
+        let server = Arc::new(server);
+        let workers: Vec<_> = (0..4)
+            .map(|_| {
+                let server = Arc::clone(&server);
+                thread::spawn(move || server.wait_until(None).map(|job| job.is_some()))
+            })
+            .collect();
+        while !workers.iter().all(thread::JoinHandle::is_finished) {
+            server.interrupt();
+            thread::yield_now();
+        }
+        for worker in workers {
+            assert_eq!(worker.join().unwrap(), Ok(false));
+        }
+        drop(client);
+    });
+}
+
+#[test]
+fn who_waits_for_a_request_alone_is_not_concerned() {
+    must_end(|| {
+        let (server, client): Ends = ump::channel();
+        let server = Arc::new(server);
+        let waits = Arc::clone(&server);
+        let waiting = thread::spawn(move || waits.wait().map(|(n, _)| n));
+        let bell = Bell::new();
+        let mut stream = server.stream();
+        let mut task = std::future::poll_fn(|cx| stream.poll_wait(cx));
+        assert!(poll_with(&mut task, &bell).is_pending());
+        server.interrupt();
+        for _ in 0..20 {
+            assert!(!waiting.is_finished());
+            thread::yield_now();
+        }
+        assert_eq!(bell.rings(), 0);
+        // It was kept all the time.
+        assert!(server.wait_until(None).unwrap().is_none());
+        client.post(7).wait().unwrap();
+        client.post(7).wait().unwrap();
+        assert_eq!(waiting.join().unwrap(), Ok(7));
+    });
+}
+
+#[test]
+fn a_deadline_that_has_passed_uses_it_up() {
+    let (server, client): Ends = ump::channel();
+    server.interrupt();
+    assert!(server.wait_deadline(Instant::now()).unwrap().is_none());
+    must_end(move || {
+        thread::scope(|scope| {
+            let waiting = scope.spawn(|| server.wait_until(None).map(|job| job.is_some()));
+            for _ in 0..20 {
+                assert!(!waiting.is_finished());
+                thread::yield_now();
+            }
+            client.post(7).wait().unwrap();
+            assert_eq!(waiting.join().unwrap(), Ok(true));
+        });
+    });
+}
