@@ -12,7 +12,9 @@ use std::{
 
 use futures_util::StreamExt;
 use tokio::time;
-use ump::{Client, Error, Gather, NoReply, Request, RequestError, SendError, WaitReply};
+use ump::{
+    Client, Error, Gather, NoReply, PanicMessage, Request, RequestError, SendError, WaitReply,
+};
 
 use crate::{
     book::Book,
@@ -161,7 +163,7 @@ impl Caller {
             Err(RequestError::NoReply(NoReply::Dropped)) => {
                 (&self.book.no_reply, how == How::LetGo)
             }
-            Err(RequestError::NoReply(NoReply::Panicked)) => {
+            Err(RequestError::NoReply(NoReply::Panicked(_))) => {
                 (&self.book.panicked, how == How::Panic)
             }
             Err(RequestError::TimeoutTaken) => (&self.book.timeout_taken, timed),
@@ -191,9 +193,9 @@ impl Caller {
         let outcome = match outcome {
             Ok(reply) => Ok(reply),
             Err(Error::App(error)) => Err(RequestError::App(error)),
-            Err(Error::NoReply) if told.how == How::Panic => {
-                Err(RequestError::NoReply(NoReply::Panicked))
-            }
+            Err(Error::NoReply) if told.how == How::Panic => Err(RequestError::NoReply(
+                NoReply::Panicked(PanicMessage::default()),
+            )),
             Err(Error::NoReply) => Err(RequestError::NoReply(NoReply::Dropped)),
             Err(Error::ServerDisappeared) => {
                 self.book.gone.add();

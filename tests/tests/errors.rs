@@ -7,9 +7,9 @@ use std::{
 
 use tests::{block_on, poll_once};
 use ump::{
-    Cancelled, Client, Error, Executed, Gather, Iter, NoReply, Post, PostFuture, Refused,
-    ReplyContext, Request, RequestError, RequestFuture, Requests, SendError, Server, Stats, Submit,
-    SubmitFuture, WaitReply, WeakClient, ZeroCapacity,
+    Cancelled, Client, Error, Executed, Gather, Iter, NoReply, PanicMessage, Post, PostFuture,
+    Refused, ReplyContext, Request, RequestError, RequestFuture, Requests, SendError, Server,
+    Stats, Submit, SubmitFuture, WaitReply, WeakClient, ZeroCapacity,
 };
 
 /// An application's error with a cause.
@@ -49,7 +49,7 @@ fn request() -> [RequestError<Silent, Broken>; 8] {
     [
         RequestError::App(broken()),
         RequestError::NoReply(NoReply::Dropped),
-        RequestError::NoReply(NoReply::Panicked),
+        RequestError::NoReply(NoReply::Panicked(PanicMessage::default())),
         RequestError::ServerDisappeared(Silent),
         RequestError::TimeoutQueued(Silent),
         RequestError::TimeoutTaken,
@@ -91,7 +91,7 @@ fn texts_begin_in_lower_case_and_end_without_a_full_stop() {
         assert_in_style(&error.to_string());
     }
     assert_in_style(&NoReply::Dropped.to_string());
-    assert_in_style(&NoReply::Panicked.to_string());
+    assert_in_style(&NoReply::Panicked(PanicMessage::default()).to_string());
     assert_in_style(&Refused.to_string());
     assert_in_style(&ZeroCapacity.to_string());
 }
@@ -154,7 +154,7 @@ fn an_error_that_can_only_be_printed_is_enough_to_print() {
 #[test]
 fn a_text_tells_whether_the_handler_panicked() {
     let error = |why| RequestError::<Silent, Broken>::NoReply(why).to_string();
-    assert!(error(NoReply::Panicked).contains("panicked"));
+    assert!(error(NoReply::Panicked(PanicMessage::default())).contains("panicked"));
     assert!(!error(NoReply::Dropped).contains("panicked"));
     assert!(error(NoReply::Dropped).contains("dropped"));
 }
@@ -255,8 +255,10 @@ fn the_conversion_changes_nothing_but_the_application_s_error() {
 
     let from = |error: Unit| RequestError::<u8, Refused>::from(error);
     assert!(matches!(from(Unit::App(())), RequestError::App(Refused)));
-    for why in [NoReply::Dropped, NoReply::Panicked] {
-        assert!(matches!(from(Unit::NoReply(why)), RequestError::NoReply(same) if same == why));
+    for why in [NoReply::Dropped, NoReply::Panicked(PanicMessage::default())] {
+        assert!(
+            matches!(from(Unit::NoReply(why.clone())), RequestError::NoReply(same) if same == why)
+        );
     }
     assert!(matches!(
         from(Unit::ServerDisappeared(1)),
@@ -402,7 +404,7 @@ fn nothing_of_the_message_is_needed_for_debugging() {
         names[1..7],
         [
             "NoReply(Dropped)",
-            "NoReply(Panicked)",
+            "NoReply(Panicked(PanicMessage(None)))",
             "ServerDisappeared(..)",
             "TimeoutQueued(..)",
             "TimeoutTaken",

@@ -419,7 +419,7 @@ fn a_context_that_dies_with_another_thread_is_no_reply<A: Ask>() {
         let told = caller.join().unwrap().unwrap_err();
         assert!(matches!(
             told.why,
-            Why::NoReply(None | Some(ump::NoReply::Panicked))
+            Why::NoReply(None | Some(ump::NoReply::Panicked(_)))
         ));
     });
 }

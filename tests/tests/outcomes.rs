@@ -7,7 +7,7 @@ use std::{future::IntoFuture, panic, thread, time::Instant};
 use tests::{
     assert_balanced, books, drop_in_a_panic, ends::*, eventually, for_each, in_time, pass,
 };
-use ump::{Client, Executed, NoReply, ReplyContext, SendError, Server, Stats};
+use ump::{Client, Executed, NoReply, PanicMessage, ReplyContext, SendError, Server, Stats};
 
 type Rctx = ReplyContext<String, String>;
 type Outcome = Result<String, Told<String, String>>;
@@ -103,7 +103,10 @@ fn a_dropped_context_is_no_reply<A: Ask, T: Take>() {
 
 fn a_panic_of_the_handler_is_no_reply_that_says_so<A: Ask, T: Take>() {
     let (outcome, stats) = handled::<A, T>(drop_in_a_panic);
-    assert_eq!(outcome, no_reply::<A>(NoReply::Panicked));
+    assert_eq!(
+        outcome,
+        no_reply::<A>(NoReply::Panicked(PanicMessage::default()))
+    );
     assert_eq!(
         stats,
         books(|stats| (stats.accepted, stats.panicked) = (1, 1))
@@ -612,7 +615,7 @@ fn a_handler_that_panics_fails_its_caller_and_leaves_the_server_usable() {
         assert_eq!(
             caller.join().unwrap(),
             Err(Told {
-                why: Why::NoReply(Some(NoReply::Panicked)),
+                why: Why::NoReply(Some(NoReply::Panicked(PanicMessage::default()))),
                 executed: Executed::Perhaps,
                 message: None,
             })

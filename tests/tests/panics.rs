@@ -194,7 +194,7 @@ mod handlers {
             let outcome = reply.try_get().expect("it ended");
             assert!(matches!(
                 outcome,
-                Err(RequestError::NoReply(NoReply::Panicked))
+                Err(RequestError::NoReply(NoReply::Panicked(_)))
             ));
         }
         // What it had not taken is still there for another.
@@ -224,7 +224,7 @@ mod handlers {
         let outcome = taken.try_get().expect("it ended");
         assert!(matches!(
             outcome,
-            Err(RequestError::NoReply(NoReply::Panicked))
+            Err(RequestError::NoReply(NoReply::Panicked(_)))
         ));
         let outcome = queued.try_get().expect("it ended");
         assert!(matches!(outcome, Err(RequestError::ServerDisappeared(2))));

@@ -24,8 +24,8 @@ use futures_core::Stream;
 use tests::{Census, Counted, must_end, poll_once};
 use tokio::runtime::Runtime;
 use ump::{
-    Client, Error, Gather, NoReply, Post, ReplyContext, Request, RequestError, SendError, Server,
-    Stats, WaitReply, bounded,
+    Client, Error, Gather, NoReply, PanicMessage, Post, ReplyContext, Request, RequestError,
+    SendError, Server, Stats, WaitReply, bounded,
 };
 
 /// xorshift64*: small, and the same everywhere.
@@ -405,7 +405,7 @@ impl Caller {
             Err(RequestError::NoReply(why)) => {
                 let (expected, column) = match why {
                     NoReply::Dropped => (How::LetGo, &mut book.no_reply),
-                    NoReply::Panicked => (How::Panic, &mut book.panicked),
+                    NoReply::Panicked(_) => (How::Panic, &mut book.panicked),
                 };
                 assert_eq!(how, expected);
                 *column += 1;
@@ -455,7 +455,9 @@ impl Caller {
         };
         let error = match error {
             Error::App(reply) => RequestError::App(reply),
-            Error::NoReply if of.1 == How::Panic => RequestError::NoReply(NoReply::Panicked),
+            Error::NoReply if of.1 == How::Panic => {
+                RequestError::NoReply(NoReply::Panicked(PanicMessage::default()))
+            }
             Error::NoReply => RequestError::NoReply(NoReply::Dropped),
             Error::ServerDisappeared => {
                 self.book.late += 1;

@@ -375,6 +375,6 @@ fn a_handlers_panic_is_told_to_the_caller_who_suffers_it() {
     let outcome = reply.wait();
     assert!(matches!(
         outcome,
-        Err(ump::RequestError::NoReply(ump::NoReply::Panicked))
+        Err(ump::RequestError::NoReply(ump::NoReply::Panicked(_)))
     ));
 }

@@ -12,7 +12,8 @@ use std::{
 
 use crate::{
     clock::{Alarm, Clock},
-    error::Error,
+    error::{Error, NoReply},
+    panic::PanicMessage,
     slot::{Handler, Verdict},
     sync::current,
     waiter::Waiter,
@@ -78,6 +79,32 @@ impl<R, E> ReplyContext<R, E> {
                     unreachable!("it comes back as it was")
                 }
             })
+    }
+
+    /// Ends the request for a handler that panicked: for loops that keep hold of it and have caught the panic. The caller gets
+    /// [`NoReply::Panicked`] with the message, or plain [`Error::NoReply`].
+    ///
+    /// ```
+    /// use std::panic::{AssertUnwindSafe, catch_unwind};
+    /// use ump::{NoReply, PanicMessage, RequestError};
+    ///
+    /// let (server, client) = ump::channel::<u32, u32, ()>();
+    /// let reply = client.request(0).submit().wait().unwrap();
+    /// let (n, rctx) = server.wait().unwrap();
+    /// let outcome = catch_unwind(AssertUnwindSafe(|| 7 / n));
+    /// match outcome {
+    ///     Ok(quotient) => rctx.reply(quotient).unwrap(),
+    ///     Err(payload) => rctx.panicked(PanicMessage::of_payload(&*payload)).unwrap(),
+    /// }
+    /// let Err(RequestError::NoReply(NoReply::Panicked(message))) = reply.wait() else { panic!() };
+    /// assert_eq!(message.as_str(), Some("attempt to divide by zero"));
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::OriginDisappeared`]: the caller has left.
+    pub fn panicked(self, message: impl Into<PanicMessage>) -> Result<(), Error<E>> {
+        let verdict = Verdict::NoReply(NoReply::Panicked(message.into()));
+        self.0.finish(verdict).map_err(|_| Error::OriginDisappeared)
     }
 
     /// Whether the caller has left (cancelled, timed out) or its deadline has passed: then there is no point in going on.

@@ -7,6 +7,8 @@
 
 use std::{error::Error as StdError, fmt, io};
 
+use crate::panic::PanicMessage;
+
 /// Why a request has no reply, or a call on an end-point failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Error<E> {
@@ -151,20 +153,21 @@ impl fmt::Display for Executed {
 }
 
 /// How a handler let go of a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum NoReply {
     /// It dropped the reply context.
     Dropped,
-    /// It panicked: the reply context was dropped while its thread was unwinding.
-    Panicked,
+    /// It panicked: the reply context was dropped while its thread was unwinding, or whoever caught the panic
+    /// [said so](crate::ReplyContext::panicked).
+    Panicked(PanicMessage),
 }
 
 impl fmt::Display for NoReply {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Dropped => "the handler dropped the request",
-            Self::Panicked => "the handler panicked",
-        })
+        match self {
+            Self::Dropped => f.write_str("the handler dropped the request"),
+            Self::Panicked(message) => message.fmt(f),
+        }
     }
 }
 

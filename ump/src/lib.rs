@@ -13,6 +13,7 @@ mod inbox;
 mod interrupt;
 mod list;
 mod nest;
+mod panic;
 mod request;
 mod send;
 mod server;
@@ -30,6 +31,7 @@ pub use crate::{
     context::{Cancelled, ReplyContext},
     error::{Error, Executed, NoReply, Refused, RequestError, SendError, ZeroCapacity},
     gather::Gather,
+    panic::PanicMessage,
     request::{Post, PostFuture, Request, RequestFuture, Submit, SubmitFuture},
     server::{Iter, Requests, Server},
     stats::Stats,

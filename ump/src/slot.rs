@@ -74,6 +74,7 @@ use std::{
 use crate::{
     clock::Clock,
     error::NoReply,
+    panic::PanicMessage,
     stats::{Ending, Ledger, Untaken},
     sync::{
         AtomicU32, Ordering, Padded, UnsafeCell, Waits, current, head_start, lock_pause, panicking,
@@ -122,7 +123,7 @@ impl<R, E> Verdict<R, E> {
     fn ending(&self, post: bool) -> Ending {
         match self {
             Self::App(_) => Ending::Failed,
-            Self::NoReply(NoReply::Panicked) => Ending::Panicked,
+            Self::NoReply(NoReply::Panicked(_)) => Ending::Panicked,
             Self::NoReply(NoReply::Dropped) if !post => Ending::NoReply,
             Self::Overdue => Ending::TimeoutTaken,
             _ => Ending::Replied,
@@ -1104,7 +1105,7 @@ impl<R, E> Handler<R, E> {
 impl<R, E> Drop for Handler<R, E> {
     fn drop(&mut self) {
         let verdict = if panicking() {
-            Verdict::NoReply(NoReply::Panicked)
+            Verdict::NoReply(NoReply::Panicked(PanicMessage::default()))
         } else if !self.core().is_post() && self.core().is_overdue() {
             Verdict::Overdue
         } else {

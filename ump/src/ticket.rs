@@ -263,7 +263,7 @@ unsafe fn read<S, R, E, X: Regret<S, E>>(slot: &Owned<S, R, E>, end: End) -> Res
             Err(X::new(match verdict {
                 Verdict::Reply(reply) => return Ok(ptr::read(reply)),
                 Verdict::App(error) => RequestError::App(ptr::read(error)),
-                Verdict::NoReply(why) => RequestError::NoReply(*why),
+                Verdict::NoReply(why) => RequestError::NoReply(ptr::read(why)),
                 Verdict::Overdue => RequestError::TimeoutTaken,
                 // Nobody took the message.
                 Verdict::ServerDisappeared => RequestError::ServerDisappeared(slot.message()),

@@ -8,7 +8,7 @@ use std::{
 };
 
 use tests::ends::{Told, Why};
-use ump::{Executed, NoReply, Stats};
+use ump::{Executed, NoReply, PanicMessage, Stats};
 
 use crate::program::{Deadline, How, Terms};
 
@@ -104,7 +104,8 @@ enum State {
 enum Verdict {
     Reply(usize),
     App(usize),
-    NoReply(NoReply),
+    Dropped,
+    Panicked,
     Overdue,
     ServerDisappeared,
     Expired,
@@ -549,7 +550,11 @@ impl Model {
                 self.bury(error);
                 Why::App(error)
             }
-            Verdict::NoReply(why) => Why::NoReply(detailed.then_some(why)),
+            Verdict::Dropped => Why::NoReply(detailed.then_some(NoReply::Dropped)),
+            // Nothing is said: it was dropped while its thread unwound.
+            Verdict::Panicked => {
+                Why::NoReply(detailed.then(|| NoReply::Panicked(PanicMessage::default())))
+            }
             Verdict::Overdue => Why::TimeoutTaken,
             Verdict::ServerDisappeared | Verdict::Expired => {
                 self.bury(message);
@@ -786,16 +791,13 @@ impl Model {
             return;
         }
         let (verdict, column) = if panics {
-            (
-                Verdict::NoReply(NoReply::Panicked),
-                &mut self.stats.panicked,
-            )
+            (Verdict::Panicked, &mut self.stats.panicked)
         } else if post {
-            (Verdict::NoReply(NoReply::Dropped), &mut self.stats.replied)
+            (Verdict::Dropped, &mut self.stats.replied)
         } else if late {
             (Verdict::Overdue, &mut self.stats.timeout_taken)
         } else {
-            (Verdict::NoReply(NoReply::Dropped), &mut self.stats.no_reply)
+            (Verdict::Dropped, &mut self.stats.no_reply)
         };
         *column += 1;
         if post {

@@ -17,8 +17,8 @@ use tests::{
     poll_once,
 };
 use ump::{
-    Builder, Client, Error, Executed, Gather, NoReply, ReplyContext, RequestError, Server, Spin,
-    Stats, WaitReply,
+    Builder, Client, Error, Executed, Gather, NoReply, PanicMessage, ReplyContext, RequestError,
+    Server, Spin, Stats, WaitReply,
 };
 
 use crate::{
@@ -557,7 +557,7 @@ fn check(asked: &Asked, handled: &[&Handled], bounded: bool, goes: bool) -> Resu
                 Why::NoReply(why) => {
                     let meant = match ask.handle {
                         Handle::LetGo => NoReply::Dropped,
-                        Handle::Panic => NoReply::Panicked,
+                        Handle::Panic => NoReply::Panicked(PanicMessage::default()),
                         _ => return Err("there was a reply".to_owned()),
                     };
                     let fits = plain && why.is_none() || *why == Some(meant);

@@ -1,0 +1,143 @@
+//! A caller learns what the handler's panic said, if the one who caught it says so.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind, panic_any, resume_unwind},
+    thread,
+};
+
+use tests::{assert_balanced, books, drop_in_a_panic, ends::*, for_each};
+use ump::{Client, Error, Executed, NoReply, PanicMessage, RequestError, Server};
+
+type Ends = (Server<u32, u32, ()>, Client<u32, u32, ()>);
+
+fn what_was_said_comes_to_the_caller<A: Ask>() {
+    let (server, client): Ends = ump::channel();
+    thread::scope(|scope| {
+        let asking = scope.spawn(|| A::ask(&client, 7, Terms::default()).unwrap_err());
+        let (_, rctx) = server.wait().unwrap();
+        rctx.panicked("no oil").unwrap();
+        let told = asking.join().unwrap();
+        let why = A::DETAILED.then(|| NoReply::Panicked("no oil".into()));
+        assert_eq!(told.why, Why::NoReply(why));
+        assert_eq!((told.executed, told.message), (Executed::Perhaps, None));
+    });
+    let expected = books(|stats| (stats.accepted, stats.panicked) = (1, 1));
+    assert_eq!(client.stats(), expected);
+}
+
+for_each!(
+    req = Req,
+    areq = Areq,
+    req_async_wait = ReqAsyncWait,
+    req_async_await = ReqAsyncAwait,
+    request_wait = RequestWait,
+    request_await = RequestAwait,
+    submit_wait = SubmitWait,
+    submit_await = SubmitAwait
+    => { what_was_said_comes_to_the_caller }
+);
+
+/// Many times by the same client, so that some go past the queue.
+#[test]
+fn each_panic_has_its_own_message() {
+    let (server, client): Ends = ump::channel();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for (n, rctx) in &server {
+                rctx.panicked(n.to_string()).unwrap();
+            }
+        });
+        for n in 0..100 {
+            let Err(RequestError::NoReply(NoReply::Panicked(message))) = client.request(n).wait()
+            else {
+                panic!("it panicked");
+            };
+            assert_eq!(message.as_str(), Some(&*n.to_string()));
+        }
+        assert_eq!(client.stats().panicked, 100);
+        assert_balanced(&client.stats());
+        drop(client);
+    });
+}
+
+#[test]
+fn a_post_is_counted() {
+    let (server, client): Ends = ump::channel();
+    client.post(7).wait().unwrap();
+    server.wait().unwrap().1.panicked("no oil").unwrap();
+    let expected = books(|stats| (stats.accepted, stats.panicked) = (1, 1));
+    assert_eq!(client.stats(), expected);
+}
+
+#[test]
+fn who_has_left_is_not_told() {
+    let (server, client): Ends = ump::channel();
+    let reply = client.req_async(7).unwrap();
+    let (_, rctx) = server.wait().unwrap();
+    drop(reply);
+    assert_eq!(rctx.panicked("no oil"), Err(Error::OriginDisappeared));
+    assert_eq!(client.stats().cancelled_taken, 1);
+}
+
+/// Valgrind and the leak sanitizer look at this one as well.
+#[test]
+fn a_message_that_nobody_reads_is_dropped() {
+    let (server, client): Ends = ump::channel();
+    let reply = client.req_async(7).unwrap();
+    let (_, rctx) = server.wait().unwrap();
+    let message = PanicMessage::from("no oil".to_owned());
+    rctx.panicked(message).unwrap();
+    drop(reply);
+    assert_eq!(client.stats().panicked, 1);
+}
+
+#[test]
+fn of_a_context_that_is_dropped_in_a_panic_nothing_is_known() {
+    let (server, client): Ends = ump::channel();
+    let reply = client.request(7).submit().wait().unwrap();
+    let (_, rctx) = server.wait().unwrap();
+    drop_in_a_panic(rctx);
+    let Err(RequestError::NoReply(why)) = reply.wait() else {
+        panic!("it panicked");
+    };
+    assert_eq!(why, NoReply::Panicked(PanicMessage::default()));
+    assert_eq!(why.to_string(), "the handler panicked");
+}
+
+#[test]
+fn the_text_of_a_payload_is_found() {
+    let message = |scene: fn()| {
+        let payload = catch_unwind(AssertUnwindSafe(scene)).unwrap_err();
+        PanicMessage::of_payload(&*payload)
+    };
+    let said = |text: &'static str| -> PanicMessage { text.into() };
+    // Without the hook that would print it.
+    assert_eq!(
+        message(|| resume_unwind(Box::new("no oil"))),
+        said("no oil")
+    );
+    assert_eq!(
+        message(|| resume_unwind(Box::new("no oil".to_owned()))),
+        said("no oil")
+    );
+    assert_eq!(message(|| panic_any(7_u32)).as_str(), None);
+}
+
+#[test]
+fn a_message_says_who_panicked() {
+    let message = PanicMessage::from("no oil");
+    assert_eq!(message.to_string(), "the handler panicked: no oil");
+    let why = NoReply::Panicked(message);
+    assert_eq!(why.to_string(), "the handler panicked: no oil");
+    let error = RequestError::<u32, u32>::NoReply(why);
+    assert_eq!(error.to_string(), "no reply: the handler panicked: no oil");
+}
+
+#[test]
+fn outcomes_are_not_larger_for_it() {
+    let pointer = size_of::<usize>();
+    assert_eq!(size_of::<PanicMessage>(), pointer);
+    assert_eq!(size_of::<NoReply>(), pointer);
+    // As large as for the error of the system that another variant holds.
+    assert_eq!(size_of::<RequestError<u32, ()>>(), 2 * pointer);
+}

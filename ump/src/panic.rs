@@ -1,0 +1,67 @@
+//! What a handler's panic said.
+
+#![forbid(unsafe_code)]
+
+use std::{any::Any, fmt};
+
+use crate::sync::WakerArc;
+
+/// What a handler's panic said, where that is known.
+///
+/// It is known if the one who caught the panic ended the request by [`ReplyContext::panicked`](crate::ReplyContext::panicked); not if the
+/// reply context was dropped while its thread was unwinding. As large as a pointer; clones share the text.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct PanicMessage(
+    /// Behind a pointer that is never null, so that outcomes are no larger for it.
+    WakerArc<Option<String>>,
+);
+
+impl PanicMessage {
+    /// That of a payload as `catch_unwind` and `JoinHandle::join` return it: the text that was given to `panic!`. Of a payload that is no
+    /// text (see `panic_any`) nothing is known.
+    ///
+    /// ```
+    /// let payload = std::panic::catch_unwind(|| { let n = 7; panic!("no {n}") }).unwrap_err();
+    /// let message = ump::PanicMessage::of_payload(&*payload);
+    /// assert_eq!(message.as_str(), Some("no 7"));
+    /// ```
+    #[must_use]
+    pub fn of_payload(payload: &(dyn Any + Send)) -> Self {
+        if let Some(text) = payload.downcast_ref::<String>() {
+            Self::from(text.as_str())
+        } else if let Some(text) = payload.downcast_ref::<&'static str>() {
+            Self::from(*text)
+        } else {
+            Self::default()
+        }
+    }
+
+    /// The text, if it is known.
+    #[must_use]
+    pub fn as_str(&self) -> Option<&str> {
+        self.0.as_deref()
+    }
+}
+
+impl From<String> for PanicMessage {
+    fn from(text: String) -> Self {
+        Self(WakerArc::new(Some(text)))
+    }
+}
+
+impl From<&str> for PanicMessage {
+    fn from(text: &str) -> Self {
+        Self::from(text.to_owned())
+    }
+}
+
+/// `the handler panicked`, and what it said.
+impl fmt::Display for PanicMessage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the handler panicked")?;
+        match self.as_str() {
+            Some(text) => write!(f, ": {text}"),
+            None => Ok(()),
+        }
+    }
+}
