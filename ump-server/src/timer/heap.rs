@@ -1,0 +1,117 @@
+//! A heap of deadlines with eight children to a node, from which any node can be removed, as each is told where it is.
+//!
+//! A *d*-ary heap (D. B. Johnson, "Priority queues with update and finding minimum spanning trees", 1975); with several children to a node it is
+//! flatter, and they lie together in memory (`LaMarca` and Ladner, "The influence of caches on the performance of heaps", 1996). Whoever moves a node tells
+//! `moved` where it is now, so that removal finds it.
+//!
+//! # Invariants
+//!
+//! 1. No node is before its parent; the parent of `i` is `(i - 1) / CHILDREN`.
+//! 2. `moved` has been told of the present index of every node.
+
+use super::moment::Moment;
+
+const CHILDREN: usize = 8;
+
+/// A heap that is smaller keeps its memory.
+const SMALL: usize = 1_024;
+
+/// What is due when: the earlier deadline first, and among equal ones what was armed first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Node {
+    pub(super) deadline: Moment,
+    /// No two nodes have the same.
+    pub(super) order: u64,
+    pub(super) place: u32,
+}
+
+pub(super) struct Heap {
+    nodes: Vec<Node>,
+}
+
+impl Heap {
+    pub(super) const fn new() -> Self {
+        Self { nodes: Vec::new() }
+    }
+
+    #[cfg(test)]
+    pub(super) fn capacity(&self) -> usize {
+        self.nodes.capacity()
+    }
+
+    pub(super) fn first(&self) -> Option<&Node> {
+        self.nodes.first()
+    }
+
+    pub(super) fn node(&self, index: usize) -> Option<&Node> {
+        self.nodes.get(index)
+    }
+
+    pub(super) fn push(&mut self, node: Node, moved: impl FnMut(u32, usize)) {
+        self.nodes.push(node);
+        self.rise(self.nodes.len() - 1, node, moved);
+    }
+
+    /// Puts `node` in the place of the one at `index`.
+    pub(super) fn replace(&mut self, index: usize, node: Node, moved: impl FnMut(u32, usize)) {
+        let is_before_parent = index > 0 && node < self.nodes[(index - 1) / CHILDREN];
+        if is_before_parent {
+            self.rise(index, node, moved);
+        } else {
+            self.sink(index, node, moved);
+        }
+    }
+
+    pub(super) fn remove(&mut self, index: usize, moved: impl FnMut(u32, usize)) {
+        let last = self.nodes.pop().expect("there is one at the index");
+        if index < self.nodes.len() {
+            self.replace(index, last, moved);
+        }
+        let capacity = self.nodes.capacity();
+        if capacity > SMALL && self.nodes.len() < capacity / 4 {
+            self.nodes.shrink_to(capacity / 2);
+        }
+    }
+
+    fn rise(&mut self, mut index: usize, node: Node, mut moved: impl FnMut(u32, usize)) {
+        while index > 0 {
+            let above = (index - 1) / CHILDREN;
+            let parent = self.nodes[above];
+            if parent < node {
+                break;
+            }
+            self.nodes[index] = parent;
+            moved(parent.place, index);
+            index = above;
+        }
+        self.nodes[index] = node;
+        moved(node.place, index);
+    }
+
+    fn sink(&mut self, mut index: usize, node: Node, mut moved: impl FnMut(u32, usize)) {
+        while let Some((below, child)) = self.first_child(index) {
+            if node < child {
+                break;
+            }
+            self.nodes[index] = child;
+            moved(child.place, index);
+            index = below;
+        }
+        self.nodes[index] = node;
+        moved(node.place, index);
+    }
+
+    /// The child that comes before the others, and where it is.
+    fn first_child(&self, index: usize) -> Option<(usize, Node)> {
+        let begin = index * CHILDREN + 1;
+        let end = (begin + CHILDREN).min(self.nodes.len());
+        let children = self.nodes.get(begin..end)?;
+        let (mut at, mut first) = (begin, *children.first()?);
+        for (index, child) in (begin..).zip(children).skip(1) {
+            if *child < first {
+                (at, first) = (index, *child);
+            }
+        }
+        Some((at, first))
+    }
+}
