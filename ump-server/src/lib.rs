@@ -1,9 +1,35 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
-mod clock;
+mod block_on;
+mod context;
+mod end;
+mod fate;
+mod options;
+mod panics;
+mod reply_context;
+mod spawn_error;
+mod stop;
 mod sync;
+#[cfg(feature = "tokio")]
+pub mod task;
+mod test_clock;
+pub mod thread;
 pub mod timer;
+mod worker;
 
-pub use clock::Clock;
-pub use timer::{TimerId, Timers};
+pub use ump::{self, Client, Clock, Error, PanicMessage, Refused, WeakClient, channel};
+
+#[cfg(feature = "tokio")]
+pub use crate::task::{Handler as AsyncHandler, spawn as spawn_task};
+pub use crate::{
+    context::Context,
+    end::{JoinError, JoinErrorKind, JoinHandle, StartError},
+    panics::{OnPanic, Restart},
+    reply_context::ReplyContext,
+    spawn_error::SpawnError,
+    stop::{Stop, Stopper},
+    test_clock::TestClock,
+    thread::{Handler as ThreadedHandler, spawn as spawn_thread},
+    timer::{TimerId, Timers},
+};

@@ -211,6 +211,25 @@ impl<S, R, E> Server<S, R, E> {
         self.channel.close();
     }
 
+    /// Accepts nothing from now on, and turns down what is queued: [`close`](Self::close), and what dropping the server does. For whoever
+    /// shares it with others, and so cannot drop it.
+    ///
+    /// - Requests that are queued end in `ServerDisappeared` at once; they were not executed, and their messages come back. Those that were taken are
+    ///   not concerned.
+    /// - Receivers that wait are told [`Error::ClientsDisappeared`]. One that is just taking a request may still get that.
+    ///
+    /// ```
+    /// let (server, client) = ump::channel::<u32, u32, ()>();
+    /// let queued = client.req_async(1).unwrap();
+    /// server.refuse();
+    /// assert_eq!(queued.wait(), Err(ump::Error::ServerDisappeared));
+    /// assert!(server.wait().is_err());
+    /// ```
+    pub fn refuse(&self) {
+        self.channel.close();
+        self.channel.leave();
+    }
+
     /// Makes who waits for a request or something else return early, with `Ok(None)`: calls of [`wait_until`](Self::wait_until),
     /// [`wait_deadline`](Self::wait_deadline) and [`wait_timeout`](Self::wait_timeout).
     ///

@@ -1,0 +1,306 @@
+//! The end of a loop, told to whoever waits for it.
+//!
+//! A loop's end is the reply to a request: the handle waits for the reply, from blocking or async code, and a loop that vanishes without a
+//! word is a request that ends without one.
+
+use std::{
+    error::Error as StdError,
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use crate::sync::Mutex;
+use ump::{PanicMessage, ReplyContext, RequestError, WaitReply};
+
+use crate::stop::Stopper;
+
+/// Why a loop ended otherwise than in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JoinError {
+    name: Arc<str>,
+    kind: JoinErrorKind,
+}
+
+/// What kind of end it was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum JoinErrorKind {
+    /// Its handler panicked.
+    Panicked(PanicMessage),
+    /// Its handler failed more often than its [policy](crate::Restart) allows. The last time: `Panicked` or `Refused`.
+    GaveUp(Box<JoinErrorKind>),
+    /// Its factory refused to make a handler anew.
+    Refused,
+    /// It was not let finish: its runtime was shut down, or its task aborted.
+    Aborted,
+}
+
+impl JoinError {
+    pub(crate) fn new(name: &Arc<str>, kind: JoinErrorKind) -> Self {
+        Self {
+            name: Arc::clone(name),
+            kind,
+        }
+    }
+
+    /// The name of the loop.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What kind of end it was.
+    #[must_use]
+    pub fn kind(&self) -> &JoinErrorKind {
+        &self.kind
+    }
+}
+
+impl fmt::Display for JoinErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Panicked(message) => message.fmt(f),
+            Self::GaveUp(last) => write!(f, "it failed too often; the last time {last}"),
+            Self::Refused => f.write_str("the factory refused to make a handler"),
+            Self::Aborted => f.write_str("it was not let finish"),
+        }
+    }
+}
+
+impl fmt::Display for JoinError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "server {} ended: {}", self.name, self.kind)
+    }
+}
+
+impl StdError for JoinError {}
+
+/// How a loop ends: with what its handler said, or with nothing if no client was left or it was stopped.
+pub(crate) type Outcome<RV> = Result<Option<RV>, JoinError>;
+
+/// Waits for the end of a loop. Dropping it lets the loop go on by itself.
+///
+/// It can be waited for with [`join`](Self::join), or awaited.
+///
+/// # Cancel safety
+/// Awaited by reference (`(&mut handle).await`), it can be left and awaited again.
+///
+/// # Panics
+/// If it is polled after it was ready.
+#[must_use = "a loop that is not joined cannot tell how it ended"]
+pub struct JoinHandle<RV> {
+    stopper: Stopper,
+    /// `None`: it is known to have started.
+    started: Option<Reply<(), ()>>,
+    ended: Reply<Option<RV>, JoinError>,
+}
+
+impl<RV> JoinHandle<RV> {
+    /// Blocks until the loop has ended and its clean-up is done. Returns what its handler broke off with (or what `term` made of that), and
+    /// `None` if no client was left or it was stopped.
+    ///
+    /// # Errors
+    /// See [`JoinErrorKind`].
+    pub fn join(self) -> Result<Option<RV>, JoinError> {
+        let Self { stopper, ended, .. } = self;
+        ended.wait().map_err(|error| explain(&stopper, error))
+    }
+
+    /// Blocks until `init` is done, in all its workers if there are several, but no longer than this.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub fn wait_started(&mut self, timeout: Duration) -> Result<(), StartError> {
+        let Some(started) = self.started.take() else {
+            return Ok(());
+        };
+        match started.wait_timeout(timeout) {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => Err(StartError::Ended),
+            Err(pending) => {
+                self.started = Some(pending);
+                Err(StartError::Late)
+            }
+        }
+    }
+
+    /// Awaits that `init` is done, in all its workers if there are several.
+    ///
+    /// # Errors
+    /// [`StartError::Ended`].
+    ///
+    /// # Cancel safety
+    /// It can be left and called again.
+    pub async fn started(&mut self) -> Result<(), StartError> {
+        let Some(started) = &mut self.started else {
+            return Ok(());
+        };
+        let up = started.await.is_ok();
+        self.started = None;
+        if up { Ok(()) } else { Err(StartError::Ended) }
+    }
+
+    /// The name of the loop.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.stopper.name()
+    }
+
+    /// Whether the loop has ended, with its clean-up done, so that joining it will not block.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.ended.is_ready()
+    }
+
+    /// What stops the loop, from anywhere.
+    #[must_use]
+    pub fn stopper(&self) -> Stopper {
+        self.stopper.clone()
+    }
+}
+
+/// Its future is that of [`join`](Self::join).
+impl<RV> Future for JoinHandle<RV> {
+    type Output = Result<Option<RV>, JoinError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let Self { stopper, ended, .. } = &mut *self;
+        Pin::new(ended)
+            .poll(cx)
+            .map_err(|error| explain(stopper, error))
+    }
+}
+
+impl<RV> fmt::Debug for JoinHandle<RV> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JoinHandle")
+            .field("name", &self.name())
+            .field("finished", &self.is_finished())
+            .finish_non_exhaustive()
+    }
+}
+
+/// An end without a word is one that was not let come.
+fn explain(stopper: &Stopper, error: RequestError<(), JoinError>) -> JoinError {
+    error
+        .into_apperr()
+        .unwrap_or_else(|| JoinError::new(stopper.shared_name(), JoinErrorKind::Aborted))
+}
+
+/// Why a loop is not known to have started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StartError {
+    /// It is still at it.
+    Late,
+    /// It has ended without having started: joining it tells why.
+    Ended,
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Late => "the server has not started yet",
+            Self::Ended => "the server ended before it had started; joining it tells why",
+        })
+    }
+}
+
+impl StdError for StartError {}
+
+/// What the workers of a loop share to tell how it goes.
+#[derive(Debug)]
+pub(crate) struct Life<RV> {
+    state: Mutex<State<RV>>,
+}
+
+#[derive(Debug)]
+struct State<RV> {
+    /// Workers that have not started, and those that have not ended.
+    starting: usize,
+    going: usize,
+    started: Option<ReplyContext<(), ()>>,
+    ended: Option<ReplyContext<Option<RV>, JoinError>>,
+    /// The first one that says something.
+    outcome: Outcome<RV>,
+}
+
+impl<RV> Life<RV> {
+    /// The life of a loop with so many workers, and what waits for its end.
+    pub(crate) fn new(workers: usize, stopper: Stopper) -> (Arc<Self>, JoinHandle<RV>) {
+        let (start, started) = question();
+        let (end, ended) = question();
+        let life = Self {
+            state: Mutex::new(State {
+                starting: workers,
+                going: workers,
+                started: Some(start),
+                ended: Some(end),
+                outcome: Ok(None),
+            }),
+        };
+        let handle = JoinHandle {
+            stopper,
+            started: Some(started),
+            ended,
+        };
+        (Arc::new(life), handle)
+    }
+
+    /// A worker has started.
+    pub(crate) fn start(&self) {
+        let mut state = self.state.lock();
+        state.starting -= 1;
+        let told = if state.starting == 0 {
+            state.started.take()
+        } else {
+            None
+        };
+        drop(state);
+        if let Some(told) = told {
+            // Perhaps nobody asks.
+            let _ = told.reply(());
+        }
+    }
+
+    /// A worker has ended, having cleaned up. The last one tells the first outcome that says something.
+    pub(crate) fn end(&self, outcome: Outcome<RV>) {
+        let mut state = self.state.lock();
+        let ignored = if matches!(state.outcome, Ok(None)) {
+            std::mem::replace(&mut state.outcome, outcome)
+        } else {
+            outcome
+        };
+        state.going -= 1;
+        let told = if state.going == 0 {
+            let outcome = std::mem::replace(&mut state.outcome, Ok(None));
+            (state.started.take(), state.ended.take(), outcome)
+        } else {
+            (None, None, Ok(None))
+        };
+        drop(state);
+        drop(ignored);
+        let (started, ended, outcome) = told;
+        // Never started, then.
+        drop(started);
+        if let Some(ended) = ended {
+            let _ = ended.answer(outcome);
+        }
+    }
+}
+
+/// A reply that is to come.
+pub(crate) type Reply<R, E> = WaitReply<R, E, RequestError<(), E>>;
+
+/// The duty to reply, and the reply that is to come.
+pub(crate) fn question<R, E>() -> (ReplyContext<R, E>, Reply<R, E>) {
+    let (server, client) = ump::channel::<(), R, E>();
+    let (Ok(reply), Ok(Some(((), duty)))) = (client.request(()).submit().wait(), server.try_pop())
+    else {
+        unreachable!("both ends are here")
+    };
+    (duty, reply)
+}

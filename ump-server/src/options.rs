@@ -1,0 +1,183 @@
+//! What can be chosen of any loop, and what its workers share.
+
+use std::{sync::Arc, vec};
+
+use ump::{Client, Clock, ReplyContext as Owed, Server};
+
+use crate::{
+    Context, JoinHandle, OnPanic,
+    end::Life,
+    fate::Fate,
+    spawn_error::SpawnError,
+    stop::{Control, Stopper, Wake},
+    test_clock::{Member, TestClock},
+    timer::timers,
+    worker::Worker,
+};
+
+/// What can be chosen of any loop.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Options {
+    pub(crate) name: Option<String>,
+    pub(crate) channel: ump::Builder,
+    pub(crate) clock: Clock,
+    pub(crate) test_clock: Option<TestClock>,
+    pub(crate) on_panic: OnPanic,
+}
+
+/// The methods of a builder that choose it.
+macro_rules! choose_options {
+    () => {
+        /// The name of the loop: in its errors, and that of its thread if it has one (systems may show the first 15 bytes only; the workers of a
+        /// pool have a number behind it). It must not contain a NUL character.
+        pub fn name(mut self, name: impl Into<String>) -> Self {
+            self.options.name = Some(name.into());
+            self
+        }
+
+        /// The queue holds at most so many requests in each lane; a client that finds it full waits for room or not, as
+        /// [it chooses](ump::Request::if_room). `usize::MAX`: unbounded.
+        pub fn capacity(mut self, capacity: usize) -> Self {
+            self.options.channel = self.options.channel.capacity(capacity);
+            self
+        }
+
+        /// How long the loop and its clients wait awake before they sleep.
+        pub fn spin(mut self, spin: ump::Spin) -> Self {
+            self.options.channel = self.options.channel.spin(spin);
+            self
+        }
+
+        /// What tells the time, to the channel and to the timers.
+        pub fn clock(mut self, clock: ump::Clock) -> Self {
+            self.options.channel = self.options.channel.clock(clock.clone());
+            self.options.clock = clock;
+            self
+        }
+
+        /// Goes by a clock that a test moves, which waits for this loop.
+        pub fn test_clock(mut self, clock: &crate::TestClock) -> Self {
+            self.options.test_clock = Some(clock.clone());
+            self.clock(clock.clock())
+        }
+
+        /// What becomes of the loop when its handler panics.
+        pub fn on_panic(mut self, policy: crate::OnPanic) -> Self {
+            self.options.on_panic = policy;
+            self
+        }
+    };
+}
+
+pub(crate) use choose_options;
+
+impl Options {
+    pub(crate) fn restarts(&self) -> bool {
+        matches!(self.on_panic, OnPanic::Restart(_))
+    }
+
+    /// The parts of a loop with so many workers, whose handlers are of this type.
+    pub(crate) fn parts<S, R, E, RV>(
+        self,
+        workers: usize,
+        has_factory: bool,
+        handler: &'static str,
+    ) -> Result<Parts<S, R, E, RV>, SpawnError<E>>
+    where
+        S: Send + 'static,
+        R: Send + 'static,
+        E: Send + 'static,
+    {
+        let name: Arc<str> = match &self.name {
+            Some(name) if name.contains('\0') => return Err(SpawnError::Name),
+            Some(name) => name.as_str().into(),
+            None => short_name(handler).into(),
+        };
+        let (server, client) = self
+            .channel
+            .clone()
+            .build()
+            .map_err(|_| SpawnError::ZeroCapacity)?;
+        let server = Arc::new(server);
+        let control = Arc::new(Control::new(&server, has_factory));
+        let stopper = Stopper::new(&name, control.clone());
+        let (life, handle) = Life::new(workers, stopper.clone());
+        let members = match &self.test_clock {
+            Some(clock) => Member::of_loop(clock, &name, &server, workers),
+            None => Vec::new(),
+        };
+        Ok(Parts {
+            options: self,
+            name,
+            members: members.into_iter(),
+            server,
+            client,
+            control,
+            stopper,
+            life,
+            handle,
+        })
+    }
+}
+
+/// What the workers of a loop share, before they are started.
+pub(crate) struct Parts<S, R, E, RV> {
+    options: Options,
+    pub(crate) name: Arc<str>,
+    members: vec::IntoIter<Member>,
+    pub(crate) server: Arc<Server<S, R, E>>,
+    pub(crate) client: Client<S, R, E>,
+    control: Arc<Control<S, R, E>>,
+    stopper: Stopper,
+    life: Arc<Life<RV>>,
+    handle: JoinHandle<RV>,
+}
+
+impl<S, R, E, RV> Parts<S, R, E, RV> {
+    /// A worker that is woken so when a timer is armed elsewhere.
+    pub(crate) fn worker<T>(
+        &mut self,
+        number: usize,
+        made: Option<Owed<(), E>>,
+        wake: impl Fn() + Send + Sync + 'static,
+    ) -> Worker<S, R, E, RV, T> {
+        let clock = self.options.clock.clone();
+        let wake: Wake = Arc::new(wake);
+        self.control.add(Arc::clone(&wake));
+        let waking = Arc::clone(&wake);
+        let (timers, due) = timers(clock.clone(), move || waking());
+        Worker {
+            server: Arc::clone(&self.server),
+            control: Arc::clone(&self.control),
+            life: Arc::clone(&self.life),
+            name: Arc::clone(&self.name),
+            fate: Fate::new(&self.options.on_panic),
+            context: Context {
+                client: self.client.weak(),
+                timers,
+                clock,
+                stopper: self.stopper.clone(),
+                worker: number,
+                restarts: 0,
+            },
+            due,
+            wake,
+            renewals: 0,
+            member: self.members.next(),
+            made,
+        }
+    }
+
+    pub(crate) fn into_ends(self) -> (Client<S, R, E>, JoinHandle<RV>) {
+        (self.client, self.handle)
+    }
+}
+
+/// The last part of a type's path, without its parameters; a closure has none.
+fn short_name(path: &str) -> &str {
+    let path = path.split('<').next().unwrap_or(path);
+    match path.rsplit("::").next() {
+        Some(name) if !name.is_empty() && !name.contains('{') => name,
+        _ => "ump-server",
+    }
+}

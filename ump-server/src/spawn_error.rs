@@ -1,0 +1,82 @@
+//! Why a loop did not come to be.
+
+use std::{error::Error as StdError, fmt, io};
+
+use ump::{NoReply, PanicMessage, RequestError};
+
+/// Why a loop did not come to be.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum SpawnError<E> {
+    /// Whoever makes the handler refused.
+    Handler(E),
+    /// Whoever makes the handler panicked, on the loop's thread.
+    Panicked(PanicMessage),
+    /// A queue with a capacity of zero was asked for.
+    ZeroCapacity,
+    /// The name has a NUL character in it.
+    Name,
+    /// A restart was asked for, but the handler cannot be made anew without a factory.
+    NoFactory,
+    /// There is no runtime to spawn a task on: it has to be called within one, or told which.
+    NoRuntime,
+    /// The system refused a thread.
+    Thread(io::Error),
+}
+
+impl<E> SpawnError<E> {
+    /// The same, if it was not the handler's maker who refused.
+    pub(crate) fn without_handler(self) -> SpawnError<std::convert::Infallible> {
+        match self {
+            Self::Handler(_) => unreachable!("asked for another one"),
+            Self::Panicked(message) => SpawnError::Panicked(message),
+            Self::ZeroCapacity => SpawnError::ZeroCapacity,
+            Self::Name => SpawnError::Name,
+            Self::NoFactory => SpawnError::NoFactory,
+            Self::NoRuntime => SpawnError::NoRuntime,
+            Self::Thread(refusal) => SpawnError::Thread(refusal),
+        }
+    }
+}
+
+/// Why a worker did not say that its first handler is made.
+impl<E> From<RequestError<(), E>> for SpawnError<E> {
+    fn from(error: RequestError<(), E>) -> Self {
+        match error {
+            RequestError::App(error) => Self::Handler(error),
+            RequestError::NoReply(NoReply::Panicked(message)) => Self::Panicked(message),
+            // It has no deadline and is never refused, so it was dropped by a thread that did not get as far.
+            _ => Self::Panicked(PanicMessage::default()),
+        }
+    }
+}
+
+impl<E: fmt::Display> fmt::Display for SpawnError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Handler(error) => write!(f, "the handler could not be made: {error}"),
+            Self::Panicked(message) => {
+                write!(f, "the handler could not be made: {message}")
+            }
+            Self::ZeroCapacity => f.write_str("a queue needs a capacity of at least one"),
+            Self::Name => f.write_str("the name of a server must not contain a NUL character"),
+            Self::NoFactory => f.write_str(
+                "a handler that is to be restarted needs a factory: use spawn_with or spawn_pool",
+            ),
+            Self::NoRuntime => f.write_str(
+                "there is no runtime to spawn a task on: call it within one, or give it a handle",
+            ),
+            Self::Thread(refusal) => write!(f, "the system refused a thread: {refusal}"),
+        }
+    }
+}
+
+impl<E: StdError> StdError for SpawnError<E> {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        match self {
+            Self::Handler(error) => error.source(),
+            Self::Thread(refusal) => refusal.source(),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! Ending a loop from outside.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    future::{Future, poll_fn},
+    mem,
+    pin::Pin,
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    task::{Poll, Waker},
+    time::Instant,
+};
+
+use crate::sync::Mutex;
+use ump::{Clock, Server};
+
+/// How a loop is to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// It accepts nothing more, serves what is queued, and ends.
+    Drain,
+    /// It ends after the request in hand. Those that are queued are told at once that the server disappeared.
+    Refuse,
+}
+
+/// Stops a loop, from anywhere and however many clients it still has. It does not keep the loop going.
+///
+/// It can be used again, and to the sharper: [`Stop::Refuse`] after [`Stop::Drain`]. On a loop that has ended it does nothing.
+#[derive(Clone)]
+pub struct Stopper {
+    name: Arc<str>,
+    brake: Arc<dyn Brake>,
+}
+
+impl Stopper {
+    pub(crate) fn new(name: &Arc<str>, brake: Arc<dyn Brake>) -> Self {
+        Self {
+            name: Arc::clone(name),
+            brake,
+        }
+    }
+
+    /// Has the handlers made anew by their factory, each after the request it has in hand; what is queued stays queued. It does not wait for that,
+    /// and does not count as a failure. `term` is not called. Returns `false` if the loop has no factory, and nothing happens.
+    #[must_use = "without a factory it does nothing"]
+    pub fn renew(&self) -> bool {
+        self.brake.renew()
+    }
+
+    /// Tells the loop to end, and does not wait for it. See [`JoinHandle::join`](crate::JoinHandle::join).
+    ///
+    /// A drain in which a handler has to be made anew waits for that.
+    pub fn stop(&self, how: Stop) {
+        self.brake.stop(how);
+    }
+
+    /// The name of the loop.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn shared_name(&self) -> &Arc<str> {
+        &self.name
+    }
+}
+
+impl fmt::Debug for Stopper {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Stopper").field(&self.name()).finish()
+    }
+}
+
+/// What a stopper acts on.
+pub(crate) trait Brake: Send + Sync {
+    fn stop(&self, how: Stop);
+    fn renew(&self) -> bool;
+}
+
+/// Wakes a worker where it waits for requests.
+pub(crate) type Wake = Arc<dyn Fn() + Send + Sync>;
+
+/// The brake of a loop, which its workers watch.
+pub(crate) struct Control<S, R, E> {
+    server: Weak<Server<S, R, E>>,
+    /// Whether it is to end without serving what is queued. Set before the server is closed, so whoever finds that closed sees it.
+    refuses: AtomicBool,
+    /// How often the handlers were to be made anew; `None` without a factory.
+    renewals: Option<AtomicU64>,
+    /// Wake the workers where they wait for requests.
+    wakes: Mutex<Vec<Wake>>,
+    /// Whom to wake in their pauses when that is set, by the workers' numbers.
+    pausing: Mutex<BTreeMap<usize, Waker>>,
+}
+
+impl<S, R, E> Control<S, R, E> {
+    pub(crate) fn new(server: &Arc<Server<S, R, E>>, has_factory: bool) -> Self {
+        Self {
+            renewals: has_factory.then(AtomicU64::default),
+            wakes: Mutex::default(),
+            server: Arc::downgrade(server),
+            refuses: AtomicBool::new(false),
+            pausing: Mutex::new(BTreeMap::new()),
+        }
+    }
+
+    /// Adds what wakes a worker where it waits for requests.
+    pub(crate) fn add(&self, wake: Wake) {
+        self.wakes.lock().push(wake);
+    }
+
+    /// How often the handlers were to be made anew.
+    #[inline]
+    pub(crate) fn renewals(&self) -> u64 {
+        // Whoever raises it wakes the worker afterwards, and what it waits with makes it see this.
+        self.renewals
+            .as_ref()
+            .map_or(0, |renewals| renewals.load(Ordering::Relaxed))
+    }
+
+    /// Whether the loop is to end without serving what is queued.
+    pub(crate) fn refuses(&self) -> bool {
+        self.refuses.load(Ordering::Acquire)
+    }
+
+    /// Resolves when the pause of this worker is over, or when the loop is to end.
+    pub(crate) async fn pause(&self, worker: usize, clock: &Clock, until: Option<Instant>) {
+        let mut over = until.map(|until| clock.sleep_until(until));
+        poll_fn(|cx| {
+            // Should the system refuse the thread that would wake us, the pause is over.
+            let over = over.as_mut().map(|over| Pin::new(over).poll(cx));
+            if over.is_some_and(|over| over.is_ready()) {
+                return Poll::Ready(());
+            }
+            let waker = cx.waker().clone();
+            let mut pausing = self.pausing.lock();
+            // Looked at under the lock: whoever sets it takes the wakers after that.
+            if self.refuses() {
+                return Poll::Ready(());
+            }
+            let replaced = pausing.insert(worker, waker);
+            drop(pausing);
+            drop(replaced);
+            Poll::Pending
+        })
+        .await;
+        let waker = self.pausing.lock().remove(&worker);
+        drop(waker);
+    }
+}
+
+impl<S: Send, R: Send, E: Send> Brake for Control<S, R, E> {
+    fn stop(&self, how: Stop) {
+        let server = self.server.upgrade();
+        if how == Stop::Refuse {
+            let mut pausing = self.pausing.lock();
+            self.refuses.store(true, Ordering::Release);
+            let woken = mem::take(&mut *pausing);
+            drop(pausing);
+            if let Some(server) = &server {
+                server.refuse();
+            }
+            woken.into_values().for_each(Waker::wake);
+        } else if let Some(server) = &server {
+            server.close();
+        }
+    }
+
+    fn renew(&self) -> bool {
+        let Some(renewals) = &self.renewals else {
+            return false;
+        };
+        renewals.fetch_add(1, Ordering::Relaxed);
+        let wakes = self.wakes.lock().clone();
+        for wake in wakes {
+            wake();
+        }
+        true
+    }
+}

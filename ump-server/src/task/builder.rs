@@ -1,0 +1,153 @@
+//! What can be chosen of a loop on a task.
+
+use std::{any::type_name, num::NonZeroUsize, sync::Arc};
+
+use tokio::runtime::Handle;
+use ump::Client;
+
+use super::{Handler, bell::Bell, run::run};
+use crate::{
+    Context, JoinHandle,
+    options::{Options, Parts, choose_options},
+    spawn_error::SpawnError,
+    worker::{Step, Worker},
+};
+
+/// Makes loops on tasks: [`spawn`](super::spawn) with more to choose from.
+///
+/// | | the handler is made | it can be restarted | it has timers |
+/// |---|---|---|---|
+/// | [`spawn`](Self::spawn) | with a client at hand | | |
+/// | [`spawn_with`](Self::spawn_with), [`spawn_pool`](Self::spawn_pool) | by a factory | yes | yes |
+///
+/// Handlers are made by the caller, but for those that are made anew: these are made on their task, so a factory should not block.
+#[derive(Clone, Debug, Default)]
+#[must_use = "it makes a loop when it is told to spawn one"]
+pub struct Builder {
+    options: Options,
+    runtime: Option<Handle>,
+}
+
+impl Builder {
+    /// Named after the handler's type, an unbounded queue, [`OnPanic::Stop`](crate::OnPanic::Stop), and on the runtime of the caller.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    choose_options!();
+
+    /// On this runtime rather than on that of the caller.
+    pub fn runtime(mut self, runtime: Handle) -> Self {
+        self.runtime = Some(runtime);
+        self
+    }
+
+    /// Runs a handler that is built with a client at hand.
+    ///
+    /// # Errors
+    /// See [`SpawnError`]. [`NoFactory`](SpawnError::NoFactory) if a panic is to be followed by a [restart](crate::OnPanic::Restart).
+    pub fn spawn<S, R, E, RV, H>(
+        self,
+        build: impl FnOnce(&Client<S, R, E>) -> Result<H, E>,
+    ) -> Result<(Client<S, R, E>, JoinHandle<RV>), SpawnError<E>>
+    where
+        S: Send + 'static,
+        R: Send + 'static,
+        E: Send + 'static,
+        RV: Send + 'static,
+        H: Handler<S, R, E, RV> + Send + 'static,
+    {
+        if self.options.restarts() {
+            return Err(SpawnError::NoFactory);
+        }
+        let runtime = self.runtime_or_current()?;
+        let mut parts = self.options.parts(1, false, type_name::<H>())?;
+        let handler = build(&parts.client).map_err(SpawnError::Handler)?;
+        let (worker, bell) = worker::<_, _, _, _, ()>(&mut parts, 0);
+        let make = |_: &Context<S, R, E>| unreachable!("it is made once");
+        runtime.spawn(run(worker, bell, make, Step::serve(handler)));
+        Ok(parts.into_ends())
+    }
+
+    /// Runs a handler that is made by a factory, and can be restarted.
+    ///
+    /// # Errors
+    /// See [`SpawnError`].
+    pub fn spawn_with<S, R, E, RV, T, H>(
+        self,
+        factory: impl FnMut(&Context<S, R, E, T>) -> Result<H, E> + Send + 'static,
+    ) -> Result<(Client<S, R, E>, JoinHandle<RV>), SpawnError<E>>
+    where
+        S: Send + 'static,
+        R: Send + 'static,
+        E: Send + 'static,
+        RV: Send + 'static,
+        T: Send + 'static,
+        H: Handler<S, R, E, RV, T> + Send + 'static,
+    {
+        let runtime = self.runtime_or_current()?;
+        let mut parts = self.options.parts(1, true, type_name::<H>())?;
+        let (worker, bell) = worker(&mut parts, 0);
+        let mut factory = factory;
+        let handler = factory(&worker.context).map_err(SpawnError::Handler)?;
+        runtime.spawn(run(worker, bell, factory, Step::serve(handler)));
+        Ok(parts.into_ends())
+    }
+
+    /// Runs several handlers on a task each, over one queue: each request goes to one of them, to the one who has waited longest.
+    ///
+    /// The pool ends when one of its handlers breaks off (the others finish what they have in hand), or when no client is left. The first one
+    /// that breaks off or fails for good says what joining it returns. A restart concerns only the worker whose handler panicked.
+    ///
+    /// A handler that is `Clone` is its own factory: `move |_| Ok(handler.clone())`.
+    ///
+    /// # Errors
+    /// See [`SpawnError`]; if one worker cannot be made there is no pool.
+    pub fn spawn_pool<S, R, E, RV, T, H>(
+        self,
+        workers: NonZeroUsize,
+        factory: impl Fn(&Context<S, R, E, T>) -> Result<H, E> + Send + Sync + 'static,
+    ) -> Result<(Client<S, R, E>, JoinHandle<RV>), SpawnError<E>>
+    where
+        S: Send + 'static,
+        R: Send + 'static,
+        E: Send + 'static,
+        RV: Send + 'static,
+        T: Send + 'static,
+        H: Handler<S, R, E, RV, T> + Send + 'static,
+    {
+        let runtime = self.runtime_or_current()?;
+        let mut parts = self.options.parts(workers.get(), true, type_name::<H>())?;
+        let factory = Arc::new(factory);
+        // All are made before one is started.
+        let made = (0..workers.get())
+            .map(|number| {
+                let (worker, bell) = worker(&mut parts, number);
+                let handler = factory(&worker.context).map_err(SpawnError::Handler)?;
+                Ok((worker, bell, handler))
+            })
+            .collect::<Result<Vec<_>, SpawnError<E>>>()?;
+        for (worker, bell, handler) in made {
+            let factory = Arc::clone(&factory);
+            let make = move |cx: &Context<S, R, E, T>| factory(cx);
+            runtime.spawn(run(worker, bell, make, Step::serve(handler)));
+        }
+        Ok(parts.into_ends())
+    }
+
+    fn runtime_or_current<E>(&self) -> Result<Handle, SpawnError<E>> {
+        match &self.runtime {
+            Some(runtime) => Ok(runtime.clone()),
+            None => Handle::try_current().map_err(|_| SpawnError::NoRuntime),
+        }
+    }
+}
+
+fn worker<S, R, E, RV, T>(
+    parts: &mut Parts<S, R, E, RV>,
+    number: usize,
+) -> (Worker<S, R, E, RV, T>, Arc<Bell>) {
+    let bell = Arc::new(Bell::default());
+    let rung = Arc::clone(&bell);
+    (parts.worker(number, None, move || rung.ring()), bell)
+}

@@ -1,0 +1,23 @@
+//! Panics of a future, caught.
+
+use std::{
+    future::{Future, poll_fn},
+    pin::pin,
+    task::Poll,
+};
+
+use ump::PanicMessage;
+
+use crate::panics;
+
+/// Runs the user's code, which may wait; a panic comes back as its message.
+///
+/// What is left of a future that has panicked is dropped at the end, outside; that does not run the user's code, as its state is gone.
+pub(super) async fn caught<T>(future: impl Future<Output = T>) -> Result<T, PanicMessage> {
+    let mut future = pin!(future);
+    poll_fn(|cx| match panics::caught(|| future.as_mut().poll(cx)) {
+        Ok(poll) => poll.map(Ok),
+        Err(message) => Poll::Ready(Err(message)),
+    })
+    .await
+}

@@ -1,0 +1,166 @@
+//! Loops on tasks of a tokio runtime.
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")] async fn main() {
+//! use std::ops::ControlFlow;
+//! use ump_server::{ReplyContext, task::{Handler, spawn}};
+//!
+//! /// Answers a little later.
+//! struct Patient;
+//!
+//! impl Handler<u64, u64, ()> for Patient {
+//!     async fn proc_req(&mut self, msg: u64, rctx: ReplyContext<'_, u64, ()>) -> ControlFlow<()> {
+//!         tokio::task::yield_now().await;
+//!         let _ = rctx.reply(msg + 1); // perhaps the caller has left
+//!         ControlFlow::Continue(())
+//!     }
+//! }
+//!
+//! let (client, handle) = spawn(|_client| Ok(Patient)).unwrap();
+//! assert_eq!(client.areq(1).await, Ok(2));
+//! drop(client);
+//! assert_eq!(handle.await, Ok(None));
+//! # }
+//! ```
+
+mod bell;
+mod builder;
+mod caught;
+mod run;
+mod sleep;
+
+use std::{
+    fmt,
+    future::{Future, ready},
+    ops::ControlFlow,
+};
+
+use ump::{Client, WeakClient};
+
+pub use builder::Builder;
+
+use crate::{JoinHandle, ReplyContext, spawn_error::SpawnError};
+
+/// What a loop on a task does with what happens to it. One thing at a time: while one call waits the others do.
+///
+/// The methods are written as `async fn`; nothing is boxed. `S` is asked and `R` answered, `E` is the application's error; `RV` is what the
+/// loop ends with when the handler breaks off, and `T` what its timers carry.
+///
+/// A closure is a handler, too, with a context of its own to answer with; [`answer`] makes one of a closure that just answers.
+///
+/// # Cancel safety
+/// A call is dropped where it waits if the runtime is shut down; then its caller gets [`NoReply`](ump::NoReply::Dropped).
+pub trait Handler<S, R, E, RV: Send = (), T: Send = ()> {
+    /// Called before anything else. The client is weak, as a handler that keeps a strong client of its own loop keeps that from ending when
+    /// all others are gone.
+    #[allow(unused_variables)]
+    fn init(&mut self, weak_client: WeakClient<S, R, E>) -> impl Future<Output = ()> + Send {
+        ready(())
+    }
+
+    /// Called for each request. `Break` ends the loop, with what is in it.
+    fn proc_req(
+        &mut self,
+        msg: S,
+        rctx: ReplyContext<'_, R, E>,
+    ) -> impl Future<Output = ControlFlow<RV>> + Send;
+
+    /// Called when a timer is due, with what it carries. `Break` ends the loop.
+    #[allow(unused_variables)]
+    fn on_timer(&mut self, token: T) -> impl Future<Output = ControlFlow<RV>> + Send {
+        ready(ControlFlow::Continue(()))
+    }
+
+    /// Called at the end, unless the handler has panicked: with what it broke off with, or `None` if no client is left or the loop was
+    /// stopped. Whoever was still queued has been told by then. What it returns is what [joining](JoinHandle) the loop returns.
+    fn term(&mut self, rv: Option<RV>) -> impl Future<Output = Option<RV>> + Send {
+        ready(rv)
+    }
+}
+
+impl<S, R, E, RV, F, A> Handler<S, R, E, RV> for F
+where
+    RV: Send,
+    F: FnMut(S, ump::ReplyContext<R, E>) -> A,
+    A: Future<Output = ControlFlow<RV>> + Send,
+{
+    fn proc_req(
+        &mut self,
+        msg: S,
+        rctx: ReplyContext<'_, R, E>,
+    ) -> impl Future<Output = ControlFlow<RV>> + Send {
+        // A future that a closure returns cannot borrow from the call.
+        self(msg, rctx.detach())
+    }
+}
+
+/// A handler that answers each request with what the closure returns, and goes on until no client is left.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// let (client, _) = ump_server::task::spawn(|_| {
+///     Ok(ump_server::task::answer(async |n: u32| n.checked_add(1).ok_or("too large")))
+/// })
+/// .unwrap();
+/// assert_eq!(client.areq(1).await, Ok(2));
+/// # }
+/// ```
+pub fn answer<S, F, A>(f: F) -> Answer<F>
+where
+    F: FnMut(S) -> A,
+    A: Future,
+{
+    Answer(f)
+}
+
+/// A handler that just answers. From [`answer`].
+#[derive(Clone)]
+pub struct Answer<F>(F);
+
+impl<S, R, E, F, A> Handler<S, R, E> for Answer<F>
+where
+    S: Send,
+    R: Send,
+    E: Send,
+    F: FnMut(S) -> A + Send,
+    A: Future<Output = Result<R, E>> + Send,
+{
+    async fn proc_req(&mut self, msg: S, rctx: ReplyContext<'_, R, E>) -> ControlFlow<()> {
+        // Perhaps the caller has left.
+        let _ = rctx.answer(self.0(msg).await);
+        ControlFlow::Continue(())
+    }
+}
+
+impl<F> fmt::Debug for Answer<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Answer").finish_non_exhaustive()
+    }
+}
+
+/// Runs a handler on a task of its own, behind an unbounded channel. [`Builder`] has more to choose from.
+///
+/// The handler is built here and now, by a closure that is given the client; it is named after its type, and a panic ends the loop.
+///
+/// The loop ends when the handler breaks off, or when the last client is gone and nothing is queued.
+///
+/// # Errors
+/// Those of the closure; then there is no loop.
+///
+/// # Panics
+/// Outside a tokio runtime. [`Builder::spawn`] returns an error.
+pub fn spawn<S, R, E, RV, H>(
+    build: impl FnOnce(&Client<S, R, E>) -> Result<H, E>,
+) -> Result<(Client<S, R, E>, JoinHandle<RV>), E>
+where
+    S: Send + 'static,
+    R: Send + 'static,
+    E: Send + 'static,
+    RV: Send + 'static,
+    H: Handler<S, R, E, RV> + Send + 'static,
+{
+    Builder::new().spawn(build).map_err(|error| match error {
+        SpawnError::Handler(error) => error,
+        other => panic!("{}", other.without_handler()),
+    })
+}

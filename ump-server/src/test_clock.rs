@@ -1,0 +1,397 @@
+//! Virtual time for whole programs of loops: a week passes in milliseconds, and each thing at its time.
+//!
+//! [`ManualClock`] alone moves the time and wakes whoever sleeps until then; what they do happens whenever the scheduler lets them. Here the time
+//! stands still until all loops under it are *quiet*: each of their workers waits, has nothing to take, and sleeps beyond the present. Only then it goes
+//! on, to the next instant that anybody sleeps for.
+//!
+//! What a worker says about itself is in its [`Member`]; what only the channel knows, that something was accepted and not yet taken, comes from its
+//! books. As these are read one after the other, a count of changes tells whether anything moved meanwhile; then they are read again.
+
+use std::{
+    fmt,
+    future::poll_fn,
+    mem,
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicU64, Ordering::SeqCst},
+    },
+    task::{Poll, Waker},
+    thread,
+    time::{Duration, Instant},
+};
+
+use crate::sync::Mutex;
+use ump::{Clock, ManualClock, Server};
+
+use crate::block_on::unparker;
+
+/// A clock for tests of loops: it moves only when it is told, from one thing that happens to the next, and waits for the loops in between.
+///
+/// ```
+/// use std::{ops::ControlFlow, time::Duration};
+/// use ump_server::{Context, Refused, ReplyContext, TestClock, thread};
+///
+/// struct Hours(u64);
+///
+/// impl thread::Handler<(), u64, Refused> for Hours {
+///     fn proc_req(&mut self, (): (), rctx: ReplyContext<u64, Refused>) -> ControlFlow<()> {
+///         let _ = rctx.reply(self.0);
+///         ControlFlow::Continue(())
+///     }
+///
+///     fn on_timer(&mut self, (): ()) -> ControlFlow<()> {
+///         self.0 += 1;
+///         ControlFlow::Continue(())
+///     }
+/// }
+///
+/// const HOUR: Duration = Duration::from_secs(3600);
+///
+/// let clock = TestClock::new();
+/// let (client, _) = thread::Builder::new()
+///     .test_clock(&clock)
+///     .spawn_with(|cx: &Context<_, _, _>| {
+///         cx.timers().every(HOUR, ());
+///         Ok(Hours(0))
+///     })?;
+/// clock.advance(7 * 24 * HOUR);
+/// assert_eq!(client.req(()).unwrap(), 168);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # What it waits for
+/// For handlers to return. A handler that itself waits for virtual time, or for a loop that does, keeps the clock from moving: such a program cannot be
+/// stepped through. What is not a loop under this clock (threads and tasks of the test) is woken at its time, but not waited for.
+#[derive(Clone, Debug)]
+pub struct TestClock {
+    manual: ManualClock,
+    crew: Arc<Crew>,
+}
+
+impl TestClock {
+    /// A clock that stands at the present.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            manual: ManualClock::new(),
+            crew: Arc::default(),
+        }
+    }
+
+    /// What tells its time, for channels and whatever else is to go by it. A loop rather gets it by its builder's `test_clock`.
+    #[must_use]
+    pub fn clock(&self) -> Clock {
+        self.manual.clock()
+    }
+
+    /// The time.
+    #[must_use]
+    pub fn now(&self) -> Instant {
+        self.manual.now()
+    }
+
+    /// Lets so much time pass, and returns when all that was to happen by then has happened.
+    ///
+    /// It blocks the thread, so it is not for a test whose loops are tasks on the same one: see [`advance_async`](Self::advance_async).
+    ///
+    /// # Panics
+    /// If a loop is still busy after a minute of real time; it names those that are. If the clock cannot tell that time.
+    #[track_caller]
+    pub fn advance(&self, by: Duration) {
+        let to = self.after(by);
+        self.wait_until_quiet();
+        while self.step(to) {
+            self.wait_until_quiet();
+        }
+    }
+
+    /// The same for async tests.
+    ///
+    /// # Cancel safety
+    /// Dropping it leaves the clock where it has got to.
+    ///
+    /// # Panics
+    /// If the clock cannot tell that time.
+    pub async fn advance_async(&self, by: Duration) {
+        let to = self.after(by);
+        poll_fn(|cx| self.poll_quiet(cx.waker())).await;
+        while self.step(to) {
+            poll_fn(|cx| self.poll_quiet(cx.waker())).await;
+        }
+    }
+
+    /// Blocks until all loops under it are quiet, with the time standing still.
+    ///
+    /// # Panics
+    /// Like [`advance`](Self::advance).
+    #[track_caller]
+    pub fn wait_until_quiet(&self) {
+        let waker = unparker();
+        let patience = Instant::now() + PATIENCE;
+        while self.poll_quiet(&waker).is_pending() {
+            let left = patience.saturating_duration_since(Instant::now());
+            assert!(
+                !left.is_zero(),
+                "after {PATIENCE:?} these are still busy: {}",
+                self.crew.busy(self.now()).join(", ")
+            );
+            thread::park_timeout(left);
+        }
+    }
+
+    fn after(&self, by: Duration) -> Instant {
+        let to = self.now().checked_add(by);
+        to.expect("advanced further than the clock can tell")
+    }
+
+    /// Goes on to the next instant that somebody sleeps for, and no further than this one. False if it was there already.
+    fn step(&self, to: Instant) -> bool {
+        if self.now() >= to {
+            return false;
+        }
+        // A worker that says that it sleeps may not have got there yet.
+        let next = [self.manual.next_wake(), self.crew.next()];
+        let next = next.into_iter().flatten().min();
+        self.manual.advance_to(next.map_or(to, |next| next.min(to)));
+        true
+    }
+
+    fn poll_quiet(&self, waker: &Waker) -> Poll<()> {
+        self.crew.listen(waker);
+        if self.crew.is_quiet(self.now()) {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    }
+}
+
+/// How long a loop may be busy, in real time, before a test is thought to hang.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+impl Default for TestClock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The loops under a clock.
+#[derive(Default)]
+struct Crew {
+    /// How often anything has changed. Whoever reads the same number twice has seen nothing change in between.
+    changes: AtomicU64,
+    gangs: Mutex<Vec<Weak<dyn Gang>>>,
+    listeners: Mutex<Vec<Waker>>,
+}
+
+impl Crew {
+    fn join(&self, gang: Weak<dyn Gang>) {
+        let mut gangs = self.gangs.lock();
+        gangs.retain(|gang| gang.strong_count() > 0);
+        gangs.push(gang);
+    }
+
+    fn is_quiet(&self, now: Instant) -> bool {
+        let changes = self.changes.load(SeqCst);
+        self.busy(now).is_empty() && self.changes.load(SeqCst) == changes
+    }
+
+    /// The names of those that are not quiet.
+    fn busy(&self, now: Instant) -> Vec<Arc<str>> {
+        let gangs = self.gangs.lock().clone();
+        let gangs = gangs.iter().filter_map(Weak::upgrade);
+        let busy = gangs.filter(|gang| !gang.is_quiet(now));
+        busy.map(|gang| gang.name()).collect()
+    }
+
+    /// The earliest instant that a worker waits for.
+    fn next(&self) -> Option<Instant> {
+        let gangs = self.gangs.lock().clone();
+        gangs
+            .iter()
+            .filter_map(Weak::upgrade)
+            .filter_map(|gang| gang.next())
+            .min()
+    }
+
+    fn listen(&self, waker: &Waker) {
+        // Cloned before the lock is taken, and dropped after it is released: that is the user's code.
+        let mut waker = Some(waker.clone());
+        let mut listeners = self.listeners.lock();
+        if !listeners
+            .iter()
+            .any(|known| waker.as_ref().is_some_and(|new| known.will_wake(new)))
+        {
+            listeners.extend(waker.take());
+        }
+        drop(listeners);
+    }
+
+    fn change(&self) {
+        self.changes.fetch_add(1, SeqCst);
+        let listeners = mem::take(&mut *self.listeners.lock());
+        listeners.into_iter().for_each(Waker::wake);
+    }
+}
+
+impl fmt::Debug for Crew {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Crew").finish_non_exhaustive()
+    }
+}
+
+/// The workers of a loop, seen by the clock.
+trait Gang: Send + Sync {
+    fn name(&self) -> Arc<str>;
+
+    /// Whether all of them wait beyond now, and nothing is there for them.
+    fn is_quiet(&self, now: Instant) -> bool;
+
+    /// The earliest instant that one of them waits for.
+    fn next(&self) -> Option<Instant>;
+
+    fn stand(&self, number: usize, standing: Standing);
+
+    /// One of them has taken a request.
+    fn count(&self);
+}
+
+/// The workers of a loop, as they see themselves.
+struct Workers<S, R, E> {
+    name: Arc<str>,
+    server: Weak<Server<S, R, E>>,
+    /// How many requests they have taken.
+    taken: AtomicU64,
+    /// By their numbers.
+    standing: Mutex<Vec<Standing>>,
+}
+
+#[derive(Clone, Copy)]
+enum Standing {
+    Busy,
+    /// For requests, or until an instant.
+    Waiting(Option<Instant>),
+    /// Until an instant, whatever there is for it.
+    Pausing(Option<Instant>),
+    Gone,
+}
+
+impl Standing {
+    fn until(self) -> Option<Instant> {
+        match self {
+            Self::Waiting(until) | Self::Pausing(until) => until,
+            Self::Busy | Self::Gone => None,
+        }
+    }
+}
+
+impl<S: Send, R: Send, E: Send> Gang for Workers<S, R, E> {
+    fn name(&self) -> Arc<str> {
+        Arc::clone(&self.name)
+    }
+
+    fn is_quiet(&self, now: Instant) -> bool {
+        let standing = self.standing.lock().clone();
+        let wait = standing.iter().all(|standing| match standing {
+            Standing::Busy => false,
+            waiting => waiting.until().is_none_or(|until| until > now),
+        });
+        let take = standing
+            .iter()
+            .any(|standing| matches!(standing, Standing::Waiting(_)));
+        let taken = self.taken.load(SeqCst);
+        // Those that were withdrawn from the queue nobody will take.
+        let to_take = self.server.upgrade().map_or(taken, |server| {
+            let stats = server.stats();
+            stats.accepted
+                - stats.timeout_queued
+                - stats.cancelled_queued
+                - stats.server_disappeared
+        });
+        wait && (!take || to_take == taken)
+    }
+
+    fn next(&self) -> Option<Instant> {
+        let standing = self.standing.lock();
+        standing
+            .iter()
+            .filter_map(|standing| standing.until())
+            .min()
+    }
+
+    fn stand(&self, number: usize, standing: Standing) {
+        self.standing.lock()[number] = standing;
+    }
+
+    fn count(&self) {
+        self.taken.fetch_add(1, SeqCst);
+    }
+}
+
+/// What a worker under a test clock says of itself.
+pub(crate) struct Member {
+    crew: Arc<Crew>,
+    gang: Arc<dyn Gang>,
+    number: usize,
+}
+
+impl Member {
+    /// One for each worker of a loop. They are busy until they say otherwise.
+    pub(crate) fn of_loop<S, R, E>(
+        clock: &TestClock,
+        name: &Arc<str>,
+        server: &Arc<Server<S, R, E>>,
+        workers: usize,
+    ) -> Vec<Self>
+    where
+        S: Send + 'static,
+        R: Send + 'static,
+        E: Send + 'static,
+    {
+        let gang: Arc<dyn Gang> = Arc::new(Workers {
+            name: Arc::clone(name),
+            server: Arc::downgrade(server),
+            taken: AtomicU64::new(0),
+            standing: Mutex::new(vec![Standing::Busy; workers]),
+        });
+        clock.crew.join(Arc::downgrade(&gang));
+        (0..workers)
+            .map(|number| Self {
+                crew: Arc::clone(&clock.crew),
+                gang: Arc::clone(&gang),
+                number,
+            })
+            .collect()
+    }
+
+    /// It waits for requests, or until an instant.
+    pub(crate) fn waits(&self, until: Option<Instant>) {
+        self.stand(Standing::Waiting(until));
+    }
+
+    /// It waits until an instant, and takes nothing before.
+    pub(crate) fn pauses(&self, until: Option<Instant>) {
+        self.stand(Standing::Pausing(until));
+    }
+
+    /// It is busy again, perhaps with a request.
+    pub(crate) fn is_back(&self, with_request: bool) {
+        self.stand(Standing::Busy);
+        // After it is known to be busy: else the request would seem to be done with.
+        if with_request {
+            self.gang.count();
+            self.crew.change();
+        }
+    }
+
+    fn stand(&self, standing: Standing) {
+        self.gang.stand(self.number, standing);
+        self.crew.change();
+    }
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        self.stand(Standing::Gone);
+    }
+}

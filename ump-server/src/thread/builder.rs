@@ -1,0 +1,221 @@
+//! What can be chosen of a loop on a thread.
+
+use std::{any::type_name, num::NonZeroUsize, sync::Arc, thread};
+
+use ump::Client;
+
+use super::{Handler, run::run};
+use crate::{
+    Context, JoinHandle,
+    end::{Reply, question},
+    options::{Options, Parts, choose_options},
+    spawn_error::SpawnError,
+};
+
+/// Makes loops on threads: [`spawn`](super::spawn) with more to choose from.
+///
+/// | | the handler is made | it can be restarted | it has timers | it may be `!Send` |
+/// |---|---|---|---|---|
+/// | [`spawn`](Self::spawn) | by the caller, with a client at hand | | | |
+/// | [`spawn_with`](Self::spawn_with) | by a factory, on the loop's thread | yes | yes | yes |
+/// | [`spawn_pool`](Self::spawn_pool) | by a factory, on the thread of each worker | yes | yes | yes |
+///
+/// ```
+/// use std::{ops::ControlFlow, time::Duration};
+/// use ump_server::{Context, OnPanic, Refused, ReplyContext, Restart, thread};
+///
+/// /// Forgets what it knows once a minute.
+/// struct Cache(Option<String>);
+///
+/// #[derive(Clone)]
+/// struct Forget;
+///
+/// impl thread::Handler<(), String, Refused, (), Forget> for Cache {
+///     fn proc_req(&mut self, (): (), rctx: ReplyContext<String, Refused>) -> ControlFlow<()> {
+///         let known = self.0.get_or_insert_with(|| "computed".to_owned());
+///         let _ = rctx.reply(known.clone());
+///         ControlFlow::Continue(())
+///     }
+///
+///     fn on_timer(&mut self, Forget: Forget) -> ControlFlow<()> {
+///         self.0 = None;
+///         ControlFlow::Continue(())
+///     }
+/// }
+///
+/// let (client, handle) = thread::Builder::new()
+///     .name("cache")
+///     .capacity(128)
+///     .on_panic(OnPanic::Restart(Restart::new()))
+///     .spawn_with(|cx: &Context<_, _, _, Forget>| {
+///         cx.timers().every(Duration::from_secs(60), Forget);
+///         Ok(Cache(None))
+///     })?;
+/// assert_eq!(client.req(()).unwrap(), "computed");
+/// drop(client);
+/// assert_eq!(handle.join()?, None);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+#[must_use = "it makes a loop when it is told to spawn one"]
+pub struct Builder {
+    options: Options,
+    stack_size: Option<usize>,
+}
+
+impl Builder {
+    /// Named after the handler's type, an unbounded queue, and [`OnPanic::Stop`](crate::OnPanic::Stop).
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    choose_options!();
+
+    /// The size of its thread's stack, in bytes; otherwise what is usual for threads.
+    pub fn stack_size(mut self, bytes: usize) -> Self {
+        self.stack_size = Some(bytes);
+        self
+    }
+
+    /// Runs a handler that is built here and now.
+    ///
+    /// # Errors
+    /// See [`SpawnError`]. [`NoFactory`](SpawnError::NoFactory) if a panic is to be followed by a [restart](crate::OnPanic::Restart).
+    ///
+    /// # Panics
+    /// If `build` does.
+    pub fn spawn<S, R, E, RV, H>(
+        self,
+        build: impl FnOnce(&Client<S, R, E>) -> Result<H, E>,
+    ) -> Result<(Client<S, R, E>, JoinHandle<RV>), SpawnError<E>>
+    where
+        S: Send + 'static,
+        R: Send + 'static,
+        E: Send + 'static,
+        RV: Send + 'static,
+        H: Handler<S, R, E, RV> + Send + 'static,
+    {
+        if self.options.restarts() {
+            return Err(SpawnError::NoFactory);
+        }
+        let mut parts = self.options.parts(1, false, type_name::<H>())?;
+        let mut handler = Some(build(&parts.client).map_err(SpawnError::Handler)?);
+        let make = move |_: &Context<S, R, E>| Ok(handler.take().expect("it is made once"));
+        // It is made already.
+        drop(start(&mut parts, self.stack_size, None, make)?);
+        Ok(parts.into_ends())
+    }
+
+    /// Runs a handler that is made by a factory on the loop's thread, so that it need not be `Send`, and can be restarted. Blocks until it is
+    /// made.
+    ///
+    /// # Errors
+    /// See [`SpawnError`].
+    pub fn spawn_with<S, R, E, RV, T, H>(
+        self,
+        factory: impl FnMut(&Context<S, R, E, T>) -> Result<H, E> + Send + 'static,
+    ) -> Result<(Client<S, R, E>, JoinHandle<RV>), SpawnError<E>>
+    where
+        S: Send + 'static,
+        R: Send + 'static,
+        E: Send + 'static,
+        RV: Send + 'static,
+        T: Send + 'static,
+        H: Handler<S, R, E, RV, T> + 'static,
+    {
+        let mut parts = self.options.parts(1, true, type_name::<H>())?;
+        let made = start(&mut parts, self.stack_size, None, factory)?;
+        await_made(parts, [made])
+    }
+
+    /// Runs several handlers on a thread each, over one queue: each request goes to one of them, to the one who has waited longest. Blocks
+    /// until all are made.
+    ///
+    /// The pool ends when one of its handlers breaks off (the others finish what they have in hand), or when no client is left. The first one
+    /// that breaks off or fails for good says what joining it returns. A restart concerns only the worker whose handler panicked.
+    ///
+    /// A handler that is `Clone` is its own factory: `move |_| Ok(handler.clone())`.
+    ///
+    /// # Errors
+    /// See [`SpawnError`]; if one worker cannot be made there is no pool.
+    pub fn spawn_pool<S, R, E, RV, T, H>(
+        self,
+        workers: NonZeroUsize,
+        factory: impl Fn(&Context<S, R, E, T>) -> Result<H, E> + Send + Sync + 'static,
+    ) -> Result<(Client<S, R, E>, JoinHandle<RV>), SpawnError<E>>
+    where
+        S: Send + 'static,
+        R: Send + 'static,
+        E: Send + 'static,
+        RV: Send + 'static,
+        T: Send + 'static,
+        H: Handler<S, R, E, RV, T> + 'static,
+    {
+        let mut parts = self.options.parts(workers.get(), true, type_name::<H>())?;
+        let factory = Arc::new(factory);
+        let made = (0..workers.get())
+            .map(|number| {
+                let factory = Arc::clone(&factory);
+                let make = move |cx: &Context<S, R, E, T>| factory(cx);
+                start(&mut parts, self.stack_size, Some(number), make)
+            })
+            .collect::<Result<Vec<_>, _>>();
+        match made {
+            Ok(made) => await_made(parts, made),
+            Err(refusal) => {
+                parts.server.refuse();
+                Err(refusal)
+            }
+        }
+    }
+}
+
+/// Starts a worker, which has a number if it is one of several. What comes back tells when its handler is made.
+fn start<S, R, E, RV, T, H>(
+    parts: &mut Parts<S, R, E, RV>,
+    stack_size: Option<usize>,
+    number: Option<usize>,
+    make: impl FnMut(&Context<S, R, E, T>) -> Result<H, E> + Send + 'static,
+) -> Result<Reply<(), E>, SpawnError<E>>
+where
+    S: Send + 'static,
+    R: Send + 'static,
+    E: Send + 'static,
+    RV: Send + 'static,
+    T: Send + 'static,
+    H: Handler<S, R, E, RV, T> + 'static,
+{
+    let (tell_made, made) = question();
+    let server = Arc::downgrade(&parts.server);
+    let wake = move || {
+        if let Some(server) = server.upgrade() {
+            server.interrupt();
+        }
+    };
+    let worker = parts.worker(number.unwrap_or(0), Some(tell_made), wake);
+    let mut thread = thread::Builder::new().name(match number {
+        None => parts.name.to_string(),
+        Some(number) => format!("{}-{number}", parts.name),
+    });
+    if let Some(bytes) = stack_size {
+        thread = thread.stack_size(bytes);
+    }
+    thread
+        .spawn(move || run(worker, make))
+        .map_err(SpawnError::Thread)?;
+    Ok(made)
+}
+
+/// Waits until all handlers are made, and hands out the ends.
+fn await_made<S, R, E, RV>(
+    parts: Parts<S, R, E, RV>,
+    made: impl IntoIterator<Item = Reply<(), E>>,
+) -> Result<(Client<S, R, E>, JoinHandle<RV>), SpawnError<E>> {
+    for made in made {
+        if let Err(error) = made.wait() {
+            parts.server.refuse();
+            return Err(error.into());
+        }
+    }
+    Ok(parts.into_ends())
+}

@@ -1,0 +1,121 @@
+//! Loops on threads.
+//!
+//! ```
+//! use std::ops::ControlFlow;
+//! use ump_server::{ReplyContext, thread::{Handler, spawn}};
+//!
+//! /// Adds up what it is sent, and can be told to end.
+//! struct Adder(u64);
+//!
+//! impl Handler<Option<u64>, u64, (), u64> for Adder {
+//!     fn proc_req(&mut self, msg: Option<u64>, rctx: ReplyContext<u64, ()>) -> ControlFlow<u64> {
+//!         let Some(n) = msg else {
+//!             return ControlFlow::Break(self.0);
+//!         };
+//!         self.0 += n;
+//!         let _ = rctx.reply(self.0); // perhaps the caller has left
+//!         ControlFlow::Continue(())
+//!     }
+//! }
+//!
+//! let (client, handle) = spawn(|_client| Ok(Adder(0))).unwrap();
+//! assert_eq!(client.req(Some(2)), Ok(2));
+//! assert_eq!(client.req(Some(3)), Ok(5));
+//! client.post(None).wait().unwrap();
+//! assert_eq!(handle.join(), Ok(Some(5)));
+//! ```
+
+mod builder;
+mod run;
+
+use std::ops::ControlFlow;
+
+use ump::{Client, WeakClient};
+
+pub use builder::Builder;
+
+use crate::{JoinHandle, ReplyContext, spawn_error::SpawnError};
+
+/// What a loop on a thread does with what happens to it. One thing at a time.
+///
+/// `S` is asked and `R` answered, `E` is the application's error; `RV` is what the loop ends with when the handler breaks off, and `T` what
+/// its timers carry.
+///
+/// A closure is a handler, too; [`answer`] makes one of a closure that just answers.
+pub trait Handler<S, R, E, RV = (), T = ()> {
+    /// Called on the loop's thread before anything else. The client is weak, as a handler that keeps a strong client of its own loop keeps that
+    /// from ending when all others are gone.
+    #[allow(unused_variables)]
+    fn init(&mut self, weak_client: WeakClient<S, R, E>) {}
+
+    /// Called for each request. `Break` ends the loop, with what is in it.
+    fn proc_req(&mut self, msg: S, rctx: ReplyContext<'_, R, E>) -> ControlFlow<RV>;
+
+    /// Called when a timer is due, with what it carries. `Break` ends the loop.
+    #[allow(unused_variables)]
+    fn on_timer(&mut self, token: T) -> ControlFlow<RV> {
+        ControlFlow::Continue(())
+    }
+
+    /// Called at the end, unless the handler has panicked: with what it broke off with, or `None` if no client is left or the loop was stopped. Whoever was still queued
+    /// has been told by then. What it returns is what [joining](JoinHandle::join) the loop returns.
+    fn term(&mut self, rv: Option<RV>) -> Option<RV> {
+        rv
+    }
+}
+
+impl<S, R, E, RV, F> Handler<S, R, E, RV> for F
+where
+    F: FnMut(S, ReplyContext<'_, R, E>) -> ControlFlow<RV>,
+{
+    fn proc_req(&mut self, msg: S, rctx: ReplyContext<'_, R, E>) -> ControlFlow<RV> {
+        self(msg, rctx)
+    }
+}
+
+/// A handler that answers each request with what the closure returns, and goes on until no client is left.
+///
+/// ```
+/// let (client, _) = ump_server::thread::spawn(|_| {
+///     Ok(ump_server::thread::answer(|n: u32| n.checked_add(1).ok_or("too large")))
+/// })
+/// .unwrap();
+/// assert_eq!(client.req(1), Ok(2));
+/// assert_eq!(client.req(u32::MAX), Err(ump::Error::App("too large")));
+/// ```
+pub fn answer<S, R, E>(
+    mut f: impl FnMut(S) -> Result<R, E>,
+) -> impl FnMut(S, ReplyContext<'_, R, E>) -> ControlFlow<()> {
+    move |msg, rctx| {
+        // Perhaps the caller has left.
+        let _ = rctx.answer(f(msg));
+        ControlFlow::Continue(())
+    }
+}
+
+/// Runs a handler on a thread of its own, behind an unbounded channel. [`Builder`] has more to choose from.
+///
+/// The handler is built here and now, by a closure that is given the client; it is named after its type, and a panic ends the loop.
+///
+/// The loop ends when the handler breaks off, or when the last client is gone and nothing is queued.
+///
+/// # Errors
+/// Those of the closure; then there is no loop.
+///
+/// # Panics
+/// If the system refuses the thread, like [`std::thread::spawn`]. [`Builder::spawn`] returns an error.
+pub fn spawn<S, R, E, RV, H>(
+    build: impl FnOnce(&Client<S, R, E>) -> Result<H, E>,
+) -> Result<(Client<S, R, E>, JoinHandle<RV>), E>
+where
+    S: Send + 'static,
+    R: Send + 'static,
+    E: Send + 'static,
+    RV: Send + 'static,
+    H: Handler<S, R, E, RV> + Send + 'static,
+{
+    Builder::new().spawn(build).map_err(|error| match error {
+        SpawnError::Handler(error) => error,
+        other => panic!("{}", other.without_handler()),
+    })
+}

@@ -1,0 +1,100 @@
+//! Drives a worker on its thread.
+
+use std::ops::ControlFlow;
+
+use ump::ReplyContext as Owed;
+
+use super::Handler;
+use crate::{
+    Context, ReplyContext,
+    block_on::block_on,
+    panics::caught,
+    worker::{Served, Serving, Step, Worker},
+};
+
+/// From the first handler to the end of the last one.
+pub(super) fn run<S, R, E, RV, T, H: Handler<S, R, E, RV, T>>(
+    mut worker: Worker<S, R, E, RV, T>,
+    mut make: impl FnMut(&Context<S, R, E, T>) -> Result<H, E>,
+) {
+    let mut step = Step::Make;
+    let outcome = loop {
+        step = match step {
+            Step::Make => worker.make(&mut make),
+            Step::Serve(mut serving) => {
+                // Not within what is caught: it has to survive the panic.
+                let mut owed = None;
+                let served = caught(|| serve(&mut worker, &mut serving, &mut owed));
+                worker.after_serving(serving, served, owed)
+            }
+            Step::Pause(pause) => {
+                block_on(worker.pause(pause));
+                worker.after_pause()
+            }
+            Step::Finish(handler, rv) => Step::finished(caught(|| {
+                let mut handler = handler;
+                handler.term(rv)
+            })),
+            Step::End(outcome) => break outcome,
+        }
+    };
+    let _ = caught(|| drop(make));
+    worker.tell(outcome);
+}
+
+/// Serves until the handler breaks off, or until there is nothing more to serve. One `catch_unwind` is around all of it, rather than one
+/// around each request.
+fn serve<S, R, E, RV, T, H: Handler<S, R, E, RV, T>>(
+    worker: &mut Worker<S, R, E, RV, T>,
+    Serving { handler, is_ready }: &mut Serving<H>,
+    owed: &mut Option<Owed<R, E>>,
+) -> Served<RV> {
+    if !*is_ready {
+        handler.init(worker.context.weak_client());
+        *is_ready = true;
+        worker.started();
+    }
+    loop {
+        if worker.is_to_renew() {
+            return Served::Enough;
+        }
+        if !worker.due.is_idle() {
+            if let ControlFlow::Break(rv) = fire(worker, handler) {
+                return Served::Up(Some(rv));
+            }
+        }
+        let until = worker.due.sleep_until();
+        if let Some(member) = &worker.member {
+            member.waits(until);
+        }
+        let taken = worker.server.wait_until(until);
+        if let Some(member) = &worker.member {
+            member.is_back(matches!(taken, Ok(Some(_))));
+        }
+        match taken {
+            Ok(Some((msg, rctx))) => {
+                let lent = ReplyContext::lend(owed, rctx);
+                if let ControlFlow::Break(rv) = handler.proc_req(msg, lent) {
+                    return Served::Up(Some(rv));
+                }
+                // Had it been forgotten, it would be owed for ever.
+                *owed = None;
+            }
+            Ok(None) => {}
+            Err(_) => return Served::Up(None),
+        }
+    }
+}
+
+/// Calls the handler for all timers that are due now.
+#[cold]
+fn fire<S, R, E, RV, T, H: Handler<S, R, E, RV, T>>(
+    Worker { context, due, .. }: &mut Worker<S, R, E, RV, T>,
+    handler: &mut H,
+) -> ControlFlow<RV> {
+    due.begin(context.clock.now());
+    while let Some(token) = due.pop() {
+        handler.on_timer(token)?;
+    }
+    ControlFlow::Continue(())
+}

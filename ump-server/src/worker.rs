@@ -1,0 +1,238 @@
+//! The life of a worker: what a loop on a thread and one on a task have in common, which is all but the waiting.
+//!
+//! ```text
+//!          it is to be made anew
+//!        ┌──────────────┐
+//!        ▼              │
+//!      Make ────────▶ Serve ────▶ Finish ────▶ End
+//!      ▲  │            │ │ ▲                    ▲
+//!      │  │ refusal    │ └─┘ panic: goes on     │
+//!      │  ▼            ▼                        │
+//!      └─ Pause ◀── panic, refusal ─────────────┘ or that was one too many
+//! ```
+//!
+//! Who drives it does what the step says and asks for the next one. Invariants:
+//! - Whoever leaves `Serve` has ended the request in hand: by the handler, or with the panic's message.
+//! - Before `Finish` and `End` the queue is turned down, so that callers learn of the end before the clean-up runs.
+//! - User code (handler, factory, their drops, tokens, panic payloads) runs only where its panics are caught.
+
+use std::{mem, sync::Arc, time::Duration};
+
+use ump::{PanicMessage, ReplyContext as Owed, Server};
+
+use crate::{
+    Context,
+    end::{JoinError, JoinErrorKind, Life},
+    fate::{Fate, Next},
+    panics::caught,
+    stop::{Control, Wake},
+    test_clock::Member,
+    timer::{Due, timers},
+};
+
+/// What is to be done next.
+pub(crate) enum Step<H, RV> {
+    Make,
+    Pause(Duration),
+    Serve(Serving<H>),
+    Finish(H, Option<RV>),
+    End(Result<Option<RV>, JoinErrorKind>),
+}
+
+/// A handler at its work.
+pub(crate) struct Serving<H> {
+    pub(crate) handler: H,
+    /// Whether `init` is done.
+    pub(crate) is_ready: bool,
+}
+
+/// Why a handler has stopped serving.
+pub(crate) enum Served<RV> {
+    /// It broke off with something, or there is nothing more to serve.
+    Up(Option<RV>),
+    /// Another one is to be made in its place.
+    Enough,
+}
+
+/// One of the workers of a loop: often the only one.
+pub(crate) struct Worker<S, R, E, RV, T> {
+    pub(crate) server: Arc<Server<S, R, E>>,
+    pub(crate) control: Arc<Control<S, R, E>>,
+    pub(crate) life: Arc<Life<RV>>,
+    pub(crate) name: Arc<str>,
+    pub(crate) fate: Fate,
+    pub(crate) context: Context<S, R, E, T>,
+    /// The timers of the handler that is at work.
+    pub(crate) due: Due<T>,
+    pub(crate) wake: Wake,
+    /// How often the handlers were to be made anew by the time this one was.
+    pub(crate) renewals: u64,
+    /// If it is under a test clock.
+    pub(crate) member: Option<Member>,
+    /// Waits to know whether the first handler has been made.
+    pub(crate) made: Option<Owed<(), E>>,
+}
+
+impl<S, R, E, RV, T> Worker<S, R, E, RV, T> {
+    /// Makes a handler, the first one or another one.
+    pub(crate) fn make<H>(
+        &mut self,
+        make: &mut impl FnMut(&Context<S, R, E, T>) -> Result<H, E>,
+    ) -> Step<H, RV> {
+        self.renewals = self.control.renewals();
+        let result = caught(|| make(&self.context));
+        if let Some(made) = self.made.take() {
+            return self.made_first(made, result);
+        }
+        match result {
+            Ok(Ok(handler)) => Step::serve(handler),
+            Ok(Err(error)) => {
+                let _ = caught(|| drop(error));
+                self.after_failure(JoinErrorKind::Refused)
+            }
+            Err(message) => self.after_failure(JoinErrorKind::Panicked(message)),
+        }
+    }
+
+    /// Tells the one who waits for it; that there may be nobody is no concern of ours.
+    fn made_first<H>(
+        &self,
+        made: Owed<(), E>,
+        result: Result<Result<H, E>, PanicMessage>,
+    ) -> Step<H, RV> {
+        match result {
+            Ok(Ok(handler)) => {
+                let _ = made.reply(());
+                Step::serve(handler)
+            }
+            Ok(Err(error)) => {
+                let _ = made.fail(error);
+                self.end(Err(JoinErrorKind::Refused))
+            }
+            Err(message) => {
+                let _ = made.panicked(message.clone());
+                self.end(Err(JoinErrorKind::Panicked(message)))
+            }
+        }
+    }
+
+    /// `init` is done.
+    pub(crate) fn started(&self) {
+        if self.context.restarts == 0 {
+            self.life.start();
+        }
+    }
+
+    /// Whether the handler is to be made anew.
+    #[inline]
+    pub(crate) fn is_to_renew(&self) -> bool {
+        self.control.renewals() != self.renewals
+    }
+
+    /// The handler broke off, there is nothing more to serve, or it panicked; then with what it owes to the caller in hand.
+    pub(crate) fn after_serving<H>(
+        &mut self,
+        serving: Serving<H>,
+        served: Result<Served<RV>, PanicMessage>,
+        owed: Option<Owed<R, E>>,
+    ) -> Step<H, RV> {
+        let message = match served {
+            Ok(Served::Up(rv)) => {
+                self.server.refuse();
+                return Step::Finish(serving.handler, rv);
+            }
+            Ok(Served::Enough) => {
+                let _ = caught(|| drop(serving));
+                return self.make_anew();
+            }
+            Err(message) => message,
+        };
+        if let Some(owed) = owed {
+            // Perhaps the caller has left.
+            let _ = owed.panicked(message.clone());
+        }
+        if self.fate.goes_on() && serving.is_ready {
+            return Step::Serve(serving);
+        }
+        let _ = caught(|| drop(serving));
+        self.after_failure(JoinErrorKind::Panicked(message))
+    }
+
+    fn after_failure<H>(&mut self, failure: JoinErrorKind) -> Step<H, RV> {
+        match self.fate.after(failure, self.context.clock.now()) {
+            Next::Restart(pause) => Step::Pause(pause),
+            Next::End(failure) => self.end(Err(failure)),
+        }
+    }
+
+    /// Waits before a handler is made anew, or until the loop is to end.
+    pub(crate) async fn pause(&self, pause: Duration) {
+        let Context { clock, worker, .. } = &self.context;
+        // Longer than the clock can tell is for ever.
+        let until = clock.now().checked_add(pause);
+        if pause.is_zero() {
+            return;
+        }
+        if let Some(member) = &self.member {
+            member.pauses(until);
+        }
+        self.control.pause(*worker, clock, until).await;
+        if let Some(member) = &self.member {
+            member.is_back(false);
+        }
+    }
+
+    pub(crate) fn after_pause<H>(&mut self) -> Step<H, RV> {
+        let is_deserted = self.server.is_empty() && self.context.client.upgrade().is_none();
+        if self.control.refuses() || is_deserted {
+            return self.end(Ok(None));
+        }
+        self.make_anew()
+    }
+
+    fn make_anew<H>(&mut self) -> Step<H, RV> {
+        self.context.restarts += 1;
+        // Timers belong to the handler that armed them: whatever kept a handle of those cannot reach the next handler.
+        let wake = Arc::clone(&self.wake);
+        let (timers, due) = timers(self.context.clock.clone(), move || wake());
+        self.context.timers = timers;
+        let old = mem::replace(&mut self.due, due);
+        let _ = caught(|| drop(old));
+        Step::Make
+    }
+
+    fn end<H>(&self, outcome: Result<Option<RV>, JoinErrorKind>) -> Step<H, RV> {
+        self.server.refuse();
+        Step::End(outcome)
+    }
+
+    /// Tells it to whoever waits for the end.
+    pub(crate) fn tell(self, outcome: Result<Option<RV>, JoinErrorKind>) {
+        let Self {
+            life,
+            name,
+            server,
+            due,
+            member,
+            ..
+        } = self;
+        let _ = caught(|| drop(due));
+        drop((server, member));
+        life.end(outcome.map_err(|kind| JoinError::new(&name, kind)));
+    }
+}
+
+impl<H, RV> Step<H, RV> {
+    /// The clean-up is done, or it panicked.
+    pub(crate) fn finished(finished: Result<Option<RV>, PanicMessage>) -> Self {
+        Self::End(finished.map_err(JoinErrorKind::Panicked))
+    }
+
+    /// Has a new handler serve.
+    pub(crate) fn serve(handler: H) -> Self {
+        Self::Serve(Serving {
+            handler,
+            is_ready: false,
+        })
+    }
+}

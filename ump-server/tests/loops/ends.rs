@@ -1,0 +1,170 @@
+//! How loops end.
+
+use std::{
+    sync::{Arc, atomic::Ordering, mpsc},
+    time::Duration,
+};
+
+use ump_server::{Error, OnPanic, StartError, Stop, ump::RequestError};
+
+use crate::support::{LONG, Loop, Op, RUNTIME, Traces, on_every_loop};
+
+on_every_loop! {
+    it_ends_when_the_last_client_is_gone
+    what_is_queued_is_served_before_that
+    it_ends_with_what_the_handler_breaks_off_with
+    it_can_be_awaited
+    callers_that_are_queued_learn_of_the_end_before_the_clean_up
+    a_drain_serves_what_is_queued_and_accepts_nothing_more
+    a_refusal_turns_down_what_is_queued
+    a_stop_finds_a_loop_that_sleeps
+    stopping_what_has_ended_does_nothing
+    a_handle_that_is_dropped_lets_the_loop_go_on
+    a_handler_that_cannot_be_made_leaves_nothing_behind
+}
+
+fn it_ends_when_the_last_client_is_gone(on: Loop) {
+    let traces = Arc::<Traces>::default();
+    let (client, handle) = on.start(OnPanic::Stop, &traces);
+    assert!(!handle.is_finished());
+    drop(client);
+    assert_eq!(handle.join(), Ok(None));
+    assert_eq!(traces.terminated.load(Ordering::SeqCst), on.workers());
+    assert_eq!(traces.dropped.load(Ordering::SeqCst), on.workers());
+}
+
+fn what_is_queued_is_served_before_that(on: Loop) {
+    let (client, handle) = on.start(OnPanic::Stop, &Arc::default());
+    let replies: Vec<_> = (0..100)
+        .map(|_| client.req_async(Op::Add(0)).unwrap())
+        .collect();
+    drop(client);
+    assert_eq!(handle.join(), Ok(None));
+    for reply in replies {
+        assert_eq!(reply.wait(), Ok(0));
+    }
+}
+
+fn it_ends_with_what_the_handler_breaks_off_with(on: Loop) {
+    let (client, handle) = on.start(OnPanic::Stop, &Arc::default());
+    assert_eq!(client.req(Op::End(3)), Ok(3));
+    assert_eq!(handle.join(), Ok(Some(3)));
+    assert_eq!(client.req(Op::Add(0)), Err(Error::ServerDisappeared));
+}
+
+fn it_can_be_awaited(on: Loop) {
+    let (client, mut handle) = on.start(OnPanic::Stop, &Arc::default());
+    RUNTIME.block_on(async {
+        let left = tokio::time::timeout(Duration::ZERO, &mut handle).await;
+        assert!(left.is_err(), "it has not ended");
+        client.post(Op::End(4)).await.unwrap();
+        assert_eq!((&mut handle).await, Ok(Some(4)));
+    });
+}
+
+/// Holds each worker with a request in hand.
+fn hold(client: &crate::support::Asked, workers: u64) -> (Vec<impl Sized>, Vec<mpsc::Sender<()>>) {
+    (0..workers)
+        .map(|_| {
+            let (here, is_here) = mpsc::channel();
+            let (go, wait) = mpsc::channel();
+            let held = client.req_async(Op::Hold(here, wait)).unwrap();
+            is_here.recv().unwrap();
+            (held, go)
+        })
+        .unzip()
+}
+
+fn callers_that_are_queued_learn_of_the_end_before_the_clean_up(on: Loop) {
+    let traces = Arc::<Traces>::default();
+    let (client, handle) = on.start(OnPanic::Stop, &traces);
+    let (held, go) = hold(&client, on.workers());
+    client.post(Op::End(1)).wait().unwrap();
+    let queued = client.req_async(Op::Add(1)).unwrap();
+    drop(go);
+    let outcome = queued.wait();
+    // In a pool another one may have taken it.
+    let may_be_taken = on.workers() > 1 && outcome == Ok(1);
+    assert!(may_be_taken || outcome == Err(Error::ServerDisappeared));
+    drop(held);
+    assert_eq!(handle.join(), Ok(Some(1)));
+    assert_eq!(traces.told.load(Ordering::SeqCst), on.workers());
+}
+
+fn a_drain_serves_what_is_queued_and_accepts_nothing_more(on: Loop) {
+    let (client, handle) = on.start(OnPanic::Stop, &Arc::default());
+    let (held, go) = hold(&client, on.workers());
+    let queued: Vec<_> = (0..10)
+        .map(|_| client.req_async(Op::Add(0)).unwrap())
+        .collect();
+    handle.stopper().stop(Stop::Drain);
+    assert!(client.is_closed());
+    let refused = client.request(Op::Add(1)).wait();
+    assert!(matches!(
+        refused,
+        Err(RequestError::ServerDisappeared(Op::Add(1)))
+    ));
+    drop(go);
+    for reply in queued {
+        assert_eq!(reply.wait(), Ok(0));
+    }
+    drop(held);
+    assert_eq!(handle.join(), Ok(None));
+}
+
+fn a_refusal_turns_down_what_is_queued(on: Loop) {
+    let (client, handle) = on.start(OnPanic::Stop, &Arc::default());
+    let (held, go) = hold(&client, on.workers());
+    let queued = client.request(Op::Add(1)).submit().wait().unwrap();
+    handle.stopper().stop(Stop::Refuse);
+    // At once, though the handlers are busy.
+    assert!(matches!(
+        queued.wait(),
+        Err(RequestError::ServerDisappeared(Op::Add(1)))
+    ));
+    drop((go, held));
+    assert_eq!(handle.join(), Ok(None));
+}
+
+fn a_stop_finds_a_loop_that_sleeps(on: Loop) {
+    for how in [Stop::Drain, Stop::Refuse] {
+        let (client, mut handle) = on.start(OnPanic::Stop, &Arc::default());
+        handle.wait_started(LONG).unwrap();
+        handle.stopper().stop(how);
+        assert_eq!(handle.join(), Ok(None));
+        assert!(client.is_closed());
+    }
+}
+
+fn stopping_what_has_ended_does_nothing(on: Loop) {
+    let (client, handle) = on.start(OnPanic::Stop, &Arc::default());
+    let stopper = handle.stopper();
+    drop(client);
+    assert_eq!(handle.join(), Ok(None));
+    stopper.stop(Stop::Drain);
+    stopper.stop(Stop::Refuse);
+    assert_eq!(stopper.name(), "adder");
+}
+
+fn a_handle_that_is_dropped_lets_the_loop_go_on(on: Loop) {
+    let (client, handle) = on.start(OnPanic::Stop, &Arc::default());
+    drop(handle);
+    assert_eq!(client.req(Op::Add(0)), Ok(0));
+}
+
+fn a_handler_that_cannot_be_made_leaves_nothing_behind(on: Loop) {
+    let traces = Arc::new(Traces::default());
+    traces.made.store(1, Ordering::SeqCst);
+    traces.unmade.store(u64::MAX, Ordering::SeqCst);
+    let error = on.try_start(OnPanic::Stop, &traces).unwrap_err();
+    assert_eq!(error.to_string(), "the handler could not be made: not now");
+    assert_eq!(traces.initialised.load(Ordering::SeqCst), 0);
+}
+
+#[test]
+fn a_loop_that_has_not_started_yet_says_so() {
+    assert_eq!(
+        StartError::Late.to_string(),
+        "the server has not started yet"
+    );
+}

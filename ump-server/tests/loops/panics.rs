@@ -1,0 +1,178 @@
+//! What becomes of a loop whose handler panics.
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use ump_server::{
+    Error, JoinErrorKind, OnPanic, Restart, Stop,
+    ump::{NoReply, RequestError},
+};
+
+use crate::support::{Asked, LONG, Loop, Op, Traces, on_every_loop, restarts};
+
+on_every_loop! {
+    who_suffers_learns_the_message
+    a_loop_that_stops_says_why
+    what_is_queued_is_turned_down_when_it_stops
+    a_loop_that_continues_keeps_its_handler
+    a_restart_makes_another_handler
+    what_is_queued_survives_a_restart
+    too_many_restarts_are_given_up
+    a_handler_that_panics_in_its_init_counts_as_well
+    a_factory_that_refuses_counts_as_well
+    a_pause_before_a_restart_ends_with_a_refusal
+}
+
+fn suffer(client: &Asked) -> String {
+    match client.request(Op::Panic("ouch")).wait() {
+        Err(RequestError::NoReply(why @ NoReply::Panicked(_))) => why.to_string(),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn who_suffers_learns_the_message(on: Loop) {
+    for policy in [OnPanic::Stop, OnPanic::Continue, restarts(1)] {
+        let (client, _handle) = on.start(policy, &Arc::default());
+        assert_eq!(suffer(&client), "the handler panicked: ouch");
+    }
+}
+
+fn a_loop_that_stops_says_why(on: Loop) {
+    let traces = Arc::<Traces>::default();
+    let (client, handle) = on.start(OnPanic::Stop, &traces);
+    suffer(&client);
+    let error = handle.join().unwrap_err();
+    assert_eq!(*error.kind(), JoinErrorKind::Panicked("ouch".into()));
+    assert_eq!(
+        error.to_string(),
+        "server adder ended: the handler panicked: ouch"
+    );
+    assert_eq!(traces.dropped.load(Ordering::SeqCst), on.workers());
+}
+
+fn what_is_queued_is_turned_down_when_it_stops(on: Loop) {
+    let (client, handle) = on.start(OnPanic::Stop, &Arc::default());
+    suffer(&client);
+    assert!(handle.join().is_err());
+    assert_eq!(client.req(Op::Add(1)), Err(Error::ServerDisappeared));
+}
+
+fn a_loop_that_continues_keeps_its_handler(on: Loop) {
+    let traces = Arc::<Traces>::default();
+    let (client, handle) = on.start(OnPanic::Continue, &traces);
+    for _ in 0..10 {
+        suffer(&client);
+    }
+    assert!(client.req(Op::Generation).unwrap() < on.workers());
+    assert_eq!(traces.made.load(Ordering::SeqCst), on.workers());
+    drop(client);
+    assert_eq!(handle.join(), Ok(None));
+}
+
+fn a_restart_makes_another_handler(on: Loop) {
+    let traces = Arc::<Traces>::default();
+    let (client, handle) = on.start(restarts(1), &traces);
+    suffer(&client);
+    drop(client);
+    assert_eq!(handle.join(), Ok(None));
+    let made = traces.made.load(Ordering::SeqCst);
+    assert!(
+        made == on.workers() + 1 || made == on.workers(),
+        "nobody asks any more: {made}"
+    );
+    assert_eq!(traces.dropped.load(Ordering::SeqCst), made);
+}
+
+fn what_is_queued_survives_a_restart(on: Loop) {
+    let traces = Arc::<Traces>::default();
+    let (client, handle) = on.start(restarts(100), &traces);
+    let replies: Vec<_> = (0..100)
+        .map(|n| {
+            let op = if n % 10 == 0 {
+                Op::Panic("again")
+            } else {
+                Op::Add(0)
+            };
+            (n, client.req_async(op).unwrap())
+        })
+        .collect();
+    for (n, reply) in replies {
+        let expected = if n % 10 == 0 {
+            Err(Error::NoReply)
+        } else {
+            Ok(0)
+        };
+        assert_eq!(reply.wait(), expected, "{n}");
+    }
+    assert_eq!(client.req(Op::Add(0)), Ok(0));
+    drop(client);
+    assert_eq!(handle.join(), Ok(None));
+}
+
+fn too_many_restarts_are_given_up(on: Loop) {
+    let (client, handle) = on.start(restarts(2), &Arc::default());
+    let mut suffered = 0;
+    while client
+        .request(Op::Panic("once more"))
+        .wait()
+        .is_err_and(|error| matches!(error, RequestError::NoReply(_)))
+    {
+        suffered += 1;
+    }
+    // Each worker counts for itself.
+    assert!((3..=3 * on.workers()).contains(&suffered), "{suffered}");
+    let error = handle.join().unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "server adder ended: it failed too often; the last time the handler panicked: once more"
+    );
+}
+
+fn a_handler_that_panics_in_its_init_counts_as_well(on: Loop) {
+    let traces = Arc::<Traces>::default();
+    traces.stillborn.store(2, Ordering::SeqCst);
+    if on.workers() > 1 {
+        traces.stillborn.store(0, Ordering::SeqCst);
+    }
+    let (client, handle) = on.start(restarts(3), &traces);
+    suffer(&client);
+    assert_eq!(client.req(Op::Add(0)), Ok(0));
+    drop(client);
+    assert_eq!(handle.join(), Ok(None));
+}
+
+fn a_factory_that_refuses_counts_as_well(on: Loop) {
+    if on.workers() > 1 {
+        return; // whose factory is called when is not known
+    }
+    let traces = Arc::<Traces>::default();
+    traces.unmade.store(u64::MAX, Ordering::SeqCst);
+    let (client, handle) = on.start(restarts(3), &traces);
+    suffer(&client);
+    let error = handle.join().unwrap_err();
+    let JoinErrorKind::GaveUp(last) = error.kind() else {
+        panic!("{error}");
+    };
+    assert_eq!(**last, JoinErrorKind::Refused);
+    assert_eq!(traces.made.load(Ordering::SeqCst), 4);
+    drop(client);
+}
+
+fn a_pause_before_a_restart_ends_with_a_refusal(on: Loop) {
+    let policy = OnPanic::Restart(Restart::new().pause(10 * LONG, 10 * LONG));
+    let (client, handle) = on.start(policy, &Arc::default());
+    suffer(&client);
+    handle.stopper().stop(Stop::Refuse);
+    assert_eq!(handle.join(), Ok(None));
+    drop(client);
+}
+
+#[test]
+fn the_first_pause_is_short() {
+    assert_eq!(
+        Restart::default(),
+        Restart::new().pause(Duration::from_millis(10), Duration::from_secs(1))
+    );
+}
