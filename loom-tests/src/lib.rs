@@ -15,6 +15,12 @@ use std::{
 use loom::thread;
 use ump::{Client, ReplyContext, Server, Stats, channel};
 
+pub mod ask;
+pub mod block_on;
+mod columns;
+pub mod end;
+pub mod serve;
+
 /// A server for models: messages are numbers, the reply is the number plus one.
 pub type NumberServer = Server<u32, u32, ()>;
 
@@ -24,16 +30,19 @@ pub type NumberClient = Client<u32, u32, ()>;
 /// Explores all interleavings of `model`, with at most `LOOM_MAX_PREEMPTIONS` preemptions (2 if it is not set). Prints how many there were,
 /// for those who run it with `--nocapture`.
 pub fn explore(model: impl Fn() + Send + Sync + 'static) {
-    let mut builder = loom::model::Builder::new();
-    builder.preemption_bound.get_or_insert(2);
-    check(&builder, model);
+    explore_with_less(0, model);
 }
 
 /// The same for a model of three threads, with one preemption less: it takes minutes where the others take seconds.
 pub fn explore_large(model: impl Fn() + Send + Sync + 'static) {
+    explore_with_less(1, model);
+}
+
+/// The same with so many preemptions less.
+pub fn explore_with_less(less: usize, model: impl Fn() + Send + Sync + 'static) {
     let mut builder = loom::model::Builder::new();
     let bound = builder.preemption_bound.unwrap_or(2);
-    builder.preemption_bound = Some(bound.saturating_sub(1));
+    builder.preemption_bound = Some(bound.saturating_sub(less));
     check(&builder, model);
 }
 
@@ -178,8 +187,15 @@ impl Census {
     /// A value that counts until it is dropped.
     #[must_use]
     pub fn born(&self) -> Counted {
+        self.named(0)
+    }
+
+    /// The same, to be told from others.
+    #[must_use]
+    pub fn named(&self, name: u32) -> Counted {
         self.0.fetch_add(1, Ordering::SeqCst);
-        Counted(self.clone())
+        let census = self.clone();
+        Counted { census, name }
     }
 
     /// How many are alive.
@@ -191,11 +207,22 @@ impl Census {
 
 /// A value of a [`Census`].
 #[derive(Debug)]
-pub struct Counted(Census);
+pub struct Counted {
+    census: Census,
+    name: u32,
+}
+
+impl Counted {
+    /// What it was called when it was made.
+    #[must_use]
+    pub fn name(&self) -> u32 {
+        self.name
+    }
+}
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        let before = self.0.0.fetch_sub(1, Ordering::SeqCst);
+        let before = self.census.0.fetch_sub(1, Ordering::SeqCst);
         assert!(before > 0, "dropped twice");
     }
 }

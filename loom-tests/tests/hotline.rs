@@ -11,8 +11,8 @@ use std::{
 
 use loom::{future::block_on, sync::Arc, thread};
 use loom_tests::{
-    Census, NumberServer, answer, assert_settled, explore, poll_once, serve, some_day,
-    spawn_server, spawn_server_for, warm, warm_up, warm_up_free,
+    Census, NumberServer, answer, assert_settled, explore, explore_large, poll_once, serve,
+    some_day, spawn_server, spawn_server_for, warm, warm_up, warm_up_free,
 };
 use ump::{Error, RequestError, channel};
 
@@ -574,6 +574,34 @@ fn a_call_is_not_missed_by_two_receivers() {
             assert_eq!(client.req_async(2).unwrap().wait(), Ok(3));
         }
         other.join().unwrap();
+    });
+}
+
+/// [2: who takes something urgent instead gives back the lease, and the call is for the other one]
+#[test]
+fn a_call_is_not_missed_by_two_receivers_when_something_urgent_comes() {
+    explore_large(|| {
+        let (server, client) = channel();
+        warm_up_free(&server, &client, 0, |n| n + 1);
+        let reply = client.req_async(1).unwrap();
+        let server = Arc::new(server);
+        let receivers: Vec<_> = (0..2)
+            .map(|_| {
+                let server = server.clone();
+                thread::spawn(move || {
+                    let (n, rctx) = server.wait().unwrap();
+                    answer(n, rctx);
+                    n
+                })
+            })
+            .collect();
+        client.post(10).urgent().wait().unwrap();
+        assert_eq!(reply.wait(), Ok(2));
+        let taken = receivers
+            .into_iter()
+            .map(|receiver| receiver.join().unwrap());
+        assert_eq!(taken.sum::<u32>(), 11);
+        assert_settled(server.stats());
     });
 }
 

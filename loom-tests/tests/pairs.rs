@@ -1,0 +1,150 @@
+//! Two clients at once, each on a thread of its own: telling pairs of ways of asking against each way of serving, and against each way in
+//! which a request can end.
+//!
+//! Each cell asserts for both what a cell of `matrix.rs` does; besides, that each is told what became of its own request, that what a
+//! client puts into a lane is taken in its order, and that the books agree with what the two were told.
+#![cfg(loom)]
+
+use loom::thread;
+use loom_tests::{
+    Census, Counted, ask, assert_settled,
+    end::{Answerer, Asker, Deed, Ended},
+    explore_with_less,
+    serve::{self, Handle},
+};
+use ump::{Builder, Stats};
+
+/// What one of the two does, one after the other; within one lane.
+type Asks = &'static [fn(&Asker, Counted) -> Ended];
+
+/// How the messages are called: those of the second one are above this.
+const SECOND: u32 = 10;
+
+fn asked(client: &Asker, asks: Asks, census: &Census, above: u32) -> Vec<(u32, Ended)> {
+    (above + 1..)
+        .zip(asks)
+        .map(|(name, ask)| (name, ask(client, census.named(name))))
+        .collect()
+}
+
+fn cell(
+    less: usize,
+    capacity: usize,
+    (first, second): (Asks, Asks),
+    serve: fn(&Answerer, Handle<'_>),
+    deed: Deed,
+) {
+    explore_with_less(less, move || {
+        let census = Census::default();
+        let (server, client) = Builder::new().capacity(capacity).build().unwrap();
+        let server = thread::spawn(move || {
+            let mut taken = Vec::new();
+            if deed == Deed::Goes {
+                drop(server);
+                return (taken, None);
+            }
+            serve(&server, &mut |(message, rctx)| {
+                taken.push(message.name());
+                let deed = match deed {
+                    // Each is a thread, and loom has five.
+                    Deed::RepliesElsewhere if taken.len() > 1 => Deed::Replies,
+                    deed => deed,
+                };
+                deed.handle(message, rctx);
+            });
+            (taken, Some(server))
+        });
+        let other = {
+            let (client, census) = (client.clone(), census.clone());
+            thread::spawn(move || asked(&client, second, &census, SECOND))
+        };
+        let mut told = asked(&client, first, &census, 0);
+        told.extend(other.join().unwrap());
+
+        let weak = client.weak();
+        let (taken, stats) = if deed == Deed::Goes {
+            let (taken, _) = server.join().unwrap();
+            let stats = client.stats();
+            drop(client);
+            (taken, stats)
+        } else {
+            drop(client);
+            let (taken, server) = server.join().unwrap();
+            (taken, server.unwrap().stats())
+        };
+        for &(name, ended) in &told {
+            let times = taken.iter().filter(|&&one| one == name).count();
+            assert!(
+                deed.allows(ended, times),
+                "{deed:?}, {taken:?} taken: {ended:?}"
+            );
+        }
+        let (these, those): (Vec<u32>, Vec<_>) = taken.iter().partition(|&&name| name < SECOND);
+        assert!(these.is_sorted() && those.is_sorted(), "{taken:?}");
+        assert_booked(stats, &told);
+        assert!(weak.upgrade().is_none());
+        assert_eq!(census.alive(), 0, "{told:?}");
+    });
+}
+
+/// The books are closed, and say of each request what its client was told; of one who left, anything.
+fn assert_booked(stats: Stats, told: &[(u32, Ended)]) {
+    assert_settled(stats);
+    assert_eq!(stats.accepted + stats.refused, told.len() as u64);
+    let count = |what: &[Ended]| told.iter().filter(|(_, e)| what.contains(e)).count() as u64;
+    let left = count(&[Ended::Left]);
+    // Whoever waits for room when the deadline passes or the server goes was never accepted.
+    let unsent = stats.timeout_queued + stats.server_disappeared + stats.refused;
+    for (ended, booked) in [
+        (&[Ended::Replied][..], stats.replied),
+        (&[Ended::Failed], stats.failed),
+        (&[Ended::NoReply], stats.no_reply),
+        (&[Ended::LateTaken], stats.timeout_taken),
+        (&[Ended::LateQueued, Ended::Refused], unsent),
+    ] {
+        let told = count(ended);
+        assert!(
+            (told..=told + left).contains(&booked),
+            "{ended:?}, {stats:?}"
+        );
+    }
+}
+
+const UNBOUNDED: usize = usize::MAX;
+
+macro_rules! pairs {
+    ($($name:ident: $first:expr, $second:expr;)*) => { $(
+        mod $name {
+            use super::*;
+
+            const PAIR: (Asks, Asks) = (&$first, &$second);
+
+            fn served(serve: fn(&Answerer, Handle<'_>)) {
+                cell(2, UNBOUNDED, PAIR, serve, Deed::Replies);
+            }
+
+            fn ended(deed: Deed) {
+                cell(2, UNBOUNDED, PAIR, serve::waiting, deed);
+            }
+
+            fn bounded(serve: fn(&Answerer, Handle<'_>)) {
+                cell(1, 1, PAIR, serve, Deed::Replies);
+            }
+
+            loom_tests::columns!();
+        }
+    )* };
+}
+
+pairs! {
+    two_that_block: [ask::blocking], [ask::blocking];
+    two_that_await: [ask::awaiting], [ask::awaiting];
+    one_that_blocks_and_one_that_awaits: [ask::blocking], [ask::awaiting];
+    two_that_block_one_of_them_urgently: [ask::blocking], [ask::urgently];
+    two_that_await_one_of_them_urgently: [ask::awaiting], [ask::awaiting_urgently];
+    one_that_blocks_and_one_that_leaves: [ask::blocking], [ask::polling_once_and_leaving];
+    one_that_blocks_and_one_that_is_late: [ask::blocking], [ask::with_a_deadline];
+    one_that_awaits_and_one_that_is_late: [ask::awaiting], [ask::awaiting_with_a_deadline];
+    one_that_posts_and_blocks_and_one_that_awaits: [ask::posting, ask::blocking], [ask::awaiting];
+    one_that_posts_and_awaits_and_one_that_posts: [ask::posting, ask::awaiting], [ask::posting];
+}
