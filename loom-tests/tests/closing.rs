@@ -294,3 +294,26 @@ fn a_server_that_is_closed_and_goes_ends_what_came_before() {
         assert_settled(client.stats());
     });
 }
+
+/// Invariant 2 of the hotline, for one who ends the server while another one holds the lease: a call is answered or turned down.
+#[test]
+fn a_call_while_another_one_refuses_is_answered_or_turned_down() {
+    explore_large(|| {
+        let (server, client) = warm();
+        let server = Arc::new(server);
+        let refusing = {
+            let server = Arc::clone(&server);
+            thread::spawn(move || server.refuse())
+        };
+        let asking = thread::spawn(move || match client.req(1) {
+            Ok(reply) => assert_eq!(reply, 2),
+            Err(error) => assert_eq!(error, Error::ServerDisappeared),
+        });
+        while let Ok((n, rctx)) = server.wait() {
+            answer(n, rctx);
+        }
+        refusing.join().unwrap();
+        asking.join().unwrap();
+        assert_settled(server.stats());
+    });
+}

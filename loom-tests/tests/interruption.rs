@@ -142,3 +142,37 @@ fn it_wakes_the_one_that_it_is_for() {
         assert_eq!(waiting.join().unwrap(), Some(Error::ClientsDisappeared));
     });
 }
+
+/// Two workers, one interruption: both see what it announces.
+#[test]
+fn workers_that_know_how_many_there_were_miss_none() {
+    explore_large(|| {
+        let (server, client) = channel::<u32, u32, ()>();
+        let shared = Arc::new((server, AtomicBool::new(false)));
+        let work = |shared: Arc<(ump::Server<u32, u32, ()>, AtomicBool)>| {
+            let (server, flag) = &*shared;
+            loop {
+                let known = server.interruptions();
+                if flag.load(Ordering::Relaxed) {
+                    break;
+                }
+                assert!(server.wait_since(known, None).unwrap().is_none());
+            }
+        };
+        let other = {
+            let shared = Arc::clone(&shared);
+            thread::spawn(move || work(shared))
+        };
+        let raising = {
+            let shared = Arc::clone(&shared);
+            thread::spawn(move || {
+                shared.1.store(true, Ordering::Relaxed);
+                shared.0.interrupt();
+            })
+        };
+        work(shared);
+        other.join().unwrap();
+        raising.join().unwrap();
+        drop(client);
+    });
+}

@@ -364,3 +364,58 @@ fn messages_that_come_back_are_dropped_once() {
     drop(server);
     assert_eq!(census.deaths(), 2);
 }
+
+// ---- one that refuses
+
+#[test]
+fn who_refuses_turns_down_what_is_queued_and_what_comes() {
+    let census = Census::default();
+    let (server, client) = ump::channel::<Counted, Counted, ()>();
+    let normal = client.request(census.born()).submit().wait().unwrap();
+    let urgent = client
+        .request(census.born())
+        .urgent()
+        .submit()
+        .wait()
+        .unwrap();
+    server.refuse();
+    for reply in [normal, urgent] {
+        let error = reply.wait().unwrap_err();
+        assert!(error.into_message().is_some(), "it comes back");
+    }
+    assert!(matches!(
+        client.post(census.born()).wait(),
+        Err(SendError::ServerDisappeared(_))
+    ));
+    assert!(server.wait().is_err());
+    assert!(client.is_closed());
+    assert_eq!(census.deaths(), census.births());
+    assert_eq!(server.stats().server_disappeared, 2);
+    server.refuse();
+    assert_balanced(&server.stats());
+}
+
+#[test]
+fn who_refuses_leaves_alone_what_was_taken() {
+    let (server, client): Ends = ump::channel();
+    let reply = client.req_async(1).unwrap();
+    let (n, rctx) = server.wait().unwrap();
+    server.refuse();
+    rctx.reply(n + 1).unwrap();
+    assert_eq!(reply.wait(), Ok(2));
+}
+
+#[test]
+fn who_refuses_tells_those_who_wait_for_requests() {
+    let (server, _client): Ends = ump::channel();
+    thread::scope(|scope| {
+        let waiting = [scope.spawn(|| server.wait()), scope.spawn(|| server.wait())];
+        server.refuse();
+        for worker in waiting {
+            assert!(matches!(
+                worker.join().unwrap(),
+                Err(Error::ClientsDisappeared)
+            ));
+        }
+    });
+}

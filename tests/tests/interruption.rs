@@ -228,3 +228,45 @@ fn a_deadline_that_has_passed_uses_it_up() {
         });
     });
 }
+
+// ---- workers that share a server
+
+#[test]
+fn workers_that_know_how_many_there_were_miss_none() {
+    let (server, _client): Ends = ump::channel();
+    let raised = AtomicU32::new(0);
+    thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                let mut seen = 0;
+                while seen < 100 {
+                    let known = server.interruptions();
+                    seen = raised.load(Ordering::Relaxed);
+                    if seen < 100 {
+                        assert_eq!(server.wait_since(known, None).unwrap().map(|_| ()), None);
+                    }
+                }
+            });
+        }
+        for _ in 0..100 {
+            raised.fetch_add(1, Ordering::Relaxed);
+            server.interrupt();
+        }
+    });
+}
+
+#[test]
+fn one_that_is_known_interrupts_nobody() {
+    let (server, client): Ends = ump::channel();
+    server.interrupt();
+    client.post(7).wait().unwrap();
+    let known = server.interruptions();
+    assert_eq!(server.wait_since(known, None).unwrap().unwrap().0, 7);
+    assert!(
+        server
+            .wait_since(known, Some(Instant::now()))
+            .unwrap()
+            .is_none()
+    );
+    assert_eq!(server.interruptions(), known);
+}

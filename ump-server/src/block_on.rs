@@ -5,8 +5,9 @@ use std::{
     pin::pin,
     sync::Arc,
     task::{Context, Poll, Wake, Waker},
-    thread::{self, Thread},
 };
+
+use crate::sync::{Thread, current, park};
 
 struct Unpark(Thread);
 
@@ -18,7 +19,7 @@ impl Wake for Unpark {
 
 /// Unparks this thread.
 pub(crate) fn unparker() -> Waker {
-    Waker::from(Arc::new(Unpark(thread::current())))
+    Waker::from(Arc::new(Unpark(current())))
 }
 
 /// Blocks until the future is ready.
@@ -31,6 +32,6 @@ pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
             return output;
         }
         // Woken meanwhile, it returns at once.
-        thread::park();
+        park();
     }
 }

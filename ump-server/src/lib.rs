@@ -11,7 +11,7 @@ mod reply_context;
 mod spawn_error;
 mod stop;
 mod sync;
-#[cfg(feature = "tokio")]
+#[cfg(all(feature = "tokio", not(loom)))]
 pub mod task;
 mod test_clock;
 pub mod thread;
@@ -20,7 +20,7 @@ mod worker;
 
 pub use ump::{self, Client, Clock, Error, PanicMessage, Refused, WeakClient, channel};
 
-#[cfg(feature = "tokio")]
+#[cfg(all(feature = "tokio", not(loom)))]
 pub use crate::task::{Handler as AsyncHandler, spawn as spawn_task};
 pub use crate::{
     context::Context,

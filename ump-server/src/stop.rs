@@ -6,15 +6,12 @@ use std::{
     future::{Future, poll_fn},
     mem,
     pin::Pin,
-    sync::{
-        Arc, Weak,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
+    sync::{Arc, Weak},
     task::{Poll, Waker},
     time::Instant,
 };
 
-use crate::sync::Mutex;
+use crate::sync::{AtomicBool, AtomicU64, Mutex, Ordering};
 use ump::{Clock, Server};
 
 /// How a loop is to end.
@@ -99,7 +96,7 @@ pub(crate) struct Control<S, R, E> {
 impl<S, R, E> Control<S, R, E> {
     pub(crate) fn new(server: &Arc<Server<S, R, E>>, has_factory: bool) -> Self {
         Self {
-            renewals: has_factory.then(AtomicU64::default),
+            renewals: has_factory.then(|| AtomicU64::new(0)),
             wakes: Mutex::default(),
             server: Arc::downgrade(server),
             refuses: AtomicBool::new(false),

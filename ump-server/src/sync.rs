@@ -10,9 +10,12 @@ pub(crate) use native::*;
 
 #[cfg(not(loom))]
 mod native {
-    pub(crate) use std::sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
+    pub(crate) use std::{
+        sync::{
+            Arc,
+            atomic::{AtomicBool, AtomicU64, Ordering},
+        },
+        thread::{Builder as ThreadBuilder, Thread, current, park},
     };
 
     pub(crate) use parking_lot::{Mutex, MutexGuard};
@@ -20,12 +23,16 @@ mod native {
 
 #[cfg(loom)]
 mod model {
-    pub(crate) use loom::sync::{
-        Arc, MutexGuard,
-        atomic::{AtomicBool, Ordering},
+    pub(crate) use loom::{
+        sync::{
+            Arc, MutexGuard,
+            atomic::{AtomicBool, AtomicU64, Ordering},
+        },
+        thread::{Builder as ThreadBuilder, Thread, current, park},
     };
 
     /// loom's mutex without poisoning.
+    #[derive(Debug, Default)]
     pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
 
     impl<T> Mutex<T> {

@@ -7,6 +7,9 @@
 //!              raise, some sleep: all of them are woken
 //! ```
 //!
+//! Each is counted besides, for workers that share a server: who says how many it knew of before it looked at what they announce does not sleep
+//! if there have been more, whoever was woken for them.
+//!
 //! As the token of `std::thread::park`, but for whoever sleeps here. A receiver passes by only when it has found no request and is about to
 //! sleep, and when it wakes up: requests pay nothing.
 //!
@@ -18,11 +21,15 @@
 #![forbid(unsafe_code)]
 
 use crate::{
-    sync::Mutex,
+    sync::{AtomicUsize, Mutex, Ordering},
     waiter::{Left, Turn, Waiter, Waiters},
 };
 
-pub(crate) struct Interruptions(Mutex<State>);
+pub(crate) struct Interruptions {
+    /// How many there have been. Written under the lock; who sleeps reads it there, too.
+    count: AtomicUsize,
+    state: Mutex<State>,
+}
 
 #[derive(Default)]
 struct State {
@@ -32,22 +39,38 @@ struct State {
 
 impl Interruptions {
     pub(crate) fn new() -> Self {
-        Self(Mutex::new(State::default()))
+        Self {
+            count: AtomicUsize::new(0),
+            state: Mutex::new(State::default()),
+        }
+    }
+
+    /// How many there have been.
+    #[inline]
+    pub(crate) fn count(&self) -> usize {
+        // Pairs with `raise`: what was done before an interruption that is counted is seen.
+        self.count.load(Ordering::Acquire)
     }
 
     /// Wakes all who sleep; kept if nobody does.
     pub(crate) fn raise(&self) {
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
+        // Pairs with `count`.
+        self.count.fetch_add(1, Ordering::Release);
         state.kept |= state.sleepers.is_empty();
         let sleepers = state.sleepers.take_all();
         drop(state);
         sleepers.for_each(Waiter::wake);
     }
 
-    /// Announces that one is about to sleep. False if it is not to, for an interruption that is thereby used up.
-    pub(crate) fn enrol(&self, turn: &mut Turn, sleeper: Waiter) -> bool {
-        let mut state = self.0.lock();
-        if std::mem::take(&mut state.kept) {
+    /// Announces that one is about to sleep. False if it is not to: for an interruption that is thereby used up, or for one that it does not know of.
+    pub(crate) fn enrol(&self, turn: &mut Turn, sleeper: Waiter, known: Option<usize>) -> bool {
+        let mut state = self.state.lock();
+        let is_interrupted = match known {
+            Some(known) => self.count() != known,
+            None => std::mem::take(&mut state.kept),
+        };
+        if is_interrupted {
             return false;
         }
         let replaced = state.sleepers.enrol(turn, sleeper);
@@ -58,7 +81,7 @@ impl Interruptions {
 
     /// Announces that one is awake again. Tells whether it was interrupted, which thereby is used up.
     pub(crate) fn leave(&self, turn: &mut Turn) -> bool {
-        let left = self.0.lock().sleepers.leave(turn);
+        let left = self.state.lock().sleepers.leave(turn);
         matches!(left, Left::Woken)
     }
 }

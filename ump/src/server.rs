@@ -79,7 +79,50 @@ impl<S, R, E> Server<S, R, E> {
     /// # Errors
     /// [`Error::ClientsDisappeared`]: the queue is empty, and no client is left or the server was [closed](Self::close).
     pub fn wait_until(&self, deadline: Option<Instant>) -> Result<Option<Job<S, R, E>>, Error<E>> {
-        optional(self.receive(1, Limit::Until(deadline)))
+        optional(self.receive(1, Limit::Until(deadline, None)))
+    }
+
+    /// The same for workers that share a server: it returns early if there have been more [interruptions](Self::interruptions) than the worker
+    /// knew of, whoever else was woken by them. None is missed and none is used up, so each worker reacts to each, or to several at once.
+    ///
+    /// ```
+    /// # use std::{sync::atomic::{AtomicBool, Ordering}, thread};
+    /// let (server, client) = ump::channel::<u32, u32, ()>();
+    /// let refresh = AtomicBool::new(false);
+    /// thread::scope(|scope| {
+    ///     for _ in 0..2 {
+    ///         scope.spawn(|| loop {
+    ///             let known = server.interruptions(); // before it looks at what they announce
+    ///             if refresh.load(Ordering::Relaxed) {
+    ///                 break;
+    ///             }
+    ///             if let Some((n, rctx)) = server.wait_since(known, None).unwrap() {
+    ///                 let _ = rctx.reply(n + 1);
+    ///             }
+    ///         });
+    ///     }
+    ///     assert_eq!(client.req(1), Ok(2));
+    ///     refresh.store(true, Ordering::Relaxed);
+    ///     server.interrupt();
+    /// });
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::ClientsDisappeared`]: the queue is empty, and no client is left or the server was [closed](Self::close).
+    #[inline]
+    pub fn wait_since(
+        &self,
+        known: usize,
+        deadline: Option<Instant>,
+    ) -> Result<Option<Job<S, R, E>>, Error<E>> {
+        optional(self.receive(1, Limit::Until(deadline, Some(known))))
+    }
+
+    /// How often it has been [interrupted](Self::interrupt). Whatever happened before an interruption that is counted is seen after this.
+    #[inline]
+    #[must_use]
+    pub fn interruptions(&self) -> usize {
+        self.channel.interruptions.count()
     }
 
     /// Blocks until there is a request, then takes all that are there, up to `max`, and appends them to `batch`.
@@ -237,8 +280,8 @@ impl<S, R, E> Server<S, R, E> {
     ///   returns at once instead of sleeping. Those that are kept do not add up.
     /// - A request comes first: an interrupted call that finds one returns it, and interrupts the others that sleep, or is kept. So after
     ///   an interruption at least one call returns empty-handed before it sleeps.
-    /// - With several workers, one that is awake at that moment (its call just begins, or it was woken for a request) does not sleep: to
-    ///   reach all of them, [`close`](Self::close).
+    /// - With several workers, one that is awake at that moment (its call just begins, or it was woken for a request) misses it, if others sleep.
+    ///   Workers that share a server use [`wait_since`](Self::wait_since), which misses none.
     /// - Whoever waits for a request alone is not concerned: [`wait`](Self::wait), [`wait_many`](Self::wait_many),
     ///   [`iter`](Self::iter), and tasks.
     ///
@@ -338,13 +381,13 @@ impl<S, R, E> Server<S, R, E> {
 
     /// Sleeps until woken, with a place in line.
     fn sleep(&self, limit: Limit) -> Woken {
-        let Limit::Until(deadline) = limit else {
+        let Limit::Until(deadline, known) = limit else {
             self.clock().park_until(None);
             return Woken::Early;
         };
         let interruptions = &self.channel.interruptions;
         let mut turn = Turn::default();
-        if !interruptions.enrol(&mut turn, Waiter::Thread(current())) {
+        if !interruptions.enrol(&mut turn, Waiter::Thread(current()), known) {
             return Woken::Interrupted;
         }
         let late = self.clock().park_until(deadline);
@@ -362,15 +405,15 @@ impl<S, R, E> Server<S, R, E> {
 #[derive(Clone, Copy)]
 enum Limit {
     None,
-    /// Until a deadline, if there is one, or an interruption.
-    Until(Option<Instant>),
+    /// Until a deadline, if there is one, or an interruption: one that is kept, or one more than are known.
+    Until(Option<Instant>, Option<usize>),
 }
 
 impl Limit {
     fn deadline(self) -> Option<Instant> {
         match self {
             Self::None => None,
-            Self::Until(deadline) => deadline,
+            Self::Until(deadline, _) => deadline,
         }
     }
 }

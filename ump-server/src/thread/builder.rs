@@ -1,6 +1,6 @@
 //! What can be chosen of a loop on a thread.
 
-use std::{any::type_name, num::NonZeroUsize, sync::Arc, thread};
+use std::{any::type_name, num::NonZeroUsize, sync::Arc};
 
 use ump::Client;
 
@@ -10,6 +10,7 @@ use crate::{
     end::{Reply, question},
     options::{Options, Parts, choose_options},
     spawn_error::SpawnError,
+    sync::ThreadBuilder,
 };
 
 /// Makes loops on threads: [`spawn`](super::spawn) with more to choose from.
@@ -193,7 +194,7 @@ where
         }
     };
     let worker = parts.worker(number.unwrap_or(0), Some(tell_made), wake);
-    let mut thread = thread::Builder::new().name(match number {
+    let mut thread = ThreadBuilder::new().name(match number {
         None => parts.name.to_string(),
         Some(number) => format!("{}-{number}", parts.name),
     });

@@ -55,6 +55,8 @@ fn serve<S, R, E, RV, T, H: Handler<S, R, E, RV, T>>(
         worker.started();
     }
     loop {
+        // Before it looks at what they announce: a timer armed elsewhere, or that it is to be made anew.
+        let known = worker.server.interruptions();
         if worker.is_to_renew() {
             return Served::Enough;
         }
@@ -67,7 +69,7 @@ fn serve<S, R, E, RV, T, H: Handler<S, R, E, RV, T>>(
         if let Some(member) = &worker.member {
             member.waits(until);
         }
-        let taken = worker.server.wait_until(until);
+        let taken = worker.server.wait_since(known, until);
         if let Some(member) = &worker.member {
             member.is_back(matches!(taken, Ok(Some(_))));
         }
