@@ -129,12 +129,12 @@ impl<S, R, E, RV, T> Worker<S, R, E, RV, T> {
         self.control.renewals() != self.renewals
     }
 
-    /// The handler broke off, there is nothing more to serve, or it panicked; then with what it owes to the caller in hand.
+    /// The handler broke off, there is nothing more to serve, or it panicked; then with what it owes to those in hand.
     pub(crate) fn after_serving<H>(
         &mut self,
         serving: Serving<H>,
         served: Result<Served<RV>, PanicMessage>,
-        owed: Option<Owed<R, E>>,
+        owed: impl IntoIterator<Item = Owed<R, E>>,
     ) -> Step<H, RV> {
         let message = match served {
             Ok(Served::Up(rv)) => {
@@ -147,7 +147,7 @@ impl<S, R, E, RV, T> Worker<S, R, E, RV, T> {
             }
             Err(message) => message,
         };
-        if let Some(owed) = owed {
+        for owed in owed {
             // Perhaps the caller has left.
             let _ = owed.panicked(message.clone());
         }

@@ -4,7 +4,11 @@ use std::{any::type_name, num::NonZeroUsize, sync::Arc};
 
 use ump::Client;
 
-use super::{Handler, run::run};
+use super::{
+    BatchHandler, Handler,
+    run::run,
+    work::{Many, Single, Work},
+};
 use crate::{
     Context, JoinHandle,
     end::{Reply, question},
@@ -19,6 +23,7 @@ use crate::{
 /// |---|---|---|---|---|
 /// | [`spawn`](Self::spawn) | by the caller, with a client at hand | | | |
 /// | [`spawn_with`](Self::spawn_with) | by a factory, on the loop's thread | yes | yes | yes |
+/// | [`spawn_batches`](Self::spawn_batches) | the same | yes | yes | yes |
 /// | [`spawn_pool`](Self::spawn_pool) | by a factory, on the thread of each worker | yes | yes | yes |
 ///
 /// ```
@@ -101,7 +106,10 @@ impl Builder {
         }
         let mut parts = self.options.parts(1, false, type_name::<H>())?;
         let mut handler = Some(build(&parts.client).map_err(SpawnError::Handler)?);
-        let make = move |_: &Context<S, R, E>| Ok(handler.take().expect("it is made once"));
+        let make = move |_: &Context<S, R, E>| {
+            let handler = handler.take().expect("it is made once");
+            Ok(Single(handler))
+        };
         // It is made already.
         drop(start(&mut parts, self.stack_size, None, make)?);
         Ok(parts.into_ends())
@@ -125,7 +133,34 @@ impl Builder {
         H: Handler<S, R, E, RV, T> + 'static,
     {
         let mut parts = self.options.parts(1, true, type_name::<H>())?;
-        let made = start(&mut parts, self.stack_size, None, factory)?;
+        let mut factory = factory;
+        let make = move |cx: &Context<S, R, E, T>| factory(cx).map(Single);
+        let made = start(&mut parts, self.stack_size, None, make)?;
+        await_made(parts, [made])
+    }
+
+    /// Runs a handler that takes all that is queued, at most so many requests at a time. Otherwise like [`spawn_with`](Self::spawn_with).
+    ///
+    /// # Errors
+    /// See [`SpawnError`].
+    pub fn spawn_batches<S, R, E, RV, T, H>(
+        self,
+        max: NonZeroUsize,
+        factory: impl FnMut(&Context<S, R, E, T>) -> Result<H, E> + Send + 'static,
+    ) -> Result<(Client<S, R, E>, JoinHandle<RV>), SpawnError<E>>
+    where
+        S: Send + 'static,
+        R: Send + 'static,
+        E: Send + 'static,
+        RV: Send + 'static,
+        T: Send + 'static,
+        H: BatchHandler<S, R, E, RV, T> + 'static,
+    {
+        let mut parts = self.options.parts(1, true, type_name::<H>())?;
+        let mut factory = factory;
+        let max = max.get();
+        let make = move |cx: &Context<S, R, E, T>| factory(cx).map(|handler| Many { handler, max });
+        let made = start(&mut parts, self.stack_size, None, make)?;
         await_made(parts, [made])
     }
 
@@ -157,7 +192,7 @@ impl Builder {
         let made = (0..workers.get())
             .map(|number| {
                 let factory = Arc::clone(&factory);
-                let make = move |cx: &Context<S, R, E, T>| factory(cx);
+                let make = move |cx: &Context<S, R, E, T>| factory(cx).map(Single);
                 start(&mut parts, self.stack_size, Some(number), make)
             })
             .collect::<Result<Vec<_>, _>>();
@@ -184,7 +219,7 @@ where
     E: Send + 'static,
     RV: Send + 'static,
     T: Send + 'static,
-    H: Handler<S, R, E, RV, T> + 'static,
+    H: Work<S, R, E, RV, T> + 'static,
 {
     let (tell_made, made) = question();
     let server = Arc::downgrade(&parts.server);

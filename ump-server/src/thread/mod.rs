@@ -25,13 +25,16 @@
 //! assert_eq!(handle.join(), Ok(Some(5)));
 //! ```
 
+mod batch;
 mod builder;
 mod run;
+mod work;
 
 use std::ops::ControlFlow;
 
 use ump::{Client, WeakClient};
 
+pub use batch::{Batch, BatchHandler};
 pub use builder::Builder;
 
 use crate::{JoinHandle, ReplyContext, spawn_error::SpawnError};

@@ -2,18 +2,16 @@
 
 use std::ops::ControlFlow;
 
-use ump::ReplyContext as Owed;
-
-use super::Handler;
+use super::work::Work;
 use crate::{
-    Context, ReplyContext,
+    Context,
     block_on::block_on,
     panics::caught,
     worker::{Served, Serving, Step, Worker},
 };
 
 /// From the first handler to the end of the last one.
-pub(super) fn run<S, R, E, RV, T, H: Handler<S, R, E, RV, T>>(
+pub(super) fn run<S, R, E, RV, T, H: Work<S, R, E, RV, T>>(
     mut worker: Worker<S, R, E, RV, T>,
     mut make: impl FnMut(&Context<S, R, E, T>) -> Result<H, E>,
 ) {
@@ -23,9 +21,9 @@ pub(super) fn run<S, R, E, RV, T, H: Handler<S, R, E, RV, T>>(
             Step::Make => worker.make(&mut make),
             Step::Serve(mut serving) => {
                 // Not within what is caught: it has to survive the panic.
-                let mut owed = None;
-                let served = caught(|| serve(&mut worker, &mut serving, &mut owed));
-                worker.after_serving(serving, served, owed)
+                let mut hand = H::Hand::default();
+                let served = caught(|| serve(&mut worker, &mut serving, &mut hand));
+                worker.after_serving(serving, served, H::owed(hand))
             }
             Step::Pause(pause) => {
                 block_on(worker.pause(pause));
@@ -44,10 +42,10 @@ pub(super) fn run<S, R, E, RV, T, H: Handler<S, R, E, RV, T>>(
 
 /// Serves until the handler breaks off, or until there is nothing more to serve. One `catch_unwind` is around all of it, rather than one
 /// around each request.
-fn serve<S, R, E, RV, T, H: Handler<S, R, E, RV, T>>(
+fn serve<S, R, E, RV, T, H: Work<S, R, E, RV, T>>(
     worker: &mut Worker<S, R, E, RV, T>,
     Serving { handler, is_ready }: &mut Serving<H>,
-    owed: &mut Option<Owed<R, E>>,
+    hand: &mut H::Hand,
 ) -> Served<RV> {
     if !*is_ready {
         handler.init(worker.context.weak_client());
@@ -74,13 +72,10 @@ fn serve<S, R, E, RV, T, H: Handler<S, R, E, RV, T>>(
             member.is_back(matches!(taken, Ok(Some(_))));
         }
         match taken {
-            Ok(Some((msg, rctx))) => {
-                let lent = ReplyContext::lend(owed, rctx);
-                if let ControlFlow::Break(rv) = handler.proc_req(msg, lent) {
+            Ok(Some(job)) => {
+                if let ControlFlow::Break(rv) = handler.handle(hand, &worker.server, job) {
                     return Served::Up(Some(rv));
                 }
-                // Had it been forgotten, it would be owed for ever.
-                *owed = None;
             }
             Ok(None) => {}
             Err(_) => return Served::Up(None),
@@ -90,7 +85,7 @@ fn serve<S, R, E, RV, T, H: Handler<S, R, E, RV, T>>(
 
 /// Calls the handler for all timers that are due now.
 #[cold]
-fn fire<S, R, E, RV, T, H: Handler<S, R, E, RV, T>>(
+fn fire<S, R, E, RV, T, H: Work<S, R, E, RV, T>>(
     Worker { context, due, .. }: &mut Worker<S, R, E, RV, T>,
     handler: &mut H,
 ) -> ControlFlow<RV> {
