@@ -102,6 +102,7 @@ impl Heap {
     }
 
     /// The child that comes before the others, and where it is.
+    #[inline]
     fn first_child(&self, index: usize) -> Option<(usize, Node)> {
         let begin = index * CHILDREN + 1;
         let end = (begin + CHILDREN).min(self.nodes.len());

@@ -12,44 +12,51 @@
 //!
 //! 1. Every chunk that is not full is in `roomy` exactly once, absent ones too. Values go only into the last one there, so only that one becomes full.
 //! 2. At most one chunk is kept empty (`spare`), the one that became so last: one timer that comes and goes costs no allocation.
-//! 3. After a burst at most one chunk in as many as there are values is left, and the spare one; when none is left, only that.
+//! 3. The vacancies of a chunk that is not full are linked, beginning with that in its book.
+//! 4. After a burst at most one chunk in as many as there are values is left, and the spare one; when none is left, only that.
 
-/// Values in a chunk: small enough that the survivors of a burst hold on to little, large enough that the chunks cost little.
-const CHUNK: u32 = 64;
+use std::mem;
+
+/// Places in a chunk: few enough that the survivors of a burst hold on to little; so many that the pointers to the chunks of a million values fit
+/// into a core's first cache.
+const CHUNK: usize = 256;
 
 /// No place: the end of a list of vacancies.
 const NONE: u32 = u32::MAX;
 
 pub(super) struct Slab<V> {
-    chunks: Vec<Chunk<V>>,
+    chunks: Vec<Option<Chunk<V>>>,
+    /// For each chunk.
+    books: Vec<Book>,
     roomy: Vec<u32>,
     spare: Option<u32>,
     len: usize,
 }
 
-struct Chunk<V> {
-    /// Grows up to `CHUNK`, in memory that is taken at once.
-    places: Vec<Place<V>>,
-    /// The first vacancy among `places`.
-    vacancy: u32,
-    taken: u32,
-}
+type Chunk<V> = Box<[Place<V>; CHUNK]>;
 
 enum Place<V> {
     Taken(V),
-    /// The next vacancy in the chunk.
+    /// The offset of the next vacancy in the chunk.
     Vacant(u32),
+}
+
+#[derive(Clone, Copy)]
+struct Book {
+    /// The offset of the first vacancy.
+    vacancy: u32,
+    taken: u32,
 }
 
 impl<V> Slab<V> {
     /// What a value takes, with its share of a full chunk.
     #[cfg(test)]
-    pub(super) const BYTES: usize =
-        size_of::<Place<V>>() + size_of::<Chunk<V>>().div_ceil(CHUNK as usize);
+    pub(super) const BYTES: usize = size_of::<Place<V>>() + 1;
 
     pub(super) const fn new() -> Self {
         Self {
             chunks: Vec::new(),
+            books: Vec::new(),
             roomy: Vec::new(),
             spare: None,
             len: 0,
@@ -69,105 +76,116 @@ impl<V> Slab<V> {
             Some(&number) => number,
             None => self.add_chunk(),
         };
-        let chunk = &mut self.chunks[number as usize];
-        let offset = chunk.insert(value);
-        if chunk.taken == CHUNK {
+        let chunk = self.chunks[number as usize].get_or_insert_with(vacant_chunk);
+        let book = &mut self.books[number as usize];
+        let offset = book.vacancy;
+        let place = &mut chunk[offset as usize];
+        if let Place::Vacant(next) = mem::replace(place, Place::Taken(value)) {
+            book.vacancy = next;
+        }
+        book.taken += 1;
+        if book.taken == CHUNK_U32 {
             self.roomy.pop();
         }
         if self.spare == Some(number) {
             self.spare = None;
         }
         self.len += 1;
-        number * CHUNK + offset
+        number * CHUNK_U32 + offset
     }
 
     pub(super) fn get(&self, place: u32) -> Option<&V> {
-        let chunk = self.chunks.get((place / CHUNK) as usize)?;
-        match chunk.places.get((place % CHUNK) as usize)? {
+        let chunk = self.chunks.get(chunk_of(place))?.as_ref()?;
+        match &chunk[offset_of(place)] {
             Place::Taken(value) => Some(value),
             Place::Vacant(_) => None,
         }
     }
 
     pub(super) fn get_mut(&mut self, place: u32) -> Option<&mut V> {
-        let chunk = self.chunks.get_mut((place / CHUNK) as usize)?;
-        match chunk.places.get_mut((place % CHUNK) as usize)? {
+        let chunk = self.chunks.get_mut(chunk_of(place))?.as_mut()?;
+        match &mut chunk[offset_of(place)] {
             Place::Taken(value) => Some(value),
             Place::Vacant(_) => None,
         }
     }
 
     pub(super) fn remove(&mut self, place: u32) -> Option<V> {
-        let number = place / CHUNK;
-        let chunk = self.chunks.get_mut(number as usize)?;
-        let value = chunk.remove(place % CHUNK)?;
+        let chunk = self.chunks.get_mut(chunk_of(place))?.as_mut()?;
+        let book = &mut self.books[chunk_of(place)];
+        let found = &mut chunk[offset_of(place)];
+        if let Place::Vacant(_) = found {
+            return None;
+        }
+        let removed = mem::replace(found, Place::Vacant(book.vacancy));
+        book.vacancy = place % CHUNK_U32;
+        book.taken -= 1;
         self.len -= 1;
-        if chunk.taken == CHUNK - 1 {
-            self.roomy.push(number);
+        if book.taken == CHUNK_U32 - 1 {
+            self.roomy.push(place / CHUNK_U32);
         }
-        if chunk.taken == 0 {
-            self.keep_spare(number);
+        if book.taken == 0 {
+            self.keep_spare(place / CHUNK_U32);
         }
-        Some(value)
+        match removed {
+            Place::Taken(value) => Some(value),
+            Place::Vacant(_) => None,
+        }
     }
 
     fn add_chunk(&mut self) -> u32 {
         let number = u32::try_from(self.chunks.len())
             .ok()
-            .filter(|&number| number < (1 << 31) / CHUNK)
+            .filter(|&number| number < (1 << 31) / CHUNK_U32)
             .expect("there are fewer than 2^31 timers");
-        self.chunks.push(Chunk::ABSENT);
+        self.chunks.push(None);
+        self.books.push(Book::EMPTY);
         self.roomy.push(number);
         number
     }
 
     fn keep_spare(&mut self, number: u32) {
         if let Some(earlier) = self.spare.replace(number) {
-            self.chunks[earlier as usize] = Chunk::ABSENT;
+            self.chunks[earlier as usize] = None;
+            self.books[earlier as usize] = Book::EMPTY;
         }
-        if self.len == 0 && self.chunks.len() > CHUNK as usize {
+        if self.len == 0 && self.chunks.len() > MANY {
             *self = Self::new();
         }
     }
 }
 
-impl<V> Chunk<V> {
-    const ABSENT: Self = Self {
-        places: Vec::new(),
-        vacancy: NONE,
+#[expect(clippy::cast_possible_truncation, reason = "it is small")]
+const CHUNK_U32: u32 = CHUNK as u32;
+
+/// With more chunks than this even the pointers to them are given back, when all are empty.
+const MANY: usize = 64;
+
+const fn chunk_of(place: u32) -> usize {
+    (place / CHUNK_U32) as usize
+}
+
+const fn offset_of(place: u32) -> usize {
+    (place % CHUNK_U32) as usize
+}
+
+impl Book {
+    /// Of a chunk without values, absent or not.
+    const EMPTY: Self = Self {
+        vacancy: 0,
         taken: 0,
     };
+}
 
-    fn insert(&mut self, value: V) -> u32 {
-        self.taken += 1;
-        if let Some(place) = self.places.get_mut(self.vacancy as usize) {
-            let offset = self.vacancy;
-            if let Place::Vacant(next) = std::mem::replace(place, Place::Taken(value)) {
-                self.vacancy = next;
-            }
-            return offset;
-        }
-        if self.places.is_empty() {
-            self.places.reserve_exact(CHUNK as usize);
-        }
-        self.places.push(Place::Taken(value));
-        self.taken - 1 // no vacancy: all the places before are taken
-    }
-
-    fn remove(&mut self, offset: u32) -> Option<V> {
-        let place = self.places.get_mut(offset as usize)?;
-        match std::mem::replace(place, Place::Vacant(self.vacancy)) {
-            Place::Taken(value) => {
-                self.vacancy = offset;
-                self.taken -= 1;
-                Some(value)
-            }
-            vacant @ Place::Vacant(_) => {
-                *place = vacant;
-                None
-            }
-        }
-    }
+/// Each place leads to the next.
+#[expect(clippy::unnecessary_box_returns, reason = "it is made on the heap, not on the stack")]
+fn vacant_chunk<V>() -> Chunk<V> {
+    let next = (1..CHUNK_U32).chain([NONE]);
+    let places: Vec<Place<V>> = next.map(Place::Vacant).collect();
+    let Ok(chunk) = places.try_into() else {
+        unreachable!("there are as many places as belong into a chunk")
+    };
+    chunk
 }
 
 #[cfg(test)]
@@ -175,8 +193,7 @@ mod tests {
     use super::*;
 
     fn chunks_present<V>(slab: &Slab<V>) -> usize {
-        let is_present = |chunk: &&Chunk<V>| chunk.places.capacity() > 0;
-        slab.chunks.iter().filter(is_present).count()
+        slab.chunks.iter().flatten().count()
     }
 
     #[test]
@@ -223,7 +240,7 @@ mod tests {
             slab.remove(place).unwrap();
         }
         assert!(chunks_present(&slab) <= 1);
-        assert!(slab.chunks.capacity() <= CHUNK as usize);
+        assert!(slab.chunks.capacity() <= MANY);
     }
 
     #[test]
@@ -231,11 +248,11 @@ mod tests {
         let mut slab = Slab::new();
         let place = slab.insert(0);
         slab.remove(place).unwrap();
-        let memory = slab.chunks[0].places.as_ptr();
+        let memory = slab.chunks[0].as_ref().unwrap().as_ptr();
         for n in 0..10 {
             let place = slab.insert(n);
             slab.remove(place).unwrap();
-            assert_eq!(slab.chunks[0].places.as_ptr(), memory);
+            assert_eq!(slab.chunks[0].as_ref().unwrap().as_ptr(), memory);
         }
     }
 }
