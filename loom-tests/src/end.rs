@@ -1,9 +1,9 @@
 //! How a request can end, by what its server does.
 
 use loom::thread;
-use ump::{Client, ReplyContext, RequestError, SendError, Server};
+use ump::{Client, ReplyContext, RequestError, SendError, Server, Stats};
 
-use crate::Counted;
+use crate::{Counted, assert_settled};
 
 /// A client whose every value is counted.
 pub type Asker = Client<Counted, Counted, Counted>;
@@ -15,7 +15,7 @@ pub type Reply = ReplyContext<Counted, Counted>;
 pub type Outcome = Result<Counted, RequestError<Counted, Counted>>;
 
 /// How a request ended for the one who made it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[expect(missing_docs, reason = "most are names of outcomes")]
 pub enum Ended {
     Replied,
@@ -87,21 +87,54 @@ impl Deed {
         }
     }
 
-    /// Whether a request may end so, if it was taken so often.
+    /// What it tells a client that stays.
     #[must_use]
-    pub fn allows(self, ended: Ended, taken: usize) -> bool {
-        let told = match self {
+    pub fn tells(self) -> Ended {
+        match self {
             Self::Replies | Self::RepliesElsewhere => Ended::Replied,
             Self::Fails => Ended::Failed,
             Self::LetsGo => Ended::NoReply,
             Self::Goes => Ended::Refused,
-        };
+        }
+    }
+
+    /// Whether a request may end so, if it was taken so often.
+    #[must_use]
+    pub fn allows(self, ended: Ended, taken: usize) -> bool {
+        let told = ended == self.tells();
         match ended {
-            Ended::Replied | Ended::Failed | Ended::NoReply => ended == told && taken == 1,
-            Ended::Refused => ended == told && taken == 0,
+            Ended::Replied | Ended::Failed | Ended::NoReply => told && taken == 1,
+            Ended::Refused => told && taken == 0,
             Ended::LateQueued => taken == 0,
             Ended::LateTaken => taken == 1,
             Ended::Left => taken <= 1,
         }
+    }
+}
+
+/// Asserts that the books are closed and say of each request what its client was told; of one who left, anything.
+///
+/// # Panics
+/// If they do not.
+pub fn assert_booked(stats: Stats, told: impl IntoIterator<Item = Ended>) {
+    assert_settled(stats);
+    let told: Vec<_> = told.into_iter().collect();
+    assert_eq!(stats.accepted + stats.refused, told.len() as u64);
+    let count = |what: &[Ended]| told.iter().filter(|ended| what.contains(ended)).count() as u64;
+    let left = count(&[Ended::Left]);
+    // Whoever waits for room when the deadline passes or the server goes was never accepted.
+    let unsent = stats.timeout_queued + stats.server_disappeared + stats.refused;
+    for (ended, booked) in [
+        (&[Ended::Replied][..], stats.replied),
+        (&[Ended::Failed], stats.failed),
+        (&[Ended::NoReply], stats.no_reply),
+        (&[Ended::LateTaken], stats.timeout_taken),
+        (&[Ended::LateQueued, Ended::Refused], unsent),
+    ] {
+        let told = count(ended);
+        assert!(
+            (told..=told + left).contains(&booked),
+            "{ended:?}, {stats:?}"
+        );
     }
 }

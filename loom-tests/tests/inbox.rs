@@ -222,6 +222,8 @@ fn what_has_entered_is_found_in_passing_though_its_client_goes() {
             }
         }
         posting.join().unwrap();
+        taken.extend(serve(&server));
+        assert_eq!(taken, [1]);
     });
 }
 
