@@ -101,6 +101,10 @@ impl From<RequestError<Op, StoreError>> for ApiError {
                 "the deadline passed while the store had the request: a write may have happened"
                     .to_owned(),
             ),
+            RequestError::WouldDeadlock(_, circle) | RequestError::WouldDeadlockTaken(circle) => (
+                StatusCode::INTERNAL_SERVER_ERROR,
+                format!("servers that wait for each other: {circle}"),
+            ),
             RequestError::Full(_) => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 "the queue is full".to_owned(),

@@ -178,7 +178,12 @@ impl Caller {
                 &self.book.full,
                 self.client.capacity().is_some() && belongs(&message.parcel),
             ),
-            Err(RequestError::NoTimer(..)) => (&self.book.full, false),
+            // None of these is to happen.
+            Err(
+                RequestError::NoTimer(..)
+                | RequestError::WouldDeadlock(..)
+                | RequestError::WouldDeadlockTaken(_),
+            ) => (&self.book.full, false),
         };
         column.add();
         if !fits {

@@ -314,6 +314,9 @@ fn end_of(outcome: Outcome, number: usize) -> End {
         Err(RequestError::TimeoutQueued(message)) => (End::TimeoutQueued, message.number()),
         Err(RequestError::Full(message)) => (End::Full, message.number()),
         Err(RequestError::NoTimer(..)) => unreachable!("a model has timers"),
+        Err(RequestError::WouldDeadlock(..) | RequestError::WouldDeadlockTaken(_)) => {
+            unreachable!("nobody watches")
+        }
     };
     assert_eq!(of, number, "another's");
     end

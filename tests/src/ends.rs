@@ -132,7 +132,10 @@ impl<S, E> From<RequestError<S, E>> for Told<S, E> {
             RequestError::TimeoutQueued(message) => (Why::TimeoutQueued, Some(message)),
             RequestError::TimeoutTaken => (Why::TimeoutTaken, None),
             RequestError::Full(message) => (Why::Full, Some(message)),
-            RequestError::NoTimer(message, _) => (Why::Else, Some(message)),
+            RequestError::WouldDeadlock(message, _) | RequestError::NoTimer(message, _) => {
+                (Why::Else, Some(message))
+            }
+            RequestError::WouldDeadlockTaken(_) => (Why::Else, None),
         };
         Self {
             why,

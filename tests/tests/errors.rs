@@ -1,15 +1,23 @@
 //! What errors say, what they give back, and which types may go where.
 
 use std::{
-    cell::Cell, collections::HashSet, error::Error as StdError, fmt, io, marker::PhantomPinned,
-    rc::Rc, thread, time::Duration,
+    cell::Cell,
+    collections::HashSet,
+    error::Error as StdError,
+    fmt, io,
+    marker::PhantomPinned,
+    rc::Rc,
+    thread,
+    time::{Duration, Instant},
 };
 
 use tests::{block_on, poll_once};
 use ump::{
-    Cancelled, Client, Error, Executed, Gather, Iter, NoReply, PanicMessage, Post, PostFuture,
-    Refused, ReplyContext, Request, RequestError, RequestFuture, Requests, SendError, Server,
-    Stats, Submit, SubmitFuture, WaitReply, WeakClient, ZeroCapacity,
+    Builder, Cancelled, Client, Clock, Error, Executed, Gather, Iter, ManualClock, NoReply,
+    PanicMessage, Post, PostFuture, Refused, ReplyContext, Request, RequestError, RequestFuture,
+    Requests, SendError, Server, Sleep, Stats, Submit, SubmitFuture, WaitReply, WeakClient,
+    ZeroCapacity,
+    waits::{Circle, Wait},
 };
 
 /// An application's error with a cause.
@@ -45,7 +53,11 @@ fn plain() -> [Error<Broken>; 5] {
     ]
 }
 
-fn request() -> [RequestError<Silent, Broken>; 8] {
+fn circle() -> Circle {
+    Circle::new(["orders", "accounts"])
+}
+
+fn request() -> [RequestError<Silent, Broken>; 10] {
     [
         RequestError::App(broken()),
         RequestError::NoReply(NoReply::Dropped),
@@ -53,15 +65,18 @@ fn request() -> [RequestError<Silent, Broken>; 8] {
         RequestError::ServerDisappeared(Silent),
         RequestError::TimeoutQueued(Silent),
         RequestError::TimeoutTaken,
+        RequestError::WouldDeadlock(Silent, circle()),
+        RequestError::WouldDeadlockTaken(circle()),
         RequestError::Full(Silent),
         RequestError::NoTimer(Silent, io::Error::other("no threads")),
     ]
 }
 
-fn send() -> [SendError<Silent>; 4] {
+fn send() -> [SendError<Silent>; 5] {
     [
         SendError::ServerDisappeared(Silent),
         SendError::TimeoutQueued(Silent),
+        SendError::WouldDeadlock(Silent, circle()),
         SendError::Full(Silent),
         SendError::NoTimer(Silent, io::Error::other("no threads")),
     ]
@@ -272,6 +287,14 @@ fn the_conversion_changes_nothing_but_the_application_s_error() {
         from(Unit::TimeoutTaken),
         RequestError::TimeoutTaken
     ));
+    assert!(matches!(
+        from(Unit::WouldDeadlock(5, circle())),
+        RequestError::WouldDeadlock(5, same) if same == circle()
+    ));
+    assert!(matches!(
+        from(Unit::WouldDeadlockTaken(circle())),
+        RequestError::WouldDeadlockTaken(same) if same == circle()
+    ));
     assert!(matches!(from(Unit::Full(3)), RequestError::Full(3)));
     let refusal = io::Error::from(io::ErrorKind::OutOfMemory);
     assert!(matches!(
@@ -314,9 +337,12 @@ fn each_error_tells_whether_the_request_was_executed() {
     let executed = plain().map(|error| error.executed());
     assert_eq!(executed, [No, Yes, No, Perhaps, Yes]);
     let executed = request().map(|error| error.executed());
-    assert_eq!(executed, [Yes, Perhaps, Perhaps, No, No, Perhaps, No, No]);
+    assert_eq!(
+        executed,
+        [Yes, Perhaps, Perhaps, No, No, Perhaps, No, Perhaps, No, No]
+    );
     let executed = send().map(|error| error.executed());
-    assert_eq!(executed, [No; 4]);
+    assert_eq!(executed, [No; 5]);
 }
 
 /// What was not executed for certain can be sent again, so it has to be there.
@@ -387,11 +413,23 @@ fn the_application_s_error_can_be_exchanged() {
 
 #[test]
 fn a_timeout_is_one_wherever_it_happened() {
-    let timeouts = request().map(|error| error.is_timeout());
-    assert_eq!(
-        timeouts,
-        [false, false, false, false, true, true, false, false]
-    );
+    let timeouts: Vec<_> = request()
+        .into_iter()
+        .filter(RequestError::is_timeout)
+        .collect();
+    assert!(matches!(
+        timeouts[..],
+        [RequestError::TimeoutQueued(_), RequestError::TimeoutTaken]
+    ));
+}
+
+#[test]
+fn a_circle_is_told_wherever_it_was_found() {
+    let circles = request().map(|error| error.circle().cloned());
+    let circles: Vec<_> = circles.into_iter().flatten().collect();
+    assert_eq!(circles, [circle(), circle()]);
+    assert_eq!(circle().to_string(), "orders → accounts → orders");
+    assert_eq!(circle().names(), ["orders".into(), "accounts".into()]);
 }
 
 // ---- what can be printed for debugging
@@ -401,23 +439,30 @@ fn nothing_of_the_message_is_needed_for_debugging() {
     let names = request().map(|error| format!("{error:?}"));
     assert!(names[0].starts_with("App(Broken("));
     assert_eq!(
-        names[1..7],
+        names[1..9],
         [
             "NoReply(Dropped)",
             "NoReply(Panicked(PanicMessage(None)))",
             "ServerDisappeared(..)",
             "TimeoutQueued(..)",
             "TimeoutTaken",
+            "WouldDeadlock(.., orders → accounts → orders)",
+            "WouldDeadlockTaken(orders → accounts → orders)",
             "Full(..)",
         ]
     );
-    assert!(names[7].starts_with("NoTimer("));
+    assert!(names[9].starts_with("NoTimer("));
     let names = send().map(|error| format!("{error:?}"));
     assert_eq!(
-        names[..3],
-        ["ServerDisappeared(..)", "TimeoutQueued(..)", "Full(..)"]
+        names[..4],
+        [
+            "ServerDisappeared(..)",
+            "TimeoutQueued(..)",
+            "WouldDeadlock(.., orders → accounts → orders)",
+            "Full(..)"
+        ]
     );
-    assert!(names[3].starts_with("NoTimer("));
+    assert!(names[4].starts_with("NoTimer("));
 }
 
 #[test]
@@ -453,6 +498,11 @@ fn every_type_can_be_shown_whatever_it_carries() {
     show(&Gather::<u8, Silent, Silent>::new(), "Gather");
     show(&client.stats(), "Stats");
     show(&ZeroCapacity, "ZeroCapacity");
+    show(client.clock(), "Clock");
+    show(&ManualClock::new(), "ManualClock");
+    show(&Clock::system().sleep_until(Instant::now()), "Sleep");
+    show(&client.id(), "ChannelId");
+    show(&circle(), "Circle");
     // Not consumed by being shown, nor moved by being a stream.
     let _ = std::pin::Pin::new(&mut server);
 }
@@ -482,6 +532,12 @@ fn everything_can_be_sent_shared_and_moved() {
     send_sync_unpin::<SubmitFuture<'_, u8, u8, u8>>();
     send_sync_unpin::<Post<'_, u8, u8, u8>>();
     send_sync_unpin::<PostFuture<'_, u8, u8, u8>>();
+    send_sync_unpin::<Builder>();
+    send_sync_unpin::<Clock>();
+    send_sync_unpin::<ManualClock>();
+    send_sync_unpin::<Sleep>();
+    send_sync_unpin::<Wait>();
+    send_sync_unpin::<Circle>();
     send_sync_unpin::<WaitReply<u8, u8>>();
     send_sync_unpin::<WaitReply<u8, u8, RequestError<u8, u8>>>();
     send_sync_unpin::<Gather<u8, u8, u8>>();

@@ -421,6 +421,9 @@ impl Caller {
             }
             Err(RequestError::TimeoutTaken) => book.timeout_taken += 1,
             Err(RequestError::Full(_) | RequestError::NoTimer(..)) => panic!("it was accepted"),
+            Err(RequestError::WouldDeadlock(..) | RequestError::WouldDeadlockTaken(_)) => {
+                panic!("nobody watches")
+            }
         }
     }
 

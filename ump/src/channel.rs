@@ -34,8 +34,9 @@ use crate::{
     list::{Batch, List},
     slot::{Common, Core, Entry, Lane, Slot, Terms, TurnedDown, Verdict},
     stats::{Ending, Ledger, Stats, Tally, Untaken},
-    sync::{AtomicUsize, Mutex, MutexGuard, Ordering, Padded, Waits},
+    sync::{AtomicUsize, Mutex, MutexGuard, Ordering, Padded, Waits, lock_pause},
     waiter::{Left, Turn, Waiter, Waiters, Wake},
+    waits::{ChannelId, RequestId},
 };
 
 /// So many urgent requests may be taken in a row while a normal one waits.
@@ -363,6 +364,10 @@ impl<S, R, E> Channel<S, R, E> {
     /// # Safety
     /// `slot` is alive and was sent to this channel, if it was sent at all.
     pub(crate) unsafe fn withdraw(&self, slot: &Slot<S, R, E>, why: Untaken) -> bool {
+        if slot.core.is_firm() {
+            // SAFETY: as promised by the caller.
+            unsafe { self.loosen(&slot.core) };
+        }
         let mut queue = self.lock();
         // SAFETY: alive, and if any queue holds it, it is this one.
         if unsafe { queue.remove(slot) }.is_none() {
@@ -378,6 +383,25 @@ impl<S, R, E> Channel<S, R, E> {
         drop(queue);
         Wake::new(sender).fire();
         true
+    }
+
+    /// Makes a firm call one that can be taken back, unless it has been answered.
+    ///
+    /// # Safety
+    /// That of [`withdraw`](Self::withdraw).
+    #[cold]
+    unsafe fn loosen(&self, core: &Core<R, E>) {
+        let loosened = || {
+            // Under the lock, so that nobody falls asleep because we have the lease.
+            let _queue = self.lock();
+            // SAFETY: we hold the lock; the rest is promised by the caller.
+            unsafe { self.hotline.0.loosen(core) }
+        };
+        let mut looks = 0;
+        // Who has the lease is awake, and answers or gives it back.
+        while !loosened() {
+            lock_pause(&mut looks);
+        }
     }
 
     /// One more strong client.
@@ -677,6 +701,17 @@ impl<S, R, E> Channel<S, R, E> {
     pub(crate) fn looks_empty(&self) -> bool {
         // In this order: see `draw_in`. Relaxed: a hint. Whoever acts on it takes the lock.
         self.inbox.0.looks_empty() && self.gate.0.queued.load(Ordering::Relaxed) == 0
+    }
+
+    pub(crate) fn id(&self) -> ChannelId {
+        self.common.id()
+    }
+
+    /// Whether a request is in the queue, the inbox, or called in.
+    pub(crate) fn is_queued(&self, request: RequestId) -> bool {
+        let queue = self.lock();
+        queue.lanes.iter().any(|lane| lane.holds(request.0))
+            || self.hotline.0.is_calling_from(request.0)
     }
 
     /// Whether no client is left.

@@ -14,6 +14,7 @@ use crate::{
     sync::Arc,
     ticket::{Report, without_details},
     wait_reply::WaitReply,
+    waits::ChannelId,
 };
 
 /// The end of a channel that asks.
@@ -58,7 +59,8 @@ impl<S, R, E> Client<S, R, E> {
     ///
     /// # Errors
     /// - [`Error::ServerDisappeared`]: the server went before it took the request.
-    /// - [`Error::NoReply`]: a handler let go of it without an answer.
+    /// - [`Error::NoReply`]: a handler let go of it without an answer; or, on the thread of a loop that [watches](crate::waits), one would
+    ///   have waited for oneself. Which of them, and whether it was executed, a [`request`](Self::request) tells.
     /// - [`Error::App`]: the handler refused it.
     #[inline]
     pub fn req(&self, out: S) -> Result<R, Error<E>> {
@@ -126,6 +128,12 @@ impl<S, R, E> Client<S, R, E> {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Names the channel, for [`waits`](crate::waits).
+    #[must_use]
+    pub fn id(&self) -> ChannelId {
+        self.channel().id()
     }
 
     /// How many requests each lane can hold; none if it is unbounded.
@@ -216,6 +224,12 @@ impl<S, R, E> WeakClient<S, R, E> {
         self.channel
             .revive_client()
             .then(|| Client::counted(Arc::clone(&self.channel)))
+    }
+
+    /// Names the channel, for [`waits`](crate::waits).
+    #[must_use]
+    pub fn id(&self) -> ChannelId {
+        self.channel.id()
     }
 }
 

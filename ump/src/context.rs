@@ -17,6 +17,7 @@ use crate::{
     slot::{Handler, Verdict},
     sync::current,
     waiter::Waiter,
+    waits::RequestId,
 };
 
 /// The duty to answer one request that was taken.
@@ -154,6 +155,12 @@ impl<R, E> ReplyContext<R, E> {
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         self.0.core().deadline()
+    }
+
+    /// Names the request, for [`waits`](crate::waits).
+    #[must_use]
+    pub fn id(&self) -> RequestId {
+        self.0.core().id()
     }
 
     /// Whether nobody waits for the answer, by intent.

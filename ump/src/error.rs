@@ -7,7 +7,7 @@
 
 use std::{error::Error as StdError, fmt, io};
 
-use crate::panic::PanicMessage;
+use crate::{panic::PanicMessage, waits::Circle};
 
 /// Why a request has no reply, or a call on an end-point failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -20,7 +20,8 @@ pub enum Error<E> {
     /// [closed](crate::Server::close).
     ClientsDisappeared,
     /// A handler took the request and let go of it without an answer: it dropped the reply context, or it panicked.
-    /// A request made through [`Client::request`](crate::Client::request) learns which of the two.
+    /// A request made through [`Client::request`](crate::Client::request) learns which of the two. Also for want of a better one, as this is
+    /// that of the published crate: the caller [would have waited for itself](RequestError::WouldDeadlock).
     NoReply,
     /// The handler refused the request, with the application's own error.
     App(E),
@@ -183,6 +184,11 @@ pub enum RequestError<S, E> {
     TimeoutQueued(S),
     /// The deadline passed while a handler held the request. The handler can see that nobody waits.
     TimeoutTaken,
+    /// The caller would have waited for itself, by the circle of servers that is told. The request was not taken and will never be
+    /// executed. Only on the threads of loops that [watch](crate::waits).
+    WouldDeadlock(S, Circle),
+    /// The same, while a handler held the request. The handler can see that nobody waits.
+    WouldDeadlockTaken(Circle),
     /// The queue was full, and the request was not to wait for room.
     Full(S),
     /// The deadline of an awaited request needs the process's alarm thread, and the system refused to start it.
@@ -195,9 +201,12 @@ impl<S, E> RequestError<S, E> {
     pub fn executed(&self) -> Executed {
         match self {
             Self::App(_) => Executed::Yes,
-            Self::NoReply(_) | Self::TimeoutTaken => Executed::Perhaps,
+            Self::NoReply(_) | Self::TimeoutTaken | Self::WouldDeadlockTaken(_) => {
+                Executed::Perhaps
+            }
             Self::ServerDisappeared(_)
             | Self::TimeoutQueued(_)
+            | Self::WouldDeadlock(..)
             | Self::Full(_)
             | Self::NoTimer(..) => Executed::No,
         }
@@ -209,14 +218,26 @@ impl<S, E> RequestError<S, E> {
         matches!(self, Self::TimeoutQueued(_) | Self::TimeoutTaken)
     }
 
+    /// The servers that would have waited for each other, if that is why.
+    #[must_use]
+    pub fn circle(&self) -> Option<&Circle> {
+        match self {
+            Self::WouldDeadlock(_, circle) | Self::WouldDeadlockTaken(circle) => Some(circle),
+            _ => None,
+        }
+    }
+
     /// The message, if it was not handed to a handler.
     pub fn into_message(self) -> Option<S> {
         match self {
             Self::ServerDisappeared(message)
             | Self::TimeoutQueued(message)
+            | Self::WouldDeadlock(message, _)
             | Self::Full(message)
             | Self::NoTimer(message, _) => Some(message),
-            Self::App(_) | Self::NoReply(_) | Self::TimeoutTaken => None,
+            Self::App(_) | Self::NoReply(_) | Self::TimeoutTaken | Self::WouldDeadlockTaken(_) => {
+                None
+            }
         }
     }
 
@@ -237,6 +258,10 @@ impl<S, E> RequestError<S, E> {
             Self::TimeoutTaken => {
                 "the deadline passed while a handler held the request; it may have been executed"
             }
+            Self::WouldDeadlock(..) => WOULD_DEADLOCK,
+            Self::WouldDeadlockTaken(_) => {
+                "the caller would wait for itself while a handler holds the request; it may have been executed"
+            }
             Self::Full(_) => FULL,
             Self::NoTimer(..) => NO_TIMER,
         }
@@ -246,6 +271,7 @@ impl<S, E> RequestError<S, E> {
 const SERVER_DISAPPEARED: &str = "the server disappeared before it took the request";
 const TIMEOUT_QUEUED: &str =
     "the deadline passed before the request was taken; it will not be executed";
+const WOULD_DEADLOCK: &str = "the caller would wait for itself; the request will not be executed";
 const FULL: &str = "the queue is full";
 const NO_TIMER: &str = "the alarm thread could not be started";
 
@@ -257,6 +283,8 @@ impl<S, E: fmt::Debug> fmt::Debug for RequestError<S, E> {
             Self::ServerDisappeared(_) => f.write_str("ServerDisappeared(..)"),
             Self::TimeoutQueued(_) => f.write_str("TimeoutQueued(..)"),
             Self::TimeoutTaken => f.write_str("TimeoutTaken"),
+            Self::WouldDeadlock(_, circle) => write!(f, "WouldDeadlock(.., {circle})"),
+            Self::WouldDeadlockTaken(circle) => write!(f, "WouldDeadlockTaken({circle})"),
             Self::Full(_) => f.write_str("Full(..)"),
             Self::NoTimer(_, refusal) => f.debug_tuple("NoTimer").field(refusal).finish(),
         }
@@ -269,6 +297,9 @@ impl<S, E: fmt::Display> fmt::Display for RequestError<S, E> {
         match self {
             Self::App(error) => write!(f, ": {error}"),
             Self::NoReply(why) => write!(f, ": {why}"),
+            Self::WouldDeadlock(_, circle) | Self::WouldDeadlockTaken(circle) => {
+                write!(f, ": {circle}")
+            }
             Self::NoTimer(_, refusal) => write!(f, ": {refusal}"),
             _ => Ok(()),
         }
@@ -293,6 +324,8 @@ impl<S> From<RequestError<S, ()>> for RequestError<S, Refused> {
             RequestError::ServerDisappeared(message) => Self::ServerDisappeared(message),
             RequestError::TimeoutQueued(message) => Self::TimeoutQueued(message),
             RequestError::TimeoutTaken => Self::TimeoutTaken,
+            RequestError::WouldDeadlock(message, circle) => Self::WouldDeadlock(message, circle),
+            RequestError::WouldDeadlockTaken(circle) => Self::WouldDeadlockTaken(circle),
             RequestError::Full(message) => Self::Full(message),
             RequestError::NoTimer(message, refusal) => Self::NoTimer(message, refusal),
         }
@@ -305,6 +338,8 @@ pub enum SendError<S> {
     ServerDisappeared(S),
     /// The deadline passed before there was room in the queue.
     TimeoutQueued(S),
+    /// The caller would have waited for itself before there was room: see [`waits`](crate::waits).
+    WouldDeadlock(S, Circle),
     /// The queue was full, and the message was not to wait for room.
     Full(S),
     /// The deadline of an awaited message needs the process's alarm thread, and the system refused to start it.
@@ -317,6 +352,7 @@ impl<S> SendError<S> {
         match self {
             Self::ServerDisappeared(message)
             | Self::TimeoutQueued(message)
+            | Self::WouldDeadlock(message, _)
             | Self::Full(message)
             | Self::NoTimer(message, _) => message,
         }
@@ -334,6 +370,7 @@ impl<S, E> From<SendError<S>> for RequestError<S, E> {
         match error {
             SendError::ServerDisappeared(message) => Self::ServerDisappeared(message),
             SendError::TimeoutQueued(message) => Self::TimeoutQueued(message),
+            SendError::WouldDeadlock(message, circle) => Self::WouldDeadlock(message, circle),
             SendError::Full(message) => Self::Full(message),
             SendError::NoTimer(message, refusal) => Self::NoTimer(message, refusal),
         }
@@ -345,6 +382,7 @@ impl<S> fmt::Debug for SendError<S> {
         match self {
             Self::ServerDisappeared(_) => f.write_str("ServerDisappeared(..)"),
             Self::TimeoutQueued(_) => f.write_str("TimeoutQueued(..)"),
+            Self::WouldDeadlock(_, circle) => write!(f, "WouldDeadlock(.., {circle})"),
             Self::Full(_) => f.write_str("Full(..)"),
             Self::NoTimer(_, refusal) => f.debug_tuple("NoTimer").field(refusal).finish(),
         }
@@ -356,6 +394,7 @@ impl<S> fmt::Display for SendError<S> {
         match self {
             Self::ServerDisappeared(_) => f.write_str(SERVER_DISAPPEARED),
             Self::TimeoutQueued(_) => f.write_str(TIMEOUT_QUEUED),
+            Self::WouldDeadlock(_, circle) => write!(f, "{WOULD_DEADLOCK}: {circle}"),
             Self::Full(_) => f.write_str(FULL),
             Self::NoTimer(_, refusal) => write!(f, "{NO_TIMER}: {refusal}"),
         }

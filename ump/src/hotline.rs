@@ -189,6 +189,28 @@ impl<S, R, E> Hotline<S, R, E> {
         }
     }
 
+    /// Whether there is a call from the slot at this address. To be asked under the channel's lock.
+    pub(crate) fn is_calling_from(&self, address: usize) -> bool {
+        let from = self.watched().map(|slot| slot.addr().get());
+        from == Some(address) && self.is_calling()
+    }
+
+    /// Makes a firm call one that its caller can take back, unless it has been answered. False if somebody has the lease and may be about to
+    /// answer.
+    ///
+    /// # Safety
+    /// Under the channel's lock; this is the caller's end of a slot that was sent to this channel.
+    pub(crate) unsafe fn loosen(&self, core: &Core<R, E>) -> bool {
+        let Some(_lease) = self.seize() else {
+            return false;
+        };
+        if core.is_firm() && self.is_calling_from(core.id().0) {
+            // SAFETY: we have the lease, and it is watched.
+            unsafe { core.loosen() };
+        }
+        true
+    }
+
     /// Adds the endings that are not in the channel's ledger; returns how many calls were answered without the channel's lock. To be
     /// called under it.
     pub(crate) fn stats(&self, ended: &mut Stats) -> u64 {

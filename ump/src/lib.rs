@@ -23,6 +23,7 @@ mod sync;
 mod ticket;
 mod wait_reply;
 mod waiter;
+pub mod waits;
 
 pub use crate::{
     builder::{Builder, Spin},

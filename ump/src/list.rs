@@ -57,6 +57,21 @@ impl<S, R, E> List<S, R, E> {
         self.head.map(|slot| unsafe { self.unlink(slot) })
     }
 
+    /// Whether a slot at this address is in it. Looks at all of them.
+    pub(crate) fn holds(&self, address: usize) -> bool {
+        let mut rest = self.head;
+        while let Some(slot) = rest {
+            if slot.addr().get() == address {
+                return true;
+            }
+            // SAFETY: see `push_back`.
+            let Slot { links, .. } = unsafe { slot.as_ref() };
+            // SAFETY: the same.
+            rest = links.with(|links| unsafe { (*links).next });
+        }
+        false
+    }
+
     /// Takes `slot` out of the middle.
     ///
     /// # Safety

@@ -148,10 +148,10 @@ impl<'a, S, R, E> Request<'a, S, R, E> {
     #[inline]
     fn send_blocking<T>(self, offer: impl Offer<S, R, E, T>) -> Result<T, SendError<S>> {
         let channel = self.client.channel();
-        let Terms { lane, deadline, .. } = self.terms;
         self.draft.set_terms(self.terms);
+        let request = self.draft.core().id();
         let mut draft = Some(self.draft);
-        send_blocking(channel, lane, deadline, self.if_room, |place| {
+        send_blocking(channel, request, self.terms, self.if_room, |place| {
             offer(draft.take().expect("refused before"), channel, place).map_err(
                 |(back, refusal)| {
                     draft = Some(back);

@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use std::{
-    io,
+    io, mem,
     task::{Context, Poll, Waker},
     time::Instant,
 };
@@ -13,10 +13,11 @@ use crate::{
     client::Client,
     clock::{Alarm, Clock},
     error::SendError,
-    slot::Lane,
+    slot::{Lane, Terms},
     sync::current,
     ticket::Draft,
     waiter::{Turn, Waiter},
+    waits::{self, Circle, RequestId, Wait},
 };
 
 /// Why a request did not get into the queue.
@@ -24,6 +25,7 @@ use crate::{
 pub(crate) enum NotSent {
     Refused(Refusal),
     Late,
+    WouldDeadlock(Circle),
     NoTimer(io::Error),
 }
 
@@ -33,17 +35,18 @@ impl NotSent {
             Self::Refused(Refusal::Full) => SendError::Full(message),
             Self::Refused(Refusal::ServerDisappeared) => SendError::ServerDisappeared(message),
             Self::Late => SendError::TimeoutQueued(message),
+            Self::WouldDeadlock(circle) => SendError::WouldDeadlock(message, circle),
             Self::NoTimer(refusal) => SendError::NoTimer(message, refusal),
         }
     }
 }
 
-/// Offers a request until it is let in, sleeping while there is no room, until `deadline`.
+/// Offers a request until it is let in, sleeping while there is no room, until its deadline.
 #[inline]
 pub(crate) fn send_blocking<S, R, E, T>(
     channel: &Channel<S, R, E>,
-    lane: Lane,
-    deadline: Option<Instant>,
+    request: RequestId,
+    Terms { lane, deadline, .. }: Terms,
     if_room: bool,
     mut offer: impl FnMut(Place<'_>) -> Result<T, Refusal>,
 ) -> Result<T, NotSent> {
@@ -55,16 +58,46 @@ pub(crate) fn send_blocking<S, R, E, T>(
         return offer(Place::Nowhere).map_err(NotSent::Refused);
     }
     let mut turn = Turn::default();
+    let mut watched = None;
     loop {
         let waiter = || Waiter::Thread(current());
         match offer_in_line(&mut turn, waiter, &mut offer) {
             Err(Refusal::Full) => {}
             other => return other.map_err(NotSent::Refused),
         }
+        if watched.is_none() {
+            let leaves = Leaves(channel, lane, &mut turn);
+            let asked = waits::before(|| for_room(channel, request, deadline));
+            watched = Some(asked.map_err(NotSent::WouldDeadlock)?);
+            mem::forget(leaves);
+        }
         if channel.clock().park_until(deadline) {
             channel.stop_sending(lane, &mut turn);
             return Err(NotSent::Late);
         }
+    }
+}
+
+/// Leaves the line for room when dropped: a watcher is the user's code, and may panic.
+struct Leaves<'a, S, R, E>(&'a Channel<S, R, E>, Lane, &'a mut Turn);
+
+impl<S, R, E> Drop for Leaves<'_, S, R, E> {
+    fn drop(&mut self) {
+        self.0.stop_sending(self.1, self.2);
+    }
+}
+
+/// What one waits for who waits for room.
+fn for_room<S, R, E>(
+    channel: &Channel<S, R, E>,
+    request: RequestId,
+    deadline: Option<Instant>,
+) -> Wait {
+    Wait {
+        request,
+        channel: channel.id(),
+        deadline,
+        for_room: true,
     }
 }
 
@@ -175,10 +208,18 @@ impl<'a, S, R, E> Sending<'a, S, R, E> {
                 if alarm.is_some_and(|alarm| alarm.poll(cx).is_ready()) {
                     return Err(NotSent::Late);
                 }
+                self.report();
                 Ok(Poll::Pending)
             }
             (Err(refusal), _) => Err(NotSent::Refused(refusal)),
         }
+    }
+
+    fn report(&self) {
+        waits::polled(|| {
+            let core = self.draft.as_ref().expect(POLLED_AGAIN).core();
+            for_room(self.client.channel(), core.id(), core.deadline())
+        });
     }
 
     #[inline]

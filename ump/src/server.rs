@@ -23,6 +23,7 @@ use crate::{
     stats::Stats,
     sync::{Arc, Deferral, Patience, Waits, current, head_start, spin_until},
     waiter::{Turn, Waiter, look_again},
+    waits::{ChannelId, RequestId},
 };
 
 /// A message and the duty to answer it.
@@ -325,6 +326,21 @@ impl<S, R, E> Server<S, R, E> {
     #[must_use]
     pub fn was_empty(&self) -> bool {
         self.is_empty()
+    }
+
+    /// Names the channel, for [`waits`](crate::waits).
+    #[must_use]
+    pub fn id(&self) -> ChannelId {
+        self.channel.id()
+    }
+
+    /// Whether a request of this channel is in the queue: accepted, and neither taken, nor withdrawn, nor turned down. For
+    /// [`waits`](crate::waits); looks at all that are queued.
+    ///
+    /// It is so at some moment of the call. One whose caller waits for the reply and that is not found does not come back into the queue.
+    #[must_use]
+    pub fn is_queued(&self, request: RequestId) -> bool {
+        self.channel.is_queued(request)
     }
 
     /// How many requests each lane can hold; none if it is unbounded.

@@ -34,7 +34,7 @@
 //! | `HOT` | hotline, under `LOCKED` and the channel's lock | the hotline watches this slot |
 //! | `COOL` | hotline, under `LOCKED` and the channel's lock | it will soon stop: no more calls |
 //! | `CALL` | caller, only from idle with `HOT` | a request is in the slot, for the hotline to take; no queue has it |
-//! | `FIRM` | caller, with `CALL` | the caller will not take it back: it may be answered without a write, and `CALL` stays until `DONE` |
+//! | `FIRM` | caller, with `CALL`; it clears it under the lease of the hotline | the caller will not take it back: it may be answered without a write, and `CALL` stays until `DONE` |
 //! | `TIMED` | caller, with `CALL` | it has a deadline: to be answered under the channel's lock, as it is withdrawn under it |
 //! | `TURN` | caller, toggles with each `CALL` | tells a firm call from the one before, which has been answered |
 //! | `ORPHAN` | the last owner | the hotline is to free it |
@@ -66,7 +66,7 @@
 
 use std::{
     mem::{self, ManuallyDrop, MaybeUninit},
-    ptr::NonNull,
+    ptr::{self, NonNull},
     task::Waker,
     time::Instant,
 };
@@ -81,6 +81,7 @@ use crate::{
         spin_until,
     },
     waiter::{Waiter, Wake, shielded},
+    waits::{self, ChannelId, Circle, RequestId, Wait},
 };
 
 const PENDING: u32 = 0;
@@ -186,6 +187,12 @@ pub(crate) struct Common {
     /// For a reply.
     pub(crate) waits: Waits,
     pub(crate) clock: Clock,
+}
+
+impl Common {
+    pub(crate) fn id(&self) -> ChannelId {
+        ChannelId(ptr::from_ref(self).addr())
+    }
 }
 
 /// What only the allocation knows how to do, as [`Core`] does not know the type of the message.
@@ -458,13 +465,22 @@ impl<R, E> Core<R, E> {
         self.state.load(Ordering::Relaxed) & (CALL | FIRM) == CALL | FIRM
     }
 
-    /// Takes a call back. False if there is none.
+    /// Makes a firm call one that can be taken back.
     ///
     /// # Safety
-    /// The slot was sent by this end, and is not firm.
+    /// The slot was sent by this end. Under the lease of the hotline that watches it, and the call has not been answered.
+    pub(crate) unsafe fn loosen(&self) {
+        // Relaxed: no data goes with it.
+        self.exchange(Ordering::Relaxed, |bits| Some(bits & !FIRM));
+    }
+
+    /// Takes a call back. False if there is none, or if it is firm.
+    ///
+    /// # Safety
+    /// The slot was sent by this end.
     pub(crate) unsafe fn withdraw_call(&self) -> bool {
         // It was no turn: the next one is.
-        let step = |bits| (bits & CALL != 0).then_some((bits & !(CALL | TIMED)) ^ TURN);
+        let step = |bits| (bits & (CALL | FIRM) == CALL).then_some((bits & !(CALL | TIMED)) ^ TURN);
         // Acquire: nothing to see but our own.
         self.exchange(Ordering::Acquire, step).is_some()
     }
@@ -476,25 +492,44 @@ impl<R, E> Core<R, E> {
     }
 
     /// Blocks until the outcome is there, or until `deadline`. Tells whether it is there.
+    ///
+    /// # Errors
+    /// The thread's watcher says that it would wait for itself.
     #[inline]
-    pub(crate) fn wait(&self, deadline: Option<Instant>) -> bool {
+    pub(crate) fn wait(&self, deadline: Option<Instant>) -> Result<bool, Circle> {
         if self.is_hot() {
             head_start();
         }
-        if spin_until(&self.common().waits.threads, || self.is_done())
-            || !self.sleep(Waiter::Thread(current()))
-        {
-            return true;
+        if spin_until(&self.common().waits.threads, || self.is_done()) {
+            return Ok(true);
+        }
+        let _watched = waits::before(|| self.awaited(deadline))?;
+        if !self.sleep(Waiter::Thread(current())) {
+            return Ok(true);
         }
         loop {
             let passed = self.clock().park_until(deadline);
             if self.is_done() {
-                return true;
+                return Ok(true);
             }
             if passed {
-                return false;
+                return Ok(false);
             }
         }
+    }
+
+    /// What one waits for who waits for the outcome.
+    pub(crate) fn awaited(&self, deadline: Option<Instant>) -> Wait {
+        Wait {
+            request: self.id(),
+            channel: self.common().id(),
+            deadline,
+            for_room: false,
+        }
+    }
+
+    pub(crate) fn id(&self) -> RequestId {
+        RequestId(ptr::from_ref(self).addr())
     }
 
     /// Spins for the outcome of a call that has just been made by a task.
@@ -585,7 +620,7 @@ impl<R, E> Core<R, E> {
     /// That of [`with_verdict`](Self::with_verdict).
     pub(crate) unsafe fn verdict(&self) -> Verdict<R, E> {
         // SAFETY: as promised by the caller; the copy is the one that counts.
-        unsafe { self.with_verdict(|verdict| std::ptr::read(verdict)) }
+        unsafe { self.with_verdict(|verdict| ptr::read(verdict)) }
     }
 
     /// Shows the outcome where it is; `read` moves out of it what there is to move.

@@ -36,6 +36,8 @@ pub struct Stats {
     pub cancelled_queued: u64,
     /// The caller left while a handler held the request.
     pub cancelled_taken: u64,
+    /// The caller would have waited for itself, so it was sent away: see [`waits`](crate::waits). Never executed if it was still queued.
+    pub would_deadlock: u64,
     /// Never entered the queue: it was full, it was too late, the server was gone, or the caller left while it waited for room. Not part
     /// of `accepted`.
     pub refused: u64,
@@ -54,6 +56,7 @@ impl Stats {
             + self.timeout_taken
             + self.cancelled_queued
             + self.cancelled_taken
+            + self.would_deadlock
     }
 }
 
@@ -66,22 +69,24 @@ pub(crate) enum Ending {
     Panicked,
     TimeoutTaken,
     CancelledTaken,
+    WouldDeadlock,
 }
 
 impl Ending {
-    pub(crate) const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 7] = [
         Self::Replied,
         Self::Failed,
         Self::NoReply,
         Self::Panicked,
         Self::TimeoutTaken,
         Self::CancelledTaken,
+        Self::WouldDeadlock,
     ];
 }
 
 /// The endings of taken requests: counted without the channel's lock, by whoever ends them.
 #[derive(Debug, Default)]
-pub(crate) struct Ledger([AtomicU64; 6]);
+pub(crate) struct Ledger([AtomicU64; 7]);
 
 impl Ledger {
     // Relaxed throughout: what makes a count visible is the hand-over of the slot that follows it.
@@ -114,6 +119,7 @@ pub(crate) enum Untaken {
     Timeout,
     Cancelled,
     ServerDisappeared,
+    WouldDeadlock,
 }
 
 /// What is counted under the channel's lock: all that happens to the queue.
@@ -122,7 +128,7 @@ pub(crate) struct Tally {
     pub(crate) accepted: u64,
     pub(crate) taken: u64,
     pub(crate) refused: u64,
-    untaken: [u64; 3],
+    untaken: [u64; 4],
 }
 
 impl Tally {
@@ -141,6 +147,7 @@ impl Tally {
             timeout_queued: self.untaken[Untaken::Timeout as usize],
             cancelled_queued: self.untaken[Untaken::Cancelled as usize],
             server_disappeared: self.untaken[Untaken::ServerDisappeared as usize],
+            would_deadlock: ended.would_deadlock + self.untaken[Untaken::WouldDeadlock as usize],
             refused: self.refused,
             ..ended
         }
@@ -162,6 +169,7 @@ impl Stats {
             Ending::Panicked => &mut self.panicked,
             Ending::TimeoutTaken => &mut self.timeout_taken,
             Ending::CancelledTaken => &mut self.cancelled_taken,
+            Ending::WouldDeadlock => &mut self.would_deadlock,
         } += count;
     }
 }

@@ -23,6 +23,7 @@ use crate::{
     stats::{Ending, Untaken},
     sync::Arc,
     waiter::Wake,
+    waits::Circle,
 };
 
 /// A request that has not been sent.
@@ -151,14 +152,58 @@ impl<S, R, E> Drop for Draft<S, R, E> {
 }
 
 /// How a caller's end came to its end.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(crate) enum End {
     /// The outcome is in the slot, which is ours.
     Done,
     /// Taken out of the queue: the message is in the slot, which is ours.
-    Withdrawn,
+    Withdrawn(Why),
     /// A handler has it, and the slot with it.
-    Abandoned,
+    Abandoned(Why),
+}
+
+/// Why a caller leaves before there is an outcome.
+#[derive(Debug)]
+pub(crate) enum Why {
+    Late,
+    /// It would wait for itself.
+    WouldDeadlock(Circle),
+    /// It does not want to know any more.
+    Cancelled,
+}
+
+impl Why {
+    fn untaken(&self) -> Untaken {
+        match self {
+            Self::Late => Untaken::Timeout,
+            Self::WouldDeadlock(_) => Untaken::WouldDeadlock,
+            Self::Cancelled => Untaken::Cancelled,
+        }
+    }
+
+    fn taken(&self) -> Ending {
+        match self {
+            Self::Late => Ending::TimeoutTaken,
+            Self::WouldDeadlock(_) => Ending::WouldDeadlock,
+            Self::Cancelled => Ending::CancelledTaken,
+        }
+    }
+
+    /// What one who is told hears, if the request was still queued.
+    fn withdrawn<S, E>(self, message: S) -> RequestError<S, E> {
+        match self {
+            Self::WouldDeadlock(circle) => RequestError::WouldDeadlock(message, circle),
+            Self::Late | Self::Cancelled => RequestError::TimeoutQueued(message),
+        }
+    }
+
+    /// The same, if a handler had it.
+    fn abandoned<S, E>(self) -> RequestError<S, E> {
+        match self {
+            Self::WouldDeadlock(circle) => RequestError::WouldDeadlockTaken(circle),
+            Self::Late | Self::Cancelled => RequestError::TimeoutTaken,
+        }
+    }
 }
 
 /// What a caller is told if there is no reply.
@@ -210,8 +255,8 @@ impl<S, R, E, X: Regret<S, E>> Report<S, R, E, X> {
 /// # Safety
 /// See [`Tell`].
 unsafe fn tell<S, R, E, X: Regret<S, E>>(core: NonNull<Core<R, E>>, end: End) -> Result<R, X> {
-    if matches!(end, End::Abandoned) {
-        return Err(X::new(RequestError::TimeoutTaken));
+    if let End::Abandoned(why) = end {
+        return Err(X::new(why.abandoned()));
     }
     // SAFETY: the slot is ours alone.
     let slot = unsafe { Owned::<S, R, E>::from_core(core) };
@@ -237,8 +282,8 @@ unsafe fn tell_borrower<S, R, E, X: Regret<S, E>>(
         }
     }
 
-    if matches!(end, End::Abandoned) {
-        return Err(X::new(RequestError::TimeoutTaken));
+    if let End::Abandoned(why) = end {
+        return Err(X::new(why.abandoned()));
     }
     // SAFETY: the slot is ours alone.
     let slot = Used(ManuallyDrop::new(unsafe {
@@ -252,10 +297,10 @@ unsafe fn tell_borrower<S, R, E, X: Regret<S, E>>(
 /// The slot is in the state that `end` says, which is not `Abandoned`. Afterwards it is empty.
 #[inline]
 unsafe fn read<S, R, E, X: Regret<S, E>>(slot: &Owned<S, R, E>, end: End) -> Result<R, X> {
-    if let End::Withdrawn = end {
+    if let End::Withdrawn(why) = end {
         // SAFETY: nobody took the message.
         let message = unsafe { slot.message() };
-        return Err(X::new(RequestError::TimeoutQueued(message)));
+        return Err(X::new(why.withdrawn(message)));
     }
     // SAFETY: it is done, and told once. It is read where it is, as a reply may be large.
     unsafe {
@@ -278,7 +323,10 @@ unsafe fn read<S, R, E, X: Regret<S, E>>(slot: &Owned<S, R, E>, end: End) -> Res
 pub(crate) fn without_details<S, E>(error: RequestError<S, E>) -> Error<E> {
     match error {
         RequestError::App(error) => Error::App(error),
-        RequestError::NoReply(_) => Error::NoReply,
+        // It has nothing better for one who would wait for itself; and as to whether it was executed, this promises nothing.
+        RequestError::NoReply(_)
+        | RequestError::WouldDeadlock(..)
+        | RequestError::WouldDeadlockTaken(_) => Error::NoReply,
         RequestError::ServerDisappeared(_) => Error::ServerDisappeared,
         RequestError::TimeoutQueued(_)
         | RequestError::TimeoutTaken
@@ -316,38 +364,34 @@ impl<R, E, X> Ticket<R, E, X> {
         unsafe { (this.tell)(this.core, End::Done) }
     }
 
-    /// Ends the request because its deadline has passed; unless the outcome was quicker.
-    pub(crate) fn time_out(self) -> Result<R, X> {
+    /// Ends the request, unless the outcome was quicker.
+    pub(crate) fn leave(self, why: Why) -> Result<R, X> {
         let this = ManuallyDrop::new(self);
-        let end = this.end(Untaken::Timeout, Ending::TimeoutTaken);
+        let end = this.end(why);
         // SAFETY: the types are those of the draft, and this is how it ended.
         unsafe { (this.tell)(this.core, end) }
     }
 
-    fn end(&self, untaken: Untaken, taken: Ending) -> End {
-        if self.core().is_firm() {
-            // The caller's thread unwinds (the standard library's parking may panic while the thread ends).
-            self.core().wait(None);
-        }
+    fn end(&self, why: Why) -> End {
         if self.core().is_done() {
             return End::Done;
         }
         // SAFETY: the caller's end of a slot that was sent and not abandoned.
-        if unsafe { Core::withdraw(self.core, untaken) } {
-            return End::Withdrawn;
+        if unsafe { Core::withdraw(self.core, why.untaken()) } {
+            return End::Withdrawn(why);
         }
         // SAFETY: the same; it was not withdrawn.
-        let Some(wake) = (unsafe { Core::abandon(self.core, taken) }) else {
+        let Some(wake) = (unsafe { Core::abandon(self.core, why.taken()) }) else {
             return End::Done;
         };
         wake.fire();
-        End::Abandoned
+        End::Abandoned(why)
     }
 }
 
 impl<R, E, X> Drop for Ticket<R, E, X> {
     fn drop(&mut self) {
-        match self.end(Untaken::Cancelled, Ending::CancelledTaken) {
+        match self.end(Why::Cancelled) {
             // SAFETY: the slot is ours alone; there is an outcome in it, and the message if that says so.
             End::Done => unsafe {
                 let verdict = self.core().verdict();
@@ -358,8 +402,8 @@ impl<R, E, X> Drop for Ticket<R, E, X> {
                 }
             },
             // SAFETY: the slot is ours alone, and nobody took the message.
-            End::Withdrawn => unsafe { Core::discard(self.core) },
-            End::Abandoned => {}
+            End::Withdrawn(_) => unsafe { Core::discard(self.core) },
+            End::Abandoned(_) => {}
         }
     }
 }

@@ -15,8 +15,9 @@ use crate::{
     error::Error,
     send::POLLED_AGAIN,
     sync::Deferral,
-    ticket::Ticket,
+    ticket::{Ticket, Why},
     waiter::look_again,
+    waits,
 };
 
 /// The reply to a request that was sent: a future, and a thing to wait for.
@@ -59,10 +60,10 @@ impl<R, E, X> WaitReply<R, E, X> {
     #[inline]
     pub fn wait(mut self) -> Result<R, X> {
         let ticket = self.take();
-        if ticket.core().wait(ticket.core().deadline()) {
-            ticket.settle()
-        } else {
-            ticket.time_out()
+        match ticket.core().wait(ticket.core().deadline()) {
+            Ok(true) => ticket.settle(),
+            Ok(false) => ticket.leave(Why::Late),
+            Err(circle) => ticket.leave(Why::WouldDeadlock(circle)),
         }
     }
 
@@ -113,10 +114,12 @@ impl<R, E, X> WaitReply<R, E, X> {
     ///
     /// # Errors
     /// Itself, while there is no outcome. The inner error is that of the request.
-    pub fn wait_deadline(self, at: Instant) -> Result<Result<R, X>, Self> {
+    pub fn wait_deadline(mut self, at: Instant) -> Result<Result<R, X>, Self> {
         let core = self.ticket().core();
         let until = core.deadline().map_or(at, |deadline| deadline.min(at));
-        core.wait(Some(until));
+        if let Err(circle) = core.wait(Some(until)) {
+            return Ok(self.take().leave(Why::WouldDeadlock(circle)));
+        }
         let now = core.clock().now();
         self.get_until(until.max(now))
     }
@@ -136,7 +139,20 @@ impl<R, E, X> WaitReply<R, E, X> {
             let deferrals = &ticket.core().common().waits.deferrals;
             deferrals.forgo(&mut self.deferral);
         }
-        !self.is_ready() && self.alarm.is_none()
+        let sleeps = !self.is_ready() && self.alarm.is_none();
+        if sleeps {
+            self.report();
+        }
+        sleeps
+    }
+
+    /// Its task returns `Pending`, and leaves it to others to be woken.
+    #[inline]
+    fn report(&self) {
+        waits::polled(|| {
+            let core = self.ticket().core();
+            core.awaited(core.deadline())
+        });
     }
 
     /// It will not wake itself to look again: whoever wakes its task has the outcome.
@@ -149,7 +165,7 @@ impl<R, E, X> WaitReply<R, E, X> {
         if core.is_done() {
             Ok(self.take().settle())
         } else if core.deadline().is_some_and(|deadline| deadline <= now) {
-            Ok(self.take().time_out())
+            Ok(self.take().leave(Why::Late))
         } else {
             Err(self)
         }
@@ -202,9 +218,10 @@ impl<R, E, X> Future for WaitReply<R, E, X> {
             }
             let alarm = this.alarm.as_mut();
             if alarm.is_none_or(|alarm| alarm.poll(cx).is_ready()) {
-                return Poll::Ready(this.take().time_out());
+                return Poll::Ready(this.take().leave(Why::Late));
             }
         }
+        this.report();
         Poll::Pending
     }
 }

@@ -11,6 +11,7 @@
 //! | [`Arc`], atomics | `std` | loom's |
 //! | [`UnsafeCell`] | `std`, behind the same two closures | loom's: it finds unsynchronised access |
 //! | freeing either in a slot | nothing | an access like another |
+//! | [`of_each_thread`] | `std` | loom's |
 //! | [`WakerArc`], [`panicking`] | `std` | `std`: not part of what is modelled |
 //! | [`park`], [`Thread`] | `std::thread` | loom's |
 //! | [`park_until`] | sleeps, then says whether the deadline has passed | yields once, then it *has* passed |

@@ -18,6 +18,7 @@ pub(crate) use loom::{
         atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering},
     },
     thread::{Thread, current, park},
+    thread_local as of_each_thread,
 };
 
 /// Counters and hints are not part of the protocol: loom need not explore their interleavings.

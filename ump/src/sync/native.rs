@@ -7,6 +7,14 @@ use std::{cell, thread, time::Instant};
 /// What wakers are made of, and what the standard library knows about this thread.
 pub(crate) use std::{sync::Arc as WakerArc, thread::panicking};
 
+/// What each thread has of its own: known at compile time, so that to read it is one instruction.
+macro_rules! of_each_thread {
+    ($($(#[$attr:meta])* static $name:ident: $type:ty = $init:expr;)+) => {
+        std::thread_local! { $($(#[$attr])* static $name: $type = const { $init };)+ }
+    };
+}
+pub(crate) use of_each_thread;
+
 pub(crate) use std::{
     sync::{
         Arc,

@@ -14,6 +14,8 @@ use std::{
 
 use shuttle::rand::{Rng, thread_rng};
 
+pub(crate) use shuttle::thread_local as of_each_thread;
+
 /// What wakers are made of, and what the standard library knows about this thread: the same in a model.
 pub(crate) use std::{sync::Arc as WakerArc, thread::panicking};
 

@@ -1,0 +1,245 @@
+//! For writers of server loops: who is about to wait for whom, so that one who would wait for itself is told instead.
+//!
+//! A handler that makes a blocking request to its own server waits for ever: it is the one who would have to answer. So do two whose servers
+//! ask each other. Only the loops know who answers what, so the graph of who waits for whom is theirs. This is what they hang it on:
+//!
+//! - A loop [sets](watch) a [`Watcher`] on its thread. Whoever blocks there has it asked, right before it falls asleep: whether to.
+//! - [`Wait`] says for which request, by its [`RequestId`], on which channel, by its [`ChannelId`].
+//!   [`ReplyContext::id`](crate::ReplyContext::id) is the same request in the hands of its handler,
+//!   [`Server::is_queued`](crate::Server::is_queued) tells whether it is still in the queue, and `Server::id` and `Client::id` name the channel.
+//! - A watcher that finds a [`Circle`] says so, and the request ends in
+//!   [`WouldDeadlock`](crate::RequestError::WouldDeadlock), or in [`WouldDeadlockTaken`](crate::RequestError::WouldDeadlockTaken) if a handler
+//!   has it already (the watcher being certain that this handler will not answer either, as it waits for us).
+//!
+//! ```
+//! use std::{sync::Arc, thread};
+//! use ump::{RequestError, waits::{self, ChannelId, Circle, Wait, Watcher}};
+//!
+//! /// That of a loop that serves one channel on one thread. It knows of the smallest circle.
+//! struct Own(ChannelId);
+//!
+//! impl Watcher for Own {
+//!     fn before(&self, wait: &Wait) -> Result<(), Circle> {
+//!         if wait.channel() == self.0 { Err(Circle::new(["accounts"])) } else { Ok(()) }
+//!     }
+//! }
+//!
+//! let (server, client) = ump::channel::<&str, String, ()>();
+//! let own = client.clone();
+//! let server = thread::spawn(move || {
+//!     let _watched = waits::watch(Arc::new(Own(server.id())));
+//!     let (_, rctx) = server.wait().unwrap();
+//!     // "I could as well ask myself."
+//!     let Err(RequestError::WouldDeadlock(message, circle)) = own.request("sum").wait() else { panic!() };
+//!     assert_eq!((message, circle.to_string()), ("sum", "accounts → accounts".to_string()));
+//!     rctx.reply("it knew".to_string()).unwrap();
+//! });
+//! assert_eq!(client.req("total").unwrap(), "it knew");
+//! server.join().unwrap();
+//! ```
+//!
+//! # What is watched
+//!
+//! [`Client::req`](crate::Client::req), [`Request::wait`](crate::Request::wait), the waits of [`WaitReply`](crate::WaitReply), and all that
+//! block until there is room in a bounded queue. Not those of [`Gather`](crate::Gather): of many replies no single one is waited for. Tasks
+//! that await are only [reported](Watcher::polled), as they may await something else as well.
+//!
+//! Who finds the outcome while it looks awake asks nobody, so a request costs what it did. Threads without a watcher read one thread-local
+//! value before they fall asleep.
+
+#![forbid(unsafe_code)]
+
+use std::{
+    cell::{Cell, RefCell},
+    error::Error as StdError,
+    fmt,
+    marker::PhantomData,
+    time::Instant,
+};
+
+use crate::sync::{WakerArc as Arc, of_each_thread};
+
+/// Asked on a thread that it was [set](watch) for.
+///
+/// It is called outside of all locks of this crate. It must not block for a request itself: it would be asked about that.
+pub trait Watcher: Send + Sync {
+    /// A caller is about to sleep. Called once for a wait, however often that is woken for nothing.
+    ///
+    /// # Errors
+    /// The circle in which the caller would wait for itself: its wait ends, and its request with it.
+    fn before(&self, wait: &Wait) -> Result<(), Circle>;
+
+    /// The caller sleeps no more: the outcome is there, the deadline has passed, or its thread unwinds. Called once for each
+    /// [`before`](Self::before) that let it sleep.
+    fn after(&self, _wait: &Wait) {}
+
+    /// A task has been polled for the outcome, which is not there. It is not told when the task stops waiting: whoever polls the task clears
+    /// what it has been told before it polls it again.
+    fn polled(&self, _wait: &Wait) {}
+}
+
+/// What a caller is about to wait for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wait {
+    pub(crate) request: RequestId,
+    pub(crate) channel: ChannelId,
+    pub(crate) deadline: Option<Instant>,
+    pub(crate) for_room: bool,
+}
+
+impl Wait {
+    /// The request.
+    #[must_use]
+    pub fn request(&self) -> RequestId {
+        self.request
+    }
+
+    /// The channel on which it was made.
+    #[must_use]
+    pub fn channel(&self) -> ChannelId {
+        self.channel
+    }
+
+    /// When the wait ends by itself, by the clock of the channel; none if it does not.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    /// Whether it waits for room in the queue, so that the request is not there yet; otherwise for the reply.
+    #[must_use]
+    pub fn is_for_room(&self) -> bool {
+        self.for_room
+    }
+}
+
+/// A request under way: the same at both ends. Another one may have it after that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RequestId(pub(crate) usize);
+
+/// A channel: the same at all its ends, as long as there is any of them or a request under way. Another one may have it after that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ChannelId(pub(crate) usize);
+
+/// The servers that would wait for each other, in order: each for the next, and the last one for the first.
+///
+/// ```
+/// let circle = ump::waits::Circle::new(["orders", "accounts"]);
+/// assert_eq!(circle.to_string(), "orders → accounts → orders");
+/// ```
+// A thin pointer, so that the errors of requests do not grow.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Circle(Arc<Vec<Arc<str>>>);
+
+impl Circle {
+    /// Of servers with these names.
+    pub fn new<N: Into<Arc<str>>>(names: impl IntoIterator<Item = N>) -> Self {
+        Self(Arc::new(names.into_iter().map(Into::into).collect()))
+    }
+
+    /// The names of the servers.
+    #[must_use]
+    pub fn names(&self) -> &[Arc<str>] {
+        &self.0
+    }
+}
+
+impl StdError for Circle {}
+
+impl fmt::Display for Circle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for name in self.0.iter() {
+            write!(f, "{name} → ")?;
+        }
+        f.write_str(self.0.first().map_or("", |first| first))
+    }
+}
+
+of_each_thread! {
+    /// Whether there is one. As it needs no drop, this is read by one instruction.
+    static IS_WATCHED: Cell<bool> = Cell::new(false);
+    static WATCHER: RefCell<Option<Arc<dyn Watcher>>> = RefCell::new(None);
+}
+
+/// Sets the watcher of this thread until the guard is dropped; then the one before is set again.
+#[must_use = "dropped, nobody watches any more"]
+pub fn watch(watcher: Arc<dyn Watcher>) -> Guard {
+    Guard {
+        before: set(Some(watcher)),
+        of_this_thread: PhantomData,
+    }
+}
+
+/// Keeps a watcher set. From [`watch`].
+#[must_use = "dropped, nobody watches any more"]
+pub struct Guard {
+    before: Option<Arc<dyn Watcher>>,
+    of_this_thread: PhantomData<*const ()>,
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        // A watcher is the user's, so ours is dropped after it was let go of.
+        drop(set(self.before.take()));
+    }
+}
+
+/// Returns the one before.
+fn set(watcher: Option<Arc<dyn Watcher>>) -> Option<Arc<dyn Watcher>> {
+    let is_watched = watcher.is_some();
+    // It is not there any more while the thread is ending.
+    let before = WATCHER.try_with(|current| current.replace(watcher));
+    let _ = IS_WATCHED.try_with(|current| current.set(is_watched));
+    before.unwrap_or_default()
+}
+
+impl fmt::Debug for Guard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Guard").finish_non_exhaustive()
+    }
+}
+
+/// Asks the watcher of this thread, if there is one, whether to sleep. What it returns is to be dropped when one sleeps no more.
+///
+/// # Errors
+/// It is better not to.
+#[inline]
+pub(crate) fn before(wait: impl FnOnce() -> Wait) -> Result<Option<Watched>, Circle> {
+    let Some(watcher) = current() else {
+        return Ok(None);
+    };
+    let wait = wait();
+    watcher.before(&wait)?;
+    Ok(Some(Watched { watcher, wait }))
+}
+
+/// Reports to the watcher of this thread, if there is one.
+#[inline]
+pub(crate) fn polled(wait: impl FnOnce() -> Wait) {
+    if let Some(watcher) = current() {
+        watcher.polled(&wait());
+    }
+}
+
+/// None as well while the thread is ending.
+#[inline]
+fn current() -> Option<Arc<dyn Watcher>> {
+    if !IS_WATCHED.try_with(Cell::get).unwrap_or_default() {
+        return None;
+    }
+    WATCHER
+        .try_with(|current| current.borrow().clone())
+        .unwrap_or_default()
+}
+
+/// A wait of which a watcher knows.
+pub(crate) struct Watched {
+    watcher: Arc<dyn Watcher>,
+    wait: Wait,
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        self.watcher.after(&self.wait);
+    }
+}
