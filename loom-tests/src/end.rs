@@ -45,6 +45,9 @@ impl Ended {
             Err(RequestError::TimeoutTaken) => (Self::LateTaken, None),
             Err(RequestError::ServerDisappeared(message)) => (Self::Refused, Some(message)),
             Err(RequestError::Full(_) | RequestError::NoTimer(..)) => unreachable!("it waits"),
+            Err(RequestError::WouldDeadlock(..) | RequestError::WouldDeadlockTaken(_)) => {
+                unreachable!("nobody watches")
+            }
         };
         assert!(back.is_none_or(|value| value.name() == name), "{ended:?}");
         ended

@@ -1,0 +1,177 @@
+//! Models of requests that are ended since their caller would wait for itself: see `ump::waits`. What is special about them is that a call
+//! may have been firm.
+//!
+//! The guards named in brackets are those of `ump/src/hotline.rs` and the bits of the table in `ump/src/slot.rs`.
+#![cfg(loom)]
+
+use std::sync::Arc;
+
+use loom::thread;
+use loom_tests::{
+    Census, NumberClient, NumberServer, answer, assert_settled, awake, explore, explore_large,
+    serve, spawn_server, warm,
+};
+use ump::{
+    RequestError, channel,
+    waits::{self, Circle, Wait, Watcher},
+};
+
+/// Finds a circle everywhere.
+struct Refuses;
+
+impl Watcher for Refuses {
+    fn before(&self, _: &Wait) -> Result<(), Circle> {
+        Err(Circle::new(["a"]))
+    }
+}
+
+/// Asks, and would rather not sleep for the answer.
+fn ask(client: &NumberClient, message: u32) -> Result<u32, RequestError<u32, ()>> {
+    let _watched = waits::watch(Arc::new(Refuses));
+    client.request(message).wait()
+}
+
+/// Asks while another thread serves. What is told is what happened.
+fn is_told_the_truth((server, client): (NumberServer, NumberClient)) {
+    let before = server.stats().accepted;
+    let server = spawn_server(server);
+    let outcome = ask(&client, 1);
+    drop(client);
+    let (taken, server) = server.join().unwrap();
+    let stats = server.stats();
+    assert_settled(stats);
+    assert_eq!(stats.accepted, before + 1);
+    match outcome {
+        Ok(reply) => assert_eq!((reply, taken, stats.would_deadlock), (2, vec![1], 0)),
+        Err(RequestError::WouldDeadlock(message, _)) => {
+            assert_eq!((message, taken, stats.would_deadlock), (1, vec![], 1));
+        }
+        Err(RequestError::WouldDeadlockTaken(_)) => {
+            assert_eq!((taken, stats.would_deadlock), (vec![1], 1));
+        }
+        Err(other) => panic!("{other:?}"),
+    }
+}
+
+/// [FIRM loosened against answered, and against a receiver that falls asleep]
+#[test]
+fn a_firm_call_is_answered_or_taken_back() {
+    explore(|| is_told_the_truth(warm()));
+}
+
+#[test]
+fn a_request_in_the_inbox_is_answered_or_taken_back() {
+    explore(|| is_told_the_truth(awake()));
+}
+
+#[test]
+fn a_request_in_the_queue_is_answered_or_taken_back() {
+    explore(|| is_told_the_truth(channel()));
+}
+
+/// [TURN; nothing is left of what was firm]
+#[test]
+fn a_call_after_a_firm_one_that_was_taken_back_is_answered() {
+    explore(|| {
+        let (server, client) = warm();
+        assert!(matches!(
+            ask(&client, 1),
+            Err(RequestError::WouldDeadlock(1, _))
+        ));
+        let server = spawn_server(server);
+        assert_eq!(client.req(2), Ok(3));
+        drop(client);
+        let (taken, server) = server.join().unwrap();
+        assert_eq!(taken, [2]);
+        assert_settled(server.stats());
+        assert_eq!(server.stats().would_deadlock, 1);
+    });
+}
+
+/// [a slot whose firm call was abandoned is used again]
+#[test]
+fn a_request_after_a_firm_call_that_was_abandoned_is_answered() {
+    explore(|| {
+        let (server, client) = warm();
+        let server = spawn_server(server);
+        let first = ask(&client, 1);
+        assert_eq!(client.req(2), Ok(3));
+        drop(client);
+        let (taken, server) = server.join().unwrap();
+        let executed = !matches!(first, Err(RequestError::WouldDeadlock(1, _)));
+        assert_eq!(taken.len(), 1 + usize::from(executed));
+        assert_settled(server.stats());
+    });
+}
+
+/// [lease: held by the caller while a receiver falls asleep]
+#[test]
+fn a_firm_call_is_taken_back_while_two_receivers_come_and_fall_asleep() {
+    explore_large(|| {
+        let (server, client) = warm();
+        let server = loom::sync::Arc::new(server);
+        let workers: Vec<_> = (0..2)
+            .map(|_| {
+                let server = server.clone();
+                thread::spawn(move || serve(&server).len())
+            })
+            .collect();
+        let outcome = ask(&client, 1);
+        drop(client);
+        let taken: usize = workers.into_iter().map(|w| w.join().unwrap()).sum();
+        let executed = !matches!(outcome, Err(RequestError::WouldDeadlock(1, _)));
+        assert_eq!(taken, usize::from(executed));
+        assert_settled(server.stats());
+    });
+}
+
+/// Message and reply are dropped once, whoever is quicker.
+#[test]
+fn a_firm_call_that_is_taken_back_takes_nothing_along() {
+    explore(|| {
+        let census = Census::default();
+        let (server, client) = channel::<_, _, ()>();
+        loom_tests::warm_up(&server, &client, census.born(), |message| message);
+        let handler = thread::spawn(move || {
+            while let Ok((message, rctx)) = server.wait() {
+                let _ = rctx.answer(Ok(message));
+            }
+        });
+        let outcome = {
+            let _watched = waits::watch(Arc::new(Refuses));
+            client.request(census.born()).wait()
+        };
+        drop((outcome, client));
+        handler.join().unwrap();
+        assert_eq!(census.alive(), 0);
+    });
+}
+
+/// [the same at both ends]
+#[test]
+fn a_request_is_queued_until_it_is_taken() {
+    /// Asks the server, which is on the same thread, whether it has the request.
+    struct Asks(NumberServer);
+
+    impl Watcher for Asks {
+        fn before(&self, wait: &Wait) -> Result<(), Circle> {
+            assert!(self.0.is_queued(wait.request()));
+            let (n, rctx) = self.0.wait().unwrap();
+            assert_eq!(rctx.id(), wait.request());
+            assert!(!self.0.is_queued(wait.request()));
+            answer(n, rctx);
+            Err(Circle::new(["a"]))
+        }
+    }
+
+    for ends in [warm, awake, channel] {
+        explore(move || {
+            let (server, client) = ends();
+            let _watched = waits::watch(Arc::new(Asks(server)));
+            assert!(
+                matches!(client.request(1).wait(), Ok(2)),
+                "it has been answered"
+            );
+        });
+    }
+}
