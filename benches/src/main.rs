@@ -15,6 +15,7 @@ mod progress;
 mod report;
 mod results;
 mod sample;
+mod timers;
 mod topologies;
 
 use std::{collections::BTreeSet, error::Error, path::PathBuf, process::ExitCode, thread};
@@ -24,7 +25,7 @@ use serde::Serialize;
 use crate::{
     cases::Case,
     machine::Machine,
-    options::{HELP, Options},
+    options::{HELP, Options, Subject},
     progress::Progress,
     results::{CaseResult, Idle, Results, Settings},
 };
@@ -51,6 +52,10 @@ fn run() -> Result<(), Box<dyn Error>> {
     if options.list {
         print!("{}", list());
         return Ok(());
+    }
+    if options.subject == Subject::Timers {
+        let directory = directory(&options).expect("all of them are measured");
+        return timers::run(options.quick, options.rounds, &directory);
     }
     let settings = settings(&options);
     match options.child.as_deref() {
@@ -165,7 +170,8 @@ fn measure_idle(options: &Options) -> Result<Vec<Idle>, Box<dyn Error>> {
 
 /// Where the results go: what is not complete replaces nothing, unless that is asked for.
 fn directory(options: &Options) -> Option<PathBuf> {
-    let complete = options.cases.is_empty() && options.contenders.is_empty();
+    let complete = options.subject == Subject::Timers
+        || options.cases.is_empty() && options.contenders.is_empty();
     let results = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/results"));
     let usual = if options.quick {
         results.join("quick")

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use lexopt::{Arg, Parser, ValueExt};
 
 pub(crate) const HELP: &str = "\
-Usage: benches [OPTIONS]
+Usage: benches [timers] [OPTIONS]
 
+  timers             the timers of ump-server, not the channel; knows --quick, --rounds and --out
   --quick            short samples and few rounds: all in under two minutes
   --case NAME        only this case, or those whose names begin so; may be repeated
   --contender NAME   only this one, the floors and ump; may be repeated
@@ -21,12 +22,21 @@ pub(crate) struct Options {
     pub(crate) quick: bool,
     pub(crate) list: bool,
     pub(crate) help: bool,
+    pub(crate) subject: Subject,
     pub(crate) cases: Vec<String>,
     pub(crate) contenders: Vec<String>,
     pub(crate) rounds: Option<usize>,
     pub(crate) out: Option<PathBuf>,
     /// Started by this program, to run something in a process of its own.
     pub(crate) child: Option<String>,
+}
+
+/// What is measured.
+#[derive(Default, PartialEq, Eq)]
+pub(crate) enum Subject {
+    #[default]
+    Channel,
+    Timers,
 }
 
 impl Options {
@@ -43,6 +53,7 @@ impl Options {
                 Arg::Long("rounds") => options.rounds = Some(parser.value()?.parse()?),
                 Arg::Long("out") => options.out = Some(parser.value()?.into()),
                 Arg::Long("child") => options.child = Some(parser.value()?.string()?),
+                Arg::Value(name) if name == "timers" => options.subject = Subject::Timers,
                 unknown => return Err(format!("{}.\n{HELP}", unknown.unexpected()).into()),
             }
         }

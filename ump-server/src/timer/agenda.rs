@@ -23,8 +23,8 @@
 //!    armed, and the id of a timer that is gone fits no other.
 //! 4. Only between [`pop`](Agenda::pop) and [`give_back`](Agenda::give_back) is an entry without its token.
 //!
-//! Everything takes a time logarithmic in the number of timers at most. Two things take longer, as they move an array of 24 bytes a timer: growing
-//! beyond the largest number so far, and shrinking to half when only a quarter is left.
+//! Everything takes a time logarithmic in the number of timers at most, but for this: to begin a round takes that for each timer that waited for it; and when
+//! there are more timers than ever, or only a quarter of what the memory is for, an array of 24 bytes a timer may have to move.
 
 use std::{mem, num::NonZeroU64};
 

@@ -178,7 +178,10 @@ impl Book {
 }
 
 /// Each place leads to the next.
-#[expect(clippy::unnecessary_box_returns, reason = "it is made on the heap, not on the stack")]
+#[expect(
+    clippy::unnecessary_box_returns,
+    reason = "it is made on the heap, not on the stack"
+)]
 fn vacant_chunk<V>() -> Chunk<V> {
     let next = (1..CHUNK_U32).chain([NONE]);
     let places: Vec<Place<V>> = next.map(Place::Vacant).collect();

@@ -1,0 +1,202 @@
+//! Rounds of samples, interleaved.
+
+use std::{hint::black_box, time::Duration};
+
+use nix::time::{ClockId, clock_gettime};
+
+use super::{
+    ContenderResult, Sample, clock,
+    contenders::{
+        Queue, btree::Sorted, delay_queue::Delays, lazy_heap::LazyHeap, sleep::Sleeps, ump::Ump,
+        wheel::LockedWheel,
+    },
+};
+use crate::{allocations, sample::as_f64};
+
+const MILLISECOND: u64 = 1_000_000;
+const MINUTE: u64 = 60_000 * MILLISECOND;
+
+/// How often something is cancelled and something else armed in a sample.
+const CHANGES: usize = 100_000;
+
+/// The same for all contenders: names, and what takes a sample.
+type Contender = (&'static str, fn(usize, u64) -> Sample);
+
+const CONTENDERS: [Contender; 6] = [
+    ("ump-server", sample::<Ump>),
+    ("wheel", sample::<LockedWheel>),
+    ("DelayQueue", sample::<Delays>),
+    ("tokio sleep", sample::<Sleeps>),
+    ("BinaryHeap, lazy", sample::<LazyHeap>),
+    ("BTreeMap", sample::<Sorted>),
+];
+
+pub(super) fn all(armed: usize, rounds: usize) -> Vec<ContenderResult> {
+    let mut results = CONTENDERS.map(|(name, _)| ContenderResult {
+        name: name.into(),
+        rounds: Vec::with_capacity(rounds),
+    });
+    for round in 0..rounds {
+        eprintln!("{armed} timers, round {} of {rounds}", round + 1);
+        for turn in 0..CONTENDERS.len() {
+            let at = (turn + round) % CONTENDERS.len(); // nobody is always first
+            let sample = clock::within(|| CONTENDERS[at].1(armed, round as u64));
+            results[at].rounds.push(sample);
+        }
+    }
+    results.into()
+}
+
+fn sample<Q: Queue>(armed: usize, seed: u64) -> Sample {
+    let (bytes, bytes_left) = memory::<Q>(armed, seed);
+    let (arm, any, newest, expire) = random::<Q>(armed, seed);
+    Sample {
+        arm,
+        any,
+        oldest: oldest::<Q>(armed),
+        newest,
+        expire,
+        longest_look: longest_look::<Q>(armed, seed),
+        bytes,
+        bytes_left,
+    }
+}
+
+/// Bytes for each timer, and for all when they are gone.
+fn memory<Q: Queue>(armed: usize, seed: u64) -> (f64, f64) {
+    let mut random = Random(seed);
+    let mut ids = Vec::with_capacity(armed);
+    allocations::enable(true);
+    let before = allocations::bytes();
+    let mut queue = Q::new();
+    ids.extend((0..armed as u64).map(|token| queue.arm(random.deadline(), token)));
+    let full = allocations::bytes() - before;
+    while !ids.is_empty() {
+        queue.cancel(ids.swap_remove(random.below(ids.len())));
+    }
+    let empty = allocations::bytes() - before;
+    allocations::enable(false);
+    (number(full) / as_f64(armed as u64), number(empty))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "far below 2⁵²")]
+fn number(bytes: i64) -> f64 {
+    bytes as f64
+}
+
+/// To arm; to cancel one and to arm another, any or the newest; to arm and to have come due.
+fn random<Q: Queue>(armed: usize, seed: u64) -> (f64, f64, f64, f64) {
+    let mut random = Random(seed);
+    let deadlines: Vec<u64> = (0..armed).map(|_| random.deadline()).collect();
+    let changes: Vec<(usize, u64)> = (0..CHANGES)
+        .map(|_| (random.below(armed), random.deadline()))
+        .collect();
+    let mut queue = Q::new();
+    let mut ids = Vec::with_capacity(armed);
+
+    let start = Lap::start();
+    ids.extend(
+        (0..)
+            .zip(&deadlines)
+            .map(|(token, &at)| Some(queue.arm(at, token))),
+    );
+    let arm = start.nanoseconds_each(armed);
+
+    let start = Lap::start();
+    for &(index, at) in &changes {
+        queue.cancel(ids[index].take().expect("armed"));
+        ids[index] = Some(queue.arm(at, 0));
+    }
+    let any = start.nanoseconds_each(CHANGES);
+
+    let start = Lap::start();
+    for &(_, at) in &changes {
+        let id = black_box(queue.arm(at, 0));
+        queue.cancel(id);
+    }
+    let newest = start.nanoseconds_each(CHANGES);
+
+    let looks = (armed as u64 / 10).min(100);
+    let start = Lap::start();
+    let due: usize = (0..=looks)
+        .map(|look| queue.look(MINUTE * look / looks + MILLISECOND))
+        .sum();
+    drop(ids);
+    let expire = arm + start.nanoseconds_each(armed);
+    assert_eq!(due, armed, "all came due");
+    (arm, any, newest, expire)
+}
+
+/// To cancel the oldest and to arm another, all with the same time-out.
+fn oldest<Q: Queue>(armed: usize) -> f64 {
+    let mut deadlines = (0..).map(|n| MINUTE / 2 + n * (MINUTE / 2 / armed as u64));
+    let mut queue = Q::new();
+    let mut ids: Vec<_> = (0..armed as u64)
+        .zip(&mut deadlines)
+        .map(|(token, at)| Some(queue.arm(at, token)))
+        .collect();
+    let start = Lap::start();
+    for (change, at) in (0..CHANGES).zip(deadlines) {
+        let id = &mut ids[change % armed];
+        queue.cancel(id.take().expect("armed"));
+        *id = Some(queue.arm(at, 0));
+    }
+    start.nanoseconds_each(CHANGES)
+}
+
+/// Looks each millisecond until all came due.
+fn longest_look<Q: Queue>(armed: usize, seed: u64) -> f64 {
+    let mut random = Random(seed);
+    let mut queue = Q::new();
+    let ids: Vec<_> = (0..armed as u64)
+        .map(|token| queue.arm(random.deadline(), token))
+        .collect();
+    let mut longest = 0.0_f64;
+    for millisecond in 0..=60_001 {
+        let start = Lap::start();
+        queue.look(millisecond * MILLISECOND);
+        longest = longest.max(start.nanoseconds_each(1));
+    }
+    drop(ids);
+    longest
+}
+
+/// The time that this thread has been running, so that others do not count while they have its CPU.
+struct Lap(Duration);
+
+impl Lap {
+    fn start() -> Self {
+        Self(running())
+    }
+
+    fn nanoseconds_each(self, count: usize) -> f64 {
+        running().saturating_sub(self.0).as_secs_f64() * 1e9 / as_f64(count as u64)
+    }
+}
+
+fn running() -> Duration {
+    let time = clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).expect("the system has this clock");
+    time.into()
+}
+
+/// `SplitMix64` (Steele, Lea and Flood, 2014).
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        mixed ^ (mixed >> 31)
+    }
+
+    fn below(&mut self, bound: usize) -> usize {
+        usize::try_from(self.next() % bound as u64).expect("below a usize")
+    }
+
+    /// Within a minute, in whole milliseconds: tokio does not know anything finer.
+    fn deadline(&mut self) -> u64 {
+        (1 + self.next() % 60_000) * MILLISECOND
+    }
+}
