@@ -3,6 +3,8 @@
 
 mod block_on;
 mod context;
+#[cfg_attr(loom, path = "deadlock/none.rs")]
+mod deadlock;
 mod end;
 mod fate;
 mod options;

@@ -6,6 +6,7 @@ use ump::{Client, Clock, ReplyContext as Owed, Server};
 
 use crate::{
     Context, JoinHandle, OnPanic,
+    deadlock::Seat,
     end::Life,
     fate::Fate,
     spawn_error::SpawnError,
@@ -133,7 +134,12 @@ pub(crate) struct Parts<S, R, E, RV> {
     handle: JoinHandle<RV>,
 }
 
-impl<S, R, E, RV> Parts<S, R, E, RV> {
+impl<S, R, E, RV> Parts<S, R, E, RV>
+where
+    S: Send + 'static,
+    R: Send + 'static,
+    E: Send + 'static,
+{
     /// A worker that is woken so when a timer is armed elsewhere.
     pub(crate) fn worker<T>(
         &mut self,
@@ -163,6 +169,7 @@ impl<S, R, E, RV> Parts<S, R, E, RV> {
             due,
             wake,
             renewals: 0,
+            seat: Seat::take(&self.name, &self.server, number),
             member: self.members.next(),
             made,
         }

@@ -4,6 +4,8 @@ use std::{fmt, time::Duration};
 
 use ump::{Cancelled, Error};
 
+use crate::deadlock::note_in_hand;
+
 /// The duty to answer the request that a handler was called with.
 ///
 /// It is what [`ump::ReplyContext`] is, but lent by the loop for the length of the call. So the loop knows at each moment whether this call
@@ -21,6 +23,7 @@ impl<'a, R, E> ReplyContext<'a, R, E> {
         owed: &'a mut Option<ump::ReplyContext<R, E>>,
         rctx: ump::ReplyContext<R, E>,
     ) -> Self {
+        note_in_hand(Some(rctx.id()));
         *owed = Some(rctx);
         Self(owed)
     }
@@ -45,6 +48,7 @@ impl<'a, R, E> ReplyContext<'a, R, E> {
         reason = "it is there until it is consumed"
     )]
     pub fn detach(self) -> ump::ReplyContext<R, E> {
+        note_in_hand(None);
         self.0.take().expect("it is there until it is consumed")
     }
 
@@ -122,6 +126,7 @@ impl<R, E> Drop for ReplyContext<'_, R, E> {
     fn drop(&mut self) {
         // While the handler unwinds it stays with the loop, which will know why.
         if self.0.is_some() && !std::thread::panicking() {
+            note_in_hand(None);
             *self.0 = None;
         }
     }

@@ -22,6 +22,7 @@ use ump::{PanicMessage, ReplyContext as Owed, Server};
 
 use crate::{
     Context,
+    deadlock::{Seat, note_in_hand},
     end::{JoinError, JoinErrorKind, Life},
     fate::{Fate, Next},
     panics::caught,
@@ -67,6 +68,8 @@ pub(crate) struct Worker<S, R, E, RV, T> {
     pub(crate) wake: Wake,
     /// How often the handlers were to be made anew by the time this one was.
     pub(crate) renewals: u64,
+    /// Where it is found by those who look for circles of waiting.
+    pub(crate) seat: Arc<Seat>,
     /// If it is under a test clock.
     pub(crate) member: Option<Member>,
     /// Waits to know whether the first handler has been made.
@@ -147,6 +150,7 @@ impl<S, R, E, RV, T> Worker<S, R, E, RV, T> {
             }
             Err(message) => message,
         };
+        note_in_hand(None);
         for owed in owed {
             // Perhaps the caller has left.
             let _ = owed.panicked(message.clone());
@@ -214,10 +218,11 @@ impl<S, R, E, RV, T> Worker<S, R, E, RV, T> {
             server,
             due,
             member,
+            seat,
             ..
         } = self;
         let _ = caught(|| drop(due));
-        drop((server, member));
+        drop((server, member, seat));
         life.end(outcome.map_err(|kind| JoinError::new(&name, kind)));
     }
 }

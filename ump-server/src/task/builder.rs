@@ -146,7 +146,12 @@ impl Builder {
 fn worker<S, R, E, RV, T>(
     parts: &mut Parts<S, R, E, RV>,
     number: usize,
-) -> (Worker<S, R, E, RV, T>, Arc<Bell>) {
+) -> (Worker<S, R, E, RV, T>, Arc<Bell>)
+where
+    S: Send + 'static,
+    R: Send + 'static,
+    E: Send + 'static,
+{
     let bell = Arc::new(Bell::default());
     let rung = Arc::clone(&bell);
     (parts.worker(number, None, move || rung.ring()), bell)

@@ -246,7 +246,12 @@ where
 fn await_made<S, R, E, RV>(
     parts: Parts<S, R, E, RV>,
     made: impl IntoIterator<Item = Reply<(), E>>,
-) -> Result<(Client<S, R, E>, JoinHandle<RV>), SpawnError<E>> {
+) -> Result<(Client<S, R, E>, JoinHandle<RV>), SpawnError<E>>
+where
+    S: Send + 'static,
+    R: Send + 'static,
+    E: Send + 'static,
+{
     for made in made {
         if let Err(error) = made.wait() {
             parts.server.refuse();

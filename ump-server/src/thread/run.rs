@@ -2,6 +2,8 @@
 
 use std::ops::ControlFlow;
 
+use ump::waits;
+
 use super::work::Work;
 use crate::{
     Context,
@@ -15,6 +17,7 @@ pub(super) fn run<S, R, E, RV, T, H: Work<S, R, E, RV, T>>(
     mut worker: Worker<S, R, E, RV, T>,
     mut make: impl FnMut(&Context<S, R, E, T>) -> Result<H, E>,
 ) {
+    let _watched = waits::watch(worker.seat.clone());
     let mut step = Step::Make;
     let outcome = loop {
         step = match step {

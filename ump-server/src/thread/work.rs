@@ -5,7 +5,7 @@ use std::{ops::ControlFlow, vec};
 use ump::{ReplyContext as Owed, Server, WeakClient};
 
 use super::{Batch, BatchHandler, Handler};
-use crate::{ReplyContext, panics::caught};
+use crate::{ReplyContext, deadlock::note_in_hand, panics::caught};
 
 /// A handler of either kind.
 pub(super) trait Work<S, R, E, RV, T> {
@@ -48,8 +48,11 @@ impl<S, R, E, RV, T, H: Handler<S, R, E, RV, T>> Work<S, R, E, RV, T> for Single
         (msg, rctx): (S, Owed<R, E>),
     ) -> ControlFlow<RV> {
         let flow = self.0.proc_req(msg, ReplyContext::lend(hand, rctx));
-        // Had it been forgotten, it would be owed for ever.
-        *hand = None;
+        if hand.is_some() {
+            // Had it been forgotten, it would be owed for ever.
+            note_in_hand(None);
+            *hand = None;
+        }
         flow
     }
 

@@ -1,0 +1,271 @@
+//! Requests that would wait for themselves are told so; all others are made.
+
+use std::{
+    num::NonZeroUsize,
+    ops::ControlFlow,
+    sync::{Arc, Barrier, mpsc},
+    thread,
+    time::Duration,
+};
+
+use ump_server::{
+    Client, JoinHandle, Refused, ReplyContext, Stop,
+    thread::{Builder, Handler},
+    ump::{self, RequestError},
+};
+
+/// Long enough for anything that happens at all.
+const LONG: Duration = Duration::from_secs(60);
+
+/// A server does what it is told, and answers with what came of it.
+enum Job {
+    Do(Box<dyn FnOnce() -> String + Send>),
+    GiveAway(Box<dyn FnOnce(ump::ReplyContext<String, Refused>) + Send>),
+}
+
+type Asked = Client<Job, String, Refused>;
+
+#[derive(Clone)]
+struct Obedient;
+
+impl Handler<Job, String, Refused> for Obedient {
+    fn proc_req(&mut self, job: Job, rctx: ReplyContext<'_, String, Refused>) -> ControlFlow<()> {
+        match job {
+            Job::Do(job) => drop(rctx.reply(job())),
+            Job::GiveAway(job) => job(rctx.detach()),
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+fn job(f: impl FnOnce() -> String + Send + 'static) -> Job {
+    Job::Do(Box::new(f))
+}
+
+/// A server that ends with the test, though others may have clients of it.
+struct Running(Asked, JoinHandle<()>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.1.stopper().stop(Stop::Refuse);
+    }
+}
+
+fn server(name: &str) -> Running {
+    pool(name, 1)
+}
+
+fn pool(name: &str, workers: usize) -> Running {
+    let workers = NonZeroUsize::new(workers).unwrap();
+    let (client, handle) = Builder::new()
+        .name(name)
+        .spawn_pool(workers, |_| Ok(Obedient))
+        .unwrap();
+    Running(client, handle)
+}
+
+/// Asks, and says how it ended.
+fn ask(client: &Asked, request: Job) -> String {
+    tell(client.request(request).wait())
+}
+
+fn tell(outcome: Result<String, RequestError<Job, Refused>>) -> String {
+    match outcome {
+        Ok(reply) => reply,
+        Err(RequestError::WouldDeadlock(_, circle)) => format!("deadlock: {circle}"),
+        Err(RequestError::WouldDeadlockTaken(circle)) => format!("deadlock, taken: {circle}"),
+        Err(error) => error.to_string(),
+    }
+}
+
+fn fine() -> Job {
+    job(|| "fine".to_owned())
+}
+
+#[test]
+fn who_asks_itself_is_told() {
+    let own = server("own");
+    let client = own.0.clone();
+    assert_eq!(
+        ask(&own.0, job(move || ask(&client, fine()))),
+        "deadlock: own → own"
+    );
+    assert_eq!(ask(&own.0, fine()), "fine", "the loop goes on");
+    assert_eq!(own.0.stats().would_deadlock, 1);
+}
+
+#[test]
+fn a_deadline_makes_no_difference_to_who_asks_itself() {
+    let own = server("own");
+    let client = own.0.clone();
+    let asking = job(move || tell(client.request(fine()).timeout(LONG).wait()));
+    assert_eq!(ask(&own.0, asking), "deadlock: own → own");
+}
+
+#[test]
+fn the_plain_call_has_an_error_too() {
+    let own = server("own");
+    let client = own.0.clone();
+    let asking = job(move || client.req(fine()).unwrap_err().to_string());
+    assert!(ask(&own.0, asking).starts_with("no reply"));
+}
+
+#[test]
+fn who_closes_a_circle_is_told_and_the_others_are_answered() {
+    let (a, b, c) = (server("a"), server("b"), server("c"));
+    let (to_a, to_b, to_c) = (a.0.clone(), b.0.clone(), c.0.clone());
+    let outcome = ask(
+        &a.0,
+        job(move || {
+            ask(
+                &to_b,
+                job(move || ask(&to_c, job(move || ask(&to_a, fine())))),
+            )
+        }),
+    );
+    assert_eq!(outcome, "deadlock: c → a → b → c");
+}
+
+#[test]
+fn a_pool_with_a_free_worker_is_no_deadlock() {
+    let own = pool("own", 2);
+    let client = own.0.clone();
+    assert_eq!(ask(&own.0, job(move || ask(&client, fine()))), "fine");
+}
+
+#[test]
+fn a_pool_whose_workers_all_wait_for_it_is_one() {
+    let own = pool("own", 2);
+    let first = own.0.clone();
+    let outcome = ask(
+        &own.0,
+        job(move || {
+            let second = first.clone();
+            ask(&first, job(move || ask(&second, fine())))
+        }),
+    );
+    assert_eq!(outcome, "deadlock: own → own");
+}
+
+#[test]
+fn a_context_that_was_given_away_may_be_answered_elsewhere() {
+    let (a, b) = (server("a"), server("b"));
+    let (to_a, to_b) = (a.0.clone(), b.0.clone());
+    let (told, hear) = mpsc::channel();
+    let outcome = ask(
+        &a.0,
+        job(move || {
+            let give_away = Job::GiveAway(Box::new(move |rctx| {
+                let (go, wait) = mpsc::channel::<()>();
+                let elsewhere = thread::spawn(move || {
+                    // Once it is asleep, or never.
+                    let _ = wait.recv_timeout(Duration::from_millis(20));
+                    rctx.reply("from elsewhere".to_owned())
+                });
+                // It is served once `a` is done, for which it needs no answer from here.
+                told.send(ask(&to_a, fine())).unwrap();
+                drop(go);
+                elsewhere.join().unwrap().unwrap();
+            }));
+            ask(&to_b, give_away)
+        }),
+    );
+    assert_eq!(outcome, "from elsewhere");
+    assert_eq!(hear.recv().unwrap(), "fine");
+}
+
+#[test]
+fn who_wakes_up_in_time_is_waited_for() {
+    let (a, b) = (server("a"), server("b"));
+    let (to_a, to_b) = (a.0.clone(), b.0.clone());
+    let (told, hear) = mpsc::channel();
+    let outcome = ask(
+        &a.0,
+        job(move || {
+            let asking = job(move || {
+                told.send(ask(&to_a, fine())).unwrap();
+                String::new()
+            });
+            let patience = Duration::from_millis(20);
+            tell(to_b.request(asking).timeout(patience).wait())
+        }),
+    );
+    // If `b` was the first to sleep, `a` knows that it will not be answered before it gives up.
+    let is_late = outcome.starts_with("the deadline passed");
+    assert!(
+        is_late || outcome == "deadlock, taken: a → b → a",
+        "{outcome}"
+    );
+    assert_eq!(hear.recv().unwrap(), "fine");
+}
+
+#[test]
+fn who_would_wait_longer_than_the_one_who_asks_is_no_help() {
+    let (a, b) = (server("a"), server("b"));
+    let (to_a, to_b) = (a.0.clone(), b.0.clone());
+    let outcome = ask(
+        &a.0,
+        job(move || {
+            let asking = job(move || tell(to_a.request(fine()).timeout(LONG).wait()));
+            tell(to_b.request(asking).timeout(2 * LONG).wait())
+        }),
+    );
+    assert_eq!(outcome, "deadlock: b → a → b");
+}
+
+#[test]
+fn a_server_without_a_loop_is_not_known() {
+    let own = server("own");
+    let (server, client) = ump::channel::<u32, u32, Refused>();
+    let by_hand = thread::spawn(move || {
+        for (n, rctx) in &server {
+            let _ = rctx.reply(n + 1);
+        }
+    });
+    let asking = job(move || client.req(1).unwrap().to_string());
+    assert_eq!(ask(&own.0, asking), "2");
+    by_hand.join().unwrap();
+}
+
+/// Whoever comes last is told, whoever that is; nobody hangs.
+#[test]
+fn two_that_ask_each_other_at_once_both_come_back() {
+    let (a, b) = (server("a"), server("b"));
+    for _ in 0..200 {
+        let meeting = Arc::new(Barrier::new(2));
+        let cross = |from: &Running, to: &Running| {
+            let (to, meeting) = (to.0.clone(), Arc::clone(&meeting));
+            from.0
+                .req_async(job(move || {
+                    meeting.wait();
+                    ask(&to, fine())
+                }))
+                .unwrap()
+        };
+        let outcomes = [cross(&a, &b), cross(&b, &a)].map(|reply| reply.wait().unwrap());
+        let told = outcomes
+            .iter()
+            .filter(|it| it.starts_with("deadlock"))
+            .count();
+        let answered = outcomes.iter().filter(|it| *it == "fine").count();
+        assert_eq!((told, answered), (1, 1), "{outcomes:?}");
+    }
+}
+
+#[test]
+fn it_is_seen_after_a_restart_too() {
+    use ump_server::{OnPanic, Restart};
+    let restart = Restart::new().pause(Duration::ZERO, Duration::ZERO);
+    let (client, handle) = Builder::new()
+        .name("own")
+        .on_panic(OnPanic::Restart(restart))
+        .spawn_with(|_| Ok(Obedient))
+        .unwrap();
+    let own = Running(client, handle);
+    assert!(ask(&own.0, job(|| panic!("once"))).ends_with("once"));
+    let again = own.0.clone();
+    assert_eq!(
+        ask(&own.0, job(move || ask(&again, fine()))),
+        "deadlock: own → own"
+    );
+}
