@@ -23,7 +23,6 @@ impl<'a, R, E> ReplyContext<'a, R, E> {
         owed: &'a mut Option<ump::ReplyContext<R, E>>,
         rctx: ump::ReplyContext<R, E>,
     ) -> Self {
-        note_in_hand(Some(rctx.id()));
         *owed = Some(rctx);
         Self(owed)
     }

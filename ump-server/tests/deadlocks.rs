@@ -269,3 +269,29 @@ fn it_is_seen_after_a_restart_too() {
         "deadlock: own → own"
     );
 }
+
+#[test]
+fn a_task_that_blocks_over_its_own_server_is_told() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let _entered = runtime.enter();
+    let (client, handle) = ump_server::task::Builder::new()
+        .name("task")
+        .spawn_with(|_| {
+            Ok(
+                |job: Job, rctx: ump::ReplyContext<String, Refused>| async move {
+                    if let Job::Do(job) = job {
+                        tokio::task::yield_now().await;
+                        let _ = rctx.reply(job());
+                    }
+                    ControlFlow::Continue(())
+                },
+            )
+        })
+        .unwrap();
+    let own = Running(client, handle);
+    let again = own.0.clone();
+    assert_eq!(
+        ask(&own.0, job(move || ask(&again, fine()))),
+        "deadlock: task → task"
+    );
+}

@@ -12,8 +12,8 @@
 //! | the request is | it can be answered by | stuck if |
 //! |---|---|---|
 //! | queued | any worker of its server | all of them are |
-//! | in hand: lent to a handler's call | that worker | that one is |
-//! | elsewhere: detached, in a batch, answered, on its way | who knows | never |
+//! | in hand: lent to a handler's call on a thread | that worker | that one is |
+//! | elsewhere: detached, in a batch, with a task, answered, on its way | who knows | never |
 //!
 //! Whoever sleeps with an earlier deadline than the one who asks is not stuck, since it wakes up in time. So a worker that is awake, a free one in a pool, a
 //! context that was given away, or a server that is not run by a loop, all make it uncertain; then the request is made.
@@ -21,6 +21,7 @@
 //! What a worker has in hand is written down when it falls asleep: it cannot change while it sleeps. Those who have nobody to wait for pay one write to a
 //! thread-local for each request, and nothing else.
 //!
+//! Tasks are seen where they block, which they should not; where they await they may await something else as well.
 //! Waiting for room in a full queue is not looked at: those queued there may leave.
 
 use std::{

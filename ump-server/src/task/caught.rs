@@ -3,21 +3,28 @@
 use std::{
     future::{Future, poll_fn},
     pin::pin,
+    sync::Arc,
     task::Poll,
 };
 
-use ump::PanicMessage;
+use ump::{PanicMessage, waits};
 
-use crate::panics;
+use crate::{deadlock::Seat, panics};
 
-/// Runs the user's code, which may wait; a panic comes back as its message.
+/// Runs the user's code, which may wait; a panic comes back as its message. Should it block, the watcher is asked.
 ///
 /// What is left of a future that has panicked is dropped at the end, outside; that does not run the user's code, as its state is gone.
-pub(super) async fn caught<T>(future: impl Future<Output = T>) -> Result<T, PanicMessage> {
+pub(super) async fn caught<T>(
+    seat: Arc<Seat>,
+    future: impl Future<Output = T>,
+) -> Result<T, PanicMessage> {
     let mut future = pin!(future);
-    poll_fn(|cx| match panics::caught(|| future.as_mut().poll(cx)) {
-        Ok(poll) => poll.map(Ok),
-        Err(message) => Poll::Ready(Err(message)),
+    poll_fn(|cx| {
+        let _watched = waits::watch(seat.clone());
+        match panics::caught(|| future.as_mut().poll(cx)) {
+            Ok(poll) => poll.map(Ok),
+            Err(message) => Poll::Ready(Err(message)),
+        }
     })
     .await
 }

@@ -27,7 +27,9 @@ pub(super) async fn run<S, R, E, RV, T, H>(
             Step::Serve(mut serving) => {
                 // Not within what is caught: it has to survive the panic.
                 let mut owed = None;
-                let served = caught(serve(&mut worker, &bell, &mut serving, &mut owed)).await;
+                let seat = Arc::clone(&worker.seat);
+                let serving_it = serve(&mut worker, &bell, &mut serving, &mut owed);
+                let served = caught(seat, serving_it).await;
                 worker.after_serving(serving, served, owed)
             }
             Step::Pause(pause) => {
@@ -35,7 +37,7 @@ pub(super) async fn run<S, R, E, RV, T, H>(
                 worker.after_pause()
             }
             Step::Finish(handler, rv) => Step::finished(
-                caught(async {
+                caught(Arc::clone(&worker.seat), async {
                     let mut handler = handler;
                     handler.term(rv).await
                 })

@@ -47,6 +47,7 @@ impl<S, R, E, RV, T, H: Handler<S, R, E, RV, T>> Work<S, R, E, RV, T> for Single
         _: &Server<S, R, E>,
         (msg, rctx): (S, Owed<R, E>),
     ) -> ControlFlow<RV> {
+        note_in_hand(Some(rctx.id()));
         let flow = self.0.proc_req(msg, ReplyContext::lend(hand, rctx));
         if hand.is_some() {
             // Had it been forgotten, it would be owed for ever.
