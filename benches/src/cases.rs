@@ -9,9 +9,11 @@ use crate::{
         floors::{Call, Park, Spin, Threads, Yield},
         kameo::Kameo,
         published::Published,
+        published_server::PublishedServer,
         ractor::Ractor,
         replies::Kept,
         ump::Ump,
+        ump_server::UmpServer,
         with::With,
         xtra::Xtra,
     },
@@ -206,6 +208,7 @@ pub(crate) fn all() -> Vec<Case> {
         unkind(),
         on_one_cpu(),
         more_clients(),
+        loops(),
     ]
     .into_iter()
     .flatten()
@@ -224,6 +227,42 @@ fn threads() -> Vec<Case> {
         .scaling("blocking")
     };
     [1, 4, 64, 1000].map(case).into()
+}
+
+/// What a loop adds to a channel, and what the published loops and actors take for the same.
+fn loops() -> Vec<Case> {
+    vec![
+        Case::new(
+            "loop-blocking-1",
+            "A thread asks a loop on a thread; `ump` is the bare channel.",
+            1,
+        )
+        .with(thread_floors())
+        .with(entries![blocking, u64: Ump, UmpServer, PublishedServer]),
+        Case::new(
+            "loop-blocking-4",
+            "4 threads ask a loop on a thread; `ump` is the bare channel.",
+            4,
+        )
+        .with(thread_floors())
+        .with(entries![blocking, u64: Ump, UmpServer, PublishedServer]),
+        Case::new(
+            "loop-async-1",
+            "A task asks a loop on a task, on one executor thread; `ump` is the bare channel.",
+            1,
+        )
+        .with(entries![on_one_thread, u64: Yield])
+        .with(entries![on_one_thread, u64: Ump, UmpServer, PublishedServer])
+        .with(actors![on_one_thread])
+        .with(entries![on_one_thread, u64: Actix]),
+        Case::new(
+            "loop-async-to-blocking-1",
+            "A task asks a loop on a thread; `ump` is the bare channel.",
+            1,
+        )
+        .with(thread_floors())
+        .with(entries![async_to_blocking, u64: Ump, UmpServer, PublishedServer]),
+    ]
 }
 
 fn tasks() -> Vec<Case> {

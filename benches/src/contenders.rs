@@ -11,12 +11,14 @@ pub(crate) mod flume;
 pub(crate) mod kameo;
 pub(crate) mod kanal;
 pub(crate) mod published;
+pub(crate) mod published_server;
 pub(crate) mod queue;
 pub(crate) mod ractor;
 pub(crate) mod replies;
 pub(crate) mod std_mpsc;
 pub(crate) mod tokio_mpsc;
 pub(crate) mod ump;
+pub(crate) mod ump_server;
 pub(crate) mod with;
 pub(crate) mod xtra;
 
