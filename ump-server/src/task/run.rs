@@ -4,7 +4,12 @@ use std::{future::poll_fn, io, ops::ControlFlow, sync::Arc, task::Poll};
 
 use ump::ReplyContext as Owed;
 
-use super::{Handler, bell::Bell, caught::caught, sleep::NextSleep};
+use super::{
+    Handler,
+    bell::{Bell, Listening},
+    caught::caught,
+    sleep::NextSleep,
+};
 use crate::{
     Context, ReplyContext, panics,
     worker::{Served, Serving, Step, Worker},
@@ -78,6 +83,7 @@ where
     } = worker;
     let mut requests = server.stream();
     let mut sleep = NextSleep::default();
+    let mut listening = Listening::default();
     loop {
         if control.renewals() != *renewals {
             return Served::Enough;
@@ -94,7 +100,7 @@ where
             if let Poll::Ready(taken) = requests.poll_wait(cx) {
                 return Poll::Ready(Event::Taken(taken));
             }
-            bell.listen(cx.waker());
+            bell.listen(&mut listening, cx.waker());
             if control.renewals() != *renewals {
                 return Poll::Ready(Event::Timer(Ok(())));
             }

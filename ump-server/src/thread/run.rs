@@ -61,12 +61,13 @@ fn serve<S, R, E, RV, T, H: Work<S, R, E, RV, T>>(
         if worker.is_to_renew() {
             return Served::Enough;
         }
+        let mut until = None;
         if !worker.due.is_idle() {
             if let ControlFlow::Break(rv) = fire(worker, handler) {
                 return Served::Up(Some(rv));
             }
+            until = worker.due.sleep_until();
         }
-        let until = worker.due.sleep_until();
         if let Some(member) = &worker.member {
             member.waits(until);
         }
