@@ -2,13 +2,13 @@
 
 use std::{sync::Arc, vec};
 
-use ump::{Client, Clock, ReplyContext as Owed, Server};
+use ump::{Client, Clock, Server};
 
 use crate::{
-    Context, JoinHandle, OnPanic,
+    Context, JoinHandle, OnPanic, Stop,
     deadlock::Seat,
-    end::Life,
-    fate::Fate,
+    end::{Life, Reply},
+    fate::{Fate, Overseer},
     spawn_error::SpawnError,
     stop::{Control, Stopper, Wake},
     test_clock::{Member, TestClock},
@@ -24,6 +24,7 @@ pub(crate) struct Options {
     pub(crate) clock: Clock,
     pub(crate) test_clock: Option<TestClock>,
     pub(crate) on_panic: OnPanic,
+    pub(crate) overseer: Option<Arc<dyn Overseer>>,
 }
 
 /// The methods of a builder that choose it.
@@ -67,6 +68,15 @@ macro_rules! choose_options {
             self.options.on_panic = policy;
             self
         }
+
+        /// Who hears of the failures of its handlers, and has the last word.
+        pub(crate) fn overseer(
+            mut self,
+            overseer: std::sync::Arc<dyn crate::fate::Overseer>,
+        ) -> Self {
+            self.options.overseer = Some(overseer);
+            self
+        }
     };
 }
 
@@ -78,12 +88,12 @@ impl Options {
     }
 
     /// The parts of a loop with so many workers, whose handlers are of this type.
-    pub(crate) fn parts<S, R, E, RV>(
+    pub(crate) fn parts<S, R, E, RV, X>(
         self,
         workers: usize,
         has_factory: bool,
         handler: &'static str,
-    ) -> Result<Parts<S, R, E, RV>, SpawnError<E>>
+    ) -> Result<Parts<S, R, E, RV>, SpawnError<X>>
     where
         S: Send + 'static,
         R: Send + 'static,
@@ -144,7 +154,6 @@ where
     pub(crate) fn worker<T>(
         &mut self,
         number: usize,
-        made: Option<Owed<(), E>>,
         wake: impl Fn() + Send + Sync + 'static,
     ) -> Worker<S, R, E, RV, T> {
         let clock = self.options.clock.clone();
@@ -157,7 +166,7 @@ where
             control: Arc::clone(&self.control),
             life: Arc::clone(&self.life),
             name: Arc::clone(&self.name),
-            fate: Fate::new(&self.options.on_panic),
+            fate: Fate::new(&self.options.on_panic, self.options.overseer.clone()),
             context: Context {
                 client: self.client.weak(),
                 timers,
@@ -171,12 +180,41 @@ where
             renewals: 0,
             seat: Seat::take(&self.name, &self.server, number),
             member: self.members.next(),
+            has_started: false,
+        }
+    }
+
+    pub(crate) fn launched<X>(self, made: Vec<Reply<(), X>>) -> Launched<S, R, E, RV, X> {
+        Launched {
+            client: self.client,
+            handle: self.handle,
             made,
         }
     }
 
     pub(crate) fn into_ends(self) -> (Client<S, R, E>, JoinHandle<RV>) {
         (self.client, self.handle)
+    }
+}
+
+/// A loop whose handlers are being made.
+pub(crate) struct Launched<S, R, E, RV, X> {
+    pub(crate) client: Client<S, R, E>,
+    pub(crate) handle: JoinHandle<RV>,
+    /// Each tells when the first handler of a worker is made.
+    pub(crate) made: Vec<Reply<(), X>>,
+}
+
+impl<S, R, E, RV, X> Launched<S, R, E, RV, X> {
+    /// Blocks until all are made.
+    pub(crate) fn wait(self) -> Result<(Client<S, R, E>, JoinHandle<RV>), SpawnError<X>> {
+        for made in self.made {
+            if let Err(error) = made.wait() {
+                self.handle.stopper().stop(Stop::Refuse);
+                return Err(error.into());
+            }
+        }
+        Ok((self.client, self.handle))
     }
 }
 

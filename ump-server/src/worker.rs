@@ -72,36 +72,43 @@ pub(crate) struct Worker<S, R, E, RV, T> {
     pub(crate) seat: Arc<Seat>,
     /// If it is under a test clock.
     pub(crate) member: Option<Member>,
+    /// Whether it has been told that `init` is done.
+    pub(crate) has_started: bool,
+}
+
+/// What makes the handlers of a worker. Its errors need not be those of the application.
+pub(crate) struct Maker<F, X> {
+    pub(crate) factory: F,
     /// Waits to know whether the first handler has been made.
-    pub(crate) made: Option<Owed<(), E>>,
+    pub(crate) made: Option<Owed<(), X>>,
 }
 
 impl<S, R, E, RV, T> Worker<S, R, E, RV, T> {
     /// Makes a handler, the first one or another one.
-    pub(crate) fn make<H>(
-        &mut self,
-        make: &mut impl FnMut(&Context<S, R, E, T>) -> Result<H, E>,
-    ) -> Step<H, RV> {
+    pub(crate) fn make<H, F, X>(&mut self, maker: &mut Maker<F, X>) -> Step<H, RV>
+    where
+        F: FnMut(&Context<S, R, E, T>) -> Result<H, X>,
+    {
         self.renewals = self.control.renewals();
-        let result = caught(|| make(&self.context));
-        if let Some(made) = self.made.take() {
+        let result = caught(|| (maker.factory)(&self.context));
+        if let Some(made) = maker.made.take() {
             return self.made_first(made, result);
         }
         match result {
             Ok(Ok(handler)) => Step::serve(handler),
             Ok(Err(error)) => {
                 let _ = caught(|| drop(error));
-                self.after_failure(JoinErrorKind::Refused)
+                self.after_failure(&JoinErrorKind::Refused)
             }
-            Err(message) => self.after_failure(JoinErrorKind::Panicked(message)),
+            Err(message) => self.after_failure(&JoinErrorKind::Panicked(message)),
         }
     }
 
     /// Tells the one who waits for it; that there may be nobody is no concern of ours.
-    fn made_first<H>(
+    fn made_first<H, X>(
         &self,
-        made: Owed<(), E>,
-        result: Result<Result<H, E>, PanicMessage>,
+        made: Owed<(), X>,
+        result: Result<Result<H, X>, PanicMessage>,
     ) -> Step<H, RV> {
         match result {
             Ok(Ok(handler)) => {
@@ -120,8 +127,10 @@ impl<S, R, E, RV, T> Worker<S, R, E, RV, T> {
     }
 
     /// `init` is done.
-    pub(crate) fn started(&self) {
-        if self.context.restarts == 0 {
+    pub(crate) fn started(&mut self) {
+        // That of a later handler counts too, if the first one did not get as far.
+        if !self.has_started {
+            self.has_started = true;
             self.life.start();
         }
     }
@@ -159,10 +168,10 @@ impl<S, R, E, RV, T> Worker<S, R, E, RV, T> {
             return Step::Serve(serving);
         }
         let _ = caught(|| drop(serving));
-        self.after_failure(JoinErrorKind::Panicked(message))
+        self.after_failure(&JoinErrorKind::Panicked(message))
     }
 
-    fn after_failure<H>(&mut self, failure: JoinErrorKind) -> Step<H, RV> {
+    fn after_failure<H>(&mut self, failure: &JoinErrorKind) -> Step<H, RV> {
         match self.fate.after(failure, self.context.clock.now()) {
             Next::Restart(pause) => Step::Pause(pause),
             Next::End(failure) => self.end(Err(failure)),

@@ -8,9 +8,10 @@ use ump::Client;
 use super::{Handler, bell::Bell, run::run};
 use crate::{
     Context, JoinHandle,
-    options::{Options, Parts, choose_options},
+    end::question,
+    options::{Launched, Options, Parts, choose_options},
     spawn_error::SpawnError,
-    worker::{Step, Worker},
+    worker::{Maker, Step, Worker},
 };
 
 /// Makes loops on tasks: [`spawn`](super::spawn) with more to choose from.
@@ -61,11 +62,13 @@ impl Builder {
             return Err(SpawnError::NoFactory);
         }
         let runtime = self.runtime_or_current()?;
-        let mut parts = self.options.parts(1, false, type_name::<H>())?;
+        let mut parts = self
+            .options
+            .parts::<_, _, _, _, E>(1, false, type_name::<H>())?;
         let handler = build(&parts.client).map_err(SpawnError::Handler)?;
         let (worker, bell) = worker::<_, _, _, _, ()>(&mut parts, 0);
-        let make = |_: &Context<S, R, E>| unreachable!("it is made once");
-        runtime.spawn(run(worker, bell, make, Step::serve(handler)));
+        let factory = |_: &Context<S, R, E>| -> Result<H, E> { unreachable!("it is made once") };
+        runtime.spawn(run(worker, bell, anew(factory), Step::serve(handler)));
         Ok(parts.into_ends())
     }
 
@@ -86,11 +89,13 @@ impl Builder {
         H: Handler<S, R, E, RV, T> + Send + 'static,
     {
         let runtime = self.runtime_or_current()?;
-        let mut parts = self.options.parts(1, true, type_name::<H>())?;
+        let mut parts = self
+            .options
+            .parts::<_, _, _, _, E>(1, true, type_name::<H>())?;
         let (worker, bell) = worker(&mut parts, 0);
         let mut factory = factory;
         let handler = factory(&worker.context).map_err(SpawnError::Handler)?;
-        runtime.spawn(run(worker, bell, factory, Step::serve(handler)));
+        runtime.spawn(run(worker, bell, anew(factory), Step::serve(handler)));
         Ok(parts.into_ends())
     }
 
@@ -117,7 +122,9 @@ impl Builder {
         H: Handler<S, R, E, RV, T> + Send + 'static,
     {
         let runtime = self.runtime_or_current()?;
-        let mut parts = self.options.parts(workers.get(), true, type_name::<H>())?;
+        let mut parts =
+            self.options
+                .parts::<_, _, _, _, E>(workers.get(), true, type_name::<H>())?;
         let factory = Arc::new(factory);
         // All are made before one is started.
         let made = (0..workers.get())
@@ -129,10 +136,46 @@ impl Builder {
             .collect::<Result<Vec<_>, SpawnError<E>>>()?;
         for (worker, bell, handler) in made {
             let factory = Arc::clone(&factory);
-            let make = move |cx: &Context<S, R, E, T>| factory(cx);
-            runtime.spawn(run(worker, bell, make, Step::serve(handler)));
+            let factory = move |cx: &Context<S, R, E, T>| factory(cx);
+            runtime.spawn(run(worker, bell, anew(factory), Step::serve(handler)));
         }
         Ok(parts.into_ends())
+    }
+
+    /// Has a loop or a pool made on its tasks, and does not wait for its handlers.
+    pub(crate) fn launch<S, R, E, RV, T, H, X>(
+        self,
+        workers: NonZeroUsize,
+        factory: impl Fn(&Context<S, R, E, T>) -> Result<H, X> + Send + Sync + 'static,
+    ) -> Result<Launched<S, R, E, RV, X>, SpawnError<X>>
+    where
+        S: Send + 'static,
+        R: Send + 'static,
+        E: Send + 'static,
+        RV: Send + 'static,
+        T: Send + 'static,
+        H: Handler<S, R, E, RV, T> + Send + 'static,
+        X: Send + 'static,
+    {
+        let runtime = self.runtime_or_current()?;
+        let mut parts =
+            self.options
+                .parts::<_, _, _, _, X>(workers.get(), true, type_name::<H>())?;
+        let factory = Arc::new(factory);
+        let replies = (0..workers.get())
+            .map(|number| {
+                let (worker, bell) = worker(&mut parts, number);
+                let factory = Arc::clone(&factory);
+                let (tell_made, reply) = question();
+                let maker = Maker {
+                    factory: move |cx: &Context<S, R, E, T>| factory(cx),
+                    made: Some(tell_made),
+                };
+                runtime.spawn(run(worker, bell, maker, Step::Make));
+                reply
+            })
+            .collect();
+        Ok(parts.launched(replies))
     }
 
     fn runtime_or_current<E>(&self) -> Result<Handle, SpawnError<E>> {
@@ -140,6 +183,14 @@ impl Builder {
             Some(runtime) => Ok(runtime.clone()),
             None => Handle::try_current().map_err(|_| SpawnError::NoRuntime),
         }
+    }
+}
+
+/// Makes handlers anew; the first one is made already.
+fn anew<F, X>(factory: F) -> Maker<F, X> {
+    Maker {
+        factory,
+        made: None,
     }
 }
 
@@ -154,5 +205,5 @@ where
 {
     let bell = Arc::new(Bell::default());
     let rung = Arc::clone(&bell);
-    (parts.worker(number, None, move || rung.ring()), bell)
+    (parts.worker(number, move || rung.ring()), bell)
 }

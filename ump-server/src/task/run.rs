@@ -12,14 +12,14 @@ use super::{
 };
 use crate::{
     Context, ReplyContext, panics,
-    worker::{Served, Serving, Step, Worker},
+    worker::{Maker, Served, Serving, Step, Worker},
 };
 
 /// From the first handler to the end of the last one.
-pub(super) async fn run<S, R, E, RV, T, H>(
+pub(super) async fn run<S, R, E, RV, T, H, X>(
     mut worker: Worker<S, R, E, RV, T>,
     bell: Arc<Bell>,
-    mut make: impl FnMut(&Context<S, R, E, T>) -> Result<H, E>,
+    mut maker: Maker<impl FnMut(&Context<S, R, E, T>) -> Result<H, X>, X>,
     mut step: Step<H, RV>,
 ) where
     RV: Send,
@@ -28,7 +28,7 @@ pub(super) async fn run<S, R, E, RV, T, H>(
 {
     let outcome = loop {
         step = match step {
-            Step::Make => worker.make(&mut make),
+            Step::Make => worker.make(&mut maker),
             Step::Serve(mut serving) => {
                 // Not within what is caught: it has to survive the panic.
                 let mut owed = None;
@@ -51,7 +51,7 @@ pub(super) async fn run<S, R, E, RV, T, H>(
             Step::End(outcome) => break outcome,
         }
     };
-    let _ = panics::caught(|| drop(make));
+    let _ = panics::caught(|| drop(maker));
     worker.tell(outcome);
 }
 

@@ -12,9 +12,10 @@ use super::{
 use crate::{
     Context, JoinHandle,
     end::{Reply, question},
-    options::{Options, Parts, choose_options},
+    options::{Launched, Options, Parts, choose_options},
     spawn_error::SpawnError,
     sync::ThreadBuilder,
+    worker::Maker,
 };
 
 /// Makes loops on threads: [`spawn`](super::spawn) with more to choose from.
@@ -104,7 +105,9 @@ impl Builder {
         if self.options.restarts() {
             return Err(SpawnError::NoFactory);
         }
-        let mut parts = self.options.parts(1, false, type_name::<H>())?;
+        let mut parts = self
+            .options
+            .parts::<_, _, _, _, E>(1, false, type_name::<H>())?;
         let mut handler = Some(build(&parts.client).map_err(SpawnError::Handler)?);
         let make = move |_: &Context<S, R, E>| {
             let handler = handler.take().expect("it is made once");
@@ -132,11 +135,13 @@ impl Builder {
         T: Send + 'static,
         H: Handler<S, R, E, RV, T> + 'static,
     {
-        let mut parts = self.options.parts(1, true, type_name::<H>())?;
+        let mut parts = self
+            .options
+            .parts::<_, _, _, _, E>(1, true, type_name::<H>())?;
         let mut factory = factory;
         let make = move |cx: &Context<S, R, E, T>| factory(cx).map(Single);
         let made = start(&mut parts, self.stack_size, None, make)?;
-        await_made(parts, [made])
+        parts.launched(vec![made]).wait()
     }
 
     /// Runs a handler that takes all that is queued, at most so many requests at a time. Otherwise like [`spawn_with`](Self::spawn_with).
@@ -156,12 +161,14 @@ impl Builder {
         T: Send + 'static,
         H: BatchHandler<S, R, E, RV, T> + 'static,
     {
-        let mut parts = self.options.parts(1, true, type_name::<H>())?;
+        let mut parts = self
+            .options
+            .parts::<_, _, _, _, E>(1, true, type_name::<H>())?;
         let mut factory = factory;
         let max = max.get();
         let make = move |cx: &Context<S, R, E, T>| factory(cx).map(|handler| Many { handler, max });
         let made = start(&mut parts, self.stack_size, None, make)?;
-        await_made(parts, [made])
+        parts.launched(vec![made]).wait()
     }
 
     /// Runs several handlers on a thread each, over one queue: each request goes to one of them, to the one who has waited longest. Blocks
@@ -187,17 +194,38 @@ impl Builder {
         T: Send + 'static,
         H: Handler<S, R, E, RV, T> + 'static,
     {
-        let mut parts = self.options.parts(workers.get(), true, type_name::<H>())?;
+        self.launch(Some(workers), factory)?.wait()
+    }
+
+    /// Has a loop or a pool made, and does not wait for its handlers.
+    pub(crate) fn launch<S, R, E, RV, T, H, X>(
+        self,
+        workers: Option<NonZeroUsize>,
+        factory: impl Fn(&Context<S, R, E, T>) -> Result<H, X> + Send + Sync + 'static,
+    ) -> Result<Launched<S, R, E, RV, X>, SpawnError<X>>
+    where
+        S: Send + 'static,
+        R: Send + 'static,
+        E: Send + 'static,
+        RV: Send + 'static,
+        T: Send + 'static,
+        H: Handler<S, R, E, RV, T> + 'static,
+        X: Send + 'static,
+    {
+        let count = workers.map_or(1, NonZeroUsize::get);
+        let mut parts = self
+            .options
+            .parts::<_, _, _, _, X>(count, true, type_name::<H>())?;
         let factory = Arc::new(factory);
-        let made = (0..workers.get())
+        let made = (0..count)
             .map(|number| {
                 let factory = Arc::clone(&factory);
                 let make = move |cx: &Context<S, R, E, T>| factory(cx).map(Single);
-                start(&mut parts, self.stack_size, Some(number), make)
+                start(&mut parts, self.stack_size, workers.map(|_| number), make)
             })
             .collect::<Result<Vec<_>, _>>();
         match made {
-            Ok(made) => await_made(parts, made),
+            Ok(made) => Ok(parts.launched(made)),
             Err(refusal) => {
                 parts.server.refuse();
                 Err(refusal)
@@ -207,12 +235,12 @@ impl Builder {
 }
 
 /// Starts a worker, which has a number if it is one of several. What comes back tells when its handler is made.
-fn start<S, R, E, RV, T, H>(
+fn start<S, R, E, RV, T, H, X>(
     parts: &mut Parts<S, R, E, RV>,
     stack_size: Option<usize>,
     number: Option<usize>,
-    make: impl FnMut(&Context<S, R, E, T>) -> Result<H, E> + Send + 'static,
-) -> Result<Reply<(), E>, SpawnError<E>>
+    factory: impl FnMut(&Context<S, R, E, T>) -> Result<H, X> + Send + 'static,
+) -> Result<Reply<(), X>, SpawnError<X>>
 where
     S: Send + 'static,
     R: Send + 'static,
@@ -220,15 +248,20 @@ where
     RV: Send + 'static,
     T: Send + 'static,
     H: Work<S, R, E, RV, T> + 'static,
+    X: Send + 'static,
 {
     let (tell_made, made) = question();
+    let maker = Maker {
+        factory,
+        made: Some(tell_made),
+    };
     let server = Arc::downgrade(&parts.server);
     let wake = move || {
         if let Some(server) = server.upgrade() {
             server.interrupt();
         }
     };
-    let worker = parts.worker(number.unwrap_or(0), Some(tell_made), wake);
+    let worker = parts.worker(number.unwrap_or(0), wake);
     let mut thread = ThreadBuilder::new().name(match number {
         None => parts.name.to_string(),
         Some(number) => format!("{}-{number}", parts.name),
@@ -237,26 +270,7 @@ where
         thread = thread.stack_size(bytes);
     }
     thread
-        .spawn(move || run(worker, make))
+        .spawn(move || run(worker, maker))
         .map_err(SpawnError::Thread)?;
     Ok(made)
-}
-
-/// Waits until all handlers are made, and hands out the ends.
-fn await_made<S, R, E, RV>(
-    parts: Parts<S, R, E, RV>,
-    made: impl IntoIterator<Item = Reply<(), E>>,
-) -> Result<(Client<S, R, E>, JoinHandle<RV>), SpawnError<E>>
-where
-    S: Send + 'static,
-    R: Send + 'static,
-    E: Send + 'static,
-{
-    for made in made {
-        if let Err(error) = made.wait() {
-            parts.server.refuse();
-            return Err(error.into());
-        }
-    }
-    Ok(parts.into_ends())
 }

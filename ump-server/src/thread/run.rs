@@ -9,19 +9,19 @@ use crate::{
     Context,
     block_on::block_on,
     panics::caught,
-    worker::{Served, Serving, Step, Worker},
+    worker::{Maker, Served, Serving, Step, Worker},
 };
 
 /// From the first handler to the end of the last one.
-pub(super) fn run<S, R, E, RV, T, H: Work<S, R, E, RV, T>>(
+pub(super) fn run<S, R, E, RV, T, H: Work<S, R, E, RV, T>, X>(
     mut worker: Worker<S, R, E, RV, T>,
-    mut make: impl FnMut(&Context<S, R, E, T>) -> Result<H, E>,
+    mut maker: Maker<impl FnMut(&Context<S, R, E, T>) -> Result<H, X>, X>,
 ) {
     let _watched = waits::watch(worker.seat.clone());
     let mut step = Step::Make;
     let outcome = loop {
         step = match step {
-            Step::Make => worker.make(&mut make),
+            Step::Make => worker.make(&mut maker),
             Step::Serve(mut serving) => {
                 // Not within what is caught: it has to survive the panic.
                 let mut hand = H::Hand::default();
@@ -39,7 +39,7 @@ pub(super) fn run<S, R, E, RV, T, H: Work<S, R, E, RV, T>>(
             Step::End(outcome) => break outcome,
         }
     };
-    let _ = caught(|| drop(make));
+    let _ = caught(|| drop(maker));
     worker.tell(outcome);
 }
 
