@@ -13,6 +13,8 @@ mod reply_context;
 mod spawn_error;
 mod stop;
 mod sync;
+#[cfg(not(loom))]
+pub mod system;
 #[cfg(all(feature = "tokio", not(loom)))]
 pub mod task;
 mod test_clock;

@@ -1,0 +1,89 @@
+//! What can be said of a component besides its name and its handler.
+
+use ump::Spin;
+
+use crate::OnPanic;
+
+/// What can be said of a component besides its name and its handler.
+///
+/// What is not said is as usual for [loops](crate::thread::Builder): one instance, one worker, an unbounded queue, [`OnPanic::Stop`]. What does not
+/// fit (no instance at all, the stack size of a task) is an error when the system is started, and names the component and the key.
+///
+/// ```
+/// use ump_server::{OnPanic, Restart, system::Attributes};
+///
+/// let attributes = Attributes::new()
+///     .needs("store")
+///     .instances(4)
+///     .capacity(256)
+///     .on_panic(OnPanic::Restart(Restart::new()));
+/// # let _ = attributes;
+/// ```
+///
+/// # A queue that is full
+/// Whoever finds it full waits for room, or does not if he says so: by the request, with [`if_room`](ump::Request::if_room). It is not an attribute,
+/// since the one who asks has to know what to do with the message that comes back, and the plain [`req`](ump::Client::req) has no such error.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[must_use = "it says something of a component that is added with it"]
+pub struct Attributes {
+    pub(super) needs: Vec<String>,
+    pub(super) instances: Option<usize>,
+    pub(super) workers: Option<usize>,
+    pub(super) capacity: Option<usize>,
+    pub(super) spin: Option<Spin>,
+    pub(super) on_panic: Option<OnPanic>,
+    pub(super) stack_size: Option<usize>,
+}
+
+impl Attributes {
+    /// Nothing special.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// It asks this component, which is started before it and stopped after it. Can be said several times.
+    pub fn needs(mut self, component: impl Into<String>) -> Self {
+        self.needs.push(component.into());
+        self
+    }
+
+    /// So many loops with a channel each, at least one. [`Spread`](super::Spread) chooses among them.
+    pub fn instances(mut self, count: usize) -> Self {
+        self.instances = Some(count);
+        self
+    }
+
+    /// So many workers over the queue of each instance, at least one: each instance is a pool.
+    pub fn workers(mut self, count: usize) -> Self {
+        self.workers = Some(count);
+        self
+    }
+
+    /// The queue of each instance holds at most so many requests in each lane, exactly; at least one.
+    pub fn capacity(mut self, requests: usize) -> Self {
+        self.capacity = Some(requests);
+        self
+    }
+
+    /// How long its loops and their clients wait awake before they sleep.
+    pub fn spin(mut self, spin: Spin) -> Self {
+        self.spin = Some(spin);
+        self
+    }
+
+    /// What becomes of an instance whose handler panics. In a [group](super::Group) that decides; only [`OnPanic::Continue`] counts there, too.
+    pub fn on_panic(mut self, policy: OnPanic) -> Self {
+        self.on_panic = Some(policy);
+        self
+    }
+
+    /// The size of its threads' stacks, in bytes. Not for tasks.
+    pub fn stack_size(mut self, bytes: usize) -> Self {
+        self.stack_size = Some(bytes);
+        self
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.instances.unwrap_or(1)
+    }
+}

@@ -1,0 +1,176 @@
+//! Saying what a system consists of.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use ump::Clock;
+
+use super::{
+    attributes::Attributes,
+    error::{BoxError, StartError},
+    group::Group,
+    launch::{self, Launcher, Time},
+    setup::Setup,
+    start::start,
+    system::System,
+    waiting::Waiting,
+};
+use crate::{TestClock, thread};
+
+/// Says what a system consists of, and starts it. From [`System::builder`].
+#[must_use = "it makes a system when it is started"]
+pub struct Builder {
+    pub(super) definitions: Vec<Definition>,
+    pub(super) groups: Vec<Group>,
+    pub(super) time: Time,
+    pub(super) grace: Duration,
+    #[cfg(feature = "tokio")]
+    pub(super) runtime: Option<tokio::runtime::Handle>,
+}
+
+/// A component that is to be.
+pub(super) struct Definition {
+    pub(super) name: Arc<str>,
+    pub(super) kind: Kind,
+    pub(super) attributes: Attributes,
+    pub(super) launcher: Launcher,
+}
+
+/// What its loops run on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Thread,
+    #[cfg(feature = "tokio")]
+    Task,
+}
+
+impl Builder {
+    pub(super) fn new() -> Self {
+        Self {
+            definitions: Vec::new(),
+            groups: Vec::new(),
+            time: Time::default(),
+            grace: Duration::from_millis(100),
+            #[cfg(feature = "tokio")]
+            runtime: None,
+        }
+    }
+
+    /// Adds a component whose loops run on threads.
+    ///
+    /// The factory makes the handler of each instance and worker, on its thread, and makes it anew after a failure. What it refuses with before the first one is made is
+    /// why the system [did not come up](StartError).
+    pub fn thread<S, R, E, RV, T, H>(
+        self,
+        name: impl Into<String>,
+        attributes: Attributes,
+        factory: impl Fn(&Setup<'_, S, R, E, T>) -> Result<H, BoxError> + Send + Sync + 'static,
+    ) -> Self
+    where
+        S: Send + 'static,
+        R: Send + 'static,
+        E: Send + 'static,
+        RV: Send + 'static,
+        T: Send + 'static,
+        H: thread::Handler<S, R, E, RV, T> + 'static,
+    {
+        self.define(name, Kind::Thread, attributes, launch::threads(factory))
+    }
+
+    /// Adds a component whose loops run on tasks. Its factory is called on them, so it should not block.
+    #[cfg(feature = "tokio")]
+    pub fn task<S, R, E, RV, T, H>(
+        self,
+        name: impl Into<String>,
+        attributes: Attributes,
+        factory: impl Fn(&Setup<'_, S, R, E, T>) -> Result<H, BoxError> + Send + Sync + 'static,
+    ) -> Self
+    where
+        S: Send + 'static,
+        R: Send + 'static,
+        E: Send + 'static,
+        RV: Send + 'static,
+        T: Send + 'static,
+        H: crate::task::Handler<S, R, E, RV, T> + Send + 'static,
+    {
+        self.define(name, Kind::Task, attributes, launch::tasks(factory))
+    }
+
+    /// Has components supervised together.
+    pub fn group(mut self, group: Group) -> Self {
+        self.groups.push(group);
+        self
+    }
+
+    /// What tells the time, to all its components and for its own deadlines.
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.time.clock = clock;
+        self
+    }
+
+    /// Goes by a clock that a test moves, which waits for its loops.
+    pub fn test_clock(mut self, clock: &TestClock) -> Self {
+        self.time.test_clock = Some(clock.clone());
+        self.clock(clock.clock())
+    }
+
+    /// The runtime of its tasks; otherwise that of whoever waits for the start.
+    #[cfg(feature = "tokio")]
+    pub fn runtime(mut self, runtime: tokio::runtime::Handle) -> Self {
+        self.runtime = Some(runtime);
+        self
+    }
+
+    /// How long what has been refused, since the deadline of a stop had passed, has to end before it is reported as still running; 100 ms
+    /// otherwise.
+    pub fn grace(mut self, grace: Duration) -> Self {
+        self.grace = grace;
+        self
+    }
+
+    /// Starts the components one after the other, each after those that it needs, otherwise in the order of their definition. A component is up when `init` of all
+    /// its handlers is done; all have to be up within this time.
+    ///
+    /// # Errors
+    /// See [`StartError`]. If a component does not come up, those that are up have been stopped, dependents first; it says which one, and why.
+    ///
+    /// # Cancel safety
+    /// If it is dropped before it is ready, the components end by themselves, as nobody has a client of them.
+    pub fn start(self, within: Duration) -> Waiting<Result<System, StartError>> {
+        Waiting::new(start(self, within))
+    }
+
+    fn define(
+        mut self,
+        name: impl Into<String>,
+        kind: Kind,
+        attributes: Attributes,
+        launcher: Launcher,
+    ) -> Self {
+        self.definitions.push(Definition {
+            name: name.into().into(),
+            kind,
+            attributes,
+            launcher,
+        });
+        self
+    }
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("definitions", &self.definitions)
+            .field("groups", &self.groups)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Definition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Definition")
+            .field("name", &self.name)
+            .field("kind", &self.kind)
+            .field("attributes", &self.attributes)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,307 @@
+//! The components of a system that runs.
+//!
+//! What is known of an instance comes from three places: its channel's books, what its loop says about its end, and a record that its factory and
+//! its overseer write. None of them is kept up to date for the sake of a status: it is read when somebody asks.
+
+use std::{
+    any::{Any, type_name},
+    collections::BTreeMap,
+    future::poll_fn,
+    mem,
+    pin::{Pin, pin},
+    sync::{Arc, OnceLock, atomic::AtomicBool},
+    task::{Context, Poll, Waker},
+    time::{Duration, Instant},
+};
+
+use ump::{Client, Clock, Stats};
+
+use super::{failures::Failures, supervision::Supervision};
+use crate::{JoinError, JoinHandle, StartError, Stopper, panics::caught, sync::Mutex};
+
+/// What a system and all that know it share.
+pub(super) struct Inner {
+    /// In the order of definition.
+    pub(super) components: Box<[Component]>,
+    /// In which they are started, by number.
+    pub(super) order: Box<[usize]>,
+    pub(super) clock: Clock,
+    /// How long what was refused at the end of a stop has to end.
+    pub(super) grace: Duration,
+    pub(super) failures: Arc<Failures>,
+}
+
+pub(super) struct Component {
+    pub(super) name: Arc<str>,
+    pub(super) needs: Arc<[String]>,
+    pub(super) supervision: Option<Arc<Supervision>>,
+    /// All of them, once they are launched; that need not be as many as there should be, if one failed.
+    pub(super) instances: OnceLock<Box<[Instance]>>,
+    /// All of them have started.
+    pub(super) is_up: AtomicBool,
+}
+
+impl Inner {
+    pub(super) fn component(&self, name: &str) -> Option<&Component> {
+        self.components.iter().find(|known| *known.name == *name)
+    }
+
+    /// Those that are launched, dependents before what they need.
+    pub(super) fn last_first(&self) -> impl Iterator<Item = (&Component, &[Instance])> {
+        self.order.iter().rev().filter_map(|&number| {
+            let component = &self.components[number];
+            Some((component, &**component.instances.get()?))
+        })
+    }
+}
+
+pub(super) struct Instance {
+    pub(super) stopper: Stopper,
+    pub(super) client: Box<dyn AnyClient>,
+    pub(super) record: Arc<Record>,
+    end: Mutex<End>,
+}
+
+/// What is known of a loop's end.
+enum End {
+    Going(Box<dyn Ending>),
+    /// Somebody waits for it.
+    Awaited,
+    Ended(Result<(), JoinError>),
+}
+
+impl Instance {
+    pub(super) fn new<S, R, E, RV>(
+        client: Client<S, R, E>,
+        handle: JoinHandle<RV>,
+        record: Arc<Record>,
+    ) -> Self
+    where
+        S: Send + 'static,
+        R: Send + 'static,
+        E: Send + 'static,
+        RV: Send + 'static,
+    {
+        Self {
+            stopper: handle.stopper(),
+            client: Box::new(client),
+            record,
+            end: Mutex::new(End::Going(Box::new(handle))),
+        }
+    }
+
+    /// Resolves when it has started, or ended without that.
+    ///
+    /// There is one at a time who waits: the start, and later the stop.
+    pub(super) async fn started(&self) -> Result<(), StartError> {
+        let mut lent = self.lend();
+        poll_fn(|cx| match &mut lent.end {
+            End::Going(ending) => ending.poll_started(cx),
+            End::Awaited => unreachable!("one at a time"),
+            End::Ended(_) => Poll::Ready(Err(StartError::Ended)),
+        })
+        .await
+    }
+
+    /// Resolves when it has ended.
+    pub(super) async fn ended(&self) -> Result<(), JoinError> {
+        let mut lent = self.lend();
+        let (outcome, rest) = poll_fn(|cx| match &mut lent.end {
+            End::Going(ending) => ending.poll_ended(cx),
+            End::Awaited => unreachable!("one at a time"),
+            End::Ended(outcome) => Poll::Ready((outcome.clone(), None)),
+        })
+        .await;
+        lent.end = End::Ended(outcome.clone());
+        let _ = caught(|| drop(rest));
+        outcome
+    }
+
+    /// How it ended, if it has.
+    pub(super) fn outcome(&self) -> Option<Result<(), JoinError>> {
+        let mut end = self.end.lock();
+        let outcome = match &mut *end {
+            End::Going(ending) if ending.is_finished() => {
+                let mut cx = Context::from_waker(Waker::noop());
+                ending.poll_ended(&mut cx)
+            }
+            End::Ended(outcome) => Poll::Ready((outcome.clone(), None)),
+            End::Going(_) | End::Awaited => Poll::Pending,
+        };
+        let Poll::Ready((outcome, rest)) = outcome else {
+            return None;
+        };
+        *end = End::Ended(outcome.clone());
+        drop(end);
+        let _ = caught(|| drop(rest));
+        Some(outcome)
+    }
+
+    /// Takes it out of the lock, as polling it runs the user's code.
+    fn lend(&self) -> Lent<'_> {
+        let mut end = self.end.lock();
+        let lent = match &*end {
+            // It stays there, for others to read.
+            End::Ended(outcome) => End::Ended(outcome.clone()),
+            _ => mem::replace(&mut *end, End::Awaited),
+        };
+        drop(end);
+        Lent {
+            end: lent,
+            home: &self.end,
+        }
+    }
+}
+
+/// Comes back when it is dropped.
+struct Lent<'a> {
+    end: End,
+    home: &'a Mutex<End>,
+}
+
+impl Drop for Lent<'_> {
+    fn drop(&mut self) {
+        if !matches!(self.end, End::Awaited) {
+            let end = mem::replace(&mut self.end, End::Awaited);
+            *self.home.lock() = end;
+        }
+    }
+}
+
+/// What a loop ended with: nobody wants it, but its drop is the user's code.
+type Rest = Option<Box<dyn Any + Send>>;
+
+/// The end of a loop, whatever it ends with.
+trait Ending: Send {
+    fn poll_started(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), StartError>>;
+    fn poll_ended(&mut self, cx: &mut Context<'_>) -> Poll<(Result<(), JoinError>, Rest)>;
+    fn is_finished(&self) -> bool;
+}
+
+impl<RV: Send + 'static> Ending for JoinHandle<RV> {
+    fn poll_started(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), StartError>> {
+        // It can be left and called again.
+        pin!(self.started()).poll(cx)
+    }
+
+    fn poll_ended(&mut self, cx: &mut Context<'_>) -> Poll<(Result<(), JoinError>, Rest)> {
+        Pin::new(self).poll(cx).map(|outcome| match outcome {
+            Ok(rv) => (Ok(()), Some(Box::new(rv) as Box<dyn Any + Send>)),
+            Err(error) => (Err(error), None),
+        })
+    }
+
+    fn is_finished(&self) -> bool {
+        self.is_finished()
+    }
+}
+
+/// A client of some type.
+pub(super) trait AnyClient: Send + Sync {
+    fn as_any(&self) -> &dyn Any;
+    fn type_name(&self) -> &'static str;
+    fn stats(&self) -> Stats;
+    fn capacity(&self) -> Option<usize>;
+    fn is_closed(&self) -> bool;
+}
+
+impl<S, R, E> AnyClient for Client<S, R, E>
+where
+    S: Send + 'static,
+    R: Send + 'static,
+    E: Send + 'static,
+{
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn type_name(&self) -> &'static str {
+        type_name::<Self>()
+    }
+
+    fn stats(&self) -> Stats {
+        self.stats()
+    }
+
+    fn capacity(&self) -> Option<usize> {
+        self.capacity()
+    }
+
+    fn is_closed(&self) -> bool {
+        self.is_closed()
+    }
+}
+
+/// What is written down of an instance while it runs.
+#[derive(Default)]
+pub(super) struct Record(Mutex<Written>);
+
+#[derive(Default)]
+struct Written {
+    up_since: Option<Instant>,
+    workers: BTreeMap<usize, Worker>,
+    /// What the factory said when it refused to make a handler anew.
+    refusal: Option<String>,
+    last_failure: Option<String>,
+}
+
+struct Worker {
+    restarts: u64,
+    /// How many timers it has.
+    timers: Arc<dyn Fn() -> usize + Send + Sync>,
+}
+
+impl Record {
+    /// A handler is being made.
+    pub(super) fn make(
+        &self,
+        worker: usize,
+        restarts: u64,
+        timers: impl Fn() -> usize + Send + Sync + 'static,
+    ) {
+        let timers = Arc::new(timers);
+        let new = Worker { restarts, timers };
+        let replaced = self.0.lock().workers.insert(worker, new);
+        drop(replaced);
+    }
+
+    pub(super) fn start(&self, now: Instant) {
+        self.0.lock().up_since = Some(now);
+    }
+
+    pub(super) fn refuse(&self, why: String) {
+        self.0.lock().refusal = Some(why);
+    }
+
+    /// A handler failed. Returns why, in words.
+    pub(super) fn fail(&self, failure: String) -> String {
+        let mut written = self.0.lock();
+        let failure = match written.refusal.take() {
+            Some(refusal) => format!("{failure}: {refusal}"),
+            None => failure,
+        };
+        written.last_failure = Some(failure.clone());
+        failure
+    }
+
+    pub(super) fn up_since(&self) -> Option<Instant> {
+        self.0.lock().up_since
+    }
+
+    pub(super) fn restarts(&self) -> u64 {
+        let written = self.0.lock();
+        written.workers.values().map(|worker| worker.restarts).sum()
+    }
+
+    pub(super) fn timers(&self) -> usize {
+        let written = self.0.lock();
+        let timers = written.workers.values();
+        let timers: Vec<_> = timers.map(|worker| Arc::clone(&worker.timers)).collect();
+        drop(written);
+        timers.iter().map(|count| count()).sum()
+    }
+
+    pub(super) fn last_failure(&self) -> Option<String> {
+        self.0.lock().last_failure.clone()
+    }
+}

@@ -1,0 +1,197 @@
+//! Making the loops of a component, of whatever types.
+
+use std::{future::Future, num::NonZeroUsize, pin::Pin, sync::Arc};
+
+use ump::Clock;
+
+use super::{
+    attributes::Attributes,
+    component::{Instance, Record},
+    directory::Directory,
+    error::{BoxError, NotUp},
+    setup::{Setup, Site},
+};
+use crate::{Context, SpawnError, TestClock, fate::Overseer, options::Launched, thread};
+
+/// Where and how an instance is to be made.
+pub(super) struct Place {
+    pub(super) component: Arc<str>,
+    pub(super) instance: usize,
+    pub(super) needs: Arc<[String]>,
+    pub(super) attributes: Attributes,
+    pub(super) overseer: Arc<dyn Overseer>,
+    pub(super) record: Arc<Record>,
+    pub(super) directory: Directory,
+    pub(super) time: Time,
+    #[cfg(feature = "tokio")]
+    pub(super) runtime: Option<tokio::runtime::Handle>,
+}
+
+/// What tells the time to a system.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Time {
+    pub(super) clock: Clock,
+    pub(super) test_clock: Option<TestClock>,
+}
+
+/// An instance whose handlers are being made.
+pub(super) struct Launching {
+    pub(super) instance: Instance,
+    /// Resolves when they are.
+    pub(super) made: Pin<Box<dyn Future<Output = Result<(), NotUp>> + Send>>,
+}
+
+/// Makes one instance after the other.
+pub(super) type Launcher = Box<dyn Fn(Place) -> Result<Launching, NotUp> + Send + Sync>;
+
+/// Makes instances on threads.
+pub(super) fn threads<S, R, E, RV, T, H>(
+    factory: impl Fn(&Setup<'_, S, R, E, T>) -> Result<H, BoxError> + Send + Sync + 'static,
+) -> Launcher
+where
+    S: Send + 'static,
+    R: Send + 'static,
+    E: Send + 'static,
+    RV: Send + 'static,
+    T: Send + 'static,
+    H: thread::Handler<S, R, E, RV, T> + 'static,
+{
+    let factory = Arc::new(factory);
+    Box::new(move |place| {
+        let mut builder = common!(thread::Builder::new(), place);
+        if let Some(bytes) = place.attributes.stack_size {
+            builder = builder.stack_size(bytes);
+        }
+        let workers = place.attributes.workers.and_then(NonZeroUsize::new);
+        let record = Arc::clone(&place.record);
+        let launched = builder.launch(workers, place.make(Arc::clone(&factory)))?;
+        Ok(Launching::new(launched, record))
+    })
+}
+
+/// Makes instances on tasks.
+#[cfg(feature = "tokio")]
+pub(super) fn tasks<S, R, E, RV, T, H>(
+    factory: impl Fn(&Setup<'_, S, R, E, T>) -> Result<H, BoxError> + Send + Sync + 'static,
+) -> Launcher
+where
+    S: Send + 'static,
+    R: Send + 'static,
+    E: Send + 'static,
+    RV: Send + 'static,
+    T: Send + 'static,
+    H: crate::task::Handler<S, R, E, RV, T> + Send + 'static,
+{
+    let factory = Arc::new(factory);
+    Box::new(move |place| {
+        let mut builder = common!(crate::task::Builder::new(), place);
+        if let Some(runtime) = &place.runtime {
+            builder = builder.runtime(runtime.clone());
+        }
+        let workers = place.attributes.workers.and_then(NonZeroUsize::new);
+        let record = Arc::clone(&place.record);
+        let make = place.make(Arc::clone(&factory));
+        let launched = builder.launch(workers.unwrap_or(NonZeroUsize::MIN), make)?;
+        Ok(Launching::new(launched, record))
+    })
+}
+
+/// What can be said of any loop, said to its builder.
+macro_rules! common {
+    ($builder:expr, $place:expr) => {{
+        let Place {
+            attributes,
+            time,
+            overseer,
+            ..
+        } = &$place;
+        let mut builder = $builder
+            .name($place.loop_name())
+            .clock(time.clock.clone())
+            .overseer(Arc::clone(overseer));
+        if let Some(clock) = &time.test_clock {
+            builder = builder.test_clock(clock);
+        }
+        if let Some(capacity) = attributes.capacity {
+            builder = builder.capacity(capacity);
+        }
+        if let Some(spin) = attributes.spin {
+            builder = builder.spin(spin);
+        }
+        if let Some(policy) = &attributes.on_panic {
+            builder = builder.on_panic(policy.clone());
+        }
+        builder
+    }};
+}
+use common;
+
+impl Place {
+    fn loop_name(&self) -> String {
+        if self.attributes.count() > 1 {
+            format!("{}-{}", self.component, self.instance)
+        } else {
+            self.component.to_string()
+        }
+    }
+
+    /// Makes handlers as its loop wants them, by a component's factory.
+    fn make<S, R, E, T, H>(
+        self,
+        factory: Arc<
+            impl Fn(&Setup<'_, S, R, E, T>) -> Result<H, BoxError> + Send + Sync + 'static,
+        >,
+    ) -> impl Fn(&Context<S, R, E, T>) -> Result<H, BoxError> + Send + Sync + 'static
+    where
+        T: Send + 'static,
+    {
+        let Self {
+            component,
+            instance,
+            needs,
+            directory,
+            record,
+            ..
+        } = self;
+        let site = Site {
+            component,
+            instance,
+            needs,
+            directory,
+        };
+        move |context| {
+            let timers = context.timers();
+            record.make(context.worker(), context.restarts(), move || timers.len());
+            let result = factory(&Setup::new(context, &site));
+            if let Err(refusal) = &result {
+                record.refuse(refusal.to_string());
+            }
+            result
+        }
+    }
+}
+
+impl Launching {
+    fn new<S, R, E, RV>(launched: Launched<S, R, E, RV, BoxError>, record: Arc<Record>) -> Self
+    where
+        S: Send + 'static,
+        R: Send + 'static,
+        E: Send + 'static,
+        RV: Send + 'static,
+    {
+        let Launched {
+            client,
+            handle,
+            made,
+        } = launched;
+        Self {
+            instance: Instance::new(client, handle, record),
+            made: Box::pin(async move {
+                for made in made {
+                    made.await.map_err(SpawnError::from)?;
+                }
+                Ok(())
+            }),
+        }
+    }
+}

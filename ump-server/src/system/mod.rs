@@ -1,0 +1,92 @@
+//! Systems of components: named servers with attributes, that are started, found, watched and stopped together.
+//!
+//! ```
+//! use std::{collections::HashMap, time::Duration};
+//! use ump_server::{
+//!     Stop,
+//!     system::{Attributes, Setup, System},
+//!     thread,
+//! };
+//!
+//! type Key = &'static str;
+//!
+//! let system = System::builder()
+//!     // Answers with what it knows. Each instance has a channel and a state of its own.
+//!     .thread("store", Attributes::new().instances(2), |_: &Setup<Key, usize, ()>| {
+//!         let mut lengths = HashMap::new();
+//!         Ok(thread::answer(move |key: Key| {
+//!             Ok(*lengths.entry(key).or_insert_with(|| key.len()))
+//!         }))
+//!     })
+//!     // Asks the store, which is up before it and stays so until it has ended.
+//!     .thread("front", Attributes::new().needs("store").capacity(64), |setup: &Setup<Key, String, ()>| {
+//!         let store = setup.spread::<Key, usize, ()>("store")?;
+//!         Ok(thread::answer(move |key: Key| {
+//!             let length = store.by_key(key).req(key).map_err(drop)?;
+//!             Ok(format!("{key} has {length} letters"))
+//!         }))
+//!     })
+//!     .start(Duration::from_secs(5)) // all have to be up by then
+//!     .wait()?; // or .await
+//!
+//! let front = system.client::<Key, String, ()>("front")?;
+//! assert_eq!(front.req("seven").unwrap(), "seven has 5 letters");
+//! assert_eq!(system.status()[1].instances[0].requests.processed(), 1);
+//!
+//! let report = system.stop(Stop::Drain, Duration::from_secs(5)).wait();
+//! assert!(report.is_clean(), "{report}");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # In the order in which one needs it
+//!
+//! - A [`Builder`] takes components: a name, [`Attributes`], and a factory that makes the handler with a [`Setup`]. They run on threads or on tasks; with
+//!   [`workers`](Attributes::workers) each instance is a pool.
+//! - It is started, within a deadline: each component after those it [needs](Attributes::needs), when the `init` of these is done. Blocking with
+//!   [`wait`](Waiting::wait), or awaited. If one does not come up, the others are stopped again, and the [error](StartError) says which and why.
+//! - Clients are found by name, with their types: [`System::client`], or from elsewhere by a [`Directory`]. A [`Spread`] chooses among the instances: one after
+//!   the other, by key, or the one with the least to do.
+//! - A [`Group`] says what else is made anew when a handler fails, and when to give up. [`System::failed`] tells who cares.
+//! - [`System::status`] says how each component is, as plain data.
+//! - [`System::stop`] ends them, dependents first, within a deadline, and [reports](Report) what would not end.
+//!
+//! # What runs besides
+//!
+//! Nothing: there is no thread for the system. What is done about a failure is done by the loop that failed, and a start or a stop by whoever waits
+//! for it.
+
+mod attributes;
+mod builder;
+mod component;
+mod directory;
+mod error;
+mod failures;
+mod group;
+mod hash;
+mod launch;
+mod plan;
+mod report;
+mod setup;
+mod spread;
+mod start;
+mod status;
+mod stop;
+mod supervision;
+#[expect(clippy::module_inception, reason = "it is what the module is about")]
+mod system;
+mod waiting;
+
+pub use self::{
+    attributes::Attributes,
+    builder::Builder,
+    directory::Directory,
+    error::{BoxError, LookupError, NotUp, PlanError, StartError},
+    failures::Failure,
+    group::{GiveUp, Group, Strategy},
+    report::{Ended, HowEnded, InHand, Report},
+    setup::Setup,
+    spread::Spread,
+    status::{ComponentStatus, InstanceStatus, Requests, State},
+    system::System,
+    waiting::Waiting,
+};

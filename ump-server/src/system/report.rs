@@ -1,0 +1,138 @@
+//! How a system ended.
+
+use std::{fmt, panic::Location, time::Duration};
+
+use super::failures::Failure;
+use crate::JoinError;
+
+/// How the instances of a system ended, in the order in which they were told to: dependents before what they need.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+#[must_use = "it says what is still running"]
+pub struct Report {
+    /// Each instance that there was.
+    pub instances: Vec<Ended>,
+    /// Those that failed for good before they were told to end, in that order.
+    pub failures: Vec<Failure>,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// How one instance of a component ended.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Ended {
+    /// Which component.
+    pub component: String,
+    /// Which instance of it, from zero.
+    pub instance: usize,
+    /// How it ended.
+    pub how: HowEnded,
+}
+
+/// How an instance ended, or did not.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum HowEnded {
+    /// When it was told to, in time.
+    InOrder,
+    /// By itself, before it was told to: its handler broke off. Or its group had given up.
+    Earlier,
+    /// It failed, before it was told to end or while it did.
+    Failed(JoinError),
+    /// It had not ended in time, so what it still had in its queue was turned down. Then it ended.
+    Refused {
+        /// How many requests these were.
+        queued: u64,
+    },
+    /// Its queue was turned down, and still it has not ended. A thread cannot be ended from outside; it will be once its handler returns.
+    StillRunning {
+        /// How many requests were turned down.
+        queued: u64,
+        /// What its handlers have in hand, as far as that is known.
+        in_hand: Vec<InHand>,
+    },
+}
+
+/// Something that a handler has not returned from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct InHand {
+    /// What it is: a request, a timer, `init`, …
+    pub kind: Option<String>,
+    /// Where the request was made.
+    pub caller: Option<&'static Location<'static>>,
+    /// How long the handler has had it.
+    pub age: Option<Duration>,
+}
+
+impl Report {
+    /// Whether each instance ended in order: none had failed, had to be refused, or is still running.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        let is_in_order =
+            |ended: &Ended| matches!(ended.how, HowEnded::InOrder | HowEnded::Earlier);
+        self.failures.is_empty() && self.instances.iter().all(is_in_order)
+    }
+
+    /// Those that have not ended.
+    pub fn still_running(&self) -> impl Iterator<Item = &Ended> {
+        let is_running = |ended: &&Ended| matches!(ended.how, HowEnded::StillRunning { .. });
+        self.instances.iter().filter(is_running)
+    }
+}
+
+/// One line for each instance, then one for each failure.
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the system stopped within {:?}", self.took)?;
+        for ended in &self.instances {
+            write!(f, "\n  {ended}")?;
+        }
+        for failure in &self.failures {
+            write!(f, "\n  earlier: {failure}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{}, instance {}, {}",
+            self.component, self.instance, self.how
+        )
+    }
+}
+
+impl fmt::Display for HowEnded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::InOrder => f.write_str("ended in order"),
+            Self::Earlier => f.write_str("had ended by itself"),
+            Self::Failed(error) => write!(f, "failed: {}", error.kind()),
+            Self::Refused { queued } => write!(f, "ended late, {queued} requests were refused"),
+            Self::StillRunning { queued, in_hand } => {
+                write!(f, "is still running, {queued} requests were refused")?;
+                for held in in_hand {
+                    write!(f, "; in hand: {held}")?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+impl fmt::Display for InHand {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.kind.as_deref().unwrap_or("something"))?;
+        if let Some(caller) = self.caller {
+            write!(f, " from {caller}")?;
+        }
+        if let Some(age) = self.age {
+            write!(f, " for {age:?}")?;
+        }
+        Ok(())
+    }
+}

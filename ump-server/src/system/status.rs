@@ -1,0 +1,181 @@
+//! How the components of a system are, as plain data.
+
+use std::{sync::atomic::Ordering, time::Duration};
+
+use ump::Stats;
+
+use super::component::{Component, Inner, Instance};
+
+/// How a component is.
+#[derive(Clone, Debug)]
+#[cfg_attr(feature = "config", derive(serde::Serialize))]
+#[non_exhaustive]
+pub struct ComponentStatus {
+    /// Its name.
+    pub name: String,
+    /// What it needs.
+    pub needs: Vec<String>,
+    /// The group that it is in.
+    pub group: Option<String>,
+    /// Its instances, by their numbers; none if it has not been launched yet.
+    pub instances: Vec<InstanceStatus>,
+}
+
+/// How an instance of a component is. It is read piece by piece while things go on, so one piece may be a little older than the other.
+#[derive(Clone, Debug)]
+#[cfg_attr(feature = "config", derive(serde::Serialize))]
+#[non_exhaustive]
+pub struct InstanceStatus {
+    /// In which state.
+    pub state: State,
+    /// Since when in service: how long ago its first `init` was done.
+    pub in_service: Option<Duration>,
+    /// How many requests each lane of its queue can hold; none if it is unbounded.
+    pub capacity: Option<usize>,
+    /// What has become of its requests.
+    pub requests: Requests,
+    /// How many timers its handlers have.
+    pub timers: usize,
+    /// How often its handlers were made anew, by failures and by renewals.
+    pub restarts: u64,
+    /// Why one of its handlers failed, the last time.
+    pub last_failure: Option<String>,
+}
+
+/// The state of an instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "config", derive(serde::Serialize))]
+#[cfg_attr(feature = "config", serde(rename_all = "lowercase"))]
+#[non_exhaustive]
+pub enum State {
+    /// Its `init` is not done yet.
+    Starting,
+    /// In service.
+    Up,
+    /// It accepts nothing more, and has not ended yet.
+    Stopping,
+    /// It ended in order.
+    Ended,
+    /// It failed, for good.
+    Failed,
+}
+
+/// The books of a channel: see [`Stats`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "config", derive(serde::Serialize))]
+#[allow(missing_docs, reason = "they are the fields of Stats")]
+#[non_exhaustive]
+pub struct Requests {
+    pub accepted: u64,
+    pub queued: u64,
+    pub taken: u64,
+    pub replied: u64,
+    pub failed: u64,
+    pub no_reply: u64,
+    pub panicked: u64,
+    pub server_disappeared: u64,
+    pub timeout_queued: u64,
+    pub timeout_taken: u64,
+    pub cancelled_queued: u64,
+    pub cancelled_taken: u64,
+    pub would_deadlock: u64,
+    pub refused: u64,
+}
+
+impl Requests {
+    /// How many a handler has had, and is done with.
+    #[must_use]
+    pub fn processed(&self) -> u64 {
+        self.replied
+            + self.failed
+            + self.no_reply
+            + self.panicked
+            + self.timeout_taken
+            + self.cancelled_taken
+    }
+}
+
+impl From<Stats> for Requests {
+    fn from(stats: Stats) -> Self {
+        let Stats {
+            accepted,
+            queued,
+            taken,
+            replied,
+            failed,
+            no_reply,
+            panicked,
+            server_disappeared,
+            timeout_queued,
+            timeout_taken,
+            cancelled_queued,
+            cancelled_taken,
+            would_deadlock,
+            refused,
+            ..
+        } = stats;
+        Self {
+            accepted,
+            queued,
+            taken,
+            replied,
+            failed,
+            no_reply,
+            panicked,
+            server_disappeared,
+            timeout_queued,
+            timeout_taken,
+            cancelled_queued,
+            cancelled_taken,
+            would_deadlock,
+            refused,
+        }
+    }
+}
+
+pub(super) fn status(inner: &Inner) -> Vec<ComponentStatus> {
+    inner
+        .components
+        .iter()
+        .map(|component| of_component(inner, component))
+        .collect()
+}
+
+fn of_component(inner: &Inner, component: &Component) -> ComponentStatus {
+    let is_up = component.is_up.load(Ordering::Acquire);
+    let instances = component.instances.get().into_iter().flatten();
+    ComponentStatus {
+        name: component.name.to_string(),
+        needs: component.needs.to_vec(),
+        group: component
+            .supervision
+            .as_ref()
+            .map(|group| group.name().to_owned()),
+        instances: instances
+            .map(|instance| of_instance(inner, instance, is_up))
+            .collect(),
+    }
+}
+
+fn of_instance(inner: &Inner, instance: &Instance, is_up: bool) -> InstanceStatus {
+    let Instance { client, record, .. } = instance;
+    let now = inner.clock.now();
+    let state = match instance.outcome() {
+        Some(Ok(())) => State::Ended,
+        Some(Err(_)) => State::Failed,
+        None if client.is_closed() => State::Stopping,
+        None if is_up => State::Up,
+        None => State::Starting,
+    };
+    InstanceStatus {
+        state,
+        in_service: record
+            .up_since()
+            .map(|since| now.saturating_duration_since(since)),
+        capacity: client.capacity(),
+        requests: client.stats().into(),
+        timers: record.timers(),
+        restarts: record.restarts(),
+        last_failure: record.last_failure(),
+    }
+}

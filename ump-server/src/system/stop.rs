@@ -1,0 +1,142 @@
+//! Stopping a system: dependents before what they need, so that what is still to be served can be.
+//!
+//! ```text
+//!                   all its instances have ended
+//!           ┌────────────────────────────────────────┐
+//!           ▼                                        │
+//!   tell the next component to end ────────────▶ wait for it ────▶ all have ended: report
+//!                                                    │
+//!                                                    │ the deadline
+//!                                                    ▼
+//!           refuse all that is left, dependents first, and wait a little: report
+//! ```
+
+use std::{sync::Arc, time::Instant};
+
+use super::{
+    component::{Component, Inner, Instance},
+    report::{Ended, HowEnded, InHand, Report},
+    waiting::by,
+};
+use crate::{JoinError, Stop};
+
+/// Stops all that has been launched. Without a deadline it waits for ever.
+pub(super) async fn stop(inner: Arc<Inner>, how: Stop, deadline: Option<Instant>) -> Report {
+    let began = inner.clock.now();
+    let components: Vec<_> = inner.last_first().collect();
+    let mut report = Report {
+        failures: inner.failures.all(),
+        ..Report::default()
+    };
+    let mut components = components.into_iter();
+    let mut left = Vec::new();
+    for (component, instances) in components.by_ref() {
+        left = told(component, instances, how);
+        let mut is_late = false;
+        for it in &mut left {
+            is_late |= !it.wait(&inner, deadline).await;
+        }
+        if is_late {
+            break;
+        }
+        report.instances.extend(left.drain(..).map(Told::report));
+    }
+    // In time, there are none.
+    for it in &mut left {
+        it.refuse();
+    }
+    for (component, instances) in components {
+        let mut rest = told(component, instances, Stop::Refuse);
+        for it in &mut rest {
+            it.is_late = true;
+        }
+        left.extend(rest);
+    }
+    let last = inner.clock.now().checked_add(inner.grace);
+    for mut it in left {
+        it.wait(&inner, last).await;
+        report.instances.push(it.report());
+    }
+    report.took = inner.clock.now().saturating_duration_since(began);
+    report
+}
+
+/// An instance that has been told to end.
+struct Told<'a> {
+    component: &'a Component,
+    number: usize,
+    instance: &'a Instance,
+    had_ended: bool,
+    outcome: Option<Result<(), JoinError>>,
+    /// Told to end as late as the deadline, or more sharply then.
+    is_late: bool,
+    /// How many requests were in its queue when it was told to end the last time.
+    queued: u64,
+}
+
+fn told<'a>(component: &'a Component, instances: &'a [Instance], how: Stop) -> Vec<Told<'a>> {
+    let instances = instances.iter().enumerate();
+    let told = instances.map(|(number, instance)| {
+        let outcome = instance.outcome();
+        let queued = instance.client.stats().queued;
+        instance.stopper.stop(how);
+        Told {
+            component,
+            number,
+            instance,
+            had_ended: outcome.is_some(),
+            outcome,
+            is_late: false,
+            queued,
+        }
+    });
+    told.collect()
+}
+
+impl Told<'_> {
+    /// Returns whether it has ended by then.
+    async fn wait(&mut self, inner: &Inner, deadline: Option<Instant>) -> bool {
+        if self.outcome.is_none() {
+            self.outcome = by(&inner.clock, deadline, self.instance.ended()).await;
+        }
+        self.outcome.is_some()
+    }
+
+    fn refuse(&mut self) {
+        if self.outcome.is_none() {
+            self.is_late = true;
+            self.queued = self.instance.client.stats().queued;
+            self.instance.stopper.stop(Stop::Refuse);
+        }
+    }
+
+    fn report(self) -> Ended {
+        let how = match self.outcome {
+            Some(Err(error)) => HowEnded::Failed(error),
+            Some(Ok(())) if self.had_ended => HowEnded::Earlier,
+            Some(Ok(())) if self.is_late && self.queued > 0 => HowEnded::Refused {
+                queued: self.queued,
+            },
+            Some(Ok(())) => HowEnded::InOrder,
+            None => HowEnded::StillRunning {
+                queued: self.queued,
+                in_hand: in_hand(self.instance),
+            },
+        };
+        Ended {
+            component: self.component.name.to_string(),
+            instance: self.number,
+            how,
+        }
+    }
+}
+
+/// What is known of what its handlers have not returned from.
+fn in_hand(instance: &Instance) -> Vec<InHand> {
+    let taken = instance.client.stats().taken;
+    let request = || InHand {
+        kind: Some("a request".to_owned()),
+        ..InHand::default()
+    };
+    (0..taken).map(|_| request()).collect()
+}

@@ -1,0 +1,140 @@
+//! What is done about the failures of a component's handlers, alone or in a group.
+//!
+//! All of it happens on the thread or task of the worker whose handler failed, before that goes on: no thread supervises, and none has to be up for it. So nothing
+//! here waits.
+
+use std::{
+    sync::{Arc, OnceLock, Weak},
+    time::{Duration, Instant},
+};
+
+use super::{
+    component::{Inner, Record},
+    failures::{Failure, Failures},
+    group::{GiveUp, Group, Strategy},
+};
+use crate::{
+    JoinErrorKind, Stop, Stopper,
+    fate::{Next, Overseer},
+    panics,
+    sync::Mutex,
+};
+
+/// Oversees an instance of a component.
+pub(super) struct Overseen {
+    pub(super) component: Arc<str>,
+    pub(super) instance: usize,
+    /// The place of the component in the order of start.
+    pub(super) place: usize,
+    pub(super) record: Arc<Record>,
+    pub(super) failures: Arc<Failures>,
+    pub(super) supervision: Option<Arc<Supervision>>,
+}
+
+impl Overseer for Overseen {
+    fn failed(&self, failure: &JoinErrorKind, now: Instant, own: Next) -> Next {
+        let why = self.record.fail(failure.to_string());
+        let next = match &self.supervision {
+            Some(group) => group.decide(self.place, failure, now),
+            None => own,
+        };
+        if let Next::End(_) = next {
+            self.failures.note(Failure {
+                component: self.component.to_string(),
+                instance: self.instance,
+                why,
+                group: self
+                    .supervision
+                    .as_ref()
+                    .map(|group| group.terms.name.clone()),
+            });
+            // Whoever learns of the end knows why by then.
+            if let Some(group) = &self.supervision {
+                group.stop();
+            }
+        }
+        next
+    }
+}
+
+/// A group at work.
+pub(super) struct Supervision {
+    terms: Group,
+    failures: Mutex<panics::Failures>,
+    /// Those that are launched, in the order of start.
+    members: Mutex<Vec<Member>>,
+    system: OnceLock<Weak<Inner>>,
+}
+
+#[derive(Clone)]
+struct Member {
+    /// The place of its component in the order of start.
+    place: usize,
+    stopper: Stopper,
+}
+
+impl Supervision {
+    pub(super) fn new(terms: Group) -> Self {
+        Self {
+            failures: Mutex::new(panics::Failures::new(terms.restart.clone())),
+            members: Mutex::default(),
+            system: OnceLock::new(),
+            terms,
+        }
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.terms.name
+    }
+
+    pub(super) fn belong_to(&self, system: Weak<Inner>) {
+        let _ = self.system.set(system);
+    }
+
+    pub(super) fn add(&self, place: usize, stopper: Stopper) {
+        self.members.lock().push(Member { place, stopper });
+    }
+
+    /// The handler of a component at this place in the order of start has failed.
+    fn decide(&self, place: usize, failure: &JoinErrorKind, now: Instant) -> Next {
+        let pause: Option<Duration> = self.failures.lock().count(now);
+        let Some(pause) = pause else {
+            return Next::End(JoinErrorKind::GaveUp(Box::new(failure.clone())));
+        };
+        for member in self.members.lock().clone() {
+            let is_concerned = match self.terms.strategy {
+                Strategy::OneForOne => false,
+                Strategy::RestForOne => member.place > place,
+                // Its own instance too, as that may be a pool. The worker itself makes its handler anew once only.
+                Strategy::OneForAll => true,
+            };
+            if is_concerned {
+                let renews = member.stopper.renew();
+                debug_assert!(renews, "components are made by factories");
+            }
+        }
+        Next::Restart(pause)
+    }
+
+    /// Stops it, or the whole system, dependents first.
+    fn stop(&self) {
+        match self.terms.give_up {
+            GiveUp::Group => {
+                let members = self.members.lock().clone();
+                for member in members.iter().rev() {
+                    member.stopper.stop(Stop::Refuse);
+                }
+            }
+            GiveUp::System => {
+                let Some(system) = self.system.get().and_then(Weak::upgrade) else {
+                    return;
+                };
+                for (_, instances) in system.last_first() {
+                    for instance in instances {
+                        instance.stopper.stop(Stop::Refuse);
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! A system that runs.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use ump::Client;
+
+use super::{
+    builder::Builder,
+    component::Inner,
+    directory::Directory,
+    error::LookupError,
+    failures::Failure,
+    report::Report,
+    spread::Spread,
+    status::{ComponentStatus, status},
+    stop::stop,
+    waiting::Waiting,
+};
+use crate::Stop;
+
+/// Components that run: named servers which are started, found, watched and stopped together. See the [module](super).
+///
+/// It has a client of each of them. Dropping it stops nothing: then a component ends when its last client elsewhere is gone, and what it needs
+/// after it.
+#[must_use = "components end when nobody has clients of them any more"]
+pub struct System {
+    inner: Arc<Inner>,
+}
+
+impl System {
+    /// Begins a system.
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+
+    pub(super) fn new(inner: Arc<Inner>) -> Self {
+        Self { inner }
+    }
+
+    /// The client of a component that has one instance.
+    ///
+    /// # Errors
+    /// See [`LookupError`].
+    pub fn client<S, R, E>(&self, component: &str) -> Result<Client<S, R, E>, LookupError>
+    where
+        S: Send + 'static,
+        R: Send + 'static,
+        E: Send + 'static,
+    {
+        self.inner.client(component)
+    }
+
+    /// The client of one instance of a component, counted from zero.
+    ///
+    /// # Errors
+    /// See [`LookupError`].
+    pub fn instance<S, R, E>(
+        &self,
+        component: &str,
+        instance: usize,
+    ) -> Result<Client<S, R, E>, LookupError>
+    where
+        S: Send + 'static,
+        R: Send + 'static,
+        E: Send + 'static,
+    {
+        self.inner.instance(component, instance)
+    }
+
+    /// The clients of all instances of a component, and ways to choose one.
+    ///
+    /// # Errors
+    /// See [`LookupError`].
+    pub fn spread<S, R, E>(&self, component: &str) -> Result<Spread<S, R, E>, LookupError>
+    where
+        S: Send + 'static,
+        R: Send + 'static,
+        E: Send + 'static,
+    {
+        self.inner.spread(component)
+    }
+
+    /// How the components are, in the order of their definition.
+    #[must_use]
+    pub fn status(&self) -> Vec<ComponentStatus> {
+        status(&self.inner)
+    }
+
+    /// Resolves when a component has failed for good: its policy, or its group's, does not let it go on. At once if one has already.
+    ///
+    /// What `main` waits for, beside the signal to end.
+    pub fn failed(&self) -> Waiting<Failure> {
+        let failures = Arc::clone(&self.inner.failures);
+        Waiting::new(async move { failures.first().await })
+    }
+
+    /// Finds components by name, and says how they are, from anywhere, without keeping the system.
+    #[must_use]
+    pub fn directory(&self) -> Directory {
+        Directory::new(&self.inner)
+    }
+
+    /// Stops the components one after the other, dependents before what they need, all within this time: one deadline for all.
+    ///
+    /// With [`Stop::Drain`] each serves what it has in its queue, while it can ask those that it needs. What has not ended by the deadline is refused: the queue is
+    /// turned down, the handler finishes what it has in hand. It has a short [grace](Builder::grace) for that; what has not ended even then is in the report as still running.
+    /// A thread cannot be ended from outside. It ends once its handler returns, and its task once it waits.
+    ///
+    /// # Cancel safety
+    /// Dropped before it is ready, those that have been told to end do so; the others are let go as by dropping the system.
+    pub fn stop(self, how: Stop, within: Duration) -> Waiting<Report> {
+        Waiting::new(async move {
+            let deadline = self.inner.clock.now().checked_add(within);
+            stop(self.inner, how, deadline).await
+        })
+    }
+}
+
+impl fmt::Debug for System {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = self.inner.components.iter();
+        f.debug_tuple("System")
+            .field(&names.map(|component| &*component.name).collect::<Vec<_>>())
+            .finish()
+    }
+}

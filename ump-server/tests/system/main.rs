@@ -1,0 +1,9 @@
+//! Systems of components, seen from outside.
+
+mod groups;
+mod lookup;
+mod spread;
+mod starting;
+mod status;
+mod stopping;
+mod support;

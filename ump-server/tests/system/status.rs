@@ -1,0 +1,107 @@
+//! What is known of the components of a system.
+
+use std::time::Duration;
+
+use ump_server::{
+    Error, OnPanic, Restart, Stop, TestClock,
+    system::{Attributes, Group, InstanceStatus, State, System},
+};
+
+use crate::support::{Asked, LONG, Log, On, Op, Probes, hold, on_each_kind};
+
+on_each_kind! {
+    a_status_says_how_each_component_is
+    queued_and_taken_requests_are_seen
+    restarts_and_their_reason_are_seen
+    the_time_in_service_is_that_of_the_clock
+    a_component_that_stops_is_seen_to
+}
+
+fn of(system: &System, name: &str) -> InstanceStatus {
+    let status = system.status();
+    let component = status.iter().find(|it| it.name == name).unwrap();
+    component.instances[0].clone()
+}
+
+fn a_status_says_how_each_component_is(on: On) {
+    let builder = on.add_all(System::builder(), &Log::default(), &["a", "b:a"]);
+    let attributes = Attributes::new().instances(2).capacity(7);
+    let builder = on.add(builder, "c", attributes, Probes::new(&Log::default()));
+    let group = Group::new("g").members(["c"]);
+    let system = builder.group(group).start(LONG).wait().unwrap();
+    let [a, b, c] = &system.status()[..] else {
+        panic!("there are three")
+    };
+    assert_eq!((&*a.name, &*b.name, &*c.name), ("a", "b", "c"));
+    assert_eq!((a.needs.len(), &b.needs[..]), (0, &["a".to_owned()][..]));
+    assert_eq!((&a.group, c.group.as_deref()), (&None, Some("g")));
+    assert_eq!(c.instances.len(), 2);
+    assert_eq!(c.instances[1].capacity, Some(7), "and not eight");
+    assert_eq!(a.instances[0].capacity, None);
+    assert!(c.instances.iter().all(|it| it.state == State::Up));
+    drop(system);
+}
+
+fn queued_and_taken_requests_are_seen(on: On) {
+    let builder = on.add_all(System::builder(), &Log::default(), &["a"]);
+    let system = builder.start(LONG).wait().unwrap();
+    let a: Asked = system.client("a").unwrap();
+    assert_eq!(a.req(Op::Echo(1)), Ok(1));
+    assert_eq!(a.req(Op::Arm), Ok(0));
+    let go = hold(&a);
+    let queued = a.req_async(Op::Echo(2)).unwrap();
+    let status = of(&system, "a");
+    let requests = status.requests;
+    assert_eq!((requests.queued, requests.taken), (1, 1));
+    assert_eq!((requests.accepted, requests.processed()), (4, 2));
+    assert_eq!(status.timers, 1);
+    drop(go);
+    assert_eq!(queued.wait(), Ok(2));
+}
+
+fn restarts_and_their_reason_are_seen(on: On) {
+    let restart = Restart::new().pause(Duration::ZERO, Duration::ZERO);
+    let attributes = Attributes::new().on_panic(OnPanic::Restart(restart));
+    let probes = Probes::new(&Log::default());
+    let builder = on.add(System::builder(), "a", attributes, probes);
+    let system = builder.start(LONG).wait().unwrap();
+    let a: Asked = system.client("a").unwrap();
+    assert_eq!(a.req(Op::Arm), Ok(0));
+    assert_eq!(a.req(Op::Panic), Err(Error::NoReply));
+    assert_eq!(a.req(Op::Generation), Ok(1));
+    let status = of(&system, "a");
+    assert_eq!((status.state, status.restarts), (State::Up, 1));
+    assert_eq!(
+        status.timers, 0,
+        "they were those of the handler that failed"
+    );
+    assert_eq!(status.requests.panicked, 1);
+    assert_eq!(
+        status.last_failure.as_deref(),
+        Some("the handler panicked: as asked")
+    );
+}
+
+fn the_time_in_service_is_that_of_the_clock(on: On) {
+    let clock = TestClock::new();
+    let builder = System::builder().test_clock(&clock);
+    let builder = on.add_all(builder, &Log::default(), &["a"]);
+    let system = builder.start(LONG).wait().unwrap();
+    assert_eq!(of(&system, "a").in_service, Some(Duration::ZERO));
+    clock.advance(LONG);
+    assert_eq!(of(&system, "a").in_service, Some(LONG));
+}
+
+fn a_component_that_stops_is_seen_to(on: On) {
+    let log = Log::default();
+    let builder = on.add_all(System::builder(), &log, &["a"]);
+    let system = builder.start(LONG).wait().unwrap();
+    let directory = system.directory();
+    let a: Asked = system.client("a").unwrap();
+    let go = hold(&a);
+    let mut stop = system.stop(Stop::Drain, LONG);
+    assert!(crate::support::poll(&mut stop).is_pending());
+    assert_eq!(directory.status()[0].instances[0].state, State::Stopping);
+    drop(go);
+    assert!(stop.wait().is_clean());
+}

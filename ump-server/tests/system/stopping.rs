@@ -1,0 +1,240 @@
+//! How systems end.
+
+use std::{sync::mpsc, task::Poll, time::Duration};
+
+use ump_server::{
+    Error, Stop,
+    system::{Attributes, HowEnded, Report, System, Waiting},
+    ump::{ManualClock, RequestError},
+};
+
+use crate::support::{Asked, LONG, Log, On, Op, Probes, hold, on_each_kind, poll};
+
+on_each_kind! {
+    dependents_are_stopped_before_what_they_need
+    a_drain_serves_what_is_queued
+    a_refusal_turns_down_what_is_queued
+    what_does_not_end_in_time_is_refused_and_reported
+    what_ends_late_but_within_the_grace_is_not_still_running
+    one_deadline_is_for_all
+    one_that_ended_by_itself_is_reported_so
+    one_that_failed_is_reported_so
+    a_system_that_is_dropped_lets_its_components_end_with_their_last_clients
+}
+
+const DEADLINE: Duration = Duration::from_secs(5);
+
+fn client(system: &System, name: &str) -> Asked {
+    system.client(name).unwrap()
+}
+
+/// How each instance ended, in words.
+fn told(report: &Report) -> Vec<String> {
+    report.instances.iter().map(ToString::to_string).collect()
+}
+
+fn dependents_are_stopped_before_what_they_need(on: On) {
+    let log = Log::default();
+    let builder = on.add_all(System::builder(), &log, &["a", "b:a", "c:a", "d:b"]);
+    let system = builder.start(LONG).wait().unwrap();
+    let report = system.stop(Stop::Drain, LONG).wait();
+    assert!(report.is_clean(), "{report}");
+    assert_eq!(log.of("term"), ["d", "c", "b", "a"]);
+    let told: Vec<_> = report.instances.iter().map(|it| &*it.component).collect();
+    assert_eq!(told, ["d", "c", "b", "a"]);
+}
+
+fn a_drain_serves_what_is_queued(on: On) {
+    let builder = on.add_all(System::builder(), &Log::default(), &["a"]);
+    let system = builder.start(LONG).wait().unwrap();
+    let a = client(&system, "a");
+    let go = hold(&a);
+    let queued: Vec<_> = (0..10).map(|n| a.req_async(Op::Echo(n)).unwrap()).collect();
+    let mut stop = system.stop(Stop::Drain, LONG);
+    assert!(poll(&mut stop).is_pending());
+    assert!(a.is_closed(), "nothing more is accepted");
+    drop(go);
+    assert!(stop.wait().is_clean());
+    for (n, reply) in (0..).zip(queued) {
+        assert_eq!(reply.wait(), Ok(n));
+    }
+}
+
+fn a_refusal_turns_down_what_is_queued(on: On) {
+    let builder = on.add_all(System::builder(), &Log::default(), &["a"]);
+    let system = builder.start(LONG).wait().unwrap();
+    let a = client(&system, "a");
+    let go = hold(&a);
+    let queued = a.request(Op::Echo(1)).submit().wait().unwrap();
+    let mut stop = system.stop(Stop::Refuse, LONG);
+    assert!(poll(&mut stop).is_pending());
+    assert!(matches!(
+        queued.wait(),
+        Err(RequestError::ServerDisappeared(Op::Echo(1)))
+    ));
+    drop(go);
+    assert!(stop.wait().is_clean(), "as it was told");
+}
+
+/// Goes on until it waits for nothing but the time, and then for that.
+fn let_time_pass(clock: &ManualClock, stop: &mut Waiting<Report>) -> Report {
+    loop {
+        if let Poll::Ready(report) = poll(stop) {
+            return report;
+        }
+        clock.advance(Duration::from_secs(1));
+    }
+}
+
+fn what_does_not_end_in_time_is_refused_and_reported(on: On) {
+    let clock = ManualClock::new();
+    let builder = System::builder().clock(clock.clock());
+    let attributes = Attributes::new().needs("a").instances(2);
+    let builder = on.add_all(builder, &Log::default(), &["a"]);
+    let (ended, is_over) = mpsc::channel();
+    let probes = Probes::new(&Log::default()).until(ended);
+    let builder = on.add(builder, "b", attributes, probes);
+    let system = builder.start(LONG).wait().unwrap();
+    let b: Asked = system.instance("b", 1).unwrap();
+    let (a, other): (Asked, Asked) = (client(&system, "a"), system.instance("b", 0).unwrap());
+    // The others have ended before the time is moved.
+    let go = hold(&b);
+    let queued: Vec<_> = (0..3).map(|n| b.req_async(Op::Echo(n)).unwrap()).collect();
+    let mut stop = system.stop(Stop::Drain, DEADLINE);
+    assert!(poll(&mut stop).is_pending());
+    while !other.is_closed() {
+        std::thread::yield_now();
+    }
+    assert!(!a.is_closed(), "it is needed");
+    let report = let_time_pass(&clock, &mut stop);
+    for reply in queued {
+        assert_eq!(reply.wait(), Err(Error::ServerDisappeared));
+    }
+    assert!(a.is_closed());
+    assert!(!report.is_clean());
+    let running: Vec<_> = report.still_running().map(ToString::to_string).collect();
+    assert!(
+        running.contains(
+            &"b, instance 1, is still running, 3 requests were refused; in hand: a request"
+                .to_owned()
+        ),
+        "{report}"
+    );
+    // It ends once its handler returns.
+    drop(go);
+    assert!(
+        is_over
+            .recv_timeout(LONG)
+            .is_err_and(|error| error == mpsc::RecvTimeoutError::Disconnected)
+    );
+}
+
+fn what_ends_late_but_within_the_grace_is_not_still_running(on: On) {
+    let clock = ManualClock::new();
+    let builder = System::builder().clock(clock.clock());
+    let builder = on.add_all(builder, &Log::default(), &["a"]);
+    let system = builder.start(LONG).wait().unwrap();
+    let a = client(&system, "a");
+    let go = hold(&a);
+    let queued = a.req_async(Op::Echo(1)).unwrap();
+    let mut stop = system.stop(Stop::Drain, DEADLINE);
+    assert!(poll(&mut stop).is_pending());
+    clock.advance(DEADLINE);
+    assert!(poll(&mut stop).is_pending());
+    assert_eq!(queued.wait(), Err(Error::ServerDisappeared));
+    drop(go);
+    // The time stands still: only the end can end it.
+    let report = stop.wait();
+    assert_eq!(
+        told(&report),
+        ["a, instance 0, ended late, 1 requests were refused"]
+    );
+    assert!(!report.is_clean());
+    assert_eq!(report.took, DEADLINE);
+}
+
+fn one_deadline_is_for_all(on: On) {
+    let clock = ManualClock::new();
+    let builder = System::builder().clock(clock.clock()).grace(DEADLINE);
+    let builder = on.add_all(builder, &Log::default(), &["a", "b:a"]);
+    let system = builder.start(LONG).wait().unwrap();
+    let (a, b) = (client(&system, "a"), client(&system, "b"));
+    let (hold_a, hold_b) = (hold(&a), hold(&b));
+    let mut stop = system.stop(Stop::Drain, DEADLINE);
+    assert!(poll(&mut stop).is_pending());
+    clock.advance(4 * DEADLINE / 5);
+    drop(hold_b);
+    while !a.is_closed() {
+        assert!(poll(&mut stop).is_pending());
+        std::thread::yield_now();
+    }
+    // What is left is a fifth.
+    clock.advance(DEADLINE / 5);
+    assert!(poll(&mut stop).is_pending());
+    drop(hold_a);
+    let report = stop.wait();
+    assert!(
+        report.is_clean(),
+        "both ended with nothing turned down: {report}"
+    );
+    assert_eq!(report.took, DEADLINE);
+}
+
+fn one_that_ended_by_itself_is_reported_so(on: On) {
+    let (ended, is_over) = mpsc::channel();
+    let probes = Probes::new(&Log::default()).until(ended);
+    let builder = on.add(System::builder(), "a", Attributes::new(), probes);
+    let system = builder.start(LONG).wait().unwrap();
+    let a = client(&system, "a");
+    assert_eq!(a.req(Op::End), Ok(0));
+    while !matches!(
+        &system.status()[0].instances[0].state,
+        ump_server::system::State::Ended
+    ) {
+        std::thread::yield_now();
+    }
+    let report = system.stop(Stop::Drain, LONG).wait();
+    assert!(matches!(report.instances[0].how, HowEnded::Earlier));
+    assert!(report.is_clean());
+    drop(is_over);
+}
+
+fn one_that_failed_is_reported_so(on: On) {
+    let builder = on.add_all(System::builder(), &Log::default(), &["a", "b"]);
+    let system = builder.start(LONG).wait().unwrap();
+    let failed = system.failed();
+    assert_eq!(client(&system, "b").req(Op::Panic), Err(Error::NoReply));
+    let failure = failed.wait();
+    assert_eq!(
+        failure.to_string(),
+        "component b, instance 0, failed: the handler panicked: as asked"
+    );
+    assert_eq!(client(&system, "a").req(Op::Echo(1)), Ok(1), "it goes on");
+    let report = system.stop(Stop::Drain, LONG).wait();
+    assert_eq!(
+        told(&report),
+        [
+            "b, instance 0, failed: the handler panicked: as asked",
+            "a, instance 0, ended in order"
+        ]
+    );
+    assert_eq!(report.failures, [failure]);
+    assert!(!report.is_clean());
+}
+
+fn a_system_that_is_dropped_lets_its_components_end_with_their_last_clients(on: On) {
+    let (ended, is_over) = mpsc::channel();
+    let probes = Probes::new(&Log::default()).until(ended);
+    let builder = on.add(System::builder(), "a", Attributes::new(), probes);
+    let system = builder.start(LONG).wait().unwrap();
+    let (a, directory) = (client(&system, "a"), system.directory());
+    drop(system);
+    assert_eq!(a.req(Op::Echo(1)), Ok(1));
+    assert!(directory.status().is_empty());
+    drop(a);
+    assert!(
+        is_over
+            .recv_timeout(LONG)
+            .is_err_and(|error| error == mpsc::RecvTimeoutError::Disconnected)
+    );
+}

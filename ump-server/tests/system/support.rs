@@ -1,0 +1,279 @@
+//! One handler for components of all kinds, which leaves traces.
+
+use std::{
+    fmt,
+    future::Future,
+    ops::ControlFlow,
+    pin::Pin,
+    sync::{
+        Arc, LazyLock, Mutex,
+        atomic::{AtomicU64, Ordering},
+        mpsc,
+    },
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use tokio::runtime::Runtime;
+use ump_server::{
+    Client, ReplyContext, WeakClient,
+    system::{Attributes, BoxError, Builder, Setup, Waiting},
+    task, thread,
+};
+
+/// Long enough for anything that happens at all.
+pub(crate) const LONG: Duration = Duration::from_secs(60);
+
+/// With workers to spare, as a handler of these tests that is held blocks its worker.
+pub(crate) static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(16)
+        .enable_time()
+        .build()
+        .expect("the system lets us have threads")
+});
+
+#[derive(Debug)]
+pub(crate) enum Op {
+    /// Echoed.
+    Echo(u64),
+    Panic,
+    /// Ends the loop.
+    End,
+    /// Says that it is there, then waits to be let go.
+    Hold(mpsc::Sender<()>, mpsc::Receiver<()>),
+    /// How many handlers of this component were made before this one?
+    Generation,
+    /// Arms a timer that never comes.
+    Arm,
+}
+
+pub(crate) type Asked = Client<Op, u64, &'static str>;
+pub(crate) type Made<'a> = Setup<'a, Op, u64, &'static str>;
+
+/// What kind of loops a component has.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum On {
+    Thread,
+    Task,
+}
+
+/// Makes a test of each function on each kind of component.
+macro_rules! on_each_kind {
+    ($($name:ident)*) => {
+        mod on_threads { $( #[test] fn $name() { super::$name(super::On::Thread); } )* }
+        mod on_tasks { $( #[test] fn $name() { super::$name(super::On::Task); } )* }
+    };
+}
+
+pub(crate) use on_each_kind;
+
+/// What happens, in order.
+#[derive(Clone, Default)]
+pub(crate) struct Log(Arc<Mutex<Vec<String>>>);
+
+impl Log {
+    pub(crate) fn note(&self, what: fmt::Arguments<'_>) {
+        self.0.lock().unwrap().push(what.to_string());
+    }
+
+    /// What has happened that begins so.
+    pub(crate) fn of(&self, verb: &str) -> Vec<String> {
+        let all = self.0.lock().unwrap();
+        let these = all.iter().filter_map(|what| what.strip_prefix(verb));
+        these.map(|what| what.trim().to_owned()).collect()
+    }
+}
+
+/// A handler that does what it is asked.
+pub(crate) struct Probe {
+    name: String,
+    generation: u64,
+    log: Log,
+    init: Arc<dyn Fn(u64) + Send + Sync>,
+    timers: ump_server::Timers<()>,
+    /// Kept for its end.
+    _ended: Option<mpsc::Sender<()>>,
+}
+
+/// Makes probes.
+#[derive(Clone)]
+pub(crate) struct Probes {
+    pub(crate) log: Log,
+    made: Arc<AtomicU64>,
+    init: Arc<dyn Fn(u64) + Send + Sync>,
+    refuse: Arc<dyn Fn(u64) -> bool + Send + Sync>,
+    ended: Option<mpsc::Sender<()>>,
+}
+
+impl Probes {
+    pub(crate) fn new(log: &Log) -> Self {
+        Self {
+            log: log.clone(),
+            made: Arc::default(),
+            init: Arc::new(|_| {}),
+            refuse: Arc::new(|_| false),
+            ended: None,
+        }
+    }
+
+    /// Called in `init` with the number of handlers that were made before.
+    pub(crate) fn init(mut self, init: impl Fn(u64) + Send + Sync + 'static) -> Self {
+        self.init = Arc::new(init);
+        self
+    }
+
+    /// Whether to refuse to make a handler after so many.
+    pub(crate) fn refuse(mut self, refuse: impl Fn(u64) -> bool + Send + Sync + 'static) -> Self {
+        self.refuse = Arc::new(refuse);
+        self
+    }
+
+    /// Disconnected when all are gone.
+    pub(crate) fn until(mut self, ended: mpsc::Sender<()>) -> Self {
+        self.ended = Some(ended);
+        self
+    }
+
+    fn make(&self, setup: &Made<'_>) -> Result<Probe, BoxError> {
+        let generation = self.made.fetch_add(1, Ordering::SeqCst);
+        self.log.note(format_args!("make {}", setup.name()));
+        if (self.refuse)(generation) {
+            return Err("not now".into());
+        }
+        Ok(Probe {
+            name: setup.name().to_owned(),
+            generation,
+            log: self.log.clone(),
+            init: Arc::clone(&self.init),
+            timers: setup.timers(),
+            _ended: self.ended.clone(),
+        })
+    }
+}
+
+impl On {
+    /// Adds a component of probes.
+    pub(crate) fn add(
+        self,
+        builder: Builder,
+        name: &str,
+        attributes: Attributes,
+        probes: Probes,
+    ) -> Builder {
+        self.add_with(builder, name, attributes, move |setup| probes.make(setup))
+    }
+
+    /// The same, by another factory.
+    pub(crate) fn add_with(
+        self,
+        builder: Builder,
+        name: &str,
+        attributes: Attributes,
+        make: impl Fn(&Made<'_>) -> Result<Probe, BoxError> + Send + Sync + 'static,
+    ) -> Builder {
+        let builder = builder.runtime(RUNTIME.handle().clone());
+        match self {
+            Self::Thread => builder.thread(name, attributes, make),
+            Self::Task => builder.task(name, attributes, make),
+        }
+    }
+
+    /// Adds a plain component for each name, which needs those behind the colon.
+    pub(crate) fn add_all(self, builder: Builder, log: &Log, all: &[&str]) -> Builder {
+        all.iter().fold(builder, |builder, described| {
+            let (name, needs) = described.split_once(':').unwrap_or((described, ""));
+            let needs = needs.split(',').filter(|need| !need.is_empty());
+            let attributes = needs.fold(Attributes::new(), Attributes::needs);
+            self.add(builder, name, attributes, Probes::new(log))
+        })
+    }
+}
+
+pub(crate) fn make(probes: &Probes, setup: &Made<'_>) -> Result<Probe, BoxError> {
+    probes.make(setup)
+}
+
+impl Probe {
+    fn begin(&self) {
+        self.log.note(format_args!("init {}", self.name));
+        (self.init)(self.generation);
+    }
+
+    fn handle(&mut self, op: Op, rctx: ReplyContext<'_, u64, &'static str>) -> ControlFlow<()> {
+        match op {
+            Op::Echo(n) => drop(rctx.reply(n)),
+            Op::Panic => panic!("as asked"),
+            Op::End => {
+                let _ = rctx.reply(0);
+                return ControlFlow::Break(());
+            }
+            Op::Hold(here, go) => {
+                here.send(()).expect("the test waits for it");
+                let _ = go.recv();
+                let _ = rctx.reply(0);
+            }
+            Op::Generation => drop(rctx.reply(self.generation)),
+            Op::Arm => {
+                self.timers.once(Duration::MAX, ());
+                let _ = rctx.reply(0);
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn end(&self) {
+        self.log.note(format_args!("term {}", self.name));
+    }
+}
+
+impl thread::Handler<Op, u64, &'static str> for Probe {
+    fn init(&mut self, _: WeakClient<Op, u64, &'static str>) {
+        self.begin();
+    }
+
+    fn proc_req(&mut self, op: Op, rctx: ReplyContext<'_, u64, &'static str>) -> ControlFlow<()> {
+        self.handle(op, rctx)
+    }
+
+    fn term(&mut self, rv: Option<()>) -> Option<()> {
+        self.end();
+        rv
+    }
+}
+
+impl task::Handler<Op, u64, &'static str> for Probe {
+    async fn init(&mut self, _: WeakClient<Op, u64, &'static str>) {
+        tokio::task::yield_now().await;
+        self.begin();
+    }
+
+    async fn proc_req(
+        &mut self,
+        op: Op,
+        rctx: ReplyContext<'_, u64, &'static str>,
+    ) -> ControlFlow<()> {
+        tokio::task::yield_now().await;
+        self.handle(op, rctx)
+    }
+
+    async fn term(&mut self, rv: Option<()>) -> Option<()> {
+        tokio::task::yield_now().await;
+        self.end();
+        rv
+    }
+}
+
+/// Has its handler wait within a request until what comes back is dropped.
+pub(crate) fn hold(client: &Asked) -> mpsc::Sender<()> {
+    let (here, is_here) = mpsc::channel();
+    let (go, wait) = mpsc::channel();
+    client.post(Op::Hold(here, wait)).wait().unwrap();
+    is_here.recv().unwrap();
+    go
+}
+
+/// Looks whether it is done.
+pub(crate) fn poll<T>(waiting: &mut Waiting<T>) -> Poll<T> {
+    Pin::new(waiting).poll(&mut Context::from_waker(Waker::noop()))
+}
