@@ -13,7 +13,8 @@ use std::{
 
 use loom::{sync::Arc, thread};
 use loom_tests::{
-    answer, assert_settled, awake, explore, explore_large, poll_once, serve, spawn_server_for, warm,
+    answer, assert_settled, awake, explore, explore_fully, explore_large, poll_once, serve,
+    spawn_server_for, warm,
 };
 use ump::{Error, channel};
 
@@ -36,15 +37,6 @@ unsafe impl GlobalAlloc for Spoiler {
         // SAFETY: as promised by the caller.
         unsafe { System.dealloc(black_box(memory), layout) }
     }
-}
-
-/// Explores all interleavings of a short model, however many preemptions they take.
-///
-/// With a bound loom leaves some out that keep to it: it looks for orders that matter among those it has explored.
-fn explore_fully(model: impl Fn() + Send + Sync + 'static) {
-    let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = None;
-    builder.check(model);
 }
 
 /// [hotline 1: what is on its way from the inbox into the queue is not taken for nothing]

@@ -15,7 +15,7 @@ use loom::thread;
 use loom_tests::{
     Census, Counted, ask,
     end::{Answerer, Asker, Deed, Ended, assert_booked},
-    explore,
+    explore_with_less,
     serve::{self, Handle},
 };
 use ump::Builder;
@@ -47,7 +47,9 @@ type Row = (Stay, fn(&Asker, Counted) -> Ended);
 fn cell(capacity: usize, (stay, ask): Row, serve: fn(&Answerer, Handle<'_>), deed: Deed) {
     let seen = Arc::new(Mutex::new(BTreeSet::new()));
     let note = Arc::clone(&seen);
-    explore(move || {
+    // There it has a third thread.
+    let less = usize::from(deed == Deed::RepliesElsewhere);
+    explore_with_less(less, move || {
         let census = Census::default();
         let (server, client) = Builder::new().capacity(capacity).build().unwrap();
         let server = thread::spawn(move || {
