@@ -10,13 +10,15 @@ A key-value service over HTTP, on top of one SQLite file.
 Usage: kv [--listen ADDR] [--db FILE] [--queue N] [--timeout MS]
 
   --listen ADDR    where to listen; port 0 takes a free one  [127.0.0.1:8080]
-  --db FILE        the database, made if absent; `:memory:` keeps nothing  [kv.db]
+  --db FILE        the database, made if absent; `:memory:` keeps nothing when the
+                   process ends or the store panics  [kv.db]
   --queue N        how many requests may wait for the store; more are refused with 503  [1024]
   --timeout MS     how long a request may take; a longer one ends with 504  [5000]
 
 To see overload, deadlines and a crash for yourself:
   --delay MS       hold each batch of requests for so long before executing it  [0]
-  --panic-at N     let the storage thread panic with its Nth batch in its hands
+  --panic-at N     let the store panic with its Nth batch in its hands
+  --chaos          let it panic at each POST /debug/crash
 
 ";
 
@@ -29,6 +31,8 @@ pub(crate) struct Args {
     pub(crate) queue: usize,
     pub(crate) timeout: Duration,
     pub(crate) faults: Faults,
+    /// Whether anybody may make the store panic.
+    pub(crate) chaos: bool,
 }
 
 impl Default for Args {
@@ -39,6 +43,7 @@ impl Default for Args {
             queue: 1024,
             timeout: Duration::from_secs(5),
             faults: Faults::default(),
+            chaos: false,
         }
     }
 }
@@ -56,6 +61,7 @@ impl Args {
                 Some((flag, value)) => (flag, Some(value.to_owned())),
                 None => (word.as_str(), None),
             };
+            let flag_alone = attached.is_none();
             let value = || match attached {
                 Some(value) => Ok(value),
                 None => words
@@ -74,6 +80,8 @@ impl Args {
                     args.faults.delay = Duration::from_millis(number(flag, &value()?, 0..=A_DAY)?);
                 }
                 "--panic-at" => args.faults.panic_at = Some(number(flag, &value()?, 1..=u64::MAX)?),
+                "--chaos" if flag_alone => args.chaos = true,
+                "--chaos" => return Err(format!("{flag} takes no value")),
                 _ => {
                     return Err(format!(
                         "unknown argument {word:?}; --help lists those there are"

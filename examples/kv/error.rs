@@ -9,7 +9,10 @@ use axum::{
 use serde_json::{Map, Value};
 use ump::{Executed, RequestError};
 
-use crate::store::{MAX_VALUE, Op, StoreError};
+use crate::{
+    store::{MAX_VALUE, Op, StoreError},
+    ttl::TtlError,
+};
 
 #[derive(Debug)]
 pub(crate) struct ApiError {
@@ -70,7 +73,9 @@ impl From<RequestError<Op, StoreError>> for ApiError {
         let executed = match &error {
             RequestError::App(StoreError::Late) => Executed::No,
             // The write was rolled back, but what is left of it on a failing disk nobody can tell.
-            RequestError::App(StoreError::Database(_)) => Executed::Perhaps,
+            RequestError::App(StoreError::Database(_) | StoreError::Version(_)) => {
+                Executed::Perhaps
+            }
             other => other.executed(),
         };
         let (status, text) = match error {
@@ -79,7 +84,7 @@ impl From<RequestError<Op, StoreError>> for ApiError {
                 "the deadline passed before the store executed the request: it never will"
                     .to_owned(),
             ),
-            RequestError::App(StoreError::Database(error)) => (
+            RequestError::App(error) => (
                 StatusCode::INTERNAL_SERVER_ERROR,
                 format!("the store failed and rolled back: {error}"),
             ),
@@ -115,6 +120,12 @@ impl From<RequestError<Op, StoreError>> for ApiError {
             ),
         };
         Self::new(status, text).with("executed", executed.to_string())
+    }
+}
+
+impl From<TtlError> for ApiError {
+    fn from(error: TtlError) -> Self {
+        Self::bad_request(error.to_string())
     }
 }
 

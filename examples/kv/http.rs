@@ -23,10 +23,12 @@ use ump::{Client, RequestError, WeakClient};
 
 use crate::{
     error::ApiError,
+    gauges::Gauges,
     import::import,
     key::Key,
     recent::Recent,
     store::{MAX_VALUE, Op, Reply, StoreError},
+    ttl::Ttl,
 };
 
 /// The length of a list, unless the caller asks for another, and the longest to be had.
@@ -43,14 +45,14 @@ pub(crate) struct App {
     pub(crate) stopping: watch::Receiver<bool>,
     /// In microseconds, from asking the store to knowing the outcome.
     latencies: Arc<Recent>,
-    batches: Arc<Recent>,
+    gauges: Arc<Gauges>,
 }
 
 impl App {
     pub(crate) fn new(
         client: &Client<Op, Reply, StoreError>,
         timeout: Duration,
-        batches: Arc<Recent>,
+        gauges: Arc<Gauges>,
         stopping: watch::Receiver<bool>,
     ) -> Self {
         Self {
@@ -58,7 +60,7 @@ impl App {
             timeout,
             stopping,
             latencies: Arc::default(),
-            batches,
+            gauges,
         }
     }
 
@@ -87,8 +89,15 @@ impl App {
     }
 }
 
-pub(crate) fn router(app: App) -> Router {
+/// With chaos there is also the route that makes the store panic.
+pub(crate) fn router(app: App, chaos: bool) -> Router {
+    let crash = if chaos {
+        Router::new().route("/debug/crash", routing::post(crash))
+    } else {
+        Router::new()
+    };
     Router::new()
+        .merge(crash)
         .route("/kv", routing::get(list))
         .route(
             "/kv/",
@@ -122,10 +131,19 @@ async fn get(
 async fn put(
     State(app): State<App>,
     key: Result<Path<Key>, PathRejection>,
+    query: Result<Query<Write>, QueryRejection>,
     value: Result<Bytes, BytesRejection>,
 ) -> Result<Reply, ApiError> {
     let Path(key) = key?;
-    app.ask(Op::Put(key, value?)).await
+    let Query(Write { ttl }) = query?;
+    let ttl = ttl.map(|ttl| ttl.parse::<Ttl>()).transpose()?;
+    app.ask(Op::Put(key, ttl, value?)).await
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Write {
+    ttl: Option<String>,
 }
 
 async fn delete(
@@ -158,6 +176,11 @@ async fn list(
     app.ask(Op::List { prefix, limit }).await
 }
 
+/// Its caller learns what all learn whose requests are in the store's hands when it panics.
+async fn crash(State(app): State<App>) -> Result<Reply, ApiError> {
+    app.ask(Op::Crash).await
+}
+
 /// Does not ask the store, so it answers also when the queue is full.
 async fn stats(State(app): State<App>) -> Result<Json<Value>, ApiError> {
     let client = app.client()?;
@@ -177,10 +200,12 @@ async fn stats(State(app): State<App>) -> Result<Json<Value>, ApiError> {
             "timeout_taken": stats.timeout_taken,
             "cancelled_queued": stats.cancelled_queued,
             "cancelled_taken": stats.cancelled_taken,
+            "would_deadlock": stats.would_deadlock,
             "refused": stats.refused,
         },
         "latency_us": app.latencies.summary(),
-        "batch_size": app.batches.summary(),
+        "batch_size": app.gauges.batch_sizes.summary(),
+        "store": app.gauges.store(),
     })))
 }
 

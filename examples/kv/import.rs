@@ -23,6 +23,7 @@ use crate::{
     http::{self, App},
     key::Key,
     store::{MAX_BATCH, MAX_VALUE, Op, Reply, StoreError},
+    ttl::Ttl,
 };
 
 /// In bytes. JSON may need six of them for one of a value.
@@ -39,6 +40,7 @@ const PROGRESS: u64 = 10_000;
 struct Line {
     key: Key,
     value: String,
+    ttl: Option<Ttl>,
 }
 
 pub(crate) async fn import(State(app): State<App>, body: Body) -> Result<Json<Value>, ApiError> {
@@ -126,16 +128,18 @@ impl Import {
                 _ if text.trim_ascii().is_empty() => continue,
                 _ => {}
             }
-            let Line { key, value } =
+            let Line { key, value, ttl } =
                 serde_json::from_slice(&text).map_err(|e| ApiError::bad_request(reason(&e)))?;
             if value.len() > MAX_VALUE {
                 return Err(ApiError::value_too_long());
             }
-            self.make_room(value.len()).await;
+            let bytes = value.len();
+            self.make_room(bytes).await;
             if self.failed.is_some() {
                 return Ok(());
             }
-            self.submit(key, Bytes::from(value)).await?;
+            self.submit(Op::Put(key, ttl, Bytes::from(value)), bytes)
+                .await?;
         }
     }
 
@@ -148,9 +152,8 @@ impl Import {
         }
     }
 
-    async fn submit(&mut self, key: Key, value: Bytes) -> Result<(), ApiError> {
-        let bytes = value.len();
-        let op = Op::Put(key, value);
+    /// Submits the line being read, with a value of so many bytes.
+    async fn submit(&mut self, op: Op, bytes: usize) -> Result<(), ApiError> {
         let reply = self
             .client
             .request(op)

@@ -1,11 +1,12 @@
 //! A key: what may be one is decided here, for the path of a request and for a line of an import alike.
 
+use rusqlite::types::{FromSql, FromSqlResult, ValueRef};
 use serde::Deserialize;
 
 /// In bytes.
 pub(crate) const MAX_KEY: usize = 1024;
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Hash)]
 #[serde(try_from = "String")]
 pub(crate) struct Key(String);
 
@@ -24,5 +25,12 @@ impl TryFrom<String> for Key {
             1..=MAX_KEY => Ok(Self(text)),
             length => Err(format!("the key has {length} bytes, more than {MAX_KEY}")),
         }
+    }
+}
+
+/// What is in the database was a key before.
+impl FromSql for Key {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        String::column_result(value).map(Self)
     }
 }

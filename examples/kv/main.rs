@@ -2,22 +2,26 @@
 //! `ump` between them.
 //!
 //! ```text
-//!  handlers (axum, on tokio)                              storage thread (rusqlite)
-//!  http.rs    client.request(op).if_room().await   ──▶    store.rs   server.wait_many(&mut batch)
-//!  import.rs  client.request(op).submit().await    ──▶               one transaction for the batch
-//!             a reply, or why there is none        ◀──               commit, and only then answer
+//!  handlers (axum, on tokio)                              a loop on a thread (rusqlite)
+//!  http.rs    client.request(op).if_room().await   ──▶    store.rs     proc_batch: one transaction for the batch
+//!  import.rs  client.request(op).submit().await    ──▶    database.rs  commit, and only then answer
+//!             a reply, or why there is none        ◀──    expiries.rs  on_timer: remove what has expired
 //! ```
 //!
 //! This file starts the two sides and ends them in the right order.
 
 mod args;
+mod database;
 mod error;
+mod expiries;
+mod gauges;
 mod http;
 mod import;
 mod key;
 mod recent;
 mod signals;
 mod store;
+mod ttl;
 
 use std::{
     env,
@@ -29,7 +33,9 @@ use std::{
 
 use tokio::{net::TcpListener, runtime::Runtime, sync::watch, time};
 
-use crate::{args::Args, http::App, recent::Recent, signals::Signals, store::Store};
+use ump_server::{SpawnError, Stop};
+
+use crate::{args::Args, gauges::Gauges, http::App, signals::Signals};
 
 /// How long connections may take to finish after the last deadline, once the service has been asked to stop.
 const GRACE: Duration = Duration::from_secs(2);
@@ -53,28 +59,31 @@ fn run() -> Result<(), String> {
     runtime.block_on(serve(&args))
 }
 
-/// Serves until a signal asks for the end, or until the storage thread dies.
+/// Serves until a signal asks for the end, or until the store has died too often.
 async fn serve(args: &Args) -> Result<(), String> {
     let cannot_listen = |e| format!("cannot listen on {}: {e}", args.listen);
     let listener = TcpListener::bind(&args.listen)
         .await
         .map_err(cannot_listen)?;
     let address = listener.local_addr().map_err(cannot_listen)?;
-    let store = Store::open(&args.db)
-        .map_err(|e| format!("cannot use {} as the database: {e}", args.db.display()))?;
+    let gauges = Arc::<Gauges>::default();
+    let (client, mut storage) = store::spawn(
+        args.db.clone(),
+        args.queue,
+        args.faults,
+        Arc::clone(&gauges),
+    )
+    .map_err(|error| match error {
+        SpawnError::Handler(e) => format!("cannot use {} as the database: {e}", args.db.display()),
+        other => format!("cannot start the store: {other}"),
+    })?;
     let mut signals = Signals::new().map_err(|e| format!("cannot watch for signals: {e}"))?;
 
-    let (server, client) = ump::bounded(args.queue).map_err(|e| e.to_string())?;
-    let batches = Arc::new(Recent::default());
-    let mut storage = store
-        .spawn(server, args.faults, Arc::clone(&batches))
-        .map_err(|e| format!("cannot start the storage thread: {e}"))?;
-
     let (stop, stopping) = watch::channel(false);
-    let app = App::new(&client, args.timeout, batches, stopping.clone());
+    let app = App::new(&client, args.timeout, gauges, stopping.clone());
     let stopped = async move { http::stopped(stopping).await };
     let serving = tokio::spawn(
-        axum::serve(listener, http::router(app))
+        axum::serve(listener, http::router(app, args.chaos))
             .with_graceful_shutdown(stopped)
             .into_future(),
     );
@@ -84,29 +93,29 @@ async fn serve(args: &Args) -> Result<(), String> {
         .flush()
         .map_err(|e| format!("cannot write to the standard output: {e}"))?;
 
-    let storage_died = tokio::select! {
-        _ = signals.next() => false,
-        _ = &mut storage => true,
+    let ended = tokio::select! {
+        _ = signals.next() => None,
+        ended = &mut storage => Some(ended),
     };
-    if storage_died {
-        eprintln!("kv: the storage thread died, stopping");
-    } else {
-        eprintln!("stopping: finishing what was accepted; once more to exit at once");
+    match &ended {
+        None => eprintln!("stopping: finishing what was accepted; once more to exit at once"),
+        Some(_) => eprintln!("kv: the store died, stopping"),
     }
     tokio::spawn(async move { process::exit(signals.next().await) });
 
-    // First the connections, then the store: it ends when the last strong client is gone, with nothing left in its queue.
+    // First the connections, then the store: it serves what is left in its queue, and closes the database, which tidies up its files.
     stop.send_replace(true);
     if time::timeout(args.timeout + GRACE, serving).await.is_err() {
         eprintln!("leaving connections that did not finish in time");
     }
-    drop(client);
-    if storage_died {
-        return Err("ended because the storage thread died".to_owned());
-    }
-    let totals = storage
-        .await
-        .map_err(|_| "the storage thread died while it finished")?;
+    let ended = if let Some(ended) = ended {
+        ended
+    } else {
+        storage.stopper().stop(Stop::Drain);
+        storage.await
+    };
+    ended.map_err(|e| format!("the store died: {e}"))?;
+    let totals = client.stats();
     eprintln!(
         "stopped: {} requests accepted, {} answered, {} ended otherwise; {} refused",
         totals.accepted,

@@ -1,18 +1,36 @@
-//! The blocking side: one thread that owns the database and serves requests in batches, one transaction per batch.
+//! The blocking side: a loop on a thread that owns the database and serves requests in batches, one transaction per batch.
 //!
 //! A commit waits for the disk, and that wait is nearly all the cost of a write. So whatever has queued up during one
 //! commit goes into the next one together. Nobody is answered before the commit, not even a reader: it may have read
 //! what an earlier request of the same batch wrote.
+//!
+//! If it panics, those whose requests are in its hands are told, what is queued stays there, and it is made anew: the database opened again, a timer
+//! armed for each key that is to expire. All that it knows is in the database, so nothing is lost that was acknowledged.
 
-use std::{io, path::Path, sync::Arc, thread, time::Duration};
+use std::{
+    fmt,
+    num::NonZeroUsize,
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+    sync::Arc,
+    thread::sleep,
+    time::Duration,
+};
 
 use axum::body::Bytes;
-use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
-use serde::Serialize;
-use tokio::sync::oneshot;
-use ump::{ReplyContext, Server, Stats};
+use rusqlite::Connection;
+use ump_server::{
+    Client, Context, JoinHandle, OnPanic, Restart, SpawnError,
+    thread::{Batch, BatchHandler, Builder},
+};
 
-use crate::{key::Key, recent::Recent};
+use crate::{
+    database::{self, Entry, View},
+    expiries::{Expiries, Token},
+    gauges::Gauges,
+    key::Key,
+    ttl::{Ttl, WallTime},
+};
 
 /// In bytes.
 pub(crate) const MAX_VALUE: usize = 1024 * 1024;
@@ -20,21 +38,24 @@ pub(crate) const MAX_VALUE: usize = 1024 * 1024;
 /// The largest number of requests in one transaction.
 pub(crate) const MAX_BATCH: usize = 256;
 
-const CREATE: &str =
-    "CREATE TABLE IF NOT EXISTS kv (key TEXT NOT NULL PRIMARY KEY, value BLOB NOT NULL)";
-const GET: &str = "SELECT value FROM kv WHERE key = ?";
-const PUT: &str =
-    "INSERT INTO kv (key, value) VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value";
-const DELETE: &str = "DELETE FROM kv WHERE key = ?";
-const LIST: &str = "SELECT key, length(value) FROM kv WHERE key >= ? ORDER BY key";
+/// More panics than this, and it is not for us to mend.
+const RESTART: Restart = Restart::new().limit(5, Duration::from_secs(60));
+
+/// When keys that could not be removed are tried again.
+const SWEEP_AGAIN: Duration = Duration::from_secs(10);
 
 /// What the store can be asked for.
 #[derive(Debug)]
 pub(crate) enum Op {
     Get(Key),
-    Put(Key, Bytes),
+    Put(Key, Option<Ttl>, Bytes),
     Delete(Key),
-    List { prefix: String, limit: usize },
+    List {
+        prefix: String,
+        limit: usize,
+    },
+    /// To panic.
+    Crash,
 }
 
 /// How the store answers.
@@ -48,13 +69,6 @@ pub(crate) enum Reply {
     Keys(Vec<Entry>),
 }
 
-#[derive(Debug, Serialize)]
-pub(crate) struct Entry {
-    key: String,
-    /// The length of its value.
-    bytes: usize,
-}
-
 /// Why the store refuses.
 #[derive(Clone, Debug)]
 pub(crate) enum StoreError {
@@ -62,6 +76,18 @@ pub(crate) enum StoreError {
     Late,
     /// Shared, because all the writes of a batch fail together.
     Database(Arc<rusqlite::Error>),
+    /// The file has this version of the schema, which we do not know.
+    Version(i64),
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Late => f.write_str("nobody waits any more"),
+            Self::Database(error) => error.fmt(f),
+            Self::Version(version) => write!(f, "it was made by another kv: schema {version}"),
+        }
+    }
 }
 
 impl From<rusqlite::Error> for StoreError {
@@ -82,89 +108,70 @@ pub(crate) struct Faults {
 #[derive(Debug)]
 pub(crate) struct Store {
     db: Connection,
+    expiries: Expiries,
+    faults: Faults,
+    gauges: Arc<Gauges>,
+}
+
+/// Starts the loop, which ends when it is told to, or when it has panicked too often. Blocks until the database is open.
+pub(crate) fn spawn(
+    path: PathBuf,
+    queue: usize,
+    faults: Faults,
+    gauges: Arc<Gauges>,
+) -> Result<(Client<Op, Reply, StoreError>, JoinHandle<()>), SpawnError<StoreError>> {
+    let max = NonZeroUsize::new(MAX_BATCH).expect("it is not zero");
+    Builder::new()
+        .name("storage")
+        .capacity(queue)
+        .on_panic(OnPanic::Restart(RESTART))
+        .spawn_batches(max, move |cx| {
+            Store::open(&path, faults, Arc::clone(&gauges), cx)
+        })
 }
 
 impl Store {
-    pub(crate) fn open(path: &Path) -> rusqlite::Result<Self> {
-        let db = Connection::open_with_flags(
-            path,
-            OpenFlags::SQLITE_OPEN_READ_WRITE
-                | OpenFlags::SQLITE_OPEN_CREATE
-                | OpenFlags::SQLITE_OPEN_NO_MUTEX,
-        )?;
-        // It is ours alone while we run: a second service on the same file fails here, and at once.
-        db.busy_timeout(Duration::ZERO)?;
-        db.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
-        db.pragma_update(None, "journal_mode", "WAL")?;
-        // A commit returns when it is on disk, so what was acknowledged survives a crash and a power cut.
-        db.pragma_update(None, "synchronous", "FULL")?;
-        // On macOS there is an fsync that reaches the disk, and the other one. Elsewhere this changes nothing.
-        db.pragma_update(None, "fullfsync", true)?;
-        db.execute_batch(&format!("BEGIN IMMEDIATE; {CREATE}; COMMIT"))?;
-        // Now rather than at the first request, in case there is another kind of table under that name.
-        for sql in [GET, PUT, DELETE, LIST] {
-            db.prepare_cached(sql)?;
-        }
-        Ok(Self { db })
-    }
-
-    /// Starts the storage thread, which ends when the queue is empty and no client is left. What comes back resolves then:
-    /// to the final figures, or to an error if the thread panicked.
-    pub(crate) fn spawn(
-        mut self,
-        server: Server<Op, Reply, StoreError>,
+    fn open(
+        path: &Path,
         faults: Faults,
-        sizes: Arc<Recent>,
-    ) -> io::Result<oneshot::Receiver<Stats>> {
-        let (ended, end) = oneshot::channel();
-        thread::Builder::new()
-            .name("storage".to_owned())
-            .spawn(move || {
-                let stats = self.run(&server, faults, &sizes);
-                // Closes the database, which tidies up its files.
-                drop(self);
-                // Nobody listens if the service has ended without us.
-                let _ = ended.send(stats);
-            })?;
-        Ok(end)
-    }
-
-    fn run(
-        &mut self,
-        server: &Server<Op, Reply, StoreError>,
-        faults: Faults,
-        sizes: &Recent,
-    ) -> Stats {
-        let mut batch = Vec::with_capacity(MAX_BATCH);
-        let mut batches = 0;
-        while let Ok(size) = server.wait_many(&mut batch, MAX_BATCH) {
-            sizes.record(size as u64);
-            batches += 1;
-            thread::sleep(faults.delay);
-            assert!(
-                faults.panic_at != Some(batches),
-                "asked to panic at batch {batches}"
-            );
-            self.execute(&mut batch);
-        }
-        server.stats()
+        gauges: Arc<Gauges>,
+        cx: &Context<Op, Reply, StoreError, Token>,
+    ) -> Result<Self, StoreError> {
+        let db = database::open(path)?;
+        let mut expiries = Expiries::new(cx.timers());
+        let now = WallTime::now();
+        View { db: &db, now }.each_mortal(|key, expires| expiries.arm(key, now.until(expires)))?;
+        gauges.set_expiring(expiries.len());
+        gauges.opened(cx.restarts(), cx.timers());
+        Ok(Self {
+            db,
+            expiries,
+            faults,
+            gauges,
+        })
     }
 
     /// Executes the batch, then answers it. That a caller may have left by then is no concern of ours.
-    fn execute(&mut self, batch: &mut Vec<(Op, ReplyContext<Reply, StoreError>)>) {
-        match self.commit(batch) {
+    fn execute(&mut self, batch: &mut Batch<Op, Reply, StoreError>) {
+        let now = WallTime::now();
+        match self.commit(batch, now) {
             Ok(replies) => {
-                for ((_, caller), reply) in batch.drain(..).zip(replies) {
+                for ((op, _), reply) in batch.iter().zip(&replies) {
+                    self.arm(op, reply.as_ref(), now);
+                }
+                self.gauges.set_expiring(self.expiries.len());
+                for ((_, caller), reply) in batch.drain().zip(replies) {
                     let _ = caller.answer(reply.ok_or(StoreError::Late));
                 }
             }
             // The writes never happened. The reads may have seen them, so they are done again.
             Err(error) => {
-                for (op, caller) in batch.drain(..) {
+                let view = View { db: &self.db, now };
+                for (op, caller) in batch.drain() {
                     let answer = match op {
                         Op::Put(..) | Op::Delete(_) => Err(error.clone()),
-                        Op::Get(_) | Op::List { .. } => {
-                            apply(&self.db, &op).map_err(StoreError::from)
+                        Op::Get(_) | Op::List { .. } | Op::Crash => {
+                            apply(view, &op).map_err(StoreError::from)
                         }
                     };
                     let _ = caller.answer(answer);
@@ -177,58 +184,110 @@ impl Store {
     /// which is not executed.
     fn commit(
         &mut self,
-        batch: &[(Op, ReplyContext<Reply, StoreError>)],
+        batch: &Batch<Op, Reply, StoreError>,
+        now: WallTime,
     ) -> Result<Vec<Option<Reply>>, StoreError> {
         let transaction = self.db.transaction()?;
+        let view = View {
+            db: &transaction,
+            now,
+        };
         let replies = batch
             .iter()
             .map(|(op, caller)| {
                 if caller.is_cancelled() {
                     Ok(None)
                 } else {
-                    apply(&transaction, op).map(Some)
+                    apply(view, op).map(Some)
                 }
             })
             .collect::<Result<_, _>>()?;
         transaction.commit()?;
         Ok(replies)
     }
+
+    /// Has the key of a committed write expire when it is to, and no more when it is not.
+    fn arm(&mut self, op: &Op, reply: Option<&Reply>, now: WallTime) {
+        let Some(Reply::Done) = reply else {
+            return;
+        };
+        match op {
+            Op::Put(key, Some(ttl), _) => {
+                self.expiries.arm(key.clone(), now.until(now.after(*ttl)));
+            }
+            Op::Put(key, None, _) | Op::Delete(key) => self.expiries.disarm(key),
+            Op::Get(_) | Op::List { .. } | Op::Crash => {}
+        }
+    }
+
+    /// Removes what is due, in one transaction.
+    fn sweep(&mut self) {
+        let now = WallTime::now();
+        let due = self.expiries.take_due();
+        match self.bury(&due, now) {
+            Ok(lives) => {
+                for (key, expires) in due.into_iter().zip(lives) {
+                    if let Some(expires) = expires {
+                        self.expiries.arm(key, now.until(expires));
+                    }
+                }
+                self.expiries.go_on();
+            }
+            Err(error) => {
+                eprintln!("kv: cannot remove expired keys, and will try again: {error}");
+                self.expiries.put_off(due, SWEEP_AGAIN);
+            }
+        }
+    }
+
+    /// For each key, when it expires if it has not.
+    fn bury(&mut self, due: &[Key], now: WallTime) -> rusqlite::Result<Vec<Option<WallTime>>> {
+        let transaction = self.db.transaction()?;
+        let view = View {
+            db: &transaction,
+            now,
+        };
+        let lives = due
+            .iter()
+            .map(|key| view.bury(key))
+            .collect::<Result<_, _>>()?;
+        transaction.commit()?;
+        Ok(lives)
+    }
 }
 
-fn apply(db: &Connection, op: &Op) -> rusqlite::Result<Reply> {
+impl BatchHandler<Op, Reply, StoreError, (), Token> for Store {
+    fn proc_batch(&mut self, batch: &mut Batch<Op, Reply, StoreError>) -> ControlFlow<()> {
+        let number = self.gauges.count_batch(batch.len());
+        sleep(self.faults.delay);
+        assert!(
+            self.faults.panic_at != Some(number),
+            "asked to panic at batch {number}"
+        );
+        self.execute(batch);
+        ControlFlow::Continue(())
+    }
+
+    fn on_timer(&mut self, token: Token) -> ControlFlow<()> {
+        match token {
+            Token::Due(key) => self.expiries.fall_due(key),
+            Token::Sweep => self.sweep(),
+        }
+        self.gauges.set_expiring(self.expiries.len());
+        ControlFlow::Continue(())
+    }
+}
+
+fn apply(view: View<'_>, op: &Op) -> rusqlite::Result<Reply> {
+    let done = |is_done| if is_done { Reply::Done } else { Reply::Absent };
     match op {
-        Op::Get(key) => {
-            let value = db
-                .prepare_cached(GET)?
-                .query_row([key.as_str()], |row| row.get(0))
-                .optional()?;
-            Ok(value.map_or(Reply::Absent, Reply::Value))
+        Op::Get(key) => Ok(view.get(key)?.map_or(Reply::Absent, Reply::Value)),
+        Op::Put(key, ttl, value) => {
+            let expires = ttl.map(|ttl| view.now.after(ttl));
+            view.put(key, expires, value).map(|()| Reply::Done)
         }
-        Op::Put(key, value) => {
-            db.prepare_cached(PUT)?
-                .execute(params![key.as_str(), &value[..]])?;
-            Ok(Reply::Done)
-        }
-        Op::Delete(key) => match db.prepare_cached(DELETE)?.execute([key.as_str()])? {
-            0 => Ok(Reply::Absent),
-            _ => Ok(Reply::Done),
-        },
-        Op::List { prefix, limit } => {
-            let mut keys = Vec::new();
-            let mut statement = db.prepare_cached(LIST)?;
-            let mut rows = statement.query([prefix])?;
-            // Keys come in order, so those with the prefix come first and together.
-            while let Some(row) = rows.next()? {
-                let entry = Entry {
-                    key: row.get(0)?,
-                    bytes: row.get(1)?,
-                };
-                if keys.len() == *limit || !entry.key.starts_with(prefix) {
-                    break;
-                }
-                keys.push(entry);
-            }
-            Ok(Reply::Keys(keys))
-        }
+        Op::Delete(key) => view.delete(key).map(done),
+        Op::List { prefix, limit } => view.list(prefix, *limit).map(Reply::Keys),
+        Op::Crash => panic!("asked to by POST /debug/crash"),
     }
 }

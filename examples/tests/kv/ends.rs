@@ -87,22 +87,6 @@ fn a_second_ctrl_c_ends_at_once_with_130() {
 }
 
 #[test]
-fn the_service_ends_with_an_error_when_the_storage_thread_panics() {
-    let (folder, mut service) = start(&["--panic-at", "2"]);
-    assert_eq!(service.put("/kv/a", b"v").status, 204);
-    let response = service.put("/kv/b", b"v");
-    assert_eq!(
-        (response.status, &response.json()["executed"]),
-        (500, &json!("perhaps"))
-    );
-    assert_eq!(service.exit_code(), Some(1));
-    service.wait_for_stderr("the storage thread died");
-
-    let service = Service::start(&folder, &[]);
-    assert_eq!(keys(&service.get("/kv").json()), ["a"]);
-}
-
-#[test]
 fn a_start_that_fails_says_why_in_one_line() {
     let folder = Folder::new();
     let occupied = TcpListener::bind("127.0.0.1:0").expect("a free port");
@@ -120,7 +104,7 @@ fn a_start_that_fails_says_why_in_one_line() {
     let running = Folder::new();
     let _running = Service::start(&running, &[]);
     let in_use = running.path().join("kv.db");
-    let cases: [(&[&str], &str); 17] = [
+    let cases: [(&[&str], &str); 18] = [
         (&["--queue", "0"], "--queue"),
         (&["--queue=-1"], "--queue"),
         (&["--queue", "many"], "--queue"),
@@ -129,6 +113,7 @@ fn a_start_that_fails_says_why_in_one_line() {
         (&["--delay", "soon"], "--delay"),
         (&["--panic-at", "0"], "--panic-at"),
         (&["--timeout"], "--timeout needs a value"),
+        (&["--chaos=yes"], "--chaos takes no value"),
         (&["--db="], "--db"),
         (&["--nonsense"], "--nonsense"),
         (&["kv.db"], "kv.db"),

@@ -39,12 +39,14 @@ fn an_import_of_ten_thousand_lines_is_all_there() {
 fn an_import_stops_at_a_bad_line_and_says_which() {
     let (_folder, service) = start(&[]);
     let good = json_lines((1..=300).map(|n| (format!("k{n}"), "v".to_owned())));
-    let bad: [&[u8]; 9] = [
+    let bad: [&[u8]; 11] = [
         b"nonsense",
         b"{\"key\":\"x\"}",
         b"{\"key\":\"\",\"value\":\"v\"}",
         b"{\"key\":\"x\",\"value\":1}",
-        b"{\"key\":\"x\",\"value\":\"v\",\"ttl\":1}",
+        b"{\"key\":\"x\",\"value\":\"v\",\"ttl\":0}",
+        b"{\"key\":\"x\",\"value\":\"v\",\"ttl\":\"1\"}",
+        b"{\"key\":\"x\",\"value\":\"v\",\"more\":1}",
         b"{\"key\":\"x\",\"value\":\"v\"} {}",
         b"{\"key\":\"x\",\"value\":\"\xff\"}",
         b"[]",

@@ -2,9 +2,11 @@
 
 #![cfg(unix)]
 
+mod crash;
 mod durability;
 mod ends;
 mod import;
 mod overload;
 mod support;
+mod ttl;
 mod values;

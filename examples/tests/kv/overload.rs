@@ -143,6 +143,7 @@ fn the_counters_add_up_whatever_the_load() {
         "timeout_taken",
         "cancelled_queued",
         "cancelled_taken",
+        "would_deadlock",
     ];
     assert_eq!(count(&stats, "accepted"), sum(&ended), "{stats}");
     assert_eq!(sum(&["accepted", "refused"]), 60, "{stats}");

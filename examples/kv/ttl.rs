@@ -1,0 +1,98 @@
+//! How long a key lives, and until when.
+//!
+//! The end of its life is kept as wall-clock time, as it has to survive the process. If that clock is set, lives become longer or shorter by as much.
+
+use std::{
+    fmt,
+    num::IntErrorKind,
+    str::FromStr,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use rusqlite::types::{FromSql, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
+use serde::Deserialize;
+
+/// In seconds: ten years.
+pub(crate) const MAX_TTL: u32 = 10 * 365 * 24 * 60 * 60;
+
+/// A time to live, in whole seconds from one to [`MAX_TTL`].
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(try_from = "u64")]
+pub(crate) struct Ttl(u32);
+
+/// It is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TtlError {
+    NotANumber,
+    OutOfRange,
+}
+
+impl fmt::Display for TtlError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotANumber => write!(f, "ttl must be a whole number of seconds"),
+            Self::OutOfRange => write!(f, "ttl must be from 1 to {MAX_TTL} seconds"),
+        }
+    }
+}
+
+impl TryFrom<u64> for Ttl {
+    type Error = TtlError;
+
+    fn try_from(seconds: u64) -> Result<Self, TtlError> {
+        match u32::try_from(seconds) {
+            Ok(seconds @ 1..=MAX_TTL) => Ok(Self(seconds)),
+            _ => Err(TtlError::OutOfRange),
+        }
+    }
+}
+
+impl FromStr for Ttl {
+    type Err = TtlError;
+
+    fn from_str(text: &str) -> Result<Self, TtlError> {
+        let seconds: i128 =
+            text.parse()
+                .map_err(|error: std::num::ParseIntError| match error.kind() {
+                    IntErrorKind::PosOverflow | IntErrorKind::NegOverflow => TtlError::OutOfRange,
+                    _ => TtlError::NotANumber,
+                })?;
+        u64::try_from(seconds)
+            .map_err(|_| TtlError::OutOfRange)?
+            .try_into()
+    }
+}
+
+/// Milliseconds since 1970, by the wall clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct WallTime(i64);
+
+impl WallTime {
+    pub(crate) fn now() -> Self {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH);
+        let milliseconds = since.unwrap_or_default().as_millis();
+        Self(i64::try_from(milliseconds).unwrap_or(i64::MAX))
+    }
+
+    pub(crate) fn after(self, Ttl(seconds): Ttl) -> Self {
+        Self(self.0.saturating_add(i64::from(seconds) * 1000))
+    }
+
+    /// How long it is until then, if that is still to come.
+    pub(crate) fn until(self, then: Self) -> Duration {
+        let milliseconds = then.0.saturating_sub(self.0);
+        Duration::from_millis(u64::try_from(milliseconds).unwrap_or(0))
+    }
+}
+
+impl ToSql for WallTime {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        self.0.to_sql()
+    }
+}
+
+impl FromSql for WallTime {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        i64::column_result(value).map(Self)
+    }
+}
