@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use std::{fmt, future::Future};
+use std::{fmt, future::Future, panic::Location};
 
 use crate::{
     channel::Channel,
@@ -63,6 +63,7 @@ impl<S, R, E> Client<S, R, E> {
     ///   have waited for oneself. Which of them, and whether it was executed, a [`request`](Self::request) tells.
     /// - [`Error::App`]: the handler refused it.
     #[inline]
+    #[track_caller]
     pub fn req(&self, out: S) -> Result<R, Error<E>> {
         self.request(out).wait().map_err(without_details)
     }
@@ -75,6 +76,7 @@ impl<S, R, E> Client<S, R, E> {
     /// # Cancel safety
     /// Dropping the future cancels the request: if it is still queued it is never executed, otherwise its handler can see it.
     #[inline]
+    #[track_caller]
     pub fn areq(&self, out: S) -> impl Future<Output = Result<R, Error<E>>>
     where
         S: Send,
@@ -89,6 +91,7 @@ impl<S, R, E> Client<S, R, E> {
     ///
     /// # Errors
     /// [`Error::ServerDisappeared`]: the server is gone or closed.
+    #[track_caller]
     pub fn req_async(&self, out: S) -> Result<WaitReply<R, E>, Error<E>>
     where
         S: Send + 'static,
@@ -100,12 +103,16 @@ impl<S, R, E> Client<S, R, E> {
     }
 
     /// Begins a request that is made when it is waited for, awaited, submitted or posted: with a deadline, urgent, …
+    ///
+    /// Its handler sees this call as [its caller](crate::ReplyContext::caller).
     #[inline]
+    #[track_caller]
     pub fn request(&self, message: S) -> Request<'_, S, R, E> {
-        Request::new(self, message)
+        Request::new(self, message, Location::caller())
     }
 
     /// Begins a post: a message whose reply nobody waits for. The same as `request(message).post()`.
+    #[track_caller]
     pub fn post(&self, message: S) -> Post<'_, S, R, E> {
         self.request(message).post()
     }
@@ -167,6 +174,7 @@ impl<S, R, E> Client<S, R, E> {
     /// # Errors
     /// Those of [`req`](Self::req).
     #[deprecated(since = "0.1.0", note = "use `req`")]
+    #[track_caller]
     pub fn send(&self, out: S) -> Result<R, Error<E>> {
         self.req(out)
     }
@@ -176,11 +184,12 @@ impl<S, R, E> Client<S, R, E> {
     /// # Errors
     /// Those of [`req`](Self::req).
     #[deprecated(since = "0.1.0", note = "use `areq`")]
-    pub async fn asend(&self, out: S) -> Result<R, Error<E>>
+    #[track_caller]
+    pub fn asend(&self, out: S) -> impl Future<Output = Result<R, Error<E>>>
     where
         S: Send,
     {
-        self.areq(out).await
+        self.areq(out)
     }
 }
 

@@ -5,6 +5,7 @@
 use std::{
     fmt,
     future::Future,
+    panic::Location,
     pin::Pin,
     task::{Context, Poll},
     time::{Duration, Instant},
@@ -169,6 +170,22 @@ impl<R, E> ReplyContext<R, E> {
         self.0.core().is_post()
     }
 
+    /// Where the request was made: the call of [`Client::req`](crate::Client::req), [`request`](crate::Client::request) or one of the
+    /// others. Functions between that and whoever is to be named need `#[track_caller]`.
+    ///
+    /// ```
+    /// let (server, client) = ump::channel::<(), (), ()>();
+    /// let line = line!() + 1;
+    /// client.post(()).wait().unwrap();
+    /// let ((), rctx) = server.wait().unwrap();
+    /// assert_eq!((rctx.caller().file(), rctx.caller().line()), (file!(), line));
+    /// ```
+    #[inline]
+    #[must_use]
+    pub fn caller(&self) -> &'static Location<'static> {
+        self.0.core().origin()
+    }
+
     fn clock(&self) -> &Clock {
         self.0.core().clock()
     }
@@ -184,6 +201,7 @@ impl<R, E> fmt::Debug for ReplyContext<R, E> {
             .field("cancelled", &self.is_cancelled())
             .field("deadline", &self.deadline())
             .field("post", &self.is_post())
+            .field("caller", &format_args!("{}", self.caller()))
             .finish()
     }
 }

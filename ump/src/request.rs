@@ -7,6 +7,7 @@
 use std::{
     fmt,
     future::{Future, IntoFuture},
+    panic::Location,
     pin::Pin,
     task::{Context, Poll, ready},
     time::{Duration, Instant},
@@ -49,10 +50,14 @@ pub struct Request<'a, S, R, E> {
 
 impl<'a, S, R, E> Request<'a, S, R, E> {
     #[inline]
-    pub(crate) fn new(client: &'a Client<S, R, E>, message: S) -> Self {
+    pub(crate) fn new(
+        client: &'a Client<S, R, E>,
+        message: S,
+        caller: &'static Location<'static>,
+    ) -> Self {
         Self {
             client,
-            draft: Draft::new(client.nest(), message),
+            draft: Draft::new(client.nest(), message, caller),
             terms: Terms::PLAIN,
             if_room: false,
         }

@@ -55,7 +55,7 @@
 //!
 //! 1. `message` is there from the making of the request until it is taken, and longer if it is turned down or withdrawn. It is touched by
 //!    the creator before the request enters, then by the one holder of the [`Entry`], then (if it came back) by the caller after `DONE` or
-//!    after withdrawal.
+//!    after withdrawal. `origin` is written with it, and read by the server's end.
 //! 2. `verdict` is written by the server's end before `DONE`, moved out once by the caller after it has seen `DONE`.
 //! 3. `caller` and `handler` are touched only under `LOCKED`, or by who owns the slot alone.
 //! 4. `links` are touched only through the list that holds the entry: that of the queue, under the channel's lock, or that of a batch
@@ -66,6 +66,7 @@
 
 use std::{
     mem::{self, ManuallyDrop, MaybeUninit},
+    panic::Location,
     ptr::{self, NonNull},
     task::Waker,
     time::Instant,
@@ -223,6 +224,8 @@ pub(crate) struct Core<R, E> {
     cold: Cold<R, E>,
     padding: [u8; PADDING],
     state: AtomicU32,
+    /// Where the request was made: touched like the message, and among what is hot since a client may be asked in many places.
+    origin: UnsafeCell<&'static Location<'static>>,
     verdict: UnsafeCell<MaybeUninit<Verdict<R, E>>>,
 }
 
@@ -238,6 +241,13 @@ pub(crate) struct Slot<S, R, E> {
     /// Whether the queue of the channel holds it.
     queued: UnsafeCell<bool>,
 }
+
+/// Two ends that are awake exchange a small request and its outcome by one cache line.
+#[cfg(not(any(loom, shuttle)))]
+const _: () = {
+    let hot = mem::offset_of!(Core<u64, ()>, state);
+    assert!(hot % 128 == 0 && mem::offset_of!(Slot<u64, u64, ()>, links) - hot <= 64);
+};
 
 /// A slot's neighbours in a list.
 pub(crate) struct Links<S, R, E> {
@@ -271,6 +281,7 @@ impl<R, E> Core<R, E> {
             },
             padding: [0; PADDING],
             state: AtomicU32::new(PENDING),
+            origin: UnsafeCell::new(Location::caller()),
             verdict: UnsafeCell::new(MaybeUninit::uninit()),
         }
     }
@@ -291,6 +302,13 @@ impl<R, E> Core<R, E> {
             // SAFETY: as promised by the caller.
             self.cold.terms.with_mut(|cell| unsafe { *cell = terms });
         }
+    }
+
+    /// Where the request was made. For the server's end.
+    #[inline]
+    pub(crate) fn origin(&self) -> &'static Location<'static> {
+        // SAFETY: written only by who owns the slot alone (`fill`).
+        self.origin.with(|origin| unsafe { *origin })
     }
 
     #[inline]
@@ -901,10 +919,12 @@ impl<S, R, E> Slot<S, R, E> {
     /// # Safety
     /// The slot is the caller's alone, and there is no message in it.
     #[inline]
-    pub(crate) unsafe fn fill(&self, message: S) {
+    pub(crate) unsafe fn fill(&self, message: S, origin: &'static Location<'static>) {
         // SAFETY: we own the slot alone.
         self.message
             .with_mut(|cell| unsafe { (*cell).write(message) });
+        // SAFETY: the same.
+        self.core.origin.with_mut(|cell| unsafe { *cell = origin });
     }
 
     /// Sets the state of a request that enters the queue. Returns the ending of the last request, which the caller of this function counts.

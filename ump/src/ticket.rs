@@ -11,6 +11,7 @@
 use std::{
     marker::PhantomData,
     mem::ManuallyDrop,
+    panic::Location,
     ptr::{self, NonNull},
     task::Waker,
 };
@@ -36,10 +37,14 @@ unsafe impl<S: Send, R: Send, E: Send> Sync for Draft<S, R, E> {}
 
 impl<S, R, E> Draft<S, R, E> {
     #[inline]
-    pub(crate) fn new(home: &Arc<Nest<S, R, E>>, message: S) -> Self {
+    pub(crate) fn new(
+        home: &Arc<Nest<S, R, E>>,
+        message: S,
+        caller: &'static Location<'static>,
+    ) -> Self {
         let slot = Nest::take(home);
         // SAFETY: it is ours alone, and empty.
-        unsafe { slot.slot().fill(message) };
+        unsafe { slot.slot().fill(message, caller) };
         Self(ManuallyDrop::new(slot))
     }
 

@@ -1,0 +1,94 @@
+//! A handler sees where its request was made, however it was made.
+
+use std::{
+    future::IntoFuture,
+    panic::Location,
+    pin::{Pin, pin},
+    thread,
+};
+
+use tests::{block_on, poll_once};
+use ump::{Client, Server};
+
+type Ends = (Server<u32, u32, ()>, Client<u32, u32, ()>);
+
+/// The line from which the next request comes.
+fn seen(server: &Server<u32, u32, ()>) -> u32 {
+    let (_, rctx) = server.try_pop().unwrap().expect("a request is queued");
+    assert_eq!(rctx.caller().file(), file!());
+    rctx.caller().line()
+}
+
+#[test]
+fn a_submitted_request_and_a_post_come_from_where_they_began() {
+    let (server, client): Ends = ump::channel();
+    let line = line!();
+    let _reply = client.req_async(1);
+    assert_eq!(seen(&server), line + 1);
+    let line = line!();
+    let request = client.request(1);
+    let _reply = request.urgent().submit().wait();
+    assert_eq!(seen(&server), line + 1);
+    let line = line!();
+    client.post(1).if_room().wait().unwrap();
+    assert_eq!(seen(&server), line + 1);
+}
+
+#[test]
+fn an_awaited_request_comes_from_where_it_was_called_not_from_where_it_was_polled() {
+    let (server, client): Ends = ump::channel();
+    let line = line!();
+    let mut asked = pin!(client.areq(1));
+    assert!(poll_once(&mut asked).is_pending());
+    assert_eq!(seen(&server), line + 1);
+    let line = line!();
+    let mut request = client.request(1).into_future();
+    assert!(poll_once(&mut Pin::new(&mut request)).is_pending());
+    assert_eq!(seen(&server), line + 1);
+    let line = line!();
+    block_on(client.post(1).into_future()).unwrap();
+    assert_eq!(seen(&server), line + 1);
+}
+
+#[test]
+fn a_blocking_request_comes_from_where_it_was_made_also_over_the_hotline() {
+    let (server, client): Ends = ump::channel();
+    let server = thread::spawn(move || {
+        for (_, rctx) in &server {
+            let line = rctx.caller().line();
+            rctx.reply(line).unwrap();
+        }
+    });
+    let line = line!();
+    for _ in 0..100 {
+        assert_eq!(client.req(1), Ok(line + 2));
+        assert_eq!(client.request(1).wait().unwrap(), line + 3);
+        assert_eq!(block_on(client.areq(1)), Ok(line + 4));
+    }
+    drop(client);
+    server.join().unwrap();
+}
+
+#[track_caller]
+fn ask(client: &Client<u32, u32, ()>) -> Location<'static> {
+    client.post(1).wait().unwrap();
+    *Location::caller()
+}
+
+#[test]
+fn a_function_that_tracks_its_caller_passes_it_on() {
+    let (server, client): Ends = ump::channel();
+    let asked = ask(&client);
+    let (_, rctx) = server.try_pop().unwrap().unwrap();
+    assert_eq!(*rctx.caller(), asked);
+}
+
+#[test]
+fn the_former_names_pass_it_on_as_well() {
+    #![allow(deprecated)]
+    let (server, client): Ends = ump::channel();
+    let line = line!();
+    let mut asked = pin!(client.asend(1));
+    assert!(poll_once(&mut asked).is_pending());
+    assert_eq!(seen(&server), line + 1);
+}
