@@ -1,14 +1,15 @@
-//! A handler sees where its request was made, however it was made.
+//! A handler sees where its request was made, however it was made; and when it entered, if that is kept.
 
 use std::{
     future::IntoFuture,
     panic::Location,
     pin::{Pin, pin},
     thread,
+    time::Duration,
 };
 
 use tests::{block_on, poll_once};
-use ump::{Client, Server};
+use ump::{Builder, Client, ManualClock, Server};
 
 type Ends = (Server<u32, u32, ()>, Client<u32, u32, ()>);
 
@@ -91,4 +92,36 @@ fn the_former_names_pass_it_on_as_well() {
     let mut asked = pin!(client.asend(1));
     assert!(poll_once(&mut asked).is_pending());
     assert_eq!(seen(&server), line + 1);
+}
+
+#[test]
+fn a_handler_sees_when_its_request_entered_if_the_channel_keeps_that() {
+    const HOUR: Duration = Duration::from_secs(3600);
+    let time = ManualClock::new();
+    let builder = Builder::new().capacity(1).clock(time.clock());
+    let (server, client) = builder.entry_times(true).build::<u32, u32, ()>().unwrap();
+    let mut first = client.areq(1);
+    let mut second = client.areq(2);
+    let [mut first, mut second] = [Box::pin(&mut first), Box::pin(&mut second)];
+    let begun = time.now();
+    time.advance(HOUR);
+    assert!(poll_once(&mut first).is_pending());
+    assert!(poll_once(&mut second).is_pending()); // there is no room
+    time.advance(HOUR);
+    let (_, rctx) = server.try_pop().unwrap().unwrap();
+    assert_eq!(rctx.entered(), Some(begun + HOUR));
+    assert!(poll_once(&mut second).is_pending());
+    let (_, rctx) = server.try_pop().unwrap().unwrap();
+    assert_eq!(rctx.entered(), Some(begun + 2 * HOUR));
+    client.post(3).wait().unwrap();
+    let (_, rctx) = server.try_pop().unwrap().unwrap();
+    assert_eq!(rctx.entered(), Some(begun + 2 * HOUR));
+}
+
+#[test]
+fn a_channel_that_does_not_keep_entry_times_knows_none() {
+    let (server, client): Ends = ump::channel();
+    client.post(1).wait().unwrap();
+    let (_, rctx) = server.try_pop().unwrap().unwrap();
+    assert_eq!(rctx.entered(), None);
 }

@@ -71,15 +71,17 @@ pub struct Builder {
     capacity: usize,
     spin: Spin,
     clock: Clock,
+    entry_times: bool,
 }
 
 impl Builder {
-    /// Unbounded, [`Spin::Adaptive`], [`Clock::system`].
+    /// Unbounded, [`Spin::Adaptive`], [`Clock::system`], no entry times.
     pub const fn new() -> Self {
         Self {
             capacity: usize::MAX,
             spin: Spin::Adaptive,
             clock: Clock::system(),
+            entry_times: false,
         }
     }
 
@@ -102,6 +104,13 @@ impl Builder {
         self
     }
 
+    /// Whether each request notes when it entered the queue, for [its handler to see](crate::ReplyContext::entered). It costs a reading of
+    /// the clock for each.
+    pub const fn entry_times(mut self, kept: bool) -> Self {
+        self.entry_times = kept;
+        self
+    }
+
     /// Makes a channel.
     ///
     /// # Errors
@@ -115,7 +124,13 @@ impl Builder {
 
     /// The ends of a channel. The capacity is not zero.
     pub(crate) fn ends<S, R, E>(self) -> (Server<S, R, E>, Client<S, R, E>) {
-        let channel = Arc::new(Channel::new(self.capacity, self.spin, self.clock));
+        let Self {
+            capacity,
+            spin,
+            clock,
+            entry_times,
+        } = self;
+        let channel = Arc::new(Channel::new(capacity, spin, clock, entry_times));
         (Server::new(Arc::clone(&channel)), Client::counted(channel))
     }
 }

@@ -234,7 +234,7 @@ impl<S, R, E> Shore<'_, S, R, E> {
 
 impl<S, R, E> Channel<S, R, E> {
     /// A channel with one client. `capacity` is not zero.
-    pub(crate) fn new(capacity: usize, spin: Spin, clock: Clock) -> Self {
+    pub(crate) fn new(capacity: usize, spin: Spin, clock: Clock, entry_times: bool) -> Self {
         Self {
             inbox: Padded(Inbox::new(false)),
             gate: Padded(Gate {
@@ -259,6 +259,7 @@ impl<S, R, E> Channel<S, R, E> {
                 ledger: Padded(Ledger::default()),
                 waits: spin.waits(),
                 clock,
+                entry_times,
             },
             waits: spin.waits(),
             interruptions: Interruptions::new(),

@@ -186,6 +186,13 @@ impl<R, E> ReplyContext<R, E> {
         self.0.core().origin()
     }
 
+    /// When the request entered the queue, by the channel's clock; `None` unless the channel [keeps that](crate::Builder::entry_times).
+    /// The time for which a sender waits for room is before that.
+    #[must_use]
+    pub fn entered(&self) -> Option<Instant> {
+        self.0.core().entered()
+    }
+
     fn clock(&self) -> &Clock {
         self.0.core().clock()
     }

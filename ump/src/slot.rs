@@ -188,6 +188,8 @@ pub(crate) struct Common {
     /// For a reply.
     pub(crate) waits: Waits,
     pub(crate) clock: Clock,
+    /// Whether requests note when they enter.
+    pub(crate) entry_times: bool,
 }
 
 impl Common {
@@ -211,6 +213,9 @@ pub(crate) struct Memory<R, E> {
 /// What two ends that are awake only read.
 struct Cold<R, E> {
     terms: UnsafeCell<Terms>,
+    /// When it entered, if that is noted: touched like the terms.
+    entered: UnsafeCell<Option<Instant>>,
+    notes_entry: bool,
     /// Outlives the slot, which holds a reference to the channel.
     common: NonNull<Common>,
     memory: Memory<R, E>,
@@ -270,10 +275,15 @@ pub(crate) enum HungUp {
 }
 
 impl<R, E> Core<R, E> {
-    fn new(terms: Terms, common: NonNull<Common>, memory: Memory<R, E>) -> Self {
+    /// # Safety
+    /// `common` outlives it.
+    unsafe fn new(terms: Terms, common: NonNull<Common>, memory: Memory<R, E>) -> Self {
         Self {
             cold: Cold {
                 terms: UnsafeCell::new(terms),
+                entered: UnsafeCell::new(None),
+                // SAFETY: it is alive.
+                notes_entry: unsafe { common.as_ref() }.entry_times,
                 common,
                 memory,
                 caller: UnsafeCell::new(None),
@@ -302,6 +312,26 @@ impl<R, E> Core<R, E> {
             // SAFETY: as promised by the caller.
             self.cold.terms.with_mut(|cell| unsafe { *cell = terms });
         }
+    }
+
+    /// Notes when it enters, if that is wanted.
+    ///
+    /// # Safety
+    /// The slot is the caller's alone.
+    #[inline]
+    pub(crate) unsafe fn note_entry(&self) {
+        if self.cold.notes_entry {
+            let now = self.clock().now();
+            // SAFETY: as promised by the caller.
+            let write = |cell: *mut _| unsafe { *cell = Some(now) };
+            self.cold.entered.with_mut(write);
+        }
+    }
+
+    /// When it entered, if that was noted.
+    pub(crate) fn entered(&self) -> Option<Instant> {
+        // SAFETY: written only by who owns the slot alone (`note_entry`).
+        self.cold.entered.with(|entered| unsafe { *entered })
     }
 
     /// Where the request was made. For the server's end.
@@ -904,7 +934,8 @@ impl<S, R, E> Slot<S, R, E> {
     /// `common` outlives the slot.
     pub(crate) unsafe fn new(terms: Terms, common: NonNull<Common>, memory: Memory<R, E>) -> Self {
         Self {
-            core: Core::new(terms, common, memory),
+            // SAFETY: as promised by the caller.
+            core: unsafe { Core::new(terms, common, memory) },
             message: UnsafeCell::new(MaybeUninit::uninit()),
             links: UnsafeCell::new(Links {
                 prev: None,

@@ -95,6 +95,8 @@ impl<S, R, E> Draft<S, R, E> {
         report: &Report<S, R, E, X>,
     ) -> Result<Ticket<R, E, X>, (Self, Refusal)> {
         debug_assert!(!self.core().is_post());
+        // SAFETY: it is ours alone.
+        unsafe { self.core().note_entry() };
         // SAFETY: it is ours alone, with a message in it.
         let slot = if unsafe { home.call(self.core()) } {
             self.into_owned().into_slot()
@@ -117,6 +119,8 @@ impl<S, R, E> Draft<S, R, E> {
         place: Place<'_>,
     ) -> Result<(), (Self, Refusal)> {
         debug_assert!(self.core().is_post());
+        // SAFETY: it is ours alone.
+        unsafe { self.core().note_entry() };
         let (_, wake) = self.offer(home, place)?;
         wake.fire();
         Ok(())
