@@ -47,7 +47,6 @@ fn check(definition: &Definition) -> Result<(), PlanError> {
         instances,
         workers,
         capacity,
-        stack_size,
         ..
     } = definition.attributes;
     let counts = [
@@ -63,7 +62,7 @@ fn check(definition: &Definition) -> Result<(), PlanError> {
     match definition.kind {
         Kind::Thread => Ok(()),
         #[cfg(feature = "tokio")]
-        Kind::Task if stack_size.is_some() => {
+        Kind::Task if definition.attributes.stack_size.is_some() => {
             refuse("stack_size", "a task has no stack of its own")
         }
         #[cfg(feature = "tokio")]
