@@ -35,7 +35,7 @@ pub enum JoinErrorKind {
     GaveUp(Box<JoinErrorKind>),
     /// Its factory refused to make a handler anew.
     Refused,
-    /// It was not let finish: its runtime was shut down, or its task aborted.
+    /// It was not let finish: its runtime was shut down, or its task aborted. Or not let begin: the system refused its thread a priority or a CPU.
     Aborted,
 }
 

@@ -10,6 +10,7 @@ mod fate;
 mod options;
 mod panics;
 mod reply_context;
+mod schedule;
 mod spawn_error;
 mod stop;
 mod sync;
@@ -31,6 +32,7 @@ pub use crate::{
     end::{JoinError, JoinErrorKind, JoinHandle, StartError},
     panics::{OnPanic, Restart},
     reply_context::ReplyContext,
+    schedule::{AttributeRefused, OnRefusal},
     spawn_error::SpawnError,
     stop::{Stop, Stopper},
     test_clock::TestClock,

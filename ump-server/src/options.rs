@@ -9,7 +9,7 @@ use crate::{
     deadlock::Seat,
     end::{Life, Reply},
     fate::{Fate, Overseer},
-    spawn_error::SpawnError,
+    spawn_error::{NotMade, SpawnError},
     stop::{Control, Stopper, Wake},
     test_clock::{Member, TestClock},
     timer::timers,
@@ -185,7 +185,7 @@ where
         }
     }
 
-    pub(crate) fn launched<X>(self, made: Vec<Reply<(), X>>) -> Launched<S, R, E, RV, X> {
+    pub(crate) fn launched<X>(self, made: Vec<Reply<(), NotMade<X>>>) -> Launched<S, R, E, RV, X> {
         Launched {
             client: self.client,
             handle: self.handle,
@@ -203,7 +203,7 @@ pub(crate) struct Launched<S, R, E, RV, X> {
     pub(crate) client: Client<S, R, E>,
     pub(crate) handle: JoinHandle<RV>,
     /// Each tells when the first handler of a worker is made.
-    pub(crate) made: Vec<Reply<(), X>>,
+    pub(crate) made: Vec<Reply<(), NotMade<X>>>,
 }
 
 impl<S, R, E, RV, X> Launched<S, R, E, RV, X> {

@@ -2,6 +2,7 @@
 
 use std::{error::Error as StdError, fmt, io};
 
+use crate::schedule::AttributeRefused;
 use ump::{NoReply, PanicMessage, RequestError};
 
 /// Why a loop did not come to be.
@@ -22,6 +23,8 @@ pub enum SpawnError<E> {
     NoRuntime,
     /// The system refused a thread.
     Thread(io::Error),
+    /// The system refused what its thread was to have: a priority, a CPU.
+    Attribute(AttributeRefused),
 }
 
 impl<E> SpawnError<E> {
@@ -35,15 +38,23 @@ impl<E> SpawnError<E> {
             Self::NoFactory => SpawnError::NoFactory,
             Self::NoRuntime => SpawnError::NoRuntime,
             Self::Thread(refusal) => SpawnError::Thread(refusal),
+            Self::Attribute(refused) => SpawnError::Attribute(refused),
         }
     }
 }
 
+/// Why the first handler of a worker was not made.
+pub(crate) enum NotMade<E> {
+    Refused(E),
+    Attribute(AttributeRefused),
+}
+
 /// Why a worker did not say that its first handler is made.
-impl<E> From<RequestError<(), E>> for SpawnError<E> {
-    fn from(error: RequestError<(), E>) -> Self {
+impl<E> From<RequestError<(), NotMade<E>>> for SpawnError<E> {
+    fn from(error: RequestError<(), NotMade<E>>) -> Self {
         match error {
-            RequestError::App(error) => Self::Handler(error),
+            RequestError::App(NotMade::Refused(error)) => Self::Handler(error),
+            RequestError::App(NotMade::Attribute(refused)) => Self::Attribute(refused),
             RequestError::NoReply(NoReply::Panicked(message)) => Self::Panicked(message),
             // It has no deadline and is never refused, so it was dropped by a thread that did not get as far.
             _ => Self::Panicked(PanicMessage::default()),
@@ -67,6 +78,7 @@ impl<E: fmt::Display> fmt::Display for SpawnError<E> {
                 "there is no runtime to spawn a task on: call it within one, or give it a handle",
             ),
             Self::Thread(refusal) => write!(f, "the system refused a thread: {refusal}"),
+            Self::Attribute(refused) => refused.fmt(f),
         }
     }
 }

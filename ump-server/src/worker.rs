@@ -26,6 +26,8 @@ use crate::{
     end::{JoinError, JoinErrorKind, Life},
     fate::{Fate, Next},
     panics::caught,
+    schedule::AttributeRefused,
+    spawn_error::NotMade,
     stop::{Control, Wake},
     test_clock::Member,
     timer::{Due, timers},
@@ -80,7 +82,7 @@ pub(crate) struct Worker<S, R, E, RV, T> {
 pub(crate) struct Maker<F, X> {
     pub(crate) factory: F,
     /// Waits to know whether the first handler has been made.
-    pub(crate) made: Option<Owed<(), X>>,
+    pub(crate) made: Option<Owed<(), NotMade<X>>>,
 }
 
 impl<S, R, E, RV, T> Worker<S, R, E, RV, T> {
@@ -107,7 +109,7 @@ impl<S, R, E, RV, T> Worker<S, R, E, RV, T> {
     /// Tells the one who waits for it; that there may be nobody is no concern of ours.
     fn made_first<H, X>(
         &self,
-        made: Owed<(), X>,
+        made: Owed<(), NotMade<X>>,
         result: Result<Result<H, X>, PanicMessage>,
     ) -> Step<H, RV> {
         match result {
@@ -116,7 +118,7 @@ impl<S, R, E, RV, T> Worker<S, R, E, RV, T> {
                 Step::serve(handler)
             }
             Ok(Err(error)) => {
-                let _ = made.fail(error);
+                let _ = made.fail(NotMade::Refused(error));
                 self.end(Err(JoinErrorKind::Refused))
             }
             Err(message) => {
@@ -217,6 +219,17 @@ impl<S, R, E, RV, T> Worker<S, R, E, RV, T> {
     fn end<H>(&self, outcome: Result<Option<RV>, JoinErrorKind>) -> Step<H, RV> {
         self.server.refuse();
         Step::End(outcome)
+    }
+
+    /// Ends before it has begun: its thread is not what it should be.
+    pub(crate) fn turn_down<F, X>(self, maker: Maker<F, X>, refused: AttributeRefused) {
+        let Maker { factory, made } = maker;
+        let _ = caught(|| drop(factory));
+        self.server.refuse();
+        if let Some(made) = made {
+            let _ = made.fail(NotMade::Attribute(refused));
+        }
+        self.tell(Err(JoinErrorKind::Aborted));
     }
 
     /// Tells it to whoever waits for the end.

@@ -2,7 +2,7 @@
 
 use ump::Spin;
 
-use crate::OnPanic;
+use crate::{OnPanic, OnRefusal};
 
 /// What can be said of a component besides its name and its handler.
 ///
@@ -23,7 +23,7 @@ use crate::OnPanic;
 /// # A queue that is full
 /// Whoever finds it full waits for room, or does not if he says so: by the request, with [`if_room`](ump::Request::if_room). It is not an attribute,
 /// since the one who asks has to know what to do with the message that comes back, and the plain [`req`](ump::Client::req) has no such error.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default)]
 #[must_use = "it says something of a component that is added with it"]
 pub struct Attributes {
     pub(super) needs: Vec<String>,
@@ -33,6 +33,9 @@ pub struct Attributes {
     pub(super) spin: Option<Spin>,
     pub(super) on_panic: Option<OnPanic>,
     pub(super) stack_size: Option<usize>,
+    pub(super) priority: Option<u8>,
+    pub(super) affinity: Option<Vec<usize>>,
+    pub(super) on_refusal: OnRefusal,
 }
 
 impl Attributes {
@@ -80,6 +83,25 @@ impl Attributes {
     /// The size of its threads' stacks, in bytes. Not for tasks.
     pub fn stack_size(mut self, bytes: usize) -> Self {
         self.stack_size = Some(bytes);
+        self
+    }
+
+    /// The priority of its threads: see [`thread::Builder::priority`](crate::thread::Builder::priority). Not for tasks.
+    pub fn priority(mut self, priority: u8) -> Self {
+        self.priority = Some(priority);
+        self
+    }
+
+    /// The CPUs of its threads, one for each worker of each instance in turn: see [`thread::Builder::affinity`](crate::thread::Builder::affinity). At least
+    /// one. Not for tasks.
+    pub fn affinity(mut self, cpus: impl IntoIterator<Item = usize>) -> Self {
+        self.affinity = Some(cpus.into_iter().collect());
+        self
+    }
+
+    /// What happens if the system refuses one of these two; an error at the start of the system unless it is told otherwise.
+    pub fn on_refusal(mut self, policy: OnRefusal) -> Self {
+        self.on_refusal = policy;
         self
     }
 

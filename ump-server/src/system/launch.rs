@@ -62,6 +62,16 @@ where
         if let Some(bytes) = place.attributes.stack_size {
             builder = builder.stack_size(bytes);
         }
+        if let Some(priority) = place.attributes.priority {
+            builder = builder.priority(priority);
+        }
+        if let Some(cpus) = &place.attributes.affinity {
+            let each = place.attributes.workers.unwrap_or(1);
+            builder = builder
+                .affinity(cpus.iter().copied())
+                .first_thread(place.instance * each);
+        }
+        builder = builder.on_refusal(place.attributes.on_refusal.clone());
         let workers = place.attributes.workers.and_then(NonZeroUsize::new);
         let record = Arc::clone(&place.record);
         let launched = builder.launch(workers, place.make(Arc::clone(&factory)))?;

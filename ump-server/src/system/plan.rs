@@ -47,12 +47,14 @@ fn check(definition: &Definition) -> Result<(), PlanError> {
         instances,
         workers,
         capacity,
+        ref affinity,
         ..
     } = definition.attributes;
     let counts = [
         ("instances", instances),
         ("workers", workers),
         ("capacity", capacity),
+        ("affinity", affinity.as_ref().map(Vec::len)),
     ];
     for (key, count) in counts {
         if count == Some(0) {
@@ -62,12 +64,24 @@ fn check(definition: &Definition) -> Result<(), PlanError> {
     match definition.kind {
         Kind::Thread => Ok(()),
         #[cfg(feature = "tokio")]
-        Kind::Task if definition.attributes.stack_size.is_some() => {
-            refuse("stack_size", "a task has no stack of its own")
-        }
-        #[cfg(feature = "tokio")]
-        Kind::Task => Ok(()),
+        Kind::Task => match of_threads(&definition.attributes) {
+            Some(key) => refuse(key, "a task has none of its own"),
+            None => Ok(()),
+        },
     }
+}
+
+/// An attribute that only threads can have.
+#[cfg(feature = "tokio")]
+fn of_threads(attributes: &Attributes) -> Option<&'static str> {
+    let keys = [
+        ("stack_size", attributes.stack_size.is_some()),
+        ("priority", attributes.priority.is_some()),
+        ("affinity", attributes.affinity.is_some()),
+    ];
+    keys.iter()
+        .find(|(_, is_said)| *is_said)
+        .map(|(key, _)| *key)
 }
 
 fn check_groups(definitions: &[Definition], groups: &[Group]) -> Result<(), PlanError> {

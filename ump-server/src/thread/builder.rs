@@ -13,7 +13,8 @@ use crate::{
     Context, JoinHandle,
     end::{Reply, question},
     options::{Launched, Options, Parts, choose_options},
-    spawn_error::SpawnError,
+    schedule::{OnRefusal, Schedule},
+    spawn_error::{NotMade, SpawnError},
     sync::ThreadBuilder,
     worker::Maker,
 };
@@ -67,7 +68,14 @@ use crate::{
 #[must_use = "it makes a loop when it is told to spawn one"]
 pub struct Builder {
     options: Options,
+    terms: Terms,
+}
+
+/// What can be chosen of its threads.
+#[derive(Clone, Debug, Default)]
+struct Terms {
     stack_size: Option<usize>,
+    schedule: Schedule,
 }
 
 impl Builder {
@@ -80,7 +88,40 @@ impl Builder {
 
     /// The size of its thread's stack, in bytes; otherwise what is usual for threads.
     pub fn stack_size(mut self, bytes: usize) -> Self {
-        self.stack_size = Some(bytes);
+        self.terms.stack_size = Some(bytes);
+        self
+    }
+
+    /// The scheduling priority of its threads, from 0 to 99, the highest. Needs the feature `scheduling`.
+    ///
+    /// On Linux it becomes a niceness from 19 to -20, 46 to 48 being the usual one (a thread with a realtime policy, which it may have by inheritance, has that
+    /// priority within it). On Windows it becomes a level, on macOS a priority within its policy, which allows some only. What the system refuses is dealt
+    /// with as [told](Self::on_refusal): on Linux, more than the usual one without `CAP_SYS_NICE` or a limit that allows it.
+    pub fn priority(mut self, priority: u8) -> Self {
+        self.terms.schedule.priority = Some(priority);
+        self
+    }
+
+    /// The CPUs its threads run on, counted from zero: the first one on the first, the second one on the second, and so on, then again from the
+    /// first. None: anywhere. Needs the feature `scheduling`.
+    ///
+    /// On macOS it is a hint, and not taken on Apple silicon. What the system refuses, or a CPU that there is not, is dealt with as
+    /// [told](Self::on_refusal).
+    pub fn affinity(mut self, cpus: impl IntoIterator<Item = usize>) -> Self {
+        self.terms.schedule.affinity = cpus.into_iter().collect();
+        self
+    }
+
+    /// What becomes of the loop if the system refuses its priority or its CPU; an [error](SpawnError::Attribute) unless it is told otherwise.
+    pub fn on_refusal(mut self, policy: OnRefusal) -> Self {
+        self.terms.schedule.on_refusal = policy;
+        self
+    }
+
+    /// The number of its first thread among those that share its CPUs.
+    #[cfg(not(loom))]
+    pub(crate) fn first_thread(mut self, number: usize) -> Self {
+        self.terms.schedule.first = number;
         self
     }
 
@@ -113,9 +154,13 @@ impl Builder {
             let handler = handler.take().expect("it is made once");
             Ok(Single(handler))
         };
-        // It is made already.
-        drop(start(&mut parts, self.stack_size, None, make)?);
-        Ok(parts.into_ends())
+        let is_plain = self.terms.schedule.is_plain();
+        let made = start(&mut parts, &self.terms, None, make)?;
+        if is_plain {
+            // It is made already.
+            return Ok(parts.into_ends());
+        }
+        parts.launched(vec![made]).wait()
     }
 
     /// Runs a handler that is made by a factory on the loop's thread, so that it need not be `Send`, and can be restarted. Blocks until it is
@@ -140,7 +185,7 @@ impl Builder {
             .parts::<_, _, _, _, E>(1, true, type_name::<H>())?;
         let mut factory = factory;
         let make = move |cx: &Context<S, R, E, T>| factory(cx).map(Single);
-        let made = start(&mut parts, self.stack_size, None, make)?;
+        let made = start(&mut parts, &self.terms, None, make)?;
         parts.launched(vec![made]).wait()
     }
 
@@ -167,7 +212,7 @@ impl Builder {
         let mut factory = factory;
         let max = max.get();
         let make = move |cx: &Context<S, R, E, T>| factory(cx).map(|handler| Many { handler, max });
-        let made = start(&mut parts, self.stack_size, None, make)?;
+        let made = start(&mut parts, &self.terms, None, make)?;
         parts.launched(vec![made]).wait()
     }
 
@@ -221,7 +266,7 @@ impl Builder {
             .map(|number| {
                 let factory = Arc::clone(&factory);
                 let make = move |cx: &Context<S, R, E, T>| factory(cx).map(Single);
-                start(&mut parts, self.stack_size, workers.map(|_| number), make)
+                start(&mut parts, &self.terms, workers.map(|_| number), make)
             })
             .collect::<Result<Vec<_>, _>>();
         match made {
@@ -237,10 +282,10 @@ impl Builder {
 /// Starts a worker, which has a number if it is one of several. What comes back tells when its handler is made.
 fn start<S, R, E, RV, T, H, X>(
     parts: &mut Parts<S, R, E, RV>,
-    stack_size: Option<usize>,
+    terms: &Terms,
     number: Option<usize>,
     factory: impl FnMut(&Context<S, R, E, T>) -> Result<H, X> + Send + 'static,
-) -> Result<Reply<(), X>, SpawnError<X>>
+) -> Result<Reply<(), NotMade<X>>, SpawnError<X>>
 where
     S: Send + 'static,
     R: Send + 'static,
@@ -266,11 +311,15 @@ where
         None => parts.name.to_string(),
         Some(number) => format!("{}-{number}", parts.name),
     });
-    if let Some(bytes) = stack_size {
+    if let Some(bytes) = terms.stack_size {
         thread = thread.stack_size(bytes);
     }
+    let schedule = terms.schedule.clone();
     thread
-        .spawn(move || run(worker, maker))
+        .spawn(move || match schedule.apply(number.unwrap_or(0)) {
+            Ok(()) => run(worker, maker),
+            Err(refused) => worker.turn_down(maker, refused),
+        })
         .map_err(SpawnError::Thread)?;
     Ok(made)
 }

@@ -1,5 +1,7 @@
 //! Systems of components, seen from outside.
 
+#![cfg(feature = "tokio")]
+
 mod groups;
 mod lookup;
 mod spread;

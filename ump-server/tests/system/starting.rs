@@ -272,7 +272,7 @@ fn attributes_that_make_no_sense_are_named() {
         ),
         (
             Attributes::new().stack_size(1 << 20),
-            "component a, stack_size: a task has no stack of its own",
+            "component a, stack_size: a task has none of its own",
         ),
     ] {
         let builder = On::Task.add(System::builder(), "a", attributes, probes.clone());

@@ -1,0 +1,190 @@
+//! Priorities and CPUs of threads: what the operating system is asked for, and what it refuses.
+
+#![cfg(feature = "scheduling")]
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use ump_server::{
+    Context, OnRefusal, SpawnError, Stop,
+    system::{Attributes, Setup, StartError, System},
+    thread::{self, Builder, answer},
+};
+
+/// More than any machine has, and more than fits into a set of CPUs.
+const NO_CPU: [usize; 2] = [1023, 70_000];
+/// One above the highest.
+const NO_PRIORITY: u8 = 100;
+
+fn refused(builder: Builder) -> ump_server::AttributeRefused {
+    let factory = |_: &Context<u8, u8, &'static str>| Ok(answer(Ok));
+    match builder.spawn_with(factory) {
+        Err(SpawnError::Attribute(refused)) => refused,
+        other => panic!("{:?}", other.map(|_| ())),
+    }
+}
+
+#[test]
+fn a_cpu_that_there_is_not_is_an_error_that_names_it() {
+    for cpu in NO_CPU {
+        let refused = refused(Builder::new().affinity([cpu]));
+        assert_eq!((refused.key, refused.value), ("affinity", cpu));
+        let expected = format!("the system refuses affinity {cpu}: ");
+        assert!(refused.to_string().starts_with(&expected), "{refused}");
+    }
+}
+
+#[test]
+fn a_priority_that_there_is_not_is_an_error_that_names_it() {
+    let refused = refused(Builder::new().priority(NO_PRIORITY));
+    assert_eq!((refused.key, refused.value), ("priority", 100));
+}
+
+#[test]
+fn a_handler_that_is_built_by_the_caller_is_told_so_too() {
+    let build = |_: &ump_server::Client<u8, u8, &'static str>| Ok(answer(Ok));
+    let error = Builder::new()
+        .affinity([NO_CPU[0]])
+        .spawn(build)
+        .unwrap_err();
+    assert!(matches!(error, SpawnError::Attribute(_)));
+}
+
+#[test]
+fn who_wants_a_warning_is_told_and_has_the_loop() {
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let tell = Arc::clone(&told);
+    let (client, handle) = Builder::new()
+        .priority(NO_PRIORITY)
+        .affinity([NO_CPU[0]])
+        .on_refusal(OnRefusal::warn(move |refused| {
+            tell.lock().unwrap().push((refused.key, refused.value));
+        }))
+        .spawn_with(|_: &Context<u8, u8, &'static str>| Ok(answer(Ok)))
+        .unwrap();
+    assert_eq!(client.req(7), Ok(7));
+    assert_eq!(
+        *told.lock().unwrap(),
+        [("priority", 100), ("affinity", 1023)]
+    );
+    drop(client);
+    assert_eq!(handle.join(), Ok(None));
+}
+
+#[test]
+fn a_system_names_the_component_and_the_attribute() {
+    let attributes = Attributes::new().affinity(NO_CPU);
+    let error = System::builder()
+        .thread("a", attributes, |_: &Setup<u8, u8, ()>| Ok(answer(Ok)))
+        .start(Duration::from_secs(60))
+        .wait()
+        .unwrap_err();
+    assert!(matches!(&error, StartError::Component { component, .. } if component == "a"));
+    let expected = "component a did not come up: the system refuses affinity 1023: ";
+    assert!(error.to_string().starts_with(expected), "{error}");
+}
+
+#[cfg(target_os = "linux")]
+mod on_linux {
+    use std::num::NonZeroUsize;
+
+    use super::*;
+
+    /// What the system says of the thread that calls.
+    fn of_this_thread(file: &str) -> String {
+        std::fs::read_to_string(format!("/proc/thread-self/{file}")).unwrap()
+    }
+
+    /// Its niceness: the 19th field, of which the second one may have anything in its parentheses.
+    fn niceness() -> i64 {
+        let stat = of_this_thread("stat");
+        let (_, fields) = stat.rsplit_once(')').unwrap();
+        fields.split_whitespace().nth(16).unwrap().parse().unwrap()
+    }
+
+    fn cpus() -> String {
+        let status = of_this_thread("status");
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
+        line.unwrap().trim().to_owned()
+    }
+
+    /// The CPUs that the test may use.
+    fn allowed() -> Vec<usize> {
+        let number = |text: &str| text.parse::<usize>().unwrap();
+        let ranges = cpus();
+        let range = |range: &str| match range.split_once('-') {
+            Some((first, last)) => number(first)..=number(last),
+            None => number(range)..=number(range),
+        };
+        ranges.split(',').flat_map(range).collect()
+    }
+
+    #[test]
+    fn the_handler_is_made_and_runs_with_them() {
+        let before = niceness();
+        let cpu = allowed()[0];
+        let expected = (19, cpu.to_string());
+        let at_first = expected.clone();
+        let (client, _handle) = Builder::new()
+            .priority(0)
+            .affinity([cpu])
+            .spawn_with(move |_: &Context<(), (i64, String), &'static str>| {
+                assert_eq!((niceness(), cpus()), at_first);
+                Ok(answer(|()| Ok((niceness(), cpus()))))
+            })
+            .unwrap();
+        assert_eq!(client.req(()), Ok(expected));
+        assert_eq!(niceness(), before, "it is only that thread's");
+    }
+
+    /// Which of the two it is depends on who runs the test.
+    #[test]
+    fn the_highest_priority_is_had_or_refused_but_never_ignored() {
+        let spawned = Builder::new()
+            .priority(99)
+            .spawn_with(|_: &Context<(), i64, &'static str>| Ok(answer(|()| Ok(niceness()))));
+        match spawned {
+            Ok((client, _handle)) => assert_eq!(client.req(()), Ok(-20)),
+            Err(SpawnError::Attribute(refused)) => {
+                assert_eq!((refused.key, refused.value), ("priority", 99));
+            }
+            Err(other) => panic!("{other}"),
+        }
+    }
+
+    #[test]
+    fn a_pool_of_which_one_worker_is_refused_is_none() {
+        let builder = Builder::new().affinity([allowed()[0], NO_CPU[0]]);
+        let factory = |_: &Context<u8, u8, &'static str>| Ok(answer(Ok));
+        let error = builder.spawn_pool(NonZeroUsize::new(2).unwrap(), factory);
+        assert!(matches!(error, Err(SpawnError::Attribute(refused)) if refused.value == NO_CPU[0]));
+    }
+
+    #[test]
+    fn instances_and_workers_take_the_cpus_in_turn() {
+        let cpus_there = allowed();
+        let attributes = Attributes::new().instances(3).affinity(cpus_there.clone());
+        let system = System::builder()
+            .thread("a", attributes, |_: &Setup<(), String, ()>| {
+                Ok(thread::answer(|()| Ok(cpus())))
+            })
+            .start(Duration::from_secs(60))
+            .wait()
+            .unwrap();
+        for number in 0..3 {
+            let client = system.instance::<(), String, ()>("a", number).unwrap();
+            let expected = cpus_there[number % cpus_there.len()];
+            assert_eq!(client.req(()), Ok(expected.to_string()));
+        }
+        assert!(
+            system
+                .stop(Stop::Drain, Duration::from_secs(60))
+                .wait()
+                .is_clean()
+        );
+    }
+}
