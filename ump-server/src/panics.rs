@@ -46,10 +46,10 @@ pub enum OnPanic {
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Restart {
-    limit: u32,
-    window: Duration,
-    first: Duration,
-    longest: Duration,
+    pub(crate) limit: u32,
+    pub(crate) window: Duration,
+    pub(crate) first: Duration,
+    pub(crate) longest: Duration,
 }
 
 impl Restart {

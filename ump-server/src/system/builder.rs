@@ -23,6 +23,8 @@ pub struct Builder {
     pub(super) groups: Vec<Group>,
     pub(super) time: Time,
     pub(super) grace: Duration,
+    #[cfg(feature = "config")]
+    pub(super) configs: Vec<super::config::Config>,
     #[cfg(feature = "tokio")]
     pub(super) runtime: Option<tokio::runtime::Handle>,
 }
@@ -50,6 +52,8 @@ impl Builder {
             groups: Vec::new(),
             time: Time::default(),
             grace: Duration::from_millis(100),
+            #[cfg(feature = "config")]
+            configs: Vec::new(),
             #[cfg(feature = "tokio")]
             runtime: None,
         }
@@ -124,6 +128,14 @@ impl Builder {
     /// otherwise.
     pub fn grace(mut self, grace: Duration) -> Self {
         self.grace = grace;
+        self
+    }
+
+    /// Overlays what the program says of its components and groups, those too that are added later, when the system is started. Of several, the
+    /// later ones overlay the earlier ones.
+    #[cfg(feature = "config")]
+    pub fn config(mut self, config: super::config::Config) -> Self {
+        self.configs.push(config);
         self
     }
 

@@ -118,6 +118,9 @@ impl StdError for PlanError {}
 pub enum StartError {
     /// The components do not fit together; nothing was started.
     Plan(PlanError),
+    /// Their configuration does not fit them; nothing was started.
+    #[cfg(feature = "config")]
+    Config(super::config::ConfigError),
     /// A component did not come up. Those that were up have been stopped.
     Component {
         /// Which one.
@@ -127,7 +130,7 @@ pub enum StartError {
         /// Why.
         why: NotUp,
         /// How the others ended.
-        stopped: Report,
+        stopped: Box<Report>,
     },
 }
 
@@ -178,10 +181,19 @@ impl From<PlanError> for StartError {
     }
 }
 
+#[cfg(feature = "config")]
+impl From<super::config::ConfigError> for StartError {
+    fn from(error: super::config::ConfigError) -> Self {
+        Self::Config(error)
+    }
+}
+
 impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Plan(error) => error.fmt(f),
+            #[cfg(feature = "config")]
+            Self::Config(error) => error.fmt(f),
             Self::Component {
                 component,
                 instance,

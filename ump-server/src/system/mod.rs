@@ -48,6 +48,7 @@
 //!   the other, by key, or the one with the least to do.
 //! - A [`Group`] says what else is made anew when a handler fails, and when to give up. [`System::failed`] tells who cares.
 //! - [`System::status`] says how each component is, as plain data.
+//! - With the feature `config`, attributes come from a file: `Config`.
 //! - [`System::stop`] ends them, dependents first, within a deadline, and [reports](Report) what would not end.
 //!
 //! # What runs besides
@@ -58,6 +59,8 @@
 mod attributes;
 mod builder;
 mod component;
+#[cfg(feature = "config")]
+mod config;
 mod directory;
 mod error;
 mod failures;
@@ -76,6 +79,8 @@ mod supervision;
 mod system;
 mod waiting;
 
+#[cfg(feature = "config")]
+pub use self::config::{Config, ConfigError};
 pub use self::{
     attributes::Attributes,
     builder::Builder,

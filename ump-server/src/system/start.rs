@@ -8,6 +8,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+#[cfg(feature = "config")]
+use super::config::ConfigError;
 use super::{
     builder::{Builder, Definition},
     component::{Component, Inner, Record},
@@ -23,6 +25,8 @@ use super::{
 use crate::Stop;
 
 pub(super) async fn start(builder: Builder, within: Duration) -> Result<System, StartError> {
+    #[cfg(feature = "config")]
+    let builder = configured(builder)?;
     let order = plan(&builder.definitions, &builder.groups)?;
     let starting = Starting::new(builder, order, within);
     let inner = &starting.inner;
@@ -33,11 +37,19 @@ pub(super) async fn start(builder: Builder, within: Duration) -> Result<System, 
                 component: inner.components[number].name.to_string(),
                 instance,
                 why,
-                stopped,
+                stopped: Box::new(stopped),
             });
         }
     }
     Ok(System::new(starting.inner))
+}
+
+#[cfg(feature = "config")]
+fn configured(mut builder: Builder) -> Result<Builder, ConfigError> {
+    for config in std::mem::take(&mut builder.configs) {
+        config.apply(&mut builder)?;
+    }
+    Ok(builder)
 }
 
 struct Starting {
