@@ -1,0 +1,319 @@
+//! The control plane as its users meet it: a file, a summary, a code at the end.
+
+use std::{
+    env, fs,
+    io::Write,
+    path::{Path, PathBuf},
+    process::{self, Command, Stdio},
+    sync::atomic::{AtomicUsize, Ordering},
+};
+
+/// Two hours of six neighbours, with errors in twelve lines.
+const UPDATES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/control-plane/updates.txt");
+
+/// What is said of it. A model of a hundred lines, in another language, came to the same figures.
+const SUMMARY: &str = include_str!("summary.txt");
+
+/// The example, which `cargo test` builds beside this test.
+fn program() -> PathBuf {
+    let test = env::current_exe().expect("the test knows where it is");
+    let name = format!("examples/control-plane{}", env::consts::EXE_SUFFIX);
+    test.ancestors()
+        .map(|folder| folder.join(&name))
+        .find(|path| path.is_file())
+        .expect("the example is built: cargo build -p examples --example control-plane")
+}
+
+#[derive(Debug)]
+struct End {
+    code: Option<i32>,
+    said: String,
+    complaints: String,
+}
+
+/// Runs it to its end, with these commands on its standard input.
+fn run(arguments: &[&str], commands: &str) -> End {
+    let mut child = Command::new(program())
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let mut stdin = child.stdin.take().expect("a pipe");
+    // It may have ended without reading them.
+    let _ = stdin.write_all(commands.as_bytes());
+    drop(stdin);
+    let output = child.wait_with_output().expect("it ends");
+    let text = |bytes| String::from_utf8(bytes).expect("it writes UTF-8");
+    End {
+        code: output.status.code(),
+        said: text(output.stdout),
+        complaints: text(output.stderr),
+    }
+}
+
+/// A file that goes when the test ends.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(contents: &[u8]) -> Self {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("control-plane-{}-{number}", process::id());
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        fs::write(&path, contents).expect("a file can be made");
+        Self(path)
+    }
+
+    fn path(&self) -> &str {
+        self.0.to_str().expect("a plain path")
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+/// Without what depends on the number of instances.
+fn without_components(summary: &str) -> &str {
+    summary.split("components").next().unwrap_or_default()
+}
+
+#[test]
+fn the_summary_of_the_file_is_the_same_each_time() {
+    for _ in 0..5 {
+        let end = run(&[UPDATES], "");
+        assert_eq!(end.code, Some(0), "{end:?}");
+        assert_eq!(end.said, SUMMARY);
+    }
+}
+
+#[test]
+fn the_summary_does_not_depend_on_the_number_of_instances() {
+    for shards in ["1", "7", "64"] {
+        let end = run(&["--shards", shards, UPDATES], "");
+        assert_eq!(end.code, Some(0), "{end:?}");
+        assert_eq!(
+            without_components(&end.said),
+            without_components(SUMMARY),
+            "{shards} instances"
+        );
+    }
+}
+
+#[test]
+fn each_line_with_an_error_is_reported_with_its_number() {
+    let end = run(&[UPDATES], "");
+    let expected = [
+        ":141: \"10.1.2.0/33\" is no prefix",
+        ":172: 10.1.2.3/16 has bits behind its length: 10.1.0.0/16 has not",
+        ":214: the path is missing",
+        ":248: there is no kind \"X\"",
+        ":320: 192.0.2.1 is in AS 64496, not 64999",
+        ":378: its time is before that of the line before",
+        ":403: there is no kind \"TABLE_DUMP2\"",
+        ":432: \"64500 AS64503\" is no path",
+        ":458: 192.0.2.2 has no session",
+        ":547: \"17734x3555\" is no time",
+        ":606: \"www.example.net\" is no address",
+        ":628: its time is more than a day after that of the line before",
+    ];
+    let complaints: Vec<_> = end
+        .complaints
+        .lines()
+        .map(|line| line.strip_prefix(UPDATES).unwrap_or(line))
+        .collect();
+    assert_eq!(complaints, expected);
+}
+
+#[test]
+fn the_console_answers_and_survives_what_it_does_not_understand() {
+    let commands = "\
+lookup 10.20.30.200
+lookup 2001:db8:ffff::1
+lookup example.net
+show routes 198.19.0.0/16
+show routes 10.1.1.0/24
+show routes everything
+show neighbours
+nonsense
+
+quit
+lookup 10.0.0.1
+";
+    let end = run(&["--console", UPDATES], commands);
+    assert_eq!(end.code, Some(0), "{end:?}");
+    let said: Vec<_> = end.said.lines().collect();
+    let expected = [
+        "10.20.30.200 matches 10.20.30.128/25 via 192.0.2.1 from 192.0.2.1, path 64496 64509 65550 64508, preference 110, MED 0; 2 more",
+        "2001:db8:ffff::1 matches nothing",
+        "error: \"example.net\" is no address, like 10.1.2.3",
+        "198.19.0.0/16 via 198.51.100.7 from 198.51.100.7, path 64500 64504 64509 65549, preference 100, MED 0; 2 more",
+        "198.19.64.0/18 via 192.0.2.1 from 192.0.2.1, path 64496 64502 64505 64503, preference 100, MED 10",
+        "198.19.64.0/24 via 198.51.100.7 from 198.51.100.7, path 64500 65546, preference 100, MED 10; 2 more",
+        "no routes",
+        "error: \"everything\" is no prefix, like 10.0.0.0/8",
+        "192.0.2.1            AS 64496  established   0 flaps    143 messages",
+        "192.0.2.2            AS 64497  established   1 flaps    143 messages",
+        "198.51.100.7         AS 64500  established   0 flaps     73 messages",
+        "198.51.100.9         AS 64501  established   1 flaps     82 messages",
+        "2001:db8:0:1::1      AS 64496  established   0 flaps     82 messages",
+        "2001:db8:0:1::2      AS 64497  idle          1 flaps     67 messages",
+        "error: unknown command \"nonsense\"; try help",
+    ];
+    assert_eq!(said[..expected.len()], expected);
+    assert!(said[expected.len()].starts_with("lines "), "{}", end.said);
+    assert!(
+        end.said.contains("lookups    34 found, 2 not"),
+        "what is looked up here is counted, too: {}",
+        end.said
+    );
+}
+
+#[test]
+fn a_neighbour_of_whom_nothing_is_heard_is_given_up_and_its_routes_with_it() {
+    let file = Scratch::new(
+        b"BGP4MP|100|A|192.0.2.1|64496|10.0.0.0/8|64496|IGP|192.0.2.1|100|0||NAG||\n\
+          KEEPALIVE|109.999|192.0.2.1|64496\n\
+          LOOKUP|119.998|10.1.2.3\n\
+          LOOKUP|119.999|10.1.2.3\n",
+    );
+    let end = run(&["--hold", "10", file.path()], "");
+    assert_eq!(end.code, Some(0), "{end:?}");
+    assert!(
+        end.said.contains("lookups    1 found, 1 not"),
+        "{}",
+        end.said
+    );
+    assert!(
+        end.said.contains("1 given up by the hold timer"),
+        "{}",
+        end.said
+    );
+    assert!(
+        end.said
+            .contains("routes     0 of IPv4, 0 of IPv6, 0 paths"),
+        "{}",
+        end.said
+    );
+}
+
+#[test]
+fn the_best_path_is_the_preferred_then_the_short_one_and_the_next_best_takes_its_place() {
+    let file = Scratch::new(
+        b"BGP4MP|1|A|192.0.2.1|64496|10.0.0.0/8|64496 64502|IGP|192.0.2.1|100|0||NAG||\n\
+          BGP4MP|1|A|192.0.2.2|64497|10.0.0.0/8|64497|IGP|192.0.2.2|100|5||NAG||\n\
+          BGP4MP|1|A|192.0.2.3|64498|10.0.0.0/8|64498|IGP|192.0.2.3|100|1||NAG||\n\
+          BGP4MP|1|A|192.0.2.4|64499|10.0.0.0/8|64499 64502 64503|INCOMPLETE|192.0.2.4|200|9||NAG||\n",
+    );
+    let best = |extra: &str| {
+        let mut text = fs::read(&file.0).expect("it is there");
+        text.extend(extra.as_bytes());
+        let more = Scratch::new(&text);
+        let end = run(&["--console", more.path()], "lookup 10.1.2.3\n");
+        assert_eq!(end.code, Some(0), "{end:?}");
+        let line = end.said.lines().next().unwrap_or_default().to_owned();
+        let from = line.split_once(" from ").map(|(_, from)| from.to_owned());
+        from.and_then(|from| from.split(',').next().map(str::to_owned))
+            .unwrap_or(line)
+    };
+    assert_eq!(best(""), "192.0.2.4");
+    let mut gone = String::new();
+    for (from, system, next) in [
+        ("192.0.2.4", "64499", "192.0.2.3"),
+        ("192.0.2.3", "64498", "192.0.2.2"),
+        ("192.0.2.2", "64497", "192.0.2.1"),
+        ("192.0.2.1", "64496", "10.1.2.3 matches nothing"),
+    ] {
+        gone = format!("{gone}BGP4MP|2|W|{from}|{system}|10.0.0.0/8\n");
+        assert_eq!(best(&gone), next);
+    }
+}
+
+#[test]
+fn a_broken_file_is_read_to_its_end_and_all_of_it_counted() {
+    let mut broken = vec![0xff, 0xfe, b'\n', b'|', b'|', b'\n', b'\n'];
+    broken.extend(vec![b'x'; 100_000]);
+    broken.extend(b"\nBGP4MP|1|A|192.0.2.1|64496|10.0.0.0/8|64496|IGP|192.0.2.1|100|0");
+    let file = Scratch::new(&broken);
+    let end = run(&[file.path()], "");
+    assert_eq!(end.code, Some(0), "{end:?}");
+    assert!(
+        end.said
+            .starts_with("lines      5 read, 1 processed, 3 errors, 1 blank or comments\n"),
+        "{}",
+        end.said
+    );
+    let complaints: Vec<_> = end
+        .complaints
+        .lines()
+        .map(|line| line.strip_prefix(file.path()).unwrap_or(line))
+        .collect();
+    assert_eq!(
+        complaints,
+        [
+            ":1: it is not UTF-8",
+            ":2: the kind is missing",
+            ":4: it has more than 65536 bytes"
+        ]
+    );
+}
+
+#[test]
+fn a_file_with_nothing_in_it_has_a_summary_too() {
+    let file = Scratch::new(b"");
+    let end = run(&[file.path()], "");
+    assert_eq!((end.code, end.complaints.as_str()), (Some(0), ""));
+    assert!(end.said.starts_with("lines      0 read"), "{}", end.said);
+}
+
+#[test]
+fn time_can_be_real() {
+    let end = run(&["--real-time", "50000", UPDATES], "");
+    assert_eq!(end.code, Some(0), "{end:?}");
+    assert!(end.said.starts_with("lines      652 read"), "{}", end.said);
+}
+
+#[test]
+fn commands_are_executed_while_time_is_real_and_to_quit_early_is_an_error() {
+    let end = run(&["--real-time", "1", "--console", UPDATES], "help\nquit\n");
+    assert_eq!(end.code, Some(1), "{end:?}");
+    assert!(end.said.starts_with("show routes"), "{}", end.said);
+    assert!(
+        end.complaints.contains("ended before the end of the file"),
+        "{end:?}"
+    );
+}
+
+#[test]
+fn a_start_that_fails_says_why_in_one_line() {
+    let folder = env!("CARGO_TARGET_TMPDIR");
+    let cases: [(&[&str], &str); 9] = [
+        (&[], "it needs a file"),
+        (&["no/such/file"], "cannot open no/such/file"),
+        (&[folder], "cannot read on"),
+        (&["a", "b"], "one file is enough"),
+        (&["--nonsense", "a"], "--nonsense"),
+        (
+            &["--shards", "0", "a"],
+            "--shards takes a number from 1 to 64",
+        ),
+        (
+            &["--hold", "2", "a"],
+            "--hold takes a number from 3 to 65535",
+        ),
+        (&["--real-time", "fast", "a"], "--real-time"),
+        (&["a", "--hold"], "--hold needs a value"),
+    ];
+    for (arguments, reason) in cases {
+        let end = run(arguments, "");
+        assert_eq!(end.code, Some(1), "{arguments:?}: {end:?}");
+        assert!(
+            end.complaints.lines().count() == 1 && end.complaints.contains(reason),
+            "{arguments:?}: {end:?}"
+        );
+    }
+}
