@@ -1,0 +1,105 @@
+//! Models of loops on threads: how they end, are stopped and make their handlers anew, while others ask.
+//!
+//! What is modelled is what a loop adds to the channel (`ump-server/src/worker.rs`, `stop.rs`, `end.rs`): each request is served or refused, whoever joins
+//! is told, and nothing that was to be seen is slept through.
+#![cfg(loom)]
+
+use std::ops::ControlFlow;
+
+use loom_tests::explore_large;
+use ump::Error;
+use ump_server::{Client, Context, ReplyContext, Stop, thread as loops};
+
+type Asked = Client<u32, u32, ()>;
+
+/// Adds one; breaks off at zero.
+fn add_one(n: u32, rctx: ReplyContext<'_, u32, ()>) -> ControlFlow<u32> {
+    let _ = rctx.reply(n + 1);
+    if n == 0 {
+        ControlFlow::Break(7)
+    } else {
+        ControlFlow::Continue(())
+    }
+}
+
+/// Asks now; to be called later. Either it was served or it was refused.
+fn ask(client: &Asked, n: u32) -> impl FnOnce() -> bool + use<> {
+    let asked = client.req_async(n);
+    move || match asked.and_then(ump::WaitReply::wait) {
+        Ok(reply) => {
+            assert_eq!(reply, n + 1);
+            true
+        }
+        Err(error) => {
+            assert_eq!(error, Error::ServerDisappeared);
+            false
+        }
+    }
+}
+
+#[test]
+fn it_ends_when_the_last_client_is_gone() {
+    explore_large(|| {
+        let (client, handle) = loops::spawn(|_| Ok(add_one)).unwrap();
+        let asked = ask(&client, 1);
+        drop(client);
+        assert!(asked(), "what is queued is served before that");
+        assert_eq!(handle.join(), Ok(None));
+    });
+}
+
+#[test]
+fn a_request_against_its_end_is_served_or_refused() {
+    explore_large(|| {
+        let (client, handle) = loops::spawn(|_| Ok(add_one)).unwrap();
+        let last = ask(&client, 0);
+        let too_late = ask(&client, 1);
+        assert!(last());
+        assert!(!too_late());
+        assert_eq!(handle.join(), Ok(Some(7)));
+    });
+}
+
+#[test]
+fn a_request_before_a_drain_is_served() {
+    explore_large(|| {
+        let (client, handle) = loops::spawn(|_| Ok(add_one)).unwrap();
+        let before = ask(&client, 1);
+        handle.stopper().stop(Stop::Drain);
+        let after = ask(&client, 1);
+        assert!(before() && !after());
+        assert_eq!(handle.join(), Ok(None));
+    });
+}
+
+#[test]
+fn a_request_before_a_refusal_is_served_or_refused() {
+    explore_large(|| {
+        let (client, handle) = loops::spawn(|_| Ok(add_one)).unwrap();
+        let before = ask(&client, 1);
+        handle.stopper().stop(Stop::Refuse);
+        let after = ask(&client, 1);
+        before();
+        assert!(!after());
+        assert_eq!(handle.join(), Ok(None));
+    });
+}
+
+/// The loop sleeps, and nobody asks: only the renewal wakes it.
+#[test]
+fn a_renewal_is_not_slept_through() {
+    explore_large(|| {
+        let (made, hear) = loom::sync::mpsc::channel();
+        let (client, handle) = loops::Builder::new()
+            .spawn_with(move |cx: &Context<u32, u32, ()>| {
+                made.send(cx.restarts()).unwrap();
+                Ok(add_one)
+            })
+            .unwrap();
+        assert_eq!(hear.recv(), Ok(0));
+        assert!(handle.stopper().renew());
+        assert_eq!(hear.recv(), Ok(1));
+        drop(client);
+        assert_eq!(handle.join(), Ok(None));
+    });
+}
