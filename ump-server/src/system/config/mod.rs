@@ -35,9 +35,9 @@ use crate::{OnPanic, Restart};
 ///     on_panic = "restart"          # "stop", "continue" or "restart"
 ///     restart = { limit = 5, window = "10s", first_pause = "10ms", longest_pause = "1s" }
 ///     stack_size = 1048576          # bytes
-///     # priority = 30               # 0 to 99; with the feature `scheduling`
-///     # affinity = [0, 1]
-///     # needs = ["log"]
+///     ## priority = 30               # 0 to 99; with the feature `scheduling`
+///     ## affinity = [0, 1]
+///     ## needs = ["log"]
 ///
 ///     [groups.all]
 ///     strategy = "one-for-all"      # "one-for-one", "rest-for-one" or "one-for-all"
