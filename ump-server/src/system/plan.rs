@@ -54,12 +54,14 @@ fn check(definition: &Definition) -> Result<(), PlanError> {
         ("instances", instances),
         ("workers", workers),
         ("capacity", capacity),
-        ("affinity", affinity.as_ref().map(Vec::len)),
     ];
     for (key, count) in counts {
         if count == Some(0) {
             return refuse(key, "it must be at least one");
         }
+    }
+    if affinity.as_ref().is_some_and(Vec::is_empty) {
+        return refuse("affinity", "it must name a CPU");
     }
     match definition.kind {
         Kind::Thread => Ok(()),

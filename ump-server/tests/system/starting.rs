@@ -274,6 +274,18 @@ fn attributes_that_make_no_sense_are_named() {
             Attributes::new().stack_size(1 << 20),
             "component a, stack_size: a task has none of its own",
         ),
+        (
+            Attributes::new().priority(1),
+            "component a, priority: a task has none of its own",
+        ),
+        (
+            Attributes::new().affinity([0]),
+            "component a, affinity: a task has none of its own",
+        ),
+        (
+            Attributes::new().affinity([]),
+            "component a, affinity: it must name a CPU",
+        ),
     ] {
         let builder = On::Task.add(System::builder(), "a", attributes, probes.clone());
         assert_eq!(plan_error(builder).to_string(), expected);
