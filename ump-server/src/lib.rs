@@ -5,8 +5,10 @@ mod block_on;
 mod context;
 #[cfg_attr(loom, path = "deadlock/none.rs")]
 mod deadlock;
+mod desk;
 mod end;
 mod fate;
+mod observe;
 mod options;
 mod panics;
 mod reply_context;
@@ -21,6 +23,7 @@ pub mod task;
 mod test_clock;
 pub mod thread;
 pub mod timer;
+pub mod watchdog;
 mod worker;
 
 pub use ump::{self, Client, Clock, Error, PanicMessage, Refused, WeakClient, channel};
@@ -29,6 +32,7 @@ pub use ump::{self, Client, Clock, Error, PanicMessage, Refused, WeakClient, cha
 pub use crate::task::{Handler as AsyncHandler, spawn as spawn_task};
 pub use crate::{
     context::Context,
+    desk::{InHand, WorkerState, WorkerStatus},
     end::{JoinError, JoinErrorKind, JoinHandle, StartError},
     panics::{OnPanic, Restart},
     reply_context::ReplyContext,

@@ -1,18 +1,22 @@
 //! What can be chosen of any loop, and what its workers share.
 
-use std::{sync::Arc, vec};
+use std::{io, sync::Arc, time::Duration, vec};
 
 use ump::{Client, Clock, Server};
 
 use crate::{
     Context, JoinHandle, OnPanic, Stop,
     deadlock::Seat,
+    desk::{Clerk, Desk},
     end::{Life, Reply},
     fate::{Fate, Overseer},
+    observe::Meter,
     spawn_error::{NotMade, SpawnError},
     stop::{Control, Stopper, Wake},
+    sync,
     test_clock::{Member, TestClock},
     timer::timers,
+    watchdog::{Monitor, OnStall, Orders, Watch},
     worker::Worker,
 };
 
@@ -25,6 +29,9 @@ pub(crate) struct Options {
     pub(crate) test_clock: Option<TestClock>,
     pub(crate) on_panic: OnPanic,
     pub(crate) overseer: Option<Arc<dyn Overseer>>,
+    pub(crate) watchdog: Option<Duration>,
+    pub(crate) on_stall: Option<OnStall>,
+    pub(crate) timed: bool,
 }
 
 /// The methods of a builder that choose it.
@@ -69,6 +76,31 @@ macro_rules! choose_options {
             self
         }
 
+        /// Tells when its handler does not return control for longer than this: as a warning (with the feature `tracing`), by
+        /// [`on_stall`](Self::on_stall), or both. The time is that of the loop's clock, and at least 1 ms; what it awaits does not count. See
+        /// [`watchdog`](crate::watchdog).
+        pub fn watchdog(mut self, threshold: std::time::Duration) -> Self {
+            self.options.watchdog = Some(threshold);
+            self
+        }
+
+        /// What the [watchdog](Self::watchdog) calls, on the one thread that it has for all loops: it should not block. If it panics, it is called
+        /// again the next time.
+        pub fn on_stall(
+            mut self,
+            call: impl Fn(&crate::watchdog::Stall) + Send + Sync + 'static,
+        ) -> Self {
+            self.options.on_stall = Some(crate::watchdog::OnStall::new(call));
+            self
+        }
+
+        /// Reads the clock at the beginning of each call, so that its [status](crate::Stopper::workers) says for how long something has been in
+        /// hand. Implied by the [watchdog](Self::watchdog) and by the feature `metrics`.
+        pub fn timed(mut self) -> Self {
+            self.options.timed = true;
+            self
+        }
+
         /// Who hears of the failures of its handlers, and has the last word.
         #[cfg(not(loom))]
         pub(crate) fn overseer(
@@ -108,11 +140,16 @@ impl Options {
         let (server, client) = self
             .channel
             .clone()
+            .entry_times(Meter::TIMES)
             .build()
             .map_err(|_| SpawnError::ZeroCapacity)?;
         let server = Arc::new(server);
         let control = Arc::new(Control::new(&server, has_factory));
-        let stopper = Stopper::new(&name, control.clone());
+        let desks: Vec<_> = (0..workers)
+            .map(|worker| Desk::new(Arc::clone(&name), worker, self.clock.clone()))
+            .collect();
+        let clerks = self.clerks(&desks).map_err(SpawnError::Thread)?;
+        let stopper = Stopper::new(&name, desks, control.clone());
         let (life, handle) = Life::new(workers, stopper.clone());
         let members = match &self.test_clock {
             Some(clock) => Member::of_loop(clock, &name, &server, workers),
@@ -122,6 +159,7 @@ impl Options {
             options: self,
             name,
             members: members.into_iter(),
+            clerks: clerks.into_iter(),
             server,
             client,
             control,
@@ -132,11 +170,28 @@ impl Options {
     }
 }
 
+impl Options {
+    fn clerks(&self, desks: &[sync::Arc<Desk>]) -> io::Result<Vec<Clerk>> {
+        desks
+            .iter()
+            .map(|desk| {
+                let watch = self.watchdog.map(|threshold| {
+                    let orders = Orders::new(threshold, self.on_stall.clone());
+                    Watch::begin(&Monitor::of_process(), desk, orders)
+                });
+                let watch = watch.transpose()?;
+                Ok(Clerk::new(sync::Arc::clone(desk), self.timed, watch))
+            })
+            .collect()
+    }
+}
+
 /// What the workers of a loop share, before they are started.
 pub(crate) struct Parts<S, R, E, RV> {
     options: Options,
     pub(crate) name: Arc<str>,
     members: vec::IntoIter<Member>,
+    clerks: vec::IntoIter<Clerk>,
     pub(crate) server: Arc<Server<S, R, E>>,
     pub(crate) client: Client<S, R, E>,
     control: Arc<Control<S, R, E>>,
@@ -181,6 +236,7 @@ where
             renewals: 0,
             seat: Seat::take(&self.name, &self.server, number),
             member: self.members.next(),
+            clerk: self.clerks.next().expect("there is one for each worker"),
             has_started: false,
         }
     }

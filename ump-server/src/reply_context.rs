@@ -1,10 +1,10 @@
 //! The duty to answer, lent to a handler.
 
-use std::{fmt, time::Duration};
+use std::{fmt, panic::Location, time::Duration};
 
 use ump::{Cancelled, Error};
 
-use crate::deadlock::note_in_hand;
+use crate::{deadlock::note_in_hand, observe::Outcome};
 
 /// The duty to answer the request that a handler was called with.
 ///
@@ -14,17 +14,65 @@ use crate::deadlock::note_in_hand;
 ///
 /// Dropped without an answer, the caller gets [`NoReply`](ump::NoReply::Dropped) at once.
 #[must_use = "dropped without an answer it fails the request"]
-pub struct ReplyContext<'a, R, E>(&'a mut Option<ump::ReplyContext<R, E>>);
+pub struct ReplyContext<'a, R, E>(&'a mut Owed<R, E>);
+
+/// What a call owes and how it acquits itself: kept outside of what is caught, so that it survives a panic.
+pub(crate) struct Owed<R, E> {
+    duty: Option<ump::ReplyContext<R, E>>,
+    outcome: Outcome,
+}
+
+impl<R, E> Owed<R, E> {
+    /// The call has returned: how did it end?
+    #[inline]
+    pub(crate) fn settle(&mut self) -> Outcome {
+        if self.duty.is_some() {
+            // It was forgotten, and would be owed for ever.
+            note_in_hand(None);
+            self.duty = None;
+        }
+        self.outcome
+    }
+
+    /// What it still owes.
+    pub(crate) fn into_duty(self) -> Option<ump::ReplyContext<R, E>> {
+        self.duty
+    }
+}
+
+impl<R, E> Default for Owed<R, E> {
+    fn default() -> Self {
+        Self {
+            duty: None,
+            outcome: Outcome::NoReply,
+        }
+    }
+}
 
 impl<'a, R, E> ReplyContext<'a, R, E> {
     /// Lends the duty for a call, which leaves in `owed` what it does not do.
     #[inline]
-    pub(crate) fn lend(
-        owed: &'a mut Option<ump::ReplyContext<R, E>>,
-        rctx: ump::ReplyContext<R, E>,
-    ) -> Self {
-        *owed = Some(rctx);
+    pub(crate) fn lend(owed: &'a mut Owed<R, E>, rctx: ump::ReplyContext<R, E>) -> Self {
+        *owed = Owed {
+            duty: Some(rctx),
+            outcome: Outcome::NoReply,
+        };
         Self(owed)
+    }
+
+    /// Does the duty, or gives it away.
+    #[inline]
+    fn acquit<T, X>(
+        mut self,
+        outcome: Outcome,
+        act: impl FnOnce(ump::ReplyContext<R, E>) -> Result<T, X>,
+    ) -> Result<T, X> {
+        let result = act(self.take());
+        self.0.outcome = match result {
+            Ok(_) => outcome,
+            Err(_) => Outcome::CallerGone,
+        };
+        result
     }
 
     /// Takes it out of the call: to keep it, send it to another thread or task, and answer there. It does not end with the loop.
@@ -42,13 +90,9 @@ impl<'a, R, E> ReplyContext<'a, R, E> {
     /// assert_eq!(client.req(12), Ok(144));
     /// ```
     #[inline]
-    #[expect(
-        clippy::missing_panics_doc,
-        reason = "it is there until it is consumed"
-    )]
-    pub fn detach(self) -> ump::ReplyContext<R, E> {
-        note_in_hand(None);
-        self.0.take().expect("it is there until it is consumed")
+    pub fn detach(mut self) -> ump::ReplyContext<R, E> {
+        self.0.outcome = Outcome::Detached;
+        self.take()
     }
 
     /// Answers with a reply. To a post it does nothing more.
@@ -57,7 +101,7 @@ impl<'a, R, E> ReplyContext<'a, R, E> {
     /// [`Error::OriginDisappeared`]: the caller has left. [`answer`](Self::answer) gives the value back.
     #[inline]
     pub fn reply(self, data: R) -> Result<(), Error<E>> {
-        self.detach().reply(data)
+        self.acquit(Outcome::Replied, |duty| duty.reply(data))
     }
 
     /// Refuses the request with the application's own error: the caller gets it as [`Error::App`].
@@ -66,7 +110,7 @@ impl<'a, R, E> ReplyContext<'a, R, E> {
     /// [`Error::OriginDisappeared`]: the caller has left. [`answer`](Self::answer) gives the value back.
     #[inline]
     pub fn fail(self, err: E) -> Result<(), Error<E>> {
-        self.detach().fail(err)
+        self.acquit(Outcome::Failed, |duty| duty.fail(err))
     }
 
     /// Answers with a reply or with the application's own error.
@@ -75,7 +119,11 @@ impl<'a, R, E> ReplyContext<'a, R, E> {
     /// The caller has left: here is the answer back.
     #[inline]
     pub fn answer(self, answer: Result<R, E>) -> Result<(), Result<R, E>> {
-        self.detach().answer(answer)
+        let outcome = match answer {
+            Ok(_) => Outcome::Replied,
+            Err(_) => Outcome::Failed,
+        };
+        self.acquit(outcome, |duty| duty.answer(answer))
     }
 
     /// Whether the caller has left (cancelled, timed out) or its deadline has passed: then there is no point in going on. Never true for
@@ -111,22 +159,48 @@ impl<'a, R, E> ReplyContext<'a, R, E> {
         self.owed().is_post()
     }
 
-    fn owed(&self) -> &ump::ReplyContext<R, E> {
-        self.0.as_ref().expect("it is there until it is consumed")
+    /// Where the request was made. See [`ump::ReplyContext::caller`].
+    #[must_use]
+    pub fn caller(&self) -> &'static Location<'static> {
+        self.owed().caller()
+    }
+
+    pub(crate) fn owed(&self) -> &ump::ReplyContext<R, E> {
+        self.0.duty.as_ref().expect(THERE)
     }
 
     fn owed_mut(&mut self) -> &mut ump::ReplyContext<R, E> {
-        self.0.as_mut().expect("it is there until it is consumed")
+        self.0.duty.as_mut().expect(THERE)
     }
 }
+
+impl<R, E> ReplyContext<'_, R, E> {
+    #[inline]
+    fn take(&mut self) -> ump::ReplyContext<R, E> {
+        note_in_hand(None);
+        self.0.duty.take().expect(THERE)
+    }
+
+    /// For a post that is all there is to do.
+    fn let_go(&mut self) {
+        self.0.outcome = match &self.0.duty {
+            Some(duty) if duty.is_post() => Outcome::Replied,
+            Some(duty) if duty.is_cancelled() => Outcome::CallerGone,
+            _ => Outcome::NoReply,
+        };
+        note_in_hand(None);
+        self.0.duty = None;
+    }
+}
+
+const THERE: &str = "it is there until it is consumed";
 
 impl<R, E> Drop for ReplyContext<'_, R, E> {
     #[inline]
     fn drop(&mut self) {
         // While the handler unwinds it stays with the loop, which will know why.
-        if self.0.is_some() && !std::thread::panicking() {
-            note_in_hand(None);
-            *self.0 = None;
+        if self.0.duty.is_some() && !std::thread::panicking() {
+            self.let_go();
         }
     }
 }

@@ -11,8 +11,12 @@ use std::{
     time::Instant,
 };
 
-use crate::sync::{AtomicBool, AtomicU64, Mutex, Ordering};
 use ump::{Clock, Server};
+
+use crate::{
+    desk::{Desk, WorkerStatus},
+    sync::{self, AtomicBool, AtomicU64, Mutex, Ordering},
+};
 
 /// How a loop is to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,13 +33,15 @@ pub enum Stop {
 #[derive(Clone)]
 pub struct Stopper {
     name: Arc<str>,
+    desks: Arc<[sync::Arc<Desk>]>,
     brake: Arc<dyn Brake>,
 }
 
 impl Stopper {
-    pub(crate) fn new(name: &Arc<str>, brake: Arc<dyn Brake>) -> Self {
+    pub(crate) fn new(name: &Arc<str>, desks: Vec<sync::Arc<Desk>>, brake: Arc<dyn Brake>) -> Self {
         Self {
             name: Arc::clone(name),
+            desks: desks.into(),
             brake,
         }
     }
@@ -52,6 +58,12 @@ impl Stopper {
     /// A drain in which a handler has to be made anew waits for that.
     pub fn stop(&self, how: Stop) {
         self.brake.stop(how);
+    }
+
+    /// What its workers are doing at this moment, without stopping them. Also when they have ended.
+    #[must_use]
+    pub fn workers(&self) -> Vec<WorkerStatus> {
+        self.desks.iter().map(|desk| desk.status()).collect()
     }
 
     /// The name of the loop.

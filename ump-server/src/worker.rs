@@ -23,6 +23,7 @@ use ump::{PanicMessage, ReplyContext as Owed, Server};
 use crate::{
     Context,
     deadlock::{Seat, note_in_hand},
+    desk::{Clerk, WorkerState},
     end::{JoinError, JoinErrorKind, Life},
     fate::{Fate, Next},
     panics::caught,
@@ -74,6 +75,8 @@ pub(crate) struct Worker<S, R, E, RV, T> {
     pub(crate) seat: Arc<Seat>,
     /// If it is under a test clock.
     pub(crate) member: Option<Member>,
+    /// Writes down what it is doing.
+    pub(crate) clerk: Clerk,
     /// Whether it has been told that `init` is done.
     pub(crate) has_started: bool,
 }
@@ -91,6 +94,7 @@ impl<S, R, E, RV, T> Worker<S, R, E, RV, T> {
     where
         F: FnMut(&Context<S, R, E, T>) -> Result<H, X>,
     {
+        self.clerk.set_state(WorkerState::Starting);
         self.renewals = self.control.renewals();
         let result = caught(|| (maker.factory)(&self.context));
         if let Some(made) = maker.made.take() {
@@ -130,6 +134,7 @@ impl<S, R, E, RV, T> Worker<S, R, E, RV, T> {
 
     /// `init` is done.
     pub(crate) fn started(&mut self) {
+        self.clerk.set_state(WorkerState::Serving);
         // That of a later handler counts too, if the first one did not get as far.
         if !self.has_started {
             self.has_started = true;
@@ -152,6 +157,7 @@ impl<S, R, E, RV, T> Worker<S, R, E, RV, T> {
     ) -> Step<H, RV> {
         let message = match served {
             Ok(Served::Up(rv)) => {
+                self.clerk.set_state(WorkerState::Ending);
                 self.server.refuse();
                 return Step::Finish(serving.handler, rv);
             }
@@ -162,6 +168,7 @@ impl<S, R, E, RV, T> Worker<S, R, E, RV, T> {
             Err(message) => message,
         };
         note_in_hand(None);
+        self.clerk.panicked(&message);
         for owed in owed {
             // Perhaps the caller has left.
             let _ = owed.panicked(message.clone());
@@ -175,13 +182,17 @@ impl<S, R, E, RV, T> Worker<S, R, E, RV, T> {
 
     fn after_failure<H>(&mut self, failure: &JoinErrorKind) -> Step<H, RV> {
         match self.fate.after(failure, self.context.clock.now()) {
-            Next::Restart(pause) => Step::Pause(pause),
+            Next::Restart(pause) => {
+                self.clerk.will_restart(pause);
+                Step::Pause(pause)
+            }
             Next::End(failure) => self.end(Err(failure)),
         }
     }
 
     /// Waits before a handler is made anew, or until the loop is to end.
     pub(crate) async fn pause(&self, pause: Duration) {
+        self.clerk.set_state(WorkerState::Pausing);
         let Context { clock, worker, .. } = &self.context;
         // Longer than the clock can tell is for ever.
         let until = clock.now().checked_add(pause);
@@ -207,6 +218,7 @@ impl<S, R, E, RV, T> Worker<S, R, E, RV, T> {
 
     fn make_anew<H>(&mut self) -> Step<H, RV> {
         self.context.restarts += 1;
+        self.clerk.restarts(self.context.restarts);
         // Timers belong to the handler that armed them: whatever kept a handle of those cannot reach the next handler.
         let wake = Arc::clone(&self.wake);
         let (timers, due) = timers(self.context.clock.clone(), move || wake());
@@ -214,6 +226,17 @@ impl<S, R, E, RV, T> Worker<S, R, E, RV, T> {
         let old = mem::replace(&mut self.due, due);
         let _ = caught(|| drop(old));
         Step::Make
+    }
+
+    /// The clean-up is done, or it panicked.
+    pub(crate) fn finished<H>(
+        &mut self,
+        finished: Result<Option<RV>, PanicMessage>,
+    ) -> Step<H, RV> {
+        if let Err(message) = &finished {
+            self.clerk.panicked(message);
+        }
+        Step::End(finished.map_err(JoinErrorKind::Panicked))
     }
 
     fn end<H>(&self, outcome: Result<Option<RV>, JoinErrorKind>) -> Step<H, RV> {
@@ -241,20 +264,16 @@ impl<S, R, E, RV, T> Worker<S, R, E, RV, T> {
             due,
             member,
             seat,
+            clerk,
             ..
         } = self;
         let _ = caught(|| drop(due));
-        drop((server, member, seat));
+        drop((server, member, seat, clerk));
         life.end(outcome.map_err(|kind| JoinError::new(&name, kind)));
     }
 }
 
 impl<H, RV> Step<H, RV> {
-    /// The clean-up is done, or it panicked.
-    pub(crate) fn finished(finished: Result<Option<RV>, PanicMessage>) -> Self {
-        Self::End(finished.map_err(JoinErrorKind::Panicked))
-    }
-
     /// Has a new handler serve.
     pub(crate) fn serve(handler: H) -> Self {
         Self::Serve(Serving {

@@ -1,17 +1,19 @@
 //! Drives a worker on its task.
 
-use std::{future::poll_fn, io, ops::ControlFlow, sync::Arc, task::Poll};
-
-use ump::ReplyContext as Owed;
+use std::{future::poll_fn, io, ops::ControlFlow, pin::pin, sync::Arc, task::Poll};
 
 use super::{
     Handler,
+    attend::Attend,
     bell::{Bell, Listening},
     caught::caught,
     sleep::NextSleep,
 };
 use crate::{
-    Context, ReplyContext, panics,
+    Context, ReplyContext,
+    observe::Outcome,
+    panics,
+    reply_context::Owed,
     worker::{Maker, Served, Serving, Step, Worker},
 };
 
@@ -31,23 +33,30 @@ pub(super) async fn run<S, R, E, RV, T, H, X>(
             Step::Make => worker.make(&mut maker),
             Step::Serve(mut serving) => {
                 // Not within what is caught: it has to survive the panic.
-                let mut owed = None;
+                let mut owed = Owed::default();
                 let seat = Arc::clone(&worker.seat);
                 let serving_it = serve(&mut worker, &bell, &mut serving, &mut owed);
                 let served = caught(seat, serving_it).await;
-                worker.after_serving(serving, served, owed)
+                worker.after_serving(serving, served, owed.into_duty())
             }
             Step::Pause(pause) => {
                 worker.pause(pause).await;
                 worker.after_pause()
             }
-            Step::Finish(handler, rv) => Step::finished(
-                caught(Arc::clone(&worker.seat), async {
+            Step::Finish(handler, rv) => {
+                let seat = Arc::clone(&worker.seat);
+                let clerk = &mut worker.clerk;
+                let finished = caught(seat, async {
                     let mut handler = handler;
-                    handler.term(rv).await
-                })
-                .await,
-            ),
+                    clerk.begin_other("term");
+                    let call = pin!(handler.term(rv));
+                    let rv = Attend { clerk, call }.await;
+                    clerk.end(Outcome::NoReply);
+                    rv
+                });
+                let finished = finished.await;
+                worker.finished(finished)
+            }
             Step::End(outcome) => break outcome,
         }
     };
@@ -60,7 +69,7 @@ async fn serve<S, R, E, RV, T, H>(
     worker: &mut Worker<S, R, E, RV, T>,
     bell: &Bell,
     Serving { handler, is_ready }: &mut Serving<H>,
-    owed: &mut Option<Owed<R, E>>,
+    owed: &mut Owed<R, E>,
 ) -> Served<RV>
 where
     RV: Send,
@@ -68,7 +77,12 @@ where
     H: Handler<S, R, E, RV, T>,
 {
     if !*is_ready {
-        handler.init(worker.context.weak_client()).await;
+        let client = worker.context.weak_client();
+        let clerk = &mut worker.clerk;
+        clerk.begin_other("init");
+        let call = pin!(handler.init(client));
+        Attend { clerk, call }.await;
+        clerk.end(Outcome::NoReply);
         *is_ready = true;
         worker.started();
     }
@@ -79,6 +93,7 @@ where
         member,
         control,
         renewals,
+        clerk,
         ..
     } = worker;
     let mut requests = server.stream();
@@ -91,7 +106,11 @@ where
         if !due.is_idle() {
             due.begin(context.clock.now());
             while let Some(token) = due.pop() {
-                if let ControlFlow::Break(rv) = handler.on_timer(token).await {
+                clerk.begin_other("on_timer");
+                let call = pin!(handler.on_timer(token));
+                let flow = Attend { clerk, call }.await;
+                clerk.end(Outcome::NoReply);
+                if let ControlFlow::Break(rv) = flow {
                     return Served::Up(Some(rv));
                 }
             }
@@ -117,11 +136,15 @@ where
         match event {
             Event::Taken(Ok((msg, rctx))) => {
                 let lent = ReplyContext::lend(owed, rctx);
-                if let ControlFlow::Break(rv) = handler.proc_req(msg, lent).await {
+                clerk.begin_request(handler.kind(&msg), (lent.owed(), 1), || server.len());
+                let flow = {
+                    let call = pin!(handler.proc_req(msg, lent));
+                    Attend { clerk, call }.await
+                };
+                clerk.end(owed.settle());
+                if let ControlFlow::Break(rv) = flow {
                     return Served::Up(Some(rv));
                 }
-                // Had it been forgotten, it would be owed for ever.
-                *owed = None;
             }
             Event::Taken(Err(_)) => return Served::Up(None),
             Event::Timer(Ok(())) => {}

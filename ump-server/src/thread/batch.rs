@@ -44,6 +44,13 @@ pub trait BatchHandler<S, R, E, RV = (), T = ()> {
     /// Called with at least one request, the urgent ones first. What it leaves there is dropped, and so fails. `Break` ends the loop, with what is in it.
     fn proc_batch(&mut self, batch: &mut Batch<S, R, E>) -> ControlFlow<RV>;
 
+    /// What to call these requests in what the [watchdog](super::Builder::watchdog), traces and metrics say. The name of the message's type, if it
+    /// is not overridden.
+    #[allow(unused_variables)]
+    fn kind(&self, batch: &Batch<S, R, E>) -> &'static str {
+        std::any::type_name::<S>()
+    }
+
     /// See [`Handler::on_timer`](super::Handler::on_timer).
     #[allow(unused_variables)]
     fn on_timer(&mut self, token: T) -> ControlFlow<RV> {
@@ -82,6 +89,10 @@ impl<S, R, E> Batch<S, R, E> {
     /// Looks at them, and may take messages out or change them.
     pub fn iter_mut(&mut self) -> std::slice::IterMut<'_, (S, Owed<R, E>)> {
         self.0.iter_mut()
+    }
+
+    pub(super) fn as_slice(&self) -> &[(S, Owed<R, E>)] {
+        &self.0
     }
 
     /// Takes them all out, in their order.

@@ -54,6 +54,13 @@ pub trait Handler<S, R, E, RV = (), T = ()> {
     /// Called for each request. `Break` ends the loop, with what is in it.
     fn proc_req(&mut self, msg: S, rctx: ReplyContext<'_, R, E>) -> ControlFlow<RV>;
 
+    /// What to call this request in what the [watchdog](Builder::watchdog), traces and metrics say. The name of the message's type, if it is not
+    /// overridden; for a message that is an enum rather the name of its variant. There should be few of them: each is a series of numbers.
+    #[allow(unused_variables)]
+    fn kind(&self, msg: &S) -> &'static str {
+        std::any::type_name::<S>()
+    }
+
     /// Called when a timer is due, with what it carries. `Break` ends the loop.
     #[allow(unused_variables)]
     fn on_timer(&mut self, token: T) -> ControlFlow<RV> {

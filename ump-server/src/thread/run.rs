@@ -32,10 +32,14 @@ pub(super) fn run<S, R, E, RV, T, H: Work<S, R, E, RV, T>, X>(
                 block_on(worker.pause(pause));
                 worker.after_pause()
             }
-            Step::Finish(handler, rv) => Step::finished(caught(|| {
-                let mut handler = handler;
-                handler.term(rv)
-            })),
+            Step::Finish(handler, rv) => {
+                let clerk = &mut worker.clerk;
+                let finished = caught(|| {
+                    let mut handler = handler;
+                    clerk.call("term", || handler.term(rv))
+                });
+                worker.finished(finished)
+            }
             Step::End(outcome) => break outcome,
         }
     };
@@ -51,7 +55,8 @@ fn serve<S, R, E, RV, T, H: Work<S, R, E, RV, T>>(
     hand: &mut H::Hand,
 ) -> Served<RV> {
     if !*is_ready {
-        handler.init(worker.context.weak_client());
+        let client = worker.context.weak_client();
+        worker.clerk.call("init", || handler.init(client));
         *is_ready = true;
         worker.started();
     }
@@ -77,7 +82,9 @@ fn serve<S, R, E, RV, T, H: Work<S, R, E, RV, T>>(
         }
         match taken {
             Ok(Some(job)) => {
-                if let ControlFlow::Break(rv) = handler.handle(hand, &worker.server, job) {
+                if let ControlFlow::Break(rv) =
+                    handler.handle(hand, &worker.server, &mut worker.clerk, job)
+                {
                     return Served::Up(Some(rv));
                 }
             }
@@ -90,12 +97,17 @@ fn serve<S, R, E, RV, T, H: Work<S, R, E, RV, T>>(
 /// Calls the handler for all timers that are due now.
 #[cold]
 fn fire<S, R, E, RV, T, H: Work<S, R, E, RV, T>>(
-    Worker { context, due, .. }: &mut Worker<S, R, E, RV, T>,
+    Worker {
+        context,
+        due,
+        clerk,
+        ..
+    }: &mut Worker<S, R, E, RV, T>,
     handler: &mut H,
 ) -> ControlFlow<RV> {
     due.begin(context.clock.now());
     while let Some(token) = due.pop() {
-        handler.on_timer(token)?;
+        clerk.call("on_timer", || handler.on_timer(token))?;
     }
     ControlFlow::Continue(())
 }

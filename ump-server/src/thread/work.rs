@@ -2,10 +2,13 @@
 
 use std::{ops::ControlFlow, vec};
 
-use ump::{ReplyContext as Owed, Server, WeakClient};
+use ump::{ReplyContext as Duty, Server, WeakClient};
 
 use super::{Batch, BatchHandler, Handler};
-use crate::{ReplyContext, deadlock::note_in_hand, panics::caught};
+use crate::{
+    ReplyContext, deadlock::note_in_hand, desk::Clerk, observe::Outcome, panics::caught,
+    reply_context::Owed,
+};
 
 /// A handler of either kind.
 pub(super) trait Work<S, R, E, RV, T> {
@@ -19,11 +22,12 @@ pub(super) trait Work<S, R, E, RV, T> {
         &mut self,
         hand: &mut Self::Hand,
         server: &Server<S, R, E>,
-        job: (S, Owed<R, E>),
+        clerk: &mut Clerk,
+        job: (S, Duty<R, E>),
     ) -> ControlFlow<RV>;
 
     /// What it still owes.
-    fn owed(hand: Self::Hand) -> impl Iterator<Item = Owed<R, E>>;
+    fn owed(hand: Self::Hand) -> impl Iterator<Item = Duty<R, E>>;
 
     fn on_timer(&mut self, token: T) -> ControlFlow<RV>;
 
@@ -34,7 +38,7 @@ pub(super) trait Work<S, R, E, RV, T> {
 pub(super) struct Single<H>(pub(super) H);
 
 impl<S, R, E, RV, T, H: Handler<S, R, E, RV, T>> Work<S, R, E, RV, T> for Single<H> {
-    type Hand = Option<Owed<R, E>>;
+    type Hand = Owed<R, E>;
 
     fn init(&mut self, weak_client: WeakClient<S, R, E>) {
         self.0.init(weak_client);
@@ -44,21 +48,20 @@ impl<S, R, E, RV, T, H: Handler<S, R, E, RV, T>> Work<S, R, E, RV, T> for Single
     fn handle(
         &mut self,
         hand: &mut Self::Hand,
-        _: &Server<S, R, E>,
-        (msg, rctx): (S, Owed<R, E>),
+        server: &Server<S, R, E>,
+        clerk: &mut Clerk,
+        (msg, rctx): (S, Duty<R, E>),
     ) -> ControlFlow<RV> {
         note_in_hand(Some(rctx.id()));
-        let flow = self.0.proc_req(msg, ReplyContext::lend(hand, rctx));
-        if hand.is_some() {
-            // Had it been forgotten, it would be owed for ever.
-            note_in_hand(None);
-            *hand = None;
-        }
+        let lent = ReplyContext::lend(hand, rctx);
+        clerk.begin_request(self.0.kind(&msg), (lent.owed(), 1), || server.len());
+        let flow = clerk.run(|| self.0.proc_req(msg, lent));
+        clerk.end(hand.settle());
         flow
     }
 
-    fn owed(hand: Self::Hand) -> impl Iterator<Item = Owed<R, E>> {
-        hand.into_iter()
+    fn owed(hand: Self::Hand) -> impl Iterator<Item = Duty<R, E>> {
+        hand.into_duty().into_iter()
     }
 
     fn on_timer(&mut self, token: T) -> ControlFlow<RV> {
@@ -87,15 +90,22 @@ impl<S, R, E, RV, T, H: BatchHandler<S, R, E, RV, T>> Work<S, R, E, RV, T> for M
         &mut self,
         hand: &mut Self::Hand,
         server: &Server<S, R, E>,
-        job: (S, Owed<R, E>),
+        clerk: &mut Clerk,
+        job: (S, Duty<R, E>),
     ) -> ControlFlow<RV> {
         hand.fill(server, job, self.max);
-        let flow = self.handler.proc_batch(hand);
+        let kind = self.handler.kind(hand);
+        if let [(_, first), ..] = hand.as_slice() {
+            clerk.begin_request(kind, (first, hand.len()), || server.len());
+        }
+        let flow = clerk.run(|| self.handler.proc_batch(hand));
         hand.drain();
+        // How each of them ended it does not say.
+        clerk.end(Outcome::Detached);
         flow
     }
 
-    fn owed(mut hand: Self::Hand) -> impl Iterator<Item = Owed<R, E>> {
+    fn owed(mut hand: Self::Hand) -> impl Iterator<Item = Duty<R, E>> {
         let left: vec::IntoIter<_> = hand.drain().collect::<Vec<_>>().into_iter();
         left.map(|(message, owed)| {
             // The drop of a message is the user's code.

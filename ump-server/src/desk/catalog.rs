@@ -1,0 +1,88 @@
+//! Numbers for things that live for ever, so that a word says which one.
+//!
+//! A worker meets few of them, again and again: it looks up its own index, and takes the lock only for a new one. A reader takes it always.
+
+use std::{collections::BTreeMap, fmt, ptr};
+
+use crate::sync::Mutex;
+
+/// What the numbers stand for. Zero stands for nothing.
+pub(super) struct Catalog<T: ?Sized + 'static>(Mutex<Vec<&'static T>>);
+
+impl<T: ?Sized> Catalog<T> {
+    pub(super) fn new() -> Self {
+        Self(Mutex::new(Vec::new()))
+    }
+
+    pub(super) fn get(&self, number: u32) -> Option<&'static T> {
+        let place = (number as usize).checked_sub(1)?;
+        self.0.lock().get(place).copied()
+    }
+
+    fn add(&self, item: &'static T) -> u32 {
+        let mut items = self.0.lock();
+        items.push(item);
+        u32::try_from(items.len()).expect("a program has fewer places than that")
+    }
+}
+
+impl<T: ?Sized> fmt::Debug for Catalog<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Catalog").finish_non_exhaustive()
+    }
+}
+
+/// The index to a catalogue, of the one who fills it. Things at different addresses are different.
+#[derive(Debug, Default)]
+pub(super) struct Index {
+    last: (Key, u32),
+    known: BTreeMap<Key, u32>,
+}
+
+/// Address and size.
+type Key = (usize, usize);
+
+impl Index {
+    #[inline]
+    pub(super) fn number<T: ?Sized>(&mut self, catalog: &Catalog<T>, item: &'static T) -> u32 {
+        let key = (ptr::from_ref(item).addr(), size_of_val(item));
+        if self.last.0 != key {
+            self.last = (key, self.look_up(catalog, key, item));
+        }
+        self.last.1
+    }
+
+    fn look_up<T: ?Sized>(&mut self, catalog: &Catalog<T>, key: Key, item: &'static T) -> u32 {
+        *self.known.entry(key).or_insert_with(|| catalog.add(item))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_stands_for_the_same_thing_for_ever() {
+        let catalog = Catalog::<str>::new();
+        let mut index = Index::default();
+        let numbers: Vec<u32> = ["a", "b", "a", "c", "b"]
+            .into_iter()
+            .map(|item| index.number(&catalog, item))
+            .collect();
+        let items: Vec<_> = numbers.iter().map(|&number| catalog.get(number)).collect();
+        assert_eq!(
+            items,
+            [Some("a"), Some("b"), Some("a"), Some("c"), Some("b")]
+        );
+        assert_eq!(numbers[0], numbers[2]);
+    }
+
+    #[test]
+    fn zero_stands_for_nothing() {
+        let catalog = Catalog::<str>::new();
+        assert_eq!(catalog.get(0), None);
+        let mut index = Index::default();
+        assert_eq!(index.number(&catalog, "a"), 1);
+        assert_eq!(catalog.get(0), None);
+    }
+}

@@ -1,0 +1,174 @@
+//! Numbers through the facade `metrics`.
+//!
+//! A worker asks the recorder for its counters once and keeps them: what is installed later does not get them.
+
+#[cfg(not(feature = "metrics"))]
+pub(crate) use off::*;
+#[cfg(feature = "metrics")]
+pub(crate) use on::*;
+
+#[cfg(feature = "metrics")]
+mod on {
+    use std::{array, time::Duration};
+
+    use metrics::{
+        Counter, Gauge, Histogram, Label, SharedString, Unit, counter, describe_counter,
+        describe_gauge, describe_histogram, gauge, histogram,
+    };
+
+    use crate::{observe::Outcome, watchdog::Stall};
+
+    const QUEUE_DEPTH: &str = "ump_server_queue_depth";
+    const WAIT: &str = "ump_server_wait_seconds";
+    const SERVICE: &str = "ump_server_service_seconds";
+    const REQUESTS: &str = "ump_server_requests_total";
+    const RESTARTS: &str = "ump_server_restarts_total";
+    const STALLS: &str = "ump_server_stalls_total";
+
+    /// The numbers of a worker.
+    pub(crate) struct Meter {
+        labels: [Label; 2],
+        queue_depth: Gauge,
+        wait: Histogram,
+        service: Histogram,
+        restarts: Counter,
+        /// By the numbers of the kinds, and the outcomes.
+        requests: Vec<[Option<Counter>; 6]>,
+    }
+
+    impl Meter {
+        /// Whether it wants to know the time.
+        pub(crate) const TIMES: bool = true;
+
+        pub(crate) fn new(name: &std::sync::Arc<str>, worker: usize) -> Self {
+            describe();
+            let server = SharedString::from(std::sync::Arc::clone(name));
+            let server = Label::new("server", server);
+            let labels = [server.clone(), Label::new("worker", worker.to_string())];
+            Self {
+                queue_depth: gauge!(QUEUE_DEPTH, [server].iter()),
+                wait: histogram!(WAIT, labels.iter()),
+                service: histogram!(SERVICE, labels.iter()),
+                restarts: counter!(RESTARTS, labels.iter()),
+                requests: Vec::new(),
+                labels,
+            }
+        }
+
+        /// A request is taken; so many are queued, and so long it was.
+        #[inline]
+        pub(crate) fn take(
+            &self,
+            queued: impl FnOnce() -> usize,
+            waited: impl FnOnce() -> Option<Duration>,
+        ) {
+            #[expect(clippy::cast_precision_loss, reason = "the facade counts in f64")]
+            self.queue_depth.set(queued() as f64);
+            if let Some(waited) = waited() {
+                self.wait.record(waited);
+            }
+        }
+
+        /// The call for requests, usually one, is done with; so long it took.
+        #[inline]
+        pub(crate) fn end(
+            &mut self,
+            (number, kind): (u32, &'static str),
+            (outcome, count): (Outcome, u64),
+            took: impl FnOnce() -> Option<Duration>,
+        ) {
+            let number = number as usize;
+            if self.requests.len() <= number {
+                self.requests
+                    .resize_with(number + 1, || array::from_fn(|_| None));
+            }
+            let requests = self.requests[number][outcome as usize].get_or_insert_with(|| {
+                let [server, worker] = self.labels.clone();
+                let kind = Label::from_static_parts("kind", kind);
+                let outcome = Label::from_static_parts("outcome", outcome.name());
+                counter!(REQUESTS, [server, worker, kind, outcome].iter())
+            });
+            requests.increment(count);
+            if let Some(took) = took() {
+                self.service.record(took);
+            }
+        }
+
+        /// The handler is made anew.
+        pub(crate) fn restart(&self) {
+            self.restarts.increment(1);
+        }
+    }
+
+    /// A stall is noticed.
+    #[cold]
+    pub(crate) fn stall(stall: &Stall) {
+        let server = SharedString::from(std::sync::Arc::clone(&stall.name));
+        let labels = [
+            Label::new("server", server),
+            Label::new("worker", stall.worker.to_string()),
+            Label::from_static_parts("kind", stall.kind),
+        ];
+        counter!(STALLS, labels.iter()).increment(1);
+    }
+
+    fn describe() {
+        describe_gauge!(
+            QUEUE_DEPTH,
+            Unit::Count,
+            "Requests left in the queue when one was taken"
+        );
+        describe_histogram!(WAIT, Unit::Seconds, "Time of a request in the queue");
+        describe_histogram!(
+            SERVICE,
+            Unit::Seconds,
+            "Time of a request in the hands of its handler"
+        );
+        describe_counter!(
+            REQUESTS,
+            Unit::Count,
+            "Requests that a handler is done with"
+        );
+        describe_counter!(RESTARTS, Unit::Count, "Handlers made anew");
+        describe_counter!(
+            STALLS,
+            Unit::Count,
+            "Handlers that were found not to return control"
+        );
+    }
+}
+
+#[cfg(not(feature = "metrics"))]
+mod off {
+    use std::time::Duration;
+
+    use crate::{observe::Outcome, watchdog::Stall};
+
+    pub(crate) struct Meter;
+
+    #[expect(clippy::unused_self, reason = "its twin needs it")]
+    impl Meter {
+        pub(crate) const TIMES: bool = false;
+
+        pub(crate) fn new(_: &std::sync::Arc<str>, _: usize) -> Self {
+            Self
+        }
+
+        #[inline]
+        pub(crate) fn take(&self, _: impl FnOnce() -> usize, _: impl FnOnce() -> Option<Duration>) {
+        }
+
+        #[inline]
+        pub(crate) fn end(
+            &mut self,
+            _: (u32, &'static str),
+            _: (Outcome, u64),
+            _: impl FnOnce() -> Option<Duration>,
+        ) {
+        }
+
+        pub(crate) fn restart(&self) {}
+    }
+
+    pub(crate) fn stall(_: &Stall) {}
+}

@@ -1,0 +1,19 @@
+//! What a loop tells to whoever observes the program: spans and events through `tracing`, numbers through `metrics`.
+//!
+//! Each of the two has a twin for builds without its feature, which holds nothing and does nothing.
+
+mod meter;
+mod outcome;
+pub(crate) mod trace;
+
+use crate::watchdog::{Stage, Stall};
+
+pub(crate) use self::{meter::Meter, outcome::Outcome, trace::Span};
+
+/// A handler does not return control, or does again.
+pub(crate) fn stall(stall: &Stall) {
+    trace::stall(stall);
+    if stall.stage == Stage::Noticed {
+        meter::stall(stall);
+    }
+}

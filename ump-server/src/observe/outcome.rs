@@ -1,0 +1,30 @@
+//! How a call for a request ended, as far as the loop knows.
+
+/// The column of the books to which the call adds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Replied,
+    /// With the application's own error.
+    Failed,
+    /// The handler let go of it.
+    NoReply,
+    Panicked,
+    /// The handler took the duty along, to answer elsewhere.
+    Detached,
+    /// There was nobody to take the answer.
+    CallerGone,
+}
+
+#[cfg(any(feature = "tracing", feature = "metrics"))]
+impl Outcome {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Replied => "replied",
+            Self::Failed => "failed",
+            Self::NoReply => "no_reply",
+            Self::Panicked => "panicked",
+            Self::Detached => "detached",
+            Self::CallerGone => "caller_gone",
+        }
+    }
+}

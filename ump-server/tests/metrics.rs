@@ -1,0 +1,230 @@
+//! What a loop counts, through the facade `metrics`.
+
+use std::{
+    collections::BTreeMap,
+    num::NonZeroUsize,
+    ops::ControlFlow,
+    sync::{LazyLock, mpsc},
+    time::Duration,
+};
+
+use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
+use tokio::runtime::Runtime;
+use ump_server::{
+    Client, Context, JoinHandle, OnPanic, ReplyContext, Restart, SpawnError, task, thread,
+    ump::ManualClock,
+};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(4)
+        .build()
+        .expect("the system lets us have threads")
+});
+
+enum Op {
+    Reply,
+    Refuse,
+    Panic,
+    Stay(mpsc::Sender<()>, mpsc::Receiver<()>),
+}
+
+struct Guest;
+
+impl Guest {
+    fn handle(op: Op, rctx: ReplyContext<'_, (), ()>) {
+        match op {
+            Op::Reply => rctx.reply(()).expect("the caller waits"),
+            Op::Refuse => rctx.fail(()).expect("the caller waits"),
+            Op::Panic => panic!("as asked"),
+            Op::Stay(here, go) => {
+                here.send(()).expect("the test waits for it");
+                let _ = go.recv();
+            }
+        }
+    }
+
+    fn name(op: &Op) -> &'static str {
+        match op {
+            Op::Stay(..) => "stay",
+            _ => "quick",
+        }
+    }
+}
+
+impl thread::Handler<Op, (), ()> for Guest {
+    fn proc_req(&mut self, op: Op, rctx: ReplyContext<'_, (), ()>) -> ControlFlow<()> {
+        Self::handle(op, rctx);
+        ControlFlow::Continue(())
+    }
+
+    fn kind(&self, op: &Op) -> &'static str {
+        Self::name(op)
+    }
+}
+
+impl task::Handler<Op, (), ()> for Guest {
+    async fn proc_req(&mut self, op: Op, rctx: ReplyContext<'_, (), ()>) -> ControlFlow<()> {
+        tokio::task::yield_now().await;
+        Self::handle(op, rctx);
+        ControlFlow::Continue(())
+    }
+
+    fn kind(&self, op: &Op) -> &'static str {
+        Self::name(op)
+    }
+}
+
+/// Reading it takes the histograms out, and those of all tests: they take turns.
+static SNAPSHOTTER: LazyLock<std::sync::Mutex<Snapshotter>> = LazyLock::new(|| {
+    let recorder = DebuggingRecorder::new();
+    let snapshotter = recorder.snapshotter();
+    recorder.install().expect("there is no other");
+    std::sync::Mutex::new(snapshotter)
+});
+
+/// All numbers: by name and labels, those of the worker first.
+fn numbers(snapshotter: &Snapshotter) -> BTreeMap<String, DebugValue> {
+    let snapshot = snapshotter.snapshot().into_vec();
+    let numbers = snapshot.into_iter().map(|(key, _, _, value)| {
+        let labels = key.key().labels();
+        let labels = labels.map(|label| format!(" {}={}", label.key(), label.value()));
+        let labels: String = labels.collect();
+        (format!("{}{labels}", key.key().name()), value)
+    });
+    numbers.collect()
+}
+
+fn seconds(value: &DebugValue) -> Vec<f64> {
+    match value {
+        DebugValue::Histogram(values) => values.iter().map(|value| value.0).collect(),
+        other => panic!("{other:?} is no histogram"),
+    }
+}
+
+type Made = Result<(Client<Op, (), ()>, JoinHandle<()>), SpawnError<()>>;
+
+fn on_each_loop(check: impl Fn(Made, &ManualClock, &Snapshotter, usize)) {
+    let snapshotter = SNAPSHOTTER
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
+    let restart = OnPanic::Restart(Restart::new().pause(Duration::ZERO, Duration::ZERO));
+    let pool = NonZeroUsize::new(2).unwrap();
+    let make = |_: &Context<Op, (), ()>| Ok(Guest);
+    for workers in [0, 1, 2, 3] {
+        let time = ManualClock::new();
+        let threads = thread::Builder::new()
+            .name("guest")
+            .clock(time.clock())
+            .on_panic(restart.clone());
+        let tasks = task::Builder::new()
+            .name("guest")
+            .clock(time.clock())
+            .runtime(RUNTIME.handle().clone())
+            .on_panic(restart.clone());
+        let made = match workers {
+            0 => threads.spawn_with(make),
+            1 => tasks.spawn_with(make),
+            2 => threads.spawn_pool(pool, make),
+            _ => tasks.spawn_pool(pool, make),
+        };
+        check(made, &time, &snapshotter, if workers < 2 { 1 } else { 2 });
+    }
+}
+
+#[test]
+fn waiting_and_service_are_measured_by_the_clock_of_the_loop() {
+    on_each_loop(|made, time, snapshotter, workers| {
+        let _ = numbers(snapshotter);
+        let (client, handle) = made.unwrap();
+        let visits: Vec<_> = (0..=workers)
+            .map(|_| {
+                let (here, seen) = mpsc::channel();
+                let (let_go, go) = mpsc::channel();
+                client.post(Op::Stay(here, go)).wait().unwrap();
+                (seen, let_go)
+            })
+            .collect();
+        // One more than there are workers.
+        let (last, first) = visits.split_last().unwrap();
+        for (seen, _) in first {
+            seen.recv().unwrap();
+        }
+        time.advance(2 * SECOND);
+        for (_, go) in first {
+            go.send(()).unwrap();
+        }
+        last.0.recv().unwrap();
+        let stopper = handle.stopper();
+        let processed = || {
+            let workers = stopper.workers();
+            workers.iter().map(|worker| worker.processed).sum::<u64>()
+        };
+        while processed() < workers as u64 {
+            std::thread::yield_now();
+        }
+        time.advance(3 * SECOND);
+        last.1.send(()).unwrap();
+        drop(client);
+        handle.join().unwrap();
+        let numbers = numbers(snapshotter);
+        let all = |name: &str| {
+            let of_name = numbers.iter().filter(|(key, _)| key.starts_with(name));
+            let mut all: Vec<f64> = of_name.flat_map(|(_, value)| seconds(value)).collect();
+            all.sort_by(f64::total_cmp);
+            all
+        };
+        let mut waits = vec![0.0; workers];
+        waits.push(2.0);
+        assert_eq!(all("ump_server_wait_seconds server=guest"), waits);
+        assert_eq!(
+            all("ump_server_service_seconds server=guest")[workers..],
+            [3.0]
+        );
+        assert_eq!(
+            numbers["ump_server_queue_depth server=guest"],
+            DebugValue::Gauge(0.0.into())
+        );
+    });
+}
+
+#[test]
+fn outcomes_are_counted_by_kind_and_restarts_too() {
+    on_each_loop(|made, _, snapshotter, _| {
+        let count = |numbers: &BTreeMap<String, DebugValue>, name: &str, end: &str| -> u64 {
+            let those = numbers.iter().filter(|(key, _)| {
+                key.starts_with(&format!("{name} server=guest worker=")) && key.ends_with(end)
+            });
+            those
+                .map(|(_, value)| match value {
+                    DebugValue::Counter(count) => *count,
+                    other => panic!("{other:?} is no counter"),
+                })
+                .sum()
+        };
+        let names = [
+            ("ump_server_requests_total", "kind=quick outcome=replied", 2),
+            ("ump_server_requests_total", "kind=quick outcome=failed", 1),
+            (
+                "ump_server_requests_total",
+                "kind=quick outcome=panicked",
+                1,
+            ),
+            ("ump_server_restarts_total", "", 1),
+        ];
+        let before = numbers(snapshotter);
+        let (client, handle) = made.unwrap();
+        for op in [Op::Reply, Op::Refuse, Op::Panic, Op::Reply] {
+            let _ = client.req(op);
+        }
+        drop(client);
+        handle.join().unwrap();
+        let after = numbers(snapshotter);
+        for (name, end, expected) in names {
+            let counted = count(&after, name, end) - count(&before, name, end);
+            assert_eq!(counted, expected, "{name} {end}");
+        }
+    });
+}

@@ -1,0 +1,60 @@
+//! The monitor's thread is there while there is something to watch. Alone in its program, as it is one for the process.
+#![cfg(target_os = "linux")]
+
+use std::{
+    fs,
+    ops::ControlFlow,
+    time::{Duration, Instant},
+};
+
+use ump_server::{ReplyContext, thread};
+
+const LONG: Duration = Duration::from_secs(60);
+
+/// How many threads of the process are monitors.
+fn monitors() -> usize {
+    let tasks = fs::read_dir("/proc/self/task").expect("the system says which threads there are");
+    let names = tasks.filter_map(|task| fs::read_to_string(task.ok()?.path().join("comm")).ok());
+    names.filter(|name| name.trim() == "ump-watchdog").count()
+}
+
+/// Waits until there are so many; an end is told before the system has done away with the thread.
+fn await_monitors(count: usize) {
+    let patience = Instant::now() + LONG;
+    while monitors() != count {
+        assert!(
+            Instant::now() < patience,
+            "there are {} monitors",
+            monitors()
+        );
+        std::thread::yield_now();
+    }
+}
+
+fn handle((): (), rctx: ReplyContext<'_, (), ()>) -> ControlFlow<()> {
+    let _ = rctx.reply(());
+    ControlFlow::Continue(())
+}
+
+#[test]
+fn one_thread_watches_all_servers_and_is_gone_when_the_last_one_is() {
+    let unwatched = thread::spawn(|_| Ok(handle)).unwrap();
+    unwatched.0.req(()).unwrap();
+    assert_eq!(monitors(), 0);
+    for _ in 0..3 {
+        let [first, second] = [(); 2].map(|()| {
+            let builder = thread::Builder::new().watchdog(Duration::from_secs(1));
+            builder.spawn(|_| Ok(handle)).unwrap()
+        });
+        first.0.req(()).unwrap();
+        second.0.req(()).unwrap();
+        await_monitors(1);
+        drop(first.0);
+        first.1.join().unwrap();
+        second.0.req(()).unwrap();
+        await_monitors(1);
+        drop(second.0);
+        second.1.join().unwrap();
+        await_monitors(0);
+    }
+}
