@@ -1,0 +1,64 @@
+//! The watchdog without a loop around it, for models of the two.
+
+use std::{sync::Arc, time::Duration};
+
+use ump::Clock;
+
+use super::{Monitor, OnStall, Orders, Stall, Watch};
+use crate::{
+    desk::{Clerk, Desk},
+    observe::Outcome,
+};
+
+/// A monitor of its own.
+#[derive(Clone)]
+pub struct Watchdog(Arc<Monitor>);
+
+/// A worker that it watches.
+#[derive(Debug)]
+pub struct Worker(Clerk);
+
+impl Watchdog {
+    /// One that watches nothing yet, and has no thread.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(Monitor::new())
+    }
+
+    /// Watches over a worker until that is dropped.
+    #[must_use]
+    #[expect(clippy::missing_panics_doc, reason = "a model refuses no thread")]
+    pub fn watch(
+        &self,
+        clock: Clock,
+        threshold: Duration,
+        on_stall: impl Fn(&Stall) + Send + Sync + 'static,
+    ) -> Worker {
+        let desk = Desk::new("model".into(), 0, clock);
+        let orders = Orders::new(threshold, Some(OnStall::new(on_stall)));
+        let watch = Watch::begin(&self.0, &desk, orders).expect("a model refuses no thread");
+        Worker(Clerk::new(desk, false, Some(watch)))
+    }
+}
+
+impl Default for Watchdog {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl std::fmt::Debug for Watchdog {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Watchdog").finish_non_exhaustive()
+    }
+}
+
+impl Worker {
+    /// Calls a handler.
+    pub fn call<T>(&mut self, handler: impl FnOnce() -> T) -> T {
+        self.0.begin_other("call");
+        let result = self.0.run(handler);
+        self.0.end(Outcome::NoReply);
+        result
+    }
+}
