@@ -1,6 +1,8 @@
 //! What mutations of the source have shown to be tested by nothing else.
 
-use tests::books;
+use std::{future::IntoFuture, task::Poll};
+
+use tests::{books, poll_once};
 
 #[test]
 fn each_way_to_end_counts_once_as_ended() {
@@ -12,4 +14,19 @@ fn each_way_to_end_counts_once_as_ended() {
         (s.accepted, s.queued, s.taken, s.refused) = (1 << 10, 1 << 11, 1 << 12, 1 << 13);
     });
     assert_eq!(stats.ended(), (1 << 10) - 1);
+}
+
+#[test]
+fn a_request_that_goes_past_the_queue_is_booked_as_queued() {
+    let (server, client) = ump::channel::<u64, u64, ()>();
+    // A client that was served some times in a row goes past it.
+    for n in 0..5 {
+        let mut request = client.request(n).into_future();
+        assert!(poll_once(&mut request).is_pending());
+        let stats = client.stats();
+        assert_eq!((stats.accepted, stats.queued, stats.taken), (n + 1, 1, 0));
+        let (n, rctx) = server.wait().unwrap();
+        rctx.reply(n).unwrap();
+        assert!(matches!(poll_once(&mut request), Poll::Ready(Ok(_))));
+    }
 }
