@@ -118,7 +118,9 @@ macro_rules! common {
         let mut builder = $builder
             .name($place.loop_name())
             .clock(time.clock.clone())
-            .overseer(Arc::clone(overseer));
+            .overseer(Arc::clone(overseer))
+            // A report of a stop says for how long something has been in hand.
+            .timed();
         if let Some(clock) = &time.test_clock {
             builder = builder.test_clock(clock);
         }

@@ -88,7 +88,7 @@ pub use self::{
     error::{BoxError, LookupError, NotUp, PlanError, StartError},
     failures::Failure,
     group::{GiveUp, Group, Strategy},
-    report::{Ended, HowEnded, InHand, Report},
+    report::{Ended, HowEnded, Report},
     setup::Setup,
     spread::Spread,
     status::{ComponentStatus, InstanceStatus, Requests, State},

@@ -1,9 +1,9 @@
 //! How a system ended.
 
-use std::{fmt, panic::Location, time::Duration};
+use std::{fmt, time::Duration};
 
 use super::failures::Failure;
-use crate::JoinError;
+use crate::{InHand, JoinError};
 
 /// How the instances of a system ended, in the order in which they were told to: dependents before what they need.
 #[derive(Clone, Debug, Default)]
@@ -49,21 +49,9 @@ pub enum HowEnded {
     StillRunning {
         /// How many requests were turned down.
         queued: u64,
-        /// What its handlers have in hand, as far as that is known.
+        /// What its handlers have not returned from: what it is, where the request was made, and since when.
         in_hand: Vec<InHand>,
     },
-}
-
-/// Something that a handler has not returned from.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct InHand {
-    /// What it is: a request, a timer, `init`, …
-    pub kind: Option<String>,
-    /// Where the request was made.
-    pub caller: Option<&'static Location<'static>>,
-    /// How long the handler has had it.
-    pub age: Option<Duration>,
 }
 
 impl Report {
@@ -121,18 +109,5 @@ impl fmt::Display for HowEnded {
                 Ok(())
             }
         }
-    }
-}
-
-impl fmt::Display for InHand {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.kind.as_deref().unwrap_or("something"))?;
-        if let Some(caller) = self.caller {
-            write!(f, " from {caller}")?;
-        }
-        if let Some(age) = self.age {
-            write!(f, " for {age:?}")?;
-        }
-        Ok(())
     }
 }

@@ -15,7 +15,7 @@ use std::{sync::Arc, time::Instant};
 
 use super::{
     component::{Component, Inner, Instance},
-    report::{Ended, HowEnded, InHand, Report},
+    report::{Ended, HowEnded, Report},
     waiting::by,
 };
 use crate::{JoinError, Stop};
@@ -120,7 +120,13 @@ impl Told<'_> {
             Some(Ok(())) => HowEnded::InOrder,
             None => HowEnded::StillRunning {
                 queued: self.queued,
-                in_hand: in_hand(self.instance),
+                in_hand: self
+                    .instance
+                    .stopper
+                    .workers()
+                    .into_iter()
+                    .filter_map(|worker| worker.in_hand)
+                    .collect(),
             },
         };
         Ended {
@@ -129,14 +135,4 @@ impl Told<'_> {
             how,
         }
     }
-}
-
-/// What is known of what its handlers have not returned from.
-fn in_hand(instance: &Instance) -> Vec<InHand> {
-    let taken = instance.client.stats().taken;
-    let request = || InHand {
-        kind: Some("a request".to_owned()),
-        ..InHand::default()
-    };
-    (0..taken).map(|_| request()).collect()
 }
