@@ -18,6 +18,8 @@
 //! Whoever sleeps with an earlier deadline than the one who asks is not stuck, since it wakes up in time. So a worker that is awake, a free one in a pool, a
 //! context that was given away, or a server that is not run by a loop, all make it uncertain; then the request is made.
 //!
+//! Whoever closes the circle by falling asleep is told. Where deadlines differ that may be one who can wait for another's deadline; then that ends it.
+//!
 //! What a worker has in hand is written down when it falls asleep: it cannot change while it sleeps. Those who have nobody to wait for pay one write to a
 //! thread-local for each request, and nothing else.
 //!
