@@ -25,7 +25,9 @@ fn a_request_that_goes_past_the_queue_is_booked_as_queued() {
         assert!(poll_once(&mut request).is_pending());
         let stats = client.stats();
         assert_eq!((stats.accepted, stats.queued, stats.taken), (n + 1, 1, 0));
-        let (n, rctx) = server.wait().unwrap();
+        let (_, rctx) = server.wait().unwrap();
+        let stats = client.stats();
+        assert_eq!((stats.accepted, stats.queued, stats.taken), (n + 1, 0, 1));
         rctx.reply(n).unwrap();
         assert!(matches!(poll_once(&mut request), Poll::Ready(Ok(_))));
     }
