@@ -101,7 +101,9 @@ macro_rules! pairs {
             }
 
             fn ended(deed: Deed) {
-                cell(2, UNBOUNDED, PAIR, serve::waiting, deed);
+                // There is one thread more.
+                let less = 2 + usize::from(deed == Deed::RepliesElsewhere);
+                cell(less, UNBOUNDED, PAIR, serve::waiting, deed);
             }
 
             fn bounded(serve: fn(&Answerer, Handle<'_>)) {
