@@ -6,10 +6,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use loom::{
-    sync::{Mutex, Notify},
-    thread,
-};
+use loom::sync::{Mutex, Notify};
 use loom_tests::{explore, explore_large};
 use ump::ManualClock;
 use ump_server::watchdog::{
@@ -19,21 +16,62 @@ use ump_server::watchdog::{
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// What was told, in its order.
-type Told = Arc<Mutex<Vec<Stage>>>;
+/// What was told of a worker, in its order.
+#[derive(Default)]
+struct Told {
+    stages: Vec<Stage>,
+    /// The monitor has let go of the worker, and will tell nothing more.
+    is_all: bool,
+}
 
-/// A worker that is watched, what is told of it, and what says that something has been told.
-fn watched(time: &ManualClock) -> (Worker, Told, Arc<Notify>) {
-    let told = Told::new(Mutex::new(Vec::new()));
-    let news = Arc::new(Notify::new());
-    let (tell, notify) = (Arc::clone(&told), Arc::clone(&news));
-    let worker = Watchdog::new().watch(time.clock(), SECOND, move |stall| {
-        tell.lock().unwrap().push(stall.stage);
-        if stall.stage == Stage::Noticed {
-            notify.notify();
+/// What is told, and what says that there is something new.
+#[derive(Clone)]
+struct Record(Arc<(Mutex<Told>, Notify)>);
+
+impl Record {
+    fn new() -> Self {
+        Self(Arc::new((Mutex::new(Told::default()), Notify::new())))
+    }
+
+    fn note(&self, note: impl FnOnce(&mut Told)) {
+        note(&mut self.0.0.lock().unwrap());
+        self.0.1.notify();
+    }
+
+    /// Waits until that is so; for ever, should it never be.
+    fn wait(&self, until: impl Fn(&Told) -> bool) -> Vec<Stage> {
+        loop {
+            let told = self.0.0.lock().unwrap();
+            if until(&told) {
+                return told.stages.clone();
+            }
+            drop(told);
+            self.0.1.wait();
         }
+    }
+
+    fn all(&self) -> Vec<Stage> {
+        self.wait(|told| told.is_all)
+    }
+}
+
+/// The monitor's end of the record.
+struct Teller(Record);
+
+impl Drop for Teller {
+    fn drop(&mut self) {
+        self.0.note(|told| told.is_all = true);
+    }
+}
+
+/// A worker that is watched, and what is told of it.
+fn watched(time: &ManualClock) -> (Worker, Record) {
+    let record = Record::new();
+    let teller = Teller(record.clone());
+    let worker = Watchdog::new().watch(time.clock(), SECOND, move |stall| {
+        teller.0.note(|told| told.stages.push(stall.stage));
     });
-    (worker, told, news)
+    (worker, record)
 }
 
 /// [mind, sleep: a monitor that falls asleep sees the turn, or is woken; a manual clock wakes it]
@@ -41,42 +79,58 @@ fn watched(time: &ManualClock) -> (Worker, Told, Arc<Notify>) {
 fn a_stall_is_noticed_however_asleep_the_monitor_is() {
     explore(|| {
         let time = ManualClock::new();
-        let (mut worker, told, news) = watched(&time);
+        let (mut worker, record) = watched(&time);
         worker.call(|| {
             time.advance(SECOND);
-            // For ever, should nobody notice.
-            while told.lock().unwrap().is_empty() {
-                news.wait();
-            }
+            record.wait(|told| !told.stages.is_empty());
         });
         drop(worker);
-        assert_eq!(told.lock().unwrap()[0], Stage::Noticed);
+        assert_eq!(record.all(), [Stage::Noticed, Stage::Over]);
     });
 }
 
-/// [claim against end]
+/// [the same, when it has been woken before]
 #[test]
-fn a_turn_that_ends_while_the_monitor_looks_is_reported_with_its_end_or_not_at_all() {
+fn a_stall_is_noticed_after_a_turn_that_ended_in_time() {
     explore_large(|| {
         let time = ManualClock::new();
-        let (mut worker, told, _) = watched(&time);
-        let other = thread::spawn(move || time.advance(SECOND));
+        let (mut worker, record) = watched(&time);
         worker.call(|| {});
-        other.join().unwrap();
+        worker.call(|| {
+            time.advance(SECOND);
+            record.wait(|told| !told.stages.is_empty());
+        });
         drop(worker);
-        let told = told.lock().unwrap().clone();
-        assert!([&[][..], &[Stage::Noticed], &[Stage::Noticed, Stage::Over]].contains(&&told[..]));
+        assert_eq!(record.all(), [Stage::Noticed, Stage::Over]);
     });
 }
 
-/// [mail of a turn that is over, before the last look]
+/// [claim against end; the mail of a turn that is over, before the monitor goes]
 #[test]
-fn the_monitor_goes_when_nobody_is_watched() {
+fn a_turn_that_ends_while_the_monitor_looks_is_reported_with_its_end_or_not_at_all() {
     explore(|| {
         let time = ManualClock::new();
-        let (mut worker, told, _) = watched(&time);
+        let (mut worker, record) = watched(&time);
+        worker.call(|| time.advance(SECOND));
+        drop(worker);
+        let told = record.all();
+        assert!(
+            told.is_empty() || told == [Stage::Noticed, Stage::Over],
+            "{told:?}"
+        );
+    });
+}
+
+/// [the monitor goes when nobody is watched]
+#[test]
+fn what_ends_in_time_is_never_reported() {
+    explore(|| {
+        let time = ManualClock::new();
+        let (mut worker, record) = watched(&time);
+        worker.call(|| {});
+        time.advance(SECOND);
         worker.call(|| {});
         drop(worker);
-        assert!(told.lock().unwrap().is_empty());
+        assert_eq!(record.all(), []);
     });
 }

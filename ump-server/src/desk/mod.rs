@@ -89,6 +89,11 @@ pub(crate) enum Sight {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Turn(u64);
 
+impl Turn {
+    /// Before the first one.
+    pub(crate) const NONE: Self = Self(0);
+}
+
 impl Desk {
     pub(crate) fn new(name: std::sync::Arc<str>, worker: usize, clock: Clock) -> Arc<Self> {
         Arc::new(Self {

@@ -16,7 +16,7 @@ use crate::{
 pub(super) struct Round {
     watched: Arc<Watched>,
     /// The last turn that it knows of.
-    seen: Option<Turn>,
+    seen: Turn,
     /// There was something in hand, or there has been since the look before.
     is_restless: bool,
     /// When there may be something to report.
@@ -39,7 +39,7 @@ impl Round {
     pub(super) fn new(watched: Arc<Watched>) -> Self {
         Self {
             watched,
-            seen: None,
+            seen: Turn::NONE,
             is_restless: false,
             due: None,
             open: None,
@@ -62,7 +62,7 @@ impl Round {
     /// Whether a turn has begun since the last look.
     pub(super) fn has_begun(&self) -> bool {
         match self.watched.desk.sight() {
-            Sight::Away(turn) => self.seen != Some(turn),
+            Sight::Away(turn) => self.seen != turn,
             Sight::Running(..) | Sight::Reported(_) => true,
         }
     }
@@ -75,7 +75,7 @@ impl Round {
         let sight = desk.sight();
         let (turn, told) = match sight {
             Sight::Away(turn) => {
-                self.is_restless = self.seen != Some(turn);
+                self.is_restless = self.seen != turn;
                 // Should it begin at once.
                 self.due = now.checked_add(orders.threshold);
                 self.open = None;
@@ -95,7 +95,7 @@ impl Round {
                 (turn, self.remind(turn, now))
             }
         };
-        self.seen = Some(turn);
+        self.seen = turn;
         told.map(|stall| (turn, stall))
     }
 
