@@ -168,9 +168,7 @@ impl Options {
             handle,
         })
     }
-}
 
-impl Options {
     fn clerks(&self, desks: &[sync::Arc<Desk>]) -> io::Result<Vec<Clerk>> {
         desks
             .iter()

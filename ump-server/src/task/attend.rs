@@ -2,11 +2,24 @@
 
 use std::{
     future::Future,
-    pin::Pin,
+    pin::{Pin, pin},
     task::{Context, Poll},
 };
 
-use crate::desk::Clerk;
+use crate::{desk::Clerk, observe::Outcome};
+
+/// Calls the handler for something that is no request: [`Clerk::call`] for what is awaited.
+pub(super) async fn attend<F: Future>(
+    clerk: &mut Clerk,
+    kind: &'static str,
+    call: impl FnOnce() -> F,
+) -> F::Output {
+    clerk.begin_other(kind);
+    let call = pin!(call());
+    let result = Attend { clerk, call }.await;
+    clerk.end(Outcome::NoReply);
+    result
+}
 
 /// Awaits a call that has begun.
 pub(super) struct Attend<'a, F> {

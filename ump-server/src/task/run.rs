@@ -4,15 +4,13 @@ use std::{future::poll_fn, io, ops::ControlFlow, pin::pin, sync::Arc, task::Poll
 
 use super::{
     Handler,
-    attend::Attend,
+    attend::{Attend, attend},
     bell::{Bell, Listening},
     caught::caught,
     sleep::NextSleep,
 };
 use crate::{
-    Context, ReplyContext,
-    observe::Outcome,
-    panics,
+    Context, ReplyContext, panics,
     reply_context::Owed,
     worker::{Maker, Served, Serving, Step, Worker},
 };
@@ -48,11 +46,7 @@ pub(super) async fn run<S, R, E, RV, T, H, X>(
                 let clerk = &mut worker.clerk;
                 let finished = caught(seat, async {
                     let mut handler = handler;
-                    clerk.begin_other("term");
-                    let call = pin!(handler.term(rv));
-                    let rv = Attend { clerk, call }.await;
-                    clerk.end(Outcome::NoReply);
-                    rv
+                    attend(clerk, "term", || handler.term(rv)).await
                 });
                 let finished = finished.await;
                 worker.finished(finished)
@@ -78,11 +72,7 @@ where
 {
     if !*is_ready {
         let client = worker.context.weak_client();
-        let clerk = &mut worker.clerk;
-        clerk.begin_other("init");
-        let call = pin!(handler.init(client));
-        Attend { clerk, call }.await;
-        clerk.end(Outcome::NoReply);
+        attend(&mut worker.clerk, "init", || handler.init(client)).await;
         *is_ready = true;
         worker.started();
     }
@@ -106,10 +96,7 @@ where
         if !due.is_idle() {
             due.begin(context.clock.now());
             while let Some(token) = due.pop() {
-                clerk.begin_other("on_timer");
-                let call = pin!(handler.on_timer(token));
-                let flow = Attend { clerk, call }.await;
-                clerk.end(Outcome::NoReply);
+                let flow = attend(clerk, "on_timer", || handler.on_timer(token)).await;
                 if let ControlFlow::Break(rv) = flow {
                     return Served::Up(Some(rv));
                 }

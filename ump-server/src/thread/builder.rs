@@ -180,13 +180,8 @@ impl Builder {
         T: Send + 'static,
         H: Handler<S, R, E, RV, T> + 'static,
     {
-        let mut parts = self
-            .options
-            .parts::<_, _, _, _, E>(1, true, type_name::<H>())?;
         let mut factory = factory;
-        let make = move |cx: &Context<S, R, E, T>| factory(cx).map(Single);
-        let made = start(&mut parts, &self.terms, None, make)?;
-        parts.launched(vec![made]).wait()
+        self.spawn_one(type_name::<H>(), move |cx| factory(cx).map(Single))
     }
 
     /// Runs a handler that takes all that is queued, at most so many requests at a time. Otherwise like [`spawn_with`](Self::spawn_with).
@@ -206,13 +201,29 @@ impl Builder {
         T: Send + 'static,
         H: BatchHandler<S, R, E, RV, T> + 'static,
     {
-        let mut parts = self
-            .options
-            .parts::<_, _, _, _, E>(1, true, type_name::<H>())?;
         let mut factory = factory;
         let max = max.get();
-        let make = move |cx: &Context<S, R, E, T>| factory(cx).map(|handler| Many { handler, max });
-        let made = start(&mut parts, &self.terms, None, make)?;
+        self.spawn_one(type_name::<H>(), move |cx| {
+            factory(cx).map(|handler| Many { handler, max })
+        })
+    }
+
+    /// Runs a handler of either kind, of a type with this name, and blocks until it is made.
+    fn spawn_one<S, R, E, RV, T, H>(
+        self,
+        handler: &'static str,
+        factory: impl FnMut(&Context<S, R, E, T>) -> Result<H, E> + Send + 'static,
+    ) -> Result<(Client<S, R, E>, JoinHandle<RV>), SpawnError<E>>
+    where
+        S: Send + 'static,
+        R: Send + 'static,
+        E: Send + 'static,
+        RV: Send + 'static,
+        T: Send + 'static,
+        H: Work<S, R, E, RV, T> + 'static,
+    {
+        let mut parts = self.options.parts::<_, _, _, _, E>(1, true, handler)?;
+        let made = start(&mut parts, &self.terms, None, factory)?;
         parts.launched(vec![made]).wait()
     }
 
