@@ -187,22 +187,7 @@ async fn stats(State(app): State<App>) -> Result<Json<Value>, ApiError> {
     let stats = client.stats();
     Ok(Json(json!({
         "queue": { "depth": stats.queued, "capacity": client.capacity() },
-        "requests": {
-            "accepted": stats.accepted,
-            "queued": stats.queued,
-            "taken": stats.taken,
-            "replied": stats.replied,
-            "failed": stats.failed,
-            "no_reply": stats.no_reply,
-            "panicked": stats.panicked,
-            "server_disappeared": stats.server_disappeared,
-            "timeout_queued": stats.timeout_queued,
-            "timeout_taken": stats.timeout_taken,
-            "cancelled_queued": stats.cancelled_queued,
-            "cancelled_taken": stats.cancelled_taken,
-            "would_deadlock": stats.would_deadlock,
-            "refused": stats.refused,
-        },
+        "requests": stats,
         "latency_us": app.latencies.summary(),
         "batch_size": app.gauges.batch_sizes.summary(),
         "store": app.gauges.store(),

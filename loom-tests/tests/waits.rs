@@ -41,13 +41,14 @@ fn is_told_the_truth((server, client): (NumberServer, NumberClient)) {
     let stats = server.stats();
     assert_settled(stats);
     assert_eq!(stats.accepted, before + 1);
+    let told = (stats.would_deadlock_queued, stats.would_deadlock_taken);
     match outcome {
-        Ok(reply) => assert_eq!((reply, taken, stats.would_deadlock), (2, vec![1], 0)),
+        Ok(reply) => assert_eq!((reply, taken, told), (2, vec![1], (0, 0))),
         Err(RequestError::WouldDeadlock(message, _)) => {
-            assert_eq!((message, taken, stats.would_deadlock), (1, vec![], 1));
+            assert_eq!((message, taken, told), (1, vec![], (1, 0)));
         }
         Err(RequestError::WouldDeadlockTaken(_)) => {
-            assert_eq!((taken, stats.would_deadlock), (vec![1], 1));
+            assert_eq!((taken, told), (vec![1], (0, 1)));
         }
         Err(other) => panic!("{other:?}"),
     }
@@ -84,7 +85,7 @@ fn a_call_after_a_firm_one_that_was_taken_back_is_answered() {
         let (taken, server) = server.join().unwrap();
         assert_eq!(taken, [2]);
         assert_settled(server.stats());
-        assert_eq!(server.stats().would_deadlock, 1);
+        assert_eq!(server.stats().would_deadlock_queued, 1);
     });
 }
 

@@ -9,11 +9,14 @@ fn each_way_to_end_counts_once_as_ended() {
     let stats = books(|s| {
         (s.replied, s.failed, s.no_reply, s.panicked) = (1, 2, 4, 8);
         (s.server_disappeared, s.timeout_queued, s.timeout_taken) = (16, 32, 64);
-        (s.cancelled_queued, s.cancelled_taken, s.would_deadlock) = (128, 256, 512);
+        (s.cancelled_queued, s.cancelled_taken) = (128, 256);
+        (s.would_deadlock_queued, s.would_deadlock_taken) = (512, 1024);
         // What is under way has not ended, and what was refused never began.
-        (s.accepted, s.queued, s.taken, s.refused) = (1 << 10, 1 << 11, 1 << 12, 1 << 13);
+        (s.accepted, s.queued, s.taken, s.refused) = (1 << 11, 1 << 12, 1 << 13, 1 << 14);
     });
-    assert_eq!(stats.ended(), (1 << 10) - 1);
+    assert_eq!(stats.ended(), (1 << 11) - 1);
+    // What was in the queue when it ended, no handler has had.
+    assert_eq!(stats.processed(), stats.ended() - 16 - 32 - 128 - 512);
 }
 
 #[test]

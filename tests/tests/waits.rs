@@ -130,7 +130,7 @@ fn a_request_is_taken_back_with_its_message((server, client): Ends) {
     assert!(matches!(error, RequestError::WouldDeadlock(7, _)));
     assert!(server.is_empty());
     let mut after = before;
-    (after.accepted, after.would_deadlock) = (before.accepted + 1, 1);
+    (after.accepted, after.would_deadlock_queued) = (before.accepted + 1, 1);
     assert_eq!(server.stats(), after);
 }
 
@@ -158,7 +158,7 @@ fn a_plain_request_has_no_reply((server, client): Ends) {
     let _watched = waits::watch(Recorder::strict());
     assert_eq!(client.req(7), Err(Error::NoReply));
     assert_eq!(client.req_async(7).unwrap().wait(), Err(Error::NoReply));
-    assert_eq!(server.stats().would_deadlock, 2);
+    assert_eq!(server.stats().would_deadlock_queued, 2);
 }
 
 /// A watcher that takes the request itself before it finds the circle, and does `then` with it.
@@ -189,14 +189,18 @@ fn a_request_that_was_taken_meanwhile_is_abandoned((server, client): Ends) {
     assert_eq!(rctx.reply(1), Err(Error::OriginDisappeared));
     let stats = server.stats();
     assert_balanced(&stats);
-    assert_eq!((stats.would_deadlock, stats.taken), (1, 0));
+    assert_eq!((stats.would_deadlock_taken, stats.taken), (1, 0));
 }
 
 fn a_request_that_was_answered_meanwhile_has_its_reply((server, client): Ends) {
     let (server, _watched) = takes(server, |rctx| rctx.reply(1).unwrap());
     assert!(matches!(client.request(7).wait(), Ok(1)));
-    assert_balanced(&server.stats());
-    assert_eq!(server.stats().would_deadlock, 0);
+    let stats = server.stats();
+    assert_balanced(&stats);
+    assert_eq!(
+        (stats.would_deadlock_queued, stats.would_deadlock_taken),
+        (0, 0)
+    );
 }
 
 fn the_next_request_is_like_any_other((server, client): Ends) {
@@ -214,7 +218,7 @@ fn the_next_request_is_like_any_other((server, client): Ends) {
     drop(client);
     let stats = answers.join().unwrap();
     assert_balanced(&stats);
-    assert_eq!(stats.would_deadlock, 1);
+    assert_eq!(stats.would_deadlock_queued, 1);
 }
 
 fn a_watcher_may_use_the_channel_in_any_way((server, client): Ends) {
@@ -608,7 +612,10 @@ fn of_servers_that_ask_each_other_at_the_same_time_one_is_told_and_one_is_answer
         for stats in [a.stats(), b.stats()] {
             assert_balanced(&stats);
         }
-        assert_eq!(a.stats().would_deadlock + b.stats().would_deadlock, 1);
+        assert_eq!(
+            a.stats().would_deadlock_queued + b.stats().would_deadlock_queued,
+            1
+        );
         assert!(graph.edges.lock().unwrap().is_empty());
     });
 }

@@ -303,10 +303,7 @@ impl<S: Send, R: Send, E: Send> Gang for Workers<S, R, E> {
         // Those that were withdrawn from the queue nobody will take.
         let to_take = self.server.upgrade().map_or(taken, |server| {
             let stats = server.stats();
-            stats.accepted
-                - stats.timeout_queued
-                - stats.cancelled_queued
-                - stats.server_disappeared
+            stats.queued + stats.taken + stats.processed()
         });
         wait && (!take || to_take == taken)
     }

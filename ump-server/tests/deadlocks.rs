@@ -103,7 +103,7 @@ fn who_asks_itself_is_told() {
         "deadlock: own → own"
     );
     assert_eq!(ask(&own.0, fine()), "fine", "the loop goes on");
-    assert_eq!(own.0.stats().would_deadlock, 1);
+    assert_eq!(own.0.stats().would_deadlock_queued, 1);
 }
 
 #[test]

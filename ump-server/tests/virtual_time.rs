@@ -304,3 +304,26 @@ fn loops_that_work_for_each_other_take_turns() {
     clock.advance(HOUR);
     assert_eq!(sender.req(()), Ok(3600));
 }
+
+#[test]
+fn the_clock_goes_on_when_a_request_was_taken_back_from_its_queue() {
+    let clock = TestClock::new();
+    let (client, _handle) = thread::Builder::new()
+        .test_clock(&clock)
+        .spawn_with(|cx: &Context<bool, bool, ()>| {
+            let own = cx.weak_client().clone();
+            Ok(thread::answer(move |ask: bool| {
+                let own = own.upgrade().expect("its client waits");
+                let outcome = ask.then(|| own.request(false).wait());
+                Ok(matches!(
+                    outcome,
+                    Some(Err(RequestError::WouldDeadlock(..)))
+                ))
+            }))
+        })
+        .unwrap();
+    assert_eq!(client.req(true), Ok(true));
+    let start = clock.now();
+    clock.advance(WEEK);
+    assert_eq!(clock.now() - start, WEEK);
+}

@@ -10,6 +10,7 @@ use crate::sync::{AtomicU64, Ordering};
 /// `accepted == queued + taken + ended()`. Endings are counted before they become visible to the caller. A
 /// snapshot taken while requests are under way may see one in the middle of its step.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Stats {
     /// Requests and posts that entered the queue.
@@ -36,8 +37,11 @@ pub struct Stats {
     pub cancelled_queued: u64,
     /// The caller left while a handler held the request.
     pub cancelled_taken: u64,
-    /// The caller would have waited for itself, so it was sent away: see [`waits`](crate::waits). Never executed if it was still queued.
-    pub would_deadlock: u64,
+    /// The caller would have waited for itself, so it was sent away while the request was queued: never executed. See
+    /// [`waits`](crate::waits).
+    pub would_deadlock_queued: u64,
+    /// The caller would have waited for itself, so it was sent away while a handler held the request.
+    pub would_deadlock_taken: u64,
     /// Never entered the queue: it was full, it was too late, the server was gone, or the caller left while it waited for room. Not part
     /// of `accepted`.
     pub refused: u64,
@@ -47,16 +51,23 @@ impl Stats {
     /// The number of requests that have ended, one way or the other.
     #[must_use]
     pub fn ended(&self) -> u64 {
+        self.processed()
+            + self.server_disappeared
+            + self.timeout_queued
+            + self.cancelled_queued
+            + self.would_deadlock_queued
+    }
+
+    /// The number of requests that a handler took and that have ended.
+    #[must_use]
+    pub fn processed(&self) -> u64 {
         self.replied
             + self.failed
             + self.no_reply
             + self.panicked
-            + self.server_disappeared
-            + self.timeout_queued
             + self.timeout_taken
-            + self.cancelled_queued
             + self.cancelled_taken
-            + self.would_deadlock
+            + self.would_deadlock_taken
     }
 }
 
@@ -143,11 +154,11 @@ impl Tally {
         Stats {
             accepted: self.accepted + answered + calling,
             queued: queued + calling,
-            taken: (self.taken + answered).saturating_sub(ended.ended()),
+            taken: (self.taken + answered).saturating_sub(ended.processed()),
             timeout_queued: self.untaken[Untaken::Timeout as usize],
             cancelled_queued: self.untaken[Untaken::Cancelled as usize],
             server_disappeared: self.untaken[Untaken::ServerDisappeared as usize],
-            would_deadlock: ended.would_deadlock + self.untaken[Untaken::WouldDeadlock as usize],
+            would_deadlock_queued: self.untaken[Untaken::WouldDeadlock as usize],
             refused: self.refused,
             ..ended
         }
@@ -169,7 +180,7 @@ impl Stats {
             Ending::Panicked => &mut self.panicked,
             Ending::TimeoutTaken => &mut self.timeout_taken,
             Ending::CancelledTaken => &mut self.cancelled_taken,
-            Ending::WouldDeadlock => &mut self.would_deadlock,
+            Ending::WouldDeadlock => &mut self.would_deadlock_taken,
         } += count;
     }
 }

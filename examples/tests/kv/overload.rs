@@ -143,7 +143,8 @@ fn the_counters_add_up_whatever_the_load() {
         "timeout_taken",
         "cancelled_queued",
         "cancelled_taken",
-        "would_deadlock",
+        "would_deadlock_queued",
+        "would_deadlock_taken",
     ];
     assert_eq!(count(&stats, "accepted"), sum(&ended), "{stats}");
     assert_eq!(sum(&["accepted", "refused"]), 60, "{stats}");

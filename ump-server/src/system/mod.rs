@@ -91,7 +91,7 @@ pub use self::{
     report::{Ended, HowEnded, Report},
     setup::Setup,
     spread::Spread,
-    status::{ComponentStatus, InstanceStatus, Requests, State},
+    status::{ComponentStatus, InstanceStatus, State},
     system::System,
     waiting::Waiting,
 };

@@ -33,7 +33,7 @@ pub struct InstanceStatus {
     /// How many requests each lane of its queue can hold; none if it is unbounded.
     pub capacity: Option<usize>,
     /// What has become of its requests.
-    pub requests: Requests,
+    pub requests: Stats,
     /// How many timers its handlers have.
     pub timers: usize,
     /// How often its handlers were made anew, by failures and by renewals.
@@ -58,79 +58,6 @@ pub enum State {
     Ended,
     /// It failed, for good.
     Failed,
-}
-
-/// The books of a channel: see [`Stats`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[cfg_attr(feature = "config", derive(serde::Serialize))]
-#[allow(missing_docs, reason = "they are the fields of Stats")]
-#[non_exhaustive]
-pub struct Requests {
-    pub accepted: u64,
-    pub queued: u64,
-    pub taken: u64,
-    pub replied: u64,
-    pub failed: u64,
-    pub no_reply: u64,
-    pub panicked: u64,
-    pub server_disappeared: u64,
-    pub timeout_queued: u64,
-    pub timeout_taken: u64,
-    pub cancelled_queued: u64,
-    pub cancelled_taken: u64,
-    pub would_deadlock: u64,
-    pub refused: u64,
-}
-
-impl Requests {
-    /// How many a handler has had, and is done with.
-    #[must_use]
-    pub fn processed(&self) -> u64 {
-        self.replied
-            + self.failed
-            + self.no_reply
-            + self.panicked
-            + self.timeout_taken
-            + self.cancelled_taken
-    }
-}
-
-impl From<Stats> for Requests {
-    fn from(stats: Stats) -> Self {
-        let Stats {
-            accepted,
-            queued,
-            taken,
-            replied,
-            failed,
-            no_reply,
-            panicked,
-            server_disappeared,
-            timeout_queued,
-            timeout_taken,
-            cancelled_queued,
-            cancelled_taken,
-            would_deadlock,
-            refused,
-            ..
-        } = stats;
-        Self {
-            accepted,
-            queued,
-            taken,
-            replied,
-            failed,
-            no_reply,
-            panicked,
-            server_disappeared,
-            timeout_queued,
-            timeout_taken,
-            cancelled_queued,
-            cancelled_taken,
-            would_deadlock,
-            refused,
-        }
-    }
 }
 
 pub(super) fn status(inner: &Inner) -> Vec<ComponentStatus> {
@@ -173,7 +100,7 @@ fn of_instance(inner: &Inner, instance: &Instance, is_up: bool) -> InstanceStatu
             .up_since()
             .map(|since| now.saturating_duration_since(since)),
         capacity: client.capacity(),
-        requests: client.stats().into(),
+        requests: client.stats(),
         timers: record.timers(),
         restarts: record.restarts(),
         last_failure: record.last_failure(),
