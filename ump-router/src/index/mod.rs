@@ -1,0 +1,1 @@
+//! Which subscriptions a message reaches: patterns in a tree.
