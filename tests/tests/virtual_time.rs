@@ -545,3 +545,31 @@ fn a_gathering_goes_by_the_clock_of_its_requests() {
         assert!(waits.join().unwrap());
     });
 }
+
+#[test]
+fn a_future_is_driven_until_its_deadline_by_the_same_clock() {
+    let manual = ManualClock::new();
+    let clock = manual.clock();
+    let (start, deadline) = (clock.now(), clock.now() + WEEK);
+    let driver = thread::spawn(move || {
+        // Woken by a waker, and in vain.
+        let slept = clock.block_on(clock.sleep_until(deadline - MOMENT), Some(deadline));
+        slept.expect("in time").unwrap();
+        let never = clock.block_on(std::future::pending::<()>(), Some(deadline));
+        (never, clock.now())
+    });
+    manual.wait_for_sleepers(2);
+    manual.advance(NEARLY);
+    manual.wait_for_sleepers(1);
+    manual.advance(MOMENT);
+    assert_eq!(driver.join().unwrap(), (None, start + WEEK));
+}
+
+#[test]
+fn what_is_ready_is_found_though_the_deadline_has_passed() {
+    let manual = ManualClock::new();
+    let clock = manual.clock();
+    let past = Some(clock.now());
+    assert_eq!(clock.block_on(std::future::ready(1), past), Some(1));
+    assert_eq!(clock.block_on(std::future::pending::<u32>(), past), None);
+}

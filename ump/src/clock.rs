@@ -25,13 +25,13 @@ use std::{
     future::Future,
     io, mem,
     num::NonZeroU64,
-    pin::Pin,
-    task::{Context, Poll},
+    pin::{Pin, pin},
+    task::{Context, Poll, Wake, Waker},
     time::{Duration, Instant},
 };
 
 use crate::{
-    sync::{self, Mutex, WakerArc, current, park},
+    sync::{self, Mutex, Thread, WakerArc, current, park},
     waiter::Waiter,
 };
 
@@ -92,6 +92,41 @@ impl Clock {
         while !self.park_until(Some(at)) {}
     }
 
+    /// Blocks the thread until `future` is ready, or `deadline` has passed: then the future is dropped, and there is nothing.
+    ///
+    /// It is polled at least once, and once more when the deadline has passed. For futures that any thread may drive, as all of this crate
+    /// are: those of a runtime's timers and sockets need their runtime. Allocates if it has to sleep.
+    ///
+    /// ```
+    /// # use std::time::{Duration, Instant};
+    /// let clock = ump::Clock::system();
+    /// let soon = Some(Instant::now() + Duration::from_millis(1));
+    /// assert_eq!(clock.block_on(std::future::ready(1), soon), Some(1));
+    /// assert_eq!(clock.block_on(std::future::pending::<u32>(), soon), None);
+    /// ```
+    pub fn block_on<F: Future>(&self, future: F, deadline: Option<Instant>) -> Option<F::Output> {
+        let mut future = pin!(future);
+        // Who need not sleep needs no waker that does anything.
+        let first = future
+            .as_mut()
+            .poll(&mut Context::from_waker(Waker::noop()));
+        if let Poll::Ready(output) = first {
+            return Some(output);
+        }
+        let unpark = Waker::from(std::sync::Arc::new(Unpark(current())));
+        let mut cx = Context::from_waker(&unpark);
+        let mut is_over = false;
+        loop {
+            if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
+                return Some(output);
+            }
+            if is_over {
+                return None;
+            }
+            is_over = self.park_until(deadline);
+        }
+    }
+
     /// Resolves at `at`: at once if that has passed.
     ///
     /// By the system's clock its task is woken by the thread `ump-alarm`, of which the process has one: a waker must not block.
@@ -139,6 +174,15 @@ impl Clock {
             None => Alarm::System(sync::Alarm::new(at)?),
             Some(time) => Alarm::Manual(Box::new(Sleeper::new(time, at))),
         })
+    }
+}
+
+/// Wakes who drives a future on this thread.
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: std::sync::Arc<Self>) {
+        self.0.clone().unpark();
     }
 }
 

@@ -96,7 +96,7 @@ impl Drop for Done<'_> {
 }
 
 /// Somebody who can sleep, be it a thread of shuttle's or one of its tasks.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Thread(Waker);
 
 impl Thread {
