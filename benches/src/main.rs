@@ -8,10 +8,12 @@ mod children;
 mod contenders;
 mod harness;
 mod idle;
+mod loops;
 mod machine;
 mod message;
 mod options;
 mod progress;
+mod random;
 mod report;
 mod results;
 mod sample;
@@ -53,9 +55,13 @@ fn run() -> Result<(), Box<dyn Error>> {
         print!("{}", list());
         return Ok(());
     }
-    if options.subject == Subject::Timers {
+    if options.subject != Subject::Channel {
         let directory = directory(&options).expect("all of them are measured");
-        return timers::run(options.quick, options.rounds, &directory);
+        let run = match options.subject {
+            Subject::Timers => timers::run,
+            _ => loops::run,
+        };
+        return run(options.quick, options.rounds, &directory);
     }
     let settings = settings(&options);
     match options.child.as_deref() {
@@ -170,7 +176,7 @@ fn measure_idle(options: &Options) -> Result<Vec<Idle>, Box<dyn Error>> {
 
 /// Where the results go: what is not complete replaces nothing, unless that is asked for.
 fn directory(options: &Options) -> Option<PathBuf> {
-    let complete = options.subject == Subject::Timers
+    let complete = options.subject != Subject::Channel
         || options.cases.is_empty() && options.contenders.is_empty();
     let results = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/results"));
     let usual = if options.quick {

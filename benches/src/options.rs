@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use lexopt::{Arg, Parser, ValueExt};
 
 pub(crate) const HELP: &str = "\
-Usage: benches [timers] [OPTIONS]
+Usage: benches [timers | loops] [OPTIONS]
 
-  timers             the timers of ump-server, not the channel; knows --quick, --rounds and --out
+  timers             what the timers of ump-server cost; knows --quick, --rounds and --out
+  loops              how soon its loops are back after a panic, how late they call for a timer; the same
   --quick            short samples and few rounds: all in under two minutes
   --case NAME        only this case, or those whose names begin so; may be repeated
   --contender NAME   only this one, the floors and ump; may be repeated
@@ -37,6 +38,7 @@ pub(crate) enum Subject {
     #[default]
     Channel,
     Timers,
+    Loops,
 }
 
 impl Options {
@@ -54,6 +56,7 @@ impl Options {
                 Arg::Long("out") => options.out = Some(parser.value()?.into()),
                 Arg::Long("child") => options.child = Some(parser.value()?.string()?),
                 Arg::Value(name) if name == "timers" => options.subject = Subject::Timers,
+                Arg::Value(name) if name == "loops" => options.subject = Subject::Loops,
                 unknown => return Err(format!("{}.\n{HELP}", unknown.unexpected()).into()),
             }
         }

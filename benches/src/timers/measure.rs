@@ -11,7 +11,7 @@ use super::{
         wheel::LockedWheel,
     },
 };
-use crate::{allocations, sample::as_f64};
+use crate::{allocations, random::Random, sample::as_f64};
 
 const MILLISECOND: u64 = 1_000_000;
 const MINUTE: u64 = 60_000 * MILLISECOND;
@@ -69,7 +69,7 @@ fn memory<Q: Queue>(armed: usize, seed: u64) -> (f64, f64) {
     allocations::enable(true);
     let before = allocations::bytes();
     let mut queue = Q::new();
-    ids.extend((0..armed as u64).map(|token| queue.arm(random.deadline(), token)));
+    ids.extend((0..armed as u64).map(|token| queue.arm(deadline(&mut random), token)));
     let full = allocations::bytes() - before;
     while !ids.is_empty() {
         queue.cancel(ids.swap_remove(random.below(ids.len())));
@@ -87,9 +87,9 @@ fn number(bytes: i64) -> f64 {
 /// To arm; to cancel one and to arm another, any or the newest; to arm and to have come due.
 fn random<Q: Queue>(armed: usize, seed: u64) -> (f64, f64, f64, f64) {
     let mut random = Random(seed);
-    let deadlines: Vec<u64> = (0..armed).map(|_| random.deadline()).collect();
+    let deadlines: Vec<u64> = (0..armed).map(|_| deadline(&mut random)).collect();
     let changes: Vec<(usize, u64)> = (0..CHANGES)
-        .map(|_| (random.below(armed), random.deadline()))
+        .map(|_| (random.below(armed), deadline(&mut random)))
         .collect();
     let mut queue = Q::new();
     let mut ids = Vec::with_capacity(armed);
@@ -149,7 +149,7 @@ fn longest_look<Q: Queue>(armed: usize, seed: u64) -> f64 {
     let mut random = Random(seed);
     let mut queue = Q::new();
     let ids: Vec<_> = (0..armed as u64)
-        .map(|token| queue.arm(random.deadline(), token))
+        .map(|token| queue.arm(deadline(&mut random), token))
         .collect();
     let mut longest = 0.0_f64;
     for millisecond in 0..=60_001 {
@@ -179,24 +179,7 @@ fn running() -> Duration {
     time.into()
 }
 
-/// `SplitMix64` (Steele, Lea and Flood, 2014).
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn below(&mut self, bound: usize) -> usize {
-        usize::try_from(self.next() % bound as u64).expect("below a usize")
-    }
-
-    /// Within a minute, in whole milliseconds: tokio does not know anything finer.
-    fn deadline(&mut self) -> u64 {
-        (1 + self.next() % 60_000) * MILLISECOND
-    }
+/// Within a minute, in whole milliseconds: tokio does not know anything finer.
+fn deadline(random: &mut Random) -> u64 {
+    (1 + random.next() % 60_000) * MILLISECOND
 }

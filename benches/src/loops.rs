@@ -1,0 +1,96 @@
+//! How soon a loop is back after a panic, and how late it calls for a timer: real time, on a machine that does nothing else.
+//!
+//! Rounds are interleaved, as everywhere here; what is shown is of all rounds together.
+
+mod lateness;
+mod report;
+mod restart;
+
+use std::{error::Error, fs, path::Path};
+
+use serde::{Deserialize, Serialize};
+
+use crate::machine::Machine;
+
+#[derive(Serialize, Deserialize)]
+struct Results {
+    machine: Machine,
+    rounds: usize,
+    /// From a panic to the answer to the next request that was queued.
+    restart: Vec<ContenderResult>,
+    /// From a deadline to the call.
+    lateness: Vec<ContenderResult>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct ContenderResult {
+    name: String,
+    nanoseconds: Summary,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Summary {
+    samples: usize,
+    least: i64,
+    median: i64,
+    /// So much or less are 99 % of them.
+    p99: i64,
+    most: i64,
+}
+
+/// Names, and what takes the samples of a round in nanoseconds.
+type Contender = (&'static str, fn(round: u64) -> Vec<i64>);
+
+/// Measures both, prints the tables, and writes them and the data into `directory`.
+pub(crate) fn run(
+    quick: bool,
+    rounds: Option<usize>,
+    directory: &Path,
+) -> Result<(), Box<dyn Error>> {
+    let rounds = rounds.unwrap_or(if quick { 5 } else { 50 });
+    restart::silence();
+    let results = Results {
+        machine: Machine::this(),
+        rounds,
+        restart: measure(&restart::CONTENDERS, rounds),
+        lateness: measure(&lateness::CONTENDERS, rounds),
+    };
+    let text = report::markdown(&results);
+    println!("{text}");
+    fs::create_dir_all(directory)?;
+    fs::write(directory.join("loops.md"), text)?;
+    let data = serde_json::to_string(&results)?;
+    fs::write(directory.join("loops.json"), data + "\n")?;
+    eprintln!("written to {}", directory.display());
+    Ok(())
+}
+
+fn measure(contenders: &[Contender], rounds: usize) -> Vec<ContenderResult> {
+    let mut samples = vec![Vec::new(); contenders.len()];
+    for round in 0..rounds {
+        for turn in 0..contenders.len() {
+            let at = (turn + round) % contenders.len(); // nobody is always first
+            samples[at].extend(contenders[at].1(round as u64));
+        }
+    }
+    let result = |(&(name, _), samples): (&Contender, Vec<i64>)| ContenderResult {
+        name: name.into(),
+        nanoseconds: Summary::of(samples),
+    };
+    contenders.iter().zip(samples).map(result).collect()
+}
+
+impl Summary {
+    fn of(mut samples: Vec<i64>) -> Self {
+        samples.sort_unstable();
+        // The smallest of which at least so many hundredths are not larger.
+        let percentile = |percent: usize| samples[(samples.len() * percent).div_ceil(100) - 1];
+        Self {
+            samples: samples.len(),
+            least: samples[0],
+            median: percentile(50),
+            p99: percentile(99),
+            most: percentile(100),
+        }
+    }
+}
