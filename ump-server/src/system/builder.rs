@@ -1,6 +1,6 @@
 //! Saying what a system consists of.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, num::NonZeroUsize, sync::Arc, time::Duration};
 
 use ump::Clock;
 
@@ -78,6 +78,30 @@ impl Builder {
         H: thread::Handler<S, R, E, RV, T> + 'static,
     {
         self.define(name, Kind::Thread, attributes, launch::threads(factory))
+    }
+
+    /// Adds a component whose loops run on threads and take all that is queued, at most so many requests at a time. Otherwise like [`thread`](Self::thread).
+    pub fn batches<S, R, E, RV, T, H>(
+        self,
+        name: impl Into<String>,
+        attributes: Attributes,
+        max: NonZeroUsize,
+        factory: impl Fn(&Setup<'_, S, R, E, T>) -> Result<H, BoxError> + Send + Sync + 'static,
+    ) -> Self
+    where
+        S: Send + 'static,
+        R: Send + 'static,
+        E: Send + 'static,
+        RV: Send + 'static,
+        T: Send + 'static,
+        H: thread::BatchHandler<S, R, E, RV, T> + 'static,
+    {
+        self.define(
+            name,
+            Kind::Thread,
+            attributes,
+            launch::batches(max, factory),
+        )
     }
 
     /// Adds a component whose loops run on tasks. Its factory is called on them, so it should not block.

@@ -58,23 +58,30 @@ where
 {
     let factory = Arc::new(factory);
     Box::new(move |place| {
-        let mut builder = common!(thread::Builder::new(), place);
-        if let Some(bytes) = place.attributes.stack_size {
-            builder = builder.stack_size(bytes);
-        }
-        if let Some(priority) = place.attributes.priority {
-            builder = builder.priority(priority);
-        }
-        if let Some(cpus) = &place.attributes.affinity {
-            let each = place.attributes.workers.unwrap_or(1);
-            builder = builder
-                .affinity(cpus.iter().copied())
-                .first_thread(place.instance * each);
-        }
-        builder = builder.on_refusal(place.attributes.on_refusal.clone());
-        let workers = place.attributes.workers.and_then(NonZeroUsize::new);
-        let record = Arc::clone(&place.record);
+        let (builder, workers, record) = place.on_threads();
         let launched = builder.launch(workers, place.make(Arc::clone(&factory)))?;
+        Ok(Launching::new(launched, record))
+    })
+}
+
+/// Makes instances on threads that take at most so many requests at a time.
+pub(super) fn batches<S, R, E, RV, T, H>(
+    max: NonZeroUsize,
+    factory: impl Fn(&Setup<'_, S, R, E, T>) -> Result<H, BoxError> + Send + Sync + 'static,
+) -> Launcher
+where
+    S: Send + 'static,
+    R: Send + 'static,
+    E: Send + 'static,
+    RV: Send + 'static,
+    T: Send + 'static,
+    H: thread::BatchHandler<S, R, E, RV, T> + 'static,
+{
+    let factory = Arc::new(factory);
+    Box::new(move |place| {
+        let (builder, workers, record) = place.on_threads();
+        let make = place.make(Arc::clone(&factory));
+        let launched = builder.launch_batches(workers, max, make)?;
         Ok(Launching::new(launched, record))
     })
 }
@@ -139,6 +146,27 @@ macro_rules! common {
 use common;
 
 impl Place {
+    /// What its threads are made by, with how many workers if it is to be a pool, and what is written down of them.
+    fn on_threads(&self) -> (thread::Builder, Option<NonZeroUsize>, Arc<Record>) {
+        let Self { attributes, .. } = self;
+        let mut builder = common!(thread::Builder::new(), self);
+        if let Some(bytes) = attributes.stack_size {
+            builder = builder.stack_size(bytes);
+        }
+        if let Some(priority) = attributes.priority {
+            builder = builder.priority(priority);
+        }
+        if let Some(cpus) = &attributes.affinity {
+            let each = attributes.workers.unwrap_or(1);
+            builder = builder
+                .affinity(cpus.iter().copied())
+                .first_thread(self.instance * each);
+        }
+        builder = builder.on_refusal(attributes.on_refusal.clone());
+        let workers = attributes.workers.and_then(NonZeroUsize::new);
+        (builder, workers, Arc::clone(&self.record))
+    }
+
     fn loop_name(&self) -> String {
         if self.attributes.count() > 1 {
             format!("{}-{}", self.component, self.instance)

@@ -40,8 +40,8 @@
 //!
 //! # In the order in which one needs it
 //!
-//! - A [`Builder`] takes components: a name, [`Attributes`], and a factory that makes the handler with a [`Setup`]. They run on threads or on tasks; with
-//!   [`workers`](Attributes::workers) each instance is a pool.
+//! - A [`Builder`] takes components: a name, [`Attributes`], and a factory that makes the handler with a [`Setup`]. They run on [threads](Builder::thread), on
+//!   threads that take [batches](Builder::batches), or on [tasks](Builder::task); with [`workers`](Attributes::workers) each instance is a pool.
 //! - It is started, within a deadline: each component after those it [needs](Attributes::needs), when the `init` of these is done. Blocking with
 //!   [`wait`](Waiting::wait), or awaited. If one does not come up, the others are stopped again, and the [error](StartError) says which and why.
 //! - Clients are found by name, with their types: [`System::client`], or from elsewhere by a [`Directory`]. A [`Spread`] chooses among the instances: one after

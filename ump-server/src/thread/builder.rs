@@ -268,15 +268,55 @@ impl Builder {
         H: Handler<S, R, E, RV, T> + 'static,
         X: Send + 'static,
     {
+        self.launch_all(workers, type_name::<H>(), move |cx| factory(cx).map(Single))
+    }
+
+    /// The same, of handlers that take at most so many requests at a time.
+    #[cfg(not(loom))]
+    pub(crate) fn launch_batches<S, R, E, RV, T, H, X>(
+        self,
+        workers: Option<NonZeroUsize>,
+        max: NonZeroUsize,
+        factory: impl Fn(&Context<S, R, E, T>) -> Result<H, X> + Send + Sync + 'static,
+    ) -> Result<Launched<S, R, E, RV, X>, SpawnError<X>>
+    where
+        S: Send + 'static,
+        R: Send + 'static,
+        E: Send + 'static,
+        RV: Send + 'static,
+        T: Send + 'static,
+        H: BatchHandler<S, R, E, RV, T> + 'static,
+        X: Send + 'static,
+    {
+        let max = max.get();
+        self.launch_all(workers, type_name::<H>(), move |cx| {
+            factory(cx).map(|handler| Many { handler, max })
+        })
+    }
+
+    /// Has handlers of either kind made, of a type with this name.
+    fn launch_all<S, R, E, RV, T, H, X>(
+        self,
+        workers: Option<NonZeroUsize>,
+        handler: &'static str,
+        factory: impl Fn(&Context<S, R, E, T>) -> Result<H, X> + Send + Sync + 'static,
+    ) -> Result<Launched<S, R, E, RV, X>, SpawnError<X>>
+    where
+        S: Send + 'static,
+        R: Send + 'static,
+        E: Send + 'static,
+        RV: Send + 'static,
+        T: Send + 'static,
+        H: Work<S, R, E, RV, T> + 'static,
+        X: Send + 'static,
+    {
         let count = workers.map_or(1, NonZeroUsize::get);
-        let mut parts = self
-            .options
-            .parts::<_, _, _, _, X>(count, true, type_name::<H>())?;
+        let mut parts = self.options.parts::<_, _, _, _, X>(count, true, handler)?;
         let factory = Arc::new(factory);
         let made = (0..count)
             .map(|number| {
                 let factory = Arc::clone(&factory);
-                let make = move |cx: &Context<S, R, E, T>| factory(cx).map(Single);
+                let make = move |cx: &Context<S, R, E, T>| factory(cx);
                 start(&mut parts, &self.terms, workers.map(|_| number), make)
             })
             .collect::<Result<Vec<_>, _>>();

@@ -2,6 +2,7 @@
 
 #![cfg(feature = "tokio")]
 
+mod batches;
 mod groups;
 mod lookup;
 mod spread;

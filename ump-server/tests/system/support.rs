@@ -3,6 +3,7 @@
 use std::{
     fmt,
     future::Future,
+    num::NonZeroUsize,
     ops::ControlFlow,
     pin::Pin,
     sync::{
@@ -18,7 +19,8 @@ use tokio::runtime::Runtime;
 use ump_server::{
     Client, ReplyContext, WeakClient,
     system::{Attributes, BoxError, Builder, Setup, Waiting},
-    task, thread,
+    task,
+    thread::{self, Batch},
 };
 
 /// Long enough for anything that happens at all.
@@ -55,6 +57,8 @@ pub(crate) type Made<'a> = Setup<'a, Op, u64, &'static str>;
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum On {
     Thread,
+    /// A thread that takes batches, of one.
+    Batches,
     Task,
 }
 
@@ -62,6 +66,7 @@ pub(crate) enum On {
 macro_rules! on_each_kind {
     ($($name:ident)*) => {
         mod on_threads { $( #[test] fn $name() { super::$name(super::On::Thread); } )* }
+        mod in_batches { $( #[test] fn $name() { super::$name(super::On::Batches); } )* }
         mod on_tasks { $( #[test] fn $name() { super::$name(super::On::Task); } )* }
     };
 }
@@ -175,6 +180,7 @@ impl On {
         let builder = builder.runtime(RUNTIME.handle().clone());
         match self {
             Self::Thread => builder.thread(name, attributes, make),
+            Self::Batches => builder.batches(name, attributes, NonZeroUsize::MIN, make),
             Self::Task => builder.task(name, attributes, make),
         }
     }
@@ -200,26 +206,24 @@ impl Probe {
         (self.init)(self.generation);
     }
 
-    fn handle(&mut self, op: Op, rctx: ReplyContext<'_, u64, &'static str>) -> ControlFlow<()> {
-        match op {
-            Op::Echo(n) => drop(rctx.reply(n)),
+    /// Returns the reply, and whether to go on after it.
+    fn handle(&mut self, op: &Op) -> (u64, ControlFlow<()>) {
+        let reply = match op {
+            Op::Echo(n) => *n,
             Op::Panic => panic!("as asked"),
-            Op::End => {
-                let _ = rctx.reply(0);
-                return ControlFlow::Break(());
-            }
+            Op::End => return (0, ControlFlow::Break(())),
             Op::Hold(here, go) => {
                 here.send(()).expect("the test waits for it");
                 let _ = go.recv();
-                let _ = rctx.reply(0);
+                0
             }
-            Op::Generation => drop(rctx.reply(self.generation)),
+            Op::Generation => self.generation,
             Op::Arm => {
                 self.timers.once(Duration::MAX, ());
-                let _ = rctx.reply(0);
+                0
             }
-        }
-        ControlFlow::Continue(())
+        };
+        (reply, ControlFlow::Continue(()))
     }
 
     fn end(&self) {
@@ -233,7 +237,31 @@ impl thread::Handler<Op, u64, &'static str> for Probe {
     }
 
     fn proc_req(&mut self, op: Op, rctx: ReplyContext<'_, u64, &'static str>) -> ControlFlow<()> {
-        self.handle(op, rctx)
+        let (reply, flow) = self.handle(&op);
+        let _ = rctx.reply(reply);
+        flow
+    }
+
+    fn term(&mut self, rv: Option<()>) -> Option<()> {
+        self.end();
+        rv
+    }
+}
+
+impl thread::BatchHandler<Op, u64, &'static str> for Probe {
+    fn init(&mut self, _: WeakClient<Op, u64, &'static str>) {
+        self.begin();
+    }
+
+    fn proc_batch(&mut self, batch: &mut Batch<Op, u64, &'static str>) -> ControlFlow<()> {
+        let [(op, _)] = &*batch.iter().collect::<Vec<_>>() else {
+            panic!("batches of one were asked for")
+        };
+        let (reply, flow) = self.handle(op);
+        for (_, rctx) in batch.drain() {
+            let _ = rctx.reply(reply);
+        }
+        flow
     }
 
     fn term(&mut self, rv: Option<()>) -> Option<()> {
@@ -254,7 +282,9 @@ impl task::Handler<Op, u64, &'static str> for Probe {
         rctx: ReplyContext<'_, u64, &'static str>,
     ) -> ControlFlow<()> {
         tokio::task::yield_now().await;
-        self.handle(op, rctx)
+        let (reply, flow) = self.handle(&op);
+        let _ = rctx.reply(reply);
+        flow
     }
 
     async fn term(&mut self, rv: Option<()>) -> Option<()> {
