@@ -4,4 +4,4 @@
 mod index;
 pub mod topic;
 
-pub use crate::topic::{Pattern, Topic, TopicError};
+pub use crate::topic::{Pattern, Topic, TopicError, TopicErrorKind};

@@ -1,0 +1,78 @@
+//! What is taken where a topic or a pattern is asked for.
+
+use super::{Pattern, Topic, TopicError};
+
+/// What can be given as a topic: text, which is validated, or a [`Topic`], which is not validated again.
+///
+/// Implemented for `&str`, `String`, `&String`, `Topic` and `&Topic`, and for nothing else.
+pub trait IntoTopic: sealed::Topic {
+    /// Makes a topic of it.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the text, and where.
+    fn into_topic(self) -> Result<Topic, TopicError>;
+}
+
+/// What can be given as a pattern: text, which is validated, or a [`Pattern`] or a [`Topic`], which are not validated again.
+///
+/// Implemented for `&str`, `String`, `&String`, `Topic`, `&Topic`, `Pattern` and `&Pattern`, and for nothing else.
+pub trait IntoPattern: sealed::Pattern {
+    /// Makes a pattern of it.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the text, and where.
+    fn into_pattern(self) -> Result<Pattern, TopicError>;
+}
+
+#[expect(unnameable_types, reason = "so that nobody else implements them")]
+mod sealed {
+    pub trait Topic {}
+    pub trait Pattern {}
+}
+
+macro_rules! text {
+    ($($text:ty),*) => {$(
+        impl sealed::Topic for $text {}
+        impl sealed::Pattern for $text {}
+
+        impl IntoTopic for $text {
+            fn into_topic(self) -> Result<Topic, TopicError> {
+                self.parse()
+            }
+        }
+
+        impl IntoPattern for $text {
+            fn into_pattern(self) -> Result<Pattern, TopicError> {
+                self.parse()
+            }
+        }
+    )*};
+}
+
+text!(&str, String, &String);
+
+macro_rules! valid {
+    ($sealed:ident, $into:ident, $method:ident, $target:ty, $($valid:ty),*) => {$(
+        impl sealed::$sealed for $valid {}
+
+        impl $into for $valid {
+            fn $method(self) -> Result<$target, TopicError> {
+                Ok(self.to_owned().into())
+            }
+        }
+    )*};
+}
+
+valid!(Topic, IntoTopic, into_topic, Topic, Topic, &Topic);
+valid!(
+    Pattern,
+    IntoPattern,
+    into_pattern,
+    Pattern,
+    Topic,
+    &Topic,
+    Pattern,
+    &Pattern
+);

@@ -1,0 +1,249 @@
+//! A set of names.
+
+use std::{
+    borrow::Borrow,
+    cmp::Ordering,
+    fmt,
+    hash::{Hash, Hasher},
+    str::FromStr,
+    sync::Arc,
+};
+
+use super::{Fragments, Topic, TopicError, grammar, matching};
+
+/// A set of topics: a topic in which `*` may stand for exactly one fragment, and `**` for any number of them, zero too.
+///
+/// | pattern | fits | does not fit |
+/// |---|---|---|
+/// | `price/*/eur` | `price/gold/eur` | `price/eur`, `price/gold/spot/eur` |
+/// | `price/**` | `price`, `price/eur`, `price/gold/eur` | `prices` |
+/// | `*/alice` | `users/alice` | `alice` |
+/// | `**/alice` | `alice`, `users/alice` | `alice/inbox` |
+/// | `**` | all, also the empty topic | |
+///
+/// A wildcard is a whole fragment: `a*` is an error.
+///
+/// What can be written in several ways is kept in one, in which `**` comes after the other wildcards that it stands beside, and once:
+/// `a/**/*` becomes `a/*/**`. So two patterns are equal exactly if they fit the same names, and compare, hash and are printed as their text.
+///
+/// It is validated once. A clone shares the text, and allocates nothing.
+///
+/// ```
+/// use ump_router::{Pattern, Topic};
+///
+/// let pattern: Pattern = "price/*/eur".parse()?;
+/// assert!(pattern.fits(&Topic::try_from("price/gold/eur")?));
+/// assert!(pattern.meets(&"**/gold/*".parse()?));
+/// assert_eq!(Pattern::try_from("**/*")?, "*/**");
+/// # Ok::<_, ump_router::TopicError>(())
+/// ```
+#[derive(Clone)]
+pub struct Pattern(Kind);
+
+#[derive(Clone)]
+enum Kind {
+    Topic(Topic),
+    /// In canonical form.
+    Wild(Arc<str>),
+}
+
+impl Pattern {
+    /// The most bytes that a pattern with wildcards can have. (One without is a topic, with the limits of topics.)
+    ///
+    /// With this and [`MAX_FRAGMENTS`](Self::MAX_FRAGMENTS), if there is a name that two patterns have in common, there is one that is
+    /// short enough for a topic.
+    pub const MAX_LENGTH: usize = (Topic::MAX_LENGTH - 1) / 2;
+
+    /// The most fragments that a pattern with wildcards can have.
+    pub const MAX_FRAGMENTS: usize = Topic::MAX_FRAGMENTS / 2;
+
+    /// The text, in canonical form.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match &self.0 {
+            Kind::Topic(topic) => topic.as_str(),
+            Kind::Wild(text) => text,
+        }
+    }
+
+    /// What is between the slashes, wildcards as their text.
+    #[must_use]
+    pub fn fragments(&self) -> Fragments<'_> {
+        Fragments::of(self.as_str())
+    }
+
+    /// Is there no wildcard, so that it fits one topic only?
+    #[must_use]
+    pub fn is_concrete(&self) -> bool {
+        self.as_topic().is_some()
+    }
+
+    /// The only topic that it fits, if there is no wildcard.
+    #[must_use]
+    pub fn as_topic(&self) -> Option<&Topic> {
+        match &self.0 {
+            Kind::Topic(topic) => Some(topic),
+            Kind::Wild(_) => None,
+        }
+    }
+
+    /// Is the topic one of this set?
+    ///
+    /// Takes at most a time proportional to the product of the two numbers of fragments, and allocates nothing.
+    #[must_use]
+    pub fn fits(&self, topic: &Topic) -> bool {
+        match &self.0 {
+            Kind::Topic(only) => only == topic,
+            Kind::Wild(text) => matching::meet(text, topic.as_str()),
+        }
+    }
+
+    /// Is there a topic that both fit?
+    ///
+    /// Exact and symmetric. Takes at most a time proportional to the product of the two numbers of fragments, and allocates nothing.
+    #[must_use]
+    pub fn meets(&self, other: &Self) -> bool {
+        match (self.as_topic(), other.as_topic()) {
+            (Some(one), Some(other)) => one == other,
+            _ => matching::meet(self.as_str(), other.as_str()),
+        }
+    }
+
+    /// A topic that both fit: one of those with the fewest fragments. `None` if they do not [meet](Self::meets).
+    ///
+    /// For telling somebody why; what neither of them names is called `x`.
+    ///
+    /// ```
+    /// use ump_router::{Pattern, Topic};
+    ///
+    /// let (one, other): (Pattern, Pattern) = ("price/*/eur".parse()?, "**/gold/*".parse()?);
+    /// assert_eq!(one.common(&other).unwrap(), "price/gold/eur");
+    /// # Ok::<_, ump_router::TopicError>(())
+    /// ```
+    #[must_use]
+    pub fn common(&self, other: &Self) -> Option<Topic> {
+        matching::common(self.as_str(), other.as_str()).map(Topic::from_valid)
+    }
+}
+
+impl FromStr for Pattern {
+    type Err = TopicError;
+
+    fn from_str(text: &str) -> Result<Self, TopicError> {
+        let shape = grammar::check(text)?;
+        Ok(Self(match shape.wildcard {
+            None => Kind::Topic(Topic::from_valid(text)),
+            Some(_) if shape.is_loose => Kind::Wild(grammar::canonical(text).into()),
+            Some(_) => Kind::Wild(text.into()),
+        }))
+    }
+}
+
+impl TryFrom<&str> for Pattern {
+    type Error = TopicError;
+
+    fn try_from(text: &str) -> Result<Self, TopicError> {
+        text.parse()
+    }
+}
+
+impl TryFrom<String> for Pattern {
+    type Error = TopicError;
+
+    fn try_from(text: String) -> Result<Self, TopicError> {
+        text.parse()
+    }
+}
+
+/// Shares the text.
+impl From<Topic> for Pattern {
+    fn from(topic: Topic) -> Self {
+        Self(Kind::Topic(topic))
+    }
+}
+
+/// Shares the text.
+impl From<&Topic> for Pattern {
+    fn from(topic: &Topic) -> Self {
+        Self::from(topic.clone())
+    }
+}
+
+/// Shares the text.
+impl From<Pattern> for Arc<str> {
+    fn from(pattern: Pattern) -> Self {
+        match pattern.0 {
+            Kind::Topic(topic) => topic.into(),
+            Kind::Wild(text) => text,
+        }
+    }
+}
+
+/// The empty topic.
+impl Default for Pattern {
+    fn default() -> Self {
+        Topic::default().into()
+    }
+}
+
+impl PartialEq for Pattern {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
+impl Eq for Pattern {}
+
+impl PartialOrd for Pattern {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Pattern {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.as_str().cmp(other.as_str())
+    }
+}
+
+impl Hash for Pattern {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_str().hash(state);
+    }
+}
+
+impl AsRef<str> for Pattern {
+    fn as_ref(&self) -> &str {
+        self.as_str()
+    }
+}
+
+impl Borrow<str> for Pattern {
+    fn borrow(&self) -> &str {
+        self.as_str()
+    }
+}
+
+impl PartialEq<str> for Pattern {
+    fn eq(&self, other: &str) -> bool {
+        self.as_str() == other
+    }
+}
+
+impl PartialEq<&str> for Pattern {
+    fn eq(&self, other: &&str) -> bool {
+        self.as_str() == *other
+    }
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl fmt::Debug for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.as_str(), f)
+    }
+}
