@@ -159,7 +159,7 @@ impl Clerk {
     }
 
     /// The handler has given control back, and waits.
-    #[cfg(feature = "tokio")]
+    #[cfg(all(feature = "tokio", not(loom)))]
     pub(crate) fn pause(&mut self) {
         self.leave(WAITING);
     }

@@ -101,14 +101,8 @@ where
 {
     let factory = Arc::new(factory);
     Box::new(move |place| {
-        let mut builder = common!(crate::task::Builder::new(), place);
-        if let Some(runtime) = &place.runtime {
-            builder = builder.runtime(runtime.clone());
-        }
-        let workers = place.attributes.workers.and_then(NonZeroUsize::new);
-        let record = Arc::clone(&place.record);
-        let make = place.make(Arc::clone(&factory));
-        let launched = builder.launch(workers.unwrap_or(NonZeroUsize::MIN), make)?;
+        let (builder, workers, record) = place.on_tasks();
+        let launched = builder.launch(workers, place.make(Arc::clone(&factory)))?;
         Ok(Launching::new(launched, record))
     })
 }
@@ -121,7 +115,7 @@ macro_rules! common {
             time,
             overseer,
             ..
-        } = &$place;
+        } = $place;
         let mut builder = $builder
             .name($place.loop_name())
             .clock(time.clock.clone())
@@ -143,7 +137,6 @@ macro_rules! common {
         builder
     }};
 }
-use common;
 
 impl Place {
     /// What its threads are made by, with how many workers if it is to be a pool, and what is written down of them.
@@ -164,6 +157,18 @@ impl Place {
         }
         builder = builder.on_refusal(attributes.on_refusal.clone());
         let workers = attributes.workers.and_then(NonZeroUsize::new);
+        (builder, workers, Arc::clone(&self.record))
+    }
+
+    /// What its tasks are made by, with how many workers, and what is written down of them.
+    #[cfg(feature = "tokio")]
+    fn on_tasks(&self) -> (crate::task::Builder, NonZeroUsize, Arc<Record>) {
+        let mut builder = common!(crate::task::Builder::new(), self);
+        if let Some(runtime) = &self.runtime {
+            builder = builder.runtime(runtime.clone());
+        }
+        let workers = self.attributes.workers.and_then(NonZeroUsize::new);
+        let workers = workers.unwrap_or(NonZeroUsize::MIN);
         (builder, workers, Arc::clone(&self.record))
     }
 
