@@ -38,7 +38,14 @@ impl Overseer for Overseen {
             Some(group) => group.decide(self.place, failure, now),
             None => own,
         };
-        if let Next::End(_) = next {
+        if let Next::End(end) = &next {
+            let why = match (end, &self.supervision) {
+                // Of a group it is said that it gave up.
+                (JoinErrorKind::GaveUp(_), None) => {
+                    format!("it failed too often; the last time {why}")
+                }
+                _ => why,
+            };
             self.failures.note(Failure {
                 component: self.component.to_string(),
                 instance: self.instance,

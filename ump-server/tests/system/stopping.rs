@@ -3,7 +3,7 @@
 use std::{sync::mpsc, task::Poll, time::Duration};
 
 use ump_server::{
-    Error, Stop,
+    Error, OnPanic, Restart, Stop,
     system::{Attributes, HowEnded, Report, System, Waiting},
     ump::{ManualClock, RequestError},
 };
@@ -19,6 +19,7 @@ on_each_kind! {
     one_deadline_is_for_all
     one_that_ended_by_itself_is_reported_so
     one_that_failed_is_reported_so
+    one_that_was_made_anew_too_often_says_so
     a_system_that_is_dropped_lets_its_components_end_with_their_last_clients
 }
 
@@ -221,6 +222,23 @@ fn one_that_failed_is_reported_so(on: On) {
     );
     assert_eq!(report.failures, [failure]);
     assert!(!report.is_clean());
+}
+
+fn one_that_was_made_anew_too_often_says_so(on: On) {
+    let restart = Restart::new()
+        .limit(1, LONG)
+        .pause(Duration::ZERO, Duration::ZERO);
+    let attributes = Attributes::new().on_panic(OnPanic::Restart(restart));
+    let probes = Probes::new(&Log::default());
+    let builder = on.add(System::builder(), "a", attributes, probes);
+    let system = builder.start(LONG).wait().unwrap();
+    let a = client(&system, "a");
+    assert_eq!(a.req(Op::Panic), Err(Error::NoReply));
+    assert_eq!(a.req(Op::Panic), Err(Error::NoReply));
+    assert_eq!(
+        system.failed().wait().why,
+        "it failed too often; the last time the handler panicked: as asked"
+    );
 }
 
 fn a_system_that_is_dropped_lets_its_components_end_with_their_last_clients(on: On) {
