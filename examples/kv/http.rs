@@ -20,6 +20,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use ump::{Client, RequestError, WeakClient};
+use ump_server::system::Directory;
 
 use crate::{
     error::ApiError,
@@ -45,6 +46,8 @@ pub(crate) struct App {
     pub(crate) stopping: watch::Receiver<bool>,
     /// In microseconds, from asking the store to knowing the outcome.
     latencies: Arc<Recent>,
+    /// Where the store is found.
+    directory: Directory,
     gauges: Arc<Gauges>,
 }
 
@@ -52,6 +55,7 @@ impl App {
     pub(crate) fn new(
         client: &Client<Op, Reply, StoreError>,
         timeout: Duration,
+        directory: Directory,
         gauges: Arc<Gauges>,
         stopping: watch::Receiver<bool>,
     ) -> Self {
@@ -60,6 +64,7 @@ impl App {
             timeout,
             stopping,
             latencies: Arc::default(),
+            directory,
             gauges,
         }
     }
@@ -183,14 +188,22 @@ async fn crash(State(app): State<App>) -> Result<Reply, ApiError> {
 
 /// Does not ask the store, so it answers also when the queue is full.
 async fn stats(State(app): State<App>) -> Result<Json<Value>, ApiError> {
-    let client = app.client()?;
-    let stats = client.stats();
+    let components = app.directory.status();
+    let store = components
+        .iter()
+        .flat_map(|component| &component.instances)
+        .next()
+        .ok_or_else(ApiError::stopping)?;
     Ok(Json(json!({
-        "queue": { "depth": stats.queued, "capacity": client.capacity() },
-        "requests": stats,
+        "queue": { "depth": store.requests.queued, "capacity": store.capacity },
+        "requests": store.requests,
         "latency_us": app.latencies.summary(),
         "batch_size": app.gauges.batch_sizes.summary(),
-        "store": app.gauges.store(),
+        "store": {
+            "restarts": store.restarts,
+            "expiring": app.gauges.expiring(),
+            "timers": store.timers,
+        },
     })))
 }
 

@@ -2,7 +2,7 @@
 //! `ump` between them.
 //!
 //! ```text
-//!  handlers (axum, on tokio)                              a loop on a thread (rusqlite)
+//!  handlers (axum, on tokio)                              a component, on a thread (rusqlite)
 //!  http.rs    client.request(op).if_room().await   ──▶    store.rs     proc_batch: one transaction for the batch
 //!  import.rs  client.request(op).submit().await    ──▶    database.rs  commit, and only then answer
 //!             a reply, or why there is none        ◀──    expiries.rs  on_timer: remove what has expired
@@ -33,11 +33,14 @@ use std::{
 
 use tokio::{net::TcpListener, runtime::Runtime, sync::watch, time};
 
-use ump_server::{SpawnError, Stop};
+use ump_server::{
+    Stop,
+    system::{NotUp, StartError},
+};
 
 use crate::{args::Args, gauges::Gauges, http::App, signals::Signals};
 
-/// How long connections may take to finish after the last deadline, once the service has been asked to stop.
+/// How long connections may take to finish after the last deadline, once the service has been asked to stop; and after them the store.
 const GRACE: Duration = Duration::from_secs(2);
 
 fn main() -> ExitCode {
@@ -67,20 +70,31 @@ async fn serve(args: &Args) -> Result<(), String> {
         .map_err(cannot_listen)?;
     let address = listener.local_addr().map_err(cannot_listen)?;
     let gauges = Arc::<Gauges>::default();
-    let (client, mut storage) = store::spawn(
+    let system = store::start(
         args.db.clone(),
         args.queue,
         args.faults,
         Arc::clone(&gauges),
     )
+    .await
     .map_err(|error| match error {
-        SpawnError::Handler(e) => format!("cannot use {} as the database: {e}", args.db.display()),
+        StartError::Component {
+            why: NotUp::Refused(e),
+            ..
+        } => format!("cannot use {} as the database: {e}", args.db.display()),
         other => format!("cannot start the store: {other}"),
     })?;
+    let client = store::client(&system);
     let mut signals = Signals::new().map_err(|e| format!("cannot watch for signals: {e}"))?;
 
     let (stop, stopping) = watch::channel(false);
-    let app = App::new(&client, args.timeout, gauges, stopping.clone());
+    let app = App::new(
+        &client,
+        args.timeout,
+        system.directory(),
+        gauges,
+        stopping.clone(),
+    );
     let stopped = async move { http::stopped(stopping).await };
     let serving = tokio::spawn(
         axum::serve(listener, http::router(app, args.chaos))
@@ -93,13 +107,9 @@ async fn serve(args: &Args) -> Result<(), String> {
         .flush()
         .map_err(|e| format!("cannot write to the standard output: {e}"))?;
 
-    let ended = tokio::select! {
-        _ = signals.next() => None,
-        ended = &mut storage => Some(ended),
-    };
-    match &ended {
-        None => eprintln!("stopping: finishing what was accepted; once more to exit at once"),
-        Some(_) => eprintln!("kv: the store died, stopping"),
+    tokio::select! {
+        _ = signals.next() => eprintln!("stopping: finishing what was accepted; once more to exit at once"),
+        failure = system.failed() => eprintln!("kv: {failure}: stopping"),
     }
     tokio::spawn(async move { process::exit(signals.next().await) });
 
@@ -108,13 +118,10 @@ async fn serve(args: &Args) -> Result<(), String> {
     if time::timeout(args.timeout + GRACE, serving).await.is_err() {
         eprintln!("leaving connections that did not finish in time");
     }
-    let ended = if let Some(ended) = ended {
-        ended
-    } else {
-        storage.stopper().stop(Stop::Drain);
-        storage.await
-    };
-    ended.map_err(|e| format!("the store died: {e}"))?;
+    let report = system.stop(Stop::Drain, args.timeout + GRACE).await;
+    if !report.is_clean() {
+        return Err(report.to_string());
+    }
     let totals = client.stats();
     eprintln!(
         "stopped: {} requests accepted, {} answered, {} ended otherwise; {} refused",

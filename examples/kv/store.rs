@@ -8,6 +8,7 @@
 //! armed for each key that is to expire. All that it knows is in the database, so nothing is lost that was acknowledged.
 
 use std::{
+    error::Error,
     fmt,
     num::NonZeroUsize,
     ops::ControlFlow,
@@ -20,8 +21,9 @@ use std::{
 use axum::body::Bytes;
 use rusqlite::Connection;
 use ump_server::{
-    Client, Context, JoinHandle, OnPanic, Restart, SpawnError,
-    thread::{Batch, BatchHandler, Builder},
+    Client, OnPanic, Restart, Timers,
+    system::{Attributes, Setup, StartError, System, Waiting},
+    thread::{Batch, BatchHandler},
 };
 
 use crate::{
@@ -40,6 +42,9 @@ pub(crate) const MAX_BATCH: usize = 256;
 
 /// More panics than this, and it is not for us to mend.
 const RESTART: Restart = Restart::new().limit(5, Duration::from_secs(60));
+
+/// For the database to be opened, and a timer armed for each key that is to expire.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// When keys that could not be removed are tried again.
 const SWEEP_AGAIN: Duration = Duration::from_secs(10);
@@ -90,6 +95,8 @@ impl fmt::Display for StoreError {
     }
 }
 
+impl Error for StoreError {}
+
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
         Self::Database(Arc::new(error))
@@ -113,21 +120,34 @@ pub(crate) struct Store {
     gauges: Arc<Gauges>,
 }
 
-/// Starts the loop, which ends when it is told to, or when it has panicked too often. Blocks until the database is open.
-pub(crate) fn spawn(
+/// What it is called.
+const NAME: &str = "storage";
+
+/// Starts it as the one component of a system: up when the database is open, and made anew when it panics, unless it does so too often.
+pub(crate) fn start(
     path: PathBuf,
     queue: usize,
     faults: Faults,
     gauges: Arc<Gauges>,
-) -> Result<(Client<Op, Reply, StoreError>, JoinHandle<()>), SpawnError<StoreError>> {
+) -> Waiting<Result<System, StartError>> {
     let max = NonZeroUsize::new(MAX_BATCH).expect("it is not zero");
-    Builder::new()
-        .name("storage")
+    let attributes = Attributes::new()
         .capacity(queue)
-        .on_panic(OnPanic::Restart(RESTART))
-        .spawn_batches(max, move |cx| {
-            Store::open(&path, faults, Arc::clone(&gauges), cx)
+        .on_panic(OnPanic::Restart(RESTART));
+    System::builder()
+        .batches(NAME, attributes, max, move |setup: &Setup<_, _, _, _>| {
+            Ok(Store::open(
+                &path,
+                faults,
+                Arc::clone(&gauges),
+                setup.timers(),
+            )?)
         })
+        .start(PATIENCE)
+}
+
+pub(crate) fn client(system: &System) -> Client<Op, Reply, StoreError> {
+    system.client(NAME).expect("it is up, and has these types")
 }
 
 impl Store {
@@ -135,14 +155,13 @@ impl Store {
         path: &Path,
         faults: Faults,
         gauges: Arc<Gauges>,
-        cx: &Context<Op, Reply, StoreError, Token>,
+        timers: Timers<Token>,
     ) -> Result<Self, StoreError> {
         let db = database::open(path)?;
-        let mut expiries = Expiries::new(cx.timers());
+        let mut expiries = Expiries::new(timers);
         let now = WallTime::now();
         View { db: &db, now }.each_mortal(|key, expires| expiries.arm(key, now.until(expires)))?;
         gauges.set_expiring(expiries.len());
-        gauges.opened(cx.restarts(), cx.timers());
         Ok(Self {
             db,
             expiries,

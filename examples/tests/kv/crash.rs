@@ -107,7 +107,7 @@ fn a_store_that_panics_too_often_ends_the_service_with_an_error() {
         assert_eq!(service.request("POST", "/debug/crash", b"").status, 500);
     }
     assert_eq!(service.exit_code(), Some(1));
-    service.wait_for_stderr("the store died: server storage ended: it failed too often");
+    service.wait_for_stderr("component storage, instance 0, failed: it failed too often");
 
     let service = Service::start(&folder, &[]);
     assert_eq!(keys(&service.get("/kv").json()), ["a"]);
