@@ -1,0 +1,53 @@
+//! The primitives of a model: loom's.
+
+use std::time::Instant;
+
+pub(crate) use loom::{
+    sync::{
+        Arc, MutexGuard,
+        atomic::{AtomicBool, AtomicU64, Ordering, fence},
+    },
+    thread::{Builder as ThreadBuilder, Thread, current, park, yield_now},
+};
+
+/// loom's mutex without poisoning.
+#[derive(Debug, Default)]
+pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
+
+impl<T> Mutex<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self(loom::sync::Mutex::new(value))
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+        self.0
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+pub(crate) struct Condvar(loom::sync::Condvar);
+
+impl Condvar {
+    pub(crate) fn new() -> Self {
+        Self(loom::sync::Condvar::new())
+    }
+
+    /// By an instant it comes back at once: time is up.
+    pub(crate) fn wait<'a, T>(
+        &self,
+        guard: MutexGuard<'a, T>,
+        until: Option<Instant>,
+    ) -> (MutexGuard<'a, T>, bool) {
+        if until.is_some() {
+            return (guard, true);
+        }
+        let guard = self.0.wait(guard);
+        let guard = guard.unwrap_or_else(std::sync::PoisonError::into_inner);
+        (guard, false)
+    }
+
+    pub(crate) fn notify_one(&self) {
+        self.0.notify_one();
+    }
+}
