@@ -3,7 +3,7 @@
 
 mod block_on;
 mod context;
-#[cfg_attr(loom, path = "deadlock/none.rs")]
+#[cfg_attr(any(loom, shuttle), path = "deadlock/none.rs")]
 mod deadlock;
 mod desk;
 mod end;
@@ -16,9 +16,9 @@ mod schedule;
 mod spawn_error;
 mod stop;
 mod sync;
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 pub mod system;
-#[cfg(all(feature = "tokio", not(loom)))]
+#[cfg(all(feature = "tokio", not(any(loom, shuttle))))]
 pub mod task;
 mod test_clock;
 pub mod thread;
@@ -28,7 +28,7 @@ mod worker;
 
 pub use ump::{self, Client, Clock, Error, PanicMessage, Refused, WeakClient, channel};
 
-#[cfg(all(feature = "tokio", not(loom)))]
+#[cfg(all(feature = "tokio", not(any(loom, shuttle))))]
 pub use crate::task::{Handler as AsyncHandler, spawn as spawn_task};
 pub use crate::{
     context::Context,

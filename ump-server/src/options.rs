@@ -102,7 +102,7 @@ macro_rules! choose_options {
         }
 
         /// Who hears of the failures of its handlers, and has the last word.
-        #[cfg(not(loom))]
+        #[cfg(not(any(loom, shuttle)))]
         pub(crate) fn overseer(
             mut self,
             overseer: std::sync::Arc<dyn crate::fate::Overseer>,

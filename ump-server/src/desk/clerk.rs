@@ -159,7 +159,7 @@ impl Clerk {
     }
 
     /// The handler has given control back, and waits.
-    #[cfg(all(feature = "tokio", not(loom)))]
+    #[cfg(all(feature = "tokio", not(any(loom, shuttle))))]
     pub(crate) fn pause(&mut self) {
         self.leave(WAITING);
     }

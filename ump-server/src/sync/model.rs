@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 pub(crate) use loom::{
+    lazy_static,
     sync::{
         Arc, MutexGuard,
         atomic::{AtomicBool, AtomicU64, Ordering, fence},

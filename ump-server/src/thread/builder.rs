@@ -119,7 +119,7 @@ impl Builder {
     }
 
     /// The number of its first thread among those that share its CPUs.
-    #[cfg(not(loom))]
+    #[cfg(not(any(loom, shuttle)))]
     pub(crate) fn first_thread(mut self, number: usize) -> Self {
         self.terms.schedule.first = number;
         self
@@ -272,7 +272,7 @@ impl Builder {
     }
 
     /// The same, of handlers that take at most so many requests at a time.
-    #[cfg(not(loom))]
+    #[cfg(not(any(loom, shuttle)))]
     pub(crate) fn launch_batches<S, R, E, RV, T, H, X>(
         self,
         workers: Option<NonZeroUsize>,

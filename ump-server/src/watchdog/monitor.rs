@@ -58,7 +58,7 @@ impl Monitor {
     }
 
     /// That of the process.
-    #[cfg(not(loom))]
+    #[cfg(not(any(loom, shuttle)))]
     pub(crate) fn of_process() -> StdArc<Self> {
         static MONITOR: std::sync::LazyLock<StdArc<Monitor>> =
             std::sync::LazyLock::new(Monitor::new);
@@ -66,9 +66,9 @@ impl Monitor {
     }
 
     /// That of the model.
-    #[cfg(loom)]
+    #[cfg(any(loom, shuttle))]
     pub(crate) fn of_process() -> StdArc<Self> {
-        loom::lazy_static! {
+        crate::sync::lazy_static! {
             static ref MONITOR: StdArc<Monitor> = Monitor::new();
         }
         StdArc::clone(&MONITOR)
