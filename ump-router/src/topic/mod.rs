@@ -38,6 +38,8 @@
 //! # Ok::<_, ump_router::TopicError>(())
 //! ```
 //!
+//! A [`TopicIndex`] answers for very many patterns at a time which of them fit a topic, or meet a pattern.
+//!
 //! # Limits
 //!
 //! A topic has at most [`MAX_LENGTH`](Topic::MAX_LENGTH) bytes (1024) and [`MAX_FRAGMENTS`](Topic::MAX_FRAGMENTS) fragments (64), a pattern with
@@ -45,12 +47,12 @@
 
 mod error;
 mod fragments;
-mod grammar;
+pub(crate) mod grammar;
 mod into;
 mod matching;
 mod name;
 mod pattern;
-mod positions;
+pub(crate) mod positions;
 
 pub use self::{
     error::{TopicError, TopicErrorKind},
@@ -59,3 +61,4 @@ pub use self::{
     name::Topic,
     pattern::Pattern,
 };
+pub use crate::index::{TopicIndex, TopicKey};

@@ -1,0 +1,263 @@
+//! Values by patterns: what is found is exactly what a search through all of them would find.
+#![cfg(not(loom))]
+
+use std::rc::Rc;
+
+use proptest::prelude::*;
+use ump_router::{
+    Pattern, Topic,
+    topic::{TopicIndex, TopicKey},
+};
+
+fn pattern(text: &str) -> Pattern {
+    text.parse().unwrap()
+}
+
+/// In ascending order, as often as they are found.
+fn fitting(index: &TopicIndex<u32>, topic: &str) -> Vec<u32> {
+    let mut found = Vec::new();
+    index
+        .for_each_fitting(topic, |&value| found.push(value))
+        .unwrap();
+    found.sort_unstable();
+    found
+}
+
+fn meeting(index: &TopicIndex<u32>, text: &str) -> Vec<u32> {
+    let mut found = Vec::new();
+    index.for_each_meeting(&pattern(text), |&value| found.push(value));
+    found.sort_unstable();
+    found
+}
+
+fn of(patterns: &[&str]) -> TopicIndex<u32> {
+    let mut index = TopicIndex::new();
+    for (text, value) in patterns.iter().zip(0..) {
+        index.insert(&pattern(text), value);
+    }
+    index
+}
+
+#[test]
+fn a_topic_finds_each_pattern_that_fits_it_once() {
+    let index = of(&[
+        "price/gold/eur",
+        "price/*/eur",
+        "price/**",
+        "**",
+        "**/gold/**",
+        "price/gold",
+        "price/gold/eur/*",
+        "*/eur",
+        "price/gold/eur",
+    ]);
+    assert_eq!(fitting(&index, "price/gold/eur"), [0, 1, 2, 3, 4, 8]);
+    assert_eq!(fitting(&index, "price"), [2, 3]);
+    assert_eq!(fitting(&index, ""), [3]);
+    assert_eq!(fitting(&index, "gold/gold/gold"), [3, 4]);
+}
+
+#[test]
+fn a_pattern_finds_each_pattern_that_meets_it_once() {
+    let index = of(&["a/b", "a/*", "*/b", "**", "a/b/c", "", "**/c", "b/**"]);
+    assert_eq!(meeting(&index, "a/*"), [0, 1, 2, 3, 6]);
+    assert_eq!(meeting(&index, "**"), [0, 1, 2, 3, 4, 5, 6, 7]);
+    assert_eq!(meeting(&index, "*/**/c"), [1, 3, 4, 6, 7]);
+    assert_eq!(meeting(&index, "a/b"), fitting(&index, "a/b"));
+    assert_eq!(meeting(&index, "*"), [3, 6, 7]);
+}
+
+#[test]
+fn a_name_that_occurs_several_times_is_followed_once() {
+    let index = of(&["**/a", "**/a/**", "**/a/**/a", "**/a/b/a/**", "*/**/a/*/**"]);
+    assert_eq!(fitting(&index, "a/a/a/a"), [0, 1, 2, 4]);
+    assert_eq!(fitting(&index, "a/b/a/b/a"), [0, 1, 2, 3, 4]);
+    assert_eq!(meeting(&index, "a/**/b/a"), [0, 1, 2, 3, 4]);
+}
+
+#[test]
+fn values_of_one_pattern_come_in_the_order_in_which_they_were_inserted() {
+    let mut index = TopicIndex::new();
+    let keys: Vec<TopicKey> = (0..6).map(|n| index.insert(&pattern("a/*"), n)).collect();
+    for (removed, rest) in [
+        (0, vec![1, 2, 3, 4, 5]),
+        (3, vec![1, 2, 4, 5]),
+        (5, vec![1, 2, 4]),
+    ] {
+        assert_eq!(index.remove(keys[removed]), Some(removed));
+        let mut found = Vec::new();
+        index.for_each_fitting("a/b", |&n| found.push(n)).unwrap();
+        assert_eq!(found, rest);
+    }
+}
+
+#[test]
+fn one_of_two_equal_patterns_can_go_without_the_other() {
+    let mut index = TopicIndex::new();
+    let one = index.insert(&pattern("**/*"), 1);
+    let other = index.insert(&pattern("*/**"), 2);
+    assert_eq!(fitting(&index, "a"), [1, 2]);
+    assert_eq!(index.remove(one), Some(1));
+    assert_eq!(fitting(&index, "a"), [2]);
+    assert_eq!(index.remove(other), Some(2));
+    assert_eq!(fitting(&index, "a"), []);
+}
+
+#[test]
+fn a_key_fits_nothing_once_its_value_is_removed() {
+    let mut index = TopicIndex::new();
+    let key = index.insert(&pattern("a"), 1);
+    assert_eq!(index.get(key), Some(&1));
+    *index.get_mut(key).unwrap() = 2;
+    assert_eq!(index.pattern(key), Some(&pattern("a")));
+    assert_eq!(index.remove(key), Some(2));
+    let new = index.insert(&pattern("a"), 3);
+    assert_ne!(new, key);
+    assert_eq!(index.get(key), None);
+    assert_eq!(index.get_mut(key), None);
+    assert_eq!(index.pattern(key), None);
+    assert_eq!(index.remove(key), None);
+    assert_eq!(index.remove(new), Some(3));
+}
+
+#[test]
+fn what_is_no_topic_is_refused() {
+    let index = of(&["**"]);
+    for text in ["a/*", "a//b", "a b"] {
+        assert!(index.for_each_fitting(text, |_| unreachable!()).is_err());
+    }
+    let long = ["a"; Topic::MAX_FRAGMENTS + 1].join("/");
+    assert!(index.for_each_fitting(&long, |_| unreachable!()).is_err());
+}
+
+#[test]
+fn the_longest_topics_and_patterns_are_found() {
+    let topic = ["a"; Topic::MAX_FRAGMENTS].join("/");
+    let stars = ["*"; Pattern::MAX_FRAGMENTS].join("/");
+    let chain = ["**", "a"].repeat(Pattern::MAX_FRAGMENTS / 2).join("/");
+    let index = of(&[&topic, &stars, &chain, "**"]);
+    assert_eq!(fitting(&index, &topic), [0, 2, 3]);
+    assert_eq!(meeting(&index, &chain), [0, 1, 2, 3]);
+    assert_eq!(meeting(&index, &stars), [1, 2, 3]);
+}
+
+#[test]
+fn values_are_dropped_once() {
+    let value = Rc::new(());
+    let mut index = TopicIndex::new();
+    let keys: Vec<TopicKey> = ["a", "a", "*", "**/b"]
+        .map(|text| index.insert(&pattern(text), value.clone()))
+        .into();
+    drop(index.remove(keys[1]));
+    assert_eq!(Rc::strong_count(&value), 4);
+    drop(index);
+    assert_eq!(Rc::strong_count(&value), 1);
+}
+
+#[test]
+fn many_threads_can_look_at_the_same_time() {
+    fn shared<T: Send + Sync>(_: &T) {}
+    shared(&TopicIndex::<u32>::new());
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Insert(Pattern),
+    /// The n-th of those that are there.
+    Remove(prop::sample::Index),
+    RemoveAll,
+    Find(Pattern),
+}
+
+/// Few names, so that much coincides.
+fn patterns() -> impl Strategy<Value = Pattern> {
+    let fragment = prop::sample::select(vec!["a", "a", "a", "b", "c", "*", "*", "**"]);
+    let all = prop::collection::vec(fragment, 0..6);
+    all.prop_map(|fragments| pattern(&fragments.join("/")))
+}
+
+fn steps() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        20 => patterns().prop_map(Step::Insert),
+        15 => any::<prop::sample::Index>().prop_map(Step::Remove),
+        1 => Just(Step::RemoveAll),
+        15 => patterns().prop_map(Step::Find),
+    ]
+}
+
+/// Beside a list.
+fn run(steps: Vec<Step>) {
+    let mut index = TopicIndex::new();
+    let mut list: Vec<(TopicKey, Pattern, u32)> = Vec::new();
+    for (step, value) in steps.into_iter().zip(0..) {
+        match step {
+            Step::Insert(pattern) => list.push((index.insert(&pattern, value), pattern, value)),
+            Step::Remove(_) if list.is_empty() => {}
+            Step::Remove(nth) => {
+                let (key, _, value) = list.swap_remove(nth.index(list.len()));
+                assert_eq!(index.remove(key), Some(value));
+                assert_eq!(index.remove(key), None);
+            }
+            Step::RemoveAll => {
+                for (key, _, value) in list.drain(..) {
+                    assert_eq!(index.remove(key), Some(value));
+                }
+            }
+            Step::Find(asked) => check(&index, &list, &asked),
+        }
+        assert_eq!(index.len(), list.len());
+    }
+    check_all(&index, list);
+}
+
+fn check(index: &TopicIndex<u32>, list: &[(TopicKey, Pattern, u32)], asked: &Pattern) {
+    let meets = list.iter().filter(|(_, pattern, _)| pattern.meets(asked));
+    let mut expected: Vec<u32> = meets.map(|(.., value)| *value).collect();
+    expected.sort_unstable();
+    assert_eq!(meeting(index, asked.as_str()), expected, "{asked}");
+    if asked.is_concrete() {
+        assert_eq!(fitting(index, asked.as_str()), expected, "{asked}");
+    }
+}
+
+fn check_all(index: &TopicIndex<u32>, mut list: Vec<(TopicKey, Pattern, u32)>) {
+    for (key, pattern, value) in &list {
+        assert_eq!(index.get(*key), Some(value));
+        assert_eq!(index.pattern(*key), Some(pattern));
+        assert!(meeting(index, pattern.as_str()).contains(value));
+    }
+    let mut all: Vec<(Pattern, u32)> = index.iter().map(|(p, v)| (p.clone(), *v)).collect();
+    all.sort_by_key(|(_, value)| *value);
+    list.sort_by_key(|(.., value)| *value);
+    assert!(all.into_iter().eq(list.into_iter().map(|(_, p, v)| (p, v))));
+}
+
+proptest! {
+    #[test]
+    fn whatever_is_inserted_and_removed_the_same_is_found_as_in_a_list(steps in prop::collection::vec(steps(), 0..150)) {
+        run(steps);
+    }
+
+    /// More of them, so that memory is given back on the way.
+    #[test]
+    fn what_is_left_of_many_is_still_found(
+        many in prop::collection::vec(patterns(), 500..600),
+        left in 0_usize..60,
+        asked in prop::collection::vec(patterns(), 20),
+    ) {
+        let mut index = TopicIndex::new();
+        let mut list: Vec<_> = many
+            .into_iter()
+            .zip(0..)
+            .map(|(pattern, value)| (index.insert(&pattern, value), pattern, value))
+            .collect();
+        while list.len() > left {
+            let (key, _, value) = list.swap_remove(list.len() / 3);
+            prop_assert_eq!(index.remove(key), Some(value));
+        }
+        for pattern in &asked {
+            check(&index, &list, pattern);
+        }
+        check_all(&index, list);
+    }
+}
