@@ -25,7 +25,8 @@ impl<S, R, E, T> Context<S, R, E, T> {
         self.client.clone()
     }
 
-    /// What arms timers that end in the handler's `on_timer`. Each worker of a pool has its own.
+    /// What arms timers that end in the `on_timer` of this handler. Each worker of a pool has its own, and so has the next handler: when this one is gone,
+    /// whatever it has armed is dropped, and nothing more can be armed with its handle.
     #[must_use]
     pub fn timers(&self) -> Timers<T> {
         self.timers.clone()
@@ -55,7 +56,7 @@ impl<S, R, E, T> Context<S, R, E, T> {
         self.worker
     }
 
-    /// How often this worker's handler has been made anew.
+    /// How often this worker's handler has been made anew, by failures and by renewals.
     #[must_use]
     pub fn restarts(&self) -> u64 {
         self.restarts

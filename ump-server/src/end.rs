@@ -90,7 +90,7 @@ pub(crate) type Outcome<RV> = Result<Option<RV>, JoinError>;
 /// Awaited by reference (`(&mut handle).await`), it can be left and awaited again.
 ///
 /// # Panics
-/// If it is polled after it was ready.
+/// If it is polled or joined after a poll was ready.
 #[must_use = "a loop that is not joined cannot tell how it ended"]
 pub struct JoinHandle<RV> {
     stopper: Stopper,

@@ -45,7 +45,7 @@ macro_rules! choose_options {
         }
 
         /// The queue holds at most so many requests in each lane; a client that finds it full waits for room or not, as
-        /// [it chooses](ump::Request::if_room). `usize::MAX`: unbounded.
+        /// [it chooses](ump::Request::if_room). `usize::MAX`: unbounded; zero is an [error](crate::SpawnError::ZeroCapacity) when it is spawned.
         pub fn capacity(mut self, capacity: usize) -> Self {
             self.options.channel = self.options.channel.capacity(capacity);
             self
@@ -85,7 +85,7 @@ macro_rules! choose_options {
         }
 
         /// What the [watchdog](Self::watchdog) calls, on the one thread that it has for all loops: it should not block. If it panics, it is called
-        /// again the next time.
+        /// again the next time. Without a threshold it is never called.
         pub fn on_stall(
             mut self,
             call: impl Fn(&crate::watchdog::Stall) + Send + Sync + 'static,

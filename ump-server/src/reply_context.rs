@@ -142,12 +142,12 @@ impl<'a, R, E> ReplyContext<'a, R, E> {
         self.owed_mut().cancelled()
     }
 
-    /// Blocks until [`is_cancelled`](Self::is_cancelled), or for so long; tells which it is.
+    /// Blocks until [`is_cancelled`](Self::is_cancelled), but no longer than this; returns whether it is.
     pub fn wait_cancelled(&mut self, timeout: Duration) -> bool {
         self.owed_mut().wait_cancelled(timeout)
     }
 
-    /// When the caller stops waiting. For a post: when it had to be taken by.
+    /// When the caller stops waiting; `None` if it waits as long as it takes. For a post: when it had to be taken by.
     #[must_use]
     pub fn deadline(&self) -> Option<std::time::Instant> {
         self.owed().deadline()

@@ -21,7 +21,7 @@ pub enum SpawnError<E> {
     NoFactory,
     /// There is no runtime to spawn a task on: it has to be called within one, or told which.
     NoRuntime,
-    /// The system refused a thread.
+    /// The system refused a thread, for the loop or for its watchdog.
     Thread(io::Error),
     /// The system refused what its thread was to have: a priority, a CPU.
     Attribute(AttributeRefused),

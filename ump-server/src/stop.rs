@@ -23,7 +23,7 @@ use crate::{
 pub enum Stop {
     /// It accepts nothing more, serves what is queued, and ends.
     Drain,
-    /// It ends after the request in hand. Those that are queued are told at once that the server disappeared.
+    /// It ends after the request (or the batch) in hand. Those that are queued are told at once that the server disappeared.
     Refuse,
 }
 

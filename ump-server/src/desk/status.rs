@@ -54,7 +54,7 @@ impl WorkerState {
 pub struct InHand {
     /// What the handler [says](crate::thread::Handler::kind) of the request; `on_timer`, `init` or `term` if it is none.
     pub kind: &'static str,
-    /// Where the request was made.
+    /// Where the request was made, of a batch the first one; `None` if it is no request.
     pub caller: Option<&'static Location<'static>>,
     /// How long it has been in hand, by the loop's clock; only if its calls are [timed](crate::thread::Builder::timed).
     pub age: Option<Duration>,

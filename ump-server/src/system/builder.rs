@@ -167,7 +167,8 @@ impl Builder {
     /// its handlers is done; all have to be up within this time.
     ///
     /// # Errors
-    /// See [`StartError`]. If a component does not come up, those that are up have been stopped, dependents first; it says which one, and why.
+    /// See [`StartError`]. If a component does not come up, those that are up have been stopped, dependents first, within what was left of this time and the
+    /// [grace](Self::grace); it says which one, and why.
     ///
     /// # Cancel safety
     /// If it is dropped before it is ready, the components end by themselves, as nobody has a client of them.

@@ -34,7 +34,7 @@ pub struct Ended {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum HowEnded {
-    /// When it was told to, in time.
+    /// When it was told to: in time, or within the [grace](super::Builder::grace) with nothing in its queue by the deadline.
     InOrder,
     /// By itself, before it was told to: its handler broke off. Or its group had given up.
     Earlier,

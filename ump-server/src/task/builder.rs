@@ -30,14 +30,15 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// Named after the handler's type, an unbounded queue, [`OnPanic::Stop`](crate::OnPanic::Stop), and on the runtime of the caller.
+    /// Named after the handler's type (`ump-server` if that is a closure), an unbounded queue, [`OnPanic::Stop`](crate::OnPanic::Stop), and on the runtime of the caller.
     pub fn new() -> Self {
         Self::default()
     }
 
     choose_options!();
 
-    /// On this runtime rather than on that of the caller.
+    /// On this runtime rather than on that of the caller. It needs none of its drivers: the loop's timers have a thread of their own, one for the process, and should the
+    /// system refuse that, it counts as a panic of the handler.
     pub fn runtime(mut self, runtime: Handle) -> Self {
         self.runtime = Some(runtime);
         self
@@ -47,6 +48,9 @@ impl Builder {
     ///
     /// # Errors
     /// See [`SpawnError`]. [`NoFactory`](SpawnError::NoFactory) if a panic is to be followed by a [restart](crate::OnPanic::Restart).
+    ///
+    /// # Panics
+    /// If `build` does.
     pub fn spawn<S, R, E, RV, H>(
         self,
         build: impl FnOnce(&Client<S, R, E>) -> Result<H, E>,
@@ -76,6 +80,9 @@ impl Builder {
     ///
     /// # Errors
     /// See [`SpawnError`].
+    ///
+    /// # Panics
+    /// If the factory does when it makes the first handler.
     pub fn spawn_with<S, R, E, RV, T, H>(
         self,
         factory: impl FnMut(&Context<S, R, E, T>) -> Result<H, E> + Send + 'static,
@@ -99,15 +106,19 @@ impl Builder {
         Ok(parts.into_ends())
     }
 
-    /// Runs several handlers on a task each, over one queue: each request goes to one of them, to the one who has waited longest.
+    /// Runs several handlers on a task each, over one queue: each request goes to one of them. Who has waited longest is woken first, but one that is
+    /// awake may be quicker.
     ///
-    /// The pool ends when one of its handlers breaks off (the others finish what they have in hand), or when no client is left. The first one
+    /// The pool ends when one of its handlers breaks off or fails for good (the others finish what they have in hand), or when no client is left. The first one
     /// that breaks off or fails for good says what joining it returns. A restart concerns only the worker whose handler panicked.
     ///
     /// A handler that is `Clone` is its own factory: `move |_| Ok(handler.clone())`.
     ///
     /// # Errors
     /// See [`SpawnError`]; if one worker cannot be made there is no pool.
+    ///
+    /// # Panics
+    /// If the factory does when it makes one of the first handlers.
     pub fn spawn_pool<S, R, E, RV, T, H>(
         self,
         workers: NonZeroUsize,

@@ -52,8 +52,8 @@ use crate::{JoinHandle, ReplyContext, spawn_error::SpawnError};
 /// # Cancel safety
 /// A call is dropped where it waits if the runtime is shut down; then its caller gets [`NoReply`](ump::NoReply::Dropped).
 pub trait Handler<S, R, E, RV: Send = (), T: Send = ()> {
-    /// Called before anything else. The client is weak, as a handler that keeps a strong client of its own loop keeps that from ending when
-    /// all others are gone.
+    /// Called before anything else, once for each handler. The client is weak, as a handler that keeps a strong client of its own loop keeps that
+    /// from ending when all others are gone.
     #[allow(unused_variables)]
     fn init(&mut self, weak_client: WeakClient<S, R, E>) -> impl Future<Output = ()> + Send {
         ready(())
@@ -79,8 +79,8 @@ pub trait Handler<S, R, E, RV: Send = (), T: Send = ()> {
         ready(ControlFlow::Continue(()))
     }
 
-    /// Called at the end, unless the handler has panicked: with what it broke off with, or `None` if no client is left or the loop was
-    /// stopped. Whoever was still queued has been told by then. What it returns is what [joining](JoinHandle) the loop returns.
+    /// Called at the end, unless the handler has panicked or is made anew: with what it broke off with, or `None` if no client is left, the loop was
+    /// stopped, or another worker of the pool ended it. Whoever was still queued has been told by then. What it returns is what [joining](JoinHandle) the loop returns.
     fn term(&mut self, rv: Option<RV>) -> impl Future<Output = Option<RV>> + Send {
         ready(rv)
     }
@@ -156,7 +156,7 @@ impl<F> fmt::Debug for Answer<F> {
 /// Those of the closure; then there is no loop.
 ///
 /// # Panics
-/// Outside a tokio runtime. [`Builder::spawn`] returns an error.
+/// Outside a tokio runtime ([`Builder::spawn`] returns an error), and if `build` does.
 pub fn spawn<S, R, E, RV, H>(
     build: impl FnOnce(&Client<S, R, E>) -> Result<H, E>,
 ) -> Result<(Client<S, R, E>, JoinHandle<RV>), E>

@@ -41,7 +41,8 @@ pub trait BatchHandler<S, R, E, RV = (), T = ()> {
     #[allow(unused_variables)]
     fn init(&mut self, weak_client: WeakClient<S, R, E>) {}
 
-    /// Called with at least one request, the urgent ones first. What it leaves there is dropped, and so fails. `Break` ends the loop, with what is in it.
+    /// Called with at least one request, in the order in which they would be taken one by one: of those that were queued the urgent ones first, at most 16 in a row. What it
+    /// leaves there is dropped, and so fails. `Break` ends the loop, with what is in it.
     fn proc_batch(&mut self, batch: &mut Batch<S, R, E>) -> ControlFlow<RV>;
 
     /// What to call these requests in what the [watchdog](super::Builder::watchdog), traces and metrics say. The name of the message's type, if it

@@ -79,7 +79,7 @@ struct Terms {
 }
 
 impl Builder {
-    /// Named after the handler's type, an unbounded queue, and [`OnPanic::Stop`](crate::OnPanic::Stop).
+    /// Named after the handler's type (`ump-server` if that is a closure), an unbounded queue, and [`OnPanic::Stop`](crate::OnPanic::Stop).
     pub fn new() -> Self {
         Self::default()
     }
@@ -227,10 +227,10 @@ impl Builder {
         parts.launched(vec![made]).wait()
     }
 
-    /// Runs several handlers on a thread each, over one queue: each request goes to one of them, to the one who has waited longest. Blocks
-    /// until all are made.
+    /// Runs several handlers on a thread each, over one queue: each request goes to one of them. Who has waited longest is woken first, but one that is
+    /// awake may be quicker. Blocks until all are made.
     ///
-    /// The pool ends when one of its handlers breaks off (the others finish what they have in hand), or when no client is left. The first one
+    /// The pool ends when one of its handlers breaks off or fails for good (the others finish what they have in hand), or when no client is left. The first one
     /// that breaks off or fails for good says what joining it returns. A restart concerns only the worker whose handler panicked.
     ///
     /// A handler that is `Clone` is its own factory: `move |_| Ok(handler.clone())`.

@@ -46,7 +46,7 @@ use crate::{JoinHandle, ReplyContext, spawn_error::SpawnError};
 ///
 /// A closure is a handler, too; [`answer`] makes one of a closure that just answers.
 pub trait Handler<S, R, E, RV = (), T = ()> {
-    /// Called on the loop's thread before anything else. The client is weak, as a handler that keeps a strong client of its own loop keeps that
+    /// Called on the loop's thread before anything else, once for each handler. The client is weak, as a handler that keeps a strong client of its own loop keeps that
     /// from ending when all others are gone.
     #[allow(unused_variables)]
     fn init(&mut self, weak_client: WeakClient<S, R, E>) {}
@@ -67,8 +67,8 @@ pub trait Handler<S, R, E, RV = (), T = ()> {
         ControlFlow::Continue(())
     }
 
-    /// Called at the end, unless the handler has panicked: with what it broke off with, or `None` if no client is left or the loop was stopped. Whoever was still queued
-    /// has been told by then. What it returns is what [joining](JoinHandle::join) the loop returns.
+    /// Called at the end, unless the handler has panicked or is made anew: with what it broke off with, or `None` if no client is left, the loop was stopped, or another
+    /// worker of the pool ended it. Whoever was still queued has been told by then. What it returns is what [joining](JoinHandle::join) the loop returns.
     fn term(&mut self, rv: Option<RV>) -> Option<RV> {
         rv
     }
@@ -113,7 +113,7 @@ pub fn answer<S, R, E>(
 /// Those of the closure; then there is no loop.
 ///
 /// # Panics
-/// If the system refuses the thread, like [`std::thread::spawn`]. [`Builder::spawn`] returns an error.
+/// If the system refuses the thread, like [`std::thread::spawn`] ([`Builder::spawn`] returns an error), and if `build` does.
 pub fn spawn<S, R, E, RV, H>(
     build: impl FnOnce(&Client<S, R, E>) -> Result<H, E>,
 ) -> Result<(Client<S, R, E>, JoinHandle<RV>), E>

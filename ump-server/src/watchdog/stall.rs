@@ -12,7 +12,7 @@ pub struct Stall {
     pub worker: usize,
     /// What the handler [says](crate::thread::Handler::kind) of the request; `on_timer`, `init` or `term` if it is none.
     pub kind: &'static str,
-    /// Where the request was made.
+    /// Where the request was made, of a batch the first one; `None` if it is no request.
     pub caller: Option<&'static Location<'static>>,
     /// For how long the handler has had control, by the loop's clock: at the time of looking, or in all if it is over.
     pub elapsed: Duration,
