@@ -1,7 +1,34 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+mod core;
+mod error;
+mod in_time;
 mod index;
+mod names;
+mod protocol;
+mod protocols;
+mod publish;
+mod router;
+mod serve;
+mod shield;
+mod status;
+mod sync;
 pub mod topic;
+mod watch;
 
-pub use crate::topic::{Pattern, Topic, TopicError, TopicErrorKind};
+pub use ump;
+
+pub use crate::{
+    error::{Error, ProtocolError, PublishError, RequestError},
+    protocol::{Bytes, Message, Request},
+    publish::{
+        Publish, PublishFuture, Published, Received, RecvError, SubscribeOptions, Subscription,
+        WhenFull,
+    },
+    router::Router,
+    serve::{Call, Claim, RequestBuilder, RequestFuture, ServeOptions, Server},
+    status::{ServerStatus, SubscriptionStatus},
+    topic::{Pattern, Topic, TopicError, TopicErrorKind},
+    watch::{Change, ChangeKind},
+};

@@ -111,6 +111,17 @@ impl<S, R, E> Client<S, R, E> {
         Request::new(self, message, Location::caller())
     }
 
+    /// The same on behalf of somebody else, for layers over the channel: the request was made at `caller`, as its handler
+    /// [sees](crate::ReplyContext::caller) it.
+    #[inline]
+    pub fn request_from(
+        &self,
+        message: S,
+        caller: &'static Location<'static>,
+    ) -> Request<'_, S, R, E> {
+        Request::new(self, message, caller)
+    }
+
     /// Begins a post: a message whose reply nobody waits for. The same as `request(message).post()`.
     #[track_caller]
     pub fn post(&self, message: S) -> Post<'_, S, R, E> {

@@ -241,6 +241,21 @@ impl<S, E> RequestError<S, E> {
         }
     }
 
+    /// The same with another message, if it comes back. For layers over the channel, whose messages are parts of its messages.
+    pub fn map_message<T>(self, f: impl FnOnce(S) -> T) -> RequestError<T, E> {
+        match self {
+            Self::App(error) => RequestError::App(error),
+            Self::NoReply(why) => RequestError::NoReply(why),
+            Self::ServerDisappeared(message) => RequestError::ServerDisappeared(f(message)),
+            Self::TimeoutQueued(message) => RequestError::TimeoutQueued(f(message)),
+            Self::TimeoutTaken => RequestError::TimeoutTaken,
+            Self::WouldDeadlock(message, circle) => RequestError::WouldDeadlock(f(message), circle),
+            Self::WouldDeadlockTaken(circle) => RequestError::WouldDeadlockTaken(circle),
+            Self::Full(message) => RequestError::Full(f(message)),
+            Self::NoTimer(message, refusal) => RequestError::NoTimer(f(message), refusal),
+        }
+    }
+
     /// The application's own error, if it is one.
     pub fn into_apperr(self) -> Option<E> {
         match self {

@@ -28,14 +28,29 @@ pub trait IntoPattern: sealed::Pattern {
 
 #[expect(unnameable_types, reason = "so that nobody else implements them")]
 mod sealed {
-    pub trait Topic {}
-    pub trait Pattern {}
+    pub trait Topic {
+        /// The text as it is, valid or not.
+        fn as_text(&self) -> &str;
+    }
+    pub trait Pattern {
+        /// The text as it is, valid or not.
+        fn as_text(&self) -> &str;
+    }
 }
 
 macro_rules! text {
     ($($text:ty),*) => {$(
-        impl sealed::Topic for $text {}
-        impl sealed::Pattern for $text {}
+        impl sealed::Topic for $text {
+            fn as_text(&self) -> &str {
+                self
+            }
+        }
+
+        impl sealed::Pattern for $text {
+            fn as_text(&self) -> &str {
+                self
+            }
+        }
 
         impl IntoTopic for $text {
             fn into_topic(self) -> Result<Topic, TopicError> {
@@ -55,7 +70,11 @@ text!(&str, String, &String);
 
 macro_rules! valid {
     ($sealed:ident, $into:ident, $method:ident, $target:ty, $($valid:ty),*) => {$(
-        impl sealed::$sealed for $valid {}
+        impl sealed::$sealed for $valid {
+            fn as_text(&self) -> &str {
+                self.as_str()
+            }
+        }
 
         impl $into for $valid {
             fn $method(self) -> Result<$target, TopicError> {

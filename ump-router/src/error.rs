@@ -1,0 +1,201 @@
+//! What can go wrong, told to the one who can do something about it.
+
+use std::{error::Error as StdError, fmt};
+
+use crate::{
+    protocol::Request,
+    topic::{Topic, TopicError},
+};
+
+/// Why nothing was subscribed, served or published.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Error {
+    /// The name is not one.
+    Topic(TopicError),
+    /// The type cannot be used on this router.
+    Protocol(ProtocolError),
+    /// The topic has a server already. Ask to [stand by](crate::ServeOptions::standby), to follow it.
+    Taken(Topic),
+    /// A queue without room, which nothing could ever enter.
+    ZeroCapacity,
+    /// The router was [closed](crate::Router::close).
+    Closed,
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Topic(error) => error.fmt(f),
+            Self::Protocol(error) => error.fmt(f),
+            Self::Taken(topic) => {
+                write!(
+                    f,
+                    "'{topic}' has a server already; ask to stand by, to follow it"
+                )
+            }
+            Self::ZeroCapacity => f.write_str("a queue needs room for one message at least"),
+            Self::Closed => f.write_str("the router was closed"),
+        }
+    }
+}
+
+impl StdError for Error {}
+
+impl From<TopicError> for Error {
+    fn from(error: TopicError) -> Self {
+        Self::Topic(error)
+    }
+}
+
+impl From<ProtocolError> for Error {
+    fn from(error: ProtocolError) -> Self {
+        Self::Protocol(error)
+    }
+}
+
+/// Why a type of messages or requests cannot be used on a router: its prefix does not keep it apart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ProtocolError {
+    /// The prefix is no topic.
+    Prefix {
+        /// Of which type.
+        of: &'static str,
+        /// What is wrong.
+        error: TopicError,
+    },
+    /// The prefix is that of another type, or one of them begins with the other.
+    Overlap {
+        /// The type.
+        of: &'static str,
+        /// Its prefix.
+        prefix: &'static str,
+        /// The type that was used first.
+        with: &'static str,
+        /// The prefix of that.
+        its_prefix: &'static str,
+    },
+}
+
+impl fmt::Display for ProtocolError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Prefix { of, error } => write!(f, "the prefix of {of}: {error}"),
+            Self::Overlap {
+                of,
+                prefix,
+                with,
+                its_prefix,
+            } => write!(
+                f,
+                "the prefix '{prefix}' of {of} is not apart from '{its_prefix}' of {with}; give one of them another"
+            ),
+        }
+    }
+}
+
+impl StdError for ProtocolError {}
+
+/// Why a message was not published; it comes back.
+pub struct PublishError<M> {
+    /// What should have been published.
+    pub message: M,
+    /// Why it was not.
+    pub error: Error,
+}
+
+impl<M> fmt::Debug for PublishError<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PublishError(.., {:?})", self.error)
+    }
+}
+
+impl<M> fmt::Display for PublishError<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "not published: {}", self.error)
+    }
+}
+
+impl<M> StdError for PublishError<M> {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        Some(&self.error)
+    }
+}
+
+/// Why a request has no reply. What was not executed comes back.
+pub enum RequestError<P: Request> {
+    /// Nobody serves the topic; nobody came in time, if there was time.
+    NoServer(P),
+    /// No request could be made by that name, or of that type.
+    NotMade(P, Error),
+    /// It was made, and ended so. A server that is lost is [`ServerDisappeared`](ump::RequestError::ServerDisappeared) to what it had not taken
+    /// yet, and [`NoReply`](ump::RequestError::NoReply) to what it had: at once.
+    Ended(ump::RequestError<P, P::Error>),
+}
+
+impl<P: Request> RequestError<P> {
+    /// Whether the request was executed. `No` comes with the message: it is safe to make the request again.
+    #[must_use]
+    pub fn executed(&self) -> ump::Executed {
+        match self {
+            Self::NoServer(_) | Self::NotMade(..) => ump::Executed::No,
+            Self::Ended(error) => error.executed(),
+        }
+    }
+
+    /// The message, if it was not handed to a handler.
+    pub fn into_message(self) -> Option<P> {
+        match self {
+            Self::NoServer(message) | Self::NotMade(message, _) => Some(message),
+            Self::Ended(error) => error.into_message(),
+        }
+    }
+
+    /// The server's own error, if it is one.
+    pub fn into_apperr(self) -> Option<P::Error> {
+        match self {
+            Self::Ended(error) => error.into_apperr(),
+            Self::NoServer(_) | Self::NotMade(..) => None,
+        }
+    }
+}
+
+impl<P: Request> fmt::Debug for RequestError<P>
+where
+    P::Error: fmt::Debug,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoServer(_) => f.write_str("NoServer(..)"),
+            Self::NotMade(_, error) => write!(f, "NotMade(.., {error:?})"),
+            Self::Ended(error) => error.fmt(f),
+        }
+    }
+}
+
+impl<P: Request> fmt::Display for RequestError<P>
+where
+    P::Error: fmt::Display,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoServer(_) => f.write_str("nobody serves this topic"),
+            Self::NotMade(_, error) => error.fmt(f),
+            Self::Ended(error) => error.fmt(f),
+        }
+    }
+}
+
+impl<P: Request> StdError for RequestError<P>
+where
+    P::Error: StdError,
+{
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        match self {
+            Self::NoServer(_) => None,
+            Self::NotMade(_, error) => error.source(),
+            Self::Ended(error) => error.source(),
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! All that is subscribed to one type of messages.
+//!
+//! Who publishes finds the queues of the subscribers in an index and puts the message into them, on its own thread and under the index's lock for
+//! reading; nobody stands between. So:
+//!
+//! 1. A subscription is reached by all that is published after `subscribe` has returned, and by nothing after its drop has returned.
+//! 2. What one publisher publishes on a topic, one after the other, is in each queue in this order. What is retained is put into its place and into the
+//!    queues under the lock for writing, so that all see these in the same order, and who comes later receives the last one first.
+//! 3. Under the lock nobody waits: who has to wait for room does so after it, and no code of the user's is run.
+
+use std::{
+    any::type_name,
+    fmt,
+    sync::{Arc, Weak},
+};
+
+use ump::Clock;
+
+use super::{
+    leftovers::Leftovers,
+    options::SubscribeOptions,
+    queue::{End, Pushed, Queue},
+    received::Received,
+    retained::Retained,
+    subscription::Subscription,
+    waiting::Delivery,
+};
+use crate::{
+    error::{Error, PublishError},
+    index::{TopicIndex, TopicKey},
+    names::full_name,
+    protocol::Message,
+    sync::RwLock,
+    topic::{Pattern, Topic, TopicError},
+    watch::{Change, ChangeKind, Changes},
+};
+
+pub(crate) struct Bus<M: Message> {
+    routes: RwLock<Routes<M>>,
+    clock: Clock,
+    /// To whom it is told who comes and goes.
+    changes: Changes,
+}
+
+struct Routes<M> {
+    queues: TopicIndex<Arc<Queue<M>>>,
+    retained: Retained<M>,
+    is_closed: bool,
+}
+
+/// The place of a subscription.
+#[derive(Debug)]
+pub(super) struct Seat(TopicKey);
+
+impl<M: Message> Bus<M> {
+    pub(crate) fn new(clock: Clock, changes: Changes) -> Self {
+        Self {
+            routes: RwLock::new(Routes {
+                queues: TopicIndex::new(),
+                retained: Retained::new(),
+                is_closed: false,
+            }),
+            clock,
+            changes,
+        }
+    }
+
+    pub(crate) fn subscribe(
+        self: &Arc<Self>,
+        pattern: Pattern,
+        options: SubscribeOptions,
+    ) -> Result<Subscription<M>, Error> {
+        if options.capacity == 0 {
+            return Err(Error::ZeroCapacity);
+        }
+        // It has to be a name with its prefix, too.
+        full_name(M::PREFIX, &pattern)?;
+        let queue = Arc::new(Queue::new(pattern, options));
+        let (mut leftovers, mut news) = (Leftovers::default(), Leftovers::default());
+        let mut routes = self.routes.write();
+        if routes.is_closed {
+            return Err(Error::Closed);
+        }
+        routes.retained.for_each(queue.pattern(), |message| {
+            if let Pushed::Full(_) = queue.push(message, &mut leftovers) {
+                queue.miss(&mut leftovers);
+            }
+        });
+        let key = routes.queues.insert(queue.pattern(), Arc::clone(&queue));
+        self.announce(ChangeKind::Subscribed, queue.pattern(), &mut news);
+        drop(routes);
+        leftovers.clear();
+        news.clear();
+        Ok(Subscription::new(
+            queue,
+            Arc::downgrade(self),
+            Seat(key),
+            self.clock.clone(),
+        ))
+    }
+
+    /// Ends a subscription, whose bus may be gone.
+    pub(super) fn leave(bus: &Weak<Self>, Seat(key): Seat, queue: &Queue<M>) {
+        let (mut leftovers, mut news) = (Leftovers::default(), Leftovers::default());
+        queue.end(End::Gone, &mut leftovers);
+        let place = bus.upgrade().and_then(|bus| {
+            let mut routes = bus.routes.write();
+            let place = routes.queues.remove(key);
+            if place.is_some() {
+                bus.announce(ChangeKind::Unsubscribed, queue.pattern(), &mut news);
+            }
+            place
+        });
+        drop(place);
+        leftovers.clear();
+        news.clear();
+    }
+
+    pub(super) fn publish(
+        &self,
+        topic: Result<Pattern, TopicError>,
+        message: M,
+        is_retained: bool,
+    ) -> Result<Delivery<M>, PublishError<M>> {
+        let topic = match topic {
+            Ok(topic) => topic,
+            Err(error) => {
+                return Err(PublishError {
+                    message,
+                    error: error.into(),
+                });
+            }
+        };
+        let mut leftovers = Leftovers::default();
+        let delivery = if is_retained {
+            self.publish_retained(topic, message, &mut leftovers)
+        } else {
+            self.publish_once(topic, message, &mut leftovers)
+        };
+        leftovers.clear();
+        delivery
+    }
+
+    fn publish_once(
+        &self,
+        topic: Pattern,
+        message: M,
+        leftovers: &mut Leftovers<M>,
+    ) -> Result<Delivery<M>, PublishError<M>> {
+        let routes = self.routes.read();
+        if routes.is_closed {
+            let error = Error::Closed;
+            return Err(PublishError { message, error });
+        }
+        Ok(routes.deliver(Received::new(topic, message), &self.clock, leftovers))
+    }
+
+    fn publish_retained(
+        &self,
+        topic: Pattern,
+        message: M,
+        leftovers: &mut Leftovers<M>,
+    ) -> Result<Delivery<M>, PublishError<M>> {
+        let concrete: Topic = match topic.as_str().parse() {
+            Ok(concrete) => concrete,
+            Err(error) => {
+                let error = Error::Topic(error);
+                return Err(PublishError { message, error });
+            }
+        };
+        let mut routes = self.routes.write();
+        if routes.is_closed {
+            let error = Error::Closed;
+            return Err(PublishError { message, error });
+        }
+        let message = Received::new(topic, message);
+        let former = routes.retained.keep(&concrete, message.clone());
+        leftovers.messages.extend(former);
+        Ok(routes.deliver(message, &self.clock, leftovers))
+    }
+
+    /// Forgets what is retained of a topic.
+    pub(crate) fn forget(&self, topic: &Topic) -> Option<Received<M>> {
+        self.routes.write().retained.forget(topic)
+    }
+
+    /// Ends all subscriptions: what is queued can be received still.
+    pub(crate) fn close(&self) {
+        let mut leftovers = Leftovers::default();
+        let mut routes = self.routes.write();
+        routes.is_closed = true;
+        for queue in routes.queues.values() {
+            queue.end(End::Closed, &mut leftovers);
+        }
+        let retained = std::mem::replace(&mut routes.retained, Retained::new());
+        drop(routes);
+        leftovers.clear();
+        drop(retained);
+    }
+
+    pub(crate) fn for_each_queue(&self, mut f: impl FnMut(&Queue<M>)) {
+        for queue in self.routes.read().queues.values() {
+            f(queue);
+        }
+    }
+
+    fn announce(&self, kind: ChangeKind, pattern: &Pattern, news: &mut Leftovers<Change>) {
+        self.changes.tell(news, || {
+            let name = full_name(M::PREFIX, pattern).expect("checked when it was subscribed");
+            Received::new(name, Change::new(kind, type_name::<M>()))
+        });
+    }
+}
+
+impl Bus<Change> {
+    pub(crate) fn has_subscribers(&self) -> bool {
+        !self.routes.read().queues.is_empty()
+    }
+
+    /// Tells what happens to those who watch, from under a lock: nobody is waited for.
+    pub(crate) fn tell(&self, change: Received<Change>, news: &mut Leftovers<Change>) {
+        let delivery = self.routes.read().deliver(change, &self.clock, news);
+        delivery.give_up(news);
+    }
+}
+
+impl<M> Routes<M> {
+    fn deliver(
+        &self,
+        message: Received<M>,
+        clock: &Clock,
+        leftovers: &mut Leftovers<M>,
+    ) -> Delivery<M> {
+        let mut delivery = Delivery::new(message.clone(), clock);
+        self.queues
+            .for_each_meeting(message.topic(), |queue| delivery.to(queue, leftovers));
+        delivery
+    }
+}
+
+impl<M: Message> fmt::Debug for Bus<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Bus")
+            .field("of", &type_name::<M>())
+            .finish_non_exhaustive()
+    }
+}

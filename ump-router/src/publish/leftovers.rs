@@ -1,0 +1,33 @@
+//! What a publisher has to wake and to drop when it holds no lock any more.
+
+use std::task::Waker;
+
+use super::received::Received;
+use crate::shield::shielded;
+
+#[derive(Debug)]
+pub(crate) struct Leftovers<M> {
+    pub(crate) wakers: Vec<Waker>,
+    pub(crate) messages: Vec<Received<M>>,
+}
+
+impl<M> Default for Leftovers<M> {
+    fn default() -> Self {
+        Self {
+            wakers: Vec::new(),
+            messages: Vec::new(),
+        }
+    }
+}
+
+impl<M> Leftovers<M> {
+    /// Not under a lock. Those who sleep come first.
+    pub(crate) fn clear(&mut self) {
+        for waker in self.wakers.drain(..) {
+            shielded(|| waker.wake());
+        }
+        for message in self.messages.drain(..) {
+            shielded(|| drop(message));
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! A message to be published: how, and what came of it.
+
+use std::{
+    fmt,
+    future::{Future, IntoFuture},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use super::{bus::Bus, waiting::Delivery};
+use crate::{
+    error::{Error, PublishError},
+    protocol::Message,
+    topic::{Pattern, TopicError},
+};
+
+/// A message that has not been published yet: say how, then wait for it or await it. From [`Router::publish`](crate::Router::publish).
+///
+/// Only subscriptions that [block](crate::WhenFull::Block) are waited for, and only while they are full; else both return at once.
+#[must_use = "nothing is published before it is waited for or awaited"]
+pub struct Publish<M: Message> {
+    bus: Result<Arc<Bus<M>>, Error>,
+    topic: Result<Pattern, TopicError>,
+    message: M,
+    is_retained: bool,
+}
+
+impl<M: Message> Publish<M> {
+    pub(crate) fn new(
+        bus: Result<Arc<Bus<M>>, Error>,
+        topic: Result<Pattern, TopicError>,
+        message: M,
+    ) -> Self {
+        Self {
+            bus,
+            topic,
+            message,
+            is_retained: false,
+        }
+    }
+
+    /// Keeps the message as the last value of its topic: who subscribes later receives it first. It takes the place of the former one, and is
+    /// kept until the next one, until it is [forgotten](crate::Router::forget), or as long as the router.
+    ///
+    /// The topic has to be concrete.
+    pub fn retain(mut self) -> Self {
+        self.is_retained = true;
+        self
+    }
+
+    /// Publishes it; blocks while a subscription wants to be waited for.
+    ///
+    /// # Errors
+    /// Nothing was published, and why; the message comes back.
+    pub fn wait(self) -> Result<Published, PublishError<M>> {
+        let delivery = self.deliver()?;
+        Ok(match delivery.outcome() {
+            Some(published) => published,
+            None => delivery.complete_blocking(),
+        })
+    }
+
+    fn deliver(self) -> Result<Delivery<M>, PublishError<M>> {
+        let Self {
+            bus,
+            topic,
+            message,
+            is_retained,
+        } = self;
+        match bus {
+            Ok(bus) => bus.publish(topic, message, is_retained),
+            Err(error) => Err(PublishError { message, error }),
+        }
+    }
+}
+
+/// # Cancel safety
+/// A future that was polled has published its message to all who had room. If it is dropped then, those that it waited for miss the message,
+/// and learn of it.
+impl<M: Message> IntoFuture for Publish<M> {
+    type Output = Result<Published, PublishError<M>>;
+    type IntoFuture = PublishFuture<M>;
+
+    fn into_future(self) -> PublishFuture<M> {
+        PublishFuture(Progress::New(Some(self)))
+    }
+}
+
+impl<M: Message> fmt::Debug for Publish<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Publish")
+            .field("topic", &self.topic)
+            .field("is_retained", &self.is_retained)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Publishes a message. From awaiting a [`Publish`].
+#[must_use = "futures do nothing unless awaited"]
+pub struct PublishFuture<M: Message>(Progress<M>);
+
+enum Progress<M: Message> {
+    New(Option<Publish<M>>),
+    Waiting(Pin<Box<dyn Future<Output = Published> + Send>>),
+}
+
+// What it pins is in a box.
+impl<M: Message> Unpin for PublishFuture<M> {}
+
+impl<M: Message> Future for PublishFuture<M> {
+    type Output = Result<Published, PublishError<M>>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if let Progress::New(publish) = &mut self.0 {
+            let publish = publish.take().expect("it is not polled after it was ready");
+            let delivery = publish.deliver()?;
+            if let Some(published) = delivery.outcome() {
+                return Poll::Ready(Ok(published));
+            }
+            self.0 = Progress::Waiting(Box::pin(delivery.complete()));
+        }
+        match &mut self.0 {
+            Progress::Waiting(all) => all.as_mut().poll(cx).map(Ok),
+            Progress::New(_) => unreachable!("it has been published above"),
+        }
+    }
+}
+
+impl<M: Message> fmt::Debug for PublishFuture<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PublishFuture(..)")
+    }
+}
+
+/// What has become of a message: how many subscriptions it reached.
+///
+/// `matched == queued + dropped`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Published {
+    /// Subscriptions that it fits.
+    pub matched: usize,
+    /// Into whose queues it went, if need be in place of another.
+    pub queued: usize,
+    /// That had no room for it. They are told.
+    pub dropped: usize,
+}

@@ -1,0 +1,116 @@
+//! A message on its way into the queues, some of which want their publishers to wait.
+
+use std::{sync::Arc, time::Instant};
+
+use ump::Clock;
+
+use super::{
+    leftovers::Leftovers,
+    publication::Published,
+    queue::{Pushed, Queue},
+    received::Received,
+};
+use crate::in_time::in_time;
+
+/// What has become of a message so far, and who is waited for. Those who are not waited for to the end miss it.
+pub(super) struct Delivery<M> {
+    message: Received<M>,
+    published: Published,
+    full: Vec<Full<M>>,
+    clock: Clock,
+}
+
+/// A queue without room, and until when it is waited for.
+struct Full<M> {
+    queue: Arc<Queue<M>>,
+    deadline: Option<Instant>,
+}
+
+impl<M> Delivery<M> {
+    pub(super) fn new(message: Received<M>, clock: &Clock) -> Self {
+        Self {
+            message,
+            published: Published::default(),
+            full: Vec::new(),
+            clock: clock.clone(),
+        }
+    }
+
+    pub(super) fn to(&mut self, queue: &Arc<Queue<M>>, leftovers: &mut Leftovers<M>) {
+        match queue.push(&self.message, leftovers) {
+            Pushed::Queued => self.published.queued += 1,
+            Pushed::Dropped => self.published.dropped += 1,
+            Pushed::Full(timeout) => self.full.push(Full {
+                queue: Arc::clone(queue),
+                deadline: self.clock.now().checked_add(timeout),
+            }),
+            Pushed::Ended => return,
+        }
+        self.published.matched += 1;
+    }
+
+    /// What came of it, if nobody has to be waited for.
+    pub(super) fn outcome(&self) -> Option<Published> {
+        self.full.is_empty().then_some(self.published)
+    }
+
+    pub(super) fn complete_blocking(self) -> Published {
+        let clock = self.clock.clone();
+        let published = clock.block_on(self.complete(), None);
+        published.expect("there is no deadline")
+    }
+
+    /// Waits for room wherever there is none.
+    pub(super) async fn complete(mut self) -> Published {
+        while let Some(Full { queue, deadline }) = self.full.last() {
+            let entered = enter(queue, &self.message, *deadline, &self.clock).await;
+            match entered {
+                Pushed::Queued => self.published.queued += 1,
+                Pushed::Ended => self.published.matched -= 1,
+                Pushed::Dropped | Pushed::Full(_) => self.published.dropped += 1,
+            }
+            self.full.pop();
+        }
+        self.published
+    }
+
+    /// Waits for nobody.
+    pub(super) fn give_up(mut self, leftovers: &mut Leftovers<M>) {
+        for Full { queue, .. } in self.full.drain(..) {
+            queue.miss(leftovers);
+        }
+    }
+}
+
+impl<M> Drop for Delivery<M> {
+    fn drop(&mut self) {
+        let mut leftovers = Leftovers::default();
+        for Full { queue, .. } in self.full.drain(..) {
+            queue.miss(&mut leftovers);
+        }
+        leftovers.clear();
+    }
+}
+
+/// Puts a message into a queue as soon as there is room, before the deadline. After it, the message is missed.
+async fn enter<M>(
+    queue: &Queue<M>,
+    message: &Received<M>,
+    deadline: Option<Instant>,
+    clock: &Clock,
+) -> Pushed {
+    let mut leftovers = Leftovers::default();
+    loop {
+        let room = queue.room.listen();
+        let pushed = queue.push(message, &mut leftovers);
+        leftovers.clear();
+        if !matches!(pushed, Pushed::Full(_)) {
+            return pushed;
+        }
+        if !in_time(room, deadline, clock).await {
+            queue.miss(&mut leftovers);
+            leftovers.clear();
+            return pushed;
+        }
+    }
+}

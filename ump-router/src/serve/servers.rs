@@ -1,0 +1,215 @@
+//! All who serve one type of requests.
+
+use std::{
+    any::type_name,
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use ump::Clock;
+
+use super::{
+    call::{Client, Serving},
+    claim::{Claim, Desk, ServeOptions},
+    server::Server,
+};
+use crate::{
+    core::claims::{ClaimId, Claims, Left, Rank},
+    error::Error,
+    names::full_name,
+    protocol::Request,
+    publish::{Leftovers, Received},
+    sync::{Event, RwLock},
+    topic::{Pattern, Topic},
+    watch::{Change, ChangeKind, Changes},
+};
+
+pub(crate) struct Servers<P: Request> {
+    state: RwLock<State<P>>,
+    /// Told whenever a topic has another server, and when the router is closed.
+    pub(super) came: Event,
+    clock: Clock,
+    changes: Changes,
+    last: AtomicU64,
+}
+
+struct State<P: Request> {
+    claims: Claims<Arc<Serving<P>>>,
+    is_closed: bool,
+}
+
+impl<P: Request> Servers<P> {
+    pub(crate) fn new(clock: Clock, changes: Changes) -> Self {
+        Self {
+            state: RwLock::new(State {
+                claims: Claims::new(),
+                is_closed: false,
+            }),
+            came: Event::new(),
+            clock,
+            changes,
+            last: AtomicU64::new(0),
+        }
+    }
+
+    pub(super) fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    pub(crate) fn serve(
+        self: &Arc<Self>,
+        topic: Topic,
+        options: ServeOptions,
+    ) -> Result<Server<P>, Error> {
+        let capacity = options.capacity.unwrap_or(usize::MAX);
+        let channel = ump::Builder::new()
+            .capacity(capacity)
+            .clock(self.clock.clone());
+        let (requests, client) = channel.build().map_err(|_| Error::ZeroCapacity)?;
+        let claim = self.claim(topic, client, options)?;
+        Ok(Server::new(claim, requests))
+    }
+
+    pub(crate) fn claim(
+        self: &Arc<Self>,
+        topic: Topic,
+        client: Client<P>,
+        options: ServeOptions,
+    ) -> Result<Claim, Error> {
+        // It has to be a name with its prefix, too.
+        full_name(P::PREFIX, &Pattern::from(topic.clone()))?;
+        let id = ClaimId(self.last.fetch_add(1, Ordering::Relaxed));
+        let serving = Arc::new(Serving {
+            id,
+            topic: topic.clone(),
+            client,
+        });
+        let mut gone = Vec::new();
+        let mut news = Leftovers::default();
+        let mut state = self.state.write();
+        if state.is_closed {
+            return Err(Error::Closed);
+        }
+        while let Some(id) = state.ended(&topic) {
+            gone.extend(self.give_up(&mut state, &topic, id, &mut news));
+        }
+        let rank = state.claims.claim(&topic, id, serving, options.stands_by);
+        if let Ok(rank) = rank {
+            let kind = match rank {
+                Rank::Serving => ChangeKind::Served,
+                Rank::StandingBy => ChangeKind::StandsBy,
+            };
+            self.announce(kind, &topic, &mut news);
+        }
+        drop(state);
+        news.clear();
+        self.came.notify(usize::MAX);
+        match rank {
+            Ok(_) => Ok(Claim::new(self, topic, id)),
+            Err(_) => Err(Error::Taken(topic)),
+        }
+    }
+
+    /// Who serves a topic.
+    pub(super) fn find(&self, topic: &str) -> Option<Arc<Serving<P>>> {
+        self.state.read().claims.server(topic).map(Arc::clone)
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.state.read().is_closed
+    }
+
+    /// Takes the claim of a server that has ended; the next in line serves.
+    pub(super) fn retire(&self, serving: &Serving<P>) {
+        if serving.client.is_closed() {
+            self.leave(&serving.topic, serving.id);
+        }
+    }
+
+    /// Ends all claims: servers learn it when they have served what is queued.
+    pub(crate) fn close(&self) {
+        let mut state = self.state.write();
+        state.is_closed = true;
+        let gone = state.claims.clear();
+        drop(state);
+        drop(gone);
+        self.came.notify(usize::MAX);
+    }
+
+    pub(crate) fn for_each(&self, mut f: impl FnMut(&Topic, &Client<P>, Rank)) {
+        for (topic, serving, rank) in self.state.read().claims.iter() {
+            f(topic, &serving.client, rank);
+        }
+    }
+
+    /// Gives a claim up, and tells who follows. What comes back is to be dropped when the lock is released: it may wake a server.
+    fn give_up(
+        &self,
+        state: &mut State<P>,
+        topic: &Topic,
+        id: ClaimId,
+        news: &mut Leftovers<Change>,
+    ) -> Option<Arc<Serving<P>>> {
+        let Left {
+            who,
+            rank,
+            is_followed,
+        } = state.claims.leave(topic.as_str(), id)?;
+        match rank {
+            Rank::Serving => self.announce(ChangeKind::Unserved, topic, news),
+            Rank::StandingBy => self.announce(ChangeKind::StandsDown, topic, news),
+        }
+        if is_followed {
+            self.announce(ChangeKind::Served, topic, news);
+        }
+        Some(who)
+    }
+
+    fn announce(&self, kind: ChangeKind, topic: &Topic, news: &mut Leftovers<Change>) {
+        self.changes.tell(news, || {
+            let own = Pattern::from(topic.clone());
+            let name = full_name(P::PREFIX, &own).expect("checked when it was claimed");
+            Received::new(name, Change::new(kind, type_name::<P>()))
+        });
+    }
+}
+
+impl<P: Request> Desk for Servers<P> {
+    fn leave(&self, topic: &Topic, id: ClaimId) {
+        let mut gone = Vec::new();
+        let mut news = Leftovers::default();
+        let mut state = self.state.write();
+        gone.extend(self.give_up(&mut state, topic, id, &mut news));
+        // Who follows may have ended meanwhile.
+        while let Some(id) = state.ended(topic) {
+            gone.extend(self.give_up(&mut state, topic, id, &mut news));
+        }
+        drop(state);
+        drop(gone);
+        news.clear();
+        self.came.notify(usize::MAX);
+    }
+
+    fn rank(&self, topic: &Topic, id: ClaimId) -> Option<Rank> {
+        self.state.read().claims.rank(topic.as_str(), id)
+    }
+}
+
+impl<P: Request> State<P> {
+    /// The server of a topic, if that has ended.
+    fn ended(&self, topic: &Topic) -> Option<ClaimId> {
+        let serving = self.claims.server(topic.as_str())?;
+        serving.client.is_closed().then_some(serving.id)
+    }
+}
+
+impl<P: Request> fmt::Debug for Servers<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Servers")
+            .field("of", &type_name::<P>())
+            .finish_non_exhaustive()
+    }
+}

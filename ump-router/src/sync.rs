@@ -1,0 +1,55 @@
+//! The facade: every primitive that the crate synchronises with, named once.
+//!
+//! Nothing else in the crate names `parking_lot`, `loom` or `std::sync::atomic`. Built with `--cfg loom` the same names are loom's. Who shares
+//! something shares it by the standard library's `Arc`, also in a model.
+
+pub(crate) use event_listener::Event;
+
+#[cfg(loom)]
+pub(crate) use model::*;
+#[cfg(not(loom))]
+pub(crate) use native::*;
+
+#[cfg(not(loom))]
+mod native {
+    pub(crate) use parking_lot::{Mutex, RwLock};
+}
+
+#[cfg(loom)]
+mod model {
+    use std::sync::PoisonError;
+
+    use loom::sync::{MutexGuard, RwLockReadGuard, RwLockWriteGuard};
+
+    /// loom's mutex without poisoning.
+    #[derive(Debug, Default)]
+    pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
+
+    impl<T> Mutex<T> {
+        pub(crate) fn new(value: T) -> Self {
+            Self(loom::sync::Mutex::new(value))
+        }
+
+        pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        }
+    }
+
+    /// loom's lock without poisoning.
+    #[derive(Debug, Default)]
+    pub(crate) struct RwLock<T>(loom::sync::RwLock<T>);
+
+    impl<T> RwLock<T> {
+        pub(crate) fn new(value: T) -> Self {
+            Self(loom::sync::RwLock::new(value))
+        }
+
+        pub(crate) fn read(&self) -> RwLockReadGuard<'_, T> {
+            self.0.read().unwrap_or_else(PoisonError::into_inner)
+        }
+
+        pub(crate) fn write(&self) -> RwLockWriteGuard<'_, T> {
+            self.0.write().unwrap_or_else(PoisonError::into_inner)
+        }
+    }
+}
