@@ -1,0 +1,765 @@
+//! What is published reaches those who subscribed to it, once, in order, or they are told what is missing.
+
+use std::{
+    collections::HashSet,
+    future::{Future, IntoFuture},
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::{Pin, pin},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Poll, Wake, Waker},
+    thread,
+    time::Duration,
+};
+
+use futures_core::Stream;
+use ump_router::{
+    Bytes, Error, Message, ProtocolError, Published, Received, RecvError, Router, SubscribeOptions,
+    Subscription, TopicErrorKind, WhenFull,
+    ump::{Clock, ManualClock},
+};
+
+#[derive(Debug, PartialEq)]
+struct Number(u64);
+
+impl Message for Number {
+    const PREFIX: &'static str = "number";
+}
+
+const LONG: Duration = Duration::from_secs(60);
+
+fn block_on<F: Future>(future: F) -> F::Output {
+    let clock = Clock::system();
+    let until = clock.now() + LONG;
+    clock.block_on(future, Some(until)).expect("in time")
+}
+
+/// Polls once with a waker that counts.
+fn poll_once<F: Future>(future: Pin<&mut F>, bell: &Arc<Bell>) -> Poll<F::Output> {
+    future.poll(&mut Context::from_waker(&Waker::from(Arc::clone(bell))))
+}
+
+#[derive(Default)]
+struct Bell(AtomicUsize);
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+impl Bell {
+    fn rings(&self) -> usize {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+fn publish(router: &Router, topic: &str, number: u64) -> Published {
+    router.publish(topic, Number(number)).wait().unwrap()
+}
+
+/// All that is there: numbers, and gaps in brackets.
+fn drain(subscription: &mut Subscription<Number>) -> Vec<String> {
+    let mut all = Vec::new();
+    loop {
+        match subscription.try_recv() {
+            Ok(None) => return all,
+            Ok(Some(message)) => all.push(message.0.to_string()),
+            Err(RecvError::Missed(messages)) => all.push(format!("[{messages}]")),
+            Err(end) => {
+                all.push(format!("{end:?}"));
+                return all;
+            }
+        }
+    }
+}
+
+fn of(capacity: usize, when_full: WhenFull) -> SubscribeOptions {
+    SubscribeOptions::new()
+        .capacity(capacity)
+        .when_full(when_full)
+}
+
+fn counts(published: Published) -> (usize, usize, usize) {
+    (published.matched, published.queued, published.dropped)
+}
+
+#[test]
+fn who_subscribes_receives_what_fits_and_nothing_else() {
+    let router = Router::new();
+    let mut lobby = router.subscribe::<Number>("lobby/*").unwrap();
+    let mut alice = router.subscribe::<Number>("*/alice").unwrap();
+    let mut all = router.subscribe::<Number>("**").unwrap();
+    for (topic, number, matched) in [
+        ("lobby/alice", 1, 3),
+        ("lobby/bob", 2, 2),
+        ("kitchen/alice", 3, 2),
+        ("kitchen", 4, 1),
+        ("*/alice", 5, 3),
+        ("lobby/**", 6, 3),
+        ("", 7, 1),
+    ] {
+        assert_eq!(
+            counts(publish(&router, topic, number)),
+            (matched, matched, 0),
+            "{topic}"
+        );
+    }
+    assert_eq!(drain(&mut lobby), ["1", "2", "5", "6"]);
+    assert_eq!(drain(&mut alice), ["1", "3", "5", "6"]);
+    assert_eq!(drain(&mut all), ["1", "2", "3", "4", "5", "6", "7"]);
+}
+
+#[test]
+fn a_message_says_under_which_name_it_was_published() {
+    let router = Router::new();
+    let mut all = router.subscribe::<Number>("**").unwrap();
+    publish(&router, "a/b", 1);
+    publish(&router, "a/*", 2);
+    assert_eq!(all.recv().unwrap().topic().as_str(), "a/b");
+    let message = all.recv().unwrap();
+    assert_eq!(message.topic().as_str(), "a/*");
+    assert_eq!(format!("{message:?}"), "a/*: Number(2)");
+}
+
+#[test]
+fn a_message_is_shared_and_belongs_to_the_last_who_has_it() {
+    let router = Router::new();
+    let [mut one, mut other] = [(); 2].map(|()| router.subscribe::<Number>("a").unwrap());
+    publish(&router, "a", 1);
+    let (one, other) = (one.recv().unwrap(), other.recv().unwrap());
+    assert!(std::ptr::eq(&*one, &*other));
+    let one = one.into_inner().unwrap_err();
+    drop(other);
+    assert_eq!(one.into_inner().unwrap(), Number(1));
+}
+
+#[test]
+fn nobody_is_reached_where_nobody_subscribed() {
+    let router = Router::new();
+    assert_eq!(counts(publish(&router, "a", 1)), (0, 0, 0));
+    let mut late = router.subscribe::<Number>("a").unwrap();
+    assert!(late.try_recv().unwrap().is_none());
+}
+
+#[test]
+fn of_two_equal_subscriptions_each_is_one() {
+    let router = Router::new();
+    let one = router.subscribe::<Number>("a").unwrap();
+    let mut other = router.subscribe::<Number>("a").unwrap();
+    assert_eq!(publish(&router, "a", 1).queued, 2);
+    drop(one);
+    assert_eq!(publish(&router, "a", 2).queued, 1);
+    assert_eq!(drain(&mut other), ["1", "2"]);
+}
+
+#[test]
+fn types_are_kept_apart_by_their_prefixes() {
+    struct Word(&'static str);
+    impl Message for Word {
+        const PREFIX: &'static str = "word";
+    }
+    let router = Router::new();
+    let mut words = router.subscribe::<Word>("**").unwrap();
+    let mut bytes = router.subscribe::<Bytes>("**").unwrap();
+    publish(&router, "a", 1);
+    router.publish("a", Word("b")).wait().unwrap();
+    router
+        .publish("number/a", Bytes::from(*b"raw"))
+        .wait()
+        .unwrap();
+    assert_eq!(words.recv().unwrap().0, "b");
+    assert!(words.try_recv().unwrap().is_none());
+    assert_eq!(
+        format!("{:?}", bytes.recv().unwrap()),
+        r#"number/a: b"raw""#
+    );
+    assert!(bytes.try_recv().unwrap().is_none());
+}
+
+#[test]
+fn a_prefix_that_is_not_apart_is_refused_to_who_comes_second() {
+    macro_rules! message {
+        ($name:ident, $prefix:literal) => {
+            struct $name;
+            impl Message for $name {
+                const PREFIX: &'static str = $prefix;
+            }
+        };
+    }
+    message!(Same, "number");
+    message!(Inside, "number/of");
+    message!(Beside, "numbers");
+    message!(Empty, "");
+    message!(Wild, "a/*");
+    let router = Router::new();
+    let _numbers = router.subscribe::<Number>("a").unwrap();
+    let overlap = |error| match error {
+        Error::Protocol(ProtocolError::Overlap {
+            prefix, its_prefix, ..
+        }) => (prefix, its_prefix),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(
+        overlap(router.subscribe::<Same>("b").unwrap_err()),
+        ("number", "number")
+    );
+    assert_eq!(
+        overlap(router.subscribe::<Inside>("b").unwrap_err()),
+        ("number/of", "number")
+    );
+    assert!(router.subscribe::<Beside>("b").is_ok());
+    for error in [
+        router.subscribe::<Empty>("b").unwrap_err(),
+        router.subscribe::<Wild>("b").unwrap_err(),
+    ] {
+        assert!(
+            matches!(error, Error::Protocol(ProtocolError::Prefix { .. })),
+            "{error:?}"
+        );
+    }
+    // And nothing came of it.
+    let refused = router.publish("b", Same).wait().unwrap_err();
+    assert!(matches!(refused.error, Error::Protocol(_)));
+    assert_eq!(publish(&router, "a", 1).queued, 1);
+}
+
+#[test]
+fn what_is_no_name_is_an_error_for_who_said_it() {
+    let router = Router::new();
+    let mut all = router.subscribe::<Number>("**").unwrap();
+    let refused = router.publish("a//b", Number(1)).wait().unwrap_err();
+    assert_eq!(refused.message, Number(1), "it comes back");
+    assert!(refused.to_string().contains("byte 2"), "{refused}");
+    let Err(Error::Topic(error)) = router.subscribe::<Number>("a b") else {
+        panic!()
+    };
+    assert_eq!(error.kind(), TopicErrorKind::Character(' '));
+    let none = router.subscribe_with::<Number>("a", SubscribeOptions::new().capacity(0));
+    assert_eq!(none.unwrap_err(), Error::ZeroCapacity);
+    let long = vec!["a"; 64].join("/");
+    assert!(
+        router.subscribe::<Number>(&long).is_err(),
+        "too long with the prefix"
+    );
+    assert_eq!(
+        publish(&router, "a", 2).queued,
+        1,
+        "nobody else has suffered"
+    );
+    assert_eq!(drain(&mut all), ["2"]);
+}
+
+#[test]
+fn the_oldest_makes_way_and_the_gap_is_where_it_was() {
+    let router = Router::new();
+    let mut slow = router
+        .subscribe_with::<Number>("a", of(2, WhenFull::DropOldest))
+        .unwrap();
+    for number in 1..=5 {
+        assert_eq!(counts(publish(&router, "a", number)), (1, 1, 0));
+    }
+    assert_eq!(drain(&mut slow), ["[3]", "4", "5"]);
+    publish(&router, "a", 6);
+    assert_eq!(drain(&mut slow), ["6"]);
+}
+
+#[test]
+fn the_newest_is_dropped_and_the_gap_is_where_it_was() {
+    let router = Router::new();
+    let mut slow = router
+        .subscribe_with::<Number>("a", of(2, WhenFull::DropNewest))
+        .unwrap();
+    for (number, dropped) in [(1, 0), (2, 0), (3, 1), (4, 1)] {
+        assert_eq!(
+            counts(publish(&router, "a", number)),
+            (1, 1 - dropped, dropped)
+        );
+    }
+    assert_eq!(slow.recv().unwrap().0, 1);
+    publish(&router, "a", 5);
+    publish(&router, "a", 6);
+    assert_eq!(drain(&mut slow), ["2", "[2]", "5", "[1]"]);
+}
+
+#[test]
+fn a_gap_alone_wakes_who_waits_for_it() {
+    let clock = ManualClock::new();
+    let router = Router::with_clock(clock.clock());
+    let options = of(1, WhenFull::Block(Duration::ZERO));
+    let mut slow = router.subscribe_with::<Number>("a", options).unwrap();
+    publish(&router, "a", 1);
+    assert_eq!(
+        counts(publish(&router, "a", 2)),
+        (1, 0, 1),
+        "there is no time to wait"
+    );
+    assert_eq!(drain(&mut slow), ["1", "[1]"]);
+}
+
+#[test]
+fn of_each_topic_only_the_latest_is_kept() {
+    let router = Router::new();
+    let mut slow = router
+        .subscribe_with::<Number>("*", of(2, WhenFull::Latest))
+        .unwrap();
+    for (topic, number) in [("a", 1), ("b", 2), ("a", 3), ("a", 4)] {
+        assert_eq!(counts(publish(&router, topic, number)), (1, 1, 0));
+    }
+    assert_eq!(slow.len(), 2);
+    // A third topic: that which has waited longest is lost.
+    publish(&router, "c", 5);
+    publish(&router, "b", 6);
+    assert_eq!(drain(&mut slow), ["[4]", "6", "5"]);
+    // And the places of those that were received are not those of what comes.
+    publish(&router, "b", 7);
+    publish(&router, "b", 8);
+    publish(&router, "a", 9);
+    assert_eq!(drain(&mut slow), ["[1]", "8", "9"]);
+}
+
+#[test]
+fn who_is_too_slow_is_disconnected_if_it_wants_to() {
+    let router = Router::new();
+    let mut slow = router
+        .subscribe_with::<Number>("a", of(1, WhenFull::Disconnect))
+        .unwrap();
+    publish(&router, "a", 1);
+    assert_eq!(counts(publish(&router, "a", 2)), (1, 0, 1));
+    assert_eq!(
+        counts(publish(&router, "a", 3)),
+        (0, 0, 0),
+        "it is no subscriber any more"
+    );
+    assert_eq!(drain(&mut slow), ["1", "[1]", "Disconnected"]);
+    assert_eq!(slow.next().unwrap().unwrap_err(), RecvError::Disconnected);
+    assert!(slow.next().is_none());
+}
+
+#[test]
+fn a_publisher_waits_for_who_wants_to_be_waited_for() {
+    let router = Router::new();
+    let mut slow = router
+        .subscribe_with::<Number>("a", of(1, WhenFull::Block(LONG)))
+        .unwrap();
+    let mut quick = router.subscribe::<Number>("a").unwrap();
+    publish(&router, "a", 1);
+    let bell = Arc::new(Bell::default());
+    let mut second = pin!(router.publish("a", Number(2)).into_future());
+    assert!(poll_once(second.as_mut(), &bell).is_pending());
+    assert_eq!(drain(&mut quick), ["1", "2"], "nobody else waits");
+    assert_eq!(slow.recv().unwrap().0, 1);
+    assert_eq!(bell.rings(), 1);
+    let Poll::Ready(Ok(published)) = poll_once(second.as_mut(), &bell) else {
+        panic!()
+    };
+    assert_eq!(counts(published), (2, 2, 0));
+    assert_eq!(drain(&mut slow), ["2"]);
+}
+
+#[test]
+fn a_blocking_publisher_goes_on_when_there_is_room() {
+    let router = Router::new();
+    let mut slow = router
+        .subscribe_with::<Number>("a", of(1, WhenFull::Block(LONG)))
+        .unwrap();
+    let publisher = thread::spawn({
+        let router = router.clone();
+        move || {
+            (1..=100)
+                .map(|number| publish(&router, "a", number))
+                .all(|it| it.queued == 1)
+        }
+    });
+    for number in 1..=100 {
+        assert_eq!(slow.recv().unwrap().0, number);
+    }
+    assert!(publisher.join().unwrap());
+}
+
+#[test]
+fn a_publisher_waits_no_longer_than_it_should() {
+    let clock = ManualClock::new();
+    let router = Router::with_clock(clock.clock());
+    let hour = Duration::from_secs(3600);
+    let mut slow = router
+        .subscribe_with::<Number>("a", of(1, WhenFull::Block(hour)))
+        .unwrap();
+    publish(&router, "a", 1);
+    let publisher = thread::spawn({
+        let router = router.clone();
+        move || publish(&router, "a", 2)
+    });
+    clock.wait_for_sleepers(1);
+    clock.advance(hour);
+    assert_eq!(counts(publisher.join().unwrap()), (1, 0, 1));
+    publish_in_vain(&router);
+    assert_eq!(drain(&mut slow), ["1", "[2]"]);
+}
+
+/// Awaits room, and leaves.
+fn publish_in_vain(router: &Router) {
+    let mut future = Box::pin(router.publish("a", Number(3)).into_future());
+    assert!(poll_once(future.as_mut(), &Arc::default()).is_pending());
+}
+
+#[test]
+fn a_publisher_learns_that_who_it_waits_for_has_gone() {
+    let router = Router::new();
+    let slow = router
+        .subscribe_with::<Number>("a", of(1, WhenFull::Block(LONG)))
+        .unwrap();
+    publish(&router, "a", 1);
+    let bell = Arc::new(Bell::default());
+    let mut second = pin!(router.publish("a", Number(2)).into_future());
+    assert!(poll_once(second.as_mut(), &bell).is_pending());
+    drop(slow);
+    let Poll::Ready(Ok(published)) = poll_once(second.as_mut(), &bell) else {
+        panic!()
+    };
+    assert_eq!(counts(published), (0, 0, 0));
+    assert_eq!(bell.rings(), 1);
+}
+
+#[test]
+fn of_publishers_that_wait_each_gets_the_room_of_one() {
+    let router = Router::new();
+    let mut slow = router
+        .subscribe_with::<Number>("a", of(2, WhenFull::Block(LONG)))
+        .unwrap();
+    publish(&router, "a", 1);
+    publish(&router, "a", 2);
+    let bells = [(); 3].map(|()| Arc::new(Bell::default()));
+    let mut waiting: Vec<_> = bells
+        .iter()
+        .zip(3..)
+        .map(|(bell, number)| {
+            let mut future = Box::pin(router.publish("a", Number(number)).into_future());
+            assert!(poll_once(future.as_mut(), bell).is_pending());
+            future
+        })
+        .collect();
+    slow.recv().unwrap();
+    slow.recv().unwrap();
+    assert_eq!(bells.each_ref().map(|bell| bell.rings()), [1, 1, 0]);
+    // One of them has changed its mind.
+    drop(waiting.remove(0));
+    assert_eq!(bells[2].rings(), 1, "its turn is passed on");
+    for future in waiting {
+        assert_eq!(block_on(future).unwrap().queued, 1);
+    }
+    assert_eq!(drain(&mut slow), ["[1]", "4", "5"]);
+}
+
+#[test]
+fn who_comes_late_receives_what_is_retained_first() {
+    let router = Router::new();
+    for (topic, number) in [("a", 1), ("a", 2), ("b", 3)] {
+        router
+            .publish(topic, Number(number))
+            .retain()
+            .wait()
+            .unwrap();
+    }
+    publish(&router, "a", 4);
+    let mut late = router.subscribe::<Number>("a").unwrap();
+    publish(&router, "a", 5);
+    assert_eq!(drain(&mut late), ["2", "5"]);
+    let mut all = router.subscribe::<Number>("*").unwrap();
+    assert_eq!(
+        drain(&mut all).into_iter().collect::<HashSet<_>>(),
+        HashSet::from(["2".into(), "3".into()])
+    );
+    assert_eq!(router.forget::<Number>("a").unwrap().unwrap().0, 2);
+    assert!(router.forget::<Number>("a").unwrap().is_none());
+    let mut later = router.subscribe::<Number>("*").unwrap();
+    assert_eq!(drain(&mut later), ["3"]);
+    let refused = router.publish("*", Number(6)).retain().wait().unwrap_err();
+    assert!(
+        matches!(refused.error, Error::Topic(error) if error.kind() == TopicErrorKind::Wildcard)
+    );
+}
+
+#[test]
+fn more_is_retained_than_there_is_room_for() {
+    let router = Router::new();
+    for (topic, number) in [("a", 1), ("b", 2), ("c", 3)] {
+        router
+            .publish(topic, Number(number))
+            .retain()
+            .wait()
+            .unwrap();
+    }
+    let mut late = router
+        .subscribe_with::<Number>("*", of(2, WhenFull::Block(LONG)))
+        .unwrap();
+    assert_eq!(drain(&mut late).last().unwrap(), "[1]");
+}
+
+#[test]
+fn a_thread_that_waits_is_woken() {
+    let router = Router::new();
+    let mut numbers = router.subscribe::<Number>("a").unwrap();
+    let receiver = thread::spawn(move || {
+        let received: Vec<_> = numbers
+            .by_ref()
+            .take(2)
+            .map(|number| number.unwrap().0)
+            .collect();
+        (received, numbers.recv())
+    });
+    publish(&router, "a", 1);
+    block_on(router.publish("a", Number(2)).into_future()).unwrap();
+    router.close();
+    let (received, end) = receiver.join().unwrap();
+    assert_eq!(
+        (received, end.unwrap_err()),
+        (vec![1, 2], RecvError::Closed)
+    );
+}
+
+#[test]
+fn a_task_that_waits_is_woken_once_and_its_stream_ends() {
+    let router = Router::new();
+    let mut numbers = pin!(router.subscribe::<Number>("a").unwrap());
+    let bell = Arc::new(Bell::default());
+    let waker = Waker::from(Arc::clone(&bell));
+    let mut cx = Context::from_waker(&waker);
+    assert!(numbers.as_mut().poll_next(&mut cx).is_pending());
+    publish(&router, "a", 1);
+    publish(&router, "a", 2);
+    assert_eq!(bell.rings(), 1);
+    for number in [1, 2] {
+        let Poll::Ready(Some(Ok(received))) = numbers.as_mut().poll_next(&mut cx) else {
+            panic!()
+        };
+        assert_eq!(received.0, number);
+    }
+    assert!(numbers.as_mut().poll_next(&mut cx).is_pending());
+    router.close();
+    assert_eq!(bell.rings(), 2);
+    assert!(matches!(
+        numbers.as_mut().poll_next(&mut cx),
+        Poll::Ready(None)
+    ));
+    assert!(matches!(
+        numbers.as_mut().poll_next(&mut cx),
+        Poll::Ready(None)
+    ));
+}
+
+#[test]
+fn a_receiver_waits_no_longer_than_it_wants() {
+    let clock = ManualClock::new();
+    let router = Router::with_clock(clock.clock());
+    let mut numbers = router.subscribe::<Number>("a").unwrap();
+    assert!(numbers.recv_timeout(Duration::ZERO).unwrap().is_none());
+    let receiver = thread::spawn(move || {
+        let first = numbers.recv_timeout(LONG).unwrap().map(|number| number.0);
+        (
+            first,
+            numbers.recv_timeout(LONG).unwrap().map(|number| number.0),
+        )
+    });
+    clock.wait_for_sleepers(1);
+    publish(&router, "a", 1);
+    clock.wait_for_sleepers(1);
+    // It may be on the way from the first wait to the second.
+    while !receiver.is_finished() {
+        clock.advance(LONG);
+        thread::yield_now();
+    }
+    assert_eq!(receiver.join().unwrap(), (Some(1), None));
+}
+
+#[test]
+fn what_is_queued_is_received_when_the_router_has_gone() {
+    let router = Router::new();
+    let mut numbers = router.subscribe::<Number>("a").unwrap();
+    publish(&router, "a", 1);
+    drop(router);
+    assert_eq!(drain(&mut numbers), ["1", "Closed"]);
+}
+
+#[test]
+fn nothing_goes_over_a_closed_router() {
+    let router = Router::new();
+    let _numbers = router.subscribe::<Number>("a").unwrap();
+    router.close();
+    let refused = router.publish("a", Number(1)).wait().unwrap_err();
+    assert_eq!((refused.message, refused.error), (Number(1), Error::Closed));
+    assert_eq!(router.subscribe::<Number>("a").unwrap_err(), Error::Closed);
+    assert_eq!(router.subscribe::<Bytes>("a").unwrap_err(), Error::Closed);
+    router.close();
+}
+
+/// Panics when it is dropped.
+#[derive(Debug)]
+struct Bomb;
+
+impl Message for Bomb {
+    const PREFIX: &'static str = "bomb";
+}
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        panic!("dropped");
+    }
+}
+
+#[test]
+fn a_drop_that_panics_is_not_the_trouble_of_a_publisher() {
+    let router = Router::new();
+    let options = of(1, WhenFull::DropOldest);
+    let [mut one, mut other] =
+        [(); 2].map(|()| router.subscribe_with::<Bomb>("a", options).unwrap());
+    router.publish("a", Bomb).wait().unwrap();
+    assert_eq!(router.publish("a", Bomb).wait().unwrap().queued, 2);
+    for subscription in [&mut one, &mut other] {
+        assert_eq!(subscription.try_recv().unwrap_err(), RecvError::Missed(1));
+    }
+    let second = one.try_recv().unwrap().unwrap();
+    drop(other);
+    assert!(
+        catch_unwind(AssertUnwindSafe(|| drop(second))).is_err(),
+        "it is that of who holds it last"
+    );
+}
+
+#[test]
+fn a_waker_that_panics_is_not_the_trouble_of_a_publisher() {
+    struct Broken;
+    impl Wake for Broken {
+        fn wake(self: Arc<Self>) {
+            panic!("woken");
+        }
+    }
+    let router = Router::new();
+    let [mut one, mut other] = [(); 2].map(|()| router.subscribe::<Number>("a").unwrap());
+    let (broken, bell) = (Waker::from(Arc::new(Broken)), Arc::new(Bell::default()));
+    assert!(
+        one.poll_recv(&mut Context::from_waker(&broken))
+            .is_pending()
+    );
+    assert!(
+        other
+            .poll_recv(&mut Context::from_waker(&Waker::from(Arc::clone(&bell))))
+            .is_pending()
+    );
+    assert_eq!(publish(&router, "a", 1).queued, 2);
+    assert_eq!(bell.rings(), 1);
+}
+
+#[test]
+fn a_message_may_use_the_router_when_it_is_dropped() {
+    struct Nested(Router);
+    impl Message for Nested {
+        const PREFIX: &'static str = "nested";
+    }
+    impl Drop for Nested {
+        fn drop(&mut self) {
+            self.0.publish("told", Number(1)).wait().unwrap();
+            drop(self.0.subscribe::<Nested>("a").unwrap());
+        }
+    }
+    let router = Router::new();
+    let mut told = router.subscribe::<Number>("told").unwrap();
+    let slow = router
+        .subscribe_with::<Nested>("a", of(1, WhenFull::DropOldest))
+        .unwrap();
+    for _ in 0..2 {
+        router.publish("a", Nested(router.clone())).wait().unwrap();
+    }
+    assert_eq!(drain(&mut told), ["1"]);
+    drop(slow);
+    assert_eq!(drain(&mut told), ["1"]);
+}
+
+#[test]
+fn each_publisher_is_heard_in_its_order_by_everybody() {
+    const EACH: u64 = 2_000;
+    let router = Router::new();
+    let subscriptions: Vec<_> = (0..3)
+        .map(|_| {
+            router
+                .subscribe_with::<Number>("**", of(64, WhenFull::Block(LONG)))
+                .unwrap()
+        })
+        .collect();
+    thread::scope(|scope| {
+        for publisher in 0..3 {
+            let router = router.clone();
+            scope.spawn(move || {
+                for number in 0..EACH {
+                    let topic = format!("p{publisher}/{}", number % 3);
+                    let published = publish(&router, &topic, publisher * EACH + number);
+                    assert_eq!(counts(published), (3, 3, 0));
+                }
+            });
+        }
+        for mut subscription in subscriptions {
+            scope.spawn(move || {
+                let mut next = [0; 3];
+                for received in subscription
+                    .by_ref()
+                    .take(3 * usize::try_from(EACH).unwrap())
+                {
+                    let number = received.unwrap().0;
+                    let publisher = usize::try_from(number / EACH).unwrap();
+                    assert_eq!(number % EACH, next[publisher]);
+                    next[publisher] += 1;
+                }
+                assert_eq!(next, [EACH; 3]);
+            });
+        }
+    });
+}
+
+#[test]
+fn who_comes_and_goes_while_others_publish_has_no_gap_that_it_is_not_told_of() {
+    const ALL: u64 = 3_000;
+    let router = Router::new();
+    thread::scope(|scope| {
+        let router = &router;
+        let publisher = scope.spawn(move || {
+            for number in 0..ALL {
+                router
+                    .publish("a/b", Number(number))
+                    .retain()
+                    .wait()
+                    .unwrap();
+            }
+        });
+        scope.spawn(move || {
+            let mut last = 0;
+            while !publisher.is_finished() {
+                let mut passing = router
+                    .subscribe_with::<Number>("a/*", of(4, WhenFull::DropOldest))
+                    .unwrap();
+                let mut next = None;
+                for _ in 0..8 {
+                    match passing.try_recv() {
+                        Ok(None) => {}
+                        Ok(Some(received)) => {
+                            assert!(
+                                received.0 >= last,
+                                "who comes late receives the last value first"
+                            );
+                            assert!(
+                                next.is_none_or(|next| next == received.0),
+                                "{next:?} {received:?}"
+                            );
+                            last = received.0;
+                            next = Some(received.0 + 1);
+                        }
+                        Err(RecvError::Missed(missing)) => next = next.map(|next| next + missing),
+                        Err(end) => panic!("{end}"),
+                    }
+                }
+            }
+        });
+    });
+    assert!(router.subscriptions().is_empty());
+}

@@ -1,0 +1,588 @@
+//! A request by name ends once: in the reply of the server of its topic, or in one definite error.
+
+use std::{
+    future::{Future, IntoFuture},
+    num::NonZeroUsize,
+    ops::ControlFlow,
+    panic::Location,
+    pin::{Pin, pin},
+    sync::Arc,
+    task::{Context, Poll, Wake, Waker},
+    thread,
+    time::Duration,
+};
+
+use ump_router::{
+    Bytes, Call, Error, Request, RequestError, Router, ServeOptions, Server, TopicErrorKind,
+    ump::{self, Executed, ManualClock},
+};
+use ump_server::{ReplyContext, Stop};
+
+/// Doubled by its server, but for zero.
+#[derive(Debug, PartialEq)]
+struct Double(u64);
+
+impl Request for Double {
+    type Reply = u64;
+    type Error = &'static str;
+    const PREFIX: &'static str = "double";
+}
+
+const LONG: Duration = Duration::from_secs(60);
+
+struct Nobody;
+
+impl Wake for Nobody {
+    fn wake(self: Arc<Self>) {}
+}
+
+fn poll_once<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
+    future.poll(&mut Context::from_waker(&Waker::from(Arc::new(Nobody))))
+}
+
+fn double(number: u64) -> Result<u64, &'static str> {
+    if number == 0 {
+        return Err("nothing");
+    }
+    Ok(number * 2)
+}
+
+/// Serves what is there, and says on which topics it was asked.
+fn serve_all(server: &Server<Double>) -> Vec<String> {
+    let mut topics = Vec::new();
+    while let Ok(Some((Call { topic, message }, rctx))) = server.try_pop() {
+        topics.push(topic.to_string());
+        let _ = match double(message.0) {
+            Ok(reply) => rctx.reply(reply),
+            Err(refusal) => rctx.fail(refusal),
+        };
+    }
+    topics
+}
+
+/// Serves until there is nobody any more.
+fn spawn(server: Server<Double>) -> thread::JoinHandle<usize> {
+    thread::spawn(move || {
+        let mut served = 0;
+        for (call, rctx) in &*server {
+            served += 1;
+            let _ = rctx.reply(call.message.0 * 2);
+        }
+        served
+    })
+}
+
+#[test]
+fn a_request_is_answered_by_the_server_of_its_topic() {
+    let router = Router::new();
+    let [one, other] = ["a", "b"].map(|topic| spawn(router.serve(topic).unwrap()));
+    assert_eq!(router.request("a", Double(1)).wait().unwrap(), 2);
+    assert_eq!(
+        router
+            .request("b", Double(2))
+            .timeout(LONG)
+            .urgent()
+            .if_room()
+            .wait()
+            .unwrap(),
+        4
+    );
+    router.close();
+    assert_eq!((one.join().unwrap(), other.join().unwrap()), (1, 1));
+}
+
+#[test]
+fn the_server_is_told_the_topic_and_the_place_of_the_request() {
+    let router = Router::new();
+    let server = router.serve::<Double>("a/b").unwrap();
+    let mut request = pin!(router.request("a/b", Double(1)).into_future());
+    let line = line!() - 1;
+    assert!(poll_once(request.as_mut()).is_pending());
+    let (call, rctx) = server.wait().unwrap();
+    assert_eq!(
+        call,
+        Call {
+            topic: "a/b".parse().unwrap(),
+            message: Double(1)
+        }
+    );
+    let caller: &Location<'_> = rctx.caller();
+    assert_eq!((caller.file(), caller.line()), (file!(), line));
+    rctx.reply(7).unwrap();
+    assert!(matches!(poll_once(request.as_mut()), Poll::Ready(Ok(7))));
+}
+
+#[tokio::test]
+async fn both_ends_may_block_or_await() {
+    let router = Router::new();
+    let server = router.serve::<Double>("a").unwrap();
+    let awaiting = tokio::spawn(async move {
+        while let Ok((call, rctx)) = server.async_wait().await {
+            let _ = rctx.reply(call.message.0 * 2);
+        }
+    });
+    let blocking = tokio::task::spawn_blocking({
+        let router = router.clone();
+        move || router.request("a", Double(1)).wait().unwrap()
+    });
+    assert_eq!(blocking.await.unwrap(), 2);
+    assert_eq!(router.request("a", Double(2)).await.unwrap(), 4);
+    router.close();
+    awaiting.await.unwrap();
+    let thread = Router::new();
+    let serving = spawn(thread.serve("a").unwrap());
+    assert_eq!(thread.request("a", Double(3)).await.unwrap(), 6);
+    drop(thread);
+    serving.join().unwrap();
+}
+
+#[test]
+fn what_the_handler_refuses_is_refused() {
+    let router = Router::new();
+    let server = router.serve::<Double>("a").unwrap();
+    let mut request = pin!(router.request("a", Double(0)).into_future());
+    assert!(poll_once(request.as_mut()).is_pending());
+    serve_all(&server);
+    let Poll::Ready(Err(error)) = poll_once(request.as_mut()) else {
+        panic!()
+    };
+    assert_eq!(error.executed(), Executed::Yes);
+    assert_eq!(
+        error.to_string(),
+        "the handler refused the request: nothing"
+    );
+    assert_eq!(error.into_apperr(), Some("nothing"));
+}
+
+#[test]
+fn nobody_serves_and_that_is_known_at_once() {
+    let router = Router::new();
+    let error = router
+        .request("a", Double(1))
+        .timeout(LONG)
+        .wait()
+        .unwrap_err();
+    assert!(
+        matches!(error, RequestError::NoServer(Double(1))),
+        "{error:?}"
+    );
+    assert_eq!(error.executed(), Executed::No);
+    assert_eq!(error.into_message(), Some(Double(1)));
+}
+
+#[test]
+fn what_is_no_topic_is_an_error_and_comes_back() {
+    let router = Router::new();
+    for (topic, kind) in [
+        ("a//b", TopicErrorKind::EmptyFragment),
+        ("a/*", TopicErrorKind::Wildcard),
+    ] {
+        let error = router.request(topic, Double(1)).wait().unwrap_err();
+        let RequestError::NotMade(Double(1), Error::Topic(error)) = error else {
+            panic!("{error:?}")
+        };
+        assert_eq!(error.kind(), kind);
+        assert!(
+            matches!(router.serve::<Double>(topic), Err(Error::Topic(error)) if error.kind() == kind)
+        );
+    }
+    let none = router.serve_with::<Double>("a", ServeOptions::new().capacity(0));
+    assert_eq!(none.unwrap_err(), Error::ZeroCapacity);
+}
+
+#[test]
+fn only_who_comes_second_is_told_that_a_topic_is_taken() {
+    let router = Router::new();
+    let first = router.serve::<Double>("a").unwrap();
+    let error = router.serve::<Double>("a").unwrap_err();
+    assert_eq!(error, Error::Taken("a".parse().unwrap()));
+    // Requests of another type are something else, and so are other topics.
+    let _other = router.serve::<Bytes>("a").unwrap();
+    let _beside = router.serve::<Double>("a/a").unwrap();
+    assert!(first.is_serving());
+    drop(first);
+    assert!(router.serve::<Double>("a").unwrap().is_serving());
+}
+
+#[test]
+fn who_stands_by_serves_when_those_before_it_have_left() {
+    let router = Router::new();
+    let standby = ServeOptions::new().standby();
+    let [first, second, third] =
+        [(); 3].map(|()| router.serve_with::<Double>("a", standby).unwrap());
+    assert_eq!(
+        [&first, &second, &third].map(Server::is_serving),
+        [true, false, false]
+    );
+    assert!(third.is_standing_by());
+    drop(second);
+    drop(first);
+    assert!(third.is_serving());
+    let mut request = pin!(router.request("a", Double(1)).into_future());
+    assert!(poll_once(request.as_mut()).is_pending());
+    assert_eq!(serve_all(&third), ["a"]);
+}
+
+#[test]
+fn a_request_that_was_not_taken_goes_to_who_follows() {
+    let router = Router::new();
+    let standby = ServeOptions::new().standby();
+    let [first, second] = [(); 2].map(|()| router.serve_with::<Double>("a", standby).unwrap());
+    let mut queued = pin!(router.request("a", Double(1)).into_future());
+    let mut taken = pin!(router.request("a", Double(2)).urgent().into_future());
+    assert!(poll_once(queued.as_mut()).is_pending());
+    assert!(poll_once(taken.as_mut()).is_pending());
+    let (call, rctx) = first.wait().unwrap();
+    assert_eq!(call.message, Double(2));
+    drop(first);
+    assert!(poll_once(queued.as_mut()).is_pending());
+    serve_all(&second);
+    assert!(matches!(poll_once(queued.as_mut()), Poll::Ready(Ok(2))));
+    // The other one may have been executed: it is with who took it.
+    rctx.reply(5).unwrap();
+    assert!(matches!(poll_once(taken.as_mut()), Poll::Ready(Ok(5))));
+}
+
+#[test]
+fn a_server_that_is_lost_is_told_at_once() {
+    let router = Router::new();
+    let server = router.serve::<Double>("a").unwrap();
+    let mut queued = pin!(router.request("a", Double(1)).timeout(LONG).into_future());
+    let mut taken = pin!(
+        router
+            .request("a", Double(2))
+            .timeout(LONG)
+            .urgent()
+            .into_future()
+    );
+    assert!(poll_once(queued.as_mut()).is_pending());
+    assert!(poll_once(taken.as_mut()).is_pending());
+    drop(server.wait().unwrap());
+    drop(server);
+    let Poll::Ready(Err(error)) = poll_once(queued.as_mut()) else {
+        panic!()
+    };
+    assert!(matches!(
+        error,
+        RequestError::Ended(ump::RequestError::ServerDisappeared(Double(1)))
+    ));
+    let Poll::Ready(Err(error)) = poll_once(taken.as_mut()) else {
+        panic!()
+    };
+    assert!(matches!(
+        error,
+        RequestError::Ended(ump::RequestError::NoReply(_))
+    ));
+    assert_eq!(error.executed(), Executed::Perhaps);
+}
+
+#[test]
+fn who_wants_to_waits_for_a_server() {
+    let router = Router::new();
+    let blocking = thread::spawn({
+        let router = router.clone();
+        move || {
+            router
+                .request("a", Double(1))
+                .wait_for_server()
+                .wait()
+                .unwrap()
+        }
+    });
+    let mut awaiting = pin!(
+        router
+            .request("a", Double(2))
+            .wait_for_server()
+            .into_future()
+    );
+    assert!(poll_once(awaiting.as_mut()).is_pending());
+    // Another one is of no use.
+    let other = router.serve::<Double>("b").unwrap();
+    assert!(poll_once(awaiting.as_mut()).is_pending());
+    let server = router.serve::<Double>("a").unwrap();
+    assert!(poll_once(awaiting.as_mut()).is_pending());
+    let served = spawn(server);
+    assert_eq!(blocking.join().unwrap(), 2);
+    assert_eq!(
+        ump::Clock::system()
+            .block_on(awaiting, None)
+            .unwrap()
+            .unwrap(),
+        4
+    );
+    drop((router, other));
+    assert_eq!(served.join().unwrap(), 2);
+}
+
+#[test]
+fn nobody_came_in_time() {
+    let clock = ManualClock::new();
+    let router = Router::with_clock(clock.clock());
+    let request = || {
+        router
+            .request("a", Double(1))
+            .timeout(LONG)
+            .wait_for_server()
+    };
+    let mut awaiting = pin!(request().into_future());
+    assert!(poll_once(awaiting.as_mut()).is_pending());
+    let blocking = thread::spawn({
+        let request = request();
+        move || request.wait().unwrap_err()
+    });
+    clock.wait_for_sleepers(2);
+    clock.advance(LONG);
+    assert!(matches!(
+        blocking.join().unwrap(),
+        RequestError::NoServer(Double(1))
+    ));
+    let Poll::Ready(Err(RequestError::NoServer(Double(1)))) = poll_once(awaiting.as_mut()) else {
+        panic!()
+    };
+}
+
+#[test]
+fn who_waits_for_a_server_is_told_that_the_router_is_closed() {
+    let router = Router::new();
+    let mut awaiting = pin!(
+        router
+            .request("a", Double(1))
+            .wait_for_server()
+            .into_future()
+    );
+    assert!(poll_once(awaiting.as_mut()).is_pending());
+    router.close();
+    let Poll::Ready(Err(RequestError::NotMade(Double(1), Error::Closed))) =
+        poll_once(awaiting.as_mut())
+    else {
+        panic!()
+    };
+    let error = router.request("a", Double(1)).wait().unwrap_err();
+    assert!(matches!(
+        error,
+        RequestError::NotMade(Double(1), Error::Closed)
+    ));
+    assert_eq!(router.serve::<Double>("a").unwrap_err(), Error::Closed);
+}
+
+#[test]
+fn a_request_waits_until_the_next_server_comes_if_it_was_asked_to() {
+    let router = Router::new();
+    let first = router.serve::<Double>("a").unwrap();
+    let mut request = pin!(
+        router
+            .request("a", Double(1))
+            .wait_for_server()
+            .into_future()
+    );
+    assert!(poll_once(request.as_mut()).is_pending());
+    drop(first);
+    assert!(poll_once(request.as_mut()).is_pending(), "it was not taken");
+    let second = router.serve::<Double>("a").unwrap();
+    assert!(poll_once(request.as_mut()).is_pending());
+    serve_all(&second);
+    assert!(matches!(poll_once(request.as_mut()), Poll::Ready(Ok(2))));
+}
+
+#[test]
+fn deadlines_lanes_and_room_are_those_of_the_channel() {
+    let clock = ManualClock::new();
+    let router = Router::with_clock(clock.clock());
+    let server = router
+        .serve_with::<Double>("a", ServeOptions::new().capacity(1))
+        .unwrap();
+    let mut late = pin!(router.request("a", Double(1)).timeout(LONG).into_future());
+    assert!(poll_once(late.as_mut()).is_pending());
+    let full = router.request("a", Double(2)).if_room().wait().unwrap_err();
+    assert!(matches!(
+        full,
+        RequestError::Ended(ump::RequestError::Full(Double(2)))
+    ));
+    let mut urgent = pin!(router.request("a", Double(3)).urgent().into_future());
+    assert!(poll_once(urgent.as_mut()).is_pending());
+    let mut waits = pin!(router.request("a", Double(4)).into_future());
+    assert!(poll_once(waits.as_mut()).is_pending(), "for room");
+    clock.advance(LONG);
+    let Poll::Ready(Err(RequestError::Ended(error))) = poll_once(late.as_mut()) else {
+        panic!()
+    };
+    assert!(matches!(error, ump::RequestError::TimeoutQueued(Double(1))));
+    assert_eq!(serve_all(&server), ["a"]);
+    assert!(matches!(poll_once(urgent.as_mut()), Poll::Ready(Ok(6))));
+    assert!(poll_once(waits.as_mut()).is_pending());
+    serve_all(&server);
+    assert!(matches!(poll_once(waits.as_mut()), Poll::Ready(Ok(8))));
+}
+
+#[test]
+fn a_future_that_is_dropped_takes_its_request_back() {
+    let router = Router::new();
+    let server = router.serve::<Double>("a").unwrap();
+    let mut request = Box::pin(router.request("a", Double(1)).into_future());
+    assert!(poll_once(request.as_mut()).is_pending());
+    drop(request);
+    assert!(server.is_empty());
+    assert_eq!(server.stats().cancelled_queued, 1);
+}
+
+#[test]
+fn servers_end_when_the_router_has_gone_and_serve_what_is_queued() {
+    let router = Router::new();
+    let server = router.serve::<Double>("a").unwrap();
+    let mut request = Box::pin(router.request("a", Double(1)).into_future());
+    assert!(poll_once(request.as_mut()).is_pending());
+    drop(router);
+    assert!(!server.is_serving());
+    assert_eq!(serve_all(&server), ["a"]);
+    assert!(matches!(poll_once(request.as_mut()), Poll::Ready(Ok(2))));
+    assert_eq!(server.wait().unwrap_err(), ump::Error::ClientsDisappeared);
+}
+
+/// A handler of `ump-server`, on whatever it runs.
+#[derive(Clone)]
+struct Doubler;
+
+impl ump_server::thread::Handler<Call<Double>, u64, &'static str> for Doubler {
+    fn proc_req(
+        &mut self,
+        Call { topic, message }: Call<Double>,
+        rctx: ReplyContext<'_, u64, &'static str>,
+    ) -> ControlFlow<()> {
+        assert!(topic.as_str().starts_with("by"), "{topic}");
+        let _ = match double(message.0) {
+            Ok(reply) => rctx.reply(reply),
+            Err(refusal) => rctx.fail(refusal),
+        };
+        ControlFlow::Continue(())
+    }
+}
+
+impl ump_server::task::Handler<Call<Double>, u64, &'static str> for Doubler {
+    async fn proc_req(
+        &mut self,
+        call: Call<Double>,
+        rctx: ReplyContext<'_, u64, &'static str>,
+    ) -> ControlFlow<()> {
+        tokio::task::yield_now().await;
+        ump_server::thread::Handler::proc_req(self, call, rctx)
+    }
+}
+
+#[test]
+fn a_loop_on_a_thread_a_task_or_a_pool_stands_behind_a_topic() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let router = Router::new();
+    let (by_thread, thread) = ump_server::thread::Builder::new()
+        .spawn_with(|_| Ok(Doubler))
+        .unwrap();
+    let two = NonZeroUsize::new(2).unwrap();
+    let (by_pool, pool) = ump_server::thread::Builder::new()
+        .spawn_pool(two, |_| Ok(Doubler))
+        .unwrap();
+    let (by_task, task) = ump_server::task::Builder::new()
+        .runtime(runtime.handle().clone())
+        .spawn_with(|_| Ok(Doubler))
+        .unwrap();
+    let options = ServeOptions::new();
+    let claims: Vec<_> = [
+        ("by/thread", by_thread),
+        ("by/pool", by_pool),
+        ("by/task", by_task.clone()),
+        ("by", by_task),
+    ]
+    .map(|(topic, client)| router.serve_by(topic, client, options).unwrap())
+    .into();
+    for claim in &claims {
+        assert!(claim.is_serving());
+        assert_eq!(router.request(claim.topic(), Double(4)).wait().unwrap(), 8);
+        let refused = router.request(claim.topic(), Double(0)).wait().unwrap_err();
+        assert_eq!(refused.into_apperr(), Some("nothing"));
+    }
+    // Who gives up all its claims has no client any more.
+    drop(claims);
+    assert!(thread.join().is_ok() && pool.join().is_ok() && task.join().is_ok());
+}
+
+#[test]
+fn a_loop_that_has_ended_serves_no_more_and_is_followed() {
+    let router = Router::new();
+    let spawn = || {
+        ump_server::thread::Builder::new()
+            .spawn_with(|_| Ok(Doubler))
+            .unwrap()
+    };
+    let options = ServeOptions::new();
+    let (client, handle) = spawn();
+    let first = router.serve_by("by/one", client, options).unwrap();
+    handle.stopper().stop(Stop::Refuse);
+    handle.join().unwrap();
+    let error = router.request("by/one", Double(1)).wait().unwrap_err();
+    assert!(matches!(
+        error,
+        RequestError::Ended(ump::RequestError::ServerDisappeared(Double(1)))
+    ));
+    assert!(!first.is_serving(), "its claim was taken from it");
+    let error = router.request("by/one", Double(1)).wait().unwrap_err();
+    assert!(matches!(error, RequestError::NoServer(Double(1))));
+
+    let (client, handle) = spawn();
+    let second = router.serve_by("by/one", client, options).unwrap();
+    let (client, standby) = spawn();
+    let third = router
+        .serve_by("by/one", client, options.standby())
+        .unwrap();
+    handle.stopper().stop(Stop::Refuse);
+    handle.join().unwrap();
+    assert_eq!(router.request("by/one", Double(1)).wait().unwrap(), 2);
+    assert!(third.is_serving() && !second.is_serving());
+    drop((third, second));
+    standby.join().unwrap();
+}
+
+#[test]
+fn each_request_ends_once_while_servers_come_and_go() {
+    const CLIENTS: u64 = 3;
+    const EACH: u64 = 500;
+    let router = Router::new();
+    let served: usize = thread::scope(|scope| {
+        let clients: Vec<_> = (0..CLIENTS)
+            .map(|_| {
+                let router = router.clone();
+                scope.spawn(move || {
+                    for number in 1..=EACH {
+                        let reply = router.request("a", Double(number)).wait_for_server().wait();
+                        assert_eq!(reply.unwrap(), number * 2);
+                    }
+                })
+            })
+            .collect();
+        let servers: Vec<_> = (0..2)
+            .map(|_| {
+                let router = router.clone();
+                scope.spawn(move || {
+                    let mut served = 0;
+                    loop {
+                        let Ok(server) =
+                            router.serve_with::<Double>("a", ServeOptions::new().standby())
+                        else {
+                            return served;
+                        };
+                        for (call, rctx) in server.iter().take(7) {
+                            served += 1;
+                            rctx.reply(call.message.0 * 2).unwrap();
+                        }
+                    }
+                })
+            })
+            .collect();
+        for client in clients {
+            client.join().unwrap();
+        }
+        router.close();
+        servers
+            .into_iter()
+            .map(|server| server.join().unwrap())
+            .sum()
+    });
+    assert_eq!(served as u64, CLIENTS * EACH);
+}
