@@ -120,11 +120,11 @@ impl Protocols {
     }
 
     pub(crate) fn subscriptions(&self) -> Vec<SubscriptionStatus> {
-        self.list(|place, list| place.subscriptions(list))
+        self.list(Status::subscriptions)
     }
 
     pub(crate) fn servers(&self) -> Vec<ServerStatus> {
-        self.list(|place, list| place.servers(list))
+        self.list(Status::servers)
     }
 
     fn list<T>(&self, add: impl Fn(&dyn Place, &mut Vec<T>)) -> Vec<T> {

@@ -97,7 +97,7 @@ impl Changes {
         change: impl FnOnce() -> Received<Change>,
     ) {
         if let Some(bus) = self.0.as_ref().filter(|bus| bus.has_subscribers()) {
-            bus.tell(change(), news);
+            bus.tell(&change(), news);
         }
     }
 }

@@ -16,7 +16,7 @@ use std::{
 
 use futures_core::Stream;
 use ump_router::{
-    Bytes, Error, Message, ProtocolError, Published, Received, RecvError, Router, SubscribeOptions,
+    Bytes, Error, Message, ProtocolError, Published, RecvError, Router, SubscribeOptions,
     Subscription, TopicErrorKind, WhenFull,
     ump::{Clock, ManualClock},
 };

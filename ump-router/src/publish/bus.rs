@@ -152,7 +152,7 @@ impl<M: Message> Bus<M> {
             let error = Error::Closed;
             return Err(PublishError { message, error });
         }
-        Ok(routes.deliver(Received::new(topic, message), &self.clock, leftovers))
+        Ok(routes.deliver(&Received::new(topic, message), &self.clock, leftovers))
     }
 
     fn publish_retained(
@@ -176,7 +176,7 @@ impl<M: Message> Bus<M> {
         let message = Received::new(topic, message);
         let former = routes.retained.keep(&concrete, message.clone());
         leftovers.messages.extend(former);
-        Ok(routes.deliver(message, &self.clock, leftovers))
+        Ok(routes.deliver(&message, &self.clock, leftovers))
     }
 
     /// Forgets what is retained of a topic.
@@ -189,7 +189,7 @@ impl<M: Message> Bus<M> {
         let mut leftovers = Leftovers::default();
         let mut routes = self.routes.write();
         routes.is_closed = true;
-        for queue in routes.queues.values() {
+        for (_, queue) in routes.queues.iter() {
             queue.end(End::Closed, &mut leftovers);
         }
         let retained = std::mem::replace(&mut routes.retained, Retained::new());
@@ -199,7 +199,7 @@ impl<M: Message> Bus<M> {
     }
 
     pub(crate) fn for_each_queue(&self, mut f: impl FnMut(&Queue<M>)) {
-        for queue in self.routes.read().queues.values() {
+        for (_, queue) in self.routes.read().queues.iter() {
             f(queue);
         }
     }
@@ -218,7 +218,7 @@ impl Bus<Change> {
     }
 
     /// Tells what happens to those who watch, from under a lock: nobody is waited for.
-    pub(crate) fn tell(&self, change: Received<Change>, news: &mut Leftovers<Change>) {
+    pub(crate) fn tell(&self, change: &Received<Change>, news: &mut Leftovers<Change>) {
         let delivery = self.routes.read().deliver(change, &self.clock, news);
         delivery.give_up(news);
     }
@@ -227,7 +227,7 @@ impl Bus<Change> {
 impl<M> Routes<M> {
     fn deliver(
         &self,
-        message: Received<M>,
+        message: &Received<M>,
         clock: &Clock,
         leftovers: &mut Leftovers<M>,
     ) -> Delivery<M> {

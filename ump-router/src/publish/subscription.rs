@@ -69,8 +69,11 @@ impl<M: Message> Subscription<M> {
     /// # Errors
     /// See [`RecvError`]. After [`Missed`](RecvError::Missed) it goes on; the other two are the end.
     pub fn recv(&mut self) -> Result<Received<M>, RecvError> {
-        self.recv_by(None)
-            .map(|received| received.expect("there is no deadline"))
+        loop {
+            if let Some(received) = self.recv_by(None)? {
+                return Ok(received);
+            }
+        }
     }
 
     /// The same, for so long at most: then there is none.
