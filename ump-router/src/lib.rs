@@ -1,7 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
-mod core;
+pub mod core;
 mod error;
 mod in_time;
 mod index;

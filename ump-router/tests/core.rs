@@ -1,0 +1,656 @@
+//! The core against a reference that keeps everything in lists, through random programs; and the promises that it makes.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use proptest::prelude::*;
+use ump_router::{
+    Pattern, Topic,
+    core::{Core, Input, Outcome, Output, Party, RequestId, Violation},
+    ump::Executed,
+};
+
+type Message = u32;
+
+/// What a program does; parties and requests by their places in the lists of all that there ever were.
+#[derive(Clone, Debug)]
+enum Step {
+    Connect,
+    Disconnect(usize),
+    Subscribe(usize, u64, &'static str),
+    Unsubscribe(usize, u64),
+    Publish(usize, &'static str),
+    Serve(usize, &'static str, bool),
+    Leave(usize, &'static str),
+    Request(usize, u64, &'static str, Option<u64>, bool),
+    Cancel(usize, u64),
+    Answer(usize, usize, Answer),
+    Advance(u64),
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Answer {
+    Reply,
+    Refuse,
+    NoReply,
+    Return,
+}
+
+const TOPICS: [&str; 3] = ["", "a", "a/b"];
+const PATTERNS: [&str; 6] = ["", "a", "*", "a/*", "**", "**/b"];
+
+fn step() -> impl Strategy<Value = Step> {
+    let party = || 0..4_usize;
+    let number = || 0..3_u64;
+    let topic = || prop::sample::select(&TOPICS[..]);
+    let pattern = || prop::sample::select(&PATTERNS[..]);
+    let answer = prop::sample::select(
+        &[
+            Answer::Reply,
+            Answer::Refuse,
+            Answer::NoReply,
+            Answer::Return,
+        ][..],
+    );
+    prop_oneof![
+        2 => Just(Step::Connect),
+        1 => party().prop_map(Step::Disconnect),
+        3 => (party(), number(), pattern()).prop_map(|(p, n, t)| Step::Subscribe(p, n, t)),
+        1 => (party(), number()).prop_map(|(p, n)| Step::Unsubscribe(p, n)),
+        3 => (party(), pattern()).prop_map(|(p, t)| Step::Publish(p, t)),
+        5 => (party(), topic(), prop::bool::weighted(0.8)).prop_map(|(p, t, s)| Step::Serve(p, t, s)),
+        2 => (party(), topic()).prop_map(|(p, t)| Step::Leave(p, t)),
+        6 => (party(), number(), topic(), prop::option::of(0..6_u64), any::<bool>())
+            .prop_map(|(p, n, t, d, w)| Step::Request(p, n, t, d, w)),
+        1 => (party(), number()).prop_map(|(p, n)| Step::Cancel(p, n)),
+        5 => (party(), 0..8_usize, answer).prop_map(|(p, r, a)| Step::Answer(p, r, a)),
+        2 => (1..4_u64).prop_map(Step::Advance),
+    ]
+}
+
+/// What the reference knows of a request that has not ended.
+#[derive(Clone, Debug)]
+struct Request {
+    /// Its place in the list of all that were ever made.
+    place: usize,
+    owner: usize,
+    number: u64,
+    topic: &'static str,
+    message: Message,
+    deadline: Option<u64>,
+    waits: bool,
+    with: Option<usize>,
+}
+
+/// Said to a party, with requests by their places.
+type Said = (usize, String);
+
+#[derive(Default)]
+struct Reference {
+    connected: Vec<bool>,
+    subscriptions: Vec<(usize, u64, &'static str)>,
+    /// Who claims, in line; the first serves.
+    lines: BTreeMap<&'static str, Vec<usize>>,
+    requests: Vec<Request>,
+    made: usize,
+    now: u64,
+    messages: Message,
+    said: Vec<Said>,
+}
+
+impl Reference {
+    fn say(&mut self, to: usize, what: String) {
+        if self.connected[to] {
+            self.said.push((to, what));
+        }
+    }
+
+    fn end(&mut self, place: usize, how: &str) {
+        let at = self
+            .requests
+            .iter()
+            .position(|request| request.place == place);
+        let request = self.requests.remove(at.expect("it has not ended"));
+        self.say(request.owner, format!("{} ended {how}", request.number));
+    }
+
+    fn places(&self, is_one: impl Fn(&Request) -> bool) -> Vec<usize> {
+        let such = self.requests.iter().filter(|request| is_one(request));
+        such.map(|request| request.place).collect()
+    }
+
+    fn give(&mut self, place: usize) -> bool {
+        let request = self
+            .requests
+            .iter_mut()
+            .find(|request| request.place == place)
+            .expect("it has not ended");
+        let Some(&server) = self.lines.get(request.topic).and_then(|line| line.first()) else {
+            return false;
+        };
+        request.with = Some(server);
+        let said = format!(
+            "request {place} '{}' {} {:?}",
+            request.topic, request.message, request.deadline
+        );
+        self.say(server, said);
+        true
+    }
+
+    fn settle(&mut self, topic: &'static str) {
+        for place in self.places(|request| request.with.is_none() && request.topic == topic) {
+            let waits = self
+                .requests
+                .iter()
+                .any(|request| request.place == place && request.waits);
+            if !self.give(place) && !waits {
+                self.end(place, "lost No");
+            }
+        }
+    }
+
+    fn leave(&mut self, party: usize, topic: &'static str) -> bool {
+        let Some(line) = self.lines.get_mut(topic) else {
+            return false;
+        };
+        let Some(at) = line.iter().position(|claimant| *claimant == party) else {
+            return false;
+        };
+        line.remove(at);
+        let successor = line.first().copied();
+        if line.is_empty() {
+            self.lines.remove(topic);
+        }
+        if let (0, Some(successor)) = (at, successor) {
+            self.say(successor, format!("serving '{topic}'"));
+        }
+        true
+    }
+
+    fn cancel(&mut self, place: usize) {
+        let at = self
+            .requests
+            .iter()
+            .position(|request| request.place == place);
+        let request = self.requests.remove(at.expect("it has not ended"));
+        if let Some(server) = request.with {
+            self.say(server, format!("cancelled {place}"));
+        }
+    }
+
+    fn advance(&mut self, by: u64) {
+        self.now += by;
+        let now = self.now;
+        let mut late: Vec<_> = self
+            .requests
+            .iter()
+            .filter(|request| request.deadline.is_some_and(|at| at <= now))
+            .cloned()
+            .collect();
+        late.sort_by_key(|request| (request.deadline, request.place));
+        for request in late {
+            if let Some(server) = request.with {
+                self.say(server, format!("cancelled {}", request.place));
+            }
+            let executed = if request.with.is_some() {
+                "Perhaps"
+            } else {
+                "No"
+            };
+            self.end(request.place, &format!("late {executed}"));
+        }
+    }
+
+    /// Whether it can be.
+    #[expect(
+        clippy::too_many_lines,
+        reason = "what each kind of step does, one after the other"
+    )]
+    fn step(&mut self, step: &Step) -> bool {
+        match *step {
+            Step::Connect => self.connected.push(true),
+            Step::Disconnect(party) => {
+                self.connected[party] = false;
+                self.subscriptions
+                    .retain(|subscription| subscription.0 != party);
+                for place in self.places(|request| request.owner == party) {
+                    self.cancel(place);
+                }
+                let topics: Vec<_> = self
+                    .lines
+                    .iter()
+                    .filter(|(_, line)| line.contains(&party))
+                    .map(|(topic, _)| *topic)
+                    .collect();
+                for topic in &topics {
+                    self.leave(party, topic);
+                }
+                for place in self.places(|request| request.with == Some(party)) {
+                    self.end(place, "lost Perhaps");
+                }
+                for topic in topics {
+                    self.settle(topic);
+                }
+            }
+            Step::Subscribe(party, number, pattern) => {
+                let is_used = self
+                    .subscriptions
+                    .iter()
+                    .any(|other| (other.0, other.1) == (party, number));
+                if is_used {
+                    return false;
+                }
+                self.subscriptions.push((party, number, pattern));
+            }
+            Step::Unsubscribe(party, number) => {
+                let before = self.subscriptions.len();
+                self.subscriptions
+                    .retain(|other| (other.0, other.1) != (party, number));
+                return self.subscriptions.len() < before;
+            }
+            Step::Publish(_, topic) => {
+                self.messages += 1;
+                let published: Pattern = topic.parse().unwrap();
+                for party in 0..self.connected.len() {
+                    let mut to: Vec<_> = self
+                        .subscriptions
+                        .iter()
+                        .filter(|other| {
+                            other.0 == party
+                                && other.2.parse::<Pattern>().unwrap().meets(&published)
+                        })
+                        .map(|other| other.1)
+                        .collect();
+                    to.sort_unstable();
+                    if !to.is_empty() {
+                        self.say(
+                            party,
+                            format!("message '{published}' {} to {to:?}", self.messages),
+                        );
+                    }
+                }
+            }
+            Step::Serve(party, topic, stand_by) => {
+                let line = self.lines.entry(topic).or_default();
+                if line.contains(&party) {
+                    return false;
+                }
+                if line.is_empty() {
+                    line.push(party);
+                    self.say(party, format!("serving '{topic}'"));
+                    self.settle(topic);
+                } else if stand_by {
+                    line.push(party);
+                    self.say(party, format!("standing by '{topic}'"));
+                } else {
+                    self.say(party, format!("taken '{topic}'"));
+                }
+            }
+            Step::Leave(party, topic) => {
+                if !self.leave(party, topic) {
+                    return false;
+                }
+                self.settle(topic);
+            }
+            Step::Request(owner, number, topic, timeout, waits) => {
+                if self
+                    .requests
+                    .iter()
+                    .any(|other| (other.owner, other.number) == (owner, number))
+                {
+                    return false;
+                }
+                self.messages += 1;
+                let place = self.made;
+                self.made += 1;
+                let deadline = timeout.map(|timeout| self.now + timeout);
+                self.requests.push(Request {
+                    place,
+                    owner,
+                    number,
+                    topic,
+                    message: self.messages,
+                    deadline,
+                    waits,
+                    with: None,
+                });
+                if timeout == Some(0) {
+                    self.end(place, "late No");
+                } else if !self.give(place) && !waits {
+                    self.end(place, "without server");
+                }
+            }
+            Step::Cancel(owner, number) => {
+                for place in
+                    self.places(|request| (request.owner, request.number) == (owner, number))
+                {
+                    self.cancel(place);
+                }
+            }
+            Step::Answer(party, place, answer) => {
+                if place >= self.made {
+                    return false;
+                }
+                let Some(request) = self
+                    .requests
+                    .iter_mut()
+                    .find(|request| request.place == place)
+                else {
+                    return true;
+                };
+                if request.with != Some(party) {
+                    return false;
+                }
+                match answer {
+                    Answer::Reply => self.end(place, "with reply 1000"),
+                    Answer::Refuse => self.end(place, "refused 2000"),
+                    Answer::NoReply => self.end(place, "without reply"),
+                    Answer::Return => {
+                        request.with = None;
+                        request.message = 3000;
+                        let topic = request.topic;
+                        if self.lines.get(topic).and_then(|line| line.first()) != Some(&party) {
+                            self.settle(topic);
+                        }
+                    }
+                }
+            }
+            Step::Advance(by) => self.advance(by),
+        }
+        true
+    }
+}
+
+/// The core, with the names that the reference has for things.
+struct Subject {
+    core: Core<Message>,
+    parties: Vec<Party>,
+    /// By their places; those that were given to a server.
+    requests: BTreeMap<usize, RequestId>,
+    start: Instant,
+}
+
+impl Subject {
+    /// Whether it can be.
+    fn step(&mut self, step: &Step, now: u64, messages: Message) -> bool {
+        let now = self.start + Duration::from_secs(now);
+        let (party, input) = match *step {
+            Step::Connect => {
+                self.parties.push(self.core.connect());
+                return true;
+            }
+            Step::Disconnect(party) => return self.core.disconnect(self.parties[party]).is_ok(),
+            Step::Advance(_) => {
+                self.core.advance(now);
+                return true;
+            }
+            Step::Subscribe(party, number, pattern) => (
+                party,
+                Input::Subscribe {
+                    number,
+                    pattern: pattern.parse().unwrap(),
+                },
+            ),
+            Step::Unsubscribe(party, number) => (party, Input::Unsubscribe { number }),
+            Step::Publish(party, topic) => (
+                party,
+                Input::Publish {
+                    topic: topic.parse().unwrap(),
+                    message: messages,
+                },
+            ),
+            Step::Serve(party, topic, stand_by) => (
+                party,
+                Input::Serve {
+                    topic: topic.parse().unwrap(),
+                    stand_by,
+                },
+            ),
+            Step::Leave(party, topic) => (
+                party,
+                Input::Leave {
+                    topic: topic.parse().unwrap(),
+                },
+            ),
+            Step::Request(party, number, topic, timeout, waits) => {
+                let deadline = timeout.map(|timeout| now + Duration::from_secs(timeout));
+                let topic = topic.parse().unwrap();
+                (
+                    party,
+                    Input::Request {
+                        number,
+                        topic,
+                        message: messages,
+                        deadline,
+                        waits,
+                    },
+                )
+            }
+            Step::Cancel(party, number) => (party, Input::Cancel { number }),
+            Step::Answer(party, place, answer) => {
+                let id = self.requests[&place];
+                (
+                    party,
+                    match answer {
+                        Answer::Reply => Input::Reply {
+                            id,
+                            reply: Ok(1000),
+                        },
+                        Answer::Refuse => Input::Reply {
+                            id,
+                            reply: Err(2000),
+                        },
+                        Answer::NoReply => Input::NoReply { id },
+                        Answer::Return => Input::Return { id, message: 3000 },
+                    },
+                )
+            }
+        };
+        self.core.handle(now, self.parties[party], input).is_ok()
+    }
+
+    /// What it says, in the words of the reference. `made` requests there were before the last step.
+    fn said(&mut self, reference: &Reference) -> Vec<Said> {
+        let mut all = Vec::new();
+        while let Some((to, output)) = self.core.poll_output() {
+            let to = self.parties.iter().position(|party| *party == to).unwrap();
+            let what = match output {
+                Output::Deliver { to, topic, message } => {
+                    format!("message '{topic}' {message} to {to:?}")
+                }
+                Output::Serving { topic } => format!("serving '{topic}'"),
+                Output::StandingBy { topic } => format!("standing by '{topic}'"),
+                Output::Taken { topic } => format!("taken '{topic}'"),
+                Output::Request {
+                    id,
+                    topic,
+                    message,
+                    deadline,
+                } => {
+                    let known = self
+                        .requests
+                        .iter()
+                        .find(|(_, known)| **known == id)
+                        .map(|(place, _)| *place);
+                    let place = known.unwrap_or_else(|| {
+                        let is_it = |request: &&Request| {
+                            request.message == message
+                                && !self.requests.contains_key(&request.place)
+                        };
+                        reference
+                            .requests
+                            .iter()
+                            .find(is_it)
+                            .expect("somebody asked")
+                            .place
+                    });
+                    self.requests.insert(place, id);
+                    let deadline = deadline.map(|deadline| (deadline - self.start).as_secs());
+                    format!("request {place} '{topic}' {message} {deadline:?}")
+                }
+                Output::Cancelled { id } => {
+                    let (place, _) = self
+                        .requests
+                        .iter()
+                        .find(|(_, known)| **known == id)
+                        .expect("it was given");
+                    format!("cancelled {place}")
+                }
+                Output::Ended { number, outcome } => format!("{number} ended {}", words(&outcome)),
+                other => panic!("{other:?}"),
+            };
+            all.push((to, what));
+        }
+        all
+    }
+}
+
+fn words(outcome: &Outcome<Message>) -> String {
+    match outcome {
+        Outcome::Reply(reply) => format!("with reply {reply}"),
+        Outcome::Refused(refusal) => format!("refused {refusal}"),
+        Outcome::NoReply => "without reply".to_owned(),
+        Outcome::NoServer => "without server".to_owned(),
+        Outcome::ServerLost(executed) => format!("lost {executed:?}"),
+        Outcome::TimedOut(executed) => format!("late {executed:?}"),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// An answer goes to a request that was given to somebody, and mostly comes from that one.
+fn aimed(step: Step, reference: &Reference, given: &BTreeMap<usize, RequestId>) -> Option<Step> {
+    let Step::Answer(party, choice, answer) = step else {
+        return Some(step);
+    };
+    let live = reference
+        .requests
+        .iter()
+        .filter_map(|request| Some((request.place, request.with?)));
+    let live: Vec<_> = live.collect();
+    if choice == 0 || live.is_empty() {
+        let place = *given.keys().nth(choice % given.len().max(1))?;
+        return Some(Step::Answer(party, place, answer));
+    }
+    let (place, with) = live[choice % live.len()];
+    Some(Step::Answer(with, place, answer))
+}
+
+/// Whether a party that takes part is meant.
+fn is_possible(step: &Step, connected: &[bool]) -> bool {
+    match *step {
+        Step::Connect => connected.len() < 4,
+        Step::Advance(_) => true,
+        Step::Disconnect(party)
+        | Step::Subscribe(party, ..)
+        | Step::Unsubscribe(party, _)
+        | Step::Publish(party, _)
+        | Step::Serve(party, ..)
+        | Step::Leave(party, _)
+        | Step::Request(party, ..)
+        | Step::Cancel(party, _)
+        | Step::Answer(party, ..) => connected.get(party) == Some(&true),
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_core_does_what_the_reference_does(steps in prop::collection::vec(step(), 1..100)) {
+        let mut reference = Reference::default();
+        let mut subject = Subject { core: Core::new(), parties: Vec::new(), requests: BTreeMap::new(), start: Instant::now() };
+        for step in steps {
+            let Some(step) = aimed(step, &reference, &subject.requests) else {
+                continue;
+            };
+            if !is_possible(&step, &reference.connected) {
+                continue;
+            }
+            let can_be = reference.step(&step);
+            let messages = reference.messages;
+            prop_assert_eq!(subject.step(&step, reference.now, messages), can_be, "{:?}", step);
+            let said = subject.said(&reference);
+            prop_assert_eq!(said, std::mem::take(&mut reference.said), "{:?}", step);
+            prop_assert_eq!(subject.core.pending(), reference.requests.len());
+            let first = reference.requests.iter().filter_map(|request| request.deadline).min();
+            let first = first.map(|first| subject.start + Duration::from_secs(first));
+            prop_assert_eq!(subject.core.next_deadline(), first);
+        }
+    }
+}
+
+fn topic() -> Topic {
+    "a".parse().unwrap()
+}
+
+fn request(number: u64, deadline: Option<Instant>) -> Input<Message> {
+    Input::Request {
+        number,
+        topic: topic(),
+        message: 7,
+        deadline,
+        waits: false,
+    }
+}
+
+#[test]
+fn an_answer_that_comes_too_late_is_no_violation_and_goes_nowhere() {
+    let (mut core, now) = (Core::new(), Instant::now());
+    let (client, server) = (core.connect(), core.connect());
+    core.handle(
+        now,
+        server,
+        Input::Serve {
+            topic: topic(),
+            stand_by: false,
+        },
+    )
+    .unwrap();
+    let second = Duration::from_secs(1);
+    core.handle(now, client, request(1, Some(now + second)))
+        .unwrap();
+    core.poll_output().unwrap();
+    let Some((_, Output::Request { id, .. })) = core.poll_output() else {
+        panic!()
+    };
+    core.advance(now + second);
+    assert_eq!(core.poll_output(), Some((server, Output::Cancelled { id })));
+    let outcome = Outcome::TimedOut(Executed::Perhaps);
+    assert_eq!(
+        core.poll_output(),
+        Some((client, Output::Ended { number: 1, outcome }))
+    );
+    core.handle(now + second, server, Input::Reply { id, reply: Ok(1) })
+        .unwrap();
+    assert_eq!(core.poll_output(), None);
+}
+
+#[test]
+fn who_answers_for_another_is_told_and_nobody_else_notices() {
+    let (mut core, now) = (Core::new(), Instant::now());
+    let [client, server, other] = [(); 3].map(|()| core.connect());
+    core.handle(
+        now,
+        server,
+        Input::Serve {
+            topic: topic(),
+            stand_by: false,
+        },
+    )
+    .unwrap();
+    core.handle(now, client, request(1, None)).unwrap();
+    core.poll_output().unwrap();
+    let Some((_, Output::Request { id, .. })) = core.poll_output() else {
+        panic!()
+    };
+    let forged = core.handle(now, other, Input::Reply { id, reply: Ok(1) });
+    assert_eq!(forged, Err(Violation::NotItsRequest(id)));
+    assert_eq!(core.poll_output(), None);
+    core.handle(now, server, Input::Reply { id, reply: Ok(2) })
+        .unwrap();
+    let ended = Output::Ended {
+        number: 1,
+        outcome: Outcome::Reply(2),
+    };
+    assert_eq!(core.poll_output(), Some((client, ended)));
+}
