@@ -3,7 +3,6 @@
 use std::{
     collections::HashSet,
     future::{Future, IntoFuture},
-    ops::Deref,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::{Pin, pin},
     sync::{
@@ -131,7 +130,8 @@ fn a_message_is_shared_and_belongs_to_the_last_who_has_it() {
     let [mut one, mut other] = [(); 2].map(|()| router.subscribe::<Number>("a").unwrap());
     publish(&router, "a", 1);
     let (one, other) = (one.recv().unwrap(), other.recv().unwrap());
-    assert!(std::ptr::eq(one.deref(), other.deref()));
+    let is_same = |one: &Number, other: &Number| std::ptr::eq(one, other);
+    assert!(is_same(&one, &other));
     let one = one.into_inner().unwrap_err();
     drop(other);
     assert_eq!(one.into_inner().unwrap(), Number(1));
