@@ -630,6 +630,20 @@ fn a_drop_that_panics_is_not_the_trouble_of_a_publisher() {
 }
 
 #[test]
+fn drops_that_panic_do_not_keep_a_router_from_being_closed() {
+    let router = Router::new();
+    for topic in ["a", "b"] {
+        router.publish(topic, Bomb).retain().wait().unwrap();
+    }
+    // Types are closed in no order.
+    let mut numbers = router.subscribe::<Number>("a").unwrap();
+    let mut bytes = router.subscribe::<Bytes>("a").unwrap();
+    router.close();
+    assert_eq!(numbers.recv().unwrap_err(), RecvError::Closed);
+    assert_eq!(bytes.recv().unwrap_err(), RecvError::Closed);
+}
+
+#[test]
 fn a_waker_that_panics_is_not_the_trouble_of_a_publisher() {
     struct Broken;
     impl Wake for Broken {

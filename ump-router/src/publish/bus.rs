@@ -194,8 +194,9 @@ impl<M: Message> Bus<M> {
         }
         let retained = std::mem::replace(&mut routes.retained, Retained::new());
         drop(routes);
-        leftovers.clear();
+        leftovers.messages.extend(retained.iter().cloned());
         drop(retained);
+        leftovers.clear();
     }
 
     pub(crate) fn for_each_queue(&self, mut f: impl FnMut(&Queue<M>)) {

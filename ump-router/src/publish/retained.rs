@@ -41,6 +41,10 @@ impl<M> Retained<M> {
         self.values.remove(key)
     }
 
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Received<M>> {
+        self.values.iter().map(|(_, value)| value)
+    }
+
     pub(super) fn for_each(&self, pattern: &Pattern, f: impl FnMut(&Received<M>)) {
         self.values.for_each_meeting(pattern, f);
     }
