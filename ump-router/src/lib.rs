@@ -12,6 +12,7 @@ mod publish;
 mod router;
 mod serve;
 mod shield;
+mod signal;
 mod status;
 mod sync;
 pub mod topic;

@@ -3,8 +3,6 @@
 //! Nothing else in the crate names `parking_lot`, `loom` or `std::sync::atomic`. Built with `--cfg loom` the same names are loom's. Who shares
 //! something shares it by the standard library's `Arc`, also in a model.
 
-pub(crate) use event_listener::Event;
-
 #[cfg(loom)]
 pub(crate) use model::*;
 #[cfg(not(loom))]

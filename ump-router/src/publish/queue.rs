@@ -28,16 +28,13 @@ use super::{
     received::Received,
     subscription::RecvError,
 };
-use crate::{
-    sync::{Event, Mutex},
-    topic::Pattern,
-};
+use crate::{shield::shielded, signal::Signal, sync::Mutex, topic::Pattern};
 
 #[derive(Debug)]
 pub(crate) struct Queue<M> {
     state: Mutex<State<M>>,
     /// Who waits for room.
-    pub(crate) room: Event,
+    pub(crate) room: Signal,
     pattern: Pattern,
     options: SubscribeOptions,
 }
@@ -102,7 +99,7 @@ impl<M> Queue<M> {
                 end: None,
                 counts: Counts::default(),
             }),
-            room: Event::new(),
+            room: Signal::new(),
             pattern,
             options,
         }
@@ -184,7 +181,9 @@ impl<M> Queue<M> {
         };
         drop(state);
         if let WhenFull::Block(_) = self.options.when_full {
-            self.room.notify_additional(1);
+            if let Some(publisher) = self.room.call_one() {
+                shielded(|| publisher.wake());
+            }
         }
         Ok(Some(message))
     }
@@ -222,7 +221,7 @@ impl<M> Queue<M> {
         }
         leftovers.wakers.extend(state.subscriber.take());
         drop(state);
-        self.room.notify(usize::MAX);
+        leftovers.wakers.extend(self.room.call_all());
     }
 }
 

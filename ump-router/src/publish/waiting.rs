@@ -10,7 +10,7 @@ use super::{
     queue::{Pushed, Queue},
     received::Received,
 };
-use crate::in_time::in_time;
+use crate::{in_time::in_time, signal::Signal};
 
 /// What has become of a message so far, and who is waited for. Those who are not waited for to the end miss it.
 pub(super) struct Delivery<M> {
@@ -101,7 +101,7 @@ async fn enter<M>(
 ) -> Pushed {
     let mut leftovers = Leftovers::default();
     loop {
-        let room = queue.room.listen();
+        let room = Signal::listen(&queue.room);
         let pushed = queue.push(message, &mut leftovers);
         leftovers.clear();
         if !matches!(pushed, Pushed::Full(_)) {

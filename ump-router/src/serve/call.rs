@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::{protocol::Request, topic::Topic};
+use crate::{core::claims::ClaimId, protocol::Request, topic::Topic};
 
 /// What the server of a topic receives: a request, and the topic on which it was made.
 ///
@@ -30,7 +30,7 @@ pub(crate) type Requests<P> = ump::Server<Call<P>, <P as Request>::Reply, <P as 
 
 /// Who serves a topic, or stands by.
 pub(crate) struct Serving<P: Request> {
-    pub(crate) id: crate::core::claims::ClaimId,
+    pub(crate) id: ClaimId,
     pub(crate) topic: Topic,
     pub(crate) client: Client<P>,
 }

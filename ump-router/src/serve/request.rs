@@ -23,8 +23,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use event_listener::EventListener;
-
 use super::{
     call::{Call, Client, Serving},
     servers::Servers,
@@ -33,6 +31,7 @@ use crate::{
     error::{Error, RequestError},
     in_time::in_time,
     protocol::Request,
+    signal::{Listener, Signal},
     topic::{IntoTopic, Topic},
 };
 
@@ -199,7 +198,7 @@ struct Attempt<P: Request> {
 
 enum Look<P: Request> {
     Server(Arc<Serving<P>>),
-    Nobody(EventListener),
+    Nobody(Listener<Arc<Signal>>),
 }
 
 type Outcome<P> = Result<<P as Request>::Reply, RequestError<P>>;
@@ -215,7 +214,7 @@ impl<P: Request> Attempt<P> {
             return Ok(Look::Server(serving));
         }
         // Who comes from now on is noticed.
-        let comes = servers.came.listen();
+        let comes = Signal::listen(Arc::clone(&servers.came));
         if let Some(serving) = servers.find(topic.as_str()) {
             return Ok(Look::Server(serving));
         }

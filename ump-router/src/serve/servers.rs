@@ -1,13 +1,6 @@
 //! All who serve one type of requests.
 
-use std::{
-    any::type_name,
-    fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-};
+use std::{any::type_name, fmt, sync::Arc};
 
 use ump::Clock;
 
@@ -22,7 +15,9 @@ use crate::{
     names::full_name,
     protocol::Request,
     publish::{Leftovers, Received},
-    sync::{Event, RwLock},
+    shield::shielded,
+    signal::Signal,
+    sync::RwLock,
     topic::{Pattern, Topic},
     watch::{Change, ChangeKind, Changes},
 };
@@ -30,14 +25,14 @@ use crate::{
 pub(crate) struct Servers<P: Request> {
     state: RwLock<State<P>>,
     /// Told whenever a topic has another server, and when the router is closed.
-    pub(super) came: Event,
+    pub(super) came: Arc<Signal>,
     clock: Clock,
     changes: Changes,
-    last: AtomicU64,
 }
 
 struct State<P: Request> {
     claims: Claims<Arc<Serving<P>>>,
+    next: ClaimId,
     is_closed: bool,
 }
 
@@ -46,12 +41,12 @@ impl<P: Request> Servers<P> {
         Self {
             state: RwLock::new(State {
                 claims: Claims::new(),
+                next: ClaimId(0),
                 is_closed: false,
             }),
-            came: Event::new(),
+            came: Arc::new(Signal::new()),
             clock,
             changes,
-            last: AtomicU64::new(0),
         }
     }
 
@@ -81,12 +76,6 @@ impl<P: Request> Servers<P> {
     ) -> Result<Claim, Error> {
         // It has to be a name with its prefix, too.
         full_name(P::PREFIX, &Pattern::from(topic.clone()))?;
-        let id = ClaimId(self.last.fetch_add(1, Ordering::Relaxed));
-        let serving = Arc::new(Serving {
-            id,
-            topic: topic.clone(),
-            client,
-        });
         let mut gone = Vec::new();
         let mut news = Leftovers::default();
         let mut state = self.state.write();
@@ -96,6 +85,12 @@ impl<P: Request> Servers<P> {
         while let Some(id) = state.ended(&topic) {
             gone.extend(self.give_up(&mut state, &topic, id, &mut news));
         }
+        let id = state.next_id();
+        let serving = Arc::new(Serving {
+            id,
+            topic: topic.clone(),
+            client,
+        });
         let rank = state.claims.claim(&topic, id, serving, options.stands_by);
         if let Ok(rank) = rank {
             let kind = match rank {
@@ -106,7 +101,7 @@ impl<P: Request> Servers<P> {
         }
         drop(state);
         news.clear();
-        self.came.notify(usize::MAX);
+        self.call_all();
         match rank {
             Ok(_) => Ok(Claim::new(self, topic, id)),
             Err(_) => Err(Error::Taken(topic)),
@@ -136,7 +131,7 @@ impl<P: Request> Servers<P> {
         let gone = state.claims.clear();
         drop(state);
         drop(gone);
-        self.came.notify(usize::MAX);
+        self.call_all();
     }
 
     pub(crate) fn for_each(&self, mut f: impl FnMut(&Topic, &Client<P>, Rank)) {
@@ -168,6 +163,13 @@ impl<P: Request> Servers<P> {
         Some(who)
     }
 
+    /// Whoever waits for a server looks again. Not under a lock.
+    fn call_all(&self) {
+        for waker in self.came.call_all() {
+            shielded(|| waker.wake());
+        }
+    }
+
     fn announce(&self, kind: ChangeKind, topic: &Topic, news: &mut Leftovers<Change>) {
         self.changes.tell(news, || {
             let own = Pattern::from(topic.clone());
@@ -190,7 +192,7 @@ impl<P: Request> Desk for Servers<P> {
         drop(state);
         drop(gone);
         news.clear();
-        self.came.notify(usize::MAX);
+        self.call_all();
     }
 
     fn rank(&self, topic: &Topic, id: ClaimId) -> Option<Rank> {
@@ -199,6 +201,11 @@ impl<P: Request> Desk for Servers<P> {
 }
 
 impl<P: Request> State<P> {
+    fn next_id(&mut self) -> ClaimId {
+        let ClaimId(next) = self.next;
+        std::mem::replace(&mut self.next, ClaimId(next + 1))
+    }
+
     /// The server of a topic, if that has ended.
     fn ended(&self, topic: &Topic) -> Option<ClaimId> {
         let serving = self.claims.server(topic.as_str())?;

@@ -1,0 +1,164 @@
+//! Wakers that do more than ring: a router runs them when it holds no lock.
+
+use std::{
+    future::{Future, IntoFuture},
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll, Wake, Waker},
+    time::Duration,
+};
+
+use ump_router::{
+    Message, Published, RecvError, Request, RequestError, Router, SubscribeOptions, Subscription,
+    WhenFull,
+};
+
+#[derive(Debug)]
+struct Number(u64);
+
+impl Message for Number {
+    const PREFIX: &'static str = "number";
+}
+
+#[derive(Debug)]
+struct Ask;
+
+impl Request for Ask {
+    type Reply = ();
+    type Error = ();
+    const PREFIX: &'static str = "ask";
+}
+
+const LONG: Duration = Duration::from_secs(60);
+
+/// An executor at its simplest: who wakes the task polls it, there and then, and learns what is on the router as well.
+struct Inline<T> {
+    router: Router,
+    future: Mutex<Option<Pin<Box<dyn Future<Output = T> + Send>>>>,
+    output: Mutex<Option<T>>,
+}
+
+impl<T: Send + 'static> Inline<T> {
+    fn start(router: &Router, future: impl Future<Output = T> + Send + 'static) -> Arc<Self> {
+        let task = Arc::new(Self {
+            router: router.clone(),
+            future: Mutex::new(Some(Box::pin(future))),
+            output: Mutex::new(None),
+        });
+        task.poll();
+        task
+    }
+
+    fn poll(self: &Arc<Self>) {
+        let waker = Waker::from(Arc::clone(self));
+        let mut future = self.future.lock().unwrap();
+        let Some(task) = &mut *future else { return };
+        if let Poll::Ready(output) = task.as_mut().poll(&mut Context::from_waker(&waker)) {
+            *future = None;
+            *self.output.lock().unwrap() = Some(output);
+        }
+    }
+
+    fn output(&self) -> Option<T> {
+        let mut output = self.output.lock().unwrap_or_else(PoisonError::into_inner);
+        output.take()
+    }
+}
+
+impl<T: Send + 'static> Wake for Inline<T> {
+    fn wake(self: Arc<Self>) {
+        drop(self.router.subscribe::<Number>("**"));
+        let _ = (self.router.subscriptions(), self.router.servers());
+        self.poll();
+    }
+}
+
+fn blocking(router: &Router) -> Subscription<Number> {
+    let options = SubscribeOptions::new()
+        .capacity(1)
+        .when_full(WhenFull::Block(LONG));
+    let subscription = router.subscribe_with("a", options).unwrap();
+    let published = router.publish("a", Number(1)).wait().unwrap();
+    assert_eq!(published.queued, 1);
+    subscription
+}
+
+fn counts(published: Published) -> (usize, usize, usize) {
+    (published.matched, published.queued, published.dropped)
+}
+
+#[test]
+fn a_publisher_may_be_polled_by_who_makes_room() {
+    let router = Router::new();
+    let mut subscription = blocking(&router);
+    let task = Inline::start(&router, router.publish("a", Number(2)).into_future());
+    assert!(task.output().is_none());
+    assert_eq!(subscription.recv().unwrap().0, 1);
+    assert_eq!(counts(task.output().unwrap().unwrap()), (1, 1, 0));
+    assert_eq!(subscription.recv().unwrap().0, 2);
+}
+
+#[test]
+fn a_publisher_may_be_polled_by_who_closes_the_router() {
+    let router = Router::new();
+    let mut subscription = blocking(&router);
+    let task = Inline::start(&router, router.publish("a", Number(2)).into_future());
+    router.close();
+    assert_eq!(counts(task.output().unwrap().unwrap()), (0, 0, 0));
+    assert_eq!(subscription.recv().unwrap().0, 1);
+    assert_eq!(subscription.recv().unwrap_err(), RecvError::Closed);
+}
+
+#[test]
+fn a_publisher_may_be_polled_by_who_leaves() {
+    let router = Router::new();
+    let subscription = blocking(&router);
+    let task = Inline::start(&router, router.publish("a", Number(2)).into_future());
+    drop(subscription);
+    assert_eq!(counts(task.output().unwrap().unwrap()), (0, 0, 0));
+}
+
+#[test]
+fn who_waits_for_a_server_may_be_polled_by_who_serves() {
+    let router = Router::new();
+    let request = router.request("a", Ask).wait_for_server();
+    let task = Inline::start(&router, request.into_future());
+    let server = router.serve::<Ask>("a").unwrap();
+    let (_, rctx) = server.try_pop().unwrap().expect("it was asked at once");
+    let _ = rctx.reply(());
+    assert!(matches!(task.output(), Some(Ok(()))));
+}
+
+#[test]
+fn who_waits_for_a_server_may_be_polled_by_who_closes_the_router() {
+    let router = Router::new();
+    let request = router.request("a", Ask).wait_for_server();
+    let task = Inline::start(&router, request.into_future());
+    router.close();
+    let outcome = task.output();
+    assert!(matches!(outcome, Some(Err(RequestError::NotMade(..)))));
+}
+
+/// The next publisher that waits has the turn of one whose waker did nothing but panic.
+#[test]
+fn a_waker_that_panics_is_not_the_trouble_of_who_makes_room() {
+    struct Broken;
+    impl Wake for Broken {
+        fn wake(self: Arc<Self>) {
+            panic!("woken");
+        }
+    }
+    let router = Router::new();
+    let mut subscription = blocking(&router);
+    let mut publisher = Box::pin(router.publish("a", Number(2)).into_future());
+    let broken = Waker::from(Arc::new(Broken));
+    let pending = publisher.as_mut().poll(&mut Context::from_waker(&broken));
+    assert!(pending.is_pending());
+    let task = Inline::start(&router, router.publish("a", Number(3)).into_future());
+    assert_eq!(subscription.recv().unwrap().0, 1);
+    assert!(task.output().is_none());
+    drop(publisher);
+    assert_eq!(counts(task.output().unwrap().unwrap()), (1, 1, 0));
+    assert_eq!(subscription.recv().unwrap().0, 3);
+    assert_eq!(subscription.recv().unwrap_err(), RecvError::Missed(1));
+}
