@@ -425,6 +425,21 @@ fn a_publisher_learns_that_who_it_waits_for_has_gone() {
 }
 
 #[test]
+fn nothing_is_missed_after_the_end() {
+    let (router, bell) = (Router::new(), Arc::new(Bell::default()));
+    let mut slow = router
+        .subscribe_with::<Number>("a", of(1, WhenFull::Block(LONG)))
+        .unwrap();
+    publish(&router, "a", 1);
+    let mut late = Box::pin(router.publish("a", Number(2)).into_future());
+    assert!(poll_once(late.as_mut(), &bell).is_pending());
+    router.close();
+    assert_eq!(drain(&mut slow), ["1", "Closed"]);
+    drop(late);
+    assert_eq!(drain(&mut slow), ["Closed"]);
+}
+
+#[test]
 fn of_publishers_that_wait_each_gets_the_room_of_one() {
     let router = Router::new();
     let mut slow = router

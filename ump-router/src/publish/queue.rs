@@ -160,11 +160,15 @@ impl<M> Queue<M> {
         Pushed::Queued
     }
 
-    /// Notes that a message is lost to the subscriber, for which its publisher has not waited long enough.
-    pub(crate) fn miss(&self, leftovers: &mut Leftovers<M>) {
+    /// Notes that a message is lost to the subscriber, for which its publisher has not waited long enough. After the end nothing is missed.
+    pub(crate) fn miss(&self, leftovers: &mut Leftovers<M>) -> Pushed {
         let mut state = self.state.lock();
+        if state.end.is_some() {
+            return Pushed::Ended;
+        }
         state.miss(1);
         leftovers.wakers.extend(state.subscriber.take());
+        Pushed::Dropped
     }
 
     pub(crate) fn try_pop(&self) -> Result<Option<Received<M>>, RecvError> {

@@ -108,9 +108,9 @@ async fn enter<M>(
             return pushed;
         }
         if !in_time(room, deadline, clock).await {
-            queue.miss(&mut leftovers);
+            let missed = queue.miss(&mut leftovers);
             leftovers.clear();
-            return pushed;
+            return missed;
         }
     }
 }
