@@ -10,6 +10,8 @@ pub(crate) use native::*;
 
 #[cfg(not(loom))]
 mod native {
+    pub(crate) use std::sync::atomic::{AtomicBool, Ordering};
+
     pub(crate) use parking_lot::{Mutex, RwLock};
 }
 
@@ -17,6 +19,7 @@ mod native {
 mod model {
     use std::sync::PoisonError;
 
+    pub(crate) use loom::sync::atomic::{AtomicBool, Ordering};
     use loom::sync::{MutexGuard, RwLockReadGuard, RwLockWriteGuard};
 
     /// loom's mutex without poisoning.

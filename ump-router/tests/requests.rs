@@ -244,6 +244,26 @@ fn a_request_that_was_not_taken_goes_to_who_follows() {
 }
 
 #[test]
+fn a_request_that_is_made_late_goes_to_who_serves_then() {
+    let router = Router::new();
+    let (first, client) = ump::channel();
+    let claim = router.serve_by::<Double>("a", client, ServeOptions::new());
+    let claim = claim.unwrap();
+    let [early, later] = [1, 2].map(|number| router.request("a", Double(number)));
+    drop(claim);
+    let second = router.serve::<Double>("a").unwrap();
+    let mut early = pin!(early.into_future());
+    assert!(poll_once(early.as_mut()).is_pending());
+    assert!(first.is_empty() && second.len() == 1);
+    router.close();
+    let error = later.wait().unwrap_err();
+    assert!(matches!(
+        error,
+        RequestError::NotMade(Double(2), Error::Closed)
+    ));
+}
+
+#[test]
 fn a_server_that_is_lost_is_told_at_once() {
     let router = Router::new();
     let server = router.serve::<Double>("a").unwrap();

@@ -2,7 +2,12 @@
 
 use std::fmt;
 
-use crate::{core::claims::ClaimId, protocol::Request, topic::Topic};
+use crate::{
+    core::claims::ClaimId,
+    protocol::Request,
+    sync::{AtomicBool, Ordering},
+    topic::Topic,
+};
 
 /// What the server of a topic receives: a request, and the topic on which it was made.
 ///
@@ -33,6 +38,28 @@ pub(crate) struct Serving<P: Request> {
     pub(crate) id: ClaimId,
     pub(crate) topic: Topic,
     pub(crate) client: Client<P>,
+    has_left: AtomicBool,
+}
+
+impl<P: Request> Serving<P> {
+    pub(crate) fn new(id: ClaimId, topic: Topic, client: Client<P>) -> Self {
+        Self {
+            id,
+            topic,
+            client,
+            has_left: AtomicBool::new(false),
+        }
+    }
+
+    /// Its claim is over.
+    pub(crate) fn leave(&self) {
+        self.has_left.store(true, Ordering::Relaxed);
+    }
+
+    /// For those who found it before. Nothing else is read because of it, so that it may be relaxed.
+    pub(crate) fn has_left(&self) -> bool {
+        self.has_left.load(Ordering::Relaxed)
+    }
 }
 
 impl<P: Request> fmt::Debug for Serving<P> {

@@ -50,7 +50,7 @@ pub struct RequestBuilder<P: Request> {
 struct Target<P: Request> {
     servers: Arc<Servers<P>>,
     topic: Topic,
-    /// Who served the topic when the request was begun.
+    /// Who served the topic when the request was begun, and does so if it has not left.
     first: Option<Arc<Serving<P>>>,
 }
 
@@ -210,7 +210,8 @@ impl<P: Request> Attempt<P> {
             topic,
             first,
         } = &mut self.target;
-        if let Some(serving) = first.take().or_else(|| servers.find(topic.as_str())) {
+        let first = first.take().filter(|serving| !serving.has_left());
+        if let Some(serving) = first.or_else(|| servers.find(topic.as_str())) {
             return Ok(Look::Server(serving));
         }
         // Who comes from now on is noticed.

@@ -86,11 +86,7 @@ impl<P: Request> Servers<P> {
             gone.extend(self.give_up(&mut state, &topic, id, &mut news));
         }
         let id = state.next_id();
-        let serving = Arc::new(Serving {
-            id,
-            topic: topic.clone(),
-            client,
-        });
+        let serving = Arc::new(Serving::new(id, topic.clone(), client));
         let rank = state.claims.claim(&topic, id, serving, options.stands_by);
         if let Ok(rank) = rank {
             let kind = match rank {
@@ -129,6 +125,9 @@ impl<P: Request> Servers<P> {
         let mut state = self.state.write();
         state.is_closed = true;
         let gone = state.claims.clear();
+        for serving in &gone {
+            serving.leave();
+        }
         drop(state);
         drop(gone);
         self.call_all();
@@ -153,6 +152,7 @@ impl<P: Request> Servers<P> {
             rank,
             is_followed,
         } = state.claims.leave(topic.as_str(), id)?;
+        who.leave();
         match rank {
             Rank::Serving => self.announce(ChangeKind::Unserved, topic, news),
             Rank::StandingBy => self.announce(ChangeKind::StandsDown, topic, news),
