@@ -7,13 +7,15 @@ use crate::store::Faults;
 pub(crate) const HELP: &str = "\
 A key-value service over HTTP, on top of one SQLite file.
 
-Usage: kv [--listen ADDR] [--db FILE] [--queue N] [--timeout MS]
+Usage: kv [--listen ADDR] [--db FILE] [--queue N] [--timeout MS] [--watchers N] [--keep-alive MS]
 
   --listen ADDR    where to listen; port 0 takes a free one  [127.0.0.1:8080]
   --db FILE        the database, made if absent; `:memory:` keeps nothing when the
                    process ends or the store panics  [kv.db]
   --queue N        how many requests may wait for the store; more are refused with 503  [1024]
   --timeout MS     how long a request may take; a longer one ends with 504  [5000]
+  --watchers N     how many may watch changes at a time; more are refused with 503  [100]
+  --keep-alive MS  how long a watcher hears nothing before it is sent a comment  [15000]
 
 To see overload, deadlines and a crash for yourself:
   --delay MS       hold each batch of requests for so long before executing it  [0]
@@ -30,6 +32,8 @@ pub(crate) struct Args {
     pub(crate) db: PathBuf,
     pub(crate) queue: usize,
     pub(crate) timeout: Duration,
+    pub(crate) watchers: usize,
+    pub(crate) keep_alive: Duration,
     pub(crate) faults: Faults,
     /// Whether anybody may make the store panic.
     pub(crate) chaos: bool,
@@ -42,6 +46,8 @@ impl Default for Args {
             db: PathBuf::from("kv.db"),
             queue: 1024,
             timeout: Duration::from_secs(5),
+            watchers: 100,
+            keep_alive: Duration::from_secs(15),
             faults: Faults::default(),
             chaos: false,
         }
@@ -75,6 +81,10 @@ impl Args {
                 "--queue" => args.queue = number(flag, &value()?, 1..=1_000_000)?,
                 "--timeout" => {
                     args.timeout = Duration::from_millis(number(flag, &value()?, 1..=A_DAY)?);
+                }
+                "--watchers" => args.watchers = number(flag, &value()?, 1..=100_000)?,
+                "--keep-alive" => {
+                    args.keep_alive = Duration::from_millis(number(flag, &value()?, 1..=A_DAY)?);
                 }
                 "--delay" => {
                     args.faults.delay = Duration::from_millis(number(flag, &value()?, 0..=A_DAY)?);

@@ -43,6 +43,16 @@ pub(crate) struct Entry {
     bytes: usize,
 }
 
+/// What has become of a key that was to be removed as its life was over.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Burial {
+    Done,
+    /// It lives until then.
+    TooEarly(WallTime),
+    /// It is gone, or lives for ever.
+    Needless,
+}
+
 /// Opens the file, or makes it.
 pub(crate) fn open(path: &Path) -> Result<Connection, StoreError> {
     let mut db = Connection::open_with_flags(
@@ -142,18 +152,20 @@ impl View<'_> {
         Ok(())
     }
 
-    /// Removes a key that has expired. Returns when it will if it has not, and `None` if it is gone or lives for ever.
-    pub(crate) fn bury(&self, key: &Key) -> rusqlite::Result<Option<WallTime>> {
+    /// Removes a key if it has expired.
+    pub(crate) fn bury(&self, key: &Key) -> rusqlite::Result<Burial> {
         let buried = self
             .db
             .prepare_cached(BURY)?
             .execute(params![key.as_str(), self.now])?;
         if buried > 0 {
-            return Ok(None);
+            return Ok(Burial::Done);
         }
-        self.db
+        let expires = self
+            .db
             .prepare_cached(EXPIRES)?
             .query_row([key.as_str()], |row| row.get(0))
-            .optional()
+            .optional()?;
+        Ok(expires.map_or(Burial::Needless, Burial::TooEarly))
     }
 }

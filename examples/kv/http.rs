@@ -23,7 +23,10 @@ use ump::{Client, RequestError, WeakClient};
 use ump_server::system::Directory;
 
 use crate::{
+    args::Args,
+    changes::Changes,
     error::ApiError,
+    events::events,
     gauges::Gauges,
     import::import,
     key::Key,
@@ -49,23 +52,29 @@ pub(crate) struct App {
     /// Where the store is found.
     directory: Directory,
     gauges: Arc<Gauges>,
+    pub(crate) changes: Changes,
+    /// How long a watcher hears nothing before it is sent a comment.
+    pub(crate) keep_alive: Duration,
 }
 
 impl App {
     pub(crate) fn new(
         client: &Client<Op, Reply, StoreError>,
-        timeout: Duration,
+        args: &Args,
         directory: Directory,
         gauges: Arc<Gauges>,
+        changes: Changes,
         stopping: watch::Receiver<bool>,
     ) -> Self {
         Self {
             client: client.weak(),
-            timeout,
+            timeout: args.timeout,
             stopping,
             latencies: Arc::default(),
             directory,
             gauges,
+            changes,
+            keep_alive: args.keep_alive,
         }
     }
 
@@ -110,6 +119,7 @@ pub(crate) fn router(app: App, chaos: bool) -> Router {
         )
         .route("/kv/{*key}", routing::get(get).put(put).delete(delete))
         .route("/import", routing::post(import))
+        .route("/events", routing::get(events))
         .route("/stats", routing::get(stats))
         .fallback(async || ApiError::new(StatusCode::NOT_FOUND, "no such route"))
         .method_not_allowed_fallback(async || {
@@ -204,6 +214,7 @@ async fn stats(State(app): State<App>) -> Result<Json<Value>, ApiError> {
             "expiring": app.gauges.expiring(),
             "timers": store.timers,
         },
+        "watchers": app.changes.watchers(),
     })))
 }
 

@@ -6,13 +6,16 @@
 //!  http.rs    client.request(op).if_room().await   ──▶    store.rs     proc_batch: one transaction for the batch
 //!  import.rs  client.request(op).submit().await    ──▶    database.rs  commit, and only then answer
 //!             a reply, or why there is none        ◀──    expiries.rs  on_timer: remove what has expired
+//!  events.rs  a stream for each who watches        ◀──    changes.rs   what was committed, by topic (topic.rs)
 //! ```
 //!
 //! This file starts the two sides and ends them in the right order.
 
 mod args;
+mod changes;
 mod database;
 mod error;
+mod events;
 mod expiries;
 mod gauges;
 mod http;
@@ -21,6 +24,7 @@ mod key;
 mod recent;
 mod signals;
 mod store;
+mod topic;
 mod ttl;
 
 use std::{
@@ -38,7 +42,7 @@ use ump_server::{
     system::{NotUp, StartError},
 };
 
-use crate::{args::Args, gauges::Gauges, http::App, signals::Signals};
+use crate::{args::Args, changes::Changes, gauges::Gauges, http::App, signals::Signals};
 
 /// How long connections may take to finish after the last deadline, once the service has been asked to stop; and after them the store.
 const GRACE: Duration = Duration::from_secs(2);
@@ -70,11 +74,13 @@ async fn serve(args: &Args) -> Result<(), String> {
         .map_err(cannot_listen)?;
     let address = listener.local_addr().map_err(cannot_listen)?;
     let gauges = Arc::<Gauges>::default();
+    let changes = Changes::new(args.watchers);
     let system = store::start(
         args.db.clone(),
         args.queue,
         args.faults,
         Arc::clone(&gauges),
+        changes.clone(),
     )
     .await
     .map_err(|error| match error {
@@ -90,9 +96,10 @@ async fn serve(args: &Args) -> Result<(), String> {
     let (stop, stopping) = watch::channel(false);
     let app = App::new(
         &client,
-        args.timeout,
+        args,
         system.directory(),
         gauges,
+        changes.clone(),
         stopping.clone(),
     );
     let stopped = async move { http::stopped(stopping).await };
@@ -115,6 +122,7 @@ async fn serve(args: &Args) -> Result<(), String> {
 
     // First the connections, then the store: it serves what is left in its queue, and closes the database, which tidies up its files.
     stop.send_replace(true);
+    changes.close();
     if time::timeout(args.timeout + GRACE, serving).await.is_err() {
         eprintln!("leaving connections that did not finish in time");
     }

@@ -2,7 +2,7 @@
 //!
 //! A commit waits for the disk, and that wait is nearly all the cost of a write. So whatever has queued up during one
 //! commit goes into the next one together. Nobody is answered before the commit, not even a reader: it may have read
-//! what an earlier request of the same batch wrote.
+//! what an earlier request of the same batch wrote. Whoever watches is told before that, so who has an answer knows that its change is on the way.
 //!
 //! If it panics, those whose requests are in its hands are told, what is queued stays there, and it is made anew: the database opened again, a timer
 //! armed for each key that is to expire. All that it knows is in the database, so nothing is lost that was acknowledged.
@@ -27,7 +27,8 @@ use ump_server::{
 };
 
 use crate::{
-    database::{self, Entry, View},
+    changes::{Changes, What},
+    database::{self, Burial, Entry, View},
     expiries::{Expiries, Token},
     gauges::Gauges,
     key::Key,
@@ -118,6 +119,7 @@ pub(crate) struct Store {
     expiries: Expiries,
     faults: Faults,
     gauges: Arc<Gauges>,
+    changes: Changes,
 }
 
 /// What it is called.
@@ -129,6 +131,7 @@ pub(crate) fn start(
     queue: usize,
     faults: Faults,
     gauges: Arc<Gauges>,
+    changes: Changes,
 ) -> Waiting<Result<System, StartError>> {
     let max = NonZeroUsize::new(MAX_BATCH).expect("it is not zero");
     let attributes = Attributes::new()
@@ -140,6 +143,7 @@ pub(crate) fn start(
                 &path,
                 faults,
                 Arc::clone(&gauges),
+                changes.clone(),
                 setup.timers(),
             )?)
         })
@@ -155,6 +159,7 @@ impl Store {
         path: &Path,
         faults: Faults,
         gauges: Arc<Gauges>,
+        changes: Changes,
         timers: Timers<Token>,
     ) -> Result<Self, StoreError> {
         let db = database::open(path)?;
@@ -167,6 +172,7 @@ impl Store {
             expiries,
             faults,
             gauges,
+            changes,
         })
     }
 
@@ -176,7 +182,9 @@ impl Store {
         match self.commit(batch, now) {
             Ok(replies) => {
                 for ((op, _), reply) in batch.iter().zip(&replies) {
-                    self.arm(op, reply.as_ref(), now);
+                    if let Some(Reply::Done) = reply {
+                        self.written(op, now);
+                    }
                 }
                 self.gauges.set_expiring(self.expiries.len());
                 for ((_, caller), reply) in batch.drain().zip(replies) {
@@ -225,18 +233,22 @@ impl Store {
         Ok(replies)
     }
 
-    /// Has the key of a committed write expire when it is to, and no more when it is not.
-    fn arm(&mut self, op: &Op, reply: Option<&Reply>, now: WallTime) {
-        let Some(Reply::Done) = reply else {
-            return;
-        };
-        match op {
-            Op::Put(key, Some(ttl), _) => {
-                self.expiries.arm(key.clone(), now.until(now.after(*ttl)));
+    /// What follows from a committed write: the key expires when it is to, and no more when it is not, and whoever watches is told.
+    fn written(&mut self, op: &Op, now: WallTime) {
+        let (key, expires, what) = match op {
+            Op::Put(key, ttl, value) => {
+                let expires = ttl.map(|ttl| now.after(ttl));
+                let bytes = value.len();
+                (key, expires, What::Put { bytes, expires })
             }
-            Op::Put(key, None, _) | Op::Delete(key) => self.expiries.disarm(key),
-            Op::Get(_) | Op::List { .. } | Op::Crash => {}
+            Op::Delete(key) => (key, None, What::Deleted),
+            Op::Get(_) | Op::List { .. } | Op::Crash => return,
+        };
+        match expires {
+            Some(expires) => self.expiries.arm(key.clone(), now.until(expires)),
+            None => self.expiries.disarm(key),
         }
+        self.changes.publish(key, what);
     }
 
     /// Removes what is due, in one transaction.
@@ -244,10 +256,12 @@ impl Store {
         let now = WallTime::now();
         let due = self.expiries.take_due();
         match self.bury(&due, now) {
-            Ok(lives) => {
-                for (key, expires) in due.into_iter().zip(lives) {
-                    if let Some(expires) = expires {
-                        self.expiries.arm(key, now.until(expires));
+            Ok(burials) => {
+                for (key, burial) in due.into_iter().zip(burials) {
+                    match burial {
+                        Burial::Done => self.changes.publish(&key, What::Expired),
+                        Burial::TooEarly(expires) => self.expiries.arm(key, now.until(expires)),
+                        Burial::Needless => {}
                     }
                 }
                 self.expiries.go_on();
@@ -259,19 +273,18 @@ impl Store {
         }
     }
 
-    /// For each key, when it expires if it has not.
-    fn bury(&mut self, due: &[Key], now: WallTime) -> rusqlite::Result<Vec<Option<WallTime>>> {
+    fn bury(&mut self, due: &[Key], now: WallTime) -> rusqlite::Result<Vec<Burial>> {
         let transaction = self.db.transaction()?;
         let view = View {
             db: &transaction,
             now,
         };
-        let lives = due
+        let burials = due
             .iter()
             .map(|key| view.bury(key))
             .collect::<Result<_, _>>()?;
         transaction.commit()?;
-        Ok(lives)
+        Ok(burials)
     }
 }
 

@@ -10,7 +10,7 @@ use std::{
 };
 
 use rusqlite::types::{FromSql, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// In seconds: ten years.
 pub(crate) const MAX_TTL: u32 = 10 * 365 * 24 * 60 * 60;
@@ -64,7 +64,7 @@ impl FromStr for Ttl {
 }
 
 /// Milliseconds since 1970, by the wall clock.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub(crate) struct WallTime(i64);
 
 impl WallTime {

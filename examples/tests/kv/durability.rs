@@ -10,7 +10,7 @@ use std::{
     thread,
 };
 
-use crate::support::{Folder, Service, http, json_lines, keys, program, until};
+use crate::support::{Folder, Service, http, json_lines, keys, program, sse::Events, until};
 
 #[test]
 fn what_was_acknowledged_survives_kill_9_in_the_middle_of_writing() {
@@ -67,7 +67,7 @@ fn what_was_acknowledged_survives_kill_9_in_the_middle_of_writing() {
 }
 
 #[test]
-fn a_failed_commit_fails_all_of_its_writes_and_spares_what_was_acknowledged() {
+fn a_failed_commit_fails_all_of_its_writes_spares_what_was_acknowledged_and_is_told_to_nobody() {
     let folder = Folder::new();
     // A limit on the size of files stands for a full disk.
     let mut limited = Command::new("sh");
@@ -75,6 +75,7 @@ fn a_failed_commit_fails_all_of_its_writes_and_spares_what_was_acknowledged() {
         .args(["-c", "trap '' XFSZ; ulimit -f 2048; exec \"$0\" \"$@\""])
         .arg(program());
     let service = Service::start_as(limited, &folder, &[]);
+    let mut events = Events::of(&service, "kv/**");
     let value = "v".repeat(50_000);
     let there = |service: &Service| keys(&service.get("/kv?limit=1000").json()).len() as u64;
 
@@ -100,6 +101,11 @@ fn a_failed_commit_fails_all_of_its_writes_and_spares_what_was_acknowledged() {
     });
     assert_eq!(failure.status, 500);
     assert_eq!(there(&service), kept, "it goes on reading");
+    let listed = service.get("/kv?limit=1000").json();
+    let told = (0..kept).map(|_| events.next().data["key"].clone());
+    let mut told: Vec<_> = told.map(|key| key.as_str().map(str::to_owned)).collect();
+    told.sort_unstable();
+    assert!(told.iter().flatten().eq(keys(&listed)), "{told:?}");
     service.kill();
 
     let service = Service::start(&folder, &[]);

@@ -104,7 +104,7 @@ fn a_start_that_fails_says_why_in_one_line() {
     let running = Folder::new();
     let _running = Service::start(&running, &[]);
     let in_use = running.path().join("kv.db");
-    let cases: [(&[&str], &str); 18] = [
+    let cases: [(&[&str], &str); 20] = [
         (&["--queue", "0"], "--queue"),
         (&["--queue=-1"], "--queue"),
         (&["--queue", "many"], "--queue"),
@@ -112,6 +112,8 @@ fn a_start_that_fails_says_why_in_one_line() {
         (&["--timeout", "99999999999999999999"], "--timeout"),
         (&["--delay", "soon"], "--delay"),
         (&["--panic-at", "0"], "--panic-at"),
+        (&["--watchers", "0"], "--watchers"),
+        (&["--keep-alive", "0"], "--keep-alive"),
         (&["--timeout"], "--timeout needs a value"),
         (&["--chaos=yes"], "--chaos takes no value"),
         (&["--db="], "--db"),

@@ -5,8 +5,10 @@
 mod crash;
 mod durability;
 mod ends;
+mod events;
 mod import;
 mod overload;
 mod support;
+mod topics;
 mod ttl;
 mod values;

@@ -1,6 +1,7 @@
 //! The service as a process, the folder it works in, and a patient way to wait for a condition.
 
 pub(crate) mod http;
+pub(crate) mod sse;
 
 use std::{
     env, fs,

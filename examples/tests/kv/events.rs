@@ -1,0 +1,254 @@
+//! Who watches: which changes are told, in which order, to whom, and what becomes of those who are slow.
+
+use serde_json::json;
+
+use crate::support::{
+    Service, http, json_lines,
+    sse::{self, Event, Events},
+    start, until,
+};
+
+/// A change that is told, of a key that is its topic.
+fn told(id: u64, name: &str, key: &str, bytes: Option<usize>) -> Event {
+    let mut data = json!({ "topic": format!("kv/{key}"), "key": key });
+    if let Some(bytes) = bytes {
+        data["bytes"] = json!(bytes);
+    }
+    Event {
+        id: Some(id),
+        name: name.to_owned(),
+        data,
+    }
+}
+
+fn missed(changes: Option<u64>) -> Event {
+    Event {
+        id: None,
+        name: "missed".to_owned(),
+        data: json!({ "missed": changes }),
+    }
+}
+
+fn watchers(service: &Service) -> u64 {
+    service.stats()["watchers"].as_u64().expect("a number")
+}
+
+#[test]
+fn each_change_is_told_in_the_order_of_the_commits() {
+    let (_folder, service) = start(&[]);
+    let mut events = Events::of(&service, "kv/**");
+    service.put("/kv/users/1", b"one");
+    service.put("/kv/users/1", b"");
+    service.put("/kv/greeting", b"hello");
+    service.request("DELETE", "/kv/users/1", b"");
+    let lines = ["a", "b"].map(|key| (format!("import/{key}"), "v".to_owned()));
+    let imported = service.request("POST", "/import", json_lines(lines.into_iter()).as_bytes());
+    assert_eq!(imported.status, 200);
+    for expected in [
+        told(1, "put", "users/1", Some(3)),
+        told(2, "put", "users/1", Some(0)),
+        told(3, "put", "greeting", Some(5)),
+        told(4, "delete", "users/1", None),
+        told(5, "put", "import/a", Some(1)),
+        told(6, "put", "import/b", Some(1)),
+    ] {
+        assert_eq!(events.next(), expected);
+    }
+}
+
+#[test]
+fn the_end_of_a_life_is_told_with_the_write_and_when_it_has_come() {
+    let (_folder, service) = start(&[]);
+    let mut events = Events::of(&service, "kv/brief");
+    service.put("/kv/brief?ttl=1", b"v");
+    let put = events.next();
+    assert_eq!(put.name, "put");
+    assert!(
+        put.data["expires"].as_u64() > Some(1_700_000_000_000),
+        "{put:?}"
+    );
+    assert_eq!(events.next(), told(2, "expire", "brief", None));
+    assert_eq!(service.get("/kv/brief").status, 404);
+}
+
+#[test]
+fn what_changes_nothing_is_not_told() {
+    let (_folder, service) = start(&["--chaos"]);
+    let mut events = Events::of(&service, "kv/**");
+    assert_eq!(service.request("DELETE", "/kv/none", b"").status, 404);
+    assert_eq!(service.get("/kv/none").status, 404);
+    assert_eq!(service.put("/kv/a?ttl=soon", b"v").status, 400);
+    assert_eq!(service.request("POST", "/debug/crash", b"").status, 500);
+    service.put("/kv/a", b"v");
+    assert_eq!(events.next(), told(1, "put", "a", Some(1)));
+}
+
+#[test]
+fn a_store_that_is_made_anew_goes_on_telling_and_counting() {
+    let (_folder, service) = start(&["--chaos"]);
+    let mut events = Events::of(&service, "kv/**");
+    service.put("/kv/a", b"v");
+    service.request("POST", "/debug/crash", b"");
+    service.put("/kv/b", b"v");
+    assert_eq!(events.next(), told(1, "put", "a", Some(1)));
+    assert_eq!(events.next(), told(2, "put", "b", Some(1)));
+}
+
+#[test]
+fn a_pattern_chooses_what_is_told() {
+    let (_folder, service) = start(&[]);
+    let cases: [(&str, &[&str]); 7] = [
+        ("kv/users/*", &["users/1", "users/2"]),
+        (
+            "kv/users/**",
+            &["users", "users/1", "users/1/name", "users/2"],
+        ),
+        ("kv/*", &["users"]),
+        ("kv/*/1", &["users/1", "rooms/1"]),
+        ("kv/**/name", &["users/1/name"]),
+        ("kv/users/2", &["users/2"]),
+        ("kv", &[]),
+    ];
+    let mut watching = cases.map(|(pattern, keys)| (Events::of(&service, pattern), pattern, keys));
+    for key in ["users", "users/1", "rooms/1", "users/1/name", "users/2"] {
+        service.put(&format!("/kv/{key}"), b"v");
+    }
+    service.signal("INT");
+    for (events, pattern, keys) in &mut watching {
+        let told: Vec<_> = std::iter::from_fn(|| events.next_or_end())
+            .map(|event| event.data["key"].as_str().expect("a key").to_owned())
+            .collect();
+        assert_eq!(told, *keys, "{pattern}");
+    }
+}
+
+#[test]
+fn what_a_topic_cannot_have_is_encoded_and_can_be_watched_so() {
+    let (_folder, service) = start(&[]);
+    let cases = [
+        ("a%20b", "a b", "kv/a%20b", "kv/a%2520b"),
+        ("users/%2A", "users/*", "kv/users/%2A", "kv/users/%252A"),
+        ("100%25", "100%", "kv/100%25", "kv/100%2525"),
+        ("a//b", "a//b", "kv/a/%2Fb", "kv/a/%252Fb"),
+        ("%C3%A4", "ä", "kv/ä", "kv/%C3%A4"),
+    ];
+    for (path, key, topic, pattern) in cases {
+        let mut events = Events::of(&service, pattern);
+        assert_eq!(service.put(&format!("/kv/{path}"), b"").status, 204);
+        let data = events.next().data;
+        assert_eq!(data, json!({ "topic": topic, "key": key, "bytes": 0 }));
+    }
+}
+
+#[test]
+fn a_pattern_that_is_none_gets_400_which_shows_the_place() {
+    let (_folder, service) = start(&[]);
+    let cases = [
+        ("topic=kv/us*ers", Some(5), "between \"kv/us\" and \"*ers\""),
+        ("topic=kv//1", Some(3), "leave out a slash"),
+        ("topic=kv/a%20b", Some(4), "' ' is not allowed"),
+        ("topic=users/*", None, "all topics here begin with kv"),
+        ("topic=**", None, "kv/** all"),
+        ("topic=", None, "all topics here begin with kv"),
+        ("", None, "missing field `topic`"),
+        ("topic=kv/*&since=3", None, "since"),
+    ];
+    for (query, position, reason) in cases {
+        let response = service.get(&format!("/events?{query}"));
+        assert_eq!(response.status, 400, "{query}");
+        assert!(response.error().contains(reason), "{}", response.error());
+        assert_eq!(response.json()["position"].as_u64(), position, "{query}");
+    }
+    assert_eq!(watchers(&service), 0);
+}
+
+#[test]
+fn who_is_slow_misses_the_oldest_and_is_told_how_many() {
+    const CHANGES: u64 = 10_000;
+    let (_folder, service) = start(&["--db", ":memory:"]);
+    // More than fits into all buffers on the way, and nobody reads: the store goes on.
+    let mut events = Events::of(&service, "kv/**");
+    let long = "k".repeat(1000);
+    let lines = (0..CHANGES).map(|n| (format!("{long}/{n}"), String::new()));
+    let imported = service.request("POST", "/import", json_lines(lines).as_bytes());
+    assert_eq!(imported.json(), json!({ "imported": CHANGES }));
+
+    let (mut last, mut gaps) = (0, 0);
+    while last < CHANGES {
+        let event = events.next();
+        if let Some(id) = event.id {
+            assert_eq!(id, last + 1);
+            last = id;
+        } else {
+            let changes = event.data["missed"].as_u64().expect("a number");
+            assert_eq!(event, missed(Some(changes)));
+            gaps += 1;
+            last += changes;
+        }
+    }
+    assert_ne!(gaps, 0, "nothing was missed");
+}
+
+#[test]
+fn who_comes_back_is_told_that_something_may_be_missing() {
+    let (_folder, service) = start(&[]);
+    let mut events = Events::with_header(&service, "kv/**", "Last-Event-ID: 7\r\n");
+    service.put("/kv/a", b"v");
+    assert_eq!(events.next(), missed(None));
+    assert_eq!(events.next(), told(1, "put", "a", Some(1)));
+}
+
+#[test]
+fn more_watchers_than_allowed_get_503_until_one_leaves() {
+    let (_folder, service) = start(&["--watchers", "2", "--keep-alive", "10"]);
+    let watching = [(); 2].map(|()| Events::of(&service, "kv/**"));
+    let response = service.get("/events?topic=kv/**");
+    assert_eq!(
+        (response.status, response.error().as_str()),
+        (503, "2 watch already, and more may not")
+    );
+    assert_eq!(response.header("retry-after"), Some("1"));
+    drop(watching);
+    until("their leaving to be noticed", || {
+        (watchers(&service) == 0).then_some(())
+    });
+    let _next = Events::of(&service, "kv/**");
+    assert_eq!(watchers(&service), 1);
+}
+
+#[test]
+fn who_hears_nothing_is_sent_comments() {
+    let (_folder, service) = start(&["--keep-alive", "10"]);
+    let mut events = Events::of(&service, "kv/**");
+    events.wait_for_comment();
+    events.wait_for_comment();
+    service.put("/kv/a", b"v");
+    assert_eq!(events.next(), told(1, "put", "a", Some(1)));
+}
+
+#[test]
+fn ctrl_c_ends_the_streams_after_what_was_told() {
+    // Whoever is not done holds up the end for longer than this test waits.
+    let (_folder, mut service) = start(&["--timeout", "600000"]);
+    let mut events = Events::of(&service, "kv/**");
+    service.put("/kv/a", b"v");
+    service.signal("INT");
+    assert_eq!(service.exit_code(), Some(0));
+    assert_eq!(events.next(), told(1, "put", "a", Some(1)));
+    assert_eq!(events.next_or_end(), None);
+}
+
+#[test]
+fn who_watches_and_never_reads_does_not_hold_up_the_end_of_the_service() {
+    let (_folder, mut service) = start(&["--db", ":memory:", "--timeout", "5000"]);
+    let _deaf = sse::ask(&service, "kv/**", "").expect("it listens");
+    until("the watcher", || (watchers(&service) == 1).then_some(()));
+    let long = "k".repeat(1000);
+    let lines = (0..10_000).map(|n| (format!("{long}/{n}"), String::new()));
+    let import = json_lines(lines);
+    let imported = http::request(service.address(), "POST", "/import", import.as_bytes());
+    assert_eq!(imported.expect("an answer").status, 200);
+    service.signal("TERM");
+    assert_eq!(service.exit_code(), Some(0));
+    service.wait_for_stderr("leaving connections that did not finish in time");
+}
