@@ -1,6 +1,6 @@
 //! What a topic may look like: the one place where a text is judged.
 
-use super::{Pattern, Topic, TopicError, TopicErrorKind as Kind};
+use super::{Fragments, Pattern, Topic, TopicError, TopicErrorKind as Kind};
 
 /// One whole fragment, any.
 pub(crate) const STAR: &str = "*";
@@ -31,7 +31,7 @@ pub(super) fn check(text: &str) -> Result<Shape, TopicError> {
     let mut start = 0;
     let mut too_many = None;
     let mut after_deep = false;
-    for (index, fragment) in text.split('/').enumerate() {
+    for (index, fragment) in Fragments::of(text).enumerate() {
         if index == Topic::MAX_FRAGMENTS {
             return error(Kind::TooManyFragments(Topic::MAX_FRAGMENTS), start);
         }
@@ -92,7 +92,7 @@ pub(super) fn canonical(pattern: &str) -> String {
         }
         text.push_str(fragment);
     };
-    for fragment in pattern.split('/') {
+    for fragment in Fragments::of(pattern) {
         if fragment == DEEP {
             deep = true;
             continue;
