@@ -8,6 +8,7 @@ mod children;
 mod contenders;
 mod harness;
 mod idle;
+mod lap;
 mod loops;
 mod machine;
 mod message;

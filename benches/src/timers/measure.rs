@@ -1,8 +1,6 @@
 //! Rounds of samples, interleaved.
 
-use std::{hint::black_box, time::Duration};
-
-use nix::time::{ClockId, clock_gettime};
+use std::hint::black_box;
 
 use super::{
     ContenderResult, Sample, clock,
@@ -11,7 +9,7 @@ use super::{
         wheel::LockedWheel,
     },
 };
-use crate::{allocations, random::Random, sample::as_f64};
+use crate::{allocations, lap::Lap, random::Random, sample::as_f64};
 
 const MILLISECOND: u64 = 1_000_000;
 const MINUTE: u64 = 60_000 * MILLISECOND;
@@ -159,24 +157,6 @@ fn longest_look<Q: Queue>(armed: usize, seed: u64) -> f64 {
     }
     drop(ids);
     longest
-}
-
-/// The time that this thread has been running, so that others do not count while they have its CPU.
-struct Lap(Duration);
-
-impl Lap {
-    fn start() -> Self {
-        Self(running())
-    }
-
-    fn nanoseconds_each(self, count: usize) -> f64 {
-        running().saturating_sub(self.0).as_secs_f64() * 1e9 / as_f64(count as u64)
-    }
-}
-
-fn running() -> Duration {
-    let time = clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).expect("the system has this clock");
-    time.into()
 }
 
 /// Within a minute, in whole milliseconds: tokio does not know anything finer.
