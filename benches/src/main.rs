@@ -19,6 +19,7 @@ mod report;
 mod results;
 mod sample;
 mod timers;
+mod topics;
 mod topologies;
 
 use std::{collections::BTreeSet, error::Error, path::PathBuf, process::ExitCode, thread};
@@ -60,6 +61,7 @@ fn run() -> Result<(), Box<dyn Error>> {
         let directory = directory(&options).expect("all of them are measured");
         let run = match options.subject {
             Subject::Timers => timers::run,
+            Subject::Topics => topics::run,
             _ => loops::run,
         };
         return run(options.quick, options.rounds, &directory);

@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use lexopt::{Arg, Parser, ValueExt};
 
 pub(crate) const HELP: &str = "\
-Usage: benches [timers | loops] [OPTIONS]
+Usage: benches [timers | loops | topics] [OPTIONS]
 
   timers             what the timers of ump-server cost; knows --quick, --rounds and --out
   loops              how soon its loops are back after a panic, how late they call for a timer; the same
+  topics             what it costs ump-router to find out whom a message reaches; the same
   --quick            short samples and few rounds: all in under two minutes
   --case NAME        only this case, or those whose names begin so; may be repeated
   --contender NAME   only this one, the floors and ump; may be repeated
@@ -39,6 +40,7 @@ pub(crate) enum Subject {
     Channel,
     Timers,
     Loops,
+    Topics,
 }
 
 impl Options {
@@ -57,6 +59,7 @@ impl Options {
                 Arg::Long("child") => options.child = Some(parser.value()?.string()?),
                 Arg::Value(name) if name == "timers" => options.subject = Subject::Timers,
                 Arg::Value(name) if name == "loops" => options.subject = Subject::Loops,
+                Arg::Value(name) if name == "topics" => options.subject = Subject::Topics,
                 unknown => return Err(format!("{}.\n{HELP}", unknown.unexpected()).into()),
             }
         }
