@@ -3,7 +3,11 @@
 use std::{
     collections::HashMap,
     future::IntoFuture,
-    sync::{Arc, Barrier, Mutex},
+    sync::{
+        Arc, Barrier, Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
+    },
+    task::{Poll, Wake, Waker},
     thread,
     time::Duration,
 };
@@ -73,8 +77,9 @@ impl Watcher for Recorder {
         self.note(Told::After(*wait));
     }
 
-    fn polled(&self, wait: &Wait) {
+    fn polled(&self, wait: &Wait, _: &Waker) -> Result<Option<Waker>, Circle> {
         self.note(Told::Polled(*wait));
+        Ok(None)
     }
 }
 
@@ -477,6 +482,11 @@ fn a_task_that_waits_is_reported_whenever_it_is_polled() {
         };
         assert_eq!((wait.request(), wait.channel()), (rctx.id(), server.id()));
     }
+    let firsts = recorder.told().into_iter().map(|told| match told {
+        Told::Polled(wait) => wait.is_first(),
+        _ => unreachable!("seen above"),
+    });
+    assert!(firsts.eq([true, false]), "it is the same one");
     rctx.reply(1).unwrap();
     assert!(poll_with(&mut request, &bell).is_ready());
     assert_eq!(recorder.told().len(), 2, "what is there is not waited for");
@@ -508,17 +518,234 @@ fn replies_that_are_gathered_are_reported_and_not_asked_about() {
 }
 
 #[test]
-fn a_task_that_waits_for_room_is_reported() {
+fn a_task_that_waits_for_room_is_reported_for_both() {
     let (server, client) = full();
     let recorder = Recorder::kind();
     let _watched = waits::watch(recorder.clone());
     let mut request = client.request(7).into_future();
     assert!(poll_once(&mut request).is_pending());
     let told = recorder.told();
-    let [Told::Polled(wait)] = told[..] else {
+    // Word is left before it is sent.
+    let [Told::Polled(reply), Told::Polled(room)] = told[..] else {
         panic!("{told:?}")
     };
-    assert!(wait.is_for_room() && wait.channel() == server.id());
+    assert!(room.is_for_room() && !reply.is_for_room());
+    assert_eq!(room.request(), reply.request());
+    assert_eq!(room.channel(), server.id());
+}
+
+/// Gives each request that is polled this waker instead, until it finds a circle.
+struct Exchanges {
+    instead: Arc<Rings>,
+    finds: AtomicBool,
+}
+
+#[derive(Default)]
+struct Rings(AtomicUsize);
+
+impl Wake for Rings {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, SeqCst);
+    }
+}
+
+impl Exchanges {
+    fn new() -> Arc<Self> {
+        Arc::new(Self {
+            instead: Arc::default(),
+            finds: AtomicBool::new(false),
+        })
+    }
+
+    fn finds(&self) {
+        self.finds.store(true, SeqCst);
+    }
+
+    /// How many are kept.
+    fn clones(&self) -> usize {
+        Arc::strong_count(&self.instead) - 1
+    }
+
+    fn rings(&self) -> usize {
+        self.instead.0.load(SeqCst)
+    }
+}
+
+impl Watcher for Exchanges {
+    fn before(&self, _: &Wait) -> Result<(), Circle> {
+        Ok(())
+    }
+
+    fn polled(&self, _: &Wait, _: &Waker) -> Result<Option<Waker>, Circle> {
+        if self.finds.load(SeqCst) {
+            return Err(circle());
+        }
+        Ok(Some(Arc::clone(&self.instead).into()))
+    }
+}
+
+#[test]
+fn a_request_keeps_one_clone_of_the_waker_it_is_given_until_its_outcome() {
+    let (server, client): Ends = ump::channel();
+    let watcher = Exchanges::new();
+    let _watched = waits::watch(watcher.clone());
+    let bell = Bell::new();
+    for round in 1..=2 {
+        let mut request = client.request(7).into_future();
+        for _ in 0..3 {
+            assert!(poll_with(&mut request, &bell).is_pending());
+            assert_eq!(watcher.clones(), 1);
+        }
+        server.wait().unwrap().1.reply(1).unwrap();
+        assert_eq!((watcher.clones(), watcher.rings()), (0, round));
+        assert!(poll_with(&mut request, &bell).is_ready());
+    }
+    assert_eq!(bell.rings(), 0, "nobody but the watcher's is woken");
+}
+
+#[test]
+fn a_request_with_a_deadline_keeps_two() {
+    let clock = ManualClock::new();
+    let (server, client): Ends = Builder::new().clock(clock.clock()).build().unwrap();
+    let watcher = Exchanges::new();
+    let _watched = waits::watch(watcher.clone());
+    let mut request = client.request(7).timeout(WEEK).into_future();
+    for _ in 0..2 {
+        assert!(poll_once(&mut request).is_pending());
+        assert_eq!(watcher.clones(), 2);
+    }
+    let (_, rctx) = server.wait().unwrap();
+    clock.advance(WEEK);
+    assert_eq!(watcher.rings(), 1);
+    assert!(poll_once(&mut request).is_ready());
+    assert_eq!(watcher.clones(), 0);
+    drop(rctx);
+}
+
+#[test]
+fn a_request_that_is_cancelled_keeps_no_waker() {
+    let (server, client): Ends = ump::channel();
+    let watcher = Exchanges::new();
+    let _watched = waits::watch(watcher.clone());
+    let mut queued = client.request(7).into_future();
+    assert!(poll_once(&mut queued).is_pending());
+    drop(queued);
+    assert_eq!(watcher.clones(), 0, "it was queued");
+    let mut taken = client.request(8).into_future();
+    assert!(poll_once(&mut taken).is_pending());
+    let in_hand = server.wait().unwrap();
+    drop(taken);
+    assert_eq!(watcher.clones(), 0, "it was taken");
+    drop(in_hand);
+}
+
+#[test]
+fn a_request_that_is_polled_elsewhere_keeps_the_waker_of_there() {
+    let (_server, client): Ends = ump::channel();
+    let watcher = Exchanges::new();
+    let watched = waits::watch(watcher.clone());
+    let mut request = client.request(7).into_future();
+    assert!(poll_once(&mut request).is_pending());
+    drop(watched);
+    assert!(poll_once(&mut request).is_pending());
+    assert_eq!(watcher.clones(), 0);
+}
+
+#[test]
+fn a_task_that_would_wait_for_itself_is_told_when_it_is_polled_again() {
+    let (server, client): Ends = ump::channel();
+    let watcher = Exchanges::new();
+    let _watched = waits::watch(watcher.clone());
+    let mut queued = client.request(7).into_future();
+    assert!(poll_once(&mut queued).is_pending());
+    let mut plain = std::pin::pin!(client.areq(9));
+    assert!(poll_once(&mut plain).is_pending());
+    watcher.finds();
+    assert!(matches!(
+        poll_once(&mut queued),
+        Poll::Ready(Err(RequestError::WouldDeadlock(7, told))) if told == circle()
+    ));
+    assert_eq!(poll_once(&mut plain), Poll::Ready(Err(Error::NoReply)));
+    assert!(server.is_empty());
+    assert_eq!(watcher.clones(), 0);
+    assert_balanced(&server.stats());
+    assert_eq!(server.stats().would_deadlock_queued, 2);
+}
+
+#[test]
+fn a_task_whose_request_was_taken_is_told_so() {
+    let (server, client): Ends = ump::channel();
+    let watcher = Exchanges::new();
+    let _watched = waits::watch(watcher.clone());
+    let mut request = client.request(7).into_future();
+    assert!(poll_once(&mut request).is_pending());
+    let (_, rctx) = server.wait().unwrap();
+    watcher.finds();
+    assert!(matches!(
+        poll_once(&mut request),
+        Poll::Ready(Err(RequestError::WouldDeadlockTaken(_)))
+    ));
+    assert!(rctx.is_cancelled());
+    drop(rctx);
+    assert_eq!(server.stats().would_deadlock_taken, 1);
+}
+
+#[test]
+fn a_task_that_waits_for_room_is_told_with_its_message() {
+    let (server, client) = full();
+    let watcher = Exchanges::new();
+    watcher.finds();
+    let _watched = waits::watch(watcher.clone());
+    let outcome = poll_once(&mut client.request(7).submit().into_future());
+    assert!(matches!(
+        outcome,
+        Poll::Ready(Err(SendError::WouldDeadlock(7, _)))
+    ));
+    drop(server);
+}
+
+#[test]
+fn a_request_that_has_not_been_sent_is_sent_before_it_can_be_told() {
+    let (server, client): Ends = ump::channel();
+    let watcher = Exchanges::new();
+    watcher.finds();
+    let _watched = waits::watch(watcher.clone());
+    let outcome = poll_once(&mut client.request(7).into_future());
+    assert!(matches!(
+        outcome,
+        Poll::Ready(Err(RequestError::WouldDeadlock(7, _)))
+    ));
+    assert_eq!(server.stats().accepted, 1);
+    assert_balanced(&server.stats());
+}
+
+#[test]
+fn deadlines_can_be_compared_if_one_clock_tells_them() {
+    let clock = ManualClock::new();
+    let by = |clock: ump::Clock| -> Ends { Builder::new().clock(clock).build().unwrap() };
+    let channels = [
+        ump::channel(),
+        ump::channel(),
+        by(clock.clock()),
+        by(clock.clock()),
+        by(ManualClock::new().clock()),
+    ];
+    let recorder = Recorder::kind();
+    let _watched = waits::watch(recorder.clone());
+    for (_, client) in &channels {
+        assert!(poll_once(&mut client.req_async(1).unwrap()).is_pending());
+    }
+    let waits = recorder.told().into_iter().map(|told| match told {
+        Told::Polled(wait) => wait,
+        other => panic!("{other:?}"),
+    });
+    let waits: Vec<_> = waits.collect();
+    let groups = [0, 0, 1, 1, 2];
+    for (a, first) in waits.iter().zip(groups) {
+        for (b, second) in waits.iter().zip(groups) {
+            assert_eq!(a.shares_clock(b), first == second);
+        }
+    }
 }
 
 // ---- what it is good for

@@ -150,6 +150,12 @@ impl Clock {
         self.now().checked_add(timeout)
     }
 
+    /// Tells clocks apart that are in use.
+    pub(crate) fn id(&self) -> usize {
+        let time = self.0.as_ref();
+        time.map_or(0, |time| WakerArc::as_ptr(time).addr())
+    }
+
     /// Whether there is a deadline and it has passed.
     #[inline]
     pub(crate) fn has_passed(&self, deadline: Option<Instant>) -> bool {

@@ -185,7 +185,7 @@ pub enum RequestError<S, E> {
     /// The deadline passed while a handler held the request. The handler can see that nobody waits.
     TimeoutTaken,
     /// The caller would have waited for itself, by the circle of servers that is told. The request was not taken and will never be
-    /// executed. Only on the threads of loops that [watch](crate::waits).
+    /// executed. Only in loops that [watch](crate::waits), blocking or awaited.
     WouldDeadlock(S, Circle),
     /// The same, while a handler held the request. The handler can see that nobody waits.
     WouldDeadlockTaken(Circle),

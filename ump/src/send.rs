@@ -97,7 +97,9 @@ fn for_room<S, R, E>(
         request,
         channel: channel.id(),
         deadline,
+        clock: channel.clock().id(),
         for_room: true,
+        is_first: true,
     }
 }
 
@@ -141,7 +143,16 @@ impl<'a, S, R, E> Sending<'a, S, R, E> {
             .draft
             .as_mut()
             .filter(|draft| !draft.is_to_be_awaited_awake());
-        draft.map(|draft| draft.arm(waker)).is_some()
+        let Some(draft) = draft else {
+            return false;
+        };
+        let core = draft.core();
+        let Ok(exchanged) = waits::polled(waker, || core.awaited(core.deadline(), true)) else {
+            // One that has not been sent waits for nobody; it will be asked about again.
+            return false;
+        };
+        draft.arm(exchanged.as_ref().unwrap_or(waker));
+        true
     }
 
     /// Its deadline does not matter any more.
@@ -208,18 +219,14 @@ impl<'a, S, R, E> Sending<'a, S, R, E> {
                 if alarm.is_some_and(|alarm| alarm.poll(cx).is_ready()) {
                     return Err(NotSent::Late);
                 }
-                self.report();
+                let core = self.draft.as_ref().expect(POLLED_AGAIN).core();
+                let (channel, deadline) = (self.client.channel(), core.deadline());
+                waits::polled(cx.waker(), || for_room(channel, core.id(), deadline))
+                    .map_err(NotSent::WouldDeadlock)?;
                 Ok(Poll::Pending)
             }
             (Err(refusal), _) => Err(NotSent::Refused(refusal)),
         }
-    }
-
-    fn report(&self) {
-        waits::polled(|| {
-            let core = self.draft.as_ref().expect(POLLED_AGAIN).core();
-            for_room(self.client.channel(), core.id(), core.deadline())
-        });
     }
 
     #[inline]

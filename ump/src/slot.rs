@@ -551,7 +551,7 @@ impl<R, E> Core<R, E> {
         if spin_until(&self.common().waits.threads, || self.is_done()) {
             return Ok(true);
         }
-        let _watched = waits::before(|| self.awaited(deadline))?;
+        let _watched = waits::before(|| self.awaited(deadline, true))?;
         if !self.sleep(Waiter::Thread(current())) {
             return Ok(true);
         }
@@ -567,12 +567,14 @@ impl<R, E> Core<R, E> {
     }
 
     /// What one waits for who waits for the outcome.
-    pub(crate) fn awaited(&self, deadline: Option<Instant>) -> Wait {
+    pub(crate) fn awaited(&self, deadline: Option<Instant>, is_first: bool) -> Wait {
         Wait {
             request: self.id(),
             channel: self.common().id(),
             deadline,
+            clock: self.clock().id(),
             for_room: false,
+            is_first,
         }
     }
 

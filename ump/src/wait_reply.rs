@@ -41,6 +41,8 @@ pub struct WaitReply<R, E, X = Error<E>> {
     ticket: Option<Ticket<R, E, X>>,
     alarm: Option<Alarm>,
     deferral: Deferral,
+    /// Whether it has been said whom to wake.
+    has_left_word: bool,
 }
 
 impl<R, E, X> WaitReply<R, E, X> {
@@ -50,6 +52,7 @@ impl<R, E, X> WaitReply<R, E, X> {
             ticket: Some(ticket),
             alarm,
             deferral: Deferral::default(),
+            has_left_word: false,
         }
     }
 
@@ -139,20 +142,8 @@ impl<R, E, X> WaitReply<R, E, X> {
             let deferrals = &ticket.core().common().waits.deferrals;
             deferrals.forgo(&mut self.deferral);
         }
-        let sleeps = !self.is_ready() && self.alarm.is_none();
-        if sleeps {
-            self.report();
-        }
-        sleeps
-    }
-
-    /// Its task returns `Pending`, and leaves it to others to be woken.
-    #[inline]
-    fn report(&self) {
-        waits::polled(|| {
-            let core = self.ticket().core();
-            core.awaited(core.deadline())
-        });
+        self.has_left_word = true;
+        !self.is_ready() && self.alarm.is_none()
     }
 
     /// It will not wake itself to look again: whoever wakes its task has the outcome.
@@ -207,7 +198,15 @@ impl<R, E, X> Future for WaitReply<R, E, X> {
             look_again(cx.waker());
             return Poll::Pending;
         }
-        if !core.sleep_as_task(cx.waker()) {
+        let is_first = !this.has_left_word;
+        let wait = || core.awaited(core.deadline(), is_first);
+        let exchanged = match waits::polled(cx.waker(), wait) {
+            Ok(exchanged) => exchanged,
+            Err(circle) => return Poll::Ready(this.take().leave(Why::WouldDeadlock(circle))),
+        };
+        this.has_left_word = true;
+        let waker = exchanged.as_ref().unwrap_or(cx.waker());
+        if !core.sleep_as_task(waker) {
             return Poll::Ready(this.take().settle());
         }
         if let Some(deadline) = core.deadline() {
@@ -217,11 +216,11 @@ impl<R, E, X> Future for WaitReply<R, E, X> {
                 this.alarm = core.clock().alarm(deadline).ok();
             }
             let alarm = this.alarm.as_mut();
-            if alarm.is_none_or(|alarm| alarm.poll(cx).is_ready()) {
+            let mut cx = Context::from_waker(waker);
+            if alarm.is_none_or(|alarm| alarm.poll(&mut cx).is_ready()) {
                 return Poll::Ready(this.take().leave(Why::Late));
             }
         }
-        this.report();
         Poll::Pending
     }
 }

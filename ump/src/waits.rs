@@ -41,11 +41,14 @@
 //! # What is watched
 //!
 //! [`Client::req`](crate::Client::req), [`Request::wait`](crate::Request::wait), the waits of [`WaitReply`](crate::WaitReply), and all that
-//! block until there is room in a bounded queue. Not those of [`Gather`](crate::Gather): of many replies no single one is waited for. Tasks
-//! that await are only [reported](Watcher::polled), as they may await something else as well.
+//! block until there is room in a bounded queue. Not those of [`Gather`](crate::Gather): of many replies no single one is waited for.
+//!
+//! Tasks that await are [reported](Watcher::polled) with the waker that they were polled with. They may await something else as well, which only
+//! the one who polls them can find out: by the wakers that are left when the poll is over. So a watcher may exchange the waker, and tell the
+//! circle when the task is polled again.
 //!
 //! Who finds the outcome while it looks awake asks nobody, so a request costs what it did. Threads without a watcher read one thread-local
-//! value before they fall asleep.
+//! value before they fall asleep, and before a task leaves word.
 
 #![forbid(unsafe_code)]
 
@@ -54,6 +57,7 @@ use std::{
     error::Error as StdError,
     fmt,
     marker::PhantomData,
+    task::Waker,
     time::Instant,
 };
 
@@ -73,9 +77,23 @@ pub trait Watcher: Send + Sync {
     /// [`before`](Self::before) that let it sleep.
     fn after(&self, _wait: &Wait) {}
 
-    /// A task has been polled for the outcome, which is not there. It is not told when the task stops waiting: whoever polls the task clears
-    /// what it has been told before it polls it again.
-    fn polled(&self, _wait: &Wait) {}
+    /// A task is about to leave word with this waker, to be woken when the outcome is there. Called whenever it is polled for that: first before the
+    /// request is sent, and then again if that waits for room.
+    ///
+    /// Word is left with the returned waker instead, if there is one: it has to wake the same task. The request keeps one clone of it, or two if
+    /// it has a deadline; they are gone, woken or dropped, by the time when the request has an outcome, is cancelled, or has left word with
+    /// another waker. So one who gives each request a waker of its own can tell by the clones which of them the task waits for. Where it waits
+    /// for room the returned waker is not used.
+    ///
+    /// It is not told when the task stops waiting.
+    ///
+    /// # Errors
+    /// The circle in which the task would wait for itself: its wait ends, and its request with it. It is the watcher that has to be certain that
+    /// the task waits for nothing else, by what it has learned from the polls before. A request that has not been sent is sent first, and asked
+    /// about again.
+    fn polled(&self, _wait: &Wait, _waker: &Waker) -> Result<Option<Waker>, Circle> {
+        Ok(None)
+    }
 }
 
 /// What a caller is about to wait for.
@@ -84,7 +102,10 @@ pub struct Wait {
     pub(crate) request: RequestId,
     pub(crate) channel: ChannelId,
     pub(crate) deadline: Option<Instant>,
+    /// Which clock tells that: see `Clock::id`.
+    pub(crate) clock: usize,
     pub(crate) for_room: bool,
+    pub(crate) is_first: bool,
 }
 
 impl Wait {
@@ -106,16 +127,36 @@ impl Wait {
         self.deadline
     }
 
+    /// Whether the deadlines of both are told by the same clock, so that they can be compared.
+    #[must_use]
+    pub fn shares_clock(&self, other: &Self) -> bool {
+        self.clock == other.clock
+    }
+
     /// Whether it waits for room in the queue, so that the request is not there yet; otherwise for the reply.
     #[must_use]
     pub fn is_for_room(&self) -> bool {
         self.for_room
+    }
+
+    /// Whether no word has been left for this yet: that of a task that is [polled](Watcher::polled) again has. A [`RequestId`] that was known before
+    /// is that of another request then.
+    #[must_use]
+    pub fn is_first(&self) -> bool {
+        self.is_first
     }
 }
 
 /// A request under way: the same at both ends. Another one may have it after that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequestId(pub(crate) usize);
+
+/// Not zero, and not that of another request under way.
+impl From<RequestId> for usize {
+    fn from(RequestId(id): RequestId) -> Self {
+        id
+    }
+}
 
 /// A channel: the same at all its ends, as long as there is any of them or a request under way. Another one may have it after that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -213,11 +254,15 @@ pub(crate) fn before(wait: impl FnOnce() -> Wait) -> Result<Option<Watched>, Cir
     Ok(Some(Watched { watcher, wait }))
 }
 
-/// Reports to the watcher of this thread, if there is one.
+/// Reports to the watcher of this thread, if there is one. Returns the waker to leave word with, if it is another one.
+///
+/// # Errors
+/// It is better not to wait.
 #[inline]
-pub(crate) fn polled(wait: impl FnOnce() -> Wait) {
-    if let Some(watcher) = current() {
-        watcher.polled(&wait());
+pub(crate) fn polled(waker: &Waker, wait: impl FnOnce() -> Wait) -> Result<Option<Waker>, Circle> {
+    match current() {
+        Some(watcher) => watcher.polled(&wait(), waker),
+        None => Ok(None),
     }
 }
 
