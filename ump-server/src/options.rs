@@ -155,9 +155,13 @@ impl Options {
             Some(clock) => Member::of_loop(clock, &name, &server, workers),
             None => Vec::new(),
         };
+        let seats: Vec<_> = (0..workers)
+            .map(|worker| Seat::take(&name, &server, worker))
+            .collect();
         Ok(Parts {
             options: self,
             name,
+            seats: seats.into_iter(),
             members: members.into_iter(),
             clerks: clerks.into_iter(),
             server,
@@ -188,6 +192,8 @@ impl Options {
 pub(crate) struct Parts<S, R, E, RV> {
     options: Options,
     pub(crate) name: Arc<str>,
+    /// All are taken from the beginning: a worker that has not started yet may answer.
+    seats: vec::IntoIter<Arc<Seat>>,
     members: vec::IntoIter<Member>,
     clerks: vec::IntoIter<Clerk>,
     pub(crate) server: Arc<Server<S, R, E>>,
@@ -232,9 +238,9 @@ where
             due,
             wake,
             renewals: 0,
-            seat: Seat::take(&self.name, &self.server, number),
+            seat: self.seats.next().expect(ONE_EACH),
             member: self.members.next(),
-            clerk: self.clerks.next().expect("there is one for each worker"),
+            clerk: self.clerks.next().expect(ONE_EACH),
             has_started: false,
         }
     }
@@ -251,6 +257,8 @@ where
         (self.client, self.handle)
     }
 }
+
+const ONE_EACH: &str = "there is one for each worker";
 
 /// A loop whose handlers are being made.
 pub(crate) struct Launched<S, R, E, RV, X> {

@@ -1,16 +1,17 @@
 //! The duty to answer, lent to a handler.
 
-use std::{fmt, panic::Location, time::Duration};
+use std::{fmt, panic::Location, sync::Arc, time::Duration};
 
 use ump::{Cancelled, Error};
 
-use crate::{deadlock::note_in_hand, observe::Outcome};
+use crate::{deadlock::Seat, observe::Outcome};
 
 /// The duty to answer the request that a handler was called with.
 ///
 /// It is what [`ump::ReplyContext`] is, but lent by the loop for the length of the call. So the loop knows at each moment whether this call
 /// still owes an answer: when the handler panics the caller learns with which message, and who waits in a circle can be told so.
-/// A handler that wants to answer later, or from elsewhere, takes it out with [`detach`](Self::detach).
+/// A handler that wants to answer later, or from elsewhere, takes it out with [`detach`](Self::detach). So should one that lends it on to a scoped thread
+/// and blocks for another request meanwhile: as long as it is lent, the loop takes it for being where the call is, and might see a circle.
 ///
 /// Dropped without an answer, the caller gets [`NoReply`](ump::NoReply::Dropped) at once.
 #[must_use = "dropped without an answer it fails the request"]
@@ -20,15 +21,26 @@ pub struct ReplyContext<'a, R, E>(&'a mut Owed<R, E>);
 pub(crate) struct Owed<R, E> {
     duty: Option<ump::ReplyContext<R, E>>,
     outcome: Outcome,
+    /// Where it is written down whether there is a duty.
+    seat: Arc<Seat>,
 }
 
 impl<R, E> Owed<R, E> {
+    /// Nothing yet, by the worker with this seat.
+    pub(crate) fn nothing(seat: &Arc<Seat>) -> Self {
+        Self {
+            duty: None,
+            outcome: Outcome::NoReply,
+            seat: Arc::clone(seat),
+        }
+    }
+
     /// The call has returned: how did it end?
     #[inline]
     pub(crate) fn settle(&mut self) -> Outcome {
         if self.duty.is_some() {
             // It was forgotten, and would be owed for ever.
-            note_in_hand(None);
+            self.seat.acquit();
             self.duty = None;
         }
         self.outcome
@@ -36,16 +48,8 @@ impl<R, E> Owed<R, E> {
 
     /// What it still owes.
     pub(crate) fn into_duty(self) -> Option<ump::ReplyContext<R, E>> {
+        self.seat.acquit();
         self.duty
-    }
-}
-
-impl<R, E> Default for Owed<R, E> {
-    fn default() -> Self {
-        Self {
-            duty: None,
-            outcome: Outcome::NoReply,
-        }
     }
 }
 
@@ -53,10 +57,9 @@ impl<'a, R, E> ReplyContext<'a, R, E> {
     /// Lends the duty for a call, which leaves in `owed` what it does not do.
     #[inline]
     pub(crate) fn lend(owed: &'a mut Owed<R, E>, rctx: ump::ReplyContext<R, E>) -> Self {
-        *owed = Owed {
-            duty: Some(rctx),
-            outcome: Outcome::NoReply,
-        };
+        owed.seat.lend(rctx.id());
+        owed.duty = Some(rctx);
+        owed.outcome = Outcome::NoReply;
         Self(owed)
     }
 
@@ -177,7 +180,7 @@ impl<'a, R, E> ReplyContext<'a, R, E> {
 impl<R, E> ReplyContext<'_, R, E> {
     #[inline]
     fn take(&mut self) -> ump::ReplyContext<R, E> {
-        note_in_hand(None);
+        self.0.seat.acquit();
         self.0.duty.take().expect(THERE)
     }
 
@@ -188,7 +191,7 @@ impl<R, E> ReplyContext<'_, R, E> {
             Some(duty) if duty.is_cancelled() => Outcome::CallerGone,
             _ => Outcome::NoReply,
         };
-        note_in_hand(None);
+        self.0.seat.acquit();
         self.0.duty = None;
     }
 }

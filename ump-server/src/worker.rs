@@ -22,7 +22,7 @@ use ump::{PanicMessage, ReplyContext as Owed, Server};
 
 use crate::{
     Context,
-    deadlock::{Seat, note_in_hand},
+    deadlock::Seat,
     desk::{Clerk, WorkerState},
     end::{JoinError, JoinErrorKind, Life},
     fate::{Fate, Next},
@@ -60,6 +60,8 @@ pub(crate) enum Served<RV> {
 
 /// One of the workers of a loop: often the only one.
 pub(crate) struct Worker<S, R, E, RV, T> {
+    /// Where it is found by those who look for circles of waiting.
+    pub(crate) seat: Arc<Seat>,
     pub(crate) server: Arc<Server<S, R, E>>,
     pub(crate) control: Arc<Control<S, R, E>>,
     pub(crate) life: Arc<Life<RV>>,
@@ -71,8 +73,6 @@ pub(crate) struct Worker<S, R, E, RV, T> {
     pub(crate) wake: Wake,
     /// How often the handlers were to be made anew by the time this one was.
     pub(crate) renewals: u64,
-    /// Where it is found by those who look for circles of waiting.
-    pub(crate) seat: Arc<Seat>,
     /// If it is under a test clock.
     pub(crate) member: Option<Member>,
     /// Writes down what it is doing.
@@ -167,7 +167,6 @@ impl<S, R, E, RV, T> Worker<S, R, E, RV, T> {
             }
             Err(message) => message,
         };
-        note_in_hand(None);
         self.clerk.panicked(&message);
         for owed in owed {
             // Perhaps the caller has left.
@@ -268,7 +267,7 @@ impl<S, R, E, RV, T> Worker<S, R, E, RV, T> {
             ..
         } = self;
         let _ = caught(|| drop(due));
-        drop((server, member, seat, clerk));
+        drop((seat, server, member, clerk));
         life.end(outcome.map_err(|kind| JoinError::new(&name, kind)));
     }
 }

@@ -3,13 +3,13 @@
 use std::{
     num::NonZeroUsize,
     ops::ControlFlow,
-    sync::{Arc, Barrier, mpsc},
+    sync::{Arc, Barrier, Mutex, mpsc},
     thread,
     time::Duration,
 };
 
 use ump_server::{
-    Client, JoinHandle, Refused, ReplyContext, Stop,
+    Client, Context, JoinHandle, Refused, ReplyContext, Stop, WeakClient,
     thread::{Builder, Handler},
     ump::{self, RequestError},
 };
@@ -159,6 +159,85 @@ fn a_pool_whose_workers_all_wait_for_it_is_one() {
     assert!(is_told(&outcome, &["own"]), "{outcome}");
 }
 
+/// Their channels may have the same address, one after the other.
+#[test]
+fn loops_that_come_and_go_are_told_apart() {
+    for _ in 0..1000 {
+        let own = server("own");
+        let client = own.0.clone();
+        let asking = job(move || tell(client.request(fine()).timeout(LONG).wait()));
+        assert_eq!(ask(&own.0, asking), "deadlock: own → own");
+    }
+}
+
+/// The first worker asks when it begins; the second one is made after that.
+#[test]
+fn a_worker_that_is_still_being_made_may_answer() {
+    struct Early(Option<mpsc::Sender<()>>);
+
+    impl Handler<(), (), Refused> for Early {
+        fn init(&mut self, own: WeakClient<(), (), Refused>) {
+            if let Some(go) = self.0.take() {
+                let reply = own.upgrade().unwrap().request(()).submit().wait().unwrap();
+                go.send(()).unwrap();
+                let outcome = reply.wait();
+                assert!(outcome.is_ok(), "{outcome:?}");
+            }
+        }
+
+        fn proc_req(&mut self, (): (), rctx: ReplyContext<'_, (), Refused>) -> ControlFlow<()> {
+            let _ = rctx.reply(());
+            ControlFlow::Continue(())
+        }
+    }
+
+    let (go, goes) = mpsc::channel();
+    let goes = Mutex::new(goes);
+    let two = NonZeroUsize::new(2).unwrap();
+    let pool = Builder::new().spawn_pool(two, move |cx: &Context<_, _, _>| {
+        if cx.worker() == 0 {
+            return Ok(Early(Some(go.clone())));
+        }
+        goes.lock().unwrap().recv().unwrap();
+        Ok(Early(None))
+    });
+    let (client, handle) = pool.unwrap();
+    assert_eq!(client.req(()), Ok(()));
+    drop(client);
+    handle.join().unwrap();
+}
+
+/// Lent on to a scoped thread, it is given away there: that is seen.
+#[test]
+fn a_context_that_was_given_away_on_another_thread_may_be_answered_elsewhere() {
+    struct Lends(Option<mpsc::Sender<String>>, Asked);
+
+    impl Handler<(), String, Refused> for Lends {
+        fn proc_req(&mut self, (): (), rctx: ReplyContext<'_, String, Refused>) -> ControlFlow<()> {
+            let duty = thread::scope(|scope| scope.spawn(|| rctx.detach()).join().unwrap());
+            let (go, goes) = mpsc::channel::<()>();
+            thread::spawn(move || {
+                let _ = goes.recv_timeout(Duration::from_millis(20));
+                duty.reply("from elsewhere".to_owned()).unwrap();
+            });
+            self.0.take().unwrap().send(ask(&self.1, fine())).unwrap();
+            drop(go);
+            ControlFlow::Continue(())
+        }
+    }
+
+    let a = server("a");
+    let (told, hear) = mpsc::channel();
+    let to_a = a.0.clone();
+    let (b, _handle) = Builder::new()
+        .name("b")
+        .spawn(move |_| Ok(Lends(Some(told), to_a)))
+        .unwrap();
+    let outcome = ask(&a.0, job(move || b.req(()).unwrap()));
+    assert_eq!(outcome, "from elsewhere");
+    assert_eq!(hear.recv().unwrap(), "fine");
+}
+
 #[test]
 fn a_context_that_was_given_away_may_be_answered_elsewhere() {
     let (a, b) = (server("a"), server("b"));
@@ -287,6 +366,7 @@ fn it_is_seen_after_a_restart_too() {
     );
 }
 
+#[cfg(feature = "tokio")]
 #[test]
 fn a_task_that_blocks_over_its_own_server_is_told() {
     let runtime = tokio::runtime::Runtime::new().unwrap();

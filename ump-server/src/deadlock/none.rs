@@ -7,8 +7,6 @@ use ump::{
     waits::{Circle, RequestId, Wait, Watcher},
 };
 
-pub(crate) fn note_in_hand(_: Option<RequestId>) {}
-
 #[derive(Debug)]
 pub(crate) struct Seat;
 
@@ -16,6 +14,10 @@ impl Seat {
     pub(crate) fn take<S, R, E>(_: &Arc<str>, _: &Arc<Server<S, R, E>>, _: usize) -> Arc<Self> {
         Arc::new(Self)
     }
+
+    pub(crate) fn lend(&self, _: RequestId) {}
+
+    pub(crate) fn acquit(&self) {}
 }
 
 impl Watcher for Seat {

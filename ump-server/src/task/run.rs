@@ -31,7 +31,7 @@ pub(super) async fn run<S, R, E, RV, T, H, X>(
             Step::Make => worker.make(&mut maker),
             Step::Serve(mut serving) => {
                 // Not within what is caught: it has to survive the panic.
-                let mut owed = Owed::default();
+                let mut owed = Owed::nothing(&worker.seat);
                 let seat = Arc::clone(&worker.seat);
                 let serving_it = serve(&mut worker, &bell, &mut serving, &mut owed);
                 let served = caught(seat, serving_it).await;

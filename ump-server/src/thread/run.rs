@@ -24,7 +24,7 @@ pub(super) fn run<S, R, E, RV, T, H: Work<S, R, E, RV, T>, X>(
             Step::Make => worker.make(&mut maker),
             Step::Serve(mut serving) => {
                 // Not within what is caught: it has to survive the panic.
-                let mut hand = H::Hand::default();
+                let mut hand = H::hand(&worker.seat);
                 let served = caught(|| serve(&mut worker, &mut serving, &mut hand));
                 worker.after_serving(serving, served, H::owed(hand))
             }

@@ -1,19 +1,22 @@
 //! What a loop does with what it takes: one request at a time, or all that are there.
 
-use std::{ops::ControlFlow, vec};
+use std::{ops::ControlFlow, sync::Arc, vec};
 
 use ump::{ReplyContext as Duty, Server, WeakClient};
 
 use super::{Batch, BatchHandler, Handler};
 use crate::{
-    ReplyContext, deadlock::note_in_hand, desk::Clerk, observe::Outcome, panics::caught,
+    ReplyContext, deadlock::Seat, desk::Clerk, observe::Outcome, panics::caught,
     reply_context::Owed,
 };
 
 /// A handler of either kind.
 pub(super) trait Work<S, R, E, RV, T> {
     /// What it has in hand: outside of what is caught, so that it survives a panic.
-    type Hand: Default;
+    type Hand;
+
+    /// Nothing yet, by the worker with this seat.
+    fn hand(seat: &Arc<Seat>) -> Self::Hand;
 
     fn init(&mut self, weak_client: WeakClient<S, R, E>);
 
@@ -40,6 +43,10 @@ pub(super) struct Single<H>(pub(super) H);
 impl<S, R, E, RV, T, H: Handler<S, R, E, RV, T>> Work<S, R, E, RV, T> for Single<H> {
     type Hand = Owed<R, E>;
 
+    fn hand(seat: &Arc<Seat>) -> Self::Hand {
+        Owed::nothing(seat)
+    }
+
     fn init(&mut self, weak_client: WeakClient<S, R, E>) {
         self.0.init(weak_client);
     }
@@ -52,7 +59,6 @@ impl<S, R, E, RV, T, H: Handler<S, R, E, RV, T>> Work<S, R, E, RV, T> for Single
         clerk: &mut Clerk,
         (msg, rctx): (S, Duty<R, E>),
     ) -> ControlFlow<RV> {
-        note_in_hand(Some(rctx.id()));
         let lent = ReplyContext::lend(hand, rctx);
         clerk.begin_request(self.0.kind(&msg), (lent.owed(), 1), || server.len());
         let flow = clerk.run(|| self.0.proc_req(msg, lent));
@@ -81,6 +87,10 @@ pub(super) struct Many<H> {
 
 impl<S, R, E, RV, T, H: BatchHandler<S, R, E, RV, T>> Work<S, R, E, RV, T> for Many<H> {
     type Hand = Batch<S, R, E>;
+
+    fn hand(_: &Arc<Seat>) -> Self::Hand {
+        Batch::default()
+    }
 
     fn init(&mut self, weak_client: WeakClient<S, R, E>) {
         self.handler.init(weak_client);
