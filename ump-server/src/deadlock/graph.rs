@@ -125,6 +125,27 @@ pub(super) fn fall_asleep(place: Place, waits: &[Wait], in_hand: usize) -> Resul
     circle
 }
 
+/// The same, without asking.
+#[cfg(feature = "tokio")]
+pub(super) fn fall_asleep_anyway(place: Place, waits: &[Wait], in_hand: usize) {
+    if let Some(worker) = GRAPH.lock().worker(place) {
+        worker.fall_asleep(waits, in_hand);
+    }
+}
+
+/// Only looks whether it could.
+///
+/// # Errors
+/// The names.
+#[cfg(feature = "tokio")]
+pub(super) fn look(place: Place, waits: &[Wait], in_hand: usize) -> Result<(), Names> {
+    let graph = GRAPH.lock();
+    let (circle, queues) = graph.search(place, waits, in_hand);
+    drop(graph);
+    drop(queues);
+    circle
+}
+
 /// The worker is awake again.
 pub(super) fn wake_up(place: Place) {
     if let Some(worker) = GRAPH.lock().worker(place) {

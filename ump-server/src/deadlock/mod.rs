@@ -1,8 +1,9 @@
 //! Requests that would wait for themselves, told so instead of made.
 //!
 //! A handler that asks its own server waits for the one who would have to answer: itself. So do two whose servers ask each other. Before a worker
-//! falls asleep over a request it takes its place in a [`graph`] of who waits for whom; if there is a circle it is told. The channel asks
-//! the worker's [`Seat`] when the thread is about to sleep ([`ump::waits`]).
+//! falls asleep over a request it takes its place in a [`graph`] of who waits for whom; if there is a circle it is told. On a thread the channel asks
+//! the worker's [`Seat`] when the thread is about to sleep ([`ump::waits`]); on a task the loop finds out from the wakers, when its handler has
+//! returned `Pending` ([`awaits`]).
 //!
 //! # When it is certain
 //!
@@ -19,7 +20,8 @@
 //! |---|---|
 //! | a thread that blocks for a request | if that is |
 //! | a task that blocks for a request, which it should not | if that is |
-//! | a task that awaits requests, as it may await something else as well | never |
+//! | a task that awaits requests by polling them with the waker of its call (by itself, in `join!` or `select!`, up to eight), and nothing else | if they all are |
+//! | a task that awaits something else, or requests by wakers of their own (`FuturesUnordered`, [`ump::Gather`], a subtask), or room in a queue | never |
 //! | anything else, in particular at work | never |
 //!
 //! Whoever sleeps with an earlier deadline than the one who asks, or one that another clock tells, is not stuck, since it may wake up in time. So a worker
@@ -27,12 +29,15 @@
 //! made. What comes from outside does not count: a loop in a circle may be stopped, and would turn its queue down.
 //!
 //! Whoever closes the circle by falling asleep is told. Where deadlines differ that may be one who can wait for another's deadline; then that ends it.
+//! A task that awaits several requests is told by the first of them that it polls; if one of them has a deadline it is not, but others are.
 //!
 //! A lent context counts as being where the call is. It can be elsewhere in one way, which cannot be seen: lent on to a scoped thread, to answer there
 //! while the call itself blocks for a request. Such a handler has to detach it.
 //!
 //! Those who have nobody to wait for pay two writes for each request, to a line of their own.
 
+#[cfg(feature = "tokio")]
+pub(crate) mod awaits;
 mod graph;
 
 use std::sync::{
@@ -97,6 +102,20 @@ impl Seat {
     fn fall_asleep(&self, waits: &[Wait]) -> Result<(), Circle> {
         let in_hand = self.in_hand.load(Ordering::Relaxed);
         graph::fall_asleep(self.place(), waits, in_hand).map_err(Circle::new)
+    }
+
+    /// The same, whatever comes of it.
+    #[cfg(feature = "tokio")]
+    fn fall_asleep_anyway(&self, waits: &[Wait]) {
+        let in_hand = self.in_hand.load(Ordering::Relaxed);
+        graph::fall_asleep_anyway(self.place(), waits, in_hand);
+    }
+
+    /// Whether it could.
+    #[cfg(feature = "tokio")]
+    fn look(&self, waits: &[Wait]) -> Result<(), Circle> {
+        let in_hand = self.in_hand.load(Ordering::Relaxed);
+        graph::look(self.place(), waits, in_hand).map_err(Circle::new)
     }
 
     fn wake_up(&self) {

@@ -6,25 +6,51 @@ use std::{
     task::{Context, Poll},
 };
 
-use crate::{desk::Clerk, observe::Outcome};
+use crate::{
+    deadlock::awaits::{Awaits, Progress},
+    desk::Clerk,
+    observe::Outcome,
+};
 
 /// Calls the handler for something that is no request: [`Clerk::call`] for what is awaited.
 pub(super) async fn attend<F: Future>(
     clerk: &mut Clerk,
+    awaits: &Awaits,
     kind: &'static str,
     call: impl FnOnce() -> F,
 ) -> F::Output {
     clerk.begin_other(kind);
     let call = pin!(call());
-    let result = Attend { clerk, call }.await;
+    let result = Attend::new(clerk, awaits, call).await;
     clerk.end(Outcome::NoReply);
     result
 }
 
 /// Awaits a call that has begun.
 pub(super) struct Attend<'a, F> {
-    pub(super) clerk: &'a mut Clerk,
-    pub(super) call: Pin<&'a mut F>,
+    clerk: &'a mut Clerk,
+    awaits: &'a Awaits,
+    call: Pin<&'a mut F>,
+    progress: Progress,
+}
+
+impl<'a, F> Attend<'a, F> {
+    pub(super) fn new(clerk: &'a mut Clerk, awaits: &'a Awaits, call: Pin<&'a mut F>) -> Self {
+        Self {
+            clerk,
+            awaits,
+            call,
+            progress: Progress::default(),
+        }
+    }
+}
+
+/// It waits no more, before what it waits for is dropped.
+impl<F> Drop for Attend<'_, F> {
+    #[inline]
+    fn drop(&mut self) {
+        self.awaits.end(&mut self.progress);
+    }
 }
 
 impl<F: Future> Future for Attend<'_, F> {
@@ -32,9 +58,20 @@ impl<F: Future> Future for Attend<'_, F> {
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        let Self { clerk, call } = &mut *self;
-        let polled = clerk.run(|| call.as_mut().poll(cx));
+        let Self {
+            clerk,
+            awaits,
+            call,
+            progress,
+        } = &mut *self;
+        let Some(waker) = awaits.begin_poll(progress, cx.waker()) else {
+            return Poll::Pending;
+        };
+        let polled = clerk.run(|| call.as_mut().poll(&mut Context::from_waker(waker)));
         clerk.pause();
+        if polled.is_pending() {
+            awaits.waits(progress);
+        }
         polled
     }
 }

@@ -9,18 +9,18 @@ use std::{
 
 use ump::{PanicMessage, waits};
 
-use crate::{deadlock::Seat, panics};
+use crate::{deadlock::awaits::Awaits, panics};
 
-/// Runs the user's code, which may wait; a panic comes back as its message. Should it block, the watcher is asked.
+/// Runs the user's code, which may wait; a panic comes back as its message. Its requests, awaited or not, are seen by the watcher.
 ///
 /// What is left of a future that has panicked is dropped at the end, outside; that does not run the user's code, as its state is gone.
 pub(super) async fn caught<T>(
-    seat: Arc<Seat>,
+    awaits: Arc<Awaits>,
     future: impl Future<Output = T>,
 ) -> Result<T, PanicMessage> {
     let mut future = pin!(future);
     poll_fn(|cx| {
-        let _watched = waits::watch(seat.clone());
+        let _watched = waits::watch(awaits.clone());
         match panics::caught(|| future.as_mut().poll(cx)) {
             Ok(poll) => poll.map(Ok),
             Err(message) => Poll::Ready(Err(message)),

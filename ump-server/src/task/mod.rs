@@ -49,6 +49,9 @@ use crate::{JoinHandle, ReplyContext, spawn_error::SpawnError};
 ///
 /// A closure is a handler, too, with a context of its own to answer with; [`answer`] makes one of a closure that just answers.
 ///
+/// A call that awaits requests which would wait for itself, and nothing else, is told so: see
+/// [`WouldDeadlock`](ump::RequestError::WouldDeadlock). It is polled when one of its own wakers has been woken, and not when its loop was for another reason.
+///
 /// # Cancel safety
 /// A call is dropped where it waits if the runtime is shut down; then its caller gets [`NoReply`](ump::NoReply::Dropped).
 pub trait Handler<S, R, E, RV: Send = (), T: Send = ()> {

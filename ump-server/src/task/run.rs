@@ -10,7 +10,9 @@ use super::{
     sleep::NextSleep,
 };
 use crate::{
-    Context, ReplyContext, panics,
+    Context, ReplyContext,
+    deadlock::awaits::Awaits,
+    panics,
     reply_context::Owed,
     worker::{Maker, Served, Serving, Step, Worker},
 };
@@ -26,15 +28,16 @@ pub(super) async fn run<S, R, E, RV, T, H, X>(
     T: Send,
     H: Handler<S, R, E, RV, T>,
 {
+    let awaits = poll_fn(|cx| Poll::Ready(Awaits::new(&worker.seat, cx.waker())));
+    let awaits = Arc::new(awaits.await);
     let outcome = loop {
         step = match step {
             Step::Make => worker.make(&mut maker),
             Step::Serve(mut serving) => {
                 // Not within what is caught: it has to survive the panic.
                 let mut owed = Owed::nothing(&worker.seat);
-                let seat = Arc::clone(&worker.seat);
-                let serving_it = serve(&mut worker, &bell, &mut serving, &mut owed);
-                let served = caught(seat, serving_it).await;
+                let serving_it = serve(&mut worker, &awaits, &bell, &mut serving, &mut owed);
+                let served = caught(Arc::clone(&awaits), serving_it).await;
                 worker.after_serving(serving, served, owed.into_duty())
             }
             Step::Pause(pause) => {
@@ -42,11 +45,10 @@ pub(super) async fn run<S, R, E, RV, T, H, X>(
                 worker.after_pause()
             }
             Step::Finish(handler, rv) => {
-                let seat = Arc::clone(&worker.seat);
                 let clerk = &mut worker.clerk;
-                let finished = caught(seat, async {
+                let finished = caught(Arc::clone(&awaits), async {
                     let mut handler = handler;
-                    attend(clerk, "term", || handler.term(rv)).await
+                    attend(clerk, &awaits, "term", || handler.term(rv)).await
                 });
                 let finished = finished.await;
                 worker.finished(finished)
@@ -55,12 +57,14 @@ pub(super) async fn run<S, R, E, RV, T, H, X>(
         }
     };
     let _ = panics::caught(|| drop(maker));
+    drop(awaits);
     worker.tell(outcome);
 }
 
 /// Serves until the handler breaks off, or until there is nothing more to serve.
 async fn serve<S, R, E, RV, T, H>(
     worker: &mut Worker<S, R, E, RV, T>,
+    awaits: &Awaits,
     bell: &Bell,
     Serving { handler, is_ready }: &mut Serving<H>,
     owed: &mut Owed<R, E>,
@@ -72,7 +76,7 @@ where
 {
     if !*is_ready {
         let client = worker.context.weak_client();
-        attend(&mut worker.clerk, "init", || handler.init(client)).await;
+        attend(&mut worker.clerk, awaits, "init", || handler.init(client)).await;
         *is_ready = true;
         worker.started();
     }
@@ -96,7 +100,7 @@ where
         if !due.is_idle() {
             due.begin(context.clock.now());
             while let Some(token) = due.pop() {
-                let flow = attend(clerk, "on_timer", || handler.on_timer(token)).await;
+                let flow = attend(clerk, awaits, "on_timer", || handler.on_timer(token)).await;
                 if let ControlFlow::Break(rv) = flow {
                     return Served::Up(Some(rv));
                 }
@@ -126,7 +130,7 @@ where
                 clerk.begin_request(handler.kind(&msg), (lent.owed(), 1), || server.len());
                 let flow = {
                     let call = pin!(handler.proc_req(msg, lent));
-                    Attend { clerk, call }.await
+                    Attend::new(clerk, awaits, call).await
                 };
                 clerk.end(owed.settle());
                 if let ControlFlow::Break(rv) = flow {

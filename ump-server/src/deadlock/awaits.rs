@@ -1,0 +1,295 @@
+//! What a handler on a task waits for, as far as its wakers tell.
+//!
+//! A future that has returned `Pending` goes on when a clone of the waker is woken that it was polled with. So who owns all these clones knows what it waits
+//! for. The loop polls its handler with a waker of its own, and when a request is polled with that, leaves word with yet another waker, one for each request:
+//!
+//! ```text
+//!                  ┌─ any ◄──── whatever else the handler awaits
+//!   task ◄── call ─┤
+//!                  └─ bells ◄── in the slot of the request; and with its alarm, if it has a deadline
+//! ```
+//!
+//! All of them wake the task, and note that its handler is to be polled; for no other reason is it. When the handler has returned `Pending` and
+//!
+//! 1. there is no clone of `any`, so that nothing but a bell can ring, and nobody can make one anew;
+//! 2. there are clones of bells: then their requests are what it waits for, any of them;
+//! 3. nothing has rung since before it was polled,
+//!
+//! then it sleeps over these requests as a thread that blocks does over one. If that makes a circle, the handler is polled once more, and the first of these
+//! requests that is polled again is told, if it is one still (whoever goes on because it was polled, though nothing has woken it, may have answered what
+//! others wait for). It cannot be mistaken for one that came after it in the same slot: that has left no word before.
+//!
+//! What rings lets go of its clone after it was noted that it rang, and before the task is woken. So they are counted first, and then it is looked whether
+//! one has rung. A clone that is still in the hands of someone who is about to ring is no harm: its request has been answered, which the graph sees,
+//! or its deadline has come, which the graph knows. When it is gone the task is polled, and it is looked again, whether or not its handler is polled.
+//! (Who rings by reference, and lets go later, hides a circle, as does whatever else drops a clone that nobody rings.)
+//!
+//! The bells are kept, so that waiting allocates nothing once they are there.
+
+use std::{
+    mem,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering, fence},
+    },
+    task::{Wake, Waker},
+};
+
+use ump::waits::{Circle, Wait, Watcher};
+
+use super::Seat;
+use crate::sync::Mutex;
+
+/// So many requests at a time are told apart; what is awaited beyond them is something else.
+const BELLS: usize = 8;
+
+/// The wakers of a worker on a task.
+pub(crate) struct Awaits {
+    seat: Arc<Seat>,
+    call: Arc<Call>,
+    any: Arc<Bell>,
+    /// That of `any`.
+    waker: Waker,
+    /// The task has been polled with a waker that is not its first one. That does not happen on tokio; from then on nothing is known.
+    is_elsewhere: AtomicBool,
+    known: Mutex<Known>,
+}
+
+/// Who refers to `any` besides what the handler awaits: `Awaits`, twice.
+const OWN: usize = 2;
+
+/// The handler's calls, one at a time.
+struct Call {
+    task: Waker,
+    /// Whether it is to be polled again.
+    is_woken: AtomicBool,
+}
+
+struct Bell(Arc<Call>);
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        let call = Arc::clone(&self.0);
+        call.note_ring();
+        // Before the task is woken, which looks who is left.
+        drop(self);
+        call.task.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.0.ring();
+    }
+}
+
+impl Call {
+    fn ring(&self) {
+        self.note_ring();
+        self.task.wake_by_ref();
+    }
+
+    fn note_ring(&self) {
+        // Release: pairs with the Acquire of `begin_poll`.
+        self.is_woken.store(true, Ordering::Release);
+    }
+}
+
+#[derive(Default)]
+struct Known {
+    notes: Vec<Note>,
+    /// What the handler waited for when that was looked for last. Its memory is kept.
+    waits: Vec<Wait>,
+    /// Whether that was a circle: for the first of them that is polled again.
+    is_circle: bool,
+}
+
+/// A request that has been polled. It is waited for as long as there are clones of its bell.
+struct Note {
+    wait: Wait,
+    bell: Arc<Bell>,
+    /// Whether it is one of those that were waited for.
+    is_waited_for: bool,
+}
+
+impl Note {
+    fn is_kept(&self) -> bool {
+        Arc::strong_count(&self.bell) > 1
+    }
+}
+
+/// How far a call is.
+#[derive(Debug, Default)]
+pub(crate) enum Progress {
+    /// It has not been polled.
+    #[default]
+    Begins,
+    /// It waits for something, or runs.
+    Goes,
+    /// It waits for requests, and is in the graph.
+    Sleeps,
+    /// It would wait for itself, which it will be told.
+    Told,
+}
+
+impl Awaits {
+    /// Of a worker whose task has this waker.
+    pub(crate) fn new(seat: &Arc<Seat>, task: &Waker) -> Self {
+        let call = Arc::new(Call {
+            task: task.clone(),
+            is_woken: AtomicBool::new(false),
+        });
+        let any = Arc::new(Bell(Arc::clone(&call)));
+        Self {
+            seat: Arc::clone(seat),
+            waker: Waker::from(Arc::clone(&any)),
+            call,
+            any,
+            is_elsewhere: AtomicBool::new(false),
+            known: Mutex::new(Known::default()),
+        }
+    }
+
+    /// The task is polled: here is what to poll the handler with, unless it was not woken for that.
+    #[inline]
+    pub(crate) fn begin_poll<'a>(
+        &'a self,
+        progress: &mut Progress,
+        task: &'a Waker,
+    ) -> Option<&'a Waker> {
+        // Relaxed, here and below: only the task itself uses it.
+        if !self.call.task.will_wake(task) {
+            self.is_elsewhere.store(true, Ordering::Relaxed);
+        }
+        if self.is_elsewhere.load(Ordering::Relaxed) {
+            self.end(progress);
+            return Some(task);
+        }
+        if matches!(progress, Progress::Begins) {
+            // Relaxed: what rang for an earlier call is of no concern to this one, which leaves word anew.
+            self.call.is_woken.store(false, Ordering::Relaxed);
+            *progress = Progress::Goes;
+            return Some(&self.waker);
+        }
+        // Acquire: pairs with the Release of `note_ring`. An exchange, so that what rings at this moment is either seen, or left for the next time.
+        if !self.call.is_woken.swap(false, Ordering::Acquire) {
+            if matches!(progress, Progress::Goes) {
+                self.waits(progress);
+            }
+            return None;
+        }
+        if matches!(progress, Progress::Sleeps) {
+            self.end(progress);
+        }
+        Some(&self.waker)
+    }
+
+    /// The handler has returned `Pending`: does it wait for requests?
+    pub(crate) fn waits(&self, progress: &mut Progress) {
+        // A handler that has not asked for what it was to be told is not polled again for that: it would be for ever.
+        let is_deaf = matches!(progress, Progress::Told) && self.known.lock().is_circle;
+        self.end(progress);
+        let is_clear =
+            Arc::strong_count(&self.any) == OWN && !self.is_elsewhere.load(Ordering::Relaxed);
+        if !is_clear {
+            return;
+        }
+        let mut known = self.known.lock();
+        known.note_waits();
+        // Acquire: pairs with the Release by which a clone is dropped, after it has rung.
+        fence(Ordering::Acquire);
+        // Relaxed: the fence.
+        let is_woken = self.call.is_woken.load(Ordering::Relaxed);
+        if known.waits.is_empty() || is_woken {
+            return;
+        }
+        if is_deaf {
+            self.seat.fall_asleep_anyway(&known.waits);
+        } else {
+            known.is_circle = self.seat.fall_asleep(&known.waits).is_err();
+        }
+        let is_circle = known.is_circle;
+        drop(known);
+        if is_circle {
+            *progress = Progress::Told;
+            self.call.ring();
+        } else {
+            *progress = Progress::Sleeps;
+        }
+    }
+
+    /// It waits no more: it goes on, or the call is over.
+    #[inline]
+    pub(crate) fn end(&self, progress: &mut Progress) {
+        match mem::replace(progress, Progress::Goes) {
+            Progress::Begins | Progress::Goes => {}
+            Progress::Sleeps => self.seat.wake_up(),
+            Progress::Told => self.known.lock().is_circle = false,
+        }
+    }
+}
+
+impl Watcher for Awaits {
+    fn before(&self, wait: &Wait) -> Result<(), Circle> {
+        self.seat.before(wait)
+    }
+
+    fn after(&self, wait: &Wait) {
+        self.seat.after(wait);
+    }
+
+    fn polled(&self, wait: &Wait, waker: &Waker) -> Result<Option<Waker>, Circle> {
+        let is_ours = waker.data() == Arc::as_ptr(&self.any).cast();
+        if !is_ours || wait.is_for_room() {
+            return Ok(None);
+        }
+        let mut known = self.known.lock();
+        if known.is_to_be_told(wait) {
+            self.seat.look(&known.waits)?;
+        }
+        let bell = known.bell(wait, &self.call);
+        Ok(bell.map(Waker::from))
+    }
+}
+
+impl Known {
+    fn note_waits(&mut self) {
+        self.waits.clear();
+        for note in &mut self.notes {
+            note.is_waited_for = note.is_kept();
+            if note.is_waited_for {
+                self.waits.push(note.wait);
+            }
+        }
+    }
+
+    /// Whether it is the first that is polled again of those that make a circle.
+    fn is_to_be_told(&mut self, wait: &Wait) -> bool {
+        let waited_for = |note: &Note| note.is_waited_for && note.wait.request() == wait.request();
+        let is_to_be = self.is_circle && !wait.is_first() && self.notes.iter().any(waited_for);
+        self.is_circle &= !is_to_be;
+        is_to_be
+    }
+
+    /// That of a request; or one that is free or new, if there may be another one.
+    fn bell(&mut self, wait: &Wait, call: &Arc<Call>) -> Option<Arc<Bell>> {
+        let notes = &mut self.notes;
+        let same = |note: &Note| note.wait.request() == wait.request();
+        let place = notes.iter().position(same);
+        let place = place.or_else(|| notes.iter().position(|note| !note.is_kept()));
+        let note = match place {
+            Some(place) => &mut notes[place],
+            None if notes.len() < BELLS => {
+                notes.push(Note {
+                    wait: *wait,
+                    bell: Arc::new(Bell(Arc::clone(call))),
+                    is_waited_for: false,
+                });
+                notes.last_mut()?
+            }
+            None => return None,
+        };
+        // It may be another request, even if it is in the same slot.
+        note.is_waited_for &= same(note) && !wait.is_first();
+        note.wait = *wait;
+        Some(Arc::clone(&note.bell))
+    }
+}

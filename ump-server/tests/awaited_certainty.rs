@@ -1,0 +1,337 @@
+//! Handlers on tasks that wait for something else as well are told nothing.
+#![cfg(feature = "tokio")]
+
+use std::{
+    future::{Future, poll_fn},
+    pin::{Pin, pin},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
+    },
+    task::{Context, Poll, Wake, Waker},
+    time::Duration,
+};
+
+use tokio::sync::oneshot;
+use ump_server::{Context as LoopContext, Refused, task};
+
+#[macro_use]
+mod obedient;
+use obedient::{
+    Asked, Job, Running, ask, awaiting, fine, let_others_run, must_end, on_task, tell, when,
+};
+
+on_each_runtime! {
+    who_awaits_a_timer_as_well_is_not_told,
+    who_awaits_a_channel_as_well_is_not_told,
+    who_has_left_its_waker_elsewhere_is_not_told,
+    who_awaits_a_subtask_is_not_told,
+    who_awaits_whether_its_caller_has_left_is_not_told,
+    a_request_with_a_waker_of_its_own_is_not_told,
+    a_request_with_a_waker_of_its_own_wakes_that,
+    who_has_woken_itself_is_not_told,
+    more_than_can_be_told_apart_are_not_told,
+    a_request_that_was_dropped_is_not_waited_for,
+    a_request_in_the_place_of_one_that_was_dropped_is_not_waited_for,
+    what_comes_in_the_place_of_one_that_was_to_be_told_is_not_told,
+}
+
+/// Asks its own server, and something else: what comes first? The request is cancelled then.
+async fn either(own: &Asked, other: impl Future<Output = String>) -> String {
+    tokio::select! {
+        biased;
+        said = ask(own, fine()) => said,
+        said = other => said,
+    }
+}
+
+/// Has the server asked by its own handler, which gets what else it may wait for; that comes when all others have run.
+async fn told_by_another<F: Future<Output = String> + Send + 'static>(
+    other: impl FnOnce(oneshot::Receiver<()>) -> F,
+) {
+    let own = on_task("own");
+    let client = own.client();
+    let (go, goes) = oneshot::channel();
+    let other = other(goes);
+    let asking = awaiting(async move { either(&client, other).await });
+    let outcome = own.0.request(asking).submit().await.unwrap();
+    let_others_run().await;
+    let _ = go.send(());
+    assert_eq!(tell(outcome.await), "from elsewhere");
+    assert_eq!(ask(&own.0, fine()).await, "fine");
+    assert_eq!(own.books().would_deadlock_queued, 0);
+}
+
+async fn who_awaits_a_timer_as_well_is_not_told() {
+    told_by_another(|_| async {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        "from elsewhere".to_owned()
+    })
+    .await;
+}
+
+async fn who_awaits_a_channel_as_well_is_not_told() {
+    told_by_another(when).await;
+}
+
+async fn who_has_left_its_waker_elsewhere_is_not_told() {
+    let left: Arc<Mutex<Option<Waker>>> = Arc::default();
+    let goes_on = Arc::new(AtomicBool::new(false));
+    let leaves = Arc::clone(&left);
+    let looks = Arc::clone(&goes_on);
+    told_by_another(move |goes| {
+        tokio::spawn(async move {
+            goes.await.unwrap();
+            goes_on.store(true, SeqCst);
+            let waker = left.lock().unwrap().take();
+            waker.unwrap().wake();
+        });
+        // Not again, if it is polled once more.
+        let mut once = Some(());
+        poll_fn(move |cx| {
+            if looks.load(SeqCst) {
+                return Poll::Ready("from elsewhere".to_owned());
+            }
+            if once.take().is_some() {
+                *leaves.lock().unwrap() = Some(cx.waker().clone());
+            }
+            Poll::Pending
+        })
+    })
+    .await;
+}
+
+async fn who_awaits_a_subtask_is_not_told() {
+    told_by_another(|goes| {
+        let subtask = tokio::spawn(when(goes));
+        async { subtask.await.unwrap() }
+    })
+    .await;
+}
+
+async fn who_awaits_whether_its_caller_has_left_is_not_told() {
+    let own = on_task("own");
+    let client = own.client();
+    let (tell_it, told) = oneshot::channel();
+    let (begin, begun) = oneshot::channel();
+    let lending = Job::Lend(Box::new(move |mut rctx| {
+        Box::pin(async move {
+            begin.send(()).unwrap();
+            let left = async {
+                rctx.cancelled().await;
+                "from elsewhere".to_owned()
+            };
+            let _ = tell_it.send(either(&client, left).await);
+        })
+    }));
+    let outcome = own.0.request(lending).submit().await.unwrap();
+    begun.await.unwrap();
+    let_others_run().await;
+    drop(outcome);
+    assert_eq!(told.await.unwrap(), "from elsewhere");
+    own.books();
+}
+
+/// Notes that it was woken, and passes it on.
+struct Forward(Waker, AtomicBool);
+
+impl Wake for Forward {
+    fn wake(self: Arc<Self>) {
+        self.1.store(true, SeqCst);
+        self.0.wake_by_ref();
+    }
+}
+
+/// As `FuturesUnordered` and streams of replies do.
+async fn a_request_with_a_waker_of_its_own_is_not_told() {
+    let own = on_task("own");
+    let client = own.client();
+    told_by_another_of(&own, |goes| async move {
+        let mut reply = client.req_async(fine()).unwrap();
+        let mut goes = pin!(when(goes));
+        poll_fn(move |cx| {
+            let forward = Arc::new(Forward(cx.waker().clone(), AtomicBool::new(false)));
+            let forward = Waker::from(forward);
+            let polled = Pin::new(&mut reply).poll(&mut Context::from_waker(&forward));
+            assert!(polled.is_pending());
+            goes.as_mut().poll(cx)
+        })
+        .await
+    })
+    .await;
+}
+
+async fn a_request_with_a_waker_of_its_own_wakes_that() {
+    let (own, other) = (on_task("own"), on_task("other"));
+    let client = other.client();
+    let asking = awaiting(async move {
+        let slow = awaiting(async {
+            let_others_run().await;
+            "fine".to_owned()
+        });
+        let mut reply = client.req_async(slow).unwrap();
+        let mut left = None;
+        poll_fn(move |cx| {
+            let waker = || Arc::new(Forward(cx.waker().clone(), AtomicBool::new(true)));
+            let forward = left.get_or_insert_with(waker);
+            if !forward.1.swap(false, SeqCst) {
+                return Poll::Pending;
+            }
+            let waker = Waker::from(Arc::clone(forward));
+            let polled = Pin::new(&mut reply).poll(&mut Context::from_waker(&waker));
+            polled.map(Result::unwrap)
+        })
+        .await
+    });
+    assert_eq!(ask(&own.0, asking).await, "fine");
+}
+
+async fn who_has_woken_itself_is_not_told() {
+    told_by_another(|_| {
+        let mut polls = 0;
+        poll_fn(move |cx| {
+            polls += 1;
+            cx.waker().wake_by_ref();
+            if polls < 3 {
+                return Poll::Pending;
+            }
+            Poll::Ready("from elsewhere".to_owned())
+        })
+    })
+    .await;
+}
+
+async fn more_than_can_be_told_apart_are_not_told() {
+    let own = on_task("own");
+    let client = own.client();
+    told_by_another_of(&own, |goes| async move {
+        let mut many: Vec<_> = (0..20).map(|_| client.req_async(fine()).unwrap()).collect();
+        let mut goes = pin!(when(goes));
+        poll_fn(move |cx| {
+            for reply in &mut many {
+                assert!(Pin::new(reply).poll(cx).is_pending());
+            }
+            goes.as_mut().poll(cx)
+        })
+        .await
+    })
+    .await;
+}
+
+/// Has the handler of this server await that, which ends when all others have run.
+async fn told_by_another_of<F: Future<Output = String> + Send + 'static>(
+    own: &Running,
+    said: impl FnOnce(oneshot::Receiver<()>) -> F,
+) {
+    let (go, goes) = oneshot::channel();
+    let outcome = own.0.request(awaiting(said(goes))).submit().await.unwrap();
+    let_others_run().await;
+    go.send(()).unwrap();
+    assert_eq!(tell(outcome.await), "from elsewhere");
+    assert_eq!(ask(&own.0, fine()).await, "fine");
+    let books = own.books();
+    assert_eq!(books.would_deadlock_queued, 0);
+}
+
+/// Polls once, with the waker of the call.
+async fn poll_once<F: Future + Unpin>(future: &mut F) -> bool {
+    poll_fn(|cx: &mut Context<'_>| Poll::Ready(Pin::new(&mut *future).poll(cx).is_ready())).await
+}
+
+async fn a_request_that_was_dropped_is_not_waited_for() {
+    let own = on_task("own");
+    let client = own.client();
+    told_by_another_of(&own, |goes| async move {
+        let mut dropped = client.req_async(fine()).unwrap();
+        assert!(!poll_once(&mut dropped).await);
+        drop(dropped);
+        when(goes).await
+    })
+    .await;
+}
+
+/// It has the same number, and nobody awaits it.
+async fn a_request_in_the_place_of_one_that_was_dropped_is_not_waited_for() {
+    let own = on_task("own");
+    let client = own.client();
+    told_by_another_of(&own, |goes| async move {
+        let mut dropped = client.req_async(fine()).unwrap();
+        assert!(!poll_once(&mut dropped).await);
+        drop(dropped);
+        let _other = client.req_async(fine()).unwrap();
+        when(goes).await
+    })
+    .await;
+}
+
+/// It has the same number, but waits for something else besides.
+async fn what_comes_in_the_place_of_one_that_was_to_be_told_is_not_told() {
+    let own = on_task("own");
+    let client = own.client();
+    told_by_another_of(&own, |goes| async move {
+        let ask_again = || Some(client.req_async(fine()).unwrap());
+        let mut reply = ask_again();
+        let mut goes = pin!(when(goes));
+        let mut polls = 0;
+        poll_fn(move |cx| {
+            polls += 1;
+            if polls == 1 {
+                return match Pin::new(reply.as_mut().unwrap()).poll(cx) {
+                    Poll::Pending => Poll::Pending,
+                    Poll::Ready(outcome) => Poll::Ready(format!("{outcome:?}")),
+                };
+            }
+            if polls == 2 {
+                reply = None;
+                reply = ask_again();
+            }
+            for _ in 0..2 {
+                let polled = Pin::new(reply.as_mut().unwrap()).poll(cx);
+                if let Poll::Ready(outcome) = polled {
+                    return Poll::Ready(format!("{outcome:?}"));
+                }
+            }
+            goes.as_mut().poll(cx)
+        })
+        .await
+    })
+    .await;
+}
+
+/// So what it awaits is all that it can go on for.
+#[test]
+fn a_handler_is_polled_for_nothing_but_its_own_wakers() {
+    must_end(1, async {
+        let polls = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&polls);
+        let (timers, its_timers) = std::sync::mpsc::channel();
+        let (client, _handle) = task::Builder::new()
+            .spawn_with(move |cx: &LoopContext<(), (), Refused>| {
+                timers.send(cx.timers().clone()).unwrap();
+                let counted = Arc::clone(&counted);
+                Ok(task::answer(move |()| {
+                    let counted = Arc::clone(&counted);
+                    async move {
+                        let mut waits = pin!(tokio::time::sleep(Duration::from_millis(20)));
+                        poll_fn(|cx| {
+                            counted.fetch_add(1, SeqCst);
+                            waits.as_mut().poll(cx)
+                        })
+                        .await;
+                        Ok(())
+                    }
+                }))
+            })
+            .unwrap();
+        let timers = its_timers.recv().unwrap();
+        // It listens for timers when it has had nothing to do.
+        let_others_run().await;
+        let reply = client.req_async(()).unwrap();
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+            timers.once(Duration::from_secs(3600), ());
+        }
+        reply.await.unwrap();
+        assert_eq!(polls.load(SeqCst), 2);
+    });
+}

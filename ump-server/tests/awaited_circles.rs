@@ -1,0 +1,407 @@
+//! Handlers on tasks that await what would wait for them are told so.
+#![cfg(feature = "tokio")]
+
+use std::{
+    future::{Future, poll_fn},
+    pin::{Pin, pin},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::SeqCst},
+        mpsc,
+    },
+    task::{Poll, Waker},
+};
+
+use tokio::sync::oneshot;
+use ump_server::{
+    OnPanic, Refused, Restart, TestClock, Timers, task, thread,
+    ump::{self, ManualClock},
+};
+
+#[macro_use]
+mod obedient;
+use obedient::{
+    DAY, LONG, Obedient, Running, ask, assert_told, awaiting, blocking, fine, must_end, on_task,
+    on_thread, task_by, task_pool, tell, thread_by,
+};
+
+on_each_runtime! {
+    who_awaits_itself_is_told,
+    who_awaits_itself_by_a_plain_call_has_no_reply,
+    who_awaits_a_reply_of_its_own_is_told,
+    a_deadline_makes_no_difference_to_who_awaits_itself,
+    two_that_await_each_other_are_told,
+    three_that_await_each_other_are_told,
+    threads_and_tasks_make_circles_too,
+    a_task_that_blocks_for_one_that_awaits_it_is_told,
+    a_pool_whose_workers_all_await_it_is_told,
+    one_of_several_that_are_awaited_together_is_told,
+    it_is_told_however_often_it_was_asked_before,
+    two_that_ask_each_other_at_once_both_come_back,
+    timers_and_beginnings_are_told_as_well,
+    it_is_seen_after_a_panic_too,
+}
+
+async fn who_awaits_itself_is_told() {
+    let own = on_task("own");
+    let client = own.client();
+    let outcome = ask(&own.0, awaiting(async move { ask(&client, fine()).await })).await;
+    assert_eq!(outcome, "deadlock: own → own");
+    assert_eq!(ask(&own.0, fine()).await, "fine", "the loop goes on");
+    assert_eq!(own.books().would_deadlock_queued, 1);
+}
+
+async fn who_awaits_itself_by_a_plain_call_has_no_reply() {
+    let own = on_task("own");
+    let client = own.client();
+    let asking = awaiting(async move { client.areq(fine()).await.unwrap_err().to_string() });
+    assert!(ask(&own.0, asking).await.starts_with("no reply"));
+}
+
+async fn who_awaits_a_reply_of_its_own_is_told() {
+    let own = on_task("own");
+    let client = own.client();
+    let asking = awaiting(async move {
+        let reply = client.request(fine()).submit().await.unwrap();
+        tokio::task::yield_now().await;
+        tell(reply.await)
+    });
+    assert_eq!(ask(&own.0, asking).await, "deadlock: own → own");
+}
+
+async fn a_deadline_makes_no_difference_to_who_awaits_itself() {
+    let own = on_task("own");
+    let client = own.client();
+    let asking = awaiting(async move { tell(client.request(fine()).timeout(LONG).await) });
+    assert_eq!(ask(&own.0, asking).await, "deadlock: own → own");
+    assert_eq!(own.books().would_deadlock_queued, 1);
+}
+
+async fn two_that_await_each_other_are_told() {
+    let (a, b) = (on_task("a"), on_task("b"));
+    let (to_a, to_b) = (a.client(), b.client());
+    let back = awaiting(async move { ask(&to_a, fine()).await });
+    let outcome = ask(&a.0, awaiting(async move { ask(&to_b, back).await })).await;
+    assert_told(&outcome, &["a", "b"]);
+    for server in [&a, &b] {
+        assert_eq!(ask(&server.0, fine()).await, "fine");
+        server.books();
+    }
+}
+
+async fn three_that_await_each_other_are_told() {
+    let (a, b, c) = (on_task("a"), on_task("b"), on_task("c"));
+    let (to_a, to_b, to_c) = (a.client(), b.client(), c.client());
+    let back = awaiting(async move { ask(&to_a, fine()).await });
+    let on = awaiting(async move { ask(&to_c, back).await });
+    let outcome = ask(&a.0, awaiting(async move { ask(&to_b, on).await })).await;
+    assert_told(&outcome, &["a", "b", "c"]);
+}
+
+async fn threads_and_tasks_make_circles_too() {
+    let (a, b, c) = (on_task("a"), on_thread("b"), on_task("c"));
+    let (to_a, to_b, to_c) = (a.client(), b.client(), c.client());
+    let back = awaiting(async move { ask(&to_a, fine()).await });
+    let on = blocking(move || tell(to_c.request(back).wait()));
+    let outcome = ask(&a.0, awaiting(async move { ask(&to_b, on).await })).await;
+    assert_told(&outcome, &["a", "b", "c"]);
+    for server in [&a, &b, &c] {
+        assert_eq!(ask(&server.0, fine()).await, "fine");
+        server.books();
+    }
+}
+
+/// The task is asleep, as nothing else runs on its thread before it is.
+#[test]
+fn a_thread_that_closes_a_circle_with_a_task_is_told() {
+    must_end(1, async {
+        let (a, b) = (on_task("a"), on_thread("b"));
+        let (to_a, to_b) = (a.client(), b.client());
+        let (taken, is_taken) = oneshot::channel();
+        let (go, goes) = mpsc::channel();
+        let back = blocking(move || {
+            taken.send(()).unwrap();
+            goes.recv().unwrap();
+            tell(to_a.request(fine()).wait())
+        });
+        let asking = awaiting(async move { ask(&to_b, back).await });
+        let outcome = a.0.request(asking).submit().await.unwrap();
+        is_taken.await.unwrap();
+        go.send(()).unwrap();
+        assert_eq!(tell(outcome.await), "deadlock: b → a → b");
+    });
+}
+
+/// The thread is asleep, as the clock counts it. Its deadline, by which it is counted, is later than that of the task.
+#[test]
+fn a_task_that_closes_a_circle_with_a_thread_is_told() {
+    must_end(1, async {
+        let clock = ManualClock::new();
+        let a = task_by(task::Builder::new().name("a").clock(clock.clock()), 1);
+        let b = thread_by(thread::Builder::new().name("b").clock(clock.clock()));
+        let (to_a, to_b) = (a.client(), b.client());
+        let back = awaiting(async move { tell(to_b.request(fine()).timeout(DAY).await) });
+        let asking = blocking(move || tell(to_a.request(back).timeout(2 * DAY).wait()));
+        let outcome = b.0.request(asking).submit().await.unwrap();
+        clock.wait_for_sleepers(1);
+        assert_eq!(tell(outcome.await), "deadlock: a → b → a");
+    });
+}
+
+async fn a_task_that_blocks_for_one_that_awaits_it_is_told() {
+    // On a runtime of its own, since it blocks that.
+    let other = obedient::runtime(2);
+    let a = on_task("a");
+    let b = {
+        let builder = task::Builder::new().name("b");
+        task_by(builder.runtime(other.handle().clone()), 1)
+    };
+    let (to_a, to_b) = (a.client(), b.client());
+    let back = blocking(move || tell(to_a.request(fine()).wait()));
+    let outcome = ask(&a.0, awaiting(async move { ask(&to_b, back).await })).await;
+    assert_told(&outcome, &["a", "b"]);
+    drop(b);
+    other.shutdown_background();
+}
+
+async fn a_pool_whose_workers_all_await_it_is_told() {
+    let own = task_pool("own", 2);
+    let (first, second) = (own.client(), own.client());
+    let again = awaiting(async move { ask(&second, fine()).await });
+    let outcome = ask(&own.0, awaiting(async move { ask(&first, again).await })).await;
+    assert_told(&outcome, &["own"]);
+}
+
+async fn one_of_several_that_are_awaited_together_is_told() {
+    let (a, b) = (on_task("a"), on_task("b"));
+    let (to_a, own) = (b.client(), a.client());
+    let back = {
+        let a = a.client();
+        awaiting(async move { ask(&a, fine()).await })
+    };
+    let asking = awaiting(async move {
+        let (one, other) = tokio::join!(ask(&to_a, back), ask(&own, fine()));
+        format!("{one}; {other}")
+    });
+    let outcome = ask(&a.0, asking).await;
+    // Both wait for what only `a` can answer. If `b` closes the circle, its caller goes on, and has then to be told of the other one.
+    let told = outcome.matches("deadlock").count();
+    assert!(told >= 1, "{outcome}");
+    assert_eq!(ask(&a.0, fine()).await, "fine");
+    assert_eq!(ask(&b.0, fine()).await, "fine");
+}
+
+async fn it_is_told_however_often_it_was_asked_before() {
+    let (own, other) = (on_task("own"), on_task("other"));
+    for _ in 0..200 {
+        let (client, to_other) = (own.client(), other.client());
+        let asking = awaiting(async move {
+            let said = ask(&to_other, fine()).await;
+            format!("{said}, {}", ask(&client, fine()).await)
+        });
+        assert_eq!(ask(&own.0, asking).await, "fine, deadlock: own → own");
+    }
+    assert_eq!(own.books().would_deadlock_queued, 200);
+}
+
+async fn two_that_ask_each_other_at_once_both_come_back() {
+    let (a, b) = (on_task("a"), on_task("b"));
+    for _ in 0..200 {
+        let (here, there) = (oneshot::channel::<()>(), oneshot::channel::<()>());
+        let cross = |from: &Running, to: &Running, here: oneshot::Sender<()>, there| {
+            let to = to.client();
+            from.0
+                .req_async(awaiting(async move {
+                    here.send(()).unwrap();
+                    let _: Result<(), _> = there.await;
+                    ask(&to, fine()).await
+                }))
+                .unwrap()
+        };
+        let first = cross(&a, &b, here.0, there.1);
+        let second = cross(&b, &a, there.0, here.1);
+        let outcomes = [first.await.unwrap(), second.await.unwrap()];
+        let count = |said: fn(&str) -> bool| outcomes.iter().filter(|it| said(it)).count();
+        let told = count(|it| it.starts_with("deadlock"));
+        assert_eq!((told, count(|it| it == "fine")), (1, 1), "{outcomes:?}");
+    }
+    for server in [a, b] {
+        server.books();
+    }
+}
+
+/// Asks itself before it is ready, and when its timer is due.
+struct Eager(
+    Option<ump::WeakClient<(), String, Refused>>,
+    oneshot::Sender<String>,
+);
+
+impl task::Handler<(), String, Refused> for Eager {
+    async fn init(&mut self, own: ump::WeakClient<(), String, Refused>) {
+        let told = own.upgrade().unwrap().request(()).await.unwrap_err();
+        let (tell, _) = oneshot::channel();
+        let _ = std::mem::replace(&mut self.1, tell).send(told.to_string());
+        self.0 = Some(own);
+    }
+
+    async fn proc_req(
+        &mut self,
+        (): (),
+        rctx: ump_server::ReplyContext<'_, String, Refused>,
+    ) -> std::ops::ControlFlow<()> {
+        let own = self.0.as_ref().unwrap().upgrade().unwrap();
+        let _ = rctx.reply("answered before".to_owned());
+        let told = own.request(()).await.unwrap_err();
+        assert!(told.circle().is_some());
+        std::ops::ControlFlow::Continue(())
+    }
+}
+
+async fn timers_and_beginnings_are_told_as_well() {
+    let (tell, told) = oneshot::channel();
+    let (client, handle) = task::Builder::new()
+        .name("eager")
+        .spawn(|_| Ok(Eager(None, tell)))
+        .unwrap();
+    assert!(told.await.unwrap().ends_with("eager → eager"));
+    assert_eq!(client.areq(()).await.unwrap(), "answered before");
+    drop(client);
+    handle.await.unwrap();
+}
+
+async fn it_is_seen_after_a_panic_too() {
+    let restart = Restart::new().pause(std::time::Duration::ZERO, std::time::Duration::ZERO);
+    for policy in [OnPanic::Continue, OnPanic::Restart(restart)] {
+        let own = task_by(task::Builder::new().name("own").on_panic(policy), 1);
+        let panicking = awaiting(async {
+            tokio::task::yield_now().await;
+            panic!("once")
+        });
+        assert!(ask(&own.0, panicking).await.ends_with("once"));
+        let client = own.client();
+        let asking = awaiting(async move { ask(&client, fine()).await });
+        assert_eq!(ask(&own.0, asking).await, "deadlock: own → own");
+    }
+}
+
+#[test]
+fn a_test_clock_goes_on_after_it() {
+    must_end(2, async {
+        let clock = TestClock::new();
+        let own = task_by(task::Builder::new().name("own").test_clock(&clock), 1);
+        let client = own.client();
+        let asking = awaiting(async move { tell(client.request(fine()).timeout(DAY).await) });
+        assert_eq!(ask(&own.0, asking).await, "deadlock: own → own");
+        let before = clock.now();
+        clock.advance(DAY);
+        assert_eq!(clock.now() - before, DAY);
+        assert_eq!(ask(&own.0, fine()).await, "fine");
+    });
+}
+
+/// It is told by being polled once more, so what it did in between is looked at again.
+#[test]
+fn who_answers_what_others_wait_for_when_it_is_polled_once_more_is_not_told() {
+    must_end(1, async {
+        let (a, b) = (on_task("a"), on_task("b"));
+        let (to_a, to_b) = (a.client(), b.client());
+        // `b` has what `a` waits for, and asks `a`; when it is polled again it answers first.
+        let giving = obedient::Job::Lend(Box::new(move |rctx| {
+            Box::pin(async move {
+                let mut rctx = Some(rctx);
+                let mut asking = pin!(ask(&to_a, fine()));
+                let mut polls = 0;
+                poll_fn(move |cx| {
+                    polls += 1;
+                    if polls == 2 {
+                        let _ = rctx.take().unwrap().reply("at last".to_owned());
+                    }
+                    match asking.as_mut().poll(cx) {
+                        Poll::Ready(said) => {
+                            assert_eq!(said, "fine");
+                            Poll::Ready(())
+                        }
+                        Poll::Pending => Poll::Pending,
+                    }
+                })
+                .await;
+            })
+        }));
+        let outcome = ask(&a.0, awaiting(async move { ask(&to_b, giving).await })).await;
+        assert_eq!(outcome, "at last");
+        assert_eq!(ask(&b.0, fine()).await, "fine");
+        assert_eq!(b.books().would_deadlock_taken, 0);
+        assert_eq!(a.books().would_deadlock_queued, 0);
+    });
+}
+
+/// So it cannot be told; nor is it polled over and over.
+#[test]
+fn who_does_not_look_again_is_polled_once_more_and_then_when_it_is_woken() {
+    must_end(1, async {
+        let own = on_task("own");
+        let client = own.client();
+        let looks = Arc::new(AtomicBool::new(true));
+        let its_looks = Arc::clone(&looks);
+        let asking = awaiting(async move {
+            let mut reply = client.req_async(fine()).unwrap();
+            let mut polls = 0;
+            let said = poll_fn(move |cx| {
+                polls += 1;
+                if !its_looks.swap(false, SeqCst) {
+                    return Poll::Pending;
+                }
+                let polled = Pin::new(&mut reply).poll(cx);
+                polled.map(|outcome| format!("{polls} polls, {}", outcome.unwrap_err()))
+            });
+            said.await
+        });
+        let outcome = own.0.request(asking).submit().await.unwrap();
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        looks.store(true, SeqCst);
+        own.stop();
+        let said = tell(outcome.await);
+        assert!(
+            said.starts_with("3 polls, the server disappeared"),
+            "{said}"
+        );
+    });
+}
+
+/// What else it waited for is dropped without a word; the loop notices when it is polled next, be it for a timer.
+#[test]
+fn who_is_left_with_nothing_else_is_told_when_the_loop_looks_again() {
+    must_end(1, async {
+        let (timers, its_timers) = mpsc::channel();
+        let spawned = task::Builder::new().name("own").spawn_with(move |cx| {
+            timers.send(cx.timers()).unwrap();
+            Ok(Obedient)
+        });
+        let own = Running::new(spawned.unwrap());
+        let timers: Timers<()> = its_timers.recv().unwrap();
+        // It listens for timers when it has had nothing to do.
+        assert_eq!(ask(&own.0, fine()).await, "fine");
+        tokio::task::yield_now().await;
+        let client = own.client();
+        let (leave, left) = mpsc::channel();
+        let asking = awaiting(async move {
+            poll_fn(|cx| {
+                let _ = leave.send(cx.waker().clone());
+                Poll::Ready(())
+            })
+            .await;
+            ask(&client, fine()).await
+        });
+        let outcome = own.0.request(asking).submit().await.unwrap();
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        let waker: Waker = left.recv().unwrap();
+        assert!(!outcome.is_ready(), "it may be woken");
+        drop(waker);
+        timers.once(DAY, ());
+        assert_eq!(tell(outcome.await), "deadlock: own → own");
+    });
+}

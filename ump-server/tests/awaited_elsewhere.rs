@@ -1,0 +1,192 @@
+//! Handlers on tasks whose requests may be answered, by someone or in time, are told nothing.
+#![cfg(feature = "tokio")]
+
+use std::{
+    num::NonZeroUsize,
+    ops::ControlFlow,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+
+use tokio::sync::oneshot;
+use ump_server::{Context, Refused, ReplyContext, WeakClient, channel, task, ump::ManualClock};
+
+#[macro_use]
+mod obedient;
+use obedient::{
+    DAY, Duty, ask, awaiting, fine, giving_away, let_others_run, must_end, on_task, task_by,
+    task_pool, tell, when,
+};
+
+on_each_runtime! {
+    a_pool_with_a_free_worker_is_no_deadlock,
+    a_worker_of_a_pool_that_is_still_beginning_may_answer,
+    what_a_subtask_answers_is_waited_for,
+    what_was_given_away_is_waited_for,
+    a_server_without_a_loop_is_not_known,
+}
+
+async fn a_pool_with_a_free_worker_is_no_deadlock() {
+    let own = task_pool("own", 2);
+    for _ in 0..100 {
+        let client = own.client();
+        let asking = awaiting(async move { ask(&client, fine()).await });
+        assert_eq!(ask(&own.0, asking).await, "fine");
+    }
+    own.books();
+}
+
+/// The first worker asks in its `init`; the last one is free to answer, though its own has not run.
+async fn a_worker_of_a_pool_that_is_still_beginning_may_answer() {
+    struct First(bool, Arc<AtomicUsize>);
+
+    impl task::Handler<(), (), Refused> for First {
+        async fn init(&mut self, own: WeakClient<(), (), Refused>) {
+            if self.0 {
+                let own = own.upgrade().unwrap();
+                let outcome = own.request(()).await;
+                assert!(outcome.is_ok(), "{outcome:?}");
+            }
+            self.1.fetch_add(1, SeqCst);
+        }
+
+        async fn proc_req(
+            &mut self,
+            (): (),
+            rctx: ReplyContext<'_, (), Refused>,
+        ) -> ControlFlow<()> {
+            let _ = rctx.reply(());
+            ControlFlow::Continue(())
+        }
+    }
+
+    for _ in 0..50 {
+        let begun = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&begun);
+        let workers = NonZeroUsize::new(2).unwrap();
+        let (client, handle) = task::Builder::new()
+            .spawn_pool(workers, move |cx: &Context<_, _, _>| {
+                Ok(First(cx.worker() == 0, Arc::clone(&counted)))
+            })
+            .unwrap();
+        while begun.load(SeqCst) < 2 {
+            tokio::task::yield_now().await;
+        }
+        drop(client);
+        handle.await.unwrap();
+    }
+}
+
+/// What `b` is asked by `a` is answered by this, when all have run; meanwhile `b` asks `a`.
+async fn answered_elsewhere(elsewhere: fn(Duty, oneshot::Receiver<()>)) {
+    let (a, b) = (on_task("a"), on_task("b"));
+    let (to_a, to_b) = (a.client(), b.client());
+    let (go, goes) = oneshot::channel();
+    let (tell_other, other) = oneshot::channel();
+    let giving = giving_away(async move |duty| {
+        elsewhere(duty, goes);
+        let _ = tell_other.send(ask(&to_a, fine()).await);
+    });
+    let asking = awaiting(async move { ask(&to_b, giving).await });
+    let outcome = a.0.request(asking).submit().await.unwrap();
+    let_others_run().await;
+    go.send(()).unwrap();
+    assert_eq!(tell(outcome.await), "from elsewhere");
+    assert_eq!(other.await.unwrap(), "fine");
+    for server in [a, b] {
+        let books = server.books();
+        let told = (books.would_deadlock_queued, books.would_deadlock_taken);
+        assert_eq!(told, (0, 0));
+    }
+}
+
+async fn what_a_subtask_answers_is_waited_for() {
+    answered_elsewhere(|duty, goes| {
+        tokio::spawn(async move { duty.reply(when(goes).await).unwrap() });
+    })
+    .await;
+}
+
+async fn what_was_given_away_is_waited_for() {
+    answered_elsewhere(|duty, goes| {
+        std::thread::spawn(move || {
+            goes.blocking_recv().unwrap();
+            duty.reply("from elsewhere".to_owned()).unwrap();
+        });
+    })
+    .await;
+}
+
+async fn a_server_without_a_loop_is_not_known() {
+    let own = on_task("own");
+    let (server, client) = channel::<u32, u32, Refused>();
+    let by_hand = tokio::spawn(async move {
+        while let Ok((n, rctx)) = server.async_wait().await {
+            let_others_run().await;
+            let _ = rctx.reply(n + 1);
+        }
+    });
+    let asking = awaiting(async move { client.request(1).await.unwrap().to_string() });
+    assert_eq!(ask(&own.0, asking).await, "2");
+    by_hand.await.unwrap();
+}
+
+/// `a` asks `b`, and `b` asks `a` with a deadline; on a runtime of one thread `b` is asleep before `a` is.
+async fn with_a_deadline(
+    clock_of_a: &ManualClock,
+    clock_of_b: &ManualClock,
+    patience: Option<Duration>,
+) -> String {
+    let task_of = |name, clock: &ManualClock| {
+        task_by(task::Builder::new().name(name).clock(clock.clock()), 1)
+    };
+    let (a, b) = (task_of("a", clock_of_a), task_of("b", clock_of_b));
+    let (to_a, to_b) = (a.client(), b.client());
+    let (go, goes) = oneshot::channel();
+    let back = awaiting(async move { tell(to_a.request(fine()).timeout(DAY).await) });
+    let asking = awaiting(async move {
+        let mut request = to_b.request(back);
+        if let Some(patience) = patience {
+            request = request.timeout(patience);
+        }
+        let reply = request.submit().await.unwrap();
+        goes.await.unwrap();
+        tell(reply.await)
+    });
+    let outcome = a.0.request(asking).submit().await.unwrap();
+    while clock_of_a.sleepers() == 0 {
+        tokio::task::yield_now().await;
+    }
+    go.send(()).unwrap();
+    let_others_run().await;
+    clock_of_a.advance(DAY);
+    let said = tell(outcome.await);
+    for server in [a, b] {
+        server.books();
+    }
+    said
+}
+
+#[test]
+fn who_wakes_up_in_time_is_waited_for() {
+    must_end(1, async {
+        let clock = ManualClock::new();
+        let said = with_a_deadline(&clock, &clock, None).await;
+        assert!(said.starts_with("the deadline passed before"), "{said}");
+        let said = with_a_deadline(&clock, &clock, Some(2 * DAY)).await;
+        assert!(said.starts_with("the deadline passed before"), "{said}");
+    });
+}
+
+/// That of `b` comes, though by the face of the clocks it is the later one.
+#[test]
+fn deadlines_by_another_clock_may_come_at_any_time() {
+    must_end(1, async {
+        let (clock_of_a, clock_of_b) = (ManualClock::new(), ManualClock::new());
+        let said = with_a_deadline(&clock_of_a, &clock_of_b, Some(DAY / 2)).await;
+        assert!(said.starts_with("the deadline passed before"), "{said}");
+    });
+}

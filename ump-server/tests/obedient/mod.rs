@@ -1,0 +1,212 @@
+//! Servers that do what they are told, and answer with what came of it.
+#![allow(dead_code, reason = "not every test needs all of it")]
+
+use std::{future::Future, num::NonZeroUsize, ops::ControlFlow, pin::Pin, time::Duration};
+
+use tokio::{
+    runtime::{Builder as RuntimeBuilder, Runtime},
+    sync::oneshot,
+};
+use ump_server::{
+    Client, JoinHandle, Refused, ReplyContext, Stop, task, thread,
+    ump::{self, RequestError, Stats},
+};
+
+/// Long enough for anything that happens at all.
+pub(crate) const LONG: Duration = Duration::from_secs(60);
+pub(crate) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+pub(crate) type Said = Pin<Box<dyn Future<Output = String> + Send>>;
+pub(crate) type Asked = Client<Job, String, Refused>;
+pub(crate) type Duty = ump::ReplyContext<String, Refused>;
+type Given = Box<dyn FnOnce(Duty) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>;
+type Lent = Box<
+    dyn FnOnce(ReplyContext<'_, String, Refused>) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>
+        + Send,
+>;
+
+pub(crate) enum Job {
+    /// On tasks only.
+    Await(Said),
+    /// On a task it blocks.
+    Do(Box<dyn FnOnce() -> String + Send>),
+    /// On tasks only: to answer elsewhere.
+    GiveAway(Given),
+    /// On tasks only: to answer within the call.
+    Lend(Lent),
+}
+
+pub(crate) fn awaiting(said: impl Future<Output = String> + Send + 'static) -> Job {
+    Job::Await(Box::pin(said))
+}
+
+pub(crate) fn blocking(f: impl FnOnce() -> String + Send + 'static) -> Job {
+    Job::Do(Box::new(f))
+}
+
+pub(crate) fn giving_away<F>(f: impl FnOnce(Duty) -> F + Send + 'static) -> Job
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    Job::GiveAway(Box::new(|duty| Box::pin(f(duty))))
+}
+
+pub(crate) fn fine() -> Job {
+    blocking(|| "fine".to_owned())
+}
+
+#[derive(Clone)]
+pub(crate) struct Obedient;
+
+impl thread::Handler<Job, String, Refused> for Obedient {
+    fn proc_req(&mut self, job: Job, rctx: ReplyContext<'_, String, Refused>) -> ControlFlow<()> {
+        let Job::Do(job) = job else {
+            unreachable!("only tasks await")
+        };
+        let _ = rctx.reply(job());
+        ControlFlow::Continue(())
+    }
+}
+
+impl task::Handler<Job, String, Refused> for Obedient {
+    async fn proc_req(
+        &mut self,
+        job: Job,
+        rctx: ReplyContext<'_, String, Refused>,
+    ) -> ControlFlow<()> {
+        match job {
+            Job::Await(said) => drop(rctx.reply(said.await)),
+            Job::Do(job) => drop(rctx.reply(job())),
+            Job::GiveAway(job) => job(rctx.detach()).await,
+            Job::Lend(job) => job(rctx).await,
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// A server that ends with the test, though others may have clients of it.
+pub(crate) struct Running(pub(crate) Asked, JoinHandle<()>);
+
+impl Running {
+    pub(crate) fn new((client, handle): (Asked, JoinHandle<()>)) -> Self {
+        Self(client, handle)
+    }
+
+    /// What is queued is turned down.
+    pub(crate) fn stop(&self) {
+        self.1.stopper().stop(Stop::Refuse);
+    }
+
+    /// A client for someone else.
+    pub(crate) fn client(&self) -> Asked {
+        self.0.clone()
+    }
+
+    /// Checks that each request is in one place, and returns the books.
+    pub(crate) fn books(&self) -> Stats {
+        let stats = self.0.stats();
+        let places = stats.queued + stats.taken + stats.ended();
+        assert_eq!(stats.accepted, places, "{stats:?}");
+        stats
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+pub(crate) fn on_task(name: &str) -> Running {
+    task_pool(name, 1)
+}
+
+pub(crate) fn task_pool(name: &str, workers: usize) -> Running {
+    task_by(task::Builder::new().name(name), workers)
+}
+
+pub(crate) fn task_by(builder: task::Builder, workers: usize) -> Running {
+    let workers = NonZeroUsize::new(workers).unwrap();
+    Running::new(builder.spawn_pool(workers, |_| Ok(Obedient)).unwrap())
+}
+
+pub(crate) fn on_thread(name: &str) -> Running {
+    thread_by(thread::Builder::new().name(name))
+}
+
+pub(crate) fn thread_by(builder: thread::Builder) -> Running {
+    Running::new(builder.spawn_with(|_| Ok(Obedient)).unwrap())
+}
+
+pub(crate) async fn ask(client: &Asked, job: Job) -> String {
+    tell(client.request(job).await)
+}
+
+pub(crate) fn tell(outcome: Result<String, RequestError<Job, Refused>>) -> String {
+    match outcome {
+        Ok(reply) => reply,
+        Err(RequestError::WouldDeadlock(_, circle)) => format!("deadlock: {circle}"),
+        Err(RequestError::WouldDeadlockTaken(circle)) => format!("deadlock, taken: {circle}"),
+        Err(error) => error.to_string(),
+    }
+}
+
+/// Whoever falls asleep last is told, with the circle from there; that need not be the one who asked last. In hand of the next one, it is taken.
+#[track_caller]
+pub(crate) fn assert_told(outcome: &str, circle: &[&str]) {
+    let told = outcome.strip_prefix("deadlock");
+    let told = told.map(|told| told.strip_prefix(", taken").unwrap_or(told));
+    let is_told = (0..circle.len()).any(|first| {
+        let mut names = circle.to_vec();
+        names.rotate_left(first);
+        names.push(names[0]);
+        told == Some(&format!(": {}", names.join(" → ")))
+    });
+    assert!(is_told, "{outcome}");
+}
+
+/// Lets everybody else on this thread run, and those on others have some time.
+pub(crate) async fn let_others_run() {
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// What else one may wait for, until it is sent.
+pub(crate) async fn when(goes: oneshot::Receiver<()>) -> String {
+    goes.await.unwrap();
+    "from elsewhere".to_owned()
+}
+
+pub(crate) fn runtime(threads: usize) -> Runtime {
+    let mut builder = match threads {
+        1 => RuntimeBuilder::new_current_thread(),
+        _ => RuntimeBuilder::new_multi_thread(),
+    };
+    builder
+        .worker_threads(threads)
+        .enable_time()
+        .build()
+        .unwrap()
+}
+
+/// Runs it on a runtime of its own; a test that hangs fails.
+pub(crate) fn must_end(threads: usize, scene: impl Future<Output = ()>) {
+    runtime(threads).block_on(async {
+        let ended = tokio::time::timeout(LONG, scene).await;
+        ended.expect("it hangs");
+    });
+}
+
+/// A test for a runtime of one thread and for one of several.
+#[allow(unused_macros, reason = "not every test needs it")]
+macro_rules! on_each_runtime {
+    ($($test:ident),+ $(,)?) => {
+        mod one_thread {
+            $(#[test] fn $test() { crate::obedient::must_end(1, super::$test()); })+
+        }
+        mod several_threads {
+            $(#[test] fn $test() { crate::obedient::must_end(2, super::$test()); })+
+        }
+    };
+}
