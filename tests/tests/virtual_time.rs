@@ -1,9 +1,13 @@
 //! By a manual clock a week passes at once, and not a moment before: see `ManualClock`.
 
 use std::{
-    future::{Future, IntoFuture},
+    future::{Future, IntoFuture, poll_fn},
     pin::pin,
-    sync::{Arc, Mutex, mpsc},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
     task::{Context, Poll},
     thread,
     time::{Duration, Instant},
@@ -572,4 +576,38 @@ fn what_is_ready_is_found_though_the_deadline_has_passed() {
     let past = Some(clock.now());
     assert_eq!(clock.block_on(std::future::ready(1), past), Some(1));
     assert_eq!(clock.block_on(std::future::pending::<u32>(), past), None);
+}
+
+#[test]
+fn a_future_that_is_driven_is_polled_whenever_it_is_woken() {
+    let manual = ManualClock::new();
+    let deadline = manual.clock().now() + WEEK;
+    for (clock, deadline) in [
+        (Clock::system(), None),
+        (manual.clock(), None),
+        (manual.clock(), Some(deadline)),
+    ] {
+        let is_ready = Arc::new(AtomicBool::new(false));
+        let (polled, polls) = mpsc::channel();
+        let look = Arc::clone(&is_ready);
+        let driver = thread::spawn(move || {
+            let future = poll_fn(|cx| {
+                polled.send(cx.waker().clone()).unwrap();
+                if look.load(Ordering::SeqCst) {
+                    return Poll::Ready(());
+                }
+                Poll::Pending
+            });
+            clock.block_on(future, deadline)
+        });
+        must_end(move || {
+            // The first time it just looks whether there is anything to wait for.
+            polls.recv().unwrap();
+            polls.recv().unwrap().wake();
+            let in_vain = polls.recv().unwrap();
+            is_ready.store(true, Ordering::SeqCst);
+            in_vain.wake();
+            assert_eq!(driver.join().unwrap(), Some(()));
+        });
+    }
 }
