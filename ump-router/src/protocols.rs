@@ -6,6 +6,7 @@
 use std::{
     any::{Any, TypeId, type_name},
     collections::HashMap,
+    hash::{BuildHasherDefault, Hasher},
     sync::Arc,
 };
 
@@ -30,7 +31,7 @@ pub(crate) struct Protocols {
 
 struct Places {
     /// By the type of the place.
-    by_type: HashMap<TypeId, Arc<dyn Place>>,
+    by_type: HashMap<TypeId, Arc<dyn Place>, BuildHasherDefault<AsItIs>>,
     /// Whose prefixes are whose.
     messages: Vec<Prefix>,
     requests: Vec<Prefix>,
@@ -48,6 +49,27 @@ trait Place: Status + Any + Send + Sync {
     fn into_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync>;
 }
 
+/// A [`TypeId`] is a hash already.
+#[derive(Default)]
+struct AsItIs(u64);
+
+impl Hasher for AsItIs {
+    fn write_u64(&mut self, part: u64) {
+        self.0 ^= part;
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        // Should it be made of something else one day.
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
 impl Protocols {
     pub(crate) fn new(clock: Clock) -> Self {
         let watchers = Arc::new(Bus::<Change>::new(clock.clone(), Changes::TOLD_TO_NOBODY));
@@ -55,7 +77,7 @@ impl Protocols {
         let place = Arc::clone(&watchers) as Arc<dyn Place>;
         Self {
             places: RwLock::new(Places {
-                by_type: HashMap::from([(TypeId::of::<Bus<Change>>(), place)]),
+                by_type: HashMap::from_iter([(TypeId::of::<Bus<Change>>(), place)]),
                 messages: Vec::new(),
                 requests: Vec::new(),
                 is_closed: false,

@@ -82,7 +82,7 @@ impl<M: Message> Bus<M> {
             return Err(Error::Closed);
         }
         routes.retained.for_each(queue.pattern(), |message| {
-            if let Pushed::Full(_) = queue.push(message, &mut leftovers) {
+            if let Pushed::Full = queue.push(message, &mut leftovers) {
                 queue.miss(&mut leftovers);
             }
         });

@@ -22,7 +22,14 @@ impl<M> Default for Leftovers<M> {
 
 impl<M> Leftovers<M> {
     /// Not under a lock. Those who sleep come first.
+    #[inline]
     pub(crate) fn clear(&mut self) {
+        if !self.wakers.is_empty() || !self.messages.is_empty() {
+            self.wake_and_drop();
+        }
+    }
+
+    fn wake_and_drop(&mut self) {
         for waker in self.wakers.drain(..) {
             shielded(|| waker.wake());
         }

@@ -43,13 +43,20 @@ struct State<M> {
     entries: VecDeque<Entry<M>>,
     /// Missing after the last entry.
     missed: u64,
-    /// The number of the first entry, counted from the beginning.
-    first: u64,
-    /// The numbers of the entries by their topics, if only the latest of each is kept.
-    places: HashMap<Pattern, u64>,
+    /// If only the latest of each topic is kept.
+    places: Option<Box<Places>>,
     subscriber: Option<Waker>,
     end: Option<End>,
     counts: Counts,
+}
+
+/// Where in the queue the message of a topic is.
+#[derive(Default)]
+struct Places {
+    /// The number of the first entry, counted from the beginning.
+    first: u64,
+    /// The numbers of the entries.
+    by_topic: HashMap<Pattern, u64>,
 }
 
 struct Entry<M> {
@@ -81,8 +88,8 @@ pub(crate) struct Counts {
 pub(crate) enum Pushed {
     Queued,
     Dropped,
-    /// There is no room, and the publisher is to wait, for so long.
-    Full(Duration),
+    /// There is no room, and the publisher is to wait.
+    Full,
     /// There is nobody any more.
     Ended,
 }
@@ -93,8 +100,7 @@ impl<M> Queue<M> {
             state: Mutex::new(State {
                 entries: VecDeque::new(),
                 missed: 0,
-                first: 0,
-                places: HashMap::new(),
+                places: (options.when_full == WhenFull::Latest).then(Box::default),
                 subscriber: None,
                 end: None,
                 counts: Counts::default(),
@@ -113,6 +119,14 @@ impl<M> Queue<M> {
         &self.options
     }
 
+    /// How long a publisher waits for room.
+    pub(crate) fn patience(&self) -> Duration {
+        match self.options.when_full {
+            WhenFull::Block(timeout) => timeout,
+            _ => Duration::ZERO,
+        }
+    }
+
     pub(crate) fn counts(&self) -> Counts {
         let state = self.state.lock();
         Counts {
@@ -127,12 +141,12 @@ impl<M> Queue<M> {
         if state.end.is_some() {
             return Pushed::Ended;
         }
-        if self.options.when_full == WhenFull::Latest && state.replace(message, leftovers) {
+        if state.replace(message, leftovers) {
             return Pushed::Queued;
         }
         if state.entries.len() >= self.options.capacity {
             match self.options.when_full {
-                WhenFull::Block(timeout) => return Pushed::Full(timeout),
+                WhenFull::Block(_) => return Pushed::Full,
                 WhenFull::DropNewest => {
                     state.miss(1);
                     return Pushed::Dropped;
@@ -146,16 +160,7 @@ impl<M> Queue<M> {
                 }
             }
         }
-        if self.options.when_full == WhenFull::Latest {
-            let place = state.first + state.entries.len() as u64;
-            state.places.insert(message.topic().clone(), place);
-        }
-        let missed = std::mem::take(&mut state.missed);
-        state.entries.push_back(Entry {
-            missed,
-            message: message.clone(),
-        });
-        state.counts.queued += 1;
+        state.append(message.clone());
         leftovers.wakers.extend(state.subscriber.take());
         Pushed::Queued
     }
@@ -173,15 +178,8 @@ impl<M> Queue<M> {
 
     pub(crate) fn try_pop(&self) -> Result<Option<Received<M>>, RecvError> {
         let mut state = self.state.lock();
-        if let Some(gap) = state.gap() {
-            return Err(RecvError::Missed(gap));
-        }
-        let Some(message) = state.take_first() else {
-            return match state.end {
-                None => Ok(None),
-                Some(End::Disconnected) => Err(RecvError::Disconnected),
-                Some(End::Closed | End::Gone) => Err(RecvError::Closed),
-            };
+        let Some(message) = state.take_first()? else {
+            return Ok(None);
         };
         drop(state);
         if let WhenFull::Block(_) = self.options.when_full {
@@ -218,7 +216,7 @@ impl<M> Queue<M> {
             leftovers
                 .messages
                 .extend(entries.map(|entry| entry.message));
-            state.places.clear();
+            state.places = None;
         }
         if state.end.is_none() {
             state.end = Some(end);
@@ -234,25 +232,38 @@ impl<M> State<M> {
         !self.entries.is_empty() || self.missed > 0 || self.end.is_some()
     }
 
-    /// How many are missing in front of what comes next; told once.
-    fn gap(&mut self) -> Option<u64> {
-        let gap = match self.entries.front_mut() {
-            Some(entry) => &mut entry.missed,
-            None => &mut self.missed,
-        };
-        Some(std::mem::take(gap)).filter(|&missed| missed > 0)
-    }
-
     fn miss(&mut self, messages: u64) {
         self.missed += messages;
         self.counts.missed += messages;
     }
 
-    fn take_first(&mut self) -> Option<Received<M>> {
-        let Entry { missed, message } = self.entries.pop_front()?;
-        debug_assert_eq!(missed, 0, "a gap is told before what comes after it");
-        self.forget_place(&message);
-        Some(message)
+    fn append(&mut self, message: Received<M>) {
+        if let Some(places) = &mut self.places {
+            places.note(&message, self.entries.len());
+        }
+        let missed = std::mem::take(&mut self.missed);
+        self.entries.push_back(Entry { missed, message });
+        self.counts.queued += 1;
+    }
+
+    /// The next message. A gap before it is told first, once.
+    fn take_first(&mut self) -> Result<Option<Received<M>>, RecvError> {
+        let Some(first) = self.entries.front_mut() else {
+            return match (std::mem::take(&mut self.missed), self.end) {
+                (0, None) => Ok(None),
+                (0, Some(End::Disconnected)) => Err(RecvError::Disconnected),
+                (0, Some(End::Closed | End::Gone)) => Err(RecvError::Closed),
+                (missed, _) => Err(RecvError::Missed(missed)),
+            };
+        };
+        if first.missed > 0 {
+            return Err(RecvError::Missed(std::mem::take(&mut first.missed)));
+        }
+        let first = self.entries.pop_front();
+        Ok(first.map(|Entry { message, .. }| {
+            self.forget_place(&message);
+            message
+        }))
     }
 
     /// Makes room: the first is lost.
@@ -272,10 +283,10 @@ impl<M> State<M> {
 
     /// Puts a message into the place of the older one of its topic, if there is one.
     fn replace(&mut self, message: &Received<M>, leftovers: &mut Leftovers<M>) -> bool {
-        let Some(place) = self.places.get(message.topic()) else {
+        let place = self.places.as_ref().and_then(|places| places.of(message));
+        let Some(place) = place else {
             return false;
         };
-        let place = usize::try_from(place - self.first).expect("within the queue");
         let entry = &mut self.entries[place];
         entry.missed += 1;
         let older = std::mem::replace(&mut entry.message, message.clone());
@@ -285,11 +296,24 @@ impl<M> State<M> {
         true
     }
 
+    /// The first entry has left.
     fn forget_place(&mut self, of: &Received<M>) {
-        self.first += 1;
-        if !self.places.is_empty() {
-            self.places.remove(of.topic());
+        if let Some(places) = &mut self.places {
+            places.first += 1;
+            places.by_topic.remove(of.topic());
         }
+    }
+}
+
+impl Places {
+    fn of<M>(&self, message: &Received<M>) -> Option<usize> {
+        let number = self.by_topic.get(message.topic())?;
+        Some(usize::try_from(number - self.first).expect("within the queue"))
+    }
+
+    fn note<M>(&mut self, message: &Received<M>, place: usize) {
+        let number = self.first + place as u64;
+        self.by_topic.insert(message.topic().clone(), number);
     }
 }
 

@@ -40,9 +40,9 @@ impl<M> Delivery<M> {
         match queue.push(&self.message, leftovers) {
             Pushed::Queued => self.published.queued += 1,
             Pushed::Dropped => self.published.dropped += 1,
-            Pushed::Full(timeout) => self.full.push(Full {
+            Pushed::Full => self.full.push(Full {
                 queue: Arc::clone(queue),
-                deadline: self.clock.now().checked_add(timeout),
+                deadline: self.clock.now().checked_add(queue.patience()),
             }),
             Pushed::Ended => return,
         }
@@ -67,7 +67,7 @@ impl<M> Delivery<M> {
             match entered {
                 Pushed::Queued => self.published.queued += 1,
                 Pushed::Ended => self.published.matched -= 1,
-                Pushed::Dropped | Pushed::Full(_) => self.published.dropped += 1,
+                Pushed::Dropped | Pushed::Full => self.published.dropped += 1,
             }
             self.full.pop();
         }
@@ -84,6 +84,9 @@ impl<M> Delivery<M> {
 
 impl<M> Drop for Delivery<M> {
     fn drop(&mut self) {
+        if self.full.is_empty() {
+            return;
+        }
         let mut leftovers = Leftovers::default();
         for Full { queue, .. } in self.full.drain(..) {
             queue.miss(&mut leftovers);
@@ -104,7 +107,7 @@ async fn enter<M>(
         let room = Signal::listen(&queue.room);
         let pushed = queue.push(message, &mut leftovers);
         leftovers.clear();
-        if !matches!(pushed, Pushed::Full(_)) {
+        if !matches!(pushed, Pushed::Full) {
             return pushed;
         }
         if !in_time(room, deadline, clock).await {
