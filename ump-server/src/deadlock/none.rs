@@ -10,6 +10,7 @@ use ump::{
 #[derive(Debug)]
 pub(crate) struct Seat;
 
+#[allow(clippy::unused_self, reason = "as those of the other one")]
 impl Seat {
     pub(crate) fn take<S, R, E>(_: &Arc<str>, _: &Arc<Server<S, R, E>>, _: usize) -> Arc<Self> {
         Arc::new(Self)
