@@ -23,6 +23,7 @@ use crate::topic::{
 /// A topic or pattern in symbols of the tree.
 pub(super) struct Route {
     length: usize,
+    /// Those of the names.
     symbols: [Symbol; Topic::MAX_FRAGMENTS],
     /// For each fragment how much further the next one is with the same symbol; 0 if there is none.
     next_same: [u8; Topic::MAX_FRAGMENTS],
@@ -43,15 +44,10 @@ impl Route {
             deep: Positions::NONE,
         };
         for (at, fragment) in fragments.take(Topic::MAX_FRAGMENTS).enumerate() {
-            route.symbols[at] = match fragment {
-                STAR => Symbol::STAR,
-                DEEP => Symbol::DEEP,
-                name => symbols.find(name),
-            };
             match fragment {
                 STAR => route.star.insert(at),
                 DEEP => route.deep.insert(at),
-                _ => {}
+                name => route.symbols[at] = symbols.find(name),
             }
             route.length = at + 1;
         }
@@ -176,6 +172,9 @@ impl<F: FnMut(u32)> Walk<'_, F> {
             let symbol = self.route.symbols[reached.lowest()];
             let same = self.route.same(reached);
             reached = reached.without(same);
+            if symbol == Symbol::UNKNOWN {
+                continue; // there is no such child anywhere
+            }
             if let Some(child) = self.tree.child(node, symbol) {
                 self.visit(child, self.route.past_nothing(same.advanced()));
             }
