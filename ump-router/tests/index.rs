@@ -139,6 +139,7 @@ fn the_longest_topics_and_patterns_are_found() {
     assert_eq!(fitting(&index, &topic), [0, 2, 3]);
     assert_eq!(meeting(&index, &chain), [0, 1, 2, 3]);
     assert_eq!(meeting(&index, &stars), [1, 2, 3]);
+    assert_eq!(fitting(&of(&["**/a/*/b", "**/a/*"]), &topic), [1]);
 }
 
 #[test]
