@@ -1,7 +1,8 @@
 //! The facade: every primitive that the crate synchronises with, named once.
 //!
-//! Nothing else in the crate names `parking_lot`, `loom` or `std::sync::atomic`. Built with `--cfg loom` the same names are loom's. Who shares
-//! something shares it by the standard library's `Arc`, also in a model.
+//! Nothing else in the crate names `parking_lot`, `loom` or `std::sync::atomic`. Built with `--cfg loom` the same names are loom's. What
+//! is shared is shared by the standard library's `Arc`, also in a model, of which loom does not know that who drops it last sees what all others did:
+//! who relies on that holds it as `Shared`.
 
 #[cfg(loom)]
 pub(crate) use model::*;
@@ -10,7 +11,10 @@ pub(crate) use native::*;
 
 #[cfg(not(loom))]
 mod native {
-    pub(crate) use std::sync::atomic::{AtomicBool, Ordering};
+    pub(crate) use std::sync::{
+        Arc as Shared,
+        atomic::{AtomicBool, Ordering},
+    };
 
     pub(crate) use parking_lot::{Mutex, RwLock};
 }
@@ -19,7 +23,10 @@ mod native {
 mod model {
     use std::sync::PoisonError;
 
-    pub(crate) use loom::sync::atomic::{AtomicBool, Ordering};
+    pub(crate) use loom::sync::{
+        Arc as Shared,
+        atomic::{AtomicBool, Ordering},
+    };
     use loom::sync::{MutexGuard, RwLockReadGuard, RwLockWriteGuard};
 
     /// loom's mutex without poisoning.

@@ -32,6 +32,7 @@ use crate::{
     in_time::in_time,
     protocol::Request,
     signal::{Listener, Signal},
+    sync::Shared,
     topic::{IntoTopic, Topic},
 };
 
@@ -51,7 +52,7 @@ struct Target<P: Request> {
     servers: Arc<Servers<P>>,
     topic: Topic,
     /// Who served the topic when the request was begun, and does so if it has not left.
-    first: Option<Arc<Serving<P>>>,
+    first: Option<Shared<Serving<P>>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -197,7 +198,7 @@ struct Attempt<P: Request> {
 }
 
 enum Look<P: Request> {
-    Server(Arc<Serving<P>>),
+    Server(Shared<Serving<P>>),
     Nobody(Listener<Arc<Signal>>),
 }
 
@@ -251,7 +252,7 @@ impl<P: Request> Attempt<P> {
 
     fn settle(
         &mut self,
-        serving: &Arc<Serving<P>>,
+        serving: &Shared<Serving<P>>,
         outcome: Result<P::Reply, ump::RequestError<Call<P>, P::Error>>,
     ) -> ControlFlow<Outcome<P>> {
         let error = match outcome {
@@ -264,7 +265,7 @@ impl<P: Request> Attempt<P> {
         let servers = &self.target.servers;
         servers.retire(serving);
         let is_followed = match servers.find(self.target.topic.as_str()) {
-            Some(next) => !Arc::ptr_eq(&next, serving),
+            Some(next) => !Shared::ptr_eq(&next, serving),
             None => self.terms.waits,
         };
         if is_followed {

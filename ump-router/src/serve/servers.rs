@@ -17,7 +17,7 @@ use crate::{
     publish::{Leftovers, Received},
     shield::shielded,
     signal::Signal,
-    sync::RwLock,
+    sync::{RwLock, Shared},
     topic::{Pattern, Topic},
     watch::{Change, ChangeKind, Changes},
 };
@@ -31,7 +31,7 @@ pub(crate) struct Servers<P: Request> {
 }
 
 struct State<P: Request> {
-    claims: Claims<Arc<Serving<P>>>,
+    claims: Claims<Shared<Serving<P>>>,
     next: ClaimId,
     is_closed: bool,
 }
@@ -86,7 +86,7 @@ impl<P: Request> Servers<P> {
             gone.extend(self.give_up(&mut state, &topic, id, &mut news));
         }
         let id = state.next_id();
-        let serving = Arc::new(Serving::new(id, topic.clone(), client));
+        let serving = Shared::new(Serving::new(id, topic.clone(), client));
         let rank = state.claims.claim(&topic, id, serving, options.stands_by);
         if let Ok(rank) = rank {
             let kind = match rank {
@@ -105,8 +105,8 @@ impl<P: Request> Servers<P> {
     }
 
     /// Who serves a topic.
-    pub(super) fn find(&self, topic: &str) -> Option<Arc<Serving<P>>> {
-        self.state.read().claims.server(topic).map(Arc::clone)
+    pub(super) fn find(&self, topic: &str) -> Option<Shared<Serving<P>>> {
+        self.state.read().claims.server(topic).cloned()
     }
 
     pub(super) fn is_closed(&self) -> bool {
@@ -146,7 +146,7 @@ impl<P: Request> Servers<P> {
         topic: &Topic,
         id: ClaimId,
         news: &mut Leftovers<Change>,
-    ) -> Option<Arc<Serving<P>>> {
+    ) -> Option<Shared<Serving<P>>> {
         let Left {
             who,
             rank,
