@@ -1,0 +1,148 @@
+//! Models of the router: who publishes, subscribes and leaves, who serves, stands by and asks, at the same time.
+//!
+//! The guards named in brackets are the invariants at the top of the files of `ump-router/src`: `publish/queue.rs`, `publish/bus.rs`, `signal.rs`,
+//! `core/claims.rs`; and the pictures in them. That nobody sleeps for ever is found by loom.
+#![cfg(loom)]
+
+mod ending;
+mod publishing;
+mod requests;
+
+use std::{
+    fmt::Debug,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use ump_router::{
+    Change, ChangeKind, Message, Published, RecvError, Request, RequestError, Router, Server,
+    SubscribeOptions, Subscription, WhenFull,
+};
+
+#[derive(Debug)]
+struct Number(u32);
+
+impl Message for Number {
+    const PREFIX: &'static str = "number";
+}
+
+/// The reply is one more.
+#[derive(Debug)]
+struct Ask(u32);
+
+impl Request for Ask {
+    type Reply = u32;
+    type Error = ();
+    const PREFIX: &'static str = "ask";
+}
+
+/// Too long for any clock: there is no deadline.
+const FOREVER: Duration = Duration::MAX;
+/// Passes when the model says so.
+const SOME_TIME: Duration = Duration::from_secs(3600);
+
+/// Room for one, and publishers wait for it.
+fn blocking(timeout: Duration) -> SubscribeOptions {
+    let options = SubscribeOptions::new().capacity(1);
+    options.when_full(WhenFull::Block(timeout))
+}
+
+/// A router and a subscription without room: a 1 is in its queue.
+fn full(timeout: Duration) -> (Router, Subscription<Number>) {
+    let router = Router::new();
+    let subscription = router.subscribe_with("a", blocking(timeout)).unwrap();
+    assert_eq!(publish(&router, 1), (1, 1, 0));
+    (router, subscription)
+}
+
+fn publish(router: &Router, number: u32) -> (usize, usize, usize) {
+    counts(router.publish("a", Number(number)).wait().unwrap())
+}
+
+fn counts(published: Published) -> (usize, usize, usize) {
+    (published.matched, published.queued, published.dropped)
+}
+
+/// What is there.
+#[derive(Clone, Debug, PartialEq)]
+enum Got {
+    Number(u32),
+    Gap(u64),
+    End,
+}
+use Got::{End, Gap};
+
+fn one(subscription: &mut Subscription<Number>) -> Got {
+    match subscription.recv() {
+        Ok(message) => Got::Number(message.0),
+        Err(RecvError::Missed(messages)) => Gap(messages),
+        Err(_) => End,
+    }
+}
+
+fn drain(subscription: &mut Subscription<Number>) -> Vec<Got> {
+    let mut all = Vec::new();
+    loop {
+        match subscription.try_recv() {
+            Ok(None) => return all,
+            Ok(Some(message)) => all.push(Got::Number(message.0)),
+            Err(RecvError::Missed(messages)) => all.push(Gap(messages)),
+            Err(_) => {
+                all.push(End);
+                return all;
+            }
+        }
+    }
+}
+
+fn numbers<const N: usize>(of: [u32; N]) -> Vec<Got> {
+    of.map(Got::Number).to_vec()
+}
+
+/// Answers one request.
+fn answer(server: &Server<Ask>) {
+    let (call, rctx) = server.wait().unwrap();
+    let _ = rctx.reply(call.message.0 + 1);
+}
+
+fn ask(router: &Router) -> Result<u32, RequestError<Ask>> {
+    router.request("a", Ask(1)).wait()
+}
+
+fn ask_patiently(router: &Router) -> Result<u32, RequestError<Ask>> {
+    router.request("a", Ask(1)).wait_for_server().wait()
+}
+
+fn told(changes: &mut Subscription<Change>) -> Vec<ChangeKind> {
+    let next = || changes.try_recv().unwrap();
+    std::iter::from_fn(next)
+        .map(|change| change.kind())
+        .collect()
+}
+
+/// Which outcomes a model has had: a model in which one never occurs says less than it seems to.
+struct Seen<T>(Arc<Mutex<Vec<T>>>);
+
+impl<T: PartialEq + Debug> Seen<T> {
+    fn new() -> (Self, Self) {
+        let seen = Arc::default();
+        (Self(Arc::clone(&seen)), Self(seen))
+    }
+
+    fn add(&self, outcome: T) {
+        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !seen.contains(&outcome) {
+            seen.push(outcome);
+        }
+    }
+
+    /// These occurred, and no others.
+    fn exactly<const N: usize>(self, expected: &[T; N]) {
+        let seen = self.0.lock().unwrap();
+        let all_occurred = expected.iter().all(|outcome| seen.contains(outcome));
+        assert!(
+            all_occurred && seen.len() == N,
+            "{seen:?} are not {expected:?}"
+        );
+    }
+}

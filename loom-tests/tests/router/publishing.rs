@@ -1,0 +1,233 @@
+//! Who publishes, subscribes and leaves; who waits for a message or for room.
+
+use std::future::IntoFuture;
+
+use loom::thread;
+use loom_tests::{
+    Census, Counted,
+    block_on::{nervously, quietly},
+    explore_fully, poll_once,
+};
+use ump_router::{Message, Router, SubscribeOptions};
+
+use super::{
+    FOREVER, Got, Got::Gap, Number, SOME_TIME, Seen, blocking, counts, drain, full, numbers, one,
+    publish,
+};
+
+/// [queue 2]
+#[test]
+fn a_thread_that_waits_for_a_message_is_woken() {
+    explore_fully(|| {
+        let router = Router::new();
+        let mut subscription = router.subscribe("a").unwrap();
+        let subscriber = thread::spawn(move || one(&mut subscription));
+        assert_eq!(publish(&router, 1), (1, 1, 0));
+        assert_eq!(subscriber.join().unwrap(), Got::Number(1));
+    });
+}
+
+/// [queue 2: it looks again, also when it was woken for nothing]
+#[test]
+fn a_task_that_waits_for_a_message_is_woken() {
+    explore_fully(|| {
+        let router = Router::new();
+        let mut subscription = router.subscribe::<Number>("a").unwrap();
+        let subscriber = thread::spawn(move || nervously(subscription.recv_async()).unwrap().0);
+        publish(&router, 1);
+        assert_eq!(subscriber.join().unwrap(), 1);
+    });
+}
+
+/// [queue 1: a gap is told in its place]
+#[test]
+fn what_came_too_fast_is_a_gap() {
+    let (seen, add) = Seen::new();
+    explore_fully(move || {
+        let router = Router::new();
+        let options = SubscribeOptions::new().capacity(1);
+        let mut subscription = router.subscribe_with("a", options).unwrap();
+        let publisher = {
+            let router = router.clone();
+            thread::spawn(move || [1, 2].map(|number| publish(&router, number)))
+        };
+        let mut got = vec![one(&mut subscription)];
+        assert_eq!(publisher.join().unwrap(), [(1, 1, 0); 2]);
+        got.extend(drain(&mut subscription));
+        add.add(got);
+    });
+    seen.exactly(&[numbers([1, 2]), vec![Gap(1), Got::Number(2)]]);
+}
+
+/// [bus 1, 2: what is retained comes first, then all that is published, nothing twice and nothing left out]
+#[test]
+fn who_subscribes_receives_the_last_value_and_all_that_follows() {
+    let (seen, add) = Seen::new();
+    explore_fully(move || {
+        let router = Router::new();
+        router.publish("a", Number(0)).retain().wait().unwrap();
+        let publisher = {
+            let router = router.clone();
+            thread::spawn(move || {
+                let retained = router.publish("a", Number(1)).retain().wait().unwrap();
+                [counts(retained), publish(&router, 2)].map(|(matched, ..)| matched)
+            })
+        };
+        let mut subscription = router.subscribe("a").unwrap();
+        let matched = publisher.join().unwrap();
+        add.add((drain(&mut subscription), matched));
+    });
+    seen.exactly(&[
+        (numbers([0, 1, 2]), [1, 1]),
+        (numbers([1, 2]), [0, 1]),
+        (numbers([1]), [0, 0]),
+    ]);
+}
+
+/// [bus 2: all see what is retained in the same order, and it is the last one that stays]
+#[test]
+fn what_is_retained_last_is_received_last() {
+    let (seen, add) = Seen::new();
+    explore_fully(move || {
+        let router = Router::new();
+        let mut early = router.subscribe("a").unwrap();
+        let other = {
+            let router = router.clone();
+            thread::spawn(move || router.publish("a", Number(1)).retain().wait().unwrap())
+        };
+        router.publish("a", Number(2)).retain().wait().unwrap();
+        other.join().unwrap();
+        let mut late = router.subscribe("a").unwrap();
+        let order = drain(&mut early);
+        assert_eq!(drain(&mut late), order[1..]);
+        add.add(order);
+    });
+    seen.exactly(&[numbers([1, 2]), numbers([2, 1])]);
+}
+
+struct Precious(#[expect(dead_code)] Counted);
+
+impl Message for Precious {
+    const PREFIX: &'static str = "precious";
+}
+
+/// [queue: Open, Gone; bus 1]
+#[test]
+fn a_message_to_who_leaves_is_dropped_once() {
+    let (seen, add) = Seen::new();
+    explore_fully(move || {
+        let (router, census) = (Router::new(), Census::default());
+        let subscription = router.subscribe::<Precious>("a").unwrap();
+        let leaver = thread::spawn(move || drop(subscription));
+        let message = Precious(census.born());
+        let published = router.publish("a", message).wait().unwrap();
+        leaver.join().unwrap();
+        assert_eq!(census.alive(), 0);
+        assert!(router.subscriptions().is_empty());
+        add.add(counts(published));
+    });
+    seen.exactly(&[(0, 0, 0), (1, 1, 0)]);
+}
+
+/// [queue 3, signal 1]
+#[test]
+fn a_publisher_that_waits_is_woken_when_there_is_room() {
+    explore_fully(|| {
+        let (router, mut subscription) = full(FOREVER);
+        let publisher = thread::spawn(move || publish(&router, 2));
+        assert_eq!(one(&mut subscription), Got::Number(1));
+        assert_eq!(one(&mut subscription), Got::Number(2));
+        assert_eq!(publisher.join().unwrap(), (1, 1, 0));
+    });
+}
+
+/// [queue 3: each message that is received wakes one]
+#[test]
+fn of_two_publishers_that_wait_each_gets_its_room() {
+    explore_fully(|| {
+        let router = Router::new();
+        let options = blocking(FOREVER).capacity(2);
+        let mut subscription = router.subscribe_with::<Number>("a", options).unwrap();
+        assert_eq!(
+            [1, 2].map(|number| publish(&router, number)),
+            [(1, 1, 0); 2]
+        );
+        let publishers = [3, 4].map(|number| {
+            let mut publisher = router.publish("a", Number(number)).into_future();
+            assert!(poll_once(&mut publisher).is_pending());
+            publisher
+        });
+        let both = thread::spawn(move || publishers.map(|one| counts(quietly(one).unwrap())));
+        assert_eq!(
+            [(); 2].map(|()| one(&mut subscription)),
+            [1, 2].map(Got::Number)
+        );
+        assert_eq!(both.join().unwrap(), [(1, 1, 0); 2]);
+        assert_eq!(drain(&mut subscription).len(), 2);
+    });
+}
+
+/// [queue 3: a queue that ends wakes all]
+#[test]
+fn a_publisher_that_waits_learns_that_the_subscriber_leaves() {
+    explore_fully(|| {
+        let (router, subscription) = full(FOREVER);
+        let publisher = thread::spawn(move || publish(&router, 2));
+        drop(subscription);
+        assert_eq!(publisher.join().unwrap(), (0, 0, 0));
+    });
+}
+
+/// [signal 2]
+#[test]
+fn who_gives_up_to_wait_for_room_leaves_it_to_the_next() {
+    let (seen, add) = Seen::new();
+    explore_fully(move || {
+        let (router, mut subscription) = full(FOREVER);
+        let [first, second] = [2, 3].map(|number| {
+            let mut publisher = router.publish("a", Number(number)).into_future();
+            assert!(poll_once(&mut publisher).is_pending());
+            publisher
+        });
+        let first = thread::spawn(move || drop(first));
+        let second = thread::spawn(move || counts(quietly(second).unwrap()));
+        let mut got = vec![one(&mut subscription)];
+        first.join().unwrap();
+        assert_eq!(second.join().unwrap(), (1, 1, 0));
+        got.extend(drain(&mut subscription));
+        add.add(got);
+    });
+    let [one, three] = [1, 3].map(Got::Number);
+    seen.exactly(&[
+        vec![one.clone(), three.clone(), Gap(1)],
+        vec![one, Gap(1), three],
+    ]);
+}
+
+/// [queue: by the policy, a gap is noted]
+#[test]
+fn a_message_whose_time_is_up_is_received_or_missed() {
+    let (seen, add) = Seen::new();
+    explore_fully(move || {
+        let (router, mut subscription) = full(SOME_TIME);
+        let publisher = thread::spawn(move || publish(&router, 2));
+        let got = [(); 2].map(|()| one(&mut subscription));
+        add.add((publisher.join().unwrap(), got));
+    });
+    let [one, two] = [1, 2].map(Got::Number);
+    seen.exactly(&[((1, 1, 0), [one.clone(), two]), ((1, 0, 1), [one, Gap(1)])]);
+}
+
+/// [queue 2: also by what does not come]
+#[test]
+fn who_waits_is_woken_by_a_gap() {
+    explore_fully(|| {
+        let (router, mut subscription) = full(FOREVER);
+        let mut publisher = router.publish("a", Number(2)).into_future();
+        assert!(poll_once(&mut publisher).is_pending());
+        let publisher = thread::spawn(move || drop(publisher));
+        assert_eq!(one(&mut subscription), Got::Number(1));
+        assert_eq!(one(&mut subscription), Gap(1));
+        publisher.join().unwrap();
+    });
+}

@@ -1,0 +1,190 @@
+//! Who serves, stands by, leaves and asks, and who watches.
+
+use loom::thread;
+use loom_tests::{explore, explore_fully};
+use ump_router::{
+    Change,
+    ChangeKind::{Served, StandsBy, Unserved},
+    Error, Router, ServeOptions, ump,
+};
+
+use super::{Ask, Seen, answer, ask, ask_patiently, told};
+
+/// [servers: who waits is called by whoever comes]
+#[test]
+fn who_waits_for_a_server_is_served_by_who_comes() {
+    explore(|| {
+        let router = Router::new();
+        let server = {
+            let router = router.clone();
+            thread::spawn(move || answer(&router.serve("a").unwrap()))
+        };
+        assert_eq!(ask_patiently(&router).unwrap(), 2);
+        server.join().unwrap();
+    });
+}
+
+/// [request: asked, it left before it took the request, nobody follows]
+#[test]
+fn a_request_to_a_server_that_leaves_ends_once() {
+    let (seen, add) = Seen::new();
+    explore_fully(move || {
+        let router = Router::new();
+        let server = router.serve::<Ask>("a").unwrap();
+        let server = thread::spawn(move || {
+            if let Ok(Some((call, rctx))) = server.try_pop() {
+                let _ = rctx.reply(call.message.0 + 1);
+            }
+        });
+        let outcome = ask(&router);
+        server.join().unwrap();
+        add.add(match outcome {
+            Ok(reply) => format!("reply {reply}"),
+            Err(error) => {
+                let name = format!("{error:?}");
+                assert_eq!(error.into_message().unwrap().0, 1);
+                name
+            }
+        });
+        assert!(router.servers().is_empty());
+    });
+    seen.exactly(&["reply 2", "NoServer(..)", "ServerDisappeared(..)"].map(str::to_owned));
+}
+
+/// [request: another one follows; claims 1]
+#[test]
+fn a_request_to_a_server_that_leaves_is_answered_by_its_successor() {
+    explore(|| {
+        let router = Router::new();
+        let first = router.serve::<Ask>("a").unwrap();
+        let standby = ServeOptions::new().standby();
+        let second = router.serve_with::<Ask>("a", standby).unwrap();
+        let second = thread::spawn(move || answer(&second));
+        let first = thread::spawn(move || drop(first));
+        assert_eq!(ask(&router).unwrap(), 2);
+        first.join().unwrap();
+        second.join().unwrap();
+    });
+}
+
+/// [request: another one is waited for]
+#[test]
+fn a_request_that_waits_is_answered_by_a_server_that_comes_after_the_first() {
+    explore(|| {
+        let router = Router::new();
+        let first = router.serve::<Ask>("a").unwrap();
+        let server = {
+            let router = router.clone();
+            thread::spawn(move || {
+                drop(first);
+                answer(&router.serve("a").unwrap());
+            })
+        };
+        assert_eq!(ask_patiently(&router).unwrap(), 2);
+        server.join().unwrap();
+    });
+}
+
+/// [claims 1]
+#[test]
+fn of_two_who_claim_a_topic_one_serves() {
+    let (seen, add) = Seen::new();
+    explore_fully(move || {
+        let router = Router::new();
+        let other = {
+            let router = router.clone();
+            thread::spawn(move || router.serve::<Ask>("a"))
+        };
+        let own = router.serve::<Ask>("a");
+        let both = [own, other.join().unwrap()];
+        let refused = both.iter().filter_map(|claim| claim.as_ref().err());
+        assert!(matches!(refused.collect::<Vec<_>>()[..], [Error::Taken(_)]));
+        assert_eq!(router.servers().len(), 1);
+        add.add(both.map(|claim| claim.is_ok_and(|server| server.is_serving())));
+    });
+    seen.exactly(&[[true, false], [false, true]]);
+}
+
+/// [claims: serving, standing by; the changes of a topic come in the order in which they happened]
+#[test]
+fn who_stands_by_while_the_server_leaves_serves() {
+    let (seen, add) = Seen::new();
+    explore_fully(move || {
+        let router = Router::new();
+        let mut changes = router.subscribe::<Change>("**").unwrap();
+        let first = router.serve::<Ask>("a").unwrap();
+        let first = thread::spawn(move || drop(first));
+        let standby = ServeOptions::new().standby();
+        let second = router.serve_with::<Ask>("a", standby).unwrap();
+        first.join().unwrap();
+        assert!(second.is_serving());
+        add.add(told(&mut changes));
+    });
+    seen.exactly(&[
+        vec![Served, Unserved, Served],
+        vec![Served, StandsBy, Unserved, Served],
+    ]);
+}
+
+/// [watch: first subscribe, then list]
+#[test]
+fn who_watches_and_then_lists_misses_nobody() {
+    let (seen, add) = Seen::new();
+    explore_fully(move || {
+        let router = Router::new();
+        let server = {
+            let router = router.clone();
+            thread::spawn(move || router.serve::<Ask>("a").unwrap())
+        };
+        let mut changes = router.subscribe::<Change>("**").unwrap();
+        let is_listed = !router.servers().is_empty();
+        let _server = server.join().unwrap();
+        add.add((is_listed, told(&mut changes).len()));
+    });
+    seen.exactly(&[(false, 1), (true, 0), (true, 1)]);
+}
+
+/// [servers: the claim of a server that has ended is taken once, by who notices first]
+#[test]
+fn a_server_that_has_ended_is_retired_once() {
+    let (seen, add) = Seen::new();
+    explore(move || {
+        let router = Router::new();
+        let mut changes = router.subscribe::<Change>("**").unwrap();
+        let (ended, client) = ump::channel();
+        let claim = router.serve_by::<Ask>("a", client, ServeOptions::new());
+        let claim = claim.unwrap();
+        drop(ended);
+        let asker = {
+            let router = router.clone();
+            thread::spawn(move || ask_patiently(&router).unwrap())
+        };
+        let server = router.serve::<Ask>("a").unwrap();
+        answer(&server);
+        assert_eq!(asker.join().unwrap(), 2);
+        assert!(server.is_serving() && !claim.is_serving());
+        drop(claim);
+        assert!(server.is_serving());
+        add.add(told(&mut changes));
+    });
+    seen.exactly(&[vec![Served, Unserved, Served]]);
+}
+
+/// [servers: a server ends while it is asked, and while another one claims its topic]
+#[test]
+fn a_request_against_the_end_of_a_server_ends_once() {
+    let (seen, add) = Seen::new();
+    explore_fully(move || {
+        let router = Router::new();
+        let (server, client) = ump::channel();
+        let claim = router.serve_by::<Ask>("a", client, ServeOptions::new());
+        let _claim = claim.unwrap();
+        let ending = thread::spawn(move || drop(server));
+        let error = ask(&router).unwrap_err();
+        ending.join().unwrap();
+        add.add(format!("{error:?}"));
+        assert!(matches!(error.into_message(), Some(Ask(1))));
+        assert!(router.serve::<Ask>("a").is_ok());
+    });
+    seen.exactly(&["ServerDisappeared(..)".to_owned()]);
+}
