@@ -1,5 +1,10 @@
 //! Who watches: which changes are told, in which order, to whom, and what becomes of those who are slow.
 
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+};
+
 use serde_json::json;
 
 use crate::support::{
@@ -53,6 +58,46 @@ fn each_change_is_told_in_the_order_of_the_commits() {
         told(6, "put", "import/b", Some(1)),
     ] {
         assert_eq!(events.next(), expected);
+    }
+}
+
+#[test]
+fn who_comes_while_others_write_is_told_all_from_then_on_without_a_gap() {
+    let (_folder, service) = start(&["--db", ":memory:"]);
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for writer in 0..3 {
+            let (service, is_over) = (&service, &is_over);
+            scope.spawn(move || {
+                while !is_over.load(Ordering::Relaxed) {
+                    service.put(&format!("/kv/others/{writer}"), b"v");
+                }
+            });
+        }
+        let _over = SetWhenDropped(&is_over);
+        for watcher in 0..20 {
+            let mut events = Events::of(&service, "kv/**");
+            let key = format!("watchers/{watcher}");
+            assert_eq!(service.put(&format!("/kv/{key}"), b"").status, 204);
+            let mut last = None;
+            loop {
+                let Event { id, data, .. } = events.next();
+                assert!(last.is_none_or(|last| id == Some(last + 1)), "{id:?}");
+                last = id;
+                if data["key"] == *key {
+                    break;
+                }
+            }
+        }
+    });
+}
+
+/// Also when an assertion fails, so that nobody goes on for ever.
+struct SetWhenDropped<'a>(&'a AtomicBool);
+
+impl Drop for SetWhenDropped<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 
