@@ -3,6 +3,7 @@
 use std::{
     io::{self, BufRead, BufReader, Read, Write},
     net::TcpStream,
+    time::Instant,
 };
 
 use serde_json::Value;
@@ -60,6 +61,7 @@ impl Events {
     pub(crate) fn next_or_end(&mut self) -> Option<Event> {
         let (mut id, mut name) = (None, "message".to_owned());
         let mut data = None;
+        let deadline = Instant::now() + PATIENCE;
         loop {
             let line = self.line()?;
             match line.split_once(": ") {
@@ -72,7 +74,9 @@ impl Events {
                         return Some(Event { id, name, data });
                     }
                 }
-                None if line == ":" => {}
+                None if line == ":" => {
+                    assert!(Instant::now() < deadline, "nothing but comments");
+                }
                 _ => panic!("no line of an event: {line:?}"),
             }
         }
