@@ -92,10 +92,10 @@ impl Router {
     /// Retains the last message of a topic no more, and gives it back.
     ///
     /// # Errors
-    /// The topic is none, or the prefix of the type is not its own.
+    /// The topic is none, the prefix of the type is not its own, or the router was closed.
     pub fn forget<M: Message>(&self, topic: impl IntoTopic) -> Result<Option<Received<M>>, Error> {
         let topic = topic.into_topic()?;
-        Ok(self.0.protocols.bus()?.forget(&topic))
+        self.0.protocols.bus()?.forget(&topic)
     }
 
     /// Serves a topic, with an unbounded queue.

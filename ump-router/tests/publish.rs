@@ -608,6 +608,8 @@ fn nothing_goes_over_a_closed_router() {
     assert_eq!((refused.message, refused.error), (Number(1), Error::Closed));
     assert_eq!(router.subscribe::<Number>("a").unwrap_err(), Error::Closed);
     assert_eq!(router.subscribe::<Bytes>("a").unwrap_err(), Error::Closed);
+    assert_eq!(router.forget::<Number>("a").unwrap_err(), Error::Closed);
+    assert_eq!(router.forget::<Bytes>("a").unwrap_err(), Error::Closed);
     router.close();
 }
 

@@ -180,8 +180,12 @@ impl<M: Message> Bus<M> {
     }
 
     /// Forgets what is retained of a topic.
-    pub(crate) fn forget(&self, topic: &Topic) -> Option<Received<M>> {
-        self.routes.write().retained.forget(topic)
+    pub(crate) fn forget(&self, topic: &Topic) -> Result<Option<Received<M>>, Error> {
+        let mut routes = self.routes.write();
+        if routes.is_closed {
+            return Err(Error::Closed);
+        }
+        Ok(routes.retained.forget(topic))
     }
 
     /// Ends all subscriptions: what is queued can be received still.
