@@ -1,0 +1,55 @@
+//! Names over few fragments, so that much coincides; and which of them meet, by the words of the documentation.
+
+use proptest::{prelude::*, sample::select};
+use ump_router::Pattern;
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Name(Vec<&'static str>);
+
+pub(crate) fn names() -> impl Strategy<Value = Name> {
+    let fragment = select(vec!["a", "a", "a", "b", "b", "*", "**"]);
+    prop::collection::vec(fragment, 0..4).prop_map(Name)
+}
+
+pub(crate) fn topics() -> impl Strategy<Value = Name> {
+    prop::collection::vec(select(vec!["a", "a", "b"]), 0..3).prop_map(Name)
+}
+
+impl Name {
+    pub(crate) fn text(&self) -> String {
+        self.0.join("/")
+    }
+
+    /// As the router writes it.
+    pub(crate) fn canonical(&self) -> String {
+        self.text().parse::<Pattern>().unwrap().to_string()
+    }
+
+    /// With a prefix.
+    pub(crate) fn full(&self, prefix: &str) -> String {
+        match self.canonical().as_str() {
+            "" => prefix.to_owned(),
+            own => format!("{prefix}/{own}"),
+        }
+    }
+
+    /// Whether there is a topic that both fit.
+    pub(crate) fn meets(&self, other: &Self) -> bool {
+        meet(&self.0, &other.0)
+    }
+}
+
+fn meet(one: &[&str], other: &[&str]) -> bool {
+    match (one, other) {
+        ([], []) => true,
+        (["**", rest @ ..], _) => {
+            meet(rest, other)
+                || other
+                    .split_first()
+                    .is_some_and(|(_, other)| meet(one, other))
+        }
+        (_, ["**", ..]) => meet(other, one),
+        ([a, one @ ..], [b, other @ ..]) => (a == b || *a == "*" || *b == "*") && meet(one, other),
+        _ => false,
+    }
+}
