@@ -17,6 +17,7 @@ mod progress;
 mod random;
 mod report;
 mod results;
+mod router;
 mod sample;
 mod timers;
 mod topics;
@@ -62,6 +63,7 @@ fn run() -> Result<(), Box<dyn Error>> {
         let run = match options.subject {
             Subject::Timers => timers::run,
             Subject::Topics => topics::run,
+            Subject::Router => router::run,
             _ => loops::run,
         };
         return run(options.quick, options.rounds, &directory);

@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use lexopt::{Arg, Parser, ValueExt};
 
 pub(crate) const HELP: &str = "\
-Usage: benches [timers | loops | topics] [OPTIONS]
+Usage: benches [timers | loops | topics | router] [OPTIONS]
 
   timers             what the timers of ump-server cost; knows --quick, --rounds and --out
   loops              how soon its loops are back after a panic, how late they call for a timer; the same
   topics             what it costs ump-router to find out whom a message reaches; the same
+  router             what a name costs a request, and a message to many; the same
   --quick            short samples and few rounds: all in under two minutes
   --case NAME        only this case, or those whose names begin so; may be repeated
   --contender NAME   only this one, the floors and ump; may be repeated
@@ -41,6 +42,7 @@ pub(crate) enum Subject {
     Timers,
     Loops,
     Topics,
+    Router,
 }
 
 impl Options {
@@ -60,6 +62,7 @@ impl Options {
                 Arg::Value(name) if name == "timers" => options.subject = Subject::Timers,
                 Arg::Value(name) if name == "loops" => options.subject = Subject::Loops,
                 Arg::Value(name) if name == "topics" => options.subject = Subject::Topics,
+                Arg::Value(name) if name == "router" => options.subject = Subject::Router,
                 unknown => return Err(format!("{}.\n{HELP}", unknown.unexpected()).into()),
             }
         }

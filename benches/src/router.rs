@@ -1,0 +1,155 @@
+//! What a name costs: requests by topic beside a bare channel, and messages to many subscribers beside a broadcast channel; both beside the published
+//! bus of the same kind.
+
+mod bus;
+mod fan_out;
+mod report;
+mod requests;
+
+use std::{
+    error::Error,
+    fs,
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use serde::{Deserialize, Serialize};
+use tokio::runtime::{Builder, Runtime};
+
+use crate::{allocations, machine::Machine, sample::as_f64};
+
+#[derive(Serialize, Deserialize)]
+struct Results {
+    machine: Machine,
+    rounds: usize,
+    tables: Vec<Table>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Table {
+    title: String,
+    contenders: Vec<ContenderResult>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct ContenderResult {
+    name: String,
+    /// Nanoseconds a request, or a delivery.
+    rounds: Vec<f64>,
+    /// The same for allocations.
+    allocations: f64,
+}
+
+/// What is measured against each other.
+struct Case {
+    title: &'static str,
+    contenders: &'static [Contender],
+}
+
+struct Contender {
+    name: &'static str,
+    /// How often in a round, so that each takes about as long.
+    times: u32,
+    run: fn(u32, Watch) -> Lap,
+}
+
+/// What a contender has done: requests, or deliveries. What it does to warm up is not in it.
+struct Lap {
+    done: u32,
+    took: Duration,
+    allocations: u64,
+}
+
+/// Measures time, and counts allocations if that is wanted.
+#[derive(Clone, Copy)]
+struct Watch {
+    counts: bool,
+}
+
+/// Measures all, prints the tables, and writes them and the data into `directory`.
+pub(crate) fn run(
+    quick: bool,
+    rounds: Option<usize>,
+    directory: &Path,
+) -> Result<(), Box<dyn Error>> {
+    let rounds = rounds.unwrap_or(if quick { 3 } else { 21 });
+    let cases = requests::CASES.iter().chain(&fan_out::CASES);
+    let results = Results {
+        machine: Machine::this(),
+        rounds,
+        tables: cases.map(|case| measure(case, rounds)).collect(),
+    };
+    let text = report::markdown(&results);
+    println!("{text}");
+    fs::create_dir_all(directory)?;
+    fs::write(directory.join("router.md"), text)?;
+    let data = serde_json::to_string(&results)?;
+    fs::write(directory.join("router.json"), data + "\n")?;
+    eprintln!("written to {}", directory.display());
+    Ok(())
+}
+
+fn measure(case: &Case, rounds: usize) -> Table {
+    let mut times = vec![Vec::new(); case.contenders.len()];
+    for round in 0..rounds {
+        for turn in 0..case.contenders.len() {
+            let at = (turn + round) % case.contenders.len(); // nobody is always first
+            let Contender {
+                times: often, run, ..
+            } = case.contenders[at];
+            times[at].push(run(often, Watch { counts: false }).nanoseconds());
+        }
+    }
+    let contenders = case.contenders.iter().zip(times);
+    let result = |(contender, rounds): (&Contender, Vec<f64>)| {
+        // In a lap of its own, as to count takes time.
+        let lap = (contender.run)(contender.times.div_ceil(10), Watch { counts: true });
+        ContenderResult {
+            name: contender.name.into(),
+            rounds,
+            allocations: as_f64(lap.allocations) / f64::from(lap.done),
+        }
+    };
+    Table {
+        title: case.title.into(),
+        contenders: contenders.map(result).collect(),
+    }
+}
+
+impl Lap {
+    fn nanoseconds(&self) -> f64 {
+        self.took.as_secs_f64() * 1e9 / f64::from(self.done)
+    }
+}
+
+impl Watch {
+    fn start(self) -> Running {
+        allocations::enable(self.counts);
+        Running {
+            allocations: allocations::count(),
+            start: Instant::now(),
+        }
+    }
+}
+
+struct Running {
+    allocations: u64,
+    start: Instant,
+}
+
+impl Running {
+    fn stop(self, done: u32) -> Lap {
+        let took = self.start.elapsed();
+        allocations::enable(false);
+        Lap {
+            done,
+            took,
+            allocations: allocations::count() - self.allocations,
+        }
+    }
+}
+
+fn one_thread() -> Runtime {
+    let runtime = Builder::new_current_thread().enable_time().build();
+    runtime.expect("a runtime")
+}

@@ -1,0 +1,135 @@
+//! Messages of 64 bytes to many: a burst is published, then each subscriber receives it, all in tasks of one thread. A round is a burst.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::broadcast;
+use ump_router::{Message, Router, Subscription, Topic};
+
+use super::{Case, Contender, Lap, Watch, bus, one_thread};
+
+pub(super) const CASES: [Case; 2] = [
+    Case {
+        title: "One publishes to 8",
+        contenders: &[
+            Contender {
+                name: "tokio::sync::broadcast",
+                times: 1_500,
+                run: |times, watch| broadcast(times, watch, 8),
+            },
+            Contender {
+                name: "ump-router",
+                times: 1_500,
+                run: |times, watch| router(times, watch, 8),
+            },
+            Contender {
+                name: "t2_bus",
+                times: 15,
+                run: |times, watch| bus::fan_out(times, watch, 8),
+            },
+        ],
+    },
+    Case {
+        title: "One publishes to 1,000",
+        contenders: &[
+            Contender {
+                name: "tokio::sync::broadcast",
+                times: 15,
+                run: |times, watch| broadcast(times, watch, 1_000),
+            },
+            Contender {
+                name: "ump-router",
+                times: 15,
+                run: |times, watch| router(times, watch, 1_000),
+            },
+            Contender {
+                name: "t2_bus",
+                times: 1,
+                run: |times, watch| bus::fan_out(times, watch, 1_000),
+            },
+        ],
+    },
+];
+
+/// So many messages are published before they are received.
+pub(super) const BURST: u32 = 64;
+
+/// 64 bytes.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Payload([u64; 8]);
+
+impl Payload {
+    pub(super) fn of(number: u64) -> Self {
+        Self([number; 8])
+    }
+
+    pub(super) fn check(&self, expected: u64) {
+        assert_eq!(self.0, [expected; 8]);
+    }
+}
+
+impl Message for Payload {
+    const PREFIX: &'static str = "payload";
+}
+
+fn router(times: u32, watch: Watch, subscribers: u32) -> Lap {
+    one_thread().block_on(async {
+        let router = Router::new();
+        let topic: Topic = "a/b/c".parse().expect("a topic");
+        let subscribe = |_| router.subscribe(&topic).expect("a subscription");
+        let mut subscriptions: Vec<Subscription<Payload>> =
+            (0..subscribers).map(subscribe).collect();
+        let mut number = 0;
+        let mut rounds = async |rounds: u32| {
+            for _ in 0..rounds {
+                let first = number;
+                for _ in 0..BURST {
+                    let published = router.publish(&topic, Payload::of(number)).await;
+                    assert_eq!(
+                        published.expect("it is published").queued,
+                        subscribers as usize
+                    );
+                    number += 1;
+                }
+                for subscription in &mut subscriptions {
+                    for expected in first..number {
+                        let payload = subscription.recv_async().await;
+                        payload.expect("it comes").check(expected);
+                    }
+                }
+            }
+        };
+        rounds(times.div_ceil(10)).await;
+        let running = watch.start();
+        rounds(times).await;
+        running.stop(times * BURST * subscribers)
+    })
+}
+
+/// Of what it sends each receiver gets a clone: of an `Arc`, so that the message is shared here, too.
+fn broadcast(times: u32, watch: Watch, subscribers: u32) -> Lap {
+    one_thread().block_on(async {
+        let (sender, _) = broadcast::channel::<Arc<Payload>>(1024);
+        let mut subscriptions: Vec<_> = (0..subscribers).map(|_| sender.subscribe()).collect();
+        let mut number = 0;
+        let mut rounds = async |rounds: u32| {
+            for _ in 0..rounds {
+                let first = number;
+                for _ in 0..BURST {
+                    let reached = sender.send(Arc::new(Payload::of(number)));
+                    assert_eq!(reached.expect("it is sent"), subscribers as usize);
+                    number += 1;
+                }
+                for subscription in &mut subscriptions {
+                    for expected in first..number {
+                        subscription.recv().await.expect("it comes").check(expected);
+                    }
+                }
+            }
+        };
+        rounds(times.div_ceil(10)).await;
+        let running = watch.start();
+        rounds(times).await;
+        running.stop(times * BURST * subscribers)
+    })
+}

@@ -1,0 +1,153 @@
+//! Requests by topic: one client, one server, a number goes there and comes back as the next one.
+
+use std::thread;
+
+use ump_router::{Call, Request, Router};
+
+use super::{Case, Contender, Lap, Watch, bus, one_thread};
+
+pub(super) const CASES: [Case; 2] = [
+    Case {
+        title: "A thread asks a thread",
+        contenders: &[
+            Contender {
+                name: "ump",
+                times: 100_000,
+                run: bare_thread,
+            },
+            Contender {
+                name: "ump-router",
+                times: 100_000,
+                run: named_thread,
+            },
+        ],
+    },
+    Case {
+        title: "A task asks a task on the same executor thread",
+        contenders: &[
+            Contender {
+                name: "ump",
+                times: 100_000,
+                run: bare_task,
+            },
+            Contender {
+                name: "ump-router",
+                times: 100_000,
+                run: named_task,
+            },
+            Contender {
+                name: "t2_bus",
+                times: 1_000,
+                run: bus::request,
+            },
+        ],
+    },
+];
+
+pub(super) const WARM_UP: u32 = 1_000;
+const TOPIC: &str = "a/b/c";
+
+#[derive(Debug)]
+struct Plus(u64);
+
+impl Request for Plus {
+    type Reply = u64;
+    type Error = ();
+    const PREFIX: &'static str = "plus";
+}
+
+fn bare_thread(times: u32, watch: Watch) -> Lap {
+    let (server, client) = ump::channel::<Plus, u64, ()>();
+    let serving = thread::spawn(move || {
+        for (Plus(n), rctx) in &server {
+            let _ = rctx.reply(n + 1);
+        }
+    });
+    let ask = |n| client.request(Plus(n)).wait().expect("it is served");
+    let lap = repeat(times, watch, ask);
+    drop(client);
+    serving.join().expect("it does not panic");
+    lap
+}
+
+fn named_thread(times: u32, watch: Watch) -> Lap {
+    let router = Router::new();
+    let server = router.serve::<Plus>(TOPIC).expect("nobody else serves");
+    let serving = thread::spawn(move || {
+        for (
+            Call {
+                message: Plus(n), ..
+            },
+            rctx,
+        ) in &*server
+        {
+            let _ = rctx.reply(n + 1);
+        }
+    });
+    let ask = |n| router.request(TOPIC, Plus(n)).wait().expect("it is served");
+    let lap = repeat(times, watch, ask);
+    drop(router);
+    serving.join().expect("it does not panic");
+    lap
+}
+
+fn repeat(times: u32, watch: Watch, ask: impl Fn(u64) -> u64) -> Lap {
+    for n in 0..u64::from(WARM_UP) {
+        ask(n);
+    }
+    let running = watch.start();
+    for n in 0..u64::from(times) {
+        assert_eq!(ask(n), n + 1);
+    }
+    running.stop(times)
+}
+
+fn bare_task(times: u32, watch: Watch) -> Lap {
+    one_thread().block_on(async {
+        let (server, client) = ump::channel::<Plus, u64, ()>();
+        let serving = tokio::spawn(async move {
+            while let Ok((Plus(n), rctx)) = server.async_wait().await {
+                let _ = rctx.reply(n + 1);
+            }
+        });
+        let ask = async |n| client.request(Plus(n)).await.expect("it is served");
+        let lap = repeat_awaiting(times, watch, ask).await;
+        drop(client);
+        serving.await.expect("it does not panic");
+        lap
+    })
+}
+
+fn named_task(times: u32, watch: Watch) -> Lap {
+    one_thread().block_on(async {
+        let router = Router::new();
+        let server = router.serve::<Plus>(TOPIC).expect("nobody else serves");
+        let serving = tokio::spawn(async move {
+            while let Ok((
+                Call {
+                    message: Plus(n), ..
+                },
+                rctx,
+            )) = server.async_wait().await
+            {
+                let _ = rctx.reply(n + 1);
+            }
+        });
+        let ask = async |n| router.request(TOPIC, Plus(n)).await.expect("it is served");
+        let lap = repeat_awaiting(times, watch, ask).await;
+        drop(router);
+        serving.await.expect("it does not panic");
+        lap
+    })
+}
+
+async fn repeat_awaiting(times: u32, watch: Watch, ask: impl AsyncFn(u64) -> u64) -> Lap {
+    for n in 0..u64::from(WARM_UP) {
+        ask(n).await;
+    }
+    let running = watch.start();
+    for n in 0..u64::from(times) {
+        assert_eq!(ask(n).await, n + 1);
+    }
+    running.stop(times)
+}
