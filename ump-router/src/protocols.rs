@@ -16,9 +16,9 @@ use crate::{
     error::{Error, ProtocolError},
     protocol::{Bytes, Message, Request},
     publish::Bus,
-    serve::Servers,
+    serve::{Servers, Serving},
     status::{ServerStatus, Status, SubscriptionStatus},
-    sync::RwLock,
+    sync::{RwLock, Shared},
     topic::Topic,
     watch::{Change, Changes},
 };
@@ -46,6 +46,7 @@ struct Prefix {
 /// The place of a type: its [`Bus`], or its [`Servers`].
 trait Place: Status + Any + Send + Sync {
     fn close(&self);
+    fn as_any(&self) -> &dyn Any;
     fn into_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync>;
 }
 
@@ -109,6 +110,14 @@ impl Protocols {
             },
             TypeId::of::<P>() == TypeId::of::<Bytes>(),
         )
+    }
+
+    /// Who serves a topic.
+    pub(crate) fn server<P: Request>(&self, topic: &str) -> Option<Shared<Serving<P>>> {
+        let places = self.places.read();
+        let place = places.by_type.get(&TypeId::of::<Servers<P>>())?;
+        let servers = place.as_any().downcast_ref::<Servers<P>>()?;
+        servers.find(topic)
     }
 
     fn place<T: Place>(
@@ -201,6 +210,10 @@ impl<M: Message> Place for Bus<M> {
         self.close();
     }
 
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
     fn into_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync> {
         self
     }
@@ -209,6 +222,10 @@ impl<M: Message> Place for Bus<M> {
 impl<P: Request> Place for Servers<P> {
     fn close(&self) {
         self.close();
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
     }
 
     fn into_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync> {

@@ -144,12 +144,7 @@ impl Router {
     /// Its handler sees this call as [its caller](ump::ReplyContext::caller).
     #[track_caller]
     pub fn request<P: Request>(&self, topic: impl IntoTopic, message: P) -> RequestBuilder<P> {
-        RequestBuilder::new(
-            self.0.protocols.servers_of(),
-            topic,
-            message,
-            Location::caller(),
-        )
+        RequestBuilder::new(&self.0.protocols, topic, message, Location::caller())
     }
 
     /// All subscriptions there are, in no order.

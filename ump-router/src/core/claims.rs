@@ -13,7 +13,9 @@
 //! 1. A topic that is claimed has exactly one server; the others of its line stand by, in the order in which they came.
 //! 2. A topic that nobody claims takes no memory.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
+
+use hashbrown::HashMap;
 
 use crate::topic::Topic;
 

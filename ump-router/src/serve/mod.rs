@@ -5,11 +5,12 @@ mod claim;
 mod request;
 mod server;
 mod servers;
+mod serving;
 
-pub(crate) use self::servers::Servers;
 pub use self::{
     call::Call,
     claim::{Claim, ServeOptions},
     request::{RequestBuilder, RequestFuture},
     server::Server,
 };
+pub(crate) use self::{servers::Servers, serving::Serving};

@@ -23,14 +23,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{
-    call::{Call, Client, Serving},
-    servers::Servers,
-};
+use ump::Clock;
+
+use super::{call::Call, servers::Servers, serving::Serving};
 use crate::{
     error::{Error, RequestError},
     in_time::in_time,
     protocol::Request,
+    protocols::Protocols,
     signal::{Listener, Signal},
     sync::Shared,
     topic::{IntoTopic, Topic},
@@ -48,11 +48,11 @@ pub struct RequestBuilder<P: Request> {
 }
 
 /// To whom it goes.
-struct Target<P: Request> {
-    servers: Arc<Servers<P>>,
-    topic: Topic,
-    /// Who served the topic when the request was begun, and does so if it has not left.
-    first: Option<Shared<Serving<P>>>,
+enum Target<P: Request> {
+    /// Who serves the topic. Has it left when the request is made, the topic is looked up again.
+    Server(Shared<Serving<P>>),
+    /// Nobody did when the request was begun.
+    Named(Arc<Servers<P>>, Topic),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -66,13 +66,13 @@ struct Terms {
 
 impl<P: Request> RequestBuilder<P> {
     pub(crate) fn new(
-        servers: Result<Arc<Servers<P>>, Error>,
+        protocols: &Protocols,
         topic: impl IntoTopic,
         message: P,
         caller: &'static Location<'static>,
     ) -> Self {
         Self {
-            target: servers.and_then(|servers| Target::new(servers, topic)),
+            target: Target::find(protocols, topic),
             message,
             terms: Terms {
                 caller,
@@ -87,12 +87,13 @@ impl<P: Request> RequestBuilder<P> {
     /// Ends the request when this time has passed from now; see [`ump::Request::timeout`].
     pub fn timeout(mut self, timeout: Duration) -> Self {
         if let Ok(target) = &self.target {
-            self.terms.deadline = target.servers.clock().now().checked_add(timeout);
+            self.terms.deadline = target.clock().now().checked_add(timeout);
         }
         self
     }
 
-    /// Ends the request at an instant, by the router's clock; see [`ump::Request::deadline`].
+    /// Ends the request at an instant, by the clock of the server's channel: that of the router, unless it is a
+    /// channel that was there [already](crate::Router::serve_by). See [`ump::Request::deadline`].
     pub fn deadline(mut self, deadline: Instant) -> Self {
         self.terms.deadline = Some(deadline);
         self
@@ -126,11 +127,10 @@ impl<P: Request> RequestBuilder<P> {
         loop {
             let outcome = match attempt.look()? {
                 Look::Server(serving) => {
-                    let outcome = attempt.request(&serving.client).wait();
+                    let outcome = attempt.request(&serving).wait();
                     attempt.settle(&serving, outcome)
                 }
-                Look::Nobody(comes) => {
-                    let clock = attempt.target.servers.clock();
+                Look::Nobody(comes, clock) => {
                     let came = clock.block_on(comes, attempt.terms.deadline).is_some();
                     attempt.go_on_if(came)
                 }
@@ -146,12 +146,11 @@ impl<P: Request> RequestBuilder<P> {
         loop {
             let outcome = match attempt.look()? {
                 Look::Server(serving) => {
-                    let outcome = attempt.request(&serving.client).await;
+                    let outcome = attempt.request(&serving).await;
                     attempt.settle(&serving, outcome)
                 }
-                Look::Nobody(comes) => {
-                    let clock = attempt.target.servers.clock();
-                    let came = in_time(comes, attempt.terms.deadline, clock).await;
+                Look::Nobody(comes, clock) => {
+                    let came = in_time(comes, attempt.terms.deadline, &clock).await;
                     attempt.go_on_if(came)
                 }
             };
@@ -162,36 +161,52 @@ impl<P: Request> RequestBuilder<P> {
     }
 
     fn begin(self) -> Result<Attempt<P>, RequestError<P>> {
-        match self.target {
-            Ok(target) => Ok(Attempt {
-                target,
-                terms: self.terms,
-                message: Some(self.message),
-            }),
-            Err(error) => Err(RequestError::NotMade(self.message, error)),
-        }
+        let (found, named) = match self.target {
+            Ok(Target::Server(serving)) => (Some(serving), None),
+            Ok(Target::Named(servers, topic)) => (None, Some((servers, topic))),
+            Err(error) => return Err(RequestError::NotMade(self.message, error)),
+        };
+        Ok(Attempt {
+            found,
+            named,
+            terms: self.terms,
+            message: Some(self.message),
+        })
     }
 }
 
 impl<P: Request> Target<P> {
-    fn new(servers: Arc<Servers<P>>, topic: impl IntoTopic) -> Result<Self, Error> {
-        // What is served is a topic, so that its name need not be looked at again.
-        let first = servers.find(topic.as_text());
-        let topic = match &first {
-            Some(serving) => serving.topic.clone(),
-            None => topic.into_topic()?,
-        };
-        Ok(Self {
-            servers,
-            topic,
-            first,
-        })
+    fn find(protocols: &Protocols, topic: impl IntoTopic) -> Result<Self, Error> {
+        // What is served is a topic, so that its name need not be looked at.
+        if let Some(serving) = protocols.server(topic.as_text()) {
+            return Ok(Self::Server(serving));
+        }
+        let servers = protocols.servers_of()?;
+        Ok(Self::Named(servers, topic.into_topic()?))
+    }
+
+    fn topic(&self) -> &Topic {
+        match self {
+            Self::Server(serving) => &serving.topic,
+            Self::Named(_, topic) => topic,
+        }
+    }
+
+    /// That by which its deadline is.
+    fn clock(&self) -> &Clock {
+        match self {
+            Self::Server(serving) => serving.client.clock(),
+            Self::Named(servers, _) => servers.clock(),
+        }
     }
 }
 
 /// A request under way from one server to the next, if need be.
 struct Attempt<P: Request> {
-    target: Target<P>,
+    /// Who serves the topic, if it was found and has not been asked.
+    found: Option<Shared<Serving<P>>>,
+    /// Where to look for others; once that is needed.
+    named: Option<(Arc<Servers<P>>, Topic)>,
     terms: Terms,
     /// While no server has it.
     message: Option<P>,
@@ -199,20 +214,25 @@ struct Attempt<P: Request> {
 
 enum Look<P: Request> {
     Server(Shared<Serving<P>>),
-    Nobody(Listener<Arc<Signal>>),
+    /// Somebody may come.
+    Nobody(Listener<Arc<Signal>>, Clock),
 }
 
 type Outcome<P> = Result<<P as Request>::Reply, RequestError<P>>;
 
 impl<P: Request> Attempt<P> {
     fn look(&mut self) -> Result<Look<P>, RequestError<P>> {
-        let Target {
-            servers,
-            topic,
-            first,
-        } = &mut self.target;
-        let first = first.take().filter(|serving| !serving.has_left());
-        if let Some(serving) = first.or_else(|| servers.find(topic.as_str())) {
+        if let Some(serving) = self.found.take() {
+            if !serving.has_left() {
+                return Ok(Look::Server(serving));
+            }
+            self.named = serving.name();
+        }
+        let Some((servers, topic)) = &self.named else {
+            // The router is gone.
+            return Err(RequestError::NotMade(self.take_message(), Error::Closed));
+        };
+        if let Some(serving) = servers.find(topic.as_str()) {
             return Ok(Look::Server(serving));
         }
         // Who comes from now on is noticed.
@@ -226,18 +246,18 @@ impl<P: Request> Attempt<P> {
         if !self.terms.waits {
             return Err(RequestError::NoServer(self.take_message()));
         }
-        Ok(Look::Nobody(comes))
+        Ok(Look::Nobody(comes, servers.clock().clone()))
     }
 
     fn request<'a>(
         &mut self,
-        client: &'a Client<P>,
+        serving: &'a Serving<P>,
     ) -> ump::Request<'a, Call<P>, P::Reply, P::Error> {
         let call = Call {
-            topic: self.target.topic.clone(),
+            topic: serving.topic.clone(),
             message: self.take_message(),
         };
-        let mut request = client.request_from(call, self.terms.caller);
+        let mut request = serving.client.request_from(call, self.terms.caller);
         if let Some(deadline) = self.terms.deadline {
             request = request.deadline(deadline);
         }
@@ -262,13 +282,16 @@ impl<P: Request> Attempt<P> {
         let ump::RequestError::ServerDisappeared(message) = error else {
             return ControlFlow::Break(Err(RequestError::Ended(error)));
         };
-        let servers = &self.target.servers;
-        servers.retire(serving);
-        let is_followed = match servers.find(self.target.topic.as_str()) {
-            Some(next) => !Shared::ptr_eq(&next, serving),
-            None => self.terms.waits,
-        };
+        let name = serving.name();
+        let is_followed = name.as_ref().is_some_and(|(servers, topic)| {
+            servers.retire(serving);
+            match servers.find(topic.as_str()) {
+                Some(next) => !Shared::ptr_eq(&next, serving),
+                None => self.terms.waits,
+            }
+        });
         if is_followed {
+            self.named = name;
             self.message = Some(message);
             return ControlFlow::Continue(());
         }
@@ -301,7 +324,7 @@ impl<P: Request> IntoFuture for RequestBuilder<P> {
 
 impl<P: Request> fmt::Debug for RequestBuilder<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let topic = self.target.as_ref().map(|target| &target.topic);
+        let topic = self.target.as_ref().map(Target::topic);
         f.debug_struct("RequestBuilder")
             .field("topic", &topic)
             .field("terms", &self.terms)

@@ -2,10 +2,7 @@
 
 use std::{fmt, ops::Deref};
 
-use super::{
-    call::{Call, Requests},
-    claim::Claim,
-};
+use super::{call::Call, claim::Claim, serving::Requests};
 use crate::{protocol::Request, topic::Topic};
 
 /// Serves a topic: requests that are made on it come out here. From [`Router::serve`](crate::Router::serve).

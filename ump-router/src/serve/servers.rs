@@ -5,9 +5,9 @@ use std::{any::type_name, fmt, sync::Arc};
 use ump::Clock;
 
 use super::{
-    call::{Client, Serving},
     claim::{Claim, Desk, ServeOptions},
     server::Server,
+    serving::{Client, Serving},
 };
 use crate::{
     core::claims::{ClaimId, Claims, Left, Rank},
@@ -86,7 +86,12 @@ impl<P: Request> Servers<P> {
             gone.extend(self.give_up(&mut state, &topic, id, &mut news));
         }
         let id = state.next_id();
-        let serving = Shared::new(Serving::new(id, topic.clone(), client));
+        let serving = Shared::new(Serving::new(
+            id,
+            topic.clone(),
+            client,
+            Arc::downgrade(self),
+        ));
         let rank = state.claims.claim(&topic, id, serving, options.stands_by);
         if let Ok(rank) = rank {
             let kind = match rank {
@@ -105,7 +110,7 @@ impl<P: Request> Servers<P> {
     }
 
     /// Who serves a topic.
-    pub(super) fn find(&self, topic: &str) -> Option<Shared<Serving<P>>> {
+    pub(crate) fn find(&self, topic: &str) -> Option<Shared<Serving<P>>> {
         self.state.read().claims.server(topic).cloned()
     }
 

@@ -1,0 +1,71 @@
+//! Who serves a topic, as those see it who ask.
+
+use std::{
+    fmt,
+    sync::{Arc, Weak},
+};
+
+use super::{call::Call, servers::Servers};
+use crate::{
+    core::claims::ClaimId,
+    protocol::Request,
+    sync::{AtomicBool, Ordering},
+    topic::Topic,
+};
+
+/// The channel to the server of a topic.
+pub(crate) type Client<P> = ump::Client<Call<P>, <P as Request>::Reply, <P as Request>::Error>;
+
+/// The other end of it.
+pub(crate) type Requests<P> = ump::Server<Call<P>, <P as Request>::Reply, <P as Request>::Error>;
+
+/// Who serves a topic, or stands by.
+pub(crate) struct Serving<P: Request> {
+    pub(crate) id: ClaimId,
+    pub(crate) topic: Topic,
+    pub(crate) client: Client<P>,
+    /// Among which it is one.
+    pub(crate) servers: Weak<Servers<P>>,
+    has_left: AtomicBool,
+}
+
+impl<P: Request> Serving<P> {
+    pub(crate) fn new(
+        id: ClaimId,
+        topic: Topic,
+        client: Client<P>,
+        servers: Weak<Servers<P>>,
+    ) -> Self {
+        Self {
+            id,
+            topic,
+            client,
+            servers,
+            has_left: AtomicBool::new(false),
+        }
+    }
+
+    /// Where to look for another one. Nowhere, if the router is gone.
+    pub(crate) fn name(&self) -> Option<(Arc<Servers<P>>, Topic)> {
+        let servers = self.servers.upgrade()?;
+        Some((servers, self.topic.clone()))
+    }
+
+    /// Its claim is over.
+    pub(crate) fn leave(&self) {
+        self.has_left.store(true, Ordering::Relaxed);
+    }
+
+    /// For those who found it before. Nothing else is read because of it, so that it may be relaxed.
+    pub(crate) fn has_left(&self) -> bool {
+        self.has_left.load(Ordering::Relaxed)
+    }
+}
+
+impl<P: Request> fmt::Debug for Serving<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Serving")
+            .field("topic", &self.topic)
+            .finish_non_exhaustive()
+    }
+}
