@@ -18,7 +18,7 @@
 //!
 //! A text is validated once, when it becomes one of these. A [`TopicError`] says what is wrong, and where. Functions that need a topic or a
 //! pattern take either the text or the validated form ([`IntoTopic`], [`IntoPattern`]); who uses a name more than once does better to keep
-//! a `Topic`, as its clones share the text.
+//! a `Topic`, whose clones cost little.
 //!
 //! ```
 //! use ump_router::{Topic, TopicErrorKind};

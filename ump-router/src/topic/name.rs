@@ -2,6 +2,8 @@
 
 use std::{borrow::Borrow, fmt, str::FromStr, sync::Arc};
 
+use smol_str::SmolStr;
+
 use super::{Fragments, TopicError, TopicErrorKind, grammar};
 
 /// A concrete name: fragments joined by slashes.
@@ -9,7 +11,7 @@ use super::{Fragments, TopicError, TopicErrorKind, grammar};
 /// A fragment is any text without white space, control characters and `/ * $ ? #`. There may be none: the empty topic, which is the text `""`, is
 /// the [`default`](Topic::default).
 ///
-/// It is validated once. A clone shares the text, and allocates nothing. It compares, hashes and is printed as its text, so that a map
+/// It is validated once. A clone allocates nothing: a text of up to 23 bytes is in the topic itself, a longer one is shared. It compares, hashes and is printed as its text, so that a map
 /// with topics as keys can be asked with a `&str`.
 ///
 /// ```
@@ -24,7 +26,7 @@ use super::{Fragments, TopicError, TopicErrorKind, grammar};
 /// # Ok::<_, ump_router::TopicError>(())
 /// ```
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Topic(Arc<str>);
+pub struct Topic(SmolStr);
 
 impl Topic {
     /// The most bytes that a topic can have, slashes included.
@@ -46,7 +48,7 @@ impl Topic {
     }
 
     /// What has been checked already.
-    pub(crate) fn from_valid(text: impl Into<Arc<str>>) -> Self {
+    pub(crate) fn from_valid(text: impl Into<SmolStr>) -> Self {
         Self(text.into())
     }
 
@@ -93,10 +95,9 @@ impl TryFrom<String> for Topic {
     }
 }
 
-/// Shares the text.
 impl From<Topic> for Arc<str> {
     fn from(topic: Topic) -> Self {
-        topic.0
+        topic.0.into()
     }
 }
 
@@ -132,6 +133,6 @@ impl fmt::Display for Topic {
 
 impl fmt::Debug for Topic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&*self.0, f)
+        fmt::Debug::fmt(self.as_str(), f)
     }
 }

@@ -9,6 +9,8 @@ use std::{
     sync::Arc,
 };
 
+use smol_str::SmolStr;
+
 use super::{Fragments, Topic, TopicError, grammar, matching};
 
 /// A set of topics: a topic in which `*` may stand for exactly one fragment, and `**` for any number of them, zero too.
@@ -44,7 +46,7 @@ pub struct Pattern(Kind);
 enum Kind {
     Topic(Topic),
     /// In canonical form.
-    Wild(Arc<str>),
+    Wild(SmolStr),
 }
 
 impl Pattern {
@@ -169,12 +171,11 @@ impl From<&Topic> for Pattern {
     }
 }
 
-/// Shares the text.
 impl From<Pattern> for Arc<str> {
     fn from(pattern: Pattern) -> Self {
         match pattern.0 {
             Kind::Topic(topic) => topic.into(),
-            Kind::Wild(text) => text,
+            Kind::Wild(text) => text.into(),
         }
     }
 }
