@@ -557,7 +557,7 @@ fn a_future_is_driven_until_its_deadline_by_the_same_clock() {
     let (start, deadline) = (clock.now(), clock.now() + WEEK);
     let driver = thread::spawn(move || {
         // Woken by a waker, and in vain.
-        let slept = clock.block_on(clock.sleep_until(deadline - MOMENT), Some(deadline));
+        let slept = clock.block_on(clock.sleep_until(start + NEARLY), Some(deadline));
         slept.expect("in time").unwrap();
         let never = clock.block_on(std::future::pending::<()>(), Some(deadline));
         (never, clock.now())
