@@ -153,3 +153,12 @@ fn one_thread() -> Runtime {
     let runtime = Builder::new_current_thread().enable_time().build();
     runtime.expect("a runtime")
 }
+
+/// As `#[tokio::main]` makes one on this machine.
+fn two_threads() -> Runtime {
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_time()
+        .build();
+    runtime.expect("a runtime")
+}

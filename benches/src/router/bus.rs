@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use t2_bus::{prelude::*, transport::memory};
+use tokio::runtime::Runtime;
 
 use super::{
     Lap, Watch,
@@ -27,8 +28,8 @@ impl PublishProtocol for Payload {
     }
 }
 
-pub(super) fn request(times: u32, watch: Watch) -> Lap {
-    one_thread().block_on(async {
+pub(super) fn request(times: u32, watch: Watch, runtime: &Runtime) -> Lap {
+    runtime.block_on(async {
         let (_stopper, connector) = memory::serve().expect("a bus");
         let server = memory::connect(&connector).expect("a client");
         let client = memory::connect(&connector).expect("a client");

@@ -2,11 +2,12 @@
 
 use std::thread;
 
+use tokio::runtime::Runtime;
 use ump_router::{Call, Request, Router};
 
-use super::{Case, Contender, Lap, Watch, bus, one_thread};
+use super::{Case, Contender, Lap, Watch, bus, one_thread, two_threads};
 
-pub(super) const CASES: [Case; 2] = [
+pub(super) const CASES: [Case; 3] = [
     Case {
         title: "A thread asks a thread",
         contenders: &[
@@ -28,17 +29,37 @@ pub(super) const CASES: [Case; 2] = [
             Contender {
                 name: "ump",
                 times: 100_000,
-                run: bare_task,
+                run: |times, watch| bare_task(times, watch, &one_thread()),
             },
             Contender {
                 name: "ump-router",
                 times: 100_000,
-                run: named_task,
+                run: |times, watch| named_task(times, watch, &one_thread()),
             },
             Contender {
                 name: "t2_bus",
                 times: 1_000,
-                run: bus::request,
+                run: |times, watch| bus::request(times, watch, &one_thread()),
+            },
+        ],
+    },
+    Case {
+        title: "A task asks a task, two executor threads",
+        contenders: &[
+            Contender {
+                name: "ump",
+                times: 100_000,
+                run: |times, watch| bare_task(times, watch, &two_threads()),
+            },
+            Contender {
+                name: "ump-router",
+                times: 100_000,
+                run: |times, watch| named_task(times, watch, &two_threads()),
+            },
+            Contender {
+                name: "t2_bus",
+                times: 1_000,
+                run: |times, watch| bus::request(times, watch, &two_threads()),
             },
         ],
     },
@@ -102,8 +123,8 @@ fn repeat(times: u32, watch: Watch, ask: impl Fn(u64) -> u64) -> Lap {
     running.stop(times)
 }
 
-fn bare_task(times: u32, watch: Watch) -> Lap {
-    one_thread().block_on(async {
+fn bare_task(times: u32, watch: Watch, runtime: &Runtime) -> Lap {
+    runtime.block_on(async {
         let (server, client) = ump::channel::<Plus, u64, ()>();
         let serving = tokio::spawn(async move {
             while let Ok((Plus(n), rctx)) = server.async_wait().await {
@@ -118,8 +139,8 @@ fn bare_task(times: u32, watch: Watch) -> Lap {
     })
 }
 
-fn named_task(times: u32, watch: Watch) -> Lap {
-    one_thread().block_on(async {
+fn named_task(times: u32, watch: Watch, runtime: &Runtime) -> Lap {
+    runtime.block_on(async {
         let router = Router::new();
         let server = router.serve::<Plus>(TOPIC).expect("nobody else serves");
         let serving = tokio::spawn(async move {
