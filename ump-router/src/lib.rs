@@ -29,7 +29,7 @@ pub use crate::{
     },
     router::Router,
     serve::{Call, Claim, RequestBuilder, RequestFuture, ServeOptions, Server},
-    status::{ServerStatus, SubscriptionStatus},
+    status::{RetainedStatus, ServerStatus, SubscriptionStatus},
     topic::{Pattern, Topic, TopicError, TopicErrorKind},
     watch::{Change, ChangeKind},
 };

@@ -17,7 +17,7 @@ use crate::{
     protocol::{Bytes, Message, Request},
     publish::Bus,
     serve::{Servers, Serving},
-    status::{ServerStatus, Status, SubscriptionStatus},
+    status::{RetainedStatus, ServerStatus, Status, SubscriptionStatus},
     sync::{RwLock, Shared},
     topic::Topic,
     watch::{Change, Changes},
@@ -152,6 +152,10 @@ impl Protocols {
 
     pub(crate) fn subscriptions(&self) -> Vec<SubscriptionStatus> {
         self.list(Status::subscriptions)
+    }
+
+    pub(crate) fn retained(&self) -> Vec<RetainedStatus> {
+        self.list(Status::retained)
     }
 
     pub(crate) fn servers(&self) -> Vec<ServerStatus> {

@@ -10,7 +10,7 @@ use crate::{
     protocols::Protocols,
     publish::{Publish, Received, SubscribeOptions, Subscription},
     serve::{Call, Claim, RequestBuilder, ServeOptions, Server},
-    status::{ServerStatus, SubscriptionStatus},
+    status::{RetainedStatus, ServerStatus, SubscriptionStatus},
     topic::{IntoPattern, IntoTopic},
 };
 
@@ -151,6 +151,12 @@ impl Router {
     #[must_use]
     pub fn subscriptions(&self) -> Vec<SubscriptionStatus> {
         self.0.protocols.subscriptions()
+    }
+
+    /// All topics whose last message is retained, in no order.
+    #[must_use]
+    pub fn retained(&self) -> Vec<RetainedStatus> {
+        self.0.protocols.retained()
     }
 
     /// All servers there are, in no order; those of one topic in line.

@@ -33,6 +33,16 @@ pub struct SubscriptionStatus {
     pub missed: u64,
 }
 
+/// A topic whose last message is [retained](crate::Publish::retain).
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct RetainedStatus {
+    /// The topic, with the prefix of its type.
+    pub topic: Pattern,
+    /// The type of the message, as it is called in the program.
+    pub of: &'static str,
+}
+
 /// How the server of a topic is, or one that stands by.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -49,9 +59,11 @@ pub struct ServerStatus {
     pub requests: Stats,
 }
 
-/// The subscriptions, or the servers, of one type.
+/// What there is of one type.
 pub(crate) trait Status {
     fn subscriptions(&self, _list: &mut Vec<SubscriptionStatus>) {}
+
+    fn retained(&self, _list: &mut Vec<RetainedStatus>) {}
 
     fn servers(&self, _list: &mut Vec<ServerStatus>) {}
 }
@@ -69,6 +81,15 @@ impl<M: Message> Status for Bus<M> {
                 depth: counts.depth,
                 queued: counts.queued,
                 missed: counts.missed,
+            });
+        });
+    }
+
+    fn retained(&self, list: &mut Vec<RetainedStatus>) {
+        self.for_each_retained(|topic| {
+            list.push(RetainedStatus {
+                topic: full_name(M::PREFIX, topic).expect("checked when it was published"),
+                of: type_name::<M>(),
             });
         });
     }

@@ -499,6 +499,22 @@ fn who_comes_late_receives_what_is_retained_first() {
 }
 
 #[test]
+fn what_is_retained_is_listed_with_its_full_name() {
+    let router = Router::new();
+    for topic in ["a", "b", "a"] {
+        router.publish(topic, Number(1)).retain().wait().unwrap();
+    }
+    // With its prefix it would have no name.
+    let long = vec!["a"; 64].join("/");
+    assert!(router.publish(&long, Number(1)).retain().wait().is_err());
+    let listed = router.retained();
+    let mut topics: Vec<_> = listed.iter().map(|it| it.topic.as_str()).collect();
+    topics.sort_unstable();
+    assert_eq!(topics, ["number/a", "number/b"]);
+    assert!(listed.iter().all(|it| it.of.ends_with("Number")));
+}
+
+#[test]
 fn more_is_retained_than_there_is_room_for() {
     let router = Router::new();
     for (topic, number) in [("a", 1), ("b", 2), ("c", 3)] {

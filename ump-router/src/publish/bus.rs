@@ -28,7 +28,7 @@ use super::{
 use crate::{
     error::{Error, PublishError},
     index::{TopicIndex, TopicKey},
-    names::full_name,
+    names::{check_full_name, full_name},
     protocol::Message,
     sync::RwLock,
     topic::{Pattern, Topic, TopicError},
@@ -74,7 +74,7 @@ impl<M: Message> Bus<M> {
             return Err(Error::ZeroCapacity);
         }
         // It has to be a name with its prefix, too.
-        full_name(M::PREFIX, &pattern)?;
+        check_full_name(M::PREFIX, &pattern)?;
         let queue = Arc::new(Queue::new(pattern, options));
         let (mut leftovers, mut news) = (Leftovers::default(), Leftovers::default());
         let mut routes = self.routes.write();
@@ -161,7 +161,12 @@ impl<M: Message> Bus<M> {
         message: M,
         leftovers: &mut Leftovers<M>,
     ) -> Result<Delivery<M>, PublishError<M>> {
-        let concrete: Topic = match topic.as_str().parse() {
+        let concrete = topic.as_str().parse::<Topic>();
+        let concrete = concrete.and_then(|concrete| {
+            check_full_name(M::PREFIX, &topic)?;
+            Ok(concrete)
+        });
+        let concrete = match concrete {
             Ok(concrete) => concrete,
             Err(error) => {
                 let error = Error::Topic(error);
@@ -206,6 +211,13 @@ impl<M: Message> Bus<M> {
     pub(crate) fn for_each_queue(&self, mut f: impl FnMut(&Queue<M>)) {
         for (_, queue) in self.routes.read().queues.iter() {
             f(queue);
+        }
+    }
+
+    /// Their topics.
+    pub(crate) fn for_each_retained(&self, mut f: impl FnMut(&Pattern)) {
+        for message in self.routes.read().retained.iter() {
+            f(message.topic());
         }
     }
 

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     core::claims::{ClaimId, Claims, Left, Rank},
     error::Error,
-    names::full_name,
+    names::{check_full_name, full_name},
     protocol::Request,
     publish::{Leftovers, Received},
     shield::shielded,
@@ -75,7 +75,7 @@ impl<P: Request> Servers<P> {
         options: ServeOptions,
     ) -> Result<Claim, Error> {
         // It has to be a name with its prefix, too.
-        full_name(P::PREFIX, &Pattern::from(topic.clone()))?;
+        check_full_name(P::PREFIX, &Pattern::from(&topic))?;
         let mut gone = Vec::new();
         let mut news = Leftovers::default();
         let mut state = self.state.write();

@@ -111,7 +111,7 @@ impl Pattern {
         }
     }
 
-    /// A topic that both fit: one of those with the fewest fragments. `None` if they do not [meet](Self::meets).
+    /// A topic that both fit, which explains why they meet: one of those with the fewest fragments. `None` if they do not [meet](Self::meets).
     ///
     /// For telling somebody why; what neither of them names is called `x`.
     ///
