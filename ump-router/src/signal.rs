@@ -11,7 +11,7 @@
 //!
 //! 1. Who is in line has not been called. A call takes the first one out, so whoever is not found there has been called.
 //! 2. A call that is not seen by the one it was for goes to the next.
-//! 3. No code of the user's runs under the lock: wakers are cloned before; dropped after; and woken after all other locks, so that they are given to who calls.
+//! 3. No code of the user's runs under the lock: wakers are cloned before and dropped after. They are given to who calls, who may hold other locks.
 //!
 //! To lose no wake-up, listen first, then look whether it is worth waiting.
 

@@ -57,6 +57,7 @@ pub enum WhenFull {
     /// Only the newest message of each topic is kept, whether there is room or not: it takes the place of the older one in the queue. If there are
     /// more topics than room, the one that has waited longest is lost.
     Latest,
-    /// The subscription ends: the subscriber receives what is queued, then [`Disconnected`](crate::RecvError::Disconnected).
+    /// The subscription ends: the subscriber receives what is queued, then [`Disconnected`](crate::RecvError::Disconnected). So does one that has less room
+    /// than values are [retained](crate::Publish::retain) for it.
     Disconnect,
 }

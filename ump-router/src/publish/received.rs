@@ -25,7 +25,8 @@ impl<M> Received<M> {
         &self.0.topic
     }
 
-    /// The message itself, if nobody else holds it: no other subscriber, and no router that [retains](crate::Publish::retain) it.
+    /// The message itself, if nobody else holds it: no other subscriber, no router that [retains](crate::Publish::retain) it, and not its publisher,
+    /// which does until it has returned.
     ///
     /// # Errors
     /// Somebody does; it comes back.
