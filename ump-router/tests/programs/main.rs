@@ -98,6 +98,32 @@ fn programs() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 0..120)
 }
 
+/// One subscription for which publishers wait, and many of them.
+fn crowds() -> impl Strategy<Value = Vec<Step>> {
+    let index = any::<Index>;
+    let blocking = || {
+        (1..3_usize, 1..4_u64).prop_map(|(room, seconds)| {
+            let policy = WhenFull::Block(Duration::from_secs(seconds));
+            Step::Subscribe(Name::all(), room, policy)
+        })
+    };
+    let step = prop_oneof![
+        20 => topics().prop_map(Step::Publish),
+        15 => index().prop_map(Step::Receive),
+        5 => index().prop_map(Step::Await),
+        20 => index().prop_map(Step::GoOn),
+        8 => index().prop_map(Step::GiveUp),
+        3 => (1..3_u64).prop_map(|seconds| Step::Pass(Duration::from_secs(seconds))),
+        2 => index().prop_map(Step::Unsubscribe),
+        3 => blocking(),
+        1 => Just(Step::Close),
+    ];
+    (blocking(), prop::collection::vec(step, 0..60)).prop_map(|(first, mut steps)| {
+        steps.insert(0, first);
+        steps
+    })
+}
+
 struct World {
     clock: ManualClock,
     router: Router,
@@ -118,6 +144,14 @@ impl World {
             clock,
             router,
             is_closed: false,
+        }
+    }
+
+    fn run(program: Vec<Step>) {
+        let mut world = Self::new();
+        for step in program {
+            world.step(step);
+            world.check();
         }
     }
 
@@ -190,10 +224,11 @@ proptest! {
 
     #[test]
     fn a_router_does_what_its_model_does(program in programs()) {
-        let mut world = World::new();
-        for step in program {
-            world.step(step);
-            world.check();
-        }
+        World::run(program);
+    }
+
+    #[test]
+    fn publishers_that_wait_for_room_do_what_the_model_does(program in crowds()) {
+        World::run(program);
     }
 }

@@ -16,6 +16,11 @@ pub(crate) fn topics() -> impl Strategy<Value = Name> {
 }
 
 impl Name {
+    /// Fits all topics.
+    pub(crate) fn all() -> Self {
+        Self(vec!["**"])
+    }
+
     pub(crate) fn text(&self) -> String {
         self.0.join("/")
     }
