@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    iter,
     time::{Duration, Instant},
 };
 
@@ -151,13 +152,10 @@ impl Reference {
         }
     }
 
-    fn leave(&mut self, party: usize, topic: &'static str) -> bool {
-        let Some(line) = self.lines.get_mut(topic) else {
-            return false;
-        };
-        let Some(at) = line.iter().position(|claimant| *claimant == party) else {
-            return false;
-        };
+    /// Whether it served, rather than stood by; if it can be.
+    fn leave(&mut self, party: usize, topic: &'static str) -> Option<bool> {
+        let line = self.lines.get_mut(topic)?;
+        let at = line.iter().position(|claimant| *claimant == party)?;
         line.remove(at);
         let successor = line.first().copied();
         if line.is_empty() {
@@ -166,7 +164,7 @@ impl Reference {
         if let (0, Some(successor)) = (at, successor) {
             self.say(successor, format!("serving '{topic}'"));
         }
-        true
+        Some(at == 0)
     }
 
     fn cancel(&mut self, place: usize) {
@@ -218,15 +216,13 @@ impl Reference {
                 for place in self.places(|request| request.owner == party) {
                     self.cancel(place);
                 }
-                let topics: Vec<_> = self
+                let mut topics: Vec<_> = self
                     .lines
                     .iter()
                     .filter(|(_, line)| line.contains(&party))
                     .map(|(topic, _)| *topic)
                     .collect();
-                for topic in &topics {
-                    self.leave(party, topic);
-                }
+                topics.retain(|topic| self.leave(party, topic) == Some(true));
                 for place in self.places(|request| request.with == Some(party)) {
                     self.end(place, "lost Perhaps");
                 }
@@ -288,12 +284,11 @@ impl Reference {
                     self.say(party, format!("taken '{topic}'"));
                 }
             }
-            Step::Leave(party, topic) => {
-                if !self.leave(party, topic) {
-                    return false;
-                }
-                self.settle(topic);
-            }
+            Step::Leave(party, topic) => match self.leave(party, topic) {
+                None => return false,
+                Some(true) => self.settle(topic),
+                Some(false) => {}
+            },
             Step::Request(owner, number, topic, timeout, waits) => {
                 if self
                     .requests
@@ -653,4 +648,39 @@ fn who_answers_for_another_is_told_and_nobody_else_notices() {
         outcome: Outcome::Reply(2),
     };
     assert_eq!(core.poll_output(), Some((client, ended)));
+}
+
+#[test]
+fn who_returned_a_request_is_not_given_it_again_as_long_as_it_serves() {
+    for leaves_by_disconnect in [false, true] {
+        let (mut core, now) = (Core::new(), Instant::now());
+        let [client, server, standby] = [(); 3].map(|()| core.connect());
+        for (party, stand_by) in [(server, false), (standby, true)] {
+            let topic = topic();
+            core.handle(now, party, Input::Serve { topic, stand_by })
+                .unwrap();
+        }
+        core.handle(now, client, request(1, None)).unwrap();
+        let id = iter::from_fn(|| core.poll_output()).find_map(|(_, output)| match output {
+            Output::Request { id, .. } => Some(id),
+            _ => None,
+        });
+        let (id, message) = (id.unwrap(), 7);
+        core.handle(now, server, Input::Return { id, message })
+            .unwrap();
+        if leaves_by_disconnect {
+            core.disconnect(standby).unwrap();
+        } else {
+            core.handle(now, standby, Input::Leave { topic: topic() })
+                .unwrap();
+        }
+        assert_eq!(core.poll_output(), None);
+        core.handle(now, server, Input::Leave { topic: topic() })
+            .unwrap();
+        let ended = Output::Ended {
+            number: 1,
+            outcome: Outcome::ServerLost(Executed::No),
+        };
+        assert_eq!(core.poll_output(), Some((client, ended)));
+    }
 }

@@ -65,7 +65,8 @@ pub enum Input<M> {
         /// If nobody serves the topic, waits until somebody does.
         waits: bool,
     },
-    /// It does not want the outcome of a request any more, and will have none.
+    /// It does not want the outcome of a request any more. It will have none, unless that is [on its way](super::Core::poll_output) already; so the
+    /// number is better not used again before one knows.
     Cancel {
         /// Which one.
         number: Number,

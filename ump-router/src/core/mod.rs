@@ -109,9 +109,7 @@ impl<M> Core<M> {
         }
         let mut topics: Vec<_> = holdings.claims.into_iter().collect();
         topics.sort();
-        for topic in &topics {
-            self.give_up(party, topic);
-        }
+        topics.retain(|topic| self.give_up(party, topic));
         for (id, _) in self.pending.such_that(|request| request.is_with(party)) {
             self.end(id, Outcome::ServerLost(Executed::Perhaps));
         }
@@ -285,25 +283,28 @@ impl<M> Core<M> {
         if !holdings.claims.remove(topic) {
             return Err(Violation::NotItsTopic);
         }
-        self.give_up(party, topic);
-        self.settle(topic);
+        if self.give_up(party, topic) {
+            self.settle(topic);
+        }
         Ok(())
     }
 
-    /// A claim ends; who follows is told.
-    fn give_up(&mut self, party: Party, topic: &Topic) {
+    /// A claim ends; who follows is told. Whether the topic has lost its server by it, rather than one who stood by.
+    fn give_up(&mut self, party: Party, topic: &Topic) -> bool {
         let left = self.claims.leave(topic.as_str(), ClaimId(party.0));
         let Some(Left {
-            is_followed: true, ..
+            rank: Rank::Serving,
+            ..
         }) = left
         else {
-            return;
+            return false;
         };
         if let Some(&successor) = self.claims.server(topic.as_str()) {
             let topic = topic.clone();
             self.outputs
                 .push_back((successor, Output::Serving { topic }));
         }
+        true
     }
 
     fn request(&mut self, now: Instant, request: Request<M>) -> Result<(), Violation> {
