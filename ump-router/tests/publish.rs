@@ -3,6 +3,7 @@
 use std::{
     collections::HashSet,
     future::{Future, IntoFuture},
+    mem,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::{Pin, pin},
     sync::{
@@ -358,6 +359,30 @@ fn a_publisher_waits_for_who_wants_to_be_waited_for() {
     };
     assert_eq!(counts(published), (2, 2, 0));
     assert_eq!(drain(&mut slow), ["2"]);
+}
+
+#[test]
+fn of_two_that_are_waited_for_one_that_is_never_read_keeps_nothing_from_the_other() {
+    for is_first_read in [true, false] {
+        let router = Router::new();
+        let forever = of(1, WhenFull::Block(Duration::MAX));
+        let subscribe = || router.subscribe_with::<Number>("a", forever).unwrap();
+        let (mut read, mut unread) = (subscribe(), subscribe());
+        if !is_first_read {
+            mem::swap(&mut read, &mut unread);
+        }
+        publish(&router, "a", 1);
+        let bell = Arc::new(Bell::default());
+        let mut second = Box::pin(router.publish("a", Number(2)).into_future());
+        assert!(poll_once(second.as_mut(), &bell).is_pending());
+        assert_eq!(read.recv().unwrap().0, 1);
+        assert_eq!(bell.rings(), 1);
+        assert!(poll_once(second.as_mut(), &bell).is_pending());
+        assert_eq!(drain(&mut read), ["2"]);
+        drop(second);
+        assert_eq!(drain(&mut read), [""; 0], "it missed nothing");
+        assert_eq!(drain(&mut unread), ["1", "[1]"]);
+    }
 }
 
 #[test]

@@ -1,6 +1,12 @@
 //! A message on its way into the queues, some of which want their publishers to wait.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    future::{Future, poll_fn},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Instant,
+};
 
 use ump::Clock;
 
@@ -60,18 +66,42 @@ impl<M> Delivery<M> {
         published.expect("there is no deadline")
     }
 
-    /// Waits for room wherever there is none.
+    /// Waits for room wherever there is none, everywhere at once: who reads gets the message, whoever else does not.
     pub(super) async fn complete(mut self) -> Published {
-        while let Some(Full { queue, deadline }) = self.full.last() {
-            let entered = enter(queue, &self.message, *deadline, &self.clock).await;
+        let enter = |full: &Full<M>| {
+            let (queue, deadline) = (Arc::clone(&full.queue), full.deadline);
+            let (message, clock) = (self.message.clone(), self.clock.clone());
+            Box::pin(async move { enter(&queue, &message, deadline, &clock).await })
+        };
+        let mut entering = self.full.iter().map(enter).collect();
+        poll_fn(|cx| self.poll_entering(&mut entering, cx)).await;
+        self.published
+    }
+
+    /// Those who are waited for, each in the same place as in `full`.
+    fn poll_entering(
+        &mut self,
+        entering: &mut Vec<Pin<Box<impl Future<Output = Pushed>>>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<()> {
+        let mut at = 0;
+        while let Some(one) = entering.get_mut(at) {
+            let Poll::Ready(entered) = one.as_mut().poll(cx) else {
+                at += 1;
+                continue;
+            };
             match entered {
                 Pushed::Queued => self.published.queued += 1,
                 Pushed::Ended => self.published.matched -= 1,
                 Pushed::Dropped | Pushed::Full => self.published.dropped += 1,
             }
-            self.full.pop();
+            self.full.swap_remove(at);
+            drop(entering.swap_remove(at));
         }
-        self.published
+        if entering.is_empty() {
+            return Poll::Ready(());
+        }
+        Poll::Pending
     }
 
     /// Waits for nobody.
