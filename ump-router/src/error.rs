@@ -117,9 +117,10 @@ impl<M> fmt::Display for PublishError<M> {
     }
 }
 
+/// The text of `error` is part of the text of this one, so the source is the source of that.
 impl<M> StdError for PublishError<M> {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        Some(&self.error)
+        self.error.source()
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashSet,
+    error::Error as StdError,
     future::{Future, IntoFuture},
     mem,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -226,6 +227,15 @@ fn a_prefix_that_is_not_apart_is_refused_to_who_comes_second() {
     let refused = router.publish("b", Same).wait().unwrap_err();
     assert!(matches!(refused.error, Error::Protocol(_)));
     assert_eq!(publish(&router, "a", 1).queued, 1);
+}
+
+#[test]
+fn why_nothing_was_published_is_said_once() {
+    let router = Router::new();
+    router.close();
+    let error = router.publish("a", Number(1)).wait().unwrap_err();
+    assert_eq!(error.to_string(), "not published: the router was closed");
+    assert!(error.source().is_none());
 }
 
 #[test]
