@@ -5,7 +5,7 @@
 //!
 //! 1. A subscription is reached by all that is published after `subscribe` has returned, and by nothing after its drop has returned.
 //! 2. What one publisher publishes on a topic, one after the other, is in each queue in this order. What is retained is put into its place and into the
-//!    queues under the lock for writing, so that all see these in the same order, and who comes later receives the last one first.
+//!    queues under the lock for writing, so that all see these in the same order, and who comes later receives the last one first. But who waits for room is overtaken by who comes when there is some.
 //! 3. Under the lock nobody waits: who has to wait for room does so after it, and no code of the user's is run.
 
 use std::{

@@ -49,6 +49,9 @@ impl Default for SubscribeOptions {
 #[non_exhaustive]
 pub enum WhenFull {
     /// The publisher waits for room, for so long at most; then the message is lost to this subscriber. The only policy that slows a publisher.
+    ///
+    /// Publishers that wait are woken in line, and may be overtaken by one that comes just then. Who publishes to its own subscription waits in vain:
+    /// meanwhile nobody receives.
     Block(Duration),
     /// The one that has waited longest is lost.
     DropOldest,

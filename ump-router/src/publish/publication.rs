@@ -77,7 +77,8 @@ impl<M: Message> Publish<M> {
 
 /// # Cancel safety
 /// A future that was polled has published its message to all who had room. If it is dropped then, those that it waited for miss the message,
-/// and learn of it.
+/// and learn of it. Until it is, poll it whenever it wakes its task: as long as it has been told of room and does not look, the next in line
+/// is not told.
 impl<M: Message> IntoFuture for Publish<M> {
     type Output = Result<Published, PublishError<M>>;
     type IntoFuture = PublishFuture<M>;

@@ -71,7 +71,8 @@ impl Claim {
         &self.topic
     }
 
-    /// Whether requests come here now; otherwise it stands by, or is over: the router was closed, or the server that it is for has ended.
+    /// Whether requests come here now; otherwise it stands by, or is over: the router was closed, or the server that it is for
+    /// has ended. The router notices such an end when somebody asks this server, or another one claims the topic or leaves it.
     #[must_use]
     pub fn is_serving(&self) -> bool {
         self.rank() == Some(Rank::Serving)

@@ -40,6 +40,8 @@ use crate::{
 ///
 /// If the server of the topic leaves before it takes the request, and another one follows it, the request goes to that one. It is never
 /// executed twice.
+///
+/// As long as it is neither made nor dropped it keeps the channel of the server that it found from [ending](crate::Router::close).
 #[must_use = "nothing is sent before it is waited for or awaited"]
 pub struct RequestBuilder<P: Request> {
     target: Result<Target<P>, Error>,
