@@ -12,6 +12,7 @@ use std::{
     time::Duration,
 };
 
+use futures_core::Stream;
 use ump_router::{
     Bytes, Call, Error, Request, RequestError, Router, ServeOptions, Server, TopicErrorKind,
     ump::{self, Executed, ManualClock},
@@ -64,7 +65,7 @@ fn serve_all(server: &Server<Double>) -> Vec<String> {
 fn spawn(server: Server<Double>) -> thread::JoinHandle<usize> {
     thread::spawn(move || {
         let mut served = 0;
-        for (call, rctx) in &*server {
+        for (call, rctx) in &server {
             served += 1;
             let _ = rctx.reply(call.message.0 * 2);
         }
@@ -134,6 +135,27 @@ async fn both_ends_may_block_or_await() {
     assert_eq!(thread.request("a", Double(3)).await.unwrap(), 6);
     drop(thread);
     serving.join().unwrap();
+}
+
+#[test]
+fn a_server_is_a_stream_that_ends_with_the_router() {
+    let router = Router::new();
+    let mut server = router.serve::<Double>("a").unwrap();
+    let mut next = || Pin::new(&mut server).poll_next(&mut Context::from_waker(Waker::noop()));
+    let mut request = router.request("a", Double(1)).into_future();
+    assert!(poll_once(Pin::new(&mut request)).is_pending());
+    let Poll::Ready(Some((call, rctx))) = next() else {
+        panic!()
+    };
+    assert!(next().is_pending());
+    let _ = rctx.reply(2 * call.message.0);
+    assert!(matches!(
+        poll_once(Pin::new(&mut request)),
+        Poll::Ready(Ok(2))
+    ));
+    drop(request);
+    router.close();
+    assert!(matches!(next(), Poll::Ready(None)));
 }
 
 #[test]

@@ -1,6 +1,13 @@
 //! The end-point that serves a topic.
 
-use std::{fmt, ops::Deref};
+use std::{
+    fmt,
+    ops::Deref,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use futures_core::Stream;
 
 use super::{call::Call, claim::Claim, serving::Requests};
 use crate::{protocol::Request, topic::Topic};
@@ -20,7 +27,7 @@ use crate::{protocol::Request, topic::Topic};
 /// let server = router.serve::<Double>("here")?;
 /// # let server_ends =
 /// std::thread::spawn(move || {
-///     for (call, rctx) in &*server {
+///     for (call, rctx) in &server {
 ///         let _ = rctx.reply(call.message.0 * 2);
 ///     }
 /// });
@@ -65,6 +72,25 @@ impl<P: Request> Deref for Server<P> {
 
     fn deref(&self) -> &Self::Target {
         &self.requests
+    }
+}
+
+/// As that of [`ump::Server`].
+impl<P: Request> Stream for Server<P> {
+    type Item = (Call<P>, ump::ReplyContext<P::Reply, P::Error>);
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.poll_wait(cx).map(Result::ok)
+    }
+}
+
+/// As that of [`ump::Server`]: it blocks.
+impl<'a, P: Request> IntoIterator for &'a Server<P> {
+    type Item = (Call<P>, ump::ReplyContext<P::Reply, P::Error>);
+    type IntoIter = ump::Iter<'a, Call<P>, P::Reply, P::Error>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.requests.iter()
     }
 }
 
