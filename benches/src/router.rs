@@ -149,6 +149,12 @@ impl Running {
     }
 }
 
+/// On an executor thread, as `block_on` itself would be on this one.
+fn in_task(runtime: &Runtime, work: impl Future<Output = Lap> + Send + 'static) -> Lap {
+    let done = runtime.block_on(runtime.spawn(work));
+    done.expect("it does not panic")
+}
+
 fn one_thread() -> Runtime {
     let runtime = Builder::new_current_thread().enable_time().build();
     runtime.expect("a runtime")

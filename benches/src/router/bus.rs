@@ -7,7 +7,7 @@ use tokio::runtime::Runtime;
 use super::{
     Lap, Watch,
     fan_out::{BURST, Payload},
-    one_thread,
+    in_task, one_thread,
     requests::WARM_UP,
 };
 
@@ -29,7 +29,7 @@ impl PublishProtocol for Payload {
 }
 
 pub(super) fn request(times: u32, watch: Watch, runtime: &Runtime) -> Lap {
-    runtime.block_on(async {
+    in_task(runtime, async move {
         let (_stopper, connector) = memory::serve().expect("a bus");
         let server = memory::connect(&connector).expect("a client");
         let client = memory::connect(&connector).expect("a client");

@@ -5,7 +5,7 @@ use std::thread;
 use tokio::runtime::Runtime;
 use ump_router::{Call, Request, Router};
 
-use super::{Case, Contender, Lap, Watch, bus, one_thread, two_threads};
+use super::{Case, Contender, Lap, Watch, bus, in_task, one_thread, two_threads};
 
 pub(super) const CASES: [Case; 3] = [
     Case {
@@ -123,16 +123,29 @@ fn repeat(times: u32, watch: Watch, ask: impl Fn(u64) -> u64) -> Lap {
     running.stop(times)
 }
 
+/// A macro, as the future of an async closure is not known to be `Send`.
+macro_rules! repeat_awaiting {
+    ($times:expr, $watch:expr, |$n:ident| $ask:expr) => {{
+        for $n in 0..u64::from(WARM_UP) {
+            $ask.await.expect("it is served");
+        }
+        let running = $watch.start();
+        for $n in 0..u64::from($times) {
+            assert_eq!($ask.await.expect("it is served"), $n + 1);
+        }
+        running.stop($times)
+    }};
+}
+
 fn bare_task(times: u32, watch: Watch, runtime: &Runtime) -> Lap {
-    runtime.block_on(async {
+    in_task(runtime, async move {
         let (server, client) = ump::channel::<Plus, u64, ()>();
         let serving = tokio::spawn(async move {
             while let Ok((Plus(n), rctx)) = server.async_wait().await {
                 let _ = rctx.reply(n + 1);
             }
         });
-        let ask = async |n| client.request(Plus(n)).await.expect("it is served");
-        let lap = repeat_awaiting(times, watch, ask).await;
+        let lap = repeat_awaiting!(times, watch, |n| client.request(Plus(n)));
         drop(client);
         serving.await.expect("it does not panic");
         lap
@@ -140,7 +153,7 @@ fn bare_task(times: u32, watch: Watch, runtime: &Runtime) -> Lap {
 }
 
 fn named_task(times: u32, watch: Watch, runtime: &Runtime) -> Lap {
-    runtime.block_on(async {
+    in_task(runtime, async move {
         let router = Router::new();
         let server = router.serve::<Plus>(TOPIC).expect("nobody else serves");
         let serving = tokio::spawn(async move {
@@ -154,21 +167,9 @@ fn named_task(times: u32, watch: Watch, runtime: &Runtime) -> Lap {
                 let _ = rctx.reply(n + 1);
             }
         });
-        let ask = async |n| router.request(TOPIC, Plus(n)).await.expect("it is served");
-        let lap = repeat_awaiting(times, watch, ask).await;
+        let lap = repeat_awaiting!(times, watch, |n| router.request(TOPIC, Plus(n)));
         drop(router);
         serving.await.expect("it does not panic");
         lap
     })
-}
-
-async fn repeat_awaiting(times: u32, watch: Watch, ask: impl AsyncFn(u64) -> u64) -> Lap {
-    for n in 0..u64::from(WARM_UP) {
-        ask(n).await;
-    }
-    let running = watch.start();
-    for n in 0..u64::from(times) {
-        assert_eq!(ask(n).await, n + 1);
-    }
-    running.stop(times)
 }
