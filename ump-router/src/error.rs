@@ -145,6 +145,18 @@ impl<P: Request> RequestError<P> {
         }
     }
 
+    /// Whether the deadline passed while it was with the server of its topic, taken or not.
+    #[must_use]
+    pub fn is_timeout(&self) -> bool {
+        matches!(self, Self::Ended(error) if error.is_timeout())
+    }
+
+    /// Whether there was a server, which left before it took the request.
+    #[must_use]
+    pub fn is_server_lost(&self) -> bool {
+        matches!(self, Self::Ended(ump::RequestError::ServerDisappeared(_)))
+    }
+
     /// The message, if it was not handed to a handler.
     pub fn into_message(self) -> Option<P> {
         match self {
