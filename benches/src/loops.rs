@@ -6,11 +6,11 @@ mod lateness;
 mod report;
 mod restart;
 
-use std::{error::Error, fs, path::Path};
+use std::{error::Error, path::Path};
 
 use serde::{Deserialize, Serialize};
 
-use crate::machine::Machine;
+use crate::{machine::Machine, subject};
 
 #[derive(Serialize, Deserialize)]
 struct Results {
@@ -55,14 +55,7 @@ pub(crate) fn run(
         restart: measure(&restart::CONTENDERS, rounds),
         lateness: measure(&lateness::CONTENDERS, rounds),
     };
-    let text = report::markdown(&results);
-    println!("{text}");
-    fs::create_dir_all(directory)?;
-    fs::write(directory.join("loops.md"), text)?;
-    let data = serde_json::to_string(&results)?;
-    fs::write(directory.join("loops.json"), data + "\n")?;
-    eprintln!("written to {}", directory.display());
-    Ok(())
+    subject::publish("loops", &report::markdown(&results), &results, directory)
 }
 
 fn measure(contenders: &[Contender], rounds: usize) -> Vec<ContenderResult> {

@@ -19,6 +19,7 @@ mod report;
 mod results;
 mod router;
 mod sample;
+mod subject;
 mod timers;
 mod topics;
 mod topologies;

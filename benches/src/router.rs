@@ -8,7 +8,6 @@ mod requests;
 
 use std::{
     error::Error,
-    fs,
     path::Path,
     time::{Duration, Instant},
 };
@@ -16,7 +15,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use tokio::runtime::{Builder, Runtime};
 
-use crate::{allocations, machine::Machine, sample::as_f64};
+use crate::{allocations, machine::Machine, sample::as_f64, subject};
 
 #[derive(Serialize, Deserialize)]
 struct Results {
@@ -79,14 +78,7 @@ pub(crate) fn run(
         rounds,
         tables: cases.map(|case| measure(case, rounds)).collect(),
     };
-    let text = report::markdown(&results);
-    println!("{text}");
-    fs::create_dir_all(directory)?;
-    fs::write(directory.join("router.md"), text)?;
-    let data = serde_json::to_string(&results)?;
-    fs::write(directory.join("router.json"), data + "\n")?;
-    eprintln!("written to {}", directory.display());
-    Ok(())
+    subject::publish("router", &report::markdown(&results), &results, directory)
 }
 
 fn measure(case: &Case, rounds: usize) -> Table {

@@ -7,11 +7,11 @@ mod contenders;
 mod measure;
 mod report;
 
-use std::{error::Error, fs, path::Path};
+use std::{error::Error, path::Path};
 
 use serde::{Deserialize, Serialize};
 
-use crate::machine::Machine;
+use crate::{machine::Machine, subject};
 
 /// How many timers are armed at the same time.
 const SIZES: [usize; 3] = [1_000, 100_000, 1_000_000];
@@ -73,12 +73,5 @@ pub(crate) fn run(
         rounds,
         sizes: sizes.collect(),
     };
-    let text = report::markdown(&results);
-    println!("{text}");
-    fs::create_dir_all(directory)?;
-    fs::write(directory.join("timers.md"), text)?;
-    let data = serde_json::to_string(&results)?;
-    fs::write(directory.join("timers.json"), data + "\n")?;
-    eprintln!("written to {}", directory.display());
-    Ok(())
+    subject::publish("timers", &report::markdown(&results), &results, directory)
 }

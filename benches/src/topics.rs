@@ -5,11 +5,11 @@ mod measure;
 mod names;
 mod report;
 
-use std::{error::Error, fs, path::Path};
+use std::{error::Error, path::Path};
 
 use serde::{Deserialize, Serialize};
 
-use crate::machine::Machine;
+use crate::{machine::Machine, subject};
 
 /// How many subscriptions there are.
 const SIZES: [usize; 4] = [1_000, 10_000, 100_000, 1_000_000];
@@ -69,12 +69,5 @@ pub(crate) fn run(
         rounds,
         sizes: SIZES.map(|size| measure::all(size, rounds)).into(),
     };
-    let text = report::markdown(&results);
-    println!("{text}");
-    fs::create_dir_all(directory)?;
-    fs::write(directory.join("topics.md"), text)?;
-    let data = serde_json::to_string(&results)?;
-    fs::write(directory.join("topics.json"), data + "\n")?;
-    eprintln!("written to {}", directory.display());
-    Ok(())
+    subject::publish("topics", &report::markdown(&results), &results, directory)
 }

@@ -3,7 +3,14 @@
 use std::fmt::{self, Write};
 
 use super::{ContenderResult, Results};
-use crate::sample::as_f64;
+use crate::{
+    sample::as_f64,
+    subject::{TAKES_ALL, heading},
+};
+
+const ABOUT: &str = "\
+How soon a loop is back after its handler has panicked, and how late it calls its handler for a timer.
+";
 
 const RESTART: &str = "\
 Two requests are queued; the handler panics over the first. Microseconds from there until the handler that is made in its place answers the second: unwinding,
@@ -19,26 +26,23 @@ machine does nothing else. Negative is early. Tasks are in a runtime of one thre
 ";
 
 pub(super) fn markdown(results: &Results) -> String {
-    let mut text = String::new();
-    write_all(&mut text, results).expect("a string takes all");
+    let mut text = heading("Loops", ABOUT, &results.machine, results.rounds);
+    for (title, about, contenders) in [
+        ("After a panic", RESTART, &results.restart),
+        ("Lateness of timers", LATENESS, &results.lateness),
+    ] {
+        table(&mut text, title, about, contenders).expect(TAKES_ALL);
+    }
     text
 }
 
-fn write_all(text: &mut String, results: &Results) -> fmt::Result {
-    let machine = &results.machine;
-    writeln!(text, "# Loops\n")?;
-    writeln!(
-        text,
-        "{}, {}, {} CPUs, {}, {}; {} rounds.",
-        machine.date, machine.cpu, machine.cpus, machine.kernel, machine.compiler, results.rounds,
-    )?;
-    writeln!(text, "\n## After a panic\n\n{RESTART}")?;
-    table(text, &results.restart)?;
-    writeln!(text, "\n## Lateness of timers\n\n{LATENESS}")?;
-    table(text, &results.lateness)
-}
-
-fn table(text: &mut String, contenders: &[ContenderResult]) -> fmt::Result {
+fn table(
+    text: &mut String,
+    title: &str,
+    about: &str,
+    contenders: &[ContenderResult],
+) -> fmt::Result {
+    writeln!(text, "\n## {title}\n\n{about}")?;
     writeln!(text, "| | least | median | 99 % | most | samples |")?;
     writeln!(text, "|---|--:|--:|--:|--:|--:|")?;
     for ContenderResult { name, nanoseconds } in contenders {

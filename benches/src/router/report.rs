@@ -3,7 +3,10 @@
 use std::fmt::{self, Write};
 
 use super::{ContenderResult, Results, Table};
-use crate::results::Spread;
+use crate::{
+    results::Spread,
+    subject::{TAKES_ALL, heading},
+};
 
 const ABOUT: &str = "\
 Nanoseconds for a request, or for a message that one subscriber has received: medians of the rounds; *ratio*: the median of the rounds' ratios to the first line; *over*: the median
@@ -15,20 +18,11 @@ this kind, in memory, each subscriber with a client of its own, as in its exampl
 ";
 
 pub(super) fn markdown(results: &Results) -> String {
-    let mut text = String::new();
-    write_all(&mut text, results).expect("a string takes all");
+    let mut text = heading("Names", ABOUT, &results.machine, results.rounds);
+    for each in &results.tables {
+        table(&mut text, each).expect(TAKES_ALL);
+    }
     text
-}
-
-fn write_all(text: &mut String, results: &Results) -> fmt::Result {
-    let machine = &results.machine;
-    writeln!(text, "# Names\n\n{ABOUT}")?;
-    writeln!(
-        text,
-        "{}, {}, {} CPUs, {}, {}; {} rounds.",
-        machine.date, machine.cpu, machine.cpus, machine.kernel, machine.compiler, results.rounds,
-    )?;
-    results.tables.iter().try_for_each(|each| table(text, each))
 }
 
 fn table(text: &mut String, table: &Table) -> fmt::Result {

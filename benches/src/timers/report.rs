@@ -3,7 +3,10 @@
 use std::fmt::{self, Write};
 
 use super::{ContenderResult, Results, Sample, SizeResult};
-use crate::results::Spread;
+use crate::{
+    results::Spread,
+    subject::{TAKES_ALL, heading},
+};
 
 /// How a column is named, and what it shows.
 type Column = (&'static str, fn(&Sample) -> f64);
@@ -29,20 +32,11 @@ both round to milliseconds. `BinaryHeap` is that of `std`: what is cancelled sta
 ";
 
 pub(super) fn markdown(results: &Results) -> String {
-    let mut text = String::new();
-    write_all(&mut text, results).expect("a string takes all");
+    let mut text = heading("Timers", ABOUT, &results.machine, results.rounds);
+    for each in &results.sizes {
+        table(&mut text, each).expect(TAKES_ALL);
+    }
     text
-}
-
-fn write_all(text: &mut String, results: &Results) -> fmt::Result {
-    let machine = &results.machine;
-    writeln!(text, "# Timers\n\n{ABOUT}")?;
-    writeln!(
-        text,
-        "{}, {}, {} CPUs, {}, {}; {} rounds.",
-        machine.date, machine.cpu, machine.cpus, machine.kernel, machine.compiler, results.rounds,
-    )?;
-    results.sizes.iter().try_for_each(|size| table(text, size))
 }
 
 fn table(text: &mut String, size: &SizeResult) -> fmt::Result {

@@ -3,7 +3,10 @@
 use std::fmt::{self, Write};
 
 use super::{ContenderResult, Results, Sample, SizeResult};
-use crate::results::Spread;
+use crate::{
+    results::Spread,
+    subject::{TAKES_ALL, heading},
+};
 
 /// How a column is named, and what it shows.
 type Column = (&'static str, fn(&Sample) -> f64);
@@ -29,20 +32,11 @@ not in the times. Once there is a wildcard in it, it looks at all children of th
 ";
 
 pub(super) fn markdown(results: &Results) -> String {
-    let mut text = String::new();
-    write_all(&mut text, results).expect("a string takes all");
+    let mut text = heading("Topics", ABOUT, &results.machine, results.rounds);
+    for each in &results.sizes {
+        table(&mut text, each).expect(TAKES_ALL);
+    }
     text
-}
-
-fn write_all(text: &mut String, results: &Results) -> fmt::Result {
-    let machine = &results.machine;
-    writeln!(text, "# Topics\n\n{ABOUT}")?;
-    writeln!(
-        text,
-        "{}, {}, {} CPUs, {}, {}; {} rounds.",
-        machine.date, machine.cpu, machine.cpus, machine.kernel, machine.compiler, results.rounds,
-    )?;
-    results.sizes.iter().try_for_each(|size| table(text, size))
 }
 
 fn table(text: &mut String, size: &SizeResult) -> fmt::Result {
