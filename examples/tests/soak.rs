@@ -1,24 +1,17 @@
 //! The soak, for a moment: what it says of itself, and that it notices what is lost.
 
+#[path = "process/program.rs"]
+mod program;
+
 use std::{
-    env,
     io::{BufRead, BufReader, Read},
-    path::PathBuf,
     process::{Child, Command, Stdio},
 };
 
-/// The example, which `cargo test` builds beside this test.
-fn program() -> PathBuf {
-    let test = env::current_exe().expect("the test knows where it is");
-    let name = format!("examples/soak{}", env::consts::EXE_SUFFIX);
-    test.ancestors()
-        .map(|folder| folder.join(&name))
-        .find(|path| path.is_file())
-        .expect("the example is built: cargo build -p examples --example soak")
-}
+use program::program;
 
 fn start(flags: &[&str]) -> Child {
-    Command::new(program())
+    Command::new(program("soak"))
         .args(flags)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

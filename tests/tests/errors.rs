@@ -343,6 +343,10 @@ fn each_error_tells_whether_the_request_was_executed() {
     );
     let executed = send().map(|error| error.executed());
     assert_eq!(executed, [No; 5]);
+    assert_eq!(
+        [No, Perhaps, Yes].map(|it| it.to_string()),
+        ["no", "perhaps", "yes"]
+    );
 }
 
 /// What was not executed for certain can be sent again, so it has to be there.

@@ -1,53 +1,23 @@
 //! The chat as its users meet it: lines in, a transcript out, a code at the end.
 
+#[path = "../process/run.rs"]
+mod process;
+#[path = "../process/program.rs"]
+mod program;
+
 use std::{
-    env, fs,
     io::{BufRead, BufReader, Read, Write},
-    path::{Path, PathBuf},
-    process::{self, Command, Stdio},
-    sync::atomic::{AtomicUsize, Ordering},
+    process::{Command, Stdio},
 };
+
+use process::{End, Scratch};
+use program::program;
 
 /// What the built-in script comes to.
 const DEMO: &str = include_str!("demo.txt");
 
-/// The example, which `cargo test` builds beside this test.
-fn program() -> PathBuf {
-    let test = env::current_exe().expect("the test knows where it is");
-    let name = format!("examples/chat{}", env::consts::EXE_SUFFIX);
-    test.ancestors()
-        .map(|folder| folder.join(&name))
-        .find(|path| path.is_file())
-        .expect("the example is built: cargo build -p examples --example chat")
-}
-
-#[derive(Debug)]
-struct End {
-    code: Option<i32>,
-    said: String,
-    complaints: String,
-}
-
-/// Runs it to its end, with this on its standard input.
 fn run(arguments: &[&str], input: &[u8]) -> End {
-    let mut child = Command::new(program())
-        .args(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the program starts");
-    let mut stdin = child.stdin.take().expect("a pipe");
-    // It may have ended without reading it.
-    let _ = stdin.write_all(input);
-    drop(stdin);
-    let output = child.wait_with_output().expect("it ends");
-    let text = |bytes| String::from_utf8(bytes).expect("it writes UTF-8");
-    End {
-        code: output.status.code(),
-        said: text(output.stdout),
-        complaints: text(output.stderr),
-    }
+    process::run(&program("chat"), arguments, input)
 }
 
 /// All lines are obeyed, and come to this.
@@ -56,30 +26,6 @@ fn converse(input: &str, expected: &str) {
     let end = run(&["--interactive"], input.as_bytes());
     assert_eq!(end.said, expected);
     assert_eq!((end.code, end.complaints.as_str()), (Some(0), ""));
-}
-
-/// A file that goes when the test ends.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new(contents: &[u8]) -> Self {
-        static NEXT: AtomicUsize = AtomicUsize::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("chat-{}-{number}", process::id());
-        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-        fs::write(&path, contents).expect("a file can be made");
-        Self(path)
-    }
-
-    fn path(&self) -> &str {
-        self.0.to_str().expect("a plain path")
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.0);
-    }
 }
 
 #[test]
@@ -268,7 +214,7 @@ fn a_start_that_fails_says_why_in_one_line() {
 
 #[test]
 fn a_reader_who_leaves_ends_it_with_an_error_and_no_panic() {
-    let mut child = Command::new(program())
+    let mut child = Command::new(program("chat"))
         .arg("--interactive")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

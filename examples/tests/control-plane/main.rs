@@ -1,12 +1,14 @@
 //! The control plane as its users meet it: a file, a summary, a code at the end.
 
-use std::{
-    env, fs,
-    io::Write,
-    path::{Path, PathBuf},
-    process::{self, Command, Stdio},
-    sync::atomic::{AtomicUsize, Ordering},
-};
+#[path = "../process/run.rs"]
+mod process;
+#[path = "../process/program.rs"]
+mod program;
+
+use std::fs;
+
+use process::{End, Scratch};
+use program::program;
 
 /// Two hours of six neighbours, with errors in twelve lines.
 const UPDATES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/control-plane/updates.txt");
@@ -14,67 +16,8 @@ const UPDATES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/control-plane/update
 /// What is said of it. A model of a hundred lines, in another language, came to the same figures.
 const SUMMARY: &str = include_str!("summary.txt");
 
-/// The example, which `cargo test` builds beside this test.
-fn program() -> PathBuf {
-    let test = env::current_exe().expect("the test knows where it is");
-    let name = format!("examples/control-plane{}", env::consts::EXE_SUFFIX);
-    test.ancestors()
-        .map(|folder| folder.join(&name))
-        .find(|path| path.is_file())
-        .expect("the example is built: cargo build -p examples --example control-plane")
-}
-
-#[derive(Debug)]
-struct End {
-    code: Option<i32>,
-    said: String,
-    complaints: String,
-}
-
-/// Runs it to its end, with these commands on its standard input.
 fn run(arguments: &[&str], commands: &str) -> End {
-    let mut child = Command::new(program())
-        .args(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the program starts");
-    let mut stdin = child.stdin.take().expect("a pipe");
-    // It may have ended without reading them.
-    let _ = stdin.write_all(commands.as_bytes());
-    drop(stdin);
-    let output = child.wait_with_output().expect("it ends");
-    let text = |bytes| String::from_utf8(bytes).expect("it writes UTF-8");
-    End {
-        code: output.status.code(),
-        said: text(output.stdout),
-        complaints: text(output.stderr),
-    }
-}
-
-/// A file that goes when the test ends.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new(contents: &[u8]) -> Self {
-        static NEXT: AtomicUsize = AtomicUsize::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("control-plane-{}-{number}", process::id());
-        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-        fs::write(&path, contents).expect("a file can be made");
-        Self(path)
-    }
-
-    fn path(&self) -> &str {
-        self.0.to_str().expect("a plain path")
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.0);
-    }
+    process::run(&program("control-plane"), arguments, commands.as_bytes())
 }
 
 /// Without what depends on the number of instances.
@@ -210,7 +153,7 @@ fn the_best_path_is_the_preferred_then_the_short_one_and_the_next_best_takes_its
           BGP4MP|1|A|192.0.2.4|64499|10.0.0.0/8|64499 64502 64503|INCOMPLETE|192.0.2.4|200|9||NAG||\n",
     );
     let best = |extra: &str| {
-        let mut text = fs::read(&file.0).expect("it is there");
+        let mut text = fs::read(file.path()).expect("it is there");
         text.extend(extra.as_bytes());
         let more = Scratch::new(&text);
         let end = run(&["--console", more.path()], "lookup 10.1.2.3\n");

@@ -1,10 +1,12 @@
 //! The service as a process, the folder it works in, and a patient way to wait for a condition.
 
 pub(crate) mod http;
+#[path = "../../process/program.rs"]
+mod program;
 pub(crate) mod sse;
 
 use std::{
-    env, fs,
+    fs,
     io::{BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpStream},
     path::{Path, PathBuf},
@@ -74,14 +76,9 @@ pub(crate) fn start(flags: &[&str]) -> (Folder, Service) {
     (folder, service)
 }
 
-/// The example, which `cargo test` builds beside this test.
+/// The example.
 pub(crate) fn program() -> PathBuf {
-    let test = env::current_exe().expect("the test knows where it is");
-    let name = format!("examples/kv{}", env::consts::EXE_SUFFIX);
-    test.ancestors()
-        .map(|folder| folder.join(&name))
-        .find(|path| path.is_file())
-        .expect("the example is built: cargo build -p examples --example kv")
+    program::program("kv")
 }
 
 /// Runs a command that is expected to end by itself, and soon.
