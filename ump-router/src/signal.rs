@@ -1,17 +1,16 @@
-//! Waiting until something has changed: who waits is called, one by one or all at once.
+//! Waiting until something has changed: who waits is called, and all are called at once.
 //!
 //! ```text
-//!      listen             call, polled
-//!   ──────────► in line ───────────────► done
-//!                  │ dropped     │ dropped before it was polled: the next in line is called instead
-//!                  └──► gone     └──► gone
+//!     listen               call, polled
+//!  ──────────► listening ───────────────► done
+//!                  │ dropped, called or not
+//!                  └──► gone
 //! ```
 //!
 //! # Invariants
 //!
-//! 1. Who is in line has not been called. A call takes the first one out, so whoever is not found there has been called.
-//! 2. A call that is not seen by the one it was for goes to the next.
-//! 3. No code of the user's runs under the lock: wakers are cloned before and dropped after. They are given to who calls, who may hold other locks.
+//! 1. Who is among those that listen has not been called. A call takes everybody out, so whoever is not found there has been called.
+//! 2. No code of the user's runs under the lock: wakers are cloned before and dropped after. They are given to who calls, who may hold other locks.
 //!
 //! To lose no wake-up, listen first, then look whether it is worth waiting.
 
@@ -23,30 +22,30 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use crate::{shield::shielded, sync::Mutex};
+use crate::sync::Mutex;
 
 #[derive(Debug)]
-pub(crate) struct Signal(Mutex<Line>);
+pub(crate) struct Signal(Mutex<Audience>);
 
 #[derive(Debug, Default)]
-struct Line {
+struct Audience {
     /// By their numbers, in the order in which they came. Who has not been polled yet has no waker.
-    waiting: BTreeMap<u64, Option<Waker>>,
+    listening: BTreeMap<u64, Option<Waker>>,
     next: u64,
 }
 
 impl Signal {
     pub(crate) fn new() -> Self {
-        Self(Mutex::new(Line::default()))
+        Self(Mutex::new(Audience::default()))
     }
 
-    /// Gets in line, by a reference of whichever kind.
+    /// Listens from now on, by a reference of whichever kind.
     pub(crate) fn listen<S: Deref<Target = Self> + Unpin>(signal: S) -> Listener<S> {
-        let mut line = signal.0.lock();
-        let number = line.next;
-        line.next += 1;
-        line.waiting.insert(number, None);
-        drop(line);
+        let mut audience = signal.0.lock();
+        let number = audience.next;
+        audience.next += 1;
+        audience.listening.insert(number, None);
+        drop(audience);
         Listener {
             signal,
             number,
@@ -54,17 +53,10 @@ impl Signal {
         }
     }
 
-    /// Calls the first in line.
-    #[must_use = "who sleeps is to be woken, when no lock is held"]
-    pub(crate) fn call_one(&self) -> Option<Waker> {
-        let (_, waker) = self.0.lock().waiting.pop_first()?;
-        waker
-    }
-
     /// Calls everybody.
     #[must_use = "who sleeps is to be woken, when no lock is held"]
     pub(crate) fn call_all(&self) -> impl Iterator<Item = Waker> + use<> {
-        let called = std::mem::take(&mut self.0.lock().waiting);
+        let called = std::mem::take(&mut self.0.lock().listening);
         called.into_values().flatten()
     }
 }
@@ -83,14 +75,14 @@ impl<S: Deref<Target = Signal> + Unpin> Future for Listener<S> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let waker = cx.waker().clone();
-        let mut line = self.signal.0.lock();
-        if let Some(place) = line.waiting.get_mut(&self.number) {
+        let mut audience = self.signal.0.lock();
+        if let Some(place) = audience.listening.get_mut(&self.number) {
             let former = place.replace(waker);
-            drop(line);
+            drop(audience);
             drop(former);
             return Poll::Pending;
         }
-        drop(line);
+        drop(audience);
         self.is_done = true;
         Poll::Ready(())
     }
@@ -98,15 +90,9 @@ impl<S: Deref<Target = Signal> + Unpin> Future for Listener<S> {
 
 impl<S: Deref<Target = Signal> + Unpin> Drop for Listener<S> {
     fn drop(&mut self) {
-        if self.is_done {
-            return;
-        }
-        let own = self.signal.0.lock().waiting.remove(&self.number);
-        if own.is_some() {
-            return;
-        }
-        if let Some(waker) = self.signal.call_one() {
-            shielded(|| waker.wake());
+        if !self.is_done {
+            let own = self.signal.0.lock().listening.remove(&self.number);
+            drop(own);
         }
     }
 }

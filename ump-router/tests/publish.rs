@@ -297,7 +297,7 @@ fn the_newest_is_dropped_and_the_gap_is_where_it_was() {
 }
 
 #[test]
-fn a_gap_alone_wakes_who_waits_for_it() {
+fn who_has_no_time_to_wait_for_room_does_not() {
     let clock = ManualClock::new();
     let router = Router::with_clock(clock.clock());
     let options = of(1, WhenFull::Block(Duration::ZERO));
@@ -497,11 +497,123 @@ fn of_publishers_that_wait_each_gets_the_room_of_one() {
     assert_eq!(bells.each_ref().map(|bell| bell.rings()), [1, 1, 0]);
     // One of them has changed its mind.
     drop(waiting.remove(0));
-    assert_eq!(bells[2].rings(), 1, "its turn is passed on");
+    assert_eq!(drain(&mut slow), ["3", "4", "5"], "it was too late");
     for future in waiting {
         assert_eq!(block_on(future).unwrap().queued, 1);
     }
-    assert_eq!(drain(&mut slow), ["[1]", "4", "5"]);
+}
+
+/// A subscription with room for one, for which publishers wait as long as it takes, and a 0 in it.
+fn full(router: &Router) -> Subscription<Number> {
+    let options = of(1, WhenFull::Block(Duration::MAX));
+    let slow = router.subscribe_with::<Number>("a", options).unwrap();
+    router.publish("a", Number(0)).retain().wait().unwrap();
+    slow
+}
+
+#[test]
+fn what_is_retained_comes_in_the_order_in_which_it_was_retained_also_to_who_is_waited_for() {
+    let (router, bell) = (Router::new(), Arc::new(Bell::default()));
+    let mut slow = full(&router);
+    let retain = |number| {
+        let retain = router.publish("a", Number(number)).retain();
+        Box::pin(retain.into_future())
+    };
+    let (mut one, mut two) = (retain(1), retain(2));
+    assert!(poll_once(one.as_mut(), &bell).is_pending());
+    assert_eq!(slow.recv().unwrap().0, 0);
+    assert!(poll_once(two.as_mut(), &bell).is_pending());
+    assert_eq!(slow.recv().unwrap().0, 1);
+    for publisher in [one, two] {
+        assert_eq!(counts(block_on(publisher).unwrap()), (1, 1, 0));
+    }
+    assert_eq!(drain(&mut slow), ["2"]);
+    assert_eq!(router.forget::<Number>("a").unwrap().unwrap().0, 2);
+}
+
+#[test]
+fn a_publisher_that_never_looks_again_keeps_nothing_from_those_behind_it() {
+    for is_forgotten in [true, false] {
+        let router = Router::new();
+        let mut slow = full(&router);
+        let bells = [(); 2].map(|()| Arc::new(Bell::default()));
+        let [mut one, mut two] =
+            [1, 2].map(|number| Box::pin(router.publish("a", Number(number)).into_future()));
+        assert!(poll_once(one.as_mut(), &bells[0]).is_pending());
+        assert!(poll_once(two.as_mut(), &bells[1]).is_pending());
+        let _kept = if is_forgotten {
+            mem::forget(one);
+            None
+        } else {
+            Some(one)
+        };
+        assert_eq!(slow.recv().unwrap().0, 0);
+        assert_eq!(slow.recv().unwrap().0, 1);
+        assert_eq!(bells.each_ref().map(|bell| bell.rings()), [1, 1]);
+        assert_eq!(counts(block_on(two).unwrap()), (1, 1, 0));
+        assert_eq!(drain(&mut slow), ["2"]);
+    }
+}
+
+#[test]
+fn who_leaves_the_line_is_missing_in_its_place() {
+    for left in [
+        vec![1],
+        vec![2],
+        vec![3],
+        vec![1, 2],
+        vec![3, 2],
+        vec![1, 3],
+    ] {
+        let (router, bell) = (Router::new(), Arc::default());
+        let mut slow = full(&router);
+        let mut waiting = [1, 2, 3].map(|number| {
+            let mut future = Box::pin(router.publish("a", Number(number)).into_future());
+            assert!(poll_once(future.as_mut(), &bell).is_pending());
+            Some(future)
+        });
+        for number in &left {
+            waiting[number - 1] = None;
+        }
+        let expected: &[&str] = match left[..] {
+            [1] => &["0", "[1]", "2", "3"],
+            [2] => &["0", "1", "[1]", "3"],
+            [3] => &["0", "1", "2", "[1]"],
+            [1, 2] => &["0", "[2]", "3"],
+            [3, 2] => &["0", "1", "[2]"],
+            _ => &["0", "[1]", "2", "[1]"],
+        };
+        assert_eq!(drain(&mut slow), expected);
+    }
+}
+
+#[test]
+fn a_gap_in_a_line_that_is_broken_up_is_told() {
+    let (router, bell) = (Router::new(), Arc::default());
+    let mut slow = full(&router);
+    let [mut one, mut two] =
+        [1, 2].map(|number| Box::pin(router.publish("a", Number(number)).into_future()));
+    assert!(poll_once(one.as_mut(), &bell).is_pending());
+    assert!(poll_once(two.as_mut(), &bell).is_pending());
+    drop(one);
+    router.close();
+    assert_eq!(counts(block_on(two).unwrap()), (0, 0, 0));
+    assert_eq!(drain(&mut slow), ["0", "[1]", "Closed"]);
+}
+
+#[test]
+fn what_had_its_turn_before_the_end_is_queued_whenever_its_publisher_looks() {
+    let (router, bell) = (Router::new(), Arc::default());
+    let mut slow = full(&router);
+    let [mut one, mut two] =
+        [1, 2].map(|number| Box::pin(router.publish("a", Number(number)).into_future()));
+    assert!(poll_once(one.as_mut(), &bell).is_pending());
+    assert!(poll_once(two.as_mut(), &bell).is_pending());
+    assert_eq!(slow.recv().unwrap().0, 0);
+    router.close();
+    assert_eq!(counts(block_on(one).unwrap()), (1, 1, 0));
+    assert_eq!(counts(block_on(two).unwrap()), (0, 0, 0));
+    assert_eq!(drain(&mut slow), ["1", "Closed"]);
 }
 
 #[test]
@@ -758,6 +870,8 @@ fn a_message_may_use_the_router_when_it_is_dropped() {
     assert_eq!(drain(&mut told), ["1"]);
     drop(slow);
     assert_eq!(drain(&mut told), ["1"]);
+    router.publish("a", Nested(router.clone())).wait().unwrap();
+    assert_eq!(drain(&mut told), ["1"], "it reached nobody");
 }
 
 #[test]

@@ -52,7 +52,7 @@ fn who_waits_for_a_message_is_told_that_the_router_is_gone() {
     });
 }
 
-/// [queue 3: a queue that ends wakes all; after the end there is no gap]
+/// [queue 4, line: refused; after the end there is no gap]
 #[test]
 fn a_publisher_that_waits_learns_that_the_router_is_closed() {
     let (seen, add) = Seen::new();

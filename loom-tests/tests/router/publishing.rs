@@ -129,7 +129,7 @@ fn a_message_to_who_leaves_is_dropped_once() {
     seen.exactly(&[(0, 0, 0), (1, 1, 0)]);
 }
 
-/// [queue 3, signal 1]
+/// [line 1, 2]
 #[test]
 fn a_publisher_that_waits_is_woken_when_there_is_room() {
     explore_fully(|| {
@@ -141,7 +141,7 @@ fn a_publisher_that_waits_is_woken_when_there_is_room() {
     });
 }
 
-/// [queue 3: each message that is received wakes one]
+/// [queue 3: each message that is received makes room for one; line 1]
 #[test]
 fn of_two_publishers_that_wait_each_gets_its_room() {
     explore_fully(|| {
@@ -163,11 +163,30 @@ fn of_two_publishers_that_wait_each_gets_its_room() {
             [1, 2].map(Got::Number)
         );
         assert_eq!(both.join().unwrap(), [(1, 1, 0); 2]);
-        assert_eq!(drain(&mut subscription).len(), 2);
+        assert_eq!(drain(&mut subscription), numbers([3, 4]));
     });
 }
 
-/// [queue 3: a queue that ends wakes all]
+/// [queue 3: the room that is made is that of the first in line, and of nobody who comes just then]
+#[test]
+fn nobody_overtakes_who_waits_for_room() {
+    explore_fully(|| {
+        let (router, mut subscription) = full(FOREVER);
+        let mut first = router.publish("a", Number(2)).into_future();
+        assert!(poll_once(&mut first).is_pending());
+        let publisher = {
+            let router = router.clone();
+            thread::spawn(move || publish(&router, 3))
+        };
+        let got = [(); 3].map(|()| one(&mut subscription));
+        assert_eq!(got, [1, 2, 3].map(Got::Number));
+        assert_eq!(publisher.join().unwrap(), (1, 1, 0));
+        // Only now it looks.
+        assert_eq!(counts(quietly(first).unwrap()), (1, 1, 0));
+    });
+}
+
+/// [queue 4, line: refused]
 #[test]
 fn a_publisher_that_waits_learns_that_the_subscriber_leaves() {
     explore_fully(|| {
@@ -178,9 +197,9 @@ fn a_publisher_that_waits_learns_that_the_subscriber_leaves() {
     });
 }
 
-/// [signal 2]
+/// [line 3]
 #[test]
-fn who_gives_up_to_wait_for_room_leaves_it_to_the_next() {
+fn who_gives_up_to_wait_for_room_is_received_or_missed_in_its_place() {
     let (seen, add) = Seen::new();
     explore_fully(move || {
         let (router, mut subscription) = full(FOREVER);
@@ -191,17 +210,13 @@ fn who_gives_up_to_wait_for_room_leaves_it_to_the_next() {
         });
         let first = thread::spawn(move || drop(first));
         let second = thread::spawn(move || counts(quietly(second).unwrap()));
-        let mut got = vec![one(&mut subscription)];
+        let got = [(); 3].map(|()| one(&mut subscription));
         first.join().unwrap();
         assert_eq!(second.join().unwrap(), (1, 1, 0));
-        got.extend(drain(&mut subscription));
         add.add(got);
     });
-    let [one, three] = [1, 3].map(Got::Number);
-    seen.exactly(&[
-        vec![one.clone(), three.clone(), Gap(1)],
-        vec![one, Gap(1), three],
-    ]);
+    let [one, two, three] = [1, 2, 3].map(Got::Number);
+    seen.exactly(&[[one.clone(), two, three.clone()], [one, Gap(1), three]]);
 }
 
 /// [queue: by the policy, a gap is noted]
@@ -216,18 +231,4 @@ fn a_message_whose_time_is_up_is_received_or_missed() {
     });
     let [one, two] = [1, 2].map(Got::Number);
     seen.exactly(&[((1, 1, 0), [one.clone(), two]), ((1, 0, 1), [one, Gap(1)])]);
-}
-
-/// [queue 2: also by what does not come]
-#[test]
-fn who_waits_is_woken_by_a_gap() {
-    explore_fully(|| {
-        let (router, mut subscription) = full(FOREVER);
-        let mut publisher = router.publish("a", Number(2)).into_future();
-        assert!(poll_once(&mut publisher).is_pending());
-        let publisher = thread::spawn(move || drop(publisher));
-        assert_eq!(one(&mut subscription), Got::Number(1));
-        assert_eq!(one(&mut subscription), Gap(1));
-        publisher.join().unwrap();
-    });
 }

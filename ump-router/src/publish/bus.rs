@@ -5,7 +5,8 @@
 //!
 //! 1. A subscription is reached by all that is published after `subscribe` has returned, and by nothing after its drop has returned.
 //! 2. What one publisher publishes on a topic, one after the other, is in each queue in this order. What is retained is put into its place and into the
-//!    queues under the lock for writing, so that all see these in the same order, and who comes later receives the last one first. But who waits for room is overtaken by who comes when there is some.
+//!    queues under the lock for writing, so that all see these in the same order, and who comes later receives the last one first. A message that
+//!    waits for room is in line by then: its place in this order does not depend on when its publisher goes on.
 //! 3. Under the lock nobody waits: who has to wait for room does so after it, and no code of the user's is run.
 
 use std::{
@@ -82,8 +83,8 @@ impl<M: Message> Bus<M> {
             return Err(Error::Closed);
         }
         routes.retained.for_each(queue.pattern(), |message| {
-            if let Pushed::Full = queue.push(message, &mut leftovers) {
-                queue.miss(&mut leftovers);
+            if let Pushed::InLine(turn) = queue.push(message, &mut leftovers) {
+                queue.leave(turn, &mut leftovers);
             }
         });
         let key = routes.queues.insert(queue.pattern(), Arc::clone(&queue));
@@ -132,13 +133,15 @@ impl<M: Message> Bus<M> {
             }
         };
         let mut leftovers = Leftovers::default();
-        let delivery = if is_retained {
+        let delivered = if is_retained {
             self.publish_retained(topic, message, &mut leftovers)
         } else {
             self.publish_once(topic, message, &mut leftovers)
         };
         leftovers.clear();
-        delivery
+        // Of a message that nobody has, this is the last: its drop may use the router, or panic.
+        let (delivery, _last) = delivered?;
+        Ok(delivery)
     }
 
     fn publish_once(
@@ -146,13 +149,15 @@ impl<M: Message> Bus<M> {
         topic: Pattern,
         message: M,
         leftovers: &mut Leftovers<M>,
-    ) -> Result<Delivery<M>, PublishError<M>> {
+    ) -> Result<(Delivery<M>, Received<M>), PublishError<M>> {
         let routes = self.routes.read();
         if routes.is_closed {
             let error = Error::Closed;
             return Err(PublishError { message, error });
         }
-        Ok(routes.deliver(&Received::new(topic, message), &self.clock, leftovers))
+        let message = Received::new(topic, message);
+        let delivery = routes.deliver(&message, &self.clock, leftovers);
+        Ok((delivery, message))
     }
 
     fn publish_retained(
@@ -160,7 +165,7 @@ impl<M: Message> Bus<M> {
         topic: Pattern,
         message: M,
         leftovers: &mut Leftovers<M>,
-    ) -> Result<Delivery<M>, PublishError<M>> {
+    ) -> Result<(Delivery<M>, Received<M>), PublishError<M>> {
         let concrete = topic.as_str().parse::<Topic>();
         let concrete = concrete.and_then(|concrete| {
             check_full_name(M::PREFIX, &topic)?;
@@ -181,7 +186,8 @@ impl<M: Message> Bus<M> {
         let message = Received::new(topic, message);
         let former = routes.retained.keep(&concrete, message.clone());
         leftovers.messages.extend(former);
-        Ok(routes.deliver(&message, &self.clock, leftovers))
+        let delivery = routes.deliver(&message, &self.clock, leftovers);
+        Ok((delivery, message))
     }
 
     /// Forgets what is retained of a topic.
@@ -248,9 +254,10 @@ impl<M> Routes<M> {
         clock: &Clock,
         leftovers: &mut Leftovers<M>,
     ) -> Delivery<M> {
-        let mut delivery = Delivery::new(message.clone(), clock);
-        self.queues
-            .for_each_meeting(message.topic(), |queue| delivery.to(queue, leftovers));
+        let mut delivery = Delivery::new(clock);
+        self.queues.for_each_meeting(message.topic(), |queue| {
+            delivery.to(queue, message, leftovers);
+        });
         delivery
     }
 }

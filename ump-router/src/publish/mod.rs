@@ -2,6 +2,7 @@
 
 mod bus;
 mod leftovers;
+mod line;
 mod options;
 mod publication;
 mod queue;

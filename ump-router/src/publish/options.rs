@@ -50,8 +50,8 @@ impl Default for SubscribeOptions {
 pub enum WhenFull {
     /// The publisher waits for room, for so long at most; then the message is lost to this subscriber. The only policy that slows a publisher.
     ///
-    /// Publishers that wait are woken in line, and may be overtaken by one that comes just then. Who publishes to its own subscription waits in vain:
-    /// meanwhile nobody receives.
+    /// Messages that wait are in line: the room that the subscriber makes is that of the first, and whoever comes later is behind them. Who publishes to
+    /// its own subscription waits in vain: meanwhile nobody receives.
     Block(Duration),
     /// The one that has waited longest is lost.
     DropOldest,

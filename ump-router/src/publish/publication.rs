@@ -77,8 +77,7 @@ impl<M: Message> Publish<M> {
 
 /// # Cancel safety
 /// A future that was polled has published its message to all who had room. If it is dropped then, those that it waited for miss the message,
-/// and learn of it. Until it is, poll it whenever it wakes its task: as long as it has been told of room and does not look, the next in line
-/// is not told.
+/// and learn of it. One that is neither dropped nor polled holds up nobody: its message stays in line, beyond its time too, and is received in its turn.
 impl<M: Message> IntoFuture for Publish<M> {
     type Output = Result<Published, PublishError<M>>;
     type IntoFuture = PublishFuture<M>;

@@ -3,7 +3,9 @@
 //! ```text
 //!           push              pop
 //!  Open ───────────► entries ─────► the subscriber
-//!   │ full: by the policy, a gap is noted where messages are missing
+//!   │ full: by the policy         the room that a pop makes is that of the first in line, if there is one
+//!   │   ├─► line ──► entries
+//!   │   └─► lost: a gap is noted where messages are missing
 //!   ├──► Disconnected   (full, and the policy is to end): entries are received, then the end
 //!   ├──► Closed         (the router was closed): the same
 //!   └──► Gone           (the subscription was dropped): entries are dropped, nothing is accepted
@@ -11,10 +13,12 @@
 //!
 //! # Invariants
 //!
-//! 1. `entries.len() <= capacity`. A gap takes no room: it is a number at the entry that comes after it, or after the last one.
+//! 1. `entries.len() <= capacity`. A gap takes no room: it is a number at the message that comes after it, or after the last one.
 //! 2. The subscriber's waker is in its place whenever it sleeps; who takes it out wakes it. It looks again after it has put it there.
-//! 3. Whoever waits for room listens before it looks. Each message that is received makes room for one, and wakes one; a queue that ends wakes all.
-//! 4. No code of the user's runs under the lock: wakers are cloned before, woken and dropped after; messages are dropped after.
+//! 3. If somebody is in line, there is no room: who makes some fills it under the same lock. So nobody overtakes who waits, nothing depends on
+//!    a publisher that is woken and never looks, and a gap, which comes only where there is no room, never comes to a subscriber that sleeps.
+//! 4. When the queue has ended, nobody is in line.
+//! 5. No code of the user's runs under the lock: wakers are cloned before, woken and dropped after; messages are dropped after.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -24,24 +28,25 @@ use std::{
 
 use super::{
     leftovers::Leftovers,
+    line::{Line, Turn},
     options::{SubscribeOptions, WhenFull},
     received::Received,
     subscription::RecvError,
 };
-use crate::{shield::shielded, signal::Signal, sync::Mutex, topic::Pattern};
+use crate::{shield::shielded, sync::Mutex, topic::Pattern};
 
 #[derive(Debug)]
 pub(crate) struct Queue<M> {
     state: Mutex<State<M>>,
-    /// Who waits for room.
-    pub(crate) room: Signal,
     pattern: Pattern,
     options: SubscribeOptions,
 }
 
 struct State<M> {
     entries: VecDeque<Entry<M>>,
-    /// Missing after the last entry.
+    /// Who waits for room.
+    line: Line<M>,
+    /// Missing after the last entry, and after the last in line.
     missed: u64,
     /// If only the latest of each topic is kept.
     places: Option<Box<Places>>,
@@ -59,10 +64,10 @@ struct Places {
     by_topic: HashMap<Pattern, u64>,
 }
 
-struct Entry<M> {
+pub(super) struct Entry<M> {
     /// Missing before it.
-    missed: u64,
-    message: Received<M>,
+    pub(super) missed: u64,
+    pub(super) message: Received<M>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -89,7 +94,7 @@ pub(crate) enum Pushed {
     Queued,
     Dropped,
     /// There is no room, and the publisher is to wait.
-    Full,
+    InLine(Turn),
     /// There is nobody any more.
     Ended,
 }
@@ -99,13 +104,13 @@ impl<M> Queue<M> {
         Self {
             state: Mutex::new(State {
                 entries: VecDeque::new(),
+                line: Line::new(),
                 missed: 0,
                 places: (options.when_full == WhenFull::Latest).then(Box::default),
                 subscriber: None,
                 end: None,
                 counts: Counts::default(),
             }),
-            room: Signal::new(),
             pattern,
             options,
         }
@@ -144,9 +149,11 @@ impl<M> Queue<M> {
         if state.replace(message, leftovers) {
             return Pushed::Queued;
         }
-        if state.entries.len() >= self.options.capacity {
+        let is_full = state.entries.len() >= self.options.capacity;
+        debug_assert!(is_full || state.line.is_empty(), "the room is theirs");
+        if is_full {
             match self.options.when_full {
-                WhenFull::Block(_) => return Pushed::Full,
+                WhenFull::Block(_) => return Pushed::InLine(state.wait(message.clone())),
                 WhenFull::DropNewest => {
                     state.miss(1);
                     return Pushed::Dropped;
@@ -165,14 +172,32 @@ impl<M> Queue<M> {
         Pushed::Queued
     }
 
-    /// Notes that a message is lost to the subscriber, for which its publisher has not waited long enough. After the end nothing is missed.
-    pub(crate) fn miss(&self, leftovers: &mut Leftovers<M>) -> Pushed {
+    /// Ready when a message is in line no more. To learn what has become of it, [leave](Self::leave).
+    pub(crate) fn poll_turn(&self, turn: Turn, cx: &mut Context<'_>) -> Poll<()> {
+        let waker = cx.waker().clone();
         let mut state = self.state.lock();
-        if state.end.is_some() {
-            return Pushed::Ended;
-        }
-        state.miss(1);
-        leftovers.wakers.extend(state.subscriber.take());
+        let Some(place) = state.line.waker(turn) else {
+            drop(state);
+            return Poll::Ready(());
+        };
+        let former = place.replace(waker);
+        drop(state);
+        drop(former);
+        Poll::Pending
+    }
+
+    /// Waits no more. A message that is in line still is missed; else it is said what has become of it.
+    pub(crate) fn leave(&self, turn: Turn, leftovers: &mut Leftovers<M>) -> Pushed {
+        let mut state = self.state.lock();
+        let State { line, missed, .. } = &mut *state;
+        let Some((message, waker)) = line.leave(turn, missed) else {
+            return state.line.outcome(turn);
+        };
+        state.counts.missed += 1;
+        drop(state);
+        leftovers.messages.push(message);
+        // Under another lock leaves only who has not been polled: there is no waker then.
+        shielded(|| drop(waker));
         Pushed::Dropped
     }
 
@@ -181,11 +206,10 @@ impl<M> Queue<M> {
         let Some(message) = state.take_first()? else {
             return Ok(None);
         };
+        let publisher = state.admit();
         drop(state);
-        if let WhenFull::Block(_) = self.options.when_full {
-            if let Some(publisher) = self.room.call_one() {
-                shielded(|| publisher.wake());
-            }
+        if let Some(publisher) = publisher {
+            shielded(|| publisher.wake());
         }
         Ok(Some(message))
     }
@@ -218,12 +242,13 @@ impl<M> Queue<M> {
                 .extend(entries.map(|entry| entry.message));
             state.places = None;
         }
-        if state.end.is_none() {
-            state.end = Some(end);
+        state.end.get_or_insert(end);
+        let State { line, missed, .. } = &mut *state;
+        for (message, publisher) in line.break_up(missed) {
+            leftovers.messages.push(message);
+            leftovers.wakers.extend(publisher);
         }
         leftovers.wakers.extend(state.subscriber.take());
-        drop(state);
-        leftovers.wakers.extend(self.room.call_all());
     }
 }
 
@@ -241,8 +266,30 @@ impl<M> State<M> {
         if let Some(places) = &mut self.places {
             places.note(&message, self.entries.len());
         }
+        let entry = self.entry(message);
+        self.enter(entry);
+    }
+
+    fn wait(&mut self, message: Received<M>) -> Turn {
+        let entry = self.entry(message);
+        self.line.join(entry)
+    }
+
+    /// The first in line has the room that was made. Its publisher is to be woken.
+    fn admit(&mut self) -> Option<Waker> {
+        let (entry, publisher) = self.line.admit()?;
+        self.enter(entry);
+        publisher
+    }
+
+    /// What comes last: the gap at the end is before it.
+    fn entry(&mut self, message: Received<M>) -> Entry<M> {
         let missed = std::mem::take(&mut self.missed);
-        self.entries.push_back(Entry { missed, message });
+        Entry { missed, message }
+    }
+
+    fn enter(&mut self, entry: Entry<M>) {
+        self.entries.push_back(entry);
         self.counts.queued += 1;
     }
 

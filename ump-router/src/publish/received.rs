@@ -26,7 +26,7 @@ impl<M> Received<M> {
     }
 
     /// The message itself, if nobody else holds it: no other subscriber, no router that [retains](crate::Publish::retain) it, and not its publisher,
-    /// which does until it has returned.
+    /// which does until it returns or waits for room.
     ///
     /// # Errors
     /// Somebody does; it comes back.

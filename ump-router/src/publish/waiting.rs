@@ -12,42 +12,48 @@ use ump::Clock;
 
 use super::{
     leftovers::Leftovers,
+    line::Turn,
     publication::Published,
     queue::{Pushed, Queue},
     received::Received,
 };
-use crate::{in_time::in_time, signal::Signal};
+use crate::in_time::in_time;
 
-/// What has become of a message so far, and who is waited for. Those who are not waited for to the end miss it.
+/// What has become of a message so far, and where it is in line. Those who are not waited for to the end miss it.
 pub(super) struct Delivery<M> {
-    message: Received<M>,
     published: Published,
     full: Vec<Full<M>>,
     clock: Clock,
 }
 
-/// A queue without room, and until when it is waited for.
+/// A queue without room, the place in its line, and until when it is waited for.
 struct Full<M> {
     queue: Arc<Queue<M>>,
+    turn: Turn,
     deadline: Option<Instant>,
 }
 
 impl<M> Delivery<M> {
-    pub(super) fn new(message: Received<M>, clock: &Clock) -> Self {
+    pub(super) fn new(clock: &Clock) -> Self {
         Self {
-            message,
             published: Published::default(),
             full: Vec::new(),
             clock: clock.clone(),
         }
     }
 
-    pub(super) fn to(&mut self, queue: &Arc<Queue<M>>, leftovers: &mut Leftovers<M>) {
-        match queue.push(&self.message, leftovers) {
+    pub(super) fn to(
+        &mut self,
+        queue: &Arc<Queue<M>>,
+        message: &Received<M>,
+        leftovers: &mut Leftovers<M>,
+    ) {
+        match queue.push(message, leftovers) {
             Pushed::Queued => self.published.queued += 1,
             Pushed::Dropped => self.published.dropped += 1,
-            Pushed::Full => self.full.push(Full {
+            Pushed::InLine(turn) => self.full.push(Full {
                 queue: Arc::clone(queue),
+                turn,
                 deadline: self.clock.now().checked_add(queue.patience()),
             }),
             Pushed::Ended => return,
@@ -69,9 +75,9 @@ impl<M> Delivery<M> {
     /// Waits for room wherever there is none, everywhere at once: who reads gets the message, whoever else does not.
     pub(super) async fn complete(mut self) -> Published {
         let enter = |full: &Full<M>| {
-            let (queue, deadline) = (Arc::clone(&full.queue), full.deadline);
-            let (message, clock) = (self.message.clone(), self.clock.clone());
-            Box::pin(async move { enter(&queue, &message, deadline, &clock).await })
+            let (queue, turn, deadline) = (Arc::clone(&full.queue), full.turn, full.deadline);
+            let clock = self.clock.clone();
+            Box::pin(async move { enter(&queue, turn, deadline, &clock).await })
         };
         let mut entering = self.full.iter().map(enter).collect();
         poll_fn(|cx| self.poll_entering(&mut entering, cx)).await;
@@ -93,7 +99,7 @@ impl<M> Delivery<M> {
             match entered {
                 Pushed::Queued => self.published.queued += 1,
                 Pushed::Ended => self.published.matched -= 1,
-                Pushed::Dropped | Pushed::Full => self.published.dropped += 1,
+                Pushed::Dropped | Pushed::InLine(_) => self.published.dropped += 1,
             }
             self.full.swap_remove(at);
             drop(entering.swap_remove(at));
@@ -106,8 +112,8 @@ impl<M> Delivery<M> {
 
     /// Waits for nobody.
     pub(super) fn give_up(mut self, leftovers: &mut Leftovers<M>) {
-        for Full { queue, .. } in self.full.drain(..) {
-            queue.miss(leftovers);
+        for Full { queue, turn, .. } in self.full.drain(..) {
+            queue.leave(turn, leftovers);
         }
     }
 }
@@ -118,32 +124,23 @@ impl<M> Drop for Delivery<M> {
             return;
         }
         let mut leftovers = Leftovers::default();
-        for Full { queue, .. } in self.full.drain(..) {
-            queue.miss(&mut leftovers);
+        for Full { queue, turn, .. } in self.full.drain(..) {
+            queue.leave(turn, &mut leftovers);
         }
         leftovers.clear();
     }
 }
 
-/// Puts a message into a queue as soon as there is room, before the deadline. After it, the message is missed.
+/// Waits until a message has had its turn, or until the deadline: after it, what is in line still is missed.
 async fn enter<M>(
     queue: &Queue<M>,
-    message: &Received<M>,
+    turn: Turn,
     deadline: Option<Instant>,
     clock: &Clock,
 ) -> Pushed {
+    in_time(poll_fn(|cx| queue.poll_turn(turn, cx)), deadline, clock).await;
     let mut leftovers = Leftovers::default();
-    loop {
-        let room = Signal::listen(&queue.room);
-        let pushed = queue.push(message, &mut leftovers);
-        leftovers.clear();
-        if !matches!(pushed, Pushed::Full) {
-            return pushed;
-        }
-        if !in_time(room, deadline, clock).await {
-            let missed = queue.miss(&mut leftovers);
-            leftovers.clear();
-            return missed;
-        }
-    }
+    let entered = queue.leave(turn, &mut leftovers);
+    leftovers.clear();
+    entered
 }

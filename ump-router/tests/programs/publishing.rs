@@ -37,6 +37,12 @@ impl Message for Number {
 #[derive(Default)]
 struct Bell(AtomicUsize);
 
+impl Bell {
+    fn rings(&self) -> usize {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
 impl Wake for Bell {
     fn wake(self: Arc<Self>) {
         self.0.fetch_add(1, Ordering::SeqCst);
@@ -65,12 +71,14 @@ struct Subscriber {
 /// One that waits for room: its number is that of its message.
 struct Publisher {
     number: u32,
-    topic: String,
     real: PublishFuture<Number>,
+    bell: Arc<Bell>,
     counts: Counts,
     /// For which subscriber.
     subscriber: u32,
     until: Duration,
+    /// The subscriber or the router is gone, and it was in line.
+    is_refused: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -90,8 +98,9 @@ impl From<Published> for Counts {
     }
 }
 
-fn poll(publisher: &mut PublishFuture<Number>) -> Poll<Counts> {
-    let polled = Pin::new(publisher).poll(&mut Context::from_waker(Waker::noop()));
+fn poll(publisher: &mut PublishFuture<Number>, bell: &Arc<Bell>) -> Poll<Counts> {
+    let waker = Waker::from(Arc::clone(bell));
+    let polled = Pin::new(publisher).poll(&mut Context::from_waker(&waker));
     polled.map(|published| published.unwrap().into())
 }
 
@@ -138,8 +147,8 @@ impl Publishing {
         let retained = self.retained.iter().filter(|(topic, _)| topic.meets(name));
         let retained: Vec<_> = retained.collect();
         for (topic, message) in &retained {
-            if subscriber.model.push(&topic.canonical(), **message) == Pushed::Full {
-                subscriber.model.miss();
+            if subscriber.model.push(&topic.canonical(), **message) == Pushed::InLine {
+                subscriber.model.leave_line(**message);
             }
         }
         if retained.len() > 1 {
@@ -155,9 +164,10 @@ impl Publishing {
         if self.subscribers.is_empty() {
             return;
         }
-        let subscriber = self
+        let mut subscriber = self
             .subscribers
             .swap_remove(nth.index(self.subscribers.len()));
+        self.refuse(&subscriber.model.close());
         if !self.is_closed {
             let name = subscriber.model.pattern.full("number");
             self.changes.push((ChangeKind::Unsubscribed, name));
@@ -188,8 +198,7 @@ impl Publishing {
                 Pushed::Queued => counts.queued += 1,
                 Pushed::Dropped => counts.dropped += 1,
                 Pushed::Ended => counts.matched -= 1,
-                Pushed::Full => {
-                    subscriber.model.line.push_back(number);
+                Pushed::InLine => {
                     waits_for = Some((subscriber.id, self.now + subscriber.model.patience()));
                 }
             }
@@ -201,15 +210,16 @@ impl Publishing {
             assert_eq!(Counts::from(publish.wait().unwrap()), counts);
             return;
         };
-        let mut real = publish.into_future();
-        assert_eq!(poll(&mut real), Poll::Pending);
+        let (mut real, bell) = (publish.into_future(), Arc::default());
+        assert_eq!(poll(&mut real, &bell), Poll::Pending);
         self.publishers.push(Publisher {
             number,
-            topic,
             real,
+            bell,
             counts,
             subscriber,
             until,
+            is_refused: false,
         });
     }
 
@@ -259,7 +269,7 @@ impl Publishing {
         let Some(publisher) = one_of(&mut self.publishers, nth) else {
             return;
         };
-        let real = poll(&mut publisher.real);
+        let real = poll(&mut publisher.real, &publisher.bell);
         let mut subscribers = self.subscribers.iter_mut();
         let subscriber = subscribers.find(|subscriber| subscriber.id == publisher.subscriber);
         let expected = publisher.look(subscriber, self.now);
@@ -281,7 +291,6 @@ impl Publishing {
         let mut subscribers = self.subscribers.iter_mut();
         if let Some(one) = subscribers.find(|one| one.id == publisher.subscriber) {
             one.model.leave_line(publisher.number);
-            one.model.miss();
         }
     }
 
@@ -292,28 +301,46 @@ impl Publishing {
     pub(crate) fn close(&mut self) {
         self.is_closed = true;
         self.retained.clear();
-        for subscriber in &mut self.subscribers {
-            subscriber.model.close();
+        let subscribers = self.subscribers.iter_mut();
+        let refused: Vec<_> = subscribers.flat_map(|one| one.model.close()).collect();
+        self.refuse(&refused);
+    }
+
+    fn refuse(&mut self, refused: &[u32]) {
+        for publisher in &mut self.publishers {
+            publisher.is_refused |= refused.contains(&publisher.number);
         }
     }
 
     pub(crate) fn check(&self) {
         let mut alive: BTreeSet<u32> = self.retained.values().copied().collect();
-        alive.extend(self.publishers.iter().map(|publisher| publisher.number));
         for Subscriber {
             real, bell, model, ..
         } in &self.subscribers
         {
-            alive.extend(model.entries.iter().map(|entry| entry.message));
+            let entries = model.entries.iter().chain(&model.line);
+            alive.extend(entries.map(|entry| entry.message));
             assert_eq!(real.len(), model.entries.len());
-            assert_eq!(bell.0.load(Ordering::SeqCst), model.rings, "wake-ups");
+            assert_eq!(bell.rings(), model.rings, "wake-ups");
         }
         assert_eq!(
             Arc::strong_count(&self.alive) - 1,
             alive.len(),
             "messages alive"
         );
+        self.check_publishers();
         self.check_list();
+    }
+
+    /// Whose message is in line no more has been woken.
+    fn check_publishers(&self) {
+        let in_line = |number| {
+            let mut models = self.subscribers.iter().map(|subscriber| &subscriber.model);
+            models.any(|model| model.is_in_line(number))
+        };
+        for publisher in &self.publishers {
+            assert!(in_line(publisher.number) || publisher.bell.rings() > 0);
+        }
     }
 
     fn check_list(&self) {
@@ -366,30 +393,13 @@ impl Subscriber {
 
 impl Publisher {
     fn look(&mut self, subscriber: Option<&mut Subscriber>, now: Duration) -> Poll<Counts> {
-        let pushed = subscriber.map_or(Pushed::Ended, |Subscriber { model, .. }| {
-            let pushed = if model.end.is_some() || model.take_call(self.number) {
-                model.push(&self.topic, self.number)
-            } else {
-                Pushed::Full
-            };
-            if pushed != Pushed::Full {
-                return pushed;
-            }
-            if now >= self.until {
-                model.leave_line(self.number);
-                model.miss();
-                return Pushed::Dropped;
-            }
-            if !model.line.contains(&self.number) {
-                model.line.push_back(self.number);
-            }
-            pushed
-        });
-        match pushed {
-            Pushed::Full => return Poll::Pending,
-            Pushed::Queued => self.counts.queued += 1,
-            Pushed::Dropped => self.counts.dropped += 1,
-            Pushed::Ended => self.counts.matched -= 1,
+        let model = subscriber.map(|subscriber| &mut subscriber.model);
+        let waits_with = model.filter(|model| model.is_in_line(self.number));
+        match waits_with {
+            Some(_) if now < self.until => return Poll::Pending,
+            Some(model) => self.counts.dropped += usize::from(model.leave_line(self.number)),
+            None if self.is_refused => self.counts.matched -= 1,
+            None => self.counts.queued += 1,
         }
         Poll::Ready(self.counts)
     }

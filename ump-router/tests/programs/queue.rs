@@ -11,15 +11,13 @@ pub(crate) struct Queue {
     pub(crate) capacity: usize,
     pub(crate) when_full: WhenFull,
     pub(crate) entries: VecDeque<Entry>,
-    /// Missing after the last entry.
+    /// Those whose publishers wait for room.
+    pub(crate) line: VecDeque<Entry>,
+    /// Missing after the last of all.
     missed: u64,
     pub(crate) end: Option<RecvError>,
     pub(crate) queued: u64,
     pub(crate) lost: u64,
-    /// Publishers that wait for room, in line.
-    pub(crate) line: VecDeque<u32>,
-    /// Those that have been told that there was some, and did not look yet.
-    pub(crate) called: Vec<u32>,
     pub(crate) is_asleep: bool,
     /// How often its subscriber was woken.
     pub(crate) rings: usize,
@@ -36,7 +34,7 @@ pub(crate) struct Entry {
 pub(crate) enum Pushed {
     Queued,
     Dropped,
-    Full,
+    InLine,
     Ended,
 }
 
@@ -47,12 +45,11 @@ impl Queue {
             capacity,
             when_full,
             entries: VecDeque::new(),
+            line: VecDeque::new(),
             missed: 0,
             end: None,
             queued: 0,
             lost: 0,
-            line: VecDeque::new(),
-            called: Vec::new(),
             is_asleep: false,
             rings: 0,
         }
@@ -81,7 +78,11 @@ impl Queue {
         }
         if self.entries.len() == self.capacity {
             match self.when_full {
-                WhenFull::Block(_) => return Pushed::Full,
+                WhenFull::Block(_) => {
+                    let entry = self.last(topic, message);
+                    self.line.push_back(entry);
+                    return Pushed::InLine;
+                }
                 WhenFull::DropNewest => {
                     self.missed += 1;
                     self.lost += 1;
@@ -102,24 +103,35 @@ impl Queue {
                 }
             }
         }
-        self.entries.push_back(Entry {
-            missed: mem::take(&mut self.missed),
-            topic: topic.to_owned(),
-            message,
-        });
+        let entry = self.last(topic, message);
+        self.entries.push_back(entry);
         self.queued += 1;
         self.wake();
         Pushed::Queued
     }
 
-    /// A publisher has not waited long enough. Tells whether there is somebody to miss it.
-    pub(crate) fn miss(&mut self) -> bool {
-        if self.end.is_some() {
-            return false;
+    fn last(&mut self, topic: &str, message: u32) -> Entry {
+        Entry {
+            missed: mem::take(&mut self.missed),
+            topic: topic.to_owned(),
+            message,
         }
-        self.missed += 1;
+    }
+
+    pub(crate) fn is_in_line(&self, message: u32) -> bool {
+        self.line.iter().any(|waiting| waiting.message == message)
+    }
+
+    /// A publisher waits no more. Tells whether its message is missed.
+    pub(crate) fn leave_line(&mut self, message: u32) -> bool {
+        let place = self.line.iter().position(|it| it.message == message);
+        let left = place.and_then(|place| self.line.remove(place));
+        let Some((place, left)) = place.zip(left) else {
+            return false;
+        };
+        let next = self.line.get_mut(place);
+        *next.map_or(&mut self.missed, |next| &mut next.missed) += left.missed + 1;
         self.lost += 1;
-        self.wake();
         true
     }
 
@@ -131,7 +143,10 @@ impl Queue {
         }
         match (self.entries.pop_front(), self.end) {
             (Some(first), _) => {
-                self.call_next();
+                if let Some(next) = self.line.pop_front() {
+                    self.entries.push_back(next);
+                    self.queued += 1;
+                }
                 Ok(Some(first.message))
             }
             (None, None) => Ok(None),
@@ -139,29 +154,12 @@ impl Queue {
         }
     }
 
-    pub(crate) fn close(&mut self) {
+    /// Tells who was in line.
+    pub(crate) fn close(&mut self) -> Vec<u32> {
         self.end.get_or_insert(RecvError::Closed);
-        self.called.extend(self.line.drain(..));
+        self.missed += self.line.iter().map(|waiting| waiting.missed).sum::<u64>();
         self.wake();
-    }
-
-    pub(crate) fn call_next(&mut self) {
-        self.called.extend(self.line.pop_front());
-    }
-
-    /// A publisher waits no more.
-    pub(crate) fn leave_line(&mut self, publisher: u32) {
-        self.line.retain(|waiting| *waiting != publisher);
-        if self.take_call(publisher) {
-            self.call_next();
-        }
-    }
-
-    /// Whether a publisher was called; it looks.
-    pub(crate) fn take_call(&mut self, publisher: u32) -> bool {
-        let before = self.called.len();
-        self.called.retain(|called| *called != publisher);
-        self.called.len() < before
+        self.line.drain(..).map(|waiting| waiting.message).collect()
     }
 
     fn wake(&mut self) {
