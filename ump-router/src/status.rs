@@ -98,7 +98,7 @@ impl<M: Message> Status for Bus<M> {
 impl<P: Request> Status for Servers<P> {
     fn servers(&self, list: &mut Vec<ServerStatus>) {
         self.for_each(|topic, client, rank| {
-            let own = Pattern::from(topic.clone());
+            let own = Pattern::from(topic);
             list.push(ServerStatus {
                 topic: full_name(P::PREFIX, &own).expect("checked when it was claimed"),
                 of: type_name::<P>(),

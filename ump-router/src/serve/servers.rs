@@ -177,7 +177,7 @@ impl<P: Request> Servers<P> {
 
     fn announce(&self, kind: ChangeKind, topic: &Topic, news: &mut Leftovers<Change>) {
         self.changes.tell(news, || {
-            let own = Pattern::from(topic.clone());
+            let own = Pattern::from(topic);
             let name = full_name(P::PREFIX, &own).expect("checked when it was claimed");
             Received::new(name, Change::new(kind, type_name::<P>()))
         });
