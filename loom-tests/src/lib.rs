@@ -63,16 +63,20 @@ fn check(builder: &loom::model::Builder, model: impl Fn() + Send + Sync + 'stati
     }
     let iterations = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&iterations);
+    let begin = Instant::now();
     builder.check(move || {
         counted.fetch_add(1, Ordering::Relaxed);
         model();
     });
+    // With `LOOM_MAX_DURATION` loom stops without a word.
+    let is_cut = builder.max_duration.is_some_and(|limit| begin.elapsed() >= limit);
     let name = std::thread::current().name().unwrap_or("?").to_owned();
     let (iterations, bound) = (iterations.load(Ordering::Relaxed), builder.preemption_bound);
     let bound = bound.map_or("any number of".to_owned(), |bound| {
         format!("at most {bound}")
     });
-    println!("{name}: {iterations} iterations, {bound} preemptions");
+    let cut = if is_cut { ", not ended" } else { "" };
+    println!("{name}: {iterations} iterations, {bound} preemptions{cut}");
 }
 
 /// Answers until no client is left; returns the messages in the order in which they were taken.
