@@ -69,7 +69,9 @@ fn check(builder: &loom::model::Builder, model: impl Fn() + Send + Sync + 'stati
         model();
     });
     // With `LOOM_MAX_DURATION` loom stops without a word.
-    let is_cut = builder.max_duration.is_some_and(|limit| begin.elapsed() >= limit);
+    let is_cut = builder
+        .max_duration
+        .is_some_and(|limit| begin.elapsed() >= limit);
     let name = std::thread::current().name().unwrap_or("?").to_owned();
     let (iterations, bound) = (iterations.load(Ordering::Relaxed), builder.preemption_bound);
     let bound = bound.map_or("any number of".to_owned(), |bound| {

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+mod by_type;
 pub mod core;
 mod error;
 mod in_time;

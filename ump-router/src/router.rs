@@ -86,7 +86,11 @@ impl Router {
 
     /// Publishes a message on a topic, or on all topics of a pattern, when it is waited for or awaited.
     pub fn publish<M: Message>(&self, topic: impl IntoPattern, message: M) -> Publish<M> {
-        Publish::new(self.0.protocols.bus(), topic.into_pattern(), message)
+        Publish::new(
+            self.0.protocols.bus().cloned(),
+            topic.into_pattern(),
+            message,
+        )
     }
 
     /// Retains the last message of a topic no more, and gives it back.

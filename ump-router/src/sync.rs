@@ -12,7 +12,7 @@ pub(crate) use native::*;
 #[cfg(not(loom))]
 mod native {
     pub(crate) use std::sync::{
-        Arc as Shared,
+        Arc as Shared, OnceLock,
         atomic::{AtomicBool, Ordering},
     };
 
@@ -21,7 +21,7 @@ mod native {
 
 #[cfg(loom)]
 mod model {
-    use std::sync::PoisonError;
+    use std::sync::{self, PoisonError};
 
     pub(crate) use loom::sync::{
         Arc as Shared,
@@ -58,6 +58,33 @@ mod model {
 
         pub(crate) fn write(&self) -> RwLockWriteGuard<'_, T> {
             self.0.write().unwrap_or_else(PoisonError::into_inner)
+        }
+    }
+
+    /// The standard library's, of which loom knows in what order it is written and read.
+    #[derive(Debug)]
+    pub(crate) struct OnceLock<T> {
+        is_set: AtomicBool,
+        value: sync::OnceLock<T>,
+    }
+
+    impl<T> OnceLock<T> {
+        pub(crate) fn new() -> Self {
+            Self {
+                is_set: AtomicBool::new(false),
+                value: sync::OnceLock::new(),
+            }
+        }
+
+        pub(crate) fn get(&self) -> Option<&T> {
+            let is_set = self.is_set.load(Ordering::Acquire);
+            is_set.then(|| self.value.get()).flatten()
+        }
+
+        pub(crate) fn set(&self, value: T) -> Result<(), T> {
+            self.value.set(value)?;
+            self.is_set.store(true, Ordering::Release);
+            Ok(())
         }
     }
 }

@@ -1,7 +1,9 @@
 //! Request and reply by topic.
 
+mod attempt;
 mod call;
 mod claim;
+mod future;
 mod request;
 mod server;
 mod servers;
@@ -10,7 +12,8 @@ mod serving;
 pub use self::{
     call::Call,
     claim::{Claim, ServeOptions},
-    request::{RequestBuilder, RequestFuture},
+    future::RequestFuture,
+    request::RequestBuilder,
     server::Server,
 };
 pub(crate) use self::{servers::Servers, serving::Serving};

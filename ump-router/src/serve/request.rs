@@ -1,37 +1,25 @@
-//! A request by name: how, and what came of it.
-//!
-//! ```text
-//!            a server ┌────────────────────────────┐
-//!   look up ──────────┤ asked ── outcome ──────────┼──► the outcome
-//!     ▲  │            └─┬──────────────────────────┘
-//!     │  │ nobody       │ it left before it took the request, and another one follows, or is waited for
-//!     │  ├── not asked to wait ──► NoServer
-//!     │  └── waits, until somebody comes or the deadline ──► NoServer
-//!     └─────────────────┘
-//! ```
-//!
-//! A request that comes back from a server was not executed, so it may be given to another one. It is with one server at a time.
+//! A request by name that is to be made.
 
 use std::{
     fmt,
-    future::{Future, IntoFuture},
-    ops::ControlFlow,
+    future::IntoFuture,
     panic::Location,
-    pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
     time::{Duration, Instant},
 };
 
 use ump::Clock;
 
-use super::{call::Call, servers::Servers, serving::Serving};
+use super::{
+    attempt::{Attempt, Outcome, Terms},
+    future::RequestFuture,
+    servers::Servers,
+    serving::Serving,
+};
 use crate::{
     error::{Error, RequestError},
-    in_time::in_time,
     protocol::Request,
     protocols::Protocols,
-    signal::{Listener, Signal},
     sync::Shared,
     topic::{IntoTopic, Topic},
 };
@@ -57,15 +45,6 @@ enum Target<P: Request> {
     Named(Arc<Servers<P>>, Topic),
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Terms {
-    caller: &'static Location<'static>,
-    deadline: Option<Instant>,
-    is_urgent: bool,
-    if_room: bool,
-    waits: bool,
-}
-
 impl<P: Request> RequestBuilder<P> {
     pub(crate) fn new(
         protocols: &Protocols,
@@ -76,13 +55,7 @@ impl<P: Request> RequestBuilder<P> {
         Self {
             target: Target::find(protocols, topic),
             message,
-            terms: Terms {
-                caller,
-                deadline: None,
-                is_urgent: false,
-                if_room: false,
-                waits: false,
-            },
+            terms: Terms::plain(caller),
         }
     }
 
@@ -125,55 +98,17 @@ impl<P: Request> RequestBuilder<P> {
     /// # Errors
     /// See [`RequestError`]; what was not executed comes back in it.
     pub fn wait(self) -> Result<P::Reply, RequestError<P>> {
-        let mut attempt = self.begin()?;
-        loop {
-            let outcome = match attempt.look()? {
-                Look::Server(serving) => {
-                    let outcome = attempt.request(&serving).wait();
-                    attempt.settle(&serving, outcome)
-                }
-                Look::Nobody(comes, clock) => {
-                    let came = clock.block_on(comes, attempt.terms.deadline).is_some();
-                    attempt.go_on_if(came)
-                }
-            };
-            if let ControlFlow::Break(outcome) = outcome {
-                return outcome;
-            }
-        }
+        self.begin()?.ask_blocking()
     }
 
-    async fn reply(self) -> Result<P::Reply, RequestError<P>> {
-        let mut attempt = self.begin()?;
-        loop {
-            let outcome = match attempt.look()? {
-                Look::Server(serving) => {
-                    let outcome = attempt.request(&serving).await;
-                    attempt.settle(&serving, outcome)
-                }
-                Look::Nobody(comes, clock) => {
-                    let came = in_time(comes, attempt.terms.deadline, &clock).await;
-                    attempt.go_on_if(came)
-                }
-            };
-            if let ControlFlow::Break(outcome) = outcome {
-                return outcome;
+    pub(super) fn begin(self) -> Result<Attempt<P>, RequestError<P>> {
+        match self.target {
+            Ok(Target::Server(serving)) => Ok(Attempt::at(serving, self.message, self.terms)),
+            Ok(Target::Named(servers, topic)) => {
+                Ok(Attempt::by_name(servers, topic, self.message, self.terms))
             }
+            Err(error) => Err(RequestError::NotMade(self.message, error)),
         }
-    }
-
-    fn begin(self) -> Result<Attempt<P>, RequestError<P>> {
-        let (found, named) = match self.target {
-            Ok(Target::Server(serving)) => (Some(serving), None),
-            Ok(Target::Named(servers, topic)) => (None, Some((servers, topic))),
-            Err(error) => return Err(RequestError::NotMade(self.message, error)),
-        };
-        Ok(Attempt {
-            found,
-            named,
-            terms: self.terms,
-            message: Some(self.message),
-        })
     }
 }
 
@@ -184,7 +119,7 @@ impl<P: Request> Target<P> {
             return Ok(Self::Server(serving));
         }
         let servers = protocols.servers_of()?;
-        Ok(Self::Named(servers, topic.into_topic()?))
+        Ok(Self::Named(Arc::clone(servers), topic.into_topic()?))
     }
 
     fn topic(&self) -> &Topic {
@@ -203,116 +138,6 @@ impl<P: Request> Target<P> {
     }
 }
 
-/// A request under way from one server to the next, if need be.
-struct Attempt<P: Request> {
-    /// Who serves the topic, if it was found and has not been asked.
-    found: Option<Shared<Serving<P>>>,
-    /// Where to look for others; once that is needed.
-    named: Option<(Arc<Servers<P>>, Topic)>,
-    terms: Terms,
-    /// While no server has it.
-    message: Option<P>,
-}
-
-enum Look<P: Request> {
-    Server(Shared<Serving<P>>),
-    /// Somebody may come.
-    Nobody(Listener<Arc<Signal>>, Clock),
-}
-
-type Outcome<P> = Result<<P as Request>::Reply, RequestError<P>>;
-
-impl<P: Request> Attempt<P> {
-    fn look(&mut self) -> Result<Look<P>, RequestError<P>> {
-        if let Some(serving) = self.found.take() {
-            if !serving.has_left() {
-                return Ok(Look::Server(serving));
-            }
-            self.named = serving.name();
-        }
-        let Some((servers, topic)) = &self.named else {
-            // The router is gone.
-            return Err(RequestError::NotMade(self.take_message(), Error::Closed));
-        };
-        if let Some(serving) = servers.find(topic.as_str()) {
-            return Ok(Look::Server(serving));
-        }
-        // Who comes from now on is noticed.
-        let comes = Signal::listen(Arc::clone(&servers.came));
-        if let Some(serving) = servers.find(topic.as_str()) {
-            return Ok(Look::Server(serving));
-        }
-        if servers.is_closed() {
-            return Err(RequestError::NotMade(self.take_message(), Error::Closed));
-        }
-        if !self.terms.waits {
-            return Err(RequestError::NoServer(self.take_message()));
-        }
-        Ok(Look::Nobody(comes, servers.clock().clone()))
-    }
-
-    fn request<'a>(
-        &mut self,
-        serving: &'a Serving<P>,
-    ) -> ump::Request<'a, Call<P>, P::Reply, P::Error> {
-        let call = Call {
-            topic: serving.topic.clone(),
-            message: self.take_message(),
-        };
-        let mut request = serving.client.request_from(call, self.terms.caller);
-        if let Some(deadline) = self.terms.deadline {
-            request = request.deadline(deadline);
-        }
-        if self.terms.is_urgent {
-            request = request.urgent();
-        }
-        if self.terms.if_room {
-            request = request.if_room();
-        }
-        request
-    }
-
-    fn settle(
-        &mut self,
-        serving: &Shared<Serving<P>>,
-        outcome: Result<P::Reply, ump::RequestError<Call<P>, P::Error>>,
-    ) -> ControlFlow<Outcome<P>> {
-        let error = match outcome {
-            Ok(reply) => return ControlFlow::Break(Ok(reply)),
-            Err(error) => error.map_message(Call::into_message),
-        };
-        let ump::RequestError::ServerDisappeared(message) = error else {
-            return ControlFlow::Break(Err(RequestError::Ended(error)));
-        };
-        let name = serving.name();
-        let is_followed = name.as_ref().is_some_and(|(servers, topic)| {
-            servers.retire(serving);
-            match servers.find(topic.as_str()) {
-                Some(next) => !Shared::ptr_eq(&next, serving),
-                None => self.terms.waits,
-            }
-        });
-        if is_followed {
-            self.named = name;
-            self.message = Some(message);
-            return ControlFlow::Continue(());
-        }
-        let error = ump::RequestError::ServerDisappeared(message);
-        ControlFlow::Break(Err(RequestError::Ended(error)))
-    }
-
-    fn go_on_if(&mut self, came: bool) -> ControlFlow<Outcome<P>> {
-        if came {
-            return ControlFlow::Continue(());
-        }
-        ControlFlow::Break(Err(RequestError::NoServer(self.take_message())))
-    }
-
-    fn take_message(&mut self) -> P {
-        self.message.take().expect("no server has it")
-    }
-}
-
 /// # Cancel safety
 /// Dropping the future takes the request back if its server has not taken it; otherwise the handler can see that nobody waits.
 impl<P: Request> IntoFuture for RequestBuilder<P> {
@@ -320,7 +145,7 @@ impl<P: Request> IntoFuture for RequestBuilder<P> {
     type IntoFuture = RequestFuture<P>;
 
     fn into_future(self) -> RequestFuture<P> {
-        RequestFuture(Box::pin(self.reply()))
+        RequestFuture::new(self)
     }
 }
 
@@ -331,23 +156,5 @@ impl<P: Request> fmt::Debug for RequestBuilder<P> {
             .field("topic", &topic)
             .field("terms", &self.terms)
             .finish_non_exhaustive()
-    }
-}
-
-/// Makes a request by name. From awaiting a [`RequestBuilder`].
-#[must_use = "futures do nothing unless awaited"]
-pub struct RequestFuture<P: Request>(Pin<Box<dyn Future<Output = Outcome<P>> + Send>>);
-
-impl<P: Request> Future for RequestFuture<P> {
-    type Output = Outcome<P>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.0.as_mut().poll(cx)
-    }
-}
-
-impl<P: Request> fmt::Debug for RequestFuture<P> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("RequestFuture(..)")
     }
 }
