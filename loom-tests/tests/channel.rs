@@ -3,14 +3,18 @@
 //! The guards named in brackets are the invariants at the top of `ump/src/slot.rs` and the rules of waking in `ump/src/channel.rs`.
 #![cfg(loom)]
 
-use std::time::{Duration, Instant};
+use std::{
+    future::IntoFuture,
+    task::Poll,
+    time::{Duration, Instant},
+};
 
-use loom::{future::block_on, thread};
+use loom::{future::block_on, sync::Arc, thread};
 use loom_tests::{
     Census, answer, assert_settled, block_on::quietly, explore, explore_large, explore_with_less,
     poll_once, serve, spawn_server,
 };
-use ump::{Error, RequestError, channel};
+use ump::{Client, Error, RequestError, channel};
 
 /// Loom's clock does not move: this deadline passes when the model says so.
 fn some_day() -> Instant {
@@ -242,6 +246,43 @@ fn the_last_client_wakes_a_server_that_waits() {
         drop(client);
         assert!(server.join().unwrap().0.is_empty());
         other.join().unwrap();
+    });
+}
+
+/// Whoever of the two is told last lets the client go: after both slots were put back, and so that the server learns of the end.
+#[test]
+fn requests_that_own_their_client_let_it_go_when_they_are_told() {
+    explore(|| {
+        let (server, client) = channel::<u32, u32, ()>();
+        server.close();
+        let client = Arc::new(client);
+        let ask = |client, n| {
+            let mut asking = Client::request_owned(client, n).into_future();
+            let outcome = poll_once(&mut asking);
+            assert!(
+                matches!(outcome, Poll::Ready(Err(RequestError::ServerDisappeared(m))) if m == n)
+            );
+        };
+        let other = Arc::clone(&client);
+        let asking = thread::spawn(move || ask(other, 1));
+        ask(client, 2);
+        asking.join().unwrap();
+        assert_settled(server.stats());
+    });
+}
+
+/// One that is dropped is the last to hold the client, while a handler answers it.
+#[test]
+fn a_request_that_owns_its_client_and_is_dropped_is_cancelled_or_too_late() {
+    explore(|| {
+        let (server, client) = channel();
+        let server = spawn_server(server);
+        let mut asking = Client::request_owned(Arc::new(client), 1).into_future();
+        let _ = poll_once(&mut asking);
+        drop(asking);
+        let (taken, server) = server.join().unwrap();
+        assert!(taken.len() <= 1);
+        assert_settled(server.stats());
     });
 }
 

@@ -85,6 +85,25 @@ fn a_function_that_tracks_its_caller_passes_it_on() {
 }
 
 #[test]
+fn a_layer_says_on_whose_behalf_it_asks() {
+    let (server, client): Ends = ump::channel();
+    let caller = Location::caller();
+    client
+        .request(1)
+        .on_behalf_of(caller)
+        .post()
+        .wait()
+        .unwrap();
+    let (_, rctx) = server.try_pop().unwrap().unwrap();
+    assert_eq!(rctx.caller(), caller);
+    // The slot is used again, the caller is not.
+    drop(rctx);
+    let line = line!();
+    client.post(1).wait().unwrap();
+    assert_eq!(seen(&server), line + 1);
+}
+
+#[test]
 fn the_former_names_pass_it_on_as_well() {
     #![allow(deprecated)]
     let (server, client): Ends = ump::channel();

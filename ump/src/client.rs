@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use std::{fmt, future::Future, panic::Location};
+use std::{fmt, future::Future, ops::Deref, panic::Location};
 
 use crate::{
     channel::Channel,
@@ -98,7 +98,7 @@ impl<S, R, E> Client<S, R, E> {
     {
         // `S: Send`: a ticket with the plain report may drop the message on any thread to which it is sent; `'static`: at any time.
         self.request(out)
-            .send_to_wait(&Report::FREE)
+            .submit_with(&Report::FREE)
             .map_err(|error| without_details(error.into()))
     }
 
@@ -108,18 +108,38 @@ impl<S, R, E> Client<S, R, E> {
     #[inline]
     #[track_caller]
     pub fn request(&self, message: S) -> Request<'_, S, R, E> {
-        Request::new(self, message, Location::caller())
+        Request::new(ClientRef::Borrowed(self), message, Location::caller())
     }
 
-    /// The same on behalf of somebody else, for layers over the channel: the request was made at `caller`, as its handler
-    /// [sees](crate::ReplyContext::caller) it.
+    /// The same, without borrowing the client: the request, and the future that it becomes, own it together with others.
+    ///
+    /// So such a future can be kept in a structure, or be given to an executor, without an allocation.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// use ump::Client;
+    ///
+    /// # #[derive(Clone)]
+    /// struct Squares(Arc<Client<u32, u32, ()>>);
+    ///
+    /// impl Squares {
+    ///     fn call(&self, n: u32) -> ump::RequestFuture<'static, u32, u32, ()> {
+    ///         Client::request_owned(Arc::clone(&self.0), n).into_future()
+    ///     }
+    /// }
+    /// # use std::future::IntoFuture;
+    /// # let (server, client) = ump::channel();
+    /// # let squares = Squares(Arc::new(client));
+    /// # let future = squares.call(3);
+    /// # drop(squares);
+    /// # let serving = std::thread::spawn(move || for (n, rctx) in &server { let _ = rctx.reply(n * n); });
+    /// # assert_eq!(ump::Clock::system().block_on(future, None).unwrap().ok(), Some(9));
+    /// # serving.join().unwrap();
+    /// ```
     #[inline]
-    pub fn request_from(
-        &self,
-        message: S,
-        caller: &'static Location<'static>,
-    ) -> Request<'_, S, R, E> {
-        Request::new(self, message, caller)
+    #[track_caller]
+    pub fn request_owned(this: Arc<Self>, message: S) -> Request<'static, S, R, E> {
+        Request::new(ClientRef::Owned(this), message, Location::caller())
     }
 
     /// Begins a post: a message whose reply nobody waits for. The same as `request(message).post()`.
@@ -221,6 +241,24 @@ impl<S, R, E> Drop for Client<S, R, E> {
 impl<S, R, E> fmt::Debug for Client<S, R, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client").finish_non_exhaustive()
+    }
+}
+
+/// How a request has its client.
+pub(crate) enum ClientRef<'a, S, R, E> {
+    Borrowed(&'a Client<S, R, E>),
+    Owned(Arc<Client<S, R, E>>),
+}
+
+impl<S, R, E> Deref for ClientRef<'_, S, R, E> {
+    type Target = Client<S, R, E>;
+
+    #[inline]
+    fn deref(&self) -> &Self::Target {
+        match self {
+            Self::Borrowed(client) => client,
+            Self::Owned(client) => client,
+        }
     }
 }
 

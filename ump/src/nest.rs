@@ -63,8 +63,15 @@ impl<S, R, E> Nest<S, R, E> {
     /// An idle slot. To be called while the nest is open.
     #[inline]
     pub(crate) fn take(this: &Arc<Self>) -> Owned<S, R, E> {
-        // Relaxed: the exchange decides. Acquire: pairs with the Release with which it was put back.
-        if !this.out.load(Ordering::Relaxed) && !this.out.swap(true, Ordering::Acquire) {
+        // Relaxed: the exchange decides. Acquire: pairs with the Release with which it was put back. Who fails writes nothing: after a write loom
+        // would take the one that puts the slot back for an earlier one, although it cannot be.
+        let (free, out) = (false, true);
+        if this.out.load(Ordering::Relaxed) == free
+            && this
+                .out
+                .compare_exchange(free, out, Ordering::Acquire, Ordering::Relaxed)
+                .is_ok()
+        {
             // Relaxed: written by who had the right to it before us.
             let first = NonNull::new(this.first.load(Ordering::Relaxed));
             return first.map_or_else(|| Self::make_first(this), Owned);

@@ -15,9 +15,9 @@ use std::{
 
 use crate::{
     channel::Place,
-    client::Client,
+    client::{Client, ClientRef},
     error::{RequestError, SendError},
-    send::{Offer, Sending, send_blocking},
+    send::{self, Offer, Sending},
     slot::{Lane, Terms},
     ticket::{Draft, Regret, Report},
     wait_reply::WaitReply,
@@ -41,7 +41,7 @@ use crate::{
 /// ```
 #[must_use = "nothing is sent before it is waited for, awaited, submitted or posted"]
 pub struct Request<'a, S, R, E> {
-    client: &'a Client<S, R, E>,
+    client: ClientRef<'a, S, R, E>,
     /// The message is in its slot from the beginning: a large one is not moved about.
     draft: Draft<S, R, E>,
     terms: Terms,
@@ -51,16 +51,24 @@ pub struct Request<'a, S, R, E> {
 impl<'a, S, R, E> Request<'a, S, R, E> {
     #[inline]
     pub(crate) fn new(
-        client: &'a Client<S, R, E>,
+        client: ClientRef<'a, S, R, E>,
         message: S,
         caller: &'static Location<'static>,
     ) -> Self {
+        let draft = Draft::new(client.nest(), message, caller);
         Self {
             client,
-            draft: Draft::new(client.nest(), message, caller),
+            draft,
             terms: Terms::PLAIN,
             if_room: false,
         }
+    }
+
+    /// For layers over the channel: the request was made at `caller`, as its handler [sees](crate::ReplyContext::caller) it.
+    #[inline]
+    pub fn on_behalf_of(self, caller: &'static Location<'static>) -> Self {
+        self.draft.set_caller(caller);
+        self
     }
 
     /// Ends the request when this time has passed from now. See [`deadline`](Self::deadline).
@@ -114,7 +122,14 @@ impl<'a, S, R, E> Request<'a, S, R, E> {
     #[inline]
     pub(crate) fn wait_or_regret<X: Regret<S, E>>(mut self) -> Result<R, X> {
         self.terms.blocks = true;
-        match self.send_to_wait(&Report::BORROWING) {
+        let Self {
+            client,
+            draft,
+            terms,
+            if_room,
+        } = self;
+        // The client is borrowed, or owned here, until there is an outcome.
+        match send_to_wait(&client, draft, terms, if_room, &Report::BORROWING) {
             Ok(reply) => reply.wait(),
             Err(error) => Err(X::new(error.into())),
         }
@@ -123,7 +138,10 @@ impl<'a, S, R, E> Request<'a, S, R, E> {
     /// What it becomes when it is awaited, with an error of another kind.
     #[inline]
     pub(crate) fn into_asking<X: Regret<S, E>>(self) -> Asking<'a, S, R, E, X> {
-        Asking::Sending(self.into_sending())
+        Asking {
+            reply: None,
+            sending: self.into_sending(),
+        }
     }
 
     /// Separates sending from waiting for the reply: made so, it ends in a [`WaitReply`] once it is accepted.
@@ -140,31 +158,11 @@ impl<'a, S, R, E> Request<'a, S, R, E> {
     }
 
     #[inline]
-    pub(crate) fn send_to_wait<X>(
+    pub(crate) fn submit_with<X>(
         self,
         report: &Report<S, R, E, X>,
     ) -> Result<WaitReply<R, E, X>, SendError<S>> {
-        let ticket = self.send_blocking(|draft: Draft<_, _, _>, home: &_, place: Place<'_>| {
-            draft.send(home, place, report)
-        })?;
-        Ok(WaitReply::new(ticket, None))
-    }
-
-    #[inline]
-    fn send_blocking<T>(self, offer: impl Offer<S, R, E, T>) -> Result<T, SendError<S>> {
-        let channel = self.client.channel();
-        self.draft.set_terms(self.terms);
-        let request = self.draft.core().id();
-        let mut draft = Some(self.draft);
-        send_blocking(channel, request, self.terms, self.if_room, |place| {
-            offer(draft.take().expect("refused before"), channel, place).map_err(
-                |(back, refusal)| {
-                    draft = Some(back);
-                    refusal
-                },
-            )
-        })
-        .map_err(|why| why.with(draft.take().expect("refused").into_message()))
+        send_to_wait(&self.client, self.draft, self.terms, self.if_room, report)
     }
 
     #[inline]
@@ -204,7 +202,7 @@ impl<S, R, E> Submit<'_, S, R, E> {
     /// See [`SendError`]; the message comes back.
     #[inline]
     pub fn wait(self) -> Result<WaitReply<R, E, RequestError<S, E>>, SendError<S>> {
-        self.0.send_to_wait(&Report::FREE)
+        self.0.submit_with(&Report::FREE)
     }
 }
 
@@ -255,7 +253,13 @@ impl<S, R, E> Post<'_, S, R, E> {
     /// See [`SendError`]; the message comes back.
     #[inline]
     pub fn wait(self) -> Result<(), SendError<S>> {
-        self.0.send_blocking(Draft::post)
+        let Request {
+            client,
+            draft,
+            terms,
+            if_room,
+        } = self.0;
+        send_blocking(&client, draft, terms, if_room, Draft::post)
     }
 }
 
@@ -299,17 +303,18 @@ impl<S, R, E> Future for RequestFuture<'_, S, R, E> {
 
 impl<S, R, E> fmt::Debug for RequestFuture<'_, S, R, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.0 {
-            Asking::Sending(_) => "RequestFuture(sending)",
-            Asking::Waiting(_) => "RequestFuture(waiting)",
+        f.write_str(match self.0.reply {
+            None => "RequestFuture(sending)",
+            Some(_) => "RequestFuture(waiting)",
         })
     }
 }
 
 /// A request being awaited that may end in a regret of the kind `X`.
-pub(crate) enum Asking<'a, S, R, E, X> {
-    Sending(Sending<'a, S, R, E>),
-    Waiting(WaitReply<R, E, X>),
+pub(crate) struct Asking<'a, S, R, E, X> {
+    /// Once it was sent. It is dropped before the client is let go.
+    reply: Option<WaitReply<R, E, X>>,
+    sending: Sending<'a, S, R, E>,
 }
 
 impl<S, R, E, X> Unpin for Asking<'_, S, R, E, X> {}
@@ -319,27 +324,24 @@ impl<S, R, E, X: Regret<S, E>> Future for Asking<'_, S, R, E, X> {
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        if let Self::Sending(sending) = &mut *self {
-            // Before it is sent, while nobody else can reach it.
-            let armed = sending.arm(cx.waker());
-            let send = |draft: Draft<_, _, _>, home: &_, place: Place<'_>| {
-                draft.send(home, place, &Report::BORROWING)
-            };
-            let ticket = match ready!(sending.poll(cx, send)) {
-                Ok(ticket) => ticket,
-                Err(error) => return Poll::Ready(Err(X::new(error.into()))),
-            };
-            let mut reply = WaitReply::new(ticket, sending.take_alarm());
-            let asleep = armed && reply.sleeps();
-            *self = Self::Waiting(reply);
-            if asleep {
-                return Poll::Pending;
-            }
+        let Self { reply, sending } = &mut *self;
+        if let Some(reply) = reply {
+            return Pin::new(reply).poll(cx);
         }
-        match &mut *self {
-            Self::Waiting(reply) => Pin::new(reply).poll(cx),
-            Self::Sending(_) => unreachable!("it has been sent"),
+        // Before it is sent, while nobody else can reach it.
+        let armed = sending.arm(cx.waker());
+        let send = |draft: Draft<_, _, _>, home: &_, place: Place<'_>| {
+            draft.send(home, place, &Report::BORROWING)
+        };
+        let ticket = match ready!(sending.poll(cx, send)) {
+            Ok(ticket) => ticket,
+            Err(error) => return Poll::Ready(Err(X::new(error.into()))),
+        };
+        let reply = reply.insert(WaitReply::new(ticket, sending.take_alarm()));
+        if armed && reply.sleeps() {
+            return Poll::Pending;
         }
+        Pin::new(reply).poll(cx)
     }
 }
 
@@ -401,4 +403,38 @@ impl<S, R, E> fmt::Debug for PostFuture<'_, S, R, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PostFuture").finish_non_exhaustive()
     }
+}
+
+#[inline]
+fn send_to_wait<S, R, E, X>(
+    client: &Client<S, R, E>,
+    draft: Draft<S, R, E>,
+    terms: Terms,
+    if_room: bool,
+    report: &Report<S, R, E, X>,
+) -> Result<WaitReply<R, E, X>, SendError<S>> {
+    let offer = |draft: Draft<_, _, _>, home: &_, place: Place<'_>| draft.send(home, place, report);
+    let ticket = send_blocking(client, draft, terms, if_room, offer)?;
+    Ok(WaitReply::new(ticket, None))
+}
+
+#[inline]
+fn send_blocking<S, R, E, T>(
+    client: &Client<S, R, E>,
+    draft: Draft<S, R, E>,
+    terms: Terms,
+    if_room: bool,
+    offer: impl Offer<S, R, E, T>,
+) -> Result<T, SendError<S>> {
+    let channel = client.channel();
+    draft.set_terms(terms);
+    let request = draft.core().id();
+    let mut draft = Some(draft);
+    send::send_blocking(channel, request, terms, if_room, |place| {
+        offer(draft.take().expect("refused before"), channel, place).map_err(|(back, refusal)| {
+            draft = Some(back);
+            refusal
+        })
+    })
+    .map_err(|why| why.with(draft.take().expect("refused").into_message()))
 }

@@ -10,7 +10,7 @@ use std::{
 
 use crate::{
     channel::{Channel, Place, Refusal},
-    client::Client,
+    client::ClientRef,
     clock::{Alarm, Clock},
     error::SendError,
     slot::{Lane, Terms},
@@ -117,7 +117,7 @@ impl<S, R, E, T, F> Offer<S, R, E, T> for F where
 /// A request on its way into the queue, awaited.
 pub(crate) struct Sending<'a, S, R, E> {
     /// Kept alive, so that the server does not leave before a request that waits for room.
-    client: &'a Client<S, R, E>,
+    client: ClientRef<'a, S, R, E>,
     /// Until it has been let in or refused.
     draft: Option<Draft<S, R, E>>,
     turn: Turn,
@@ -126,7 +126,11 @@ pub(crate) struct Sending<'a, S, R, E> {
 }
 
 impl<'a, S, R, E> Sending<'a, S, R, E> {
-    pub(crate) fn new(client: &'a Client<S, R, E>, draft: Draft<S, R, E>, if_room: bool) -> Self {
+    pub(crate) fn new(
+        client: ClientRef<'a, S, R, E>,
+        draft: Draft<S, R, E>,
+        if_room: bool,
+    ) -> Self {
         Self {
             client,
             draft: Some(draft),

@@ -334,10 +334,20 @@ impl<R, E> Core<R, E> {
         self.cold.entered.with(|entered| unsafe { *entered })
     }
 
+    /// Where it was made.
+    ///
+    /// # Safety
+    /// The slot is the caller's alone.
+    #[inline]
+    pub(crate) unsafe fn set_origin(&self, origin: &'static Location<'static>) {
+        // SAFETY: as promised by the caller.
+        self.origin.with_mut(|cell| unsafe { *cell = origin });
+    }
+
     /// Where the request was made. For the server's end.
     #[inline]
     pub(crate) fn origin(&self) -> &'static Location<'static> {
-        // SAFETY: written only by who owns the slot alone (`fill`).
+        // SAFETY: written only by who owns the slot alone (`set_origin`).
         self.origin.with(|origin| unsafe { *origin })
     }
 
@@ -957,7 +967,7 @@ impl<S, R, E> Slot<S, R, E> {
         self.message
             .with_mut(|cell| unsafe { (*cell).write(message) });
         // SAFETY: the same.
-        self.core.origin.with_mut(|cell| unsafe { *cell = origin });
+        unsafe { self.core.set_origin(origin) };
     }
 
     /// Sets the state of a request that enters the queue. Returns the ending of the last request, which the caller of this function counts.

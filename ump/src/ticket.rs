@@ -54,6 +54,11 @@ impl<S, R, E> Draft<S, R, E> {
         unsafe { self.core().set_terms(terms) };
     }
 
+    pub(crate) fn set_caller(&self, caller: &'static Location<'static>) {
+        // SAFETY: it is ours alone.
+        unsafe { self.core().set_origin(caller) };
+    }
+
     #[inline]
     pub(crate) fn core(&self) -> &Core<R, E> {
         &self.0.slot().core

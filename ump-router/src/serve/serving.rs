@@ -1,15 +1,12 @@
 //! Who serves a topic, as those see it who ask.
 
-use std::{
-    fmt,
-    sync::{Arc, Weak},
-};
+use std::{fmt, sync::Weak};
 
 use super::{call::Call, servers::Servers};
 use crate::{
     core::claims::ClaimId,
     protocol::Request,
-    sync::{AtomicBool, Ordering},
+    sync::{AtomicBool, Ordering, Shared},
     topic::Topic,
 };
 
@@ -23,7 +20,7 @@ pub(crate) type Requests<P> = ump::Server<Call<P>, <P as Request>::Reply, <P as 
 pub(crate) struct Serving<P: Request> {
     pub(crate) id: ClaimId,
     pub(crate) topic: Topic,
-    pub(crate) client: Client<P>,
+    pub(crate) client: Shared<Client<P>>,
     /// Among which it is one.
     pub(crate) servers: Weak<Servers<P>>,
     has_left: AtomicBool,
@@ -39,16 +36,16 @@ impl<P: Request> Serving<P> {
         Self {
             id,
             topic,
-            client,
+            client: Shared::new(client),
             servers,
             has_left: AtomicBool::new(false),
         }
     }
 
-    /// Where to look for another one. Nowhere, if the router is gone.
-    pub(crate) fn name(&self) -> Option<(Arc<Servers<P>>, Topic)> {
-        let servers = self.servers.upgrade()?;
-        Some((servers, self.topic.clone()))
+    /// What it receives.
+    pub(super) fn call(&self, message: P) -> Call<P> {
+        let topic = self.topic.clone();
+        Call { topic, message }
     }
 
     /// Its claim is over.

@@ -9,6 +9,7 @@
 use std::{
     collections::BTreeMap,
     io,
+    num::NonZeroU64,
     task::{Context, Poll},
     thread,
     time::Instant,
@@ -19,17 +20,17 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 use crate::waiter::Waiter;
 
 /// When, and a number that tells alarms of the same instant apart.
-type Key = (Instant, u64);
+type Key = (Instant, NonZeroU64);
 
 struct Clock {
     alarms: BTreeMap<Key, Waiter>,
-    next: u64,
+    next: NonZeroU64,
     running: bool,
 }
 
 static CLOCK: Mutex<Clock> = Mutex::new(Clock {
     alarms: BTreeMap::new(),
-    next: 0,
+    next: NonZeroU64::MIN,
     running: false,
 });
 
@@ -40,7 +41,8 @@ static EARLIER: Condvar = Condvar::new();
 #[derive(Debug)]
 pub(crate) struct Alarm {
     at: Instant,
-    armed: Option<u64>,
+    /// As small as can be: it is in each future of a request.
+    armed: Option<NonZeroU64>,
 }
 
 impl Alarm {
@@ -66,8 +68,9 @@ impl Alarm {
         let waiter = Waiter::task(cx.waker());
         let mut clock = CLOCK.lock();
         let id = *self.armed.get_or_insert_with(|| {
-            clock.next += 1;
-            clock.next
+            let id = clock.next;
+            clock.next = id.saturating_add(1);
+            id
         });
         let replaced = clock.alarms.insert((self.at, id), waiter);
         let earliest = clock.alarms.keys().next() == Some(&(self.at, id));

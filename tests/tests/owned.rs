@@ -1,0 +1,150 @@
+//! A request that owns its client: it can be kept, and as long as it is, the channel goes on.
+
+use std::{future::IntoFuture, sync::Arc, task::Poll, thread};
+
+use tests::{Bell, assert_balanced, block_on, poll_once, poll_with};
+use ump::{Client, Error, RequestError, RequestFuture, SendError, Server};
+
+type Ends = (Server<u32, u32, ()>, Client<u32, u32, ()>);
+
+/// The last client is in the request.
+fn only_in_a_request() -> (Server<u32, u32, ()>, RequestFuture<'static, u32, u32, ()>) {
+    let (server, client): Ends = ump::channel();
+    let asking = Client::request_owned(Arc::new(client), 1).into_future();
+    (server, asking)
+}
+
+fn has_ended(server: &Server<u32, u32, ()>) -> bool {
+    matches!(server.try_pop(), Err(Error::ClientsDisappeared))
+}
+
+#[test]
+fn it_is_answered_when_nobody_else_has_the_client() {
+    let (server, asking) = only_in_a_request();
+    let serving = thread::spawn(move || {
+        for (n, rctx) in &server {
+            rctx.reply(n + 1).unwrap();
+        }
+        server.stats()
+    });
+    assert_eq!(block_on(asking).unwrap(), 2);
+    // It was let go, so that the server has come to its end.
+    assert_balanced(&serving.join().unwrap());
+}
+
+#[test]
+fn it_blocks_as_well() {
+    let (server, client): Ends = ump::channel();
+    let serving = thread::spawn(move || {
+        for (n, rctx) in &server {
+            rctx.reply(n + 1).unwrap();
+        }
+    });
+    let client = Arc::new(client);
+    let reply = Client::request_owned(Arc::clone(&client), 1).wait();
+    assert_eq!(reply.unwrap(), 2);
+    assert_eq!(Client::request_owned(client, 2).wait().unwrap(), 3);
+    serving.join().unwrap();
+}
+
+#[test]
+fn the_channel_goes_on_until_it_is_answered_and_dropped() {
+    let bell = Bell::new();
+    let (server, mut asking) = only_in_a_request();
+    assert!(poll_with(&mut asking, &bell).is_pending());
+    let (_, rctx) = server.try_pop().unwrap().expect("it was sent");
+    assert!(!has_ended(&server));
+    rctx.reply(2).unwrap();
+    assert_eq!(bell.rings(), 1);
+    assert!(matches!(poll_with(&mut asking, &bell), Poll::Ready(Ok(2))));
+    drop(asking);
+    assert!(has_ended(&server));
+    assert_eq!(bell.wakers(), 0);
+    assert_balanced(&server.stats());
+}
+
+#[test]
+fn dropped_it_is_cancelled_and_the_channel_ends() {
+    for is_taken in [true, false] {
+        let (server, mut asking) = only_in_a_request();
+        assert!(poll_once(&mut asking).is_pending());
+        let taken = is_taken.then(|| server.try_pop().unwrap().expect("it was sent"));
+        drop(asking);
+        if let Some((_, rctx)) = taken {
+            assert!(rctx.is_cancelled());
+        }
+        assert!(has_ended(&server));
+        assert_balanced(&server.stats());
+    }
+}
+
+#[test]
+fn dropped_before_it_was_sent_it_leaves_nothing() {
+    let (server, asking) = only_in_a_request();
+    assert!(!has_ended(&server));
+    drop(asking);
+    assert!(has_ended(&server));
+    assert_eq!(server.stats().accepted, 0);
+}
+
+#[test]
+fn one_that_waits_for_room_keeps_the_channel_going() {
+    let (server, client) = ump::bounded::<u32, u32, ()>(1).unwrap();
+    let client = Arc::new(client);
+    let owned = |n| Client::request_owned(Arc::clone(&client), n);
+    owned(1).post().wait().unwrap();
+    assert!(matches!(
+        owned(2).if_room().post().wait(),
+        Err(SendError::Full(2))
+    ));
+    let mut asking = owned(3).into_future();
+    drop(client);
+    assert!(poll_once(&mut asking).is_pending());
+    assert_eq!(server.try_pop().unwrap().expect("the post").0, 1);
+    assert!(!has_ended(&server));
+    assert!(poll_once(&mut asking).is_pending());
+    let (message, rctx) = server.try_pop().unwrap().expect("it has found room");
+    rctx.reply(message + 1).unwrap();
+    assert!(matches!(poll_once(&mut asking), Poll::Ready(Ok(4))));
+}
+
+#[test]
+fn what_was_submitted_lets_the_client_go() {
+    let (server, client): Ends = ump::channel();
+    let request = Client::request_owned(Arc::new(client), 1);
+    let reply = request.submit().wait().unwrap();
+    let (_, rctx) = server.try_pop().unwrap().expect("it was submitted");
+    assert!(has_ended(&server));
+    rctx.reply(2).unwrap();
+    assert_eq!(reply.wait().unwrap(), 2);
+}
+
+#[test]
+fn a_server_that_is_gone_is_reported() {
+    let (server, mut asking) = only_in_a_request();
+    drop(server);
+    assert!(matches!(
+        poll_once(&mut asking),
+        Poll::Ready(Err(RequestError::ServerDisappeared(1)))
+    ));
+}
+
+#[test]
+fn one_client_has_many_of_them_at_a_time() {
+    let (server, client): Ends = ump::channel();
+    let client = Arc::new(client);
+    let mut all: Vec<_> = (0..100)
+        .map(|n| Client::request_owned(Arc::clone(&client), n).into_future())
+        .collect();
+    drop(client);
+    for asking in &mut all {
+        assert!(poll_once(asking).is_pending());
+    }
+    while let Some((n, rctx)) = server.try_pop().unwrap() {
+        rctx.reply(n + 1).unwrap();
+    }
+    for (n, asking) in (0..).zip(all) {
+        assert_eq!(block_on(asking).unwrap(), n + 1);
+    }
+    assert!(has_ended(&server));
+}
