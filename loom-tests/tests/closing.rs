@@ -8,8 +8,8 @@ use std::future::IntoFuture;
 
 use loom::{future::block_on, sync::Arc, thread};
 use loom_tests::{
-    NumberClient, NumberServer, answer, assert_settled, awake, explore, explore_large, poll_once,
-    serve, some_day, warm,
+    NumberClient, NumberServer, answer, assert_settled, awake, explore, explore_fully,
+    explore_large, poll_once, serve, some_day, warm,
 };
 use ump::{Error, RequestError, SendError, bounded, channel};
 
@@ -203,6 +203,32 @@ fn one_who_polls_learns_of_the_end() {
         server.close();
         assert_eq!(polling.join().unwrap(), Some(Error::ClientsDisappeared));
         assert_closed(&server, &client);
+    });
+}
+
+#[test]
+fn who_waits_for_nothing_but_the_end_learns_of_it() {
+    explore_fully(|| {
+        let (server, client) = channel::<u32, u32, ()>();
+        let waiting = thread::spawn(move || {
+            block_on(client.closed());
+            assert!(client.is_closed());
+        });
+        drop(server);
+        waiting.join().unwrap();
+    });
+}
+
+#[test]
+fn who_stops_waiting_for_the_end_is_not_told() {
+    explore_fully(|| {
+        let (server, client) = channel::<u32, u32, ()>();
+        let mut closed = client.closed();
+        let is_late = poll_once(&mut closed).is_ready();
+        let going = thread::spawn(move || drop(server));
+        drop(closed);
+        going.join().unwrap();
+        assert!(!is_late && poll_once(&mut client.closed()).is_ready());
     });
 }
 

@@ -14,7 +14,8 @@ use std::{
 
 use futures_core::Stream;
 use ump_router::{
-    Bytes, Call, Error, Request, RequestError, Router, ServeOptions, Server, TopicErrorKind,
+    Bytes, Call, Change, ChangeKind, Error, Request, RequestError, Router, ServeOptions, Server,
+    TopicErrorKind,
     ump::{self, Executed, ManualClock},
 };
 use ump_server::{ReplyContext, Stop};
@@ -554,17 +555,25 @@ fn a_loop_that_has_ended_serves_no_more_and_is_followed() {
             .spawn_with(|_| Ok(Doubler))
             .unwrap()
     };
+    let mut changes = router.subscribe::<Change>("**").unwrap();
+    let mut heard = || {
+        let change = changes.try_recv().unwrap().expect("something has changed");
+        assert_eq!(change.topic(), "double/by/one");
+        change.kind()
+    };
     let options = ServeOptions::new();
     let (client, handle) = spawn();
     let first = router.serve_by("by/one", client, options).unwrap();
+    assert_eq!(heard(), ChangeKind::Served);
+    let begun = router.request("by/one", Double(1));
     handle.stopper().stop(Stop::Refuse);
     handle.join().unwrap();
-    let error = router.request("by/one", Double(1)).wait().unwrap_err();
-    assert!(error.is_server_lost() && !error.is_timeout());
-    assert_eq!(error.into_message(), Some(Double(1)));
-    assert!(!first.is_serving(), "its claim was taken from it");
-    let error = router.request("by/one", Double(1)).wait().unwrap_err();
-    assert!(matches!(error, RequestError::NoServer(Double(1))));
+    assert_eq!(heard(), ChangeKind::Unserved);
+    assert!(!first.is_serving() && router.servers().is_empty());
+    for request in [begun, router.request("by/one", Double(1))] {
+        let error = request.wait().unwrap_err();
+        assert!(matches!(error, RequestError::NoServer(Double(1))));
+    }
 
     let (client, handle) = spawn();
     let second = router.serve_by("by/one", client, options).unwrap();
@@ -572,12 +581,59 @@ fn a_loop_that_has_ended_serves_no_more_and_is_followed() {
     let third = router
         .serve_by("by/one", client, options.standby())
         .unwrap();
+    assert_eq!(
+        (heard(), heard()),
+        (ChangeKind::Served, ChangeKind::StandsBy)
+    );
     handle.stopper().stop(Stop::Refuse);
     handle.join().unwrap();
-    assert_eq!(router.request("by/one", Double(1)).wait().unwrap(), 2);
+    assert_eq!(
+        (heard(), heard()),
+        (ChangeKind::Unserved, ChangeKind::Served)
+    );
     assert!(third.is_serving() && !second.is_serving());
+    assert_eq!(router.request("by/one", Double(1)).wait().unwrap(), 2);
     drop((third, second));
     standby.join().unwrap();
+}
+
+#[test]
+fn a_server_that_has_ended_already_claims_nothing() {
+    let router = Router::new();
+    let (server, client) = ump::channel::<Call<Double>, u64, &'static str>();
+    drop(server);
+    let claim = router.serve_by("a", client, ServeOptions::new()).unwrap();
+    assert!(!claim.is_serving() && !claim.is_standing_by());
+    let error = router.request("a", Double(1)).wait().unwrap_err();
+    assert!(matches!(error, RequestError::NoServer(Double(1))));
+}
+
+#[test]
+fn a_server_that_closes_serves_what_is_queued_while_it_is_followed() {
+    let router = Router::new();
+    let first = router.serve::<Double>("a").unwrap();
+    let next = router
+        .serve_with::<Double>("a", ServeOptions::new().standby())
+        .unwrap();
+    let mut queued = router.request("a", Double(1)).into_future();
+    assert!(poll_once(Pin::new(&mut queued)).is_pending());
+    first.close();
+    assert!(next.is_serving() && !first.is_serving());
+    let mut later = router.request("a", Double(2)).into_future();
+    assert!(poll_once(Pin::new(&mut later)).is_pending());
+    for (server, number) in [(&first, 1), (&next, 2)] {
+        let (call, rctx) = server.try_pop().unwrap().expect("a request is queued");
+        assert_eq!(call.message, Double(number));
+        rctx.reply(number * 2).unwrap();
+    }
+    assert!(matches!(
+        poll_once(Pin::new(&mut queued)),
+        Poll::Ready(Ok(2))
+    ));
+    assert!(matches!(
+        poll_once(Pin::new(&mut later)),
+        Poll::Ready(Ok(4))
+    ));
 }
 
 #[test]

@@ -85,6 +85,8 @@ struct Queue<S, R, E> {
     poller: Option<Waiter>,
     /// Who waits for room in each lane.
     senders: [Waiters; 2],
+    /// Who waits for the end of the server.
+    until_closed: Waiters,
 }
 
 /// Where to wait if there is nothing (no request, no room).
@@ -250,6 +252,7 @@ impl<S, R, E> Channel<S, R, E> {
                     receivers: Waiters::default(),
                     poller: None,
                     senders: <[Waiters; 2]>::default(),
+                    until_closed: Waiters::default(),
                 }),
             }),
             hotline: Padded(Hotline::new()),
@@ -435,6 +438,25 @@ impl<S, R, E> Channel<S, R, E> {
         receivers.chain(poller).for_each(Waiter::wake);
     }
 
+    /// Whether nothing enters any more; otherwise wakes who waits when that is so.
+    pub(crate) fn await_close(&self, turn: &mut Turn, waiter: Waiter) -> bool {
+        let mut queue = self.lock();
+        let open = queue.open;
+        // Dropped after unlocking, both.
+        let (_left, _old) = if open {
+            (None, queue.until_closed.enrol(turn, waiter))
+        } else {
+            (Some(queue.until_closed.leave(turn)), Some(waiter))
+        };
+        drop(queue);
+        !open
+    }
+
+    pub(crate) fn stop_awaiting_close(&self, turn: &mut Turn) {
+        let left = self.lock().until_closed.leave(turn);
+        drop(left);
+    }
+
     // ---- for the server
 
     /// Gets the hotline, if there is one to be had.
@@ -605,7 +627,9 @@ impl<S, R, E> Channel<S, R, E> {
         let receivers = queue.receivers.take_all();
         let poller = queue.poller.take();
         let senders = queue.senders.each_mut().map(Waiters::take_all);
+        let until_closed = queue.until_closed.take_all();
         drop(queue);
+        until_closed.for_each(Waiter::wake);
         senders.into_iter().flatten().for_each(Waiter::wake);
         receivers.chain(poller)
     }

@@ -7,6 +7,7 @@ use std::{fmt, future::Future, ops::Deref, panic::Location};
 use crate::{
     channel::Channel,
     clock::Clock,
+    closed::Closed,
     error::Error,
     nest::Nest,
     request::{Post, Request},
@@ -185,6 +186,22 @@ impl<S, R, E> Client<S, R, E> {
     #[must_use]
     pub fn is_closed(&self) -> bool {
         !self.channel().is_open()
+    }
+
+    /// Waits until that is so: until the server is gone or closed. For whoever wants to know without asking it anything.
+    ///
+    /// ```
+    /// let (server, client) = ump::channel::<u32, u32, ()>();
+    /// # let watcher =
+    /// std::thread::spawn(move || {
+    ///     client.closed().wait();
+    ///     println!("the server has gone");
+    /// });
+    /// drop(server);
+    /// # watcher.join().unwrap();
+    /// ```
+    pub fn closed(&self) -> Closed<S, R, E> {
+        Closed::new(Arc::clone(self.channel()))
     }
 
     /// What its channel tells the time by.

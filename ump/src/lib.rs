@@ -5,6 +5,7 @@ mod builder;
 mod channel;
 mod client;
 mod clock;
+mod closed;
 mod context;
 mod error;
 mod gather;
@@ -29,6 +30,7 @@ pub use crate::{
     builder::{Builder, Spin},
     client::{Client, WeakClient},
     clock::{Clock, ManualClock, Sleep},
+    closed::Closed,
     context::{Cancelled, ReplyContext},
     error::{Error, Executed, NoReply, Refused, RequestError, SendError, ZeroCapacity},
     gather::Gather,

@@ -42,7 +42,7 @@ impl ServeOptions {
     }
 }
 
-/// The right to serve a topic; it ends when this is dropped. From [`Router::serve_by`](crate::Router::serve_by); a
+/// The right to serve a topic; it ends when this is dropped, or with its server. From [`Router::serve_by`](crate::Router::serve_by); a
 /// [`Server`](crate::Server) has its own.
 ///
 /// Then the next in line serves, or nobody. Requests that the server has in its queue it keeps.
@@ -72,7 +72,7 @@ impl Claim {
     }
 
     /// Whether requests come here now; otherwise it stands by, or is over: the router was closed, or the server that it is for
-    /// has ended. The router notices such an end when somebody asks this server, or another one claims the topic or leaves it.
+    /// is gone or [closed](ump::Server::close).
     #[must_use]
     pub fn is_serving(&self) -> bool {
         self.rank() == Some(Rank::Serving)

@@ -1,6 +1,13 @@
 //! All who serve one type of requests.
 
-use std::{any::type_name, fmt, sync::Arc};
+use std::{
+    any::type_name,
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::{Arc, Weak},
+    task::{Context, Wake, Waker},
+};
 
 use ump::Clock;
 
@@ -82,16 +89,17 @@ impl<P: Request> Servers<P> {
         if state.is_closed {
             return Err(Error::Closed);
         }
+        // Their bells have not rung yet.
         while let Some(id) = state.ended(&topic) {
             gone.extend(self.give_up(&mut state, &topic, id, &mut news));
         }
         let id = state.next_id();
-        let serving = Shared::new(Serving::new(
-            id,
-            topic.clone(),
-            client,
-            Arc::downgrade(self),
-        ));
+        let bell = Waker::from(Arc::new(Bell(Arc::downgrade(self), topic.clone(), id)));
+        let mut closed = client.closed();
+        // No code of the user's runs in it.
+        let has_ended = Pin::new(&mut closed).poll(&mut Context::from_waker(&bell));
+        let serving = Serving::new(id, topic.clone(), client, closed, Arc::downgrade(self));
+        let serving = Shared::new(serving);
         let rank = state.claims.claim(&topic, id, serving, options.stands_by);
         if let Ok(rank) = rank {
             let kind = match rank {
@@ -99,6 +107,9 @@ impl<P: Request> Servers<P> {
                 Rank::StandingBy => ChangeKind::StandsBy,
             };
             self.announce(kind, &topic, &mut news);
+            if has_ended.is_ready() {
+                gone.extend(self.give_up(&mut state, &topic, id, &mut news));
+            }
         }
         drop(state);
         news.clear();
@@ -118,7 +129,7 @@ impl<P: Request> Servers<P> {
         self.state.read().is_closed
     }
 
-    /// Takes the claim of a server that has ended; the next in line serves.
+    /// Takes the claim of a server that has ended, if its bell has not rung yet; the next in line serves.
     pub(super) fn retire(&self, serving: &Serving<P>) {
         if serving.client.is_closed() {
             self.leave(&serving.topic, serving.id);
@@ -186,14 +197,9 @@ impl<P: Request> Servers<P> {
 
 impl<P: Request> Desk for Servers<P> {
     fn leave(&self, topic: &Topic, id: ClaimId) {
-        let mut gone = Vec::new();
         let mut news = Leftovers::default();
         let mut state = self.state.write();
-        gone.extend(self.give_up(&mut state, topic, id, &mut news));
-        // Who follows may have ended meanwhile.
-        while let Some(id) = state.ended(topic) {
-            gone.extend(self.give_up(&mut state, topic, id, &mut news));
-        }
+        let gone = self.give_up(&mut state, topic, id, &mut news);
         drop(state);
         drop(gone);
         news.clear();
@@ -202,6 +208,18 @@ impl<P: Request> Desk for Servers<P> {
 
     fn rank(&self, topic: &Topic, id: ClaimId) -> Option<Rank> {
         self.state.read().claims.rank(topic.as_str(), id)
+    }
+}
+
+/// Rings when a server ends: its claim is over.
+struct Bell<P: Request>(Weak<Servers<P>>, Topic, ClaimId);
+
+impl<P: Request> Wake for Bell<P> {
+    fn wake(self: Arc<Self>) {
+        let Self(servers, topic, id) = &*self;
+        if let Some(servers) = servers.upgrade() {
+            servers.leave(topic, *id);
+        }
     }
 }
 

@@ -13,6 +13,9 @@ use crate::{
 /// The channel to the server of a topic.
 pub(crate) type Client<P> = ump::Client<Call<P>, <P as Request>::Reply, <P as Request>::Error>;
 
+/// The end of it.
+pub(super) type Closed<P> = ump::Closed<Call<P>, <P as Request>::Reply, <P as Request>::Error>;
+
 /// The other end of it.
 pub(crate) type Requests<P> = ump::Server<Call<P>, <P as Request>::Reply, <P as Request>::Error>;
 
@@ -21,6 +24,8 @@ pub(crate) struct Serving<P: Request> {
     pub(crate) id: ClaimId,
     pub(crate) topic: Topic,
     pub(crate) client: Shared<Client<P>>,
+    /// Rings when the server ends, as long as this is here.
+    _closed: Closed<P>,
     /// Among which it is one.
     pub(crate) servers: Weak<Servers<P>>,
     has_left: AtomicBool,
@@ -31,12 +36,14 @@ impl<P: Request> Serving<P> {
         id: ClaimId,
         topic: Topic,
         client: Client<P>,
+        closed: Closed<P>,
         servers: Weak<Servers<P>>,
     ) -> Self {
         Self {
             id,
             topic,
             client: Shared::new(client),
+            _closed: closed,
             servers,
             has_left: AtomicBool::new(false),
         }

@@ -1,0 +1,136 @@
+//! Waiting for the end of a server: whoever does is told, however it ends, and keeps nobody.
+
+use std::{
+    future::{Future, IntoFuture},
+    pin::Pin,
+    sync::{Arc, Mutex},
+    task::Context,
+    thread,
+};
+
+use tests::{Bell, Hook, block_on, must_end, poll_once, poll_with};
+use ump::{Client, Error, Server};
+
+type Ends = (Server<u32, u32, ()>, Client<u32, u32, ()>);
+
+const ENDS: [fn(Server<u32, u32, ()>); 3] =
+    [drop, |server| server.close(), |server| server.refuse()];
+
+#[test]
+fn everybody_who_waits_is_told_however_the_server_ends() {
+    for end in ENDS {
+        let (server, client): Ends = ump::channel();
+        let other = client.clone();
+        let waiting = thread::spawn(move || other.closed().wait());
+        let bell = Bell::new();
+        let mut closed = [client.closed(), client.closed()];
+        for closed in &mut closed {
+            assert!(poll_with(closed, &bell).is_pending());
+        }
+        end(server);
+        assert_eq!(bell.rings(), 2);
+        for mut closed in closed {
+            assert!(poll_with(&mut closed, &bell).is_ready());
+            assert!(poll_with(&mut closed, &bell).is_ready(), "and stays so");
+        }
+        waiting.join().unwrap();
+        assert_eq!(bell.wakers(), 0);
+    }
+}
+
+#[test]
+fn who_comes_late_is_told_at_once() {
+    for end in ENDS {
+        let (server, client): Ends = ump::channel();
+        end(server);
+        assert!(poll_once(&mut client.closed()).is_ready());
+        client.closed().wait();
+        block_on(client.closed());
+    }
+}
+
+#[test]
+fn it_does_not_keep_the_channel_going_nor_does_it_end_with_the_clients() {
+    let (server, client): Ends = ump::channel();
+    let mut closed = client.closed();
+    drop(client);
+    assert_eq!(server.try_pop().err(), Some(Error::ClientsDisappeared));
+    assert!(poll_once(&mut closed).is_pending());
+    drop(server);
+    assert!(poll_once(&mut closed).is_ready());
+}
+
+#[test]
+fn the_latest_task_to_poll_is_woken() {
+    let (server, client): Ends = ump::channel();
+    let (early, late) = (Bell::new(), Bell::new());
+    let mut closed = client.closed();
+    assert!(poll_with(&mut closed, &early).is_pending());
+    assert!(poll_with(&mut closed, &late).is_pending());
+    assert_eq!(early.wakers(), 0);
+    drop(server);
+    assert_eq!((early.rings(), late.rings()), (0, 1));
+}
+
+#[test]
+fn who_stops_waiting_leaves_nothing() {
+    let (server, client): Ends = ump::channel();
+    let bell = Bell::new();
+    let mut closed = client.closed();
+    assert!(poll_with(&mut closed, &bell).is_pending());
+    drop(closed);
+    assert_eq!(bell.wakers(), 0);
+    drop(server);
+    assert_eq!(bell.rings(), 0);
+}
+
+#[test]
+fn who_waits_is_told_before_the_requests_that_are_turned_down() {
+    fn poll<F: Future + Unpin>(
+        future: &mut F,
+        order: &Arc<Mutex<Vec<&'static str>>>,
+        what: &'static str,
+    ) {
+        let order = Arc::clone(order);
+        let waker = Hook::on_wake(move || order.lock().unwrap().push(what));
+        let polled = Pin::new(future).poll(&mut Context::from_waker(&waker));
+        assert!(polled.is_pending());
+    }
+    let (server, client): Ends = ump::channel();
+    let order = Arc::default();
+    let mut asking = client.request(1).into_future();
+    poll(&mut asking, &order, "turned down");
+    poll(&mut client.closed(), &order, "gone");
+    let mut closed = client.closed();
+    poll(&mut closed, &order, "told");
+    drop(server);
+    assert_eq!(*order.lock().unwrap(), ["told", "turned down"]);
+}
+
+#[test]
+fn a_waker_that_uses_the_channel_is_no_trouble() {
+    let (server, client): Ends = ump::channel();
+    let client = Arc::new(client);
+    let looks = || {
+        let client = Arc::clone(&client);
+        move || {
+            let _ = client.is_closed();
+            let _ = poll_once(&mut client.closed());
+        }
+    };
+    let mut all = [(); 3].map(|()| client.closed());
+    let wakers = [
+        Hook::on_wake(looks()),
+        Hook::on_clone(looks()),
+        Hook::on_drop(looks()),
+    ];
+    for waker in [&wakers[0], &wakers[1], &wakers[2], &wakers[0]] {
+        for closed in &mut all {
+            let polled = Pin::new(closed).poll(&mut Context::from_waker(waker));
+            assert!(polled.is_pending());
+        }
+    }
+    let [_, gone, _] = all;
+    drop(gone);
+    must_end(move || drop(server));
+}
