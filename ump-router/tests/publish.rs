@@ -18,7 +18,7 @@ use std::{
 
 use futures_core::Stream;
 use ump_router::{
-    Bytes, Error, Message, ProtocolError, Published, RecvError, Router, SubscribeOptions,
+    Bytes, Error, Message, ProtocolError, Publish, Published, RecvError, Router, SubscribeOptions,
     Subscription, TopicErrorKind, WhenFull,
     ump::{Clock, ManualClock},
 };
@@ -433,6 +433,74 @@ fn a_publisher_waits_no_longer_than_it_should() {
     assert_eq!(counts(publisher.join().unwrap()), (1, 0, 1));
     publish_in_vain(&router);
     assert_eq!(drain(&mut slow), ["1", "[2]"]);
+}
+
+#[test]
+fn a_publisher_waits_no_longer_than_it_wants_to() {
+    const HOUR: Duration = Duration::from_secs(3600);
+    type Terms = fn(Publish<Number>, &ManualClock) -> Publish<Number>;
+    let terms: [(Duration, Terms); 4] = [
+        (Duration::MAX, |publish, _| publish.timeout(HOUR)),
+        (Duration::MAX, |publish, clock| {
+            publish.deadline(clock.now() + HOUR)
+        }),
+        // The subscriber wants less.
+        (HOUR, |publish, _| publish.timeout(2 * HOUR)),
+        (HOUR, |publish, _| publish.timeout(Duration::MAX)),
+    ];
+    for (wanted, terms) in terms {
+        let clock = ManualClock::new();
+        let router = Router::with_clock(clock.clock());
+        let mut slow = router
+            .subscribe_with::<Number>("a", of(1, WhenFull::Block(wanted)))
+            .unwrap();
+        publish(&router, "a", 1);
+        let blocking = thread::spawn({
+            let publish = terms(router.publish("a", Number(2)), &clock);
+            move || publish.wait().unwrap()
+        });
+        clock.wait_for_sleepers(1);
+        let awaiting = thread::spawn({
+            let publish = terms(router.publish("a", Number(3)), &clock);
+            move || block_on(publish.into_future()).unwrap()
+        });
+        clock.wait_for_sleepers(2);
+        clock.advance(HOUR - Duration::from_nanos(1));
+        assert_eq!(clock.sleepers(), 2);
+        clock.advance(Duration::from_nanos(1));
+        for publisher in [blocking, awaiting] {
+            assert_eq!(counts(publisher.join().unwrap()), (1, 0, 1));
+        }
+        assert_eq!(drain(&mut slow), ["1", "[2]"]);
+    }
+}
+
+#[test]
+fn a_publisher_that_does_not_wait_reaches_who_has_room() {
+    let router = Router::new();
+    let mut slow = full(&router);
+    let mut quick = router.subscribe::<Number>("a").unwrap();
+    for number in [1, 2] {
+        let publish = router.publish("a", Number(number)).if_room();
+        let published = if number == 1 {
+            publish.wait()
+        } else {
+            block_on(publish.into_future())
+        };
+        assert_eq!(counts(published.unwrap()), (2, 1, 1));
+    }
+    assert_eq!(drain(&mut slow), ["0", "[2]"]);
+    assert_eq!(drain(&mut quick), ["0", "1", "2"]);
+    // Who waits in line is not overtaken.
+    publish(&router, "a", 3);
+    let bell = Arc::new(Bell::default());
+    let mut waiting = Box::pin(router.publish("a", Number(4)).into_future());
+    assert!(poll_once(waiting.as_mut(), &bell).is_pending());
+    let hasty = router.publish("a", Number(5)).if_room().wait();
+    assert_eq!(counts(hasty.unwrap()), (2, 1, 1));
+    assert_eq!(slow.recv().unwrap().0, 3);
+    assert_eq!(counts(block_on(waiting).unwrap()), (2, 2, 0));
+    assert_eq!(drain(&mut slow), ["4", "[1]"]);
 }
 
 /// Awaits room, and leaves.

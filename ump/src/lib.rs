@@ -82,12 +82,16 @@ pub mod model_checking {}
 mod unwind_safe {
     use std::panic::{RefUnwindSafe, UnwindSafe};
 
-    use super::{Client, Clock, ManualClock, ReplyContext, Server, Sleep, WaitReply, WeakClient};
+    use super::{
+        Client, Clock, Closed, ManualClock, ReplyContext, Server, Sleep, WaitReply, WeakClient,
+    };
 
     impl<S, R, E> UnwindSafe for Client<S, R, E> {}
     impl<S, R, E> RefUnwindSafe for Client<S, R, E> {}
     impl<S, R, E> UnwindSafe for WeakClient<S, R, E> {}
     impl<S, R, E> RefUnwindSafe for WeakClient<S, R, E> {}
+    impl<S, R, E> UnwindSafe for Closed<S, R, E> {}
+    impl<S, R, E> RefUnwindSafe for Closed<S, R, E> {}
     impl<S, R, E> UnwindSafe for Server<S, R, E> {}
     impl<S, R, E> RefUnwindSafe for Server<S, R, E> {}
     impl<R, E> UnwindSafe for ReplyContext<R, E> {}

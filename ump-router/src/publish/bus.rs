@@ -24,7 +24,7 @@ use super::{
     received::Received,
     retained::Retained,
     subscription::Subscription,
-    waiting::Delivery,
+    waiting::{Delivery, Limit},
 };
 use crate::{
     error::{Error, PublishError},
@@ -122,6 +122,7 @@ impl<M: Message> Bus<M> {
         topic: Result<Pattern, TopicError>,
         message: M,
         is_retained: bool,
+        limit: Limit,
     ) -> Result<Delivery<M>, PublishError<M>> {
         let topic = match topic {
             Ok(topic) => topic,
@@ -134,9 +135,9 @@ impl<M: Message> Bus<M> {
         };
         let mut leftovers = Leftovers::default();
         let delivered = if is_retained {
-            self.publish_retained(topic, message, &mut leftovers)
+            self.publish_retained(topic, message, limit, &mut leftovers)
         } else {
-            self.publish_once(topic, message, &mut leftovers)
+            self.publish_once(topic, message, limit, &mut leftovers)
         };
         leftovers.clear();
         // Of a message that nobody has, this is the last: its drop may use the router, or panic.
@@ -148,6 +149,7 @@ impl<M: Message> Bus<M> {
         &self,
         topic: Pattern,
         message: M,
+        limit: Limit,
         leftovers: &mut Leftovers<M>,
     ) -> Result<(Delivery<M>, Received<M>), PublishError<M>> {
         let routes = self.routes.read();
@@ -156,7 +158,7 @@ impl<M: Message> Bus<M> {
             return Err(PublishError { message, error });
         }
         let message = Received::new(topic, message);
-        let delivery = routes.deliver(&message, &self.clock, leftovers);
+        let delivery = routes.deliver(&message, &self.clock, limit, leftovers);
         Ok((delivery, message))
     }
 
@@ -164,6 +166,7 @@ impl<M: Message> Bus<M> {
         &self,
         topic: Pattern,
         message: M,
+        limit: Limit,
         leftovers: &mut Leftovers<M>,
     ) -> Result<(Delivery<M>, Received<M>), PublishError<M>> {
         let concrete = topic.as_str().parse::<Topic>();
@@ -186,7 +189,7 @@ impl<M: Message> Bus<M> {
         let message = Received::new(topic, message);
         let former = routes.retained.keep(&concrete, message.clone());
         leftovers.messages.extend(former);
-        let delivery = routes.deliver(&message, &self.clock, leftovers);
+        let delivery = routes.deliver(&message, &self.clock, limit, leftovers);
         Ok((delivery, message))
     }
 
@@ -212,6 +215,10 @@ impl<M: Message> Bus<M> {
         leftovers.messages.extend(retained.iter().cloned());
         drop(retained);
         leftovers.clear();
+    }
+
+    pub(super) fn clock(&self) -> &Clock {
+        &self.clock
     }
 
     pub(crate) fn for_each_queue(&self, mut f: impl FnMut(&Queue<M>)) {
@@ -242,8 +249,8 @@ impl Bus<Change> {
 
     /// Tells what happens to those who watch, from under a lock: nobody is waited for.
     pub(crate) fn tell(&self, change: &Received<Change>, news: &mut Leftovers<Change>) {
-        let delivery = self.routes.read().deliver(change, &self.clock, news);
-        delivery.give_up(news);
+        let routes = self.routes.read();
+        routes.deliver(change, &self.clock, Limit::Zero, news);
     }
 }
 
@@ -252,9 +259,10 @@ impl<M> Routes<M> {
         &self,
         message: &Received<M>,
         clock: &Clock,
+        limit: Limit,
         leftovers: &mut Leftovers<M>,
     ) -> Delivery<M> {
-        let mut delivery = Delivery::new(clock);
+        let mut delivery = Delivery::new(clock, limit);
         self.queues.for_each_meeting(message.topic(), |queue| {
             delivery.to(queue, message, leftovers);
         });

@@ -48,7 +48,8 @@ impl Default for SubscribeOptions {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WhenFull {
-    /// The publisher waits for room, for so long at most; then the message is lost to this subscriber. The only policy that slows a publisher.
+    /// The publisher waits for room, for so long at most, or as long as [it wants](crate::Publish::timeout); then the message is lost to this subscriber. The only
+    /// policy that slows a publisher.
     ///
     /// Messages that wait are in line: the room that the subscriber makes is that of the first, and whoever comes later is behind them. Who publishes to
     /// its own subscription waits in vain: meanwhile nobody receives.

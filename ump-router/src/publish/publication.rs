@@ -6,9 +6,13 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    time::{Duration, Instant},
 };
 
-use super::{bus::Bus, waiting::Delivery};
+use super::{
+    bus::Bus,
+    waiting::{Delivery, Limit},
+};
 use crate::{
     error::{Error, PublishError},
     protocol::Message,
@@ -24,6 +28,7 @@ pub struct Publish<M: Message> {
     topic: Result<Pattern, TopicError>,
     message: M,
     is_retained: bool,
+    limit: Limit,
 }
 
 impl<M: Message> Publish<M> {
@@ -37,6 +42,7 @@ impl<M: Message> Publish<M> {
             topic,
             message,
             is_retained: false,
+            limit: Limit::None,
         }
     }
 
@@ -46,6 +52,30 @@ impl<M: Message> Publish<M> {
     /// The topic has to be concrete.
     pub fn retain(mut self) -> Self {
         self.is_retained = true;
+        self
+    }
+
+    /// Waits for at most so long from now for those who want to be waited for, however long they want. See [`deadline`](Self::deadline).
+    ///
+    /// A time beyond what the clock can tell is no limit.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        if let Ok(bus) = &self.bus {
+            let deadline = bus.clock().now().checked_add(timeout);
+            self.limit = deadline.map_or(Limit::None, Limit::At);
+        }
+        self
+    }
+
+    /// Waits until `deadline` at most, by the clock of the router, for those who want to be waited for: as long as each of them
+    /// [wants](crate::WhenFull::Block), or until then. Who has no room by then misses the message, and is told.
+    pub fn deadline(mut self, deadline: Instant) -> Self {
+        self.limit = Limit::At(deadline);
+        self
+    }
+
+    /// Waits for nobody: who has no room misses the message, and is told.
+    pub fn if_room(mut self) -> Self {
+        self.limit = Limit::Zero;
         self
     }
 
@@ -67,9 +97,10 @@ impl<M: Message> Publish<M> {
             topic,
             message,
             is_retained,
+            limit,
         } = self;
         match bus {
-            Ok(bus) => bus.publish(topic, message, is_retained),
+            Ok(bus) => bus.publish(topic, message, is_retained, limit),
             Err(error) => Err(PublishError { message, error }),
         }
     }
@@ -92,6 +123,7 @@ impl<M: Message> fmt::Debug for Publish<M> {
         f.debug_struct("Publish")
             .field("topic", &self.topic)
             .field("is_retained", &self.is_retained)
+            .field("limit", &self.limit)
             .finish_non_exhaustive()
     }
 }

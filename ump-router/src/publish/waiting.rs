@@ -5,7 +5,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use ump::Clock;
@@ -23,7 +23,18 @@ use crate::in_time::in_time;
 pub(super) struct Delivery<M> {
     published: Published,
     full: Vec<Full<M>>,
+    limit: Limit,
     clock: Clock,
+}
+
+/// How long a publisher waits for those who want it to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Limit {
+    /// As long as they want.
+    None,
+    At(Instant),
+    /// It does not wait.
+    Zero,
 }
 
 /// A queue without room, the place in its line, and until when it is waited for.
@@ -34,10 +45,11 @@ struct Full<M> {
 }
 
 impl<M> Delivery<M> {
-    pub(super) fn new(clock: &Clock) -> Self {
+    pub(super) fn new(clock: &Clock, limit: Limit) -> Self {
         Self {
             published: Published::default(),
             full: Vec::new(),
+            limit,
             clock: clock.clone(),
         }
     }
@@ -51,14 +63,26 @@ impl<M> Delivery<M> {
         match queue.push(message, leftovers) {
             Pushed::Queued => self.published.queued += 1,
             Pushed::Dropped => self.published.dropped += 1,
+            Pushed::InLine(turn) if self.limit == Limit::Zero => {
+                queue.leave(turn, leftovers);
+                self.published.dropped += 1;
+            }
             Pushed::InLine(turn) => self.full.push(Full {
                 queue: Arc::clone(queue),
                 turn,
-                deadline: self.clock.now().checked_add(queue.patience()),
+                deadline: self.deadline(queue.patience()),
             }),
             Pushed::Ended => return,
         }
         self.published.matched += 1;
+    }
+
+    fn deadline(&self, patience: Duration) -> Option<Instant> {
+        let wanted = self.clock.now().checked_add(patience);
+        match self.limit {
+            Limit::At(limit) => Some(wanted.map_or(limit, |wanted| wanted.min(limit))),
+            Limit::None | Limit::Zero => wanted,
+        }
     }
 
     /// What came of it, if nobody has to be waited for.
@@ -108,13 +132,6 @@ impl<M> Delivery<M> {
             return Poll::Ready(());
         }
         Poll::Pending
-    }
-
-    /// Waits for nobody.
-    pub(super) fn give_up(mut self, leftovers: &mut Leftovers<M>) {
-        for Full { queue, turn, .. } in self.full.drain(..) {
-            queue.leave(turn, leftovers);
-        }
     }
 }
 
