@@ -124,7 +124,6 @@ impl Serving {
             assert_eq!(real.err(), Some(Error::Closed));
             return;
         }
-        self.pass_by_those_that_have_ended(topic);
         let is_taken = self.lines.contains_key(topic);
         if is_taken && !how.stands_by {
             assert!(matches!(real.err(), Some(Error::Taken(of)) if of == *topic.text()));
@@ -158,11 +157,8 @@ impl Serving {
         let Member {
             id, topic, real, ..
         } = member;
-        let has_claim = !matches!(real, Real::Parts { claim: None, .. });
         drop(real);
-        if has_claim {
-            self.give_claim_up(&topic, id);
-        }
+        self.take_out(&topic, id);
     }
 
     pub(crate) fn end(&mut self, nth: Index) {
@@ -170,6 +166,8 @@ impl Serving {
             if let Real::Parts { channel, .. } = &mut member.real {
                 *channel = None;
                 member.queue.clear();
+                let (topic, id) = (member.topic.clone(), member.id);
+                self.take_out(&topic, id);
             }
         }
     }
@@ -179,10 +177,9 @@ impl Serving {
             return;
         };
         if let Real::Parts { claim, .. } = &mut member.real {
-            if claim.take().is_some() {
-                let (topic, id) = (member.topic.clone(), member.id);
-                self.give_claim_up(&topic, id);
-            }
+            *claim = None;
+            let (topic, id) = (member.topic.clone(), member.id);
+            self.take_out(&topic, id);
         }
     }
 
@@ -318,29 +315,28 @@ impl Serving {
         let (number, topic, waits) = (*number, topic.clone(), *waits);
         let mut state = *state;
         loop {
-            let server = match state {
+            match state {
                 State::AnsweredBy(_) => return Some(Outcome::Reply(number + 1)),
                 State::Asked(server) if !self.has_ended(server) => return None,
-                State::Asked(server) => server,
+                State::Asked(_) if self.server_of(&topic).is_none() && !waits => {
+                    return Some(Outcome::Lost);
+                }
+                State::Asked(_) => state = State::LooksForServer,
                 State::LooksForServer => match self.server_of(&topic) {
                     None if self.is_closed => return Some(Outcome::Closed),
                     None if !waits => return Some(Outcome::NoServer),
-                    None => return None,
-                    Some(server) => server,
+                    None => {
+                        self.requests[place].state = state;
+                        return None;
+                    }
+                    Some(server) => {
+                        let member = self.servers.iter_mut().find(|member| member.id == server);
+                        member.unwrap().queue.push_back(number);
+                        self.requests[place].state = State::Asked(server);
+                        return None;
+                    }
                 },
-            };
-            if !self.has_ended(server) {
-                let member = self.servers.iter_mut().find(|member| member.id == server);
-                member.unwrap().queue.push_back(number);
-                self.requests[place].state = State::Asked(server);
-                return None;
             }
-            self.give_claim_up(&topic, server);
-            if self.server_of(&topic).is_none() && !waits {
-                return Some(Outcome::Lost);
-            }
-            state = State::LooksForServer;
-            self.requests[place].state = state;
         }
     }
 
@@ -353,17 +349,7 @@ impl Serving {
         member.is_none_or(|member| matches!(member.real, Real::Parts { channel: None, .. }))
     }
 
-    fn give_claim_up(&mut self, topic: &Name, id: u32) {
-        self.take_out(topic, id);
-        self.pass_by_those_that_have_ended(topic);
-    }
-
-    fn pass_by_those_that_have_ended(&mut self, topic: &Name) {
-        while let Some(server) = self.server_of(topic).filter(|id| self.has_ended(*id)) {
-            self.take_out(topic, server);
-        }
-    }
-
+    /// A claim is over, unless it was before.
     fn take_out(&mut self, topic: &Name, id: u32) {
         let Some(line) = self.lines.get_mut(topic) else {
             return;
