@@ -1,7 +1,6 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
-mod block_on;
 mod context;
 #[cfg_attr(any(loom, shuttle), path = "deadlock/none.rs")]
 mod deadlock;

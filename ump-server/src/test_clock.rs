@@ -16,14 +16,11 @@ use std::{
         atomic::{AtomicU64, Ordering::SeqCst},
     },
     task::{Poll, Waker},
-    thread,
     time::{Duration, Instant},
 };
 
 use crate::sync::Mutex;
 use ump::{Clock, ManualClock, Server};
-
-use crate::block_on::unparker;
 
 /// A clock for tests of loops: it moves only when it is told, from one thing that happens to the next, and waits for the loops in between.
 ///
@@ -126,17 +123,13 @@ impl TestClock {
     /// Like [`advance`](Self::advance).
     #[track_caller]
     pub fn wait_until_quiet(&self) {
-        let waker = unparker();
+        let quiet = poll_fn(|cx| self.poll_quiet(cx.waker()));
         let patience = Instant::now() + PATIENCE;
-        while self.poll_quiet(&waker).is_pending() {
-            let left = patience.saturating_duration_since(Instant::now());
-            assert!(
-                !left.is_zero(),
-                "after {PATIENCE:?} these are still busy: {}",
-                self.crew.busy(self.now()).join(", ")
-            );
-            thread::park_timeout(left);
-        }
+        assert!(
+            Clock::system().block_on(quiet, Some(patience)).is_some(),
+            "after {PATIENCE:?} these are still busy: {}",
+            self.crew.busy(self.now()).join(", ")
+        );
     }
 
     fn after(&self, by: Duration) -> Instant {

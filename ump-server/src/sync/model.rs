@@ -8,7 +8,7 @@ pub(crate) use loom::{
         Arc, MutexGuard,
         atomic::{AtomicBool, AtomicU64, Ordering, fence},
     },
-    thread::{Builder as ThreadBuilder, Thread, current, park, yield_now},
+    thread::{Builder as ThreadBuilder, yield_now},
 };
 
 /// loom's mutex without poisoning.

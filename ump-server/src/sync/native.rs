@@ -7,7 +7,7 @@ pub(crate) use std::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering, fence},
     },
-    thread::{Builder as ThreadBuilder, Thread, current, park, yield_now},
+    thread::{Builder as ThreadBuilder, yield_now},
 };
 
 pub(crate) use parking_lot::{Mutex, MutexGuard};

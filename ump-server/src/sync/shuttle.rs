@@ -1,13 +1,8 @@
 //! The primitives of a large model: shuttle's, with what it leaves to chance decided by its own random numbers, so that a schedule can be
 //! replayed. See the channel's.
 
-use std::{
-    future, mem,
-    task::{Poll, Waker},
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
-use shuttle::rand::{Rng, thread_rng};
 pub(crate) use shuttle::{
     lazy_static,
     sync::{
@@ -16,9 +11,6 @@ pub(crate) use shuttle::{
     },
     thread::{Builder as ThreadBuilder, yield_now},
 };
-
-/// One in so many calls of `park` returns for no reason.
-const EARLY: u32 = 16;
 
 /// shuttle's mutex without poisoning.
 #[derive(Debug, Default)]
@@ -64,38 +56,4 @@ impl Condvar {
     pub(crate) fn notify_one(&self) {
         self.0.notify_one();
     }
-}
-
-/// Somebody who can sleep.
-#[derive(Clone, Debug)]
-pub(crate) struct Thread(Waker);
-
-impl Thread {
-    pub(crate) fn unpark(&self) {
-        // Others may run before.
-        shuttle::thread::sleep(Duration::ZERO);
-        self.0.wake_by_ref();
-    }
-}
-
-pub(crate) fn current() -> Thread {
-    shuttle::future::block_on(future::poll_fn(|cx| {
-        Poll::Ready(Thread(cx.waker().clone()))
-    }))
-}
-
-/// Sleeps until unparked. Not shuttle's own, which may return for no reason whenever anybody else can run, and so makes up for a wake-up that is
-/// missing; this one seldom does.
-pub(crate) fn park() {
-    if thread_rng().gen_ratio(1, EARLY) {
-        return shuttle::thread::sleep(Duration::ZERO);
-    }
-    let mut slept = false;
-    shuttle::future::block_on(future::poll_fn(|_| {
-        if mem::replace(&mut slept, true) {
-            Poll::Ready(())
-        } else {
-            Poll::Pending
-        }
-    }));
 }

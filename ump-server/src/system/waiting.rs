@@ -10,8 +10,6 @@ use std::{
 
 use ump::Clock;
 
-use crate::block_on::block_on;
-
 /// Something that takes its time: [`wait`](Self::wait) for it where blocking is right, and `.await` it where it is not.
 ///
 /// # Panics
@@ -27,7 +25,10 @@ impl<T> Waiting<T> {
     /// Blocks the thread until it is done. Not for code that runs on an async executor, and least of all on the one that it waits for.
     #[expect(clippy::must_use_candidate, reason = "that depends on what it is")]
     pub fn wait(self) -> T {
-        block_on(self.0)
+        match Clock::system().block_on(self.0, None) {
+            Some(done) => done,
+            None => unreachable!("there is no deadline"),
+        }
     }
 }
 

@@ -2,12 +2,11 @@
 
 use std::ops::ControlFlow;
 
-use ump::waits;
+use ump::{Clock, waits};
 
 use super::work::Work;
 use crate::{
     Context,
-    block_on::block_on,
     panics::caught,
     worker::{Maker, Served, Serving, Step, Worker},
 };
@@ -29,7 +28,7 @@ pub(super) fn run<S, R, E, RV, T, H: Work<S, R, E, RV, T>, X>(
                 worker.after_serving(serving, served, H::owed(hand))
             }
             Step::Pause(pause) => {
-                block_on(worker.pause(pause));
+                Clock::system().block_on(worker.pause(pause), None);
                 worker.after_pause()
             }
             Step::Finish(handler, rv) => {
