@@ -5,11 +5,8 @@ use std::{
     future::IntoFuture,
     mem,
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    task::{Context, Poll, Wake, Waker},
+    sync::Arc,
+    task::{Context, Poll},
     time::Duration,
 };
 
@@ -21,6 +18,7 @@ use ump_router::{
 
 use crate::{
     Changes,
+    bell::Bell,
     name::Name,
     one_of,
     queue::{Pushed, Queue},
@@ -32,21 +30,6 @@ struct Number(u32, #[expect(dead_code)] Arc<()>);
 
 impl Message for Number {
     const PREFIX: &'static str = "number";
-}
-
-#[derive(Default)]
-struct Bell(AtomicUsize);
-
-impl Bell {
-    fn rings(&self) -> usize {
-        self.0.load(Ordering::SeqCst)
-    }
-}
-
-impl Wake for Bell {
-    fn wake(self: Arc<Self>) {
-        self.0.fetch_add(1, Ordering::SeqCst);
-    }
 }
 
 pub(crate) struct Publishing {
@@ -99,7 +82,7 @@ impl From<Published> for Counts {
 }
 
 fn poll(publisher: &mut PublishFuture<Number>, bell: &Arc<Bell>) -> Poll<Counts> {
-    let waker = Waker::from(Arc::clone(bell));
+    let waker = bell.waker();
     let polled = Pin::new(publisher).poll(&mut Context::from_waker(&waker));
     polled.map(|published| published.unwrap().into())
 }
@@ -252,7 +235,7 @@ impl Publishing {
         let Some(subscriber) = one_of(&mut self.subscribers, nth) else {
             return;
         };
-        let waker = Waker::from(Arc::clone(&subscriber.bell));
+        let waker = subscriber.bell.waker();
         let real = subscriber.real.poll_recv(&mut Context::from_waker(&waker));
         let expected = subscriber.model.pop().transpose();
         subscriber.model.is_asleep |= expected.is_none();
