@@ -1,20 +1,23 @@
 //! Random programs on one thread: a router beside a model of it that is simple and sequential. After each step its outcome, who was woken, which messages
-//! are alive, what the router lists and what it tells of changes are compared. Of a program that fails the shortest version is printed.
+//! are alive, the books of each server, what the router lists and what it tells of changes are compared. A program that fails is printed as short as it
+//! gets.
 //!
 //! `PROPTEST_CASES=100000 cargo test --release -p ump-router --test programs` looks longer.
 
 mod bell;
+mod check;
 mod name;
 mod program;
 mod publishing;
 mod queue;
 mod serving;
 
-use proptest::{prelude::*, sample::Index};
+use proptest::sample::Index;
 use ump_router::{Change, ChangeKind, RecvError, Router, Subscription, ump::ManualClock};
 
 use crate::{
-    program::{Step, crowds, programs},
+    check::check,
+    program::{Step, crowds, handovers, overtaking, programs},
     publishing::Publishing,
     serving::Serving,
 };
@@ -35,7 +38,7 @@ impl World {
         Self {
             changes: router.subscribe("**").unwrap(),
             publishing: Publishing::new(&router),
-            serving: Serving::new(&router),
+            serving: Serving::new(&router, clock.clock()),
             clock,
             router,
             is_closed: false,
@@ -67,13 +70,23 @@ impl World {
             Step::Pass(time) => {
                 self.clock.advance(time);
                 publishing.pass(time);
+                serving.pass(time);
             }
             Step::Serve(name, how) => serving.serve(&name, how),
             Step::Leave(nth) => serving.leave(nth),
             Step::End(nth) => serving.end(nth),
+            Step::Shut(nth) => serving.shut(nth),
             Step::Unclaim(nth) => serving.unclaim(nth),
-            Step::Answer(nth) => serving.answer(nth),
-            Step::Ask { topic, waits } => serving.ask(&topic, waits),
+            Step::Take(nth, most) => serving.take(nth, most),
+            Step::Answer(nth, answer) => serving.answer(nth, answer),
+            Step::Ask {
+                topic,
+                terms,
+                begins,
+            } => serving.ask(&topic, terms, begins),
+            Step::Crowd { topic, size, terms } => {
+                (0..size).for_each(|_| serving.ask(&topic, terms, true));
+            }
             Step::Look(nth) => serving.look(nth),
             Step::Forgo(nth) => serving.forgo(nth),
             Step::Close => {
@@ -114,16 +127,22 @@ fn one_of<T>(all: &mut [T], nth: Index) -> Option<&mut T> {
 /// What happened to which pattern or topic.
 type Changes = Vec<(ChangeKind, String)>;
 
-proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+#[test]
+fn a_router_does_what_its_model_does() {
+    check(256, &programs());
+}
 
-    #[test]
-    fn a_router_does_what_its_model_does(program in programs()) {
-        World::run(program);
-    }
+#[test]
+fn publishers_that_wait_for_room_do_what_the_model_does() {
+    check(256, &crowds());
+}
 
-    #[test]
-    fn publishers_that_wait_for_room_do_what_the_model_does(program in crowds()) {
-        World::run(program);
-    }
+#[test]
+fn requests_keep_their_terms_from_server_to_server_as_the_model_says() {
+    check(500, &handovers());
+}
+
+#[test]
+fn urgent_requests_overtake_as_often_as_the_model_says() {
+    check(256, &overtaking());
 }

@@ -21,6 +21,11 @@ impl Name {
         Self(vec!["**"])
     }
 
+    /// The topic without fragments.
+    pub(crate) fn root() -> Self {
+        Self(Vec::new())
+    }
+
     pub(crate) fn text(&self) -> String {
         self.0.join("/")
     }

@@ -7,7 +7,7 @@ use ump_router::WhenFull;
 
 use crate::{
     name::{Name, names, topics},
-    serving::{How, hows},
+    serving::{Answer, How, Terms, answers, hows, terms},
 };
 
 /// An index is of one of those that are there.
@@ -30,12 +30,24 @@ pub(crate) enum Step {
     Leave(Index),
     /// Of a claim and its channel, only the channel.
     End(Index),
+    /// Of a server: it lets nobody in any more, and serves those who are.
+    Shut(Index),
     /// Only the claim.
     Unclaim(Index),
-    Answer(Index),
+    /// So many requests at most.
+    Take(Index, usize),
+    Answer(Index, Answer),
     Ask {
         topic: Name,
-        waits: bool,
+        terms: Terms,
+        /// Whether it is polled at once.
+        begins: bool,
+    },
+    /// Asks so often.
+    Crowd {
+        topic: Name,
+        size: usize,
+        terms: Terms,
     },
     /// Polls a request.
     Look(Index),
@@ -66,8 +78,12 @@ fn publishing() -> impl Strategy<Value = Step> {
         4 => index().prop_map(Step::Await),
         4 => index().prop_map(Step::GoOn),
         1 => index().prop_map(Step::GiveUp),
-        1 => (1..3_u64).prop_map(|seconds| Step::Pass(Duration::from_secs(seconds))),
+        1 => pass(),
     ]
+}
+
+fn pass() -> impl Strategy<Value = Step> {
+    (1..3_u64).prop_map(|seconds| Step::Pass(Duration::from_secs(seconds)))
 }
 
 fn serving() -> impl Strategy<Value = Step> {
@@ -76,12 +92,31 @@ fn serving() -> impl Strategy<Value = Step> {
         5 => (topics(), hows()).prop_map(|(name, how)| Step::Serve(name, how)),
         2 => index().prop_map(Step::Leave),
         2 => index().prop_map(Step::End),
+        1 => index().prop_map(Step::Shut),
         1 => index().prop_map(Step::Unclaim),
-        6 => index().prop_map(Step::Answer),
-        8 => (topics(), any::<bool>()).prop_map(|(topic, waits)| Step::Ask { topic, waits }),
+        6 => take(3),
+        6 => answer(),
+        8 => ask(topics()),
         6 => index().prop_map(Step::Look),
         1 => index().prop_map(Step::Forgo),
     ]
+}
+
+fn take(most: usize) -> impl Strategy<Value = Step> {
+    (any::<Index>(), 1..most).prop_map(|(nth, most)| Step::Take(nth, most))
+}
+
+fn answer() -> impl Strategy<Value = Step> {
+    (any::<Index>(), answers()).prop_map(|(nth, answer)| Step::Answer(nth, answer))
+}
+
+fn ask(topic: impl Strategy<Value = Name>) -> impl Strategy<Value = Step> {
+    let begins = prop::bool::weighted(0.9);
+    (topic, terms(), begins).prop_map(|(topic, terms, begins)| Step::Ask {
+        topic,
+        terms,
+        begins,
+    })
 }
 
 pub(crate) fn programs() -> impl Strategy<Value = Vec<Step>> {
@@ -104,13 +139,57 @@ pub(crate) fn crowds() -> impl Strategy<Value = Vec<Step>> {
         5 => index().prop_map(Step::Await),
         20 => index().prop_map(Step::GoOn),
         8 => index().prop_map(Step::GiveUp),
-        3 => (1..3_u64).prop_map(|seconds| Step::Pass(Duration::from_secs(seconds))),
+        3 => pass(),
         2 => index().prop_map(Step::Unsubscribe),
         3 => blocking(),
         1 => Just(Step::Close),
     ];
     (blocking(), prop::collection::vec(step, 0..60)).prop_map(|(first, mut steps)| {
         steps.insert(0, first);
+        steps
+    })
+}
+
+/// One topic, whose servers come and go while others stand by, and many who ask.
+pub(crate) fn handovers() -> impl Strategy<Value = Vec<Step>> {
+    let index = any::<Index>;
+    let step = prop_oneof![
+        6 => hows().prop_map(|how| Step::Serve(Name::root(), how)),
+        4 => index().prop_map(Step::Leave),
+        2 => index().prop_map(Step::End),
+        1 => index().prop_map(Step::Shut),
+        1 => index().prop_map(Step::Unclaim),
+        4 => take(3),
+        4 => answer(),
+        16 => ask(Just(Name::root())),
+        16 => index().prop_map(Step::Look),
+        2 => index().prop_map(Step::Forgo),
+        4 => pass(),
+    ];
+    prop::collection::vec(step, 0..80)
+}
+
+/// One server, and crowds that ask it.
+pub(crate) fn overtaking() -> impl Strategy<Value = Vec<Step>> {
+    let index = any::<Index>;
+    let crowd = |size, is_urgent| Step::Crowd {
+        topic: Name::root(),
+        size,
+        terms: Terms::of_lane(is_urgent),
+    };
+    let step = prop_oneof![
+        6 => (1..24_usize).prop_map(move |size| crowd(size, true)),
+        4 => (1..4_usize).prop_map(move |size| crowd(size, false)),
+        4 => ask(Just(Name::root())),
+        10 => take(20),
+        2 => answer(),
+        4 => index().prop_map(Step::Look),
+        4 => index().prop_map(Step::Forgo),
+        1 => pass(),
+    ];
+    let server = prop::option::of(20..40_usize).prop_map(How::alone);
+    (server, prop::collection::vec(step, 0..40)).prop_map(|(how, mut steps)| {
+        steps.insert(0, Step::Serve(Name::root(), how));
         steps
     })
 }

@@ -1,29 +1,32 @@
-//! Servers, those who stand by, and requests, each beside its model.
+//! Who serves, who stands by and follows, and what they are asked, each beside its model.
+
+mod asking;
+mod channel;
+mod handling;
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    future::IntoFuture,
     mem,
-    pin::Pin,
-    task::{Context, Poll, Waker},
+    sync::Arc,
+    time::Duration,
 };
 
 use proptest::{prelude::*, sample::Index};
 use ump_router::{
-    Call, ChangeKind, Claim, Error, Request, RequestError, RequestFuture, Router, ServeOptions,
-    Server, ump,
+    Call, ChangeKind, Claim, Error, Router, ServeOptions, Server,
+    ump::{self, Clock, Stats},
 };
 
+use self::{
+    asking::{Ask, Outcome, Pending, State},
+    channel::Channel,
+    handling::Duty,
+};
+pub(crate) use self::{
+    asking::{Terms, terms},
+    handling::{Answer, answers},
+};
 use crate::{Changes, name::Name, one_of};
-
-#[derive(Debug)]
-struct Ask(u32);
-
-impl Request for Ask {
-    type Reply = u32;
-    type Error = ();
-    const PREFIX: &'static str = "ask";
-}
 
 /// How a topic is served.
 #[derive(Clone, Copy, Debug)]
@@ -31,20 +34,39 @@ pub(crate) struct How {
     stands_by: bool,
     /// By a channel that there is already, with a claim apart.
     by_claim: bool,
+    /// Of its channel.
+    capacity: Option<usize>,
+}
+
+impl How {
+    /// The only one, with such a channel.
+    pub(crate) fn alone(capacity: Option<usize>) -> Self {
+        Self {
+            stands_by: false,
+            by_claim: false,
+            capacity,
+        }
+    }
 }
 
 pub(crate) fn hows() -> impl Strategy<Value = How> {
-    any::<(bool, bool)>().prop_map(|(stands_by, by_claim)| How {
+    let capacity = prop::option::weighted(0.4, 1..3_usize);
+    (any::<(bool, bool)>(), capacity).prop_map(|((stands_by, by_claim), capacity)| How {
         stands_by,
         by_claim,
+        capacity,
     })
 }
 
 pub(crate) struct Serving {
     router: Router,
+    clock: Clock,
+    now: Duration,
     next: u32,
+    alive: Arc<()>,
     servers: Vec<Member>,
     requests: Vec<Pending>,
+    duties: Vec<Duty>,
     /// Who serves each topic, then those who stand by.
     lines: BTreeMap<Name, VecDeque<u32>>,
     is_closed: bool,
@@ -55,8 +77,7 @@ struct Member {
     id: u32,
     topic: Name,
     real: Real,
-    /// Numbers of requests.
-    queue: VecDeque<u32>,
+    channel: Channel,
 }
 
 enum Real {
@@ -67,37 +88,29 @@ enum Real {
     },
 }
 
-struct Pending {
-    number: u32,
-    topic: Name,
-    waits: bool,
-    real: RequestFuture<Ask>,
-    state: State,
+impl Real {
+    fn channel(&self) -> Option<&ump::Server<Call<Ask>, u32, ()>> {
+        match self {
+            Self::Whole(server) => Some(server),
+            Self::Parts { channel, .. } => channel.as_ref(),
+        }
+    }
 }
 
-#[derive(Clone, Copy, PartialEq)]
-enum State {
-    LooksForServer,
-    Asked(u32),
-    AnsweredBy(u32),
-}
-
-#[derive(Debug, PartialEq)]
-enum Outcome {
-    Reply(u32),
-    NoServer,
-    Closed,
-    /// The server went before it took the request.
-    Lost,
-}
+/// Whether it stands by, its capacity and its books.
+type Listed = (bool, Option<usize>, Stats);
 
 impl Serving {
-    pub(crate) fn new(router: &Router) -> Self {
+    pub(crate) fn new(router: &Router, clock: Clock) -> Self {
         Self {
             router: router.clone(),
+            clock,
+            now: Duration::ZERO,
             next: 0,
+            alive: Arc::default(),
             servers: Vec::new(),
             requests: Vec::new(),
+            duties: Vec::new(),
             lines: BTreeMap::new(),
             is_closed: false,
             changes: Vec::new(),
@@ -110,13 +123,18 @@ impl Serving {
             options = options.standby();
         }
         let real = if how.by_claim {
-            let (server, client) = ump::channel();
+            let channel = ump::Builder::new().clock(self.clock.clone());
+            let channel = channel.capacity(how.capacity.unwrap_or(usize::MAX));
+            let (server, client) = channel.build().unwrap();
             let claim = self.router.serve_by(topic.text(), client, options);
             claim.map(|claim| Real::Parts {
                 claim: Some(claim),
                 channel: Some(server),
             })
         } else {
+            if let Some(requests) = how.capacity {
+                options = options.capacity(requests);
+            }
             let server = self.router.serve_with(topic.text(), options);
             server.map(Real::Whole)
         };
@@ -134,7 +152,7 @@ impl Serving {
             id: self.next,
             topic: topic.clone(),
             real: real.ok().unwrap(),
-            queue: VecDeque::new(),
+            channel: Channel::new(how.capacity),
         });
         let line = self.lines.entry(topic.clone()).or_default();
         line.push_back(self.next);
@@ -155,9 +173,13 @@ impl Serving {
         }
         let member = self.servers.swap_remove(nth.index(self.servers.len()));
         let Member {
-            id, topic, real, ..
+            id,
+            topic,
+            real,
+            mut channel,
         } = member;
         drop(real);
+        self.lose(id, &channel.end());
         self.take_out(&topic, id);
     }
 
@@ -165,10 +187,29 @@ impl Serving {
         if let Some(member) = one_of(&mut self.servers, nth) {
             if let Real::Parts { channel, .. } = &mut member.real {
                 *channel = None;
-                member.queue.clear();
-                let (topic, id) = (member.topic.clone(), member.id);
+                let (id, topic) = (member.id, member.topic.clone());
+                let lost = member.channel.end();
+                self.lose(id, &lost);
                 self.take_out(&topic, id);
             }
+        }
+    }
+
+    pub(crate) fn shut(&mut self, nth: Index) {
+        if let Some(member) = one_of(&mut self.servers, nth) {
+            if let Some(server) = member.real.channel() {
+                server.close();
+                member.channel.is_open = false;
+                let (id, topic) = (member.id, member.topic.clone());
+                self.take_out(&topic, id);
+            }
+        }
+    }
+
+    /// What was queued there is told so.
+    fn lose(&mut self, server: u32, lost: &[u32]) {
+        for number in lost {
+            self.tell_request(*number, State::Done(server, Outcome::Lost));
         }
     }
 
@@ -183,84 +224,25 @@ impl Serving {
         }
     }
 
-    pub(crate) fn answer(&mut self, nth: Index) {
-        let Some(member) = one_of(&mut self.servers, nth) else {
-            return;
-        };
-        let server = match &member.real {
-            Real::Whole(server) => server,
-            Real::Parts { channel: None, .. } => return,
-            Real::Parts {
-                channel: Some(server),
-                ..
-            } => server,
-        };
-        let id = member.id;
-        let has_clients = self.lines.values().any(|line| line.contains(&id))
-            || self.requests.iter().any(|request| request.is_with(id));
-        match (server.try_pop(), member.queue.pop_front()) {
-            (Ok(Some((call, rctx))), Some(number)) => {
-                assert_eq!(call.message.0, number);
-                let mut requests = self.requests.iter_mut();
-                let request = requests.find(|request| request.number == number);
-                let request = request.expect("it waits");
-                assert_eq!(call.topic.as_str(), request.topic.text());
-                rctx.reply(number + 1).unwrap();
-                request.state = State::AnsweredBy(id);
-            }
-            (Ok(None), None) => assert!(has_clients),
-            (Err(_), None) => assert!(!has_clients),
-            (real, expected) => panic!("{} is not {expected:?}", real.is_ok()),
-        }
-    }
-
-    pub(crate) fn ask(&mut self, topic: &Name, waits: bool) {
-        self.next += 1;
-        let mut request = self.router.request(topic.text(), Ask(self.next));
-        if waits {
-            request = request.wait_for_server();
-        }
-        self.requests.push(Pending {
-            number: self.next,
-            topic: topic.clone(),
-            waits,
-            real: request.into_future(),
-            state: State::LooksForServer,
-        });
-        self.look_at(self.requests.len() - 1);
-    }
-
-    pub(crate) fn look(&mut self, nth: Index) {
-        if !self.requests.is_empty() {
-            self.look_at(nth.index(self.requests.len()));
-        }
-    }
-
-    fn look_at(&mut self, place: usize) {
-        let real = self.requests[place].poll();
-        let expected = self.advance(place);
-        assert_eq!(real, expected);
-        if expected.is_some() {
-            self.requests.swap_remove(place);
-        }
-    }
-
-    pub(crate) fn forgo(&mut self, nth: Index) {
-        if self.requests.is_empty() {
-            return;
-        }
-        let request = self.requests.swap_remove(nth.index(self.requests.len()));
-        for member in &mut self.servers {
-            member.queue.retain(|queued| *queued != request.number);
-        }
-    }
-
     pub(crate) fn close(&mut self) {
         self.is_closed = true;
         self.lines.clear();
     }
 
+    pub(crate) fn pass(&mut self, time: Duration) {
+        self.now += time;
+    }
+
     pub(crate) fn check(&self) {
+        self.check_ranks();
+        self.check_books();
+        self.check_list();
+        self.check_duties();
+        self.check_wakes();
+        self.check_alive();
+    }
+
+    fn check_ranks(&self) {
         for Member {
             id, topic, real, ..
         } in &self.servers
@@ -277,16 +259,30 @@ impl Serving {
             assert_eq!(is_serving, place == Some(0));
             assert_eq!(stands_by, place.is_some_and(|place| place > 0));
         }
-        let mut listed: BTreeMap<String, Vec<(bool, u64)>> = BTreeMap::new();
+    }
+
+    fn check_books(&self) {
+        for member in &self.servers {
+            if let Some(server) = member.real.channel() {
+                assert_eq!(server.stats(), member.channel.books());
+            }
+        }
+    }
+
+    fn check_list(&self) {
+        let mut listed: BTreeMap<String, Vec<Listed>> = BTreeMap::new();
         for status in self.router.servers() {
             let line = listed.entry(status.topic.to_string()).or_default();
-            line.push((status.is_standby, status.requests.queued));
+            line.push((status.is_standby, status.capacity, status.requests));
         }
+        let model = |id: &u32| {
+            let mut members = self.servers.iter();
+            let member = members.find(|member| member.id == *id);
+            &member.expect("it has a claim").channel
+        };
         let expected = self.lines.iter().map(|(topic, line)| {
-            let queued = line.iter().map(|id| self.queue_of(*id).len() as u64);
-            let line = queued
-                .enumerate()
-                .map(|(place, queued)| (place > 0, queued));
+            let line = line.iter().map(model).enumerate();
+            let line = line.map(|(place, model)| (place > 0, model.capacity, model.books()));
             (topic.full("ask"), line.collect())
         });
         assert_eq!(listed, expected.collect());
@@ -296,57 +292,28 @@ impl Serving {
         mem::take(&mut self.changes)
     }
 
-    fn queue_of(&self, id: u32) -> VecDeque<u32> {
-        let member = self.servers.iter().find(|member| member.id == id);
-        member
-            .map(|member| member.queue.clone())
-            .unwrap_or_default()
-    }
-
-    /// How far the request gets by itself.
-    fn advance(&mut self, place: usize) -> Option<Outcome> {
-        let Pending {
-            number,
-            topic,
-            waits,
-            state,
-            ..
-        } = &self.requests[place];
-        let (number, topic, waits) = (*number, topic.clone(), *waits);
-        let mut state = *state;
-        loop {
-            match state {
-                State::AnsweredBy(_) => return Some(Outcome::Reply(number + 1)),
-                State::Asked(server) if !self.has_ended(server) => return None,
-                State::Asked(_) if self.server_of(&topic).is_none() && !waits => {
-                    return Some(Outcome::Lost);
-                }
-                State::Asked(_) => state = State::LooksForServer,
-                State::LooksForServer => match self.server_of(&topic) {
-                    None if self.is_closed => return Some(Outcome::Closed),
-                    None if !waits => return Some(Outcome::NoServer),
-                    None => {
-                        self.requests[place].state = state;
-                        return None;
-                    }
-                    Some(server) => {
-                        let member = self.servers.iter_mut().find(|member| member.id == server);
-                        member.unwrap().queue.push_back(number);
-                        self.requests[place].state = State::Asked(server);
-                        return None;
-                    }
-                },
-            }
-        }
-    }
-
     fn server_of(&self, topic: &Name) -> Option<u32> {
         self.lines.get(topic)?.front().copied()
     }
 
+    /// That of a server that is there.
+    fn channel_of(&mut self, id: u32) -> Option<&mut Channel> {
+        let mut members = self.servers.iter_mut();
+        let member = members.find(|member| member.id == id);
+        member.map(|member| &mut member.channel)
+    }
+
+    /// Makes an entry in the books of a server.
+    fn count(&mut self, id: u32, column: impl FnOnce(&mut Stats) -> &mut u64) {
+        if let Some(channel) = self.channel_of(id) {
+            *column(&mut channel.counts) += 1;
+        }
+    }
+
+    /// Whether it lets nobody in any more.
     fn has_ended(&self, id: u32) -> bool {
         let member = self.servers.iter().find(|member| member.id == id);
-        member.is_none_or(|member| matches!(member.real, Real::Parts { channel: None, .. }))
+        member.is_none_or(|member| !member.channel.is_open)
     }
 
     /// A claim is over, unless it was before.
@@ -374,30 +341,5 @@ impl Serving {
 
     fn tell(&mut self, kind: ChangeKind, topic: &Name) {
         self.changes.push((kind, topic.full("ask")));
-    }
-}
-
-impl Pending {
-    fn is_with(&self, server: u32) -> bool {
-        self.state == State::Asked(server) || self.state == State::AnsweredBy(server)
-    }
-
-    fn poll(&mut self) -> Option<Outcome> {
-        let polled = Pin::new(&mut self.real).poll(&mut Context::from_waker(Waker::noop()));
-        let error = match polled {
-            Poll::Pending => return None,
-            Poll::Ready(Ok(reply)) => return Some(Outcome::Reply(reply)),
-            Poll::Ready(Err(error)) => error,
-        };
-        let (message, outcome) = match error {
-            RequestError::NoServer(message) => (message, Outcome::NoServer),
-            RequestError::NotMade(message, Error::Closed) => (message, Outcome::Closed),
-            RequestError::Ended(ump::RequestError::ServerDisappeared(message)) => {
-                (message, Outcome::Lost)
-            }
-            other => panic!("{other:?}"),
-        };
-        assert_eq!(message.0, self.number);
-        Some(outcome)
     }
 }

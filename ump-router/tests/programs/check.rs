@@ -1,0 +1,56 @@
+//! Runs programs, and makes one that fails as short as it gets.
+
+use std::{
+    env,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
+
+use proptest::{
+    strategy::Strategy,
+    test_runner::{Config, TestError, TestRunner},
+};
+
+use crate::{World, program::Step};
+
+/// So many programs, unless `PROPTEST_CASES` says how many.
+pub(crate) fn check(cases: u32, programs: &impl Strategy<Value = Vec<Step>>) {
+    let cases = env::var("PROPTEST_CASES").map_or(cases, |given| given.parse().expect("a number"));
+    let mut runner = TestRunner::new(Config {
+        cases,
+        failure_persistence: None,
+        max_shrink_iters: 10_000,
+        ..Config::default()
+    });
+    let result = runner.run(programs, |program| {
+        World::run(program);
+        Ok(())
+    });
+    let program = match result {
+        Ok(()) => return,
+        Err(TestError::Fail(_, program)) => without_the_needless(program),
+        Err(error) => panic!("{error}"),
+    };
+    eprintln!("\nthe shortest program that fails:");
+    for step in &program {
+        eprintln!("    {step:?}");
+    }
+    World::run(program);
+    unreachable!("it fails");
+}
+
+/// What a step means depends on those before it, so that proptest leaves some that do not matter.
+fn without_the_needless(mut program: Vec<Step>) -> Vec<Step> {
+    let fails =
+        |program: &[Step]| catch_unwind(AssertUnwindSafe(|| World::run(program.to_vec()))).is_err();
+    let mut nth = 0;
+    while nth < program.len() {
+        let mut shorter = program.clone();
+        shorter.remove(nth);
+        if fails(&shorter) {
+            (program, nth) = (shorter, 0);
+        } else {
+            nth += 1;
+        }
+    }
+    program
+}

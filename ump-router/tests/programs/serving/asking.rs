@@ -1,0 +1,346 @@
+//! Requests, on terms, from one server to the next.
+
+use std::{
+    future::IntoFuture,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use proptest::{prelude::*, sample::Index};
+use ump_router::{Error, Request, RequestError, RequestFuture, ump};
+
+use super::Serving;
+use crate::{bell::Bell, name::Name};
+
+/// Where requests are made.
+pub(super) const FILE: &str = file!();
+
+#[derive(Debug)]
+pub(crate) struct Ask {
+    pub(super) number: u32,
+    /// To count those that are alive.
+    _life: Arc<()>,
+}
+
+impl Request for Ask {
+    type Reply = u32;
+    type Error = ();
+    const PREFIX: &'static str = "ask";
+}
+
+/// How a request is made.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Terms {
+    waits: bool,
+    timeout: Option<Duration>,
+    is_urgent: bool,
+    if_room: bool,
+}
+
+impl Terms {
+    /// None but its lane.
+    pub(crate) fn of_lane(is_urgent: bool) -> Self {
+        Self {
+            waits: false,
+            timeout: None,
+            is_urgent,
+            if_room: false,
+        }
+    }
+}
+
+pub(crate) fn terms() -> impl Strategy<Value = Terms> {
+    let seconds = prop_oneof![1 => Just(0), 6 => 1..5_u64];
+    let timeout = prop::option::of(seconds.prop_map(Duration::from_secs));
+    let flags = (
+        any::<bool>(),
+        prop::bool::weighted(0.3),
+        prop::bool::weighted(0.2),
+    );
+    (flags, timeout).prop_map(|((waits, is_urgent, if_room), timeout)| Terms {
+        waits,
+        timeout,
+        is_urgent,
+        if_room,
+    })
+}
+
+pub(super) struct Pending {
+    pub(super) number: u32,
+    pub(super) topic: Name,
+    terms: Terms,
+    pub(super) deadline: Option<Duration>,
+    real: RequestFuture<Ask>,
+    bell: Arc<Bell>,
+    /// Whether it was woken since it was last polled: its bell rang more often than this.
+    heard: usize,
+    state: State,
+}
+
+/// Where it is; at the server with this number.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum State {
+    /// It has not begun. The server that was found for it is kept.
+    Made(Option<u32>),
+    LooksForServer,
+    WaitsForRoom(u32),
+    Queued(u32),
+    Taken(u32),
+    /// So it ended there.
+    Done(u32, Outcome),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Outcome {
+    Reply(u32),
+    Failed,
+    NoReply,
+    NoServer,
+    Closed,
+    /// The server went before it took the request.
+    Lost,
+    Full,
+    TimeoutQueued,
+    TimeoutTaken,
+}
+
+impl Serving {
+    pub(crate) fn ask(&mut self, topic: &Name, terms: Terms, begins: bool) {
+        self.next += 1;
+        let number = self.next;
+        let message = Ask {
+            number,
+            _life: Arc::clone(&self.alive),
+        };
+        let mut request = self.router.request(topic.text(), message);
+        if let Some(timeout) = terms.timeout {
+            // Both are the same here.
+            request = if number % 2 == 0 {
+                request.timeout(timeout)
+            } else {
+                request.deadline(self.clock.now() + timeout)
+            };
+        }
+        if terms.is_urgent {
+            request = request.urgent();
+        }
+        if terms.if_room {
+            request = request.if_room();
+        }
+        if terms.waits {
+            request = request.wait_for_server();
+        }
+        self.requests.push(Pending {
+            number,
+            topic: topic.clone(),
+            terms,
+            deadline: terms.timeout.map(|timeout| self.now + timeout),
+            real: request.into_future(),
+            bell: Arc::default(),
+            heard: 0,
+            state: State::Made(self.server_of(topic)),
+        });
+        if begins {
+            self.look_at(self.requests.len() - 1);
+        }
+    }
+
+    pub(crate) fn look(&mut self, nth: Index) {
+        if !self.requests.is_empty() {
+            self.look_at(nth.index(self.requests.len()));
+        }
+    }
+
+    fn look_at(&mut self, place: usize) {
+        let real = self.requests[place].poll();
+        let expected = self.advance(place);
+        let request = &self.requests[place];
+        assert_eq!(real, expected, "{} on {:?}", request.number, request.terms);
+        if expected.is_some() {
+            self.requests.swap_remove(place);
+        }
+    }
+
+    pub(crate) fn forgo(&mut self, nth: Index) {
+        if self.requests.is_empty() {
+            return;
+        }
+        let place = nth.index(self.requests.len());
+        let Pending { number, state, .. } = self.requests.swap_remove(place);
+        match state {
+            State::Made(_) | State::LooksForServer | State::Done(..) => {}
+            State::WaitsForRoom(server) => self.count(server, |counts| &mut counts.refused),
+            State::Queued(server) => {
+                self.withdraw(server, number);
+                self.count(server, |counts| &mut counts.cancelled_queued);
+            }
+            State::Taken(server) => self.count(server, |counts| &mut counts.cancelled_taken),
+        }
+    }
+
+    /// How far the request gets by itself.
+    fn advance(&mut self, place: usize) -> Option<Outcome> {
+        loop {
+            let request = &self.requests[place];
+            let Pending { number, terms, .. } = *request;
+            let topic = request.topic.clone();
+            let is_late = request.is_late(self.now);
+            let next = match request.state {
+                State::Made(_) | State::LooksForServer => match self.server_of(&topic) {
+                    Some(server) => State::WaitsForRoom(server),
+                    None if self.is_closed => return Some(Outcome::Closed),
+                    None if !terms.waits || is_late => return Some(Outcome::NoServer),
+                    None => {
+                        self.requests[place].state = State::LooksForServer;
+                        return None;
+                    }
+                },
+                State::WaitsForRoom(server) => self.enter(server, number, terms, is_late)?,
+                State::Queued(server) if is_late => {
+                    self.withdraw(server, number);
+                    self.count(server, |counts| &mut counts.timeout_queued);
+                    return Some(Outcome::TimeoutQueued);
+                }
+                State::Taken(server) if is_late => {
+                    self.count(server, |counts| &mut counts.timeout_taken);
+                    return Some(Outcome::TimeoutTaken);
+                }
+                State::Queued(_) | State::Taken(_) => return None,
+                State::Done(_, Outcome::Lost)
+                    if terms.waits || self.server_of(&topic).is_some() =>
+                {
+                    State::LooksForServer
+                }
+                State::Done(_, outcome) => return Some(outcome),
+            };
+            self.requests[place].state = next;
+        }
+    }
+
+    /// Gets into the channel or is refused, unless it waits for room.
+    fn enter(&mut self, id: u32, number: u32, terms: Terms, is_late: bool) -> Option<State> {
+        let has_ended = self.has_ended(id);
+        let channel = self.channel_of(id);
+        let has_room = channel.is_some_and(|channel| channel.room(terms.is_urgent) > 0);
+        let refused = if is_late {
+            Outcome::TimeoutQueued
+        } else if has_ended {
+            Outcome::Lost
+        } else if has_room {
+            self.channel_of(id)?.enter(number, terms.is_urgent);
+            return Some(State::Queued(id));
+        } else if terms.if_room {
+            Outcome::Full
+        } else {
+            return None;
+        };
+        self.count(id, |counts| &mut counts.refused);
+        Some(State::Done(id, refused))
+    }
+
+    fn withdraw(&mut self, server: u32, number: u32) {
+        if let Some(channel) = self.channel_of(server) {
+            channel.withdraw(number);
+        }
+    }
+
+    /// Something happened to a request at its server.
+    pub(super) fn tell_request(&mut self, number: u32, state: State) {
+        let mut requests = self.requests.iter_mut();
+        let request = requests.find(|request| request.number == number);
+        request.expect("it waits").state = state;
+    }
+
+    /// Who could get on was woken.
+    pub(super) fn check_wakes(&self) {
+        for request in &self.requests {
+            let is_late = request.is_late(self.now);
+            let gets_on = match request.state {
+                State::Made(_) => false,
+                State::LooksForServer => {
+                    is_late || self.is_closed || self.server_of(&request.topic).is_some()
+                }
+                State::WaitsForRoom(server) => is_late || self.has_ended(server),
+                State::Queued(_) | State::Taken(_) => is_late,
+                State::Done(..) => true,
+            };
+            assert!(!gets_on || request.is_woken(), "{} sleeps", request.number);
+        }
+        for member in &self.servers {
+            for is_urgent in [false, true] {
+                let waiting = self.requests.iter().filter(|request| {
+                    request.state == State::WaitsForRoom(member.id)
+                        && request.terms.is_urgent == is_urgent
+                });
+                let woken = waiting.clone().filter(|request| request.is_woken()).count();
+                let room = member.channel.room(is_urgent).min(waiting.count());
+                assert!(woken >= room, "there is room, and somebody waits for it");
+            }
+        }
+    }
+
+    pub(super) fn check_alive(&self) {
+        let is_alive = |request: &&Pending| match request.state {
+            State::Taken(_) => false,
+            State::Done(_, outcome) => matches!(outcome, Outcome::Lost | Outcome::TimeoutQueued),
+            _ => true,
+        };
+        let alive = self.requests.iter().filter(is_alive).count();
+        assert_eq!(Arc::strong_count(&self.alive) - 1, alive, "messages alive");
+    }
+}
+
+impl Pending {
+    /// Whether it keeps the channel of this server from ending.
+    pub(super) fn is_with(&self, id: u32) -> bool {
+        match self.state {
+            State::Made(server) => server == Some(id),
+            State::LooksForServer => false,
+            State::WaitsForRoom(server)
+            | State::Queued(server)
+            | State::Taken(server)
+            | State::Done(server, _) => server == id,
+        }
+    }
+
+    pub(super) fn is_late(&self, now: Duration) -> bool {
+        self.deadline.is_some_and(|deadline| deadline <= now)
+    }
+
+    fn is_woken(&self) -> bool {
+        self.bell.rings() > self.heard
+    }
+
+    fn poll(&mut self) -> Option<Outcome> {
+        self.heard = self.bell.rings();
+        let waker = self.bell.waker();
+        let polled = Pin::new(&mut self.real).poll(&mut Context::from_waker(&waker));
+        let error = match polled {
+            Poll::Pending => return None,
+            Poll::Ready(Ok(reply)) => return Some(Outcome::Reply(reply)),
+            Poll::Ready(Err(error)) => error,
+        };
+        let (message, outcome) = match error {
+            RequestError::NoServer(message) => (Some(message), Outcome::NoServer),
+            RequestError::NotMade(message, Error::Closed) => (Some(message), Outcome::Closed),
+            RequestError::Ended(error) => match error {
+                ump::RequestError::ServerDisappeared(message) => (Some(message), Outcome::Lost),
+                ump::RequestError::Full(message) => (Some(message), Outcome::Full),
+                ump::RequestError::TimeoutQueued(message) => {
+                    (Some(message), Outcome::TimeoutQueued)
+                }
+                ump::RequestError::TimeoutTaken => (None, Outcome::TimeoutTaken),
+                ump::RequestError::NoReply(ump::NoReply::Dropped) => (None, Outcome::NoReply),
+                ump::RequestError::App(()) => (None, Outcome::Failed),
+                other => panic!("{other:?}"),
+            },
+            RequestError::NotMade(_, error) => panic!("{error:?}"),
+        };
+        if let Some(message) = message {
+            assert_eq!(message.number, self.number);
+        }
+        Some(outcome)
+    }
+}

@@ -1,0 +1,152 @@
+//! Taking requests, and answering those that were taken.
+
+use std::time::Duration;
+
+use proptest::{prelude::*, sample::Index};
+use ump_router::ump::ReplyContext;
+
+use super::{
+    Serving,
+    asking::{Outcome, State},
+};
+use crate::one_of;
+
+/// A request that was taken.
+pub(crate) struct Duty {
+    number: u32,
+    server: u32,
+    deadline: Option<Duration>,
+    real: ReplyContext<u32, ()>,
+}
+
+/// How a request is answered.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Answer {
+    Reply,
+    Fail,
+    /// Not at all.
+    LetGo,
+}
+
+pub(crate) fn answers() -> impl Strategy<Value = Answer> {
+    prop_oneof![
+        6 => Just(Answer::Reply),
+        1 => Just(Answer::Fail),
+        1 => Just(Answer::LetGo),
+    ]
+}
+
+impl Serving {
+    pub(crate) fn take(&mut self, nth: Index, most: usize) {
+        for _ in 0..most {
+            self.take_one(nth);
+        }
+    }
+
+    fn take_one(&mut self, nth: Index) {
+        let Some(member) = one_of(&mut self.servers, nth) else {
+            return;
+        };
+        let Some(server) = member.real.channel() else {
+            return;
+        };
+        let requests = &self.requests;
+        let is_late = |number| {
+            let mut requests = requests.iter();
+            requests.any(|request| request.number == number && request.is_late(self.now))
+        };
+        let id = member.id;
+        let real = server.try_pop();
+        let (expected, late) = member.channel.take(is_late);
+        for number in late {
+            self.tell_request(number, State::Done(id, Outcome::TimeoutQueued));
+        }
+        match (real, expected) {
+            (Ok(Some((call, rctx))), Some(number)) => {
+                assert_eq!(call.message.number, number);
+                assert_eq!(rctx.caller().file(), super::asking::FILE);
+                let mut requests = self.requests.iter();
+                let request = requests.find(|request| request.number == number);
+                let request = request.expect("it waits");
+                assert_eq!(call.topic.as_str(), request.topic.text());
+                self.duties.push(Duty {
+                    number,
+                    server: id,
+                    deadline: request.deadline,
+                    real: rctx,
+                });
+                self.tell_request(number, State::Taken(id));
+            }
+            (Ok(None), None) => assert!(self.is_reached(id)),
+            (Err(_), None) => assert!(!self.is_reached(id)),
+            (real, expected) => panic!("{} is not {expected:?}", real.is_ok()),
+        }
+    }
+
+    /// Whether more can come to it.
+    fn is_reached(&self, id: u32) -> bool {
+        let has_claim = self.lines.values().any(|line| line.contains(&id));
+        let has_client = has_claim || self.requests.iter().any(|request| request.is_with(id));
+        has_client && !self.has_ended(id)
+    }
+
+    pub(crate) fn answer(&mut self, nth: Index, answer: Answer) {
+        if self.duties.is_empty() {
+            return;
+        }
+        let duty = self.duties.swap_remove(nth.index(self.duties.len()));
+        let is_awaited = self.is_awaited(&duty);
+        let is_late = duty.deadline.is_some_and(|deadline| deadline <= self.now);
+        let Duty {
+            number,
+            server,
+            real,
+            ..
+        } = duty;
+        let outcome = match answer {
+            Answer::Reply => {
+                assert_eq!(real.reply(number + 1).is_ok(), is_awaited);
+                Outcome::Reply(number + 1)
+            }
+            Answer::Fail => {
+                assert_eq!(real.fail(()).is_ok(), is_awaited);
+                Outcome::Failed
+            }
+            Answer::LetGo => {
+                drop(real);
+                if is_late {
+                    Outcome::TimeoutTaken
+                } else {
+                    Outcome::NoReply
+                }
+            }
+        };
+        if is_awaited {
+            self.count(server, |counts| match outcome {
+                Outcome::Reply(_) => &mut counts.replied,
+                Outcome::Failed => &mut counts.failed,
+                Outcome::NoReply => &mut counts.no_reply,
+                _ => &mut counts.timeout_taken,
+            });
+            self.tell_request(number, State::Done(server, outcome));
+        }
+    }
+
+    /// Whether its caller waits.
+    fn is_awaited(&self, duty: &Duty) -> bool {
+        let mut requests = self.requests.iter();
+        requests.any(|request| request.number == duty.number)
+    }
+
+    pub(super) fn check_duties(&self) {
+        for duty in &self.duties {
+            let is_late = duty.deadline.is_some_and(|deadline| deadline <= self.now);
+            assert_eq!(
+                duty.real.is_cancelled(),
+                is_late || !self.is_awaited(duty),
+                "whether nobody waits for the answer to {}",
+                duty.number
+            );
+        }
+    }
+}
