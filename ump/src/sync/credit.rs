@@ -77,3 +77,68 @@ impl Credit {
         }
     }
 }
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use super::*;
+
+    /// How often it can be in vain until there is no credit.
+    fn used_up(credit: &Credit) -> u32 {
+        let mut times = 0;
+        while credit.is_good() {
+            credit.charge();
+            times += 1;
+        }
+        times
+    }
+
+    /// How often it is refused until there is some again.
+    fn refused(credit: &Credit) -> u32 {
+        let mut times = 0;
+        while !credit.is_good() {
+            credit.charge();
+            times += 1;
+        }
+        times
+    }
+
+    #[test]
+    fn it_is_used_up_and_granted_again_after_a_rest() {
+        let credit = Credit::new(5, 7);
+        for _ in 0..3 {
+            assert_eq!((used_up(&credit), refused(&credit)), (5, 7));
+        }
+    }
+
+    #[test]
+    fn it_may_begin_with_less_rest() {
+        let credit = Credit::after(2, 5, 7);
+        assert_eq!((refused(&credit), used_up(&credit)), (2, 5));
+        assert_eq!(refused(&credit), 7);
+    }
+
+    #[test]
+    fn a_reward_is_saved_up_to_the_most() {
+        let credit = Credit::new(5, 7);
+        for (reward, left) in [(0, 0), (1, 1), (4, 4), (5, 5), (9, 5)] {
+            used_up(&credit);
+            credit.reward(reward);
+            assert_eq!(used_up(&credit), left);
+        }
+        credit.reward(3);
+        credit.reward(1);
+        assert_eq!(used_up(&credit), 4);
+        credit.reward(5);
+        credit.reward(5);
+        assert_eq!(used_up(&credit), 5);
+    }
+
+    #[test]
+    fn a_fine_takes_what_there_is() {
+        for (fine, left) in [(0, 5), (2, 3), (5, 0), (9, 0)] {
+            let credit = Credit::new(5, 7);
+            credit.fine(fine);
+            assert_eq!(used_up(&credit), left);
+        }
+    }
+}

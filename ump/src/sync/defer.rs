@@ -194,3 +194,123 @@ impl Deferrals {
         }
     }
 }
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use std::thread;
+
+    use super::*;
+
+    /// As many looks as are worth waiting for.
+    const LOOKS: u32 = 14;
+
+    /// Of those who may wait awake, when they have learned that.
+    fn learned() -> Deferrals {
+        let deferrals = Deferrals::new(LOOKS * NANOSECONDS_A_LOOK);
+        for _ in 0..FIRST {
+            assert!(!deferrals.is_worth_it());
+            deferrals.forgo(&mut Deferral::Not);
+        }
+        assert!(deferrals.is_worth_it());
+        deferrals
+    }
+
+    /// Others look, so many times.
+    fn company(times: u32) {
+        for _ in 0..times {
+            Look::take();
+        }
+    }
+
+    fn left(deferrals: &Deferrals) -> u32 {
+        let mut left = 0;
+        while deferrals.credit.is_good() {
+            deferrals.credit.charge();
+            left += 1;
+        }
+        left
+    }
+
+    /// How often one lets others run, if so many look each time.
+    fn patience(deferrals: &Deferrals, others: u32) -> u32 {
+        let (mut wait, mut times) = (Deferral::Not, 0);
+        while deferrals.defer(&mut wait) {
+            company(others);
+            times += 1;
+        }
+        assert!(matches!(wait, Deferral::Asleep));
+        assert!(!deferrals.defer(&mut wait), "asleep it stays");
+        times
+    }
+
+    #[test]
+    fn who_may_not_wait_awake_leaves_word_however_often_it_is_in_vain() {
+        let deferrals = Deferrals::new(NANOSECONDS_A_LOOK - 1);
+        for _ in 0..2 * FIRST {
+            assert_eq!(patience(&deferrals, 1), 0);
+        }
+        assert!(deferrals.credit.is_good() && !deferrals.is_worth_it());
+    }
+
+    #[test]
+    fn who_is_alone_gives_up_at_the_second_look_and_is_charged() {
+        let deferrals = learned();
+        assert_eq!(patience(&deferrals, 0), 1);
+        assert_eq!(left(&deferrals), CREDIT - 1);
+    }
+
+    #[test]
+    fn in_company_one_lets_others_run_a_few_times_or_for_as_many_looks_as_are_worth_it() {
+        // With its own, two looks each time.
+        assert_eq!(patience(&learned(), 1), LOOKS / 2);
+        // Few times, however many the looks.
+        assert_eq!(patience(&learned(), 5 * LOOKS), TIMES);
+        let long = Deferrals::new(100 * NANOSECONDS_A_LOOK);
+        long.credit.reward(CREDIT);
+        assert_eq!(patience(&long, 9), 100 / 10);
+        assert_eq!(left(&long), CREDIT - 1);
+    }
+
+    #[test]
+    fn what_is_found_in_company_is_rewarded_by_how_many_there_are() {
+        for (others, reward) in [(1, 0), (3, 1), (4, 1), (7, 2), (1_000, REWARD)] {
+            let deferrals = learned();
+            deferrals.credit.fine(CREDIT / 2);
+            let mut wait = Deferral::Not;
+            assert!(deferrals.defer(&mut wait));
+            company(others);
+            deferrals.found(&mut wait);
+            assert!(matches!(wait, Deferral::Not));
+            assert_eq!(left(&deferrals), CREDIT / 2 + reward);
+        }
+    }
+
+    #[test]
+    fn what_is_found_alone_was_in_vain_and_what_was_not_waited_for_costs_nothing() {
+        let deferrals = learned();
+        let mut wait = Deferral::Not;
+        deferrals.found(&mut wait);
+        assert!(deferrals.defer(&mut wait));
+        deferrals.found(&mut wait);
+        assert_eq!(left(&deferrals), CREDIT - 1);
+    }
+
+    #[test]
+    fn to_be_found_on_another_thread_is_fined() {
+        let elsewhere = |go_on: fn(&Deferrals, &mut Deferral)| {
+            let deferrals = learned();
+            let mut wait = Deferral::Not;
+            assert!(deferrals.defer(&mut wait));
+            thread::scope(|scope| {
+                scope.spawn(|| {
+                    company(7);
+                    go_on(&deferrals, &mut wait);
+                });
+            });
+            left(&deferrals)
+        };
+        let looks_again = elsewhere(|deferrals, wait| assert!(!deferrals.defer(wait)));
+        let finds = elsewhere(Deferrals::found);
+        assert_eq!([looks_again, finds], [CREDIT - FINE; 2]);
+    }
+}
