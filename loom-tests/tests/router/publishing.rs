@@ -129,6 +129,27 @@ fn a_message_to_who_leaves_is_dropped_once() {
     seen.exactly(&[(0, 0, 0), (1, 1, 0)]);
 }
 
+/// [queue: full, lost; counted as what it was, while room is made]
+#[test]
+fn who_does_not_wait_for_room_knows_whether_it_had_some() {
+    let (seen, add) = Seen::new();
+    explore_fully(move || {
+        let (router, mut subscription) = full(FOREVER);
+        let publisher = thread::spawn(move || {
+            let publish = router.publish("a", Number(2)).if_room();
+            (counts(publish.wait().unwrap()), router)
+        });
+        let mut got = vec![one(&mut subscription)];
+        let (published, _router) = publisher.join().unwrap();
+        got.extend(drain(&mut subscription));
+        add.add((published, got));
+    });
+    seen.exactly(&[
+        ((1, 1, 0), numbers([1, 2])),
+        ((1, 0, 1), vec![Got::Number(1), Gap(1)]),
+    ]);
+}
+
 /// [line 1, 2]
 #[test]
 fn a_publisher_that_waits_is_woken_when_there_is_room() {

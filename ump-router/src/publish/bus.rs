@@ -20,7 +20,7 @@ use ump::Clock;
 use super::{
     leftovers::Leftovers,
     options::SubscribeOptions,
-    queue::{End, Pushed, Queue},
+    queue::{End, Publisher, Queue},
     received::Received,
     retained::Retained,
     subscription::Subscription,
@@ -83,9 +83,7 @@ impl<M: Message> Bus<M> {
             return Err(Error::Closed);
         }
         routes.retained.for_each(queue.pattern(), |message| {
-            if let Pushed::InLine(turn) = queue.push(message, &mut leftovers) {
-                queue.leave(turn, &mut leftovers);
-            }
+            queue.push(message, Publisher::GoesOn, &mut leftovers);
         });
         let key = routes.queues.insert(queue.pattern(), Arc::clone(&queue));
         self.announce(ChangeKind::Subscribed, queue.pattern(), &mut news);

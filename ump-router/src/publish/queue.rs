@@ -88,6 +88,13 @@ pub(crate) struct Counts {
     pub(crate) missed: u64,
 }
 
+/// What a publisher does where it is asked to wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Publisher {
+    Waits,
+    GoesOn,
+}
+
 /// What has become of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Pushed {
@@ -141,7 +148,12 @@ impl<M> Queue<M> {
     }
 
     /// What is to be woken and dropped goes to `leftovers`.
-    pub(crate) fn push(&self, message: &Received<M>, leftovers: &mut Leftovers<M>) -> Pushed {
+    pub(crate) fn push(
+        &self,
+        message: &Received<M>,
+        publisher: Publisher,
+        leftovers: &mut Leftovers<M>,
+    ) -> Pushed {
         let mut state = self.state.lock();
         if state.end.is_some() {
             return Pushed::Ended;
@@ -153,8 +165,10 @@ impl<M> Queue<M> {
         debug_assert!(is_full || state.line.is_empty(), "the room is theirs");
         if is_full {
             match self.options.when_full {
-                WhenFull::Block(_) => return Pushed::InLine(state.wait(message.clone())),
-                WhenFull::DropNewest => {
+                WhenFull::Block(_) if publisher == Publisher::Waits => {
+                    return Pushed::InLine(state.wait(message.clone()));
+                }
+                WhenFull::Block(_) | WhenFull::DropNewest => {
                     state.miss(1);
                     return Pushed::Dropped;
                 }
@@ -196,7 +210,6 @@ impl<M> Queue<M> {
         state.counts.missed += 1;
         drop(state);
         leftovers.messages.push(message);
-        // Under another lock leaves only who has not been polled: there is no waker then.
         shielded(|| drop(waker));
         Pushed::Dropped
     }

@@ -14,7 +14,7 @@ use super::{
     leftovers::Leftovers,
     line::Turn,
     publication::Published,
-    queue::{Pushed, Queue},
+    queue::{Publisher, Pushed, Queue},
     received::Received,
 };
 use crate::in_time::in_time;
@@ -60,13 +60,13 @@ impl<M> Delivery<M> {
         message: &Received<M>,
         leftovers: &mut Leftovers<M>,
     ) {
-        match queue.push(message, leftovers) {
+        let publisher = match self.limit {
+            Limit::Zero => Publisher::GoesOn,
+            Limit::None | Limit::At(_) => Publisher::Waits,
+        };
+        match queue.push(message, publisher, leftovers) {
             Pushed::Queued => self.published.queued += 1,
             Pushed::Dropped => self.published.dropped += 1,
-            Pushed::InLine(turn) if self.limit == Limit::Zero => {
-                queue.leave(turn, leftovers);
-                self.published.dropped += 1;
-            }
             Pushed::InLine(turn) => self.full.push(Full {
                 queue: Arc::clone(queue),
                 turn,
