@@ -13,7 +13,7 @@ use std::{
     },
     task::{Context, Poll, Wake, Waker},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use futures_core::Stream;
@@ -501,6 +501,27 @@ fn a_publisher_that_does_not_wait_reaches_who_has_room() {
     assert_eq!(slow.recv().unwrap().0, 3);
     assert_eq!(counts(block_on(waiting).unwrap()), (2, 2, 0));
     assert_eq!(drain(&mut slow), ["4", "[1]"]);
+}
+
+#[test]
+fn a_publisher_that_does_not_wait_has_no_use_for_a_time() {
+    type Terms = fn(Publish<Number>) -> Publish<Number>;
+    let terms: [Terms; 4] = [
+        |publish| publish.if_room().timeout(LONG),
+        |publish| publish.timeout(LONG).if_room(),
+        |publish| publish.if_room().timeout(Duration::MAX),
+        |publish| publish.if_room().deadline(Instant::now() + LONG),
+    ];
+    let router = Router::new();
+    let _slow = full(&router);
+    let bell = Arc::new(Bell::default());
+    for terms in terms {
+        let mut hasty = Box::pin(terms(router.publish("a", Number(1))).into_future());
+        match poll_once(hasty.as_mut(), &bell) {
+            Poll::Ready(published) => assert_eq!(counts(published.unwrap()), (1, 0, 1)),
+            Poll::Pending => panic!("it waits"),
+        }
+    }
 }
 
 /// Awaits room, and leaves.

@@ -61,7 +61,7 @@ impl<M: Message> Publish<M> {
     pub fn timeout(mut self, timeout: Duration) -> Self {
         if let Ok(bus) = &self.bus {
             let deadline = bus.clock().now().checked_add(timeout);
-            self.limit = deadline.map_or(Limit::None, Limit::At);
+            self.limit_to(deadline.map_or(Limit::None, Limit::At));
         }
         self
     }
@@ -69,11 +69,11 @@ impl<M: Message> Publish<M> {
     /// Waits until `deadline` at most, by the clock of the router, for those who want to be waited for: as long as each of them
     /// [wants](crate::WhenFull::Block), or until then. Who has no room by then misses the message, and is told.
     pub fn deadline(mut self, deadline: Instant) -> Self {
-        self.limit = Limit::At(deadline);
+        self.limit_to(Limit::At(deadline));
         self
     }
 
-    /// Waits for nobody: who has no room misses the message, and is told.
+    /// Waits for nobody, whatever [`timeout`](Self::timeout) and [`deadline`](Self::deadline) say: who has no room misses the message, and is told.
     pub fn if_room(mut self) -> Self {
         self.limit = Limit::Zero;
         self
@@ -89,6 +89,13 @@ impl<M: Message> Publish<M> {
             Some(published) => published,
             None => delivery.complete_blocking(),
         })
+    }
+
+    /// Who does not wait has no deadline.
+    fn limit_to(&mut self, limit: Limit) {
+        if self.limit != Limit::Zero {
+            self.limit = limit;
+        }
     }
 
     fn deliver(self) -> Result<Delivery<M>, PublishError<M>> {
