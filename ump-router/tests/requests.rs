@@ -6,7 +6,10 @@ use std::{
     ops::ControlFlow,
     panic::Location,
     pin::{Pin, pin},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     task::{Context, Poll, Wake, Waker},
     thread,
     time::Duration,
@@ -32,14 +35,22 @@ impl Request for Double {
 
 const LONG: Duration = Duration::from_secs(60);
 
-struct Nobody;
+/// Counts how often it was rung.
+#[derive(Default)]
+struct Bell(AtomicUsize);
 
-impl Wake for Nobody {
-    fn wake(self: Arc<Self>) {}
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
 }
 
 fn poll_once<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
-    future.poll(&mut Context::from_waker(&Waker::from(Arc::new(Nobody))))
+    poll_with(future, &Arc::default())
+}
+
+fn poll_with<F: Future>(future: Pin<&mut F>, bell: &Arc<Bell>) -> Poll<F::Output> {
+    future.poll(&mut Context::from_waker(&Waker::from(Arc::clone(bell))))
 }
 
 fn double(number: u64) -> Result<u64, &'static str> {
@@ -425,6 +436,45 @@ fn a_request_waits_until_the_next_server_comes_if_it_was_asked_to() {
     assert!(poll_once(request.as_mut()).is_pending());
     serve_all(&second);
     assert!(matches!(poll_once(request.as_mut()), Poll::Ready(Ok(2))));
+}
+
+#[test]
+fn who_waits_for_a_server_is_woken_when_one_comes_and_not_when_others_go() {
+    let router = Router::new();
+    let bell = Arc::<Bell>::default();
+    let mut waiting = pin!(
+        router
+            .request("b", Double(1))
+            .wait_for_server()
+            .into_future()
+    );
+    assert!(poll_with(waiting.as_mut(), &bell).is_pending());
+    let rings = || bell.0.load(Ordering::SeqCst);
+
+    let (ends, client) = ump::channel();
+    let claim = router.serve_by::<Double>("a", client, ServeOptions::new());
+    let claim = claim.unwrap();
+    assert_eq!(rings(), 1, "it looks whether that is the one");
+    assert!(poll_with(waiting.as_mut(), &bell).is_pending());
+    let mut lost = [1, 2, 3].map(|n| Box::pin(router.request("a", Double(n)).into_future()));
+    for asking in &mut lost {
+        assert!(poll_once(asking.as_mut()).is_pending());
+    }
+    drop(ends);
+    for asking in &mut lost {
+        let Poll::Ready(Err(error)) = poll_once(asking.as_mut()) else {
+            panic!("its server is gone");
+        };
+        assert!(error.is_server_lost());
+    }
+    drop(claim);
+    assert_eq!(rings(), 1, "nobody came");
+
+    let server = router.serve::<Double>("b").unwrap();
+    assert_eq!(rings(), 2);
+    assert!(poll_with(waiting.as_mut(), &bell).is_pending());
+    assert_eq!(serve_all(&server), ["b"]);
+    assert!(matches!(poll_once(waiting.as_mut()), Poll::Ready(Ok(2))));
 }
 
 #[test]

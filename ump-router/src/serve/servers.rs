@@ -113,7 +113,9 @@ impl<P: Request> Servers<P> {
         }
         drop(state);
         news.clear();
-        self.call_all();
+        if matches!(rank, Ok(Rank::Serving)) || gone.iter().any(|left| left.is_followed) {
+            self.call_all();
+        }
         match rank {
             Ok(_) => Ok(Claim::new(self, topic, id)),
             Err(_) => Err(Error::Taken(topic)),
@@ -162,24 +164,20 @@ impl<P: Request> Servers<P> {
         topic: &Topic,
         id: ClaimId,
         news: &mut Leftovers<Change>,
-    ) -> Option<Shared<Serving<P>>> {
-        let Left {
-            who,
-            rank,
-            is_followed,
-        } = state.claims.leave(topic.as_str(), id)?;
-        who.leave();
-        match rank {
+    ) -> Option<Left<Shared<Serving<P>>>> {
+        let left = state.claims.leave(topic.as_str(), id)?;
+        left.who.leave();
+        match left.rank {
             Rank::Serving => self.announce(ChangeKind::Unserved, topic, news),
             Rank::StandingBy => self.announce(ChangeKind::StandsDown, topic, news),
         }
-        if is_followed {
+        if left.is_followed {
             self.announce(ChangeKind::Served, topic, news);
         }
-        Some(who)
+        Some(left)
     }
 
-    /// Whoever waits for a server looks again. Not under a lock.
+    /// Whoever waits for a server looks again: all of them, so not for nothing. Not under a lock.
     fn call_all(&self) {
         for waker in self.came.call_all() {
             shielded(|| waker.wake());
@@ -199,11 +197,14 @@ impl<P: Request> Desk for Servers<P> {
     fn leave(&self, topic: &Topic, id: ClaimId) {
         let mut news = Leftovers::default();
         let mut state = self.state.write();
-        let gone = self.give_up(&mut state, topic, id, &mut news);
+        let left = self.give_up(&mut state, topic, id, &mut news);
         drop(state);
-        drop(gone);
+        let is_followed = left.as_ref().is_some_and(|left| left.is_followed);
+        drop(left);
         news.clear();
-        self.call_all();
+        if is_followed {
+            self.call_all();
+        }
     }
 
     fn rank(&self, topic: &Topic, id: ClaimId) -> Option<Rank> {
