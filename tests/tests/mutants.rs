@@ -1,8 +1,9 @@
 //! What mutations of the source have shown to be tested by nothing else.
 
-use std::{future::IntoFuture, task::Poll};
+use std::{future::IntoFuture, task::Poll, thread};
 
-use tests::{books, poll_once};
+use tests::{LONG, books, poll_once};
+use ump::{Builder, ManualClock};
 
 #[test]
 fn each_way_to_end_counts_once_as_ended() {
@@ -34,4 +35,41 @@ fn a_request_that_goes_past_the_queue_is_booked_as_queued() {
         rctx.reply(n).unwrap();
         assert!(matches!(poll_once(&mut request), Poll::Ready(Ok(_))));
     }
+}
+
+#[test]
+fn interruptions_are_counted_and_who_knows_of_fewer_does_not_sleep() {
+    let (server, _client) = ump::channel::<u64, u64, ()>();
+    for n in 0..3 {
+        assert_eq!(server.interruptions(), n);
+        server.interrupt();
+        assert!(server.wait_since(n, None).unwrap().is_none());
+    }
+}
+
+#[test]
+fn who_knows_of_all_interruptions_sleeps_and_is_woken_by_a_request_without_another_one() {
+    let time = ManualClock::new();
+    let ends = Builder::new().clock(time.clock()).build::<u64, u64, ()>();
+    let (server, client) = ends.unwrap();
+    let far = Some(time.now() + LONG);
+    server.interrupt();
+    thread::scope(|scope| {
+        let worker = scope.spawn(|| server.wait_since(1, far).unwrap().map(|(n, _)| n));
+        time.wait_for_sleepers(1);
+        client.post(7).wait().unwrap();
+        assert_eq!(worker.join().unwrap(), Some(7));
+    });
+    assert_eq!(server.interruptions(), 1);
+}
+
+#[test]
+fn requests_under_way_have_numbers_of_their_own() {
+    let (server, client) = ump::channel::<u64, u64, ()>();
+    for _ in 0..2 {
+        client.post(1).wait().unwrap();
+    }
+    let jobs = [(); 2].map(|()| server.try_pop().unwrap().unwrap());
+    let [one, other] = jobs.each_ref().map(|(_, rctx)| usize::from(rctx.id()));
+    assert!(one != 0 && other != 0 && one != other);
 }
