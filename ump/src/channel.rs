@@ -12,6 +12,8 @@
 //!   [`Server::poll_wait`](crate::Server::poll_wait).
 //! - Room that appears in a lane wakes one sender that waits for it.
 //! - A woken one that leaves without taking (dropped, timed out) wakes the next, if there still is something for it.
+//! - The end of the server wakes everybody: who waits for nothing else first, then who waits for room, then who waits for a request. Last come the
+//!   callers whose requests are turned down.
 //!
 //! # The hotline
 //!
@@ -35,7 +37,7 @@ use crate::{
     slot::{Common, Core, Entry, Lane, Slot, Terms, TurnedDown, Verdict},
     stats::{Ending, Ledger, Stats, Tally, Untaken},
     sync::{AtomicUsize, Mutex, MutexGuard, Ordering, Padded, Waits, lock_pause},
-    waiter::{Left, Turn, Waiter, Waiters, Wake},
+    waiter::{Crowd, Left, Turn, Waiter, Waiters, Wake},
     waits::{ChannelId, RequestId},
 };
 
@@ -86,7 +88,7 @@ struct Queue<S, R, E> {
     /// Who waits for room in each lane.
     senders: [Waiters; 2],
     /// Who waits for the end of the server.
-    until_closed: Waiters,
+    until_closed: Crowd,
 }
 
 /// Where to wait if there is nothing (no request, no room).
@@ -252,7 +254,7 @@ impl<S, R, E> Channel<S, R, E> {
                     receivers: Waiters::default(),
                     poller: None,
                     senders: <[Waiters; 2]>::default(),
-                    until_closed: Waiters::default(),
+                    until_closed: Crowd::default(),
                 }),
             }),
             hotline: Padded(Hotline::new()),
@@ -446,7 +448,7 @@ impl<S, R, E> Channel<S, R, E> {
         let (_left, _old) = if open {
             (None, queue.until_closed.enrol(turn, waiter))
         } else {
-            (Some(queue.until_closed.leave(turn)), Some(waiter))
+            (queue.until_closed.leave(turn), Some(waiter))
         };
         drop(queue);
         !open

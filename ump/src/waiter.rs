@@ -10,7 +10,7 @@
 #![forbid(unsafe_code)]
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     mem,
     panic::{AssertUnwindSafe, catch_unwind},
     task::Waker,
@@ -139,7 +139,7 @@ impl Wake {
     }
 }
 
-/// One's place in a [`Waiters`] list, from the first enrolment until it is left.
+/// One's place in a [`Waiters`] list or in a [`Crowd`], from the first enrolment until it is left.
 #[derive(Debug, Default)]
 pub(crate) struct Turn(Option<u64>);
 
@@ -249,5 +249,36 @@ impl Waiters {
         if self.line.is_empty() && self.line.capacity() > KEPT {
             self.line = VecDeque::new();
         }
+    }
+}
+
+/// Those who wait for what happens once: then all are woken. There may be very many of them, and each may leave at any time.
+#[derive(Debug, Default)]
+pub(crate) struct Crowd {
+    /// By key, so in the order of first enrolment.
+    waiters: BTreeMap<u64, Waiter>,
+    last: u64,
+}
+
+impl Crowd {
+    /// Enrols or stays enrolled, with `waiter` as the one to wake. Returns a waiter to drop after unlocking.
+    #[must_use = "a waiter may hold the user's waker: drop it after unlocking"]
+    pub(crate) fn enrol(&mut self, turn: &mut Turn, waiter: Waiter) -> Option<Waiter> {
+        let key = *turn.0.get_or_insert_with(|| {
+            self.last += 1;
+            self.last
+        });
+        self.waiters.insert(key, waiter)
+    }
+
+    /// Leaves it. Returns a waiter to drop after unlocking.
+    #[must_use = "a waiter may hold the user's waker: drop it after unlocking"]
+    pub(crate) fn leave(&mut self, turn: &mut Turn) -> Option<Waiter> {
+        self.waiters.remove(&turn.0.take()?)
+    }
+
+    /// Takes everybody, to be woken after unlocking.
+    pub(crate) fn take_all(&mut self) -> impl Iterator<Item = Waiter> + use<> {
+        mem::take(&mut self.waiters).into_values()
     }
 }
