@@ -9,9 +9,9 @@
 //! allocation nor a reference count after that: a slot holds its nest, and thereby its channel, for as long as it exists. This is a
 //! cycle while the slot is in the nest; dropping the client, which closes the nest, breaks it.
 //!
-//! The **first** slot is taken by one exchange, and a request that borrows the client puts it back by a store, since more would slow down
-//! two ends that are awake (see `slot`). That store must not come after the nest was closed, and it does not, as the client is borrowed.
-//! Whoever does not know that the client is there lets go of a slot under the lock of the nest.
+//! The **first** slot is taken by one exchange, and a request that borrows or owns the client puts it back by a store, since more would slow down
+//! two ends that are awake (see `slot`). That store must not come after the nest was closed, and it does not: such a request keeps the client until
+//! it has been told. Whoever does not know that the client is there lets go of a slot under the lock of the nest.
 
 use std::{
     mem::ManuallyDrop,
@@ -115,7 +115,7 @@ impl<S, R, E> Nest<S, R, E> {
     /// The client goes: nothing is kept any more.
     pub(crate) fn close(&self) {
         let (more, first) = self.more.with(|more| {
-            // Acquire: pairs with the Release with which it was put back: by who borrowed the client, so before, or under the lock.
+            // Acquire: pairs with the Release with which it was put back: by who had the client, so before, or under the lock.
             let first = if self.out.load(Ordering::Acquire) {
                 None
             } else {
@@ -188,7 +188,7 @@ impl<S, R, E> Owned<S, R, E> {
         unsafe { self.slot().core.with_verdict(read) }
     }
 
-    /// Lets go of it, without a lock if it can. To be called while the client is borrowed (otherwise it may be lost).
+    /// Lets go of it, without a lock if it can. To be called while the client is there for certain (otherwise it may be lost).
     #[inline]
     pub(crate) fn put_back(self) {
         let home = &self.boxed().home;

@@ -66,7 +66,7 @@ impl<'a, S, R, E> Request<'a, S, R, E> {
 
     /// For layers over the channel: the request was made at `caller`, as its handler [sees](crate::ReplyContext::caller) it.
     #[inline]
-    pub fn on_behalf_of(self, caller: &'static Location<'static>) -> Self {
+    pub fn on_behalf_of(mut self, caller: &'static Location<'static>) -> Self {
         self.draft.set_caller(caller);
         self
     }
@@ -166,7 +166,7 @@ impl<'a, S, R, E> Request<'a, S, R, E> {
     }
 
     #[inline]
-    fn into_sending(self) -> Sending<'a, S, R, E> {
+    fn into_sending(mut self) -> Sending<'a, S, R, E> {
         self.draft.set_terms(self.terms);
         Sending::new(self.client, self.draft, self.if_room)
     }
@@ -421,7 +421,7 @@ fn send_to_wait<S, R, E, X>(
 #[inline]
 fn send_blocking<S, R, E, T>(
     client: &Client<S, R, E>,
-    draft: Draft<S, R, E>,
+    mut draft: Draft<S, R, E>,
     terms: Terms,
     if_room: bool,
     offer: impl Offer<S, R, E, T>,

@@ -32,7 +32,7 @@ pub(crate) struct Draft<S, R, E>(ManuallyDrop<Owned<S, R, E>>);
 
 // SAFETY: it owns a message, and an `Arc` of a channel that can be shared if these three can be sent.
 unsafe impl<S: Send, R: Send, E: Send> Send for Draft<S, R, E> {}
-// SAFETY: nothing can be done through a shared reference.
+// SAFETY: through a shared reference only the state word and the fixed terms are read.
 unsafe impl<S: Send, R: Send, E: Send> Sync for Draft<S, R, E> {}
 
 impl<S, R, E> Draft<S, R, E> {
@@ -49,12 +49,12 @@ impl<S, R, E> Draft<S, R, E> {
     }
 
     #[inline]
-    pub(crate) fn set_terms(&self, terms: Terms) {
+    pub(crate) fn set_terms(&mut self, terms: Terms) {
         // SAFETY: it is ours alone.
         unsafe { self.core().set_terms(terms) };
     }
 
-    pub(crate) fn set_caller(&self, caller: &'static Location<'static>) {
+    pub(crate) fn set_caller(&mut self, caller: &'static Location<'static>) {
         // SAFETY: it is ours alone.
         unsafe { self.core().set_origin(caller) };
     }
@@ -259,7 +259,7 @@ impl<S, R, E, X: Regret<S, E>> Report<S, R, E, X> {
         message: PhantomData,
     };
 
-    /// To one who borrows the client until it is told. (Otherwise the slot would be lost.)
+    /// To one who borrows the client, or owns it, until it is told. (Otherwise the slot would be lost.)
     pub(crate) const BORROWING: Self = Self {
         tell: tell_borrower::<S, R, E, X>,
         message: PhantomData,
