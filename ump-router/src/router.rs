@@ -127,7 +127,8 @@ impl Router {
 
     /// Lets a server that there is already serve a topic, too: a loop of `ump-server`, say. It may serve many.
     ///
-    /// The router keeps the client until the claim is dropped, or the server has ended; so the channel does not end before.
+    /// The router keeps the client until the claim is dropped, or the server has ended; so the channel does not end before. Of a server that has ended
+    /// already the claim is [over](Claim::is_serving) from the beginning.
     ///
     /// # Errors
     /// As [`serve`](Self::serve).

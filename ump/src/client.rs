@@ -114,7 +114,9 @@ impl<S, R, E> Client<S, R, E> {
 
     /// The same, without borrowing the client: the request, and the future that it becomes, own it together with others.
     ///
-    /// So such a future can be kept in a structure, or be given to an executor, without an allocation.
+    /// So such a future can be kept in a structure, or be given to an executor, without an allocation. It keeps the client until it is dropped, not only
+    /// until it is ready; so the server does not learn before that [no client is left](Error::ClientsDisappeared). A
+    /// [`WaitReply`] that it is submitted for does not.
     ///
     /// ```
     /// # use std::sync::Arc;

@@ -36,7 +36,7 @@ impl<S, R, E> Closed<S, R, E> {
         }
     }
 
-    /// Blocks until it is ready.
+    /// Blocks until it is ready. No loop [watches](crate::waits) this: a handler that waits here for its own server does so until somebody else closes that, or for ever.
     pub fn wait(self) {
         let channel = Arc::clone(&self.channel);
         channel.clock().block_on(self, None);

@@ -136,6 +136,9 @@ impl<M: Message> fmt::Debug for Publish<M> {
 }
 
 /// Publishes a message. From awaiting a [`Publish`].
+///
+/// # Panics
+/// If it is polled after it was ready.
 #[must_use = "futures do nothing unless awaited"]
 pub struct PublishFuture<M: Message>(Progress<M>);
 
