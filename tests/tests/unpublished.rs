@@ -321,8 +321,9 @@ fn an_awaited_request_that_is_dropped_is_not_executed() {
 #[test]
 fn the_memory_of_a_burst_is_given_back() {
     const BURST: u32 = 100_000;
-    // The other tests of this program run meanwhile, but they allocate little.
+    // The other tests of this program run meanwhile. They allocate little, but where a panic tells its backtrace: that once.
     const NOISE: usize = 200_000;
+    const TIMES: usize = 5;
 
     let (server, client) = ump_published::channel::<u32, u32, ()>();
     let before = METER.live();
@@ -338,17 +339,20 @@ fn the_memory_of_a_burst_is_given_back() {
         "published: {kept} bytes stay as long as the channel"
     );
 
-    let (server, client) = ump::channel::<u32, u32, ()>();
-    let before = METER.live();
-    for n in 0..BURST {
-        client.post(n).wait().unwrap();
-    }
-    let grown = METER.live().saturating_sub(before);
-    assert!(grown > 1_000_000, "{grown} bytes are no burst");
-    while let Some(job) = server.try_pop().unwrap() {
-        drop(job);
-    }
-    let kept = METER.live().saturating_sub(before);
+    let kept = (0..TIMES).map(|_| {
+        let (server, client) = ump::channel::<u32, u32, ()>();
+        let before = METER.live();
+        for n in 0..BURST {
+            client.post(n).wait().unwrap();
+        }
+        let grown = METER.live().saturating_sub(before);
+        assert!(grown > 1_000_000, "{grown} bytes are no burst");
+        while let Some(job) = server.try_pop().unwrap() {
+            drop(job);
+        }
+        METER.live().saturating_sub(before)
+    });
+    let kept = kept.min().unwrap();
     assert!(kept < NOISE, "{kept} bytes were kept");
 }
 
