@@ -1,10 +1,11 @@
 //! A request by name, awaited.
 //!
 //! ```text
-//!           the server was found                 it left before it took the request, and it is not over
-//!   New ─────────────────────────────► Asked ──────────────┐
-//!    │                                   └──► the outcome     ▼
-//!    └──── otherwise ──────────────────────────────────► about ──► the outcome
+//!        a server was found
+//!   New ────────────────────► Asked ────────────────────► the outcome
+//!    │                          │ it left before it took the request, and another one is to be asked
+//!    │ otherwise                ▼
+//!    └───────────────────────► About ───────────────────► the outcome
 //! ```
 //!
 //! What is asked at once is in this future itself: nothing is allocated for it. A request that goes about, from one server to the next or
