@@ -444,13 +444,13 @@ impl<S, R, E> Channel<S, R, E> {
     pub(crate) fn await_close(&self, turn: &mut Turn, waiter: Waiter) -> bool {
         let mut queue = self.lock();
         let open = queue.open;
-        // Dropped after unlocking, both.
-        let (_left, _old) = if open {
-            (None, queue.until_closed.enrol(turn, waiter))
+        let discarded = if open {
+            queue.until_closed.enrol(turn, waiter)
         } else {
-            (queue.until_closed.leave(turn), Some(waiter))
+            queue.until_closed.leave(turn)
         };
         drop(queue);
+        drop(discarded);
         !open
     }
 
