@@ -18,8 +18,8 @@ use std::{
 
 use futures_core::Stream;
 use ump_router::{
-    Bytes, Error, Message, ProtocolError, Publish, Published, RecvError, Router, SubscribeOptions,
-    Subscription, TopicErrorKind, WhenFull,
+    Bytes, Error, Message, ProtocolError, Publish, PublishFuture, Published, RecvError, Router,
+    SubscribeOptions, Subscription, TopicErrorKind, WhenFull,
     ump::{Clock, ManualClock},
 };
 
@@ -60,6 +60,13 @@ impl Bell {
 
 fn publish(router: &Router, topic: &str, number: u64) -> Published {
     router.publish(topic, Number(number)).wait().unwrap()
+}
+
+/// A publisher that was polled, and waits for room on topic `a`.
+fn in_line(router: &Router, number: u64, bell: &Arc<Bell>) -> Pin<Box<PublishFuture<Number>>> {
+    let mut publisher = Box::pin(router.publish("a", Number(number)).into_future());
+    assert!(poll_once(publisher.as_mut(), bell).is_pending());
+    publisher
 }
 
 /// All that is there: numbers, and gaps in brackets.
@@ -383,8 +390,7 @@ fn of_two_that_are_waited_for_one_that_is_never_read_keeps_nothing_from_the_othe
         }
         publish(&router, "a", 1);
         let bell = Arc::new(Bell::default());
-        let mut second = Box::pin(router.publish("a", Number(2)).into_future());
-        assert!(poll_once(second.as_mut(), &bell).is_pending());
+        let mut second = in_line(&router, 2, &bell);
         assert_eq!(read.recv().unwrap().0, 1);
         assert_eq!(bell.rings(), 1);
         assert!(poll_once(second.as_mut(), &bell).is_pending());
@@ -494,8 +500,7 @@ fn a_publisher_that_does_not_wait_reaches_who_has_room() {
     // Who waits in line is not overtaken.
     publish(&router, "a", 3);
     let bell = Arc::new(Bell::default());
-    let mut waiting = Box::pin(router.publish("a", Number(4)).into_future());
-    assert!(poll_once(waiting.as_mut(), &bell).is_pending());
+    let waiting = in_line(&router, 4, &bell);
     let hasty = router.publish("a", Number(5)).if_room().wait();
     assert_eq!(counts(hasty.unwrap()), (2, 1, 1));
     assert_eq!(slow.recv().unwrap().0, 3);
@@ -526,8 +531,7 @@ fn a_publisher_that_does_not_wait_has_no_use_for_a_time() {
 
 /// Awaits room, and leaves.
 fn publish_in_vain(router: &Router) {
-    let mut future = Box::pin(router.publish("a", Number(3)).into_future());
-    assert!(poll_once(future.as_mut(), &Arc::default()).is_pending());
+    drop(in_line(router, 3, &Arc::default()));
 }
 
 #[test]
@@ -555,8 +559,7 @@ fn nothing_is_missed_after_the_end() {
         .subscribe_with::<Number>("a", of(1, WhenFull::Block(LONG)))
         .unwrap();
     publish(&router, "a", 1);
-    let mut late = Box::pin(router.publish("a", Number(2)).into_future());
-    assert!(poll_once(late.as_mut(), &bell).is_pending());
+    let late = in_line(&router, 2, &bell);
     router.close();
     assert_eq!(drain(&mut slow), ["1", "Closed"]);
     drop(late);
@@ -575,11 +578,7 @@ fn of_publishers_that_wait_each_gets_the_room_of_one() {
     let mut waiting: Vec<_> = bells
         .iter()
         .zip(3..)
-        .map(|(bell, number)| {
-            let mut future = Box::pin(router.publish("a", Number(number)).into_future());
-            assert!(poll_once(future.as_mut(), bell).is_pending());
-            future
-        })
+        .map(|(bell, number)| in_line(&router, number, bell))
         .collect();
     slow.recv().unwrap();
     slow.recv().unwrap();
@@ -626,10 +625,8 @@ fn a_publisher_that_never_looks_again_keeps_nothing_from_those_behind_it() {
         let router = Router::new();
         let mut slow = full(&router);
         let bells = [(); 2].map(|()| Arc::new(Bell::default()));
-        let [mut one, mut two] =
-            [1, 2].map(|number| Box::pin(router.publish("a", Number(number)).into_future()));
-        assert!(poll_once(one.as_mut(), &bells[0]).is_pending());
-        assert!(poll_once(two.as_mut(), &bells[1]).is_pending());
+        let one = in_line(&router, 1, &bells[0]);
+        let two = in_line(&router, 2, &bells[1]);
         let _kept = if is_forgotten {
             mem::forget(one);
             None
@@ -656,11 +653,7 @@ fn who_leaves_the_line_is_missing_in_its_place() {
     ] {
         let (router, bell) = (Router::new(), Arc::default());
         let mut slow = full(&router);
-        let mut waiting = [1, 2, 3].map(|number| {
-            let mut future = Box::pin(router.publish("a", Number(number)).into_future());
-            assert!(poll_once(future.as_mut(), &bell).is_pending());
-            Some(future)
-        });
+        let mut waiting = [1, 2, 3].map(|number| Some(in_line(&router, number, &bell)));
         for number in &left {
             waiting[number - 1] = None;
         }
@@ -680,10 +673,8 @@ fn who_leaves_the_line_is_missing_in_its_place() {
 fn a_gap_in_a_line_that_is_broken_up_is_told() {
     let (router, bell) = (Router::new(), Arc::default());
     let mut slow = full(&router);
-    let [mut one, mut two] =
-        [1, 2].map(|number| Box::pin(router.publish("a", Number(number)).into_future()));
-    assert!(poll_once(one.as_mut(), &bell).is_pending());
-    assert!(poll_once(two.as_mut(), &bell).is_pending());
+    let one = in_line(&router, 1, &bell);
+    let two = in_line(&router, 2, &bell);
     drop(one);
     router.close();
     assert_eq!(counts(block_on(two).unwrap()), (0, 0, 0));
@@ -694,10 +685,8 @@ fn a_gap_in_a_line_that_is_broken_up_is_told() {
 fn what_had_its_turn_before_the_end_is_queued_whenever_its_publisher_looks() {
     let (router, bell) = (Router::new(), Arc::default());
     let mut slow = full(&router);
-    let [mut one, mut two] =
-        [1, 2].map(|number| Box::pin(router.publish("a", Number(number)).into_future()));
-    assert!(poll_once(one.as_mut(), &bell).is_pending());
-    assert!(poll_once(two.as_mut(), &bell).is_pending());
+    let one = in_line(&router, 1, &bell);
+    let two = in_line(&router, 2, &bell);
     assert_eq!(slow.recv().unwrap().0, 0);
     router.close();
     assert_eq!(counts(block_on(one).unwrap()), (1, 1, 0));
