@@ -5,10 +5,7 @@ mod process;
 #[path = "../process/program.rs"]
 mod program;
 
-use std::{
-    io::{BufRead, BufReader, Read, Write},
-    process::{Command, Stdio},
-};
+use std::io::{BufRead, BufReader, Read, Write};
 
 use process::{End, Scratch};
 use program::program;
@@ -214,13 +211,7 @@ fn a_start_that_fails_says_why_in_one_line() {
 
 #[test]
 fn a_reader_who_leaves_ends_it_with_an_error_and_no_panic() {
-    let mut child = Command::new(program("chat"))
-        .arg("--interactive")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the program starts");
+    let mut child = process::start(&program("chat"), &["--interactive"]);
     let mut stdin = child.stdin.take().expect("a pipe");
     let mut stdout = BufReader::new(child.stdout.take().expect("a pipe"));
     stdin.write_all(b"/as a\n/join x\n").expect("it reads");

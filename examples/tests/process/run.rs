@@ -4,7 +4,7 @@ use std::{
     fs,
     io::Write,
     path::{Path, PathBuf},
-    process::{self, Command, Stdio},
+    process::{self, Child, Command, Stdio},
     sync::atomic::{AtomicUsize, Ordering},
 };
 
@@ -15,15 +15,20 @@ pub(crate) struct End {
     pub(crate) complaints: String,
 }
 
-/// Runs it to its end, with this on its standard input.
-pub(crate) fn run(program: &Path, arguments: &[&str], input: &[u8]) -> End {
-    let mut child = Command::new(program)
+/// Starts it, with a pipe at each end.
+pub(crate) fn start(program: &Path, arguments: &[&str]) -> Child {
+    Command::new(program)
         .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .expect("the program starts");
+        .expect("the program starts")
+}
+
+/// Runs it to its end, with this on its standard input.
+pub(crate) fn run(program: &Path, arguments: &[&str], input: &[u8]) -> End {
+    let mut child = start(program, arguments);
     let mut stdin = child.stdin.take().expect("a pipe");
     // It may have ended without reading it.
     let _ = stdin.write_all(input);
