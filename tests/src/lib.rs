@@ -28,6 +28,11 @@ use ump::Stats;
 #[doc = include_str!("../../README.md")]
 struct Readme;
 
+/// And that of the page on migration.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/migration.md")]
+struct Migration;
+
 /// Longer than anything in a test takes, shorter than the patience of who runs it.
 pub const LONG: Duration = Duration::from_secs(60);
 

@@ -28,6 +28,9 @@ mod worker;
 pub use ump::{self, Client, Clock, Error, PanicMessage, Refused, WeakClient, channel};
 
 #[cfg(all(feature = "tokio", not(any(loom, shuttle))))]
+pub use ump_macros::async_trait;
+
+#[cfg(all(feature = "tokio", not(any(loom, shuttle))))]
 pub use crate::task::{Handler as AsyncHandler, spawn as spawn_task};
 pub use crate::{
     context::Context,

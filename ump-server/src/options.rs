@@ -101,6 +101,19 @@ macro_rules! choose_options {
             self
         }
 
+        /// As the plain `spawn` of the published 0.4 makes a loop: with the feature `watchdog` it is watched.
+        #[cfg(feature = "watchdog")]
+        pub(crate) fn with_published_defaults(self) -> Self {
+            self.watchdog(crate::options::PUBLISHED_THRESHOLD)
+                .on_stall(crate::options::warn_as_published)
+        }
+
+        /// As the plain `spawn` of the published 0.4 makes a loop: without the feature `watchdog` there is nothing to add.
+        #[cfg(not(feature = "watchdog"))]
+        pub(crate) fn with_published_defaults(self) -> Self {
+            self
+        }
+
         /// Who hears of the failures of its handlers, and has the last word.
         #[cfg(not(any(loom, shuttle)))]
         pub(crate) fn overseer(
@@ -114,6 +127,21 @@ macro_rules! choose_options {
 }
 
 pub(crate) use choose_options;
+
+/// The threshold of the watchdog of the published 0.4, which has no other.
+#[cfg(feature = "watchdog")]
+pub(crate) const PUBLISHED_THRESHOLD: Duration = Duration::from_millis(200);
+
+/// Warns of a stall on standard error, unless a `tracing` event does.
+#[cfg(feature = "watchdog")]
+pub(crate) fn warn_as_published(stall: &crate::watchdog::Stall) {
+    use std::io::Write as _;
+
+    if cfg!(not(feature = "tracing")) {
+        // If nobody can read it, the loop must not fail for that.
+        let _ = writeln!(std::io::stderr(), "warning: {stall}");
+    }
+}
 
 impl Options {
     pub(crate) fn restarts(&self) -> bool {

@@ -109,6 +109,10 @@ pub fn answer<S, R, E>(
 ///
 /// The loop ends when the handler breaks off, or when the last client is gone and nothing is queued.
 ///
+/// With the feature `watchdog` a call that keeps control for more than 200 ms is reported, as a `tracing` event or, without
+/// that feature, on standard error. This is what the published `ump-server` 0.4 does; a [`Builder`] has
+/// [`watchdog`](Builder::watchdog) instead.
+///
 /// # Errors
 /// Those of the closure; then there is no loop.
 ///
@@ -124,8 +128,11 @@ where
     RV: Send + 'static,
     H: Handler<S, R, E, RV> + Send + 'static,
 {
-    Builder::new().spawn(build).map_err(|error| match error {
-        SpawnError::Handler(error) => error,
-        other => panic!("{}", other.without_handler()),
-    })
+    Builder::new()
+        .with_published_defaults()
+        .spawn(build)
+        .map_err(|error| match error {
+            SpawnError::Handler(error) => error,
+            other => panic!("{}", other.without_handler()),
+        })
 }
