@@ -68,7 +68,7 @@ fn request() -> [RequestError<Silent, Broken>; 10] {
         RequestError::WouldDeadlock(Silent, circle()),
         RequestError::WouldDeadlockTaken(circle()),
         RequestError::Full(Silent),
-        RequestError::NoTimer(Silent, io::Error::other("no threads")),
+        RequestError::NoTimer(Silent, io::Error::other("no threads").into()),
     ]
 }
 
@@ -78,7 +78,7 @@ fn send() -> [SendError<Silent>; 5] {
         SendError::TimeoutQueued(Silent),
         SendError::WouldDeadlock(Silent, circle()),
         SendError::Full(Silent),
-        SendError::NoTimer(Silent, io::Error::other("no threads")),
+        SendError::NoTimer(Silent, io::Error::other("no threads").into()),
     ]
 }
 
@@ -150,10 +150,10 @@ fn only_those_with_a_cause_have_a_source() {
     }
     // Where the system's error comes from something else, that is the source.
     let refusal = || io::Error::other(broken());
-    let error = RequestError::<Silent, Broken>::NoTimer(Silent, refusal());
+    let error = RequestError::<Silent, Broken>::NoTimer(Silent, refusal().into());
     assert!(error.to_string().contains("the lamp is broken"));
     assert_eq!(error.source().unwrap().to_string(), "no current");
-    let error = SendError::NoTimer(Silent, refusal());
+    let error = SendError::NoTimer(Silent, refusal().into());
     assert!(error.to_string().contains("the lamp is broken"));
     assert_eq!(error.source().unwrap().to_string(), "no current");
 }
@@ -298,7 +298,7 @@ fn the_conversion_changes_nothing_but_the_application_s_error() {
     assert!(matches!(from(Unit::Full(3)), RequestError::Full(3)));
     let refusal = io::Error::from(io::ErrorKind::OutOfMemory);
     assert!(matches!(
-        from(Unit::NoTimer(4, refusal)),
+        from(Unit::NoTimer(4, refusal.into())),
         RequestError::NoTimer(4, same) if same.kind() == io::ErrorKind::OutOfMemory
     ));
 }
@@ -324,7 +324,7 @@ fn a_request_that_was_not_accepted_is_the_same_to_the_one_who_asked() {
     ));
     let refusal = io::Error::from(io::ErrorKind::OutOfMemory);
     assert!(matches!(
-        Asked::from(SendError::NoTimer(2, refusal)),
+        Asked::from(SendError::NoTimer(2, refusal.into())),
         Asked::NoTimer(2, same) if same.kind() == io::ErrorKind::OutOfMemory
     ));
 }

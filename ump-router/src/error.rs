@@ -8,7 +8,9 @@ use crate::{
 };
 
 /// Why nothing was subscribed, served or published.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum Error {
     /// The name is not one.
@@ -55,7 +57,9 @@ impl From<ProtocolError> for Error {
 }
 
 /// Why a type of messages or requests cannot be used on a router: its prefix does not keep it apart.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum ProtocolError {
     /// The prefix is no topic.
@@ -98,11 +102,27 @@ impl fmt::Display for ProtocolError {
 impl StdError for ProtocolError {}
 
 /// Why a message was not published; it comes back.
+#[derive(Clone, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct PublishError<M> {
     /// What should have been published.
     pub message: M,
     /// Why it was not.
     pub error: Error,
+}
+
+impl<M> PublishError<M> {
+    /// Why it was not published; the message is dropped.
+    #[must_use]
+    pub fn without_message(self) -> Error {
+        self.error
+    }
+
+    /// The message, and why it was not published.
+    #[must_use]
+    pub fn split(self) -> (M, Error) {
+        (self.message, self.error)
+    }
 }
 
 impl<M> fmt::Debug for PublishError<M> {
@@ -125,6 +145,16 @@ impl<M> StdError for PublishError<M> {
 }
 
 /// Why a request has no reply. What was not executed comes back.
+///
+/// The message is in the way where an error is passed on by `?`: see [`without_message`](Self::without_message).
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(
+    feature = "serde",
+    serde(
+        rename_all = "snake_case",
+        bound(serialize = "P: serde::Serialize, P::Error: serde::Serialize")
+    )
+)]
 pub enum RequestError<P: Request> {
     /// Nobody serves the topic; nobody came in time, if there was time.
     NoServer(P),
@@ -134,6 +164,8 @@ pub enum RequestError<P: Request> {
     /// yet, and [`NoReply`](ump::RequestError::NoReply) to what it had: at once.
     Ended(ump::RequestError<P, P::Error>),
 }
+
+const NO_SERVER: &str = "nobody serves this topic";
 
 impl<P: Request> RequestError<P> {
     /// Whether the request was executed. `No` comes with the message: it is safe to make the request again.
@@ -165,6 +197,43 @@ impl<P: Request> RequestError<P> {
         }
     }
 
+    /// The same without the message, which is dropped: `Send`, `Sync`, `'static`, `Clone` and `PartialEq` if the server's own error is.
+    ///
+    /// ```
+    /// # use ump_router::{Request, RequestError, Router};
+    /// # struct Balance(std::cell::Cell<u32>);
+    /// # impl Request for Balance { type Reply = i64; type Error = std::num::ParseIntError; const PREFIX: &str = "balance"; }
+    /// # fn ask(router: &Router) -> Result<i64, Box<dyn std::error::Error + Send + Sync>> {
+    /// let balance = router
+    ///     .request("7", Balance(1.into()))
+    ///     .wait()
+    ///     .map_err(RequestError::without_message)?; // as with anyhow and eyre
+    /// # Ok(balance)
+    /// # }
+    /// # assert_eq!(ask(&Router::new()).unwrap_err().to_string(), "nobody serves this topic");
+    /// ```
+    #[must_use]
+    pub fn without_message(self) -> RequestErrorKind<P::Error> {
+        match self {
+            Self::NoServer(_) => RequestErrorKind::NoServer,
+            Self::NotMade(_, error) => RequestErrorKind::NotMade(error),
+            Self::Ended(error) => RequestErrorKind::Ended(error.without_message()),
+        }
+    }
+
+    /// The message, if it was not handed to a handler, and the error without it.
+    #[must_use]
+    pub fn split(self) -> (Option<P>, RequestErrorKind<P::Error>) {
+        match self {
+            Self::NoServer(message) => (Some(message), RequestErrorKind::NoServer),
+            Self::NotMade(message, error) => (Some(message), RequestErrorKind::NotMade(error)),
+            Self::Ended(error) => {
+                let (message, error) = error.split();
+                (message, RequestErrorKind::Ended(error))
+            }
+        }
+    }
+
     /// The server's own error, if it is one.
     pub fn into_apperr(self) -> Option<P::Error> {
         match self {
@@ -173,6 +242,37 @@ impl<P: Request> RequestError<P> {
         }
     }
 }
+
+impl<P: Request + Clone> Clone for RequestError<P>
+where
+    P::Error: Clone,
+{
+    fn clone(&self) -> Self {
+        match self {
+            Self::NoServer(message) => Self::NoServer(message.clone()),
+            Self::NotMade(message, error) => Self::NotMade(message.clone(), error.clone()),
+            Self::Ended(error) => Self::Ended(error.clone()),
+        }
+    }
+}
+
+impl<P: Request + PartialEq> PartialEq for RequestError<P>
+where
+    P::Error: PartialEq,
+{
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::NoServer(one), Self::NoServer(other)) => one == other,
+            (Self::NotMade(one, why), Self::NotMade(other, other_why)) => {
+                one == other && why == other_why
+            }
+            (Self::Ended(one), Self::Ended(other)) => one == other,
+            _ => false,
+        }
+    }
+}
+
+impl<P: Request + Eq> Eq for RequestError<P> where P::Error: Eq {}
 
 impl<P: Request> fmt::Debug for RequestError<P>
 where
@@ -193,7 +293,7 @@ where
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoServer(_) => f.write_str("nobody serves this topic"),
+            Self::NoServer(_) => f.write_str(NO_SERVER),
             Self::NotMade(_, error) => error.fmt(f),
             Self::Ended(error) => error.fmt(f),
         }
@@ -208,6 +308,51 @@ where
         match self {
             Self::NoServer(_) => None,
             Self::NotMade(_, error) => error.source(),
+            Self::Ended(error) => error.source(),
+        }
+    }
+}
+
+/// Why a request has no reply, without its message. From [`RequestError::without_message`] and [`RequestError::split`].
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+#[non_exhaustive]
+pub enum RequestErrorKind<E> {
+    /// See [`RequestError::NoServer`].
+    NoServer,
+    /// See [`RequestError::NotMade`].
+    NotMade(Error),
+    /// See [`RequestError::Ended`].
+    Ended(ump::RequestError<(), E>),
+}
+
+impl<E> RequestErrorKind<E> {
+    /// Whether the request was executed. `No` means that it is safe to make it again.
+    #[must_use]
+    pub fn executed(&self) -> ump::Executed {
+        match self {
+            Self::NoServer | Self::NotMade(_) => ump::Executed::No,
+            Self::Ended(error) => error.executed(),
+        }
+    }
+}
+
+impl<E: fmt::Display> fmt::Display for RequestErrorKind<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoServer => f.write_str(NO_SERVER),
+            Self::NotMade(error) => error.fmt(f),
+            Self::Ended(error) => error.fmt(f),
+        }
+    }
+}
+
+impl<E: StdError> StdError for RequestErrorKind<E> {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        match self {
+            Self::NoServer => None,
+            Self::NotMade(error) => error.source(),
             Self::Ended(error) => error.source(),
         }
     }

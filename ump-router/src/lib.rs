@@ -22,7 +22,7 @@ mod watch;
 pub use ump;
 
 pub use crate::{
-    error::{Error, ProtocolError, PublishError, RequestError},
+    error::{Error, ProtocolError, PublishError, RequestError, RequestErrorKind},
     protocol::{Bytes, Message, Request},
     publish::{
         Publish, PublishFuture, Published, Received, RecvError, SubscribeOptions, Subscription,

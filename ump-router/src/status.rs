@@ -14,7 +14,8 @@ use crate::{
 };
 
 /// How a subscription is.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct SubscriptionStatus {
     /// To what, with the prefix of its type.
@@ -34,7 +35,8 @@ pub struct SubscriptionStatus {
 }
 
 /// A topic whose last message is [retained](crate::Publish::retain).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct RetainedStatus {
     /// The topic, with the prefix of its type.
@@ -44,7 +46,8 @@ pub struct RetainedStatus {
 }
 
 /// How the server of a topic is, or one that stands by.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct ServerStatus {
     /// The topic, with the prefix of its type.

@@ -28,6 +28,8 @@ use crate::{
 /// # Ok(())
 /// # }
 /// ```
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Change {
     kind: ChangeKind,
     of: &'static str,
@@ -35,6 +37,8 @@ pub struct Change {
 
 /// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum ChangeKind {
     /// Somebody subscribed.

@@ -19,14 +19,17 @@ use ump::{PanicMessage, ReplyContext, RequestError, WaitReply};
 use crate::stop::Stopper;
 
 /// Why a loop ended otherwise than in order.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct JoinError {
     name: Arc<str>,
     kind: JoinErrorKind,
 }
 
 /// What kind of end it was.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum JoinErrorKind {
     /// Its handler panicked.
@@ -192,7 +195,9 @@ fn explain(stopper: &Stopper, error: RequestError<(), JoinError>) -> JoinError {
 }
 
 /// Why a loop is not known to have started.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum StartError {
     /// It is still at it.
     Late,

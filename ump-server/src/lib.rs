@@ -12,6 +12,8 @@ mod options;
 mod panics;
 mod reply_context;
 mod schedule;
+#[cfg(feature = "serde")]
+mod serial;
 mod spawn_error;
 mod stop;
 mod sync;

@@ -176,7 +176,9 @@ impl Options {
         let desks: Vec<_> = (0..workers)
             .map(|worker| Desk::new(Arc::clone(&name), worker, self.clock.clone()))
             .collect();
-        let clerks = self.clerks(&desks).map_err(SpawnError::Thread)?;
+        let clerks = self
+            .clerks(&desks)
+            .map_err(|refusal| SpawnError::Thread(refusal.into()))?;
         let stopper = Stopper::new(&name, desks, control.clone());
         let (life, handle) = Life::new(workers, stopper.clone());
         let members = match &self.test_clock {

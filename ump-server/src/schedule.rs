@@ -5,7 +5,8 @@
 use std::{error::Error as StdError, fmt, sync::Arc};
 
 /// The operating system refused what was asked of it for a loop's thread.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct AttributeRefused {
     /// `priority` or `affinity`.

@@ -1,12 +1,14 @@
 //! Why a loop did not come to be.
 
-use std::{error::Error as StdError, fmt, io};
+use std::{error::Error as StdError, fmt};
 
 use crate::schedule::AttributeRefused;
-use ump::{NoReply, PanicMessage, RequestError};
+use ump::{NoReply, OsError, PanicMessage, RequestError};
 
 /// Why a loop did not come to be.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum SpawnError<E> {
     /// Whoever makes the handler refused.
@@ -22,7 +24,7 @@ pub enum SpawnError<E> {
     /// There is no runtime to spawn a task on: it has to be called within one, or told which.
     NoRuntime,
     /// The system refused a thread, for the loop or for its watchdog.
-    Thread(io::Error),
+    Thread(OsError),
     /// The system refused what its thread was to have: a priority, a CPU.
     Attribute(AttributeRefused),
 }

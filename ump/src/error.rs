@@ -5,12 +5,14 @@
 
 #![forbid(unsafe_code)]
 
-use std::{error::Error as StdError, fmt, io};
+use std::{error::Error as StdError, fmt};
 
-use crate::{panic::PanicMessage, waits::Circle};
+use crate::{os_error::OsError, panic::PanicMessage, waits::Circle};
 
 /// Why a request has no reply, or a call on an end-point failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum Error<E> {
     /// The server went, or was [closed](crate::Server::close), before it took the request, which was not executed.
     ServerDisappeared,
@@ -121,6 +123,7 @@ impl From<Error<()>> for Error<Refused> {
 /// # assert_eq!(Error::<Refused>::from(Error::App(())).to_string(), "the handler refused the request: no reason given");
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 pub struct Refused;
 
 impl fmt::Display for Refused {
@@ -133,6 +136,8 @@ impl StdError for Refused {}
 
 /// Whether a request was executed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum Executed {
     /// It was not, and never will be: it is safe to make it again.
     No,
@@ -155,6 +160,8 @@ impl fmt::Display for Executed {
 
 /// How a handler let go of a request.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum NoReply {
     /// It dropped the reply context.
     Dropped,
@@ -173,6 +180,12 @@ impl fmt::Display for NoReply {
 }
 
 /// Why a request made through [`Client::request`](crate::Client::request) has no reply. What was not executed comes back.
+///
+/// The message is in the way where an error is passed on: `anyhow` and `eyre` want one that is `Send`, `Sync` and `'static`.
+/// [`without_message`](Self::without_message) leaves one that is, whatever the message, and [`split`](Self::split) keeps the message beside it.
+#[derive(Clone, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum RequestError<S, E> {
     /// The handler refused the request, with the application's own error.
     App(E),
@@ -192,7 +205,7 @@ pub enum RequestError<S, E> {
     /// The queue was full, and the request was not to wait for room.
     Full(S),
     /// The deadline of an awaited request needs the process's alarm thread, and the system refused to start it.
-    NoTimer(S, io::Error),
+    NoTimer(S, OsError),
 }
 
 impl<S, E> RequestError<S, E> {
@@ -239,6 +252,45 @@ impl<S, E> RequestError<S, E> {
                 None
             }
         }
+    }
+
+    /// The same without the message, which is dropped: `Send`, `Sync`, `'static`, `Clone` and `PartialEq` if `E` is.
+    ///
+    /// ```
+    /// # use std::{cell::RefCell, rc::Rc};
+    /// # fn ask(client: &ump::Client<Rc<RefCell<u8>>, u8, ump::Refused>) -> Result<u8, Box<dyn std::error::Error + Send + Sync>> {
+    /// let reply = client
+    ///     .request(Rc::new(RefCell::new(1)))
+    ///     .wait()
+    ///     .map_err(ump::RequestError::without_message)?; // as with anyhow and eyre
+    /// # Ok(reply)
+    /// # }
+    /// # let (server, client) = ump::channel();
+    /// # drop(server);
+    /// # assert_eq!(ask(&client).unwrap_err().to_string(), "the server disappeared before it took the request");
+    /// ```
+    #[must_use]
+    pub fn without_message(self) -> RequestError<(), E> {
+        self.map_message(drop)
+    }
+
+    /// The message, if it was not handed to a handler, and the error without it.
+    ///
+    /// ```
+    /// use ump::RequestError;
+    ///
+    /// let (server, client) = ump::channel::<String, (), ump::Refused>();
+    /// drop(server);
+    /// let error = client.request("again".to_owned()).wait().unwrap_err();
+    /// let (message, error) = error.split();
+    /// assert_eq!(message.as_deref(), Some("again"));
+    /// assert_eq!(error, RequestError::ServerDisappeared(()));
+    /// ```
+    #[must_use]
+    pub fn split(self) -> (Option<S>, RequestError<(), E>) {
+        let mut message = None;
+        let error = self.map_message(|it| message = Some(it));
+        (message, error)
     }
 
     /// The same with another message, if it comes back. For layers over the channel, whose messages are parts of its messages.
@@ -348,6 +400,11 @@ impl<S> From<RequestError<S, ()>> for RequestError<S, Refused> {
 }
 
 /// Why a post or a submitted request was not accepted. It was not executed, and the message comes back.
+///
+/// To pass it on by `?` where the message is in the way, see [`without_message`](Self::without_message).
+#[derive(Clone, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum SendError<S> {
     /// The server is gone or [closed](crate::Server::close).
     ServerDisappeared(S),
@@ -358,7 +415,7 @@ pub enum SendError<S> {
     /// The queue was full, and the message was not to wait for room.
     Full(S),
     /// The deadline of an awaited message needs the process's alarm thread, and the system refused to start it.
-    NoTimer(S, io::Error),
+    NoTimer(S, OsError),
 }
 
 impl<S> SendError<S> {
@@ -370,6 +427,45 @@ impl<S> SendError<S> {
             | Self::WouldDeadlock(message, _)
             | Self::Full(message)
             | Self::NoTimer(message, _) => message,
+        }
+    }
+
+    /// The same without the message, which is dropped: `Send`, `Sync`, `'static`, `Clone` and `PartialEq`.
+    #[must_use]
+    pub fn without_message(self) -> SendError<()> {
+        self.map_message(drop)
+    }
+
+    /// The message, and the error without it.
+    ///
+    /// ```
+    /// use ump::SendError;
+    ///
+    /// let (server, client) = ump::bounded::<&str, (), ()>(1).unwrap();
+    /// client.post("first").wait().unwrap();
+    /// let error = client.post("second").if_room().wait().unwrap_err();
+    /// assert_eq!(error.split(), ("second", SendError::Full(())));
+    /// # drop(server);
+    /// ```
+    #[must_use]
+    pub fn split(self) -> (S, SendError<()>) {
+        match self {
+            Self::ServerDisappeared(message) => (message, SendError::ServerDisappeared(())),
+            Self::TimeoutQueued(message) => (message, SendError::TimeoutQueued(())),
+            Self::WouldDeadlock(message, circle) => (message, SendError::WouldDeadlock((), circle)),
+            Self::Full(message) => (message, SendError::Full(())),
+            Self::NoTimer(message, refusal) => (message, SendError::NoTimer((), refusal)),
+        }
+    }
+
+    /// The same with another message. For layers over the channel, whose messages are parts of its messages.
+    pub fn map_message<T>(self, f: impl FnOnce(S) -> T) -> SendError<T> {
+        match self {
+            Self::ServerDisappeared(message) => SendError::ServerDisappeared(f(message)),
+            Self::TimeoutQueued(message) => SendError::TimeoutQueued(f(message)),
+            Self::WouldDeadlock(message, circle) => SendError::WouldDeadlock(f(message), circle),
+            Self::Full(message) => SendError::Full(f(message)),
+            Self::NoTimer(message, refusal) => SendError::NoTimer(f(message), refusal),
         }
     }
 
@@ -426,7 +522,8 @@ impl<S> StdError for SendError<S> {
 }
 
 /// A bounded channel was asked for with a capacity of zero, in which no request could ever be queued.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 pub struct ZeroCapacity;
 
 impl fmt::Display for ZeroCapacity {

@@ -14,6 +14,7 @@ mod inbox;
 mod interrupt;
 mod list;
 mod nest;
+mod os_error;
 mod panic;
 mod request;
 mod send;
@@ -34,6 +35,7 @@ pub use crate::{
     context::{Cancelled, ReplyContext},
     error::{Error, Executed, NoReply, Refused, RequestError, SendError, ZeroCapacity},
     gather::Gather,
+    os_error::OsError,
     panic::PanicMessage,
     request::{Post, PostFuture, Request, RequestFuture, Submit, SubmitFuture},
     server::{Iter, Requests, Server},

@@ -11,6 +11,8 @@ use crate::sync::WakerArc;
 /// It is known if the one who caught the panic ended the request by [`ReplyContext::panicked`](crate::ReplyContext::panicked); not if the
 /// reply context was dropped while its thread was unwinding. As large as a pointer; clones share the text.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
+#[cfg_attr(feature = "serde", serde(transparent))]
 pub struct PanicMessage(
     /// Behind a pointer that is never null, so that outcomes are no larger for it.
     WakerArc<Option<String>>,

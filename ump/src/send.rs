@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use std::{
-    io, mem,
+    mem,
     task::{Context, Poll, Waker},
     time::Instant,
 };
@@ -13,6 +13,7 @@ use crate::{
     client::ClientRef,
     clock::{Alarm, Clock},
     error::SendError,
+    os_error::OsError,
     slot::{Lane, Terms},
     sync::current,
     ticket::Draft,
@@ -26,7 +27,7 @@ pub(crate) enum NotSent {
     Refused(Refusal),
     Late,
     WouldDeadlock(Circle),
-    NoTimer(io::Error),
+    NoTimer(OsError),
 }
 
 impl NotSent {
@@ -199,7 +200,8 @@ impl<'a, S, R, E> Sending<'a, S, R, E> {
             return Err(NotSent::Late);
         }
         if let (Some(deadline), None) = (deadline, &self.alarm) {
-            self.alarm = Some(self.clock().alarm(deadline).map_err(NotSent::NoTimer)?);
+            let alarm = self.clock().alarm(deadline);
+            self.alarm = Some(alarm.map_err(|refusal| NotSent::NoTimer(refusal.into()))?);
         }
         let slot = &mut self.draft;
         let mut offer = |place: Place<'_>| {

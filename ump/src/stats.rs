@@ -9,8 +9,9 @@ use crate::sync::{AtomicU64, Ordering};
 /// Every accepted request is counted under exactly one ending once it has ended, so at every quiet moment
 /// `accepted == queued + taken + ended()`. Endings are counted before they become visible to the caller. A
 /// snapshot taken while requests are under way may see one in the middle of its step.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
+#[cfg_attr(feature = "serde", serde(default))]
 #[non_exhaustive]
 pub struct Stats {
     /// Requests and posts that entered the queue.

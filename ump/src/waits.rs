@@ -170,6 +170,8 @@ pub struct ChannelId(pub(crate) usize);
 /// ```
 // A thin pointer, so that the errors of requests do not grow.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
+#[cfg_attr(feature = "serde", serde(transparent))]
 pub struct Circle(Arc<Vec<Arc<str>>>);
 
 impl Circle {

@@ -15,6 +15,7 @@ pub type Number = u64;
 
 /// A request on its way to its server: the core's number for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct RequestId(pub(super) u64);
 
 /// What a party says.
@@ -146,7 +147,9 @@ pub enum Output<M> {
 }
 
 /// How a request ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum Outcome<M> {
     /// In a reply.
@@ -164,7 +167,9 @@ pub enum Outcome<M> {
 }
 
 /// What a party said cannot be. Nothing has come of it, and nobody else has noticed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum Violation {
     /// The party is not connected.

@@ -45,7 +45,9 @@ impl Default for SubscribeOptions {
 
 /// What becomes of a message for which a subscription has no room, as its subscriber is slow. Whatever is lost, the subscriber is
 /// [told](crate::RecvError::Missed) how many, in the place where they would have been.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum WhenFull {
     /// The publisher waits for room, for so long at most, or as long as [it wants](crate::Publish::timeout); then the message is lost to this subscriber. The only

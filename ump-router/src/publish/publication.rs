@@ -178,7 +178,8 @@ impl<M: Message> fmt::Debug for PublishFuture<M> {
 /// What has become of a message: how many subscriptions it reached.
 ///
 /// `matched == queued + dropped`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Published {
     /// Subscriptions that it fits.

@@ -197,7 +197,9 @@ impl<M: Message> fmt::Debug for Subscription<M> {
 }
 
 /// Why there is no message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum RecvError {
     /// So many messages are missing here: there was no room for them. What comes next came after them.

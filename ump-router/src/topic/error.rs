@@ -14,7 +14,8 @@ use std::{error::Error, fmt};
 /// );
 /// assert_eq!(error.position(), 6);
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct TopicError {
     kind: TopicErrorKind,
     position: usize,
@@ -26,6 +27,8 @@ pub struct TopicError {
 
 /// What is wrong with a text that is no topic or pattern.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum TopicErrorKind {
     /// There is nothing before the first slash, after the last one, or between two.

@@ -53,6 +53,8 @@ mod matching;
 mod name;
 mod pattern;
 pub(crate) mod positions;
+#[cfg(feature = "serde")]
+mod serial;
 
 pub use self::{
     error::{TopicError, TopicErrorKind},

@@ -1,10 +1,16 @@
 //! What a worker looks like from outside.
 
+#![cfg_attr(
+    feature = "serde",
+    allow(clippy::ref_option_ref, reason = "in what serde derives")
+)]
+
 use std::{fmt, panic::Location, time::Duration};
 
 /// What a worker of a loop is doing, read without stopping it: out of date as soon as it is known. From
 /// [`Stopper::workers`](crate::Stopper::workers).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct WorkerStatus {
     /// Its number in a pool, from zero.
@@ -21,6 +27,8 @@ pub struct WorkerStatus {
 
 /// How far a worker has got in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum WorkerState {
     /// Its handler is being made, or in `init`.
@@ -49,12 +57,14 @@ impl WorkerState {
 }
 
 /// What a handler is called for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct InHand {
     /// What the handler [says](crate::thread::Handler::kind) of the request; `on_timer`, `init` or `term` if it is none.
     pub kind: &'static str,
     /// Where the request was made, of a batch the first one; `None` if it is no request.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "crate::serial::location"))]
     pub caller: Option<&'static Location<'static>>,
     /// How long it has been in hand, by the loop's clock; only if its calls are [timed](crate::thread::Builder::timed).
     pub age: Option<Duration>,

@@ -11,7 +11,9 @@ use crate::{JoinError, SpawnError};
 pub type BoxError = Box<dyn StdError + Send + Sync>;
 
 /// Why components do not fit together. Nothing is started then.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum PlanError {
     /// A name is empty or has a NUL character in it.
@@ -114,6 +116,8 @@ impl StdError for PlanError {}
 
 /// Why a system did not come up.
 #[derive(Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum StartError {
     /// The components do not fit together; nothing was started.
@@ -136,9 +140,12 @@ pub enum StartError {
 
 /// Why an instance of a component did not come up.
 #[derive(Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum NotUp {
     /// Its factory refused.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "crate::serial::text"))]
     Refused(BoxError),
     /// Its factory panicked.
     Panicked(PanicMessage),
@@ -149,6 +156,7 @@ pub enum NotUp {
     /// It was stopped before its `init` was done.
     Stopped,
     /// There is no loop.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "crate::serial::text"))]
     Spawn(SpawnError<Infallible>),
 }
 
@@ -235,7 +243,9 @@ impl StdError for StartError {
 }
 
 /// Why there is no such client.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum LookupError {
     /// There is no component of this name.

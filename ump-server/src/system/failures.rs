@@ -5,8 +5,8 @@ use std::{fmt, future::poll_fn, mem, task::Poll, task::Waker};
 use crate::sync::Mutex;
 
 /// A component that failed for good: its policy, or its group's, did not let it go on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "config", derive(serde::Serialize))]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Failure {
     /// Which component.

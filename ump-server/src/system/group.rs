@@ -3,9 +3,9 @@
 use crate::Restart;
 
 /// Whom a failure in a group concerns, besides the worker whose handler failed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[cfg_attr(feature = "config", derive(serde::Deserialize, serde::Serialize))]
-#[cfg_attr(feature = "config", serde(rename_all = "kebab-case"))]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
 pub enum Strategy {
     /// Nobody: the members do not depend on each other.
     #[default]
@@ -17,9 +17,9 @@ pub enum Strategy {
 }
 
 /// What is stopped when a group has failed too often.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[cfg_attr(feature = "config", derive(serde::Deserialize, serde::Serialize))]
-#[cfg_attr(feature = "config", serde(rename_all = "kebab-case"))]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
 pub enum GiveUp {
     /// The group. Its components stay in the system, and whoever asks them is told that they disappeared.
     #[default]

@@ -6,7 +6,8 @@ use super::failures::Failure;
 use crate::{InHand, JoinError};
 
 /// How the instances of a system ended, in the order in which they were told to: dependents before what they need.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 #[must_use = "it says what is still running"]
 pub struct Report {
@@ -19,7 +20,8 @@ pub struct Report {
 }
 
 /// How one instance of a component ended.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Ended {
     /// Which component.
@@ -31,7 +33,9 @@ pub struct Ended {
 }
 
 /// How an instance ended, or did not.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum HowEnded {
     /// When it was told to: in time, or within the [grace](super::Builder::grace) with nothing in its queue by the deadline.

@@ -7,8 +7,8 @@ use ump::Stats;
 use super::component::{Component, Inner, Instance};
 
 /// How a component is.
-#[derive(Clone, Debug)]
-#[cfg_attr(feature = "config", derive(serde::Serialize))]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct ComponentStatus {
     /// Its name.
@@ -22,8 +22,8 @@ pub struct ComponentStatus {
 }
 
 /// How an instance of a component is. It is read piece by piece while things go on, so one piece may be a little older than the other.
-#[derive(Clone, Debug)]
-#[cfg_attr(feature = "config", derive(serde::Serialize))]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct InstanceStatus {
     /// In which state.
@@ -43,9 +43,9 @@ pub struct InstanceStatus {
 }
 
 /// The state of an instance.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "config", derive(serde::Serialize))]
-#[cfg_attr(feature = "config", serde(rename_all = "lowercase"))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
 #[non_exhaustive]
 pub enum State {
     /// Its `init` is not done yet.

@@ -371,6 +371,6 @@ where
             Ok(()) => run(worker, maker),
             Err(refused) => worker.turn_down(maker, refused),
         })
-        .map_err(SpawnError::Thread)?;
+        .map_err(|refusal| SpawnError::Thread(refusal.into()))?;
     Ok(made)
 }

@@ -1,9 +1,15 @@
 //! What the watchdog tells.
 
+#![cfg_attr(
+    feature = "serde",
+    allow(clippy::ref_option_ref, reason = "in what serde derives")
+)]
+
 use std::{fmt, panic::Location, sync::Arc, time::Duration};
 
 /// A handler that does not return control, as the [watchdog](crate::thread::Builder::watchdog) tells it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Stall {
     /// The loop's name.
@@ -13,6 +19,7 @@ pub struct Stall {
     /// What the handler [says](crate::thread::Handler::kind) of the request; `on_timer`, `init` or `term` if it is none.
     pub kind: &'static str,
     /// Where the request was made, of a batch the first one; `None` if it is no request.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "crate::serial::location"))]
     pub caller: Option<&'static Location<'static>>,
     /// For how long the handler has had control, by the loop's clock: at the time of looking, or in all if it is over.
     pub elapsed: Duration,
@@ -24,6 +31,8 @@ pub struct Stall {
 
 /// Which of the reports about a stall.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum Stage {
     /// The first one.
     Noticed,

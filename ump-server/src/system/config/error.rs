@@ -3,7 +3,8 @@
 use std::{error::Error as StdError, fmt, ops::Range, path::Path};
 
 /// What is wrong with a configuration, and where.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct ConfigError {
     /// The file, if it comes from one.
