@@ -24,6 +24,7 @@ pub mod task;
 mod test_clock;
 pub mod thread;
 pub mod timer;
+mod wakers;
 pub mod watchdog;
 mod worker;
 

@@ -16,6 +16,7 @@ use ump::{Clock, Server};
 use crate::{
     desk::{Desk, WorkerStatus},
     sync::{self, AtomicBool, AtomicU64, Mutex, Ordering},
+    wakers::{discard, wake_all},
 };
 
 /// How a loop is to end.
@@ -140,6 +141,10 @@ impl<S, R, E> Control<S, R, E> {
     /// Resolves when the pause of this worker is over, or when the loop is to end.
     pub(crate) async fn pause(&self, worker: usize, clock: &Clock, until: Option<Instant>) {
         let mut over = until.map(|until| clock.sleep_until(until));
+        let _removed_at_the_end = Pausing {
+            pausing: &self.pausing,
+            worker,
+        };
         poll_fn(|cx| {
             // Should the system refuse the thread that would wake us, the pause is over.
             let over = over.as_mut().map(|over| Pin::new(over).poll(cx));
@@ -154,12 +159,23 @@ impl<S, R, E> Control<S, R, E> {
             }
             let replaced = pausing.insert(worker, waker);
             drop(pausing);
-            drop(replaced);
+            discard(replaced);
             Poll::Pending
         })
         .await;
-        let waker = self.pausing.lock().remove(&worker);
-        drop(waker);
+    }
+}
+
+/// A worker's pause. At its end its waker is removed, also if its task is aborted.
+struct Pausing<'a> {
+    pausing: &'a Mutex<BTreeMap<usize, Waker>>,
+    worker: usize,
+}
+
+impl Drop for Pausing<'_> {
+    fn drop(&mut self) {
+        let waker = self.pausing.lock().remove(&self.worker);
+        discard(waker);
     }
 }
 
@@ -174,7 +190,7 @@ impl<S: Send, R: Send, E: Send> Brake for Control<S, R, E> {
             if let Some(server) = &server {
                 server.refuse();
             }
-            woken.into_values().for_each(Waker::wake);
+            wake_all(woken.into_values());
         } else if let Some(server) = &server {
             server.close();
         }

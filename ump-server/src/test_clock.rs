@@ -9,8 +9,7 @@
 
 use std::{
     fmt,
-    future::poll_fn,
-    mem,
+    future::{Future, poll_fn},
     sync::{
         Arc, Weak,
         atomic::{AtomicU64, Ordering::SeqCst},
@@ -19,7 +18,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::sync::Mutex;
+use crate::{
+    sync::Mutex,
+    wakers::{Registration, Wakers, discard, wake_all},
+};
 use ump::{Clock, ManualClock, Server};
 
 /// A clock for tests of loops: it moves only when it is told, from one thing that happens to the next, and waits for the loops in between.
@@ -111,9 +113,9 @@ impl TestClock {
     /// If the clock cannot tell that time.
     pub async fn advance_async(&self, by: Duration) {
         let to = self.after(by);
-        poll_fn(|cx| self.poll_quiet(cx.waker())).await;
+        self.quiet().await;
         while self.step(to) {
-            poll_fn(|cx| self.poll_quiet(cx.waker())).await;
+            self.quiet().await;
         }
     }
 
@@ -123,7 +125,7 @@ impl TestClock {
     /// Like [`advance`](Self::advance).
     #[track_caller]
     pub fn wait_until_quiet(&self) {
-        let quiet = poll_fn(|cx| self.poll_quiet(cx.waker()));
+        let quiet = self.quiet();
         let patience = Instant::now() + PATIENCE;
         assert!(
             Clock::system().block_on(quiet, Some(patience)).is_some(),
@@ -149,13 +151,20 @@ impl TestClock {
         true
     }
 
-    fn poll_quiet(&self, waker: &Waker) -> Poll<()> {
-        self.crew.listen(waker);
-        if self.crew.is_quiet(self.now()) {
-            Poll::Ready(())
-        } else {
-            Poll::Pending
-        }
+    /// Resolves when all loops under it are quiet.
+    fn quiet(&self) -> impl Future<Output = ()> {
+        let mut listener = Listener {
+            crew: &self.crew,
+            own: Registration::default(),
+        };
+        poll_fn(move |cx| {
+            listener.listen(cx.waker());
+            if self.crew.is_quiet(self.now()) {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
+        })
     }
 }
 
@@ -174,7 +183,7 @@ struct Crew {
     /// How often anything has changed. Whoever reads the same number twice has seen nothing change in between.
     changes: AtomicU64,
     gangs: Mutex<Vec<Weak<dyn Gang>>>,
-    listeners: Mutex<Vec<Waker>>,
+    listeners: Mutex<Wakers>,
 }
 
 impl Crew {
@@ -207,29 +216,38 @@ impl Crew {
             .min()
     }
 
-    fn listen(&self, waker: &Waker) {
-        // Cloned before the lock is taken, and dropped after it is released: that is the user's code.
-        let mut waker = Some(waker.clone());
-        let mut listeners = self.listeners.lock();
-        if !listeners
-            .iter()
-            .any(|known| waker.as_ref().is_some_and(|new| known.will_wake(new)))
-        {
-            listeners.extend(waker.take());
-        }
-        drop(listeners);
-    }
-
     fn change(&self) {
         self.changes.fetch_add(1, SeqCst);
-        let listeners = mem::take(&mut *self.listeners.lock());
-        listeners.into_iter().for_each(Waker::wake);
+        let listeners = self.listeners.lock().take_all();
+        wake_all(listeners);
     }
 }
 
 impl fmt::Debug for Crew {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Crew").finish_non_exhaustive()
+    }
+}
+
+/// A future that waits until the loops are quiet. Dropped, it leaves nothing behind.
+struct Listener<'a> {
+    crew: &'a Crew,
+    own: Registration,
+}
+
+impl Listener<'_> {
+    /// Registers the waker: whatever changes from now on wakes it.
+    fn listen(&mut self, waker: &Waker) {
+        let waker = waker.clone();
+        let replaced = self.crew.listeners.lock().register(&mut self.own, waker);
+        discard(replaced);
+    }
+}
+
+impl Drop for Listener<'_> {
+    fn drop(&mut self) {
+        let own = self.crew.listeners.lock().remove(&mut self.own);
+        discard(own);
     }
 }
 

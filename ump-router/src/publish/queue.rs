@@ -245,6 +245,12 @@ impl<M> Queue<M> {
         }
     }
 
+    /// The subscriber waits no more.
+    pub(crate) fn forget_subscriber(&self) {
+        let waker = self.state.lock().subscriber.take();
+        shielded(|| drop(waker));
+    }
+
     /// Nothing more is accepted. What was queued can be received still, unless the subscriber is gone.
     pub(crate) fn end(&self, end: End, leftovers: &mut Leftovers<M>) {
         let mut state = self.state.lock();

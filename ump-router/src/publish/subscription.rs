@@ -104,9 +104,13 @@ impl<M: Message> Subscription<M> {
     /// As [`recv`](Self::recv).
     ///
     /// # Cancel safety
-    /// A future that is dropped has received nothing.
+    /// A future that is dropped has received nothing, and keeps no waker.
     pub fn recv_async(&mut self) -> impl Future<Output = Result<Received<M>, RecvError>> {
-        poll_fn(|cx| self.poll_recv(cx))
+        let mut receiving = Receiving {
+            subscription: self,
+            is_registered: false,
+        };
+        poll_fn(move |cx| receiving.poll(cx))
     }
 
     /// Looks for a message; if there is none, the task is woken when there is, or at the end. Of two tasks that look, the later one is woken.
@@ -147,6 +151,28 @@ impl<M: Message> Subscription<M> {
     ) -> Option<Result<Received<M>, RecvError>> {
         self.is_over = matches!(outcome, Err(RecvError::Closed | RecvError::Disconnected));
         Some(outcome).filter(|outcome| !matches!(outcome, Err(RecvError::Closed)))
+    }
+}
+
+/// Awaits one message. Dropped, it removes the waker that it has registered.
+struct Receiving<'a, M: Message> {
+    subscription: &'a mut Subscription<M>,
+    is_registered: bool,
+}
+
+impl<M: Message> Receiving<'_, M> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Received<M>, RecvError>> {
+        let received = self.subscription.poll_recv(cx);
+        self.is_registered = received.is_pending();
+        received
+    }
+}
+
+impl<M: Message> Drop for Receiving<'_, M> {
+    fn drop(&mut self) {
+        if self.is_registered {
+            self.subscription.queue.forget_subscriber();
+        }
     }
 }
 

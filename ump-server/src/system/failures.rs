@@ -1,8 +1,15 @@
 //! Failures for good: what ended a component before it was told to end.
 
-use std::{fmt, future::poll_fn, mem, task::Poll, task::Waker};
+use std::{
+    fmt,
+    future::poll_fn,
+    task::{Poll, Waker},
+};
 
-use crate::sync::Mutex;
+use crate::{
+    sync::Mutex,
+    wakers::{Registration, Wakers, discard, wake_all},
+};
 
 /// A component that failed for good: its policy, or its group's, did not let it go on.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -48,38 +55,64 @@ pub(super) struct Failures(Mutex<Noted>);
 #[derive(Default)]
 struct Noted {
     failures: Vec<Failure>,
-    waiting: Vec<Waker>,
+    waiting: Wakers,
 }
 
 impl Failures {
     pub(super) fn note(&self, failure: Failure) {
         let mut noted = self.0.lock();
         noted.failures.push(failure);
-        let waiting = mem::take(&mut noted.waiting);
+        let waiting = noted.waiting.take_all();
         drop(noted);
-        waiting.into_iter().for_each(Waker::wake);
+        wake_all(waiting);
     }
 
     pub(super) fn all(&self) -> Vec<Failure> {
         self.0.lock().failures.clone()
     }
 
+    /// Resolves to the first failure. Dropped, it leaves nothing behind.
     pub(super) async fn first(&self) -> Failure {
-        poll_fn(|cx| {
-            // Cloned before the lock is taken, and dropped after it is released: that is the user's code.
-            let mut waker = Some(cx.waker().clone());
-            let mut noted = self.0.lock();
-            let first = noted.failures.first().cloned();
-            let is_known = |known: &Waker| waker.as_ref().is_some_and(|new| known.will_wake(new));
-            if first.is_none() && !noted.waiting.iter().any(is_known) {
-                noted.waiting.extend(waker.take());
-            }
-            drop(noted);
-            if let Some(first) = first {
-                return Poll::Ready(first);
-            }
-            Poll::Pending
+        let mut wait = Wait {
+            failures: self,
+            own: Registration::default(),
+        };
+        poll_fn(|cx| match wait.look(cx.waker()) {
+            Some(first) => Poll::Ready(first),
+            None => Poll::Pending,
         })
         .await
+    }
+}
+
+/// One future that waits for the first failure.
+struct Wait<'a> {
+    failures: &'a Failures,
+    own: Registration,
+}
+
+impl Wait<'_> {
+    /// Registers the waker, unless there is a failure already.
+    fn look(&mut self, waker: &Waker) -> Option<Failure> {
+        let waker = waker.clone();
+        let mut noted = self.failures.0.lock();
+        let first = noted.failures.first().cloned();
+        let unused = if first.is_none() {
+            noted.waiting.register(&mut self.own, waker)
+        } else {
+            Some(waker)
+        };
+        drop(noted);
+        discard(unused);
+        first
+    }
+}
+
+impl Drop for Wait<'_> {
+    fn drop(&mut self) {
+        if self.own.is_made() {
+            let own = self.failures.0.lock().waiting.remove(&mut self.own);
+            discard(own);
+        }
     }
 }

@@ -1,0 +1,112 @@
+//! None of them keeps what it was polled with.
+
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::Context,
+};
+
+use tests::{Bell, Hook, Meter};
+
+use super::table::{Made, table};
+
+#[global_allocator]
+static METER: Meter = Meter::new();
+
+/// So often each is made, polled and dropped.
+const TIMES: usize = 10_000;
+/// The harness allocates a bit now and then, and what is shared may keep room for a few.
+const KEPT: usize = 16 * 1024;
+
+fn poll(future: &mut Made, bell: &Arc<Bell>) -> bool {
+    let waker = bell.waker();
+    let poll = future.as_mut().poll(&mut Context::from_waker(&waker));
+    poll.is_ready()
+}
+
+/// One after the other, as they share the meter.
+fn alone() -> impl Drop {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[test]
+fn a_dropped_future_leaves_no_waker() {
+    let _alone = alone();
+    for mut entry in table() {
+        let name = entry.name;
+        let mut latest = Bell::new();
+        let mut before = 0;
+        for time in 0..TIMES {
+            if time == TIMES / 10 {
+                before = METER.live();
+            }
+            let bell = Bell::new();
+            let mut future = (entry.waiting)();
+            assert!(!poll(&mut future, &bell), "{name} waits");
+            drop(future);
+            if entry.keeps_latest {
+                assert_eq!(latest.wakers(), 0, "{name} keeps the latest only");
+            } else {
+                assert_eq!(bell.wakers(), 0, "{name}, the {time}th");
+            }
+            latest = bell;
+        }
+        let grown = METER.live().saturating_sub(before);
+        assert!(grown <= KEPT, "{name} has kept {grown} bytes");
+    }
+}
+
+#[test]
+fn a_future_keeps_the_latest_waker_only() {
+    let _alone = alone();
+    for mut entry in table() {
+        let mut future = (entry.waiting)();
+        let mut latest = Bell::new();
+        for time in 0..100 {
+            let bell = Bell::new();
+            assert!(!poll(&mut future, &bell), "{} waits", entry.name);
+            assert_eq!(latest.wakers(), 0, "{}, the {time}th", entry.name);
+            latest = bell;
+        }
+    }
+}
+
+#[test]
+fn a_ready_future_leaves_no_waker() {
+    let _alone = alone();
+    for mut entry in table() {
+        for time in 0..100 {
+            let bell = Bell::new();
+            let mut future = (entry.ready)();
+            while !poll(&mut future, &bell) {
+                assert!(bell.rings() > 0, "{} waits", entry.name);
+            }
+            drop(future);
+            assert_eq!(bell.wakers(), 0, "{}, the {time}th", entry.name);
+        }
+    }
+}
+
+#[test]
+fn a_waker_is_cloned_as_often_each_time() {
+    let _alone = alone();
+    for mut entry in table() {
+        let clones = Arc::new(AtomicUsize::new(0));
+        for time in 0..1_000 {
+            let counted = Arc::clone(&clones);
+            let waker = Hook::on_clone(move || {
+                counted.fetch_add(1, Ordering::Relaxed);
+            });
+            let mut future = (entry.waiting)();
+            let poll = future.as_mut().poll(&mut Context::from_waker(&waker));
+            assert!(poll.is_pending(), "{} waits", entry.name);
+            drop(future);
+            let clones = clones.swap(0, Ordering::Relaxed);
+            // For the outcome, for a deadline, and for what is discarded.
+            assert!(clones <= 3, "{}, the {time}th: {clones}", entry.name);
+        }
+    }
+}
