@@ -188,3 +188,143 @@ fn a_waker_that_panics_is_not_the_trouble_of_who_makes_room() {
     assert_eq!(subscription.recv().unwrap().0, 3);
     drop(publisher);
 }
+
+/// A message that panics when it is dropped, if it is told to.
+#[derive(Debug)]
+struct Fragile(bool);
+
+impl Message for Fragile {
+    const PREFIX: &'static str = "fragile";
+}
+
+impl Drop for Fragile {
+    fn drop(&mut self) {
+        assert!(!self.0, "dropped");
+    }
+}
+
+/// Panics when it is woken or, if so told, when it is dropped.
+struct Sour(bool);
+
+impl Wake for Sour {
+    fn wake(self: Arc<Self>) {
+        assert!(self.0, "woken");
+    }
+}
+
+impl Drop for Sour {
+    fn drop(&mut self) {
+        assert!(!self.0, "dropped");
+    }
+}
+
+fn fragile(router: &Router, capacity: usize, when_full: WhenFull) -> Subscription<Fragile> {
+    let options = SubscribeOptions::new()
+        .capacity(capacity)
+        .when_full(when_full);
+    router.subscribe_with("a", options).unwrap()
+}
+
+fn publish_fragile(router: &Router, broken: bool) -> Published {
+    router.publish("a", Fragile(broken)).wait().unwrap()
+}
+
+/// Each place in which the router drops a message of somebody else: several of them that panic neither abort nor are the trouble of whom it happens to.
+#[test]
+fn messages_that_panic_when_dropped_harm_nobody() {
+    type Case = fn(&Router);
+    let evicted: Case = |router| {
+        let mut subscription = fragile(router, 1, WhenFull::DropOldest);
+        for broken in [true, true, false] {
+            assert_eq!(publish_fragile(router, broken).queued, 1);
+        }
+        assert_eq!(subscription.recv().unwrap_err(), RecvError::Missed(2));
+        assert!(!subscription.recv().unwrap().0);
+    };
+    let replaced: Case = |router| {
+        let mut subscription = fragile(router, 2, WhenFull::Latest);
+        for broken in [true, true, false] {
+            assert_eq!(publish_fragile(router, broken).queued, 1);
+        }
+        assert_eq!(subscription.recv().unwrap_err(), RecvError::Missed(2));
+        assert!(!subscription.recv().unwrap().0);
+    };
+    let left: Case = |router| {
+        let subscription = fragile(router, 8, WhenFull::DropNewest);
+        for _ in 0..3 {
+            publish_fragile(router, true);
+        }
+        drop(subscription);
+    };
+    let retained: Case = |router| {
+        for broken in [true, true, false] {
+            let publication = router.publish("a", Fragile(broken)).retain();
+            publication.wait().unwrap();
+        }
+    };
+    let closed: Case = |router| {
+        for topic in ["a", "b", "c"] {
+            let publication = router.publish(topic, Fragile(true)).retain();
+            publication.wait().unwrap();
+        }
+        router.close();
+    };
+    let given_up: Case = |router| {
+        let subscription = fragile(router, 1, WhenFull::Block(LONG));
+        publish_fragile(router, true);
+        let waiting: Vec<_> = (0..2)
+            .map(|_| Inline::start(router, router.publish("a", Fragile(true)).into_future()))
+            .collect();
+        drop(subscription);
+        for task in waiting {
+            assert_eq!(counts(task.output().unwrap().unwrap()), (0, 0, 0));
+        }
+    };
+    for case in [evicted, replaced, left, retained, closed, given_up] {
+        case(&Router::new());
+    }
+}
+
+/// Each place in which the router wakes somebody: wakers that panic keep nobody else from being woken.
+#[test]
+fn wakers_that_panic_harm_nobody() {
+    fn polled<F: Future>(future: F, when_dropped: bool) -> Pin<Box<F>> {
+        let mut future = Box::pin(future);
+        let sour = Waker::from(Arc::new(Sour(when_dropped)));
+        let pending = future.as_mut().poll(&mut Context::from_waker(&sour));
+        assert!(pending.is_pending());
+        if when_dropped {
+            // The last one is with the router.
+            drop(sour);
+        }
+        future
+    }
+    for when_dropped in [false, true] {
+        // Subscribers.
+        let router = Router::new();
+        let mut subscriptions = [(); 3].map(|()| router.subscribe::<Number>("a").unwrap());
+        let [sour, other, healthy] = &mut subscriptions;
+        let waits = [sour, other].map(|it| polled(it.recv_async(), when_dropped));
+        let published = router.publish("a", Number(1)).wait().unwrap();
+        assert_eq!(counts(published), (3, 3, 0));
+        assert_eq!(healthy.recv().unwrap().0, 1);
+        std::mem::forget(waits);
+
+        // Those who wait for a server, when it comes and when the router is closed.
+        for comes in [true, false] {
+            let ask = || router.request("x", Ask).wait_for_server().into_future();
+            let waits = [(); 2].map(|()| polled(ask(), when_dropped));
+            let task = Inline::start(&router, ask());
+            if comes {
+                let server = router.serve::<Ask>("x").unwrap();
+                let (_, rctx) = server.try_pop().unwrap().expect("it was asked at once");
+                let _ = rctx.reply(());
+                assert!(matches!(task.output(), Some(Ok(()))));
+            } else {
+                router.close();
+                assert!(matches!(task.output(), Some(Err(_))));
+            }
+            std::mem::forget(waits);
+        }
+    }
+}

@@ -16,7 +16,7 @@ use std::{
 use crate::sync::Mutex;
 use ump::{PanicMessage, ReplyContext, RequestError, WaitReply};
 
-use crate::stop::Stopper;
+use crate::{panics::shielded, stop::Stopper};
 
 /// Why a loop ended otherwise than in order.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -287,13 +287,22 @@ impl<RV> Life<RV> {
             (None, None, Ok(None))
         };
         drop(state);
-        drop(ignored);
+        shielded(|| drop(ignored));
         let (started, ended, outcome) = told;
         // Never started, then.
         drop(started);
         if let Some(ended) = ended {
-            let _ = ended.answer(outcome);
+            // If nobody waits for it, it comes back.
+            shielded(|| drop(ended.answer(outcome)));
         }
+    }
+}
+
+/// If its last worker was not let finish, there may be an outcome that nobody gets.
+impl<RV> Drop for Life<RV> {
+    fn drop(&mut self) {
+        let outcome = std::mem::replace(&mut self.state.lock().outcome, Ok(None));
+        shielded(|| drop(outcome));
     }
 }
 

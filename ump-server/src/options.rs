@@ -11,6 +11,7 @@ use crate::{
     end::{Life, Reply},
     fate::{Fate, Overseer},
     observe::Meter,
+    panics::drop_each,
     spawn_error::{NotMade, SpawnError},
     stop::{Control, Stopper, Wake},
     sync,
@@ -301,9 +302,12 @@ pub(crate) struct Launched<S, R, E, RV, X> {
 impl<S, R, E, RV, X> Launched<S, R, E, RV, X> {
     /// Blocks until all are made.
     pub(crate) fn wait(self) -> Result<(Client<S, R, E>, JoinHandle<RV>), SpawnError<X>> {
-        for made in self.made {
-            if let Err(error) = made.wait() {
+        let mut made = self.made.into_iter();
+        for made_one in made.by_ref() {
+            if let Err(error) = made_one.wait() {
                 self.handle.stopper().stop(Stop::Refuse);
+                // Others may have refused as well.
+                drop_each(made);
                 return Err(error.into());
             }
         }

@@ -139,6 +139,55 @@ pub(crate) fn caught<T>(f: impl FnOnce() -> T) -> Result<T, PanicMessage> {
     })
 }
 
+/// Runs the user's code on behalf of nobody in particular: a waker, or a drop. If it panics, only the panic hook reports that.
+pub(crate) fn shielded(users_code: impl FnOnce()) {
+    let _ = caught(users_code);
+}
+
+/// Drops these one by one: a value whose drop panics does not keep the next one from being dropped, and two of them do not abort the process.
+pub(crate) fn drop_each<T>(values: impl IntoIterator<Item = T>) {
+    for value in values {
+        shielded(|| drop(value));
+    }
+}
+
+/// A value of the user that is dropped where its panic is caught, wherever that happens.
+pub(crate) struct Shielded<T>(Option<T>);
+
+impl<T> Shielded<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self(Some(value))
+    }
+
+    pub(crate) fn get(&self) -> &T {
+        self.0.as_ref().expect(THERE)
+    }
+
+    pub(crate) fn get_mut(&mut self) -> &mut T {
+        self.0.as_mut().expect(THERE)
+    }
+
+    pub(crate) fn into_inner(mut self) -> T {
+        self.0.take().expect(THERE)
+    }
+
+    /// Drops it now. Returns the message if that panics.
+    pub(crate) fn drop_now(mut self) -> Result<(), PanicMessage> {
+        let value = self.0.take();
+        caught(|| drop(value))
+    }
+}
+
+const THERE: &str = "it is there until it is dropped";
+
+impl<T> Drop for Shielded<T> {
+    fn drop(&mut self) {
+        if let Some(value) = self.0.take() {
+            shielded(|| drop(value));
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

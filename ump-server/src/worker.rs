@@ -16,7 +16,7 @@
 //! - Before `Finish` and `End` the queue is turned down, so that callers learn of the end before the clean-up runs.
 //! - User code (handler, factory, their drops, tokens, panic payloads) runs only where its panics are caught.
 
-use std::{mem, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use ump::{PanicMessage, ReplyContext as Owed, Server};
 
@@ -26,7 +26,7 @@ use crate::{
     desk::{Clerk, WorkerState},
     end::{JoinError, JoinErrorKind, Life},
     fate::{Fate, Next},
-    panics::caught,
+    panics::{Shielded, caught, shielded},
     schedule::AttributeRefused,
     spawn_error::NotMade,
     stop::{Control, Wake},
@@ -39,13 +39,13 @@ pub(crate) enum Step<H, RV> {
     Make,
     Pause(Duration),
     Serve(Serving<H>),
-    Finish(H, Option<RV>),
+    Finish(Shielded<H>, Option<RV>),
     End(Result<Option<RV>, JoinErrorKind>),
 }
 
 /// A handler at its work.
 pub(crate) struct Serving<H> {
-    pub(crate) handler: H,
+    pub(crate) handler: Shielded<H>,
     /// Whether `init` is done.
     pub(crate) is_ready: bool,
 }
@@ -83,7 +83,7 @@ pub(crate) struct Worker<S, R, E, RV, T> {
 
 /// What makes the handlers of a worker. Its errors need not be those of the application.
 pub(crate) struct Maker<F, X> {
-    pub(crate) factory: F,
+    pub(crate) factory: Shielded<F>,
     /// Waits to know whether the first handler has been made.
     pub(crate) made: Option<Owed<(), NotMade<X>>>,
 }
@@ -96,14 +96,14 @@ impl<S, R, E, RV, T> Worker<S, R, E, RV, T> {
     {
         self.clerk.set_state(WorkerState::Starting);
         self.renewals = self.control.renewals();
-        let result = caught(|| (maker.factory)(&self.context));
+        let result = caught(|| (maker.factory.get_mut())(&self.context));
         if let Some(made) = maker.made.take() {
             return self.made_first(made, result);
         }
         match result {
             Ok(Ok(handler)) => Step::serve(handler),
             Ok(Err(error)) => {
-                let _ = caught(|| drop(error));
+                shielded(|| drop(error));
                 self.after_failure(&JoinErrorKind::Refused)
             }
             Err(message) => self.after_failure(&JoinErrorKind::Panicked(message)),
@@ -122,7 +122,8 @@ impl<S, R, E, RV, T> Worker<S, R, E, RV, T> {
                 Step::serve(handler)
             }
             Ok(Err(error)) => {
-                let _ = made.fail(NotMade::Refused(error));
+                // If nobody waits for it, it comes back.
+                shielded(|| drop(made.fail(NotMade::Refused(error))));
                 self.end(Err(JoinErrorKind::Refused))
             }
             Err(message) => {
@@ -162,7 +163,7 @@ impl<S, R, E, RV, T> Worker<S, R, E, RV, T> {
                 return Step::Finish(serving.handler, rv);
             }
             Ok(Served::Enough) => {
-                let _ = caught(|| drop(serving));
+                drop(serving);
                 return self.make_anew();
             }
             Err(message) => message,
@@ -175,7 +176,7 @@ impl<S, R, E, RV, T> Worker<S, R, E, RV, T> {
         if self.fate.goes_on() && serving.is_ready {
             return Step::Serve(serving);
         }
-        let _ = caught(|| drop(serving));
+        drop(serving);
         self.after_failure(&JoinErrorKind::Panicked(message))
     }
 
@@ -222,20 +223,29 @@ impl<S, R, E, RV, T> Worker<S, R, E, RV, T> {
         let wake = Arc::clone(&self.wake);
         let (timers, due) = timers(self.context.clock.clone(), move || wake());
         self.context.timers = timers;
-        let old = mem::replace(&mut self.due, due);
-        let _ = caught(|| drop(old));
+        self.due = due;
         Step::Make
     }
 
-    /// The clean-up is done, or it panicked.
+    /// The clean-up is done and the handler dropped, or either of them panicked. The first of these panics is what is told.
     pub(crate) fn finished<H>(
         &mut self,
         finished: Result<Option<RV>, PanicMessage>,
+        dropped: Result<(), PanicMessage>,
     ) -> Step<H, RV> {
         if let Err(message) = &finished {
             self.clerk.panicked(message);
         }
-        Step::End(finished.map_err(JoinErrorKind::Panicked))
+        let outcome = match (finished, dropped) {
+            (Ok(rv), Ok(())) => Ok(rv),
+            (Ok(rv), Err(message)) => {
+                self.clerk.panicked(&message);
+                shielded(|| drop(rv));
+                Err(message)
+            }
+            (Err(message), _) => Err(message),
+        };
+        Step::End(outcome.map_err(JoinErrorKind::Panicked))
     }
 
     fn end<H>(&self, outcome: Result<Option<RV>, JoinErrorKind>) -> Step<H, RV> {
@@ -246,7 +256,7 @@ impl<S, R, E, RV, T> Worker<S, R, E, RV, T> {
     /// Ends before it has begun: its thread is not what it should be.
     pub(crate) fn turn_down<F, X>(self, maker: Maker<F, X>, refused: AttributeRefused) {
         let Maker { factory, made } = maker;
-        let _ = caught(|| drop(factory));
+        drop(factory);
         self.server.refuse();
         if let Some(made) = made {
             let _ = made.fail(NotMade::Attribute(refused));
@@ -266,8 +276,7 @@ impl<S, R, E, RV, T> Worker<S, R, E, RV, T> {
             clerk,
             ..
         } = self;
-        let _ = caught(|| drop(due));
-        drop((seat, server, member, clerk));
+        drop((due, seat, server, member, clerk));
         life.end(outcome.map_err(|kind| JoinError::new(&name, kind)));
     }
 }
@@ -276,7 +285,7 @@ impl<H, RV> Step<H, RV> {
     /// Has a new handler serve.
     pub(crate) fn serve(handler: H) -> Self {
         Self::Serve(Serving {
-            handler,
+            handler: Shielded::new(handler),
             is_ready: false,
         })
     }

@@ -1,4 +1,6 @@
 //! Who writes at a desk: the worker's own end of it. What is done with each call passes by here, so this is where it is timed, traced and counted.
+//!
+//! A subscriber or a recorder is the user's code: where a worker runs it outside of what is caught as the handler's, it is shielded.
 
 use std::{
     fmt,
@@ -14,6 +16,7 @@ use super::{
 };
 use crate::{
     observe::{Meter, Outcome, Span, trace},
+    panics::shielded,
     sync::{Arc, Ordering},
     watchdog::Watch,
 };
@@ -71,13 +74,13 @@ impl Clerk {
 
     /// Its handler will be made anew after this pause, because it has failed.
     pub(crate) fn will_restart(&self, pause: Duration) {
-        trace::restart(&self.desk.name, self.desk.worker, pause);
+        shielded(|| trace::restart(&self.desk.name, self.desk.worker, pause));
     }
 
     /// Its handler is made anew.
     pub(crate) fn restarts(&mut self, restarts: u64) {
         self.desk.restarts.store(restarts, Ordering::Relaxed);
-        self.meter.restart();
+        shielded(|| self.meter.restart());
     }
 
     /// Its handler has panicked.
@@ -86,8 +89,8 @@ impl Clerk {
             .call
             .as_ref()
             .map_or(("", None), |call| (call.kind, call.caller));
-        trace::panic(&self.desk.name, self.desk.worker, kind, caller, message);
-        self.end(Outcome::Panicked);
+        shielded(|| trace::panic(&self.desk.name, self.desk.worker, kind, caller, message));
+        shielded(|| self.end(Outcome::Panicked));
     }
 
     // ---- calls
@@ -241,7 +244,7 @@ impl Clerk {
 impl Drop for Clerk {
     fn drop(&mut self) {
         // What is in hand was not let finish.
-        self.end(Outcome::NoReply);
+        shielded(|| self.end(Outcome::NoReply));
         self.desk.set_state(WorkerState::Ended);
     }
 }

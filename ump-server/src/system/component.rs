@@ -17,7 +17,11 @@ use std::{
 use ump::{Client, Clock, Stats};
 
 use super::{failures::Failures, supervision::Supervision};
-use crate::{JoinError, JoinHandle, StartError, Stopper, panics::caught, sync::Mutex};
+use crate::{
+    JoinError, JoinHandle, StartError, Stopper,
+    panics::{caught, shielded},
+    sync::Mutex,
+};
 
 /// What a system and all that know it share.
 pub(super) struct Inner {
@@ -150,6 +154,14 @@ impl Instance {
             end: lent,
             home: &self.end,
         }
+    }
+}
+
+/// What it ended with may be there, unread.
+impl Drop for Instance {
+    fn drop(&mut self) {
+        let end = mem::replace(&mut *self.end.lock(), End::Awaited);
+        shielded(|| drop(end));
     }
 }
 

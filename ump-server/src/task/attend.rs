@@ -10,6 +10,7 @@ use crate::{
     deadlock::awaits::{Awaits, Progress},
     desk::Clerk,
     observe::Outcome,
+    panics::shielded,
 };
 
 /// Calls the handler for something that is no request: [`Clerk::call`] for what is awaited.
@@ -20,7 +21,7 @@ pub(super) async fn attend<F: Future>(
     call: impl FnOnce() -> F,
 ) -> F::Output {
     clerk.begin_other(kind);
-    let call = pin!(call());
+    let call = pin!(Some(call()));
     let result = Attend::new(clerk, awaits, call).await;
     clerk.end(Outcome::NoReply);
     result
@@ -30,12 +31,17 @@ pub(super) async fn attend<F: Future>(
 pub(super) struct Attend<'a, F> {
     clerk: &'a mut Clerk,
     awaits: &'a Awaits,
-    call: Pin<&'a mut F>,
+    /// Dropped with this, where its panic is caught.
+    call: Pin<&'a mut Option<F>>,
     progress: Progress,
 }
 
 impl<'a, F> Attend<'a, F> {
-    pub(super) fn new(clerk: &'a mut Clerk, awaits: &'a Awaits, call: Pin<&'a mut F>) -> Self {
+    pub(super) fn new(
+        clerk: &'a mut Clerk,
+        awaits: &'a Awaits,
+        call: Pin<&'a mut Option<F>>,
+    ) -> Self {
         Self {
             clerk,
             awaits,
@@ -50,6 +56,7 @@ impl<F> Drop for Attend<'_, F> {
     #[inline]
     fn drop(&mut self) {
         self.awaits.end(&mut self.progress);
+        shielded(|| self.call.set(None));
     }
 }
 
@@ -67,7 +74,11 @@ impl<F: Future> Future for Attend<'_, F> {
         let Some(waker) = awaits.begin_poll(progress, cx.waker()) else {
             return Poll::Pending;
         };
-        let polled = clerk.run(|| call.as_mut().poll(&mut Context::from_waker(waker)));
+        let call = call
+            .as_mut()
+            .as_pin_mut()
+            .expect("it is there until this is dropped");
+        let polled = clerk.run(|| call.poll(&mut Context::from_waker(waker)));
         clerk.pause();
         if polled.is_pending() {
             awaits.waits(progress);

@@ -10,6 +10,7 @@ use crate::{
     Context, JoinHandle,
     end::question,
     options::{Launched, Options, Parts, choose_options},
+    panics::Shielded,
     spawn_error::SpawnError,
     worker::{Maker, Step, Worker},
 };
@@ -179,7 +180,7 @@ impl Builder {
                 let factory = Arc::clone(&factory);
                 let (tell_made, reply) = question();
                 let maker = Maker {
-                    factory: move |cx: &Context<S, R, E, T>| factory(cx),
+                    factory: Shielded::new(move |cx: &Context<S, R, E, T>| factory(cx)),
                     made: Some(tell_made),
                 };
                 runtime.spawn(run(worker, bell, maker, Step::Make));
@@ -200,7 +201,7 @@ impl Builder {
 /// Makes handlers anew; the first one is made already.
 fn anew<F, X>(factory: F) -> Maker<F, X> {
     Maker {
-        factory,
+        factory: Shielded::new(factory),
         made: None,
     }
 }

@@ -12,7 +12,6 @@ use super::{
 use crate::{
     Context, ReplyContext,
     deadlock::awaits::Awaits,
-    panics,
     reply_context::Owed,
     worker::{Maker, Served, Serving, Step, Worker},
 };
@@ -44,19 +43,17 @@ pub(super) async fn run<S, R, E, RV, T, H, X>(
                 worker.pause(pause).await;
                 worker.after_pause()
             }
-            Step::Finish(handler, rv) => {
+            Step::Finish(mut handler, rv) => {
                 let clerk = &mut worker.clerk;
-                let finished = caught(Arc::clone(&awaits), async {
-                    let mut handler = handler;
-                    attend(clerk, &awaits, "term", || handler.term(rv)).await
-                });
-                let finished = finished.await;
-                worker.finished(finished)
+                let term = attend(clerk, &awaits, "term", || handler.get_mut().term(rv));
+                let finished = caught(Arc::clone(&awaits), term).await;
+                // Apart, as both may panic.
+                worker.finished(finished, handler.drop_now())
             }
             Step::End(outcome) => break outcome,
         }
     };
-    let _ = panics::caught(|| drop(maker));
+    drop(maker);
     drop(awaits);
     worker.tell(outcome);
 }
@@ -74,6 +71,7 @@ where
     T: Send,
     H: Handler<S, R, E, RV, T>,
 {
+    let handler = handler.get_mut();
     if !*is_ready {
         let client = worker.context.weak_client();
         attend(&mut worker.clerk, awaits, "init", || handler.init(client)).await;
@@ -129,7 +127,7 @@ where
                 let lent = ReplyContext::lend(owed, rctx);
                 clerk.begin_request(handler.kind(&msg), (lent.owed(), 1), || server.len());
                 let flow = {
-                    let call = pin!(handler.proc_req(msg, lent));
+                    let call = pin!(Some(handler.proc_req(msg, lent)));
                     Attend::new(clerk, awaits, call).await
                 };
                 clerk.end(owed.settle());

@@ -13,6 +13,7 @@ use crate::{
     Context, JoinHandle,
     end::{Reply, question},
     options::{Launched, Options, Parts, choose_options},
+    panics::Shielded,
     schedule::{OnRefusal, Schedule},
     spawn_error::{NotMade, SpawnError},
     sync::ThreadBuilder,
@@ -348,7 +349,7 @@ where
 {
     let (tell_made, made) = question();
     let maker = Maker {
-        factory,
+        factory: Shielded::new(factory),
         made: Some(tell_made),
     };
     let server = Arc::downgrade(&parts.server);

@@ -31,18 +31,16 @@ pub(super) fn run<S, R, E, RV, T, H: Work<S, R, E, RV, T>, X>(
                 Clock::system().block_on(worker.pause(pause), None);
                 worker.after_pause()
             }
-            Step::Finish(handler, rv) => {
+            Step::Finish(mut handler, rv) => {
                 let clerk = &mut worker.clerk;
-                let finished = caught(|| {
-                    let mut handler = handler;
-                    clerk.call("term", || handler.term(rv))
-                });
-                worker.finished(finished)
+                let finished = caught(|| clerk.call("term", || handler.get_mut().term(rv)));
+                // Apart, as both may panic.
+                worker.finished(finished, handler.drop_now())
             }
             Step::End(outcome) => break outcome,
         }
     };
-    let _ = caught(|| drop(maker));
+    drop(maker);
     worker.tell(outcome);
 }
 
@@ -53,6 +51,7 @@ fn serve<S, R, E, RV, T, H: Work<S, R, E, RV, T>>(
     Serving { handler, is_ready }: &mut Serving<H>,
     hand: &mut H::Hand,
 ) -> Served<RV> {
+    let handler = handler.get_mut();
     if !*is_ready {
         let client = worker.context.weak_client();
         worker.clerk.call("init", || handler.init(client));

@@ -6,7 +6,7 @@ use ump::{ReplyContext as Duty, Server, WeakClient};
 
 use super::{Batch, BatchHandler, Handler};
 use crate::{
-    ReplyContext, deadlock::Seat, desk::Clerk, observe::Outcome, panics::caught,
+    ReplyContext, deadlock::Seat, desk::Clerk, observe::Outcome, panics::shielded,
     reply_context::Owed,
 };
 
@@ -109,7 +109,11 @@ impl<S, R, E, RV, T, H: BatchHandler<S, R, E, RV, T>> Work<S, R, E, RV, T> for M
             clerk.begin_request(kind, (first, hand.len()), || server.len());
         }
         let flow = clerk.run(|| self.handler.proc_batch(hand));
-        hand.drain();
+        for (message, owed) in hand.drain() {
+            // Apart, so that its caller is not told of a panic of the handler.
+            shielded(|| drop(message));
+            drop(owed);
+        }
         // How each of them ended it does not say.
         clerk.end(Outcome::Detached);
         flow
@@ -119,7 +123,7 @@ impl<S, R, E, RV, T, H: BatchHandler<S, R, E, RV, T>> Work<S, R, E, RV, T> for M
         let left: vec::IntoIter<_> = hand.drain().collect::<Vec<_>>().into_iter();
         left.map(|(message, owed)| {
             // The drop of a message is the user's code.
-            let _ = caught(|| drop(message));
+            shielded(|| drop(message));
             owed
         })
     }

@@ -65,7 +65,7 @@ pub(super) struct Agenda<T> {
     armed: u64,
 }
 
-struct Entry<T> {
+pub(super) struct Entry<T> {
     serial: NonZeroU64,
     token: Option<T>,
     repeat: Option<Box<Repeat<T>>>,
@@ -221,6 +221,11 @@ impl<T> Agenda<T> {
             }
             _ => Err(token),
         }
+    }
+
+    /// All that is armed, in no particular order.
+    pub(super) fn into_entries(self) -> impl Iterator<Item = Entry<T>> {
+        self.entries.into_values()
     }
 
     fn find(&self, id: TimerId) -> Option<&Entry<T>> {

@@ -7,7 +7,7 @@ use super::{
     moment::Moment,
     shared::Shared,
 };
-use crate::sync::Arc;
+use crate::{panics::Shielded, sync::Arc};
 
 /// Hands out the timers that are due: what a loop has, and there is one of it.
 ///
@@ -93,10 +93,12 @@ impl<T> Due<T> {
             self.is_in_round = false;
             return None;
         };
+        // Its drop may panic as well if its clone does.
+        let token = Shielded::new(popped.token);
         if let Some(timer) = popped.goes_on {
-            self.give_back_copy(&timer, &popped.token);
+            self.give_back_copy(&timer, token.get());
         }
-        Some(popped.token)
+        Some(token.into_inner())
     }
 
     /// Until when the loop may sleep; `None`: until it is woken. In the past if there is something to do.

@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     Clock,
+    panics::drop_each,
     sync::{AtomicBool, Mutex, MutexGuard, Ordering},
 };
 
@@ -99,7 +100,7 @@ impl<T> Shared<T> {
         state.is_closed = true;
         let agenda = mem::take(&mut state.agenda);
         drop(state);
-        drop(agenda); // the tokens, so not under the lock
+        drop_each(agenda.into_entries()); // the tokens, so not under the lock
     }
 
     fn lock(&self) -> MutexGuard<'_, State<T>> {

@@ -94,6 +94,16 @@ impl<V> Slab<V> {
         number * CHUNK_U32 + offset
     }
 
+    /// The values, in the order of their places.
+    pub(super) fn into_values(self) -> impl Iterator<Item = V> {
+        let chunks = self.chunks.into_iter().flatten();
+        let places = chunks.flat_map(|chunk| (chunk as Box<[Place<V>]>).into_vec());
+        places.filter_map(|place| match place {
+            Place::Taken(value) => Some(value),
+            Place::Vacant(_) => None,
+        })
+    }
+
     pub(super) fn get(&self, place: u32) -> Option<&V> {
         let chunk = self.chunks.get(chunk_of(place))?.as_ref()?;
         match &chunk[offset_of(place)] {
