@@ -3,16 +3,48 @@
 //! The invariants named in brackets are those of `ump/src/clock.rs`.
 #![cfg(loom)]
 
-use std::time::Duration;
+use std::{
+    future::{Future, poll_fn},
+    pin::Pin,
+    time::Duration,
+};
 
 use loom::thread;
-use loom_tests::{NumberClient, NumberServer, assert_settled, explore, explore_large};
-use ump::{Builder, ManualClock, RequestError};
+use loom_tests::{NumberClient, NumberServer, answer, assert_settled, explore, explore_large};
+use ump::{Builder, Clock, ManualClock, RequestError, WaitReply};
 
 const WEEK: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 fn channel(clock: &ManualClock) -> (NumberServer, NumberClient) {
     Builder::new().clock(clock.clock()).build().unwrap()
+}
+
+/// The future parks its thread while it is polled, and so uses up what unparks it.
+#[test]
+fn block_on_hears_who_wakes_it_while_it_blocks() {
+    explore_large(|| {
+        let (server, client) = ump::channel::<u32, u32, ()>();
+        let mut awaited = client.req_async(1).unwrap();
+        let mut blocks = Some(client.req_async(2).unwrap());
+        let server = thread::spawn(move || {
+            let taken: Vec<_> = server.iter().take(2).collect();
+            for (n, rctx) in taken {
+                answer(n, rctx);
+            }
+        });
+        let mut polls = 0;
+        let future = poll_fn(|cx| {
+            let poll = Pin::new(&mut awaited).poll(cx);
+            polls += 1;
+            // The first poll may be without a waker.
+            if polls == 2 {
+                assert_eq!(blocks.take().map(WaitReply::wait), Some(Ok(3)));
+            }
+            poll
+        });
+        assert_eq!(Clock::system().block_on(future, None), Some(Ok(2)));
+        server.join().unwrap();
+    });
 }
 
 /// [1]

@@ -31,7 +31,7 @@ use std::{
 };
 
 use crate::{
-    sync::{self, Mutex, Thread, WakerArc, current, park},
+    sync::{self, AtomicBool, Mutex, Ordering, Thread, WakerArc, current, park},
     waiter::Waiter,
 };
 
@@ -113,8 +113,9 @@ impl Clock {
         if let Poll::Ready(output) = first {
             return Some(output);
         }
-        let unpark = Waker::from(std::sync::Arc::new(Unpark(current())));
-        let mut cx = Context::from_waker(&unpark);
+        let unpark = WakerArc::new(Unpark::new());
+        let waker = Waker::from(WakerArc::clone(&unpark));
+        let mut cx = Context::from_waker(&waker);
         let mut is_over = false;
         loop {
             if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
@@ -123,8 +124,18 @@ impl Clock {
             if is_over {
                 return None;
             }
-            is_over = self.park_until(deadline);
+            is_over = self.park_until_woken(&unpark, deadline);
         }
+    }
+
+    /// Sleeps until woken or until `deadline`; tells whether the deadline has passed.
+    fn park_until_woken(&self, unpark: &Unpark, deadline: Option<Instant>) -> bool {
+        while !unpark.take_wake_up() {
+            if self.park_until(deadline) {
+                return true;
+            }
+        }
+        self.has_passed(deadline)
     }
 
     /// Resolves at `at`: at once if that has passed.
@@ -183,12 +194,40 @@ impl Clock {
     }
 }
 
-/// Wakes who drives a future on this thread.
-struct Unpark(Thread);
+/// Wakes the thread that drives a future.
+///
+/// The flag is what counts. The thread's park token is not enough: a future that parks while it is polled (in a blocking request, or in a
+/// channel of the standard library) uses the token up.
+struct Unpark {
+    thread: Thread,
+    is_woken: AtomicBool,
+}
+
+impl Unpark {
+    /// Of this thread.
+    fn new() -> Self {
+        Self {
+            thread: current(),
+            is_woken: AtomicBool::new(false),
+        }
+    }
+
+    /// Whether the future was woken since this was last asked.
+    fn take_wake_up(&self) -> bool {
+        // Acquire: pairs with the Release of `wake`, so the next poll sees what was done before it.
+        self.is_woken.swap(false, Ordering::Acquire)
+    }
+}
 
 impl Wake for Unpark {
-    fn wake(self: std::sync::Arc<Self>) {
-        self.0.clone().unpark();
+    fn wake(self: WakerArc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &WakerArc<Self>) {
+        // Release: pairs with the Acquire of `take_wake_up`. Before the unpark, so that whoever is unparked finds it.
+        self.is_woken.store(true, Ordering::Release);
+        self.thread.clone().unpark();
     }
 }
 

@@ -144,10 +144,10 @@ impl<R, E> ReplyContext<R, E> {
     pub fn wait_cancelled(&mut self, timeout: Duration) -> bool {
         let deadlines = [self.caller_deadline(), self.clock().after(timeout)];
         let until = deadlines.into_iter().flatten().min();
-        while !self.is_cancelled() && self.0.watch(Some(Waiter::Thread(current()))) {
-            if self.clock().park_until(until) {
-                break;
-            }
+        if !self.is_cancelled() && self.0.watch(Some(Waiter::Thread(current()))) {
+            // It looks before it parks for the first time as well: to let go of a former waiter runs the user's code, which may use up the
+            // unpark.
+            while !self.is_cancelled() && !self.clock().park_until(until) {}
         }
         self.is_cancelled()
     }

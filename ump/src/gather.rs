@@ -236,8 +236,12 @@ impl<K, R, E, X> Gather<K, R, E, X> {
         }
         let old = board.reader.replace(waiter);
         drop(board);
+        if old.is_none() {
+            return true;
+        }
+        // To let go of it runs the user's code, which may use up the unpark.
         drop(old);
-        true
+        self.news.board.lock().ready.is_empty()
     }
 }
 

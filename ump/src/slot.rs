@@ -565,14 +565,16 @@ impl<R, E> Core<R, E> {
         if !self.sleep(Waiter::Thread(current())) {
             return Ok(true);
         }
+        let mut passed = false;
+        // It looks before it parks for the first time as well: to let go of a former waiter runs the user's code, which may use up the unpark.
         loop {
-            let passed = self.clock().park_until(deadline);
             if self.is_done() {
                 return Ok(true);
             }
             if passed {
                 return Ok(false);
             }
+            passed = self.clock().park_until(deadline);
         }
     }
 
