@@ -58,6 +58,13 @@ macro_rules! choose_options {
             self
         }
 
+        /// Gives clients of the loop a default time-out, for requests that have none of their own: see
+        /// [`Client::with_timeout`](ump::Client::with_timeout). The client that comes from spawning it has it, and so have its clones.
+        pub fn default_timeout(mut self, timeout: std::time::Duration) -> Self {
+            self.options.channel = self.options.channel.default_timeout(timeout);
+            self
+        }
+
         /// What tells the time, to the channel and to the timers.
         pub fn clock(mut self, clock: ump::Clock) -> Self {
             self.options.channel = self.options.channel.clock(clock.clone());

@@ -70,6 +70,20 @@ fn a_later_file_overlays_an_earlier_one() {
 }
 
 #[test]
+fn a_default_timeout_is_that_of_every_client() {
+    let config = Config::from_toml("components.a.default_timeout = \"1.5s\"").unwrap();
+    let system = program().config(config).start(LONG).wait().unwrap();
+    let client = system.client::<u8, u8, ()>("a").unwrap();
+    assert_eq!(client.timeout(), Some(Duration::from_millis(1500)));
+    let other = system.client::<u8, u8, ()>("b").unwrap();
+    assert_eq!(other.timeout(), None);
+    drop((client, other));
+    assert!(system.stop(Stop::Drain, LONG).wait().is_clean());
+    let error = Config::from_toml("components.a.default_timeout = \"soon\"").unwrap_err();
+    assert_eq!(error.key, "components.a.default_timeout");
+}
+
+#[test]
 fn json_is_read_alike() {
     let config = Config::from_json(
         r#"{"components": {"a": {"instances": 2, "restart": {"window": "1s", "first_pause": 5}}}}"#,

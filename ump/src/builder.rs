@@ -72,16 +72,18 @@ pub struct Builder {
     spin: Spin,
     clock: Clock,
     entry_times: bool,
+    timeout: Option<Duration>,
 }
 
 impl Builder {
-    /// Unbounded, [`Spin::Adaptive`], [`Clock::system`], no entry times.
+    /// Unbounded, [`Spin::Adaptive`], [`Clock::system`], no entry times, no default time-out.
     pub const fn new() -> Self {
         Self {
             capacity: usize::MAX,
             spin: Spin::Adaptive,
             clock: Clock::system(),
             entry_times: false,
+            timeout: None,
         }
     }
 
@@ -111,6 +113,21 @@ impl Builder {
         self
     }
 
+    /// Gives the channel's clients a default time-out: see [`Client::with_timeout`], by which each of them can have another.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let builder = ump::Builder::new().default_timeout(Duration::from_secs(5));
+    /// let (_server, client) = builder.build::<u32, u32, ()>()?;
+    /// assert_eq!(client.clone().timeout(), Some(Duration::from_secs(5)));
+    /// # Ok::<(), ump::ZeroCapacity>(())
+    /// ```
+    pub const fn default_timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
     /// Makes a channel.
     ///
     /// # Errors
@@ -129,9 +146,11 @@ impl Builder {
             spin,
             clock,
             entry_times,
+            timeout,
         } = self;
         let channel = Arc::new(Channel::new(capacity, spin, clock, entry_times));
-        (Server::new(Arc::clone(&channel)), Client::counted(channel))
+        let client = Client::counted(Arc::clone(&channel), timeout);
+        (Server::new(channel), client)
     }
 }
 

@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use std::{fmt, future::Future, ops::Deref, panic::Location};
+use std::{fmt, future::Future, ops::Deref, panic::Location, time::Duration};
 
 use crate::{
     channel::Channel,
@@ -31,15 +31,23 @@ use crate::{
 /// `req`, `wait` and `req_async` on a full bounded channel block the thread: not for code that runs on an async executor, where
 /// they would keep every other task of that worker thread from running, perhaps the one that has to answer. There, await:
 /// [`areq`](Self::areq), or [`request`](Self::request) with `.await`.
+///
+/// # A default time-out
+/// Requests of a client wait without bound unless [`Builder::default_timeout`](crate::Builder::default_timeout) or
+/// [`with_timeout`](Self::with_timeout) gives it a default: then each request (not a post) has that time-out, unless it has
+/// [its own](Request::timeout). Clones and weak clients carry the default along.
 pub struct Client<S, R, E> {
     nest: Arc<Nest<S, R, E>>,
+    /// Of requests that say nothing else.
+    timeout: Option<Duration>,
 }
 
 impl<S, R, E> Client<S, R, E> {
     /// Makes a client of a channel, which has counted it already.
-    pub(crate) fn counted(channel: Arc<Channel<S, R, E>>) -> Self {
+    pub(crate) fn counted(channel: Arc<Channel<S, R, E>>, timeout: Option<Duration>) -> Self {
         Self {
             nest: Nest::new(channel),
+            timeout,
         }
     }
 
@@ -61,7 +69,8 @@ impl<S, R, E> Client<S, R, E> {
     /// # Errors
     /// - [`Error::ServerDisappeared`]: the server went before it took the request.
     /// - [`Error::NoReply`]: a handler let go of it without an answer; or, on the thread of a loop that [watches](crate::waits), one would
-    ///   have waited for oneself. Which of them, and whether it was executed, a [`request`](Self::request) tells.
+    ///   have waited for oneself; or the client's [default time-out](Self::with_timeout) has passed. Which of them, and whether it was
+    ///   executed, a [`request`](Self::request) tells.
     /// - [`Error::App`]: the handler refused it.
     #[inline]
     #[track_caller]
@@ -151,10 +160,50 @@ impl<S, R, E> Client<S, R, E> {
         self.request(message).post()
     }
 
+    /// Gives this client a default time-out, which each of its requests has unless it has its [own](Request::timeout).
+    ///
+    /// It counts from the call that makes the request, and includes waiting for room. It holds for plain calls as well: [`req`](Self::req),
+    /// [`areq`](Self::areq) and [`req_async`](Self::req_async) end in [`Error::NoReply`] then, as their error knows no time-out; a
+    /// [`request`](Self::request) tells more, in [`TimeoutQueued`](crate::RequestError::TimeoutQueued) or
+    /// [`TimeoutTaken`](crate::RequestError::TimeoutTaken). It does not hold for posts: nobody would learn that one had expired.
+    ///
+    /// Other clients of the channel keep theirs; clones of this one have this. A request with `timeout(Duration::MAX)` has none.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use ump::{Error, RequestError};
+    ///
+    /// let (server, client) = ump::channel::<&str, (), ()>();
+    /// let client = client.with_timeout(Duration::from_millis(5));
+    /// assert_eq!(client.req("plain"), Err(Error::NoReply)); // nobody has taken it in time, and nobody will
+    /// assert_eq!(client.request("mine").wait(), Err(RequestError::TimeoutQueued("mine")));
+    /// assert!(server.is_empty());
+    /// ```
+    #[must_use = "it is this client that has the time-out"]
+    pub fn with_timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// Takes its default time-out away: its requests wait without bound unless they say otherwise.
+    #[must_use = "it is this client that has no time-out"]
+    pub fn without_timeout(mut self) -> Self {
+        self.timeout = None;
+        self
+    }
+
+    /// Its default time-out, if it has one: see [`with_timeout`](Self::with_timeout).
+    #[inline]
+    #[must_use]
+    pub fn timeout(&self) -> Option<Duration> {
+        self.timeout
+    }
+
     /// A client that does not keep the channel going.
     #[must_use]
     pub fn weak(&self) -> WeakClient<S, R, E> {
         WeakClient {
+            timeout: self.timeout,
             channel: Arc::clone(self.channel()),
         }
     }
@@ -246,7 +295,7 @@ impl<S, R, E> Client<S, R, E> {
 impl<S, R, E> Clone for Client<S, R, E> {
     fn clone(&self) -> Self {
         self.channel().add_client();
-        Self::counted(Arc::clone(self.channel()))
+        Self::counted(Arc::clone(self.channel()), self.timeout)
     }
 }
 
@@ -283,6 +332,7 @@ impl<S, R, E> Deref for ClientRef<'_, S, R, E> {
 
 /// A client that does not keep the channel going: it can become a [`Client`] while there still is one.
 pub struct WeakClient<S, R, E> {
+    timeout: Option<Duration>,
     channel: Arc<Channel<S, R, E>>,
 }
 
@@ -300,7 +350,7 @@ impl<S, R, E> WeakClient<S, R, E> {
     pub fn upgrade(&self) -> Option<Client<S, R, E>> {
         self.channel
             .revive_client()
-            .then(|| Client::counted(Arc::clone(&self.channel)))
+            .then(|| Client::counted(Arc::clone(&self.channel), self.timeout))
     }
 
     /// Names the channel, for [`waits`](crate::waits).
@@ -313,6 +363,7 @@ impl<S, R, E> WeakClient<S, R, E> {
 impl<S, R, E> Clone for WeakClient<S, R, E> {
     fn clone(&self) -> Self {
         Self {
+            timeout: self.timeout,
             channel: Arc::clone(&self.channel),
         }
     }

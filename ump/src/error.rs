@@ -23,7 +23,8 @@ pub enum Error<E> {
     ClientsDisappeared,
     /// A handler took the request and let go of it without an answer: it dropped the reply context, or it panicked.
     /// A request made through [`Client::request`](crate::Client::request) learns which of the two. Also for want of a better one, as this is
-    /// that of the published crate: the caller [would have waited for itself](RequestError::WouldDeadlock).
+    /// that of the published crate: the caller [would have waited for itself](RequestError::WouldDeadlock), or its client's
+    /// [default time-out](crate::Client::with_timeout) has passed.
     NoReply,
     /// The handler refused the request, with the application's own error.
     App(E),
@@ -83,7 +84,9 @@ impl<E: fmt::Display> fmt::Display for Error<E> {
             Self::ClientsDisappeared => {
                 f.write_str("the queue is empty, and no client is left or the server was closed")
             }
-            Self::NoReply => f.write_str("no reply: the handler dropped the request or panicked"),
+            Self::NoReply => f.write_str(
+                "no reply: the handler dropped the request or panicked, or the client's default time-out passed",
+            ),
             Self::App(error) => write!(f, "the handler refused the request: {error}"),
         }
     }

@@ -46,6 +46,8 @@ pub struct Request<'a, S, R, E> {
     draft: Draft<S, R, E>,
     terms: Terms,
     if_room: bool,
+    /// Whether its deadline is by the client's default.
+    by_default: bool,
 }
 
 impl<'a, S, R, E> Request<'a, S, R, E> {
@@ -56,11 +58,17 @@ impl<'a, S, R, E> Request<'a, S, R, E> {
         caller: &'static Location<'static>,
     ) -> Self {
         let draft = Draft::new(client.nest(), message, caller);
+        let mut terms = Terms::PLAIN;
+        let default = client.timeout();
+        if let Some(timeout) = default {
+            terms.deadline = client.clock().after(timeout);
+        }
         Self {
             client,
             draft,
-            terms: Terms::PLAIN,
+            terms,
             if_room: false,
+            by_default: default.is_some(),
         }
     }
 
@@ -73,8 +81,10 @@ impl<'a, S, R, E> Request<'a, S, R, E> {
 
     /// Ends the request when this time has passed from now. See [`deadline`](Self::deadline).
     ///
-    /// A time beyond what the clock can tell means no deadline.
+    /// A time beyond what the clock can tell, as `Duration::MAX`, means no deadline. It takes the place of the client's
+    /// [default](Client::with_timeout).
     pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.by_default = false;
         self.terms.deadline = self.client.clock().after(timeout);
         self
     }
@@ -90,6 +100,7 @@ impl<'a, S, R, E> Request<'a, S, R, E> {
     /// deadline itself; for an awaiting one a thread of the process, `ump-alarm`, does, which wakes one task after the other (a waker must not block). The deadline is a lower bound: how late it is noticed is up to the
     /// operating system's scheduler and, for a task, its executor.
     pub fn deadline(mut self, deadline: Instant) -> Self {
+        self.by_default = false;
         self.terms.deadline = Some(deadline);
         self
     }
@@ -127,6 +138,7 @@ impl<'a, S, R, E> Request<'a, S, R, E> {
             draft,
             terms,
             if_room,
+            ..
         } = self;
         // The client is borrowed, or owned here, until there is an outcome.
         match send_to_wait(&client, draft, terms, if_room, &Report::BORROWING) {
@@ -152,7 +164,11 @@ impl<'a, S, R, E> Request<'a, S, R, E> {
     /// Nobody will wait for the reply. Made so, it ends once it is accepted.
     ///
     /// It keeps its place among the requests. The handler [can see](crate::ReplyContext::is_post) that it is a post, but need not care.
+    /// The client's [default time-out](Client::with_timeout) is not for posts: one that is to expire says so itself.
     pub fn post(mut self) -> Post<'a, S, R, E> {
+        if self.by_default {
+            self.terms.deadline = None;
+        }
         self.terms.post = true;
         Post(self)
     }
@@ -258,6 +274,7 @@ impl<S, R, E> Post<'_, S, R, E> {
             draft,
             terms,
             if_room,
+            ..
         } = self.0;
         send_blocking(&client, draft, terms, if_room, Draft::post)
     }

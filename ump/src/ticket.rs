@@ -332,20 +332,21 @@ unsafe fn read<S, R, E, X: Regret<S, E>>(slot: &Owned<S, R, E>, end: End) -> Res
     }
 }
 
-/// The plain error of a request without a deadline that waits for room.
+/// The plain error of a request that waits for room, with no deadline but its client's default.
 #[inline]
 pub(crate) fn without_details<S, E>(error: RequestError<S, E>) -> Error<E> {
     match error {
         RequestError::App(error) => Error::App(error),
-        // It has nothing better for one who would wait for itself; and as to whether it was executed, this promises nothing.
+        // It has nothing better for one who would wait for itself or has waited long enough; and as to whether it was executed, this
+        // promises nothing.
         RequestError::NoReply(_)
         | RequestError::WouldDeadlock(..)
-        | RequestError::WouldDeadlockTaken(_) => Error::NoReply,
-        RequestError::ServerDisappeared(_) => Error::ServerDisappeared,
-        RequestError::TimeoutQueued(_)
+        | RequestError::WouldDeadlockTaken(_)
+        | RequestError::TimeoutQueued(_)
         | RequestError::TimeoutTaken
-        | RequestError::Full(_)
-        | RequestError::NoTimer(..) => unreachable!("it has no deadline and waits for room"),
+        | RequestError::NoTimer(..) => Error::NoReply,
+        RequestError::ServerDisappeared(_) => Error::ServerDisappeared,
+        RequestError::Full(_) => unreachable!("it waits for room"),
     }
 }
 

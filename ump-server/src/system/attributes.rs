@@ -1,5 +1,7 @@
 //! What can be said of a component besides its name and its handler.
 
+use std::time::Duration;
+
 use ump::Spin;
 
 use crate::{OnPanic, OnRefusal};
@@ -31,6 +33,7 @@ pub struct Attributes {
     pub(super) workers: Option<usize>,
     pub(super) capacity: Option<usize>,
     pub(super) spin: Option<Spin>,
+    pub(super) default_timeout: Option<Duration>,
     pub(super) on_panic: Option<OnPanic>,
     pub(super) stack_size: Option<usize>,
     pub(super) priority: Option<u8>,
@@ -71,6 +74,29 @@ impl Attributes {
     /// How long its loops and their clients wait awake before they sleep.
     pub fn spin(mut self, spin: Spin) -> Self {
         self.spin = Some(spin);
+        self
+    }
+
+    /// Gives its clients a default time-out, for requests that have none of their own: see [`Client::with_timeout`](ump::Client::with_timeout).
+    /// Whatever client of it the system gives out has it.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use ump_server::{Stop, system::{Attributes, Setup, System}, thread};
+    ///
+    /// const SOON: Duration = Duration::from_secs(2);
+    /// let system = System::builder()
+    ///     .thread("store", Attributes::new().default_timeout(SOON), |_: &Setup<u8, u8, ()>| Ok(thread::answer(Ok)))
+    ///     .start(Duration::from_secs(5))
+    ///     .wait()?;
+    /// let store = system.client::<u8, u8, ()>("store")?;
+    /// assert_eq!(store.timeout(), Some(SOON));
+    /// # drop(store);
+    /// # assert!(system.stop(Stop::Drain, Duration::from_secs(5)).wait().is_clean());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn default_timeout(mut self, timeout: Duration) -> Self {
+        self.default_timeout = Some(timeout);
         self
     }
 

@@ -131,6 +131,9 @@ macro_rules! common {
         if let Some(spin) = attributes.spin {
             builder = builder.spin(spin);
         }
+        if let Some(timeout) = attributes.default_timeout {
+            builder = builder.default_timeout(timeout);
+        }
         if let Some(policy) = &attributes.on_panic {
             builder = builder.on_panic(policy.clone());
         }

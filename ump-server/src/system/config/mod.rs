@@ -32,6 +32,7 @@ use crate::{OnPanic, Restart};
 ///     instances = 2
 ///     workers = 1
 ///     capacity = 64                 # or "unbounded"
+///     default_timeout = "5s"        # of its clients' requests
 ///     on_panic = "restart"          # "stop", "continue" or "restart"
 ///     restart = { limit = 5, window = "10s", first_pause = "10ms", longest_pause = "1s" }
 ///     stack_size = 1048576          # bytes
@@ -77,6 +78,7 @@ struct ComponentConfig {
     instances: Option<NonZeroUsize>,
     workers: Option<NonZeroUsize>,
     capacity: Option<Capacity>,
+    default_timeout: Option<Humane>,
     on_panic: Option<PanicPolicy>,
     restart: Option<RestartConfig>,
     stack_size: Option<usize>,
@@ -234,6 +236,7 @@ impl ComponentConfig {
             instances,
             workers,
             capacity,
+            default_timeout,
             on_panic,
             restart,
             stack_size,
@@ -244,6 +247,8 @@ impl ComponentConfig {
         overlay(&mut attributes.instances, instances.map(NonZeroUsize::get));
         overlay(&mut attributes.workers, workers.map(NonZeroUsize::get));
         overlay(&mut attributes.capacity, capacity.map(|Capacity(it)| it));
+        let default_timeout = default_timeout.map(|Humane(it)| it);
+        overlay(&mut attributes.default_timeout, default_timeout);
         overlay(&mut attributes.stack_size, *stack_size);
         overlay(&mut attributes.priority, priority.map(|Priority(it)| it));
         overlay(&mut attributes.affinity, affinity.clone());
