@@ -33,6 +33,8 @@ pub use ump::{self, Client, Clock, Error, PanicMessage, Refused, WeakClient, cha
 #[cfg(all(feature = "tokio", not(any(loom, shuttle))))]
 pub use ump_macros::async_trait;
 
+#[cfg(feature = "metrics")]
+pub use crate::observe::refresh_metrics;
 #[cfg(all(feature = "tokio", not(any(loom, shuttle))))]
 pub use crate::task::{Handler as AsyncHandler, spawn as spawn_task};
 pub use crate::{

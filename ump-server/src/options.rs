@@ -10,7 +10,7 @@ use crate::{
     desk::{Clerk, Desk},
     end::{Life, Reply},
     fate::{Fate, Overseer},
-    observe::Meter,
+    observe::{ChannelMeter, Meter},
     panics::drop_each,
     spawn_error::{NotMade, SpawnError},
     stop::{Control, Stopper, Wake},
@@ -184,8 +184,9 @@ impl Options {
         let desks: Vec<_> = (0..workers)
             .map(|worker| Desk::new(Arc::clone(&name), worker, self.clock.clone()))
             .collect();
+        let meter = ChannelMeter::new(&name, &server, &desks);
         let clerks = self
-            .clerks(&desks)
+            .clerks(&desks, &meter)
             .map_err(|refusal| SpawnError::Thread(refusal.into()))?;
         let stopper = Stopper::new(&name, desks, control.clone());
         let (life, handle) = Life::new(workers, stopper.clone());
@@ -211,7 +212,7 @@ impl Options {
         })
     }
 
-    fn clerks(&self, desks: &[sync::Arc<Desk>]) -> io::Result<Vec<Clerk>> {
+    fn clerks(&self, desks: &[sync::Arc<Desk>], meter: &ChannelMeter) -> io::Result<Vec<Clerk>> {
         desks
             .iter()
             .map(|desk| {
@@ -220,7 +221,7 @@ impl Options {
                     Watch::begin(&Monitor::of_process(), desk, orders)
                 });
                 let watch = watch.transpose()?;
-                Ok(Clerk::new(sync::Arc::clone(desk), self.timed, watch))
+                Ok(Clerk::new(sync::Arc::clone(desk), self.timed, watch).counts(meter))
             })
             .collect()
     }

@@ -11,8 +11,9 @@ use std::{
 use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
 use tokio::runtime::Runtime;
 use ump_server::{
-    Client, Context, JoinHandle, OnPanic, ReplyContext, Restart, SpawnError, task, thread,
-    ump::ManualClock,
+    Client, Context, JoinHandle, OnPanic, ReplyContext, Restart, SpawnError, refresh_metrics, task,
+    thread,
+    ump::{ManualClock, SendError},
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -227,4 +228,103 @@ fn outcomes_are_counted_by_kind_and_restarts_too() {
             assert_eq!(counted, expected, "{name} {end}");
         }
     });
+}
+
+/// A loop whose only worker is stuck, two posts queued behind it: one is to expire, one stays. A third was refused.
+fn overloaded(
+    name: &str,
+    time: &ManualClock,
+) -> (Client<Op, (), ()>, JoinHandle<()>, mpsc::Sender<()>) {
+    let (client, handle) = thread::Builder::new()
+        .name(name)
+        .capacity(2)
+        .clock(time.clock())
+        .spawn(|_| Ok::<_, ()>(Guest))
+        .unwrap();
+    let (here, seen) = mpsc::channel();
+    let (let_go, go) = mpsc::channel();
+    client.post(Op::Stay(here, go)).wait().unwrap();
+    seen.recv().unwrap();
+    client.post(Op::Reply).timeout(SECOND).wait().unwrap();
+    client.post(Op::Reply).wait().unwrap();
+    let refused = client.post(Op::Reply).if_room().wait();
+    assert!(matches!(refused, Err(SendError::Full(_))));
+    (client, handle, let_go)
+}
+
+fn labelled(numbers: &BTreeMap<String, DebugValue>, key: &str) -> u64 {
+    match &numbers[key] {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        DebugValue::Gauge(value) => value.0 as u64,
+        DebugValue::Counter(value) => *value,
+        other @ DebugValue::Histogram(_) => panic!("{other:?} is a histogram"),
+    }
+}
+
+#[test]
+fn overload_shows_while_the_handler_is_stuck() {
+    let snapshotter = SNAPSHOTTER
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
+    let time = ManualClock::new();
+    let (client, handle, let_go) = overloaded("stuck", &time);
+    refresh_metrics();
+    let now = numbers(&snapshotter);
+    assert_eq!(labelled(&now, "ump_server_queue_depth server=stuck"), 2);
+    assert_eq!(labelled(&now, "ump_server_in_hand server=stuck"), 1);
+    assert_eq!(labelled(&now, "ump_server_accepted_total server=stuck"), 3);
+    let refused = "ump_server_outcomes_total server=stuck outcome=refused";
+    assert_eq!(labelled(&now, refused), 1);
+
+    time.advance(2 * SECOND);
+    let_go.send(()).unwrap();
+    drop(client);
+    handle.join().unwrap();
+    let end = numbers(&snapshotter);
+    assert_eq!(labelled(&end, "ump_server_queue_depth server=stuck"), 0);
+    assert_eq!(labelled(&end, "ump_server_in_hand server=stuck"), 0);
+    let expired = "ump_server_outcomes_total server=stuck outcome=timeout_queued";
+    assert_eq!(labelled(&end, expired), 1);
+}
+
+#[test]
+fn overload_shows_without_being_asked_for() {
+    let snapshotter = SNAPSHOTTER
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
+    let time = ManualClock::new();
+    let (client, handle, let_go) = overloaded("stuck-alone", &time);
+    let until = std::time::Instant::now() + 60 * SECOND;
+    while labelled(
+        &numbers(&snapshotter),
+        "ump_server_queue_depth server=stuck-alone",
+    ) != 2
+    {
+        assert!(std::time::Instant::now() < until, "nothing shows");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let_go.send(()).unwrap();
+    drop(client);
+    handle.join().unwrap();
+}
+
+#[test]
+fn loops_of_one_name_are_added_up() {
+    let snapshotter = SNAPSHOTTER
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
+    let time = ManualClock::new();
+    let loops = [0, 1].map(|_| overloaded("twins", &time));
+    refresh_metrics();
+    refresh_metrics();
+    let now = numbers(&snapshotter);
+    assert_eq!(labelled(&now, "ump_server_queue_depth server=twins"), 4);
+    assert_eq!(labelled(&now, "ump_server_accepted_total server=twins"), 6);
+    for (client, handle, let_go) in loops {
+        let_go.send(()).unwrap();
+        drop(client);
+        handle.join().unwrap();
+    }
+    let end = numbers(&snapshotter);
+    assert_eq!(labelled(&end, "ump_server_queue_depth server=twins"), 0);
 }

@@ -15,7 +15,7 @@ use super::{
     catalog::Index, pack,
 };
 use crate::{
-    observe::{Meter, Outcome, Span, trace},
+    observe::{ChannelMeter, Meter, Outcome, Span, trace},
     panics::shielded,
     sync::{Arc, Ordering},
     watchdog::Watch,
@@ -32,6 +32,8 @@ pub(crate) struct Clerk {
     is_timed: bool,
     watch: Option<Watch>,
     meter: Meter,
+    /// Of its loop; dropped with the last worker.
+    channel_meter: Option<ChannelMeter>,
     call: Option<Call>,
     /// The beginning of a turn, if it is known before that begins.
     now: Option<Instant>,
@@ -59,11 +61,18 @@ impl Clerk {
             is_timed: is_timed || watch.is_some() || Meter::TIMES,
             watch,
             meter: Meter::new(&desk.name, desk.worker),
+            channel_meter: None,
             call: None,
             now: None,
             since: None,
             desk,
         }
+    }
+
+    /// Keeps the meter of its loop's channel going.
+    pub(crate) fn counts(mut self, meter: &ChannelMeter) -> Self {
+        self.channel_meter = Some(meter.clone());
+        self
     }
 
     // ---- the worker's life
@@ -75,6 +84,7 @@ impl Clerk {
     /// Its handler will be made anew after this pause, because it has failed.
     pub(crate) fn will_restart(&self, pause: Duration) {
         shielded(|| trace::restart(&self.desk.name, self.desk.worker, pause));
+        self.meter.pause();
     }
 
     /// Its handler is made anew.

@@ -16,9 +16,15 @@ mod on {
         describe_gauge, describe_histogram, gauge, histogram,
     };
 
-    use crate::{observe::Outcome, watchdog::Stall};
+    use crate::{
+        observe::{Outcome, channel_meter::note_work},
+        watchdog::Stall,
+    };
 
-    const QUEUE_DEPTH: &str = "ump_server_queue_depth";
+    pub(in crate::observe) const ACCEPTED: &str = "ump_server_accepted_total";
+    pub(in crate::observe) const IN_HAND: &str = "ump_server_in_hand";
+    pub(in crate::observe) const OUTCOMES: &str = "ump_server_outcomes_total";
+    pub(in crate::observe) const QUEUE_DEPTH: &str = "ump_server_queue_depth";
     const WAIT: &str = "ump_server_wait_seconds";
     const SERVICE: &str = "ump_server_service_seconds";
     const REQUESTS: &str = "ump_server_requests_total";
@@ -64,6 +70,7 @@ mod on {
         ) {
             #[expect(clippy::cast_precision_loss, reason = "the facade counts in f64")]
             self.queue_depth.set(queued() as f64);
+            note_work();
             if let Some(waited) = waited() {
                 self.wait.record(waited);
             }
@@ -94,6 +101,12 @@ mod on {
             }
         }
 
+        /// The handler will be made anew, after a pause.
+        #[expect(clippy::unused_self, reason = "it is an event of this worker")]
+        pub(crate) fn pause(&self) {
+            note_work();
+        }
+
         /// The handler is made anew.
         pub(crate) fn restart(&self) {
             self.restarts.increment(1);
@@ -112,12 +125,19 @@ mod on {
         counter!(STALLS, labels.iter()).increment(1);
     }
 
-    fn describe() {
-        describe_gauge!(
-            QUEUE_DEPTH,
+    pub(in crate::observe) fn describe() {
+        describe_counter!(
+            ACCEPTED,
             Unit::Count,
-            "Requests left in the queue when one was taken"
+            "Requests that entered the queue of the server"
         );
+        describe_counter!(
+            OUTCOMES,
+            Unit::Count,
+            "Requests by their outcome, those too that no handler took"
+        );
+        describe_gauge!(QUEUE_DEPTH, Unit::Count, "Requests in the queue");
+        describe_gauge!(IN_HAND, Unit::Count, "Requests in the hands of handlers");
         describe_histogram!(WAIT, Unit::Seconds, "Time of a request in the queue");
         describe_histogram!(
             SERVICE,
@@ -166,6 +186,8 @@ mod off {
             _: impl FnOnce() -> Option<Duration>,
         ) {
         }
+
+        pub(crate) fn pause(&self) {}
 
         pub(crate) fn restart(&self) {}
     }

@@ -35,6 +35,7 @@ pub struct Attributes {
     pub(super) spin: Option<Spin>,
     pub(super) default_timeout: Option<Duration>,
     pub(super) on_panic: Option<OnPanic>,
+    pub(super) watchdog: Option<Duration>,
     pub(super) stack_size: Option<usize>,
     pub(super) priority: Option<u8>,
     pub(super) affinity: Option<Vec<usize>>,
@@ -103,6 +104,14 @@ impl Attributes {
     /// What becomes of an instance whose handler panics. In a [group](super::Group) that decides; only [`OnPanic::Continue`] counts there, too.
     pub fn on_panic(mut self, policy: OnPanic) -> Self {
         self.on_panic = Some(policy);
+        self
+    }
+
+    /// Reports handlers of this component that keep control for longer than this: to
+    /// [`Builder::on_stall`](super::Builder::on_stall), and as a warning with the feature `tracing`. At least one millisecond. See
+    /// [`watchdog`](crate::watchdog).
+    pub fn watchdog(mut self, threshold: Duration) -> Self {
+        self.watchdog = Some(threshold);
         self
     }
 

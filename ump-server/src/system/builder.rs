@@ -8,13 +8,13 @@ use super::{
     attributes::Attributes,
     error::{BoxError, StartError},
     group::Group,
-    launch::{self, Launcher, Time},
+    launch::{self, Launcher, StallHook, Time},
     setup::Setup,
     start::start,
     system::System,
     waiting::Waiting,
 };
-use crate::{TestClock, thread};
+use crate::{TestClock, thread, watchdog::Stall};
 
 /// Says what a system consists of, and starts it. From [`System::builder`].
 #[must_use = "it makes a system when it is started"]
@@ -23,6 +23,7 @@ pub struct Builder {
     pub(super) groups: Vec<Group>,
     pub(super) time: Time,
     pub(super) grace: Duration,
+    pub(super) on_stall: Option<StallHook>,
     #[cfg(feature = "config")]
     pub(super) configs: Vec<super::config::Config>,
     #[cfg(feature = "tokio")]
@@ -52,6 +53,7 @@ impl Builder {
             groups: Vec::new(),
             time: Time::default(),
             grace: Duration::from_millis(100),
+            on_stall: None,
             #[cfg(feature = "config")]
             configs: Vec::new(),
             #[cfg(feature = "tokio")]
@@ -152,6 +154,27 @@ impl Builder {
     /// otherwise.
     pub fn grace(mut self, grace: Duration) -> Self {
         self.grace = grace;
+        self
+    }
+
+    /// What the watchdogs of all components call: see [`Attributes::watchdog`]. It is called on the one thread that watches all
+    /// loops of the process, so it should not block; if it panics, it is called again the next time.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use ump_server::system::{Attributes, Setup, System};
+    ///
+    /// let builder = System::builder()
+    ///     .thread(
+    ///         "store",
+    ///         Attributes::new().watchdog(Duration::from_millis(200)),
+    ///         |_: &Setup<u8, u8, ()>| Ok(ump_server::thread::answer(Ok)),
+    ///     )
+    ///     .on_stall(|stall| println!("{stall}"));
+    /// # let _ = builder;
+    /// ```
+    pub fn on_stall(mut self, call: impl Fn(&Stall) + Send + Sync + 'static) -> Self {
+        self.on_stall = Some(Arc::new(call));
         self
     }
 

@@ -2,7 +2,17 @@
 
 use crate::Restart;
 
-/// Whom a failure in a group concerns, besides the worker whose handler failed.
+/// Whose handlers are made anew when a handler fails, besides that of the worker that failed.
+///
+/// A component has [instances](super::Attributes::instances), and an instance has [workers](super::Attributes::workers).
+///
+/// | | other workers and instances of its component | components started before it | components started after it |
+/// |---|---|---|---|
+/// | `OneForOne` | go on | go on | go on |
+/// | `RestForOne` | go on | go on | are made anew |
+/// | `OneForAll` | are made anew | are made anew | are made anew |
+///
+/// Only members of the group are concerned.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
@@ -10,7 +20,8 @@ pub enum Strategy {
     /// Nobody: the members do not depend on each other.
     #[default]
     OneForOne,
-    /// Those that are started after the one that failed: they have built on what it knew.
+    /// The components that are started after the one that failed: they have built on what it knew. Its own other instances and
+    /// workers have a state of their own, and keep it.
     RestForOne,
     /// All: what they know belongs together.
     OneForAll,

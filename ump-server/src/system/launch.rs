@@ -11,7 +11,9 @@ use super::{
     error::{BoxError, NotUp},
     setup::{Setup, Site},
 };
-use crate::{Context, SpawnError, TestClock, fate::Overseer, options::Launched, thread};
+use crate::{
+    Context, SpawnError, TestClock, fate::Overseer, options::Launched, thread, watchdog::Stall,
+};
 
 /// Where and how an instance is to be made.
 pub(super) struct Place {
@@ -20,12 +22,16 @@ pub(super) struct Place {
     pub(super) needs: Arc<[String]>,
     pub(super) attributes: Attributes,
     pub(super) overseer: Arc<dyn Overseer>,
+    pub(super) on_stall: Option<StallHook>,
     pub(super) record: Arc<Record>,
     pub(super) directory: Directory,
     pub(super) time: Time,
     #[cfg(feature = "tokio")]
     pub(super) runtime: Option<tokio::runtime::Handle>,
 }
+
+/// What the watchdogs of all components call.
+pub(super) type StallHook = Arc<dyn Fn(&Stall) + Send + Sync>;
 
 /// What tells the time to a system.
 #[derive(Clone, Debug, Default)]
@@ -114,6 +120,7 @@ macro_rules! common {
             attributes,
             time,
             overseer,
+            on_stall,
             ..
         } = $place;
         let mut builder = $builder
@@ -136,6 +143,13 @@ macro_rules! common {
         }
         if let Some(policy) = &attributes.on_panic {
             builder = builder.on_panic(policy.clone());
+        }
+        if let Some(threshold) = attributes.watchdog {
+            builder = builder.watchdog(threshold);
+        }
+        if let Some(hook) = on_stall {
+            let hook = Arc::clone(hook);
+            builder = builder.on_stall(move |stall| hook(stall));
         }
         builder
     }};

@@ -163,6 +163,7 @@ impl Starting {
             needs: Arc::clone(&component.needs),
             attributes: definition.attributes.clone(),
             overseer: Arc::new(overseer),
+            on_stall: self.builder.on_stall.clone(),
             record,
             directory: Directory::new(&self.inner),
             time: self.builder.time.clone(),

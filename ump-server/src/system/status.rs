@@ -5,6 +5,7 @@ use std::{sync::atomic::Ordering, time::Duration};
 use ump::Stats;
 
 use super::component::{Component, Inner, Instance};
+use crate::WorkerStatus;
 
 /// How a component is.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -34,6 +35,8 @@ pub struct InstanceStatus {
     pub capacity: Option<usize>,
     /// What has become of its requests.
     pub requests: Stats,
+    /// What each of its workers is doing, with the request that it has in hand and for how long; in the order of their numbers.
+    pub workers: Vec<WorkerStatus>,
     /// How many timers its handlers have.
     pub timers: usize,
     /// How often its handlers were made anew, by failures and by renewals.
@@ -85,7 +88,12 @@ fn of_component(inner: &Inner, component: &Component) -> ComponentStatus {
 }
 
 fn of_instance(inner: &Inner, instance: &Instance, is_up: bool) -> InstanceStatus {
-    let Instance { client, record, .. } = instance;
+    let Instance {
+        client,
+        record,
+        stopper,
+        ..
+    } = instance;
     let now = inner.clock.now();
     let state = match instance.outcome() {
         Some(Ok(())) => State::Ended,
@@ -101,6 +109,7 @@ fn of_instance(inner: &Inner, instance: &Instance, is_up: bool) -> InstanceStatu
             .map(|since| now.saturating_duration_since(since)),
         capacity: client.capacity(),
         requests: client.stats(),
+        workers: stopper.workers(),
         timers: record.timers(),
         restarts: record.restarts(),
         last_failure: record.last_failure(),

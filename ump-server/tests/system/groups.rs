@@ -12,6 +12,7 @@ use crate::support::{Asked, LONG, Log, On, Op, Probes, RUNTIME, hold, on_each_ki
 on_each_kind! {
     one_for_one_concerns_only_the_one_that_failed
     rest_for_one_concerns_those_that_are_started_later
+    rest_for_one_leaves_siblings_alone
     one_for_all_concerns_all
     what_is_queued_survives
     the_one_that_failed_is_made_anew_after_a_pause
@@ -83,6 +84,40 @@ fn rest_for_one_concerns_those_that_are_started_later(on: On) {
     assert_eq!(generations(&system), [0, 0, 1, 2]);
     fail(&system, "a");
     assert_eq!(generations(&system), [0, 1, 2, 3]);
+    assert!(system.stop(Stop::Drain, LONG).wait().is_clean());
+}
+
+/// Of two instances of `a` the first fails: `b`, which is started later, is made anew, the second instance is not.
+fn rest_for_one_leaves_siblings_alone(on: On) {
+    let log = Log::default();
+    let probes = Probes::new(&log);
+    let builder = on.add(
+        System::builder(),
+        "a",
+        Attributes::new().instances(2),
+        probes,
+    );
+    let builder = on.add_all(builder, &log, &["b:a"]);
+    let group = Group::new("g")
+        .members(["a", "b"])
+        .strategy(Strategy::RestForOne)
+        .restart(at_once());
+    let system = builder.group(group).start(LONG).wait().unwrap();
+    let first: Asked = system.instance("a", 0).unwrap();
+    let second: Asked = system.instance("a", 1).unwrap();
+    assert_eq!(first.req(Op::Panic), Err(Error::NoReply));
+    first.req(Op::Generation).unwrap();
+    let b = client(&system, "b");
+    b.req(Op::Generation).unwrap();
+    assert_eq!(b.req(Op::Generation), Ok(1));
+    second.req(Op::Generation).unwrap();
+    assert_eq!(
+        second.req(Op::Generation),
+        Ok(1),
+        "the second that was made, at the start"
+    );
+    assert_eq!(log.of("make a-1").len(), 1);
+    assert_eq!(log.of("make a-0").len(), 2);
     assert!(system.stop(Stop::Drain, LONG).wait().is_clean());
 }
 

@@ -1,10 +1,11 @@
 //! What is known of the components of a system.
 
-use std::time::Duration;
+use std::{sync::mpsc, time::Duration};
 
 use ump_server::{
     Error, OnPanic, Restart, Stop, TestClock,
     system::{Attributes, Group, InstanceStatus, State, System},
+    ump::ManualClock,
 };
 
 use crate::support::{Asked, LONG, Log, On, Op, Probes, hold, on_each_kind};
@@ -15,6 +16,8 @@ on_each_kind! {
     restarts_and_their_reason_are_seen
     the_time_in_service_is_that_of_the_clock
     a_component_that_stops_is_seen_to
+    what_each_worker_has_in_hand_is_seen
+    a_component_has_a_watchdog
 }
 
 fn of(system: &System, name: &str) -> InstanceStatus {
@@ -104,4 +107,44 @@ fn a_component_that_stops_is_seen_to(on: On) {
     assert_eq!(directory.status()[0].instances[0].state, State::Stopping);
     drop(go);
     assert!(stop.wait().is_clean());
+}
+
+fn what_each_worker_has_in_hand_is_seen(on: On) {
+    let clock = TestClock::new();
+    let attributes = Attributes::new().workers(2);
+    let builder = System::builder().test_clock(&clock);
+    let builder = on.add(builder, "a", attributes, Probes::new(&Log::default()));
+    let system = builder.start(LONG).wait().unwrap();
+    let a: Asked = system.client("a").unwrap();
+    let go = hold(&a);
+    let workers = of(&system, "a").workers;
+    assert_eq!(workers.len(), 2);
+    assert_eq!([workers[0].worker, workers[1].worker], [0, 1]);
+    let in_hand: Vec<_> = workers.iter().filter_map(|it| it.in_hand).collect();
+    let [in_hand] = &in_hand[..] else {
+        panic!("one of the two has the request: {workers:?}")
+    };
+    assert!(in_hand.caller.is_some());
+    assert_eq!(in_hand.age, Some(Duration::ZERO));
+    drop(go);
+}
+
+fn a_component_has_a_watchdog(on: On) {
+    let clock = ManualClock::new();
+    let (stalls, stalled) = mpsc::channel();
+    let threshold = Duration::from_millis(5);
+    let attributes = Attributes::new().watchdog(threshold);
+    let builder = System::builder()
+        .clock(clock.clock())
+        .on_stall(move |stall| drop(stalls.send(stall.clone())));
+    let builder = on.add(builder, "a", attributes, Probes::new(&Log::default()));
+    let builder = on.add_all(builder, &Log::default(), &["unwatched"]);
+    let system = builder.start(LONG).wait().unwrap();
+    let unwatched: Asked = system.client("unwatched").unwrap();
+    let a: Asked = system.client("a").unwrap();
+    let (other, go) = (hold(&unwatched), hold(&a));
+    clock.advance(2 * threshold);
+    let stall = stalled.recv_timeout(LONG).unwrap();
+    assert_eq!((&*stall.name, stall.threshold), ("a", threshold));
+    drop((other, go));
 }

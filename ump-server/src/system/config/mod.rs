@@ -35,6 +35,7 @@ use crate::{OnPanic, Restart};
 ///     default_timeout = "5s"        # of its clients' requests
 ///     on_panic = "restart"          # "stop", "continue" or "restart"
 ///     restart = { limit = 5, window = "10s", first_pause = "10ms", longest_pause = "1s" }
+///     watchdog = "200ms"            # reports handlers that keep control for longer
 ///     stack_size = 1048576          # bytes
 ///     ## priority = 30               # 0 to 99; with the feature `scheduling`
 ///     ## affinity = [0, 1]
@@ -81,6 +82,7 @@ struct ComponentConfig {
     default_timeout: Option<Humane>,
     on_panic: Option<PanicPolicy>,
     restart: Option<RestartConfig>,
+    watchdog: Option<Humane>,
     stack_size: Option<usize>,
     priority: Option<Priority>,
     affinity: Option<Vec<usize>>,
@@ -239,6 +241,7 @@ impl ComponentConfig {
             default_timeout,
             on_panic,
             restart,
+            watchdog,
             stack_size,
             priority,
             affinity,
@@ -249,6 +252,7 @@ impl ComponentConfig {
         overlay(&mut attributes.capacity, capacity.map(|Capacity(it)| it));
         let default_timeout = default_timeout.map(|Humane(it)| it);
         overlay(&mut attributes.default_timeout, default_timeout);
+        overlay(&mut attributes.watchdog, watchdog.map(|Humane(it)| it));
         overlay(&mut attributes.stack_size, *stack_size);
         overlay(&mut attributes.priority, priority.map(|Priority(it)| it));
         overlay(&mut attributes.affinity, affinity.clone());

@@ -1,0 +1,20 @@
+//! What stands for the meter of a channel without the feature `metrics`.
+
+use std::sync::Arc;
+
+use ump::Server;
+
+use crate::{desk::Desk, sync};
+
+#[derive(Clone)]
+pub(crate) struct ChannelMeter;
+
+impl ChannelMeter {
+    pub(crate) fn new<S, R, E>(
+        _: &Arc<str>,
+        _: &Arc<Server<S, R, E>>,
+        _: &[sync::Arc<Desk>],
+    ) -> Self {
+        Self
+    }
+}
