@@ -218,7 +218,7 @@ impl Options {
             .map(|desk| {
                 let watch = self.watchdog.map(|threshold| {
                     let orders = Orders::new(threshold, self.on_stall.clone());
-                    Watch::begin(&Monitor::of_process(), desk, orders)
+                    Watch::begin(&Monitor::of_process()?, desk, orders)
                 });
                 let watch = watch.transpose()?;
                 Ok(Clerk::new(sync::Arc::clone(desk), self.timed, watch).counts(meter))

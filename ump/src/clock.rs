@@ -33,6 +33,7 @@ use std::{
 use crate::{
     sync::{self, AtomicBool, Mutex, Ordering, Thread, WakerArc, current, park},
     waiter::Waiter,
+    waits,
 };
 
 /// Tells the time, and sleeps until it is later. A channel made with [`Builder::clock`](crate::Builder::clock) does both by it.
@@ -194,6 +195,15 @@ impl Clock {
     }
 }
 
+/// Whether both are the same clock: then they tell the same time.
+impl PartialEq for Clock {
+    fn eq(&self, other: &Self) -> bool {
+        self.id() == other.id()
+    }
+}
+
+impl Eq for Clock {}
+
 /// Wakes the thread that drives a future.
 ///
 /// The flag is what counts. The thread's park token is not enough: a future that parks while it is polled (in a blocking request, or in a
@@ -268,7 +278,7 @@ impl Future for Sleep {
         if rings.is_ready() {
             this.alarm = None;
         }
-        rings.map(Ok)
+        rings
     }
 }
 
@@ -455,14 +465,18 @@ pub(crate) enum Alarm {
 
 impl Alarm {
     /// Ready once the instant has passed; otherwise wakes the task of `cx` then.
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    ///
+    /// # Errors
+    /// There is nobody to wake it.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Self::System(alarm) => alarm.poll(cx),
             Self::Manual(sleeper) => {
+                sleeper.note();
                 if sleeper.enrol(Waiter::task(cx.waker())) {
                     Poll::Pending
                 } else {
-                    Poll::Ready(())
+                    Poll::Ready(Ok(()))
                 }
             }
         }
@@ -476,6 +490,8 @@ pub(crate) struct Sleeper {
     at: Instant,
     /// From the first enrolment.
     number: Option<NonZeroU64>,
+    /// Of the watcher of the task that sleeps.
+    noted: Option<WakerArc<()>>,
 }
 
 impl Sleeper {
@@ -484,6 +500,14 @@ impl Sleeper {
             time: WakerArc::clone(time),
             at,
             number: None,
+            noted: None,
+        }
+    }
+
+    /// Tells the watcher, if there is one, once.
+    fn note(&mut self) {
+        if self.noted.is_none() {
+            self.noted = waits::sleeps(|| Clock(Some(WakerArc::clone(&self.time))));
         }
     }
 

@@ -233,7 +233,10 @@ impl<R, E> Future for Cancelled<'_, R, E> {
             this.alarm = this.rctx.clock().alarm(deadline).ok();
         }
         match &mut this.alarm {
-            Some(alarm) => alarm.poll(cx),
+            Some(alarm) => match alarm.poll(cx) {
+                Poll::Ready(Ok(())) => Poll::Ready(()),
+                Poll::Ready(Err(_)) | Poll::Pending => Poll::Pending,
+            },
             None => Poll::Pending,
         }
     }

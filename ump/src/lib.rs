@@ -27,6 +27,11 @@ mod wait_reply;
 mod waiter;
 pub mod waits;
 
+/// For `ump-server`, which has statics as well.
+#[cfg(not(any(loom, shuttle)))]
+#[doc(hidden)]
+pub use crate::sync::PerProcess;
+
 pub use crate::{
     builder::{Builder, Spin},
     client::{Client, WeakClient},

@@ -223,9 +223,10 @@ impl<'a, S, R, E> Sending<'a, S, R, E> {
         match (offered, self.if_room) {
             (Ok(sent), _) => Ok(Poll::Ready(sent)),
             (Err(Refusal::Full), false) => {
-                let alarm = self.alarm.as_mut();
-                if alarm.is_some_and(|alarm| alarm.poll(cx).is_ready()) {
-                    return Err(NotSent::Late);
+                match self.alarm.as_mut().map(|alarm| alarm.poll(cx)) {
+                    Some(Poll::Ready(Ok(()))) => return Err(NotSent::Late),
+                    Some(Poll::Ready(Err(refusal))) => return Err(NotSent::NoTimer(refusal)),
+                    Some(Poll::Pending) | None => {}
                 }
                 let core = self.draft.as_ref().expect(POLLED_AGAIN).core();
                 let (channel, deadline) = (self.client.channel(), core.deadline());

@@ -61,7 +61,10 @@ use std::{
     time::Instant,
 };
 
-use crate::sync::{WakerArc as Arc, of_each_thread};
+use crate::{
+    Clock,
+    sync::{WakerArc as Arc, of_each_thread},
+};
 
 /// Asked on a thread that it was [set](watch) for.
 ///
@@ -93,6 +96,13 @@ pub trait Watcher: Send + Sync {
     /// about again.
     fn polled(&self, _wait: &Wait, _waker: &Waker) -> Result<Option<Waker>, Circle> {
         Ok(None)
+    }
+
+    /// A task is about to sleep until an instant of this clock, which is moved by hand: because of a [`Sleep`](crate::Sleep) or of the deadline of
+    /// something else. The clock keeps the returned value until the task does not sleep for that any more. So the clones say how many
+    /// sleeps there are.
+    fn sleeps(&self, _clock: &Clock) -> Option<Arc<()>> {
+        None
     }
 }
 
@@ -266,6 +276,11 @@ pub(crate) fn polled(waker: &Waker, wait: impl FnOnce() -> Wait) -> Result<Optio
         Some(watcher) => watcher.polled(&wait(), waker),
         None => Ok(None),
     }
+}
+
+/// Reports to the watcher of this thread, if there is one, that a task sleeps by a clock that is moved by hand.
+pub(crate) fn sleeps(clock: impl FnOnce() -> Clock) -> Option<Arc<()>> {
+    current().and_then(|watcher| watcher.sleeps(&clock()))
 }
 
 /// None as well while the thread is ending.

@@ -5,6 +5,8 @@
 //! - Who is written down as asleep has nobody who could wake it but those who answer what it waits for, and its deadlines; and what it waits for and has
 //!   in hand does not change before it says that it is awake.
 //! - It says so before it does anything. So what is found under the lock holds as long as that is held; and what is certain then remains so.
+//!
+//! A forked child has a graph of its own: of the workers of its parent none is there, unless it is the one that forked, which is not in the child's graph.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,19 +15,25 @@ use std::{
 };
 
 use ump::{
-    Server,
+    PerProcess, Server,
     waits::{ChannelId, RequestId, Wait},
 };
 
-use crate::sync::Mutex;
+use crate::sync::{Mutex, MutexGuard};
 
 /// A worker, by its channel and its number.
 pub(super) type Place = (ChannelId, usize);
 
 /// All loops of the process, by their channels.
+#[derive(Default)]
 struct Graph(BTreeMap<ChannelId, Node>);
 
-static GRAPH: Mutex<Graph> = Mutex::new(Graph(BTreeMap::new()));
+static GRAPH: PerProcess<Mutex<Graph>> = PerProcess::new();
+
+/// That of this process. There is none if the system does not let a child be told from its parent: then nobody is told of circles.
+fn graph() -> Option<MutexGuard<'static, Graph>> {
+    GRAPH.get(Mutex::default).ok().map(Mutex::lock)
+}
 
 /// A loop.
 struct Node {
@@ -67,7 +75,9 @@ impl<S: Send, R: Send, E: Send> Queue for Server<S, R, E> {
 ///
 /// There may be the node of another loop, whose last worker is about to leave: its channel is gone, and this one is in its place.
 pub(super) fn enter((channel, number): Place, name: &Arc<str>, queue: &Weak<dyn Queue>) {
-    let mut graph = GRAPH.lock();
+    let Some(mut graph) = graph() else {
+        return;
+    };
     let gone = graph.0.remove(&channel);
     let (gone, mut node) = match gone {
         Some(node) if node.is_of(queue) => (None, node),
@@ -88,7 +98,9 @@ pub(super) fn enter((channel, number): Place, name: &Arc<str>, queue: &Weak<dyn 
 
 /// The worker of a loop with that queue is gone.
 pub(super) fn leave((channel, number): Place, queue: &Weak<dyn Queue>) {
-    let mut graph = GRAPH.lock();
+    let Some(mut graph) = graph() else {
+        return;
+    };
     let node = graph.0.get_mut(&channel);
     let Some(node) = node.filter(|node| node.is_of(queue)) else {
         return;
@@ -115,7 +127,9 @@ impl Node {
 /// # Errors
 /// The names of the loops in whose circle it would wait for itself: it is not asleep.
 pub(super) fn fall_asleep(place: Place, waits: &[Wait], in_hand: usize) -> Result<(), Names> {
-    let mut graph = GRAPH.lock();
+    let Some(mut graph) = graph() else {
+        return Ok(());
+    };
     let (circle, queues) = graph.search(place, waits, in_hand);
     if let (Ok(()), Some(worker)) = (&circle, graph.worker(place)) {
         worker.fall_asleep(waits, in_hand);
@@ -128,7 +142,7 @@ pub(super) fn fall_asleep(place: Place, waits: &[Wait], in_hand: usize) -> Resul
 /// The same, without asking.
 #[cfg(feature = "tokio")]
 pub(super) fn fall_asleep_anyway(place: Place, waits: &[Wait], in_hand: usize) {
-    if let Some(worker) = GRAPH.lock().worker(place) {
+    if let Some(worker) = graph().as_mut().and_then(|graph| graph.worker(place)) {
         worker.fall_asleep(waits, in_hand);
     }
 }
@@ -139,7 +153,9 @@ pub(super) fn fall_asleep_anyway(place: Place, waits: &[Wait], in_hand: usize) {
 /// The names.
 #[cfg(feature = "tokio")]
 pub(super) fn look(place: Place, waits: &[Wait], in_hand: usize) -> Result<(), Names> {
-    let graph = GRAPH.lock();
+    let Some(graph) = graph() else {
+        return Ok(());
+    };
     let (circle, queues) = graph.search(place, waits, in_hand);
     drop(graph);
     drop(queues);
@@ -148,7 +164,7 @@ pub(super) fn look(place: Place, waits: &[Wait], in_hand: usize) -> Result<(), N
 
 /// The worker is awake again.
 pub(super) fn wake_up(place: Place) {
-    if let Some(worker) = GRAPH.lock().worker(place) {
+    if let Some(worker) = graph().as_mut().and_then(|graph| graph.worker(place)) {
         worker.is_asleep = false;
     }
 }

@@ -27,6 +27,9 @@ impl<T> Mutex<T> {
     }
 }
 
+/// Any mutex will do for a [`Condvar`] in a model.
+pub(crate) use Mutex as SleepMutex;
+
 pub(crate) struct Condvar(loom::sync::Condvar);
 
 impl Condvar {

@@ -1,6 +1,9 @@
 //! The primitives of a real program.
 
-use std::time::Instant;
+use std::{
+    sync::{MutexGuard as SleepGuard, PoisonError},
+    time::Instant,
+};
 
 pub(crate) use std::{
     sync::{
@@ -12,26 +15,44 @@ pub(crate) use std::{
 
 pub(crate) use parking_lot::{Mutex, MutexGuard};
 
-pub(crate) struct Condvar(parking_lot::Condvar);
+/// A mutex for a [`Condvar`], never poisoned.
+///
+/// Both are those of the standard library, as a thread may sleep here for ever: in `parking_lot` it would be in a table of the process, by an address on
+/// its stack, which a forked child inherits and uses again.
+#[derive(Debug, Default)]
+pub(crate) struct SleepMutex<T>(std::sync::Mutex<T>);
+
+impl<T> SleepMutex<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self(std::sync::Mutex::new(value))
+    }
+
+    pub(crate) fn lock(&self) -> SleepGuard<'_, T> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+pub(crate) struct Condvar(std::sync::Condvar);
 
 impl Condvar {
     pub(crate) const fn new() -> Self {
-        Self(parking_lot::Condvar::new())
+        Self(std::sync::Condvar::new())
     }
 
     /// Waits to be notified, at most until an instant; tells whether that has come.
     pub(crate) fn wait<'a, T>(
         &self,
-        mut guard: MutexGuard<'a, T>,
+        guard: SleepGuard<'a, T>,
         until: Option<Instant>,
-    ) -> (MutexGuard<'a, T>, bool) {
-        let is_late = if let Some(until) = until {
-            self.0.wait_until(&mut guard, until).timed_out()
-        } else {
-            self.0.wait(&mut guard);
-            false
+    ) -> (SleepGuard<'a, T>, bool) {
+        let Some(until) = until else {
+            let guard = self.0.wait(guard);
+            return (guard.unwrap_or_else(PoisonError::into_inner), false);
         };
-        (guard, is_late)
+        let left = until.saturating_duration_since(Instant::now());
+        let waited = self.0.wait_timeout(guard, left);
+        let (guard, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        (guard, until <= Instant::now())
     }
 
     pub(crate) fn notify_one(&self) {

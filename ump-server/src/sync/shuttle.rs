@@ -28,6 +28,9 @@ impl<T> Mutex<T> {
     }
 }
 
+/// Any mutex will do for a [`Condvar`] in a model.
+pub(crate) use Mutex as SleepMutex;
+
 #[derive(Debug)]
 pub(crate) struct Condvar(shuttle::sync::Condvar);
 

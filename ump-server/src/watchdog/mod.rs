@@ -17,6 +17,11 @@
 //! A report is made only if that very turn was still going on when the monitor looked, with more than the threshold behind it. What ended before is
 //! never reported; `Over` follows each turn that was reported, and no other. How late the monitor looks is up to the operating system's scheduler.
 //!
+//! **A stopped process has no stalls.** While it is stopped (`SIGSTOP`, a debugger, a frozen container or virtual machine) its handlers cannot return, so
+//! this time does not count. The monitor notices it by waking up later than it meant to, and leaves that time out, here and in
+//! [`Stall::elapsed`]. It looks four times within a threshold, at least twice a second, and what is shorter than the time between two looks
+//! it may not notice: with a threshold of 1 s a handler is reported after at least 0.75 s of its own, and 0.25 s less for each further stop.
+//!
 //! # Protocol
 //!
 //! The turns themselves, and how the monitor claims one, are in `desk`. Here is how the monitor learns that it has to look:
@@ -25,8 +30,10 @@
 //!   more, and sleeps. A worker that begins a turn says so at its desk, then looks at `asleep`. Between the two, on both sides, is a
 //!   `SeqCst` fence: the monitor sees the turn, or the worker sees `asleep` (and takes it down and wakes the monitor).
 //! - Otherwise it sleeps until the earliest moment at which anything can be overdue: the beginning of what runs, or the present for
-//!   what does not run, and the threshold. So no worker needs to wake it, however short its threshold is beside that of another. A loop
-//!   wakes the monitor at most once in a threshold.
+//!   what does not run, and the threshold; and no longer than a quarter of that, or half a second. So no worker needs to wake it, however short its
+//!   threshold is beside that of another. When nothing has run for a threshold it sleeps for ever, so a loop wakes the monitor at most once in a threshold.
+//! - How much later it wakes up than it meant to does not count for what runs. Of what began while it slept for ever only the time counts
+//!   since it woke up.
 //! - By a manual clock it sleeps until that is advanced.
 //! - A turn that ends after it was reported leaves mail, and so does a loop that comes or goes. The mail about a turn is delivered before
 //!   anything about a later turn of the same worker.

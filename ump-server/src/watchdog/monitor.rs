@@ -1,25 +1,30 @@
 //! The thread that watches. The protocol is in the comment of the module above.
 
 use std::{
-    io, mem,
+    io, mem, process,
     sync::Arc as StdArc,
     task::{Wake, Waker},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
-use super::{Stall, Watched, round::Round};
+use super::{
+    Stall, Watched,
+    round::{Round, Slept},
+};
 use crate::{
     desk::Turn,
     panics::caught,
-    sync::{Arc, AtomicBool, Condvar, Mutex, Ordering, ThreadBuilder, fence},
+    sync::{Arc, AtomicBool, Condvar, Ordering, SleepMutex, ThreadBuilder, fence},
 };
 
 /// Watches over loops by a thread that is there while there are any.
 pub(crate) struct Monitor {
     /// It sleeps until somebody begins a turn.
     asleep: AtomicBool,
-    board: Mutex<Board>,
+    board: SleepMutex<Board>,
     news: Condvar,
+    /// A forked child of this process must not wait for the lock: who holds it may not be there.
+    process: u32,
 }
 
 /// What it is told.
@@ -52,26 +57,30 @@ impl Monitor {
     pub(crate) fn new() -> StdArc<Self> {
         StdArc::new(Self {
             asleep: AtomicBool::new(false),
-            board: Mutex::new(Board::default()),
+            board: SleepMutex::new(Board::default()),
             news: Condvar::new(),
+            process: process::id(),
         })
     }
 
-    /// That of the process.
+    /// That of the process: a forked child has its own.
+    ///
+    /// # Errors
+    /// The system does not let a child be told from its parent.
     #[cfg(not(any(loom, shuttle)))]
-    pub(crate) fn of_process() -> StdArc<Self> {
-        static MONITOR: std::sync::LazyLock<StdArc<Monitor>> =
-            std::sync::LazyLock::new(Monitor::new);
-        StdArc::clone(&MONITOR)
+    pub(crate) fn of_process() -> io::Result<StdArc<Self>> {
+        static MONITOR: ump::PerProcess<StdArc<Monitor>> = ump::PerProcess::new();
+        MONITOR.get(Monitor::new).map(StdArc::clone)
     }
 
     /// That of the model.
     #[cfg(any(loom, shuttle))]
-    pub(crate) fn of_process() -> StdArc<Self> {
+    #[expect(clippy::unnecessary_wraps, reason = "the real one can fail")]
+    pub(crate) fn of_process() -> io::Result<StdArc<Self>> {
         crate::sync::lazy_static! {
             static ref MONITOR: StdArc<Monitor> = Monitor::new();
         }
-        StdArc::clone(&MONITOR)
+        Ok(StdArc::clone(&MONITOR))
     }
 
     // ---- for workers
@@ -121,16 +130,26 @@ impl Monitor {
     }
 
     fn wake(&self) {
+        if self.is_of_parent() {
+            return;
+        }
         self.board.lock().is_woken = true;
         self.news.notify_one();
     }
 
     fn post(&self, mail: Mail) {
+        if self.is_of_parent() {
+            return;
+        }
         let mut board = self.board.lock();
         board.mail.push(mail);
         board.is_woken = true;
         drop(board);
         self.news.notify_one();
+    }
+
+    fn is_of_parent(&self) -> bool {
+        self.process != process::id()
     }
 
     // ---- the thread
@@ -140,7 +159,10 @@ impl Monitor {
         let mut rounds = Vec::new();
         while self.read_mail(&mut rounds) {
             let sleep = self.look(&mut rounds, &waker);
-            self.sleep(&sleep, &rounds);
+            let slept = self.sleep(&sleep, &rounds);
+            for round in rounds.iter_mut().filter(|round| round.goes_by_the_system()) {
+                round.slept(slept);
+            }
         }
     }
 
@@ -156,8 +178,21 @@ impl Monitor {
         drop(board);
         for mail in mail {
             match mail {
-                Mail::Join(watched) => rounds.push(Round::new(watched)),
-                Mail::Over(watched, _, stall) => watched.tell(&stall),
+                Mail::Join(watched) => {
+                    let mut round = Round::new(watched);
+                    if round.goes_by_the_system() {
+                        round.slept(Slept::Unwatched);
+                    }
+                    rounds.push(round);
+                }
+                Mail::Over(watched, turn, stall) => {
+                    let round = rounds.iter().find(|round| round.is_of(&watched));
+                    let stall = match round {
+                        Some(round) => round.over(turn, stall),
+                        None => stall,
+                    };
+                    watched.tell(&stall);
+                }
                 Mail::Leave(watched) => {
                     rounds.retain(|round| !round.is_of(&watched));
                     // The callback goes with the last one that knows it: the user's code.
@@ -205,15 +240,15 @@ impl Monitor {
         drop(board);
         let earlier: Vec<Mail> = earlier;
         for mail in earlier {
-            if let Mail::Over(watched, _, stall) = mail {
-                watched.tell(&stall);
+            if let Mail::Over(watched, over, stall) = mail {
+                watched.tell(&round.over(over, stall));
             }
         }
     }
 
-    fn sleep(&self, sleep: &Sleep, rounds: &[Round]) {
+    fn sleep(&self, sleep: &Sleep, rounds: &[Round]) -> Slept {
         let until = match sleep {
-            Sleep::No => return,
+            Sleep::No => return ON_TIME,
             Sleep::Until(until) => *until,
             Sleep::UntilBegun => {
                 self.asleep.store(true, Ordering::Relaxed);
@@ -221,7 +256,7 @@ impl Monitor {
                 fence(Ordering::SeqCst);
                 if rounds.iter().any(Round::has_begun) {
                     self.asleep.store(false, Ordering::Relaxed);
-                    return;
+                    return ON_TIME;
                 }
                 None
             }
@@ -233,8 +268,14 @@ impl Monitor {
         }
         drop(board);
         self.asleep.store(false, Ordering::Relaxed);
+        match until {
+            Some(until) => Slept::Late(Instant::now().saturating_duration_since(until)),
+            None => Slept::Unwatched,
+        }
     }
 }
+
+const ON_TIME: Slept = Slept::Late(Duration::ZERO);
 
 /// By manual clocks.
 impl Wake for Monitor {

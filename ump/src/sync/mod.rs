@@ -17,7 +17,7 @@
 //! | [`park_until`] | sleeps, then says whether the deadline has passed | yields once, then it *has* passed |
 //! | [`spin_until`] | bounded, learns | looks once |
 //! | [`Deferrals`] | bounded, learns | once, every second wait |
-//! | [`Alarm`] | a shared timer thread | rings at the second poll |
+//! | [`Alarm`] | a timer thread of the process; a forked child ([`fork`]) has its own | rings at the second poll |
 
 #[cfg(not(any(loom, shuttle)))]
 mod alarm;
@@ -25,6 +25,8 @@ mod alarm;
 mod credit;
 #[cfg(not(any(loom, shuttle)))]
 mod defer;
+#[cfg(not(any(loom, shuttle)))]
+mod fork;
 #[cfg(loom)]
 mod model;
 #[cfg(not(any(loom, shuttle)))]
@@ -39,6 +41,8 @@ pub(crate) use spin_lock::SpinLock;
 
 #[cfg(shuttle)]
 pub(crate) use self::shuttle::*;
+#[cfg(not(any(loom, shuttle)))]
+pub use fork::PerProcess;
 #[cfg(loom)]
 pub(crate) use model::*;
 #[cfg(not(any(loom, shuttle)))]

@@ -182,9 +182,9 @@ impl Alarm {
         Ok(Self { polled: false })
     }
 
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if std::mem::replace(&mut self.polled, true) {
-            return Poll::Ready(());
+            return Poll::Ready(Ok(()));
         }
         cx.waker().wake_by_ref();
         Poll::Pending

@@ -231,9 +231,9 @@ impl Alarm {
     }
 
     #[expect(clippy::unused_self, reason = "the real one has an instant")]
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if one_in(RINGS) {
-            return Poll::Ready(());
+            return Poll::Ready(Ok(()));
         }
         cx.waker().wake_by_ref();
         shuttle::thread::yield_now();

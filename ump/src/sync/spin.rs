@@ -21,12 +21,12 @@ use std::{
     fs, hint,
     num::NonZeroUsize,
     path::Path,
-    sync::OnceLock,
+    sync::atomic::{AtomicU8, AtomicU64},
     thread,
     time::{Duration, Instant},
 };
 
-use super::Credit;
+use super::{Credit, Ordering};
 
 /// Looks before a lock holder is taken to have been descheduled.
 const LOCK_LOOKS: u32 = 64;
@@ -176,20 +176,34 @@ fn yield_cpu(ready: impl Fn() -> bool) -> Yielded {
     }
 }
 
-/// How fast this machine looks: the pause instruction takes 10 ns on some, 50 on others. Measured once.
+/// How fast this machine looks: the pause instruction takes 10 ns on some, 50 on others. Measured once, or by each of those that ask for it at once:
+/// nobody waits for another thread here, which in a forked child may not be there.
 fn looks_per_microsecond() -> u64 {
-    static LOOKS: OnceLock<u64> = OnceLock::new();
+    /// Zero: not known yet.
+    static LOOKS: AtomicU64 = AtomicU64::new(0);
+    // ORDERING: Relaxed, as there is nothing but the number.
+    match LOOKS.load(Ordering::Relaxed) {
+        0 => {
+            let looks = measured_looks();
+            LOOKS.store(looks, Ordering::Relaxed);
+            looks
+        }
+        known => known,
+    }
+}
+
+/// At least one.
+#[cold]
+fn measured_looks() -> u64 {
     const TRIAL: u32 = 256;
-    *LOOKS.get_or_init(|| {
-        let trial = || {
-            let start = Instant::now();
-            (0..TRIAL).for_each(|_| hint::spin_loop());
-            start.elapsed().as_nanos()
-        };
-        // The quickest: the thread may be descheduled in between.
-        let quickest = (0..4).map(|_| trial()).min().unwrap_or(0).max(1);
-        u64::try_from(u128::from(TRIAL) * 1000 / quickest).map_or(1, |looks| looks.clamp(1, 1000))
-    })
+    let trial = || {
+        let start = Instant::now();
+        (0..TRIAL).for_each(|_| hint::spin_loop());
+        start.elapsed().as_nanos()
+    };
+    // The quickest: the thread may be descheduled in between.
+    let quickest = (0..4).map(|_| trial()).min().unwrap_or(0).max(1);
+    u64::try_from(u128::from(TRIAL) * 1000 / quickest).map_or(1, |looks| looks.clamp(1, 1000))
 }
 
 /// One step of waiting for a lock bit that is held for a few instructions; `looks` counts the steps.
@@ -206,13 +220,27 @@ pub(crate) fn lock_pause(looks: &mut u32) {
 }
 
 /// Whether two threads of this process can run at the same time, as it was when it was first asked.
+#[inline]
 fn parallel() -> bool {
-    static PARALLEL: OnceLock<bool> = OnceLock::new();
-    *PARALLEL.get_or_init(|| {
-        // What one thread may use, or less if a cgroup limits the process.
-        let here = thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        here > 1 || bound_apart()
-    })
+    const ALONE: u8 = 1;
+    const PARALLEL: u8 = 2;
+    /// Zero: not known yet. As above.
+    static KNOWN: AtomicU8 = AtomicU8::new(0);
+    match KNOWN.load(Ordering::Relaxed) {
+        0 => {
+            let parallel = can_run_in_parallel();
+            KNOWN.store(if parallel { PARALLEL } else { ALONE }, Ordering::Relaxed);
+            parallel
+        }
+        known => known == PARALLEL,
+    }
+}
+
+#[cold]
+fn can_run_in_parallel() -> bool {
+    // What one thread may use, or less if a cgroup limits the process.
+    let here = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    here > 1 || bound_apart()
 }
 
 /// Whether this thread is bound to one CPU while others of the process may use another one.

@@ -1,0 +1,279 @@
+//! A program that forks with the threads of the family running, and does in the child what needs them.
+//!
+//! `forks SCENE`: ends with 0 if all that the child does ends as it should, with 1 if not, and with 2 if the child hangs: it is killed then. Run by
+//! `tests/processes.rs`.
+
+fn main() -> std::process::ExitCode {
+    scenes::main()
+}
+
+#[cfg(not(unix))]
+mod scenes {
+    pub(super) fn main() -> std::process::ExitCode {
+        std::process::ExitCode::SUCCESS
+    }
+}
+
+#[cfg(unix)]
+mod scenes {
+    use std::{
+        env,
+        future::IntoFuture,
+        ops::ControlFlow,
+        panic::{AssertUnwindSafe, catch_unwind},
+        process::ExitCode,
+        sync::{
+            atomic::{AtomicBool, Ordering},
+            mpsc,
+        },
+        thread::{self, sleep},
+        time::{Duration, Instant},
+    };
+
+    use tests::{block_on, poll_once};
+    use ump::{Clock, RequestError, channel};
+    use ump_server::{Context, OnPanic, ReplyContext, Restart, task, thread as on_thread};
+
+    /// Bounds what hangs.
+    const PATIENCE: Duration = Duration::from_secs(60);
+    const SOON: Duration = Duration::from_millis(5);
+
+    pub(super) fn main() -> ExitCode {
+        let scene = env::args().nth(1).unwrap_or_default();
+        let ended = match scene.as_str() {
+            "deadline" => {
+                awaited_deadline();
+                in_child(awaited_deadline)
+            }
+            "armed-before" => armed_before(),
+            "timers" => {
+                timers_of_loops();
+                in_child(timers_of_loops)
+            }
+            "watchdog" => {
+                // So the monitor of the parent has its thread when it forks.
+                let (_client, _handle) = on_thread::Builder::new()
+                    .watchdog(SOON)
+                    .spawn::<(), (), (), (), _>(|_| Ok(on_thread::answer(|()| Ok(()))))
+                    .unwrap();
+                stall();
+                in_child(stall)
+            }
+            "circle" => {
+                circle();
+                in_child(circle)
+            }
+            "grandchild" => {
+                awaited_deadline();
+                in_child(|| {
+                    awaited_deadline();
+                    assert_eq!(in_child(timers_of_loops), Ended::Well);
+                })
+            }
+            "handler" => in_handler(),
+            "busy" => busy(),
+            other => panic!("no scene {other}"),
+        };
+        ExitCode::from(ended as u8)
+    }
+
+    /// How a child has ended.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    enum Ended {
+        Well = 0,
+        Badly = 1,
+        Never = 2,
+    }
+
+    /// Runs this in a forked child.
+    fn in_child(act: impl FnOnce()) -> Ended {
+        // SAFETY: the child uses what other threads may have held at the fork only where that is what is tested.
+        let child = unsafe { libc::fork() };
+        assert!(child >= 0, "it can fork");
+        if child == 0 {
+            let done = catch_unwind(AssertUnwindSafe(act));
+            // SAFETY: it only ends the process, with what its parent's threads had left undone.
+            unsafe { libc::_exit(i32::from(done.is_err())) };
+        }
+        let start = Instant::now();
+        let mut status = 0;
+        loop {
+            // SAFETY: `status` is there to be written to.
+            match unsafe { libc::waitpid(child, &raw mut status, libc::WNOHANG) } {
+                0 if start.elapsed() > PATIENCE => {
+                    // SAFETY: it is our child, and has not been waited for.
+                    unsafe { libc::kill(child, libc::SIGKILL) };
+                    // SAFETY: as above.
+                    unsafe { libc::waitpid(child, &raw mut status, 0) };
+                    return Ended::Never;
+                }
+                0 => sleep(Duration::from_millis(1)),
+                _ if libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 0 => {
+                    return Ended::Well;
+                }
+                _ => return Ended::Badly,
+            }
+        }
+    }
+
+    /// A request that nobody answers, and a sleep.
+    fn awaited_deadline() {
+        let (_server, client) = channel::<u32, u32, ()>();
+        let late = block_on(client.request(1).timeout(SOON));
+        assert!(matches!(late, Err(RequestError::TimeoutQueued(1))));
+        let clock = Clock::system();
+        block_on(clock.sleep_until(clock.now() + SOON)).expect("there is a thread");
+    }
+
+    /// What was armed by the parent is awaited by the child.
+    fn armed_before() -> Ended {
+        let clock = Clock::system();
+        let (_server, client) = channel::<u32, u32, ()>();
+        let at = clock.now() + Duration::from_millis(200);
+        let mut sleep = clock.sleep_until(at);
+        let mut request = client.request(1).deadline(at).into_future();
+        assert!(poll_once(&mut sleep).is_pending() && poll_once(&mut request).is_pending());
+        in_child(|| {
+            block_on(sleep).expect("there is a thread");
+            let late = block_on(request);
+            assert!(matches!(late, Err(RequestError::TimeoutQueued(1))));
+        })
+    }
+
+    /// Ends by its third tick. Each request panics.
+    struct Ticker(u32);
+
+    impl on_thread::Handler<(), (), ()> for Ticker {
+        fn proc_req(&mut self, (): (), _: ReplyContext<'_, (), ()>) -> ControlFlow<()> {
+            panic!("as asked")
+        }
+
+        fn on_timer(&mut self, (): ()) -> ControlFlow<()> {
+            self.0 += 1;
+            if self.0 < 3 {
+                ControlFlow::Continue(())
+            } else {
+                ControlFlow::Break(())
+            }
+        }
+    }
+
+    impl task::Handler<(), (), ()> for Ticker {
+        async fn proc_req(&mut self, (): (), _: ReplyContext<'_, (), ()>) -> ControlFlow<()> {
+            panic!("as asked")
+        }
+
+        async fn on_timer(&mut self, (): ()) -> ControlFlow<()> {
+            on_thread::Handler::on_timer(self, ())
+        }
+    }
+
+    fn ticker(cx: &Context<(), (), ()>) -> Result<Ticker, ()> {
+        cx.timers().every(SOON, ());
+        Ok(Ticker(0))
+    }
+
+    /// On a thread and on a task; made anew after a pause.
+    fn timers_of_loops() {
+        let policy = OnPanic::Restart(Restart::new().pause(SOON, SOON));
+        let (client, handle) = on_thread::Builder::new()
+            .on_panic(policy.clone())
+            .spawn_with(ticker)
+            .unwrap();
+        assert!(client.req(()).is_err(), "it panics");
+        assert_eq!(handle.join(), Ok(Some(())));
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let builder = task::Builder::new().on_panic(policy);
+            let (client, handle) = builder.spawn_with(ticker).unwrap();
+            assert!(client.areq(()).await.is_err(), "it panics");
+            assert_eq!(handle.await, Ok(Some(())));
+        });
+    }
+
+    /// A handler that returns when its stall has been told.
+    fn stall() {
+        let (tell, told) = mpsc::channel();
+        let (client, handle) = on_thread::Builder::new()
+            .watchdog(SOON)
+            .on_stall(move |_| {
+                let _ = tell.send(());
+            })
+            .spawn::<(), (), (), (), _>(move |_| {
+                Ok(on_thread::answer(move |()| told.recv().map_err(drop)))
+            })
+            .unwrap();
+        assert_eq!(client.req(()), Ok(()));
+        drop(client);
+        assert_eq!(handle.join(), Ok(None));
+    }
+
+    /// A handler that asks itself.
+    fn circle() {
+        let (client, _handle) = on_thread::Builder::new()
+            .spawn(|client: &ump::Client<bool, bool, ()>| {
+                let own = client.weak();
+                Ok(on_thread::answer(move |ask: bool| {
+                    let own = own.upgrade().expect("its client waits");
+                    let asked = ask.then(|| own.request(false).wait());
+                    Ok(matches!(asked, Some(Err(RequestError::WouldDeadlock(..)))))
+                }))
+            })
+            .unwrap();
+        assert_eq!(client.req(true), Ok(true));
+    }
+
+    /// All of it in a child that was forked by a handler, which is watched.
+    fn in_handler() -> Ended {
+        let (client, _handle) = on_thread::Builder::new()
+            .watchdog(Duration::from_secs(3600))
+            .spawn::<(), Ended, (), (), _>(|_| {
+                Ok(on_thread::answer(|()| {
+                    Ok(in_child(|| {
+                        awaited_deadline();
+                        timers_of_loops();
+                        stall();
+                        circle();
+                    }))
+                }))
+            })
+            .unwrap();
+        client.req(()).unwrap()
+    }
+
+    /// While the other threads of the parent arm alarms, look for circles and begin turns, so that some hold the locks of these.
+    fn busy() -> Ended {
+        const FORKS: u32 = 100;
+        let is_over = AtomicBool::new(false);
+        let until_over = |act: &dyn Fn()| {
+            while !is_over.load(Ordering::Relaxed) {
+                act();
+            }
+        };
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                let clock = Clock::system();
+                until_over(&|| {
+                    let mut sleep = clock.sleep_until(clock.now() + SOON);
+                    let _ = poll_once(&mut sleep);
+                });
+            });
+            scope.spawn(|| until_over(&circle));
+            scope.spawn(|| until_over(&stall));
+            let mut ended = Ended::Well;
+            for _ in 0..FORKS {
+                if ended == Ended::Well {
+                    ended = in_child(|| {
+                        awaited_deadline();
+                        circle();
+                        stall();
+                    });
+                }
+            }
+            is_over.store(true, Ordering::Relaxed);
+            ended
+        })
+    }
+}
