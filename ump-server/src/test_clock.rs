@@ -6,10 +6,16 @@
 //!
 //! What a worker says about itself is in its [`Member`]; what only the channel knows, that something was accepted and not yet taken, comes from its
 //! books. As these are read one after the other, a count of changes tells whether anything moved meanwhile; then they are read again.
+//!
+//! A call on a task that has returned `Pending` is quiet as well ([`Rest`]) if nothing has woken it since and all that can do so is watched here: it
+//! sleeps on this clock, or awaits requests to loops under it and nothing else. Whatever wakes it first notes that it is woken, then wakes the task;
+//! and the task says that it is busy before it takes the note down.
 
 use std::{
     fmt,
     future::{Future, poll_fn},
+    mem,
+    pin::{Pin, pin},
     sync::{
         Arc, Weak,
         atomic::{AtomicU64, Ordering::SeqCst},
@@ -22,7 +28,7 @@ use crate::{
     sync::Mutex,
     wakers::{Registration, Wakers, discard, wake_all},
 };
-use ump::{Clock, ManualClock, Server};
+use ump::{Clock, ManualClock, Server, waits::ChannelId};
 
 /// A clock for tests of loops: it moves only when it is told, from one thing that happens to the next, and waits for the loops in between.
 ///
@@ -59,12 +65,19 @@ use ump::{Clock, ManualClock, Server};
 /// ```
 ///
 /// # What it waits for
-/// For handlers to return. A handler that itself waits for virtual time, or for a loop that does, keeps the clock from moving: such a program cannot be
-/// stepped through. What is not a loop under this clock (threads and tasks of the test) is woken at its time, but not waited for.
+/// For handlers to return, or to await nothing but what this clock watches. A handler on a task that sleeps on this clock
+/// ([`Clock::sleep_until`], a request with a deadline, a wait for room with a deadline, alone or beside anything else) does not keep it from moving, nor does one that
+/// awaits requests to loops under this clock. A handler that awaits something else (a socket, a task of the test, a request to a server that is no
+/// loop under this clock, room in a queue) is waited for, as the clock cannot know whether that is about to come.
+///
+/// A handler on a **thread** that blocks for virtual time, or for a loop that does, keeps the clock from moving: such a program cannot be
+/// stepped through. After a minute of real time ([`patience`](Self::patience)) both ways to advance panic, and name who is busy. What is not a
+/// loop under this clock (threads and tasks of the test) is woken at its time, but not waited for.
 #[derive(Clone, Debug)]
 pub struct TestClock {
     manual: ManualClock,
     crew: Arc<Crew>,
+    patience: Duration,
 }
 
 impl TestClock {
@@ -74,7 +87,15 @@ impl TestClock {
         Self {
             manual: ManualClock::new(),
             crew: Arc::default(),
+            patience: PATIENCE,
         }
+    }
+
+    /// How long, in real time, it waits for loops that are busy, before it takes the test to hang and panics. A minute, if nothing else is said. Of this
+    /// handle of the clock, and of those that are cloned from it.
+    #[must_use]
+    pub fn patience(self, patience: Duration) -> Self {
+        Self { patience, ..self }
     }
 
     /// What tells its time, for channels and whatever else is to go by it. A loop rather gets it by its builder's `test_clock`.
@@ -94,7 +115,7 @@ impl TestClock {
     /// It blocks the thread, so it is not for a test whose loops are tasks on the same one: see [`advance_async`](Self::advance_async).
     ///
     /// # Panics
-    /// If a loop is still busy after a minute of real time; it names those that are. If the clock cannot tell that time.
+    /// If a loop is still busy when the [patience](Self::patience) is over; it names those that are. If the clock cannot tell that time.
     #[track_caller]
     pub fn advance(&self, by: Duration) {
         let to = self.after(by);
@@ -110,12 +131,12 @@ impl TestClock {
     /// Dropping it leaves the clock where it has got to.
     ///
     /// # Panics
-    /// If the clock cannot tell that time.
+    /// Like [`advance`](Self::advance).
     pub async fn advance_async(&self, by: Duration) {
         let to = self.after(by);
-        self.quiet().await;
+        self.quiet_in_time().await;
         while self.step(to) {
-            self.quiet().await;
+            self.quiet_in_time().await;
         }
     }
 
@@ -125,13 +146,33 @@ impl TestClock {
     /// Like [`advance`](Self::advance).
     #[track_caller]
     pub fn wait_until_quiet(&self) {
-        let quiet = self.quiet();
-        let patience = Instant::now() + PATIENCE;
-        assert!(
-            Clock::system().block_on(quiet, Some(patience)).is_some(),
-            "after {PATIENCE:?} these are still busy: {}",
-            self.crew.busy(self.now()).join(", ")
-        );
+        let deadline = Instant::now().checked_add(self.patience);
+        let is_quiet = Clock::system().block_on(self.quiet(), deadline).is_some();
+        assert!(is_quiet, "{}", self.complaint());
+    }
+
+    /// Resolves when all loops under it are quiet; panics if they are not in time.
+    async fn quiet_in_time(&self) {
+        let mut quiet = pin!(self.quiet());
+        let system = Clock::system();
+        let deadline = Instant::now().checked_add(self.patience);
+        let mut late = deadline.map(|deadline| system.sleep_until(deadline));
+        let is_quiet = poll_fn(|cx| {
+            if quiet.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(true);
+            }
+            match &mut late {
+                // Should the system refuse the thread that would wake us, it is late already: better than to wait for ever.
+                Some(late) => Pin::new(late).poll(cx).map(|_| false),
+                None => Poll::Pending,
+            }
+        });
+        assert!(is_quiet.await, "{}", self.complaint());
+    }
+
+    fn complaint(&self) -> String {
+        let busy = self.crew.busy(self.now()).join(", ");
+        format!("after {:?} these are still busy: {busy}", self.patience)
     }
 
     fn after(&self, by: Duration) -> Instant {
@@ -198,12 +239,13 @@ impl Crew {
         self.busy(now).is_empty() && self.changes.load(SeqCst) == changes
     }
 
-    /// The names of those that are not quiet.
-    fn busy(&self, now: Instant) -> Vec<Arc<str>> {
+    /// Those that are not quiet: their names, and what is known of them.
+    fn busy(&self, now: Instant) -> Vec<String> {
         let gangs = self.gangs.lock().clone();
-        let gangs = gangs.iter().filter_map(Weak::upgrade);
-        let busy = gangs.filter(|gang| !gang.is_quiet(now));
-        busy.map(|gang| gang.name()).collect()
+        let gangs: Vec<_> = gangs.iter().filter_map(Weak::upgrade).collect();
+        let channels: Vec<_> = gangs.iter().map(|gang| gang.channel()).collect();
+        let busy = gangs.iter().filter(|gang| !gang.is_quiet(now, &channels));
+        busy.map(|gang| gang.describe()).collect()
     }
 
     /// The earliest instant that a worker waits for.
@@ -253,10 +295,13 @@ impl Drop for Listener<'_> {
 
 /// The workers of a loop, seen by the clock.
 trait Gang: Send + Sync {
-    fn name(&self) -> Arc<str>;
+    fn channel(&self) -> ChannelId;
 
-    /// Whether all of them wait beyond now, and nothing is there for them.
-    fn is_quiet(&self, now: Instant) -> bool;
+    /// Its name, and what it is known to be busy with.
+    fn describe(&self) -> String;
+
+    /// Whether all of them wait beyond now, and nothing is there for them. These are the channels of the loops under the clock.
+    fn is_quiet(&self, now: Instant, channels: &[ChannelId]) -> bool;
 
     /// The earliest instant that one of them waits for.
     fn next(&self) -> Option<Instant>;
@@ -270,6 +315,7 @@ trait Gang: Send + Sync {
 /// The workers of a loop, as they see themselves.
 struct Workers<S, R, E> {
     name: Arc<str>,
+    channel: ChannelId,
     server: Weak<Server<S, R, E>>,
     /// How many requests they have taken.
     taken: AtomicU64,
@@ -277,9 +323,12 @@ struct Workers<S, R, E> {
     standing: Mutex<Vec<Standing>>,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 enum Standing {
     Busy,
+    /// In a call that has returned `Pending`.
+    #[cfg(all(feature = "tokio", not(any(loom, shuttle))))]
+    Resting(Arc<Rest>),
     /// For requests, or until an instant.
     Waiting(Option<Instant>),
     /// Until an instant, whatever there is for it.
@@ -288,25 +337,81 @@ enum Standing {
 }
 
 impl Standing {
-    fn until(self) -> Option<Instant> {
+    fn until(&self) -> Option<Instant> {
         match self {
-            Self::Waiting(until) | Self::Pausing(until) => until,
-            Self::Busy | Self::Gone => None,
+            Self::Waiting(until) | Self::Pausing(until) => *until,
+            _ => None,
         }
+    }
+
+    fn is_quiet(&self, now: Instant, channels: &[ChannelId]) -> bool {
+        match self {
+            Self::Busy => false,
+            #[cfg(all(feature = "tokio", not(any(loom, shuttle))))]
+            Self::Resting(rest) => rest.is_quiet(channels),
+            #[allow(unreachable_patterns, reason = "in models there are no others")]
+            Self::Waiting(_) | Self::Pausing(_) | Self::Gone => {
+                self.until().is_none_or(|until| until > now)
+            }
+        }
+    }
+
+    #[cfg(all(feature = "tokio", not(any(loom, shuttle))))]
+    fn is_resting(&self) -> bool {
+        matches!(self, Self::Resting(_))
+    }
+
+    #[cfg(not(all(feature = "tokio", not(any(loom, shuttle)))))]
+    #[expect(clippy::unused_self, reason = "as that of the other one")]
+    fn is_resting(&self) -> bool {
+        false
+    }
+}
+
+/// A call that has returned `Pending`, and what may end that.
+#[cfg(all(feature = "tokio", not(any(loom, shuttle))))]
+pub(crate) struct Rest {
+    /// Whether something has woken it since.
+    pub(crate) is_woken: Box<dyn Fn() -> bool + Send + Sync>,
+    /// Whether it sleeps on the clock.
+    pub(crate) is_asleep: Box<dyn Fn() -> bool + Send + Sync>,
+    /// Where the requests are that it awaits, if it awaits nothing else.
+    pub(crate) requests: Option<Vec<ChannelId>>,
+}
+
+#[cfg(all(feature = "tokio", not(any(loom, shuttle))))]
+impl Rest {
+    fn is_quiet(&self, channels: &[ChannelId]) -> bool {
+        let is_under_the_clock = |requests: &Vec<ChannelId>| {
+            !requests.is_empty() && requests.iter().all(|request| channels.contains(request))
+        };
+        let ends_by_the_clock =
+            (self.is_asleep)() || self.requests.as_ref().is_some_and(is_under_the_clock);
+        // Looked at last: what ends the rest of it notes that first.
+        ends_by_the_clock && !(self.is_woken)()
     }
 }
 
 impl<S: Send, R: Send, E: Send> Gang for Workers<S, R, E> {
-    fn name(&self) -> Arc<str> {
-        Arc::clone(&self.name)
+    fn channel(&self) -> ChannelId {
+        self.channel
     }
 
-    fn is_quiet(&self, now: Instant) -> bool {
+    fn describe(&self) -> String {
+        let rests = self.standing.lock().iter().any(Standing::is_resting);
+        let why = if rests {
+            " (its handler awaits what this clock does not know of)"
+        } else {
+            ""
+        };
+        format!("{}{why}", self.name)
+    }
+
+    fn is_quiet(&self, now: Instant, channels: &[ChannelId]) -> bool {
         let standing = self.standing.lock().clone();
-        let wait = standing.iter().all(|standing| match standing {
-            Standing::Busy => false,
-            waiting => waiting.until().is_none_or(|until| until > now),
-        });
+        let wait = standing
+            .iter()
+            .all(|standing| standing.is_quiet(now, channels));
         let take = standing
             .iter()
             .any(|standing| matches!(standing, Standing::Waiting(_)));
@@ -321,14 +426,12 @@ impl<S: Send, R: Send, E: Send> Gang for Workers<S, R, E> {
 
     fn next(&self) -> Option<Instant> {
         let standing = self.standing.lock();
-        standing
-            .iter()
-            .filter_map(|standing| standing.until())
-            .min()
+        standing.iter().filter_map(Standing::until).min()
     }
 
     fn stand(&self, number: usize, standing: Standing) {
-        self.standing.lock()[number] = standing;
+        let before = mem::replace(&mut self.standing.lock()[number], standing);
+        drop(before);
     }
 
     fn count(&self) {
@@ -336,11 +439,17 @@ impl<S: Send, R: Send, E: Send> Gang for Workers<S, R, E> {
     }
 }
 
-/// What a worker under a test clock says of itself.
-pub(crate) struct Member {
+/// What a worker under a test clock says of itself. Dropped, it is gone.
+pub(crate) struct Member(Observer);
+
+/// Where it says that.
+#[derive(Clone)]
+pub(crate) struct Observer {
     crew: Arc<Crew>,
     gang: Arc<dyn Gang>,
     number: usize,
+    #[cfg(all(feature = "tokio", not(any(loom, shuttle))))]
+    clock: Clock,
 }
 
 impl Member {
@@ -358,38 +467,69 @@ impl Member {
     {
         let gang: Arc<dyn Gang> = Arc::new(Workers {
             name: Arc::clone(name),
+            channel: server.id(),
             server: Arc::downgrade(server),
             taken: AtomicU64::new(0),
             standing: Mutex::new(vec![Standing::Busy; workers]),
         });
         clock.crew.join(Arc::downgrade(&gang));
         (0..workers)
-            .map(|number| Self {
-                crew: Arc::clone(&clock.crew),
-                gang: Arc::clone(&gang),
-                number,
+            .map(|number| {
+                Self(Observer {
+                    crew: Arc::clone(&clock.crew),
+                    gang: Arc::clone(&gang),
+                    number,
+                    #[cfg(all(feature = "tokio", not(any(loom, shuttle))))]
+                    clock: clock.clock(),
+                })
             })
             .collect()
     }
 
     /// It waits for requests, or until an instant.
     pub(crate) fn waits(&self, until: Option<Instant>) {
-        self.stand(Standing::Waiting(until));
+        self.0.stand(Standing::Waiting(until));
     }
 
     /// It waits until an instant, and takes nothing before.
     pub(crate) fn pauses(&self, until: Option<Instant>) {
-        self.stand(Standing::Pausing(until));
+        self.0.stand(Standing::Pausing(until));
     }
 
     /// It is busy again, perhaps with a request.
     pub(crate) fn is_back(&self, with_request: bool) {
-        self.stand(Standing::Busy);
+        self.0.stand(Standing::Busy);
         // After it is known to be busy: else the request would seem to be done with.
         if with_request {
-            self.gang.count();
-            self.crew.change();
+            self.0.gang.count();
+            self.0.crew.change();
         }
+    }
+
+    /// What tells of the calls of a task.
+    #[cfg(all(feature = "tokio", not(any(loom, shuttle))))]
+    pub(crate) fn observer(&self) -> Observer {
+        self.0.clone()
+    }
+}
+
+impl Observer {
+    /// Its call is polled.
+    #[cfg(all(feature = "tokio", not(any(loom, shuttle))))]
+    pub(crate) fn polls(&self) {
+        self.stand(Standing::Busy);
+    }
+
+    /// Its call has returned `Pending`.
+    #[cfg(all(feature = "tokio", not(any(loom, shuttle))))]
+    pub(crate) fn rests(&self, rest: Rest) {
+        self.stand(Standing::Resting(Arc::new(rest)));
+    }
+
+    /// Whether it is under this clock.
+    #[cfg(all(feature = "tokio", not(any(loom, shuttle))))]
+    pub(crate) fn goes_by(&self, clock: &Clock) -> bool {
+        self.clock == *clock
     }
 
     fn stand(&self, standing: Standing) {
@@ -400,6 +540,6 @@ impl Member {
 
 impl Drop for Member {
     fn drop(&mut self) {
-        self.stand(Standing::Gone);
+        self.0.stand(Standing::Gone);
     }
 }

@@ -35,10 +35,16 @@ use std::{
     task::{Wake, Waker},
 };
 
-use ump::waits::{Circle, Wait, Watcher};
+use ump::{
+    Clock,
+    waits::{Circle, Wait, Watcher},
+};
 
 use super::Seat;
-use crate::sync::Mutex;
+use crate::{
+    sync::Mutex,
+    test_clock::{Observer, Rest},
+};
 
 /// So many requests at a time are told apart; what is awaited beyond them is something else.
 const BELLS: usize = 8;
@@ -53,6 +59,17 @@ pub(crate) struct Awaits {
     /// The task has been polled with a waker that is not its first one. That does not happen on tokio; from then on nothing is known.
     is_elsewhere: AtomicBool,
     known: Mutex<Known>,
+    /// Under a test clock.
+    tested: Option<Tested>,
+}
+
+/// What a test clock is told of the calls.
+struct Tested {
+    observer: Observer,
+    /// Whether a call is being polled, rather than the loop.
+    in_call: AtomicBool,
+    /// Cloned for each sleep of the call on that clock.
+    asleep: Arc<()>,
 }
 
 /// Who refers to `any` besides what the handler awaits: `Awaits`, twice.
@@ -131,8 +148,8 @@ pub(crate) enum Progress {
 }
 
 impl Awaits {
-    /// Of a worker whose task has this waker.
-    pub(crate) fn new(seat: &Arc<Seat>, task: &Waker) -> Self {
+    /// Of a worker whose task has this waker; and who is told of its calls, if it is under a test clock.
+    pub(crate) fn new(seat: &Arc<Seat>, task: &Waker, observer: Option<Observer>) -> Self {
         let call = Arc::new(Call {
             task: task.clone(),
             is_woken: AtomicBool::new(false),
@@ -145,6 +162,50 @@ impl Awaits {
             any,
             is_elsewhere: AtomicBool::new(false),
             known: Mutex::new(Known::default()),
+            tested: observer.map(|observer| Tested {
+                observer,
+                in_call: AtomicBool::new(false),
+                asleep: Arc::new(()),
+            }),
+        }
+    }
+
+    /// The call is about to be polled: for a test clock. Said before it is noted that what has woken the call is seen to.
+    #[inline]
+    pub(crate) fn polls(&self) {
+        if let Some(tested) = &self.tested {
+            tested.observer.polls();
+            // Relaxed: only the task itself uses it.
+            tested.in_call.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// The call was polled, and is ready or not: for a test clock.
+    #[inline]
+    pub(crate) fn polled_call(&self, is_pending: bool) {
+        if let Some(tested) = &self.tested {
+            tested.in_call.store(false, Ordering::Relaxed);
+            if is_pending {
+                tested.observer.rests(self.rest(tested));
+            }
+        }
+    }
+
+    fn rest(&self, tested: &Tested) -> Rest {
+        let is_elsewhere = self.is_elsewhere.load(Ordering::Relaxed);
+        let is_clear = Arc::strong_count(&self.any) == OWN && !is_elsewhere;
+        let requests = || {
+            let known = self.known.lock();
+            let kept = known.notes.iter().filter(|note| note.is_kept());
+            kept.map(|note| note.wait.channel()).collect()
+        };
+        let (call, asleep) = (Arc::clone(&self.call), Arc::clone(&tested.asleep));
+        Rest {
+            // By a waker that is not ours nobody notes what wakes it.
+            is_woken: Box::new(move || is_elsewhere || call.is_woken.load(Ordering::Acquire)),
+            // One is that of the worker, one is this one.
+            is_asleep: Box::new(move || Arc::strong_count(&asleep) > 2),
+            requests: is_clear.then(requests),
         }
     }
 
@@ -234,6 +295,12 @@ impl Watcher for Awaits {
 
     fn after(&self, wait: &Wait) {
         self.seat.after(wait);
+    }
+
+    fn sleeps(&self, clock: &Clock) -> Option<Arc<()>> {
+        let tested = self.tested.as_ref()?;
+        let is_ours = tested.in_call.load(Ordering::Relaxed) && tested.observer.goes_by(clock);
+        is_ours.then(|| Arc::clone(&tested.asleep))
     }
 
     fn polled(&self, wait: &Wait, waker: &Waker) -> Result<Option<Waker>, Circle> {

@@ -71,7 +71,9 @@ impl<F: Future> Future for Attend<'_, F> {
             call,
             progress,
         } = &mut *self;
+        awaits.polls();
         let Some(waker) = awaits.begin_poll(progress, cx.waker()) else {
+            awaits.polled_call(true);
             return Poll::Pending;
         };
         let call = call
@@ -83,6 +85,7 @@ impl<F: Future> Future for Attend<'_, F> {
         if polled.is_pending() {
             awaits.waits(progress);
         }
+        awaits.polled_call(polled.is_pending());
         polled
     }
 }

@@ -13,6 +13,7 @@ use crate::{
     Context, ReplyContext,
     deadlock::awaits::Awaits,
     reply_context::Owed,
+    test_clock::Member,
     worker::{Maker, Served, Serving, Step, Worker},
 };
 
@@ -27,7 +28,10 @@ pub(super) async fn run<S, R, E, RV, T, H, X>(
     T: Send,
     H: Handler<S, R, E, RV, T>,
 {
-    let awaits = poll_fn(|cx| Poll::Ready(Awaits::new(&worker.seat, cx.waker())));
+    let awaits = poll_fn(|cx| {
+        let observer = worker.member.as_ref().map(Member::observer);
+        Poll::Ready(Awaits::new(&worker.seat, cx.waker(), observer))
+    });
     let awaits = Arc::new(awaits.await);
     let outcome = loop {
         step = match step {
