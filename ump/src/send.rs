@@ -225,7 +225,9 @@ impl<'a, S, R, E> Sending<'a, S, R, E> {
             (Err(Refusal::Full), false) => {
                 match self.alarm.as_mut().map(|alarm| alarm.poll(cx)) {
                     Some(Poll::Ready(Ok(()))) => return Err(NotSent::Late),
-                    Some(Poll::Ready(Err(refusal))) => return Err(NotSent::NoTimer(refusal)),
+                    Some(Poll::Ready(Err(refusal))) => {
+                        return Err(NotSent::NoTimer(refusal.into()));
+                    }
                     Some(Poll::Pending) | None => {}
                 }
                 let core = self.draft.as_ref().expect(POLLED_AGAIN).core();
