@@ -1,8 +1,14 @@
 //! A server on a thread, asked by a blocking client and by several async ones: `cargo run --example quickstart`
 
-use std::thread;
+use std::{process::ExitCode, thread};
 
-fn main() {
+use output::say;
+
+fn main() -> ExitCode {
+    output::run("quickstart", quickstart)
+}
+
+fn quickstart() -> Result<bool, String> {
     let (server, client) = ump::channel::<u32, u32, String>();
 
     // The server is a plain thread that owns its state. Its loop ends when the last client has gone.
@@ -19,8 +25,8 @@ fn main() {
     });
 
     // Blocking code calls it like a function.
-    println!("3 squared is {:?}", client.req(3));
-    println!("100000 squared is {:?}", client.req(100_000));
+    say(format!("3 squared is {:?}\n", client.req(3)))?;
+    say(format!("100000 squared is {:?}\n", client.req(100_000)))?;
 
     // Async code awaits the same call, here from four tasks at once.
     let runtime = tokio::runtime::Runtime::new().expect("tokio starts");
@@ -30,16 +36,14 @@ fn main() {
             tokio::spawn(async move { client.areq(number).await })
         };
         for (number, task) in [4, 5, 6, 7].map(|number| (number, ask(number))) {
-            println!(
-                "{number} squared is {:?}",
-                task.await.expect("the task ends")
-            );
+            let square = task.await.expect("the task ends");
+            say(format!("{number} squared is {square:?}\n"))?;
         }
-    });
+        Ok::<_, String>(())
+    })?;
 
     drop(client);
-    println!(
-        "{} requests answered",
-        server.join().expect("the server ends")
-    );
+    let answered = server.join().expect("the server ends");
+    say(format!("{answered} requests answered\n"))?;
+    Ok(true)
 }

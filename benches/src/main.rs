@@ -26,6 +26,7 @@ mod topologies;
 
 use std::{collections::BTreeSet, error::Error, path::PathBuf, process::ExitCode, thread};
 
+use output::{log, say};
 use serde::Serialize;
 
 use crate::{
@@ -40,24 +41,18 @@ const IDLE: &str = "idle";
 const ONE_CPU: &str = "one-cpu";
 
 fn main() -> ExitCode {
-    match run() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("benches: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    output::run("benches", || {
+        run().map(|()| true).map_err(|error| error.to_string())
+    })
 }
 
 fn run() -> Result<(), Box<dyn Error>> {
     let options = Options::parse()?;
     if options.help {
-        print!("{HELP}");
-        return Ok(());
+        return Ok(say(HELP)?);
     }
     if options.list {
-        print!("{}", list());
-        return Ok(());
+        return Ok(say(list())?);
     }
     if options.subject != Subject::Channel {
         let directory = directory(&options).expect("all of them are measured");
@@ -89,8 +84,7 @@ fn run() -> Result<(), Box<dyn Error>> {
 
 /// For the process that has started this one.
 fn print_json(result: &impl Serialize) -> Result<(), Box<dyn Error>> {
-    println!("{}", serde_json::to_string(result)?);
-    Ok(())
+    Ok(say(serde_json::to_string(result)? + "\n")?)
 }
 
 fn settings(options: &Options) -> Settings {
@@ -123,7 +117,7 @@ fn measure_all(options: &Options, settings: Settings) -> Result<(), Box<dyn Erro
             &options.for_child(ONE_CPU, &names),
         )?);
     } else if !on_one_cpu.is_empty() {
-        eprintln!("only Linux can pin a process to a CPU: the cases of one CPU are left out");
+        log!("only Linux can pin a process to a CPU: the cases of one CPU are left out");
     }
     measured.sort_by_key(|result| cases.iter().position(|case| case.name == result.name));
     let idle = if is_idle_selected(options) {
@@ -137,12 +131,12 @@ fn measure_all(options: &Options, settings: Settings) -> Result<(), Box<dyn Erro
         cases: measured,
         idle,
     };
-    println!("{}", report::markdown(&results));
+    say(report::markdown(&results) + "\n")?;
     let Some(directory) = directory(options) else {
         return Ok(());
     };
     report::write(&results, &directory)?;
-    eprintln!("written to {}", directory.display());
+    log!("written to {}", directory.display());
     Ok(())
 }
 
@@ -162,10 +156,10 @@ fn measure<'a>(cases: impl IntoIterator<Item = &'a Case>, settings: &Settings) -
 /// Each in its process; as they do nothing, they can do it at the same time.
 fn measure_idle(options: &Options) -> Result<Vec<Idle>, Box<dyn Error>> {
     if !cfg!(target_os = "linux") {
-        eprintln!("context switches are only read on Linux: the case {IDLE} is left out");
+        log!("context switches are only read on Linux: the case {IDLE} is left out");
         return Ok(Vec::new());
     }
-    eprintln!("{IDLE}");
+    log!("{IDLE}");
     let start = |name: String| {
         let args = options.for_child(&name, &[]);
         thread::spawn(move || children::run(&args))

@@ -1,4 +1,4 @@
-//! Shows on the standard error output what is going on.
+//! Shows on the standard error output what is going on. It is written before the next measurement begins, if anybody reads it.
 
 use std::{
     io::{IsTerminal, stderr},
@@ -29,23 +29,23 @@ impl Progress {
         self.done += 1;
         name.clone_into(&mut self.case);
         if !self.terminal {
-            eprintln!("{}", self.prefix());
+            output::log(self.prefix());
+            output::flush();
         }
     }
 
     /// It comes to this contender.
     pub(crate) fn step(&self, what: &str, contender: &str) {
         if self.terminal {
-            eprint!(
-                "\r{:<79}",
-                format!("{}: {what}, {contender}", self.prefix())
-            );
+            let text = format!("{}: {what}, {contender}", self.prefix());
+            output::status(format!("\r{text:<79}"));
+            output::flush();
         }
     }
 
     pub(crate) fn end(&self) {
         if self.terminal {
-            eprint!("\r{:79}\r", "");
+            output::status(format!("\r{:79}\r", ""));
         }
     }
 

@@ -24,11 +24,11 @@ pub(crate) fn publish(
     data: &impl Serialize,
     directory: &Path,
 ) -> Result<(), Box<dyn Error>> {
-    println!("{page}");
+    output::say(format!("{page}\n"))?;
     fs::create_dir_all(directory)?;
     fs::write(directory.join(name).with_extension("md"), page)?;
     let data = serde_json::to_string(data)?;
     fs::write(directory.join(name).with_extension("json"), data + "\n")?;
-    eprintln!("written to {}", directory.display());
+    output::log!("written to {}", directory.display());
     Ok(())
 }

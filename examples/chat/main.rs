@@ -23,24 +23,19 @@ mod user;
 
 use std::{
     env, fs,
-    io::{self, BufRead, IsTerminal, Write},
+    io::{self, BufRead, IsTerminal},
     path::Path,
     process::ExitCode,
 };
+
+use output::{log, say};
 
 use crate::{args::Args, command::Command, error::ChatError, house::House};
 
 const DEMO: &str = include_str!("demo.txt");
 
 fn main() -> ExitCode {
-    match run() {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            complain(&format!("chat: {error}"));
-            ExitCode::FAILURE
-        }
-    }
+    output::run("chat", run)
 }
 
 /// Returns whether all lines were obeyed.
@@ -64,9 +59,9 @@ fn read(file: &Path) -> Result<String, String> {
 fn obey_script(name: &str, script: &str) -> Result<(), String> {
     let mut house = House::default();
     for (number, line) in (1..).zip(script.lines()) {
-        say(&format!("{}{line}\n", prompt(&house, line)))?;
+        say(format!("{}{line}\n", prompt(&house, line)))?;
         match obey(&mut house, line) {
-            Ok(Some(text)) => say(&text)?,
+            Ok(Some(text)) => say(text)?,
             Ok(None) => break,
             Err(error) => return Err(format!("{name}, line {number}: {error}")),
         }
@@ -82,17 +77,17 @@ fn obey_input() -> Result<bool, String> {
     let mut all_obeyed = true;
     loop {
         if is_terminal {
-            say(&prompt(&house, "/"))?;
+            say(prompt(&house, "/"))?;
         }
         let Some(line) = lines.next() else {
             return Ok(all_obeyed);
         };
         let line = line.map_err(|e| format!("cannot read the standard input: {e}"))?;
         match obey(&mut house, &line) {
-            Ok(Some(text)) => say(&text)?,
+            Ok(Some(text)) => say(text)?,
             Ok(None) => return Ok(all_obeyed),
             Err(error) => {
-                complain(&format!("error: {error}"));
+                log!("error: {error}");
                 all_obeyed = false;
             }
         }
@@ -122,18 +117,4 @@ fn prompt(house: &House, line: &str) -> String {
         Some(name) => format!("{name}> "),
         None => "> ".to_owned(),
     }
-}
-
-/// To the standard output, which may be closed.
-fn say(text: &str) -> Result<(), String> {
-    let mut stdout = io::stdout().lock();
-    stdout
-        .write_all(text.as_bytes())
-        .and_then(|()| stdout.flush())
-        .map_err(|e| format!("cannot write to the standard output: {e}"))
-}
-
-/// To the standard error; if that is closed, to nobody.
-fn complain(text: &str) {
-    let _ = writeln!(io::stderr(), "{text}");
 }

@@ -26,6 +26,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use output::{progress, say};
 use tokio::runtime::{self, Handle, Runtime};
 
 use crate::{
@@ -45,26 +46,19 @@ const TICK: Duration = Duration::from_millis(20);
 const WARM_UP: u32 = 5;
 
 fn main() -> ExitCode {
-    match run() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("soak: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    output::run("soak", run)
 }
 
-fn run() -> Result<(), String> {
+fn run() -> Result<bool, String> {
     let Some(args) = Args::parse(env::args_os().skip(1))? else {
-        print!("{}", args::HELP);
-        return Ok(());
+        return say(args::HELP).map(|()| true);
     };
-    println!(
+    progress(format!(
         "{} s, {} channels at a time; again with the same dice: --seed {}",
         args.time.as_secs(),
         args.channels,
         args.seed
-    );
+    ));
     let runtime = start().map_err(|e| format!("cannot start tokio: {e}"))?;
     let soak = Soak::new(args, &runtime);
     let begin = Memory::now();
@@ -78,10 +72,13 @@ fn run() -> Result<(), String> {
     }
     let end = Memory::now();
 
-    println!("{}", lock(&soak.ledger));
-    println!("memory at the start:      {begin}");
-    println!("memory after the warm-up: {warm}");
-    println!("memory at the end:        {end}");
+    let ledger = lock(&soak.ledger).to_string();
+    say(format!(
+        "{ledger}\n\
+        memory at the start:      {begin}\n\
+        memory after the warm-up: {warm}\n\
+        memory at the end:        {end}\n"
+    ))?;
     let troubles = soak.watch.troubles();
     if !troubles.is_empty() {
         return Err(troubles.join("\n      "));
@@ -93,10 +90,10 @@ fn run() -> Result<(), String> {
     if let Some(complaint) = end.complaint(&warm) {
         return Err(complaint);
     }
-    println!(
-        "all in order: every request ended once, and {parcels} messages and answers were dropped once each"
-    );
-    Ok(())
+    say(format!(
+        "all in order: every request ended once, and {parcels} messages and answers were dropped once each\n"
+    ))?;
+    Ok(true)
 }
 
 fn start() -> std::io::Result<Runtime> {
@@ -162,14 +159,14 @@ impl Soak {
                 self.watch.stop();
             }
             if let Some(late) = self.watch.late(self.args.patience) {
-                println!("{}", lock(&self.ledger));
+                progress(lock(&self.ledger).to_string());
                 let mut troubles = self.watch.troubles();
                 troubles.push(late);
                 return Err(troubles.join("\n      "));
             }
             if Instant::now() >= next {
                 next += PROGRESS;
-                self.say();
+                self.report_progress();
             }
         }
         for station in stations {
@@ -192,13 +189,13 @@ impl Soak {
         Ok(())
     }
 
-    fn say(&self) {
+    fn report_progress(&self) {
         let seconds = self.begun.elapsed().as_secs();
         let made = self.watch.made();
-        println!(
+        progress(format!(
             "{seconds:5} s  {made:12} requests  {:8} a second  {}",
             made / seconds.max(1),
             Memory::now()
-        );
+        ));
     }
 }
