@@ -7,9 +7,10 @@ use std::{
 pub(crate) const HELP: &str = "\
 The control plane of a small router, fed from a file of route updates.
 
-Usage: control-plane [--shards N] [--hold S] [--console] [--real-time SPEED] FILE
+Usage: control-plane [--shards N] [--hold S] [--console] [--real-time SPEED] [FILE]
 
   FILE               what `bgpdump -m` prints, with lookups and keepalives besides: see examples/README.md
+                     [the sample, examples/control-plane/updates.txt]
   --shards N         how many instances share the table of routes, 1 to 64  [4]
   --hold S           a neighbour of whom nothing is heard for so many seconds is given up, 3 to 65535  [240]
   --console          read commands from the standard input, after the file; `help` lists them
@@ -22,7 +23,8 @@ It ends with code 0 if each line of the file was processed, or was an error that
 
 #[derive(Debug)]
 pub(crate) struct Args {
-    pub(crate) file: PathBuf,
+    /// `None`: the sample.
+    pub(crate) file: Option<PathBuf>,
     pub(crate) shards: usize,
     pub(crate) hold: Duration,
     pub(crate) console: bool,
@@ -34,9 +36,8 @@ impl Args {
     /// `None` means that help was asked for.
     pub(crate) fn parse(words: impl Iterator<Item = OsString>) -> Result<Option<Self>, String> {
         let mut words = words.peekable();
-        let mut file = None;
         let mut args = Self {
-            file: PathBuf::new(),
+            file: None,
             shards: 4,
             hold: Duration::from_secs(240),
             console: false,
@@ -59,11 +60,12 @@ impl Args {
                         "unknown flag {flag:?}; --help lists those there are"
                     ));
                 }
-                _ if file.is_some() => return Err(format!("one file is enough, besides {word:?}")),
-                _ => file = Some(PathBuf::from(word)),
+                _ if args.file.is_some() => {
+                    return Err(format!("one file is enough, besides {word:?}"));
+                }
+                _ => args.file = Some(PathBuf::from(word)),
             }
         }
-        args.file = file.ok_or("it needs a file; --help says more")?;
         Ok(Some(args))
     }
 }

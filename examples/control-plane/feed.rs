@@ -17,6 +17,10 @@ use crate::{
     shards::{self, Shards},
 };
 
+/// What is read if no file is named: it is part of the program, so that it is there wherever the program is.
+const SAMPLE: &[u8] = include_bytes!("updates.txt");
+pub(crate) const SAMPLE_NAME: &str = "examples/control-plane/updates.txt";
+
 /// In bytes.
 const MAX_LINE: usize = 64 * 1024;
 
@@ -74,9 +78,8 @@ enum Outcome {
     HungUp,
 }
 
-#[derive(Debug)]
 pub(crate) struct Feed {
-    file: BufReader<File>,
+    lines_of: Box<dyn BufRead + Send>,
     name: String,
     passage: Passage,
     lines: Lines,
@@ -86,14 +89,21 @@ pub(crate) struct Feed {
 
 impl Feed {
     pub(crate) fn open(
-        path: &Path,
+        path: Option<&Path>,
         passage: Passage,
         neighbours: NeighboursClient,
         routes: Shards,
     ) -> io::Result<Self> {
+        let (lines_of, name): (Box<dyn BufRead + Send>, _) = match path {
+            Some(path) => {
+                let file = BufReader::new(File::open(path)?);
+                (Box::new(file), path.display().to_string())
+            }
+            None => (Box::new(SAMPLE), SAMPLE_NAME.to_owned()),
+        };
         Ok(Self {
-            file: BufReader::new(File::open(path)?),
-            name: path.display().to_string(),
+            lines_of,
+            name,
             passage,
             lines: Lines::default(),
             neighbours,
@@ -121,7 +131,7 @@ impl Feed {
                 Outcome::Done => self.lines.processed += 1,
                 Outcome::Fault(fault) => {
                     self.lines.errors += 1;
-                    eprintln!("{}:{}: {fault}", self.name, self.lines.read);
+                    output::log!("{}:{}: {fault}", self.name, self.lines.read);
                 }
                 Outcome::HungUp => return Ok((self.lines, self.passage)),
             }
@@ -160,11 +170,15 @@ impl Feed {
     fn next_line(&mut self) -> io::Result<Option<Result<String, LineError>>> {
         let mut bytes = Vec::new();
         let limit = MAX_LINE as u64 + 1;
-        if (&mut self.file).take(limit).read_until(b'\n', &mut bytes)? == 0 {
+        if (&mut self.lines_of)
+            .take(limit)
+            .read_until(b'\n', &mut bytes)?
+            == 0
+        {
             return Ok(None);
         }
         if bytes.len() > MAX_LINE && !bytes.ends_with(b"\n") {
-            self.file.skip_until(b'\n')?;
+            self.lines_of.skip_until(b'\n')?;
             return Ok(Some(Err(LineError::TooLong { limit: MAX_LINE })));
         }
         let text = String::from_utf8(bytes).map_err(|_| LineError::NotUtf8);

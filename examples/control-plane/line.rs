@@ -1,12 +1,15 @@
-//! The lines of a file of route updates: what `bgpdump -m` prints, and two kinds of our own.
+//! The lines of a file of routes: what `bgpdump -m` prints of updates and of tables, and two kinds of our own.
 //!
 //! ```text
 //! BGP4MP|TIME|STATE|NEIGHBOUR|AS|OLD|NEW                    its session has changed: 1 idle, 2 to 5 connecting, 6 established
 //! BGP4MP|TIME|A|NEIGHBOUR|AS|PREFIX|PATH|ORIGIN|NEXT HOP|PREFERENCE|MED|…   it announces a route; what follows is not looked at
 //! BGP4MP|TIME|W|NEIGHBOUR|AS|PREFIX                         it withdraws one
+//! TABLE_DUMP2|TIME|B|NEIGHBOUR|AS|PREFIX|PATH|…             it had announced one when the table was dumped: as if it did so now
 //! KEEPALIVE|TIME|NEIGHBOUR|AS                               it is there
 //! LOOKUP|TIME|ADDRESS                                       a packet is to be sent there
 //! ```
+//!
+//! An AS is a number, plain or with a dot (65536 is 1.0). PATH is that of [`AsPath`], and may be empty.
 //!
 //! TIME is in seconds since 1970, with or without decimals, and never goes back. Empty lines and those that begin with `#` are no lines.
 
@@ -19,7 +22,7 @@ use std::{
 
 use ipnet::IpNet;
 
-use crate::path::{AsPath, Attributes, Origin};
+use crate::path::{self, AsPath, Attributes, Origin};
 
 #[derive(Debug)]
 pub(crate) struct Line {
@@ -98,6 +101,7 @@ impl FromStr for Line {
         let at = seconds(time).ok_or_else(|| bad("time", time))?;
         let event = match kind {
             "BGP4MP" | "BGP4MP_ET" => fields.message()?,
+            "TABLE_DUMP" | "TABLE_DUMP2" => fields.table_entry()?,
             "KEEPALIVE" => Event::Message(fields.peer()?, Message::Keepalive),
             "LOOKUP" => Event::Lookup(fields.parse("address")?),
             other => return Err(LineError::UnknownKind(other.to_owned())),
@@ -136,11 +140,32 @@ impl<'a> Fields<'a> {
         Ok(Event::Message(peer, message))
     }
 
+    fn table_entry(&mut self) -> Result<Event, LineError> {
+        match self.next("kind of entry")? {
+            "B" => {}
+            other => return Err(LineError::UnknownKind(other.to_owned())),
+        }
+        let peer = self.peer()?;
+        let message = Message::Announce(self.prefix()?, self.attributes()?);
+        Ok(Event::Message(peer, message))
+    }
+
     fn peer(&mut self) -> Result<Peer, LineError> {
         Ok(Peer {
             address: self.parse("neighbour")?,
-            system: self.parse("AS")?,
+            system: self.system()?,
         })
+    }
+
+    fn system(&mut self) -> Result<u32, LineError> {
+        let text = self.next("AS")?;
+        path::system(text).ok_or_else(|| bad("AS", text))
+    }
+
+    /// A path may be empty, but not left out.
+    fn path(&mut self) -> Result<AsPath, LineError> {
+        let text = self.0.next().ok_or(LineError::Missing("path"))?;
+        text.parse().map_err(|_| bad("path", text))
     }
 
     fn prefix(&mut self) -> Result<IpNet, LineError> {
@@ -154,7 +179,7 @@ impl<'a> Fields<'a> {
 
     fn attributes(&mut self) -> Result<Attributes, LineError> {
         Ok(Attributes {
-            path: self.parse::<AsPath>("path")?,
+            path: self.path()?,
             origin: self.parse::<Origin>("origin")?,
             next_hop: self.parse("next hop")?,
             preference: self.parse("preference")?,
@@ -164,7 +189,8 @@ impl<'a> Fields<'a> {
 
     fn stage(&mut self) -> Result<Stage, LineError> {
         match self.next("state")? {
-            "1" => Ok(Stage::Idle),
+            // The last two are Quagga's: clearing, and deleted.
+            "1" | "7" | "8" => Ok(Stage::Idle),
             "2" | "3" | "4" | "5" => Ok(Stage::Connecting),
             "6" => Ok(Stage::Established),
             other => Err(bad("state", other)),

@@ -18,39 +18,32 @@ mod table;
 use std::{
     env,
     fmt::Display,
-    io::{self, BufRead, IsTerminal, Write},
+    io::{self, BufRead, IsTerminal},
     process::ExitCode,
     sync::mpsc,
     thread,
 };
 
+use output::{log, say};
 use ump_server::{TestClock, ump::RequestError};
 
 use crate::{
     args::Args,
     console::{Command, ConsoleClient},
-    feed::{Feed, Lines},
+    feed::{Feed, Lines, SAMPLE_NAME},
     pace::{Pace, Passage},
     plane::{Plane, Settings},
     summary::Summary,
 };
 
 fn main() -> ExitCode {
-    match run() {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("control-plane: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    output::run("control-plane", run)
 }
 
 /// Returns whether all of the file was processed or counted as errors.
 fn run() -> Result<bool, String> {
     let Some(args) = Args::parse(env::args_os().skip(1))? else {
-        print!("{}", args::HELP);
-        return Ok(true);
+        return say(args::HELP).map(|()| true);
     };
     let pace = match args.real_time {
         None => Pace::Virtual(TestClock::new()),
@@ -61,19 +54,25 @@ fn run() -> Result<bool, String> {
         hold: args.hold,
         pace: pace.clone(),
     })?;
+    let name = if let Some(file) = &args.file {
+        file.display().to_string()
+    } else {
+        log!("control-plane: no file is named: this is the sample, {SAMPLE_NAME}");
+        SAMPLE_NAME.to_owned()
+    };
     let feed = Feed::open(
-        &args.file,
+        args.file.as_deref(),
         Passage::new(&pace),
         plane.neighbours.clone(),
         plane.routes.clone(),
     )
-    .map_err(|e| format!("cannot open {}: {e}", args.file.display()))?;
+    .map_err(|e| format!("cannot open {name}: {e}"))?;
 
-    let (lines, passage) = read_and_obey(feed, &args, &plane.console)?;
+    let (lines, passage) = read_and_obey(feed, &args, &name, &plane.console)?;
     let summary = sum_up(plane, lines, &passage)?;
-    say(&summary)?;
+    say(summary.to_string())?;
     if !lines.is_complete {
-        eprintln!("control-plane: ended before the end of the file");
+        log!("control-plane: ended before the end of the file");
     }
     Ok(lines.is_complete && lines.read == lines.processed + lines.errors + lines.blank)
 }
@@ -82,6 +81,7 @@ fn run() -> Result<bool, String> {
 fn read_and_obey(
     feed: Feed,
     args: &Args,
+    name: &str,
     console: &ConsoleClient,
 ) -> Result<(Lines, Passage), String> {
     let (stay, hung_up) = mpsc::channel();
@@ -89,7 +89,7 @@ fn read_and_obey(
     let read = || {
         let panics = |panic| std::panic::resume_unwind(panic);
         let read = reader.join().unwrap_or_else(panics);
-        read.map_err(|e| format!("{}: {e}", args.file.display()))
+        read.map_err(|e| format!("{name}: {e}"))
     };
     if args.console && args.real_time.is_some() {
         obey(console)?;
@@ -107,34 +107,23 @@ fn read_and_obey(
 fn obey(console: &ConsoleClient) -> Result<(), String> {
     let is_terminal = io::stdin().is_terminal();
     let prompt = || {
-        if is_terminal {
-            print!("> ");
-            let _ = io::stdout().flush();
-        }
+        if is_terminal { say("> ") } else { Ok(()) }
     };
-    prompt();
+    prompt()?;
     for command in io::stdin().lock().lines() {
         let command = command.map_err(|e| format!("cannot read the standard input: {e}"))?;
         match command.trim() {
             "quit" => return Ok(()),
             "" => {}
             command => match console.request(Command(command.to_owned())).wait() {
-                Ok(answer) => say(&format_args!("{answer}\n"))?,
-                Err(RequestError::App(error)) => say(&format_args!("error: {error}\n"))?,
+                Ok(answer) => say(format!("{answer}\n"))?,
+                Err(RequestError::App(error)) => say(format!("error: {error}\n"))?,
                 Err(error) => return Err(format!("the console is gone: {error}")),
             },
         }
-        prompt();
+        prompt()?;
     }
     Ok(())
-}
-
-/// To the standard output, which may be closed.
-fn say(text: &dyn Display) -> Result<(), String> {
-    let mut stdout = io::stdout().lock();
-    write!(stdout, "{text}")
-        .and_then(|()| stdout.flush())
-        .map_err(|e| format!("cannot write to the standard output: {e}"))
 }
 
 /// Asks for the figures in the order in which things flow, so that each has heard of all that those before it have done.

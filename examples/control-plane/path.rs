@@ -35,15 +35,23 @@ impl Path {
     }
 }
 
-/// The systems through which a route came, the last one first.
+/// The systems through which a route came, the last one first: as `bgpdump` prints it.
+///
+/// | segment | printed | counts |
+/// |---|---|--:|
+/// | sequence | `64496 64497` | each |
+/// | set, whose order is unknown | `{64496,64497}` | 1 |
+/// | sequence within a confederation | `(65001 65002)` | 0 |
+/// | set within a confederation | `[65001,65002]` | 0 |
+///
+/// (RFC 4271, 9.1.2.2, and RFC 5065, 5.3.) A route of the neighbour's own system has none: its path is empty if the neighbour is in our system.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct AsPath {
     text: Box<str>,
-    /// A set, whose order is unknown, counts as one.
     length: usize,
 }
 
-/// It has something in it that is neither a number nor a set of numbers.
+/// It has something in it that is no segment.
 #[derive(Debug)]
 pub(crate) struct NotAPath;
 
@@ -51,26 +59,59 @@ impl FromStr for AsPath {
     type Err = NotAPath;
 
     fn from_str(text: &str) -> Result<Self, NotAPath> {
-        let is_number = |text: &str| text.parse::<u32>().is_ok();
-        let is_set = |text: &str| {
-            let inner = text
-                .strip_prefix('{')
-                .and_then(|text| text.strip_suffix('}'));
-            inner.is_some_and(|inner| inner.split(',').all(is_number))
-        };
-        if text.split(' ').all(|hop| is_number(hop) || is_set(hop)) {
-            Ok(Self {
-                text: text.into(),
-                length: text.split(' ').count(),
-            })
-        } else {
-            Err(NotAPath)
+        let mut length = 0;
+        let mut rest = text.trim();
+        while let Some(first) = rest.chars().next() {
+            let (end, counts) = match first {
+                '{' => ('}', 1),
+                '(' => (')', 0),
+                '[' => (']', 0),
+                _ => {
+                    let (hop, after) = rest.split_once(' ').unwrap_or((rest, ""));
+                    system(hop).ok_or(NotAPath)?;
+                    length += 1;
+                    rest = after.trim_start();
+                    continue;
+                }
+            };
+            let (members, after) = rest[1..].split_once(end).ok_or(NotAPath)?;
+            if !members.split([',', ' ']).all(|hop| system(hop).is_some()) {
+                return Err(NotAPath);
+            }
+            // The next segment does not touch it.
+            if !after.is_empty() && !after.starts_with(' ') {
+                return Err(NotAPath);
+            }
+            length += counts;
+            rest = after.trim_start();
+        }
+        Ok(Self {
+            text: text.trim().into(),
+            length,
+        })
+    }
+}
+
+/// The number of a system, plain or with a dot between its halves (RFC 5396).
+pub(crate) fn system(text: &str) -> Option<u32> {
+    let number = |text: &str| {
+        let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+        is_number.then(|| text.parse::<u32>().ok()).flatten()
+    };
+    match text.split_once('.') {
+        None => number(text),
+        Some((high, low)) => {
+            let half = |text| number(text).and_then(|n| u16::try_from(n).ok());
+            Some(u32::from(half(high)?) << 16 | u32::from(half(low)?))
         }
     }
 }
 
 impl fmt::Display for AsPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.text.is_empty() {
+            return f.write_str("(empty)");
+        }
         self.text.fmt(f)
     }
 }

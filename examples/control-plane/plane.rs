@@ -132,7 +132,7 @@ fn background() -> Attributes {
     Attributes::new()
         .priority(LOW)
         .on_refusal(OnRefusal::warn(|refused| {
-            eprintln!("control-plane: {refused}");
+            output::log!("control-plane: {refused}");
         }))
 }
 

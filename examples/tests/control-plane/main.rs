@@ -57,7 +57,7 @@ fn each_line_with_an_error_is_reported_with_its_number() {
         ":248: there is no kind \"X\"",
         ":320: 192.0.2.1 is in AS 64496, not 64999",
         ":378: its time is before that of the line before",
-        ":403: there is no kind \"TABLE_DUMP2\"",
+        ":403: there is no kind \"TABLE_DUMP2_AP\"",
         ":432: \"64500 AS64503\" is no path",
         ":458: 192.0.2.2 has no session",
         ":547: \"17734x3555\" is no time",
@@ -177,6 +177,117 @@ fn the_best_path_is_the_preferred_then_the_short_one_and_the_next_best_takes_its
 }
 
 #[test]
+fn without_a_file_it_reads_the_sample() {
+    let end = run(&[], "");
+    assert_eq!(end.code, Some(0), "{end:?}");
+    assert_eq!(end.said, SUMMARY);
+    let first = end.complaints.lines().next().unwrap_or_default();
+    assert!(
+        first.contains("the sample, examples/control-plane/updates.txt"),
+        "{first}"
+    );
+    // The console works on it too.
+    let end = run(&["--console"], "lookup 10.20.30.200\n");
+    assert!(
+        end.said
+            .starts_with("10.20.30.200 matches 10.20.30.128/25 "),
+        "{end:?}"
+    );
+}
+
+#[test]
+fn what_bgpdump_prints_is_understood() {
+    let lines = [
+        // A table, of which the second neighbour is in our own system and originates a route.
+        "TABLE_DUMP2|1773468000|B|192.0.2.1|64496|10.0.0.0/8|64496 65536 64499|IGP|192.0.2.1|0|0||NAG||",
+        "TABLE_DUMP2|1773468000|B|192.0.2.9|64511|10.9.0.0/16||IGP|192.0.2.9|100|0||NAG||",
+        "TABLE_DUMP|1773468000|B|192.0.2.1|64496|10.1.0.0/16|64496|INCOMPLETE|192.0.2.1|0|0||AG|64496 192.0.2.1|",
+        "TABLE_DUMP2|1773468000|B|2001:db8::1|64496|2001:db8:1::/48|64496|EGP|2001:db8::1|0|0|64496:1 no-export|NAG||",
+        // Systems with a dot.
+        "BGP4MP|1773468001|STATE|192.0.2.3|1.10|5|6",
+        "BGP4MP|1773468001|A|192.0.2.3|1.10|10.2.0.0/16|1.10 1.0 64500|IGP|192.0.2.3|0|0||NAG||",
+        "BGP4MP|1773468001|W|192.0.2.3|65546|10.2.0.0/16|",
+        // Confederations, sets, and both.
+        "BGP4MP_ET|1773468002.5|A|192.0.2.1|64496|10.3.0.0/16|(65001 65002) 64496 64497|IGP|192.0.2.1|0|0||NAG||",
+        "BGP4MP|1773468003|A|192.0.2.1|64496|10.4.0.0/16|(65001)|IGP|192.0.2.1|0|0||NAG||",
+        "BGP4MP|1773468003|A|192.0.2.1|64496|10.5.0.0/16|[65001,65002] 64496 {64497,1.1}|IGP|192.0.2.1|0|0||NAG||",
+        "BGP4MP|1773468003|A|192.0.2.1|64496|10.6.0.0/16||IGP|192.0.2.1|0|0||NAG||",
+        "BGP4MP|1773468004|STATE|192.0.2.1|64496|6|7",
+        "BGP4MP|1773468004|STATE|192.0.2.1|64496|7|8",
+    ];
+    let file = Scratch::new(lines.join("\n").as_bytes());
+    let end = run(&[file.path()], "");
+    assert_eq!((end.code, end.complaints.as_str()), (Some(0), ""));
+    assert!(
+        end.said
+            .starts_with("lines      13 read, 13 processed, 0 errors, 0 blank"),
+        "{}",
+        end.said
+    );
+    // What is no path is still told.
+    let bad = [
+        "(65001",
+        "65001)",
+        "(65001){1}",
+        "()",
+        "{}",
+        "[1.1.1]",
+        "1.65536",
+        "65536.0",
+        "+1",
+        "4294967296",
+        "{1,,2}",
+        "(1 [2])",
+    ];
+    let lines: Vec<_> = bad
+        .iter()
+        .map(|path| {
+            format!("BGP4MP|1|A|192.0.2.1|64496|10.0.0.0/8|{path}|IGP|192.0.2.1|0|0||NAG||")
+        })
+        .collect();
+    let file = Scratch::new(lines.join("\n").as_bytes());
+    let end = run(&[file.path()], "");
+    let expected = bad.iter().map(|path| format!("{path:?} is no path"));
+    let told = end
+        .complaints
+        .lines()
+        .map(|line| line.rsplit(": ").next().unwrap_or(line).to_owned());
+    assert!(told.clone().eq(expected), "{:?}", told.collect::<Vec<_>>());
+}
+
+#[test]
+fn segments_of_a_confederation_do_not_lengthen_a_path() {
+    let from = |system: &str, path: &str| {
+        format!(
+            "TABLE_DUMP2|1|B|192.0.2.{system}|6449{system}|10.0.0.0/8|{path}|IGP|192.0.2.{system}|0|0||NAG||\n"
+        )
+    };
+    let best = |text: String| {
+        let file = Scratch::new(text.as_bytes());
+        let end = run(&["--console", file.path()], "lookup 10.1.2.3\n");
+        assert_eq!((end.code, end.complaints.as_str()), (Some(0), ""));
+        let (_, path) = end.said.split_once(", path ").expect("a path");
+        path.split_once(", preference")
+            .expect("it goes on")
+            .0
+            .to_owned()
+    };
+    assert_eq!(
+        best(from("1", "64491 64499") + &from("2", "(65001 65002 65003) 64492")),
+        "(65001 65002 65003) 64492"
+    );
+    assert_eq!(
+        best(from("1", "64491") + &from("2", "[65001,65002]")),
+        "[65001,65002]"
+    );
+    assert_eq!(best(from("1", "64491") + &from("2", "")), "(empty)");
+    assert_eq!(
+        best(from("1", "64491 64499 64500") + &from("2", "64492 {1,2,3,4}")),
+        "64492 {1,2,3,4}"
+    );
+}
+
+#[test]
 fn a_broken_file_is_read_to_its_end_and_all_of_it_counted() {
     let mut broken = vec![0xff, 0xfe, b'\n', b'|', b'|', b'\n', b'\n'];
     broken.extend(vec![b'x'; 100_000]);
@@ -234,8 +345,7 @@ fn commands_are_executed_while_time_is_real_and_to_quit_early_is_an_error() {
 #[test]
 fn a_start_that_fails_says_why_in_one_line() {
     let folder = env!("CARGO_TARGET_TMPDIR");
-    let cases: [(&[&str], &str); 9] = [
-        (&[], "it needs a file"),
+    let cases: [(&[&str], &str); 8] = [
         (&["no/such/file"], "cannot open no/such/file"),
         (&[folder], "cannot read on"),
         (&["a", "b"], "one file is enough"),
