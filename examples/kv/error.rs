@@ -2,15 +2,18 @@
 
 use axum::{
     Json,
-    extract::rejection::{BytesRejection, PathRejection, QueryRejection},
+    extract::rejection::{PathRejection, QueryRejection},
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
+use http_body_util::LengthLimitError;
 use serde_json::{Map, Value};
 use ump::{Executed, RequestError};
 
 use crate::{
-    store::{MAX_VALUE, Op, StoreError},
+    op::{Op, StoreError},
+    pace::TooSlow,
+    store::MAX_VALUE,
     ttl::TtlError,
 };
 
@@ -71,11 +74,13 @@ impl IntoResponse for ApiError {
 impl From<RequestError<Op, StoreError>> for ApiError {
     fn from(error: RequestError<Op, StoreError>) -> Self {
         let executed = match &error {
-            RequestError::App(StoreError::Late) => Executed::No,
+            RequestError::App(
+                StoreError::Late | StoreError::NoRoom | StoreError::Unreadable { .. },
+            ) => Executed::No,
             // The write was rolled back, but what is left of it on a failing disk nobody can tell.
-            RequestError::App(StoreError::Database(_) | StoreError::Version(_)) => {
-                Executed::Perhaps
-            }
+            RequestError::App(
+                StoreError::Database(_) | StoreError::ReadOnly(_) | StoreError::Version(_),
+            ) => Executed::Perhaps,
             other => other.executed(),
         };
         let (status, text) = match error {
@@ -83,6 +88,13 @@ impl From<RequestError<Op, StoreError>> for ApiError {
                 StatusCode::GATEWAY_TIMEOUT,
                 "the deadline passed before the store executed the request: it never will"
                     .to_owned(),
+            ),
+            RequestError::App(error @ StoreError::NoRoom) => {
+                (StatusCode::SERVICE_UNAVAILABLE, error.to_string())
+            }
+            RequestError::App(error @ StoreError::Unreadable { .. }) => (
+                StatusCode::INTERNAL_SERVER_ERROR,
+                format!("the store {error}"),
             ),
             RequestError::App(error) => (
                 StatusCode::INTERNAL_SERVER_ERROR,
@@ -141,11 +153,17 @@ impl From<QueryRejection> for ApiError {
     }
 }
 
-impl From<BytesRejection> for ApiError {
-    fn from(rejection: BytesRejection) -> Self {
-        match rejection.status() {
-            StatusCode::PAYLOAD_TOO_LARGE => Self::value_too_long(),
-            status => Self::new(status, rejection.body_text()),
+/// A body that did not come to its end.
+impl From<axum::Error> for ApiError {
+    fn from(error: axum::Error) -> Self {
+        if TooSlow::is_behind(&error) {
+            let text = "the body came too slowly: the service waits for so long only";
+            return Self::new(StatusCode::REQUEST_TIMEOUT, text).with("executed", "no");
         }
+        let inner = error.into_inner();
+        if inner.is::<LengthLimitError>() {
+            return Self::value_too_long();
+        }
+        Self::bad_request(format!("the body broke off: {inner}"))
     }
 }

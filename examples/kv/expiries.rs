@@ -72,10 +72,10 @@ impl Expiries {
     pub(crate) fn fall_due(&mut self, key: Key) {
         self.armed.remove(&key);
         self.due.push(key);
-        self.sweep_after(Duration::ZERO);
+        self.sweep_if_due();
     }
 
-    /// What the sweep that has come is to remove; then it is up to [`go_on`](Self::go_on) or [`put_off`](Self::put_off).
+    /// What the sweep that has come is to remove; then it is up to [`go_on`](Self::go_on).
     pub(crate) fn take_due(&mut self) -> Vec<Key> {
         self.sweeps = false;
         let rest = self.due.split_off(self.due.len().min(MAX_SWEEP));
@@ -84,18 +84,12 @@ impl Expiries {
 
     /// The sweep is done: another one for the rest, if there is one.
     pub(crate) fn go_on(&mut self) {
-        self.sweep_after(Duration::ZERO);
+        self.sweep_if_due();
     }
 
-    /// The sweep has failed: again after so long.
-    pub(crate) fn put_off(&mut self, keys: Vec<Key>, delay: Duration) {
-        self.due.extend(keys);
-        self.sweep_after(delay);
-    }
-
-    fn sweep_after(&mut self, delay: Duration) {
+    fn sweep_if_due(&mut self) {
         if !self.sweeps && !self.due.is_empty() {
-            self.timers.once(delay, Token::Sweep);
+            self.timers.once(Duration::ZERO, Token::Sweep);
             self.sweeps = true;
         }
     }

@@ -7,37 +7,45 @@ use std::{
 
 use axum::{
     Json, Router,
-    body::Bytes,
+    body::{Body, Bytes, HttpBody, to_bytes},
     extract::{
         DefaultBodyLimit, Path, Query, State,
-        rejection::{BytesRejection, PathRejection, QueryRejection},
+        rejection::{PathRejection, QueryRejection},
     },
     http::{StatusCode, header},
+    middleware,
     response::{IntoResponse, Response},
     routing,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use ump::{Client, RequestError, WeakClient};
 use ump_server::system::Directory;
 
 use crate::{
     args::Args,
+    backup::{Backups, backup},
     changes::Changes,
     error::ApiError,
     events::events,
     gauges::Gauges,
     import::import,
     key::Key,
+    op::{Op, Reply, StoreError},
+    origin::{self, Allowed},
     recent::Recent,
-    store::{MAX_VALUE, Op, Reply, StoreError},
+    room::Room,
+    store::{MAX_VALUE, Surroundings},
     ttl::Ttl,
 };
 
 /// The length of a list, unless the caller asks for another, and the longest to be had.
 const LIMIT: usize = 100;
 const MAX_LIMIT: usize = 1000;
+
+/// How many imports there may be at a time: each may have some lines in memory.
+const MAX_IMPORTS: usize = 8;
 
 /// What the handlers share.
 #[derive(Clone, Debug)]
@@ -55,6 +63,10 @@ pub(crate) struct App {
     pub(crate) changes: Changes,
     /// How long a watcher hears nothing before it is sent a comment.
     pub(crate) keep_alive: Duration,
+    /// For the values of requests to write.
+    room: Room,
+    pub(crate) imports: Arc<Semaphore>,
+    pub(crate) backups: Backups,
 }
 
 impl App {
@@ -62,8 +74,7 @@ impl App {
         client: &Client<Op, Reply, StoreError>,
         args: &Args,
         directory: Directory,
-        gauges: Arc<Gauges>,
-        changes: Changes,
+        surroundings: Surroundings,
         stopping: watch::Receiver<bool>,
     ) -> Self {
         Self {
@@ -72,9 +83,12 @@ impl App {
             stopping,
             latencies: Arc::default(),
             directory,
-            gauges,
-            changes,
+            gauges: surroundings.gauges,
+            changes: surroundings.changes,
             keep_alive: args.keep_alive,
+            room: Room::new(),
+            imports: Arc::new(Semaphore::new(MAX_IMPORTS)),
+            backups: Backups::new(&args.db),
         }
     }
 
@@ -104,7 +118,7 @@ impl App {
 }
 
 /// With chaos there is also the route that makes the store panic.
-pub(crate) fn router(app: App, chaos: bool) -> Router {
+pub(crate) fn router(app: App, allowed: Allowed, chaos: bool) -> Router {
     let crash = if chaos {
         Router::new().route("/debug/crash", routing::post(crash))
     } else {
@@ -120,12 +134,17 @@ pub(crate) fn router(app: App, chaos: bool) -> Router {
         .route("/kv/{*key}", routing::get(get).put(put).delete(delete))
         .route("/import", routing::post(import))
         .route("/events", routing::get(events))
+        .route("/backup", routing::get(backup))
         .route("/stats", routing::get(stats))
         .fallback(async || ApiError::new(StatusCode::NOT_FOUND, "no such route"))
         .method_not_allowed_fallback(async || {
             ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "no such method here")
         })
-        .layer(DefaultBodyLimit::max(MAX_VALUE))
+        .layer(DefaultBodyLimit::disable())
+        .layer(middleware::from_fn_with_state(
+            Arc::new(allowed),
+            origin::check,
+        ))
         .with_state(app)
 }
 
@@ -147,12 +166,30 @@ async fn put(
     State(app): State<App>,
     key: Result<Path<Key>, PathRejection>,
     query: Result<Query<Write>, QueryRejection>,
-    value: Result<Bytes, BytesRejection>,
+    body: Body,
 ) -> Result<Reply, ApiError> {
     let Path(key) = key?;
     let Query(Write { ttl }) = query?;
     let ttl = ttl.map(|ttl| ttl.parse::<Ttl>()).transpose()?;
-    app.ask(Op::Put(key, ttl, value?)).await
+    let value = value(&app, body).await?;
+    app.ask(Op::Put(key, ttl, value)).await
+}
+
+/// Reads a value whole, once there is room for it.
+async fn value(app: &App, body: Body) -> Result<Bytes, ApiError> {
+    let hint = body.size_hint();
+    if hint.lower() > MAX_VALUE as u64 {
+        return Err(ApiError::value_too_long());
+    }
+    let bytes = hint.upper().and_then(|bytes| usize::try_from(bytes).ok());
+    let bytes = bytes.unwrap_or(MAX_VALUE).min(MAX_VALUE);
+    let room = app.room.reserve(bytes, app.timeout).await;
+    let room = room.ok_or_else(|| {
+        let text = "too many bytes of values are being received";
+        ApiError::new(StatusCode::SERVICE_UNAVAILABLE, text).with("executed", "no")
+    })?;
+    let value = to_bytes(body, MAX_VALUE).await?;
+    Ok(room.with(value))
 }
 
 #[derive(Debug, Deserialize)]
@@ -174,6 +211,7 @@ async fn delete(
 struct Listing {
     #[serde(default)]
     prefix: String,
+    after: Option<String>,
     limit: Option<usize>,
 }
 
@@ -181,14 +219,23 @@ async fn list(
     State(app): State<App>,
     query: Result<Query<Listing>, QueryRejection>,
 ) -> Result<Reply, ApiError> {
-    let Query(Listing { prefix, limit }) = query?;
+    let Query(Listing {
+        prefix,
+        after,
+        limit,
+    }) = query?;
     let limit = limit.unwrap_or(LIMIT);
     if !(1..=MAX_LIMIT).contains(&limit) {
         return Err(ApiError::bad_request(format!(
             "limit must be from 1 to {MAX_LIMIT}"
         )));
     }
-    app.ask(Op::List { prefix, limit }).await
+    app.ask(Op::List {
+        prefix,
+        after,
+        limit,
+    })
+    .await
 }
 
 /// Its caller learns what all learn whose requests are in the store's hands when it panics.
@@ -224,7 +271,8 @@ impl IntoResponse for Reply {
             Self::Done => StatusCode::NO_CONTENT.into_response(),
             Self::Absent => ApiError::new(StatusCode::NOT_FOUND, "no such key").into_response(),
             Self::Value(value) => {
-                ([(header::CONTENT_TYPE, "application/octet-stream")], value).into_response()
+                let content = [(header::CONTENT_TYPE, "application/octet-stream")];
+                (content, Bytes::from_owner(value)).into_response()
             }
             Self::Keys(keys) => Json(keys).into_response(),
         }

@@ -10,8 +10,10 @@ use axum::{
     Json,
     body::{Body, Bytes},
     extract::State,
+    http::StatusCode,
 };
 use futures_util::TryStreamExt;
+use output::log;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt};
@@ -22,7 +24,8 @@ use crate::{
     error::ApiError,
     http::{self, App},
     key::Key,
-    store::{MAX_BATCH, MAX_VALUE, Op, Reply, StoreError},
+    op::{Op, Reply, StoreError},
+    store::{MAX_BATCH, MAX_VALUE},
     ttl::Ttl,
 };
 
@@ -44,10 +47,14 @@ struct Line {
 }
 
 pub(crate) async fn import(State(app): State<App>, body: Body) -> Result<Json<Value>, ApiError> {
+    let _one_of_them = app.imports.try_acquire().map_err(|_| {
+        let text = "there are enough imports at a time already";
+        ApiError::new(StatusCode::SERVICE_UNAVAILABLE, text).with("executed", "no")
+    })?;
     let mut import = Import::new(app.client()?, app.timeout);
     let read = tokio::select! {
         read = import.read(body) => read,
-        () = http::stopped(app.stopping) => Err(ApiError::stopping()),
+        () = http::stopped(app.stopping.clone()) => Err(ApiError::stopping()),
     };
     // The lines that were accepted come to their end, whatever ended the reading.
     while !import.pending.is_empty() {
@@ -61,11 +68,11 @@ pub(crate) async fn import(State(app): State<App>, body: Body) -> Result<Json<Va
     let imported = import.imported;
     match failed {
         None => {
-            eprintln!("import: {imported} lines, done");
+            log!("import: {imported} lines, done");
             Ok(Json(json!({ "imported": imported })))
         }
         Some(error) => {
-            eprintln!("import: {imported} lines, ended early: {}", error.text());
+            log!("import: {imported} lines, ended early: {}", error.text());
             Err(error.with("imported", imported))
         }
     }
@@ -119,7 +126,7 @@ impl Import {
                 .take(limit)
                 .read_until(b'\n', &mut text)
                 .await
-                .map_err(|e| ApiError::bad_request(format!("the body broke off: {e}")))?;
+                .map_err(broken)?;
             match length {
                 0 => return Ok(()),
                 _ if length > MAX_LINE => {
@@ -128,8 +135,13 @@ impl Import {
                 _ if text.trim_ascii().is_empty() => continue,
                 _ => {}
             }
+            if let Some(form) = other_form(&text) {
+                return Err(ApiError::bad_request(form));
+            }
+            // Without its end: a line that is cut would end in the next one.
+            let line = text.trim_ascii_end();
             let Line { key, value, ttl } =
-                serde_json::from_slice(&text).map_err(|e| ApiError::bad_request(reason(&e)))?;
+                serde_json::from_slice(line).map_err(|e| ApiError::bad_request(reason(&e)))?;
             if value.len() > MAX_VALUE {
                 return Err(ApiError::value_too_long());
             }
@@ -182,7 +194,7 @@ impl Import {
             Ok(_) => {
                 self.imported += 1;
                 if self.imported % PROGRESS == 0 {
-                    eprintln!("import: {} lines so far", self.imported);
+                    log!("import: {} lines so far", self.imported);
                 }
             }
             Err(error) => {
@@ -190,6 +202,35 @@ impl Import {
                     .get_or_insert_with(|| ApiError::from(error).with("line", line));
             }
         }
+    }
+}
+
+/// The body did not come to its end.
+fn broken(error: io::Error) -> ApiError {
+    match error.downcast::<axum::Error>() {
+        Ok(error) => error.into(),
+        Err(error) => ApiError::bad_request(format!("the body broke off: {error}")),
+    }
+}
+
+/// What a line is instead of JSON in UTF-8, if its first bytes show it.
+fn other_form(line: &[u8]) -> Option<&'static str> {
+    match line {
+        [0xff, 0xfe, 0, 0, ..] | [0, 0, 0xfe, 0xff, ..] | [0, 0, 0, _, ..] | [_, 0, 0, 0, ..] => {
+            Some("the line is in UTF-32; an import is in UTF-8")
+        }
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [0, _, ..] | [_, 0, ..] => {
+            Some("the line is in UTF-16; an import is in UTF-8")
+        }
+        [0xef, 0xbb, 0xbf, ..] => {
+            Some("the line begins with a byte-order mark, which JSON must not have: leave it out")
+        }
+        [0x1e, ..] => Some(
+            "the line begins with a record separator (0x1E), as in a JSON text sequence (RFC 7464): \
+            an import has lines without it",
+        ),
+        [0x1f, 0x8b, ..] => Some("the body is compressed; an import is plain text"),
+        _ => None,
     }
 }
 

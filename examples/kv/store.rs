@@ -8,8 +8,7 @@
 //! armed for each key that is to expire. All that it knows is in the database, so nothing is lost that was acknowledged.
 
 use std::{
-    error::Error,
-    fmt,
+    iter,
     num::NonZeroUsize,
     ops::ControlFlow,
     path::{Path, PathBuf},
@@ -18,8 +17,8 @@ use std::{
     time::Duration,
 };
 
-use axum::body::Bytes;
-use rusqlite::Connection;
+use output::log;
+use rusqlite::TransactionBehavior;
 use ump_server::{
     Client, OnPanic, Restart, Timers,
     system::{Attributes, Setup, StartError, System, Waiting},
@@ -27,12 +26,15 @@ use ump_server::{
 };
 
 use crate::{
-    changes::{Changes, What},
-    database::{self, Burial, Entry, View},
+    changes::Changes,
+    database::{self, Burial, Database, View},
     expiries::{Expiries, Token},
     gauges::Gauges,
+    history::What,
     key::Key,
-    ttl::{Ttl, WallTime},
+    op::{Op, Reply, StoreError},
+    room::Room,
+    ttl::WallTime,
 };
 
 /// In bytes.
@@ -47,62 +49,11 @@ const RESTART: Restart = Restart::new().limit(5, Duration::from_secs(60));
 /// For the database to be opened, and a timer armed for each key that is to expire.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// How many keys with a bad end of their life are named at the start.
+const NAMED: usize = 10;
+
 /// When keys that could not be removed are tried again.
 const SWEEP_AGAIN: Duration = Duration::from_secs(10);
-
-/// What the store can be asked for.
-#[derive(Debug)]
-pub(crate) enum Op {
-    Get(Key),
-    Put(Key, Option<Ttl>, Bytes),
-    Delete(Key),
-    List {
-        prefix: String,
-        limit: usize,
-    },
-    /// To panic.
-    Crash,
-}
-
-/// How the store answers.
-#[derive(Debug)]
-pub(crate) enum Reply {
-    /// It was written, and is on disk.
-    Done,
-    /// There is no such key.
-    Absent,
-    Value(Vec<u8>),
-    Keys(Vec<Entry>),
-}
-
-/// Why the store refuses.
-#[derive(Clone, Debug)]
-pub(crate) enum StoreError {
-    /// When its turn came nobody waited for it any more, so it was not executed.
-    Late,
-    /// Shared, because all the writes of a batch fail together.
-    Database(Arc<rusqlite::Error>),
-    /// The file has this version of the schema, which we do not know.
-    Version(i64),
-}
-
-impl fmt::Display for StoreError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Late => f.write_str("nobody waits any more"),
-            Self::Database(error) => error.fmt(f),
-            Self::Version(version) => write!(f, "it was made by another kv: schema {version}"),
-        }
-    }
-}
-
-impl Error for StoreError {}
-
-impl From<rusqlite::Error> for StoreError {
-    fn from(error: rusqlite::Error) -> Self {
-        Self::Database(Arc::new(error))
-    }
-}
 
 /// Troubles to order, so that one can see what callers see then.
 #[derive(Clone, Copy, Debug, Default)]
@@ -115,11 +66,19 @@ pub(crate) struct Faults {
 
 #[derive(Debug)]
 pub(crate) struct Store {
-    db: Connection,
+    database: Database,
     expiries: Expiries,
-    faults: Faults,
-    gauges: Arc<Gauges>,
-    changes: Changes,
+    surroundings: Surroundings,
+}
+
+/// What is there before the store, and after it.
+#[derive(Clone, Debug)]
+pub(crate) struct Surroundings {
+    pub(crate) faults: Faults,
+    pub(crate) gauges: Arc<Gauges>,
+    pub(crate) changes: Changes,
+    /// For the values on their way to those who read.
+    pub(crate) room: Room,
 }
 
 /// What it is called.
@@ -129,9 +88,7 @@ const NAME: &str = "storage";
 pub(crate) fn start(
     path: PathBuf,
     queue: usize,
-    faults: Faults,
-    gauges: Arc<Gauges>,
-    changes: Changes,
+    surroundings: Surroundings,
 ) -> Waiting<Result<System, StartError>> {
     let max = NonZeroUsize::new(MAX_BATCH).expect("it is not zero");
     let attributes = Attributes::new()
@@ -139,13 +96,7 @@ pub(crate) fn start(
         .on_panic(OnPanic::Restart(RESTART));
     System::builder()
         .batches(NAME, attributes, max, move |setup: &Setup<_, _, _, _>| {
-            Ok(Store::open(
-                &path,
-                faults,
-                Arc::clone(&gauges),
-                changes.clone(),
-                setup.timers(),
-            )?)
+            Ok(Store::open(&path, surroundings.clone(), setup.timers())?)
         })
         .start(PATIENCE)
 }
@@ -157,80 +108,109 @@ pub(crate) fn client(system: &System) -> Client<Op, Reply, StoreError> {
 impl Store {
     fn open(
         path: &Path,
-        faults: Faults,
-        gauges: Arc<Gauges>,
-        changes: Changes,
+        surroundings: Surroundings,
         timers: Timers<Token>,
     ) -> Result<Self, StoreError> {
-        let db = database::open(path)?;
+        let database = database::open(path)?;
         let mut expiries = Expiries::new(timers);
         let now = WallTime::now();
-        View { db: &db, now }.each_mortal(|key, expires| expiries.arm(key, now.until(expires)))?;
-        gauges.set_expiring(expiries.len());
+        let view = View {
+            db: &database.db,
+            now,
+        };
+        let mut bad = 0_usize;
+        let read = view.each_mortal(
+            |key, expires| expiries.arm(key, now.until(expires)),
+            |key| {
+                bad += 1;
+                if bad <= NAMED {
+                    log!("kv: the key {key} has an `expires` that is no number: it lives until it is written again");
+                }
+            },
+        );
+        if bad > NAMED {
+            log!("kv: and {} keys more", bad - NAMED);
+        }
+        if let Err(error) = read {
+            log!(
+                "kv: cannot read all keys that expire, so some will stay in the file, unseen: {error}"
+            );
+        }
+        surroundings.gauges.set_expiring(expiries.len());
         Ok(Self {
-            db,
+            database,
             expiries,
-            faults,
-            gauges,
-            changes,
+            surroundings,
         })
     }
 
     /// Executes the batch, then answers it. That a caller may have left by then is no concern of ours.
     fn execute(&mut self, batch: &mut Batch<Op, Reply, StoreError>) {
         let now = WallTime::now();
-        match self.commit(batch, now) {
-            Ok(replies) => {
-                for ((op, _), reply) in batch.iter().zip(&replies) {
-                    if let Some(Reply::Done) = reply {
-                        self.written(op, now);
-                    }
+        let answers = self.together(batch, now).unwrap_or_else(|_| {
+            // Nothing of it has happened. Each shows by itself whether it is the one that fails.
+            let each = batch.iter();
+            each.map(|(op, caller)| {
+                if caller.is_cancelled() {
+                    Err(StoreError::Late)
+                } else {
+                    self.alone(op, now)
                 }
-                self.gauges.set_expiring(self.expiries.len());
-                for ((_, caller), reply) in batch.drain().zip(replies) {
-                    let _ = caller.answer(reply.ok_or(StoreError::Late));
-                }
+            })
+            .collect()
+        });
+        for ((op, _), answer) in batch.iter().zip(&answers) {
+            if let Ok(Reply::Done) = answer {
+                self.written(op, now);
             }
-            // The writes never happened. The reads may have seen them, so they are done again.
-            Err(error) => {
-                let view = View { db: &self.db, now };
-                for (op, caller) in batch.drain() {
-                    let answer = match op {
-                        Op::Put(..) | Op::Delete(_) => Err(error.clone()),
-                        Op::Get(_) | Op::List { .. } | Op::Crash => {
-                            apply(view, &op).map_err(StoreError::from)
-                        }
-                    };
-                    let _ = caller.answer(answer);
-                }
-            }
+        }
+        self.surroundings.gauges.set_expiring(self.expiries.len());
+        for ((_, caller), answer) in batch.drain().zip(answers) {
+            let _ = caller.answer(answer);
         }
     }
 
-    /// All of the batch in one transaction, or nothing of it. `None` stands for a request that nobody waits for any more,
-    /// which is not executed.
-    fn commit(
+    /// All of the batch in one transaction. A request that fails changes nothing, and the others go on; an error means that the
+    /// transaction failed, and nothing has happened.
+    fn together(
         &mut self,
         batch: &Batch<Op, Reply, StoreError>,
         now: WallTime,
-    ) -> Result<Vec<Option<Reply>>, StoreError> {
-        let transaction = self.db.transaction()?;
+    ) -> Result<Vec<Result<Reply, StoreError>>, StoreError> {
+        let begin = behavior(batch.iter().map(|(op, _)| op));
+        let transaction = self.database.db.transaction_with_behavior(begin)?;
         let view = View {
             db: &transaction,
             now,
         };
-        let replies = batch
-            .iter()
-            .map(|(op, caller)| {
-                if caller.is_cancelled() {
-                    Ok(None)
-                } else {
-                    apply(view, op).map(Some)
-                }
-            })
-            .collect::<Result<_, _>>()?;
+        let mut answers = Vec::with_capacity(batch.len());
+        for (op, caller) in batch {
+            let answer = if caller.is_cancelled() {
+                Err(StoreError::Late)
+            } else {
+                apply(view, op, &self.surroundings.room)
+            };
+            match answer {
+                // After some errors, such as a full disk, SQLite has rolled back all of it.
+                Err(error) if transaction.is_autocommit() => return Err(error),
+                answer => answers.push(answer),
+            }
+        }
         transaction.commit()?;
-        Ok(replies)
+        Ok(answers)
+    }
+
+    /// One request in a transaction of its own.
+    fn alone(&mut self, op: &Op, now: WallTime) -> Result<Reply, StoreError> {
+        let begin = behavior(iter::once(op));
+        let transaction = self.database.db.transaction_with_behavior(begin)?;
+        let view = View {
+            db: &transaction,
+            now,
+        };
+        let reply = apply(view, op, &self.surroundings.room)?;
+        transaction.commit()?;
+        Ok(reply)
     }
 
     /// What follows from a committed write: the key expires when it is to, and no more when it is not, and whoever watches is told.
@@ -248,52 +228,77 @@ impl Store {
             Some(expires) => self.expiries.arm(key.clone(), now.until(expires)),
             None => self.expiries.disarm(key),
         }
-        self.changes.publish(key, what);
+        self.surroundings.changes.publish(key, what);
     }
 
-    /// Removes what is due, in one transaction.
+    /// Removes what is due, in one transaction. A key that cannot be removed is tried again.
     fn sweep(&mut self) {
         let now = WallTime::now();
         let due = self.expiries.take_due();
-        match self.bury(&due, now) {
-            Ok(burials) => {
-                for (key, burial) in due.into_iter().zip(burials) {
-                    match burial {
-                        Burial::Done => self.changes.publish(&key, What::Expired),
-                        Burial::TooEarly(expires) => self.expiries.arm(key, now.until(expires)),
-                        Burial::Needless => {}
-                    }
-                }
-                self.expiries.go_on();
+        let burials = self.bury(&due, now).unwrap_or_else(|error| {
+            let failed = || Err(StoreError::clone(&error));
+            due.iter().map(|_| failed()).collect()
+        });
+        let mut failed = Vec::new();
+        for (key, burial) in due.into_iter().zip(burials) {
+            match burial {
+                Ok(Burial::Done) => self.surroundings.changes.publish(&key, What::Expired),
+                Ok(Burial::TooEarly(expires)) => self.expiries.arm(key, now.until(expires)),
+                Ok(Burial::Needless) => {}
+                Err(error) => failed.push((key, error)),
             }
-            Err(error) => {
-                eprintln!("kv: cannot remove expired keys, and will try again: {error}");
-                self.expiries.put_off(due, SWEEP_AGAIN);
-            }
+        }
+        self.expiries.go_on();
+        if let Some((key, error)) = failed.first() {
+            log!(
+                "kv: cannot remove {} expired keys, {:?} for one, and will try again: {error}",
+                failed.len(),
+                key.as_str()
+            );
+        }
+        for (key, _) in failed {
+            self.expiries.arm(key, SWEEP_AGAIN);
         }
     }
 
-    fn bury(&mut self, due: &[Key], now: WallTime) -> rusqlite::Result<Vec<Burial>> {
-        let transaction = self.db.transaction()?;
+    fn bury(
+        &mut self,
+        due: &[Key],
+        now: WallTime,
+    ) -> Result<Vec<Result<Burial, StoreError>>, StoreError> {
+        let begin = TransactionBehavior::Immediate;
+        let transaction = self.database.db.transaction_with_behavior(begin)?;
         let view = View {
             db: &transaction,
             now,
         };
-        let burials = due
-            .iter()
-            .map(|key| view.bury(key))
-            .collect::<Result<_, _>>()?;
+        let mut burials = Vec::with_capacity(due.len());
+        for key in due {
+            match view.bury(key).map_err(StoreError::from) {
+                Err(error) if transaction.is_autocommit() => return Err(error),
+                burial => burials.push(burial),
+            }
+        }
         transaction.commit()?;
         Ok(burials)
     }
 }
 
+/// A transaction that is to write asks for it at once, in case another program writes to the file.
+fn behavior<'a>(mut ops: impl Iterator<Item = &'a Op>) -> TransactionBehavior {
+    if ops.any(|op| matches!(op, Op::Put(..) | Op::Delete(_))) {
+        TransactionBehavior::Immediate
+    } else {
+        TransactionBehavior::Deferred
+    }
+}
+
 impl BatchHandler<Op, Reply, StoreError, (), Token> for Store {
     fn proc_batch(&mut self, batch: &mut Batch<Op, Reply, StoreError>) -> ControlFlow<()> {
-        let number = self.gauges.count_batch(batch.len());
-        sleep(self.faults.delay);
+        let number = self.surroundings.gauges.count_batch(batch.len());
+        sleep(self.surroundings.faults.delay);
         assert!(
-            self.faults.panic_at != Some(number),
+            self.surroundings.faults.panic_at != Some(number),
             "asked to panic at batch {number}"
         );
         self.execute(batch);
@@ -305,21 +310,26 @@ impl BatchHandler<Op, Reply, StoreError, (), Token> for Store {
             Token::Due(key) => self.expiries.fall_due(key),
             Token::Sweep => self.sweep(),
         }
-        self.gauges.set_expiring(self.expiries.len());
+        self.surroundings.gauges.set_expiring(self.expiries.len());
         ControlFlow::Continue(())
     }
 }
 
-fn apply(view: View<'_>, op: &Op) -> rusqlite::Result<Reply> {
+fn apply(view: View<'_>, op: &Op, room: &Room) -> Result<Reply, StoreError> {
     let done = |is_done| if is_done { Reply::Done } else { Reply::Absent };
     match op {
-        Op::Get(key) => Ok(view.get(key)?.map_or(Reply::Absent, Reply::Value)),
+        Op::Get(key) => Ok(view.get(key, room)?.map_or(Reply::Absent, Reply::Value)),
         Op::Put(key, ttl, value) => {
             let expires = ttl.map(|ttl| view.now.after(ttl));
-            view.put(key, expires, value).map(|()| Reply::Done)
+            view.put(key, expires, value)?;
+            Ok(Reply::Done)
         }
-        Op::Delete(key) => view.delete(key).map(done),
-        Op::List { prefix, limit } => view.list(prefix, *limit).map(Reply::Keys),
+        Op::Delete(key) => Ok(done(view.delete(key)?)),
+        Op::List {
+            prefix,
+            after,
+            limit,
+        } => view.list(prefix, after.as_deref(), *limit).map(Reply::Keys),
         Op::Crash => panic!("asked to by POST /debug/crash"),
     }
 }

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use rusqlite::types::{FromSql, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
+use rusqlite::types::{ToSql, ToSqlOutput};
 use serde::{Deserialize, Serialize};
 
 /// In seconds: ten years.
@@ -78,6 +78,10 @@ impl WallTime {
         Self(self.0.saturating_add(i64::from(seconds) * 1000))
     }
 
+    pub(crate) fn milliseconds(self) -> u64 {
+        u64::try_from(self.0).unwrap_or(0)
+    }
+
     /// How long it is until then, if that is still to come.
     pub(crate) fn until(self, then: Self) -> Duration {
         let milliseconds = then.0.saturating_sub(self.0);
@@ -85,14 +89,14 @@ impl WallTime {
     }
 }
 
-impl ToSql for WallTime {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        self.0.to_sql()
+impl From<i64> for WallTime {
+    fn from(milliseconds: i64) -> Self {
+        Self(milliseconds)
     }
 }
 
-impl FromSql for WallTime {
-    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        i64::column_result(value).map(Self)
+impl ToSql for WallTime {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        self.0.to_sql()
     }
 }

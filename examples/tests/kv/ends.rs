@@ -104,7 +104,7 @@ fn a_start_that_fails_says_why_in_one_line() {
     let running = Folder::new();
     let _running = Service::start(&running, &[]);
     let in_use = running.path().join("kv.db");
-    let cases: [(&[&str], &str); 20] = [
+    let cases: [(&[&str], &str); 24] = [
         (&["--queue", "0"], "--queue"),
         (&["--queue=-1"], "--queue"),
         (&["--queue", "many"], "--queue"),
@@ -114,6 +114,10 @@ fn a_start_that_fails_says_why_in_one_line() {
         (&["--panic-at", "0"], "--panic-at"),
         (&["--watchers", "0"], "--watchers"),
         (&["--keep-alive", "0"], "--keep-alive"),
+        (&["--history", "-1"], "--history"),
+        (&["--connections", "0"], "--connections"),
+        (&["--head-timeout", "0"], "--head-timeout"),
+        (&["--client-timeout", "0"], "--client-timeout"),
         (&["--timeout"], "--timeout needs a value"),
         (&["--chaos=yes"], "--chaos takes no value"),
         (&["--db="], "--db"),

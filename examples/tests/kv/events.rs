@@ -9,30 +9,9 @@ use serde_json::json;
 
 use crate::support::{
     Service, http, json_lines,
-    sse::{self, Event, Events},
+    sse::{self, Event, Events, missed, told},
     start, until,
 };
-
-/// A change that is told, of a key that is its topic.
-fn told(id: u64, name: &str, key: &str, bytes: Option<usize>) -> Event {
-    let mut data = json!({ "topic": format!("kv/{key}"), "key": key });
-    if let Some(bytes) = bytes {
-        data["bytes"] = json!(bytes);
-    }
-    Event {
-        id: Some(id),
-        name: name.to_owned(),
-        data,
-    }
-}
-
-fn missed(changes: Option<u64>) -> Event {
-    Event {
-        id: None,
-        name: "missed".to_owned(),
-        data: json!({ "missed": changes }),
-    }
-}
 
 fn watchers(service: &Service) -> u64 {
     service.stats()["watchers"].as_u64().expect("a number")
@@ -232,15 +211,6 @@ fn who_is_slow_misses_the_oldest_and_is_told_how_many() {
         }
     }
     assert_ne!(gaps, 0, "nothing was missed");
-}
-
-#[test]
-fn who_comes_back_is_told_that_something_may_be_missing() {
-    let (_folder, service) = start(&[]);
-    let mut events = Events::with_header(&service, "kv/**", "Last-Event-ID: 7\r\n");
-    service.put("/kv/a", b"v");
-    assert_eq!(events.next(), missed(None));
-    assert_eq!(events.next(), told(1, "put", "a", Some(1)));
 }
 
 #[test]

@@ -2,12 +2,17 @@
 
 #![cfg(unix)]
 
+mod backup;
+mod clients;
 mod crash;
 mod durability;
 mod ends;
 mod events;
+mod faults;
 mod import;
+mod origin;
 mod overload;
+mod replay;
 mod support;
 mod topics;
 mod ttl;

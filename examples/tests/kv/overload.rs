@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Mutex, thread};
 
 use serde_json::json;
 
-use crate::support::{FOR_EVER, Service, count, http, send_put, start, until};
+use crate::support::{FOR_EVER, Service, count, http, keys, send_put, start, until};
 
 #[test]
 fn a_full_queue_refuses_at_once_and_the_refused_write_never_happens() {
@@ -30,7 +30,7 @@ fn a_full_queue_refuses_at_once_and_the_refused_write_never_happens() {
 
     service.kill();
     let service = Service::start(&folder, &[]);
-    assert_eq!(service.get("/kv").json(), json!([]));
+    assert_eq!(keys(&service.get("/kv").json()), [""; 0]);
     assert_eq!(service.put("/kv/refused", b"v").status, 204);
 }
 
@@ -71,7 +71,7 @@ fn a_deadline_gets_504_and_a_write_that_was_still_queued_never_happens() {
     service.signal("TERM");
     assert_eq!(service.exit_code(), Some(0));
     let service = Service::start(&folder, &[]);
-    assert_eq!(service.get("/kv").json(), json!([]));
+    assert_eq!(keys(&service.get("/kv").json()), [""; 0]);
 }
 
 #[test]

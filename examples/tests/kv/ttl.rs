@@ -81,7 +81,7 @@ fn an_expired_key_is_not_served_even_if_its_timer_is_late() {
     let mut list = http::send(service.address(), "GET", "/kv", 0).expect("it listens");
     assert_eq!(service.get("/kv/a").status, 404);
     let list = http::receive(&mut list).expect("an answer");
-    assert_eq!(list.json(), json!([]));
+    assert_eq!(keys(&list.json()), [""; 0]);
 }
 
 #[test]
@@ -118,7 +118,7 @@ fn many_keys_that_are_due_together_are_removed_by_and_by() {
         )
         .expect("a table");
     let service = Service::start(&folder, &[]);
-    assert_eq!(service.get("/kv").json(), json!([]));
+    assert_eq!(keys(&service.get("/kv").json()), [""; 0]);
     wait_for_expiring(&service, 0);
     service.kill();
     assert!(rows(&folder).is_empty());

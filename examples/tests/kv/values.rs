@@ -94,7 +94,10 @@ fn a_key_can_be_any_text_of_up_to_1024_bytes() {
 #[test]
 fn a_list_has_the_keys_with_the_prefix_in_order_up_to_the_limit() {
     let (_folder, service) = start(&[]);
-    assert_eq!(service.get("/kv").json(), json!([]));
+    assert_eq!(
+        service.get("/kv").json(),
+        json!({ "keys": [], "next": null })
+    );
     for key in ["b/2", "a", "b/1", "b/10", "c", "b"] {
         service.put(&format!("/kv/{key}"), key.as_bytes());
     }
@@ -114,9 +117,40 @@ fn a_list_has_the_keys_with_the_prefix_in_order_up_to_the_limit() {
     assert_eq!(keys(&service.get("/kv?prefix=b/&limit=1").json()), ["b/1"]);
     assert_eq!(
         service.get("/kv?prefix=b/10").json(),
-        json!([{ "key": "b/10", "bytes": 4 }])
+        json!({ "keys": [{ "key": "b/10", "bytes": 4 }], "next": null })
     );
     assert_eq!(keys(&service.get("/kv?prefix=d").json()), [""; 0]);
+}
+
+#[test]
+fn a_list_says_that_there_is_more_and_goes_on_there() {
+    let (_folder, service) = start(&[]);
+    let there = ["a", "b", "b%00", "b%00x", "b/1", "b/10", "b%C3%A4", "c"];
+    for key in there {
+        service.put(&format!("/kv/{key}"), b"v");
+    }
+    for (prefix, expected) in [("", &there[..]), ("b", &there[1..7])] {
+        for limit in 1..=expected.len() + 1 {
+            let (mut listed, mut after) = (Vec::new(), String::new());
+            loop {
+                let path = format!("/kv?prefix={prefix}&limit={limit}{after}");
+                let list = service.get(&path).json();
+                listed.extend(keys(&list).iter().map(|&key| key.to_owned()));
+                let Some(next) = list["next"].as_str() else {
+                    assert!(list["next"].is_null(), "{list}");
+                    break;
+                };
+                assert_eq!(keys(&list).len(), limit, "{list}");
+                let bytes = next.bytes().map(|byte| format!("%{byte:02x}"));
+                after = format!("&after={}", bytes.collect::<String>());
+            }
+            let encoded = |key: &String| key.replace('\0', "%00").replace('ä', "%C3%A4");
+            let listed: Vec<_> = listed.iter().map(encoded).collect();
+            assert_eq!(listed, expected, "{limit} at a time");
+        }
+    }
+    assert_eq!(keys(&service.get("/kv?prefix=b&after=c").json()), [""; 0]);
+    assert_eq!(keys(&service.get("/kv?prefix=c&after=a").json()), ["c"]);
 }
 
 #[test]
@@ -153,6 +187,15 @@ fn bad_input_gets_400_and_the_reason() {
         ("GET", "/kv?limit=-1", "limit"),
         ("GET", "/kv?limit=many", "limit"),
         ("GET", "/kv?prefx=a", "prefx"),
+        ("GET", "/kv?prefix=%ff", "the query is not UTF-8"),
+        ("GET", "/kv?prefix=a%c3", "the query is not UTF-8"),
+        ("GET", "/kv?prefix=%zz", "two hexadecimal digits"),
+        ("GET", "/kv?prefix=100%", "two hexadecimal digits"),
+        ("GET", "/kv?after=%e4", "the query is not UTF-8"),
+        ("PUT", "/kv/a?ttl=1%", "two hexadecimal digits"),
+        ("GET", "/events?topic=kv/%ff", "the query is not UTF-8"),
+        ("PUT", "/kv/100%", "two hexadecimal digits"),
+        ("DELETE", "/kv/%4", "two hexadecimal digits"),
     ];
     for (method, path, reason) in paths {
         let response = service.request(method, path, b"");
@@ -163,7 +206,7 @@ fn bad_input_gets_400_and_the_reason() {
             response.error()
         );
     }
-    assert_eq!(service.get("/kv").json(), json!([]));
+    assert_eq!(keys(&service.get("/kv").json()), [""; 0]);
 }
 
 #[test]

@@ -56,6 +56,20 @@ pub(crate) fn request(
     receive(&mut stream).or_else(|error| sent.and(Err(error)))
 }
 
+/// A request whose head is given but for its version, `Connection` and the end: so that it can have any headers.
+#[allow(dead_code, reason = "the tests of other programs ask for less")]
+pub(crate) fn ask(address: SocketAddr, line: &str, headers: &[&str]) -> io::Result<Response> {
+    let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    let headers = headers.join("\r\n");
+    let end = if headers.is_empty() { "" } else { "\r\n" };
+    write!(
+        stream,
+        "{line} HTTP/1.1\r\n{headers}{end}connection: close\r\n\r\n"
+    )?;
+    receive(&mut stream)
+}
+
 /// Sends the head of a request whose body, if any, is still to be sent.
 pub(crate) fn send(
     address: SocketAddr,

@@ -209,6 +209,18 @@ impl Service {
         response.json()
     }
 
+    /// The process's.
+    pub(crate) fn id(&self) -> u32 {
+        self.process.0.id()
+    }
+
+    #[track_caller]
+    pub(crate) fn wait_for_at_least(&self, name: &str, wanted: u64) {
+        until(&format!("{name} >= {wanted}"), || {
+            (self.count(name) >= wanted).then_some(())
+        });
+    }
+
     #[track_caller]
     pub(crate) fn wait_for_count(&self, name: &str, wanted: u64) {
         until(&format!("{name} = {wanted}"), || {
@@ -272,7 +284,8 @@ pub(crate) fn send_put(service: &Service, path: &str) -> TcpStream {
 
 /// The keys of a list.
 pub(crate) fn keys(list: &Value) -> Vec<&str> {
-    list.as_array()
+    list["keys"]
+        .as_array()
         .expect("a list")
         .iter()
         .map(|entry| entry["key"].as_str().expect("a key"))

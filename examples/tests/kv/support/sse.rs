@@ -6,20 +6,47 @@ use std::{
     time::Instant,
 };
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{PATIENCE, Service};
 
 #[derive(Debug, PartialEq)]
 pub(crate) struct Event {
+    /// The second part of it, which is the number of a change.
     pub(crate) id: Option<u64>,
     pub(crate) name: String,
     pub(crate) data: Value,
 }
 
+/// A change that is told, of a key that is its topic.
+pub(crate) fn told(id: u64, name: &str, key: &str, bytes: Option<usize>) -> Event {
+    let mut data = json!({ "topic": format!("kv/{key}"), "key": key });
+    if let Some(bytes) = bytes {
+        data["bytes"] = json!(bytes);
+    }
+    Event {
+        id: Some(id),
+        name: name.to_owned(),
+        data,
+    }
+}
+
+pub(crate) fn missed(changes: Option<u64>) -> Event {
+    Event {
+        id: None,
+        name: "missed".to_owned(),
+        data: json!({ "missed": changes }),
+    }
+}
+
 /// A stream of events, whose head has come: so it is subscribed.
 #[derive(Debug)]
-pub(crate) struct Events(BufReader<Chunked>);
+pub(crate) struct Events {
+    stream: BufReader<Chunked>,
+    pub(crate) head: String,
+    /// The last id, whole, as a browser remembers it.
+    pub(crate) last_id: Option<String>,
+}
 
 impl Events {
     #[track_caller]
@@ -44,11 +71,16 @@ impl Events {
         );
         assert!(head.contains("transfer-encoding: chunked\r\n"), "{head}");
         let (left, is_over) = (0, false);
-        Self(BufReader::new(Chunked {
+        let chunked = Chunked {
             stream,
             left,
             is_over,
-        }))
+        };
+        Self {
+            stream: BufReader::new(chunked),
+            head,
+            last_id: None,
+        }
     }
 
     /// The next event.
@@ -65,7 +97,11 @@ impl Events {
         loop {
             let line = self.line()?;
             match line.split_once(": ") {
-                Some(("id", number)) => id = Some(number.parse().expect("a number")),
+                Some(("id", text)) => {
+                    let (_run, number) = text.split_once('-').expect("two parts");
+                    id = Some(number.parse().expect("a number"));
+                    self.last_id = Some(text.to_owned());
+                }
                 Some(("event", is)) => is.clone_into(&mut name),
                 Some(("data", json)) => data = Some(serde_json::from_str(json).expect("JSON")),
                 // The end of an event, or of a comment.
@@ -73,8 +109,9 @@ impl Events {
                     if let Some(data) = data.take() {
                         return Some(Event { id, name, data });
                     }
+                    id = None;
                 }
-                None if line == ":" => {
+                None | Some(("", _)) if is_comment(&line) => {
                     assert!(Instant::now() < deadline, "nothing but comments");
                 }
                 _ => panic!("no line of an event: {line:?}"),
@@ -85,15 +122,32 @@ impl Events {
     /// Waits for a comment, whatever comes before it.
     #[track_caller]
     pub(crate) fn wait_for_comment(&mut self) {
-        while self.line().expect("a comment, not the end") != ":" {}
+        while !is_comment(&self.line().expect("a comment, not the end")) {}
+    }
+
+    /// Waits for an id without an event.
+    #[track_caller]
+    pub(crate) fn wait_for_id(&mut self) -> String {
+        loop {
+            let line = self.line().expect("an id, not the end");
+            if let Some(id) = line.strip_prefix("id: ") {
+                self.last_id = Some(id.to_owned());
+                assert_eq!(self.line().as_deref(), Some(""), "an event");
+                return id.to_owned();
+            }
+        }
     }
 
     #[track_caller]
     fn line(&mut self) -> Option<String> {
         let mut line = String::new();
-        let length = self.0.read_line(&mut line).expect("it goes on");
+        let length = self.stream.read_line(&mut line).expect("it goes on");
         (length > 0).then(|| line.trim_end_matches('\n').to_owned())
     }
+}
+
+fn is_comment(line: &str) -> bool {
+    line.trim_end() == ":"
 }
 
 /// Asks for events, and does not read.

@@ -1,0 +1,209 @@
+//! Nobody has to read what a program says: each example, with each kind of standard output and standard error that does not take it.
+
+#![cfg(unix)]
+
+#[path = "kv/support/http.rs"]
+#[allow(dead_code, reason = "another test uses all of it")]
+mod http;
+#[path = "process/program.rs"]
+mod program;
+
+use std::{
+    fs::{self, File},
+    io::{ErrorKind, Write},
+    net::{SocketAddr, TcpListener},
+    os::{fd::OwnedFd, unix::net::UnixStream},
+    process::{Child, Command, ExitStatus, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use program::program;
+
+/// Far more than anything here takes.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// The examples that end by themselves, with arguments; and the service.
+const TOOLS: [(&str, &[&str]); 4] = [
+    ("quickstart", &[]),
+    ("control-plane", &[]),
+    ("chat", &[]),
+    ("soak", &["1s"]),
+];
+const SERVICE: &str = "kv";
+
+/// What a stream of a program goes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sink {
+    /// It takes all.
+    Null,
+    /// A pipe whose reader has left.
+    Gone,
+    /// A disk without space.
+    Full,
+    /// A pipe that nobody reads, and that has no room.
+    Stuck,
+}
+
+const BAD: [Sink; 3] = [Sink::Gone, Sink::Full, Sink::Stuck];
+
+impl Sink {
+    /// Whoever holds the stream is the reader.
+    fn open(self) -> (Stdio, Option<UnixStream>) {
+        let (mut ours, theirs) = UnixStream::pair().expect("a pair of sockets");
+        match self {
+            Self::Null => (Stdio::null(), None),
+            Self::Gone => {
+                drop(theirs);
+                (Stdio::from(OwnedFd::from(ours)), None)
+            }
+            Self::Full => {
+                let full = File::options().write(true).open("/dev/full");
+                (Stdio::from(full.expect("it is there")), None)
+            }
+            Self::Stuck => {
+                ours.set_nonblocking(true).expect("it can be set");
+                for chunk in [&[b'x'; 4096][..], b"x"] {
+                    while ours.write(chunk).is_ok() {}
+                }
+                let error = ours.write(b"x").expect_err("it is full");
+                assert_eq!(error.kind(), ErrorKind::WouldBlock);
+                ours.set_nonblocking(false).expect("it can be set");
+                (Stdio::from(OwnedFd::from(ours)), Some(theirs))
+            }
+        }
+    }
+}
+
+/// One stream is bad, or both are.
+fn cases() -> impl Iterator<Item = (Sink, Sink)> {
+    let bad = BAD.into_iter();
+    bad.flat_map(|bad| [(Sink::Null, bad), (bad, Sink::Null), (bad, bad)])
+}
+
+/// A process that does not outlive this.
+struct Killed(Child);
+
+impl Killed {
+    #[track_caller]
+    fn end(&mut self, what: &str) -> ExitStatus {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.0.try_wait().expect("it is our child") {
+                return status;
+            }
+            assert!(Instant::now() < deadline, "{what} does not end");
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn every_example_is_in_the_table() {
+    let manifest = include_str!("../Cargo.toml");
+    let examples = manifest.split("[[example]]").skip(1).map(|section| {
+        let name = section
+            .lines()
+            .find_map(|line| line.strip_prefix("name = "));
+        name.expect("an example has a name").trim_matches('"')
+    });
+    let mut examples: Vec<_> = examples.collect();
+    let mut table: Vec<_> = TOOLS.iter().map(|(name, _)| *name).collect();
+    table.push(SERVICE);
+    examples.sort_unstable();
+    table.sort_unstable();
+    assert_eq!(examples, table);
+}
+
+#[test]
+fn a_tool_ends_whoever_reads_it() {
+    for (name, arguments) in TOOLS {
+        thread::scope(|scope| {
+            for (stdout, stderr) in cases() {
+                scope.spawn(move || ends(name, arguments, stdout, stderr));
+            }
+        });
+    }
+}
+
+/// With 0 if all was said that the standard output is for, and with 1 if not.
+fn ends(name: &str, arguments: &[&str], stdout: Sink, stderr: Sink) {
+    let what = format!("{name} with {stdout:?} and {stderr:?}");
+    let (out, _reader) = stdout.open();
+    let (err, _reader_of_errors) = stderr.open();
+    let child = Command::new(program(name))
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(out)
+        .stderr(err)
+        .spawn();
+    let code = Killed(child.expect("it starts")).end(&what).code();
+    let expected = i32::from(stdout != Sink::Null);
+    assert_eq!(code, Some(expected), "{what}");
+}
+
+#[test]
+fn the_service_serves_whoever_reads_it() {
+    thread::scope(|scope| {
+        for (number, (stdout, stderr)) in cases().enumerate() {
+            scope.spawn(move || serves(number, stdout, stderr));
+        }
+    });
+}
+
+/// It imports, survives a panic of its store, and stops, each of which it tells.
+fn serves(number: usize, stdout: Sink, stderr: Sink) {
+    let what = format!("kv with {stdout:?} and {stderr:?}");
+    let file = format!("output-{}-{number}.db", std::process::id());
+    let file = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(file);
+    let (out, _reader) = stdout.open();
+    let (err, _reader_of_errors) = stderr.open();
+    let address = free_address();
+    let child = Command::new(program(SERVICE))
+        .args(["--chaos", "--listen", &address.to_string(), "--db"])
+        .arg(&file)
+        .stdin(Stdio::null())
+        .stdout(out)
+        .stderr(err)
+        .spawn();
+    let mut service = Killed(child.expect("it starts"));
+    let deadline = Instant::now() + PATIENCE;
+    while http::request(address, "GET", "/stats", b"").is_err() {
+        assert!(Instant::now() < deadline, "{what} does not listen");
+        thread::sleep(Duration::from_millis(10));
+    }
+    let ask = |method: &str, path: &str, body: &[u8]| {
+        let answer = http::request(address, method, path, body);
+        answer.unwrap_or_else(|e| panic!("{what}: {e}")).status
+    };
+    for n in 0..1500 {
+        let line = format!("{{\"key\":\"k{n}\",\"value\":\"v\"}}");
+        assert_eq!(ask("POST", "/import", line.as_bytes()), 200, "{what}");
+        if n % 500 == 0 {
+            assert_eq!(ask("POST", "/debug/crash", b""), 500, "{what}");
+            assert_eq!(ask("POST", "/import", b"nonsense"), 400, "{what}");
+        }
+    }
+    let kill = format!("kill -TERM {}", service.0.id());
+    let killed = Command::new("sh").args(["-c", &kill]).status();
+    assert!(killed.expect("sh runs").success());
+    assert_eq!(service.end(&what).code(), Some(0), "{what}");
+    let db = rusqlite::Connection::open(&file).expect("a database");
+    let keys = db.query_row("SELECT count(*) FROM kv", [], |row| row.get(0));
+    assert_eq!(keys, Ok(1500), "{what}");
+    for suffix in ["", "-lock", "-wal", "-shm"] {
+        let _ = fs::remove_file(format!("{}{suffix}", file.display()));
+    }
+}
+
+fn free_address() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("an address")
+}
