@@ -99,6 +99,8 @@ const TABLE: &[fn() -> &'static str] = table! {
     ump_server::system::Strategy: is_exact is_serializable;
     ump_server::system::GiveUp: is_exact is_serializable;
     ump_server::timer::Missed: is_exact;
+    ump_server::FailureEvent: is_exact is_serializable;
+    ump_server::Decision: is_exact is_serializable;
     ump_server::Stop: is_exact is_serializable;
     ump_server::OnPanic: ;
 

@@ -6,6 +6,7 @@ mod context;
 mod deadlock;
 mod desk;
 mod end;
+mod failure_event;
 mod fate;
 mod observe;
 mod options;
@@ -41,6 +42,7 @@ pub use crate::{
     context::Context,
     desk::{InHand, WorkerState, WorkerStatus},
     end::{JoinError, JoinErrorKind, JoinHandle, StartError},
+    failure_event::{Decision, FailureEvent},
     panics::{OnPanic, Restart},
     reply_context::ReplyContext,
     schedule::{AttributeRefused, OnRefusal},

@@ -9,6 +9,7 @@ use crate::{
     deadlock::Seat,
     desk::{Clerk, Desk},
     end::{Life, Reply},
+    failure_event::OnFailure,
     fate::{Fate, Overseer},
     observe::{ChannelMeter, Meter},
     panics::drop_each,
@@ -30,6 +31,7 @@ pub(crate) struct Options {
     pub(crate) test_clock: Option<TestClock>,
     pub(crate) on_panic: OnPanic,
     pub(crate) overseer: Option<Arc<dyn Overseer>>,
+    pub(crate) on_failure: OnFailure,
     pub(crate) watchdog: Option<Duration>,
     pub(crate) on_stall: Option<OnStall>,
     pub(crate) timed: bool,
@@ -84,6 +86,29 @@ macro_rules! choose_options {
             self
         }
 
+        /// Has this called for each failure of its handlers (a panic, or a factory that does not make one), with what failed, why, and what the
+        /// loop does about it: see [`FailureEvent`](crate::FailureEvent). Said several times, all are called, in that order.
+        ///
+        /// It is called on the loop's own thread or task, after the callers in hand have learned of the failure, and before the pause or
+        /// the end: so it should not block. No lock is held; it may stop the loop, or post to it. If it panics, that is caught, and it is called
+        /// again the next time. A loop that its runtime or its thread does not let finish has no failure to report.
+        ///
+        /// ```
+        /// use ump_server::{FailureEvent, thread};
+        ///
+        /// let builder = thread::Builder::new()
+        ///     .name("store")
+        ///     .on_failure(|event: &FailureEvent| eprintln!("{event}"));
+        /// # let _ = builder;
+        /// ```
+        pub fn on_failure(
+            mut self,
+            call: impl Fn(&crate::FailureEvent) + Send + Sync + 'static,
+        ) -> Self {
+            self.options.on_failure.add(std::sync::Arc::new(call));
+            self
+        }
+
         /// Tells when its handler does not return control for longer than this: as a warning (with the feature `tracing`), by
         /// [`on_stall`](Self::on_stall), or both. The time is that of the loop's clock, and at least 1 ms; what it awaits does not count. See
         /// [`watchdog`](crate::watchdog).
@@ -119,6 +144,13 @@ macro_rules! choose_options {
         /// As the plain `spawn` of the published 0.4 makes a loop: without the feature `watchdog` there is nothing to add.
         #[cfg(not(feature = "watchdog"))]
         pub(crate) fn with_published_defaults(self) -> Self {
+            self
+        }
+
+        /// Has these called for each failure, too.
+        #[cfg(not(any(loom, shuttle)))]
+        pub(crate) fn on_failures(mut self, calls: crate::failure_event::OnFailure) -> Self {
+            self.options.on_failure = calls;
             self
         }
 
@@ -280,6 +312,8 @@ where
             seat: self.seats.next().expect(ONE_EACH),
             member: self.members.next(),
             clerk: self.clerks.next().expect(ONE_EACH),
+            on_failure: self.options.on_failure.clone(),
+            failures: 0,
             has_started: false,
         }
     }

@@ -16,7 +16,7 @@
 //! - Before `Finish` and `End` the queue is turned down, so that callers learn of the end before the clean-up runs.
 //! - User code (handler, factory, their drops, tokens, panic payloads) runs only where its panics are caught.
 
-use std::{sync::Arc, time::Duration};
+use std::{panic::Location, sync::Arc, time::Duration};
 
 use ump::{PanicMessage, ReplyContext as Owed, Server};
 
@@ -25,6 +25,7 @@ use crate::{
     deadlock::Seat,
     desk::{Clerk, WorkerState},
     end::{JoinError, JoinErrorKind, Life},
+    failure_event::{Decision, FailureEvent, OnFailure},
     fate::{Fate, Next},
     panics::{Shielded, caught, shielded},
     schedule::AttributeRefused,
@@ -42,6 +43,12 @@ pub(crate) enum Step<H, RV> {
     Finish(Shielded<H>, Option<RV>),
     End(Result<Option<RV>, JoinErrorKind>),
 }
+
+/// What a handler is called for, and where that was asked.
+type Call = (&'static str, Option<&'static Location<'static>>);
+
+/// Its factory is.
+const MAKING: Call = ("factory", None);
 
 /// A handler at its work.
 pub(crate) struct Serving<H> {
@@ -77,6 +84,10 @@ pub(crate) struct Worker<S, R, E, RV, T> {
     pub(crate) member: Option<Member>,
     /// Writes down what it is doing.
     pub(crate) clerk: Clerk,
+    /// Who is called for each failure.
+    pub(crate) on_failure: OnFailure,
+    /// How many there have been.
+    pub(crate) failures: u64,
     /// Whether it has been told that `init` is done.
     pub(crate) has_started: bool,
 }
@@ -104,15 +115,15 @@ impl<S, R, E, RV, T> Worker<S, R, E, RV, T> {
             Ok(Ok(handler)) => Step::serve(handler),
             Ok(Err(error)) => {
                 shielded(|| drop(error));
-                self.after_failure(&JoinErrorKind::Refused)
+                self.after_failure(&JoinErrorKind::Refused, MAKING)
             }
-            Err(message) => self.after_failure(&JoinErrorKind::Panicked(message)),
+            Err(message) => self.after_failure(&JoinErrorKind::Panicked(message), MAKING),
         }
     }
 
     /// Tells the one who waits for it; that there may be nobody is no concern of ours.
     fn made_first<H, X>(
-        &self,
+        &mut self,
         made: Owed<(), NotMade<X>>,
         result: Result<Result<H, X>, PanicMessage>,
     ) -> Step<H, RV> {
@@ -122,13 +133,16 @@ impl<S, R, E, RV, T> Worker<S, R, E, RV, T> {
                 Step::serve(handler)
             }
             Ok(Err(error)) => {
+                self.report(&JoinErrorKind::Refused, MAKING, Decision::End);
                 // If nobody waits for it, it comes back.
                 shielded(|| drop(made.fail(NotMade::Refused(error))));
                 self.end(Err(JoinErrorKind::Refused))
             }
             Err(message) => {
-                let _ = made.panicked(message.clone());
-                self.end(Err(JoinErrorKind::Panicked(message)))
+                let failure = JoinErrorKind::Panicked(message.clone());
+                self.report(&failure, MAKING, Decision::End);
+                let _ = made.panicked(message);
+                self.end(Err(failure))
             }
         }
     }
@@ -168,26 +182,45 @@ impl<S, R, E, RV, T> Worker<S, R, E, RV, T> {
             }
             Err(message) => message,
         };
-        self.clerk.panicked(&message);
+        let call = self.clerk.panicked(&message);
         for owed in owed {
             // Perhaps the caller has left.
             let _ = owed.panicked(message.clone());
         }
         if self.fate.goes_on() && serving.is_ready {
+            let failure = JoinErrorKind::Panicked(message);
+            self.report(&failure, call, Decision::Continue);
             return Step::Serve(serving);
         }
         drop(serving);
-        self.after_failure(&JoinErrorKind::Panicked(message))
+        self.after_failure(&JoinErrorKind::Panicked(message), call)
     }
 
-    fn after_failure<H>(&mut self, failure: &JoinErrorKind) -> Step<H, RV> {
-        match self.fate.after(failure, self.context.clock.now()) {
+    fn after_failure<H>(&mut self, failure: &JoinErrorKind, call: Call) -> Step<H, RV> {
+        let next = self.fate.after(failure, self.context.clock.now());
+        self.report(failure, call, Decision::of(&next));
+        match next {
             Next::Restart(pause) => {
                 self.clerk.will_restart(pause);
                 Step::Pause(pause)
             }
             Next::End(failure) => self.end(Err(failure)),
         }
+    }
+
+    /// Calls who is to be called for a failure. The callers in hand have learned of it by then.
+    fn report(&mut self, failure: &JoinErrorKind, (during, caller): Call, decision: Decision) {
+        self.failures += 1;
+        self.on_failure.report(|| FailureEvent {
+            name: Arc::clone(&self.name),
+            worker: self.context.worker,
+            failure: failure.clone(),
+            during,
+            caller,
+            decision,
+            failures: self.failures,
+            restarts: self.context.restarts,
+        });
     }
 
     /// Waits before a handler is made anew, or until the loop is to end.
@@ -234,7 +267,9 @@ impl<S, R, E, RV, T> Worker<S, R, E, RV, T> {
         dropped: Result<(), PanicMessage>,
     ) -> Step<H, RV> {
         if let Err(message) = &finished {
-            self.clerk.panicked(message);
+            let call = self.clerk.panicked(message);
+            let failure = JoinErrorKind::Panicked(message.clone());
+            self.report(&failure, call, Decision::End);
         }
         let outcome = match (finished, dropped) {
             (Ok(rv), Ok(())) => Ok(rv),

@@ -93,14 +93,18 @@ impl Clerk {
         shielded(|| self.meter.restart());
     }
 
-    /// Its handler has panicked.
-    pub(crate) fn panicked(&mut self, message: &PanicMessage) {
+    /// Its handler has panicked. Returns what it was called for, and where that was asked.
+    pub(crate) fn panicked(
+        &mut self,
+        message: &PanicMessage,
+    ) -> (&'static str, Option<&'static Location<'static>>) {
         let (kind, caller) = self
             .call
             .as_ref()
             .map_or(("", None), |call| (call.kind, call.caller));
         shielded(|| trace::panic(&self.desk.name, self.desk.worker, kind, caller, message));
         shielded(|| self.end(Outcome::Panicked));
+        (kind, caller)
     }
 
     // ---- calls

@@ -14,7 +14,7 @@ use super::{
     system::System,
     waiting::Waiting,
 };
-use crate::{TestClock, thread, watchdog::Stall};
+use crate::{FailureEvent, TestClock, failure_event::OnFailure, thread, watchdog::Stall};
 
 /// Says what a system consists of, and starts it. From [`System::builder`].
 #[must_use = "it makes a system when it is started"]
@@ -24,6 +24,7 @@ pub struct Builder {
     pub(super) time: Time,
     pub(super) grace: Duration,
     pub(super) on_stall: Option<StallHook>,
+    pub(super) on_failure: OnFailure,
     #[cfg(feature = "config")]
     pub(super) configs: Vec<super::config::Config>,
     #[cfg(feature = "tokio")]
@@ -54,6 +55,7 @@ impl Builder {
             time: Time::default(),
             grace: Duration::from_millis(100),
             on_stall: None,
+            on_failure: OnFailure::default(),
             #[cfg(feature = "config")]
             configs: Vec::new(),
             #[cfg(feature = "tokio")]
@@ -175,6 +177,21 @@ impl Builder {
     /// ```
     pub fn on_stall(mut self, call: impl Fn(&Stall) + Send + Sync + 'static) -> Self {
         self.on_stall = Some(Arc::new(call));
+        self
+    }
+
+    /// Has this called for each failure of a handler of any component, with what failed, why, and what becomes of it: see
+    /// [`FailureEvent`](crate::FailureEvent) and [`thread::Builder::on_failure`](crate::thread::Builder::on_failure). In a [group](Group) it is the
+    /// group that decides. Said several times, all are called.
+    ///
+    /// ```
+    /// use ump_server::system::System;
+    ///
+    /// let builder = System::builder().on_failure(|event| eprintln!("{event}"));
+    /// # let _ = builder;
+    /// ```
+    pub fn on_failure(mut self, call: impl Fn(&FailureEvent) + Send + Sync + 'static) -> Self {
+        self.on_failure.add(Arc::new(call));
         self
     }
 

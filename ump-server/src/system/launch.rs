@@ -12,7 +12,8 @@ use super::{
     setup::{Setup, Site},
 };
 use crate::{
-    Context, SpawnError, TestClock, fate::Overseer, options::Launched, thread, watchdog::Stall,
+    Context, SpawnError, TestClock, failure_event::OnFailure, fate::Overseer, options::Launched,
+    thread, watchdog::Stall,
 };
 
 /// Where and how an instance is to be made.
@@ -23,6 +24,7 @@ pub(super) struct Place {
     pub(super) attributes: Attributes,
     pub(super) overseer: Arc<dyn Overseer>,
     pub(super) on_stall: Option<StallHook>,
+    pub(super) on_failure: OnFailure,
     pub(super) record: Arc<Record>,
     pub(super) directory: Directory,
     pub(super) time: Time,
@@ -121,12 +123,14 @@ macro_rules! common {
             time,
             overseer,
             on_stall,
+            on_failure,
             ..
         } = $place;
         let mut builder = $builder
             .name($place.loop_name())
             .clock(time.clock.clone())
             .overseer(Arc::clone(overseer))
+            .on_failures(on_failure.clone())
             // A report of a stop says for how long something has been in hand.
             .timed();
         if let Some(clock) = &time.test_clock {

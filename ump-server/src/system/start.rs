@@ -164,6 +164,7 @@ impl Starting {
             attributes: definition.attributes.clone(),
             overseer: Arc::new(overseer),
             on_stall: self.builder.on_stall.clone(),
+            on_failure: self.builder.on_failure.clone(),
             record,
             directory: Directory::new(&self.inner),
             time: self.builder.time.clone(),
