@@ -818,8 +818,9 @@ impl<R, E> Core<R, E> {
     /// # Safety
     /// Under the channel's lock, whose hotline watches the slot.
     pub(crate) unsafe fn cool(&self) {
-        // Relaxed: no data goes with it.
-        self.exchange(Ordering::Relaxed, |bits| Some(bits | COOL));
+        // Acquire: pairs with the Release of `call`. Whoever gave back the lease before the call that is found here did so before that call was made (it
+        // had answered the one before), so `quit`, which tries to get the lease next, sees that it is free: an exchange that fails may read an old value.
+        self.exchange(Ordering::Acquire, |bits| Some(bits | COOL));
     }
 
     /// Whether there is a call to [`answer`](Self::answer), if the last one that was answered had that turn.

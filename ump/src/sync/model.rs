@@ -13,10 +13,7 @@ use std::{
 pub(crate) use std::{sync::Arc as WakerArc, thread::panicking};
 
 pub(crate) use loom::{
-    sync::{
-        Arc, MutexGuard,
-        atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering},
-    },
+    sync::{Arc, MutexGuard, atomic::Ordering},
     thread::{Thread, current, park},
     thread_local as of_each_thread,
 };
@@ -24,22 +21,80 @@ pub(crate) use loom::{
 /// Counters and hints are not part of the protocol: loom need not explore their interleavings.
 pub(crate) use std::sync::atomic::AtomicU64;
 
-/// loom's, but to free it is an access as well: one that has to come after all the others, which loom does not ask for.
-#[derive(Debug)]
-pub(crate) struct AtomicU32(loom::sync::atomic::AtomicU32);
+/// loom's atomics, with compare-exchanges that can fail as the language lets them.
+///
+/// In loom a compare-exchange reads the newest value, whether it succeeds or fails. The language promises that only of one that succeeds: one that fails
+/// is a load, which may read an older value like any other. So a load comes first, and ends it if it does not read what is expected.
+macro_rules! atomics {
+    ($($(#[$attr:meta])* $name:ident $(<$T:ident>)?: $value:ty;)+) => { $(
+        $(#[$attr])*
+        #[derive(Debug)]
+        pub(crate) struct $name $(<$T>)?(loom::sync::atomic::$name $(<$T>)?);
 
-impl AtomicU32 {
-    pub(crate) fn new(value: u32) -> Self {
-        Self(loom::sync::atomic::AtomicU32::new(value))
-    }
+        #[allow(dead_code, reason = "each has the same")]
+        impl $(<$T>)? $name $(<$T>)? {
+            pub(crate) fn new(value: $value) -> Self {
+                Self(loom::sync::atomic::$name::new(value))
+            }
+
+            pub(crate) fn compare_exchange(
+                &self,
+                expected: $value,
+                new: $value,
+                success: Ordering,
+                failure: Ordering,
+            ) -> Result<$value, $value> {
+                let found = self.0.load(failure);
+                if found != expected {
+                    return Err(found);
+                }
+                self.0.compare_exchange(expected, new, success, failure)
+            }
+
+            /// (It does not fail for no reason: whoever uses it tries again.)
+            pub(crate) fn compare_exchange_weak(
+                &self,
+                expected: $value,
+                new: $value,
+                success: Ordering,
+                failure: Ordering,
+            ) -> Result<$value, $value> {
+                self.compare_exchange(expected, new, success, failure)
+            }
+
+            pub(crate) fn fetch_update(
+                &self,
+                success: Ordering,
+                failure: Ordering,
+                step: impl Fn($value) -> Option<$value>,
+            ) -> Result<$value, $value> {
+                let mut found = self.0.load(failure);
+                while let Some(next) = step(found) {
+                    match self.0.compare_exchange(found, next, success, failure) {
+                        Ok(found) => return Ok(found),
+                        Err(other) => found = other,
+                    }
+                }
+                Err(found)
+            }
+        }
+
+        impl $(<$T>)? Deref for $name $(<$T>)? {
+            type Target = loom::sync::atomic::$name $(<$T>)?;
+
+            fn deref(&self) -> &Self::Target {
+                &self.0
+            }
+        }
+    )+ };
 }
 
-impl Deref for AtomicU32 {
-    type Target = loom::sync::atomic::AtomicU32;
-
-    fn deref(&self) -> &Self::Target {
-        &self.0
-    }
+atomics! {
+    AtomicBool: bool;
+    AtomicPtr<T>: *mut T;
+    AtomicUsize: usize;
+    /// To free it is an access as well: one that has to come after all the others, which loom does not ask for.
+    AtomicU32: u32;
 }
 
 impl Drop for AtomicU32 {
