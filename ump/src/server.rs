@@ -612,7 +612,8 @@ fn await_call<S, R, E>(
     Some(call.into())
 }
 
-/// Takes what is there, or enrols. Asks for the waiter only if it seems to be needed: cloning a waker is the user's code and not free.
+/// Takes what is there, or enrols. Asks for the waiter only if it seems to be needed: cloning a waker is the user's code and not free. Runs none
+/// of that code with the lease, which only gets back to others in silence if that panics, and never if it waits for them.
 #[inline]
 fn look<S, R, E>(
     channel: &Channel<S, R, E>,
@@ -633,6 +634,14 @@ fn look<S, R, E>(
             }
         }
         return Taken::Overdue;
+    }
+    if lease.is_some() && warmth == Warmth::Task {
+        // The lease goes back first: a waker is the user's code, which may panic when it is cloned, or ask this very server. A call that comes in
+        // between is found below.
+        match channel.take(max, Place::Line(turn, None), lease.take(), warmth) {
+            Taken::Empty => {}
+            taken => return taken,
+        }
     }
     channel.take(max, Place::Line(turn, Some(waiter())), lease, warmth)
 }
