@@ -76,7 +76,8 @@ impl<S, R, E> Nest<S, R, E> {
             let first = NonNull::new(this.first.load(Ordering::Relaxed));
             return first.map_or_else(|| Self::make_first(this), Owned);
         }
-        let kept = this.more.with(|more| more.as_mut().and_then(Vec::pop));
+        // SAFETY: alive, as it is shared.
+        let kept = unsafe { SpinLock::with((&this.more).into(), |more| more.as_mut()?.pop()) };
         kept.unwrap_or_else(|| Owned::new(this))
     }
 
@@ -94,27 +95,37 @@ impl<S, R, E> Nest<S, R, E> {
     }
 
     /// Keeps an idle slot; gives it back if there are too many, or nobody needs one any more.
-    fn keep(&self, slot: Owned<S, R, E>) -> Option<Owned<S, R, E>> {
-        self.more.with(|more| {
+    ///
+    /// By pointer: see [`SpinLock`]. Once the slot is kept, the client may be dropped and free slot and nest, but only after it has got the lock,
+    /// and our last access is the store that releases it.
+    ///
+    /// # Safety
+    /// `this` is the nest that the slot came from, which is alive as the slot holds it.
+    unsafe fn keep(this: NonNull<Self>, slot: Owned<S, R, E>) -> Option<Owned<S, R, E>> {
+        let look = |more: &mut Option<Vec<_>>| {
             let Some(more) = more else {
                 return Some(slot);
             };
-            if self.is_first(&slot) {
+            // SAFETY: alive, as nobody frees it without the lock, which is ours.
+            let nest = unsafe { this.as_ref() };
+            if nest.is_first(&slot) {
                 let _ = ManuallyDrop::new(slot);
                 // Release: pairs with the Acquire of `take` and `close`.
-                self.out.store(false, Ordering::Release);
+                nest.out.store(false, Ordering::Release);
             } else if (more.len() + 1) * size_of::<Boxed<S, R, E>>() <= KEPT {
                 more.push(slot);
             } else {
                 return Some(slot);
             }
             None
-        })
+        };
+        // SAFETY: the lock is part of the nest, which is alive until it is released.
+        unsafe { SpinLock::with(NonNull::from(&(*this.as_ptr()).more), look) }
     }
 
     /// The client goes: nothing is kept any more.
     pub(crate) fn close(&self) {
-        let (more, first) = self.more.with(|more| {
+        let take_all = |more: &mut Option<Vec<_>>| {
             // Acquire: pairs with the Release with which it was put back: by who had the client, so before, or under the lock.
             let first = if self.out.load(Ordering::Acquire) {
                 None
@@ -122,7 +133,9 @@ impl<S, R, E> Nest<S, R, E> {
                 NonNull::new(self.first.load(Ordering::Relaxed))
             };
             (more.take(), first)
-        });
+        };
+        // SAFETY: alive, as the client, which goes, holds it until this is done.
+        let (more, first) = unsafe { SpinLock::with((&self.more).into(), take_all) };
         let first = first.map(Owned);
         let all = more.into_iter().flatten().chain(first);
         all.for_each(Owned::free);
@@ -197,10 +210,11 @@ impl<S, R, E> Owned<S, R, E> {
             unsafe { self.slot().clear() };
             let home = NonNull::from(&**home);
             let _ = ManuallyDrop::new(self);
-            // SAFETY: the slot holds it. Once that is in the nest, both may be freed, but our last access is the store.
-            let home = unsafe { home.as_ref() };
+            // SAFETY: the slot holds it. Once that is in the nest, both may be freed, but our last access is the store. The reference is to the
+            // atomic alone.
+            let out = unsafe { &(*home.as_ptr()).out };
             // Release: pairs with the Acquire of `take` and `close`.
-            home.out.store(false, Ordering::Release);
+            out.store(false, Ordering::Release);
         }
     }
 
@@ -220,10 +234,8 @@ impl<S, R, E> Drop for Owned<S, R, E> {
         // SAFETY: it is ours alone.
         unsafe { this.slot().clear() };
         let home = NonNull::from(&*this.boxed().home);
-        // SAFETY: alive, as the slot holds it. Once that is kept, the client may be dropped and free both, but only after it has got
-        // the lock of the nest, and our last access is the atomic operation that lets go of the lock.
-        let home = unsafe { home.as_ref() };
-        if let Some(this) = home.keep(this) {
+        // SAFETY: alive, as the slot holds it.
+        if let Some(this) = unsafe { Nest::keep(home, this) } {
             this.free();
         }
     }

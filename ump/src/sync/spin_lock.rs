@@ -6,7 +6,10 @@
 //! # Invariant
 //!
 //! `value` is touched only between the exchange that sets `locked` (Acquire) and the store that clears it (Release), which is the last
-//! access to the lock: what holds the lock may be freed by the next who gets it.
+//! access to the lock: what holds the lock may be freed by the next who gets it. So the lock is given by pointer, and no reference to it, or to
+//! what holds it, is an argument of a function that is running at that store: such a reference would have to be valid until the function returns.
+
+use std::ptr::NonNull;
 
 use super::{AtomicBool, Ordering, UnsafeCell, lock_pause};
 
@@ -27,14 +30,19 @@ impl<T> SpinLock<T> {
     }
 
     /// Shows the value to `look`, which runs none of the user's code.
+    ///
+    /// # Safety
+    /// `this` is alive until the lock is released.
     #[inline]
-    pub(crate) fn with<U>(&self, look: impl FnOnce(&mut T) -> U) -> U {
-        if !self.try_lock() {
-            self.wait();
+    pub(crate) unsafe fn with<U>(this: NonNull<Self>, look: impl FnOnce(&mut T) -> U) -> U {
+        // SAFETY: alive, as the caller promises. The reference is gone before the lock is released.
+        let lock = unsafe { this.as_ref() };
+        if !lock.try_lock() {
+            lock.wait();
         }
-        let _unlock = Unlock(&self.locked);
-        // SAFETY: we have the lock.
-        self.value.with_mut(|value| look(unsafe { &mut *value }))
+        let _unlock = Unlock(this);
+        // SAFETY: we have the lock, so it is alive and the value is ours.
+        lock.value.with_mut(|value| look(unsafe { &mut *value }))
     }
 
     #[inline]
@@ -56,11 +64,14 @@ impl<T> SpinLock<T> {
 }
 
 /// Gives up the lock, even if `look` panics.
-struct Unlock<'a>(&'a AtomicBool);
+struct Unlock<T>(NonNull<SpinLock<T>>);
 
-impl Drop for Unlock<'_> {
+impl<T> Drop for Unlock<T> {
     #[inline]
     fn drop(&mut self) {
-        self.0.store(false, Ordering::Release);
+        // SAFETY: the lock is ours, so it is alive until the store. The reference is to the atomic alone, which may be freed while it is shared.
+        let locked = unsafe { &(*self.0.as_ptr()).locked };
+        // Release: pairs with the Acquire of `try_lock`.
+        locked.store(false, Ordering::Release);
     }
 }
