@@ -9,7 +9,7 @@ use std::{
     },
     task::{Poll, Wake, Waker},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tests::{Bell, assert_balanced, books, must_end, poll_once, poll_with};
@@ -116,7 +116,8 @@ macro_rules! queued_and_called {
 queued_and_called! {
     a_request_is_taken_back_with_its_message,
     a_submitted_request_is_taken_back_with_its_message,
-    a_wait_that_would_end_by_itself_is_ended_as_well,
+    a_request_that_would_end_by_itself_is_ended_as_well,
+    a_wait_bounded_by_its_call_leaves_the_request_be,
     a_plain_request_has_no_reply,
     a_request_that_was_taken_meanwhile_is_abandoned,
     a_request_that_was_answered_meanwhile_has_its_reply,
@@ -149,14 +150,36 @@ fn a_submitted_request_is_taken_back_with_its_message((server, client): Ends) {
     assert!(server.is_empty());
 }
 
-fn a_wait_that_would_end_by_itself_is_ended_as_well((server, client): Ends) {
+fn a_request_that_would_end_by_itself_is_ended_as_well((server, client): Ends) {
     let _watched = waits::watch(Recorder::strict());
-    let reply = client.request(7).submit().wait().unwrap();
-    let outcome = reply.wait_timeout(WEEK).expect("it ended");
-    assert!(matches!(outcome, Err(RequestError::WouldDeadlock(7, _))));
     let outcome = client.request(8).timeout(WEEK).wait();
     assert!(matches!(outcome, Err(RequestError::WouldDeadlock(8, _))));
+    // By its own deadline, which comes before that of the call.
+    let request = client.request(7).timeout(WEEK);
+    let reply = request.submit().wait().unwrap();
+    let outcome = reply.wait_timeout(2 * WEEK).expect("it ended");
+    assert!(matches!(outcome, Err(RequestError::WouldDeadlock(7, _))));
     assert!(server.is_empty());
+}
+
+/// The caller is told nothing, as it waits for nobody for ever; the request is answered after it.
+fn a_wait_bounded_by_its_call_leaves_the_request_be((server, client): Ends) {
+    let strict = Recorder::strict();
+    let _watched = waits::watch(strict.clone());
+    for timeout in [None, Some(WEEK)] {
+        let request = client.request(7);
+        let request = match timeout {
+            Some(timeout) => request.timeout(timeout),
+            None => request,
+        };
+        let reply = request.submit().wait().unwrap();
+        let reply = reply.wait_timeout(Duration::from_millis(1)).unwrap_err();
+        let reply = reply.wait_deadline(Instant::now()).unwrap_err();
+        server.try_pop().unwrap().unwrap().1.reply(8).unwrap();
+        assert!(matches!(reply.wait(), Ok(8)));
+    }
+    assert_eq!(strict.told(), []);
+    assert_eq!(server.stats().ended(), server.stats().accepted);
 }
 
 fn a_plain_request_has_no_reply((server, client): Ends) {

@@ -549,7 +549,7 @@ impl<R, E> Core<R, E> {
         self.state.load(Ordering::Acquire) & DONE != 0
     }
 
-    /// Blocks until the outcome is there, or until `deadline`. Tells whether it is there.
+    /// Blocks until the outcome is there, or until `deadline`, which is that of the request or earlier. Tells whether it is there.
     ///
     /// # Errors
     /// The thread's watcher says that it would wait for itself.
@@ -561,7 +561,13 @@ impl<R, E> Core<R, E> {
         if spin_until(&self.common().waits.threads, || self.is_done()) {
             return Ok(true);
         }
-        let _watched = waits::before(|| self.awaited(deadline, true))?;
+        // One that ends before the request does waits for nobody for ever, whatever its watcher finds.
+        let is_bounded_by_call = deadline != self.deadline();
+        let _watched = if is_bounded_by_call {
+            None
+        } else {
+            waits::before(|| self.awaited(deadline, true))?
+        };
         if !self.sleep(Waiter::Thread(current())) {
             return Ok(true);
         }

@@ -104,6 +104,8 @@ impl<R, E, X> WaitReply<R, E, X> {
 
     /// Blocks for at most so long; returns itself if there is no outcome by then. The request goes on; drop it to cancel.
     ///
+    /// That holds as well where the caller is the one who would have to answer: see [`waits`](crate::waits#what-is-watched).
+    ///
     /// # Errors
     /// Itself, while there is no outcome. The inner error is that of the request.
     pub fn wait_timeout(self, timeout: Duration) -> Result<Result<R, X>, Self> {
@@ -114,6 +116,8 @@ impl<R, E, X> WaitReply<R, E, X> {
     }
 
     /// Blocks until `at` at most; returns itself if there is no outcome by then. The request goes on; drop it to cancel.
+    ///
+    /// That holds as well where the caller is the one who would have to answer: see [`waits`](crate::waits#what-is-watched).
     ///
     /// # Errors
     /// Itself, while there is no outcome. The inner error is that of the request.

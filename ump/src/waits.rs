@@ -43,6 +43,10 @@
 //! [`Client::req`](crate::Client::req), [`Request::wait`](crate::Request::wait), the waits of [`WaitReply`](crate::WaitReply), and all that
 //! block until there is room in a bounded queue. Not those of [`Gather`](crate::Gather): of many replies no single one is waited for.
 //!
+//! Nor a wait that its call bounds, so that the request goes on after it: [`WaitReply::wait_timeout`](crate::WaitReply::wait_timeout) and
+//! [`wait_deadline`](crate::WaitReply::wait_deadline), up to an instant before the request's own deadline. It ends by itself, and the request may be
+//! answered later, by the very handler that waited. So a handler that waits so for its own server again and again is not told.
+//!
 //! Tasks that await are [reported](Watcher::polled) with the waker that they were polled with. They may await something else as well, which only
 //! the one who polls them can find out: by the wakers that are left when the poll is over. So a watcher may exchange the waker, and tell the
 //! circle when the task is polled again.

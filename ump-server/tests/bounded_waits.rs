@@ -1,0 +1,52 @@
+//! Waits that their call bounds, in a handler, for a request that only this handler could answer.
+
+use std::{ops::ControlFlow, sync::mpsc, time::Duration};
+
+use ump_server::{
+    Client, Refused, ReplyContext, Stop, WeakClient,
+    thread::{Builder, Handler},
+    ump::{Error, WaitReply},
+};
+
+const LONG: Duration = Duration::from_secs(60);
+
+/// Zero: asks its own server for one, and does not wait for that longer than a while.
+struct Asks {
+    own: Option<WeakClient<u32, u32, Refused>>,
+    later: mpsc::Sender<WaitReply<u32, Refused>>,
+}
+
+impl Handler<u32, u32, Refused> for Asks {
+    fn init(&mut self, own: WeakClient<u32, u32, Refused>) {
+        self.own = Some(own);
+    }
+
+    fn proc_req(&mut self, n: u32, rctx: ReplyContext<'_, u32, Refused>) -> ControlFlow<()> {
+        if n == 0 {
+            let own: Client<_, _, _> = self.own.as_ref().unwrap().upgrade().unwrap();
+            let reply = own.req_async(1).unwrap();
+            match reply.wait_timeout(Duration::from_millis(1)) {
+                Err(reply) => self.later.send(reply).unwrap(),
+                Ok(ended) => panic!("it ended: {ended:?}"),
+            }
+        }
+        let _ = rctx.reply(n + 1);
+        ControlFlow::Continue(())
+    }
+}
+
+#[test]
+fn the_request_goes_on_after_a_bounded_wait() {
+    let (sender, later) = mpsc::channel();
+    let (client, handle) = Builder::new()
+        .spawn(|_| {
+            let (own, later) = (None, sender);
+            Ok(Asks { own, later })
+        })
+        .unwrap();
+    assert_eq!(client.req(0), Ok(1));
+    let reply = later.recv_timeout(LONG).unwrap();
+    let answered: Result<u32, Error<Refused>> = reply.wait();
+    assert_eq!(answered, Ok(2));
+    handle.stopper().stop(Stop::Refuse);
+}
