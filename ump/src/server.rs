@@ -377,7 +377,12 @@ impl<S, R, E> Server<S, R, E> {
             }
             let waiter = || Waiter::Thread(current());
             let woken = match look(channel, max, &mut turn, waiter, lease, Warmth::Thread) {
-                Taken::Empty => self.sleep(limit),
+                Taken::Empty => {
+                    let asleep = channel.waits.threads.sleeps();
+                    let woken = self.sleep(limit);
+                    channel.waits.threads.woken(asleep);
+                    woken
+                }
                 Taken::Overdue if channel.clock().has_passed(limit.deadline()) => Woken::Late,
                 Taken::Overdue => Woken::Early,
                 taken => return into_result(taken),

@@ -558,7 +558,8 @@ impl<R, E> Core<R, E> {
         if self.is_hot() {
             head_start();
         }
-        if spin_until(&self.common().waits.threads, || self.is_done()) {
+        let patience = &self.common().waits.threads;
+        if spin_until(patience, || self.is_done()) {
             return Ok(true);
         }
         // One that ends before the request does waits for nobody for ever, whatever its watcher finds.
@@ -572,9 +573,11 @@ impl<R, E> Core<R, E> {
             return Ok(true);
         }
         let mut passed = false;
+        let asleep = patience.sleeps();
         // It looks before it parks for the first time as well: to let go of a former waiter runs the user's code, which may use up the unpark.
         loop {
             if self.is_done() {
+                patience.woken(asleep);
                 return Ok(true);
             }
             if passed {

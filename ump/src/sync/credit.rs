@@ -9,8 +9,10 @@ use super::{AtomicU32, Ordering};
 pub(crate) struct Credit {
     /// The most that can be saved up, and what there is at first.
     most: u32,
-    /// So often it is refused before all of it is granted again.
-    rest: u32,
+    /// So often it is refused at least, and at most, before all of it is granted again.
+    rest: [u32; 2],
+    /// So often it is refused before it is granted the next time.
+    pause: AtomicU32,
     left: AtomicU32,
     /// How often it was refused.
     rested: AtomicU32,
@@ -20,7 +22,8 @@ impl Credit {
     pub(crate) const fn new(most: u32, rest: u32) -> Self {
         Self {
             most,
-            rest,
+            rest: [rest; 2],
+            pause: AtomicU32::new(rest),
             left: AtomicU32::new(most),
             rested: AtomicU32::new(0),
         }
@@ -35,11 +38,26 @@ impl Credit {
         }
     }
 
+    /// Granted again soon at first, and then after a pause twice as long each time, unless it has [paid off](Self::pay_off) in between.
+    pub(crate) const fn backing_off(most: u32, least_rest: u32, rest: u32) -> Self {
+        Self {
+            rest: [least_rest, rest],
+            pause: AtomicU32::new(least_rest),
+            ..Self::new(most, rest)
+        }
+    }
+
     // Relaxed throughout: hints, which order nothing. Of two who learn at once one may lose its lesson.
 
     #[inline]
     pub(crate) fn is_good(&self) -> bool {
         self.left.load(Ordering::Relaxed) > 0
+    }
+
+    /// Whether it has paid each time of late.
+    #[inline]
+    pub(crate) fn is_full(&self) -> bool {
+        self.left.load(Ordering::Relaxed) == self.most
     }
 
     /// It paid.
@@ -69,12 +87,31 @@ impl Credit {
             .store(left.saturating_sub(fine), Ordering::Relaxed);
     }
 
+    /// It has paid for good: there is all the credit again, and the next pause is short.
+    pub(crate) fn pay_off(&self) {
+        self.left.store(self.most, Ordering::Relaxed);
+        self.pause.store(self.rest[0], Ordering::Relaxed);
+        self.rested.store(0, Ordering::Relaxed);
+    }
+
+    /// It must not be tried again soon.
+    pub(crate) fn give_up(&self) {
+        self.left.store(0, Ordering::Relaxed);
+        self.pause.store(self.rest[1], Ordering::Relaxed);
+        self.rested.store(0, Ordering::Relaxed);
+    }
+
     fn rest(&self) {
-        let rested = (self.rested.load(Ordering::Relaxed) + 1) % self.rest;
-        self.rested.store(rested, Ordering::Relaxed);
-        if rested == 0 {
-            self.left.store(self.most, Ordering::Relaxed);
+        let pause = self.pause.load(Ordering::Relaxed);
+        let rested = self.rested.load(Ordering::Relaxed) + 1;
+        if rested < pause {
+            self.rested.store(rested, Ordering::Relaxed);
+            return;
         }
+        self.rested.store(0, Ordering::Relaxed);
+        let doubled = pause.saturating_mul(2).min(self.rest[1]);
+        self.pause.store(doubled, Ordering::Relaxed);
+        self.left.store(self.most, Ordering::Relaxed);
     }
 }
 
@@ -115,6 +152,26 @@ mod tests {
         let credit = Credit::after(2, 5, 7);
         assert_eq!((refused(&credit), used_up(&credit)), (2, 5));
         assert_eq!(refused(&credit), 7);
+    }
+
+    #[test]
+    fn it_backs_off_until_it_pays() {
+        let credit = Credit::backing_off(5, 7, 20);
+        for refusals in [7, 14, 20, 20] {
+            assert_eq!((used_up(&credit), refused(&credit)), (5, refusals));
+        }
+        used_up(&credit);
+        credit.charge();
+        credit.pay_off();
+        assert!(credit.is_full());
+        assert_eq!((used_up(&credit), refused(&credit)), (5, 7));
+    }
+
+    #[test]
+    fn given_up_it_rests_for_long() {
+        let credit = Credit::backing_off(5, 7, 20);
+        credit.give_up();
+        assert_eq!(refused(&credit), 20);
     }
 
     #[test]

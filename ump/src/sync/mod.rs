@@ -36,6 +36,8 @@ mod shuttle;
 #[cfg(not(any(loom, shuttle)))]
 mod spin;
 mod spin_lock;
+#[cfg(not(any(loom, shuttle)))]
+mod step;
 
 pub(crate) use spin_lock::SpinLock;
 
@@ -52,6 +54,7 @@ pub(crate) use {
     defer::{Deferral, Deferrals},
     native::*,
     spin::*,
+    step::Step,
 };
 
 /// How those wait awake who wait for the same thing.
@@ -65,11 +68,12 @@ pub(crate) struct Waits {
 }
 
 impl Waits {
-    /// For so many nanoseconds: threads, and tasks within a poll.
-    pub(crate) const fn new(threads: u32, tasks: u32) -> Self {
+    /// For so many nanoseconds, and for so many more that bring two ends to wait awake, or keep them so: threads, and tasks within a poll.
+    pub(crate) const fn new(threads: [u32; 2], tasks: [u32; 2]) -> Self {
+        let [threads, long] = threads;
         Self {
-            threads: Patience::of_thread(threads),
-            tasks: Patience::of_task(tasks),
+            threads: Patience::of_thread(threads, long),
+            tasks: Patience::of_task(tasks[0], tasks[1]),
             deferrals: Deferrals::new(threads),
         }
     }

@@ -147,14 +147,23 @@ pub(crate) const WARM: u32 = 2;
 #[derive(Debug)]
 pub(crate) struct Patience;
 
+/// How long a sleep takes teaches nothing here.
+pub(crate) struct Asleep;
+
 impl Patience {
-    pub(crate) const fn of_thread(_: u32) -> Self {
+    pub(crate) const fn of_thread(_: u32, _: u32) -> Self {
         Self
     }
 
-    pub(crate) const fn of_task(_: u32) -> Self {
+    pub(crate) const fn of_task(_: u32, _: u32) -> Self {
         Self
     }
+
+    pub(crate) fn sleeps(&self) -> Asleep {
+        Asleep
+    }
+
+    pub(crate) fn woken(&self, _: Asleep) {}
 }
 
 /// Whether a task lets others run before it leaves word, and how often, is left to chance.

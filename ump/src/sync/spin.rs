@@ -11,9 +11,13 @@
 //!   it 2,500), and looking on would be a waste. If nobody was there it goes on looking. If others ran and it was in vain, it sleeps soon.
 //!   If the CPU was away for long, it went to a stranger that computes, and is not given away again for some time.
 //!
-//! Whether it pays is learned from what happened: each has a [`Credit`]. Two ends that both sleep would never learn that they could be
-//! quick, each being asleep when the other comes; so after a long rest it is tried again, often enough in a row for the scheduler to
-//! move the two apart.
+//! Whether it pays is learned from what happened: each has a [`Credit`], and after a rest it is tried again. Two ends that both sleep would
+//! never learn that they could be quick, each being asleep when the other comes: how they are brought out of that is in [`Step`].
+//!
+//! A task does less of both, as it keeps others from running, and only where the other end is awake. It looks for a microsecond, or
+//! ten after a streak of quick replies (an interrupt at the other end is no reason to fall asleep), and then yields its CPU once. What it
+//! waits for is then there only if the other end was ready on the same CPU: the one case in which to look on would be a waste
+//! however long.
 
 #![forbid(unsafe_code)]
 
@@ -26,7 +30,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Credit, Ordering};
+use super::{Credit, Ordering, Step};
 
 /// Looks before a lock holder is taken to have been descheduled.
 const LOCK_LOOKS: u32 = 64;
@@ -43,14 +47,21 @@ const FINE: u32 = 32;
 
 /// It looks for so many nanoseconds before it yields.
 const SLICE: u64 = 1_000;
-/// Without credit it looks this much shorter.
+/// Without credit it looks this much shorter; a task, which does not yield then, not so much: a reply takes some 150 ns.
 const SHORT: u64 = 16;
+const SHORT_IN_TASK: u64 = 4;
+/// A long look yields so often.
+const LONG_SLICE: u64 = 5_000;
+/// So often a task yields in vain before it rests, and after so many waits it does again at first.
+const TASK_YIELDS: u32 = 16;
+const TASK_REST: u32 = 32;
 /// So often it lets others run in vain.
 const YIELDS: u32 = 4;
 /// What came back sooner from yielding met nobody.
 const NOBODY: Duration = Duration::from_nanos(600);
 /// What came back later has been with a stranger.
 const STRANGER: Duration = Duration::from_millis(2);
+const STRANGER_TO_TASK: Duration = Duration::from_micros(200);
 /// Looks left out while the other end has the cache line: about 50 ns, where the pause instruction takes 10.
 const HEAD_START: u32 = 5;
 
@@ -59,31 +70,65 @@ const HEAD_START: u32 = 5;
 pub(crate) struct Patience {
     /// Looks for so long at most. Zero: sleeps at once.
     nanoseconds: u32,
-    /// Whether it may yield its CPU. Not from a task.
-    yields: bool,
+    /// Looks on for so long after a streak of quick replies, if it is a task.
+    patient: u32,
+    /// Whether it is a task that waits, within a poll.
+    in_task: bool,
     to_look: Credit,
     to_yield: Credit,
+    step: Step,
 }
 
 impl Patience {
-    /// For a thread.
-    pub(crate) const fn of_thread(nanoseconds: u32) -> Self {
+    /// For a thread, which may look for `long` to get in step with the other end.
+    pub(crate) const fn of_thread(nanoseconds: u32, long: u32) -> Self {
         Self {
             nanoseconds,
-            yields: true,
+            patient: 0,
+            in_task: false,
             to_look: Credit::new(CREDIT, REST),
             to_yield: Credit::new(CREDIT, REST),
+            step: Step::new(long),
         }
     }
 
     /// For a task, which keeps others from running.
-    pub(crate) const fn of_task(nanoseconds: u32) -> Self {
+    pub(crate) const fn of_task(nanoseconds: u32, patient: u32) -> Self {
         Self {
-            yields: false,
-            ..Self::of_thread(nanoseconds)
+            patient,
+            in_task: true,
+            to_yield: Credit::backing_off(TASK_YIELDS, TASK_REST, REST),
+            ..Self::of_thread(nanoseconds, 0)
+        }
+    }
+
+    /// Notes that a thread falls asleep, as it was in vain to wait awake.
+    #[inline]
+    pub(crate) fn sleeps(&self) -> Asleep {
+        Asleep(self.step.sleeps())
+    }
+
+    /// Notes that what it waited for has ended its sleep.
+    #[inline]
+    pub(crate) fn woken(&self, Asleep(since): Asleep) {
+        if let Some(since) = since {
+            self.step.slept(since.elapsed());
+        }
+    }
+
+    /// It was there within a look.
+    #[inline]
+    fn seen(&self) {
+        self.to_look.reward(REWARD);
+        if self.step.keep() {
+            self.to_look.pay_off();
         }
     }
 }
+
+/// Since when a thread sleeps.
+#[derive(Debug)]
+pub(crate) struct Asleep(Option<Instant>);
 
 /// Lets the other end have the cache line that was handed to it, when it is awake and can be expected to give it back soon.
 ///
@@ -104,45 +149,88 @@ pub(crate) fn spin_until(patience: &Patience, ready: impl Fn() -> bool) -> bool 
 
 fn wait_awake(patience: &Patience, ready: impl Fn() -> bool) -> bool {
     let parallel = parallel();
-    let hopeful = parallel && patience.to_look.is_good();
+    let in_task = patience.in_task;
+    let hopeful = parallel && (patience.to_look.is_good() || patience.step.is_trying());
+    let short = if in_task { SHORT_IN_TASK } else { SHORT };
     let mut left = u64::from(patience.nanoseconds);
     let mut vain = 0;
     loop {
         let slice = SLICE.min(left);
         left -= slice;
-        if parallel && look(if hopeful { slice } else { slice / SHORT }, &ready) {
-            patience.to_look.reward(REWARD);
+        if parallel && look(if hopeful { slice } else { slice / short }, &ready) {
+            patience.seen();
             return true;
         }
         let mut last = left == 0 || !hopeful;
-        if patience.yields {
-            if patience.to_yield.is_good() {
-                match yield_cpu(&ready) {
-                    Yielded::Rewarded => {
-                        patience.to_look.charge();
-                        patience.to_yield.reward(REWARD);
-                        return true;
-                    }
-                    Yielded::Nobody => {}
-                    Yielded::Vain => {
-                        patience.to_yield.charge();
-                        vain += 1;
-                        last |= vain == YIELDS;
-                    }
-                    Yielded::Stranger => {
-                        patience.to_yield.fine(FINE);
-                        return ready();
-                    }
+        if patience.to_yield.is_good() {
+            let limit = if in_task { STRANGER_TO_TASK } else { STRANGER };
+            match yield_cpu(limit, &ready) {
+                Yielded::Seen if parallel => {
+                    patience.seen();
+                    return true;
                 }
-            } else {
-                patience.to_yield.charge();
+                Yielded::Seen | Yielded::Rewarded => {
+                    patience.to_look.charge();
+                    if in_task {
+                        patience.to_yield.pay_off();
+                    } else {
+                        patience.to_yield.reward(REWARD);
+                    }
+                    return true;
+                }
+                Yielded::Nobody if in_task => patience.to_yield.charge(),
+                Yielded::Nobody => {}
+                Yielded::Vain => {
+                    patience.to_yield.charge();
+                    vain += 1;
+                    last |= vain == YIELDS;
+                }
+                Yielded::Stranger => {
+                    if in_task {
+                        patience.to_yield.give_up();
+                    } else {
+                        patience.to_yield.fine(FINE);
+                    }
+                    return ready();
+                }
             }
+        } else {
+            patience.to_yield.charge();
         }
         if last {
-            patience.to_look.charge();
-            return false;
+            return parallel && look_on(patience, &ready);
         }
     }
+}
+
+/// After a look in vain.
+#[cold]
+fn look_on(patience: &Patience, ready: impl Fn() -> bool) -> bool {
+    let streak = patience.to_look.is_full();
+    patience.to_look.charge();
+    if patience.in_task {
+        let found = streak && look(patience.patient.into(), &ready);
+        if streak && !found {
+            patience.to_look.fine(FINE);
+        }
+        return found;
+    }
+    let mut left = patience.step.lose(streak);
+    while left > 0 {
+        let slice = LONG_SLICE.min(left);
+        left -= slice;
+        let found = look(slice, &ready)
+            || match yield_cpu(STRANGER, &ready) {
+                Yielded::Seen | Yielded::Rewarded => true,
+                Yielded::Nobody | Yielded::Vain => false,
+                Yielded::Stranger => return ready(),
+            };
+        if found {
+            patience.step.found();
+            return true;
+        }
+    }
+    false
 }
 
 fn look(nanoseconds: u64, ready: impl Fn() -> bool) -> bool {
@@ -154,6 +242,8 @@ fn look(nanoseconds: u64, ready: impl Fn() -> bool) -> bool {
 }
 
 enum Yielded {
+    /// What it waited for is there, and no other thread wanted the CPU: it would have been seen.
+    Seen,
     /// What it waited for is there.
     Rewarded,
     /// No other thread wanted the CPU.
@@ -165,12 +255,18 @@ enum Yielded {
 }
 
 #[cold]
-fn yield_cpu(ready: impl Fn() -> bool) -> Yielded {
+fn yield_cpu(stranger: Duration, ready: impl Fn() -> bool) -> Yielded {
     let start = Instant::now();
     thread::yield_now();
     match start.elapsed() {
-        away if away > STRANGER => Yielded::Stranger,
-        _ if ready() => Yielded::Rewarded,
+        away if away > stranger => Yielded::Stranger,
+        away if ready() => {
+            if away < NOBODY {
+                Yielded::Seen
+            } else {
+                Yielded::Rewarded
+            }
+        }
         away if away < NOBODY => Yielded::Nobody,
         _ => Yielded::Vain,
     }
