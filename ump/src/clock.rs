@@ -2,7 +2,8 @@
 //!
 //! Whoever waits for a deadline asks the clock of its channel. The **system's** clock costs a branch that always goes the same way: the
 //! system is asked for the time, threads sleep with a time-out of their own, and tasks are woken by the alarm thread. By a **manual** clock a sleeper
-//! is a thread or a waker on a list, and nothing but [`advance`](ManualClock::advance) makes an instant pass:
+//! is a thread or a waker on a list, and nothing but [`advance`](ManualClock::advance) makes an instant pass. A **custom** clock is a [`TimeSource`]: it
+//! has futures that sleep, which wake threads as well. The list of a manual clock:
 //!
 //! ```text
 //!            enrol, not yet due               advanced to its instant
@@ -38,7 +39,10 @@ use crate::{
 
 /// Tells the time, and sleeps until it is later. A channel made with [`Builder::clock`](crate::Builder::clock) does both by it.
 ///
-/// Either the system's monotonic clock, which is the default, or that of a [`ManualClock`]. Clones tell the same time.
+/// Either the system's monotonic clock, which is the default, or that of a [`ManualClock`], or a [`TimeSource`] of one's own. Clones tell the same time.
+///
+/// No other clock has a say in it: if a test pauses the time of its runtime (as by `tokio::time::pause`), deadlines by the system's clock are in real time
+/// as before. In ump-server there is a clock that follows tokio's, with the feature `tokio-time`.
 ///
 /// ```
 /// use std::time::Duration;
@@ -61,7 +65,13 @@ use crate::{
 /// assert_eq!(sleeper.join().unwrap(), Duration::from_millis(1)); // exactly
 /// ```
 #[derive(Clone, Debug, Default)]
-pub struct Clock(Option<WakerArc<Time>>);
+pub struct Clock(Option<Kind>);
+
+#[derive(Clone, Debug)]
+enum Kind {
+    Manual(WakerArc<Time>),
+    Custom(WakerArc<Custom>),
+}
 
 impl Clock {
     /// The system's monotonic clock.
@@ -70,20 +80,32 @@ impl Clock {
         Self(None)
     }
 
+    /// A clock of one's own.
+    pub fn custom(source: impl TimeSource) -> Self {
+        Self(Some(Kind::Custom(WakerArc::new(Custom(Box::new(source))))))
+    }
+
     /// The time.
     #[inline]
     #[must_use]
     pub fn now(&self) -> Instant {
         match &self.0 {
             None => Instant::now(),
-            Some(time) => time.now(),
+            Some(Kind::Manual(time)) => time.now(),
+            Some(Kind::Custom(custom)) => custom.0.now(),
         }
     }
 
     /// Whether it is moved by hand, through a [`ManualClock`].
     #[must_use]
     pub fn is_manual(&self) -> bool {
-        self.0.is_some()
+        matches!(self.0, Some(Kind::Manual(_)))
+    }
+
+    /// Whether it is the system's.
+    #[must_use]
+    pub fn is_system(&self) -> bool {
+        self.0.is_none()
     }
 
     /// Blocks the thread until `at`; not at all if that has passed. How late it returns is up to the operating system's scheduler.
@@ -144,7 +166,8 @@ impl Clock {
     /// By the system's clock its task is woken by the thread `ump-alarm`, of which the process has one: a waker must not block.
     ///
     /// # Errors
-    /// The future ends in the system's refusal to start that thread, which it is asked for once in a process. A manual clock needs none.
+    /// The future ends in the system's refusal to start that thread, which it is asked for once in a process. A manual clock needs none. A custom one has
+    /// errors of its own.
     ///
     /// # Cancel safety
     /// Dropping the future leaves nothing behind. It can be polled by different tasks in turn; the latest is woken.
@@ -164,8 +187,11 @@ impl Clock {
 
     /// Tells clocks apart that are in use.
     pub(crate) fn id(&self) -> usize {
-        let time = self.0.as_ref();
-        time.map_or(0, |time| WakerArc::as_ptr(time).addr())
+        match &self.0 {
+            None => 0,
+            Some(Kind::Manual(time)) => WakerArc::as_ptr(time).addr(),
+            Some(Kind::Custom(custom)) => WakerArc::as_ptr(custom).addr(),
+        }
     }
 
     /// Whether there is a deadline and it has passed.
@@ -178,7 +204,8 @@ impl Clock {
     #[inline]
     pub(crate) fn park_until(&self, deadline: Option<Instant>) -> bool {
         match (&self.0, deadline) {
-            (Some(time), Some(deadline)) => time.park_until(deadline),
+            (Some(Kind::Manual(time)), Some(deadline)) => time.park_until(deadline),
+            (Some(Kind::Custom(custom)), Some(deadline)) => custom.park_until(deadline),
             _ => sync::park_until(deadline),
         }
     }
@@ -190,8 +217,75 @@ impl Clock {
     pub(crate) fn alarm(&self, at: Instant) -> io::Result<Alarm> {
         Ok(match &self.0 {
             None => Alarm::System(sync::Alarm::new(at)?),
-            Some(time) => Alarm::Manual(Box::new(Sleeper::new(time, at))),
+            Some(Kind::Manual(time)) => Alarm::Manual(Box::new(Sleeper::new(time, at))),
+            Some(Kind::Custom(custom)) => Alarm::Custom(CustomSleep(custom.0.sleep_until(at))),
         })
+    }
+}
+
+/// A future that sleeps, from a [`TimeSource`].
+pub type BoxSleep = Pin<Box<dyn Future<Output = io::Result<()>> + Send + Sync>>;
+
+/// Tells the time for a [custom clock](Clock::custom).
+///
+/// Its methods are called by any thread, and may be called by a loop's watchdog as well. They must not block.
+pub trait TimeSource: Send + Sync + 'static {
+    /// The time. It never goes back.
+    fn now(&self) -> Instant;
+
+    /// Resolves when [`now`](Self::now) has got to this instant. It may be polled, woken and dropped on any thread, and by different tasks in turn.
+    ///
+    /// # Errors
+    /// The time does not pass any more. What waits for a deadline takes it for passed, or returns [`NoTimer`](crate::RequestError::NoTimer) if it
+    /// has not been sent.
+    fn sleep_until(&self, at: Instant) -> BoxSleep;
+
+    /// Whether the time stands still as long as the current thread is blocked, since this is the thread that makes it pass.
+    ///
+    /// Then a thread that blocks with a deadline sleeps in **real time** for as long as is left until the deadline by this clock: there is nothing else
+    /// that could wake it.
+    fn needs_this_thread(&self) -> bool {
+        false
+    }
+}
+
+struct Custom(Box<dyn TimeSource>);
+
+impl Custom {
+    fn park_until(&self, deadline: Instant) -> bool {
+        let left = deadline.saturating_duration_since(self.0.now());
+        if left.is_zero() {
+            return true;
+        }
+        let by_the_system = || sync::park_until(Instant::now().checked_add(left));
+        if self.0.needs_this_thread() {
+            return by_the_system();
+        }
+        let mut sleep = self.0.sleep_until(deadline);
+        let waker = Waker::from(WakerArc::new(Unpark::new()));
+        match sleep.as_mut().poll(&mut Context::from_waker(&waker)) {
+            Poll::Ready(Ok(())) => true,
+            // There is no such time any more.
+            Poll::Ready(Err(_)) => by_the_system(),
+            Poll::Pending => {
+                park();
+                deadline <= self.0.now()
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Custom {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Custom").finish_non_exhaustive()
+    }
+}
+
+pub(crate) struct CustomSleep(BoxSleep);
+
+impl fmt::Debug for CustomSleep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CustomSleep").finish_non_exhaustive()
     }
 }
 
@@ -324,7 +418,7 @@ impl ManualClock {
     /// What tells its time: for [`Builder::clock`](crate::Builder::clock), and to be handed to whoever asks for a clock.
     #[must_use]
     pub fn clock(&self) -> Clock {
-        Clock(Some(WakerArc::clone(&self.0)))
+        Clock(Some(Kind::Manual(WakerArc::clone(&self.0))))
     }
 
     /// The time.
@@ -461,6 +555,7 @@ pub(crate) enum Alarm {
     System(sync::Alarm),
     /// Boxed, so that what real programs keep in their futures stays small.
     Manual(Box<Sleeper>),
+    Custom(CustomSleep),
 }
 
 impl Alarm {
@@ -471,6 +566,7 @@ impl Alarm {
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Self::System(alarm) => alarm.poll(cx),
+            Self::Custom(CustomSleep(sleep)) => sleep.as_mut().poll(cx),
             Self::Manual(sleeper) => {
                 sleeper.note();
                 if sleeper.enrol(Waiter::task(cx.waker())) {
@@ -507,7 +603,7 @@ impl Sleeper {
     /// Tells the watcher, if there is one, once.
     fn note(&mut self) {
         if self.noted.is_none() {
-            self.noted = waits::sleeps(|| Clock(Some(WakerArc::clone(&self.time))));
+            self.noted = waits::sleeps(|| Clock(Some(Kind::Manual(WakerArc::clone(&self.time)))));
         }
     }
 

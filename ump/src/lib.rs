@@ -35,7 +35,7 @@ pub use crate::sync::PerProcess;
 pub use crate::{
     builder::{Builder, Spin},
     client::{Client, WeakClient},
-    clock::{Clock, ManualClock, Sleep},
+    clock::{BoxSleep, Clock, ManualClock, Sleep, TimeSource},
     closed::Closed,
     context::{Cancelled, ReplyContext},
     error::{Error, Executed, NoReply, Refused, RequestError, SendError, ZeroCapacity},

@@ -28,6 +28,8 @@ mod bell;
 mod builder;
 mod caught;
 mod run;
+#[cfg(feature = "tokio-time")]
+mod runtime_clock;
 mod sleep;
 
 use std::{
@@ -39,6 +41,8 @@ use std::{
 use ump::{Client, WeakClient};
 
 pub use builder::Builder;
+#[cfg(feature = "tokio-time")]
+pub use runtime_clock::runtime_clock;
 
 use crate::{JoinHandle, ReplyContext, spawn_error::SpawnError};
 

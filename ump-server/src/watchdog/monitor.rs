@@ -277,7 +277,7 @@ impl Monitor {
 
 const ON_TIME: Slept = Slept::Late(Duration::ZERO);
 
-/// By manual clocks.
+/// By other clocks than the system's.
 impl Wake for Monitor {
     fn wake(self: StdArc<Self>) {
         Monitor::wake(&self);

@@ -3,7 +3,7 @@
 use std::{
     future::Future,
     pin::Pin,
-    task::{Context, Waker},
+    task::{Context, Poll, Waker},
     time::{Duration, Instant},
 };
 
@@ -114,9 +114,9 @@ impl Round {
         }
     }
 
-    /// Whether time passes for it when the monitor sleeps. By a clock that is moved by hand it does not.
+    /// Whether time passes for it when the monitor sleeps. By another clock it may not.
     pub(super) fn goes_by_the_system(&self) -> bool {
-        !self.watched.desk.clock.is_manual()
+        self.watched.desk.clock.is_system()
     }
 
     /// What is to be told of the end of a turn that was reported.
@@ -245,10 +245,10 @@ impl Round {
         self.due = open.since.checked_add(at);
     }
 
-    /// When to look again by the system's clock, which is soon enough to notice that the process was stopped. By a manual one the waker is called when it is time; an error if it is already.
+    /// When to look again by the system's clock, which is soon enough to notice that the process was stopped. By another one the waker is called when it is time; an error if it is already.
     pub(super) fn sleep(&mut self, waker: &Waker) -> Result<Option<Instant>, ()> {
         let clock = &self.watched.desk.clock;
-        let Some(due) = self.due.filter(|_| clock.is_manual()) else {
+        let Some(due) = self.due.filter(|_| !clock.is_system()) else {
             self.sleep = None;
             return Ok(self.due.map(|due| self.soon(due)));
         };
@@ -256,14 +256,18 @@ impl Round {
             Some(sleep) if sleep.deadline() == due => sleep,
             other => other.insert(clock.sleep_until(due)),
         };
-        if Pin::new(sleep)
-            .poll(&mut Context::from_waker(waker))
-            .is_ready()
-        {
-            self.sleep = None;
-            return Err(());
+        match Pin::new(sleep).poll(&mut Context::from_waker(waker)) {
+            Poll::Pending => Ok(None),
+            Poll::Ready(Ok(())) => {
+                self.sleep = None;
+                Err(())
+            }
+            // By this clock nothing will be due.
+            Poll::Ready(Err(_)) => {
+                self.sleep = None;
+                Ok(None)
+            }
         }
-        Ok(None)
     }
 
     fn soon(&self, due: Instant) -> Instant {

@@ -1,0 +1,98 @@
+//! A clock that tells the time of a tokio runtime, which a test can pause.
+
+use std::{
+    future::Future,
+    io,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Instant,
+};
+
+use tokio::{
+    runtime::{Handle, RuntimeFlavor},
+    time::{self, Sleep},
+};
+use ump::{BoxSleep, Clock, TimeSource};
+
+use crate::panics;
+
+/// Returns a clock that tells the time of a tokio runtime: real time, or what `tokio::time::pause` and `advance` make of it.
+///
+/// For channels, loops, systems and routers that are tested with tokio's paused time: given this clock, their deadlines, timers, pauses and watchdogs follow
+/// it, and the runtime advances its time to them by itself when it has nothing else to do. `pause` does not affect any other clock: deadlines by those are
+/// in real time.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() {
+/// use std::time::Duration;
+/// use ump_server::{task, ump::{Builder, RequestError}};
+///
+/// let clock = task::runtime_clock(&tokio::runtime::Handle::current());
+/// let (_server, client) = Builder::new().clock(clock).build::<u32, u32, ()>().unwrap();
+/// // A week passes at once, as there is nothing else to do.
+/// let late = client.request(1).timeout(Duration::from_secs(7 * 24 * 3600)).await;
+/// assert!(matches!(late, Err(RequestError::TimeoutQueued(1))));
+/// # }
+/// ```
+///
+/// # Threads
+/// A runtime knows nothing of other threads. While a loop on a thread works, a paused runtime that has nothing to do goes on to the next deadline. So the
+/// time at which such a loop acts is left to chance: use a [`TestClock`](crate::TestClock), which waits for it.
+///
+/// A thread that **blocks** until a deadline of this clock is woken when the runtime gets there. The thread of a current-thread runtime cannot
+/// be, as it would have to make the time pass itself: there a blocking call sleeps in real time for as long as is left by this clock. With paused
+/// time, await instead.
+///
+/// When the runtime has been shut down its time passes no more: [`ump::Sleep`] returns an error, and what waits with a deadline ends as if that had passed.
+///
+/// # Panics
+/// If the runtime was built without its timer (`enable_time`).
+#[must_use]
+pub fn runtime_clock(runtime: &Handle) -> Clock {
+    let time = RuntimeTime {
+        runtime: runtime.clone(),
+    };
+    // A runtime without a timer panics here and now.
+    drop(time.sleep_until(time.now()));
+    Clock::custom(time)
+}
+
+struct RuntimeTime {
+    runtime: Handle,
+}
+
+impl TimeSource for RuntimeTime {
+    fn now(&self) -> Instant {
+        let _entered = self.runtime.enter();
+        time::Instant::now().into_std()
+    }
+
+    fn sleep_until(&self, at: Instant) -> BoxSleep {
+        let _entered = self.runtime.enter();
+        let sleep = Box::pin(time::sleep_until(at.into()));
+        Box::pin(RuntimeSleep { sleep })
+    }
+
+    fn needs_this_thread(&self) -> bool {
+        let is_alone = self.runtime.runtime_flavor() == RuntimeFlavor::CurrentThread;
+        is_alone && Handle::try_current().is_ok_and(|here| here.id() == self.runtime.id())
+    }
+}
+
+struct RuntimeSleep {
+    sleep: Pin<Box<Sleep>>,
+}
+
+impl Future for RuntimeSleep {
+    type Output = io::Result<()>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // It panics when the runtime has been shut down, and there is no way to ask for that.
+        match panics::caught(|| self.sleep.as_mut().poll(cx)) {
+            Ok(polled) => polled.map(Ok),
+            Err(_) => Poll::Ready(Err(io::Error::other(
+                "the runtime whose time it is has been shut down",
+            ))),
+        }
+    }
+}
