@@ -16,7 +16,11 @@ use std::{
 use crate::sync::Mutex;
 use ump::{PanicMessage, ReplyContext, RequestError, WaitReply};
 
-use crate::{panics::shielded, stop::Stopper};
+use crate::{
+    blocking::{EXECUTOR, blocks_an_executor},
+    panics::shielded,
+    stop::Stopper,
+};
 
 /// Why a loop ended otherwise than in order.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -106,6 +110,8 @@ impl<RV> JoinHandle<RV> {
     /// Blocks until the loop has ended and its clean-up is done. Returns what its handler broke off with (or what `term` made of that), and
     /// `None` if no client was left or it was stopped.
     ///
+    /// On the thread of a current-thread runtime that runs the loop this never returns, as the loop does not run meanwhile: await the handle.
+    ///
     /// # Errors
     /// See [`JoinErrorKind`].
     pub fn join(self) -> Result<Option<RV>, JoinError> {
@@ -126,7 +132,11 @@ impl<RV> JoinHandle<RV> {
             Ok(Err(_)) => Err(StartError::Ended),
             Err(pending) => {
                 self.started = Some(pending);
-                Err(StartError::Late)
+                Err(if blocks_an_executor() {
+                    StartError::Blocked
+                } else {
+                    StartError::Late
+                })
             }
         }
     }
@@ -198,19 +208,26 @@ fn explain(stopper: &Stopper, error: RequestError<(), JoinError>) -> JoinError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+#[non_exhaustive]
 pub enum StartError {
     /// It is still at it.
     Late,
+    /// The same, and it was waited for by blocking the thread of a current-thread runtime. Tasks of that do not run meanwhile: await
+    /// [`started`](JoinHandle::started) instead.
+    Blocked,
     /// It has ended without having started: joining it tells why.
     Ended,
 }
 
 impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Late => "the server has not started yet",
-            Self::Ended => "the server ended before it had started; joining it tells why",
-        })
+        match self {
+            Self::Late => f.write_str("the server has not started yet"),
+            Self::Blocked => write!(f, "the server has not started yet, and {EXECUTOR}"),
+            Self::Ended => {
+                f.write_str("the server ended before it had started; joining it tells why")
+            }
+        }
     }
 }
 

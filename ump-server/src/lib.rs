@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+mod blocking;
 mod context;
 #[cfg_attr(any(loom, shuttle), path = "deadlock/none.rs")]
 mod deadlock;

@@ -25,6 +25,7 @@ use std::{
 };
 
 use crate::{
+    blocking::{EXECUTOR, blocks_an_executor},
     sync::Mutex,
     wakers::{Registration, Wakers, discard, wake_all},
 };
@@ -148,7 +149,11 @@ impl TestClock {
     pub fn wait_until_quiet(&self) {
         let deadline = Instant::now().checked_add(self.patience);
         let is_quiet = Clock::system().block_on(self.quiet(), deadline).is_some();
-        assert!(is_quiet, "{}", self.complaint());
+        if !is_quiet {
+            let complaint = self.complaint();
+            assert!(!blocks_an_executor(), "{complaint}; {EXECUTOR}");
+            panic!("{complaint}");
+        }
     }
 
     /// Resolves when all loops under it are quiet; panics if they are not in time.

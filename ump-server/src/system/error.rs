@@ -5,7 +5,7 @@ use std::{convert::Infallible, error::Error as StdError, fmt, time::Duration};
 use ump::PanicMessage;
 
 use super::report::Report;
-use crate::{JoinError, SpawnError};
+use crate::{JoinError, SpawnError, blocking::EXECUTOR};
 
 /// Any error, as the factories of components return it.
 pub type BoxError = Box<dyn StdError + Send + Sync>;
@@ -151,6 +151,9 @@ pub enum NotUp {
     Panicked(PanicMessage),
     /// Its factory or its `init` was still at it when this time had passed since the start of the system.
     Late(Duration),
+    /// The same, and it was waited for by [blocking](super::Waiting::wait) the thread of a current-thread runtime. Tasks of that do not run meanwhile: await
+    /// the start instead.
+    Blocked(Duration),
     /// It ended before its `init` was done.
     Failed(JoinError),
     /// It was stopped before its `init` was done.
@@ -176,6 +179,9 @@ impl fmt::Display for NotUp {
             Self::Refused(error) => write!(f, "its handler could not be made: {error}"),
             Self::Panicked(message) => write!(f, "its handler could not be made: {message}"),
             Self::Late(within) => write!(f, "it was not ready within {within:?}"),
+            Self::Blocked(within) => {
+                write!(f, "it was not ready within {within:?}, and {EXECUTOR}")
+            }
             Self::Failed(error) => error.kind().fmt(f),
             Self::Stopped => f.write_str("it was stopped"),
             Self::Spawn(error) => error.fmt(f),

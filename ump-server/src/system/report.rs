@@ -3,7 +3,7 @@
 use std::{fmt, time::Duration};
 
 use super::failures::Failure;
-use crate::{InHand, JoinError};
+use crate::{InHand, JoinError, blocking::EXECUTOR};
 
 /// How the instances of a system ended, in the order in which they were told to: dependents before what they need.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -17,6 +17,9 @@ pub struct Report {
     pub failures: Vec<Failure>,
     /// How long it took.
     pub took: Duration,
+    /// Something did not end in time, and the end was waited for by [blocking](super::Waiting::wait) the thread of a current-thread runtime. Tasks of that do
+    /// not run meanwhile, so they could not end: await the stop instead.
+    pub executor_was_blocked: bool,
 }
 
 /// How one instance of a component ended.
@@ -83,6 +86,9 @@ impl fmt::Display for Report {
         }
         for failure in &self.failures {
             write!(f, "\n  earlier: {failure}")?;
+        }
+        if self.executor_was_blocked {
+            write!(f, "\n  note: {EXECUTOR}")?;
         }
         Ok(())
     }

@@ -22,7 +22,7 @@ use super::{
     system::System,
     waiting::by,
 };
-use crate::Stop;
+use crate::{Stop, blocking::executor_is_blocked};
 
 pub(super) async fn start(builder: Builder, within: Duration) -> Result<System, StartError> {
     #[cfg(feature = "config")]
@@ -120,7 +120,13 @@ impl Starting {
         if let Some(refusal) = refusal {
             return Err(refusal);
         }
-        let late = || NotUp::Late(self.within);
+        let late = || {
+            if executor_is_blocked() {
+                NotUp::Blocked(self.within)
+            } else {
+                NotUp::Late(self.within)
+            }
+        };
         let Inner { clock, .. } = &*self.inner;
         for (instance, made) in made.into_iter().enumerate() {
             let made = by(clock, self.deadline, made).await;

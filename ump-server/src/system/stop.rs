@@ -18,7 +18,7 @@ use super::{
     report::{Ended, HowEnded, Report},
     waiting::by,
 };
-use crate::{JoinError, Stop};
+use crate::{JoinError, Stop, blocking::executor_is_blocked};
 
 /// Stops all that has been launched. Without a deadline it waits for ever.
 pub(super) async fn stop(inner: Arc<Inner>, how: Stop, deadline: Option<Instant>) -> Report {
@@ -37,6 +37,7 @@ pub(super) async fn stop(inner: Arc<Inner>, how: Stop, deadline: Option<Instant>
             is_late |= !it.wait(&inner, deadline).await;
         }
         if is_late {
+            report.executor_was_blocked = executor_is_blocked();
             break;
         }
         report.instances.extend(left.drain(..).map(Told::report));

@@ -10,6 +10,8 @@ use std::{
 
 use ump::Clock;
 
+use crate::blocking::blocking;
+
 /// Something that takes its time: [`wait`](Self::wait) for it where blocking is right, and `.await` it where it is not.
 ///
 /// # Panics
@@ -22,10 +24,12 @@ impl<T> Waiting<T> {
         Self(Box::pin(future))
     }
 
-    /// Blocks the thread until it is done. Not for code that runs on an async executor, and least of all on the one that it waits for.
+    /// Blocks the thread until it is done. Not for code that runs on an async executor, and least of all on the one that it waits for: a current-thread
+    /// runtime does not run its tasks meanwhile, so what waits for them waits until its deadline. Its error or report says so then
+    /// ([`NotUp::Blocked`](super::NotUp::Blocked), [`Report::executor_was_blocked`](super::Report::executor_was_blocked)).
     #[expect(clippy::must_use_candidate, reason = "that depends on what it is")]
     pub fn wait(self) -> T {
-        match Clock::system().block_on(self.0, None) {
+        match blocking(|| Clock::system().block_on(self.0, None)) {
             Some(done) => done,
             None => unreachable!("there is no deadline"),
         }

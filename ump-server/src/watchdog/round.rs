@@ -292,6 +292,8 @@ mod tests {
     /// Between two looks.
     const STEP: Duration = Duration::from_millis(250);
     const STOPPED: Duration = Duration::from_secs(3);
+    /// Of that, by a monitor that meant to look after a step.
+    const OVERSLEPT: Duration = Duration::from_millis(2_750);
     const ON_TIME: Slept = Slept::Late(Duration::ZERO);
 
     /// A worker that is looked at, by a clock that stands for the system's.
@@ -368,7 +370,7 @@ mod tests {
         let mut bench = Bench::new();
         assert_eq!(bench.look(STEP, ON_TIME), None);
         bench.begin();
-        assert_eq!(bench.look(STOPPED, Slept::Late(STOPPED - STEP)), None);
+        assert_eq!(bench.look(STOPPED, Slept::Late(OVERSLEPT)), None);
         let told = (Stage::Noticed, SECOND);
         assert_eq!(bench.looks_until_told(), (3, told));
     }
