@@ -1,6 +1,7 @@
-//! Which connections there are, and which of them makes way for a new one: the one on which nothing has been asked for the longest time.
+//! Which connections there are, and which of them makes way for a new one: the one on which nothing has happened for the longest time.
 //!
-//! A connection is idle until the head of a request has come whole, and again when the response has been handed over.
+//! A connection is idle until the head of a request has come whole, and again when the response has been handed over. A client that reads it slowly
+//! shows by that that it is there.
 
 use std::{
     collections::BTreeMap,
@@ -104,6 +105,16 @@ impl Connection {
         }
         state.busy += 1;
         Some(Arc::new(Busy(Arc::clone(self))))
+    }
+
+    /// Something happened on it. If it is idle, it is so from now on.
+    pub(crate) fn touch(&self) {
+        let mut table = self.table.lock();
+        let mut state = self.lock();
+        // It is not in the table if it is busy, and if it has to make way.
+        if table.idle.remove(&state.key).is_some() {
+            state.key = table.idle(self.made_way.clone());
+        }
     }
 
     /// Returns when it has to make way.

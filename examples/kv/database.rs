@@ -123,6 +123,8 @@ pub(crate) fn open(path: &Path) -> Result<Database, StoreError> {
 fn lock(path: &Path) -> rusqlite::Result<Connection> {
     let lock = Connection::open(beside(path, "-lock"))?;
     lock.busy_timeout(Duration::ZERO)?;
+    // Nothing is ever written to it, so it needs no file for a journal.
+    lock.pragma_update(None, "journal_mode", "MEMORY")?;
     lock.execute_batch("BEGIN EXCLUSIVE")?;
     Ok(lock)
 }

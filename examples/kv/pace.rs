@@ -9,6 +9,7 @@ use std::{
     future::Future,
     io::{self, IoSlice},
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
     time::{Duration, Instant},
 };
@@ -18,6 +19,8 @@ use tokio::{
     net::TcpStream,
     time::{Sleep, sleep},
 };
+
+use crate::connections::Connection;
 
 /// In bytes a second.
 const RATE: u32 = 16 * 1024;
@@ -88,15 +91,17 @@ impl Debt {
         }
     }
 
-    /// The client has moved so many bytes.
-    pub(crate) fn pay(&mut self, bytes: usize) {
-        if let Some(since) = self.since.take() {
+    /// The client has moved so many bytes. Returns whether it had let us wait.
+    pub(crate) fn pay(&mut self, bytes: usize) -> bool {
+        let since = self.since.take();
+        if let Some(since) = since {
             self.owed += since.elapsed();
             self.timer = None;
         }
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
         let paid = Duration::from_secs(1) * bytes / RATE;
         self.owed = self.owed.saturating_sub(paid);
+        since.is_some()
     }
 }
 
@@ -105,12 +110,17 @@ impl Debt {
 pub(crate) struct Paced {
     stream: TcpStream,
     debt: Debt,
+    connection: Arc<Connection>,
 }
 
 impl Paced {
-    pub(crate) fn new(stream: TcpStream, limit: Duration) -> Self {
+    pub(crate) fn new(stream: TcpStream, limit: Duration, connection: Arc<Connection>) -> Self {
         let debt = Debt::new(limit);
-        Self { stream, debt }
+        Self {
+            stream,
+            debt,
+            connection,
+        }
     }
 
     fn written(
@@ -120,7 +130,9 @@ impl Paced {
     ) -> Poll<io::Result<usize>> {
         match written {
             Poll::Ready(Ok(bytes)) => {
-                self.debt.pay(bytes);
+                if self.debt.pay(bytes) {
+                    self.connection.touch();
+                }
                 Poll::Ready(Ok(bytes))
             }
             Poll::Ready(error) => Poll::Ready(error),

@@ -136,7 +136,7 @@ async fn serve_connection(
             Ok(response.map(|body| ResponseBody::new(body, busy)))
         }
     };
-    let io = TokioIo::new(Paced::new(stream, limits.body));
+    let io = TokioIo::new(Paced::new(stream, limits.body, Arc::clone(&connection)));
     let mut serving = pin!(
         http1::Builder::new()
             .timer(TokioTimer::new())

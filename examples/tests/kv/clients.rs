@@ -211,6 +211,29 @@ fn clients_that_never_read_cost_little_and_are_ended() {
 }
 
 #[test]
+fn a_slow_reader_does_not_make_way_for_silent_ones() {
+    const VALUES: usize = 60;
+    const LENGTH: usize = 1024 * 1024;
+    let (_folder, service) = start(&["--db", ":memory:", "--connections", "24"]);
+    assert_eq!(service.put("/kv/long", &vec![b'v'; LENGTH]).status, 204);
+    let mut reader = connect(&service);
+    for _ in 0..VALUES {
+        reader
+            .write_all(b"GET /kv/long HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            .expect("it reads");
+    }
+    // Far more of them than there may be connections, each after another part of the answers was read.
+    let mut silent = Vec::new();
+    let mut part = vec![0; LENGTH];
+    for n in 0..VALUES {
+        let read = reader.read_exact(&mut part);
+        read.unwrap_or_else(|e| panic!("it had to make way after {n} values: {e}"));
+        silent.push(connect(&service));
+    }
+    assert!(is_closed(&mut silent[0]), "the oldest was let go");
+}
+
+#[test]
 fn a_watcher_that_never_reads_is_ended() {
     let (_folder, service) = start(&["--db", ":memory:", "--client-timeout", "500"]);
     let _deaf = crate::support::sse::ask(&service, "kv/**", "").expect("it listens");
