@@ -7,7 +7,7 @@ use std::{
     future::poll_fn,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -37,6 +37,9 @@ const DRAIN_BYTES: usize = 256 * 1024 * 1024;
 const DRAIN_TIME: Duration = Duration::from_secs(20);
 const DRAIN_SILENCE: Duration = Duration::from_secs(2);
 
+/// For how long if the client was too slow: so that it sees the answer.
+const DRAIN_SLOW: Duration = Duration::from_secs(1);
+
 /// How long the client may say nothing if the service is stopping.
 const DRAIN_STOPPING: Duration = Duration::from_millis(200);
 
@@ -47,6 +50,7 @@ pub(crate) struct RequestBody {
     debt: Debt,
     /// A client that waits for leave to send its body, and does not have it.
     is_held_back: bool,
+    is_too_slow: bool,
     stopping: watch::Receiver<bool>,
     busy: Arc<Busy>,
 }
@@ -63,6 +67,7 @@ impl RequestBody {
             incoming: Some(incoming),
             debt: Debt::new(limit),
             is_held_back: expects,
+            is_too_slow: false,
             stopping,
             busy,
         }
@@ -95,10 +100,11 @@ impl HttpBody for RequestBody {
                 this.incoming = None;
                 Poll::Ready(None)
             }
-            Poll::Pending => this
-                .debt
-                .poll_wait(cx)
-                .map(|TooSlow| Some(Err(TooSlow.into()))),
+            Poll::Pending => {
+                let TooSlow = ready!(this.debt.poll_wait(cx));
+                this.is_too_slow = true;
+                Poll::Ready(Some(Err(TooSlow.into())))
+            }
         }
     }
 
@@ -122,8 +128,13 @@ impl Drop for RequestBody {
         }
         if let Ok(runtime) = Handle::try_current() {
             let (stopping, busy) = (self.stopping.clone(), Arc::clone(&self.busy));
+            let time = if self.is_too_slow {
+                DRAIN_SLOW
+            } else {
+                DRAIN_TIME
+            };
             runtime.spawn(async move {
-                drain(incoming, stopping).await;
+                drain(incoming, time, stopping).await;
                 drop(busy);
             });
         }
@@ -135,13 +146,13 @@ pub(crate) fn drain_aside(request: Request<Incoming>, stopping: watch::Receiver<
     let is_held_back = request.headers().contains_key(header::EXPECT);
     let body = request.into_body();
     if !is_held_back && !body.is_end_stream() {
-        tokio::spawn(drain(body, stopping));
+        tokio::spawn(drain(body, DRAIN_TIME, stopping));
     }
 }
 
 /// Reads and throws away, until the end or the bounds.
-async fn drain(mut incoming: Incoming, stopping: watch::Receiver<bool>) {
-    let end = Instant::now() + DRAIN_TIME;
+async fn drain(mut incoming: Incoming, time: Duration, stopping: watch::Receiver<bool>) {
+    let end = Instant::now() + time;
     let mut left = DRAIN_BYTES;
     loop {
         let now = Instant::now();
