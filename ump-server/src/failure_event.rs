@@ -1,5 +1,10 @@
 //! What a loop reports of each failure of its handlers.
 
+#![cfg_attr(
+    feature = "serde",
+    allow(clippy::ref_option_ref, reason = "in what serde derives")
+)]
+
 use std::{fmt, panic::Location, sync::Arc, time::Duration};
 
 use crate::{JoinErrorKind, fate::Next, panics::caught};

@@ -47,12 +47,17 @@ pub(crate) const URGENT_RUN: u32 = 16;
 /// Expired requests turned down before the lock is released to tell their callers.
 const EXPIRED_RUN: usize = 32;
 
+/// After so many posts with a deadline their senders look for those that have expired: for twice as many at most, so that they do not accumulate.
+const SWEEP_EVERY: usize = 64;
+
 pub(crate) struct Channel<S, R, E> {
     inbox: Padded<Inbox<S, R, E>>,
     gate: Padded<Gate<S, R, E>>,
     hotline: Padded<Hotline<S, R, E>>,
     /// Strong clients. Once it is zero it stays zero.
     clients: AtomicUsize,
+    /// Posts with a deadline so far.
+    timed_posts: AtomicUsize,
     /// Of each lane; `usize::MAX` means unbounded.
     capacity: usize,
     common: Common,
@@ -87,9 +92,14 @@ struct Queue<S, R, E> {
     poller: Option<Waiter>,
     /// Who waits for room in each lane.
     senders: [Waiters; 2],
+    /// Room in each lane that was promised to those who have not sent yet.
+    reserved: [usize; 2],
     /// Who waits for the end of the server.
     until_closed: Crowd,
 }
+
+/// By their numbers.
+const LANES: [Lane; 2] = [Lane::Normal, Lane::Urgent];
 
 /// Where to wait if there is nothing (no request, no room).
 pub(crate) enum Place<'a> {
@@ -97,6 +107,8 @@ pub(crate) enum Place<'a> {
     Nowhere,
     /// In line: with a waiter one enrols, without one just looks, keeping the turn. Who gets what it wants leaves the line.
     Line(&'a mut Turn, Option<Waiter>),
+    /// Room has been reserved (senders only).
+    Reserved,
     /// As the one who polls (receivers only): the latest takes the place of the one before.
     Poller(Option<Waiter>),
 }
@@ -144,6 +156,11 @@ pub(crate) enum Taken<S, R, E> {
 }
 
 impl Place<'_> {
+    #[inline]
+    pub(crate) fn has_room(&self) -> bool {
+        matches!(self, Self::Reserved)
+    }
+
     /// Whether one is going to sleep if there is nothing.
     #[inline]
     fn is_to_sleep(&self) -> bool {
@@ -254,11 +271,13 @@ impl<S, R, E> Channel<S, R, E> {
                     receivers: Waiters::default(),
                     poller: None,
                     senders: <[Waiters; 2]>::default(),
+                    reserved: [0; 2],
                     until_closed: Crowd::default(),
                 }),
             }),
             hotline: Padded(Hotline::new()),
             clients: AtomicUsize::new(1),
+            timed_posts: AtomicUsize::new(0),
             capacity,
             common: Common {
                 ledger: Padded(Ledger::default()),
@@ -288,9 +307,14 @@ impl<S, R, E> Channel<S, R, E> {
     /// Lets a request in, and returns the receivers to wake. If it is refused the entry is void and the slot the caller's again.
     #[inline]
     pub(crate) fn send(&self, entry: Entry<S, R, E>, place: Place<'_>) -> Result<Wake, Refusal> {
-        let entry = match self.enter(entry) {
-            Ok(()) => return Ok(Wake::default()),
-            Err(entry) => entry,
+        let has_room = place.has_room();
+        let entry = if has_room {
+            entry
+        } else {
+            match self.enter(entry) {
+                Ok(()) => return Ok(Wake::default()),
+                Err(entry) => entry,
+            }
         };
         let lane = entry.terms().lane as usize;
         let mut queue = self.lock();
@@ -299,24 +323,20 @@ impl<S, R, E> Channel<S, R, E> {
             drop(queue);
             return Err(Refusal::ServerDisappeared);
         }
-        if queue.lanes[lane].len() >= self.capacity {
-            let replaced = match place {
-                Place::Line(turn, Some(waiter)) => queue.senders[lane].enrol(turn, waiter),
-                Place::Line(_, None) => None,
-                Place::Nowhere | Place::Poller(_) => {
-                    queue.tally.refused += 1;
-                    None
-                }
-            };
+        if has_room {
+            queue.reserved[lane] -= 1;
+        } else if queue.is_full(lane, self.capacity) {
+            if let Some(expired) = self.take_expired(&mut queue, lane) {
+                drop(queue);
+                expired.finish();
+                return self.send(entry, place);
+            }
+            let replaced = queue.await_room(lane, place);
             drop(queue);
             drop(replaced);
             return Err(Refusal::Full);
         }
-        let discard = match place {
-            // Whether it had been woken or not, it has what it waited for.
-            Place::Line(turn, waiter) => [queue.senders[lane].leave(turn).into_waiter(), waiter],
-            _ => [None, None],
-        };
+        let discard = queue.stop_awaiting_room(lane, place);
         if let Some(ending) = queue.enter(entry) {
             self.common.ledger.0.count(ending);
         }
@@ -327,6 +347,94 @@ impl<S, R, E> Channel<S, R, E> {
         }
         drop(queue);
         Ok(wake.and_discard(discard))
+    }
+
+    /// Promises room in a lane to one who has not sent yet.
+    pub(crate) fn reserve(&self, lane: Lane, place: Place<'_>) -> Result<(), Refusal> {
+        let lane = lane as usize;
+        let mut queue = self.lock();
+        if !queue.open {
+            queue.tally.refused += 1;
+            return Err(Refusal::ServerDisappeared);
+        }
+        if queue.is_full(lane, self.capacity) {
+            if let Some(expired) = self.take_expired(&mut queue, lane) {
+                drop(queue);
+                expired.finish();
+                return self.reserve(LANES[lane], place);
+            }
+            let replaced = queue.await_room(lane, place);
+            drop(queue);
+            drop(replaced);
+            return Err(Refusal::Full);
+        }
+        queue.reserved[lane] += 1;
+        let discard = queue.stop_awaiting_room(lane, place);
+        drop(queue);
+        drop(discard);
+        Ok(())
+    }
+
+    /// Room that was reserved is not needed: it is for the next in line.
+    pub(crate) fn give_back_room(&self, lane: Lane) {
+        let lane = lane as usize;
+        let mut queue = self.lock();
+        queue.reserved[lane] -= 1;
+        let next = queue.senders[lane].pop();
+        drop(queue);
+        Wake::new(next).fire();
+    }
+
+    /// A post with a deadline has been sent. Now and then those that have expired at the head of its lane are dropped, as nobody waits for them: while
+    /// no receiver comes, they would accumulate.
+    pub(crate) fn note_timed_post(&self, lane: Lane) {
+        // Relaxed: it only has to come round.
+        let before = self.timed_posts.fetch_add(1, Ordering::Relaxed);
+        if (before + 1) % SWEEP_EVERY == 0 {
+            self.sweep(lane);
+        }
+    }
+
+    #[cold]
+    fn sweep(&self, lane: Lane) {
+        for _ in 0..2 * SWEEP_EVERY / EXPIRED_RUN {
+            let mut queue = self.lock();
+            let Some(expired) = self.take_expired(&mut queue, lane as usize) else {
+                return;
+            };
+            drop(queue);
+            expired.finish();
+        }
+    }
+
+    /// Turns down those at the head of a lane whose deadline has passed, not too many at a time. None if there are none.
+    #[cold]
+    fn take_expired(
+        &self,
+        queue: &mut MutexGuard<'_, Queue<S, R, E>>,
+        lane: usize,
+    ) -> Option<Box<Chores<R, E>>> {
+        let first = queue.lanes[lane].first_deadline()?;
+        let now = self.clock().now();
+        if first > now {
+            return None;
+        }
+        let mut catch = Catch::new();
+        catch.now = Some(now);
+        while catch.turned_down() < EXPIRED_RUN
+            && queue.lanes[lane]
+                .first_deadline()
+                .is_some_and(|at| at <= now)
+        {
+            let entry = queue.pop_from(LANES[lane])?;
+            queue.hand_out(entry, &mut catch);
+            if self.capacity != usize::MAX {
+                let sender = queue.senders[lane].pop();
+                catch.chores().senders.extend(sender);
+            }
+        }
+        self.note_len(queue);
+        catch.chores
     }
 
     /// Lets a request in by the inbox, if that is open.
@@ -346,7 +454,7 @@ impl<S, R, E> Channel<S, R, E> {
         queue.tally.refused += 1;
         let lane = lane as usize;
         let left = queue.senders[lane].leave(turn);
-        let room = queue.open && queue.lanes[lane].len() < self.capacity;
+        let room = queue.open && !queue.is_full(lane, self.capacity);
         let pass_on = matches!(left, Left::Woken) && room;
         let next = if pass_on {
             queue.senders[lane].pop()
@@ -770,7 +878,10 @@ impl<S, R, E> Channel<S, R, E> {
         let answered = self.hotline.0.stats(&mut ended);
         let calling = u64::from(self.hotline.0.is_calling());
         let queued = queue.queued() as u64;
-        queue.tally.stats(ended, answered, queued, calling)
+        Stats {
+            reserved: queue.reserved.iter().sum::<usize>() as u64,
+            ..queue.tally.stats(ended, answered, queued, calling)
+        }
     }
 
     #[inline]
@@ -805,6 +916,33 @@ impl<S, R, E> Queue<S, R, E> {
     #[inline]
     fn is_empty(&self) -> bool {
         self.lanes.iter().all(List::is_empty)
+    }
+
+    /// Whether there is no room in a lane, all of it being taken or promised.
+    #[inline]
+    fn is_full(&self, lane: usize, capacity: usize) -> bool {
+        self.lanes[lane].len() + self.reserved[lane] >= capacity
+    }
+
+    /// Waits for room in `place`, or is refused. Returns a waiter to drop after unlocking.
+    fn await_room(&mut self, lane: usize, place: Place<'_>) -> Option<Waiter> {
+        match place {
+            Place::Line(turn, Some(waiter)) => self.senders[lane].enrol(turn, waiter),
+            Place::Line(_, None) => None,
+            Place::Nowhere | Place::Reserved | Place::Poller(_) => {
+                self.tally.refused += 1;
+                None
+            }
+        }
+    }
+
+    /// There is room: whoever waited for it, woken or not, has what it waited for. Returns waiters to drop after unlocking.
+    #[inline]
+    fn stop_awaiting_room(&mut self, lane: usize, place: Place<'_>) -> [Option<Waiter>; 2] {
+        match place {
+            Place::Line(turn, waiter) => [self.senders[lane].leave(turn).into_waiter(), waiter],
+            _ => [None, None],
+        }
     }
 
     /// Returns the ending of the last request from this slot, if it has not been counted.
@@ -962,7 +1100,7 @@ impl<S, R, E> Queue<S, R, E> {
                 self.poller.replace(waiter)
             }
             Place::Line(_, waiter) | Place::Poller(waiter) => waiter,
-            Place::Nowhere => None,
+            Place::Nowhere | Place::Reserved => None,
         }
     }
 

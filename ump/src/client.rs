@@ -155,6 +155,16 @@ impl<S, R, E> Client<S, R, E> {
     }
 
     /// Begins a post: a message whose reply nobody waits for. The same as `request(message).post()`.
+    ///
+    /// # Memory
+    /// A queued post has a slot of its own, which is freed once it is handled or has expired (a few are kept for the next ones): 384 bytes for a message of
+    /// up to 72 bytes, 512 for one of 128, with the error `()` and small replies; allocators add to that, as slots begin at multiples of 128
+    /// bytes. The slot has room for a reply and for who waits for it, and what the two ends touch lies in cache lines of its own. An unbounded queue of many
+    /// small posts costs less with several of them in a message.
+    ///
+    /// A post whose deadline has passed is dropped by whoever looks first: a receiver; a sender that finds its lane full; or,
+    /// bounded or not, the sender of every 64th post with a deadline. Senders look at the head of the lane only, so behind a request that has not expired,
+    /// expired posts stay until it is taken.
     #[track_caller]
     pub fn post(&self, message: S) -> Post<'_, S, R, E> {
         self.request(message).post()

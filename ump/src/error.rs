@@ -10,6 +10,25 @@ use std::{error::Error as StdError, fmt};
 use crate::{os_error::OsError, panic::PanicMessage, waits::Circle};
 
 /// Why a request has no reply, or a call on an end-point failed.
+///
+/// A server that never refuses a request has [`Infallible`](std::convert::Infallible) for `E`: there is no such value, so its callers need no arm for
+/// [`App`](Self::App). ([`map_app`](Self::map_app) makes it an error of another channel: `error.map_app(|never| match never {})`.)
+///
+/// ```
+/// use std::convert::Infallible;
+/// use ump::{Client, Error};
+///
+/// fn ask(client: &Client<u32, u32, Infallible>) -> Option<u32> {
+///     match client.req(1) {
+///         Ok(reply) => Some(reply),
+///         Err(Error::NoReply | Error::ServerDisappeared) => None,
+///         Err(Error::OriginDisappeared | Error::ClientsDisappeared) => unreachable!("these are for servers"),
+///     }
+/// }
+/// # let (server, client) = ump::channel();
+/// # drop(server);
+/// # assert_eq!(ask(&client), None);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]

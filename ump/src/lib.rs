@@ -16,6 +16,7 @@ mod list;
 mod nest;
 mod os_error;
 mod panic;
+mod permit;
 mod request;
 mod send;
 mod server;
@@ -42,6 +43,7 @@ pub use crate::{
     gather::Gather,
     os_error::OsError,
     panic::PanicMessage,
+    permit::{Permit, Reserve, ReserveFuture},
     request::{Post, PostFuture, Request, RequestFuture, Submit, SubmitFuture},
     server::{Iter, Requests, Server},
     stats::Stats,
@@ -59,7 +61,7 @@ pub fn channel<S, R, E>() -> (Server<S, R, E>, Client<S, R, E>) {
 /// Makes a channel whose queue holds at most `capacity` requests in each of its two lanes.
 ///
 /// When a lane is full a client waits for room, or has its message back at once: see [`Request::if_room`]. Requests that a handler
-/// has taken do not count; those whose deadline has passed do until their caller or a receiver looks at them. Who has waited longest for room is woken
+/// has taken do not count; those whose deadline has passed do until their caller, a receiver, or a sender that finds the lane full looks at them. Who has waited longest for room is woken
 /// first, but a client that comes just then may be quicker; the other keeps its place at the head of the line.
 ///
 /// A capacity of `usize::MAX` means unbounded.

@@ -14,10 +14,11 @@ use std::{
 };
 
 use crate::{
-    channel::Place,
+    channel::{Channel, Place},
     client::{Client, ClientRef},
     error::{RequestError, SendError},
-    send::{self, Offer, Sending},
+    permit::Room,
+    send::{self, NotSent, Offer, Sending},
     slot::{Lane, Terms},
     ticket::{Draft, Regret, Report},
     wait_reply::WaitReply,
@@ -48,6 +49,8 @@ pub struct Request<'a, S, R, E> {
     if_room: bool,
     /// Whether its deadline is by the client's default.
     by_default: bool,
+    /// Room that was reserved for it.
+    room: Option<Room<S, R, E>>,
 }
 
 impl<'a, S, R, E> Request<'a, S, R, E> {
@@ -58,7 +61,29 @@ impl<'a, S, R, E> Request<'a, S, R, E> {
         caller: &'static Location<'static>,
     ) -> Self {
         let draft = Draft::new(client.nest(), message, caller);
-        let mut terms = Terms::PLAIN;
+        Self::of_draft(client, draft, Lane::Normal, None)
+    }
+
+    /// One for which room was reserved.
+    pub(crate) fn reserved(
+        client: ClientRef<'a, S, R, E>,
+        draft: Draft<S, R, E>,
+        room: Room<S, R, E>,
+    ) -> Self {
+        Self::of_draft(client, draft, room.lane(), Some(room))
+    }
+
+    #[inline]
+    fn of_draft(
+        client: ClientRef<'a, S, R, E>,
+        draft: Draft<S, R, E>,
+        lane: Lane,
+        room: Option<Room<S, R, E>>,
+    ) -> Self {
+        let mut terms = Terms {
+            lane,
+            ..Terms::PLAIN
+        };
         let default = client.timeout();
         if let Some(timeout) = default {
             terms.deadline = client.clock().after(timeout);
@@ -69,6 +94,7 @@ impl<'a, S, R, E> Request<'a, S, R, E> {
             terms,
             if_room: false,
             by_default: default.is_some(),
+            room,
         }
     }
 
@@ -111,6 +137,9 @@ impl<'a, S, R, E> Request<'a, S, R, E> {
     /// whole capacity.
     pub fn urgent(mut self) -> Self {
         self.terms.lane = Lane::Urgent;
+        if let Some(other) = self.room.take_if(|room| room.lane() != Lane::Urgent) {
+            drop(other);
+        }
         self
     }
 
@@ -138,10 +167,11 @@ impl<'a, S, R, E> Request<'a, S, R, E> {
             draft,
             terms,
             if_room,
+            room,
             ..
         } = self;
         // The client is borrowed, or owned here, until there is an outcome.
-        match send_to_wait(&client, draft, terms, if_room, &Report::BORROWING) {
+        match send_to_wait(&client, draft, terms, (if_room, room), &Report::BORROWING) {
             Ok(reply) => reply.wait(),
             Err(error) => Err(X::new(error.into())),
         }
@@ -178,13 +208,14 @@ impl<'a, S, R, E> Request<'a, S, R, E> {
         self,
         report: &Report<S, R, E, X>,
     ) -> Result<WaitReply<R, E, X>, SendError<S>> {
-        send_to_wait(&self.client, self.draft, self.terms, self.if_room, report)
+        let room = (self.if_room, self.room);
+        send_to_wait(&self.client, self.draft, self.terms, room, report)
     }
 
     #[inline]
     fn into_sending(mut self) -> Sending<'a, S, R, E> {
         self.draft.set_terms(self.terms);
-        Sending::new(self.client, self.draft, self.if_room)
+        Sending::new(self.client, self.draft, self.if_room, self.room)
     }
 }
 
@@ -274,9 +305,10 @@ impl<S, R, E> Post<'_, S, R, E> {
             draft,
             terms,
             if_room,
+            room,
             ..
         } = self.0;
-        send_blocking(&client, draft, terms, if_room, Draft::post)
+        send_blocking(&client, draft, terms, (if_room, room), Draft::post)
     }
 }
 
@@ -427,11 +459,11 @@ fn send_to_wait<S, R, E, X>(
     client: &Client<S, R, E>,
     draft: Draft<S, R, E>,
     terms: Terms,
-    if_room: bool,
+    room: (bool, Option<Room<S, R, E>>),
     report: &Report<S, R, E, X>,
 ) -> Result<WaitReply<R, E, X>, SendError<S>> {
     let offer = |draft: Draft<_, _, _>, home: &_, place: Place<'_>| draft.send(home, place, report);
-    let ticket = send_blocking(client, draft, terms, if_room, offer)?;
+    let ticket = send_blocking(client, draft, terms, room, offer)?;
     Ok(WaitReply::new(ticket, None))
 }
 
@@ -440,11 +472,14 @@ fn send_blocking<S, R, E, T>(
     client: &Client<S, R, E>,
     mut draft: Draft<S, R, E>,
     terms: Terms,
-    if_room: bool,
+    (if_room, room): (bool, Option<Room<S, R, E>>),
     offer: impl Offer<S, R, E, T>,
 ) -> Result<T, SendError<S>> {
     let channel = client.channel();
     draft.set_terms(terms);
+    if let Some(room) = room {
+        return send_reserved(channel, draft, room, offer);
+    }
     let request = draft.core().id();
     let mut draft = Some(draft);
     send::send_blocking(channel, request, terms, if_room, |place| {
@@ -454,4 +489,25 @@ fn send_blocking<S, R, E, T>(
         })
     })
     .map_err(|why| why.with(draft.take().expect("refused").into_message()))
+}
+
+/// Sends a request for which room was reserved.
+#[cold]
+fn send_reserved<S, R, E, T>(
+    channel: &Channel<S, R, E>,
+    draft: Draft<S, R, E>,
+    room: Room<S, R, E>,
+    offer: impl Offer<S, R, E, T>,
+) -> Result<T, SendError<S>> {
+    if channel.clock().has_passed(draft.core().deadline()) {
+        channel.refuse();
+        return Err(SendError::TimeoutQueued(draft.into_message()));
+    }
+    match offer(draft, channel, Place::Reserved) {
+        Ok(sent) => {
+            room.spend();
+            Ok(sent)
+        }
+        Err((draft, refusal)) => Err(NotSent::Refused(refusal).with(draft.into_message())),
+    }
 }

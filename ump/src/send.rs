@@ -14,6 +14,7 @@ use crate::{
     clock::{Alarm, Clock},
     error::SendError,
     os_error::OsError,
+    permit::Room,
     slot::{Lane, Terms},
     sync::current,
     ticket::Draft,
@@ -91,7 +92,7 @@ impl<S, R, E> Drop for Leaves<'_, S, R, E> {
 }
 
 /// What one waits for who waits for room.
-fn for_room<S, R, E>(
+pub(crate) fn for_room<S, R, E>(
     channel: &Channel<S, R, E>,
     request: RequestId,
     deadline: Option<Instant>,
@@ -126,6 +127,8 @@ pub(crate) struct Sending<'a, S, R, E> {
     turn: Turn,
     alarm: Option<Alarm>,
     if_room: bool,
+    /// Room that was reserved for it.
+    room: Option<Room<S, R, E>>,
 }
 
 impl<'a, S, R, E> Sending<'a, S, R, E> {
@@ -133,6 +136,7 @@ impl<'a, S, R, E> Sending<'a, S, R, E> {
         client: ClientRef<'a, S, R, E>,
         draft: Draft<S, R, E>,
         if_room: bool,
+        room: Option<Room<S, R, E>>,
     ) -> Self {
         Self {
             client,
@@ -140,6 +144,7 @@ impl<'a, S, R, E> Sending<'a, S, R, E> {
             turn: Turn::default(),
             alarm: None,
             if_room,
+            room,
         }
     }
 
@@ -214,14 +219,21 @@ impl<'a, S, R, E> Sending<'a, S, R, E> {
             })
         };
         // One that cannot be full needs no line.
-        let offered = if self.if_room || self.client.channel().capacity().is_none() {
+        let offered = if self.room.is_some() {
+            offer(Place::Reserved)
+        } else if self.if_room || self.client.channel().capacity().is_none() {
             offer(Place::Nowhere)
         } else {
             let waiter = || Waiter::task(cx.waker());
             offer_in_line(&mut self.turn, waiter, &mut offer)
         };
         match (offered, self.if_room) {
-            (Ok(sent), _) => Ok(Poll::Ready(sent)),
+            (Ok(sent), _) => {
+                if let Some(room) = self.room.take() {
+                    room.spend();
+                }
+                Ok(Poll::Ready(sent))
+            }
             (Err(Refusal::Full), false) => {
                 match self.alarm.as_mut().map(|alarm| alarm.poll(cx)) {
                     Some(Poll::Ready(Ok(()))) => return Err(NotSent::Late),
@@ -269,7 +281,7 @@ pub(crate) const POLLED_AGAIN: &str = "polled after it was ready";
 
 /// Offers, and enrols for room if there is none. Asks for the waiter only then.
 #[inline]
-fn offer_in_line<T>(
+pub(crate) fn offer_in_line<T>(
     turn: &mut Turn,
     waiter: impl FnOnce() -> Waiter,
     mut offer: impl FnMut(Place<'_>) -> Result<T, Refusal>,

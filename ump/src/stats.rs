@@ -43,8 +43,10 @@ pub struct Stats {
     pub would_deadlock_queued: u64,
     /// The caller would have waited for itself, so it was sent away while a handler held the request.
     pub would_deadlock_taken: u64,
-    /// Never entered the queue: it was full, it was too late, the server was gone, or the caller left while it waited for room. Not part
-    /// of `accepted`.
+    /// Room that is [reserved](crate::Client::reserve) now, for requests that have not been sent. Not part of `accepted`.
+    pub reserved: u64,
+    /// Never entered the queue: it was full, it was too late, the server was gone, or the caller left while it waited for room; as a request or
+    /// to reserve room for one. Not part of `accepted`.
     pub refused: u64,
 }
 

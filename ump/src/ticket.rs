@@ -24,8 +24,30 @@ use crate::{
     stats::{Ending, Untaken},
     sync::Arc,
     waiter::Wake,
-    waits::Circle,
+    waits::{Circle, RequestId},
 };
+
+/// A slot for a request whose message is not there yet.
+pub(crate) struct Blank<S, R, E>(Owned<S, R, E>);
+
+// SAFETY: as for a draft; there is no message in it.
+unsafe impl<S: Send, R: Send, E: Send> Send for Blank<S, R, E> {}
+// SAFETY: the same; through a shared reference only its address is taken.
+unsafe impl<S: Send, R: Send, E: Send> Sync for Blank<S, R, E> {}
+
+impl<S, R, E> Blank<S, R, E> {
+    pub(crate) fn new(home: &Arc<Nest<S, R, E>>) -> Self {
+        Self(Nest::take(home))
+    }
+
+    pub(crate) fn id(&self) -> RequestId {
+        self.0.slot().core.id()
+    }
+
+    pub(crate) fn fill(self, message: S, caller: &'static Location<'static>) -> Draft<S, R, E> {
+        Draft::fill(self.0, message, caller)
+    }
+}
 
 /// A request that has not been sent.
 pub(crate) struct Draft<S, R, E>(ManuallyDrop<Owned<S, R, E>>);
@@ -42,7 +64,11 @@ impl<S, R, E> Draft<S, R, E> {
         message: S,
         caller: &'static Location<'static>,
     ) -> Self {
-        let slot = Nest::take(home);
+        Self::fill(Nest::take(home), message, caller)
+    }
+
+    #[inline]
+    fn fill(slot: Owned<S, R, E>, message: S, caller: &'static Location<'static>) -> Self {
         // SAFETY: it is ours alone, and empty.
         unsafe { slot.slot().fill(message, caller) };
         Self(ManuallyDrop::new(slot))
@@ -103,7 +129,7 @@ impl<S, R, E> Draft<S, R, E> {
         // SAFETY: it is ours alone.
         unsafe { self.core().note_entry() };
         // SAFETY: it is ours alone, with a message in it.
-        let slot = if unsafe { home.call(self.core()) } {
+        let slot = if !place.has_room() && unsafe { home.call(self.core()) } {
             self.into_owned().into_slot()
         } else {
             let (slot, wake) = self.offer(home, place)?;
@@ -126,8 +152,12 @@ impl<S, R, E> Draft<S, R, E> {
         debug_assert!(self.core().is_post());
         // SAFETY: it is ours alone.
         unsafe { self.core().note_entry() };
+        let Terms { lane, deadline, .. } = self.core().terms();
         let (_, wake) = self.offer(home, place)?;
         wake.fire();
+        if deadline.is_some() {
+            home.note_timed_post(lane);
+        }
         Ok(())
     }
 

@@ -33,6 +33,7 @@ mod runtime_clock;
 mod sleep;
 
 use std::{
+    convert::Infallible,
     fmt,
     future::{Future, ready},
     ops::ControlFlow,
@@ -150,6 +151,48 @@ where
 impl<F> fmt::Debug for Answer<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Answer").finish_non_exhaustive()
+    }
+}
+
+/// A handler that replies to each request with what the closure's future returns: [`answer`] for a server that cannot fail. Its application error is
+/// [`Infallible`], of which there is none: so callers need no arm for [`App`](ump::Error::App).
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let (client, _) = ump_server::task::spawn(|_| Ok(ump_server::task::reply(async |n: u32| n.wrapping_add(1)))).unwrap();
+/// assert_eq!(client.areq(1).await, Ok(2));
+/// # }
+/// ```
+pub fn reply<F, S, A>(f: F) -> Reply<F>
+where
+    F: FnMut(S) -> A,
+    A: Future,
+{
+    Reply(f)
+}
+
+/// A handler that just replies. From [`reply`].
+#[derive(Clone)]
+pub struct Reply<F>(F);
+
+impl<S, R, F, A> Handler<S, R, Infallible> for Reply<F>
+where
+    S: Send,
+    R: Send,
+    F: FnMut(S) -> A + Send,
+    A: Future<Output = R> + Send,
+{
+    async fn proc_req(&mut self, msg: S, rctx: ReplyContext<'_, R, Infallible>) -> ControlFlow<()> {
+        // Perhaps the caller has left.
+        let _ = rctx.reply(self.0(msg).await);
+        ControlFlow::Continue(())
+    }
+}
+
+impl<F> fmt::Debug for Reply<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reply").finish_non_exhaustive()
     }
 }
 

@@ -30,7 +30,7 @@ mod builder;
 mod run;
 mod work;
 
-use std::ops::ControlFlow;
+use std::{convert::Infallible, ops::ControlFlow};
 
 use ump::{Client, WeakClient};
 
@@ -44,7 +44,7 @@ use crate::{JoinHandle, ReplyContext, spawn_error::SpawnError};
 /// `S` is asked and `R` answered, `E` is the application's error; `RV` is what the loop ends with when the handler breaks off, and `T` what
 /// its timers carry.
 ///
-/// A closure is a handler, too; [`answer`] makes one of a closure that just answers.
+/// A closure is a handler, too; [`answer`] makes one of a closure that just answers, [`reply`] one of a closure that cannot fail.
 pub trait Handler<S, R, E, RV = (), T = ()> {
     /// Called on the loop's thread before anything else, once for each handler. The client is weak, as a handler that keeps a strong client of its own loop keeps that
     /// from ending when all others are gone.
@@ -99,6 +99,31 @@ pub fn answer<S, R, E>(
     move |msg, rctx| {
         // Perhaps the caller has left.
         let _ = rctx.answer(f(msg));
+        ControlFlow::Continue(())
+    }
+}
+
+/// A handler that replies to each request with what the closure returns: [`answer`] for a server that cannot fail.
+///
+/// Its application error is [`Infallible`], of which there is none: so callers need no arm for [`App`](ump::Error::App).
+///
+/// ```
+/// use ump_server::{Error, thread};
+///
+/// let (client, _) = thread::spawn(|_| Ok(thread::reply(|n: u32| n.wrapping_add(1)))).unwrap();
+/// let reply = match client.req(1) {
+///     Ok(reply) => reply,
+///     Err(Error::NoReply) => panic!("it panicked"),
+///     Err(Error::ServerDisappeared | Error::ClientsDisappeared | Error::OriginDisappeared) => panic!("it has gone"),
+/// };
+/// assert_eq!(reply, 2);
+/// ```
+pub fn reply<S, R>(
+    mut f: impl FnMut(S) -> R,
+) -> impl FnMut(S, ReplyContext<'_, R, Infallible>) -> ControlFlow<()> {
+    move |msg, rctx| {
+        // Perhaps the caller has left.
+        let _ = rctx.reply(f(msg));
         ControlFlow::Continue(())
     }
 }

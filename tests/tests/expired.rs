@@ -1,0 +1,136 @@
+//! Posts that nobody takes in time: how much of them stays, and what a queued post costs.
+
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tests::{Census, Counted, Meter, assert_balanced};
+use ump::{Builder, ManualClock, RequestError, SendError};
+
+#[global_allocator]
+static METER: Meter = Meter::new();
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// One after the other, as they share the meter.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A message whose drop is counted, and its clock.
+fn channel(
+    capacity: usize,
+) -> (
+    ManualClock,
+    ump::Server<Counted, (), ()>,
+    ump::Client<Counted, (), ()>,
+) {
+    let clock = ManualClock::new();
+    let builder = Builder::new().clock(clock.clock()).capacity(capacity);
+    let (server, client) = builder.build().unwrap();
+    (clock, server, client)
+}
+
+#[test]
+fn expired_posts_do_not_accumulate() {
+    let _alone = alone();
+    let census = Census::default();
+    let (clock, server, client) = channel(usize::MAX);
+    // A server that is stuck with a request, so that nobody looks: the queue is entered without a lock.
+    client.post(census.born()).wait().unwrap();
+    let stuck = server.wait().unwrap();
+    let mut most = 0;
+    for _ in 0..100 {
+        for _ in 0..100 {
+            client.post(census.born()).timeout(SECOND).wait().unwrap();
+        }
+        most = most.max(census.births() - census.deaths());
+        clock.advance(SECOND);
+    }
+    // Of each hundred that live, those that had expired before went on the way: at most 64 posts until somebody looks, and what is alive.
+    assert!(most <= 1 + 100 + 2 * 64, "{most} of 10,001 were kept");
+    let stats = client.stats();
+    assert!(stats.timeout_queued > 9_000, "{stats:?}");
+    assert_balanced(&stats);
+    drop(stuck);
+    assert!(server.try_pop().unwrap().is_none());
+    assert_eq!(client.stats().timeout_queued, 10_000);
+    assert_eq!(census.births(), census.deaths());
+}
+
+#[test]
+fn expired_posts_are_no_reason_to_be_full() {
+    let _alone = alone();
+    let census = Census::default();
+    let (clock, _server, client) = channel(3);
+    for _ in 0..3 {
+        client.post(census.born()).timeout(SECOND).wait().unwrap();
+    }
+    let refused = client.post(census.born()).if_room().wait().unwrap_err();
+    assert!(matches!(refused, SendError::Full(_)));
+    drop(refused);
+    clock.advance(SECOND);
+    client.post(census.born()).if_room().wait().unwrap();
+    assert_eq!(census.births() - census.deaths(), 1);
+    assert_eq!((client.len(), client.stats().timeout_queued), (1, 3));
+    // The same for whoever reserves room.
+    for _ in 0..2 {
+        client.post(census.born()).timeout(SECOND).wait().unwrap();
+    }
+    clock.advance(SECOND);
+    // The first one in line has no deadline, so nobody looks behind it.
+    client.reserve().if_room().wait().unwrap_err();
+    assert_balanced(&client.stats());
+}
+
+#[test]
+fn room_of_expired_posts_goes_to_all_who_wait() {
+    let _alone = alone();
+    let census = Census::default();
+    let (clock, _server, client) = channel(2);
+    for _ in 0..2 {
+        client.post(census.born()).timeout(SECOND).wait().unwrap();
+    }
+    let mut waiting = std::future::IntoFuture::into_future(client.post(census.born()));
+    assert!(tests::poll_once(&mut waiting).is_pending());
+    clock.advance(SECOND);
+    // A newcomer looks, and the one that has waited learns of it.
+    client.post(census.born()).if_room().wait().unwrap();
+    assert!(tests::poll_once(&mut waiting).is_ready());
+    assert_eq!(client.len(), 2);
+}
+
+#[test]
+fn a_request_that_a_sender_finds_expired_is_told() {
+    let _alone = alone();
+    let clock = ManualClock::new();
+    let builder = Builder::new().clock(clock.clock()).capacity(1);
+    let (_server, client) = builder.build::<u32, u32, ()>().unwrap();
+    let late = client.request(1).timeout(SECOND).submit().wait().unwrap();
+    clock.advance(SECOND);
+    client.post(2).if_room().wait().unwrap();
+    assert!(late.is_ready());
+    assert_eq!(late.wait(), Err(RequestError::TimeoutQueued(1)));
+    assert_balanced(&client.stats());
+}
+
+/// What the documentation of `Client::post` says.
+#[test]
+fn a_queued_post_costs_what_is_documented() {
+    fn bytes<S>(message: impl Fn() -> S) -> usize {
+        const POSTS: usize = 10_000;
+        let (_server, client) = ump::channel::<S, (), ()>();
+        let before = METER.live();
+        for _ in 0..POSTS {
+            client.post(message()).wait().unwrap();
+        }
+        (METER.live() - before) / POSTS
+    }
+    let _alone = alone();
+    let small = bytes(|| 1_u64);
+    assert!(small <= 384, "{small}");
+    let large = bytes(|| [0_u8; 128]);
+    assert!(large <= 512, "{large}");
+}

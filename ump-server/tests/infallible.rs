@@ -1,0 +1,66 @@
+//! Servers that cannot fail: neither side has an application error to write down.
+
+#![cfg(feature = "tokio")]
+
+use std::convert::Infallible;
+
+use ump_server::{
+    Client, Error,
+    system::{Attributes, Setup, System},
+    task, thread,
+    ump::RequestError,
+};
+
+/// No arm for `App`, and no wildcard: it would not compile if there were one to match.
+fn name(error: Error<Infallible>) -> &'static str {
+    match error {
+        Error::NoReply => "no reply",
+        Error::ServerDisappeared => "server disappeared",
+        Error::ClientsDisappeared => "clients disappeared",
+        Error::OriginDisappeared => "origin disappeared",
+    }
+}
+
+fn is_full<S>(error: RequestError<S, Infallible>) -> bool {
+    match error {
+        RequestError::Full(_) => true,
+        error => error.into_apperr().is_some(),
+    }
+}
+
+fn ask(client: &Client<u32, u32, Infallible>) -> Result<u32, &'static str> {
+    client.req(1).map_err(name)
+}
+
+#[test]
+fn a_thread_replies_with_a_plain_value() {
+    let (client, handle) = thread::spawn(|_| Ok(thread::reply(|n: u32| 7 / (2 - n)))).unwrap();
+    assert_eq!(ask(&client), Ok(7));
+    assert_eq!(client.req(2).map_err(name), Err("no reply"));
+    handle.join().unwrap_err();
+    assert_eq!(ask(&client), Err("server disappeared"));
+    assert!(!is_full(client.request(1).wait().unwrap_err()));
+}
+
+#[tokio::test]
+async fn a_task_replies_with_a_plain_value() {
+    let (client, handle) = task::spawn(|_| Ok(task::reply(async |n: u32| n + 1))).unwrap();
+    assert_eq!(client.areq(1).await, Ok(2));
+    drop(client);
+    handle.await.unwrap();
+}
+
+#[test]
+fn a_component_replies_with_a_plain_value() {
+    let system = System::builder()
+        .thread(
+            "next",
+            Attributes::new(),
+            |_: &Setup<u32, u32, Infallible>| Ok(thread::reply(|n| n + 1)),
+        )
+        .start(std::time::Duration::from_secs(60))
+        .wait()
+        .unwrap();
+    let next = system.client::<u32, u32, Infallible>("next").unwrap();
+    assert_eq!(ask(&next), Ok(2));
+}

@@ -1,0 +1,332 @@
+//! Room in the queue, reserved before there is a message.
+//!
+//! Reserved room counts in the capacity of its lane, under the channel's lock: `queued + reserved <= capacity`. It is used by the request that
+//! is sent by its permit, or given back when that is dropped, which wakes the next sender in line.
+
+#![forbid(unsafe_code)]
+
+use std::{
+    fmt,
+    future::{Future, IntoFuture},
+    panic::Location,
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::{Duration, Instant},
+};
+
+use crate::{
+    channel::{Channel, Place, Refusal},
+    client::{Client, ClientRef},
+    clock::Alarm,
+    error::SendError,
+    request::Request,
+    send::{self, NotSent, POLLED_AGAIN, for_room},
+    slot::{Lane, Terms},
+    sync::Arc,
+    ticket::Blank,
+    waiter::{Turn, Waiter},
+    waits,
+};
+
+/// A reservation that has not been made yet: say how, then wait for it or await it. From [`Client::reserve`].
+#[must_use = "nothing is reserved before it is waited for or awaited"]
+pub struct Reserve<'a, S, R, E> {
+    client: ClientRef<'a, S, R, E>,
+    terms: Terms,
+    if_room: bool,
+}
+
+impl<'a, S, R, E> Reserve<'a, S, R, E> {
+    pub(crate) fn new(client: ClientRef<'a, S, R, E>) -> Self {
+        let mut terms = Terms::PLAIN;
+        if let Some(timeout) = client.timeout() {
+            terms.deadline = client.clock().after(timeout);
+        }
+        Self {
+            client,
+            terms,
+            if_room: false,
+        }
+    }
+
+    /// Waits for room no longer than this, from now. It says nothing of the request that is sent by the permit.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.terms.deadline = self.client.clock().after(timeout);
+        self
+    }
+
+    /// Waits for room until `deadline`, by the [clock](Client::clock) of the channel.
+    pub fn deadline(mut self, deadline: Instant) -> Self {
+        self.terms.deadline = Some(deadline);
+        self
+    }
+
+    /// Reserves room for an [urgent](Request::urgent) request.
+    pub fn urgent(mut self) -> Self {
+        self.terms.lane = Lane::Urgent;
+        self
+    }
+
+    /// Does not wait: if there is no room, it fails at once with [`Full`](SendError::Full).
+    pub fn if_room(mut self) -> Self {
+        self.if_room = true;
+        self
+    }
+
+    /// Reserves room; blocks while there is none.
+    ///
+    /// # Errors
+    /// - [`Full`](SendError::Full): there is none, and it was not to wait.
+    /// - [`TimeoutQueued`](SendError::TimeoutQueued): there was none in time.
+    /// - [`ServerDisappeared`](SendError::ServerDisappeared): the server is gone or closed.
+    /// - [`WouldDeadlock`](SendError::WouldDeadlock): see [`waits`](crate::waits).
+    pub fn wait(self) -> Result<Permit<'a, S, R, E>, SendError<()>> {
+        let Self {
+            client,
+            terms,
+            if_room,
+        } = self;
+        let blank = Blank::new(client.nest());
+        let channel = client.channel();
+        let reserve = |place: Place<'_>| channel.reserve(terms.lane, place);
+        send::send_blocking(channel, blank.id(), terms, if_room, reserve)
+            .map_err(|why| why.with(()))?;
+        let room = Room::reserved(channel, terms.lane);
+        Ok(Permit {
+            client,
+            blank,
+            room,
+        })
+    }
+}
+
+impl<'a, S, R, E> IntoFuture for Reserve<'a, S, R, E> {
+    type Output = Result<Permit<'a, S, R, E>, SendError<()>>;
+    type IntoFuture = ReserveFuture<'a, S, R, E>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        let blank = Blank::new(self.client.nest());
+        ReserveFuture {
+            state: Some((self.client, blank)),
+            terms: self.terms,
+            if_room: self.if_room,
+            turn: Turn::default(),
+            alarm: None,
+        }
+    }
+}
+
+impl<S, R, E> fmt::Debug for Reserve<'_, S, R, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reserve")
+            .field("terms", &self.terms)
+            .field("if_room", &self.if_room)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A [`Reserve`] being awaited.
+///
+/// # Cancel safety
+/// Dropped before it is ready, nothing is reserved, and its place in line is left. It can be polled by different tasks in turn; the latest is
+/// woken.
+///
+/// # Panics
+/// If it is polled after it was ready.
+#[must_use = "futures do nothing unless awaited"]
+pub struct ReserveFuture<'a, S, R, E> {
+    /// Until it is ready.
+    state: Option<(ClientRef<'a, S, R, E>, Blank<S, R, E>)>,
+    terms: Terms,
+    if_room: bool,
+    turn: Turn,
+    alarm: Option<Alarm>,
+}
+
+impl<S, R, E> Unpin for ReserveFuture<'_, S, R, E> {}
+
+impl<S, R, E> ReserveFuture<'_, S, R, E> {
+    fn try_reserve(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), NotSent>> {
+        let (client, blank) = self.state.as_ref().expect(POLLED_AGAIN);
+        let Terms { lane, deadline, .. } = self.terms;
+        let channel = client.channel();
+        if client.clock().has_passed(deadline) {
+            return Poll::Ready(Err(NotSent::Late));
+        }
+        if self.if_room {
+            let reserved = channel.reserve(lane, Place::Nowhere);
+            return Poll::Ready(reserved.map_err(NotSent::Refused));
+        }
+        if let (Some(deadline), None) = (deadline, &self.alarm) {
+            match client.clock().alarm(deadline) {
+                Ok(alarm) => self.alarm = Some(alarm),
+                Err(refusal) => return Poll::Ready(Err(NotSent::NoTimer(refusal.into()))),
+            }
+        }
+        let waiter = || Waiter::task(cx.waker());
+        let reserve = |place: Place<'_>| channel.reserve(lane, place);
+        match send::offer_in_line(&mut self.turn, waiter, reserve) {
+            Err(Refusal::Full) => {}
+            reserved => return Poll::Ready(reserved.map_err(NotSent::Refused)),
+        }
+        let alarm = self.alarm.as_mut();
+        if alarm.is_some_and(|alarm| alarm.poll(cx).is_ready()) {
+            return Poll::Ready(Err(NotSent::Late));
+        }
+        let wait = || for_room(channel, blank.id(), deadline);
+        match waits::polled(cx.waker(), wait) {
+            Ok(_) => Poll::Pending,
+            Err(circle) => Poll::Ready(Err(NotSent::WouldDeadlock(circle))),
+        }
+    }
+
+    fn give_up(&mut self) {
+        let Some((client, _)) = &self.state else {
+            return;
+        };
+        if self.turn.is_taken() {
+            client
+                .channel()
+                .stop_sending(self.terms.lane, &mut self.turn);
+        } else {
+            client.channel().refuse();
+        }
+    }
+}
+
+impl<'a, S, R, E> Future for ReserveFuture<'a, S, R, E> {
+    type Output = Result<Permit<'a, S, R, E>, SendError<()>>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        let reserved = ready!(this.try_reserve(cx));
+        if matches!(reserved, Err(ref why) if !matches!(why, NotSent::Refused(_))) {
+            this.give_up();
+        }
+        this.alarm = None;
+        let (client, blank) = this.state.take().expect(POLLED_AGAIN);
+        Poll::Ready(match reserved {
+            Ok(()) => {
+                let room = Room::reserved(client.channel(), this.terms.lane);
+                Ok(Permit {
+                    client,
+                    blank,
+                    room,
+                })
+            }
+            Err(why) => Err(why.with(())),
+        })
+    }
+}
+
+impl<S, R, E> Drop for ReserveFuture<'_, S, R, E> {
+    fn drop(&mut self) {
+        if self.turn.is_taken() {
+            self.give_up();
+        }
+    }
+}
+
+impl<S, R, E> fmt::Debug for ReserveFuture<'_, S, R, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReserveFuture").finish_non_exhaustive()
+    }
+}
+
+/// Room in the queue for one request, which then need not wait for any. From [`Client::reserve`].
+///
+/// It counts in the capacity of its lane until the request is sent or the permit dropped, which gives the room back and wakes the next in line. It
+/// is not a place in the order: the request is queued behind those that were sent before it. The server does not wait for permits: when it is closed or
+/// gone, a request by a permit fails with [`ServerDisappeared`](crate::RequestError::ServerDisappeared), and its message comes back.
+#[must_use = "dropped, it gives the room back"]
+pub struct Permit<'a, S, R, E> {
+    client: ClientRef<'a, S, R, E>,
+    blank: Blank<S, R, E>,
+    room: Room<S, R, E>,
+}
+
+impl<'a, S, R, E> Permit<'a, S, R, E> {
+    /// Begins the request that has the room: it is never [`Full`](crate::RequestError::Full) and waits for none, blocking or awaited, submitted or
+    /// [posted](Request::post). It goes by the lane for which room was reserved: one that is made [`urgent`](Request::urgent) only then gives the
+    /// room back, and is like any other. Dropped before it is sent, it gives the room back as well.
+    ///
+    /// Its handler sees this call as [its caller](crate::ReplyContext::caller).
+    #[track_caller]
+    pub fn request(self, message: S) -> Request<'a, S, R, E> {
+        let draft = self.blank.fill(message, Location::caller());
+        Request::reserved(self.client, draft, self.room)
+    }
+}
+
+impl<S, R, E> fmt::Debug for Permit<'_, S, R, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Permit")
+            .field("lane", &self.room.lane)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Reserved room. Dropped, it is given back.
+pub(crate) struct Room<S, R, E> {
+    /// None once it is used.
+    channel: Option<Arc<Channel<S, R, E>>>,
+    lane: Lane,
+}
+
+impl<S, R, E> Room<S, R, E> {
+    /// It has been reserved.
+    fn reserved(channel: &Arc<Channel<S, R, E>>, lane: Lane) -> Self {
+        Self {
+            channel: Some(Arc::clone(channel)),
+            lane,
+        }
+    }
+
+    pub(crate) fn lane(&self) -> Lane {
+        self.lane
+    }
+
+    /// A request has it now.
+    pub(crate) fn spend(mut self) {
+        self.channel = None;
+    }
+}
+
+impl<S, R, E> Drop for Room<S, R, E> {
+    fn drop(&mut self) {
+        if let Some(channel) = self.channel.take() {
+            channel.give_back_room(self.lane);
+        }
+    }
+}
+
+impl<S, R, E> Client<S, R, E> {
+    /// Begins to reserve room in the queue for one request, whose message need not be there yet: for messages that are costly to make, or must not
+    /// be made if they cannot be sent.
+    ///
+    /// By [`wait`](Reserve::wait), by `.await`, or at once with [`if_room`](Reserve::if_room). On an unbounded channel there is always room. The client's
+    /// [default time-out](Self::with_timeout) bounds the waiting, and then once more the request.
+    ///
+    /// ```
+    /// use ump::SendError;
+    ///
+    /// let (server, client) = ump::bounded::<String, (), ()>(1)?;
+    /// let permit = client.reserve().wait().unwrap(); // or `.await`
+    /// let error = client.reserve().if_room().wait().unwrap_err();
+    /// assert_eq!(error, SendError::Full(()));
+    ///
+    /// let costly = "made only now".to_owned();
+    /// permit.request(costly).post().wait().unwrap(); // never full
+    /// assert_eq!(server.wait().unwrap().0, "made only now");
+    /// # Ok::<(), ump::ZeroCapacity>(())
+    /// ```
+    pub fn reserve(&self) -> Reserve<'_, S, R, E> {
+        Reserve::new(ClientRef::Borrowed(self))
+    }
+
+    /// The same, without borrowing the client: the permit, and the request by it, own it together with others. See
+    /// [`request_owned`](Self::request_owned).
+    pub fn reserve_owned(this: Arc<Self>) -> Reserve<'static, S, R, E> {
+        Reserve::new(ClientRef::Owned(this))
+    }
+}
