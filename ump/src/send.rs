@@ -72,8 +72,10 @@ pub(crate) fn send_blocking<S, R, E, T>(
             let asked = waits::before(|| for_room(channel, request, deadline));
             watched = Some(asked.map_err(NotSent::WouldDeadlock)?);
             mem::forget(leaves);
-            // Looks again before it parks: the watcher is the user's code, which may use up the unpark.
-            continue;
+            if matches!(watched, Some(Some(_))) {
+                // Looks again before it parks: the watcher is the user's code, which may use up the unpark.
+                continue;
+            }
         }
         if channel.clock().park_until(deadline) {
             channel.stop_sending(lane, &mut turn);

@@ -8,7 +8,8 @@
 //! |---|---|---|
 //! | [`Mutex`] | `parking_lot` | loom's, never poisoned |
 //! | [`SpinLock`] | of the atomics | the same |
-//! | [`Arc`], atomics | `std` | loom's |
+//! | [`Arc`] | `std` | loom's |
+//! | atomics | `std` | loom's, and an exchange that fails may read an old value |
 //! | [`UnsafeCell`] | `std`, behind the same two closures | loom's: it finds unsynchronised access |
 //! | freeing either in a slot | nothing | an access like another |
 //! | [`of_each_thread`] | `std` | loom's |

@@ -51,7 +51,8 @@ macro_rules! atomics {
                 self.0.compare_exchange(expected, new, success, failure)
             }
 
-            /// (It does not fail for no reason: whoever uses it tries again.)
+            /// Without a load of its own: who uses it, in a loop, has begun with a load, which may have read whatever one that fails here could. (Each
+            /// of them tries again with what it finds; more loads would only make the models some times as large.)
             pub(crate) fn compare_exchange_weak(
                 &self,
                 expected: $value,
@@ -59,7 +60,7 @@ macro_rules! atomics {
                 success: Ordering,
                 failure: Ordering,
             ) -> Result<$value, $value> {
-                self.compare_exchange(expected, new, success, failure)
+                self.0.compare_exchange(expected, new, success, failure)
             }
 
             pub(crate) fn fetch_update(
