@@ -163,9 +163,7 @@ impl Caller {
             Err(RequestError::NoReply(NoReply::Dropped)) => {
                 (&self.book.no_reply, how == How::LetGo)
             }
-            Err(RequestError::NoReply(NoReply::Panicked(_))) => {
-                (&self.book.panicked, how == How::Panic)
-            }
+            Err(RequestError::NoReply(_)) => (&self.book.panicked, how == How::Panic),
             Err(RequestError::TimeoutTaken) => (&self.book.timeout_taken, timed),
             Err(RequestError::TimeoutQueued(message)) => {
                 (&self.book.late, timed && belongs(&message.parcel))

@@ -141,7 +141,8 @@ mod handlers {
         )*};
     }
 
-    const PLAIN: &str = "no reply: the handler dropped the request or panicked";
+    const PLAIN: &str = "no reply: the handler dropped the request, panicked or was not allowed to finish, \
+                         or the client's default time-out passed";
     const FULL: &str = "no reply: the handler panicked";
 
     callers! {

@@ -406,6 +406,7 @@ impl Caller {
                 let (expected, column) = match why {
                     NoReply::Dropped => (How::LetGo, &mut book.no_reply),
                     NoReply::Panicked(_) => (How::Panic, &mut book.panicked),
+                    other => panic!("nobody does that: {other}"),
                 };
                 assert_eq!(how, expected);
                 *column += 1;

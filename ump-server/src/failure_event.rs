@@ -21,7 +21,7 @@ pub struct FailureEvent {
     pub worker: usize,
     /// What failed: the handler panicked, or its factory refused or panicked.
     pub failure: JoinErrorKind,
-    /// What it was called for: what the handler [says](crate::thread::Handler::kind) of the request, `on_timer`, `init` or `term`; `factory` if the
+    /// What it was called for: what the handler [says](crate::thread::Handler::kind) of the request, `on_timer`, `init`, `term` or `drop`; `factory` if the
     /// handler was being made.
     pub during: &'static str,
     /// Where the request was made, of a batch the first one; `None` if it is no request.

@@ -8,7 +8,7 @@ use crate::{
     Context, JoinHandle, OnPanic, Stop,
     deadlock::Seat,
     desk::{Clerk, Desk},
-    end::{Life, Reply},
+    end::{Life, Refusal, Reply},
     failure_event::OnFailure,
     fate::{Fate, Overseer},
     observe::{ChannelMeter, Meter},
@@ -314,6 +314,7 @@ where
             clerk: self.clerks.next().expect(ONE_EACH),
             on_failure: self.options.on_failure.clone(),
             failures: 0,
+            refusal: Refusal::default(),
             has_started: false,
         }
     }

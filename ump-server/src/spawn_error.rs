@@ -23,6 +23,8 @@ pub enum SpawnError<E> {
     NoFactory,
     /// There is no runtime to spawn a task on: it has to be called within one, or told which.
     NoRuntime,
+    /// The runtime that was to run its task has been shut down.
+    RuntimeShutDown,
     /// The system refused a thread, for the loop or for its watchdog.
     Thread(OsError),
     /// The system refused what its thread was to have: a priority, a CPU.
@@ -39,6 +41,7 @@ impl<E> SpawnError<E> {
             Self::Name => SpawnError::Name,
             Self::NoFactory => SpawnError::NoFactory,
             Self::NoRuntime => SpawnError::NoRuntime,
+            Self::RuntimeShutDown => SpawnError::RuntimeShutDown,
             Self::Thread(refusal) => SpawnError::Thread(refusal),
             Self::Attribute(refused) => SpawnError::Attribute(refused),
         }
@@ -58,7 +61,9 @@ impl<E> From<RequestError<(), NotMade<E>>> for SpawnError<E> {
             RequestError::App(NotMade::Refused(error)) => Self::Handler(error),
             RequestError::App(NotMade::Attribute(refused)) => Self::Attribute(refused),
             RequestError::NoReply(NoReply::Panicked(message)) => Self::Panicked(message),
-            // It has no deadline and is never refused, so it was dropped by a thread that did not get as far.
+            // A thread tells in any case; a task does not if its runtime is shut down first.
+            RequestError::NoReply(NoReply::Dropped) => Self::RuntimeShutDown,
+            // It has no deadline and is never refused.
             _ => Self::Panicked(PanicMessage::default()),
         }
     }
@@ -79,6 +84,9 @@ impl<E: fmt::Display> fmt::Display for SpawnError<E> {
             Self::NoRuntime => f.write_str(
                 "there is no runtime to spawn a task on: call it within one, or give it a handle",
             ),
+            Self::RuntimeShutDown => {
+                f.write_str("the runtime that was to run its task has been shut down")
+            }
             Self::Thread(refusal) => write!(f, "the system refused a thread: {refusal}"),
             Self::Attribute(refused) => refused.fmt(f),
         }

@@ -14,7 +14,7 @@ use std::{
 use ump::{Clock, Server};
 
 use crate::{
-    desk::{Desk, WorkerStatus},
+    desk::{Desk, InHand, WorkerStatus},
     sync::{self, AtomicBool, AtomicU64, Mutex, Ordering},
     wakers::{discard, wake_all},
 };
@@ -28,11 +28,46 @@ pub enum Stop {
     Drain,
     /// It ends after the request (or the batch) in hand. Those that are queued are told at once that the server disappeared.
     Refuse,
+    /// The same, and on a task it does not wait for what is in hand: a call of the handler that awaits something is dropped where it waits. Its caller
+    /// gets [`NoReply::Aborted`](ump::NoReply::Aborted), then `term` runs, and [joining](crate::JoinHandle) returns what comes of that. Said once more it
+    /// drops that `term`, too, and joining returns [`Aborted`](crate::JoinErrorKind::Aborted).
+    ///
+    /// A thread cannot be stopped from outside, and neither can a handler on a task that blocks: they end when the handler returns, or waits. On a thread this
+    /// is [`Refuse`](Self::Refuse).
+    Abort,
 }
 
 /// Stops a loop, from anywhere and however many clients it still has. It does not keep the loop going.
 ///
-/// It can be used again, and to the sharper: [`Stop::Refuse`] after [`Stop::Drain`]. On a loop that has ended it does nothing.
+/// It can be used again, and to the sharper: [`Stop::Refuse`] after [`Stop::Drain`], and [`Stop::Abort`] as the last step. On a loop that has ended it does
+/// nothing.
+///
+/// ```
+/// # #[cfg(feature = "tokio")]
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// use std::{future::pending, time::Duration};
+/// use ump_server::{Stop, task, ump::{NoReply, RequestError}};
+///
+/// let (client, mut handle) = task::spawn(|_| {
+///     Ok::<_, ()>(task::answer(async |(): ()| pending::<Result<(), ()>>().await)) // never ends
+/// })
+/// .unwrap();
+/// let asked = tokio::spawn(client.request(()).into_future());
+/// # tokio::task::yield_now().await;
+///
+/// // What is queued is served, for so long; then the loop ends.
+/// let stopper = handle.stopper();
+/// stopper.stop(Stop::Drain);
+/// if tokio::time::timeout(Duration::from_millis(10), &mut handle).await.is_err() {
+///     stopper.stop(Stop::Abort);
+///     assert_eq!((&mut handle).await, Ok(None));
+/// }
+/// let outcome = asked.await.unwrap();
+/// assert!(matches!(outcome, Err(RequestError::NoReply(NoReply::Aborted))));
+/// # }
+/// # #[cfg(not(feature = "tokio"))]
+/// # fn main() {}
+/// ```
 #[derive(Clone)]
 pub struct Stopper {
     name: Arc<str>,
@@ -75,6 +110,18 @@ impl Stopper {
         &self.name
     }
 
+    /// Whether [`Stop::Abort`] does more than [`Stop::Refuse`].
+    #[cfg(not(any(loom, shuttle)))]
+    pub(crate) fn can_abort(&self) -> bool {
+        self.brake.aborts().can_abort()
+    }
+
+    /// The calls that were aborted.
+    #[cfg(not(any(loom, shuttle)))]
+    pub(crate) fn aborted(&self) -> Vec<InHand> {
+        self.brake.aborts().calls.lock().clone()
+    }
+
     pub(crate) fn shared_name(&self) -> &Arc<str> {
         &self.name
     }
@@ -90,6 +137,55 @@ impl fmt::Debug for Stopper {
 pub(crate) trait Brake: Send + Sync {
     fn stop(&self, how: Stop);
     fn renew(&self) -> bool;
+    fn aborts(&self) -> &Aborts;
+}
+
+/// That the calls of a loop's handlers are to be dropped where they wait.
+#[derive(Default)]
+pub(crate) struct Aborts {
+    /// How often that was told. Raised before the tasks are woken.
+    count: AtomicU64,
+    /// Wake the workers wherever they wait. None if these are threads.
+    tasks: Mutex<Vec<Waker>>,
+    /// What was dropped.
+    calls: Mutex<Vec<InHand>>,
+}
+
+#[cfg_attr(
+    not(all(feature = "tokio", not(any(loom, shuttle)))),
+    allow(dead_code, reason = "there are no tasks")
+)]
+impl Aborts {
+    /// How often that was told.
+    #[inline]
+    pub(crate) fn count(&self) -> u64 {
+        // Acquire: pairs with the Release of `raise`. A task that is woken after that sees it.
+        self.count.load(Ordering::Acquire)
+    }
+
+    /// Adds a worker on a task.
+    pub(crate) fn add(&self, task: Waker) {
+        self.tasks.lock().push(task);
+    }
+
+    /// A call was dropped.
+    pub(crate) fn note(&self, call: Option<InHand>) {
+        self.calls.lock().extend(call);
+    }
+
+    fn can_abort(&self) -> bool {
+        !self.tasks.lock().is_empty()
+    }
+
+    fn raise(&self) {
+        // Release: pairs with the Acquire of `count`.
+        self.count.fetch_add(1, Ordering::Release);
+    }
+
+    fn wake(&self) {
+        let tasks = self.tasks.lock().clone();
+        wake_all(tasks);
+    }
 }
 
 /// Wakes a worker where it waits for requests.
@@ -100,6 +196,7 @@ pub(crate) struct Control<S, R, E> {
     server: Weak<Server<S, R, E>>,
     /// Whether it is to end without serving what is queued. Set before the server is closed, so whoever finds that closed sees it.
     refuses: AtomicBool,
+    pub(crate) aborts: Arc<Aborts>,
     /// How often the handlers were to be made anew; `None` without a factory.
     renewals: Option<AtomicU64>,
     /// Wake the workers where they wait for requests.
@@ -114,6 +211,7 @@ impl<S, R, E> Control<S, R, E> {
             renewals: has_factory.then(|| AtomicU64::new(0)),
             wakes: Mutex::default(),
             server: Arc::downgrade(server),
+            aborts: Arc::default(),
             refuses: AtomicBool::new(false),
             pausing: Mutex::new(BTreeMap::new()),
         }
@@ -182,7 +280,11 @@ impl Drop for Pausing<'_> {
 impl<S: Send, R: Send, E: Send> Brake for Control<S, R, E> {
     fn stop(&self, how: Stop) {
         let server = self.server.upgrade();
-        if how == Stop::Refuse {
+        if how == Stop::Abort {
+            // Before the queue is turned down, so that a worker that ends for that does not take it for the end of its clean-up.
+            self.aborts.raise();
+        }
+        if how != Stop::Drain {
             let mut pausing = self.pausing.lock();
             self.refuses.store(true, Ordering::Release);
             let woken = mem::take(&mut *pausing);
@@ -194,6 +296,13 @@ impl<S: Send, R: Send, E: Send> Brake for Control<S, R, E> {
         } else if let Some(server) = &server {
             server.close();
         }
+        if how == Stop::Abort {
+            self.aborts.wake();
+        }
+    }
+
+    fn aborts(&self) -> &Aborts {
+        &self.aborts
     }
 
     fn renew(&self) -> bool {

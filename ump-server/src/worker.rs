@@ -24,7 +24,7 @@ use crate::{
     Context,
     deadlock::Seat,
     desk::{Clerk, WorkerState},
-    end::{JoinError, JoinErrorKind, Life},
+    end::{JoinError, JoinErrorKind, Life, Refusal},
     failure_event::{Decision, FailureEvent, OnFailure},
     fate::{Fate, Next},
     panics::{Shielded, caught, shielded},
@@ -45,7 +45,7 @@ pub(crate) enum Step<H, RV> {
 }
 
 /// What a handler is called for, and where that was asked.
-type Call = (&'static str, Option<&'static Location<'static>>);
+pub(crate) type Call = (&'static str, Option<&'static Location<'static>>);
 
 /// Its factory is.
 const MAKING: Call = ("factory", None);
@@ -63,6 +63,9 @@ pub(crate) enum Served<RV> {
     Up(Option<RV>),
     /// Another one is to be made in its place.
     Enough,
+    /// It took too long for this request, whose caller has been told.
+    #[cfg(all(feature = "tokio", not(any(loom, shuttle))))]
+    TimedOut(Call),
 }
 
 /// One of the workers of a loop: often the only one.
@@ -88,6 +91,8 @@ pub(crate) struct Worker<S, R, E, RV, T> {
     pub(crate) on_failure: OnFailure,
     /// How many there have been.
     pub(crate) failures: u64,
+    /// What the factory refused with, the last time.
+    pub(crate) refusal: Refusal,
     /// Whether it has been told that `init` is done.
     pub(crate) has_started: bool,
 }
@@ -104,6 +109,7 @@ impl<S, R, E, RV, T> Worker<S, R, E, RV, T> {
     pub(crate) fn make<H, F, X>(&mut self, maker: &mut Maker<F, X>) -> Step<H, RV>
     where
         F: FnMut(&Context<S, R, E, T>) -> Result<H, X>,
+        X: Send + 'static,
     {
         self.clerk.set_state(WorkerState::Starting);
         self.renewals = self.control.renewals();
@@ -114,7 +120,7 @@ impl<S, R, E, RV, T> Worker<S, R, E, RV, T> {
         match result {
             Ok(Ok(handler)) => Step::serve(handler),
             Ok(Err(error)) => {
-                shielded(|| drop(error));
+                self.refusal = caught(|| Refusal::new(error)).unwrap_or_default();
                 self.after_failure(&JoinErrorKind::Refused, MAKING)
             }
             Err(message) => self.after_failure(&JoinErrorKind::Panicked(message), MAKING),
@@ -179,6 +185,15 @@ impl<S, R, E, RV, T> Worker<S, R, E, RV, T> {
             Ok(Served::Enough) => {
                 drop(serving);
                 return self.make_anew();
+            }
+            #[cfg(all(feature = "tokio", not(any(loom, shuttle))))]
+            Ok(Served::TimedOut(call)) => {
+                if self.fate.goes_on() {
+                    self.report(&JoinErrorKind::TimedOut, call, Decision::Continue);
+                    return Step::Serve(serving);
+                }
+                drop(serving);
+                return self.after_failure(&JoinErrorKind::TimedOut, call);
             }
             Err(message) => message,
         };
@@ -260,27 +275,27 @@ impl<S, R, E, RV, T> Worker<S, R, E, RV, T> {
         Step::Make
     }
 
-    /// The clean-up is done and the handler dropped, or either of them panicked. The first of these panics is what is told.
+    /// The clean-up is done and the handler dropped, or one of these failed. The first of these failures is what is told.
     pub(crate) fn finished<H>(
         &mut self,
-        finished: Result<Option<RV>, PanicMessage>,
+        finished: Result<Option<RV>, JoinErrorKind>,
         dropped: Result<(), PanicMessage>,
     ) -> Step<H, RV> {
-        if let Err(message) = &finished {
+        if let Err(JoinErrorKind::Panicked(message)) = &finished {
             let call = self.clerk.panicked(message);
             let failure = JoinErrorKind::Panicked(message.clone());
             self.report(&failure, call, Decision::End);
         }
-        let outcome = match (finished, dropped) {
-            (Ok(rv), Ok(())) => Ok(rv),
+        Step::End(match (finished, dropped) {
             (Ok(rv), Err(message)) => {
                 self.clerk.panicked(&message);
                 shielded(|| drop(rv));
-                Err(message)
+                let failure = JoinErrorKind::Panicked(message);
+                self.report(&failure, ("drop", None), Decision::End);
+                Err(failure)
             }
-            (Err(message), _) => Err(message),
-        };
-        Step::End(outcome.map_err(JoinErrorKind::Panicked))
+            (finished, _) => finished,
+        })
     }
 
     fn end<H>(&self, outcome: Result<Option<RV>, JoinErrorKind>) -> Step<H, RV> {
@@ -309,10 +324,22 @@ impl<S, R, E, RV, T> Worker<S, R, E, RV, T> {
             member,
             seat,
             clerk,
+            refusal,
             ..
         } = self;
         drop((due, seat, server, member, clerk));
-        life.end(outcome.map_err(|kind| JoinError::new(&name, kind)));
+        life.end(outcome.map_err(|kind| {
+            let is_refusal = match &kind {
+                JoinErrorKind::GaveUp(last) => **last == JoinErrorKind::Refused,
+                kind => *kind == JoinErrorKind::Refused,
+            };
+            let error = JoinError::new(&name, kind);
+            if is_refusal {
+                return error.with_refusal(refusal);
+            }
+            shielded(|| drop(refusal));
+            error
+        }));
     }
 }
 

@@ -5,7 +5,7 @@
 
 #![forbid(unsafe_code)]
 
-use std::{error::Error as StdError, fmt};
+use std::{cell::RefCell, error::Error as StdError, fmt};
 
 use crate::{os_error::OsError, panic::PanicMessage, waits::Circle};
 
@@ -104,7 +104,7 @@ impl<E: fmt::Display> fmt::Display for Error<E> {
                 f.write_str("the queue is empty, and no client is left or the server was closed")
             }
             Self::NoReply => f.write_str(
-                "no reply: the handler dropped the request or panicked, or the client's default time-out passed",
+                "no reply: the handler dropped the request, panicked or was not allowed to finish, or the client's default time-out passed",
             ),
             Self::App(error) => write!(f, "the handler refused the request: {error}"),
         }
@@ -181,21 +181,72 @@ impl fmt::Display for Executed {
 }
 
 /// How a handler let go of a request.
+///
+/// The first two are the handler's own doing. The others come from a loop that drops the future of a handler's call, which
+/// [says so](Self::scope) meanwhile.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+#[non_exhaustive]
 pub enum NoReply {
     /// It dropped the reply context.
     Dropped,
     /// It panicked: the reply context was dropped while its thread was unwinding, or whoever caught the panic
     /// [said so](crate::ReplyContext::panicked).
     Panicked(PanicMessage),
+    /// It was not allowed to finish: its loop was told to abort what is in hand, or the loop's runtime was shut down.
+    Aborted,
+    /// It took longer than its loop allows for one request, and was not allowed to finish. That is the server's limit; a deadline of the caller is
+    /// [`RequestError::TimeoutTaken`].
+    TimedOut,
+}
+
+impl NoReply {
+    /// Runs `f`. Each reply context that is dropped in it on this thread ends with this reason instead of [`Dropped`](Self::Dropped).
+    ///
+    /// For loops that drop the future of a handler's call. A context that is dropped while the thread unwinds ends as panicked all the same.
+    ///
+    /// ```
+    /// use ump::{NoReply, RequestError};
+    ///
+    /// let (server, client) = ump::channel::<u32, u32, ()>();
+    /// let reply = client.request(1).submit().wait().unwrap();
+    /// let (_, rctx) = server.wait().unwrap();
+    /// let call = async move { drop(rctx) };
+    /// NoReply::Aborted.scope(|| drop(call));
+    /// assert_eq!(reply.wait(), Err(RequestError::NoReply(NoReply::Aborted)));
+    /// ```
+    pub fn scope<T>(self, f: impl FnOnce() -> T) -> T {
+        /// Restores the reason of the scope around this one.
+        struct Restore(Option<NoReply>);
+        impl Drop for Restore {
+            fn drop(&mut self) {
+                let outer = self.0.take();
+                let _ = REASON.try_with(|reason| reason.replace(outer));
+            }
+        }
+        let _restore = Restore(REASON.with(|reason| reason.replace(Some(self))));
+        f()
+    }
+
+    /// Why a context that is dropped now on this thread has no answer.
+    pub(crate) fn of_drop() -> Self {
+        // Without thread-locals, at the thread's end, there is no scope.
+        let reason = REASON.try_with(|reason| reason.borrow().clone());
+        reason.ok().flatten().unwrap_or(Self::Dropped)
+    }
+}
+
+thread_local! {
+    static REASON: RefCell<Option<NoReply>> = const { RefCell::new(None) };
 }
 
 impl fmt::Display for NoReply {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Dropped => f.write_str("the handler dropped the request"),
+            Self::Aborted => f.write_str("the handler was aborted"),
+            Self::TimedOut => f.write_str("the handler took longer than its server allows"),
             Self::Panicked(message) => message.fmt(f),
         }
     }

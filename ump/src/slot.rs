@@ -126,7 +126,8 @@ impl<R, E> Verdict<R, E> {
         match self {
             Self::App(_) => Ending::Failed,
             Self::NoReply(NoReply::Panicked(_)) => Ending::Panicked,
-            Self::NoReply(NoReply::Dropped) if !post => Ending::NoReply,
+            Self::NoReply(NoReply::Dropped) if post => Ending::Replied,
+            Self::NoReply(_) => Ending::NoReply,
             Self::Overdue => Ending::TimeoutTaken,
             _ => Ending::Replied,
         }
@@ -1219,7 +1220,7 @@ impl<R, E> Drop for Handler<R, E> {
         } else if !self.core().is_post() && self.core().is_overdue() {
             Verdict::Overdue
         } else {
-            Verdict::NoReply(NoReply::Dropped)
+            Verdict::NoReply(NoReply::of_drop())
         };
         // Nobody there to take it: nothing is lost, there was no answer.
         let _ = Handler(self.0).finish(verdict);

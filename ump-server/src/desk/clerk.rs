@@ -10,6 +10,8 @@ use std::{
 
 use ump::{PanicMessage, ReplyContext as Owed};
 
+#[cfg(all(feature = "tokio", not(any(loom, shuttle))))]
+use super::InHand;
 use super::{
     Desk, IDLE, ONE_TURN, PHASE, REPORTED, RUNNING, Turn, UNTIMED, WAITING, WorkerState,
     catalog::Index, pack,
@@ -98,13 +100,17 @@ impl Clerk {
         &mut self,
         message: &PanicMessage,
     ) -> (&'static str, Option<&'static Location<'static>>) {
-        let (kind, caller) = self
-            .call
-            .as_ref()
-            .map_or(("", None), |call| (call.kind, call.caller));
+        let (kind, caller) = self.called_for();
         shielded(|| trace::panic(&self.desk.name, self.desk.worker, kind, caller, message));
         shielded(|| self.end(Outcome::Panicked));
         (kind, caller)
+    }
+
+    /// What the handler is called for, and where that was asked.
+    pub(crate) fn called_for(&self) -> (&'static str, Option<&'static Location<'static>>) {
+        self.call
+            .as_ref()
+            .map_or(("", None), |call| (call.kind, call.caller))
     }
 
     // ---- calls
@@ -201,6 +207,12 @@ impl Clerk {
         // Plain, as nobody else writes it. The last thing: whoever sees it may count on the rest.
         let processed = self.desk.processed.load(Ordering::Relaxed) + requests;
         self.desk.processed.store(processed, Ordering::Release);
+    }
+
+    /// What is in hand.
+    #[cfg(all(feature = "tokio", not(any(loom, shuttle))))]
+    pub(crate) fn in_hand(&self) -> Option<InHand> {
+        self.desk.status().in_hand
     }
 
     /// Calls the handler for something that is no request.

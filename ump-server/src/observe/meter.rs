@@ -39,7 +39,7 @@ mod on {
         service: Histogram,
         restarts: Counter,
         /// By the numbers of the kinds, and the outcomes.
-        requests: Vec<[Option<Counter>; 6]>,
+        requests: Vec<[Option<Counter>; 8]>,
     }
 
     impl Meter {

@@ -13,6 +13,10 @@ pub(crate) enum Outcome {
     Detached,
     /// There was nobody to take the answer.
     CallerGone,
+    /// The handler was not allowed to finish, as its loop was told to abort it.
+    Aborted,
+    /// The handler was not allowed to finish, as it took longer than its loop allows.
+    TimedOut,
 }
 
 #[cfg(any(feature = "tracing", feature = "metrics"))]
@@ -25,6 +29,8 @@ impl Outcome {
             Self::Panicked => "panicked",
             Self::Detached => "detached",
             Self::CallerGone => "caller_gone",
+            Self::Aborted => "aborted",
+            Self::TimedOut => "timed_out",
         }
     }
 }

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use ump::Spin;
 
+#[cfg(feature = "tokio")]
+use crate::task::OnTimeout;
 use crate::{OnPanic, OnRefusal};
 
 /// What can be said of a component besides its name and its handler.
@@ -40,6 +42,10 @@ pub struct Attributes {
     pub(super) priority: Option<u8>,
     pub(super) affinity: Option<Vec<usize>>,
     pub(super) on_refusal: OnRefusal,
+    #[cfg(feature = "tokio")]
+    pub(super) request_timeout: Option<Duration>,
+    #[cfg(feature = "tokio")]
+    pub(super) on_timeout: Option<OnTimeout>,
 }
 
 impl Attributes {
@@ -137,6 +143,21 @@ impl Attributes {
     /// What happens if the system refuses one of these two; an error at the start of the system unless it is told otherwise.
     pub fn on_refusal(mut self, policy: OnRefusal) -> Self {
         self.on_refusal = policy;
+        self
+    }
+
+    /// How long a handler may take for one request: see [`task::Builder::request_timeout`](crate::task::Builder::request_timeout). For tasks only, as
+    /// a thread cannot be stopped from outside.
+    #[cfg(feature = "tokio")]
+    pub fn request_timeout(mut self, timeout: Duration) -> Self {
+        self.request_timeout = Some(timeout);
+        self
+    }
+
+    /// What becomes of an instance whose handler takes longer than that; it goes on unless it is told otherwise. For tasks only.
+    #[cfg(feature = "tokio")]
+    pub fn on_timeout(mut self, policy: OnTimeout) -> Self {
+        self.on_timeout = Some(policy);
         self
     }
 

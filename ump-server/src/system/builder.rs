@@ -152,8 +152,8 @@ impl Builder {
         self
     }
 
-    /// How long what has been refused, since the deadline of a stop had passed, has to end before it is reported as still running; 100 ms
-    /// otherwise.
+    /// How long what has been refused, since the deadline of a stop had passed, has to end; 100 ms otherwise. What is on tasks is aborted then, and has
+    /// this time once more to end and once more for its clean-up. What has not ended after that is reported as still running.
     pub fn grace(mut self, grace: Duration) -> Self {
         self.grace = grace;
         self

@@ -255,6 +255,8 @@ struct Written {
     /// What the factory said when it refused to make a handler anew.
     refusal: Option<String>,
     last_failure: Option<String>,
+    /// The group that stopped it when it gave up.
+    stopped_by: Option<String>,
 }
 
 struct Worker {
@@ -311,6 +313,16 @@ impl Record {
         let timers: Vec<_> = timers.map(|worker| Arc::clone(&worker.timers)).collect();
         drop(written);
         timers.iter().map(|count| count()).sum()
+    }
+
+    /// A group stops it.
+    pub(super) fn stop(&self, group: &str) {
+        let mut written = self.0.lock();
+        written.stopped_by.get_or_insert_with(|| group.to_owned());
+    }
+
+    pub(super) fn stopped_by(&self) -> Option<String> {
+        self.0.lock().stopped_by.clone()
     }
 
     pub(super) fn last_failure(&self) -> Option<String> {

@@ -182,7 +182,7 @@ impl fmt::Display for NotUp {
             Self::Blocked(within) => {
                 write!(f, "it was not ready within {within:?}, and {EXECUTOR}")
             }
-            Self::Failed(error) => error.kind().fmt(f),
+            Self::Failed(error) => error.why().fmt(f),
             Self::Stopped => f.write_str("it was stopped"),
             Self::Spawn(error) => error.fmt(f),
         }

@@ -188,6 +188,12 @@ impl Place {
         if let Some(runtime) = &self.runtime {
             builder = builder.runtime(runtime.clone());
         }
+        if let Some(timeout) = self.attributes.request_timeout {
+            builder = builder.request_timeout(timeout);
+        }
+        if let Some(policy) = self.attributes.on_timeout {
+            builder = builder.on_timeout(policy);
+        }
         let workers = self.attributes.workers.and_then(NonZeroUsize::new);
         let workers = workers.unwrap_or(NonZeroUsize::MIN);
         (builder, workers, Arc::clone(&self.record))

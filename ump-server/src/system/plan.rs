@@ -64,6 +64,12 @@ fn check(definition: &Definition) -> Result<(), PlanError> {
         return refuse("affinity", "it must name a CPU");
     }
     match definition.kind {
+        #[cfg(feature = "tokio")]
+        Kind::Thread => match of_tasks(&definition.attributes) {
+            Some(key) => refuse(key, "a thread cannot be stopped from outside"),
+            None => Ok(()),
+        },
+        #[cfg(not(feature = "tokio"))]
         Kind::Thread => Ok(()),
         #[cfg(feature = "tokio")]
         Kind::Task => match of_threads(&definition.attributes) {
@@ -71,6 +77,18 @@ fn check(definition: &Definition) -> Result<(), PlanError> {
             None => Ok(()),
         },
     }
+}
+
+/// An attribute that only tasks can have.
+#[cfg(feature = "tokio")]
+fn of_tasks(attributes: &Attributes) -> Option<&'static str> {
+    let keys = [
+        ("request_timeout", attributes.request_timeout.is_some()),
+        ("on_timeout", attributes.on_timeout.is_some()),
+    ];
+    keys.iter()
+        .find(|(_, is_said)| *is_said)
+        .map(|(key, _)| *key)
 }
 
 /// An attribute that only threads can have.

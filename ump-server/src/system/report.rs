@@ -43,8 +43,13 @@ pub struct Ended {
 pub enum HowEnded {
     /// When it was told to: in time, or within the [grace](super::Builder::grace) with nothing in its queue by the deadline.
     InOrder,
-    /// By itself, before it was told to: its handler broke off. Or its group had given up.
+    /// By itself, before it was told to: its handler broke off.
     Earlier,
+    /// It was stopped before that, as a group had given up: its own, or one that [stops the system](super::GiveUp::System). It had not failed itself.
+    StoppedByGroup {
+        /// Which group.
+        group: String,
+    },
     /// It failed, before it was told to end or while it did.
     Failed(JoinError),
     /// It had not ended in time, so what it still had in its queue was turned down. Then it ended.
@@ -52,7 +57,15 @@ pub enum HowEnded {
         /// How many requests these were.
         queued: u64,
     },
-    /// Its queue was turned down, and still it has not ended. A thread cannot be ended from outside; it will be once its handler returns.
+    /// On a task, its queue was turned down, and still it had not ended. So the calls that it had in hand were [aborted](crate::Stop::Abort). Then it ended.
+    Aborted {
+        /// How many requests were turned down.
+        queued: u64,
+        /// The calls that were dropped where they waited.
+        in_hand: Vec<InHand>,
+    },
+    /// Its queue was turned down, and still it has not ended: it goes on. A thread cannot be stopped from outside, nor can a handler on a task that does not give
+    /// control back; it ends when its handler returns.
     StillRunning {
         /// How many requests were turned down.
         queued: u64,
@@ -62,7 +75,7 @@ pub enum HowEnded {
 }
 
 impl Report {
-    /// Whether each instance ended in order: none had failed, had to be refused, or is still running.
+    /// Whether each instance ended in order: none had failed, had to be refused or aborted, had been stopped by a group, or is still running.
     #[must_use]
     pub fn is_clean(&self) -> bool {
         let is_in_order =
@@ -109,8 +122,18 @@ impl fmt::Display for HowEnded {
         match self {
             Self::InOrder => f.write_str("ended in order"),
             Self::Earlier => f.write_str("had ended by itself"),
-            Self::Failed(error) => write!(f, "failed: {}", error.kind()),
+            Self::StoppedByGroup { group } => {
+                write!(f, "had been stopped, as group {group} had given up")
+            }
+            Self::Failed(error) => write!(f, "failed: {}", error.why()),
             Self::Refused { queued } => write!(f, "ended late, {queued} requests were refused"),
+            Self::Aborted { queued, in_hand } => {
+                write!(f, "was aborted, {queued} requests were refused")?;
+                for held in in_hand {
+                    write!(f, "; had in hand: {held}")?;
+                }
+                Ok(())
+            }
             Self::StillRunning { queued, in_hand } => {
                 write!(f, "is still running, {queued} requests were refused")?;
                 for held in in_hand {

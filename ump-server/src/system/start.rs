@@ -178,7 +178,12 @@ impl Starting {
             runtime: self.builder.runtime.clone(),
         })?;
         if let Some(group) = &component.supervision {
-            group.add(place, launching.instance.stopper.clone());
+            let instance = &launching.instance;
+            group.add(
+                place,
+                instance.stopper.clone(),
+                Arc::clone(&instance.record),
+            );
         }
         Ok(launching)
     }

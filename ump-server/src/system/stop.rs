@@ -8,7 +8,11 @@
 //!                                                    │
 //!                                                    │ the deadline
 //!                                                    ▼
-//!           refuse all that is left, dependents first, and wait a little: report
+//!           refuse all that is left, dependents first, and wait a little
+//!                                                    │
+//!                                                    │ what is on tasks, and has not ended
+//!                                                    ▼
+//!           abort what is in hand there, and wait a little; then their clean-up: report
 //! ```
 
 use std::{sync::Arc, time::Instant};
@@ -18,7 +22,7 @@ use super::{
     report::{Ended, HowEnded, Report},
     waiting::by,
 };
-use crate::{JoinError, Stop, blocking::executor_is_blocked};
+use crate::{JoinError, JoinErrorKind, Stop, blocking::executor_is_blocked};
 
 /// Stops all that has been launched. Without a deadline it waits for ever.
 pub(super) async fn stop(inner: Arc<Inner>, how: Stop, deadline: Option<Instant>) -> Report {
@@ -54,10 +58,24 @@ pub(super) async fn stop(inner: Arc<Inner>, how: Stop, deadline: Option<Instant>
         left.extend(rest);
     }
     let last = inner.clock.now().checked_add(inner.grace);
-    for mut it in left {
+    for it in &mut left {
         it.wait(&inner, last).await;
-        report.instances.push(it.report());
     }
+    // What it has in hand, then what it does to clean up.
+    for _ in 0..2 {
+        let mut is_aborted = false;
+        for it in &mut left {
+            is_aborted |= it.abort();
+        }
+        if !is_aborted {
+            break;
+        }
+        let last = inner.clock.now().checked_add(inner.grace);
+        for it in left.iter_mut().filter(|it| it.is_aborted) {
+            it.wait(&inner, last).await;
+        }
+    }
+    report.instances.extend(left.into_iter().map(Told::report));
     report.took = inner.clock.now().saturating_duration_since(began);
     report
 }
@@ -71,6 +89,8 @@ struct Told<'a> {
     outcome: Option<Result<(), JoinError>>,
     /// Told to end as late as the deadline, or more sharply then.
     is_late: bool,
+    /// What it has in hand has been aborted.
+    is_aborted: bool,
     /// How many requests were in its queue when it was told to end the last time.
     queued: u64,
 }
@@ -88,6 +108,7 @@ fn told<'a>(component: &'a Component, instances: &'a [Instance], how: Stop) -> V
             had_ended: outcome.is_some(),
             outcome,
             is_late: false,
+            is_aborted: false,
             queued,
         }
     });
@@ -111,8 +132,31 @@ impl Told<'_> {
         }
     }
 
+    /// Returns whether there is something to abort.
+    fn abort(&mut self) -> bool {
+        self.is_aborted = self.outcome.is_none() && self.instance.stopper.can_abort();
+        if self.is_aborted {
+            self.instance.stopper.stop(Stop::Abort);
+        }
+        self.is_aborted
+    }
+
     fn report(self) -> Ended {
+        let aborted = self.instance.stopper.aborted();
+        let stopped_by = self.instance.record.stopped_by();
+        let is_aborted = |error: &JoinError| *error.kind() == JoinErrorKind::Aborted;
         let how = match self.outcome {
+            Some(outcome)
+                if !aborted.is_empty() && outcome.as_ref().err().is_none_or(is_aborted) =>
+            {
+                HowEnded::Aborted {
+                    queued: self.queued,
+                    in_hand: aborted,
+                }
+            }
+            Some(Ok(())) if stopped_by.is_some() => HowEnded::StoppedByGroup {
+                group: stopped_by.unwrap_or_default(),
+            },
             Some(Err(error)) => HowEnded::Failed(error),
             Some(Ok(())) if self.had_ended => HowEnded::Earlier,
             Some(Ok(())) if self.is_late && self.queued > 0 => HowEnded::Refused {

@@ -9,12 +9,12 @@ use std::{
 };
 
 use super::{
-    component::{Inner, Record},
+    component::{Inner, Instance, Record},
     failures::{Failure, Failures},
     group::{GiveUp, Group, Strategy},
 };
 use crate::{
-    JoinErrorKind, Stop, Stopper,
+    JoinErrorKind, Stop, Stopper, WorkerState, WorkerStatus,
     fate::{Next, Overseer},
     panics,
     sync::Mutex,
@@ -78,6 +78,20 @@ struct Member {
     /// The place of its component in the order of start.
     place: usize,
     stopper: Stopper,
+    record: Arc<Record>,
+}
+
+impl Member {
+    /// Stops it for a group that has given up, and writes that down unless it has come to its end by itself.
+    fn stop_for(stopper: &Stopper, record: &Record, group: &str) {
+        let is_ending = |status: &WorkerStatus| {
+            matches!(status.state, WorkerState::Ending | WorkerState::Ended)
+        };
+        if !stopper.workers().iter().all(is_ending) {
+            record.stop(group);
+        }
+        stopper.stop(Stop::Refuse);
+    }
 }
 
 impl Supervision {
@@ -98,8 +112,13 @@ impl Supervision {
         let _ = self.system.set(system);
     }
 
-    pub(super) fn add(&self, place: usize, stopper: Stopper) {
-        self.members.lock().push(Member { place, stopper });
+    pub(super) fn add(&self, place: usize, stopper: Stopper, record: Arc<Record>) {
+        let member = Member {
+            place,
+            stopper,
+            record,
+        };
+        self.members.lock().push(member);
     }
 
     /// The handler of a component at this place in the order of start has failed.
@@ -128,8 +147,11 @@ impl Supervision {
         match self.terms.give_up {
             GiveUp::Group => {
                 let members = self.members.lock().clone();
-                for member in members.iter().rev() {
-                    member.stopper.stop(Stop::Refuse);
+                for Member {
+                    stopper, record, ..
+                } in members.iter().rev()
+                {
+                    Member::stop_for(stopper, record, self.name());
                 }
             }
             GiveUp::System => {
@@ -137,8 +159,11 @@ impl Supervision {
                     return;
                 };
                 for (_, instances) in system.last_first() {
-                    for instance in instances {
-                        instance.stopper.stop(Stop::Refuse);
+                    for Instance {
+                        stopper, record, ..
+                    } in instances
+                    {
+                        Member::stop_for(stopper, record, self.name());
                     }
                 }
             }

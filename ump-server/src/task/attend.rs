@@ -1,52 +1,139 @@
 //! A call of a handler on a task: each poll is a turn.
+//!
+//! A call can be *cut*: its future is dropped where it waits, when the loop is told to abort it, or when it has taken too long. What it owed is then told why.
 
 use std::{
     future::Future,
+    io,
     pin::{Pin, pin},
-    task::{Context, Poll},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{Context, Poll, Waker},
+    time::Instant,
 };
 
+use ump::{Clock, NoReply};
+
+use super::sleep::NextSleep;
 use crate::{
     deadlock::awaits::{Awaits, Progress},
     desk::Clerk,
     observe::Outcome,
     panics::shielded,
+    stop::Aborts,
 };
+
+/// What the calls of a worker have in common.
+pub(super) struct Calls {
+    pub(super) awaits: Arc<Awaits>,
+    aborts: Arc<Aborts>,
+    /// How often it was told to abort by the time of the last call that was cut for it. Relaxed, as only the task itself uses it.
+    known: AtomicU64,
+}
+
+impl Calls {
+    /// Those of the task with this waker.
+    pub(super) fn new(awaits: Awaits, aborts: &Arc<Aborts>, task: Waker) -> Self {
+        aborts.add(task);
+        Self {
+            awaits: Arc::new(awaits),
+            aborts: Arc::clone(aborts),
+            known: AtomicU64::new(0),
+        }
+    }
+
+    /// What comes now is cut only if it is told to abort once more.
+    pub(super) fn begin_clean_up(&self) {
+        self.known.store(self.aborts.count(), Ordering::Relaxed);
+    }
+
+    #[inline]
+    fn is_to_abort(&self) -> bool {
+        self.aborts.count() != self.known.load(Ordering::Relaxed)
+    }
+}
+
+/// Why a call was cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cut {
+    Aborted,
+    TimedOut,
+}
+
+impl Cut {
+    /// What those are told to whom the call owed an answer.
+    pub(super) fn reason(self) -> NoReply {
+        match self {
+            Self::Aborted => NoReply::Aborted,
+            Self::TimedOut => NoReply::TimedOut,
+        }
+    }
+
+    /// How the call ended, if it had left it open.
+    pub(super) fn outcome(self, settled: Outcome) -> Outcome {
+        match (settled, self) {
+            (Outcome::NoReply, Self::Aborted) => Outcome::Aborted,
+            (Outcome::NoReply, Self::TimedOut) => Outcome::TimedOut,
+            (settled, _) => settled,
+        }
+    }
+}
+
+/// Until when a call may take, and what wakes the task then.
+pub(super) struct Limit<'a> {
+    pub(super) clock: &'a Clock,
+    pub(super) until: Instant,
+    pub(super) sleep: &'a mut NextSleep,
+}
 
 /// Calls the handler for something that is no request: [`Clerk::call`] for what is awaited.
 pub(super) async fn attend<F: Future>(
     clerk: &mut Clerk,
-    awaits: &Awaits,
+    calls: &Calls,
     kind: &'static str,
     call: impl FnOnce() -> F,
-) -> F::Output {
+) -> Result<F::Output, Cut> {
     clerk.begin_other(kind);
     let call = pin!(Some(call()));
-    let result = Attend::new(clerk, awaits, call).await;
-    clerk.end(Outcome::NoReply);
+    let result = Attend::new(clerk, calls, call, None).await;
+    let left_open = Outcome::NoReply;
+    clerk.end(
+        result
+            .as_ref()
+            .map_or_else(|cut| cut.outcome(left_open), |_| left_open),
+    );
     result
 }
 
 /// Awaits a call that has begun.
 pub(super) struct Attend<'a, F> {
     clerk: &'a mut Clerk,
-    awaits: &'a Awaits,
+    calls: &'a Calls,
     /// Dropped with this, where its panic is caught.
     call: Pin<&'a mut Option<F>>,
+    limit: Option<Limit<'a>>,
     progress: Progress,
+    /// What those are told to whom it owes an answer when it is dropped. None: it is over.
+    reason: Option<NoReply>,
 }
 
 impl<'a, F> Attend<'a, F> {
     pub(super) fn new(
         clerk: &'a mut Clerk,
-        awaits: &'a Awaits,
+        calls: &'a Calls,
         call: Pin<&'a mut Option<F>>,
+        limit: Option<Limit<'a>>,
     ) -> Self {
         Self {
             clerk,
-            awaits,
+            calls,
             call,
+            limit,
             progress: Progress::default(),
+            // Dropped before it is over, by a runtime that is shut down.
+            reason: Some(NoReply::Aborted),
         }
     }
 }
@@ -55,37 +142,69 @@ impl<'a, F> Attend<'a, F> {
 impl<F> Drop for Attend<'_, F> {
     #[inline]
     fn drop(&mut self) {
-        self.awaits.end(&mut self.progress);
-        shielded(|| self.call.set(None));
+        self.calls.awaits.end(&mut self.progress);
+        match self.reason.take() {
+            None => shielded(|| self.call.set(None)),
+            Some(reason) => reason.scope(|| shielded(|| self.call.set(None))),
+        }
     }
 }
 
 impl<F: Future> Future for Attend<'_, F> {
-    type Output = F::Output;
+    type Output = Result<F::Output, Cut>;
 
     #[inline]
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let Self {
             clerk,
-            awaits,
+            calls,
             call,
+            limit,
             progress,
+            reason,
         } = &mut *self;
+        if calls.is_to_abort() {
+            calls.begin_clean_up();
+            calls.aborts.note(clerk.in_hand());
+            return Poll::Ready(Err(Cut::Aborted));
+        }
+        let awaits = &calls.awaits;
         awaits.polls();
-        let Some(waker) = awaits.begin_poll(progress, cx.waker()) else {
-            awaits.polled_call(true);
-            return Poll::Pending;
-        };
-        let call = call
-            .as_mut()
-            .as_pin_mut()
-            .expect("it is there until this is dropped");
-        let polled = clerk.run(|| call.poll(&mut Context::from_waker(waker)));
-        clerk.pause();
-        if polled.is_pending() {
+        if let Some(waker) = awaits.begin_poll(progress, cx.waker()) {
+            let call = call
+                .as_mut()
+                .as_pin_mut()
+                .expect("it is there until this is dropped");
+            let polled = clerk.run(|| call.poll(&mut Context::from_waker(waker)));
+            clerk.pause();
+            if let Poll::Ready(output) = polled {
+                awaits.polled_call(false);
+                *reason = None;
+                return Poll::Ready(Ok(output));
+            }
             awaits.waits(progress);
         }
-        awaits.polled_call(polled.is_pending());
-        polled
+        awaits.polled_call(true);
+        let Some(Limit {
+            clock,
+            until,
+            sleep,
+        }) = limit
+        else {
+            return Poll::Pending;
+        };
+        sleep.poll(clock, Some(*until), cx).map(|slept| {
+            assert_timer(slept);
+            *reason = Some(NoReply::TimedOut);
+            Err(Cut::TimedOut)
+        })
+    }
+}
+
+/// # Panics
+/// If the system refused the thread that keeps the time.
+pub(super) fn assert_timer(slept: io::Result<()>) {
+    if let Err(refusal) = slept {
+        panic!("its timers cannot be kept: the system refused a thread: {refusal}");
     }
 }

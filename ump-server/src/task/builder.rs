@@ -1,11 +1,24 @@
 //! What can be chosen of a loop on a task.
 
-use std::{any::type_name, num::NonZeroUsize, sync::Arc};
+use std::{
+    any::type_name,
+    future::Future,
+    num::NonZeroUsize,
+    pin::pin,
+    sync::Arc,
+    task::{self, Poll, Waker},
+    time::Duration,
+};
 
 use tokio::runtime::Handle;
 use ump::Client;
 
-use super::{Handler, bell::Bell, run::run};
+use super::{
+    Handler,
+    bell::Bell,
+    run::run,
+    timeout::{OnTimeout, RequestLimit},
+};
 use crate::{
     Context, JoinHandle,
     end::question,
@@ -28,6 +41,7 @@ use crate::{
 pub struct Builder {
     options: Options,
     runtime: Option<Handle>,
+    limit: RequestLimit,
 }
 
 impl Builder {
@@ -42,6 +56,26 @@ impl Builder {
     /// system refuse that, it counts as a panic of the handler.
     pub fn runtime(mut self, runtime: Handle) -> Self {
         self.runtime = Some(runtime);
+        self
+    }
+
+    /// How long its handler may take for one request, by the loop's clock; otherwise as long as it takes. What takes longer is dropped where it waits, its
+    /// caller gets [`NoReply::TimedOut`](ump::NoReply::TimedOut) (or plain [`NoReply`](ump::Error::NoReply)), and the loop goes on, or it
+    /// [counts as a failure](Self::on_timeout).
+    ///
+    /// The time begins when the handler is called and ends when it returns, not when it answers: what it does afterwards counts as well. It is of no
+    /// concern to `init`, timers and `term`. A handler that blocks, or that always finds something ready, is dropped only when it waits.
+    ///
+    /// The limit belongs to the server; a caller may have its own [deadline](ump::Request::timeout), and a handler can see that that has
+    /// [passed](crate::ReplyContext::cancelled). It is not a deadline for what the handler asks: a [circle](ump::RequestError::WouldDeadlock) is told at once.
+    pub fn request_timeout(mut self, timeout: Duration) -> Self {
+        self.limit.timeout = Some(timeout);
+        self
+    }
+
+    /// What becomes of the loop when its handler has taken longer than [`request_timeout`](Self::request_timeout).
+    pub fn on_timeout(mut self, policy: OnTimeout) -> Self {
+        self.limit.on_timeout = policy;
         self
     }
 
@@ -67,13 +101,15 @@ impl Builder {
             return Err(SpawnError::NoFactory);
         }
         let runtime = self.runtime_or_current()?;
+        let limit = self.limit;
         let mut parts = self
             .options
             .parts::<_, _, _, _, E>(1, false, type_name::<H>())?;
         let handler = build(&parts.client).map_err(SpawnError::Handler)?;
         let (worker, bell) = worker::<_, _, _, _, ()>(&mut parts, 0);
         let factory = |_: &Context<S, R, E>| -> Result<H, E> { unreachable!("it is made once") };
-        runtime.spawn(run(worker, bell, anew(factory), Step::serve(handler)));
+        let looped = run(worker, bell, anew(factory), Step::serve(handler), limit);
+        start(&runtime, looped)?;
         Ok(parts.into_ends())
     }
 
@@ -97,13 +133,15 @@ impl Builder {
         H: Handler<S, R, E, RV, T> + Send + 'static,
     {
         let runtime = self.runtime_or_current()?;
+        let limit = self.limit;
         let mut parts = self
             .options
             .parts::<_, _, _, _, E>(1, true, type_name::<H>())?;
         let (worker, bell) = worker(&mut parts, 0);
         let mut factory = factory;
         let handler = factory(&worker.context).map_err(SpawnError::Handler)?;
-        runtime.spawn(run(worker, bell, anew(factory), Step::serve(handler)));
+        let looped = run(worker, bell, anew(factory), Step::serve(handler), limit);
+        start(&runtime, looped)?;
         Ok(parts.into_ends())
     }
 
@@ -134,6 +172,7 @@ impl Builder {
         H: Handler<S, R, E, RV, T> + Send + 'static,
     {
         let runtime = self.runtime_or_current()?;
+        let limit = self.limit;
         let mut parts =
             self.options
                 .parts::<_, _, _, _, E>(workers.get(), true, type_name::<H>())?;
@@ -149,7 +188,8 @@ impl Builder {
         for (worker, bell, handler) in made {
             let factory = Arc::clone(&factory);
             let factory = move |cx: &Context<S, R, E, T>| factory(cx);
-            runtime.spawn(run(worker, bell, anew(factory), Step::serve(handler)));
+            let looped = run(worker, bell, anew(factory), Step::serve(handler), limit);
+            start(&runtime, looped)?;
         }
         Ok(parts.into_ends())
     }
@@ -170,6 +210,7 @@ impl Builder {
         X: Send + 'static,
     {
         let runtime = self.runtime_or_current()?;
+        let limit = self.limit;
         let mut parts =
             self.options
                 .parts::<_, _, _, _, X>(workers.get(), true, type_name::<H>())?;
@@ -183,10 +224,10 @@ impl Builder {
                     factory: Shielded::new(move |cx: &Context<S, R, E, T>| factory(cx)),
                     made: Some(tell_made),
                 };
-                runtime.spawn(run(worker, bell, maker, Step::Make));
-                reply
+                start::<X>(&runtime, run(worker, bell, maker, Step::Make, limit))?;
+                Ok(reply)
             })
-            .collect();
+            .collect::<Result<_, SpawnError<X>>>()?;
         Ok(parts.launched(replies))
     }
 
@@ -195,6 +236,23 @@ impl Builder {
             Some(runtime) => Ok(runtime.clone()),
             None => Handle::try_current().map_err(|_| SpawnError::NoRuntime),
         }
+    }
+}
+
+/// Starts a loop, unless the runtime has been shut down.
+fn start<X>(
+    runtime: &Handle,
+    looped: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), SpawnError<X>> {
+    let mut task = runtime.spawn(looped);
+    // Such a runtime drops it at once.
+    let is_over = task.is_finished();
+    let mut cx = task::Context::from_waker(Waker::noop());
+    match pin!(&mut task).poll(&mut cx) {
+        Poll::Ready(Err(error)) if is_over && error.is_cancelled() => {
+            Err(SpawnError::RuntimeShutDown)
+        }
+        _ => Ok(()),
     }
 }
 

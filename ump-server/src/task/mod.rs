@@ -31,6 +31,7 @@ mod run;
 #[cfg(feature = "tokio-time")]
 mod runtime_clock;
 mod sleep;
+mod timeout;
 
 use std::{
     convert::Infallible,
@@ -41,7 +42,7 @@ use std::{
 
 use ump::{Client, WeakClient};
 
-pub use builder::Builder;
+pub use self::{builder::Builder, timeout::OnTimeout};
 #[cfg(feature = "tokio-time")]
 pub use runtime_clock::runtime_clock;
 
@@ -58,7 +59,9 @@ use crate::{JoinHandle, ReplyContext, spawn_error::SpawnError};
 /// [`WouldDeadlock`](ump::RequestError::WouldDeadlock). It is polled when one of its own wakers has been woken, and not when its loop was for another reason.
 ///
 /// # Cancel safety
-/// A call is dropped where it waits if the runtime is shut down; then its caller gets [`NoReply`](ump::NoReply::Dropped).
+/// A call is dropped where it waits if its loop is told to [abort](crate::Stop::Abort), if it takes longer than its loop
+/// [allows](Builder::request_timeout), or if the runtime is shut down. Its caller gets [`NoReply::Aborted`](ump::NoReply::Aborted) or
+/// [`NoReply::TimedOut`](ump::NoReply::TimedOut).
 pub trait Handler<S, R, E, RV: Send = (), T: Send = ()> {
     /// Called before anything else, once for each handler. The client is weak, as a handler that keeps a strong client of its own loop keeps that
     /// from ending when all others are gone.

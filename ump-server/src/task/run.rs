@@ -4,14 +4,16 @@ use std::{future::poll_fn, io, ops::ControlFlow, pin::pin, sync::Arc, task::Poll
 
 use super::{
     Handler,
-    attend::{Attend, attend},
+    attend::{Attend, Calls, Cut, Limit, assert_timer, attend},
     bell::{Bell, Listening},
     caught::caught,
     sleep::NextSleep,
+    timeout::{OnTimeout, RequestLimit},
 };
 use crate::{
     Context, ReplyContext,
     deadlock::awaits::Awaits,
+    end::JoinErrorKind,
     reply_context::Owed,
     test_clock::Member,
     worker::{Maker, Served, Serving, Step, Worker},
@@ -23,24 +25,29 @@ pub(super) async fn run<S, R, E, RV, T, H, X>(
     bell: Arc<Bell>,
     mut maker: Maker<impl FnMut(&Context<S, R, E, T>) -> Result<H, X>, X>,
     mut step: Step<H, RV>,
+    limit: RequestLimit,
 ) where
     RV: Send,
     T: Send,
     H: Handler<S, R, E, RV, T>,
+    X: Send + 'static,
 {
-    let awaits = poll_fn(|cx| {
+    let calls = poll_fn(|cx| {
         let observer = worker.member.as_ref().map(Member::observer);
-        Poll::Ready(Awaits::new(&worker.seat, cx.waker(), observer))
+        let awaits = Awaits::new(&worker.seat, cx.waker(), observer);
+        let aborts = &worker.control.aborts;
+        Poll::Ready(Calls::new(awaits, aborts, cx.waker().clone()))
     });
-    let awaits = Arc::new(awaits.await);
+    let calls = calls.await;
+    let awaits = || Arc::clone(&calls.awaits);
     let outcome = loop {
         step = match step {
             Step::Make => worker.make(&mut maker),
             Step::Serve(mut serving) => {
                 // Not within what is caught: it has to survive the panic.
                 let mut owed = Owed::nothing(&worker.seat);
-                let serving_it = serve(&mut worker, &awaits, &bell, &mut serving, &mut owed);
-                let served = caught(Arc::clone(&awaits), serving_it).await;
+                let serving_it = serve(&mut worker, &calls, &bell, &mut serving, &mut owed, limit);
+                let served = caught(awaits(), serving_it).await;
                 worker.after_serving(serving, served, owed.into_duty())
             }
             Step::Pause(pause) => {
@@ -49,8 +56,12 @@ pub(super) async fn run<S, R, E, RV, T, H, X>(
             }
             Step::Finish(mut handler, rv) => {
                 let clerk = &mut worker.clerk;
-                let term = attend(clerk, &awaits, "term", || handler.get_mut().term(rv));
-                let finished = caught(Arc::clone(&awaits), term).await;
+                calls.begin_clean_up();
+                let term = attend(clerk, &calls, "term", || handler.get_mut().term(rv));
+                let finished = match caught(awaits(), term).await {
+                    Ok(term) => term.map_err(|_| JoinErrorKind::Aborted),
+                    Err(message) => Err(JoinErrorKind::Panicked(message)),
+                };
                 // Apart, as both may panic.
                 worker.finished(finished, handler.drop_now())
             }
@@ -58,17 +69,21 @@ pub(super) async fn run<S, R, E, RV, T, H, X>(
         }
     };
     drop(maker);
-    drop(awaits);
+    drop(calls);
     worker.tell(outcome);
 }
 
 /// Serves until the handler breaks off, or until there is nothing more to serve.
 async fn serve<S, R, E, RV, T, H>(
     worker: &mut Worker<S, R, E, RV, T>,
-    awaits: &Awaits,
+    calls: &Calls,
     bell: &Bell,
     Serving { handler, is_ready }: &mut Serving<H>,
     owed: &mut Owed<R, E>,
+    RequestLimit {
+        timeout,
+        on_timeout,
+    }: RequestLimit,
 ) -> Served<RV>
 where
     RV: Send,
@@ -78,7 +93,13 @@ where
     let handler = handler.get_mut();
     if !*is_ready {
         let client = worker.context.weak_client();
-        attend(&mut worker.clerk, awaits, "init", || handler.init(client)).await;
+        let clerk = &mut worker.clerk;
+        if attend(clerk, calls, "init", || handler.init(client))
+            .await
+            .is_err()
+        {
+            return Served::Up(None);
+        }
         *is_ready = true;
         worker.started();
     }
@@ -94,6 +115,7 @@ where
     } = worker;
     let mut requests = server.stream();
     let mut sleep = NextSleep::default();
+    let mut sleep_of_request = NextSleep::default();
     let mut listening = Listening::default();
     loop {
         if control.renewals() != *renewals {
@@ -102,9 +124,10 @@ where
         if !due.is_idle() {
             due.begin(context.clock.now());
             while let Some(token) = due.pop() {
-                let flow = attend(clerk, awaits, "on_timer", || handler.on_timer(token)).await;
-                if let ControlFlow::Break(rv) = flow {
-                    return Served::Up(Some(rv));
+                match attend(clerk, calls, "on_timer", || handler.on_timer(token)).await {
+                    Ok(ControlFlow::Continue(())) => {}
+                    Ok(ControlFlow::Break(rv)) => return Served::Up(Some(rv)),
+                    Err(_) => return Served::Up(None),
                 }
             }
         }
@@ -130,20 +153,38 @@ where
             Event::Taken(Ok((msg, rctx))) => {
                 let lent = ReplyContext::lend(owed, rctx);
                 clerk.begin_request(handler.kind(&msg), (lent.owed(), 1), || server.len());
+                let until = timeout.and_then(|timeout| context.clock.now().checked_add(timeout));
                 let flow = {
                     let call = pin!(Some(handler.proc_req(msg, lent)));
-                    Attend::new(clerk, awaits, call).await
+                    let limit = until.map(|until| Limit {
+                        clock: &context.clock,
+                        until,
+                        sleep: &mut sleep_of_request,
+                    });
+                    Attend::new(clerk, calls, call, limit).await
                 };
-                clerk.end(owed.settle());
-                if let ControlFlow::Break(rv) = flow {
-                    return Served::Up(Some(rv));
+                let cut = match flow {
+                    Ok(flow) => {
+                        clerk.end(owed.settle());
+                        match flow {
+                            ControlFlow::Continue(()) => continue,
+                            ControlFlow::Break(rv) => return Served::Up(Some(rv)),
+                        }
+                    }
+                    Err(cut) => cut,
+                };
+                // What it has forgotten is owed still.
+                let settled = cut.reason().scope(|| owed.settle());
+                let called_for = clerk.called_for();
+                clerk.end(cut.outcome(settled));
+                match (cut, on_timeout) {
+                    (Cut::Aborted, _) => return Served::Up(None),
+                    (Cut::TimedOut, OnTimeout::Continue) => {}
+                    (Cut::TimedOut, OnTimeout::Fail) => return Served::TimedOut(called_for),
                 }
             }
             Event::Taken(Err(_)) => return Served::Up(None),
-            Event::Timer(Ok(())) => {}
-            Event::Timer(Err(refusal)) => {
-                panic!("its timers cannot be kept: the system refused a thread: {refusal}")
-            }
+            Event::Timer(slept) => assert_timer(slept),
         }
     }
 }

@@ -7,12 +7,13 @@ use ump::{Clock, waits};
 use super::work::Work;
 use crate::{
     Context,
+    end::JoinErrorKind,
     panics::caught,
     worker::{Maker, Served, Serving, Step, Worker},
 };
 
 /// From the first handler to the end of the last one.
-pub(super) fn run<S, R, E, RV, T, H: Work<S, R, E, RV, T>, X>(
+pub(super) fn run<S, R, E, RV, T, H: Work<S, R, E, RV, T>, X: Send + 'static>(
     mut worker: Worker<S, R, E, RV, T>,
     mut maker: Maker<impl FnMut(&Context<S, R, E, T>) -> Result<H, X>, X>,
 ) {
@@ -34,6 +35,7 @@ pub(super) fn run<S, R, E, RV, T, H: Work<S, R, E, RV, T>, X>(
             Step::Finish(mut handler, rv) => {
                 let clerk = &mut worker.clerk;
                 let finished = caught(|| clerk.call("term", || handler.get_mut().term(rv)));
+                let finished = finished.map_err(JoinErrorKind::Panicked);
                 // Apart, as both may panic.
                 worker.finished(finished, handler.drop_now())
             }

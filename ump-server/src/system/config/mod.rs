@@ -40,6 +40,8 @@ use crate::{OnPanic, Restart};
 ///     ## priority = 30               # 0 to 99; with the feature `scheduling`
 ///     ## affinity = [0, 1]
 ///     ## needs = ["log"]
+///     ## request_timeout = "2s"      # of a task
+///     ## on_timeout = "continue"     # or "fail"; of a task
 ///
 ///     [groups.all]
 ///     strategy = "one-for-all"      # "one-for-one", "rest-for-one" or "one-for-all"
@@ -86,6 +88,10 @@ struct ComponentConfig {
     stack_size: Option<usize>,
     priority: Option<Priority>,
     affinity: Option<Vec<usize>>,
+    #[cfg(feature = "tokio")]
+    request_timeout: Option<Humane>,
+    #[cfg(feature = "tokio")]
+    on_timeout: Option<crate::task::OnTimeout>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -245,6 +251,10 @@ impl ComponentConfig {
             stack_size,
             priority,
             affinity,
+            #[cfg(feature = "tokio")]
+            request_timeout,
+            #[cfg(feature = "tokio")]
+            on_timeout,
         } = self;
         attributes.needs.extend(needs.iter().cloned());
         overlay(&mut attributes.instances, instances.map(NonZeroUsize::get));
@@ -256,6 +266,12 @@ impl ComponentConfig {
         overlay(&mut attributes.stack_size, *stack_size);
         overlay(&mut attributes.priority, priority.map(|Priority(it)| it));
         overlay(&mut attributes.affinity, affinity.clone());
+        #[cfg(feature = "tokio")]
+        {
+            let timeout = request_timeout.map(|Humane(it)| it);
+            overlay(&mut attributes.request_timeout, timeout);
+            overlay(&mut attributes.on_timeout, *on_timeout);
+        }
         let policy = match (on_panic, restart) {
             (Some(PanicPolicy::Stop | PanicPolicy::Continue), Some(_)) => {
                 return Err(("restart", "it goes with on_panic = \"restart\" only"));
