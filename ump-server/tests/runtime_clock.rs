@@ -125,7 +125,7 @@ struct Stuck;
 
 impl task::Handler<(), (), ()> for Stuck {
     async fn init(&mut self, _: WeakClient<(), (), ()>) {
-        pending().await
+        pending::<()>().await;
     }
 
     async fn proc_req(&mut self, (): (), _: ReplyContext<'_, (), ()>) -> ControlFlow<()> {
