@@ -381,6 +381,21 @@ impl<S, E> RequestError<S, E> {
         }
     }
 
+    /// The same with another application error.
+    pub fn map_app<F>(self, f: impl FnOnce(E) -> F) -> RequestError<S, F> {
+        match self {
+            Self::App(error) => RequestError::App(f(error)),
+            Self::NoReply(why) => RequestError::NoReply(why),
+            Self::ServerDisappeared(message) => RequestError::ServerDisappeared(message),
+            Self::TimeoutQueued(message) => RequestError::TimeoutQueued(message),
+            Self::TimeoutTaken => RequestError::TimeoutTaken,
+            Self::WouldDeadlock(message, circle) => RequestError::WouldDeadlock(message, circle),
+            Self::WouldDeadlockTaken(circle) => RequestError::WouldDeadlockTaken(circle),
+            Self::Full(message) => RequestError::Full(message),
+            Self::NoTimer(message, refusal) => RequestError::NoTimer(message, refusal),
+        }
+    }
+
     /// The application's own error, if it is one.
     pub fn into_apperr(self) -> Option<E> {
         match self {
@@ -458,17 +473,7 @@ impl<S, E: StdError> StdError for RequestError<S, E> {
 
 impl<S> From<RequestError<S, ()>> for RequestError<S, Refused> {
     fn from(error: RequestError<S, ()>) -> Self {
-        match error {
-            RequestError::App(()) => Self::App(Refused),
-            RequestError::NoReply(why) => Self::NoReply(why),
-            RequestError::ServerDisappeared(message) => Self::ServerDisappeared(message),
-            RequestError::TimeoutQueued(message) => Self::TimeoutQueued(message),
-            RequestError::TimeoutTaken => Self::TimeoutTaken,
-            RequestError::WouldDeadlock(message, circle) => Self::WouldDeadlock(message, circle),
-            RequestError::WouldDeadlockTaken(circle) => Self::WouldDeadlockTaken(circle),
-            RequestError::Full(message) => Self::Full(message),
-            RequestError::NoTimer(message, refusal) => Self::NoTimer(message, refusal),
-        }
+        error.map_app(|()| Refused)
     }
 }
 

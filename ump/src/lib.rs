@@ -7,6 +7,7 @@ mod client;
 mod clock;
 mod closed;
 mod context;
+mod dyn_client;
 mod error;
 mod gather;
 mod hotline;
@@ -39,6 +40,7 @@ pub use crate::{
     clock::{BoxSleep, Clock, ManualClock, Sleep, TimeSource},
     closed::Closed,
     context::{Cancelled, ReplyContext},
+    dyn_client::{DynClient, DynRequest},
     error::{Error, Executed, NoReply, Refused, RequestError, SendError, ZeroCapacity},
     gather::Gather,
     os_error::OsError,
