@@ -21,6 +21,7 @@ use crate::{
     JoinError, JoinHandle, StartError, Stopper,
     panics::{caught, shielded},
     sync::Mutex,
+    wakers::{Registration, Wakers, discard, wake_all},
 };
 
 /// What a system and all that know it share.
@@ -63,13 +64,20 @@ pub(super) struct Instance {
     pub(super) stopper: Stopper,
     pub(super) client: Box<dyn AnyClient>,
     pub(super) record: Arc<Record>,
-    end: Mutex<End>,
+    end: Mutex<Slot>,
+}
+
+/// Where a loop's end is kept while no future polls it.
+struct Slot {
+    end: End,
+    /// The futures that wait until another one puts it back.
+    waiting: Wakers,
 }
 
 /// What is known of a loop's end.
 enum End {
     Going(Box<dyn Ending>),
-    /// Somebody waits for it.
+    /// A future has taken it out, to poll it.
     Awaited,
     Ended(Result<(), JoinError>),
 }
@@ -90,29 +98,30 @@ impl Instance {
             stopper: handle.stopper(),
             client: Box::new(client),
             record,
-            end: Mutex::new(End::Going(Box::new(handle))),
+            end: Mutex::new(Slot {
+                end: End::Going(Box::new(handle)),
+                waiting: Wakers::default(),
+            }),
         }
     }
 
     /// Resolves when it has started, or ended without that.
-    ///
-    /// There is one at a time who waits: the start, and later the stop.
     pub(super) async fn started(&self) -> Result<(), StartError> {
-        let mut lent = self.lend();
+        let mut lent = self.lend().await;
         poll_fn(|cx| match &mut lent.end {
             End::Going(ending) => ending.poll_started(cx),
-            End::Awaited => unreachable!("one at a time"),
+            End::Awaited => unreachable!("it is lent"),
             End::Ended(_) => Poll::Ready(Err(StartError::Ended)),
         })
         .await
     }
 
-    /// Resolves when it has ended.
+    /// Resolves when it has ended. Several futures may wait for that.
     pub(super) async fn ended(&self) -> Result<(), JoinError> {
-        let mut lent = self.lend();
+        let mut lent = self.lend().await;
         let (outcome, rest) = poll_fn(|cx| match &mut lent.end {
             End::Going(ending) => ending.poll_ended(cx),
-            End::Awaited => unreachable!("one at a time"),
+            End::Awaited => unreachable!("it is lent"),
             End::Ended(outcome) => Poll::Ready((outcome.clone(), None)),
         })
         .await;
@@ -123,8 +132,8 @@ impl Instance {
 
     /// How it ended, if it has.
     pub(super) fn outcome(&self) -> Option<Result<(), JoinError>> {
-        let mut end = self.end.lock();
-        let outcome = match &mut *end {
+        let mut slot = self.end.lock();
+        let outcome = match &mut slot.end {
             End::Going(ending) if ending.is_finished() => {
                 let mut cx = Context::from_waker(Waker::noop());
                 ending.poll_ended(&mut cx)
@@ -135,24 +144,60 @@ impl Instance {
         let Poll::Ready((outcome, rest)) = outcome else {
             return None;
         };
-        *end = End::Ended(outcome.clone());
-        drop(end);
+        slot.end = End::Ended(outcome.clone());
+        drop(slot);
         let _ = caught(|| drop(rest));
         Some(outcome)
     }
 
-    /// Takes it out of the lock, as polling it runs the user's code.
-    fn lend(&self) -> Lent<'_> {
-        let mut end = self.end.lock();
-        let lent = match &*end {
-            // It stays there, for others to read.
-            End::Ended(outcome) => End::Ended(outcome.clone()),
-            _ => mem::replace(&mut *end, End::Awaited),
-        };
-        drop(end);
-        Lent {
-            end: lent,
+    /// Takes it out of the lock, as polling it runs the user's code. Waits for the future that has it, if there is one.
+    async fn lend(&self) -> Lent<'_> {
+        let mut waits = Waits {
             home: &self.end,
+            own: Registration::default(),
+        };
+        let end = poll_fn(|cx| waits.look(cx.waker())).await;
+        Lent {
+            end,
+            home: &self.end,
+        }
+    }
+}
+
+/// A future that waits until the end of a loop is in its place.
+struct Waits<'a> {
+    home: &'a Mutex<Slot>,
+    own: Registration,
+}
+
+impl Waits<'_> {
+    /// Takes it, or registers the waker.
+    fn look(&mut self, waker: &Waker) -> Poll<End> {
+        let waker = waker.clone();
+        let mut slot = self.home.lock();
+        let (looked, unused) = match &slot.end {
+            End::Awaited => {
+                let unused = slot.waiting.register(&mut self.own, waker);
+                (Poll::Pending, unused)
+            }
+            // It stays there, for others to read.
+            End::Ended(outcome) => (Poll::Ready(End::Ended(outcome.clone())), Some(waker)),
+            End::Going(_) => {
+                let end = mem::replace(&mut slot.end, End::Awaited);
+                (Poll::Ready(end), Some(waker))
+            }
+        };
+        drop(slot);
+        discard(unused);
+        looked
+    }
+}
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        if self.own.is_made() {
+            let own = self.home.lock().waiting.remove(&mut self.own);
+            discard(own);
         }
     }
 }
@@ -160,22 +205,25 @@ impl Instance {
 /// What it ended with may be there, unread.
 impl Drop for Instance {
     fn drop(&mut self) {
-        let end = mem::replace(&mut *self.end.lock(), End::Awaited);
+        let end = mem::replace(&mut self.end.lock().end, End::Awaited);
         shielded(|| drop(end));
     }
 }
 
-/// Comes back when it is dropped.
+/// Goes back to its place when it is dropped, and wakes the futures that wait for it.
 struct Lent<'a> {
     end: End,
-    home: &'a Mutex<End>,
+    home: &'a Mutex<Slot>,
 }
 
 impl Drop for Lent<'_> {
     fn drop(&mut self) {
         if !matches!(self.end, End::Awaited) {
-            let end = mem::replace(&mut self.end, End::Awaited);
-            *self.home.lock() = end;
+            let mut slot = self.home.lock();
+            slot.end = mem::replace(&mut self.end, End::Awaited);
+            let waiting = slot.waiting.take_all();
+            drop(slot);
+            wake_all(waiting);
         }
     }
 }
@@ -257,6 +305,8 @@ struct Written {
     last_failure: Option<String>,
     /// The group that stopped it when it gave up.
     stopped_by: Option<String>,
+    /// It was stopped without the rest of the system.
+    stopped_alone: bool,
 }
 
 struct Worker {
@@ -313,6 +363,15 @@ impl Record {
         let timers: Vec<_> = timers.map(|worker| Arc::clone(&worker.timers)).collect();
         drop(written);
         timers.iter().map(|count| count()).sum()
+    }
+
+    /// It is stopped without the rest of the system.
+    pub(super) fn stop_alone(&self) {
+        self.0.lock().stopped_alone = true;
+    }
+
+    pub(super) fn stopped_alone(&self) -> bool {
+        self.0.lock().stopped_alone
     }
 
     /// A group stops it.

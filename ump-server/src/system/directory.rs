@@ -150,6 +150,11 @@ impl Inner {
         })
     }
 
+    /// The instances of a component that is up, whatever has become of them since.
+    pub(super) fn launched(&self, name: &str) -> Result<&[Instance], LookupError> {
+        self.find_up(name).map(|(_, instances)| instances)
+    }
+
     fn find_up(&self, name: &str) -> Result<(&Component, &[Instance]), LookupError> {
         let component = self.find(name)?;
         match component.instances.get() {

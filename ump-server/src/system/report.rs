@@ -45,6 +45,8 @@ pub enum HowEnded {
     InOrder,
     /// By itself, before it was told to: its handler broke off.
     Earlier,
+    /// It was stopped before that, by [`System::stop_component`](super::System::stop_component).
+    StoppedAlone,
     /// It was stopped before that, as a group had given up: its own, or one that [stops the system](super::GiveUp::System). It had not failed itself.
     StoppedByGroup {
         /// Which group.
@@ -78,8 +80,10 @@ impl Report {
     /// Whether each instance ended in order: none had failed, had to be refused or aborted, had been stopped by a group, or is still running.
     #[must_use]
     pub fn is_clean(&self) -> bool {
-        let is_in_order =
-            |ended: &Ended| matches!(ended.how, HowEnded::InOrder | HowEnded::Earlier);
+        let is_in_order = |ended: &Ended| {
+            use HowEnded::{Earlier, InOrder, StoppedAlone};
+            matches!(ended.how, InOrder | Earlier | StoppedAlone)
+        };
         self.failures.is_empty() && self.instances.iter().all(is_in_order)
     }
 
@@ -122,6 +126,7 @@ impl fmt::Display for HowEnded {
         match self {
             Self::InOrder => f.write_str("ended in order"),
             Self::Earlier => f.write_str("had ended by itself"),
+            Self::StoppedAlone => f.write_str("had been stopped alone"),
             Self::StoppedByGroup { group } => {
                 write!(f, "had been stopped, as group {group} had given up")
             }

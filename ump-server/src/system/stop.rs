@@ -26,10 +26,60 @@ use crate::{JoinError, JoinErrorKind, Stop, blocking::executor_is_blocked};
 
 /// Stops all that has been launched. Without a deadline it waits for ever.
 pub(super) async fn stop(inner: Arc<Inner>, how: Stop, deadline: Option<Instant>) -> Report {
+    stop_these(inner, |_| true, how, deadline).await
+}
+
+/// Stops a component, and before it all that need it.
+pub(super) async fn stop_with_dependents(
+    inner: Arc<Inner>,
+    component: Arc<str>,
+    how: Stop,
+    deadline: Option<Instant>,
+) -> Report {
+    let these = dependents(&inner, component);
+    for (_, instances) in inner
+        .last_first()
+        .filter(|(it, _)| these.contains(&it.name))
+    {
+        for instance in instances.iter().filter(|it| it.outcome().is_none()) {
+            instance.record.stop_alone();
+        }
+    }
+    stop_these(inner, |it| these.contains(&it.name), how, deadline).await
+}
+
+/// A component, and all that need it, directly or not.
+fn dependents(inner: &Inner, component: Arc<str>) -> Vec<Arc<str>> {
+    let mut these = vec![component];
+    // In the order of start each comes after what it needs.
+    for &number in &inner.order {
+        let Component { name, needs, .. } = &inner.components[number];
+        if needs
+            .iter()
+            .any(|need| these.iter().any(|it| **it == **need))
+        {
+            these.push(Arc::clone(name));
+        }
+    }
+    these
+}
+
+async fn stop_these(
+    inner: Arc<Inner>,
+    these: impl Fn(&Component) -> bool,
+    how: Stop,
+    deadline: Option<Instant>,
+) -> Report {
     let began = inner.clock.now();
-    let components: Vec<_> = inner.last_first().collect();
+    let components = inner.last_first().filter(|(component, _)| these(component));
+    let components: Vec<_> = components.collect();
+    let mut failures = inner.failures.all();
+    failures.retain(|failure| {
+        let mut names = components.iter().map(|(component, _)| &*component.name);
+        names.any(|name| *name == *failure.component)
+    });
     let mut report = Report {
-        failures: inner.failures.all(),
+        failures,
         ..Report::default()
     };
     let mut components = components.into_iter();
@@ -157,6 +207,9 @@ impl Told<'_> {
             Some(Ok(())) if stopped_by.is_some() => HowEnded::StoppedByGroup {
                 group: stopped_by.unwrap_or_default(),
             },
+            Some(Ok(())) if self.had_ended && self.instance.record.stopped_alone() => {
+                HowEnded::StoppedAlone
+            }
             Some(Err(error)) => HowEnded::Failed(error),
             Some(Ok(())) if self.had_ended => HowEnded::Earlier,
             Some(Ok(())) if self.is_late && self.queued > 0 => HowEnded::Refused {

@@ -13,7 +13,7 @@ use super::{
     report::Report,
     spread::Spread,
     status::{ComponentStatus, status},
-    stop::stop,
+    stop::{stop, stop_with_dependents},
     waiting::Waiting,
 };
 use crate::Stop;
@@ -98,6 +98,61 @@ impl System {
     #[must_use]
     pub fn directory(&self) -> Directory {
         Directory::new(&self.inner)
+    }
+
+    /// Has the handlers of a component made anew by its factory, each after the request that it has in hand. Queued requests stay
+    /// queued, clients stay valid. It returns at once, and does not count as a failure.
+    ///
+    /// # Errors
+    /// [`LookupError::Unknown`] or [`LookupError::NotUp`]; nothing happens then.
+    pub fn renew(&self, component: &str) -> Result<(), LookupError> {
+        for instance in self.inner.launched(component)? {
+            let renews = instance.stopper.renew();
+            debug_assert!(renews, "components are made by factories");
+        }
+        Ok(())
+    }
+
+    /// Stops a component while the rest of the system goes on: first the components that need it, dependents first, then itself, all
+    /// within this time, as [`stop`](Self::stop) does. What is stopped cannot be started again.
+    ///
+    /// The [report](Report) is of these components only. Clients of them get
+    /// [`ServerDisappeared`](ump::Error::ServerDisappeared) from then on.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use ump_server::{Stop, system::{Attributes, Setup, System}, thread};
+    ///
+    /// let answer = |_: &Setup<u8, u8, ()>| Ok(thread::answer(Ok));
+    /// let system = System::builder()
+    ///     .thread("store", Attributes::new(), answer)
+    ///     .thread("search", Attributes::new().needs("store"), answer)
+    ///     .start(Duration::from_secs(5))
+    ///     .wait()?;
+    /// let report = system.stop_component("search", Stop::Drain, Duration::from_secs(5))?.wait();
+    /// assert!(report.is_clean());
+    /// assert_eq!(system.client::<u8, u8, ()>("store")?.req(7), Ok(7));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`LookupError::Unknown`] or [`LookupError::NotUp`]; nothing happens then.
+    ///
+    /// # Cancel safety
+    /// Like [`stop`](Self::stop).
+    pub fn stop_component(
+        &self,
+        component: &str,
+        how: Stop,
+        within: Duration,
+    ) -> Result<Waiting<Report>, LookupError> {
+        self.inner.launched(component)?;
+        let inner = Arc::clone(&self.inner);
+        let component = Arc::from(component);
+        Ok(Waiting::new(async move {
+            let deadline = inner.clock.now().checked_add(within);
+            stop_with_dependents(inner, component, how, deadline).await
+        }))
     }
 
     /// Stops the components one after the other, dependents before what they need, all within this time: one deadline for all.

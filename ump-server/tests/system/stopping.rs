@@ -4,7 +4,7 @@ use std::{sync::mpsc, task::Poll, time::Duration};
 
 use ump_server::{
     Error, OnPanic, Restart, Stop,
-    system::{Attributes, HowEnded, Report, System, Waiting},
+    system::{Attributes, HowEnded, LookupError, Report, System, Waiting},
     ump::{ManualClock, RequestError},
 };
 
@@ -20,6 +20,9 @@ on_each_kind! {
     one_that_ended_by_itself_is_reported_so
     one_that_failed_is_reported_so
     one_that_was_made_anew_too_often_says_so
+    a_component_is_stopped_with_its_dependents
+    two_stops_at_the_same_time_both_report
+    a_component_is_renewed_alone
     a_system_that_is_dropped_lets_its_components_end_with_their_last_clients
 }
 
@@ -256,4 +259,78 @@ fn a_system_that_is_dropped_lets_its_components_end_with_their_last_clients(on: 
             .recv_timeout(LONG)
             .is_err_and(|error| error == mpsc::RecvTimeoutError::Disconnected)
     );
+}
+
+fn a_component_is_stopped_with_its_dependents(on: On) {
+    let log = Log::default();
+    let all = ["a", "b:a", "c:a", "d:b", "e"];
+    let builder = on.add_all(System::builder(), &log, &all);
+    let system = builder.start(LONG).wait().unwrap();
+    let b = client(&system, "b");
+    let report = system
+        .stop_component("b", Stop::Drain, LONG)
+        .unwrap()
+        .wait();
+    assert!(report.is_clean(), "{report}");
+    assert_eq!(
+        told(&report),
+        [
+            "d, instance 0, ended in order",
+            "b, instance 0, ended in order"
+        ]
+    );
+    assert_eq!(log.of("term"), ["d", "b"]);
+    assert_eq!(b.req(Op::Echo(1)), Err(Error::ServerDisappeared));
+    for name in ["a", "c", "e"] {
+        assert_eq!(client(&system, name).req(Op::Echo(1)), Ok(1));
+    }
+    let report = system.stop(Stop::Drain, LONG).wait();
+    assert!(report.is_clean(), "{report}");
+    let told = told(&report);
+    assert!(told.contains(&"b, instance 0, had been stopped alone".to_owned()));
+    assert!(told.contains(&"a, instance 0, ended in order".to_owned()));
+}
+
+/// The second stop waits for the same instance as the first one.
+fn two_stops_at_the_same_time_both_report(on: On) {
+    let builder = on.add_all(System::builder(), &Log::default(), &["a"]);
+    let system = builder.start(LONG).wait().unwrap();
+    let a = client(&system, "a");
+    let go = hold(&a);
+    let mut first = system.stop_component("a", Stop::Drain, LONG).unwrap();
+    let mut dropped = system.stop_component("a", Stop::Drain, LONG).unwrap();
+    let mut second = system.stop(Stop::Drain, LONG);
+    assert!(poll(&mut first).is_pending());
+    assert!(poll(&mut dropped).is_pending());
+    assert!(poll(&mut second).is_pending());
+    drop(dropped);
+    let first = std::thread::spawn(move || first.wait());
+    drop(go);
+    assert!(second.wait().is_clean());
+    assert!(first.join().unwrap().is_clean());
+}
+
+fn a_component_is_renewed_alone(on: On) {
+    let builder = on.add_all(System::builder(), &Log::default(), &["a", "b:a"]);
+    let system = builder.start(LONG).wait().unwrap();
+    system.renew("a").unwrap();
+    let [a, b] = ["a", "b"].map(|name| client(&system, name));
+    a.req(Op::Generation).unwrap();
+    assert_eq!(a.req(Op::Generation), Ok(1));
+    assert_eq!(b.req(Op::Generation), Ok(0));
+    assert!(system.stop(Stop::Drain, LONG).wait().is_clean());
+}
+
+#[test]
+fn a_component_that_there_is_not_is_neither_stopped_nor_renewed() {
+    let builder = On::Thread.add_all(System::builder(), &Log::default(), &["a"]);
+    let system = builder.start(LONG).wait().unwrap();
+    let is_unknown = |error: LookupError| matches!(error, LookupError::Unknown { .. });
+    assert!(system.renew("x").is_err_and(is_unknown));
+    assert!(
+        system
+            .stop_component("x", Stop::Drain, LONG)
+            .is_err_and(is_unknown)
+    );
+    drop(system);
 }
