@@ -17,11 +17,11 @@ use crate::{
         with::With,
         xtra::Xtra,
     },
-    message::{Bytes1K, Bytes64K, Message, Slow},
+    message::{After, Bytes1K, Bytes64K, Message, Slow},
     sample::{Load, Sample},
     topologies::{
-        DEPTH, async_to_blocking, blocking, blocking_to_async, cancelled, on_one_thread,
-        on_two_threads, pipelined_async, pipelined_blocking,
+        DEPTH, async_to_blocking, blocking, blocking_to_async, blocking_to_workers, cancelled,
+        on_one_thread, on_two_threads, pipelined_async, pipelined_blocking, workers_to_blocking,
     },
 };
 
@@ -203,6 +203,7 @@ pub(crate) fn all() -> Vec<Case> {
         threads(),
         tasks(),
         mixed(),
+        on_workers(),
         pipelined(),
         large(),
         unkind(),
@@ -308,6 +309,69 @@ fn mixed() -> Vec<Case> {
         Case::new("blocking-to-async-1", "A thread asks a task.", 1)
             .with(thread_floors())
             .with(all_blocking_to_async()),
+    ]
+}
+
+/// As programs are run: on the default runtime, which has as many workers as there are CPUs, or more than it may use.
+fn on_workers() -> Vec<Case> {
+    macro_rules! workers {
+        ($run:ident, $workers:literal, $message:ty: $($contender:ty),+ $(,)?) => {
+            vec![$(Entry::new::<$contender, $message>($run::<$workers, $contender, $message>)),+]
+        };
+    }
+    macro_rules! after {
+        ($microseconds:literal) => {
+            Case::new(
+                concat!("async-to-blocking-1-two-workers-after-", $microseconds),
+                concat!("A task of a runtime with two workers asks a thread, and works for ", $microseconds, " µs before it asks."),
+                1,
+            )
+            .with(entries![blocking, After<$microseconds>: Call])
+            .with(workers![
+                workers_to_blocking, 2, After<$microseconds>: Ump, Published, Tokio, Flume, Kanal,
+            ])
+        };
+    }
+    vec![
+        Case::new(
+            "async-to-blocking-1-two-workers",
+            "A task of a runtime with two workers asks a thread.",
+            1,
+        )
+        .with(thread_floors())
+        .with(workers![
+            workers_to_blocking, 2, u64: Ump, Published, Tokio, Flume, Kanal, KanalKept, CrossfireOwn,
+        ]),
+        Case::new(
+            "async-to-blocking-1-four-workers",
+            "A task of a runtime with four workers asks a thread.",
+            1,
+        )
+        .with(thread_floors())
+        .with(workers![
+            workers_to_blocking, 4, u64: Ump, Published, Tokio, Flume, Kanal, KanalKept, CrossfireOwn,
+        ]),
+        Case::new(
+            "blocking-to-async-1-two-workers",
+            "A thread asks a task of a runtime with two workers.",
+            1,
+        )
+        .with(thread_floors())
+        .with(workers![
+            blocking_to_workers, 2, u64: Ump, Published, Tokio, Flume, Kanal, KanalKept,
+        ]),
+        Case::new(
+            "blocking-to-async-1-four-workers",
+            "A thread asks a task of a runtime with four workers.",
+            1,
+        )
+        .with(thread_floors())
+        .with(workers![
+            blocking_to_workers, 4, u64: Ump, Published, Tokio, Flume, Kanal, KanalKept,
+        ]),
+        after!(5),
+        after!(50),
+        after!(500),
     ]
 }
 

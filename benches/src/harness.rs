@@ -8,7 +8,7 @@ use crate::{
     cases::{Case, Entry},
     contenders::{Role, Shape},
     progress::Progress,
-    results::{CaseResult, ContenderResult, Latency, Round, Settings, Spread},
+    results::{CaseResult, ContenderResult, Latency, Round, SLOW, Settings, Spread},
     sample::{Load, Purpose, Sample, as_f64},
 };
 
@@ -135,6 +135,13 @@ impl<'a> Lane<'a> {
         )
     }
 
+    fn slow_rounds(&self) -> f64 {
+        let bound = SLOW * self.nanoseconds().least / 1e9;
+        let is_slow = |sample: &&Sample| sample.seconds_each() > bound;
+        let slow = self.samples.iter().filter(is_slow).count();
+        as_f64(slow as u64) / as_f64(self.samples.len() as u64)
+    }
+
     /// The median of the ratios within the rounds.
     fn ratio(&self, other: &[f64]) -> f64 {
         let ratios = self
@@ -187,6 +194,7 @@ fn conclude(lanes: &mut [Lane<'_>]) -> Vec<ContenderResult> {
             name: lane.entry.name.clone(),
             role: lane.entry.role,
             nanoseconds: lane.nanoseconds(),
+            slow_rounds: lane.slow_rounds(),
             to_ump: ump.as_ref().map(|ump| lane.ratio(ump)),
             to_floor: floor.as_ref().map(|floor| lane.ratio(floor)),
             cpu_seconds_per_million: Spread::of(lane.samples.iter().map(cpu)).median,

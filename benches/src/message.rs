@@ -63,6 +63,13 @@ impl<const N: usize> Message for Bytes<N> {
     }
 }
 
+fn work(microseconds: u64) {
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_micros(microseconds) {
+        spin_loop();
+    }
+}
+
 /// The handler works for 20 µs.
 pub(crate) struct Slow(u64);
 
@@ -72,10 +79,25 @@ impl Message for Slow {
     }
 
     fn answer(self) -> Self {
-        let start = Instant::now();
-        while start.elapsed() < Duration::from_micros(20) {
-            spin_loop();
-        }
+        work(20);
+        Self(self.0 + 1)
+    }
+
+    fn check(&self, n: u64) {
+        self.0.check(n);
+    }
+}
+
+/// The client works for so many microseconds before it asks.
+pub(crate) struct After<const MICROSECONDS: u64>(u64);
+
+impl<const MICROSECONDS: u64> Message for After<MICROSECONDS> {
+    fn new(n: u64) -> Self {
+        work(MICROSECONDS);
+        Self(n)
+    }
+
+    fn answer(self) -> Self {
         Self(self.0 + 1)
     }
 

@@ -36,6 +36,8 @@ pub(crate) struct ContenderResult {
     pub(crate) name: String,
     pub(crate) role: Role,
     pub(crate) nanoseconds: Spread,
+    /// The share of rounds that took more than [`SLOW`] times the least one.
+    pub(crate) slow_rounds: f64,
     /// The median of the ratios within the rounds: how many times this crate's time it took.
     pub(crate) to_ump: Option<f64>,
     /// Likewise, to the fastest floor.
@@ -47,9 +49,14 @@ pub(crate) struct ContenderResult {
     pub(crate) rounds: Vec<Round>,
 }
 
+/// A round that takes so many times the least one is in another, slower mode.
+pub(crate) const SLOW: f64 = 5.0;
+
 #[derive(Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct Spread {
     pub(crate) median: f64,
+    /// The 90th percentile.
+    pub(crate) p90: f64,
     pub(crate) least: f64,
     pub(crate) most: f64,
 }
@@ -109,6 +116,8 @@ impl Spread {
         };
         Self {
             median,
+            // The nearest rank: of few values the last but one, or the last.
+            p90: values[(9 * values.len()).div_ceil(10) - 1],
             least: values[0],
             most: values[last],
         }

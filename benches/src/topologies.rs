@@ -73,6 +73,34 @@ pub(crate) fn blocking_to_async<C: BlockingClient<M> + AsyncServer<M>, M: Messag
     sample
 }
 
+/// Tasks of a runtime with so many workers ask a thread.
+pub(crate) fn workers_to_blocking<
+    const WORKERS: usize,
+    C: AsyncClient<M> + BlockingServer<M>,
+    M: Message,
+>(
+    load: &Load,
+) -> Sample {
+    with_server_threads::<C, M>(load, |clients| {
+        threads(WORKERS).block_on(from_tasks(load, clients, ask_in_turn_async::<C, M>))
+    })
+}
+
+/// Threads ask a task of a runtime with so many workers.
+pub(crate) fn blocking_to_workers<
+    const WORKERS: usize,
+    C: BlockingClient<M> + AsyncServer<M>,
+    M: Message,
+>(
+    load: &Load,
+) -> Sample {
+    let runtime = threads(WORKERS);
+    let (client, server) = runtime.block_on(C::start_async(load.shape));
+    let sample = from_threads(load, several(load, client), ask_in_turn::<C, M>);
+    runtime.block_on(server).expect("the server ends well");
+    sample
+}
+
 /// Tasks ask a task, all on one thread.
 pub(crate) fn on_one_thread<C: AsyncClient<M> + AsyncServer<M>, M: Message>(load: &Load) -> Sample {
     on::<C, M, _>(&one_thread(), load, ask_in_turn_async::<C, M>)
@@ -82,7 +110,7 @@ pub(crate) fn on_one_thread<C: AsyncClient<M> + AsyncServer<M>, M: Message>(load
 pub(crate) fn on_two_threads<C: AsyncClient<M> + AsyncServer<M>, M: Message>(
     load: &Load,
 ) -> Sample {
-    on::<C, M, _>(&two_threads(), load, ask_in_turn_async::<C, M>)
+    on::<C, M, _>(&threads(2), load, ask_in_turn_async::<C, M>)
 }
 
 /// A task asks a task many times before it waits for the replies, on one thread.
@@ -291,9 +319,9 @@ pub(crate) fn one_thread() -> Runtime {
     Builder::new_current_thread().build().expect("a runtime")
 }
 
-fn two_threads() -> Runtime {
+fn threads(count: usize) -> Runtime {
     Builder::new_multi_thread()
-        .worker_threads(2)
+        .worker_threads(count)
         .build()
         .expect("a runtime")
 }

@@ -43,22 +43,29 @@ fn write_all(text: &mut String, results: &Results) -> fmt::Result {
 fn summary(text: &mut String, cases: &[CaseResult]) -> fmt::Result {
     writeln!(
         text,
-        "Nanoseconds per request, medians. The ratio is the median of the rounds' ratios.\n"
+        "Nanoseconds per request, medians, and after the slash the 90th percentile of the rounds. The ratio is the median of the rounds' ratios.\n"
     )?;
     writeln!(
         text,
         "| case | floor | ump | best peer | ump 0.13 | best peer / ump |"
     )?;
     writeln!(text, "|---|--:|--:|--:|--:|--:|")?;
+    let plain = |contender: &ContenderResult| {
+        let nanoseconds = contender.nanoseconds;
+        format!(
+            "{} / {}",
+            grouped(nanoseconds.median),
+            grouped(nanoseconds.p90)
+        )
+    };
     for case in cases {
         let named = |contender: &ContenderResult| {
             format!(
                 "{} ({})",
-                grouped(contender.nanoseconds.median),
+                plain(contender),
                 contender.name.trim_start_matches("floor-")
             )
         };
-        let plain = |contender: &ContenderResult| grouped(contender.nanoseconds.median);
         let best = case.best(Role::Peer);
         writeln!(
             text,
@@ -101,7 +108,7 @@ fn details(text: &mut String, case: &CaseResult) -> fmt::Result {
     writeln!(text, "## {}\n\n{}\n", case.name, case.about)?;
     write!(
         text,
-        "| contender | ns per request | least–most | × ump | × floor | CPU s per million | allocations |"
+        "| contender | ns per request | p90 of rounds | least–most | slow rounds | × ump | × floor | CPU s per million | allocations |"
     )?;
     let timed = case
         .contenders
@@ -118,7 +125,7 @@ fn details(text: &mut String, case: &CaseResult) -> fmt::Result {
     )?;
     writeln!(
         text,
-        "|---|--:|--:|--:|--:|--:|--:|{}",
+        "|---|--:|--:|--:|--:|--:|--:|--:|--:|{}",
         if timed { "--:|--:|--:|" } else { "" }
     )?;
     for contender in &case.contenders {
@@ -132,10 +139,12 @@ fn details(text: &mut String, case: &CaseResult) -> fmt::Result {
         };
         write!(
             text,
-            "| {name} | {} | {}–{} | {} | {} | {:.2} | {:.2} |",
+            "| {name} | {} | {} | {}–{} | {:.0} % | {} | {} | {:.2} | {:.2} |",
             grouped(nanoseconds.median),
+            grouped(nanoseconds.p90),
             grouped(nanoseconds.least),
             grouped(nanoseconds.most),
+            100.0 * contender.slow_rounds,
             ratio(contender.to_ump),
             ratio(contender.to_floor),
             contender.cpu_seconds_per_million,

@@ -29,18 +29,19 @@ fn table(text: &mut String, table: &Table) -> fmt::Result {
     writeln!(text, "\n## {}\n", table.title)?;
     writeln!(
         text,
-        "| | median | least | most | ratio | over | allocations |"
+        "| | median | p90 | least | most | ratio | over | allocations |"
     )?;
-    writeln!(text, "|---|--:|--:|--:|--:|--:|--:|")?;
+    writeln!(text, "|---|--:|--:|--:|--:|--:|--:|--:|")?;
     let first = &table.contenders[0];
     for contender in &table.contenders {
         let spread = Spread::of(contender.rounds.iter().copied());
         let against = |f: fn(f64, f64) -> f64| against(contender, first, f);
         writeln!(
             text,
-            "| {} | {:.0} | {:.0} | {:.0} | {:.2} | {:.0} | {:.3} |",
+            "| {} | {:.0} | {:.0} | {:.0} | {:.0} | {:.2} | {:.0} | {:.3} |",
             contender.name,
             spread.median,
+            spread.p90,
             spread.least,
             spread.most,
             against(|one, first| one / first),

@@ -53,7 +53,11 @@ fn table(text: &mut String, size: &SizeResult) -> fmt::Result {
         for (_, value) in COLUMNS {
             let spread = Spread::of(contender.rounds.iter().map(value));
             let ratio = ratio(contender, &size.contenders[0], value);
-            write!(text, " {:.0} ({ratio:.2}) |", spread.median)?;
+            write!(
+                text,
+                " {:.0} / {:.0} ({ratio:.2}) |",
+                spread.median, spread.p90
+            )?;
         }
         let median = |value: fn(&Sample) -> f64| Spread::of(contender.rounds.iter().map(value));
         writeln!(

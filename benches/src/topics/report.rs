@@ -54,7 +54,11 @@ fn table(text: &mut String, size: &SizeResult) -> fmt::Result {
             let spread = Spread::of(contender.rounds.iter().map(value));
             if spread.most > 0.0 {
                 let ratio = ratio(contender, &size.contenders[0], value);
-                write!(text, " {:.0} ({ratio:.2}) |", spread.median)?;
+                write!(
+                    text,
+                    " {:.0} / {:.0} ({ratio:.2}) |",
+                    spread.median, spread.p90
+                )?;
             } else {
                 write!(text, " – |")?;
             }
