@@ -15,7 +15,7 @@ use std::{
     time::Duration,
 };
 
-use crate::sync::Mutex;
+use crate::sync::{Mutex, ThreadHandle, join_thread};
 use ump::{PanicMessage, ReplyContext, RequestError, WaitReply};
 
 use crate::{
@@ -230,19 +230,35 @@ pub struct JoinHandle<RV> {
     /// `None`: it is known to have started.
     started: Option<Reply<(), ()>>,
     ended: Reply<Option<RV>, JoinError>,
+    /// The threads of its workers, if they have any.
+    threads: Vec<ThreadHandle<()>>,
 }
 
 impl<RV> JoinHandle<RV> {
     /// Blocks until the loop has ended and its clean-up is done. Returns what its handler broke off with (or what `term` made of that), and
     /// `None` if no client was left or it was stopped.
     ///
+    /// A loop on threads has ended when these have, with the destructors of their thread-locals, as with [`std::thread::JoinHandle::join`]. That goes for
+    /// this call only: awaited, the handle is ready when the clean-up is done, and these destructors may still run, as they may at the end of
+    /// [`System::stop`](crate::system::System::stop).
+    ///
+    /// As long as there is a client a loop goes on, and this waits. A client that the handler itself has kept is one, too, for instance that of its build closure.
+    ///
     /// On the thread of a current-thread runtime that runs the loop this never returns, as the loop does not run meanwhile: await the handle.
     ///
     /// # Errors
     /// See [`JoinErrorKind`].
     pub fn join(self) -> Result<Option<RV>, JoinError> {
-        let Self { stopper, ended, .. } = self;
-        ended.wait().map_err(|error| explain(&stopper, error))
+        let Self {
+            stopper,
+            ended,
+            threads,
+            ..
+        } = self;
+        let outcome = ended.wait().map_err(|error| explain(&stopper, error));
+        // All of them are past the end of their loop.
+        threads.into_iter().for_each(join_thread);
+        outcome
     }
 
     /// Blocks until `init` is done, in all its workers if there are several, but no longer than this.
@@ -289,7 +305,12 @@ impl<RV> JoinHandle<RV> {
         self.stopper.name()
     }
 
-    /// Whether the loop has ended, with its clean-up done, so that joining it will not block.
+    /// A thread of the loop, which [`join`](Self::join) waits for.
+    pub(crate) fn add_thread(&mut self, thread: ThreadHandle<()>) {
+        self.threads.push(thread);
+    }
+
+    /// Whether the loop has ended, with its clean-up done, so that joining it will not block but for the destructors of thread-locals.
     #[must_use]
     pub fn is_finished(&self) -> bool {
         self.ended.is_ready()
@@ -394,6 +415,7 @@ impl<RV> Life<RV> {
             stopper,
             started: Some(started),
             ended,
+            threads: Vec::new(),
         };
         (Arc::new(life), handle)
     }

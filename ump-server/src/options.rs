@@ -319,6 +319,11 @@ where
         }
     }
 
+    /// A thread that runs one of its workers.
+    pub(crate) fn add_thread(&mut self, thread: sync::ThreadHandle<()>) {
+        self.handle.add_thread(thread);
+    }
+
     pub(crate) fn launched<X>(self, made: Vec<Reply<(), NotMade<X>>>) -> Launched<S, R, E, RV, X> {
         Launched {
             client: self.client,

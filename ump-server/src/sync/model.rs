@@ -8,7 +8,7 @@ pub(crate) use loom::{
         Arc, MutexGuard,
         atomic::{AtomicBool, AtomicU64, Ordering, fence},
     },
-    thread::{Builder as ThreadBuilder, yield_now},
+    thread::{Builder as ThreadBuilder, JoinHandle as ThreadHandle, yield_now},
 };
 
 /// loom's mutex without poisoning.
@@ -29,6 +29,11 @@ impl<T> Mutex<T> {
 
 /// Any mutex will do for a [`Condvar`] in a model.
 pub(crate) use Mutex as SleepMutex;
+
+/// Waits for the end of a thread, thread-locals included. Returns at once on that thread itself.
+pub(crate) fn join_thread(thread: ThreadHandle<()>) {
+    let _ = thread.join();
+}
 
 pub(crate) struct Condvar(loom::sync::Condvar);
 

@@ -10,7 +10,7 @@ pub(crate) use std::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering, fence},
     },
-    thread::{Builder as ThreadBuilder, yield_now},
+    thread::{Builder as ThreadBuilder, JoinHandle as ThreadHandle, yield_now},
 };
 
 pub(crate) use parking_lot::{Mutex, MutexGuard};
@@ -29,6 +29,14 @@ impl<T> SleepMutex<T> {
 
     pub(crate) fn lock(&self) -> SleepGuard<'_, T> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Waits for the end of a thread, thread-locals included. Returns at once on that thread itself.
+pub(crate) fn join_thread(thread: ThreadHandle<()>) {
+    if thread.thread().id() != std::thread::current().id() {
+        // A loop catches what its handler throws.
+        let _ = thread.join();
     }
 }
 

@@ -81,6 +81,8 @@ impl Builder {
 
     /// Runs a handler that is built with a client at hand.
     ///
+    /// The handler must not keep a clone of that client, which would keep its own loop going for ever, but [`client.weak()`](Client::weak).
+    ///
     /// # Errors
     /// See [`SpawnError`]. [`NoFactory`](SpawnError::NoFactory) if a panic is to be followed by a [restart](crate::OnPanic::Restart).
     ///

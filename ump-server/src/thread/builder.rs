@@ -128,6 +128,8 @@ impl Builder {
 
     /// Runs a handler that is built here and now.
     ///
+    /// The handler must not keep a clone of that client, which would keep its own loop going for ever, but [`client.weak()`](Client::weak).
+    ///
     /// # Errors
     /// See [`SpawnError`]. [`NoFactory`](SpawnError::NoFactory) if a panic is to be followed by a [restart](crate::OnPanic::Restart).
     ///
@@ -367,11 +369,12 @@ where
         thread = thread.stack_size(bytes);
     }
     let schedule = terms.schedule.clone();
-    thread
+    let thread = thread
         .spawn(move || match schedule.apply(number.unwrap_or(0)) {
             Ok(()) => run(worker, maker),
             Err(refused) => worker.turn_down(maker, refused),
         })
         .map_err(|refusal| SpawnError::Thread(refusal.into()))?;
+    parts.add_thread(thread);
     Ok(made)
 }

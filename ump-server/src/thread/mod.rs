@@ -130,6 +130,9 @@ pub fn reply<S, R>(
 
 /// Runs a handler on a thread of its own, behind an unbounded channel. [`Builder`] has more to choose from.
 ///
+/// **The handler must not keep a clone of the client that the closure is given**: the loop would never see its last client go, and
+/// [joining](JoinHandle::join) it would wait for ever. It keeps [`client.weak()`](Client::weak) instead.
+///
 /// The handler is built here and now, by a closure that is given the client; it is named after its type, and a panic ends the loop.
 ///
 /// The loop ends when the handler breaks off, or when the last client is gone and nothing is queued.

@@ -168,3 +168,38 @@ fn a_loop_that_has_not_started_yet_says_so() {
         "the server has not started yet"
     );
 }
+
+/// Data that a thread writes at its very end is there when it is joined.
+#[test]
+fn joining_a_thread_waits_for_its_thread_locals() {
+    use std::{cell::RefCell, ops::ControlFlow};
+    use ump_server::{ReplyContext, thread};
+
+    struct Flush(mpsc::Receiver<()>, Arc<std::sync::atomic::AtomicBool>);
+    impl Drop for Flush {
+        fn drop(&mut self) {
+            // As long as joining waits, nobody says that it has returned.
+            let is_late = self.0.recv_timeout(Duration::from_millis(300)).is_ok();
+            self.1.store(!is_late, Ordering::SeqCst);
+        }
+    }
+    thread_local! {
+        static FLUSH: RefCell<Option<Flush>> = const { RefCell::new(None) };
+    }
+    let (returned, is_returned) = mpsc::channel();
+    let flushed = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let mut flush = Some(Flush(is_returned, Arc::clone(&flushed)));
+    let (client, handle) = thread::spawn(move |_: &ump_server::Client<(), (), ()>| {
+        Ok(move |(): (), rctx: ReplyContext<'_, (), ()>| {
+            FLUSH.set(flush.take());
+            let _ = rctx.reply(());
+            ControlFlow::<()>::Continue(())
+        })
+    })
+    .unwrap();
+    client.req(()).unwrap();
+    drop(client);
+    assert_eq!(handle.join(), Ok(None));
+    let _ = returned.send(());
+    assert!(flushed.load(Ordering::SeqCst));
+}
