@@ -38,9 +38,8 @@ fn getter(client: Client<Op, Answer, String>) -> DynClient<u32, u64, usize> {
 fn answer((op, rctx): (Op, ump::ReplyContext<Answer, String>)) {
     let _ = rctx.answer(match op {
         Op::Get(0) => Err("zero".to_owned()),
-        Op::Get(1) => Ok(Answer::Stopped),
+        Op::Get(1) | Op::Stop => Ok(Answer::Stopped),
         Op::Get(id) => Ok(Answer::Found(u64::from(id) * 10)),
-        Op::Stop => Ok(Answer::Stopped),
     });
 }
 
