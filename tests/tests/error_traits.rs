@@ -103,6 +103,7 @@ const TABLE: &[fn() -> &'static str] = table! {
     ump_server::Decision: is_exact is_serializable;
     ump_server::Stop: is_exact is_serializable;
     ump_server::OnPanic: ;
+    ump_server::task::OnTimeout: is_exact is_serializable;
 
     ump_router::Error: is_error is_exact is_serializable;
     ump_router::ProtocolError: is_error is_exact is_serializable;
