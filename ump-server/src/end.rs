@@ -16,7 +16,7 @@ use std::{
 };
 
 use crate::sync::{Mutex, ThreadHandle, join_thread};
-use ump::{PanicMessage, ReplyContext, RequestError, WaitReply};
+use ump::{PanicMessage, ReplyContext, RequestError, WaitReply, coop::consume_budget};
 
 use crate::{
     blocking::{EXECUTOR, blocks_an_executor},
@@ -292,6 +292,7 @@ impl<RV> JoinHandle<RV> {
     /// It can be left and called again.
     pub async fn started(&mut self) -> Result<(), StartError> {
         let Some(started) = &mut self.started else {
+            consume_budget().await;
             return Ok(());
         };
         let up = started.await.is_ok();

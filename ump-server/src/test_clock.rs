@@ -29,7 +29,7 @@ use crate::{
     sync::Mutex,
     wakers::{Registration, Wakers, discard, wake_all},
 };
-use ump::{Clock, ManualClock, Server, waits::ChannelId};
+use ump::{Clock, ManualClock, Server, coop::Coop, waits::ChannelId};
 
 /// A clock for tests of loops: it moves only when it is told, from one thing that happens to the next, and waits for the loops in between.
 ///
@@ -203,13 +203,16 @@ impl TestClock {
             crew: &self.crew,
             own: Registration::default(),
         };
+        let mut coop = Coop::new();
         poll_fn(move |cx| {
-            listener.listen(cx.waker());
-            if self.crew.is_quiet(self.now()) {
-                Poll::Ready(())
-            } else {
-                Poll::Pending
-            }
+            coop.poll(cx, |cx| {
+                listener.listen(cx.waker());
+                if self.crew.is_quiet(self.now()) {
+                    Poll::Ready(())
+                } else {
+                    Poll::Pending
+                }
+            })
         })
     }
 }

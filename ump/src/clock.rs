@@ -32,6 +32,7 @@ use std::{
 };
 
 use crate::{
+    coop::{self, Coop},
     sync::{self, AtomicBool, Mutex, Ordering, Thread, WakerArc, current, park},
     waiter::Waiter,
     waits,
@@ -129,10 +130,11 @@ impl Clock {
     /// ```
     pub fn block_on<F: Future>(&self, future: F, deadline: Option<Instant>) -> Option<F::Output> {
         let mut future = pin!(future);
+        // It polls again after each `Pending`, so what yields does so for the sake of the deadline.
+        let mut poll =
+            |cx: &mut Context<'_>| coop::with_budget(coop::BUDGET, || future.as_mut().poll(cx));
         // Who need not sleep needs no waker that does anything.
-        let first = future
-            .as_mut()
-            .poll(&mut Context::from_waker(Waker::noop()));
+        let first = poll(&mut Context::from_waker(Waker::noop()));
         if let Poll::Ready(output) = first {
             return Some(output);
         }
@@ -141,7 +143,7 @@ impl Clock {
         let mut cx = Context::from_waker(&waker);
         let mut is_over = false;
         loop {
-            if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
+            if let Poll::Ready(output) = poll(&mut cx) {
                 return Some(output);
             }
             if is_over {
@@ -176,6 +178,7 @@ impl Clock {
             clock: self.clone(),
             at,
             alarm: None,
+            coop: Coop::new(),
         }
     }
 
@@ -345,6 +348,7 @@ pub struct Sleep {
     clock: Clock,
     at: Instant,
     alarm: Option<Alarm>,
+    coop: Coop,
 }
 
 impl Sleep {
@@ -359,7 +363,18 @@ impl Future for Sleep {
     type Output = io::Result<()>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = &mut *self;
+        if !self.coop.begin(cx) {
+            return Poll::Pending;
+        }
+        let polled = self.poll_without_budget(cx);
+        self.coop.end(&polled);
+        polled
+    }
+}
+
+impl Sleep {
+    fn poll_without_budget(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self;
         if this.clock.has_passed(Some(this.at)) {
             this.alarm = None;
             return Poll::Ready(Ok(()));

@@ -11,6 +11,7 @@ use std::{
 
 use crate::{
     channel::Channel,
+    coop::Coop,
     sync::Arc,
     waiter::{Turn, Waiter},
 };
@@ -26,6 +27,7 @@ use crate::{
 pub struct Closed<S, R, E> {
     channel: Arc<Channel<S, R, E>>,
     turn: Turn,
+    coop: Coop,
 }
 
 impl<S, R, E> Closed<S, R, E> {
@@ -33,6 +35,7 @@ impl<S, R, E> Closed<S, R, E> {
         Self {
             channel,
             turn: Turn::default(),
+            coop: Coop::new(),
         }
     }
 
@@ -49,12 +52,18 @@ impl<S, R, E> Future for Closed<S, R, E> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let Self { channel, turn } = &mut *self;
-        if channel.await_close(turn, Waiter::task(cx.waker())) {
-            Poll::Ready(())
-        } else {
-            Poll::Pending
-        }
+        let Self {
+            channel,
+            turn,
+            coop,
+        } = &mut *self;
+        coop.poll(cx, |cx| {
+            if channel.await_close(turn, Waiter::task(cx.waker())) {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
+        })
     }
 }
 

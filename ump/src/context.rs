@@ -13,6 +13,7 @@ use std::{
 
 use crate::{
     clock::{Alarm, Clock},
+    coop::Coop,
     error::{Error, NoReply},
     panic::PanicMessage,
     slot::{Handler, Verdict},
@@ -137,6 +138,7 @@ impl<R, E> ReplyContext<R, E> {
         Cancelled {
             alarm: None,
             rctx: self,
+            coop: Coop::new(),
         }
     }
 
@@ -218,13 +220,25 @@ impl<R, E> fmt::Debug for ReplyContext<R, E> {
 pub struct Cancelled<'a, R, E> {
     rctx: &'a mut ReplyContext<R, E>,
     alarm: Option<Alarm>,
+    coop: Coop,
 }
 
 impl<R, E> Future for Cancelled<'_, R, E> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let this = &mut *self;
+        if !self.coop.begin(cx) {
+            return Poll::Pending;
+        }
+        let polled = self.poll_without_budget(cx);
+        self.coop.end(&polled);
+        polled
+    }
+}
+
+impl<R, E> Cancelled<'_, R, E> {
+    fn poll_without_budget(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self;
         if this.rctx.is_cancelled() || !this.rctx.0.watch(Some(Waiter::task(cx.waker()))) {
             return Poll::Ready(());
         }

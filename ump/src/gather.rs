@@ -5,7 +5,6 @@
 use std::{
     collections::VecDeque,
     fmt,
-    future::Future,
     pin::Pin,
     task::{Context, Poll, Wake, Waker},
     time::{Duration, Instant},
@@ -15,6 +14,7 @@ use futures_core::Stream;
 
 use crate::{
     clock::Clock,
+    coop::Coop,
     error::Error,
     sync::{Mutex, WakerArc, current},
     wait_reply::WaitReply,
@@ -52,6 +52,7 @@ pub struct Gather<K, R, E, X = Error<E>> {
     /// That of the requests.
     clock: Clock,
     news: WakerArc<News>,
+    coop: Coop,
 }
 
 /// The place of one request.
@@ -118,6 +119,7 @@ impl<K, R, E, X> Gather<K, R, E, X> {
                     reader: None,
                 }),
             }),
+            coop: Coop::new(),
         }
     }
 
@@ -225,7 +227,7 @@ impl<K, R, E, X> Gather<K, R, E, X> {
             place,
             news: WakerArc::clone(&self.news),
         }));
-        Pin::new(reply).poll(&mut Context::from_waker(&bell))
+        reply.poll_without_budget(&mut Context::from_waker(&bell))
     }
 
     /// Leaves word whom to wake when there is news. False if there is.
@@ -274,6 +276,21 @@ impl<K, R, E, X> Stream for Gather<K, R, E, X> {
     type Item = (K, Result<R, X>);
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if !self.coop.begin(cx) {
+            return Poll::Pending;
+        }
+        let polled = self.poll_without_budget(cx);
+        self.coop.end(&polled);
+        polled
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.len(), Some(self.len()))
+    }
+}
+
+impl<K, R, E, X> Gather<K, R, E, X> {
+    fn poll_without_budget(&mut self, cx: &mut Context<'_>) -> Poll<Option<(K, Result<R, X>)>> {
         loop {
             if let Some(outcome) = self.try_next() {
                 return Poll::Ready(Some(outcome));
@@ -285,10 +302,6 @@ impl<K, R, E, X> Stream for Gather<K, R, E, X> {
                 return Poll::Pending;
             }
         }
-    }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        (self.len(), Some(self.len()))
     }
 }
 

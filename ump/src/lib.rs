@@ -7,6 +7,7 @@ mod client;
 mod clock;
 mod closed;
 mod context;
+pub mod coop;
 mod dyn_client;
 mod error;
 mod gather;

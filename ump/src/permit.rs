@@ -18,6 +18,7 @@ use crate::{
     channel::{Channel, Place, Refusal},
     client::{Client, ClientRef},
     clock::Alarm,
+    coop::Coop,
     error::SendError,
     request::Request,
     send::{self, NotSent, POLLED_AGAIN, for_room},
@@ -112,6 +113,7 @@ impl<'a, S, R, E> IntoFuture for Reserve<'a, S, R, E> {
             if_room: self.if_room,
             turn: Turn::default(),
             alarm: None,
+            coop: Coop::new(),
         }
     }
 }
@@ -141,6 +143,7 @@ pub struct ReserveFuture<'a, S, R, E> {
     if_room: bool,
     turn: Turn,
     alarm: Option<Alarm>,
+    coop: Coop,
 }
 
 impl<S, R, E> Unpin for ReserveFuture<'_, S, R, E> {}
@@ -199,7 +202,12 @@ impl<'a, S, R, E> Future for ReserveFuture<'a, S, R, E> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
-        let reserved = ready!(this.try_reserve(cx));
+        if !this.coop.begin(cx) {
+            return Poll::Pending;
+        }
+        let reserved = this.try_reserve(cx);
+        this.coop.end(&reserved);
+        let reserved = ready!(reserved);
         if matches!(reserved, Err(ref why) if !matches!(why, NotSent::Refused(_))) {
             this.give_up();
         }

@@ -373,9 +373,21 @@ impl<S, R, E, X: Regret<S, E>> Future for Asking<'_, S, R, E, X> {
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let Self { reply, sending } = &mut *self;
+        if !self.sending.coop.begin(cx) {
+            return Poll::Pending;
+        }
+        let polled = self.poll_without_budget(cx);
+        self.sending.coop.end(&polled);
+        polled
+    }
+}
+
+impl<S, R, E, X: Regret<S, E>> Asking<'_, S, R, E, X> {
+    #[inline]
+    fn poll_without_budget(&mut self, cx: &mut Context<'_>) -> Poll<Result<R, X>> {
+        let Self { reply, sending } = self;
         if let Some(reply) = reply {
-            return Pin::new(reply).poll(cx);
+            return reply.poll_without_budget(cx);
         }
         // Before it is sent, while nobody else can reach it.
         let armed = sending.arm(cx.waker());
@@ -390,7 +402,7 @@ impl<S, R, E, X: Regret<S, E>> Future for Asking<'_, S, R, E, X> {
         if armed && reply.sleeps() {
             return Poll::Pending;
         }
-        Pin::new(reply).poll(cx)
+        reply.poll_without_budget(cx)
     }
 }
 
@@ -414,7 +426,12 @@ impl<S, R, E> Future for SubmitFuture<'_, S, R, E> {
         let send = |draft: Draft<_, _, _>, home: &_, place: Place<'_>| {
             draft.send(home, place, &Report::FREE)
         };
-        let ticket = ready!(self.0.poll(cx, send))?;
+        if !self.0.coop.begin(cx) {
+            return Poll::Pending;
+        }
+        let sent = self.0.poll(cx, send);
+        self.0.coop.end(&sent);
+        let ticket = ready!(sent)?;
         Poll::Ready(Ok(WaitReply::new(ticket, self.0.take_alarm())))
     }
 }
@@ -442,7 +459,12 @@ impl<S, R, E> Future for PostFuture<'_, S, R, E> {
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let posted = ready!(self.0.poll(cx, Draft::post));
+        if !self.0.coop.begin(cx) {
+            return Poll::Pending;
+        }
+        let posted = self.0.poll(cx, Draft::post);
+        self.0.coop.end(&posted);
+        let posted = ready!(posted);
         self.0.disarm();
         Poll::Ready(posted)
     }

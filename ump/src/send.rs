@@ -12,6 +12,7 @@ use crate::{
     channel::{Channel, Place, Refusal},
     client::ClientRef,
     clock::{Alarm, Clock},
+    coop::Coop,
     error::SendError,
     os_error::OsError,
     permit::Room,
@@ -131,6 +132,8 @@ pub(crate) struct Sending<'a, S, R, E> {
     if_room: bool,
     /// Room that was reserved for it.
     room: Option<Room<S, R, E>>,
+    /// That of the future that sends and, if it awaits the outcome, does that.
+    pub(crate) coop: Coop,
 }
 
 impl<'a, S, R, E> Sending<'a, S, R, E> {
@@ -147,6 +150,7 @@ impl<'a, S, R, E> Sending<'a, S, R, E> {
             alarm: None,
             if_room,
             room,
+            coop: Coop::new(),
         }
     }
 

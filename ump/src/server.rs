@@ -17,11 +17,12 @@ use crate::{
     channel::{Channel, Place, Taken, Warmth},
     clock::Clock,
     context::ReplyContext,
+    coop::{Coop, State, consume_budget},
     error::Error,
     hotline::Lease,
     list::Batch,
     stats::Stats,
-    sync::{Arc, Deferral, Patience, Waits, current, head_start, spin_until},
+    sync::{Arc, AtomicU64, Deferral, Ordering, Patience, Waits, current, head_start, spin_until},
     waiter::{Turn, Waiter, look_again},
     waits::{ChannelId, RequestId},
 };
@@ -40,11 +41,16 @@ type Job<S, R, E> = (S, ReplyContext<R, E>);
 /// All that a client did before it sent happens before its request is taken.
 pub struct Server<S, R, E> {
     channel: Arc<Channel<S, R, E>>,
+    /// That of [`poll_wait`](Self::poll_wait), as a number. Relaxed: there is one poller at a time, and else it is a hint.
+    coop: AtomicU64,
 }
 
 impl<S, R, E> Server<S, R, E> {
     pub(crate) fn new(channel: Arc<Channel<S, R, E>>) -> Self {
-        Self { channel }
+        Self {
+            channel,
+            coop: AtomicU64::new(State::Fresh.to_number()),
+        }
     }
 
     /// Blocks until there is a request and takes it.
@@ -166,6 +172,7 @@ impl<S, R, E> Server<S, R, E> {
         max: usize,
     ) -> Result<usize, Error<E>> {
         if max == 0 {
+            consume_budget().await;
             return Ok(0);
         }
         let taken = Receive::new(self, max).await?;
@@ -196,6 +203,25 @@ impl<S, R, E> Server<S, R, E> {
     /// # Errors
     /// [`Error::ClientsDisappeared`]: the queue is empty, and no client is left or the server was [closed](Self::close).
     pub fn poll_wait(&self, cx: &mut Context<'_>) -> Poll<Result<Job<S, R, E>, Error<E>>> {
+        let before = State::from_number(self.coop.load(Ordering::Relaxed));
+        let mut coop = before;
+        let polled = if coop.begin(cx.waker()) {
+            let polled = self.look_or_wait(cx);
+            match &polled {
+                Poll::Ready(_) => coop.end(1),
+                Poll::Pending => coop = State::Waited,
+            }
+            polled
+        } else {
+            Poll::Pending
+        };
+        if coop != before {
+            self.coop.store(coop.to_number(), Ordering::Relaxed);
+        }
+        polled
+    }
+
+    fn look_or_wait(&self, cx: &mut Context<'_>) -> Poll<Result<Job<S, R, E>, Error<E>>> {
         if let Some(job) = self.try_pop()? {
             return Poll::Ready(Ok(job));
         }
@@ -544,6 +570,7 @@ struct Receive<'a, S, R, E> {
     max: usize,
     turn: Turn,
     deferral: Deferral,
+    coop: Coop,
 }
 
 impl<'a, S, R, E> Receive<'a, S, R, E> {
@@ -553,6 +580,7 @@ impl<'a, S, R, E> Receive<'a, S, R, E> {
             max,
             turn: Turn::default(),
             deferral: Deferral::default(),
+            coop: Coop::new(),
         }
     }
 }
@@ -562,12 +590,29 @@ impl<S, R, E> Future for Receive<'_, S, R, E> {
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if !self.coop.begin(cx) {
+            return Poll::Pending;
+        }
+        let polled = self.poll_without_budget(cx);
+        let count = |taken: &Self::Output| taken.as_ref().map_or(1, Batch::len);
+        self.coop.end_many(&polled, count);
+        polled
+    }
+}
+
+impl<S, R, E> Receive<'_, S, R, E> {
+    #[inline]
+    fn poll_without_budget(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Batch<S, R, E>, Error<E>>> {
         let Self {
             server,
             max,
             turn,
             deferral,
-        } = &mut *self;
+            ..
+        } = self;
         let channel = &*server.channel;
         let Waits {
             tasks, deferrals, ..

@@ -12,6 +12,7 @@ use std::{
 
 use crate::{
     clock::{Alarm, Clock},
+    coop::Coop,
     error::Error,
     send::POLLED_AGAIN,
     sync::Deferral,
@@ -43,6 +44,7 @@ pub struct WaitReply<R, E, X = Error<E>> {
     deferral: Deferral,
     /// Whether it has been said whom to wake.
     has_left_word: bool,
+    coop: Coop,
 }
 
 impl<R, E, X> WaitReply<R, E, X> {
@@ -53,6 +55,7 @@ impl<R, E, X> WaitReply<R, E, X> {
             alarm,
             deferral: Deferral::default(),
             has_left_word: false,
+            coop: Coop::new(),
         }
     }
 
@@ -190,7 +193,20 @@ impl<R, E, X> Future for WaitReply<R, E, X> {
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = &mut *self;
+        if !self.coop.begin(cx) {
+            return Poll::Pending;
+        }
+        let polled = self.poll_without_budget(cx);
+        self.coop.end(&polled);
+        polled
+    }
+}
+
+impl<R, E, X> WaitReply<R, E, X> {
+    /// For a future that has a budget itself.
+    #[inline]
+    pub(crate) fn poll_without_budget(&mut self, cx: &mut Context<'_>) -> Poll<Result<R, X>> {
+        let this = self;
         let core = this.ticket.as_ref().expect(POLLED_AGAIN).core();
         let deferrals = &core.common().waits.deferrals;
         if core.is_done() || core.is_answered_at_once() {

@@ -1,4 +1,8 @@
 //! All of them: how each is made so that it waits, and so that it is ready at once.
+#![expect(
+    clippy::await_holding_refcell_ref,
+    reason = "one is dropped before the next is polled"
+)]
 
 use std::{
     cell::RefCell,
@@ -35,8 +39,17 @@ pub(super) struct Entry {
     pub(super) keeps_latest: bool,
 }
 
-/// What makes a future or a stream inside and cannot be polled from outside, with the reason why the table need not have it.
-pub(super) const INTERNAL: [(&str, &str); 5] = [
+/// What the table need not have, and why.
+pub(super) const APART: [(&str, &str); 8] = [
+    ("ump::consume_budget", "it waits for nothing"),
+    (
+        "ump::post",
+        "of a request by a `DynClient`: a boxed `PostFuture`",
+    ),
+    (
+        "ump_server::RuntimeSleep",
+        "within `Sleep`, by the clock of a runtime",
+    ),
     (
         "ump::Asking",
         "the future of `Client::areq` and `RequestFuture`",
@@ -86,13 +99,10 @@ fn next<T: Stream + Unpin + 'static>(mut stream: T) -> Made {
 }
 
 /// One that is polled by reference, and stays.
-fn polled<T: 'static, O>(
+fn polled<T: Unpin + 'static, O>(
     of: &Rc<RefCell<T>>,
     poll: impl Fn(Pin<&mut T>, &mut std::task::Context<'_>) -> std::task::Poll<O> + 'static,
-) -> Made
-where
-    T: Unpin,
-{
+) -> Made {
     let of = Rc::clone(of);
     made(poll_fn(move |cx| poll(Pin::new(&mut *of.borrow_mut()), cx)))
 }
@@ -196,6 +206,23 @@ fn requests() -> Vec<Entry> {
             },
         )
     };
+    let (full_server, full_client) = full();
+    let reserve = {
+        let (server, client) = ends();
+        entry(
+            "ump::ReserveFuture",
+            move || {
+                let _kept = &full_server;
+                let client = Rc::clone(&full_client);
+                made(async move { client.reserve().await.map(drop) })
+            },
+            move || {
+                let _kept = &server;
+                let client = Rc::clone(&client);
+                made(async move { client.reserve().await.map(drop) })
+            },
+        )
+    };
     let gathered = {
         let (server, client) = ends();
         entry(
@@ -219,6 +246,7 @@ fn requests() -> Vec<Entry> {
         request,
         submit,
         post,
+        reserve,
         gathered,
         entry(
             "ump::WaitReply",
@@ -464,6 +492,8 @@ impl Request for Question {
     const PREFIX: &str = "question";
 }
 
+type Subscription = Rc<RefCell<ump_router::Subscription<Word>>>;
+
 fn router() -> Vec<Entry> {
     let router = Rc::new(Router::new());
     let subscribed = |topic: &str| {
@@ -474,7 +504,6 @@ fn router() -> Vec<Entry> {
     let publish = move || {
         let _ = words.publish("busy", Word).wait();
     };
-    type Subscription = Rc<RefCell<ump_router::Subscription<Word>>>;
     let receives = |name, receive: fn(Subscription) -> Made| {
         let (idle, busy, publish) = (subscribed("idle"), subscribed("busy"), publish.clone());
         entry(

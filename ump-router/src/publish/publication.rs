@@ -9,6 +9,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use ump::coop::Coop;
+
 use super::{
     bus::Bus,
     waiting::{Delivery, Limit},
@@ -121,7 +123,10 @@ impl<M: Message> IntoFuture for Publish<M> {
     type IntoFuture = PublishFuture<M>;
 
     fn into_future(self) -> PublishFuture<M> {
-        PublishFuture(Progress::New(Some(self)))
+        PublishFuture {
+            progress: Progress::New(Some(self)),
+            coop: Coop::new(),
+        }
     }
 }
 
@@ -140,7 +145,10 @@ impl<M: Message> fmt::Debug for Publish<M> {
 /// # Panics
 /// If it is polled after it was ready.
 #[must_use = "futures do nothing unless awaited"]
-pub struct PublishFuture<M: Message>(Progress<M>);
+pub struct PublishFuture<M: Message> {
+    progress: Progress<M>,
+    coop: Coop,
+}
 
 enum Progress<M: Message> {
     New(Option<Publish<M>>),
@@ -154,17 +162,24 @@ impl<M: Message> Future for PublishFuture<M> {
     type Output = Result<Published, PublishError<M>>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        if let Progress::New(publish) = &mut self.0 {
+        let Self { progress, coop } = &mut *self;
+        coop.poll(cx, |cx| progress.poll(cx))
+    }
+}
+
+impl<M: Message> Progress<M> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Published, PublishError<M>>> {
+        if let Self::New(publish) = self {
             let publish = publish.take().expect("it is not polled after it was ready");
             let delivery = publish.deliver()?;
             if let Some(published) = delivery.outcome() {
                 return Poll::Ready(Ok(published));
             }
-            self.0 = Progress::Waiting(Box::pin(delivery.complete()));
+            *self = Self::Waiting(Box::pin(delivery.complete()));
         }
-        match &mut self.0 {
-            Progress::Waiting(all) => all.as_mut().poll(cx).map(Ok),
-            Progress::New(_) => unreachable!("it has been published above"),
+        match self {
+            Self::Waiting(all) => all.as_mut().poll(cx).map(Ok),
+            Self::New(_) => unreachable!("it has been published above"),
         }
     }
 }

@@ -11,7 +11,7 @@ use std::{
 };
 
 use futures_core::{FusedStream, Stream};
-use ump::Clock;
+use ump::{Clock, coop::Coop};
 
 use super::{
     bus::{Bus, Seat},
@@ -51,6 +51,7 @@ pub struct Subscription<M: Message> {
     clock: Clock,
     /// The end has been told by the iterator or the stream.
     is_over: bool,
+    coop: Coop,
 }
 
 impl<M: Message> Subscription<M> {
@@ -61,6 +62,7 @@ impl<M: Message> Subscription<M> {
             seat: Some(seat),
             clock,
             is_over: false,
+            coop: Coop::new(),
         }
     }
 
@@ -115,7 +117,8 @@ impl<M: Message> Subscription<M> {
 
     /// Looks for a message; if there is none, the task is woken when there is, or at the end. Of two tasks that look, the later one is woken.
     pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Received<M>, RecvError>> {
-        self.queue.poll_pop(cx)
+        let Self { queue, coop, .. } = self;
+        coop.poll(cx, |cx| queue.poll_pop(cx))
     }
 
     /// The next message, if there is one already.
@@ -193,7 +196,7 @@ impl<M: Message> Stream for Subscription<M> {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         if self.is_over {
-            return Poll::Ready(None);
+            return self.coop.poll(cx, |_| Poll::Ready(None));
         }
         let outcome = ready!(self.poll_recv(cx));
         Poll::Ready(self.item(outcome))

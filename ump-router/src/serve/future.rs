@@ -19,6 +19,8 @@ use std::{
     task::{Context, Poll, ready},
 };
 
+use ump::coop::Coop;
+
 use super::{
     attempt::{Attempt, Outcome},
     call::Call,
@@ -34,6 +36,8 @@ pub struct RequestFuture<P: Request> {
     step: Step<P>,
     /// Until it goes about, or has an outcome.
     attempt: Option<Attempt<P>>,
+    /// For what ends without a request to a server, which has a budget itself.
+    coop: Coop,
 }
 
 enum Step<P: Request> {
@@ -50,6 +54,7 @@ impl<P: Request> RequestFuture<P> {
         Self {
             step: Step::New,
             attempt: Some(attempt),
+            coop: Coop::new(),
         }
     }
 
@@ -85,7 +90,7 @@ impl<P: Request> Future for RequestFuture<P> {
             }
         }
         if let Step::About(about) = &mut this.step {
-            let outcome = ready!(about.as_mut().poll(cx));
+            let outcome = ready!(this.coop.poll(cx, |cx| about.as_mut().poll(cx)));
             return this.end(outcome);
         }
         unreachable!("it is asked or goes about")

@@ -36,6 +36,7 @@ pub struct Attributes {
     pub(super) capacity: Option<usize>,
     pub(super) spin: Option<Spin>,
     pub(super) default_timeout: Option<Duration>,
+    pub(super) budget: Option<u32>,
     pub(super) on_panic: Option<OnPanic>,
     pub(super) watchdog: Option<Duration>,
     pub(super) stack_size: Option<usize>,
@@ -104,6 +105,12 @@ impl Attributes {
     /// ```
     pub fn default_timeout(mut self, timeout: Duration) -> Self {
         self.default_timeout = Some(timeout);
+        self
+    }
+
+    /// How much its tasks do before they let other tasks run: see [`task::Builder::budget`](crate::task::Builder::budget). Not for threads.
+    pub fn budget(mut self, results: u32) -> Self {
+        self.budget = Some(results);
         self
     }
 

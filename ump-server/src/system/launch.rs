@@ -194,6 +194,9 @@ impl Place {
         if let Some(policy) = self.attributes.on_timeout {
             builder = builder.on_timeout(policy);
         }
+        if let Some(budget) = self.attributes.budget {
+            builder = builder.budget(budget);
+        }
         let workers = self.attributes.workers.and_then(NonZeroUsize::new);
         let workers = workers.unwrap_or(NonZeroUsize::MIN);
         (builder, workers, Arc::clone(&self.record))

@@ -64,6 +64,9 @@ fn check(definition: &Definition) -> Result<(), PlanError> {
         return refuse("affinity", "it must name a CPU");
     }
     match definition.kind {
+        Kind::Thread if definition.attributes.budget.is_some() => {
+            refuse("budget", "a thread has nobody to share with")
+        }
         #[cfg(feature = "tokio")]
         Kind::Thread => match of_tasks(&definition.attributes) {
             Some(key) => refuse(key, "a thread cannot be stopped from outside"),

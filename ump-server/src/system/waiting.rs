@@ -8,7 +8,10 @@ use std::{
     time::Instant,
 };
 
-use ump::Clock;
+use ump::{
+    Clock,
+    coop::{self, Coop},
+};
 
 use crate::blocking::blocking;
 
@@ -17,11 +20,17 @@ use crate::blocking::blocking;
 /// # Panics
 /// If it is polled after it was ready.
 #[must_use = "nothing happens before it is waited for or awaited"]
-pub struct Waiting<T>(Pin<Box<dyn Future<Output = T> + Send>>);
+pub struct Waiting<T> {
+    future: Pin<Box<dyn Future<Output = T> + Send>>,
+    coop: Coop,
+}
 
 impl<T> Waiting<T> {
     pub(super) fn new(future: impl Future<Output = T> + Send + 'static) -> Self {
-        Self(Box::pin(future))
+        Self {
+            future: Box::pin(future),
+            coop: Coop::new(),
+        }
     }
 
     /// Blocks the thread until it is done. Not for code that runs on an async executor, and least of all on the one that it waits for: a current-thread
@@ -29,7 +38,7 @@ impl<T> Waiting<T> {
     /// ([`NotUp::Blocked`](super::NotUp::Blocked), [`Report::executor_was_blocked`](super::Report::executor_was_blocked)).
     #[expect(clippy::must_use_candidate, reason = "that depends on what it is")]
     pub fn wait(self) -> T {
-        match blocking(|| Clock::system().block_on(self.0, None)) {
+        match blocking(|| Clock::system().block_on(self.future, None)) {
             Some(done) => done,
             None => unreachable!("there is no deadline"),
         }
@@ -40,7 +49,8 @@ impl<T> Future for Waiting<T> {
     type Output = T;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
-        self.0.as_mut().poll(cx)
+        let Self { future, coop } = &mut *self;
+        coop.poll(cx, |cx| future.as_mut().poll(cx))
     }
 }
 
@@ -59,7 +69,9 @@ pub(super) async fn by<F: Future>(
     let mut future = pin!(future);
     let mut late = deadline.map(|deadline| clock.sleep_until(deadline));
     poll_fn(|cx| {
-        if let Poll::Ready(output) = future.as_mut().poll(cx) {
+        // What is ready at the deadline is not late: that it yields must not make it so.
+        let poll = coop::with_budget(coop::BUDGET, || future.as_mut().poll(cx));
+        if let Poll::Ready(output) = poll {
             return Poll::Ready(Some(output));
         }
         // Should the system refuse the thread that would wake us, it is late already: better than to wait for ever.

@@ -2,6 +2,8 @@
 
 use std::{future::poll_fn, io, ops::ControlFlow, pin::pin, sync::Arc, task::Poll};
 
+use ump::coop::consume_budget;
+
 use super::{
     Handler,
     attend::{Attend, Calls, Cut, Limit, assert_timer, attend},
@@ -23,6 +25,7 @@ use crate::{
 pub(super) async fn run<S, R, E, RV, T, H, X>(
     mut worker: Worker<S, R, E, RV, T>,
     bell: Arc<Bell>,
+    budget: u32,
     mut maker: Maker<impl FnMut(&Context<S, R, E, T>) -> Result<H, X>, X>,
     mut step: Step<H, RV>,
     limit: RequestLimit,
@@ -47,7 +50,7 @@ pub(super) async fn run<S, R, E, RV, T, H, X>(
                 // Not within what is caught: it has to survive the panic.
                 let mut owed = Owed::nothing(&worker.seat);
                 let serving_it = serve(&mut worker, &calls, &bell, &mut serving, &mut owed, limit);
-                let served = caught(awaits(), serving_it).await;
+                let served = caught(awaits(), budget, serving_it).await;
                 worker.after_serving(serving, served, owed.into_duty())
             }
             Step::Pause(pause) => {
@@ -58,7 +61,7 @@ pub(super) async fn run<S, R, E, RV, T, H, X>(
                 let clerk = &mut worker.clerk;
                 calls.begin_clean_up();
                 let term = attend(clerk, &calls, "term", || handler.get_mut().term(rv));
-                let finished = match caught(awaits(), term).await {
+                let finished = match caught(awaits(), budget, term).await {
                     Ok(term) => term.map_err(|_| JoinErrorKind::Aborted),
                     Err(message) => Err(JoinErrorKind::Panicked(message)),
                 };
@@ -124,6 +127,7 @@ where
         if !due.is_idle() {
             due.begin(context.clock.now());
             while let Some(token) = due.pop() {
+                consume_budget().await;
                 match attend(clerk, calls, "on_timer", || handler.on_timer(token)).await {
                     Ok(ControlFlow::Continue(())) => {}
                     Ok(ControlFlow::Break(rv)) => return Served::Up(Some(rv)),

@@ -157,6 +157,9 @@ pub(crate) fn park_until(deadline: Option<Instant>) -> bool {
     true
 }
 
+/// No limit: a model that is about the budget says so.
+pub(crate) const INITIAL_BUDGET: u32 = u32::MAX;
+
 /// At once, so that short models get there.
 pub(crate) const WARM: u32 = 1;
 

@@ -50,6 +50,9 @@ impl<T> UnsafeCell<T> {
 /// So often a client has to be served in a row before the hotline watches its slot: less than this may be chance.
 pub(crate) const WARM: u32 = 2;
 
+/// How many results of its futures each thread has before one of them lets other tasks run.
+pub(crate) const INITIAL_BUDGET: u32 = crate::coop::BUDGET;
+
 /// Sleeps until unparked or until `deadline`; tells whether the deadline has passed.
 ///
 /// May return early for no reason, like `std::thread::park`.

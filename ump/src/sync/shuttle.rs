@@ -166,6 +166,9 @@ impl Patience {
     pub(crate) fn woken(&self, _: Asleep) {}
 }
 
+/// Small, so that models of a few requests see what happens when it is spent.
+pub(crate) const INITIAL_BUDGET: u32 = 3;
+
 /// Whether a task lets others run before it leaves word, and how often, is left to chance.
 #[derive(Debug)]
 pub(crate) struct Deferrals;

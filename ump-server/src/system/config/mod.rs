@@ -37,6 +37,7 @@ use crate::{OnPanic, Restart};
 ///     restart = { limit = 5, window = "10s", first_pause = "10ms", longest_pause = "1s" }
 ///     watchdog = "200ms"            # reports handlers that keep control for longer
 ///     stack_size = 1048576          # bytes
+///     ## budget = 128               # of a component of tasks
 ///     ## priority = 30               # 0 to 99; with the feature `scheduling`
 ///     ## affinity = [0, 1]
 ///     ## needs = ["log"]
@@ -82,6 +83,7 @@ struct ComponentConfig {
     workers: Option<NonZeroUsize>,
     capacity: Option<Capacity>,
     default_timeout: Option<Humane>,
+    budget: Option<u32>,
     on_panic: Option<PanicPolicy>,
     restart: Option<RestartConfig>,
     watchdog: Option<Humane>,
@@ -245,6 +247,7 @@ impl ComponentConfig {
             workers,
             capacity,
             default_timeout,
+            budget,
             on_panic,
             restart,
             watchdog,
@@ -263,6 +266,7 @@ impl ComponentConfig {
         let default_timeout = default_timeout.map(|Humane(it)| it);
         overlay(&mut attributes.default_timeout, default_timeout);
         overlay(&mut attributes.watchdog, watchdog.map(|Humane(it)| it));
+        overlay(&mut attributes.budget, *budget);
         overlay(&mut attributes.stack_size, *stack_size);
         overlay(&mut attributes.priority, priority.map(|Priority(it)| it));
         overlay(&mut attributes.affinity, affinity.clone());

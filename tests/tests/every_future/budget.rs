@@ -1,0 +1,286 @@
+//! All of them let other tasks run, however much there is for them.
+
+use std::{
+    cell::Cell,
+    future::{Future, poll_fn},
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    task::{Context, Poll},
+    thread,
+    time::Duration,
+};
+
+use tests::{Bell, LONG, must_end};
+use ump::{Clock, channel, coop};
+use ump_server::{ReplyContext, TestClock, task};
+
+use super::{alone, table::table};
+
+/// Results of one turn; some of the table wait now and then, and each may restore the budget once.
+const MOST: u32 = 4 * coop::BUDGET;
+
+/// Polls a task that counts, and checks that it returns `Pending` and is woken, and how much it does between two of these.
+fn yields_in_time(name: &str, counter: &Cell<u32>, task: impl Future<Output = ()>) {
+    let bell = Bell::new();
+    let waker = bell.waker();
+    let mut task = pin!(task);
+    for turn in 0..3 {
+        let (rings, before) = (bell.rings(), counter.get());
+        let poll = task.as_mut().poll(&mut Context::from_waker(&waker));
+        assert!(poll.is_pending(), "{name} has not yielded");
+        assert!(bell.rings() > rings, "{name} sleeps, turn {turn}");
+        assert!(counter.get() - before <= MOST, "{name}, turn {turn}");
+    }
+}
+
+#[test]
+fn a_future_that_is_always_ready_yields() {
+    let _alone = alone();
+    for mut entry in table() {
+        let count = Cell::new(0);
+        yields_in_time(entry.name, &count, async {
+            // Without a budget it would never end.
+            while count.get() < 10 * MOST {
+                (entry.ready)().await;
+                count.set(count.get() + 1);
+            }
+        });
+    }
+}
+
+#[test]
+fn a_stream_that_is_always_ready_yields() {
+    let _alone = alone();
+    let (server, client) = channel::<u32, (), ()>();
+    let count = Cell::new(0);
+    let mut requests = server.stream();
+    yields_in_time("Requests", &count, async {
+        while count.get() < 10 * MOST {
+            client.post(1).wait().unwrap();
+            let _ = poll_fn(|cx| requests.poll_wait(cx)).await.unwrap();
+            count.set(count.get() + 1);
+        }
+    });
+}
+
+#[test]
+fn a_select_of_busy_streams_yields() {
+    let _alone = alone();
+    let ends = [(); 3].map(|()| channel::<u32, (), ()>());
+    let count = Cell::new(0);
+    yields_in_time("select", &count, async {
+        while count.get() < 10 * MOST {
+            for (_, client) in &ends {
+                client.post(1).wait().unwrap();
+            }
+            tokio::select! {
+                biased;
+                job = ends[0].0.async_wait() => drop(job),
+                job = ends[1].0.async_wait() => drop(job),
+                job = ends[2].0.async_wait() => drop(job),
+            }
+            count.set(count.get() + 1);
+        }
+    });
+}
+
+#[test]
+fn a_batch_counts_as_what_is_in_it() {
+    let _alone = alone();
+    let (server, client) = channel::<u32, (), ()>();
+    let count = Cell::new(0);
+    yields_in_time("async_wait_many", &count, async {
+        let mut batch = Vec::new();
+        while count.get() < 10 * MOST {
+            (0..32).for_each(|n| client.post(n).wait().unwrap());
+            server.async_wait_many(&mut batch, 32).await.unwrap();
+            count.set(count.get() + u32::try_from(batch.drain(..).count()).unwrap());
+        }
+    });
+}
+
+#[test]
+fn an_interrupted_yield_loses_no_request() {
+    let _alone = alone();
+    let (server, client) = channel::<u32, u32, ()>();
+    let bell = Bell::new();
+    let waker = bell.waker();
+    let mut cx = Context::from_waker(&waker);
+    let mut waiting = pin!(server.async_wait());
+    assert!(waiting.as_mut().poll(&mut cx).is_pending());
+    let mut other = Box::pin(server.async_wait());
+    assert!(other.as_mut().poll(&mut cx).is_pending());
+    client.post(7).wait().unwrap();
+    // The first of them was woken for it, yields instead, and is dropped: the wake-up goes to the other.
+    let rings = bell.rings();
+    let yields = coop::with_budget(0, || waiting.as_mut().poll(&mut cx));
+    assert!(yields.is_pending());
+    assert_eq!(bell.rings(), rings + 1);
+    let rings = bell.rings();
+    waiting.set(server.async_wait());
+    assert_eq!(bell.rings(), rings + 1);
+    let Poll::Ready(Ok((7, _))) = other.as_mut().poll(&mut cx) else {
+        panic!("it is lost")
+    };
+}
+
+#[test]
+fn what_is_ready_at_the_deadline_is_not_late() {
+    let _alone = alone();
+    let (server, client) = channel::<u32, (), ()>();
+    let clock = Clock::system();
+    let past = Some(clock.now());
+    for n in 0..3 * coop::BUDGET {
+        client.post(n).wait().unwrap();
+        let taken = clock.block_on(server.async_wait(), past);
+        assert_eq!(taken.expect("it is there").unwrap().0, n);
+    }
+}
+
+#[test]
+fn a_poll_by_hand_with_a_silent_waker_never_yields() {
+    let _alone = alone();
+    let (server, client) = channel::<u32, (), ()>();
+    for n in 0..3 * coop::BUDGET {
+        client.post(n).wait().unwrap();
+        let mut taken = pin!(server.async_wait());
+        assert!(tests::poll_once(&mut taken).is_ready());
+    }
+}
+
+/// Lets the tasks run that are ready. (tokio's own lets all of them run some sixty times.)
+async fn yield_now() {
+    let mut yielded = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut yielded, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
+/// A task that takes turns with another one, which counts what it does in each of its own.
+async fn turns(done: Arc<AtomicUsize>, most: usize) {
+    for _ in 0..20 {
+        let before = done.load(Ordering::Relaxed);
+        yield_now().await;
+        let turn = done.load(Ordering::Relaxed) - before;
+        assert!(turn <= most, "{turn} in one turn");
+    }
+}
+
+/// Two threads keep a loop's queue full while a task of the same executor takes its turns.
+fn shares_its_executor(builder: task::Builder, most: usize) {
+    must_end(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
+        let handled = Arc::new(AtomicUsize::new(0));
+        let over = Arc::new(AtomicBool::new(false));
+        let (counted, ends) = (Arc::clone(&handled), Arc::clone(&over));
+        let handler = move |_: u32, rctx: ump::ReplyContext<(), ()>| {
+            counted.fetch_add(1, Ordering::Relaxed);
+            let _ = rctx.reply(());
+            std::future::ready(if ends.load(Ordering::Relaxed) {
+                std::ops::ControlFlow::Break(())
+            } else {
+                std::ops::ControlFlow::Continue(())
+            })
+        };
+        let (client, _handle) = runtime.block_on(async { builder.spawn(|_| Ok(handler)).unwrap() });
+        // There always is a request: each that is handled is replaced twice before the handler returns, or by these two.
+        let posting: Vec<_> = [client.clone(), client.clone()]
+            .into_iter()
+            .map(|client| thread::spawn(move || while client.post(1).wait().is_ok() {}))
+            .collect();
+        (0..1_000).for_each(|_| client.post(1).wait().unwrap());
+        runtime.block_on(async {
+            let turns = tokio::spawn(turns(handled, most));
+            turns.await.unwrap();
+            over.store(true, Ordering::Relaxed);
+            while !client.is_closed() {
+                yield_now().await;
+            }
+        });
+        for thread in posting {
+            thread.join().unwrap();
+        }
+    });
+}
+
+#[test]
+fn a_loop_that_is_always_busy_shares_its_executor() {
+    let _alone = alone();
+    shares_its_executor(task::Builder::new(), coop::BUDGET as usize);
+}
+
+#[test]
+fn the_budget_of_a_loop_can_be_chosen() {
+    let _alone = alone();
+    shares_its_executor(task::Builder::new().budget(7), 7);
+    shares_its_executor(task::Builder::new().budget(1_000), 1_000);
+}
+
+/// Is always due.
+struct Ticks(Arc<AtomicUsize>);
+
+impl task::Handler<(), (), (), (), ()> for Ticks {
+    async fn proc_req(&mut self, (): (), _: ReplyContext<'_, (), ()>) -> std::ops::ControlFlow<()> {
+        std::ops::ControlFlow::Break(())
+    }
+
+    async fn on_timer(&mut self, (): ()) -> std::ops::ControlFlow<()> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        std::ops::ControlFlow::Continue(())
+    }
+}
+
+#[test]
+fn a_timer_without_a_period_shares_its_executor() {
+    let _alone = alone();
+    must_end(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
+        let ticks = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&ticks);
+        runtime.block_on(async {
+            let (client, handle) = task::Builder::new()
+                .spawn_with(move |cx: &ump_server::Context<(), (), ()>| {
+                    for _ in 0..3 {
+                        let _ = cx.timers().every(Duration::ZERO, ());
+                    }
+                    Ok(Ticks(Arc::clone(&counted)))
+                })
+                .unwrap();
+            let turns = tokio::spawn(turns(ticks, coop::BUDGET as usize));
+            turns.await.unwrap();
+            let _ = client.areq(()).await;
+            handle.await.unwrap();
+        });
+    });
+}
+
+#[test]
+fn a_test_clock_waits_for_a_loop_that_yields() {
+    let _alone = alone();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    let clock = TestClock::new();
+    runtime.block_on(async {
+        let (client, _handle) = task::Builder::new()
+            .test_clock(&clock)
+            .budget(1)
+            .spawn(|_| Ok(task::answer(async |n: u32| Ok::<_, ()>(n))))
+            .unwrap();
+        let replies: Vec<_> = (0..100).map(|n| client.req_async(n).unwrap()).collect();
+        clock.advance_async(LONG).await;
+        assert!(replies.iter().all(ump::WaitReply::is_ready));
+    });
+}
