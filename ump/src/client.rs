@@ -158,7 +158,7 @@ impl<S, R, E> Client<S, R, E> {
     ///
     /// # Memory
     /// A queued post has a slot of its own, which is freed once it is handled or has expired (a few are kept for the next ones): 384 bytes for a message of
-    /// up to 72 bytes, 512 for one of 128, with the error `()` and small replies; allocators add to that, as slots begin at multiples of 128
+    /// 8 bytes, 512 for one of 128, with the error `()` and small replies; allocators add to that, as slots begin at multiples of 128
     /// bytes. The slot has room for a reply and for who waits for it, and what the two ends touch lies in cache lines of its own. An unbounded queue of many
     /// small posts costs less with several of them in a message.
     ///
