@@ -22,6 +22,7 @@ pub(crate) struct Wakers {
 pub(crate) struct Registration(Option<u64>);
 
 impl Registration {
+    #[cfg(not(any(loom, shuttle)))]
     pub(crate) fn is_made(&self) -> bool {
         self.0.is_some()
     }
@@ -63,7 +64,7 @@ pub(crate) fn discard(waker: Option<Waker>) {
     let _ = panics::caught(|| drop(waker));
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
     use super::*;
 

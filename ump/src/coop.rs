@@ -42,7 +42,7 @@
 //!
 //! It does not: only the executor does. When the budget is spent, each future that is polled yields, whichever it is, so that a task that selects among
 //! several streams yields as a whole. A future that has yielded and is polled again has let others run: it restores the budget. So does one that is
-//! dropped instead. Futures of other tasks that are polled before that yield as well, but only [a few](OTHERS): a thread of a thousand tasks does not
+//! dropped instead. Futures of other tasks that are polled before that yield as well, but only a few: a thread of a thousand tasks does not
 //! do everything twice because one of them is busy.
 
 #![forbid(unsafe_code)]
