@@ -317,6 +317,9 @@ impl<S, R, E> Channel<S, R, E> {
             }
         };
         let lane = entry.terms().lane as usize;
+        if self.capacity != usize::MAX {
+            self.clock().refresh();
+        }
         let mut queue = self.lock();
         if !queue.open {
             queue.tally.refused += 1;
@@ -352,6 +355,7 @@ impl<S, R, E> Channel<S, R, E> {
     /// Promises room in a lane to one who has not sent yet.
     pub(crate) fn reserve(&self, lane: Lane, place: Place<'_>) -> Result<(), Refusal> {
         let lane = lane as usize;
+        self.clock().refresh();
         let mut queue = self.lock();
         if !queue.open {
             queue.tally.refused += 1;
@@ -397,6 +401,7 @@ impl<S, R, E> Channel<S, R, E> {
 
     #[cold]
     fn sweep(&self, lane: Lane) {
+        self.clock().refresh();
         for _ in 0..2 * SWEEP_EVERY / EXPIRED_RUN {
             let mut queue = self.lock();
             let Some(expired) = self.take_expired(&mut queue, lane as usize) else {
@@ -415,7 +420,7 @@ impl<S, R, E> Channel<S, R, E> {
         lane: usize,
     ) -> Option<Box<Chores<R, E>>> {
         let first = queue.lanes[lane].first_deadline()?;
-        let now = self.clock().now();
+        let now = self.clock().recent();
         if first > now {
             return None;
         }
@@ -584,6 +589,7 @@ impl<S, R, E> Channel<S, R, E> {
         lease: Option<Lease<'_, S, R, E>>,
         warmth: Warmth,
     ) -> Taken<S, R, E> {
+        self.clock().refresh();
         let mut queue = self.gate.0.queue.lock();
         // Before it looks: what the last client did before it went must not be missed. Acquire: pairs with the Release of `remove_client`.
         let closed = self.clients.load(Ordering::Acquire) == 0 || !queue.open;

@@ -34,7 +34,7 @@ use std::{
 use crate::{
     coop::{self, Coop},
     sync::{self, AtomicBool, Mutex, Ordering, Thread, WakerArc, current, park},
-    waiter::Waiter,
+    waiter::{Waiter, shielded},
     waits,
 };
 
@@ -83,7 +83,7 @@ impl Clock {
 
     /// A clock of one's own.
     pub fn custom(source: impl TimeSource) -> Self {
-        Self(Some(Kind::Custom(WakerArc::new(Custom(Box::new(source))))))
+        Self(Some(Kind::Custom(WakerArc::new(Custom::new(source)))))
     }
 
     /// The time.
@@ -93,7 +93,24 @@ impl Clock {
         match &self.0 {
             None => Instant::now(),
             Some(Kind::Manual(time)) => time.now(),
-            Some(Kind::Custom(custom)) => custom.0.now(),
+            Some(Kind::Custom(custom)) => custom.now(),
+        }
+    }
+
+    /// The time, by no code of the user's: for use under a lock. That of a custom clock is as old as the last [`now`](Self::now).
+    #[inline]
+    pub(crate) fn recent(&self) -> Instant {
+        match &self.0 {
+            Some(Kind::Custom(custom)) => *custom.last.lock(),
+            _ => self.now(),
+        }
+    }
+
+    /// Has [`recent`](Self::recent) tell the present time: before a lock is taken under which that is asked for.
+    #[inline]
+    pub(crate) fn refresh(&self) {
+        if let Some(Kind::Custom(custom)) = &self.0 {
+            custom.now();
         }
     }
 
@@ -221,7 +238,7 @@ impl Clock {
         Ok(match &self.0 {
             None => Alarm::System(sync::Alarm::new(at)?),
             Some(Kind::Manual(time)) => Alarm::Manual(Box::new(Sleeper::new(time, at))),
-            Some(Kind::Custom(custom)) => Alarm::Custom(CustomSleep(custom.0.sleep_until(at))),
+            Some(Kind::Custom(custom)) => Alarm::Custom(CustomSleep(custom.source.sleep_until(at))),
         })
     }
 }
@@ -233,7 +250,9 @@ pub type BoxSleep = Pin<Box<dyn Future<Output = io::Result<()>> + Send + Sync>>;
 ///
 /// Its methods are called by any thread, and may be called by a loop's watchdog as well. They must not block.
 pub trait TimeSource: Send + Sync + 'static {
-    /// The time. It never goes back.
+    /// The time. It should not go back and not panic: if it does, the clock tells the last time that it knows.
+    ///
+    /// It is called under no lock, when a clock is asked for the time and before the channel looks for requests.
     fn now(&self) -> Instant;
 
     /// Resolves when [`now`](Self::now) has got to this instant. It may be polled, woken and dropped on any thread, and by different tasks in turn.
@@ -252,19 +271,39 @@ pub trait TimeSource: Send + Sync + 'static {
     }
 }
 
-struct Custom(Box<dyn TimeSource>);
+struct Custom {
+    source: Box<dyn TimeSource>,
+    /// The last time that it told.
+    last: Mutex<Instant>,
+}
 
 impl Custom {
+    fn new(source: impl TimeSource) -> Self {
+        Self {
+            last: Mutex::new(source.now()),
+            source: Box::new(source),
+        }
+    }
+
+    /// Not to be called under a lock. If the source panics or goes back, it is as late as it was.
+    fn now(&self) -> Instant {
+        let mut now = None;
+        shielded(|| now = Some(self.source.now()));
+        let mut last = self.last.lock();
+        *last = now.map_or(*last, |now| now.max(*last));
+        *last
+    }
+
     fn park_until(&self, deadline: Instant) -> bool {
-        let left = deadline.saturating_duration_since(self.0.now());
+        let left = deadline.saturating_duration_since(self.now());
         if left.is_zero() {
             return true;
         }
         let by_the_system = || sync::park_until(Instant::now().checked_add(left));
-        if self.0.needs_this_thread() {
+        if self.source.needs_this_thread() {
             return by_the_system();
         }
-        let mut sleep = self.0.sleep_until(deadline);
+        let mut sleep = self.source.sleep_until(deadline);
         let waker = Waker::from(WakerArc::new(Unpark::new()));
         match sleep.as_mut().poll(&mut Context::from_waker(&waker)) {
             Poll::Ready(Ok(())) => true,
@@ -272,7 +311,7 @@ impl Custom {
             Poll::Ready(Err(_)) => by_the_system(),
             Poll::Pending => {
                 park();
-                deadline <= self.0.now()
+                deadline <= self.now()
             }
         }
     }

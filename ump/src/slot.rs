@@ -1095,7 +1095,7 @@ impl<S, R, E> Entry<S, R, E> {
     #[inline]
     pub(crate) fn is_overdue(&self, now: &mut Option<Instant>) -> bool {
         let deadline = self.terms().deadline;
-        deadline.is_some_and(|at| at <= *now.get_or_insert_with(|| self.core().clock().now()))
+        deadline.is_some_and(|at| at <= *now.get_or_insert_with(|| self.core().clock().recent()))
     }
 
     /// Hands the request to a handler.
