@@ -168,6 +168,7 @@ mod scenes {
         }
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "a factory may refuse")]
     fn ticker(cx: &Context<(), (), ()>) -> Result<Ticker, ()> {
         cx.timers().every(SOON, ());
         Ok(Ticker(0))
