@@ -141,8 +141,7 @@ mod handlers {
         )*};
     }
 
-    const PLAIN: &str = "no reply: the handler dropped the request, panicked or was not allowed to finish, \
-                         or the client's default time-out passed";
+    const PLAIN: &str = "no reply: the handler dropped the request, panicked or was not allowed to finish, the client's default time-out passed, or the caller would have waited for itself";
     const FULL: &str = "no reply: the handler panicked";
 
     callers! {

@@ -11,12 +11,19 @@ use std::{
     hash::{Hash, Hasher},
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
-    time::Duration,
+    task::{Context, Poll, Waker},
+    time::{Duration, Instant},
 };
 
-use crate::sync::{Mutex, ThreadHandle, join_thread};
-use ump::{PanicMessage, ReplyContext, RequestError, WaitReply, coop::consume_budget};
+use crate::{
+    deadlock::{Promise, Seat, Whose},
+    sync::{Mutex, ThreadHandle, join_thread},
+};
+use ump::{
+    Clock, PanicMessage, ReplyContext, RequestError, WaitReply,
+    coop::consume_budget,
+    waits::{self, ChannelId, Circle, Wait},
+};
 
 use crate::{
     blocking::{EXECUTOR, blocks_an_executor},
@@ -48,6 +55,9 @@ pub enum JoinErrorKind {
     Refused,
     /// Its handler took longer for a request than its [limit](crate::task::Builder::request_timeout), and that was to be a failure.
     TimedOut,
+    /// The loop has not ended: the joining handler would wait for itself, since it runs in this loop, or since a worker of this loop waits for it. Names
+    /// the servers in the circle. The loop goes on.
+    WouldDeadlock(Circle),
     /// It was not allowed to finish: its runtime was shut down, or its `term` was [aborted](crate::Stop::Abort). Or not allowed to begin: the system refused its
     /// thread a priority or a CPU.
     Aborted,
@@ -134,6 +144,9 @@ impl fmt::Display for JoinErrorKind {
             Self::GaveUp(last) => write!(f, "it failed too often; the last time {last}"),
             Self::Refused => f.write_str("the factory refused to make a handler"),
             Self::TimedOut => f.write_str("the handler took longer for a request than it may"),
+            Self::WouldDeadlock(circle) => {
+                write!(f, "the joining handler would wait for itself: {circle}")
+            }
             Self::Aborted => f.write_str(
                 "it was not allowed to finish: its runtime was shut down, or it was aborted",
             ),
@@ -143,7 +156,11 @@ impl fmt::Display for JoinErrorKind {
 
 impl fmt::Display for JoinError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "server {} ended: {}", self.name, self.why())
+        let has_ended = match self.kind {
+            JoinErrorKind::WouldDeadlock(_) => "has not ended",
+            _ => "ended",
+        };
+        write!(f, "server {} {has_ended}: {}", self.name, self.why())
     }
 }
 
@@ -217,6 +234,9 @@ pub(crate) type Outcome<RV> = Result<Option<RV>, JoinError>;
 
 /// Waits for the end of a loop. Dropping it lets the loop go on by itself.
 ///
+/// A handler that waits for the end of its own loop, or of a loop whose handler waits for it, would wait for itself. If that is
+/// [certain](crate#which-deadlocks-end-in-an-error), it gets [`JoinErrorKind::WouldDeadlock`].
+///
 /// It can be waited for with [`join`](Self::join), or awaited.
 ///
 /// # Cancel safety
@@ -232,6 +252,10 @@ pub struct JoinHandle<RV> {
     ended: Reply<Option<RV>, JoinError>,
     /// The threads of its workers, if they have any.
     threads: Vec<ThreadHandle<()>>,
+    /// The channel of the loop.
+    channel: ChannelId,
+    /// Whether a task was told to be woken at the end.
+    has_left_word: bool,
 }
 
 impl<RV> JoinHandle<RV> {
@@ -252,13 +276,36 @@ impl<RV> JoinHandle<RV> {
         let Self {
             stopper,
             ended,
+            channel,
             threads,
             ..
         } = self;
-        let outcome = ended.wait().map_err(|error| explain(&stopper, error));
+        let announced = if ended.is_ready() {
+            None
+        } else {
+            let announced = waits::announce(&Wait::for_end(channel, ended.id()));
+            Some(announced.map_err(|circle| would_deadlock(&stopper, circle))?)
+        };
+        let unwatched = waits::unwatched();
+        let outcome = ended.wait();
+        drop((unwatched, announced));
         // All of them are past the end of their loop.
         threads.into_iter().for_each(join_thread);
-        outcome
+        outcome.map_err(|error| explain(&stopper, error))
+    }
+
+    /// Reports to the watcher of this thread that a task waits for the end, until this deadline. Returns the waker to wait by, if it is another one.
+    pub(crate) fn announce(
+        &mut self,
+        waker: &Waker,
+        deadline: Option<Instant>,
+        clock: &Clock,
+    ) -> Result<Option<Waker>, Circle> {
+        let wait = Wait::for_end(self.channel, self.ended.id());
+        let wait = wait.until(deadline, clock).again(self.has_left_word);
+        let exchanged = waits::announce_poll(&wait, waker)?;
+        self.has_left_word = true;
+        Ok(exchanged)
     }
 
     /// Blocks until `init` is done, in all its workers if there are several, but no longer than this.
@@ -329,10 +376,21 @@ impl<RV> Future for JoinHandle<RV> {
     type Output = Result<Option<RV>, JoinError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let Self { stopper, ended, .. } = &mut *self;
-        Pin::new(ended)
-            .poll(cx)
-            .map_err(|error| explain(stopper, error))
+        let this = &mut *self;
+        let exchanged = if this.ended.is_ready() {
+            None
+        } else {
+            let announced = this.announce(cx.waker(), None, &Clock::system());
+            match announced {
+                Ok(exchanged) => exchanged,
+                Err(circle) => return Poll::Ready(Err(would_deadlock(&this.stopper, circle))),
+            }
+        };
+        let _unwatched = waits::unwatched();
+        let waker = exchanged.as_ref().unwrap_or(cx.waker());
+        Pin::new(&mut this.ended)
+            .poll(&mut Context::from_waker(waker))
+            .map_err(|error| explain(&this.stopper, error))
     }
 }
 
@@ -350,6 +408,10 @@ fn explain(stopper: &Stopper, error: RequestError<(), JoinError>) -> JoinError {
     error
         .into_apperr()
         .unwrap_or_else(|| JoinError::new(stopper.shared_name(), JoinErrorKind::Aborted))
+}
+
+fn would_deadlock(stopper: &Stopper, circle: Circle) -> JoinError {
+    JoinError::new(stopper.shared_name(), JoinErrorKind::WouldDeadlock(circle))
 }
 
 /// Why a loop is not known to have started.
@@ -393,16 +455,22 @@ struct State<RV> {
     starting: usize,
     going: usize,
     started: Option<ReplyContext<(), ()>>,
-    ended: Option<ReplyContext<Option<RV>, JoinError>>,
+    ended: Option<Promise<Option<RV>, JoinError>>,
     /// The first one that says something.
     outcome: Outcome<RV>,
 }
 
 impl<RV> Life<RV> {
-    /// The life of a loop with so many workers, and what waits for its end.
-    pub(crate) fn new(workers: usize, stopper: Stopper) -> (Arc<Self>, JoinHandle<RV>) {
+    /// The life of a loop with workers in these seats, at least one, and this channel; and what waits for its end.
+    pub(crate) fn new(
+        seats: &[Arc<Seat>],
+        channel: ChannelId,
+        stopper: Stopper,
+    ) -> (Arc<Self>, JoinHandle<RV>) {
+        let workers = seats.len();
         let (start, started) = question();
         let (end, ended) = question();
+        let end = Promise::new(end, &seats[0], Whose::All);
         let life = Self {
             state: Mutex::new(State {
                 starting: workers,
@@ -417,6 +485,8 @@ impl<RV> Life<RV> {
             started: Some(started),
             ended,
             threads: Vec::new(),
+            channel,
+            has_left_word: false,
         };
         (Arc::new(life), handle)
     }
@@ -459,7 +529,7 @@ impl<RV> Life<RV> {
         drop(started);
         if let Some(ended) = ended {
             // If nobody waits for it, it comes back.
-            shielded(|| drop(ended.answer(outcome)));
+            shielded(|| drop(ended.keep().answer(outcome)));
         }
     }
 }

@@ -221,7 +221,6 @@ impl Options {
             .clerks(&desks, &meter)
             .map_err(|refusal| SpawnError::Thread(refusal.into()))?;
         let stopper = Stopper::new(&name, desks, control.clone());
-        let (life, handle) = Life::new(workers, stopper.clone());
         let members = match &self.test_clock {
             Some(clock) => Member::of_loop(clock, &name, &server, workers),
             None => Vec::new(),
@@ -229,6 +228,7 @@ impl Options {
         let seats: Vec<_> = (0..workers)
             .map(|worker| Seat::take(&name, &server, worker))
             .collect();
+        let (life, handle) = Life::new(&seats, server.id(), stopper.clone());
         Ok(Parts {
             options: self,
             name,
@@ -322,6 +322,11 @@ where
     /// A thread that runs one of its workers.
     pub(crate) fn add_thread(&mut self, thread: sync::ThreadHandle<()>) {
         self.handle.add_thread(thread);
+    }
+
+    /// Those of the workers that have not been made.
+    pub(crate) fn seats(&self) -> &[Arc<Seat>] {
+        self.seats.as_slice()
     }
 
     pub(crate) fn launched<X>(self, made: Vec<Reply<(), NotMade<X>>>) -> Launched<S, R, E, RV, X> {

@@ -3,7 +3,7 @@
 use std::{error::Error as StdError, fmt};
 
 use crate::schedule::AttributeRefused;
-use ump::{NoReply, OsError, PanicMessage, RequestError};
+use ump::{NoReply, OsError, PanicMessage, RequestError, waits::Circle};
 
 /// Why a loop did not come to be.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -15,6 +15,8 @@ pub enum SpawnError<E> {
     Handler(E),
     /// Whoever makes the handler panicked, on the loop's thread.
     Panicked(PanicMessage),
+    /// The spawning handler would wait for itself: the factory waits for a reply from it. Names the servers in the circle. The new loop is stopped.
+    WouldDeadlock(Circle),
     /// A queue with a capacity of zero was asked for.
     ZeroCapacity,
     /// The name has a NUL character in it.
@@ -37,6 +39,7 @@ impl<E> SpawnError<E> {
         match self {
             Self::Handler(_) => unreachable!("asked for another one"),
             Self::Panicked(message) => SpawnError::Panicked(message),
+            Self::WouldDeadlock(circle) => SpawnError::WouldDeadlock(circle),
             Self::ZeroCapacity => SpawnError::ZeroCapacity,
             Self::Name => SpawnError::Name,
             Self::NoFactory => SpawnError::NoFactory,
@@ -61,6 +64,9 @@ impl<E> From<RequestError<(), NotMade<E>>> for SpawnError<E> {
             RequestError::App(NotMade::Refused(error)) => Self::Handler(error),
             RequestError::App(NotMade::Attribute(refused)) => Self::Attribute(refused),
             RequestError::NoReply(NoReply::Panicked(message)) => Self::Panicked(message),
+            RequestError::WouldDeadlock((), circle) | RequestError::WouldDeadlockTaken(circle) => {
+                Self::WouldDeadlock(circle)
+            }
             // A thread tells in any case; a task does not if its runtime is shut down first.
             RequestError::NoReply(NoReply::Dropped) => Self::RuntimeShutDown,
             // It has no deadline and is never refused.
@@ -76,6 +82,10 @@ impl<E: fmt::Display> fmt::Display for SpawnError<E> {
             Self::Panicked(message) => {
                 write!(f, "the handler could not be made: {message}")
             }
+            Self::WouldDeadlock(circle) => write!(
+                f,
+                "the spawning handler would wait for itself, as the factory waits for it: {circle}"
+            ),
             Self::ZeroCapacity => f.write_str("a queue needs a capacity of at least one"),
             Self::Name => f.write_str("the name of a server must not contain a NUL character"),
             Self::NoFactory => f.write_str(

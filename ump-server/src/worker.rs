@@ -22,7 +22,7 @@ use ump::{PanicMessage, ReplyContext as Owed, Server};
 
 use crate::{
     Context,
-    deadlock::Seat,
+    deadlock::{Promise, Seat},
     desk::{Clerk, WorkerState},
     end::{JoinError, JoinErrorKind, Life, Refusal},
     failure_event::{Decision, FailureEvent, OnFailure},
@@ -101,7 +101,7 @@ pub(crate) struct Worker<S, R, E, RV, T> {
 pub(crate) struct Maker<F, X> {
     pub(crate) factory: Shielded<F>,
     /// Waits to know whether the first handler has been made.
-    pub(crate) made: Option<Owed<(), NotMade<X>>>,
+    pub(crate) made: Option<Promise<(), NotMade<X>>>,
 }
 
 impl<S, R, E, RV, T> Worker<S, R, E, RV, T> {
@@ -115,7 +115,7 @@ impl<S, R, E, RV, T> Worker<S, R, E, RV, T> {
         self.renewals = self.control.renewals();
         let result = caught(|| (maker.factory.get_mut())(&self.context));
         if let Some(made) = maker.made.take() {
-            return self.made_first(made, result);
+            return self.made_first(made.keep(), result);
         }
         match result {
             Ok(Ok(handler)) => Step::serve(handler),
@@ -309,7 +309,7 @@ impl<S, R, E, RV, T> Worker<S, R, E, RV, T> {
         drop(factory);
         self.server.refuse();
         if let Some(made) = made {
-            let _ = made.fail(NotMade::Attribute(refused));
+            let _ = made.keep().fail(NotMade::Attribute(refused));
         }
         self.tell(Err(JoinErrorKind::Aborted));
     }

@@ -855,6 +855,29 @@ impl<S, R, E> Channel<S, R, E> {
             || self.hotline.0.is_calling_from(request.0)
     }
 
+    /// The requests in a full lane that may leave it otherwise than by being taken, if there are no more than so many. None as well if there is room,
+    /// or the channel is closed.
+    pub(crate) fn without_room(&self, lane: Lane, most: usize) -> Option<Vec<RequestId>> {
+        let queue = self.lock();
+        let queued = &queue.lanes[lane as usize];
+        // A permit that is dropped makes room as well.
+        let is_kept_open = queue.reserved[lane as usize] > 0;
+        if !queue.open || is_kept_open || queued.len() < self.capacity {
+            return None;
+        }
+        let mut fickle = Vec::new();
+        let mut is_known = true;
+        queued.each(|slot| {
+            let terms = slot.core.terms();
+            if terms.deadline.is_some() || !(terms.blocks || terms.post) {
+                is_known = fickle.len() < most;
+                fickle.push(slot.core.id());
+            }
+            is_known
+        });
+        is_known.then_some(fickle)
+    }
+
     /// Whether no client is left.
     #[inline]
     pub(crate) fn is_deserted(&self) -> bool {

@@ -35,7 +35,7 @@ use crate::{
     coop::{self, Coop},
     sync::{self, AtomicBool, Mutex, Ordering, Thread, WakerArc, current, park},
     waiter::{Waiter, shielded},
-    waits,
+    waits::{self, Following},
 };
 
 /// Tells the time, and sleeps until it is later. A channel made with [`Builder::clock`](crate::Builder::clock) does both by it.
@@ -136,7 +136,7 @@ impl Clock {
     /// Blocks the thread until `future` is ready, or `deadline` has passed: then the future is dropped, and there is nothing.
     ///
     /// It is polled at least once, and once more when the deadline has passed. For futures that any thread may drive, as all of this crate
-    /// are: those of a runtime's timers and sockets need their runtime. Allocates if it has to sleep.
+    /// are: those of a runtime's timers and sockets need their runtime. Allocates if it has to sleep. The thread's [watcher](waits) follows it.
     ///
     /// ```
     /// # use std::time::{Duration, Instant};
@@ -157,7 +157,8 @@ impl Clock {
         }
         let unpark = WakerArc::new(Unpark::new());
         let waker = Waker::from(WakerArc::clone(&unpark));
-        let mut cx = Context::from_waker(&waker);
+        let followed = waits::follow(&waker);
+        let mut cx = Context::from_waker(followed.as_ref().map_or(&waker, Following::waker));
         let mut is_over = false;
         loop {
             if let Poll::Ready(output) = poll(&mut cx) {
@@ -166,7 +167,15 @@ impl Clock {
             if is_over {
                 return None;
             }
-            is_over = self.park_until_woken(&unpark, deadline);
+            let is_to_park = followed
+                .as_ref()
+                .is_none_or(|followed| !followed.parks(deadline, self));
+            if is_to_park {
+                is_over = self.park_until_woken(&unpark, deadline);
+                if let Some(followed) = &followed {
+                    followed.unparks();
+                }
+            }
         }
     }
 

@@ -103,9 +103,7 @@ impl<E: fmt::Display> fmt::Display for Error<E> {
             Self::ClientsDisappeared => {
                 f.write_str("the queue is empty, and no client is left or the server was closed")
             }
-            Self::NoReply => f.write_str(
-                "no reply: the handler dropped the request, panicked or was not allowed to finish, or the client's default time-out passed",
-            ),
+            Self::NoReply => f.write_str(NO_REPLY),
             Self::App(error) => write!(f, "the handler refused the request: {error}"),
         }
     }
@@ -423,6 +421,7 @@ impl<S, E> RequestError<S, E> {
     }
 }
 
+const NO_REPLY: &str = "no reply: the handler dropped the request, panicked or was not allowed to finish, the client's default time-out passed, or the caller would have waited for itself";
 const SERVER_DISAPPEARED: &str = "the server disappeared before it took the request";
 const TIMEOUT_QUEUED: &str =
     "the deadline passed before the request was taken; it will not be executed";

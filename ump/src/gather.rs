@@ -19,6 +19,7 @@ use crate::{
     sync::{Mutex, WakerArc, current},
     wait_reply::WaitReply,
     waiter::Waiter,
+    waits::{self, Circle, MANY, Wait},
 };
 
 /// A set of requests under way, which yields their outcomes in the order in which they come.
@@ -51,6 +52,8 @@ pub struct Gather<K, R, E, X = Error<E>> {
     vacant: Vec<usize>,
     /// That of the requests.
     clock: Clock,
+    /// Whether a task was told to be woken.
+    has_left_word: bool,
     news: WakerArc<News>,
     coop: Coop,
 }
@@ -113,6 +116,7 @@ impl<K, R, E, X> Gather<K, R, E, X> {
             seats: Vec::new(),
             vacant: Vec::new(),
             clock: Clock::system(),
+            has_left_word: false,
             news: WakerArc::new(News {
                 board: Mutex::new(Board {
                     ready: VecDeque::new(),
@@ -159,6 +163,8 @@ impl<K, R, E, X> Gather<K, R, E, X> {
     }
 
     /// Blocks until the next outcome. `None` when there is none to come.
+    ///
+    /// If the caller would wait for itself by all of them, one ends so: see [`waits`](crate::waits).
     pub fn wait(&mut self) -> Option<(K, Result<R, X>)> {
         self.next_until(None)
     }
@@ -180,6 +186,7 @@ impl<K, R, E, X> Gather<K, R, E, X> {
     }
 
     fn next_until(&mut self, deadline: Option<Instant>) -> Option<(K, Result<R, X>)> {
+        let mut watched = None;
         loop {
             if let Some(outcome) = self.try_next() {
                 return Some(outcome);
@@ -187,9 +194,61 @@ impl<K, R, E, X> Gather<K, R, E, X> {
             if self.is_empty() {
                 return None;
             }
-            if self.enrol(Waiter::Thread(current())) && self.clock.park_until(deadline) {
+            if !self.enrol(Waiter::Thread(current())) {
+                continue;
+            }
+            if watched.is_none() {
+                match waits::before_any(|| self.waits(deadline)) {
+                    Ok(told) => watched = Some(told),
+                    Err(circle) => return self.would_deadlock(circle),
+                }
+                if watched.as_ref().is_some_and(Option::is_some) {
+                    // A watcher is the user's code, and may have used up a wake-up.
+                    continue;
+                }
+            }
+            if self.clock.park_until(deadline) {
                 return self.try_next();
             }
+        }
+    }
+
+    /// What it waits for who waits for the next outcome, unless that is too much.
+    fn waits(&self, deadline: Option<Instant>) -> Option<Vec<Wait>> {
+        if self.len() > MANY {
+            return None;
+        }
+        let waits = self.seats.iter().filter_map(|seat| match seat {
+            Seat::Waiting(_, reply) => {
+                let wait = reply.awaited().until(deadline, &self.clock);
+                Some(wait.again(self.has_left_word))
+            }
+            Seat::Vacant | Seat::Ended(..) => None,
+        });
+        Some(waits.collect())
+    }
+
+    /// Ends one of those that are waited for.
+    fn would_deadlock(&mut self, circle: Circle) -> Option<(K, Result<R, X>)> {
+        let is_waiting = |seat: &Seat<_, _, _, _>| matches!(seat, Seat::Waiting(..));
+        let place = self.seats.iter().position(is_waiting)?;
+        let seat = std::mem::replace(&mut self.seats[place], Seat::Vacant);
+        self.vacant.push(place);
+        let Seat::Waiting(key, mut reply) = seat else {
+            unreachable!("it was waiting");
+        };
+        let outcome = reply.would_deadlock(circle);
+        self.shrink();
+        Some((key, outcome))
+    }
+
+    /// The memory of a burst is given back. What is still on the board is about seats that are empty.
+    fn shrink(&mut self) {
+        if self.is_empty() {
+            self.has_left_word = false;
+            self.seats = Vec::new();
+            self.vacant = Vec::new();
+            self.news.clear();
         }
     }
 
@@ -212,12 +271,7 @@ impl<K, R, E, X> Gather<K, R, E, X> {
                 }
             },
         };
-        if self.is_empty() {
-            // The memory of a burst is given back. What is still on the board is about seats that are empty.
-            self.seats = Vec::new();
-            self.vacant = Vec::new();
-            self.news.clear();
-        }
+        self.shrink();
         Some(news)
     }
 
@@ -298,7 +352,14 @@ impl<K, R, E, X> Gather<K, R, E, X> {
             if self.is_empty() {
                 return Poll::Ready(None);
             }
-            if self.enrol(Waiter::task(cx.waker())) {
+            let wait = || self.waits(None);
+            let exchanged = match waits::polled_any(cx.waker(), wait) {
+                Ok(exchanged) => exchanged,
+                Err(circle) => return Poll::Ready(self.would_deadlock(circle)),
+            };
+            self.has_left_word = true;
+            let waker = exchanged.as_ref().unwrap_or(cx.waker());
+            if self.enrol(Waiter::task(waker)) {
                 return Poll::Pending;
             }
         }

@@ -79,6 +79,20 @@ impl<S, R, E> List<S, R, E> {
         false
     }
 
+    /// Calls this with each slot, in their order, as long as it returns true. It must not touch their links.
+    pub(crate) fn each(&self, mut look: impl FnMut(&Slot<S, R, E>) -> bool) {
+        let mut rest = self.head;
+        while let Some(slot) = rest {
+            // SAFETY: see `push_back`.
+            let slot = unsafe { slot.as_ref() };
+            if !look(slot) {
+                break;
+            }
+            // SAFETY: the same.
+            rest = slot.links.with(|links| unsafe { (*links).next });
+        }
+    }
+
     /// Takes `slot` out of the middle.
     ///
     /// # Safety

@@ -166,21 +166,28 @@ impl<S, R, E> ReserveFuture<'_, S, R, E> {
                 Err(refusal) => return Poll::Ready(Err(NotSent::NoTimer(refusal.into()))),
             }
         }
-        let waiter = || Waiter::task(cx.waker());
         let reserve = |place: Place<'_>| channel.reserve(lane, place);
-        match send::offer_in_line(&mut self.turn, waiter, reserve) {
+        match reserve(Place::Line(&mut self.turn, None)) {
+            Err(Refusal::Full) => {}
+            reserved => return Poll::Ready(reserved.map_err(NotSent::Refused)),
+        }
+        let is_again = self.turn.is_taken();
+        let wait = || for_room(channel, blank.id(), lane, deadline).again(is_again);
+        let exchanged = match waits::polled(cx.waker(), wait) {
+            Ok(exchanged) => exchanged,
+            Err(circle) => return Poll::Ready(Err(NotSent::WouldDeadlock(circle))),
+        };
+        let waker = exchanged.as_ref().unwrap_or(cx.waker());
+        match reserve(Place::Line(&mut self.turn, Some(Waiter::task(waker)))) {
             Err(Refusal::Full) => {}
             reserved => return Poll::Ready(reserved.map_err(NotSent::Refused)),
         }
         let alarm = self.alarm.as_mut();
-        if alarm.is_some_and(|alarm| alarm.poll(cx).is_ready()) {
+        let mut cx = Context::from_waker(waker);
+        if alarm.is_some_and(|alarm| alarm.poll(&mut cx).is_ready()) {
             return Poll::Ready(Err(NotSent::Late));
         }
-        let wait = || for_room(channel, blank.id(), deadline);
-        match waits::polled(cx.waker(), wait) {
-            Ok(_) => Poll::Pending,
-            Err(circle) => Poll::Ready(Err(NotSent::WouldDeadlock(circle))),
-        }
+        Poll::Pending
     }
 
     fn give_up(&mut self) {

@@ -20,7 +20,7 @@ use crate::{
     sync::current,
     ticket::Draft,
     waiter::{Turn, Waiter},
-    waits::{self, Circle, RequestId, Wait},
+    waits::{self, Circle, Goal, RequestId, Wait},
 };
 
 /// Why a request did not get into the queue.
@@ -70,7 +70,7 @@ pub(crate) fn send_blocking<S, R, E, T>(
         }
         if watched.is_none() {
             let leaves = Leaves(channel, lane, &mut turn);
-            let asked = waits::before(|| for_room(channel, request, deadline));
+            let asked = waits::before(|| for_room(channel, request, lane, deadline));
             watched = Some(asked.map_err(NotSent::WouldDeadlock)?);
             mem::forget(leaves);
             if matches!(watched, Some(Some(_))) {
@@ -98,6 +98,7 @@ impl<S, R, E> Drop for Leaves<'_, S, R, E> {
 pub(crate) fn for_room<S, R, E>(
     channel: &Channel<S, R, E>,
     request: RequestId,
+    lane: Lane,
     deadline: Option<Instant>,
 ) -> Wait {
     Wait {
@@ -105,7 +106,8 @@ pub(crate) fn for_room<S, R, E>(
         channel: channel.id(),
         deadline,
         clock: channel.clock().id(),
-        for_room: true,
+        goal: Goal::Room,
+        lane,
         is_first: true,
     }
 }
@@ -134,6 +136,8 @@ pub(crate) struct Sending<'a, S, R, E> {
     room: Option<Room<S, R, E>>,
     /// That of the future that sends and, if it awaits the outcome, does that.
     pub(crate) coop: Coop,
+    /// Whether it has waited for room, so that the alarm wakes who waits for that.
+    has_waited: bool,
 }
 
 impl<'a, S, R, E> Sending<'a, S, R, E> {
@@ -151,6 +155,7 @@ impl<'a, S, R, E> Sending<'a, S, R, E> {
             if_room,
             room,
             coop: Coop::new(),
+            has_waited: false,
         }
     }
 
@@ -178,9 +183,11 @@ impl<'a, S, R, E> Sending<'a, S, R, E> {
         self.alarm = None;
     }
 
-    /// The alarm, for the one who waits for the outcome.
+    /// The alarm, for the one who waits for the outcome. Not one that wakes who waits for room: a watcher would find that its waker is kept, and
+    /// take the request for one that still does.
     pub(crate) fn take_alarm(&mut self) -> Option<Alarm> {
-        self.alarm.take()
+        let alarm = self.alarm.take();
+        if self.has_waited { None } else { alarm }
     }
 
     /// Ready when it has been let in (with what `offer` made of it) or refused. Not to be polled after that.
@@ -208,7 +215,8 @@ impl<'a, S, R, E> Sending<'a, S, R, E> {
         cx: &mut Context<'_>,
         offer: impl Offer<S, R, E, T>,
     ) -> Result<Poll<T>, NotSent> {
-        let deadline = self.draft.as_ref().expect(POLLED_AGAIN).core().deadline();
+        let core = self.draft.as_ref().expect(POLLED_AGAIN).core();
+        let (request, lane, deadline) = (core.id(), core.lane(), core.deadline());
         if self.clock().has_passed(deadline) {
             return Err(NotSent::Late);
         }
@@ -225,36 +233,42 @@ impl<'a, S, R, E> Sending<'a, S, R, E> {
             })
         };
         // One that cannot be full needs no line.
-        let offered = if self.room.is_some() {
-            offer(Place::Reserved)
-        } else if self.if_room || self.client.channel().capacity().is_none() {
-            offer(Place::Nowhere)
-        } else {
-            let waiter = || Waiter::task(cx.waker());
-            offer_in_line(&mut self.turn, waiter, &mut offer)
-        };
-        match (offered, self.if_room) {
-            (Ok(sent), _) => {
-                if let Some(room) = self.room.take() {
-                    room.spend();
-                }
-                Ok(Poll::Ready(sent))
-            }
-            (Err(Refusal::Full), false) => {
-                match self.alarm.as_mut().map(|alarm| alarm.poll(cx)) {
-                    Some(Poll::Ready(Ok(()))) => return Err(NotSent::Late),
-                    Some(Poll::Ready(Err(refusal))) => {
-                        return Err(NotSent::NoTimer(refusal.into()));
+        if self.room.is_some() {
+            return match offer(Place::Reserved) {
+                Ok(sent) => {
+                    if let Some(room) = self.room.take() {
+                        room.spend();
                     }
-                    Some(Poll::Pending) | None => {}
+                    Ok(Poll::Ready(sent))
                 }
-                let core = self.draft.as_ref().expect(POLLED_AGAIN).core();
-                let (channel, deadline) = (self.client.channel(), core.deadline());
-                waits::polled(cx.waker(), || for_room(channel, core.id(), deadline))
-                    .map_err(NotSent::WouldDeadlock)?;
-                Ok(Poll::Pending)
-            }
-            (Err(refusal), _) => Err(NotSent::Refused(refusal)),
+                Err(refusal) => Err(NotSent::Refused(refusal)),
+            };
+        }
+        if self.if_room || self.client.channel().capacity().is_none() {
+            return match offer(Place::Nowhere) {
+                Ok(sent) => Ok(Poll::Ready(sent)),
+                Err(refusal) => Err(NotSent::Refused(refusal)),
+            };
+        }
+        match offer(Place::Line(&mut self.turn, None)) {
+            Ok(sent) => return Ok(Poll::Ready(sent)),
+            Err(Refusal::Full) => {}
+            Err(refusal) => return Err(NotSent::Refused(refusal)),
+        }
+        let channel = self.client.channel();
+        let wait = || for_room(channel, request, lane, deadline).again(self.turn.is_taken());
+        let exchanged = waits::polled(cx.waker(), wait).map_err(NotSent::WouldDeadlock)?;
+        let waker = exchanged.as_ref().unwrap_or(cx.waker());
+        match offer(Place::Line(&mut self.turn, Some(Waiter::task(waker)))) {
+            Ok(sent) => return Ok(Poll::Ready(sent)),
+            Err(Refusal::Full) => self.has_waited = true,
+            Err(refusal) => return Err(NotSent::Refused(refusal)),
+        }
+        let mut cx = Context::from_waker(waker);
+        match self.alarm.as_mut().map(|alarm| alarm.poll(&mut cx)) {
+            Some(Poll::Ready(Ok(()))) => Err(NotSent::Late),
+            Some(Poll::Ready(Err(refusal))) => Err(NotSent::NoTimer(refusal.into())),
+            Some(Poll::Pending) | None => Ok(Poll::Pending),
         }
     }
 

@@ -24,7 +24,7 @@ use crate::{
     stats::Stats,
     sync::{Arc, AtomicU64, Deferral, Ordering, Patience, Waits, current, head_start, spin_until},
     waiter::{Turn, Waiter, look_again},
-    waits::{ChannelId, RequestId},
+    waits::{ChannelId, RequestId, Wait},
 };
 
 /// A message and the duty to answer it.
@@ -369,6 +369,17 @@ impl<S, R, E> Server<S, R, E> {
         self.channel.is_queued(request)
     }
 
+    /// Looks whether a request that [waits for room](crate::waits::Goal::Room) needs this server to take something. Then the lane is full: here are those
+    /// of the queued requests that may leave it otherwise, at their deadline or since their caller drops them. Posts and callers that block, without
+    /// a deadline, do not. For
+    /// [`waits`](crate::waits); looks at all that are queued.
+    ///
+    /// None: there is room or the server is closed, so that the request waits no more; or there are more than 64 such requests.
+    #[must_use]
+    pub fn without_room(&self, wait: &Wait) -> Option<Vec<RequestId>> {
+        self.channel.without_room(wait.lane, FICKLE)
+    }
+
     /// How many requests each lane can hold; none if it is unbounded.
     #[must_use]
     pub fn capacity(&self) -> Option<usize> {
@@ -698,6 +709,9 @@ fn look<S, R, E>(
 
 /// So often it looks past overdue requests before it minds its own deadline, or lets other tasks run.
 const OVERDUE_ROUNDS: usize = 64;
+
+/// See [`Server::without_room`].
+const FICKLE: usize = 64;
 
 /// What was received without a deadline.
 #[inline]

@@ -82,7 +82,7 @@ use crate::{
         spin_until,
     },
     waiter::{Waiter, Wake, shielded},
-    waits::{self, ChannelId, Circle, RequestId, Wait},
+    waits::{self, ChannelId, Circle, Goal, RequestId, Wait},
 };
 
 const PENDING: u32 = 0;
@@ -595,7 +595,8 @@ impl<R, E> Core<R, E> {
             channel: self.common().id(),
             deadline,
             clock: self.clock().id(),
-            for_room: false,
+            goal: Goal::Reply,
+            lane: self.lane(),
             is_first,
         }
     }

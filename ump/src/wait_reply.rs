@@ -18,7 +18,7 @@ use crate::{
     sync::Deferral,
     ticket::{Ticket, Why},
     waiter::look_again,
-    waits,
+    waits::{self, Circle, RequestId, Wait},
 };
 
 /// The reply to a request that was sent: a future, and a thing to wait for.
@@ -132,6 +132,26 @@ impl<R, E, X> WaitReply<R, E, X> {
         }
         let now = core.clock().now();
         self.get_until(until.max(now))
+    }
+
+    /// Names the request, for [`waits`].
+    ///
+    /// # Panics
+    /// After a poll was ready.
+    #[must_use]
+    pub fn id(&self) -> RequestId {
+        self.ticket().core().id()
+    }
+
+    /// What one waits for who waits for it.
+    pub(crate) fn awaited(&self) -> Wait {
+        let core = self.ticket().core();
+        core.awaited(core.deadline(), !self.has_left_word)
+    }
+
+    /// Ends it, since its caller would wait for itself.
+    pub(crate) fn would_deadlock(&mut self, circle: Circle) -> Result<R, X> {
+        self.take().leave(Why::WouldDeadlock(circle))
     }
 
     /// Whether the outcome is there, so that nothing will block.

@@ -1,10 +1,11 @@
-//! For writers of server loops: who is about to wait for whom, so that one who would wait for itself is told instead.
+//! For writers of server loops: which caller is about to wait for what, so that a caller that would wait for itself gets an error instead.
 //!
 //! A handler that makes a blocking request to its own server waits for ever: it is the one who would have to answer. So do two whose servers
 //! ask each other. Only the loops know who answers what, so the graph of who waits for whom is theirs. This is what they hang it on:
 //!
 //! - A loop [sets](watch) a [`Watcher`] on its thread. Whoever blocks there has it asked, right before it falls asleep: whether to.
-//! - [`Wait`] says for which request, by its [`RequestId`], on which channel, by its [`ChannelId`].
+//! - [`Wait`] says what for, its [`Goal`]: the reply to a request, room in a queue, or the end of a loop. It names the request by its
+//!   [`RequestId`] and the channel by its [`ChannelId`].
 //!   [`ReplyContext::id`](crate::ReplyContext::id) is the same request in the hands of its handler,
 //!   [`Server::is_queued`](crate::Server::is_queued) tells whether it is still in the queue, and `Server::id` and `Client::id` name the channel.
 //! - A watcher that finds a [`Circle`] says so, and the request ends in
@@ -40,8 +41,47 @@
 //!
 //! # What is watched
 //!
-//! [`Client::req`](crate::Client::req), [`Request::wait`](crate::Request::wait), the waits of [`WaitReply`](crate::WaitReply), and all that
-//! block until there is room in a bounded queue. Not those of [`Gather`](crate::Gather): of many replies no single one is waited for.
+//! [`Client::req`](crate::Client::req), [`Request::wait`](crate::Request::wait), the waits of [`WaitReply`](crate::WaitReply) and
+//! [`Gather`](crate::Gather), and all that block until there is room in a bounded queue.
+//!
+//! # Room in a queue
+//!
+//! A request that waits for room needs a worker that takes something out of the queue, unless a queued request leaves otherwise: at its deadline,
+//! or because its caller drops it. [`Server::without_room`] tells which queued requests can. If there are none, then only the workers of that
+//! server make room.
+//!
+//! # The end of a loop
+//!
+//! A loop's end is not known to its channel: it comes after the last request. So a loop's own `join` reports it with [`announce`] where it
+//! blocks, and with [`announce_poll`] where it is awaited, as a wait [`for_end`](Wait::for_end). Whatever it really waits with is
+//! [not reported](unwatched) a second time.
+//!
+//! ```
+//! use ump::{WaitReply, Clock, RequestError, waits::{self, ChannelId, Circle, Wait}};
+//!
+//! type End = WaitReply<(), (), RequestError<(), ()>>;
+//!
+//! /// Blocks until the loop that serves a channel has answered the request which asks for its end.
+//! fn join(served: ChannelId, end: End) -> Result<(), Circle> {
+//!     let wait = Wait::for_end(served, end.id());
+//!     let announced = waits::announce(&wait)?;
+//!     let unwatched = waits::unwatched();
+//!     let _ended = end.wait();
+//!     drop((unwatched, announced));
+//!     Ok(())
+//! }
+//! # let (server, client) = ump::channel::<(), (), ()>();
+//! # let end = client.request(()).submit().wait().unwrap();
+//! # server.wait().unwrap().1.reply(()).unwrap();
+//! # join(server.id(), end).unwrap();
+//! ```
+//!
+//! # Futures that a thread drives
+//!
+//! [`Clock::block_on`](crate::Clock::block_on) asks its thread's watcher [to follow it](Watcher::drives): the future is polled with the waker, and
+//! under the watcher, that come back, and that watcher is asked [before the thread parks](Watcher::parks). Other executors do not ask.
+//!
+//! # Tasks
 //!
 //! Nor a wait that its call bounds, so that the request goes on after it: [`WaitReply::wait_timeout`](crate::WaitReply::wait_timeout) and
 //! [`wait_deadline`](crate::WaitReply::wait_deadline), up to an instant before the request's own deadline. It ends by itself, and the request may be
@@ -57,6 +97,7 @@
 #![forbid(unsafe_code)]
 
 use std::{
+    any::Any,
     cell::{Cell, RefCell},
     error::Error as StdError,
     fmt,
@@ -66,7 +107,8 @@ use std::{
 };
 
 use crate::{
-    Clock,
+    clock::Clock,
+    slot::Lane,
     sync::{WakerArc as Arc, of_each_thread},
 };
 
@@ -85,12 +127,13 @@ pub trait Watcher: Send + Sync {
     fn after(&self, _wait: &Wait) {}
 
     /// A task is about to leave word with this waker, to be woken when the outcome is there. Called whenever it is polled for that: first before the
-    /// request is sent, and then again if that waits for room.
+    /// request is sent (for the reply), and then again if that waits for room (for that).
     ///
     /// Word is left with the returned waker instead, if there is one: it has to wake the same task. The request keeps one clone of it, or two if
     /// it has a deadline; they are gone, woken or dropped, by the time when the request has an outcome, is cancelled, or has left word with
-    /// another waker. So one who gives each request a waker of its own can tell by the clones which of them the task waits for. Where it waits
-    /// for room the returned waker is not used.
+    /// another waker. So one who gives each request a waker of its own can tell by the clones which of them the task waits for. A request that waits
+    /// for room has left word for the reply already, which cannot come before there is room: give the two waits wakers of their own. That for room is
+    /// gone when the request is let in or given up.
     ///
     /// It is not told when the task stops waiting.
     ///
@@ -108,6 +151,86 @@ pub trait Watcher: Send + Sync {
     fn sleeps(&self, _clock: &Clock) -> Option<Arc<()>> {
         None
     }
+
+    /// A caller is about to sleep until any of these is over, at most [`MANY`] of them: the [`before`](Self::before) of a
+    /// [`Gather`](crate::Gather).
+    ///
+    /// # Errors
+    /// The circle in which the caller would wait for itself: one of its requests ends.
+    fn before_any(&self, waits: &[Wait]) -> Result<(), Circle> {
+        match waits {
+            [wait] => self.before(wait),
+            _ => Ok(()),
+        }
+    }
+
+    /// The [`after`](Self::after) of [`before_any`](Self::before_any).
+    fn after_any(&self, waits: &[Wait]) {
+        if let [wait] = waits {
+            self.after(wait);
+        }
+    }
+
+    /// The [`polled`](Self::polled) of a [`Gather`](crate::Gather), which leaves word with one waker for all its requests, at most [`MANY`].
+    ///
+    /// # Errors
+    /// The circle in which the task would wait for itself: one of its requests ends.
+    fn polled_any(&self, waits: &[Wait], waker: &Waker) -> Result<Option<Waker>, Circle> {
+        match waits {
+            [wait] => self.polled(wait, waker),
+            _ => Ok(None),
+        }
+    }
+
+    /// [`Clock::block_on`](crate::Clock::block_on) is about to drive a future on this thread, which `unpark` wakes. It polls the future with the
+    /// waker that is returned, which has to unpark the thread as well, and sets the returned watcher meanwhile. None: it does as it would have
+    /// done.
+    fn drives(&self, _unpark: &Waker) -> Option<Driven> {
+        None
+    }
+
+    /// The future that the thread drives has returned `Pending`, and the thread is about to park, until `deadline` by this clock if there is
+    /// one. Returns whether to poll the future at once instead. Asked of the watcher that [`drives`](Self::drives) has returned.
+    fn parks(&self, _deadline: Option<Instant>, _clock: &Clock) -> bool {
+        false
+    }
+
+    /// The thread that was let [park](Self::parks) goes on.
+    fn unparks(&self) {}
+
+    /// Itself, if a watcher that is set over this one is to know it.
+    fn as_any(&self) -> Option<&dyn Any> {
+        None
+    }
+}
+
+/// So many requests of a [`Gather`](crate::Gather) are reported; if there are more, none is.
+pub const MANY: usize = 1024;
+
+/// What follows a future that a thread drives: see [`Watcher::drives`].
+pub struct Driven {
+    /// Set while the future is driven.
+    pub watcher: Arc<dyn Watcher>,
+    /// What the future is polled with.
+    pub waker: Waker,
+}
+
+impl fmt::Debug for Driven {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Driven").finish_non_exhaustive()
+    }
+}
+
+/// What a caller waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Goal {
+    /// The reply to a request.
+    Reply,
+    /// Room for a request in the queue of a bounded channel. The request is not there yet.
+    Room,
+    /// The end of what serves a channel: all its workers have ended.
+    End,
 }
 
 /// What a caller is about to wait for.
@@ -118,18 +241,67 @@ pub struct Wait {
     pub(crate) deadline: Option<Instant>,
     /// Which clock tells that: see `Clock::id`.
     pub(crate) clock: usize,
-    pub(crate) for_room: bool,
+    pub(crate) goal: Goal,
+    /// Where it waits for room.
+    pub(crate) lane: Lane,
     pub(crate) is_first: bool,
 }
 
+/// The clock of a deadline that may be told by either of two.
+const EITHER_CLOCK: usize = usize::MAX;
+
 impl Wait {
-    /// The request.
+    /// A wait for the end of what serves `channel`. `reply` names it, as no other wait has that name meanwhile: it is the request that is answered at
+    /// the end.
+    #[must_use]
+    pub fn for_end(channel: ChannelId, reply: RequestId) -> Self {
+        Self {
+            request: reply,
+            channel,
+            deadline: None,
+            clock: Clock::system().id(),
+            goal: Goal::End,
+            lane: Lane::Normal,
+            is_first: true,
+        }
+    }
+
+    /// The same, that ends by itself at this time at the latest.
+    #[must_use]
+    pub fn until(mut self, deadline: Option<Instant>, clock: &Clock) -> Self {
+        let (ours, theirs) = (self.deadline, deadline);
+        if ours.is_none() {
+            self.clock = clock.id();
+        } else if theirs.is_some() && self.clock != clock.id() {
+            self.clock = EITHER_CLOCK;
+        }
+        self.deadline = match (ours, theirs) {
+            (Some(ours), Some(theirs)) => Some(ours.min(theirs)),
+            _ => ours.or(theirs),
+        };
+        self
+    }
+
+    /// The same, which has or has not left word for it before: see [`is_first`](Self::is_first).
+    #[must_use]
+    pub fn again(mut self, has_left_word: bool) -> Self {
+        self.is_first = !has_left_word;
+        self
+    }
+
+    /// What it waits for.
+    #[must_use]
+    pub fn goal(&self) -> Goal {
+        self.goal
+    }
+
+    /// The request; of a wait for an end, the one that is answered at the end.
     #[must_use]
     pub fn request(&self) -> RequestId {
         self.request
     }
 
-    /// The channel on which it was made.
+    /// The channel on which it was made; of a wait for an end, the one that is served until then.
     #[must_use]
     pub fn channel(&self) -> ChannelId {
         self.channel
@@ -144,13 +316,13 @@ impl Wait {
     /// Whether the deadlines of both are told by the same clock, so that they can be compared.
     #[must_use]
     pub fn shares_clock(&self, other: &Self) -> bool {
-        self.clock == other.clock
+        self.clock == other.clock && self.clock != EITHER_CLOCK
     }
 
-    /// Whether it waits for room in the queue, so that the request is not there yet; otherwise for the reply.
+    /// Whether it waits for room in the queue, so that the request is not there yet.
     #[must_use]
     pub fn is_for_room(&self) -> bool {
-        self.for_room
+        self.goal == Goal::Room
     }
 
     /// Whether no word has been left for this yet: that of a task that is [polled](Watcher::polled) again has. A [`RequestId`] that was known before
@@ -227,7 +399,50 @@ pub fn watch(watcher: Arc<dyn Watcher>) -> Guard {
     }
 }
 
-/// Keeps a watcher set. From [`watch`].
+/// Has no watcher on this thread until the guard is dropped; then the one before is set again. For a wait that was [announced](announce) already.
+#[must_use = "dropped, the thread is watched again"]
+pub fn unwatched() -> Guard {
+    Guard {
+        before: set(None),
+        of_this_thread: PhantomData,
+    }
+}
+
+/// The watcher of this thread.
+#[must_use]
+pub fn current() -> Option<Arc<dyn Watcher>> {
+    watcher()
+}
+
+/// Reports a wait that is not one of this crate to the watcher of this thread, if there is one, right before the caller sleeps. What comes back is to
+/// be dropped when it sleeps no more.
+///
+/// # Errors
+/// The circle in which the caller would wait for itself.
+pub fn announce(wait: &Wait) -> Result<Announced, Circle> {
+    before(|| *wait).map(Announced)
+}
+
+/// The same for a task that is about to leave word with this waker. Word is left with the one that comes back instead, if there is one: see
+/// [`Watcher::polled`].
+///
+/// # Errors
+/// The circle in which the task would wait for itself.
+pub fn announce_poll(wait: &Wait, waker: &Waker) -> Result<Option<Waker>, Circle> {
+    polled(waker, || *wait)
+}
+
+/// A wait that a watcher knows of, if there is one. From [`announce`].
+#[must_use = "dropped, the wait is over"]
+pub struct Announced(#[expect(dead_code, reason = "it is dropped")] Option<Watched>);
+
+impl fmt::Debug for Announced {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Announced").finish_non_exhaustive()
+    }
+}
+
+/// Keeps a watcher set. From [`watch`], or from [`unwatched`].
 #[must_use = "dropped, nobody watches any more"]
 pub struct Guard {
     before: Option<Arc<dyn Watcher>>,
@@ -262,12 +477,26 @@ impl fmt::Debug for Guard {
 /// It is better not to.
 #[inline]
 pub(crate) fn before(wait: impl FnOnce() -> Wait) -> Result<Option<Watched>, Circle> {
-    let Some(watcher) = current() else {
+    let Some(watcher) = watcher() else {
         return Ok(None);
     };
     let wait = wait();
     watcher.before(&wait)?;
     Ok(Some(Watched { watcher, wait }))
+}
+
+/// The same for many waits. None: there is no watcher, or there are too many waits.
+pub(crate) fn before_any(
+    waits: impl FnOnce() -> Option<Vec<Wait>>,
+) -> Result<Option<WatchedMany>, Circle> {
+    let Some(watcher) = watcher() else {
+        return Ok(None);
+    };
+    let Some(waits) = waits() else {
+        return Ok(None);
+    };
+    watcher.before_any(&waits)?;
+    Ok(Some(WatchedMany { watcher, waits }))
 }
 
 /// Reports to the watcher of this thread, if there is one. Returns the waker to leave word with, if it is another one.
@@ -276,7 +505,7 @@ pub(crate) fn before(wait: impl FnOnce() -> Wait) -> Result<Option<Watched>, Cir
 /// It is better not to wait.
 #[inline]
 pub(crate) fn polled(waker: &Waker, wait: impl FnOnce() -> Wait) -> Result<Option<Waker>, Circle> {
-    match current() {
+    match watcher() {
         Some(watcher) => watcher.polled(&wait(), waker),
         None => Ok(None),
     }
@@ -284,12 +513,54 @@ pub(crate) fn polled(waker: &Waker, wait: impl FnOnce() -> Wait) -> Result<Optio
 
 /// Reports to the watcher of this thread, if there is one, that a task sleeps by a clock that is moved by hand.
 pub(crate) fn sleeps(clock: impl FnOnce() -> Clock) -> Option<Arc<()>> {
-    current().and_then(|watcher| watcher.sleeps(&clock()))
+    watcher().and_then(|watcher| watcher.sleeps(&clock()))
+}
+
+/// The same for many waits.
+pub(crate) fn polled_any(
+    waker: &Waker,
+    waits: impl FnOnce() -> Option<Vec<Wait>>,
+) -> Result<Option<Waker>, Circle> {
+    let Some(watcher) = watcher() else {
+        return Ok(None);
+    };
+    waits().map_or(Ok(None), |waits| watcher.polled_any(&waits, waker))
+}
+
+/// A future that the thread drives, followed by its watcher. Until it is dropped that is set.
+pub(crate) struct Following {
+    driven: Driven,
+    _watched: Guard,
+}
+
+/// Asks the watcher of this thread, if there is one, to follow a future that the thread is about to drive.
+pub(crate) fn follow(unpark: &Waker) -> Option<Following> {
+    let driven = watcher()?.drives(unpark)?;
+    let watched = watch(Arc::clone(&driven.watcher));
+    Some(Following {
+        driven,
+        _watched: watched,
+    })
+}
+
+impl Following {
+    pub(crate) fn waker(&self) -> &Waker {
+        &self.driven.waker
+    }
+
+    /// Whether to poll again at once, rather than to park.
+    pub(crate) fn parks(&self, deadline: Option<Instant>, clock: &Clock) -> bool {
+        self.driven.watcher.parks(deadline, clock)
+    }
+
+    pub(crate) fn unparks(&self) {
+        self.driven.watcher.unparks();
+    }
 }
 
 /// None as well while the thread is ending.
 #[inline]
-fn current() -> Option<Arc<dyn Watcher>> {
+fn watcher() -> Option<Arc<dyn Watcher>> {
     if !IS_WATCHED.try_with(Cell::get).unwrap_or_default() {
         return None;
     }
@@ -307,5 +578,17 @@ pub(crate) struct Watched {
 impl Drop for Watched {
     fn drop(&mut self) {
         self.watcher.after(&self.wait);
+    }
+}
+
+/// The same for many waits.
+pub(crate) struct WatchedMany {
+    watcher: Arc<dyn Watcher>,
+    waits: Vec<Wait>,
+}
+
+impl Drop for WatchedMany {
+    fn drop(&mut self) {
+        self.watcher.after_any(&self.waits);
     }
 }

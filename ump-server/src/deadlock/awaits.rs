@@ -27,35 +27,41 @@
 //! The bells are kept, so that waiting allocates nothing once they are there.
 
 use std::{
-    mem,
+    any::Any,
+    mem, slice,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering, fence},
     },
     task::{Wake, Waker},
+    time::Instant,
 };
 
 use ump::{
     Clock,
-    waits::{Circle, Wait, Watcher},
+    waits::{Circle, Driven, Wait, Watcher},
 };
 
+#[cfg(feature = "tokio")]
 use super::Seat;
-use crate::{
-    sync::Mutex,
-    test_clock::{Observer, Rest},
-};
+use super::{Party, drives::Drives};
+#[cfg(feature = "tokio")]
+use crate::test_clock::Rest;
+use crate::{sync::Mutex, test_clock::Observer};
 
-/// So many requests at a time are told apart; what is awaited beyond them is something else.
-const BELLS: usize = 8;
+/// So many waits at a time are told apart; what is awaited beyond them is something else. A request that waits for room is two.
+const BELLS: usize = 16;
 
-/// The wakers of a worker on a task.
+/// The wakers of a worker on a task, or of a future that a thread drives.
+#[cfg_attr(not(feature = "tokio"), allow(dead_code, reason = "of tasks only"))]
 pub(crate) struct Awaits {
-    seat: Arc<Seat>,
+    party: Party,
     call: Arc<Call>,
     any: Arc<Bell>,
     /// That of `any`.
     waker: Waker,
+    /// How many clones there are of `any` that nobody awaits by.
+    own: usize,
     /// The task has been polled with a waker that is not its first one. That does not happen on tokio; from then on nothing is known.
     is_elsewhere: AtomicBool,
     known: Mutex<Known>,
@@ -64,6 +70,7 @@ pub(crate) struct Awaits {
 }
 
 /// What a test clock is told of the calls.
+#[cfg_attr(not(feature = "tokio"), allow(dead_code, reason = "of tasks only"))]
 struct Tested {
     observer: Observer,
     /// Whether a call is being polled, rather than the loop.
@@ -119,9 +126,10 @@ struct Known {
     is_circle: bool,
 }
 
-/// A request that has been polled. It is waited for as long as there are clones of its bell.
+/// A request that has been polled, or several that are waited for by one waker. They are waited for as long as there are clones of its bell.
 struct Note {
-    wait: Wait,
+    /// At least one.
+    waits: Vec<Wait>,
     bell: Arc<Bell>,
     /// Whether it is one of those that were waited for.
     is_waited_for: bool,
@@ -131,10 +139,29 @@ impl Note {
     fn is_kept(&self) -> bool {
         Arc::strong_count(&self.bell) > 1
     }
+
+    /// Whether it is that of these waits: those of a [`Gather`](ump::Gather) become fewer, or others, but some stay.
+    fn is_of(&self, waits: &[Wait]) -> bool {
+        let is_one = |wait: &Wait| {
+            let is_same = |other: &Wait| is_same(wait, other);
+            self.waits.iter().any(is_same)
+        };
+        waits.iter().any(is_one)
+    }
+
+    fn is_for_room(&self) -> bool {
+        self.waits.iter().any(Wait::is_for_room)
+    }
+}
+
+/// Whether they are one wait, polled twice. The same request is waited for twice, by two wakers: for room, and for its reply.
+fn is_same(one: &Wait, other: &Wait) -> bool {
+    (one.request(), one.goal()) == (other.request(), other.goal())
 }
 
 /// How far a call is.
 #[derive(Debug, Default)]
+#[cfg_attr(not(feature = "tokio"), allow(dead_code, reason = "of tasks only"))]
 pub(crate) enum Progress {
     /// It has not been polled.
     #[default]
@@ -148,16 +175,17 @@ pub(crate) enum Progress {
 }
 
 impl Awaits {
-    /// Of a worker whose task has this waker; and who is told of its calls, if it is under a test clock.
-    pub(crate) fn new(seat: &Arc<Seat>, task: &Waker, observer: Option<Observer>) -> Self {
+    /// Of workers that wait on the task, or the thread, that this waker wakes; and who is told of their calls, if they are under a test clock.
+    pub(super) fn new(party: Party, task: &Waker, observer: Option<Observer>) -> Self {
         let call = Arc::new(Call {
             task: task.clone(),
             is_woken: AtomicBool::new(false),
         });
         let any = Arc::new(Bell(Arc::clone(&call)));
         Self {
-            seat: Arc::clone(seat),
+            party,
             waker: Waker::from(Arc::clone(&any)),
+            own: OWN,
             call,
             any,
             is_elsewhere: AtomicBool::new(false),
@@ -172,6 +200,7 @@ impl Awaits {
 
     /// The call is about to be polled: for a test clock. Said before it is noted that what has woken the call is seen to.
     #[inline]
+    #[cfg(feature = "tokio")]
     pub(crate) fn polls(&self) {
         if let Some(tested) = &self.tested {
             tested.observer.polls();
@@ -181,6 +210,7 @@ impl Awaits {
     }
 
     /// The call was polled, and is ready or not: for a test clock.
+    #[cfg(feature = "tokio")]
     #[inline]
     pub(crate) fn polled_call(&self, is_pending: bool) {
         if let Some(tested) = &self.tested {
@@ -191,13 +221,15 @@ impl Awaits {
         }
     }
 
+    #[cfg(feature = "tokio")]
     fn rest(&self, tested: &Tested) -> Rest {
         let is_elsewhere = self.is_elsewhere.load(Ordering::Relaxed);
         let is_clear = Arc::strong_count(&self.any) == OWN && !is_elsewhere;
         let requests = || {
             let known = self.known.lock();
             let kept = known.notes.iter().filter(|note| note.is_kept());
-            kept.map(|note| note.wait.channel()).collect()
+            kept.flat_map(|note| note.waits.iter().map(Wait::channel))
+                .collect()
         };
         let (call, asleep) = (Arc::clone(&self.call), Arc::clone(&tested.asleep));
         Rest {
@@ -209,7 +241,31 @@ impl Awaits {
         }
     }
 
+    /// Of the worker with this seat, whose task has this waker.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn of_task(seat: &Arc<Seat>, task: &Waker, observer: Option<Observer>) -> Self {
+        Self::new(Party::of(seat), task, observer)
+    }
+
+    /// Whose waits these are.
+    pub(super) fn party(&self) -> &Party {
+        &self.party
+    }
+
+    /// A clone of the waker for whoever polls, which is nobody's that waits.
+    pub(super) fn lend_waker(&mut self) -> Waker {
+        self.own += 1;
+        self.waker.clone()
+    }
+
+    /// Whether something has rung since this was asked last.
+    pub(super) fn take_ring(&self) -> bool {
+        // Acquire: pairs with the Release of `note_ring`. An exchange, so that what rings at this moment is either seen, or left for the next time.
+        self.call.is_woken.swap(false, Ordering::Acquire)
+    }
+
     /// The task is polled: here is what to poll the handler with, unless it was not woken for that.
+    #[cfg(feature = "tokio")]
     #[inline]
     pub(crate) fn begin_poll<'a>(
         &'a self,
@@ -230,8 +286,7 @@ impl Awaits {
             *progress = Progress::Goes;
             return Some(&self.waker);
         }
-        // Acquire: pairs with the Release of `note_ring`. An exchange, so that what rings at this moment is either seen, or left for the next time.
-        if !self.call.is_woken.swap(false, Ordering::Acquire) {
+        if !self.take_ring() {
             if matches!(progress, Progress::Goes) {
                 self.waits(progress);
             }
@@ -244,17 +299,28 @@ impl Awaits {
     }
 
     /// The handler has returned `Pending`: does it wait for requests?
+    #[cfg(feature = "tokio")]
     pub(crate) fn waits(&self, progress: &mut Progress) {
+        self.waits_until(progress, None, &Clock::system());
+    }
+
+    /// The same, until a deadline.
+    pub(super) fn waits_until(
+        &self,
+        progress: &mut Progress,
+        deadline: Option<Instant>,
+        clock: &Clock,
+    ) {
         // A handler that has not asked for what it was to be told is not polled again for that: it would be for ever.
         let is_deaf = matches!(progress, Progress::Told) && self.known.lock().is_circle;
         self.end(progress);
         let is_clear =
-            Arc::strong_count(&self.any) == OWN && !self.is_elsewhere.load(Ordering::Relaxed);
+            Arc::strong_count(&self.any) == self.own && !self.is_elsewhere.load(Ordering::Relaxed);
         if !is_clear {
             return;
         }
         let mut known = self.known.lock();
-        known.note_waits();
+        known.note_waits(deadline, clock);
         // Acquire: pairs with the Release by which a clone is dropped, after it has rung.
         fence(Ordering::Acquire);
         // Relaxed: the fence.
@@ -263,9 +329,9 @@ impl Awaits {
             return;
         }
         if is_deaf {
-            self.seat.fall_asleep_anyway(&known.waits);
+            self.party.fall_asleep_anyway(&known.waits);
         } else {
-            known.is_circle = self.seat.fall_asleep(&known.waits).is_err();
+            known.is_circle = self.party.fall_asleep(&known.waits).is_err();
         }
         let is_circle = known.is_circle;
         drop(known);
@@ -282,7 +348,7 @@ impl Awaits {
     pub(crate) fn end(&self, progress: &mut Progress) {
         match mem::replace(progress, Progress::Goes) {
             Progress::Begins | Progress::Goes => {}
-            Progress::Sleeps => self.seat.wake_up(),
+            Progress::Sleeps => self.party.wake_up(),
             Progress::Told => self.known.lock().is_circle = false,
         }
     }
@@ -290,13 +356,14 @@ impl Awaits {
 
 impl Watcher for Awaits {
     fn before(&self, wait: &Wait) -> Result<(), Circle> {
-        self.seat.before(wait)
+        self.before_any(slice::from_ref(wait))
     }
 
     fn after(&self, wait: &Wait) {
-        self.seat.after(wait);
+        self.after_any(slice::from_ref(wait));
     }
 
+    #[cfg(feature = "tokio")]
     fn sleeps(&self, clock: &Clock) -> Option<Arc<()>> {
         let tested = self.tested.as_ref()?;
         let is_ours = tested.in_call.load(Ordering::Relaxed) && tested.observer.goes_by(clock);
@@ -304,49 +371,82 @@ impl Watcher for Awaits {
     }
 
     fn polled(&self, wait: &Wait, waker: &Waker) -> Result<Option<Waker>, Circle> {
+        self.polled_any(slice::from_ref(wait), waker)
+    }
+
+    fn before_any(&self, waits: &[Wait]) -> Result<(), Circle> {
+        self.party.fall_asleep(waits)
+    }
+
+    fn after_any(&self, _: &[Wait]) {
+        self.party.wake_up();
+    }
+
+    fn polled_any(&self, waits: &[Wait], waker: &Waker) -> Result<Option<Waker>, Circle> {
         let is_ours = waker.data() == Arc::as_ptr(&self.any).cast();
-        if !is_ours || wait.is_for_room() {
+        if !is_ours || waits.is_empty() {
             return Ok(None);
         }
         let mut known = self.known.lock();
-        if known.is_to_be_told(wait) {
-            self.seat.look(&known.waits)?;
+        if known.is_to_be_told(waits) {
+            self.party.look(&known.waits)?;
         }
-        let bell = known.bell(wait, &self.call);
+        let bell = known.bell(waits, &self.call);
         Ok(bell.map(Waker::from))
+    }
+
+    fn drives(&self, unpark: &Waker) -> Option<Driven> {
+        Some(Drives::begin(&self.party, unpark))
+    }
+
+    fn as_any(&self) -> Option<&dyn Any> {
+        Some(self)
     }
 }
 
 impl Known {
-    fn note_waits(&mut self) {
+    fn note_waits(&mut self, deadline: Option<Instant>, clock: &Clock) {
         self.waits.clear();
-        for note in &mut self.notes {
-            note.is_waited_for = note.is_kept();
-            if note.is_waited_for {
-                self.waits.push(note.wait);
+        for at in 0..self.notes.len() {
+            let note = &self.notes[at];
+            let is_waited_for = note.is_kept() && !self.waits_for_room(note);
+            self.notes[at].is_waited_for = is_waited_for;
+            if is_waited_for {
+                let waits = self.notes[at].waits.iter();
+                let waits = waits.map(|wait| wait.until(deadline, clock));
+                self.waits.extend(waits);
             }
         }
     }
 
+    /// Whether its request, for whose reply word was left, waits for room. Then there can be no reply before that.
+    fn waits_for_room(&self, note: &Note) -> bool {
+        let request = note.waits[0].request();
+        let is_its_room = |other: &Note| {
+            other.is_for_room() && other.is_kept() && other.waits[0].request() == request
+        };
+        !note.is_for_room() && self.notes.iter().any(is_its_room)
+    }
+
     /// Whether it is the first that is polled again of those that make a circle.
-    fn is_to_be_told(&mut self, wait: &Wait) -> bool {
-        let waited_for = |note: &Note| note.is_waited_for && note.wait.request() == wait.request();
-        let is_to_be = self.is_circle && !wait.is_first() && self.notes.iter().any(waited_for);
+    fn is_to_be_told(&mut self, waits: &[Wait]) -> bool {
+        let waited_for = |note: &Note| note.is_waited_for && note.is_of(waits);
+        let is_again = waits.iter().all(|wait| !wait.is_first());
+        let is_to_be = self.is_circle && is_again && self.notes.iter().any(waited_for);
         self.is_circle &= !is_to_be;
         is_to_be
     }
 
-    /// That of a request; or one that is free or new, if there may be another one.
-    fn bell(&mut self, wait: &Wait, call: &Arc<Call>) -> Option<Arc<Bell>> {
+    /// That of these waits; or one that is free or new, if there may be another one.
+    fn bell(&mut self, waits: &[Wait], call: &Arc<Call>) -> Option<Arc<Bell>> {
         let notes = &mut self.notes;
-        let same = |note: &Note| note.wait.request() == wait.request();
-        let place = notes.iter().position(same);
+        let place = notes.iter().position(|note| note.is_of(waits));
         let place = place.or_else(|| notes.iter().position(|note| !note.is_kept()));
         let note = match place {
             Some(place) => &mut notes[place],
             None if notes.len() < BELLS => {
                 notes.push(Note {
-                    wait: *wait,
+                    waits: waits.to_vec(),
                     bell: Arc::new(Bell(Arc::clone(call))),
                     is_waited_for: false,
                 });
@@ -355,8 +455,10 @@ impl Known {
             None => return None,
         };
         // It may be another request, even if it is in the same slot.
-        note.is_waited_for &= same(note) && !wait.is_first();
-        note.wait = *wait;
+        let is_again = note.is_of(waits) && waits.iter().all(|wait| !wait.is_first());
+        note.is_waited_for &= is_again;
+        note.waits.clear();
+        note.waits.extend_from_slice(waits);
         Some(Arc::clone(&note.bell))
     }
 }

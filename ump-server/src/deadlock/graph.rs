@@ -1,4 +1,8 @@
-//! Who waits for whom: the workers of all loops of the process, and the search for a circle.
+//! Which worker needs which: those of all loops of the process, and the search for a circle.
+//!
+//! A wait has *no end* if it needs workers that are stuck. Most waits need each of some workers to be stuck for that (all that could answer); a wait for the end of a
+//! loop needs one. So a set of sleepers is looked for in which each keeps the others asleep, the one who asks being taken for asleep. It is the greatest such
+//! set that counts, and so what fails although more was taken for stuck than is fails for good: it is not tried again.
 //!
 //! # Invariants
 //!
@@ -10,13 +14,13 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    ptr,
+    mem, ptr,
     sync::{Arc, Weak},
 };
 
 use ump::{
     PerProcess, Server,
-    waits::{ChannelId, RequestId, Wait},
+    waits::{ChannelId, Goal, RequestId, Wait},
 };
 
 use crate::sync::{Mutex, MutexGuard};
@@ -24,9 +28,13 @@ use crate::sync::{Mutex, MutexGuard};
 /// A worker, by its channel and its number.
 pub(super) type Place = (ChannelId, usize);
 
-/// All loops of the process, by their channels.
+/// All loops of the process.
 #[derive(Default)]
-struct Graph(BTreeMap<ChannelId, Node>);
+struct Graph {
+    nodes: BTreeMap<ChannelId, Node>,
+    /// Requests that loops answer by what they do, besides those of their channels.
+    promises: BTreeMap<RequestId, Promise>,
+}
 
 static GRAPH: PerProcess<Mutex<Graph>> = PerProcess::new();
 
@@ -60,14 +68,36 @@ impl Worker {
     }
 }
 
+/// Who has to do something before a request is answered that is in no queue of theirs.
+struct Promise {
+    channel: ChannelId,
+    queue: Weak<dyn Queue>,
+    whose: Whose,
+}
+
+/// Which of the workers of a loop have to do it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Whose {
+    /// All of them: to start, to end.
+    All,
+    /// This one: to make its handler.
+    One(usize),
+}
+
 /// The queue of a loop, whatever is in it.
 pub(super) trait Queue: Send + Sync {
     fn holds(&self, request: RequestId) -> bool;
+    /// See [`Server::without_room`].
+    fn without_room(&self, wait: &Wait) -> Option<Vec<RequestId>>;
 }
 
 impl<S: Send, R: Send, E: Send> Queue for Server<S, R, E> {
     fn holds(&self, request: RequestId) -> bool {
         self.is_queued(request)
+    }
+
+    fn without_room(&self, wait: &Wait) -> Option<Vec<RequestId>> {
+        self.without_room(wait)
     }
 }
 
@@ -78,7 +108,7 @@ pub(super) fn enter((channel, number): Place, name: &Arc<str>, queue: &Weak<dyn 
     let Some(mut graph) = graph() else {
         return;
     };
-    let gone = graph.0.remove(&channel);
+    let gone = graph.nodes.remove(&channel);
     let (gone, mut node) = match gone {
         Some(node) if node.is_of(queue) => (None, node),
         gone => {
@@ -91,7 +121,7 @@ pub(super) fn enter((channel, number): Place, name: &Arc<str>, queue: &Weak<dyn 
         }
     };
     node.workers.insert(number, Worker::default());
-    graph.0.insert(channel, node);
+    graph.nodes.insert(channel, node);
     drop(graph);
     drop(gone);
 }
@@ -101,13 +131,13 @@ pub(super) fn leave((channel, number): Place, queue: &Weak<dyn Queue>) {
     let Some(mut graph) = graph() else {
         return;
     };
-    let node = graph.0.get_mut(&channel);
+    let node = graph.nodes.get_mut(&channel);
     let Some(node) = node.filter(|node| node.is_of(queue)) else {
         return;
     };
     node.workers.remove(&number);
     let gone = if node.workers.is_empty() {
-        graph.0.remove(&channel)
+        graph.nodes.remove(&channel)
     } else {
         None
     };
@@ -122,17 +152,39 @@ impl Node {
     }
 }
 
-/// The worker sleeps until any of these is over, with this in hand.
+/// A loop with this channel and queue will answer that request, by what these workers do.
+pub(super) fn promise(
+    request: RequestId,
+    channel: ChannelId,
+    queue: &Weak<dyn Queue>,
+    whose: Whose,
+) {
+    let promise = Promise {
+        channel,
+        queue: Weak::clone(queue),
+        whose,
+    };
+    let replaced = graph().map(|mut graph| graph.promises.insert(request, promise));
+    drop(replaced);
+}
+
+/// That request is about to be answered, or dropped.
+pub(super) fn keep_promise(request: RequestId) {
+    let kept = graph().and_then(|mut graph| graph.promises.remove(&request));
+    drop(kept);
+}
+
+/// Those whose thread or task it is sleep until any of these is over, each with this in hand.
 ///
 /// # Errors
-/// The names of the loops in whose circle it would wait for itself: it is not asleep.
-pub(super) fn fall_asleep(place: Place, waits: &[Wait], in_hand: usize) -> Result<(), Names> {
+/// The names of the loops in whose circle they would wait for themselves: they are not asleep.
+pub(super) fn fall_asleep(ours: &[(Place, usize)], waits: &[Wait]) -> Result<(), Names> {
     let Some(mut graph) = graph() else {
         return Ok(());
     };
-    let (circle, queues) = graph.search(place, waits, in_hand);
-    if let (Ok(()), Some(worker)) = (&circle, graph.worker(place)) {
-        worker.fall_asleep(waits, in_hand);
+    let (circle, queues) = graph.search(ours, waits);
+    if circle.is_ok() {
+        graph.put_to_sleep(ours, waits);
     }
     drop(graph);
     drop(queues);
@@ -140,63 +192,79 @@ pub(super) fn fall_asleep(place: Place, waits: &[Wait], in_hand: usize) -> Resul
 }
 
 /// The same, without asking.
-#[cfg(feature = "tokio")]
-pub(super) fn fall_asleep_anyway(place: Place, waits: &[Wait], in_hand: usize) {
-    if let Some(worker) = graph().as_mut().and_then(|graph| graph.worker(place)) {
-        worker.fall_asleep(waits, in_hand);
+pub(super) fn fall_asleep_anyway(ours: &[(Place, usize)], waits: &[Wait]) {
+    if let Some(mut graph) = graph() {
+        graph.put_to_sleep(ours, waits);
     }
 }
 
-/// Only looks whether it could.
+/// Only looks whether they could.
 ///
 /// # Errors
 /// The names.
-#[cfg(feature = "tokio")]
-pub(super) fn look(place: Place, waits: &[Wait], in_hand: usize) -> Result<(), Names> {
+pub(super) fn look(ours: &[(Place, usize)], waits: &[Wait]) -> Result<(), Names> {
     let Some(graph) = graph() else {
         return Ok(());
     };
-    let (circle, queues) = graph.search(place, waits, in_hand);
+    let (circle, queues) = graph.search(ours, waits);
     drop(graph);
     drop(queues);
     circle
 }
 
-/// The worker is awake again.
-pub(super) fn wake_up(place: Place) {
-    if let Some(worker) = graph().as_mut().and_then(|graph| graph.worker(place)) {
-        worker.is_asleep = false;
+/// These workers are awake again.
+pub(super) fn wake_up(places: impl Iterator<Item = Place>) {
+    let Some(mut graph) = graph() else {
+        return;
+    };
+    for place in places {
+        if let Some(worker) = graph.worker(place) {
+            worker.is_asleep = false;
+        }
     }
 }
 
 impl Graph {
     fn worker(&mut self, (channel, number): Place) -> Option<&mut Worker> {
-        self.0.get_mut(&channel)?.workers.get_mut(&number)
+        self.nodes.get_mut(&channel)?.workers.get_mut(&number)
     }
 
     fn asleep(&self, (channel, number): Place) -> Option<&Worker> {
-        let worker = self.0.get(&channel)?.workers.get(&number)?;
+        let worker = self.nodes.get(&channel)?.workers.get(&number)?;
         worker.is_asleep.then_some(worker)
     }
 
-    /// Whether a worker may sleep. What comes along is to be dropped when the lock is released.
-    fn search(&self, place: Place, waits: &[Wait], in_hand: usize) -> (Result<(), Names>, Queues) {
+    fn put_to_sleep(&mut self, ours: &[(Place, usize)], waits: &[Wait]) {
+        // Who waits for nothing is not known to be stuck.
+        if waits.is_empty() {
+            return;
+        }
+        for &(place, in_hand) in ours {
+            if let Some(worker) = self.worker(place) {
+                worker.fall_asleep(waits, in_hand);
+            }
+        }
+    }
+
+    /// Whether these may sleep. What comes along is to be dropped when the lock is released.
+    fn search(&self, ours: &[(Place, usize)], waits: &[Wait]) -> (Result<(), Names>, Queues) {
         let mut search = Search {
             graph: self,
-            place,
-            in_hand,
+            ours,
+            waits,
             deadline: waits.iter().find(|wait| wait.deadline().is_some()),
-            stuck: vec![place],
-            seen: BTreeSet::from([place]),
+            stuck: ours.iter().map(|(place, _)| *place).collect(),
+            seen: ours.iter().map(|(place, _)| *place).collect(),
+            free: BTreeSet::new(),
+            rooms: Vec::new(),
             queues: Vec::new(),
         };
-        // If it waits for several, and one of these ends by itself, then nothing is certain about the others.
-        let is_clear = waits.len() == 1 || search.deadline.is_none();
-        let circle = if is_clear && search.is_in_vain(waits) {
-            Err(search.names())
-        } else {
-            Ok(())
-        };
+        let circle =
+            if search.ends_as_one() && search.is_in_vain(waits, DEPTH) && search.has_no_room() {
+                Err(search.names())
+            } else {
+                Ok(())
+            };
         (circle, search.queues)
     }
 }
@@ -207,66 +275,190 @@ pub(super) type Names = Vec<Arc<str>>;
 /// They may be the last that hold a server.
 type Queues = Vec<Arc<dyn Queue>>;
 
+/// So many waits for an end, each by one that somebody waits for the end of, are followed.
+const DEPTH: usize = 32;
+
 /// Looks for a reason why the one who asks would be woken.
 struct Search<'a> {
     graph: &'a Graph,
-    /// The one who asks.
-    place: Place,
-    /// What it has in hand.
-    in_hand: usize,
+    /// The workers on whose thread or task somebody asks, and what they have in hand. Several, while one makes handlers for others.
+    ours: &'a [(Place, usize)],
+    /// What it asks about.
+    waits: &'a [Wait],
     /// The wait by whose deadline it has to be woken.
     deadline: Option<&'a Wait>,
     /// Those that are stuck if it is, in the order in which they came up; itself first.
     stuck: Vec<Place>,
     /// The same.
     seen: BTreeSet<Place>,
+    /// Those that are not, even if all that are in `stuck` are.
+    free: BTreeSet<Place>,
+    /// What those that are stuck wait for room for.
+    rooms: Vec<Wait>,
     /// Not to be dropped under the lock.
     queues: Queues,
 }
 
+/// Who has to be stuck, so that a wait has no end.
+enum Needed {
+    Each(Vec<Place>),
+    AnyOf(Vec<Place>),
+}
+
 impl Search<'_> {
+    /// If it waits for several, and one of these ends by itself before the others, then nothing is certain about these.
+    fn ends_as_one(&self) -> bool {
+        let Some((first, others)) = self.waits.split_first() else {
+            return false;
+        };
+        others.iter().all(|other| {
+            other.deadline() == first.deadline()
+                && (first.deadline().is_none() || other.shares_clock(first))
+        })
+    }
+
     /// Whether all these waits would have no end: all who could end them are stuck, as all are that they wait for, and so on.
-    fn is_in_vain(&mut self, waits: &[Wait]) -> bool {
-        let graph = self.graph;
+    ///
+    /// What is assumed to be stuck on the way is so if this returns true. If it returns false that is final, as only more was assumed.
+    fn is_in_vain(&mut self, waits: &[Wait], depth: usize) -> bool {
         let mut open = waits.to_vec();
         while let Some(wait) = open.pop() {
-            let Some(answerers) = self.answerers(&wait) else {
-                return false;
+            let is_in_vain = match self.needed(&wait) {
+                None => false,
+                Some(Needed::Each(places)) => places
+                    .into_iter()
+                    .all(|place| self.assume(place, &mut open)),
+                Some(Needed::AnyOf(places)) => self.is_any_stuck(&places, depth),
             };
-            for place in answerers {
-                if !self.seen.insert(place) {
-                    continue;
-                }
-                match graph.asleep(place) {
-                    Some(sleeper) if !sleeper.waits.iter().any(|wait| self.ends_in_time(wait)) => {
-                        self.stuck.push(place);
-                        open.extend_from_slice(&sleeper.waits);
-                    }
-                    _ => return false,
-                }
+            if !is_in_vain {
+                return false;
             }
         }
         true
     }
 
-    /// Who may end a wait, if nobody else can.
-    fn answerers(&mut self, wait: &Wait) -> Option<Vec<Place>> {
-        let node = self.graph.0.get(&wait.channel())?;
-        if wait.is_for_room() {
-            return None;
+    /// Takes a worker for stuck if it may be, which depends on what it waits for.
+    fn assume(&mut self, place: Place, open: &mut Vec<Wait>) -> bool {
+        if self.seen.contains(&place) {
+            return true;
         }
+        if self.free.contains(&place) {
+            return false;
+        }
+        let graph = self.graph;
+        let sleeper = graph.asleep(place);
+        let Some(sleeper) =
+            sleeper.filter(|it| !it.waits.iter().any(|wait| self.ends_in_time(wait)))
+        else {
+            self.free.insert(place);
+            return false;
+        };
+        self.seen.insert(place);
+        self.stuck.push(place);
+        open.extend_from_slice(&sleeper.waits);
+        true
+    }
+
+    /// Whether one of these is stuck: the first that is found is taken for it.
+    fn is_any_stuck(&mut self, places: &[Place], depth: usize) -> bool {
+        if places.iter().any(|place| self.seen.contains(place)) {
+            return true;
+        }
+        let Some(depth) = depth.checked_sub(1) else {
+            return false;
+        };
+        for &place in places {
+            let (stuck, rooms) = (self.stuck.len(), self.rooms.len());
+            let mut open = Vec::new();
+            if self.assume(place, &mut open) && self.is_in_vain(&open, depth) {
+                return true;
+            }
+            for place in self.stuck.drain(stuck..) {
+                self.seen.remove(&place);
+            }
+            self.rooms.truncate(rooms);
+            self.free.insert(place);
+        }
+        false
+    }
+
+    /// Who may end a wait, if nobody else can.
+    fn needed(&mut self, wait: &Wait) -> Option<Needed> {
+        let graph = self.graph;
+        if let Some(promise) = graph.promises.get(&wait.request()) {
+            return self.promised(promise);
+        }
+        let node = graph.nodes.get(&wait.channel())?;
         let places = node.workers.keys().map(|&number| (wait.channel(), number));
+        match wait.goal() {
+            Goal::Reply => {}
+            Goal::Room => {
+                self.rooms.push(*wait);
+                return Some(Needed::Each(places.collect()));
+            }
+            // Of others than our loops nothing is known.
+            _ => return None,
+        }
         let request = usize::from(wait.request());
         let holder = places
             .clone()
             .find(|&place| self.in_hand_of(place) == request);
         if let Some(holder) = holder {
-            return Some(vec![holder]);
+            return Some(Needed::Each(vec![holder]));
         }
         let queue = node.queue.upgrade()?;
         let is_queued = queue.holds(wait.request());
         self.queues.push(queue);
-        is_queued.then(|| places.collect())
+        is_queued.then(|| Needed::Each(places.collect()))
+    }
+
+    fn promised(&self, promise: &Promise) -> Option<Needed> {
+        let node = self.graph.nodes.get(&promise.channel)?;
+        if !node.is_of(&promise.queue) {
+            return None;
+        }
+        let places = node.workers.keys().map(|&number| (promise.channel, number));
+        Some(match promise.whose {
+            Whose::All => Needed::AnyOf(places.collect()),
+            Whose::One(worker) => {
+                let place = (promise.channel, worker);
+                Needed::Each(vec![{ places }.find(|&known| known == place)?])
+            }
+        })
+    }
+
+    /// Whether none of those that are stuck gets the room that it waits for: each of these queues is full, and what may leave it, its caller being
+    /// free to drop it or bound by a deadline, is waited for by one that is stuck.
+    fn has_no_room(&mut self) -> bool {
+        let graph = self.graph;
+        for wait in mem::take(&mut self.rooms) {
+            let node = graph.nodes.get(&wait.channel());
+            let Some(queue) = node.and_then(|node| node.queue.upgrade()) else {
+                return false;
+            };
+            let fickle = queue.without_room(&wait);
+            self.queues.push(queue);
+            let is_kept = |request: &RequestId| self.is_waited_for(*request, wait.channel());
+            if !fickle.is_some_and(|fickle| fickle.iter().all(is_kept)) {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Whether one that is stuck waits for the reply to this request.
+    fn is_waited_for(&self, request: RequestId, channel: ChannelId) -> bool {
+        let is_it = |wait: &Wait| {
+            (wait.goal(), wait.request(), wait.channel()) == (Goal::Reply, request, channel)
+        };
+        self.stuck.iter().any(|&place| {
+            if self.ours.iter().any(|(own, _)| *own == place) {
+                self.waits.iter().any(is_it)
+            } else {
+                let sleeper = self.graph.asleep(place);
+                sleeper.is_some_and(|sleeper| sleeper.waits.iter().any(is_it))
+            }
+        })
     }
 
     /// Whether another one's wait ends by itself before that of the one who asks has to. What another clock tells may be any time.
@@ -280,8 +472,8 @@ impl Search<'_> {
 
     /// A request as a number, or zero.
     fn in_hand_of(&self, place: Place) -> usize {
-        if place == self.place {
-            return self.in_hand;
+        if let Some((_, in_hand)) = self.ours.iter().find(|(own, _)| *own == place) {
+            return *in_hand;
         }
         self.graph.asleep(place).map_or(0, |worker| worker.in_hand)
     }
@@ -296,7 +488,7 @@ impl Search<'_> {
         }
         let nodes = channels
             .iter()
-            .filter_map(|channel| self.graph.0.get(channel));
+            .filter_map(|channel| self.graph.nodes.get(channel));
         nodes.map(|node| Arc::clone(&node.name)).collect()
     }
 }

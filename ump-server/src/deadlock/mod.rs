@@ -1,56 +1,70 @@
-//! Requests that would wait for themselves, told so instead of made.
+//! Waits of a handler for itself, which end in an error instead.
 //!
-//! A handler that asks its own server waits for the one who would have to answer: itself. So do two whose servers ask each other. Before a worker
-//! falls asleep over a request it takes its place in a [`graph`] of who waits for whom; if there is a circle it is told. On a thread the channel asks
-//! the worker's [`Seat`] when the thread is about to sleep ([`ump::waits`]); on a task the loop finds out from the wakers, when its handler has
-//! returned `Pending` ([`awaits`]).
+//! A handler that asks its own server needs the worker that would have to answer: itself. So do two whose servers ask each other. Before a worker
+//! falls asleep it takes its place in a [`graph`] of which worker needs which; if there is a circle its wait ends in an error. On a thread the channel asks
+//! the thread's [`Watch`] when the thread is about to sleep ([`ump::waits`]); on a task the loop finds out from the wakers, when its handler has
+//! returned `Pending` ([`awaits`]), and so it does for a future that a thread drives ([`drives`]).
 //!
 //! # When it is certain
 //!
-//! A worker that sleeps is *stuck* if all that could wake it are requests that can only be answered by workers that are stuck. The one who asks is taken
-//! to be so, as it is about to sleep: what follows from that is a circle, or nothing.
+//! The README says it to users ("Which deadlocks end in an error"). A worker that sleeps is *stuck* if all that could wake it needs workers that are stuck.
+//! The one who asks is taken to be so, as it is about to sleep: what follows from that is a circle, or nothing.
 //!
-//! | the request is | it can be answered by | stuck if |
+//! | what is waited for | needs | in vain if |
 //! |---|---|---|
-//! | queued | any worker of its server | all of them are |
-//! | in hand: lent to a handler's call | that worker | that one is |
-//! | elsewhere: detached, in a batch, answered, on its way | who knows | never |
+//! | the reply to a queued request | any worker of its server | all of them are stuck |
+//! | to one in hand: lent to a handler's call | that worker | that one is |
+//! | to one elsewhere: detached, in a batch, answered, on its way | unknown | never |
+//! | room in a queue | any worker of its server | all of them are, the lane is full, and no request can leave it: see [`ump::Server::without_room`] |
+//! | the end of a loop, by a [`Promise`] | all its workers | one of them is |
+//! | the making of a handler, by a [`Promise`] | that worker | that one is |
 //!
 //! | the worker is | stuck |
 //! |---|---|
-//! | a thread that blocks for a request | if that is |
-//! | a task that blocks for a request, which it should not | if that is |
-//! | a task that awaits requests by polling them with the waker of its call (by itself, in `join!` or `select!`, up to eight), and nothing else | if they all are |
-//! | a task that awaits something else, or requests by wakers of their own (`FuturesUnordered`, [`ump::Gather`], a subtask), or room in a queue | never |
+//! | a thread that blocks | if its wait is in vain |
+//! | a task that blocks, which it should not | the same |
+//! | a task, or a future that a thread drives, that awaits by the waker of its call (by itself, in `join!` or `select!`), and nothing else | if all its waits are |
+//! | one that awaits something else, or by other wakers (`FuturesUnordered`, a subtask) | never |
+//! | one whose handler is being made | if the thread that makes it is |
 //! | anything else, in particular at work | never |
 //!
-//! Whoever sleeps with an earlier deadline than the one who asks, or one that another clock tells, is not stuck, since it may wake up in time. So a worker
-//! that is awake, a free one in a pool, a context that was given away, or a server that is not run by a loop, all make it uncertain; then the request is
-//! made. What comes from outside does not count: a loop in a circle may be stopped, and would turn its queue down.
+//! A sleeper whose deadline is earlier than that of the one who asks, or is told by another clock, is not stuck, since it may wake up in time. What comes from
+//! outside does not count: a loop in a circle may be stopped, and would turn its queue down. A caller that drops its request does count, as that makes room.
 //!
-//! Whoever closes the circle by falling asleep is told. Where deadlines differ that may be one who can wait for another's deadline; then that ends it.
-//! A task that awaits several requests is told by the first of them that it polls; if one of them has a deadline it is not, but others are.
+//! The one that closes the circle by falling asleep gets the error. Where deadlines differ that may be one who can wait for another's deadline; then that
+//! ends it. Of several requests that a task awaits, the first that it polls ends so; if one of them has a deadline none does, but others do.
 //!
 //! A lent context counts as being where the call is. It can be elsewhere in one way, which cannot be seen: lent on to a scoped thread, to answer there
 //! while the call itself blocks for a request. Such a handler has to detach it.
 //!
-//! Those who have nobody to wait for pay two writes for each request, to a line of their own.
+//! Workers that wait for nobody pay two writes for each request, to a line of their own.
 
-#[cfg(feature = "tokio")]
 pub(crate) mod awaits;
+mod drives;
 mod graph;
 
-use std::sync::{
-    Arc, Weak,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    any::Any,
+    fmt, slice,
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::Waker,
 };
 
 use ump::{
-    Server,
-    waits::{ChannelId, Circle, RequestId, Wait, Watcher},
+    Clock, ReplyContext, Server,
+    waits::{self, ChannelId, Circle, Driven, Guard, RequestId, Wait, Watcher},
 };
 
-use graph::{Place, Queue};
+use self::{
+    awaits::Awaits,
+    drives::Drives,
+    graph::{Place, Queue},
+};
+
+pub(crate) use self::graph::Whose;
 
 /// The place of a worker in the graph of who waits for whom.
 pub(crate) struct Seat {
@@ -98,32 +112,13 @@ impl Seat {
         self.in_hand.store(0, Ordering::Relaxed);
     }
 
-    /// Sleeps until any of these is over.
-    fn fall_asleep(&self, waits: &[Wait]) -> Result<(), Circle> {
-        let in_hand = self.in_hand.load(Ordering::Relaxed);
-        graph::fall_asleep(self.place(), waits, in_hand).map_err(Circle::new)
-    }
-
-    /// The same, whatever comes of it.
-    #[cfg(feature = "tokio")]
-    fn fall_asleep_anyway(&self, waits: &[Wait]) {
-        let in_hand = self.in_hand.load(Ordering::Relaxed);
-        graph::fall_asleep_anyway(self.place(), waits, in_hand);
-    }
-
-    /// Whether it could.
-    #[cfg(feature = "tokio")]
-    fn look(&self, waits: &[Wait]) -> Result<(), Circle> {
-        let in_hand = self.in_hand.load(Ordering::Relaxed);
-        graph::look(self.place(), waits, in_hand).map_err(Circle::new)
-    }
-
-    fn wake_up(&self) {
-        graph::wake_up(self.place());
-    }
-
     fn place(&self) -> Place {
         (self.channel, self.number)
+    }
+
+    /// As those that sleep write it down.
+    fn stand(&self) -> (Place, usize) {
+        (self.place(), self.in_hand.load(Ordering::Relaxed))
     }
 }
 
@@ -133,12 +128,176 @@ impl Drop for Seat {
     }
 }
 
-impl Watcher for Seat {
-    fn before(&self, wait: &Wait) -> Result<(), Circle> {
-        self.fall_asleep(&[*wait])
+/// The workers that cannot go on while a thread or a task waits: that of the call, and those whose handlers it is about to make.
+#[derive(Clone)]
+pub(crate) struct Party(Vec<Arc<Seat>>);
+
+impl Party {
+    /// Of the worker with this seat.
+    pub(crate) fn of(seat: &Arc<Seat>) -> Self {
+        Self(vec![Arc::clone(seat)])
     }
 
-    fn after(&self, _: &Wait) {
-        self.wake_up();
+    fn stands(&self) -> Vec<(Place, usize)> {
+        self.0.iter().map(|seat| seat.stand()).collect()
+    }
+
+    /// Sleeps until any of these is over.
+    fn fall_asleep(&self, waits: &[Wait]) -> Result<(), Circle> {
+        graph::fall_asleep(&self.stands(), waits).map_err(Circle::new)
+    }
+
+    /// The same, whatever comes of it.
+    fn fall_asleep_anyway(&self, waits: &[Wait]) {
+        graph::fall_asleep_anyway(&self.stands(), waits);
+    }
+
+    /// Whether it could.
+    fn look(&self, waits: &[Wait]) -> Result<(), Circle> {
+        graph::look(&self.stands(), waits).map_err(Circle::new)
+    }
+
+    fn wake_up(&self) {
+        graph::wake_up(self.0.iter().map(|seat| seat.place()));
+    }
+}
+
+/// The watcher of a thread that works for them.
+pub(crate) struct Watch {
+    party: Party,
+    /// One that is not ours, over which this one was set.
+    other: Option<Arc<dyn Watcher>>,
+    /// The one over which it was set, whosever that is.
+    over: Option<Arc<dyn Watcher>>,
+}
+
+/// Watches this thread on behalf of the worker whose thread it is.
+pub(crate) fn watch(seat: &Arc<Seat>) -> Guard {
+    waits::watch(Arc::new(Watch {
+        party: Party::of(seat),
+        other: None,
+        over: None,
+    }))
+}
+
+/// Watches this thread while it makes the handlers of these workers, which cannot begin before that; besides, it is what it was.
+pub(crate) fn watch_making(seats: &[Arc<Seat>]) -> Guard {
+    let other = waits::current();
+    let known = other.as_ref().and_then(|other| party_of(&**other));
+    let is_ours = known.is_some();
+    let mut party = known.unwrap_or(Party(Vec::new()));
+    for seat in seats {
+        if !party.0.iter().any(|known| Arc::ptr_eq(known, seat)) {
+            party.0.push(Arc::clone(seat));
+        }
+    }
+    let over = other.clone();
+    let other = other.filter(|_| !is_ours);
+    waits::watch(Arc::new(Watch { party, other, over }))
+}
+
+/// That of a watcher of ours, if it is one.
+fn party_of(watcher: &dyn Watcher) -> Option<Party> {
+    let watcher = watcher.as_any()?;
+    let watch = watcher.downcast_ref::<Watch>().map(|it| &it.party);
+    let awaits = || watcher.downcast_ref::<Awaits>().map(Awaits::party);
+    let drives = || watcher.downcast_ref::<Drives>().map(Drives::party);
+    // One over one that is not ours is not either: that has to be asked as well.
+    let is_alone = watcher
+        .downcast_ref::<Watch>()
+        .is_none_or(|it| it.other.is_none());
+    watch
+        .or_else(awaits)
+        .or_else(drives)
+        .filter(|_| is_alone)
+        .cloned()
+}
+
+impl Watcher for Watch {
+    fn before(&self, wait: &Wait) -> Result<(), Circle> {
+        self.before_any(slice::from_ref(wait))
+    }
+
+    fn after(&self, wait: &Wait) {
+        self.after_any(slice::from_ref(wait));
+    }
+
+    fn polled(&self, wait: &Wait, waker: &Waker) -> Result<Option<Waker>, Circle> {
+        self.polled_any(slice::from_ref(wait), waker)
+    }
+
+    fn before_any(&self, waits: &[Wait]) -> Result<(), Circle> {
+        if let Some(other) = &self.other {
+            other.before_any(waits)?;
+        }
+        let told = self.party.fall_asleep(waits);
+        if let (Err(_), Some(other)) = (&told, &self.other) {
+            other.after_any(waits);
+        }
+        told
+    }
+
+    fn after_any(&self, waits: &[Wait]) {
+        self.party.wake_up();
+        if let Some(other) = &self.other {
+            other.after_any(waits);
+        }
+    }
+
+    fn polled_any(&self, waits: &[Wait], waker: &Waker) -> Result<Option<Waker>, Circle> {
+        match &self.other {
+            Some(other) => other.polled_any(waits, waker),
+            None => Ok(None),
+        }
+    }
+
+    fn sleeps(&self, clock: &Clock) -> Option<Arc<()>> {
+        self.over.as_ref()?.sleeps(clock)
+    }
+
+    fn drives(&self, unpark: &Waker) -> Option<Driven> {
+        match &self.other {
+            Some(other) => other.drives(unpark),
+            None => Some(Drives::begin(&self.party, unpark)),
+        }
+    }
+
+    fn as_any(&self) -> Option<&dyn Any> {
+        Some(self)
+    }
+}
+
+/// A duty to answer, of which the graph knows whose it is: those who wait for the answer wait for them.
+pub(crate) struct Promise<R, E>(Option<ReplyContext<R, E>>);
+
+impl<R, E> Promise<R, E> {
+    /// That of these workers of the loop with this seat.
+    pub(crate) fn new(duty: ReplyContext<R, E>, seat: &Seat, whose: Whose) -> Self {
+        graph::promise(duty.id(), seat.channel, &seat.queue, whose);
+        Self(Some(duty))
+    }
+
+    /// To be answered now.
+    pub(crate) fn keep(mut self) -> ReplyContext<R, E> {
+        self.take().expect("it is taken once")
+    }
+
+    fn take(&mut self) -> Option<ReplyContext<R, E>> {
+        let duty = self.0.take()?;
+        // Before it is answered: whoever waits for it still sleeps then, and another request may have its name after that.
+        graph::keep_promise(duty.id());
+        Some(duty)
+    }
+}
+
+impl<R, E> Drop for Promise<R, E> {
+    fn drop(&mut self) {
+        drop(self.take());
+    }
+}
+
+impl<R, E> fmt::Debug for Promise<R, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Promise").field(&self.0).finish()
     }
 }

@@ -2,10 +2,7 @@
 
 use std::sync::Arc;
 
-use ump::{
-    Server,
-    waits::{Circle, RequestId, Wait, Watcher},
-};
+use ump::{ReplyContext, Server, waits::RequestId};
 
 #[derive(Debug)]
 pub(crate) struct Seat;
@@ -21,8 +18,34 @@ impl Seat {
     pub(crate) fn acquit(&self) {}
 }
 
-impl Watcher for Seat {
-    fn before(&self, _: &Wait) -> Result<(), Circle> {
-        Ok(())
+/// Keeps no watcher set.
+pub(crate) struct Unwatched;
+
+pub(crate) fn watch(_: &Arc<Seat>) -> Unwatched {
+    Unwatched
+}
+
+pub(crate) fn watch_making(_: &[Arc<Seat>]) -> Unwatched {
+    Unwatched
+}
+
+/// Which of the workers of a loop have to do it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Whose {
+    All,
+    One(#[expect(dead_code, reason = "nobody looks")] usize),
+}
+
+/// A duty to answer.
+#[derive(Debug)]
+pub(crate) struct Promise<R, E>(ReplyContext<R, E>);
+
+impl<R, E> Promise<R, E> {
+    pub(crate) fn new(duty: ReplyContext<R, E>, _: &Seat, _: Whose) -> Self {
+        Self(duty)
+    }
+
+    pub(crate) fn keep(self) -> ReplyContext<R, E> {
+        self.0
     }
 }

@@ -6,7 +6,7 @@
 use std::{
     any::{Any, type_name},
     collections::BTreeMap,
-    future::poll_fn,
+    future::{Future, poll_fn},
     mem,
     pin::{Pin, pin},
     sync::{Arc, OnceLock, atomic::AtomicBool},
@@ -14,9 +14,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ump::{Client, Clock, Stats};
+use ump::{Client, Clock, Stats, waits::Circle};
 
-use super::{failures::Failures, supervision::Supervision};
+use super::{failures::Failures, supervision::Supervision, waiting::by};
 use crate::{
     JoinError, JoinHandle, StartError, Stopper,
     panics::{caught, shielded},
@@ -130,6 +130,51 @@ impl Instance {
         outcome
     }
 
+    /// Resolves when it has ended, or at this time with nothing.
+    ///
+    /// # Errors
+    /// Whoever waits would wait for itself.
+    pub(super) async fn ended_by(
+        &self,
+        clock: &Clock,
+        deadline: Option<Instant>,
+    ) -> Result<Option<Result<(), JoinError>>, Circle> {
+        let Some(mut lent) = by(clock, deadline, self.lend()).await else {
+            return Ok(None);
+        };
+        let mut late = deadline.map(|deadline| clock.sleep_until(deadline));
+        let by_then = poll_fn(|cx| {
+            // Both leave word with one waker, so that a watcher knows that nothing else is waited for.
+            let exchanged = match &mut lent.end {
+                End::Going(ending) => match ending.announce(cx.waker(), deadline, clock) {
+                    Ok(exchanged) => exchanged,
+                    Err(circle) => return Poll::Ready(Err(circle)),
+                },
+                End::Awaited | End::Ended(_) => None,
+            };
+            let mut cx = Context::from_waker(exchanged.as_ref().unwrap_or(cx.waker()));
+            let ended = match &mut lent.end {
+                End::Going(ending) => ending.poll_ended(&mut cx),
+                End::Awaited => unreachable!("it is lent"),
+                End::Ended(outcome) => Poll::Ready((outcome.clone(), None)),
+            };
+            if let Poll::Ready(ended) = ended {
+                return Poll::Ready(Ok(Some(ended)));
+            }
+            // Should the system refuse the thread that would wake us, it is late already: better than to wait for ever.
+            match &mut late {
+                Some(late) => Pin::new(late).poll(&mut cx).map(|_| Ok(None)),
+                None => Poll::Pending,
+            }
+        });
+        let Some((outcome, rest)) = by_then.await? else {
+            return Ok(None);
+        };
+        lent.end = End::Ended(outcome.clone());
+        let _ = caught(|| drop(rest));
+        Ok(Some(outcome))
+    }
+
     /// How it ended, if it has.
     pub(super) fn outcome(&self) -> Option<Result<(), JoinError>> {
         let mut slot = self.end.lock();
@@ -236,6 +281,13 @@ trait Ending: Send {
     fn poll_started(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), StartError>>;
     fn poll_ended(&mut self, cx: &mut Context<'_>) -> Poll<(Result<(), JoinError>, Rest)>;
     fn is_finished(&self) -> bool;
+    /// See [`JoinHandle::announce`].
+    fn announce(
+        &mut self,
+        waker: &Waker,
+        deadline: Option<Instant>,
+        clock: &Clock,
+    ) -> Result<Option<Waker>, Circle>;
 }
 
 impl<RV: Send + 'static> Ending for JoinHandle<RV> {
@@ -253,6 +305,15 @@ impl<RV: Send + 'static> Ending for JoinHandle<RV> {
 
     fn is_finished(&self) -> bool {
         self.is_finished()
+    }
+
+    fn announce(
+        &mut self,
+        waker: &Waker,
+        deadline: Option<Instant>,
+        clock: &Clock,
+    ) -> Result<Option<Waker>, Circle> {
+        self.announce(waker, deadline, clock)
     }
 }
 

@@ -4,6 +4,7 @@ use std::{fmt, time::Duration};
 
 use super::failures::Failure;
 use crate::{InHand, JoinError, blocking::EXECUTOR};
+use ump::waits::Circle;
 
 /// How the instances of a system ended, in the order in which they were told to: dependents before what they need.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -59,6 +60,9 @@ pub enum HowEnded {
         /// How many requests these were.
         queued: u64,
     },
+    /// It has not ended: the handler that waits for this stop runs in this instance, or a handler of this instance waits for that one. Names the servers
+    /// in the circle. The instance accepts nothing more, and ends once that handler has returned.
+    WouldDeadlock(Circle),
     /// On a task, its queue was turned down, and still it had not ended. So the calls that it had in hand were [aborted](crate::Stop::Abort). Then it ended.
     Aborted {
         /// How many requests were turned down.
@@ -89,7 +93,12 @@ impl Report {
 
     /// Those that have not ended.
     pub fn still_running(&self) -> impl Iterator<Item = &Ended> {
-        let is_running = |ended: &&Ended| matches!(ended.how, HowEnded::StillRunning { .. });
+        let is_running = |ended: &&Ended| {
+            matches!(
+                ended.how,
+                HowEnded::StillRunning { .. } | HowEnded::WouldDeadlock(_)
+            )
+        };
         self.instances.iter().filter(is_running)
     }
 }
@@ -132,6 +141,12 @@ impl fmt::Display for HowEnded {
             }
             Self::Failed(error) => write!(f, "failed: {}", error.why()),
             Self::Refused { queued } => write!(f, "ended late, {queued} requests were refused"),
+            Self::WouldDeadlock(circle) => {
+                write!(
+                    f,
+                    "is still running, as this stop would wait for itself: {circle}"
+                )
+            }
             Self::Aborted { queued, in_hand } => {
                 write!(f, "was aborted, {queued} requests were refused")?;
                 for held in in_hand {

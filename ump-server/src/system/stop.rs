@@ -17,10 +17,11 @@
 
 use std::{sync::Arc, time::Instant};
 
+use ump::waits::Circle;
+
 use super::{
     component::{Component, Inner, Instance},
     report::{Ended, HowEnded, Report},
-    waiting::by,
 };
 use crate::{JoinError, JoinErrorKind, Stop, blocking::executor_is_blocked};
 
@@ -137,6 +138,8 @@ struct Told<'a> {
     instance: &'a Instance,
     had_ended: bool,
     outcome: Option<Result<(), JoinError>>,
+    /// It ends after this stop only, as it waits for that.
+    circle: Option<Circle>,
     /// Told to end as late as the deadline, or more sharply then.
     is_late: bool,
     /// What it has in hand has been aborted.
@@ -157,6 +160,7 @@ fn told<'a>(component: &'a Component, instances: &'a [Instance], how: Stop) -> V
             instance,
             had_ended: outcome.is_some(),
             outcome,
+            circle: None,
             is_late: false,
             is_aborted: false,
             queued,
@@ -166,16 +170,19 @@ fn told<'a>(component: &'a Component, instances: &'a [Instance], how: Stop) -> V
 }
 
 impl Told<'_> {
-    /// Returns whether it has ended by then.
+    /// Returns whether it has ended by then, or cannot before all is over.
     async fn wait(&mut self, inner: &Inner, deadline: Option<Instant>) -> bool {
-        if self.outcome.is_none() {
-            self.outcome = by(&inner.clock, deadline, self.instance.ended()).await;
+        if self.outcome.is_none() && self.circle.is_none() {
+            match self.instance.ended_by(&inner.clock, deadline).await {
+                Ok(outcome) => self.outcome = outcome,
+                Err(circle) => self.circle = Some(circle),
+            }
         }
-        self.outcome.is_some()
+        self.outcome.is_some() || self.circle.is_some()
     }
 
     fn refuse(&mut self) {
-        if self.outcome.is_none() {
+        if self.outcome.is_none() && self.circle.is_none() {
             self.is_late = true;
             self.queued = self.instance.client.stats().queued;
             self.instance.stopper.stop(Stop::Refuse);
@@ -216,15 +223,18 @@ impl Told<'_> {
                 queued: self.queued,
             },
             Some(Ok(())) => HowEnded::InOrder,
-            None => HowEnded::StillRunning {
-                queued: self.queued,
-                in_hand: self
-                    .instance
-                    .stopper
-                    .workers()
-                    .into_iter()
-                    .filter_map(|worker| worker.in_hand)
-                    .collect(),
+            None => match self.circle {
+                Some(circle) => HowEnded::WouldDeadlock(circle),
+                None => HowEnded::StillRunning {
+                    queued: self.queued,
+                    in_hand: self
+                        .instance
+                        .stopper
+                        .workers()
+                        .into_iter()
+                        .filter_map(|worker| worker.in_hand)
+                        .collect(),
+                },
             },
         };
         Ended {

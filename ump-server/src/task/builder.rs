@@ -21,6 +21,7 @@ use super::{
 };
 use crate::{
     Context, JoinHandle,
+    deadlock::{self, Promise, Whose},
     end::question,
     options::{Launched, Options, Parts, choose_options},
     panics::Shielded,
@@ -119,7 +120,9 @@ impl Builder {
         let mut parts = self
             .options
             .parts::<_, _, _, _, E>(1, false, type_name::<H>())?;
+        let making = deadlock::watch_making(parts.seats());
         let handler = build(&parts.client).map_err(SpawnError::Handler)?;
+        drop(making);
         let (worker, bell) = worker::<_, _, _, _, ()>(&mut parts, 0);
         let factory = |_: &Context<S, R, E>| -> Result<H, E> { unreachable!("it is made once") };
         let looped = run(
@@ -159,9 +162,11 @@ impl Builder {
         let mut parts = self
             .options
             .parts::<_, _, _, _, E>(1, true, type_name::<H>())?;
+        let making = deadlock::watch_making(parts.seats());
         let (worker, bell) = worker(&mut parts, 0);
         let mut factory = factory;
         let handler = factory(&worker.context).map_err(SpawnError::Handler)?;
+        drop(making);
         let looped = run(
             worker,
             bell,
@@ -208,6 +213,7 @@ impl Builder {
                 .parts::<_, _, _, _, E>(workers.get(), true, type_name::<H>())?;
         let factory = Arc::new(factory);
         // All are made before one is started.
+        let making = deadlock::watch_making(parts.seats());
         let made = (0..workers.get())
             .map(|number| {
                 let (worker, bell) = worker(&mut parts, number);
@@ -215,6 +221,7 @@ impl Builder {
                 Ok((worker, bell, handler))
             })
             .collect::<Result<Vec<_>, SpawnError<E>>>()?;
+        drop(making);
         for (worker, bell, handler) in made {
             let factory = Arc::clone(&factory);
             let factory = move |cx: &Context<S, R, E, T>| factory(cx);
@@ -258,9 +265,10 @@ impl Builder {
                 let (worker, bell) = worker(&mut parts, number);
                 let factory = Arc::clone(&factory);
                 let (tell_made, reply) = question();
+                let made = Promise::new(tell_made, &worker.seat, Whose::One(number));
                 let maker = Maker {
                     factory: Shielded::new(move |cx: &Context<S, R, E, T>| factory(cx)),
-                    made: Some(tell_made),
+                    made: Some(made),
                 };
                 start::<X>(
                     &runtime,

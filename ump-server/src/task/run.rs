@@ -2,7 +2,7 @@
 
 use std::{future::poll_fn, io, ops::ControlFlow, pin::pin, sync::Arc, task::Poll};
 
-use ump::coop::consume_budget;
+use ump::{coop::consume_budget, waits};
 
 use super::{
     Handler,
@@ -37,7 +37,7 @@ pub(super) async fn run<S, R, E, RV, T, H, X>(
 {
     let calls = poll_fn(|cx| {
         let observer = worker.member.as_ref().map(Member::observer);
-        let awaits = Awaits::new(&worker.seat, cx.waker(), observer);
+        let awaits = Awaits::of_task(&worker.seat, cx.waker(), observer);
         let aborts = &worker.control.aborts;
         Poll::Ready(Calls::new(awaits, aborts, cx.waker().clone()))
     });
@@ -45,7 +45,10 @@ pub(super) async fn run<S, R, E, RV, T, H, X>(
     let awaits = || Arc::clone(&calls.awaits);
     let outcome = loop {
         step = match step {
-            Step::Make => worker.make(&mut maker),
+            Step::Make => {
+                let _watched = waits::watch(awaits());
+                worker.make(&mut maker)
+            }
             Step::Serve(mut serving) => {
                 // Not within what is caught: it has to survive the panic.
                 let mut owed = Owed::nothing(&worker.seat);

@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     Context, JoinHandle,
+    deadlock::{self, Promise, Whose},
     end::{Reply, question},
     options::{Launched, Options, Parts, choose_options},
     panics::Shielded,
@@ -152,7 +153,9 @@ impl Builder {
         let mut parts = self
             .options
             .parts::<_, _, _, _, E>(1, false, type_name::<H>())?;
+        let making = deadlock::watch_making(parts.seats());
         let mut handler = Some(build(&parts.client).map_err(SpawnError::Handler)?);
+        drop(making);
         let make = move |_: &Context<S, R, E>| {
             let handler = handler.take().expect("it is made once");
             Ok(Single(handler))
@@ -350,10 +353,6 @@ where
     X: Send + 'static,
 {
     let (tell_made, made) = question();
-    let maker = Maker {
-        factory: Shielded::new(factory),
-        made: Some(tell_made),
-    };
     let server = Arc::downgrade(&parts.server);
     let wake = move || {
         if let Some(server) = server.upgrade() {
@@ -361,6 +360,11 @@ where
         }
     };
     let worker = parts.worker(number.unwrap_or(0), wake);
+    let whose = Whose::One(number.unwrap_or(0));
+    let maker = Maker {
+        factory: Shielded::new(factory),
+        made: Some(Promise::new(tell_made, &worker.seat, whose)),
+    };
     let mut thread = ThreadBuilder::new().name(match number {
         None => parts.name.to_string(),
         Some(number) => format!("{}-{number}", parts.name),

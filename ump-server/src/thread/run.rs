@@ -2,11 +2,11 @@
 
 use std::ops::ControlFlow;
 
-use ump::{Clock, waits};
+use ump::Clock;
 
 use super::work::Work;
 use crate::{
-    Context,
+    Context, deadlock,
     end::JoinErrorKind,
     panics::caught,
     worker::{Maker, Served, Serving, Step, Worker},
@@ -17,7 +17,7 @@ pub(super) fn run<S, R, E, RV, T, H: Work<S, R, E, RV, T>, X: Send + 'static>(
     mut worker: Worker<S, R, E, RV, T>,
     mut maker: Maker<impl FnMut(&Context<S, R, E, T>) -> Result<H, X>, X>,
 ) {
-    let _watched = waits::watch(worker.seat.clone());
+    let _watched = deadlock::watch(&worker.seat);
     let mut step = Step::Make;
     let outcome = loop {
         step = match step {

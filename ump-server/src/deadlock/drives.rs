@@ -1,0 +1,100 @@
+//! What a future waits for that a thread drives, as far as its wakers tell: that of a task, whose waker unparks the thread.
+
+use std::{any::Any, sync::Arc, task::Waker, time::Instant};
+
+use ump::{
+    Clock,
+    waits::{self, Circle, Driven, Wait, Watcher},
+};
+
+use super::{
+    Party,
+    awaits::{Awaits, Progress},
+};
+use crate::sync::Mutex;
+
+/// Follows a future from [`Clock::block_on`].
+pub(super) struct Drives {
+    awaits: Awaits,
+    /// Touched by the thread that drives it only.
+    progress: Mutex<Progress>,
+    /// Over which it is set.
+    outer: Option<Arc<dyn Watcher>>,
+}
+
+impl Drives {
+    /// For a thread on which these wait.
+    pub(super) fn begin(party: &Party, unpark: &Waker) -> Driven {
+        let mut awaits = Awaits::new(party.clone(), unpark, None);
+        let waker = awaits.lend_waker();
+        Driven {
+            watcher: Arc::new(Self {
+                awaits,
+                progress: Mutex::new(Progress::Goes),
+                outer: waits::current(),
+            }),
+            waker,
+        }
+    }
+
+    pub(super) fn party(&self) -> &Party {
+        self.awaits.party()
+    }
+}
+
+impl Watcher for Drives {
+    fn before(&self, wait: &Wait) -> Result<(), Circle> {
+        self.awaits.before(wait)
+    }
+
+    fn after(&self, wait: &Wait) {
+        self.awaits.after(wait);
+    }
+
+    fn polled(&self, wait: &Wait, waker: &Waker) -> Result<Option<Waker>, Circle> {
+        self.awaits.polled(wait, waker)
+    }
+
+    fn before_any(&self, waits: &[Wait]) -> Result<(), Circle> {
+        self.awaits.before_any(waits)
+    }
+
+    fn after_any(&self, waits: &[Wait]) {
+        self.awaits.after_any(waits);
+    }
+
+    fn polled_any(&self, waits: &[Wait], waker: &Waker) -> Result<Option<Waker>, Circle> {
+        self.awaits.polled_any(waits, waker)
+    }
+
+    fn sleeps(&self, clock: &Clock) -> Option<Arc<()>> {
+        self.outer.as_ref()?.sleeps(clock)
+    }
+
+    fn drives(&self, unpark: &Waker) -> Option<Driven> {
+        self.awaits.drives(unpark)
+    }
+
+    fn parks(&self, deadline: Option<Instant>, clock: &Clock) -> bool {
+        if self.awaits.take_ring() {
+            return true;
+        }
+        let mut progress = self.progress.lock();
+        self.awaits.waits_until(&mut progress, deadline, clock);
+        matches!(*progress, Progress::Told) && self.awaits.take_ring()
+    }
+
+    fn unparks(&self) {
+        let mut progress = self.progress.lock();
+        if matches!(*progress, Progress::Sleeps) {
+            self.awaits.end(&mut progress);
+        }
+        drop(progress);
+        // Whatever rang, the future is polled now.
+        self.awaits.take_ring();
+    }
+
+    fn as_any(&self) -> Option<&dyn Any> {
+        Some(self)
+    }
+}
