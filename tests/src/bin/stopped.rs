@@ -25,6 +25,7 @@ fn say(line: &str) {
 }
 
 /// Has control until it is let go.
+#[expect(clippy::unnecessary_wraps, reason = "a handler may refuse")]
 fn handle(until: &Receiver<()>) -> Result<(), ()> {
     say("running");
     let _ = until.recv();

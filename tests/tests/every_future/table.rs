@@ -153,6 +153,7 @@ fn answered() -> ump::WaitReply<u32, ()> {
     reply
 }
 
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn requests() -> Vec<Entry> {
     let (server, client) = ends();
     let deserted = deserted();
