@@ -5,7 +5,7 @@ use std::{ops::ControlFlow, sync::mpsc, time::Duration};
 use ump_server::{
     Client, Refused, ReplyContext, Stop, WeakClient,
     thread::{Builder, Handler},
-    ump::{Error, WaitReply},
+    ump::{Error, Gather, WaitReply},
 };
 
 const LONG: Duration = Duration::from_secs(60);
@@ -49,4 +49,52 @@ fn the_request_goes_on_after_a_bounded_wait() {
     let answered: Result<u32, Error<Refused>> = reply.wait();
     assert_eq!(answered, Ok(2));
     handle.stopper().stop(Stop::Refuse);
+}
+
+type Replies = Gather<u32, u32, Refused>;
+
+/// Zero: asks its own server for two, and gathers them no longer than a while.
+struct Gathers {
+    own: Option<WeakClient<u32, u32, Refused>>,
+    later: mpsc::Sender<Replies>,
+}
+
+impl Handler<u32, u32, Refused> for Gathers {
+    fn init(&mut self, own: WeakClient<u32, u32, Refused>) {
+        self.own = Some(own);
+    }
+
+    fn proc_req(&mut self, n: u32, rctx: ReplyContext<'_, u32, Refused>) -> ControlFlow<()> {
+        if n == 0 {
+            let own: Client<_, _, _> = self.own.as_ref().unwrap().upgrade().unwrap();
+            let mut replies = Replies::new();
+            for n in [1, 2] {
+                replies.push(n, own.req_async(n).unwrap());
+            }
+            let early = replies.wait_timeout(Duration::from_millis(1));
+            assert!(early.is_none(), "one ended: {early:?}");
+            self.later.send(replies).unwrap();
+        }
+        let _ = rctx.reply(n + 1);
+        ControlFlow::Continue(())
+    }
+}
+
+#[test]
+fn gathered_requests_go_on_after_a_bounded_wait() {
+    let (sender, later) = mpsc::channel();
+    let build = |_: &_| {
+        Ok(Gathers {
+            own: None,
+            later: sender,
+        })
+    };
+    let (client, handle) = Builder::new().spawn(build).unwrap();
+    assert_eq!(client.req(0), Ok(1));
+    let mut replies = later.recv_timeout(LONG).unwrap();
+    for n in [1, 2] {
+        assert_eq!(replies.wait_timeout(LONG), Some((n, Ok(n + 1))));
+    }
+    drop(client);
+    handle.join().unwrap();
 }

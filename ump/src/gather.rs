@@ -197,8 +197,9 @@ impl<K, R, E, X> Gather<K, R, E, X> {
             if !self.enrol(Waiter::Thread(current())) {
                 continue;
             }
-            if watched.is_none() {
-                match waits::before_any(|| self.waits(deadline)) {
+            // A wait that its call bounds ends by itself, and the requests go on.
+            if deadline.is_none() && watched.is_none() {
+                match waits::before_any(|| self.waits()) {
                     Ok(told) => watched = Some(told),
                     Err(circle) => return self.would_deadlock(circle),
                 }
@@ -214,15 +215,12 @@ impl<K, R, E, X> Gather<K, R, E, X> {
     }
 
     /// What it waits for who waits for the next outcome, unless that is too much.
-    fn waits(&self, deadline: Option<Instant>) -> Option<Vec<Wait>> {
+    fn waits(&self) -> Option<Vec<Wait>> {
         if self.len() > MANY {
             return None;
         }
         let waits = self.seats.iter().filter_map(|seat| match seat {
-            Seat::Waiting(_, reply) => {
-                let wait = reply.awaited().until(deadline, &self.clock);
-                Some(wait.again(self.has_left_word))
-            }
+            Seat::Waiting(_, reply) => Some(reply.awaited().again(self.has_left_word)),
             Seat::Vacant | Seat::Ended(..) => None,
         });
         Some(waits.collect())
@@ -352,7 +350,7 @@ impl<K, R, E, X> Gather<K, R, E, X> {
             if self.is_empty() {
                 return Poll::Ready(None);
             }
-            let wait = || self.waits(None);
+            let wait = || self.waits();
             let exchanged = match waits::polled_any(cx.waker(), wait) {
                 Ok(exchanged) => exchanged,
                 Err(circle) => return Poll::Ready(self.would_deadlock(circle)),

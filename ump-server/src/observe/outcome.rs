@@ -2,6 +2,10 @@
 
 /// The column of the books to which the call adds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(
+    any(not(feature = "tokio"), loom, shuttle),
+    expect(dead_code, reason = "only a task can be aborted")
+)]
 pub(crate) enum Outcome {
     Replied,
     /// With the application's own error.
