@@ -6,14 +6,14 @@ use std::{
     future::poll_fn,
     pin::Pin,
     sync::Arc,
-    task::Poll,
+    task::{Context, Poll},
     time::{Duration, Instant},
 };
 
 use futures_util::StreamExt;
 use tokio::time;
 use ump::{
-    Client, Error, Gather, NoReply, PanicMessage, Request, RequestError, SendError, WaitReply,
+    Client, Error, Gather, NoReply, PanicMessage, Request, RequestError, SendError, WaitReply, coop,
 };
 
 use crate::{
@@ -386,14 +386,16 @@ impl Caller {
         let message = self.untold();
         let moment = self.dice.micros(A_MOMENT);
         pulse.beat("areq, leave");
-        let _ = time::timeout(moment, self.client.areq(message)).await;
+        let mut asking = Box::pin(self.client.areq(message));
+        let sent = poll_fn(|cx| poll_to_send(&mut asking, cx));
+        let _ = time::timeout(moment, sent).await;
     }
 
     async fn poll_once_and_leave(&mut self, pulse: &Pulse) {
         let message = self.untold();
         pulse.beat("areq, leave at once");
         let mut asking = Box::pin(self.client.areq(message));
-        poll_fn(|cx| Poll::Ready(asking.as_mut().poll(cx).is_ready())).await;
+        poll_fn(|cx| Poll::Ready(poll_to_send(&mut asking, cx).is_ready())).await;
     }
 
     async fn post_in_a_task(&mut self, pulse: &Pulse) {
@@ -418,4 +420,12 @@ impl Caller {
             self.note(told, &outcome);
         }
     }
+}
+
+/// Polls with a budget of its own: a poll that yields would send nothing, so that the channel could not count what the caller has.
+fn poll_to_send<F: Future + ?Sized>(
+    future: &mut Pin<Box<F>>,
+    cx: &mut Context<'_>,
+) -> Poll<F::Output> {
+    coop::with_budget(1, || future.as_mut().poll(cx))
 }
