@@ -144,6 +144,11 @@ const EXEMPT: &[(&str, &str)] = &[
         "ump_server::schedule::OnRefusal",
         "is a choice with a closure in it",
     ),
+    ("ump::waits::Goal", "is for writers of loops, and no report"),
+    (
+        "ump::waits::Driven",
+        "has a watcher and a waker in it, for writers of loops",
+    ),
 ];
 
 fn in_table() -> BTreeSet<String> {

@@ -45,14 +45,14 @@ pub enum Stop {
 /// ```
 /// # #[cfg(feature = "tokio")]
 /// # #[tokio::main(flavor = "current_thread")] async fn main() {
-/// use std::{future::pending, time::Duration};
-/// use ump_server::{Stop, task, ump::{NoReply, RequestError}};
+/// use std::{future::pending, sync::Arc, time::Duration};
+/// use ump_server::{Client, Stop, task, ump::{NoReply, RequestError}};
 ///
 /// let (client, mut handle) = task::spawn(|_| {
 ///     Ok::<_, ()>(task::answer(async |(): ()| pending::<Result<(), ()>>().await)) // never ends
 /// })
 /// .unwrap();
-/// let asked = tokio::spawn(client.request(()).into_future());
+/// let asked = tokio::spawn(Client::request_owned(Arc::new(client), ()).into_future());
 /// # tokio::task::yield_now().await;
 ///
 /// // What is queued is served, for so long; then the loop ends.
