@@ -137,6 +137,7 @@ impl fmt::Debug for Stopper {
 pub(crate) trait Brake: Send + Sync {
     fn stop(&self, how: Stop);
     fn renew(&self) -> bool;
+    #[cfg_attr(any(loom, shuttle), expect(dead_code, reason = "a system asks for it"))]
     fn aborts(&self) -> &Aborts;
 }
 

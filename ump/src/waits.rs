@@ -47,7 +47,7 @@
 //! # Room in a queue
 //!
 //! A request that waits for room needs a worker that takes something out of the queue, unless a queued request leaves otherwise: at its deadline,
-//! or because its caller drops it. [`Server::without_room`] tells which queued requests can. If there are none, then only the workers of that
+//! or because its caller drops it. [`Server::without_room`](crate::Server::without_room) tells which queued requests can. If there are none, then only the workers of that
 //! server make room.
 //!
 //! # The end of a loop

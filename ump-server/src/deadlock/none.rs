@@ -21,6 +21,11 @@ impl Seat {
 /// Keeps no watcher set.
 pub(crate) struct Unwatched;
 
+/// As its twin has one: callers drop it to say when.
+impl Drop for Unwatched {
+    fn drop(&mut self) {}
+}
+
 pub(crate) fn watch(_: &Arc<Seat>) -> Unwatched {
     Unwatched
 }

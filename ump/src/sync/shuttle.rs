@@ -159,10 +159,12 @@ impl Patience {
         Self
     }
 
+    #[expect(clippy::unused_self, reason = "its twin needs it")]
     pub(crate) fn sleeps(&self) -> Asleep {
         Asleep
     }
 
+    #[expect(clippy::unused_self, reason = "its twin needs it")]
     pub(crate) fn woken(&self, _: Asleep) {}
 }
 
