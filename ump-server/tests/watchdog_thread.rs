@@ -38,7 +38,8 @@ fn handle((): (), rctx: ReplyContext<'_, (), ()>) -> ControlFlow<()> {
 
 #[test]
 fn one_thread_watches_all_servers_and_is_gone_when_the_last_one_is() {
-    let unwatched = thread::spawn(|_| Ok(handle)).unwrap();
+    // The plain `spawn` is watched with the feature `watchdog`.
+    let unwatched = thread::Builder::new().spawn(|_| Ok(handle)).unwrap();
     unwatched.0.req(()).unwrap();
     assert_eq!(monitors(), 0);
     for _ in 0..3 {
