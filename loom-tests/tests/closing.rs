@@ -232,6 +232,55 @@ fn who_stops_waiting_for_the_end_is_not_told() {
     });
 }
 
+#[test]
+fn the_last_client_wakes_who_waits_for_its_leaving() {
+    explore_fully(|| {
+        let (server, client) = channel::<u32, u32, ()>();
+        let leaving = thread::spawn(move || drop(client));
+        block_on(server.deserted());
+        assert_eq!(server.try_pop().err(), Some(Error::ClientsDisappeared));
+        leaving.join().unwrap();
+    });
+}
+
+#[test]
+fn what_the_last_client_sent_is_found_when_it_has_left() {
+    for ends in [channel::<u32, u32, ()>, awake] {
+        explore(move || {
+            let (server, client) = ends();
+            let leaving = thread::spawn(move || client.post(1).wait().unwrap());
+            block_on(server.deserted());
+            assert!(!server.is_empty());
+            assert_eq!(serve(&server), [1]);
+            leaving.join().unwrap();
+        });
+    }
+}
+
+#[test]
+fn two_clients_leave_and_the_last_one_wakes() {
+    explore_large(|| {
+        let (server, client) = channel::<u32, u32, ()>();
+        let leaving = [client.clone(), client].map(|it| thread::spawn(move || drop(it)));
+        block_on(server.deserted());
+        assert_eq!(server.try_pop().err(), Some(Error::ClientsDisappeared));
+        leaving.into_iter().for_each(|it| it.join().unwrap());
+    });
+}
+
+#[test]
+fn a_dropped_wait_for_the_last_client_leaves_nothing() {
+    explore_fully(|| {
+        let (server, client) = channel::<u32, u32, ()>();
+        let mut deserted = server.deserted();
+        let is_late = poll_once(&mut deserted).is_ready();
+        let leaving = thread::spawn(move || drop(client));
+        drop(deserted);
+        leaving.join().unwrap();
+        assert!(!is_late && poll_once(&mut server.deserted()).is_ready());
+    });
+}
+
 /// One request for two: who gets it, and who does not, both come to the end.
 #[test]
 fn two_receivers_learn_of_the_end() {

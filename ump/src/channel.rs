@@ -96,6 +96,8 @@ struct Queue<S, R, E> {
     reserved: [usize; 2],
     /// Who waits for the end of the server.
     until_closed: Crowd,
+    /// Who waits for the last client to leave.
+    until_deserted: Crowd,
 }
 
 /// By their numbers.
@@ -273,6 +275,7 @@ impl<S, R, E> Channel<S, R, E> {
                     senders: <[Waiters; 2]>::default(),
                     reserved: [0; 2],
                     until_closed: Crowd::default(),
+                    until_deserted: Crowd::default(),
                 }),
             }),
             hotline: Padded(Hotline::new()),
@@ -532,14 +535,15 @@ impl<S, R, E> Channel<S, R, E> {
     /// One more strong client, unless the last one has gone.
     pub(crate) fn revive_client(&self) -> bool {
         self.clients
-            // Relaxed: the count guards no data; the client's own handle came here by its own way.
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| {
+            // Relaxed: the count guards no data; the client's own handle came here by its own way. Acquire: who finds that the last one has gone finds
+            // what that one sent. Pairs with the Release of `remove_client`.
+            .fetch_update(Ordering::Relaxed, Ordering::Acquire, |n| {
                 (n > 0).then_some(n + 1)
             })
             .is_ok()
     }
 
-    /// One strong client less. The last one tells everybody who waits for a request.
+    /// One strong client less. The last one wakes everybody who waits for that, then everybody who waits for a request.
     pub(crate) fn remove_client(&self) {
         // Release: what this client sent happens before the receiver's Acquire sees zero. (Both hold the lock as well.)
         if self.clients.fetch_sub(1, Ordering::AcqRel) > 1 {
@@ -549,7 +553,9 @@ impl<S, R, E> Channel<S, R, E> {
         queue.awaited = false;
         let receivers = queue.receivers.take_all();
         let poller = queue.poller.take();
+        let until_deserted = queue.until_deserted.take_all();
         drop(queue);
+        until_deserted.for_each(Waiter::wake);
         receivers.chain(poller).for_each(Waiter::wake);
     }
 
@@ -569,6 +575,28 @@ impl<S, R, E> Channel<S, R, E> {
 
     pub(crate) fn stop_awaiting_close(&self, turn: &mut Turn) {
         let left = self.lock().until_closed.leave(turn);
+        drop(left);
+    }
+
+    /// Whether no strong client is left; otherwise `waiter` is woken when that is so.
+    pub(crate) fn await_desertion(&self, turn: &mut Turn, waiter: Waiter) -> bool {
+        let mut queue = self.lock();
+        // Under the lock, which the last client takes after it has counted itself out: this sees zero, or that client finds the waiter.
+        // Acquire: pairs with the Release of `remove_client`.
+        let deserted = self.clients.load(Ordering::Acquire) == 0;
+        let discarded = if deserted {
+            let left = queue.until_deserted.leave(turn);
+            [left, Some(waiter)]
+        } else {
+            [queue.until_deserted.enrol(turn, waiter), None]
+        };
+        drop(queue);
+        drop(discarded);
+        deserted
+    }
+
+    pub(crate) fn stop_awaiting_desertion(&self, turn: &mut Turn) {
+        let left = self.lock().until_deserted.leave(turn);
         drop(left);
     }
 

@@ -8,6 +8,7 @@ mod clock;
 mod closed;
 mod context;
 pub mod coop;
+mod deserted;
 mod dyn_client;
 mod error;
 mod gather;
@@ -41,6 +42,7 @@ pub use crate::{
     clock::{BoxSleep, Clock, ManualClock, Sleep, TimeSource},
     closed::Closed,
     context::{Cancelled, ReplyContext},
+    deserted::Deserted,
     dyn_client::{DynClient, DynRequest},
     error::{Error, Executed, NoReply, Refused, RequestError, SendError, ZeroCapacity},
     gather::Gather,
@@ -95,7 +97,8 @@ mod unwind_safe {
     use std::panic::{RefUnwindSafe, UnwindSafe};
 
     use super::{
-        Client, Clock, Closed, ManualClock, ReplyContext, Server, Sleep, WaitReply, WeakClient,
+        Client, Clock, Closed, Deserted, ManualClock, ReplyContext, Server, Sleep, WaitReply,
+        WeakClient,
     };
 
     impl<S, R, E> UnwindSafe for Client<S, R, E> {}
@@ -104,6 +107,8 @@ mod unwind_safe {
     impl<S, R, E> RefUnwindSafe for WeakClient<S, R, E> {}
     impl<S, R, E> UnwindSafe for Closed<S, R, E> {}
     impl<S, R, E> RefUnwindSafe for Closed<S, R, E> {}
+    impl<S, R, E> UnwindSafe for Deserted<S, R, E> {}
+    impl<S, R, E> RefUnwindSafe for Deserted<S, R, E> {}
     impl<S, R, E> UnwindSafe for Server<S, R, E> {}
     impl<S, R, E> RefUnwindSafe for Server<S, R, E> {}
     impl<R, E> UnwindSafe for ReplyContext<R, E> {}

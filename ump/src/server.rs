@@ -18,6 +18,7 @@ use crate::{
     clock::Clock,
     context::ReplyContext,
     coop::{Coop, State, consume_budget},
+    deserted::Deserted,
     error::Error,
     hotline::Lease,
     list::Batch,
@@ -334,6 +335,24 @@ impl<S, R, E> Server<S, R, E> {
     /// ```
     pub fn interrupt(&self) {
         self.channel.interruptions.raise();
+    }
+
+    /// Waits until no client is left, without taking requests; at once if there is none. For loops that take none for a while, and that nobody can ask
+    /// anything any more if the queue is empty then. The mirror of [`Client::closed`](crate::Client::closed).
+    ///
+    /// [`WeakClient`](crate::WeakClient)s do not count. What was sent before stays in the queue. It does not borrow the server.
+    ///
+    /// ```
+    /// let (server, client) = ump::channel::<u32, u32, ()>();
+    /// client.post(1).wait().unwrap();
+    /// let leaving = std::thread::spawn(move || drop(client));
+    /// server.deserted().wait();
+    /// assert_eq!(server.try_pop().unwrap().unwrap().0, 1);
+    /// assert_eq!(server.try_pop().err(), Some(ump::Error::ClientsDisappeared));
+    /// # leaving.join().unwrap();
+    /// ```
+    pub fn deserted(&self) -> Deserted<S, R, E> {
+        Deserted::new(Arc::clone(&self.channel))
     }
 
     /// The number of requests in the queue, in both lanes. Out of date as soon as it is known.

@@ -137,10 +137,24 @@ fn clients() -> Vec<Entry> {
     #[expect(deprecated, reason = "it is there")]
     let asend = asked(|client| made(async move { client.asend(1).await }));
     let closed = asked(|client| made(client.closed()));
+    let (client, [server, other]) = {
+        let ((server, client), (other, gone)) =
+            (channel::<u32, (), ()>(), channel::<u32, (), ()>());
+        drop(gone);
+        (client, [server, other])
+    };
     vec![
         entry("ump::areq", areq.0, areq.1),
         entry("ump::asend", asend.0, asend.1),
         entry("ump::Closed", closed.0, closed.1),
+        entry(
+            "ump::Deserted",
+            move || {
+                let _kept = &client;
+                made(server.deserted())
+            },
+            move || made(other.deserted()),
+        ),
     ]
 }
 

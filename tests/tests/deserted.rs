@@ -1,0 +1,176 @@
+//! Waiting for the last client to leave: everybody who waits learns of it, and nothing stays behind.
+
+use std::{future::Future, pin::Pin, sync::Arc, task::Context, thread};
+
+use tests::{Bell, Hook, block_on, must_end, poll_once, poll_with};
+use ump::{Client, Error, Server};
+
+type Ends = (Server<u32, u32, ()>, Client<u32, u32, ()>);
+
+fn bounded() -> Ends {
+    ump::bounded(1).unwrap()
+}
+
+#[test]
+fn all_waiters_learn_that_the_last_client_left() {
+    for ends in [ump::channel, bounded] {
+        let (server, client): Ends = ends();
+        let server = Arc::new(server);
+        let waiting = {
+            let server = Arc::clone(&server);
+            thread::spawn(move || must_end(move || server.deserted().wait()))
+        };
+        let bell = Bell::new();
+        let mut deserted = [server.deserted(), server.deserted()];
+        for deserted in &mut deserted {
+            assert!(poll_with(deserted, &bell).is_pending());
+        }
+        let other = client.clone();
+        drop(client);
+        assert_eq!(bell.rings(), 0, "there is another");
+        drop(other);
+        assert_eq!(bell.rings(), 2);
+        for mut deserted in deserted {
+            assert!(poll_with(&mut deserted, &bell).is_ready());
+            assert!(poll_with(&mut deserted, &bell).is_ready());
+        }
+        waiting.join().unwrap();
+        assert_eq!(bell.wakers(), 0);
+    }
+}
+
+#[test]
+fn without_clients_it_is_ready_at_once() {
+    let (server, client): Ends = ump::channel();
+    drop(client);
+    assert!(poll_once(&mut server.deserted()).is_ready());
+    server.deserted().wait();
+    block_on(server.deserted());
+}
+
+#[test]
+fn weak_clients_do_not_count() {
+    let (server, client): Ends = ump::channel();
+    let weak = client.weak();
+    let mut deserted = server.deserted();
+    let upgraded = weak.upgrade().unwrap();
+    drop(client);
+    assert!(poll_once(&mut deserted).is_pending());
+    drop(upgraded);
+    assert!(poll_once(&mut deserted).is_ready());
+    assert!(weak.upgrade().is_none());
+}
+
+#[test]
+fn what_is_queued_does_not_matter_and_stays() {
+    for ends in [ump::channel, bounded] {
+        let (server, client): Ends = ends();
+        let bell = Bell::new();
+        let mut deserted = server.deserted();
+        assert!(poll_with(&mut deserted, &bell).is_pending());
+        let asked = client.req_async(1).unwrap();
+        assert_eq!(bell.rings(), 0);
+        drop(client);
+        assert_eq!(bell.rings(), 1);
+        assert!(poll_with(&mut deserted, &bell).is_ready());
+        let (n, rctx) = server.try_pop().unwrap().unwrap();
+        rctx.reply(n).unwrap();
+        assert_eq!(asked.wait(), Ok(1));
+        assert_eq!(server.try_pop().err(), Some(Error::ClientsDisappeared));
+    }
+}
+
+#[test]
+fn the_end_of_the_server_does_not_matter() {
+    let (server, client): Ends = ump::channel();
+    let mut deserted = server.deserted();
+    server.close();
+    assert!(poll_once(&mut deserted).is_pending());
+    drop(server);
+    assert!(client.is_closed(), "it keeps no server going");
+    assert!(poll_once(&mut deserted).is_pending());
+    drop(client);
+    assert!(poll_once(&mut deserted).is_ready());
+}
+
+#[test]
+fn it_wakes_beside_a_receiver() {
+    let (server, client): Ends = ump::channel();
+    let [receives, waits] = [Bell::new(), Bell::new()];
+    let mut receiving = Box::pin(server.async_wait());
+    let mut deserted = server.deserted();
+    assert!(poll_with(&mut receiving, &receives).is_pending());
+    assert!(poll_with(&mut deserted, &waits).is_pending());
+    drop(client);
+    assert_eq!((receives.rings(), waits.rings()), (1, 1));
+}
+
+#[test]
+fn the_latest_task_to_poll_is_woken() {
+    let (server, client): Ends = ump::channel();
+    let (early, late) = (Bell::new(), Bell::new());
+    let mut deserted = server.deserted();
+    assert!(poll_with(&mut deserted, &early).is_pending());
+    assert!(poll_with(&mut deserted, &late).is_pending());
+    assert_eq!(early.wakers(), 0);
+    drop(client);
+    assert_eq!((early.rings(), late.rings()), (0, 1));
+}
+
+#[test]
+fn a_dropped_wait_leaves_nothing() {
+    let (server, client): Ends = ump::channel();
+    let bell = Bell::new();
+    let mut deserted = server.deserted();
+    assert!(poll_with(&mut deserted, &bell).is_pending());
+    drop(deserted);
+    assert_eq!(bell.wakers(), 0);
+    drop(client);
+    assert_eq!(bell.rings(), 0);
+}
+
+#[test]
+fn a_waker_that_uses_the_channel_is_no_trouble() {
+    let (server, client): Ends = ump::channel();
+    let server = Arc::new(server);
+    let looks = || {
+        let server = Arc::clone(&server);
+        move || {
+            let _ = server.is_empty();
+            let _ = poll_once(&mut server.deserted());
+        }
+    };
+    let mut all = [(); 3].map(|()| server.deserted());
+    let wakers = [
+        Hook::on_wake(looks()),
+        Hook::on_clone(looks()),
+        Hook::on_drop(looks()),
+    ];
+    for waker in [&wakers[0], &wakers[1], &wakers[2], &wakers[0]] {
+        for deserted in &mut all {
+            let polled = Pin::new(deserted).poll(&mut Context::from_waker(waker));
+            assert!(polled.is_pending());
+        }
+    }
+    let [_, gone, _] = all;
+    drop(gone);
+    must_end(move || drop(client));
+}
+
+#[test]
+fn threads_that_come_and_go_never_miss_it() {
+    must_end(|| {
+        for round in 0..1_000_u64 {
+            let (server, client): Ends = ump::channel();
+            let leaving = thread::spawn(move || {
+                (0..round % 7).for_each(|_| thread::yield_now());
+                drop(client);
+            });
+            let clock = server.clock().clone();
+            // Some give up at once.
+            let _ = clock.block_on(server.deserted(), Some(clock.now()));
+            server.deserted().wait();
+            leaving.join().unwrap();
+        }
+    });
+}
