@@ -4,11 +4,11 @@
 //! is told, and nothing that was to be seen is slept through.
 #![cfg(loom)]
 
-use std::ops::ControlFlow;
+use std::{ops::ControlFlow, time::Duration};
 
 use loom_tests::explore_large;
 use ump::Error;
-use ump_server::{Client, Context, ReplyContext, Stop, thread as loops};
+use ump_server::{Client, Context, OnPanic, ReplyContext, Restart, Stop, thread as loops};
 
 type Asked = Client<u32, u32, ()>;
 
@@ -100,6 +100,32 @@ fn a_renewal_is_not_slept_through() {
         assert!(handle.stopper().renew());
         assert_eq!(hear.recv(), Ok(1));
         drop(client);
+        assert_eq!(handle.join(), Ok(None));
+    });
+}
+
+/// The factory refuses once, and so the loop pauses.
+#[test]
+fn what_the_last_client_sent_in_a_pause_is_served() {
+    explore_large(|| {
+        let (refused, hear) = loom::sync::mpsc::channel();
+        let restart = Restart::new().pause(Duration::ZERO, Duration::ZERO);
+        let (client, handle) = loops::Builder::new()
+            .on_panic(OnPanic::Restart(restart))
+            .spawn_with(move |cx: &Context<u32, u32, ()>| {
+                if cx.restarts() == 1 {
+                    refused.send(()).unwrap();
+                    Err(())
+                } else {
+                    Ok(add_one)
+                }
+            })
+            .unwrap();
+        assert!(handle.stopper().renew());
+        hear.recv().unwrap();
+        let asked = ask(&client, 1);
+        drop(client);
+        assert!(asked());
         assert_eq!(handle.join(), Ok(None));
     });
 }

@@ -195,7 +195,8 @@ pub(crate) type Wake = Arc<dyn Fn() + Send + Sync>;
 /// The brake of a loop, which its workers watch.
 pub(crate) struct Control<S, R, E> {
     server: Weak<Server<S, R, E>>,
-    /// Whether it is to end without serving what is queued. Set before the server is closed, so whoever finds that closed sees it.
+    /// Whether it is to end without serving what is queued, or a worker has ended it. Set before the server is closed, so whoever finds that closed
+    /// sees it.
     refuses: AtomicBool,
     pub(crate) aborts: Arc<Aborts>,
     /// How often the handlers were to be made anew; `None` without a factory.
@@ -232,13 +233,34 @@ impl<S, R, E> Control<S, R, E> {
             .map_or(0, |renewals| renewals.load(Ordering::Relaxed))
     }
 
+    /// Has the loop end without serving what is queued, and its workers without making another handler.
+    pub(crate) fn refuse(&self, server: Option<&Server<S, R, E>>) {
+        let mut pausing = self.pausing.lock();
+        // Release: pairs with the Acquire of `refuses`.
+        self.refuses.store(true, Ordering::Release);
+        let woken = mem::take(&mut *pausing);
+        drop(pausing);
+        if let Some(server) = server {
+            server.refuse();
+        }
+        wake_all(woken.into_values());
+    }
+
     /// Whether the loop is to end without serving what is queued.
     pub(crate) fn refuses(&self) -> bool {
         self.refuses.load(Ordering::Acquire)
     }
 
-    /// Resolves when the pause of this worker is over, or when the loop is to end.
-    pub(crate) async fn pause(&self, worker: usize, clock: &Clock, until: Option<Instant>) {
+    /// Resolves when the pause of this worker is over, or when the loop is to end: because it was stopped, because another worker ended it, or because no
+    /// client is left and nothing is queued. If something is, the worker that serves the last of it ends the loop.
+    pub(crate) async fn pause(
+        &self,
+        server: &Server<S, R, E>,
+        worker: usize,
+        clock: &Clock,
+        until: Option<Instant>,
+    ) {
+        let mut deserted = server.deserted();
         let mut over = until.map(|until| clock.sleep_until(until));
         let _removed_at_the_end = Pausing {
             pausing: &self.pausing,
@@ -248,6 +270,9 @@ impl<S, R, E> Control<S, R, E> {
             // Should the system refuse the thread that would wake us, the pause is over.
             let over = over.as_mut().map(|over| Pin::new(over).poll(cx));
             if over.is_some_and(|over| over.is_ready()) {
+                return Poll::Ready(());
+            }
+            if Pin::new(&mut deserted).poll(cx).is_ready() && server.is_empty() {
                 return Poll::Ready(());
             }
             let waker = cx.waker().clone();
@@ -286,14 +311,7 @@ impl<S: Send, R: Send, E: Send> Brake for Control<S, R, E> {
             self.aborts.raise();
         }
         if how != Stop::Drain {
-            let mut pausing = self.pausing.lock();
-            self.refuses.store(true, Ordering::Release);
-            let woken = mem::take(&mut *pausing);
-            drop(pausing);
-            if let Some(server) = &server {
-                server.refuse();
-            }
-            wake_all(woken.into_values());
+            self.refuse(server.as_deref());
         } else if let Some(server) = &server {
             server.close();
         }

@@ -179,7 +179,7 @@ impl<S, R, E, RV, T> Worker<S, R, E, RV, T> {
         let message = match served {
             Ok(Served::Up(rv)) => {
                 self.clerk.set_state(WorkerState::Ending);
-                self.server.refuse();
+                self.control.refuse(Some(&self.server));
                 return Step::Finish(serving.handler, rv);
             }
             Ok(Served::Enough) => {
@@ -238,7 +238,7 @@ impl<S, R, E, RV, T> Worker<S, R, E, RV, T> {
         });
     }
 
-    /// Waits before a handler is made anew, or until the loop is to end.
+    /// Waits before a handler is made anew, or until the loop is to end, also because nobody can ask it anything any more.
     pub(crate) async fn pause(&self, pause: Duration) {
         self.clerk.set_state(WorkerState::Pausing);
         let Context { clock, worker, .. } = &self.context;
@@ -250,14 +250,16 @@ impl<S, R, E, RV, T> Worker<S, R, E, RV, T> {
         if let Some(member) = &self.member {
             member.pauses(until);
         }
-        self.control.pause(*worker, clock, until).await;
+        let pause = self.control.pause(&self.server, *worker, clock, until);
+        pause.await;
         if let Some(member) = &self.member {
             member.is_back(false);
         }
     }
 
     pub(crate) fn after_pause<H>(&mut self) -> Step<H, RV> {
-        let is_deserted = self.server.is_empty() && self.context.client.upgrade().is_none();
+        // In this order: a request that the last client sent before it left is queued by then.
+        let is_deserted = self.context.client.upgrade().is_none() && self.server.is_empty();
         if self.control.refuses() || is_deserted {
             return self.end(Ok(None));
         }
@@ -299,7 +301,7 @@ impl<S, R, E, RV, T> Worker<S, R, E, RV, T> {
     }
 
     fn end<H>(&self, outcome: Result<Option<RV>, JoinErrorKind>) -> Step<H, RV> {
-        self.server.refuse();
+        self.control.refuse(Some(&self.server));
         Step::End(outcome)
     }
 
@@ -307,7 +309,7 @@ impl<S, R, E, RV, T> Worker<S, R, E, RV, T> {
     pub(crate) fn turn_down<F, X>(self, maker: Maker<F, X>, refused: AttributeRefused) {
         let Maker { factory, made } = maker;
         drop(factory);
-        self.server.refuse();
+        self.control.refuse(Some(&self.server));
         if let Some(made) = made {
             let _ = made.keep().fail(NotMade::Attribute(refused));
         }

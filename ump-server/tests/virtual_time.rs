@@ -3,7 +3,7 @@
 use std::{
     num::NonZeroUsize,
     ops::ControlFlow,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, mpsc},
     time::{Duration, Instant},
 };
 
@@ -152,6 +152,8 @@ on_every_loop! {
     a_deadline_passes_when_the_clock_says_so
     a_restart_comes_after_its_pause
     what_is_queued_in_a_pause_is_served_after_it
+    a_pause_goes_on_without_clients_for_what_is_queued
+    a_pause_without_clients_takes_no_time
     the_clock_goes_on_when_a_loop_has_ended
 }
 
@@ -229,6 +231,44 @@ fn what_is_queued_in_a_pause_is_served_after_it(on: Loop) {
     let queued = queued.try_get().expect_err("it pauses");
     it.clock.advance(SECOND);
     assert_eq!(queued.wait(), Ok(0));
+}
+
+fn a_pause_goes_on_without_clients_for_what_is_queued(on: Loop) {
+    if matches!(on, Loop::Pool) {
+        return; // the other worker takes it
+    }
+    let pause = OnPanic::Restart(Restart::new().pause(HOUR, HOUR));
+    let it = on.start(pause);
+    assert!(it.client.req(Op::Panic).is_err());
+    it.clock.wait_until_quiet();
+    let queued = it.client.req_async(Op::Ticks).unwrap();
+    drop(it.client);
+    it.clock.advance(3599 * SECOND);
+    let queued = queued.try_get().expect_err("it pauses");
+    assert!(!it.handle.is_finished());
+    it.clock.advance(SECOND);
+    assert_eq!(queued.wait(), Ok(0));
+    assert_eq!(it.handle.join(), Ok(None));
+}
+
+fn a_pause_without_clients_takes_no_time(on: Loop) {
+    let pause = OnPanic::Restart(Restart::new().pause(HOUR, HOUR));
+    let it = on.start(pause);
+    for _ in 0..2 {
+        it.client.post(Op::Panic).wait().unwrap();
+    }
+    it.clock.wait_until_quiet();
+    if !matches!(on, Loop::Pool) {
+        // The second is queued.
+        it.clock.advance(HOUR);
+    }
+    let paused = it.clock.now();
+    drop(it.client);
+    let (ended, outcome) = mpsc::channel();
+    std::thread::spawn(move || ended.send(it.handle.join()));
+    let outcome = outcome.recv_timeout(60 * SECOND);
+    assert_eq!(outcome.expect("it goes on pausing"), Ok(None));
+    assert_eq!(it.clock.now(), paused);
 }
 
 fn the_clock_goes_on_when_a_loop_has_ended(on: Loop) {

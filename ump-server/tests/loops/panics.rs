@@ -1,16 +1,17 @@
 //! What becomes of a loop whose handler panics.
 
 use std::{
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
+    sync::{Arc, atomic::Ordering, mpsc},
+    thread,
+    time::{Duration, Instant},
 };
 
 use ump_server::{
-    Error, JoinErrorKind, OnPanic, Restart, Stop,
+    Error, JoinErrorKind, OnPanic, Restart, Stop, WorkerState,
     ump::{NoReply, RequestError},
 };
 
-use crate::support::{Asked, LONG, Loop, Op, Traces, on_every_loop, restarts};
+use crate::support::{Asked, Ended, LONG, Loop, Op, Traces, on_every_loop, restarts};
 
 on_every_loop! {
     who_suffers_learns_the_message
@@ -23,6 +24,9 @@ on_every_loop! {
     a_handler_that_panics_in_its_init_counts_as_well
     a_factory_that_refuses_counts_as_well
     a_pause_before_a_restart_ends_with_a_refusal
+    a_pause_ends_when_the_last_client_leaves
+    a_pause_ends_when_others_served_what_was_queued
+    a_pause_ends_when_another_worker_breaks_off
 }
 
 fn suffer(client: &Asked) -> String {
@@ -161,11 +165,99 @@ fn a_factory_that_refuses_counts_as_well(on: Loop) {
 }
 
 fn a_pause_before_a_restart_ends_with_a_refusal(on: Loop) {
-    let policy = OnPanic::Restart(Restart::new().pause(10 * LONG, 10 * LONG));
-    let (client, handle) = on.start(policy, &Arc::default());
+    let (client, handle) = on.start(long_pause(), &Arc::default());
     suffer(&client);
     handle.stopper().stop(Stop::Refuse);
     assert_eq!(handle.join(), Ok(None));
+    drop(client);
+}
+
+/// Longer than any test.
+fn long_pause() -> OnPanic {
+    OnPanic::Restart(Restart::new().pause(60 * LONG, 60 * LONG))
+}
+
+/// Returns when so many workers are at this. They need nothing more for it.
+fn until(handle: &Ended, state: WorkerState, workers: u64) {
+    let since = Instant::now();
+    let count = || {
+        let workers = handle.stopper().workers();
+        workers.iter().filter(|it| it.state == state).count() as u64
+    };
+    while count() != workers {
+        assert!(since.elapsed() < LONG, "{:?}", handle.stopper().workers());
+        thread::yield_now();
+    }
+}
+
+/// Joins the loop, which has to end before a pause does.
+fn joined(handle: Ended) -> Option<u64> {
+    let (ended, outcome) = mpsc::channel();
+    thread::spawn(move || ended.send(handle.join()));
+    let outcome = outcome.recv_timeout(LONG);
+    outcome.expect("it goes on pausing").unwrap()
+}
+
+fn a_pause_ends_when_the_last_client_leaves(on: Loop) {
+    for pausing in 1..=on.workers() {
+        let traces = Arc::<Traces>::default();
+        let (client, handle) = on.start(long_pause(), &traces);
+        for _ in 0..pausing {
+            suffer(&client);
+        }
+        until(&handle, WorkerState::Pausing, pausing);
+        let other = client.clone();
+        drop(client);
+        assert!(!handle.is_finished(), "there is another client");
+        drop(other);
+        assert_eq!(joined(handle), None);
+        // No handler was made for nothing.
+        assert_eq!(traces.made.load(Ordering::SeqCst), on.workers());
+        assert_eq!(traces.dropped.load(Ordering::SeqCst), on.workers());
+    }
+}
+
+/// Has one worker pause and all others wait. Returns what lets these go on.
+fn one_pauses_and_the_others_are_held(
+    on: Loop,
+    client: &Asked,
+    handle: &Ended,
+) -> Vec<mpsc::Sender<()>> {
+    suffer(client);
+    until(handle, WorkerState::Pausing, 1);
+    let held = (1..on.workers()).map(|_| {
+        let ((here, is_here), (go, gone)) = (mpsc::channel(), mpsc::channel());
+        client.post(Op::Hold(here, gone)).wait().unwrap();
+        is_here.recv_timeout(LONG).unwrap();
+        go
+    });
+    held.collect()
+}
+
+fn a_pause_ends_when_others_served_what_was_queued(on: Loop) {
+    if on.workers() == 1 {
+        return; // there are no others
+    }
+    let (client, handle) = on.start(long_pause(), &Arc::default());
+    let held = one_pauses_and_the_others_are_held(on, &client, &handle);
+    let queued = client.req_async(Op::Add(7)).unwrap();
+    drop(client);
+    assert!(!queued.is_ready());
+    drop(held);
+    assert_eq!(queued.wait(), Ok(7));
+    assert_eq!(joined(handle), None);
+}
+
+fn a_pause_ends_when_another_worker_breaks_off(on: Loop) {
+    if on.workers() == 1 {
+        return; // there is no other
+    }
+    let (client, handle) = on.start(long_pause(), &Arc::default());
+    let held = one_pauses_and_the_others_are_held(on, &client, &handle);
+    let last = client.req_async(Op::End(7)).unwrap();
+    drop(held);
+    assert_eq!(last.wait(), Ok(7));
+    assert_eq!(joined(handle), Some(7));
     drop(client);
 }
 

@@ -1,6 +1,6 @@
 //! What becomes of components that are supervised together.
 
-use std::time::Duration;
+use std::{sync::mpsc, thread, time::Duration};
 
 use ump_server::{
     Error, OnPanic, Restart, Stop, TestClock,
@@ -16,6 +16,7 @@ on_each_kind! {
     one_for_all_concerns_all
     what_is_queued_survives
     the_one_that_failed_is_made_anew_after_a_pause
+    a_pause_ends_when_the_last_client_leaves
     too_many_failures_stop_the_group
     too_many_failures_stop_the_system_if_that_is_said
     failures_of_all_members_count_together
@@ -155,6 +156,27 @@ fn the_one_that_failed_is_made_anew_after_a_pause(on: On) {
     assert!(!reply.is_ready());
     clock.advance(PAUSE / 2);
     assert_eq!(reply.wait(), Ok(1));
+}
+
+fn a_pause_ends_when_the_last_client_leaves(on: On) {
+    let long = Restart::new().pause(60 * LONG, 60 * LONG);
+    let group = group(Strategy::OneForOne).restart(long);
+    let system = start(on, System::builder(), group);
+    let (a, c) = (client(&system, "a"), client(&system, "c"));
+    assert_eq!(c.req(Op::Panic), Err(Error::NoReply));
+    // What makes the handlers of c has the last client of b, and so on.
+    let closed = [c.closed(), a.closed()];
+    drop((system, a, c));
+    let (told, ends) = mpsc::channel();
+    thread::spawn(move || {
+        for closed in closed {
+            closed.wait();
+            let _ = told.send(());
+        }
+    });
+    for _ in 0..2 {
+        ends.recv_timeout(LONG).expect("it goes on pausing");
+    }
 }
 
 fn fail_until_it_gives_up(system: &System, name: &str) {
