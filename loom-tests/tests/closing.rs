@@ -264,7 +264,9 @@ fn two_clients_leave_and_the_last_one_wakes() {
         let leaving = [client.clone(), client].map(|it| thread::spawn(move || drop(it)));
         block_on(server.deserted());
         assert_eq!(server.try_pop().err(), Some(Error::ClientsDisappeared));
-        leaving.into_iter().for_each(|it| it.join().unwrap());
+        for thread in leaving {
+            thread.join().unwrap();
+        }
     });
 }
 
