@@ -380,8 +380,9 @@ impl Wake for Unpark {
     }
 
     fn wake_by_ref(self: &WakerArc<Self>) {
-        // Release: pairs with the Acquire of `take_wake_up`. Before the unpark, so that whoever is unparked finds it.
-        self.is_woken.store(true, Ordering::Release);
+        // Release: pairs with the Acquire of `take_wake_up`. Before the unpark, so that whoever is unparked finds it. An exchange, so that this and
+        // those of `take_wake_up` have one order in loom as well, which does not know that nothing can come between the two halves of an exchange.
+        self.is_woken.swap(true, Ordering::Release);
         self.thread.clone().unpark();
     }
 }
