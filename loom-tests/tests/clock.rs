@@ -4,7 +4,7 @@
 #![cfg(loom)]
 
 use std::{
-    future::{Future, poll_fn},
+    future::{Future, IntoFuture, poll_fn},
     pin::Pin,
     time::Duration,
 };
@@ -128,4 +128,37 @@ fn a_reply_and_the_end_of_the_time_race_for_one_outcome() {
         assert_eq!(clock.sleepers(), 0);
         assert_settled(server.stats());
     });
+}
+
+/// A sender waits for it; another one looks, and is turned away if the first is in line.
+#[test]
+fn room_of_an_expired_post_is_for_the_one_in_line() {
+    for awaits in [false, true] {
+        explore(move || {
+            let clock = ManualClock::new();
+            let builder = Builder::new().clock(clock.clock()).capacity(1);
+            let (server, client) = builder.build::<u32, u32, ()>().unwrap();
+            client.post(1).timeout(WEEK).wait().unwrap();
+            let other = client.clone();
+            let waiting = thread::spawn(move || {
+                let post = other.post(2);
+                let posted = if awaits {
+                    loom::future::block_on(post.into_future())
+                } else {
+                    post.wait()
+                };
+                posted.unwrap();
+            });
+            clock.advance(WEEK);
+            if client.post(3).if_room().wait().is_ok() {
+                assert_eq!(server.try_pop().unwrap().unwrap().0, 3);
+            }
+            // Nobody else makes room for it.
+            waiting.join().unwrap();
+            assert_eq!(server.try_pop().unwrap().unwrap().0, 2);
+            let stats = server.stats();
+            assert_eq!(stats.timeout_queued, 1);
+            assert_settled(stats);
+        });
+    }
 }

@@ -1,11 +1,12 @@
 //! Posts that nobody takes in time: how much of them stays, and what a queued post costs.
 
 use std::{
+    future::IntoFuture,
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use tests::{Census, Counted, Meter, assert_balanced};
+use tests::{Bell, Census, Counted, Meter, assert_balanced, poll_with};
 use ump::{Builder, ManualClock, RequestError, SendError};
 
 #[global_allocator]
@@ -93,13 +94,69 @@ fn room_of_expired_posts_goes_to_all_who_wait() {
     for _ in 0..2 {
         client.post(census.born()).timeout(SECOND).wait().unwrap();
     }
-    let mut waiting = std::future::IntoFuture::into_future(client.post(census.born()));
+    let mut waiting = client.post(census.born()).into_future();
     assert!(tests::poll_once(&mut waiting).is_pending());
     clock.advance(SECOND);
     // A newcomer looks, and the one that has waited learns of it.
     client.post(census.born()).if_room().wait().unwrap();
     assert!(tests::poll_once(&mut waiting).is_ready());
     assert_eq!(client.len(), 2);
+}
+
+/// They come before the sender that looks, whether it waits as well or is turned away.
+#[test]
+fn room_of_expired_posts_goes_by_the_line() {
+    let _alone = alone();
+    let census = Census::default();
+    let (clock, server, client) = channel(1);
+    let bells = [Bell::new(), Bell::new()];
+    let posts = || client.post(census.born()).into_future();
+    for waits in [false, true] {
+        client.post(census.born()).timeout(SECOND).wait().unwrap();
+        let mut first = posts();
+        assert!(poll_with(&mut first, &bells[0]).is_pending());
+        clock.advance(SECOND);
+        let rings = bells.each_ref().map(|bell| bell.rings());
+        let mut second = posts();
+        if waits {
+            assert!(poll_with(&mut second, &bells[1]).is_pending());
+        } else {
+            client.post(census.born()).if_room().wait().unwrap_err();
+        }
+        let woken = bells.each_ref().map(|bell| bell.rings());
+        assert_eq!(woken, [rings[0] + 1, rings[1]]);
+        // The first leaves without the room that it has: the second is next.
+        if waits {
+            drop(first);
+            assert_eq!(bells[1].rings(), rings[1] + 1);
+            assert!(poll_with(&mut second, &bells[1]).is_ready());
+        } else {
+            assert!(poll_with(&mut first, &bells[0]).is_ready());
+            drop(server.try_pop().unwrap());
+        }
+    }
+    assert_balanced(&client.stats());
+}
+
+/// It finds its room itself, so nobody has to wake it; the other one that waits has the rest.
+#[test]
+fn a_sender_that_makes_room_does_not_wake_itself() {
+    let _alone = alone();
+    let census = Census::default();
+    let (clock, _server, client) = channel(2);
+    for _ in 0..2 {
+        client.post(census.born()).timeout(SECOND).wait().unwrap();
+    }
+    let bells = [Bell::new(), Bell::new()];
+    let mut posts = [(); 2].map(|()| client.post(census.born()).into_future());
+    for (post, bell) in posts.iter_mut().zip(&bells) {
+        assert!(poll_with(post, bell).is_pending());
+    }
+    clock.advance(SECOND);
+    assert!(poll_with(&mut posts[0], &bells[0]).is_ready());
+    assert_eq!(bells.each_ref().map(|bell| bell.rings()), [0, 1]);
+    assert!(poll_with(&mut posts[1], &bells[1]).is_ready());
+    assert_balanced(&client.stats());
 }
 
 #[test]

@@ -184,6 +184,8 @@ struct Chores<R, E> {
     turned_down: Vec<TurnedDown<R, E>>,
     /// To be woken.
     senders: Vec<Waiter>,
+    /// Of a sender that has its room without having been woken.
+    discard: Option<Waiter>,
 }
 
 impl<S, R, E> Catch<S, R, E> {
@@ -202,6 +204,7 @@ impl<S, R, E> Catch<S, R, E> {
             Box::new(Chores {
                 turned_down: Vec::new(),
                 senders: Vec::new(),
+                discard: None,
             })
         })
     }
@@ -309,7 +312,11 @@ impl<S, R, E> Channel<S, R, E> {
 
     /// Lets a request in, and returns the receivers to wake. If it is refused the entry is void and the slot the caller's again.
     #[inline]
-    pub(crate) fn send(&self, entry: Entry<S, R, E>, place: Place<'_>) -> Result<Wake, Refusal> {
+    pub(crate) fn send(
+        &self,
+        entry: Entry<S, R, E>,
+        mut place: Place<'_>,
+    ) -> Result<Wake, Refusal> {
         let has_room = place.has_room();
         let entry = if has_room {
             entry
@@ -329,18 +336,14 @@ impl<S, R, E> Channel<S, R, E> {
             drop(queue);
             return Err(Refusal::ServerDisappeared);
         }
+        let mut expired = None;
         if has_room {
             queue.reserved[lane] -= 1;
         } else if queue.is_full(lane, self.capacity) {
-            if let Some(expired) = self.take_expired(&mut queue, lane) {
-                drop(queue);
-                expired.finish();
-                return self.send(entry, place);
-            }
-            let replaced = queue.await_room(lane, place);
-            drop(queue);
-            drop(replaced);
-            return Err(Refusal::Full);
+            expired = match self.make_room(&mut queue, lane, &mut place) {
+                Ok(expired) => Some(expired),
+                Err(expired) => return Err(Self::find_full(queue, lane, place, expired)),
+            };
         }
         let discard = queue.stop_awaiting_room(lane, place);
         if let Some(ending) = queue.enter(entry) {
@@ -352,11 +355,18 @@ impl<S, R, E> Channel<S, R, E> {
             self.open(&mut queue);
         }
         drop(queue);
-        Ok(wake.and_discard(discard))
+        let wake = wake.and_discard(discard);
+        let Some(expired) = expired else {
+            return Ok(wake);
+        };
+        // The receivers first: what is dropped now is the user's, and may wait for one of them.
+        wake.fire();
+        expired.finish();
+        Ok(Wake::default())
     }
 
     /// Promises room in a lane to one who has not sent yet.
-    pub(crate) fn reserve(&self, lane: Lane, place: Place<'_>) -> Result<(), Refusal> {
+    pub(crate) fn reserve(&self, lane: Lane, mut place: Place<'_>) -> Result<(), Refusal> {
         let lane = lane as usize;
         self.clock().refresh();
         let mut queue = self.lock();
@@ -364,22 +374,77 @@ impl<S, R, E> Channel<S, R, E> {
             queue.tally.refused += 1;
             return Err(Refusal::ServerDisappeared);
         }
+        let mut expired = None;
         if queue.is_full(lane, self.capacity) {
-            if let Some(expired) = self.take_expired(&mut queue, lane) {
-                drop(queue);
-                expired.finish();
-                return self.reserve(LANES[lane], place);
-            }
-            let replaced = queue.await_room(lane, place);
-            drop(queue);
-            drop(replaced);
-            return Err(Refusal::Full);
+            expired = match self.make_room(&mut queue, lane, &mut place) {
+                Ok(expired) => Some(expired),
+                Err(expired) => return Err(Self::find_full(queue, lane, place, expired)),
+            };
         }
         queue.reserved[lane] += 1;
         let discard = queue.stop_awaiting_room(lane, place);
         drop(queue);
         drop(discard);
+        if let Some(expired) = expired {
+            expired.finish();
+        }
         Ok(())
+    }
+
+    /// There is no room in a lane, or it is for others.
+    fn find_full(
+        mut queue: MutexGuard<'_, Queue<S, R, E>>,
+        lane: usize,
+        place: Place<'_>,
+        expired: Option<Box<Chores<R, E>>>,
+    ) -> Refusal {
+        let replaced = queue.await_room(lane, place);
+        drop(queue);
+        drop(replaced);
+        if let Some(expired) = expired {
+            expired.finish();
+        }
+        Refusal::Full
+    }
+
+    /// Turns down those at the head of a full lane whose deadline has passed. Their room goes to
+    /// the senders in line, in their order, then to one that has not enrolled: `Ok` if the sender in
+    /// `place` has its share, and then it has left the line. All others that have one are woken.
+    #[cold]
+    fn make_room(
+        &self,
+        queue: &mut MutexGuard<'_, Queue<S, R, E>>,
+        lane: usize,
+        place: &mut Place<'_>,
+    ) -> Result<Box<Chores<R, E>>, Option<Box<Chores<R, E>>>> {
+        let (mut turn, is_back) = match place {
+            Place::Line(turn, waiter) => (Some(&mut **turn), waiter.is_none()),
+            _ => (None, false),
+        };
+        let ahead = queue.senders[lane].ahead_of(turn.as_deref());
+        if is_back && ahead > 0 {
+            // It comes back to enrol. Were the room made now, it would then take what is for those
+            // before it.
+            return Err(None);
+        }
+        let most = EXPIRED_RUN.max(ahead + 1);
+        let Some(mut chores) = self.take_expired(queue, lane, most) else {
+            return Err(None);
+        };
+        let mut room = chores.turned_down.len();
+        let has_share = ahead < room;
+        if has_share {
+            room -= 1;
+            chores.discard = turn
+                .take()
+                .and_then(|turn| queue.senders[lane].leave(turn).into_waiter());
+        }
+        chores.senders.extend(queue.next_senders(lane, room));
+        if has_share {
+            Ok(chores)
+        } else {
+            Err(Some(chores))
+        }
     }
 
     /// Room that was reserved is not needed: it is for the next in line.
@@ -407,20 +472,24 @@ impl<S, R, E> Channel<S, R, E> {
         self.clock().refresh();
         for _ in 0..2 * SWEEP_EVERY / EXPIRED_RUN {
             let mut queue = self.lock();
-            let Some(expired) = self.take_expired(&mut queue, lane as usize) else {
+            let lane = lane as usize;
+            let Some(mut expired) = self.take_expired(&mut queue, lane, EXPIRED_RUN) else {
                 return;
             };
+            let senders = queue.next_senders(lane, expired.turned_down.len());
+            expired.senders.extend(senders);
             drop(queue);
             expired.finish();
         }
     }
 
-    /// Turns down those at the head of a lane whose deadline has passed, not too many at a time. None if there are none.
+    /// Turns down those at the head of a lane whose deadline has passed, so many `most`. None if there are none.
     #[cold]
     fn take_expired(
         &self,
         queue: &mut MutexGuard<'_, Queue<S, R, E>>,
         lane: usize,
+        most: usize,
     ) -> Option<Box<Chores<R, E>>> {
         let first = queue.lanes[lane].first_deadline()?;
         let now = self.clock().recent();
@@ -429,17 +498,13 @@ impl<S, R, E> Channel<S, R, E> {
         }
         let mut catch = Catch::new();
         catch.now = Some(now);
-        while catch.turned_down() < EXPIRED_RUN
+        while catch.turned_down() < most
             && queue.lanes[lane]
                 .first_deadline()
                 .is_some_and(|at| at <= now)
         {
             let entry = queue.pop_from(LANES[lane])?;
             queue.hand_out(entry, &mut catch);
-            if self.capacity != usize::MAX {
-                let sender = queue.senders[lane].pop();
-                catch.chores().senders.extend(sender);
-            }
         }
         self.note_len(queue);
         catch.chores
@@ -993,6 +1058,12 @@ impl<S, R, E> Queue<S, R, E> {
         }
     }
 
+    /// Takes so many senders from the line, to be woken after unlocking.
+    fn next_senders(&mut self, lane: usize, count: usize) -> impl Iterator<Item = Waiter> + '_ {
+        let line = &mut self.senders[lane];
+        iter::from_fn(|| line.pop()).take(count)
+    }
+
     /// There is room: whoever waited for it, woken or not, has what it waited for. Returns waiters to drop after unlocking.
     #[inline]
     fn stop_awaiting_room(&mut self, lane: usize, place: Place<'_>) -> [Option<Waiter>; 2] {
@@ -1051,6 +1122,8 @@ impl<S, R, E> Queue<S, R, E> {
         {
             let run = self.run;
             let Some((entry, sender)) = self.pop(shore) else {
+                // A look at nothing is no turn either.
+                self.run = run;
                 break;
             };
             if let Some(sender) = sender {

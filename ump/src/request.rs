@@ -143,7 +143,9 @@ impl<'a, S, R, E> Request<'a, S, R, E> {
         self
     }
 
-    /// Does not wait for room: if the queue is full the message comes back at once in [`Full`](RequestError::Full).
+    /// Does not wait for room: if the queue is full the message comes back at once in
+    /// [`Full`](RequestError::Full). Requests at its head whose deadline has passed do not make it
+    /// full, unless other clients wait for their room: see [`bounded`](crate::bounded).
     pub fn if_room(mut self) -> Self {
         self.if_room = true;
         self

@@ -170,7 +170,8 @@ impl<R, E, X> WaitReply<R, E, X> {
             deferrals.forgo(&mut self.deferral);
         }
         self.has_left_word = true;
-        !self.is_ready() && self.alarm.is_none()
+        // With a deadline it has to set the alarm first, or to hand its task to the one that there is.
+        !self.is_ready() && self.ticket().core().deadline().is_none()
     }
 
     /// It will not wake itself to look again: whoever wakes its task has the outcome.

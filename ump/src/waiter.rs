@@ -228,6 +228,14 @@ impl Waiters {
         self.line.is_empty()
     }
 
+    /// How many in line come before the one with this turn; all of them, if it has never enrolled.
+    pub(crate) fn ahead_of(&self, turn: Option<&Turn>) -> usize {
+        match turn.and_then(|turn| turn.0) {
+            Some(key) => self.find(key).unwrap_or_else(|at| at),
+            None => self.line.len(),
+        }
+    }
+
     /// Takes the first in line, to be woken after unlocking.
     #[inline]
     pub(crate) fn pop(&mut self) -> Option<Waiter> {

@@ -72,6 +72,14 @@ impl Line {
         }
     }
 
+    /// How many come before the one with this turn.
+    fn ahead_of(&self, turn: &Turn) -> usize {
+        match turn.0 {
+            Some(key) => self.wakers.range(..key).count(),
+            None => self.wakers.len(),
+        }
+    }
+
     fn pop(&mut self) -> Option<usize> {
         self.wakers.pop_first().map(|(_, bell)| bell)
     }
@@ -313,7 +321,50 @@ impl Model {
     /// Whether a call that blocks until there is room would.
     pub(crate) fn would_block(&self, r: usize) -> bool {
         let request = &self.requests[r];
-        self.open && !request.if_room && !self.is_late(r) && !self.has_room(request.lane)
+        self.open
+            && !request.if_room
+            && !self.is_late(r)
+            && !self.has_room(request.lane)
+            && !self.has_share(r)
+    }
+
+    /// Those at the head of a lane that are late.
+    fn late_at_head(&self, lane: usize) -> usize {
+        let lane = self.lanes[lane].iter();
+        lane.take_while(|r| self.is_late(**r)).count()
+    }
+
+    /// Whether there would be room for it, behind those that wait before it, without those at the
+    /// head that are late.
+    fn has_share(&self, r: usize) -> bool {
+        let Request { lane, turn, .. } = &self.requests[r];
+        self.senders[*lane].ahead_of(turn) < self.late_at_head(*lane)
+    }
+
+    /// Whether there is room for it. In a full lane it turns down those at the head that are late:
+    /// their room is for the senders in line and for itself, in their order. It has its own without
+    /// being woken.
+    fn finds_room(&mut self, r: usize) -> bool {
+        let lane = self.requests[r].lane;
+        if self.has_room(lane) {
+            return true;
+        }
+        let has_share = self.has_share(r);
+        let late = self.late_at_head(lane);
+        for _ in 0..late {
+            let r = self.lanes[lane].pop_front().expect("counted");
+            self.stats.timeout_queued += 1;
+            self.turn_down(r, Verdict::Expired);
+        }
+        if has_share {
+            let mut turn = std::mem::take(&mut self.requests[r].turn);
+            self.senders[lane].leave(&mut turn);
+        }
+        for _ in usize::from(has_share)..late {
+            let next = self.senders[lane].pop();
+            self.ring(next);
+        }
+        has_share
     }
 
     pub(crate) fn send_now(&mut self, r: usize) -> Made<()> {
@@ -323,7 +374,7 @@ impl Model {
         if !self.open {
             return self.refuse(r, Why::ServerDisappeared);
         }
-        if !self.has_room(self.requests[r].lane) {
+        if !self.finds_room(r) {
             return self.refuse(r, Why::Full);
         }
         self.accept(r);
@@ -378,12 +429,9 @@ impl Model {
         if !self.open {
             return Ok(Poll::Ready(self.refuse(r, Why::ServerDisappeared)));
         }
-        let request = &mut self.requests[r];
-        let lane = request.lane;
-        if self
-            .capacity
-            .is_some_and(|most| self.lanes[lane].len() >= most)
-        {
+        if !self.finds_room(r) {
+            let request = &mut self.requests[r];
+            let lane = request.lane;
             if request.if_room {
                 return Ok(Poll::Ready(self.refuse(r, Why::Full)));
             }
@@ -396,12 +444,10 @@ impl Model {
             self.senders[lane].enrol(&mut request.turn, bell);
             return none_of_its_own(own).map(|()| Poll::Pending);
         }
-        let asks = request.asks;
         self.accept(r);
-        if !asks {
-            if self.requests[r].post {
-                self.requests[r].alarm = None;
-            }
+        if !self.requests[r].asks {
+            // The reply of one that is submitted has its own, once it is awaited.
+            self.requests[r].alarm = None;
             none_of_its_own(own)?;
             return Ok(Poll::Ready(self.accepted(r)));
         }
@@ -647,7 +693,8 @@ impl Model {
     fn pop(&mut self, seen: Option<usize>) -> Option<usize> {
         let [normal, urgent] = &self.lanes;
         let lane = match (normal.front(), urgent.front()) {
-            (_, None) => NORMAL,
+            (None, None) => return None,
+            (Some(_), None) => NORMAL,
             (None, _) => URGENT,
             (Some(_), Some(_)) => {
                 let [least, most] = self.run;
@@ -680,9 +727,14 @@ impl Model {
         normal.len() == 1 && self.capacity.is_none() && normal.iter().all(|r| !request(r).post)
     }
 
-    /// Whether there is a request that is not overdue.
+    /// Whether there is a request that does not become overdue. On a busy machine one whose deadline is
+    /// near does so at any time, and a receiver that blocks for it would hang.
     pub(crate) fn has_some(&self) -> bool {
-        self.lanes.iter().flatten().any(|r| !self.is_late(*r))
+        let stays = |r: &usize| {
+            let deadline = self.requests[*r].deadline;
+            matches!(deadline, Deadline::None | Deadline::Far)
+        };
+        self.lanes.iter().flatten().any(stays)
     }
 
     /// Ends a request that was not taken.

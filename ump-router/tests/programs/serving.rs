@@ -199,7 +199,7 @@ impl Serving {
         if let Some(member) = one_of(&mut self.servers, nth) {
             if let Some(server) = member.real.channel() {
                 server.close();
-                member.channel.is_open = false;
+                member.channel.close();
                 let (id, topic) = (member.id, member.topic.clone());
                 self.take_out(&topic, id);
             }

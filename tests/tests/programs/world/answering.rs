@@ -50,10 +50,16 @@ impl World {
             if some || max == 0 {
                 let count = server.wait_many(&mut batch, max)?;
                 assert_eq!(count, batch.len());
-                Ok(batch)
-            } else {
-                server.try_pop().map(Vec::from_iter)
+                return Ok(batch);
             }
+            while batch.len() < max {
+                match server.try_pop() {
+                    Ok(Some(job)) => batch.push(job),
+                    Err(error) if batch.is_empty() => return Err(error),
+                    Ok(None) | Err(_) => break,
+                }
+            }
+            Ok(batch)
         })
     }
 

@@ -168,10 +168,18 @@ impl Serving {
             return;
         }
         let place = nth.index(self.requests.len());
-        let Pending { number, state, .. } = self.requests.swap_remove(place);
+        let Pending {
+            number,
+            state,
+            terms,
+            ..
+        } = self.requests.swap_remove(place);
         match state {
             State::Made(_) | State::LooksForServer | State::Done(..) => {}
-            State::WaitsForRoom(server) => self.count(server, |counts| &mut counts.refused),
+            State::WaitsForRoom(server) => {
+                self.stop_awaiting_room(server, number, terms);
+                self.count(server, |counts| &mut counts.refused);
+            }
             State::Queued(server) => {
                 self.withdraw(server, number);
                 self.count(server, |counts| &mut counts.cancelled_queued);
@@ -221,23 +229,43 @@ impl Serving {
 
     /// Gets into the channel or is refused, unless it waits for room.
     fn enter(&mut self, id: u32, number: u32, terms: Terms, is_late: bool) -> Option<State> {
-        let has_ended = self.has_ended(id);
-        let channel = self.channel_of(id);
-        let has_room = channel.is_some_and(|channel| channel.room(terms.is_urgent) > 0);
         let refused = if is_late {
             Outcome::TimeoutQueued
-        } else if has_ended {
+        } else if self.has_ended(id) {
             Outcome::Lost
-        } else if has_room {
-            self.channel_of(id)?.enter(number, terms.is_urgent);
+        } else if self.finds_room(id, number, terms) {
             return Some(State::Queued(id));
         } else if terms.if_room {
             Outcome::Full
         } else {
+            self.channel_of(id)?.await_room(number, terms.is_urgent);
             return None;
         };
+        self.stop_awaiting_room(id, number, terms);
         self.count(id, |counts| &mut counts.refused);
         Some(State::Done(id, refused))
+    }
+
+    /// Whether it enters the channel. Those that are late may have to make room.
+    fn finds_room(&mut self, id: u32, number: u32, terms: Terms) -> bool {
+        let late = self.requests.iter();
+        let late = late.filter(|request| request.is_late(self.now));
+        let late: Vec<_> = late.map(|request| request.number).collect();
+        let Some(channel) = self.channel_of(id) else {
+            return false;
+        };
+        let is_late = |number| late.contains(&number);
+        let (enters, turned_down) = channel.enter(number, terms.is_urgent, is_late);
+        for number in turned_down {
+            self.tell_request(number, State::Done(id, Outcome::TimeoutQueued));
+        }
+        enters
+    }
+
+    fn stop_awaiting_room(&mut self, server: u32, number: u32, terms: Terms) {
+        if let Some(channel) = self.channel_of(server) {
+            channel.stop_awaiting_room(number, terms.is_urgent);
+        }
     }
 
     fn withdraw(&mut self, server: u32, number: u32) {
@@ -268,15 +296,16 @@ impl Serving {
             };
             assert!(!gets_on || request.is_woken(), "{} sleeps", request.number);
         }
-        for member in &self.servers {
-            for is_urgent in [false, true] {
-                let waiting = self.requests.iter().filter(|request| {
-                    request.state == State::WaitsForRoom(member.id)
-                        && request.terms.is_urgent == is_urgent
-                });
-                let woken = waiting.clone().filter(|request| request.is_woken()).count();
-                let room = member.channel.room(is_urgent).min(waiting.count());
-                assert!(woken >= room, "there is room, and somebody waits for it");
+        // Those that wait for room are woken in their order, and no others.
+        for request in &self.requests {
+            let State::WaitsForRoom(id) = request.state else {
+                continue;
+            };
+            let mut servers = self.servers.iter();
+            let server = servers.find(|member| member.id == id);
+            let is_in_line = server.is_some_and(|member| member.channel.is_in_line(request.number));
+            if !request.is_late(self.now) {
+                assert_eq!(request.is_woken(), !is_in_line, "{}", request.number);
             }
         }
     }

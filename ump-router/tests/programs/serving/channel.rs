@@ -1,17 +1,53 @@
 //! The model of a server's channel: two lanes with room for so many each, whose turn it is, and the books.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use ump_router::ump::Stats;
 
 /// So many urgent requests may be taken in a row while a normal one waits.
 const URGENT_RUN: u32 = 16;
 
+/// Requests that wait for room in a lane: first come, first woken.
+#[derive(Default)]
+struct Line {
+    /// By their places; whoever is woken is taken out.
+    waiting: BTreeMap<u64, u32>,
+    /// From the first enrolment until it is left.
+    places: BTreeMap<u32, u64>,
+    last: u64,
+}
+
+impl Line {
+    fn enrol(&mut self, number: u32) {
+        let place = *self.places.entry(number).or_insert_with(|| {
+            self.last += 1;
+            self.last
+        });
+        self.waiting.insert(place, number);
+    }
+
+    /// Tells whether it had been woken.
+    fn leave(&mut self, number: u32) -> bool {
+        let place = self.places.remove(&number);
+        place.is_some_and(|place| self.waiting.remove(&place).is_none())
+    }
+
+    /// How many are to be woken before it.
+    fn ahead_of(&self, number: u32) -> usize {
+        match self.places.get(&number) {
+            Some(place) => self.waiting.range(..place).count(),
+            None => self.waiting.len(),
+        }
+    }
+}
+
 pub(crate) struct Channel {
     /// Of each lane.
     pub(crate) capacity: Option<usize>,
     normal: VecDeque<u32>,
     urgent: VecDeque<u32>,
+    /// For room in each lane.
+    lines: [Line; 2],
     /// Urgent requests taken since the last normal one, while a normal one waited.
     run: u32,
     /// Whether requests can enter.
@@ -26,6 +62,7 @@ impl Channel {
             capacity,
             normal: VecDeque::new(),
             urgent: VecDeque::new(),
+            lines: <[Line; 2]>::default(),
             run: 0,
             is_open: true,
             counts: Stats::default(),
@@ -40,25 +77,81 @@ impl Channel {
         }
     }
 
-    /// For how many more; `usize::MAX` if for any.
-    pub(crate) fn room(&self, is_urgent: bool) -> usize {
-        let lane = if is_urgent {
-            &self.urgent
-        } else {
-            &self.normal
-        };
-        self.capacity.map_or(usize::MAX, |most| most - lane.len())
+    fn has_room(&mut self, is_urgent: bool) -> bool {
+        let queued = self.lane(is_urgent).len();
+        self.capacity.is_none_or(|most| queued < most)
     }
 
-    pub(crate) fn enter(&mut self, number: u32, is_urgent: bool) {
-        self.lane(is_urgent).push_back(number);
-        self.counts.accepted += 1;
+    fn line(&mut self, is_urgent: bool) -> &mut Line {
+        &mut self.lines[usize::from(is_urgent)]
+    }
+
+    /// There is room for so many more: they are woken.
+    fn wake(&mut self, is_urgent: bool, count: usize) {
+        for _ in 0..count {
+            self.line(is_urgent).waiting.pop_first();
+        }
+    }
+
+    /// Lets a request in if there is room. In a full lane those at the head that are late are turned
+    /// down, and returned: their room is for those in line and for this one, in their order. It has
+    /// its own without being woken.
+    pub(crate) fn enter(
+        &mut self,
+        number: u32,
+        is_urgent: bool,
+        is_late: impl Fn(u32) -> bool,
+    ) -> (bool, Vec<u32>) {
+        let mut late = Vec::new();
+        let mut has_room = self.has_room(is_urgent);
+        if !has_room {
+            let ahead = self.line(is_urgent).ahead_of(number);
+            let lane = self.lane(is_urgent);
+            while let Some(number) = lane.front().copied().filter(|first| is_late(*first)) {
+                lane.pop_front();
+                late.push(number);
+            }
+            self.counts.timeout_queued += late.len() as u64;
+            has_room = ahead < late.len();
+            if has_room {
+                // So that it is not woken.
+                self.line(is_urgent).leave(number);
+            }
+            self.wake(is_urgent, late.len() - usize::from(has_room));
+        }
+        if has_room {
+            self.line(is_urgent).leave(number);
+            self.lane(is_urgent).push_back(number);
+            self.counts.accepted += 1;
+        }
+        (has_room, late)
+    }
+
+    pub(crate) fn await_room(&mut self, number: u32, is_urgent: bool) {
+        self.line(is_urgent).enrol(number);
+    }
+
+    /// It does not wait for room any more. Had it been woken, the next one is.
+    pub(crate) fn stop_awaiting_room(&mut self, number: u32, is_urgent: bool) {
+        if self.line(is_urgent).leave(number) && self.is_open && self.has_room(is_urgent) {
+            self.wake(is_urgent, 1);
+        }
+    }
+
+    /// Whether it waits for room and has not been woken.
+    pub(crate) fn is_in_line(&self, number: u32) -> bool {
+        let mut lines = self.lines.iter();
+        lines.any(|line| line.waiting.values().any(|other| *other == number))
     }
 
     /// A request that is queued does not wait any more.
     pub(crate) fn withdraw(&mut self, number: u32) {
         for is_urgent in [false, true] {
-            self.lane(is_urgent).retain(|queued| *queued != number);
+            let lane = self.lane(is_urgent);
+            let queued = lane.len();
+            lane.retain(|queued| *queued != number);
+            let left = queued - lane.len();
+            self.wake(is_urgent, left);
         }
     }
 
@@ -82,16 +175,28 @@ impl Channel {
 
     /// The next request, and the run of urgent ones with it.
     fn next(&mut self) -> (Option<u32>, u32) {
-        match (self.normal.is_empty(), self.urgent.is_empty()) {
-            (false, false) if self.run < URGENT_RUN => (self.urgent.pop_front(), self.run + 1),
-            (true, _) => (self.urgent.pop_front(), 0),
-            (false, _) => (self.normal.pop_front(), 0),
+        let (is_urgent, run) = match (self.normal.is_empty(), self.urgent.is_empty()) {
+            (false, false) if self.run < URGENT_RUN => (true, self.run + 1),
+            (true, true) => return (None, self.run),
+            (true, false) => (true, 0),
+            (false, _) => (false, 0),
+        };
+        let next = self.lane(is_urgent).pop_front();
+        self.wake(is_urgent, 1);
+        (next, run)
+    }
+
+    /// No request can enter any more: all that wait for room are woken.
+    pub(crate) fn close(&mut self) {
+        self.is_open = false;
+        for line in &mut self.lines {
+            line.waiting.clear();
         }
     }
 
     /// The server goes; tells who was queued.
     pub(crate) fn end(&mut self) -> Vec<u32> {
-        self.is_open = false;
+        self.close();
         let left: Vec<_> = self.normal.drain(..).chain(self.urgent.drain(..)).collect();
         self.counts.server_disappeared += left.len() as u64;
         left
