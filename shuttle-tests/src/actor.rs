@@ -86,7 +86,10 @@ impl Wake for Gap {
 /// Polls so often, if it is not ready before, and lets others run after each time.
 pub async fn look<F: Future + Unpin>(times: usize, future: &mut F) -> Poll<F::Output> {
     for _ in 0..times {
-        let look = poll_fn(|cx| Poll::Ready(Pin::new(&mut *future).poll(cx))).await;
+        // With a budget of its own: a poll that yields would send nothing, and the book has it as sent.
+        let mut poll =
+            |cx: &mut Context<'_>| ump::coop::with_budget(1, || Pin::new(&mut *future).poll(cx));
+        let look = poll_fn(|cx| Poll::Ready(poll(cx))).await;
         if look.is_ready() {
             return look;
         }
