@@ -36,7 +36,7 @@ use crate::{
     list::{Batch, List},
     slot::{Common, Core, Entry, Lane, Slot, Terms, TurnedDown, Verdict},
     stats::{Ending, Ledger, Stats, Tally, Untaken},
-    sync::{AtomicUsize, Mutex, MutexGuard, Ordering, Padded, Waits, lock_pause},
+    sync::{AtomicBool, AtomicUsize, Mutex, MutexGuard, Ordering, Padded, Waits, lock_pause},
     waiter::{Crowd, Left, Turn, Waiter, Waiters, Wake},
     waits::{ChannelId, RequestId},
 };
@@ -58,6 +58,8 @@ pub(crate) struct Channel<S, R, E> {
     clients: AtomicUsize,
     /// Posts with a deadline so far.
     timed_posts: AtomicUsize,
+    /// A sender sweeps. What it drops is the user's, and may post again: that must not sweep within the sweep.
+    is_swept: AtomicBool,
     /// Of each lane; `usize::MAX` means unbounded.
     capacity: usize,
     common: Common,
@@ -284,6 +286,7 @@ impl<S, R, E> Channel<S, R, E> {
             hotline: Padded(Hotline::new()),
             clients: AtomicUsize::new(1),
             timed_posts: AtomicUsize::new(0),
+            is_swept: AtomicBool::new(false),
             capacity,
             common: Common {
                 ledger: Padded(Ledger::default()),
@@ -469,6 +472,15 @@ impl<S, R, E> Channel<S, R, E> {
 
     #[cold]
     fn sweep(&self, lane: Lane) {
+        // Relaxed: it guards nothing but the depth of the stack.
+        if self.is_swept.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        self.sweep_alone(lane);
+        self.is_swept.store(false, Ordering::Relaxed);
+    }
+
+    fn sweep_alone(&self, lane: Lane) {
         self.clock().refresh();
         for _ in 0..2 * SWEEP_EVERY / EXPIRED_RUN {
             let mut queue = self.lock();
