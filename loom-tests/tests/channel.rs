@@ -1,6 +1,6 @@
 //! Models of the channel. Each asserts that every request ends exactly once and that nobody sleeps for ever (loom finds that).
 //!
-//! The guards named in brackets are the invariants at the top of `ump/src/slot.rs` and the rules of waking in `ump/src/channel.rs`.
+//! The guards named in brackets are the invariants at the top of `ump/src/slot/mod.rs` and the rules of waking in `ump/src/channel/mod.rs`.
 #![cfg(loom)]
 
 use std::{

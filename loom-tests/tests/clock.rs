@@ -1,6 +1,6 @@
 //! Models of virtual time. By the system's clock a deadline passes when the model says so; by a manual one, when it is advanced.
 //!
-//! The invariants named in brackets are those of `ump/src/clock.rs`.
+//! The invariants named in brackets are those of `ump/src/time/clock.rs`.
 #![cfg(loom)]
 
 use std::{

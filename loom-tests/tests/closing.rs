@@ -1,7 +1,7 @@
 //! Models of a server that is closed while others send, call, wait for room or wait for requests: each request is served or refused, and
 //! everybody who waits learns of the end.
 //!
-//! The ways in are those of `ump/src/channel.rs`: the queue, the inbox ([`awake`]), the hotline ([`warm`]), the line for room.
+//! The ways in are those of `ump/src/channel/mod.rs`: the queue, the inbox ([`awake`]), the hotline ([`warm`]), the line for room.
 #![cfg(loom)]
 
 use std::future::IntoFuture;

@@ -1,7 +1,7 @@
 //! Models of the hotline: a client that was just served calls its next request in, where the receiver looks.
 //!
 //! Most begin with a slot that is watched already ([`warm`]), so that few steps are left to explore. The guards named in brackets are
-//! the invariants at the top of `ump/src/hotline.rs` and the bits of the table in `ump/src/slot.rs`.
+//! the invariants at the top of `ump/src/channel/handoff.rs` and the bits of the table in `ump/src/slot/mod.rs`.
 #![cfg(loom)]
 
 use std::{

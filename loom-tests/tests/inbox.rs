@@ -1,6 +1,6 @@
 //! Models of the inbox and of the nest: requests that enter without the channel's lock, and slots that are used again.
 //!
-//! The guards named in brackets are those of `ump/src/inbox.rs` and `ump/src/nest.rs`. They begin with an inbox that is open ([`awake`]).
+//! The guards named in brackets are those of `ump/src/channel/injector.rs` and `ump/src/inflight/pool.rs`. They begin with an inbox that is open ([`awake`]).
 #![cfg(loom)]
 
 use std::future::IntoFuture;

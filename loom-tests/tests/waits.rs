@@ -1,7 +1,7 @@
 //! Models of requests that are ended since their caller would wait for itself: see `ump::waits`. What is special about them is that a call
 //! may have been firm.
 //!
-//! The guards named in brackets are those of `ump/src/hotline.rs` and the bits of the table in `ump/src/slot.rs`.
+//! The guards named in brackets are those of `ump/src/channel/handoff.rs` and the bits of the table in `ump/src/slot/mod.rs`.
 #![cfg(loom)]
 
 use std::sync::Arc;

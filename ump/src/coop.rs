@@ -266,7 +266,7 @@ impl State {
         }
         SCOPE.with(|own| own.set(scope));
         *self = Self::Yielded;
-        crate::waiter::look_again(waker);
+        crate::wait::waiter::look_again(waker);
         false
     }
 

@@ -1,34 +1,16 @@
 #![doc = include_str!("../README.md")]
 //! How that is done: [`model_checking`].
 
-mod builder;
+mod api;
 mod channel;
-mod client;
-mod clock;
-mod closed;
-mod context;
 pub mod coop;
-mod deserted;
-mod dyn_client;
 mod error;
-mod gather;
-mod hotline;
-mod inbox;
-mod interrupt;
-mod list;
-mod nest;
-mod os_error;
-mod panic;
-mod permit;
-mod request;
-mod send;
-mod server;
+mod inflight;
 mod slot;
 mod stats;
 mod sync;
-mod ticket;
-mod wait_reply;
-mod waiter;
+mod time;
+mod wait;
 pub mod waits;
 
 /// For `ump-server`, which has statics as well.
@@ -37,22 +19,25 @@ pub mod waits;
 pub use crate::sync::PerProcess;
 
 pub use crate::{
-    builder::{Builder, Spin},
-    client::{Client, WeakClient},
-    clock::{BoxSleep, Clock, ManualClock, Sleep, TimeSource},
-    closed::Closed,
-    context::{Cancelled, ReplyContext},
-    deserted::Deserted,
-    dyn_client::{DynClient, DynRequest},
-    error::{Error, Executed, NoReply, Refused, RequestError, SendError, ZeroCapacity},
-    gather::Gather,
-    os_error::OsError,
-    panic::PanicMessage,
-    permit::{Permit, Reserve, ReserveFuture},
-    request::{Post, PostFuture, Request, RequestFuture, Submit, SubmitFuture},
-    server::{Iter, Requests, Server},
+    api::{
+        builder::{Builder, Spin},
+        client::{Client, WeakClient},
+        closed::Closed,
+        deserted::Deserted,
+        dyn_client::{DynClient, DynRequest},
+        gather::Gather,
+        permit::{Permit, Reserve, ReserveFuture},
+        reply_context::{Cancelled, ReplyContext},
+        request::{Post, PostFuture, Request, RequestFuture, Submit, SubmitFuture},
+        server::{Iter, Requests, Server},
+        wait_reply::WaitReply,
+    },
+    error::{
+        Error, Executed, NoReply, Refused, RequestError, SendError, ZeroCapacity,
+        os_error::OsError, panic::PanicMessage,
+    },
     stats::Stats,
-    wait_reply::WaitReply,
+    time::clock::{BoxSleep, Clock, ManualClock, Sleep, TimeSource},
 };
 
 /// Makes an unbounded channel.

@@ -107,9 +107,9 @@ use std::{
 };
 
 use crate::{
-    clock::Clock,
     slot::Lane,
     sync::{WakerArc as Arc, of_each_thread},
+    time::clock::Clock,
 };
 
 /// Asked on a thread that it was [set](watch) for.

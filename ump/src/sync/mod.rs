@@ -21,41 +21,33 @@
 //! | [`Alarm`] | a timer thread of the process; a forked child ([`fork`]) has its own | rings at the second poll |
 
 #[cfg(not(any(loom, shuttle)))]
-mod alarm;
-#[cfg(not(any(loom, shuttle)))]
-mod credit;
-#[cfg(not(any(loom, shuttle)))]
-mod defer;
-#[cfg(not(any(loom, shuttle)))]
-mod fork;
+pub(crate) mod fork;
 #[cfg(loom)]
-mod model;
+mod loom;
 #[cfg(not(any(loom, shuttle)))]
 mod native;
 #[cfg(shuttle)]
 mod shuttle;
-#[cfg(not(any(loom, shuttle)))]
-mod spin;
 mod spin_lock;
-#[cfg(not(any(loom, shuttle)))]
-mod step;
 
 pub(crate) use spin_lock::SpinLock;
 
+#[cfg(loom)]
+pub(crate) use self::loom::*;
 #[cfg(shuttle)]
 pub(crate) use self::shuttle::*;
 #[cfg(not(any(loom, shuttle)))]
 pub use fork::PerProcess;
-#[cfg(loom)]
-pub(crate) use model::*;
 #[cfg(not(any(loom, shuttle)))]
 pub(crate) use {
-    alarm::Alarm,
-    credit::Credit,
-    defer::{Deferral, Deferrals},
+    crate::time::timer::Alarm,
+    crate::wait::{
+        budget::Credit,
+        spin::*,
+        step::Step,
+        yield_now::{Deferral, Deferrals},
+    },
     native::*,
-    spin::*,
-    step::Step,
 };
 
 /// How those wait awake who wait for the same thing.

@@ -27,7 +27,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{AtomicU32, Credit, Ordering};
+use crate::sync::{AtomicU32, Credit, Ordering};
 
 /// So often it tries in a row.
 const TRIALS: u32 = 4;

@@ -25,19 +25,23 @@
 //! Each lane has the channel's whole capacity, so a queue full of normal requests keeps no urgent one out, and the
 //! other way round.
 
+pub(crate) mod handoff;
+pub(crate) mod injector;
+pub(crate) mod interrupt;
+
 use std::{iter, mem, ptr::NonNull, time::Instant};
 
 use crate::{
-    builder::Spin,
-    clock::Clock,
-    hotline::{Habit, Hotline, Lease},
-    inbox::Inbox,
-    interrupt::Interruptions,
-    list::{Batch, List},
+    api::builder::Spin,
+    channel::handoff::{Habit, Hotline, Lease},
+    channel::injector::Inbox,
+    channel::interrupt::Interruptions,
+    slot::list::{Batch, List},
     slot::{Common, Core, Entry, Lane, Slot, Terms, TurnedDown, Verdict},
     stats::{Ending, Ledger, Stats, Tally, Untaken},
     sync::{AtomicBool, AtomicUsize, Mutex, MutexGuard, Ordering, Padded, Waits, lock_pause},
-    waiter::{Crowd, Left, Turn, Waiter, Waiters, Wake},
+    time::clock::Clock,
+    wait::waiter::{Crowd, Left, Turn, Waiter, Waiters, Wake},
     waits::{ChannelId, RequestId},
 };
 

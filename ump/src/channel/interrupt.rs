@@ -22,7 +22,7 @@
 
 use crate::{
     sync::{AtomicUsize, Mutex, Ordering},
-    waiter::{Left, Turn, Waiter, Waiters},
+    wait::waiter::{Left, Turn, Waiter, Waiters},
 };
 
 pub(crate) struct Interruptions {

@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use super::{AtomicU32, Ordering};
+use crate::sync::{AtomicU32, Ordering};
 
 /// Whether something has recently paid.
 #[derive(Debug)]

@@ -15,17 +15,17 @@ use std::{
 };
 
 use crate::{
+    api::client::{Client, ClientRef},
+    api::request::Request,
     channel::{Channel, Place, Refusal},
-    client::{Client, ClientRef},
-    clock::Alarm,
     coop::Coop,
     error::SendError,
-    request::Request,
-    send::{self, NotSent, POLLED_AGAIN, for_room},
+    inflight::pending::Blank,
+    inflight::send::{self, NotSent, POLLED_AGAIN, for_room},
     slot::{Lane, Terms},
     sync::Arc,
-    ticket::Blank,
-    waiter::{Turn, Waiter},
+    time::clock::Alarm,
+    wait::waiter::{Turn, Waiter},
     waits,
 };
 

@@ -64,6 +64,8 @@
 //! 6. The hotline makes no access after it has cleared `HOT`, unless it found `CALL` (then it has the entry) or `ORPHAN` (then it has
 //!    the slot).
 
+pub(crate) mod list;
+
 use std::{
     mem::{self, ManuallyDrop, MaybeUninit},
     panic::Location,
@@ -73,15 +75,15 @@ use std::{
 };
 
 use crate::{
-    clock::Clock,
     error::NoReply,
-    panic::PanicMessage,
+    error::panic::PanicMessage,
     stats::{Ending, Ledger, Untaken},
     sync::{
         AtomicU32, Ordering, Padded, UnsafeCell, Waits, current, head_start, lock_pause, panicking,
         spin_until,
     },
-    waiter::{Waiter, Wake, shielded},
+    time::clock::Clock,
+    wait::waiter::{Waiter, Wake, shielded},
     waits::{self, ChannelId, Circle, Goal, RequestId, Wait},
 };
 

@@ -12,13 +12,13 @@ use std::{
 };
 
 use crate::{
-    clock::{Alarm, Clock},
     coop::Coop,
+    error::panic::PanicMessage,
     error::{Error, NoReply},
-    panic::PanicMessage,
     slot::{Handler, Verdict},
     sync::current,
-    waiter::Waiter,
+    time::clock::{Alarm, Clock},
+    wait::waiter::Waiter,
     waits::RequestId,
 };
 

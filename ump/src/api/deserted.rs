@@ -13,7 +13,7 @@ use crate::{
     channel::Channel,
     coop::Coop,
     sync::Arc,
-    waiter::{Turn, Waiter},
+    wait::waiter::{Turn, Waiter},
 };
 
 /// Ready when the last client has left: from then on no request is sent. From [`Server::deserted`](crate::Server::deserted).

@@ -5,16 +5,16 @@
 use std::{fmt, future::Future, ops::Deref, panic::Location, time::Duration};
 
 use crate::{
+    api::closed::Closed,
+    api::request::{Post, Request},
+    api::wait_reply::WaitReply,
     channel::Channel,
-    clock::Clock,
-    closed::Closed,
     error::Error,
-    nest::Nest,
-    request::{Post, Request},
+    inflight::pending::{Report, without_details},
+    inflight::pool::Nest,
     stats::Stats,
     sync::Arc,
-    ticket::{Report, without_details},
-    wait_reply::WaitReply,
+    time::clock::Clock,
     waits::ChannelId,
 };
 

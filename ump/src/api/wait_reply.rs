@@ -11,13 +11,13 @@ use std::{
 };
 
 use crate::{
-    clock::{Alarm, Clock},
     coop::Coop,
     error::Error,
-    send::POLLED_AGAIN,
+    inflight::pending::{Ticket, Why},
+    inflight::send::POLLED_AGAIN,
     sync::Deferral,
-    ticket::{Ticket, Why},
-    waiter::look_again,
+    time::clock::{Alarm, Clock},
+    wait::waiter::look_again,
     waits::{self, Circle, RequestId, Wait},
 };
 

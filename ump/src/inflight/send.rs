@@ -9,17 +9,17 @@ use std::{
 };
 
 use crate::{
+    api::client::ClientRef,
+    api::permit::Room,
     channel::{Channel, Place, Refusal},
-    client::ClientRef,
-    clock::{Alarm, Clock},
     coop::Coop,
     error::SendError,
-    os_error::OsError,
-    permit::Room,
+    error::os_error::OsError,
+    inflight::pending::Draft,
     slot::{Lane, Terms},
     sync::current,
-    ticket::Draft,
-    waiter::{Turn, Waiter},
+    time::clock::{Alarm, Clock},
+    wait::waiter::{Turn, Waiter},
     waits::{self, Circle, Goal, RequestId, Wait},
 };
 

@@ -19,11 +19,11 @@ use std::{
 use crate::{
     channel::{Channel, Place, Refusal},
     error::{Error, RequestError},
-    nest::{Nest, Owned},
+    inflight::pool::{Nest, Owned},
     slot::{Core, Entry, Slot, Terms, Verdict},
     stats::{Ending, Untaken},
     sync::Arc,
-    waiter::Wake,
+    wait::waiter::Wake,
     waits::{Circle, RequestId},
 };
 

@@ -14,14 +14,14 @@ use std::{
 };
 
 use crate::{
+    api::client::{Client, ClientRef},
+    api::permit::Room,
+    api::wait_reply::WaitReply,
     channel::{Channel, Place},
-    client::{Client, ClientRef},
     error::{RequestError, SendError},
-    permit::Room,
-    send::{self, NotSent, Offer, Sending},
+    inflight::pending::{Draft, Regret, Report},
+    inflight::send::{self, NotSent, Offer, Sending},
     slot::{Lane, Terms},
-    ticket::{Draft, Regret, Report},
-    wait_reply::WaitReply,
 };
 
 /// A request that has not been made yet: say how, then wait for it, await it, submit it or post it.

@@ -19,8 +19,10 @@ use std::{
     time::Instant,
 };
 
-use super::fork::{PerProcess, generation};
-use crate::waiter::Waiter;
+use crate::{
+    sync::fork::{PerProcess, generation},
+    wait::waiter::Waiter,
+};
 
 /// Tells alarms of the same instant apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -5,9 +5,14 @@
 
 #![forbid(unsafe_code)]
 
+pub(crate) mod os_error;
+pub(crate) mod panic;
+
 use std::{cell::RefCell, error::Error as StdError, fmt};
 
-use crate::{os_error::OsError, panic::PanicMessage, waits::Circle};
+use crate::waits::Circle;
+
+use self::{os_error::OsError, panic::PanicMessage};
 
 /// Why a request has no reply, or a call on an end-point failed.
 ///

@@ -34,7 +34,7 @@ use std::{
 use crate::{
     coop::{self, Coop},
     sync::{self, AtomicBool, Mutex, Ordering, Thread, WakerArc, current, park},
-    waiter::{Waiter, shielded},
+    wait::waiter::{Waiter, shielded},
     waits::{self, Following},
 };
 

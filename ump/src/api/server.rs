@@ -14,17 +14,17 @@ use std::{
 use futures_core::Stream;
 
 use crate::{
+    api::deserted::Deserted,
+    api::reply_context::ReplyContext,
+    channel::handoff::Lease,
     channel::{Channel, Place, Taken, Warmth},
-    clock::Clock,
-    context::ReplyContext,
     coop::{Coop, State, consume_budget},
-    deserted::Deserted,
     error::Error,
-    hotline::Lease,
-    list::Batch,
+    slot::list::Batch,
     stats::Stats,
     sync::{Arc, AtomicU64, Deferral, Ordering, Patience, Waits, current, head_start, spin_until},
-    waiter::{Turn, Waiter, look_again},
+    time::clock::Clock,
+    wait::waiter::{Turn, Waiter, look_again},
     waits::{ChannelId, RequestId, Wait},
 };
 

@@ -13,7 +13,7 @@ use crate::{
     channel::Channel,
     coop::Coop,
     sync::Arc,
-    waiter::{Turn, Waiter},
+    wait::waiter::{Turn, Waiter},
 };
 
 /// Ready when the server is gone or [closed](crate::Server::close): from then on no request is let in. From

@@ -27,7 +27,7 @@
 use std::ptr::{self, NonNull};
 
 use crate::{
-    nest,
+    inflight::pool,
     slot::{Core, Entry, HungUp, Slot, Turn},
     stats::{Ledger, Stats},
     sync::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering, WARM},
@@ -282,7 +282,7 @@ impl<S, R, E> Lease<'_, S, R, E> {
             HungUp::Idle => Gone::Quiet,
             HungUp::Orphan => {
                 // SAFETY: its last owner has left it to us.
-                unsafe { nest::free(slot) };
+                unsafe { pool::free(slot) };
                 Gone::Quiet
             }
             // SAFETY: a call brings the right to take it, to the one who ends it.

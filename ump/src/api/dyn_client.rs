@@ -11,12 +11,12 @@ use std::{
 };
 
 use crate::{
-    client::Client,
-    clock::Clock,
+    api::client::Client,
+    api::request::Request,
     error::{RequestError, SendError},
-    request::Request,
     stats::Stats,
     sync::{Arc, WakerArc},
+    time::clock::Clock,
 };
 
 /// A client of which only the types of message, reply and error are known: of any channel, [mapped](Self::map) or not.

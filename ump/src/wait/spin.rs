@@ -30,7 +30,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Credit, Ordering, Step};
+use crate::sync::{Credit, Ordering, Step};
 
 /// Looks before a lock holder is taken to have been descheduled.
 const LOCK_LOOKS: u32 = 64;

@@ -19,7 +19,7 @@ use std::{
 };
 
 use crate::{
-    list::Batch,
+    slot::list::Batch,
     slot::{Entry, Slot},
     sync::{AtomicPtr, Ordering},
 };

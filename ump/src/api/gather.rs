@@ -13,12 +13,12 @@ use std::{
 use futures_core::Stream;
 
 use crate::{
-    clock::Clock,
+    api::wait_reply::WaitReply,
     coop::Coop,
     error::Error,
     sync::{Mutex, WakerArc, current},
-    wait_reply::WaitReply,
-    waiter::Waiter,
+    time::clock::Clock,
+    wait::waiter::Waiter,
     waits::{self, Circle, MANY, Wait},
 };
 

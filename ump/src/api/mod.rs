@@ -1,0 +1,13 @@
+//! The public interface: both ends of a channel, and what they return.
+
+pub(crate) mod builder;
+pub(crate) mod client;
+pub(crate) mod closed;
+pub(crate) mod deserted;
+pub(crate) mod dyn_client;
+pub(crate) mod gather;
+pub(crate) mod permit;
+pub(crate) mod reply_context;
+pub(crate) mod request;
+pub(crate) mod server;
+pub(crate) mod wait_reply;
