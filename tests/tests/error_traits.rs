@@ -123,11 +123,11 @@ const TABLE: &[fn() -> &'static str] = table! {
     ump_router::Call<Ask>: is_exact;
     ump_router::Topic: is_exact is_serializable is_read_back;
     ump_router::Pattern: is_exact is_serializable is_read_back;
-    ump_router::core::Input<u8>: ;
-    ump_router::core::Output<u8>: ;
-    ump_router::core::Outcome<u8>: is_exact is_serializable;
-    ump_router::core::Violation: is_error is_exact is_serializable;
-    ump_router::core::RequestId: is_exact is_serializable;
+    ump_router::routing::Input<u8>: ;
+    ump_router::routing::Output<u8>: ;
+    ump_router::routing::Outcome<u8>: is_exact is_serializable;
+    ump_router::routing::Violation: is_error is_exact is_serializable;
+    ump_router::routing::RequestId: is_exact is_serializable;
 };
 
 /// Those that cannot be cloned or compared, and why.

@@ -1,28 +1,27 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
-mod by_type;
-pub mod core;
+mod claims;
 mod error;
-mod in_time;
 mod index;
-mod names;
+mod notify;
+mod presence;
 mod protocol;
-mod protocols;
 mod publish;
+mod registry;
 mod router;
+pub mod routing;
 mod serve;
-mod shield;
-mod signal;
-mod status;
 mod sync;
+mod timeout;
 pub mod topic;
-mod watch;
+mod unwind;
 
 pub use ump;
 
 pub use crate::{
     error::{Error, ProtocolError, PublishError, RequestError, RequestErrorKind},
+    presence::{Change, ChangeKind, RetainedStatus, ServerStatus, SubscriptionStatus},
     protocol::{Bytes, Message, Request},
     publish::{
         Publish, PublishFuture, Published, Received, RecvError, SubscribeOptions, Subscription,
@@ -30,7 +29,5 @@ pub use crate::{
     },
     router::Router,
     serve::{Call, Claim, RequestBuilder, RequestFuture, ServeOptions, Server},
-    status::{RetainedStatus, ServerStatus, SubscriptionStatus},
     topic::{Pattern, Topic, TopicError, TopicErrorKind},
-    watch::{Change, ChangeKind},
 };

@@ -6,11 +6,11 @@ use ump::Clock;
 
 use crate::{
     error::Error,
+    presence::{RetainedStatus, ServerStatus, SubscriptionStatus},
     protocol::{Message, Request},
-    protocols::Protocols,
     publish::{Publish, Received, SubscribeOptions, Subscription},
+    registry::Protocols,
     serve::{Call, Claim, RequestBuilder, ServeOptions, Server},
-    status::{RetainedStatus, ServerStatus, SubscriptionStatus},
     topic::{IntoPattern, IntoTopic},
 };
 

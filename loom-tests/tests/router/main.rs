@@ -1,7 +1,7 @@
 //! Models of the router: who publishes, subscribes and leaves, who serves, stands by and asks, at the same time.
 //!
-//! The guards named in brackets are the invariants at the top of the files of `ump-router/src`: `publish/queue.rs`, `publish/line.rs`,
-//! `publish/bus.rs`, `signal.rs`, `core/claims.rs`; and the pictures in them. That nobody sleeps for ever is found by loom.
+//! The guards named in brackets are the invariants at the top of the files of `ump-router/src`: `publish/queue/mod.rs`,
+//! `publish/queue/wait_queue.rs`, `publish/bus.rs`, `notify.rs`, `claims.rs`; and the pictures in them. That nobody sleeps for ever is found by loom.
 #![cfg(loom)]
 
 mod ending;

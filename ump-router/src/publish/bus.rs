@@ -18,22 +18,24 @@ use std::{
 use ump::Clock;
 
 use super::{
-    leftovers::Leftovers,
+    deferred::Leftovers,
+    delivery::{Delivery, Limit},
     options::SubscribeOptions,
     queue::{End, Publisher, Queue},
     received::Received,
     retained::Retained,
     subscription::Subscription,
-    waiting::{Delivery, Limit},
 };
 use crate::{
     error::{Error, PublishError},
     index::{TopicIndex, TopicKey},
-    names::{check_full_name, full_name},
+    presence::{Change, ChangeKind, Changes},
     protocol::Message,
     sync::RwLock,
-    topic::{Pattern, Topic, TopicError},
-    watch::{Change, ChangeKind, Changes},
+    topic::{
+        Pattern, Topic, TopicError,
+        full_name::{check_full_name, full_name},
+    },
 };
 
 pub(crate) struct Bus<M: Message> {

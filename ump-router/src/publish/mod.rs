@@ -1,17 +1,16 @@
 //! Publish and subscribe: from the publisher's thread straight into the queues of the subscribers.
 
 mod bus;
-mod leftovers;
-mod line;
+mod deferred;
+mod delivery;
 mod options;
 mod publication;
 mod queue;
 mod received;
 mod retained;
 mod subscription;
-mod waiting;
 
-pub(crate) use self::{bus::Bus, leftovers::Leftovers};
+pub(crate) use self::{bus::Bus, deferred::Leftovers};
 pub use self::{
     options::{SubscribeOptions, WhenFull},
     publication::{Publish, PublishFuture, Published},

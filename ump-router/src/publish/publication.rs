@@ -13,7 +13,7 @@ use ump::coop::Coop;
 
 use super::{
     bus::Bus,
-    waiting::{Delivery, Limit},
+    delivery::{Delivery, Limit},
 };
 use crate::{
     error::{Error, PublishError},

@@ -19,11 +19,11 @@ use ump::Clock;
 use super::{call::Call, servers::Servers, serving::Serving};
 use crate::{
     error::{Error, RequestError},
-    in_time::in_time,
+    notify::{Listener, Signal},
     protocol::Request,
-    protocols::Protocols,
-    signal::{Listener, Signal},
+    registry::Protocols,
     sync::Shared,
+    timeout::in_time,
     topic::{IntoTopic, Topic},
 };
 

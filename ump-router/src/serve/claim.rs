@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::{
-    core::claims::{ClaimId, Rank},
+    claims::{ClaimId, Rank},
     topic::Topic,
 };
 

@@ -11,7 +11,7 @@ use super::{
     attempt::{Attempt, Outcome},
     future::RequestFuture,
 };
-use crate::{error::RequestError, protocol::Request, protocols::Protocols, topic::IntoTopic};
+use crate::{error::RequestError, protocol::Request, registry::Protocols, topic::IntoTopic};
 
 /// A request that has not been made yet: say how, then wait for it or await it. From [`Router::request`](crate::Router::request).
 ///

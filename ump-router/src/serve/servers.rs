@@ -17,16 +17,18 @@ use super::{
     serving::{Client, Serving},
 };
 use crate::{
-    core::claims::{ClaimId, Claims, Left, Rank},
+    claims::{ClaimId, Claims, Left, Rank},
     error::Error,
-    names::{check_full_name, full_name},
+    notify::Signal,
+    presence::{Change, ChangeKind, Changes},
     protocol::Request,
     publish::{Leftovers, Received},
-    shield::shielded,
-    signal::Signal,
     sync::{RwLock, Shared},
-    topic::{Pattern, Topic},
-    watch::{Change, ChangeKind, Changes},
+    topic::{
+        Pattern, Topic,
+        full_name::{check_full_name, full_name},
+    },
+    unwind::shielded,
 };
 
 pub(crate) struct Servers<P: Request> {

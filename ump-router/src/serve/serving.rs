@@ -4,7 +4,7 @@ use std::{fmt, sync::Weak};
 
 use super::{call::Call, servers::Servers};
 use crate::{
-    core::claims::ClaimId,
+    claims::ClaimId,
     protocol::Request,
     sync::{AtomicBool, Ordering, Shared},
     topic::Topic,

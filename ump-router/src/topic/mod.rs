@@ -47,6 +47,7 @@
 
 mod error;
 mod fragments;
+pub(crate) mod full_name;
 pub(crate) mod grammar;
 mod into;
 mod matching;

@@ -11,13 +11,12 @@ use std::{
 use ump::Clock;
 
 use super::{
-    leftovers::Leftovers,
-    line::Turn,
+    deferred::Leftovers,
     publication::Published,
-    queue::{Publisher, Pushed, Queue},
+    queue::{Publisher, Pushed, Queue, Turn},
     received::Received,
 };
-use crate::in_time::in_time;
+use crate::timeout::in_time;
 
 /// What has become of a message so far, and where it is in line. Those who are not waited for to the end miss it.
 pub(super) struct Delivery<M> {

@@ -18,10 +18,7 @@
 
 use std::{collections::BTreeMap, task::Waker};
 
-use super::{
-    queue::{Entry, Pushed},
-    received::Received,
-};
+use super::{super::received::Received, Entry, Pushed};
 
 pub(super) struct Line<M> {
     places: BTreeMap<u64, Place<M>>,

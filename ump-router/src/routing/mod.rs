@@ -6,7 +6,7 @@
 //!
 //! ```
 //! use std::time::Instant;
-//! use ump_router::core::{Core, Input, Outcome, Output};
+//! use ump_router::routing::{Core, Input, Outcome, Output};
 //!
 //! let mut core = Core::<&str>::new();
 //! let (client, server) = (core.connect(), core.connect());
@@ -37,7 +37,6 @@
 //! - A request that was given to another party may have been executed: nobody else can tell, unless that one
 //!   [returns](Input::Return) it.
 
-pub(crate) mod claims;
 mod messages;
 mod pending;
 
@@ -50,11 +49,11 @@ use std::{
 use ump::Executed;
 
 pub use self::messages::{Input, Number, Outcome, Output, Party, RequestId, Violation};
-use self::{
+use self::pending::{Pending, Request, State};
+use crate::{
     claims::{ClaimId, Claims, Left, Rank},
-    pending::{Pending, Request, State},
+    topic::{Pattern, Topic, TopicIndex, TopicKey},
 };
-use crate::topic::{Pattern, Topic, TopicIndex, TopicKey};
 
 /// Connects parties: who publishes with who subscribed, who asks with who serves. See the [module](self).
 pub struct Core<M> {

@@ -3,7 +3,7 @@
 use std::task::Waker;
 
 use super::received::Received;
-use crate::shield::shielded;
+use crate::unwind::shielded;
 
 #[derive(Debug)]
 pub(crate) struct Leftovers<M> {

@@ -20,20 +20,23 @@
 //! 4. When the queue has ended, nobody is in line.
 //! 5. No code of the user's runs under the lock: wakers are cloned before, woken and dropped after; messages are dropped after.
 
+mod wait_queue;
+
 use std::{
     collections::{HashMap, VecDeque},
     task::{Context, Poll, Waker},
     time::Duration,
 };
 
+use self::wait_queue::Line;
+pub(crate) use self::wait_queue::Turn;
 use super::{
-    leftovers::Leftovers,
-    line::{Line, Turn},
+    deferred::Leftovers,
     options::{SubscribeOptions, WhenFull},
     received::Received,
     subscription::RecvError,
 };
-use crate::{shield::shielded, sync::Mutex, topic::Pattern};
+use crate::{sync::Mutex, topic::Pattern, unwind::shielded};
 
 #[derive(Debug)]
 pub(crate) struct Queue<M> {

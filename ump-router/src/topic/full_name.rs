@@ -1,6 +1,6 @@
 //! The name of something on the whole router: the prefix of its type, then its own.
 
-use crate::topic::{Pattern, TopicError};
+use super::{Pattern, TopicError};
 
 /// Whether there can be such a name.
 pub(crate) fn check_full_name(prefix: &str, pattern: &Pattern) -> Result<(), TopicError> {

@@ -2,6 +2,8 @@
 //!
 //! The first use of a type makes its place, if its prefix keeps it apart from all others. From then on it is found without a lock.
 
+mod by_type;
+
 use std::{
     any::{TypeId, type_name},
     sync::Arc,
@@ -9,16 +11,15 @@ use std::{
 
 use ump::Clock;
 
+use self::by_type::ByType;
 use crate::{
-    by_type::ByType,
     error::{Error, ProtocolError},
+    presence::{Change, Changes, RetainedStatus, ServerStatus, Status, SubscriptionStatus},
     protocol::{Bytes, Message, Request},
     publish::Bus,
     serve::{Servers, Serving},
-    status::{RetainedStatus, ServerStatus, Status, SubscriptionStatus},
     sync::{Mutex, Shared},
     topic::Topic,
-    watch::{Change, Changes},
 };
 
 pub(crate) struct Protocols {

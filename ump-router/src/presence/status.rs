@@ -5,12 +5,11 @@ use std::any::type_name;
 use ump::Stats;
 
 use crate::{
-    core::claims::Rank,
-    names::full_name,
+    claims::Rank,
     protocol::{Message, Request},
     publish::{Bus, WhenFull},
     serve::Servers,
-    topic::Pattern,
+    topic::{Pattern, full_name::full_name},
 };
 
 /// How a subscription is.

@@ -9,7 +9,7 @@ use std::{
 use proptest::prelude::*;
 use ump_router::{
     Pattern, Topic,
-    core::{Core, Input, Outcome, Output, Party, RequestId, Violation},
+    routing::{Core, Input, Outcome, Output, Party, RequestId, Violation},
     ump::Executed,
 };
 

@@ -1,0 +1,10 @@
+//! Presence: what is subscribed and served on a router, as lists and as messages.
+
+mod change;
+mod status;
+
+pub(crate) use self::{change::Changes, status::Status};
+pub use self::{
+    change::{Change, ChangeKind},
+    status::{RetainedStatus, ServerStatus, SubscriptionStatus},
+};
