@@ -103,7 +103,7 @@ fn servers_that_wait_for_each_other_are_found() {
 
 /// It works as long as nobody asks both at a time. That is what a test sees.
 #[test]
-fn servers_that_wait_for_each_other_work_for_one_request_at_a_time() {
+fn mutually_waiting_servers_serve_single_requests() {
     explore(|| {
         let (account_server, account) = ump::channel();
         let (audit_server, audit) = ump::channel();
@@ -134,7 +134,7 @@ fn servers_end_when_nobody_asks_any_more() {
 
 #[cfg(loom)]
 #[test]
-fn tasks_that_deposit_and_check_at_the_same_time_both_end() {
+fn concurrent_deposit_and_check_tasks_both_end() {
     use loom::future::block_on;
 
     explore_large(|| {
@@ -162,7 +162,7 @@ fn tasks_that_deposit_and_check_at_the_same_time_both_end() {
 
 #[cfg(not(loom))]
 #[test]
-fn tasks_that_deposit_and_check_at_the_same_time_both_end() {
+fn concurrent_deposit_and_check_tasks_both_end() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     explore(move || {
         runtime.block_on(async {

@@ -156,7 +156,7 @@ fn end<RV>(callers: Vec<Actor<()>>, client: &Client, handle: JoinHandle<RV>, boo
 }
 
 #[test]
-fn a_loop_serves_whoever_asks_in_whatever_way_in_order() {
+fn a_loop_serves_all_kinds_of_callers_in_order() {
     explore(USUAL, || {
         let book = Book::default();
         let (client, handle) = Builder::new()
@@ -171,7 +171,7 @@ fn a_loop_serves_whoever_asks_in_whatever_way_in_order() {
 }
 
 #[test]
-fn a_pool_that_is_stopped_or_breaks_off_leaves_nobody_waiting() {
+fn a_stopped_or_broken_pool_leaves_no_caller_waiting() {
     explore(TURNED_DOWN, || {
         let book = Book::default();
         // One of the workers does, and the others end on account of that; or somebody stops it.
@@ -194,7 +194,7 @@ fn a_pool_that_is_stopped_or_breaks_off_leaves_nobody_waiting() {
 
 /// The workers of a pool are told to make their handlers anew, and the factory may refuse: that is a failure, and another one is made after a pause.
 #[test]
-fn what_is_queued_survives_handlers_that_are_made_anew() {
+fn queued_requests_survive_handler_restarts() {
     explore(USUAL, || {
         let book = Book::default();
         let pause = any(&[Duration::ZERO, LONG]);
@@ -234,7 +234,7 @@ fn book_of_nobody() -> Reply {
 
 /// A drain waits until the pause is over, so there is none against a pause without end.
 #[test]
-fn a_stop_against_failures_of_the_handlers_ends_in_one_of_them() {
+fn a_stop_racing_with_failures_has_one_outcome() {
     explore(&[End::ServerDisappeared], || {
         let book = Book::default();
         let (pause, how) = any(&[(LONG, ANYHOW), (Duration::MAX, &[Stop::Refuse])]);
@@ -266,7 +266,7 @@ fn a_stop_against_failures_of_the_handlers_ends_in_one_of_them() {
 }
 
 #[test]
-fn batches_are_served_in_order_and_a_drain_leaves_none() {
+fn batches_are_in_order_and_a_drain_empties_the_queue() {
     explore(&[End::Replied, End::Posted], || {
         let book = Book::default();
         let (client, handle) = Builder::new()

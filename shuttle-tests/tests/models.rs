@@ -81,7 +81,7 @@ fn end(callers: Vec<Actor<()>>, workers: Vec<Actor<()>>, server: &Server, book: 
 }
 
 #[test]
-fn whoever_asks_one_worker_in_whatever_way_gets_its_outcome_in_order() {
+fn all_kinds_of_requests_to_one_worker_end_in_order() {
     explore(USUAL, || {
         let book = Book::default();
         let (server, client) = channel(usize::MAX);
@@ -123,7 +123,7 @@ fn several_workers_share_what_is_asked() {
 }
 
 #[test]
-fn workers_that_leave_one_by_one_take_the_server_along_and_tell_everybody() {
+fn the_last_leaving_worker_ends_all_requests() {
     explore(
         &[End::Replied, End::ServerDisappeared, End::Left, End::Posted],
         || {
@@ -148,7 +148,7 @@ fn workers_that_leave_one_by_one_take_the_server_along_and_tell_everybody() {
 }
 
 #[test]
-fn who_is_served_again_and_again_is_so_in_order_when_others_break_in() {
+fn a_favoured_client_stays_in_order_under_contention() {
     explore(&[End::Replied, End::Posted], || {
         let book = Book::default();
         let (server, client) = channel(usize::MAX);
@@ -177,7 +177,7 @@ fn pairs_that_are_used_to_each_other_let_others_in() {
 }
 
 #[test]
-fn whoever_passes_by_leaves_the_caller_who_is_used_to_it_to_the_others() {
+fn a_passing_receiver_leaves_the_favoured_caller() {
     explore(&[End::Replied], || {
         let book = Book::default();
         let (server, client) = channel(usize::MAX);
@@ -212,7 +212,7 @@ fn those_who_are_in_a_hurry_leave_nothing_behind() {
 }
 
 #[test]
-fn a_client_can_be_shared_and_cloned_and_dropped_anywhere() {
+fn a_client_is_shared_cloned_and_dropped_anywhere() {
     explore(USUAL, || {
         let book = Book::default();
         let (server, client) = channel(any(CAPACITIES));
@@ -235,7 +235,7 @@ fn a_client_can_be_shared_and_cloned_and_dropped_anywhere() {
 }
 
 #[test]
-fn a_weak_client_asks_as_long_as_there_is_a_strong_one_and_never_again() {
+fn a_weak_client_works_only_with_a_strong_one() {
     explore(&[End::Replied, End::Left, End::Posted], || {
         let book = Book::default();
         let (server, client) = channel(any(CAPACITIES));
@@ -265,7 +265,7 @@ fn a_weak_client_asks_as_long_as_there_is_a_strong_one_and_never_again() {
 }
 
 #[test]
-fn what_is_gathered_comes_once_and_what_is_not_waited_for_is_cancelled() {
+fn gathered_replies_come_once_or_are_cancelled() {
     explore(
         &[End::Replied, End::Failed, End::Left, End::TimeoutTaken],
         || {

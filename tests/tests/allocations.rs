@@ -166,7 +166,7 @@ fn a_blocking_request_allocates_nothing_among_many() {
 }
 
 #[test]
-fn a_blocking_request_that_waits_for_room_allocates_little() {
+fn a_blocking_request_without_room_allocates_little() {
     let _alone = alone();
     let (mut server, client) = bounded::<u64, u64, ()>(1).unwrap();
     let stop = AtomicBool::new(false);
@@ -203,7 +203,7 @@ fn an_awaited_request_allocates_nothing() {
 }
 
 #[test]
-fn an_awaited_request_between_threads_allocates_nothing() {
+fn an_awaited_cross_thread_request_allocates_nothing() {
     let _alone = alone();
     for serve in [by_wait, by_async_wait] {
         let count = served(channel(), serve, |client| {

@@ -213,7 +213,7 @@ fn a_sender_stays_while_there_is_no_room<T: Send>() {
     });
 }
 
-fn senders_that_wait_for_room_learn_that_the_server_goes<T: Send>() {
+fn senders_waiting_for_room_see_the_server_go<T: Send>() {
     for _ in 0..10 {
         let (server, client) = full(1);
         let start = Barrier::new(4);
@@ -256,7 +256,7 @@ for_each!(
     => {
         a_sender_waits_for_room,
         a_sender_stays_while_there_is_no_room,
-        senders_that_wait_for_room_learn_that_the_server_goes,
+        senders_waiting_for_room_see_the_server_go,
     }
 );
 
@@ -365,7 +365,7 @@ fn rings<const N: usize>(waiting: [&Waiting<'_>; N]) -> [usize; N] {
 }
 
 #[test]
-fn room_is_given_in_the_order_in_which_it_was_waited_for() {
+fn room_is_granted_in_waiting_order() {
     let (server, client) = full(1);
     let mut a = Waiting::new(client.post(1));
     let mut b = Waiting::new(client.post(2));
@@ -445,7 +445,7 @@ fn a_woken_sender_that_is_dropped_passes_the_room_on() {
 }
 
 #[test]
-fn a_woken_sender_that_is_dropped_when_the_room_is_gone_wakes_nobody() {
+fn a_woken_sender_dropped_without_room_wakes_nobody() {
     let (server, client) = full(1);
     let a = Waiting::new(client.post(1));
     let b = Waiting::new(client.post(2));
@@ -458,7 +458,7 @@ fn a_woken_sender_that_is_dropped_when_the_room_is_gone_wakes_nobody() {
 }
 
 #[test]
-fn a_sender_that_leaves_before_it_was_woken_leaves_the_line() {
+fn a_sender_that_leaves_unwoken_leaves_the_queue() {
     let (server, client) = full(1);
     let a = Waiting::new(client.post(1));
     let b = Waiting::new(client.post(2));
@@ -523,7 +523,7 @@ fn a_woken_sender_whose_time_is_up_passes_the_room_on() {
 }
 
 #[test]
-fn a_blocking_sender_whose_time_is_up_takes_no_wake_up_with_it() {
+fn a_timed_out_blocking_sender_loses_no_wake_up() {
     let (server, client) = full(1);
     let late = client.post(1).timeout(Duration::from_millis(5)).wait();
     assert!(matches!(late, Err(SendError::TimeoutQueued(1))));
@@ -534,7 +534,7 @@ fn a_blocking_sender_whose_time_is_up_takes_no_wake_up_with_it() {
 
 /// Whoever leaves, at whatever moment: the room is never left unused while somebody waits for it.
 #[test]
-fn no_wake_up_is_lost_when_senders_time_out_as_room_appears() {
+fn senders_timing_out_as_room_appears_lose_no_wake_up() {
     must_end(|| {
         const ROUNDS: u32 = 200;
         for round in 0..ROUNDS {
@@ -575,7 +575,7 @@ fn a_request_that_is_withdrawn_makes_room() {
 }
 
 #[test]
-fn a_request_that_is_withdrawn_at_its_deadline_makes_room() {
+fn a_request_revoked_at_its_deadline_makes_room() {
     in_time(|time| {
         let (server, client): Ends = ump::bounded(1).unwrap();
         let deadline = Instant::now() + time;
@@ -590,7 +590,7 @@ fn a_request_that_is_withdrawn_at_its_deadline_makes_room() {
 }
 
 #[test]
-fn a_withdrawn_urgent_request_makes_room_in_its_own_lane() {
+fn a_revoked_urgent_request_makes_room_in_its_lane() {
     let (_server, client) = full(1);
     let urgent = client.request(10).urgent().submit().wait().unwrap();
     let normal = Waiting::new(client.post(1));

@@ -21,7 +21,7 @@ fn seen(server: &Server<u32, u32, ()>) -> u32 {
 }
 
 #[test]
-fn a_submitted_request_and_a_post_come_from_where_they_began() {
+fn submits_and_posts_report_where_they_began() {
     let (server, client): Ends = ump::channel();
     let line = line!();
     let _reply = client.req_async(1);
@@ -36,7 +36,7 @@ fn a_submitted_request_and_a_post_come_from_where_they_began() {
 }
 
 #[test]
-fn an_awaited_request_comes_from_where_it_was_called_not_from_where_it_was_polled() {
+fn an_awaited_request_reports_its_call_site() {
     let (server, client): Ends = ump::channel();
     let line = line!();
     let mut asked = pin!(client.areq(1));
@@ -52,7 +52,7 @@ fn an_awaited_request_comes_from_where_it_was_called_not_from_where_it_was_polle
 }
 
 #[test]
-fn a_blocking_request_comes_from_where_it_was_made_also_over_the_hotline() {
+fn a_direct_handoff_reports_the_call_site() {
     let (server, client): Ends = ump::channel();
     let server = thread::spawn(move || {
         for (_, rctx) in &server {
@@ -114,7 +114,7 @@ fn the_former_names_pass_it_on_as_well() {
 }
 
 #[test]
-fn a_handler_sees_when_its_request_entered_if_the_channel_keeps_that() {
+fn a_handler_sees_the_entry_time_if_recorded() {
     const HOUR: Duration = Duration::from_secs(3600);
     let time = ManualClock::new();
     let builder = Builder::new().capacity(1).clock(time.clock());
@@ -138,7 +138,7 @@ fn a_handler_sees_when_its_request_entered_if_the_channel_keeps_that() {
 }
 
 #[test]
-fn a_channel_that_does_not_keep_entry_times_knows_none() {
+fn a_channel_without_entry_times_reports_none() {
     let (server, client): Ends = ump::channel();
     client.post(1).wait().unwrap();
     let (_, rctx) = server.try_pop().unwrap().unwrap();

@@ -586,7 +586,7 @@ mod forgetting {
     }
 
     #[test]
-    fn an_awaited_request_leaves_it_in_the_queue_and_its_waker_is_woken() {
+    fn an_awaited_request_leaves_it_queued_and_is_woken() {
         let (server, client) = channel::<u32, u32, ()>();
         let bell = Bell::new();
         let mut asking = Box::pin(client.request(1).timeout(LONG).into_future());
@@ -598,7 +598,7 @@ mod forgetting {
     }
 
     #[test]
-    fn a_future_that_waits_for_room_lets_the_others_go_on_at_the_next_room() {
+    fn a_future_waiting_for_room_leaves_it_to_the_others() {
         let (server, client) = bounded::<u32, u32, ()>(1).unwrap();
         client.post(0).wait().unwrap();
         let mut forgotten = Box::pin(client.post(1).into_future());
@@ -617,7 +617,7 @@ mod forgetting {
     }
 
     #[test]
-    fn a_receiver_lets_the_others_go_on_at_the_next_request() {
+    fn a_receiver_leaves_the_next_request_to_the_others() {
         let (server, client) = channel::<u32, u32, ()>();
         let mut forgotten = Box::pin(server.async_wait());
         assert!(poll_once(&mut forgotten).is_pending());
@@ -632,7 +632,7 @@ mod forgetting {
     }
 
     #[test]
-    fn a_context_leaves_its_caller_waiting_until_it_cancels() {
+    fn a_context_keeps_its_caller_waiting_until_cancel() {
         let (server, client) = channel::<Counted, u32, ()>();
         let messages = Census::default();
         let reply = client.req_async(messages.born()).unwrap();
@@ -658,7 +658,7 @@ mod forgetting {
     }
 
     #[test]
-    fn a_cancelled_future_leaves_a_waker_that_is_woken_or_released() {
+    fn a_cancelled_future_wakes_or_releases_its_waker() {
         let (server, client) = channel::<u32, u32, ()>();
         let bell = Bell::new();
         let reply = client.req_async(1).unwrap();
@@ -676,7 +676,7 @@ mod by_drop {
     use super::*;
 
     #[test]
-    fn a_request_that_was_cancelled_in_the_queue_is_never_executed() {
+    fn a_request_cancelled_in_the_queue_never_executes() {
         let (server, client) = channel::<u32, u32, ()>();
         let replies: Vec<_> = (0..100).map(|n| client.req_async(n).unwrap()).collect();
         let kept: Vec<_> = replies
@@ -728,7 +728,7 @@ mod by_drop {
     }
 
     #[test]
-    fn a_handler_that_was_told_first_still_has_the_message() {
+    fn a_handler_notified_first_still_has_the_message() {
         let (server, client) = channel::<u32, u32, ()>();
         let reply = client.req_async(1).unwrap();
         let mut batch = Vec::new();
@@ -826,7 +826,7 @@ mod races {
     use super::*;
 
     #[test]
-    fn of_a_leaving_caller_and_an_answer_deliver_it_or_hand_it_back() {
+    fn of_a_leaving_caller_and_a_reply_lose_nothing() {
         must_end(|| {
             let (server, client) = channel::<u32, Counted, ()>();
             let replies = Census::default();
@@ -863,7 +863,7 @@ mod races {
     }
 
     #[test]
-    fn of_a_caller_that_looks_and_leaves_and_an_answer_never_lose_or_double_it() {
+    fn of_a_polling_leaving_caller_and_a_reply_end_once() {
         must_end(|| {
             let (server, client) = channel::<u32, u32, ()>();
             race(
@@ -896,7 +896,7 @@ mod races {
     }
 
     #[test]
-    fn of_a_leaving_caller_and_a_watching_handler_always_wake_it() {
+    fn of_a_leaving_caller_and_a_watching_handler_wake() {
         must_end(|| {
             let (server, client) = channel::<u32, u32, ()>();
             race(
@@ -923,7 +923,7 @@ mod races {
     }
 
     #[test]
-    fn of_a_leaving_caller_and_a_server_that_takes_execute_or_withdraw() {
+    fn of_a_leaving_caller_and_a_take_execute_or_revoke() {
         must_end(|| {
             let (server, client) = channel::<Counted, u32, ()>();
             let messages = Census::default();
@@ -954,7 +954,7 @@ mod races {
     }
 
     #[test]
-    fn of_leaving_callers_and_a_server_that_takes_a_batch_execute_or_withdraw_each() {
+    fn of_leaving_callers_and_a_batch_execute_or_revoke() {
         must_end(|| {
             let (server, client) = channel::<u32, u32, ()>();
             let mut executed = 0;
@@ -993,7 +993,7 @@ mod races {
     }
 
     #[test]
-    fn of_a_leaving_caller_and_a_server_that_goes_end_it_once() {
+    fn of_a_leaving_caller_and_a_leaving_server_end_once() {
         must_end(|| {
             let messages = Census::default();
             race(
@@ -1163,21 +1163,21 @@ mod races {
     }
 
     #[test]
-    fn of_the_deadline_of_a_blocking_request_and_a_server_that_takes_execute_or_return() {
+    fn of_a_blocking_deadline_and_a_take_end_once() {
         must_end(|| {
             deadline_and_take(|client, message, at| client.request(message).deadline(at).wait());
         });
     }
 
     #[test]
-    fn of_the_deadline_of_an_awaited_request_and_a_server_that_takes_execute_or_return() {
+    fn of_an_awaited_deadline_and_a_take_end_once() {
         must_end(|| {
             deadline_and_take(|client, message, at| block_on(client.request(message).deadline(at)));
         });
     }
 
     #[test]
-    fn of_the_deadline_of_a_submitted_request_and_a_server_that_takes_execute_or_return() {
+    fn of_a_submitted_deadline_and_a_take_end_once() {
         must_end(|| {
             deadline_and_take(|client, message, at| {
                 let reply = client.request(message).deadline(at).submit().wait()?;
@@ -1187,7 +1187,7 @@ mod races {
     }
 
     #[test]
-    fn of_the_deadline_of_an_awaited_reply_and_a_server_that_takes_execute_or_return() {
+    fn of_an_awaited_reply_deadline_and_a_take_end_once() {
         must_end(|| {
             deadline_and_take(|client, message, at| {
                 let reply = client.request(message).deadline(at).submit().wait()?;
@@ -1197,7 +1197,7 @@ mod races {
     }
 
     #[test]
-    fn of_the_deadline_of_a_gathered_request_and_a_server_that_takes_execute_or_return() {
+    fn of_a_gathered_deadline_and_a_take_end_once() {
         must_end(|| {
             deadline_and_take(|client, message, at| {
                 let mut gather = ump::Gather::new();
@@ -1208,7 +1208,7 @@ mod races {
     }
 
     #[test]
-    fn of_a_deadline_in_line_for_room_and_room_send_or_return() {
+    fn of_a_deadline_and_room_send_or_return() {
         must_end(|| {
             let messages = Census::default();
             let mut round = 0;

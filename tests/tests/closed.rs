@@ -17,7 +17,7 @@ const ENDS: [fn(Server<u32, u32, ()>); 3] =
     [drop, |server| server.close(), |server| server.refuse()];
 
 #[test]
-fn everybody_who_waits_is_told_however_the_server_ends() {
+fn every_waiter_learns_how_the_server_ends() {
     for end in ENDS {
         let (server, client): Ends = ump::channel();
         let other = client.clone();
@@ -50,7 +50,7 @@ fn who_comes_late_is_told_at_once() {
 }
 
 #[test]
-fn it_does_not_keep_the_channel_going_nor_does_it_end_with_the_clients() {
+fn it_neither_keeps_nor_ends_the_channel() {
     let (server, client): Ends = ump::channel();
     let mut closed = client.closed();
     drop(client);
@@ -85,7 +85,7 @@ fn who_stops_waiting_leaves_nothing() {
 }
 
 #[test]
-fn who_waits_is_told_before_the_requests_that_are_turned_down() {
+fn waiters_are_woken_before_requests_are_refused() {
     fn poll<F: Future + Unpin>(
         future: &mut F,
         order: &Arc<Mutex<Vec<&'static str>>>,

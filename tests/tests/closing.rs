@@ -368,7 +368,7 @@ fn messages_that_come_back_are_dropped_once() {
 // ---- one that refuses
 
 #[test]
-fn who_refuses_turns_down_what_is_queued_and_what_comes() {
+fn refusing_ends_queued_and_later_requests() {
     let census = Census::default();
     let (server, client) = ump::channel::<Counted, Counted, ()>();
     let normal = client.request(census.born()).submit().wait().unwrap();

@@ -66,7 +66,7 @@ fn a_deadline_that_has_passed_queues_nothing<A: Ask>() {
     }
 }
 
-fn a_deadline_that_has_passed_does_not_wait_for_room_either<A: Ask>() {
+fn a_passed_deadline_does_not_wait_for_room<A: Ask>() {
     let (server, client): Ends = ump::bounded(1).unwrap();
     client.post(0).wait().unwrap();
     assert_eq!(
@@ -76,7 +76,7 @@ fn a_deadline_that_has_passed_does_not_wait_for_room_either<A: Ask>() {
     assert_eq!(server.len(), 1);
 }
 
-fn a_queued_request_is_revoked_at_its_deadline_and_not_before<A: Ask>() {
+fn a_queued_request_is_revoked_at_its_deadline<A: Ask>() {
     for urgent in [false, true] {
         let (server, client) = in_time(|time| {
             let (server, client): Ends = ump::channel();
@@ -133,7 +133,7 @@ fn an_answer_in_time_is_delivered<A: Ask>() {
     }
 }
 
-fn a_deadline_can_pass_while_the_request_waits_for_room<A: Ask>() {
+fn a_deadline_can_pass_while_waiting_for_room<A: Ask>() {
     let (server, client): Ends = ump::bounded(1).unwrap();
     client.post(0).wait().unwrap();
     let deadline = Instant::now() + Duration::from_millis(5);
@@ -171,11 +171,11 @@ for_each!(
     mixed_await_then_wait = SubmitAwaitWait
     => {
         a_deadline_that_has_passed_queues_nothing,
-        a_deadline_that_has_passed_does_not_wait_for_room_either,
-        a_queued_request_is_revoked_at_its_deadline_and_not_before,
+        a_passed_deadline_does_not_wait_for_room,
+        a_queued_request_is_revoked_at_its_deadline,
         revoking_leaves_the_others_in_the_queue,
         an_answer_in_time_is_delivered,
-        a_deadline_can_pass_while_the_request_waits_for_room,
+        a_deadline_can_pass_while_waiting_for_room,
         room_in_time_is_used,
     }
 );
@@ -183,7 +183,7 @@ for_each!(
 // ---- how it is set
 
 #[test]
-fn a_timeout_of_nothing_has_passed_when_the_request_is_made() {
+fn a_zero_timeout_has_passed_at_once() {
     let (server, client): Ends = ump::channel();
     let outcome = client.request(1).timeout(Duration::ZERO).wait();
     assert!(matches!(outcome, Err(RequestError::TimeoutQueued(1))));
@@ -195,7 +195,7 @@ fn a_timeout_of_nothing_has_passed_when_the_request_is_made() {
 }
 
 #[test]
-fn a_timeout_beyond_what_the_clock_can_tell_is_no_deadline() {
+fn a_timeout_beyond_the_clock_is_no_deadline() {
     let (server, client): Ends = ump::channel();
     let waited = client.request(1).timeout(FOR_EVER).submit();
     let mut waited = waited.wait().unwrap();
@@ -280,7 +280,7 @@ fn an_overdue_request_is_not_handed_to_a_handler<T: Take>() {
     assert_eq!(server.stats(), expected);
 }
 
-fn an_overdue_future_that_is_not_polled_is_not_executed<T: Take>() {
+fn an_unpolled_overdue_future_is_not_executed<T: Take>() {
     in_time(|time| {
         let (server, client): Ends = ump::channel();
         let bell = Bell::new();
@@ -354,7 +354,7 @@ fn a_server_that_finds_only_overdue_requests_waits_on<T: Take>() {
     });
 }
 
-fn a_server_that_finds_only_overdue_requests_sees_that_no_client_is_left<T: Take>() {
+fn only_overdue_requests_count_as_no_clients_left<T: Take>() {
     let ((server, client), reply) = overdue();
     drop(client);
     assert!(T::take(&server).is_none());
@@ -375,10 +375,10 @@ mod unnoticed {
         poll_wait = PollWait
         => {
             an_overdue_request_is_not_handed_to_a_handler,
-            an_overdue_future_that_is_not_polled_is_not_executed,
+            an_unpolled_overdue_future_is_not_executed,
             overdue_requests_in_any_number_are_passed_over,
             a_server_that_finds_only_overdue_requests_waits_on,
-            a_server_that_finds_only_overdue_requests_sees_that_no_client_is_left,
+            only_overdue_requests_count_as_no_clients_left,
         }
     );
 }
@@ -435,7 +435,7 @@ fn a_batch_is_all_that_is_there_and_not_overdue() {
 }
 
 #[test]
-fn an_overdue_request_makes_room_when_it_is_passed_over() {
+fn a_skipped_overdue_request_makes_room() {
     let ((server, client, reply), deadline) = before_deadline(|deadline| {
         let (server, client): Ends = ump::bounded(1).unwrap();
         let reply = client.request(7).deadline(deadline).submit().wait();
@@ -479,7 +479,7 @@ fn a_reply_that_is_there_by_the_deadline_is_not_lost() {
 
 /// The caller has not been able to leave yet; what the handler says now is as good as ever.
 #[test]
-fn a_reply_that_comes_before_the_caller_has_noticed_the_deadline_is_delivered() {
+fn a_reply_before_the_noticed_deadline_is_delivered() {
     let ((server, _client, reply, job), deadline) = before_deadline(|deadline| {
         let (server, client): Ends = ump::channel();
         let reply = client.request(7).deadline(deadline).submit().wait();
@@ -496,7 +496,7 @@ fn a_reply_that_comes_before_the_caller_has_noticed_the_deadline_is_delivered() 
 }
 
 #[test]
-fn a_post_that_gets_room_only_after_its_deadline_comes_back() {
+fn a_post_with_room_after_its_deadline_comes_back() {
     in_time(|time| {
         let (server, client): Ends = ump::bounded(1).unwrap();
         client.post(0).wait().unwrap();
@@ -518,7 +518,7 @@ fn a_post_that_gets_room_only_after_its_deadline_comes_back() {
 }
 
 #[test]
-fn a_submitted_request_that_gets_room_only_after_its_deadline_comes_back() {
+fn a_submit_with_room_after_its_deadline_comes_back() {
     in_time(|time| {
         let (server, client): Ends = ump::bounded(1).unwrap();
         client.post(0).wait().unwrap();
@@ -542,7 +542,7 @@ fn a_submitted_request_that_gets_room_only_after_its_deadline_comes_back() {
 
 /// It waits for room, gets it, waits for its reply, and the same deadline still holds.
 #[test]
-fn a_deadline_holds_from_the_line_for_room_into_the_queue() {
+fn a_deadline_covers_waiting_for_room_and_the_queue() {
     in_time(|time| {
         let (server, client): Ends = ump::bounded(1).unwrap();
         client.post(0).wait().unwrap();
@@ -582,7 +582,7 @@ fn submitted() -> (Ends, Reply, Instant) {
 }
 
 #[test]
-fn waiting_for_less_than_the_deadline_gives_the_reply_back() {
+fn a_wait_shorter_than_the_deadline_gives_it_back() {
     let (server, client): Ends = ump::channel();
     let reply = client.request(7).timeout(LONG).submit().wait().unwrap();
     let until = Instant::now() + Duration::from_millis(2);
@@ -598,7 +598,7 @@ fn waiting_for_less_than_the_deadline_gives_the_reply_back() {
 
 /// Had it to wait for all of that time it would hang.
 #[test]
-fn waiting_for_more_than_the_deadline_ends_at_the_deadline() {
+fn a_wait_longer_than_the_deadline_ends_at_it() {
     must_end(|| {
         let ((server, _client), reply, deadline) = submitted();
         let outcome = reply.wait_timeout(FAR).expect("the deadline ends it");
@@ -644,7 +644,7 @@ fn looking_after_the_deadline_ends_the_request() {
 }
 
 #[test]
-fn a_request_that_is_dropped_before_its_deadline_is_cancelled_and_not_timed_out() {
+fn a_request_dropped_before_its_deadline_is_cancelled() {
     let (server, client): Ends = ump::channel();
     let bell = Bell::new();
     let mut future = client.request(7).timeout(LONG).into_future();
@@ -763,7 +763,7 @@ impl Wake for Ring {
 }
 
 #[test]
-fn a_thousand_deadlines_fire_in_any_order_they_were_set() {
+fn a_thousand_deadlines_fire_in_any_order() {
     const COUNT: u32 = 1_000;
     in_time(|time| {
         let (server, client): Ends = ump::channel();
@@ -804,7 +804,7 @@ fn a_thousand_deadlines_fire_in_any_order_they_were_set() {
 
 /// Far from each other, set from many threads, and some of them taken back: nobody sleeps past its own.
 #[test]
-fn deadlines_of_many_threads_do_not_disturb_each_other() {
+fn deadlines_of_many_threads_are_independent() {
     must_end(|| {
         let (server, client): Ends = ump::channel();
         thread::scope(|scope| {

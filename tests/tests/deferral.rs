@@ -52,7 +52,7 @@ fn the_first_waits_leave_word_at_once() {
 }
 
 #[test]
-fn a_receiver_looks_again_and_leaves_word_if_it_is_alone() {
+fn a_lone_receiver_rechecks_and_registers() {
     let (server, client) = practised(Spin::Adaptive);
     let bell = Bell::new();
     let mut taking = Box::pin(server.async_wait());
@@ -69,7 +69,7 @@ fn a_receiver_looks_again_and_leaves_word_if_it_is_alone() {
 }
 
 #[test]
-fn a_caller_looks_again_and_leaves_word_if_it_is_alone() {
+fn a_lone_caller_rechecks_and_registers() {
     let (server, client) = practised(Spin::Adaptive);
     let bell = Bell::new();
     let mut asking = Box::pin(client.areq(1));
@@ -101,7 +101,7 @@ fn what_comes_meanwhile_is_found_and_wakes_nobody() {
 }
 
 #[test]
-fn a_reply_awaited_by_itself_is_looked_for_again_as_well() {
+fn a_reply_awaited_alone_is_rechecked() {
     let (server, client) = practised(Spin::Adaptive);
     let bell = Bell::new();
     let mut reply = client.req_async(1).unwrap();
@@ -113,7 +113,7 @@ fn a_reply_awaited_by_itself_is_looked_for_again_as_well() {
 }
 
 #[test]
-fn who_leaves_while_it_lets_others_run_takes_nothing_along() {
+fn a_future_dropped_while_yielding_takes_nothing() {
     let (server, client) = practised(Spin::Adaptive);
     let mut leaving = Box::pin(server.async_wait());
     assert!(poll_once(&mut leaving).is_pending());
@@ -136,7 +136,7 @@ fn who_leaves_while_it_lets_others_run_takes_nothing_along() {
 }
 
 #[test]
-fn gathered_replies_come_in_the_order_of_arrival_all_the_same() {
+fn gathered_replies_come_in_order_of_arrival() {
     let (server, client) = practised(Spin::Adaptive);
     let mut gather = Gather::new();
     for n in 0..3 {

@@ -168,7 +168,7 @@ macro_rules! callers {
             }
 
             #[test]
-            fn a_message_that_was_queued_when_the_server_went_is_dropped_once() {
+            fn a_message_queued_when_the_server_went_drops_once() {
                 let World { messages, client, server, .. } = World::new();
                 let message = messages.born();
                 thread::scope(|scope| {
@@ -184,7 +184,7 @@ macro_rules! callers {
             }
 
             #[test]
-            fn a_message_that_came_when_the_server_had_gone_is_dropped_once() {
+            fn a_message_sent_after_the_server_went_drops_once() {
                 let World { messages, client, server, .. } = World::new();
                 drop(server);
                 let ended = ASK(&client, messages.born());
@@ -248,7 +248,7 @@ mod callers_that_leave {
     use super::*;
 
     #[test]
-    fn a_message_withdrawn_from_the_queue_is_dropped_by_the_caller() {
+    fn a_revoked_message_is_dropped_by_the_caller() {
         let world = World::new();
         let reply = world.submit();
         assert_eq!(world.alive(), [1, 0, 0]);
@@ -288,7 +288,7 @@ mod callers_that_leave {
     }
 
     #[test]
-    fn a_reply_or_an_error_that_found_nobody_is_dropped_by_the_channel() {
+    fn an_undelivered_outcome_is_dropped_by_the_channel() {
         let world = World::new();
         for _ in 0..2 {
             let reply = world.submit();
@@ -308,7 +308,7 @@ mod callers_that_leave {
     }
 
     #[test]
-    fn a_context_dropped_after_the_caller_left_frees_everything() {
+    fn a_context_dropped_after_its_caller_frees_all() {
         let world = World::new();
         let reply = world.submit();
         let job = world.server.wait().unwrap();
@@ -320,7 +320,7 @@ mod callers_that_leave {
     }
 
     #[test]
-    fn a_reply_that_is_never_looked_at_is_dropped_with_its_caller() {
+    fn an_unread_reply_is_dropped_with_its_caller() {
         let world = World::new();
         let reply = world.submit();
         let (_, rctx) = world.server.wait().unwrap();
@@ -333,7 +333,7 @@ mod callers_that_leave {
     }
 
     #[test]
-    fn an_outcome_that_is_never_looked_at_survives_both_ends_of_the_channel() {
+    fn an_unread_outcome_survives_both_ends() {
         let World {
             messages,
             replies,
@@ -368,7 +368,7 @@ mod callers_that_leave {
     }
 
     #[test]
-    fn a_message_whose_deadline_passed_in_the_queue_comes_back_once() {
+    fn a_message_expired_in_the_queue_comes_back_once() {
         let world = World::new();
         let tiny = Duration::from_millis(50);
         let back = world
@@ -543,7 +543,7 @@ mod posts {
     use super::*;
 
     #[test]
-    fn the_message_of_a_handled_post_is_the_handlers_and_its_reply_is_dropped() {
+    fn a_handled_posts_message_stays_and_its_reply_drops() {
         let world = World::new();
         for _ in 0..3 {
             world.client.post(world.messages.born()).wait().unwrap();
@@ -581,7 +581,7 @@ mod posts {
     }
 
     #[test]
-    fn the_messages_of_expired_posts_are_dropped_when_they_are_found() {
+    fn expired_posts_are_dropped_when_found() {
         let world = World::new();
         let at = Instant::now() + Duration::from_millis(50);
         for _ in 0..4 {
@@ -601,7 +601,7 @@ mod posts {
     }
 
     #[test]
-    fn more_expired_posts_than_are_turned_down_at_once_are_all_dropped() {
+    fn many_expired_posts_are_all_dropped() {
         let (server, client) = channel::<Counted, (), ()>();
         let messages = Census::default();
         let at = Instant::now() + Duration::from_millis(50);
@@ -618,7 +618,7 @@ mod posts {
     }
 
     #[test]
-    fn the_message_of_a_post_outlives_its_server_in_the_hands_of_the_handler() {
+    fn a_taken_posts_message_outlives_its_server() {
         let World {
             messages,
             client,
@@ -709,7 +709,7 @@ mod messages_that_own {
     }
 
     #[test]
-    fn a_client_and_more_end_as_posts_in_a_server_that_goes() {
+    fn a_client_in_posts_ends_with_the_server() {
         end_of(
             |client, message| client.post(message).wait().unwrap_or_else(|_| panic!()),
             |server, client, ()| drop((server, client)),
@@ -717,7 +717,7 @@ mod messages_that_own {
     }
 
     #[test]
-    fn a_client_and_more_end_as_posts_in_a_server_that_goes_after_its_clients() {
+    fn a_client_in_posts_ends_with_a_deserted_server() {
         end_of(
             |client, message| client.post(message).wait().unwrap_or_else(|_| panic!()),
             |server, client, ()| {
@@ -728,7 +728,7 @@ mod messages_that_own {
     }
 
     #[test]
-    fn a_client_and_more_end_as_requests_in_a_server_that_goes() {
+    fn a_client_in_requests_ends_with_the_server() {
         end_of(
             |client, message| client.request(message).submit().wait().unwrap(),
             |server, client, reply| {
@@ -739,7 +739,7 @@ mod messages_that_own {
     }
 
     #[test]
-    fn a_client_and_more_end_as_requests_whose_message_nobody_wants_back() {
+    fn a_client_in_unwanted_messages_ends() {
         end_of(
             |client, message| client.req_async(message).unwrap(),
             |server, client, reply| {
@@ -838,7 +838,7 @@ mod messages_that_own {
     }
 
     #[test]
-    fn a_client_and_more_end_as_a_reply_that_comes_too_late() {
+    fn a_client_in_a_late_reply_ends() {
         end_of(
             |client, message| {
                 let reply = client
@@ -898,7 +898,7 @@ mod messages_that_own {
     }
 
     #[test]
-    fn their_own_server_end_when_a_dropped_future_takes_them_along() {
+    fn their_own_server_end_with_a_dropped_future() {
         must_end(|| {
             let (server, client): Ends = channel();
             let mut asking = client.request(Parcel::Server(server)).into_future();
@@ -910,7 +910,7 @@ mod messages_that_own {
     }
 
     #[test]
-    fn another_server_end_it_with_all_that_is_queued_there() {
+    fn another_server_end_it_with_its_queue() {
         must_end(|| {
             let census = Census::default();
             // Each server is queued in the next channel, together with a client of the one before.
@@ -1007,7 +1007,7 @@ mod messages_that_own {
 }
 
 #[test]
-fn a_long_queue_of_messages_that_own_each_others_replies_ends() {
+fn a_long_chain_of_owned_replies_ends() {
     must_end(|| {
         let (server, client) = channel::<Parcel, Parcel, ()>();
         // Each queued message holds the caller's end of the one before it.
@@ -1048,7 +1048,7 @@ fn the_channel_is_freed_with_the_last_that_knows_it() {
 }
 
 #[test]
-fn zero_sized_and_large_values_make_the_way_there_and_back() {
+fn zero_sized_and_large_values_make_the_round_trip() {
     let (server, client) = channel::<[u64; 1000], (), [u8; 5000]>();
     let reply = client.req_async([7; 1000]).unwrap();
     let (message, rctx) = server.wait().unwrap();
@@ -1064,7 +1064,7 @@ fn zero_sized_and_large_values_make_the_way_there_and_back() {
 }
 
 #[test]
-fn messages_are_dropped_without_the_lock_of_their_channel() {
+fn messages_are_dropped_outside_the_channels_lock() {
     must_end(|| {
         /// Has another thread look at the channel while it is dropped.
         struct Looks(Client<Looks, (), ()>, Arc<Mutex<usize>>);
@@ -1095,7 +1095,7 @@ fn messages_are_dropped_without_the_lock_of_their_channel() {
 }
 
 #[test]
-fn a_future_dropped_in_mid_air_by_its_own_handler_frees_everything() {
+fn a_future_dropped_by_its_own_handler_frees_all() {
     must_end(|| {
         type Slot = Arc<Mutex<Option<WaitReply<Counted, (), Error<()>>>>>;
         let (server, client) = channel::<(Counted, Slot), Counted, ()>();

@@ -95,7 +95,7 @@ fn assert_in_style(text: &str) {
 }
 
 #[test]
-fn texts_begin_in_lower_case_and_end_without_a_full_stop() {
+fn texts_are_lowercase_without_a_full_stop() {
     for error in plain() {
         assert_in_style(&error.to_string());
     }
@@ -159,7 +159,7 @@ fn only_those_with_a_cause_have_a_source() {
 }
 
 #[test]
-fn an_error_that_can_only_be_printed_is_enough_to_print() {
+fn a_display_only_error_is_enough_to_print() {
     let error = Error::App("no oil");
     assert!(error.to_string().ends_with("no oil"));
     let error = RequestError::<Silent, _>::App("no oil");
@@ -259,7 +259,7 @@ fn errors_without_a_reason_can_be_made_printable() {
 }
 
 #[test]
-fn the_conversion_changes_nothing_but_the_application_s_error() {
+fn the_conversion_changes_only_the_apps_error() {
     type Unit = RequestError<u8, ()>;
     let from = |error: Error<()>| Error::<Refused>::from(error);
     assert_eq!(from(Error::ServerDisappeared), Error::ServerDisappeared);
@@ -304,7 +304,7 @@ fn the_conversion_changes_nothing_but_the_application_s_error() {
 }
 
 #[test]
-fn a_request_that_was_not_accepted_is_the_same_to_the_one_who_asked() {
+fn unaccepted_requests_have_the_same_error() {
     type Asked = RequestError<u32, ()>;
     fn ask(client: &Client<u32, (), ()>) -> Result<(), Asked> {
         client.request(7).if_room().submit().wait()?.wait()

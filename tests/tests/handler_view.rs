@@ -141,7 +141,7 @@ fn wait_cancelled_gives_up_after_its_time<B: Begin>() {
 }
 
 /// A caller without a deadline does not leave by itself.
-fn a_handler_that_only_waits_for_its_caller_to_leave_can_still_answer<B: Begin>() {
+fn a_handler_waiting_for_cancel_can_still_answer<B: Begin>() {
     taken::<B>(|begun, mut rctx| {
         assert!(poll_once(&mut rctx.cancelled()).is_pending());
         assert!(!rctx.wait_cancelled(Duration::ZERO));
@@ -166,7 +166,7 @@ for_each!(
         nobody_is_woken_if_the_handler_answers_first,
         wait_cancelled_is_told_that_the_caller_has_left,
         wait_cancelled_gives_up_after_its_time,
-        a_handler_that_only_waits_for_its_caller_to_leave_can_still_answer,
+        a_handler_waiting_for_cancel_can_still_answer,
     }
 );
 
@@ -245,7 +245,7 @@ fn wait_cancelled_returns_at_the_deadline() {
 }
 
 #[test]
-fn wait_cancelled_does_not_wait_for_a_deadline_that_is_farther_than_its_own() {
+fn wait_cancelled_ends_before_a_later_deadline() {
     let (server, client): Ends = ump::channel();
     let _reply = client.request(7).timeout(LONG).submit().wait().unwrap();
     let (_, mut rctx) = server.wait().unwrap();
@@ -409,7 +409,7 @@ fn a_context_can_be_answered_from_a_task<A: Ask>() {
     });
 }
 
-fn a_context_that_dies_with_another_thread_is_no_reply<A: Ask>() {
+fn a_context_dropped_on_another_thread_is_no_reply<A: Ask>() {
     let (server, client): Ends = ump::channel();
     thread::scope(|scope| {
         let server = server;
@@ -438,7 +438,7 @@ mod duty {
             a_context_outlives_everything_else,
             a_context_can_be_answered_from_another_thread,
             a_context_can_be_answered_from_a_task,
-            a_context_that_dies_with_another_thread_is_no_reply,
+            a_context_dropped_on_another_thread_is_no_reply,
         }
     );
 }

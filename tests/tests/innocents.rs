@@ -49,7 +49,7 @@ fn broken() -> Message {
 }
 
 #[test]
-fn the_drop_of_an_expired_post_does_not_end_the_request_behind_it() {
+fn dropping_an_expired_post_spares_the_next_request() {
     let (server, client) = channel::<Message, u32, ()>();
     let deadline = Instant::now() + Duration::from_millis(20);
     for _ in 0..2 {
@@ -72,7 +72,7 @@ fn the_drop_of_an_expired_post_does_not_end_the_request_behind_it() {
 }
 
 #[test]
-fn the_drops_of_posts_do_not_keep_a_request_from_learning_that_the_server_went() {
+fn dropping_posts_does_not_hide_the_servers_end() {
     let (server, client) = channel::<Message, u32, ()>();
     client.post(broken()).wait().ok().unwrap();
     client.post(broken()).wait().ok().unwrap();
@@ -84,7 +84,7 @@ fn the_drops_of_posts_do_not_keep_a_request_from_learning_that_the_server_went()
 }
 
 #[test]
-fn a_gather_goes_on_after_the_drop_of_a_message_has_panicked() {
+fn a_gather_goes_on_after_a_panicking_drop() {
     let (server, client) = channel::<Message, u32, ()>();
     let mut replies = Gather::new();
     replies.push("broken", client.req_async(broken()).unwrap());
@@ -106,7 +106,7 @@ fn waker(vtable: &'static RawWakerVTable, data: *const ()) -> Waker {
 }
 
 #[test]
-fn a_waker_that_panics_with_a_payload_that_panics_does_not_end_the_deadlines_of_others() {
+fn a_doubly_panicking_waker_spares_other_deadlines() {
     static BOMB: RawWakerVTable = RawWakerVTable::new(
         |data| RawWaker::new(data, &BOMB),
         |_| panic::panic_any(Payload),
@@ -130,7 +130,7 @@ fn a_waker_that_panics_with_a_payload_that_panics_does_not_end_the_deadlines_of_
 
 /// Between the two looks of a poll a request comes: the waker that it brought is not needed, and is dropped without the lock.
 #[test]
-fn a_waker_that_is_not_needed_is_not_dropped_under_the_lock() {
+fn an_unneeded_waker_is_dropped_outside_the_lock() {
     type Ends = (ump::Server<u32, u32, ()>, ump::Client<u32, u32, ()>);
 
     // Cloned for the second look, it sends a request, which wakes the place of the first; dropped, it asks for the length.
@@ -189,7 +189,7 @@ impl Drop for Phoenix<'_> {
 }
 
 #[test]
-fn an_endless_supply_of_overdue_posts_does_not_keep_a_timed_wait_from_its_end() {
+fn a_timed_wait_ends_despite_endless_overdue_posts() {
     let burning = AtomicBool::new(true);
     let (server, client) = channel();
     let soon = Instant::now() + Duration::from_millis(50);

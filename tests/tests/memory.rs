@@ -214,7 +214,7 @@ fn of_waiting_receivers_is_given_back_when_they_leave() {
 }
 
 #[test]
-fn of_waiting_receivers_is_given_back_when_they_were_woken() {
+fn of_waiting_receivers_is_freed_when_woken() {
     is_given_back(channel, |server, client, peak| {
         let waiting = wait_many(10_000, || Box::pin(server.async_wait()));
         peak();
@@ -229,7 +229,7 @@ fn of_waiting_receivers_is_given_back_when_they_were_woken() {
 }
 
 #[test]
-fn of_senders_that_wait_for_room_is_given_back_when_they_leave() {
+fn of_waiting_senders_is_freed_when_they_leave() {
     for order in 0..3 {
         is_given_back(full, |_, client, peak| {
             let waiting = wait_many(10_000, || client.post(1).into_future());
@@ -240,7 +240,7 @@ fn of_senders_that_wait_for_room_is_given_back_when_they_leave() {
 }
 
 #[test]
-fn of_senders_that_wait_for_room_is_given_back_when_they_got_it() {
+fn of_waiting_senders_is_freed_when_they_get_room() {
     is_given_back(full, |server, client, peak| {
         let waiting = wait_many(10_000, || client.post(1).into_future());
         peak();
@@ -354,7 +354,7 @@ fn does_not_grow_with_a_gather_that_is_never_empty() {
 }
 
 #[test]
-fn does_not_grow_with_handlers_that_watch_their_caller() {
+fn does_not_grow_with_watching_handlers() {
     does_not_grow(channel::<u64, u64, ()>, |(server, client)| {
         let reply = client.request(1).timeout(LONG).submit().wait().unwrap();
         let (_, mut rctx) = server.wait().unwrap();

@@ -21,7 +21,7 @@ fn each_way_to_end_counts_once_as_ended() {
 }
 
 #[test]
-fn a_request_that_goes_past_the_queue_is_booked_as_queued() {
+fn a_direct_handoff_is_counted_as_queued() {
     let (server, client) = ump::channel::<u64, u64, ()>();
     // A client that was served some times in a row goes past it.
     for n in 0..5 {
@@ -38,7 +38,7 @@ fn a_request_that_goes_past_the_queue_is_booked_as_queued() {
 }
 
 #[test]
-fn interruptions_are_counted_and_who_knows_of_fewer_does_not_sleep() {
+fn an_unseen_interruption_prevents_sleep() {
     let (server, _client) = ump::channel::<u64, u64, ()>();
     for n in 0..3 {
         assert_eq!(server.interruptions(), n);
@@ -48,7 +48,7 @@ fn interruptions_are_counted_and_who_knows_of_fewer_does_not_sleep() {
 }
 
 #[test]
-fn who_knows_of_all_interruptions_sleeps_and_is_woken_by_a_request_without_another_one() {
+fn a_request_wakes_without_an_interruption() {
     let time = ManualClock::new();
     let ends = Builder::new().clock(time.clock()).build::<u64, u64, ()>();
     let (server, client) = ends.unwrap();

@@ -52,7 +52,7 @@ fn begun<'a>(future: impl Future + Unpin + 'a) -> Begun<'a> {
     future
 }
 
-fn requests_of_one_client_are_taken_in_the_order_in_which_they_were_made<T: Take>() {
+fn requests_of_one_client_are_taken_in_order<T: Take>() {
     let (server, client): Ends = ump::channel();
     let other = client.clone();
     let mut under_way: Vec<Begun<'_>> = Vec::new();
@@ -70,7 +70,7 @@ fn requests_of_one_client_are_taken_in_the_order_in_which_they_were_made<T: Take
     assert_eq!(order, (0..60).collect::<Vec<_>>());
 }
 
-fn blocking_requests_of_one_thread_keep_their_order_among_those_of_others<T: Take>() {
+fn blocking_requests_of_one_thread_stay_in_order<T: Take>() {
     const CLIENTS: u32 = 4;
     const EACH: u32 = 100;
     let (server, client) = ump::bounded::<(u32, u32), (), ()>(3).unwrap();
@@ -100,7 +100,7 @@ fn blocking_requests_of_one_thread_keep_their_order_among_those_of_others<T: Tak
     });
 }
 
-fn a_request_that_is_withdrawn_leaves_the_others_in_order<T: Take>() {
+fn a_revoked_request_leaves_the_others_in_order<T: Take>() {
     for gone in [&[0][..], &[5], &[2], &[2, 3], &[0, 1, 2, 3, 4, 5]] {
         let (server, client) = ump::channel();
         let mut replies: Vec<_> = (0..6)
@@ -157,7 +157,7 @@ fn posts_keep_their_place_among_requests<T: Take>() {
 }
 
 /// 100 and more are normal, the others urgent.
-fn after_sixteen_urgent_requests_a_normal_one_has_its_turn<T: Take>() {
+fn a_normal_request_follows_sixteen_urgent_ones<T: Take>() {
     let (server, client) = ump::channel();
     post_all(&client, 100..103);
     post_urgently(&client, 0..40);
@@ -185,7 +185,7 @@ fn only_urgent_requests_that_overtake_somebody_count<T: Take>() {
 }
 
 /// However the urgent ones come in, the normal one is next after sixteen.
-fn an_endless_supply_of_urgent_requests_does_not_starve_a_normal_one<T: Take>() {
+fn endless_urgent_requests_do_not_starve_normal_ones<T: Take>() {
     let (server, client) = ump::channel();
     post_all(&client, [100]);
     post_urgently(&client, [0]);
@@ -204,7 +204,7 @@ fn an_endless_supply_of_urgent_requests_does_not_starve_a_normal_one<T: Take>() 
 }
 
 /// Normal requests that are overdue are not taken, so they are nobody's turn.
-fn overdue_requests_do_not_use_up_the_turn_of_a_normal_one<T: Take>() {
+fn overdue_requests_do_not_count_as_a_turn<T: Take>() {
     let ((server, client, posted), deadline) = before_deadline(|deadline| {
         let (server, client): Ends = ump::channel();
         let posted: Vec<_> = (0..3)
@@ -232,16 +232,16 @@ for_each!(
     stream = Streamed,
     poll_wait = PollWait
     => {
-        requests_of_one_client_are_taken_in_the_order_in_which_they_were_made,
-        blocking_requests_of_one_thread_keep_their_order_among_those_of_others,
-        a_request_that_is_withdrawn_leaves_the_others_in_order,
+        requests_of_one_client_are_taken_in_order,
+        blocking_requests_of_one_thread_stay_in_order,
+        a_revoked_request_leaves_the_others_in_order,
         urgent_requests_overtake_normal_ones,
         urgent_requests_keep_their_order_among_themselves,
         posts_keep_their_place_among_requests,
-        after_sixteen_urgent_requests_a_normal_one_has_its_turn,
+        a_normal_request_follows_sixteen_urgent_ones,
         only_urgent_requests_that_overtake_somebody_count,
-        an_endless_supply_of_urgent_requests_does_not_starve_a_normal_one,
-        overdue_requests_do_not_use_up_the_turn_of_a_normal_one,
+        endless_urgent_requests_do_not_starve_normal_ones,
+        overdue_requests_do_not_count_as_a_turn,
     }
 );
 
@@ -271,7 +271,7 @@ impl Batch for Async {
     }
 }
 
-fn a_batch_is_in_the_order_in_which_single_requests_would_be<B: Batch>() {
+fn a_batch_has_the_order_of_single_requests<B: Batch>() {
     for max in [1, 2, 5, 16, 17, 18, 40, usize::MAX] {
         let (server, client): Ends = ump::channel();
         post_all(&client, 100..104);
@@ -300,7 +300,7 @@ mod batches {
     use super::*;
 
     for_each!(blocking = Blocking, asynchronous = Async => {
-        a_batch_is_in_the_order_in_which_single_requests_would_be,
+        a_batch_has_the_order_of_single_requests,
     });
 }
 

@@ -197,7 +197,7 @@ mod without_a_server {
 
 // ---- on terms
 
-fn a_deadline_that_passes_in_the_queue_revokes_the_request<A: Ask, T: Take>() {
+fn a_deadline_in_the_queue_revokes_the_request<A: Ask, T: Take>() {
     let (server, client, outcome) = in_time(|time| {
         let (server, client) = ump::channel();
         let outcome = A::ask(&client, request(), Terms::until(Instant::now() + time));
@@ -210,7 +210,7 @@ fn a_deadline_that_passes_in_the_queue_revokes_the_request<A: Ask, T: Take>() {
     the_next_one_taken_is_another::<T>(&server, &client);
 }
 
-fn a_deadline_that_passes_in_a_handler_s_hands_says_so<A: Ask, T: Take>() {
+fn a_deadline_after_the_take_is_timeout_taken<A: Ask, T: Take>() {
     in_time(|time| {
         let (server, client) = ump::channel();
         thread::scope(|scope| {
@@ -273,8 +273,8 @@ mod on_terms {
         submit_wait_await = SubmitWaitAwait,
         submit_await_wait = SubmitAwaitWait;
         (wait = Wait, async_wait = AsyncWait, try_pop = TryPop, wait_many = WaitMany) => {
-            a_deadline_that_passes_in_the_queue_revokes_the_request,
-            a_deadline_that_passes_in_a_handler_s_hands_says_so,
+            a_deadline_in_the_queue_revokes_the_request,
+            a_deadline_after_the_take_is_timeout_taken,
             a_deadline_that_has_passed_refuses_the_request,
             a_full_queue_refuses_a_request_that_does_not_wait,
         }
@@ -295,7 +295,7 @@ fn a_request_cancelled_in_the_queue_is_never_executed<B: Begin, T: Take>() {
     the_next_one_taken_is_another::<T>(&server, &client);
 }
 
-fn a_request_cancelled_in_a_handler_s_hands_is_seen_there<B: Begin, T: Take>() {
+fn a_handler_sees_its_request_cancelled<B: Begin, T: Take>() {
     let (server, client) = ump::channel::<_, String, String>();
     let begun = B::begin(&client, request());
     let (message, rctx) = T::take(&server).expect("a client is left");
@@ -333,7 +333,7 @@ mod cancelled {
         submit_await = SubmitAwait;
         (wait = Wait, async_wait = AsyncWait, try_pop = TryPop, wait_many = WaitMany) => {
             a_request_cancelled_in_the_queue_is_never_executed,
-            a_request_cancelled_in_a_handler_s_hands_is_seen_there,
+            a_handler_sees_its_request_cancelled,
             a_request_whose_outcome_was_there_is_not_cancelled,
         }
     );
@@ -387,7 +387,7 @@ fn a_post_whose_handler_panics_is_counted_so<P: Mail, T: Take>() {
     );
 }
 
-fn a_post_that_is_overdue_in_the_queue_is_never_executed<P: Mail, T: Take>() {
+fn a_post_overdue_in_the_queue_never_executes<P: Mail, T: Take>() {
     let (server, client, deadline) = in_time(|time| {
         let (server, client) = ump::channel();
         let deadline = Instant::now() + time;
@@ -473,7 +473,7 @@ mod post {
             a_post_whose_context_is_dropped_was_handled,
             a_post_that_is_refused_has_failed,
             a_post_whose_handler_panics_is_counted_so,
-            a_post_that_is_overdue_in_the_queue_is_never_executed,
+            a_post_overdue_in_the_queue_never_executes,
             a_post_whose_deadline_has_passed_comes_back,
             a_post_that_does_not_wait_for_room_comes_back,
         }
@@ -494,7 +494,7 @@ fn a_post_to_a_server_that_is_gone_comes_back<P: Mail>() {
     assert_eq!(client.stats(), books(|stats| stats.refused = 1));
 }
 
-fn a_post_that_is_queued_when_the_server_goes_is_counted<P: Mail>() {
+fn a_post_queued_when_the_server_goes_is_counted<P: Mail>() {
     let (server, client) = ump::channel();
     P::mail(&client, request(), Terms::default()).unwrap();
     drop(server);
@@ -510,7 +510,7 @@ mod post_without_a_server {
         wait = Blocking,
         await_ = Async => {
             a_post_to_a_server_that_is_gone_comes_back,
-            a_post_that_is_queued_when_the_server_goes_is_counted,
+            a_post_queued_when_the_server_goes_is_counted,
         }
     );
 }
@@ -600,7 +600,7 @@ fn nothing_is_sent_before_it_is_asked_for() {
 
 /// The handler's panic goes on after the caller was told: here it ends in `catch_unwind`, as it might in a thread's `join`.
 #[test]
-fn a_handler_that_panics_fails_its_caller_and_leaves_the_server_usable() {
+fn a_panicking_handler_leaves_the_server_usable() {
     let (server, client) = ump::channel::<u32, u32, ()>();
     thread::scope(|scope| {
         let server = server;

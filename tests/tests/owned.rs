@@ -48,7 +48,7 @@ fn it_blocks_as_well() {
 }
 
 #[test]
-fn the_channel_goes_on_until_it_is_answered_and_dropped() {
+fn the_channel_lives_until_it_is_answered() {
     let bell = Bell::new();
     let (server, mut asking) = only_in_a_request();
     assert!(poll_with(&mut asking, &bell).is_pending());

@@ -92,7 +92,7 @@ fn a_message_that_nobody_reads_is_dropped() {
 }
 
 #[test]
-fn of_a_context_that_is_dropped_in_a_panic_nothing_is_known() {
+fn of_a_context_dropped_in_a_panic_is_unknown() {
     let (server, client): Ends = ump::channel();
     let reply = client.request(7).submit().wait().unwrap();
     let (_, rctx) = server.wait().unwrap();

@@ -212,7 +212,7 @@ mod handlers {
     }
 
     #[test]
-    fn a_panic_that_takes_the_server_along_tells_the_taken_from_the_queued() {
+    fn a_server_panic_separates_taken_from_queued() {
         let (server, client) = channel::<u32, u32, ()>();
         let taken = client.request(1).submit().wait().unwrap();
         let queued = client.request(2).submit().wait().unwrap();
@@ -265,7 +265,7 @@ mod handlers {
     }
 
     #[test]
-    fn a_panic_that_the_handler_catches_is_not_the_end_of_the_request() {
+    fn a_caught_panic_does_not_end_the_request() {
         let (server, client) = channel::<u32, u32, ()>();
         let first = client.request(1).submit().wait().unwrap();
         let second = client.request(2).submit().wait().unwrap();
@@ -417,7 +417,7 @@ mod wakers {
     }
 
     #[test]
-    fn of_a_receiver_woken_by_a_request_with_deadline_leaves_nothing_behind() {
+    fn of_a_receiver_woken_by_a_deadline_request_is_clean() {
         sent_to_a_panicking_waker(|client, message| {
             drop(client.request(message).timeout(LONG).wait());
         });
@@ -429,21 +429,21 @@ mod wakers {
     }
 
     #[test]
-    fn of_a_receiver_woken_by_req_async_leaves_nothing_behind() {
+    fn of_a_receiver_woken_by_req_async_is_clean() {
         sent_to_a_panicking_waker(|client, message| {
             drop(client.req_async(message).unwrap().wait());
         });
     }
 
     #[test]
-    fn of_a_receiver_woken_by_submit_leaves_nothing_behind() {
+    fn of_a_receiver_woken_by_submit_is_clean() {
         sent_to_a_panicking_waker(|client, message| {
             drop(client.request(message).submit().wait().unwrap().wait());
         });
     }
 
     #[test]
-    fn of_a_receiver_woken_by_an_awaited_submit_leaves_nothing_behind() {
+    fn of_a_receiver_woken_by_an_awaited_submit_is_clean() {
         sent_to_a_panicking_waker(|client, message| {
             drop(block_on(client.request(message).submit()));
         });
@@ -455,13 +455,13 @@ mod wakers {
     }
 
     #[test]
-    fn of_a_receiver_woken_by_an_awaited_post_leaves_nothing_behind() {
+    fn of_a_receiver_woken_by_an_awaited_post_is_clean() {
         sent_to_a_panicking_waker(|client, message| drop(block_on(client.post(message))));
     }
 
     /// The slot of a blocking request is on the stack of the caller: it must not unwind away under the handler.
     #[test]
-    fn of_a_receiver_that_takes_the_request_first_does_not_free_the_slot_under_the_handler() {
+    fn of_a_receiver_does_not_free_the_handlers_slot() {
         must_end(|| {
             let (server, client): Ends = channel();
             let server = Arc::new(server);
@@ -599,7 +599,7 @@ mod wakers {
     }
 
     #[test]
-    fn of_a_sender_that_passes_its_room_on_leaves_the_line_in_order() {
+    fn of_a_sender_passing_room_on_keeps_the_order() {
         let (server, client): Ends = bounded(1).unwrap();
         let (messages, replies) = (Census::default(), Census::default());
         client.post(messages.born()).wait().unwrap();
@@ -621,7 +621,7 @@ mod wakers {
     }
 
     #[test]
-    fn of_a_receiver_that_passes_its_wake_up_on_leaves_the_line_in_order() {
+    fn of_a_receiver_passing_a_wake_up_keeps_the_order() {
         let (server, client): Ends = channel();
         let messages = Census::default();
         let bell = Bell::new();
@@ -653,7 +653,7 @@ mod wakers {
     }
 
     #[test]
-    fn of_one_receiver_does_not_keep_the_others_from_learning_of_the_end() {
+    fn of_one_receiver_does_not_hide_the_end_from_others() {
         let (server, client) = channel::<u32, u32, ()>();
         let bells = [Bell::new(), Bell::new(), Bell::new()];
         let mut receiving = Box::pin(server.async_wait());
@@ -669,7 +669,7 @@ mod wakers {
     }
 
     #[test]
-    fn of_one_sender_does_not_keep_the_others_from_learning_of_the_end() {
+    fn of_one_sender_does_not_hide_the_end_from_others() {
         let (server, client): Ends = bounded(1).unwrap();
         let messages = Census::default();
         let queued = client.req_async(messages.born()).unwrap();
@@ -686,7 +686,7 @@ mod wakers {
     }
 
     #[test]
-    fn of_one_caller_does_not_keep_the_others_from_learning_of_the_end() {
+    fn of_one_caller_does_not_hide_the_end_from_others() {
         let (server, client): Ends = channel();
         let messages = Census::default();
         let bell = Bell::new();
@@ -709,7 +709,7 @@ mod wakers {
     }
 
     #[test]
-    fn of_a_caller_whose_request_has_expired_loses_no_other_request() {
+    fn of_an_expired_caller_loses_no_other_request() {
         let (server, client): Ends = channel();
         let (messages, replies) = (Census::default(), Census::default());
         let at = Instant::now() + Duration::from_millis(50);
@@ -806,8 +806,8 @@ mod wakers {
 
     /// Two at once: the withdrawal of a request that unwinds would wake another that panics.
     #[test]
-    fn two_that_panic_in_one_call_do_not_abort_the_process() {
-        let name = "wakers::two_that_panic_in_one_call_do_not_abort_the_process";
+    fn two_panics_in_one_call_do_not_abort() {
+        let name = "wakers::two_panics_in_one_call_do_not_abort";
         in_its_own_process(name, || {
             must_end(|| {
                 let (server, client): Ends = bounded(1).unwrap();
@@ -832,8 +832,8 @@ mod wakers {
     }
 
     #[test]
-    fn whose_panic_panics_again_does_not_stop_the_alarms_of_the_others() {
-        let name = "wakers::whose_panic_panics_again_does_not_stop_the_alarms_of_the_others";
+    fn whose_payload_panics_spares_other_timers() {
+        let name = "wakers::whose_payload_panics_spares_other_timers";
         in_its_own_process(name, || {
             must_end(|| {
                 let (_server, client) = channel::<u32, u32, ()>();
@@ -1053,7 +1053,7 @@ mod drops {
     }
 
     #[test]
-    fn of_a_queued_post_does_not_strand_the_others_when_the_server_goes() {
+    fn of_a_queued_post_strands_no_other_post() {
         let (server, client): Ends = channel();
         let census = Census::default();
         let before = client.req_async(sound(&census)).unwrap();
@@ -1154,7 +1154,7 @@ mod drops {
     }
 
     #[test]
-    fn of_the_messages_of_a_gather_cancels_the_others_all_the_same() {
+    fn of_a_gathers_message_still_cancels_the_others() {
         let (server, client): Ends = channel();
         let census = Census::default();
         let mut gather = Gather::new();
@@ -1196,14 +1196,14 @@ mod drops {
 
     /// Not only the drop panics, but also what the panic carries, when that is dropped.
     #[test]
-    fn of_queued_posts_whose_panics_panic_again_strands_nobody() {
+    fn of_posts_with_panicking_payloads_strands_nobody() {
         struct Worst;
         impl Drop for Worst {
             fn drop(&mut self) {
                 panic_any(PanicsAgain);
             }
         }
-        let name = "drops::of_queued_posts_whose_panics_panic_again_strands_nobody";
+        let name = "drops::of_posts_with_panicking_payloads_strands_nobody";
         in_its_own_process(name, || {
             let (server, client) = channel::<Option<Worst>, (), ()>();
             for _ in 0..3 {

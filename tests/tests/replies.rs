@@ -179,7 +179,7 @@ fn looking_too_early_gives_the_reply_back<O: Origin>() {
     assert_eq!(reply.try_get().expect("it is there").unwrap(), 8);
 }
 
-fn a_reply_awaited_by_reference_can_be_left_and_awaited_again<O: Origin>() {
+fn a_reply_awaited_by_reference_can_be_resumed<O: Origin>() {
     let ((server, _client), mut reply) = asked::<O>();
     {
         let mut first = pin!(async { (&mut reply).await });
@@ -283,7 +283,7 @@ for_each!(
         every_outcome_can_be_had_in_every_way,
         an_outcome_can_be_waited_for,
         looking_too_early_gives_the_reply_back,
-        a_reply_awaited_by_reference_can_be_left_and_awaited_again,
+        a_reply_awaited_by_reference_can_be_resumed,
         the_task_that_polled_last_is_woken_once,
         a_task_and_a_thread_can_wait_in_turn,
         dropping_a_reply_cancels_its_request,
@@ -385,7 +385,7 @@ fn outcomes_come_in_the_order_in_which_they_arrive<N: Next>() {
     assert_eq!(N::next(&mut gather), None);
 }
 
-fn outcomes_that_were_there_come_in_the_order_in_which_they_were_added<N: Next>() {
+fn ready_outcomes_come_in_insertion_order<N: Next>() {
     let (server, client): Ends = ump::channel();
     let replies: Vec<_> = (0..3).map(|n| client.req_async(n).unwrap()).collect();
     let mut batch = Vec::new();
@@ -551,7 +551,7 @@ mod gather {
         stream = Streamed
         => {
             outcomes_come_in_the_order_in_which_they_arrive,
-            outcomes_that_were_there_come_in_the_order_in_which_they_were_added,
+            ready_outcomes_come_in_insertion_order,
             every_kind_of_outcome_is_gathered,
             outcomes_of_other_threads_are_waited_for,
             more_can_be_added_at_any_time,
@@ -597,7 +597,7 @@ fn poll_gather(gather: &mut Gathered, bell: &Arc<Bell>) -> Poll<Option<u32>> {
 }
 
 #[test]
-fn a_task_that_waits_for_a_gather_is_woken_by_any_of_its_replies() {
+fn a_gathering_task_is_woken_by_any_reply() {
     let (_ends, mut gather, mut jobs) = gathered(3);
     let (first, last) = (Bell::new(), Bell::new());
     assert!(poll_gather(&mut gather, &first).is_pending());
@@ -616,7 +616,7 @@ fn a_task_that_waits_for_a_gather_is_woken_by_any_of_its_replies() {
 }
 
 #[test]
-fn a_task_that_waits_for_a_gather_hears_of_what_is_added_meanwhile() {
+fn a_gathering_task_sees_replies_added_meanwhile() {
     let ((server, client), mut gather, _jobs) = gathered(1);
     let bell = Bell::new();
     assert!(poll_gather(&mut gather, &bell).is_pending());
@@ -638,7 +638,7 @@ fn a_task_that_waits_for_a_gather_hears_of_what_is_added_meanwhile() {
 
 /// A place that is used again belongs to the new request only.
 #[test]
-fn a_reply_added_in_the_place_of_another_is_not_taken_for_it() {
+fn a_reply_in_a_reused_entry_is_not_confused() {
     let ((server, client), mut gather, mut jobs) = gathered(3);
     answer(&mut jobs, 1);
     assert_eq!(gather.wait(), Some((1, Ok(10))));
@@ -659,7 +659,7 @@ fn a_reply_added_in_the_place_of_another_is_not_taken_for_it() {
 }
 
 #[test]
-fn a_gather_can_be_waited_for_by_a_thread_and_a_task_in_turn() {
+fn a_thread_and_a_task_can_wait_in_turn() {
     let (_ends, mut gather, mut jobs) = gathered(3);
     let bell = Bell::new();
     assert!(poll_gather(&mut gather, &bell).is_pending());
@@ -680,7 +680,7 @@ fn a_gather_can_be_waited_for_by_a_thread_and_a_task_in_turn() {
 }
 
 #[test]
-fn replies_of_requests_on_terms_are_gathered_with_their_errors() {
+fn replies_with_options_are_gathered_with_errors() {
     let (server, client): Ends = ump::channel();
     let submit = |n| client.request(n).submit().wait().unwrap();
     let mut gather = Gather::new();
@@ -727,7 +727,7 @@ async fn a_task_gathers_from_several_servers() {
 
 /// It is a future like any other: whoever has it may move it between tasks and threads.
 #[test]
-fn a_reply_polled_on_one_thread_can_be_finished_on_another() {
+fn a_reply_can_move_between_threads_while_polled() {
     let ((server, _client), mut reply) = asked::<ReqAsync>();
     let bell = Bell::new();
     assert!(poll_with(&mut reply, &bell).is_pending());

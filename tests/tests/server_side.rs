@@ -54,7 +54,7 @@ fn a_server_waits_for_a_request<T: Take>() {
     });
 }
 
-fn the_queue_drains_before_the_server_learns_that_no_client_is_left<T: Take>() {
+fn the_queue_drains_before_clients_disappeared<T: Take>() {
     let (server, client): Ends = ump::channel();
     let reply = client.request(2).urgent().submit().wait().unwrap();
     post(&client, [3, 4]);
@@ -87,7 +87,7 @@ fn a_waiting_server_learns_that_the_last_client_goes<T: Take>() {
 }
 
 /// What was withdrawn is not there to be drained.
-fn a_request_withdrawn_after_the_last_client_has_gone_is_not_waited_for<T: Take>() {
+fn a_revoked_request_does_not_delay_the_end<T: Take>() {
     let (server, client): Ends = ump::channel();
     let reply = client.req_async(7).unwrap();
     drop(client);
@@ -114,7 +114,7 @@ fn a_weak_client_does_not_keep_the_server_waiting<T: Take>() {
     assert!(T::take(&server).is_none());
 }
 
-fn a_client_made_of_a_weak_one_keeps_the_channel_going<T: Take>() {
+fn an_upgraded_client_keeps_the_channel_alive<T: Take>() {
     let (server, client): Ends = ump::channel();
     let weak = client.weak();
     let strong = weak.upgrade().unwrap();
@@ -180,11 +180,11 @@ for_each!(
     => {
         a_request_that_is_there_is_taken_at_once,
         a_server_waits_for_a_request,
-        the_queue_drains_before_the_server_learns_that_no_client_is_left,
+        the_queue_drains_before_clients_disappeared,
         a_waiting_server_learns_that_the_last_client_goes,
-        a_request_withdrawn_after_the_last_client_has_gone_is_not_waited_for,
+        a_revoked_request_does_not_delay_the_end,
         a_weak_client_does_not_keep_the_server_waiting,
-        a_client_made_of_a_weak_one_keeps_the_channel_going,
+        an_upgraded_client_keeps_the_channel_alive,
         a_pool_of_threads_shares_the_requests,
     }
 );
@@ -198,11 +198,11 @@ mod poll_wait {
         => {
             a_request_that_is_there_is_taken_at_once,
             a_server_waits_for_a_request,
-            the_queue_drains_before_the_server_learns_that_no_client_is_left,
+            the_queue_drains_before_clients_disappeared,
             a_waiting_server_learns_that_the_last_client_goes,
-            a_request_withdrawn_after_the_last_client_has_gone_is_not_waited_for,
+            a_revoked_request_does_not_delay_the_end,
             a_weak_client_does_not_keep_the_server_waiting,
-            a_client_made_of_a_weak_one_keeps_the_channel_going,
+            an_upgraded_client_keeps_the_channel_alive,
         }
     );
 }
@@ -222,7 +222,7 @@ fn try_pop_tells_an_empty_queue_from_the_end() {
 // ---- wait_timeout, wait_deadline
 
 #[test]
-fn a_server_that_waits_for_some_time_gives_up_after_it() {
+fn a_timed_wait_ends_after_its_time() {
     let (server, _client): Ends = ump::channel();
     let time = Duration::from_millis(2);
     let start = Instant::now();
@@ -235,7 +235,7 @@ fn a_server_that_waits_for_some_time_gives_up_after_it() {
 }
 
 #[test]
-fn a_deadline_that_has_passed_still_takes_what_is_there() {
+fn a_passed_deadline_still_takes_a_queued_request() {
     let (server, client): Ends = ump::channel();
     post(&client, [1, 2, 3]);
     let past = Instant::now();
@@ -254,7 +254,7 @@ fn a_deadline_that_has_passed_still_takes_what_is_there() {
 }
 
 #[test]
-fn a_server_that_waits_for_some_time_takes_what_comes_meanwhile() {
+fn a_timed_wait_takes_a_request_that_comes() {
     for time in [LONG, Duration::MAX] {
         let (server, client): Ends = ump::channel();
         thread::scope(|scope| {
@@ -319,7 +319,7 @@ impl Many for Async {
     }
 }
 
-fn a_batch_is_what_is_there_and_no_more_than_asked_for<M: Many>() {
+fn a_batch_is_limited_to_what_is_queued<M: Many>() {
     let (server, client): Ends = ump::channel();
     post(&client, 0..5);
     let mut batch = Vec::new();
@@ -403,7 +403,7 @@ mod batches {
         blocking = Blocking,
         asynchronous = Async
         => {
-            a_batch_is_what_is_there_and_no_more_than_asked_for,
+            a_batch_is_limited_to_what_is_queued,
             a_batch_of_nothing_takes_nothing_and_does_not_wait,
             a_batch_waits_for_its_first_request,
             a_batch_is_left_alone_when_no_client_is_left,
@@ -605,7 +605,7 @@ fn a_woken_server_that_leaves_passes_the_request_on() {
 
 /// Then there is nothing to pass on.
 #[test]
-fn a_woken_server_that_leaves_an_empty_queue_wakes_nobody() {
+fn a_woken_server_leaving_an_empty_queue_is_silent() {
     let (server, client): Ends = ump::channel();
     let bells = [(); 2].map(|()| Bell::new());
     let mut first = Box::pin(server.async_wait());
@@ -756,7 +756,7 @@ fn a_mixed_pool_shares_the_requests() {
 
 /// Many upgrade while the last strong client goes: once one of them has failed, all will for ever.
 #[test]
-fn a_weak_client_never_revives_a_channel_however_they_race() {
+fn a_weak_client_never_revives_a_channel_in_a_race() {
     must_end(|| {
         for _ in 0..200 {
             let (server, client): Ends = ump::channel();
@@ -797,7 +797,7 @@ fn a_weak_client_never_revives_a_channel_however_they_race() {
 
 /// The server never hears of the end while a client may still ask: neither too early nor not at all.
 #[test]
-fn cloning_and_dropping_clients_from_many_threads_keeps_count() {
+fn cloning_clients_on_many_threads_keeps_count() {
     must_end(|| {
         for _ in 0..100 {
             let (server, client): Ends = ump::channel();

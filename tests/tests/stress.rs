@@ -864,7 +864,7 @@ fn a_million_requests_of_all_kinds_end_exactly_once() {
 }
 
 #[test]
-fn requests_of_all_kinds_end_exactly_once_through_a_queue_of_one() {
+fn all_kinds_end_once_through_a_queue_of_one() {
     must_end(|| {
         run(&Plan {
             seed: seed(),
@@ -878,7 +878,7 @@ fn requests_of_all_kinds_end_exactly_once_through_a_queue_of_one() {
 }
 
 #[test]
-fn requests_of_all_kinds_end_exactly_once_through_an_unbounded_queue() {
+fn all_kinds_end_once_through_an_unbounded_queue() {
     must_end(|| {
         let stats = run(&Plan {
             seed: seed(),
@@ -894,7 +894,7 @@ fn requests_of_all_kinds_end_exactly_once_through_an_unbounded_queue() {
 }
 
 #[test]
-fn requests_of_all_kinds_end_exactly_once_when_the_server_goes() {
+fn all_kinds_end_once_when_the_server_goes() {
     must_end(|| {
         let seed = seed();
         for round in 0..60 {

@@ -24,7 +24,7 @@ static METER: Meter = Meter::new();
 const MOMENT: Duration = Duration::from_millis(100);
 
 #[test]
-fn a_receiver_that_is_polled_again_leaves_no_waker_behind() {
+fn a_repolled_receiver_leaves_no_waker_behind() {
     let (server, _client) = ump_published::channel::<u32, u32, ()>();
     let bell = Bell::new();
     let mut receiving = Box::pin(server.async_wait());
@@ -51,7 +51,7 @@ fn a_receiver_that_is_polled_again_leaves_no_waker_behind() {
 }
 
 #[test]
-fn a_receiver_that_was_polled_again_and_dropped_takes_no_wake_up_along() {
+fn a_dropped_repolled_receiver_takes_no_wake_up() {
     let (server, client) = ump_published::channel::<u32, u32, ()>();
     let (bell, gone) = (Bell::new(), Bell::new());
     let mut waiting = Box::pin(server.async_wait());
@@ -83,7 +83,7 @@ fn a_receiver_that_was_polled_again_and_dropped_takes_no_wake_up_along() {
 }
 
 #[test]
-fn a_receiver_that_was_woken_and_dropped_passes_the_wake_up_on() {
+fn a_dropped_woken_receiver_passes_the_wake_up_on() {
     let (server, client) = ump_published::channel::<u32, u32, ()>();
     let bells = [Bell::new(), Bell::new()];
     let mut first = Box::pin(server.async_wait());
@@ -173,7 +173,7 @@ impl Drop for Owns {
 }
 
 #[test]
-fn messages_left_in_the_queue_are_dropped_without_its_lock() {
+fn queued_messages_are_dropped_outside_the_lock() {
     let (server, client) = ump_published::channel::<Looks, u32, ()>();
     let other = client.clone();
     let (probe, finding) = Probe::new(MOMENT, move || drop(other.clone()));
@@ -263,7 +263,7 @@ fn wakers_are_cloned_without_the_lock_of_the_queue() {
 }
 
 #[test]
-fn a_weak_client_does_not_revive_a_channel_after_its_last_client() {
+fn a_weak_client_does_not_revive_a_channel() {
     let (server, client) = ump_published::channel::<u32, u32, ()>();
     let weak = client.weak();
     drop(client);
@@ -288,7 +288,7 @@ fn a_weak_client_does_not_revive_a_channel_after_its_last_client() {
 }
 
 #[test]
-fn a_request_that_nobody_waits_for_any_more_is_not_executed() {
+fn an_abandoned_request_is_not_executed() {
     let (server, client) = ump_published::channel::<u32, u32, ()>();
     drop(client.req_async(1).unwrap());
     let executed = server.try_pop().ok().unwrap();
@@ -357,7 +357,7 @@ fn the_memory_of_a_burst_is_given_back() {
 }
 
 #[test]
-fn a_handlers_panic_is_told_to_the_caller_who_suffers_it() {
+fn a_handlers_panic_is_reported_to_its_caller() {
     // In the published crate it looks like any other context that was dropped.
     let (server, client) = ump_published::channel::<u32, u32, ()>();
     let reply = client.req_async(1).unwrap();

@@ -212,7 +212,7 @@ fn a_handler_sees_that_the_deadline_has_passed() {
 }
 
 #[test]
-fn a_request_let_go_of_after_its_deadline_ended_by_that() {
+fn a_request_dropped_after_its_deadline_timed_out() {
     let clock = ManualClock::new();
     let (rctx, reply) = taken(&clock, WEEK);
     clock.advance(WEEK);
@@ -230,7 +230,7 @@ fn a_glance_at_a_reply_minds_the_deadline() {
 }
 
 #[test]
-fn a_request_that_is_late_before_it_is_made_is_not_made() {
+fn a_request_late_from_the_start_is_not_made() {
     let clock = ManualClock::new();
     let (server, client) = channel(&clock);
     let request = client.request(1).timeout(WEEK);
@@ -254,7 +254,7 @@ fn the_time_of_the_system_does_not_matter() {
 }
 
 #[test]
-fn sleepers_are_woken_in_the_order_of_their_instants_at_their_instants() {
+fn sleepers_wake_in_order_at_their_instants() {
     let clock = ManualClock::new();
     let start = clock.now();
     let log = Arc::new(Mutex::new(Vec::new()));
@@ -325,7 +325,7 @@ fn sleep_by_the_day(clock: &ManualClock, days: &Arc<Mutex<Vec<Sleep>>>) {
 }
 
 #[test]
-fn who_sleeps_again_at_once_is_woken_again_by_the_same_advance() {
+fn one_advance_wakes_a_sleeper_again() {
     let clock = ManualClock::new();
     let days = Arc::default();
     sleep_by_the_day(&clock, &days);
@@ -354,7 +354,7 @@ fn a_sleep_that_is_dropped_leaves_nothing_behind() {
 }
 
 #[test]
-fn futures_with_a_deadline_that_are_dropped_or_ready_leave_nothing_behind() {
+fn ended_deadline_futures_leave_no_timer() {
     let clock = ManualClock::new();
     let (server, client) = channel(&clock);
     let mut request = client.request(1).timeout(WEEK).into_future();
@@ -380,7 +380,7 @@ fn futures_with_a_deadline_that_are_dropped_or_ready_leave_nothing_behind() {
 }
 
 #[test]
-fn a_thread_that_is_woken_by_something_else_leaves_nothing_behind() {
+fn a_thread_woken_otherwise_leaves_no_timer() {
     must_end(|| {
         let clock = ManualClock::new();
         let (server, client) = channel(&clock);
@@ -406,7 +406,7 @@ fn a_sleep_polled_by_another_task_wakes_the_latest() {
 }
 
 #[test]
-fn a_sleep_until_an_instant_that_has_passed_is_ready_at_once() {
+fn a_sleep_until_a_past_instant_is_ready_at_once() {
     let clock = ManualClock::new();
     assert!(poll_once(&mut clock.clock().sleep_until(clock.now())).is_ready());
     clock.clock().wait_until(clock.now());
@@ -489,7 +489,7 @@ fn a_clock_is_not_advanced_further_than_it_can_tell() {
 }
 
 #[test]
-fn a_timeout_beyond_what_a_manual_clock_can_tell_means_no_deadline() {
+fn a_timeout_beyond_a_manual_clock_is_no_deadline() {
     let clock = ManualClock::new();
     let (server, client) = channel(&clock);
     let reply = submit(&client, Duration::MAX);
@@ -551,7 +551,7 @@ fn a_gathering_goes_by_the_clock_of_its_requests() {
 }
 
 #[test]
-fn a_future_is_driven_until_its_deadline_by_the_same_clock() {
+fn block_on_drives_a_future_until_its_deadline() {
     let manual = ManualClock::new();
     let clock = manual.clock();
     let (start, deadline) = (clock.now(), clock.now() + WEEK);
@@ -570,7 +570,7 @@ fn a_future_is_driven_until_its_deadline_by_the_same_clock() {
 }
 
 #[test]
-fn what_is_ready_is_found_though_the_deadline_has_passed() {
+fn a_ready_result_is_found_after_the_deadline() {
     let manual = ManualClock::new();
     let clock = manual.clock();
     let past = Some(clock.now());
@@ -579,7 +579,7 @@ fn what_is_ready_is_found_though_the_deadline_has_passed() {
 }
 
 #[test]
-fn a_future_that_is_driven_is_polled_whenever_it_is_woken() {
+fn block_on_polls_whenever_woken() {
     let manual = ManualClock::new();
     let deadline = manual.clock().now() + WEEK;
     for (clock, deadline) in [

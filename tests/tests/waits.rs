@@ -116,11 +116,11 @@ macro_rules! queued_and_called {
 queued_and_called! {
     a_request_is_taken_back_with_its_message,
     a_submitted_request_is_taken_back_with_its_message,
-    a_request_that_would_end_by_itself_is_ended_as_well,
+    a_request_with_a_deadline_is_ended_as_well,
     a_wait_bounded_by_its_call_leaves_the_request_be,
     a_plain_request_has_no_reply,
     a_request_that_was_taken_meanwhile_is_abandoned,
-    a_request_that_was_answered_meanwhile_has_its_reply,
+    a_request_answered_meanwhile_has_its_reply,
     the_next_request_is_like_any_other,
     a_watcher_may_use_the_channel_in_any_way,
     both_ends_and_the_watcher_mean_the_same_request,
@@ -150,7 +150,7 @@ fn a_submitted_request_is_taken_back_with_its_message((server, client): Ends) {
     assert!(server.is_empty());
 }
 
-fn a_request_that_would_end_by_itself_is_ended_as_well((server, client): Ends) {
+fn a_request_with_a_deadline_is_ended_as_well((server, client): Ends) {
     let _watched = waits::watch(Recorder::strict());
     let outcome = client.request(8).timeout(WEEK).wait();
     assert!(matches!(outcome, Err(RequestError::WouldDeadlock(8, _))));
@@ -220,7 +220,7 @@ fn a_request_that_was_taken_meanwhile_is_abandoned((server, client): Ends) {
     assert_eq!((stats.would_deadlock_taken, stats.taken), (1, 0));
 }
 
-fn a_request_that_was_answered_meanwhile_has_its_reply((server, client): Ends) {
+fn a_request_answered_meanwhile_has_its_reply((server, client): Ends) {
     let (server, _watched) = takes(server, |rctx| rctx.reply(1).unwrap());
     assert!(matches!(client.request(7).wait(), Ok(1)));
     let stats = server.stats();
@@ -403,7 +403,7 @@ fn full() -> Ends {
 }
 
 #[test]
-fn who_would_wait_for_itself_to_make_room_has_its_message_back() {
+fn waiting_for_its_own_room_returns_the_message() {
     must_end(|| {
         let (server, client) = full();
         let recorder = Recorder::new(|wait| {
@@ -427,7 +427,7 @@ fn who_would_wait_for_itself_to_make_room_has_its_message_back() {
 }
 
 #[test]
-fn a_watcher_that_panics_does_not_keep_its_place_in_the_line_for_room() {
+fn a_panicking_hook_leaves_the_wait_queue() {
     must_end(|| {
         let (server, client) = full();
         let panics = client.clone();
@@ -449,7 +449,7 @@ fn a_watcher_that_panics_does_not_keep_its_place_in_the_line_for_room() {
 }
 
 #[test]
-fn who_waits_for_room_and_then_for_the_reply_is_asked_twice() {
+fn waits_for_room_and_reply_are_reported_separately() {
     must_end(|| {
         let (server, client) = full();
         let recorder = Recorder::kind();
@@ -488,7 +488,7 @@ fn who_waits_for_room_and_then_for_the_reply_is_asked_twice() {
 // ---- tasks
 
 #[test]
-fn a_task_that_waits_is_reported_whenever_it_is_polled() {
+fn a_waiting_task_is_reported_at_each_poll() {
     let (server, client): Ends = ump::channel();
     let recorder = Recorder::strict();
     let _watched = waits::watch(recorder.clone());
@@ -527,7 +527,7 @@ fn a_reply_that_is_awaited_is_reported() {
 }
 
 #[test]
-fn replies_that_are_gathered_are_reported_and_not_asked_about() {
+fn gathered_replies_are_reported_but_not_refused() {
     let (_server, client): Ends = ump::channel();
     let recorder = Recorder::strict();
     let _watched = waits::watch(recorder.clone());
@@ -608,7 +608,7 @@ impl Watcher for Exchanges {
 }
 
 #[test]
-fn a_request_keeps_one_clone_of_the_waker_it_is_given_until_its_outcome() {
+fn a_request_keeps_one_waker_clone_until_its_outcome() {
     let (server, client): Ends = ump::channel();
     let watcher = Exchanges::new();
     let _watched = waits::watch(watcher.clone());
@@ -663,7 +663,7 @@ fn a_request_that_is_cancelled_keeps_no_waker() {
 }
 
 #[test]
-fn a_request_that_is_polled_elsewhere_keeps_the_waker_of_there() {
+fn a_request_polled_elsewhere_keeps_the_new_waker() {
     let (_server, client): Ends = ump::channel();
     let watcher = Exchanges::new();
     let watched = waits::watch(watcher.clone());
@@ -675,7 +675,7 @@ fn a_request_that_is_polled_elsewhere_keeps_the_waker_of_there() {
 }
 
 #[test]
-fn a_task_that_would_wait_for_itself_is_told_when_it_is_polled_again() {
+fn a_self_waiting_task_learns_at_its_next_poll() {
     let (server, client): Ends = ump::channel();
     let watcher = Exchanges::new();
     let _watched = waits::watch(watcher.clone());
@@ -714,7 +714,7 @@ fn a_task_whose_request_was_taken_is_told_so() {
 }
 
 #[test]
-fn a_task_that_waits_for_room_is_told_with_its_message() {
+fn a_self_waiting_sender_gets_its_message_back() {
     let (server, client) = full();
     let watcher = Exchanges::new();
     watcher.finds();
@@ -728,7 +728,7 @@ fn a_task_that_waits_for_room_is_told_with_its_message() {
 }
 
 #[test]
-fn a_request_that_has_not_been_sent_is_sent_before_it_can_be_told() {
+fn an_unsent_request_is_sent_before_it_is_refused() {
     let (server, client): Ends = ump::channel();
     let watcher = Exchanges::new();
     watcher.finds();
@@ -831,7 +831,7 @@ fn serve(
 type Asked = Server<bool, String, Refused>;
 
 #[test]
-fn of_servers_that_ask_each_other_at_the_same_time_one_is_told_and_one_is_answered() {
+fn of_two_servers_in_a_cycle_only_one_is_refused() {
     must_end(|| {
         let (a, ask_a) = ump::channel();
         let (b, ask_b) = ump::channel();

@@ -281,7 +281,7 @@ macro_rules! every_future {
                 super::scenarios::$name(&super::spurious_polls);
             }
             #[test]
-            fn the_latest_waker_is_woken_and_the_earlier_ones_are_released() {
+            fn only_the_latest_waker_is_woken() {
                 super::scenarios::$name(&super::changing_wakers);
             }
             #[test]
@@ -350,7 +350,7 @@ macro_rules! receivers {
             }
 
             #[test]
-            fn a_waiter_dropped_before_it_was_woken_takes_no_wake_up_along() {
+            fn a_waiter_dropped_unwoken_takes_no_wake_up() {
                 let (server, client) = channel::<u32, u32, ()>();
                 let (mut a, mut b) = (waiter(&server), waiter(&server));
                 let (bell_a, bell_b) = (Bell::new(), Bell::new());
@@ -365,7 +365,7 @@ macro_rules! receivers {
             }
 
             #[test]
-            fn a_waiter_dropped_after_it_was_woken_passes_the_wake_up_on() {
+            fn a_waiter_dropped_woken_passes_the_wake_up_on() {
                 let (server, client) = channel::<u32, u32, ()>();
                 let (mut a, mut b, mut c) = (waiter(&server), waiter(&server), waiter(&server));
                 let (bell_a, bell_b, bell_c) = (Bell::new(), Bell::new(), Bell::new());
@@ -382,7 +382,7 @@ macro_rules! receivers {
             }
 
             #[test]
-            fn a_woken_waiter_that_is_polled_in_vain_gets_the_next_wake_up() {
+            fn a_waiter_polled_in_vain_gets_the_next_wake_up() {
                 let (server, client) = channel::<u32, u32, ()>();
                 let mut a = waiter(&server);
                 let bell = Bell::new();
@@ -397,7 +397,7 @@ macro_rules! receivers {
             }
 
             #[test]
-            fn a_woken_waiter_that_leaves_an_empty_queue_wakes_nobody() {
+            fn a_woken_waiter_leaving_an_empty_queue_is_silent() {
                 let (server, client) = channel::<u32, u32, ()>();
                 let (mut a, mut b) = (waiter(&server), waiter(&server));
                 let (bell_a, bell_b) = (Bell::new(), Bell::new());
@@ -450,7 +450,7 @@ macro_rules! receivers {
             }
 
             #[test]
-            fn a_waiter_that_is_served_without_being_woken_leaves_the_line() {
+            fn a_waiter_served_unwoken_leaves_the_wait_queue() {
                 let (server, client) = channel::<u32, u32, ()>();
                 let bells = [Bell::new(), Bell::new(), Bell::new()];
                 let mut waiters = [waiter(&server), waiter(&server), waiter(&server)];
@@ -467,7 +467,7 @@ macro_rules! receivers {
             }
 
             #[test]
-            fn a_waiter_that_finds_thousands_of_overdue_requests_stays_awake() {
+            fn a_waiter_among_overdue_requests_stays_awake() {
                 let (server, client) = channel::<u32, u32, ()>();
                 let at = Instant::now() + Duration::from_millis(100);
                 for n in 0..5_000 {
@@ -520,7 +520,7 @@ macro_rules! receivers {
             }
 
             #[test]
-            fn a_stale_poller_does_not_swallow_the_wake_up_of_another_waiter() {
+            fn a_stale_poller_swallows_no_wake_up() {
                 let (server, client) = channel::<u32, u32, ()>();
                 let (stale, bell) = (Bell::new(), Bell::new());
                 {
@@ -560,7 +560,7 @@ macro_rules! receivers {
             }
 
             #[test]
-            fn a_blocking_waiter_gets_what_a_dropped_one_was_woken_for() {
+            fn a_blocking_waiter_inherits_a_dropped_ones_wake_up() {
                 for round in 0..300 {
                     let (server, client) = channel::<u32, u32, ()>();
                     let (server, ready) = (&server, &AtomicUsize::new(0));
@@ -619,7 +619,7 @@ macro_rules! senders {
             }
 
             #[test]
-            fn a_sender_dropped_before_it_was_woken_takes_no_wake_up_along() {
+            fn a_sender_dropped_unwoken_takes_no_wake_up() {
                 let (server, client) = full();
                 let (mut a, mut b) = (waiter(&client, 1), waiter(&client, 2));
                 let (bell_a, bell_b) = (Bell::new(), Bell::new());
@@ -635,7 +635,7 @@ macro_rules! senders {
             }
 
             #[test]
-            fn a_sender_dropped_after_it_was_woken_passes_the_room_on() {
+            fn a_sender_dropped_woken_passes_the_room_on() {
                 let (server, client) = full();
                 let (mut a, mut b, mut c) = (waiter(&client, 1), waiter(&client, 2), waiter(&client, 3));
                 let (bell_a, bell_b, bell_c) = (Bell::new(), Bell::new(), Bell::new());
@@ -653,7 +653,7 @@ macro_rules! senders {
             }
 
             #[test]
-            fn a_woken_sender_that_leaves_a_full_queue_wakes_nobody() {
+            fn a_woken_sender_leaving_a_full_queue_is_silent() {
                 let (server, client) = full();
                 let (mut a, mut b) = (waiter(&client, 1), waiter(&client, 2));
                 let (bell_a, bell_b) = (Bell::new(), Bell::new());
@@ -668,7 +668,7 @@ macro_rules! senders {
             }
 
             #[test]
-            fn a_woken_sender_that_finds_no_room_is_the_first_to_get_it() {
+            fn a_woken_sender_without_room_is_next_in_line() {
                 let (server, client) = full();
                 let (mut a, mut b) = (waiter(&client, 1), waiter(&client, 2));
                 let (bell_a, bell_b) = (Bell::new(), Bell::new());
@@ -741,7 +741,7 @@ macro_rules! senders {
             }
 
             #[test]
-            fn a_blocking_sender_gets_the_room_a_dropped_one_was_woken_for() {
+            fn a_blocking_sender_inherits_a_dropped_ones_room() {
                 for round in 0..300 {
                     let (server, client) = full();
                     let (client, ready) = (&client, &AtomicUsize::new(0));
@@ -828,7 +828,7 @@ fn a_caller_that_leaves_a_handler_releases_its_waker() {
 }
 
 #[test]
-fn a_handler_that_watches_no_longer_releases_its_waker() {
+fn a_handler_that_stops_watching_releases_its_waker() {
     let (server, client) = channel::<u32, u32, ()>();
     for deadline in [None, Some(Instant::now() + LONG)] {
         let mut request = client.request(1);
@@ -862,7 +862,7 @@ fn a_handler_that_answers_releases_its_waker() {
 }
 
 #[test]
-fn a_poller_that_polls_again_takes_the_place_of_the_one_before() {
+fn a_later_poller_replaces_the_earlier_one() {
     let (server, client) = channel::<u32, u32, ()>();
     let (first, second) = (Bell::new(), Bell::new());
     let mut poller = poll_fn(|cx| server.poll_wait(cx).map(|job| job.unwrap().0));
@@ -904,7 +904,7 @@ fn a_stream_that_was_ready_can_wait_again() {
 }
 
 #[test]
-fn a_reply_waited_for_by_a_thread_and_then_by_a_task_wakes_the_task() {
+fn a_reply_waited_by_thread_then_task_wakes_the_task() {
     let (server, client) = channel::<u32, u32, ()>();
     let reply = client.req_async(1).unwrap();
     let reply = reply
@@ -919,7 +919,7 @@ fn a_reply_waited_for_by_a_thread_and_then_by_a_task_wakes_the_task() {
 }
 
 #[test]
-fn a_reply_waited_for_by_a_task_and_then_by_a_thread_wakes_the_thread() {
+fn a_reply_waited_by_task_then_thread_wakes_it() {
     for _ in 0..200 {
         let (server, client) = channel::<u32, u32, ()>();
         let mut reply = client.req_async(1).unwrap();
@@ -1013,7 +1013,7 @@ fn a_receiver_that_times_out_swallows_no_wake_up() {
 }
 
 #[test]
-fn a_blocking_sender_that_timed_out_is_no_longer_in_line() {
+fn a_timed_out_blocking_sender_leaves_the_queue() {
     let (server, client) = full();
     let moment = Duration::from_millis(1);
     for _ in 0..3 {
@@ -1028,7 +1028,7 @@ fn a_blocking_sender_that_timed_out_is_no_longer_in_line() {
 }
 
 #[test]
-fn a_blocking_receiver_that_timed_out_is_no_longer_in_line() {
+fn a_timed_out_blocking_receiver_leaves_the_queue() {
     let (server, client) = channel::<u32, u32, ()>();
     for moment in [Duration::ZERO, Duration::from_millis(1)] {
         assert!(server.wait_timeout(moment).unwrap().is_none());
@@ -1097,7 +1097,7 @@ mod polled_inline_by_its_waker {
     }
 
     #[test]
-    fn a_server_answers_on_the_stack_of_its_blocking_client() {
+    fn a_server_answers_inside_its_blocking_client() {
         must_end(|| {
             let (server, client) = channel::<u32, u32, ()>();
             let server = echo(server);
@@ -1187,7 +1187,7 @@ mod polled_inline_by_its_waker {
     }
 
     #[test]
-    fn a_handler_stops_on_the_stack_of_the_caller_that_leaves() {
+    fn a_handler_stops_inside_its_leaving_caller() {
         must_end(|| {
             let (server, client) = channel::<u32, u32, ()>();
             let reply = client.req_async(1).unwrap();
@@ -1388,7 +1388,7 @@ macro_rules! meddling {
             }
 
             #[test]
-            fn on_the_drop_of_the_last_client_while_a_poller_waits() {
+            fn on_dropping_the_last_client_while_a_poller_waits() {
                 meddle(channel(), polling, |server, client| {
                     drop(client);
                     drop(server);
@@ -1421,7 +1421,7 @@ macro_rules! meddling {
             }
 
             #[test]
-            fn on_the_drop_of_the_server_while_a_sender_waits_for_room() {
+            fn on_dropping_the_server_while_a_sender_waits() {
                 meddle(full(), posting, |server, _| drop(server));
             }
 
@@ -1500,7 +1500,7 @@ meddling! {
 }
 
 #[test]
-fn a_waker_that_re_enters_when_its_waiting_future_is_dropped() {
+fn a_waker_may_re_enter_when_its_future_is_dropped() {
     type Start = fn(&Arc<Server<u32, u32, ()>>, &Client<u32, u32, ()>) -> Polled<'static>;
     let cases: [(Start, fn() -> Ends); 4] = [
         (receiving, channel),
@@ -1525,7 +1525,7 @@ fn a_waker_that_re_enters_when_its_waiting_future_is_dropped() {
 }
 
 #[test]
-fn a_waker_that_re_enters_when_its_waiter_is_served_without_being_woken() {
+fn a_waker_may_re_enter_when_served_unwoken() {
     must_end(|| {
         let (server, client) = bounded(1).unwrap();
         let server = Arc::new(server);
@@ -1556,7 +1556,7 @@ fn a_waker_that_re_enters_when_its_waiter_is_served_without_being_woken() {
 }
 
 #[test]
-fn a_waker_that_sets_and_takes_back_alarms_when_woken_cloned_or_dropped() {
+fn a_waker_may_set_and_cancel_timers() {
     for when in [Hook::on_wake, Hook::on_clone, Hook::on_drop] {
         must_end(move || {
             let (_server, client) = channel::<u32, u32, ()>();
@@ -1592,7 +1592,7 @@ fn a_waker_that_sets_and_takes_back_alarms_when_woken_cloned_or_dropped() {
 }
 
 #[test]
-fn a_waker_that_answers_the_request_it_waits_for_when_it_is_replaced() {
+fn a_replaced_waker_may_answer_its_request() {
     must_end(|| {
         let (server, client) = channel::<u32, u32, ()>();
         let mut reply = client.req_async(1).unwrap();
@@ -1612,7 +1612,7 @@ fn a_waker_that_answers_the_request_it_waits_for_when_it_is_replaced() {
 }
 
 #[test]
-fn a_waker_that_cancels_the_request_it_watches_when_it_is_replaced() {
+fn a_replaced_waker_may_cancel_its_request() {
     must_end(|| {
         let (server, client) = channel::<u32, u32, ()>();
         let reply = Mutex::new(Some(client.req_async(1).unwrap()));
@@ -1628,7 +1628,7 @@ fn a_waker_that_cancels_the_request_it_watches_when_it_is_replaced() {
 }
 
 #[test]
-fn a_waker_that_drops_the_last_client_when_woken_ends_the_server() {
+fn a_waker_may_drop_the_last_client() {
     must_end(|| {
         let (server, client) = channel::<u32, u32, ()>();
         let mut reply = client.req_async(1).unwrap();
@@ -1650,7 +1650,7 @@ fn a_waker_that_drops_the_last_client_when_woken_ends_the_server() {
 }
 
 #[test]
-fn a_waker_that_owns_the_server_and_drops_it_when_woken_ends_the_request() {
+fn a_waker_may_own_and_drop_the_server() {
     must_end(|| {
         let (server, client) = bounded::<u32, u32, ()>(1).unwrap();
         client.post(0).wait().unwrap();

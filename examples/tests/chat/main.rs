@@ -83,7 +83,7 @@ fn a_pattern_hears_what_it_meets_until_it_is_ignored() {
 }
 
 #[test]
-fn those_who_stand_by_become_hosts_in_the_order_in_which_they_came() {
+fn standby_users_become_host_in_join_order() {
     converse(
         "/as a\n/join x\n/as b\n/join x\n/as c\n/join x\n/as a\n/leave\n/who x\n/join x\n\
          /as b\n/leave\n/who x\n/as c\n/leave\n/who x\n/as a\n/leave\n/who x\n",
@@ -173,7 +173,7 @@ fn the_input_may_end_anywhere() {
 }
 
 #[test]
-fn a_script_ends_at_the_first_line_that_cannot_be_obeyed_and_says_which() {
+fn a_script_stops_at_the_first_failing_line() {
     let script = Scratch::new(b"# one\n/as a\n/join x\n\n/jump\n/who\n");
     let end = run(&["--script", script.path()], b"");
     assert_eq!(end.code, Some(1));
@@ -210,7 +210,7 @@ fn a_start_that_fails_says_why_in_one_line() {
 }
 
 #[test]
-fn a_reader_who_leaves_ends_it_with_an_error_and_no_panic() {
+fn a_closed_stdout_is_an_error_and_not_a_panic() {
     let mut child = process::start(&program("chat"), &["--interactive"]);
     let mut stdin = child.stdin.take().expect("a pipe");
     let mut stdout = BufReader::new(child.stdout.take().expect("a pipe"));

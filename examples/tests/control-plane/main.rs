@@ -35,7 +35,7 @@ fn the_summary_of_the_file_is_the_same_each_time() {
 }
 
 #[test]
-fn the_summary_does_not_depend_on_the_number_of_instances() {
+fn the_summary_is_independent_of_the_shard_count() {
     for shards in ["1", "7", "64"] {
         let end = run(&["--shards", shards, UPDATES], "");
         assert_eq!(end.code, Some(0), "{end:?}");
@@ -48,7 +48,7 @@ fn the_summary_does_not_depend_on_the_number_of_instances() {
 }
 
 #[test]
-fn each_line_with_an_error_is_reported_with_its_number() {
+fn each_faulty_line_is_reported_with_its_number() {
     let end = run(&[UPDATES], "");
     let expected = [
         ":141: \"10.1.2.0/33\" is no prefix",
@@ -73,7 +73,7 @@ fn each_line_with_an_error_is_reported_with_its_number() {
 }
 
 #[test]
-fn the_console_answers_and_survives_what_it_does_not_understand() {
+fn the_console_survives_unknown_commands() {
     let commands = "\
 lookup 10.20.30.200
 lookup 2001:db8:ffff::1
@@ -117,7 +117,7 @@ lookup 10.0.0.1
 }
 
 #[test]
-fn a_neighbour_of_whom_nothing_is_heard_is_given_up_and_its_routes_with_it() {
+fn a_silent_neighbour_loses_its_session_and_routes() {
     let file = Scratch::new(
         b"BGP4MP|100|A|192.0.2.1|64496|10.0.0.0/8|64496|IGP|192.0.2.1|100|0||NAG||\n\
           KEEPALIVE|109.999|192.0.2.1|64496\n\
@@ -145,7 +145,7 @@ fn a_neighbour_of_whom_nothing_is_heard_is_given_up_and_its_routes_with_it() {
 }
 
 #[test]
-fn the_best_path_is_the_preferred_then_the_short_one_and_the_next_best_takes_its_place() {
+fn the_best_path_follows_preference_then_length() {
     let file = Scratch::new(
         b"BGP4MP|1|A|192.0.2.1|64496|10.0.0.0/8|64496 64502|IGP|192.0.2.1|100|0||NAG||\n\
           BGP4MP|1|A|192.0.2.2|64497|10.0.0.0/8|64497|IGP|192.0.2.2|100|5||NAG||\n\
@@ -288,7 +288,7 @@ fn segments_of_a_confederation_do_not_lengthen_a_path() {
 }
 
 #[test]
-fn a_broken_file_is_read_to_its_end_and_all_of_it_counted() {
+fn a_broken_file_is_read_and_counted_to_its_end() {
     let mut broken = vec![0xff, 0xfe, b'\n', b'|', b'|', b'\n', b'\n'];
     broken.extend(vec![b'x'; 100_000]);
     broken.extend(b"\nBGP4MP|1|A|192.0.2.1|64496|10.0.0.0/8|64496|IGP|192.0.2.1|100|0");
@@ -332,7 +332,7 @@ fn time_can_be_real() {
 }
 
 #[test]
-fn commands_are_executed_while_time_is_real_and_to_quit_early_is_an_error() {
+fn quitting_early_in_real_time_is_an_error() {
     let end = run(&["--real-time", "1", "--console", UPDATES], "help\nquit\n");
     assert_eq!(end.code, Some(1), "{end:?}");
     assert!(end.said.starts_with("show routes"), "{}", end.said);

@@ -24,7 +24,7 @@ fn without_chaos_nobody_can_make_it_panic() {
 }
 
 #[test]
-fn a_store_that_panics_is_made_anew_with_all_that_was_acknowledged() {
+fn a_restarted_store_has_all_acknowledged_writes() {
     let (_folder, service) = start(&["--chaos"]);
     assert_eq!(service.put("/kv/a", b"1").status, 204);
     assert_eq!(service.put("/kv/b?ttl=100000", b"2").status, 204);
@@ -47,7 +47,7 @@ fn a_store_that_panics_is_made_anew_with_all_that_was_acknowledged() {
 }
 
 #[test]
-fn what_is_queued_while_the_store_panics_is_served_by_the_next_one() {
+fn requests_queued_during_a_panic_are_served_after_it() {
     let (_folder, service) = start(&["--chaos", "--timeout", "60000", "--delay", "500"]);
     // On a machine that stalls meanwhile both may be taken together: then try again.
     until("a request that is queued during a panic", || {
@@ -65,7 +65,7 @@ fn what_is_queued_while_the_store_panics_is_served_by_the_next_one() {
 }
 
 #[test]
-fn a_write_that_shares_a_panic_is_rolled_back_and_its_caller_told() {
+fn a_write_in_a_panicking_batch_is_rolled_back() {
     let (_folder, service) = start(&["--chaos", "--timeout", "60000", "--delay", "500"]);
     // On a machine that stalls meanwhile the write may be taken alone: then try again.
     let mut attempt = 0;
@@ -100,7 +100,7 @@ fn a_panic_at_a_batch_comes_once() {
 }
 
 #[test]
-fn a_store_that_panics_too_often_ends_the_service_with_an_error() {
+fn a_store_that_panics_too_often_ends_the_service() {
     let (folder, mut service) = start(&["--chaos"]);
     assert_eq!(service.put("/kv/a", b"v").status, 204);
     for _ in 0..=5 {

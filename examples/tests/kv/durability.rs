@@ -13,7 +13,7 @@ use std::{
 use crate::support::{Folder, Service, http, json_lines, keys, program, sse::Events, until};
 
 #[test]
-fn what_was_acknowledged_survives_kill_9_in_the_middle_of_writing() {
+fn acknowledged_writes_survive_kill_9() {
     const ROUNDS: usize = 3;
     const WRITERS: usize = 4;
     let folder = Folder::new();
@@ -67,7 +67,7 @@ fn what_was_acknowledged_survives_kill_9_in_the_middle_of_writing() {
 }
 
 #[test]
-fn a_failed_commit_fails_all_of_its_writes_spares_what_was_acknowledged_and_is_told_to_nobody() {
+fn a_failed_commit_fails_exactly_its_own_writes() {
     let folder = Folder::new();
     // A limit on the size of files stands for a full disk.
     let mut limited = Command::new("sh");

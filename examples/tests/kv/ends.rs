@@ -41,7 +41,7 @@ fn drains(signal: &str) {
 }
 
 #[test]
-fn an_import_ends_early_when_the_service_stops_and_says_how_far_it_came() {
+fn a_stopping_service_ends_imports_with_their_count() {
     let (folder, mut service) = start(&[]);
     let mut stream =
         http::send(service.address(), "POST", "/import", 1_000_000).expect("it listens");
@@ -65,7 +65,7 @@ fn an_import_ends_early_when_the_service_stops_and_says_how_far_it_came() {
 }
 
 #[test]
-fn a_request_that_never_comes_to_its_end_does_not_hold_up_the_end_of_the_service() {
+fn an_unfinished_request_does_not_delay_the_stop() {
     let (_folder, mut service) = start(&["--timeout", "100"]);
     let _unfinished = http::send(service.address(), "PUT", "/kv/a", 10).expect("it listens");
     service.signal("TERM");

@@ -41,7 +41,7 @@ fn each_change_is_told_in_the_order_of_the_commits() {
 }
 
 #[test]
-fn who_comes_while_others_write_is_told_all_from_then_on_without_a_gap() {
+fn a_new_watcher_sees_all_later_changes_without_a_gap() {
     let (_folder, service) = start(&["--db", ":memory:"]);
     let is_over = AtomicBool::new(false);
     thread::scope(|scope| {
@@ -81,7 +81,7 @@ impl Drop for SetWhenDropped<'_> {
 }
 
 #[test]
-fn the_end_of_a_life_is_told_with_the_write_and_when_it_has_come() {
+fn events_report_the_expiry_time_and_the_expiry() {
     let (_folder, service) = start(&[]);
     let mut events = Events::of(&service, "kv/brief");
     service.put("/kv/brief?ttl=1", b"v");
@@ -108,7 +108,7 @@ fn what_changes_nothing_is_not_told() {
 }
 
 #[test]
-fn a_store_that_is_made_anew_goes_on_telling_and_counting() {
+fn a_restarted_store_goes_on_publishing_and_counting() {
     let (_folder, service) = start(&["--chaos"]);
     let mut events = Events::of(&service, "kv/**");
     service.put("/kv/a", b"v");
@@ -147,7 +147,7 @@ fn a_pattern_chooses_what_is_told() {
 }
 
 #[test]
-fn what_a_topic_cannot_have_is_encoded_and_can_be_watched_so() {
+fn an_encoded_topic_can_be_watched() {
     let (_folder, service) = start(&[]);
     let cases = [
         ("a%20b", "a b", "kv/a%20b", "kv/a%2520b"),
@@ -165,7 +165,7 @@ fn what_a_topic_cannot_have_is_encoded_and_can_be_watched_so() {
 }
 
 #[test]
-fn a_pattern_that_is_none_gets_400_which_shows_the_place() {
+fn a_bad_pattern_gets_400_with_the_position() {
     let (_folder, service) = start(&[]);
     let cases = [
         ("topic=kv/us*ers", Some(5), "between \"kv/us\" and \"*ers\""),
@@ -214,7 +214,7 @@ fn who_is_slow_misses_the_oldest_and_is_told_how_many() {
 }
 
 #[test]
-fn more_watchers_than_allowed_get_503_until_one_leaves() {
+fn too_many_watchers_get_503_until_one_leaves() {
     let (_folder, service) = start(&["--watchers", "2", "--keep-alive", "10"]);
     let watching = [(); 2].map(|()| Events::of(&service, "kv/**"));
     let response = service.get("/events?topic=kv/**");
@@ -254,7 +254,7 @@ fn ctrl_c_ends_the_streams_after_what_was_told() {
 }
 
 #[test]
-fn who_watches_and_never_reads_does_not_hold_up_the_end_of_the_service() {
+fn a_watcher_that_never_reads_does_not_delay_the_stop() {
     let (_folder, mut service) = start(&["--db", ":memory:", "--timeout", "5000"]);
     let _deaf = sse::ask(&service, "kv/**", "").expect("it listens");
     until("the watcher", || (watchers(&service) == 1).then_some(()));

@@ -140,7 +140,7 @@ fn another_form_than_lines_of_utf_8_is_named() {
 }
 
 #[test]
-fn an_early_refusal_reaches_a_client_that_still_writes() {
+fn an_early_error_reaches_a_client_still_writing() {
     let (_folder, service) = start(&[]);
     // Far more than fits into all buffers on the way; the client does not read before it has written all of it.
     let line = json_lines((0..1).map(|_| ("k".to_owned(), "v".repeat(1000))));
@@ -162,7 +162,7 @@ fn an_early_refusal_reaches_a_client_that_still_writes() {
 }
 
 #[test]
-fn an_import_takes_blank_lines_and_a_last_line_without_an_end() {
+fn an_import_allows_blank_and_unterminated_lines() {
     let (_folder, service) = start(&[]);
     let lines = b"\n{\"key\":\"a\",\"value\":\"1\"}\r\n \n{\"value\":\"2\",\"key\":\"b\"}";
     assert_eq!(

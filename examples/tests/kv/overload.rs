@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::support::{FOR_EVER, Service, count, http, keys, send_put, start, until};
 
 #[test]
-fn a_full_queue_refuses_at_once_and_the_refused_write_never_happens() {
+fn a_write_refused_by_a_full_queue_never_happens() {
     let (folder, service) = start(&["--queue", "1", "--timeout", "60000", "--delay", FOR_EVER]);
     let _taken = send_put(&service, "/kv/taken");
     service.wait_for_count("taken", 1);
@@ -35,7 +35,7 @@ fn a_full_queue_refuses_at_once_and_the_refused_write_never_happens() {
 }
 
 #[test]
-fn a_deadline_gets_504_and_a_write_that_was_still_queued_never_happens() {
+fn a_write_timed_out_in_the_queue_never_happens() {
     let (folder, mut service) = start(&["--timeout", "200", "--delay", "1000"]);
     // The store holds one request beyond its deadline, while another is in the queue. On a machine that stalls for a second
     // in between, the other is taken as well: then try again.

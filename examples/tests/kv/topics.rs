@@ -54,7 +54,7 @@ fn a_topic_is_the_path_of_its_key() {
 }
 
 #[test]
-fn each_key_has_a_topic_of_its_own_which_decodes_to_it() {
+fn each_key_has_its_own_topic_that_decodes_to_it() {
     let alphabet = ["a", "/", "%", "*", " ", "ß", "2F"];
     let mut keys = vec![String::new()];
     let mut seen = HashMap::new();
@@ -72,7 +72,7 @@ fn each_key_has_a_topic_of_its_own_which_decodes_to_it() {
 }
 
 #[test]
-fn the_slashes_beyond_the_fragments_that_a_topic_can_have_are_encoded() {
+fn slashes_beyond_the_fragment_limit_are_encoded() {
     let key = ["a"; 100].join("/");
     let topic = of(&key);
     assert_eq!(topic.split('/').count(), Topic::MAX_FRAGMENTS);
@@ -82,7 +82,7 @@ fn the_slashes_beyond_the_fragments_that_a_topic_can_have_are_encoded() {
 }
 
 #[test]
-fn a_topic_that_would_be_too_long_is_cut_and_ends_in_a_percent_sign() {
+fn a_too_long_topic_is_cut_and_ends_in_percent() {
     let longest = "k".repeat(Topic::MAX_LENGTH - 3);
     assert_eq!(of(&longest), format!("kv/{longest}"));
     let longer = "k".repeat(Topic::MAX_LENGTH);

@@ -38,7 +38,7 @@ fn rows(folder: &Folder) -> Vec<String> {
 }
 
 #[test]
-fn a_key_is_gone_when_its_time_to_live_is_over_and_its_row_with_it() {
+fn an_expired_key_and_its_row_are_removed() {
     let (folder, service) = start(&[]);
     assert_eq!(service.put("/kv/stays", b"v").status, 204);
     assert_eq!(service.put("/kv/goes?ttl=1", b"v").status, 204);
@@ -53,7 +53,7 @@ fn a_key_is_gone_when_its_time_to_live_is_over_and_its_row_with_it() {
 }
 
 #[test]
-fn a_write_replaces_or_removes_the_time_to_live_of_the_one_before() {
+fn a_write_replaces_or_removes_the_previous_ttl() {
     let (_folder, service) = start(&[]);
     for key in ["immortal", "longer", "deleted", "measure"] {
         assert_eq!(service.put(&format!("/kv/{key}?ttl=1"), b"1").status, 204);
@@ -74,7 +74,7 @@ fn a_write_replaces_or_removes_the_time_to_live_of_the_one_before() {
 }
 
 #[test]
-fn an_expired_key_is_not_served_even_if_its_timer_is_late() {
+fn an_expired_key_is_not_served_before_its_timer() {
     // While the store holds a batch its timers wait.
     let (_folder, service) = start(&["--timeout", "60000", "--delay", "1500"]);
     assert_eq!(service.put("/kv/a?ttl=1", b"v").status, 204);
@@ -107,7 +107,7 @@ fn a_time_to_live_goes_on_when_the_process_is_killed() {
 }
 
 #[test]
-fn many_keys_that_are_due_together_are_removed_by_and_by() {
+fn many_keys_due_together_are_removed_in_batches() {
     let folder = Folder::new();
     let service = Service::start(&folder, &[]);
     service.kill();
@@ -175,7 +175,7 @@ fn make_old_database(path: &Path) {
 }
 
 #[test]
-fn a_database_without_times_to_live_is_brought_up_to_date() {
+fn a_database_without_ttls_is_migrated() {
     let folder = Folder::new();
     make_old_database(&folder.path().join("kv.db"));
     for _ in 0..2 {
@@ -194,7 +194,7 @@ fn a_database_without_times_to_live_is_brought_up_to_date() {
 }
 
 #[test]
-fn a_database_of_a_later_version_is_refused_and_left_alone() {
+fn a_database_of_a_later_version_is_refused() {
     let folder = Folder::new();
     let db = database(&folder);
     db.execute_batch("CREATE TABLE kv (key TEXT, more TEXT); PRAGMA user_version = 2")

@@ -39,7 +39,7 @@ fn a_value_can_be_any_bytes_of_up_to_one_mebibyte() {
 }
 
 #[test]
-fn a_value_of_more_than_one_mebibyte_is_refused_with_413() {
+fn a_value_over_one_mebibyte_gets_413() {
     let (_folder, service) = start(&[]);
     let value = vec![b'x'; 1024 * 1024 + 1];
     let response = service.put("/kv/a", &value);
@@ -92,7 +92,7 @@ fn a_key_can_be_any_text_of_up_to_1024_bytes() {
 }
 
 #[test]
-fn a_list_has_the_keys_with_the_prefix_in_order_up_to_the_limit() {
+fn a_list_is_ordered_and_limited_by_prefix() {
     let (_folder, service) = start(&[]);
     assert_eq!(
         service.get("/kv").json(),

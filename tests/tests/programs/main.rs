@@ -55,14 +55,14 @@ fn a_channel_does_what_its_model_does() {
 }
 
 #[test]
-fn urgent_requests_overtake_as_often_as_the_model_says() {
+fn urgent_requests_overtake_as_in_the_model() {
     check(300, &crowds(40), |program| {
         in_time(|time| run(program, time))
     });
 }
 
 #[test]
-fn those_who_wait_for_room_are_woken_as_the_model_says() {
+fn senders_waiting_for_room_are_woken_as_in_the_model() {
     check(500, &lines(50), |program| {
         in_time(|time| run(program, time))
     });
