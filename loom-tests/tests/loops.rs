@@ -1,6 +1,6 @@
 //! Models of loops on threads: how they end, are stopped and make their handlers anew, while others ask.
 //!
-//! What is modelled is what a loop adds to the channel (`ump-server/src/worker.rs`, `stop.rs`, `end.rs`): each request is served or refused, whoever joins
+//! What is modelled is what a loop adds to the channel (`ump-server/src/worker/lifecycle.rs`, `stop.rs`, `join.rs`): each request is served or refused, whoever joins
 //! is told, and nothing that was to be seen is slept through.
 #![cfg(loom)]
 

@@ -1,32 +1,21 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
-mod blocking;
-mod context;
 #[cfg_attr(any(loom, shuttle), path = "deadlock/none.rs")]
 mod deadlock;
-mod desk;
-mod end;
-mod failure_event;
-mod fate;
 mod observe;
-mod options;
-mod panics;
-mod reply_context;
-mod schedule;
+mod record;
 #[cfg(feature = "serde")]
 mod serial;
-mod spawn_error;
-mod stop;
 mod sync;
 #[cfg(not(any(loom, shuttle)))]
 pub mod system;
 #[cfg(all(feature = "tokio", not(any(loom, shuttle))))]
 pub mod task;
-mod test_clock;
+mod testing;
 pub mod thread;
 pub mod timer;
-mod wakers;
+mod wait;
 pub mod watchdog;
 mod worker;
 
@@ -40,16 +29,16 @@ pub use crate::observe::refresh_metrics;
 #[cfg(all(feature = "tokio", not(any(loom, shuttle))))]
 pub use crate::task::{Handler as AsyncHandler, spawn as spawn_task};
 pub use crate::{
-    context::Context,
-    desk::{InHand, WorkerState, WorkerStatus},
-    end::{JoinError, JoinErrorKind, JoinHandle, StartError},
-    failure_event::{Decision, FailureEvent},
-    panics::{OnPanic, Restart},
-    reply_context::ReplyContext,
-    schedule::{AttributeRefused, OnRefusal},
-    spawn_error::SpawnError,
-    stop::{Stop, Stopper},
-    test_clock::TestClock,
+    record::{InHand, WorkerState, WorkerStatus},
+    testing::test_clock::TestClock,
     thread::{Handler as ThreadedHandler, spawn as spawn_thread},
     timer::{TimerId, Timers},
+    worker::context::Context,
+    worker::failure_event::{Decision, FailureEvent},
+    worker::join::{JoinError, JoinErrorKind, JoinHandle, StartError},
+    worker::panics::{OnPanic, Restart},
+    worker::reply_context::ReplyContext,
+    worker::schedule::{AttributeRefused, OnRefusal},
+    worker::spawn_error::SpawnError,
+    worker::stop::{Stop, Stopper},
 };

@@ -46,8 +46,8 @@ use ump::{
 use super::Seat;
 use super::{Party, drives::Drives};
 #[cfg(feature = "tokio")]
-use crate::test_clock::Rest;
-use crate::{sync::Mutex, test_clock::Observer};
+use crate::testing::test_clock::Rest;
+use crate::{sync::Mutex, testing::test_clock::Observer};
 
 /// So many waits at a time are told apart; what is awaited beyond them is something else. A request that waits for room is two.
 const BELLS: usize = 16;

@@ -33,9 +33,9 @@ use ump::{Server, Stats};
 
 use super::meter::{ACCEPTED, IN_HAND, OUTCOMES, QUEUE_DEPTH, describe};
 use crate::{
-    desk::{Desk, WorkerState},
-    panics::shielded,
+    record::{Desk, WorkerState},
     sync,
+    worker::panics::shielded,
 };
 
 /// How often the thread looks while there is something to see.

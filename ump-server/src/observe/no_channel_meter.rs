@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ump::Server;
 
-use crate::{desk::Desk, sync};
+use crate::{record::Desk, sync};
 
 #[derive(Clone)]
 pub(crate) struct ChannelMeter;

@@ -56,42 +56,31 @@
 //! Nothing: there is no thread for the system. What is done about a failure is done by the loop that failed, and a start or a stop by whoever waits
 //! for it.
 
-mod attributes;
-mod builder;
-mod component;
-#[cfg(feature = "config")]
-mod config;
-mod directory;
-mod error;
-mod failures;
-mod group;
-mod hash;
-mod launch;
-mod plan;
+mod build;
+mod model;
 mod report;
-mod setup;
-mod spread;
-mod start;
-mod status;
-mod stop;
-mod supervision;
-#[expect(clippy::module_inception, reason = "it is what the module is about")]
-mod system;
-mod waiting;
+mod run;
+mod supervise;
 
-#[cfg(feature = "config")]
-pub use self::config::{Config, ConfigError};
 pub use self::{
-    attributes::Attributes,
-    builder::Builder,
-    directory::Directory,
-    error::{BoxError, LookupError, NotUp, PlanError, StartError},
-    failures::Failure,
-    group::{GiveUp, Group, Strategy},
-    report::{Ended, HowEnded, Report},
-    setup::Setup,
-    spread::Spread,
-    status::{ComponentStatus, InstanceStatus, State},
-    system::System,
-    waiting::Waiting,
+    build::builder::Builder,
+    model::{
+        attributes::Attributes,
+        group::{GiveUp, Group, Strategy},
+    },
+    report::{
+        error::{BoxError, LookupError, NotUp, PlanError, StartError},
+        stop_report::{Ended, HowEnded, Report},
+    },
+    run::{
+        balancer::Spread,
+        component_context::Setup,
+        directory::Directory,
+        operation::Waiting,
+        status::{ComponentStatus, InstanceStatus, State},
+        system::System,
+    },
+    supervise::failures::Failure,
 };
+#[cfg(feature = "config")]
+pub use self::{build::config::Config, report::config_error::ConfigError};

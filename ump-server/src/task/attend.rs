@@ -19,10 +19,10 @@ use ump::{Clock, NoReply};
 use super::sleep::NextSleep;
 use crate::{
     deadlock::awaits::{Awaits, Progress},
-    desk::Clerk,
     observe::Outcome,
-    panics::shielded,
-    stop::Aborts,
+    record::Clerk,
+    worker::panics::shielded,
+    worker::stop::Aborts,
 };
 
 /// What the calls of a worker have in common.

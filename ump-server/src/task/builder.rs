@@ -22,11 +22,11 @@ use super::{
 use crate::{
     Context, JoinHandle,
     deadlock::{self, Promise, Whose},
-    end::question,
-    options::{Launched, Options, Parts, choose_options},
-    panics::Shielded,
-    spawn_error::SpawnError,
-    worker::{Maker, Step, Worker},
+    worker::join::question,
+    worker::lifecycle::{Maker, Step, Worker},
+    worker::options::{Launched, Options, Parts, choose_options},
+    worker::panics::Shielded,
+    worker::spawn_error::SpawnError,
 };
 
 /// Makes loops on tasks: [`spawn`](super::spawn) with more to choose from.

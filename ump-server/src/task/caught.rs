@@ -9,7 +9,7 @@ use std::{
 
 use ump::{PanicMessage, coop, waits};
 
-use crate::{deadlock::awaits::Awaits, panics};
+use crate::{deadlock::awaits::Awaits, worker::panics};
 
 /// Runs the user's code, which may wait; a panic comes back as its message. Its requests, awaited or not, are seen by the watcher.
 ///

@@ -46,7 +46,7 @@ pub use self::{builder::Builder, timeout::OnTimeout};
 #[cfg(feature = "tokio-time")]
 pub use runtime_clock::runtime_clock;
 
-use crate::{JoinHandle, ReplyContext, spawn_error::SpawnError};
+use crate::{JoinHandle, ReplyContext, worker::spawn_error::SpawnError};
 
 /// What a loop on a task does with what happens to it. One thing at a time: while one call waits the others do.
 ///

@@ -15,10 +15,10 @@ use super::{
 use crate::{
     Context, ReplyContext,
     deadlock::awaits::Awaits,
-    end::JoinErrorKind,
-    reply_context::Owed,
-    test_clock::Member,
-    worker::{Maker, Served, Serving, Step, Worker},
+    testing::test_clock::Member,
+    worker::join::JoinErrorKind,
+    worker::lifecycle::{Maker, Served, Serving, Step, Worker},
+    worker::reply_context::Owed,
 };
 
 /// From the first handler to the end of the last one.

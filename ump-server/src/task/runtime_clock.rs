@@ -14,7 +14,7 @@ use tokio::{
 };
 use ump::{BoxSleep, Clock, TimeSource};
 
-use crate::panics;
+use crate::worker::panics;
 
 /// Returns a clock that tells the time of a tokio runtime: real time, or what `tokio::time::pause` and `advance` make of it.
 ///

@@ -12,13 +12,13 @@ use super::{
 use crate::{
     Context, JoinHandle,
     deadlock::{self, Promise, Whose},
-    end::{Reply, question},
-    options::{Launched, Options, Parts, choose_options},
-    panics::Shielded,
-    schedule::{OnRefusal, Schedule},
-    spawn_error::{NotMade, SpawnError},
     sync::ThreadBuilder,
-    worker::Maker,
+    worker::join::{Reply, question},
+    worker::lifecycle::Maker,
+    worker::options::{Launched, Options, Parts, choose_options},
+    worker::panics::Shielded,
+    worker::schedule::{OnRefusal, Schedule},
+    worker::spawn_error::{NotMade, SpawnError},
 };
 
 /// Makes loops on threads: [`spawn`](super::spawn) with more to choose from.

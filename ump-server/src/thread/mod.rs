@@ -37,7 +37,7 @@ use ump::{Client, WeakClient};
 pub use batch::{Batch, BatchHandler};
 pub use builder::Builder;
 
-use crate::{JoinHandle, ReplyContext, spawn_error::SpawnError};
+use crate::{JoinHandle, ReplyContext, worker::spawn_error::SpawnError};
 
 /// What a loop on a thread does with what happens to it. One thing at a time.
 ///

@@ -7,9 +7,9 @@ use ump::Clock;
 use super::work::Work;
 use crate::{
     Context, deadlock,
-    end::JoinErrorKind,
-    panics::caught,
-    worker::{Maker, Served, Serving, Step, Worker},
+    worker::join::JoinErrorKind,
+    worker::lifecycle::{Maker, Served, Serving, Step, Worker},
+    worker::panics::caught,
 };
 
 /// From the first handler to the end of the last one.

@@ -6,8 +6,8 @@ use ump::{ReplyContext as Duty, Server, WeakClient};
 
 use super::{Batch, BatchHandler, Handler};
 use crate::{
-    ReplyContext, deadlock::Seat, desk::Clerk, observe::Outcome, panics::shielded,
-    reply_context::Owed,
+    ReplyContext, deadlock::Seat, observe::Outcome, record::Clerk, worker::panics::shielded,
+    worker::reply_context::Owed,
 };
 
 /// A handler of either kind.

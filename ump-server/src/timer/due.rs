@@ -3,11 +3,11 @@
 use std::{fmt, time::Instant};
 
 use super::{
-    agenda::{Agenda, GoesOn, TimerId},
-    moment::Moment,
     shared::Shared,
+    table::{Agenda, GoesOn, TimerId},
+    tick::Moment,
 };
-use crate::{panics::Shielded, sync::Arc};
+use crate::{sync::Arc, worker::panics::Shielded};
 
 /// Hands out the timers that are due: what a loop has, and there is one of it.
 ///

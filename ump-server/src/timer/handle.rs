@@ -6,10 +6,10 @@ use std::{
 };
 
 use super::{
-    agenda::TimerId,
-    moment::Moment,
     periodic::{First, Periodic, Repeat},
     shared::Shared,
+    table::TimerId,
+    tick::Moment,
 };
 use crate::sync::Arc;
 

@@ -9,7 +9,7 @@
 //! 1. No node is before its parent; the parent of `i` is `(i - 1) / CHILDREN`.
 //! 2. `moved` has been told of the present index of every node.
 
-use super::moment::Moment;
+use super::tick::Moment;
 
 const CHILDREN: usize = 8;
 

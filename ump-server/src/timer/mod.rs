@@ -31,20 +31,20 @@
 //! What it costs: among a million timers, to cancel one and arm another takes about 440 ns instead of 180 if it is any of them, 140 instead of 30 if it is
 //! the oldest; to arm costs the same, and so does coming due. The measurements, beside tokio's wheels too, are in `benches/results/timers.md`.
 
-mod agenda;
 mod due;
 mod handle;
 mod heap;
-mod moment;
 mod periodic;
 mod shared;
 mod slab;
+mod table;
+mod tick;
 
 pub use self::{
-    agenda::TimerId,
     due::Due,
     handle::Timers,
     periodic::{Missed, Periodic},
+    table::TimerId,
 };
 
 use crate::{Clock, sync::Arc};

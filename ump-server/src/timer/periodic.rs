@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::moment::{Moment, Span};
+use super::tick::{Moment, Span};
 
 /// What a periodic timer does when the loop was busy for longer than a period.
 ///

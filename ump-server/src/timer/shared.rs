@@ -3,13 +3,13 @@
 use std::mem;
 
 use super::{
-    agenda::{Agenda, TimerId},
-    moment::{Moment, Timeline},
+    table::{Agenda, TimerId},
+    tick::{Moment, Timeline},
 };
 use crate::{
     Clock,
-    panics::drop_each,
     sync::{AtomicBool, Mutex, MutexGuard, Ordering},
+    worker::panics::drop_each,
 };
 
 pub(super) struct Shared<T> {

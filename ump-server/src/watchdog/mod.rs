@@ -24,7 +24,7 @@
 //!
 //! # Protocol
 //!
-//! The turns themselves, and how the monitor claims one, are in `desk`. Here is how the monitor learns that it has to look:
+//! The turns themselves, and how the monitor claims one, are in `record`. Here is how the monitor learns that it has to look:
 //!
 //! - It looks at all desks. If nothing runs and nothing has run since its last look, it sleeps for ever: it raises `asleep`, looks once
 //!   more, and sleeps. A worker that begins a turn says so at its desk, then looks at `asleep`. Between the two, on both sides, is a
@@ -41,17 +41,17 @@
 #[cfg(loom)]
 pub mod model;
 mod monitor;
-mod round;
 mod stall;
+mod watched_worker;
 
 use std::{fmt, io, panic::Location, time::Duration};
 
 pub(crate) use self::monitor::Monitor;
 pub use self::stall::{Stage, Stall};
 use crate::{
-    desk::{Desk, Turn},
-    panics::caught,
+    record::{Desk, Turn},
     sync::Arc,
+    worker::panics::caught,
 };
 
 /// What is to be watched for, and who is to be told.

@@ -6,8 +6,8 @@ use ump::Clock;
 
 use super::{Monitor, OnStall, Orders, Stall, Watch};
 use crate::{
-    desk::{Clerk, Desk},
     observe::Outcome,
+    record::{Clerk, Desk},
 };
 
 /// A monitor of its own.

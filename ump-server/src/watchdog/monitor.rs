@@ -9,12 +9,12 @@ use std::{
 
 use super::{
     Stall, Watched,
-    round::{Round, Slept},
+    watched_worker::{Round, Slept},
 };
 use crate::{
-    desk::Turn,
-    panics::caught,
+    record::Turn,
     sync::{Arc, AtomicBool, Condvar, Ordering, SleepMutex, ThreadBuilder, fence},
+    worker::panics::caught,
 };
 
 /// Watches over loops by a thread that is there while there are any.

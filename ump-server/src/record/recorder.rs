@@ -1,0 +1,282 @@
+//! Who writes at a desk: the worker's own end of it. What is done with each call passes by here, so this is where it is timed, traced and counted.
+//!
+//! A subscriber or a recorder is the user's code: where a worker runs it outside of what is caught as the handler's, it is shielded.
+
+use std::{
+    fmt,
+    panic::Location,
+    time::{Duration, Instant},
+};
+
+use ump::{PanicMessage, ReplyContext as Owed};
+
+#[cfg(all(feature = "tokio", not(any(loom, shuttle))))]
+use super::InHand;
+use super::{
+    Desk, IDLE, ONE_TURN, PHASE, REPORTED, RUNNING, Turn, UNTIMED, WAITING, WorkerState,
+    interner::Index, pack,
+};
+use crate::{
+    observe::{ChannelMeter, Meter, Outcome, Span, trace},
+    sync::{Arc, Ordering},
+    watchdog::Watch,
+    worker::panics::shielded,
+};
+
+/// The worker's end of its desk. Dropped, the worker has ended.
+pub(crate) struct Clerk {
+    desk: Arc<Desk>,
+    kinds: Index,
+    callers: Index,
+    /// What is written at the desk.
+    word: u64,
+    /// Whether it reads the clock for each call.
+    is_timed: bool,
+    watch: Option<Watch>,
+    meter: Meter,
+    /// Of its loop; dropped with the last worker.
+    channel_meter: Option<ChannelMeter>,
+    call: Option<Call>,
+    /// The beginning of a turn, if it is known before that begins.
+    now: Option<Instant>,
+    /// When the turn began.
+    since: Option<Instant>,
+}
+
+/// What is in hand.
+struct Call {
+    kind: &'static str,
+    /// The number of that.
+    number: u32,
+    caller: Option<&'static Location<'static>>,
+    taken: Option<Instant>,
+    /// None if it is not for requests; otherwise for how many.
+    request: Option<(Span, u64)>,
+}
+
+impl Clerk {
+    pub(crate) fn new(desk: Arc<Desk>, is_timed: bool, watch: Option<Watch>) -> Self {
+        Self {
+            kinds: Index::default(),
+            callers: Index::default(),
+            word: IDLE,
+            is_timed: is_timed || watch.is_some() || Meter::TIMES,
+            watch,
+            meter: Meter::new(&desk.name, desk.worker),
+            channel_meter: None,
+            call: None,
+            now: None,
+            since: None,
+            desk,
+        }
+    }
+
+    /// Keeps the meter of its loop's channel going.
+    pub(crate) fn counts(mut self, meter: &ChannelMeter) -> Self {
+        self.channel_meter = Some(meter.clone());
+        self
+    }
+
+    // ---- the worker's life
+
+    pub(crate) fn set_state(&self, state: WorkerState) {
+        self.desk.set_state(state);
+    }
+
+    /// Its handler will be made anew after this pause, because it has failed.
+    pub(crate) fn will_restart(&self, pause: Duration) {
+        shielded(|| trace::restart(&self.desk.name, self.desk.worker, pause));
+        self.meter.pause();
+    }
+
+    /// Its handler is made anew.
+    pub(crate) fn restarts(&mut self, restarts: u64) {
+        self.desk.restarts.store(restarts, Ordering::Relaxed);
+        shielded(|| self.meter.restart());
+    }
+
+    /// Its handler has panicked. Returns what it was called for, and where that was asked.
+    pub(crate) fn panicked(
+        &mut self,
+        message: &PanicMessage,
+    ) -> (&'static str, Option<&'static Location<'static>>) {
+        let (kind, caller) = self.called_for();
+        shielded(|| trace::panic(&self.desk.name, self.desk.worker, kind, caller, message));
+        shielded(|| self.end(Outcome::Panicked));
+        (kind, caller)
+    }
+
+    /// What the handler is called for, and where that was asked.
+    pub(crate) fn called_for(&self) -> (&'static str, Option<&'static Location<'static>>) {
+        self.call
+            .as_ref()
+            .map_or(("", None), |call| (call.kind, call.caller))
+    }
+
+    // ---- calls
+
+    /// The handler is called for a request, or for several of which this is the first; so many more are queued.
+    #[inline]
+    pub(crate) fn begin_request<R, E>(
+        &mut self,
+        kind: &'static str,
+        (first, requests): (&Owed<R, E>, usize),
+        queued: impl FnOnce() -> usize,
+    ) {
+        let caller = first.caller();
+        let span = Span::open(&self.desk.name, self.desk.worker, kind, caller);
+        self.begin(kind, Some(caller), Some((span, requests as u64)));
+        let taken = self.now;
+        self.meter.take(queued, || {
+            let times = taken.zip(first.entered());
+            times.map(|(taken, entered)| taken.saturating_duration_since(entered))
+        });
+    }
+
+    /// The handler is called for something else.
+    #[inline]
+    pub(crate) fn begin_other(&mut self, kind: &'static str) {
+        self.begin(kind, None, None);
+    }
+
+    #[inline]
+    fn begin(
+        &mut self,
+        kind: &'static str,
+        caller: Option<&'static Location<'static>>,
+        request: Option<(Span, u64)>,
+    ) {
+        let desk = &*self.desk;
+        let number = self.kinds.number(&desk.kinds, kind);
+        let asked_at = caller.map_or(0, |caller| self.callers.number(&desk.callers, caller));
+        let taken = self.is_timed.then(|| desk.clock.now());
+        // Release, all of them: see invariant 1 of the desk.
+        desk.what.store(pack([number, asked_at]), Ordering::Release);
+        let at = taken.map_or(UNTIMED, |at| desk.nanoseconds(at));
+        desk.taken.store(at, Ordering::Release);
+        self.write((self.word & !PHASE).wrapping_add(ONE_TURN) | WAITING);
+        self.now = taken;
+        self.call = Some(Call {
+            kind,
+            number,
+            caller,
+            taken,
+            request,
+        });
+    }
+
+    /// Gives the handler control.
+    #[inline]
+    pub(crate) fn resume(&mut self) {
+        let desk = &*self.desk;
+        self.since = self
+            .now
+            .take()
+            .or_else(|| self.is_timed.then(|| desk.clock.now()));
+        let at = self.since.map_or(UNTIMED, |at| desk.nanoseconds(at));
+        desk.since.store(at, Ordering::Release);
+        self.write((self.word & !PHASE).wrapping_add(ONE_TURN) | RUNNING);
+        if let Some(watch) = &self.watch {
+            watch.resumed();
+        }
+    }
+
+    /// The handler has given control back, and waits.
+    #[cfg(all(feature = "tokio", not(any(loom, shuttle))))]
+    pub(crate) fn pause(&mut self) {
+        self.leave(WAITING);
+    }
+
+    /// The call is done with.
+    #[inline]
+    pub(crate) fn end(&mut self, outcome: Outcome) {
+        self.leave(IDLE);
+        let Some(call) = self.call.take() else {
+            return;
+        };
+        let Some((span, requests)) = call.request else {
+            return;
+        };
+        span.close(outcome);
+        let clock = &self.desk.clock;
+        self.meter
+            .end((call.number, call.kind), (outcome, requests), || {
+                call.taken
+                    .map(|taken| clock.now().saturating_duration_since(taken))
+            });
+        // Plain, as nobody else writes it. The last thing: whoever sees it may count on the rest.
+        let processed = self.desk.processed.load(Ordering::Relaxed) + requests;
+        self.desk.processed.store(processed, Ordering::Release);
+    }
+
+    /// What is in hand.
+    #[cfg(all(feature = "tokio", not(any(loom, shuttle))))]
+    pub(crate) fn in_hand(&self) -> Option<InHand> {
+        self.desk.status().in_hand
+    }
+
+    /// Calls the handler for something that is no request.
+    pub(crate) fn call<T>(&mut self, kind: &'static str, call: impl FnOnce() -> T) -> T {
+        self.begin_other(kind);
+        let result = self.run(call);
+        self.end(Outcome::NoReply);
+        result
+    }
+
+    /// Calls the handler for what has begun, on this thread. If it panics, the call is still in hand.
+    #[inline]
+    pub(crate) fn run<T>(&mut self, call: impl FnOnce() -> T) -> T {
+        self.resume();
+        let requests = self.call.as_ref().and_then(|call| call.request.as_ref());
+        let _entered = requests.map(|(span, _)| span.enter());
+        call()
+    }
+
+    #[inline]
+    fn write(&mut self, word: u64) {
+        self.word = word;
+        self.desk.turn.store(word, Ordering::Release);
+    }
+
+    /// Ends a turn, if there is one.
+    #[inline]
+    fn leave(&mut self, phase: u64) {
+        let is_running = self.word & PHASE == RUNNING;
+        let turn = self.word & !PHASE;
+        match &self.watch {
+            Some(watch) if is_running => {
+                self.word = turn | phase;
+                // Acquire: pairs with the Release of the monitor's claim.
+                let found = self.desk.turn.swap(self.word, Ordering::AcqRel);
+                if found & PHASE == REPORTED {
+                    self.report_end(watch, Turn(turn));
+                }
+            }
+            _ => self.write(turn | phase),
+        }
+    }
+
+    /// Tells for how long a turn went on that was reported.
+    #[cold]
+    fn report_end(&self, watch: &Watch, turn: Turn) {
+        let (Some(call), Some(since)) = (&self.call, self.since) else {
+            return;
+        };
+        let elapsed = self.desk.clock.now().saturating_duration_since(since);
+        watch.is_over(turn, call.kind, call.caller, elapsed);
+    }
+}
+
+impl Drop for Clerk {
+    fn drop(&mut self) {
+        // What is in hand was not let finish.
+        shielded(|| self.end(Outcome::NoReply));
+        self.desk.set_state(WorkerState::Ended);
+    }
+}
+
+impl fmt::Debug for Clerk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Clerk").field(&self.desk).finish()
+    }
+}

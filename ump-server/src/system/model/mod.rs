@@ -1,0 +1,4 @@
+//! The attributes and groups of components, as plain data.
+
+pub(super) mod attributes;
+pub(super) mod group;

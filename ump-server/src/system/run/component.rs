@@ -1,0 +1,453 @@
+//! The components of a system that runs.
+//!
+//! What is known of an instance comes from three places: its channel's books, what its loop says about its end, and a record that its factory and
+//! its overseer write. None of them is kept up to date for the sake of a status: it is read when somebody asks.
+
+use std::{
+    any::{Any, type_name},
+    collections::BTreeMap,
+    future::{Future, poll_fn},
+    mem,
+    pin::{Pin, pin},
+    sync::{Arc, OnceLock, atomic::AtomicBool},
+    task::{Context, Poll, Waker},
+    time::{Duration, Instant},
+};
+
+use ump::{Client, Clock, Stats, waits::Circle};
+
+use crate::system::{
+    run::operation::by, supervise::failures::Failures, supervise::supervision::Supervision,
+};
+use crate::{
+    JoinError, JoinHandle, StartError, Stopper,
+    sync::Mutex,
+    wait::wakers::{Registration, Wakers, discard, wake_all},
+    worker::panics::{caught, shielded},
+};
+
+/// What a system and all that know it share.
+pub(in crate::system) struct Inner {
+    /// In the order of definition.
+    pub(in crate::system) components: Box<[Component]>,
+    /// In which they are started, by number.
+    pub(in crate::system) order: Box<[usize]>,
+    pub(in crate::system) clock: Clock,
+    /// How long what was refused at the end of a stop has to end.
+    pub(in crate::system) grace: Duration,
+    pub(in crate::system) failures: Arc<Failures>,
+}
+
+pub(in crate::system) struct Component {
+    pub(in crate::system) name: Arc<str>,
+    pub(in crate::system) needs: Arc<[String]>,
+    pub(in crate::system) supervision: Option<Arc<Supervision>>,
+    /// All of them, once they are launched; that need not be as many as there should be, if one failed.
+    pub(in crate::system) instances: OnceLock<Box<[Instance]>>,
+    /// All of them have started.
+    pub(in crate::system) is_up: AtomicBool,
+}
+
+impl Inner {
+    pub(in crate::system) fn component(&self, name: &str) -> Option<&Component> {
+        self.components.iter().find(|known| *known.name == *name)
+    }
+
+    /// Those that are launched, dependents before what they need.
+    pub(in crate::system) fn last_first(&self) -> impl Iterator<Item = (&Component, &[Instance])> {
+        self.order.iter().rev().filter_map(|&number| {
+            let component = &self.components[number];
+            Some((component, &**component.instances.get()?))
+        })
+    }
+}
+
+pub(in crate::system) struct Instance {
+    pub(in crate::system) stopper: Stopper,
+    pub(in crate::system) client: Box<dyn AnyClient>,
+    pub(in crate::system) record: Arc<Record>,
+    end: Mutex<Slot>,
+}
+
+/// Where a loop's end is kept while no future polls it.
+struct Slot {
+    end: End,
+    /// The futures that wait until another one puts it back.
+    waiting: Wakers,
+}
+
+/// What is known of a loop's end.
+enum End {
+    Going(Box<dyn Ending>),
+    /// A future has taken it out, to poll it.
+    Awaited,
+    Ended(Result<(), JoinError>),
+}
+
+impl Instance {
+    pub(in crate::system) fn new<S, R, E, RV>(
+        client: Client<S, R, E>,
+        handle: JoinHandle<RV>,
+        record: Arc<Record>,
+    ) -> Self
+    where
+        S: Send + 'static,
+        R: Send + 'static,
+        E: Send + 'static,
+        RV: Send + 'static,
+    {
+        Self {
+            stopper: handle.stopper(),
+            client: Box::new(client),
+            record,
+            end: Mutex::new(Slot {
+                end: End::Going(Box::new(handle)),
+                waiting: Wakers::default(),
+            }),
+        }
+    }
+
+    /// Resolves when it has started, or ended without that.
+    pub(in crate::system) async fn started(&self) -> Result<(), StartError> {
+        let mut lent = self.lend().await;
+        poll_fn(|cx| match &mut lent.end {
+            End::Going(ending) => ending.poll_started(cx),
+            End::Awaited => unreachable!("it is lent"),
+            End::Ended(_) => Poll::Ready(Err(StartError::Ended)),
+        })
+        .await
+    }
+
+    /// Resolves when it has ended. Several futures may wait for that.
+    pub(in crate::system) async fn ended(&self) -> Result<(), JoinError> {
+        let mut lent = self.lend().await;
+        let (outcome, rest) = poll_fn(|cx| match &mut lent.end {
+            End::Going(ending) => ending.poll_ended(cx),
+            End::Awaited => unreachable!("it is lent"),
+            End::Ended(outcome) => Poll::Ready((outcome.clone(), None)),
+        })
+        .await;
+        lent.end = End::Ended(outcome.clone());
+        let _ = caught(|| drop(rest));
+        outcome
+    }
+
+    /// Resolves when it has ended, or at this time with nothing.
+    ///
+    /// # Errors
+    /// Whoever waits would wait for itself.
+    pub(in crate::system) async fn ended_by(
+        &self,
+        clock: &Clock,
+        deadline: Option<Instant>,
+    ) -> Result<Option<Result<(), JoinError>>, Circle> {
+        let Some(mut lent) = by(clock, deadline, self.lend()).await else {
+            return Ok(None);
+        };
+        let mut late = deadline.map(|deadline| clock.sleep_until(deadline));
+        let by_then = poll_fn(|cx| {
+            // Both leave word with one waker, so that a watcher knows that nothing else is waited for.
+            let exchanged = match &mut lent.end {
+                End::Going(ending) => match ending.announce(cx.waker(), deadline, clock) {
+                    Ok(exchanged) => exchanged,
+                    Err(circle) => return Poll::Ready(Err(circle)),
+                },
+                End::Awaited | End::Ended(_) => None,
+            };
+            let mut cx = Context::from_waker(exchanged.as_ref().unwrap_or(cx.waker()));
+            let ended = match &mut lent.end {
+                End::Going(ending) => ending.poll_ended(&mut cx),
+                End::Awaited => unreachable!("it is lent"),
+                End::Ended(outcome) => Poll::Ready((outcome.clone(), None)),
+            };
+            if let Poll::Ready(ended) = ended {
+                return Poll::Ready(Ok(Some(ended)));
+            }
+            // Should the system refuse the thread that would wake us, it is late already: better than to wait for ever.
+            match &mut late {
+                Some(late) => Pin::new(late).poll(&mut cx).map(|_| Ok(None)),
+                None => Poll::Pending,
+            }
+        });
+        let Some((outcome, rest)) = by_then.await? else {
+            return Ok(None);
+        };
+        lent.end = End::Ended(outcome.clone());
+        let _ = caught(|| drop(rest));
+        Ok(Some(outcome))
+    }
+
+    /// How it ended, if it has.
+    pub(in crate::system) fn outcome(&self) -> Option<Result<(), JoinError>> {
+        let mut slot = self.end.lock();
+        let outcome = match &mut slot.end {
+            End::Going(ending) if ending.is_finished() => {
+                let mut cx = Context::from_waker(Waker::noop());
+                ending.poll_ended(&mut cx)
+            }
+            End::Ended(outcome) => Poll::Ready((outcome.clone(), None)),
+            End::Going(_) | End::Awaited => Poll::Pending,
+        };
+        let Poll::Ready((outcome, rest)) = outcome else {
+            return None;
+        };
+        slot.end = End::Ended(outcome.clone());
+        drop(slot);
+        let _ = caught(|| drop(rest));
+        Some(outcome)
+    }
+
+    /// Takes it out of the lock, as polling it runs the user's code. Waits for the future that has it, if there is one.
+    async fn lend(&self) -> Lent<'_> {
+        let mut waits = Waits {
+            home: &self.end,
+            own: Registration::default(),
+        };
+        let end = poll_fn(|cx| waits.look(cx.waker())).await;
+        Lent {
+            end,
+            home: &self.end,
+        }
+    }
+}
+
+/// A future that waits until the end of a loop is in its place.
+struct Waits<'a> {
+    home: &'a Mutex<Slot>,
+    own: Registration,
+}
+
+impl Waits<'_> {
+    /// Takes it, or registers the waker.
+    fn look(&mut self, waker: &Waker) -> Poll<End> {
+        let waker = waker.clone();
+        let mut slot = self.home.lock();
+        let (looked, unused) = match &slot.end {
+            End::Awaited => {
+                let unused = slot.waiting.register(&mut self.own, waker);
+                (Poll::Pending, unused)
+            }
+            // It stays there, for others to read.
+            End::Ended(outcome) => (Poll::Ready(End::Ended(outcome.clone())), Some(waker)),
+            End::Going(_) => {
+                let end = mem::replace(&mut slot.end, End::Awaited);
+                (Poll::Ready(end), Some(waker))
+            }
+        };
+        drop(slot);
+        discard(unused);
+        looked
+    }
+}
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        if self.own.is_made() {
+            let own = self.home.lock().waiting.remove(&mut self.own);
+            discard(own);
+        }
+    }
+}
+
+/// What it ended with may be there, unread.
+impl Drop for Instance {
+    fn drop(&mut self) {
+        let end = mem::replace(&mut self.end.lock().end, End::Awaited);
+        shielded(|| drop(end));
+    }
+}
+
+/// Goes back to its place when it is dropped, and wakes the futures that wait for it.
+struct Lent<'a> {
+    end: End,
+    home: &'a Mutex<Slot>,
+}
+
+impl Drop for Lent<'_> {
+    fn drop(&mut self) {
+        if !matches!(self.end, End::Awaited) {
+            let mut slot = self.home.lock();
+            slot.end = mem::replace(&mut self.end, End::Awaited);
+            let waiting = slot.waiting.take_all();
+            drop(slot);
+            wake_all(waiting);
+        }
+    }
+}
+
+/// What a loop ended with: nobody wants it, but its drop is the user's code.
+type Rest = Option<Box<dyn Any + Send>>;
+
+/// The end of a loop, whatever it ends with.
+trait Ending: Send {
+    fn poll_started(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), StartError>>;
+    fn poll_ended(&mut self, cx: &mut Context<'_>) -> Poll<(Result<(), JoinError>, Rest)>;
+    fn is_finished(&self) -> bool;
+    /// See [`JoinHandle::announce`].
+    fn announce(
+        &mut self,
+        waker: &Waker,
+        deadline: Option<Instant>,
+        clock: &Clock,
+    ) -> Result<Option<Waker>, Circle>;
+}
+
+impl<RV: Send + 'static> Ending for JoinHandle<RV> {
+    fn poll_started(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), StartError>> {
+        // It can be left and called again.
+        pin!(self.started()).poll(cx)
+    }
+
+    fn poll_ended(&mut self, cx: &mut Context<'_>) -> Poll<(Result<(), JoinError>, Rest)> {
+        Pin::new(self).poll(cx).map(|outcome| match outcome {
+            Ok(rv) => (Ok(()), Some(Box::new(rv) as Box<dyn Any + Send>)),
+            Err(error) => (Err(error), None),
+        })
+    }
+
+    fn is_finished(&self) -> bool {
+        self.is_finished()
+    }
+
+    fn announce(
+        &mut self,
+        waker: &Waker,
+        deadline: Option<Instant>,
+        clock: &Clock,
+    ) -> Result<Option<Waker>, Circle> {
+        self.announce(waker, deadline, clock)
+    }
+}
+
+/// A client of some type.
+pub(in crate::system) trait AnyClient: Send + Sync {
+    fn as_any(&self) -> &dyn Any;
+    fn type_name(&self) -> &'static str;
+    fn stats(&self) -> Stats;
+    fn capacity(&self) -> Option<usize>;
+    fn is_closed(&self) -> bool;
+}
+
+impl<S, R, E> AnyClient for Client<S, R, E>
+where
+    S: Send + 'static,
+    R: Send + 'static,
+    E: Send + 'static,
+{
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn type_name(&self) -> &'static str {
+        type_name::<Self>()
+    }
+
+    fn stats(&self) -> Stats {
+        self.stats()
+    }
+
+    fn capacity(&self) -> Option<usize> {
+        self.capacity()
+    }
+
+    fn is_closed(&self) -> bool {
+        self.is_closed()
+    }
+}
+
+/// What is written down of an instance while it runs.
+#[derive(Default)]
+pub(in crate::system) struct Record(Mutex<Written>);
+
+#[derive(Default)]
+struct Written {
+    up_since: Option<Instant>,
+    workers: BTreeMap<usize, Worker>,
+    /// What the factory said when it refused to make a handler anew.
+    refusal: Option<String>,
+    last_failure: Option<String>,
+    /// The group that stopped it when it gave up.
+    stopped_by: Option<String>,
+    /// It was stopped without the rest of the system.
+    stopped_alone: bool,
+}
+
+struct Worker {
+    restarts: u64,
+    /// How many timers it has.
+    timers: Arc<dyn Fn() -> usize + Send + Sync>,
+}
+
+impl Record {
+    /// A handler is being made.
+    pub(in crate::system) fn make(
+        &self,
+        worker: usize,
+        restarts: u64,
+        timers: impl Fn() -> usize + Send + Sync + 'static,
+    ) {
+        let timers = Arc::new(timers);
+        let new = Worker { restarts, timers };
+        let replaced = self.0.lock().workers.insert(worker, new);
+        drop(replaced);
+    }
+
+    pub(in crate::system) fn start(&self, now: Instant) {
+        self.0.lock().up_since = Some(now);
+    }
+
+    pub(in crate::system) fn refuse(&self, why: String) {
+        self.0.lock().refusal = Some(why);
+    }
+
+    /// A handler failed. Returns why, in words.
+    pub(in crate::system) fn fail(&self, failure: String) -> String {
+        let mut written = self.0.lock();
+        let failure = match written.refusal.take() {
+            Some(refusal) => format!("{failure}: {refusal}"),
+            None => failure,
+        };
+        written.last_failure = Some(failure.clone());
+        failure
+    }
+
+    pub(in crate::system) fn up_since(&self) -> Option<Instant> {
+        self.0.lock().up_since
+    }
+
+    pub(in crate::system) fn restarts(&self) -> u64 {
+        let written = self.0.lock();
+        written.workers.values().map(|worker| worker.restarts).sum()
+    }
+
+    pub(in crate::system) fn timers(&self) -> usize {
+        let written = self.0.lock();
+        let timers = written.workers.values();
+        let timers: Vec<_> = timers.map(|worker| Arc::clone(&worker.timers)).collect();
+        drop(written);
+        timers.iter().map(|count| count()).sum()
+    }
+
+    /// It is stopped without the rest of the system.
+    pub(in crate::system) fn stop_alone(&self) {
+        self.0.lock().stopped_alone = true;
+    }
+
+    pub(in crate::system) fn stopped_alone(&self) -> bool {
+        self.0.lock().stopped_alone
+    }
+
+    /// A group stops it.
+    pub(in crate::system) fn stop(&self, group: &str) {
+        let mut written = self.0.lock();
+        written.stopped_by.get_or_insert_with(|| group.to_owned());
+    }
+
+    pub(in crate::system) fn stopped_by(&self) -> Option<String> {
+        self.0.lock().stopped_by.clone()
+    }
+
+    pub(in crate::system) fn last_failure(&self) -> Option<String> {
+        self.0.lock().last_failure.clone()
+    }
+}

@@ -1,0 +1,193 @@
+//! Finding components by name.
+
+use std::{
+    any::type_name,
+    fmt,
+    sync::{Arc, Weak, atomic::Ordering},
+};
+
+use ump::Client;
+
+use crate::system::{
+    report::error::LookupError,
+    run::balancer::Spread,
+    run::component::{Component, Inner, Instance},
+    run::status::{ComponentStatus, status},
+};
+
+/// Finds components by name, and says how they are, from anywhere: a handle that can be cloned, and does not keep the system.
+#[derive(Clone)]
+pub struct Directory(Weak<Inner>);
+
+impl Directory {
+    pub(in crate::system) fn new(inner: &Arc<Inner>) -> Self {
+        Self(Arc::downgrade(inner))
+    }
+
+    /// The client of a component that has one instance.
+    ///
+    /// # Errors
+    /// See [`LookupError`].
+    pub fn client<S, R, E>(&self, component: &str) -> Result<Client<S, R, E>, LookupError>
+    where
+        S: Send + 'static,
+        R: Send + 'static,
+        E: Send + 'static,
+    {
+        self.inner()?.client(component)
+    }
+
+    /// The client of one instance of a component.
+    ///
+    /// # Errors
+    /// See [`LookupError`].
+    pub fn instance<S, R, E>(
+        &self,
+        component: &str,
+        instance: usize,
+    ) -> Result<Client<S, R, E>, LookupError>
+    where
+        S: Send + 'static,
+        R: Send + 'static,
+        E: Send + 'static,
+    {
+        self.inner()?.instance(component, instance)
+    }
+
+    /// The clients of all instances of a component.
+    ///
+    /// # Errors
+    /// See [`LookupError`].
+    pub fn spread<S, R, E>(&self, component: &str) -> Result<Spread<S, R, E>, LookupError>
+    where
+        S: Send + 'static,
+        R: Send + 'static,
+        E: Send + 'static,
+    {
+        self.inner()?.spread(component)
+    }
+
+    /// How the components are, in the order of their definition. Nothing if the system is gone.
+    #[must_use]
+    pub fn status(&self) -> Vec<ComponentStatus> {
+        self.0
+            .upgrade()
+            .map_or_else(Vec::new, |inner| status(&inner))
+    }
+
+    /// Whether there is such a component.
+    pub(in crate::system) fn check(&self, component: &str) -> Result<(), LookupError> {
+        self.inner()?.find(component).map(|_| ())
+    }
+
+    fn inner(&self) -> Result<Arc<Inner>, LookupError> {
+        self.0.upgrade().ok_or(LookupError::Gone)
+    }
+}
+
+impl fmt::Debug for Directory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Directory").finish_non_exhaustive()
+    }
+}
+
+impl Inner {
+    pub(in crate::system) fn client<S, R, E>(
+        &self,
+        name: &str,
+    ) -> Result<Client<S, R, E>, LookupError>
+    where
+        S: Send + 'static,
+        R: Send + 'static,
+        E: Send + 'static,
+    {
+        match self.find_up(name)? {
+            (component, [instance]) => client(component, instance),
+            (component, instances) => Err(LookupError::Several {
+                component: component.name.to_string(),
+                instances: instances.len(),
+            }),
+        }
+    }
+
+    pub(in crate::system) fn instance<S, R, E>(
+        &self,
+        name: &str,
+        number: usize,
+    ) -> Result<Client<S, R, E>, LookupError>
+    where
+        S: Send + 'static,
+        R: Send + 'static,
+        E: Send + 'static,
+    {
+        let (component, instances) = self.find_up(name)?;
+        match instances.get(number) {
+            Some(instance) => client(component, instance),
+            None => Err(LookupError::Instance {
+                component: component.name.to_string(),
+                instance: number,
+                instances: instances.len(),
+            }),
+        }
+    }
+
+    pub(in crate::system) fn spread<S, R, E>(
+        &self,
+        name: &str,
+    ) -> Result<Spread<S, R, E>, LookupError>
+    where
+        S: Send + 'static,
+        R: Send + 'static,
+        E: Send + 'static,
+    {
+        let (component, instances) = self.find_up(name)?;
+        let clients = instances.iter().map(|instance| client(component, instance));
+        Ok(Spread::new(clients.collect::<Result<_, _>>()?))
+    }
+
+    fn find(&self, name: &str) -> Result<&Component, LookupError> {
+        self.component(name).ok_or_else(|| LookupError::Unknown {
+            name: name.to_owned(),
+            known: self
+                .components
+                .iter()
+                .map(|known| known.name.to_string())
+                .collect(),
+        })
+    }
+
+    /// The instances of a component that is up, whatever has become of them since.
+    pub(in crate::system) fn launched(&self, name: &str) -> Result<&[Instance], LookupError> {
+        self.find_up(name).map(|(_, instances)| instances)
+    }
+
+    fn find_up(&self, name: &str) -> Result<(&Component, &[Instance]), LookupError> {
+        let component = self.find(name)?;
+        match component.instances.get() {
+            // Acquire: with the store at the end of its start. What was done by then is seen by who finds it.
+            Some(instances) if component.is_up.load(Ordering::Acquire) => {
+                Ok((component, instances))
+            }
+            _ => Err(LookupError::NotUp {
+                component: name.to_owned(),
+            }),
+        }
+    }
+}
+
+fn client<S, R, E>(
+    component: &Component,
+    instance: &Instance,
+) -> Result<Client<S, R, E>, LookupError>
+where
+    S: Send + 'static,
+    R: Send + 'static,
+    E: Send + 'static,
+{
+    let client = instance.client.as_any().downcast_ref::<Client<S, R, E>>();
+    client.cloned().ok_or_else(|| LookupError::Type {
+        component: component.name.to_string(),
+        asked: type_name::<Client<S, R, E>>(),
+        is: instance.client.type_name(),
+    })
+}

@@ -1,0 +1,109 @@
+//! Which of several instances a key belongs to, always.
+
+use std::hash::{Hash, Hasher};
+
+/// The bucket of a key.
+///
+/// FNV-1a (Fowler, Noll and Vo) over the key's bytes, then the finalizer of `MurmurHash3` (Appleby), as the former leaves the upper bits poor,
+/// then jump consistent hashing (Lamping and Veach, 2014).
+pub(in crate::system) fn bucket<K: Hash + ?Sized>(key: &K, buckets: usize) -> usize {
+    let mut hasher = Fnv(0xcbf2_9ce4_8422_2325);
+    key.hash(&mut hasher);
+    jump(hasher.finish(), buckets)
+}
+
+/// FNV-1a. Integers go in with the lowest byte first, lengths as 64 bits, so that all machines agree.
+struct Fnv(u64);
+
+impl Hasher for Fnv {
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
+        }
+    }
+
+    fn write_u16(&mut self, n: u16) {
+        self.write(&n.to_le_bytes());
+    }
+
+    fn write_u32(&mut self, n: u32) {
+        self.write(&n.to_le_bytes());
+    }
+
+    fn write_u64(&mut self, n: u64) {
+        self.write(&n.to_le_bytes());
+    }
+
+    fn write_u128(&mut self, n: u128) {
+        self.write(&n.to_le_bytes());
+    }
+
+    fn write_usize(&mut self, n: usize) {
+        self.write_u64(n as u64);
+    }
+
+    fn finish(&self) -> u64 {
+        let mut n = self.0;
+        n = (n ^ (n >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
+        n = (n ^ (n >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
+        n ^ (n >> 33)
+    }
+}
+
+/// Jumps from bucket to bucket as their number grows, to where the key is when there are so many.
+fn jump(mut key: u64, buckets: usize) -> usize {
+    let buckets = i64::try_from(buckets).unwrap_or(i64::MAX);
+    let mut here = 0;
+    let mut next = 0_i64;
+    while next < buckets {
+        here = next;
+        key = key.wrapping_mul(2_862_933_555_777_941_757).wrapping_add(1);
+        #[expect(
+            clippy::cast_precision_loss,
+            clippy::cast_possible_truncation,
+            reason = "as the paper has it: the quotient is at least one, and a cast saturates"
+        )]
+        let jumped = ((here + 1) as f64 * ((1_u64 << 31) as f64 / ((key >> 33) + 1) as f64)) as i64;
+        next = jumped;
+    }
+    usize::try_from(here).expect("less than what was a usize, and not negative")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_always_has_the_same_bucket() {
+        // Computed by another implementation. They must not change.
+        let buckets = ["", "a", "b", "ump", "42"].map(|key| bucket(key, 10));
+        assert_eq!(buckets, BUCKETS);
+        assert_eq!(bucket(&7_u64, 1000), SEVEN);
+        assert_eq!(bucket(&7_usize, 1000), SEVEN, "as wide on all machines");
+    }
+
+    const BUCKETS: [usize; 5] = [6, 6, 8, 2, 3];
+    const SEVEN: usize = 267;
+
+    #[test]
+    fn the_buckets_fill_evenly() {
+        let mut counts = [0_u32; 8];
+        for key in 0..80_000_u32 {
+            counts[bucket(&key, 8)] += 1;
+        }
+        for count in counts {
+            assert!((9_500..10_500).contains(&count), "{counts:?}");
+        }
+    }
+
+    #[test]
+    fn with_one_bucket_more_a_key_stays_or_moves_to_the_new_one() {
+        let mut moved = 0;
+        for key in 0..10_000_u32 {
+            let (before, after) = (bucket(&key, 9), bucket(&key, 10));
+            assert!(after == before || after == 9);
+            moved += u32::from(after != before);
+        }
+        assert!((850..1150).contains(&moved), "a tenth: {moved}");
+    }
+}

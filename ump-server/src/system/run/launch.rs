@@ -1,0 +1,273 @@
+//! Making the loops of a component, of whatever types.
+
+use std::{future::Future, num::NonZeroUsize, pin::Pin, sync::Arc};
+
+use ump::Clock;
+
+use crate::system::{
+    model::attributes::Attributes,
+    report::error::{BoxError, NotUp},
+    run::component::{Instance, Record},
+    run::component_context::{Setup, Site},
+    run::directory::Directory,
+};
+use crate::{
+    Context, SpawnError, TestClock, thread,
+    watchdog::Stall,
+    worker::{failure_event::OnFailure, failure_policy::Overseer, options::Launched},
+};
+
+/// Where and how an instance is to be made.
+pub(in crate::system) struct Place {
+    pub(in crate::system) component: Arc<str>,
+    pub(in crate::system) instance: usize,
+    pub(in crate::system) needs: Arc<[String]>,
+    pub(in crate::system) attributes: Attributes,
+    pub(in crate::system) overseer: Arc<dyn Overseer>,
+    pub(in crate::system) on_stall: Option<StallHook>,
+    pub(in crate::system) on_failure: OnFailure,
+    pub(in crate::system) record: Arc<Record>,
+    pub(in crate::system) directory: Directory,
+    pub(in crate::system) time: Time,
+    #[cfg(feature = "tokio")]
+    pub(in crate::system) runtime: Option<tokio::runtime::Handle>,
+}
+
+/// What the watchdogs of all components call.
+pub(in crate::system) type StallHook = Arc<dyn Fn(&Stall) + Send + Sync>;
+
+/// What tells the time to a system.
+#[derive(Clone, Debug, Default)]
+pub(in crate::system) struct Time {
+    pub(in crate::system) clock: Clock,
+    pub(in crate::system) test_clock: Option<TestClock>,
+}
+
+/// An instance whose handlers are being made.
+pub(in crate::system) struct Launching {
+    pub(in crate::system) instance: Instance,
+    /// Resolves when they are.
+    pub(in crate::system) made: Pin<Box<dyn Future<Output = Result<(), NotUp>> + Send>>,
+}
+
+/// Makes one instance after the other.
+pub(in crate::system) type Launcher = Box<dyn Fn(Place) -> Result<Launching, NotUp> + Send + Sync>;
+
+/// Makes instances on threads.
+pub(in crate::system) fn threads<S, R, E, RV, T, H>(
+    factory: impl Fn(&Setup<'_, S, R, E, T>) -> Result<H, BoxError> + Send + Sync + 'static,
+) -> Launcher
+where
+    S: Send + 'static,
+    R: Send + 'static,
+    E: Send + 'static,
+    RV: Send + 'static,
+    T: Send + 'static,
+    H: thread::Handler<S, R, E, RV, T> + 'static,
+{
+    let factory = Arc::new(factory);
+    Box::new(move |place| {
+        let (builder, workers, record) = place.on_threads();
+        let launched = builder.launch(workers, place.make(Arc::clone(&factory)))?;
+        Ok(Launching::new(launched, record))
+    })
+}
+
+/// Makes instances on threads that take at most so many requests at a time.
+pub(in crate::system) fn batches<S, R, E, RV, T, H>(
+    max: NonZeroUsize,
+    factory: impl Fn(&Setup<'_, S, R, E, T>) -> Result<H, BoxError> + Send + Sync + 'static,
+) -> Launcher
+where
+    S: Send + 'static,
+    R: Send + 'static,
+    E: Send + 'static,
+    RV: Send + 'static,
+    T: Send + 'static,
+    H: thread::BatchHandler<S, R, E, RV, T> + 'static,
+{
+    let factory = Arc::new(factory);
+    Box::new(move |place| {
+        let (builder, workers, record) = place.on_threads();
+        let make = place.make(Arc::clone(&factory));
+        let launched = builder.launch_batches(workers, max, make)?;
+        Ok(Launching::new(launched, record))
+    })
+}
+
+/// Makes instances on tasks.
+#[cfg(feature = "tokio")]
+pub(in crate::system) fn tasks<S, R, E, RV, T, H>(
+    factory: impl Fn(&Setup<'_, S, R, E, T>) -> Result<H, BoxError> + Send + Sync + 'static,
+) -> Launcher
+where
+    S: Send + 'static,
+    R: Send + 'static,
+    E: Send + 'static,
+    RV: Send + 'static,
+    T: Send + 'static,
+    H: crate::task::Handler<S, R, E, RV, T> + Send + 'static,
+{
+    let factory = Arc::new(factory);
+    Box::new(move |place| {
+        let (builder, workers, record) = place.on_tasks();
+        let launched = builder.launch(workers, place.make(Arc::clone(&factory)))?;
+        Ok(Launching::new(launched, record))
+    })
+}
+
+/// What can be said of any loop, said to its builder.
+macro_rules! common {
+    ($builder:expr, $place:expr) => {{
+        let Place {
+            attributes,
+            time,
+            overseer,
+            on_stall,
+            on_failure,
+            ..
+        } = $place;
+        let mut builder = $builder
+            .name($place.loop_name())
+            .clock(time.clock.clone())
+            .overseer(Arc::clone(overseer))
+            .on_failures(on_failure.clone())
+            // A report of a stop says for how long something has been in hand.
+            .timed();
+        if let Some(clock) = &time.test_clock {
+            builder = builder.test_clock(clock);
+        }
+        if let Some(capacity) = attributes.capacity {
+            builder = builder.capacity(capacity);
+        }
+        if let Some(spin) = attributes.spin {
+            builder = builder.spin(spin);
+        }
+        if let Some(timeout) = attributes.default_timeout {
+            builder = builder.default_timeout(timeout);
+        }
+        if let Some(policy) = &attributes.on_panic {
+            builder = builder.on_panic(policy.clone());
+        }
+        if let Some(threshold) = attributes.watchdog {
+            builder = builder.watchdog(threshold);
+        }
+        if let Some(hook) = on_stall {
+            let hook = Arc::clone(hook);
+            builder = builder.on_stall(move |stall| hook(stall));
+        }
+        builder
+    }};
+}
+
+impl Place {
+    /// What its threads are made by, with how many workers if it is to be a pool, and what is written down of them.
+    fn on_threads(&self) -> (thread::Builder, Option<NonZeroUsize>, Arc<Record>) {
+        let Self { attributes, .. } = self;
+        let mut builder = common!(thread::Builder::new(), self);
+        if let Some(bytes) = attributes.stack_size {
+            builder = builder.stack_size(bytes);
+        }
+        if let Some(priority) = attributes.priority {
+            builder = builder.priority(priority);
+        }
+        if let Some(cpus) = &attributes.affinity {
+            let each = attributes.workers.unwrap_or(1);
+            builder = builder
+                .affinity(cpus.iter().copied())
+                .first_thread(self.instance * each);
+        }
+        builder = builder.on_refusal(attributes.on_refusal.clone());
+        let workers = attributes.workers.and_then(NonZeroUsize::new);
+        (builder, workers, Arc::clone(&self.record))
+    }
+
+    /// What its tasks are made by, with how many workers, and what is written down of them.
+    #[cfg(feature = "tokio")]
+    fn on_tasks(&self) -> (crate::task::Builder, NonZeroUsize, Arc<Record>) {
+        let mut builder = common!(crate::task::Builder::new(), self);
+        if let Some(runtime) = &self.runtime {
+            builder = builder.runtime(runtime.clone());
+        }
+        if let Some(timeout) = self.attributes.request_timeout {
+            builder = builder.request_timeout(timeout);
+        }
+        if let Some(policy) = self.attributes.on_timeout {
+            builder = builder.on_timeout(policy);
+        }
+        if let Some(budget) = self.attributes.budget {
+            builder = builder.budget(budget);
+        }
+        let workers = self.attributes.workers.and_then(NonZeroUsize::new);
+        let workers = workers.unwrap_or(NonZeroUsize::MIN);
+        (builder, workers, Arc::clone(&self.record))
+    }
+
+    fn loop_name(&self) -> String {
+        if self.attributes.count() > 1 {
+            format!("{}-{}", self.component, self.instance)
+        } else {
+            self.component.to_string()
+        }
+    }
+
+    /// Makes handlers as its loop wants them, by a component's factory.
+    fn make<S, R, E, T, H>(
+        self,
+        factory: Arc<
+            impl Fn(&Setup<'_, S, R, E, T>) -> Result<H, BoxError> + Send + Sync + 'static,
+        >,
+    ) -> impl Fn(&Context<S, R, E, T>) -> Result<H, BoxError> + Send + Sync + 'static
+    where
+        T: Send + 'static,
+    {
+        let Self {
+            component,
+            instance,
+            needs,
+            directory,
+            record,
+            ..
+        } = self;
+        let site = Site {
+            component,
+            instance,
+            needs,
+            directory,
+        };
+        move |context| {
+            let timers = context.timers();
+            record.make(context.worker(), context.restarts(), move || timers.len());
+            let result = factory(&Setup::new(context, &site));
+            if let Err(refusal) = &result {
+                record.refuse(refusal.to_string());
+            }
+            result
+        }
+    }
+}
+
+impl Launching {
+    fn new<S, R, E, RV>(launched: Launched<S, R, E, RV, BoxError>, record: Arc<Record>) -> Self
+    where
+        S: Send + 'static,
+        R: Send + 'static,
+        E: Send + 'static,
+        RV: Send + 'static,
+    {
+        let Launched {
+            client,
+            handle,
+            made,
+        } = launched;
+        Self {
+            instance: Instance::new(client, handle, record),
+            made: Box::pin(async move {
+                for made in made {
+                    made.await.map_err(SpawnError::from)?;
+                }
+                Ok(())
+            }),
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! A system that runs: starting its components, finding them, and stopping them.
+
+pub(super) mod balancer;
+pub(super) mod component;
+pub(super) mod component_context;
+pub(super) mod directory;
+mod hash;
+pub(super) mod launch;
+pub(super) mod operation;
+pub(super) mod start;
+pub(super) mod status;
+mod stop;
+pub(super) mod system;

@@ -1,0 +1,84 @@
+//! What takes its time: blocking or async, the same.
+
+use std::{
+    fmt,
+    future::{Future, poll_fn},
+    pin::{Pin, pin},
+    task::{Context, Poll},
+    time::Instant,
+};
+
+use ump::{
+    Clock,
+    coop::{self, Coop},
+};
+
+use crate::wait::executor::blocking;
+
+/// Something that takes its time: [`wait`](Self::wait) for it where blocking is right, and `.await` it where it is not.
+///
+/// # Panics
+/// If it is polled after it was ready.
+#[must_use = "nothing happens before it is waited for or awaited"]
+pub struct Waiting<T> {
+    future: Pin<Box<dyn Future<Output = T> + Send>>,
+    coop: Coop,
+}
+
+impl<T> Waiting<T> {
+    pub(in crate::system) fn new(future: impl Future<Output = T> + Send + 'static) -> Self {
+        Self {
+            future: Box::pin(future),
+            coop: Coop::new(),
+        }
+    }
+
+    /// Blocks the thread until it is done. Not for code that runs on an async executor, and least of all on the one that it waits for: a current-thread
+    /// runtime does not run its tasks meanwhile, so what waits for them waits until its deadline. Its error or report says so then
+    /// ([`NotUp::Blocked`](super::NotUp::Blocked), [`Report::executor_was_blocked`](super::Report::executor_was_blocked)).
+    #[expect(clippy::must_use_candidate, reason = "that depends on what it is")]
+    pub fn wait(self) -> T {
+        match blocking(|| Clock::system().block_on(self.future, None)) {
+            Some(done) => done,
+            None => unreachable!("there is no deadline"),
+        }
+    }
+}
+
+impl<T> Future for Waiting<T> {
+    type Output = T;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
+        let Self { future, coop } = &mut *self;
+        coop.poll(cx, |cx| future.as_mut().poll(cx))
+    }
+}
+
+impl<T> fmt::Debug for Waiting<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Waiting").finish_non_exhaustive()
+    }
+}
+
+/// What comes of the future by this time; nothing if it is not ready by then. Without a deadline it waits for ever.
+pub(in crate::system) async fn by<F: Future>(
+    clock: &Clock,
+    deadline: Option<Instant>,
+    future: F,
+) -> Option<F::Output> {
+    let mut future = pin!(future);
+    let mut late = deadline.map(|deadline| clock.sleep_until(deadline));
+    poll_fn(|cx| {
+        // What is ready at the deadline is not late: that it yields must not make it so.
+        let poll = coop::with_budget(coop::BUDGET, || future.as_mut().poll(cx));
+        if let Poll::Ready(output) = poll {
+            return Poll::Ready(Some(output));
+        }
+        // Should the system refuse the thread that would wake us, it is late already: better than to wait for ever.
+        match &mut late {
+            Some(late) => Pin::new(late).poll(cx).map(|_| None),
+            None => Poll::Pending,
+        }
+    })
+    .await
+}

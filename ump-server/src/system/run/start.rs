@@ -1,0 +1,193 @@
+//! Starting a system.
+
+use std::{
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+#[cfg(feature = "config")]
+use crate::system::report::config_error::ConfigError;
+use crate::system::{
+    build::builder::{Builder, Definition},
+    build::plan::plan,
+    report::error::{NotUp, StartError},
+    run::component::{Component, Inner, Record},
+    run::directory::Directory,
+    run::launch::{Launching, Place},
+    run::operation::by,
+    run::stop::stop,
+    run::system::System,
+    supervise::supervision::{Overseen, Supervision},
+};
+use crate::{Stop, wait::executor::executor_is_blocked};
+
+pub(in crate::system) async fn start(
+    builder: Builder,
+    within: Duration,
+) -> Result<System, StartError> {
+    #[cfg(feature = "config")]
+    let builder = configured(builder)?;
+    let order = plan(&builder.definitions, &builder.groups)?;
+    let starting = Starting::new(builder, order, within);
+    let inner = &starting.inner;
+    for (place, &number) in inner.order.iter().enumerate() {
+        if let Err((instance, why)) = starting.bring_up(place, number).await {
+            let stopped = stop(Arc::clone(inner), Stop::Refuse, starting.deadline).await;
+            return Err(StartError::Component {
+                component: inner.components[number].name.to_string(),
+                instance,
+                why,
+                stopped: Box::new(stopped),
+            });
+        }
+    }
+    Ok(System::new(starting.inner))
+}
+
+#[cfg(feature = "config")]
+fn configured(mut builder: Builder) -> Result<Builder, ConfigError> {
+    for config in std::mem::take(&mut builder.configs) {
+        config.apply(&mut builder)?;
+    }
+    Ok(builder)
+}
+
+struct Starting {
+    inner: Arc<Inner>,
+    builder: Builder,
+    within: Duration,
+    /// None is further than the clock can tell.
+    deadline: Option<Instant>,
+}
+
+impl Starting {
+    fn new(builder: Builder, order: Box<[usize]>, within: Duration) -> Self {
+        let groups: Vec<_> = builder
+            .groups
+            .iter()
+            .map(|group| (&group.members, Arc::new(Supervision::new(group.clone()))))
+            .collect();
+        let component = |definition: &Definition| Component {
+            name: Arc::clone(&definition.name),
+            needs: definition.attributes.needs.clone().into(),
+            supervision: groups
+                .iter()
+                .find(|(members, _)| members.iter().any(|member| **member == *definition.name))
+                .map(|(_, supervision)| Arc::clone(supervision)),
+            instances: OnceLock::new(),
+            is_up: AtomicBool::new(false),
+        };
+        let clock = builder.time.clock.clone();
+        let deadline = clock.now().checked_add(within);
+        let inner = Arc::new(Inner {
+            components: builder.definitions.iter().map(component).collect(),
+            order,
+            clock,
+            grace: builder.grace,
+            failures: Arc::default(),
+        });
+        for (_, supervision) in &groups {
+            supervision.belong_to(Arc::downgrade(&inner));
+        }
+        Self {
+            inner,
+            builder,
+            within,
+            deadline,
+        }
+    }
+
+    /// Brings up the component of this number, which has this place in the order of start. If one of its instances does not come up, tells which.
+    async fn bring_up(&self, place: usize, number: usize) -> Result<(), (usize, NotUp)> {
+        let component = &self.inner.components[number];
+        let mut made = Vec::new();
+        let mut instances = Vec::new();
+        let mut refusal = None;
+        for instance in 0..self.builder.definitions[number].attributes.count() {
+            match self.launch(place, number, instance) {
+                Ok(launching) => {
+                    made.push(launching.made);
+                    instances.push(launching.instance);
+                }
+                Err(why) => {
+                    refusal = Some((instance, why));
+                    break;
+                }
+            }
+        }
+        // Whatever comes now, a stop finds them there.
+        let instances = component.instances.get_or_init(|| instances.into());
+        if let Some(refusal) = refusal {
+            return Err(refusal);
+        }
+        let late = || {
+            if executor_is_blocked() {
+                NotUp::Blocked(self.within)
+            } else {
+                NotUp::Late(self.within)
+            }
+        };
+        let Inner { clock, .. } = &*self.inner;
+        for (instance, made) in made.into_iter().enumerate() {
+            let made = by(clock, self.deadline, made).await;
+            made.unwrap_or_else(|| Err(late()))
+                .map_err(|why| (instance, why))?;
+        }
+        for (number, instance) in instances.iter().enumerate() {
+            match by(clock, self.deadline, instance.started()).await {
+                Some(Ok(())) => instance.record.start(clock.now()),
+                Some(Err(_)) => {
+                    let why = match instance.ended().await {
+                        Ok(()) => NotUp::Stopped,
+                        Err(error) => NotUp::Failed(error),
+                    };
+                    return Err((number, why));
+                }
+                None => return Err((number, late())),
+            }
+        }
+        // Release: with the load of whoever looks it up.
+        component.is_up.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    fn launch(&self, place: usize, number: usize, instance: usize) -> Result<Launching, NotUp> {
+        let component = &self.inner.components[number];
+        let definition = &self.builder.definitions[number];
+        let record = Arc::<Record>::default();
+        let overseer = Overseen {
+            component: Arc::clone(&component.name),
+            instance,
+            place,
+            record: Arc::clone(&record),
+            failures: Arc::clone(&self.inner.failures),
+            supervision: component.supervision.clone(),
+        };
+        let launching = (definition.launcher)(Place {
+            component: Arc::clone(&component.name),
+            instance,
+            needs: Arc::clone(&component.needs),
+            attributes: definition.attributes.clone(),
+            overseer: Arc::new(overseer),
+            on_stall: self.builder.on_stall.clone(),
+            on_failure: self.builder.on_failure.clone(),
+            record,
+            directory: Directory::new(&self.inner),
+            time: self.builder.time.clone(),
+            #[cfg(feature = "tokio")]
+            runtime: self.builder.runtime.clone(),
+        })?;
+        if let Some(group) = &component.supervision {
+            let instance = &launching.instance;
+            group.add(
+                place,
+                instance.stopper.clone(),
+                Arc::clone(&instance.record),
+            );
+        }
+        Ok(launching)
+    }
+}

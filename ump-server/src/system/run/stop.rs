@@ -1,0 +1,250 @@
+//! Stopping a system: dependents before what they need, so that what is still to be served can be.
+//!
+//! ```text
+//!                   all its instances have ended
+//!           ┌────────────────────────────────────────┐
+//!           ▼                                        │
+//!   tell the next component to end ────────────▶ wait for it ────▶ all have ended: report
+//!                                                    │
+//!                                                    │ the deadline
+//!                                                    ▼
+//!           refuse all that is left, dependents first, and wait a little
+//!                                                    │
+//!                                                    │ what is on tasks, and has not ended
+//!                                                    ▼
+//!           abort what is in hand there, and wait a little; then their clean-up: report
+//! ```
+
+use std::{sync::Arc, time::Instant};
+
+use ump::waits::Circle;
+
+use crate::system::{
+    report::stop_report::{Ended, HowEnded, Report},
+    run::component::{Component, Inner, Instance},
+};
+use crate::{JoinError, JoinErrorKind, Stop, wait::executor::executor_is_blocked};
+
+/// Stops all that has been launched. Without a deadline it waits for ever.
+pub(in crate::system) async fn stop(
+    inner: Arc<Inner>,
+    how: Stop,
+    deadline: Option<Instant>,
+) -> Report {
+    stop_these(inner, |_| true, how, deadline).await
+}
+
+/// Stops a component, and before it all that need it.
+pub(in crate::system) async fn stop_with_dependents(
+    inner: Arc<Inner>,
+    component: Arc<str>,
+    how: Stop,
+    deadline: Option<Instant>,
+) -> Report {
+    let these = dependents(&inner, component);
+    for (_, instances) in inner
+        .last_first()
+        .filter(|(it, _)| these.contains(&it.name))
+    {
+        for instance in instances.iter().filter(|it| it.outcome().is_none()) {
+            instance.record.stop_alone();
+        }
+    }
+    stop_these(inner, |it| these.contains(&it.name), how, deadline).await
+}
+
+/// A component, and all that need it, directly or not.
+fn dependents(inner: &Inner, component: Arc<str>) -> Vec<Arc<str>> {
+    let mut these = vec![component];
+    // In the order of start each comes after what it needs.
+    for &number in &inner.order {
+        let Component { name, needs, .. } = &inner.components[number];
+        if needs
+            .iter()
+            .any(|need| these.iter().any(|it| **it == **need))
+        {
+            these.push(Arc::clone(name));
+        }
+    }
+    these
+}
+
+async fn stop_these(
+    inner: Arc<Inner>,
+    these: impl Fn(&Component) -> bool,
+    how: Stop,
+    deadline: Option<Instant>,
+) -> Report {
+    let began = inner.clock.now();
+    let components = inner.last_first().filter(|(component, _)| these(component));
+    let components: Vec<_> = components.collect();
+    let mut failures = inner.failures.all();
+    failures.retain(|failure| {
+        let mut names = components.iter().map(|(component, _)| &*component.name);
+        names.any(|name| *name == *failure.component)
+    });
+    let mut report = Report {
+        failures,
+        ..Report::default()
+    };
+    let mut components = components.into_iter();
+    let mut left = Vec::new();
+    for (component, instances) in components.by_ref() {
+        left = told(component, instances, how);
+        let mut is_late = false;
+        for it in &mut left {
+            is_late |= !it.wait(&inner, deadline).await;
+        }
+        if is_late {
+            report.executor_was_blocked = executor_is_blocked();
+            break;
+        }
+        report.instances.extend(left.drain(..).map(Told::report));
+    }
+    // In time, there are none.
+    for it in &mut left {
+        it.refuse();
+    }
+    for (component, instances) in components {
+        let mut rest = told(component, instances, Stop::Refuse);
+        for it in &mut rest {
+            it.is_late = true;
+        }
+        left.extend(rest);
+    }
+    let last = inner.clock.now().checked_add(inner.grace);
+    for it in &mut left {
+        it.wait(&inner, last).await;
+    }
+    // What it has in hand, then what it does to clean up.
+    for _ in 0..2 {
+        let mut is_aborted = false;
+        for it in &mut left {
+            is_aborted |= it.abort();
+        }
+        if !is_aborted {
+            break;
+        }
+        let last = inner.clock.now().checked_add(inner.grace);
+        for it in left.iter_mut().filter(|it| it.is_aborted) {
+            it.wait(&inner, last).await;
+        }
+    }
+    report.instances.extend(left.into_iter().map(Told::report));
+    report.took = inner.clock.now().saturating_duration_since(began);
+    report
+}
+
+/// An instance that has been told to end.
+struct Told<'a> {
+    component: &'a Component,
+    number: usize,
+    instance: &'a Instance,
+    had_ended: bool,
+    outcome: Option<Result<(), JoinError>>,
+    /// It ends after this stop only, as it waits for that.
+    circle: Option<Circle>,
+    /// Told to end as late as the deadline, or more sharply then.
+    is_late: bool,
+    /// What it has in hand has been aborted.
+    is_aborted: bool,
+    /// How many requests were in its queue when it was told to end the last time.
+    queued: u64,
+}
+
+fn told<'a>(component: &'a Component, instances: &'a [Instance], how: Stop) -> Vec<Told<'a>> {
+    let instances = instances.iter().enumerate();
+    let told = instances.map(|(number, instance)| {
+        let outcome = instance.outcome();
+        let queued = instance.client.stats().queued;
+        instance.stopper.stop(how);
+        Told {
+            component,
+            number,
+            instance,
+            had_ended: outcome.is_some(),
+            outcome,
+            circle: None,
+            is_late: false,
+            is_aborted: false,
+            queued,
+        }
+    });
+    told.collect()
+}
+
+impl Told<'_> {
+    /// Returns whether it has ended by then, or cannot before all is over.
+    async fn wait(&mut self, inner: &Inner, deadline: Option<Instant>) -> bool {
+        if self.outcome.is_none() && self.circle.is_none() {
+            match self.instance.ended_by(&inner.clock, deadline).await {
+                Ok(outcome) => self.outcome = outcome,
+                Err(circle) => self.circle = Some(circle),
+            }
+        }
+        self.outcome.is_some() || self.circle.is_some()
+    }
+
+    fn refuse(&mut self) {
+        if self.outcome.is_none() && self.circle.is_none() {
+            self.is_late = true;
+            self.queued = self.instance.client.stats().queued;
+            self.instance.stopper.stop(Stop::Refuse);
+        }
+    }
+
+    /// Returns whether there is something to abort.
+    fn abort(&mut self) -> bool {
+        self.is_aborted = self.outcome.is_none() && self.instance.stopper.can_abort();
+        if self.is_aborted {
+            self.instance.stopper.stop(Stop::Abort);
+        }
+        self.is_aborted
+    }
+
+    fn report(self) -> Ended {
+        let aborted = self.instance.stopper.aborted();
+        let stopped_by = self.instance.record.stopped_by();
+        let is_aborted = |error: &JoinError| *error.kind() == JoinErrorKind::Aborted;
+        let how = match self.outcome {
+            Some(outcome)
+                if !aborted.is_empty() && outcome.as_ref().err().is_none_or(is_aborted) =>
+            {
+                HowEnded::Aborted {
+                    queued: self.queued,
+                    in_hand: aborted,
+                }
+            }
+            Some(Ok(())) if stopped_by.is_some() => HowEnded::StoppedByGroup {
+                group: stopped_by.unwrap_or_default(),
+            },
+            Some(Ok(())) if self.had_ended && self.instance.record.stopped_alone() => {
+                HowEnded::StoppedAlone
+            }
+            Some(Err(error)) => HowEnded::Failed(error),
+            Some(Ok(())) if self.had_ended => HowEnded::Earlier,
+            Some(Ok(())) if self.is_late && self.queued > 0 => HowEnded::Refused {
+                queued: self.queued,
+            },
+            Some(Ok(())) => HowEnded::InOrder,
+            None => match self.circle {
+                Some(circle) => HowEnded::WouldDeadlock(circle),
+                None => HowEnded::StillRunning {
+                    queued: self.queued,
+                    in_hand: self
+                        .instance
+                        .stopper
+                        .workers()
+                        .into_iter()
+                        .filter_map(|worker| worker.in_hand)
+                        .collect(),
+                },
+            },
+        };
+        Ended {
+            component: self.component.name.to_string(),
+            instance: self.number,
+            how,
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! What is done about the failures of a component's handlers, alone or in a group.
+//!
+//! All of it happens on the thread or task of the worker whose handler failed, before that goes on: no thread supervises, and none has to be up for it. So nothing
+//! here waits.
+
+use std::{
+    sync::{Arc, OnceLock, Weak},
+    time::{Duration, Instant},
+};
+
+use crate::system::{
+    model::group::{GiveUp, Group, Strategy},
+    run::component::{Inner, Instance, Record},
+    supervise::failures::{Failure, Failures},
+};
+use crate::{
+    JoinErrorKind, Stop, Stopper, WorkerState, WorkerStatus,
+    sync::Mutex,
+    worker::failure_policy::{Next, Overseer},
+    worker::panics,
+};
+
+/// Oversees an instance of a component.
+pub(in crate::system) struct Overseen {
+    pub(in crate::system) component: Arc<str>,
+    pub(in crate::system) instance: usize,
+    /// The place of the component in the order of start.
+    pub(in crate::system) place: usize,
+    pub(in crate::system) record: Arc<Record>,
+    pub(in crate::system) failures: Arc<Failures>,
+    pub(in crate::system) supervision: Option<Arc<Supervision>>,
+}
+
+impl Overseer for Overseen {
+    fn failed(&self, failure: &JoinErrorKind, now: Instant, own: Next) -> Next {
+        let why = self.record.fail(failure.to_string());
+        let next = match &self.supervision {
+            Some(group) => group.decide(self.place, failure, now),
+            None => own,
+        };
+        if let Next::End(end) = &next {
+            let why = match (end, &self.supervision) {
+                // Of a group it is said that it gave up.
+                (JoinErrorKind::GaveUp(_), None) => {
+                    format!("it failed too often; the last time {why}")
+                }
+                _ => why,
+            };
+            self.failures.note(Failure {
+                component: self.component.to_string(),
+                instance: self.instance,
+                why,
+                group: self
+                    .supervision
+                    .as_ref()
+                    .map(|group| group.terms.name.clone()),
+            });
+            // Whoever learns of the end knows why by then.
+            if let Some(group) = &self.supervision {
+                group.stop();
+            }
+        }
+        next
+    }
+}
+
+/// A group at work.
+pub(in crate::system) struct Supervision {
+    terms: Group,
+    failures: Mutex<panics::Failures>,
+    /// Those that are launched, in the order of start.
+    members: Mutex<Vec<Member>>,
+    system: OnceLock<Weak<Inner>>,
+}
+
+#[derive(Clone)]
+struct Member {
+    /// The place of its component in the order of start.
+    place: usize,
+    stopper: Stopper,
+    record: Arc<Record>,
+}
+
+impl Member {
+    /// Stops it for a group that has given up, and writes that down unless it has come to its end by itself.
+    fn stop_for(stopper: &Stopper, record: &Record, group: &str) {
+        let is_ending = |status: &WorkerStatus| {
+            matches!(status.state, WorkerState::Ending | WorkerState::Ended)
+        };
+        if !stopper.workers().iter().all(is_ending) {
+            record.stop(group);
+        }
+        stopper.stop(Stop::Refuse);
+    }
+}
+
+impl Supervision {
+    pub(in crate::system) fn new(terms: Group) -> Self {
+        Self {
+            failures: Mutex::new(panics::Failures::new(terms.restart.clone())),
+            members: Mutex::default(),
+            system: OnceLock::new(),
+            terms,
+        }
+    }
+
+    pub(in crate::system) fn name(&self) -> &str {
+        &self.terms.name
+    }
+
+    pub(in crate::system) fn belong_to(&self, system: Weak<Inner>) {
+        let _ = self.system.set(system);
+    }
+
+    pub(in crate::system) fn add(&self, place: usize, stopper: Stopper, record: Arc<Record>) {
+        let member = Member {
+            place,
+            stopper,
+            record,
+        };
+        self.members.lock().push(member);
+    }
+
+    /// The handler of a component at this place in the order of start has failed.
+    fn decide(&self, place: usize, failure: &JoinErrorKind, now: Instant) -> Next {
+        let pause: Option<Duration> = self.failures.lock().count(now);
+        let Some(pause) = pause else {
+            return Next::End(JoinErrorKind::GaveUp(Box::new(failure.clone())));
+        };
+        for member in self.members.lock().clone() {
+            let is_concerned = match self.terms.strategy {
+                Strategy::OneForOne => false,
+                Strategy::RestForOne => member.place > place,
+                // Its own instance too, as that may be a pool. The worker itself makes its handler anew once only.
+                Strategy::OneForAll => true,
+            };
+            if is_concerned {
+                let renews = member.stopper.renew();
+                debug_assert!(renews, "components are made by factories");
+            }
+        }
+        Next::Restart(pause)
+    }
+
+    /// Stops it, or the whole system, dependents first.
+    fn stop(&self) {
+        match self.terms.give_up {
+            GiveUp::Group => {
+                let members = self.members.lock().clone();
+                for Member {
+                    stopper, record, ..
+                } in members.iter().rev()
+                {
+                    Member::stop_for(stopper, record, self.name());
+                }
+            }
+            GiveUp::System => {
+                let Some(system) = self.system.get().and_then(Weak::upgrade) else {
+                    return;
+                };
+                for (_, instances) in system.last_first() {
+                    for Instance {
+                        stopper, record, ..
+                    } in instances
+                    {
+                        Member::stop_for(stopper, record, self.name());
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! Virtual time for tests.
+
+pub(crate) mod test_clock;

@@ -1,0 +1,554 @@
+//! Virtual time for whole programs of loops: a week passes in milliseconds, and each thing at its time.
+//!
+//! [`ManualClock`] alone moves the time and wakes whoever sleeps until then; what they do happens whenever the scheduler lets them. Here the time
+//! stands still until all loops under it are *quiet*: each of their workers waits, has nothing to take, and sleeps beyond the present. Only then it goes
+//! on, to the next instant that anybody sleeps for.
+//!
+//! What a worker says about itself is in its [`Member`]; what only the channel knows, that something was accepted and not yet taken, comes from its
+//! books. As these are read one after the other, a count of changes tells whether anything moved meanwhile; then they are read again.
+//!
+//! A call on a task that has returned `Pending` is quiet as well ([`Rest`]) if nothing has woken it since and all that can do so is watched here: it
+//! sleeps on this clock, or awaits requests to loops under it and nothing else. Whatever wakes it first notes that it is woken, then wakes the task;
+//! and the task says that it is busy before it takes the note down.
+
+use std::{
+    fmt,
+    future::{Future, poll_fn},
+    mem,
+    pin::{Pin, pin},
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicU64, Ordering::SeqCst},
+    },
+    task::{Poll, Waker},
+    time::{Duration, Instant},
+};
+
+use crate::{
+    sync::Mutex,
+    wait::executor::{EXECUTOR, blocks_an_executor},
+    wait::wakers::{Registration, Wakers, discard, wake_all},
+};
+use ump::{Clock, ManualClock, Server, coop::Coop, waits::ChannelId};
+
+/// A clock for tests of loops: it moves only when it is told, from one thing that happens to the next, and waits for the loops in between.
+///
+/// ```
+/// use std::{ops::ControlFlow, time::Duration};
+/// use ump_server::{Context, Refused, ReplyContext, TestClock, thread};
+///
+/// struct Hours(u64);
+///
+/// impl thread::Handler<(), u64, Refused> for Hours {
+///     fn proc_req(&mut self, (): (), rctx: ReplyContext<u64, Refused>) -> ControlFlow<()> {
+///         let _ = rctx.reply(self.0);
+///         ControlFlow::Continue(())
+///     }
+///
+///     fn on_timer(&mut self, (): ()) -> ControlFlow<()> {
+///         self.0 += 1;
+///         ControlFlow::Continue(())
+///     }
+/// }
+///
+/// const HOUR: Duration = Duration::from_secs(3600);
+///
+/// let clock = TestClock::new();
+/// let (client, _) = thread::Builder::new()
+///     .test_clock(&clock)
+///     .spawn_with(|cx: &Context<_, _, _>| {
+///         cx.timers().every(HOUR, ());
+///         Ok(Hours(0))
+///     })?;
+/// clock.advance(7 * 24 * HOUR);
+/// assert_eq!(client.req(()).unwrap(), 168);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # What it waits for
+/// For handlers to return, or to await nothing but what this clock watches. A handler on a task that sleeps on this clock
+/// ([`Clock::sleep_until`], a request with a deadline, a wait for room with a deadline, alone or beside anything else) does not keep it from moving, nor does one that
+/// awaits requests to loops under this clock. A handler that awaits something else (a socket, a task of the test, a request to a server that is no
+/// loop under this clock, room in a queue) is waited for, as the clock cannot know whether that is about to come.
+///
+/// A handler on a **thread** that blocks for virtual time, or for a loop that does, keeps the clock from moving: such a program cannot be
+/// stepped through. After a minute of real time ([`patience`](Self::patience)) both ways to advance panic, and name who is busy. What is not a
+/// loop under this clock (threads and tasks of the test) is woken at its time, but not waited for.
+#[derive(Clone, Debug)]
+pub struct TestClock {
+    manual: ManualClock,
+    crew: Arc<Crew>,
+    patience: Duration,
+}
+
+impl TestClock {
+    /// A clock that stands at the present.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            manual: ManualClock::new(),
+            crew: Arc::default(),
+            patience: PATIENCE,
+        }
+    }
+
+    /// How long, in real time, it waits for loops that are busy, before it takes the test to hang and panics. A minute, if nothing else is said. Of this
+    /// handle of the clock, and of those that are cloned from it.
+    #[must_use]
+    pub fn patience(self, patience: Duration) -> Self {
+        Self { patience, ..self }
+    }
+
+    /// What tells its time, for channels and whatever else is to go by it. A loop rather gets it by its builder's `test_clock`.
+    #[must_use]
+    pub fn clock(&self) -> Clock {
+        self.manual.clock()
+    }
+
+    /// The time.
+    #[must_use]
+    pub fn now(&self) -> Instant {
+        self.manual.now()
+    }
+
+    /// Lets so much time pass, and returns when all that was to happen by then has happened.
+    ///
+    /// It blocks the thread, so it is not for a test whose loops are tasks on the same one: see [`advance_async`](Self::advance_async).
+    ///
+    /// # Panics
+    /// If a loop is still busy when the [patience](Self::patience) is over; it names those that are. If the clock cannot tell that time.
+    #[track_caller]
+    pub fn advance(&self, by: Duration) {
+        let to = self.after(by);
+        self.wait_until_quiet();
+        while self.step(to) {
+            self.wait_until_quiet();
+        }
+    }
+
+    /// The same for async tests.
+    ///
+    /// # Cancel safety
+    /// Dropping it leaves the clock where it has got to.
+    ///
+    /// # Panics
+    /// Like [`advance`](Self::advance).
+    pub async fn advance_async(&self, by: Duration) {
+        let to = self.after(by);
+        self.quiet_in_time().await;
+        while self.step(to) {
+            self.quiet_in_time().await;
+        }
+    }
+
+    /// Blocks until all loops under it are quiet, with the time standing still.
+    ///
+    /// # Panics
+    /// Like [`advance`](Self::advance).
+    #[track_caller]
+    pub fn wait_until_quiet(&self) {
+        let deadline = Instant::now().checked_add(self.patience);
+        let is_quiet = Clock::system().block_on(self.quiet(), deadline).is_some();
+        if !is_quiet {
+            let complaint = self.complaint();
+            assert!(!blocks_an_executor(), "{complaint}; {EXECUTOR}");
+            panic!("{complaint}");
+        }
+    }
+
+    /// Resolves when all loops under it are quiet; panics if they are not in time.
+    async fn quiet_in_time(&self) {
+        let mut quiet = pin!(self.quiet());
+        let system = Clock::system();
+        let deadline = Instant::now().checked_add(self.patience);
+        let mut late = deadline.map(|deadline| system.sleep_until(deadline));
+        let is_quiet = poll_fn(|cx| {
+            if quiet.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(true);
+            }
+            match &mut late {
+                // Should the system refuse the thread that would wake us, it is late already: better than to wait for ever.
+                Some(late) => Pin::new(late).poll(cx).map(|_| false),
+                None => Poll::Pending,
+            }
+        });
+        assert!(is_quiet.await, "{}", self.complaint());
+    }
+
+    fn complaint(&self) -> String {
+        let busy = self.crew.busy(self.now()).join(", ");
+        format!("after {:?} these are still busy: {busy}", self.patience)
+    }
+
+    fn after(&self, by: Duration) -> Instant {
+        let to = self.now().checked_add(by);
+        to.expect("advanced further than the clock can tell")
+    }
+
+    /// Goes on to the next instant that somebody sleeps for, and no further than this one. False if it was there already.
+    fn step(&self, to: Instant) -> bool {
+        if self.now() >= to {
+            return false;
+        }
+        // A worker that says that it sleeps may not have got there yet.
+        let next = [self.manual.next_wake(), self.crew.next()];
+        let next = next.into_iter().flatten().min();
+        self.manual.advance_to(next.map_or(to, |next| next.min(to)));
+        true
+    }
+
+    /// Resolves when all loops under it are quiet.
+    fn quiet(&self) -> impl Future<Output = ()> {
+        let mut listener = Listener {
+            crew: &self.crew,
+            own: Registration::default(),
+        };
+        let mut coop = Coop::new();
+        poll_fn(move |cx| {
+            coop.poll(cx, |cx| {
+                listener.listen(cx.waker());
+                if self.crew.is_quiet(self.now()) {
+                    Poll::Ready(())
+                } else {
+                    Poll::Pending
+                }
+            })
+        })
+    }
+}
+
+/// How long a loop may be busy, in real time, before a test is thought to hang.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+impl Default for TestClock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The loops under a clock.
+#[derive(Default)]
+struct Crew {
+    /// How often anything has changed. Whoever reads the same number twice has seen nothing change in between.
+    changes: AtomicU64,
+    gangs: Mutex<Vec<Weak<dyn Gang>>>,
+    listeners: Mutex<Wakers>,
+}
+
+impl Crew {
+    fn join(&self, gang: Weak<dyn Gang>) {
+        let mut gangs = self.gangs.lock();
+        gangs.retain(|gang| gang.strong_count() > 0);
+        gangs.push(gang);
+    }
+
+    fn is_quiet(&self, now: Instant) -> bool {
+        let changes = self.changes.load(SeqCst);
+        self.busy(now).is_empty() && self.changes.load(SeqCst) == changes
+    }
+
+    /// Those that are not quiet: their names, and what is known of them.
+    fn busy(&self, now: Instant) -> Vec<String> {
+        let gangs = self.gangs.lock().clone();
+        let gangs: Vec<_> = gangs.iter().filter_map(Weak::upgrade).collect();
+        let channels: Vec<_> = gangs.iter().map(|gang| gang.channel()).collect();
+        let busy = gangs.iter().filter(|gang| !gang.is_quiet(now, &channels));
+        busy.map(|gang| gang.describe()).collect()
+    }
+
+    /// The earliest instant that a worker waits for.
+    fn next(&self) -> Option<Instant> {
+        let gangs = self.gangs.lock().clone();
+        gangs
+            .iter()
+            .filter_map(Weak::upgrade)
+            .filter_map(|gang| gang.next())
+            .min()
+    }
+
+    fn change(&self) {
+        self.changes.fetch_add(1, SeqCst);
+        let listeners = self.listeners.lock().take_all();
+        wake_all(listeners);
+    }
+}
+
+impl fmt::Debug for Crew {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Crew").finish_non_exhaustive()
+    }
+}
+
+/// A future that waits until the loops are quiet. Dropped, it leaves nothing behind.
+struct Listener<'a> {
+    crew: &'a Crew,
+    own: Registration,
+}
+
+impl Listener<'_> {
+    /// Registers the waker: whatever changes from now on wakes it.
+    fn listen(&mut self, waker: &Waker) {
+        let waker = waker.clone();
+        let replaced = self.crew.listeners.lock().register(&mut self.own, waker);
+        discard(replaced);
+    }
+}
+
+impl Drop for Listener<'_> {
+    fn drop(&mut self) {
+        let own = self.crew.listeners.lock().remove(&mut self.own);
+        discard(own);
+    }
+}
+
+/// The workers of a loop, seen by the clock.
+trait Gang: Send + Sync {
+    fn channel(&self) -> ChannelId;
+
+    /// Its name, and what it is known to be busy with.
+    fn describe(&self) -> String;
+
+    /// Whether all of them wait beyond now, and nothing is there for them. These are the channels of the loops under the clock.
+    fn is_quiet(&self, now: Instant, channels: &[ChannelId]) -> bool;
+
+    /// The earliest instant that one of them waits for.
+    fn next(&self) -> Option<Instant>;
+
+    fn stand(&self, number: usize, standing: Standing);
+
+    /// One of them has taken a request.
+    fn count(&self);
+}
+
+/// The workers of a loop, as they see themselves.
+struct Workers<S, R, E> {
+    name: Arc<str>,
+    channel: ChannelId,
+    server: Weak<Server<S, R, E>>,
+    /// How many requests they have taken.
+    taken: AtomicU64,
+    /// By their numbers.
+    standing: Mutex<Vec<Standing>>,
+}
+
+#[derive(Clone)]
+enum Standing {
+    Busy,
+    /// In a call that has returned `Pending`.
+    #[cfg(all(feature = "tokio", not(any(loom, shuttle))))]
+    Resting(Arc<Rest>),
+    /// For requests, or until an instant.
+    Waiting(Option<Instant>),
+    /// Until an instant, whatever there is for it.
+    Pausing(Option<Instant>),
+    Gone,
+}
+
+impl Standing {
+    fn until(&self) -> Option<Instant> {
+        match self {
+            Self::Waiting(until) | Self::Pausing(until) => *until,
+            _ => None,
+        }
+    }
+
+    #[allow(unused_variables, reason = "without tasks no call rests")]
+    fn is_quiet(&self, now: Instant, channels: &[ChannelId]) -> bool {
+        match self {
+            Self::Busy => false,
+            #[cfg(all(feature = "tokio", not(any(loom, shuttle))))]
+            Self::Resting(rest) => rest.is_quiet(channels),
+            #[allow(unreachable_patterns, reason = "in models there are no others")]
+            Self::Waiting(_) | Self::Pausing(_) | Self::Gone => {
+                self.until().is_none_or(|until| until > now)
+            }
+        }
+    }
+
+    #[cfg(all(feature = "tokio", not(any(loom, shuttle))))]
+    fn is_resting(&self) -> bool {
+        matches!(self, Self::Resting(_))
+    }
+
+    #[cfg(not(all(feature = "tokio", not(any(loom, shuttle)))))]
+    #[expect(clippy::unused_self, reason = "as that of the other one")]
+    fn is_resting(&self) -> bool {
+        false
+    }
+}
+
+/// A call that has returned `Pending`, and what may end that.
+#[cfg(all(feature = "tokio", not(any(loom, shuttle))))]
+pub(crate) struct Rest {
+    /// Whether something has woken it since.
+    pub(crate) is_woken: Box<dyn Fn() -> bool + Send + Sync>,
+    /// Whether it sleeps on the clock.
+    pub(crate) is_asleep: Box<dyn Fn() -> bool + Send + Sync>,
+    /// Where the requests are that it awaits, if it awaits nothing else.
+    pub(crate) requests: Option<Vec<ChannelId>>,
+}
+
+#[cfg(all(feature = "tokio", not(any(loom, shuttle))))]
+impl Rest {
+    fn is_quiet(&self, channels: &[ChannelId]) -> bool {
+        let is_under_the_clock = |requests: &Vec<ChannelId>| {
+            !requests.is_empty() && requests.iter().all(|request| channels.contains(request))
+        };
+        let ends_by_the_clock =
+            (self.is_asleep)() || self.requests.as_ref().is_some_and(is_under_the_clock);
+        // Looked at last: what ends the rest of it notes that first.
+        ends_by_the_clock && !(self.is_woken)()
+    }
+}
+
+impl<S: Send, R: Send, E: Send> Gang for Workers<S, R, E> {
+    fn channel(&self) -> ChannelId {
+        self.channel
+    }
+
+    fn describe(&self) -> String {
+        let rests = self.standing.lock().iter().any(Standing::is_resting);
+        let why = if rests {
+            " (its handler awaits what this clock does not know of)"
+        } else {
+            ""
+        };
+        format!("{}{why}", self.name)
+    }
+
+    fn is_quiet(&self, now: Instant, channels: &[ChannelId]) -> bool {
+        let standing = self.standing.lock().clone();
+        let wait = standing
+            .iter()
+            .all(|standing| standing.is_quiet(now, channels));
+        let take = standing
+            .iter()
+            .any(|standing| matches!(standing, Standing::Waiting(_)));
+        let taken = self.taken.load(SeqCst);
+        // Those that were withdrawn from the queue nobody will take.
+        let to_take = self.server.upgrade().map_or(taken, |server| {
+            let stats = server.stats();
+            stats.queued + stats.taken + stats.processed()
+        });
+        wait && (!take || to_take == taken)
+    }
+
+    fn next(&self) -> Option<Instant> {
+        let standing = self.standing.lock();
+        standing.iter().filter_map(Standing::until).min()
+    }
+
+    fn stand(&self, number: usize, standing: Standing) {
+        // Dropped after the lock is released: it refers to a call.
+        let _before = mem::replace(&mut self.standing.lock()[number], standing);
+    }
+
+    fn count(&self) {
+        self.taken.fetch_add(1, SeqCst);
+    }
+}
+
+/// What a worker under a test clock says of itself. Dropped, it is gone.
+pub(crate) struct Member(Observer);
+
+/// Where it says that.
+#[derive(Clone)]
+pub(crate) struct Observer {
+    crew: Arc<Crew>,
+    gang: Arc<dyn Gang>,
+    number: usize,
+    #[cfg(all(feature = "tokio", not(any(loom, shuttle))))]
+    clock: Clock,
+}
+
+impl Member {
+    /// One for each worker of a loop. They are busy until they say otherwise.
+    pub(crate) fn of_loop<S, R, E>(
+        clock: &TestClock,
+        name: &Arc<str>,
+        server: &Arc<Server<S, R, E>>,
+        workers: usize,
+    ) -> Vec<Self>
+    where
+        S: Send + 'static,
+        R: Send + 'static,
+        E: Send + 'static,
+    {
+        let gang: Arc<dyn Gang> = Arc::new(Workers {
+            name: Arc::clone(name),
+            channel: server.id(),
+            server: Arc::downgrade(server),
+            taken: AtomicU64::new(0),
+            standing: Mutex::new(vec![Standing::Busy; workers]),
+        });
+        clock.crew.join(Arc::downgrade(&gang));
+        (0..workers)
+            .map(|number| {
+                Self(Observer {
+                    crew: Arc::clone(&clock.crew),
+                    gang: Arc::clone(&gang),
+                    number,
+                    #[cfg(all(feature = "tokio", not(any(loom, shuttle))))]
+                    clock: clock.clock(),
+                })
+            })
+            .collect()
+    }
+
+    /// It waits for requests, or until an instant.
+    pub(crate) fn waits(&self, until: Option<Instant>) {
+        self.0.stand(Standing::Waiting(until));
+    }
+
+    /// It waits until an instant, and takes nothing before.
+    pub(crate) fn pauses(&self, until: Option<Instant>) {
+        self.0.stand(Standing::Pausing(until));
+    }
+
+    /// It is busy again, perhaps with a request.
+    pub(crate) fn is_back(&self, with_request: bool) {
+        self.0.stand(Standing::Busy);
+        // After it is known to be busy: else the request would seem to be done with.
+        if with_request {
+            self.0.gang.count();
+            self.0.crew.change();
+        }
+    }
+
+    /// What tells of the calls of a task.
+    #[cfg(all(feature = "tokio", not(any(loom, shuttle))))]
+    pub(crate) fn observer(&self) -> Observer {
+        self.0.clone()
+    }
+}
+
+impl Observer {
+    /// Its call is polled.
+    #[cfg(all(feature = "tokio", not(any(loom, shuttle))))]
+    pub(crate) fn polls(&self) {
+        self.stand(Standing::Busy);
+    }
+
+    /// Its call has returned `Pending`.
+    #[cfg(all(feature = "tokio", not(any(loom, shuttle))))]
+    pub(crate) fn rests(&self, rest: Rest) {
+        self.stand(Standing::Resting(Arc::new(rest)));
+    }
+
+    /// Whether it is under this clock.
+    #[cfg(all(feature = "tokio", not(any(loom, shuttle))))]
+    pub(crate) fn goes_by(&self, clock: &Clock) -> bool {
+        self.clock == *clock
+    }
+
+    fn stand(&self, standing: Standing) {
+        self.gang.stand(self.number, standing);
+        self.crew.change();
+    }
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        self.0.stand(Standing::Gone);
+    }
+}

@@ -1,0 +1,336 @@
+//! Which timer is due when. Knows no clock: the time is an argument.
+//!
+//! Entries are in a slab; a heap has a node for each and is ordered by the exact deadline. Whoever handles timers works through them in
+//! **rounds**: a round covers all moments up to its `now`, which is read once.
+//!
+//! ```text
+//!                  deadline after what the round covers
+//!   arm, reschedule ─────────────────────────────────► heap ──── covered by a round ───► popped
+//!         │                                             ▲  ▲                              │ once, or for the last time:
+//!         │ deadline covered already                    │  └── again, next period ────────┤ removed
+//!         └─────────────────────────► later ────────────┘                                 │ again, but covered already
+//!                                       ▲        the next round begins                    │
+//!                                       └─────────────────────────────────────────────────┘
+//! ```
+//!
+//! # Invariants
+//!
+//! 1. Each entry has one node, in the heap or in `later`, and `positions` says where. (Apart from the entries, so that moving a node does not wait for one
+//!    that is not in the cache: with a million timers that halves the time.)
+//! 2. What is due in the heap was armed before the round began: what is armed, or armed again, during a round and is covered by it waits for the
+//!    next one. So a round ends, whatever the handlers arm.
+//! 3. `order` and the serial number of an entry come from one counter that is never set back: equal deadlines come in the order in which they were
+//!    armed, and the id of a timer that is gone fits no other.
+//! 4. Only between [`pop`](Agenda::pop) and [`give_back`](Agenda::give_back) is an entry without its token.
+//!
+//! Everything takes a time logarithmic in the number of timers at most, but for this: to begin a round takes that for each timer that waited for it; and when
+//! there are more timers than ever, or only a quarter of what the memory is for, an array of 24 bytes a timer may have to move.
+
+use std::{mem, num::NonZeroU64};
+
+use super::{
+    heap::{Heap, Node},
+    periodic::Repeat,
+    slab::Slab,
+    tick::Moment,
+};
+
+/// A timer. It stays the same when the timer is rescheduled or periodic, and is never used again for another.
+///
+/// It means something only to the [`Timers`](super::Timers) that it comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct TimerId {
+    serial: NonZeroU64,
+    place: u32,
+}
+
+impl TimerId {
+    /// Of a timer that has never been.
+    pub(super) const NONE: Self = Self {
+        serial: NonZeroU64::MAX,
+        place: u32::MAX,
+    };
+}
+
+pub(super) struct Agenda<T> {
+    entries: Slab<Entry<T>>,
+    /// For each place in the slab.
+    positions: Vec<Position>,
+    heap: Heap,
+    /// Covered by the round that armed them; for the next one.
+    later: Vec<Node>,
+    /// How far the latest round goes.
+    covered: Moment,
+    /// How often something has been armed.
+    armed: u64,
+}
+
+pub(super) struct Entry<T> {
+    serial: NonZeroU64,
+    token: Option<T>,
+    repeat: Option<Box<Repeat<T>>>,
+}
+
+/// A timer that has come due.
+pub(super) struct Popped<T> {
+    pub(super) token: T,
+    /// For a periodic timer that goes on: it is armed again, and needs a copy of the token by [`Agenda::give_back`].
+    pub(super) goes_on: Option<GoesOn<T>>,
+}
+
+pub(super) struct GoesOn<T> {
+    pub(super) id: TimerId,
+    pub(super) copy: fn(&T) -> T,
+}
+
+impl<T> Default for Agenda<T> {
+    fn default() -> Self {
+        Self {
+            entries: Slab::new(),
+            positions: Vec::new(),
+            heap: Heap::new(),
+            later: Vec::new(),
+            covered: Moment::FIRST,
+            armed: 0,
+        }
+    }
+}
+
+impl<T> Agenda<T> {
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub(super) fn arm(
+        &mut self,
+        deadline: Moment,
+        token: T,
+        repeat: Option<Box<Repeat<T>>>,
+    ) -> TimerId {
+        let order = self.next_order();
+        let serial = NonZeroU64::new(order).expect("it counts from one");
+        let place = self.entries.insert(Entry {
+            serial,
+            token: Some(token),
+            repeat,
+        });
+        if place as usize >= self.positions.len() {
+            self.positions.resize(place as usize + 1, Position::heap(0));
+        }
+        self.link(Node {
+            deadline,
+            order,
+            place,
+        });
+        TimerId { serial, place }
+    }
+
+    /// Returns the token, unless it is being copied; `None` too if the timer is gone.
+    pub(super) fn cancel(&mut self, id: TimerId) -> Option<T> {
+        self.find(id)?;
+        self.unlink(self.positions[id.place as usize]);
+        self.remove(id.place).token
+    }
+
+    pub(super) fn reschedule(&mut self, id: TimerId, deadline: Moment) -> bool {
+        let is_armed = self.find(id).is_some();
+        if is_armed {
+            self.move_to(id.place, deadline);
+        }
+        is_armed
+    }
+
+    pub(super) fn deadline(&self, id: TimerId) -> Option<Moment> {
+        self.find(id)?;
+        let node = match self.positions[id.place as usize].list() {
+            List::Heap(index) => self.heap.node(index),
+            List::Later(index) => self.later.get(index),
+        };
+        Some(node?.deadline)
+    }
+
+    /// When there is something to do: the earliest deadline, or a moment that has passed if something waits for the next round. `None`: nothing ever.
+    pub(super) fn next(&self) -> Option<Moment> {
+        let first = self
+            .heap
+            .first()
+            .map_or(Moment::NEVER, |node| node.deadline);
+        let next = if self.later.is_empty() {
+            first
+        } else {
+            first.min(self.covered)
+        };
+        (next != Moment::NEVER).then_some(next)
+    }
+
+    /// Begins a round, which covers `now` and what is before. Returns whether anything is due.
+    pub(super) fn begin_round(&mut self, now: Moment) -> bool {
+        self.covered = self.covered.max(now);
+        for node in mem::take(&mut self.later) {
+            self.heap.push(node, follow(&mut self.positions));
+        }
+        let covered = self.covered;
+        self.heap
+            .first()
+            .is_some_and(|node| node.deadline <= covered)
+    }
+
+    /// Takes the earliest timer that the round covers.
+    pub(super) fn pop(&mut self) -> Option<Popped<T>> {
+        let due = *self.heap.first()?;
+        if due.deadline > self.covered {
+            return None;
+        }
+        let entry = self.entries.get_mut(due.place).expect(HAS_ENTRY);
+        let token = entry
+            .token
+            .take()
+            .expect("it was given back before the next one is popped");
+        let again = entry.repeat.as_mut().and_then(|repeat| {
+            let next = repeat.next(due.deadline, self.covered)?;
+            Some((next, repeat.copy))
+        });
+        let Some((next, copy)) = again else {
+            self.unlink(Position::heap(0));
+            self.remove(due.place);
+            return Some(Popped {
+                token,
+                goes_on: None,
+            });
+        };
+        let id = TimerId {
+            serial: entry.serial,
+            place: due.place,
+        };
+        self.move_to(due.place, next);
+        Some(Popped {
+            token,
+            goes_on: Some(GoesOn { id, copy }),
+        })
+    }
+
+    /// Gives a timer that goes on the token for the next time.
+    ///
+    /// # Errors
+    /// It was cancelled meanwhile: here is the token.
+    pub(super) fn give_back(&mut self, id: TimerId, token: T) -> Result<(), T> {
+        match self.entries.get_mut(id.place) {
+            Some(entry) if entry.serial == id.serial => {
+                entry.token = Some(token);
+                Ok(())
+            }
+            _ => Err(token),
+        }
+    }
+
+    /// All that is armed, in no particular order.
+    pub(super) fn into_entries(self) -> impl Iterator<Item = Entry<T>> {
+        self.entries.into_values()
+    }
+
+    fn find(&self, id: TimerId) -> Option<&Entry<T>> {
+        let entry = self.entries.get(id.place)?;
+        (entry.serial == id.serial).then_some(entry)
+    }
+
+    fn next_order(&mut self) -> u64 {
+        self.armed += 1; // at one a nanosecond it lasts for 584 years
+        self.armed
+    }
+
+    /// Moves the node of an entry; it is armed anew, so it comes after those that have the same deadline.
+    fn move_to(&mut self, place: u32, deadline: Moment) {
+        let node = Node {
+            deadline,
+            order: self.next_order(),
+            place,
+        };
+        let position = self.positions[place as usize];
+        match position.list() {
+            List::Heap(index) if deadline > self.covered => {
+                self.heap.replace(index, node, follow(&mut self.positions));
+            }
+            _ => {
+                self.unlink(position);
+                self.link(node);
+            }
+        }
+    }
+
+    fn link(&mut self, node: Node) {
+        if node.deadline > self.covered {
+            self.heap.push(node, follow(&mut self.positions));
+        } else {
+            let position = Position::later(self.later.len());
+            self.later.push(node);
+            self.positions[node.place as usize] = position;
+        }
+    }
+
+    fn unlink(&mut self, position: Position) {
+        match position.list() {
+            List::Heap(index) => self.heap.remove(index, follow(&mut self.positions)),
+            List::Later(index) => {
+                self.later.swap_remove(index);
+                if let Some(moved) = self.later.get(index) {
+                    self.positions[moved.place as usize] = position;
+                }
+            }
+        }
+    }
+
+    /// Removes an entry whose node is gone.
+    fn remove(&mut self, place: u32) -> Entry<T> {
+        let entry = self.entries.remove(place).expect(HAS_ENTRY);
+        if self.entries.len() == 0 && self.positions.capacity() > MANY {
+            self.positions = Vec::new();
+        }
+        entry
+    }
+}
+
+/// An agenda that had fewer timers keeps its memory when it is empty.
+const MANY: usize = 1_024;
+
+const HAS_ENTRY: &str = "each node has its entry";
+
+/// Writes down where the heap moves its nodes.
+fn follow(positions: &mut [Position]) -> impl FnMut(u32, usize) {
+    |place, index| positions[place as usize] = Position::heap(index)
+}
+
+/// Where the node of an entry is: an index, and which of the two lists it is in.
+#[derive(Clone, Copy)]
+struct Position(u32);
+
+enum List {
+    Heap(usize),
+    Later(usize),
+}
+
+impl Position {
+    /// There are fewer than 2³¹ entries.
+    const LATER: u32 = 1 << 31;
+
+    #[expect(clippy::cast_possible_truncation, reason = "see LATER")]
+    fn heap(index: usize) -> Self {
+        Self(index as u32)
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "see LATER")]
+    fn later(index: usize) -> Self {
+        Self(index as u32 | Self::LATER)
+    }
+
+    fn list(self) -> List {
+        let index = (self.0 & !Self::LATER) as usize;
+        if self.0 & Self::LATER == 0 {
+            List::Heap(index)
+        } else {
+            List::Later(index)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,86 @@
+//! What comes after a failure of a handler.
+
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    worker::join::JoinErrorKind,
+    worker::panics::{Failures, OnPanic},
+};
+
+/// What a loop does next.
+#[derive(Debug)]
+pub(crate) enum Next {
+    /// Makes another handler, after this pause.
+    Restart(Duration),
+    End(JoinErrorKind),
+}
+
+/// Hears of the failures of a loop's handlers before anything is done about them, and has the last word.
+///
+/// It is called on the loop's thread or task, so it must not wait.
+pub(crate) trait Overseer: Send + Sync {
+    /// A handler failed and is gone. `own`: what comes next by the loop's own policy. What is returned is done instead.
+    fn failed(&self, failure: &JoinErrorKind, now: Instant, own: Next) -> Next;
+}
+
+/// Decides it, by the policy, by what has happened so far, and by who oversees the loop.
+pub(crate) struct Fate {
+    policy: Policy,
+    overseer: Option<Arc<dyn Overseer>>,
+}
+
+#[derive(Debug)]
+enum Policy {
+    Stop,
+    Continue,
+    Restart(Failures),
+}
+
+impl Fate {
+    pub(crate) fn new(policy: &OnPanic, overseer: Option<Arc<dyn Overseer>>) -> Self {
+        let policy = match policy {
+            OnPanic::Stop => Policy::Stop,
+            OnPanic::Continue => Policy::Continue,
+            OnPanic::Restart(restart) => Policy::Restart(Failures::new(restart.clone())),
+        };
+        Self { policy, overseer }
+    }
+
+    /// Whether a handler that has panicked goes on as it is.
+    pub(crate) fn goes_on(&self) -> bool {
+        matches!(self.policy, Policy::Continue)
+    }
+
+    /// What comes after a failure that left no handler.
+    pub(crate) fn after(&mut self, failure: &JoinErrorKind, now: Instant) -> Next {
+        let own = match &mut self.policy {
+            Policy::Stop | Policy::Continue => Next::End(failure.clone()),
+            Policy::Restart(failures) => match failures.count(now) {
+                Some(pause) => Next::Restart(pause),
+                None => Next::End(JoinErrorKind::GaveUp(Box::new(failure.clone()))),
+            },
+        };
+        match &self.overseer {
+            Some(overseer) => overseer.failed(failure, now, own),
+            None => own,
+        }
+    }
+}
+
+impl fmt::Debug for Fate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fate")
+            .field("policy", &self.policy)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for dyn Overseer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Overseer")
+    }
+}

@@ -1,0 +1,356 @@
+//! The life of a worker: what a loop on a thread and one on a task have in common, which is all but the waiting.
+//!
+//! ```text
+//!          it is to be made anew
+//!        ┌──────────────┐
+//!        ▼              │
+//!      Make ────────▶ Serve ────▶ Finish ────▶ End
+//!      ▲  │            │ │ ▲                    ▲
+//!      │  │ refusal    │ └─┘ panic: goes on     │
+//!      │  ▼            ▼                        │
+//!      └─ Pause ◀── panic, refusal ─────────────┘ or that was one too many
+//! ```
+//!
+//! Who drives it does what the step says and asks for the next one. Invariants:
+//! - Whoever leaves `Serve` has ended the request in hand: by the handler, or with the panic's message.
+//! - Before `Finish` and `End` the queue is turned down, so that callers learn of the end before the clean-up runs.
+//! - User code (handler, factory, their drops, tokens, panic payloads) runs only where its panics are caught.
+
+use std::{panic::Location, sync::Arc, time::Duration};
+
+use ump::{PanicMessage, ReplyContext as Owed, Server};
+
+use crate::{
+    Context,
+    deadlock::{Promise, Seat},
+    record::{Clerk, WorkerState},
+    testing::test_clock::Member,
+    timer::{Due, timers},
+    worker::failure_event::{Decision, FailureEvent, OnFailure},
+    worker::failure_policy::{Fate, Next},
+    worker::join::{JoinError, JoinErrorKind, Life, Refusal},
+    worker::panics::{Shielded, caught, shielded},
+    worker::schedule::AttributeRefused,
+    worker::spawn_error::NotMade,
+    worker::stop::{Control, Wake},
+};
+
+/// What is to be done next.
+pub(crate) enum Step<H, RV> {
+    Make,
+    Pause(Duration),
+    Serve(Serving<H>),
+    Finish(Shielded<H>, Option<RV>),
+    End(Result<Option<RV>, JoinErrorKind>),
+}
+
+/// What a handler is called for, and where that was asked.
+pub(crate) type Call = (&'static str, Option<&'static Location<'static>>);
+
+/// Its factory is.
+const MAKING: Call = ("factory", None);
+
+/// A handler at its work.
+pub(crate) struct Serving<H> {
+    pub(crate) handler: Shielded<H>,
+    /// Whether `init` is done.
+    pub(crate) is_ready: bool,
+}
+
+/// Why a handler has stopped serving.
+pub(crate) enum Served<RV> {
+    /// It broke off with something, or there is nothing more to serve.
+    Up(Option<RV>),
+    /// Another one is to be made in its place.
+    Enough,
+    /// It took too long for this request, whose caller has been told.
+    #[cfg(all(feature = "tokio", not(any(loom, shuttle))))]
+    TimedOut(Call),
+}
+
+/// One of the workers of a loop: often the only one.
+pub(crate) struct Worker<S, R, E, RV, T> {
+    /// Where it is found by those who look for circles of waiting.
+    pub(crate) seat: Arc<Seat>,
+    pub(crate) server: Arc<Server<S, R, E>>,
+    pub(crate) control: Arc<Control<S, R, E>>,
+    pub(crate) life: Arc<Life<RV>>,
+    pub(crate) name: Arc<str>,
+    pub(crate) fate: Fate,
+    pub(crate) context: Context<S, R, E, T>,
+    /// The timers of the handler that is at work.
+    pub(crate) due: Due<T>,
+    pub(crate) wake: Wake,
+    /// How often the handlers were to be made anew by the time this one was.
+    pub(crate) renewals: u64,
+    /// If it is under a test clock.
+    pub(crate) member: Option<Member>,
+    /// Writes down what it is doing.
+    pub(crate) clerk: Clerk,
+    /// Who is called for each failure.
+    pub(crate) on_failure: OnFailure,
+    /// How many there have been.
+    pub(crate) failures: u64,
+    /// What the factory refused with, the last time.
+    pub(crate) refusal: Refusal,
+    /// Whether it has been told that `init` is done.
+    pub(crate) has_started: bool,
+}
+
+/// What makes the handlers of a worker. Its errors need not be those of the application.
+pub(crate) struct Maker<F, X> {
+    pub(crate) factory: Shielded<F>,
+    /// Waits to know whether the first handler has been made.
+    pub(crate) made: Option<Promise<(), NotMade<X>>>,
+}
+
+impl<S, R, E, RV, T> Worker<S, R, E, RV, T> {
+    /// Makes a handler, the first one or another one.
+    pub(crate) fn make<H, F, X>(&mut self, maker: &mut Maker<F, X>) -> Step<H, RV>
+    where
+        F: FnMut(&Context<S, R, E, T>) -> Result<H, X>,
+        X: Send + 'static,
+    {
+        self.clerk.set_state(WorkerState::Starting);
+        self.renewals = self.control.renewals();
+        let result = caught(|| (maker.factory.get_mut())(&self.context));
+        if let Some(made) = maker.made.take() {
+            return self.made_first(made.keep(), result);
+        }
+        match result {
+            Ok(Ok(handler)) => Step::serve(handler),
+            Ok(Err(error)) => {
+                self.refusal = caught(|| Refusal::new(error)).unwrap_or_default();
+                self.after_failure(&JoinErrorKind::Refused, MAKING)
+            }
+            Err(message) => self.after_failure(&JoinErrorKind::Panicked(message), MAKING),
+        }
+    }
+
+    /// Tells the one who waits for it; that there may be nobody is no concern of ours.
+    fn made_first<H, X>(
+        &mut self,
+        made: Owed<(), NotMade<X>>,
+        result: Result<Result<H, X>, PanicMessage>,
+    ) -> Step<H, RV> {
+        match result {
+            Ok(Ok(handler)) => {
+                let _ = made.reply(());
+                Step::serve(handler)
+            }
+            Ok(Err(error)) => {
+                self.report(&JoinErrorKind::Refused, MAKING, Decision::End);
+                // If nobody waits for it, it comes back.
+                shielded(|| drop(made.fail(NotMade::Refused(error))));
+                self.end(Err(JoinErrorKind::Refused))
+            }
+            Err(message) => {
+                let failure = JoinErrorKind::Panicked(message.clone());
+                self.report(&failure, MAKING, Decision::End);
+                let _ = made.panicked(message);
+                self.end(Err(failure))
+            }
+        }
+    }
+
+    /// `init` is done.
+    pub(crate) fn started(&mut self) {
+        self.clerk.set_state(WorkerState::Serving);
+        // That of a later handler counts too, if the first one did not get as far.
+        if !self.has_started {
+            self.has_started = true;
+            self.life.start();
+        }
+    }
+
+    /// Whether the handler is to be made anew.
+    #[inline]
+    pub(crate) fn is_to_renew(&self) -> bool {
+        self.control.renewals() != self.renewals
+    }
+
+    /// The handler broke off, there is nothing more to serve, or it panicked; then with what it owes to those in hand.
+    pub(crate) fn after_serving<H>(
+        &mut self,
+        serving: Serving<H>,
+        served: Result<Served<RV>, PanicMessage>,
+        owed: impl IntoIterator<Item = Owed<R, E>>,
+    ) -> Step<H, RV> {
+        let message = match served {
+            Ok(Served::Up(rv)) => {
+                self.clerk.set_state(WorkerState::Ending);
+                self.control.refuse(Some(&self.server));
+                return Step::Finish(serving.handler, rv);
+            }
+            Ok(Served::Enough) => {
+                drop(serving);
+                return self.make_anew();
+            }
+            #[cfg(all(feature = "tokio", not(any(loom, shuttle))))]
+            Ok(Served::TimedOut(call)) => {
+                if self.fate.goes_on() {
+                    self.report(&JoinErrorKind::TimedOut, call, Decision::Continue);
+                    return Step::Serve(serving);
+                }
+                drop(serving);
+                return self.after_failure(&JoinErrorKind::TimedOut, call);
+            }
+            Err(message) => message,
+        };
+        let call = self.clerk.panicked(&message);
+        for owed in owed {
+            // Perhaps the caller has left.
+            let _ = owed.panicked(message.clone());
+        }
+        if self.fate.goes_on() && serving.is_ready {
+            let failure = JoinErrorKind::Panicked(message);
+            self.report(&failure, call, Decision::Continue);
+            return Step::Serve(serving);
+        }
+        drop(serving);
+        self.after_failure(&JoinErrorKind::Panicked(message), call)
+    }
+
+    fn after_failure<H>(&mut self, failure: &JoinErrorKind, call: Call) -> Step<H, RV> {
+        let next = self.fate.after(failure, self.context.clock.now());
+        self.report(failure, call, Decision::of(&next));
+        match next {
+            Next::Restart(pause) => {
+                self.clerk.will_restart(pause);
+                Step::Pause(pause)
+            }
+            Next::End(failure) => self.end(Err(failure)),
+        }
+    }
+
+    /// Calls who is to be called for a failure. The callers in hand have learned of it by then.
+    fn report(&mut self, failure: &JoinErrorKind, (during, caller): Call, decision: Decision) {
+        self.failures += 1;
+        self.on_failure.report(|| FailureEvent {
+            name: Arc::clone(&self.name),
+            worker: self.context.worker,
+            failure: failure.clone(),
+            during,
+            caller,
+            decision,
+            failures: self.failures,
+            restarts: self.context.restarts,
+        });
+    }
+
+    /// Waits before a handler is made anew, or until the loop is to end, also because nobody can ask it anything any more.
+    pub(crate) async fn pause(&self, pause: Duration) {
+        self.clerk.set_state(WorkerState::Pausing);
+        let Context { clock, worker, .. } = &self.context;
+        // Longer than the clock can tell is for ever.
+        let until = clock.now().checked_add(pause);
+        if pause.is_zero() {
+            return;
+        }
+        if let Some(member) = &self.member {
+            member.pauses(until);
+        }
+        let pause = self.control.pause(&self.server, *worker, clock, until);
+        pause.await;
+        if let Some(member) = &self.member {
+            member.is_back(false);
+        }
+    }
+
+    pub(crate) fn after_pause<H>(&mut self) -> Step<H, RV> {
+        // In this order: a request that the last client sent before it left is queued by then.
+        let is_deserted = self.context.client.upgrade().is_none() && self.server.is_empty();
+        if self.control.refuses() || is_deserted {
+            return self.end(Ok(None));
+        }
+        self.make_anew()
+    }
+
+    fn make_anew<H>(&mut self) -> Step<H, RV> {
+        self.context.restarts += 1;
+        self.clerk.restarts(self.context.restarts);
+        // Timers belong to the handler that armed them: whatever kept a handle of those cannot reach the next handler.
+        let wake = Arc::clone(&self.wake);
+        let (timers, due) = timers(self.context.clock.clone(), move || wake());
+        self.context.timers = timers;
+        self.due = due;
+        Step::Make
+    }
+
+    /// The clean-up is done and the handler dropped, or one of these failed. The first of these failures is what is told.
+    pub(crate) fn finished<H>(
+        &mut self,
+        finished: Result<Option<RV>, JoinErrorKind>,
+        dropped: Result<(), PanicMessage>,
+    ) -> Step<H, RV> {
+        if let Err(JoinErrorKind::Panicked(message)) = &finished {
+            let call = self.clerk.panicked(message);
+            let failure = JoinErrorKind::Panicked(message.clone());
+            self.report(&failure, call, Decision::End);
+        }
+        Step::End(match (finished, dropped) {
+            (Ok(rv), Err(message)) => {
+                self.clerk.panicked(&message);
+                shielded(|| drop(rv));
+                let failure = JoinErrorKind::Panicked(message);
+                self.report(&failure, ("drop", None), Decision::End);
+                Err(failure)
+            }
+            (finished, _) => finished,
+        })
+    }
+
+    fn end<H>(&self, outcome: Result<Option<RV>, JoinErrorKind>) -> Step<H, RV> {
+        self.control.refuse(Some(&self.server));
+        Step::End(outcome)
+    }
+
+    /// Ends before it has begun: its thread is not what it should be.
+    pub(crate) fn turn_down<F, X>(self, maker: Maker<F, X>, refused: AttributeRefused) {
+        let Maker { factory, made } = maker;
+        drop(factory);
+        self.control.refuse(Some(&self.server));
+        if let Some(made) = made {
+            let _ = made.keep().fail(NotMade::Attribute(refused));
+        }
+        self.tell(Err(JoinErrorKind::Aborted));
+    }
+
+    /// Tells it to whoever waits for the end.
+    pub(crate) fn tell(self, outcome: Result<Option<RV>, JoinErrorKind>) {
+        let Self {
+            life,
+            name,
+            server,
+            due,
+            member,
+            seat,
+            clerk,
+            refusal,
+            ..
+        } = self;
+        drop((due, seat, server, member, clerk));
+        life.end(outcome.map_err(|kind| {
+            let is_refusal = match &kind {
+                JoinErrorKind::GaveUp(last) => **last == JoinErrorKind::Refused,
+                kind => *kind == JoinErrorKind::Refused,
+            };
+            let error = JoinError::new(&name, kind);
+            if is_refusal {
+                return error.with_refusal(refusal);
+            }
+            shielded(|| drop(refusal));
+            error
+        }));
+    }
+}
+
+impl<H, RV> Step<H, RV> {
+    /// Has a new handler serve.
+    pub(crate) fn serve(handler: H) -> Self {
+        Self::Serve(Serving {
+            handler: Shielded::new(handler),
+            is_ready: false,
+        })
+    }
+}

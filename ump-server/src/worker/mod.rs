@@ -1,0 +1,13 @@
+//! A worker of a loop, the same on a thread and on a task.
+
+pub(crate) mod context;
+pub(crate) mod failure_event;
+pub(crate) mod failure_policy;
+pub(crate) mod join;
+pub(crate) mod lifecycle;
+pub(crate) mod options;
+pub(crate) mod panics;
+pub(crate) mod reply_context;
+pub(crate) mod schedule;
+pub(crate) mod spawn_error;
+pub(crate) mod stop;

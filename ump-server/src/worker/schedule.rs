@@ -1,0 +1,162 @@
+//! What the operating system is asked for a loop's thread: a priority, and a CPU.
+//!
+//! It is asked on the thread itself, before the handler is made. It may refuse, which is never passed over in silence: see [`OnRefusal`].
+
+use std::{error::Error as StdError, fmt, sync::Arc};
+
+/// The operating system refused what was asked of it for a loop's thread.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
+pub struct AttributeRefused {
+    /// `priority` or `affinity`.
+    pub key: &'static str,
+    /// Which priority, or which CPU.
+    pub value: usize,
+    /// Why, in the system's words.
+    pub why: String,
+}
+
+impl fmt::Display for AttributeRefused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { key, value, why } = self;
+        write!(f, "the system refuses {key} {value}: {why}")
+    }
+}
+
+impl StdError for AttributeRefused {}
+
+/// What becomes of a loop whose thread is refused a priority or a CPU.
+///
+/// There is no way to ignore it by oversight: who wants to be warned says who is to be told.
+#[derive(Clone, Default)]
+pub enum OnRefusal {
+    /// There is no loop, but an error.
+    #[default]
+    Error,
+    /// The loop runs without it, and this is called on its thread, before the handler is made.
+    Warn(Arc<dyn Fn(&AttributeRefused) + Send + Sync>),
+}
+
+impl OnRefusal {
+    /// Has this called, as by [`OnRefusal::Warn`].
+    ///
+    /// ```
+    /// use ump_server::{OnRefusal, thread};
+    ///
+    /// let builder = thread::Builder::new()
+    ///     .name("sampler")
+    ///     .on_refusal(OnRefusal::warn(|refused| eprintln!("sampler: {refused}")));
+    /// # let _ = builder;
+    /// ```
+    pub fn warn(warn: impl Fn(&AttributeRefused) + Send + Sync + 'static) -> Self {
+        Self::Warn(Arc::new(warn))
+    }
+}
+
+impl fmt::Debug for OnRefusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Error => "Error",
+            Self::Warn(_) => "Warn(..)",
+        })
+    }
+}
+
+/// What is asked for the threads of a loop.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Schedule {
+    pub(crate) priority: Option<u8>,
+    /// One for each thread, and again from the first one on.
+    pub(crate) affinity: Vec<usize>,
+    /// The number of the loop's first thread, among those that share the CPUs.
+    pub(crate) first: usize,
+    pub(crate) on_refusal: OnRefusal,
+}
+
+impl Schedule {
+    /// Whether nothing is asked.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.priority.is_none() && self.affinity.is_empty()
+    }
+
+    /// Asks it for this thread, which has this number in its loop.
+    pub(crate) fn apply(&self, number: usize) -> Result<(), AttributeRefused> {
+        if let Some(priority) = self.priority {
+            self.settle("priority", priority.into(), system::prioritise(priority))?;
+        }
+        if !self.affinity.is_empty() {
+            let cpu = self.affinity[(self.first + number) % self.affinity.len()];
+            self.settle("affinity", cpu, system::pin(cpu))?;
+        }
+        Ok(())
+    }
+
+    fn settle(
+        &self,
+        key: &'static str,
+        value: usize,
+        result: Result<(), String>,
+    ) -> Result<(), AttributeRefused> {
+        let Err(why) = result else {
+            return Ok(());
+        };
+        let refused = AttributeRefused { key, value, why };
+        match &self.on_refusal {
+            OnRefusal::Error => Err(refused),
+            OnRefusal::Warn(warn) => {
+                // It ran, so somebody was told.
+                let _ = crate::worker::panics::caught(|| warn(&refused));
+                Ok(())
+            }
+        }
+    }
+}
+
+#[cfg(feature = "scheduling")]
+mod system {
+    use std::io;
+
+    use core_affinity::CoreId;
+    use thread_priority::{Error, ThreadPriority, ThreadPriorityValue};
+
+    pub(super) fn prioritise(priority: u8) -> Result<(), String> {
+        ThreadPriorityValue::try_from(priority)
+            .map(ThreadPriority::Crossplatform)?
+            .set_for_current()
+            .map_err(|error| match error {
+                Error::OS(code) => io::Error::from_raw_os_error(code).to_string(),
+                other => other.to_string(),
+            })
+    }
+
+    pub(super) fn pin(cpu: usize) -> Result<(), String> {
+        // As wide as the sets that it goes into.
+        let most = if cfg!(windows) { 64 } else { 1024 };
+        // Where a CPU is only a hint anything is taken for one. On Linux that would be those that this thread may use already.
+        let is_there = cfg!(any(target_os = "linux", target_os = "android"))
+            || core_affinity::get_core_ids()
+                .is_some_and(|known| known.contains(&CoreId { id: cpu }));
+        if cpu >= most || !is_there {
+            return Err("there is no such CPU".to_owned());
+        }
+        if core_affinity::set_for_current(CoreId { id: cpu }) {
+            Ok(())
+        } else {
+            Err(io::Error::last_os_error().to_string())
+        }
+    }
+}
+
+#[cfg(not(feature = "scheduling"))]
+mod system {
+    const MISSING: &str = "this program was built without the feature `scheduling`";
+
+    pub(super) fn prioritise(_: u8) -> Result<(), String> {
+        Err(MISSING.to_owned())
+    }
+
+    pub(super) fn pin(_: usize) -> Result<(), String> {
+        Err(MISSING.to_owned())
+    }
+}
