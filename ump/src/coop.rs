@@ -38,12 +38,16 @@
 //! assert_eq!(taken.get(), 10);
 //! ```
 //!
-//! # How it knows that a turn is over
+//! # When the budget is restored
 //!
-//! It does not: only the executor does. When the budget is spent, each future that is polled yields, whichever it is, so that a task that selects among
-//! several streams yields as a whole. A future that has yielded and is polled again has let others run: it restores the budget. So does one that is
-//! dropped instead. Futures of other tasks that are polled before that yield as well, but only a few: a thread of a thousand tasks does not
-//! do everything twice because one of them is busy.
+//! Only the executor knows when the turn of a task is over. What shows it to a future is that it returned `Pending` and is polled again:
+//!
+//! - A future that has waited and returns a result restores the budget, if no result was counted on the thread in between. (Its task had nothing
+//!   else to do, so it let others run. A task that selects among several streams, of which one waits and another is always ready, spends its budget
+//!   all the same.)
+//! - When the budget is spent, each future that is polled yields, whichever it is, so that a task that selects among several streams yields as a
+//!   whole. A future that has yielded and is polled again, or is dropped instead, restores the budget. Futures of other tasks that are polled before
+//!   that yield as well, but only a few: a thread of a thousand tasks does not do everything twice because one of them is busy.
 
 #![forbid(unsafe_code)]
 
@@ -181,9 +185,9 @@ pub(crate) enum State {
     /// It has returned nothing, or a result.
     #[default]
     Fresh,
-    /// It has returned `Pending`, and so its next result is not counted.
-    Waited,
-    /// The same, but only to let others run.
+    /// It has returned `Pending` while so many results were left. Its next result is not counted.
+    Waited(u32),
+    /// It has returned `Pending`, but only to let others run.
     Yielded,
 }
 
@@ -226,25 +230,39 @@ impl Coop {
     pub(crate) fn end_many<T>(&mut self, polled: &Poll<T>, results: impl FnOnce(&T) -> usize) {
         match polled {
             Poll::Ready(result) => self.0.end(results(result)),
-            Poll::Pending => self.0 = State::Waited,
+            Poll::Pending => self.0 = State::waited(),
         }
     }
 }
 
 impl State {
-    /// For one that is shared.
+    const YIELDED: u64 = 1;
+    const WAITED: u64 = 2;
+
+    /// Returns the state as a number, for a future whose state several threads share.
     #[inline]
     pub(crate) const fn to_number(self) -> u64 {
-        self as u64
+        match self {
+            Self::Fresh => 0,
+            Self::Yielded => Self::YIELDED,
+            Self::Waited(left) => (left as u64) << 2 | Self::WAITED,
+        }
     }
 
     #[inline]
     pub(crate) const fn from_number(number: u64) -> Self {
         match number {
             0 => Self::Fresh,
-            1 => Self::Waited,
-            _ => Self::Yielded,
+            Self::YIELDED => Self::Yielded,
+            #[expect(clippy::cast_possible_truncation)]
+            _ => Self::Waited((number >> 2) as u32),
         }
+    }
+
+    /// The state after `Pending`.
+    #[inline]
+    pub(crate) fn waited() -> Self {
+        Self::Waited(LEFT.with(Cell::get))
     }
 
     /// Whether to go on; else it has arranged to be polled again.
@@ -273,10 +291,14 @@ impl State {
     /// It returns so many results.
     #[inline]
     pub(crate) fn end(&mut self, results: usize) {
-        if *self != Self::Waited {
-            let results = u32::try_from(results).unwrap_or(u32::MAX);
-            LEFT.with(|left| left.set(left.get().saturating_sub(results)));
-        }
+        LEFT.with(|left| match *self {
+            Self::Waited(before) if before == left.get() => left.set(SCOPE.with(Cell::get).budget),
+            Self::Waited(_) => {}
+            Self::Fresh | Self::Yielded => {
+                let results = u32::try_from(results).unwrap_or(u32::MAX);
+                left.set(left.get().saturating_sub(results));
+            }
+        });
         *self = Self::Fresh;
     }
 }
@@ -405,6 +427,54 @@ mod tests {
             assert!(stream.poll(&mut cx, |_| Poll::<()>::Pending).is_pending());
             assert_eq!(task.0.load(Ordering::Relaxed), 1);
         });
+    }
+
+    #[test]
+    fn a_result_after_a_wait_restores_the_budget() {
+        alone(|| {
+            let task = Arc::new(Task::default());
+            let waker = Waker::from(Arc::clone(&task));
+            let mut cx = Context::from_waker(&waker);
+            let mut stream = Coop::new();
+            for _ in 0..10 {
+                assert!(stream.poll(&mut cx, |_| Poll::<()>::Pending).is_pending());
+                for _ in 0..BUDGET {
+                    assert!(poll(&mut stream, &task));
+                }
+            }
+            assert!(poll(&mut stream, &task));
+            assert!(!poll(&mut stream, &task));
+        });
+    }
+
+    #[test]
+    fn a_wait_beside_a_busy_stream_restores_nothing() {
+        alone(|| {
+            let task = Arc::new(Task::default());
+            let waker = Waker::from(Arc::clone(&task));
+            let mut cx = Context::from_waker(&waker);
+            let (mut waiting, mut busy) = (Coop::new(), Coop::new());
+            for _ in 1..BUDGET {
+                assert!(waiting.poll(&mut cx, |_| Poll::<()>::Pending).is_pending());
+                assert!(poll(&mut busy, &task));
+                assert!(poll(&mut waiting, &task));
+            }
+            assert!(poll(&mut busy, &task));
+            assert!(!poll(&mut busy, &task));
+            assert!(!poll(&mut waiting, &task));
+        });
+    }
+
+    #[test]
+    fn states_are_numbers_and_back() {
+        for state in [
+            State::Fresh,
+            State::Yielded,
+            State::Waited(0),
+            State::Waited(u32::MAX),
+        ] {
+            assert_eq!(State::from_number(state.to_number()), state);
+        }
     }
 
     #[test]
