@@ -2,10 +2,10 @@
 
 use std::{process::ExitCode, thread};
 
-use output::say;
+use cli::print;
 
 fn main() -> ExitCode {
-    output::run("quickstart", quickstart)
+    cli::run("quickstart", quickstart)
 }
 
 fn quickstart() -> Result<bool, String> {
@@ -25,8 +25,8 @@ fn quickstart() -> Result<bool, String> {
     });
 
     // Blocking code calls it like a function.
-    say(format!("3 squared is {:?}\n", client.req(3)))?;
-    say(format!("100000 squared is {:?}\n", client.req(100_000)))?;
+    print(format!("3 squared is {:?}\n", client.req(3)))?;
+    print(format!("100000 squared is {:?}\n", client.req(100_000)))?;
 
     // Async code awaits the same call, here from four tasks at once.
     let runtime = tokio::runtime::Runtime::new().expect("tokio starts");
@@ -37,13 +37,13 @@ fn quickstart() -> Result<bool, String> {
         };
         for (number, task) in [4, 5, 6, 7].map(|number| (number, ask(number))) {
             let square = task.await.expect("the task ends");
-            say(format!("{number} squared is {square:?}\n"))?;
+            print(format!("{number} squared is {square:?}\n"))?;
         }
         Ok::<_, String>(())
     })?;
 
     drop(client);
     let answered = server.join().expect("the server ends");
-    say(format!("{answered} requests answered\n"))?;
+    print(format!("{answered} requests answered\n"))?;
     Ok(true)
 }

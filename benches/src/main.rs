@@ -26,7 +26,7 @@ mod topologies;
 
 use std::{collections::BTreeSet, error::Error, path::PathBuf, process::ExitCode, thread};
 
-use output::{log, say};
+use cli::{log, print};
 use serde::Serialize;
 
 use crate::{
@@ -41,7 +41,7 @@ const IDLE: &str = "idle";
 const ONE_CPU: &str = "one-cpu";
 
 fn main() -> ExitCode {
-    output::run("benches", || {
+    cli::run("benches", || {
         run().map(|()| true).map_err(|error| error.to_string())
     })
 }
@@ -49,10 +49,10 @@ fn main() -> ExitCode {
 fn run() -> Result<(), Box<dyn Error>> {
     let options = Options::parse()?;
     if options.help {
-        return Ok(say(HELP)?);
+        return Ok(print(HELP)?);
     }
     if options.list {
-        return Ok(say(list())?);
+        return Ok(print(list())?);
     }
     if options.subject != Subject::Channel {
         let directory = directory(&options).expect("all of them are measured");
@@ -84,7 +84,7 @@ fn run() -> Result<(), Box<dyn Error>> {
 
 /// For the process that has started this one.
 fn print_json(result: &impl Serialize) -> Result<(), Box<dyn Error>> {
-    Ok(say(serde_json::to_string(result)? + "\n")?)
+    Ok(print(serde_json::to_string(result)? + "\n")?)
 }
 
 fn settings(options: &Options) -> Settings {
@@ -131,7 +131,7 @@ fn measure_all(options: &Options, settings: Settings) -> Result<(), Box<dyn Erro
         cases: measured,
         idle,
     };
-    say(report::markdown(&results) + "\n")?;
+    print(report::markdown(&results) + "\n")?;
     let Some(directory) = directory(options) else {
         return Ok(());
     };

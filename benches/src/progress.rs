@@ -29,8 +29,8 @@ impl Progress {
         self.done += 1;
         name.clone_into(&mut self.case);
         if !self.terminal {
-            output::log(self.prefix());
-            output::flush();
+            cli::log(self.prefix());
+            cli::flush();
         }
     }
 
@@ -38,14 +38,14 @@ impl Progress {
     pub(crate) fn step(&self, what: &str, contender: &str) {
         if self.terminal {
             let text = format!("{}: {what}, {contender}", self.prefix());
-            output::status(format!("\r{text:<79}"));
-            output::flush();
+            cli::status(format!("\r{text:<79}"));
+            cli::flush();
         }
     }
 
     pub(crate) fn end(&self) {
         if self.terminal {
-            output::status(format!("\r{:79}\r", ""));
+            cli::status(format!("\r{:79}\r", ""));
         }
     }
 

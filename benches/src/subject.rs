@@ -24,11 +24,11 @@ pub(crate) fn publish(
     data: &impl Serialize,
     directory: &Path,
 ) -> Result<(), Box<dyn Error>> {
-    output::say(format!("{page}\n"))?;
+    cli::print(format!("{page}\n"))?;
     fs::create_dir_all(directory)?;
     fs::write(directory.join(name).with_extension("md"), page)?;
     let data = serde_json::to_string(data)?;
     fs::write(directory.join(name).with_extension("json"), data + "\n")?;
-    output::log!("written to {}", directory.display());
+    cli::log!("written to {}", directory.display());
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! What a line means.
+//! Parses commands.
 
 use std::str::FromStr;
 
@@ -7,17 +7,17 @@ use ump_router::Pattern;
 use crate::{error::ChatError, name::Name};
 
 pub(crate) const HELP: &str = "\
-/as NAME             who acts from now on; a name that is new comes in
-/join ROOM           enter a room, or turn back to it
-/leave [ROOM]        leave it, or the one that one is turned to
-TEXT                 say something in that room
-/all TEXT            say it in all rooms at once
-/tell NAME TEXT      tell it to one user in that room, and to nobody else
-/who [ROOM]          who is there? its host answers
-/listen PATTERN      hear what is said elsewhere, too: kitchen/*, */alice, **
-/ignore PATTERN      do not
-/status              what there is on the router
-/quit                the end
+/as NAME             act as this user from now on; a new name creates the user
+/join ROOM           join a room, or switch to it
+/leave [ROOM]        leave this room, or the current one
+TEXT                 say something in the current room
+/all TEXT            say something in all rooms
+/tell NAME TEXT      send a message to one user in the current room
+/who [ROOM]          list the users in a room; its host answers
+/listen PATTERN      subscribe to other messages: kitchen/*, */alice, **
+/ignore PATTERN      remove such a subscription
+/status              list the servers and subscriptions of the router
+/quit                end the program
 ";
 
 #[derive(Debug)]
@@ -26,7 +26,7 @@ pub(crate) enum Command {
     Join(Name),
     Leave(Option<Name>),
     Say(String),
-    All(String),
+    SayInAll(String),
     Tell(Name, String),
     Who(Option<Name>),
     Listen(Pattern),
@@ -39,7 +39,7 @@ pub(crate) enum Command {
 impl FromStr for Command {
     type Err = ChatError;
 
-    /// The line is trimmed, and not empty.
+    /// Parses a line that is trimmed and not empty.
     fn from_str(line: &str) -> Result<Self, ChatError> {
         if !line.starts_with('/') {
             return Ok(Self::Say(line.to_owned()));
@@ -57,7 +57,7 @@ impl FromStr for Command {
             "/as" => Self::As(needed("a name")?.parse()?),
             "/join" => Self::Join(needed("a room")?.parse()?),
             "/leave" => Self::Leave(optional().map(str::parse).transpose()?),
-            "/all" => Self::All(needed("a text")?.to_owned()),
+            "/all" => Self::SayInAll(needed("a text")?.to_owned()),
             "/tell" => {
                 let (name, text) = split(needed("a name and a text")?);
                 let name = name.parse()?;
@@ -68,17 +68,17 @@ impl FromStr for Command {
                 Self::Tell(name, text.to_owned())
             }
             "/who" => Self::Who(optional().map(str::parse).transpose()?),
-            "/listen" => Self::Listen(needed("a pattern, as lobby/* or **")?.parse()?),
+            "/listen" => Self::Listen(needed("a pattern, such as lobby/* or **")?.parse()?),
             "/ignore" => Self::Ignore(needed("a pattern")?.parse()?),
             "/status" => Self::Status,
             "/help" => Self::Help,
             "/quit" => Self::Quit,
-            _ => return Err(ChatError::Unknown(command.to_owned())),
+            _ => return Err(ChatError::UnknownCommand(command.to_owned())),
         })
     }
 }
 
-/// The first word, and what follows it.
+/// Splits a text into its first word and the rest.
 fn split(text: &str) -> (&str, &str) {
     let (word, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
     (word, rest.trim_start())

@@ -1,69 +1,35 @@
-//! What can be wrong with a line, told to the one who wrote it.
+//! Errors of commands.
 
-use std::{error::Error, fmt};
-
+use thiserror::Error;
 use ump_router::{RequestError, TopicError};
 
-use crate::{name::Name, protocol::Ask};
+use crate::{name::Name, protocol::MemberRequest};
 
-#[derive(Debug)]
+#[derive(Debug, Error)]
 pub(crate) enum ChatError {
-    /// No command begins with this word.
-    Unknown(String),
-    /// The command needs more than its name.
+    #[error("unknown command {0:?}; /help lists the commands")]
+    UnknownCommand(String),
+    #[error("{command} needs {needs}")]
     Incomplete {
         command: String,
         needs: &'static str,
     },
-    /// There is a slash in it.
+    #[error("{0:?} is not a name: it contains a slash")]
     NotAName(String),
-    /// Nobody has been named who could do that.
-    Nobody,
-    /// The user is in no room.
-    Nowhere(Name),
-    NotThere {
-        user: Name,
-        room: Name,
-    },
-    NotListening {
-        user: Name,
-        pattern: String,
-    },
-    /// The router refused.
-    Router(ump_router::Error),
-    /// A request came to no good end.
-    Asking(RequestError<Ask>),
-    /// There was no thread to be had.
+    #[error("no current user; /as NAME chooses one")]
+    NoCurrentUser,
+    #[error("{0} is in no room; /join ROOM joins one")]
+    InNoRoom(Name),
+    #[error("{user} is not in {room}")]
+    NotAMember { user: Name, room: Name },
+    #[error("{user} does not listen to {pattern}")]
+    NotListening { user: Name, pattern: String },
+    #[error(transparent)]
+    Router(#[from] ump_router::Error),
+    #[error(transparent)]
+    Request(RequestError<MemberRequest>),
+    #[error("cannot start the thread of a membership: {0}")]
     Thread(String),
-}
-
-impl fmt::Display for ChatError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unknown(word) => {
-                write!(f, "there is no {word:?}; /help lists what there is")
-            }
-            Self::Incomplete { command, needs } => write!(f, "{command} needs {needs}"),
-            Self::NotAName(text) => write!(f, "{text:?} is no name; leave out the slash"),
-            Self::Nobody => f.write_str("nobody speaks yet; /as NAME says who does"),
-            Self::Nowhere(user) => write!(f, "{user} is in no room; /join ROOM enters one"),
-            Self::NotThere { user, room } => write!(f, "{user} is not in {room}"),
-            Self::NotListening { user, pattern } => {
-                write!(f, "{user} does not listen to {pattern}")
-            }
-            Self::Router(error) => error.fmt(f),
-            Self::Asking(error) => error.fmt(f),
-            Self::Thread(why) => write!(f, "no seat could be made: {why}"),
-        }
-    }
-}
-
-impl Error for ChatError {}
-
-impl From<ump_router::Error> for ChatError {
-    fn from(error: ump_router::Error) -> Self {
-        Self::Router(error)
-    }
 }
 
 impl From<TopicError> for ChatError {

@@ -1,53 +1,52 @@
 //! A chat in one process, over topics: publish and subscribe, request and reply, wildcards on both sides.
 //!
 //! ```text
-//!  alice says in the lobby    publish   chat/lobby/alice      heard by who listens to   lobby/*   */alice   **
-//!  alice says everywhere      publish   chat/*/alice          heard by who listens to   lobby/*   kitchen/*   */alice   **
-//!  who is in the lobby?       request   seat/lobby            answered by the host; the others stand by
-//!  alice tells bob            request   seat/lobby/bob        answered by bob's keeper
-//!  alice comes, alice leaves  changes   seat/lobby/alice      told by the router, as she serves that topic or does so no more
+//!  alice says it in lobby      publish   chat/lobby/alice     received by lobby/*, */alice, **
+//!  alice says it everywhere    publish   chat/*/alice         received by lobby/*, kitchen/*, */alice, **
+//!  who is in lobby?            request   member/lobby         the host replies; the others are standbys
+//!  alice tells bob             request   member/lobby/bob     bob's handler replies
+//!  alice joins, alice leaves   changes   member/lobby/alice   the router reports who serves that topic
 //! ```
 //!
-//! This file reads lines, from a script or from the standard input.
+//! This file reads commands from a script or from the standard input.
 
 mod args;
 mod command;
 mod error;
-mod guests;
-mod hearing;
-mod house;
+mod incoming;
+mod members;
+mod membership;
 mod name;
 mod protocol;
-mod seat;
+mod server;
 mod user;
 
 use std::{
-    env, fs,
+    fs,
     io::{self, BufRead, IsTerminal},
     path::Path,
     process::ExitCode,
 };
 
-use output::{log, say};
+use cli::{log, print};
 
-use crate::{args::Args, command::Command, error::ChatError, house::House};
+use crate::{args::Args, command::Command, error::ChatError, server::ChatServer};
 
 const DEMO: &str = include_str!("demo.txt");
 
 fn main() -> ExitCode {
-    output::run("chat", run)
+    cli::run_with_args(run)
 }
 
-/// Returns whether all lines were obeyed.
-fn run() -> Result<bool, String> {
-    match Args::parse(env::args_os().skip(1))? {
-        None => say(args::HELP).map(|()| true),
-        Some(Args::Demo) => obey_script("the demo", DEMO).map(|()| true),
-        Some(Args::Script(file)) => {
+/// Returns whether all commands succeeded.
+fn run(args: Args) -> Result<bool, String> {
+    match args.script {
+        Some(file) => {
             let name = file.display().to_string();
-            obey_script(&name, &read(&file)?).map(|()| true)
+            execute_script(&name, &read(&file)?).map(|()| true)
         }
-        Some(Args::Interactive) => obey_input(),
+        None if args.interactive => execute_input(),
+        None => execute_script("the demo", DEMO).map(|()| true),
     }
 }
 
@@ -55,13 +54,13 @@ fn read(file: &Path) -> Result<String, String> {
     fs::read_to_string(file).map_err(|e| format!("cannot read {}: {e}", file.display()))
 }
 
-/// Prints each line with what came of it, up to the first that cannot be obeyed.
-fn obey_script(name: &str, script: &str) -> Result<(), String> {
-    let mut house = House::default();
+/// Prints each line and its output, up to the first command that fails.
+fn execute_script(name: &str, script: &str) -> Result<(), String> {
+    let mut server = ChatServer::default();
     for (number, line) in (1..).zip(script.lines()) {
-        say(format!("{}{line}\n", prompt(&house, line)))?;
-        match obey(&mut house, line) {
-            Ok(Some(text)) => say(text)?,
+        print(format!("{}{line}\n", prompt(&server, line)))?;
+        match execute(&mut server, line) {
+            Ok(Some(text)) => print(text)?,
             Ok(None) => break,
             Err(error) => return Err(format!("{name}, line {number}: {error}")),
         }
@@ -69,40 +68,40 @@ fn obey_script(name: &str, script: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Obeys what is read until its end; says what cannot be obeyed, and goes on.
-fn obey_input() -> Result<bool, String> {
-    let mut house = House::default();
+/// Executes the standard input to its end. Reports commands that fail, and goes on.
+fn execute_input() -> Result<bool, String> {
+    let mut server = ChatServer::default();
     let is_terminal = io::stdin().is_terminal();
     let mut lines = io::stdin().lock().lines();
-    let mut all_obeyed = true;
+    let mut all_succeeded = true;
     loop {
         if is_terminal {
-            say(prompt(&house, "/"))?;
+            print(prompt(&server, "/"))?;
         }
         let Some(line) = lines.next() else {
-            return Ok(all_obeyed);
+            return Ok(all_succeeded);
         };
         let line = line.map_err(|e| format!("cannot read the standard input: {e}"))?;
-        match obey(&mut house, &line) {
-            Ok(Some(text)) => say(text)?,
-            Ok(None) => return Ok(all_obeyed),
+        match execute(&mut server, &line) {
+            Ok(Some(text)) => print(text)?,
+            Ok(None) => return Ok(all_succeeded),
             Err(error) => {
                 log!("error: {error}");
-                all_obeyed = false;
+                all_succeeded = false;
             }
         }
     }
 }
 
-/// What came of a line; `None` if it is the end. An empty one, and a comment, do nothing.
-fn obey(house: &mut House, line: &str) -> Result<Option<String>, ChatError> {
+/// Executes a line and returns its output; `None` means `/quit`. Blank lines and comments do nothing.
+fn execute(server: &mut ChatServer, line: &str) -> Result<Option<String>, ChatError> {
     let line = line.trim();
     if is_comment(line) {
         return Ok(Some(String::new()));
     }
     match line.parse()? {
         Command::Quit => Ok(None),
-        command => house.obey(command).map(Some),
+        command => server.execute(command).map(Some),
     }
 }
 
@@ -110,9 +109,9 @@ fn is_comment(line: &str) -> bool {
     line.is_empty() || line.starts_with('#')
 }
 
-/// What stands before a line: who acts.
-fn prompt(house: &House, line: &str) -> String {
-    match house.actor() {
+/// Returns the prompt of a line: the current user.
+fn prompt(server: &ChatServer, line: &str) -> String {
+    match server.current_user() {
         _ if is_comment(line.trim()) => String::new(),
         Some(name) => format!("{name}> "),
         None => "> ".to_owned(),

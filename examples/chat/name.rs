@@ -14,8 +14,8 @@ impl Name {
         self.0.as_str()
     }
 
-    /// The topic of a user in this room.
-    pub(crate) fn of(&self, user: &Self) -> String {
+    /// Returns the topic of a user in this room.
+    pub(crate) fn topic_of(&self, user: &Self) -> String {
         format!("{self}/{user}")
     }
 }
@@ -38,7 +38,7 @@ impl fmt::Display for Name {
     }
 }
 
-/// The user at the end of a topic.
+/// Returns the user at the end of a topic.
 pub(crate) fn user_of(topic: &Pattern) -> &str {
     topic.fragments().next_back().unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! What goes over the router: lines, for all who listen, and what is asked of one seat.
+//! The messages on the router: lines, published to all subscribers, and requests to one member.
 
 use std::convert::Infallible;
 
@@ -6,7 +6,7 @@ use ump_router::{Message, Request};
 
 use crate::name::Name;
 
-/// What somebody says. On `<room>/<user>` it is said in one room, on `*/<user>` in all of them at once. Who says it is in the topic.
+/// A line of text. Published on `<room>/<user>` it reaches one room, on `*/<user>` all rooms.
 #[derive(Debug)]
 pub(crate) struct Line(pub(crate) String);
 
@@ -14,25 +14,25 @@ impl Message for Line {
     const PREFIX: &'static str = "chat";
 }
 
-/// What is asked of a seat: on `<room>/<user>` of that user's, on `<room>` of the host's.
+/// A request to a member: to one user on `<room>/<user>`, to the host on `<room>`.
 #[derive(Debug)]
-pub(crate) enum Ask {
-    /// Who is in the room?
-    Who,
-    /// Something that the others need not know.
+pub(crate) enum MemberRequest {
+    /// Asks for the members of the room.
+    List,
+    /// Delivers a message that other members do not see.
     Tell { from: Name, text: String },
 }
 
 #[derive(Debug)]
-pub(crate) enum Answer {
-    /// All who are in the room, in the order of the alphabet; and who says so.
-    There { says: Name, users: Vec<String> },
-    /// It has come to this user.
-    Told(Name),
+pub(crate) enum MemberReply {
+    /// The members in alphabetical order, and the one that replies.
+    Members { from: Name, members: Vec<String> },
+    /// The message was delivered to this user.
+    Delivered(Name),
 }
 
-impl Request for Ask {
-    type Reply = Answer;
+impl Request for MemberRequest {
+    type Reply = MemberReply;
     type Error = Infallible;
-    const PREFIX: &'static str = "seat";
+    const PREFIX: &'static str = "member";
 }

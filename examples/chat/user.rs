@@ -1,29 +1,29 @@
-//! A user: the rooms where one is, and to what one listens besides.
+//! A user: the rooms it is in, and its other subscriptions.
 
 use ump_router::{Pattern, Router, Subscription};
 
 use crate::{
     error::ChatError,
-    hearing::{Heard, lines},
+    incoming::{Incoming, receive},
+    membership::Membership,
     name::Name,
     protocol::Line,
-    seat::Seat,
 };
 
 #[derive(Debug)]
 pub(crate) struct User {
     name: Name,
-    /// The user speaks in the last one.
-    seats: Vec<Seat>,
-    listens: Vec<Subscription<Line>>,
+    /// The last one is that of the current room.
+    memberships: Vec<Membership>,
+    subscriptions: Vec<Subscription<Line>>,
 }
 
 impl User {
     pub(crate) fn new(name: Name) -> Self {
         Self {
             name,
-            seats: Vec::new(),
-            listens: Vec::new(),
+            memberships: Vec::new(),
+            subscriptions: Vec::new(),
         }
     }
 
@@ -31,37 +31,38 @@ impl User {
         &self.name
     }
 
-    /// Where the user speaks.
+    /// Returns the current room.
     pub(crate) fn room(&self) -> Result<&Name, ChatError> {
-        match self.seats.last() {
-            Some(seat) => Ok(seat.room()),
-            None => Err(ChatError::Nowhere(self.name.clone())),
+        match self.memberships.last() {
+            Some(membership) => Ok(membership.room()),
+            None => Err(ChatError::InNoRoom(self.name.clone())),
         }
     }
 
-    /// Takes a seat in the room, or turns back to it.
+    /// Joins a room, or switches to it.
     pub(crate) fn join(&mut self, router: &Router, room: Name) -> Result<String, ChatError> {
-        let seat = match self.seat_in(&room) {
-            Some(index) => self.seats.remove(index),
-            None => Seat::new(router, room, self.name.clone())?,
+        let membership = match self.position(&room) {
+            Some(index) => self.memberships.remove(index),
+            None => Membership::new(router, room, self.name.clone())?,
         };
-        let (name, room) = (&self.name, seat.room());
-        let said = if seat.is_host() {
-            format!("{name} is in {room}, as its host")
+        let (name, room) = (&self.name, membership.room());
+        let role = if membership.is_host() {
+            "host"
         } else {
-            format!("{name} is in {room}, and stands by to be its host")
+            "standby"
         };
-        self.seats.push(seat);
-        Ok(said)
+        let output = format!("{name} is in {room}, as {role}");
+        self.memberships.push(membership);
+        Ok(output)
     }
 
     pub(crate) fn leave(&mut self, room: Option<Name>) -> Result<String, ChatError> {
         let room = room.map_or_else(|| self.room().cloned(), Ok)?;
-        let Some(index) = self.seat_in(&room) else {
+        let Some(index) = self.position(&room) else {
             let user = self.name.clone();
-            return Err(ChatError::NotThere { user, room });
+            return Err(ChatError::NotAMember { user, room });
         };
-        self.seats.remove(index).leave();
+        self.memberships.remove(index).leave();
         Ok(format!("{} has left {room}", self.name))
     }
 
@@ -70,40 +71,42 @@ impl User {
         router: &Router,
         pattern: &Pattern,
     ) -> Result<String, ChatError> {
-        self.listens.push(router.subscribe(pattern)?);
+        self.subscriptions.push(router.subscribe(pattern)?);
         Ok(format!("{} listens to {pattern}", self.name))
     }
 
     pub(crate) fn ignore(&mut self, pattern: &Pattern) -> Result<String, ChatError> {
-        let of = |subscription: &Subscription<Line>| subscription.pattern() == pattern;
-        let Some(index) = self.listens.iter().position(of) else {
+        let matches = |subscription: &Subscription<Line>| subscription.pattern() == pattern;
+        let Some(index) = self.subscriptions.iter().position(matches) else {
             let (user, pattern) = (self.name.clone(), pattern.to_string());
             return Err(ChatError::NotListening { user, pattern });
         };
-        self.listens.remove(index);
-        Ok(format!("{} listens to {pattern} no more", self.name))
+        self.subscriptions.remove(index);
+        Ok(format!("{} no longer listens to {pattern}", self.name))
     }
 
-    /// How many of the user's own subscriptions something reaches that is said there.
-    pub(crate) fn ears(&self, topic: &Pattern) -> usize {
-        let seats = self.seats.iter().map(Seat::lines);
-        let all = seats.chain(&self.listens);
+    /// Counts the user's subscriptions that a line on this topic reaches.
+    pub(crate) fn count_subscriptions(&self, topic: &Pattern) -> usize {
+        let in_rooms = self.memberships.iter().map(Membership::lines);
+        let all = in_rooms.chain(&self.subscriptions);
         all.filter(|lines| lines.pattern().meets(topic)).count()
     }
 
-    /// What has come to the user since this was last called.
-    pub(crate) fn hear(&mut self) -> Vec<Heard> {
-        let mut heard = Vec::new();
-        for seat in &mut self.seats {
-            seat.hear(&mut heard);
+    /// Receives what is queued for the user.
+    pub(crate) fn receive(&mut self) -> Vec<Incoming> {
+        let mut incoming = Vec::new();
+        for membership in &mut self.memberships {
+            membership.receive(&mut incoming);
         }
-        for subscription in &mut self.listens {
-            lines(subscription, &self.name, &mut heard);
+        for subscription in &mut self.subscriptions {
+            receive(subscription, &self.name, &mut incoming);
         }
-        heard
+        incoming
     }
 
-    fn seat_in(&self, room: &Name) -> Option<usize> {
-        self.seats.iter().position(|seat| seat.room() == room)
+    fn position(&self, room: &Name) -> Option<usize> {
+        self.memberships
+            .iter()
+            .position(|membership| membership.room() == room)
     }
 }

@@ -1,85 +1,32 @@
 //! The command line.
 
-use std::{
-    ffi::OsString, fmt::Display, ops::RangeInclusive, path::PathBuf, str::FromStr, time::Duration,
-};
+use std::{path::PathBuf, time::Duration};
 
-pub(crate) const HELP: &str = "\
-The control plane of a small router, fed from a file of route updates.
+use clap::{Parser, builder::RangedU64ValueParser};
 
-Usage: control-plane [--shards N] [--hold S] [--console] [--real-time SPEED] [FILE]
+const MIN_HOLD: Duration = Duration::from_secs(3);
+const MAX_HOLD: Duration = Duration::from_secs(65_535);
 
-  FILE               what `bgpdump -m` prints, with lookups and keepalives besides: see examples/README.md
-                     [the sample, examples/control-plane/updates.txt]
-  --shards N         how many instances share the table of routes, 1 to 64  [4]
-  --hold S           a neighbour of whom nothing is heard for so many seconds is given up, 3 to 65535  [240]
-  --console          read commands from the standard input, after the file; `help` lists them
-  --real-time SPEED  go by the clock on the wall, but so many times as quick (1 to 1000000): then commands are
-                     read while the file is. Otherwise time is virtual: hours pass at once, and the summary is
-                     the same each time
-
-It ends with code 0 if each line of the file was processed, or was an error that was reported and counted.
-";
-
-#[derive(Debug)]
+/// The control plane of a small router, fed from a file of route updates.
+///
+/// It exits with code 0 if each line of the file was processed, or reported and counted as an error.
+#[derive(Debug, Parser)]
+#[command(name = "control-plane")]
 pub(crate) struct Args {
-    /// `None`: the sample.
+    /// Route updates as `bgpdump -m` prints them [default: examples/control-plane/updates.txt]
     pub(crate) file: Option<PathBuf>,
+    /// Number of instances that share the routing table
+    #[arg(long, value_name = "N", default_value = "4")]
+    #[arg(value_parser = RangedU64ValueParser::<usize>::new().range(1..=64))]
     pub(crate) shards: usize,
+    /// Time after which a silent neighbour loses its session
+    #[arg(long, value_name = "DURATION", default_value = "240s")]
+    #[arg(value_parser = cli::duration(MIN_HOLD..=MAX_HOLD))]
     pub(crate) hold: Duration,
+    /// Read commands from the standard input after the file; `help` lists them
+    #[arg(long)]
     pub(crate) console: bool,
-    /// How many times as quick as the clock on the wall; `None`: virtual.
+    /// Follow the wall clock, this many times as fast, instead of virtual time
+    #[arg(long, value_name = "SPEED", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) real_time: Option<u32>,
-}
-
-impl Args {
-    /// `None` means that help was asked for.
-    pub(crate) fn parse(words: impl Iterator<Item = OsString>) -> Result<Option<Self>, String> {
-        let mut words = words.peekable();
-        let mut args = Self {
-            file: None,
-            shards: 4,
-            hold: Duration::from_secs(240),
-            console: false,
-            real_time: None,
-        };
-        while let Some(word) = words.next() {
-            let mut value = |flag| words.next().ok_or_else(|| format!("{flag} needs a value"));
-            match word.to_str() {
-                Some("--help" | "-h") => return Ok(None),
-                Some("--console") => args.console = true,
-                Some(flag @ "--shards") => args.shards = number(flag, &value(flag)?, 1..=64)?,
-                Some(flag @ "--hold") => {
-                    args.hold = Duration::from_secs(number(flag, &value(flag)?, 3..=65535)?);
-                }
-                Some(flag @ "--real-time") => {
-                    args.real_time = Some(number(flag, &value(flag)?, 1..=1_000_000)?);
-                }
-                Some(flag) if flag.starts_with('-') => {
-                    return Err(format!(
-                        "unknown flag {flag:?}; --help lists those there are"
-                    ));
-                }
-                _ if args.file.is_some() => {
-                    return Err(format!("one file is enough, besides {word:?}"));
-                }
-                _ => args.file = Some(PathBuf::from(word)),
-            }
-        }
-        Ok(Some(args))
-    }
-}
-
-fn number<T: FromStr + PartialOrd + Display>(
-    flag: &str,
-    text: &OsString,
-    range: RangeInclusive<T>,
-) -> Result<T, String> {
-    let number = text.to_str().and_then(|text| text.parse().ok());
-    number
-        .filter(|number| range.contains(number))
-        .ok_or_else(|| {
-            let (least, most) = range.into_inner();
-            format!("{flag} takes a number from {least} to {most}, not {text:?}")
-        })
 }

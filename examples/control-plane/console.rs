@@ -1,56 +1,50 @@
-//! The component `console`: takes a command, asks the others, and answers with text.
+//! The component `console`: executes a command with requests to the others, and replies with text.
 
 use std::{fmt, net::IpAddr, ops::ControlFlow};
 
 use ipnet::IpNet;
+use thiserror::Error;
 use ump_server::{Client, Refused, ReplyContext, thread::Handler, ump::RequestError};
 
 use crate::{
-    line::Stage,
-    neighbours::{self, NeighboursClient, Refusal, Standing},
+    line::SessionState,
+    neighbours::{self, NeighbourStatus, NeighboursClient, Rejection},
     shards::{self, Shards},
     statistics::{self, Report, StatisticsClient},
 };
 
 const HELP: &str = "\
-show routes [PREFIX]   the routes within a prefix, or all; the first 100
-show neighbours        who is there, and how it is
-lookup ADDRESS         where a packet would be sent
-stats                  what has been counted
-quit                   end";
+show routes [PREFIX]   list the routes, or those within a prefix; at most 100
+show neighbours        list the neighbours and their sessions
+lookup ADDRESS         find the route of an address
+stats                  show the statistics
+quit                   end the program";
 
-/// How many routes are shown.
+/// The largest number of routes shown.
 const MAX_SHOWN: usize = 100;
 
-/// Why a command has no answer.
-#[derive(Debug)]
+/// Why a command fails.
+#[derive(Debug, Error)]
 pub(crate) enum CommandError {
+    #[error("unknown command {0:?}; try help")]
     Unknown(String),
-    NoPrefix(String),
-    NoAddress(String),
+    #[error("{0:?} is not a prefix such as 10.0.0.0/8")]
+    BadPrefix(String),
+    #[error("{0:?} is not an address such as 10.1.2.3")]
+    BadAddress(String),
+    #[error("routes: {0}")]
     Routes(shards::Error),
-    Neighbours(RequestError<neighbours::Op, Refusal>),
+    #[error("neighbours: {0}")]
+    Neighbours(RequestError<neighbours::Op, Rejection>),
+    #[error("statistics: {0}")]
     Statistics(RequestError<statistics::Op, Refused>),
 }
 
-impl fmt::Display for CommandError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unknown(command) => write!(f, "unknown command {command:?}; try help"),
-            Self::NoPrefix(text) => write!(f, "{text:?} is no prefix, like 10.0.0.0/8"),
-            Self::NoAddress(text) => write!(f, "{text:?} is no address, like 10.1.2.3"),
-            Self::Routes(error) => write!(f, "routes: {error}"),
-            Self::Neighbours(error) => write!(f, "neighbours: {error}"),
-            Self::Statistics(error) => write!(f, "statistics: {error}"),
-        }
-    }
-}
-
-/// A line that somebody has typed.
+/// A line of input.
 #[derive(Debug)]
 pub(crate) struct Command(pub(crate) String);
 
-/// Answers with text.
+/// Replies with text.
 pub(crate) type ConsoleClient = Client<Command, String, CommandError>;
 
 #[derive(Debug)]
@@ -82,14 +76,14 @@ impl Console {
                 self.show_routes(&all)
             }
             ["show", "routes", prefix] => {
-                let no_prefix = |_| CommandError::NoPrefix(prefix.to_owned());
-                let prefix: IpNet = prefix.parse().map_err(no_prefix)?;
+                let bad_prefix = |_| CommandError::BadPrefix(prefix.to_owned());
+                let prefix: IpNet = prefix.parse().map_err(bad_prefix)?;
                 self.show_routes(&[prefix.trunc()])
             }
             ["show", "neighbours"] => self.show_neighbours(),
             ["lookup", address] => {
-                let no_address = |_| CommandError::NoAddress(address.to_owned());
-                self.look_up(address.parse().map_err(no_address)?)
+                let bad_address = |_| CommandError::BadAddress(address.to_owned());
+                self.lookup(address.parse().map_err(bad_address)?)
             }
             ["stats"] => self.show_statistics(),
             _ => Err(CommandError::Unknown(command.trim().to_owned())),
@@ -121,15 +115,15 @@ impl Console {
             .request(neighbours::Op::Show)
             .urgent()
             .wait();
-        let neighbours::Reply::Neighbours(standings) = reply.map_err(CommandError::Neighbours)?
+        let neighbours::Reply::Neighbours(statuses) = reply.map_err(CommandError::Neighbours)?
         else {
             return Ok(String::new());
         };
-        let lines: Vec<_> = standings.iter().map(ToString::to_string).collect();
+        let lines: Vec<_> = statuses.iter().map(ToString::to_string).collect();
         Ok(lines.join("\n"))
     }
 
-    fn look_up(&self, address: IpAddr) -> Result<String, CommandError> {
+    fn lookup(&self, address: IpAddr) -> Result<String, CommandError> {
         let found = self.routes.lookup(address).map_err(CommandError::Routes)?;
         Ok(match found {
             Some(route) => format!("{address} matches {route}"),
@@ -157,23 +151,23 @@ impl Handler<Command, String, CommandError> for Console {
     }
 }
 
-impl fmt::Display for Standing {
+impl fmt::Display for NeighbourStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             peer,
-            stage,
+            state,
             flaps,
             messages,
         } = self;
-        let stage = match stage {
-            Stage::Idle => "idle",
-            Stage::Connecting => "connect",
-            Stage::Established => "established",
+        let state = match state {
+            SessionState::Idle => "idle",
+            SessionState::Connecting => "connect",
+            SessionState::Established => "established",
         };
         let (address, system) = (peer.address.to_string(), peer.system);
         write!(
             f,
-            "{address:<20} AS {system:<6} {stage:<11} {flaps:>3} flaps {messages:>6} messages"
+            "{address:<20} AS {system:<6} {state:<11} {flaps:>3} flaps {messages:>6} messages"
         )
     }
 }
@@ -183,8 +177,8 @@ impl fmt::Display for Report {
         let total = &self.total;
         writeln!(
             f,
-            "updates    {} announced, {} withdrawn, {} withdrawn in vain",
-            total.announced, total.withdrawn, total.withdrawn_in_vain
+            "updates    {} announced, {} withdrawn, {} spurious withdrawals",
+            total.announced, total.withdrawn, total.spurious_withdrawals
         )?;
         writeln!(
             f,
@@ -193,8 +187,8 @@ impl fmt::Display for Report {
         )?;
         writeln!(
             f,
-            "sessions   {} up, {} closed, {} given up by the hold timer, {} attempts, {} hellos",
-            total.up, total.closed, total.held, total.attempts, total.hellos
+            "sessions   {} up, {} closed, {} expired, {} attempts, {} hellos",
+            total.up, total.closed, total.hold_expired, total.attempts, total.hellos
         )?;
         write!(
             f,
@@ -204,7 +198,7 @@ impl fmt::Display for Report {
         let recent: Vec<_> = self
             .recent
             .iter()
-            .map(|minute| minute.tally.updates().to_string())
+            .map(|minute| minute.counters.updates().to_string())
             .collect();
         write!(
             f,

@@ -1,87 +1,73 @@
-//! Reads the file, and does at its time what each line says.
+//! Reads the file and processes each line at its time.
 
 use std::{
-    fmt,
     fs::File,
     io::{self, BufRead, BufReader, Read},
     path::Path,
     sync::mpsc::Receiver,
 };
 
+use thiserror::Error;
 use ump_server::ump::RequestError;
 
 use crate::{
     line::{Event, Line, LineError},
-    neighbours::{self, NeighboursClient, Refusal},
-    pace::{Passage, TimeError},
+    neighbours::{self, NeighboursClient, Rejection},
     shards::{self, Shards},
+    time::{TimeError, Timeline},
 };
 
-/// What is read if no file is named: it is part of the program, so that it is there wherever the program is.
+/// The default input, part of the program.
 const SAMPLE: &[u8] = include_bytes!("updates.txt");
 pub(crate) const SAMPLE_NAME: &str = "examples/control-plane/updates.txt";
 
-/// In bytes.
+/// The longest line, in bytes.
 const MAX_LINE: usize = 64 * 1024;
 
-/// What became of the lines.
+/// The number of lines, by outcome.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Lines {
     pub(crate) read: u64,
     pub(crate) processed: u64,
     pub(crate) errors: u64,
-    /// Empty ones and comments.
+    /// Blank lines and comments.
     pub(crate) blank: u64,
     pub(crate) is_complete: bool,
 }
 
-/// What is wrong with a line. It is reported and counted, and the next one has its turn.
-#[derive(Debug)]
+/// Why a line is faulty. The fault is reported and counted, and the next line is read.
+#[derive(Debug, Error)]
 enum Fault {
+    #[error(transparent)]
     Line(LineError),
+    #[error(transparent)]
     Time(TimeError),
-    Refused(Refusal),
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Line(error) => error.fmt(f),
-            Self::Time(error) => error.fmt(f),
-            Self::Refused(refusal) => refusal.fmt(f),
-        }
-    }
+    #[error(transparent)]
+    Rejected(Rejection),
 }
 
 /// Why reading ends early.
-#[derive(Debug)]
+#[derive(Debug, Error)]
 pub(crate) enum FeedError {
+    #[error("cannot read on: {0}")]
     Io(io::Error),
-    Neighbours(RequestError<neighbours::Op, Refusal>),
+    #[error("neighbours: {0}")]
+    Neighbours(RequestError<neighbours::Op, Rejection>),
+    #[error("routes: {0}")]
     Routes(shards::Error),
 }
 
-impl fmt::Display for FeedError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Io(error) => write!(f, "cannot read on: {error}"),
-            Self::Neighbours(error) => write!(f, "neighbours: {error}"),
-            Self::Routes(error) => write!(f, "routes: {error}"),
-        }
-    }
-}
-
-/// One line's outcome: done, at fault, or there is nobody any more for whom to go on.
+/// The outcome of a line.
 enum Outcome {
     Done,
     Fault(Fault),
-    HungUp,
+    Stopped,
 }
 
 pub(crate) struct Feed {
-    lines_of: Box<dyn BufRead + Send>,
+    reader: Box<dyn BufRead + Send>,
     name: String,
-    passage: Passage,
+    timeline: Timeline,
     lines: Lines,
     neighbours: NeighboursClient,
     routes: Shards,
@@ -90,11 +76,11 @@ pub(crate) struct Feed {
 impl Feed {
     pub(crate) fn open(
         path: Option<&Path>,
-        passage: Passage,
+        timeline: Timeline,
         neighbours: NeighboursClient,
         routes: Shards,
     ) -> io::Result<Self> {
-        let (lines_of, name): (Box<dyn BufRead + Send>, _) = match path {
+        let (reader, name): (Box<dyn BufRead + Send>, _) = match path {
             Some(path) => {
                 let file = BufReader::new(File::open(path)?);
                 (Box::new(file), path.display().to_string())
@@ -102,17 +88,17 @@ impl Feed {
             None => (Box::new(SAMPLE), SAMPLE_NAME.to_owned()),
         };
         Ok(Self {
-            lines_of,
+            reader,
             name,
-            passage,
+            timeline,
             lines: Lines::default(),
             neighbours,
             routes,
         })
     }
 
-    /// Until the end of the file, or until somebody hangs up.
-    pub(crate) fn run(mut self, hung_up: &Receiver<()>) -> Result<(Lines, Passage), FeedError> {
+    /// Processes the file to its end, or until the sender of `stop` is dropped.
+    pub(crate) fn run(mut self, stop: &Receiver<()>) -> Result<(Lines, Timeline), FeedError> {
         while let Some(text) = self.next_line().map_err(FeedError::Io)? {
             self.lines.read += 1;
             let text = match &text {
@@ -124,28 +110,28 @@ impl Feed {
                 Err(error) => Err(error.clone()),
             };
             let outcome = match text {
-                Ok(line) => self.process(line, hung_up)?,
+                Ok(line) => self.process(line, stop)?,
                 Err(error) => Outcome::Fault(Fault::Line(error)),
             };
             match outcome {
                 Outcome::Done => self.lines.processed += 1,
                 Outcome::Fault(fault) => {
                     self.lines.errors += 1;
-                    output::log!("{}:{}: {fault}", self.name, self.lines.read);
+                    cli::log!("{}:{}: {fault}", self.name, self.lines.read);
                 }
-                Outcome::HungUp => return Ok((self.lines, self.passage)),
+                Outcome::Stopped => return Ok((self.lines, self.timeline)),
             }
         }
-        // What is asked next may be urgent.
-        self.passage.settle();
+        // The next requests may be urgent and must not overtake the effects of the file.
+        self.timeline.settle();
         self.lines.is_complete = true;
-        Ok((self.lines, self.passage))
+        Ok((self.lines, self.timeline))
     }
 
-    fn process(&mut self, line: Line, hung_up: &Receiver<()>) -> Result<Outcome, FeedError> {
-        match self.passage.go_to(line.at, hung_up) {
+    fn process(&mut self, line: Line, stop: &Receiver<()>) -> Result<Outcome, FeedError> {
+        match self.timeline.go_to(line.at, stop) {
             Ok(true) => {}
-            Ok(false) => return Ok(Outcome::HungUp),
+            Ok(false) => return Ok(Outcome::Stopped),
             Err(error) => return Ok(Outcome::Fault(Fault::Time(error))),
         }
         match line.event {
@@ -153,8 +139,8 @@ impl Feed {
                 let op = neighbours::Op::Message(peer, message);
                 match self.neighbours.request(op).wait() {
                     Ok(_) => {}
-                    Err(RequestError::App(refusal)) => {
-                        return Ok(Outcome::Fault(Fault::Refused(refusal)));
+                    Err(RequestError::App(rejection)) => {
+                        return Ok(Outcome::Fault(Fault::Rejected(rejection)));
                     }
                     Err(error) => return Err(FeedError::Neighbours(error)),
                 }
@@ -166,11 +152,11 @@ impl Feed {
         Ok(Outcome::Done)
     }
 
-    /// Without its end. What is too long is read and thrown away.
+    /// Reads a line without its line end. A line that is too long is skipped.
     fn next_line(&mut self) -> io::Result<Option<Result<String, LineError>>> {
         let mut bytes = Vec::new();
         let limit = MAX_LINE as u64 + 1;
-        if (&mut self.lines_of)
+        if (&mut self.reader)
             .take(limit)
             .read_until(b'\n', &mut bytes)?
             == 0
@@ -178,7 +164,7 @@ impl Feed {
             return Ok(None);
         }
         if bytes.len() > MAX_LINE && !bytes.ends_with(b"\n") {
-            self.lines_of.skip_until(b'\n')?;
+            self.reader.skip_until(b'\n')?;
             return Ok(Some(Err(LineError::TooLong { limit: MAX_LINE })));
         }
         let text = String::from_utf8(bytes).map_err(|_| LineError::NotUtf8);

@@ -1,26 +1,27 @@
-//! The lines of a file of routes: what `bgpdump -m` prints of updates and of tables, and two kinds of our own.
+//! Parses route updates: what `bgpdump -m` prints of updates and tables, and two other kinds of lines.
 //!
 //! ```text
-//! BGP4MP|TIME|STATE|NEIGHBOUR|AS|OLD|NEW                    its session has changed: 1 idle, 2 to 5 connecting, 6 established
-//! BGP4MP|TIME|A|NEIGHBOUR|AS|PREFIX|PATH|ORIGIN|NEXT HOP|PREFERENCE|MED|…   it announces a route; what follows is not looked at
-//! BGP4MP|TIME|W|NEIGHBOUR|AS|PREFIX                         it withdraws one
-//! TABLE_DUMP2|TIME|B|NEIGHBOUR|AS|PREFIX|PATH|…             it had announced one when the table was dumped: as if it did so now
-//! KEEPALIVE|TIME|NEIGHBOUR|AS                               it is there
-//! LOOKUP|TIME|ADDRESS                                       a packet is to be sent there
+//! BGP4MP|TIME|STATE|NEIGHBOUR|AS|OLD|NEW                    session state: 1 idle, 2 to 5 connecting, 6 established
+//! BGP4MP|TIME|A|NEIGHBOUR|AS|PREFIX|PATH|ORIGIN|NEXT HOP|PREFERENCE|MED|…   announces a route; the rest is ignored
+//! BGP4MP|TIME|W|NEIGHBOUR|AS|PREFIX                         withdraws a route
+//! TABLE_DUMP2|TIME|B|NEIGHBOUR|AS|PREFIX|PATH|…             a route in a table: treated like an announcement
+//! KEEPALIVE|TIME|NEIGHBOUR|AS                               the neighbour is alive
+//! LOOKUP|TIME|ADDRESS                                       finds the route of an address
 //! ```
 //!
 //! An AS is a number, plain or with a dot (65536 is 1.0). PATH is that of [`AsPath`], and may be empty.
 //!
-//! TIME is in seconds since 1970, with or without decimals, and never goes back. Empty lines and those that begin with `#` are no lines.
+//! TIME is in seconds since 1970, with or without decimals, and does not decrease. Blank lines and lines
+//! that begin with `#` are ignored.
 
 use std::{
-    fmt,
     net::IpAddr,
     str::{FromStr, Split},
     time::Duration,
 };
 
 use ipnet::IpNet;
+use thiserror::Error;
 
 use crate::path::{self, AsPath, Attributes, Origin};
 
@@ -37,7 +38,7 @@ pub(crate) enum Event {
     Lookup(IpAddr),
 }
 
-/// Who sends a message, as it says of itself.
+/// The sender of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Peer {
     pub(crate) address: IpAddr,
@@ -46,49 +47,36 @@ pub(crate) struct Peer {
 
 #[derive(Debug)]
 pub(crate) enum Message {
-    /// The session is at this stage.
-    Stage(Stage),
+    /// The session is in this state.
+    SessionState(SessionState),
     Announce(IpNet, Attributes),
     Withdraw(IpNet),
     Keepalive,
 }
 
-/// How far a session has got.
+/// The state of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Stage {
+pub(crate) enum SessionState {
     Idle,
     Connecting,
     Established,
 }
 
 /// What is wrong with a line.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub(crate) enum LineError {
+    #[error("it is not UTF-8")]
     NotUtf8,
+    #[error("it has more than {limit} bytes")]
     TooLong { limit: usize },
+    #[error("unknown kind {0:?}")]
     UnknownKind(String),
+    #[error("the {0} is missing")]
     Missing(&'static str),
+    #[error("{text:?} is not a valid {field}")]
     Bad { field: &'static str, text: String },
+    #[error("{0} has host bits: did you mean {net}?", net = .0.trunc())]
     HostBits(IpNet),
-}
-
-impl fmt::Display for LineError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotUtf8 => write!(f, "it is not UTF-8"),
-            Self::TooLong { limit } => write!(f, "it has more than {limit} bytes"),
-            Self::UnknownKind(kind) => write!(f, "there is no kind {kind:?}"),
-            Self::Missing(field) => write!(f, "the {field} is missing"),
-            Self::Bad { field, text } => write!(f, "{text:?} is no {field}"),
-            Self::HostBits(prefix) => {
-                write!(
-                    f,
-                    "{prefix} has bits behind its length: {} has not",
-                    prefix.trunc()
-                )
-            }
-        }
-    }
 }
 
 impl FromStr for Line {
@@ -133,7 +121,7 @@ impl<'a> Fields<'a> {
             "W" => Message::Withdraw(self.prefix()?),
             "STATE" => {
                 self.next("old state")?;
-                Message::Stage(self.stage()?)
+                Message::SessionState(self.state()?)
             }
             other => return Err(LineError::UnknownKind(other.to_owned())),
         };
@@ -162,7 +150,7 @@ impl<'a> Fields<'a> {
         path::system(text).ok_or_else(|| bad("AS", text))
     }
 
-    /// A path may be empty, but not left out.
+    /// Parses a path, which may be empty but not missing.
     fn path(&mut self) -> Result<AsPath, LineError> {
         let text = self.0.next().ok_or(LineError::Missing("path"))?;
         text.parse().map_err(|_| bad("path", text))
@@ -187,12 +175,12 @@ impl<'a> Fields<'a> {
         })
     }
 
-    fn stage(&mut self) -> Result<Stage, LineError> {
+    fn state(&mut self) -> Result<SessionState, LineError> {
         match self.next("state")? {
-            // The last two are Quagga's: clearing, and deleted.
-            "1" | "7" | "8" => Ok(Stage::Idle),
-            "2" | "3" | "4" | "5" => Ok(Stage::Connecting),
-            "6" => Ok(Stage::Established),
+            // Quagga's 7 and 8: clearing and deleted.
+            "1" | "7" | "8" => Ok(SessionState::Idle),
+            "2" | "3" | "4" | "5" => Ok(SessionState::Connecting),
+            "6" => Ok(SessionState::Established),
             other => Err(bad("state", other)),
         }
     }
@@ -203,7 +191,7 @@ fn bad(field: &'static str, text: &str) -> LineError {
     LineError::Bad { field, text }
 }
 
-/// Whole seconds, and at most nine decimals.
+/// Parses seconds with at most nine decimals.
 fn seconds(text: &str) -> Option<Duration> {
     let (whole, decimals) = text.split_once('.').unwrap_or((text, "0"));
     let is_number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());

@@ -1,22 +1,23 @@
-//! The control plane of a small router: four components, each a loop of its own, fed from a file of route updates.
+//! The control plane of a small router: four components, each with its own loop, fed from a file of route
+//! updates.
 //!
-//! [`plane`] has the picture. This file starts them, has the file read and the commands executed, and sums up.
+//! [`plane`] shows the components. This file starts them, reads the file, executes commands and prints the
+//! summary.
 
 mod args;
 mod console;
 mod feed;
 mod line;
 mod neighbours;
-mod pace;
 mod path;
 mod plane;
 mod shards;
 mod statistics;
 mod summary;
 mod table;
+mod time;
 
 use std::{
-    env,
     fmt::Display,
     io::{self, BufRead, IsTerminal},
     process::ExitCode,
@@ -24,90 +25,87 @@ use std::{
     thread,
 };
 
-use output::{log, say};
+use cli::{log, print};
 use ump_server::{TestClock, ump::RequestError};
 
 use crate::{
     args::Args,
     console::{Command, ConsoleClient},
     feed::{Feed, Lines, SAMPLE_NAME},
-    pace::{Pace, Passage},
     plane::{Plane, Settings},
     summary::Summary,
+    time::{TimeMode, Timeline},
 };
 
 fn main() -> ExitCode {
-    output::run("control-plane", run)
+    cli::run_with_args(run)
 }
 
-/// Returns whether all of the file was processed or counted as errors.
-fn run() -> Result<bool, String> {
-    let Some(args) = Args::parse(env::args_os().skip(1))? else {
-        return say(args::HELP).map(|()| true);
-    };
-    let pace = match args.real_time {
-        None => Pace::Virtual(TestClock::new()),
-        Some(speed) => Pace::Real(speed),
+/// Returns whether each line was processed or counted as an error.
+fn run(args: Args) -> Result<bool, String> {
+    let mode = match args.real_time {
+        None => TimeMode::Virtual(TestClock::new()),
+        Some(speed) => TimeMode::Real(speed),
     };
     let plane = Plane::start(&Settings {
         shards: args.shards,
         hold: args.hold,
-        pace: pace.clone(),
+        mode: mode.clone(),
     })?;
     let name = if let Some(file) = &args.file {
         file.display().to_string()
     } else {
-        log!("control-plane: no file is named: this is the sample, {SAMPLE_NAME}");
+        log!("control-plane: without a file it reads the sample, {SAMPLE_NAME}");
         SAMPLE_NAME.to_owned()
     };
     let feed = Feed::open(
         args.file.as_deref(),
-        Passage::new(&pace),
+        Timeline::new(&mode),
         plane.neighbours.clone(),
         plane.routes.clone(),
     )
     .map_err(|e| format!("cannot open {name}: {e}"))?;
 
-    let (lines, passage) = read_and_obey(feed, &args, &name, &plane.console)?;
-    let summary = sum_up(plane, lines, &passage)?;
-    say(summary.to_string())?;
+    let (lines, timeline) = read_and_execute(feed, &args, &name, &plane.console)?;
+    let summary = summarize(plane, lines, &timeline)?;
+    print(summary.to_string())?;
     if !lines.is_complete {
         log!("control-plane: ended before the end of the file");
     }
     Ok(lines.is_complete && lines.read == lines.processed + lines.errors + lines.blank)
 }
 
-/// Has the file read, and commands executed if that was asked for: at the same time if time is real.
-fn read_and_obey(
+/// Reads the file and, with `--console`, executes commands: at the same time if time is real.
+fn read_and_execute(
     feed: Feed,
     args: &Args,
     name: &str,
     console: &ConsoleClient,
-) -> Result<(Lines, Passage), String> {
-    let (stay, hung_up) = mpsc::channel();
-    let reader = thread::spawn(move || feed.run(&hung_up));
+) -> Result<(Lines, Timeline), String> {
+    let (go_on, stop) = mpsc::channel();
+    let reader = thread::spawn(move || feed.run(&stop));
     let read = || {
         let panics = |panic| std::panic::resume_unwind(panic);
         let read = reader.join().unwrap_or_else(panics);
         read.map_err(|e| format!("{name}: {e}"))
     };
     if args.console && args.real_time.is_some() {
-        obey(console)?;
-        drop(stay);
+        execute_commands(console)?;
+        drop(go_on);
         return read();
     }
     let read = read()?;
     if args.console {
-        obey(console)?;
+        execute_commands(console)?;
     }
     Ok(read)
 }
 
-/// Executes commands from the standard input until its end, or until one says so.
-fn obey(console: &ConsoleClient) -> Result<(), String> {
+/// Executes commands from the standard input, until its end or `quit`.
+fn execute_commands(console: &ConsoleClient) -> Result<(), String> {
     let is_terminal = io::stdin().is_terminal();
     let prompt = || {
-        if is_terminal { say("> ") } else { Ok(()) }
+        if is_terminal { print("> ") } else { Ok(()) }
     };
     prompt()?;
     for command in io::stdin().lock().lines() {
@@ -116,9 +114,9 @@ fn obey(console: &ConsoleClient) -> Result<(), String> {
             "quit" => return Ok(()),
             "" => {}
             command => match console.request(Command(command.to_owned())).wait() {
-                Ok(answer) => say(format!("{answer}\n"))?,
-                Err(RequestError::App(error)) => say(format!("error: {error}\n"))?,
-                Err(error) => return Err(format!("the console is gone: {error}")),
+                Ok(answer) => print(format!("{answer}\n"))?,
+                Err(RequestError::App(error)) => print(format!("error: {error}\n"))?,
+                Err(error) => return Err(format!("the console has ended: {error}")),
             },
         }
         prompt()?;
@@ -126,29 +124,30 @@ fn obey(console: &ConsoleClient) -> Result<(), String> {
     Ok(())
 }
 
-/// Asks for the figures in the order in which things flow, so that each has heard of all that those before it have done.
-fn sum_up(plane: Plane, lines: Lines, passage: &Passage) -> Result<Summary, String> {
-    let gone = |e: &dyn Display| format!("cannot sum up: {e}");
-    let standings = match plane.neighbours.request(neighbours::Op::Show).wait() {
-        Ok(neighbours::Reply::Neighbours(standings)) => standings,
+/// Requests the figures in the direction of the data flow, so that each includes the effects of those
+/// before.
+fn summarize(plane: Plane, lines: Lines, timeline: &Timeline) -> Result<Summary, String> {
+    let gone = |e: &dyn Display| format!("cannot make the summary: {e}");
+    let statuses = match plane.neighbours.request(neighbours::Op::Show).wait() {
+        Ok(neighbours::Reply::Neighbours(statuses)) => statuses,
         Ok(neighbours::Reply::Done) => Vec::new(),
         Err(error) => return Err(gone(&error)),
     };
     let count = plane.routes.count().map_err(|e| gone(&e))?;
     let reply = plane.statistics.request(statistics::Op::Report).wait();
     let statistics::Reply::Report(report) = reply.map_err(|e| gone(&e))? else {
-        return Err("cannot sum up: the statistics answer something else".to_owned());
+        return Err("cannot make the summary: unexpected reply of the statistics".to_owned());
     };
-    let busiest = report.busiest.map(|minute| passage.of(minute.end));
+    let busiest = report.busiest.map(|minute| timeline.of(minute.end));
     let components = plane.system.status();
     let ended = plane.stop();
     if !ended.is_clean() {
-        return Err(format!("not all ended in order: {ended}"));
+        return Err(format!("not all components ended cleanly: {ended}"));
     }
     Ok(Summary {
         lines,
-        passed: passage.passed(),
-        standings,
+        passed: timeline.passed(),
+        statuses,
         count,
         report,
         busiest,

@@ -1,4 +1,4 @@
-//! The component `neighbours`: a state machine for each neighbour, driven by its messages and by timers.
+//! The component `neighbours`: a session state machine for each neighbour, driven by messages and timers.
 //!
 //! ```text
 //!              retry timer; it connects                     it is established
@@ -6,26 +6,29 @@
 //!         ▲ ▲          connect timer         │                                     │ │ ▲
 //!         │ └────────────────────────────────┘                                     │ └─┘ any message: hold timer anew
 //!         └────────────────────────────────────────────────────────────────────────┘     hello timer: a hello is sent
-//!                     it closes, or connects anew; hold timer: its routes are forgotten
+//!                     it closes or reconnects, or the hold timer expires: its routes are removed
 //! ```
 //!
-//! One of whom nothing was known is established by whatever it says, as a file may begin in the middle of a session. Invariants: only an established neighbour has
-//! routes; a state owns its timers, and they end with it.
+//! The first message of an unknown neighbour establishes its session, as a file may begin in the middle of
+//! one. Invariants: only an established neighbour has routes; a state owns its timers, which are cancelled
+//! when it ends.
 
-use std::{collections::BTreeMap, fmt, net::IpAddr, ops::ControlFlow, time::Duration};
+use std::{collections::BTreeMap, net::IpAddr, ops::ControlFlow, time::Duration};
 
+use thiserror::Error;
 use ump_server::{Client, ReplyContext, TimerId, Timers, thread::Handler};
 
 use crate::{
-    line::{Message, Peer, Stage},
+    line::{Message, Peer, SessionState},
     path::Path,
     shards::Shards,
-    statistics::{Note, Notes, Reason},
+    statistics::{DownReason, Record, Recorder},
     table,
 };
 
-/// How long a neighbour may take to be established, and how long it is left alone if it does not get there.
+/// Time to establish a session.
 const CONNECT: Duration = Duration::from_secs(60);
+/// Pause before the next attempt.
 const RETRY: Duration = Duration::from_secs(120);
 
 #[derive(Debug)]
@@ -37,47 +40,34 @@ pub(crate) enum Op {
 #[derive(Debug)]
 pub(crate) enum Reply {
     Done,
-    /// In the order of their addresses.
-    Neighbours(Vec<Standing>),
+    /// The neighbours, ordered by address.
+    Neighbours(Vec<NeighbourStatus>),
 }
 
-/// How a neighbour is.
+/// The status of a neighbour.
 #[derive(Clone, Debug)]
-pub(crate) struct Standing {
+pub(crate) struct NeighbourStatus {
     pub(crate) peer: Peer,
-    pub(crate) stage: Stage,
-    /// How often its session went down.
+    pub(crate) state: SessionState,
+    /// The number of times its session went down.
     pub(crate) flaps: u64,
     pub(crate) messages: u64,
 }
 
-/// Why a message is not taken.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Refusal {
+/// Why a message is rejected.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub(crate) enum Rejection {
+    #[error("{0} has no session")]
     NotEstablished(IpAddr),
+    #[error("{} is in AS {}, not {system}", known.address, known.system)]
     OtherSystem { known: Peer, system: u32 },
 }
 
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotEstablished(address) => write!(f, "{address} has no session"),
-            Self::OtherSystem { known, system } => {
-                write!(
-                    f,
-                    "{} is in AS {}, not {system}",
-                    known.address, known.system
-                )
-            }
-        }
-    }
-}
+pub(crate) type NeighboursClient = Client<Op, Reply, Rejection>;
 
-pub(crate) type NeighboursClient = Client<Op, Reply, Refusal>;
-
-/// What a timer is for, and whose it is.
+/// The neighbour and the purpose of a timer.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Token(IpAddr, Timer);
+pub(crate) struct TimerToken(IpAddr, Timer);
 
 #[derive(Clone, Copy, Debug)]
 enum Timer {
@@ -105,13 +95,13 @@ enum State {
 #[derive(Debug)]
 pub(crate) struct Neighbours {
     known: BTreeMap<IpAddr, Neighbour>,
-    timers: Timers<Token>,
+    timers: Timers<TimerToken>,
     times: Times,
     routes: Shards,
-    notes: Notes,
+    recorder: Recorder,
 }
 
-/// By the clock of the loop.
+/// The times of the state machine, by the clock of the loop.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Times {
     hold: Duration,
@@ -121,7 +111,7 @@ pub(crate) struct Times {
 }
 
 impl Times {
-    /// With this hold time, of a time that goes so many times as quick as the clock of the loop.
+    /// Derives them from the hold time, in a time that is `speed` times as fast as the loop's clock.
     pub(crate) fn new(hold: Duration, speed: u32) -> Self {
         Self {
             hold: hold / speed,
@@ -133,23 +123,28 @@ impl Times {
 }
 
 impl Neighbours {
-    pub(crate) fn new(timers: Timers<Token>, times: Times, routes: Shards, notes: Notes) -> Self {
+    pub(crate) fn new(
+        timers: Timers<TimerToken>,
+        times: Times,
+        routes: Shards,
+        recorder: Recorder,
+    ) -> Self {
         Self {
             known: BTreeMap::new(),
             timers,
             times,
             routes,
-            notes,
+            recorder,
         }
     }
 
-    fn hear(&mut self, peer: Peer, message: Message) -> ControlFlow<(), Result<(), Refusal>> {
-        if let Err(refusal) = self.meet(peer, &message)? {
-            return ControlFlow::Continue(Err(refusal));
+    fn handle(&mut self, peer: Peer, message: Message) -> ControlFlow<(), Result<(), Rejection>> {
+        if let Err(rejection) = self.accept(peer, &message)? {
+            return ControlFlow::Continue(Err(rejection));
         }
         let address = peer.address;
         match message {
-            Message::Stage(stage) => self.go_to(address, stage)?,
+            Message::SessionState(state) => self.go_to(address, state)?,
             Message::Keepalive => {}
             Message::Announce(prefix, attributes) => {
                 let from = address;
@@ -165,10 +160,10 @@ impl Neighbours {
         ControlFlow::Continue(Ok(()))
     }
 
-    /// Whether somebody may say this; and if so, it is heard.
-    fn meet(&mut self, peer: Peer, message: &Message) -> ControlFlow<(), Result<(), Refusal>> {
+    /// Checks that the neighbour may send the message, and restarts its hold timer.
+    fn accept(&mut self, peer: Peer, message: &Message) -> ControlFlow<(), Result<(), Rejection>> {
         let Peer { address, system } = peer;
-        let needs_session = !matches!(message, Message::Stage(_));
+        let needs_session = !matches!(message, Message::SessionState(_));
         let Some(neighbour) = self.known.get_mut(&address) else {
             let state = self.idle(address);
             let neighbour = Neighbour {
@@ -179,7 +174,7 @@ impl Neighbours {
             };
             self.known.insert(address, neighbour);
             if needs_session {
-                self.go_to(address, Stage::Established)?;
+                self.go_to(address, SessionState::Established)?;
             }
             return ControlFlow::Continue(Ok(()));
         };
@@ -188,76 +183,76 @@ impl Neighbours {
                 system: neighbour.system,
                 address,
             };
-            return ControlFlow::Continue(Err(Refusal::OtherSystem { known, system }));
+            return ControlFlow::Continue(Err(Rejection::OtherSystem { known, system }));
         }
         if let State::Established { hold, .. } = neighbour.state {
             self.timers.reschedule_after(hold, self.times.hold);
         } else if needs_session {
-            return ControlFlow::Continue(Err(Refusal::NotEstablished(address)));
+            return ControlFlow::Continue(Err(Rejection::NotEstablished(address)));
         }
         neighbour.messages += 1;
         ControlFlow::Continue(Ok(()))
     }
 
-    /// A neighbour says how far its session has got.
-    fn go_to(&mut self, address: IpAddr, stage: Stage) -> ControlFlow<()> {
+    /// Moves the session to the state that the neighbour reports.
+    fn go_to(&mut self, address: IpAddr, target: SessionState) -> ControlFlow<()> {
         let Some(state) = self.known.get(&address).map(|neighbour| neighbour.state) else {
             return ControlFlow::Continue(());
         };
-        match (stage, state) {
-            (Stage::Idle, State::Idle { .. })
-            | (Stage::Connecting, State::Connect { .. })
-            | (Stage::Established, State::Established { .. }) => {}
+        match (target, state) {
+            (SessionState::Idle, State::Idle { .. })
+            | (SessionState::Connecting, State::Connect { .. })
+            | (SessionState::Established, State::Established { .. }) => {}
             (_, State::Established { .. }) => {
-                self.lose(address, Reason::Closed)?;
-                return self.go_to(address, stage);
+                self.close(address, DownReason::Closed)?;
+                return self.go_to(address, target);
             }
-            (Stage::Idle, State::Connect { .. }) => {
+            (SessionState::Idle, State::Connect { .. }) => {
                 let idle = self.idle(address);
                 self.enter(address, idle);
             }
-            (Stage::Connecting, State::Idle { .. }) => self.connect(address)?,
-            (Stage::Established, State::Idle { .. } | State::Connect { .. }) => {
+            (SessionState::Connecting, State::Idle { .. }) => self.connect(address)?,
+            (SessionState::Established, State::Idle { .. } | State::Connect { .. }) => {
                 let established = State::Established {
                     hello: self
                         .timers
-                        .every(self.times.hello, Token(address, Timer::Hello)),
+                        .every(self.times.hello, TimerToken(address, Timer::Hello)),
                     hold: self
                         .timers
-                        .once(self.times.hold, Token(address, Timer::Hold)),
+                        .once(self.times.hold, TimerToken(address, Timer::Hold)),
                 };
                 self.enter(address, established);
-                self.notes.note(Note::Up)?;
+                self.recorder.record(Record::SessionUp)?;
             }
         }
         ControlFlow::Continue(())
     }
 
     fn connect(&mut self, address: IpAddr) -> ControlFlow<()> {
-        let token = Token(address, Timer::Connect);
+        let token = TimerToken(address, Timer::Connect);
         let give_up = self.timers.once(self.times.connect, token);
         self.enter(address, State::Connect { give_up });
-        self.notes.note(Note::TriedToConnect)
+        self.recorder.record(Record::ConnectAttempt)
     }
 
-    /// An established neighbour is no more, and its routes with it.
-    fn lose(&mut self, address: IpAddr, reason: Reason) -> ControlFlow<()> {
+    /// Closes an established session and removes its routes.
+    fn close(&mut self, address: IpAddr, reason: DownReason) -> ControlFlow<()> {
         let idle = self.idle(address);
         self.enter(address, idle);
         if let Some(neighbour) = self.known.get_mut(&address) {
             neighbour.flaps += 1;
         }
-        self.notes.note(Note::Down(reason))?;
+        self.recorder.record(Record::SessionDown(reason))?;
         self.routes.forget(address)
     }
 
     fn idle(&self, address: IpAddr) -> State {
-        let token = Token(address, Timer::Retry);
+        let token = TimerToken(address, Timer::Retry);
         let retry = self.timers.once(self.times.retry, token);
         State::Idle { retry }
     }
 
-    /// The timers of the state before end with it.
+    /// Enters a state and cancels the timers of the state before.
     fn enter(&mut self, address: IpAddr, next: State) {
         let Some(neighbour) = self.known.get_mut(&address) else {
             return;
@@ -273,39 +268,39 @@ impl Neighbours {
         }
     }
 
-    fn standings(&self) -> Vec<Standing> {
-        let standing = |(&address, neighbour): (&IpAddr, &Neighbour)| Standing {
+    fn statuses(&self) -> Vec<NeighbourStatus> {
+        let status = |(&address, neighbour): (&IpAddr, &Neighbour)| NeighbourStatus {
             peer: Peer {
                 address,
                 system: neighbour.system,
             },
-            stage: match neighbour.state {
-                State::Idle { .. } => Stage::Idle,
-                State::Connect { .. } => Stage::Connecting,
-                State::Established { .. } => Stage::Established,
+            state: match neighbour.state {
+                State::Idle { .. } => SessionState::Idle,
+                State::Connect { .. } => SessionState::Connecting,
+                State::Established { .. } => SessionState::Established,
             },
             flaps: neighbour.flaps,
             messages: neighbour.messages,
         };
-        self.known.iter().map(standing).collect()
+        self.known.iter().map(status).collect()
     }
 }
 
-impl Handler<Op, Reply, Refusal, (), Token> for Neighbours {
-    fn proc_req(&mut self, op: Op, rctx: ReplyContext<'_, Reply, Refusal>) -> ControlFlow<()> {
+impl Handler<Op, Reply, Rejection, (), TimerToken> for Neighbours {
+    fn proc_req(&mut self, op: Op, rctx: ReplyContext<'_, Reply, Rejection>) -> ControlFlow<()> {
         let answer = match op {
-            Op::Message(peer, message) => self.hear(peer, message)?.map(|()| Reply::Done),
-            Op::Show => Ok(Reply::Neighbours(self.standings())),
+            Op::Message(peer, message) => self.handle(peer, message)?.map(|()| Reply::Done),
+            Op::Show => Ok(Reply::Neighbours(self.statuses())),
         };
         let _ = rctx.answer(answer);
         ControlFlow::Continue(())
     }
 
-    /// Of a state that has ended none comes: they are cancelled here, on the loop's own thread.
-    fn on_timer(&mut self, Token(address, timer): Token) -> ControlFlow<()> {
+    /// No timer fires for a state that has ended: they are cancelled on the loop's own thread.
+    fn on_timer(&mut self, TimerToken(address, timer): TimerToken) -> ControlFlow<()> {
         match timer {
-            Timer::Hello => self.notes.note(Note::SaidHello),
-            Timer::Hold => self.lose(address, Reason::HoldTimer),
+            Timer::Hello => self.recorder.record(Record::HelloSent),
+            Timer::Hold => self.close(address, DownReason::HoldTimer),
             Timer::Connect => {
                 let idle = self.idle(address);
                 self.enter(address, idle);

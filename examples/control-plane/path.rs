@@ -1,7 +1,8 @@
-//! A route as a neighbour announces it, and which of several is the best.
+//! A route as a neighbour announces it, and the order in which routes are preferred.
 //!
-//! Like BGP's decision (RFC 4271, 9.1.2.2), as far as the attributes go that are here: the higher preference, the shorter path, the lower origin, the lower MED
-//! (whoever it comes from), the lower address of the neighbour.
+//! The order is that of BGP (RFC 4271, 9.1.2.2) for the attributes here: the higher preference, the shorter
+//! path, the lower origin, the lower MED (also between different systems), the lower address of the
+//! neighbour.
 
 use std::{cmp::Reverse, fmt, net::IpAddr, str::FromStr};
 
@@ -14,7 +15,7 @@ pub(crate) struct Attributes {
     pub(crate) med: u32,
 }
 
-/// A route, and who announces it.
+/// A route and the neighbour that announces it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Path {
     pub(crate) from: IpAddr,
@@ -22,7 +23,7 @@ pub(crate) struct Path {
 }
 
 impl Path {
-    /// The best has the smallest; no two neighbours have the same.
+    /// Returns the sort key: the best path has the smallest, and no two neighbours have the same.
     pub(crate) fn rank(&self) -> impl Ord + use<> {
         let Attributes {
             path,
@@ -35,7 +36,7 @@ impl Path {
     }
 }
 
-/// The systems through which a route came, the last one first: as `bgpdump` prints it.
+/// The systems that a route has passed, the last one first, as `bgpdump` prints them.
 ///
 /// | segment | printed | counts |
 /// |---|---|--:|
@@ -44,14 +45,14 @@ impl Path {
 /// | sequence within a confederation | `(65001 65002)` | 0 |
 /// | set within a confederation | `[65001,65002]` | 0 |
 ///
-/// (RFC 4271, 9.1.2.2, and RFC 5065, 5.3.) A route of the neighbour's own system has none: its path is empty if the neighbour is in our system.
+/// See RFC 4271, 9.1.2.2, and RFC 5065, 5.3. The path of a route is empty if it originates in our system.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct AsPath {
     text: Box<str>,
     length: usize,
 }
 
-/// It has something in it that is no segment.
+/// The text contains something that is not a segment.
 #[derive(Debug)]
 pub(crate) struct NotAPath;
 
@@ -78,7 +79,7 @@ impl FromStr for AsPath {
             if !members.split([',', ' ']).all(|hop| system(hop).is_some()) {
                 return Err(NotAPath);
             }
-            // The next segment does not touch it.
+            // A space separates segments.
             if !after.is_empty() && !after.starts_with(' ') {
                 return Err(NotAPath);
             }
@@ -92,7 +93,7 @@ impl FromStr for AsPath {
     }
 }
 
-/// The number of a system, plain or with a dot between its halves (RFC 5396).
+/// Parses the number of a system, plain or with a dot between its halves (RFC 5396).
 pub(crate) fn system(text: &str) -> Option<u32> {
     let number = |text: &str| {
         let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
@@ -116,7 +117,7 @@ impl fmt::Display for AsPath {
     }
 }
 
-/// How the first of them came to know it.
+/// How the first system of the path learned of the route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Origin {
     Igp,
@@ -124,7 +125,7 @@ pub(crate) enum Origin {
     Incomplete,
 }
 
-/// It is none of the three.
+/// The text is none of the three origins.
 #[derive(Debug)]
 pub(crate) struct NotAnOrigin;
 

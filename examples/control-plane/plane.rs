@@ -1,15 +1,15 @@
-//! The four components, and who needs whom: what is to the right is up before what is to the left, and ends after it.
+//! The four components and their dependencies: a component starts after those to its right, and ends before them.
 //!
 //! ```text
-//!                 messages                    routes                    notes
+//!                 messages                    routes                    records
 //!   the file ───────────────▶ neighbours ───────────────▶ routes ×N ───────────────▶ statistics
 //!       │                      timers of sessions          by prefix                  a timer for minutes
 //!       └── lookups ───────────────────────────────────────▲ ▲
 //!                 commands                                 │ │
-//!   stdin ──────────────────▶ console ─────────────────────┘ └ asks all of them, urgently
+//!   stdin ──────────────────▶ console ─────────────────────┘ └ requests to all, urgent
 //! ```
 //!
-//! Nobody asks to the left, so however full the queues are, nobody waits in a circle.
+//! Requests only go to the right, so the components cannot deadlock, however full their queues are.
 
 use std::time::Duration;
 
@@ -21,10 +21,10 @@ use ump_server::{
 use crate::{
     console::{self, Console, ConsoleClient},
     neighbours::{self, Neighbours, NeighboursClient, Times},
-    pace::Pace,
     shards::Shards,
-    statistics::{self, Notes, Statistics, StatisticsClient},
+    statistics::{self, Recorder, Statistics, StatisticsClient},
     table::{self, Table},
+    time::TimeMode,
 };
 
 const NEIGHBOURS: &str = "neighbours";
@@ -32,17 +32,17 @@ const ROUTES: &str = "routes";
 const STATISTICS: &str = "statistics";
 const CONSOLE: &str = "console";
 
-/// What is counted or shown can wait for what is routed. Lower than the usual 47, which needs no privilege.
+/// The priority of what is not routing. It is below the default of 47, so it needs no privilege.
 const LOW: u8 = 30;
 
-/// For all of them to be up, and to end.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Timeout of the start and of the stop.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 #[derive(Debug)]
 pub(crate) struct Settings {
     pub(crate) shards: usize,
     pub(crate) hold: Duration,
-    pub(crate) pace: Pace,
+    pub(crate) mode: TimeMode,
 }
 
 #[derive(Debug)]
@@ -56,12 +56,12 @@ pub(crate) struct Plane {
 
 impl Plane {
     pub(crate) fn start(settings: &Settings) -> Result<Self, String> {
-        let Settings { shards, hold, pace } = settings;
-        let speed = pace.speed();
+        let Settings { shards, hold, mode } = settings;
+        let speed = mode.speed();
         let times = Times::new(*hold, speed);
-        let builder = match pace {
-            Pace::Virtual(clock) => System::builder().test_clock(clock),
-            Pace::Real(_) => System::builder(),
+        let builder = match mode {
+            TimeMode::Virtual(clock) => System::builder().test_clock(clock),
+            TimeMode::Real(_) => System::builder(),
         };
         let system = builder
             .thread(
@@ -79,8 +79,8 @@ impl Plane {
                     .capacity(1024)
                     .needs(STATISTICS),
                 |setup: &Setup<table::Op, _, Refused>| {
-                    let notes = Notes(setup.client(STATISTICS)?);
-                    Ok(Table::new(notes))
+                    let recorder = Recorder(setup.client(STATISTICS)?);
+                    Ok(Table::new(recorder))
                 },
             )
             .thread(
@@ -90,9 +90,9 @@ impl Plane {
                     .needs(ROUTES)
                     .needs(STATISTICS),
                 move |setup: &Setup<neighbours::Op, _, _, _>| {
-                    let notes = Notes(setup.client(STATISTICS)?);
-                    let routes = Shards::new(setup.spread(ROUTES)?, notes.clone());
-                    Ok(Neighbours::new(setup.timers(), times, routes, notes))
+                    let recorder = Recorder(setup.client(STATISTICS)?);
+                    let routes = Shards::new(setup.spread(ROUTES)?, recorder.clone());
+                    Ok(Neighbours::new(setup.timers(), times, routes, recorder))
                 },
             )
             .thread(
@@ -104,27 +104,30 @@ impl Plane {
                     .needs(STATISTICS),
                 |setup: &Setup<console::Command, _, _>| {
                     let statistics: StatisticsClient = setup.client(STATISTICS)?;
-                    let routes = Shards::new(setup.spread(ROUTES)?, Notes(statistics.clone()));
+                    let routes = Shards::new(setup.spread(ROUTES)?, Recorder(statistics.clone()));
                     let neighbours = setup.client(NEIGHBOURS)?;
                     Ok(Console::new(neighbours, routes.urgent(), statistics))
                 },
             )
-            .start(PATIENCE)
+            .start(TIMEOUT)
             .wait()
             .map_err(|e| e.to_string())?;
-        let statistics: StatisticsClient = found(system.client(STATISTICS));
+        let statistics: StatisticsClient = expect_client(system.client(STATISTICS));
         Ok(Self {
-            neighbours: found(system.client(NEIGHBOURS)),
-            routes: Shards::new(found(system.spread(ROUTES)), Notes(statistics.clone())),
+            neighbours: expect_client(system.client(NEIGHBOURS)),
+            routes: Shards::new(
+                expect_client(system.spread(ROUTES)),
+                Recorder(statistics.clone()),
+            ),
             statistics,
-            console: found(system.client(CONSOLE)),
+            console: expect_client(system.client(CONSOLE)),
             system,
         })
     }
 
-    /// Ends all of them, with nothing left in their queues.
+    /// Stops all components after they have drained their queues.
     pub(crate) fn stop(self) -> Report {
-        self.system.stop(Stop::Drain, PATIENCE).wait()
+        self.system.stop(Stop::Drain, TIMEOUT).wait()
     }
 }
 
@@ -132,11 +135,11 @@ fn background() -> Attributes {
     Attributes::new()
         .priority(LOW)
         .on_refusal(OnRefusal::warn(|refused| {
-            output::log!("control-plane: {refused}");
+            cli::log!("control-plane: {refused}");
         }))
 }
 
-/// Its name and its types are those of its definition above.
-fn found<T, E: std::error::Error>(client: Result<T, E>) -> T {
-    client.expect("it is one of the four")
+/// Unwraps a client whose name and types are those of its definition above.
+fn expect_client<T, E: std::error::Error>(client: Result<T, E>) -> T {
+    client.expect("a component of this system")
 }

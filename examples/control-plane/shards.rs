@@ -1,7 +1,8 @@
-//! Which instance of `routes` has what.
+//! Assigns prefixes to the instances of `routes`.
 //!
-//! A prefix belongs to an instance by the first bits of its address, 8 of IPv4 and 16 of IPv6; those that are shorter belong to the first instance together. So a
-//! lookup asks two of them, at the same time, and the longer match is the right one.
+//! The first bits of its address assign a prefix to an instance: 8 bits of IPv4, 16 bits of IPv6. Shorter
+//! prefixes belong to the first instance. So a lookup asks two instances at the same time, and the longer
+//! match is the result.
 
 use std::{net::IpAddr, ops::ControlFlow};
 
@@ -13,7 +14,7 @@ use ump_server::{
 };
 
 use crate::{
-    statistics::{Note, Notes},
+    statistics::{Record, Recorder},
     table::{Count, Op, Reply, Route, RoutesClient},
 };
 
@@ -21,35 +22,35 @@ type Asked = WaitReply<Reply, Refused, Error>;
 
 pub(crate) type Error = RequestError<Op, Refused>;
 
-/// Clients of all instances.
+/// The clients of all instances.
 #[derive(Clone, Debug)]
 pub(crate) struct Shards {
     spread: Spread<Op, Reply, Refused>,
-    notes: Notes,
+    recorder: Recorder,
     is_urgent: bool,
 }
 
 impl Shards {
-    pub(crate) fn new(spread: Spread<Op, Reply, Refused>, notes: Notes) -> Self {
+    pub(crate) fn new(spread: Spread<Op, Reply, Refused>, recorder: Recorder) -> Self {
         Self {
             spread,
-            notes,
+            recorder,
             is_urgent: false,
         }
     }
 
-    /// The same, but what it asks overtakes the updates in the queues: an operator is not to wait for them.
+    /// Makes requests urgent: an operator's commands overtake the updates in the queues.
     pub(crate) fn urgent(self) -> Self {
         let is_urgent = true;
         Self { is_urgent, ..self }
     }
 
-    /// Tells the one who has the prefix; waits if its queue is full. `Break` if it is gone.
+    /// Posts to the instance of a prefix, and waits while its queue is full; `Break` if it has ended.
     pub(crate) fn post(&self, prefix: IpNet, op: Op) -> ControlFlow<()> {
-        post(self.of_prefix(&prefix), op)
+        post(self.instance_of(&prefix), op)
     }
 
-    /// Tells all of them to forget what came from there.
+    /// Removes all paths from a neighbour, in all instances.
     pub(crate) fn forget(&self, from: IpAddr) -> ControlFlow<()> {
         self.spread
             .instances()
@@ -57,10 +58,10 @@ impl Shards {
             .try_for_each(|instance| post(instance, Op::Forget(from)))
     }
 
-    /// The route of the longest prefix with the address in it.
+    /// Finds the longest prefix with the address in it.
     pub(crate) fn lookup(&self, address: IpAddr) -> Result<Option<Route>, Error> {
-        let short = self.ask(self.of_short(), Op::Lookup(address))?;
-        let long = self.ask(self.of_prefix(&IpNet::from(address)), Op::Lookup(address))?;
+        let short = self.ask(self.short_prefixes(), Op::Lookup(address))?;
+        let long = self.ask(self.instance_of(&IpNet::from(address)), Op::Lookup(address))?;
         let mut best: Option<Route> = None;
         for reply in [short, long] {
             if let Reply::Found(Some(found)) = reply.wait()? {
@@ -70,13 +71,13 @@ impl Shards {
                 }
             }
         }
-        let _ = self.notes.note(Note::LookedUp {
+        let _ = self.recorder.record(Record::LookedUp {
             found: best.is_some(),
         });
         Ok(best)
     }
 
-    /// What there is within a prefix, in order, up to so many.
+    /// Lists the routes within a prefix, in order, up to a limit.
     pub(crate) fn show(&self, within: IpNet, limit: usize) -> Result<Vec<Route>, Error> {
         let mut routes = Vec::new();
         for instance in self.spread.instances() {
@@ -111,19 +112,19 @@ impl Shards {
         Ok(request.submit().wait()?)
     }
 
-    fn of_prefix(&self, prefix: &IpNet) -> &RoutesClient {
+    fn instance_of(&self, prefix: &IpNet) -> &RoutesClient {
         let (bits, first) = match prefix.addr() {
             IpAddr::V4(address) => (8, u16::from(address.octets()[0])),
             IpAddr::V6(address) => (16, address.segments()[0]),
         };
         if prefix.prefix_len() < bits {
-            self.of_short()
+            self.short_prefixes()
         } else {
             self.spread.by_key(&(bits, first))
         }
     }
 
-    fn of_short(&self) -> &RoutesClient {
+    fn short_prefixes(&self) -> &RoutesClient {
         &self.spread.instances()[0]
     }
 }

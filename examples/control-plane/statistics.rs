@@ -1,7 +1,7 @@
-//! The component `statistics`: counts what the others note, in all and by the minute.
+//! The component `statistics`: counts the records of the others, in total and by the minute.
 //!
-//! A periodic timer closes a minute. Notes are posted, and whoever posts one waits if the queue is full, so none is lost: when all has come to rest, what was counted is
-//! what happened.
+//! A periodic timer closes a minute. Records are posted, and a sender waits while the queue is full, so
+//! none is lost: when all components are quiet, the counters are exact.
 
 use std::{
     collections::VecDeque,
@@ -13,21 +13,21 @@ use ump_server::{Client, Clock, Refused, ReplyContext, Timers, thread::Handler, 
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// How many minutes are remembered one by one.
-const KEPT: usize = 10;
+/// The number of recent minutes that are kept.
+const RECENT_MINUTES: usize = 10;
 
-/// What happened.
+/// An event to count.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Note {
+pub(crate) enum Record {
     Announced {
         best_changed: bool,
     },
     Withdrawn {
         best_changed: bool,
     },
-    /// There was no such path.
-    WithdrawnInVain,
-    /// Paths are gone with their neighbour.
+    /// A withdrawal of a path that does not exist.
+    SpuriousWithdrawal,
+    /// Paths removed with the session of their neighbour.
     Lost {
         paths: u64,
         best_changed: u64,
@@ -35,134 +35,132 @@ pub(crate) enum Note {
     LookedUp {
         found: bool,
     },
-    /// A session has come up.
-    Up,
-    /// A session has gone down.
-    Down(Reason),
-    SaidHello,
-    TriedToConnect,
+    SessionUp,
+    SessionDown(DownReason),
+    HelloSent,
+    ConnectAttempt,
 }
 
-/// Why a session has gone down.
+/// Why a session went down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Reason {
-    /// The neighbour said so.
+pub(crate) enum DownReason {
+    /// The neighbour closed it.
     Closed,
-    /// Nothing was heard of it for too long.
+    /// The neighbour was silent for longer than the hold time.
     HoldTimer,
 }
 
-/// How often it happened.
+/// The number of records of each kind.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Tally {
+pub(crate) struct Counters {
     pub(crate) announced: u64,
     pub(crate) withdrawn: u64,
-    pub(crate) withdrawn_in_vain: u64,
+    pub(crate) spurious_withdrawals: u64,
     pub(crate) lost: u64,
     pub(crate) best_changed: u64,
     pub(crate) found: u64,
     pub(crate) not_found: u64,
     pub(crate) up: u64,
     pub(crate) closed: u64,
-    pub(crate) held: u64,
+    pub(crate) hold_expired: u64,
     pub(crate) hellos: u64,
     pub(crate) attempts: u64,
 }
 
-impl Tally {
-    fn of(note: Note) -> Self {
-        let mut tally = Self::default();
-        match note {
-            Note::Announced { best_changed } => {
-                tally.announced = 1;
-                tally.best_changed = best_changed.into();
+impl Counters {
+    fn of(record: Record) -> Self {
+        let mut counters = Self::default();
+        match record {
+            Record::Announced { best_changed } => {
+                counters.announced = 1;
+                counters.best_changed = best_changed.into();
             }
-            Note::Withdrawn { best_changed } => {
-                tally.withdrawn = 1;
-                tally.best_changed = best_changed.into();
+            Record::Withdrawn { best_changed } => {
+                counters.withdrawn = 1;
+                counters.best_changed = best_changed.into();
             }
-            Note::WithdrawnInVain => tally.withdrawn_in_vain = 1,
-            Note::Lost {
+            Record::SpuriousWithdrawal => counters.spurious_withdrawals = 1,
+            Record::Lost {
                 paths,
                 best_changed,
             } => {
-                tally.lost = paths;
-                tally.best_changed = best_changed;
+                counters.lost = paths;
+                counters.best_changed = best_changed;
             }
-            Note::LookedUp { found: true } => tally.found = 1,
-            Note::LookedUp { found: false } => tally.not_found = 1,
-            Note::Up => tally.up = 1,
-            Note::Down(Reason::Closed) => tally.closed = 1,
-            Note::Down(Reason::HoldTimer) => tally.held = 1,
-            Note::SaidHello => tally.hellos = 1,
-            Note::TriedToConnect => tally.attempts = 1,
+            Record::LookedUp { found: true } => counters.found = 1,
+            Record::LookedUp { found: false } => counters.not_found = 1,
+            Record::SessionUp => counters.up = 1,
+            Record::SessionDown(DownReason::Closed) => counters.closed = 1,
+            Record::SessionDown(DownReason::HoldTimer) => counters.hold_expired = 1,
+            Record::HelloSent => counters.hellos = 1,
+            Record::ConnectAttempt => counters.attempts = 1,
         }
-        tally
+        counters
     }
 
-    /// Messages about routes.
+    /// Returns the number of messages about routes.
     pub(crate) fn updates(&self) -> u64 {
-        self.announced + self.withdrawn + self.withdrawn_in_vain
+        self.announced + self.withdrawn + self.spurious_withdrawals
     }
 }
 
-impl AddAssign for Tally {
+impl AddAssign for Counters {
     fn add_assign(&mut self, more: Self) {
         self.announced += more.announced;
         self.withdrawn += more.withdrawn;
-        self.withdrawn_in_vain += more.withdrawn_in_vain;
+        self.spurious_withdrawals += more.spurious_withdrawals;
         self.lost += more.lost;
         self.best_changed += more.best_changed;
         self.found += more.found;
         self.not_found += more.not_found;
         self.up += more.up;
         self.closed += more.closed;
-        self.held += more.held;
+        self.hold_expired += more.hold_expired;
         self.hellos += more.hellos;
         self.attempts += more.attempts;
     }
 }
 
-/// A minute, and what happened in it.
+/// The counters of one minute.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Minute {
-    /// When it ended, by the clock of the loops.
+    /// The end of the minute, by the clock of the loops.
     pub(crate) end: Instant,
-    pub(crate) tally: Tally,
+    pub(crate) counters: Counters,
 }
 
 #[derive(Debug)]
 pub(crate) enum Op {
-    Note(Note),
+    Record(Record),
     Report,
 }
 
 #[derive(Clone, Debug)]
 pub(crate) enum Reply {
-    Noted,
+    Recorded,
     Report(Box<Report>),
 }
 
 #[derive(Clone, Debug)]
 pub(crate) struct Report {
-    pub(crate) total: Tally,
+    pub(crate) total: Counters,
     pub(crate) minutes: u64,
-    /// The first one with the most updates.
+    /// The first minute with the most updates.
     pub(crate) busiest: Option<Minute>,
-    /// The last ones, the oldest first.
+    /// The last minutes, the oldest first.
     pub(crate) recent: Vec<Minute>,
 }
 
 pub(crate) type StatisticsClient = Client<Op, Reply, Refused>;
 
-/// Where notes go.
+/// Sends records to the component.
 #[derive(Clone, Debug)]
-pub(crate) struct Notes(pub(crate) StatisticsClient);
+pub(crate) struct Recorder(pub(crate) StatisticsClient);
 
-impl Notes {
-    /// `Break` if they are gone: then there is no point in going on either.
-    pub(crate) fn note(&self, note: Note) -> ControlFlow<()> {
-        match self.0.post(Op::Note(note)).wait() {
+impl Recorder {
+    /// Posts a record; `Break` if the component has ended, so that the caller ends as well.
+    pub(crate) fn record(&self, record: Record) -> ControlFlow<()> {
+        match self.0.post(Op::Record(record)).wait() {
             Ok(()) => ControlFlow::Continue(()),
             Err(_) => ControlFlow::Break(()),
         }
@@ -172,26 +170,26 @@ impl Notes {
 #[derive(Debug)]
 pub(crate) struct Statistics {
     clock: Clock,
-    total: Tally,
-    /// In the minute that is not over.
-    current: Tally,
+    total: Counters,
+    /// The counters of the current minute.
+    current: Counters,
     minutes: u64,
     busiest: Option<Minute>,
     recent: VecDeque<Minute>,
 }
 
-/// A minute is over.
+/// The token of the timer that closes a minute.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct MinuteIsOver;
+pub(crate) struct MinuteTimer;
 
 impl Statistics {
-    /// Counts by the minute of a time that goes so many times as quick as its clock.
-    pub(crate) fn new(clock: Clock, timers: &Timers<MinuteIsOver>, speed: u32) -> Self {
-        timers.every(Periodic::new(MINUTE / speed), MinuteIsOver);
+    /// Counts by the minute of a time that is `speed` times as fast as the clock.
+    pub(crate) fn new(clock: Clock, timers: &Timers<MinuteTimer>, speed: u32) -> Self {
+        timers.every(Periodic::new(MINUTE / speed), MinuteTimer);
         Self {
             clock,
-            total: Tally::default(),
-            current: Tally::default(),
+            total: Counters::default(),
+            current: Counters::default(),
             minutes: 0,
             busiest: None,
             recent: VecDeque::new(),
@@ -208,14 +206,14 @@ impl Statistics {
     }
 }
 
-impl Handler<Op, Reply, Refused, (), MinuteIsOver> for Statistics {
+impl Handler<Op, Reply, Refused, (), MinuteTimer> for Statistics {
     fn proc_req(&mut self, op: Op, rctx: ReplyContext<'_, Reply, Refused>) -> ControlFlow<()> {
         let reply = match op {
-            Op::Note(note) => {
-                let tally = Tally::of(note);
-                self.total += tally;
-                self.current += tally;
-                Reply::Noted
+            Op::Record(record) => {
+                let counters = Counters::of(record);
+                self.total += counters;
+                self.current += counters;
+                Reply::Recorded
             }
             Op::Report => Reply::Report(Box::new(self.report())),
         };
@@ -223,17 +221,17 @@ impl Handler<Op, Reply, Refused, (), MinuteIsOver> for Statistics {
         ControlFlow::Continue(())
     }
 
-    fn on_timer(&mut self, MinuteIsOver: MinuteIsOver) -> ControlFlow<()> {
+    fn on_timer(&mut self, MinuteTimer: MinuteTimer) -> ControlFlow<()> {
         let minute = Minute {
             end: self.clock.now(),
-            tally: std::mem::take(&mut self.current),
+            counters: std::mem::take(&mut self.current),
         };
         self.minutes += 1;
-        let most = self.busiest.map_or(0, |busiest| busiest.tally.updates());
-        if minute.tally.updates() > most {
+        let most = self.busiest.map_or(0, |busiest| busiest.counters.updates());
+        if minute.counters.updates() > most {
             self.busiest = Some(minute);
         }
-        if self.recent.len() == KEPT {
+        if self.recent.len() == RECENT_MINUTES {
             self.recent.pop_front();
         }
         self.recent.push_back(minute);

@@ -1,21 +1,22 @@
-//! What is said at the end.
+//! The summary at the end.
 
 use std::{fmt, time::Duration};
 
 use ump_server::system::ComponentStatus;
 
 use crate::{
-    feed::Lines, line::Stage, neighbours::Standing, pace::Hms, statistics::Report, table::Count,
+    feed::Lines, line::SessionState, neighbours::NeighbourStatus, statistics::Report, table::Count,
+    time::Hms,
 };
 
 #[derive(Debug)]
 pub(crate) struct Summary {
     pub(crate) lines: Lines,
     pub(crate) passed: Duration,
-    pub(crate) standings: Vec<Standing>,
+    pub(crate) statuses: Vec<NeighbourStatus>,
     pub(crate) count: Count,
     pub(crate) report: Box<Report>,
-    /// When the busiest minute ended, from the beginning.
+    /// The end of the busiest minute, since the first line.
     pub(crate) busiest: Option<Duration>,
     pub(crate) components: Vec<ComponentStatus>,
 }
@@ -42,22 +43,22 @@ impl fmt::Display for Summary {
         )?;
         writeln!(f, "{}", self.report)?;
         if let (Some(end), Some(minute)) = (self.busiest, self.report.busiest) {
-            let updates = minute.tally.updates();
+            let updates = minute.counters.updates();
             writeln!(
                 f,
                 "busiest    {updates} updates in the minute before {}",
                 Hms(end)
             )?;
         }
-        let established = |standing: &&Standing| standing.stage == Stage::Established;
+        let established = |status: &&NeighbourStatus| status.state == SessionState::Established;
         writeln!(
             f,
             "neighbours {}, {} established",
-            self.standings.len(),
-            self.standings.iter().filter(established).count()
+            self.statuses.len(),
+            self.statuses.iter().filter(established).count()
         )?;
-        for standing in &self.standings {
-            writeln!(f, "  {standing}")?;
+        for status in &self.statuses {
+            writeln!(f, "  {status}")?;
         }
         writeln!(f, "components")?;
         for ComponentStatus {

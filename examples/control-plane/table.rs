@@ -1,7 +1,7 @@
-//! The component `routes`: one shard of the table, with all the paths to each of its prefixes.
+//! The component `routes`: one shard of the routing table, with all paths to each of its prefixes.
 //!
-//! Its longest-prefix match is [`prefix_trie`]'s, for both kinds of addresses. Invariants: no prefix is without a path, there is one from each neighbour at
-//! most, and the first is the best.
+//! [`prefix_trie`] provides the longest-prefix match. Invariants: each prefix has at least one path and
+//! at most one from each neighbour, and the first path is the best.
 
 use std::{fmt, net::IpAddr, ops::ControlFlow};
 
@@ -11,20 +11,20 @@ use ump_server::{Client, Refused, ReplyContext, thread::Handler};
 
 use crate::{
     path::Path,
-    statistics::{self, Note},
+    statistics::{self, Record},
 };
 
-/// What a shard can be told, and asked.
+/// A request to a shard.
 #[derive(Debug)]
 pub(crate) enum Op {
-    /// Its neighbour announces a path, in the place of the one before.
+    /// Adds a path, or replaces the one from the same neighbour.
     Announce(IpNet, Path),
     Withdraw(IpNet, IpAddr),
-    /// All that came from there is gone.
+    /// Removes all paths from a neighbour.
     Forget(IpAddr),
-    /// Where to send a packet.
+    /// Finds the route of an address.
     Lookup(IpAddr),
-    /// What there is within a prefix, up to so many.
+    /// Lists the routes within a prefix, up to a limit.
     Show(IpNet, usize),
     Count,
 }
@@ -37,7 +37,7 @@ pub(crate) enum Reply {
     Count(Count),
 }
 
-/// The best path to a prefix, and how many others there are.
+/// The best path to a prefix, and the number of the others.
 #[derive(Clone, Debug)]
 pub(crate) struct Route {
     pub(crate) prefix: IpNet,
@@ -45,7 +45,7 @@ pub(crate) struct Route {
     pub(crate) others: usize,
 }
 
-/// How much there is.
+/// The size of the table.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Count {
     pub(crate) v4: usize,
@@ -58,45 +58,45 @@ pub(crate) type RoutesClient = Client<Op, Reply, Refused>;
 #[derive(Debug)]
 pub(crate) struct Table {
     paths: JointPrefixMap<IpNet, Vec<Path>>,
-    statistics: statistics::Notes,
+    recorder: statistics::Recorder,
 }
 
 impl Table {
-    pub(crate) fn new(statistics: statistics::Notes) -> Self {
+    pub(crate) fn new(recorder: statistics::Recorder) -> Self {
         Self {
             paths: JointPrefixMap::new(),
-            statistics,
+            recorder,
         }
     }
 
-    fn announce(&mut self, prefix: IpNet, path: Path) -> Note {
+    fn announce(&mut self, prefix: IpNet, path: Path) -> Record {
         let paths = self.paths.entry(prefix).or_default();
         let before = paths.first().cloned();
         paths.retain(|known| known.from != path.from);
         let place = paths.partition_point(|known| known.rank() < path.rank());
         paths.insert(place, path);
-        Note::Announced {
+        Record::Announced {
             best_changed: paths.first() != before.as_ref(),
         }
     }
 
-    fn withdraw(&mut self, prefix: IpNet, from: IpAddr) -> Note {
+    fn withdraw(&mut self, prefix: IpNet, from: IpAddr) -> Record {
         let Some(paths) = self.paths.get_mut(&prefix) else {
-            return Note::WithdrawnInVain;
+            return Record::SpuriousWithdrawal;
         };
         let Some(place) = paths.iter().position(|path| path.from == from) else {
-            return Note::WithdrawnInVain;
+            return Record::SpuriousWithdrawal;
         };
         paths.remove(place);
         if paths.is_empty() {
             self.paths.remove(&prefix);
         }
-        Note::Withdrawn {
+        Record::Withdrawn {
             best_changed: place == 0,
         }
     }
 
-    fn forget(&mut self, from: IpAddr) -> Note {
+    fn forget(&mut self, from: IpAddr) -> Record {
         let (mut paths, mut best_changed) = (0, 0);
         for known in self.paths.values_mut() {
             if let Some(place) = known.iter().position(|path| path.from == from) {
@@ -106,7 +106,7 @@ impl Table {
             }
         }
         self.paths.retain(|_, paths| !paths.is_empty());
-        Note::Lost {
+        Record::Lost {
             paths,
             best_changed,
         }
@@ -125,9 +125,9 @@ impl Table {
         }
     }
 
-    /// `Break` if there is nobody to note it.
-    fn note(&self, note: Note) -> ControlFlow<(), Reply> {
-        self.statistics.note(note)?;
+    /// Records an event; `Break` if the statistics have ended.
+    fn record(&self, record: Record) -> ControlFlow<(), Reply> {
+        self.recorder.record(record)?;
         ControlFlow::Continue(Reply::Done)
     }
 }
@@ -145,16 +145,16 @@ impl Handler<Op, Reply, Refused> for Table {
     fn proc_req(&mut self, op: Op, rctx: ReplyContext<'_, Reply, Refused>) -> ControlFlow<()> {
         let reply = match op {
             Op::Announce(prefix, path) => {
-                let note = self.announce(prefix, path);
-                self.note(note)?
+                let record = self.announce(prefix, path);
+                self.record(record)?
             }
             Op::Withdraw(prefix, from) => {
-                let note = self.withdraw(prefix, from);
-                self.note(note)?
+                let record = self.withdraw(prefix, from);
+                self.record(record)?
             }
             Op::Forget(from) => {
-                let note = self.forget(from);
-                self.note(note)?
+                let record = self.forget(from);
+                self.record(record)?
             }
             Op::Lookup(address) => {
                 Reply::Found(self.paths.get_lpm(&IpNet::from(address)).and_then(route))
@@ -165,7 +165,7 @@ impl Handler<Op, Reply, Refused> for Table {
             }
             Op::Count => Reply::Count(self.count()),
         };
-        // Most of it is posted, and nobody waits.
+        // Most requests are posts, which have no caller.
         let _ = rctx.reply(reply);
         ControlFlow::Continue(())
     }

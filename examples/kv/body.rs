@@ -1,7 +1,8 @@
-//! The bodies of requests and responses, as a connection sees them.
+//! The bodies of requests and responses.
 //!
-//! A request's body has a [`Debt`]. What a handler leaves of it is read and thrown away, within bounds, while the response is sent: a client that
-//! writes all of its request before it reads would otherwise find its connection reset, and never learn why it was refused.
+//! The body of a request has a [`WaitBudget`]. What a handler does not read of it is drained, within bounds,
+//! while the response is sent. Otherwise a client that writes its whole request before it reads would have
+//! its connection reset, and would never see the error.
 
 use std::{
     future::poll_fn,
@@ -22,37 +23,38 @@ use hyper::{
 };
 use tokio::{
     runtime::Handle,
-    sync::watch,
     time::{Instant, timeout_at},
 };
 
 use crate::{
-    connections::Busy,
-    http,
-    pace::{Debt, TooSlow},
+    connections::BusyGuard,
+    slow_client::{TooSlow, WaitBudget},
+    stopping::{Stopping, stopped},
 };
 
-/// What is thrown away of a body at most, and for how long; and how long the client may say nothing meanwhile.
+/// The most bytes that are drained of a body.
 const DRAIN_BYTES: usize = 256 * 1024 * 1024;
+/// The longest time a body is drained.
 const DRAIN_TIME: Duration = Duration::from_secs(20);
+/// The longest silence of the client meanwhile.
 const DRAIN_SILENCE: Duration = Duration::from_secs(2);
 
-/// For how long if the client was too slow: so that it sees the answer.
+/// The longest time a body is drained if the client was too slow.
 const DRAIN_SLOW: Duration = Duration::from_secs(1);
 
-/// How long the client may say nothing if the service is stopping.
+/// The longest silence of the client while the service is stopping.
 const DRAIN_STOPPING: Duration = Duration::from_millis(200);
 
 /// The body of a request.
 #[derive(Debug)]
 pub(crate) struct RequestBody {
     incoming: Option<Incoming>,
-    debt: Debt,
-    /// A client that waits for leave to send its body, and does not have it.
-    is_held_back: bool,
+    budget: WaitBudget,
+    /// Whether the client waits for `100 Continue` before it sends the body.
+    awaits_continue: bool,
     is_too_slow: bool,
-    stopping: watch::Receiver<bool>,
-    busy: Arc<Busy>,
+    stopping: Stopping,
+    busy: Arc<BusyGuard>,
 }
 
 impl RequestBody {
@@ -60,13 +62,13 @@ impl RequestBody {
         incoming: Incoming,
         expects: bool,
         limit: Duration,
-        stopping: watch::Receiver<bool>,
-        busy: Arc<Busy>,
+        stopping: Stopping,
+        busy: Arc<BusyGuard>,
     ) -> Self {
         Self {
             incoming: Some(incoming),
-            debt: Debt::new(limit),
-            is_held_back: expects,
+            budget: WaitBudget::new(limit),
+            awaits_continue: expects,
             is_too_slow: false,
             stopping,
             busy,
@@ -86,10 +88,10 @@ impl HttpBody for RequestBody {
         let Some(incoming) = &mut this.incoming else {
             return Poll::Ready(None);
         };
-        this.is_held_back = false;
+        this.awaits_continue = false;
         match Pin::new(incoming).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
-                this.debt.pay(frame.data_ref().map_or(0, Bytes::len));
+                this.budget.credit(frame.data_ref().map_or(0, Bytes::len));
                 Poll::Ready(Some(Ok(frame)))
             }
             Poll::Ready(Some(Err(error))) => {
@@ -101,7 +103,7 @@ impl HttpBody for RequestBody {
                 Poll::Ready(None)
             }
             Poll::Pending => {
-                let TooSlow = ready!(this.debt.poll_wait(cx));
+                let TooSlow = ready!(this.budget.poll_wait(cx));
                 this.is_too_slow = true;
                 Poll::Ready(Some(Err(TooSlow.into())))
             }
@@ -123,7 +125,7 @@ impl Drop for RequestBody {
         let Some(incoming) = self.incoming.take() else {
             return;
         };
-        if incoming.is_end_stream() || self.is_held_back {
+        if incoming.is_end_stream() || self.awaits_continue {
             return;
         }
         if let Ok(runtime) = Handle::try_current() {
@@ -141,30 +143,30 @@ impl Drop for RequestBody {
     }
 }
 
-/// Has the body of a request thrown away that is refused before anything else.
-pub(crate) fn drain_aside(request: Request<Incoming>, stopping: watch::Receiver<bool>) {
-    let is_held_back = request.headers().contains_key(header::EXPECT);
+/// Drains the body of a request that is refused, on a task.
+pub(crate) fn spawn_drain(request: Request<Incoming>, stopping: Stopping) {
+    let awaits_continue = request.headers().contains_key(header::EXPECT);
     let body = request.into_body();
-    if !is_held_back && !body.is_end_stream() {
+    if !awaits_continue && !body.is_end_stream() {
         tokio::spawn(drain(body, DRAIN_TIME, stopping));
     }
 }
 
-/// Reads and throws away, until the end or the bounds.
-async fn drain(mut incoming: Incoming, time: Duration, stopping: watch::Receiver<bool>) {
+/// Reads and discards a body, until its end or a bound.
+async fn drain(mut incoming: Incoming, time: Duration, stopping: Stopping) {
     let end = Instant::now() + time;
     let mut left = DRAIN_BYTES;
     loop {
         let now = Instant::now();
         let frame = poll_fn(|cx| Pin::new(&mut incoming).poll_frame(cx));
         let frame = timeout_at(end.min(now + DRAIN_SILENCE), frame);
-        let hurry = async {
-            http::stopped(stopping.clone()).await;
+        let stop = async {
+            stopped(stopping.clone()).await;
             tokio::time::sleep_until(now + DRAIN_STOPPING).await;
         };
         let frame = tokio::select! {
             frame = frame => frame,
-            () = hurry => return,
+            () = stop => return,
         };
         let Ok(Some(Ok(frame))) = frame else { return };
         let Some(rest) = left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) else {
@@ -174,15 +176,15 @@ async fn drain(mut incoming: Incoming, time: Duration, stopping: watch::Receiver
     }
 }
 
-/// The body of a response: until its end the connection is busy.
+/// The body of a response. The connection is busy until its end.
 #[derive(Debug)]
 pub(crate) struct ResponseBody {
     body: Body,
-    _busy: Arc<Busy>,
+    _busy: Arc<BusyGuard>,
 }
 
 impl ResponseBody {
-    pub(crate) fn new(body: Body, busy: Arc<Busy>) -> Self {
+    pub(crate) fn new(body: Body, busy: Arc<BusyGuard>) -> Self {
         Self { body, _busy: busy }
     }
 }

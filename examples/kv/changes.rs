@@ -1,8 +1,9 @@
-//! What has changed, for whoever watches.
+//! The changes of keys, published to watchers.
 //!
-//! The store publishes a change when it is committed, in the order of the commits, on the [topic](crate::topic) of its key. It waits for nobody: a
-//! watcher has room for so many changes, then the oldest make way, and it is told how many. While nobody watches, a change costs the store a place
-//! in the [history](crate::history).
+//! The store publishes a change when it is committed, in the order of the commits, on the
+//! [topic](crate::topic) of its key. It never waits: when the queue of a watcher is full, its oldest changes
+//! are dropped, and it learns how many. Without watchers a change only enters the
+//! [history](crate::history).
 
 use std::{
     collections::VecDeque,
@@ -21,111 +22,113 @@ use ump_router::{
 };
 
 use crate::{
-    history::{Change, History, Id, Since, What},
+    history::{Change, ChangeKind, History, Id, Replay},
     key::Key,
     topic,
 };
 
-/// How many changes a watcher can be behind.
-const BACKLOG: usize = 1024;
+/// The length of a watcher's queue.
+const QUEUE_LENGTH: usize = 1024;
 
 impl Message for Change {
     const PREFIX: &'static str = topic::PREFIX;
 }
 
-/// Where changes are published and watched. Clones are the same; it outlives the store's handlers.
+/// Publishes changes to watchers. Clones share them; it outlives the store's handlers.
 #[derive(Clone, Debug)]
 pub(crate) struct Changes {
     router: Router,
-    /// One for each who may watch.
-    seats: Arc<Semaphore>,
+    /// One permit for each allowed watcher.
+    permits: Arc<Semaphore>,
     max_watchers: usize,
-    /// Only the store adds to it.
+    /// Only the store adds changes.
     history: History,
-    /// The number of the last change that is in the subscriptions, too. Only the store writes it.
+    /// The number of the last change that was published to the subscriptions. Only the store writes it.
     published: Arc<AtomicU64>,
 }
 
-/// Why nobody can watch.
+/// Why a watcher is refused.
 #[derive(Debug)]
-pub(crate) enum NoWatch {
-    /// So many do already.
+pub(crate) enum WatchError {
+    /// The maximum number of watchers is reached.
     TooMany(usize),
-    /// The router has its reasons.
     Router(Error),
 }
 
 impl Changes {
-    /// For so many watchers, with so many changes for those that come back.
-    pub(crate) fn new(max_watchers: usize, kept: usize) -> Self {
+    /// Allows a number of watchers, and keeps a number of changes for those that reconnect.
+    pub(crate) fn new(max_watchers: usize, history: usize) -> Self {
         Self {
             router: Router::new(),
-            seats: Arc::new(Semaphore::new(max_watchers)),
+            permits: Arc::new(Semaphore::new(max_watchers)),
             max_watchers,
-            history: History::new(kept),
+            history: History::new(history),
             published: Arc::default(),
         }
     }
 
-    /// For the store, when the change is committed.
-    pub(crate) fn publish(&self, key: &Key, what: What) {
-        let change = self.history.add(key.clone(), what);
+    /// Publishes a change that the store has committed.
+    pub(crate) fn publish(&self, key: &Key, kind: ChangeKind) {
+        let change = self.history.add(key.clone(), kind);
         let number = change.number;
-        // A watcher that has no seat yet looks into the history later.
+        // A watcher without a permit yet will read the history.
         if self.watchers() > 0 {
             let topic = topic::of(change.key.as_str());
-            // It does not wait, as no watcher blocks. An error is that it was closed: then nobody is there to be told.
+            // It does not block, as each queue drops its oldest changes. An error means that the router was
+            // closed.
             let _ = self.router.publish(topic, change).wait();
         }
-        // ORDERING: pairs with the load in `Watch::poll_sources`.
+        // ORDERING: release; pairs with the load in `Watcher::poll_sources`.
         self.published.store(number, Ordering::Release);
     }
 
-    /// Watches the keys whose topics one of the patterns fits, which have no prefix: all changes from now on, or from an id on.
+    /// Watches the keys whose topics match one of the patterns (without prefix): all changes from now on, or
+    /// after an id.
     pub(crate) fn watch(
         &self,
         patterns: &[Pattern],
-        last: Option<Result<Id, Unreadable>>,
-    ) -> Result<Watch, NoWatch> {
-        // Before it is subscribed, so that the store sees a watcher whenever there is one.
-        let seat = Arc::clone(&self.seats).try_acquire_owned();
-        let seat = seat.map_err(|_| NoWatch::TooMany(self.max_watchers))?;
+        last: Option<Result<Id, BadId>>,
+    ) -> Result<Watcher, WatchError> {
+        // First the permit, then the subscriptions, so that the store sees each subscribed watcher.
+        let permit = Arc::clone(&self.permits).try_acquire_owned();
+        let permit = permit.map_err(|_| WatchError::TooMany(self.max_watchers))?;
         let options = SubscribeOptions::new()
-            .capacity(BACKLOG)
+            .capacity(QUEUE_LENGTH)
             .when_full(WhenFull::DropOldest);
         let subscribe = |pattern: &Pattern| {
             let subscription = self.router.subscribe_with(pattern.clone(), options);
             subscription.map(|subscription| Source {
                 subscription,
                 next: None,
-                is_over: false,
+                has_ended: false,
             })
         };
         let sources = patterns.iter().map(subscribe).collect::<Result<_, _>>();
-        let sources = sources.map_err(NoWatch::Router)?;
-        // What is published from here on is in the subscriptions; what was before is in the history.
-        let (since, told) = match last {
-            None => (Since::All(Vec::new()), self.history.count()),
+        let sources = sources.map_err(WatchError::Router)?;
+        // Later changes are in the subscriptions; earlier ones are in the history.
+        let (replay, covered) = match last {
+            None => (Replay::Complete(Vec::new()), self.history.count()),
             Some(Ok(id)) => self.history.since(id),
-            Some(Err(Unreadable)) => (Since::Unknown, self.history.count()),
+            Some(Err(BadId)) => (Replay::Unknown, self.history.count()),
         };
-        let mut first: VecDeque<_> = match since {
-            Since::Unknown => [Told::Missed(None)].into(),
-            Since::All(changes) => {
-                let fits = |change: &Change| {
+        let mut first: VecDeque<_> = match replay {
+            Replay::Unknown => [Notification::Missed(None)].into(),
+            Replay::Complete(changes) => {
+                let matches = |change: &Change| {
                     let topic = topic::of(change.key.as_str());
                     patterns.iter().any(|pattern| pattern.fits(&topic))
                 };
-                changes.into_iter().filter(fits).map(Told::Change).collect()
+                let matching = changes.into_iter().filter(matches);
+                matching.map(Notification::Change).collect()
             }
         };
-        first.push_back(Told::Until(told));
-        Ok(Watch {
+        first.push_back(Notification::UpTo(covered));
+        Ok(Watcher {
             sources,
             first,
-            told,
+            covered,
             published: Arc::clone(&self.published),
-            _seat: seat,
+            _permit: permit,
         })
     }
 
@@ -134,49 +137,49 @@ impl Changes {
     }
 
     pub(crate) fn watchers(&self) -> usize {
-        self.max_watchers - self.seats.available_permits()
+        self.max_watchers - self.permits.available_permits()
     }
 
-    /// Who watches receives what was published until now, then the end.
+    /// Ends all watchers after the changes published so far.
     pub(crate) fn close(&self) {
         self.router.close();
     }
 }
 
-/// No id of ours.
+/// The text is not an id.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Unreadable;
+pub(crate) struct BadId;
 
-/// What a watcher is told.
+/// An item of a watcher's stream.
 #[derive(Debug)]
-pub(crate) enum Told {
+pub(crate) enum Notification {
     Change(Change),
-    /// So many changes are missing here, or nobody knows how many. One that two patterns fit counts twice.
+    /// Changes are missing here; the number, if it is known. A change that matches two patterns counts twice.
     Missed(Option<u64>),
-    /// All was told up to the change of this number.
-    Until(u64),
+    /// The stream is complete up to the change of this number.
+    UpTo(u64),
 }
 
-/// Someone who watches: a stream of what it is told.
+/// A subscriber to changes: a stream of notifications.
 #[derive(Debug)]
-pub(crate) struct Watch {
+pub(crate) struct Watcher {
     sources: Vec<Source>,
-    /// What comes before all that the sources have.
-    first: VecDeque<Told>,
-    /// The number up to which all was told.
-    told: u64,
+    /// The notifications before those of the sources.
+    first: VecDeque<Notification>,
+    /// The number of the change up to which the stream is complete.
+    covered: u64,
     published: Arc<AtomicU64>,
     /// Dropped after the subscriptions.
-    _seat: OwnedSemaphorePermit,
+    _permit: OwnedSemaphorePermit,
 }
 
-/// One of its patterns.
+/// The subscription to one pattern.
 #[derive(Debug)]
 struct Source {
     subscription: Subscription<Change>,
-    /// Taken, and not told yet.
+    /// The next item, received and not yet returned.
     next: Option<Next>,
-    is_over: bool,
+    has_ended: bool,
 }
 
 #[derive(Debug)]
@@ -186,19 +189,19 @@ enum Next {
 }
 
 impl Source {
-    fn take(&mut self, received: Result<Received<Change>, RecvError>) {
+    fn set_next(&mut self, received: Result<Received<Change>, RecvError>) {
         match received {
             Ok(change) => self.next = Some(Next::Change(change)),
             Err(RecvError::Missed(changes)) => self.next = Some(Next::Missed(changes)),
-            Err(_) => self.is_over = true,
+            Err(_) => self.has_ended = true,
         }
     }
 
-    fn is_wanting(&self) -> bool {
-        self.next.is_none() && !self.is_over
+    fn needs_item(&self) -> bool {
+        self.next.is_none() && !self.has_ended
     }
 
-    /// What comes first; a gap has no number.
+    /// Returns the sort key of the next item; a gap has no number and comes first.
     fn rank(&self) -> Option<u64> {
         self.next.as_ref().map(|next| match next {
             Next::Missed(_) => 0,
@@ -207,33 +210,34 @@ impl Source {
     }
 }
 
-impl Watch {
-    /// The number up to which all was told that the patterns fit.
-    pub(crate) fn told(&self) -> u64 {
-        self.told
+impl Watcher {
+    /// Returns the number of the change up to which the stream is complete.
+    pub(crate) fn covered(&self) -> u64 {
+        self.covered
     }
 
-    /// The next of the sources in the order of the changes.
+    /// Merges the sources in the order of the changes.
     ///
-    /// The store publishes one change after the other, each to all subscriptions. So when a change has been seen in one of them, all earlier
-    /// ones are in the others, for whoever looks after that.
-    fn poll_sources(&mut self, cx: &mut Context<'_>) -> Poll<Option<Told>> {
+    /// The store publishes one change after the other, each to all subscriptions. So when a change has been
+    /// received from one of them, all earlier changes are already in the others.
+    fn poll_sources(&mut self, cx: &mut Context<'_>) -> Poll<Option<Notification>> {
         loop {
-            // ORDERING: pairs with the store in `Changes::publish`: what was published up to this number is found below.
+            // ORDERING: acquire; pairs with the store in `Changes::publish`, so that the changes up to this
+            // number are found below.
             let published = self.published.load(Ordering::Acquire);
             for source in &mut self.sources {
-                if source.is_wanting() {
+                if source.needs_item() {
                     if let Poll::Ready(received) = source.subscription.poll_recv(cx) {
-                        source.take(received);
+                        source.set_next(received);
                     }
                 }
             }
             for source in &mut self.sources {
-                if source.is_wanting() {
+                if source.needs_item() {
                     match source.subscription.try_recv() {
                         Ok(None) => {}
-                        Ok(Some(change)) => source.take(Ok(change)),
-                        Err(error) => source.take(Err(error)),
+                        Ok(Some(change)) => source.set_next(Ok(change)),
+                        Err(error) => source.set_next(Err(error)),
                     }
                 }
             }
@@ -242,21 +246,21 @@ impl Watch {
                 .iter_mut()
                 .filter(|source| source.next.is_some());
             let Some(source) = waiting.min_by_key(|source| source.rank()) else {
-                if self.sources.iter().all(|source| source.is_over) {
+                if self.sources.iter().all(|source| source.has_ended) {
                     return Poll::Ready(None);
                 }
-                self.told = self.told.max(published);
+                self.covered = self.covered.max(published);
                 return Poll::Pending;
             };
             match source.next.take() {
                 Some(Next::Missed(changes)) => {
-                    return Poll::Ready(Some(Told::Missed(Some(changes))));
+                    return Poll::Ready(Some(Notification::Missed(Some(changes))));
                 }
-                // Two patterns fit it, or it was told as history.
-                Some(Next::Change(change)) if change.number <= self.told => {}
+                // It matches two patterns, or it was in the history.
+                Some(Next::Change(change)) if change.number <= self.covered => {}
                 Some(Next::Change(change)) => {
-                    self.told = change.number;
-                    return Poll::Ready(Some(Told::Change(Change::clone(&change))));
+                    self.covered = change.number;
+                    return Poll::Ready(Some(Notification::Change(Change::clone(&change))));
                 }
                 None => {}
             }
@@ -264,12 +268,12 @@ impl Watch {
     }
 }
 
-impl Stream for Watch {
-    type Item = Told;
+impl Stream for Watcher {
+    type Item = Notification;
 
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Told>> {
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Notification>> {
         match self.first.pop_front() {
-            Some(told) => Poll::Ready(Some(told)),
+            Some(notification) => Poll::Ready(Some(notification)),
             None => self.poll_sources(cx),
         }
     }

@@ -1,7 +1,8 @@
-//! Which connections there are, and which of them makes way for a new one: the one on which nothing has happened for the longest time.
+//! The table of connections. If it is full, a new connection evicts the one that has been idle for the longest
+//! time.
 //!
-//! A connection is idle until the head of a request has come whole, and again when the response has been handed over. A client that reads it slowly
-//! shows by that that it is there.
+//! A connection is idle until the head of a request has been received, and again when the response has been
+//! written. A client that reads slowly refreshes its idle time with each read.
 
 use std::{
     collections::BTreeMap,
@@ -10,7 +11,7 @@ use std::{
 
 use tokio_util::sync::CancellationToken;
 
-/// Clones are the same.
+/// The table of connections. Clones share it.
 #[derive(Clone, Debug)]
 pub(crate) struct Connections(Arc<Mutex<Table>>);
 
@@ -18,30 +19,30 @@ pub(crate) struct Connections(Arc<Mutex<Table>>);
 struct Table {
     max: usize,
     open: usize,
-    /// By the order in which they became idle.
+    /// The idle connections, in the order in which they became idle.
     idle: BTreeMap<u64, CancellationToken>,
     next: u64,
 }
 
-/// A connection among the others.
+/// A connection in the table.
 #[derive(Debug)]
 pub(crate) struct Connection {
     table: Connections,
     state: Mutex<State>,
-    made_way: CancellationToken,
+    eviction: CancellationToken,
 }
 
 #[derive(Debug)]
 struct State {
-    /// How many requests are in hand: with the rest of one's body still being thrown away, two.
+    /// The number of requests in hand. It is two while the rest of a body is drained.
     busy: usize,
-    /// Its key in the table since it was idle last.
+    /// Its key in the table while it is idle.
     key: u64,
 }
 
-/// The connection is busy until this is dropped.
+/// Keeps the connection busy until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Busy(Arc<Connection>);
+pub(crate) struct BusyGuard(Arc<Connection>);
 
 impl Connections {
     pub(crate) fn new(max: usize) -> Self {
@@ -53,25 +54,25 @@ impl Connections {
         })))
     }
 
-    /// Makes room for one more, and takes it. `None` if all are busy.
-    pub(crate) fn enter(&self) -> Option<Arc<Connection>> {
+    /// Admits a connection, evicting an idle one if needed; `None` if all are busy.
+    pub(crate) fn admit(&self) -> Option<Arc<Connection>> {
         let mut table = self.lock();
         if table.open >= table.max {
-            table.shed()?;
+            table.evict()?;
         }
         table.open += 1;
-        let made_way = CancellationToken::new();
-        let key = table.idle(made_way.clone());
+        let eviction = CancellationToken::new();
+        let key = table.idle(eviction.clone());
         Some(Arc::new(Connection {
             table: self.clone(),
             state: Mutex::new(State { busy: 0, key }),
-            made_way,
+            eviction,
         }))
     }
 
-    /// Lets the one go that has been idle for the longest time. `None` if none is.
-    pub(crate) fn shed(&self) -> Option<()> {
-        self.lock().shed()
+    /// Evicts the connection that has been idle for the longest time, if there is one.
+    pub(crate) fn evict(&self) -> Option<()> {
+        self.lock().evict()
     }
 
     fn lock(&self) -> MutexGuard<'_, Table> {
@@ -80,46 +81,46 @@ impl Connections {
 }
 
 impl Table {
-    fn idle(&mut self, made_way: CancellationToken) -> u64 {
+    fn idle(&mut self, eviction: CancellationToken) -> u64 {
         let key = self.next;
         self.next += 1;
-        self.idle.insert(key, made_way);
+        self.idle.insert(key, eviction);
         key
     }
 
-    fn shed(&mut self) -> Option<()> {
-        let (_, made_way) = self.idle.pop_first()?;
+    fn evict(&mut self) -> Option<()> {
+        let (_, eviction) = self.idle.pop_first()?;
         self.open -= 1;
-        made_way.cancel();
+        eviction.cancel();
         Some(())
     }
 }
 
 impl Connection {
-    /// A request has come. `None` if the connection has to make way.
-    pub(crate) fn busy(self: &Arc<Self>) -> Option<Arc<Busy>> {
+    /// Marks the connection as busy with a request; `None` if it was evicted.
+    pub(crate) fn busy(self: &Arc<Self>) -> Option<Arc<BusyGuard>> {
         let mut table = self.table.lock();
         let mut state = self.lock();
         if state.busy == 0 {
             table.idle.remove(&state.key)?;
         }
         state.busy += 1;
-        Some(Arc::new(Busy(Arc::clone(self))))
+        Some(Arc::new(BusyGuard(Arc::clone(self))))
     }
 
-    /// Something happened on it. If it is idle, it is so from now on.
+    /// Refreshes the idle time, if the connection is idle.
     pub(crate) fn touch(&self) {
         let mut table = self.table.lock();
         let mut state = self.lock();
-        // It is not in the table if it is busy, and if it has to make way.
+        // A busy or evicted connection is not in the table.
         if table.idle.remove(&state.key).is_some() {
-            state.key = table.idle(self.made_way.clone());
+            state.key = table.idle(self.eviction.clone());
         }
     }
 
-    /// Returns when it has to make way.
-    pub(crate) async fn made_way(&self) {
-        self.made_way.cancelled().await;
+    /// Waits until the connection is evicted.
+    pub(crate) async fn evicted(&self) {
+        self.eviction.cancelled().await;
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -127,13 +128,13 @@ impl Connection {
     }
 }
 
-impl Drop for Busy {
+impl Drop for BusyGuard {
     fn drop(&mut self) {
         let mut table = self.0.table.lock();
         let mut state = self.0.lock();
         state.busy -= 1;
         if state.busy == 0 {
-            state.key = table.idle(self.0.made_way.clone());
+            state.key = table.idle(self.0.eviction.clone());
         }
     }
 }
@@ -142,7 +143,7 @@ impl Drop for Connection {
     fn drop(&mut self) {
         let mut table = self.table.lock();
         let key = self.lock().key;
-        // It is idle. One that has made way is not counted any more.
+        // Without requests it is idle, unless it was evicted and is no longer counted.
         if table.idle.remove(&key).is_some() {
             table.open -= 1;
         }

@@ -1,11 +1,12 @@
-//! The file: its schema, and what is done to it.
+//! The database file: its schema and its operations.
 //!
 //! | `user_version` | table `kv` |
 //! |--:|---|
 //! | 0 | `key`, `value`; or no table yet |
 //! | 1 | `key`, `expires` (milliseconds since 1970, or null), `value` |
 //!
-//! A file of an earlier version is brought up to date when it is opened, in one transaction. One of a later version is refused.
+//! A file of an earlier version is migrated when it is opened, in one transaction. A later version is an
+//! error.
 
 use std::{
     path::{Path, PathBuf},
@@ -17,18 +18,17 @@ use rusqlite::{
     Connection, ErrorCode, MAIN_DB, OpenFlags, OptionalExtension, TransactionBehavior, params,
     types::ValueRef,
 };
-use serde::Serialize;
 
 use crate::{
     key::Key,
-    op::StoreError,
-    room::{Held, Room},
+    memory::{BudgetedValue, MemoryBudget},
+    op::{Entry, Listing, StoreError},
     ttl::WallTime,
 };
 
 const VERSION: i64 = 1;
 
-/// The life's end is before the value, as SQLite reads a row from the front: nobody has to walk through a long value to get at it.
+/// `expires` comes before `value`: SQLite reads a row from the front, and need not skip a long value.
 const FROM_0_TO_1: &str = "\
     CREATE TABLE IF NOT EXISTS kv (key TEXT NOT NULL PRIMARY KEY, value BLOB NOT NULL); \
     CREATE TABLE kv_1 (key TEXT NOT NULL PRIMARY KEY, expires INTEGER, value BLOB NOT NULL); \
@@ -44,51 +44,36 @@ const PUT: &str = "INSERT INTO kv (key, expires, value) VALUES (?1, ?2, ?3) \
 const DELETE: &str = "DELETE FROM kv WHERE key = ?1 AND (expires IS NULL OR expires > ?2)";
 const LIST: &str = "SELECT key, length(value) FROM kv \
     WHERE key >= ?1 AND (expires IS NULL OR expires > ?2) ORDER BY key";
-const MORTAL: &str = "SELECT key, expires FROM kv WHERE expires IS NOT NULL";
-const BURY: &str = "DELETE FROM kv WHERE key = ?1 AND expires <= ?2";
+const EXPIRING: &str = "SELECT key, expires FROM kv WHERE expires IS NOT NULL";
+const REMOVE_EXPIRED: &str = "DELETE FROM kv WHERE key = ?1 AND expires <= ?2";
 const EXPIRES: &str = "SELECT expires FROM kv WHERE key = ?1 AND expires IS NOT NULL";
 
 /// How long a write waits for another program that writes to the file, such as `sqlite3`.
-const BUSY: Duration = Duration::from_secs(1);
+const BUSY_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// A part of the list of keys.
-#[derive(Debug, Serialize)]
-pub(crate) struct Listing {
-    keys: Vec<Entry>,
-    /// If there are more keys: the last of these, after which the next part begins.
-    next: Option<String>,
-}
-
-#[derive(Debug, Serialize)]
-struct Entry {
-    key: String,
-    /// The length of its value.
-    bytes: usize,
-}
-
-/// An open file, and the lock that keeps a second service away from it.
+/// An open file, and the lock that excludes other services.
 #[derive(Debug)]
 pub(crate) struct Database {
     pub(crate) db: Connection,
     _lock: Option<Connection>,
 }
 
-/// What has become of a key that was to be removed as its life was over.
+/// The outcome of the removal of an expired key.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Burial {
-    Done,
-    /// It lives until then.
-    TooEarly(WallTime),
-    /// It is gone, or lives for ever.
-    Needless,
+pub(crate) enum Removal {
+    Removed,
+    /// The key expires at this time.
+    NotYet(WallTime),
+    /// The key does not exist, or does not expire.
+    NotNeeded,
 }
 
-/// Whether there is no file.
+/// Returns whether the database is in memory.
 pub(crate) fn is_in_memory(path: &Path) -> bool {
     path == Path::new(":memory:")
 }
 
-/// Opens the file, or makes it.
+/// Opens the file, or creates it.
 pub(crate) fn open(path: &Path) -> Result<Database, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_CREATE
@@ -97,46 +82,46 @@ pub(crate) fn open(path: &Path) -> Result<Database, StoreError> {
     if db.is_readonly(MAIN_DB)? {
         return Err(StoreError::ReadOnly("file"));
     }
-    // A second service on the same file fails here, and at once.
+    // A second service on the same file fails here at once.
     let lock = if is_in_memory(path) {
         None
     } else {
         Some(lock(path).map_err(|error| in_folder(path, error))?)
     };
-    db.busy_timeout(BUSY)?;
+    db.busy_timeout(BUSY_TIMEOUT)?;
     db.pragma_update(None, "journal_mode", "WAL")
         .map_err(|error| in_folder(path, error))?;
-    // A commit returns when it is on disk, so what was acknowledged survives a crash and a power cut.
+    // A commit returns when it is on disk, so acknowledged writes survive a crash and a power cut.
     db.pragma_update(None, "synchronous", "FULL")?;
-    // On macOS there is an fsync that reaches the disk, and the other one. Elsewhere this changes nothing.
+    // On macOS only this kind of fsync reaches the disk. Elsewhere it changes nothing.
     db.pragma_update(None, "fullfsync", true)?;
     migrate(&mut db)?;
-    // Now rather than at the first request, in case there is another kind of table under that name.
-    for sql in [GET, PUT, DELETE, LIST, MORTAL, BURY, EXPIRES] {
+    // Fails now rather than at the first request if the table has another schema.
+    for sql in [GET, PUT, DELETE, LIST, EXPIRING, REMOVE_EXPIRED, EXPIRES] {
         db.prepare_cached(sql)?;
     }
     Ok(Database { db, _lock: lock })
 }
 
-/// An empty database beside the file, which is locked for as long as the connection is open. The file itself is not: a backup reads it
-/// while the service writes.
+/// Locks an empty database beside the file while the connection is open. The file itself stays unlocked, as a
+/// backup reads it while the service writes.
 fn lock(path: &Path) -> rusqlite::Result<Connection> {
     let lock = Connection::open(beside(path, "-lock"))?;
     lock.busy_timeout(Duration::ZERO)?;
-    // Nothing is ever written to it, so it needs no file for a journal.
+    // Nothing is written to it, so it needs no journal file.
     lock.pragma_update(None, "journal_mode", "MEMORY")?;
     lock.execute_batch("BEGIN EXCLUSIVE")?;
     Ok(lock)
 }
 
-/// A file in the same folder, whose name is longer by this.
+/// Returns a path in the same folder whose name has a suffix.
 pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     PathBuf::from(name)
 }
 
-/// SQLite needs files beside the database, and calls it by other names if it cannot make them.
+/// Maps the errors that SQLite returns if it cannot create files beside the database.
 fn in_folder(path: &Path, error: rusqlite::Error) -> StoreError {
     let code = error.sqlite_error_code();
     let is_refused = matches!(
@@ -155,12 +140,12 @@ fn migrate(db: &mut Connection) -> Result<(), StoreError> {
     match transaction.pragma_query_value(None, "user_version", |row| row.get(0))? {
         0 => transaction.execute_batch(FROM_0_TO_1)?,
         VERSION => {}
-        version => return Err(StoreError::Version(version)),
+        version => return Err(StoreError::UnknownVersion(version)),
     }
     Ok(transaction.commit()?)
 }
 
-/// The keys as they are at one time: what has expired by then is not there, whether or not it has been removed.
+/// The keys at one time: keys that have expired by then do not exist, whether or not they were removed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct View<'a> {
     pub(crate) db: &'a Connection,
@@ -168,8 +153,12 @@ pub(crate) struct View<'a> {
 }
 
 impl View<'_> {
-    /// Returns the value, if there is room for it in memory.
-    pub(crate) fn get(&self, key: &Key, room: &Room) -> Result<Option<Held>, StoreError> {
+    /// Returns a value, if the memory budget allows it.
+    pub(crate) fn get(
+        &self,
+        key: &Key,
+        memory: &MemoryBudget,
+    ) -> Result<Option<BudgetedValue>, StoreError> {
         let unreadable = |error| StoreError::Unreadable {
             what: format!("the value of {:?}", key.as_str()),
             error: Arc::new(error),
@@ -184,16 +173,16 @@ impl View<'_> {
                 let name = "value".to_owned();
                 rusqlite::Error::InvalidColumnType(0, name, row.get_ref_unwrap(0).data_type())
             })?;
-            Ok(Some(room.hold(value)))
+            Ok(Some(memory.try_copy(value)))
         };
         match read() {
             Ok(None) => Ok(None),
-            Ok(Some(held)) => held.map(Some).ok_or(StoreError::NoRoom),
+            Ok(Some(value)) => value.map(Some).ok_or(StoreError::OutOfMemory),
             Err(error) => Err(unreadable(error)),
         }
     }
 
-    /// Writes a value, in the place of whatever there is: without a life's end it lives for ever.
+    /// Writes or replaces a value. Without `expires` it does not expire.
     pub(crate) fn put(
         &self,
         key: &Key,
@@ -206,7 +195,7 @@ impl View<'_> {
         Ok(())
     }
 
-    /// Returns whether it was there.
+    /// Deletes a key, and returns whether it existed.
     pub(crate) fn delete(&self, key: &Key) -> rusqlite::Result<bool> {
         let deleted = self
             .db
@@ -215,14 +204,14 @@ impl View<'_> {
         Ok(deleted > 0)
     }
 
-    /// Lists so many keys with the prefix that come after a key. Others are not looked at.
+    /// Lists keys with the prefix that follow a key. It reads no others.
     pub(crate) fn list(
         &self,
         prefix: &str,
         after: Option<&str>,
         limit: usize,
     ) -> Result<Listing, StoreError> {
-        // The least text that is greater.
+        // The smallest text that is greater.
         let after = after.map(|key| format!("{key}\0")).unwrap_or_default();
         let begin = after.as_str().max(prefix);
         let unreadable = |key: &str, error| StoreError::Unreadable {
@@ -238,7 +227,8 @@ impl View<'_> {
         let mut rows = statement
             .query(params![begin, self.now])
             .map_err(|e| unreadable(&last, e))?;
-        // Keys come in order, so those with the prefix come first and together. What is no text comes last, and is no key.
+        // Keys are ordered, so those with the prefix are adjacent. Values other than text come last and are not
+        // keys.
         while let Some(row) = rows.next().map_err(|e| unreadable(&last, e))? {
             let ValueRef::Text(bytes) = row.get_ref(0).map_err(|e| unreadable(&last, e))? else {
                 break;
@@ -261,14 +251,14 @@ impl View<'_> {
         Ok(Listing { keys, next: None })
     }
 
-    /// Calls `mortal` for each key that is to expire or has expired, with when; and `bad` with the key, as far as it can be read,
-    /// of each row of which that cannot be told.
-    pub(crate) fn each_mortal(
+    /// Calls `expiring` for each key with an expiry time, and `bad` for each row whose expiry time cannot be
+    /// read.
+    pub(crate) fn for_each_expiring(
         &self,
-        mut mortal: impl FnMut(Key, WallTime),
+        mut expiring: impl FnMut(Key, WallTime),
         mut bad: impl FnMut(String),
     ) -> rusqlite::Result<()> {
-        let mut statement = self.db.prepare_cached(MORTAL)?;
+        let mut statement = self.db.prepare_cached(EXPIRING)?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
             let expires = match row.get_ref(1)? {
@@ -278,7 +268,7 @@ impl View<'_> {
                 _ => None,
             };
             match (row.get::<_, Key>(0), expires) {
-                (Ok(key), Some(expires)) => mortal(key, expires),
+                (Ok(key), Some(expires)) => expiring(key, expires),
                 _ => bad(match row.get_ref(0)? {
                     ValueRef::Text(key) | ValueRef::Blob(key) => {
                         format!("{:?}", String::from_utf8_lossy(key))
@@ -291,25 +281,27 @@ impl View<'_> {
     }
 
     /// Removes a key if it has expired.
-    pub(crate) fn bury(&self, key: &Key) -> rusqlite::Result<Burial> {
-        let buried = self
+    pub(crate) fn remove_expired(&self, key: &Key) -> rusqlite::Result<Removal> {
+        let removed = self
             .db
-            .prepare_cached(BURY)?
+            .prepare_cached(REMOVE_EXPIRED)?
             .execute(params![key.as_str(), self.now])?;
-        if buried > 0 {
-            return Ok(Burial::Done);
+        if removed > 0 {
+            return Ok(Removal::Removed);
         }
         let expires = self
             .db
             .prepare_cached(EXPIRES)?
             .query_row([key.as_str()], |row| {
-                // Anything but a number is later than all times.
+                // SQLite orders everything but a number after all times.
                 Ok(match row.get_ref(0)? {
                     ValueRef::Integer(milliseconds) => Some(WallTime::from(milliseconds)),
                     _ => None,
                 })
             })
             .optional()?;
-        Ok(expires.flatten().map_or(Burial::Needless, Burial::TooEarly))
+        Ok(expires
+            .flatten()
+            .map_or(Removal::NotNeeded, Removal::NotYet))
     }
 }

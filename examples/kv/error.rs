@@ -1,4 +1,4 @@
-//! What a caller over HTTP is told when something goes wrong: a status, and JSON that says what is known.
+//! Errors of the HTTP interface: a status, and JSON with what is known.
 
 use axum::{
     Json,
@@ -12,7 +12,7 @@ use ump::{Executed, RequestError};
 
 use crate::{
     op::{Op, StoreError},
-    pace::TooSlow,
+    slow_client::TooSlow,
     store::MAX_VALUE,
     ttl::TtlError,
 };
@@ -47,7 +47,7 @@ impl ApiError {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "the service is stopping").with("executed", "no")
     }
 
-    /// Adds something to know, for a program to read.
+    /// Adds a field for programs to read.
     pub(crate) fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.body.insert(name.to_owned(), value.into());
         self
@@ -70,16 +70,16 @@ impl IntoResponse for ApiError {
     }
 }
 
-/// Every way in which a request can end without a reply has its own answer.
+/// Maps each outcome without a reply to a status and a text.
 impl From<RequestError<Op, StoreError>> for ApiError {
     fn from(error: RequestError<Op, StoreError>) -> Self {
         let executed = match &error {
             RequestError::App(
-                StoreError::Late | StoreError::NoRoom | StoreError::Unreadable { .. },
+                StoreError::Late | StoreError::OutOfMemory | StoreError::Unreadable { .. },
             ) => Executed::No,
-            // The write was rolled back, but what is left of it on a failing disk nobody can tell.
+            // The write was rolled back, but its state on a failing disk is unknown.
             RequestError::App(
-                StoreError::Database(_) | StoreError::ReadOnly(_) | StoreError::Version(_),
+                StoreError::Database(_) | StoreError::ReadOnly(_) | StoreError::UnknownVersion(_),
             ) => Executed::Perhaps,
             other => other.executed(),
         };
@@ -89,7 +89,7 @@ impl From<RequestError<Op, StoreError>> for ApiError {
                 "the deadline passed before the store executed the request: it never will"
                     .to_owned(),
             ),
-            RequestError::App(error @ StoreError::NoRoom) => {
+            RequestError::App(error @ StoreError::OutOfMemory) => {
                 (StatusCode::SERVICE_UNAVAILABLE, error.to_string())
             }
             RequestError::App(error @ StoreError::Unreadable { .. }) => (
@@ -106,7 +106,7 @@ impl From<RequestError<Op, StoreError>> for ApiError {
             ),
             RequestError::ServerDisappeared(_) => (
                 StatusCode::SERVICE_UNAVAILABLE,
-                "the store is gone".to_owned(),
+                "the store has ended".to_owned(),
             ),
             RequestError::TimeoutQueued(_) => (
                 StatusCode::GATEWAY_TIMEOUT,
@@ -118,9 +118,9 @@ impl From<RequestError<Op, StoreError>> for ApiError {
                 "the deadline passed while the store had the request: a write may have happened"
                     .to_owned(),
             ),
-            RequestError::WouldDeadlock(_, circle) | RequestError::WouldDeadlockTaken(circle) => (
+            RequestError::WouldDeadlock(_, cycle) | RequestError::WouldDeadlockTaken(cycle) => (
                 StatusCode::INTERNAL_SERVER_ERROR,
-                format!("servers that wait for each other: {circle}"),
+                format!("a deadlock: {cycle}"),
             ),
             RequestError::Full(_) => (
                 StatusCode::SERVICE_UNAVAILABLE,
@@ -153,11 +153,11 @@ impl From<QueryRejection> for ApiError {
     }
 }
 
-/// A body that did not come to its end.
+/// Makes the error of a body that broke off.
 impl From<axum::Error> for ApiError {
     fn from(error: axum::Error) -> Self {
-        if TooSlow::is_behind(&error) {
-            let text = "the body came too slowly: the service waits for so long only";
+        if TooSlow::is_cause_of(&error) {
+            let text = "the body was sent too slowly";
             return Self::new(StatusCode::REQUEST_TIMEOUT, text).with("executed", "no");
         }
         let inner = error.into_inner();

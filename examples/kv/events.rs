@@ -1,25 +1,24 @@
-//! `GET /events?topic=kv/users/*`: changes as server-sent events, for `EventSource` in a browser and `curl -N` in a terminal.
+//! `GET /events?topic=kv/users/*`: changes as server-sent events, for `EventSource` and `curl -N`.
 //!
 //! ```text
-//! id: 1773468000123-6                              up to here nothing is missing: at the beginning, and when nothing happens
+//! id: 1773468000123-6                              all changes up to here were sent: at the start and when idle
 //!
 //! id: 1773468000123-7
 //! event: put                                       or delete, expire
 //! data: {"topic":"kv/users/42","key":"users/42","bytes":5}
 //!
-//! event: missed                                    changes were lost here, as they came faster than they were read
+//! event: missed                                    changes are missing here: the client reads too slowly
 //! data: {"missed":12}
 //! ```
 //!
-//! All that is committed after the head of the answer was sent is told. A browser that lost its connection comes back with `Last-Event-ID`, and is
-//! told what followed that, if it is still known; if not, the first that it is told is that it has missed something, nobody knows how much:
-//! `{"missed":null}`.
+//! A stream has all changes that are committed after its response head was sent. A browser that reconnects
+//! sends `Last-Event-ID`, and gets the changes after that, if they are still in the history. Otherwise the
+//! first event is `missed` with an unknown number: `{"missed":null}`.
 
 use std::time::Duration;
 
 use axum::{
     Error,
-    extract::{Query, State, rejection::QueryRejection},
     http::{HeaderMap, HeaderName, StatusCode},
     response::{IntoResponse, Sse, sse::Event},
 };
@@ -30,37 +29,37 @@ use tokio::time;
 use ump_router::{Pattern, TopicError};
 
 use crate::{
-    changes::{Changes, NoWatch, Told, Unreadable, Watch},
+    changes::{BadId, Changes, Notification, WatchError, Watcher},
     error::ApiError,
-    history::{Change, What},
-    http::App,
+    history::{Change, ChangeKind},
     topic,
     ttl::WallTime,
 };
 
-/// How many topics a stream can have.
+/// The largest number of topics of a stream.
 const MAX_TOPICS: usize = 16;
 
-/// Proxies that know it send each event at once.
+/// Asks proxies to forward each event at once.
 const NO_BUFFERING: (HeaderName, &str) = (HeaderName::from_static("x-accel-buffering"), "no");
 
-pub(crate) async fn events(
-    State(app): State<App>,
-    headers: HeaderMap,
-    query: Result<Query<Vec<(String, String)>>, QueryRejection>,
-) -> Result<impl IntoResponse, ApiError> {
-    let Query(fields) = query?;
+/// Subscribes the client to the topics in the query, and returns the stream.
+pub(crate) fn stream(
+    changes: Changes,
+    keep_alive: Duration,
+    headers: &HeaderMap,
+    query: &[(String, String)],
+) -> Result<impl IntoResponse + use<>, ApiError> {
     let last = headers.get("last-event-id").map(|id| {
-        let id = id.to_str().map_err(|_| Unreadable)?;
-        id.parse().map_err(|_| Unreadable)
+        let id = id.to_str().map_err(|_| BadId)?;
+        id.parse().map_err(|_| BadId)
     });
-    let watch = app.changes.watch(&patterns(&fields)?, last)?;
-    // `Cache-Control: no-cache` is among its headers.
-    let events = Sse::new(tell(watch, app.changes, app.keep_alive));
+    let watcher = changes.watch(&patterns(query)?, last)?;
+    // `Sse` sets `Cache-Control: no-cache`.
+    let events = Sse::new(events(watcher, changes, keep_alive));
     Ok(([NO_BUFFERING], events))
 }
 
-/// Each `topic` is one.
+/// Parses the `topic` fields of the query.
 fn patterns(fields: &[(String, String)]) -> Result<Vec<Pattern>, ApiError> {
     if let Some((name, _)) = fields.iter().find(|(name, _)| name != "topic") {
         let text = format!("unknown field `{name}`, expected `topic`");
@@ -75,26 +74,30 @@ fn patterns(fields: &[(String, String)]) -> Result<Vec<Pattern>, ApiError> {
     }
 }
 
-/// When nothing happens, there is a comment now and then, by which both ends learn that the connection is gone, and an id.
-fn tell(
-    watch: Watch,
+/// Makes the events. While nothing changes, it sends comments with an id, so that both ends notice a broken
+/// connection.
+fn events(
+    watcher: Watcher,
     changes: Changes,
     keep_alive: Duration,
 ) -> impl Stream<Item = Result<Event, Error>> {
-    stream::unfold((watch, changes), move |(mut watch, changes)| async move {
-        let event = match time::timeout(keep_alive, watch.next()).await {
-            Ok(Some(told)) => event(&told, &changes),
-            Ok(None) => return None,
-            Err(_) => {
-                let id = changes.id(watch.told()).to_string();
-                Ok(Event::default().comment("").id(id))
-            }
-        };
-        Some((event, (watch, changes)))
-    })
+    stream::unfold(
+        (watcher, changes),
+        move |(mut watcher, changes)| async move {
+            let event = match time::timeout(keep_alive, watcher.next()).await {
+                Ok(Some(notification)) => event(&notification, &changes),
+                Ok(None) => return None,
+                Err(_) => {
+                    let id = changes.id(watcher.covered()).to_string();
+                    Ok(Event::default().comment("").id(id))
+                }
+            };
+            Some((event, (watcher, changes)))
+        },
+    )
 }
 
-/// Without the prefix.
+/// Parses a pattern and removes the prefix.
 fn pattern(text: &str) -> Result<Pattern, ApiError> {
     let pattern: Pattern = text.parse()?;
     let own = match pattern.as_str().split_once('/') {
@@ -102,26 +105,26 @@ fn pattern(text: &str) -> Result<Pattern, ApiError> {
         None if pattern == topic::PREFIX => "",
         _ => {
             return Err(ApiError::bad_request(format!(
-                "all topics here begin with kv, which {text:?} does not: kv/users/* are those of a bucket, kv/** all"
+                "{text:?} does not begin with kv: kv/users/* matches the keys of a bucket, kv/** all keys"
             )));
         }
     };
     Ok(own.parse()?)
 }
 
-fn event(told: &Told, changes: &Changes) -> Result<Event, Error> {
-    match told {
-        Told::Change(change) => changed(change, changes),
-        Told::Missed(missed) => {
+fn event(notification: &Notification, changes: &Changes) -> Result<Event, Error> {
+    match notification {
+        Notification::Change(change) => change_event(change, changes),
+        Notification::Missed(missed) => {
             let event = Event::default().event("missed");
             event.json_data(json!({ "missed": missed }))
         }
-        // No event to a browser, as it has no data; but it remembers the id.
-        Told::Until(number) => Ok(Event::default().id(changes.id(*number).to_string())),
+        // Without data a browser dispatches no event, but it remembers the id.
+        Notification::UpTo(number) => Ok(Event::default().id(changes.id(*number).to_string())),
     }
 }
 
-/// What is told of a change.
+/// The data of a change event.
 #[derive(Debug, Serialize)]
 struct Data<'a> {
     topic: String,
@@ -132,11 +135,11 @@ struct Data<'a> {
     expires: Option<WallTime>,
 }
 
-fn changed(change: &Change, changes: &Changes) -> Result<Event, Error> {
-    let (name, bytes, expires) = match change.what {
-        What::Put { bytes, expires } => ("put", Some(bytes), expires),
-        What::Deleted => ("delete", None, None),
-        What::Expired => ("expire", None, None),
+fn change_event(change: &Change, changes: &Changes) -> Result<Event, Error> {
+    let (name, bytes, expires) = match change.kind {
+        ChangeKind::Put { bytes, expires } => ("put", Some(bytes), expires),
+        ChangeKind::Deleted => ("delete", None, None),
+        ChangeKind::Expired => ("expire", None, None),
     };
     let data = Data {
         topic: format!("{}/{}", topic::PREFIX, topic::of(change.key.as_str())),
@@ -154,16 +157,16 @@ impl From<TopicError> for ApiError {
     }
 }
 
-impl From<NoWatch> for ApiError {
-    fn from(error: NoWatch) -> Self {
+impl From<WatchError> for ApiError {
+    fn from(error: WatchError) -> Self {
         match error {
-            NoWatch::TooMany(watchers) => Self::new(
+            WatchError::TooMany(watchers) => Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
-                format!("{watchers} watch already, and more may not"),
+                format!("there are {watchers} watchers, and no more are allowed"),
             ),
-            NoWatch::Router(ump_router::Error::Topic(error)) => error.into(),
-            NoWatch::Router(ump_router::Error::Closed) => Self::stopping(),
-            NoWatch::Router(error) => {
+            WatchError::Router(ump_router::Error::Topic(error)) => error.into(),
+            WatchError::Router(ump_router::Error::Closed) => Self::stopping(),
+            WatchError::Router(error) => {
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
             }
         }

@@ -1,15 +1,16 @@
-//! A timer for each key that is to expire.
+//! A timer for each key that expires.
 //!
 //! ```text
 //!             a write with a TTL, a start                  its timer
-//!   immortal ─────────────────────────────► armed ───────────────────────────► due ──▶ removed by the next sweep
+//!   no timer ─────────────────────────────► armed ───────────────────────────► due ──▶ removed by the next sweep
 //!      ▲                                     │  ▲ a write with another TTL       │
 //!      └─────────────────────────────────────┘  └────────────────────────────────┘
-//!        a write without one, a delete              the wall clock says later
+//!        a write without one, a delete              the wall clock is behind
 //! ```
 //!
-//! A removal has to be written to the disk like anything else, so those that are due at the same time share one sweep: a timer that comes at once, which
-//! is after all that are due by then. What is read does not depend on any of this; see [`View`](crate::database::View).
+//! A removal is a write to the disk, so keys that are due at the same time share one sweep. The sweep is a timer
+//! with a delay of zero, which fires after all timers that are due by then. Reads do not depend on any of
+//! this; see [`View`](crate::database::View).
 
 use std::{collections::HashMap, mem, time::Duration};
 
@@ -17,80 +18,80 @@ use ump_server::{TimerId, Timers};
 
 use crate::key::Key;
 
-/// The largest number of keys removed in one transaction: requests wait that long.
+/// The largest number of keys removed in one transaction, for which requests wait.
 const MAX_SWEEP: usize = 1000;
 
-/// What the timers of the store carry.
+/// The token of a timer of the store.
 #[derive(Debug)]
-pub(crate) enum Token {
-    /// This key is due.
+pub(crate) enum TimerToken {
+    /// A key is due.
     Due(Key),
-    /// Those that are due are to be removed.
+    /// The due keys are to be removed.
     Sweep,
 }
 
 #[derive(Debug)]
 pub(crate) struct Expiries {
-    timers: Timers<Token>,
+    timers: Timers<TimerToken>,
     armed: HashMap<Key, TimerId>,
     due: Vec<Key>,
-    /// Whether a sweep is armed: always, if any are due.
-    sweeps: bool,
+    /// Whether a sweep is armed. It is whenever a key is due.
+    sweep_armed: bool,
 }
 
 impl Expiries {
-    pub(crate) fn new(timers: Timers<Token>) -> Self {
+    pub(crate) fn new(timers: Timers<TimerToken>) -> Self {
         Self {
             timers,
             armed: HashMap::new(),
             due: Vec::new(),
-            sweeps: false,
+            sweep_armed: false,
         }
     }
 
-    /// How many keys there are that are to expire, or to be removed.
+    /// Returns the number of keys that will expire, or are due.
     pub(crate) fn len(&self) -> usize {
         self.armed.len() + self.due.len()
     }
 
-    /// The key is to expire after so long, and not at another time.
+    /// Arms or replaces the timer of a key.
     pub(crate) fn arm(&mut self, key: Key, delay: Duration) {
-        let timer = self.timers.once(delay, Token::Due(key.clone()));
+        let timer = self.timers.once(delay, TimerToken::Due(key.clone()));
         if let Some(old) = self.armed.insert(key, timer) {
             self.timers.cancel(old);
         }
     }
 
-    /// The key is not to expire.
+    /// Cancels the timer of a key.
     pub(crate) fn disarm(&mut self, key: &Key) {
         if let Some(timer) = self.armed.remove(key) {
             self.timers.cancel(timer);
         }
     }
 
-    /// Its timer has come.
-    pub(crate) fn fall_due(&mut self, key: Key) {
+    /// Marks a key as due when its timer fires.
+    pub(crate) fn mark_due(&mut self, key: Key) {
         self.armed.remove(&key);
         self.due.push(key);
-        self.sweep_if_due();
+        self.arm_sweep();
     }
 
-    /// What the sweep that has come is to remove; then it is up to [`go_on`](Self::go_on).
+    /// Returns the keys that a sweep removes. [`finish_sweep`](Self::finish_sweep) follows.
     pub(crate) fn take_due(&mut self) -> Vec<Key> {
-        self.sweeps = false;
+        self.sweep_armed = false;
         let rest = self.due.split_off(self.due.len().min(MAX_SWEEP));
         mem::replace(&mut self.due, rest)
     }
 
-    /// The sweep is done: another one for the rest, if there is one.
-    pub(crate) fn go_on(&mut self) {
-        self.sweep_if_due();
+    /// Arms another sweep for the rest.
+    pub(crate) fn finish_sweep(&mut self) {
+        self.arm_sweep();
     }
 
-    fn sweep_if_due(&mut self) {
-        if !self.sweeps && !self.due.is_empty() {
-            self.timers.once(Duration::ZERO, Token::Sweep);
-            self.sweeps = true;
+    fn arm_sweep(&mut self) {
+        if !self.sweep_armed && !self.due.is_empty() {
+            self.timers.once(Duration::ZERO, TimerToken::Sweep);
+            self.sweep_armed = true;
         }
     }
 }

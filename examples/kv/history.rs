@@ -1,7 +1,7 @@
-//! The last changes, for watchers that come back.
+//! The last changes, for watchers that reconnect.
 //!
-//! A change has a number, from one, since the service started, and an id of which the first part is this start: so the id of a change before it is
-//! not taken for another.
+//! Changes are numbered from one since the service started. The first part of an id is the time of that start,
+//! so an id from before it is not confused with another.
 
 use std::{
     collections::VecDeque,
@@ -13,66 +13,65 @@ use std::{
 
 use crate::{key::Key, ttl::WallTime};
 
-/// A key changed.
+/// A change of a key.
 #[derive(Clone, Debug)]
 pub(crate) struct Change {
     /// The number of this change since the service started, from one.
     pub(crate) number: u64,
     pub(crate) key: Key,
-    pub(crate) what: What,
+    pub(crate) kind: ChangeKind,
 }
 
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum What {
-    /// It was written: so many bytes, until then.
+pub(crate) enum ChangeKind {
+    /// A value of this length was written.
     Put {
         bytes: usize,
         expires: Option<WallTime>,
     },
     Deleted,
-    /// It was removed as its life was over.
+    /// It was removed after its time to live.
     Expired,
 }
 
 /// The id of an event: `RUN-NUMBER`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Id {
-    /// When the service started, in milliseconds since 1970.
+    /// The start of the service, in milliseconds since 1970.
     run: u64,
     pub(crate) number: u64,
 }
 
-/// Clones are the same.
+/// The last changes. Clones share them.
 #[derive(Clone, Debug)]
 pub(crate) struct History {
     run: u64,
-    past: Arc<Mutex<Past>>,
+    log: Arc<Mutex<Log>>,
 }
 
 #[derive(Debug)]
-struct Past {
-    /// How many changes there were.
+struct Log {
+    /// The number of changes so far.
     count: u64,
-    /// The last ones.
+    /// The last changes.
     kept: VecDeque<Change>,
     max: usize,
 }
 
-/// What followed an id.
+/// The changes after an id.
 #[derive(Debug)]
-pub(crate) enum Since {
-    /// All of it.
-    All(Vec<Change>),
-    /// Nobody knows any more.
+pub(crate) enum Replay {
+    Complete(Vec<Change>),
+    /// Some changes are no longer kept.
     Unknown,
 }
 
 impl History {
-    /// Keeps so many changes.
+    /// Makes a history that keeps up to `max` changes.
     pub(crate) fn new(max: usize) -> Self {
         Self {
             run: WallTime::now().milliseconds(),
-            past: Arc::new(Mutex::new(Past {
+            log: Arc::new(Mutex::new(Log {
                 count: 0,
                 kept: VecDeque::new(),
                 max,
@@ -80,21 +79,21 @@ impl History {
         }
     }
 
-    pub(crate) fn add(&self, key: Key, what: What) -> Change {
-        let mut past = self.past();
-        past.count += 1;
-        let number = past.count;
-        let change = Change { number, key, what };
-        past.kept.push_back(change.clone());
-        if past.kept.len() > past.max {
-            past.kept.pop_front();
+    pub(crate) fn add(&self, key: Key, kind: ChangeKind) -> Change {
+        let mut log = self.log();
+        log.count += 1;
+        let number = log.count;
+        let change = Change { number, key, kind };
+        log.kept.push_back(change.clone());
+        if log.kept.len() > log.max {
+            log.kept.pop_front();
         }
         change
     }
 
-    /// The number of the last change.
+    /// Returns the number of the last change.
     pub(crate) fn count(&self) -> u64 {
-        self.past().count
+        self.log().count
     }
 
     pub(crate) fn id(&self, number: u64) -> Id {
@@ -102,23 +101,23 @@ impl History {
         Id { run, number }
     }
 
-    /// Returns what followed an id, and the number of the last change.
-    pub(crate) fn since(&self, id: Id) -> (Since, u64) {
-        let past = self.past();
-        let first_kept = past.count - past.kept.len() as u64 + 1;
+    /// Returns the changes after an id, and the number of the last change.
+    pub(crate) fn since(&self, id: Id) -> (Replay, u64) {
+        let log = self.log();
+        let first_kept = log.count - log.kept.len() as u64 + 1;
         let is_known = id.run == self.run
-            && (first_kept..=past.count + 1).contains(&id.number.saturating_add(1));
-        let since = if is_known {
-            let told = usize::try_from(id.number + 1 - first_kept).unwrap_or(usize::MAX);
-            Since::All(past.kept.iter().skip(told).cloned().collect())
+            && (first_kept..=log.count + 1).contains(&id.number.saturating_add(1));
+        let replay = if is_known {
+            let seen = usize::try_from(id.number + 1 - first_kept).unwrap_or(usize::MAX);
+            Replay::Complete(log.kept.iter().skip(seen).cloned().collect())
         } else {
-            Since::Unknown
+            Replay::Unknown
         };
-        (since, past.count)
+        (replay, log.count)
     }
 
-    fn past(&self) -> MutexGuard<'_, Past> {
-        self.past.lock().unwrap_or_else(PoisonError::into_inner)
+    fn log(&self) -> MutexGuard<'_, Log> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,4 +1,4 @@
-//! The routes: each handler turns an HTTP request into one request to the store, and waits for how that ends.
+//! The routes: each handler turns an HTTP request into a request to the store, and awaits its outcome.
 
 use std::{
     sync::Arc,
@@ -12,61 +12,62 @@ use axum::{
         DefaultBodyLimit, Path, Query, State,
         rejection::{PathRejection, QueryRejection},
     },
-    http::{StatusCode, header},
+    http::{HeaderMap, StatusCode, header},
     middleware,
     response::{IntoResponse, Response},
     routing,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::Semaphore;
 use ump::{Client, RequestError, WeakClient};
 use ump_server::system::Directory;
 
 use crate::{
     args::Args,
-    backup::{Backups, backup},
+    backup::Backups,
     changes::Changes,
     error::ApiError,
-    events::events,
+    events,
     gauges::Gauges,
-    import::import,
+    import,
     key::Key,
+    memory::MemoryBudget,
     op::{Op, Reply, StoreError},
-    origin::{self, Allowed},
+    origin::{self, OriginPolicy},
     recent::Recent,
-    room::Room,
-    store::{MAX_VALUE, Surroundings},
+    stopping::Stopping,
+    store::{MAX_VALUE, StoreContext},
     ttl::Ttl,
 };
 
-/// The length of a list, unless the caller asks for another, and the longest to be had.
-const LIMIT: usize = 100;
+/// The default length of a list.
+const DEFAULT_LIMIT: usize = 100;
+/// The largest length of a list.
 const MAX_LIMIT: usize = 1000;
 
-/// How many imports there may be at a time: each may have some lines in memory.
+/// The number of imports at a time; each has some lines in memory.
 const MAX_IMPORTS: usize = 8;
 
-/// What the handlers share.
+/// The state of the handlers.
 #[derive(Clone, Debug)]
 pub(crate) struct App {
-    /// Weak, so that a connection that stays open does not keep the store alive when the service ends.
+    /// Weak, so that an open connection does not keep the store alive when the service stops.
     client: WeakClient<Op, Reply, StoreError>,
-    /// For each request.
-    pub(crate) timeout: Duration,
-    pub(crate) stopping: watch::Receiver<bool>,
-    /// In microseconds, from asking the store to knowing the outcome.
+    /// The timeout of each request.
+    timeout: Duration,
+    stopping: Stopping,
+    /// The time from a request to the store to its outcome, in microseconds.
     latencies: Arc<Recent>,
-    /// Where the store is found.
     directory: Directory,
     gauges: Arc<Gauges>,
-    pub(crate) changes: Changes,
-    /// How long a watcher hears nothing before it is sent a comment.
-    pub(crate) keep_alive: Duration,
-    /// For the values of requests to write.
-    room: Room,
-    pub(crate) imports: Arc<Semaphore>,
-    pub(crate) backups: Backups,
+    changes: Changes,
+    /// The interval of comments to watchers while nothing changes.
+    keep_alive: Duration,
+    /// The budget of incoming values.
+    memory: MemoryBudget,
+    imports: Arc<Semaphore>,
+    backups: Backups,
 }
 
 impl App {
@@ -74,8 +75,8 @@ impl App {
         client: &Client<Op, Reply, StoreError>,
         args: &Args,
         directory: Directory,
-        surroundings: Surroundings,
-        stopping: watch::Receiver<bool>,
+        context: StoreContext,
+        stopping: Stopping,
     ) -> Self {
         Self {
             client: client.weak(),
@@ -83,21 +84,22 @@ impl App {
             stopping,
             latencies: Arc::default(),
             directory,
-            gauges: surroundings.gauges,
-            changes: surroundings.changes,
+            gauges: context.gauges,
+            changes: context.changes,
             keep_alive: args.keep_alive,
-            room: Room::new(),
+            memory: MemoryBudget::new(),
             imports: Arc::new(Semaphore::new(MAX_IMPORTS)),
             backups: Backups::new(&args.db),
         }
     }
 
-    pub(crate) fn client(&self) -> Result<Client<Op, Reply, StoreError>, ApiError> {
+    fn client(&self) -> Result<Client<Op, Reply, StoreError>, ApiError> {
         self.client.upgrade().ok_or_else(ApiError::stopping)
     }
 
-    /// Asks the store. If the caller hangs up, this future is dropped, and the request with it.
-    async fn ask(&self, op: Op) -> Result<Reply, ApiError> {
+    /// Sends a request to the store. If the HTTP client disconnects, this future is dropped, which revokes the
+    /// request.
+    async fn request(&self, op: Op) -> Result<Reply, ApiError> {
         let start = Instant::now();
         let answer = self
             .client()?
@@ -105,7 +107,7 @@ impl App {
             .timeout(self.timeout)
             .if_room()
             .await;
-        // What was refused took no time, and would flatter the figures.
+        // Refused requests take no time and would distort the statistics.
         if !matches!(
             answer,
             Err(RequestError::Full(_) | RequestError::ServerDisappeared(_))
@@ -117,8 +119,8 @@ impl App {
     }
 }
 
-/// With chaos there is also the route that makes the store panic.
-pub(crate) fn router(app: App, allowed: Allowed, chaos: bool) -> Router {
+/// Makes the routes; with `chaos` also the one that makes the store panic.
+pub(crate) fn router(app: App, policy: OriginPolicy, chaos: bool) -> Router {
     let crash = if chaos {
         Router::new().route("/debug/crash", routing::post(crash))
     } else {
@@ -142,16 +144,10 @@ pub(crate) fn router(app: App, allowed: Allowed, chaos: bool) -> Router {
         })
         .layer(DefaultBodyLimit::disable())
         .layer(middleware::from_fn_with_state(
-            Arc::new(allowed),
+            Arc::new(policy),
             origin::check,
         ))
         .with_state(app)
-}
-
-/// Returns when the service is asked to stop.
-pub(crate) async fn stopped(mut stopping: watch::Receiver<bool>) {
-    // An error means that the one who would ask is gone, which comes to the same.
-    let _ = stopping.wait_for(|&stop| stop).await;
 }
 
 async fn get(
@@ -159,23 +155,23 @@ async fn get(
     key: Result<Path<Key>, PathRejection>,
 ) -> Result<Reply, ApiError> {
     let Path(key) = key?;
-    app.ask(Op::Get(key)).await
+    app.request(Op::Get(key)).await
 }
 
 async fn put(
     State(app): State<App>,
     key: Result<Path<Key>, PathRejection>,
-    query: Result<Query<Write>, QueryRejection>,
+    query: Result<Query<PutQuery>, QueryRejection>,
     body: Body,
 ) -> Result<Reply, ApiError> {
     let Path(key) = key?;
-    let Query(Write { ttl }) = query?;
+    let Query(PutQuery { ttl }) = query?;
     let ttl = ttl.map(|ttl| ttl.parse::<Ttl>()).transpose()?;
     let value = value(&app, body).await?;
-    app.ask(Op::Put(key, ttl, value)).await
+    app.request(Op::Put(key, ttl, value)).await
 }
 
-/// Reads a value whole, once there is room for it.
+/// Reads a value when the memory budget allows it.
 async fn value(app: &App, body: Body) -> Result<Bytes, ApiError> {
     let hint = body.size_hint();
     if hint.lower() > MAX_VALUE as u64 {
@@ -183,18 +179,18 @@ async fn value(app: &App, body: Body) -> Result<Bytes, ApiError> {
     }
     let bytes = hint.upper().and_then(|bytes| usize::try_from(bytes).ok());
     let bytes = bytes.unwrap_or(MAX_VALUE).min(MAX_VALUE);
-    let room = app.room.reserve(bytes, app.timeout).await;
-    let room = room.ok_or_else(|| {
+    let reservation = app.memory.reserve(bytes, app.timeout).await;
+    let reservation = reservation.ok_or_else(|| {
         let text = "too many bytes of values are being received";
         ApiError::new(StatusCode::SERVICE_UNAVAILABLE, text).with("executed", "no")
     })?;
     let value = to_bytes(body, MAX_VALUE).await?;
-    Ok(room.with(value))
+    Ok(reservation.bind(value))
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Write {
+struct PutQuery {
     ttl: Option<String>,
 }
 
@@ -203,12 +199,12 @@ async fn delete(
     key: Result<Path<Key>, PathRejection>,
 ) -> Result<Reply, ApiError> {
     let Path(key) = key?;
-    app.ask(Op::Delete(key)).await
+    app.request(Op::Delete(key)).await
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Listing {
+struct ListQuery {
     #[serde(default)]
     prefix: String,
     after: Option<String>,
@@ -217,20 +213,20 @@ struct Listing {
 
 async fn list(
     State(app): State<App>,
-    query: Result<Query<Listing>, QueryRejection>,
+    query: Result<Query<ListQuery>, QueryRejection>,
 ) -> Result<Reply, ApiError> {
-    let Query(Listing {
+    let Query(ListQuery {
         prefix,
         after,
         limit,
     }) = query?;
-    let limit = limit.unwrap_or(LIMIT);
+    let limit = limit.unwrap_or(DEFAULT_LIMIT);
     if !(1..=MAX_LIMIT).contains(&limit) {
         return Err(ApiError::bad_request(format!(
             "limit must be from 1 to {MAX_LIMIT}"
         )));
     }
-    app.ask(Op::List {
+    app.request(Op::List {
         prefix,
         after,
         limit,
@@ -238,12 +234,33 @@ async fn list(
     .await
 }
 
-/// Its caller learns what all learn whose requests are in the store's hands when it panics.
-async fn crash(State(app): State<App>) -> Result<Reply, ApiError> {
-    app.ask(Op::Crash).await
+async fn import(State(app): State<App>, body: Body) -> Result<Json<Value>, ApiError> {
+    let _permit = app.imports.try_acquire().map_err(|_| {
+        let text = "too many imports at a time";
+        ApiError::new(StatusCode::SERVICE_UNAVAILABLE, text).with("executed", "no")
+    })?;
+    import::import(app.client()?, app.timeout, app.stopping, body).await
 }
 
-/// Does not ask the store, so it answers also when the queue is full.
+async fn events(
+    State(app): State<App>,
+    headers: HeaderMap,
+    query: Result<Query<Vec<(String, String)>>, QueryRejection>,
+) -> Result<impl IntoResponse, ApiError> {
+    let Query(fields) = query?;
+    events::stream(app.changes, app.keep_alive, &headers, &fields)
+}
+
+async fn backup(State(app): State<App>) -> Result<Response, ApiError> {
+    app.backups.create(app.stopping).await
+}
+
+/// Its caller gets the error of all callers whose requests the store has taken when it panics.
+async fn crash(State(app): State<App>) -> Result<Reply, ApiError> {
+    app.request(Op::Crash).await
+}
+
+/// Sends no request to the store, so it works also when the queue is full.
 async fn stats(State(app): State<App>) -> Result<Json<Value>, ApiError> {
     let components = app.directory.status();
     let store = components
@@ -269,7 +286,7 @@ impl IntoResponse for Reply {
     fn into_response(self) -> Response {
         match self {
             Self::Done => StatusCode::NO_CONTENT.into_response(),
-            Self::Absent => ApiError::new(StatusCode::NOT_FOUND, "no such key").into_response(),
+            Self::NotFound => ApiError::new(StatusCode::NOT_FOUND, "no such key").into_response(),
             Self::Value(value) => {
                 let content = [(header::CONTENT_TYPE, "application/octet-stream")];
                 (content, Bytes::from_owner(value)).into_response()

@@ -1,19 +1,17 @@
 //! `POST /import`: a stream of JSON lines of any length, in constant memory.
 //!
-//! Each line is a request of its own. It is submitted as soon as it is read, so that many share a transaction, and its
-//! reply is collected later, in order. A submission waits for room in the queue, and nothing more is read meanwhile: that
-//! is how a slow disk slows the sender down.
+//! Each line is a request to the store. It is submitted as soon as it is read, so that many lines share a
+//! transaction; its reply is collected later, in order. While a submission waits for room in the queue, nothing
+//! more is read: this is how a slow disk slows the client down.
 
 use std::{collections::VecDeque, io, time::Duration};
 
 use axum::{
     Json,
     body::{Body, Bytes},
-    extract::State,
-    http::StatusCode,
 };
+use cli::log;
 use futures_util::TryStreamExt;
-use output::log;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt};
@@ -22,20 +20,20 @@ use ump::{Client, RequestError, WaitReply};
 
 use crate::{
     error::ApiError,
-    http::{self, App},
     key::Key,
     op::{Op, Reply, StoreError},
+    stopping::{Stopping, stopped},
     store::{MAX_BATCH, MAX_VALUE},
     ttl::Ttl,
 };
 
-/// In bytes. JSON may need six of them for one of a value.
+/// The longest line, in bytes. JSON may need six of them for one byte of a value.
 const MAX_LINE: usize = 8 * MAX_VALUE;
 
-/// How many bytes of values may be under way at once.
-const MAX_BYTES: usize = 4 * MAX_VALUE;
+/// The most bytes of values that are pending at a time.
+const MAX_PENDING_BYTES: usize = 4 * MAX_VALUE;
 
-/// A line of progress is printed after so many lines.
+/// The number of lines between two lines of progress.
 const PROGRESS: u64 = 10_000;
 
 #[derive(Debug, Deserialize)]
@@ -46,17 +44,18 @@ struct Line {
     ttl: Option<Ttl>,
 }
 
-pub(crate) async fn import(State(app): State<App>, body: Body) -> Result<Json<Value>, ApiError> {
-    let _one_of_them = app.imports.try_acquire().map_err(|_| {
-        let text = "there are enough imports at a time already";
-        ApiError::new(StatusCode::SERVICE_UNAVAILABLE, text).with("executed", "no")
-    })?;
-    let mut import = Import::new(app.client()?, app.timeout);
+pub(crate) async fn import(
+    client: Client<Op, Reply, StoreError>,
+    timeout: Duration,
+    stopping: Stopping,
+    body: Body,
+) -> Result<Json<Value>, ApiError> {
+    let mut import = Import::new(client, timeout);
     let read = tokio::select! {
         read = import.read(body) => read,
-        () = http::stopped(app.stopping.clone()) => Err(ApiError::stopping()),
+        () = stopped(stopping) => Err(ApiError::stopping()),
     };
-    // The lines that were accepted come to their end, whatever ended the reading.
+    // The lines that were submitted are settled, whatever ended the reading.
     while !import.pending.is_empty() {
         import.settle().await;
     }
@@ -82,7 +81,7 @@ pub(crate) async fn import(State(app): State<App>, body: Body) -> Result<Json<Va
 struct Import {
     client: Client<Op, Reply, StoreError>,
     timeout: Duration,
-    /// Submitted, and not settled yet.
+    /// The lines submitted and not yet settled.
     pending: VecDeque<Pending>,
     max_pending: usize,
     /// The line being read, counted from one.
@@ -101,7 +100,7 @@ struct Pending {
 
 impl Import {
     fn new(client: Client<Op, Reply, StoreError>, timeout: Duration) -> Self {
-        // Half of the queue is left to others: they do not wait for room, but are refused.
+        // Half of the queue is left to other requests, which do not wait for room but are refused.
         let half = client.capacity().map_or(MAX_BATCH, |capacity| capacity / 2);
         Self {
             client,
@@ -114,7 +113,7 @@ impl Import {
         }
     }
 
-    /// Reads and submits, until the end or the first failure. An error is about the line being read.
+    /// Reads and submits lines, until the end or the first failure. An error is that of the line being read.
     async fn read(&mut self, body: Body) -> Result<(), ApiError> {
         let mut body = StreamReader::new(body.into_data_stream().map_err(io::Error::other));
         let mut text = Vec::new();
@@ -126,7 +125,7 @@ impl Import {
                 .take(limit)
                 .read_until(b'\n', &mut text)
                 .await
-                .map_err(broken)?;
+                .map_err(body_error)?;
             match length {
                 0 => return Ok(()),
                 _ if length > MAX_LINE => {
@@ -135,10 +134,10 @@ impl Import {
                 _ if text.trim_ascii().is_empty() => continue,
                 _ => {}
             }
-            if let Some(form) = other_form(&text) {
-                return Err(ApiError::bad_request(form));
+            if let Some(format) = other_format(&text) {
+                return Err(ApiError::bad_request(format));
             }
-            // Without its end: a line that is cut would end in the next one.
+            // Without the line end, so that the column of an error stays on this line.
             let line = text.trim_ascii_end();
             let Line { key, value, ttl } =
                 serde_json::from_slice(line).map_err(|e| ApiError::bad_request(reason(&e)))?;
@@ -156,15 +155,16 @@ impl Import {
     }
 
     async fn make_room(&mut self, bytes: usize) {
-        let under_way =
+        let pending_bytes =
             |pending: &VecDeque<Pending>| pending.iter().map(|line| line.bytes).sum::<usize>();
-        while self.pending.len() >= self.max_pending || under_way(&self.pending) + bytes > MAX_BYTES
+        while self.pending.len() >= self.max_pending
+            || pending_bytes(&self.pending) + bytes > MAX_PENDING_BYTES
         {
             self.settle().await;
         }
     }
 
-    /// Submits the line being read, with a value of so many bytes.
+    /// Submits the line being read, whose value has this length.
     async fn submit(&mut self, op: Op, bytes: usize) -> Result<(), ApiError> {
         let reply = self
             .client
@@ -188,7 +188,7 @@ impl Import {
         };
         let outcome = (&mut oldest.reply).await;
         let line = oldest.line;
-        // Only now: if this future is dropped while it waits, the line is still pending.
+        // Not before: if this future is dropped while it waits, the line stays pending.
         self.pending.pop_front();
         match outcome {
             Ok(_) => {
@@ -205,16 +205,16 @@ impl Import {
     }
 }
 
-/// The body did not come to its end.
-fn broken(error: io::Error) -> ApiError {
+/// Makes the error of a body that broke off.
+fn body_error(error: io::Error) -> ApiError {
     match error.downcast::<axum::Error>() {
         Ok(error) => error.into(),
         Err(error) => ApiError::bad_request(format!("the body broke off: {error}")),
     }
 }
 
-/// What a line is instead of JSON in UTF-8, if its first bytes show it.
-fn other_form(line: &[u8]) -> Option<&'static str> {
+/// Recognises other formats than JSON lines in UTF-8 by their first bytes.
+fn other_format(line: &[u8]) -> Option<&'static str> {
     match line {
         [0xff, 0xfe, 0, 0, ..] | [0, 0, 0xfe, 0xff, ..] | [0, 0, 0, _, ..] | [_, 0, 0, 0, ..] => {
             Some("the line is in UTF-32; an import is in UTF-8")
@@ -234,7 +234,7 @@ fn other_form(line: &[u8]) -> Option<&'static str> {
     }
 }
 
-/// What is wrong with a line. As `serde_json` sees only that one, it would call it line 1.
+/// Describes what is wrong with a line. `serde_json` sees only this line and would call it line 1.
 fn reason(error: &serde_json::Error) -> String {
     error
         .to_string()

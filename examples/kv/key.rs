@@ -1,9 +1,9 @@
-//! A key: what may be one is decided here, for the path of a request and for a line of an import alike.
+//! Keys, validated the same way in the path of a request and in a line of an import.
 
 use rusqlite::types::{FromSql, FromSqlResult, ValueRef};
 use serde::Deserialize;
 
-/// In bytes.
+/// The longest key, in bytes.
 pub(crate) const MAX_KEY: usize = 1024;
 
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Hash)]
@@ -28,7 +28,7 @@ impl TryFrom<String> for Key {
     }
 }
 
-/// What is in the database was a key before.
+/// A key in the database was validated when it was written.
 impl FromSql for Key {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
         String::column_result(value).map(Self)

@@ -1,12 +1,14 @@
-//! What the store can be asked for, how it answers, and why it refuses.
+//! The requests to the store, its replies and its errors.
 
-use std::{error::Error, fmt, sync::Arc};
+use std::sync::Arc;
 
 use axum::body::Bytes;
+use serde::Serialize;
+use thiserror::Error;
 
-use crate::{database::Listing, key::Key, room::Held, ttl::Ttl};
+use crate::{key::Key, memory::BudgetedValue, ttl::Ttl};
 
-/// What the store can be asked for.
+/// A request to the store.
 #[derive(Debug)]
 pub(crate) enum Op {
     Get(Key),
@@ -17,55 +19,61 @@ pub(crate) enum Op {
         after: Option<String>,
         limit: usize,
     },
-    /// To panic.
+    /// Makes the store panic.
     Crash,
 }
 
-/// How the store answers.
+/// A reply of the store.
 #[derive(Debug)]
 pub(crate) enum Reply {
-    /// It was written, and is on disk.
+    /// The write is on disk.
     Done,
-    /// There is no such key.
-    Absent,
-    Value(Held),
+    /// The key does not exist.
+    NotFound,
+    Value(BudgetedValue),
     Keys(Listing),
 }
 
-/// Why the store refuses.
-#[derive(Clone, Debug)]
+/// A part of the list of keys.
+#[derive(Debug, Serialize)]
+pub(crate) struct Listing {
+    pub(crate) keys: Vec<Entry>,
+    /// The last of these keys, if more keys follow.
+    pub(crate) next: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Entry {
+    pub(crate) key: String,
+    /// The length of the value.
+    pub(crate) bytes: usize,
+}
+
+/// Why the store fails a request, or cannot be opened.
+#[derive(Clone, Debug, Error)]
 pub(crate) enum StoreError {
-    /// When its turn came nobody waited for it any more, so it was not executed.
+    /// The caller had left before the request was executed.
+    #[error("the caller no longer waits")]
     Late,
-    /// A write failed, and was rolled back.
+    /// A write failed and was rolled back.
+    #[error(transparent)]
     Database(Arc<rusqlite::Error>),
     /// A read failed.
+    #[error("cannot read {what}: {error}")]
     Unreadable {
         what: String,
         error: Arc<rusqlite::Error>,
     },
-    /// The values that are being sent take all the memory there is for them.
-    NoRoom,
-    /// The database, or the folder it is in, cannot be written to.
+    /// The memory budget for outgoing values is used up.
+    #[error("too many bytes of values are being sent")]
+    OutOfMemory,
+    /// The database file or its folder cannot be written to.
+    #[error("the {0} is read-only")]
     ReadOnly(&'static str),
-    /// The file has this version of the schema, which we do not know.
-    Version(i64),
+    /// The schema of the file has an unknown version.
+    #[error("it was made by another kv: schema {0}")]
+    UnknownVersion(i64),
 }
-
-impl fmt::Display for StoreError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Late => f.write_str("nobody waits any more"),
-            Self::Database(error) => error.fmt(f),
-            Self::Unreadable { what, error } => write!(f, "cannot read {what}: {error}"),
-            Self::NoRoom => f.write_str("too many bytes of values are being sent"),
-            Self::ReadOnly(what) => write!(f, "the {what} is read-only"),
-            Self::Version(version) => write!(f, "it was made by another kv: schema {version}"),
-        }
-    }
-}
-
-impl Error for StoreError {}
 
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {

@@ -1,14 +1,14 @@
-//! Which requests come from whom they should: not from a web page of somebody else.
+//! Refuses requests that the web pages of others send.
 //!
-//! A browser lets any page send requests to `localhost`, and says in `Origin` and `Sec-Fetch-Site` where the page is from. A page can also have its
-//! own name point to this machine (DNS rebinding): then all looks as if it came from the same origin, but for the name in `Host`. Programs that
-//! are no browsers send neither `Origin` nor `Sec-Fetch-Site`, and call us by an address or by `localhost`.
+//! A browser lets any page send requests to `localhost`, with its origin in `Origin` and `Sec-Fetch-Site`. A page
+//! can also let its own name resolve to this machine (DNS rebinding): then only the name in `Host` differs.
+//! Programs other than browsers send neither `Origin` nor `Sec-Fetch-Site`, and use an address or `localhost`.
 //!
-//! | | passes |
+//! | header | allowed values |
 //! |---|---|
 //! | `Host` | an IP address, `localhost`, the name in `--listen`, each `--host` |
 //! | `Origin` | none, the same as `Host`, each `--origin` |
-//! | `Sec-Fetch-Site` | none, `same-origin`, `none`; any for an allowed `Origin`, and for links that are followed |
+//! | `Sec-Fetch-Site` | none, `same-origin`, `none`; any with an allowed `Origin`, and for links that are followed |
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -21,15 +21,15 @@ use axum::{
 
 use crate::error::ApiError;
 
-/// What is allowed besides.
+/// The hosts and origins that are allowed.
 #[derive(Debug)]
-pub(crate) struct Allowed {
+pub(crate) struct OriginPolicy {
     /// In lower case, without a port.
     hosts: Vec<String>,
     origins: Vec<String>,
 }
 
-impl Allowed {
+impl OriginPolicy {
     pub(crate) fn new(listen: &str, hosts: &[String], origins: &[String]) -> Self {
         let own = host_of(listen).to_ascii_lowercase();
         let hosts = hosts.iter().map(|host| host.to_ascii_lowercase());
@@ -45,7 +45,7 @@ impl Allowed {
         bare.parse::<IpAddr>().is_ok() || self.hosts.contains(&host)
     }
 
-    /// Returns the origin if it is an allowed one of another host.
+    /// Checks the headers, and returns the origin if it is another one that is allowed.
     fn check<'a>(
         &self,
         method: &Method,
@@ -84,7 +84,7 @@ fn other_host(host: &str) -> ApiError {
     ApiError::new(
         StatusCode::MISDIRECTED_REQUEST,
         format!(
-            "this service is not {host:?}; to have it called so, start it with --host {}",
+            "this service is not {host:?}; to allow this name, start it with --host {}",
             host_of(host)
         ),
     )
@@ -94,12 +94,12 @@ fn other_host(host: &str) -> ApiError {
 fn other_origin(whose: &str) -> ApiError {
     ApiError::new(
         StatusCode::FORBIDDEN,
-        format!("pages {whose} may not ask this service, unless it is started with --origin"),
+        format!("requests from pages {whose} are refused; to allow an origin, use --origin"),
     )
     .with("executed", "no")
 }
 
-/// Without the port.
+/// Returns the host without the port.
 fn host_of(authority: &str) -> &str {
     match authority.rsplit_once(':') {
         Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
@@ -107,9 +107,9 @@ fn host_of(authority: &str) -> &str {
     }
 }
 
-/// Before any route.
+/// Checks each request before it is routed.
 pub(crate) async fn check(
-    State(allowed): State<Arc<Allowed>>,
+    State(policy): State<Arc<OriginPolicy>>,
     request: Request,
     next: Next,
 ) -> Response {
@@ -117,7 +117,7 @@ pub(crate) async fn check(
         Ok(host) => host,
         Err(error) => return error.into_response(),
     };
-    let origin = match allowed.check(request.method(), host.as_deref(), request.headers()) {
+    let origin = match policy.check(request.method(), host.as_deref(), request.headers()) {
         Ok(origin) => origin.cloned(),
         Err(error) => return error.into_response(),
     };
@@ -127,12 +127,12 @@ pub(crate) async fn check(
     let Some(origin) = origin else {
         return next.run(request).await;
     };
-    // The page of an allowed origin may see the answer.
-    let asks_before = request.method() == Method::OPTIONS
+    // Pages of an allowed origin may read the response.
+    let is_preflight = request.method() == Method::OPTIONS
         && request
             .headers()
             .contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
-    let mut response = if asks_before {
+    let mut response = if is_preflight {
         StatusCode::NO_CONTENT.into_response()
     } else {
         next.run(request).await
@@ -140,7 +140,7 @@ pub(crate) async fn check(
     let headers = response.headers_mut();
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
     headers.append(header::VARY, HeaderValue::from_static("Origin"));
-    if asks_before {
+    if is_preflight {
         let methods = HeaderValue::from_static("GET, PUT, POST, DELETE");
         headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, methods);
         let names = HeaderValue::from_static("Content-Type, Last-Event-ID");
@@ -149,7 +149,7 @@ pub(crate) async fn check(
     response
 }
 
-/// What the client calls us; only HTTP/1.0 may leave it out.
+/// Returns the host that the client has named. Only HTTP/1.0 may omit it.
 fn host(version: Version, uri: &Uri, headers: &HeaderMap) -> Result<Option<String>, ApiError> {
     let mut hosts = headers.get_all(header::HOST).iter();
     let host = match (hosts.next(), hosts.next()) {
@@ -164,7 +164,7 @@ fn host(version: Version, uri: &Uri, headers: &HeaderMap) -> Result<Option<Strin
     }
 }
 
-/// Each `%` begins a byte, and the bytes are UTF-8. Elsewhere what is not would be replaced without a word.
+/// Checks that percent-encodings are valid and UTF-8. Otherwise they would silently be replaced later.
 fn check_encoding(uri: &Uri) -> Result<(), String> {
     for (name, text) in [("path", Some(uri.path())), ("query", uri.query())] {
         let mut bytes = text.unwrap_or_default().bytes();

@@ -1,6 +1,6 @@
-//! The distribution of recent measurements: latencies for one, sizes of batches for another.
+//! The distribution of recent samples, such as latencies and batch sizes.
 //!
-//! It keeps the last few thousand and sorts them when asked: exact, small, and what happened long ago fades out.
+//! It keeps the last few thousand and sorts them on demand: exact, small, and old samples drop out.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -42,7 +42,7 @@ impl Recent {
     pub(crate) fn summary(&self) -> Summary {
         let mut values = self.ring().values.clone();
         values.sort_unstable();
-        // The smallest value that is not exceeded by so many of a thousand.
+        // The smallest value that is not exceeded by this many of a thousand.
         let quantile = |per_mille: usize| {
             let rank = (values.len() * per_mille).div_ceil(1000);
             values.get(rank.saturating_sub(1)).copied().unwrap_or(0)

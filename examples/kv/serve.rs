@@ -1,9 +1,10 @@
-//! The connections: accepted, served by hyper, and ended.
+//! Accepts connections and serves them with hyper.
 //!
-//! There are at most so many. One more makes the one that has been idle for the longest time go; if all are busy, it is answered with 503, and
-//! closed. So neither connections on which nothing is said, nor heads of requests that do not end, keep new clients out.
+//! The number of connections is limited. One more evicts the one that has been idle for the longest time; if
+//! all are busy, it gets 503 and is closed. So neither silent connections nor unfinished heads of requests
+//! keep new clients out.
 
-use std::{convert::Infallible, error::Error, fmt, io, pin::pin, sync::Arc, time::Duration};
+use std::{convert::Infallible, io, pin::pin, sync::Arc, time::Duration};
 
 use axum::{Router, body::Body, http::StatusCode, response::IntoResponse};
 use hyper::{
@@ -17,9 +18,10 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
+use thiserror::Error;
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{Semaphore, watch},
+    sync::Semaphore,
     task::JoinSet,
     time,
 };
@@ -28,39 +30,39 @@ use crate::{
     body::{self, RequestBody, ResponseBody},
     connections::{Connection, Connections},
     error::ApiError,
-    http,
-    pace::Paced,
+    slow_client::TimedStream,
+    stopping::{Stopping, stopped},
 };
 
-/// The longest head of a request, and what is read ahead of a body. In bytes.
+/// The longest head of a request, and the read-ahead of a body, in bytes.
 const MAX_HEAD: usize = 64 * 1024;
 
-/// How many connections are answered with 503 at a time. More are closed without a word.
+/// The number of connections answered with 503 at a time; more are closed at once.
 const REFUSALS: usize = 64;
 
-/// How long such a connection may take for its request.
+/// The timeout of such a connection.
 const REFUSAL_TIME: Duration = Duration::from_secs(2);
 
-/// When a connection is accepted that could not be, for want of descriptors or memory.
-const ACCEPT_AGAIN: Duration = Duration::from_millis(20);
+/// The pause after a failed accept, for lack of descriptors or memory.
+const ACCEPT_RETRY_INTERVAL: Duration = Duration::from_millis(20);
 
-/// What a client may take.
+/// The limits of clients.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
-    /// How many connections there may be.
+    /// The maximum number of connections.
     pub(crate) connections: usize,
-    /// How long a head may take, and how long a connection may be idle.
+    /// The timeout of heads of requests and of idle connections.
     pub(crate) head: Duration,
-    /// How long a client may keep us waiting with a body, or for the reading of one.
+    /// How long a client may keep the service waiting while it sends or reads a body.
     pub(crate) body: Duration,
 }
 
-/// Serves until it is asked to stop, and then until all connections have ended.
+/// Serves until the service stops, and then until all connections have ended.
 pub(crate) async fn serve(
     listener: TcpListener,
     router: Router,
     limits: Limits,
-    stopping: watch::Receiver<bool>,
+    stopping: Stopping,
 ) {
     let connections = Connections::new(limits.connections);
     let refusals = Arc::new(Semaphore::new(REFUSALS));
@@ -69,21 +71,21 @@ pub(crate) async fn serve(
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             Some(_) = tasks.join_next() => continue,
-            () = http::stopped(stopping.clone()) => break,
+            () = stopped(stopping.clone()) => break,
         };
         let stream = match accepted {
             Ok((stream, _)) => stream,
-            // Of this one connection, which is gone.
-            Err(error) if is_of_the_connection(&error) => continue,
+            // The error concerns only this connection.
+            Err(error) if is_connection_error(&error) => continue,
             Err(_) => {
-                connections.shed();
-                time::sleep(ACCEPT_AGAIN).await;
+                connections.evict();
+                time::sleep(ACCEPT_RETRY_INTERVAL).await;
                 continue;
             }
         };
-        // It only makes small answers quicker.
+        // An optimisation, which may fail.
         let _ = stream.set_nodelay(true);
-        if let Some(connection) = connections.enter() {
+        if let Some(connection) = connections.admit() {
             let (router, stopping) = (router.clone(), stopping.clone());
             tasks.spawn(serve_connection(
                 stream, connection, router, limits, stopping,
@@ -91,7 +93,7 @@ pub(crate) async fn serve(
         } else if let Ok(permit) = Arc::clone(&refusals).try_acquire_owned() {
             let refusal = refuse(stream, limits.connections, stopping.clone());
             tasks.spawn(async move {
-                // It has been told, or has left.
+                // On timeout the connection is closed.
                 let _ = time::timeout(REFUSAL_TIME, refusal).await;
                 drop(permit);
             });
@@ -101,7 +103,7 @@ pub(crate) async fn serve(
     while tasks.join_next().await.is_some() {}
 }
 
-fn is_of_the_connection(error: &io::Error) -> bool {
+fn is_connection_error(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::ConnectionAborted
@@ -115,7 +117,7 @@ async fn serve_connection(
     connection: Arc<Connection>,
     router: Router,
     limits: Limits,
-    stopping: watch::Receiver<bool>,
+    stopping: Stopping,
 ) {
     let service = TowerToHyperService::new(router);
     let respond = |request: Request<Incoming>| {
@@ -130,13 +132,17 @@ async fn serve_connection(
         });
         async {
             let Some((response, busy)) = response else {
-                return Err(MadeWay);
+                return Err(Evicted);
             };
             let Ok(response) = response.await;
             Ok(response.map(|body| ResponseBody::new(body, busy)))
         }
     };
-    let io = TokioIo::new(Paced::new(stream, limits.body, Arc::clone(&connection)));
+    let io = TokioIo::new(TimedStream::new(
+        stream,
+        limits.body,
+        Arc::clone(&connection),
+    ));
     let mut serving = pin!(
         http1::Builder::new()
             .timer(TokioTimer::new())
@@ -144,37 +150,26 @@ async fn serve_connection(
             .max_buf_size(MAX_HEAD)
             .serve_connection(io, service_fn(respond))
     );
-    // How a connection ends concerns nobody but its client.
+    // The errors of a connection concern only its client.
     tokio::select! {
         _ = serving.as_mut() => return,
-        () = connection.made_way() => return,
-        () = http::stopped(stopping.clone()) => {}
+        () = connection.evicted() => return,
+        () = stopped(stopping.clone()) => {}
     }
     serving.as_mut().graceful_shutdown();
     let _ = serving.await;
 }
 
-/// The connection had to make way while its next request came.
-#[derive(Debug)]
-struct MadeWay;
-
-impl fmt::Display for MadeWay {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the connection made way for another")
-    }
-}
-
-impl Error for MadeWay {}
+/// The connection was evicted while a request arrived.
+#[derive(Debug, Error)]
+#[error("the connection was evicted")]
+struct Evicted;
 
 /// Answers the first request with 503.
-async fn refuse(
-    stream: TcpStream,
-    max: usize,
-    stopping: watch::Receiver<bool>,
-) -> Result<(), hyper::Error> {
+async fn refuse(stream: TcpStream, max: usize, stopping: Stopping) -> Result<(), hyper::Error> {
     let respond = |request: Request<Incoming>| {
-        body::drain_aside(request, stopping.clone());
-        async move { Ok::<_, Infallible>(all_are_busy(max)) }
+        body::spawn_drain(request, stopping.clone());
+        async move { Ok::<_, Infallible>(all_busy(max)) }
     };
     http1::Builder::new()
         .timer(TokioTimer::new())
@@ -184,10 +179,10 @@ async fn refuse(
         .await
 }
 
-fn all_are_busy(max: usize) -> Response<Body> {
+fn all_busy(max: usize) -> Response<Body> {
     let error = ApiError::new(
         StatusCode::SERVICE_UNAVAILABLE,
-        format!("there are {max} connections already, and all are busy"),
+        format!("all of {max} connections are busy"),
     );
     let mut response = error.with("executed", "no").into_response();
     let close = header::HeaderValue::from_static("close");

@@ -1,4 +1,4 @@
-//! Ctrl-C, and on Unix SIGTERM: the polite ways to ask for the end.
+//! The signals that stop the service: Ctrl-C, and SIGTERM on Unix.
 
 #[cfg(unix)]
 pub(crate) use self::unix::Signals;
@@ -12,7 +12,7 @@ mod unix {
 
     use tokio::signal::unix::{Signal, SignalKind, signal};
 
-    /// Signals are caught, and no longer deadly, from the moment this exists.
+    /// Catches the signals from its creation on.
     #[derive(Debug)]
     pub(crate) struct Signals {
         interrupt: Signal,
@@ -27,7 +27,7 @@ mod unix {
             })
         }
 
-        /// Waits for the next one, and says with which code a process ends that obeys it at once.
+        /// Waits for the next signal, and returns the exit code of a process that it ends.
         pub(crate) async fn next(&mut self) -> i32 {
             tokio::select! {
                 _ = self.interrupt.recv() => 130,
@@ -50,9 +50,9 @@ mod other {
             Ok(Self)
         }
 
-        /// Waits for the next one, and says with which code a process ends that obeys it at once.
+        /// Waits for the next signal, and returns the exit code of a process that it ends.
         pub(crate) async fn next(&mut self) -> i32 {
-            // If it cannot be watched for, there is never one.
+            // Without a handler there is never a signal.
             if tokio::signal::ctrl_c().await.is_err() {
                 std::future::pending::<()>().await;
             }

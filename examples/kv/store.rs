@@ -1,11 +1,13 @@
-//! The blocking side: a loop on a thread that owns the database and serves requests in batches, one transaction per batch.
+//! The store: a loop on a thread that owns the database and serves requests in batches, one transaction each.
 //!
-//! A commit waits for the disk, and that wait is nearly all the cost of a write. So whatever has queued up during one
-//! commit goes into the next one together. Nobody is answered before the commit, not even a reader: it may have read
-//! what an earlier request of the same batch wrote. Whoever watches is told before that, so who has an answer knows that its change is on the way.
+//! A commit waits for the disk, which is nearly the whole cost of a write. So the requests that queue up during
+//! one commit share the next one. No request is answered before the commit, not even a read: it may have read
+//! what an earlier request of the same batch wrote. Changes are published before the replies, so a caller with
+//! a reply knows that its change is on the way.
 //!
-//! If it panics, those whose requests are in its hands are told, what is queued stays there, and it is made anew: the database opened again, a timer
-//! armed for each key that is to expire. All that it knows is in the database, so nothing is lost that was acknowledged.
+//! If the store panics, the callers of the requests that it has taken get an error, queued requests stay queued,
+//! and the store is restarted: it opens the database and arms a timer for each key that expires. All its
+//! state is in the database, so no acknowledged write is lost.
 
 use std::{
     iter,
@@ -17,7 +19,7 @@ use std::{
     time::Duration,
 };
 
-use output::log;
+use cli::log;
 use rusqlite::TransactionBehavior;
 use ump_server::{
     Client, OnPanic, Restart, Timers,
@@ -27,68 +29,61 @@ use ump_server::{
 
 use crate::{
     changes::Changes,
-    database::{self, Burial, Database, View},
-    expiries::{Expiries, Token},
+    database::{self, Database, Removal, View},
+    expiries::{Expiries, TimerToken},
+    faults::Faults,
     gauges::Gauges,
-    history::What,
+    history::ChangeKind,
     key::Key,
+    memory::MemoryBudget,
     op::{Op, Reply, StoreError},
-    room::Room,
     ttl::WallTime,
 };
 
-/// In bytes.
+/// The longest value, in bytes.
 pub(crate) const MAX_VALUE: usize = 1024 * 1024;
 
 /// The largest number of requests in one transaction.
 pub(crate) const MAX_BATCH: usize = 256;
 
-/// More panics than this, and it is not for us to mend.
+/// More panics than this end the service.
 const RESTART: Restart = Restart::new().limit(5, Duration::from_secs(60));
 
-/// For the database to be opened, and a timer armed for each key that is to expire.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// The timeout of the start, in which the database is opened and timers are armed.
+const START_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How many keys with a bad end of their life are named at the start.
-const NAMED: usize = 10;
+/// The number of rows with a bad expiry time that are logged one by one.
+const MAX_LOGGED_ROWS: usize = 10;
 
-/// When keys that could not be removed are tried again.
-const SWEEP_AGAIN: Duration = Duration::from_secs(10);
-
-/// Troubles to order, so that one can see what callers see then.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Faults {
-    /// Before each batch.
-    pub(crate) delay: Duration,
-    /// With this batch in hand, counted from one.
-    pub(crate) panic_at: Option<u64>,
-}
+/// The pause before keys that could not be removed are tried again.
+const SWEEP_RETRY_INTERVAL: Duration = Duration::from_secs(10);
 
 #[derive(Debug)]
 pub(crate) struct Store {
     database: Database,
     expiries: Expiries,
-    surroundings: Surroundings,
+    context: StoreContext,
 }
 
-/// What is there before the store, and after it.
+/// What outlives the store and its restarts.
 #[derive(Clone, Debug)]
-pub(crate) struct Surroundings {
+pub(crate) struct StoreContext {
     pub(crate) faults: Faults,
     pub(crate) gauges: Arc<Gauges>,
     pub(crate) changes: Changes,
-    /// For the values on their way to those who read.
-    pub(crate) room: Room,
+    /// The budget of outgoing values.
+    pub(crate) memory: MemoryBudget,
 }
 
-/// What it is called.
+/// The name of the component.
 const NAME: &str = "storage";
 
-/// Starts it as the one component of a system: up when the database is open, and made anew when it panics, unless it does so too often.
+/// Starts the store as the only component of a system. It is started when the database is open, and restarted
+/// when it panics, unless that happens too often.
 pub(crate) fn start(
     path: PathBuf,
     queue: usize,
-    surroundings: Surroundings,
+    context: StoreContext,
 ) -> Waiting<Result<System, StartError>> {
     let max = NonZeroUsize::new(MAX_BATCH).expect("it is not zero");
     let attributes = Attributes::new()
@@ -96,9 +91,9 @@ pub(crate) fn start(
         .on_panic(OnPanic::Restart(RESTART));
     System::builder()
         .batches(NAME, attributes, max, move |setup: &Setup<_, _, _, _>| {
-            Ok(Store::open(&path, surroundings.clone(), setup.timers())?)
+            Ok(Store::open(&path, context.clone(), setup.timers())?)
         })
-        .start(PATIENCE)
+        .start(START_TIMEOUT)
 }
 
 pub(crate) fn client(system: &System) -> Client<Op, Reply, StoreError> {
@@ -108,8 +103,8 @@ pub(crate) fn client(system: &System) -> Client<Op, Reply, StoreError> {
 impl Store {
     fn open(
         path: &Path,
-        surroundings: Surroundings,
-        timers: Timers<Token>,
+        context: StoreContext,
+        timers: Timers<TimerToken>,
     ) -> Result<Self, StoreError> {
         let database = database::open(path)?;
         let mut expiries = Expiries::new(timers);
@@ -119,60 +114,60 @@ impl Store {
             now,
         };
         let mut bad = 0_usize;
-        let read = view.each_mortal(
+        let read = view.for_each_expiring(
             |key, expires| expiries.arm(key, now.until(expires)),
             |key| {
                 bad += 1;
-                if bad <= NAMED {
-                    log!("kv: the key {key} has an `expires` that is no number: it lives until it is written again");
+                if bad <= MAX_LOGGED_ROWS {
+                    log!("kv: the key {key} has an `expires` that is not a number: it does not expire until it is written again");
                 }
             },
         );
-        if bad > NAMED {
-            log!("kv: and {} keys more", bad - NAMED);
+        if bad > MAX_LOGGED_ROWS {
+            log!("kv: and {} more keys", bad - MAX_LOGGED_ROWS);
         }
         if let Err(error) = read {
             log!(
-                "kv: cannot read all keys that expire, so some will stay in the file, unseen: {error}"
+                "kv: cannot read all keys that expire, so some stay in the file, unserved: {error}"
             );
         }
-        surroundings.gauges.set_expiring(expiries.len());
+        context.gauges.set_expiring(expiries.len());
         Ok(Self {
             database,
             expiries,
-            surroundings,
+            context,
         })
     }
 
-    /// Executes the batch, then answers it. That a caller may have left by then is no concern of ours.
+    /// Executes a batch, then replies. A caller may have left by then.
     fn execute(&mut self, batch: &mut Batch<Op, Reply, StoreError>) {
         let now = WallTime::now();
-        let answers = self.together(batch, now).unwrap_or_else(|_| {
-            // Nothing of it has happened. Each shows by itself whether it is the one that fails.
+        let answers = self.execute_together(batch, now).unwrap_or_else(|_| {
+            // Nothing was executed. Executed alone, each request shows whether it is the one that fails.
             let each = batch.iter();
             each.map(|(op, caller)| {
                 if caller.is_cancelled() {
                     Err(StoreError::Late)
                 } else {
-                    self.alone(op, now)
+                    self.execute_alone(op, now)
                 }
             })
             .collect()
         });
         for ((op, _), answer) in batch.iter().zip(&answers) {
             if let Ok(Reply::Done) = answer {
-                self.written(op, now);
+                self.after_commit(op, now);
             }
         }
-        self.surroundings.gauges.set_expiring(self.expiries.len());
+        self.context.gauges.set_expiring(self.expiries.len());
         for ((_, caller), answer) in batch.drain().zip(answers) {
             let _ = caller.answer(answer);
         }
     }
 
-    /// All of the batch in one transaction. A request that fails changes nothing, and the others go on; an error means that the
-    /// transaction failed, and nothing has happened.
-    fn together(
+    /// Executes a batch in one transaction. A request that fails changes nothing, and the others go on; an error
+    /// means that the transaction failed and nothing was executed.
+    fn execute_together(
         &mut self,
         batch: &Batch<Op, Reply, StoreError>,
         now: WallTime,
@@ -188,10 +183,10 @@ impl Store {
             let answer = if caller.is_cancelled() {
                 Err(StoreError::Late)
             } else {
-                apply(view, op, &self.surroundings.room)
+                apply(view, op, &self.context.memory)
             };
             match answer {
-                // After some errors, such as a full disk, SQLite has rolled back all of it.
+                // After some errors, such as a full disk, SQLite has rolled back the transaction.
                 Err(error) if transaction.is_autocommit() => return Err(error),
                 answer => answers.push(answer),
             }
@@ -200,55 +195,55 @@ impl Store {
         Ok(answers)
     }
 
-    /// One request in a transaction of its own.
-    fn alone(&mut self, op: &Op, now: WallTime) -> Result<Reply, StoreError> {
+    /// Executes one request in its own transaction.
+    fn execute_alone(&mut self, op: &Op, now: WallTime) -> Result<Reply, StoreError> {
         let begin = behavior(iter::once(op));
         let transaction = self.database.db.transaction_with_behavior(begin)?;
         let view = View {
             db: &transaction,
             now,
         };
-        let reply = apply(view, op, &self.surroundings.room)?;
+        let reply = apply(view, op, &self.context.memory)?;
         transaction.commit()?;
         Ok(reply)
     }
 
-    /// What follows from a committed write: the key expires when it is to, and no more when it is not, and whoever watches is told.
-    fn written(&mut self, op: &Op, now: WallTime) {
-        let (key, expires, what) = match op {
+    /// Updates the timer of a key after a committed write, and publishes the change.
+    fn after_commit(&mut self, op: &Op, now: WallTime) {
+        let (key, expires, kind) = match op {
             Op::Put(key, ttl, value) => {
                 let expires = ttl.map(|ttl| now.after(ttl));
                 let bytes = value.len();
-                (key, expires, What::Put { bytes, expires })
+                (key, expires, ChangeKind::Put { bytes, expires })
             }
-            Op::Delete(key) => (key, None, What::Deleted),
+            Op::Delete(key) => (key, None, ChangeKind::Deleted),
             Op::Get(_) | Op::List { .. } | Op::Crash => return,
         };
         match expires {
             Some(expires) => self.expiries.arm(key.clone(), now.until(expires)),
             None => self.expiries.disarm(key),
         }
-        self.surroundings.changes.publish(key, what);
+        self.context.changes.publish(key, kind);
     }
 
-    /// Removes what is due, in one transaction. A key that cannot be removed is tried again.
+    /// Removes the due keys in one transaction. A key that cannot be removed is tried again.
     fn sweep(&mut self) {
         let now = WallTime::now();
         let due = self.expiries.take_due();
-        let burials = self.bury(&due, now).unwrap_or_else(|error| {
+        let removals = self.remove_expired(&due, now).unwrap_or_else(|error| {
             let failed = || Err(StoreError::clone(&error));
             due.iter().map(|_| failed()).collect()
         });
         let mut failed = Vec::new();
-        for (key, burial) in due.into_iter().zip(burials) {
-            match burial {
-                Ok(Burial::Done) => self.surroundings.changes.publish(&key, What::Expired),
-                Ok(Burial::TooEarly(expires)) => self.expiries.arm(key, now.until(expires)),
-                Ok(Burial::Needless) => {}
+        for (key, removal) in due.into_iter().zip(removals) {
+            match removal {
+                Ok(Removal::Removed) => self.context.changes.publish(&key, ChangeKind::Expired),
+                Ok(Removal::NotYet(expires)) => self.expiries.arm(key, now.until(expires)),
+                Ok(Removal::NotNeeded) => {}
                 Err(error) => failed.push((key, error)),
             }
         }
-        self.expiries.go_on();
+        self.expiries.finish_sweep();
         if let Some((key, error)) = failed.first() {
             log!(
                 "kv: cannot remove {} expired keys, {:?} for one, and will try again: {error}",
@@ -257,34 +252,35 @@ impl Store {
             );
         }
         for (key, _) in failed {
-            self.expiries.arm(key, SWEEP_AGAIN);
+            self.expiries.arm(key, SWEEP_RETRY_INTERVAL);
         }
     }
 
-    fn bury(
+    fn remove_expired(
         &mut self,
         due: &[Key],
         now: WallTime,
-    ) -> Result<Vec<Result<Burial, StoreError>>, StoreError> {
+    ) -> Result<Vec<Result<Removal, StoreError>>, StoreError> {
         let begin = TransactionBehavior::Immediate;
         let transaction = self.database.db.transaction_with_behavior(begin)?;
         let view = View {
             db: &transaction,
             now,
         };
-        let mut burials = Vec::with_capacity(due.len());
+        let mut removals = Vec::with_capacity(due.len());
         for key in due {
-            match view.bury(key).map_err(StoreError::from) {
+            match view.remove_expired(key).map_err(StoreError::from) {
                 Err(error) if transaction.is_autocommit() => return Err(error),
-                burial => burials.push(burial),
+                removal => removals.push(removal),
             }
         }
         transaction.commit()?;
-        Ok(burials)
+        Ok(removals)
     }
 }
 
-/// A transaction that is to write asks for it at once, in case another program writes to the file.
+/// Returns the behavior of a transaction. If it writes, it takes the write lock at once, in case another program
+/// writes to the file.
 fn behavior<'a>(mut ops: impl Iterator<Item = &'a Op>) -> TransactionBehavior {
     if ops.any(|op| matches!(op, Op::Put(..) | Op::Delete(_))) {
         TransactionBehavior::Immediate
@@ -293,32 +289,38 @@ fn behavior<'a>(mut ops: impl Iterator<Item = &'a Op>) -> TransactionBehavior {
     }
 }
 
-impl BatchHandler<Op, Reply, StoreError, (), Token> for Store {
+impl BatchHandler<Op, Reply, StoreError, (), TimerToken> for Store {
     fn proc_batch(&mut self, batch: &mut Batch<Op, Reply, StoreError>) -> ControlFlow<()> {
-        let number = self.surroundings.gauges.count_batch(batch.len());
-        sleep(self.surroundings.faults.delay);
+        let number = self.context.gauges.count_batch(batch.len());
+        sleep(self.context.faults.delay);
         assert!(
-            self.surroundings.faults.panic_at != Some(number),
+            self.context.faults.panic_at != Some(number),
             "asked to panic at batch {number}"
         );
         self.execute(batch);
         ControlFlow::Continue(())
     }
 
-    fn on_timer(&mut self, token: Token) -> ControlFlow<()> {
+    fn on_timer(&mut self, token: TimerToken) -> ControlFlow<()> {
         match token {
-            Token::Due(key) => self.expiries.fall_due(key),
-            Token::Sweep => self.sweep(),
+            TimerToken::Due(key) => self.expiries.mark_due(key),
+            TimerToken::Sweep => self.sweep(),
         }
-        self.surroundings.gauges.set_expiring(self.expiries.len());
+        self.context.gauges.set_expiring(self.expiries.len());
         ControlFlow::Continue(())
     }
 }
 
-fn apply(view: View<'_>, op: &Op, room: &Room) -> Result<Reply, StoreError> {
-    let done = |is_done| if is_done { Reply::Done } else { Reply::Absent };
+fn apply(view: View<'_>, op: &Op, memory: &MemoryBudget) -> Result<Reply, StoreError> {
+    let done = |is_done| {
+        if is_done {
+            Reply::Done
+        } else {
+            Reply::NotFound
+        }
+    };
     match op {
-        Op::Get(key) => Ok(view.get(key, room)?.map_or(Reply::Absent, Reply::Value)),
+        Op::Get(key) => Ok(view.get(key, memory)?.map_or(Reply::NotFound, Reply::Value)),
         Op::Put(key, ttl, value) => {
             let expires = ttl.map(|ttl| view.now.after(ttl));
             view.put(key, expires, value)?;

@@ -1,40 +1,40 @@
-//! The topic on which the changes of a key are published: what comes after `kv/` in it is the key, in which what a topic cannot have is
-//! percent-encoded, as in a path.
+//! The topic on which the changes of a key are published: `kv/` and the key, in which characters that a topic
+//! cannot contain are percent-encoded, as in a path.
 //!
 //! | key | topic | |
 //! |---|---|---|
-//! | `users/42` | `kv/users/42` | the bucket is what precedes the first slash |
-//! | `users/42/name` | `kv/users/42/name` | further slashes are slashes, too |
+//! | `users/42` | `kv/users/42` | the bucket is the part before the first slash |
+//! | `users/42/name` | `kv/users/42/name` | further slashes are kept |
 //! | `greeting` | `kv/greeting` | in no bucket |
 //! | `a b*` | `kv/a%20b%2A` | white space, control characters and `* $ ? # %` are encoded |
-//! | `/a//b/` | `kv/%2Fa/%2Fb%2F` | and a slash beside which there would be nothing |
+//! | `/a//b/` | `kv/%2Fa/%2Fb%2F` | and slashes next to an empty fragment |
 //!
-//! So no two keys have the same topic, and who decodes what comes after `kv/` has the key. There are two limits: all slashes after the 62nd are
-//! encoded, and a topic that would be longer than topics can be is cut, and then ends in a bare `%`. No other does; an event has the whole key
-//! besides.
+//! So no two keys have the same topic, and decoding the part after `kv/` yields the key. There are two limits:
+//! slashes after the 62nd are encoded, and a topic that would be too long is cut and ends in a bare `%`. No
+//! other topic does. An event contains the whole key.
 
 use std::fmt::Write;
 
 use ump_router::Topic;
 
-/// The first fragment of all topics here.
+/// The first fragment of all topics.
 pub(crate) const PREFIX: &str = "kv";
 
-/// What is left of a topic's limits after `kv/`.
+/// The limits of a topic after `kv/`.
 const MAX_LENGTH: usize = Topic::MAX_LENGTH - PREFIX.len() - 1;
 const MAX_FRAGMENTS: usize = Topic::MAX_FRAGMENTS - 1;
 
-/// Without the prefix. The key is not empty.
+/// Returns the topic of a key that is not empty, without the prefix.
 pub(crate) fn of(key: &str) -> Topic {
     let text = if is_plain(key) {
-        key.to_owned() // nearly always
+        key.to_owned()
     } else {
         encoded(key)
     };
-    Topic::try_from(text).expect("what a topic cannot have is encoded, or cut off")
+    Topic::try_from(text).expect("invalid characters are encoded, and the length is limited")
 }
 
-/// Is it a topic as it is? `false` if in doubt.
+/// Returns whether the key certainly is a topic as it is.
 fn is_plain(key: &str) -> bool {
     let may_stay =
         |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'*' | b'$' | b'?' | b'#' | b'%');
@@ -47,7 +47,7 @@ fn is_plain(key: &str) -> bool {
 fn encoded(key: &str) -> String {
     let mut topic = String::with_capacity(key.len());
     let mut fragments = 1;
-    // How much of it can be kept if it has to be cut.
+    // The length that is kept if the topic is cut.
     let mut fits = 0;
     let mut rest = key.chars();
     while let Some(character) = rest.next() {
@@ -73,7 +73,7 @@ fn encoded(key: &str) -> String {
     topic
 }
 
-/// Whether a slash separates something from something. What follows is not empty fragments: a slash that begins one is encoded.
+/// Returns whether a slash between these texts has a fragment on both sides.
 fn is_between(before: &str, after: &str) -> bool {
     !before.is_empty() && !before.ends_with('/') && !after.is_empty()
 }

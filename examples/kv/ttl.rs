@@ -1,9 +1,9 @@
-//! How long a key lives, and until when.
+//! Times to live and expiry times.
 //!
-//! The end of its life is kept as wall-clock time, as it has to survive the process. If that clock is set, lives become longer or shorter by as much.
+//! An expiry time is wall-clock time, as it has to survive the process. If that clock is set, times to live
+//! become longer or shorter.
 
 use std::{
-    fmt,
     num::IntErrorKind,
     str::FromStr,
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -11,8 +11,9 @@ use std::{
 
 use rusqlite::types::{ToSql, ToSqlOutput};
 use serde::{Deserialize, Serialize};
+use thiserror::Error;
 
-/// In seconds: ten years.
+/// The longest time to live, in seconds: ten years.
 pub(crate) const MAX_TTL: u32 = 10 * 365 * 24 * 60 * 60;
 
 /// A time to live, in whole seconds from one to [`MAX_TTL`].
@@ -20,20 +21,13 @@ pub(crate) const MAX_TTL: u32 = 10 * 365 * 24 * 60 * 60;
 #[serde(try_from = "u64")]
 pub(crate) struct Ttl(u32);
 
-/// It is none.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Why a text is not a time to live.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub(crate) enum TtlError {
+    #[error("ttl must be a whole number of seconds")]
     NotANumber,
+    #[error("ttl must be from 1 to {MAX_TTL} seconds")]
     OutOfRange,
-}
-
-impl fmt::Display for TtlError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotANumber => write!(f, "ttl must be a whole number of seconds"),
-            Self::OutOfRange => write!(f, "ttl must be from 1 to {MAX_TTL} seconds"),
-        }
-    }
 }
 
 impl TryFrom<u64> for Ttl {
@@ -63,7 +57,7 @@ impl FromStr for Ttl {
     }
 }
 
-/// Milliseconds since 1970, by the wall clock.
+/// A wall-clock time in milliseconds since 1970.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub(crate) struct WallTime(i64);
 
@@ -82,7 +76,7 @@ impl WallTime {
         u64::try_from(self.0).unwrap_or(0)
     }
 
-    /// How long it is until then, if that is still to come.
+    /// Returns the time from now until `then`, or zero if it has passed.
     pub(crate) fn until(self, then: Self) -> Duration {
         let milliseconds = then.0.saturating_sub(self.0);
         Duration::from_millis(u64::try_from(milliseconds).unwrap_or(0))

@@ -1,6 +1,7 @@
-//! Those who ask: threads that block, and tasks that await.
+//! The callers: threads that block, and tasks that await.
 //!
-//! What they look at they book themselves (`told`); of what they post, or may leave, others keep the book: see [`Message`].
+//! A caller counts the outcomes that it waits for, and checks them against what it [`Expected`]. The
+//! outcomes of posts and of requests that it may abandon are counted by the handlers: see [`Message`].
 
 use std::{
     future::poll_fn,
@@ -17,39 +18,43 @@ use ump::{
 };
 
 use crate::{
-    book::Book,
-    dice::Dice,
-    parcel::{How, Message, Parcel},
-    watch::{Alive, Pulse, Watch},
+    counts::Observed,
+    payload::{Action, Message, Payload},
+    rng::Rng,
+    watchdog::{Pulse, ReportPanic, Watchdog},
 };
 
-pub(crate) type Asks = Client<Message, Parcel, Parcel>;
-type Pending = WaitReply<Parcel, Parcel, RequestError<Message, Parcel>>;
+pub(crate) type SoakClient = Client<Message, Payload, Payload>;
+type Pending = WaitReply<Payload, Payload, RequestError<Message, Payload>>;
 
-/// How long one waits for others in passing; not to be confused with a deadline.
-const A_MOMENT: u64 = 200;
+/// The longest pause of a caller, in microseconds.
+const PAUSE_MICROS: u64 = 200;
 
 pub(crate) struct Caller {
-    pub(crate) client: Asks,
-    pub(crate) book: Arc<Book>,
-    pub(crate) watch: Arc<Watch>,
-    pub(crate) dice: Dice,
-    /// Makes so many requests, or a few more.
+    pub(crate) client: SoakClient,
+    pub(crate) observed: Arc<Observed>,
+    pub(crate) watchdog: Arc<Watchdog>,
+    pub(crate) rng: Rng,
+    /// The number of requests to make; a caller may make a few more.
     pub(crate) quota: usize,
-    /// Goes on when everything is to come to an end, until the server has gone.
+    /// Whether it goes on during the stop, until the server has gone.
     pub(crate) until_closed: bool,
 }
 
-/// What is said about a request when it is made.
+/// The options of a request.
 #[derive(Clone, Copy)]
-struct Terms {
+struct Options {
     deadline: Option<Instant>,
     urgent: bool,
     if_room: bool,
 }
 
-impl Terms {
-    fn request(self, client: &Asks, message: Message) -> Request<'_, Message, Parcel, Parcel> {
+impl Options {
+    fn request(
+        self,
+        client: &SoakClient,
+        message: Message,
+    ) -> Request<'_, Message, Payload, Payload> {
         let mut request = client.request(message);
         if let Some(deadline) = self.deadline {
             request = request.deadline(deadline);
@@ -64,178 +69,190 @@ impl Terms {
     }
 }
 
-/// A request that its caller wants to know the outcome of.
+/// The outcome that a caller expects of a request.
 #[derive(Clone, Copy)]
-struct Told {
+struct Expected {
     number: u64,
-    how: How,
+    action: Action,
     timed: bool,
 }
 
 impl Caller {
-    // ---- what both kinds do
+    // ---- threads and tasks
 
-    fn goes_on(&mut self) -> bool {
+    fn continues(&mut self) -> bool {
         self.quota = self.quota.saturating_sub(1);
-        let over = self.watch.is_over() && !self.until_closed;
+        let over = self.watchdog.is_stopping() && !self.until_closed;
         self.quota > 0 && !over && !self.client.is_closed()
     }
 
     fn count(&self) {
-        self.book.made.add();
-        self.watch.count();
+        self.observed.made.add();
+        self.watchdog.count();
     }
 
-    fn message(&mut self, how: How, told: bool) -> Message {
+    fn message(&mut self, action: Action, counted_by_caller: bool) -> Message {
         self.count();
         Message {
-            parcel: Parcel::new(&mut self.dice),
-            how,
-            told,
+            payload: Payload::new(&mut self.rng),
+            action,
+            counted_by_caller,
             handled: false,
-            book: Arc::clone(&self.book),
+            observed: Arc::clone(&self.observed),
         }
     }
 
-    fn any_how(&mut self) -> How {
-        match self.dice.roll(40) {
-            0 => How::Panic,
-            1 | 2 => How::LetGo,
-            3..8 => How::Fail,
-            _ => How::Reply,
+    fn any_action(&mut self) -> Action {
+        match self.rng.below(40) {
+            0 => Action::Panic,
+            1 | 2 => Action::Drop,
+            3..8 => Action::Fail,
+            _ => Action::Reply,
         }
     }
 
-    fn told(&mut self) -> (Message, Told) {
-        let how = self.any_how();
-        let message = self.message(how, true);
-        let told = Told {
-            number: message.parcel.number(),
-            how,
+    fn expected(&mut self) -> (Message, Expected) {
+        let action = self.any_action();
+        let message = self.message(action, true);
+        let expected = Expected {
+            number: message.payload.number(),
+            action,
             timed: false,
         };
-        (message, told)
+        (message, expected)
     }
 
-    /// One of which only the handler can know how it ended.
-    fn untold(&mut self) -> Message {
-        let how = if self.dice.one_in(4) {
-            How::Fail
+    /// Makes a request whose outcome only the handler knows.
+    fn unobserved(&mut self) -> Message {
+        let action = if self.rng.one_in(4) {
+            Action::Fail
         } else {
-            How::Reply
+            Action::Reply
         };
-        self.message(how, false)
+        self.message(action, false)
     }
 
     fn post(&mut self) -> Message {
-        let how = self.any_how();
-        self.message(how, false)
+        let action = self.any_action();
+        self.message(action, false)
     }
 
-    /// With a deadline once in so many times.
-    fn terms(&mut self, timed: u64) -> Terms {
-        Terms {
-            deadline: self.dice.one_in(timed).then(|| self.deadline()),
-            urgent: self.dice.one_in(4),
-            if_room: self.dice.one_in(4),
+    /// Chooses options, with a deadline once in `timed` times.
+    fn options(&mut self, timed: u64) -> Options {
+        Options {
+            deadline: self.rng.one_in(timed).then(|| self.deadline()),
+            urgent: self.rng.one_in(4),
+            if_room: self.rng.one_in(4),
         }
     }
 
     fn deadline(&mut self) -> Instant {
-        let time = match self.dice.roll(4) {
+        let time = match self.rng.below(4) {
             0 => Duration::ZERO,
-            1 => self.dice.micros(100),
-            2 => self.dice.micros(5_000),
+            1 => self.rng.micros(100),
+            2 => self.rng.micros(5_000),
             _ => Duration::from_secs(3600),
         };
         Instant::now() + time
     }
 
-    /// Books an outcome, and checks that it is one of this request.
-    fn note(&self, told: Told, outcome: &Result<Parcel, RequestError<Message, Parcel>>) {
-        let Told { number, how, timed } = told;
-        let belongs = |parcel: &Parcel| parcel.number() == number && parcel.is_whole();
+    /// Counts an outcome, and checks that it is the expected one.
+    fn record(
+        &self,
+        expected: Expected,
+        outcome: &Result<Payload, RequestError<Message, Payload>>,
+    ) {
+        let Expected {
+            number,
+            action,
+            timed,
+        } = expected;
+        let belongs = |payload: &Payload| payload.number() == number && payload.is_intact();
         let (column, fits) = match outcome {
-            Ok(reply) => (&self.book.replied, how == How::Reply && belongs(reply)),
-            Err(RequestError::App(error)) => {
-                (&self.book.failed, how == How::Fail && belongs(error))
-            }
+            Ok(reply) => (
+                &self.observed.replied,
+                action == Action::Reply && belongs(reply),
+            ),
+            Err(RequestError::App(error)) => (
+                &self.observed.failed,
+                action == Action::Fail && belongs(error),
+            ),
             Err(RequestError::NoReply(NoReply::Dropped)) => {
-                (&self.book.no_reply, how == How::LetGo)
+                (&self.observed.no_reply, action == Action::Drop)
             }
-            Err(RequestError::NoReply(_)) => (&self.book.panicked, how == How::Panic),
-            Err(RequestError::TimeoutTaken) => (&self.book.timeout_taken, timed),
+            Err(RequestError::NoReply(_)) => (&self.observed.panicked, action == Action::Panic),
+            Err(RequestError::TimeoutTaken) => (&self.observed.timeout_taken, timed),
             Err(RequestError::TimeoutQueued(message)) => {
-                (&self.book.late, timed && belongs(&message.parcel))
+                (&self.observed.late, timed && belongs(&message.payload))
             }
             Err(RequestError::ServerDisappeared(message)) => (
-                &self.book.gone,
-                self.client.is_closed() && belongs(&message.parcel),
+                &self.observed.server_gone,
+                self.client.is_closed() && belongs(&message.payload),
             ),
             Err(RequestError::Full(message)) => (
-                &self.book.full,
-                self.client.capacity().is_some() && belongs(&message.parcel),
+                &self.observed.full,
+                self.client.capacity().is_some() && belongs(&message.payload),
             ),
-            // None of these is to happen.
+            // These never happen here.
             Err(
                 RequestError::NoTimer(..)
                 | RequestError::WouldDeadlock(..)
                 | RequestError::WouldDeadlockTaken(_),
-            ) => (&self.book.full, false),
+            ) => (&self.observed.full, false),
         };
         column.add();
         if !fits {
-            self.watch.report(format!(
-                "a request that was to end in {how:?} ended in {outcome:?}"
+            self.watchdog.report(format!(
+                "a request that was to end in {action:?} ended in {outcome:?}"
             ));
         }
     }
 
-    /// The same for one of which less is told.
-    fn note_plain(&self, told: Told, outcome: Result<Parcel, Error<Parcel>>) {
+    /// Counts an outcome whose error has less detail.
+    fn record_plain(&self, expected: Expected, outcome: Result<Payload, Error<Payload>>) {
         let outcome = match outcome {
             Ok(reply) => Ok(reply),
             Err(Error::App(error)) => Err(RequestError::App(error)),
-            Err(Error::NoReply) if told.how == How::Panic => Err(RequestError::NoReply(
+            Err(Error::NoReply) if expected.action == Action::Panic => Err(RequestError::NoReply(
                 NoReply::Panicked(PanicMessage::default()),
             )),
             Err(Error::NoReply) => Err(RequestError::NoReply(NoReply::Dropped)),
             Err(Error::ServerDisappeared) => {
-                self.book.gone.add();
+                self.observed.server_gone.add();
                 return;
             }
             Err(error) => {
-                self.watch
+                self.watchdog
                     .report(format!("not an error of a request: {error:?}"));
                 return;
             }
         };
-        self.note(told, &outcome);
+        self.record(expected, &outcome);
     }
 
-    fn note_unsent(&self, told: Told, error: SendError<Message>) {
-        self.note(told, &Err(error.into()));
+    fn record_unsent(&self, expected: Expected, error: SendError<Message>) {
+        self.record(expected, &Err(error.into()));
     }
 
     // ---- threads
 
     pub(crate) fn block(mut self) {
-        let _alive = Alive(Arc::clone(&self.watch), "a caller");
-        let pulse = self.watch.pulse();
-        while self.goes_on() {
-            match self.dice.roll(16) {
+        let _report_panic = ReportPanic(Arc::clone(&self.watchdog), "a caller");
+        let pulse = self.watchdog.pulse();
+        while self.continues() {
+            match self.rng.below(16) {
                 0..5 => {
-                    let (message, told) = self.told();
+                    let (message, expected) = self.expected();
                     pulse.beat("req");
-                    self.note_plain(told, self.client.req(message));
+                    self.record_plain(expected, self.client.req(message));
                 }
                 5 | 6 => self.request_and_wait(&pulse),
                 7 => {
-                    let (message, told) = self.told();
+                    let (message, expected) = self.expected();
                     pulse.beat("req_async, wait");
                     match self.client.req_async(message) {
-                        Ok(reply) => self.note_plain(told, reply.wait()),
-                        Err(error) => self.note_plain(told, Err(error)),
+                        Ok(reply) => self.record_plain(expected, reply.wait()),
+                        Err(error) => self.record_plain(expected, Err(error)),
                     }
                 }
                 8 => self.submit_and_look(&pulse),
@@ -249,28 +266,28 @@ impl Caller {
                         self.client = client;
                     }
                 }
-                _ => std::thread::sleep(self.dice.micros(A_MOMENT)),
+                _ => std::thread::sleep(self.rng.micros(PAUSE_MICROS)),
             }
         }
     }
 
     fn request_and_wait(&mut self, pulse: &Pulse) {
-        let (message, mut told) = self.told();
-        let terms = self.terms(2);
-        told.timed = terms.deadline.is_some();
+        let (message, mut expected) = self.expected();
+        let options = self.options(2);
+        expected.timed = options.deadline.is_some();
         pulse.beat("request, wait");
-        let outcome = terms.request(&self.client, message).wait();
-        self.note(told, &outcome);
+        let outcome = options.request(&self.client, message).wait();
+        self.record(expected, &outcome);
     }
 
-    fn submit(&mut self) -> Option<(Told, Pending)> {
-        let (message, mut told) = self.told();
-        let terms = self.terms(4);
-        told.timed = terms.deadline.is_some();
-        match terms.request(&self.client, message).submit().wait() {
-            Ok(reply) => Some((told, reply)),
+    fn submit(&mut self) -> Option<(Expected, Pending)> {
+        let (message, mut expected) = self.expected();
+        let options = self.options(4);
+        expected.timed = options.deadline.is_some();
+        match options.request(&self.client, message).submit().wait() {
+            Ok(reply) => Some((expected, reply)),
             Err(error) => {
-                self.note_unsent(told, error);
+                self.record_unsent(expected, error);
                 None
             }
         }
@@ -278,32 +295,32 @@ impl Caller {
 
     fn submit_and_look(&mut self, pulse: &Pulse) {
         pulse.beat("submit, look");
-        let Some((told, mut reply)) = self.submit() else {
+        let Some((expected, mut reply)) = self.submit() else {
             return;
         };
         let outcome = loop {
-            let looked = if self.dice.one_in(2) {
+            let looked = if self.rng.one_in(2) {
                 reply.try_get()
             } else {
-                reply.wait_timeout(self.dice.micros(A_MOMENT))
+                reply.wait_timeout(self.rng.micros(PAUSE_MICROS))
             };
             match looked {
                 Ok(outcome) => break outcome,
                 Err(again) => reply = again,
             }
         };
-        self.note(told, &outcome);
+        self.record(expected, &outcome);
     }
 
     fn submit_and_leave(&mut self, pulse: &Pulse) {
-        let message = self.untold();
+        let message = self.unobserved();
         pulse.beat("submit, leave");
         let Ok(reply) = self.client.request(message).submit().wait() else {
             return;
         };
-        match self.dice.roll(3) {
+        match self.rng.below(3) {
             0 => drop(reply),
-            1 => drop(reply.wait_timeout(self.dice.micros(A_MOMENT))),
+            1 => drop(reply.wait_timeout(self.rng.micros(PAUSE_MICROS))),
             _ => {
                 let _ = reply.try_get();
             }
@@ -312,29 +329,29 @@ impl Caller {
 
     fn post_and_forget(&mut self, pulse: &Pulse) {
         let message = self.post();
-        let terms = self.terms(8);
+        let options = self.options(8);
         pulse.beat("post");
-        // Not let in, its message is dropped, and is in the book.
-        let _ = terms.request(&self.client, message).post().wait();
+        // If it is not accepted, the drop of its message counts it.
+        let _ = options.request(&self.client, message).post().wait();
     }
 
     fn gather(&mut self, pulse: &Pulse) {
         let mut replies = Gather::new();
-        for _ in 0..self.dice.roll(24) {
+        for _ in 0..self.rng.below(24) {
             pulse.beat("submit, gather");
-            if let Some((told, reply)) = self.submit() {
-                replies.push(told, reply);
+            if let Some((expected, reply)) = self.submit() {
+                replies.push(expected, reply);
             }
         }
         pulse.beat("gather");
         while !replies.is_empty() {
-            let next = match self.dice.roll(3) {
+            let next = match self.rng.below(3) {
                 0 => replies.try_next(),
-                1 => replies.wait_timeout(self.dice.micros(A_MOMENT)),
+                1 => replies.wait_timeout(self.rng.micros(PAUSE_MICROS)),
                 _ => replies.wait(),
             };
-            if let Some((told, outcome)) = next {
-                self.note(told, &outcome);
+            if let Some((expected, outcome)) = next {
+                self.record(expected, &outcome);
             }
         }
     }
@@ -342,15 +359,15 @@ impl Caller {
     // ---- tasks
 
     pub(crate) async fn run(mut self) {
-        let _alive = Alive(Arc::clone(&self.watch), "a caller");
-        let pulse = self.watch.pulse();
-        while self.goes_on() {
-            match self.dice.roll(16) {
+        let _report_panic = ReportPanic(Arc::clone(&self.watchdog), "a caller");
+        let pulse = self.watchdog.pulse();
+        while self.continues() {
+            match self.rng.below(16) {
                 0..5 => {
-                    let (message, told) = self.told();
+                    let (message, expected) = self.expected();
                     pulse.beat("areq");
                     let outcome = self.client.areq(message).await;
-                    self.note_plain(told, outcome);
+                    self.record_plain(expected, outcome);
                 }
                 5 | 6 => self.request_and_await(&pulse).await,
                 7 => self.two_at_a_time(&pulse).await,
@@ -360,31 +377,31 @@ impl Caller {
                 12 => self.gather_in_a_task(&pulse).await,
                 13 => self.client = self.client.clone(),
                 14 => tokio::task::yield_now().await,
-                _ => time::sleep(self.dice.micros(A_MOMENT)).await,
+                _ => time::sleep(self.rng.micros(PAUSE_MICROS)).await,
             }
         }
     }
 
     async fn request_and_await(&mut self, pulse: &Pulse) {
-        let (message, mut told) = self.told();
-        let terms = self.terms(2);
-        told.timed = terms.deadline.is_some();
+        let (message, mut expected) = self.expected();
+        let options = self.options(2);
+        expected.timed = options.deadline.is_some();
         pulse.beat("request, await");
-        let outcome = terms.request(&self.client, message).await;
-        self.note(told, &outcome);
+        let outcome = options.request(&self.client, message).await;
+        self.record(expected, &outcome);
     }
 
     async fn two_at_a_time(&mut self, pulse: &Pulse) {
-        let [(one, told_one), (two, told_two)] = [self.told(), self.told()];
+        let [(one, expected_one), (two, expected_two)] = [self.expected(), self.expected()];
         pulse.beat("two areqs");
         let both = tokio::join!(self.client.areq(one), self.client.areq(two));
-        self.note_plain(told_one, both.0);
-        self.note_plain(told_two, both.1);
+        self.record_plain(expected_one, both.0);
+        self.record_plain(expected_two, both.1);
     }
 
     async fn areq_and_leave(&mut self, pulse: &Pulse) {
-        let message = self.untold();
-        let moment = self.dice.micros(A_MOMENT);
+        let message = self.unobserved();
+        let moment = self.rng.micros(PAUSE_MICROS);
         pulse.beat("areq, leave");
         let mut asking = Box::pin(self.client.areq(message));
         let sent = poll_fn(|cx| poll_to_send(&mut asking, cx));
@@ -392,7 +409,7 @@ impl Caller {
     }
 
     async fn poll_once_and_leave(&mut self, pulse: &Pulse) {
-        let message = self.untold();
+        let message = self.unobserved();
         pulse.beat("areq, leave at once");
         let mut asking = Box::pin(self.client.areq(message));
         poll_fn(|cx| Poll::Ready(poll_to_send(&mut asking, cx).is_ready())).await;
@@ -400,29 +417,30 @@ impl Caller {
 
     async fn post_in_a_task(&mut self, pulse: &Pulse) {
         let message = self.post();
-        let terms = self.terms(8);
+        let options = self.options(8);
         pulse.beat("post, await");
-        let _ = terms.request(&self.client, message).post().await;
+        let _ = options.request(&self.client, message).post().await;
     }
 
     async fn gather_in_a_task(&mut self, pulse: &Pulse) {
         let mut replies = Gather::new();
-        for _ in 0..self.dice.roll(24) {
-            let (message, told) = self.told();
+        for _ in 0..self.rng.below(24) {
+            let (message, expected) = self.expected();
             pulse.beat("submit, gather");
             match self.client.request(message).submit().await {
-                Ok(reply) => replies.push(told, reply),
-                Err(error) => self.note_unsent(told, error),
+                Ok(reply) => replies.push(expected, reply),
+                Err(error) => self.record_unsent(expected, error),
             }
         }
         pulse.beat("gather in a task");
-        while let Some((told, outcome)) = Pin::new(&mut replies).next().await {
-            self.note(told, &outcome);
+        while let Some((expected, outcome)) = Pin::new(&mut replies).next().await {
+            self.record(expected, &outcome);
         }
     }
 }
 
-/// Polls with a budget of its own: a poll that yields would send nothing, so that the channel could not count what the caller has.
+/// Polls with its own budget. A poll that yields would send nothing, and the channel could not count the
+/// request that the caller has counted.
 fn poll_to_send<F: Future + ?Sized>(
     future: &mut Pin<Box<F>>,
     cx: &mut Context<'_>,

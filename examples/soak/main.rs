@@ -1,22 +1,24 @@
-//! Everything at once, for as long as it is told, with books: `cargo run --release --example soak -- 10m`
+//! All operations of the channel mixed for a given time, with checks: `cargo run --release --example soak -- 10m`
 //!
-//! Channels of all shapes live side by side, each for less than a second. Threads and tasks ask in every way there is (with deadlines,
-//! urgent, cancelled, posted, gathered), threads and tasks answer in every way there is (refuse, let go, panic, pass on), and both come
-//! and go. When a channel has ended, what was seen by those who took part must be what the channel has counted, to the last request;
-//! when all have ended every value has been dropped once, and the memory is that of before.
+//! Channels with different options live side by side, each for less than a second. Threads and tasks send
+//! requests in all ways (with deadlines, urgent, cancelled, posted, gathered); threads and tasks handle them
+//! in all ways (fail, drop, panic, hand off); both come and go. When a channel has ended, the counts of the
+//! participants must equal those of the channel. When all have ended, each value must have been dropped
+//! once, and the memory must not have grown.
 
 mod args;
-mod book;
 mod callers;
-mod dice;
+mod channel_run;
+mod counts;
 mod memory;
-mod parcel;
-mod station;
-mod watch;
+mod payload;
+mod rng;
+mod watchdog;
 mod workers;
 
 use std::{
-    env,
+    collections::hash_map::RandomState,
+    hash::{BuildHasher, Hasher},
     process::ExitCode,
     sync::{
         Arc, Mutex,
@@ -26,74 +28,76 @@ use std::{
     time::{Duration, Instant},
 };
 
-use output::{progress, say};
+use cli::{print, progress};
 use tokio::runtime::{self, Handle, Runtime};
 
 use crate::{
     args::Args,
-    book::Ledger,
-    dice::Dice,
+    counts::Comparison,
     memory::Memory,
-    parcel::census,
-    watch::{Watch, lock},
+    payload::check_drops,
+    rng::Rng,
+    watchdog::{Watchdog, lock},
 };
 
-/// A line of progress as often as this.
+/// The interval of progress lines.
 const PROGRESS: Duration = Duration::from_secs(1);
-/// How often one looks whether it is time for anything.
+/// The polling interval of the main thread.
 const TICK: Duration = Duration::from_millis(20);
-/// The warm-up takes this part of the time.
+/// The warm-up takes one part in this many of the time.
 const WARM_UP: u32 = 5;
 
 fn main() -> ExitCode {
-    output::run("soak", run)
+    cli::run_with_args(run)
 }
 
-fn run() -> Result<bool, String> {
-    let Some(args) = Args::parse(env::args_os().skip(1))? else {
-        return say(args::HELP).map(|()| true);
-    };
+fn run(args: Args) -> Result<bool, String> {
+    let seed = args.seed.unwrap_or_else(random_seed);
     progress(format!(
-        "{} s, {} channels at a time; again with the same dice: --seed {}",
+        "{} s, {} channels at a time; to repeat the random decisions: --seed {}",
         args.time.as_secs(),
         args.channels,
-        args.seed
+        seed
     ));
     let runtime = start().map_err(|e| format!("cannot start tokio: {e}"))?;
     let soak = Soak::new(args, &runtime);
     let begin = Memory::now();
-    let mut dice = Dice::new(args.seed);
+    let mut rng = Rng::new(seed);
 
     let warm_up = args.time / WARM_UP;
-    soak.shift(warm_up, &mut dice)?;
+    soak.phase(warm_up, &mut rng)?;
     let warm = Memory::now();
     if !soak.is_interrupted() {
-        soak.shift(args.time.saturating_sub(warm_up), &mut dice)?;
+        soak.phase(args.time.saturating_sub(warm_up), &mut rng)?;
     }
     let end = Memory::now();
 
-    let ledger = lock(&soak.ledger).to_string();
-    say(format!(
-        "{ledger}\n\
+    let comparison = lock(&soak.comparison).to_string();
+    print(format!(
+        "{comparison}\n\
         memory at the start:      {begin}\n\
         memory after the warm-up: {warm}\n\
         memory at the end:        {end}\n"
     ))?;
-    let troubles = soak.watch.troubles();
-    if !troubles.is_empty() {
-        return Err(troubles.join("\n      "));
+    let failures = soak.watchdog.failures();
+    if !failures.is_empty() {
+        return Err(failures.join("\n      "));
     }
-    if let Some(complaint) = lock(&soak.ledger).complaint() {
-        return Err(complaint);
+    if let Some(mismatch) = lock(&soak.comparison).mismatch() {
+        return Err(mismatch);
     }
-    let parcels = census()?;
-    if let Some(complaint) = end.complaint(&warm) {
-        return Err(complaint);
+    let payloads = check_drops()?;
+    if let Some(mismatch) = end.growth(&warm) {
+        return Err(mismatch);
     }
-    say(format!(
-        "all in order: every request ended once, and {parcels} messages and answers were dropped once each\n"
+    print(format!(
+        "all in order: every request ended once, and {payloads} messages and answers were dropped once each\n"
     ))?;
     Ok(true)
+}
+
+fn random_seed() -> u64 {
+    RandomState::new().build_hasher().finish() % 1_000_000
 }
 
 fn start() -> std::io::Result<Runtime> {
@@ -106,9 +110,9 @@ fn start() -> std::io::Result<Runtime> {
 struct Soak {
     args: Args,
     runtime: Handle,
-    watch: Arc<Watch>,
+    watchdog: Arc<Watchdog>,
     interrupted: Arc<AtomicBool>,
-    ledger: Arc<Mutex<Ledger>>,
+    comparison: Arc<Mutex<Comparison>>,
     begun: Instant,
 }
 
@@ -117,7 +121,7 @@ impl Soak {
         let interrupted = Arc::new(AtomicBool::new(false));
         let flag = Arc::clone(&interrupted);
         runtime.spawn(async move {
-            // If it cannot be watched for, there is never one.
+            // Without a signal handler it is never interrupted.
             if tokio::signal::ctrl_c().await.is_ok() {
                 flag.store(true, Ordering::Relaxed);
             }
@@ -125,9 +129,9 @@ impl Soak {
         Self {
             args,
             runtime: runtime.handle().clone(),
-            watch: Arc::new(Watch::new(args.forget_at)),
+            watchdog: Arc::new(Watchdog::new(args.forget_at)),
             interrupted,
-            ledger: Arc::default(),
+            comparison: Arc::default(),
             begun: Instant::now(),
         }
     }
@@ -136,53 +140,53 @@ impl Soak {
         self.interrupted.load(Ordering::Relaxed)
     }
 
-    /// Lets channels live until the time is up, then waits until all have ended.
-    fn shift(&self, time: Duration, dice: &mut Dice) -> Result<(), String> {
+    /// Runs channels until the time is up, then waits until all have ended.
+    fn phase(&self, time: Duration, rng: &mut Rng) -> Result<(), String> {
         let end = Instant::now() + time;
-        self.watch.go_on();
-        let stations: Vec<_> = (0..self.args.channels)
+        self.watchdog.resume();
+        let runs: Vec<_> = (0..self.args.channels)
             .map(|_| {
-                let (watch, runtime) = (Arc::clone(&self.watch), self.runtime.clone());
-                let (ledger, mut dice) = (Arc::clone(&self.ledger), dice.fork());
+                let (watchdog, runtime) = (Arc::clone(&self.watchdog), self.runtime.clone());
+                let (comparison, mut rng) = (Arc::clone(&self.comparison), rng.fork());
                 thread::spawn(move || {
-                    while !watch.is_over() {
-                        let life = station::live(&watch, &runtime, dice.fork());
-                        lock(&ledger).add(&life);
+                    while !watchdog.is_stopping() {
+                        let life = channel_run::run(&watchdog, &runtime, rng.fork());
+                        lock(&comparison).add(&life);
                     }
                 })
             })
             .collect();
         let mut next = Instant::now() + PROGRESS;
-        while stations.iter().any(|station| !station.is_finished()) {
+        while runs.iter().any(|run| !run.is_finished()) {
             thread::sleep(TICK);
             if self.is_interrupted() || Instant::now() >= end {
-                self.watch.stop();
+                self.watchdog.stop();
             }
-            if let Some(late) = self.watch.late(self.args.patience) {
-                progress(lock(&self.ledger).to_string());
-                let mut troubles = self.watch.troubles();
-                troubles.push(late);
-                return Err(troubles.join("\n      "));
+            if let Some(late) = self.watchdog.overdue(self.args.outcome_timeout) {
+                progress(lock(&self.comparison).to_string());
+                let mut failures = self.watchdog.failures();
+                failures.push(late);
+                return Err(failures.join("\n      "));
             }
             if Instant::now() >= next {
                 next += PROGRESS;
                 self.report_progress();
             }
         }
-        for station in stations {
-            station.join().map_err(|_| "a channel's thread panicked")?;
+        for run in runs {
+            run.join().map_err(|_| "a channel's thread panicked")?;
         }
         self.settle()
     }
 
-    /// What is passed on is told by tasks that may not have been dropped yet.
+    /// Waits for the tasks that hand requests off, which outlive their workers.
     fn settle(&self) -> Result<(), String> {
         let begun = Instant::now();
         let tasks = || self.runtime.metrics().num_alive_tasks();
-        // The one that waits for Ctrl-C.
+        // The one task left waits for Ctrl-C.
         while tasks() > 1 {
-            if begun.elapsed() > self.args.patience {
-                return Err(format!("{} tasks do not end", tasks() - 1));
+            if begun.elapsed() > self.args.outcome_timeout {
+                return Err(format!("{} tasks have not ended", tasks() - 1));
             }
             thread::sleep(TICK);
         }
@@ -191,7 +195,7 @@ impl Soak {
 
     fn report_progress(&self) {
         let seconds = self.begun.elapsed().as_secs();
-        let made = self.watch.made();
+        let made = self.watchdog.made();
         progress(format!(
             "{seconds:5} s  {made:12} requests  {:8} a second  {}",
             made / seconds.max(1),

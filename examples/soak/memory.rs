@@ -1,4 +1,4 @@
-//! How much memory the process has: as the system counts it, and as its own allocator does.
+//! Action much memory the process has: as the system counts it, and as its own allocator does.
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},
@@ -7,50 +7,51 @@ use std::{
 };
 
 #[global_allocator]
-static METER: Meter = Meter {
+static ALLOCATOR: CountingAllocator = CountingAllocator {
     blocks: AtomicUsize::new(0),
     bytes: AtomicUsize::new(0),
 };
 
-struct Meter {
+struct CountingAllocator {
     blocks: AtomicUsize,
     bytes: AtomicUsize,
 }
 
-// Relaxed throughout: numbers, which order nothing.
+// ORDERING: relaxed throughout; these numbers order nothing.
 
-// SAFETY: it hands everything on to `System`, as it came.
-unsafe impl GlobalAlloc for Meter {
+// SAFETY: each method passes its arguments unchanged to `System`, which implements the contract.
+unsafe impl GlobalAlloc for CountingAllocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         self.blocks.fetch_add(1, Ordering::Relaxed);
         self.bytes.fetch_add(layout.size(), Ordering::Relaxed);
-        // SAFETY: as promised by the caller.
+        // SAFETY: the caller guarantees a layout of non-zero size.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
         self.blocks.fetch_sub(1, Ordering::Relaxed);
         self.bytes.fetch_sub(layout.size(), Ordering::Relaxed);
-        // SAFETY: as promised by the caller.
+        // SAFETY: the caller passes a block of this allocator, and so of `System`, with its layout.
         unsafe { System.dealloc(memory, layout) }
     }
 
     unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         self.bytes.fetch_add(size, Ordering::Relaxed);
         self.bytes.fetch_sub(layout.size(), Ordering::Relaxed);
-        // SAFETY: as promised by the caller.
+        // SAFETY: the caller passes a block of this allocator, and so of `System`, with its layout, and a
+        // valid size.
         unsafe { System.realloc(memory, layout, size) }
     }
 }
 
-/// What is alive may grow by so much between two quiet moments: the runtime and the threads keep a bit for later.
-const MORE_BYTES: usize = 256 * 1024;
-/// What is resident may grow by so much: allocators do not give everything back to the system.
-const MORE_RESIDENT: usize = 32 * 1024 * 1024;
+/// How much the allocated bytes may grow between two quiet moments: the runtime and the threads cache some.
+const MAX_GROWTH: usize = 256 * 1024;
+/// How much the resident bytes may grow: allocators do not return everything to the system.
+const MAX_RESIDENT_GROWTH: usize = 32 * 1024 * 1024;
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Memory {
-    /// None where the system does not tell.
+    /// `None` on systems other than Linux.
     resident: Option<usize>,
     bytes: usize,
     blocks: usize,
@@ -60,22 +61,22 @@ impl Memory {
     pub(crate) fn now() -> Self {
         Self {
             resident: resident(),
-            bytes: METER.bytes.load(Ordering::Relaxed),
-            blocks: METER.blocks.load(Ordering::Relaxed),
+            bytes: ALLOCATOR.bytes.load(Ordering::Relaxed),
+            blocks: ALLOCATOR.blocks.load(Ordering::Relaxed),
         }
     }
 
-    /// What is wrong with having this much, if it was once `before`.
-    pub(crate) fn complaint(&self, before: &Self) -> Option<String> {
+    /// Returns a description of a growth since `before` that is too large.
+    pub(crate) fn growth(&self, before: &Self) -> Option<String> {
         let grown = self.bytes.saturating_sub(before.bytes);
-        if grown > MORE_BYTES {
+        if grown > MAX_GROWTH {
             return Some(format!(
-                "{grown} bytes more are alive than after the warm-up; at most {MORE_BYTES} may be"
+                "{grown} bytes more are allocated than after the warm-up; at most {MAX_GROWTH} may be"
             ));
         }
         let grown = self.resident?.saturating_sub(before.resident?);
-        (grown > MORE_RESIDENT).then(|| {
-            format!("{grown} bytes more are resident than after the warm-up; at most {MORE_RESIDENT} may be")
+        (grown > MAX_RESIDENT_GROWTH).then(|| {
+            format!("{grown} bytes more are resident than after the warm-up; at most {MAX_RESIDENT_GROWTH} may be")
         })
     }
 }
@@ -88,14 +89,14 @@ impl fmt::Display for Memory {
         }
         write!(
             f,
-            "{} KiB alive in {} allocations",
+            "{} KiB in {} allocations",
             self.bytes / 1024,
             self.blocks
         )
     }
 }
 
-/// From Linux.
+/// Returns the resident bytes, on Linux.
 fn resident() -> Option<usize> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let line = status

@@ -1,4 +1,4 @@
-//! Those who answer: threads that block, and tasks that await. They share a server, come and go.
+//! The workers: threads that block and tasks that await. They share a server, and come and go.
 
 use std::{
     future::poll_fn,
@@ -14,41 +14,41 @@ use tokio::{runtime::Handle, time};
 use ump::{Error, ReplyContext, Server};
 
 use crate::{
-    dice::Dice,
-    parcel::{How, Message, Parcel},
-    watch::{Alive, Watch},
+    payload::{Action, Message, Payload},
+    rng::Rng,
+    watchdog::{ReportPanic, Watchdog},
 };
 
-pub(crate) type Requests = Server<Message, Parcel, Parcel>;
-pub(crate) type Duty = ReplyContext<Parcel, Parcel>;
-pub(crate) type Job = (Message, Duty);
+pub(crate) type SoakServer = Server<Message, Payload, Payload>;
+pub(crate) type RequestContext = ReplyContext<Payload, Payload>;
+pub(crate) type Job = (Message, RequestContext);
 
 pub(crate) struct Worker {
-    pub(crate) server: Arc<Requests>,
-    pub(crate) watch: Arc<Watch>,
-    pub(crate) dice: Dice,
-    /// Handles so many requests, or a few more, and goes.
+    pub(crate) server: Arc<SoakServer>,
+    pub(crate) watchdog: Arc<Watchdog>,
+    pub(crate) rng: Rng,
+    /// The number of requests to handle before it exits; it may handle a few more.
     pub(crate) quota: usize,
-    /// Who answers what is passed on.
-    pub(crate) elsewhere: mpsc::Sender<Job>,
+    /// Takes requests that are handed off.
+    pub(crate) handoff: mpsc::Sender<Job>,
     pub(crate) runtime: Handle,
 }
 
-/// Why a worker went.
+/// Why a worker exited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Gone {
-    Enough,
+pub(crate) enum Exit {
+    QuotaReached,
     NoClients,
 }
 
 impl Worker {
-    pub(crate) fn block(mut self) -> Gone {
-        let _alive = Alive(Arc::clone(&self.watch), "a worker");
+    pub(crate) fn block(mut self) -> Exit {
+        let _report_panic = ReportPanic(Arc::clone(&self.watchdog), "a worker");
         let mut batch = Vec::new();
         while self.quota > 0 {
-            let most = 1 + self.dice.size(32);
-            let moment = self.dice.micros(200);
-            let got = match self.dice.roll(8) {
+            let most = 1 + self.rng.size(32);
+            let moment = self.rng.micros(200);
+            let got = match self.rng.below(8) {
                 0 => self.server.wait_timeout(moment),
                 1 => self.server.try_pop(),
                 2 | 3 => self.server.wait_many(&mut batch, most).map(|_| None),
@@ -62,24 +62,24 @@ impl Worker {
             };
             match got {
                 Ok(job) => batch.extend(job),
-                Err(_) => return Gone::NoClients,
+                Err(_) => return Exit::NoClients,
             }
             for job in batch.drain(..) {
                 self.handle(job);
             }
         }
-        Gone::Enough
+        Exit::QuotaReached
     }
 
-    pub(crate) async fn run(mut self) -> Gone {
-        let _alive = Alive(Arc::clone(&self.watch), "a worker");
+    pub(crate) async fn run(mut self) -> Exit {
+        let _report_panic = ReportPanic(Arc::clone(&self.watchdog), "a worker");
         let server = Arc::clone(&self.server);
         let mut batch = Vec::new();
         let mut stream = server.stream();
         while self.quota > 0 {
-            let most = 1 + self.dice.size(32);
-            let moment = self.dice.micros(200);
-            let got = match self.dice.roll(8) {
+            let most = 1 + self.rng.size(32);
+            let moment = self.rng.micros(200);
+            let got = match self.rng.below(8) {
                 0 => time::timeout(moment, server.async_wait())
                     .await
                     .map_or(Ok(None), |got| got.map(Some)),
@@ -87,11 +87,11 @@ impl Worker {
                 2 | 3 => server.async_wait_many(&mut batch, most).await.map(|_| None),
                 4 => {
                     let next = stream.next().await;
-                    // It has a place in line, and may not be left there.
+                    // A stream that is not polled must not stay in the wait queue.
                     stream = server.stream();
                     next.map(Some).ok_or(Error::ClientsDisappeared)
                 }
-                // One task at a time may wait in this way.
+                // Only one task at a time can wait by `poll_wait`.
                 5 => time::timeout(moment, poll_fn(|cx| server.poll_wait(cx)))
                     .await
                     .map_or(Ok(None), |got| got.map(Some)),
@@ -99,10 +99,10 @@ impl Worker {
             };
             match got {
                 Ok(job) => batch.extend(job),
-                Err(_) => return Gone::NoClients,
+                Err(_) => return Exit::NoClients,
             }
             for (message, mut rctx) in batch.drain(..) {
-                if self.dice.one_in(16) {
+                if self.rng.one_in(16) {
                     let work = pin!(time::sleep(moment));
                     tokio::select! {
                         () = rctx.cancelled() => {}
@@ -111,91 +111,96 @@ impl Worker {
                 }
                 self.handle((message, rctx));
             }
-            if self.dice.one_in(4) {
+            if self.rng.one_in(4) {
                 tokio::task::yield_now().await;
             }
         }
-        Gone::Enough
+        Exit::QuotaReached
     }
 
     fn handle(&mut self, (mut message, mut rctx): Job) {
         self.quota = self.quota.saturating_sub(1);
         if mem::replace(&mut message.handled, true) {
-            self.watch.report("a request was handled twice".to_owned());
+            self.watchdog
+                .report("a request was handled twice".to_owned());
         }
-        if !message.parcel.is_whole() {
-            self.watch.report("a message was written to".to_owned());
+        if !message.payload.is_intact() {
+            self.watchdog.report("a message was written to".to_owned());
         }
-        // One with a deadline would end by that.
-        if rctx.deadline().is_none() && self.watch.is_to_forget() {
+        // A request with a deadline would still end at its deadline.
+        if rctx.deadline().is_none() && self.watchdog.must_forget() {
             mem::forget(rctx);
             return;
         }
-        match self.dice.roll(64) {
+        match self.rng.below(64) {
             0 => {
-                // A task that outlives this worker, and perhaps the server.
-                let moment = self.dice.micros(2_000);
-                let elsewhere = self.elsewhere.clone();
+                // A task that outlives this worker, and possibly the server.
+                let moment = self.rng.micros(2_000);
+                let handoff = self.handoff.clone();
                 self.runtime.spawn(async move {
                     let _ = time::timeout(moment, rctx.cancelled()).await;
-                    let _ = elsewhere.send((message, rctx));
+                    let _ = handoff.send((message, rctx));
                 });
                 return;
             }
             1..5 => {
-                // It is there for as long as somebody can send to it.
-                let _ = self.elsewhere.send((message, rctx));
+                // The receiver lives as long as there are senders.
+                let _ = self.handoff.send((message, rctx));
                 return;
             }
             5 => {
-                // Whoever has a deadline may well leave.
-                let patience = if rctx.deadline().is_some() { 2_000 } else { 20 };
-                rctx.wait_cancelled(self.dice.micros(patience));
+                // A caller with a deadline may well leave.
+                let micros = if rctx.deadline().is_some() { 2_000 } else { 20 };
+                rctx.wait_cancelled(self.rng.micros(micros));
             }
             _ => {}
         }
-        answer((message, rctx));
+        finish((message, rctx));
     }
 }
 
-/// Does what the message says, and keeps the book if its caller does not.
-pub(crate) fn answer((message, rctx): Job) {
-    let book = &message.book;
+/// Does what the message asks for, and counts the outcome if its caller does not.
+pub(crate) fn finish((message, rctx): Job) {
+    let observed = &message.observed;
     let post = rctx.is_post();
-    let column = match message.how {
-        How::Reply => match rctx.answer(Ok(message.parcel.answer())) {
-            Ok(()) => &book.replied,
-            Err(_) => &book.cancelled_taken,
+    let column = match message.action {
+        Action::Reply => match rctx.answer(Ok(message.payload.reply())) {
+            Ok(()) => &observed.replied,
+            Err(_) => &observed.cancelled_taken,
         },
-        How::Fail => match rctx.answer(Err(message.parcel.answer())) {
-            Ok(()) => &book.failed,
-            Err(_) => &book.cancelled_taken,
+        Action::Fail => match rctx.answer(Err(message.payload.reply())) {
+            Ok(()) => &observed.failed,
+            Err(_) => &observed.cancelled_taken,
         },
-        How::LetGo => {
+        Action::Drop => {
             drop(rctx);
-            if post { &book.replied } else { &book.no_reply }
+            if post {
+                &observed.replied
+            } else {
+                &observed.no_reply
+            }
         }
-        How::Panic => {
+        Action::Panic => {
             let panic = catch_unwind(AssertUnwindSafe(|| {
                 let _rctx = rctx;
-                // Without a message on the terminal.
+                // Resuming does not call the panic hook.
                 resume_unwind(Box::new(()));
             }));
             debug_assert!(panic.is_err());
-            &book.panicked
+            &observed.panicked
         }
     };
-    if !message.told {
+    if !message.counted_by_caller {
         column.add();
     }
 }
 
-/// Answers what is passed on, for as long as there is somebody who may.
-pub(crate) fn answer_elsewhere(jobs: &mpsc::Receiver<Job>, mut dice: Dice) {
+/// Finishes the requests that are handed off, until all senders have gone.
+pub(crate) fn answer_handed_off(jobs: &mpsc::Receiver<Job>, mut rng: Rng) {
     while let Ok(job) = jobs.recv() {
-        if dice.one_in(64) {
+        if rng.one_in(64) {
             std::thread::sleep(Duration::from_micros(100));
         }
-        answer(job);
+        finish(job);
     }
 }

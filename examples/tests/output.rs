@@ -1,9 +1,10 @@
-//! Nobody has to read what a program says: each example, with each kind of standard output and standard error that does not take it.
+//! No example depends on a reader of its output: each is run with standard streams that are closed, full or
+//! stuck.
 
 #![cfg(unix)]
 
 #[path = "kv/support/http.rs"]
-#[allow(dead_code, reason = "another test uses all of it")]
+#[allow(dead_code, reason = "the tests of kv use all of it")]
 mod http;
 #[path = "process/program.rs"]
 mod program;
@@ -21,9 +22,9 @@ use std::{
 use program::program;
 
 /// Far more than anything here takes.
-const PATIENCE: Duration = Duration::from_secs(90);
+const TIMEOUT: Duration = Duration::from_secs(90);
 
-/// The examples that end by themselves, with arguments; and the service.
+/// The examples that end by themselves, with their arguments.
 const TOOLS: [(&str, &[&str]); 4] = [
     ("quickstart", &[]),
     ("control-plane", &[]),
@@ -32,23 +33,23 @@ const TOOLS: [(&str, &[&str]); 4] = [
 ];
 const SERVICE: &str = "kv";
 
-/// What a stream of a program goes to.
+/// The other end of a standard stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Sink {
-    /// It takes all.
+    /// Accepts everything.
     Null,
-    /// A pipe whose reader has left.
+    /// A pipe without a reader.
     Gone,
-    /// A disk without space.
+    /// A full disk.
     Full,
-    /// A pipe that nobody reads, and that has no room.
+    /// A full pipe that is not read.
     Stuck,
 }
 
 const BAD: [Sink; 3] = [Sink::Gone, Sink::Full, Sink::Stuck];
 
 impl Sink {
-    /// Whoever holds the stream is the reader.
+    /// Opens the stream, and returns its reader if there is one.
     fn open(self) -> (Stdio, Option<UnixStream>) {
         let (mut ours, theirs) = UnixStream::pair().expect("a pair of sockets");
         match self {
@@ -75,19 +76,19 @@ impl Sink {
     }
 }
 
-/// One stream is bad, or both are.
+/// Returns all pairs in which one stream or both are bad.
 fn cases() -> impl Iterator<Item = (Sink, Sink)> {
     let bad = BAD.into_iter();
     bad.flat_map(|bad| [(Sink::Null, bad), (bad, Sink::Null), (bad, bad)])
 }
 
-/// A process that does not outlive this.
+/// A process that is killed on drop.
 struct Killed(Child);
 
 impl Killed {
     #[track_caller]
     fn end(&mut self, what: &str) -> ExitStatus {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         loop {
             if let Some(status) = self.0.try_wait().expect("it is our child") {
                 return status;
@@ -123,7 +124,7 @@ fn every_example_is_in_the_table() {
 }
 
 #[test]
-fn a_tool_ends_whoever_reads_it() {
+fn each_tool_ends_without_readers() {
     for (name, arguments) in TOOLS {
         thread::scope(|scope| {
             for (stdout, stderr) in cases() {
@@ -133,7 +134,7 @@ fn a_tool_ends_whoever_reads_it() {
     }
 }
 
-/// With 0 if all was said that the standard output is for, and with 1 if not.
+/// Checks the exit code: 0 if the standard output accepted everything, otherwise 1.
 fn ends(name: &str, arguments: &[&str], stdout: Sink, stderr: Sink) {
     let what = format!("{name} with {stdout:?} and {stderr:?}");
     let (out, _reader) = stdout.open();
@@ -150,7 +151,7 @@ fn ends(name: &str, arguments: &[&str], stdout: Sink, stderr: Sink) {
 }
 
 #[test]
-fn the_service_serves_whoever_reads_it() {
+fn the_service_works_without_readers() {
     thread::scope(|scope| {
         for (number, (stdout, stderr)) in cases().enumerate() {
             scope.spawn(move || serves(number, stdout, stderr));
@@ -158,7 +159,7 @@ fn the_service_serves_whoever_reads_it() {
     });
 }
 
-/// It imports, survives a panic of its store, and stops, each of which it tells.
+/// Imports, survives panics of the store, and stops, each of which is logged.
 fn serves(number: usize, stdout: Sink, stderr: Sink) {
     let what = format!("kv with {stdout:?} and {stderr:?}");
     let file = format!("output-{}-{number}.db", std::process::id());
@@ -174,7 +175,7 @@ fn serves(number: usize, stdout: Sink, stderr: Sink) {
         .stderr(err)
         .spawn();
     let mut service = Killed(child.expect("it starts"));
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     while http::request(address, "GET", "/stats", b"").is_err() {
         assert!(Instant::now() < deadline, "{what} does not listen");
         thread::sleep(Duration::from_millis(10));

@@ -1,4 +1,4 @@
-//! The soak, for a moment: what it says of itself, and that it notices what is lost.
+//! Short soaks: their output, and that they notice a lost request.
 
 #[path = "process/program.rs"]
 mod program;
@@ -20,7 +20,8 @@ fn start(flags: &[&str]) -> Child {
         .expect("the program starts")
 }
 
-/// Its code, and what it said on either channel. It has a watchdog of its own.
+/// Waits for the end, and returns the exit code, the standard output and the standard error. The program has
+/// its own watchdog.
 fn end(child: Child) -> (Option<i32>, String, String) {
     let output = child.wait_with_output().expect("it ends");
     let text = |bytes| String::from_utf8(bytes).expect("it writes UTF-8");
@@ -31,48 +32,48 @@ fn end(child: Child) -> (Option<i32>, String, String) {
     )
 }
 
-/// The two numbers of a line of the ledger.
-fn line(ledger: &str, name: &str) -> [u64; 2] {
-    let line = ledger.lines().find_map(|line| line.strip_prefix(name));
+/// Returns the two numbers of a line of the table.
+fn line(table: &str, name: &str) -> [u64; 2] {
+    let line = table.lines().find_map(|line| line.strip_prefix(name));
     let mut numbers = line
-        .unwrap_or_else(|| panic!("no {name} in {ledger}"))
+        .unwrap_or_else(|| panic!("no {name} in {table}"))
         .split_whitespace();
     let mut next = || numbers.next()?.parse().ok();
     [next(), next()].map(|number| number.expect("a number"))
 }
 
 #[test]
-fn all_kinds_of_outcomes_come_up_and_the_books_agree() {
-    let (code, said, complaint) = end(start(&["--seconds", "2", "--seed", "7"]));
-    assert_eq!((code, complaint.as_str()), (Some(0), ""), "{said}");
+fn all_kinds_of_outcomes_occur_and_the_counts_agree() {
+    let (code, stdout, stderr) = end(start(&["2s", "--seed", "7"]));
+    assert_eq!((code, stderr.as_str()), (Some(0), ""), "{stdout}");
     let names = [
         "requests and posts",
         "replied",
-        "refused by the handler",
-        "let go of",
+        "failed by the handler",
+        "dropped by the handler",
         "panicked",
         "timed out, taken",
         "cancelled, taken",
         "not executed",
     ];
-    let lines = names.map(|name| line(&said, name));
+    let lines = names.map(|name| line(&stdout, name));
     for (name, [seen, counted]) in names.iter().zip(lines) {
-        assert!(seen > 0 && seen == counted, "{name}: {said}");
+        assert!(seen > 0 && seen == counted, "{name}: {stdout}");
     }
     let ended: u64 = lines[1..].iter().map(|[_, counted]| counted).sum();
-    assert_eq!(ended, lines[0][0], "{said}");
-    assert!(said.contains("--seed 7"), "{said}");
-    assert!(said.contains("memory at the end:"), "{said}");
+    assert_eq!(ended, lines[0][0], "{stdout}");
+    assert!(stdout.contains("--seed 7"), "{stdout}");
+    assert!(stdout.contains("memory at the end:"), "{stdout}");
 }
 
 #[test]
 fn a_request_that_a_handler_forgets_is_noticed() {
-    let flags = ["60s", "--patience", "2", "--forget-at", "1000"];
-    let (code, said, complaint) = end(start(&flags));
-    assert_eq!(code, Some(1), "{said}");
+    let flags = ["60s", "--outcome-timeout", "2s", "--forget-at", "1000"];
+    let (code, stdout, stderr) = end(start(&flags));
+    assert_eq!(code, Some(1), "{stdout}");
     assert!(
-        complaint.contains("no outcome within") || complaint.contains("do not agree"),
-        "{complaint}"
+        stderr.contains("no outcome within") || stderr.contains("do not agree"),
+        "{stderr}"
     );
 }
 
@@ -80,37 +81,36 @@ fn a_request_that_a_handler_forgets_is_noticed() {
 #[test]
 fn ctrl_c_ends_it_early_and_in_order() {
     let mut child = start(&["1h"]);
-    let mut stdout = BufReader::new(child.stdout.take().expect("a pipe"));
-    let mut said = String::new();
-    while !said.contains("a second") {
-        assert!(stdout.read_line(&mut said).expect("it can be read") > 0);
+    let mut pipe = BufReader::new(child.stdout.take().expect("a pipe"));
+    let mut stdout = String::new();
+    while !stdout.contains("a second") {
+        assert!(pipe.read_line(&mut stdout).expect("it can be read") > 0);
     }
     let kill = format!("kill -INT {}", child.id());
     let status = Command::new("sh").args(["-c", &kill]).status();
     assert!(status.expect("sh runs").success());
-    stdout.read_to_string(&mut said).expect("it can be read");
-    let (code, _, complaint) = end(child);
-    assert_eq!((code, complaint.as_str()), (Some(0), ""), "{said}");
-    assert!(said.contains("all in order"), "{said}");
+    pipe.read_to_string(&mut stdout).expect("it can be read");
+    let (code, _, stderr) = end(child);
+    assert_eq!((code, stderr.as_str()), (Some(0), ""), "{stdout}");
+    assert!(stdout.contains("all in order"), "{stdout}");
 }
 
 #[test]
-fn a_start_that_fails_says_why_in_one_line() {
-    let cases: [(&[&str], &str); 7] = [
-        (&["--seconds"], "--seconds needs a value"),
-        (&["--seconds", "soon"], "soon"),
-        (&["0"], "no time"),
+fn a_bad_argument_is_explained() {
+    let cases: [(&[&str], &str); 8] = [
+        (&["--outcome-timeout"], "a value is required"),
+        (&["soon"], "'soon' for '[TIME]'"),
+        (&["0s"], "it must be from 1s"),
+        (&["10"], "time unit needed"),
         (&["10mm"], "10mm"),
         (&["--seed", "x"], "--seed"),
         (&["--channels", "0"], "--channels"),
         (&["--nonsense"], "--nonsense"),
     ];
     for (flags, reason) in cases {
-        let (code, said, complaint) = end(start(flags));
-        assert_eq!((code, said.as_str()), (Some(1), ""), "{flags:?}");
-        assert!(
-            complaint.lines().count() == 1 && complaint.contains(reason),
-            "{flags:?}: {complaint}"
-        );
+        let (code, stdout, stderr) = end(start(flags));
+        assert_eq!((code, stdout.as_str()), (Some(2), ""), "{flags:?}");
+        assert!(stderr.contains(reason), "{flags:?}: {stderr}");
+        assert!(stderr.contains("try '--help'"), "{flags:?}: {stderr}");
     }
 }

@@ -35,7 +35,7 @@ pub(super) fn all(armed: usize, rounds: usize) -> Vec<ContenderResult> {
         rounds: Vec::with_capacity(rounds),
     });
     for round in 0..rounds {
-        output::log!("{armed} timers, round {} of {rounds}", round + 1);
+        cli::log!("{armed} timers, round {} of {rounds}", round + 1);
         for turn in 0..CONTENDERS.len() {
             let at = (turn + round) % CONTENDERS.len(); // nobody is always first
             let sample = clock::within(|| CONTENDERS[at].1(armed, round as u64));

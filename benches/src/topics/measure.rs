@@ -31,7 +31,7 @@ pub(super) fn all(subscriptions: usize, rounds: usize) -> SizeResult {
     });
     let (mut of_topic, mut of_pattern) = (0.0, 0.0);
     for round in 0..rounds {
-        output::log!(
+        cli::log!(
             "{subscriptions} subscriptions, round {} of {rounds}",
             round + 1
         );

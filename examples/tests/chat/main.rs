@@ -1,4 +1,4 @@
-//! The chat as its users meet it: lines in, a transcript out, a code at the end.
+//! The chat as a process: lines in, a transcript and an exit code out.
 
 #[path = "../process/run.rs"]
 mod process;
@@ -10,27 +10,27 @@ use std::io::{BufRead, BufReader, Read, Write};
 use process::{End, Scratch};
 use program::program;
 
-/// What the built-in script comes to.
+/// The transcript of the built-in script.
 const DEMO: &str = include_str!("demo.txt");
 
 fn run(arguments: &[&str], input: &[u8]) -> End {
     process::run(&program("chat"), arguments, input)
 }
 
-/// All lines are obeyed, and come to this.
+/// Checks that all commands succeed with this transcript.
 #[track_caller]
 fn converse(input: &str, expected: &str) {
     let end = run(&["--interactive"], input.as_bytes());
-    assert_eq!(end.said, expected);
-    assert_eq!((end.code, end.complaints.as_str()), (Some(0), ""));
+    assert_eq!(end.stdout, expected);
+    assert_eq!((end.code, end.stderr.as_str()), (Some(0), ""));
 }
 
 #[test]
 fn the_demo_has_the_same_transcript_each_time() {
     for _ in 0..10 {
         let end = run(&[], b"");
-        assert_eq!(end.said, DEMO);
-        assert_eq!((end.code, end.complaints.as_str()), (Some(0), ""));
+        assert_eq!(end.stdout, DEMO);
+        assert_eq!((end.code, end.stderr.as_str()), (Some(0), ""));
     }
 }
 
@@ -38,11 +38,11 @@ fn the_demo_has_the_same_transcript_each_time() {
 fn a_line_is_heard_in_its_room_and_nowhere_else() {
     converse(
         "/as alice\n/join lobby\n/as bob\n/join kitchen\nhello\n/join lobby\nhello again\n",
-        "  alice is in lobby, as its host
-  bob is in kitchen, as its host
+        "  alice is in lobby, as host
+  bob is in kitchen, as host
   nobody else hears it
-  bob is in lobby, and stands by to be its host
-    alice  lobby      bob comes in
+  bob is in lobby, as standby
+    alice  lobby      bob joins
     alice  lobby/*    lobby/bob: hello again
 ",
     );
@@ -52,8 +52,8 @@ fn a_line_is_heard_in_its_room_and_nowhere_else() {
 fn a_line_to_all_rooms_is_heard_in_each() {
     converse(
         "/as bob\n/join lobby\n/as carol\n/join kitchen\n/as dave\n/all fire\n",
-        "  bob is in lobby, as its host
-  carol is in kitchen, as its host
+        "  bob is in lobby, as host
+  carol is in kitchen, as host
     bob    lobby/*    */dave: fire
     carol  kitchen/*  */dave: fire
 ",
@@ -67,16 +67,16 @@ fn a_pattern_hears_what_it_meets_until_it_is_ignored() {
          /as bob\n/join lobby\nthree\n/as dave\n/ignore **\n/as bob\nfour\n",
         "  dave listens to */alice
   dave listens to **
-  alice is in lobby, as its host
+  alice is in lobby, as host
     dave   */alice    lobby/alice: one
     dave   **         lobby/alice: one
     dave   */alice    */alice: two
     dave   **         */alice: two
-  bob is in lobby, and stands by to be its host
-    alice  lobby      bob comes in
+  bob is in lobby, as standby
+    alice  lobby      bob joins
     dave   **         lobby/bob: three
     alice  lobby/*    lobby/bob: three
-  dave listens to ** no more
+  dave no longer listens to **
     alice  lobby/*    lobby/bob: four
 ",
     );
@@ -87,20 +87,20 @@ fn standby_users_become_host_in_join_order() {
     converse(
         "/as a\n/join x\n/as b\n/join x\n/as c\n/join x\n/as a\n/leave\n/who x\n/join x\n\
          /as b\n/leave\n/who x\n/as c\n/leave\n/who x\n/as a\n/leave\n/who x\n",
-        "  a is in x, as its host
-  b is in x, and stands by to be its host
-    a      x          b comes in
-  c is in x, and stands by to be its host
-    a      x          c comes in
-    b      x          c comes in
+        "  a is in x, as host
+  b is in x, as standby
+    a      x          b joins
+  c is in x, as standby
+    a      x          c joins
+    b      x          c joins
   a has left x
     b      x          a leaves
     b      x          b is the host now
     c      x          a leaves
   b answers: b, c
-  a is in x, and stands by to be its host
-    b      x          a comes in
-    c      x          a comes in
+  a is in x, as standby
+    b      x          a joins
+    c      x          a joins
   b has left x
     a      x          b leaves
     c      x          b leaves
@@ -117,14 +117,14 @@ fn standby_users_become_host_in_join_order() {
 }
 
 #[test]
-fn what_one_is_told_the_others_do_not_hear() {
+fn a_private_message_reaches_only_its_receiver() {
     converse(
         "/as a\n/join x\n/as b\n/join x\n/as c\n/listen **\n/as a\n/tell b psst\n/tell c psst\n",
-        "  a is in x, as its host
-  b is in x, and stands by to be its host
-    a      x          b comes in
+        "  a is in x, as host
+  b is in x, as standby
+    a      x          b joins
   c listens to **
-  b has heard it
+  delivered to b
     b      x          a tells b: psst
   nobody is at x/c
 ",
@@ -134,12 +134,12 @@ fn what_one_is_told_the_others_do_not_hear() {
 #[test]
 fn a_mistake_is_explained_and_one_can_go_on() {
     let cases = [
-        ("hello", "nobody speaks yet; /as NAME says who does"),
+        ("hello", "no current user; /as NAME chooses one"),
         ("/as", "/as needs a name"),
         ("/as a b", "' ' is not allowed at byte 1"),
         ("/as *", "wildcard in a topic"),
-        ("/as a/b", "\"a/b\" is no name; leave out the slash"),
-        ("/as a\nhello", "a is in no room; /join ROOM enters one"),
+        ("/as a/b", "\"a/b\" is not a name"),
+        ("/as a\nhello", "a is in no room; /join ROOM joins one"),
         ("/as a\n/who", "a is in no room"),
         ("/as a\n/leave x", "a is not in x"),
         ("/as a\n/join x\n/tell b", "/tell needs a text"),
@@ -147,17 +147,17 @@ fn a_mistake_is_explained_and_one_can_go_on() {
         ("/as a\n/ignore **", "a does not listen to **"),
         (
             "/dance",
-            "there is no \"/dance\"; /help lists what there is",
+            "unknown command \"/dance\"; /help lists the commands",
         ),
     ];
     for (input, reason) in cases {
         let input = format!("{input}\n/as zoe\n/join hall\n/who\n");
         let end = run(&["--interactive"], input.as_bytes());
         assert_eq!(end.code, Some(1), "{end:?}");
-        assert!(end.complaints.starts_with("error: "), "{end:?}");
-        assert!(end.complaints.contains(reason), "{end:?}");
-        assert_eq!(end.complaints.lines().count(), 1, "{end:?}");
-        assert!(end.said.ends_with("  zoe answers: zoe\n"), "{end:?}");
+        assert!(end.stderr.starts_with("error: "), "{end:?}");
+        assert!(end.stderr.contains(reason), "{end:?}");
+        assert_eq!(end.stderr.lines().count(), 1, "{end:?}");
+        assert!(end.stdout.ends_with("  zoe answers: zoe\n"), "{end:?}");
     }
 }
 
@@ -166,10 +166,10 @@ fn the_input_may_end_anywhere() {
     converse("", "");
     converse("\n# nothing\n", "");
     converse("/as a\n/quit\n/nonsense", "");
-    converse("/as a\n/join x", "  a is in x, as its host\n");
+    converse("/as a\n/join x", "  a is in x, as host\n");
     let end = run(&["--interactive"], b"/as a\n/join \xff\n");
     assert_eq!(end.code, Some(1));
-    assert!(end.complaints.contains("UTF-8"), "{end:?}");
+    assert!(end.stderr.contains("UTF-8"), "{end:?}");
 }
 
 #[test]
@@ -178,34 +178,39 @@ fn a_script_stops_at_the_first_failing_line() {
     let end = run(&["--script", script.path()], b"");
     assert_eq!(end.code, Some(1));
     assert_eq!(
-        end.said,
-        "# one\n> /as a\na> /join x\n  a is in x, as its host\n\na> /jump\n"
+        end.stdout,
+        "# one\n> /as a\na> /join x\n  a is in x, as host\n\na> /jump\n"
     );
     assert_eq!(
-        end.complaints,
+        end.stderr,
         format!(
-            "chat: {}, line 5: there is no \"/jump\"; /help lists what there is\n",
+            "chat: {}, line 5: unknown command \"/jump\"; /help lists the commands\n",
             script.path()
         )
     );
 }
 
 #[test]
-fn a_start_that_fails_says_why_in_one_line() {
+fn a_script_that_cannot_be_read_is_named() {
+    let end = run(&["--script", "no such file"], b"");
+    assert_eq!((end.code, end.stdout.as_str()), (Some(1), ""), "{end:?}");
+    let reason = "chat: cannot read no such file";
+    assert!(end.stderr.starts_with(reason), "{end:?}");
+    assert_eq!(end.stderr.lines().count(), 1, "{end:?}");
+}
+
+#[test]
+fn a_bad_argument_is_explained() {
     for (arguments, reason) in [
-        (&["--script"][..], "--script needs a file"),
-        (&["--script", "no such file"], "cannot read no such file"),
-        (
-            &["--interactive", "--script"],
-            "unknown argument \"--script\"",
-        ),
-        (&["lobby"], "unknown argument \"lobby\""),
+        (&["--script"][..], "a value is required for '--script"),
+        (&["--interactive", "--script", "a"], "cannot be used with"),
+        (&["lobby"], "unexpected argument 'lobby'"),
+        (&["--nonsense"], "unexpected argument '--nonsense'"),
     ] {
         let end = run(arguments, b"");
-        assert_eq!((end.code, end.said.as_str()), (Some(1), ""), "{end:?}");
-        assert!(end.complaints.starts_with("chat: "), "{end:?}");
-        assert!(end.complaints.contains(reason), "{end:?}");
-        assert_eq!(end.complaints.lines().count(), 1, "{end:?}");
+        assert_eq!((end.code, end.stdout.as_str()), (Some(2), ""), "{end:?}");
+        assert!(end.stderr.contains(reason), "{end:?}");
+        assert!(end.stderr.contains("try '--help'"), "{end:?}");
     }
 }
 
@@ -217,17 +222,17 @@ fn a_closed_stdout_is_an_error_and_not_a_panic() {
     stdin.write_all(b"/as a\n/join x\n").expect("it reads");
     let mut line = String::new();
     stdout.read_line(&mut line).expect("a line");
-    assert_eq!(line, "  a is in x, as its host\n");
+    assert_eq!(line, "  a is in x, as host\n");
     drop(stdout);
     stdin.write_all(b"/who\n").expect("it reads");
     drop(stdin);
-    let mut complaints = String::new();
-    let mut stderr = child.stderr.take().expect("a pipe");
-    stderr.read_to_string(&mut complaints).expect("text");
+    let mut stderr = String::new();
+    let mut pipe = child.stderr.take().expect("a pipe");
+    pipe.read_to_string(&mut stderr).expect("text");
     assert_eq!(child.wait().expect("it ends").code(), Some(1));
     assert!(
-        complaints.starts_with("chat: cannot write to the standard output"),
-        "{complaints}"
+        stderr.starts_with("chat: cannot write to the standard output"),
+        "{stderr}"
     );
-    assert_eq!(complaints.lines().count(), 1, "{complaints}");
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
 }

@@ -10,7 +10,7 @@ use std::{
     thread,
 };
 
-use crate::support::{Service, http, json_lines, start, until};
+use crate::support::{Service, json_lines, raw, start, until};
 
 #[test]
 fn a_backup_is_whole_while_writes_go_on() {
@@ -62,7 +62,7 @@ fn a_backup_is_whole_while_writes_go_on() {
         .collect();
     assert!(left.is_empty(), "{left:?}");
 
-    // The service starts with a copy.
+    // The service can start with a copy.
     fs::rename(
         folder.path().join("copy-4.db"),
         folder.path().join("copy.db"),
@@ -72,7 +72,7 @@ fn a_backup_is_whole_while_writes_go_on() {
     assert_eq!(copy.get("/kv/old/02999").body, "v".repeat(1000).as_bytes());
 }
 
-/// The new keys of a copy that is in order.
+/// Checks a copy and returns its new keys.
 fn check(copy: &std::path::Path) -> BTreeSet<String> {
     let db = rusqlite::Connection::open(copy).expect("a database");
     let found: String = db
@@ -109,7 +109,7 @@ fn a_client_that_leaves_its_backup_costs_nothing() {
     let imported = service.request("POST", "/import", json_lines(lines).as_bytes());
     assert_eq!(imported.status, 200);
     for _ in 0..10 {
-        drop(http::send(service.address(), "GET", "/backup", 0).expect("it listens"));
+        drop(raw::send_head(service.address(), "GET", "/backup", 0).expect("it listens"));
     }
     until("a backup of one's own", || {
         let backup = service.get("/backup");

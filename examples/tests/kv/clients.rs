@@ -1,4 +1,4 @@
-//! Clients that are slow, that say nothing, that never read, and how many they are: they hold up nobody else.
+//! Slow, silent and numerous clients do not delay others.
 
 use std::{
     fs,
@@ -11,19 +11,13 @@ use std::{
 
 use serde_json::json;
 
-use crate::support::{
-    FOR_EVER, Folder, PATIENCE, Service, http, program, send_put, sse::Events, start, until,
-};
+use crate::support::{FOR_EVER, Folder, Service, TIMEOUT, program, raw, sse::Events, start, until};
 
 fn connect(service: &Service) -> TcpStream {
-    let stream = TcpStream::connect_timeout(&service.address(), PATIENCE).expect("it listens");
-    stream
-        .set_read_timeout(Some(PATIENCE))
-        .expect("it can be set");
-    stream
+    raw::connect(service.address()).expect("it listens")
 }
 
-/// Until the service closes it, or resets it.
+/// Reads until the service closes or resets the connection.
 fn is_closed(stream: &mut TcpStream) -> bool {
     match stream.read(&mut [0; 1024]) {
         Ok(0) => true,
@@ -34,7 +28,7 @@ fn is_closed(stream: &mut TcpStream) -> bool {
 
 #[test]
 fn silent_connections_make_way_for_new_ones() {
-    // 80 descriptors, and far more connections than that.
+    // 80 descriptors, and far more connections.
     let folder = Folder::new();
     let mut limited = Command::new("sh");
     limited
@@ -45,7 +39,7 @@ fn silent_connections_make_way_for_new_ones() {
     for n in 0..300 {
         let mut stream = connect(&service);
         if n % 2 == 0 {
-            // Half a head, and one that had an answer before. It may have had to make way already.
+            // Half a head, or an idle connection. It may have been evicted already.
             let _ = stream.write_all(b"PUT /kv/a HTTP/1.1\r\nHost: local");
         } else {
             let _ = stream.write_all(b"GET /kv/a HTTP/1.1\r\nHost: localhost\r\n\r\n");
@@ -55,7 +49,7 @@ fn silent_connections_make_way_for_new_ones() {
     for n in 0..50 {
         assert_eq!(service.put(&format!("/kv/{n}"), b"v").status, 204);
     }
-    // There are descriptors for what else needs them.
+    // Descriptors are left for the database and its copies.
     assert_eq!(service.request("POST", "/debug/crash", b"").status, 500);
     assert_eq!(service.put("/kv/b", b"v").status, 204);
     assert_eq!(service.get("/backup").status, 200);
@@ -72,7 +66,10 @@ fn if_all_connections_are_busy_one_more_gets_503() {
         "--timeout",
         FOR_EVER,
     ]);
-    let _writing = [send_put(&service, "/kv/a"), send_put(&service, "/kv/b")];
+    let _writing = [
+        raw::send_put(&service, "/kv/a"),
+        raw::send_put(&service, "/kv/b"),
+    ];
     service.wait_for_count("accepted", 2);
     let events = Events::of(&service, "kv/**");
     let response = until("all to be busy", || {
@@ -82,10 +79,10 @@ fn if_all_connections_are_busy_one_more_gets_503() {
     assert_eq!(response.header("retry-after"), Some("1"));
     assert_eq!(
         response.json(),
-        json!({ "error": "there are 3 connections already, and all are busy", "executed": "no" })
+        json!({ "error": "all of 3 connections are busy", "executed": "no" })
     );
     drop(events);
-    // Its place is free when its leaving is noticed.
+    // The connection is free when the disconnect is noticed.
     until("the place of the watcher", || {
         (service.get("/stats").status == 200).then_some(())
     });
@@ -93,7 +90,7 @@ fn if_all_connections_are_busy_one_more_gets_503() {
 
 #[test]
 fn a_head_has_to_come_in_time() {
-    let (_folder, service) = start(&["--head-timeout", "300"]);
+    let (_folder, service) = start(&["--head-timeout", "300ms"]);
     let mut half = connect(&service);
     half.write_all(b"GET /stats HTTP/1.1\r\nHost: loc")
         .expect("it reads");
@@ -114,7 +111,7 @@ fn a_head_has_to_come_in_time() {
         assert!(is_closed(&mut half));
         assert!(is_closed(&mut dripping));
     });
-    // So has the next one of a connection that was served.
+    // The same holds for the next head on a connection.
     let mut idle = connect(&service);
     idle.write_all(b"GET /stats HTTP/1.1\r\nHost: localhost\r\n\r\n")
         .expect("it reads");
@@ -123,24 +120,24 @@ fn a_head_has_to_come_in_time() {
 
 #[test]
 fn a_body_that_drips_is_ended() {
-    let (_folder, service) = start(&["--client-timeout", "1000"]);
+    let (_folder, service) = start(&["--client-timeout", "1s"]);
     for (method, path, first) in [
         ("PUT", "/kv/a", ""),
         ("POST", "/import", "{\"key\":\"k\",\"value\":\"v\"}\n{"),
     ] {
         let mut stream =
-            http::send(service.address(), method, path, 1_000_000).expect("it listens");
+            raw::send_head(service.address(), method, path, 1_000_000).expect("it listens");
         stream.write_all(first.as_bytes()).expect("it reads");
         let mut drip = stream.try_clone().expect("it can be");
         let dripping = thread::spawn(move || {
-            let deadline = Instant::now() + PATIENCE;
-            // So slowly, it would take a day.
+            let deadline = Instant::now() + TIMEOUT;
+            // At this rate the body would take a day.
             while drip.write_all(b" ").is_ok() {
                 assert!(Instant::now() < deadline, "it takes all of it");
                 thread::sleep(Duration::from_millis(50));
             }
         });
-        let response = http::receive(&mut stream).expect("an answer");
+        let response = raw::receive(&mut stream).expect("an answer");
         assert_eq!(response.status, 408, "{path}");
         assert!(response.error().contains("too slowly"), "{response:?}");
         drop(stream);
@@ -156,22 +153,22 @@ fn a_body_that_drips_is_ended() {
 
 #[test]
 fn a_slow_client_that_goes_on_is_served() {
-    let (_folder, service) = start(&["--client-timeout", "2000"]);
+    let (_folder, service) = start(&["--client-timeout", "2s"]);
     let value = vec![b'v'; 200_000];
     let mut stream =
-        http::send(service.address(), "PUT", "/kv/a", value.len()).expect("it listens");
+        raw::send_head(service.address(), "PUT", "/kv/a", value.len()).expect("it listens");
     for part in value.chunks(10_000) {
         stream.write_all(part).expect("it reads");
         thread::sleep(Duration::from_millis(150));
     }
-    assert_eq!(http::receive(&mut stream).expect("an answer").status, 204);
+    assert_eq!(raw::receive(&mut stream).expect("an answer").status, 204);
     assert!(service.get("/kv/a").body == value);
 }
 
 #[test]
 fn clients_that_never_read_cost_little_and_are_ended() {
     const CLIENTS: usize = 200;
-    let (_folder, service) = start(&["--db", ":memory:", "--client-timeout", "8000"]);
+    let (_folder, service) = start(&["--db", ":memory:", "--client-timeout", "8s"]);
     for n in 0..CLIENTS {
         let value = vec![b'v'; 1024 * 1024];
         assert_eq!(service.put(&format!("/kv/{n}"), &value).status, 204);
@@ -183,7 +180,7 @@ fn clients_that_never_read_cost_little_and_are_ended() {
         .map(|n| {
             let path = format!("/kv/{n}");
             let mut stream = connect(&service);
-            // A few values fit into what the system keeps; so they ask for many.
+            // The system buffers a few values, so each client requests many.
             for _ in 0..30 {
                 let _ = write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
             }
@@ -191,7 +188,7 @@ fn clients_that_never_read_cost_little_and_are_ended() {
         })
         .collect();
     service.wait_for_at_least("accepted", accepted + CLIENTS as u64);
-    // Until all are stuck.
+    // Waits until all are stuck.
     let mut last = 0;
     until("no more requests", || {
         thread::sleep(Duration::from_millis(500));
@@ -203,7 +200,7 @@ fn clients_that_never_read_cost_little_and_are_ended() {
     assert_eq!(service.get("/kv/small").body, b"v", "others are served");
     let more = service.memory().saturating_sub(before);
     assert!(more < 100 << 20, "{} MiB more", more >> 20);
-    // They are ended, and what they took is there for others.
+    // When they are ended, their memory is free for others.
     until("room for a value", || {
         (service.get("/kv/0").status == 200).then_some(())
     });
@@ -222,7 +219,7 @@ fn a_slow_reader_does_not_make_way_for_silent_ones() {
             .write_all(b"GET /kv/long HTTP/1.1\r\nHost: localhost\r\n\r\n")
             .expect("it reads");
     }
-    // Far more of them than there may be connections, each after another part of the answers was read.
+    // Far more than the allowed connections, each opened after the reader has made progress.
     let mut silent = Vec::new();
     let mut part = vec![0; LENGTH];
     for n in 0..VALUES {
@@ -235,8 +232,9 @@ fn a_slow_reader_does_not_make_way_for_silent_ones() {
 
 #[test]
 fn a_watcher_that_never_reads_is_ended() {
-    let (_folder, service) = start(&["--db", ":memory:", "--client-timeout", "500"]);
-    let _deaf = crate::support::sse::ask(&service, "kv/**", "").expect("it listens");
+    let (_folder, service) = start(&["--db", ":memory:", "--client-timeout", "500ms"]);
+    let _deaf =
+        raw::send_head(service.address(), "GET", "/events?topic=kv/**", 0).expect("it listens");
     let watchers = || service.stats()["watchers"].as_u64();
     until("the watcher", || (watchers() == Some(1)).then_some(()));
     let long = "k".repeat(1000);
@@ -251,7 +249,7 @@ fn a_watcher_that_never_reads_is_ended() {
 }
 
 impl Service {
-    /// In bytes, as the system counts it.
+    /// Returns the resident bytes of the process.
     fn memory(&self) -> usize {
         let status = fs::read_to_string(format!("/proc/{}/status", self.id()));
         let status = status.expect("Linux tells");

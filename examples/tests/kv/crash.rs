@@ -1,8 +1,8 @@
-//! What the service bears: a store that panics is made anew, and those who wait in the queue do not notice.
+//! A store that panics is restarted; queued requests do not notice.
 
 use serde_json::json;
 
-use crate::support::{Service, http, keys, send_put, start, until};
+use crate::support::{Service, keys, raw, start, until};
 
 fn restarts(service: &Service) -> u64 {
     let restarts = &service.stats()["store"]["restarts"];
@@ -10,7 +10,7 @@ fn restarts(service: &Service) -> u64 {
 }
 
 #[test]
-fn without_chaos_nobody_can_make_it_panic() {
+fn without_chaos_there_is_no_crash_route() {
     let (_folder, service) = start(&[]);
     let response = service.request("POST", "/debug/crash", b"");
     assert_eq!(
@@ -48,17 +48,17 @@ fn a_restarted_store_has_all_acknowledged_writes() {
 
 #[test]
 fn requests_queued_during_a_panic_are_served_after_it() {
-    let (_folder, service) = start(&["--chaos", "--timeout", "60000", "--delay", "500"]);
-    // On a machine that stalls meanwhile both may be taken together: then try again.
+    let (_folder, service) = start(&["--chaos", "--timeout", "60s", "--delay", "500ms"]);
+    // On a stalled machine both may be taken together; then it tries again.
     until("a request that is queued during a panic", || {
         let before = service.count("accepted");
         let mut crash =
-            http::send(service.address(), "POST", "/debug/crash", 0).expect("it listens");
+            raw::send_head(service.address(), "POST", "/debug/crash", 0).expect("it listens");
         service.wait_for_count("accepted", before + 1);
         service.wait_for_count("queued", 0);
-        let mut queued = send_put(&service, "/kv/queued");
-        assert_eq!(http::receive(&mut crash).expect("an answer").status, 500);
-        let queued = http::receive(&mut queued).expect("an answer");
+        let mut queued = raw::send_put(&service, "/kv/queued");
+        assert_eq!(raw::receive(&mut crash).expect("an answer").status, 500);
+        let queued = raw::receive(&mut queued).expect("an answer");
         (queued.status == 204).then_some(())
     });
     assert_eq!(service.get("/kv/queued").status, 200);
@@ -66,21 +66,21 @@ fn requests_queued_during_a_panic_are_served_after_it() {
 
 #[test]
 fn a_write_in_a_panicking_batch_is_rolled_back() {
-    let (_folder, service) = start(&["--chaos", "--timeout", "60000", "--delay", "500"]);
-    // On a machine that stalls meanwhile the write may be taken alone: then try again.
+    let (_folder, service) = start(&["--chaos", "--timeout", "60s", "--delay", "500ms"]);
+    // On a stalled machine the write may be taken alone; then it tries again.
     let mut attempt = 0;
     let path = until("a write taken together with what panics", || {
         attempt += 1;
         let before = service.count("accepted");
-        let mut first = send_put(&service, "/kv/first");
+        let mut first = raw::send_put(&service, "/kv/first");
         service.wait_for_count("accepted", before + 1);
         service.wait_for_count("queued", 0);
         let path = format!("/kv/innocent-{attempt}");
-        let mut write = send_put(&service, &path);
+        let mut write = raw::send_put(&service, &path);
         service.wait_for_count("accepted", before + 2);
         assert_eq!(service.request("POST", "/debug/crash", b"").status, 500);
-        assert_eq!(http::receive(&mut first).expect("an answer").status, 204);
-        let write = http::receive(&mut write).expect("an answer");
+        assert_eq!(raw::receive(&mut first).expect("an answer").status, 204);
+        let write = raw::receive(&mut write).expect("an answer");
         (write.status == 500).then(|| {
             assert_eq!(write.json()["executed"], "perhaps");
             path

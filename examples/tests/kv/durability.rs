@@ -1,4 +1,4 @@
-//! What was acknowledged stays, whatever happens to the process or the disk.
+//! Acknowledged writes survive failures of the process and of the disk.
 
 use std::{
     collections::HashMap,
@@ -17,7 +17,7 @@ fn acknowledged_writes_survive_kill_9() {
     const ROUNDS: usize = 3;
     const WRITERS: usize = 4;
     let folder = Folder::new();
-    // What each key must be now; `None` stands for deleted. Of a key whose last write got no answer nothing is known.
+    // The expected value of each key; `None` means deleted. Keys whose last write got no response are not in it.
     let acknowledged = Mutex::new(HashMap::<String, Option<Vec<u8>>>::new());
     for round in 0..=ROUNDS {
         let service = Service::start(&folder, &[]);
@@ -40,7 +40,7 @@ fn acknowledged_writes_survive_kill_9() {
                 let (acknowledged, writes) = (&acknowledged, &writes);
                 scope.spawn(move || {
                     for n in 0.. {
-                        // Each writer has 25 keys of its own, so they are written again and again.
+                        // Each writer rewrites its own 25 keys.
                         let key = format!("{writer}-{}", n % 25);
                         let path = format!("/kv/{key}");
                         let value = (n % 7 != 6)
@@ -69,7 +69,7 @@ fn acknowledged_writes_survive_kill_9() {
 #[test]
 fn a_failed_commit_fails_exactly_its_own_writes() {
     let folder = Folder::new();
-    // A limit on the size of files stands for a full disk.
+    // A limit on file sizes simulates a full disk.
     let mut limited = Command::new("sh");
     limited
         .args(["-c", "trap '' XFSZ; ulimit -f 2048; exec \"$0\" \"$@\""])
@@ -82,17 +82,17 @@ fn a_failed_commit_fails_exactly_its_own_writes() {
     // Many lines share a transaction.
     let lines = json_lines((0..500).map(|n| (format!("i{n}"), value.clone())));
     let response = service.request("POST", "/import", lines.as_bytes());
-    let told = response.json();
-    assert_eq!(response.status, 500, "{told}");
+    let report = response.json();
+    assert_eq!(response.status, 500, "{report}");
     assert!(
         response
             .error()
             .contains("the store failed and rolled back"),
-        "{told}"
+        "{report}"
     );
-    assert_eq!(told["imported"], there(&service));
+    assert_eq!(report["imported"], there(&service));
 
-    // Each has its own.
+    // Each write has its own transaction.
     let mut kept = there(&service);
     let failure = until("the disk to be full", || {
         let response = service.put(&format!("/kv/{kept}"), value.as_bytes());
@@ -102,10 +102,10 @@ fn a_failed_commit_fails_exactly_its_own_writes() {
     assert_eq!(failure.status, 500);
     assert_eq!(there(&service), kept, "it goes on reading");
     let listed = service.get("/kv?limit=1000").json();
-    let told = (0..kept).map(|_| events.next().data["key"].clone());
-    let mut told: Vec<_> = told.map(|key| key.as_str().map(str::to_owned)).collect();
-    told.sort_unstable();
-    assert!(told.iter().flatten().eq(keys(&listed)), "{told:?}");
+    let report = (0..kept).map(|_| events.next().data["key"].clone());
+    let mut report: Vec<_> = report.map(|key| key.as_str().map(str::to_owned)).collect();
+    report.sort_unstable();
+    assert!(report.iter().flatten().eq(keys(&listed)), "{report:?}");
     service.kill();
 
     let service = Service::start(&folder, &[]);

@@ -1,4 +1,4 @@
-//! How the service ends: when it is asked to, when it cannot go on, and when it cannot even start.
+//! The end of the service: on request, on failure, and when it cannot start.
 
 use std::{
     fs,
@@ -9,7 +9,7 @@ use std::{
 
 use serde_json::json;
 
-use crate::support::{FOR_EVER, Folder, Service, http, keys, program, run, send_put, start, until};
+use crate::support::{FOR_EVER, Folder, Service, keys, program, raw, run, start, until};
 
 #[test]
 fn ctrl_c_answers_what_was_accepted_and_ends_with_0() {
@@ -22,16 +22,16 @@ fn sigterm_answers_what_was_accepted_and_ends_with_0() {
 }
 
 fn drains(signal: &str) {
-    let (folder, mut service) = start(&["--timeout", "60000", "--delay", "500"]);
+    let (folder, mut service) = start(&["--timeout", "60s", "--delay", "500ms"]);
     let mut requests: Vec<_> = (0..20)
-        .map(|n| send_put(&service, &format!("/kv/{n:02}")))
+        .map(|n| raw::send_put(&service, &format!("/kv/{n:02}")))
         .collect();
-    // A connection on which nothing is asked does not hold up the end.
+    // An idle connection does not delay the stop.
     let _idle = TcpStream::connect(service.address()).expect("it listens");
     service.wait_for_count("accepted", 20);
     service.signal(signal);
     for request in &mut requests {
-        assert_eq!(http::receive(request).expect("an answer").status, 204);
+        assert_eq!(raw::receive(request).expect("an answer").status, 204);
     }
     assert_eq!(service.exit_code(), Some(0));
     service.wait_for_stderr("stopped: 20 requests accepted, 20 answered, 0 ended otherwise");
@@ -44,19 +44,19 @@ fn drains(signal: &str) {
 fn a_stopping_service_ends_imports_with_their_count() {
     let (folder, mut service) = start(&[]);
     let mut stream =
-        http::send(service.address(), "POST", "/import", 1_000_000).expect("it listens");
+        raw::send_head(service.address(), "POST", "/import", 1_000_000).expect("it listens");
     stream
         .write_all(b"{\"key\":\"a\",\"value\":\"1\"}\n{\"key\":\"b\",")
         .expect("it reads");
     service.wait_for_count("replied", 1);
     service.signal("INT");
-    let response = http::receive(&mut stream).expect("an answer");
+    let response = raw::receive(&mut stream).expect("an answer");
     assert_eq!(response.status, 503);
-    let told = response.json();
+    let report = response.json();
     assert_eq!(
-        (&told["imported"], &told["line"]),
+        (&report["imported"], &report["line"]),
         (&json!(1), &json!(2)),
-        "{told}"
+        "{report}"
     );
     assert_eq!(service.exit_code(), Some(0));
 
@@ -66,16 +66,16 @@ fn a_stopping_service_ends_imports_with_their_count() {
 
 #[test]
 fn an_unfinished_request_does_not_delay_the_stop() {
-    let (_folder, mut service) = start(&["--timeout", "100"]);
-    let _unfinished = http::send(service.address(), "PUT", "/kv/a", 10).expect("it listens");
+    let (_folder, mut service) = start(&["--timeout", "100ms"]);
+    let _unfinished = raw::send_head(service.address(), "PUT", "/kv/a", 10).expect("it listens");
     service.signal("TERM");
     assert_eq!(service.exit_code(), Some(0));
 }
 
 #[test]
 fn a_second_ctrl_c_ends_at_once_with_130() {
-    let (_folder, mut service) = start(&["--timeout", "60000", "--delay", FOR_EVER]);
-    let _taken = send_put(&service, "/kv/a");
+    let (_folder, mut service) = start(&["--timeout", "60s", "--delay", FOR_EVER]);
+    let _taken = raw::send_put(&service, "/kv/a");
     service.wait_for_count("taken", 1);
     service.signal("INT");
     service.wait_for_stderr("stopping");
@@ -87,7 +87,49 @@ fn a_second_ctrl_c_ends_at_once_with_130() {
 }
 
 #[test]
-fn a_start_that_fails_says_why_in_one_line() {
+fn a_bad_argument_is_explained() {
+    let cases: [(&[&str], &str); 19] = [
+        (&["--queue", "0"], "0 is not in 1..=1000000"),
+        (&["--queue=-1"], "--queue"),
+        (&["--queue", "many"], "--queue"),
+        (&["--timeout", "0ms"], "it must be from 1ms to 1day"),
+        (&["--timeout", "5"], "time unit needed"),
+        (&["--timeout", "99999999999999999999ms"], "--timeout"),
+        (&["--delay", "soon"], "--delay"),
+        (&["--panic-at", "0"], "--panic-at"),
+        (&["--watchers", "0"], "--watchers"),
+        (&["--keep-alive", "0ms"], "--keep-alive"),
+        (&["--history=-1"], "--history"),
+        (&["--connections", "0"], "--connections"),
+        (&["--head-timeout", "0ms"], "--head-timeout"),
+        (&["--client-timeout", "0ms"], "--client-timeout"),
+        (&["--timeout"], "a value is required for '--timeout"),
+        (&["--chaos=yes"], "unexpected value 'yes' for '--chaos'"),
+        (&["--db="], "a value is required for '--db"),
+        (&["--nonsense"], "unexpected argument '--nonsense'"),
+        (&["kv.db"], "unexpected argument 'kv.db'"),
+    ];
+    let folder = Folder::new();
+    for (flags, reason) in cases {
+        let output = run(&folder, Command::new(program()).args(flags));
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{flags:?}: {said}");
+        assert!(said.contains(reason), "{flags:?}: {said}");
+        assert!(said.contains("try '--help'"), "{flags:?}: {said}");
+        assert!(output.stdout.is_empty(), "{flags:?}");
+    }
+}
+
+#[test]
+fn help_is_printed_to_the_standard_output() {
+    let output = run(&Folder::new(), Command::new(program()).arg("--help"));
+    assert_eq!(output.status.code(), Some(0));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("--listen <ADDR>"));
+    assert!(output.stderr.is_empty());
+}
+
+#[test]
+fn a_failed_start_is_explained_in_one_line() {
     let folder = Folder::new();
     let occupied = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let occupied = occupied.local_addr().expect("an address").to_string();
@@ -104,25 +146,7 @@ fn a_start_that_fails_says_why_in_one_line() {
     let running = Folder::new();
     let _running = Service::start(&running, &[]);
     let in_use = running.path().join("kv.db");
-    let cases: [(&[&str], &str); 24] = [
-        (&["--queue", "0"], "--queue"),
-        (&["--queue=-1"], "--queue"),
-        (&["--queue", "many"], "--queue"),
-        (&["--timeout", "0"], "--timeout"),
-        (&["--timeout", "99999999999999999999"], "--timeout"),
-        (&["--delay", "soon"], "--delay"),
-        (&["--panic-at", "0"], "--panic-at"),
-        (&["--watchers", "0"], "--watchers"),
-        (&["--keep-alive", "0"], "--keep-alive"),
-        (&["--history", "-1"], "--history"),
-        (&["--connections", "0"], "--connections"),
-        (&["--head-timeout", "0"], "--head-timeout"),
-        (&["--client-timeout", "0"], "--client-timeout"),
-        (&["--timeout"], "--timeout needs a value"),
-        (&["--chaos=yes"], "--chaos takes no value"),
-        (&["--db="], "--db"),
-        (&["--nonsense"], "--nonsense"),
-        (&["kv.db"], "kv.db"),
+    let cases: [(&[&str], &str); 6] = [
         (&["--listen", "nowhere"], "nowhere"),
         (&["--listen", "127.0.0.1:99999"], "99999"),
         (&["--listen", &occupied], "in use"),

@@ -1,4 +1,4 @@
-//! Who watches: which changes are told, in which order, to whom, and what becomes of those who are slow.
+//! Watchers: which changes they receive, in which order, and what happens to slow ones.
 
 use std::{
     sync::atomic::{AtomicBool, Ordering},
@@ -8,8 +8,8 @@ use std::{
 use serde_json::json;
 
 use crate::support::{
-    Service, http, json_lines,
-    sse::{self, Event, Events, missed, told},
+    Service, http, json_lines, raw,
+    sse::{Event, Events, change, missed},
     start, until,
 };
 
@@ -18,7 +18,7 @@ fn watchers(service: &Service) -> u64 {
 }
 
 #[test]
-fn each_change_is_told_in_the_order_of_the_commits() {
+fn changes_are_sent_in_the_order_of_the_commits() {
     let (_folder, service) = start(&[]);
     let mut events = Events::of(&service, "kv/**");
     service.put("/kv/users/1", b"one");
@@ -29,12 +29,12 @@ fn each_change_is_told_in_the_order_of_the_commits() {
     let imported = service.request("POST", "/import", json_lines(lines.into_iter()).as_bytes());
     assert_eq!(imported.status, 200);
     for expected in [
-        told(1, "put", "users/1", Some(3)),
-        told(2, "put", "users/1", Some(0)),
-        told(3, "put", "greeting", Some(5)),
-        told(4, "delete", "users/1", None),
-        told(5, "put", "import/a", Some(1)),
-        told(6, "put", "import/b", Some(1)),
+        change(1, "put", "users/1", Some(3)),
+        change(2, "put", "users/1", Some(0)),
+        change(3, "put", "greeting", Some(5)),
+        change(4, "delete", "users/1", None),
+        change(5, "put", "import/a", Some(1)),
+        change(6, "put", "import/b", Some(1)),
     ] {
         assert_eq!(events.next(), expected);
     }
@@ -71,7 +71,7 @@ fn a_new_watcher_sees_all_later_changes_without_a_gap() {
     });
 }
 
-/// Also when an assertion fails, so that nobody goes on for ever.
+/// Sets the flag also when an assertion fails, so that no thread runs for ever.
 struct SetWhenDropped<'a>(&'a AtomicBool);
 
 impl Drop for SetWhenDropped<'_> {
@@ -91,12 +91,12 @@ fn events_report_the_expiry_time_and_the_expiry() {
         put.data["expires"].as_u64() > Some(1_700_000_000_000),
         "{put:?}"
     );
-    assert_eq!(events.next(), told(2, "expire", "brief", None));
+    assert_eq!(events.next(), change(2, "expire", "brief", None));
     assert_eq!(service.get("/kv/brief").status, 404);
 }
 
 #[test]
-fn what_changes_nothing_is_not_told() {
+fn requests_without_changes_send_no_event() {
     let (_folder, service) = start(&["--chaos"]);
     let mut events = Events::of(&service, "kv/**");
     assert_eq!(service.request("DELETE", "/kv/none", b"").status, 404);
@@ -104,7 +104,7 @@ fn what_changes_nothing_is_not_told() {
     assert_eq!(service.put("/kv/a?ttl=soon", b"v").status, 400);
     assert_eq!(service.request("POST", "/debug/crash", b"").status, 500);
     service.put("/kv/a", b"v");
-    assert_eq!(events.next(), told(1, "put", "a", Some(1)));
+    assert_eq!(events.next(), change(1, "put", "a", Some(1)));
 }
 
 #[test]
@@ -114,12 +114,12 @@ fn a_restarted_store_goes_on_publishing_and_counting() {
     service.put("/kv/a", b"v");
     service.request("POST", "/debug/crash", b"");
     service.put("/kv/b", b"v");
-    assert_eq!(events.next(), told(1, "put", "a", Some(1)));
-    assert_eq!(events.next(), told(2, "put", "b", Some(1)));
+    assert_eq!(events.next(), change(1, "put", "a", Some(1)));
+    assert_eq!(events.next(), change(2, "put", "b", Some(1)));
 }
 
 #[test]
-fn a_pattern_chooses_what_is_told() {
+fn a_pattern_selects_changes() {
     let (_folder, service) = start(&[]);
     let cases: [(&str, &[&str]); 7] = [
         ("kv/users/*", &["users/1", "users/2"]),
@@ -139,10 +139,10 @@ fn a_pattern_chooses_what_is_told() {
     }
     service.signal("INT");
     for (events, pattern, keys) in &mut watching {
-        let told: Vec<_> = std::iter::from_fn(|| events.next_or_end())
+        let got: Vec<_> = std::iter::from_fn(|| events.next_or_end())
             .map(|event| event.data["key"].as_str().expect("a key").to_owned())
             .collect();
-        assert_eq!(told, *keys, "{pattern}");
+        assert_eq!(got, *keys, "{pattern}");
     }
 }
 
@@ -171,9 +171,9 @@ fn a_bad_pattern_gets_400_with_the_position() {
         ("topic=kv/us*ers", Some(5), "between \"kv/us\" and \"*ers\""),
         ("topic=kv//1", Some(3), "leave out a slash"),
         ("topic=kv/a%20b", Some(4), "' ' is not allowed"),
-        ("topic=users/*", None, "all topics here begin with kv"),
+        ("topic=users/*", None, "does not begin with kv"),
         ("topic=**", None, "kv/** all"),
-        ("topic=", None, "all topics here begin with kv"),
+        ("topic=", None, "does not begin with kv"),
         ("", None, "missing field `topic`"),
         ("topic=kv/*&since=3", None, "since"),
     ];
@@ -187,10 +187,10 @@ fn a_bad_pattern_gets_400_with_the_position() {
 }
 
 #[test]
-fn who_is_slow_misses_the_oldest_and_is_told_how_many() {
+fn a_slow_watcher_learns_how_many_changes_it_missed() {
     const CHANGES: u64 = 10_000;
     let (_folder, service) = start(&["--db", ":memory:"]);
-    // More than fits into all buffers on the way, and nobody reads: the store goes on.
+    // More than fits into all buffers, and no reads: the store goes on.
     let mut events = Events::of(&service, "kv/**");
     let long = "k".repeat(1000);
     let lines = (0..CHANGES).map(|n| (format!("{long}/{n}"), String::new()));
@@ -215,12 +215,12 @@ fn who_is_slow_misses_the_oldest_and_is_told_how_many() {
 
 #[test]
 fn too_many_watchers_get_503_until_one_leaves() {
-    let (_folder, service) = start(&["--watchers", "2", "--keep-alive", "10"]);
+    let (_folder, service) = start(&["--watchers", "2", "--keep-alive", "10ms"]);
     let watching = [(); 2].map(|()| Events::of(&service, "kv/**"));
     let response = service.get("/events?topic=kv/**");
     assert_eq!(
         (response.status, response.error().as_str()),
-        (503, "2 watch already, and more may not")
+        (503, "there are 2 watchers, and no more are allowed")
     );
     assert_eq!(response.header("retry-after"), Some("1"));
     drop(watching);
@@ -232,31 +232,32 @@ fn too_many_watchers_get_503_until_one_leaves() {
 }
 
 #[test]
-fn who_hears_nothing_is_sent_comments() {
-    let (_folder, service) = start(&["--keep-alive", "10"]);
+fn an_idle_watcher_is_sent_comments() {
+    let (_folder, service) = start(&["--keep-alive", "10ms"]);
     let mut events = Events::of(&service, "kv/**");
     events.wait_for_comment();
     events.wait_for_comment();
     service.put("/kv/a", b"v");
-    assert_eq!(events.next(), told(1, "put", "a", Some(1)));
+    assert_eq!(events.next(), change(1, "put", "a", Some(1)));
 }
 
 #[test]
-fn ctrl_c_ends_the_streams_after_what_was_told() {
-    // Whoever is not done holds up the end for longer than this test waits.
-    let (_folder, mut service) = start(&["--timeout", "600000"]);
+fn ctrl_c_ends_the_streams_after_all_changes() {
+    // An unfinished request would delay the stop for longer than this test waits.
+    let (_folder, mut service) = start(&["--timeout", "10m"]);
     let mut events = Events::of(&service, "kv/**");
     service.put("/kv/a", b"v");
     service.signal("INT");
     assert_eq!(service.exit_code(), Some(0));
-    assert_eq!(events.next(), told(1, "put", "a", Some(1)));
+    assert_eq!(events.next(), change(1, "put", "a", Some(1)));
     assert_eq!(events.next_or_end(), None);
 }
 
 #[test]
 fn a_watcher_that_never_reads_does_not_delay_the_stop() {
-    let (_folder, mut service) = start(&["--db", ":memory:", "--timeout", "5000"]);
-    let _deaf = sse::ask(&service, "kv/**", "").expect("it listens");
+    let (_folder, mut service) = start(&["--db", ":memory:", "--timeout", "5s"]);
+    let _deaf =
+        raw::send_head(service.address(), "GET", "/events?topic=kv/**", 0).expect("it listens");
     until("the watcher", || (watchers(&service) == 1).then_some(()));
     let long = "k".repeat(1000);
     let lines = (0..10_000).map(|n| (format!("{long}/{n}"), String::new()));
@@ -265,5 +266,5 @@ fn a_watcher_that_never_reads_does_not_delay_the_stop() {
     assert_eq!(imported.expect("an answer").status, 200);
     service.signal("TERM");
     assert_eq!(service.exit_code(), Some(0));
-    service.wait_for_stderr("leaving connections that did not finish in time");
+    service.wait_for_stderr("closing connections that did not finish in time");
 }

@@ -1,4 +1,4 @@
-//! Rows and files that are not as the service would write them: each concerns the request that meets it, and no other.
+//! Damaged rows and files: each fails only the requests that read it.
 
 use std::{
     fs::{self, File},
@@ -9,9 +9,9 @@ use std::{
 
 use rusqlite::Connection;
 
-use crate::support::{Folder, Service, http, keys, program, run, send_put, start};
+use crate::support::{Folder, Service, keys, program, raw, run, start};
 
-/// A service whose file has been changed by somebody else before.
+/// Starts a service whose file another program has changed.
 fn start_with(sql: &str, flags: &[&str]) -> (Folder, Service) {
     let (folder, service) = start(&[]);
     for key in ["a", "b", "c"] {
@@ -29,30 +29,30 @@ fn start_with(sql: &str, flags: &[&str]) -> (Folder, Service) {
 fn a_read_that_fails_fails_alone() {
     let (_folder, service) = start_with(
         "INSERT INTO kv (key, value) VALUES ('bad', 5)",
-        &["--timeout", "60000", "--delay", "500"],
+        &["--timeout", "60s", "--delay", "500ms"],
     );
-    // All that comes while the first is in hand is one batch.
-    let mut first = send_put(&service, "/kv/first");
+    // The requests that arrive while the first is in hand are one batch.
+    let mut first = raw::send_put(&service, "/kv/first");
     service.wait_for_count("accepted", 1);
     let mut requests: Vec<_> = (0..20)
-        .map(|n| send_put(&service, &format!("/kv/{n}")))
+        .map(|n| raw::send_put(&service, &format!("/kv/{n}")))
         .collect();
     service.wait_for_count("accepted", 21);
-    let mut bad = http::send(service.address(), "GET", "/kv/bad", 0).expect("it listens");
-    let mut good = http::send(service.address(), "GET", "/kv/a", 0).expect("it listens");
-    assert_eq!(http::receive(&mut first).expect("an answer").status, 204);
+    let mut bad = raw::send_head(service.address(), "GET", "/kv/bad", 0).expect("it listens");
+    let mut good = raw::send_head(service.address(), "GET", "/kv/a", 0).expect("it listens");
+    assert_eq!(raw::receive(&mut first).expect("an answer").status, 204);
     for request in &mut requests {
-        assert_eq!(http::receive(request).expect("an answer").status, 204);
+        assert_eq!(raw::receive(request).expect("an answer").status, 204);
     }
-    assert_eq!(http::receive(&mut good).expect("an answer").body, b"v");
-    let bad = http::receive(&mut bad).expect("an answer");
+    assert_eq!(raw::receive(&mut good).expect("an answer").body, b"v");
+    let bad = raw::receive(&mut bad).expect("an answer");
     assert_eq!((bad.status, &bad.json()["executed"]), (500, &"no".into()));
     assert!(
         bad.error().contains("cannot read the value of \"bad\""),
         "{}",
         bad.error()
     );
-    // It can be replaced.
+    // The row can be replaced.
     assert_eq!(service.put("/kv/bad", b"good").status, 204);
     assert_eq!(service.get("/kv/bad").body, b"good");
 }
@@ -77,26 +77,26 @@ fn a_damaged_page_fails_the_reads_of_it_only() {
         .write(true)
         .open(&path)
         .expect("it is there");
-    // A page of a value, as nearly all are, in the middle: its link to the next page is nonsense.
+    // A page in the middle, which belongs to a value like nearly all: its link to the next page is invalid.
     file.seek(SeekFrom::Start(size / 2 / 4096 * 4096))
         .expect("it is so long");
     file.write_all(&[0xff; 4096]).expect("it can be written");
     drop(file);
 
-    let service = Service::start(&folder, &["--timeout", "60000", "--delay", "300"]);
-    let mut first = send_put(&service, "/kv/first");
+    let service = Service::start(&folder, &["--timeout", "60s", "--delay", "300ms"]);
+    let mut first = raw::send_put(&service, "/kv/first");
     service.wait_for_count("accepted", 1);
     let mut reads: Vec<_> = (0..50)
         .map(|n| {
-            http::send(service.address(), "GET", &format!("/kv/{n:02}"), 0).expect("it listens")
+            raw::send_head(service.address(), "GET", &format!("/kv/{n:02}"), 0).expect("it listens")
         })
         .collect();
-    let mut write = send_put(&service, "/kv/zz");
-    assert_eq!(http::receive(&mut first).expect("an answer").status, 204);
-    assert_eq!(http::receive(&mut write).expect("an answer").status, 204);
+    let mut write = raw::send_put(&service, "/kv/zz");
+    assert_eq!(raw::receive(&mut first).expect("an answer").status, 204);
+    assert_eq!(raw::receive(&mut write).expect("an answer").status, 204);
     let answers = reads
         .iter_mut()
-        .map(|read| http::receive(read).expect("an answer"));
+        .map(|read| raw::receive(read).expect("an answer"));
     let (good, bad): (Vec<_>, Vec<_>) = answers.partition(|answer| answer.status == 200);
     assert_eq!((good.len(), bad.len()), (49, 1), "{bad:?}");
     assert!(good.iter().all(|answer| answer.body == value.as_bytes()));
@@ -132,17 +132,17 @@ fn a_row_with_a_bad_end_of_its_life_is_named() {
          INSERT INTO kv (key, expires, value) VALUES (x'ff', 7, x'')",
         &[],
     );
-    let told = service.wait_for_stderr("the key \"b\"").join("\n");
-    assert!(told.contains("the key \"\u{fffd}\""), "{told}");
+    let report = service.wait_for_stderr("the key \"b\"").join("\n");
+    assert!(report.contains("the key \"\u{fffd}\""), "{report}");
     for key in ["a", "b"] {
         assert!(
-            told.contains(&format!("the key {key:?} has an `expires`")),
-            "{told}"
+            report.contains(&format!("the key {key:?} has an `expires`")),
+            "{report}"
         );
-        // It lives until it is written again.
+        // It does not expire until it is written again.
         assert_eq!(service.get(&format!("/kv/{key}")).body, b"v");
     }
-    assert!(!told.contains("\"c\""), "{told}");
+    assert!(!report.contains("\"c\""), "{report}");
     assert_eq!(service.get("/kv/c").status, 404, "that was in 1970");
     assert_eq!(service.put("/kv/a?ttl=1", b"new").status, 204);
     assert_eq!(service.request("DELETE", "/kv/b", b"").status, 204);
@@ -151,7 +151,7 @@ fn a_row_with_a_bad_end_of_its_life_is_named() {
     });
     service.kill();
 
-    // Many are not named one by one.
+    // Many bad rows are not logged one by one.
     let db = Connection::open(folder.path().join("kv.db")).expect("a database");
     db.execute_batch(
         "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000)
@@ -160,9 +160,9 @@ fn a_row_with_a_bad_end_of_its_life_is_named() {
     .expect("it is SQL");
     drop(db);
     let service = Service::start(&folder, &[]);
-    let told = service.wait_for_stderr("keys more");
-    assert_eq!(told.len(), 11, "{told:?}");
-    assert!(told[10].contains("991"), "{told:?}");
+    let report = service.wait_for_stderr("more keys");
+    assert_eq!(report.len(), 11, "{report:?}");
+    assert!(report[10].contains("991"), "{report:?}");
 }
 
 #[test]
@@ -177,7 +177,7 @@ fn a_database_that_is_read_only_is_called_so() {
     let set = |path: &std::path::Path, mode| {
         fs::set_permissions(path, PermissionsExt::from_mode(mode)).expect("it is ours");
     };
-    // The superuser may write to all files, unless that is taken from it.
+    // The superuser may write to all files, unless it drops that capability.
     let is_root = fs::metadata(&file).expect("it is there").uid() == 0;
     let start = || {
         let mut command = if is_root {
@@ -193,14 +193,14 @@ fn a_database_that_is_read_only_is_called_so() {
         String::from_utf8_lossy(&output.stderr).into_owned()
     };
     set(&file, 0o444);
-    let told = start();
+    let report = start();
     assert!(
-        told.contains("kv.db as the database: the file is read-only"),
-        "{told}"
+        report.contains("kv.db as the database: the file is read-only"),
+        "{report}"
     );
     set(&file, 0o644);
     set(folder.path(), 0o555);
-    let told = start();
+    let report = start();
     set(folder.path(), 0o755);
-    assert!(told.contains("the folder is read-only"), "{told}");
+    assert!(report.contains("the folder is read-only"), "{report}");
 }

@@ -4,7 +4,7 @@ use std::{io::Write, thread};
 
 use serde_json::json;
 
-use crate::support::{http, json_lines, keys, start};
+use crate::support::{json_lines, keys, raw, start};
 
 #[test]
 fn an_import_of_ten_thousand_lines_is_all_there() {
@@ -61,14 +61,14 @@ fn an_import_stops_at_a_bad_line_and_says_which() {
         ]
         .concat();
         let response = service.request("POST", "/import", &body);
-        let told = response.json();
-        assert_eq!(response.status, 400, "{told}");
+        let report = response.json();
+        assert_eq!(response.status, 400, "{report}");
         assert_eq!(
-            (&told["line"], &told["imported"]),
+            (&report["line"], &report["imported"]),
             (&json!(302), &json!(300)),
-            "{told}"
+            "{report}"
         );
-        assert!(!response.error().contains("line"), "{told}");
+        assert!(!response.error().contains("line"), "{report}");
     }
     assert_eq!(service.get("/kv/k300").status, 200);
     assert_eq!(service.get("/kv/x").status, 404);
@@ -132,7 +132,7 @@ fn another_form_than_lines_of_utf_8_is_named() {
         );
         assert!(response.error().contains(name), "{}", response.error());
     }
-    // Two files that were put together.
+    // Two concatenated files.
     let two = format!("{line}\u{feff}{line}");
     let response = service.request("POST", "/import", two.as_bytes());
     assert_eq!(response.json()["line"], json!(2));
@@ -142,7 +142,7 @@ fn another_form_than_lines_of_utf_8_is_named() {
 #[test]
 fn an_early_error_reaches_a_client_still_writing() {
     let (_folder, service) = start(&[]);
-    // Far more than fits into all buffers on the way; the client does not read before it has written all of it.
+    // More than fits into all buffers; the client does not read before it has written everything.
     let line = json_lines((0..1).map(|_| ("k".to_owned(), "v".repeat(1000))));
     let body = format!("nonsense\n{}", line.repeat(20_000));
     for (method, path, status) in [
@@ -152,11 +152,11 @@ fn an_early_error_reaches_a_client_still_writing() {
         ("POST", "/nowhere", 404),
         ("POST", "/stats", 405),
     ] {
-        let stream = http::send(service.address(), method, path, body.len());
+        let stream = raw::send_head(service.address(), method, path, body.len());
         let mut stream = stream.expect("it listens");
         let sent = stream.write_all(body.as_bytes());
         sent.unwrap_or_else(|e| panic!("{path}: it was reset while it wrote: {e}"));
-        let response = http::receive(&mut stream).expect("an answer");
+        let response = raw::receive(&mut stream).expect("an answer");
         assert_eq!(response.status, status, "{path}");
     }
 }
@@ -178,7 +178,7 @@ fn an_import_allows_blank_and_unterminated_lines() {
 
 #[test]
 fn an_import_waits_for_room_in_the_smallest_queue() {
-    let (_folder, service) = start(&["--queue", "1", "--timeout", "60000"]);
+    let (_folder, service) = start(&["--queue", "1", "--timeout", "60s"]);
     let lines = json_lines((0..300).map(|n| (n.to_string(), n.to_string())));
     thread::scope(|scope| {
         for _ in 0..3 {

@@ -1,4 +1,4 @@
-//! The key-value service as its users meet it: a process, sockets, a file, and signals.
+//! The key-value service as a process, with sockets, a file and signals.
 
 #![cfg(unix)]
 

@@ -1,6 +1,6 @@
-//! Requests that web pages of others have a browser send.
+//! Requests that a browser sends for web pages of other origins.
 
-use crate::support::{http, start};
+use crate::support::{raw, start};
 
 #[test]
 fn only_the_pages_of_the_service_may_ask_it() {
@@ -23,7 +23,7 @@ fn only_the_pages_of_the_service_may_ask_it() {
         (&["Host: [::1]:8080"], 404),
         (&["Host: 192.0.2.1:8080"], 404),
         (&["Host: kv.example.org:8080"], 404),
-        // A name that somebody else has made point to this machine.
+        // A foreign name that resolves to this machine.
         (&["Host: evil.example:8080"], 421),
         (&["Host: localhost.evil.example"], 421),
         (&["Host: 127.0.0.1.evil.example"], 421),
@@ -64,16 +64,17 @@ fn only_the_pages_of_the_service_may_ask_it() {
         ),
     ];
     for (headers, status) in cases {
-        let response = http::ask(address, "GET /kv/none", headers).expect("an answer");
+        let response =
+            raw::request_with_headers(address, "GET /kv/none", headers).expect("an answer");
         assert_eq!(response.status, status, "{headers:?}: {}", response.error());
-        let told = response.json();
+        let report = response.json();
         assert!(
-            status != 421 && status != 403 || told["executed"] == "no",
-            "{told}"
+            status != 421 && status != 403 || report["executed"] == "no",
+            "{report}"
         );
     }
-    // The name in the request's line is the one that counts.
-    let response = http::ask(address, "GET http://evil.example/kv/none", &[&own]);
+    // The name in the request line takes precedence.
+    let response = raw::request_with_headers(address, "GET http://evil.example/kv/none", &[&own]);
     assert_eq!(response.expect("an answer").status, 421);
 }
 
@@ -95,7 +96,7 @@ fn a_write_from_a_page_of_others_never_happens() {
                 "Content-Length: 0",
                 "Sec-Fetch-Mode: navigate",
             ];
-            let response = http::ask(address, line, &headers).expect("an answer");
+            let response = raw::request_with_headers(address, line, &headers).expect("an answer");
             assert_eq!(response.status, 403, "{line} {header}");
         }
     }
@@ -110,13 +111,15 @@ fn an_allowed_origin_may_see_the_answers() {
     let own = format!("Host: {address}");
     let origin = "Origin: https://example.net";
     let seen = "access-control-allow-origin";
-    let response = http::ask(address, "GET /stats", &[&own, origin]).expect("an answer");
+    let response =
+        raw::request_with_headers(address, "GET /stats", &[&own, origin]).expect("an answer");
     assert_eq!(
         (response.status, response.header(seen)),
         (200, Some("https://example.net"))
     );
     let asks = "Access-Control-Request-Method: PUT";
-    let response = http::ask(address, "OPTIONS /kv/a", &[&own, origin, asks]).expect("an answer");
+    let response = raw::request_with_headers(address, "OPTIONS /kv/a", &[&own, origin, asks])
+        .expect("an answer");
     assert_eq!(
         (response.status, response.header(seen)),
         (204, Some("https://example.net"))
@@ -125,6 +128,6 @@ fn an_allowed_origin_may_see_the_answers() {
         .header("access-control-allow-methods")
         .unwrap_or_default();
     assert!(methods.contains("PUT"), "{methods}");
-    let response = http::ask(address, "GET /stats", &[&own]).expect("an answer");
+    let response = raw::request_with_headers(address, "GET /stats", &[&own]).expect("an answer");
     assert_eq!((response.status, response.header(seen)), (200, None));
 }

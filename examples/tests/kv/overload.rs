@@ -1,18 +1,18 @@
-//! More requests than the store can bear, requests that are late, and callers who leave: each ends in one way, which the
-//! caller and the counters agree on.
+//! Overload, deadlines and disconnected callers: each request has one outcome, on which caller and counters
+//! agree.
 
 use std::{collections::HashMap, sync::Mutex, thread};
 
 use serde_json::json;
 
-use crate::support::{FOR_EVER, Service, count, http, keys, send_put, start, until};
+use crate::support::{FOR_EVER, Service, count, keys, raw, start, until};
 
 #[test]
 fn a_write_refused_by_a_full_queue_never_happens() {
-    let (folder, service) = start(&["--queue", "1", "--timeout", "60000", "--delay", FOR_EVER]);
-    let _taken = send_put(&service, "/kv/taken");
+    let (folder, service) = start(&["--queue", "1", "--timeout", "60s", "--delay", FOR_EVER]);
+    let _taken = raw::send_put(&service, "/kv/taken");
     service.wait_for_count("taken", 1);
-    let _queued = send_put(&service, "/kv/queued");
+    let _queued = raw::send_put(&service, "/kv/queued");
     service.wait_for_count("queued", 1);
 
     let refused = service.put("/kv/refused", b"v");
@@ -36,15 +36,15 @@ fn a_write_refused_by_a_full_queue_never_happens() {
 
 #[test]
 fn a_write_timed_out_in_the_queue_never_happens() {
-    let (folder, mut service) = start(&["--timeout", "200", "--delay", "1000"]);
-    // The store holds one request beyond its deadline, while another is in the queue. On a machine that stalls for a second
-    // in between, the other is taken as well: then try again.
+    let (folder, mut service) = start(&["--timeout", "200ms", "--delay", "1s"]);
+    // The store holds one request beyond its deadline while another is queued. If the machine stalls for a
+    // second, the other is taken as well; then it tries again.
     let (taken, queued) = until("a request that is late in the queue", || {
         let before = count(&service.wait_until_quiet(), "accepted");
-        let mut first = send_put(&service, "/kv/taken");
+        let mut first = raw::send_put(&service, "/kv/taken");
         service.wait_for_count("accepted", before + 1);
         let second = service.put("/kv/queued", b"v");
-        let first = http::receive(&mut first).expect("an answer");
+        let first = raw::receive(&mut first).expect("an answer");
         (second.json()["executed"] == "no" && first.json()["executed"] == "perhaps")
             .then_some((first, second))
     });
@@ -66,8 +66,8 @@ fn a_write_timed_out_in_the_queue_never_happens() {
         "{stats}"
     );
     assert_eq!(count(&stats, "replied"), 0);
-    // It ends when nothing is left that it would do. Both are absent: when the delay was over, nobody waited for the other
-    // one either.
+    // It stops when it has nothing left to do. Both keys are absent: the deadline of the taken request had
+    // passed before it was executed.
     service.signal("TERM");
     assert_eq!(service.exit_code(), Some(0));
     let service = Service::start(&folder, &[]);
@@ -75,21 +75,21 @@ fn a_write_timed_out_in_the_queue_never_happens() {
 }
 
 #[test]
-fn a_caller_who_hangs_up_takes_the_queued_write_back() {
-    let (folder, mut service) = start(&["--timeout", "60000", "--delay", "1000"]);
-    // The store holds one request, and the caller of the next one leaves meanwhile. On a machine that stalls for a second in
-    // between, the next one is executed as well: then try again.
+fn a_disconnected_caller_revokes_its_queued_write() {
+    let (folder, mut service) = start(&["--timeout", "60s", "--delay", "1s"]);
+    // The store holds one request while the caller of the next one disconnects. If the machine stalls for a
+    // second, the next one is executed as well; then it tries again.
     let mut attempt = 0;
     let gone = until("a request cancelled in the queue", || {
         attempt += 1;
         let before = count(&service.wait_until_quiet(), "accepted");
-        let mut first = send_put(&service, "/kv/stays");
+        let mut first = raw::send_put(&service, "/kv/stays");
         service.wait_for_count("accepted", before + 1);
         let gone = format!("/kv/gone-{attempt}");
-        let second = send_put(&service, &gone);
+        let second = raw::send_put(&service, &gone);
         service.wait_for_count("accepted", before + 2);
         drop(second);
-        assert_eq!(http::receive(&mut first).expect("an answer").status, 204);
+        assert_eq!(raw::receive(&mut first).expect("an answer").status, 204);
         (count(&service.wait_until_quiet(), "cancelled_queued") == 1).then_some(gone)
     });
     service.signal("TERM");
@@ -102,19 +102,19 @@ fn a_caller_who_hangs_up_takes_the_queued_write_back() {
 
 #[test]
 fn a_read_sees_the_write_that_was_queued_before_it() {
-    let (_folder, service) = start(&["--timeout", "60000", "--delay", "500"]);
-    let mut first = send_put(&service, "/kv/a");
+    let (_folder, service) = start(&["--timeout", "60s", "--delay", "500ms"]);
+    let mut first = raw::send_put(&service, "/kv/a");
     service.wait_for_count("accepted", 1);
-    let mut write = send_put(&service, "/kv/b");
+    let mut write = raw::send_put(&service, "/kv/b");
     service.wait_for_count("accepted", 2);
     assert_eq!(service.get("/kv/b").body, b"v");
-    assert_eq!(http::receive(&mut first).expect("an answer").status, 204);
-    assert_eq!(http::receive(&mut write).expect("an answer").status, 204);
+    assert_eq!(raw::receive(&mut first).expect("an answer").status, 204);
+    assert_eq!(raw::receive(&mut write).expect("an answer").status, 204);
 }
 
 #[test]
 fn the_counters_add_up_whatever_the_load() {
-    let (_folder, service) = start(&["--queue", "2", "--timeout", "150", "--delay", "100"]);
+    let (_folder, service) = start(&["--queue", "2", "--timeout", "150ms", "--delay", "100ms"]);
     let statuses = Mutex::new(HashMap::<u16, u64>::new());
     thread::scope(|scope| {
         for n in 0..12 {
@@ -150,12 +150,12 @@ fn the_counters_add_up_whatever_the_load() {
     assert_eq!(sum(&["accepted", "refused"]), 60, "{stats}");
 
     let statuses = statuses.into_inner().expect("no panic");
-    let told = |status: u16| statuses.get(&status).copied().unwrap_or(0);
-    assert_eq!(told(204) + told(503) + told(504), 60, "{statuses:?}");
-    assert_eq!(told(204), count(&stats, "replied"), "{statuses:?} {stats}");
-    // The store itself refuses those that it finds late.
+    let got = |status: u16| statuses.get(&status).copied().unwrap_or(0);
+    assert_eq!(got(204) + got(503) + got(504), 60, "{statuses:?}");
+    assert_eq!(got(204), count(&stats, "replied"), "{statuses:?} {stats}");
+    // The store itself fails requests whose callers have left.
     assert_eq!(
-        told(503) + told(504),
+        got(503) + got(504),
         sum(&["refused", "timeout_queued", "timeout_taken", "failed"]),
         "{statuses:?} {stats}"
     );

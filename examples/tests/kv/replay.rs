@@ -1,8 +1,9 @@
-//! Watchers that come back, and streams of several topics: nothing is told twice, out of order, or left out without a word.
+//! Watchers that reconnect, and streams of several topics: no change is repeated, reordered or silently
+//! missing.
 
 use crate::support::{
     Service, json_lines,
-    sse::{Events, missed, told},
+    sse::{Events, change, missed},
     start, until,
 };
 
@@ -12,36 +13,33 @@ fn a_stream_has_an_id_from_its_beginning() {
     service.put("/kv/a", b"v");
     let mut events = Events::of(&service, "kv/**");
     assert!(events.wait_for_id().ends_with("-1"));
-    for header in ["cache-control: no-cache\r\n", "x-accel-buffering: no\r\n"] {
-        assert!(events.head.contains(header), "{}", events.head);
-    }
+    assert_eq!(events.headers["cache-control"], "no-cache");
+    assert_eq!(events.headers["x-accel-buffering"], "no");
 }
 
 #[test]
-fn a_watcher_that_comes_back_is_told_what_followed() {
+fn a_reconnected_watcher_gets_the_later_changes() {
     let (_folder, service) = start(&[]);
     let mut events = Events::of(&service, "kv/users/*");
-    // The connection is lost before anything happened.
+    // The connection breaks before the first change.
     let id = events.wait_for_id();
     drop(events);
     service.put("/kv/users/1", b"v");
     service.put("/kv/greeting", b"hello");
     service.request("DELETE", "/kv/users/1", b"");
-    let back = format!("Last-Event-ID: {id}\r\n");
-    let mut events = Events::with_header(&service, "kv/users/*", &back);
-    assert_eq!(events.next(), told(1, "put", "users/1", Some(1)));
+    let mut events = Events::after(&service, "kv/users/*", &id);
+    assert_eq!(events.next(), change(1, "put", "users/1", Some(1)));
     let id = events.last_id.clone().expect("an id");
-    assert_eq!(events.next(), told(3, "delete", "users/1", None));
+    assert_eq!(events.next(), change(3, "delete", "users/1", None));
     service.put("/kv/users/2", b"");
-    assert_eq!(events.next(), told(4, "put", "users/2", Some(0)));
+    assert_eq!(events.next(), change(4, "put", "users/2", Some(0)));
 
-    let back = format!("Last-Event-ID: {id}\r\n");
-    let mut events = Events::with_header(&service, "kv/**", &back);
-    assert_eq!(events.next(), told(2, "put", "greeting", Some(5)));
+    let mut events = Events::after(&service, "kv/**", &id);
+    assert_eq!(events.next(), change(2, "put", "greeting", Some(5)));
 }
 
 #[test]
-fn what_is_not_known_any_more_is_a_gap() {
+fn a_change_no_longer_kept_is_a_gap() {
     let (folder, service) = start(&["--history", "2"]);
     let old = Events::of(&service, "kv/**").wait_for_id();
     for key in ["a", "b", "c"] {
@@ -58,30 +56,28 @@ fn what_is_not_known_any_more_is_a_gap() {
         ("1-1", false),
         ("nonsense", false),
     ] {
-        let header = format!("Last-Event-ID: {id}\r\n");
-        let mut events = Events::with_header(&service, "kv/**", &header);
+        let mut events = Events::after(&service, "kv/**", id);
         if is_known {
-            assert_eq!(events.next(), told(2, "put", "b", Some(1)));
-            assert_eq!(events.next(), told(3, "put", "c", Some(1)));
+            assert_eq!(events.next(), change(2, "put", "b", Some(1)));
+            assert_eq!(events.next(), change(3, "put", "c", Some(1)));
         } else {
             assert_eq!(events.next(), missed(None), "{id}");
             assert!(events.wait_for_id().ends_with("-3"), "{id}");
         }
     }
     service.kill();
-    // A number of another run is not taken for one of this.
+    // An id of another run is not valid in this one.
     let service = Service::start(&folder, &[]);
     service.put("/kv/a", b"v");
-    let header = format!("Last-Event-ID: {run}-1\r\n");
-    let mut events = Events::with_header(&service, "kv/**", &header);
+    let mut events = Events::after(&service, "kv/**", &format!("{run}-1"));
     assert_eq!(events.next(), missed(None));
     service.put("/kv/b", b"v");
-    assert_eq!(events.next(), told(2, "put", "b", Some(1)));
+    assert_eq!(events.next(), change(2, "put", "b", Some(1)));
 }
 
 #[test]
 fn a_quiet_stream_keeps_its_id_up_to_date() {
-    let (_folder, service) = start(&["--keep-alive", "10"]);
+    let (_folder, service) = start(&["--keep-alive", "10ms"]);
     let mut events = Events::of(&service, "kv/users/*");
     for n in 0..5 {
         service.put(&format!("/kv/others/{n}"), b"v");
@@ -107,7 +103,7 @@ fn a_stream_can_have_several_topics() {
     });
     let imported = service.request("POST", "/import", json_lines(lines).as_bytes());
     assert_eq!(imported.status, 200);
-    // Each once, in order, whichever fits it.
+    // Each change once, in order, whichever pattern matches it.
     for n in (1..=600).filter(|n| n % 4 != 0) {
         assert_eq!(events.next().id, Some(n));
     }

@@ -1,21 +1,21 @@
-//! Which topic a key has, for all kinds of keys.
+//! The topics of keys.
 
 use std::collections::HashMap;
 
 use ump_router::{Pattern, Topic};
 
-/// The service's own.
+/// The module of the service.
 #[path = "../../kv/topic.rs"]
 mod topic;
 
-/// The topic with its prefix, which is one as well.
+/// Returns the topic with its prefix.
 fn of(key: &str) -> String {
     let topic = format!("{}/{}", topic::PREFIX, topic::of(key));
     assert_eq!(Topic::check(&topic), Ok(()), "{key:?}");
     topic
 }
 
-/// The key that a topic stands for.
+/// Decodes a topic to its key.
 fn decoded(topic: &str) -> String {
     let mut encoded = topic.strip_prefix("kv/").expect("the prefix").bytes();
     let mut key = Vec::new();

@@ -1,13 +1,13 @@
-//! Keys with a time to live: gone for whoever asks when it is over, and gone from the file by a timer.
+//! Keys with a time to live: not served after it, and removed from the file by a timer.
 
 use std::path::Path;
 
 use rusqlite::Connection;
 use serde_json::json;
 
-use crate::support::{Folder, Service, http, keys, program, run, start, until};
+use crate::support::{Folder, Service, keys, program, raw, run, start, until};
 
-/// A time to live that is not over while a test runs.
+/// A time to live that does not pass while a test runs.
 const LONG: &str = "100000";
 
 fn timers(service: &Service) -> u64 {
@@ -15,7 +15,7 @@ fn timers(service: &Service) -> u64 {
     timers.as_u64().expect("a number")
 }
 
-/// Waits until so many keys are to expire, and all that have expired are removed.
+/// Waits until this many keys will expire, and all expired keys are removed.
 fn wait_for_expiring(service: &Service, wanted: u64) {
     until(&format!("{wanted} keys that are to expire"), || {
         (service.stats()["store"]["expiring"] == wanted).then_some(())
@@ -27,7 +27,7 @@ fn database(folder: &Folder) -> Connection {
     Connection::open(folder.path().join("kv.db")).expect("it can be opened")
 }
 
-/// The keys that are in the file, whether or not they are served.
+/// Returns the keys in the file, whether or not they are served.
 fn rows(folder: &Folder) -> Vec<String> {
     let db = database(folder);
     let mut statement = db
@@ -63,7 +63,7 @@ fn a_write_replaces_or_removes_the_previous_ttl() {
     assert_eq!(service.put(&longer, b"2").status, 204);
     service.request("DELETE", "/kv/deleted", b"");
     assert_eq!(service.put("/kv/deleted", b"2").status, 204);
-    // It was written last of those that live for a second.
+    // It was the last write with a time to live of a second.
     until("the end of the last of them", || {
         (service.get("/kv/measure").status == 404).then_some(())
     });
@@ -75,12 +75,12 @@ fn a_write_replaces_or_removes_the_previous_ttl() {
 
 #[test]
 fn an_expired_key_is_not_served_before_its_timer() {
-    // While the store holds a batch its timers wait.
-    let (_folder, service) = start(&["--timeout", "60000", "--delay", "1500"]);
+    // Timers do not fire while the store holds a batch.
+    let (_folder, service) = start(&["--timeout", "60s", "--delay", "1500ms"]);
     assert_eq!(service.put("/kv/a?ttl=1", b"v").status, 204);
-    let mut list = http::send(service.address(), "GET", "/kv", 0).expect("it listens");
+    let mut list = raw::send_head(service.address(), "GET", "/kv", 0).expect("it listens");
     assert_eq!(service.get("/kv/a").status, 404);
-    let list = http::receive(&mut list).expect("an answer");
+    let list = raw::receive(&mut list).expect("an answer");
     assert_eq!(keys(&list.json()), [""; 0]);
 }
 
@@ -93,7 +93,7 @@ fn a_time_to_live_goes_on_when_the_process_is_killed() {
         assert_eq!(service.put(&path, b"v").status, 204);
     }
     service.kill();
-    // As if the one had been over by now.
+    // Lets one of them expire in the past.
     database(&folder)
         .execute("UPDATE kv SET expires = 1 WHERE key = 'early'", [])
         .expect("a row");
@@ -163,7 +163,7 @@ fn a_bad_time_to_live_gets_400_and_nothing_is_written() {
     assert_eq!(service.put("/kv/a?ttl=315360000", b"v").status, 204);
 }
 
-/// What the service made before it knew of times to live.
+/// Makes a database of the first version, without times to live.
 fn make_old_database(path: &Path) {
     let db = Connection::open(path).expect("a database can be made");
     db.execute_batch(

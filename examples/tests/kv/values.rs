@@ -1,4 +1,4 @@
-//! Values, keys and lists, and what is refused because nobody could want it.
+//! Values, keys and lists, and invalid requests.
 
 use serde_json::json;
 

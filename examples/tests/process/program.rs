@@ -1,8 +1,8 @@
-//! Where an example is.
+//! The path of an example.
 
 use std::{env, path::PathBuf};
 
-/// The example, which `cargo test` builds beside its tests.
+/// Returns the path of an example, which `cargo test` builds beside its tests.
 pub(crate) fn program(name: &str) -> PathBuf {
     let test = env::current_exe().expect("the test knows where it is");
     let file = format!("examples/{name}{}", env::consts::EXE_SUFFIX);

@@ -1,4 +1,4 @@
-//! A program that ends by itself: what it is given, and what it says.
+//! Runs a program that ends by itself.
 
 use std::{
     fs,
@@ -11,11 +11,11 @@ use std::{
 #[derive(Debug)]
 pub(crate) struct End {
     pub(crate) code: Option<i32>,
-    pub(crate) said: String,
-    pub(crate) complaints: String,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
-/// Starts it, with a pipe at each end.
+/// Starts a program with pipes for its standard streams.
 pub(crate) fn start(program: &Path, arguments: &[&str]) -> Child {
     Command::new(program)
         .args(arguments)
@@ -26,23 +26,23 @@ pub(crate) fn start(program: &Path, arguments: &[&str]) -> Child {
         .expect("the program starts")
 }
 
-/// Runs it to its end, with this on its standard input.
+/// Runs a program to its end, with this standard input.
 pub(crate) fn run(program: &Path, arguments: &[&str], input: &[u8]) -> End {
     let mut child = start(program, arguments);
     let mut stdin = child.stdin.take().expect("a pipe");
-    // It may have ended without reading it.
+    // The program may end without reading it.
     let _ = stdin.write_all(input);
     drop(stdin);
     let output = child.wait_with_output().expect("it ends");
     let text = |bytes| String::from_utf8(bytes).expect("it writes UTF-8");
     End {
         code: output.status.code(),
-        said: text(output.stdout),
-        complaints: text(output.stderr),
+        stdout: text(output.stdout),
+        stderr: text(output.stderr),
     }
 }
 
-/// A file that goes when the test ends.
+/// A file that is removed when the test ends.
 pub(crate) struct Scratch(PathBuf);
 
 impl Scratch {

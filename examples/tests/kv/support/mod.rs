@@ -1,14 +1,15 @@
-//! The service as a process, the folder it works in, and a patient way to wait for a condition.
+//! The service as a process, its working folder, and a way to wait for a condition.
 
 pub(crate) mod http;
 #[path = "../../process/program.rs"]
 mod program;
+pub(crate) mod raw;
 pub(crate) mod sse;
 
 use std::{
     fs,
-    io::{BufRead, BufReader, Read, Write},
-    net::{SocketAddr, TcpStream},
+    io::{BufRead, BufReader, Read},
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::{self, Child, Command, ExitStatus, Output, Stdio},
     sync::{
@@ -24,16 +25,16 @@ use serde_json::{Value, json};
 
 use self::http::Response;
 
-/// Far more than anything here takes. Whoever waits longer has found a bug.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+/// Far more than anything here takes: a longer wait is a bug.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A delay for a store that is not meant to get anywhere while the test runs.
-pub(crate) const FOR_EVER: &str = "600000";
+/// A duration that does not pass while a test runs.
+pub(crate) const FOR_EVER: &str = "10m";
 
-/// Polls until there is something.
+/// Polls until the condition returns a value.
 #[track_caller]
 pub(crate) fn until<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     loop {
         if let Some(found) = condition() {
             return found;
@@ -43,7 +44,7 @@ pub(crate) fn until<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> 
     }
 }
 
-/// A folder that goes when the test ends.
+/// A folder that is removed when the test ends.
 #[derive(Debug)]
 pub(crate) struct Folder(PathBuf);
 
@@ -68,7 +69,7 @@ impl Drop for Folder {
     }
 }
 
-/// A service with a folder of its own.
+/// Starts a service with its own folder.
 #[track_caller]
 pub(crate) fn start(flags: &[&str]) -> (Folder, Service) {
     let folder = Folder::new();
@@ -76,12 +77,12 @@ pub(crate) fn start(flags: &[&str]) -> (Folder, Service) {
     (folder, service)
 }
 
-/// The example.
+/// Returns the path of the example.
 pub(crate) fn program() -> PathBuf {
     program::program("kv")
 }
 
-/// Runs a command that is expected to end by itself, and soon.
+/// Runs a command that ends by itself.
 #[track_caller]
 pub(crate) fn run(folder: &Folder, command: &mut Command) -> Output {
     let mut child = Killed::spawn(folder, command);
@@ -108,7 +109,7 @@ pub(crate) fn run(folder: &Folder, command: &mut Command) -> Output {
     output
 }
 
-/// A process that does not outlive this.
+/// A process that is killed on drop.
 #[derive(Debug)]
 struct Killed(Child);
 
@@ -142,17 +143,17 @@ impl Drop for Killed {
 pub(crate) struct Service {
     process: Killed,
     address: SocketAddr,
-    /// What it says on stderr, by line, until it ends.
+    /// The lines of its standard error.
     stderr: Mutex<mpsc::Receiver<String>>,
 }
 
 impl Service {
-    /// Starts it on a free port, with `kv.db` in the folder, and waits until it is ready.
+    /// Starts it on a free port with `kv.db` in the folder, and waits until it listens.
     pub(crate) fn start(folder: &Folder, flags: &[&str]) -> Self {
         Self::start_as(Command::new(program()), folder, flags)
     }
 
-    /// The same, by a command that ends up running the program.
+    /// Starts it by a command that runs the program.
     pub(crate) fn start_as(mut command: Command, folder: &Folder, flags: &[&str]) -> Self {
         let mut process = Killed::spawn(
             folder,
@@ -165,7 +166,7 @@ impl Service {
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
             stderr,
         };
-        let ready = stdout.recv_timeout(PATIENCE).unwrap_or_default();
+        let ready = stdout.recv_timeout(TIMEOUT).unwrap_or_default();
         match ready.strip_prefix("listening on http://").map(str::parse) {
             Some(Ok(address)) => service.address = address,
             _ => panic!(
@@ -180,7 +181,7 @@ impl Service {
         self.address
     }
 
-    /// One request with one answer, on a connection of its own.
+    /// Sends a request on its own connection.
     #[track_caller]
     pub(crate) fn request(&self, method: &str, path: &str, body: &[u8]) -> Response {
         http::request(self.address, method, path, body).expect("the service answers")
@@ -196,7 +197,7 @@ impl Service {
         self.request("PUT", path, value)
     }
 
-    /// One of the counters below `requests` in `/stats`.
+    /// Returns a counter below `requests` in `/stats`.
     #[track_caller]
     pub(crate) fn count(&self, name: &str) -> u64 {
         count(&self.stats(), name)
@@ -209,7 +210,7 @@ impl Service {
         response.json()
     }
 
-    /// The process's.
+    /// Returns the process id.
     pub(crate) fn id(&self) -> u32 {
         self.process.0.id()
     }
@@ -228,7 +229,7 @@ impl Service {
         });
     }
 
-    /// Waits until no request is on its way, and returns the counters then.
+    /// Waits until no request is queued or taken, and returns the counters.
     #[track_caller]
     pub(crate) fn wait_until_quiet(&self) -> Value {
         until("quiet", || {
@@ -237,7 +238,7 @@ impl Service {
         })
     }
 
-    /// Sends a signal, by its name without `SIG`.
+    /// Sends a signal, given its name without `SIG`.
     #[cfg(unix)]
     pub(crate) fn signal(&self, name: &str) {
         let kill = format!("kill -{name} {}", self.process.0.id());
@@ -248,12 +249,12 @@ impl Service {
         assert!(status.success(), "{kill}");
     }
 
-    /// Waits for a line with this text. Returns all that was said up to it.
+    /// Waits for a line with this text, and returns all lines up to it.
     #[track_caller]
     pub(crate) fn wait_for_stderr(&self, text: &str) -> Vec<String> {
         let lines = self.stderr.lock().expect("no test panics with it");
         let mut said = Vec::new();
-        while let Ok(line) = lines.recv_timeout(PATIENCE) {
+        while let Ok(line) = lines.recv_timeout(TIMEOUT) {
             let found = line.contains(text);
             said.push(line);
             if found {
@@ -263,26 +264,19 @@ impl Service {
         panic!("stderr ended, or fell silent, without {text:?}: {said:?}");
     }
 
-    /// Waits for the end. No code means that a signal killed it.
+    /// Waits for the end of the process; `None` means that a signal killed it.
     #[track_caller]
     pub(crate) fn exit_code(&mut self) -> Option<i32> {
         self.process.wait().code()
     }
 
-    /// `kill -9`: it cannot do a thing about it.
+    /// Kills it with `kill -9`.
     pub(crate) fn kill(self) {
         drop(self.process);
     }
 }
 
-/// Sends a whole `PUT`, for somebody to wait for the answer.
-pub(crate) fn send_put(service: &Service, path: &str) -> TcpStream {
-    let mut stream = http::send(service.address(), "PUT", path, 1).expect("it listens");
-    stream.write_all(b"v").expect("it reads");
-    stream
-}
-
-/// The keys of a list.
+/// Returns the keys of a list.
 pub(crate) fn keys(list: &Value) -> Vec<&str> {
     list["keys"]
         .as_array()
@@ -292,7 +286,7 @@ pub(crate) fn keys(list: &Value) -> Vec<&str> {
         .collect()
 }
 
-/// What `POST /import` takes.
+/// Returns the body of a `POST /import`.
 pub(crate) fn json_lines(lines: impl Iterator<Item = (String, String)>) -> String {
     lines
         .map(|(key, value)| json!({ "key": key, "value": value }).to_string() + "\n")
@@ -305,12 +299,13 @@ pub(crate) fn count(stats: &Value, name: &str) -> u64 {
         .unwrap_or_else(|| panic!("no count of {name} in {stats}"))
 }
 
-/// Reads lines on a thread of its own, so that one can wait for them with a time limit, and the writer never blocks.
+/// Reads lines on a thread, so that a test can wait for them with a timeout and the writer never
+/// blocks.
 fn lines(pipe: impl Read + Send + 'static) -> mpsc::Receiver<String> {
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
         for line in BufReader::new(pipe).lines().map_while(Result::ok) {
-            // Goes on reading when nobody listens, for the writer's sake.
+            // Without a receiver it goes on reading, so that the writer does not block.
             let _ = sender.send(line);
         }
     });

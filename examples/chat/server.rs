@@ -1,7 +1,8 @@
-//! All users, on one router: does what a line says, then tells what everybody has noticed of it.
+//! The chat server: all users, on one router. Executes a command, then returns what each user receives.
 //!
-//! What is published is in the subscribers' queues when publishing returns, and what is asked is done when the answer is there. So each line is over,
-//! and all that it causes is told, before the next one is read: the same lines have the same transcript.
+//! A published message is in the subscribers' queues when `publish` returns, and a request has been
+//! handled when its reply is there. So all effects of a command are visible before the next one is
+//! read, and the same commands have the same transcript.
 
 use std::{
     fmt::{self, Write},
@@ -14,53 +15,53 @@ use crate::{
     command::{Command, HELP},
     error::ChatError,
     name::Name,
-    protocol::{Answer, Ask, Line},
+    protocol::{Line, MemberReply, MemberRequest},
     user::User,
 };
 
-/// For whoever is asked.
-const PATIENCE: Duration = Duration::from_secs(10);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Default)]
-pub(crate) struct House {
+pub(crate) struct ChatServer {
     router: Router,
     users: Vec<User>,
-    /// Who acts, in `users`.
-    actor: Option<usize>,
+    /// The index of the current user in `users`.
+    current: Option<usize>,
 }
 
-impl House {
-    /// Who acts, if anybody does.
-    pub(crate) fn actor(&self) -> Option<&Name> {
-        self.actor.map(|actor| self.users[actor].name())
+impl ChatServer {
+    /// Returns the name of the current user.
+    pub(crate) fn current_user(&self) -> Option<&Name> {
+        self.current.map(|current| self.users[current].name())
     }
 
-    /// Does it, and says what came of it. It is not for this to quit.
-    pub(crate) fn obey(&mut self, command: Command) -> Result<String, ChatError> {
-        let said = self.act(command)?;
+    /// Executes a command, and returns its output and what all users receive. `Quit` is up to the
+    /// caller.
+    pub(crate) fn execute(&mut self, command: Command) -> Result<String, ChatError> {
+        let output = self.dispatch(command)?;
         let mut text = String::new();
-        let mut say =
+        let mut write =
             |line: fmt::Arguments<'_>| writeln!(text, "{line}").expect("a string takes all");
-        for line in said.lines() {
-            say(format_args!("  {line}"));
+        for line in output.lines() {
+            write(format_args!("  {line}"));
         }
         for user in &mut self.users {
-            for heard in user.hear() {
+            for incoming in user.receive() {
                 let name = user.name().as_str();
-                say(format_args!(
+                write(format_args!(
                     "    {name:<6} {:<10} {}",
-                    heard.by, heard.what
+                    incoming.source, incoming.text
                 ));
             }
         }
         Ok(text)
     }
 
-    fn act(&mut self, command: Command) -> Result<String, ChatError> {
+    fn dispatch(&mut self, command: Command) -> Result<String, ChatError> {
         let router = self.router.clone();
         match command {
             Command::As(name) => {
-                self.turn_to(name);
+                self.switch_to(name);
                 Ok(String::new())
             }
             Command::Join(room) => self.user_mut()?.join(&router, room),
@@ -69,65 +70,66 @@ impl House {
             Command::Ignore(pattern) => self.user_mut()?.ignore(&pattern),
             Command::Say(text) => {
                 let user = self.user()?;
-                self.publish(&user.room()?.of(user.name()), text)
+                self.publish(&user.room()?.topic_of(user.name()), text)
             }
-            Command::All(text) => self.publish(&format!("*/{}", self.user()?.name()), text),
+            Command::SayInAll(text) => self.publish(&format!("*/{}", self.user()?.name()), text),
             Command::Tell(name, text) => {
                 let (room, from) = (self.user()?.room()?.clone(), self.user()?.name().clone());
-                self.ask(&room.of(&name), Ask::Tell { from, text })
+                self.request(&room.topic_of(&name), MemberRequest::Tell { from, text })
             }
-            Command::Who(Some(room)) => self.ask(room.as_str(), Ask::Who),
-            Command::Who(None) => self.ask(self.user()?.room()?.as_str(), Ask::Who),
+            Command::Who(Some(room)) => self.request(room.as_str(), MemberRequest::List),
+            Command::Who(None) => self.request(self.user()?.room()?.as_str(), MemberRequest::List),
             Command::Status => Ok(self.status()),
             Command::Help | Command::Quit => Ok(HELP.to_owned()),
         }
     }
 
-    fn turn_to(&mut self, name: Name) {
+    fn switch_to(&mut self, name: Name) {
         let known = self.users.iter().position(|user| *user.name() == name);
-        self.actor = known.or_else(|| {
+        self.current = known.or_else(|| {
             self.users.push(User::new(name));
             Some(self.users.len() - 1)
         });
     }
 
     fn user(&self) -> Result<&User, ChatError> {
-        let actor = self.actor.ok_or(ChatError::Nobody)?;
-        Ok(&self.users[actor])
+        let current = self.current.ok_or(ChatError::NoCurrentUser)?;
+        Ok(&self.users[current])
     }
 
     fn user_mut(&mut self) -> Result<&mut User, ChatError> {
-        let actor = self.actor.ok_or(ChatError::Nobody)?;
-        Ok(&mut self.users[actor])
+        let current = self.current.ok_or(ChatError::NoCurrentUser)?;
+        Ok(&mut self.users[current])
     }
 
     fn publish(&self, topic: &str, text: String) -> Result<String, ChatError> {
         let topic: Pattern = topic.parse()?;
         let published = self.router.publish(&topic, Line(text)).wait();
         let published = published.map_err(|unsent| unsent.error)?;
-        // Who speaks is not told what was said.
-        let others = published.matched - self.user()?.ears(&topic);
+        // A user's own subscriptions do not count as receivers.
+        let others = published.matched - self.user()?.count_subscriptions(&topic);
         Ok(match others {
             0 => "nobody else hears it".to_owned(),
             _ => String::new(),
         })
     }
 
-    fn ask(&self, topic: &str, ask: Ask) -> Result<String, ChatError> {
-        match self.router.request(topic, ask).timeout(PATIENCE).wait() {
-            Ok(Answer::There { says, users }) => {
-                Ok(format!("{says} answers: {}", users.join(", ")))
+    fn request(&self, topic: &str, request: MemberRequest) -> Result<String, ChatError> {
+        let request = self.router.request(topic, request).timeout(REQUEST_TIMEOUT);
+        match request.wait() {
+            Ok(MemberReply::Members { from, members }) => {
+                Ok(format!("{from} answers: {}", members.join(", ")))
             }
-            Ok(Answer::Told(name)) => Ok(format!("{name} has heard it")),
+            Ok(MemberReply::Delivered(name)) => Ok(format!("delivered to {name}")),
             Err(RequestError::NoServer(_)) => Ok(format!("nobody is at {topic}")),
-            Err(error) => Err(ChatError::Asking(error)),
+            Err(error) => Err(ChatError::Request(error)),
         }
     }
 
-    /// What there is on the router, in order.
+    /// Lists the servers and subscriptions of the router, sorted.
     fn status(&self) -> String {
         let mut servers = self.router.servers();
-        // Those of one topic come in line.
+        // A stable sort: the standbys of a topic stay in their order.
         servers.sort_by(|one, other| one.topic.cmp(&other.topic));
         let mut lines: Vec<_> = servers
             .iter()

@@ -1,11 +1,11 @@
-//! How long a client may keep us waiting while it sends or reads.
+//! Ends clients that are too slow in sending or reading.
 //!
-//! Time spent waiting for it is added up, and each byte that it moves pays for a little of it: so neither silence nor a drip of bytes holds
-//! a connection, and any client with [`RATE`] bytes a second can take as long as it needs.
+//! The time spent waiting for a client is added up, and each byte that it moves earns a little of it back.
+//! So neither silence nor a trickle of bytes holds a connection, and a client with at least [`RATE`] bytes a
+//! second can take as long as it needs.
 
 use std::{
-    error::Error,
-    fmt,
+    error,
     future::Future,
     io::{self, IoSlice},
     pin::Pin,
@@ -14,6 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use thiserror::Error;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
@@ -22,22 +23,23 @@ use tokio::{
 
 use crate::connections::Connection;
 
-/// In bytes a second.
+/// The lowest rate of a client, in bytes a second.
 const RATE: u32 = 16 * 1024;
 
-/// The client was too slow.
-#[derive(Clone, Copy, Debug)]
+/// The client is too slow.
+#[derive(Clone, Copy, Debug, Error)]
+#[error("the client is too slow")]
 pub(crate) struct TooSlow;
 
 impl TooSlow {
-    /// Whether this is the reason for an error.
-    pub(crate) fn is_behind(error: &(dyn Error + 'static)) -> bool {
+    /// Returns whether it is the cause of an error.
+    pub(crate) fn is_cause_of(error: &(dyn error::Error + 'static)) -> bool {
         let mut next = Some(error);
         while let Some(error) = next {
             if error.is::<Self>() {
                 return true;
             }
-            // An I/O error hides what it was made of from `source`.
+            // `source` of an I/O error skips the error that it contains.
             let inner = error
                 .downcast_ref::<io::Error>()
                 .and_then(io::Error::get_ref);
@@ -50,40 +52,33 @@ impl TooSlow {
     }
 }
 
-impl fmt::Display for TooSlow {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the client is too slow")
-    }
-}
-
-impl Error for TooSlow {}
-
-/// What a client owes us in time.
+/// The time that a client may still keep the service waiting.
 #[derive(Debug)]
-pub(crate) struct Debt {
-    /// More than this is too much.
+pub(crate) struct WaitBudget {
+    /// The most that may be used.
     limit: Duration,
-    /// Without the wait that is going on.
-    owed: Duration,
+    /// What is used, without the current wait.
+    used: Duration,
+    /// The start of the current wait.
     since: Option<Instant>,
     timer: Option<Pin<Box<Sleep>>>,
 }
 
-impl Debt {
+impl WaitBudget {
     pub(crate) fn new(limit: Duration) -> Self {
         Self {
             limit,
-            owed: Duration::ZERO,
+            used: Duration::ZERO,
             since: None,
             timer: None,
         }
     }
 
-    /// The client lets us wait: `Ready` if that is too much.
+    /// Polls a wait for the client: ready when the time is used up.
     pub(crate) fn poll_wait(&mut self, cx: &mut Context<'_>) -> Poll<TooSlow> {
         if self.since.is_none() {
             self.since = Some(Instant::now());
-            self.timer = Some(Box::pin(sleep(self.limit.saturating_sub(self.owed))));
+            self.timer = Some(Box::pin(sleep(self.limit.saturating_sub(self.used))));
         }
         match &mut self.timer {
             Some(timer) => timer.as_mut().poll(cx).map(|()| TooSlow),
@@ -91,34 +86,34 @@ impl Debt {
         }
     }
 
-    /// The client has moved so many bytes. Returns whether it had let us wait.
-    pub(crate) fn pay(&mut self, bytes: usize) -> bool {
+    /// Ends the wait and credits bytes that the client has moved. Returns whether there was a wait.
+    pub(crate) fn credit(&mut self, bytes: usize) -> bool {
         let since = self.since.take();
         if let Some(since) = since {
-            self.owed += since.elapsed();
+            self.used += since.elapsed();
             self.timer = None;
         }
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-        let paid = Duration::from_secs(1) * bytes / RATE;
-        self.owed = self.owed.saturating_sub(paid);
+        let earned = Duration::from_secs(1) * bytes / RATE;
+        self.used = self.used.saturating_sub(earned);
         since.is_some()
     }
 }
 
-/// A connection that fails if what is written to it is read too slowly.
+/// A connection that fails if its client reads too slowly.
 #[derive(Debug)]
-pub(crate) struct Paced {
+pub(crate) struct TimedStream {
     stream: TcpStream,
-    debt: Debt,
+    budget: WaitBudget,
     connection: Arc<Connection>,
 }
 
-impl Paced {
+impl TimedStream {
     pub(crate) fn new(stream: TcpStream, limit: Duration, connection: Arc<Connection>) -> Self {
-        let debt = Debt::new(limit);
+        let budget = WaitBudget::new(limit);
         Self {
             stream,
-            debt,
+            budget,
             connection,
         }
     }
@@ -130,21 +125,21 @@ impl Paced {
     ) -> Poll<io::Result<usize>> {
         match written {
             Poll::Ready(Ok(bytes)) => {
-                if self.debt.pay(bytes) {
+                if self.budget.credit(bytes) {
                     self.connection.touch();
                 }
                 Poll::Ready(Ok(bytes))
             }
             Poll::Ready(error) => Poll::Ready(error),
             Poll::Pending => {
-                let error = ready!(self.debt.poll_wait(cx));
+                let error = ready!(self.budget.poll_wait(cx));
                 Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, error)))
             }
         }
     }
 }
 
-impl AsyncRead for Paced {
+impl AsyncRead for TimedStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -154,7 +149,7 @@ impl AsyncRead for Paced {
     }
 }
 
-impl AsyncWrite for Paced {
+impl AsyncWrite for TimedStream {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

@@ -1,4 +1,4 @@
-//! The books: what callers and handlers have seen of a channel, and whether that is what the channel has counted.
+//! The counts of callers and handlers, compared with those of the channel.
 
 use std::{
     fmt,
@@ -11,7 +11,8 @@ use ump::Stats;
 pub(crate) struct Count(AtomicU64);
 
 impl Count {
-    // Relaxed, here and below: read when those who count have been joined, or for the progress line.
+    // ORDERING: relaxed, here and below; the counters are read after their threads were joined, or for the
+    // progress line only.
 
     pub(crate) fn add(&self) {
         self.0.fetch_add(1, Ordering::Relaxed);
@@ -22,9 +23,9 @@ impl Count {
     }
 }
 
-/// What was seen of one channel.
+/// What callers and handlers observed of one channel.
 #[derive(Debug, Default)]
-pub(crate) struct Book {
+pub(crate) struct Observed {
     /// Requests and posts that were made.
     pub(crate) made: Count,
     pub(crate) replied: Count,
@@ -33,19 +34,20 @@ pub(crate) struct Book {
     pub(crate) panicked: Count,
     pub(crate) timeout_taken: Count,
     pub(crate) cancelled_taken: Count,
-    /// Came back to the caller: too late.
+    /// Returned to the caller after the deadline.
     pub(crate) late: Count,
-    /// Came back to the caller, or was dropped for it: the server had gone.
-    pub(crate) gone: Count,
-    /// Came back to the caller: full.
+    /// Returned to the caller, or dropped for it, because the server had gone.
+    pub(crate) server_gone: Count,
+    /// Returned to the caller because the queue was full.
     pub(crate) full: Count,
-    /// Dropped without having been handled; nobody was told.
+    /// Dropped without having been handled or reported.
     pub(crate) lapsed: Count,
 }
 
-/// The books of all channels that have ended: each line as it was seen, and as it was counted by the channels.
+/// The counts of all channels that have ended: each line as the participants and as the channels counted
+/// it.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Ledger {
+pub(crate) struct Comparison {
     channels: u64,
     lines: [[u64; 2]; NAMES.len()],
 }
@@ -53,17 +55,17 @@ pub(crate) struct Ledger {
 const NAMES: [&str; 8] = [
     "requests and posts",
     "replied",
-    "refused by the handler",
-    "let go of",
+    "failed by the handler",
+    "dropped by the handler",
     "panicked",
     "timed out, taken",
     "cancelled, taken",
     "not executed",
 ];
 
-impl Ledger {
-    /// Those of one channel on which nothing happens any more.
-    pub(crate) fn of(book: &Book, stats: &Stats) -> Self {
+impl Comparison {
+    /// Compares the counts of one channel that is quiet.
+    pub(crate) fn of(observed: &Observed, stats: &Stats) -> Self {
         let Stats {
             refused,
             server_disappeared,
@@ -71,17 +73,22 @@ impl Ledger {
             cancelled_queued,
             ..
         } = *stats;
-        let not_executed = [&book.late, &book.gone, &book.full, &book.lapsed];
+        let not_executed = [
+            &observed.late,
+            &observed.server_gone,
+            &observed.full,
+            &observed.lapsed,
+        ];
         Self {
             channels: 1,
             lines: [
-                [book.made.get(), stats.accepted + refused],
-                [book.replied.get(), stats.replied],
-                [book.failed.get(), stats.failed],
-                [book.no_reply.get(), stats.no_reply],
-                [book.panicked.get(), stats.panicked],
-                [book.timeout_taken.get(), stats.timeout_taken],
-                [book.cancelled_taken.get(), stats.cancelled_taken],
+                [observed.made.get(), stats.accepted + refused],
+                [observed.replied.get(), stats.replied],
+                [observed.failed.get(), stats.failed],
+                [observed.no_reply.get(), stats.no_reply],
+                [observed.panicked.get(), stats.panicked],
+                [observed.timeout_taken.get(), stats.timeout_taken],
+                [observed.cancelled_taken.get(), stats.cancelled_taken],
                 [
                     not_executed.iter().map(|count| count.get()).sum(),
                     timeout_queued + server_disappeared + cancelled_queued + refused,
@@ -98,16 +105,16 @@ impl Ledger {
         }
     }
 
-    /// What does not agree.
-    pub(crate) fn complaint(&self) -> Option<String> {
+    /// Returns a description of what does not agree.
+    pub(crate) fn mismatch(&self) -> Option<String> {
         let lines = NAMES.iter().zip(self.lines);
         let differs = lines.filter(|(_, [seen, counted])| seen != counted);
-        let complaints: Vec<_> = differs
+        let mismatches: Vec<_> = differs
             .map(|(name, [seen, counted])| format!("{name}: seen {seen}, counted {counted}"))
             .collect();
         let ended: u64 = self.lines[1..].iter().map(|[_, counted]| counted).sum();
-        if !complaints.is_empty() {
-            Some(complaints.join("; "))
+        if !mismatches.is_empty() {
+            Some(mismatches.join("; "))
         } else if ended != self.lines[0][1] {
             Some(format!(
                 "{} were made, and {ended} have ended",
@@ -119,9 +126,9 @@ impl Ledger {
     }
 }
 
-impl fmt::Display for Ledger {
+impl fmt::Display for Comparison {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [seen, counted] = ["by those who took part", "by the channels"];
+        let [seen, counted] = ["by the participants", "by the channels"];
         writeln!(f, "{:24}{seen:>24}{counted:>18}", "")?;
         for (name, [seen, counted]) in NAMES.iter().zip(self.lines) {
             writeln!(f, "{name:24}{seen:>24}{counted:>18}")?;

@@ -1,4 +1,4 @@
-//! The watch: what everybody does at the moment and since when, and what has gone wrong.
+//! The watchdog: what each thread and task is doing and since when, and the failures so far.
 
 use std::{
     sync::{
@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// What somebody does who should soon be done with it.
+/// What a thread or task is doing, and since when.
 #[derive(Debug)]
 pub(crate) struct Pulse(Mutex<(&'static str, Instant)>);
 
@@ -20,38 +20,38 @@ impl Pulse {
 }
 
 #[derive(Debug, Default)]
-pub(crate) struct Watch {
+pub(crate) struct Watchdog {
     stop: AtomicBool,
     pulses: Mutex<Vec<Weak<Pulse>>>,
-    troubles: Mutex<Vec<String>>,
+    failures: Mutex<Vec<String>>,
     made: AtomicU64,
-    /// The number of the handler that forgets its request; zero: none.
-    forget_at: u64,
+    /// The number of the handler that forgets its request.
+    forget_at: Option<u64>,
     handled: AtomicU64,
 }
 
-impl Watch {
-    pub(crate) fn new(forget_at: u64) -> Self {
+impl Watchdog {
+    pub(crate) fn new(forget_at: Option<u64>) -> Self {
         Self {
             forget_at,
             ..Self::default()
         }
     }
 
-    /// Everybody is to come to an end.
+    /// Asks all participants to end.
     pub(crate) fn stop(&self) {
         self.stop.store(true, Ordering::Relaxed);
     }
 
-    pub(crate) fn go_on(&self) {
+    pub(crate) fn resume(&self) {
         self.stop.store(false, Ordering::Relaxed);
     }
 
-    pub(crate) fn is_over(&self) -> bool {
+    pub(crate) fn is_stopping(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
     }
 
-    /// One more request was made.
+    /// Counts a request.
     pub(crate) fn count(&self) {
         self.made.fetch_add(1, Ordering::Relaxed);
     }
@@ -60,44 +60,46 @@ impl Watch {
         self.made.load(Ordering::Relaxed)
     }
 
-    /// Whether this handler is the one that is to forget its request.
-    pub(crate) fn is_to_forget(&self) -> bool {
-        self.forget_at > 0 && self.handled.fetch_add(1, Ordering::Relaxed) + 1 == self.forget_at
+    /// Returns whether this handler is to leak its request.
+    pub(crate) fn must_forget(&self) -> bool {
+        let number = || self.handled.fetch_add(1, Ordering::Relaxed) + 1;
+        self.forget_at
+            .is_some_and(|forget_at| number() == forget_at)
     }
 
-    /// Watches somebody who begins now.
+    /// Starts to watch a thread or task.
     pub(crate) fn pulse(&self) -> Arc<Pulse> {
         let pulse = Arc::new(Pulse(Mutex::new(("begins", Instant::now()))));
         lock(&self.pulses).push(Arc::downgrade(&pulse));
         pulse
     }
 
-    pub(crate) fn report(&self, trouble: String) {
-        lock(&self.troubles).push(trouble);
+    pub(crate) fn report(&self, failure: String) {
+        lock(&self.failures).push(failure);
         self.stop();
     }
 
-    pub(crate) fn troubles(&self) -> Vec<String> {
-        lock(&self.troubles).clone()
+    pub(crate) fn failures(&self) -> Vec<String> {
+        lock(&self.failures).clone()
     }
 
-    /// Who has been at the same thing for longer than this.
-    pub(crate) fn late(&self, patience: Duration) -> Option<String> {
+    /// Returns the first operation that has lasted for longer than the timeout.
+    pub(crate) fn overdue(&self, timeout: Duration) -> Option<String> {
         let mut pulses = lock(&self.pulses);
         pulses.retain(|pulse| pulse.strong_count() > 0);
         pulses.iter().filter_map(Weak::upgrade).find_map(|pulse| {
             let (doing, since) = *lock(&pulse.0);
-            (since.elapsed() > patience)
-                .then(|| format!("no outcome within {} s: {doing}", patience.as_secs()))
+            (since.elapsed() > timeout)
+                .then(|| format!("no outcome within {} s: {doing}", timeout.as_secs()))
         })
     }
 }
 
-/// Reports a panic that nobody meant, when it is dropped.
+/// Reports an unexpected panic on drop.
 #[derive(Debug)]
-pub(crate) struct Alive(pub(crate) Arc<Watch>, pub(crate) &'static str);
+pub(crate) struct ReportPanic(pub(crate) Arc<Watchdog>, pub(crate) &'static str);
 
-impl Drop for Alive {
+impl Drop for ReportPanic {
     fn drop(&mut self) {
         if thread::panicking() {
             self.0.report(format!("{} panicked", self.1));

@@ -1,0 +1,151 @@
+//! A user's membership of a room.
+//!
+//! ```text
+//!  chat/lobby/*         receives what is said in the room       a subscription
+//!  member/lobby/*       sees who joins and leaves               a subscription to the router's changes
+//!  member/lobby/alice   receives private messages               ┐ claims, served by one handler
+//!  member/lobby         lists the members, as the room's host   ┘ on a thread
+//! ```
+//!
+//! The first member of a room is its host. The others are standbys, in the order in which they joined:
+//! when the host leaves, the next one takes over, unnoticed by callers.
+
+use std::{convert::Infallible, ops::ControlFlow, sync::mpsc};
+
+use ump_router::{Call, Change, ChangeKind, Claim, RecvError, Router, ServeOptions, Subscription};
+use ump_server::{JoinHandle, ReplyContext, thread};
+
+use crate::{
+    error::ChatError,
+    incoming::{Incoming, receive},
+    members::{self, Members},
+    name::{Name, user_of},
+    protocol::{Line, MemberReply, MemberRequest},
+};
+
+#[derive(Debug)]
+pub(crate) struct Membership {
+    user: Name,
+    room: Name,
+    lines: Subscription<Line>,
+    changes: Subscription<Change>,
+    private_messages: mpsc::Receiver<(Name, String)>,
+    host_claim: Claim,
+    /// Whether the user knows that it is the host.
+    is_host: bool,
+    own_claim: Claim,
+    handler: JoinHandle<()>,
+}
+
+impl Membership {
+    pub(crate) fn new(router: &Router, room: Name, user: Name) -> Result<Self, ChatError> {
+        let (sender, private_messages) = mpsc::channel();
+        let handler = MemberHandler {
+            user: user.clone(),
+            members: Members::new(router, &room)?,
+            private_messages: sender,
+        };
+        let (client, handler) = thread::Builder::new()
+            .name(room.topic_of(&user))
+            .spawn(|_| Ok(handler))
+            .map_err(|error| ChatError::Thread(error.to_string()))?;
+        let own_topic = room.topic_of(&user);
+        let own_claim = router.serve_by(own_topic, client.clone(), ServeOptions::new())?;
+        let standby = ServeOptions::new().standby();
+        let host_claim = router.serve_by(room.as_str(), client, standby)?;
+        Ok(Self {
+            lines: router.subscribe(format!("{room}/*"))?,
+            changes: members::changes(router, &room)?,
+            private_messages,
+            is_host: host_claim.is_serving(),
+            host_claim,
+            own_claim,
+            handler,
+            user,
+            room,
+        })
+    }
+
+    pub(crate) fn room(&self) -> &Name {
+        &self.room
+    }
+
+    pub(crate) fn is_host(&self) -> bool {
+        self.is_host
+    }
+
+    pub(crate) fn lines(&self) -> &Subscription<Line> {
+        &self.lines
+    }
+
+    /// Leaves the room: other members see it, and the next standby becomes the host.
+    pub(crate) fn leave(self) {
+        let Self {
+            host_claim,
+            own_claim,
+            handler,
+            ..
+        } = self;
+        // The own claim goes first, so that the next host does not list this member.
+        drop(own_claim);
+        drop(host_claim);
+        // Without clients the handler ends. A panic was reported by the panic hook.
+        let _ = handler.join();
+    }
+
+    /// Receives what is queued for the user in this room.
+    pub(crate) fn receive(&mut self, incoming: &mut Vec<Incoming>) {
+        let mut push = |text| incoming.push(Incoming::in_room(&self.room, text));
+        loop {
+            match self.changes.try_recv() {
+                Ok(Some(change)) => match (change.kind(), user_of(change.topic())) {
+                    (ChangeKind::Served, user) => push(format!("{user} joins")),
+                    (ChangeKind::Unserved, user) => push(format!("{user} leaves")),
+                    _ => {}
+                },
+                Err(RecvError::Missed(changes)) => push(format!("missed {changes} changes")),
+                Ok(None) | Err(_) => break,
+            }
+        }
+        if !self.is_host && self.host_claim.is_serving() {
+            self.is_host = true;
+            push(format!("{} is the host now", self.user));
+        }
+        for (from, text) in self.private_messages.try_iter() {
+            push(format!("{from} tells {}: {text}", self.user));
+        }
+        receive(&mut self.lines, &self.user, incoming);
+    }
+}
+
+/// Handles the requests to a member.
+#[derive(Debug)]
+struct MemberHandler {
+    user: Name,
+    members: Members,
+    private_messages: mpsc::Sender<(Name, String)>,
+}
+
+impl thread::Handler<Call<MemberRequest>, MemberReply, Infallible> for MemberHandler {
+    fn proc_req(
+        &mut self,
+        call: Call<MemberRequest>,
+        rctx: ReplyContext<'_, MemberReply, Infallible>,
+    ) -> ControlFlow<()> {
+        let user = self.user.clone();
+        let reply = match call.message {
+            MemberRequest::List => MemberReply::Members {
+                from: user,
+                members: self.members.list(),
+            },
+            MemberRequest::Tell { from, text } => {
+                // Delivered before the reply. An error means that the user is leaving.
+                let _ = self.private_messages.send((from, text));
+                MemberReply::Delivered(user)
+            }
+        };
+        // An error means that the caller no longer waits.
+        let _ = rctx.reply(reply);
+        ControlFlow::Continue(())
+    }
+}

@@ -1,0 +1,51 @@
+//! What the examples share: reading the command line, and output that never blocks a program.
+
+mod args;
+mod output;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+
+pub use crate::{
+    args::duration,
+    output::{WRITE_TIMEOUT, flush, log, print, progress, status},
+};
+
+/// The exit code for arguments that cannot be parsed, as in clap.
+const USAGE_ERROR: u8 = 2;
+
+/// Parses the command line and runs the program, which returns whether all went well.
+///
+/// `--help` goes to the standard output, with exit code 0. An argument that cannot be parsed is
+/// reported on the standard error, with exit code 2. An error of the program, or `false`, is exit
+/// code 1.
+pub fn run_with_args<A: Parser + CommandFactory>(
+    program: impl FnOnce(A) -> Result<bool, String>,
+) -> ExitCode {
+    let command = A::command();
+    let name = command.get_name();
+    match A::try_parse() {
+        Ok(args) => run(name, || program(args)),
+        Err(error) if error.use_stderr() => {
+            log(error.to_string().trim_end());
+            flush();
+            ExitCode::from(USAGE_ERROR)
+        }
+        Err(help) => run(name, || print(help.to_string()).map(|()| true)),
+    }
+}
+
+/// Runs a program that takes no arguments. Its errors and panics become lines of the log.
+pub fn run(name: &str, program: impl FnOnce() -> Result<bool, String>) -> ExitCode {
+    output::log_panics();
+    let _flush = output::FlushWhenDropped;
+    match program() {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            log!("{name}: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
