@@ -9,7 +9,7 @@ use std::future::IntoFuture;
 use loom::{future::block_on, sync::Arc, thread};
 use loom_tests::{
     NumberClient, NumberServer, answer, assert_settled, awake, explore, explore_fully,
-    explore_large, poll_once, serve, some_day, warm,
+    explore_large, poll_once, serve, some_day, warm, warm_up_free,
 };
 use ump::{Error, RequestError, SendError, bounded, channel};
 
@@ -281,6 +281,52 @@ fn a_dropped_wait_for_the_last_client_leaves_nothing() {
         leaving.join().unwrap();
         assert!(!is_late && poll_once(&mut server.deserted()).is_ready());
     });
+}
+
+/// The next request of [`Client::req_async`](ump::Client::req_async) is a call.
+fn warm_free() -> (NumberServer, NumberClient) {
+    let (server, client) = channel();
+    warm_up_free(&server, &client, 0, |n| n + 1);
+    (server, client)
+}
+
+/// Neither the client nor its request is left in the end.
+#[test]
+fn a_cancelled_request_wakes_the_drain() {
+    for ends in [channel::<u32, u32, ()>, awake, warm_free] {
+        explore(move || {
+            let (server, client) = ends();
+            let asked = client.req_async(1).unwrap();
+            let leaving = thread::spawn(move || {
+                drop(client);
+                drop(asked);
+            });
+            block_on(server.drained());
+            assert_eq!(server.try_pop().err(), Some(Error::ClientsDisappeared));
+            leaving.join().unwrap();
+            assert_settled(server.stats());
+        });
+    }
+}
+
+#[test]
+fn a_request_that_another_takes_wakes_the_drain() {
+    for ends in [channel::<u32, u32, ()>, awake, warm_free] {
+        explore(move || {
+            let (server, client) = ends();
+            let server = Arc::new(server);
+            let asked = client.req_async(1).unwrap();
+            drop(client);
+            let taking = {
+                let server = Arc::clone(&server);
+                thread::spawn(move || serve(&server))
+            };
+            block_on(server.drained());
+            assert_eq!(asked.wait(), Ok(2));
+            assert_eq!(taking.join().unwrap(), [1]);
+            assert_settled(server.stats());
+        });
+    }
 }
 
 /// One request for two: who gets it, and who does not, both come to the end.

@@ -154,6 +154,7 @@ on_every_loop! {
     what_is_queued_in_a_pause_is_served_after_it
     a_pause_goes_on_without_clients_for_what_is_queued
     a_pause_without_clients_takes_no_time
+    a_pause_without_clients_ends_when_what_was_queued_expires
     the_clock_goes_on_when_a_loop_has_ended
 }
 
@@ -269,6 +270,30 @@ fn a_pause_without_clients_takes_no_time(on: Loop) {
     let outcome = outcome.recv_timeout(60 * SECOND);
     assert_eq!(outcome.expect("it goes on pausing"), Ok(None));
     assert_eq!(it.clock.now(), paused);
+}
+
+fn a_pause_without_clients_ends_when_what_was_queued_expires(on: Loop) {
+    let pause = OnPanic::Restart(Restart::new().pause(HOUR, HOUR));
+    let it = on.start(pause);
+    for _ in 0..2 {
+        it.client.post(Op::Panic).wait().unwrap();
+    }
+    it.clock.wait_until_quiet();
+    if !matches!(on, Loop::Pool) {
+        // The second is queued.
+        it.clock.advance(HOUR);
+    }
+    let paused = it.clock.now();
+    let late = |seconds| it.client.post(Op::Ticks).timeout(seconds * SECOND).wait();
+    for seconds in [20, 60, 10] {
+        late(seconds).unwrap();
+    }
+    drop(it.client);
+    it.clock.advance(59 * SECOND);
+    assert!(!it.handle.is_finished());
+    it.clock.advance(SECOND);
+    assert_eq!(it.handle.join(), Ok(None));
+    assert_eq!(it.clock.now(), paused + 60 * SECOND);
 }
 
 fn the_clock_goes_on_when_a_loop_has_ended(on: Loop) {

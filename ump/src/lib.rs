@@ -24,6 +24,7 @@ pub use crate::{
         client::{Client, WeakClient},
         closed::Closed,
         deserted::Deserted,
+        drained::Drained,
         dyn_client::{DynClient, DynRequest},
         gather::Gather,
         permit::{Permit, Reserve, ReserveFuture},
@@ -85,8 +86,8 @@ mod unwind_safe {
     use std::panic::{RefUnwindSafe, UnwindSafe};
 
     use super::{
-        Client, Clock, Closed, Deserted, ManualClock, ReplyContext, Server, Sleep, WaitReply,
-        WeakClient,
+        Client, Clock, Closed, Deserted, Drained, ManualClock, ReplyContext, Server, Sleep,
+        WaitReply, WeakClient,
     };
 
     impl<S, R, E> UnwindSafe for Client<S, R, E> {}
@@ -97,6 +98,8 @@ mod unwind_safe {
     impl<S, R, E> RefUnwindSafe for Closed<S, R, E> {}
     impl<S, R, E> UnwindSafe for Deserted<S, R, E> {}
     impl<S, R, E> RefUnwindSafe for Deserted<S, R, E> {}
+    impl<S, R, E> UnwindSafe for Drained<S, R, E> {}
+    impl<S, R, E> RefUnwindSafe for Drained<S, R, E> {}
     impl<S, R, E> UnwindSafe for Server<S, R, E> {}
     impl<S, R, E> RefUnwindSafe for Server<S, R, E> {}
     impl<R, E> UnwindSafe for ReplyContext<R, E> {}

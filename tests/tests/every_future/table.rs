@@ -137,12 +137,8 @@ fn clients() -> Vec<Entry> {
     #[expect(deprecated, reason = "it is there")]
     let asend = asked(|client| made(async move { client.asend(1).await }));
     let closed = asked(|client| made(client.closed()));
-    let (client, [server, other]) = {
-        let ((server, client), (other, gone)) =
-            (channel::<u32, (), ()>(), channel::<u32, (), ()>());
-        drop(gone);
-        (client, [server, other])
-    };
+    let (client, [server, other]) = waits_for_clients();
+    let (also, [drains, drained]) = waits_for_clients();
     vec![
         entry("ump::areq", areq.0, areq.1),
         entry("ump::asend", asend.0, asend.1),
@@ -155,7 +151,22 @@ fn clients() -> Vec<Entry> {
             },
             move || made(other.deserted()),
         ),
+        entry(
+            "ump::Drained",
+            move || {
+                let _kept = &also;
+                made(drains.drained())
+            },
+            move || made(drained.drained()),
+        ),
     ]
+}
+
+/// A server with a client, and one without.
+fn waits_for_clients() -> (Client<u32, (), ()>, [Server<u32, (), ()>; 2]) {
+    let ((server, client), (other, gone)) = (channel(), channel());
+    drop(gone);
+    (client, [server, other])
 }
 
 /// A reply that is there.

@@ -247,10 +247,11 @@ impl<S, R, E, RV, T> Worker<S, R, E, RV, T> {
         if pause.is_zero() {
             return;
         }
-        if let Some(member) = &self.member {
+        let member = self.member.as_ref();
+        if let Some(member) = member {
             member.pauses(until);
         }
-        let pause = self.control.pause(&self.server, *worker, clock, until);
+        let pause = (self.control).pause(&self.server, *worker, member, clock, until);
         pause.await;
         if let Some(member) = &self.member {
             member.is_back(false);

@@ -16,6 +16,7 @@ use ump::{Clock, Server};
 use crate::{
     record::{Desk, InHand, WorkerStatus},
     sync::{self, AtomicBool, AtomicU64, Mutex, Ordering},
+    testing::test_clock::Member,
     wait::wakers::{discard, wake_all},
 };
 
@@ -252,27 +253,32 @@ impl<S, R, E> Control<S, R, E> {
     }
 
     /// Resolves when the pause of this worker is over, or when the loop is to end: because it was stopped, because another worker ended it, or because no
-    /// client is left and nothing is queued. If something is, the worker that serves the last of it ends the loop.
+    /// client is left and nothing is queued. If something is, the pause goes on until that is served by another worker, cancelled or expired.
     pub(crate) async fn pause(
         &self,
         server: &Server<S, R, E>,
         worker: usize,
+        member: Option<&Member>,
         clock: &Clock,
         until: Option<Instant>,
     ) {
-        let mut deserted = server.deserted();
+        let mut drained = server.drained();
         let mut over = until.map(|until| clock.sleep_until(until));
         let _removed_at_the_end = Pausing {
             pausing: &self.pausing,
             worker,
         };
         poll_fn(|cx| {
+            // First, as it turns down what has expired: then no handler is made for that when the pause is over.
+            if Pin::new(&mut drained).poll(cx).is_ready() {
+                return Poll::Ready(());
+            }
+            if let Some(member) = member {
+                member.pauses(until.into_iter().chain(drained.expiry()).min());
+            }
             // Should the system refuse the thread that would wake us, the pause is over.
             let over = over.as_mut().map(|over| Pin::new(over).poll(cx));
             if over.is_some_and(|over| over.is_ready()) {
-                return Poll::Ready(());
-            }
-            if Pin::new(&mut deserted).poll(cx).is_ready() && server.is_empty() {
                 return Poll::Ready(());
             }
             let waker = cx.waker().clone();

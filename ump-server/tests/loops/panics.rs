@@ -27,6 +27,8 @@ on_every_loop! {
     a_pause_ends_when_the_last_client_leaves
     a_pause_ends_when_others_served_what_was_queued
     a_pause_ends_when_another_worker_breaks_off
+    a_pause_ends_when_what_was_queued_is_cancelled
+    a_pause_ends_when_what_was_queued_expires
 }
 
 fn suffer(client: &Asked) -> String {
@@ -215,6 +217,55 @@ fn a_pause_ends_when_the_last_client_leaves(on: Loop) {
         assert_eq!(traces.made.load(Ordering::SeqCst), on.workers());
         assert_eq!(traces.dropped.load(Ordering::SeqCst), on.workers());
     }
+}
+
+/// Has all workers pause. Returns what counts the handlers, too.
+fn all_pause(on: Loop) -> (Asked, Ended, Arc<Traces>) {
+    let traces = Arc::<Traces>::default();
+    let (client, handle) = on.start(long_pause(), &traces);
+    for _ in 0..on.workers() {
+        suffer(&client);
+    }
+    until(&handle, WorkerState::Pausing, on.workers());
+    (client, handle, traces)
+}
+
+fn a_pause_ends_when_what_was_queued_is_cancelled(on: Loop) {
+    let (client, handle, traces) = all_pause(on);
+    let queued = [7, 8].map(|n| client.req_async(Op::Add(n)).unwrap());
+    let urgent = client.request(Op::Add(9)).urgent().submit().wait().unwrap();
+    drop(client);
+    for request in queued {
+        assert!(!handle.is_finished(), "something is queued");
+        drop(request);
+    }
+    assert!(!handle.is_finished(), "something is queued");
+    drop(urgent);
+    assert_eq!(joined(handle), None);
+    // No handler was made for nothing.
+    assert_eq!(traces.made.load(Ordering::SeqCst), on.workers());
+}
+
+fn a_pause_ends_when_what_was_queued_expires(on: Loop) {
+    let (client, handle, traces) = all_pause(on);
+    let ask = |n| {
+        client
+            .request(Op::Add(n))
+            .timeout(Duration::from_millis(20))
+    };
+    let waits = ask(1).submit().wait().unwrap();
+    client
+        .post(Op::Add(2))
+        .timeout(Duration::from_millis(40))
+        .wait()
+        .unwrap();
+    // The expired ones behind it wait for it.
+    let first = client.request(Op::Add(3)).urgent().submit().wait().unwrap();
+    drop(client);
+    drop(first);
+    assert_eq!(joined(handle), None);
+    assert_eq!(traces.made.load(Ordering::SeqCst), on.workers());
+    assert!(waits.wait().is_err_and(|error| error.is_timeout()));
 }
 
 /// Has one worker pause and all others wait. Returns what lets these go on.

@@ -4,6 +4,7 @@ pub(crate) mod builder;
 pub(crate) mod client;
 pub(crate) mod closed;
 pub(crate) mod deserted;
+pub(crate) mod drained;
 pub(crate) mod dyn_client;
 pub(crate) mod gather;
 pub(crate) mod permit;

@@ -15,6 +15,7 @@ use futures_core::Stream;
 
 use crate::{
     api::deserted::Deserted,
+    api::drained::Drained,
     api::reply_context::ReplyContext,
     channel::handoff::Lease,
     channel::{Channel, Place, Taken, Warmth},
@@ -353,6 +354,23 @@ impl<S, R, E> Server<S, R, E> {
     /// ```
     pub fn deserted(&self) -> Deserted<S, R, E> {
         Deserted::new(Arc::clone(&self.channel))
+    }
+
+    /// Waits until no client is left and no request is queued, without taking requests; at once if that is so. For loops that take none for a while: then
+    /// there is nothing more to do.
+    ///
+    /// A queued request goes if it is taken by another receiver, if its caller drops it, or when its deadline passes. It does not borrow the server.
+    ///
+    /// ```
+    /// let (server, client) = ump::channel::<u32, u32, ()>();
+    /// let asked = client.req_async(1).unwrap();
+    /// let leaving = std::thread::spawn(move || drop((client, asked)));
+    /// server.drained().wait();
+    /// assert_eq!(server.try_pop().err(), Some(ump::Error::ClientsDisappeared));
+    /// # leaving.join().unwrap();
+    /// ```
+    pub fn drained(&self) -> Drained<S, R, E> {
+        Drained::new(Arc::clone(&self.channel))
     }
 
     /// The number of requests in the queue, in both lanes. Out of date as soon as it is known.

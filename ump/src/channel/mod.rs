@@ -102,7 +102,7 @@ struct Queue<S, R, E> {
     reserved: [usize; 2],
     /// Who waits for the end of the server.
     until_closed: Crowd,
-    /// Who waits for the last client to leave.
+    /// Who waits for the last client to leave, or besides for the queue to be empty then.
     until_deserted: Crowd,
 }
 
@@ -583,8 +583,10 @@ impl<S, R, E> Channel<S, R, E> {
         let sender = queue.senders[slot.core.lane() as usize].pop();
         queue.tally.count(why);
         self.note_len(&queue);
+        let until_drained = self.awaiting_drain(&mut queue);
         drop(queue);
         Wake::new(sender).fire();
+        until_drained.into_iter().flatten().for_each(Waiter::wake);
         true
     }
 
@@ -681,6 +683,70 @@ impl<S, R, E> Channel<S, R, E> {
         drop(left);
     }
 
+    /// Whether no strong client is left and nothing is queued: requests whose deadline has passed are turned down. Otherwise `waiter` is woken when that
+    /// may be so, and it may be so at the instant that is returned as well.
+    pub(crate) fn await_drain(
+        &self,
+        turn: &mut Turn,
+        waiter: Waiter,
+    ) -> Result<(), Option<Instant>> {
+        self.clock().refresh();
+        let mut looks = 0;
+        loop {
+            let mut queue = self.lock();
+            // As in `await_desertion`.
+            let deserted = self.clients.load(Ordering::Acquire) == 0;
+            if !deserted {
+                let replaced = queue.until_deserted.enrol(turn, waiter);
+                drop(queue);
+                drop(replaced);
+                return Err(None);
+            }
+            if !self.queue_call(&mut queue) {
+                drop(queue);
+                lock_pause(&mut looks);
+                continue;
+            }
+            let mut lanes = LANES.iter();
+            let take_expired = |&lane| self.take_expired(&mut queue, lane as usize, EXPIRED_RUN);
+            if let Some(expired) = lanes.find_map(take_expired) {
+                drop(queue);
+                expired.finish();
+                continue;
+            }
+            let (outcome, discarded) = if queue.is_empty() {
+                let left = queue.until_deserted.leave(turn);
+                (Ok(()), [left, Some(waiter)])
+            } else {
+                let deadlines = queue.lanes.iter().filter_map(List::first_deadline);
+                let outcome = Err(deadlines.min());
+                (outcome, [queue.until_deserted.enrol(turn, waiter), None])
+            };
+            drop(queue);
+            drop(discarded);
+            return outcome;
+        }
+    }
+
+    /// Puts the call, if there is one, into the queue, before all others. False if another one is awake and about to take it.
+    fn queue_call(&self, queue: &mut MutexGuard<'_, Queue<S, R, E>>) -> bool {
+        // SAFETY: we hold the channel's lock.
+        if let Some(entry) = unsafe { self.hotline.0.quit(None) } {
+            queue.put_first(entry);
+            self.note_len(queue);
+        }
+        !self.hotline.0.is_calling()
+    }
+
+    /// Whom to wake when a request has left the queue after the last client.
+    fn awaiting_drain(
+        &self,
+        queue: &mut Queue<S, R, E>,
+    ) -> Option<impl Iterator<Item = Waiter> + use<S, R, E>> {
+        let awaited = !queue.until_deserted.is_empty() && self.is_deserted();
+        awaited.then(|| queue.until_deserted.take_all())
+    }
+
     // ---- for the server
 
     /// Gets the hotline, if there is one to be had.
@@ -737,9 +803,15 @@ impl<S, R, E> Channel<S, R, E> {
         } else {
             Wake::default()
         };
+        let until_drained = if closed {
+            self.awaiting_drain(&mut queue)
+        } else {
+            None
+        };
         drop(queue);
         drop(discard);
         answerer.fire();
+        until_drained.into_iter().flatten().for_each(Waiter::wake);
         match catch.finish() {
             taken if !taken.is_empty() => Taken::Some(taken),
             _ if !nothing => Taken::Overdue,
@@ -881,6 +953,8 @@ impl<S, R, E> Channel<S, R, E> {
         });
         turned_down.for_each(TurnedDown::finish);
         drop(forgotten);
+        let until_drained = self.awaiting_drain(&mut self.lock());
+        until_drained.into_iter().flatten().for_each(Waiter::wake);
     }
 
     // ---- the inbox
@@ -1102,6 +1176,14 @@ impl<S, R, E> Queue<S, R, E> {
         // SAFETY: see `enter`.
         unsafe { entry.slot().as_ref().set_queued(true) };
         self.lanes[entry.terms().lane as usize].push_back(entry);
+        self.tally.accepted += 1;
+    }
+
+    /// Queues a call, which is older than all that is queued.
+    fn put_first(&mut self, entry: Entry<S, R, E>) {
+        // SAFETY: see `enter`.
+        unsafe { entry.slot().as_ref().set_queued(true) };
+        self.lanes[entry.terms().lane as usize].push_front(entry);
         self.tally.accepted += 1;
     }
 

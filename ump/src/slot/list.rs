@@ -51,6 +51,26 @@ impl<S, R, E> List<S, R, E> {
         self.len += 1;
     }
 
+    pub(crate) fn push_front(&mut self, entry: Entry<S, R, E>) {
+        let slot = entry.into_slot();
+        // SAFETY: see `push_back`.
+        unsafe { slot.as_ref() }.links.with_mut(|links| unsafe {
+            (*links).prev = None;
+            (*links).next = self.head;
+        });
+        match self.head {
+            // SAFETY: see `push_back`.
+            Some(head) => unsafe {
+                head.as_ref()
+                    .links
+                    .with_mut(|links| (*links).prev = Some(slot))
+            },
+            None => self.tail = Some(slot),
+        }
+        self.head = Some(slot);
+        self.len += 1;
+    }
+
     #[inline]
     pub(crate) fn pop_front(&mut self) -> Option<Entry<S, R, E>> {
         // SAFETY: the head is in this list.

@@ -279,6 +279,10 @@ impl Crowd {
         self.waiters.insert(key, waiter)
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.waiters.is_empty()
+    }
+
     /// Leaves it. Returns a waiter to drop after unlocking.
     #[must_use = "a waiter may hold the user's waker: drop it after unlocking"]
     pub(crate) fn leave(&mut self, turn: &mut Turn) -> Option<Waiter> {

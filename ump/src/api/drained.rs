@@ -1,0 +1,105 @@
+//! Waiting until no request is left and none will come, without taking requests.
+
+#![forbid(unsafe_code)]
+
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Instant,
+};
+
+use crate::{
+    channel::Channel,
+    coop::Coop,
+    sync::Arc,
+    time::clock::Sleep,
+    wait::waiter::{Turn, Waiter, look_again},
+};
+
+/// Resolves when no client is left and no request is queued. From [`Server::drained`](crate::Server::drained).
+///
+/// It does not keep the server alive, and resolves for a server that is closed or gone as well. A channel that is drained stays so.
+///
+/// A request whose deadline has passed is turned down by the poll that finds it first in its lane: its message is dropped there if it is a post. If the system
+/// refuses the thread that would tell of a deadline, an expired request counts as queued until something else leaves the queue.
+///
+/// # Cancel safety
+/// It can be dropped at any time, and leaves no waker behind. Different tasks may poll it in turn; the latest is woken. Polled again when it was ready it is
+/// ready again.
+#[must_use = "futures do nothing unless awaited"]
+pub struct Drained<S, R, E> {
+    channel: Arc<Channel<S, R, E>>,
+    turn: Turn,
+    /// Until the first deadline of what is queued.
+    sleep: Option<Sleep>,
+    coop: Coop,
+}
+
+impl<S, R, E> Drained<S, R, E> {
+    pub(crate) fn new(channel: Arc<Channel<S, R, E>>) -> Self {
+        Self {
+            channel,
+            turn: Turn::default(),
+            sleep: None,
+            coop: Coop::new(),
+        }
+    }
+
+    /// Blocks until it is ready. No loop [watches](crate::waits) this: a handler that waits here while something of its own keeps a client waits for ever.
+    pub fn wait(self) {
+        let channel = Arc::clone(&self.channel);
+        channel.clock().block_on(self, None);
+    }
+
+    /// Returns when a request that is queued expires, as far as the last poll found out. Clients were left by then, or there is no such request.
+    #[must_use]
+    pub fn expiry(&self) -> Option<Instant> {
+        self.sleep.as_ref().map(Sleep::deadline)
+    }
+}
+
+impl<S, R, E> Unpin for Drained<S, R, E> {}
+
+impl<S, R, E> Future for Drained<S, R, E> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let Self {
+            channel,
+            turn,
+            sleep,
+            coop,
+        } = &mut *self;
+        coop.poll(cx, |cx| {
+            let Err(expiry) = channel.await_drain(turn, Waiter::task(cx.waker())) else {
+                *sleep = None;
+                return Poll::Ready(());
+            };
+            if sleep.as_ref().map(Sleep::deadline) != expiry {
+                *sleep = expiry.map(|at| channel.clock().sleep_until(at));
+            }
+            let slept = sleep.as_mut().map(|sleep| Pin::new(sleep).poll(cx));
+            if let Some(Poll::Ready(Ok(()))) = slept {
+                *sleep = None;
+                look_again(cx.waker());
+            }
+            Poll::Pending
+        })
+    }
+}
+
+impl<S, R, E> Drop for Drained<S, R, E> {
+    fn drop(&mut self) {
+        if self.turn.is_taken() {
+            self.channel.stop_awaiting_desertion(&mut self.turn);
+        }
+    }
+}
+
+impl<S, R, E> fmt::Debug for Drained<S, R, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Drained").finish_non_exhaustive()
+    }
+}
