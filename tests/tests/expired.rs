@@ -2,12 +2,13 @@
 
 use std::{
     future::IntoFuture,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    thread,
     time::Duration,
 };
 
 use tests::{Bell, Census, Counted, Meter, assert_balanced, poll_with};
-use ump::{Builder, ManualClock, RequestError, SendError};
+use ump::{Builder, ManualClock, RequestError, SendError, WeakClient};
 
 #[global_allocator]
 static METER: Meter = Meter::new();
@@ -171,6 +172,69 @@ fn a_request_that_a_sender_finds_expired_is_told() {
     assert!(late.is_ready());
     assert_eq!(late.wait(), Err(RequestError::TimeoutQueued(1)));
     assert_balanced(&client.stats());
+}
+
+/// Posts another one when it is dropped, for which one that has expired has to go.
+struct Chained {
+    left: u32,
+    clock: ManualClock,
+    clients: Arc<[WeakClient<Chained, (), ()>]>,
+}
+
+impl Chained {
+    fn post(&self, left: u32) {
+        let client = &self.clients[left as usize % self.clients.len()];
+        let Some(client) = client.upgrade() else {
+            return;
+        };
+        let next = Self {
+            left,
+            clock: self.clock.clone(),
+            clients: Arc::clone(&self.clients),
+        };
+        let post = client.post(next).timeout(SECOND).if_room();
+        post.wait().expect("what is queued has expired");
+    }
+}
+
+impl Drop for Chained {
+    fn drop(&mut self) {
+        if self.left > 0 {
+            self.clock.advance(SECOND);
+            self.post(self.left - 1);
+        }
+    }
+}
+
+#[test]
+fn chain_of_expired_posts_needs_no_stack() {
+    let _alone = alone();
+    for channels in 1..=2 {
+        let clock = ManualClock::new();
+        let build = || Builder::new().clock(clock.clock()).capacity(1).build();
+        let ends = [(); 2].map(|()| build().unwrap());
+        let chain = move || {
+            let clients = ends[..channels].iter().map(|(_, client)| client.weak());
+            let first = Chained {
+                left: 0,
+                clock: clock.clone(),
+                clients: clients.collect(),
+            };
+            // Two chains: each makes room by the other.
+            for left in [20_000, 20_001, 20_000, 20_001] {
+                first.post(left);
+                clock.advance(SECOND);
+            }
+            for (server, client) in ends.into_iter().take(channels) {
+                let stats = client.stats();
+                assert_balanced(&stats);
+                assert!(stats.timeout_queued >= 20_000, "{stats:?}");
+                drop((client, server));
+            }
+        };
+        let thread = thread::Builder::new().stack_size(256 << 10).spawn(chain);
+        thread.unwrap().join().unwrap();
+    }
 }
 
 /// What the documentation of `Client::post` says.

@@ -29,7 +29,12 @@ pub(crate) mod handoff;
 pub(crate) mod injector;
 pub(crate) mod interrupt;
 
-use std::{iter, mem, ptr::NonNull, time::Instant};
+use std::{
+    cell::Cell,
+    iter, mem,
+    ptr::{self, NonNull},
+    time::Instant,
+};
 
 use crate::{
     api::builder::Spin,
@@ -39,7 +44,10 @@ use crate::{
     slot::list::{Batch, List},
     slot::{Common, Core, Entry, Lane, Slot, Terms, TurnedDown, Verdict},
     stats::{Ending, Ledger, Stats, Tally, Untaken},
-    sync::{AtomicBool, AtomicUsize, Mutex, MutexGuard, Ordering, Padded, Waits, lock_pause},
+    sync::{
+        AtomicBool, AtomicUsize, Mutex, MutexGuard, Ordering, Padded, Waits, lock_pause,
+        of_each_thread,
+    },
     time::clock::Clock,
     wait::waiter::{Crowd, Left, Turn, Waiter, Waiters, Wake},
     waits::{ChannelId, RequestId},
@@ -102,8 +110,26 @@ struct Queue<S, R, E> {
     reserved: [usize; 2],
     /// Who waits for the end of the server.
     until_closed: Crowd,
+    /// Expired posts to be dropped, of each thread that drops some already.
+    discards: Vec<Discards<S, R, E>>,
     /// Who waits for the last client to leave, or besides for the queue to be empty then.
     until_deserted: Crowd,
+}
+
+/// A message that is dropped is the user's, and may post again, which makes room by dropping others. Were these dropped within that drop, a chain of them
+/// would use up the stack: so a thread drops them one after the other, and here are those that it is to drop next.
+struct Discards<S, R, E> {
+    thread: usize,
+    posts: List<S, R, E>,
+}
+
+of_each_thread! {
+    /// Its place names the thread.
+    static MARK: Cell<u8> = Cell::new(0);
+}
+
+fn this_thread() -> usize {
+    MARK.with(|mark| ptr::from_ref(mark).addr())
 }
 
 /// By their numbers.
@@ -192,6 +218,8 @@ struct Chores<R, E> {
     senders: Vec<Waiter>,
     /// Of a sender that has its room without having been woken.
     discard: Option<Waiter>,
+    /// How many posts this thread drops later: see [`Discards`].
+    put_off: usize,
 }
 
 impl<S, R, E> Catch<S, R, E> {
@@ -211,6 +239,7 @@ impl<S, R, E> Catch<S, R, E> {
                 turned_down: Vec::new(),
                 senders: Vec::new(),
                 discard: None,
+                put_off: 0,
             })
         })
     }
@@ -219,7 +248,7 @@ impl<S, R, E> Catch<S, R, E> {
     fn turned_down(&self) -> usize {
         self.chores
             .as_ref()
-            .map_or(0, |chores| chores.turned_down.len())
+            .map_or(0, |chores| chores.turned_down.len() + chores.put_off)
     }
 
     #[inline]
@@ -283,6 +312,7 @@ impl<S, R, E> Channel<S, R, E> {
                     poller: None,
                     senders: <[Waiters; 2]>::default(),
                     reserved: [0; 2],
+                    discards: Vec::new(),
                     until_closed: Crowd::default(),
                     until_deserted: Crowd::default(),
                 }),
@@ -349,7 +379,7 @@ impl<S, R, E> Channel<S, R, E> {
         } else if queue.is_full(lane, self.capacity) {
             expired = match self.make_room(&mut queue, lane, &mut place) {
                 Ok(expired) => Some(expired),
-                Err(expired) => return Err(Self::find_full(queue, lane, place, expired)),
+                Err(expired) => return Err(self.find_full(queue, lane, place, expired)),
             };
         }
         let discard = queue.stop_awaiting_room(lane, place);
@@ -368,7 +398,7 @@ impl<S, R, E> Channel<S, R, E> {
         };
         // The receivers first: what is dropped now is the user's, and may wait for one of them.
         wake.fire();
-        expired.finish();
+        self.finish_expired(*expired);
         Ok(Wake::default())
     }
 
@@ -385,7 +415,7 @@ impl<S, R, E> Channel<S, R, E> {
         if queue.is_full(lane, self.capacity) {
             expired = match self.make_room(&mut queue, lane, &mut place) {
                 Ok(expired) => Some(expired),
-                Err(expired) => return Err(Self::find_full(queue, lane, place, expired)),
+                Err(expired) => return Err(self.find_full(queue, lane, place, expired)),
             };
         }
         queue.reserved[lane] += 1;
@@ -393,13 +423,14 @@ impl<S, R, E> Channel<S, R, E> {
         drop(queue);
         drop(discard);
         if let Some(expired) = expired {
-            expired.finish();
+            self.finish_expired(*expired);
         }
         Ok(())
     }
 
     /// There is no room in a lane, or it is for others.
     fn find_full(
+        &self,
         mut queue: MutexGuard<'_, Queue<S, R, E>>,
         lane: usize,
         place: Place<'_>,
@@ -409,7 +440,7 @@ impl<S, R, E> Channel<S, R, E> {
         drop(queue);
         drop(replaced);
         if let Some(expired) = expired {
-            expired.finish();
+            self.finish_expired(*expired);
         }
         Refusal::Full
     }
@@ -438,7 +469,7 @@ impl<S, R, E> Channel<S, R, E> {
         let Some(mut chores) = self.take_expired(queue, lane, most) else {
             return Err(None);
         };
-        let mut room = chores.turned_down.len();
+        let mut room = chores.turned_down.len() + chores.put_off;
         let has_share = ahead < room;
         if has_share {
             room -= 1;
@@ -492,10 +523,11 @@ impl<S, R, E> Channel<S, R, E> {
             let Some(mut expired) = self.take_expired(&mut queue, lane, EXPIRED_RUN) else {
                 return;
             };
-            let senders = queue.next_senders(lane, expired.turned_down.len());
+            let freed = expired.turned_down.len() + expired.put_off;
+            let senders = queue.next_senders(lane, freed);
             expired.senders.extend(senders);
             drop(queue);
-            expired.finish();
+            self.finish_expired(*expired);
         }
     }
 
@@ -512,6 +544,8 @@ impl<S, R, E> Channel<S, R, E> {
         if first > now {
             return None;
         }
+        let this_thread = this_thread();
+        let discards = (queue.discards.iter()).position(|it| it.thread == this_thread);
         let mut catch = Catch::new();
         catch.now = Some(now);
         while catch.turned_down() < most
@@ -520,10 +554,43 @@ impl<S, R, E> Channel<S, R, E> {
                 .is_some_and(|at| at <= now)
         {
             let entry = queue.pop_from(LANES[lane])?;
-            queue.hand_out(entry, &mut catch);
+            match discards {
+                Some(at) if entry.terms().post => {
+                    queue.tally.count(Untaken::Timeout);
+                    queue.discards[at].posts.push_back(entry);
+                    catch.chores().put_off += 1;
+                }
+                _ => drop(queue.hand_out(entry, &mut catch)),
+            }
         }
         self.note_len(queue);
         catch.chores
+    }
+
+    /// Tells the callers of the requests that have expired, and drops the posts, with those that their drops add.
+    fn finish_expired(&self, expired: Chores<R, E>) {
+        let is_post = |it: &TurnedDown<R, E>| matches!(it, TurnedDown::Post(_));
+        if !expired.turned_down.iter().any(is_post) {
+            return expired.finish();
+        }
+        let thread = this_thread();
+        self.lock().discards.push(Discards {
+            thread,
+            posts: List::new(),
+        });
+        expired.finish();
+        loop {
+            let mut queue = self.lock();
+            let mut all = queue.discards.iter_mut();
+            let at = all.position(|it| it.thread == thread).expect("just added");
+            let Some(post) = queue.discards[at].posts.pop_front() else {
+                queue.discards.swap_remove(at);
+                return;
+            };
+            let post = post.turn_down(Verdict::Expired);
+            drop(queue);
+            post.finish();
+        }
     }
 
     /// Lets a request in by the inbox, if that is open.
@@ -711,7 +778,7 @@ impl<S, R, E> Channel<S, R, E> {
             let take_expired = |&lane| self.take_expired(&mut queue, lane as usize, EXPIRED_RUN);
             if let Some(expired) = lanes.find_map(take_expired) {
                 drop(queue);
-                expired.finish();
+                self.finish_expired(*expired);
                 continue;
             }
             let (outcome, discarded) = if queue.is_empty() {

@@ -63,7 +63,7 @@ impl<S, R, E> List<S, R, E> {
             Some(head) => unsafe {
                 head.as_ref()
                     .links
-                    .with_mut(|links| (*links).prev = Some(slot))
+                    .with_mut(|links| (*links).prev = Some(slot));
             },
             None => self.tail = Some(slot),
         }
