@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use ump_server::{
     OnRefusal, Refused, Stop,
-    system::{Attributes, Report, Setup, System},
+    system::{Attributes, ComponentContext, Report, System},
 };
 
 use crate::{
@@ -67,7 +67,7 @@ impl Plane {
             .thread(
                 STATISTICS,
                 background().capacity(4096),
-                move |setup: &Setup<statistics::Op, _, Refused, _>| {
+                move |setup: &ComponentContext<statistics::Op, _, Refused, _>| {
                     let timers = setup.timers();
                     Ok(Statistics::new(setup.clock(), &timers, speed))
                 },
@@ -78,7 +78,7 @@ impl Plane {
                     .instances(*shards)
                     .capacity(1024)
                     .needs(STATISTICS),
-                |setup: &Setup<table::Op, _, Refused>| {
+                |setup: &ComponentContext<table::Op, _, Refused>| {
                     let recorder = Recorder(setup.client(STATISTICS)?);
                     Ok(Table::new(recorder))
                 },
@@ -89,9 +89,9 @@ impl Plane {
                     .capacity(64)
                     .needs(ROUTES)
                     .needs(STATISTICS),
-                move |setup: &Setup<neighbours::Op, _, _, _>| {
+                move |setup: &ComponentContext<neighbours::Op, _, _, _>| {
                     let recorder = Recorder(setup.client(STATISTICS)?);
-                    let routes = Shards::new(setup.spread(ROUTES)?, recorder.clone());
+                    let routes = Shards::new(setup.balancer(ROUTES)?, recorder.clone());
                     Ok(Neighbours::new(setup.timers(), times, routes, recorder))
                 },
             )
@@ -102,9 +102,9 @@ impl Plane {
                     .needs(NEIGHBOURS)
                     .needs(ROUTES)
                     .needs(STATISTICS),
-                |setup: &Setup<console::Command, _, _>| {
+                |setup: &ComponentContext<console::Command, _, _>| {
                     let statistics: StatisticsClient = setup.client(STATISTICS)?;
-                    let routes = Shards::new(setup.spread(ROUTES)?, Recorder(statistics.clone()));
+                    let routes = Shards::new(setup.balancer(ROUTES)?, Recorder(statistics.clone()));
                     let neighbours = setup.client(NEIGHBOURS)?;
                     Ok(Console::new(neighbours, routes.urgent(), statistics))
                 },
@@ -116,7 +116,7 @@ impl Plane {
         Ok(Self {
             neighbours: expect_client(system.client(NEIGHBOURS)),
             routes: Shards::new(
-                expect_client(system.spread(ROUTES)),
+                expect_client(system.balancer(ROUTES)),
                 Recorder(statistics.clone()),
             ),
             statistics,

@@ -9,7 +9,7 @@ use std::{net::IpAddr, ops::ControlFlow};
 use ipnet::IpNet;
 use ump_server::{
     Refused,
-    system::Spread,
+    system::Balancer,
     ump::{RequestError, WaitReply},
 };
 
@@ -25,13 +25,13 @@ pub(crate) type Error = RequestError<Op, Refused>;
 /// The clients of all instances.
 #[derive(Clone, Debug)]
 pub(crate) struct Shards {
-    spread: Spread<Op, Reply, Refused>,
+    spread: Balancer<Op, Reply, Refused>,
     recorder: Recorder,
     is_urgent: bool,
 }
 
 impl Shards {
-    pub(crate) fn new(spread: Spread<Op, Reply, Refused>, recorder: Recorder) -> Self {
+    pub(crate) fn new(spread: Balancer<Op, Reply, Refused>, recorder: Recorder) -> Self {
         Self {
             spread,
             recorder,

@@ -54,7 +54,7 @@ use tokio::{net::TcpListener, runtime::Runtime, sync::watch, time};
 
 use ump_server::{
     Stop,
-    system::{NotUp, StartError},
+    system::{StartError, StartFailure},
 };
 
 use crate::{
@@ -116,7 +116,7 @@ async fn serve(args: &Args) -> Result<(), String> {
     let started = store::start(args.db.clone(), args.queue, context.clone());
     let system = started.await.map_err(|error| match error {
         StartError::Component {
-            why: NotUp::Refused(e),
+            why: StartFailure::Refused(e),
             ..
         } => format!("cannot use {} as the database: {e}", args.db.display()),
         other => format!("cannot start the store: {other}"),

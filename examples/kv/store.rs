@@ -23,7 +23,7 @@ use cli::log;
 use rusqlite::TransactionBehavior;
 use ump_server::{
     Client, OnPanic, Restart, Timers,
-    system::{Attributes, Setup, StartError, System, Waiting},
+    system::{Attributes, ComponentContext, Operation, StartError, System},
     thread::{Batch, BatchHandler},
 };
 
@@ -84,15 +84,20 @@ pub(crate) fn start(
     path: PathBuf,
     queue: usize,
     context: StoreContext,
-) -> Waiting<Result<System, StartError>> {
+) -> Operation<Result<System, StartError>> {
     let max = NonZeroUsize::new(MAX_BATCH).expect("it is not zero");
     let attributes = Attributes::new()
         .capacity(queue)
         .on_panic(OnPanic::Restart(RESTART));
     System::builder()
-        .batches(NAME, attributes, max, move |setup: &Setup<_, _, _, _>| {
-            Ok(Store::open(&path, context.clone(), setup.timers())?)
-        })
+        .batches(
+            NAME,
+            attributes,
+            max,
+            move |setup: &ComponentContext<_, _, _, _>| {
+                Ok(Store::open(&path, context.clone(), setup.timers())?)
+            },
+        )
         .start(START_TIMEOUT)
 }
 

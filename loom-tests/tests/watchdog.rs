@@ -1,4 +1,4 @@
-//! Models of the watchdog: a worker, its desk, and the thread that watches. That sleeps for ever while it has nothing to do: so a wake-up that is
+//! Models of the watchdog: a worker, its record, and the thread that watches. That sleeps for ever while it has nothing to do: so a wake-up that is
 //! lost is a deadlock, which loom finds; and so is a thread that does not go when it is not needed.
 //!
 //! What is named in brackets is a rule or an arrow at the top of `ump-server/src/watchdog/mod.rs` or `ump-server/src/record/mod.rs`.

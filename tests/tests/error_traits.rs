@@ -78,7 +78,7 @@ const TABLE: &[fn() -> &'static str] = table! {
 
     ump_server::JoinError: is_error is_exact is_serializable;
     ump_server::JoinErrorKind: is_exact is_serializable;
-    ump_server::StartError: is_error is_exact is_serializable;
+    ump_server::LoopStartError: is_error is_exact is_serializable;
     ump_server::SpawnError<Refused>: is_error is_exact is_serializable;
     ump_server::AttributeRefused: is_error is_exact is_serializable;
     ump_server::WorkerStatus: is_exact is_serializable;
@@ -91,13 +91,13 @@ const TABLE: &[fn() -> &'static str] = table! {
     ump_server::system::LookupError: is_error is_exact is_serializable;
     ump_server::system::Failure: is_exact is_serializable;
     ump_server::system::Report: is_exact is_serializable;
-    ump_server::system::Ended: is_exact is_serializable;
-    ump_server::system::HowEnded: is_exact is_serializable;
+    ump_server::system::StoppedInstance: is_exact is_serializable;
+    ump_server::system::StopOutcome: is_exact is_serializable;
     ump_server::system::ComponentStatus: is_exact is_serializable;
     ump_server::system::InstanceStatus: is_exact is_serializable;
     ump_server::system::State: is_exact is_serializable;
     ump_server::system::Strategy: is_exact is_serializable;
-    ump_server::system::GiveUp: is_exact is_serializable;
+    ump_server::system::Escalation: is_exact is_serializable;
     ump_server::timer::Missed: is_exact;
     ump_server::FailureEvent: is_exact is_serializable;
     ump_server::Decision: is_exact is_serializable;
@@ -137,7 +137,7 @@ const EXEMPT: &[(&str, &str)] = &[
         "has a factory's own error in it, a boxed one",
     ),
     (
-        "ump_server::system::error::NotUp",
+        "ump_server::system::error::StartFailure",
         "has a factory's own error in it, a boxed one",
     ),
     (

@@ -35,7 +35,7 @@ pub use crate::{
     timer::{TimerId, Timers},
     worker::context::Context,
     worker::failure_event::{Decision, FailureEvent},
-    worker::join::{JoinError, JoinErrorKind, JoinHandle, StartError},
+    worker::join::{JoinError, JoinErrorKind, JoinHandle, LoopStartError},
     worker::panics::{OnPanic, Restart},
     worker::reply_context::ReplyContext,
     worker::schedule::{AttributeRefused, OnRefusal},

@@ -10,7 +10,7 @@ use std::{
 use tokio::runtime::Runtime;
 use ump_server::{
     Client, Context, Error, JoinErrorKind, OnPanic, ReplyContext, Restart, SpawnError, Stop,
-    system::{Attributes, Group, HowEnded, Report, Setup, System},
+    system::{Attributes, ComponentContext, Group, Report, StopOutcome, System},
     task::{self, OnTimeout},
     thread,
     ump::{ManualClock, NoReply, RequestError},
@@ -390,13 +390,17 @@ fn component(
 ) -> (ump_server::system::Builder, mpsc::Receiver<&'static str>) {
     let (handler, stuck) = mpsc::channel();
     let handler = Mutex::new(handler);
-    let system = system.task("sticks", Attributes::new(), move |_: &Setup<_, _, _>| {
-        Ok(Sticks {
-            told: handler.lock().unwrap().clone(),
-            in_init: false,
-            in_term,
-        })
-    });
+    let system = system.task(
+        "sticks",
+        Attributes::new(),
+        move |_: &ComponentContext<_, _, _>| {
+            Ok(Sticks {
+                told: handler.lock().unwrap().clone(),
+                in_init: false,
+                in_term,
+            })
+        },
+    );
     (system, stuck)
 }
 
@@ -428,7 +432,7 @@ fn a_system_aborts_what_is_left_at_its_end() {
         };
         let report = stopped(system, how, within);
         assert_eq!(why(asked.wait()), Err(NoReply::Aborted));
-        let HowEnded::Aborted { in_hand, .. } = &report.instances[0].how else {
+        let StopOutcome::Aborted { in_hand, .. } = &report.instances[0].how else {
             panic!("{report}");
         };
         assert_eq!(in_hand.len(), if in_term { 2 } else { 1 }, "{report}");
@@ -445,15 +449,19 @@ fn a_thread_that_is_left_is_reported_as_running() {
     let here = Mutex::new(here);
     let system = System::builder()
         .grace(Duration::from_millis(10))
-        .thread("stuck", Attributes::new(), move |_: &Setup<u8, u8, ()>| {
-            let gone = gone.lock().unwrap().take().unwrap();
-            let here = here.lock().unwrap().clone();
-            Ok(thread::answer(move |n| {
-                here.send(()).unwrap();
-                let _ = gone.recv();
-                Ok(n)
-            }))
-        })
+        .thread(
+            "stuck",
+            Attributes::new(),
+            move |_: &ComponentContext<u8, u8, ()>| {
+                let gone = gone.lock().unwrap().take().unwrap();
+                let here = here.lock().unwrap().clone();
+                Ok(thread::answer(move |n| {
+                    here.send(()).unwrap();
+                    let _ = gone.recv();
+                    Ok(n)
+                }))
+            },
+        )
         .start(LONG)
         .wait()
         .unwrap();
@@ -476,13 +484,17 @@ fn a_component_has_a_limit_for_requests() {
         .on_timeout(OnTimeout::Fail);
     let system = System::builder()
         .runtime(runtime.handle().clone())
-        .task("sticks", limit.clone(), move |_: &Setup<_, _, _>| {
-            Ok(Sticks {
-                told: handler.lock().unwrap().clone(),
-                in_init: false,
-                in_term: false,
-            })
-        })
+        .task(
+            "sticks",
+            limit.clone(),
+            move |_: &ComponentContext<_, _, _>| {
+                Ok(Sticks {
+                    told: handler.lock().unwrap().clone(),
+                    in_init: false,
+                    in_term: false,
+                })
+            },
+        )
         .start(LONG)
         .wait()
         .unwrap();
@@ -495,7 +507,7 @@ fn a_component_has_a_limit_for_requests() {
     assert!(failure.why.contains("took longer"), "{failure}");
 
     let error = System::builder()
-        .thread("other", limit, |_: &Setup<u8, u8, ()>| {
+        .thread("other", limit, |_: &ComponentContext<u8, u8, ()>| {
             Ok(thread::answer(Ok))
         })
         .start(LONG)
@@ -513,18 +525,28 @@ fn what_a_group_stopped_is_reported_as_stopped() {
         .members(["fails", "sibling"])
         .restart(Restart::new().limit(0, LONG));
     let system = System::builder()
-        .thread("fails", Attributes::new(), |_: &Setup<u8, u8, ()>| {
-            Ok(|_, _: ReplyContext<'_, u8, ()>| -> ControlFlow<()> { panic!("as asked") })
-        })
-        .thread("sibling", Attributes::new(), |_: &Setup<u8, u8, ()>| {
-            Ok(thread::answer(Ok))
-        })
-        .thread("other", Attributes::new(), |_: &Setup<u8, u8, ()>| {
-            Ok(|n, rctx: ReplyContext<'_, u8, ()>| {
-                let _ = rctx.reply(n);
-                ControlFlow::Break(())
-            })
-        })
+        .thread(
+            "fails",
+            Attributes::new(),
+            |_: &ComponentContext<u8, u8, ()>| {
+                Ok(|_, _: ReplyContext<'_, u8, ()>| -> ControlFlow<()> { panic!("as asked") })
+            },
+        )
+        .thread(
+            "sibling",
+            Attributes::new(),
+            |_: &ComponentContext<u8, u8, ()>| Ok(thread::answer(Ok)),
+        )
+        .thread(
+            "other",
+            Attributes::new(),
+            |_: &ComponentContext<u8, u8, ()>| {
+                Ok(|n, rctx: ReplyContext<'_, u8, ()>| {
+                    let _ = rctx.reply(n);
+                    ControlFlow::Break(())
+                })
+            },
+        )
         .group(group)
         .start(LONG)
         .wait()
@@ -544,13 +566,13 @@ fn what_a_group_stopped_is_reported_as_stopped() {
         let mut instances = report.instances.iter();
         &instances.find(|it| it.component == name).unwrap().how
     };
-    assert!(matches!(how("fails"), HowEnded::Failed(_)), "{report}");
+    assert!(matches!(how("fails"), StopOutcome::Failed(_)), "{report}");
     assert!(
-        matches!(how("sibling"), HowEnded::StoppedByGroup { group } if group == "pair"),
+        matches!(how("sibling"), StopOutcome::StoppedByGroup { group } if group == "pair"),
         "{report}"
     );
     assert!(
-        matches!(how("other"), HowEnded::Earlier | HowEnded::InOrder),
+        matches!(how("other"), StopOutcome::Earlier | StopOutcome::InOrder),
         "{report}"
     );
 }
@@ -567,9 +589,11 @@ fn a_runtime_that_is_gone_is_told_when_a_loop_is_spawned() {
     assert!(matches!(spawned, Err(SpawnError::RuntimeShutDown)));
     let error = System::builder()
         .runtime(gone)
-        .task("late", Attributes::new(), |_: &Setup<u8, u8, ()>| {
-            Ok(task::answer(async |n: u8| Ok(n)))
-        })
+        .task(
+            "late",
+            Attributes::new(),
+            |_: &ComponentContext<u8, u8, ()>| Ok(task::answer(async |n: u8| Ok(n))),
+        )
         .start(LONG)
         .wait()
         .unwrap_err();

@@ -8,8 +8,8 @@ use std::{
 
 use tokio::runtime::{Builder, Runtime};
 use ump_server::{
-    Client, JoinHandle, StartError as NotStarted, Stop, TestClock,
-    system::{Attributes, NotUp, Setup, StartError, System},
+    Client, JoinHandle, LoopStartError, Stop, TestClock,
+    system::{Attributes, ComponentContext, StartError, StartFailure, System},
     task,
 };
 
@@ -22,11 +22,11 @@ fn one_thread() -> Runtime {
 }
 
 fn system() -> ump_server::system::Builder {
-    System::builder()
-        .grace(SOON)
-        .task("echo", Attributes::new(), |_: &Setup<u32, u32, ()>| {
-            Ok(task::answer(async |n: u32| Ok(n)))
-        })
+    System::builder().grace(SOON).task(
+        "echo",
+        Attributes::new(),
+        |_: &ComponentContext<u32, u32, ()>| Ok(task::answer(async |n: u32| Ok(n))),
+    )
 }
 
 fn echo(clock: &TestClock) -> (Client<u32, u32, ()>, JoinHandle<()>) {
@@ -43,7 +43,7 @@ fn start_that_blocks_its_executor_says_so() {
     let StartError::Component { why, stopped, .. } = error else {
         panic!("a component is not up");
     };
-    assert!(matches!(why, NotUp::Blocked(SOON)));
+    assert!(matches!(why, StartFailure::Blocked(SOON)));
     assert!(stopped.executor_was_blocked);
 }
 
@@ -63,7 +63,7 @@ fn wait_for_a_start_that_blocks_its_executor_says_so() {
     one_thread().block_on(async {
         let (_client, mut handle) = echo(&TestClock::new());
         let error = handle.wait_started(SOON).unwrap_err();
-        assert_eq!(error, NotStarted::Blocked);
+        assert_eq!(error, LoopStartError::Blocked);
         assert!(error.to_string().contains(WHY));
         assert_eq!(handle.started().await, Ok(()));
     });

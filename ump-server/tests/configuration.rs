@@ -6,7 +6,9 @@ use std::{fs, time::Duration};
 
 use ump_server::{
     OnPanic, Restart, Stop,
-    system::{Attributes, Builder, Config, ConfigError, Group, Setup, StartError, System},
+    system::{
+        Attributes, Builder, ComponentContext, Config, ConfigError, Group, StartError, System,
+    },
     thread::answer,
 };
 
@@ -18,10 +20,14 @@ fn program() -> Builder {
         .capacity(8)
         .on_panic(OnPanic::Restart(Restart::new()));
     System::builder()
-        .thread("a", attributes, |_: &Setup<u8, u8, ()>| Ok(answer(Ok)))
-        .thread("b", Attributes::new(), |_: &Setup<u8, u8, ()>| {
+        .thread("a", attributes, |_: &ComponentContext<u8, u8, ()>| {
             Ok(answer(Ok))
         })
+        .thread(
+            "b",
+            Attributes::new(),
+            |_: &ComponentContext<u8, u8, ()>| Ok(answer(Ok)),
+        )
         .group(Group::new("g").members(["b"]))
 }
 

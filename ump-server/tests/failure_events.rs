@@ -13,7 +13,7 @@ use std::{
 
 use ump_server::{
     Context, Decision, FailureEvent, JoinErrorKind, OnPanic, Refused, ReplyContext, Restart, Stop,
-    system::{Attributes, Group, Setup, System},
+    system::{Attributes, ComponentContext, Group, System},
     task, thread,
 };
 
@@ -289,12 +289,12 @@ fn a_system_reports_for_its_components() {
         .thread(
             "alone",
             Attributes::new().instances(2).on_panic(restart(9)),
-            |_: &Setup<Order, (), Refused>| Ok(Worker::new()),
+            |_: &ComponentContext<Order, (), Refused>| Ok(Worker::new()),
         )
         .thread(
             "member",
             Attributes::new(),
-            |_: &Setup<Order, (), Refused>| Ok(Worker::new()),
+            |_: &ComponentContext<Order, (), Refused>| Ok(Worker::new()),
         )
         .group(
             Group::new("group")

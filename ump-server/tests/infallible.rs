@@ -6,7 +6,7 @@ use std::convert::Infallible;
 
 use ump_server::{
     Client, Error,
-    system::{Attributes, Setup, System},
+    system::{Attributes, ComponentContext, System},
     task, thread,
     ump::RequestError,
 };
@@ -56,7 +56,7 @@ fn a_component_replies_with_a_plain_value() {
         .thread(
             "next",
             Attributes::new(),
-            |_: &Setup<u32, u32, Infallible>| Ok(thread::reply(|n| n + 1)),
+            |_: &ComponentContext<u32, u32, Infallible>| Ok(thread::reply(|n| n + 1)),
         )
         .start(std::time::Duration::from_secs(60))
         .wait()

@@ -10,7 +10,7 @@ use std::{
 use tokio::{runtime::Handle, sync::mpsc, time};
 use ump_server::{
     Client, Clock, Context, OnPanic, ReplyContext, Restart, Stop, WeakClient,
-    system::{Attributes, NotUp, Setup, StartError, System},
+    system::{Attributes, ComponentContext, StartError, StartFailure, System},
     task::{self, runtime_clock},
     thread,
     ump::{Builder, RequestError},
@@ -140,13 +140,13 @@ fn systems_follow_paused_time() {
         let system = System::builder().clock(clock).grace(HOUR).task(
             "stuck",
             Attributes::new(),
-            |_: &Setup<(), (), ()>| Ok(Stuck),
+            |_: &ComponentContext<(), (), ()>| Ok(Stuck),
         );
         let error = system.start(WEEK).await.unwrap_err();
         let StartError::Component { why, .. } = error else {
             panic!("{error}");
         };
-        assert!(matches!(why, NotUp::Late(..)));
+        assert!(matches!(why, StartFailure::Late(..)));
         assert!(start.elapsed() >= WEEK && start.elapsed() <= WEEK + 2 * HOUR);
     });
 }
@@ -157,7 +157,7 @@ fn system_stops_in_order_by_the_clock() {
         let system = System::builder().clock(clock).task(
             "echo",
             Attributes::new(),
-            |_: &Setup<u32, u32, ()>| Ok(task::answer(async |n: u32| Ok(n))),
+            |_: &ComponentContext<u32, u32, ()>| Ok(task::answer(async |n: u32| Ok(n))),
         );
         let system = system.start(WEEK).await.unwrap();
         let client = system.client::<u32, u32, ()>("echo").unwrap();

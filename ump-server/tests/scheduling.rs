@@ -9,7 +9,7 @@ use std::{
 
 use ump_server::{
     Context, OnRefusal, SpawnError, Stop,
-    system::{Attributes, Setup, StartError, System},
+    system::{Attributes, ComponentContext, StartError, System},
     thread::{self, Builder, answer},
 };
 
@@ -77,7 +77,9 @@ fn who_wants_a_warning_is_told_and_has_the_loop() {
 fn a_system_names_the_component_and_the_attribute() {
     let attributes = Attributes::new().affinity(NO_CPU);
     let error = System::builder()
-        .thread("a", attributes, |_: &Setup<u8, u8, ()>| Ok(answer(Ok)))
+        .thread("a", attributes, |_: &ComponentContext<u8, u8, ()>| {
+            Ok(answer(Ok))
+        })
         .start(Duration::from_secs(60))
         .wait()
         .unwrap_err();
@@ -169,7 +171,7 @@ mod on_linux {
         let cpus_there = allowed();
         let attributes = Attributes::new().instances(3).affinity(cpus_there.clone());
         let system = System::builder()
-            .thread("a", attributes, |_: &Setup<(), String, ()>| {
+            .thread("a", attributes, |_: &ComponentContext<(), String, ()>| {
                 Ok(thread::answer(|()| Ok(cpus())))
             })
             .start(Duration::from_secs(60))

@@ -21,7 +21,7 @@ use std::{
 use ump_server::{
     Client, Context, JoinErrorKind, OnPanic, ReplyContext, Restart, SpawnError, TestClock,
     WeakClient,
-    system::{Attributes, Group, Setup, System},
+    system::{Attributes, ComponentContext, Group, System},
     task, thread,
     ump::{NoReply, RequestError},
 };
@@ -300,7 +300,7 @@ mod rows {
     }
 
     pub(super) fn values_in_a_system_that_is_dropped(way: Throw) {
-        let make = move |_: &Setup<(), (), ()>| Ok(BreaksOff(way));
+        let make = move |_: &ComponentContext<(), (), ()>| Ok(BreaksOff(way));
         let system = System::builder()
             .thread("a", Attributes::new(), make)
             .thread("b", Attributes::new(), make)
@@ -513,7 +513,7 @@ mod rows {
         let group = Group::new("pair")
             .members(["a", "b"])
             .restart(Restart::new().limit(0, LONG));
-        let panics = |_: &Setup<(), (), ()>| {
+        let panics = |_: &ComponentContext<(), (), ()>| {
             Ok(
                 |(): (), rctx: ReplyContext<'_, (), ()>| -> ControlFlow<()> {
                     drop(rctx);

@@ -20,7 +20,7 @@ use ump::{Client, Clock, Gather, ReplyContext, Server, bounded, channel};
 use ump_router::{Message, Request, Router, SubscribeOptions, WhenFull};
 use ump_server::{
     OnPanic, Refused, TestClock,
-    system::{Attributes, Setup, System},
+    system::{Attributes, ComponentContext, System},
     thread::{self, Handler},
 };
 
@@ -462,7 +462,7 @@ fn loops() -> Vec<Entry> {
             )
         },
         entry(
-            "ump_server::Waiting",
+            "ump_server::Operation",
             move || made(sound.failed()),
             move || made(failed.failed()),
         ),
@@ -490,7 +490,7 @@ fn system() -> System {
         .thread(
             "only",
             Attributes::new().on_panic(OnPanic::Stop),
-            |_: &Setup<bool, (), ()>| {
+            |_: &ComponentContext<bool, (), ()>| {
                 Ok(thread::answer(|panics: bool| {
                     assert!(!panics, "as asked");
                     Ok::<(), ()>(())

@@ -6,13 +6,13 @@
 //! ```text
 //!                  ┌─ any ◄──── whatever else the handler awaits
 //!   task ◄── call ─┤
-//!                  └─ bells ◄── in the slot of the request; and with its alarm, if it has a deadline
+//!                  └─ wakers ◄── in the slot of the request; and with its alarm, if it has a deadline
 //! ```
 //!
 //! All of them wake the task, and note that its handler is to be polled; for no other reason is it. When the handler has returned `Pending` and
 //!
-//! 1. there is no clone of `any`, so that nothing but a bell can ring, and nobody can make one anew;
-//! 2. there are clones of bells: then their requests are what it waits for, any of them;
+//! 1. there is no clone of `any`, so that nothing but a waker can ring, and nobody can make one anew;
+//! 2. there are clones of wakers: then their requests are what it waits for, any of them;
 //! 3. nothing has rung since before it was polled,
 //!
 //! then it sleeps over these requests as a thread that blocks does over one. If that makes a circle, the handler is polled once more, and the first of these
@@ -24,7 +24,7 @@
 //! or its deadline has come, which the graph knows. When it is gone the task is polled, and it is looked again, whether or not its handler is polled.
 //! (Who rings by reference, and lets go later, hides a circle, as does whatever else drops a clone that nobody rings.)
 //!
-//! The bells are kept, so that waiting allocates nothing once they are there.
+//! The wakers are kept, so that waiting allocates nothing once they are there.
 
 use std::{
     any::Any,
@@ -43,21 +43,21 @@ use ump::{
 };
 
 #[cfg(feature = "tokio")]
-use super::Seat;
-use super::{Party, drives::Drives};
+use super::WaitNode;
+use super::{WorkerSet, drives::Drives};
 #[cfg(feature = "tokio")]
-use crate::testing::test_clock::Rest;
+use crate::testing::test_clock::Suspended;
 use crate::{sync::Mutex, testing::test_clock::Observer};
 
 /// So many waits at a time are told apart; what is awaited beyond them is something else. A request that waits for room is two.
-const BELLS: usize = 16;
+const MOST_WAKERS: usize = 16;
 
 /// The wakers of a worker on a task, or of a future that a thread drives.
 #[cfg_attr(not(feature = "tokio"), allow(dead_code, reason = "of tasks only"))]
 pub(crate) struct Awaits {
-    party: Party,
+    workers: WorkerSet,
     call: Arc<Call>,
-    any: Arc<Bell>,
+    any: Arc<CallWaker>,
     /// That of `any`.
     waker: Waker,
     /// How many clones there are of `any` that nobody awaits by.
@@ -89,29 +89,29 @@ struct Call {
     is_woken: AtomicBool,
 }
 
-struct Bell(Arc<Call>);
+struct CallWaker(Arc<Call>);
 
-impl Wake for Bell {
+impl Wake for CallWaker {
     fn wake(self: Arc<Self>) {
         let call = Arc::clone(&self.0);
-        call.note_ring();
+        call.note_wake();
         // Before the task is woken, which looks who is left.
         drop(self);
         call.task.wake_by_ref();
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        self.0.ring();
+        self.0.wake();
     }
 }
 
 impl Call {
-    fn ring(&self) {
-        self.note_ring();
+    fn wake(&self) {
+        self.note_wake();
         self.task.wake_by_ref();
     }
 
-    fn note_ring(&self) {
+    fn note_wake(&self) {
         // Release: pairs with the Acquire of `begin_poll`.
         self.is_woken.store(true, Ordering::Release);
     }
@@ -126,18 +126,18 @@ struct Known {
     is_circle: bool,
 }
 
-/// A request that has been polled, or several that are waited for by one waker. They are waited for as long as there are clones of its bell.
+/// A request that has been polled, or several that are waited for by one waker. They are waited for as long as there are clones of its waker.
 struct Note {
     /// At least one.
     waits: Vec<Wait>,
-    bell: Arc<Bell>,
+    waker: Arc<CallWaker>,
     /// Whether it is one of those that were waited for.
     is_waited_for: bool,
 }
 
 impl Note {
     fn is_kept(&self) -> bool {
-        Arc::strong_count(&self.bell) > 1
+        Arc::strong_count(&self.waker) > 1
     }
 
     /// Whether it is that of these waits: those of a [`Gather`](ump::Gather) become fewer, or others, but some stay.
@@ -165,25 +165,25 @@ fn is_same(one: &Wait, other: &Wait) -> bool {
 pub(crate) enum Progress {
     /// It has not been polled.
     #[default]
-    Begins,
+    NotPolled,
     /// It waits for something, or runs.
-    Goes,
+    Running,
     /// It waits for requests, and is in the graph.
-    Sleeps,
+    Asleep,
     /// It would wait for itself, which it will be told.
-    Told,
+    WouldDeadlock,
 }
 
 impl Awaits {
     /// Of workers that wait on the task, or the thread, that this waker wakes; and who is told of their calls, if they are under a test clock.
-    pub(super) fn new(party: Party, task: &Waker, observer: Option<Observer>) -> Self {
+    pub(super) fn new(workers: WorkerSet, task: &Waker, observer: Option<Observer>) -> Self {
         let call = Arc::new(Call {
             task: task.clone(),
             is_woken: AtomicBool::new(false),
         });
-        let any = Arc::new(Bell(Arc::clone(&call)));
+        let any = Arc::new(CallWaker(Arc::clone(&call)));
         Self {
-            party,
+            workers,
             waker: Waker::from(Arc::clone(&any)),
             own: OWN,
             call,
@@ -216,13 +216,13 @@ impl Awaits {
         if let Some(tested) = &self.tested {
             tested.in_call.store(false, Ordering::Relaxed);
             if is_pending {
-                tested.observer.rests(self.rest(tested));
+                tested.observer.suspends(self.suspended(tested));
             }
         }
     }
 
     #[cfg(feature = "tokio")]
-    fn rest(&self, tested: &Tested) -> Rest {
+    fn suspended(&self, tested: &Tested) -> Suspended {
         let is_elsewhere = self.is_elsewhere.load(Ordering::Relaxed);
         let is_clear = Arc::strong_count(&self.any) == OWN && !is_elsewhere;
         let requests = || {
@@ -232,7 +232,7 @@ impl Awaits {
                 .collect()
         };
         let (call, asleep) = (Arc::clone(&self.call), Arc::clone(&tested.asleep));
-        Rest {
+        Suspended {
             // By a waker that is not ours nobody notes what wakes it.
             is_woken: Box::new(move || is_elsewhere || call.is_woken.load(Ordering::Acquire)),
             // One is that of the worker, one is this one.
@@ -241,15 +241,19 @@ impl Awaits {
         }
     }
 
-    /// Of the worker with this seat, whose task has this waker.
+    /// Of the worker with this wait node, whose task has this waker.
     #[cfg(feature = "tokio")]
-    pub(crate) fn of_task(seat: &Arc<Seat>, task: &Waker, observer: Option<Observer>) -> Self {
-        Self::new(Party::of(seat), task, observer)
+    pub(crate) fn of_task(
+        wait_node: &Arc<WaitNode>,
+        task: &Waker,
+        observer: Option<Observer>,
+    ) -> Self {
+        Self::new(WorkerSet::of(wait_node), task, observer)
     }
 
-    /// Whose waits these are.
-    pub(super) fn party(&self) -> &Party {
-        &self.party
+    /// Which waits these are.
+    pub(super) fn workers(&self) -> &WorkerSet {
+        &self.workers
     }
 
     /// A clone of the waker for whoever polls, which is nobody's that waits.
@@ -259,8 +263,8 @@ impl Awaits {
     }
 
     /// Whether something has rung since this was asked last.
-    pub(super) fn take_ring(&self) -> bool {
-        // Acquire: pairs with the Release of `note_ring`. An exchange, so that what rings at this moment is either seen, or left for the next time.
+    pub(super) fn take_wake(&self) -> bool {
+        // Acquire: pairs with the Release of `note_wake`. An exchange, so that what rings at this moment is either seen, or left for the next time.
         self.call.is_woken.swap(false, Ordering::Acquire)
     }
 
@@ -280,19 +284,19 @@ impl Awaits {
             self.end(progress);
             return Some(task);
         }
-        if matches!(progress, Progress::Begins) {
+        if matches!(progress, Progress::NotPolled) {
             // Relaxed: what rang for an earlier call is of no concern to this one, which leaves word anew.
             self.call.is_woken.store(false, Ordering::Relaxed);
-            *progress = Progress::Goes;
+            *progress = Progress::Running;
             return Some(&self.waker);
         }
-        if !self.take_ring() {
-            if matches!(progress, Progress::Goes) {
+        if !self.take_wake() {
+            if matches!(progress, Progress::Running) {
                 self.waits(progress);
             }
             return None;
         }
-        if matches!(progress, Progress::Sleeps) {
+        if matches!(progress, Progress::Asleep) {
             self.end(progress);
         }
         Some(&self.waker)
@@ -312,7 +316,7 @@ impl Awaits {
         clock: &Clock,
     ) {
         // A handler that has not asked for what it was to be told is not polled again for that: it would be for ever.
-        let is_deaf = matches!(progress, Progress::Told) && self.known.lock().is_circle;
+        let is_deaf = matches!(progress, Progress::WouldDeadlock) && self.known.lock().is_circle;
         self.end(progress);
         let is_clear =
             Arc::strong_count(&self.any) == self.own && !self.is_elsewhere.load(Ordering::Relaxed);
@@ -329,27 +333,27 @@ impl Awaits {
             return;
         }
         if is_deaf {
-            self.party.fall_asleep_anyway(&known.waits);
+            self.workers.sleep_anyway(&known.waits);
         } else {
-            known.is_circle = self.party.fall_asleep(&known.waits).is_err();
+            known.is_circle = self.workers.sleep(&known.waits).is_err();
         }
         let is_circle = known.is_circle;
         drop(known);
         if is_circle {
-            *progress = Progress::Told;
-            self.call.ring();
+            *progress = Progress::WouldDeadlock;
+            self.call.wake();
         } else {
-            *progress = Progress::Sleeps;
+            *progress = Progress::Asleep;
         }
     }
 
     /// It waits no more: it goes on, or the call is over.
     #[inline]
     pub(crate) fn end(&self, progress: &mut Progress) {
-        match mem::replace(progress, Progress::Goes) {
-            Progress::Begins | Progress::Goes => {}
-            Progress::Sleeps => self.party.wake_up(),
-            Progress::Told => self.known.lock().is_circle = false,
+        match mem::replace(progress, Progress::Running) {
+            Progress::NotPolled | Progress::Running => {}
+            Progress::Asleep => self.workers.wake_up(),
+            Progress::WouldDeadlock => self.known.lock().is_circle = false,
         }
     }
 }
@@ -375,11 +379,11 @@ impl Watcher for Awaits {
     }
 
     fn before_any(&self, waits: &[Wait]) -> Result<(), Circle> {
-        self.party.fall_asleep(waits)
+        self.workers.sleep(waits)
     }
 
     fn after_any(&self, _: &[Wait]) {
-        self.party.wake_up();
+        self.workers.wake_up();
     }
 
     fn polled_any(&self, waits: &[Wait], waker: &Waker) -> Result<Option<Waker>, Circle> {
@@ -388,15 +392,15 @@ impl Watcher for Awaits {
             return Ok(None);
         }
         let mut known = self.known.lock();
-        if known.is_to_be_told(waits) {
-            self.party.look(&known.waits)?;
+        if known.is_to_fail(waits) {
+            self.workers.look(&known.waits)?;
         }
-        let bell = known.bell(waits, &self.call);
-        Ok(bell.map(Waker::from))
+        let waker = known.waker(waits, &self.call);
+        Ok(waker.map(Waker::from))
     }
 
     fn drives(&self, unpark: &Waker) -> Option<Driven> {
-        Some(Drives::begin(&self.party, unpark))
+        Some(Drives::begin(&self.workers, unpark))
     }
 
     fn as_any(&self) -> Option<&dyn Any> {
@@ -429,7 +433,7 @@ impl Known {
     }
 
     /// Whether it is the first that is polled again of those that make a circle.
-    fn is_to_be_told(&mut self, waits: &[Wait]) -> bool {
+    fn is_to_fail(&mut self, waits: &[Wait]) -> bool {
         let waited_for = |note: &Note| note.is_waited_for && note.is_of(waits);
         let is_again = waits.iter().all(|wait| !wait.is_first());
         let is_to_be = self.is_circle && is_again && self.notes.iter().any(waited_for);
@@ -438,16 +442,16 @@ impl Known {
     }
 
     /// That of these waits; or one that is free or new, if there may be another one.
-    fn bell(&mut self, waits: &[Wait], call: &Arc<Call>) -> Option<Arc<Bell>> {
+    fn waker(&mut self, waits: &[Wait], call: &Arc<Call>) -> Option<Arc<CallWaker>> {
         let notes = &mut self.notes;
         let place = notes.iter().position(|note| note.is_of(waits));
         let place = place.or_else(|| notes.iter().position(|note| !note.is_kept()));
         let note = match place {
             Some(place) => &mut notes[place],
-            None if notes.len() < BELLS => {
+            None if notes.len() < MOST_WAKERS => {
                 notes.push(Note {
                     waits: waits.to_vec(),
-                    bell: Arc::new(Bell(Arc::clone(call))),
+                    waker: Arc::new(CallWaker(Arc::clone(call))),
                     is_waited_for: false,
                 });
                 notes.last_mut()?
@@ -459,6 +463,6 @@ impl Known {
         note.is_waited_for &= is_again;
         note.waits.clear();
         note.waits.extend_from_slice(waits);
-        Some(Arc::clone(&note.bell))
+        Some(Arc::clone(&note.waker))
     }
 }

@@ -8,7 +8,7 @@ use ump::{
 };
 
 use super::{
-    Party,
+    WorkerSet,
     awaits::{Awaits, Progress},
 };
 use crate::sync::Mutex;
@@ -24,21 +24,21 @@ pub(super) struct Drives {
 
 impl Drives {
     /// For a thread on which these wait.
-    pub(super) fn begin(party: &Party, unpark: &Waker) -> Driven {
-        let mut awaits = Awaits::new(party.clone(), unpark, None);
+    pub(super) fn begin(workers: &WorkerSet, unpark: &Waker) -> Driven {
+        let mut awaits = Awaits::new(workers.clone(), unpark, None);
         let waker = awaits.lend_waker();
         Driven {
             watcher: Arc::new(Self {
                 awaits,
-                progress: Mutex::new(Progress::Goes),
+                progress: Mutex::new(Progress::Running),
                 outer: waits::current(),
             }),
             waker,
         }
     }
 
-    pub(super) fn party(&self) -> &Party {
-        self.awaits.party()
+    pub(super) fn workers(&self) -> &WorkerSet {
+        self.awaits.workers()
     }
 }
 
@@ -76,22 +76,22 @@ impl Watcher for Drives {
     }
 
     fn parks(&self, deadline: Option<Instant>, clock: &Clock) -> bool {
-        if self.awaits.take_ring() {
+        if self.awaits.take_wake() {
             return true;
         }
         let mut progress = self.progress.lock();
         self.awaits.waits_until(&mut progress, deadline, clock);
-        matches!(*progress, Progress::Told) && self.awaits.take_ring()
+        matches!(*progress, Progress::WouldDeadlock) && self.awaits.take_wake()
     }
 
     fn unparks(&self) {
         let mut progress = self.progress.lock();
-        if matches!(*progress, Progress::Sleeps) {
+        if matches!(*progress, Progress::Asleep) {
             self.awaits.end(&mut progress);
         }
         drop(progress);
         // Whatever rang, the future is polled now.
-        self.awaits.take_ring();
+        self.awaits.take_wake();
     }
 
     fn as_any(&self) -> Option<&dyn Any> {

@@ -26,7 +26,7 @@ use ump::{
 use crate::sync::{Mutex, MutexGuard};
 
 /// A worker, by its channel and its number.
-pub(super) type Place = (ChannelId, usize);
+pub(super) type WorkerId = (ChannelId, usize);
 
 /// All loops of the process.
 #[derive(Default)]
@@ -60,7 +60,7 @@ struct Worker {
 }
 
 impl Worker {
-    fn fall_asleep(&mut self, waits: &[Wait], in_hand: usize) {
+    fn sleep(&mut self, waits: &[Wait], in_hand: usize) {
         self.is_asleep = true;
         self.waits.clear();
         self.waits.extend_from_slice(waits);
@@ -72,12 +72,12 @@ impl Worker {
 struct Promise {
     channel: ChannelId,
     queue: Weak<dyn Queue>,
-    whose: Whose,
+    whose: Responsible,
 }
 
 /// Which of the workers of a loop have to do it.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Whose {
+pub(crate) enum Responsible {
     /// All of them: to start, to end.
     All,
     /// This one: to make its handler.
@@ -104,7 +104,7 @@ impl<S: Send, R: Send, E: Send> Queue for Server<S, R, E> {
 /// A worker of a loop with that name and queue: it is awake.
 ///
 /// There may be the node of another loop, whose last worker is about to leave: its channel is gone, and this one is in its place.
-pub(super) fn enter((channel, number): Place, name: &Arc<str>, queue: &Weak<dyn Queue>) {
+pub(super) fn enter((channel, number): WorkerId, name: &Arc<str>, queue: &Weak<dyn Queue>) {
     let Some(mut graph) = graph() else {
         return;
     };
@@ -127,7 +127,7 @@ pub(super) fn enter((channel, number): Place, name: &Arc<str>, queue: &Weak<dyn 
 }
 
 /// The worker of a loop with that queue is gone.
-pub(super) fn leave((channel, number): Place, queue: &Weak<dyn Queue>) {
+pub(super) fn leave((channel, number): WorkerId, queue: &Weak<dyn Queue>) {
     let Some(mut graph) = graph() else {
         return;
     };
@@ -157,7 +157,7 @@ pub(super) fn promise(
     request: RequestId,
     channel: ChannelId,
     queue: &Weak<dyn Queue>,
-    whose: Whose,
+    whose: Responsible,
 ) {
     let promise = Promise {
         channel,
@@ -178,7 +178,7 @@ pub(super) fn keep_promise(request: RequestId) {
 ///
 /// # Errors
 /// The names of the loops in whose circle they would wait for themselves: they are not asleep.
-pub(super) fn fall_asleep(ours: &[(Place, usize)], waits: &[Wait]) -> Result<(), Names> {
+pub(super) fn sleep(ours: &[(WorkerId, usize)], waits: &[Wait]) -> Result<(), Names> {
     let Some(mut graph) = graph() else {
         return Ok(());
     };
@@ -192,7 +192,7 @@ pub(super) fn fall_asleep(ours: &[(Place, usize)], waits: &[Wait]) -> Result<(),
 }
 
 /// The same, without asking.
-pub(super) fn fall_asleep_anyway(ours: &[(Place, usize)], waits: &[Wait]) {
+pub(super) fn sleep_anyway(ours: &[(WorkerId, usize)], waits: &[Wait]) {
     if let Some(mut graph) = graph() {
         graph.put_to_sleep(ours, waits);
     }
@@ -202,7 +202,7 @@ pub(super) fn fall_asleep_anyway(ours: &[(Place, usize)], waits: &[Wait]) {
 ///
 /// # Errors
 /// The names.
-pub(super) fn look(ours: &[(Place, usize)], waits: &[Wait]) -> Result<(), Names> {
+pub(super) fn look(ours: &[(WorkerId, usize)], waits: &[Wait]) -> Result<(), Names> {
     let Some(graph) = graph() else {
         return Ok(());
     };
@@ -213,7 +213,7 @@ pub(super) fn look(ours: &[(Place, usize)], waits: &[Wait]) -> Result<(), Names>
 }
 
 /// These workers are awake again.
-pub(super) fn wake_up(places: impl Iterator<Item = Place>) {
+pub(super) fn wake_up(places: impl Iterator<Item = WorkerId>) {
     let Some(mut graph) = graph() else {
         return;
     };
@@ -225,29 +225,29 @@ pub(super) fn wake_up(places: impl Iterator<Item = Place>) {
 }
 
 impl Graph {
-    fn worker(&mut self, (channel, number): Place) -> Option<&mut Worker> {
+    fn worker(&mut self, (channel, number): WorkerId) -> Option<&mut Worker> {
         self.nodes.get_mut(&channel)?.workers.get_mut(&number)
     }
 
-    fn asleep(&self, (channel, number): Place) -> Option<&Worker> {
+    fn asleep(&self, (channel, number): WorkerId) -> Option<&Worker> {
         let worker = self.nodes.get(&channel)?.workers.get(&number)?;
         worker.is_asleep.then_some(worker)
     }
 
-    fn put_to_sleep(&mut self, ours: &[(Place, usize)], waits: &[Wait]) {
+    fn put_to_sleep(&mut self, ours: &[(WorkerId, usize)], waits: &[Wait]) {
         // Who waits for nothing is not known to be stuck.
         if waits.is_empty() {
             return;
         }
         for &(place, in_hand) in ours {
             if let Some(worker) = self.worker(place) {
-                worker.fall_asleep(waits, in_hand);
+                worker.sleep(waits, in_hand);
             }
         }
     }
 
     /// Whether these may sleep. What comes along is to be dropped when the lock is released.
-    fn search(&self, ours: &[(Place, usize)], waits: &[Wait]) -> (Result<(), Names>, Queues) {
+    fn search(&self, ours: &[(WorkerId, usize)], waits: &[Wait]) -> (Result<(), Names>, Queues) {
         let mut search = Search {
             graph: self,
             ours,
@@ -282,17 +282,17 @@ const DEPTH: usize = 32;
 struct Search<'a> {
     graph: &'a Graph,
     /// The workers on whose thread or task somebody asks, and what they have in hand. Several, while one makes handlers for others.
-    ours: &'a [(Place, usize)],
+    ours: &'a [(WorkerId, usize)],
     /// What it asks about.
     waits: &'a [Wait],
     /// The wait by whose deadline it has to be woken.
     deadline: Option<&'a Wait>,
     /// Those that are stuck if it is, in the order in which they came up; itself first.
-    stuck: Vec<Place>,
+    stuck: Vec<WorkerId>,
     /// The same.
-    seen: BTreeSet<Place>,
+    seen: BTreeSet<WorkerId>,
     /// Those that are not, even if all that are in `stuck` are.
-    free: BTreeSet<Place>,
+    free: BTreeSet<WorkerId>,
     /// What those that are stuck wait for room for.
     rooms: Vec<Wait>,
     /// Not to be dropped under the lock.
@@ -301,8 +301,8 @@ struct Search<'a> {
 
 /// Who has to be stuck, so that a wait has no end.
 enum Needed {
-    Each(Vec<Place>),
-    AnyOf(Vec<Place>),
+    Each(Vec<WorkerId>),
+    AnyOf(Vec<WorkerId>),
 }
 
 impl Search<'_> {
@@ -338,7 +338,7 @@ impl Search<'_> {
     }
 
     /// Takes a worker for stuck if it may be, which depends on what it waits for.
-    fn assume(&mut self, place: Place, open: &mut Vec<Wait>) -> bool {
+    fn assume(&mut self, place: WorkerId, open: &mut Vec<Wait>) -> bool {
         if self.seen.contains(&place) {
             return true;
         }
@@ -360,7 +360,7 @@ impl Search<'_> {
     }
 
     /// Whether one of these is stuck: the first that is found is taken for it.
-    fn is_any_stuck(&mut self, places: &[Place], depth: usize) -> bool {
+    fn is_any_stuck(&mut self, places: &[WorkerId], depth: usize) -> bool {
         if places.iter().any(|place| self.seen.contains(place)) {
             return true;
         }
@@ -419,8 +419,8 @@ impl Search<'_> {
         }
         let places = node.workers.keys().map(|&number| (promise.channel, number));
         Some(match promise.whose {
-            Whose::All => Needed::AnyOf(places.collect()),
-            Whose::One(worker) => {
+            Responsible::All => Needed::AnyOf(places.collect()),
+            Responsible::One(worker) => {
                 let place = (promise.channel, worker);
                 Needed::Each(vec![{ places }.find(|&known| known == place)?])
             }
@@ -471,7 +471,7 @@ impl Search<'_> {
     }
 
     /// A request as a number, or zero.
-    fn in_hand_of(&self, place: Place) -> usize {
+    fn in_hand_of(&self, place: WorkerId) -> usize {
         if let Some((_, in_hand)) = self.ours.iter().find(|(own, _)| *own == place) {
             return *in_hand;
         }

@@ -61,13 +61,13 @@ use ump::{
 use self::{
     awaits::Awaits,
     drives::Drives,
-    graph::{Place, Queue},
+    graph::{Queue, WorkerId},
 };
 
-pub(crate) use self::graph::Whose;
+pub(crate) use self::graph::Responsible;
 
 /// The place of a worker in the graph of who waits for whom.
-pub(crate) struct Seat {
+pub(crate) struct WaitNode {
     channel: ChannelId,
     number: usize,
     /// Tells it from a later loop whose channel has the same address.
@@ -77,9 +77,9 @@ pub(crate) struct Seat {
     in_hand: AtomicUsize,
 }
 
-impl Seat {
+impl WaitNode {
     /// Takes the place of a worker, until it is dropped. To be done for all workers of a loop before one of them is at work.
-    pub(crate) fn take<S, R, E>(
+    pub(crate) fn register<S, R, E>(
         name: &Arc<str>,
         server: &Arc<Server<S, R, E>>,
         number: usize,
@@ -102,69 +102,72 @@ impl Seat {
 
     /// A request is lent to a call.
     #[inline]
-    pub(crate) fn lend(&self, request: RequestId) {
+    pub(crate) fn set_in_hand(&self, request: RequestId) {
         self.in_hand.store(request.into(), Ordering::Relaxed);
     }
 
     /// The call does not owe it any more.
     #[inline]
-    pub(crate) fn acquit(&self) {
+    pub(crate) fn clear_in_hand(&self) {
         self.in_hand.store(0, Ordering::Relaxed);
     }
 
-    fn place(&self) -> Place {
+    fn id(&self) -> WorkerId {
         (self.channel, self.number)
     }
 
     /// As those that sleep write it down.
-    fn stand(&self) -> (Place, usize) {
-        (self.place(), self.in_hand.load(Ordering::Relaxed))
+    fn id_and_request(&self) -> (WorkerId, usize) {
+        (self.id(), self.in_hand.load(Ordering::Relaxed))
     }
 }
 
-impl Drop for Seat {
+impl Drop for WaitNode {
     fn drop(&mut self) {
-        graph::leave(self.place(), &self.queue);
+        graph::leave(self.id(), &self.queue);
     }
 }
 
 /// The workers that cannot go on while a thread or a task waits: that of the call, and those whose handlers it is about to make.
 #[derive(Clone)]
-pub(crate) struct Party(Vec<Arc<Seat>>);
+pub(crate) struct WorkerSet(Vec<Arc<WaitNode>>);
 
-impl Party {
-    /// Of the worker with this seat.
-    pub(crate) fn of(seat: &Arc<Seat>) -> Self {
-        Self(vec![Arc::clone(seat)])
+impl WorkerSet {
+    /// Of the worker with this wait node.
+    pub(crate) fn of(wait_node: &Arc<WaitNode>) -> Self {
+        Self(vec![Arc::clone(wait_node)])
     }
 
-    fn stands(&self) -> Vec<(Place, usize)> {
-        self.0.iter().map(|seat| seat.stand()).collect()
+    fn ids_and_requests(&self) -> Vec<(WorkerId, usize)> {
+        self.0
+            .iter()
+            .map(|wait_node| wait_node.id_and_request())
+            .collect()
     }
 
     /// Sleeps until any of these is over.
-    fn fall_asleep(&self, waits: &[Wait]) -> Result<(), Circle> {
-        graph::fall_asleep(&self.stands(), waits).map_err(Circle::new)
+    fn sleep(&self, waits: &[Wait]) -> Result<(), Circle> {
+        graph::sleep(&self.ids_and_requests(), waits).map_err(Circle::new)
     }
 
     /// The same, whatever comes of it.
-    fn fall_asleep_anyway(&self, waits: &[Wait]) {
-        graph::fall_asleep_anyway(&self.stands(), waits);
+    fn sleep_anyway(&self, waits: &[Wait]) {
+        graph::sleep_anyway(&self.ids_and_requests(), waits);
     }
 
     /// Whether it could.
     fn look(&self, waits: &[Wait]) -> Result<(), Circle> {
-        graph::look(&self.stands(), waits).map_err(Circle::new)
+        graph::look(&self.ids_and_requests(), waits).map_err(Circle::new)
     }
 
     fn wake_up(&self) {
-        graph::wake_up(self.0.iter().map(|seat| seat.place()));
+        graph::wake_up(self.0.iter().map(|wait_node| wait_node.id()));
     }
 }
 
 /// The watcher of a thread that works for them.
 pub(crate) struct Watch {
-    party: Party,
+    workers: WorkerSet,
     /// One that is not ours, over which this one was set.
     other: Option<Arc<dyn Watcher>>,
     /// The one over which it was set, whosever that is.
@@ -172,36 +175,40 @@ pub(crate) struct Watch {
 }
 
 /// Watches this thread on behalf of the worker whose thread it is.
-pub(crate) fn watch(seat: &Arc<Seat>) -> Guard {
+pub(crate) fn watch(wait_node: &Arc<WaitNode>) -> Guard {
     waits::watch(Arc::new(Watch {
-        party: Party::of(seat),
+        workers: WorkerSet::of(wait_node),
         other: None,
         over: None,
     }))
 }
 
 /// Watches this thread while it makes the handlers of these workers, which cannot begin before that; besides, it is what it was.
-pub(crate) fn watch_making(seats: &[Arc<Seat>]) -> Guard {
+pub(crate) fn watch_making(wait_nodes: &[Arc<WaitNode>]) -> Guard {
     let other = waits::current();
-    let known = other.as_ref().and_then(|other| party_of(&**other));
+    let known = other.as_ref().and_then(|other| workers_of(&**other));
     let is_ours = known.is_some();
-    let mut party = known.unwrap_or(Party(Vec::new()));
-    for seat in seats {
-        if !party.0.iter().any(|known| Arc::ptr_eq(known, seat)) {
-            party.0.push(Arc::clone(seat));
+    let mut workers = known.unwrap_or(WorkerSet(Vec::new()));
+    for wait_node in wait_nodes {
+        if !workers.0.iter().any(|known| Arc::ptr_eq(known, wait_node)) {
+            workers.0.push(Arc::clone(wait_node));
         }
     }
     let over = other.clone();
     let other = other.filter(|_| !is_ours);
-    waits::watch(Arc::new(Watch { party, other, over }))
+    waits::watch(Arc::new(Watch {
+        workers,
+        other,
+        over,
+    }))
 }
 
 /// That of a watcher of ours, if it is one.
-fn party_of(watcher: &dyn Watcher) -> Option<Party> {
+fn workers_of(watcher: &dyn Watcher) -> Option<WorkerSet> {
     let watcher = watcher.as_any()?;
-    let watch = watcher.downcast_ref::<Watch>().map(|it| &it.party);
-    let awaits = || watcher.downcast_ref::<Awaits>().map(Awaits::party);
-    let drives = || watcher.downcast_ref::<Drives>().map(Drives::party);
+    let watch = watcher.downcast_ref::<Watch>().map(|it| &it.workers);
+    let awaits = || watcher.downcast_ref::<Awaits>().map(Awaits::workers);
+    let drives = || watcher.downcast_ref::<Drives>().map(Drives::workers);
     // One over one that is not ours is not either: that has to be asked as well.
     let is_alone = watcher
         .downcast_ref::<Watch>()
@@ -230,7 +237,7 @@ impl Watcher for Watch {
         if let Some(other) = &self.other {
             other.before_any(waits)?;
         }
-        let told = self.party.fall_asleep(waits);
+        let told = self.workers.sleep(waits);
         if let (Err(_), Some(other)) = (&told, &self.other) {
             other.after_any(waits);
         }
@@ -238,7 +245,7 @@ impl Watcher for Watch {
     }
 
     fn after_any(&self, waits: &[Wait]) {
-        self.party.wake_up();
+        self.workers.wake_up();
         if let Some(other) = &self.other {
             other.after_any(waits);
         }
@@ -258,7 +265,7 @@ impl Watcher for Watch {
     fn drives(&self, unpark: &Waker) -> Option<Driven> {
         match &self.other {
             Some(other) => other.drives(unpark),
-            None => Some(Drives::begin(&self.party, unpark)),
+            None => Some(Drives::begin(&self.workers, unpark)),
         }
     }
 
@@ -271,9 +278,9 @@ impl Watcher for Watch {
 pub(crate) struct Promise<R, E>(Option<ReplyContext<R, E>>);
 
 impl<R, E> Promise<R, E> {
-    /// That of these workers of the loop with this seat.
-    pub(crate) fn new(duty: ReplyContext<R, E>, seat: &Seat, whose: Whose) -> Self {
-        graph::promise(duty.id(), seat.channel, &seat.queue, whose);
+    /// That of these workers of the loop with this wait node.
+    pub(crate) fn new(duty: ReplyContext<R, E>, wait_node: &WaitNode, whose: Responsible) -> Self {
+        graph::promise(duty.id(), wait_node.channel, &wait_node.queue, whose);
         Self(Some(duty))
     }
 

@@ -5,17 +5,17 @@ use std::sync::Arc;
 use ump::{ReplyContext, Server, waits::RequestId};
 
 #[derive(Debug)]
-pub(crate) struct Seat;
+pub(crate) struct WaitNode;
 
 #[allow(clippy::unused_self, reason = "as those of the other one")]
-impl Seat {
-    pub(crate) fn take<S, R, E>(_: &Arc<str>, _: &Arc<Server<S, R, E>>, _: usize) -> Arc<Self> {
+impl WaitNode {
+    pub(crate) fn register<S, R, E>(_: &Arc<str>, _: &Arc<Server<S, R, E>>, _: usize) -> Arc<Self> {
         Arc::new(Self)
     }
 
-    pub(crate) fn lend(&self, _: RequestId) {}
+    pub(crate) fn set_in_hand(&self, _: RequestId) {}
 
-    pub(crate) fn acquit(&self) {}
+    pub(crate) fn clear_in_hand(&self) {}
 }
 
 /// Keeps no watcher set.
@@ -26,17 +26,17 @@ impl Drop for Unwatched {
     fn drop(&mut self) {}
 }
 
-pub(crate) fn watch(_: &Arc<Seat>) -> Unwatched {
+pub(crate) fn watch(_: &Arc<WaitNode>) -> Unwatched {
     Unwatched
 }
 
-pub(crate) fn watch_making(_: &[Arc<Seat>]) -> Unwatched {
+pub(crate) fn watch_making(_: &[Arc<WaitNode>]) -> Unwatched {
     Unwatched
 }
 
 /// Which of the workers of a loop have to do it.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Whose {
+pub(crate) enum Responsible {
     All,
     One(#[expect(dead_code, reason = "nobody looks")] usize),
 }
@@ -46,7 +46,7 @@ pub(crate) enum Whose {
 pub(crate) struct Promise<R, E>(ReplyContext<R, E>);
 
 impl<R, E> Promise<R, E> {
-    pub(crate) fn new(duty: ReplyContext<R, E>, _: &Seat, _: Whose) -> Self {
+    pub(crate) fn new(duty: ReplyContext<R, E>, _: &WaitNode, _: Responsible) -> Self {
         Self(duty)
     }
 

@@ -33,9 +33,9 @@ use ump::{Server, Stats};
 
 use super::meter::{ACCEPTED, IN_HAND, OUTCOMES, QUEUE_DEPTH, describe};
 use crate::{
-    record::{Desk, WorkerState},
+    record::{WorkerRecord, WorkerState},
     sync,
-    worker::panics::shielded,
+    worker::panics::ignore_user_panic,
 };
 
 /// How often the thread looks while there is something to see.
@@ -70,7 +70,7 @@ pub(crate) struct ChannelMeter(
 struct Reading {
     name: Arc<str>,
     stats: Box<dyn Fn() -> Stats + Send + Sync>,
-    workers: Box<[sync::Arc<Desk>]>,
+    workers: Box<[sync::Arc<WorkerRecord>]>,
     reported: Mutex<[u64; COUNTS.len()]>,
     depth: Gauge,
     in_hand: Gauge,
@@ -84,7 +84,7 @@ impl ChannelMeter {
     pub(crate) fn new<S, R, E>(
         name: &Arc<str>,
         server: &Arc<Server<S, R, E>>,
-        workers: &[sync::Arc<Desk>],
+        workers: &[sync::Arc<WorkerRecord>],
     ) -> Self
     where
         S: Send + 'static,
@@ -153,7 +153,7 @@ impl Reading {
         drop(reported);
         for (counter, grown) in self.counters.iter().zip(grown) {
             if grown > 0 {
-                shielded(|| counter.increment(grown));
+                ignore_user_panic(|| counter.increment(grown));
             }
         }
         (stats.queued, stats.taken)
@@ -162,8 +162,8 @@ impl Reading {
     fn show(&self, (queued, taken): Held) {
         #[expect(clippy::cast_precision_loss, reason = "the facade counts in f64")]
         let [queued, taken] = [queued, taken].map(|count| count as f64);
-        shielded(|| self.depth.set(queued));
-        shielded(|| self.in_hand.set(taken));
+        ignore_user_panic(|| self.depth.set(queued));
+        ignore_user_panic(|| self.in_hand.set(taken));
     }
 
     /// Whether a worker is not serving: it does not tell the thread of what is queued meanwhile.

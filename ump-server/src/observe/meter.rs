@@ -17,7 +17,7 @@ mod on {
     };
 
     use crate::{
-        observe::{Outcome, channel_meter::note_work},
+        observe::{CallOutcome, channel_meter::note_work},
         watchdog::Stall,
     };
 
@@ -81,7 +81,7 @@ mod on {
         pub(crate) fn end(
             &mut self,
             (number, kind): (u32, &'static str),
-            (outcome, count): (Outcome, u64),
+            (outcome, count): (CallOutcome, u64),
             took: impl FnOnce() -> Option<Duration>,
         ) {
             let number = number as usize;
@@ -162,7 +162,7 @@ mod on {
 mod off {
     use std::time::Duration;
 
-    use crate::{observe::Outcome, watchdog::Stall};
+    use crate::{observe::CallOutcome, watchdog::Stall};
 
     pub(crate) struct Meter;
 
@@ -182,7 +182,7 @@ mod off {
         pub(crate) fn end(
             &mut self,
             _: (u32, &'static str),
-            _: (Outcome, u64),
+            _: (CallOutcome, u64),
             _: impl FnOnce() -> Option<Duration>,
         ) {
         }

@@ -15,7 +15,9 @@ use crate::watchdog::{Stage, Stall};
 
 #[cfg(feature = "metrics")]
 pub use self::channel_meter::refresh_metrics;
-pub(crate) use self::{channel_meter::ChannelMeter, meter::Meter, outcome::Outcome, trace::Span};
+pub(crate) use self::{
+    channel_meter::ChannelMeter, meter::Meter, outcome::CallOutcome, trace::Span,
+};
 
 /// A handler does not return control, or does again.
 pub(crate) fn stall(stall: &Stall) {

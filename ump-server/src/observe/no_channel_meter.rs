@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ump::Server;
 
-use crate::{record::Desk, sync};
+use crate::{record::WorkerRecord, sync};
 
 #[derive(Clone)]
 pub(crate) struct ChannelMeter;
@@ -13,7 +13,7 @@ impl ChannelMeter {
     pub(crate) fn new<S, R, E>(
         _: &Arc<str>,
         _: &Arc<Server<S, R, E>>,
-        _: &[sync::Arc<Desk>],
+        _: &[sync::Arc<WorkerRecord>],
     ) -> Self {
         Self
     }

@@ -6,7 +6,7 @@
     any(not(feature = "tokio"), loom, shuttle),
     expect(dead_code, reason = "only a task can be aborted")
 )]
-pub(crate) enum Outcome {
+pub(crate) enum CallOutcome {
     Replied,
     /// With the application's own error.
     Failed,
@@ -24,7 +24,7 @@ pub(crate) enum Outcome {
 }
 
 #[cfg(any(feature = "tracing", feature = "metrics"))]
-impl Outcome {
+impl CallOutcome {
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Replied => "replied",

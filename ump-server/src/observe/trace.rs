@@ -13,7 +13,7 @@ mod on {
     use ump::PanicMessage;
 
     use crate::{
-        observe::Outcome,
+        observe::CallOutcome,
         watchdog::{Stage, Stall},
     };
 
@@ -41,7 +41,7 @@ mod on {
         }
 
         #[inline]
-        pub(crate) fn close(self, outcome: Outcome) {
+        pub(crate) fn close(self, outcome: CallOutcome) {
             self.0.record("outcome", outcome.name());
         }
     }
@@ -90,7 +90,7 @@ mod off {
 
     use ump::PanicMessage;
 
-    use crate::{observe::Outcome, watchdog::Stall};
+    use crate::{observe::CallOutcome, watchdog::Stall};
 
     pub(crate) struct Span;
 
@@ -116,7 +116,7 @@ mod off {
 
         #[inline]
         #[expect(clippy::unused_self, reason = "its twin needs it")]
-        pub(crate) fn close(self, _: Outcome) {}
+        pub(crate) fn close(self, _: CallOutcome) {}
     }
 
     pub(crate) fn stall(_: &Stall) {}

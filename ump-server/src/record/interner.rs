@@ -7,9 +7,9 @@ use std::{collections::BTreeMap, fmt, ptr};
 use crate::sync::Mutex;
 
 /// What the numbers stand for. Zero stands for nothing.
-pub(super) struct Catalog<T: ?Sized + 'static>(Mutex<Vec<&'static T>>);
+pub(super) struct Interner<T: ?Sized + 'static>(Mutex<Vec<&'static T>>);
 
-impl<T: ?Sized> Catalog<T> {
+impl<T: ?Sized> Interner<T> {
     pub(super) fn new() -> Self {
         Self(Mutex::new(Vec::new()))
     }
@@ -26,15 +26,15 @@ impl<T: ?Sized> Catalog<T> {
     }
 }
 
-impl<T: ?Sized> fmt::Debug for Catalog<T> {
+impl<T: ?Sized> fmt::Debug for Interner<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Catalog").finish_non_exhaustive()
+        f.debug_struct("Interner").finish_non_exhaustive()
     }
 }
 
-/// The index to a catalogue, of the one who fills it. Things at different addresses are different.
+/// The index to an interner, of the one who fills it. Things at different addresses are different.
 #[derive(Debug, Default)]
-pub(super) struct Index {
+pub(super) struct InternerCache {
     last: (Key, u32),
     known: BTreeMap<Key, u32>,
 }
@@ -42,18 +42,18 @@ pub(super) struct Index {
 /// Address and size.
 type Key = (usize, usize);
 
-impl Index {
+impl InternerCache {
     #[inline]
-    pub(super) fn number<T: ?Sized>(&mut self, catalog: &Catalog<T>, item: &'static T) -> u32 {
+    pub(super) fn number<T: ?Sized>(&mut self, interner: &Interner<T>, item: &'static T) -> u32 {
         let key = (ptr::from_ref(item).addr(), size_of_val(item));
         if self.last.0 != key {
-            self.last = (key, self.look_up(catalog, key, item));
+            self.last = (key, self.look_up(interner, key, item));
         }
         self.last.1
     }
 
-    fn look_up<T: ?Sized>(&mut self, catalog: &Catalog<T>, key: Key, item: &'static T) -> u32 {
-        *self.known.entry(key).or_insert_with(|| catalog.add(item))
+    fn look_up<T: ?Sized>(&mut self, interner: &Interner<T>, key: Key, item: &'static T) -> u32 {
+        *self.known.entry(key).or_insert_with(|| interner.add(item))
     }
 }
 
@@ -63,13 +63,13 @@ mod tests {
 
     #[test]
     fn a_number_stands_for_the_same_thing_for_ever() {
-        let catalog = Catalog::<str>::new();
-        let mut index = Index::default();
+        let interner = Interner::<str>::new();
+        let mut index = InternerCache::default();
         let numbers: Vec<u32> = ["a", "b", "a", "c", "b"]
             .into_iter()
-            .map(|item| index.number(&catalog, item))
+            .map(|item| index.number(&interner, item))
             .collect();
-        let items: Vec<_> = numbers.iter().map(|&number| catalog.get(number)).collect();
+        let items: Vec<_> = numbers.iter().map(|&number| interner.get(number)).collect();
         assert_eq!(
             items,
             [Some("a"), Some("b"), Some("a"), Some("c"), Some("b")]
@@ -79,10 +79,10 @@ mod tests {
 
     #[test]
     fn zero_stands_for_nothing() {
-        let catalog = Catalog::<str>::new();
-        assert_eq!(catalog.get(0), None);
-        let mut index = Index::default();
-        assert_eq!(index.number(&catalog, "a"), 1);
-        assert_eq!(catalog.get(0), None);
+        let interner = Interner::<str>::new();
+        assert_eq!(interner.get(0), None);
+        let mut index = InternerCache::default();
+        assert_eq!(index.number(&interner, "a"), 1);
+        assert_eq!(interner.get(0), None);
     }
 }

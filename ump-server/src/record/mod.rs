@@ -38,8 +38,8 @@ use ump::Clock;
 
 use crate::sync::{Arc, AtomicU64, Ordering};
 
-use self::interner::Catalog;
-pub(crate) use self::recorder::Clerk;
+use self::interner::Interner;
+pub(crate) use self::recorder::WorkerRecorder;
 pub use self::status::{InHand, WorkerState, WorkerStatus};
 
 const IDLE: u64 = 0;
@@ -55,19 +55,19 @@ const UNTIMED: u64 = u64::MAX;
 
 /// A worker's record.
 #[derive(Debug)]
-pub(crate) struct Desk {
+pub(crate) struct WorkerRecord {
     pub(crate) name: std::sync::Arc<str>,
     pub(crate) worker: usize,
     pub(crate) clock: Clock,
     /// What the times are counted from, in nanoseconds.
     epoch: Instant,
     turn: AtomicU64,
-    /// The numbers of its kind and its caller in the catalogues.
+    /// The numbers of its kind and its caller in the interner.
     what: AtomicU64,
     taken: AtomicU64,
     since: AtomicU64,
-    kinds: Catalog<str>,
-    callers: Catalog<Location<'static>>,
+    kinds: Interner<str>,
+    callers: Interner<Location<'static>>,
     /// These three are for the status only.
     processed: Count,
     restarts: Count,
@@ -76,7 +76,7 @@ pub(crate) struct Desk {
 
 /// What the monitor sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Sight {
+pub(crate) enum Snapshot {
     /// The handler has no control; this was its last turn.
     Away(Turn),
     /// It has had control since then.
@@ -94,7 +94,7 @@ impl Turn {
     pub(crate) const NONE: Self = Self(0);
 }
 
-impl Desk {
+impl WorkerRecord {
     pub(crate) fn new(name: std::sync::Arc<str>, worker: usize, clock: Clock) -> Arc<Self> {
         Arc::new(Self {
             name,
@@ -105,8 +105,8 @@ impl Desk {
             what: AtomicU64::new(0),
             taken: AtomicU64::new(UNTIMED),
             since: AtomicU64::new(UNTIMED),
-            kinds: Catalog::new(),
-            callers: Catalog::new(),
+            kinds: Interner::new(),
+            callers: Interner::new(),
             processed: Count::new(0),
             restarts: Count::new(0),
             state: AtomicU8::new(WorkerState::Starting as u8),
@@ -114,18 +114,18 @@ impl Desk {
     }
 
     /// What is going on at this moment.
-    pub(crate) fn sight(&self) -> Sight {
+    pub(crate) fn snapshot(&self) -> Snapshot {
         let word = self.turn.load(Ordering::Acquire);
         let turn = Turn(word & !PHASE);
         match word & PHASE {
             RUNNING => match self.instant(self.since.load(Ordering::Acquire)) {
                 // Relaxed: invariant 1. It is over already, so the next one has only just begun.
-                Some(_) if self.turn.load(Ordering::Relaxed) != word => Sight::Away(turn),
-                Some(since) => Sight::Running(turn, since),
-                None => Sight::Away(turn),
+                Some(_) if self.turn.load(Ordering::Relaxed) != word => Snapshot::Away(turn),
+                Some(since) => Snapshot::Running(turn, since),
+                None => Snapshot::Away(turn),
             },
-            REPORTED => Sight::Reported(turn),
-            _ => Sight::Away(turn),
+            REPORTED => Snapshot::Reported(turn),
+            _ => Snapshot::Away(turn),
         }
     }
 
@@ -167,7 +167,7 @@ impl Desk {
         WorkerStatus {
             worker: self.worker,
             state: self.state(),
-            // Acquire: pairs with the Release of the clerk's `end`.
+            // Acquire: pairs with the Release of the recorder's `end`.
             processed: self.processed.load(Ordering::Acquire),
             restarts: self.restarts.load(Ordering::Relaxed),
             in_hand: self.in_hand(),

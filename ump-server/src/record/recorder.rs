@@ -1,4 +1,4 @@
-//! Who writes at a desk: the worker's own end of it. What is done with each call passes by here, so this is where it is timed, traced and counted.
+//! Who writes at a record: the worker's own end of it. What is done with each call passes by here, so this is where it is timed, traced and counted.
 //!
 //! A subscriber or a recorder is the user's code: where a worker runs it outside of what is caught as the handler's, it is shielded.
 
@@ -8,27 +8,27 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ump::{PanicMessage, ReplyContext as Owed};
+use ump::{PanicMessage, ReplyContext as OwnedReplyContext};
 
 #[cfg(all(feature = "tokio", not(any(loom, shuttle))))]
 use super::InHand;
 use super::{
-    Desk, IDLE, ONE_TURN, PHASE, REPORTED, RUNNING, Turn, UNTIMED, WAITING, WorkerState,
-    interner::Index, pack,
+    IDLE, ONE_TURN, PHASE, REPORTED, RUNNING, Turn, UNTIMED, WAITING, WorkerRecord, WorkerState,
+    interner::InternerCache, pack,
 };
 use crate::{
-    observe::{ChannelMeter, Meter, Outcome, Span, trace},
+    observe::{CallOutcome, ChannelMeter, Meter, Span, trace},
     sync::{Arc, Ordering},
     watchdog::Watch,
-    worker::panics::shielded,
+    worker::panics::ignore_user_panic,
 };
 
-/// The worker's end of its desk. Dropped, the worker has ended.
-pub(crate) struct Clerk {
-    desk: Arc<Desk>,
-    kinds: Index,
-    callers: Index,
-    /// What is written at the desk.
+/// The worker's end of its record. Dropped, the worker has ended.
+pub(crate) struct WorkerRecorder {
+    record: Arc<WorkerRecord>,
+    kinds: InternerCache,
+    callers: InternerCache,
+    /// What is written at the record.
     word: u64,
     /// Whether it reads the clock for each call.
     is_timed: bool,
@@ -54,20 +54,20 @@ struct Call {
     request: Option<(Span, u64)>,
 }
 
-impl Clerk {
-    pub(crate) fn new(desk: Arc<Desk>, is_timed: bool, watch: Option<Watch>) -> Self {
+impl WorkerRecorder {
+    pub(crate) fn new(record: Arc<WorkerRecord>, is_timed: bool, watch: Option<Watch>) -> Self {
         Self {
-            kinds: Index::default(),
-            callers: Index::default(),
+            kinds: InternerCache::default(),
+            callers: InternerCache::default(),
             word: IDLE,
             is_timed: is_timed || watch.is_some() || Meter::TIMES,
             watch,
-            meter: Meter::new(&desk.name, desk.worker),
+            meter: Meter::new(&record.name, record.worker),
             channel_meter: None,
             call: None,
             now: None,
             since: None,
-            desk,
+            record,
         }
     }
 
@@ -80,19 +80,19 @@ impl Clerk {
     // ---- the worker's life
 
     pub(crate) fn set_state(&self, state: WorkerState) {
-        self.desk.set_state(state);
+        self.record.set_state(state);
     }
 
     /// Its handler will be made anew after this pause, because it has failed.
     pub(crate) fn will_restart(&self, pause: Duration) {
-        shielded(|| trace::restart(&self.desk.name, self.desk.worker, pause));
+        ignore_user_panic(|| trace::restart(&self.record.name, self.record.worker, pause));
         self.meter.pause();
     }
 
     /// Its handler is made anew.
     pub(crate) fn restarts(&mut self, restarts: u64) {
-        self.desk.restarts.store(restarts, Ordering::Relaxed);
-        shielded(|| self.meter.restart());
+        self.record.restarts.store(restarts, Ordering::Relaxed);
+        ignore_user_panic(|| self.meter.restart());
     }
 
     /// Its handler has panicked. Returns what it was called for, and where that was asked.
@@ -101,8 +101,10 @@ impl Clerk {
         message: &PanicMessage,
     ) -> (&'static str, Option<&'static Location<'static>>) {
         let (kind, caller) = self.called_for();
-        shielded(|| trace::panic(&self.desk.name, self.desk.worker, kind, caller, message));
-        shielded(|| self.end(Outcome::Panicked));
+        ignore_user_panic(|| {
+            trace::panic(&self.record.name, self.record.worker, kind, caller, message)
+        });
+        ignore_user_panic(|| self.end(CallOutcome::Panicked));
         (kind, caller)
     }
 
@@ -120,11 +122,11 @@ impl Clerk {
     pub(crate) fn begin_request<R, E>(
         &mut self,
         kind: &'static str,
-        (first, requests): (&Owed<R, E>, usize),
+        (first, requests): (&OwnedReplyContext<R, E>, usize),
         queued: impl FnOnce() -> usize,
     ) {
         let caller = first.caller();
-        let span = Span::open(&self.desk.name, self.desk.worker, kind, caller);
+        let span = Span::open(&self.record.name, self.record.worker, kind, caller);
         self.begin(kind, Some(caller), Some((span, requests as u64)));
         let taken = self.now;
         self.meter.take(queued, || {
@@ -146,14 +148,16 @@ impl Clerk {
         caller: Option<&'static Location<'static>>,
         request: Option<(Span, u64)>,
     ) {
-        let desk = &*self.desk;
-        let number = self.kinds.number(&desk.kinds, kind);
-        let asked_at = caller.map_or(0, |caller| self.callers.number(&desk.callers, caller));
-        let taken = self.is_timed.then(|| desk.clock.now());
-        // Release, all of them: see invariant 1 of the desk.
-        desk.what.store(pack([number, asked_at]), Ordering::Release);
-        let at = taken.map_or(UNTIMED, |at| desk.nanoseconds(at));
-        desk.taken.store(at, Ordering::Release);
+        let record = &*self.record;
+        let number = self.kinds.number(&record.kinds, kind);
+        let asked_at = caller.map_or(0, |caller| self.callers.number(&record.callers, caller));
+        let taken = self.is_timed.then(|| record.clock.now());
+        // Release, all of them: see invariant 1 of the record.
+        record
+            .what
+            .store(pack([number, asked_at]), Ordering::Release);
+        let at = taken.map_or(UNTIMED, |at| record.nanoseconds(at));
+        record.taken.store(at, Ordering::Release);
         self.write((self.word & !PHASE).wrapping_add(ONE_TURN) | WAITING);
         self.now = taken;
         self.call = Some(Call {
@@ -168,13 +172,13 @@ impl Clerk {
     /// Gives the handler control.
     #[inline]
     pub(crate) fn resume(&mut self) {
-        let desk = &*self.desk;
+        let record = &*self.record;
         self.since = self
             .now
             .take()
-            .or_else(|| self.is_timed.then(|| desk.clock.now()));
-        let at = self.since.map_or(UNTIMED, |at| desk.nanoseconds(at));
-        desk.since.store(at, Ordering::Release);
+            .or_else(|| self.is_timed.then(|| record.clock.now()));
+        let at = self.since.map_or(UNTIMED, |at| record.nanoseconds(at));
+        record.since.store(at, Ordering::Release);
         self.write((self.word & !PHASE).wrapping_add(ONE_TURN) | RUNNING);
         if let Some(watch) = &self.watch {
             watch.resumed();
@@ -189,7 +193,7 @@ impl Clerk {
 
     /// The call is done with.
     #[inline]
-    pub(crate) fn end(&mut self, outcome: Outcome) {
+    pub(crate) fn end(&mut self, outcome: CallOutcome) {
         self.leave(IDLE);
         let Some(call) = self.call.take() else {
             return;
@@ -198,28 +202,28 @@ impl Clerk {
             return;
         };
         span.close(outcome);
-        let clock = &self.desk.clock;
+        let clock = &self.record.clock;
         self.meter
             .end((call.number, call.kind), (outcome, requests), || {
                 call.taken
                     .map(|taken| clock.now().saturating_duration_since(taken))
             });
         // Plain, as nobody else writes it. The last thing: whoever sees it may count on the rest.
-        let processed = self.desk.processed.load(Ordering::Relaxed) + requests;
-        self.desk.processed.store(processed, Ordering::Release);
+        let processed = self.record.processed.load(Ordering::Relaxed) + requests;
+        self.record.processed.store(processed, Ordering::Release);
     }
 
     /// What is in hand.
     #[cfg(all(feature = "tokio", not(any(loom, shuttle))))]
     pub(crate) fn in_hand(&self) -> Option<InHand> {
-        self.desk.status().in_hand
+        self.record.status().in_hand
     }
 
     /// Calls the handler for something that is no request.
     pub(crate) fn call<T>(&mut self, kind: &'static str, call: impl FnOnce() -> T) -> T {
         self.begin_other(kind);
         let result = self.run(call);
-        self.end(Outcome::NoReply);
+        self.end(CallOutcome::NoReply);
         result
     }
 
@@ -235,7 +239,7 @@ impl Clerk {
     #[inline]
     fn write(&mut self, word: u64) {
         self.word = word;
-        self.desk.turn.store(word, Ordering::Release);
+        self.record.turn.store(word, Ordering::Release);
     }
 
     /// Ends a turn, if there is one.
@@ -247,7 +251,7 @@ impl Clerk {
             Some(watch) if is_running => {
                 self.word = turn | phase;
                 // Acquire: pairs with the Release of the monitor's claim.
-                let found = self.desk.turn.swap(self.word, Ordering::AcqRel);
+                let found = self.record.turn.swap(self.word, Ordering::AcqRel);
                 if found & PHASE == REPORTED {
                     self.report_end(watch, Turn(turn));
                 }
@@ -262,21 +266,21 @@ impl Clerk {
         let (Some(call), Some(since)) = (&self.call, self.since) else {
             return;
         };
-        let elapsed = self.desk.clock.now().saturating_duration_since(since);
+        let elapsed = self.record.clock.now().saturating_duration_since(since);
         watch.is_over(turn, call.kind, call.caller, elapsed);
     }
 }
 
-impl Drop for Clerk {
+impl Drop for WorkerRecorder {
     fn drop(&mut self) {
         // What is in hand was not let finish.
-        shielded(|| self.end(Outcome::NoReply));
-        self.desk.set_state(WorkerState::Ended);
+        ignore_user_panic(|| self.end(CallOutcome::NoReply));
+        self.record.set_state(WorkerState::Ended);
     }
 }
 
-impl fmt::Debug for Clerk {
+impl fmt::Debug for WorkerRecorder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Clerk").field(&self.desk).finish()
+        f.debug_tuple("WorkerRecorder").field(&self.record).finish()
     }
 }

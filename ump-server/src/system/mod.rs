@@ -4,7 +4,7 @@
 //! use std::{collections::HashMap, time::Duration};
 //! use ump_server::{
 //!     Stop,
-//!     system::{Attributes, Setup, System},
+//!     system::{Attributes, ComponentContext, System},
 //!     thread,
 //! };
 //!
@@ -12,15 +12,15 @@
 //!
 //! let system = System::builder()
 //!     // Answers with what it knows. Each instance has a channel and a state of its own.
-//!     .thread("store", Attributes::new().instances(2), |_: &Setup<Key, usize, ()>| {
+//!     .thread("store", Attributes::new().instances(2), |_: &ComponentContext<Key, usize, ()>| {
 //!         let mut lengths = HashMap::new();
 //!         Ok(thread::answer(move |key: Key| {
 //!             Ok(*lengths.entry(key).or_insert_with(|| key.len()))
 //!         }))
 //!     })
 //!     // Asks the store, which is up before it and stays so until it has ended.
-//!     .thread("front", Attributes::new().needs("store").capacity(64), |setup: &Setup<Key, String, ()>| {
-//!         let store = setup.spread::<Key, usize, ()>("store")?;
+//!     .thread("front", Attributes::new().needs("store").capacity(64), |setup: &ComponentContext<Key, String, ()>| {
+//!         let store = setup.balancer::<Key, usize, ()>("store")?;
 //!         Ok(thread::answer(move |key: Key| {
 //!             let length = store.by_key(key).req(key).map_err(drop)?;
 //!             Ok(format!("{key} has {length} letters"))
@@ -40,11 +40,11 @@
 //!
 //! # In the order in which one needs it
 //!
-//! - A [`Builder`] takes components: a name, [`Attributes`], and a factory that makes the handler with a [`Setup`]. They run on [threads](Builder::thread), on
+//! - A [`Builder`] takes components: a name, [`Attributes`], and a factory that makes the handler with a [`ComponentContext`]. They run on [threads](Builder::thread), on
 //!   threads that take [batches](Builder::batches), or on [tasks](Builder::task); with [`workers`](Attributes::workers) each instance is a pool.
 //! - It is started, within a deadline: each component after those it [needs](Attributes::needs), when the `init` of these is done. Blocking with
-//!   [`wait`](Waiting::wait), or awaited. If one does not come up, the others are stopped again, and the [error](StartError) says which and why.
-//! - Clients are found by name, with their types: [`System::client`], or from elsewhere by a [`Directory`]. A [`Spread`] chooses among the instances: one after
+//!   [`wait`](Operation::wait), or awaited. If one does not come up, the others are stopped again, and the [error](StartError) says which and why.
+//! - Clients are found by name, with their types: [`System::client`], or from elsewhere by a [`Directory`]. A [`Balancer`] chooses among the instances: one after
 //!   the other, by key, or the one with the least to do.
 //! - A [`Group`] says what else is made anew when a handler fails, and when to give up. [`System::failed`] tells who cares.
 //! - [`System::status`] says how each component is, as plain data.
@@ -66,17 +66,17 @@ pub use self::{
     build::builder::Builder,
     model::{
         attributes::Attributes,
-        group::{GiveUp, Group, Strategy},
+        group::{Escalation, Group, Strategy},
     },
     report::{
-        error::{BoxError, LookupError, NotUp, PlanError, StartError},
-        stop_report::{Ended, HowEnded, Report},
+        error::{BoxError, LookupError, PlanError, StartError, StartFailure},
+        stop_report::{Report, StopOutcome, StoppedInstance},
     },
     run::{
-        balancer::Spread,
-        component_context::Setup,
+        balancer::Balancer,
+        component_context::ComponentContext,
         directory::Directory,
-        operation::Waiting,
+        operation::Operation,
         status::{ComponentStatus, InstanceStatus, State},
         system::System,
     },

@@ -15,17 +15,17 @@ use ump::{Client, coop};
 
 use super::{
     Handler,
-    bell::Bell,
+    loop_waker::LoopWaker,
     run::run,
     timeout::{OnTimeout, RequestLimit},
 };
 use crate::{
     Context, JoinHandle,
-    deadlock::{self, Promise, Whose},
+    deadlock::{self, Promise, Responsible},
     worker::join::question,
-    worker::lifecycle::{Maker, Step, Worker},
+    worker::lifecycle::{HandlerFactory, Step, Worker},
     worker::options::{Launched, Options, Parts, choose_options},
-    worker::panics::Shielded,
+    worker::panics::CatchDrop,
     worker::spawn_error::SpawnError,
 };
 
@@ -120,14 +120,14 @@ impl Builder {
         let mut parts = self
             .options
             .parts::<_, _, _, _, E>(1, false, type_name::<H>())?;
-        let making = deadlock::watch_making(parts.seats());
+        let making = deadlock::watch_making(parts.wait_nodes());
         let handler = build(&parts.client).map_err(SpawnError::Handler)?;
         drop(making);
-        let (worker, bell) = worker::<_, _, _, _, ()>(&mut parts, 0);
+        let (worker, loop_waker) = worker::<_, _, _, _, ()>(&mut parts, 0);
         let factory = |_: &Context<S, R, E>| -> Result<H, E> { unreachable!("it is made once") };
         let looped = run(
             worker,
-            bell,
+            loop_waker,
             budget,
             anew(factory),
             Step::serve(handler),
@@ -162,14 +162,14 @@ impl Builder {
         let mut parts = self
             .options
             .parts::<_, _, _, _, E>(1, true, type_name::<H>())?;
-        let making = deadlock::watch_making(parts.seats());
-        let (worker, bell) = worker(&mut parts, 0);
+        let making = deadlock::watch_making(parts.wait_nodes());
+        let (worker, loop_waker) = worker(&mut parts, 0);
         let mut factory = factory;
         let handler = factory(&worker.context).map_err(SpawnError::Handler)?;
         drop(making);
         let looped = run(
             worker,
-            bell,
+            loop_waker,
             budget,
             anew(factory),
             Step::serve(handler),
@@ -213,21 +213,21 @@ impl Builder {
                 .parts::<_, _, _, _, E>(workers.get(), true, type_name::<H>())?;
         let factory = Arc::new(factory);
         // All are made before one is started.
-        let making = deadlock::watch_making(parts.seats());
+        let making = deadlock::watch_making(parts.wait_nodes());
         let made = (0..workers.get())
             .map(|number| {
-                let (worker, bell) = worker(&mut parts, number);
+                let (worker, loop_waker) = worker(&mut parts, number);
                 let handler = factory(&worker.context).map_err(SpawnError::Handler)?;
-                Ok((worker, bell, handler))
+                Ok((worker, loop_waker, handler))
             })
             .collect::<Result<Vec<_>, SpawnError<E>>>()?;
         drop(making);
-        for (worker, bell, handler) in made {
+        for (worker, loop_waker, handler) in made {
             let factory = Arc::clone(&factory);
             let factory = move |cx: &Context<S, R, E, T>| factory(cx);
             let looped = run(
                 worker,
-                bell,
+                loop_waker,
                 budget,
                 anew(factory),
                 Step::serve(handler),
@@ -262,17 +262,24 @@ impl Builder {
         let factory = Arc::new(factory);
         let replies = (0..workers.get())
             .map(|number| {
-                let (worker, bell) = worker(&mut parts, number);
+                let (worker, loop_waker) = worker(&mut parts, number);
                 let factory = Arc::clone(&factory);
                 let (tell_made, reply) = question();
-                let made = Promise::new(tell_made, &worker.seat, Whose::One(number));
-                let maker = Maker {
-                    factory: Shielded::new(move |cx: &Context<S, R, E, T>| factory(cx)),
+                let made = Promise::new(tell_made, &worker.wait_node, Responsible::One(number));
+                let handler_factory = HandlerFactory {
+                    factory: CatchDrop::new(move |cx: &Context<S, R, E, T>| factory(cx)),
                     made: Some(made),
                 };
                 start::<X>(
                     &runtime,
-                    run(worker, bell, budget, maker, Step::Make, limit),
+                    run(
+                        worker,
+                        loop_waker,
+                        budget,
+                        handler_factory,
+                        Step::Make,
+                        limit,
+                    ),
                 )?;
                 Ok(reply)
             })
@@ -306,9 +313,9 @@ fn start<X>(
 }
 
 /// Makes handlers anew; the first one is made already.
-fn anew<F, X>(factory: F) -> Maker<F, X> {
-    Maker {
-        factory: Shielded::new(factory),
+fn anew<F, X>(factory: F) -> HandlerFactory<F, X> {
+    HandlerFactory {
+        factory: CatchDrop::new(factory),
         made: None,
     }
 }
@@ -316,13 +323,13 @@ fn anew<F, X>(factory: F) -> Maker<F, X> {
 fn worker<S, R, E, RV, T>(
     parts: &mut Parts<S, R, E, RV>,
     number: usize,
-) -> (Worker<S, R, E, RV, T>, Arc<Bell>)
+) -> (Worker<S, R, E, RV, T>, Arc<LoopWaker>)
 where
     S: Send + 'static,
     R: Send + 'static,
     E: Send + 'static,
 {
-    let bell = Arc::new(Bell::default());
-    let rung = Arc::clone(&bell);
-    (parts.worker(number, move || rung.ring()), bell)
+    let loop_waker = Arc::new(LoopWaker::default());
+    let woken = Arc::clone(&loop_waker);
+    (parts.worker(number, move || woken.wake()), loop_waker)
 }

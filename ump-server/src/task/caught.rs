@@ -25,7 +25,7 @@ pub(super) async fn caught<T>(
     poll_fn(|cx| {
         let _watched = waits::watch(awaits.clone());
         let mut turn = || coop::with_budget(budget, || future.as_mut().poll(cx));
-        match panics::caught(&mut turn) {
+        match panics::catch_user_panic(&mut turn) {
             Ok(poll) => poll.map(Ok),
             Err(message) => Poll::Ready(Err(message)),
         }

@@ -23,10 +23,10 @@
 //! # }
 //! ```
 
-mod attend;
-mod bell;
 mod builder;
+mod call;
 mod caught;
+mod loop_waker;
 mod run;
 #[cfg(feature = "tokio-time")]
 mod runtime_clock;

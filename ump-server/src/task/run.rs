@@ -6,27 +6,27 @@ use ump::{coop::consume_budget, waits};
 
 use super::{
     Handler,
-    attend::{Attend, Calls, Cut, Limit, assert_timer, attend},
-    bell::{Bell, Listening},
+    call::{CallContext, CallError, HandlerCall, Limit, assert_timer, call_handler},
     caught::caught,
+    loop_waker::{LoopWaker, RegisteredWaker},
     sleep::NextSleep,
     timeout::{OnTimeout, RequestLimit},
 };
 use crate::{
     Context, ReplyContext,
     deadlock::awaits::Awaits,
-    testing::test_clock::Member,
+    testing::test_clock::Participant,
     worker::join::JoinErrorKind,
-    worker::lifecycle::{Maker, Served, Serving, Step, Worker},
-    worker::reply_context::Owed,
+    worker::lifecycle::{HandlerFactory, Served, Serving, Step, Worker},
+    worker::reply_context::PendingReply,
 };
 
 /// From the first handler to the end of the last one.
 pub(super) async fn run<S, R, E, RV, T, H, X>(
     mut worker: Worker<S, R, E, RV, T>,
-    bell: Arc<Bell>,
+    loop_waker: Arc<LoopWaker>,
     budget: u32,
-    mut maker: Maker<impl FnMut(&Context<S, R, E, T>) -> Result<H, X>, X>,
+    mut handler_factory: HandlerFactory<impl FnMut(&Context<S, R, E, T>) -> Result<H, X>, X>,
     mut step: Step<H, RV>,
     limit: RequestLimit,
 ) where
@@ -36,10 +36,10 @@ pub(super) async fn run<S, R, E, RV, T, H, X>(
     X: Send + 'static,
 {
     let calls = poll_fn(|cx| {
-        let observer = worker.member.as_ref().map(Member::observer);
-        let awaits = Awaits::of_task(&worker.seat, cx.waker(), observer);
+        let observer = worker.participant.as_ref().map(Participant::observer);
+        let awaits = Awaits::of_task(&worker.wait_node, cx.waker(), observer);
         let aborts = &worker.control.aborts;
-        Poll::Ready(Calls::new(awaits, aborts, cx.waker().clone()))
+        Poll::Ready(CallContext::new(awaits, aborts, cx.waker().clone()))
     });
     let calls = calls.await;
     let awaits = || Arc::clone(&calls.awaits);
@@ -47,12 +47,19 @@ pub(super) async fn run<S, R, E, RV, T, H, X>(
         step = match step {
             Step::Make => {
                 let _watched = waits::watch(awaits());
-                worker.make(&mut maker)
+                worker.make(&mut handler_factory)
             }
             Step::Serve(mut serving) => {
                 // Not within what is caught: it has to survive the panic.
-                let mut owed = Owed::nothing(&worker.seat);
-                let serving_it = serve(&mut worker, &calls, &bell, &mut serving, &mut owed, limit);
+                let mut owed = PendingReply::none(&worker.wait_node);
+                let serving_it = serve(
+                    &mut worker,
+                    &calls,
+                    &loop_waker,
+                    &mut serving,
+                    &mut owed,
+                    limit,
+                );
                 let served = caught(awaits(), budget, serving_it).await;
                 worker.after_serving(serving, served, owed.into_duty())
             }
@@ -61,9 +68,9 @@ pub(super) async fn run<S, R, E, RV, T, H, X>(
                 worker.after_pause()
             }
             Step::Finish(mut handler, rv) => {
-                let clerk = &mut worker.clerk;
+                let recorder = &mut worker.recorder;
                 calls.begin_clean_up();
-                let term = attend(clerk, &calls, "term", || handler.get_mut().term(rv));
+                let term = call_handler(recorder, &calls, "term", || handler.get_mut().term(rv));
                 let finished = match caught(awaits(), budget, term).await {
                     Ok(term) => term.map_err(|_| JoinErrorKind::Aborted),
                     Err(message) => Err(JoinErrorKind::Panicked(message)),
@@ -74,7 +81,7 @@ pub(super) async fn run<S, R, E, RV, T, H, X>(
             Step::End(outcome) => break outcome,
         }
     };
-    drop(maker);
+    drop(handler_factory);
     drop(calls);
     worker.tell(outcome);
 }
@@ -82,10 +89,10 @@ pub(super) async fn run<S, R, E, RV, T, H, X>(
 /// Serves until the handler breaks off, or until there is nothing more to serve.
 async fn serve<S, R, E, RV, T, H>(
     worker: &mut Worker<S, R, E, RV, T>,
-    calls: &Calls,
-    bell: &Bell,
+    calls: &CallContext,
+    loop_waker: &LoopWaker,
     Serving { handler, is_ready }: &mut Serving<H>,
-    owed: &mut Owed<R, E>,
+    owed: &mut PendingReply<R, E>,
     RequestLimit {
         timeout,
         on_timeout,
@@ -99,12 +106,12 @@ where
     let handler = handler.get_mut();
     if !*is_ready {
         let client = worker.context.weak_client();
-        let clerk = &mut worker.clerk;
-        if attend(clerk, calls, "init", || handler.init(client))
+        let recorder = &mut worker.recorder;
+        if call_handler(recorder, calls, "init", || handler.init(client))
             .await
             .is_err()
         {
-            return Served::Up(None);
+            return Served::Finished(None);
         }
         *is_ready = true;
         worker.started();
@@ -113,28 +120,28 @@ where
         server,
         context,
         due,
-        member,
+        participant,
         control,
         renewals,
-        clerk,
+        recorder,
         ..
     } = worker;
     let mut requests = server.stream();
     let mut sleep = NextSleep::default();
     let mut sleep_of_request = NextSleep::default();
-    let mut listening = Listening::default();
+    let mut listening = RegisteredWaker::default();
     loop {
         if control.renewals() != *renewals {
-            return Served::Enough;
+            return Served::Renew;
         }
         if !due.is_idle() {
             due.begin(context.clock.now());
             while let Some(token) = due.pop() {
                 consume_budget().await;
-                match attend(clerk, calls, "on_timer", || handler.on_timer(token)).await {
+                match call_handler(recorder, calls, "on_timer", || handler.on_timer(token)).await {
                     Ok(ControlFlow::Continue(())) => {}
-                    Ok(ControlFlow::Break(rv)) => return Served::Up(Some(rv)),
-                    Err(_) => return Served::Up(None),
+                    Ok(ControlFlow::Break(rv)) => return Served::Finished(Some(rv)),
+                    Err(_) => return Served::Finished(None),
                 }
             }
         }
@@ -142,24 +149,24 @@ where
             if let Poll::Ready(taken) = requests.poll_wait(cx) {
                 return Poll::Ready(Event::Taken(taken));
             }
-            bell.listen(&mut listening, cx.waker());
+            loop_waker.register(&mut listening, cx.waker());
             if control.renewals() != *renewals {
                 return Poll::Ready(Event::Timer(Ok(())));
             }
             let until = due.sleep_until();
-            if let Some(member) = member {
-                member.waits(until);
+            if let Some(participant) = participant {
+                participant.waits(until);
             }
             sleep.poll(&context.clock, until, cx).map(Event::Timer)
         });
         let event = event.await;
-        if let Some(member) = member {
-            member.is_back(matches!(event, Event::Taken(Ok(_))));
+        if let Some(participant) = participant {
+            participant.is_back(matches!(event, Event::Taken(Ok(_))));
         }
         match event {
             Event::Taken(Ok((msg, rctx))) => {
                 let lent = ReplyContext::lend(owed, rctx);
-                clerk.begin_request(handler.kind(&msg), (lent.owed(), 1), || server.len());
+                recorder.begin_request(handler.kind(&msg), (lent.owed(), 1), || server.len());
                 let until = timeout.and_then(|timeout| context.clock.now().checked_add(timeout));
                 let flow = {
                     let call = pin!(Some(handler.proc_req(msg, lent)));
@@ -168,29 +175,29 @@ where
                         until,
                         sleep: &mut sleep_of_request,
                     });
-                    Attend::new(clerk, calls, call, limit).await
+                    HandlerCall::new(recorder, calls, call, limit).await
                 };
                 let cut = match flow {
                     Ok(flow) => {
-                        clerk.end(owed.settle());
+                        recorder.end(owed.settle());
                         match flow {
                             ControlFlow::Continue(()) => continue,
-                            ControlFlow::Break(rv) => return Served::Up(Some(rv)),
+                            ControlFlow::Break(rv) => return Served::Finished(Some(rv)),
                         }
                     }
                     Err(cut) => cut,
                 };
                 // What it has forgotten is owed still.
                 let settled = cut.reason().scope(|| owed.settle());
-                let called_for = clerk.called_for();
-                clerk.end(cut.outcome(settled));
+                let called_for = recorder.called_for();
+                recorder.end(cut.outcome(settled));
                 match (cut, on_timeout) {
-                    (Cut::Aborted, _) => return Served::Up(None),
-                    (Cut::TimedOut, OnTimeout::Continue) => {}
-                    (Cut::TimedOut, OnTimeout::Fail) => return Served::TimedOut(called_for),
+                    (CallError::Aborted, _) => return Served::Finished(None),
+                    (CallError::TimedOut, OnTimeout::Continue) => {}
+                    (CallError::TimedOut, OnTimeout::Fail) => return Served::TimedOut(called_for),
                 }
             }
-            Event::Taken(Err(_)) => return Served::Up(None),
+            Event::Taken(Err(_)) => return Served::Finished(None),
             Event::Timer(slept) => assert_timer(slept),
         }
     }

@@ -4,10 +4,10 @@
 //! stands still until all loops under it are *quiet*: each of their workers waits, has nothing to take, and sleeps beyond the present. Only then it goes
 //! on, to the next instant that anybody sleeps for.
 //!
-//! What a worker says about itself is in its [`Member`]; what only the channel knows, that something was accepted and not yet taken, comes from its
+//! What a worker says about itself is in its [`Participant`]; what only the channel knows, that something was accepted and not yet taken, comes from its
 //! books. As these are read one after the other, a count of changes tells whether anything moved meanwhile; then they are read again.
 //!
-//! A call on a task that has returned `Pending` is quiet as well ([`Rest`]) if nothing has woken it since and all that can do so is watched here: it
+//! A call on a task that has returned `Pending` is quiet as well ([`Suspended`]) if nothing has woken it since and all that can do so is watched here: it
 //! sleeps on this clock, or awaits requests to loops under it and nothing else. Whatever wakes it first notes that it is woken, then wakes the task;
 //! and the task says that it is busy before it takes the note down.
 
@@ -77,7 +77,7 @@ use ump::{Clock, ManualClock, Server, coop::Coop, waits::ChannelId};
 #[derive(Clone, Debug)]
 pub struct TestClock {
     manual: ManualClock,
-    crew: Arc<Crew>,
+    registry: Arc<LoopRegistry>,
     patience: Duration,
 }
 
@@ -87,7 +87,7 @@ impl TestClock {
     pub fn new() -> Self {
         Self {
             manual: ManualClock::new(),
-            crew: Arc::default(),
+            registry: Arc::default(),
             patience: PATIENCE,
         }
     }
@@ -150,9 +150,9 @@ impl TestClock {
         let deadline = Instant::now().checked_add(self.patience);
         let is_quiet = Clock::system().block_on(self.quiet(), deadline).is_some();
         if !is_quiet {
-            let complaint = self.complaint();
-            assert!(!blocks_an_executor(), "{complaint}; {EXECUTOR}");
-            panic!("{complaint}");
+            let busy_message = self.busy_message();
+            assert!(!blocks_an_executor(), "{busy_message}; {EXECUTOR}");
+            panic!("{busy_message}");
         }
     }
 
@@ -172,11 +172,11 @@ impl TestClock {
                 None => Poll::Pending,
             }
         });
-        assert!(is_quiet.await, "{}", self.complaint());
+        assert!(is_quiet.await, "{}", self.busy_message());
     }
 
-    fn complaint(&self) -> String {
-        let busy = self.crew.busy(self.now()).join(", ");
+    fn busy_message(&self) -> String {
+        let busy = self.registry.busy(self.now()).join(", ");
         format!("after {:?} these are still busy: {busy}", self.patience)
     }
 
@@ -191,7 +191,7 @@ impl TestClock {
             return false;
         }
         // A worker that says that it sleeps may not have got there yet.
-        let next = [self.manual.next_wake(), self.crew.next()];
+        let next = [self.manual.next_wake(), self.registry.next()];
         let next = next.into_iter().flatten().min();
         self.manual.advance_to(next.map_or(to, |next| next.min(to)));
         true
@@ -200,14 +200,14 @@ impl TestClock {
     /// Resolves when all loops under it are quiet.
     fn quiet(&self) -> impl Future<Output = ()> {
         let mut listener = Listener {
-            crew: &self.crew,
+            registry: &self.registry,
             own: Registration::default(),
         };
         let mut coop = Coop::new();
         poll_fn(move |cx| {
             coop.poll(cx, |cx| {
                 listener.listen(cx.waker());
-                if self.crew.is_quiet(self.now()) {
+                if self.registry.is_quiet(self.now()) {
                     Poll::Ready(())
                 } else {
                     Poll::Pending
@@ -228,18 +228,18 @@ impl Default for TestClock {
 
 /// The loops under a clock.
 #[derive(Default)]
-struct Crew {
+struct LoopRegistry {
     /// How often anything has changed. Whoever reads the same number twice has seen nothing change in between.
     changes: AtomicU64,
-    gangs: Mutex<Vec<Weak<dyn Gang>>>,
+    loops: Mutex<Vec<Weak<dyn Loop>>>,
     listeners: Mutex<Wakers>,
 }
 
-impl Crew {
-    fn join(&self, gang: Weak<dyn Gang>) {
-        let mut gangs = self.gangs.lock();
-        gangs.retain(|gang| gang.strong_count() > 0);
-        gangs.push(gang);
+impl LoopRegistry {
+    fn join(&self, the_loop: Weak<dyn Loop>) {
+        let mut loops = self.loops.lock();
+        loops.retain(|the_loop| the_loop.strong_count() > 0);
+        loops.push(the_loop);
     }
 
     fn is_quiet(&self, now: Instant) -> bool {
@@ -249,20 +249,22 @@ impl Crew {
 
     /// Those that are not quiet: their names, and what is known of them.
     fn busy(&self, now: Instant) -> Vec<String> {
-        let gangs = self.gangs.lock().clone();
-        let gangs: Vec<_> = gangs.iter().filter_map(Weak::upgrade).collect();
-        let channels: Vec<_> = gangs.iter().map(|gang| gang.channel()).collect();
-        let busy = gangs.iter().filter(|gang| !gang.is_quiet(now, &channels));
-        busy.map(|gang| gang.describe()).collect()
+        let loops = self.loops.lock().clone();
+        let loops: Vec<_> = loops.iter().filter_map(Weak::upgrade).collect();
+        let channels: Vec<_> = loops.iter().map(|the_loop| the_loop.channel()).collect();
+        let busy = loops
+            .iter()
+            .filter(|the_loop| !the_loop.is_quiet(now, &channels));
+        busy.map(|the_loop| the_loop.describe()).collect()
     }
 
     /// The earliest instant that a worker waits for.
     fn next(&self) -> Option<Instant> {
-        let gangs = self.gangs.lock().clone();
-        gangs
+        let loops = self.loops.lock().clone();
+        loops
             .iter()
             .filter_map(Weak::upgrade)
-            .filter_map(|gang| gang.next())
+            .filter_map(|the_loop| the_loop.next())
             .min()
     }
 
@@ -273,15 +275,15 @@ impl Crew {
     }
 }
 
-impl fmt::Debug for Crew {
+impl fmt::Debug for LoopRegistry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Crew").finish_non_exhaustive()
+        f.debug_struct("LoopRegistry").finish_non_exhaustive()
     }
 }
 
 /// A future that waits until the loops are quiet. Dropped, it leaves nothing behind.
 struct Listener<'a> {
-    crew: &'a Crew,
+    registry: &'a LoopRegistry,
     own: Registration,
 }
 
@@ -289,20 +291,24 @@ impl Listener<'_> {
     /// Registers the waker: whatever changes from now on wakes it.
     fn listen(&mut self, waker: &Waker) {
         let waker = waker.clone();
-        let replaced = self.crew.listeners.lock().register(&mut self.own, waker);
+        let replaced = self
+            .registry
+            .listeners
+            .lock()
+            .register(&mut self.own, waker);
         discard(replaced);
     }
 }
 
 impl Drop for Listener<'_> {
     fn drop(&mut self) {
-        let own = self.crew.listeners.lock().remove(&mut self.own);
+        let own = self.registry.listeners.lock().remove(&mut self.own);
         discard(own);
     }
 }
 
 /// The workers of a loop, seen by the clock.
-trait Gang: Send + Sync {
+trait Loop: Send + Sync {
     fn channel(&self) -> ChannelId;
 
     /// Its name, and what it is known to be busy with.
@@ -314,29 +320,29 @@ trait Gang: Send + Sync {
     /// The earliest instant that one of them waits for.
     fn next(&self) -> Option<Instant>;
 
-    fn stand(&self, number: usize, standing: Standing);
+    fn set_activity(&self, number: usize, activity: Activity);
 
     /// One of them has taken a request.
     fn count(&self);
 }
 
 /// The workers of a loop, as they see themselves.
-struct Workers<S, R, E> {
+struct LoopWorkers<S, R, E> {
     name: Arc<str>,
     channel: ChannelId,
     server: Weak<Server<S, R, E>>,
     /// How many requests they have taken.
     taken: AtomicU64,
     /// By their numbers.
-    standing: Mutex<Vec<Standing>>,
+    activity: Mutex<Vec<Activity>>,
 }
 
 #[derive(Clone)]
-enum Standing {
+enum Activity {
     Busy,
     /// In a call that has returned `Pending`.
     #[cfg(all(feature = "tokio", not(any(loom, shuttle))))]
-    Resting(Arc<Rest>),
+    Suspended(Arc<Suspended>),
     /// For requests, or until an instant.
     Waiting(Option<Instant>),
     /// Until an instant, whatever there is for it.
@@ -344,7 +350,7 @@ enum Standing {
     Gone,
 }
 
-impl Standing {
+impl Activity {
     fn until(&self) -> Option<Instant> {
         match self {
             Self::Waiting(until) | Self::Pausing(until) => *until,
@@ -352,12 +358,12 @@ impl Standing {
         }
     }
 
-    #[allow(unused_variables, reason = "without tasks no call rests")]
+    #[allow(unused_variables, reason = "without tasks no call suspends")]
     fn is_quiet(&self, now: Instant, channels: &[ChannelId]) -> bool {
         match self {
             Self::Busy => false,
             #[cfg(all(feature = "tokio", not(any(loom, shuttle))))]
-            Self::Resting(rest) => rest.is_quiet(channels),
+            Self::Suspended(suspended) => suspended.is_quiet(channels),
             #[allow(unreachable_patterns, reason = "in models there are no others")]
             Self::Waiting(_) | Self::Pausing(_) | Self::Gone => {
                 self.until().is_none_or(|until| until > now)
@@ -366,20 +372,20 @@ impl Standing {
     }
 
     #[cfg(all(feature = "tokio", not(any(loom, shuttle))))]
-    fn is_resting(&self) -> bool {
-        matches!(self, Self::Resting(_))
+    fn is_suspended(&self) -> bool {
+        matches!(self, Self::Suspended(_))
     }
 
     #[cfg(not(all(feature = "tokio", not(any(loom, shuttle)))))]
     #[expect(clippy::unused_self, reason = "as that of the other one")]
-    fn is_resting(&self) -> bool {
+    fn is_suspended(&self) -> bool {
         false
     }
 }
 
 /// A call that has returned `Pending`, and what may end that.
 #[cfg(all(feature = "tokio", not(any(loom, shuttle))))]
-pub(crate) struct Rest {
+pub(crate) struct Suspended {
     /// Whether something has woken it since.
     pub(crate) is_woken: Box<dyn Fn() -> bool + Send + Sync>,
     /// Whether it sleeps on the clock.
@@ -389,26 +395,26 @@ pub(crate) struct Rest {
 }
 
 #[cfg(all(feature = "tokio", not(any(loom, shuttle))))]
-impl Rest {
+impl Suspended {
     fn is_quiet(&self, channels: &[ChannelId]) -> bool {
         let is_under_the_clock = |requests: &Vec<ChannelId>| {
             !requests.is_empty() && requests.iter().all(|request| channels.contains(request))
         };
         let ends_by_the_clock =
             (self.is_asleep)() || self.requests.as_ref().is_some_and(is_under_the_clock);
-        // Looked at last: what ends the rest of it notes that first.
+        // Looked at last: what ends it notes that first.
         ends_by_the_clock && !(self.is_woken)()
     }
 }
 
-impl<S: Send, R: Send, E: Send> Gang for Workers<S, R, E> {
+impl<S: Send, R: Send, E: Send> Loop for LoopWorkers<S, R, E> {
     fn channel(&self) -> ChannelId {
         self.channel
     }
 
     fn describe(&self) -> String {
-        let rests = self.standing.lock().iter().any(Standing::is_resting);
-        let why = if rests {
+        let suspends = self.activity.lock().iter().any(Activity::is_suspended);
+        let why = if suspends {
             " (its handler awaits what this clock does not know of)"
         } else {
             ""
@@ -417,13 +423,13 @@ impl<S: Send, R: Send, E: Send> Gang for Workers<S, R, E> {
     }
 
     fn is_quiet(&self, now: Instant, channels: &[ChannelId]) -> bool {
-        let standing = self.standing.lock().clone();
-        let wait = standing
+        let activity = self.activity.lock().clone();
+        let wait = activity
             .iter()
-            .all(|standing| standing.is_quiet(now, channels));
-        let take = standing
+            .all(|activity| activity.is_quiet(now, channels));
+        let take = activity
             .iter()
-            .any(|standing| matches!(standing, Standing::Waiting(_)));
+            .any(|activity| matches!(activity, Activity::Waiting(_)));
         let taken = self.taken.load(SeqCst);
         // Those that were withdrawn from the queue nobody will take.
         let to_take = self.server.upgrade().map_or(taken, |server| {
@@ -434,13 +440,13 @@ impl<S: Send, R: Send, E: Send> Gang for Workers<S, R, E> {
     }
 
     fn next(&self) -> Option<Instant> {
-        let standing = self.standing.lock();
-        standing.iter().filter_map(Standing::until).min()
+        let activity = self.activity.lock();
+        activity.iter().filter_map(Activity::until).min()
     }
 
-    fn stand(&self, number: usize, standing: Standing) {
+    fn set_activity(&self, number: usize, activity: Activity) {
         // Dropped after the lock is released: it refers to a call.
-        let _before = mem::replace(&mut self.standing.lock()[number], standing);
+        let _before = mem::replace(&mut self.activity.lock()[number], activity);
     }
 
     fn count(&self) {
@@ -449,19 +455,19 @@ impl<S: Send, R: Send, E: Send> Gang for Workers<S, R, E> {
 }
 
 /// What a worker under a test clock says of itself. Dropped, it is gone.
-pub(crate) struct Member(Observer);
+pub(crate) struct Participant(Observer);
 
 /// Where it says that.
 #[derive(Clone)]
 pub(crate) struct Observer {
-    crew: Arc<Crew>,
-    gang: Arc<dyn Gang>,
+    registry: Arc<LoopRegistry>,
+    the_loop: Arc<dyn Loop>,
     number: usize,
     #[cfg(all(feature = "tokio", not(any(loom, shuttle))))]
     clock: Clock,
 }
 
-impl Member {
+impl Participant {
     /// One for each worker of a loop. They are busy until they say otherwise.
     pub(crate) fn of_loop<S, R, E>(
         clock: &TestClock,
@@ -474,19 +480,19 @@ impl Member {
         R: Send + 'static,
         E: Send + 'static,
     {
-        let gang: Arc<dyn Gang> = Arc::new(Workers {
+        let the_loop: Arc<dyn Loop> = Arc::new(LoopWorkers {
             name: Arc::clone(name),
             channel: server.id(),
             server: Arc::downgrade(server),
             taken: AtomicU64::new(0),
-            standing: Mutex::new(vec![Standing::Busy; workers]),
+            activity: Mutex::new(vec![Activity::Busy; workers]),
         });
-        clock.crew.join(Arc::downgrade(&gang));
+        clock.registry.join(Arc::downgrade(&the_loop));
         (0..workers)
             .map(|number| {
                 Self(Observer {
-                    crew: Arc::clone(&clock.crew),
-                    gang: Arc::clone(&gang),
+                    registry: Arc::clone(&clock.registry),
+                    the_loop: Arc::clone(&the_loop),
                     number,
                     #[cfg(all(feature = "tokio", not(any(loom, shuttle))))]
                     clock: clock.clock(),
@@ -497,21 +503,21 @@ impl Member {
 
     /// It waits for requests, or until an instant.
     pub(crate) fn waits(&self, until: Option<Instant>) {
-        self.0.stand(Standing::Waiting(until));
+        self.0.set_activity(Activity::Waiting(until));
     }
 
     /// It waits until an instant, and takes nothing before.
     pub(crate) fn pauses(&self, until: Option<Instant>) {
-        self.0.stand(Standing::Pausing(until));
+        self.0.set_activity(Activity::Pausing(until));
     }
 
     /// It is busy again, perhaps with a request.
     pub(crate) fn is_back(&self, with_request: bool) {
-        self.0.stand(Standing::Busy);
+        self.0.set_activity(Activity::Busy);
         // After it is known to be busy: else the request would seem to be done with.
         if with_request {
-            self.0.gang.count();
-            self.0.crew.change();
+            self.0.the_loop.count();
+            self.0.registry.change();
         }
     }
 
@@ -526,13 +532,13 @@ impl Observer {
     /// Its call is polled.
     #[cfg(all(feature = "tokio", not(any(loom, shuttle))))]
     pub(crate) fn polls(&self) {
-        self.stand(Standing::Busy);
+        self.set_activity(Activity::Busy);
     }
 
     /// Its call has returned `Pending`.
     #[cfg(all(feature = "tokio", not(any(loom, shuttle))))]
-    pub(crate) fn rests(&self, rest: Rest) {
-        self.stand(Standing::Resting(Arc::new(rest)));
+    pub(crate) fn suspends(&self, suspended: Suspended) {
+        self.set_activity(Activity::Suspended(Arc::new(suspended)));
     }
 
     /// Whether it is under this clock.
@@ -541,14 +547,14 @@ impl Observer {
         self.clock == *clock
     }
 
-    fn stand(&self, standing: Standing) {
-        self.gang.stand(self.number, standing);
-        self.crew.change();
+    fn set_activity(&self, activity: Activity) {
+        self.the_loop.set_activity(self.number, activity);
+        self.registry.change();
     }
 }
 
-impl Drop for Member {
+impl Drop for Participant {
     fn drop(&mut self) {
-        self.0.stand(Standing::Gone);
+        self.0.set_activity(Activity::Gone);
     }
 }

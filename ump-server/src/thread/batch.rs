@@ -2,7 +2,7 @@
 
 use std::{fmt, ops::ControlFlow, vec};
 
-use ump::{ReplyContext as Owed, Server, WeakClient};
+use ump::{ReplyContext as OwnedReplyContext, Server, WeakClient};
 
 /// What a loop on a thread does with requests if it takes several at a time: all that are queued, up to a limit. For work that costs little more
 /// for many than for one: a transaction, a system call, a round trip.
@@ -67,7 +67,7 @@ pub trait BatchHandler<S, R, E, RV = (), T = ()> {
 /// Requests that are handled together, each with the duty to answer it.
 ///
 /// Those that are still in it when the handler panics end with the panic's message; those taken out of it end as dropped.
-pub struct Batch<S, R, E>(Vec<(S, Owed<R, E>)>);
+pub struct Batch<S, R, E>(Vec<(S, OwnedReplyContext<R, E>)>);
 
 impl<S, R, E> Batch<S, R, E> {
     /// How many there are.
@@ -83,26 +83,31 @@ impl<S, R, E> Batch<S, R, E> {
     }
 
     /// Looks at them, in their order.
-    pub fn iter(&self) -> std::slice::Iter<'_, (S, Owed<R, E>)> {
+    pub fn iter(&self) -> std::slice::Iter<'_, (S, OwnedReplyContext<R, E>)> {
         self.0.iter()
     }
 
     /// Looks at them, and may take messages out or change them.
-    pub fn iter_mut(&mut self) -> std::slice::IterMut<'_, (S, Owed<R, E>)> {
+    pub fn iter_mut(&mut self) -> std::slice::IterMut<'_, (S, OwnedReplyContext<R, E>)> {
         self.0.iter_mut()
     }
 
-    pub(super) fn as_slice(&self) -> &[(S, Owed<R, E>)] {
+    pub(super) fn as_slice(&self) -> &[(S, OwnedReplyContext<R, E>)] {
         &self.0
     }
 
     /// Takes them all out, in their order.
-    pub fn drain(&mut self) -> vec::Drain<'_, (S, Owed<R, E>)> {
+    pub fn drain(&mut self) -> vec::Drain<'_, (S, OwnedReplyContext<R, E>)> {
         self.0.drain(..)
     }
 
     /// Takes all that is there, but no more than this many together.
-    pub(super) fn fill(&mut self, server: &Server<S, R, E>, first: (S, Owed<R, E>), max: usize) {
+    pub(super) fn fill(
+        &mut self,
+        server: &Server<S, R, E>,
+        first: (S, OwnedReplyContext<R, E>),
+        max: usize,
+    ) {
         self.0.push(first);
         while self.0.len() < max {
             let Ok(Some(next)) = server.try_pop() else {
@@ -120,8 +125,8 @@ impl<S, R, E> Default for Batch<S, R, E> {
 }
 
 impl<'a, S, R, E> IntoIterator for &'a Batch<S, R, E> {
-    type Item = &'a (S, Owed<R, E>);
-    type IntoIter = std::slice::Iter<'a, (S, Owed<R, E>)>;
+    type Item = &'a (S, OwnedReplyContext<R, E>);
+    type IntoIter = std::slice::Iter<'a, (S, OwnedReplyContext<R, E>)>;
 
     fn into_iter(self) -> Self::IntoIter {
         self.iter()
@@ -129,8 +134,8 @@ impl<'a, S, R, E> IntoIterator for &'a Batch<S, R, E> {
 }
 
 impl<'a, S, R, E> IntoIterator for &'a mut Batch<S, R, E> {
-    type Item = &'a mut (S, Owed<R, E>);
-    type IntoIter = std::slice::IterMut<'a, (S, Owed<R, E>)>;
+    type Item = &'a mut (S, OwnedReplyContext<R, E>);
+    type IntoIter = std::slice::IterMut<'a, (S, OwnedReplyContext<R, E>)>;
 
     fn into_iter(self) -> Self::IntoIter {
         self.iter_mut()

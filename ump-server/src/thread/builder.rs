@@ -11,14 +11,14 @@ use super::{
 };
 use crate::{
     Context, JoinHandle,
-    deadlock::{self, Promise, Whose},
+    deadlock::{self, Promise, Responsible},
     sync::ThreadBuilder,
     worker::join::{Reply, question},
-    worker::lifecycle::Maker,
+    worker::lifecycle::HandlerFactory,
     worker::options::{Launched, Options, Parts, choose_options},
-    worker::panics::Shielded,
+    worker::panics::CatchDrop,
     worker::schedule::{OnRefusal, Schedule},
-    worker::spawn_error::{NotMade, SpawnError},
+    worker::spawn_error::{FactoryError, SpawnError},
 };
 
 /// Makes loops on threads: [`spawn`](super::spawn) with more to choose from.
@@ -153,7 +153,7 @@ impl Builder {
         let mut parts = self
             .options
             .parts::<_, _, _, _, E>(1, false, type_name::<H>())?;
-        let making = deadlock::watch_making(parts.seats());
+        let making = deadlock::watch_making(parts.wait_nodes());
         let mut handler = Some(build(&parts.client).map_err(SpawnError::Handler)?);
         drop(making);
         let make = move |_: &Context<S, R, E>| {
@@ -342,7 +342,7 @@ fn start<S, R, E, RV, T, H, X>(
     terms: &Terms,
     number: Option<usize>,
     factory: impl FnMut(&Context<S, R, E, T>) -> Result<H, X> + Send + 'static,
-) -> Result<Reply<(), NotMade<X>>, SpawnError<X>>
+) -> Result<Reply<(), FactoryError<X>>, SpawnError<X>>
 where
     S: Send + 'static,
     R: Send + 'static,
@@ -360,10 +360,10 @@ where
         }
     };
     let worker = parts.worker(number.unwrap_or(0), wake);
-    let whose = Whose::One(number.unwrap_or(0));
-    let maker = Maker {
-        factory: Shielded::new(factory),
-        made: Some(Promise::new(tell_made, &worker.seat, whose)),
+    let whose = Responsible::One(number.unwrap_or(0));
+    let handler_factory = HandlerFactory {
+        factory: CatchDrop::new(factory),
+        made: Some(Promise::new(tell_made, &worker.wait_node, whose)),
     };
     let mut thread = ThreadBuilder::new().name(match number {
         None => parts.name.to_string(),
@@ -375,8 +375,8 @@ where
     let schedule = terms.schedule.clone();
     let thread = thread
         .spawn(move || match schedule.apply(number.unwrap_or(0)) {
-            Ok(()) => run(worker, maker),
-            Err(refused) => worker.turn_down(maker, refused),
+            Ok(()) => run(worker, handler_factory),
+            Err(refused) => worker.turn_down(handler_factory, refused),
         })
         .map_err(|refusal| SpawnError::Thread(refusal.into()))?;
     parts.add_thread(thread);

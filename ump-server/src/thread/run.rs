@@ -8,24 +8,24 @@ use super::work::Work;
 use crate::{
     Context, deadlock,
     worker::join::JoinErrorKind,
-    worker::lifecycle::{Maker, Served, Serving, Step, Worker},
-    worker::panics::caught,
+    worker::lifecycle::{HandlerFactory, Served, Serving, Step, Worker},
+    worker::panics::catch_user_panic,
 };
 
 /// From the first handler to the end of the last one.
 pub(super) fn run<S, R, E, RV, T, H: Work<S, R, E, RV, T>, X: Send + 'static>(
     mut worker: Worker<S, R, E, RV, T>,
-    mut maker: Maker<impl FnMut(&Context<S, R, E, T>) -> Result<H, X>, X>,
+    mut handler_factory: HandlerFactory<impl FnMut(&Context<S, R, E, T>) -> Result<H, X>, X>,
 ) {
-    let _watched = deadlock::watch(&worker.seat);
+    let _watched = deadlock::watch(&worker.wait_node);
     let mut step = Step::Make;
     let outcome = loop {
         step = match step {
-            Step::Make => worker.make(&mut maker),
+            Step::Make => worker.make(&mut handler_factory),
             Step::Serve(mut serving) => {
                 // Not within what is caught: it has to survive the panic.
-                let mut hand = H::hand(&worker.seat);
-                let served = caught(|| serve(&mut worker, &mut serving, &mut hand));
+                let mut hand = H::hand(&worker.wait_node);
+                let served = catch_user_panic(|| serve(&mut worker, &mut serving, &mut hand));
                 worker.after_serving(serving, served, H::owed(hand))
             }
             Step::Pause(pause) => {
@@ -33,8 +33,9 @@ pub(super) fn run<S, R, E, RV, T, H: Work<S, R, E, RV, T>, X: Send + 'static>(
                 worker.after_pause()
             }
             Step::Finish(mut handler, rv) => {
-                let clerk = &mut worker.clerk;
-                let finished = caught(|| clerk.call("term", || handler.get_mut().term(rv)));
+                let recorder = &mut worker.recorder;
+                let finished =
+                    catch_user_panic(|| recorder.call("term", || handler.get_mut().term(rv)));
                 let finished = finished.map_err(JoinErrorKind::Panicked);
                 // Apart, as both may panic.
                 worker.finished(finished, handler.drop_now())
@@ -42,7 +43,7 @@ pub(super) fn run<S, R, E, RV, T, H: Work<S, R, E, RV, T>, X: Send + 'static>(
             Step::End(outcome) => break outcome,
         }
     };
-    drop(maker);
+    drop(handler_factory);
     worker.tell(outcome);
 }
 
@@ -56,7 +57,7 @@ fn serve<S, R, E, RV, T, H: Work<S, R, E, RV, T>>(
     let handler = handler.get_mut();
     if !*is_ready {
         let client = worker.context.weak_client();
-        worker.clerk.call("init", || handler.init(client));
+        worker.recorder.call("init", || handler.init(client));
         *is_ready = true;
         worker.started();
     }
@@ -64,32 +65,32 @@ fn serve<S, R, E, RV, T, H: Work<S, R, E, RV, T>>(
         // Before it looks at what they announce: a timer armed elsewhere, or that it is to be made anew.
         let known = worker.server.interruptions();
         if worker.is_to_renew() {
-            return Served::Enough;
+            return Served::Renew;
         }
         let mut until = None;
         if !worker.due.is_idle() {
             if let ControlFlow::Break(rv) = fire(worker, handler) {
-                return Served::Up(Some(rv));
+                return Served::Finished(Some(rv));
             }
             until = worker.due.sleep_until();
         }
-        if let Some(member) = &worker.member {
-            member.waits(until);
+        if let Some(participant) = &worker.participant {
+            participant.waits(until);
         }
         let taken = worker.server.wait_since(known, until);
-        if let Some(member) = &worker.member {
-            member.is_back(matches!(taken, Ok(Some(_))));
+        if let Some(participant) = &worker.participant {
+            participant.is_back(matches!(taken, Ok(Some(_))));
         }
         match taken {
             Ok(Some(job)) => {
                 if let ControlFlow::Break(rv) =
-                    handler.handle(hand, &worker.server, &mut worker.clerk, job)
+                    handler.handle(hand, &worker.server, &mut worker.recorder, job)
                 {
-                    return Served::Up(Some(rv));
+                    return Served::Finished(Some(rv));
                 }
             }
             Ok(None) => {}
-            Err(_) => return Served::Up(None),
+            Err(_) => return Served::Finished(None),
         }
     }
 }
@@ -100,14 +101,14 @@ fn fire<S, R, E, RV, T, H: Work<S, R, E, RV, T>>(
     Worker {
         context,
         due,
-        clerk,
+        recorder,
         ..
     }: &mut Worker<S, R, E, RV, T>,
     handler: &mut H,
 ) -> ControlFlow<RV> {
     due.begin(context.clock.now());
     while let Some(token) = due.pop() {
-        clerk.call("on_timer", || handler.on_timer(token))?;
+        recorder.call("on_timer", || handler.on_timer(token))?;
     }
     ControlFlow::Continue(())
 }

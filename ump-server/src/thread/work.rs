@@ -2,12 +2,12 @@
 
 use std::{ops::ControlFlow, sync::Arc, vec};
 
-use ump::{ReplyContext as Duty, Server, WeakClient};
+use ump::{ReplyContext as OwnedReplyContext, Server, WeakClient};
 
 use super::{Batch, BatchHandler, Handler};
 use crate::{
-    ReplyContext, deadlock::Seat, observe::Outcome, record::Clerk, worker::panics::shielded,
-    worker::reply_context::Owed,
+    ReplyContext, deadlock::WaitNode, observe::CallOutcome, record::WorkerRecorder,
+    worker::panics::ignore_user_panic, worker::reply_context::PendingReply,
 };
 
 /// A handler of either kind.
@@ -15,8 +15,8 @@ pub(super) trait Work<S, R, E, RV, T> {
     /// What it has in hand: outside of what is caught, so that it survives a panic.
     type Hand;
 
-    /// Nothing yet, by the worker with this seat.
-    fn hand(seat: &Arc<Seat>) -> Self::Hand;
+    /// Nothing yet, by the worker with this wait node.
+    fn hand(wait_node: &Arc<WaitNode>) -> Self::Hand;
 
     fn init(&mut self, weak_client: WeakClient<S, R, E>);
 
@@ -25,12 +25,12 @@ pub(super) trait Work<S, R, E, RV, T> {
         &mut self,
         hand: &mut Self::Hand,
         server: &Server<S, R, E>,
-        clerk: &mut Clerk,
-        job: (S, Duty<R, E>),
+        recorder: &mut WorkerRecorder,
+        job: (S, OwnedReplyContext<R, E>),
     ) -> ControlFlow<RV>;
 
     /// What it still owes.
-    fn owed(hand: Self::Hand) -> impl Iterator<Item = Duty<R, E>>;
+    fn owed(hand: Self::Hand) -> impl Iterator<Item = OwnedReplyContext<R, E>>;
 
     fn on_timer(&mut self, token: T) -> ControlFlow<RV>;
 
@@ -41,10 +41,10 @@ pub(super) trait Work<S, R, E, RV, T> {
 pub(super) struct Single<H>(pub(super) H);
 
 impl<S, R, E, RV, T, H: Handler<S, R, E, RV, T>> Work<S, R, E, RV, T> for Single<H> {
-    type Hand = Owed<R, E>;
+    type Hand = PendingReply<R, E>;
 
-    fn hand(seat: &Arc<Seat>) -> Self::Hand {
-        Owed::nothing(seat)
+    fn hand(wait_node: &Arc<WaitNode>) -> Self::Hand {
+        PendingReply::none(wait_node)
     }
 
     fn init(&mut self, weak_client: WeakClient<S, R, E>) {
@@ -56,17 +56,17 @@ impl<S, R, E, RV, T, H: Handler<S, R, E, RV, T>> Work<S, R, E, RV, T> for Single
         &mut self,
         hand: &mut Self::Hand,
         server: &Server<S, R, E>,
-        clerk: &mut Clerk,
-        (msg, rctx): (S, Duty<R, E>),
+        recorder: &mut WorkerRecorder,
+        (msg, rctx): (S, OwnedReplyContext<R, E>),
     ) -> ControlFlow<RV> {
         let lent = ReplyContext::lend(hand, rctx);
-        clerk.begin_request(self.0.kind(&msg), (lent.owed(), 1), || server.len());
-        let flow = clerk.run(|| self.0.proc_req(msg, lent));
-        clerk.end(hand.settle());
+        recorder.begin_request(self.0.kind(&msg), (lent.owed(), 1), || server.len());
+        let flow = recorder.run(|| self.0.proc_req(msg, lent));
+        recorder.end(hand.settle());
         flow
     }
 
-    fn owed(hand: Self::Hand) -> impl Iterator<Item = Duty<R, E>> {
+    fn owed(hand: Self::Hand) -> impl Iterator<Item = OwnedReplyContext<R, E>> {
         hand.into_duty().into_iter()
     }
 
@@ -88,7 +88,7 @@ pub(super) struct Many<H> {
 impl<S, R, E, RV, T, H: BatchHandler<S, R, E, RV, T>> Work<S, R, E, RV, T> for Many<H> {
     type Hand = Batch<S, R, E>;
 
-    fn hand(_: &Arc<Seat>) -> Self::Hand {
+    fn hand(_: &Arc<WaitNode>) -> Self::Hand {
         Batch::default()
     }
 
@@ -100,30 +100,30 @@ impl<S, R, E, RV, T, H: BatchHandler<S, R, E, RV, T>> Work<S, R, E, RV, T> for M
         &mut self,
         hand: &mut Self::Hand,
         server: &Server<S, R, E>,
-        clerk: &mut Clerk,
-        job: (S, Duty<R, E>),
+        recorder: &mut WorkerRecorder,
+        job: (S, OwnedReplyContext<R, E>),
     ) -> ControlFlow<RV> {
         hand.fill(server, job, self.max);
         let kind = self.handler.kind(hand);
         if let [(_, first), ..] = hand.as_slice() {
-            clerk.begin_request(kind, (first, hand.len()), || server.len());
+            recorder.begin_request(kind, (first, hand.len()), || server.len());
         }
-        let flow = clerk.run(|| self.handler.proc_batch(hand));
+        let flow = recorder.run(|| self.handler.proc_batch(hand));
         for (message, owed) in hand.drain() {
             // Apart, so that its caller is not told of a panic of the handler.
-            shielded(|| drop(message));
+            ignore_user_panic(|| drop(message));
             drop(owed);
         }
         // How each of them ended it does not say.
-        clerk.end(Outcome::Detached);
+        recorder.end(CallOutcome::Detached);
         flow
     }
 
-    fn owed(mut hand: Self::Hand) -> impl Iterator<Item = Duty<R, E>> {
+    fn owed(mut hand: Self::Hand) -> impl Iterator<Item = OwnedReplyContext<R, E>> {
         let left: vec::IntoIter<_> = hand.drain().collect::<Vec<_>>().into_iter();
         left.map(|(message, owed)| {
             // The drop of a message is the user's code.
-            shielded(|| drop(message));
+            ignore_user_panic(|| drop(message));
             owed
         })
     }

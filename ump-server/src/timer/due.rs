@@ -4,10 +4,10 @@ use std::{fmt, time::Instant};
 
 use super::{
     shared::Shared,
-    table::{Agenda, GoesOn, TimerId},
-    tick::Moment,
+    table::{NextPeriod, TimerId, TimerTable},
+    tick::Tick,
 };
-use crate::{sync::Arc, worker::panics::Shielded};
+use crate::{sync::Arc, worker::panics::CatchDrop};
 
 /// Hands out the timers that are due: what a loop has, and there is one of it.
 ///
@@ -44,7 +44,7 @@ use crate::{sync::Arc, worker::panics::Shielded};
 pub struct Due<T> {
     shared: Arc<Shared<T>>,
     /// As it was announced last; nothing is due before, as long as that stands.
-    announced: Moment,
+    announced: Tick,
     is_in_round: bool,
 }
 
@@ -52,7 +52,7 @@ impl<T> Due<T> {
     pub(super) fn new(shared: Arc<Shared<T>>) -> Self {
         Self {
             shared,
-            announced: Moment::FIRST,
+            announced: Tick::FIRST,
             is_in_round: false,
         }
     }
@@ -60,14 +60,14 @@ impl<T> Due<T> {
     /// Whether nothing will come due before something is armed: the loop need not look at its timers, nor at the clock. One load of an atomic.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.announced == Moment::NEVER && self.shared.stands()
+        self.announced == Tick::NEVER && self.shared.stands()
     }
 
     /// Begins a round at `now`: [`pop`](Self::pop) gives what is due then. An earlier round that was not finished goes on in this one.
     ///
     /// Costs one load of an atomic as long as the next timer is known not to be due.
     pub fn begin(&mut self, now: Instant) {
-        let now = self.shared.timeline.moment(now);
+        let now = self.shared.timeline.tick(now);
         if now < self.announced && self.shared.stands() {
             return;
         }
@@ -88,14 +88,14 @@ impl<T> Due<T> {
         if !self.is_in_round {
             return None;
         }
-        let popped = self.shared.with(Agenda::pop);
+        let popped = self.shared.with(TimerTable::pop);
         let Some(popped) = popped else {
             self.is_in_round = false;
             return None;
         };
         // Its drop may panic as well if its clone does.
-        let token = Shielded::new(popped.token);
-        if let Some(timer) = popped.goes_on {
+        let token = CatchDrop::new(popped.token);
+        if let Some(timer) = popped.next_period {
             self.give_back_copy(&timer, token.get());
         }
         Some(token.into_inner())
@@ -112,11 +112,11 @@ impl<T> Due<T> {
     }
 
     /// Clones a token for the next time: user code, so not under the lock.
-    fn give_back_copy(&self, timer: &GoesOn<T>, token: &T) {
+    fn give_back_copy(&self, timer: &NextPeriod<T>, token: &T) {
         let undo = CancelOnDrop(self, timer.id);
         let copy = (timer.copy)(token);
         std::mem::forget(undo);
-        let _cancelled = self.shared.with(|agenda| agenda.give_back(timer.id, copy));
+        let _cancelled = self.shared.with(|table| table.give_back(timer.id, copy));
     }
 }
 

@@ -9,7 +9,7 @@ use super::{
     periodic::{First, Periodic, Repeat},
     shared::Shared,
     table::TimerId,
-    tick::Moment,
+    tick::Tick,
 };
 use crate::sync::Arc;
 
@@ -67,7 +67,7 @@ impl<T> Timers<T> {
     ///
     /// Those that have passed come in the order of their deadlines too.
     pub fn at(&self, deadline: Instant, token: T) -> TimerId {
-        self.arm(self.shared.timeline.moment(deadline), token, None)
+        self.arm(self.shared.timeline.tick(deadline), token, None)
     }
 
     /// Arms a timer that comes again and again: every [`Duration`], or as a [`Periodic`] says.
@@ -86,7 +86,7 @@ impl<T> Timers<T> {
         };
         let first = match periodic.first() {
             First::After(delay) => self.after(delay),
-            First::At(at) => self.shared.timeline.moment(at),
+            First::At(at) => self.shared.timeline.tick(at),
         };
         self.arm(first, token, Some(Box::new(repeat)))
     }
@@ -111,20 +111,20 @@ impl<T> Timers<T> {
     /// Has a timer come at `deadline` instead. Otherwise like [`reschedule_after`](Self::reschedule_after).
     #[expect(clippy::must_use_candidate, reason = "the handler may know")]
     pub fn reschedule_at(&self, id: TimerId, deadline: Instant) -> bool {
-        self.reschedule(id, self.shared.timeline.moment(deadline))
+        self.reschedule(id, self.shared.timeline.tick(deadline))
     }
 
     /// When a timer comes next, which has passed if the loop is late. `None` if it is not armed, or if it will never come.
     #[must_use]
     pub fn deadline(&self, id: TimerId) -> Option<Instant> {
-        let moment = self.shared.with(|agenda| agenda.deadline(id))?;
-        self.shared.timeline.instant(moment)
+        let tick = self.shared.with(|table| table.deadline(id))?;
+        self.shared.timeline.instant(tick)
     }
 
     /// How many are armed.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.shared.with(|agenda| agenda.len())
+        self.shared.with(|table| table.len())
     }
 
     /// Whether none is armed.
@@ -133,21 +133,21 @@ impl<T> Timers<T> {
         self.len() == 0
     }
 
-    fn after(&self, delay: Duration) -> Moment {
+    fn after(&self, delay: Duration) -> Tick {
         match self.shared.clock.now().checked_add(delay) {
-            Some(deadline) => self.shared.timeline.moment(deadline),
-            None => Moment::NEVER,
+            Some(deadline) => self.shared.timeline.tick(deadline),
+            None => Tick::NEVER,
         }
     }
 
-    fn arm(&self, deadline: Moment, token: T, repeat: Option<Box<Repeat<T>>>) -> TimerId {
-        let (id, _refused) = self.shared.schedule(|state| {
-            state.arm(token, |agenda, token| agenda.arm(deadline, token, repeat))
-        });
+    fn arm(&self, deadline: Tick, token: T, repeat: Option<Box<Repeat<T>>>) -> TimerId {
+        let (id, _refused) = self
+            .shared
+            .schedule(|state| state.arm(token, |table, token| table.arm(deadline, token, repeat)));
         id
     }
 
-    fn reschedule(&self, id: TimerId, deadline: Moment) -> bool {
+    fn reschedule(&self, id: TimerId, deadline: Tick) -> bool {
         self.shared.schedule(|state| state.reschedule(id, deadline))
     }
 }

@@ -9,7 +9,7 @@
 //! 1. No node is before its parent; the parent of `i` is `(i - 1) / CHILDREN`.
 //! 2. `moved` has been told of the present index of every node.
 
-use super::tick::Moment;
+use super::tick::Tick;
 
 const CHILDREN: usize = 8;
 
@@ -19,7 +19,7 @@ const SMALL: usize = 1_024;
 /// What is due when: the earlier deadline first, and among equal ones what was armed first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Node {
-    pub(super) deadline: Moment,
+    pub(super) deadline: Tick,
     /// No two nodes have the same.
     pub(super) order: u64,
     pub(super) place: u32,

@@ -1,6 +1,6 @@
 //! Timers of a loop: one-shot and periodic, cancelled and rescheduled, by the million.
 //!
-//! [`Timers`] arms them, in any thread; [`Due`] hands them out, in the loop. Both share an agenda: a heap ordered by the exact deadline (why not a
+//! [`Timers`] arms them, in any thread; [`Due`] hands them out, in the loop. Both share a table: a heap ordered by the exact deadline (why not a
 //! wheel: see below), behind a lock that is held for one operation.
 //!
 //! # No wake-up is lost

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::tick::{Moment, Span};
+use super::tick::{Tick, TickSpan};
 
 /// What a periodic timer does when the loop was busy for longer than a period.
 ///
@@ -105,7 +105,7 @@ impl Periodic {
         };
         Some(Repeat {
             copy: T::clone,
-            period: Span::from(self.period).at_least(Span::LEAST),
+            period: TickSpan::from(self.period).at_least(TickSpan::LEAST),
             left,
             missed: self.missed,
         })
@@ -122,7 +122,7 @@ impl From<Duration> for Periodic {
 pub(super) struct Repeat<T> {
     /// Only whoever arms a periodic timer has to know that its token can be cloned.
     pub(super) copy: fn(&T) -> T,
-    period: Span,
+    period: TickSpan,
     /// How often it comes after the next time.
     left: Option<u64>,
     missed: Missed,
@@ -130,7 +130,7 @@ pub(super) struct Repeat<T> {
 
 impl<T> Repeat<T> {
     /// The next deadline, when the one at `due` is handled in a round at `now`; `None` if it was the last.
-    pub(super) fn next(&mut self, due: Moment, now: Moment) -> Option<Moment> {
+    pub(super) fn next(&mut self, due: Tick, now: Tick) -> Option<Tick> {
         if let Some(left) = &mut self.left {
             *left = left.checked_sub(1)?;
         }

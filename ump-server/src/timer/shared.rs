@@ -3,8 +3,8 @@
 use std::mem;
 
 use super::{
-    table::{Agenda, TimerId},
-    tick::{Moment, Timeline},
+    table::{TimerId, TimerTable},
+    tick::{Tick, Timeline},
 };
 use crate::{
     Clock,
@@ -13,7 +13,7 @@ use crate::{
 };
 
 pub(super) struct Shared<T> {
-    /// The loop's announcement is exact: it need not take the lock before that moment. Written under the lock only.
+    /// The loop's announcement is exact: it need not take the lock before that tick. Written under the lock only.
     stands: AtomicBool,
     state: Mutex<State<T>>,
     wake: Box<dyn Fn() + Send + Sync>,
@@ -22,9 +22,9 @@ pub(super) struct Shared<T> {
 }
 
 pub(super) struct State<T> {
-    agenda: Agenda<T>,
-    /// At this moment the loop looks at the latest, unless it is woken. `FIRST`: it will look before it sleeps.
-    announced: Moment,
+    table: TimerTable<T>,
+    /// At this tick the loop looks at the latest, unless it is woken. `FIRST`: it will look before it sleeps.
+    announced: Tick,
     is_closed: bool,
 }
 
@@ -33,8 +33,8 @@ impl<T> Shared<T> {
         Self {
             stands: AtomicBool::new(false),
             state: Mutex::new(State {
-                agenda: Agenda::default(),
-                announced: Moment::FIRST,
+                table: TimerTable::default(),
+                announced: Tick::FIRST,
                 is_closed: false,
             }),
             wake,
@@ -43,15 +43,15 @@ impl<T> Shared<T> {
         }
     }
 
-    /// Whether nothing has changed that the loop has to know before the moment it has announced.
+    /// Whether nothing has changed that the loop has to know before the tick it has announced.
     pub(super) fn stands(&self) -> bool {
         // Whoever arms something earlier clears it and then calls `wake`; the end of the loop's sleep pairs with that call, so this load sees it.
         self.stands.load(Ordering::Relaxed)
     }
 
     /// Looks something up, or gives a token back.
-    pub(super) fn with<R>(&self, act: impl FnOnce(&mut Agenda<T>) -> R) -> R {
-        act(&mut self.lock().agenda)
+    pub(super) fn with<R>(&self, act: impl FnOnce(&mut TimerTable<T>) -> R) -> R {
+        act(&mut self.lock().table)
     }
 
     /// Arms a timer or moves it; then wakes the loop, if that is due before it would look.
@@ -73,15 +73,15 @@ impl<T> Shared<T> {
 
     pub(super) fn cancel(&self, id: TimerId) -> Option<T> {
         let mut state = self.lock();
-        let token = state.agenda.cancel(id);
+        let token = state.table.cancel(id);
         self.doubt(&state);
         token
     }
 
     /// Begins a round. If nothing is due there is none: tells when to look again.
-    pub(super) fn begin(&self, now: Moment) -> Result<(), Moment> {
+    pub(super) fn begin(&self, now: Tick) -> Result<(), Tick> {
         let mut state = self.lock();
-        if state.agenda.begin_round(now) {
+        if state.table.begin_round(now) {
             self.withdraw(&mut state);
             Ok(())
         } else {
@@ -90,7 +90,7 @@ impl<T> Shared<T> {
     }
 
     /// The loop may sleep: tells until when.
-    pub(super) fn sleep(&self) -> Moment {
+    pub(super) fn sleep(&self) -> Tick {
         self.announce(&mut self.lock())
     }
 
@@ -98,23 +98,23 @@ impl<T> Shared<T> {
     pub(super) fn close(&self) {
         let mut state = self.lock();
         state.is_closed = true;
-        let agenda = mem::take(&mut state.agenda);
+        let table = mem::take(&mut state.table);
         drop(state);
-        drop_each(agenda.into_entries()); // the tokens, so not under the lock
+        drop_each(table.into_entries()); // the tokens, so not under the lock
     }
 
     fn lock(&self) -> MutexGuard<'_, State<T>> {
         self.state.lock()
     }
 
-    fn announce(&self, state: &mut State<T>) -> Moment {
+    fn announce(&self, state: &mut State<T>) -> Tick {
         state.announced = state.next();
         self.stands.store(true, Ordering::Relaxed);
         state.announced
     }
 
     fn withdraw(&self, state: &mut State<T>) {
-        state.announced = Moment::FIRST;
+        state.announced = Tick::FIRST;
         self.stands.store(false, Ordering::Relaxed);
     }
 
@@ -131,20 +131,20 @@ impl<T> State<T> {
     pub(super) fn arm(
         &mut self,
         token: T,
-        arm: impl FnOnce(&mut Agenda<T>, T) -> TimerId,
+        arm: impl FnOnce(&mut TimerTable<T>, T) -> TimerId,
     ) -> (TimerId, Option<T>) {
         if self.is_closed {
             (TimerId::NONE, Some(token))
         } else {
-            (arm(&mut self.agenda, token), None)
+            (arm(&mut self.table, token), None)
         }
     }
 
-    pub(super) fn reschedule(&mut self, id: TimerId, deadline: Moment) -> bool {
-        self.agenda.reschedule(id, deadline)
+    pub(super) fn reschedule(&mut self, id: TimerId, deadline: Tick) -> bool {
+        self.table.reschedule(id, deadline)
     }
 
-    fn next(&self) -> Moment {
-        self.agenda.next().unwrap_or(Moment::NEVER)
+    fn next(&self) -> Tick {
+        self.table.next().unwrap_or(Tick::NEVER)
     }
 }

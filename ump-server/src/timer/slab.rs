@@ -33,9 +33,9 @@ pub(super) struct Slab<V> {
     len: usize,
 }
 
-type Chunk<V> = Box<[Place<V>; CHUNK]>;
+type Chunk<V> = Box<[SlabSlot<V>; CHUNK]>;
 
-enum Place<V> {
+enum SlabSlot<V> {
     Taken(V),
     /// The offset of the next vacancy in the chunk.
     Vacant(u32),
@@ -51,7 +51,7 @@ struct Book {
 impl<V> Slab<V> {
     /// What a value takes, with its share of a full chunk.
     #[cfg(test)]
-    pub(super) const BYTES: usize = size_of::<Place<V>>() + 1;
+    pub(super) const BYTES: usize = size_of::<SlabSlot<V>>() + 1;
 
     pub(super) const fn new() -> Self {
         Self {
@@ -80,7 +80,7 @@ impl<V> Slab<V> {
         let book = &mut self.books[number as usize];
         let offset = book.vacancy;
         let place = &mut chunk[offset as usize];
-        if let Place::Vacant(next) = mem::replace(place, Place::Taken(value)) {
+        if let SlabSlot::Vacant(next) = mem::replace(place, SlabSlot::Taken(value)) {
             book.vacancy = next;
         }
         book.taken += 1;
@@ -97,26 +97,26 @@ impl<V> Slab<V> {
     /// The values, in the order of their places.
     pub(super) fn into_values(self) -> impl Iterator<Item = V> {
         let chunks = self.chunks.into_iter().flatten();
-        let places = chunks.flat_map(|chunk| (chunk as Box<[Place<V>]>).into_vec());
+        let places = chunks.flat_map(|chunk| (chunk as Box<[SlabSlot<V>]>).into_vec());
         places.filter_map(|place| match place {
-            Place::Taken(value) => Some(value),
-            Place::Vacant(_) => None,
+            SlabSlot::Taken(value) => Some(value),
+            SlabSlot::Vacant(_) => None,
         })
     }
 
     pub(super) fn get(&self, place: u32) -> Option<&V> {
         let chunk = self.chunks.get(chunk_of(place))?.as_ref()?;
         match &chunk[offset_of(place)] {
-            Place::Taken(value) => Some(value),
-            Place::Vacant(_) => None,
+            SlabSlot::Taken(value) => Some(value),
+            SlabSlot::Vacant(_) => None,
         }
     }
 
     pub(super) fn get_mut(&mut self, place: u32) -> Option<&mut V> {
         let chunk = self.chunks.get_mut(chunk_of(place))?.as_mut()?;
         match &mut chunk[offset_of(place)] {
-            Place::Taken(value) => Some(value),
-            Place::Vacant(_) => None,
+            SlabSlot::Taken(value) => Some(value),
+            SlabSlot::Vacant(_) => None,
         }
     }
 
@@ -124,10 +124,10 @@ impl<V> Slab<V> {
         let chunk = self.chunks.get_mut(chunk_of(place))?.as_mut()?;
         let book = &mut self.books[chunk_of(place)];
         let found = &mut chunk[offset_of(place)];
-        if let Place::Vacant(_) = found {
+        if let SlabSlot::Vacant(_) = found {
             return None;
         }
-        let removed = mem::replace(found, Place::Vacant(book.vacancy));
+        let removed = mem::replace(found, SlabSlot::Vacant(book.vacancy));
         book.vacancy = place % CHUNK_U32;
         book.taken -= 1;
         self.len -= 1;
@@ -138,8 +138,8 @@ impl<V> Slab<V> {
             self.keep_spare(place / CHUNK_U32);
         }
         match removed {
-            Place::Taken(value) => Some(value),
-            Place::Vacant(_) => None,
+            SlabSlot::Taken(value) => Some(value),
+            SlabSlot::Vacant(_) => None,
         }
     }
 
@@ -194,7 +194,7 @@ impl Book {
 )]
 fn vacant_chunk<V>() -> Chunk<V> {
     let next = (1..CHUNK_U32).chain([NONE]);
-    let places: Vec<Place<V>> = next.map(Place::Vacant).collect();
+    let places: Vec<SlabSlot<V>> = next.map(SlabSlot::Vacant).collect();
     let Ok(chunk) = places.try_into() else {
         unreachable!("there are as many places as belong into a chunk")
     };

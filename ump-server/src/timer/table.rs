@@ -1,7 +1,7 @@
 //! Which timer is due when. Knows no clock: the time is an argument.
 //!
 //! Entries are in a slab; a heap has a node for each and is ordered by the exact deadline. Whoever handles timers works through them in
-//! **rounds**: a round covers all moments up to its `now`, which is read once.
+//! **rounds**: a round covers all ticks up to its `now`, which is read once.
 //!
 //! ```text
 //!                  deadline after what the round covers
@@ -21,7 +21,7 @@
 //!    next one. So a round ends, whatever the handlers arm.
 //! 3. `order` and the serial number of an entry come from one counter that is never set back: equal deadlines come in the order in which they were
 //!    armed, and the id of a timer that is gone fits no other.
-//! 4. Only between [`pop`](Agenda::pop) and [`give_back`](Agenda::give_back) is an entry without its token.
+//! 4. Only between [`pop`](TimerTable::pop) and [`give_back`](TimerTable::give_back) is an entry without its token.
 //!
 //! Everything takes a time logarithmic in the number of timers at most, but for this: to begin a round takes that for each timer that waited for it; and when
 //! there are more timers than ever, or only a quarter of what the memory is for, an array of 24 bytes a timer may have to move.
@@ -32,7 +32,7 @@ use super::{
     heap::{Heap, Node},
     periodic::Repeat,
     slab::Slab,
-    tick::Moment,
+    tick::Tick,
 };
 
 /// A timer. It stays the same when the timer is rescheduled or periodic, and is never used again for another.
@@ -52,7 +52,7 @@ impl TimerId {
     };
 }
 
-pub(super) struct Agenda<T> {
+pub(super) struct TimerTable<T> {
     entries: Slab<Entry<T>>,
     /// For each place in the slab.
     positions: Vec<Position>,
@@ -60,7 +60,7 @@ pub(super) struct Agenda<T> {
     /// Covered by the round that armed them; for the next one.
     later: Vec<Node>,
     /// How far the latest round goes.
-    covered: Moment,
+    covered: Tick,
     /// How often something has been armed.
     armed: u64,
 }
@@ -74,36 +74,36 @@ pub(super) struct Entry<T> {
 /// A timer that has come due.
 pub(super) struct Popped<T> {
     pub(super) token: T,
-    /// For a periodic timer that goes on: it is armed again, and needs a copy of the token by [`Agenda::give_back`].
-    pub(super) goes_on: Option<GoesOn<T>>,
+    /// For a periodic timer that goes on: it is armed again, and needs a copy of the token by [`TimerTable::give_back`].
+    pub(super) next_period: Option<NextPeriod<T>>,
 }
 
-pub(super) struct GoesOn<T> {
+pub(super) struct NextPeriod<T> {
     pub(super) id: TimerId,
     pub(super) copy: fn(&T) -> T,
 }
 
-impl<T> Default for Agenda<T> {
+impl<T> Default for TimerTable<T> {
     fn default() -> Self {
         Self {
             entries: Slab::new(),
             positions: Vec::new(),
             heap: Heap::new(),
             later: Vec::new(),
-            covered: Moment::FIRST,
+            covered: Tick::FIRST,
             armed: 0,
         }
     }
 }
 
-impl<T> Agenda<T> {
+impl<T> TimerTable<T> {
     pub(super) fn len(&self) -> usize {
         self.entries.len()
     }
 
     pub(super) fn arm(
         &mut self,
-        deadline: Moment,
+        deadline: Tick,
         token: T,
         repeat: Option<Box<Repeat<T>>>,
     ) -> TimerId {
@@ -132,7 +132,7 @@ impl<T> Agenda<T> {
         self.remove(id.place).token
     }
 
-    pub(super) fn reschedule(&mut self, id: TimerId, deadline: Moment) -> bool {
+    pub(super) fn reschedule(&mut self, id: TimerId, deadline: Tick) -> bool {
         let is_armed = self.find(id).is_some();
         if is_armed {
             self.move_to(id.place, deadline);
@@ -140,7 +140,7 @@ impl<T> Agenda<T> {
         is_armed
     }
 
-    pub(super) fn deadline(&self, id: TimerId) -> Option<Moment> {
+    pub(super) fn deadline(&self, id: TimerId) -> Option<Tick> {
         self.find(id)?;
         let node = match self.positions[id.place as usize].list() {
             List::Heap(index) => self.heap.node(index),
@@ -149,22 +149,19 @@ impl<T> Agenda<T> {
         Some(node?.deadline)
     }
 
-    /// When there is something to do: the earliest deadline, or a moment that has passed if something waits for the next round. `None`: nothing ever.
-    pub(super) fn next(&self) -> Option<Moment> {
-        let first = self
-            .heap
-            .first()
-            .map_or(Moment::NEVER, |node| node.deadline);
+    /// When there is something to do: the earliest deadline, or a tick that has passed if something waits for the next round. `None`: nothing ever.
+    pub(super) fn next(&self) -> Option<Tick> {
+        let first = self.heap.first().map_or(Tick::NEVER, |node| node.deadline);
         let next = if self.later.is_empty() {
             first
         } else {
             first.min(self.covered)
         };
-        (next != Moment::NEVER).then_some(next)
+        (next != Tick::NEVER).then_some(next)
     }
 
     /// Begins a round, which covers `now` and what is before. Returns whether anything is due.
-    pub(super) fn begin_round(&mut self, now: Moment) -> bool {
+    pub(super) fn begin_round(&mut self, now: Tick) -> bool {
         self.covered = self.covered.max(now);
         for node in mem::take(&mut self.later) {
             self.heap.push(node, follow(&mut self.positions));
@@ -195,7 +192,7 @@ impl<T> Agenda<T> {
             self.remove(due.place);
             return Some(Popped {
                 token,
-                goes_on: None,
+                next_period: None,
             });
         };
         let id = TimerId {
@@ -205,7 +202,7 @@ impl<T> Agenda<T> {
         self.move_to(due.place, next);
         Some(Popped {
             token,
-            goes_on: Some(GoesOn { id, copy }),
+            next_period: Some(NextPeriod { id, copy }),
         })
     }
 
@@ -239,7 +236,7 @@ impl<T> Agenda<T> {
     }
 
     /// Moves the node of an entry; it is armed anew, so it comes after those that have the same deadline.
-    fn move_to(&mut self, place: u32, deadline: Moment) {
+    fn move_to(&mut self, place: u32, deadline: Tick) {
         let node = Node {
             deadline,
             order: self.next_order(),
@@ -289,7 +286,7 @@ impl<T> Agenda<T> {
     }
 }
 
-/// An agenda that had fewer timers keeps its memory when it is empty.
+/// A table that had fewer timers keeps its memory when it is empty.
 const MANY: usize = 1_024;
 
 const HAS_ENTRY: &str = "each node has its entry";

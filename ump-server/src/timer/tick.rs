@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 /// Nanoseconds since the origin of a [`Timeline`]; negative before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Moment(i64);
+pub(super) struct Tick(i64);
 
-impl Moment {
+impl Tick {
     /// Before all others.
     pub(super) const FIRST: Self = Self(i64::MIN);
     /// After all others; it does not come. So is whatever is more than 292 years away.
@@ -17,22 +17,23 @@ impl Moment {
         Self(nanoseconds)
     }
 
-    pub(super) fn after(self, span: Span) -> Self {
+    pub(super) fn after(self, span: TickSpan) -> Self {
         Self(self.0.saturating_add_unsigned(span.0))
     }
 
-    /// The first of the moments that follow `self` at intervals of `period` which is later than `now`; `now` is not before `self`.
-    pub(super) fn next_after(self, period: Span, now: Self) -> Self {
+    /// The first of the ticks that follow `self` at intervals of `period` which is later than `now`; `now` is not before `self`.
+    pub(super) fn next_after(self, period: TickSpan, now: Self) -> Self {
         let behind = self.0.abs_diff(now.0);
-        self.after(Span(behind - behind % period.0)).after(period)
+        self.after(TickSpan(behind - behind % period.0))
+            .after(period)
     }
 }
 
-/// A time between two moments, in nanoseconds.
+/// A time between two ticks, in nanoseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Span(u64);
+pub(super) struct TickSpan(u64);
 
-impl Span {
+impl TickSpan {
     /// The shortest that is not nothing.
     pub(super) const LEAST: Self = Self(1);
 
@@ -41,13 +42,13 @@ impl Span {
     }
 }
 
-impl From<Duration> for Span {
+impl From<Duration> for TickSpan {
     fn from(duration: Duration) -> Self {
         Self(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX))
     }
 }
 
-/// Where moments are counted from.
+/// Where ticks are counted from.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Timeline {
     origin: Instant,
@@ -58,21 +59,21 @@ impl Timeline {
         Self { origin }
     }
 
-    pub(super) fn moment(&self, at: Instant) -> Moment {
+    pub(super) fn tick(&self, at: Instant) -> Tick {
         let nanoseconds = |span: Duration| i64::try_from(span.as_nanos()).unwrap_or(i64::MAX);
         match at.checked_duration_since(self.origin) {
-            Some(later) => Moment(nanoseconds(later)),
-            None => Moment(-nanoseconds(self.origin.duration_since(at))),
+            Some(later) => Tick(nanoseconds(later)),
+            None => Tick(-nanoseconds(self.origin.duration_since(at))),
         }
     }
 
     /// `None` for what never comes.
-    pub(super) fn instant(&self, moment: Moment) -> Option<Instant> {
-        let span = Duration::from_nanos(moment.0.unsigned_abs());
-        match moment {
-            Moment::NEVER => None,
-            Moment(0..) => self.origin.checked_add(span),
-            Moment(..0) => self.origin.checked_sub(span),
+    pub(super) fn instant(&self, tick: Tick) -> Option<Instant> {
+        let span = Duration::from_nanos(tick.0.unsigned_abs());
+        match tick {
+            Tick::NEVER => None,
+            Tick(0..) => self.origin.checked_add(span),
+            Tick(..0) => self.origin.checked_sub(span),
         }
     }
 }
@@ -89,7 +90,7 @@ mod tests {
             .checked_sub(Duration::from_nanos(1_500_000_001))
             .unwrap_or(origin);
         for at in [origin, origin + Duration::from_nanos(12_345_678_901), past] {
-            assert_eq!(line.instant(line.moment(at)), Some(at));
+            assert_eq!(line.instant(line.tick(at)), Some(at));
         }
     }
 
@@ -99,23 +100,23 @@ mod tests {
         let line = Timeline::from(origin);
         let centuries = Duration::from_secs(300 * 365 * 86_400);
         if let Some(at) = origin.checked_add(centuries) {
-            assert_eq!(line.moment(at), Moment::NEVER);
+            assert_eq!(line.tick(at), Tick::NEVER);
         }
-        assert_eq!(Moment(7).after(Duration::MAX.into()), Moment::NEVER);
-        assert_eq!(line.instant(Moment::NEVER), None);
+        assert_eq!(Tick(7).after(Duration::MAX.into()), Tick::NEVER);
+        assert_eq!(line.instant(Tick::NEVER), None);
     }
 
     #[test]
     fn the_next_moment_of_a_period_is_later_than_now() {
-        let period = Span(10);
+        let period = TickSpan(10);
         for (now, next) in [(3, 13), (12, 13), (13, 23), (14, 23), (1_000, 1_003)] {
-            assert_eq!(Moment(3).next_after(period, Moment(now)), Moment(next));
+            assert_eq!(Tick(3).next_after(period, Tick(now)), Tick(next));
         }
-        let late = Moment(i64::MAX - 1);
+        let late = Tick(i64::MAX - 1);
         assert_eq!(
-            Moment(i64::MIN).next_after(Span(u64::MAX), late),
-            Moment::NEVER
+            Tick(i64::MIN).next_after(TickSpan(u64::MAX), late),
+            Tick::NEVER
         );
-        assert_eq!(Moment(i64::MIN).next_after(Span(1), late), Moment::NEVER);
+        assert_eq!(Tick(i64::MIN).next_after(TickSpan(1), late), Tick::NEVER);
     }
 }

@@ -55,13 +55,13 @@ impl Wakers {
 /// Wakes all of them, even if some panic: that is the trouble of their tasks, and the panic hook reports it.
 pub(crate) fn wake_all(wakers: impl IntoIterator<Item = Waker>) {
     for waker in wakers {
-        let _ = panics::caught(|| waker.wake());
+        let _ = panics::catch_user_panic(|| waker.wake());
     }
 }
 
 /// Drops a waker, even if that panics.
 pub(crate) fn discard(waker: Option<Waker>) {
-    let _ = panics::caught(|| drop(waker));
+    let _ = panics::catch_user_panic(|| drop(waker));
 }
 
 #[cfg(all(test, not(any(loom, shuttle))))]

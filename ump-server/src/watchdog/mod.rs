@@ -26,8 +26,8 @@
 //!
 //! The turns themselves, and how the monitor claims one, are in `record`. Here is how the monitor learns that it has to look:
 //!
-//! - It looks at all desks. If nothing runs and nothing has run since its last look, it sleeps for ever: it raises `asleep`, looks once
-//!   more, and sleeps. A worker that begins a turn says so at its desk, then looks at `asleep`. Between the two, on both sides, is a
+//! - It looks at all records. If nothing runs and nothing has run since its last look, it sleeps for ever: it raises `asleep`, looks once
+//!   more, and sleeps. A worker that begins a turn says so at its record, then looks at `asleep`. Between the two, on both sides, is a
 //!   `SeqCst` fence: the monitor sees the turn, or the worker sees `asleep` (and takes it down and wakes the monitor).
 //! - Otherwise it sleeps until the earliest moment at which anything can be overdue: the beginning of what runs, or the present for
 //!   what does not run, and the threshold; and no longer than a quarter of that, or half a second. So no worker needs to wake it, however short its
@@ -35,7 +35,7 @@
 //! - How much later it wakes up than it meant to does not count for what runs. Of what began while it slept for ever only the time counts
 //!   since it woke up.
 //! - By a manual clock it sleeps until that is advanced.
-//! - A turn that ends after it was reported leaves mail, and so does a loop that comes or goes. The mail about a turn is delivered before
+//! - A turn that ends after it was reported leaves commands, and so does a loop that comes or goes. The commands about a turn is delivered before
 //!   anything about a later turn of the same worker.
 
 #[cfg(loom)]
@@ -49,14 +49,14 @@ use std::{fmt, io, panic::Location, time::Duration};
 pub(crate) use self::monitor::Monitor;
 pub use self::stall::{Stage, Stall};
 use crate::{
-    record::{Desk, Turn},
+    record::{Turn, WorkerRecord},
     sync::Arc,
-    worker::panics::caught,
+    worker::panics::catch_user_panic,
 };
 
 /// What is to be watched for, and who is to be told.
 #[derive(Clone, Debug)]
-pub(crate) struct Orders {
+pub(crate) struct WatchConfig {
     threshold: Duration,
     on_stall: Option<OnStall>,
 }
@@ -80,7 +80,7 @@ impl fmt::Debug for OnStall {
 /// Anything shorter is in the scheduler's hands.
 const SHORTEST: Duration = Duration::from_millis(1);
 
-impl Orders {
+impl WatchConfig {
     pub(crate) fn new(threshold: Duration, on_stall: Option<OnStall>) -> Self {
         Self {
             threshold: threshold.max(SHORTEST),
@@ -89,13 +89,13 @@ impl Orders {
     }
 }
 
-/// A desk that is watched.
-pub(crate) struct Watched {
-    desk: Arc<Desk>,
-    orders: Orders,
+/// A record that is watched.
+pub(crate) struct WatchTarget {
+    record: Arc<WorkerRecord>,
+    config: WatchConfig,
 }
 
-impl Watched {
+impl WatchTarget {
     fn stall(
         &self,
         stage: Stage,
@@ -103,21 +103,21 @@ impl Watched {
         elapsed: Duration,
     ) -> Stall {
         Stall {
-            name: std::sync::Arc::clone(&self.desk.name),
-            worker: self.desk.worker,
+            name: std::sync::Arc::clone(&self.record.name),
+            worker: self.record.worker,
             kind,
             caller,
             elapsed,
-            threshold: self.orders.threshold,
+            threshold: self.config.threshold,
             stage,
         }
     }
 
     /// The user's code runs here: the callback, and whoever subscribes to traces.
     fn tell(&self, stall: &Stall) {
-        let _ = caught(|| crate::observe::stall(stall));
-        if let Some(OnStall(call)) = &self.orders.on_stall {
-            let _ = caught(|| call(stall));
+        let _ = catch_user_panic(|| crate::observe::stall(stall));
+        if let Some(OnStall(call)) = &self.config.on_stall {
+            let _ = catch_user_panic(|| call(stall));
         }
     }
 }
@@ -126,19 +126,19 @@ impl Watched {
 pub(crate) struct Watch {
     monitor: std::sync::Arc<Monitor>,
     /// Until it is dropped. It goes to the monitor then, where the drop of a callback can do no harm.
-    watched: Option<Arc<Watched>>,
+    watched: Option<Arc<WatchTarget>>,
 }
 
 impl Watch {
-    /// Has a desk watched from now on.
+    /// Has a record watched from now on.
     pub(crate) fn begin(
         monitor: &std::sync::Arc<Monitor>,
-        desk: &Arc<Desk>,
-        orders: Orders,
+        record: &Arc<WorkerRecord>,
+        config: WatchConfig,
     ) -> io::Result<Self> {
-        let watched = Arc::new(Watched {
-            desk: Arc::clone(desk),
-            orders,
+        let watched = Arc::new(WatchTarget {
+            record: Arc::clone(record),
+            config,
         });
         monitor.watch(&watched)?;
         Ok(Self {
@@ -150,7 +150,7 @@ impl Watch {
     /// A turn has begun.
     #[inline]
     pub(crate) fn resumed(&self) {
-        self.monitor.mind();
+        self.monitor.worker_resumed();
     }
 
     /// A turn that was reported has ended.

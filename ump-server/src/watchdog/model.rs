@@ -4,10 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use ump::Clock;
 
-use super::{Monitor, OnStall, Orders, Stall, Watch};
+use super::{Monitor, OnStall, Stall, Watch, WatchConfig};
 use crate::{
-    observe::Outcome,
-    record::{Clerk, Desk},
+    observe::CallOutcome,
+    record::{WorkerRecord, WorkerRecorder},
 };
 
 /// A monitor of its own.
@@ -16,7 +16,7 @@ pub struct Watchdog(Arc<Monitor>);
 
 /// A worker that it watches.
 #[derive(Debug)]
-pub struct Worker(Clerk);
+pub struct Worker(WorkerRecorder);
 
 impl Watchdog {
     /// One that watches nothing yet, and has no thread.
@@ -34,10 +34,10 @@ impl Watchdog {
         threshold: Duration,
         on_stall: impl Fn(&Stall) + Send + Sync + 'static,
     ) -> Worker {
-        let desk = Desk::new("model".into(), 0, clock);
-        let orders = Orders::new(threshold, Some(OnStall::new(on_stall)));
-        let watch = Watch::begin(&self.0, &desk, orders).expect("a model refuses no thread");
-        Worker(Clerk::new(desk, false, Some(watch)))
+        let record = WorkerRecord::new("model".into(), 0, clock);
+        let config = WatchConfig::new(threshold, Some(OnStall::new(on_stall)));
+        let watch = Watch::begin(&self.0, &record, config).expect("a model refuses no thread");
+        Worker(WorkerRecorder::new(record, false, Some(watch)))
     }
 }
 
@@ -58,7 +58,7 @@ impl Worker {
     pub fn call<T>(&mut self, handler: impl FnOnce() -> T) -> T {
         self.0.begin_other("call");
         let result = self.0.run(handler);
-        self.0.end(Outcome::NoReply);
+        self.0.end(CallOutcome::NoReply);
         result
     }
 }

@@ -8,39 +8,39 @@ use std::{
 };
 
 use super::{
-    Stall, Watched,
-    watched_worker::{Round, Slept},
+    Stall, WatchTarget,
+    watched_worker::{Slept, WatchedWorker},
 };
 use crate::{
     record::Turn,
     sync::{Arc, AtomicBool, Condvar, Ordering, SleepMutex, ThreadBuilder, fence},
-    worker::panics::caught,
+    worker::panics::catch_user_panic,
 };
 
 /// Watches over loops by a thread that is there while there are any.
 pub(crate) struct Monitor {
     /// It sleeps until somebody begins a turn.
     asleep: AtomicBool,
-    board: SleepMutex<Board>,
-    news: Condvar,
+    shared: SleepMutex<Shared>,
+    changed: Condvar,
     /// A forked child of this process must not wait for the lock: who holds it may not be there.
     process: u32,
 }
 
 /// What it is told.
 #[derive(Default)]
-struct Board {
-    /// Whether there is a thread, which will look at the mail.
+struct Shared {
+    /// Whether there is a thread, which will look at the commands.
     is_running: bool,
     /// It is to look again.
     is_woken: bool,
-    mail: Vec<Mail>,
+    commands: Vec<Command>,
 }
 
-enum Mail {
-    Join(Arc<Watched>),
-    Leave(Arc<Watched>),
-    Over(Arc<Watched>, Turn, Stall),
+enum Command {
+    Join(Arc<WatchTarget>),
+    Leave(Arc<WatchTarget>),
+    Over(Arc<WatchTarget>, Turn, Stall),
 }
 
 /// Until when there is nothing to look at.
@@ -57,8 +57,8 @@ impl Monitor {
     pub(crate) fn new() -> StdArc<Self> {
         StdArc::new(Self {
             asleep: AtomicBool::new(false),
-            board: SleepMutex::new(Board::default()),
-            news: Condvar::new(),
+            shared: SleepMutex::new(Shared::default()),
+            changed: Condvar::new(),
             process: process::id(),
         })
     }
@@ -86,33 +86,33 @@ impl Monitor {
     // ---- for workers
 
     /// Watches from now on.
-    pub(super) fn watch(self: &StdArc<Self>, watched: &Arc<Watched>) -> io::Result<()> {
-        let mut board = self.board.lock();
-        if !board.is_running {
+    pub(super) fn watch(self: &StdArc<Self>, watched: &Arc<WatchTarget>) -> io::Result<()> {
+        let mut shared = self.shared.lock();
+        if !shared.is_running {
             // Under the lock: whoever comes meanwhile learns whether there is a thread.
             let this = StdArc::clone(self);
             let thread = ThreadBuilder::new().name("ump-watchdog".to_owned());
             thread.spawn(move || this.run())?;
-            board.is_running = true;
+            shared.is_running = true;
         }
-        board.mail.push(Mail::Join(Arc::clone(watched)));
-        board.is_woken = true;
-        drop(board);
-        self.news.notify_one();
+        shared.commands.push(Command::Join(Arc::clone(watched)));
+        shared.is_woken = true;
+        drop(shared);
+        self.changed.notify_one();
         Ok(())
     }
 
-    pub(super) fn forget(&self, watched: Arc<Watched>) {
-        self.post(Mail::Leave(watched));
+    pub(super) fn forget(&self, watched: Arc<WatchTarget>) {
+        self.send(Command::Leave(watched));
     }
 
-    pub(super) fn is_over(&self, watched: &Arc<Watched>, turn: Turn, stall: Stall) {
-        self.post(Mail::Over(Arc::clone(watched), turn, stall));
+    pub(super) fn is_over(&self, watched: &Arc<WatchTarget>, turn: Turn, stall: Stall) {
+        self.send(Command::Over(Arc::clone(watched), turn, stall));
     }
 
-    /// A turn has begun, and its desk says so.
+    /// A turn has begun, and its record says so.
     #[inline]
-    pub(super) fn mind(&self) {
+    pub(super) fn worker_resumed(&self) {
         // Pairs with the fence of `sleep`: the monitor sees the turn, or we see that it sleeps.
         fence(Ordering::SeqCst);
         // Relaxed: the fence orders it, and the lock does the rest.
@@ -133,19 +133,19 @@ impl Monitor {
         if self.is_of_parent() {
             return;
         }
-        self.board.lock().is_woken = true;
-        self.news.notify_one();
+        self.shared.lock().is_woken = true;
+        self.changed.notify_one();
     }
 
-    fn post(&self, mail: Mail) {
+    fn send(&self, commands: Command) {
         if self.is_of_parent() {
             return;
         }
-        let mut board = self.board.lock();
-        board.mail.push(mail);
-        board.is_woken = true;
-        drop(board);
-        self.news.notify_one();
+        let mut shared = self.shared.lock();
+        shared.commands.push(commands);
+        shared.is_woken = true;
+        drop(shared);
+        self.changed.notify_one();
     }
 
     fn is_of_parent(&self) -> bool {
@@ -156,73 +156,76 @@ impl Monitor {
 
     fn run(self: StdArc<Self>) {
         let waker = Waker::from(StdArc::clone(&self));
-        let mut rounds = Vec::new();
-        while self.read_mail(&mut rounds) {
-            let sleep = self.look(&mut rounds, &waker);
-            let slept = self.sleep(&sleep, &rounds);
-            for round in rounds.iter_mut().filter(|round| round.goes_by_the_system()) {
-                round.slept(slept);
+        let mut workers = Vec::new();
+        while self.run_commands(&mut workers) {
+            let sleep = self.look(&mut workers, &waker);
+            let slept = self.sleep(&sleep, &workers);
+            for worker in workers
+                .iter_mut()
+                .filter(|worker| worker.goes_by_the_system())
+            {
+                worker.slept(slept);
             }
         }
     }
 
     /// False if nobody is watched any more, and this thread is not needed.
-    fn read_mail(&self, rounds: &mut Vec<Round>) -> bool {
-        let mut board = self.board.lock();
-        board.is_woken = false;
-        if rounds.is_empty() && board.mail.is_empty() {
-            board.is_running = false;
+    fn run_commands(&self, workers: &mut Vec<WatchedWorker>) -> bool {
+        let mut shared = self.shared.lock();
+        shared.is_woken = false;
+        if workers.is_empty() && shared.commands.is_empty() {
+            shared.is_running = false;
             return false;
         }
-        let mail = mem::take(&mut board.mail);
-        drop(board);
-        for mail in mail {
-            match mail {
-                Mail::Join(watched) => {
-                    let mut round = Round::new(watched);
-                    if round.goes_by_the_system() {
-                        round.slept(Slept::Unwatched);
+        let commands = mem::take(&mut shared.commands);
+        drop(shared);
+        for commands in commands {
+            match commands {
+                Command::Join(watched) => {
+                    let mut worker = WatchedWorker::new(watched);
+                    if worker.goes_by_the_system() {
+                        worker.slept(Slept::Unwatched);
                     }
-                    rounds.push(round);
+                    workers.push(worker);
                 }
-                Mail::Over(watched, turn, stall) => {
-                    let round = rounds.iter().find(|round| round.is_of(&watched));
-                    let stall = match round {
-                        Some(round) => round.over(turn, stall),
+                Command::Over(watched, turn, stall) => {
+                    let worker = workers.iter().find(|worker| worker.is_of(&watched));
+                    let stall = match worker {
+                        Some(worker) => worker.over(turn, stall),
                         None => stall,
                     };
                     watched.tell(&stall);
                 }
-                Mail::Leave(watched) => {
-                    rounds.retain(|round| !round.is_of(&watched));
+                Command::Leave(watched) => {
+                    workers.retain(|worker| !worker.is_of(&watched));
                     // The callback goes with the last one that knows it: the user's code.
-                    let _ = caught(|| drop(watched));
+                    let _ = catch_user_panic(|| drop(watched));
                 }
             }
         }
         true
     }
 
-    /// Looks at all desks and tells what is to be told.
-    fn look(&self, rounds: &mut [Round], waker: &Waker) -> Sleep {
-        let mut is_restless = false;
-        for round in &mut *rounds {
-            let told = round.look();
+    /// Looks at all records and tells what is to be told.
+    fn look(&self, workers: &mut [WatchedWorker], waker: &Waker) -> Sleep {
+        let mut is_active = false;
+        for worker in &mut *workers {
+            let told = worker.look();
             if let Some((turn, stall)) = told {
-                self.tell_of_earlier(round, turn);
-                round.watched().tell(&stall);
+                self.tell_of_earlier(worker, turn);
+                worker.watched().tell(&stall);
             }
-            is_restless |= round.is_restless();
+            is_active |= worker.is_active();
         }
-        if rounds.is_empty() {
+        if workers.is_empty() {
             return Sleep::No;
         }
-        if !is_restless {
+        if !is_active {
             return Sleep::UntilBegun;
         }
         let mut until = None;
-        for round in rounds {
-            match round.sleep(waker) {
+        for worker in workers {
+            match worker.sleep(waker) {
                 Ok(None) => {}
                 Ok(Some(at)) => until = Some(until.map_or(at, |until: Instant| until.min(at))),
                 Err(()) => return Sleep::No,
@@ -232,21 +235,23 @@ impl Monitor {
     }
 
     /// Tells first that earlier turns are over.
-    fn tell_of_earlier(&self, round: &Round, turn: Turn) {
-        let mut board = self.board.lock();
-        let is_earlier = |mail: &Mail| matches!(mail, Mail::Over(watched, over, _) if round.is_of(watched) && *over < turn);
-        let (earlier, others) = mem::take(&mut board.mail).into_iter().partition(is_earlier);
-        board.mail = others;
-        drop(board);
-        let earlier: Vec<Mail> = earlier;
-        for mail in earlier {
-            if let Mail::Over(watched, over, stall) = mail {
-                watched.tell(&round.over(over, stall));
+    fn tell_of_earlier(&self, worker: &WatchedWorker, turn: Turn) {
+        let mut shared = self.shared.lock();
+        let is_earlier = |commands: &Command| matches!(commands, Command::Over(watched, over, _) if worker.is_of(watched) && *over < turn);
+        let (earlier, others) = mem::take(&mut shared.commands)
+            .into_iter()
+            .partition(is_earlier);
+        shared.commands = others;
+        drop(shared);
+        let earlier: Vec<Command> = earlier;
+        for commands in earlier {
+            if let Command::Over(watched, over, stall) = commands {
+                watched.tell(&worker.over(over, stall));
             }
         }
     }
 
-    fn sleep(&self, sleep: &Sleep, rounds: &[Round]) -> Slept {
+    fn sleep(&self, sleep: &Sleep, workers: &[WatchedWorker]) -> Slept {
         let until = match sleep {
             Sleep::No => return ON_TIME,
             Sleep::Until(until) => *until,
@@ -254,19 +259,19 @@ impl Monitor {
                 self.asleep.store(true, Ordering::Relaxed);
                 // Pairs with the fence of `mind`.
                 fence(Ordering::SeqCst);
-                if rounds.iter().any(Round::has_begun) {
+                if workers.iter().any(WatchedWorker::has_begun) {
                     self.asleep.store(false, Ordering::Relaxed);
                     return ON_TIME;
                 }
                 None
             }
         };
-        let mut board = self.board.lock();
+        let mut shared = self.shared.lock();
         let mut is_late = false;
-        while !board.is_woken && !is_late {
-            (board, is_late) = self.news.wait(board, until);
+        while !shared.is_woken && !is_late {
+            (shared, is_late) = self.changed.wait(shared, until);
         }
-        drop(board);
+        drop(shared);
         self.asleep.store(false, Ordering::Relaxed);
         match until {
             Some(until) => Slept::Late(Instant::now().saturating_duration_since(until)),

@@ -1,4 +1,4 @@
-//! What the monitor knows about one desk from its last look.
+//! What the monitor knows about one record from its last look.
 
 use std::{
     future::Future,
@@ -7,9 +7,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{SHORTEST, Stage, Stall, Watched};
+use super::{SHORTEST, Stage, Stall, WatchTarget};
 use crate::{
-    record::{Sight, Turn},
+    record::{Snapshot, Turn},
     sync::Arc,
 };
 
@@ -27,12 +27,12 @@ const LONGEST_SLEEP: Duration = Duration::from_millis(500);
 /// And for no more than this part of a threshold.
 const LOOKS: u32 = 4;
 
-pub(super) struct Round {
-    watched: Arc<Watched>,
+pub(super) struct WatchedWorker {
+    watched: Arc<WatchTarget>,
     /// The last turn that it knows of.
     seen: Turn,
     /// There was something in hand, or there has been not long ago.
-    is_restless: bool,
+    is_active: bool,
     /// The last look, and the last one that saw something new.
     looked: Option<Instant>,
     active: Option<Instant>,
@@ -42,14 +42,14 @@ pub(super) struct Round {
     /// When there may be something to report.
     due: Option<Instant>,
     /// What was reported and goes on.
-    open: Option<Open>,
+    open: Option<OpenReport>,
     /// The one before that.
-    earlier: Option<Open>,
+    earlier: Option<OpenReport>,
     /// By a manual clock, until that is due.
     sleep: Option<ump::Sleep>,
 }
 
-struct Open {
+struct OpenReport {
     turn: Turn,
     since: Instant,
     stall: Stall,
@@ -59,19 +59,19 @@ struct Open {
     lost: Duration,
 }
 
-impl Open {
+impl OpenReport {
     fn elapsed(&self, now: Instant) -> Duration {
         now.saturating_duration_since(self.since)
             .saturating_sub(self.lost)
     }
 }
 
-impl Round {
-    pub(super) fn new(watched: Arc<Watched>) -> Self {
+impl WatchedWorker {
+    pub(super) fn new(watched: Arc<WatchTarget>) -> Self {
         Self {
             watched,
             seen: Turn::NONE,
-            is_restless: false,
+            is_active: false,
             looked: None,
             active: None,
             slept: Slept::Late(Duration::ZERO),
@@ -83,23 +83,23 @@ impl Round {
         }
     }
 
-    pub(super) fn watched(&self) -> &Watched {
+    pub(super) fn watched(&self) -> &WatchTarget {
         &self.watched
     }
 
-    pub(super) fn is_of(&self, watched: &Arc<Watched>) -> bool {
+    pub(super) fn is_of(&self, watched: &Arc<WatchTarget>) -> bool {
         Arc::ptr_eq(&self.watched, watched)
     }
 
-    pub(super) fn is_restless(&self) -> bool {
-        self.is_restless
+    pub(super) fn is_active(&self) -> bool {
+        self.is_active
     }
 
     /// Whether a turn has begun since the last look.
     pub(super) fn has_begun(&self) -> bool {
-        match self.watched.desk.sight() {
-            Sight::Away(turn) => self.seen != turn,
-            Sight::Running(..) | Sight::Reported(_) => true,
+        match self.watched.record.snapshot() {
+            Snapshot::Away(turn) => self.seen != turn,
+            Snapshot::Running(..) | Snapshot::Reported(_) => true,
         }
     }
 
@@ -116,7 +116,7 @@ impl Round {
 
     /// Whether time passes for it when the monitor sleeps. By another clock it may not.
     pub(super) fn goes_by_the_system(&self) -> bool {
-        self.watched.desk.clock.is_system()
+        self.watched.record.clock.is_system()
     }
 
     /// What is to be told of the end of a turn that was reported.
@@ -140,37 +140,37 @@ impl Round {
         }
     }
 
-    /// Looks at the desk; says what there is to report.
+    /// Looks at the record; says what there is to report.
     pub(super) fn look(&mut self) -> Option<(Turn, Stall)> {
-        let Watched { desk, orders } = &*self.watched;
+        let WatchTarget { record, config } = &*self.watched;
         // Before the look: what is seen then was still going on at this instant.
-        let now = desk.clock.now();
-        let sight = desk.sight();
+        let now = record.clock.now();
+        let snapshot = record.snapshot();
         self.looked = Some(now);
-        let (turn, told) = match sight {
-            Sight::Away(turn) => {
-                self.is_restless = self.seen != turn || self.was_active(now);
+        let (turn, told) = match snapshot {
+            Snapshot::Away(turn) => {
+                self.is_active = self.seen != turn || self.was_active(now);
                 if self.seen != turn {
                     self.active = Some(now);
                 }
                 // Should it begin at once.
-                self.due = now.checked_add(orders.threshold);
+                self.due = now.checked_add(config.threshold);
                 self.close();
                 (turn, None)
             }
-            Sight::Running(turn, since) => {
-                self.is_restless = true;
+            Snapshot::Running(turn, since) => {
+                self.is_active = true;
                 self.active = Some(now);
                 self.lost = self.lost_of(turn, since, now);
-                self.due = since.checked_add(orders.threshold.saturating_add(self.lost));
+                self.due = since.checked_add(config.threshold.saturating_add(self.lost));
                 let is_due = self.due.is_some_and(|due| due <= now);
                 (
                     turn,
                     is_due.then(|| self.notice(turn, since, now)).flatten(),
                 )
             }
-            Sight::Reported(turn) => {
-                self.is_restless = true;
+            Snapshot::Reported(turn) => {
+                self.is_active = true;
                 self.active = Some(now);
                 (turn, self.remind(turn, now))
             }
@@ -182,7 +182,7 @@ impl Round {
     /// Whether something has been seen within a threshold: then it goes on looking, rather than to be woken by the next turn.
     fn was_active(&self, now: Instant) -> bool {
         let recently =
-            |at: Instant| now.saturating_duration_since(at) < self.watched.orders.threshold;
+            |at: Instant| now.saturating_duration_since(at) < self.watched.config.threshold;
         self.goes_by_the_system() && self.active.is_some_and(recently)
     }
 
@@ -193,19 +193,19 @@ impl Round {
     }
 
     fn notice(&mut self, turn: Turn, since: Instant, now: Instant) -> Option<Stall> {
-        let Watched { desk, orders } = &*self.watched;
-        let Some(what) = desk.claim(turn) else {
+        let WatchTarget { record, config } = &*self.watched;
+        let Some(what) = record.claim(turn) else {
             // It has just ended.
-            self.due = now.checked_add(orders.threshold);
+            self.due = now.checked_add(config.threshold);
             return None;
         };
         let elapsed = now
             .saturating_duration_since(since)
             .saturating_sub(self.lost);
         let stall = self.watched.stall(Stage::Noticed, what, elapsed);
-        let next = orders.threshold;
+        let next = config.threshold;
         self.close();
-        self.open = Some(Open {
+        self.open = Some(OpenReport {
             turn,
             since,
             next,
@@ -247,7 +247,7 @@ impl Round {
 
     /// When to look again by the system's clock, which is soon enough to notice that the process was stopped. By another one the waker is called when it is time; an error if it is already.
     pub(super) fn sleep(&mut self, waker: &Waker) -> Result<Option<Instant>, ()> {
-        let clock = &self.watched.desk.clock;
+        let clock = &self.watched.record.clock;
         let Some(due) = self.due.filter(|_| !clock.is_system()) else {
             self.sleep = None;
             return Ok(self.due.map(|due| self.soon(due)));
@@ -271,7 +271,7 @@ impl Round {
     }
 
     fn soon(&self, due: Instant) -> Instant {
-        let sleep = self.watched.orders.threshold / LOOKS;
+        let sleep = self.watched.config.threshold / LOOKS;
         let sleep = sleep.clamp(SHORTEST, LONGEST_SLEEP);
         let soon = self.looked.and_then(|looked| looked.checked_add(sleep));
         soon.map_or(due, |soon| soon.min(due))
@@ -282,10 +282,10 @@ impl Round {
 mod tests {
     use ump::ManualClock;
 
-    use super::{super::Orders, *};
+    use super::{super::WatchConfig, *};
     use crate::{
-        observe::Outcome,
-        record::{Clerk, Desk},
+        observe::CallOutcome,
+        record::{WorkerRecord, WorkerRecorder},
     };
 
     const SECOND: Duration = Duration::from_secs(1);
@@ -299,37 +299,37 @@ mod tests {
     /// A worker that is looked at, by a clock that stands for the system's.
     struct Bench {
         clock: ManualClock,
-        clerk: Clerk,
-        desk: Arc<Desk>,
-        round: Round,
+        recorder: WorkerRecorder,
+        record: Arc<WorkerRecord>,
+        worker: WatchedWorker,
     }
 
     impl Bench {
         fn new() -> Self {
             let clock = ManualClock::new();
-            let desk = Desk::new("bench".into(), 0, clock.clock());
-            let watched = Watched {
-                desk: Arc::clone(&desk),
-                orders: Orders::new(SECOND, None),
+            let record = WorkerRecord::new("bench".into(), 0, clock.clock());
+            let watched = WatchTarget {
+                record: Arc::clone(&record),
+                config: WatchConfig::new(SECOND, None),
             };
             Self {
                 clock,
-                clerk: Clerk::new(Arc::clone(&desk), true, None),
-                desk,
-                round: Round::new(Arc::new(watched)),
+                recorder: WorkerRecorder::new(Arc::clone(&record), true, None),
+                record,
+                worker: WatchedWorker::new(Arc::new(watched)),
             }
         }
 
         fn begin(&mut self) {
-            self.clerk.begin_other("call");
-            self.clerk.resume();
+            self.recorder.begin_other("call");
+            self.recorder.resume();
         }
 
         /// What is told after so much time, of which the monitor has slept like this.
         fn look(&mut self, passed: Duration, slept: Slept) -> Option<(Stage, Duration)> {
             self.clock.advance(passed);
-            self.round.slept(slept);
-            let told = self.round.look();
+            self.worker.slept(slept);
+            let told = self.worker.look();
             told.map(|(_, stall)| (stall.stage, stall.elapsed))
         }
 
@@ -389,7 +389,7 @@ mod tests {
         let mut bench = Bench::new();
         bench.begin();
         assert_eq!(bench.look(STOPPED, Slept::Late(STOPPED)), None);
-        bench.clerk.end(Outcome::NoReply);
+        bench.recorder.end(CallOutcome::NoReply);
         bench.begin();
         let told = (Stage::Noticed, SECOND);
         assert_eq!(bench.looks_until_told(), (4, told));
@@ -401,7 +401,7 @@ mod tests {
         bench.begin();
         let (_, told) = bench.looks_until_told();
         assert_eq!(told, (Stage::Noticed, SECOND));
-        let Sight::Reported(turn) = bench.desk.sight() else {
+        let Snapshot::Reported(turn) = bench.record.snapshot() else {
             panic!("it was reported");
         };
         assert_eq!(bench.look(STOPPED, Slept::Late(STOPPED)), None);
@@ -409,10 +409,10 @@ mod tests {
         assert_eq!(bench.looks_until_told(), (4, told));
         // As the worker tells it, who knows of no stop.
         let what = ("call", None);
-        let end = |elapsed| bench.round.watched.stall(Stage::Over, what, elapsed);
-        let over = bench.round.over(turn, end(STOPPED + 2 * SECOND));
+        let end = |elapsed| bench.worker.watched.stall(Stage::Over, what, elapsed);
+        let over = bench.worker.over(turn, end(STOPPED + 2 * SECOND));
         assert_eq!(over.elapsed, 2 * SECOND);
-        let over = bench.round.over(turn, end(STOPPED));
+        let over = bench.worker.over(turn, end(STOPPED));
         assert_eq!(over.elapsed, 2 * SECOND, "no less than was told");
     }
 
@@ -421,13 +421,13 @@ mod tests {
         let looked = Instant::now();
         for (threshold, sleep) in [(1, 1), (100, 25), (1_000, 250), (60_000, 500)] {
             let threshold = Duration::from_millis(threshold);
-            let watched = Watched {
-                desk: Desk::new("bench".into(), 0, ump::Clock::system()),
-                orders: Orders::new(threshold, None),
+            let watched = WatchTarget {
+                record: WorkerRecord::new("bench".into(), 0, ump::Clock::system()),
+                config: WatchConfig::new(threshold, None),
             };
-            let mut round = Round::new(Arc::new(watched));
-            round.looked = Some(looked);
-            let soon = round.soon(looked + threshold);
+            let mut worker = WatchedWorker::new(Arc::new(watched));
+            worker.looked = Some(looked);
+            let soon = worker.soon(looked + threshold);
             assert_eq!(soon - looked, Duration::from_millis(sleep));
         }
     }

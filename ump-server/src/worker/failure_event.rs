@@ -7,7 +7,7 @@
 
 use std::{fmt, panic::Location, sync::Arc, time::Duration};
 
-use crate::{JoinErrorKind, worker::failure_policy::Next, worker::panics::caught};
+use crate::{JoinErrorKind, worker::failure_policy::Next, worker::panics::catch_user_panic};
 
 /// A failure of a handler, and what the loop does about it: as
 /// [`on_failure`](crate::thread::Builder::on_failure) reports it.
@@ -105,7 +105,7 @@ impl OnFailure {
         let event = event();
         for call in &self.0 {
             // One that panics is called again the next time; the panic hook has reported it.
-            let _ = caught(|| call(&event));
+            let _ = catch_user_panic(|| call(&event));
         }
     }
 }

@@ -8,7 +8,7 @@ use std::{
 
 use crate::{
     worker::join::JoinErrorKind,
-    worker::panics::{Failures, OnPanic},
+    worker::panics::{OnPanic, RestartCounter},
 };
 
 /// What a loop does next.
@@ -22,32 +22,32 @@ pub(crate) enum Next {
 /// Hears of the failures of a loop's handlers before anything is done about them, and has the last word.
 ///
 /// It is called on the loop's thread or task, so it must not wait.
-pub(crate) trait Overseer: Send + Sync {
+pub(crate) trait Supervisor: Send + Sync {
     /// A handler failed and is gone. `own`: what comes next by the loop's own policy. What is returned is done instead.
     fn failed(&self, failure: &JoinErrorKind, now: Instant, own: Next) -> Next;
 }
 
 /// Decides it, by the policy, by what has happened so far, and by who oversees the loop.
-pub(crate) struct Fate {
+pub(crate) struct FailurePolicy {
     policy: Policy,
-    overseer: Option<Arc<dyn Overseer>>,
+    supervisor: Option<Arc<dyn Supervisor>>,
 }
 
 #[derive(Debug)]
 enum Policy {
     Stop,
     Continue,
-    Restart(Failures),
+    Restart(RestartCounter),
 }
 
-impl Fate {
-    pub(crate) fn new(policy: &OnPanic, overseer: Option<Arc<dyn Overseer>>) -> Self {
+impl FailurePolicy {
+    pub(crate) fn new(policy: &OnPanic, supervisor: Option<Arc<dyn Supervisor>>) -> Self {
         let policy = match policy {
             OnPanic::Stop => Policy::Stop,
             OnPanic::Continue => Policy::Continue,
-            OnPanic::Restart(restart) => Policy::Restart(Failures::new(restart.clone())),
+            OnPanic::Restart(restart) => Policy::Restart(RestartCounter::new(restart.clone())),
         };
-        Self { policy, overseer }
+        Self { policy, supervisor }
     }
 
     /// Whether a handler that has panicked goes on as it is.
@@ -64,23 +64,23 @@ impl Fate {
                 None => Next::End(JoinErrorKind::GaveUp(Box::new(failure.clone()))),
             },
         };
-        match &self.overseer {
-            Some(overseer) => overseer.failed(failure, now, own),
+        match &self.supervisor {
+            Some(supervisor) => supervisor.failed(failure, now, own),
             None => own,
         }
     }
 }
 
-impl fmt::Debug for Fate {
+impl fmt::Debug for FailurePolicy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Fate")
+        f.debug_struct("FailurePolicy")
             .field("policy", &self.policy)
             .finish_non_exhaustive()
     }
 }
 
-impl fmt::Debug for dyn Overseer {
+impl fmt::Debug for dyn Supervisor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Overseer")
+        f.write_str("Supervisor")
     }
 }

@@ -16,7 +16,7 @@ use std::{
 };
 
 use crate::{
-    deadlock::{Promise, Seat, Whose},
+    deadlock::{Promise, Responsible, WaitNode},
     sync::{Mutex, ThreadHandle, join_thread},
 };
 use ump::{
@@ -27,7 +27,7 @@ use ump::{
 
 use crate::{
     wait::executor::{EXECUTOR, blocks_an_executor},
-    worker::panics::shielded,
+    worker::panics::ignore_user_panic,
     worker::stop::Stopper,
 };
 
@@ -230,7 +230,7 @@ impl fmt::Debug for Refusal {
 }
 
 /// How a loop ends: with what its handler said, or with nothing if no client was left or it was stopped.
-pub(crate) type Outcome<RV> = Result<Option<RV>, JoinError>;
+pub(crate) type LoopResult<RV> = Result<Option<RV>, JoinError>;
 
 /// Waits for the end of a loop. Dropping it lets the loop go on by itself.
 ///
@@ -311,20 +311,20 @@ impl<RV> JoinHandle<RV> {
     /// Blocks until `init` is done, in all its workers if there are several, but no longer than this.
     ///
     /// # Errors
-    /// See [`StartError`].
-    pub fn wait_started(&mut self, timeout: Duration) -> Result<(), StartError> {
+    /// See [`LoopStartError`].
+    pub fn wait_started(&mut self, timeout: Duration) -> Result<(), LoopStartError> {
         let Some(started) = self.started.take() else {
             return Ok(());
         };
         match started.wait_timeout(timeout) {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) => Err(StartError::Ended),
+            Ok(Err(_)) => Err(LoopStartError::Ended),
             Err(pending) => {
                 self.started = Some(pending);
                 Err(if blocks_an_executor() {
-                    StartError::Blocked
+                    LoopStartError::Blocked
                 } else {
-                    StartError::Late
+                    LoopStartError::Late
                 })
             }
         }
@@ -333,18 +333,22 @@ impl<RV> JoinHandle<RV> {
     /// Awaits that `init` is done, in all its workers if there are several.
     ///
     /// # Errors
-    /// [`StartError::Ended`].
+    /// [`LoopStartError::Ended`].
     ///
     /// # Cancel safety
     /// It can be left and called again.
-    pub async fn started(&mut self) -> Result<(), StartError> {
+    pub async fn started(&mut self) -> Result<(), LoopStartError> {
         let Some(started) = &mut self.started else {
             consume_budget().await;
             return Ok(());
         };
         let up = started.await.is_ok();
         self.started = None;
-        if up { Ok(()) } else { Err(StartError::Ended) }
+        if up {
+            Ok(())
+        } else {
+            Err(LoopStartError::Ended)
+        }
     }
 
     /// The name of the loop.
@@ -419,7 +423,7 @@ fn would_deadlock(stopper: &Stopper, circle: Circle) -> JoinError {
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
-pub enum StartError {
+pub enum LoopStartError {
     /// It is still at it.
     Late,
     /// The same, and it was waited for by blocking the thread of a current-thread runtime. Tasks of that do not run meanwhile: await
@@ -429,7 +433,7 @@ pub enum StartError {
     Ended,
 }
 
-impl fmt::Display for StartError {
+impl fmt::Display for LoopStartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Late => f.write_str("the server has not started yet"),
@@ -441,11 +445,11 @@ impl fmt::Display for StartError {
     }
 }
 
-impl StdError for StartError {}
+impl StdError for LoopStartError {}
 
 /// What the workers of a loop share to tell how it goes.
 #[derive(Debug)]
-pub(crate) struct Life<RV> {
+pub(crate) struct LoopState<RV> {
     state: Mutex<State<RV>>,
 }
 
@@ -457,20 +461,20 @@ struct State<RV> {
     started: Option<ReplyContext<(), ()>>,
     ended: Option<Promise<Option<RV>, JoinError>>,
     /// The first one that says something.
-    outcome: Outcome<RV>,
+    outcome: LoopResult<RV>,
 }
 
-impl<RV> Life<RV> {
-    /// The life of a loop with workers in these seats, at least one, and this channel; and what waits for its end.
+impl<RV> LoopState<RV> {
+    /// The life of a loop with workers in these wait nodes, at least one, and this channel; and what waits for its end.
     pub(crate) fn new(
-        seats: &[Arc<Seat>],
+        wait_nodes: &[Arc<WaitNode>],
         channel: ChannelId,
         stopper: Stopper,
     ) -> (Arc<Self>, JoinHandle<RV>) {
-        let workers = seats.len();
+        let workers = wait_nodes.len();
         let (start, started) = question();
         let (end, ended) = question();
-        let end = Promise::new(end, &seats[0], Whose::All);
+        let end = Promise::new(end, &wait_nodes[0], Responsible::All);
         let life = Self {
             state: Mutex::new(State {
                 starting: workers,
@@ -508,7 +512,7 @@ impl<RV> Life<RV> {
     }
 
     /// A worker has ended, having cleaned up. The last one tells the first outcome that says something.
-    pub(crate) fn end(&self, outcome: Outcome<RV>) {
+    pub(crate) fn end(&self, outcome: LoopResult<RV>) {
         let mut state = self.state.lock();
         let ignored = if matches!(state.outcome, Ok(None)) {
             std::mem::replace(&mut state.outcome, outcome)
@@ -523,22 +527,22 @@ impl<RV> Life<RV> {
             (None, None, Ok(None))
         };
         drop(state);
-        shielded(|| drop(ignored));
+        ignore_user_panic(|| drop(ignored));
         let (started, ended, outcome) = told;
         // Never started, then.
         drop(started);
         if let Some(ended) = ended {
             // If nobody waits for it, it comes back.
-            shielded(|| drop(ended.keep().answer(outcome)));
+            ignore_user_panic(|| drop(ended.keep().answer(outcome)));
         }
     }
 }
 
 /// If its last worker was not let finish, there may be an outcome that nobody gets.
-impl<RV> Drop for Life<RV> {
+impl<RV> Drop for LoopState<RV> {
     fn drop(&mut self) {
         let outcome = std::mem::replace(&mut self.state.lock().outcome, Ok(None));
-        shielded(|| drop(outcome));
+        ignore_user_panic(|| drop(outcome));
     }
 }
 

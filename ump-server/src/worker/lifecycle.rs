@@ -18,20 +18,20 @@
 
 use std::{panic::Location, sync::Arc, time::Duration};
 
-use ump::{PanicMessage, ReplyContext as Owed, Server};
+use ump::{PanicMessage, ReplyContext as OwnedReplyContext, Server};
 
 use crate::{
     Context,
-    deadlock::{Promise, Seat},
-    record::{Clerk, WorkerState},
-    testing::test_clock::Member,
+    deadlock::{Promise, WaitNode},
+    record::{WorkerRecorder, WorkerState},
+    testing::test_clock::Participant,
     timer::{Due, timers},
     worker::failure_event::{Decision, FailureEvent, OnFailure},
-    worker::failure_policy::{Fate, Next},
-    worker::join::{JoinError, JoinErrorKind, Life, Refusal},
-    worker::panics::{Shielded, caught, shielded},
+    worker::failure_policy::{FailurePolicy, Next},
+    worker::join::{JoinError, JoinErrorKind, LoopState, Refusal},
+    worker::panics::{CatchDrop, catch_user_panic, ignore_user_panic},
     worker::schedule::AttributeRefused,
-    worker::spawn_error::NotMade,
+    worker::spawn_error::FactoryError,
     worker::stop::{Control, Wake},
 };
 
@@ -40,7 +40,7 @@ pub(crate) enum Step<H, RV> {
     Make,
     Pause(Duration),
     Serve(Serving<H>),
-    Finish(Shielded<H>, Option<RV>),
+    Finish(CatchDrop<H>, Option<RV>),
     End(Result<Option<RV>, JoinErrorKind>),
 }
 
@@ -52,7 +52,7 @@ const MAKING: Call = ("factory", None);
 
 /// A handler at its work.
 pub(crate) struct Serving<H> {
-    pub(crate) handler: Shielded<H>,
+    pub(crate) handler: CatchDrop<H>,
     /// Whether `init` is done.
     pub(crate) is_ready: bool,
 }
@@ -60,9 +60,9 @@ pub(crate) struct Serving<H> {
 /// Why a handler has stopped serving.
 pub(crate) enum Served<RV> {
     /// It broke off with something, or there is nothing more to serve.
-    Up(Option<RV>),
+    Finished(Option<RV>),
     /// Another one is to be made in its place.
-    Enough,
+    Renew,
     /// It took too long for this request, whose caller has been told.
     #[cfg(all(feature = "tokio", not(any(loom, shuttle))))]
     TimedOut(Call),
@@ -71,12 +71,12 @@ pub(crate) enum Served<RV> {
 /// One of the workers of a loop: often the only one.
 pub(crate) struct Worker<S, R, E, RV, T> {
     /// Where it is found by those who look for circles of waiting.
-    pub(crate) seat: Arc<Seat>,
+    pub(crate) wait_node: Arc<WaitNode>,
     pub(crate) server: Arc<Server<S, R, E>>,
     pub(crate) control: Arc<Control<S, R, E>>,
-    pub(crate) life: Arc<Life<RV>>,
+    pub(crate) loop_state: Arc<LoopState<RV>>,
     pub(crate) name: Arc<str>,
-    pub(crate) fate: Fate,
+    pub(crate) failure_policy: FailurePolicy,
     pub(crate) context: Context<S, R, E, T>,
     /// The timers of the handler that is at work.
     pub(crate) due: Due<T>,
@@ -84,9 +84,9 @@ pub(crate) struct Worker<S, R, E, RV, T> {
     /// How often the handlers were to be made anew by the time this one was.
     pub(crate) renewals: u64,
     /// If it is under a test clock.
-    pub(crate) member: Option<Member>,
+    pub(crate) participant: Option<Participant>,
     /// Writes down what it is doing.
-    pub(crate) clerk: Clerk,
+    pub(crate) recorder: WorkerRecorder,
     /// Who is called for each failure.
     pub(crate) on_failure: OnFailure,
     /// How many there have been.
@@ -98,29 +98,32 @@ pub(crate) struct Worker<S, R, E, RV, T> {
 }
 
 /// What makes the handlers of a worker. Its errors need not be those of the application.
-pub(crate) struct Maker<F, X> {
-    pub(crate) factory: Shielded<F>,
+pub(crate) struct HandlerFactory<F, X> {
+    pub(crate) factory: CatchDrop<F>,
     /// Waits to know whether the first handler has been made.
-    pub(crate) made: Option<Promise<(), NotMade<X>>>,
+    pub(crate) made: Option<Promise<(), FactoryError<X>>>,
 }
 
 impl<S, R, E, RV, T> Worker<S, R, E, RV, T> {
     /// Makes a handler, the first one or another one.
-    pub(crate) fn make<H, F, X>(&mut self, maker: &mut Maker<F, X>) -> Step<H, RV>
+    pub(crate) fn make<H, F, X>(
+        &mut self,
+        handler_factory: &mut HandlerFactory<F, X>,
+    ) -> Step<H, RV>
     where
         F: FnMut(&Context<S, R, E, T>) -> Result<H, X>,
         X: Send + 'static,
     {
-        self.clerk.set_state(WorkerState::Starting);
+        self.recorder.set_state(WorkerState::Starting);
         self.renewals = self.control.renewals();
-        let result = caught(|| (maker.factory.get_mut())(&self.context));
-        if let Some(made) = maker.made.take() {
+        let result = catch_user_panic(|| (handler_factory.factory.get_mut())(&self.context));
+        if let Some(made) = handler_factory.made.take() {
             return self.made_first(made.keep(), result);
         }
         match result {
             Ok(Ok(handler)) => Step::serve(handler),
             Ok(Err(error)) => {
-                self.refusal = caught(|| Refusal::new(error)).unwrap_or_default();
+                self.refusal = catch_user_panic(|| Refusal::new(error)).unwrap_or_default();
                 self.after_failure(&JoinErrorKind::Refused, MAKING)
             }
             Err(message) => self.after_failure(&JoinErrorKind::Panicked(message), MAKING),
@@ -130,7 +133,7 @@ impl<S, R, E, RV, T> Worker<S, R, E, RV, T> {
     /// Tells the one who waits for it; that there may be nobody is no concern of ours.
     fn made_first<H, X>(
         &mut self,
-        made: Owed<(), NotMade<X>>,
+        made: OwnedReplyContext<(), FactoryError<X>>,
         result: Result<Result<H, X>, PanicMessage>,
     ) -> Step<H, RV> {
         match result {
@@ -141,7 +144,7 @@ impl<S, R, E, RV, T> Worker<S, R, E, RV, T> {
             Ok(Err(error)) => {
                 self.report(&JoinErrorKind::Refused, MAKING, Decision::End);
                 // If nobody waits for it, it comes back.
-                shielded(|| drop(made.fail(NotMade::Refused(error))));
+                ignore_user_panic(|| drop(made.fail(FactoryError::Refused(error))));
                 self.end(Err(JoinErrorKind::Refused))
             }
             Err(message) => {
@@ -155,11 +158,11 @@ impl<S, R, E, RV, T> Worker<S, R, E, RV, T> {
 
     /// `init` is done.
     pub(crate) fn started(&mut self) {
-        self.clerk.set_state(WorkerState::Serving);
+        self.recorder.set_state(WorkerState::Serving);
         // That of a later handler counts too, if the first one did not get as far.
         if !self.has_started {
             self.has_started = true;
-            self.life.start();
+            self.loop_state.start();
         }
     }
 
@@ -174,21 +177,21 @@ impl<S, R, E, RV, T> Worker<S, R, E, RV, T> {
         &mut self,
         serving: Serving<H>,
         served: Result<Served<RV>, PanicMessage>,
-        owed: impl IntoIterator<Item = Owed<R, E>>,
+        owed: impl IntoIterator<Item = OwnedReplyContext<R, E>>,
     ) -> Step<H, RV> {
         let message = match served {
-            Ok(Served::Up(rv)) => {
-                self.clerk.set_state(WorkerState::Ending);
+            Ok(Served::Finished(rv)) => {
+                self.recorder.set_state(WorkerState::Ending);
                 self.control.refuse(Some(&self.server));
                 return Step::Finish(serving.handler, rv);
             }
-            Ok(Served::Enough) => {
+            Ok(Served::Renew) => {
                 drop(serving);
                 return self.make_anew();
             }
             #[cfg(all(feature = "tokio", not(any(loom, shuttle))))]
             Ok(Served::TimedOut(call)) => {
-                if self.fate.goes_on() {
+                if self.failure_policy.goes_on() {
                     self.report(&JoinErrorKind::TimedOut, call, Decision::Continue);
                     return Step::Serve(serving);
                 }
@@ -197,12 +200,12 @@ impl<S, R, E, RV, T> Worker<S, R, E, RV, T> {
             }
             Err(message) => message,
         };
-        let call = self.clerk.panicked(&message);
+        let call = self.recorder.panicked(&message);
         for owed in owed {
             // Perhaps the caller has left.
             let _ = owed.panicked(message.clone());
         }
-        if self.fate.goes_on() && serving.is_ready {
+        if self.failure_policy.goes_on() && serving.is_ready {
             let failure = JoinErrorKind::Panicked(message);
             self.report(&failure, call, Decision::Continue);
             return Step::Serve(serving);
@@ -212,11 +215,11 @@ impl<S, R, E, RV, T> Worker<S, R, E, RV, T> {
     }
 
     fn after_failure<H>(&mut self, failure: &JoinErrorKind, call: Call) -> Step<H, RV> {
-        let next = self.fate.after(failure, self.context.clock.now());
+        let next = self.failure_policy.after(failure, self.context.clock.now());
         self.report(failure, call, Decision::of(&next));
         match next {
             Next::Restart(pause) => {
-                self.clerk.will_restart(pause);
+                self.recorder.will_restart(pause);
                 Step::Pause(pause)
             }
             Next::End(failure) => self.end(Err(failure)),
@@ -240,21 +243,21 @@ impl<S, R, E, RV, T> Worker<S, R, E, RV, T> {
 
     /// Waits before a handler is made anew, or until the loop is to end, also because nobody can ask it anything any more.
     pub(crate) async fn pause(&self, pause: Duration) {
-        self.clerk.set_state(WorkerState::Pausing);
+        self.recorder.set_state(WorkerState::Pausing);
         let Context { clock, worker, .. } = &self.context;
         // Longer than the clock can tell is for ever.
         let until = clock.now().checked_add(pause);
         if pause.is_zero() {
             return;
         }
-        let member = self.member.as_ref();
-        if let Some(member) = member {
-            member.pauses(until);
+        let participant = self.participant.as_ref();
+        if let Some(participant) = participant {
+            participant.pauses(until);
         }
-        let pause = (self.control).pause(&self.server, *worker, member, clock, until);
+        let pause = (self.control).pause(&self.server, *worker, participant, clock, until);
         pause.await;
-        if let Some(member) = &self.member {
-            member.is_back(false);
+        if let Some(participant) = participant {
+            participant.is_back(false);
         }
     }
 
@@ -269,7 +272,7 @@ impl<S, R, E, RV, T> Worker<S, R, E, RV, T> {
 
     fn make_anew<H>(&mut self) -> Step<H, RV> {
         self.context.restarts += 1;
-        self.clerk.restarts(self.context.restarts);
+        self.recorder.restarts(self.context.restarts);
         // Timers belong to the handler that armed them: whatever kept a handle of those cannot reach the next handler.
         let wake = Arc::clone(&self.wake);
         let (timers, due) = timers(self.context.clock.clone(), move || wake());
@@ -285,14 +288,14 @@ impl<S, R, E, RV, T> Worker<S, R, E, RV, T> {
         dropped: Result<(), PanicMessage>,
     ) -> Step<H, RV> {
         if let Err(JoinErrorKind::Panicked(message)) = &finished {
-            let call = self.clerk.panicked(message);
+            let call = self.recorder.panicked(message);
             let failure = JoinErrorKind::Panicked(message.clone());
             self.report(&failure, call, Decision::End);
         }
         Step::End(match (finished, dropped) {
             (Ok(rv), Err(message)) => {
-                self.clerk.panicked(&message);
-                shielded(|| drop(rv));
+                self.recorder.panicked(&message);
+                ignore_user_panic(|| drop(rv));
                 let failure = JoinErrorKind::Panicked(message);
                 self.report(&failure, ("drop", None), Decision::End);
                 Err(failure)
@@ -307,12 +310,16 @@ impl<S, R, E, RV, T> Worker<S, R, E, RV, T> {
     }
 
     /// Ends before it has begun: its thread is not what it should be.
-    pub(crate) fn turn_down<F, X>(self, maker: Maker<F, X>, refused: AttributeRefused) {
-        let Maker { factory, made } = maker;
+    pub(crate) fn turn_down<F, X>(
+        self,
+        handler_factory: HandlerFactory<F, X>,
+        refused: AttributeRefused,
+    ) {
+        let HandlerFactory { factory, made } = handler_factory;
         drop(factory);
         self.control.refuse(Some(&self.server));
         if let Some(made) = made {
-            let _ = made.keep().fail(NotMade::Attribute(refused));
+            let _ = made.keep().fail(FactoryError::Attribute(refused));
         }
         self.tell(Err(JoinErrorKind::Aborted));
     }
@@ -320,18 +327,18 @@ impl<S, R, E, RV, T> Worker<S, R, E, RV, T> {
     /// Tells it to whoever waits for the end.
     pub(crate) fn tell(self, outcome: Result<Option<RV>, JoinErrorKind>) {
         let Self {
-            life,
+            loop_state,
             name,
             server,
             due,
-            member,
-            seat,
-            clerk,
+            participant,
+            wait_node,
+            recorder,
             refusal,
             ..
         } = self;
-        drop((due, seat, server, member, clerk));
-        life.end(outcome.map_err(|kind| {
+        drop((due, wait_node, server, participant, recorder));
+        loop_state.end(outcome.map_err(|kind| {
             let is_refusal = match &kind {
                 JoinErrorKind::GaveUp(last) => **last == JoinErrorKind::Refused,
                 kind => *kind == JoinErrorKind::Refused,
@@ -340,7 +347,7 @@ impl<S, R, E, RV, T> Worker<S, R, E, RV, T> {
             if is_refusal {
                 return error.with_refusal(refusal);
             }
-            shielded(|| drop(refusal));
+            ignore_user_panic(|| drop(refusal));
             error
         }));
     }
@@ -350,7 +357,7 @@ impl<H, RV> Step<H, RV> {
     /// Has a new handler serve.
     pub(crate) fn serve(handler: H) -> Self {
         Self::Serve(Serving {
-            handler: Shielded::new(handler),
+            handler: CatchDrop::new(handler),
             is_ready: false,
         })
     }

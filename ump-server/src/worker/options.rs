@@ -6,19 +6,19 @@ use ump::{Client, Clock, Server};
 
 use crate::{
     Context, JoinHandle, OnPanic, Stop,
-    deadlock::Seat,
+    deadlock::WaitNode,
     observe::{ChannelMeter, Meter},
-    record::{Clerk, Desk},
+    record::{WorkerRecord, WorkerRecorder},
     sync,
-    testing::test_clock::{Member, TestClock},
+    testing::test_clock::{Participant, TestClock},
     timer::timers,
-    watchdog::{Monitor, OnStall, Orders, Watch},
+    watchdog::{Monitor, OnStall, Watch, WatchConfig},
     worker::failure_event::OnFailure,
-    worker::failure_policy::{Fate, Overseer},
-    worker::join::{Life, Refusal, Reply},
+    worker::failure_policy::{FailurePolicy, Supervisor},
+    worker::join::{LoopState, Refusal, Reply},
     worker::lifecycle::Worker,
     worker::panics::drop_each,
-    worker::spawn_error::{NotMade, SpawnError},
+    worker::spawn_error::{FactoryError, SpawnError},
     worker::stop::{Control, Stopper, Wake},
 };
 
@@ -30,7 +30,7 @@ pub(crate) struct Options {
     pub(crate) clock: Clock,
     pub(crate) test_clock: Option<TestClock>,
     pub(crate) on_panic: OnPanic,
-    pub(crate) overseer: Option<Arc<dyn Overseer>>,
+    pub(crate) supervisor: Option<Arc<dyn Supervisor>>,
     pub(crate) on_failure: OnFailure,
     pub(crate) watchdog: Option<Duration>,
     pub(crate) on_stall: Option<OnStall>,
@@ -159,11 +159,11 @@ macro_rules! choose_options {
 
         /// Who hears of the failures of its handlers, and has the last word.
         #[cfg(not(any(loom, shuttle)))]
-        pub(crate) fn overseer(
+        pub(crate) fn supervisor(
             mut self,
-            overseer: std::sync::Arc<dyn crate::worker::failure_policy::Overseer>,
+            supervisor: std::sync::Arc<dyn crate::worker::failure_policy::Supervisor>,
         ) -> Self {
-            self.options.overseer = Some(overseer);
+            self.options.supervisor = Some(supervisor);
             self
         }
     };
@@ -216,47 +216,51 @@ impl Options {
             .map_err(|_| SpawnError::ZeroCapacity)?;
         let server = Arc::new(server);
         let control = Arc::new(Control::new(&server, has_factory));
-        let desks: Vec<_> = (0..workers)
-            .map(|worker| Desk::new(Arc::clone(&name), worker, self.clock.clone()))
+        let records: Vec<_> = (0..workers)
+            .map(|worker| WorkerRecord::new(Arc::clone(&name), worker, self.clock.clone()))
             .collect();
-        let meter = ChannelMeter::new(&name, &server, &desks);
-        let clerks = self
-            .clerks(&desks, &meter)
+        let meter = ChannelMeter::new(&name, &server, &records);
+        let recorders = self
+            .recorders(&records, &meter)
             .map_err(|refusal| SpawnError::Thread(refusal.into()))?;
-        let stopper = Stopper::new(&name, desks, control.clone());
-        let members = match &self.test_clock {
-            Some(clock) => Member::of_loop(clock, &name, &server, workers),
+        let stopper = Stopper::new(&name, records, control.clone());
+        let participants = match &self.test_clock {
+            Some(clock) => Participant::of_loop(clock, &name, &server, workers),
             None => Vec::new(),
         };
-        let seats: Vec<_> = (0..workers)
-            .map(|worker| Seat::take(&name, &server, worker))
+        let wait_nodes: Vec<_> = (0..workers)
+            .map(|worker| WaitNode::register(&name, &server, worker))
             .collect();
-        let (life, handle) = Life::new(&seats, server.id(), stopper.clone());
+        let (loop_state, handle) = LoopState::new(&wait_nodes, server.id(), stopper.clone());
         Ok(Parts {
             options: self,
             name,
-            seats: seats.into_iter(),
-            members: members.into_iter(),
-            clerks: clerks.into_iter(),
+            wait_nodes: wait_nodes.into_iter(),
+            participants: participants.into_iter(),
+            recorders: recorders.into_iter(),
             server,
             client,
             control,
             stopper,
-            life,
+            loop_state,
             handle,
         })
     }
 
-    fn clerks(&self, desks: &[sync::Arc<Desk>], meter: &ChannelMeter) -> io::Result<Vec<Clerk>> {
-        desks
+    fn recorders(
+        &self,
+        records: &[sync::Arc<WorkerRecord>],
+        meter: &ChannelMeter,
+    ) -> io::Result<Vec<WorkerRecorder>> {
+        records
             .iter()
-            .map(|desk| {
+            .map(|record| {
                 let watch = self.watchdog.map(|threshold| {
-                    let orders = Orders::new(threshold, self.on_stall.clone());
-                    Watch::begin(&Monitor::of_process()?, desk, orders)
+                    let config = WatchConfig::new(threshold, self.on_stall.clone());
+                    Watch::begin(&Monitor::of_process()?, record, config)
                 });
                 let watch = watch.transpose()?;
-                Ok(Clerk::new(sync::Arc::clone(desk), self.timed, watch).counts(meter))
+                Ok(WorkerRecorder::new(sync::Arc::clone(record), self.timed, watch).counts(meter))
             })
             .collect()
     }
@@ -267,14 +271,14 @@ pub(crate) struct Parts<S, R, E, RV> {
     options: Options,
     pub(crate) name: Arc<str>,
     /// All are taken from the beginning: a worker that has not started yet may answer.
-    seats: vec::IntoIter<Arc<Seat>>,
-    members: vec::IntoIter<Member>,
-    clerks: vec::IntoIter<Clerk>,
+    wait_nodes: vec::IntoIter<Arc<WaitNode>>,
+    participants: vec::IntoIter<Participant>,
+    recorders: vec::IntoIter<WorkerRecorder>,
     pub(crate) server: Arc<Server<S, R, E>>,
     pub(crate) client: Client<S, R, E>,
     control: Arc<Control<S, R, E>>,
     stopper: Stopper,
-    life: Arc<Life<RV>>,
+    loop_state: Arc<LoopState<RV>>,
     handle: JoinHandle<RV>,
 }
 
@@ -298,9 +302,12 @@ where
         Worker {
             server: Arc::clone(&self.server),
             control: Arc::clone(&self.control),
-            life: Arc::clone(&self.life),
+            loop_state: Arc::clone(&self.loop_state),
             name: Arc::clone(&self.name),
-            fate: Fate::new(&self.options.on_panic, self.options.overseer.clone()),
+            failure_policy: FailurePolicy::new(
+                &self.options.on_panic,
+                self.options.supervisor.clone(),
+            ),
             context: Context {
                 client: self.client.weak(),
                 timers,
@@ -312,9 +319,9 @@ where
             due,
             wake,
             renewals: 0,
-            seat: self.seats.next().expect(ONE_EACH),
-            member: self.members.next(),
-            clerk: self.clerks.next().expect(ONE_EACH),
+            wait_node: self.wait_nodes.next().expect(ONE_EACH),
+            participant: self.participants.next(),
+            recorder: self.recorders.next().expect(ONE_EACH),
             on_failure: self.options.on_failure.clone(),
             failures: 0,
             refusal: Refusal::default(),
@@ -328,11 +335,14 @@ where
     }
 
     /// Those of the workers that have not been made.
-    pub(crate) fn seats(&self) -> &[Arc<Seat>] {
-        self.seats.as_slice()
+    pub(crate) fn wait_nodes(&self) -> &[Arc<WaitNode>] {
+        self.wait_nodes.as_slice()
     }
 
-    pub(crate) fn launched<X>(self, made: Vec<Reply<(), NotMade<X>>>) -> Launched<S, R, E, RV, X> {
+    pub(crate) fn launched<X>(
+        self,
+        made: Vec<Reply<(), FactoryError<X>>>,
+    ) -> Launched<S, R, E, RV, X> {
         Launched {
             client: self.client,
             handle: self.handle,
@@ -352,7 +362,7 @@ pub(crate) struct Launched<S, R, E, RV, X> {
     pub(crate) client: Client<S, R, E>,
     pub(crate) handle: JoinHandle<RV>,
     /// Each tells when the first handler of a worker is made.
-    pub(crate) made: Vec<Reply<(), NotMade<X>>>,
+    pub(crate) made: Vec<Reply<(), FactoryError<X>>>,
 }
 
 impl<S, R, E, RV, X> Launched<S, R, E, RV, X> {

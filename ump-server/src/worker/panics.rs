@@ -91,13 +91,13 @@ impl Default for Restart {
 
 /// The failures of one handler, to be counted against a policy.
 #[derive(Debug)]
-pub(crate) struct Failures {
+pub(crate) struct RestartCounter {
     policy: Restart,
     /// Those within the window, oldest first.
     recent: VecDeque<Instant>,
 }
 
-impl Failures {
+impl RestartCounter {
     pub(crate) fn new(policy: Restart) -> Self {
         Self {
             policy,
@@ -128,7 +128,7 @@ impl Failures {
 }
 
 /// Runs the user's code; a panic comes back as its message.
-pub(crate) fn caught<T>(f: impl FnOnce() -> T) -> Result<T, PanicMessage> {
+pub(crate) fn catch_user_panic<T>(f: impl FnOnce() -> T) -> Result<T, PanicMessage> {
     catch_unwind(AssertUnwindSafe(f)).map_err(|payload| {
         let message = PanicMessage::of_payload(&*payload);
         // The payload's drop is the user's code, too.
@@ -140,21 +140,21 @@ pub(crate) fn caught<T>(f: impl FnOnce() -> T) -> Result<T, PanicMessage> {
 }
 
 /// Runs the user's code on behalf of nobody in particular: a waker, or a drop. If it panics, only the panic hook reports that.
-pub(crate) fn shielded(users_code: impl FnOnce()) {
-    let _ = caught(users_code);
+pub(crate) fn ignore_user_panic(users_code: impl FnOnce()) {
+    let _ = catch_user_panic(users_code);
 }
 
 /// Drops these one by one: a value whose drop panics does not keep the next one from being dropped, and two of them do not abort the process.
 pub(crate) fn drop_each<T>(values: impl IntoIterator<Item = T>) {
     for value in values {
-        shielded(|| drop(value));
+        ignore_user_panic(|| drop(value));
     }
 }
 
 /// A value of the user that is dropped where its panic is caught, wherever that happens.
-pub(crate) struct Shielded<T>(Option<T>);
+pub(crate) struct CatchDrop<T>(Option<T>);
 
-impl<T> Shielded<T> {
+impl<T> CatchDrop<T> {
     pub(crate) fn new(value: T) -> Self {
         Self(Some(value))
     }
@@ -174,16 +174,16 @@ impl<T> Shielded<T> {
     /// Drops it now. Returns the message if that panics.
     pub(crate) fn drop_now(mut self) -> Result<(), PanicMessage> {
         let value = self.0.take();
-        caught(|| drop(value))
+        catch_user_panic(|| drop(value))
     }
 }
 
 const THERE: &str = "it is there until it is dropped";
 
-impl<T> Drop for Shielded<T> {
+impl<T> Drop for CatchDrop<T> {
     fn drop(&mut self) {
         if let Some(value) = self.0.take() {
-            shielded(|| drop(value));
+            ignore_user_panic(|| drop(value));
         }
     }
 }
@@ -199,7 +199,7 @@ mod tests {
         let policy = Restart::new()
             .limit(10, 60 * SECOND)
             .pause(SECOND, 5 * SECOND);
-        let mut failures = Failures::new(policy);
+        let mut failures = RestartCounter::new(policy);
         let now = Instant::now();
         let pauses: Vec<u64> = (0..5)
             .map(|_| failures.count(now).unwrap().as_secs())
@@ -209,7 +209,7 @@ mod tests {
 
     #[test]
     fn too_many_within_the_window_are_given_up() {
-        let mut failures = Failures::new(Restart::new().limit(2, 10 * SECOND));
+        let mut failures = RestartCounter::new(Restart::new().limit(2, 10 * SECOND));
         let now = Instant::now();
         assert!(failures.count(now).is_some());
         assert!(failures.count(now + 9 * SECOND).is_some());
@@ -218,7 +218,7 @@ mod tests {
 
     #[test]
     fn failures_long_ago_do_not_count() {
-        let mut failures = Failures::new(Restart::new().limit(1, 10 * SECOND));
+        let mut failures = RestartCounter::new(Restart::new().limit(1, 10 * SECOND));
         let now = Instant::now();
         let first = failures.count(now);
         assert!(first.is_some());
@@ -227,7 +227,7 @@ mod tests {
 
     #[test]
     fn a_limit_of_zero_allows_none() {
-        let mut failures = Failures::new(Restart::new().limit(0, SECOND));
+        let mut failures = RestartCounter::new(Restart::new().limit(0, SECOND));
         assert!(failures.count(Instant::now()).is_none());
     }
 }

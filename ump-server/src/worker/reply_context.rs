@@ -4,7 +4,7 @@ use std::{fmt, panic::Location, sync::Arc, time::Duration};
 
 use ump::{Cancelled, Error};
 
-use crate::{deadlock::Seat, observe::Outcome};
+use crate::{deadlock::WaitNode, observe::CallOutcome};
 
 /// The duty to answer the request that a handler was called with.
 ///
@@ -15,32 +15,32 @@ use crate::{deadlock::Seat, observe::Outcome};
 ///
 /// Dropped without an answer, the caller gets [`NoReply`](ump::NoReply::Dropped) at once.
 #[must_use = "dropped without an answer it fails the request"]
-pub struct ReplyContext<'a, R, E>(&'a mut Owed<R, E>);
+pub struct ReplyContext<'a, R, E>(&'a mut PendingReply<R, E>);
 
 /// What a call owes and how it acquits itself: kept outside of what is caught, so that it survives a panic.
-pub(crate) struct Owed<R, E> {
+pub(crate) struct PendingReply<R, E> {
     duty: Option<ump::ReplyContext<R, E>>,
-    outcome: Outcome,
+    outcome: CallOutcome,
     /// Where it is written down whether there is a duty.
-    seat: Arc<Seat>,
+    wait_node: Arc<WaitNode>,
 }
 
-impl<R, E> Owed<R, E> {
-    /// Nothing yet, by the worker with this seat.
-    pub(crate) fn nothing(seat: &Arc<Seat>) -> Self {
+impl<R, E> PendingReply<R, E> {
+    /// Nothing yet, by the worker with this wait node.
+    pub(crate) fn none(wait_node: &Arc<WaitNode>) -> Self {
         Self {
             duty: None,
-            outcome: Outcome::NoReply,
-            seat: Arc::clone(seat),
+            outcome: CallOutcome::NoReply,
+            wait_node: Arc::clone(wait_node),
         }
     }
 
     /// The call has returned: how did it end?
     #[inline]
-    pub(crate) fn settle(&mut self) -> Outcome {
+    pub(crate) fn settle(&mut self) -> CallOutcome {
         if self.duty.is_some() {
             // It was forgotten, and would be owed for ever.
-            self.seat.acquit();
+            self.wait_node.clear_in_hand();
             self.duty = None;
         }
         self.outcome
@@ -48,7 +48,7 @@ impl<R, E> Owed<R, E> {
 
     /// What it still owes.
     pub(crate) fn into_duty(self) -> Option<ump::ReplyContext<R, E>> {
-        self.seat.acquit();
+        self.wait_node.clear_in_hand();
         self.duty
     }
 }
@@ -56,10 +56,10 @@ impl<R, E> Owed<R, E> {
 impl<'a, R, E> ReplyContext<'a, R, E> {
     /// Lends the duty for a call, which leaves in `owed` what it does not do.
     #[inline]
-    pub(crate) fn lend(owed: &'a mut Owed<R, E>, rctx: ump::ReplyContext<R, E>) -> Self {
-        owed.seat.lend(rctx.id());
+    pub(crate) fn lend(owed: &'a mut PendingReply<R, E>, rctx: ump::ReplyContext<R, E>) -> Self {
+        owed.wait_node.set_in_hand(rctx.id());
         owed.duty = Some(rctx);
-        owed.outcome = Outcome::NoReply;
+        owed.outcome = CallOutcome::NoReply;
         Self(owed)
     }
 
@@ -67,13 +67,13 @@ impl<'a, R, E> ReplyContext<'a, R, E> {
     #[inline]
     fn acquit<T, X>(
         mut self,
-        outcome: Outcome,
+        outcome: CallOutcome,
         act: impl FnOnce(ump::ReplyContext<R, E>) -> Result<T, X>,
     ) -> Result<T, X> {
         let result = act(self.take());
         self.0.outcome = match result {
             Ok(_) => outcome,
-            Err(_) => Outcome::CallerGone,
+            Err(_) => CallOutcome::CallerGone,
         };
         result
     }
@@ -94,7 +94,7 @@ impl<'a, R, E> ReplyContext<'a, R, E> {
     /// ```
     #[inline]
     pub fn detach(mut self) -> ump::ReplyContext<R, E> {
-        self.0.outcome = Outcome::Detached;
+        self.0.outcome = CallOutcome::Detached;
         self.take()
     }
 
@@ -104,7 +104,7 @@ impl<'a, R, E> ReplyContext<'a, R, E> {
     /// [`Error::OriginDisappeared`]: the caller has left. [`answer`](Self::answer) gives the value back.
     #[inline]
     pub fn reply(self, data: R) -> Result<(), Error<E>> {
-        self.acquit(Outcome::Replied, |duty| duty.reply(data))
+        self.acquit(CallOutcome::Replied, |duty| duty.reply(data))
     }
 
     /// Refuses the request with the application's own error: the caller gets it as [`Error::App`].
@@ -113,7 +113,7 @@ impl<'a, R, E> ReplyContext<'a, R, E> {
     /// [`Error::OriginDisappeared`]: the caller has left. [`answer`](Self::answer) gives the value back.
     #[inline]
     pub fn fail(self, err: E) -> Result<(), Error<E>> {
-        self.acquit(Outcome::Failed, |duty| duty.fail(err))
+        self.acquit(CallOutcome::Failed, |duty| duty.fail(err))
     }
 
     /// Answers with a reply or with the application's own error.
@@ -123,8 +123,8 @@ impl<'a, R, E> ReplyContext<'a, R, E> {
     #[inline]
     pub fn answer(self, answer: Result<R, E>) -> Result<(), Result<R, E>> {
         let outcome = match answer {
-            Ok(_) => Outcome::Replied,
-            Err(_) => Outcome::Failed,
+            Ok(_) => CallOutcome::Replied,
+            Err(_) => CallOutcome::Failed,
         };
         self.acquit(outcome, |duty| duty.answer(answer))
     }
@@ -180,18 +180,18 @@ impl<'a, R, E> ReplyContext<'a, R, E> {
 impl<R, E> ReplyContext<'_, R, E> {
     #[inline]
     fn take(&mut self) -> ump::ReplyContext<R, E> {
-        self.0.seat.acquit();
+        self.0.wait_node.clear_in_hand();
         self.0.duty.take().expect(THERE)
     }
 
     /// For a post that is all there is to do.
     fn let_go(&mut self) {
         self.0.outcome = match &self.0.duty {
-            Some(duty) if duty.is_post() => Outcome::Replied,
-            Some(duty) if duty.is_cancelled() => Outcome::CallerGone,
-            _ => Outcome::NoReply,
+            Some(duty) if duty.is_post() => CallOutcome::Replied,
+            Some(duty) if duty.is_cancelled() => CallOutcome::CallerGone,
+            _ => CallOutcome::NoReply,
         };
-        self.0.seat.acquit();
+        self.0.wait_node.clear_in_hand();
         self.0.duty = None;
     }
 }

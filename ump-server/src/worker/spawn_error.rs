@@ -34,7 +34,7 @@ pub enum SpawnError<E> {
 }
 
 impl<E> SpawnError<E> {
-    /// The same, if it was not the handler's maker who refused.
+    /// The same, if it was not the factory who refused.
     pub(crate) fn without_handler(self) -> SpawnError<std::convert::Infallible> {
         match self {
             Self::Handler(_) => unreachable!("asked for another one"),
@@ -52,17 +52,17 @@ impl<E> SpawnError<E> {
 }
 
 /// Why the first handler of a worker was not made.
-pub(crate) enum NotMade<E> {
+pub(crate) enum FactoryError<E> {
     Refused(E),
     Attribute(AttributeRefused),
 }
 
 /// Why a worker did not say that its first handler is made.
-impl<E> From<RequestError<(), NotMade<E>>> for SpawnError<E> {
-    fn from(error: RequestError<(), NotMade<E>>) -> Self {
+impl<E> From<RequestError<(), FactoryError<E>>> for SpawnError<E> {
+    fn from(error: RequestError<(), FactoryError<E>>) -> Self {
         match error {
-            RequestError::App(NotMade::Refused(error)) => Self::Handler(error),
-            RequestError::App(NotMade::Attribute(refused)) => Self::Attribute(refused),
+            RequestError::App(FactoryError::Refused(error)) => Self::Handler(error),
+            RequestError::App(FactoryError::Attribute(refused)) => Self::Attribute(refused),
             RequestError::NoReply(NoReply::Panicked(message)) => Self::Panicked(message),
             RequestError::WouldDeadlock((), circle) | RequestError::WouldDeadlockTaken(circle) => {
                 Self::WouldDeadlock(circle)

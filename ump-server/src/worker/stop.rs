@@ -14,9 +14,9 @@ use std::{
 use ump::{Clock, Server};
 
 use crate::{
-    record::{Desk, InHand, WorkerStatus},
+    record::{InHand, WorkerRecord, WorkerStatus},
     sync::{self, AtomicBool, AtomicU64, Mutex, Ordering},
-    testing::test_clock::Member,
+    testing::test_clock::Participant,
     wait::wakers::{discard, wake_all},
 };
 
@@ -72,16 +72,20 @@ pub enum Stop {
 #[derive(Clone)]
 pub struct Stopper {
     name: Arc<str>,
-    desks: Arc<[sync::Arc<Desk>]>,
-    brake: Arc<dyn Brake>,
+    records: Arc<[sync::Arc<WorkerRecord>]>,
+    target: Arc<dyn StopTarget>,
 }
 
 impl Stopper {
-    pub(crate) fn new(name: &Arc<str>, desks: Vec<sync::Arc<Desk>>, brake: Arc<dyn Brake>) -> Self {
+    pub(crate) fn new(
+        name: &Arc<str>,
+        records: Vec<sync::Arc<WorkerRecord>>,
+        target: Arc<dyn StopTarget>,
+    ) -> Self {
         Self {
             name: Arc::clone(name),
-            desks: desks.into(),
-            brake,
+            records: records.into(),
+            target,
         }
     }
 
@@ -89,20 +93,20 @@ impl Stopper {
     /// and does not count as a failure. `term` is not called. Returns `false` if the loop has no factory, and nothing happens.
     #[must_use = "without a factory it does nothing"]
     pub fn renew(&self) -> bool {
-        self.brake.renew()
+        self.target.renew()
     }
 
     /// Tells the loop to end, and does not wait for it. See [`JoinHandle::join`](crate::JoinHandle::join).
     ///
     /// A drain in which a handler has to be made anew waits for that.
     pub fn stop(&self, how: Stop) {
-        self.brake.stop(how);
+        self.target.stop(how);
     }
 
     /// What its workers are doing at this moment, without stopping them. Also when they have ended.
     #[must_use]
     pub fn workers(&self) -> Vec<WorkerStatus> {
-        self.desks.iter().map(|desk| desk.status()).collect()
+        self.records.iter().map(|record| record.status()).collect()
     }
 
     /// The name of the loop.
@@ -114,13 +118,13 @@ impl Stopper {
     /// Whether [`Stop::Abort`] does more than [`Stop::Refuse`].
     #[cfg(not(any(loom, shuttle)))]
     pub(crate) fn can_abort(&self) -> bool {
-        self.brake.aborts().can_abort()
+        self.target.aborts().can_abort()
     }
 
     /// The calls that were aborted.
     #[cfg(not(any(loom, shuttle)))]
     pub(crate) fn aborted(&self) -> Vec<InHand> {
-        self.brake.aborts().calls.lock().clone()
+        self.target.aborts().calls.lock().clone()
     }
 
     pub(crate) fn shared_name(&self) -> &Arc<str> {
@@ -135,7 +139,7 @@ impl fmt::Debug for Stopper {
 }
 
 /// What a stopper acts on.
-pub(crate) trait Brake: Send + Sync {
+pub(crate) trait StopTarget: Send + Sync {
     fn stop(&self, how: Stop);
     fn renew(&self) -> bool;
     #[cfg_attr(any(loom, shuttle), expect(dead_code, reason = "a system asks for it"))]
@@ -193,7 +197,7 @@ impl Aborts {
 /// Wakes a worker where it waits for requests.
 pub(crate) type Wake = Arc<dyn Fn() + Send + Sync>;
 
-/// The brake of a loop, which its workers watch.
+/// The stop target of a loop, which its workers watch.
 pub(crate) struct Control<S, R, E> {
     server: Weak<Server<S, R, E>>,
     /// Whether it is to end without serving what is queued, or a worker has ended it. Set before the server is closed, so whoever finds that closed
@@ -258,7 +262,7 @@ impl<S, R, E> Control<S, R, E> {
         &self,
         server: &Server<S, R, E>,
         worker: usize,
-        member: Option<&Member>,
+        participant: Option<&Participant>,
         clock: &Clock,
         until: Option<Instant>,
     ) {
@@ -273,8 +277,8 @@ impl<S, R, E> Control<S, R, E> {
             if Pin::new(&mut drained).poll(cx).is_ready() {
                 return Poll::Ready(());
             }
-            if let Some(member) = member {
-                member.pauses(until.into_iter().chain(drained.expiry()).min());
+            if let Some(participant) = participant {
+                participant.pauses(until.into_iter().chain(drained.expiry()).min());
             }
             // Should the system refuse the thread that would wake us, the pause is over.
             let over = over.as_mut().map(|over| Pin::new(over).poll(cx));
@@ -309,7 +313,7 @@ impl Drop for Pausing<'_> {
     }
 }
 
-impl<S: Send, R: Send, E: Send> Brake for Control<S, R, E> {
+impl<S: Send, R: Send, E: Send> StopTarget for Control<S, R, E> {
     fn stop(&self, how: Stop) {
         let server = self.server.upgrade();
         if how == Stop::Abort {

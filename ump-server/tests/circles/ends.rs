@@ -4,7 +4,7 @@ use std::{sync::mpsc, time::Duration};
 
 use ump_server::{
     JoinErrorKind, JoinHandle, Stop,
-    system::{Attributes, HowEnded, Report, Setup, System},
+    system::{Attributes, ComponentContext, Report, StopOutcome, System},
 };
 
 use super::scene::{
@@ -209,7 +209,7 @@ fn a_child_that_gives_up_in_time_is_joined() {
 
 fn report(report: &Report) -> String {
     let told = report.instances.iter().find_map(|ended| match &ended.how {
-        HowEnded::WouldDeadlock(it) => Some(circle(it)),
+        StopOutcome::WouldDeadlock(it) => Some(circle(it)),
         _ => None,
     });
     told.unwrap_or_else(|| report.to_string())
@@ -219,13 +219,17 @@ fn report(report: &Report) -> String {
 fn stop_within(is_task: bool, stop: impl FnOnce(System) -> Job + Send) -> String {
     let builder = System::builder();
     let none = Attributes::new;
-    let make = |setup: &Setup<Job, String, ump_server::Refused>| Ok(Obedient(setup.weak_client()));
+    let make = |setup: &ComponentContext<Job, String, ump_server::Refused>| {
+        Ok(Obedient(setup.weak_client()))
+    };
     let builder = if is_task {
         builder.task("own", none(), make)
     } else {
         builder.thread("own", none(), make)
     };
-    let other = |setup: &Setup<Job, String, ump_server::Refused>| Ok(Obedient(setup.weak_client()));
+    let other = |setup: &ComponentContext<Job, String, ump_server::Refused>| {
+        Ok(Obedient(setup.weak_client()))
+    };
     let builder = builder.thread("other", none(), other);
     let system = builder.start(LONG).wait().unwrap();
     let own: Own = system.client("own").unwrap();
@@ -252,8 +256,9 @@ fn a_component_that_stops_its_system_is_told() {
 #[test]
 fn a_system_stopped_from_outside_is_clean() {
     must_end(|| {
-        let make =
-            |setup: &Setup<Job, String, ump_server::Refused>| Ok(Obedient(setup.weak_client()));
+        let make = |setup: &ComponentContext<Job, String, ump_server::Refused>| {
+            Ok(Obedient(setup.weak_client()))
+        };
         let builder = System::builder().thread("own", Attributes::new(), make);
         let system = builder.start(LONG).wait().unwrap();
         let report = system.stop(Stop::Drain, LONG).wait();

@@ -4,7 +4,7 @@ use std::{num::NonZeroUsize, sync::mpsc};
 
 use ump_server::{
     Context, Refused, SpawnError, WeakClient,
-    system::{Attributes, Setup, System},
+    system::{Attributes, ComponentContext, System},
     task, thread,
 };
 
@@ -94,7 +94,7 @@ fn a_components_factory_that_asks_it_is_told() {
     must_end(|| {
         let (tell, told) = mpsc::channel();
         let tell = std::sync::Mutex::new(tell);
-        let make = move |setup: &Setup<Job, String, Refused>| {
+        let make = move |setup: &ComponentContext<Job, String, Refused>| {
             let said = ask_weakly(&setup.weak_client());
             tell.lock().unwrap().send(said).unwrap();
             Ok(Obedient(setup.weak_client()))

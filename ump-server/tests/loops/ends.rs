@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use ump_server::{Error, OnPanic, StartError, Stop, ump::RequestError};
+use ump_server::{Error, LoopStartError, OnPanic, Stop, ump::RequestError};
 
 use crate::support::{LONG, Loop, Op, RUNTIME, Traces, on_every_loop};
 
@@ -164,7 +164,7 @@ fn a_handler_that_cannot_be_made_leaves_nothing_behind(on: Loop) {
 #[test]
 fn a_loop_that_has_not_started_yet_says_so() {
     assert_eq!(
-        StartError::Late.to_string(),
+        LoopStartError::Late.to_string(),
         "the server has not started yet"
     );
 }

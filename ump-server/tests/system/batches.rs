@@ -4,7 +4,7 @@ use std::{num::NonZeroUsize, ops::ControlFlow, sync::mpsc, time::Duration};
 
 use ump_server::{
     Client, JoinErrorKind, OnPanic, Restart, Stop,
-    system::{Attributes, HowEnded, Setup, System},
+    system::{Attributes, ComponentContext, StopOutcome, System},
     thread::{Batch, BatchHandler},
     ump::WaitReply,
 };
@@ -45,7 +45,12 @@ impl BatchHandler<Op, usize, ()> for Sizes {
 fn start(attributes: Attributes) -> (System, Client<Op, usize, ()>) {
     let max = NonZeroUsize::new(3).unwrap();
     let system = System::builder()
-        .batches("a", attributes, max, |_: &Setup<Op, usize, ()>| Ok(Sizes))
+        .batches(
+            "a",
+            attributes,
+            max,
+            |_: &ComponentContext<Op, usize, ()>| Ok(Sizes),
+        )
         .start(LONG)
         .wait()
         .unwrap();
@@ -109,7 +114,7 @@ fn a_panic_without_a_restart_is_in_the_report() {
     let failure = system.failed().wait();
     assert_eq!(failure.component, "a");
     let report = system.stop(Stop::Drain, LONG).wait();
-    let HowEnded::Failed(error) = &report.instances[0].how else {
+    let StopOutcome::Failed(error) = &report.instances[0].how else {
         panic!("{report}")
     };
     assert!(matches!(error.kind(), JoinErrorKind::Panicked(_)));

@@ -4,7 +4,7 @@ use std::{sync::mpsc, thread, time::Duration};
 
 use ump_server::{
     Error, OnPanic, Restart, Stop, TestClock,
-    system::{Attributes, Builder, GiveUp, Group, HowEnded, State, Strategy, System},
+    system::{Attributes, Builder, Escalation, Group, State, StopOutcome, Strategy, System},
 };
 
 use crate::support::{Asked, LONG, Log, On, Op, Probes, RUNTIME, hold, on_each_kind};
@@ -210,7 +210,7 @@ fn too_many_failures_stop_the_group(on: On) {
     let failed = system.failed().wait();
     let report = system.stop(Stop::Drain, LONG).wait();
     assert_eq!(report.failures, [failed]);
-    let HowEnded::Failed(error) = &report.instances[1].how else {
+    let StopOutcome::Failed(error) = &report.instances[1].how else {
         panic!("{report}")
     };
     assert_eq!(
@@ -220,7 +220,7 @@ fn too_many_failures_stop_the_group(on: On) {
 }
 
 fn too_many_failures_stop_the_system_if_that_is_said(on: On) {
-    let group = group(Strategy::OneForOne).give_up(GiveUp::System);
+    let group = group(Strategy::OneForOne).escalation(Escalation::System);
     let system = start(on, System::builder(), group);
     fail_until_it_gives_up(&system, "a");
     while !client(&system, "none").is_closed() {

@@ -2,10 +2,10 @@
 
 #![cfg(feature = "tokio")]
 
+mod balancer;
 mod batches;
 mod groups;
 mod lookup;
-mod spread;
 mod starting;
 mod status;
 mod stopping;

@@ -8,7 +8,7 @@ use std::{
 
 use ump_server::{
     Stop,
-    system::{Attributes, HowEnded, NotUp, PlanError, StartError, System},
+    system::{Attributes, PlanError, StartError, StartFailure, StopOutcome, System},
     ump::ManualClock,
 };
 
@@ -73,7 +73,7 @@ fn all_workers_of_all_instances_have_to_start(on: On) {
     drop(system);
 }
 
-fn why(error: &StartError) -> (&str, usize, &NotUp) {
+fn why(error: &StartError) -> (&str, usize, &StartFailure) {
     match error {
         StartError::Component {
             component,
@@ -92,7 +92,7 @@ fn a_factory_that_refuses_ends_the_start_and_says_why(on: On) {
     let error = builder.start(LONG).wait().unwrap_err();
     let (component, _, why) = why(&error);
     assert_eq!(component, "a");
-    assert!(matches!(why, NotUp::Refused(_)));
+    assert!(matches!(why, StartFailure::Refused(_)));
     assert!(
         error
             .to_string()
@@ -104,7 +104,7 @@ fn a_factory_that_refuses_ends_the_start_and_says_why(on: On) {
 fn a_factory_that_panics_ends_the_start_and_says_why(on: On) {
     let builder = on.add_with(System::builder(), "a", Attributes::new(), |_| panic!("oh"));
     let error = builder.start(LONG).wait().unwrap_err();
-    assert!(matches!(why(&error), ("a", 0, NotUp::Panicked(_))));
+    assert!(matches!(why(&error), ("a", 0, StartFailure::Panicked(_))));
     assert_eq!(
         error.to_string(),
         "component a did not come up: its handler could not be made: the handler panicked: oh"
@@ -115,7 +115,7 @@ fn an_init_that_panics_ends_the_start_and_says_why(on: On) {
     let probes = Probes::new(&Log::default()).init(|_| panic!("oh"));
     let builder = on.add(System::builder(), "a", Attributes::new(), probes);
     let error = builder.start(LONG).wait().unwrap_err();
-    assert!(matches!(why(&error), ("a", 0, NotUp::Failed(_))));
+    assert!(matches!(why(&error), ("a", 0, StartFailure::Failed(_))));
     assert_eq!(
         error.to_string(),
         "component a did not come up: the handler panicked: oh"
@@ -171,7 +171,7 @@ fn one_that_is_not_ready_in_time_is_named(on: On) {
     };
     assert!(matches!(
         stopped.instances[0].how,
-        HowEnded::StillRunning { .. }
+        StopOutcome::StillRunning { .. }
     ));
     // Let go, it ends by itself.
     drop(go);
@@ -297,10 +297,12 @@ fn tasks_without_a_runtime_are_an_error() {
     let builder = System::builder().task(
         "a",
         Attributes::new(),
-        |_: &ump_server::system::Setup<(), (), ()>| Ok(ump_server::task::answer(async |()| Ok(()))),
+        |_: &ump_server::system::ComponentContext<(), (), ()>| {
+            Ok(ump_server::task::answer(async |()| Ok(())))
+        },
     );
     let error = builder.start(LONG).wait().unwrap_err();
-    assert!(matches!(why(&error), ("a", 0, NotUp::Spawn(_))));
+    assert!(matches!(why(&error), ("a", 0, StartFailure::Spawn(_))));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::{sync::mpsc, task::Poll, time::Duration};
 
 use ump_server::{
     Error, OnPanic, Restart, Stop,
-    system::{Attributes, HowEnded, LookupError, Report, System, Waiting},
+    system::{Attributes, LookupError, Operation, Report, StopOutcome, System},
     ump::{ManualClock, RequestError},
 };
 
@@ -81,7 +81,7 @@ fn a_refusal_turns_down_what_is_queued(on: On) {
 }
 
 /// Goes on until it waits for nothing but the time, and then for that.
-fn let_time_pass(clock: &ManualClock, stop: &mut Waiting<Report>) -> Report {
+fn let_time_pass(clock: &ManualClock, stop: &mut Operation<Report>) -> Report {
     loop {
         if let Poll::Ready(report) = poll(stop) {
             return report;
@@ -199,7 +199,7 @@ fn one_that_ended_by_itself_is_reported_so(on: On) {
         std::thread::yield_now();
     }
     let report = system.stop(Stop::Drain, LONG).wait();
-    assert!(matches!(report.instances[0].how, HowEnded::Earlier));
+    assert!(matches!(report.instances[0].how, StopOutcome::Earlier));
     assert!(report.is_clean());
     drop(is_over);
 }

@@ -18,7 +18,7 @@ use std::{
 use tokio::runtime::Runtime;
 use ump_server::{
     Client, ReplyContext, WeakClient,
-    system::{Attributes, BoxError, Builder, Setup, Waiting},
+    system::{Attributes, BoxError, Builder, ComponentContext, Operation},
     task,
     thread::{self, Batch},
 };
@@ -51,7 +51,7 @@ pub(crate) enum Op {
 }
 
 pub(crate) type Asked = Client<Op, u64, &'static str>;
-pub(crate) type Made<'a> = Setup<'a, Op, u64, &'static str>;
+pub(crate) type Made<'a> = ComponentContext<'a, Op, u64, &'static str>;
 
 /// What kind of loops a component has.
 #[derive(Clone, Copy, Debug)]
@@ -304,6 +304,6 @@ pub(crate) fn hold(client: &Asked) -> mpsc::Sender<()> {
 }
 
 /// Looks whether it is done.
-pub(crate) fn poll<T>(waiting: &mut Waiting<T>) -> Poll<T> {
+pub(crate) fn poll<T>(waiting: &mut Operation<T>) -> Poll<T> {
     Pin::new(waiting).poll(&mut Context::from_waker(Waker::noop()))
 }

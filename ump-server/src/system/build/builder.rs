@@ -8,9 +8,9 @@ use crate::system::{
     model::attributes::Attributes,
     model::group::Group,
     report::error::{BoxError, StartError},
-    run::component_context::Setup,
+    run::component_context::ComponentContext,
     run::launch::{self, Launcher, StallHook, Time},
-    run::operation::Waiting,
+    run::operation::Operation,
     run::start::start,
     run::system::System,
 };
@@ -71,7 +71,10 @@ impl Builder {
         self,
         name: impl Into<String>,
         attributes: Attributes,
-        factory: impl Fn(&Setup<'_, S, R, E, T>) -> Result<H, BoxError> + Send + Sync + 'static,
+        factory: impl Fn(&ComponentContext<'_, S, R, E, T>) -> Result<H, BoxError>
+        + Send
+        + Sync
+        + 'static,
     ) -> Self
     where
         S: Send + 'static,
@@ -90,7 +93,10 @@ impl Builder {
         name: impl Into<String>,
         attributes: Attributes,
         max: NonZeroUsize,
-        factory: impl Fn(&Setup<'_, S, R, E, T>) -> Result<H, BoxError> + Send + Sync + 'static,
+        factory: impl Fn(&ComponentContext<'_, S, R, E, T>) -> Result<H, BoxError>
+        + Send
+        + Sync
+        + 'static,
     ) -> Self
     where
         S: Send + 'static,
@@ -114,7 +120,10 @@ impl Builder {
         self,
         name: impl Into<String>,
         attributes: Attributes,
-        factory: impl Fn(&Setup<'_, S, R, E, T>) -> Result<H, BoxError> + Send + Sync + 'static,
+        factory: impl Fn(&ComponentContext<'_, S, R, E, T>) -> Result<H, BoxError>
+        + Send
+        + Sync
+        + 'static,
     ) -> Self
     where
         S: Send + 'static,
@@ -164,13 +173,13 @@ impl Builder {
     ///
     /// ```
     /// use std::time::Duration;
-    /// use ump_server::system::{Attributes, Setup, System};
+    /// use ump_server::system::{Attributes, ComponentContext, System};
     ///
     /// let builder = System::builder()
     ///     .thread(
     ///         "store",
     ///         Attributes::new().watchdog(Duration::from_millis(200)),
-    ///         |_: &Setup<u8, u8, ()>| Ok(ump_server::thread::answer(Ok)),
+    ///         |_: &ComponentContext<u8, u8, ()>| Ok(ump_server::thread::answer(Ok)),
     ///     )
     ///     .on_stall(|stall| println!("{stall}"));
     /// # let _ = builder;
@@ -212,8 +221,8 @@ impl Builder {
     ///
     /// # Cancel safety
     /// If it is dropped before it is ready, the components end by themselves, as nobody has a client of them.
-    pub fn start(self, within: Duration) -> Waiting<Result<System, StartError>> {
-        Waiting::new(start(self, within))
+    pub fn start(self, within: Duration) -> Operation<Result<System, StartError>> {
+        Operation::new(start(self, within))
     }
 
     fn define(

@@ -61,7 +61,7 @@ impl Attributes {
         self
     }
 
-    /// So many loops with a channel each, at least one. [`Spread`](super::Spread) chooses among them.
+    /// So many loops with a channel each, at least one. [`Balancer`](super::Balancer) chooses among them.
     pub fn instances(mut self, count: usize) -> Self {
         self.instances = Some(count);
         self
@@ -90,11 +90,11 @@ impl Attributes {
     ///
     /// ```
     /// use std::time::Duration;
-    /// use ump_server::{Stop, system::{Attributes, Setup, System}, thread};
+    /// use ump_server::{Stop, system::{Attributes, ComponentContext, System}, thread};
     ///
     /// const SOON: Duration = Duration::from_secs(2);
     /// let system = System::builder()
-    ///     .thread("store", Attributes::new().default_timeout(SOON), |_: &Setup<u8, u8, ()>| Ok(thread::answer(Ok)))
+    ///     .thread("store", Attributes::new().default_timeout(SOON), |_: &ComponentContext<u8, u8, ()>| Ok(thread::answer(Ok)))
     ///     .start(Duration::from_secs(5))
     ///     .wait()?;
     /// let store = system.client::<u8, u8, ()>("store")?;

@@ -2,7 +2,7 @@
 
 use crate::Restart;
 
-/// Whose handlers are made anew when a handler fails, besides that of the worker that failed.
+/// Which handlers are made anew when a handler fails, besides that of the worker that failed.
 ///
 /// A component has [instances](super::Attributes::instances), and an instance has [workers](super::Attributes::workers).
 ///
@@ -31,7 +31,7 @@ pub enum Strategy {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
-pub enum GiveUp {
+pub enum Escalation {
     /// The group. Its components stay in the system, and whoever asks them is told that they disappeared.
     #[default]
     Group,
@@ -43,7 +43,7 @@ pub enum GiveUp {
 /// [`Strategy`] says.
 ///
 /// Failures are panics, and factories that refuse to make a handler anew. They are counted for the group, against the limit of its [`Restart`], which
-/// says the pauses, too. Beyond that limit the group [gives up](GiveUp): its components are stopped, dependents first, and what is
+/// says the pauses, too. Beyond that limit the group [gives up](Escalation): its components are stopped, dependents first, and what is
 /// queued is turned down.
 ///
 /// Handlers are made anew as by [`Stopper::renew`](crate::Stopper::renew): each after the request it has in hand, told in the order of start. Channels
@@ -52,13 +52,13 @@ pub enum GiveUp {
 ///
 /// ```
 /// use std::time::Duration;
-/// use ump_server::{Restart, system::{GiveUp, Group, Strategy}};
+/// use ump_server::{Restart, system::{Escalation, Group, Strategy}};
 ///
 /// let group = Group::new("telephony")
 ///     .members(["modem", "calls", "billing"])
 ///     .strategy(Strategy::RestForOne)
 ///     .restart(Restart::new().limit(3, Duration::from_secs(60)))
-///     .give_up(GiveUp::System);
+///     .escalation(Escalation::System);
 /// # let _ = group;
 /// ```
 #[derive(Clone, Debug)]
@@ -68,18 +68,18 @@ pub struct Group {
     pub(in crate::system) members: Vec<String>,
     pub(in crate::system) strategy: Strategy,
     pub(in crate::system) restart: Restart,
-    pub(in crate::system) give_up: GiveUp,
+    pub(in crate::system) escalation: Escalation,
 }
 
 impl Group {
-    /// A group without members, [`Strategy::OneForOne`], [`Restart::new`], [`GiveUp::Group`].
+    /// A group without members, [`Strategy::OneForOne`], [`Restart::new`], [`Escalation::Group`].
     pub fn new(name: impl Into<String>) -> Self {
         Self {
             name: name.into(),
             members: Vec::new(),
             strategy: Strategy::default(),
             restart: Restart::new(),
-            give_up: GiveUp::default(),
+            escalation: Escalation::default(),
         }
     }
 
@@ -102,8 +102,8 @@ impl Group {
     }
 
     /// What is stopped when that were too many.
-    pub fn give_up(mut self, what: GiveUp) -> Self {
-        self.give_up = what;
+    pub fn escalation(mut self, what: Escalation) -> Self {
+        self.escalation = what;
         self
     }
 }

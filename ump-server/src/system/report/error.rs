@@ -132,7 +132,7 @@ pub enum StartError {
         /// Which instance of it, from zero.
         instance: usize,
         /// Why.
-        why: NotUp,
+        why: StartFailure,
         /// How the others ended.
         stopped: Box<Report>,
     },
@@ -143,7 +143,7 @@ pub enum StartError {
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
-pub enum NotUp {
+pub enum StartFailure {
     /// Its factory refused.
     #[cfg_attr(feature = "serde", serde(serialize_with = "crate::serial::text"))]
     Refused(BoxError),
@@ -151,7 +151,7 @@ pub enum NotUp {
     Panicked(PanicMessage),
     /// Its factory or its `init` was still at it when this time had passed since the start of the system.
     Late(Duration),
-    /// The same, and it was waited for by [blocking](super::Waiting::wait) the thread of a current-thread runtime. Tasks of that do not run meanwhile: await
+    /// The same, and it was waited for by [blocking](super::Operation::wait) the thread of a current-thread runtime. Tasks of that do not run meanwhile: await
     /// the start instead.
     Blocked(Duration),
     /// It ended before its `init` was done.
@@ -163,7 +163,7 @@ pub enum NotUp {
     Spawn(SpawnError<Infallible>),
 }
 
-impl From<SpawnError<BoxError>> for NotUp {
+impl From<SpawnError<BoxError>> for StartFailure {
     fn from(error: SpawnError<BoxError>) -> Self {
         match error {
             SpawnError::Handler(error) => Self::Refused(error),
@@ -173,7 +173,7 @@ impl From<SpawnError<BoxError>> for NotUp {
     }
 }
 
-impl fmt::Display for NotUp {
+impl fmt::Display for StartFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Refused(error) => write!(f, "its handler could not be made: {error}"),
@@ -236,11 +236,11 @@ impl StdError for StartError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match self {
             Self::Component {
-                why: NotUp::Refused(error),
+                why: StartFailure::Refused(error),
                 ..
             } => error.source(),
             Self::Component {
-                why: NotUp::Spawn(error),
+                why: StartFailure::Spawn(error),
                 ..
             } => error.source(),
             _ => None,
@@ -294,7 +294,7 @@ pub enum LookupError {
         by: String,
     },
     /// The component is not up yet.
-    NotUp {
+    StartFailure {
         /// Which component.
         component: String,
     },
@@ -337,7 +337,7 @@ impl fmt::Display for LookupError {
                 f,
                 "component {by} does not say that it needs {name}: add it to its attributes"
             ),
-            Self::NotUp { component } => write!(f, "component {component} is not up yet"),
+            Self::StartFailure { component } => write!(f, "component {component} is not up yet"),
             Self::Gone => f.write_str("the system is gone"),
         }
     }

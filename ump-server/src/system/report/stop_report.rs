@@ -13,12 +13,12 @@ use ump::waits::Circle;
 #[must_use = "it says what is still running"]
 pub struct Report {
     /// Each instance that there was.
-    pub instances: Vec<Ended>,
+    pub instances: Vec<StoppedInstance>,
     /// Those that failed for good before they were told to end, in that order.
     pub failures: Vec<Failure>,
     /// How long it took.
     pub took: Duration,
-    /// Something did not end in time, and the end was waited for by [blocking](super::Waiting::wait) the thread of a current-thread runtime. Tasks of that do
+    /// Something did not end in time, and the end was waited for by [blocking](super::Operation::wait) the thread of a current-thread runtime. Tasks of that do
     /// not run meanwhile, so they could not end: await the stop instead.
     pub executor_was_blocked: bool,
 }
@@ -27,13 +27,13 @@ pub struct Report {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
-pub struct Ended {
+pub struct StoppedInstance {
     /// Which component.
     pub component: String,
     /// Which instance of it, from zero.
     pub instance: usize,
     /// How it ended.
-    pub how: HowEnded,
+    pub how: StopOutcome,
 }
 
 /// How an instance ended, or did not.
@@ -41,14 +41,14 @@ pub struct Ended {
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
-pub enum HowEnded {
+pub enum StopOutcome {
     /// When it was told to: in time, or within the [grace](super::Builder::grace) with nothing in its queue by the deadline.
     InOrder,
     /// By itself, before it was told to: its handler broke off.
     Earlier,
     /// It was stopped before that, by [`System::stop_component`](super::System::stop_component).
     StoppedAlone,
-    /// It was stopped before that, as a group had given up: its own, or one that [stops the system](super::GiveUp::System). It had not failed itself.
+    /// It was stopped before that, as a group had given up: its own, or one that [stops the system](super::Escalation::System). It had not failed itself.
     StoppedByGroup {
         /// Which group.
         group: String,
@@ -84,19 +84,19 @@ impl Report {
     /// Whether each instance ended in order: none had failed, had to be refused or aborted, had been stopped by a group, or is still running.
     #[must_use]
     pub fn is_clean(&self) -> bool {
-        let is_in_order = |ended: &Ended| {
-            use HowEnded::{Earlier, InOrder, StoppedAlone};
+        let is_in_order = |ended: &StoppedInstance| {
+            use StopOutcome::{Earlier, InOrder, StoppedAlone};
             matches!(ended.how, InOrder | Earlier | StoppedAlone)
         };
         self.failures.is_empty() && self.instances.iter().all(is_in_order)
     }
 
     /// Those that have not ended.
-    pub fn still_running(&self) -> impl Iterator<Item = &Ended> {
-        let is_running = |ended: &&Ended| {
+    pub fn still_running(&self) -> impl Iterator<Item = &StoppedInstance> {
+        let is_running = |ended: &&StoppedInstance| {
             matches!(
                 ended.how,
-                HowEnded::StillRunning { .. } | HowEnded::WouldDeadlock(_)
+                StopOutcome::StillRunning { .. } | StopOutcome::WouldDeadlock(_)
             )
         };
         self.instances.iter().filter(is_running)
@@ -120,7 +120,7 @@ impl fmt::Display for Report {
     }
 }
 
-impl fmt::Display for Ended {
+impl fmt::Display for StoppedInstance {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
@@ -130,7 +130,7 @@ impl fmt::Display for Ended {
     }
 }
 
-impl fmt::Display for HowEnded {
+impl fmt::Display for StopOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::InOrder => f.write_str("ended in order"),

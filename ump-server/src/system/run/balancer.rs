@@ -19,14 +19,14 @@ use crate::system::run::hash::bucket;
 ///
 /// ```
 /// # use std::time::Duration;
-/// # use ump_server::{Stop, system::{Attributes, Setup, System}, thread};
+/// # use ump_server::{Stop, system::{Attributes, ComponentContext, System}, thread};
 /// let system = System::builder()
-///     .thread("square", Attributes::new().instances(3), |_: &Setup<u64, u64, ()>| {
+///     .thread("square", Attributes::new().instances(3), |_: &ComponentContext<u64, u64, ()>| {
 ///         Ok(thread::answer(|n: u64| Ok(n * n)))
 ///     })
 ///     .start(Duration::from_secs(5))
 ///     .wait()?;
-/// let squares = system.spread::<u64, u64, ()>("square")?;
+/// let squares = system.balancer::<u64, u64, ()>("square")?;
 /// assert_eq!(squares.next().req(3), Ok(9));             // one after the other
 /// assert_eq!(squares.by_key("a customer").req(4), Ok(16)); // always the same one
 /// assert_eq!(squares.least_loaded().req(5), Ok(25));    // the one with the least to do
@@ -34,13 +34,13 @@ use crate::system::run::hash::bucket;
 /// # assert!(system.stop(Stop::Drain, Duration::from_secs(5)).wait().is_clean());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub struct Spread<S, R, E> {
+pub struct Balancer<S, R, E> {
     clients: Arc<[Client<S, R, E>]>,
-    /// Whose turn it is.
+    /// Which turn it is.
     turn: Arc<AtomicUsize>,
 }
 
-impl<S, R, E> Spread<S, R, E> {
+impl<S, R, E> Balancer<S, R, E> {
     /// There is at least one client.
     pub(in crate::system) fn new(clients: Vec<Client<S, R, E>>) -> Self {
         debug_assert!(!clients.is_empty(), "a component has an instance");
@@ -105,7 +105,7 @@ impl<S, R, E> Spread<S, R, E> {
     }
 }
 
-impl<S, R, E> Clone for Spread<S, R, E> {
+impl<S, R, E> Clone for Balancer<S, R, E> {
     fn clone(&self) -> Self {
         Self {
             clients: Arc::clone(&self.clients),
@@ -114,9 +114,9 @@ impl<S, R, E> Clone for Spread<S, R, E> {
     }
 }
 
-impl<S, R, E> fmt::Debug for Spread<S, R, E> {
+impl<S, R, E> fmt::Debug for Balancer<S, R, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Spread")
+        f.debug_struct("Balancer")
             .field("instances", &self.clients.len())
             .finish_non_exhaustive()
     }

@@ -1,7 +1,7 @@
 //! The components of a system that runs.
 //!
 //! What is known of an instance comes from three places: its channel's books, what its loop says about its end, and a record that its factory and
-//! its overseer write. None of them is kept up to date for the sake of a status: it is read when somebody asks.
+//! its supervisor write. None of them is kept up to date for the sake of a status: it is read when somebody asks.
 
 use std::{
     any::{Any, type_name},
@@ -20,10 +20,10 @@ use crate::system::{
     run::operation::by, supervise::failures::Failures, supervise::supervision::Supervision,
 };
 use crate::{
-    JoinError, JoinHandle, StartError, Stopper,
+    JoinError, JoinHandle, LoopStartError, Stopper,
     sync::Mutex,
     wait::wakers::{Registration, Wakers, discard, wake_all},
-    worker::panics::{caught, shielded},
+    worker::panics::{catch_user_panic, ignore_user_panic},
 };
 
 /// What a system and all that know it share.
@@ -108,12 +108,12 @@ impl Instance {
     }
 
     /// Resolves when it has started, or ended without that.
-    pub(in crate::system) async fn started(&self) -> Result<(), StartError> {
+    pub(in crate::system) async fn started(&self) -> Result<(), LoopStartError> {
         let mut lent = self.lend().await;
         poll_fn(|cx| match &mut lent.end {
             End::Going(ending) => ending.poll_started(cx),
             End::Awaited => unreachable!("it is lent"),
-            End::Ended(_) => Poll::Ready(Err(StartError::Ended)),
+            End::Ended(_) => Poll::Ready(Err(LoopStartError::Ended)),
         })
         .await
     }
@@ -128,7 +128,7 @@ impl Instance {
         })
         .await;
         lent.end = End::Ended(outcome.clone());
-        let _ = caught(|| drop(rest));
+        let _ = catch_user_panic(|| drop(rest));
         outcome
     }
 
@@ -173,7 +173,7 @@ impl Instance {
             return Ok(None);
         };
         lent.end = End::Ended(outcome.clone());
-        let _ = caught(|| drop(rest));
+        let _ = catch_user_panic(|| drop(rest));
         Ok(Some(outcome))
     }
 
@@ -193,7 +193,7 @@ impl Instance {
         };
         slot.end = End::Ended(outcome.clone());
         drop(slot);
-        let _ = caught(|| drop(rest));
+        let _ = catch_user_panic(|| drop(rest));
         Some(outcome)
     }
 
@@ -253,7 +253,7 @@ impl Drop for Waits<'_> {
 impl Drop for Instance {
     fn drop(&mut self) {
         let end = mem::replace(&mut self.end.lock().end, End::Awaited);
-        shielded(|| drop(end));
+        ignore_user_panic(|| drop(end));
     }
 }
 
@@ -280,7 +280,7 @@ type Rest = Option<Box<dyn Any + Send>>;
 
 /// The end of a loop, whatever it ends with.
 trait Ending: Send {
-    fn poll_started(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), StartError>>;
+    fn poll_started(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LoopStartError>>;
     fn poll_ended(&mut self, cx: &mut Context<'_>) -> Poll<(Result<(), JoinError>, Rest)>;
     fn is_finished(&self) -> bool;
     /// See [`JoinHandle::announce`].
@@ -293,7 +293,7 @@ trait Ending: Send {
 }
 
 impl<RV: Send + 'static> Ending for JoinHandle<RV> {
-    fn poll_started(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), StartError>> {
+    fn poll_started(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LoopStartError>> {
         // It can be left and called again.
         pin!(self.started()).poll(cx)
     }

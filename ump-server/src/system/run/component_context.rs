@@ -5,18 +5,20 @@ use std::{fmt, ops::Deref, sync::Arc};
 use ump::Client;
 
 use crate::Context;
-use crate::system::{report::error::LookupError, run::balancer::Spread, run::directory::Directory};
+use crate::system::{
+    report::error::LookupError, run::balancer::Balancer, run::directory::Directory,
+};
 
 /// What the factory of a component is given: the [`Context`] of the loop, and clients of the components that it needs, which are up by then.
 ///
 /// ```
 /// # use std::time::Duration;
-/// # use ump_server::{Stop, system::{Attributes, Setup, System}, thread};
+/// # use ump_server::{Stop, system::{Attributes, ComponentContext, System}, thread};
 /// let system = System::builder()
-///     .thread("double", Attributes::new(), |_: &Setup<u64, u64, ()>| {
+///     .thread("double", Attributes::new(), |_: &ComponentContext<u64, u64, ()>| {
 ///         Ok(thread::answer(|n: u64| Ok(2 * n)))
 ///     })
-///     .thread("quadruple", Attributes::new().needs("double"), |setup: &Setup<u64, u64, ()>| {
+///     .thread("quadruple", Attributes::new().needs("double"), |setup: &ComponentContext<u64, u64, ()>| {
 ///         let double = setup.client::<u64, u64, ()>("double")?;
 ///         Ok(thread::answer(move |n: u64| double.req(2 * n).map_err(drop)))
 ///     })
@@ -27,7 +29,7 @@ use crate::system::{report::error::LookupError, run::balancer::Spread, run::dire
 /// ```
 ///
 /// Clients are looked up where the handler is made, not where they are used: a component that is missing is an error at the start.
-pub struct Setup<'a, S, R, E, T = ()> {
+pub struct ComponentContext<'a, S, R, E, T = ()> {
     context: &'a Context<S, R, E, T>,
     site: &'a Site,
 }
@@ -40,7 +42,7 @@ pub(in crate::system) struct Site {
     pub(in crate::system) directory: Directory,
 }
 
-impl<'a, S, R, E, T> Setup<'a, S, R, E, T> {
+impl<'a, S, R, E, T> ComponentContext<'a, S, R, E, T> {
     pub(in crate::system) fn new(context: &'a Context<S, R, E, T>, site: &'a Site) -> Self {
         Self { context, site }
     }
@@ -79,13 +81,13 @@ impl<'a, S, R, E, T> Setup<'a, S, R, E, T> {
     ///
     /// # Errors
     /// Like [`client`](Self::client).
-    pub fn spread<S2, R2, E2>(&self, component: &str) -> Result<Spread<S2, R2, E2>, LookupError>
+    pub fn balancer<S2, R2, E2>(&self, component: &str) -> Result<Balancer<S2, R2, E2>, LookupError>
     where
         S2: Send + 'static,
         R2: Send + 'static,
         E2: Send + 'static,
     {
-        self.needed(component)?.spread(component)
+        self.needed(component)?.balancer(component)
     }
 
     /// The name of the component.
@@ -125,7 +127,7 @@ impl<'a, S, R, E, T> Setup<'a, S, R, E, T> {
     }
 }
 
-impl<S, R, E, T> Deref for Setup<'_, S, R, E, T> {
+impl<S, R, E, T> Deref for ComponentContext<'_, S, R, E, T> {
     type Target = Context<S, R, E, T>;
 
     fn deref(&self) -> &Self::Target {
@@ -133,9 +135,9 @@ impl<S, R, E, T> Deref for Setup<'_, S, R, E, T> {
     }
 }
 
-impl<S, R, E, T> fmt::Debug for Setup<'_, S, R, E, T> {
+impl<S, R, E, T> fmt::Debug for ComponentContext<'_, S, R, E, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Setup")
+        f.debug_struct("ComponentContext")
             .field("component", &self.component())
             .field("instance", &self.number())
             .field("context", &self.context)

@@ -10,7 +10,7 @@ use ump::Client;
 
 use crate::system::{
     report::error::LookupError,
-    run::balancer::Spread,
+    run::balancer::Balancer,
     run::component::{Component, Inner, Instance},
     run::status::{ComponentStatus, status},
 };
@@ -58,13 +58,13 @@ impl Directory {
     ///
     /// # Errors
     /// See [`LookupError`].
-    pub fn spread<S, R, E>(&self, component: &str) -> Result<Spread<S, R, E>, LookupError>
+    pub fn balancer<S, R, E>(&self, component: &str) -> Result<Balancer<S, R, E>, LookupError>
     where
         S: Send + 'static,
         R: Send + 'static,
         E: Send + 'static,
     {
-        self.inner()?.spread(component)
+        self.inner()?.balancer(component)
     }
 
     /// How the components are, in the order of their definition. Nothing if the system is gone.
@@ -131,10 +131,10 @@ impl Inner {
         }
     }
 
-    pub(in crate::system) fn spread<S, R, E>(
+    pub(in crate::system) fn balancer<S, R, E>(
         &self,
         name: &str,
-    ) -> Result<Spread<S, R, E>, LookupError>
+    ) -> Result<Balancer<S, R, E>, LookupError>
     where
         S: Send + 'static,
         R: Send + 'static,
@@ -142,7 +142,7 @@ impl Inner {
     {
         let (component, instances) = self.find_up(name)?;
         let clients = instances.iter().map(|instance| client(component, instance));
-        Ok(Spread::new(clients.collect::<Result<_, _>>()?))
+        Ok(Balancer::new(clients.collect::<Result<_, _>>()?))
     }
 
     fn find(&self, name: &str) -> Result<&Component, LookupError> {
@@ -168,7 +168,7 @@ impl Inner {
             Some(instances) if component.is_up.load(Ordering::Acquire) => {
                 Ok((component, instances))
             }
-            _ => Err(LookupError::NotUp {
+            _ => Err(LookupError::StartFailure {
                 component: name.to_owned(),
             }),
         }

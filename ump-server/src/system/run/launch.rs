@@ -6,15 +6,15 @@ use ump::Clock;
 
 use crate::system::{
     model::attributes::Attributes,
-    report::error::{BoxError, NotUp},
+    report::error::{BoxError, StartFailure},
     run::component::{Instance, Record},
-    run::component_context::{Setup, Site},
+    run::component_context::{ComponentContext, Site},
     run::directory::Directory,
 };
 use crate::{
     Context, SpawnError, TestClock, thread,
     watchdog::Stall,
-    worker::{failure_event::OnFailure, failure_policy::Overseer, options::Launched},
+    worker::{failure_event::OnFailure, failure_policy::Supervisor, options::Launched},
 };
 
 /// Where and how an instance is to be made.
@@ -23,7 +23,7 @@ pub(in crate::system) struct Place {
     pub(in crate::system) instance: usize,
     pub(in crate::system) needs: Arc<[String]>,
     pub(in crate::system) attributes: Attributes,
-    pub(in crate::system) overseer: Arc<dyn Overseer>,
+    pub(in crate::system) supervisor: Arc<dyn Supervisor>,
     pub(in crate::system) on_stall: Option<StallHook>,
     pub(in crate::system) on_failure: OnFailure,
     pub(in crate::system) record: Arc<Record>,
@@ -47,15 +47,16 @@ pub(in crate::system) struct Time {
 pub(in crate::system) struct Launching {
     pub(in crate::system) instance: Instance,
     /// Resolves when they are.
-    pub(in crate::system) made: Pin<Box<dyn Future<Output = Result<(), NotUp>> + Send>>,
+    pub(in crate::system) made: Pin<Box<dyn Future<Output = Result<(), StartFailure>> + Send>>,
 }
 
 /// Makes one instance after the other.
-pub(in crate::system) type Launcher = Box<dyn Fn(Place) -> Result<Launching, NotUp> + Send + Sync>;
+pub(in crate::system) type Launcher =
+    Box<dyn Fn(Place) -> Result<Launching, StartFailure> + Send + Sync>;
 
 /// Makes instances on threads.
 pub(in crate::system) fn threads<S, R, E, RV, T, H>(
-    factory: impl Fn(&Setup<'_, S, R, E, T>) -> Result<H, BoxError> + Send + Sync + 'static,
+    factory: impl Fn(&ComponentContext<'_, S, R, E, T>) -> Result<H, BoxError> + Send + Sync + 'static,
 ) -> Launcher
 where
     S: Send + 'static,
@@ -76,7 +77,7 @@ where
 /// Makes instances on threads that take at most so many requests at a time.
 pub(in crate::system) fn batches<S, R, E, RV, T, H>(
     max: NonZeroUsize,
-    factory: impl Fn(&Setup<'_, S, R, E, T>) -> Result<H, BoxError> + Send + Sync + 'static,
+    factory: impl Fn(&ComponentContext<'_, S, R, E, T>) -> Result<H, BoxError> + Send + Sync + 'static,
 ) -> Launcher
 where
     S: Send + 'static,
@@ -98,7 +99,7 @@ where
 /// Makes instances on tasks.
 #[cfg(feature = "tokio")]
 pub(in crate::system) fn tasks<S, R, E, RV, T, H>(
-    factory: impl Fn(&Setup<'_, S, R, E, T>) -> Result<H, BoxError> + Send + Sync + 'static,
+    factory: impl Fn(&ComponentContext<'_, S, R, E, T>) -> Result<H, BoxError> + Send + Sync + 'static,
 ) -> Launcher
 where
     S: Send + 'static,
@@ -122,7 +123,7 @@ macro_rules! common {
         let Place {
             attributes,
             time,
-            overseer,
+            supervisor,
             on_stall,
             on_failure,
             ..
@@ -130,7 +131,7 @@ macro_rules! common {
         let mut builder = $builder
             .name($place.loop_name())
             .clock(time.clock.clone())
-            .overseer(Arc::clone(overseer))
+            .supervisor(Arc::clone(supervisor))
             .on_failures(on_failure.clone())
             // A report of a stop says for how long something has been in hand.
             .timed();
@@ -215,7 +216,7 @@ impl Place {
     fn make<S, R, E, T, H>(
         self,
         factory: Arc<
-            impl Fn(&Setup<'_, S, R, E, T>) -> Result<H, BoxError> + Send + Sync + 'static,
+            impl Fn(&ComponentContext<'_, S, R, E, T>) -> Result<H, BoxError> + Send + Sync + 'static,
         >,
     ) -> impl Fn(&Context<S, R, E, T>) -> Result<H, BoxError> + Send + Sync + 'static
     where
@@ -238,7 +239,7 @@ impl Place {
         move |context| {
             let timers = context.timers();
             record.make(context.worker(), context.restarts(), move || timers.len());
-            let result = factory(&Setup::new(context, &site));
+            let result = factory(&ComponentContext::new(context, &site));
             if let Err(refusal) = &result {
                 record.refuse(refusal.to_string());
             }

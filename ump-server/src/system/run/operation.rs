@@ -20,12 +20,12 @@ use crate::wait::executor::blocking;
 /// # Panics
 /// If it is polled after it was ready.
 #[must_use = "nothing happens before it is waited for or awaited"]
-pub struct Waiting<T> {
+pub struct Operation<T> {
     future: Pin<Box<dyn Future<Output = T> + Send>>,
     coop: Coop,
 }
 
-impl<T> Waiting<T> {
+impl<T> Operation<T> {
     pub(in crate::system) fn new(future: impl Future<Output = T> + Send + 'static) -> Self {
         Self {
             future: Box::pin(future),
@@ -35,7 +35,7 @@ impl<T> Waiting<T> {
 
     /// Blocks the thread until it is done. Not for code that runs on an async executor, and least of all on the one that it waits for: a current-thread
     /// runtime does not run its tasks meanwhile, so what waits for them waits until its deadline. Its error or report says so then
-    /// ([`NotUp::Blocked`](super::NotUp::Blocked), [`Report::executor_was_blocked`](super::Report::executor_was_blocked)).
+    /// ([`StartFailure::Blocked`](super::StartFailure::Blocked), [`Report::executor_was_blocked`](super::Report::executor_was_blocked)).
     #[expect(clippy::must_use_candidate, reason = "that depends on what it is")]
     pub fn wait(self) -> T {
         match blocking(|| Clock::system().block_on(self.future, None)) {
@@ -45,7 +45,7 @@ impl<T> Waiting<T> {
     }
 }
 
-impl<T> Future for Waiting<T> {
+impl<T> Future for Operation<T> {
     type Output = T;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
@@ -54,9 +54,9 @@ impl<T> Future for Waiting<T> {
     }
 }
 
-impl<T> fmt::Debug for Waiting<T> {
+impl<T> fmt::Debug for Operation<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Waiting").finish_non_exhaustive()
+        f.debug_struct("Operation").finish_non_exhaustive()
     }
 }
 

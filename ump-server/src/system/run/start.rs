@@ -13,14 +13,14 @@ use crate::system::report::config_error::ConfigError;
 use crate::system::{
     build::builder::{Builder, Definition},
     build::plan::plan,
-    report::error::{NotUp, StartError},
+    report::error::{StartError, StartFailure},
     run::component::{Component, Inner, Record},
     run::directory::Directory,
     run::launch::{Launching, Place},
     run::operation::by,
     run::stop::stop,
     run::system::System,
-    supervise::supervision::{Overseen, Supervision},
+    supervise::supervision::{InstanceSupervisor, Supervision},
 };
 use crate::{Stop, wait::executor::executor_is_blocked};
 
@@ -101,7 +101,7 @@ impl Starting {
     }
 
     /// Brings up the component of this number, which has this place in the order of start. If one of its instances does not come up, tells which.
-    async fn bring_up(&self, place: usize, number: usize) -> Result<(), (usize, NotUp)> {
+    async fn bring_up(&self, place: usize, number: usize) -> Result<(), (usize, StartFailure)> {
         let component = &self.inner.components[number];
         let mut made = Vec::new();
         let mut instances = Vec::new();
@@ -125,9 +125,9 @@ impl Starting {
         }
         let late = || {
             if executor_is_blocked() {
-                NotUp::Blocked(self.within)
+                StartFailure::Blocked(self.within)
             } else {
-                NotUp::Late(self.within)
+                StartFailure::Late(self.within)
             }
         };
         let Inner { clock, .. } = &*self.inner;
@@ -141,8 +141,8 @@ impl Starting {
                 Some(Ok(())) => instance.record.start(clock.now()),
                 Some(Err(_)) => {
                     let why = match instance.ended().await {
-                        Ok(()) => NotUp::Stopped,
-                        Err(error) => NotUp::Failed(error),
+                        Ok(()) => StartFailure::Stopped,
+                        Err(error) => StartFailure::Failed(error),
                     };
                     return Err((number, why));
                 }
@@ -154,11 +154,16 @@ impl Starting {
         Ok(())
     }
 
-    fn launch(&self, place: usize, number: usize, instance: usize) -> Result<Launching, NotUp> {
+    fn launch(
+        &self,
+        place: usize,
+        number: usize,
+        instance: usize,
+    ) -> Result<Launching, StartFailure> {
         let component = &self.inner.components[number];
         let definition = &self.builder.definitions[number];
         let record = Arc::<Record>::default();
-        let overseer = Overseen {
+        let supervisor = InstanceSupervisor {
             component: Arc::clone(&component.name),
             instance,
             place,
@@ -171,7 +176,7 @@ impl Starting {
             instance,
             needs: Arc::clone(&component.needs),
             attributes: definition.attributes.clone(),
-            overseer: Arc::new(overseer),
+            supervisor: Arc::new(supervisor),
             on_stall: self.builder.on_stall.clone(),
             on_failure: self.builder.on_failure.clone(),
             record,

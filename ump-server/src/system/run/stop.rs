@@ -20,7 +20,7 @@ use std::{sync::Arc, time::Instant};
 use ump::waits::Circle;
 
 use crate::system::{
-    report::stop_report::{Ended, HowEnded, Report},
+    report::stop_report::{Report, StopOutcome, StoppedInstance},
     run::component::{Component, Inner, Instance},
 };
 use crate::{JoinError, JoinErrorKind, Stop, wait::executor::executor_is_blocked};
@@ -202,7 +202,7 @@ impl Told<'_> {
         self.is_aborted
     }
 
-    fn report(self) -> Ended {
+    fn report(self) -> StoppedInstance {
         let aborted = self.instance.stopper.aborted();
         let stopped_by = self.instance.record.stopped_by();
         let is_aborted = |error: &JoinError| *error.kind() == JoinErrorKind::Aborted;
@@ -210,26 +210,26 @@ impl Told<'_> {
             Some(outcome)
                 if !aborted.is_empty() && outcome.as_ref().err().is_none_or(is_aborted) =>
             {
-                HowEnded::Aborted {
+                StopOutcome::Aborted {
                     queued: self.queued,
                     in_hand: aborted,
                 }
             }
-            Some(Ok(())) if stopped_by.is_some() => HowEnded::StoppedByGroup {
+            Some(Ok(())) if stopped_by.is_some() => StopOutcome::StoppedByGroup {
                 group: stopped_by.unwrap_or_default(),
             },
             Some(Ok(())) if self.had_ended && self.instance.record.stopped_alone() => {
-                HowEnded::StoppedAlone
+                StopOutcome::StoppedAlone
             }
-            Some(Err(error)) => HowEnded::Failed(error),
-            Some(Ok(())) if self.had_ended => HowEnded::Earlier,
-            Some(Ok(())) if self.is_late && self.queued > 0 => HowEnded::Refused {
+            Some(Err(error)) => StopOutcome::Failed(error),
+            Some(Ok(())) if self.had_ended => StopOutcome::Earlier,
+            Some(Ok(())) if self.is_late && self.queued > 0 => StopOutcome::Refused {
                 queued: self.queued,
             },
-            Some(Ok(())) => HowEnded::InOrder,
+            Some(Ok(())) => StopOutcome::InOrder,
             None => match self.circle {
-                Some(circle) => HowEnded::WouldDeadlock(circle),
-                None => HowEnded::StillRunning {
+                Some(circle) => StopOutcome::WouldDeadlock(circle),
+                None => StopOutcome::StillRunning {
                     queued: self.queued,
                     in_hand: self
                         .instance
@@ -241,7 +241,7 @@ impl Told<'_> {
                 },
             },
         };
-        Ended {
+        StoppedInstance {
             component: self.component.name.to_string(),
             instance: self.number,
             how,

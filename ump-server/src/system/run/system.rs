@@ -9,10 +9,10 @@ use crate::system::{
     build::builder::Builder,
     report::error::LookupError,
     report::stop_report::Report,
-    run::balancer::Spread,
+    run::balancer::Balancer,
     run::component::Inner,
     run::directory::Directory,
-    run::operation::Waiting,
+    run::operation::Operation,
     run::status::{ComponentStatus, status},
     run::stop::{stop, stop_with_dependents},
     supervise::failures::Failure,
@@ -71,13 +71,13 @@ impl System {
     ///
     /// # Errors
     /// See [`LookupError`].
-    pub fn spread<S, R, E>(&self, component: &str) -> Result<Spread<S, R, E>, LookupError>
+    pub fn balancer<S, R, E>(&self, component: &str) -> Result<Balancer<S, R, E>, LookupError>
     where
         S: Send + 'static,
         R: Send + 'static,
         E: Send + 'static,
     {
-        self.inner.spread(component)
+        self.inner.balancer(component)
     }
 
     /// How the components are, in the order of their definition.
@@ -89,9 +89,9 @@ impl System {
     /// Resolves when a component has failed for good: its policy, or its group's, does not let it go on. At once if one has already.
     ///
     /// What `main` waits for, beside the signal to end.
-    pub fn failed(&self) -> Waiting<Failure> {
+    pub fn failed(&self) -> Operation<Failure> {
         let failures = Arc::clone(&self.inner.failures);
-        Waiting::new(async move { failures.first().await })
+        Operation::new(async move { failures.first().await })
     }
 
     /// Finds components by name, and says how they are, from anywhere, without keeping the system.
@@ -104,7 +104,7 @@ impl System {
     /// queued, clients stay valid. It returns at once, and does not count as a failure.
     ///
     /// # Errors
-    /// [`LookupError::Unknown`] or [`LookupError::NotUp`]; nothing happens then.
+    /// [`LookupError::Unknown`] or [`LookupError::StartFailure`]; nothing happens then.
     pub fn renew(&self, component: &str) -> Result<(), LookupError> {
         for instance in self.inner.launched(component)? {
             let renews = instance.stopper.renew();
@@ -121,9 +121,9 @@ impl System {
     ///
     /// ```
     /// use std::time::Duration;
-    /// use ump_server::{Stop, system::{Attributes, Setup, System}, thread};
+    /// use ump_server::{Stop, system::{Attributes, ComponentContext, System}, thread};
     ///
-    /// let answer = |_: &Setup<u8, u8, ()>| Ok(thread::answer(Ok));
+    /// let answer = |_: &ComponentContext<u8, u8, ()>| Ok(thread::answer(Ok));
     /// let system = System::builder()
     ///     .thread("store", Attributes::new(), answer)
     ///     .thread("search", Attributes::new().needs("store"), answer)
@@ -136,7 +136,7 @@ impl System {
     /// ```
     ///
     /// # Errors
-    /// [`LookupError::Unknown`] or [`LookupError::NotUp`]; nothing happens then.
+    /// [`LookupError::Unknown`] or [`LookupError::StartFailure`]; nothing happens then.
     ///
     /// # Cancel safety
     /// Like [`stop`](Self::stop).
@@ -145,11 +145,11 @@ impl System {
         component: &str,
         how: Stop,
         within: Duration,
-    ) -> Result<Waiting<Report>, LookupError> {
+    ) -> Result<Operation<Report>, LookupError> {
         self.inner.launched(component)?;
         let inner = Arc::clone(&self.inner);
         let component = Arc::from(component);
-        Ok(Waiting::new(async move {
+        Ok(Operation::new(async move {
             let deadline = inner.clock.now().checked_add(within);
             stop_with_dependents(inner, component, how, deadline).await
         }))
@@ -165,8 +165,8 @@ impl System {
     ///
     /// # Cancel safety
     /// Dropped before it is ready, those that have been told to end do so; the others are let go as by dropping the system.
-    pub fn stop(self, how: Stop, within: Duration) -> Waiting<Report> {
-        Waiting::new(async move {
+    pub fn stop(self, how: Stop, within: Duration) -> Operation<Report> {
+        Operation::new(async move {
             let deadline = self.inner.clock.now().checked_add(within);
             stop(self.inner, how, deadline).await
         })

@@ -9,19 +9,19 @@ use std::{
 };
 
 use crate::system::{
-    model::group::{GiveUp, Group, Strategy},
+    model::group::{Escalation, Group, Strategy},
     run::component::{Inner, Instance, Record},
     supervise::failures::{Failure, Failures},
 };
 use crate::{
     JoinErrorKind, Stop, Stopper, WorkerState, WorkerStatus,
     sync::Mutex,
-    worker::failure_policy::{Next, Overseer},
+    worker::failure_policy::{Next, Supervisor},
     worker::panics,
 };
 
 /// Oversees an instance of a component.
-pub(in crate::system) struct Overseen {
+pub(in crate::system) struct InstanceSupervisor {
     pub(in crate::system) component: Arc<str>,
     pub(in crate::system) instance: usize,
     /// The place of the component in the order of start.
@@ -31,7 +31,7 @@ pub(in crate::system) struct Overseen {
     pub(in crate::system) supervision: Option<Arc<Supervision>>,
 }
 
-impl Overseer for Overseen {
+impl Supervisor for InstanceSupervisor {
     fn failed(&self, failure: &JoinErrorKind, now: Instant, own: Next) -> Next {
         let why = self.record.fail(failure.to_string());
         let next = match &self.supervision {
@@ -67,7 +67,7 @@ impl Overseer for Overseen {
 /// A group at work.
 pub(in crate::system) struct Supervision {
     terms: Group,
-    failures: Mutex<panics::Failures>,
+    failures: Mutex<panics::RestartCounter>,
     /// Those that are launched, in the order of start.
     members: Mutex<Vec<Member>>,
     system: OnceLock<Weak<Inner>>,
@@ -97,7 +97,7 @@ impl Member {
 impl Supervision {
     pub(in crate::system) fn new(terms: Group) -> Self {
         Self {
-            failures: Mutex::new(panics::Failures::new(terms.restart.clone())),
+            failures: Mutex::new(panics::RestartCounter::new(terms.restart.clone())),
             members: Mutex::default(),
             system: OnceLock::new(),
             terms,
@@ -144,8 +144,8 @@ impl Supervision {
 
     /// Stops it, or the whole system, dependents first.
     fn stop(&self) {
-        match self.terms.give_up {
-            GiveUp::Group => {
+        match self.terms.escalation {
+            Escalation::Group => {
                 let members = self.members.lock().clone();
                 for Member {
                     stopper, record, ..
@@ -154,7 +154,7 @@ impl Supervision {
                     Member::stop_for(stopper, record, self.name());
                 }
             }
-            GiveUp::System => {
+            Escalation::System => {
                 let Some(system) = self.system.get().and_then(Weak::upgrade) else {
                     return;
                 };

@@ -1,4 +1,4 @@
-//! Random programs, run on the agenda and on a list that is searched from end to end.
+//! Random programs, run on the table and on a list that is searched from end to end.
 
 use std::{cell::Cell, collections::VecDeque, time::Duration};
 
@@ -129,10 +129,10 @@ fn next(due: i64, period: u64, missed: Missed, now: i64) -> i64 {
     i64::try_from(next).unwrap_or(i64::MAX)
 }
 
-/// The agenda and the model, side by side.
+/// The table and the model, side by side.
 #[derive(Default)]
 struct Pair {
-    agenda: Agenda<usize>,
+    table: TimerTable<usize>,
     model: Model,
     ids: Vec<TimerId>,
     now: i64,
@@ -161,16 +161,14 @@ impl Pair {
             }
             Step::Cancel(index) if !self.ids.is_empty() => {
                 let index = index % self.ids.len();
-                let token = self.agenda.cancel(self.ids[index]);
+                let token = self.table.cancel(self.ids[index]);
                 assert_eq!(token.is_some(), self.model.take(index).is_some());
                 assert!(token.is_none_or(|token| token == index));
             }
             Step::Reschedule(index, delay) if !self.ids.is_empty() => {
                 let (index, deadline) = (index % self.ids.len(), at(delay));
                 let armed = self.model.take(index);
-                let was_armed = self
-                    .agenda
-                    .reschedule(self.ids[index], Moment::at(deadline));
+                let was_armed = self.table.reschedule(self.ids[index], Tick::at(deadline));
                 assert_eq!(was_armed, armed.is_some());
                 if let Some(armed) = armed {
                     self.model.put(index, deadline, armed.repeat);
@@ -191,23 +189,23 @@ impl Pair {
             }
             Box::new(periodic.repeat().expect("not zero times"))
         });
-        let id = self.agenda.arm(Moment::at(deadline), index, repeat);
+        let id = self.table.arm(Tick::at(deadline), index, repeat);
         assert!(!self.ids.contains(&id), "ids are not used again");
         self.ids.push(id);
     }
 
     fn round(&mut self, (pause, steps): Round) {
         self.now += pause;
-        self.agenda.begin_round(Moment::at(self.now));
+        self.table.begin_round(Tick::at(self.now));
         self.model.begin_round(self.now);
         let mut steps = VecDeque::from(steps);
         loop {
-            let popped = self.agenda.pop();
+            let popped = self.table.pop();
             assert_eq!(popped.as_ref().map(|popped| popped.token), self.model.pop());
             let Some(popped) = popped else { break };
-            if let Some(goes_on) = popped.goes_on {
-                let copy = (goes_on.copy)(&popped.token);
-                assert_eq!(self.agenda.give_back(goes_on.id, copy), Ok(()));
+            if let Some(next_period) = popped.next_period {
+                let copy = (next_period.copy)(&popped.token);
+                assert_eq!(self.table.give_back(next_period.id, copy), Ok(()));
             }
             self.compare();
             if let Some(step) = steps.pop_front() {
@@ -220,17 +218,17 @@ impl Pair {
     }
 
     fn compare(&self) {
-        assert_eq!(self.agenda.len(), self.model.armed.len());
-        let (next, true_next) = (self.agenda.next(), self.model.next().map(Moment::at));
+        assert_eq!(self.table.len(), self.model.armed.len());
+        let (next, true_next) = (self.table.next(), self.model.next().map(Tick::at));
         let has_waiting = self.model.armed.iter().any(|armed| armed.waits);
         if has_waiting {
-            assert!(next <= Some(Moment::at(self.now)), "at once");
+            assert!(next <= Some(Tick::at(self.now)), "at once");
         } else {
             assert_eq!(next, true_next);
         }
         for armed in &self.model.armed {
-            let deadline = self.agenda.deadline(self.ids[armed.index]);
-            assert_eq!(deadline, Some(Moment::at(armed.deadline)));
+            let deadline = self.table.deadline(self.ids[armed.index]);
+            assert_eq!(deadline, Some(Tick::at(armed.deadline)));
         }
     }
 }
@@ -246,21 +244,21 @@ proptest! {
 
     #[test]
     fn with_thousands_of_timers_too(deadlines in prop::collection::vec(0..5_000_i64, 5_000), seed in any::<usize>()) {
-        let mut agenda = Agenda::default();
-        let ids: Vec<TimerId> = deadlines.iter().map(|&at| agenda.arm(Moment::at(at), at, None)).collect();
+        let mut table = TimerTable::default();
+        let ids: Vec<TimerId> = deadlines.iter().map(|&at| table.arm(Tick::at(at), at, None)).collect();
         let (mut cancelled, mut left) = (0, ids.len());
         for (index, &id) in ids.iter().enumerate() {
             if (index ^ seed) % 3 == 0 {
-                prop_assert_eq!(agenda.cancel(id), Some(deadlines[index]));
+                prop_assert_eq!(table.cancel(id), Some(deadlines[index]));
                 cancelled += 1;
             }
         }
         left -= cancelled;
         let mut latest = 0;
-        while let Some(next) = agenda.next() {
-            prop_assert!(agenda.begin_round(next));
-            while let Some(popped) = agenda.pop() {
-                prop_assert_eq!(Moment::at(popped.token), next);
+        while let Some(next) = table.next() {
+            prop_assert!(table.begin_round(next));
+            while let Some(popped) = table.pop() {
+                prop_assert_eq!(Tick::at(popped.token), next);
                 prop_assert!(popped.token >= latest);
                 latest = popped.token;
                 left -= 1;
@@ -272,28 +270,28 @@ proptest! {
 
 #[test]
 fn the_memory_of_a_burst_of_timers_is_given_back() {
-    let mut agenda = Agenda::default();
-    let few = agenda.heap.capacity();
+    let mut table = TimerTable::default();
+    let few = table.heap.capacity();
     let ids: Vec<TimerId> = (0..100_000)
-        .map(|n| agenda.arm(Moment::at(n), n, None))
+        .map(|n| table.arm(Tick::at(n), n, None))
         .collect();
     for id in ids {
-        agenda.cancel(id).unwrap();
+        table.cancel(id).unwrap();
     }
-    assert!(agenda.heap.capacity() <= few.max(2_048));
+    assert!(table.heap.capacity() <= few.max(2_048));
 }
 
 #[test]
 fn what_is_armed_in_the_past_again_and_again_does_not_hold_up_a_round() {
-    let mut agenda = Agenda::default();
-    agenda.arm(Moment::at(0), (), None);
+    let mut table = TimerTable::default();
+    table.arm(Tick::at(0), (), None);
     for now in 1..10 {
-        assert!(agenda.begin_round(Moment::at(now)));
+        assert!(table.begin_round(Tick::at(now)));
         let handled = Cell::new(0);
-        while agenda.pop().is_some() {
+        while table.pop().is_some() {
             handled.set(handled.get() + 1);
-            agenda.arm(Moment::at(0), (), None);
-            agenda.arm(Moment::at(0), (), None);
+            table.arm(Tick::at(0), (), None);
+            table.arm(Tick::at(0), (), None);
         }
         assert_eq!(handled.get(), 1 << (now - 1)); // those that there were when it began
     }

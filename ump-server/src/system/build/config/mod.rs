@@ -11,7 +11,7 @@ use crate::system::report::config_error::{self, ConfigError};
 use crate::system::{
     build::builder::Builder,
     model::attributes::Attributes,
-    model::group::{GiveUp, Group, Strategy},
+    model::group::{Escalation, Group, Strategy},
 };
 use crate::{OnPanic, Restart};
 
@@ -22,7 +22,7 @@ use crate::{OnPanic, Restart};
 ///
 /// ```
 /// use std::time::Duration;
-/// use ump_server::{Stop, system::{Attributes, Config, Setup, System}, thread};
+/// use ump_server::{Stop, system::{Attributes, Config, ComponentContext, System}, thread};
 ///
 /// let config = Config::from_toml(r#"
 ///     grace = "250ms"               # as Builder::grace: milliseconds, or a text with a unit (us, ms, s, min, h, d)
@@ -45,11 +45,11 @@ use crate::{OnPanic, Restart};
 ///
 ///     [groups.all]
 ///     strategy = "one-for-all"      # "one-for-one", "rest-for-one" or "one-for-all"
-///     give_up = "system"            # "group" or "system"
+///     escalation = "system"            # "group" or "system"
 ///     restart = { limit = 3 }
 /// "#)?;
 /// let system = System::builder()
-///     .thread("store", Attributes::new(), |_: &Setup<u8, u8, ()>| Ok(thread::answer(Ok)))
+///     .thread("store", Attributes::new(), |_: &ComponentContext<u8, u8, ()>| Ok(thread::answer(Ok)))
 ///     .group(ump_server::system::Group::new("all").members(["store"]))
 ///     .config(config)
 ///     .start(Duration::from_secs(5))
@@ -116,7 +116,7 @@ struct RestartConfig {
 #[serde(deny_unknown_fields)]
 struct GroupConfig {
     strategy: Option<Strategy>,
-    give_up: Option<GiveUp>,
+    escalation: Option<Escalation>,
     restart: Option<RestartConfig>,
 }
 
@@ -319,7 +319,7 @@ impl RestartConfig {
 impl GroupConfig {
     fn apply(&self, group: &mut Group) {
         group.strategy = self.strategy.unwrap_or(group.strategy);
-        group.give_up = self.give_up.unwrap_or(group.give_up);
+        group.escalation = self.escalation.unwrap_or(group.escalation);
         if let Some(restart) = &self.restart {
             restart.apply(&mut group.restart);
         }

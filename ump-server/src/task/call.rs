@@ -19,21 +19,21 @@ use ump::{Clock, NoReply};
 use super::sleep::NextSleep;
 use crate::{
     deadlock::awaits::{Awaits, Progress},
-    observe::Outcome,
-    record::Clerk,
-    worker::panics::shielded,
+    observe::CallOutcome,
+    record::WorkerRecorder,
+    worker::panics::ignore_user_panic,
     worker::stop::Aborts,
 };
 
 /// What the calls of a worker have in common.
-pub(super) struct Calls {
+pub(super) struct CallContext {
     pub(super) awaits: Arc<Awaits>,
     aborts: Arc<Aborts>,
     /// How often it was told to abort by the time of the last call that was cut for it. Relaxed, as only the task itself uses it.
     known: AtomicU64,
 }
 
-impl Calls {
+impl CallContext {
     /// Those of the task with this waker.
     pub(super) fn new(awaits: Awaits, aborts: &Arc<Aborts>, task: Waker) -> Self {
         aborts.add(task);
@@ -57,12 +57,12 @@ impl Calls {
 
 /// Why a call was cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Cut {
+pub(super) enum CallError {
     Aborted,
     TimedOut,
 }
 
-impl Cut {
+impl CallError {
     /// What those are told to whom the call owed an answer.
     pub(super) fn reason(self) -> NoReply {
         match self {
@@ -72,10 +72,10 @@ impl Cut {
     }
 
     /// How the call ended, if it had left it open.
-    pub(super) fn outcome(self, settled: Outcome) -> Outcome {
+    pub(super) fn outcome(self, settled: CallOutcome) -> CallOutcome {
         match (settled, self) {
-            (Outcome::NoReply, Self::Aborted) => Outcome::Aborted,
-            (Outcome::NoReply, Self::TimedOut) => Outcome::TimedOut,
+            (CallOutcome::NoReply, Self::Aborted) => CallOutcome::Aborted,
+            (CallOutcome::NoReply, Self::TimedOut) => CallOutcome::TimedOut,
             (settled, _) => settled,
         }
     }
@@ -88,18 +88,18 @@ pub(super) struct Limit<'a> {
     pub(super) sleep: &'a mut NextSleep,
 }
 
-/// Calls the handler for something that is no request: [`Clerk::call`] for what is awaited.
-pub(super) async fn attend<F: Future>(
-    clerk: &mut Clerk,
-    calls: &Calls,
+/// Calls the handler for something that is no request: [`WorkerRecorder::call`] for what is awaited.
+pub(super) async fn call_handler<F: Future>(
+    recorder: &mut WorkerRecorder,
+    calls: &CallContext,
     kind: &'static str,
     call: impl FnOnce() -> F,
-) -> Result<F::Output, Cut> {
-    clerk.begin_other(kind);
+) -> Result<F::Output, CallError> {
+    recorder.begin_other(kind);
     let call = pin!(Some(call()));
-    let result = Attend::new(clerk, calls, call, None).await;
-    let left_open = Outcome::NoReply;
-    clerk.end(
+    let result = HandlerCall::new(recorder, calls, call, None).await;
+    let left_open = CallOutcome::NoReply;
+    recorder.end(
         result
             .as_ref()
             .map_or_else(|cut| cut.outcome(left_open), |_| left_open),
@@ -108,9 +108,9 @@ pub(super) async fn attend<F: Future>(
 }
 
 /// Awaits a call that has begun.
-pub(super) struct Attend<'a, F> {
-    clerk: &'a mut Clerk,
-    calls: &'a Calls,
+pub(super) struct HandlerCall<'a, F> {
+    recorder: &'a mut WorkerRecorder,
+    calls: &'a CallContext,
     /// Dropped with this, where its panic is caught.
     call: Pin<&'a mut Option<F>>,
     limit: Option<Limit<'a>>,
@@ -119,15 +119,15 @@ pub(super) struct Attend<'a, F> {
     reason: Option<NoReply>,
 }
 
-impl<'a, F> Attend<'a, F> {
+impl<'a, F> HandlerCall<'a, F> {
     pub(super) fn new(
-        clerk: &'a mut Clerk,
-        calls: &'a Calls,
+        recorder: &'a mut WorkerRecorder,
+        calls: &'a CallContext,
         call: Pin<&'a mut Option<F>>,
         limit: Option<Limit<'a>>,
     ) -> Self {
         Self {
-            clerk,
+            recorder,
             calls,
             call,
             limit,
@@ -139,24 +139,24 @@ impl<'a, F> Attend<'a, F> {
 }
 
 /// It waits no more, before what it waits for is dropped.
-impl<F> Drop for Attend<'_, F> {
+impl<F> Drop for HandlerCall<'_, F> {
     #[inline]
     fn drop(&mut self) {
         self.calls.awaits.end(&mut self.progress);
         match self.reason.take() {
-            None => shielded(|| self.call.set(None)),
-            Some(reason) => reason.scope(|| shielded(|| self.call.set(None))),
+            None => ignore_user_panic(|| self.call.set(None)),
+            Some(reason) => reason.scope(|| ignore_user_panic(|| self.call.set(None))),
         }
     }
 }
 
-impl<F: Future> Future for Attend<'_, F> {
-    type Output = Result<F::Output, Cut>;
+impl<F: Future> Future for HandlerCall<'_, F> {
+    type Output = Result<F::Output, CallError>;
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let Self {
-            clerk,
+            recorder,
             calls,
             call,
             limit,
@@ -165,8 +165,8 @@ impl<F: Future> Future for Attend<'_, F> {
         } = &mut *self;
         if calls.is_to_abort() {
             calls.begin_clean_up();
-            calls.aborts.note(clerk.in_hand());
-            return Poll::Ready(Err(Cut::Aborted));
+            calls.aborts.note(recorder.in_hand());
+            return Poll::Ready(Err(CallError::Aborted));
         }
         let awaits = &calls.awaits;
         awaits.polls();
@@ -175,8 +175,8 @@ impl<F: Future> Future for Attend<'_, F> {
                 .as_mut()
                 .as_pin_mut()
                 .expect("it is there until this is dropped");
-            let polled = clerk.run(|| call.poll(&mut Context::from_waker(waker)));
-            clerk.pause();
+            let polled = recorder.run(|| call.poll(&mut Context::from_waker(waker)));
+            recorder.pause();
             if let Poll::Ready(output) = polled {
                 awaits.polled_call(false);
                 *reason = None;
@@ -196,7 +196,7 @@ impl<F: Future> Future for Attend<'_, F> {
         sleep.poll(clock, Some(*until), cx).map(|slept| {
             assert_timer(slept);
             *reason = Some(NoReply::TimedOut);
-            Err(Cut::TimedOut)
+            Err(CallError::TimedOut)
         })
     }
 }

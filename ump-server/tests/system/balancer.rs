@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use ump_server::system::{Attributes, Spread, System};
+use ump_server::system::{Attributes, Balancer, System};
 
 use crate::support::{LONG, Log, On, Op, Probes, hold, on_each_kind};
 
@@ -13,14 +13,14 @@ on_each_kind! {
     those_that_have_ended_are_passed_over
 }
 
-type Spreading = Spread<Op, u64, &'static str>;
+type Spreading = Balancer<Op, u64, &'static str>;
 
 fn three(on: On) -> (System, Spreading) {
     let attributes = Attributes::new().instances(3);
     let probes = Probes::new(&Log::default());
     let builder = on.add(System::builder(), "a", attributes, probes);
     let system = builder.start(LONG).wait().unwrap();
-    let spread = system.spread("a").unwrap();
+    let spread = system.balancer("a").unwrap();
     (system, spread)
 }
 
@@ -42,7 +42,7 @@ fn round_robin_gives_each_its_turn(on: On) {
 
 fn a_key_always_has_the_same_instance(on: On) {
     let (system, spread) = three(on);
-    let again: Spreading = system.spread("a").unwrap();
+    let again: Spreading = system.balancer("a").unwrap();
     for key in ["a", "b", "c", "d"] {
         spread.by_key(key).req(Op::Echo(0)).unwrap();
         let before = counts(&spread);
