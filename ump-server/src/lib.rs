@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+mod catch;
 #[cfg_attr(any(loom, shuttle), path = "deadlock/none.rs")]
 mod deadlock;
 mod observe;
@@ -36,7 +37,7 @@ pub use crate::{
     worker::context::Context,
     worker::failure_event::{Decision, FailureEvent},
     worker::join::{JoinError, JoinErrorKind, JoinHandle, LoopStartError},
-    worker::panics::{OnPanic, Restart},
+    worker::on_panic::{OnPanic, Restart},
     worker::reply_context::ReplyContext,
     worker::schedule::{AttributeRefused, OnRefusal},
     worker::spawn_error::SpawnError,

@@ -33,9 +33,9 @@ use ump::{Server, Stats};
 
 use super::meter::{ACCEPTED, IN_HAND, OUTCOMES, QUEUE_DEPTH, describe};
 use crate::{
+    catch::ignore_user_panic,
     record::{WorkerRecord, WorkerState},
     sync,
-    worker::panics::ignore_user_panic,
 };
 
 /// How often the thread looks while there is something to see.

@@ -17,10 +17,10 @@ use super::{
     interner::InternerCache, pack,
 };
 use crate::{
+    catch::ignore_user_panic,
     observe::{CallOutcome, ChannelMeter, Meter, Span, trace},
     sync::{Arc, Ordering},
     watchdog::Watch,
-    worker::panics::ignore_user_panic,
 };
 
 /// The worker's end of its record. Dropped, the worker has ended.

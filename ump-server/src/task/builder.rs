@@ -21,11 +21,11 @@ use super::{
 };
 use crate::{
     Context, JoinHandle,
+    catch::CatchDrop,
     deadlock::{self, Promise, Responsible},
     worker::join::question,
     worker::lifecycle::{HandlerFactory, Step, Worker},
     worker::options::{Launched, Options, Parts, choose_options},
-    worker::panics::CatchDrop,
     worker::spawn_error::SpawnError,
 };
 

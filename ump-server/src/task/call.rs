@@ -18,10 +18,10 @@ use ump::{Clock, NoReply};
 
 use super::sleep::NextSleep;
 use crate::{
+    catch::ignore_user_panic,
     deadlock::awaits::{Awaits, Progress},
     observe::CallOutcome,
     record::WorkerRecorder,
-    worker::panics::ignore_user_panic,
     worker::stop::Aborts,
 };
 

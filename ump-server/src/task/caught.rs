@@ -9,7 +9,7 @@ use std::{
 
 use ump::{PanicMessage, coop, waits};
 
-use crate::{deadlock::awaits::Awaits, worker::panics};
+use crate::{catch, deadlock::awaits::Awaits};
 
 /// Runs the user's code, which may wait; a panic comes back as its message. Its requests, awaited or not, are seen by the watcher.
 ///
@@ -25,7 +25,7 @@ pub(super) async fn caught<T>(
     poll_fn(|cx| {
         let _watched = waits::watch(awaits.clone());
         let mut turn = || coop::with_budget(budget, || future.as_mut().poll(cx));
-        match panics::catch_user_panic(&mut turn) {
+        match catch::catch_user_panic(&mut turn) {
             Ok(poll) => poll.map(Ok),
             Err(message) => Poll::Ready(Err(message)),
         }

@@ -14,7 +14,7 @@ use tokio::{
 };
 use ump::{BoxSleep, Clock, TimeSource};
 
-use crate::worker::panics;
+use crate::catch;
 
 /// Returns a clock that tells the time of a tokio runtime: real time, or what `tokio::time::pause` and `advance` make of it.
 ///
@@ -88,7 +88,7 @@ impl Future for RuntimeSleep {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         // It panics when the runtime has been shut down, and there is no way to ask for that.
-        match panics::catch_user_panic(|| self.sleep.as_mut().poll(cx)) {
+        match catch::catch_user_panic(|| self.sleep.as_mut().poll(cx)) {
             Ok(polled) => polled.map(Ok),
             Err(_) => Poll::Ready(Err(io::Error::other(
                 "the runtime whose time it is has been shut down",

@@ -11,12 +11,12 @@ use super::{
 };
 use crate::{
     Context, JoinHandle,
+    catch::CatchDrop,
     deadlock::{self, Promise, Responsible},
     sync::ThreadBuilder,
     worker::join::{Reply, question},
     worker::lifecycle::HandlerFactory,
     worker::options::{Launched, Options, Parts, choose_options},
-    worker::panics::CatchDrop,
     worker::schedule::{OnRefusal, Schedule},
     worker::spawn_error::{FactoryError, SpawnError},
 };

@@ -6,10 +6,11 @@ use ump::Clock;
 
 use super::work::Work;
 use crate::{
-    Context, deadlock,
+    Context,
+    catch::catch_user_panic,
+    deadlock,
     worker::join::JoinErrorKind,
     worker::lifecycle::{HandlerFactory, Served, Serving, Step, Worker},
-    worker::panics::catch_user_panic,
 };
 
 /// From the first handler to the end of the last one.

@@ -6,8 +6,8 @@ use ump::{ReplyContext as OwnedReplyContext, Server, WeakClient};
 
 use super::{Batch, BatchHandler, Handler};
 use crate::{
-    ReplyContext, deadlock::WaitNode, observe::CallOutcome, record::WorkerRecorder,
-    worker::panics::ignore_user_panic, worker::reply_context::PendingReply,
+    ReplyContext, catch::ignore_user_panic, deadlock::WaitNode, observe::CallOutcome,
+    record::WorkerRecorder, worker::reply_context::PendingReply,
 };
 
 /// A handler of either kind.

@@ -7,7 +7,7 @@ use super::{
     table::{NextPeriod, TimerId, TimerTable},
     tick::Tick,
 };
-use crate::{sync::Arc, worker::panics::CatchDrop};
+use crate::{catch::CatchDrop, sync::Arc};
 
 /// Hands out the timers that are due: what a loop has, and there is one of it.
 ///

@@ -8,8 +8,8 @@ use super::{
 };
 use crate::{
     Clock,
+    catch::drop_each,
     sync::{AtomicBool, Mutex, MutexGuard, Ordering},
-    worker::panics::drop_each,
 };
 
 pub(super) struct Shared<T> {

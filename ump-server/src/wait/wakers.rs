@@ -8,7 +8,7 @@
 
 use std::{collections::BTreeMap, mem, task::Waker};
 
-use crate::worker::panics;
+use crate::catch;
 
 #[derive(Debug, Default)]
 pub(crate) struct Wakers {
@@ -55,13 +55,13 @@ impl Wakers {
 /// Wakes all of them, even if some panic: that is the trouble of their tasks, and the panic hook reports it.
 pub(crate) fn wake_all(wakers: impl IntoIterator<Item = Waker>) {
     for waker in wakers {
-        let _ = panics::catch_user_panic(|| waker.wake());
+        let _ = catch::catch_user_panic(|| waker.wake());
     }
 }
 
 /// Drops a waker, even if that panics.
 pub(crate) fn discard(waker: Option<Waker>) {
-    let _ = panics::catch_user_panic(|| drop(waker));
+    let _ = catch::catch_user_panic(|| drop(waker));
 }
 
 #[cfg(all(test, not(any(loom, shuttle))))]

@@ -49,9 +49,9 @@ use std::{fmt, io, panic::Location, time::Duration};
 pub(crate) use self::monitor::Monitor;
 pub use self::stall::{Stage, Stall};
 use crate::{
+    catch::catch_user_panic,
     record::{Turn, WorkerRecord},
     sync::Arc,
-    worker::panics::catch_user_panic,
 };
 
 /// What is to be watched for, and who is to be told.

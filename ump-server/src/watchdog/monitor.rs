@@ -12,9 +12,9 @@ use super::{
     watched_worker::{Slept, WatchedWorker},
 };
 use crate::{
+    catch::catch_user_panic,
     record::Turn,
     sync::{Arc, AtomicBool, Condvar, Ordering, SleepMutex, ThreadBuilder, fence},
-    worker::panics::catch_user_panic,
 };
 
 /// Watches over loops by a thread that is there while there are any.

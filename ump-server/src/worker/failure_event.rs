@@ -7,7 +7,7 @@
 
 use std::{fmt, panic::Location, sync::Arc, time::Duration};
 
-use crate::{JoinErrorKind, worker::failure_policy::Next, worker::panics::catch_user_panic};
+use crate::{JoinErrorKind, catch::catch_user_panic, worker::failure_policy::Next};
 
 /// A failure of a handler, and what the loop does about it: as
 /// [`on_failure`](crate::thread::Builder::on_failure) reports it.

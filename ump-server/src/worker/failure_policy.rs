@@ -8,7 +8,7 @@ use std::{
 
 use crate::{
     worker::join::JoinErrorKind,
-    worker::panics::{OnPanic, RestartCounter},
+    worker::on_panic::{OnPanic, RestartCounter},
 };
 
 /// What a loop does next.

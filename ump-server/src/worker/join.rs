@@ -26,8 +26,8 @@ use ump::{
 };
 
 use crate::{
+    catch::ignore_user_panic,
     wait::executor::{EXECUTOR, blocks_an_executor},
-    worker::panics::ignore_user_panic,
     worker::stop::Stopper,
 };
 

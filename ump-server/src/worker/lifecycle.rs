@@ -22,6 +22,7 @@ use ump::{PanicMessage, ReplyContext as OwnedReplyContext, Server};
 
 use crate::{
     Context,
+    catch::{CatchDrop, catch_user_panic, ignore_user_panic},
     deadlock::{Promise, WaitNode},
     record::{WorkerRecorder, WorkerState},
     testing::test_clock::Participant,
@@ -29,7 +30,6 @@ use crate::{
     worker::failure_event::{Decision, FailureEvent, OnFailure},
     worker::failure_policy::{FailurePolicy, Next},
     worker::join::{JoinError, JoinErrorKind, LoopState, Refusal},
-    worker::panics::{CatchDrop, catch_user_panic, ignore_user_panic},
     worker::schedule::AttributeRefused,
     worker::spawn_error::FactoryError,
     worker::stop::{Control, Wake},

@@ -6,6 +6,7 @@ use ump::{Client, Clock, Server};
 
 use crate::{
     Context, JoinHandle, OnPanic, Stop,
+    catch::drop_each,
     deadlock::WaitNode,
     observe::{ChannelMeter, Meter},
     record::{WorkerRecord, WorkerRecorder},
@@ -17,7 +18,6 @@ use crate::{
     worker::failure_policy::{FailurePolicy, Supervisor},
     worker::join::{LoopState, Refusal, Reply},
     worker::lifecycle::Worker,
-    worker::panics::drop_each,
     worker::spawn_error::{FactoryError, SpawnError},
     worker::stop::{Control, Stopper, Wake},
 };

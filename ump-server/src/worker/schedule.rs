@@ -106,7 +106,7 @@ impl Schedule {
             OnRefusal::Error => Err(refused),
             OnRefusal::Warn(warn) => {
                 // It ran, so somebody was told.
-                let _ = crate::worker::panics::catch_user_panic(|| warn(&refused));
+                let _ = crate::catch::catch_user_panic(|| warn(&refused));
                 Ok(())
             }
         }

@@ -21,9 +21,9 @@ use crate::system::{
 };
 use crate::{
     JoinError, JoinHandle, LoopStartError, Stopper,
+    catch::{catch_user_panic, ignore_user_panic},
     sync::Mutex,
     wait::wakers::{Registration, Wakers, discard, wake_all},
-    worker::panics::{catch_user_panic, ignore_user_panic},
 };
 
 /// What a system and all that know it share.

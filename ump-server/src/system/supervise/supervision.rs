@@ -17,7 +17,7 @@ use crate::{
     JoinErrorKind, Stop, Stopper, WorkerState, WorkerStatus,
     sync::Mutex,
     worker::failure_policy::{Next, Supervisor},
-    worker::panics,
+    worker::on_panic,
 };
 
 /// Oversees an instance of a component.
@@ -67,7 +67,7 @@ impl Supervisor for InstanceSupervisor {
 /// A group at work.
 pub(in crate::system) struct Supervision {
     terms: Group,
-    failures: Mutex<panics::RestartCounter>,
+    failures: Mutex<on_panic::RestartCounter>,
     /// Those that are launched, in the order of start.
     members: Mutex<Vec<Member>>,
     system: OnceLock<Weak<Inner>>,
@@ -97,7 +97,7 @@ impl Member {
 impl Supervision {
     pub(in crate::system) fn new(terms: Group) -> Self {
         Self {
-            failures: Mutex::new(panics::RestartCounter::new(terms.restart.clone())),
+            failures: Mutex::new(on_panic::RestartCounter::new(terms.restart.clone())),
             members: Mutex::default(),
             system: OnceLock::new(),
             terms,
