@@ -7,7 +7,7 @@
 
 use std::collections::BTreeSet;
 
-use ump_router::{Change, ChangeKind, RecvError, Request, Router, Subscription};
+use ump_router::{Change, ChangeKind, RecvError, RequestMessage, Router, Subscription};
 
 use crate::{
     error::ChatError,

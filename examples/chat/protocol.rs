@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 
-use ump_router::{Message, Request};
+use ump_router::{Message, RequestMessage};
 
 use crate::name::Name;
 
@@ -31,7 +31,7 @@ pub(crate) enum MemberReply {
     Delivered(Name),
 }
 
-impl Request for MemberRequest {
+impl RequestMessage for MemberRequest {
     type Reply = MemberReply;
     type Error = Infallible;
     const PREFIX: &'static str = "member";

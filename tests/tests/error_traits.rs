@@ -21,7 +21,7 @@ use ump::{
     Error, Executed, NoReply, OsError, PanicMessage, Refused, RequestError, SendError, Stats,
     ZeroCapacity, waits::Circle,
 };
-use ump_router::{Request, Router, Topic};
+use ump_router::{RequestMessage, Router, Topic};
 
 /// A message that is neither `Send` nor `Sync`, cannot be printed and not be cloned.
 struct Awkward(#[expect(dead_code, reason = "it is what makes it awkward")] Rc<RefCell<u8>>);
@@ -34,7 +34,7 @@ fn awkward() -> Awkward {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 struct Ask(u8);
 
-impl Request for Ask {
+impl RequestMessage for Ask {
     type Reply = u8;
     type Error = Refused;
     const PREFIX: &'static str = "ask";
@@ -317,7 +317,7 @@ fn a_router_s_error_goes_through_anyhow_and_eyre() {
     /// `Send`, as requests by name have to be, but not `Sync`.
     struct Cell(#[expect(dead_code, reason = "not `Sync` for it")] std::cell::Cell<u8>);
 
-    impl Request for Cell {
+    impl RequestMessage for Cell {
         type Reply = u8;
         type Error = Refused;
         const PREFIX: &'static str = "cell";

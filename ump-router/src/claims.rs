@@ -20,11 +20,11 @@ use hashbrown::HashMap;
 use crate::topic::Topic;
 
 #[derive(Debug)]
-pub(crate) struct Claims<T>(HashMap<Topic, Line<T>>);
+pub(crate) struct Claims<T>(HashMap<Topic, Claimants<T>>);
 
 /// All who claim one topic.
 #[derive(Debug)]
-struct Line<T> {
+struct Claimants<T> {
     server: Claimant<T>,
     standbys: VecDeque<Claimant<T>>,
 }
@@ -41,20 +41,20 @@ pub(crate) struct ClaimId(pub(crate) u64);
 
 /// How far a claim has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Rank {
+pub(crate) enum Role {
     Serving,
     StandingBy,
 }
 
 /// What has become of a line that somebody left.
 #[derive(Debug)]
-pub(crate) struct Left<T> {
+pub(crate) struct Released<T> {
     /// Who left.
     pub(crate) who: T,
     /// And was this.
-    pub(crate) rank: Rank,
+    pub(crate) role: Role,
     /// Somebody follows.
-    pub(crate) is_followed: bool,
+    pub(crate) has_successor: bool,
 }
 
 impl<T> Claims<T> {
@@ -72,75 +72,78 @@ impl<T> Claims<T> {
         id: ClaimId,
         who: T,
         stand_by: bool,
-    ) -> Result<Rank, T> {
+    ) -> Result<Role, T> {
         let claimant = Claimant { id, who };
         match self.0.get_mut(topic) {
             None => {
-                let line = Line {
+                let claimants = Claimants {
                     server: claimant,
                     standbys: VecDeque::new(),
                 };
-                self.0.insert(topic.clone(), line);
-                Ok(Rank::Serving)
+                self.0.insert(topic.clone(), claimants);
+                Ok(Role::Serving)
             }
-            Some(line) if stand_by => {
-                line.standbys.push_back(claimant);
-                Ok(Rank::StandingBy)
+            Some(claimants) if stand_by => {
+                claimants.standbys.push_back(claimant);
+                Ok(Role::Standby)
             }
             Some(_) => Err(claimant.who),
         }
     }
 
     /// Gives a claim up. There is nothing if it has been given up before.
-    pub(crate) fn leave(&mut self, topic: &str, id: ClaimId) -> Option<Left<T>> {
-        let line = self.0.get_mut(topic)?;
-        if line.server.id != id {
-            let place = line.standbys.iter().position(|standby| standby.id == id)?;
-            let standby = line.standbys.remove(place)?;
-            return Some(Left {
+    pub(crate) fn leave(&mut self, topic: &str, id: ClaimId) -> Option<Released<T>> {
+        let claimants = self.0.get_mut(topic)?;
+        if claimants.server.id != id {
+            let place = claimants
+                .standbys
+                .iter()
+                .position(|standby| standby.id == id)?;
+            let standby = claimants.standbys.remove(place)?;
+            return Some(Released {
                 who: standby.who,
-                rank: Rank::StandingBy,
-                is_followed: false,
+                role: Role::Standby,
+                has_successor: false,
             });
         }
-        let successor = line.standbys.pop_front();
-        let is_followed = successor.is_some();
+        let successor = claimants.standbys.pop_front();
+        let has_successor = successor.is_some();
         let server = match successor {
-            Some(successor) => std::mem::replace(&mut line.server, successor),
+            Some(successor) => std::mem::replace(&mut claimants.server, successor),
             None => self.0.remove(topic)?.server,
         };
-        Some(Left {
+        Some(Released {
             who: server.who,
-            rank: Rank::Serving,
-            is_followed,
+            role: Role::Serving,
+            has_successor,
         })
     }
 
     /// Who serves a topic.
     pub(crate) fn server(&self, topic: &str) -> Option<&T> {
-        self.0.get(topic).map(|line| &line.server.who)
+        self.0.get(topic).map(|claimants| &claimants.server.who)
     }
 
-    pub(crate) fn rank(&self, topic: &str, id: ClaimId) -> Option<Rank> {
-        let line = self.0.get(topic)?;
-        if line.server.id == id {
-            return Some(Rank::Serving);
+    pub(crate) fn role(&self, topic: &str, id: ClaimId) -> Option<Role> {
+        let claimants = self.0.get(topic)?;
+        if claimants.server.id == id {
+            return Some(Role::Serving);
         }
-        let mut standbys = line.standbys.iter();
-        let stands_by = standbys.any(|standby| standby.id == id);
-        stands_by.then_some(Rank::StandingBy)
+        let mut standbys = claimants.standbys.iter();
+        let is_standby = standbys.any(|standby| standby.id == id);
+        is_standby.then_some(Role::Standby)
     }
 
-    /// All of them; those of one topic in line.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&Topic, &T, Rank)> {
-        self.0.iter().flat_map(|(topic, line)| {
+    /// All of them; those of one topic in claimants.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&Topic, &T, Role)> {
+        self.0.iter().flat_map(|(topic, claimants)| {
             let standbys = line
                 .standbys
                 .iter()
-                .map(|standby| (&standby.who, Rank::StandingBy));
-            std::iter::once((&line.server.who, Rank::Serving))
+                .map(|standby| (&standby.who, Role::Standby));
+            std::iter::once((&claimants.server.who, Role::Serving))
                 .chain(standbys)
-                .map(move |(who, rank)| (topic, who, rank))
+                .map(move |(who, role)| (topic, who, role))
         })
     }
 
@@ -148,7 +151,7 @@ impl<T> Claims<T> {
     pub(crate) fn clear(&mut self) -> Vec<T> {
         self.0
             .drain()
-            .flat_map(|(_, line)| std::iter::once(line.server).chain(line.standbys))
+            .flat_map(|(_, claimants)| std::iter::once(claimants.server).chain(claimants.standbys))
             .map(|claimant| claimant.who)
             .collect()
     }

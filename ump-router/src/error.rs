@@ -3,7 +3,7 @@
 use std::{error::Error as StdError, fmt};
 
 use crate::{
-    protocol::Request,
+    protocol::RequestMessage,
     topic::{Topic, TopicError},
 };
 
@@ -155,8 +155,8 @@ impl<M> StdError for PublishError<M> {
         bound(serialize = "P: serde::Serialize, P::Error: serde::Serialize")
     )
 )]
-pub enum RequestError<P: Request> {
-    /// Nobody serves the topic; nobody came in time, if there was time.
+pub enum RequestError<P: RequestMessage> {
+    /// NoServerYet serves the topic; nobody came in time, if there was time.
     NoServer(P),
     /// No request could be made by that name, or of that type.
     NotMade(P, Error),
@@ -167,7 +167,7 @@ pub enum RequestError<P: Request> {
 
 const NO_SERVER: &str = "nobody serves this topic";
 
-impl<P: Request> RequestError<P> {
+impl<P: RequestMessage> RequestError<P> {
     /// Whether the request was executed. `No` comes with the message: it is safe to make the request again.
     #[must_use]
     pub fn executed(&self) -> ump::Executed {
@@ -200,9 +200,9 @@ impl<P: Request> RequestError<P> {
     /// The same without the message, which is dropped: `Send`, `Sync`, `'static`, `Clone` and `PartialEq` if the server's own error is.
     ///
     /// ```
-    /// # use ump_router::{Request, RequestError, Router};
+    /// # use ump_router::{RequestError, RequestMessage, Router};
     /// # struct Balance(std::cell::Cell<u32>);
-    /// # impl Request for Balance { type Reply = i64; type Error = std::num::ParseIntError; const PREFIX: &str = "balance"; }
+    /// # impl RequestMessage for Balance { type Reply = i64; type Error = std::num::ParseIntError; const PREFIX: &str = "balance"; }
     /// # fn ask(router: &Router) -> Result<i64, Box<dyn std::error::Error + Send + Sync>> {
     /// let balance = router
     ///     .request("7", Balance(1.into()))
@@ -243,7 +243,7 @@ impl<P: Request> RequestError<P> {
     }
 }
 
-impl<P: Request + Clone> Clone for RequestError<P>
+impl<P: RequestMessage + Clone> Clone for RequestError<P>
 where
     P::Error: Clone,
 {
@@ -256,7 +256,7 @@ where
     }
 }
 
-impl<P: Request + PartialEq> PartialEq for RequestError<P>
+impl<P: RequestMessage + PartialEq> PartialEq for RequestError<P>
 where
     P::Error: PartialEq,
 {
@@ -272,9 +272,9 @@ where
     }
 }
 
-impl<P: Request + Eq> Eq for RequestError<P> where P::Error: Eq {}
+impl<P: RequestMessage + Eq> Eq for RequestError<P> where P::Error: Eq {}
 
-impl<P: Request> fmt::Debug for RequestError<P>
+impl<P: RequestMessage> fmt::Debug for RequestError<P>
 where
     P::Error: fmt::Debug,
 {
@@ -287,7 +287,7 @@ where
     }
 }
 
-impl<P: Request> fmt::Display for RequestError<P>
+impl<P: RequestMessage> fmt::Display for RequestError<P>
 where
     P::Error: fmt::Display,
 {
@@ -300,7 +300,7 @@ where
     }
 }
 
-impl<P: Request> StdError for RequestError<P>
+impl<P: RequestMessage> StdError for RequestError<P>
 where
     P::Error: StdError,
 {

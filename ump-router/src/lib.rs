@@ -22,12 +22,12 @@ pub use ump;
 pub use crate::{
     error::{Error, ProtocolError, PublishError, RequestError, RequestErrorKind},
     presence::{Change, ChangeKind, RetainedStatus, ServerStatus, SubscriptionStatus},
-    protocol::{Bytes, Message, Request},
+    protocol::{Bytes, Message, RequestMessage},
     publish::{
         Publish, PublishFuture, Published, Received, RecvError, SubscribeOptions, Subscription,
         WhenFull,
     },
     router::Router,
-    serve::{Call, Claim, RequestBuilder, RequestFuture, ServeOptions, Server},
+    serve::{Call, Claim, Request, RequestFuture, ServeOptions, Server},
     topic::{Pattern, Topic, TopicError, TopicErrorKind},
 };

@@ -25,28 +25,28 @@ use std::{
 use crate::sync::Mutex;
 
 #[derive(Debug)]
-pub(crate) struct Signal(Mutex<Audience>);
+pub(crate) struct Notify(Mutex<Waiters>);
 
 #[derive(Debug, Default)]
-struct Audience {
+struct Waiters {
     /// By their numbers, in the order in which they came. Who has not been polled yet has no waker.
-    listening: BTreeMap<u64, Option<Waker>>,
+    wakers: BTreeMap<u64, Option<Waker>>,
     next: u64,
 }
 
-impl Signal {
+impl Notify {
     pub(crate) fn new() -> Self {
-        Self(Mutex::new(Audience::default()))
+        Self(Mutex::new(Waiters::default()))
     }
 
     /// Listens from now on, by a reference of whichever kind.
-    pub(crate) fn listen<S: Deref<Target = Self> + Unpin>(signal: S) -> Listener<S> {
-        let mut audience = signal.0.lock();
-        let number = audience.next;
-        audience.next += 1;
-        audience.listening.insert(number, None);
-        drop(audience);
-        Listener {
+    pub(crate) fn notified<S: Deref<Target = Self> + Unpin>(signal: S) -> Notified<S> {
+        let mut waiters = signal.0.lock();
+        let number = waiters.next;
+        waiters.next += 1;
+        waiters.wakers.insert(number, None);
+        drop(waiters);
+        Notified {
             signal,
             number,
             is_done: false,
@@ -55,7 +55,7 @@ impl Signal {
 
     /// Calls everybody.
     #[must_use = "who sleeps is to be woken, when no lock is held"]
-    pub(crate) fn call_all(&self) -> impl Iterator<Item = Waker> + use<> {
+    pub(crate) fn notify_waiters(&self) -> impl Iterator<Item = Waker> + use<> {
         let called = std::mem::take(&mut self.0.lock().listening);
         called.into_values().flatten()
     }
@@ -64,31 +64,31 @@ impl Signal {
 /// Is ready when it was called.
 #[derive(Debug)]
 #[must_use = "who does not wait need not listen"]
-pub(crate) struct Listener<S: Deref<Target = Signal> + Unpin> {
+pub(crate) struct Notified<S: Deref<Target = Notify> + Unpin> {
     signal: S,
     number: u64,
     is_done: bool,
 }
 
-impl<S: Deref<Target = Signal> + Unpin> Future for Listener<S> {
+impl<S: Deref<Target = Notify> + Unpin> Future for Notified<S> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let waker = cx.waker().clone();
-        let mut audience = self.signal.0.lock();
-        if let Some(place) = audience.listening.get_mut(&self.number) {
+        let mut waiters = self.signal.0.lock();
+        if let Some(place) = waiters.wakers.get_mut(&self.number) {
             let former = place.replace(waker);
-            drop(audience);
+            drop(waiters);
             drop(former);
             return Poll::Pending;
         }
-        drop(audience);
+        drop(waiters);
         self.is_done = true;
         Poll::Ready(())
     }
 }
 
-impl<S: Deref<Target = Signal> + Unpin> Drop for Listener<S> {
+impl<S: Deref<Target = Notify> + Unpin> Drop for Notified<S> {
     fn drop(&mut self) {
         if !self.is_done {
             let own = self.signal.0.lock().listening.remove(&self.number);

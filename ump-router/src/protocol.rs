@@ -24,16 +24,16 @@ pub trait Message: Send + Sync + 'static {
 /// What is asked of the server of a topic.
 ///
 /// ```
-/// # use ump_router::Request;
+/// # use ump_router::RequestMessage;
 /// struct Balance { account: u32 }
 ///
-/// impl Request for Balance {
+/// impl RequestMessage for Balance {
 ///     type Reply = i64;
 ///     type Error = String;
 ///     const PREFIX: &str = "balance";
 /// }
 /// ```
-pub trait Request: Send + 'static {
+pub trait RequestMessage: Send + 'static {
     /// What comes back.
     type Reply: Send + 'static;
     /// With what the server refuses a request.
@@ -52,7 +52,7 @@ impl Message for Bytes {
     const PREFIX: &'static str = "";
 }
 
-impl Request for Bytes {
+impl RequestMessage for Bytes {
     type Reply = Bytes;
     type Error = Bytes;
     const PREFIX: &'static str = "";

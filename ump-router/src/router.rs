@@ -7,10 +7,10 @@ use ump::Clock;
 use crate::{
     error::Error,
     presence::{RetainedStatus, ServerStatus, SubscriptionStatus},
-    protocol::{Message, Request},
+    protocol::{Message, RequestMessage},
     publish::{Publish, Received, SubscribeOptions, Subscription},
-    registry::Protocols,
-    serve::{Call, Claim, RequestBuilder, ServeOptions, Server},
+    registry::Registry,
+    serve::{Call, Claim, Request, ServeOptions, Server},
     topic::{IntoPattern, IntoTopic},
 };
 
@@ -20,7 +20,7 @@ use crate::{
 /// clone is dropped it is [closed](Self::close).
 ///
 /// ```
-/// # use ump_router::{Message, Request, Router};
+/// # use ump_router::{Message, RequestMessage, Router};
 /// struct Price(f64);
 /// impl Message for Price {
 ///     const PREFIX: &str = "price";
@@ -39,7 +39,7 @@ use crate::{
 pub struct Router(Arc<Inner>);
 
 struct Inner {
-    protocols: Protocols,
+    registry: Registry,
 }
 
 impl Router {
@@ -52,8 +52,8 @@ impl Router {
     /// The same by another clock: timeouts and deadlines are by it, also those of the servers' channels. A test advances it by hand.
     #[must_use]
     pub fn with_clock(clock: Clock) -> Self {
-        let protocols = Protocols::new(clock);
-        Self(Arc::new(Inner { protocols }))
+        let registry = Registry::new(clock);
+        Self(Arc::new(Inner { registry }))
     }
 
     /// Subscribes to all messages of a type whose topics the pattern fits: with room for 1,024 of them, of which the oldest makes way.
@@ -69,7 +69,7 @@ impl Router {
         self.subscribe_with(pattern, SubscribeOptions::new())
     }
 
-    /// The same with other terms.
+    /// The same with other options.
     ///
     /// # Errors
     /// As [`subscribe`](Self::subscribe), and a capacity of zero.
@@ -79,7 +79,7 @@ impl Router {
         options: SubscribeOptions,
     ) -> Result<Subscription<M>, Error> {
         self.0
-            .protocols
+            .registry
             .bus()?
             .subscribe(pattern.into_pattern()?, options)
     }
@@ -87,7 +87,7 @@ impl Router {
     /// Publishes a message on a topic, or on all topics of a pattern, when it is waited for or awaited.
     pub fn publish<M: Message>(&self, topic: impl IntoPattern, message: M) -> Publish<M> {
         Publish::new(
-            self.0.protocols.bus().cloned(),
+            self.0.registry.bus().cloned(),
             topic.into_pattern(),
             message,
         )
@@ -99,28 +99,28 @@ impl Router {
     /// The topic is none, the prefix of the type is not its own, or the router was closed.
     pub fn forget<M: Message>(&self, topic: impl IntoTopic) -> Result<Option<Received<M>>, Error> {
         let topic = topic.into_topic()?;
-        self.0.protocols.bus()?.forget(&topic)
+        self.0.registry.bus()?.forget(&topic)
     }
 
     /// Serves a topic, with an unbounded queue.
     ///
     /// # Errors
     /// The topic is none, or has a server already; the prefix of the type is not its own, or the router was closed.
-    pub fn serve<P: Request>(&self, topic: impl IntoTopic) -> Result<Server<P>, Error> {
+    pub fn serve<P: RequestMessage>(&self, topic: impl IntoTopic) -> Result<Server<P>, Error> {
         self.serve_with(topic, ServeOptions::new())
     }
 
-    /// The same with other terms.
+    /// The same with other options.
     ///
     /// # Errors
     /// As [`serve`](Self::serve), and a capacity of zero.
-    pub fn serve_with<P: Request>(
+    pub fn serve_with<P: RequestMessage>(
         &self,
         topic: impl IntoTopic,
         options: ServeOptions,
     ) -> Result<Server<P>, Error> {
         self.0
-            .protocols
+            .registry
             .servers_of()?
             .serve(topic.into_topic()?, options)
     }
@@ -132,14 +132,14 @@ impl Router {
     ///
     /// # Errors
     /// As [`serve`](Self::serve).
-    pub fn serve_by<P: Request>(
+    pub fn serve_by<P: RequestMessage>(
         &self,
         topic: impl IntoTopic,
         client: ump::Client<Call<P>, P::Reply, P::Error>,
         options: ServeOptions,
     ) -> Result<Claim, Error> {
         self.0
-            .protocols
+            .registry
             .servers_of()?
             .claim(topic.into_topic()?, client, options)
     }
@@ -148,32 +148,32 @@ impl Router {
     ///
     /// Its handler sees this call as [its caller](ump::ReplyContext::caller).
     #[track_caller]
-    pub fn request<P: Request>(&self, topic: impl IntoTopic, message: P) -> RequestBuilder<P> {
-        RequestBuilder::new(&self.0.protocols, topic, message, Location::caller())
+    pub fn request<P: RequestMessage>(&self, topic: impl IntoTopic, message: P) -> Request<P> {
+        Request::new(&self.0.registry, topic, message, Location::caller())
     }
 
     /// All subscriptions there are, in no order.
     #[must_use]
     pub fn subscriptions(&self) -> Vec<SubscriptionStatus> {
-        self.0.protocols.subscriptions()
+        self.0.registry.subscriptions()
     }
 
     /// All topics whose last message is retained, in no order.
     #[must_use]
     pub fn retained(&self) -> Vec<RetainedStatus> {
-        self.0.protocols.retained()
+        self.0.registry.retained()
     }
 
     /// All servers there are, in no order; those of one topic in line.
     #[must_use]
     pub fn servers(&self) -> Vec<ServerStatus> {
-        self.0.protocols.servers()
+        self.0.registry.servers()
     }
 
     /// Ends everything: subscriptions end when what is queued was received, servers when what is queued was served, and nothing more is
     /// published, asked, subscribed or served.
     pub fn close(&self) {
-        self.0.protocols.close();
+        self.0.registry.close();
     }
 }
 
@@ -191,6 +191,6 @@ impl fmt::Debug for Router {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        self.protocols.close();
+        self.registry.close();
     }
 }

@@ -10,7 +10,11 @@ use std::{
 use ump::Clock;
 
 /// Whether the future is ready before the deadline. If the system refuses the timer that this needs, it is as if the deadline had passed.
-pub(crate) async fn in_time(future: impl Future, deadline: Option<Instant>, clock: &Clock) -> bool {
+pub(crate) async fn timeout_at(
+    future: impl Future,
+    deadline: Option<Instant>,
+    clock: &Clock,
+) -> bool {
     let mut future = pin!(future);
     let mut timer = deadline.map(|deadline| clock.sleep_until(deadline));
     poll_fn(|cx| {

@@ -7,7 +7,7 @@ use std::{
 
 /// Runs what belongs to somebody else: a waker, or the drop of a message. Should it panic, that is the trouble of whoever made it (the panic hook
 /// tells), not of the publisher or subscriber that happens to run it.
-pub(crate) fn shielded(users_code: impl FnOnce()) {
+pub(crate) fn catch_user_panic(users_code: impl FnOnce()) {
     let Err(panic) = catch_unwind(AssertUnwindSafe(users_code)) else {
         return;
     };

@@ -1,8 +1,8 @@
 //! What there is on a router, and who comes and goes.
 
 use ump_router::{
-    Bytes, Change, ChangeKind, Message, RecvError, Request, Router, ServeOptions, SubscribeOptions,
-    Subscription, WhenFull,
+    Bytes, Change, ChangeKind, Message, RecvError, RequestMessage, Router, ServeOptions,
+    SubscribeOptions, Subscription, WhenFull,
 };
 
 struct Number(u64);
@@ -13,7 +13,7 @@ impl Message for Number {
 
 struct Double;
 
-impl Request for Double {
+impl RequestMessage for Double {
     type Reply = ();
     type Error = ();
     const PREFIX: &'static str = "number/double";

@@ -17,8 +17,8 @@ use std::{
 
 use futures_core::Stream;
 use ump_router::{
-    Bytes, Call, Change, ChangeKind, Error, Request, RequestError, Router, ServeOptions, Server,
-    TopicErrorKind,
+    Bytes, Call, Change, ChangeKind, Error, RequestError, RequestMessage, Router, ServeOptions,
+    Server, TopicErrorKind,
     ump::{self, Executed, ManualClock},
 };
 use ump_server::{ReplyContext, Stop};
@@ -27,7 +27,7 @@ use ump_server::{ReplyContext, Stop};
 #[derive(Debug, PartialEq)]
 struct Double(u64);
 
-impl Request for Double {
+impl RequestMessage for Double {
     type Reply = u64;
     type Error = &'static str;
     const PREFIX: &'static str = "double";

@@ -9,8 +9,8 @@ use std::{
 };
 
 use ump_router::{
-    Message, Published, RecvError, Request, RequestError, Router, SubscribeOptions, Subscription,
-    WhenFull,
+    Message, Published, RecvError, RequestError, RequestMessage, Router, SubscribeOptions,
+    Subscription, WhenFull,
 };
 
 #[derive(Debug)]
@@ -23,7 +23,7 @@ impl Message for Number {
 #[derive(Debug)]
 struct Ask;
 
-impl Request for Ask {
+impl RequestMessage for Ask {
     type Reply = ();
     type Error = ();
     const PREFIX: &'static str = "ask";

@@ -3,7 +3,7 @@
 use std::thread;
 
 use tokio::runtime::Runtime;
-use ump_router::{Call, Request, Router};
+use ump_router::{Call, RequestMessage, Router};
 
 use super::{Case, Contender, Lap, Watch, bus, in_task, one_thread, two_threads};
 
@@ -71,7 +71,7 @@ const TOPIC: &str = "a/b/c";
 #[derive(Debug)]
 struct Plus(u64);
 
-impl Request for Plus {
+impl RequestMessage for Plus {
     type Reply = u64;
     type Error = ();
     const PREFIX: &'static str = "plus";

@@ -15,8 +15,8 @@ use std::{
 };
 
 use ump_router::{
-    Change, ChangeKind, Message, Published, RecvError, Request, RequestError, Router, Server,
-    SubscribeOptions, Subscription, WhenFull,
+    Change, ChangeKind, Message, Published, RecvError, RequestError, RequestMessage, Router,
+    Server, SubscribeOptions, Subscription, WhenFull,
 };
 
 #[derive(Debug)]
@@ -30,7 +30,7 @@ impl Message for Number {
 #[derive(Debug)]
 struct Ask(u32);
 
-impl Request for Ask {
+impl RequestMessage for Ask {
     type Reply = u32;
     type Error = ();
     const PREFIX: &'static str = "ask";

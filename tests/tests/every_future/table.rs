@@ -17,7 +17,7 @@ use std::{
 use futures_core::Stream;
 use tests::LONG;
 use ump::{Client, Clock, Gather, ReplyContext, Server, bounded, channel};
-use ump_router::{Message, Request, Router, SubscribeOptions, WhenFull};
+use ump_router::{Message, RequestMessage, Router, SubscribeOptions, WhenFull};
 use ump_server::{
     OnPanic, Refused, TestClock,
     system::{Attributes, ComponentContext, System},
@@ -59,7 +59,7 @@ pub(super) const APART: [(&str, &str); 8] = [
         "the future of `Server::async_wait` and the stream `Requests`",
     ),
     ("ump_server::Attend", "a call of a task's handler"),
-    ("ump_router::Listener", "within `RequestFuture`"),
+    ("ump_router::Notified", "within `RequestFuture`"),
     (
         "ump_router::poll_output",
         "input and output of a state machine: it wakes nobody",
@@ -512,7 +512,7 @@ impl Message for Word {
 #[derive(Debug)]
 struct Question;
 
-impl Request for Question {
+impl RequestMessage for Question {
     type Reply = u32;
     type Error = ();
     const PREFIX: &str = "question";

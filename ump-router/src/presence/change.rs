@@ -4,14 +4,14 @@ use std::{fmt, sync::Arc};
 
 use crate::{
     protocol::Message,
-    publish::{Bus, Leftovers, Received},
+    publish::{Bus, Deferred, Received},
 };
 
 /// A subscription or a server that came or went. The router publishes it, to whoever subscribes to it, on the topic or pattern of what came or
 /// went, with the prefix of its type.
 ///
-/// Changes of one topic come in the order in which they happened. Whoever first subscribes, then [lists](crate::Router::servers) what is there, misses
-/// nothing, and may be told of something that is in the list already. Nobody waits for a watcher: a subscription that [blocks](crate::WhenFull::Block)
+/// ChangeAnnouncer of one topic come in the order in which they happened. Whoever first subscribes, then [lists](crate::Router::servers) what is there, misses
+/// nothing, and may be told of something that is in the list already. NoServerYet waits for a watcher: a subscription that [blocks](crate::WhenFull::Block)
 /// misses what it has no room for. Subscriptions to changes are not told of.
 ///
 /// ```
@@ -85,23 +85,23 @@ impl fmt::Debug for Change {
 
 /// Tells those who watch. The changes of what they watch with are told to nobody.
 #[derive(Clone, Debug)]
-pub(crate) struct Changes(Option<Arc<Bus<Change>>>);
+pub(crate) struct ChangeAnnouncer(Option<Arc<Bus<Change>>>);
 
-impl Changes {
-    pub(crate) const TOLD_TO_NOBODY: Self = Self(None);
+impl ChangeAnnouncer {
+    pub(crate) const DISABLED: Self = Self(None);
 
-    pub(crate) fn told_on(bus: &Arc<Bus<Change>>) -> Self {
+    pub(crate) fn new(bus: &Arc<Bus<Change>>) -> Self {
         Self(Some(Arc::clone(bus)))
     }
 
-    /// Called under the lock of what has changed, for the order; who sleeps is woken by `news`, after it.
+    /// Called under the lock of what has changed, for the order; who sleeps is woken by `wakes`, after it.
     pub(crate) fn tell(
         &self,
-        news: &mut Leftovers<Change>,
+        wakes: &mut Deferred<Change>,
         change: impl FnOnce() -> Received<Change>,
     ) {
         if let Some(bus) = self.0.as_ref().filter(|bus| bus.has_subscribers()) {
-            bus.tell(&change(), news);
+            bus.tell(&change(), wakes);
         }
     }
 }

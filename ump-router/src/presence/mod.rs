@@ -3,7 +3,7 @@
 mod change;
 mod status;
 
-pub(crate) use self::{change::Changes, status::Status};
+pub(crate) use self::{change::ChangeAnnouncer, status::Status};
 pub use self::{
     change::{Change, ChangeKind},
     status::{RetainedStatus, ServerStatus, SubscriptionStatus},

@@ -5,8 +5,8 @@ use std::any::type_name;
 use ump::Stats;
 
 use crate::{
-    claims::Rank,
-    protocol::{Message, Request},
+    claims::Role,
+    protocol::{Message, RequestMessage},
     publish::{Bus, WhenFull},
     serve::Servers,
     topic::{Pattern, full_name::full_name},
@@ -97,14 +97,14 @@ impl<M: Message> Status for Bus<M> {
     }
 }
 
-impl<P: Request> Status for Servers<P> {
+impl<P: RequestMessage> Status for Servers<P> {
     fn servers(&self, list: &mut Vec<ServerStatus>) {
-        self.for_each(|topic, client, rank| {
+        self.for_each(|topic, client, role| {
             let own = Pattern::from(topic);
             list.push(ServerStatus {
                 topic: full_name(P::PREFIX, &own).expect("checked when it was claimed"),
                 of: type_name::<P>(),
-                is_standby: rank == Rank::StandingBy,
+                is_standby: role == Role::Standby,
                 capacity: client.capacity(),
                 requests: client.stats(),
             });

@@ -18,8 +18,8 @@ use std::{
 use ump::Clock;
 
 use super::{
-    deferred::Leftovers,
-    delivery::{Delivery, Limit},
+    deferred::Deferred,
+    delivery::{Delivery, WaitLimit},
     options::SubscribeOptions,
     queue::{End, Publisher, Queue},
     received::Received,
@@ -29,7 +29,7 @@ use super::{
 use crate::{
     error::{Error, PublishError},
     index::{TopicIndex, TopicKey},
-    presence::{Change, ChangeKind, Changes},
+    presence::{Change, ChangeAnnouncer, ChangeKind},
     protocol::Message,
     sync::RwLock,
     topic::{
@@ -42,7 +42,7 @@ pub(crate) struct Bus<M: Message> {
     routes: RwLock<Routes<M>>,
     clock: Clock,
     /// To whom it is told who comes and goes.
-    changes: Changes,
+    changes: ChangeAnnouncer,
 }
 
 struct Routes<M> {
@@ -56,7 +56,7 @@ struct Routes<M> {
 pub(super) struct Seat(TopicKey);
 
 impl<M: Message> Bus<M> {
-    pub(crate) fn new(clock: Clock, changes: Changes) -> Self {
+    pub(crate) fn new(clock: Clock, changes: ChangeAnnouncer) -> Self {
         Self {
             routes: RwLock::new(Routes {
                 queues: TopicIndex::new(),
@@ -79,19 +79,19 @@ impl<M: Message> Bus<M> {
         // It has to be a name with its prefix, too.
         check_full_name(M::PREFIX, &pattern)?;
         let queue = Arc::new(Queue::new(pattern, options));
-        let (mut leftovers, mut news) = (Leftovers::default(), Leftovers::default());
+        let (mut deferred, mut wakes) = (Deferred::default(), Deferred::default());
         let mut routes = self.routes.write();
         if routes.is_closed {
             return Err(Error::Closed);
         }
         routes.retained.for_each(queue.pattern(), |message| {
-            queue.push(message, Publisher::GoesOn, &mut leftovers);
+            queue.push(message, Publisher::NeverWaits, &mut deferred);
         });
         let key = routes.queues.insert(queue.pattern(), Arc::clone(&queue));
-        self.announce(ChangeKind::Subscribed, queue.pattern(), &mut news);
+        self.announce(ChangeKind::Subscribed, queue.pattern(), &mut wakes);
         drop(routes);
-        leftovers.clear();
-        news.clear();
+        deferred.clear();
+        wakes.clear();
         Ok(Subscription::new(
             queue,
             Arc::downgrade(self),
@@ -102,19 +102,19 @@ impl<M: Message> Bus<M> {
 
     /// Ends a subscription, whose bus may be gone.
     pub(super) fn leave(bus: &Weak<Self>, Seat(key): Seat, queue: &Queue<M>) {
-        let (mut leftovers, mut news) = (Leftovers::default(), Leftovers::default());
-        queue.end(End::Gone, &mut leftovers);
+        let (mut deferred, mut wakes) = (Deferred::default(), Deferred::default());
+        queue.end(End::Dropped, &mut deferred);
         let place = bus.upgrade().and_then(|bus| {
             let mut routes = bus.routes.write();
             let place = routes.queues.remove(key);
             if place.is_some() {
-                bus.announce(ChangeKind::Unsubscribed, queue.pattern(), &mut news);
+                bus.announce(ChangeKind::Unsubscribed, queue.pattern(), &mut wakes);
             }
             place
         });
         drop(place);
-        leftovers.clear();
-        news.clear();
+        deferred.clear();
+        wakes.clear();
     }
 
     pub(super) fn publish(
@@ -122,7 +122,7 @@ impl<M: Message> Bus<M> {
         topic: Result<Pattern, TopicError>,
         message: M,
         is_retained: bool,
-        limit: Limit,
+        limit: WaitLimit,
     ) -> Result<Delivery<M>, PublishError<M>> {
         let topic = match topic {
             Ok(topic) => topic,
@@ -133,13 +133,13 @@ impl<M: Message> Bus<M> {
                 });
             }
         };
-        let mut leftovers = Leftovers::default();
+        let mut deferred = Deferred::default();
         let delivered = if is_retained {
-            self.publish_retained(topic, message, limit, &mut leftovers)
+            self.publish_retained(topic, message, limit, &mut deferred)
         } else {
-            self.publish_once(topic, message, limit, &mut leftovers)
+            self.publish_once(topic, message, limit, &mut deferred)
         };
-        leftovers.clear();
+        deferred.clear();
         // Of a message that nobody has, this is the last: its drop may use the router, or panic.
         let (delivery, _last) = delivered?;
         Ok(delivery)
@@ -149,8 +149,8 @@ impl<M: Message> Bus<M> {
         &self,
         topic: Pattern,
         message: M,
-        limit: Limit,
-        leftovers: &mut Leftovers<M>,
+        limit: WaitLimit,
+        deferred: &mut Deferred<M>,
     ) -> Result<(Delivery<M>, Received<M>), PublishError<M>> {
         let routes = self.routes.read();
         if routes.is_closed {
@@ -158,7 +158,7 @@ impl<M: Message> Bus<M> {
             return Err(PublishError { message, error });
         }
         let message = Received::new(topic, message);
-        let delivery = routes.deliver(&message, &self.clock, limit, leftovers);
+        let delivery = routes.deliver(&message, &self.clock, limit, deferred);
         Ok((delivery, message))
     }
 
@@ -166,8 +166,8 @@ impl<M: Message> Bus<M> {
         &self,
         topic: Pattern,
         message: M,
-        limit: Limit,
-        leftovers: &mut Leftovers<M>,
+        limit: WaitLimit,
+        deferred: &mut Deferred<M>,
     ) -> Result<(Delivery<M>, Received<M>), PublishError<M>> {
         let concrete = topic.as_str().parse::<Topic>();
         let concrete = concrete.and_then(|concrete| {
@@ -188,8 +188,8 @@ impl<M: Message> Bus<M> {
         }
         let message = Received::new(topic, message);
         let former = routes.retained.keep(&concrete, message.clone());
-        leftovers.messages.extend(former);
-        let delivery = routes.deliver(&message, &self.clock, limit, leftovers);
+        deferred.messages.extend(former);
+        let delivery = routes.deliver(&message, &self.clock, limit, deferred);
         Ok((delivery, message))
     }
 
@@ -204,17 +204,17 @@ impl<M: Message> Bus<M> {
 
     /// Ends all subscriptions: what is queued can be received still.
     pub(crate) fn close(&self) {
-        let mut leftovers = Leftovers::default();
+        let mut deferred = Deferred::default();
         let mut routes = self.routes.write();
         routes.is_closed = true;
         for (_, queue) in routes.queues.iter() {
-            queue.end(End::Closed, &mut leftovers);
+            queue.end(End::Closed, &mut deferred);
         }
         let retained = std::mem::replace(&mut routes.retained, Retained::new());
         drop(routes);
-        leftovers.messages.extend(retained.iter().cloned());
+        deferred.messages.extend(retained.iter().cloned());
         drop(retained);
-        leftovers.clear();
+        deferred.clear();
     }
 
     pub(super) fn clock(&self) -> &Clock {
@@ -234,8 +234,8 @@ impl<M: Message> Bus<M> {
         }
     }
 
-    fn announce(&self, kind: ChangeKind, pattern: &Pattern, news: &mut Leftovers<Change>) {
-        self.changes.tell(news, || {
+    fn announce(&self, kind: ChangeKind, pattern: &Pattern, wakes: &mut Deferred<Change>) {
+        self.changes.tell(wakes, || {
             let name = full_name(M::PREFIX, pattern).expect("checked when it was subscribed");
             Received::new(name, Change::new(kind, type_name::<M>()))
         });
@@ -248,9 +248,9 @@ impl Bus<Change> {
     }
 
     /// Tells what happens to those who watch, from under a lock: nobody is waited for.
-    pub(crate) fn tell(&self, change: &Received<Change>, news: &mut Leftovers<Change>) {
+    pub(crate) fn tell(&self, change: &Received<Change>, wakes: &mut Deferred<Change>) {
         let routes = self.routes.read();
-        routes.deliver(change, &self.clock, Limit::Zero, news);
+        routes.deliver(change, &self.clock, WaitLimit::NoWait, wakes);
     }
 }
 
@@ -259,12 +259,12 @@ impl<M> Routes<M> {
         &self,
         message: &Received<M>,
         clock: &Clock,
-        limit: Limit,
-        leftovers: &mut Leftovers<M>,
+        limit: WaitLimit,
+        deferred: &mut Deferred<M>,
     ) -> Delivery<M> {
         let mut delivery = Delivery::new(clock, limit);
         self.queues.for_each_meeting(message.topic(), |queue| {
-            delivery.to(queue, message, leftovers);
+            delivery.to(queue, message, deferred);
         });
         delivery
     }

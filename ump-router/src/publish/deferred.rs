@@ -3,15 +3,15 @@
 use std::task::Waker;
 
 use super::received::Received;
-use crate::unwind::shielded;
+use crate::unwind::catch_user_panic;
 
 #[derive(Debug)]
-pub(crate) struct Leftovers<M> {
+pub(crate) struct Deferred<M> {
     pub(crate) wakers: Vec<Waker>,
     pub(crate) messages: Vec<Received<M>>,
 }
 
-impl<M> Default for Leftovers<M> {
+impl<M> Default for Deferred<M> {
     fn default() -> Self {
         Self {
             wakers: Vec::new(),
@@ -20,7 +20,7 @@ impl<M> Default for Leftovers<M> {
     }
 }
 
-impl<M> Leftovers<M> {
+impl<M> Deferred<M> {
     /// Not under a lock. Those who sleep come first.
     #[inline]
     pub(crate) fn clear(&mut self) {
@@ -31,10 +31,10 @@ impl<M> Leftovers<M> {
 
     fn wake_and_drop(&mut self) {
         for waker in self.wakers.drain(..) {
-            shielded(|| waker.wake());
+            catch_user_panic(|| waker.wake());
         }
         for message in self.messages.drain(..) {
-            shielded(|| drop(message));
+            catch_user_panic(|| drop(message));
         }
     }
 }

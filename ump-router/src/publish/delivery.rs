@@ -11,24 +11,24 @@ use std::{
 use ump::Clock;
 
 use super::{
-    deferred::Leftovers,
+    deferred::Deferred,
     publication::Published,
-    queue::{Publisher, Pushed, Queue, Turn},
+    queue::{Publisher, PushOutcome, Queue, WaiterKey},
     received::Received,
 };
-use crate::timeout::in_time;
+use crate::timeout::timeout_at;
 
 /// What has become of a message so far, and where it is in line. Those who are not waited for to the end miss it.
 pub(super) struct Delivery<M> {
     published: Published,
-    full: Vec<Full<M>>,
-    limit: Limit,
+    pending: Vec<PendingPush<M>>,
+    limit: WaitLimit,
     clock: Clock,
 }
 
 /// How long a publisher waits for those who want it to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Limit {
+pub(crate) enum WaitLimit {
     /// As long as they want.
     None,
     At(Instant),
@@ -37,17 +37,17 @@ pub(crate) enum Limit {
 }
 
 /// A queue without room, the place in its line, and until when it is waited for.
-struct Full<M> {
+struct PendingPush<M> {
     queue: Arc<Queue<M>>,
-    turn: Turn,
+    waiter: WaiterKey,
     deadline: Option<Instant>,
 }
 
 impl<M> Delivery<M> {
-    pub(super) fn new(clock: &Clock, limit: Limit) -> Self {
+    pub(super) fn new(clock: &Clock, limit: WaitLimit) -> Self {
         Self {
             published: Published::default(),
-            full: Vec::new(),
+            pending: Vec::new(),
             limit,
             clock: clock.clone(),
         }
@@ -57,36 +57,36 @@ impl<M> Delivery<M> {
         &mut self,
         queue: &Arc<Queue<M>>,
         message: &Received<M>,
-        leftovers: &mut Leftovers<M>,
+        deferred: &mut Deferred<M>,
     ) {
         let publisher = match self.limit {
-            Limit::Zero => Publisher::GoesOn,
-            Limit::None | Limit::At(_) => Publisher::Waits,
+            WaitLimit::NoWait => Publisher::NeverWaits,
+            WaitLimit::Unlimited | WaitLimit::Until(_) => Publisher::MayWait,
         };
-        match queue.push(message, publisher, leftovers) {
-            Pushed::Queued => self.published.queued += 1,
-            Pushed::Dropped => self.published.dropped += 1,
-            Pushed::InLine(turn) => self.full.push(Full {
+        match queue.push(message, publisher, deferred) {
+            PushOutcome::Queued => self.published.queued += 1,
+            PushOutcome::Dropped => self.published.dropped += 1,
+            PushOutcome::Waiting(waiter) => self.pending.push(PendingPush {
                 queue: Arc::clone(queue),
-                turn,
-                deadline: self.deadline(queue.patience()),
+                waiter,
+                deadline: self.deadline(queue.block_timeout()),
             }),
-            Pushed::Ended => return,
+            PushOutcome::Ended => return,
         }
         self.published.matched += 1;
     }
 
-    fn deadline(&self, patience: Duration) -> Option<Instant> {
-        let wanted = self.clock.now().checked_add(patience);
+    fn deadline(&self, block_timeout: Duration) -> Option<Instant> {
+        let wanted = self.clock.now().checked_add(block_timeout);
         match self.limit {
-            Limit::At(limit) => Some(wanted.map_or(limit, |wanted| wanted.min(limit))),
-            Limit::None | Limit::Zero => wanted,
+            WaitLimit::Until(limit) => Some(wanted.map_or(limit, |wanted| wanted.min(limit))),
+            WaitLimit::Unlimited | WaitLimit::NoWait => wanted,
         }
     }
 
     /// What came of it, if nobody has to be waited for.
     pub(super) fn outcome(&self) -> Option<Published> {
-        self.full.is_empty().then_some(self.published)
+        self.pending.is_empty().then_some(self.published)
     }
 
     pub(super) fn complete_blocking(self) -> Published {
@@ -97,20 +97,21 @@ impl<M> Delivery<M> {
 
     /// Waits for room wherever there is none, everywhere at once: who reads gets the message, whoever else does not.
     pub(super) async fn complete(mut self) -> Published {
-        let enter = |full: &Full<M>| {
-            let (queue, turn, deadline) = (Arc::clone(&full.queue), full.turn, full.deadline);
+        let enter = |pending: &PendingPush<M>| {
+            let (queue, waiter, deadline) =
+                (Arc::clone(&pending.queue), pending.waiter, pending.deadline);
             let clock = self.clock.clone();
-            Box::pin(async move { enter(&queue, turn, deadline, &clock).await })
+            Box::pin(async move { enter(&queue, waiter, deadline, &clock).await })
         };
-        let mut entering = self.full.iter().map(enter).collect();
+        let mut entering = self.pending.iter().map(enter).collect();
         poll_fn(|cx| self.poll_entering(&mut entering, cx)).await;
         self.published
     }
 
-    /// Those who are waited for, each in the same place as in `full`.
+    /// Those who are waited for, each in the same place as in `pending`.
     fn poll_entering(
         &mut self,
-        entering: &mut Vec<Pin<Box<impl Future<Output = Pushed>>>>,
+        entering: &mut Vec<Pin<Box<impl Future<Output = PushOutcome>>>>,
         cx: &mut Context<'_>,
     ) -> Poll<()> {
         let mut at = 0;
@@ -120,11 +121,11 @@ impl<M> Delivery<M> {
                 continue;
             };
             match entered {
-                Pushed::Queued => self.published.queued += 1,
-                Pushed::Ended => self.published.matched -= 1,
-                Pushed::Dropped | Pushed::InLine(_) => self.published.dropped += 1,
+                PushOutcome::Queued => self.published.queued += 1,
+                PushOutcome::Ended => self.published.matched -= 1,
+                PushOutcome::Dropped | PushOutcome::Waiting(_) => self.published.dropped += 1,
             }
-            self.full.swap_remove(at);
+            self.pending.swap_remove(at);
             drop(entering.swap_remove(at));
         }
         if entering.is_empty() {
@@ -136,27 +137,32 @@ impl<M> Delivery<M> {
 
 impl<M> Drop for Delivery<M> {
     fn drop(&mut self) {
-        if self.full.is_empty() {
+        if self.pending.is_empty() {
             return;
         }
-        let mut leftovers = Leftovers::default();
-        for Full { queue, turn, .. } in self.full.drain(..) {
-            queue.leave(turn, &mut leftovers);
+        let mut deferred = Deferred::default();
+        for PendingPush { queue, waiter, .. } in self.pending.drain(..) {
+            queue.leave(waiter, &mut deferred);
         }
-        leftovers.clear();
+        deferred.clear();
     }
 }
 
-/// Waits until a message has had its turn, or until the deadline: after it, what is in line still is missed.
+/// Waits until a message has had its waiter, or until the deadline: after it, what is in line still is missed.
 async fn enter<M>(
     queue: &Queue<M>,
-    turn: Turn,
+    waiter: WaiterKey,
     deadline: Option<Instant>,
     clock: &Clock,
-) -> Pushed {
-    in_time(poll_fn(|cx| queue.poll_turn(turn, cx)), deadline, clock).await;
-    let mut leftovers = Leftovers::default();
-    let entered = queue.leave(turn, &mut leftovers);
-    leftovers.clear();
+) -> PushOutcome {
+    timeout_at(
+        poll_fn(|cx| queue.poll_admitted(waiter, cx)),
+        deadline,
+        clock,
+    )
+    .await;
+    let mut deferred = Deferred::default();
+    let entered = queue.leave(waiter, &mut deferred);
+    deferred.clear();
     entered
 }

@@ -10,7 +10,7 @@ mod received;
 mod retained;
 mod subscription;
 
-pub(crate) use self::{bus::Bus, deferred::Leftovers};
+pub(crate) use self::{bus::Bus, deferred::Deferred};
 pub use self::{
     options::{SubscribeOptions, WhenFull},
     publication::{Publish, PublishFuture, Published},

@@ -1,4 +1,4 @@
-//! The terms of a subscription.
+//! The options of a subscription.
 
 use std::time::Duration;
 

@@ -13,7 +13,7 @@ use ump::coop::Coop;
 
 use super::{
     bus::Bus,
-    delivery::{Delivery, Limit},
+    delivery::{Delivery, WaitLimit},
 };
 use crate::{
     error::{Error, PublishError},
@@ -30,7 +30,7 @@ pub struct Publish<M: Message> {
     topic: Result<Pattern, TopicError>,
     message: M,
     is_retained: bool,
-    limit: Limit,
+    limit: WaitLimit,
 }
 
 impl<M: Message> Publish<M> {
@@ -44,7 +44,7 @@ impl<M: Message> Publish<M> {
             topic,
             message,
             is_retained: false,
-            limit: Limit::None,
+            limit: WaitLimit::Unlimited,
         }
     }
 
@@ -63,7 +63,7 @@ impl<M: Message> Publish<M> {
     pub fn timeout(mut self, timeout: Duration) -> Self {
         if let Ok(bus) = &self.bus {
             let deadline = bus.clock().now().checked_add(timeout);
-            self.limit_to(deadline.map_or(Limit::None, Limit::At));
+            self.limit_to(deadline.map_or(WaitLimit::Unlimited, WaitLimit::Until));
         }
         self
     }
@@ -71,13 +71,13 @@ impl<M: Message> Publish<M> {
     /// Waits until `deadline` at most, by the clock of the router, for those who want to be waited for: as long as each of them
     /// [wants](crate::WhenFull::Block), or until then. Who has no room by then misses the message, and is told.
     pub fn deadline(mut self, deadline: Instant) -> Self {
-        self.limit_to(Limit::At(deadline));
+        self.limit_to(WaitLimit::Until(deadline));
         self
     }
 
     /// Waits for nobody, whatever [`timeout`](Self::timeout) and [`deadline`](Self::deadline) say: who has no room misses the message, and is told.
     pub fn if_room(mut self) -> Self {
-        self.limit = Limit::Zero;
+        self.limit = WaitLimit::NoWait;
         self
     }
 
@@ -94,8 +94,8 @@ impl<M: Message> Publish<M> {
     }
 
     /// Who does not wait has no deadline.
-    fn limit_to(&mut self, limit: Limit) {
-        if self.limit != Limit::Zero {
+    fn limit_to(&mut self, limit: WaitLimit) {
+        if self.limit != WaitLimit::NoWait {
             self.limit = limit;
         }
     }

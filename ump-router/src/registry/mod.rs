@@ -14,25 +14,25 @@ use ump::Clock;
 use self::by_type::ByType;
 use crate::{
     error::{Error, ProtocolError},
-    presence::{Change, Changes, RetainedStatus, ServerStatus, Status, SubscriptionStatus},
-    protocol::{Bytes, Message, Request},
+    presence::{Change, ChangeAnnouncer, RetainedStatus, ServerStatus, Status, SubscriptionStatus},
+    protocol::{Bytes, Message, RequestMessage},
     publish::Bus,
     serve::{Servers, Serving},
     sync::{Mutex, Shared},
     topic::Topic,
 };
 
-pub(crate) struct Protocols {
-    places: ByType<dyn Place>,
+pub(crate) struct Registry {
+    places: ByType<dyn Registered>,
     /// Held by who makes a place.
-    taken: Mutex<Taken>,
+    taken: Mutex<Prefixes>,
     clock: Clock,
-    changes: Changes,
+    changes: ChangeAnnouncer,
 }
 
 /// Whose prefixes are whose.
 #[derive(Default)]
-struct Taken {
+struct Prefixes {
     by_messages: Vec<Prefix>,
     by_requests: Vec<Prefix>,
     is_closed: bool,
@@ -44,19 +44,19 @@ struct Prefix {
 }
 
 /// The place of a type: its [`Bus`], or its [`Servers`].
-trait Place: Status + Send + Sync {
+trait Registered: Status + Send + Sync {
     fn close(&self);
 }
 
-impl Protocols {
+impl Registry {
     pub(crate) fn new(clock: Clock) -> Self {
-        let watchers = Arc::new(Bus::<Change>::new(clock.clone(), Changes::TOLD_TO_NOBODY));
-        let changes = Changes::told_on(&watchers);
-        let places = ByType::<dyn Place>::new();
+        let watchers = Arc::new(Bus::<Change>::new(clock.clone(), ChangeAnnouncer::DISABLED));
+        let changes = ChangeAnnouncer::new(&watchers);
+        let places = ByType::<dyn Registered>::new();
         places.add(Arc::clone(&watchers), watchers);
         Self {
             places,
-            taken: Mutex::new(Taken::default()),
+            taken: Mutex::new(Prefixes::default()),
             clock,
             changes,
         }
@@ -74,7 +74,7 @@ impl Protocols {
         )
     }
 
-    pub(crate) fn servers_of<P: Request>(&self) -> Result<&Arc<Servers<P>>, Error> {
+    pub(crate) fn servers_of<P: RequestMessage>(&self) -> Result<&Arc<Servers<P>>, Error> {
         self.place(
             Servers::new,
             |taken| &mut taken.by_requests,
@@ -87,14 +87,14 @@ impl Protocols {
     }
 
     /// Who serves a topic.
-    pub(crate) fn server<P: Request>(&self, topic: &str) -> Option<Shared<Serving<P>>> {
+    pub(crate) fn server<P: RequestMessage>(&self, topic: &str) -> Option<Shared<Serving<P>>> {
         self.places.find::<Servers<P>>()?.find(topic)
     }
 
-    fn place<T: Place + 'static>(
+    fn place<T: Registered + 'static>(
         &self,
-        make: impl FnOnce(Clock, Changes) -> T,
-        prefixes: impl FnOnce(&mut Taken) -> &mut Vec<Prefix>,
+        make: impl FnOnce(Clock, ChangeAnnouncer) -> T,
+        prefixes: impl FnOnce(&mut Prefixes) -> &mut Vec<Prefix>,
         prefix: Prefix,
         is_raw: bool,
     ) -> Result<&Arc<T>, Error> {
@@ -131,7 +131,7 @@ impl Protocols {
         self.list(Status::servers)
     }
 
-    fn list<T>(&self, add: impl Fn(&(dyn Place + 'static), &mut Vec<T>)) -> Vec<T> {
+    fn list<T>(&self, add: impl Fn(&(dyn Registered + 'static), &mut Vec<T>)) -> Vec<T> {
         let mut list = Vec::new();
         for place in self.places.iter() {
             add(place, &mut list);
@@ -171,13 +171,13 @@ impl Prefix {
     }
 }
 
-impl<M: Message> Place for Bus<M> {
+impl<M: Message> Registered for Bus<M> {
     fn close(&self) {
         self.close();
     }
 }
 
-impl<P: Request> Place for Servers<P> {
+impl<P: RequestMessage> Registered for Servers<P> {
     fn close(&self) {
         self.close();
     }

@@ -19,35 +19,35 @@ use ump::Clock;
 use super::{call::Call, servers::Servers, serving::Serving};
 use crate::{
     error::{Error, RequestError},
-    notify::{Listener, Signal},
-    protocol::Request,
-    registry::Protocols,
+    notify::{Notified, Notify},
+    protocol::RequestMessage,
+    registry::Registry,
     sync::Shared,
-    timeout::in_time,
+    timeout::timeout_at,
     topic::{IntoTopic, Topic},
 };
 
 /// A request that is to be made, or under way.
-pub(super) struct Attempt<P: Request> {
+pub(super) struct Attempt<P: RequestMessage> {
     target: Target<P>,
-    pub(super) terms: Terms,
+    pub(super) options: RequestOptions,
     /// While no server has it.
     message: Option<P>,
 }
 
 /// Who is asked.
-enum Target<P: Request> {
+enum Target<P: RequestMessage> {
     /// Who serves the topic, as far as is known. Has it left, the topic is looked up again.
     Server(Shared<Serving<P>>),
     /// Whoever serves the topic.
-    Named(Arc<Servers<P>>, Topic),
-    /// Nobody can be.
-    Wrong(Box<Error>),
+    Topic(Arc<Servers<P>>, Topic),
+    /// NoServerYet can be.
+    Invalid(Box<Error>),
 }
 
 /// How a request is to be made.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Terms {
+pub(super) struct RequestOptions {
     caller: &'static Location<'static>,
     pub(super) deadline: Option<Instant>,
     pub(super) is_urgent: bool,
@@ -56,26 +56,27 @@ pub(super) struct Terms {
     pub(super) waits: bool,
 }
 
-pub(super) type Outcome<P> = Result<<P as Request>::Reply, RequestError<P>>;
+pub(super) type RequestResult<P> = Result<<P as RequestMessage>::Reply, RequestError<P>>;
 
 /// Somebody may come.
-struct Nobody {
-    comes: Listener<Arc<Signal>>,
+struct NoServerYet {
+    comes: Notified<Arc<Notify>>,
     clock: Clock,
 }
 
-type Asked<'a, P> = ump::Request<'a, Call<P>, <P as Request>::Reply, <P as Request>::Error>;
+type ChannelRequest<'a, P> =
+    ump::Request<'a, Call<P>, <P as RequestMessage>::Reply, <P as RequestMessage>::Error>;
 
-impl<P: Request> Attempt<P> {
+impl<P: RequestMessage> Attempt<P> {
     pub(super) fn new(
-        protocols: &Protocols,
+        registry: &Registry,
         topic: impl IntoTopic,
         message: P,
         caller: &'static Location<'static>,
     ) -> Self {
         Self {
-            target: Target::find(protocols, topic),
-            terms: Terms {
+            target: Target::find(registry, topic),
+            options: RequestOptions {
                 caller,
                 deadline: None,
                 is_urgent: false,
@@ -89,8 +90,8 @@ impl<P: Request> Attempt<P> {
     pub(super) fn topic(&self) -> Result<&Topic, &Error> {
         match &self.target {
             Target::Server(serving) => Ok(&serving.topic),
-            Target::Named(_, topic) => Ok(topic),
-            Target::Wrong(error) => Err(error),
+            Target::Topic(_, topic) => Ok(topic),
+            Target::Invalid(error) => Err(error),
         }
     }
 
@@ -98,22 +99,22 @@ impl<P: Request> Attempt<P> {
     pub(super) fn clock(&self) -> Option<&Clock> {
         match &self.target {
             Target::Server(serving) => Some(serving.client.clock()),
-            Target::Named(servers, _) => Some(servers.clock()),
-            Target::Wrong(_) => None,
+            Target::Topic(servers, _) => Some(servers.clock()),
+            Target::Invalid(_) => None,
         }
     }
 
     /// Asks until there is an outcome; blocks.
-    pub(super) fn ask_blocking(mut self) -> Outcome<P> {
+    pub(super) fn run_blocking(mut self) -> RequestResult<P> {
         loop {
-            let step = match self.look()? {
+            let step = match self.find_server()? {
                 None => {
                     let outcome = self.request().wait();
-                    self.settle(outcome)
+                    self.handle_result(outcome)
                 }
-                Some(Nobody { comes, clock }) => {
-                    let came = clock.block_on(comes, self.terms.deadline).is_some();
-                    self.go_on_if(came)
+                Some(NoServerYet { comes, clock }) => {
+                    let came = clock.block_on(comes, self.options.deadline).is_some();
+                    self.continue_if(came)
                 }
             };
             if let ControlFlow::Break(outcome) = step {
@@ -123,16 +124,16 @@ impl<P: Request> Attempt<P> {
     }
 
     /// Asks until there is an outcome.
-    pub(super) async fn ask(mut self) -> Outcome<P> {
+    pub(super) async fn run(mut self) -> RequestResult<P> {
         loop {
-            let step = match self.look()? {
+            let step = match self.find_server()? {
                 None => {
                     let outcome = self.request().await;
-                    self.settle(outcome)
+                    self.handle_result(outcome)
                 }
-                Some(Nobody { comes, clock }) => {
-                    let came = in_time(comes, self.terms.deadline, &clock).await;
-                    self.go_on_if(came)
+                Some(NoServerYet { comes, clock }) => {
+                    let came = timeout_at(comes, self.options.deadline, &clock).await;
+                    self.continue_if(came)
                 }
             };
             if let ControlFlow::Break(outcome) = step {
@@ -142,7 +143,7 @@ impl<P: Request> Attempt<P> {
     }
 
     /// The request to the server that was found, if it has not left. It owns its client, so that it can be kept.
-    pub(super) fn request_owned(&mut self) -> Option<Asked<'static, P>> {
+    pub(super) fn request_owned(&mut self) -> Option<ChannelRequest<'static, P>> {
         let Target::Server(serving) = &self.target else {
             return None;
         };
@@ -151,28 +152,28 @@ impl<P: Request> Attempt<P> {
         }
         let call = serving.call(take(&mut self.message));
         let client = Shared::clone(&serving.client);
-        Some(self.terms.of(ump::Client::request_owned(client, call)))
+        Some(self.options.of(ump::Client::request_owned(client, call)))
     }
 
     /// What to do about the outcome at the server that was asked.
-    pub(super) fn settle(
+    pub(super) fn handle_result(
         &mut self,
         outcome: Result<P::Reply, ump::RequestError<Call<P>, P::Error>>,
-    ) -> ControlFlow<Outcome<P>> {
+    ) -> ControlFlow<RequestResult<P>> {
         let error = match outcome {
             Ok(reply) => return ControlFlow::Break(Ok(reply)),
             Err(error) => error.map_message(Call::into_message),
         };
         match error {
-            ump::RequestError::ServerDisappeared(message) => self.follow(message),
+            ump::RequestError::ServerDisappeared(message) => self.redirect(message),
             error => ControlFlow::Break(Err(RequestError::Ended(error))),
         }
     }
 
     /// The server has left before it took the request: goes on to the one that follows, if there is one or it is to be waited for.
     #[cold]
-    fn follow(&mut self, message: P) -> ControlFlow<Outcome<P>> {
-        let Some(next) = self.target.next(self.terms.waits) else {
+    fn redirect(&mut self, message: P) -> ControlFlow<RequestResult<P>> {
+        let Some(next) = self.target.successor(self.options.waits) else {
             let error = ump::RequestError::ServerDisappeared(message);
             return ControlFlow::Break(Err(RequestError::Ended(error)));
         };
@@ -182,17 +183,17 @@ impl<P: Request> Attempt<P> {
     }
 
     /// Makes a server the target, or tells that there is none.
-    fn look(&mut self) -> Result<Option<Nobody>, RequestError<P>> {
+    fn find_server(&mut self) -> Result<Option<NoServerYet>, RequestError<P>> {
         if let Target::Server(serving) = &self.target {
             if !serving.has_left() {
                 return Ok(None);
             }
-            self.target = Target::after(serving);
+            self.target = Target::look_up_again(serving);
         }
         let (servers, topic) = match &self.target {
-            Target::Named(servers, topic) => (servers, topic),
+            Target::Topic(servers, topic) => (servers, topic),
             Target::Server(_) => return Ok(None),
-            Target::Wrong(error) => {
+            Target::Invalid(error) => {
                 let error = Error::clone(error);
                 return Err(RequestError::NotMade(take(&mut self.message), error));
             }
@@ -202,7 +203,7 @@ impl<P: Request> Attempt<P> {
             return Ok(None);
         }
         // Who comes from now on is noticed.
-        let comes = Signal::listen(Arc::clone(&servers.came));
+        let comes = Notify::notified(Arc::clone(&servers.server_arrived));
         if let Some(serving) = servers.find(topic.as_str()) {
             self.target = Target::Server(serving);
             return Ok(None);
@@ -213,23 +214,23 @@ impl<P: Request> Attempt<P> {
                 Error::Closed,
             ));
         }
-        if !self.terms.waits {
+        if !self.options.waits {
             return Err(RequestError::NoServer(take(&mut self.message)));
         }
         let clock = servers.clock().clone();
-        Ok(Some(Nobody { comes, clock }))
+        Ok(Some(NoServerYet { comes, clock }))
     }
 
     /// The request to the server that is the target.
-    fn request(&mut self) -> Asked<'_, P> {
+    fn request(&mut self) -> ChannelRequest<'_, P> {
         let Target::Server(serving) = &self.target else {
             unreachable!("a server was found");
         };
         let call = serving.call(take(&mut self.message));
-        self.terms.of(serving.client.request(call))
+        self.options.of(serving.client.request(call))
     }
 
-    fn go_on_if(&mut self, came: bool) -> ControlFlow<Outcome<P>> {
+    fn continue_if(&mut self, came: bool) -> ControlFlow<RequestResult<P>> {
         if came {
             return ControlFlow::Continue(());
         }
@@ -237,31 +238,31 @@ impl<P: Request> Attempt<P> {
     }
 }
 
-impl<P: Request> Target<P> {
-    fn find(protocols: &Protocols, topic: impl IntoTopic) -> Self {
+impl<P: RequestMessage> Target<P> {
+    fn find(registry: &Registry, topic: impl IntoTopic) -> Self {
         // What is served is a topic, so that its name need not be looked at.
-        if let Some(serving) = protocols.server(topic.as_text()) {
+        if let Some(serving) = registry.server(topic.as_text()) {
             return Self::Server(serving);
         }
-        let servers = protocols.servers_of();
+        let servers = registry.servers_of();
         let named = servers.and_then(|servers| Ok((servers, topic.into_topic()?)));
         match named {
-            Ok((servers, topic)) => Self::Named(Arc::clone(servers), topic),
-            Err(error) => Self::Wrong(Box::new(error)),
+            Ok((servers, topic)) => Self::Topic(Arc::clone(servers), topic),
+            Err(error) => Self::Invalid(Box::new(error)),
         }
     }
 
     /// When a server has left.
-    fn after(serving: &Serving<P>) -> Self {
+    fn look_up_again(serving: &Serving<P>) -> Self {
         match serving.servers.upgrade() {
-            Some(servers) => Self::Named(servers, serving.topic.clone()),
+            Some(servers) => Self::Topic(servers, serving.topic.clone()),
             // The router is gone.
-            None => Self::Wrong(Box::new(Error::Closed)),
+            None => Self::Invalid(Box::new(Error::Closed)),
         }
     }
 
     /// When a server has ended: the one that follows, or whoever comes, if that is to be waited for.
-    fn next(&self, waits: bool) -> Option<Self> {
+    fn successor(&self, waits: bool) -> Option<Self> {
         let Self::Server(serving) = self else {
             return None;
         };
@@ -270,13 +271,13 @@ impl<P: Request> Target<P> {
         match servers.find(serving.topic.as_str()) {
             Some(next) if !Shared::ptr_eq(&next, serving) => Some(Self::Server(next)),
             Some(_) => None,
-            None => waits.then(|| Self::Named(servers, serving.topic.clone())),
+            None => waits.then(|| Self::Topic(servers, serving.topic.clone())),
         }
     }
 }
 
-impl Terms {
-    fn of<'a, P: Request>(&self, request: Asked<'a, P>) -> Asked<'a, P> {
+impl RequestOptions {
+    fn of<'a, P: RequestMessage>(&self, request: ChannelRequest<'a, P>) -> ChannelRequest<'a, P> {
         let mut request = request.on_behalf_of(self.caller);
         if let Some(deadline) = self.deadline {
             request = request.deadline(deadline);

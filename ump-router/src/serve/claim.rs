@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::{
-    claims::{ClaimId, Rank},
+    claims::{ClaimId, Role},
     topic::Topic,
 };
 
@@ -20,7 +20,7 @@ use crate::{
 #[must_use = "it is to be given to serve_with or serve_by"]
 pub struct ServeOptions {
     pub(crate) capacity: Option<usize>,
-    pub(crate) stands_by: bool,
+    pub(crate) is_standby: bool,
 }
 
 impl ServeOptions {
@@ -37,7 +37,7 @@ impl ServeOptions {
 
     /// If the topic has a server already, stands by: gets in line, and serves when all who came before have left.
     pub fn standby(mut self) -> Self {
-        self.stands_by = true;
+        self.is_standby = true;
         self
     }
 }
@@ -48,21 +48,21 @@ impl ServeOptions {
 /// Then the next in line serves, or nobody. Requests that the server has in its queue it keeps.
 #[must_use = "the topic is not served any more when this is dropped"]
 pub struct Claim {
-    pub(super) desk: Weak<dyn Desk>,
+    pub(super) table: Weak<dyn ClaimTable>,
     pub(super) topic: Topic,
     pub(super) id: ClaimId,
 }
 
 /// Where claims are held.
-pub(super) trait Desk: Send + Sync {
+pub(super) trait ClaimTable: Send + Sync {
     fn leave(&self, topic: &Topic, id: ClaimId);
-    fn rank(&self, topic: &Topic, id: ClaimId) -> Option<Rank>;
+    fn role(&self, topic: &Topic, id: ClaimId) -> Option<Role>;
 }
 
 impl Claim {
-    pub(super) fn new(desk: &Arc<impl Desk + 'static>, topic: Topic, id: ClaimId) -> Self {
-        let desk = Arc::downgrade(desk) as Weak<dyn Desk>;
-        Self { desk, topic, id }
+    pub(super) fn new(table: &Arc<impl ClaimTable + 'static>, topic: Topic, id: ClaimId) -> Self {
+        let table = Arc::downgrade(table) as Weak<dyn ClaimTable>;
+        Self { table, topic, id }
     }
 
     /// The topic, without the prefix of its type.
@@ -75,24 +75,24 @@ impl Claim {
     /// is gone or [closed](ump::Server::close).
     #[must_use]
     pub fn is_serving(&self) -> bool {
-        self.rank() == Some(Rank::Serving)
+        self.role() == Some(Role::Serving)
     }
 
     /// Whether it waits for those before it to leave.
     #[must_use]
     pub fn is_standing_by(&self) -> bool {
-        self.rank() == Some(Rank::StandingBy)
+        self.role() == Some(Role::Standby)
     }
 
-    fn rank(&self) -> Option<Rank> {
-        self.desk.upgrade()?.rank(&self.topic, self.id)
+    fn role(&self) -> Option<Role> {
+        self.table.upgrade()?.role(&self.topic, self.id)
     }
 }
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        if let Some(desk) = self.desk.upgrade() {
-            desk.leave(&self.topic, self.id);
+        if let Some(table) = self.table.upgrade() {
+            table.leave(&self.topic, self.id);
         }
     }
 }

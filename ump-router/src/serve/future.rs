@@ -22,17 +22,17 @@ use std::{
 use ump::coop::Coop;
 
 use super::{
-    attempt::{Attempt, Outcome},
+    attempt::{Attempt, RequestResult},
     call::Call,
 };
-use crate::protocol::Request;
+use crate::protocol::RequestMessage;
 
-/// Makes a request by name. From awaiting a [`RequestBuilder`](crate::RequestBuilder).
+/// Makes a request by name. From awaiting a [`Request`](crate::Request).
 ///
 /// # Panics
 /// If it is polled after it was ready.
 #[must_use = "futures do nothing unless awaited"]
-pub struct RequestFuture<P: Request> {
+pub struct RequestFuture<P: RequestMessage> {
     step: Step<P>,
     /// Until it goes about, or has an outcome.
     attempt: Option<Attempt<P>>,
@@ -40,16 +40,16 @@ pub struct RequestFuture<P: Request> {
     coop: Coop,
 }
 
-enum Step<P: Request> {
+enum Step<P: RequestMessage> {
     New,
-    Asked(ump::RequestFuture<'static, Call<P>, P::Reply, P::Error>),
-    About(Pin<Box<dyn Future<Output = Outcome<P>> + Send>>),
+    Sent(ump::RequestFuture<'static, Call<P>, P::Reply, P::Error>),
+    Retrying(Pin<Box<dyn Future<Output = RequestResult<P>> + Send>>),
 }
 
 // What it pins is in a box.
-impl<P: Request> Unpin for RequestFuture<P> {}
+impl<P: RequestMessage> Unpin for RequestFuture<P> {}
 
-impl<P: Request> RequestFuture<P> {
+impl<P: RequestMessage> RequestFuture<P> {
     pub(super) fn new(attempt: Attempt<P>) -> Self {
         Self {
             step: Step::New,
@@ -58,38 +58,38 @@ impl<P: Request> RequestFuture<P> {
         }
     }
 
-    fn go_about(&mut self) {
+    fn retry(&mut self) {
         let attempt = self.attempt.take().expect("it has not gone about yet");
-        self.step = Step::About(Box::pin(attempt.ask()));
+        self.step = Step::Retrying(Box::pin(attempt.run()));
     }
 
-    fn end(&mut self, outcome: Outcome<P>) -> Poll<Outcome<P>> {
+    fn end(&mut self, outcome: RequestResult<P>) -> Poll<RequestResult<P>> {
         self.step = Step::New;
         self.attempt = None;
         Poll::Ready(outcome)
     }
 }
 
-impl<P: Request> Future for RequestFuture<P> {
-    type Output = Outcome<P>;
+impl<P: RequestMessage> Future for RequestFuture<P> {
+    type Output = RequestResult<P>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
         if let Step::New = this.step {
             let attempt = this.attempt.as_mut().expect("polled after it was ready");
             match attempt.request_owned() {
-                Some(request) => this.step = Step::Asked(request.into_future()),
-                None => this.go_about(),
+                Some(request) => this.step = Step::Sent(request.into_future()),
+                None => this.retry(),
             }
         }
-        if let (Step::Asked(request), Some(attempt)) = (&mut this.step, &mut this.attempt) {
+        if let (Step::Sent(request), Some(attempt)) = (&mut this.step, &mut this.attempt) {
             let outcome = ready!(Pin::new(request).poll(cx));
-            match attempt.settle(outcome) {
+            match attempt.handle_result(outcome) {
                 ControlFlow::Break(outcome) => return this.end(outcome),
-                ControlFlow::Continue(()) => this.go_about(),
+                ControlFlow::Continue(()) => this.retry(),
             }
         }
-        if let Step::About(about) = &mut this.step {
+        if let Step::Retrying(about) = &mut this.step {
             let outcome = ready!(this.coop.poll(cx, |cx| about.as_mut().poll(cx)));
             return this.end(outcome);
         }
@@ -97,7 +97,7 @@ impl<P: Request> Future for RequestFuture<P> {
     }
 }
 
-impl<P: Request> fmt::Debug for RequestFuture<P> {
+impl<P: RequestMessage> fmt::Debug for RequestFuture<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("RequestFuture(..)")
     }

@@ -13,7 +13,7 @@ pub use self::{
     call::Call,
     claim::{Claim, ServeOptions},
     future::RequestFuture,
-    request::RequestBuilder,
+    request::Request,
     server::Server,
 };
 pub(crate) use self::{servers::Servers, serving::Serving};

@@ -8,10 +8,10 @@ use std::{
 };
 
 use super::{
-    attempt::{Attempt, Outcome},
+    attempt::{Attempt, RequestResult},
     future::RequestFuture,
 };
-use crate::{error::RequestError, protocol::Request, registry::Protocols, topic::IntoTopic};
+use crate::{error::RequestError, protocol::RequestMessage, registry::Registry, topic::IntoTopic};
 
 /// A request that has not been made yet: say how, then wait for it or await it. From [`Router::request`](crate::Router::request).
 ///
@@ -20,22 +20,22 @@ use crate::{error::RequestError, protocol::Request, registry::Protocols, topic::
 ///
 /// As long as it is neither made nor dropped it keeps the channel of the server that it found from [ending](crate::Router::close).
 #[must_use = "nothing is sent before it is waited for or awaited"]
-pub struct RequestBuilder<P: Request>(Attempt<P>);
+pub struct Request<P: RequestMessage>(Attempt<P>);
 
-impl<P: Request> RequestBuilder<P> {
+impl<P: RequestMessage> Request<P> {
     pub(crate) fn new(
-        protocols: &Protocols,
+        registry: &Registry,
         topic: impl IntoTopic,
         message: P,
         caller: &'static Location<'static>,
     ) -> Self {
-        Self(Attempt::new(protocols, topic, message, caller))
+        Self(Attempt::new(registry, topic, message, caller))
     }
 
     /// Ends the request when this time has passed from now; see [`ump::Request::timeout`].
     pub fn timeout(mut self, timeout: Duration) -> Self {
         if let Some(clock) = self.0.clock() {
-            self.0.terms.deadline = clock.now().checked_add(timeout);
+            self.0.options.deadline = clock.now().checked_add(timeout);
         }
         self
     }
@@ -43,26 +43,26 @@ impl<P: Request> RequestBuilder<P> {
     /// Ends the request at an instant, by the clock of the server's channel: that of the router, unless it is a
     /// channel that was there [already](crate::Router::serve_by). See [`ump::Request::deadline`].
     pub fn deadline(mut self, deadline: Instant) -> Self {
-        self.0.terms.deadline = Some(deadline);
+        self.0.options.deadline = Some(deadline);
         self
     }
 
     /// Lets it overtake normal requests; see [`ump::Request::urgent`].
     pub fn urgent(mut self) -> Self {
-        self.0.terms.is_urgent = true;
+        self.0.options.is_urgent = true;
         self
     }
 
     /// Does not wait for room in the server's queue; see [`ump::Request::if_room`].
     pub fn if_room(mut self) -> Self {
-        self.0.terms.if_room = true;
+        self.0.options.if_room = true;
         self
     }
 
     /// If nobody serves the topic, waits for somebody who does: until the deadline, if there is one. Otherwise that is
     /// [an error](RequestError::NoServer) at once.
     pub fn wait_for_server(mut self) -> Self {
-        self.0.terms.waits = true;
+        self.0.options.waits = true;
         self
     }
 
@@ -71,14 +71,14 @@ impl<P: Request> RequestBuilder<P> {
     /// # Errors
     /// See [`RequestError`]; what was not executed comes back in it.
     pub fn wait(self) -> Result<P::Reply, RequestError<P>> {
-        self.0.ask_blocking()
+        self.0.run_blocking()
     }
 }
 
 /// # Cancel safety
 /// Dropping the future takes the request back if its server has not taken it; otherwise the handler can see that nobody waits.
-impl<P: Request> IntoFuture for RequestBuilder<P> {
-    type Output = Outcome<P>;
+impl<P: RequestMessage> IntoFuture for Request<P> {
+    type Output = RequestResult<P>;
     type IntoFuture = RequestFuture<P>;
 
     fn into_future(self) -> RequestFuture<P> {
@@ -86,11 +86,11 @@ impl<P: Request> IntoFuture for RequestBuilder<P> {
     }
 }
 
-impl<P: Request> fmt::Debug for RequestBuilder<P> {
+impl<P: RequestMessage> fmt::Debug for Request<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RequestBuilder")
+        f.debug_struct("Request")
             .field("topic", &self.0.topic())
-            .field("terms", &self.0.terms)
+            .field("options", &self.0.options)
             .finish_non_exhaustive()
     }
 }

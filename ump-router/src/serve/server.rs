@@ -10,7 +10,7 @@ use std::{
 use futures_core::Stream;
 
 use super::{call::Call, claim::Claim, serving::Requests};
-use crate::{protocol::Request, topic::Topic};
+use crate::{protocol::RequestMessage, topic::Topic};
 
 /// Serves a topic: requests that are made on it come out here. From [`Router::serve`](crate::Router::serve).
 ///
@@ -19,9 +19,9 @@ use crate::{protocol::Request, topic::Topic};
 /// queued here end at once, unexecuted.
 ///
 /// ```
-/// # use ump_router::{Request, Router};
+/// # use ump_router::{RequestMessage, Router};
 /// # struct Double(u32);
-/// # impl Request for Double { type Reply = u32; type Error = (); const PREFIX: &str = "double"; }
+/// # impl RequestMessage for Double { type Reply = u32; type Error = (); const PREFIX: &str = "double"; }
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let router = Router::new();
 /// let server = router.serve::<Double>("here")?;
@@ -37,13 +37,13 @@ use crate::{protocol::Request, topic::Topic};
 /// # Ok(())
 /// # }
 /// ```
-pub struct Server<P: Request> {
+pub struct Server<P: RequestMessage> {
     // First, so that nothing more comes here before the queue is dropped.
     claim: Claim,
     requests: Requests<P>,
 }
 
-impl<P: Request> Server<P> {
+impl<P: RequestMessage> Server<P> {
     pub(super) fn new(claim: Claim, requests: Requests<P>) -> Self {
         Self { claim, requests }
     }
@@ -67,7 +67,7 @@ impl<P: Request> Server<P> {
     }
 }
 
-impl<P: Request> Deref for Server<P> {
+impl<P: RequestMessage> Deref for Server<P> {
     type Target = ump::Server<Call<P>, P::Reply, P::Error>;
 
     fn deref(&self) -> &Self::Target {
@@ -76,7 +76,7 @@ impl<P: Request> Deref for Server<P> {
 }
 
 /// As that of [`ump::Server`].
-impl<P: Request> Stream for Server<P> {
+impl<P: RequestMessage> Stream for Server<P> {
     type Item = (Call<P>, ump::ReplyContext<P::Reply, P::Error>);
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
@@ -85,7 +85,7 @@ impl<P: Request> Stream for Server<P> {
 }
 
 /// As that of [`ump::Server`]: it blocks.
-impl<'a, P: Request> IntoIterator for &'a Server<P> {
+impl<'a, P: RequestMessage> IntoIterator for &'a Server<P> {
     type Item = (Call<P>, ump::ReplyContext<P::Reply, P::Error>);
     type IntoIter = ump::Iter<'a, Call<P>, P::Reply, P::Error>;
 
@@ -94,7 +94,7 @@ impl<'a, P: Request> IntoIterator for &'a Server<P> {
     }
 }
 
-impl<P: Request> fmt::Debug for Server<P> {
+impl<P: RequestMessage> fmt::Debug for Server<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Server")
             .field("topic", self.topic())

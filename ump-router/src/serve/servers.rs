@@ -12,48 +12,48 @@ use std::{
 use ump::Clock;
 
 use super::{
-    claim::{Claim, Desk, ServeOptions},
+    claim::{Claim, ClaimTable, ServeOptions},
     server::Server,
     serving::{Client, Serving},
 };
 use crate::{
-    claims::{ClaimId, Claims, Left, Rank},
+    claims::{ClaimId, Claims, Released, Role},
     error::Error,
-    notify::Signal,
-    presence::{Change, ChangeKind, Changes},
-    protocol::Request,
-    publish::{Leftovers, Received},
+    notify::Notify,
+    presence::{Change, ChangeAnnouncer, ChangeKind},
+    protocol::RequestMessage,
+    publish::{Deferred, Received},
     sync::{RwLock, Shared},
     topic::{
         Pattern, Topic,
         full_name::{check_full_name, full_name},
     },
-    unwind::shielded,
+    unwind::catch_user_panic,
 };
 
-pub(crate) struct Servers<P: Request> {
+pub(crate) struct Servers<P: RequestMessage> {
     state: RwLock<State<P>>,
     /// Told whenever a topic has another server, and when the router is closed.
-    pub(super) came: Arc<Signal>,
+    pub(super) server_arrived: Arc<Notify>,
     clock: Clock,
-    changes: Changes,
+    changes: ChangeAnnouncer,
 }
 
-struct State<P: Request> {
+struct State<P: RequestMessage> {
     claims: Claims<Shared<Serving<P>>>,
     next: ClaimId,
     is_closed: bool,
 }
 
-impl<P: Request> Servers<P> {
-    pub(crate) fn new(clock: Clock, changes: Changes) -> Self {
+impl<P: RequestMessage> Servers<P> {
+    pub(crate) fn new(clock: Clock, changes: ChangeAnnouncer) -> Self {
         Self {
             state: RwLock::new(State {
                 claims: Claims::new(),
                 next: ClaimId(0),
                 is_closed: false,
             }),
-            came: Arc::new(Signal::new()),
+            server_arrived: Arc::new(Notify::new()),
             clock,
             changes,
         }
@@ -86,39 +86,43 @@ impl<P: Request> Servers<P> {
         // It has to be a name with its prefix, too.
         check_full_name(P::PREFIX, &Pattern::from(&topic))?;
         let mut gone = Vec::new();
-        let mut news = Leftovers::default();
+        let mut wakes = Deferred::default();
         let mut state = self.state.write();
         if state.is_closed {
             return Err(Error::Closed);
         }
         // Their bells have not rung yet.
         while let Some(id) = state.ended(&topic) {
-            gone.extend(self.give_up(&mut state, &topic, id, &mut news));
+            gone.extend(self.give_up(&mut state, &topic, id, &mut wakes));
         }
         let id = state.next_id();
-        let bell = Waker::from(Arc::new(Bell(Arc::downgrade(self), topic.clone(), id)));
+        let waker = Waker::from(Arc::new(ClosedWaker(
+            Arc::downgrade(self),
+            topic.clone(),
+            id,
+        )));
         let mut closed = client.closed();
         // No code of the user's runs in it.
-        let has_ended = Pin::new(&mut closed).poll(&mut Context::from_waker(&bell));
+        let has_ended = Pin::new(&mut closed).poll(&mut Context::from_waker(&waker));
         let serving = Serving::new(id, topic.clone(), client, closed, Arc::downgrade(self));
         let serving = Shared::new(serving);
-        let rank = state.claims.claim(&topic, id, serving, options.stands_by);
-        if let Ok(rank) = rank {
-            let kind = match rank {
-                Rank::Serving => ChangeKind::Served,
-                Rank::StandingBy => ChangeKind::StandsBy,
+        let role = state.claims.claim(&topic, id, serving, options.is_standby);
+        if let Ok(role) = role {
+            let kind = match role {
+                Role::Serving => ChangeKind::Served,
+                Role::Standby => ChangeKind::StandsBy,
             };
-            self.announce(kind, &topic, &mut news);
+            self.announce(kind, &topic, &mut wakes);
             if has_ended.is_ready() {
-                gone.extend(self.give_up(&mut state, &topic, id, &mut news));
+                gone.extend(self.give_up(&mut state, &topic, id, &mut wakes));
             }
         }
         drop(state);
-        news.clear();
-        if matches!(rank, Ok(Rank::Serving)) || gone.iter().any(|left| left.is_followed) {
-            self.call_all();
+        wakes.clear();
+        if matches!(role, Ok(Role::Serving)) || gone.iter().any(|left| left.has_successor) {
+            self.notify_waiters();
         }
-        match rank {
+        match role {
             Ok(_) => Ok(Claim::new(self, topic, id)),
             Err(_) => Err(Error::Taken(topic)),
         }
@@ -133,7 +137,7 @@ impl<P: Request> Servers<P> {
         self.state.read().is_closed
     }
 
-    /// Takes the claim of a server that has ended, if its bell has not rung yet; the next in line serves.
+    /// Takes the claim of a server that has ended, if its waker has not rung yet; the next in line serves.
     pub(super) fn retire(&self, serving: &Serving<P>) {
         if serving.client.is_closed() {
             self.leave(&serving.topic, serving.id);
@@ -150,12 +154,12 @@ impl<P: Request> Servers<P> {
         }
         drop(state);
         drop(gone);
-        self.call_all();
+        self.notify_waiters();
     }
 
-    pub(crate) fn for_each(&self, mut f: impl FnMut(&Topic, &Client<P>, Rank)) {
-        for (topic, serving, rank) in self.state.read().claims.iter() {
-            f(topic, &serving.client, rank);
+    pub(crate) fn for_each(&self, mut f: impl FnMut(&Topic, &Client<P>, Role)) {
+        for (topic, serving, role) in self.state.read().claims.iter() {
+            f(topic, &serving.client, role);
         }
     }
 
@@ -165,29 +169,29 @@ impl<P: Request> Servers<P> {
         state: &mut State<P>,
         topic: &Topic,
         id: ClaimId,
-        news: &mut Leftovers<Change>,
-    ) -> Option<Left<Shared<Serving<P>>>> {
+        wakes: &mut Deferred<Change>,
+    ) -> Option<Released<Shared<Serving<P>>>> {
         let left = state.claims.leave(topic.as_str(), id)?;
         left.who.leave();
-        match left.rank {
-            Rank::Serving => self.announce(ChangeKind::Unserved, topic, news),
-            Rank::StandingBy => self.announce(ChangeKind::StandsDown, topic, news),
+        match left.role {
+            Role::Serving => self.announce(ChangeKind::Unserved, topic, wakes),
+            Role::Standby => self.announce(ChangeKind::StandsDown, topic, wakes),
         }
-        if left.is_followed {
-            self.announce(ChangeKind::Served, topic, news);
+        if left.has_successor {
+            self.announce(ChangeKind::Served, topic, wakes);
         }
         Some(left)
     }
 
     /// Whoever waits for a server looks again: all of them, so not for nothing. Not under a lock.
-    fn call_all(&self) {
-        for waker in self.came.call_all() {
-            shielded(|| waker.wake());
+    fn notify_waiters(&self) {
+        for waker in self.server_arrived.notify_waiters() {
+            catch_user_panic(|| waker.wake());
         }
     }
 
-    fn announce(&self, kind: ChangeKind, topic: &Topic, news: &mut Leftovers<Change>) {
-        self.changes.tell(news, || {
+    fn announce(&self, kind: ChangeKind, topic: &Topic, wakes: &mut Deferred<Change>) {
+        self.changes.tell(wakes, || {
             let own = Pattern::from(topic);
             let name = full_name(P::PREFIX, &own).expect("checked when it was claimed");
             Received::new(name, Change::new(kind, type_name::<P>()))
@@ -195,29 +199,29 @@ impl<P: Request> Servers<P> {
     }
 }
 
-impl<P: Request> Desk for Servers<P> {
+impl<P: RequestMessage> ClaimTable for Servers<P> {
     fn leave(&self, topic: &Topic, id: ClaimId) {
-        let mut news = Leftovers::default();
+        let mut wakes = Deferred::default();
         let mut state = self.state.write();
-        let left = self.give_up(&mut state, topic, id, &mut news);
+        let left = self.give_up(&mut state, topic, id, &mut wakes);
         drop(state);
-        let is_followed = left.as_ref().is_some_and(|left| left.is_followed);
+        let has_successor = left.as_ref().is_some_and(|left| left.has_successor);
         drop(left);
-        news.clear();
-        if is_followed {
-            self.call_all();
+        wakes.clear();
+        if has_successor {
+            self.notify_waiters();
         }
     }
 
-    fn rank(&self, topic: &Topic, id: ClaimId) -> Option<Rank> {
-        self.state.read().claims.rank(topic.as_str(), id)
+    fn role(&self, topic: &Topic, id: ClaimId) -> Option<Role> {
+        self.state.read().claims.role(topic.as_str(), id)
     }
 }
 
 /// Rings when a server ends: its claim is over.
-struct Bell<P: Request>(Weak<Servers<P>>, Topic, ClaimId);
+struct ClosedWaker<P: RequestMessage>(Weak<Servers<P>>, Topic, ClaimId);
 
-impl<P: Request> Wake for Bell<P> {
+impl<P: RequestMessage> Wake for ClosedWaker<P> {
     fn wake(self: Arc<Self>) {
         let Self(servers, topic, id) = &*self;
         if let Some(servers) = servers.upgrade() {
@@ -226,7 +230,7 @@ impl<P: Request> Wake for Bell<P> {
     }
 }
 
-impl<P: Request> State<P> {
+impl<P: RequestMessage> State<P> {
     fn next_id(&mut self) -> ClaimId {
         let ClaimId(next) = self.next;
         std::mem::replace(&mut self.next, ClaimId(next + 1))
@@ -239,7 +243,7 @@ impl<P: Request> State<P> {
     }
 }
 
-impl<P: Request> fmt::Debug for Servers<P> {
+impl<P: RequestMessage> fmt::Debug for Servers<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Servers")
             .field("of", &type_name::<P>())

@@ -5,22 +5,25 @@ use std::{fmt, sync::Weak};
 use super::{call::Call, servers::Servers};
 use crate::{
     claims::ClaimId,
-    protocol::Request,
+    protocol::RequestMessage,
     sync::{AtomicBool, Ordering, Shared},
     topic::Topic,
 };
 
 /// The channel to the server of a topic.
-pub(crate) type Client<P> = ump::Client<Call<P>, <P as Request>::Reply, <P as Request>::Error>;
+pub(crate) type Client<P> =
+    ump::Client<Call<P>, <P as RequestMessage>::Reply, <P as RequestMessage>::Error>;
 
 /// The end of it.
-pub(super) type Closed<P> = ump::Closed<Call<P>, <P as Request>::Reply, <P as Request>::Error>;
+pub(super) type Closed<P> =
+    ump::Closed<Call<P>, <P as RequestMessage>::Reply, <P as RequestMessage>::Error>;
 
 /// The other end of it.
-pub(crate) type Requests<P> = ump::Server<Call<P>, <P as Request>::Reply, <P as Request>::Error>;
+pub(crate) type Requests<P> =
+    ump::Server<Call<P>, <P as RequestMessage>::Reply, <P as RequestMessage>::Error>;
 
 /// Who serves a topic, or stands by.
-pub(crate) struct Serving<P: Request> {
+pub(crate) struct Serving<P: RequestMessage> {
     pub(crate) id: ClaimId,
     pub(crate) topic: Topic,
     pub(crate) client: Shared<Client<P>>,
@@ -31,7 +34,7 @@ pub(crate) struct Serving<P: Request> {
     has_left: AtomicBool,
 }
 
-impl<P: Request> Serving<P> {
+impl<P: RequestMessage> Serving<P> {
     pub(crate) fn new(
         id: ClaimId,
         topic: Topic,
@@ -66,7 +69,7 @@ impl<P: Request> Serving<P> {
     }
 }
 
-impl<P: Request> fmt::Debug for Serving<P> {
+impl<P: RequestMessage> fmt::Debug for Serving<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Serving")
             .field("topic", &self.topic)

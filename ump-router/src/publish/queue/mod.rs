@@ -3,21 +3,21 @@
 //! ```text
 //!           push              pop
 //!  Open ───────────► entries ─────► the subscriber
-//!   │ full: by the policy         the room that a pop makes is that of the first in line, if there is one
+//!   │ full: by the policy         the room that a pop makes is that of the first in waiters, if there is one
 //!   │   ├─► line ──► entries
 //!   │   └─► lost: a gap is noted where messages are missing
 //!   ├──► Disconnected   (full, and the policy is to end): entries are received, then the end
 //!   ├──► Closed         (the router was closed): the same
-//!   └──► Gone           (the subscription was dropped): entries are dropped, nothing is accepted
+//!   └──► Dropped           (the subscription was dropped): entries are dropped, nothing is accepted
 //! ```
 //!
 //! # Invariants
 //!
 //! 1. `entries.len() <= capacity`. A gap takes no room: it is a number at the message that comes after it, or after the last one.
 //! 2. The subscriber's waker is in its place whenever it sleeps; who takes it out wakes it. It looks again after it has put it there.
-//! 3. If somebody is in line, there is no room: who makes some fills it under the same lock. So nobody overtakes who waits, nothing depends on
+//! 3. If somebody is in waiters, there is no room: who makes some fills it under the same lock. So nobody overtakes who waits, nothing depends on
 //!    a publisher that is woken and never looks, and a gap, which comes only where there is no room, never comes to a subscriber that sleeps.
-//! 4. When the queue has ended, nobody is in line.
+//! 4. When the queue has ended, nobody is in waiters.
 //! 5. No code of the user's runs under the lock: wakers are cloned before, woken and dropped after; messages are dropped after.
 
 mod wait_queue;
@@ -28,15 +28,15 @@ use std::{
     time::Duration,
 };
 
-use self::wait_queue::Line;
-pub(crate) use self::wait_queue::Turn;
+use self::wait_queue::WaitQueue;
+pub(crate) use self::wait_queue::WaiterKey;
 use super::{
-    deferred::Leftovers,
+    deferred::Deferred,
     options::{SubscribeOptions, WhenFull},
     received::Received,
     subscription::RecvError,
 };
-use crate::{sync::Mutex, topic::Pattern, unwind::shielded};
+use crate::{sync::Mutex, topic::Pattern, unwind::catch_user_panic};
 
 #[derive(Debug)]
 pub(crate) struct Queue<M> {
@@ -48,11 +48,11 @@ pub(crate) struct Queue<M> {
 struct State<M> {
     entries: VecDeque<Entry<M>>,
     /// Who waits for room.
-    line: Line<M>,
-    /// Missing after the last entry, and after the last in line.
+    waiters: WaitQueue<M>,
+    /// Missing after the last entry, and after the last in waiters.
     missed: u64,
     /// If only the latest of each topic is kept.
-    places: Option<Box<Places>>,
+    places: Option<Box<TopicPositions>>,
     subscriber: Option<Waker>,
     end: Option<End>,
     counts: Counts,
@@ -60,7 +60,7 @@ struct State<M> {
 
 /// Where in the queue the message of a topic is.
 #[derive(Default)]
-struct Places {
+struct TopicPositions {
     /// The number of the first entry, counted from the beginning.
     first: u64,
     /// The numbers of the entries.
@@ -77,7 +77,7 @@ pub(super) struct Entry<M> {
 pub(crate) enum End {
     Disconnected,
     Closed,
-    Gone,
+    Dropped,
 }
 
 /// What has happened on a subscription so far.
@@ -94,17 +94,17 @@ pub(crate) struct Counts {
 /// What a publisher does where it is asked to wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Publisher {
-    Waits,
-    GoesOn,
+    MayWait,
+    NeverWaits,
 }
 
 /// What has become of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Pushed {
+pub(crate) enum PushOutcome {
     Queued,
     Dropped,
     /// There is no room, and the publisher is to wait.
-    InLine(Turn),
+    Waiting(WaiterKey),
     /// There is nobody any more.
     Ended,
 }
@@ -114,7 +114,7 @@ impl<M> Queue<M> {
         Self {
             state: Mutex::new(State {
                 entries: VecDeque::new(),
-                line: Line::new(),
+                waiters: WaitQueue::new(),
                 missed: 0,
                 places: (options.when_full == WhenFull::Latest).then(Box::default),
                 subscriber: None,
@@ -135,7 +135,7 @@ impl<M> Queue<M> {
     }
 
     /// How long a publisher waits for room.
-    pub(crate) fn patience(&self) -> Duration {
+    pub(crate) fn block_timeout(&self) -> Duration {
         match self.options.when_full {
             WhenFull::Block(timeout) => timeout,
             _ => Duration::ZERO,
@@ -150,50 +150,50 @@ impl<M> Queue<M> {
         }
     }
 
-    /// What is to be woken and dropped goes to `leftovers`.
+    /// What is to be woken and dropped goes to `deferred`.
     pub(crate) fn push(
         &self,
         message: &Received<M>,
         publisher: Publisher,
-        leftovers: &mut Leftovers<M>,
-    ) -> Pushed {
+        deferred: &mut Deferred<M>,
+    ) -> PushOutcome {
         let mut state = self.state.lock();
         if state.end.is_some() {
-            return Pushed::Ended;
+            return PushOutcome::Ended;
         }
-        if state.replace(message, leftovers) {
-            return Pushed::Queued;
+        if state.replace(message, deferred) {
+            return PushOutcome::Queued;
         }
         let is_full = state.entries.len() >= self.options.capacity;
-        debug_assert!(is_full || state.line.is_empty(), "the room is theirs");
+        debug_assert!(is_full || state.waiters.is_empty(), "the room is theirs");
         if is_full {
             match self.options.when_full {
-                WhenFull::Block(_) if publisher == Publisher::Waits => {
-                    return Pushed::InLine(state.wait(message.clone()));
+                WhenFull::Block(_) if publisher == Publisher::MayWait => {
+                    return PushOutcome::Waiting(state.wait(message.clone()));
                 }
                 WhenFull::Block(_) | WhenFull::DropNewest => {
                     state.miss(1);
-                    return Pushed::Dropped;
+                    return PushOutcome::Dropped;
                 }
-                WhenFull::DropOldest | WhenFull::Latest => state.evict(leftovers),
+                WhenFull::DropOldest | WhenFull::Latest => state.evict(deferred),
                 WhenFull::Disconnect => {
                     state.end = Some(End::Disconnected);
                     state.miss(1);
-                    leftovers.wakers.extend(state.subscriber.take());
-                    return Pushed::Dropped;
+                    deferred.wakers.extend(state.subscriber.take());
+                    return PushOutcome::Dropped;
                 }
             }
         }
         state.append(message.clone());
-        leftovers.wakers.extend(state.subscriber.take());
-        Pushed::Queued
+        deferred.wakers.extend(state.subscriber.take());
+        PushOutcome::Queued
     }
 
     /// Ready when a message is in line no more. To learn what has become of it, [leave](Self::leave).
-    pub(crate) fn poll_turn(&self, turn: Turn, cx: &mut Context<'_>) -> Poll<()> {
+    pub(crate) fn poll_admitted(&self, waiter: WaiterKey, cx: &mut Context<'_>) -> Poll<()> {
         let waker = cx.waker().clone();
         let mut state = self.state.lock();
-        let Some(place) = state.line.waker(turn) else {
+        let Some(place) = state.waiters.waker(waiter) else {
             drop(state);
             return Poll::Ready(());
         };
@@ -204,17 +204,19 @@ impl<M> Queue<M> {
     }
 
     /// Waits no more. A message that is in line still is missed; else it is said what has become of it.
-    pub(crate) fn leave(&self, turn: Turn, leftovers: &mut Leftovers<M>) -> Pushed {
+    pub(crate) fn leave(&self, waiter: WaiterKey, deferred: &mut Deferred<M>) -> PushOutcome {
         let mut state = self.state.lock();
-        let State { line, missed, .. } = &mut *state;
-        let Some((message, waker)) = line.leave(turn, missed) else {
-            return state.line.outcome(turn);
+        let State {
+            waiters, missed, ..
+        } = &mut *state;
+        let Some((message, waker)) = waiters.leave(waiter, missed) else {
+            return state.waiters.outcome(waiter);
         };
         state.counts.missed += 1;
         drop(state);
-        leftovers.messages.push(message);
-        shielded(|| drop(waker));
-        Pushed::Dropped
+        deferred.messages.push(message);
+        catch_user_panic(|| drop(waker));
+        PushOutcome::Dropped
     }
 
     pub(crate) fn try_pop(&self) -> Result<Option<Received<M>>, RecvError> {
@@ -225,7 +227,7 @@ impl<M> Queue<M> {
         let publisher = state.admit();
         drop(state);
         if let Some(publisher) = publisher {
-            shielded(|| publisher.wake());
+            catch_user_panic(|| publisher.wake());
         }
         Ok(Some(message))
     }
@@ -251,26 +253,26 @@ impl<M> Queue<M> {
     /// The subscriber waits no more.
     pub(crate) fn forget_subscriber(&self) {
         let waker = self.state.lock().subscriber.take();
-        shielded(|| drop(waker));
+        catch_user_panic(|| drop(waker));
     }
 
     /// Nothing more is accepted. What was queued can be received still, unless the subscriber is gone.
-    pub(crate) fn end(&self, end: End, leftovers: &mut Leftovers<M>) {
+    pub(crate) fn end(&self, end: End, deferred: &mut Deferred<M>) {
         let mut state = self.state.lock();
-        if let End::Gone = end {
+        if let End::Dropped = end {
             let entries = state.entries.drain(..);
-            leftovers
-                .messages
-                .extend(entries.map(|entry| entry.message));
+            deferred.messages.extend(entries.map(|entry| entry.message));
             state.places = None;
         }
         state.end.get_or_insert(end);
-        let State { line, missed, .. } = &mut *state;
-        for (message, publisher) in line.break_up(missed) {
-            leftovers.messages.push(message);
-            leftovers.wakers.extend(publisher);
+        let State {
+            waiters, missed, ..
+        } = &mut *state;
+        for (message, publisher) in waiters.break_up(missed) {
+            deferred.messages.push(message);
+            deferred.wakers.extend(publisher);
         }
-        leftovers.wakers.extend(state.subscriber.take());
+        deferred.wakers.extend(state.subscriber.take());
     }
 }
 
@@ -292,14 +294,14 @@ impl<M> State<M> {
         self.enter(entry);
     }
 
-    fn wait(&mut self, message: Received<M>) -> Turn {
+    fn wait(&mut self, message: Received<M>) -> WaiterKey {
         let entry = self.entry(message);
-        self.line.join(entry)
+        self.waiters.join(entry)
     }
 
     /// The first in line has the room that was made. Its publisher is to be woken.
     fn admit(&mut self) -> Option<Waker> {
-        let (entry, publisher) = self.line.admit()?;
+        let (entry, publisher) = self.waiters.admit()?;
         self.enter(entry);
         publisher
     }
@@ -321,7 +323,7 @@ impl<M> State<M> {
             return match (std::mem::take(&mut self.missed), self.end) {
                 (0, None) => Ok(None),
                 (0, Some(End::Disconnected)) => Err(RecvError::Disconnected),
-                (0, Some(End::Closed | End::Gone)) => Err(RecvError::Closed),
+                (0, Some(End::Closed | End::Dropped)) => Err(RecvError::Closed),
                 (missed, _) => Err(RecvError::Missed(missed)),
             };
         };
@@ -336,12 +338,12 @@ impl<M> State<M> {
     }
 
     /// Makes room: the first is lost.
-    fn evict(&mut self, leftovers: &mut Leftovers<M>) {
+    fn evict(&mut self, deferred: &mut Deferred<M>) {
         let Some(Entry { missed, message }) = self.entries.pop_front() else {
             return;
         };
         self.forget_place(&message);
-        leftovers.messages.push(message);
+        deferred.messages.push(message);
         self.counts.missed += 1;
         let next = match self.entries.front_mut() {
             Some(entry) => &mut entry.missed,
@@ -351,7 +353,7 @@ impl<M> State<M> {
     }
 
     /// Puts a message into the place of the older one of its topic, if there is one.
-    fn replace(&mut self, message: &Received<M>, leftovers: &mut Leftovers<M>) -> bool {
+    fn replace(&mut self, message: &Received<M>, deferred: &mut Deferred<M>) -> bool {
         let place = self.places.as_ref().and_then(|places| places.of(message));
         let Some(place) = place else {
             return false;
@@ -359,7 +361,7 @@ impl<M> State<M> {
         let entry = &mut self.entries[place];
         entry.missed += 1;
         let older = std::mem::replace(&mut entry.message, message.clone());
-        leftovers.messages.push(older);
+        deferred.messages.push(older);
         self.counts.queued += 1;
         self.counts.missed += 1;
         true
@@ -374,7 +376,7 @@ impl<M> State<M> {
     }
 }
 
-impl Places {
+impl TopicPositions {
     fn of<M>(&self, message: &Received<M>) -> Option<usize> {
         let number = self.by_topic.get(message.topic())?;
         Some(usize::try_from(number - self.first).expect("within the queue"))

@@ -9,7 +9,7 @@ use std::{
 };
 
 use proptest::{prelude::*, sample::Index};
-use ump_router::{Error, Request, RequestError, RequestFuture, ump};
+use ump_router::{Error, RequestError, RequestFuture, RequestMessage, ump};
 
 use super::Serving;
 use crate::{bell::Bell, name::Name};
@@ -24,7 +24,7 @@ pub(crate) struct Ask {
     _life: Arc<()>,
 }
 
-impl Request for Ask {
+impl RequestMessage for Ask {
     type Reply = u32;
     type Error = ();
     const PREFIX: &'static str = "ask";
