@@ -61,7 +61,7 @@ impl Members {
         let room = self.changes.pattern();
         let servers = self.router.servers();
         let topics = servers.iter().map(|server| &server.topic);
-        let members = topics.filter(|topic| topic.meets(room));
+        let members = topics.filter(|topic| topic.intersects(room));
         self.known = members.map(|member| user_of(member).to_owned()).collect();
     }
 }

@@ -116,7 +116,7 @@ impl Changes {
             Replay::Complete(changes) => {
                 let matches = |change: &Change| {
                     let topic = topic::of(change.key.as_str());
-                    patterns.iter().any(|pattern| pattern.fits(&topic))
+                    patterns.iter().any(|pattern| pattern.matches(&topic))
                 };
                 let matching = changes.into_iter().filter(matches);
                 matching.map(Notification::Change).collect()

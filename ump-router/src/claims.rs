@@ -1,17 +1,17 @@
-//! Who serves each topic, and who stands by to follow.
+//! The server of each topic, and its standbys.
 //!
 //! ```text
-//!            claim, vacant                leave
-//!   ─────────────────────────► serving ─────────► gone
-//!     claim, taken, asked to      ▲                 ▲
-//!   ─────────────────────────► standing by ─────────┘
-//!                              the one before it leaves
+//!         claim, topic is vacant           release
+//!   ────────────────────────────► serving ─────────► released
+//!         claim, topic is taken      ▲                 ▲
+//!   ────────────────────────────► standby ─────────────┘
+//!                                    all before it are released
 //! ```
 //!
 //! # Invariants
 //!
-//! 1. A topic that is claimed has exactly one server; the others of its line stand by, in the order in which they came.
-//! 2. A topic that nobody claims takes no memory.
+//! 1. A claimed topic has exactly one server. All other claimants are standbys, in the order in which they came.
+//! 2. A topic without claimants takes no memory.
 
 use std::collections::VecDeque;
 
@@ -22,38 +22,37 @@ use crate::topic::Topic;
 #[derive(Debug)]
 pub(crate) struct Claims<T>(HashMap<Topic, Claimants<T>>);
 
-/// All who claim one topic.
+/// The claimants of one topic.
 #[derive(Debug)]
 struct Claimants<T> {
-    server: Claimant<T>,
-    standbys: VecDeque<Claimant<T>>,
+    server: Entry<T>,
+    standbys: VecDeque<Entry<T>>,
 }
 
 #[derive(Debug)]
-struct Claimant<T> {
+struct Entry<T> {
     id: ClaimId,
-    who: T,
+    claimant: T,
 }
 
-/// Which claim: each has another.
+/// Identifies a claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ClaimId(pub(crate) u64);
 
-/// How far a claim has come.
+/// What a claimant is to its topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
     Serving,
-    StandingBy,
+    Standby,
 }
 
-/// What has become of a line that somebody left.
+/// A claim that was released.
 #[derive(Debug)]
 pub(crate) struct Released<T> {
-    /// Who left.
-    pub(crate) who: T,
-    /// And was this.
+    pub(crate) claimant: T,
+    /// The role that it had.
     pub(crate) role: Role,
-    /// Somebody follows.
+    /// Whether a standby took over.
     pub(crate) has_successor: bool,
 }
 
@@ -65,43 +64,41 @@ impl<T> Claims<T> {
     /// Claims a topic.
     ///
     /// # Errors
-    /// It is taken, and the claimant does not want to stand by.
+    /// Returns the claimant if the topic is taken and it does not want to stand by.
     pub(crate) fn claim(
         &mut self,
         topic: &Topic,
         id: ClaimId,
-        who: T,
+        claimant: T,
         stand_by: bool,
     ) -> Result<Role, T> {
-        let claimant = Claimant { id, who };
+        let entry = Entry { id, claimant };
         match self.0.get_mut(topic) {
             None => {
                 let claimants = Claimants {
-                    server: claimant,
+                    server: entry,
                     standbys: VecDeque::new(),
                 };
                 self.0.insert(topic.clone(), claimants);
                 Ok(Role::Serving)
             }
             Some(claimants) if stand_by => {
-                claimants.standbys.push_back(claimant);
+                claimants.standbys.push_back(entry);
                 Ok(Role::Standby)
             }
-            Some(_) => Err(claimant.who),
+            Some(_) => Err(entry.claimant),
         }
     }
 
-    /// Gives a claim up. There is nothing if it has been given up before.
-    pub(crate) fn leave(&mut self, topic: &str, id: ClaimId) -> Option<Released<T>> {
+    /// Releases a claim. Returns `None` if it was released before.
+    pub(crate) fn release(&mut self, topic: &str, id: ClaimId) -> Option<Released<T>> {
         let claimants = self.0.get_mut(topic)?;
         if claimants.server.id != id {
-            let place = claimants
-                .standbys
-                .iter()
-                .position(|standby| standby.id == id)?;
-            let standby = claimants.standbys.remove(place)?;
+            let mut standbys = claimants.standbys.iter();
+            let position = standbys.position(|standby| standby.id == id)?;
+            let standby = claimants.standbys.remove(position)?;
             return Some(Released {
-                who: standby.who,
+                claimant: standby.claimant,
                 role: Role::Standby,
                 has_successor: false,
             });
@@ -113,15 +110,16 @@ impl<T> Claims<T> {
             None => self.0.remove(topic)?.server,
         };
         Some(Released {
-            who: server.who,
+            claimant: server.claimant,
             role: Role::Serving,
             has_successor,
         })
     }
 
-    /// Who serves a topic.
+    /// Returns the server of a topic.
     pub(crate) fn server(&self, topic: &str) -> Option<&T> {
-        self.0.get(topic).map(|claimants| &claimants.server.who)
+        let claimants = self.0.get(topic)?;
+        Some(&claimants.server.claimant)
     }
 
     pub(crate) fn role(&self, topic: &str, id: ClaimId) -> Option<Role> {
@@ -134,25 +132,23 @@ impl<T> Claims<T> {
         is_standby.then_some(Role::Standby)
     }
 
-    /// All of them; those of one topic in claimants.
+    /// Iterates over all claimants; those of one topic come in order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&Topic, &T, Role)> {
         self.0.iter().flat_map(|(topic, claimants)| {
-            let standbys = line
-                .standbys
-                .iter()
-                .map(|standby| (&standby.who, Role::Standby));
-            std::iter::once((&claimants.server.who, Role::Serving))
+            let standbys = claimants.standbys.iter();
+            let standbys = standbys.map(|standby| (&standby.claimant, Role::Standby));
+            std::iter::once((&claimants.server.claimant, Role::Serving))
                 .chain(standbys)
-                .map(move |(who, role)| (topic, who, role))
+                .map(move |(claimant, role)| (topic, claimant, role))
         })
     }
 
-    /// Ends all claims.
+    /// Releases all claims. Returns the claimants.
     pub(crate) fn clear(&mut self) -> Vec<T> {
         self.0
             .drain()
             .flat_map(|(_, claimants)| std::iter::once(claimants.server).chain(claimants.standbys))
-            .map(|claimant| claimant.who)
+            .map(|entry| entry.claimant)
             .collect()
     }
 }

@@ -2,8 +2,9 @@
 #![forbid(unsafe_code)]
 
 mod claims;
+mod deferred;
 mod error;
-mod index;
+pub mod index;
 mod notify;
 mod presence;
 mod protocol;
@@ -21,13 +22,13 @@ pub use ump;
 
 pub use crate::{
     error::{Error, ProtocolError, PublishError, RequestError, RequestErrorKind},
-    presence::{Change, ChangeKind, RetainedStatus, ServerStatus, SubscriptionStatus},
+    presence::{Change, ChangeKind},
     protocol::{Bytes, Message, RequestMessage},
     publish::{
-        Publish, PublishFuture, Published, Received, RecvError, SubscribeOptions, Subscription,
-        WhenFull,
+        Iter, Messages, Publish, PublishFuture, Published, Received, Recv, RecvError,
+        RetainedStatus, SubscribeOptions, Subscription, SubscriptionStatus, WhenFull,
     },
     router::Router,
-    serve::{Call, Claim, Request, RequestFuture, ServeOptions, Server},
+    serve::{Call, Claim, Request, RequestFuture, ServeOptions, Server, ServerStatus},
     topic::{Pattern, Topic, TopicError, TopicErrorKind},
 };

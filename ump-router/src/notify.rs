@@ -1,18 +1,18 @@
-//! Waiting until something has changed: who waits is called, and all are called at once.
+//! Notifies all waiters that something has changed.
 //!
 //! ```text
-//!     listen               call, polled
-//!  ──────────► listening ───────────────► done
-//!                  │ dropped, called or not
-//!                  └──► gone
+//!     notified                notify_waiters, polled
+//!  ──────────────► waiting ────────────────────────────► done
+//!                    │ dropped, notified or not
+//!                    └──► gone
 //! ```
 //!
 //! # Invariants
 //!
-//! 1. Who is among those that listen has not been called. A call takes everybody out, so whoever is not found there has been called.
-//! 2. No code of the user's runs under the lock: wakers are cloned before and dropped after. They are given to who calls, who may hold other locks.
+//! 1. A waiter in the table has not been notified. `notify_waiters` takes all waiters out, so a waiter that is not in the table was notified.
+//! 2. No user code runs under the lock: wakers are cloned before and dropped after. They are returned to the notifier, which may hold other locks.
 //!
-//! To lose no wake-up, listen first, then look whether it is worth waiting.
+//! To lose no wake-up, register first (`notified`), then look whether there is something to wait for.
 
 use std::{
     collections::BTreeMap,
@@ -22,14 +22,14 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use crate::sync::Mutex;
+use crate::{deferred::DeferredWakes, sync::Mutex};
 
 #[derive(Debug)]
 pub(crate) struct Notify(Mutex<Waiters>);
 
 #[derive(Debug, Default)]
 struct Waiters {
-    /// By their numbers, in the order in which they came. Who has not been polled yet has no waker.
+    /// By number, in the order in which they came. A waiter that was not polled yet has no waker.
     wakers: BTreeMap<u64, Option<Waker>>,
     next: u64,
 }
@@ -39,45 +39,44 @@ impl Notify {
         Self(Mutex::new(Waiters::default()))
     }
 
-    /// Listens from now on, by a reference of whichever kind.
-    pub(crate) fn notified<S: Deref<Target = Self> + Unpin>(signal: S) -> Notified<S> {
-        let mut waiters = signal.0.lock();
+    /// Registers a waiter, by a reference of whichever kind.
+    pub(crate) fn notified<N: Deref<Target = Self> + Unpin>(notify: N) -> Notified<N> {
+        let mut waiters = notify.0.lock();
         let number = waiters.next;
         waiters.next += 1;
         waiters.wakers.insert(number, None);
         drop(waiters);
         Notified {
-            signal,
+            notify,
             number,
             is_done: false,
         }
     }
 
-    /// Calls everybody.
-    #[must_use = "who sleeps is to be woken, when no lock is held"]
-    pub(crate) fn notify_waiters(&self) -> impl Iterator<Item = Waker> + use<> {
-        let called = std::mem::take(&mut self.0.lock().listening);
-        called.into_values().flatten()
+    /// Notifies all waiters. Returns the wakers of those that sleep.
+    pub(crate) fn notify_waiters(&self) -> DeferredWakes {
+        let notified = std::mem::take(&mut self.0.lock().wakers);
+        notified.into_values().flatten().collect()
     }
 }
 
-/// Is ready when it was called.
+/// Is ready once it was notified.
 #[derive(Debug)]
-#[must_use = "who does not wait need not listen"]
-pub(crate) struct Notified<S: Deref<Target = Notify> + Unpin> {
-    signal: S,
+#[must_use = "a waiter that does not wait need not be registered"]
+pub(crate) struct Notified<N: Deref<Target = Notify> + Unpin> {
+    notify: N,
     number: u64,
     is_done: bool,
 }
 
-impl<S: Deref<Target = Notify> + Unpin> Future for Notified<S> {
+impl<N: Deref<Target = Notify> + Unpin> Future for Notified<N> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let waker = cx.waker().clone();
-        let mut waiters = self.signal.0.lock();
-        if let Some(place) = waiters.wakers.get_mut(&self.number) {
-            let former = place.replace(waker);
+        let mut waiters = self.notify.0.lock();
+        if let Some(stored) = waiters.wakers.get_mut(&self.number) {
+            let former = stored.replace(waker);
             drop(waiters);
             drop(former);
             return Poll::Pending;
@@ -88,10 +87,10 @@ impl<S: Deref<Target = Notify> + Unpin> Future for Notified<S> {
     }
 }
 
-impl<S: Deref<Target = Notify> + Unpin> Drop for Notified<S> {
+impl<N: Deref<Target = Notify> + Unpin> Drop for Notified<N> {
     fn drop(&mut self) {
         if !self.is_done {
-            let own = self.signal.0.lock().listening.remove(&self.number);
+            let own = self.notify.0.lock().wakers.remove(&self.number);
             drop(own);
         }
     }

@@ -1,11 +1,11 @@
-//! What goes over a router: types of messages and of requests, each with a prefix of its own.
+//! The types that go over a router: messages and requests, each with a prefix of its own.
 
 use std::{fmt, ops::Deref, sync::Arc};
 
-/// What is published, to be received by everybody who subscribed to it.
+/// A type of messages, which are published and received by all who subscribed to them.
 ///
-/// It is shared by its subscribers, not copied and not serialised. The [prefix](Self::PREFIX) stands before each of its topics, and keeps it apart
-/// from all other types of messages: to subscribe to `**` is to subscribe to all of *this* type.
+/// Subscribers share a message; it is never copied or serialised. The [prefix](Self::PREFIX) stands before each topic, and keeps the type apart from all
+/// other types of messages: a subscription to `**` is to all messages of *this* type.
 ///
 /// ```
 /// # use ump_router::Message;
@@ -16,12 +16,14 @@ use std::{fmt, ops::Deref, sync::Arc};
 /// }
 /// ```
 pub trait Message: Send + Sync + 'static {
-    /// One or more fragments of a [topic](crate::topic), of this type alone: a second type of messages with the same prefix, or with one that
-    /// begins with it, is [refused](crate::ProtocolError).
+    /// The first fragments of each [topic](crate::topic) of this type.
+    ///
+    /// It must be a topic of one fragment at least. No other type of messages on the router may have the same prefix, or one that begins with it; the
+    /// second type is [refused](crate::ProtocolError).
     const PREFIX: &'static str;
 }
 
-/// What is asked of the server of a topic.
+/// A type of messages that are sent to the server of a topic and answered: the messages of requests.
 ///
 /// ```
 /// # use ump_router::RequestMessage;
@@ -34,17 +36,17 @@ pub trait Message: Send + Sync + 'static {
 /// }
 /// ```
 pub trait RequestMessage: Send + 'static {
-    /// What comes back.
+    /// The reply of the server.
     type Reply: Send + 'static;
-    /// With what the server refuses a request.
+    /// The server's own error, with which it refuses a request.
     type Error: Send + 'static;
-    /// As that of a [message](Message::PREFIX). A type of messages and one of requests may have the same: they do not meet.
+    /// As [`Message::PREFIX`]. A type of messages and a type of requests may have the same prefix.
     const PREFIX: &'static str;
 }
 
-/// Bytes of which this process does not know what they mean: for tools, and for what is relayed. They are messages, and requests too.
+/// Bytes with a meaning that this process does not know, for tools and relays. They can be published and requested.
 ///
-/// Their topics have no prefix but their own first fragments. They are not those of typed messages: within a process a typed message has no bytes.
+/// Their topics have no prefix: the topic's own first fragments take its place. Within a process bytes are apart from typed messages, which have no bytes.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Bytes(Arc<[u8]>);
 

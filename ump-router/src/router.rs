@@ -1,4 +1,4 @@
-//! The front of everything.
+//! The public entry point of the crate.
 
 use std::{fmt, panic::Location, sync::Arc};
 
@@ -6,21 +6,22 @@ use ump::Clock;
 
 use crate::{
     error::Error,
-    presence::{RetainedStatus, ServerStatus, SubscriptionStatus},
     protocol::{Message, RequestMessage},
-    publish::{Publish, Received, SubscribeOptions, Subscription},
+    publish::{
+        Publish, Received, RetainedStatus, SubscribeOptions, Subscription, SubscriptionStatus,
+    },
     registry::Registry,
-    serve::{Call, Claim, Request, ServeOptions, Server},
+    serve::{Call, Claim, Request, ServeOptions, Server, ServerStatus},
     topic::{IntoPattern, IntoTopic},
 };
 
-/// Brings those together who know nothing of each other but a topic. Clones are the same router.
+/// Routes messages and requests by topic. Clones are the same router.
 ///
-/// A router has no thread: who publishes puts the message into the subscribers' queues, who asks puts the request into the server's. When its last
-/// clone is dropped it is [closed](Self::close).
+/// A router has no thread of its own: a publisher puts its message into the queues of the subscribers, and a caller puts its request into the queue
+/// of the server. When the last clone is dropped, the router is [closed](Self::close).
 ///
 /// ```
-/// # use ump_router::{Message, RequestMessage, Router};
+/// # use ump_router::{Message, Router};
 /// struct Price(f64);
 /// impl Message for Price {
 ///     const PREFIX: &str = "price";
@@ -31,7 +32,7 @@ use crate::{
 /// let mut prices = router.subscribe::<Price>("eth/*")?;
 /// let published = router.publish("eth/eur", Price(3000.0)).wait()?;
 /// assert_eq!((published.matched, published.queued), (1, 1));
-/// assert_eq!(prices.recv()?.0, 3000.0);
+/// assert_eq!(prices.recv().wait()?.0, 3000.0);
 /// # Ok(())
 /// # }
 /// ```
@@ -43,25 +44,27 @@ struct Inner {
 }
 
 impl Router {
-    /// A router of its own, with nobody there.
+    /// Creates a router without subscriptions and servers.
     #[must_use]
     pub fn new() -> Self {
         Self::with_clock(Clock::system())
     }
 
-    /// The same by another clock: timeouts and deadlines are by it, also those of the servers' channels. A test advances it by hand.
+    /// Creates a router whose timeouts and deadlines, and those of its servers' channels, are by this clock. A test advances a virtual clock by hand.
     #[must_use]
     pub fn with_clock(clock: Clock) -> Self {
         let registry = Registry::new(clock);
         Self(Arc::new(Inner { registry }))
     }
 
-    /// Subscribes to all messages of a type whose topics the pattern fits: with room for 1,024 of them, of which the oldest makes way.
+    /// Subscribes to all messages of a type whose topics match a pattern. The queue has room for 1,024 messages; when it is full, the oldest is lost.
     ///
-    /// Everything that is published after this has returned is received, if there is room.
+    /// Every message that is published after this has returned is received, if there is room.
     ///
     /// # Errors
-    /// The pattern is none, the prefix of the type is not its own, or the router was closed.
+    /// - [`Error::Topic`]: the pattern is not valid.
+    /// - [`Error::Protocol`]: the prefix of the type is not valid, or not unique.
+    /// - [`Error::Closed`]: the router was closed.
     pub fn subscribe<M: Message>(
         &self,
         pattern: impl IntoPattern,
@@ -69,66 +72,67 @@ impl Router {
         self.subscribe_with(pattern, SubscribeOptions::new())
     }
 
-    /// The same with other options.
+    /// Subscribes with explicit options.
     ///
     /// # Errors
-    /// As [`subscribe`](Self::subscribe), and a capacity of zero.
+    /// As [`subscribe`](Self::subscribe), and [`Error::ZeroCapacity`] if the capacity is zero.
     pub fn subscribe_with<M: Message>(
         &self,
         pattern: impl IntoPattern,
         options: SubscribeOptions,
     ) -> Result<Subscription<M>, Error> {
-        self.0
-            .registry
-            .bus()?
-            .subscribe(pattern.into_pattern()?, options)
+        let bus = self.0.registry.bus()?;
+        Subscription::open(bus, pattern.into_pattern()?, options)
     }
 
-    /// Publishes a message on a topic, or on all topics of a pattern, when it is waited for or awaited.
+    /// Publishes a message on a topic, or on all topics of a pattern, when the returned value is waited for (`.wait()`) or awaited.
     pub fn publish<M: Message>(&self, topic: impl IntoPattern, message: M) -> Publish<M> {
-        Publish::new(
-            self.0.registry.bus().cloned(),
-            topic.into_pattern(),
-            message,
-        )
+        let bus = self.0.registry.bus().cloned();
+        Publish::new(bus, topic.into_pattern(), message)
     }
 
-    /// Retains the last message of a topic no more, and gives it back.
+    /// Removes and returns the [retained](Publish::retain) message of a topic.
     ///
     /// # Errors
-    /// The topic is none, the prefix of the type is not its own, or the router was closed.
-    pub fn forget<M: Message>(&self, topic: impl IntoTopic) -> Result<Option<Received<M>>, Error> {
+    /// - [`Error::Topic`]: the topic is not valid.
+    /// - [`Error::Protocol`]: the prefix of the type is not valid, or not unique.
+    /// - [`Error::Closed`]: the router was closed.
+    pub fn remove_retained<M: Message>(
+        &self,
+        topic: impl IntoTopic,
+    ) -> Result<Option<Received<M>>, Error> {
         let topic = topic.into_topic()?;
-        self.0.registry.bus()?.forget(&topic)
+        self.0.registry.bus()?.remove_retained(&topic)
     }
 
     /// Serves a topic, with an unbounded queue.
     ///
     /// # Errors
-    /// The topic is none, or has a server already; the prefix of the type is not its own, or the router was closed.
+    /// - [`Error::Topic`]: the topic is not valid.
+    /// - [`Error::Taken`]: the topic has a server already.
+    /// - [`Error::Protocol`]: the prefix of the type is not valid, or not unique.
+    /// - [`Error::Closed`]: the router was closed.
     pub fn serve<P: RequestMessage>(&self, topic: impl IntoTopic) -> Result<Server<P>, Error> {
         self.serve_with(topic, ServeOptions::new())
     }
 
-    /// The same with other options.
+    /// Serves a topic with explicit options.
     ///
     /// # Errors
-    /// As [`serve`](Self::serve), and a capacity of zero.
+    /// As [`serve`](Self::serve), and [`Error::ZeroCapacity`] if the capacity is zero.
     pub fn serve_with<P: RequestMessage>(
         &self,
         topic: impl IntoTopic,
         options: ServeOptions,
     ) -> Result<Server<P>, Error> {
-        self.0
-            .registry
-            .servers_of()?
-            .serve(topic.into_topic()?, options)
+        let servers = self.0.registry.servers_of()?;
+        servers.serve(topic.into_topic()?, options)
     }
 
-    /// Lets a server that there is already serve a topic, too: a loop of `ump-server`, say. It may serve many.
+    /// Serves a topic by a server that exists already, such as a loop of `ump-server`. One server can serve many topics.
     ///
-    /// The router keeps the client until the claim is dropped, or the server has ended; so the channel does not end before. Of a server that has ended
-    /// already the claim is [over](Claim::is_serving) from the beginning.
+    /// The router keeps the client, and so the channel, until the claim is dropped or the server has ended. If the server has ended already, the claim
+    /// has [ended](Claim::is_serving), too.
     ///
     /// # Errors
     /// As [`serve`](Self::serve).
@@ -138,40 +142,41 @@ impl Router {
         client: ump::Client<Call<P>, P::Reply, P::Error>,
         options: ServeOptions,
     ) -> Result<Claim, Error> {
-        self.0
-            .registry
-            .servers_of()?
-            .claim(topic.into_topic()?, client, options)
+        let servers = self.0.registry.servers_of()?;
+        servers.claim(topic.into_topic()?, client, options)
     }
 
-    /// Begins a request to the server of a topic, which is made when it is waited for or awaited.
+    /// Makes a request to the server of a topic, when the returned value is waited for (`.wait()`) or awaited.
     ///
-    /// Its handler sees this call as [its caller](ump::ReplyContext::caller).
+    /// The handler sees the source location of this call as [its caller](ump::ReplyContext::caller).
     #[track_caller]
     pub fn request<P: RequestMessage>(&self, topic: impl IntoTopic, message: P) -> Request<P> {
-        Request::new(&self.0.registry, topic, message, Location::caller())
+        let target = self.0.registry.target(topic);
+        Request::new(target, message, Location::caller())
     }
 
-    /// All subscriptions there are, in no order.
+    /// Returns the status of all subscriptions, in no particular order.
     #[must_use]
     pub fn subscriptions(&self) -> Vec<SubscriptionStatus> {
         self.0.registry.subscriptions()
     }
 
-    /// All topics whose last message is retained, in no order.
+    /// Returns all topics with a retained message, in no particular order.
     #[must_use]
     pub fn retained(&self) -> Vec<RetainedStatus> {
         self.0.registry.retained()
     }
 
-    /// All servers there are, in no order; those of one topic in line.
+    /// Returns the status of all servers and standbys, in no particular order; those of one topic in the order in which they serve.
     #[must_use]
     pub fn servers(&self) -> Vec<ServerStatus> {
         self.0.registry.servers()
     }
 
-    /// Ends everything: subscriptions end when what is queued was received, servers when what is queued was served, and nothing more is
-    /// published, asked, subscribed or served.
+    /// Closes the router.
+    ///
+    /// A subscription ends when its queued messages were received, a server when its queued requests were served. From now on nothing can be published,
+    /// requested, subscribed or served.
     pub fn close(&self) {
         self.0.registry.close();
     }

@@ -1,17 +1,17 @@
-//! The user's code that is run on somebody else's thread.
+//! User code that runs on somebody else's thread.
 
 use std::{
     mem,
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
-/// Runs what belongs to somebody else: a waker, or the drop of a message. Should it panic, that is the trouble of whoever made it (the panic hook
-/// tells), not of the publisher or subscriber that happens to run it.
-pub(crate) fn catch_user_panic(users_code: impl FnOnce()) {
-    let Err(panic) = catch_unwind(AssertUnwindSafe(users_code)) else {
+/// Runs user code: wakes a waker, or drops a message. A panic is caught, so that it does not hit the publisher or subscriber that happens to run it;
+/// only the panic hook reports it.
+pub(crate) fn catch_user_panic(user_code: impl FnOnce()) {
+    let Err(panic) = catch_unwind(AssertUnwindSafe(user_code)) else {
         return;
     };
-    // What was thrown is the user's as well, and its drop may throw. There it ends: what that throws is not dropped any more.
+    // The payload is the user's, too, and its drop may panic. The payload of that second panic is leaked.
     if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
         mem::forget(panic);
     }

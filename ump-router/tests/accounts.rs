@@ -46,7 +46,7 @@ const POLICIES: [WhenFull; 5] = [
 fn account(subscription: &mut Subscription<Number>) -> usize {
     let mut messages = 0;
     loop {
-        match subscription.recv() {
+        match subscription.recv().wait() {
             Ok(_) => messages += 1,
             Err(RecvError::Missed(missed)) => messages += usize::try_from(missed).unwrap(),
             Err(_) => return messages,

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use proptest::prelude::*;
 use ump_router::{
     Pattern, Topic,
-    topic::{TopicIndex, TopicKey},
+    index::{TopicIndex, TopicKey},
 };
 
 fn pattern(text: &str) -> Pattern {
@@ -17,7 +17,7 @@ fn pattern(text: &str) -> Pattern {
 fn fitting(index: &TopicIndex<u32>, topic: &str) -> Vec<u32> {
     let mut found = Vec::new();
     index
-        .for_each_fitting(topic, |&value| found.push(value))
+        .for_each_matching(topic, |&value| found.push(value))
         .unwrap();
     found.sort_unstable();
     found
@@ -25,7 +25,7 @@ fn fitting(index: &TopicIndex<u32>, topic: &str) -> Vec<u32> {
 
 fn meeting(index: &TopicIndex<u32>, text: &str) -> Vec<u32> {
     let mut found = Vec::new();
-    index.for_each_meeting(&pattern(text), |&value| found.push(value));
+    index.for_each_intersecting(&pattern(text), |&value| found.push(value));
     found.sort_unstable();
     found
 }
@@ -86,7 +86,7 @@ fn values_of_one_pattern_come_in_the_order_in_which_they_were_inserted() {
     ] {
         assert_eq!(index.remove(keys[removed]), Some(removed));
         let mut found = Vec::new();
-        index.for_each_fitting("a/b", |&n| found.push(n)).unwrap();
+        index.for_each_matching("a/b", |&n| found.push(n)).unwrap();
         assert_eq!(found, rest);
     }
 }
@@ -124,10 +124,10 @@ fn a_key_fits_nothing_once_its_value_is_removed() {
 fn what_is_no_topic_is_refused() {
     let index = of(&["**"]);
     for text in ["a/*", "a//b", "a b"] {
-        assert!(index.for_each_fitting(text, |_| unreachable!()).is_err());
+        assert!(index.for_each_matching(text, |_| unreachable!()).is_err());
     }
     let long = ["a"; Topic::MAX_FRAGMENTS + 1].join("/");
-    assert!(index.for_each_fitting(&long, |_| unreachable!()).is_err());
+    assert!(index.for_each_matching(&long, |_| unreachable!()).is_err());
 }
 
 #[test]
@@ -212,7 +212,9 @@ fn run(steps: Vec<Step>) {
 }
 
 fn check(index: &TopicIndex<u32>, list: &[(TopicKey, Pattern, u32)], asked: &Pattern) {
-    let meets = list.iter().filter(|(_, pattern, _)| pattern.meets(asked));
+    let meets = list
+        .iter()
+        .filter(|(_, pattern, _)| pattern.intersects(asked));
     let mut expected: Vec<u32> = meets.map(|(.., value)| *value).collect();
     expected.sort_unstable();
     assert_eq!(meeting(index, asked.as_str()), expected, "{asked}");

@@ -9,13 +9,13 @@ use std::{
 use proptest::prelude::*;
 use ump_router::{
     Pattern, Topic,
-    routing::{Core, Input, Outcome, Output, Party, RequestId, Violation},
+    routing::{Core, Input, Outcome, Output, Peer, RequestId, Violation},
     ump::Executed,
 };
 
 type Message = u32;
 
-/// What a program does; parties and requests by their places in the lists of all that there ever were.
+/// What a program does; peers and requests by their places in the lists of all that there ever were.
 #[derive(Clone, Debug)]
 enum Step {
     Connect,
@@ -43,8 +43,8 @@ const TOPICS: [&str; 3] = ["", "a", "a/b"];
 const PATTERNS: [&str; 6] = ["", "a", "*", "a/*", "**", "**/b"];
 
 fn step() -> impl Strategy<Value = Step> {
-    let party = || 0..4_usize;
-    let number = || 0..3_u64;
+    let peer = || 0..4_usize;
+    let local_id = || 0..3_u64;
     let topic = || prop::sample::select(&TOPICS[..]);
     let pattern = || prop::sample::select(&PATTERNS[..]);
     let answer = prop::sample::select(
@@ -57,16 +57,16 @@ fn step() -> impl Strategy<Value = Step> {
     );
     prop_oneof![
         2 => Just(Step::Connect),
-        1 => party().prop_map(Step::Disconnect),
-        3 => (party(), number(), pattern()).prop_map(|(p, n, t)| Step::Subscribe(p, n, t)),
-        1 => (party(), number()).prop_map(|(p, n)| Step::Unsubscribe(p, n)),
-        3 => (party(), pattern()).prop_map(|(p, t)| Step::Publish(p, t)),
-        5 => (party(), topic(), prop::bool::weighted(0.8)).prop_map(|(p, t, s)| Step::Serve(p, t, s)),
-        2 => (party(), topic()).prop_map(|(p, t)| Step::Leave(p, t)),
-        6 => (party(), number(), topic(), prop::option::of(0..6_u64), any::<bool>())
+        1 => peer().prop_map(Step::Disconnect),
+        3 => (peer(), local_id(), pattern()).prop_map(|(p, n, t)| Step::Subscribe(p, n, t)),
+        1 => (peer(), local_id()).prop_map(|(p, n)| Step::Unsubscribe(p, n)),
+        3 => (peer(), pattern()).prop_map(|(p, t)| Step::Publish(p, t)),
+        5 => (peer(), topic(), prop::bool::weighted(0.8)).prop_map(|(p, t, s)| Step::Serve(p, t, s)),
+        2 => (peer(), topic()).prop_map(|(p, t)| Step::Leave(p, t)),
+        6 => (peer(), local_id(), topic(), prop::option::of(0..6_u64), any::<bool>())
             .prop_map(|(p, n, t, d, w)| Step::Request(p, n, t, d, w)),
-        1 => (party(), number()).prop_map(|(p, n)| Step::Cancel(p, n)),
-        5 => (party(), 0..8_usize, answer).prop_map(|(p, r, a)| Step::Answer(p, r, a)),
+        1 => (peer(), local_id()).prop_map(|(p, n)| Step::Cancel(p, n)),
+        5 => (peer(), 0..8_usize, answer).prop_map(|(p, r, a)| Step::Answer(p, r, a)),
         2 => (1..4_u64).prop_map(Step::Advance),
     ]
 }
@@ -77,15 +77,15 @@ struct Request {
     /// Its place in the list of all that were ever made.
     place: usize,
     owner: usize,
-    number: u64,
+    local_id: u64,
     topic: &'static str,
     message: Message,
     deadline: Option<u64>,
-    waits: bool,
+    wait_for_server: bool,
     with: Option<usize>,
 }
 
-/// Said to a party, with requests by their places.
+/// Said to a peer, with requests by their places.
 type Said = (usize, String);
 
 #[derive(Default)]
@@ -114,7 +114,7 @@ impl Reference {
             .iter()
             .position(|request| request.place == place);
         let request = self.requests.remove(at.expect("it has not ended"));
-        self.say(request.owner, format!("{} ended {how}", request.number));
+        self.say(request.owner, format!("{} ended {how}", request.local_id));
     }
 
     fn places(&self, is_one: impl Fn(&Request) -> bool) -> Vec<usize> {
@@ -142,20 +142,20 @@ impl Reference {
 
     fn settle(&mut self, topic: &'static str) {
         for place in self.places(|request| request.with.is_none() && request.topic == topic) {
-            let waits = self
+            let wait_for_server = self
                 .requests
                 .iter()
-                .any(|request| request.place == place && request.waits);
-            if !self.give(place) && !waits {
+                .any(|request| request.place == place && request.wait_for_server);
+            if !self.give(place) && !wait_for_server {
                 self.end(place, "lost No");
             }
         }
     }
 
     /// Whether it served, rather than stood by; if it can be.
-    fn leave(&mut self, party: usize, topic: &'static str) -> Option<bool> {
+    fn leave(&mut self, peer: usize, topic: &'static str) -> Option<bool> {
         let line = self.lines.get_mut(topic)?;
-        let at = line.iter().position(|claimant| *claimant == party)?;
+        let at = line.iter().position(|claimant| *claimant == peer)?;
         line.remove(at);
         let successor = line.first().copied();
         if line.is_empty() {
@@ -209,91 +209,91 @@ impl Reference {
     fn step(&mut self, step: &Step) -> bool {
         match *step {
             Step::Connect => self.connected.push(true),
-            Step::Disconnect(party) => {
-                self.connected[party] = false;
+            Step::Disconnect(peer) => {
+                self.connected[peer] = false;
                 self.subscriptions
-                    .retain(|subscription| subscription.0 != party);
-                for place in self.places(|request| request.owner == party) {
+                    .retain(|subscription| subscription.0 != peer);
+                for place in self.places(|request| request.owner == peer) {
                     self.cancel(place);
                 }
                 let mut topics: Vec<_> = self
                     .lines
                     .iter()
-                    .filter(|(_, line)| line.contains(&party))
+                    .filter(|(_, line)| line.contains(&peer))
                     .map(|(topic, _)| *topic)
                     .collect();
-                topics.retain(|topic| self.leave(party, topic) == Some(true));
-                for place in self.places(|request| request.with == Some(party)) {
+                topics.retain(|topic| self.leave(peer, topic) == Some(true));
+                for place in self.places(|request| request.with == Some(peer)) {
                     self.end(place, "lost Perhaps");
                 }
                 for topic in topics {
                     self.settle(topic);
                 }
             }
-            Step::Subscribe(party, number, pattern) => {
+            Step::Subscribe(peer, local_id, pattern) => {
                 let is_used = self
                     .subscriptions
                     .iter()
-                    .any(|other| (other.0, other.1) == (party, number));
+                    .any(|other| (other.0, other.1) == (peer, local_id));
                 if is_used {
                     return false;
                 }
-                self.subscriptions.push((party, number, pattern));
+                self.subscriptions.push((peer, local_id, pattern));
             }
-            Step::Unsubscribe(party, number) => {
+            Step::Unsubscribe(peer, local_id) => {
                 let before = self.subscriptions.len();
                 self.subscriptions
-                    .retain(|other| (other.0, other.1) != (party, number));
+                    .retain(|other| (other.0, other.1) != (peer, local_id));
                 return self.subscriptions.len() < before;
             }
             Step::Publish(_, topic) => {
                 self.messages += 1;
                 let published: Pattern = topic.parse().unwrap();
-                for party in 0..self.connected.len() {
+                for peer in 0..self.connected.len() {
                     let mut to: Vec<_> = self
                         .subscriptions
                         .iter()
                         .filter(|other| {
-                            other.0 == party
-                                && other.2.parse::<Pattern>().unwrap().meets(&published)
+                            other.0 == peer
+                                && other.2.parse::<Pattern>().unwrap().intersects(&published)
                         })
                         .map(|other| other.1)
                         .collect();
                     to.sort_unstable();
                     if !to.is_empty() {
                         self.say(
-                            party,
+                            peer,
                             format!("message '{published}' {} to {to:?}", self.messages),
                         );
                     }
                 }
             }
-            Step::Serve(party, topic, stand_by) => {
+            Step::Serve(peer, topic, stand_by) => {
                 let line = self.lines.entry(topic).or_default();
-                if line.contains(&party) {
+                if line.contains(&peer) {
                     return false;
                 }
                 if line.is_empty() {
-                    line.push(party);
-                    self.say(party, format!("serving '{topic}'"));
+                    line.push(peer);
+                    self.say(peer, format!("serving '{topic}'"));
                     self.settle(topic);
                 } else if stand_by {
-                    line.push(party);
-                    self.say(party, format!("standing by '{topic}'"));
+                    line.push(peer);
+                    self.say(peer, format!("standing by '{topic}'"));
                 } else {
-                    self.say(party, format!("taken '{topic}'"));
+                    self.say(peer, format!("taken '{topic}'"));
                 }
             }
-            Step::Leave(party, topic) => match self.leave(party, topic) {
+            Step::Leave(peer, topic) => match self.leave(peer, topic) {
                 None => return false,
                 Some(true) => self.settle(topic),
                 Some(false) => {}
             },
-            Step::Request(owner, number, topic, timeout, waits) => {
+            Step::Request(owner, local_id, topic, timeout, wait_for_server) => {
                 if self
                     .requests
                     .iter()
-                    .any(|other| (other.owner, other.number) == (owner, number))
+                    .any(|other| (other.owner, other.local_id) == (owner, local_id))
                 {
                     return false;
                 }
@@ -304,27 +304,27 @@ impl Reference {
                 self.requests.push(Request {
                     place,
                     owner,
-                    number,
+                    local_id,
                     topic,
                     message: self.messages,
                     deadline,
-                    waits,
+                    wait_for_server,
                     with: None,
                 });
                 if timeout == Some(0) {
                     self.end(place, "late No");
-                } else if !self.give(place) && !waits {
+                } else if !self.give(place) && !wait_for_server {
                     self.end(place, "without server");
                 }
             }
-            Step::Cancel(owner, number) => {
+            Step::Cancel(owner, local_id) => {
                 for place in
-                    self.places(|request| (request.owner, request.number) == (owner, number))
+                    self.places(|request| (request.owner, request.local_id) == (owner, local_id))
                 {
                     self.cancel(place);
                 }
             }
-            Step::Answer(party, place, answer) => {
+            Step::Answer(peer, place, answer) => {
                 if place >= self.made {
                     return false;
                 }
@@ -335,7 +335,7 @@ impl Reference {
                 else {
                     return true;
                 };
-                if request.with != Some(party) {
+                if request.with != Some(peer) {
                     return false;
                 }
                 match answer {
@@ -346,7 +346,7 @@ impl Reference {
                         request.with = None;
                         request.message = 3000;
                         let topic = request.topic;
-                        if self.lines.get(topic).and_then(|line| line.first()) != Some(&party) {
+                        if self.lines.get(topic).and_then(|line| line.first()) != Some(&peer) {
                             self.settle(topic);
                         }
                     }
@@ -361,7 +361,7 @@ impl Reference {
 /// The core, with the names that the reference has for things.
 struct Subject {
     core: Core<Message>,
-    parties: Vec<Party>,
+    peers: Vec<Peer>,
     /// By their places; those that were given to a server.
     requests: BTreeMap<usize, RequestId>,
     start: Instant,
@@ -371,63 +371,63 @@ impl Subject {
     /// Whether it can be.
     fn step(&mut self, step: &Step, now: u64, messages: Message) -> bool {
         let now = self.start + Duration::from_secs(now);
-        let (party, input) = match *step {
+        let (peer, input) = match *step {
             Step::Connect => {
-                self.parties.push(self.core.connect());
+                self.peers.push(self.core.connect());
                 return true;
             }
-            Step::Disconnect(party) => return self.core.disconnect(self.parties[party]).is_ok(),
+            Step::Disconnect(peer) => return self.core.disconnect(self.peers[peer]).is_ok(),
             Step::Advance(_) => {
                 self.core.advance(now);
                 return true;
             }
-            Step::Subscribe(party, number, pattern) => (
-                party,
+            Step::Subscribe(peer, local_id, pattern) => (
+                peer,
                 Input::Subscribe {
-                    number,
+                    local_id,
                     pattern: pattern.parse().unwrap(),
                 },
             ),
-            Step::Unsubscribe(party, number) => (party, Input::Unsubscribe { number }),
-            Step::Publish(party, topic) => (
-                party,
+            Step::Unsubscribe(peer, local_id) => (peer, Input::Unsubscribe { local_id }),
+            Step::Publish(peer, topic) => (
+                peer,
                 Input::Publish {
                     topic: topic.parse().unwrap(),
                     message: messages,
                 },
             ),
-            Step::Serve(party, topic, stand_by) => (
-                party,
+            Step::Serve(peer, topic, stand_by) => (
+                peer,
                 Input::Serve {
                     topic: topic.parse().unwrap(),
                     stand_by,
                 },
             ),
-            Step::Leave(party, topic) => (
-                party,
+            Step::Leave(peer, topic) => (
+                peer,
                 Input::Leave {
                     topic: topic.parse().unwrap(),
                 },
             ),
-            Step::Request(party, number, topic, timeout, waits) => {
+            Step::Request(peer, local_id, topic, timeout, wait_for_server) => {
                 let deadline = timeout.map(|timeout| now + Duration::from_secs(timeout));
                 let topic = topic.parse().unwrap();
                 (
-                    party,
+                    peer,
                     Input::Request {
-                        number,
+                        local_id,
                         topic,
                         message: messages,
                         deadline,
-                        waits,
+                        wait_for_server,
                     },
                 )
             }
-            Step::Cancel(party, number) => (party, Input::Cancel { number }),
-            Step::Answer(party, place, answer) => {
+            Step::Cancel(peer, local_id) => (peer, Input::Cancel { local_id }),
+            Step::Answer(peer, place, answer) => {
                 let id = self.requests[&place];
                 (
-                    party,
+                    peer,
                     match answer {
                         Answer::Reply => Input::Reply {
                             id,
@@ -443,14 +443,14 @@ impl Subject {
                 )
             }
         };
-        self.core.handle(now, self.parties[party], input).is_ok()
+        self.core.handle(now, self.peers[peer], input).is_ok()
     }
 
     /// What it says, in the words of the reference. `made` requests there were before the last step.
     fn said(&mut self, reference: &Reference) -> Vec<Said> {
         let mut all = Vec::new();
         while let Some((to, output)) = self.core.poll_output() {
-            let to = self.parties.iter().position(|party| *party == to).unwrap();
+            let to = self.peers.iter().position(|peer| *peer == to).unwrap();
             let what = match output {
                 Output::Deliver { to, topic, message } => {
                     format!("message '{topic}' {message} to {to:?}")
@@ -493,7 +493,9 @@ impl Subject {
                         .expect("it was given");
                     format!("cancelled {place}")
                 }
-                Output::Ended { number, outcome } => format!("{number} ended {}", words(&outcome)),
+                Output::Ended { local_id, outcome } => {
+                    format!("{local_id} ended {}", words(&outcome))
+                }
                 other => panic!("{other:?}"),
             };
             all.push((to, what));
@@ -516,7 +518,7 @@ fn words(outcome: &Outcome<Message>) -> String {
 
 /// An answer goes to a request that was given to somebody, and mostly comes from that one.
 fn aimed(step: Step, reference: &Reference, given: &BTreeMap<usize, RequestId>) -> Option<Step> {
-    let Step::Answer(party, choice, answer) = step else {
+    let Step::Answer(peer, choice, answer) = step else {
         return Some(step);
     };
     let live = reference
@@ -526,26 +528,26 @@ fn aimed(step: Step, reference: &Reference, given: &BTreeMap<usize, RequestId>) 
     let live: Vec<_> = live.collect();
     if choice == 0 || live.is_empty() {
         let place = *given.keys().nth(choice % given.len().max(1))?;
-        return Some(Step::Answer(party, place, answer));
+        return Some(Step::Answer(peer, place, answer));
     }
     let (place, with) = live[choice % live.len()];
     Some(Step::Answer(with, place, answer))
 }
 
-/// Whether a party that takes part is meant.
+/// Whether a peer that takes part is meant.
 fn is_possible(step: &Step, connected: &[bool]) -> bool {
     match *step {
         Step::Connect => connected.len() < 4,
         Step::Advance(_) => true,
-        Step::Disconnect(party)
-        | Step::Subscribe(party, ..)
-        | Step::Unsubscribe(party, _)
-        | Step::Publish(party, _)
-        | Step::Serve(party, ..)
-        | Step::Leave(party, _)
-        | Step::Request(party, ..)
-        | Step::Cancel(party, _)
-        | Step::Answer(party, ..) => connected.get(party) == Some(&true),
+        Step::Disconnect(peer)
+        | Step::Subscribe(peer, ..)
+        | Step::Unsubscribe(peer, _)
+        | Step::Publish(peer, _)
+        | Step::Serve(peer, ..)
+        | Step::Leave(peer, _)
+        | Step::Request(peer, ..)
+        | Step::Cancel(peer, _)
+        | Step::Answer(peer, ..) => connected.get(peer) == Some(&true),
     }
 }
 
@@ -553,7 +555,7 @@ proptest! {
     #[test]
     fn a_core_does_what_the_reference_does(steps in prop::collection::vec(step(), 1..100)) {
         let mut reference = Reference::default();
-        let mut subject = Subject { core: Core::new(), parties: Vec::new(), requests: BTreeMap::new(), start: Instant::now() };
+        let mut subject = Subject { core: Core::new(), peers: Vec::new(), requests: BTreeMap::new(), start: Instant::now() };
         for step in steps {
             let Some(step) = aimed(step, &reference, &subject.requests) else {
                 continue;
@@ -578,13 +580,13 @@ fn topic() -> Topic {
     "a".parse().unwrap()
 }
 
-fn request(number: u64, deadline: Option<Instant>) -> Input<Message> {
+fn request(local_id: u64, deadline: Option<Instant>) -> Input<Message> {
     Input::Request {
-        number,
+        local_id,
         topic: topic(),
         message: 7,
         deadline,
-        waits: false,
+        wait_for_server: false,
     }
 }
 
@@ -613,7 +615,13 @@ fn an_answer_that_comes_too_late_is_no_violation_and_goes_nowhere() {
     let outcome = Outcome::TimedOut(Executed::Perhaps);
     assert_eq!(
         core.poll_output(),
-        Some((client, Output::Ended { number: 1, outcome }))
+        Some((
+            client,
+            Output::Ended {
+                local_id: 1,
+                outcome
+            }
+        ))
     );
     core.handle(now + second, server, Input::Reply { id, reply: Ok(1) })
         .unwrap();
@@ -639,12 +647,12 @@ fn who_answers_for_another_is_told_and_nobody_else_notices() {
         panic!()
     };
     let forged = core.handle(now, other, Input::Reply { id, reply: Ok(1) });
-    assert_eq!(forged, Err(Violation::NotItsRequest(id)));
+    assert_eq!(forged, Err(Violation::WrongRequest(id)));
     assert_eq!(core.poll_output(), None);
     core.handle(now, server, Input::Reply { id, reply: Ok(2) })
         .unwrap();
     let ended = Output::Ended {
-        number: 1,
+        local_id: 1,
         outcome: Outcome::Reply(2),
     };
     assert_eq!(core.poll_output(), Some((client, ended)));
@@ -655,9 +663,9 @@ fn who_returned_a_request_is_not_given_it_again_as_long_as_it_serves() {
     for leaves_by_disconnect in [false, true] {
         let (mut core, now) = (Core::new(), Instant::now());
         let [client, server, standby] = [(); 3].map(|()| core.connect());
-        for (party, stand_by) in [(server, false), (standby, true)] {
+        for (peer, stand_by) in [(server, false), (standby, true)] {
             let topic = topic();
-            core.handle(now, party, Input::Serve { topic, stand_by })
+            core.handle(now, peer, Input::Serve { topic, stand_by })
                 .unwrap();
         }
         core.handle(now, client, request(1, None)).unwrap();
@@ -678,7 +686,7 @@ fn who_returned_a_request_is_not_given_it_again_as_long_as_it_serves() {
         core.handle(now, server, Input::Leave { topic: topic() })
             .unwrap();
         let ended = Output::Ended {
-            number: 1,
+            local_id: 1,
             outcome: Outcome::ServerLost(Executed::No),
         };
         assert_eq!(core.poll_output(), Some((client, ended)));

@@ -96,10 +96,10 @@ fn the_examples_of_the_documentation_behave_as_the_words_say() {
         ("", "a"),
     ];
     for (text, name) in fitting {
-        assert!(pattern(text).fits(&topic(name)), "{text} fits {name}");
+        assert!(pattern(text).matches(&topic(name)), "{text} fits {name}");
     }
     for (text, name) in not_fitting {
-        assert!(!pattern(text).fits(&topic(name)), "{text} fits {name}");
+        assert!(!pattern(text).matches(&topic(name)), "{text} fits {name}");
     }
 }
 
@@ -111,7 +111,7 @@ fn a_pattern_fits_what_the_words_say() {
         for name in &topics {
             let topic = topic(&name.join("/"));
             assert_eq!(
-                pattern.fits(&topic),
+                pattern.matches(&topic),
                 fits(&fragments, name),
                 "{pattern} {topic}"
             );
@@ -126,10 +126,10 @@ fn two_patterns_meet_exactly_if_a_name_fits_both() {
     for (one, (text, set)) in parsed.iter().zip(&all) {
         for (other, (other_text, other_set)) in parsed.iter().zip(&all) {
             let common = iter::zip(set, other_set).any(|(one, other)| one & other != 0);
-            assert_eq!(one.meets(other), common, "{text} {other_text}");
-            let example = one.common(other);
+            assert_eq!(one.intersects(other), common, "{text} {other_text}");
+            let example = one.common_topic(other);
             assert_eq!(example.is_some(), common, "{text} {other_text}");
-            let is_in_both = |topic: &Topic| one.fits(topic) && other.fits(topic);
+            let is_in_both = |topic: &Topic| one.matches(topic) && other.matches(topic);
             assert!(example.iter().all(is_in_both), "{text} {other_text}");
         }
     }
@@ -177,10 +177,10 @@ fn an_example_of_what_is_common_is_short_and_uses_the_names_at_hand() {
         ("a/b", "a/b", "a/b"),
     ] {
         let (one, other) = (pattern(one), pattern(other));
-        assert_eq!(one.common(&other).unwrap(), common);
-        assert_eq!(other.common(&one).unwrap(), common);
+        assert_eq!(one.common_topic(&other).unwrap(), common);
+        assert_eq!(other.common_topic(&one).unwrap(), common);
     }
-    assert_eq!(pattern("a/*").common(&pattern("b/**")), None);
+    assert_eq!(pattern("a/*").common_topic(&pattern("b/**")), None);
 }
 
 #[test]
@@ -202,13 +202,13 @@ fn the_longest_patterns_have_a_common_name_that_is_a_topic() {
     ));
     assert_eq!(begins.as_str().len(), Pattern::MAX_LENGTH);
     assert_eq!(begins.fragments().count(), Pattern::MAX_FRAGMENTS);
-    let common = begins.common(&ends).unwrap();
+    let common = begins.common_topic(&ends).unwrap();
     assert_eq!(Topic::check(common.as_str()), Ok(()));
-    assert!(begins.fits(&common) && ends.fits(&common) && begins.meets(&ends));
+    assert!(begins.matches(&common) && ends.matches(&common) && begins.intersects(&ends));
 
     let stars = pattern(&["*"; Pattern::MAX_FRAGMENTS].join("/"));
     assert_eq!(
-        stars.common(&stars).unwrap().fragments().count(),
+        stars.common_topic(&stars).unwrap().fragments().count(),
         Pattern::MAX_FRAGMENTS
     );
 }
@@ -220,11 +220,11 @@ fn chains_of_wildcards_are_no_trap() {
         pattern(&format!("{links}/{ends}"))
     };
     let all_a = topic(&["a"; Topic::MAX_FRAGMENTS].join("/"));
-    assert!(chain("**").fits(&all_a));
-    assert!(!chain("b").fits(&all_a));
-    assert!(chain("b").meets(&chain("*")));
-    assert!(!chain("b").meets(&chain("c")));
-    assert_eq!(chain("b").common(&chain("c")), None);
+    assert!(chain("**").matches(&all_a));
+    assert!(!chain("b").matches(&all_a));
+    assert!(chain("b").intersects(&chain("*")));
+    assert!(!chain("b").intersects(&chain("c")));
+    assert_eq!(chain("b").common_topic(&chain("c")), None);
 }
 
 fn error(text: &str) -> TopicError {
@@ -406,12 +406,12 @@ fn long_pattern() -> impl Strategy<Value = Pattern> {
 proptest! {
     #[test]
     fn whether_patterns_meet_agrees_with_the_example_however_long_they_are(one in long_pattern(), other in long_pattern()) {
-        let example = one.common(&other);
-        prop_assert_eq!(one.meets(&other), example.is_some());
-        prop_assert_eq!(other.meets(&one), example.is_some());
+        let example = one.common_topic(&other);
+        prop_assert_eq!(one.intersects(&other), example.is_some());
+        prop_assert_eq!(other.intersects(&one), example.is_some());
         if let Some(example) = example {
             prop_assert_eq!(Topic::check(example.as_str()), Ok(()));
-            prop_assert!(one.fits(&example) && other.fits(&example));
+            prop_assert!(one.matches(&example) && other.matches(&example));
         }
     }
 

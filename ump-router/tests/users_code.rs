@@ -93,9 +93,9 @@ fn a_publisher_may_be_polled_by_who_makes_room() {
     let mut subscription = blocking(&router);
     let task = Inline::start(&router, router.publish("a", Number(2)).into_future());
     assert!(task.output().is_none());
-    assert_eq!(subscription.recv().unwrap().0, 1);
+    assert_eq!(subscription.recv().wait().unwrap().0, 1);
     assert_eq!(counts(task.output().unwrap().unwrap()), (1, 1, 0));
-    assert_eq!(subscription.recv().unwrap().0, 2);
+    assert_eq!(subscription.recv().wait().unwrap().0, 2);
 }
 
 #[test]
@@ -105,8 +105,8 @@ fn a_publisher_may_be_polled_by_who_closes_the_router() {
     let task = Inline::start(&router, router.publish("a", Number(2)).into_future());
     router.close();
     assert_eq!(counts(task.output().unwrap().unwrap()), (0, 0, 0));
-    assert_eq!(subscription.recv().unwrap().0, 1);
-    assert_eq!(subscription.recv().unwrap_err(), RecvError::Closed);
+    assert_eq!(subscription.recv().wait().unwrap().0, 1);
+    assert_eq!(subscription.recv().wait().unwrap_err(), RecvError::Closed);
 }
 
 #[test]
@@ -162,8 +162,11 @@ fn a_waker_may_use_the_router_when_it_is_dropped_by_who_waits_no_more() {
         assert!(polled.is_pending());
     }
     drop(publisher);
-    assert_eq!(subscription.recv().unwrap().0, 1);
-    assert_eq!(subscription.recv().unwrap_err(), RecvError::Missed(1));
+    assert_eq!(subscription.recv().wait().unwrap().0, 1);
+    assert_eq!(
+        subscription.recv().wait().unwrap_err(),
+        RecvError::Missed(1)
+    );
 }
 
 #[test]
@@ -181,11 +184,11 @@ fn a_waker_that_panics_is_not_the_trouble_of_who_makes_room() {
     let pending = publisher.as_mut().poll(&mut Context::from_waker(&broken));
     assert!(pending.is_pending());
     let task = Inline::start(&router, router.publish("a", Number(3)).into_future());
-    assert_eq!(subscription.recv().unwrap().0, 1);
+    assert_eq!(subscription.recv().wait().unwrap().0, 1);
     assert!(task.output().is_none());
-    assert_eq!(subscription.recv().unwrap().0, 2);
+    assert_eq!(subscription.recv().wait().unwrap().0, 2);
     assert_eq!(counts(task.output().unwrap().unwrap()), (1, 1, 0));
-    assert_eq!(subscription.recv().unwrap().0, 3);
+    assert_eq!(subscription.recv().wait().unwrap().0, 3);
     drop(publisher);
 }
 
@@ -238,16 +241,22 @@ fn messages_that_panic_when_dropped_harm_nobody() {
         for broken in [true, true, false] {
             assert_eq!(publish_fragile(router, broken).queued, 1);
         }
-        assert_eq!(subscription.recv().unwrap_err(), RecvError::Missed(2));
-        assert!(!subscription.recv().unwrap().0);
+        assert_eq!(
+            subscription.recv().wait().unwrap_err(),
+            RecvError::Missed(2)
+        );
+        assert!(!subscription.recv().wait().unwrap().0);
     };
     let replaced: Case = |router| {
         let mut subscription = fragile(router, 2, WhenFull::Latest);
         for broken in [true, true, false] {
             assert_eq!(publish_fragile(router, broken).queued, 1);
         }
-        assert_eq!(subscription.recv().unwrap_err(), RecvError::Missed(2));
-        assert!(!subscription.recv().unwrap().0);
+        assert_eq!(
+            subscription.recv().wait().unwrap_err(),
+            RecvError::Missed(2)
+        );
+        assert!(!subscription.recv().wait().unwrap().0);
     };
     let left: Case = |router| {
         let subscription = fragile(router, 8, WhenFull::DropNewest);
@@ -304,10 +313,10 @@ fn wakers_that_panic_harm_nobody() {
         let router = Router::new();
         let mut subscriptions = [(); 3].map(|()| router.subscribe::<Number>("a").unwrap());
         let [sour, other, healthy] = &mut subscriptions;
-        let waits = [sour, other].map(|it| polled(it.recv_async(), when_dropped));
+        let waits = [sour, other].map(|it| polled(it.recv(), when_dropped));
         let published = router.publish("a", Number(1)).wait().unwrap();
         assert_eq!(counts(published), (3, 3, 0));
-        assert_eq!(healthy.recv().unwrap().0, 1);
+        assert_eq!(healthy.recv().wait().unwrap().0, 1);
         std::mem::forget(waits);
 
         // Those who wait for a server, when it comes and when the router is closed.

@@ -93,7 +93,7 @@ fn router(times: u32, watch: Watch, subscribers: u32) -> Lap {
                 }
                 for subscription in &mut subscriptions {
                     for expected in first..number {
-                        let payload = subscription.recv_async().await;
+                        let payload = subscription.recv().await;
                         payload.expect("it comes").check(expected);
                     }
                 }

@@ -73,7 +73,7 @@ enum Got {
 use Got::{End, Gap};
 
 fn one(subscription: &mut Subscription<Number>) -> Got {
-    match subscription.recv() {
+    match subscription.recv().wait() {
         Ok(message) => Got::Number(message.0),
         Err(RecvError::Missed(messages)) => Gap(messages),
         Err(_) => End,

@@ -33,7 +33,7 @@ fn a_task_that_waits_for_a_message_is_woken() {
     explore_fully(|| {
         let router = Router::new();
         let mut subscription = router.subscribe::<Number>("a").unwrap();
-        let subscriber = thread::spawn(move || nervously(subscription.recv_async()).unwrap().0);
+        let subscriber = thread::spawn(move || nervously(subscription.recv()).unwrap().0);
         publish(&router, 1);
         assert_eq!(subscriber.join().unwrap(), 1);
     });

@@ -40,7 +40,7 @@ pub(super) struct Entry {
 }
 
 /// What the table need not have, and why.
-pub(super) const APART: [(&str, &str); 8] = [
+pub(super) const APART: [(&str, &str); 9] = [
     ("ump::consume_budget", "it waits for nothing"),
     (
         "ump::post",
@@ -60,6 +60,10 @@ pub(super) const APART: [(&str, &str); 8] = [
     ),
     ("ump_server::Attend", "a call of a task's handler"),
     ("ump_router::Notified", "within `RequestFuture`"),
+    (
+        "ump_router::Messages",
+        "the stream `Subscription`, borrowed",
+    ),
     (
         "ump_router::poll_output",
         "input and output of a state machine: it wakes nobody",
@@ -544,8 +548,8 @@ fn router() -> Vec<Entry> {
     let stream: fn(Subscription) -> Made = |subscription| polled(&subscription, Stream::poll_next);
     let poll_recv: fn(Subscription) -> Made =
         |subscription| polled(&subscription, |of, cx| of.get_mut().poll_recv(cx));
-    let recv_async = receives("ump_router::recv_async", |subscription| {
-        made(async move { subscription.borrow_mut().recv_async().await.map(drop) })
+    let recv = receives("ump_router::Recv", |subscription| {
+        made(async move { subscription.borrow_mut().recv().await.map(drop) })
     });
     let full = SubscribeOptions::new()
         .capacity(1)
@@ -571,7 +575,7 @@ fn router() -> Vec<Entry> {
             keeps_latest: true,
             ..receives("ump_router::poll_recv", poll_recv)
         },
-        recv_async,
+        recv,
         entry(
             "ump_router::PublishFuture",
             move || {

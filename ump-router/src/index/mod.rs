@@ -44,7 +44,7 @@ const FEW: usize = 256;
 /// A pattern can have any number of values; they are told apart by the [`TopicKey`] that [`insert`](Self::insert) returns.
 ///
 /// ```
-/// use ump_router::topic::TopicIndex;
+/// use ump_router::index::TopicIndex;
 ///
 /// let mut index = TopicIndex::new();
 /// let all = index.insert(&"price/**".parse()?, "all prices");
@@ -52,7 +52,7 @@ const FEW: usize = 256;
 /// index.insert(&"weather".parse()?, "the weather");
 ///
 /// let mut found = Vec::new();
-/// index.for_each_fitting("price/gold/eur", |value| found.push(*value))?;
+/// index.for_each_matching("price/gold/eur", |value| found.push(*value))?;
 /// found.sort();
 /// assert_eq!(found, ["all prices", "prices in euros"]);
 ///
@@ -190,14 +190,14 @@ impl<T> TopicIndex<T> {
         Some(&self.groups[self.values.get(key)?.group].pattern)
     }
 
-    /// Calls once for each value whose pattern [fits](Pattern::fits) the topic.
+    /// Calls once for each value whose pattern [fits](Pattern::matches) the topic.
     ///
     /// Values with the same pattern come in the order in which they were inserted, patterns in any.
     ///
     /// # Errors
     ///
     /// The text is no topic.
-    pub fn for_each_fitting<'a>(
+    pub fn for_each_matching<'a>(
         &'a self,
         topic: &str,
         f: impl FnMut(&'a T),
@@ -207,10 +207,10 @@ impl<T> TopicIndex<T> {
         Ok(())
     }
 
-    /// Calls once for each value whose pattern [meets](Pattern::meets) this one.
+    /// Calls once for each value whose pattern [meets](Pattern::intersects) this one.
     ///
     /// Values with the same pattern come in the order in which they were inserted, patterns in any.
-    pub fn for_each_meeting<'a>(&'a self, pattern: &Pattern, f: impl FnMut(&'a T)) {
+    pub fn for_each_intersecting<'a>(&'a self, pattern: &Pattern, f: impl FnMut(&'a T)) {
         if pattern.is_concrete() {
             self.walk_topic(pattern.as_str(), f);
         } else {

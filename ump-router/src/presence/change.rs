@@ -1,18 +1,19 @@
-//! Who comes and who goes, as messages.
+//! The message that announces a change.
 
-use std::{fmt, sync::Arc};
+use std::fmt;
 
-use crate::{
-    protocol::Message,
-    publish::{Bus, Deferred, Received},
-};
+use crate::protocol::Message;
 
-/// A subscription or a server that came or went. The router publishes it, to whoever subscribes to it, on the topic or pattern of what came or
-/// went, with the prefix of its type.
+/// Announces that a subscription or a server came or went.
 ///
-/// ChangeAnnouncer of one topic come in the order in which they happened. Whoever first subscribes, then [lists](crate::Router::servers) what is there, misses
-/// nothing, and may be told of something that is in the list already. NoServerYet waits for a watcher: a subscription that [blocks](crate::WhenFull::Block)
-/// misses what it has no room for. Subscriptions to changes are not told of.
+/// The router publishes it on the full name of the topic or pattern concerned, which begins with the prefix of its type.
+///
+/// - Changes of one topic are received in the order in which they happen.
+/// - If you first subscribe to changes and then [list](crate::Router::servers) what is there, you miss nothing; you may be told of something that is
+///   in the list already.
+/// - The router never waits for a subscriber of changes: a subscription with [`WhenFull::Block`](crate::WhenFull::Block) misses changes that it has no
+///   room for, and learns how many.
+/// - Subscriptions to changes are not announced.
 ///
 /// ```
 /// # use ump_router::{Bytes, Change, ChangeKind, Router};
@@ -21,10 +22,10 @@ use crate::{
 /// let mut changes = router.subscribe::<Change>("sensor/**")?;
 ///
 /// let server = router.serve::<Bytes>("sensor/1")?;
-/// let change = changes.recv()?;
+/// let change = changes.recv().wait()?;
 /// assert_eq!((change.topic().as_str(), change.kind()), ("sensor/1", ChangeKind::Served));
 /// drop(server);
-/// assert_eq!(changes.recv()?.kind(), ChangeKind::Unserved);
+/// assert_eq!(changes.recv().wait()?.kind(), ChangeKind::Unserved);
 /// # Ok(())
 /// # }
 /// ```
@@ -32,44 +33,44 @@ use crate::{
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Change {
     kind: ChangeKind,
-    of: &'static str,
+    type_name: &'static str,
 }
 
-/// What happened.
+/// The kinds of [`Change`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum ChangeKind {
-    /// Somebody subscribed.
+    /// A subscription began.
     Subscribed,
     /// A subscription ended.
     Unsubscribed,
-    /// A topic has a server now: the first, or the next one in line.
+    /// A topic got a server: its first one, or a standby that took over.
     Served,
     /// The server of a topic left.
     Unserved,
-    /// Somebody stands by, to serve when the one before it leaves.
+    /// A standby came, to serve once all servers before it have left.
     StandsBy,
-    /// Somebody stands by no more.
+    /// A standby left before it served.
     StandsDown,
 }
 
 impl Change {
-    pub(crate) fn new(kind: ChangeKind, of: &'static str) -> Self {
-        Self { kind, of }
+    pub(super) fn new(kind: ChangeKind, type_name: &'static str) -> Self {
+        Self { kind, type_name }
     }
 
-    /// What happened.
+    /// Returns what happened.
     #[must_use]
     pub fn kind(&self) -> ChangeKind {
         self.kind
     }
 
-    /// The type of the messages or requests, as it is called in the program.
+    /// Returns the Rust name of the type of messages or requests, as [`std::any::type_name`] gives it.
     #[must_use]
-    pub fn of(&self) -> &'static str {
-        self.of
+    pub fn type_name(&self) -> &'static str {
+        self.type_name
     }
 }
 
@@ -79,29 +80,6 @@ impl Message for Change {
 
 impl fmt::Debug for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} {}", self.kind, self.of)
-    }
-}
-
-/// Tells those who watch. The changes of what they watch with are told to nobody.
-#[derive(Clone, Debug)]
-pub(crate) struct ChangeAnnouncer(Option<Arc<Bus<Change>>>);
-
-impl ChangeAnnouncer {
-    pub(crate) const DISABLED: Self = Self(None);
-
-    pub(crate) fn new(bus: &Arc<Bus<Change>>) -> Self {
-        Self(Some(Arc::clone(bus)))
-    }
-
-    /// Called under the lock of what has changed, for the order; who sleeps is woken by `wakes`, after it.
-    pub(crate) fn tell(
-        &self,
-        wakes: &mut Deferred<Change>,
-        change: impl FnOnce() -> Received<Change>,
-    ) {
-        if let Some(bus) = self.0.as_ref().filter(|bus| bus.has_subscribers()) {
-            bus.tell(&change(), wakes);
-        }
+        write!(f, "{:?} {}", self.kind, self.type_name)
     }
 }

@@ -1,10 +1,10 @@
-//! Presence: what is subscribed and served on a router, as lists and as messages.
+//! Presence: what comes and goes on a router, as messages.
+//!
+//! [`Bus`](crate::publish::Bus) and [`Servers`](crate::serve::Servers) announce each subscription and each server here; the registry makes the
+//! announcements messages on a bus of [`Change`]. What is there now is listed by `status.rs` of each of them.
 
+mod announcer;
 mod change;
-mod status;
 
-pub(crate) use self::{change::ChangeAnnouncer, status::Status};
-pub use self::{
-    change::{Change, ChangeKind},
-    status::{RetainedStatus, ServerStatus, SubscriptionStatus},
-};
+pub(crate) use self::announcer::{ChangeAnnouncer, ChangeSink};
+pub use self::change::{Change, ChangeKind};

@@ -1,19 +1,15 @@
-//! All that is subscribed to one type of messages.
+//! All subscriptions to one type of messages.
 //!
-//! Who publishes finds the queues of the subscribers in an index and puts the message into them, on its own thread and under the index's lock for
-//! reading; nobody stands between. So:
+//! A publisher finds the queues of the subscribers in an index and puts the message into them, on its own thread and under the index's lock for
+//! reading. There is no thread and no task in between. Hence:
 //!
-//! 1. A subscription is reached by all that is published after `subscribe` has returned, and by nothing after its drop has returned.
-//! 2. What one publisher publishes on a topic, one after the other, is in each queue in this order. What is retained is put into its place and into the
-//!    queues under the lock for writing, so that all see these in the same order, and who comes later receives the last one first. A message that
-//!    waits for room is in line by then: its place in this order does not depend on when its publisher goes on.
-//! 3. Under the lock nobody waits: who has to wait for room does so after it, and no code of the user's is run.
+//! 1. A subscription receives every message that is published after `subscribe` has returned, and none after its drop has returned.
+//! 2. Messages that one publisher publishes on a topic, one after the other, are in each queue in this order. A retained message is stored and put
+//!    into the queues under the lock for writing, so that all subscribers see retained messages in the same order, and one that comes later receives
+//!    the last one first. A message that waits for room has its place in the wait queue by then: its order does not depend on when its publisher runs.
+//! 3. Nothing waits under the lock: a publisher waits for room after it is released. No user code runs under it either.
 
-use std::{
-    any::type_name,
-    fmt,
-    sync::{Arc, Weak},
-};
+use std::{any::type_name, fmt, sync::Arc};
 
 use ump::Clock;
 
@@ -24,24 +20,21 @@ use super::{
     queue::{End, Publisher, Queue},
     received::Received,
     retained::Retained,
-    subscription::Subscription,
 };
 use crate::{
+    deferred::DeferredWakes,
     error::{Error, PublishError},
     index::{TopicIndex, TopicKey},
-    presence::{Change, ChangeAnnouncer, ChangeKind},
+    presence::{Change, ChangeAnnouncer, ChangeKind, ChangeSink},
     protocol::Message,
     sync::RwLock,
-    topic::{
-        Pattern, Topic, TopicError,
-        full_name::{check_full_name, full_name},
-    },
+    topic::{Pattern, Topic, TopicError, full_name::check_full_name},
 };
 
 pub(crate) struct Bus<M: Message> {
     routes: RwLock<Routes<M>>,
     clock: Clock,
-    /// To whom it is told who comes and goes.
+    /// Announces subscriptions that come and go.
     changes: ChangeAnnouncer,
 }
 
@@ -50,10 +43,6 @@ struct Routes<M> {
     retained: Retained<M>,
     is_closed: bool,
 }
-
-/// The place of a subscription.
-#[derive(Debug)]
-pub(super) struct Seat(TopicKey);
 
 impl<M: Message> Bus<M> {
     pub(crate) fn new(clock: Clock, changes: ChangeAnnouncer) -> Self {
@@ -68,18 +57,19 @@ impl<M: Message> Bus<M> {
         }
     }
 
-    pub(crate) fn subscribe(
-        self: &Arc<Self>,
+    /// Makes a queue for the messages that match the pattern, with the retained ones in it.
+    pub(super) fn subscribe(
+        &self,
         pattern: Pattern,
         options: SubscribeOptions,
-    ) -> Result<Subscription<M>, Error> {
+    ) -> Result<(Arc<Queue<M>>, TopicKey), Error> {
         if options.capacity == 0 {
             return Err(Error::ZeroCapacity);
         }
-        // It has to be a name with its prefix, too.
+        // The pattern has to be valid with the prefix, too.
         check_full_name(M::PREFIX, &pattern)?;
         let queue = Arc::new(Queue::new(pattern, options));
-        let (mut deferred, mut wakes) = (Deferred::default(), Deferred::default());
+        let (mut deferred, mut wakes) = (Deferred::default(), DeferredWakes::default());
         let mut routes = self.routes.write();
         if routes.is_closed {
             return Err(Error::Closed);
@@ -90,31 +80,22 @@ impl<M: Message> Bus<M> {
         let key = routes.queues.insert(queue.pattern(), Arc::clone(&queue));
         self.announce(ChangeKind::Subscribed, queue.pattern(), &mut wakes);
         drop(routes);
-        deferred.clear();
-        wakes.clear();
-        Ok(Subscription::new(
-            queue,
-            Arc::downgrade(self),
-            Seat(key),
-            self.clock.clone(),
-        ))
+        deferred.run();
+        wakes.wake_all();
+        Ok((queue, key))
     }
 
-    /// Ends a subscription, whose bus may be gone.
-    pub(super) fn leave(bus: &Weak<Self>, Seat(key): Seat, queue: &Queue<M>) {
-        let (mut deferred, mut wakes) = (Deferred::default(), Deferred::default());
-        queue.end(End::Dropped, &mut deferred);
-        let place = bus.upgrade().and_then(|bus| {
-            let mut routes = bus.routes.write();
-            let place = routes.queues.remove(key);
-            if place.is_some() {
-                bus.announce(ChangeKind::Unsubscribed, queue.pattern(), &mut wakes);
-            }
-            place
-        });
-        drop(place);
-        deferred.clear();
-        wakes.clear();
+    /// Removes the queue of a subscription.
+    pub(super) fn unsubscribe(&self, key: TopicKey, queue: &Queue<M>) -> DeferredWakes {
+        let mut wakes = DeferredWakes::default();
+        let mut routes = self.routes.write();
+        let removed = routes.queues.remove(key);
+        if removed.is_some() {
+            self.announce(ChangeKind::Unsubscribed, queue.pattern(), &mut wakes);
+        }
+        drop(routes);
+        drop(removed);
+        wakes
     }
 
     pub(super) fn publish(
@@ -139,8 +120,8 @@ impl<M: Message> Bus<M> {
         } else {
             self.publish_once(topic, message, limit, &mut deferred)
         };
-        deferred.clear();
-        // Of a message that nobody has, this is the last: its drop may use the router, or panic.
+        deferred.run();
+        // If no queue took the message, this is the last reference: its drop may use the router, or panic.
         let (delivery, _last) = delivered?;
         Ok(delivery)
     }
@@ -187,22 +168,22 @@ impl<M: Message> Bus<M> {
             return Err(PublishError { message, error });
         }
         let message = Received::new(topic, message);
-        let former = routes.retained.keep(&concrete, message.clone());
+        let former = routes.retained.replace(&concrete, message.clone());
         deferred.messages.extend(former);
         let delivery = routes.deliver(&message, &self.clock, limit, deferred);
         Ok((delivery, message))
     }
 
-    /// Forgets what is retained of a topic.
-    pub(crate) fn forget(&self, topic: &Topic) -> Result<Option<Received<M>>, Error> {
+    /// Removes the retained message of a topic.
+    pub(crate) fn remove_retained(&self, topic: &Topic) -> Result<Option<Received<M>>, Error> {
         let mut routes = self.routes.write();
         if routes.is_closed {
             return Err(Error::Closed);
         }
-        Ok(routes.retained.forget(topic))
+        Ok(routes.retained.remove(topic))
     }
 
-    /// Ends all subscriptions: what is queued can be received still.
+    /// Ends all subscriptions. Messages in their queues can be received still.
     pub(crate) fn close(&self) {
         let mut deferred = Deferred::default();
         let mut routes = self.routes.write();
@@ -214,43 +195,45 @@ impl<M: Message> Bus<M> {
         drop(routes);
         deferred.messages.extend(retained.iter().cloned());
         drop(retained);
-        deferred.clear();
+        deferred.run();
     }
 
     pub(super) fn clock(&self) -> &Clock {
         &self.clock
     }
 
-    pub(crate) fn for_each_queue(&self, mut f: impl FnMut(&Queue<M>)) {
+    pub(super) fn for_each_queue(&self, mut f: impl FnMut(&Queue<M>)) {
         for (_, queue) in self.routes.read().queues.iter() {
             f(queue);
         }
     }
 
-    /// Their topics.
-    pub(crate) fn for_each_retained(&self, mut f: impl FnMut(&Pattern)) {
+    /// Calls `f` with the topic of each retained message.
+    pub(super) fn for_each_retained(&self, mut f: impl FnMut(&Pattern)) {
         for message in self.routes.read().retained.iter() {
             f(message.topic());
         }
     }
 
-    fn announce(&self, kind: ChangeKind, pattern: &Pattern, wakes: &mut Deferred<Change>) {
-        self.changes.tell(wakes, || {
-            let name = full_name(M::PREFIX, pattern).expect("checked when it was subscribed");
-            Received::new(name, Change::new(kind, type_name::<M>()))
-        });
+    fn announce(&self, kind: ChangeKind, pattern: &Pattern, wakes: &mut DeferredWakes) {
+        self.changes
+            .announce(kind, type_name::<M>(), M::PREFIX, pattern, wakes);
     }
 }
 
-impl Bus<Change> {
-    pub(crate) fn has_subscribers(&self) -> bool {
+impl ChangeSink for Bus<Change> {
+    fn has_subscribers(&self) -> bool {
         !self.routes.read().queues.is_empty()
     }
 
-    /// Tells what happens to those who watch, from under a lock: nobody is waited for.
-    pub(crate) fn tell(&self, change: &Received<Change>, wakes: &mut Deferred<Change>) {
+    fn publish_change(&self, name: Pattern, change: Change, wakes: &mut DeferredWakes) {
+        let mut deferred = Deferred::default();
         let routes = self.routes.read();
-        routes.deliver(change, &self.clock, WaitLimit::NoWait, wakes);
+        let change = Received::new(name, change);
+        routes.deliver(&change, &self.clock, WaitLimit::NoWait, &mut deferred);
+        drop(routes);
+        // The changes that it drops are plain data, so they may be dropped under the caller's lock.
+        wakes.extend(deferred.wakers);
     }
 }
 
@@ -263,8 +246,8 @@ impl<M> Routes<M> {
         deferred: &mut Deferred<M>,
     ) -> Delivery<M> {
         let mut delivery = Delivery::new(clock, limit);
-        self.queues.for_each_meeting(message.topic(), |queue| {
-            delivery.to(queue, message, deferred);
+        self.queues.for_each_intersecting(message.topic(), |queue| {
+            delivery.push_to(queue, message, deferred);
         });
         delivery
     }
@@ -273,7 +256,7 @@ impl<M> Routes<M> {
 impl<M: Message> fmt::Debug for Bus<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Bus")
-            .field("of", &type_name::<M>())
+            .field("type_name", &type_name::<M>())
             .finish_non_exhaustive()
     }
 }

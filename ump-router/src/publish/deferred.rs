@@ -1,38 +1,36 @@
-//! What a publisher has to wake and to drop when it holds no lock any more.
-
-use std::task::Waker;
+//! What a publisher wakes and drops once it holds no lock.
 
 use super::received::Received;
-use crate::unwind::catch_user_panic;
+use crate::{deferred::DeferredWakes, unwind::catch_user_panic};
 
+/// Wakers to be woken, and messages to be dropped, when every lock is released.
 #[derive(Debug)]
+#[must_use = "to be run when no lock is held"]
 pub(crate) struct Deferred<M> {
-    pub(crate) wakers: Vec<Waker>,
+    pub(crate) wakers: DeferredWakes,
     pub(crate) messages: Vec<Received<M>>,
 }
 
 impl<M> Default for Deferred<M> {
     fn default() -> Self {
         Self {
-            wakers: Vec::new(),
+            wakers: DeferredWakes::default(),
             messages: Vec::new(),
         }
     }
 }
 
 impl<M> Deferred<M> {
-    /// Not under a lock. Those who sleep come first.
+    /// Wakes the wakers, then drops the messages. No lock may be held.
     #[inline]
-    pub(crate) fn clear(&mut self) {
+    pub(crate) fn run(&mut self) {
         if !self.wakers.is_empty() || !self.messages.is_empty() {
             self.wake_and_drop();
         }
     }
 
     fn wake_and_drop(&mut self) {
-        for waker in self.wakers.drain(..) {
-            catch_user_panic(|| waker.wake());
-        }
+        self.wakers.wake_all();
         for message in self.messages.drain(..) {
             catch_user_panic(|| drop(message));
         }

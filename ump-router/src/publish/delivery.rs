@@ -1,4 +1,4 @@
-//! A message on its way into the queues, some of which want their publishers to wait.
+//! A message that is put into the queues of its subscribers, some of which make the publisher wait.
 
 use std::{
     future::{Future, poll_fn},
@@ -12,32 +12,33 @@ use ump::Clock;
 
 use super::{
     deferred::Deferred,
-    publication::Published,
+    published::Published,
     queue::{Publisher, PushOutcome, Queue, WaiterKey},
     received::Received,
 };
 use crate::timeout::timeout_at;
 
-/// What has become of a message so far, and where it is in line. Those who are not waited for to the end miss it.
+/// The outcome of a message so far, and its places in the wait queues. If it is dropped, the queues that it still waits for miss the message.
 pub(super) struct Delivery<M> {
     published: Published,
-    pending: Vec<PendingPush<M>>,
+    waiting: Vec<WaitingPush<M>>,
     limit: WaitLimit,
     clock: Clock,
 }
 
-/// How long a publisher waits for those who want it to.
+/// How long a publisher waits for subscriptions that block it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum WaitLimit {
-    /// As long as they want.
-    None,
-    At(Instant),
-    /// It does not wait.
-    Zero,
+pub(super) enum WaitLimit {
+    /// As long as each subscription says.
+    Unlimited,
+    /// The same, but until this instant at most.
+    Until(Instant),
+    /// Not at all.
+    NoWait,
 }
 
-/// A queue without room, the place in its line, and until when it is waited for.
-struct PendingPush<M> {
+/// A full queue, the message's place in its wait queue, and how long to wait.
+struct WaitingPush<M> {
     queue: Arc<Queue<M>>,
     waiter: WaiterKey,
     deadline: Option<Instant>,
@@ -47,13 +48,14 @@ impl<M> Delivery<M> {
     pub(super) fn new(clock: &Clock, limit: WaitLimit) -> Self {
         Self {
             published: Published::default(),
-            pending: Vec::new(),
+            waiting: Vec::new(),
             limit,
             clock: clock.clone(),
         }
     }
 
-    pub(super) fn to(
+    /// Puts the message into a queue, or into its wait queue.
+    pub(super) fn push_to(
         &mut self,
         queue: &Arc<Queue<M>>,
         message: &Received<M>,
@@ -66,7 +68,7 @@ impl<M> Delivery<M> {
         match queue.push(message, publisher, deferred) {
             PushOutcome::Queued => self.published.queued += 1,
             PushOutcome::Dropped => self.published.dropped += 1,
-            PushOutcome::Waiting(waiter) => self.pending.push(PendingPush {
+            PushOutcome::Waiting(waiter) => self.waiting.push(WaitingPush {
                 queue: Arc::clone(queue),
                 waiter,
                 deadline: self.deadline(queue.block_timeout()),
@@ -84,51 +86,51 @@ impl<M> Delivery<M> {
         }
     }
 
-    /// What came of it, if nobody has to be waited for.
-    pub(super) fn outcome(&self) -> Option<Published> {
-        self.pending.is_empty().then_some(self.published)
+    /// Returns the outcome, if the message waits for no queue.
+    pub(super) fn published(&self) -> Option<Published> {
+        self.waiting.is_empty().then_some(self.published)
     }
 
+    /// Blocks until the message waits for no queue.
     pub(super) fn complete_blocking(self) -> Published {
         let clock = self.clock.clone();
         let published = clock.block_on(self.complete(), None);
         published.expect("there is no deadline")
     }
 
-    /// Waits for room wherever there is none, everywhere at once: who reads gets the message, whoever else does not.
+    /// Waits for all full queues at the same time, each until its own deadline.
     pub(super) async fn complete(mut self) -> Published {
-        let enter = |pending: &PendingPush<M>| {
-            let (queue, waiter, deadline) =
-                (Arc::clone(&pending.queue), pending.waiter, pending.deadline);
+        let wait = |push: &WaitingPush<M>| {
+            let (queue, waiter, deadline) = (Arc::clone(&push.queue), push.waiter, push.deadline);
             let clock = self.clock.clone();
-            Box::pin(async move { enter(&queue, waiter, deadline, &clock).await })
+            Box::pin(async move { wait_for_room(&queue, waiter, deadline, &clock).await })
         };
-        let mut entering = self.pending.iter().map(enter).collect();
-        poll_fn(|cx| self.poll_entering(&mut entering, cx)).await;
+        let mut waits = self.waiting.iter().map(wait).collect();
+        poll_fn(|cx| self.poll_waits(&mut waits, cx)).await;
         self.published
     }
 
-    /// Those who are waited for, each in the same place as in `pending`.
-    fn poll_entering(
+    /// Polls each wait, which has the same position as its queue in `self.waiting`.
+    fn poll_waits(
         &mut self,
-        entering: &mut Vec<Pin<Box<impl Future<Output = PushOutcome>>>>,
+        waits: &mut Vec<Pin<Box<impl Future<Output = PushOutcome>>>>,
         cx: &mut Context<'_>,
     ) -> Poll<()> {
         let mut at = 0;
-        while let Some(one) = entering.get_mut(at) {
-            let Poll::Ready(entered) = one.as_mut().poll(cx) else {
+        while let Some(wait) = waits.get_mut(at) {
+            let Poll::Ready(outcome) = wait.as_mut().poll(cx) else {
                 at += 1;
                 continue;
             };
-            match entered {
+            match outcome {
                 PushOutcome::Queued => self.published.queued += 1,
                 PushOutcome::Ended => self.published.matched -= 1,
                 PushOutcome::Dropped | PushOutcome::Waiting(_) => self.published.dropped += 1,
             }
-            self.pending.swap_remove(at);
-            drop(entering.swap_remove(at));
+            self.waiting.swap_remove(at);
+            drop(waits.swap_remove(at));
         }
-        if entering.is_empty() {
+        if waits.is_empty() {
             return Poll::Ready(());
         }
         Poll::Pending
@@ -137,32 +139,28 @@ impl<M> Delivery<M> {
 
 impl<M> Drop for Delivery<M> {
     fn drop(&mut self) {
-        if self.pending.is_empty() {
+        if self.waiting.is_empty() {
             return;
         }
         let mut deferred = Deferred::default();
-        for PendingPush { queue, waiter, .. } in self.pending.drain(..) {
-            queue.leave(waiter, &mut deferred);
+        for WaitingPush { queue, waiter, .. } in self.waiting.drain(..) {
+            queue.stop_waiting(waiter, &mut deferred);
         }
-        deferred.clear();
+        deferred.run();
     }
 }
 
-/// Waits until a message has had its waiter, or until the deadline: after it, what is in line still is missed.
-async fn enter<M>(
+/// Waits until a message is admitted or refused, or until the deadline. After the deadline a message that waits still is missed.
+async fn wait_for_room<M>(
     queue: &Queue<M>,
     waiter: WaiterKey,
     deadline: Option<Instant>,
     clock: &Clock,
 ) -> PushOutcome {
-    timeout_at(
-        poll_fn(|cx| queue.poll_admitted(waiter, cx)),
-        deadline,
-        clock,
-    )
-    .await;
+    let admitted = poll_fn(|cx| queue.poll_waiter(waiter, cx));
+    timeout_at(deadline, clock, admitted).await;
     let mut deferred = Deferred::default();
-    let entered = queue.leave(waiter, &mut deferred);
-    deferred.clear();
-    entered
+    let outcome = queue.stop_waiting(waiter, &mut deferred);
+    deferred.run();
+    outcome
 }

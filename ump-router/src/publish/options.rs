@@ -2,21 +2,21 @@
 
 use std::time::Duration;
 
-/// How much a subscription holds, and what becomes of a message for which there is no room.
+/// The capacity of a subscription's queue, and the policy for a full queue.
 ///
 /// ```
 /// # use ump_router::{SubscribeOptions, WhenFull};
 /// SubscribeOptions::new().capacity(16).when_full(WhenFull::DropNewest);
 /// ```
 #[derive(Clone, Copy, Debug)]
-#[must_use = "it is to be given to subscribe_with"]
+#[must_use = "to be given to `Router::subscribe_with`"]
 pub struct SubscribeOptions {
     pub(crate) capacity: usize,
     pub(crate) when_full: WhenFull,
 }
 
 impl SubscribeOptions {
-    /// Room for 1,024 messages; the [oldest](WhenFull::DropOldest) makes way.
+    /// Creates the default options: a capacity of 1,024 messages, and [`WhenFull::DropOldest`].
     pub fn new() -> Self {
         Self {
             capacity: 1024,
@@ -24,13 +24,13 @@ impl SubscribeOptions {
         }
     }
 
-    /// So many messages can wait to be received. Their memory is allocated as they come.
+    /// Sets the capacity, in messages. Their memory is allocated as they come.
     pub fn capacity(mut self, messages: usize) -> Self {
         self.capacity = messages;
         self
     }
 
-    /// What becomes of a message for which there is no room.
+    /// Sets the policy for a message that the queue has no room for.
     pub fn when_full(mut self, policy: WhenFull) -> Self {
         self.when_full = policy;
         self
@@ -43,27 +43,29 @@ impl Default for SubscribeOptions {
     }
 }
 
-/// What becomes of a message for which a subscription has no room, as its subscriber is slow. Whatever is lost, the subscriber is
-/// [told](crate::RecvError::Missed) how many, in the place where they would have been.
+/// The policy for a message that a subscription's queue has no room for, because its subscriber is slow.
+///
+/// Whichever message is lost, the subscriber receives [`RecvError::Missed`](crate::RecvError::Missed) with the number of messages, in the place where
+/// they are missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum WhenFull {
-    /// The publisher waits for room, for so long at most, or as long as [it wants](crate::Publish::timeout); then the message is lost to this subscriber. The only
-    /// policy that slows a publisher.
+    /// The publisher waits for room, up to this time or its own [limit](crate::Publish::timeout); then the new message is lost to this subscriber. This is
+    /// the only policy that slows a publisher.
     ///
-    /// Messages that wait are in line: the room that the subscriber makes is that of the first, and whoever comes later is behind them. Who publishes to
-    /// its own subscription waits in vain: meanwhile nobody receives.
+    /// Waiting messages are in a queue of their own: room goes to the first of them, and no later message overtakes it. A thread that publishes to its
+    /// own subscription waits in vain, because nothing is received meanwhile.
     Block(Duration),
-    /// The one that has waited longest is lost.
+    /// The oldest message in the queue is lost.
     DropOldest,
-    /// The one that comes is lost.
+    /// The new message is lost.
     DropNewest,
-    /// Only the newest message of each topic is kept, whether there is room or not: it takes the place of the older one in the queue. If there are
-    /// more topics than room, the one that has waited longest is lost.
+    /// Only the newest message of each topic is kept, whether there is room or not: it replaces the older one in the queue. If there are more topics
+    /// than room, the oldest message in the queue is lost.
     Latest,
-    /// The subscription ends: the subscriber receives what is queued, then [`Disconnected`](crate::RecvError::Disconnected). So does one that has less room
-    /// than values are [retained](crate::Publish::retain) for it.
+    /// The subscription ends: the subscriber receives the queued messages, then [`RecvError::Disconnected`](crate::RecvError::Disconnected). A
+    /// subscription that has less room than there are [retained](crate::Publish::retain) messages for it ends at once.
     Disconnect,
 }

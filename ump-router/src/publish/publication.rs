@@ -1,4 +1,4 @@
-//! A message to be published: how, and what came of it.
+//! A message that is about to be published.
 
 use std::{
     fmt,
@@ -14,6 +14,7 @@ use ump::coop::Coop;
 use super::{
     bus::Bus,
     delivery::{Delivery, WaitLimit},
+    published::Published,
 };
 use crate::{
     error::{Error, PublishError},
@@ -21,10 +22,15 @@ use crate::{
     topic::{Pattern, TopicError},
 };
 
-/// A message that has not been published yet: say how, then wait for it or await it. From [`Router::publish`](crate::Router::publish).
+/// A message to be published: choose the options, then call [`wait`](Self::wait) or `.await` it. From [`Router::publish`](crate::Router::publish).
 ///
-/// Only subscriptions that [block](crate::WhenFull::Block) are waited for, and only while they are full; else both return at once.
-#[must_use = "nothing is published before it is waited for or awaited"]
+/// Publishing waits only for subscriptions with [`WhenFull::Block`](crate::WhenFull::Block), and only while their queues are full.
+///
+/// # Cancel safety
+/// Once the future was polled, the message is published to every subscription that had room. If the future is dropped then, the subscriptions that
+/// it waited for miss the message, and learn of it. A future that is neither dropped nor polled delays nobody: its message keeps its place in the wait
+/// queues, even after its deadline, and is received in its turn.
+#[must_use = "nothing is published before `wait` or `.await`"]
 pub struct Publish<M: Message> {
     bus: Result<Arc<Bus<M>>, Error>,
     topic: Result<Pattern, TopicError>,
@@ -48,18 +54,18 @@ impl<M: Message> Publish<M> {
         }
     }
 
-    /// Keeps the message as the last value of its topic: who subscribes later receives it first. It takes the place of the former one, and is
-    /// kept until the next one, until it is [forgotten](crate::Router::forget), or as long as the router.
+    /// Retains the message: whoever subscribes to its topic later receives it first.
     ///
-    /// The topic has to be concrete.
+    /// It replaces the retained message of its topic, and stays until it is replaced, [removed](crate::Router::remove_retained), or the router is closed.
+    /// The topic must be concrete; otherwise publishing returns an error.
     pub fn retain(mut self) -> Self {
         self.is_retained = true;
         self
     }
 
-    /// Waits for at most so long from now for those who want to be waited for, however long they want. See [`deadline`](Self::deadline).
+    /// Limits the wait for full subscriptions to this time from now. See [`deadline`](Self::deadline).
     ///
-    /// A time beyond what the clock can tell is no limit.
+    /// If the clock cannot represent the deadline, there is no limit.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         if let Ok(bus) = &self.bus {
             let deadline = bus.clock().now().checked_add(timeout);
@@ -68,32 +74,33 @@ impl<M: Message> Publish<M> {
         self
     }
 
-    /// Waits until `deadline` at most, by the clock of the router, for those who want to be waited for: as long as each of them
-    /// [wants](crate::WhenFull::Block), or until then. Who has no room by then misses the message, and is told.
+    /// Limits the wait for full subscriptions: until `deadline`, by the clock of the router, or as long as each subscription
+    /// [says](crate::WhenFull::Block), whichever is shorter. A subscription that has no room by then misses the message.
     pub fn deadline(mut self, deadline: Instant) -> Self {
         self.limit_to(WaitLimit::Until(deadline));
         self
     }
 
-    /// Waits for nobody, whatever [`timeout`](Self::timeout) and [`deadline`](Self::deadline) say: who has no room misses the message, and is told.
+    /// Never waits, whatever [`timeout`](Self::timeout) and [`deadline`](Self::deadline) say. A full subscription misses the message.
     pub fn if_room(mut self) -> Self {
         self.limit = WaitLimit::NoWait;
         self
     }
 
-    /// Publishes it; blocks while a subscription wants to be waited for.
+    /// Publishes the message. Blocks while a full subscription makes it wait.
     ///
     /// # Errors
-    /// Nothing was published, and why; the message comes back.
+    /// Returns the message and the reason, if it was not published: the topic is not valid, or not concrete although the message is
+    /// [retained](Self::retain); the prefix of its type is not valid or not unique; or the router was closed.
     pub fn wait(self) -> Result<Published, PublishError<M>> {
         let delivery = self.deliver()?;
-        Ok(match delivery.outcome() {
+        Ok(match delivery.published() {
             Some(published) => published,
             None => delivery.complete_blocking(),
         })
     }
 
-    /// Who does not wait has no deadline.
+    /// Sets a limit, unless it never waits.
     fn limit_to(&mut self, limit: WaitLimit) {
         if self.limit != WaitLimit::NoWait {
             self.limit = limit;
@@ -115,9 +122,6 @@ impl<M: Message> Publish<M> {
     }
 }
 
-/// # Cancel safety
-/// A future that was polled has published its message to all who had room. If it is dropped then, those that it waited for miss the message,
-/// and learn of it. One that is neither dropped nor polled holds up nobody: its message stays in line, beyond its time too, and is received in its turn.
 impl<M: Message> IntoFuture for Publish<M> {
     type Output = Result<Published, PublishError<M>>;
     type IntoFuture = PublishFuture<M>;
@@ -140,10 +144,10 @@ impl<M: Message> fmt::Debug for Publish<M> {
     }
 }
 
-/// Publishes a message. From awaiting a [`Publish`].
+/// The future of a [`Publish`], which publishes its message.
 ///
 /// # Panics
-/// If it is polled after it was ready.
+/// It panics if it is polled after it was ready.
 #[must_use = "futures do nothing unless awaited"]
 pub struct PublishFuture<M: Message> {
     progress: Progress<M>,
@@ -155,7 +159,7 @@ enum Progress<M: Message> {
     Waiting(Pin<Box<dyn Future<Output = Published> + Send>>),
 }
 
-// What it pins is in a box.
+// The only pinned future is in a box.
 impl<M: Message> Unpin for PublishFuture<M> {}
 
 impl<M: Message> Future for PublishFuture<M> {
@@ -172,13 +176,13 @@ impl<M: Message> Progress<M> {
         if let Self::New(publish) = self {
             let publish = publish.take().expect("it is not polled after it was ready");
             let delivery = publish.deliver()?;
-            if let Some(published) = delivery.outcome() {
+            if let Some(published) = delivery.published() {
                 return Poll::Ready(Ok(published));
             }
             *self = Self::Waiting(Box::pin(delivery.complete()));
         }
         match self {
-            Self::Waiting(all) => all.as_mut().poll(cx).map(Ok),
+            Self::Waiting(waits) => waits.as_mut().poll(cx).map(Ok),
             Self::New(_) => unreachable!("it has been published above"),
         }
     }
@@ -188,19 +192,4 @@ impl<M: Message> fmt::Debug for PublishFuture<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("PublishFuture(..)")
     }
-}
-
-/// What has become of a message: how many subscriptions it reached.
-///
-/// `matched == queued + dropped`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
-#[non_exhaustive]
-pub struct Published {
-    /// Subscriptions that it fits.
-    pub matched: usize,
-    /// Into whose queues it went, if need be in place of another.
-    pub queued: usize,
-    /// That had no room for it. They are told.
-    pub dropped: usize,
 }

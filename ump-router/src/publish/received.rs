@@ -1,38 +1,40 @@
-//! A message on its way, shared by all who receive it.
+//! A message that its subscribers share.
 
 use std::{fmt, ops::Deref, sync::Arc};
 
 use crate::topic::Pattern;
 
-/// A message, as a subscriber receives it: shared with the others, whoever drops it last drops the message.
+/// A received message, shared with the other subscribers. It derefs to the message: `received.field`.
 ///
-/// It is read through: `received.field`. Clones are the same message.
-pub struct Received<M>(Arc<Publication<M>>);
+/// Clones are the same message. Whoever drops the last one drops the message.
+pub struct Received<M>(Arc<Shared<M>>);
 
-struct Publication<M> {
+struct Shared<M> {
     topic: Pattern,
     message: M,
 }
 
 impl<M> Received<M> {
     pub(crate) fn new(topic: Pattern, message: M) -> Self {
-        Self(Arc::new(Publication { topic, message }))
+        Self(Arc::new(Shared { topic, message }))
     }
 
-    /// The name under which it was published: a topic, or a pattern of topics. Without the prefix of its type.
+    /// Returns the name under which the message was published, without the prefix of its type: a topic, or a pattern of topics.
     #[must_use]
     pub fn topic(&self) -> &Pattern {
         &self.0.topic
     }
 
-    /// The message itself, if nobody else holds it: no other subscriber, no router that [retains](crate::Publish::retain) it, and not its publisher,
-    /// which does until it returns or waits for room.
+    /// Returns the message itself, if there is no other reference to it.
+    ///
+    /// Other subscribers have references, the router has one to a [retained](crate::Publish::retain) message, and the publisher has one until publishing
+    /// returns or waits for room.
     ///
     /// # Errors
-    /// Somebody does; it comes back.
+    /// Returns `self` if there is another reference.
     pub fn into_inner(self) -> Result<M, Self> {
         Arc::try_unwrap(self.0)
-            .map(|publication| publication.message)
+            .map(|shared| shared.message)
             .map_err(Self)
     }
 }

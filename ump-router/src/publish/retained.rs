@@ -1,4 +1,4 @@
-//! The last value of each topic whose publisher asked for it to be kept.
+//! The retained messages: the last one of each topic whose publisher asked for it.
 
 use std::collections::{HashMap, hash_map::Entry};
 
@@ -10,42 +10,42 @@ use crate::{
 
 #[derive(Debug)]
 pub(super) struct Retained<M> {
-    values: TopicIndex<Received<M>>,
+    messages: TopicIndex<Received<M>>,
     keys: HashMap<Topic, TopicKey>,
 }
 
 impl<M> Retained<M> {
     pub(super) fn new() -> Self {
         Self {
-            values: TopicIndex::new(),
+            messages: TopicIndex::new(),
             keys: HashMap::new(),
         }
     }
 
-    /// Gives back the former value.
-    pub(super) fn keep(&mut self, topic: &Topic, value: Received<M>) -> Option<Received<M>> {
+    /// Retains a message. Returns the former one of its topic.
+    pub(super) fn replace(&mut self, topic: &Topic, message: Received<M>) -> Option<Received<M>> {
         match self.keys.entry(topic.clone()) {
             Entry::Occupied(entry) => {
-                let kept = self.values.get_mut(*entry.get());
-                Some(std::mem::replace(kept.expect("its key is kept"), value))
+                let former = self.messages.get_mut(*entry.get());
+                Some(std::mem::replace(former.expect("its key is kept"), message))
             }
             Entry::Vacant(entry) => {
-                entry.insert(self.values.insert(value.topic(), value.clone()));
+                entry.insert(self.messages.insert(message.topic(), message.clone()));
                 None
             }
         }
     }
 
-    pub(super) fn forget(&mut self, topic: &Topic) -> Option<Received<M>> {
+    pub(super) fn remove(&mut self, topic: &Topic) -> Option<Received<M>> {
         let key = self.keys.remove(topic)?;
-        self.values.remove(key)
+        self.messages.remove(key)
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Received<M>> {
-        self.values.iter().map(|(_, value)| value)
+        self.messages.iter().map(|(_, message)| message)
     }
 
     pub(super) fn for_each(&self, pattern: &Pattern, f: impl FnMut(&Received<M>)) {
-        self.values.for_each_meeting(pattern, f);
+        self.messages.for_each_intersecting(pattern, f);
     }
 }

@@ -1,9 +1,9 @@
-//! What a subscriber holds.
+//! The receiving end of a subscription.
 
 use std::{
-    error::Error as StdError,
     fmt,
     future::{Future, poll_fn},
+    iter::FusedIterator,
     pin::Pin,
     sync::{Arc, Weak},
     task::{Context, Poll, ready},
@@ -14,16 +14,24 @@ use futures_core::{FusedStream, Stream};
 use ump::{Clock, coop::Coop};
 
 use super::{
-    bus::{Bus, Seat},
-    queue::Queue,
+    bus::Bus,
+    deferred::Deferred,
+    options::SubscribeOptions,
+    queue::{End, Queue},
     received::Received,
+    recv_error::RecvError,
 };
-use crate::{protocol::Message, topic::Pattern};
+use crate::{
+    deferred::DeferredWakes, error::Error, index::TopicKey, protocol::Message, topic::Pattern,
+};
 
-/// Receives what is published on topics that its pattern fits. From [`Router::subscribe`](crate::Router::subscribe).
+/// Receives the messages whose topics match a pattern. From [`Router::subscribe`](crate::Router::subscribe).
 ///
-/// It is an iterator, which blocks, and a stream. Its messages come in the order in which each publisher published them on each topic. Dropping it ends
-/// this subscription and no other, an equal one neither. A subscription does not keep its router: when that is gone, it ends.
+/// - [`recv`](Self::recv) receives one message: `.recv().wait()` blocks, `.recv().await` suspends the task.
+/// - [`iter`](Self::iter) blocks for each message, [`stream`](Self::stream) awaits each; the subscription is a stream itself, too.
+///
+/// Messages come in the order in which each publisher published them on each topic. Dropping the subscription ends it; another subscription with the same
+/// pattern is not affected. A subscription does not keep its router alive: when the router is gone, it ends.
 ///
 /// ```
 /// # use ump_router::{Message, Router};
@@ -38,7 +46,7 @@ use crate::{protocol::Message, topic::Pattern};
 /// router.close();
 ///
 /// for price in &mut euros {
-///     let price = price?; // or RecvError::Missed: so many came too fast
+///     let price = price?; // or RecvError::Missed(n), if n messages found no room
 ///     assert_eq!((price.topic().as_str(), price.0), ("eth/eur", 3000.0));
 /// }
 /// # Ok(())
@@ -47,107 +55,103 @@ use crate::{protocol::Message, topic::Pattern};
 pub struct Subscription<M: Message> {
     queue: Arc<Queue<M>>,
     bus: Weak<Bus<M>>,
-    seat: Option<Seat>,
+    key: TopicKey,
     clock: Clock,
-    /// The end has been told by the iterator or the stream.
+    /// The iterator or the stream has returned the end.
     is_over: bool,
     coop: Coop,
 }
 
 impl<M: Message> Subscription<M> {
-    pub(super) fn new(queue: Arc<Queue<M>>, bus: Weak<Bus<M>>, seat: Seat, clock: Clock) -> Self {
-        Self {
+    pub(crate) fn open(
+        bus: &Arc<Bus<M>>,
+        pattern: Pattern,
+        options: SubscribeOptions,
+    ) -> Result<Self, Error> {
+        let (queue, key) = bus.subscribe(pattern, options)?;
+        Ok(Self {
             queue,
-            bus,
-            seat: Some(seat),
-            clock,
+            bus: Arc::downgrade(bus),
+            key,
+            clock: bus.clock().clone(),
             is_over: false,
             coop: Coop::new(),
-        }
+        })
     }
 
-    /// Blocks until there is a message.
+    /// Receives the next message, when the returned value is waited for (`.wait()`) or awaited.
     ///
-    /// # Errors
-    /// See [`RecvError`]. After [`Missed`](RecvError::Missed) it goes on; the other two are the end.
-    pub fn recv(&mut self) -> Result<Received<M>, RecvError> {
-        loop {
-            if let Some(received) = self.recv_by(None)? {
-                return Ok(received);
-            }
-        }
-    }
-
-    /// The same, for so long at most: then there is none.
-    ///
-    /// # Errors
-    /// As [`recv`](Self::recv).
-    pub fn recv_timeout(&mut self, timeout: Duration) -> Result<Option<Received<M>>, RecvError> {
-        self.recv_by(self.clock.now().checked_add(timeout))
-    }
-
-    /// The same until an instant, by the router's clock.
-    ///
-    /// # Errors
-    /// As [`recv`](Self::recv).
-    pub fn recv_deadline(&mut self, deadline: Instant) -> Result<Option<Received<M>>, RecvError> {
-        self.recv_by(Some(deadline))
-    }
-
-    fn recv_by(&mut self, deadline: Option<Instant>) -> Result<Option<Received<M>>, RecvError> {
-        let queue = &self.queue;
-        let received = poll_fn(|cx| queue.poll_pop(cx));
-        self.clock.block_on(received, deadline).transpose()
-    }
-
-    /// Waits for a message, as a task does.
-    ///
-    /// # Errors
-    /// As [`recv`](Self::recv).
-    ///
-    /// # Cancel safety
-    /// A future that is dropped has received nothing, and keeps no waker.
-    pub fn recv_async(&mut self) -> impl Future<Output = Result<Received<M>, RecvError>> {
-        let mut receiving = Receiving {
+    /// ```
+    /// # use std::time::Duration;
+    /// # use ump_router::{Bytes, Router};
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let router = Router::new();
+    /// let mut all = router.subscribe::<Bytes>("**")?;
+    /// # router.publish("a", Bytes::from(*b"b")).wait()?;
+    /// let message = all.recv().wait()?; // or `all.recv().await?`
+    /// # assert_eq!(&**message, b"b");
+    /// let none = all.recv().wait_timeout(Duration::from_millis(1))?;
+    /// # assert!(none.is_none());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn recv(&mut self) -> Recv<'_, M> {
+        Recv {
             subscription: self,
             is_registered: false,
-        };
-        poll_fn(move |cx| receiving.poll(cx))
+        }
     }
 
-    /// Looks for a message; if there is none, the task is woken when there is, or at the end. Of two tasks that look, the later one is woken.
+    /// Returns the next message, if it is in the queue already.
+    ///
+    /// # Errors
+    /// See [`RecvError`]. After [`Missed`](RecvError::Missed) the subscription goes on; it has ended after the other ones.
+    pub fn try_recv(&mut self) -> Result<Option<Received<M>>, RecvError> {
+        self.queue.try_pop()
+    }
+
+    /// Polls for a message. If there is none, the task is woken when one comes, or when the subscription ends.
+    ///
+    /// Of two tasks that poll, only the later one is woken.
     pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Received<M>, RecvError>> {
         let Self { queue, coop, .. } = self;
         coop.poll(cx, |cx| queue.poll_pop(cx))
     }
 
-    /// The next message, if there is one already.
+    /// Returns an iterator over the messages, which blocks for each.
     ///
-    /// # Errors
-    /// As [`recv`](Self::recv).
-    pub fn try_recv(&mut self) -> Result<Option<Received<M>>, RecvError> {
-        self.queue.try_pop()
+    /// It ends when the router is closed. [`Missed`](RecvError::Missed) is an item, after which it goes on;
+    /// [`Disconnected`](RecvError::Disconnected) is the last item.
+    #[must_use = "iterators are lazy"]
+    pub fn iter(&mut self) -> Iter<'_, M> {
+        Iter(self)
     }
 
-    /// To what it is subscribed, without the prefix of its type.
+    /// Returns a stream of the messages, which has the same items as [`iter`](Self::iter).
+    #[must_use = "streams do nothing unless polled"]
+    pub fn stream(&mut self) -> Messages<'_, M> {
+        Messages(self)
+    }
+
+    /// Returns the pattern, without the prefix of its type.
     #[must_use]
     pub fn pattern(&self) -> &Pattern {
         self.queue.pattern()
     }
 
-    /// How many messages wait to be received.
+    /// Returns the number of messages in the queue.
     #[must_use]
     pub fn len(&self) -> usize {
         self.queue.counts().depth
     }
 
-    /// Whether none does.
+    /// Returns whether no message is in the queue.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// What an iterator makes of an outcome: the end is told once, and not at all when there was nothing wrong.
+    /// Returns what an iterator makes of an outcome. The end is an item only if it is an error.
     fn item(
         &mut self,
         outcome: Result<Received<M>, RecvError>,
@@ -157,40 +161,137 @@ impl<M: Message> Subscription<M> {
     }
 }
 
-/// Awaits one message. Dropped, it removes the waker that it has registered.
-struct Receiving<'a, M: Message> {
+/// Receives one message: call [`wait`](Self::wait) or `.await` it. From [`Subscription::recv`].
+///
+/// # Cancel safety
+/// A future that is dropped has received nothing, and leaves no waker behind.
+#[must_use = "nothing is received before `wait` or `.await`"]
+pub struct Recv<'a, M: Message> {
     subscription: &'a mut Subscription<M>,
+    /// The queue may have a waker of this future.
     is_registered: bool,
 }
 
-impl<M: Message> Receiving<'_, M> {
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Received<M>, RecvError>> {
+impl<M: Message> Recv<'_, M> {
+    /// Blocks until there is a message.
+    ///
+    /// # Errors
+    /// See [`RecvError`]. After [`Missed`](RecvError::Missed) the subscription goes on; it has ended after the other ones.
+    pub fn wait(self) -> Result<Received<M>, RecvError> {
+        loop {
+            if let Some(received) = self.wait_until(None)? {
+                return Ok(received);
+            }
+        }
+    }
+
+    /// Blocks until there is a message, or for `timeout` at most. Returns `None` when the time is over.
+    ///
+    /// # Errors
+    /// As [`wait`](Self::wait).
+    pub fn wait_timeout(self, timeout: Duration) -> Result<Option<Received<M>>, RecvError> {
+        let deadline = self.subscription.clock.now().checked_add(timeout);
+        self.wait_until(deadline)
+    }
+
+    /// Blocks until there is a message, or until `deadline` by the router's clock. Returns `None` after the deadline.
+    ///
+    /// # Errors
+    /// As [`wait`](Self::wait).
+    pub fn wait_deadline(self, deadline: Instant) -> Result<Option<Received<M>>, RecvError> {
+        self.wait_until(Some(deadline))
+    }
+
+    fn wait_until(&self, deadline: Option<Instant>) -> Result<Option<Received<M>>, RecvError> {
+        let Subscription { queue, clock, .. } = &*self.subscription;
+        let received = poll_fn(|cx| queue.poll_pop(cx));
+        clock.block_on(received, deadline).transpose()
+    }
+}
+
+impl<M: Message> Future for Recv<'_, M> {
+    type Output = Result<Received<M>, RecvError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let received = self.subscription.poll_recv(cx);
         self.is_registered = received.is_pending();
         received
     }
 }
 
-impl<M: Message> Drop for Receiving<'_, M> {
+impl<M: Message> Drop for Recv<'_, M> {
     fn drop(&mut self) {
         if self.is_registered {
-            self.subscription.queue.forget_subscriber();
+            self.subscription.queue.remove_subscriber_waker();
         }
     }
 }
 
-impl<M: Message> Iterator for Subscription<M> {
+impl<M: Message> fmt::Debug for Recv<'_, M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Recv").field(self.subscription).finish()
+    }
+}
+
+/// A blocking iterator over the messages of a [`Subscription`]. From [`Subscription::iter`].
+pub struct Iter<'a, M: Message>(&'a mut Subscription<M>);
+
+impl<M: Message> Iterator for Iter<'_, M> {
     type Item = Result<Received<M>, RecvError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.is_over {
+        let Self(subscription) = self;
+        if subscription.is_over {
             return None;
         }
-        let outcome = self.recv();
-        self.item(outcome)
+        let outcome = subscription.recv().wait();
+        subscription.item(outcome)
     }
 }
 
+impl<M: Message> FusedIterator for Iter<'_, M> {}
+
+impl<M: Message> fmt::Debug for Iter<'_, M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Iter").field(self.0).finish()
+    }
+}
+
+/// Blocks for each message, as [`iter`](Subscription::iter) does.
+impl<'a, M: Message> IntoIterator for &'a mut Subscription<M> {
+    type Item = Result<Received<M>, RecvError>;
+    type IntoIter = Iter<'a, M>;
+
+    fn into_iter(self) -> Iter<'a, M> {
+        self.iter()
+    }
+}
+
+/// A stream of the messages of a [`Subscription`]. From [`Subscription::stream`].
+#[must_use = "streams do nothing unless polled"]
+pub struct Messages<'a, M: Message>(&'a mut Subscription<M>);
+
+impl<M: Message> Stream for Messages<'_, M> {
+    type Item = Result<Received<M>, RecvError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        Pin::new(&mut *self.0).poll_next(cx)
+    }
+}
+
+impl<M: Message> FusedStream for Messages<'_, M> {
+    fn is_terminated(&self) -> bool {
+        self.0.is_terminated()
+    }
+}
+
+impl<M: Message> fmt::Debug for Messages<'_, M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Messages").field(self.0).finish()
+    }
+}
+
+/// The same as [`stream`](Subscription::stream), owned.
 impl<M: Message> Stream for Subscription<M> {
     type Item = Result<Received<M>, RecvError>;
 
@@ -211,8 +312,15 @@ impl<M: Message> FusedStream for Subscription<M> {
 
 impl<M: Message> Drop for Subscription<M> {
     fn drop(&mut self) {
-        let seat = self.seat.take().expect("it is dropped once");
-        Bus::leave(&self.bus, seat, &self.queue);
+        let mut deferred = Deferred::default();
+        self.queue.end(End::Dropped, &mut deferred);
+        // If the bus is gone, so is its index.
+        let bus = self.bus.upgrade();
+        let mut wakes = bus.map_or_else(DeferredWakes::default, |bus| {
+            bus.unsubscribe(self.key, &self.queue)
+        });
+        deferred.run();
+        wakes.wake_all();
     }
 }
 
@@ -224,29 +332,3 @@ impl<M: Message> fmt::Debug for Subscription<M> {
             .finish_non_exhaustive()
     }
 }
-
-/// Why there is no message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
-#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
-#[non_exhaustive]
-pub enum RecvError {
-    /// So many messages are missing here: there was no room for them. What comes next came after them.
-    Missed(u64),
-    /// There was no room, so the subscription was ended, as it had been [asked](crate::WhenFull::Disconnect) to. Subscribe again.
-    Disconnected,
-    /// The router was closed, and everything was received.
-    Closed,
-}
-
-impl fmt::Display for RecvError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Missed(messages) => write!(f, "{messages} messages were missed"),
-            Self::Disconnected => f.write_str("the subscription was too slow and has ended"),
-            Self::Closed => f.write_str("the router was closed"),
-        }
-    }
-}
-
-impl StdError for RecvError {}

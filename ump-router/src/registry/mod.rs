@@ -1,8 +1,9 @@
-//! The types of messages and requests that are used on a router, each with its prefix.
+//! The types of messages and requests in use on a router, each with its prefix.
 //!
-//! The first use of a type makes its place, if its prefix keeps it apart from all others. From then on it is found without a lock.
+//! The first use of a type registers it, if its prefix keeps it apart from all others. From then on it is found without a lock.
 
 mod by_type;
+mod prefixes;
 
 use std::{
     any::{TypeId, type_name},
@@ -11,162 +12,148 @@ use std::{
 
 use ump::Clock;
 
-use self::by_type::ByType;
+use self::{
+    by_type::ByType,
+    prefixes::{PrefixOwner, Prefixes},
+};
 use crate::{
-    error::{Error, ProtocolError},
-    presence::{Change, ChangeAnnouncer, RetainedStatus, ServerStatus, Status, SubscriptionStatus},
+    error::Error,
+    presence::{Change, ChangeAnnouncer, ChangeSink},
     protocol::{Bytes, Message, RequestMessage},
-    publish::Bus,
-    serve::{Servers, Serving},
-    sync::{Mutex, Shared},
-    topic::Topic,
+    publish::{Bus, RetainedStatus, SubscriptionStatus},
+    serve::{ServerStatus, Servers, Target},
+    sync::Mutex,
+    topic::IntoTopic,
 };
 
 pub(crate) struct Registry {
-    places: ByType<dyn Registered>,
-    /// Held by who makes a place.
-    taken: Mutex<Prefixes>,
+    types: ByType<dyn Registered>,
+    /// Locked while a type is registered.
+    registration: Mutex<Registration>,
     clock: Clock,
     changes: ChangeAnnouncer,
 }
 
-/// Whose prefixes are whose.
 #[derive(Default)]
-struct Prefixes {
-    by_messages: Vec<Prefix>,
-    by_requests: Vec<Prefix>,
+struct Registration {
+    messages: Prefixes,
+    requests: Prefixes,
     is_closed: bool,
 }
 
-struct Prefix {
-    prefix: &'static str,
-    of: &'static str,
-}
-
-/// The place of a type: its [`Bus`], or its [`Servers`].
-trait Registered: Status + Send + Sync {
+/// What is registered for a type: its [`Bus`], or its [`Servers`].
+trait Registered: Send + Sync {
     fn close(&self);
+
+    fn list_subscriptions(&self, _list: &mut Vec<SubscriptionStatus>) {}
+
+    fn list_retained(&self, _list: &mut Vec<RetainedStatus>) {}
+
+    fn list_servers(&self, _list: &mut Vec<ServerStatus>) {}
 }
 
 impl Registry {
     pub(crate) fn new(clock: Clock) -> Self {
         let watchers = Arc::new(Bus::<Change>::new(clock.clone(), ChangeAnnouncer::DISABLED));
-        let changes = ChangeAnnouncer::new(&watchers);
-        let places = ByType::<dyn Registered>::new();
-        places.add(Arc::clone(&watchers), watchers);
+        let changes = ChangeAnnouncer::new(Arc::clone(&watchers) as Arc<dyn ChangeSink>);
+        let types = ByType::<dyn Registered>::new();
+        types.add(Arc::clone(&watchers), watchers);
         Self {
-            places,
-            taken: Mutex::new(Prefixes::default()),
+            types,
+            registration: Mutex::new(Registration::default()),
             clock,
             changes,
         }
     }
 
+    /// Returns the bus of a type of messages.
     pub(crate) fn bus<M: Message>(&self) -> Result<&Arc<Bus<M>>, Error> {
-        self.place(
+        self.find_or_register(
             Bus::new,
-            |taken| &mut taken.by_messages,
-            Prefix {
+            |registration| &mut registration.messages,
+            PrefixOwner {
                 prefix: M::PREFIX,
-                of: type_name::<M>(),
+                type_name: type_name::<M>(),
             },
             TypeId::of::<M>() == TypeId::of::<Bytes>(),
         )
     }
 
+    /// Returns the servers of a type of requests.
     pub(crate) fn servers_of<P: RequestMessage>(&self) -> Result<&Arc<Servers<P>>, Error> {
-        self.place(
+        self.find_or_register(
             Servers::new,
-            |taken| &mut taken.by_requests,
-            Prefix {
+            |registration| &mut registration.requests,
+            PrefixOwner {
                 prefix: P::PREFIX,
-                of: type_name::<P>(),
+                type_name: type_name::<P>(),
             },
             TypeId::of::<P>() == TypeId::of::<Bytes>(),
         )
     }
 
-    /// Who serves a topic.
-    pub(crate) fn server<P: RequestMessage>(&self, topic: &str) -> Option<Shared<Serving<P>>> {
-        self.places.find::<Servers<P>>()?.find(topic)
+    /// Returns where a request on a topic goes.
+    pub(crate) fn target<P: RequestMessage>(&self, topic: impl IntoTopic) -> Target<P> {
+        // A topic that has a server is valid, so that its text need not be checked.
+        let servers = self.types.find::<Servers<P>>();
+        let serving = servers.and_then(|servers| servers.find(topic.as_text()));
+        match serving {
+            Some(serving) => Target::Server(serving),
+            None => Target::without_server(self.servers_of(), topic),
+        }
     }
 
-    fn place<T: Registered + 'static>(
+    fn find_or_register<T: Registered + 'static>(
         &self,
         make: impl FnOnce(Clock, ChangeAnnouncer) -> T,
-        prefixes: impl FnOnce(&mut Prefixes) -> &mut Vec<Prefix>,
-        prefix: Prefix,
-        is_raw: bool,
+        prefixes: impl FnOnce(&mut Registration) -> &mut Prefixes,
+        owner: PrefixOwner,
+        is_bytes: bool,
     ) -> Result<&Arc<T>, Error> {
-        if let Some(place) = self.places.find() {
-            return Ok(place);
+        if let Some(found) = self.types.find() {
+            return Ok(found);
         }
-        let mut taken = self.taken.lock();
-        if let Some(place) = self.places.find() {
-            return Ok(place);
+        let mut registration = self.registration.lock();
+        if let Some(found) = self.types.find() {
+            return Ok(found);
         }
-        if taken.is_closed {
+        if registration.is_closed {
             return Err(Error::Closed);
         }
-        // Bytes have no prefix, and are the only ones.
-        if !is_raw {
-            let prefixes = prefixes(&mut taken);
-            prefix.is_apart_from(prefixes)?;
-            prefixes.push(prefix);
+        // `Bytes` is the only type without a prefix.
+        if !is_bytes {
+            prefixes(&mut registration).add(owner)?;
         }
-        let place = Arc::new(make(self.clock.clone(), self.changes.clone()));
-        self.places.add(Arc::clone(&place), place);
-        Ok(self.places.find().expect("it was added"))
+        let registered = Arc::new(make(self.clock.clone(), self.changes.clone()));
+        self.types.add(Arc::clone(&registered), registered);
+        Ok(self.types.find().expect("it was added"))
     }
 
     pub(crate) fn subscriptions(&self) -> Vec<SubscriptionStatus> {
-        self.list(Status::subscriptions)
+        self.list(|registered, list| registered.list_subscriptions(list))
     }
 
     pub(crate) fn retained(&self) -> Vec<RetainedStatus> {
-        self.list(Status::retained)
+        self.list(|registered, list| registered.list_retained(list))
     }
 
     pub(crate) fn servers(&self) -> Vec<ServerStatus> {
-        self.list(Status::servers)
+        self.list(|registered, list| registered.list_servers(list))
     }
 
-    fn list<T>(&self, add: impl Fn(&(dyn Registered + 'static), &mut Vec<T>)) -> Vec<T> {
+    fn list<T>(&self, add: impl Fn(&dyn Registered, &mut Vec<T>)) -> Vec<T> {
         let mut list = Vec::new();
-        for place in self.places.iter() {
-            add(place, &mut list);
+        for registered in self.types.iter() {
+            add(registered, &mut list);
         }
         list
     }
 
     pub(crate) fn close(&self) {
-        // No place is made after this.
-        self.taken.lock().is_closed = true;
-        for place in self.places.iter() {
-            place.close();
-        }
-    }
-}
-
-impl Prefix {
-    fn is_apart_from(&self, others: &[Self]) -> Result<(), ProtocolError> {
-        let Self { prefix, of } = *self;
-        let is_topic = Topic::check(if prefix.is_empty() { "/" } else { prefix });
-        is_topic.map_err(|error| ProtocolError::Prefix { of, error })?;
-        let begins_with = |name: &str, with: &str| {
-            let rest = name.strip_prefix(with);
-            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-        };
-        let overlaps =
-            |other: &&Self| begins_with(prefix, other.prefix) || begins_with(other.prefix, prefix);
-        match others.iter().find(overlaps) {
-            None => Ok(()),
-            Some(other) => Err(ProtocolError::Overlap {
-                of,
-                prefix,
-                with: other.of,
-                its_prefix: other.prefix,
-            }),
+        // No type is registered after this.
+        self.registration.lock().is_closed = true;
+        for registered in self.types.iter() {
+            registered.close();
         }
     }
 }
@@ -175,10 +162,22 @@ impl<M: Message> Registered for Bus<M> {
     fn close(&self) {
         self.close();
     }
+
+    fn list_subscriptions(&self, list: &mut Vec<SubscriptionStatus>) {
+        self.list_subscriptions(list);
+    }
+
+    fn list_retained(&self, list: &mut Vec<RetainedStatus>) {
+        self.list_retained(list);
+    }
 }
 
 impl<P: RequestMessage> Registered for Servers<P> {
     fn close(&self) {
         self.close();
+    }
+
+    fn list_servers(&self, list: &mut Vec<ServerStatus>) {
+        self.list(list);
     }
 }

@@ -1,4 +1,4 @@
-//! What parties say to a core, and what it says to them.
+//! What peers say to a core, and what it says to them.
 
 use std::{error::Error as StdError, fmt, time::Instant};
 
@@ -8,31 +8,31 @@ use crate::topic::{Pattern, Topic};
 
 /// Somebody who takes part: this process, or the other end of a link. From [`Core::connect`](super::Core::connect).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Party(pub(super) u64);
+pub struct Peer(pub(super) u64);
 
-/// The number of a subscription or a request: the party that makes it chooses it, apart from those that it has in use.
-pub type Number = u64;
+/// The local_id of a subscription or a request: the peer that makes it chooses it, apart from those that it has in use.
+pub type LocalId = u64;
 
-/// A request on its way to its server: the core's number for it.
+/// A request on its way to its server: the core's local_id for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct RequestId(pub(super) u64);
 
-/// What a party says.
+/// What a peer says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Input<M> {
     /// It wants what is published on topics that the pattern fits. Nothing is answered: all that is published after it is delivered.
     Subscribe {
-        /// Its number for it.
-        number: Number,
+        /// Its local_id for it.
+        local_id: LocalId,
         /// Of which topics.
         pattern: Pattern,
     },
     /// It wants that no more.
     Unsubscribe {
         /// Which.
-        number: Number,
+        local_id: LocalId,
     },
     /// A message for all who want it, also for itself.
     Publish {
@@ -55,22 +55,22 @@ pub enum Input<M> {
     },
     /// A request to the server of a topic. Answered by one [`Output::Ended`].
     Request {
-        /// Its number for it.
-        number: Number,
+        /// Its local_id for it.
+        local_id: LocalId,
         /// On which topic.
         topic: Topic,
         /// What is asked.
         message: M,
         /// Until when.
         deadline: Option<Instant>,
-        /// If nobody serves the topic, waits until somebody does.
-        waits: bool,
+        /// If nobody serves the topic, wait_for_server until somebody does.
+        wait_for_server: bool,
     },
     /// It does not want the outcome of a request any more. It will have none, unless that is [on its way](super::Core::poll_output) already; so the
-    /// number is better not used again before one knows.
+    /// local_id is better not used again before one knows.
     Cancel {
         /// Which one.
-        number: Number,
+        local_id: LocalId,
     },
     /// The reply to a request that it serves, or what it refuses it with.
     Reply {
@@ -93,14 +93,14 @@ pub enum Input<M> {
     },
 }
 
-/// What a party is told.
+/// What a peer is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Output<M> {
     /// A message that it wants.
     Deliver {
-        /// By which of its subscriptions, in the order of their numbers. The message is sent once.
-        to: Vec<Number>,
+        /// By which of its subscriptions, in the order of their local_ids. The message is sent once.
+        to: Vec<LocalId>,
         /// Under which name it was published.
         topic: Pattern,
         /// What.
@@ -123,24 +123,24 @@ pub enum Output<M> {
     },
     /// A request to serve.
     Request {
-        /// The core's number for it.
+        /// The core's local_id for it.
         id: RequestId,
         /// On which topic.
         topic: Topic,
         /// What is asked.
         message: M,
-        /// Until when somebody waits.
+        /// Until when somebody wait_for_server.
         deadline: Option<Instant>,
     },
-    /// Nobody waits for a request any more that it was given.
+    /// Nobody wait_for_server for a request any more that it was given.
     Cancelled {
         /// Which one.
         id: RequestId,
     },
     /// The outcome of its request.
     Ended {
-        /// Its number for it.
-        number: Number,
+        /// Its local_id for it.
+        local_id: LocalId,
         /// How it ended.
         outcome: Outcome<M>,
     },
@@ -166,32 +166,34 @@ pub enum Outcome<M> {
     TimedOut(Executed),
 }
 
-/// What a party said cannot be. Nothing has come of it, and nobody else has noticed.
+/// What a peer said cannot be. Nothing has come of it, and nobody else has noticed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum Violation {
-    /// The party is not connected.
-    UnknownParty,
-    /// It uses the number already.
-    NumberInUse(Number),
-    /// It has no subscription of this number.
-    UnknownNumber(Number),
+    /// The peer is not connected.
+    UnknownPeer,
+    /// It uses the local_id already.
+    LocalIdInUse(LocalId),
+    /// It has no subscription of this local_id.
+    UnknownSubscription(LocalId),
     /// It has not claimed the topic, or claims it for a second time.
-    NotItsTopic,
+    WrongClaim,
     /// This request was not given to it. What has ended meanwhile is no violation.
-    NotItsRequest(RequestId),
+    WrongRequest(RequestId),
 }
 
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::UnknownParty => f.write_str("the party is not connected"),
-            Self::NumberInUse(number) => write!(f, "the number {number} is in use"),
-            Self::UnknownNumber(number) => write!(f, "no subscription has the number {number}"),
-            Self::NotItsTopic => f.write_str("the topic is not claimed, or is claimed already"),
-            Self::NotItsRequest(RequestId(id)) => write!(f, "request {id} is not with this party"),
+            Self::UnknownPeer => f.write_str("the peer is not connected"),
+            Self::LocalIdInUse(local_id) => write!(f, "the local_id {local_id} is in use"),
+            Self::UnknownSubscription(local_id) => {
+                write!(f, "no subscription has the local_id {local_id}")
+            }
+            Self::WrongClaim => f.write_str("the topic is not claimed, or is claimed already"),
+            Self::WrongRequest(RequestId(id)) => write!(f, "request {id} is not with this peer"),
         }
     }
 }

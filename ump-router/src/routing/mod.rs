@@ -1,7 +1,7 @@
 //! A router without input and output: no locks, no clock, no threads.
 //!
-//! A [`Core`] connects parties: whoever is at the other end of a link, and this process itself. Whoever drives it gives it what a party says, and the
-//! time ([`handle`](Core::handle)), tells it when time has passed ([`advance`](Core::advance)), and carries what it says to the parties
+//! A [`Core`] connects peers: whoever is at the other end of a link, and this process itself. Whoever drives it gives it what a peer says, and the
+//! time ([`handle`](Core::handle)), tells it when time has passed ([`advance`](Core::advance)), and carries what it says to the peers
 //! ([`poll_output`](Core::poll_output)). Everything that happens follows from that, and can be repeated.
 //!
 //! ```
@@ -13,28 +13,28 @@
 //! let now = Instant::now();
 //! core.handle(now, server, Input::Serve { topic: "greeting".parse()?, stand_by: false })?;
 //! core.handle(now, client, Input::Request {
-//!     number: 1,
+//!     local_id: 1,
 //!     topic: "greeting".parse()?,
 //!     message: "hello",
 //!     deadline: None,
-//!     waits: false,
+//!     wait_for_server: false,
 //! })?;
 //! assert!(matches!(core.poll_output(), Some((to, Output::Serving { .. })) if to == server));
 //! let Some((_, Output::Request { id, .. })) = core.poll_output() else { panic!() };
 //! core.handle(now, server, Input::Reply { id, reply: Ok("good day") })?;
-//! let ended = Output::Ended { number: 1, outcome: Outcome::Reply("good day") };
+//! let ended = Output::Ended { local_id: 1, outcome: Outcome::Reply("good day") };
 //! assert_eq!(core.poll_output(), Some((client, ended)));
 //! # Ok::<_, Box<dyn std::error::Error>>(())
 //! ```
 //!
 //! # What it promises
 //!
-//! - Each request of a connected party ends in one [`Outcome`], unless the party cancels it.
-//! - What is published reaches each party once, which subscribed before and has not unsubscribed since, with the numbers of all of its subscriptions
-//!   that it fits. What one party publishes comes to each other one in its order.
-//! - A party that says what [cannot be](Violation) harms nobody else. One that leaves takes its subscriptions and claims with it at once; requests
+//! - Each request of a connected peer ends in one [`Outcome`], unless the peer cancels it.
+//! - What is published reaches each peer once, which subscribed before and has not unsubscribed since, with the local_ids of all of its subscriptions
+//!   that it fits. What one peer publishes comes to each other one in its order.
+//! - A peer that says what [cannot be](Violation) harms nobody else. One that leaves takes its subscriptions and claims with it at once; requests
 //!   that it was given end, those that it made are cancelled.
-//! - A request that was given to another party may have been executed: nobody else can tell, unless that one
+//! - A request that was given to another peer may have been executed: nobody else can tell, unless that one
 //!   [returns](Input::Return) it.
 
 mod messages;
@@ -48,36 +48,37 @@ use std::{
 
 use ump::Executed;
 
-pub use self::messages::{Input, Number, Outcome, Output, Party, RequestId, Violation};
+pub use self::messages::{Input, LocalId, Outcome, Output, Peer, RequestId, Violation};
 use self::pending::{Pending, Request, State};
 use crate::{
-    claims::{ClaimId, Claims, Left, Rank},
-    topic::{Pattern, Topic, TopicIndex, TopicKey},
+    claims::{ClaimId, Claims, Released, Role},
+    index::{TopicIndex, TopicKey},
+    topic::{Pattern, Topic},
 };
 
-/// Connects parties: who publishes with who subscribed, who asks with who serves. See the [module](self).
+/// Connects peers: who publishes with who subscribed, who asks with who serves. See the [module](self).
 pub struct Core<M> {
-    parties: HashMap<Party, Holdings>,
-    subscriptions: TopicIndex<(Party, Number)>,
-    claims: Claims<Party>,
+    peers: HashMap<Peer, PeerState>,
+    subscriptions: TopicIndex<(Peer, LocalId)>,
+    claims: Claims<Peer>,
     pending: Pending<M>,
-    outputs: VecDeque<(Party, Output<M>)>,
+    outputs: VecDeque<(Peer, Output<M>)>,
     last: u64,
 }
 
-/// What ends when a party leaves.
+/// What ends when a peer leaves.
 #[derive(Debug, Default)]
-struct Holdings {
-    subscriptions: HashMap<Number, TopicKey>,
+struct PeerState {
+    subscriptions: HashMap<LocalId, TopicKey>,
     claims: HashSet<Topic>,
 }
 
 impl<M> Core<M> {
-    /// Without parties.
+    /// Without peers.
     #[must_use]
     pub fn new() -> Self {
         Self {
-            parties: HashMap::new(),
+            peers: HashMap::new(),
             subscriptions: TopicIndex::new(),
             claims: Claims::new(),
             pending: Pending::new(),
@@ -87,96 +88,99 @@ impl<M> Core<M> {
     }
 
     /// Somebody takes part from now on.
-    pub fn connect(&mut self) -> Party {
+    pub fn connect(&mut self) -> Peer {
         self.last += 1;
-        let party = Party(self.last);
-        self.parties.insert(party, Holdings::default());
-        party
+        let peer = Peer(self.last);
+        self.peers.insert(peer, PeerState::default());
+        peer
     }
 
     /// Somebody is gone. What it held ends, and nothing more is said to it.
     ///
     /// # Errors
     /// It was not there.
-    pub fn disconnect(&mut self, party: Party) -> Result<(), Violation> {
-        let holdings = self.parties.remove(&party).ok_or(Violation::UnknownParty)?;
-        for key in holdings.subscriptions.into_values() {
+    pub fn disconnect(&mut self, peer: Peer) -> Result<(), Violation> {
+        let state = self.peers.remove(&peer).ok_or(Violation::UnknownPeer)?;
+        for key in state.subscriptions.into_values() {
             self.subscriptions.remove(key);
         }
-        for (id, _) in self.pending.such_that(|request| request.owner == party) {
+        for (id, _) in self.pending.matching(|request| request.owner == peer) {
             self.cancel(id);
         }
-        let mut topics: Vec<_> = holdings.claims.into_iter().collect();
+        let mut topics: Vec<_> = state.claims.into_iter().collect();
         topics.sort();
-        topics.retain(|topic| self.give_up(party, topic));
-        for (id, _) in self.pending.such_that(|request| request.is_with(party)) {
+        topics.retain(|topic| self.release_claim(peer, topic));
+        for (id, _) in self
+            .pending
+            .matching(|request| request.is_assigned_to(peer))
+        {
             self.end(id, Outcome::ServerLost(Executed::Perhaps));
         }
         for topic in &topics {
-            self.settle(topic);
+            self.assign_waiting(topic);
         }
-        self.outputs.retain(|(to, _)| *to != party);
+        self.outputs.retain(|(to, _)| *to != peer);
         Ok(())
     }
 
-    /// A party says something, at a time that is not before any other that the core was told.
+    /// A peer says something, at a time that is not before any other that the core was told.
     ///
     /// # Errors
     /// It [cannot be](Violation) said; nothing has come of it.
-    pub fn handle(&mut self, now: Instant, party: Party, input: Input<M>) -> Result<(), Violation>
+    pub fn handle(&mut self, now: Instant, peer: Peer, input: Input<M>) -> Result<(), Violation>
     where
         M: Clone,
     {
-        self.holdings(party)?;
+        self.state(peer)?;
         self.advance(now);
         match input {
-            Input::Subscribe { number, pattern } => self.subscribe(party, number, &pattern),
-            Input::Unsubscribe { number } => self.unsubscribe(party, number),
+            Input::Subscribe { local_id, pattern } => self.subscribe(peer, local_id, &pattern),
+            Input::Unsubscribe { local_id } => self.unsubscribe(peer, local_id),
             Input::Publish { topic, message } => {
                 self.publish(&topic, &message);
                 Ok(())
             }
-            Input::Serve { topic, stand_by } => self.serve(party, &topic, stand_by),
-            Input::Leave { topic } => self.leave(party, &topic),
+            Input::Serve { topic, stand_by } => self.serve(peer, &topic, stand_by),
+            Input::Leave { topic } => self.leave(peer, &topic),
             Input::Request {
-                number,
+                local_id,
                 topic,
                 message,
                 deadline,
-                waits,
+                wait_for_server,
             } => self.request(
                 now,
                 Request {
-                    owner: party,
-                    number,
+                    owner: peer,
+                    local_id,
                     topic,
                     deadline,
-                    waits,
-                    state: State::Waiting(message),
+                    wait_for_server,
+                    state: State::Unassigned(message),
                 },
             ),
-            Input::Cancel { number } => {
+            Input::Cancel { local_id } => {
                 // If there is none, it has ended meanwhile.
-                if let Some(id) = self.pending.id(party, number) {
+                if let Some(id) = self.pending.id(peer, local_id) {
                     self.cancel(id);
                 }
                 Ok(())
             }
             Input::Reply { id, reply } => self.answer(
-                party,
+                peer,
                 id,
                 match reply {
                     Ok(reply) => Outcome::Reply(reply),
                     Err(refusal) => Outcome::Refused(refusal),
                 },
             ),
-            Input::NoReply { id } => self.answer(party, id, Outcome::NoReply),
-            Input::Return { id, message } => self.give_back(party, id, message),
+            Input::NoReply { id } => self.answer(peer, id, Outcome::NoReply),
+            Input::Return { id, message } => self.return_request(peer, id, message),
         }
     }
 
     /// What is to be said next, and to whom.
-    pub fn poll_output(&mut self) -> Option<(Party, Output<M>)> {
+    pub fn poll_output(&mut self) -> Option<(Peer, Output<M>)> {
         self.outputs.pop_front()
     }
 
@@ -188,13 +192,13 @@ impl<M> Core<M> {
 
     /// It is later: requests whose deadlines have passed end.
     pub fn advance(&mut self, now: Instant) {
-        while let Some(id) = self.pending.overdue(now) {
+        while let Some(id) = self.pending.first_expired(now) {
             let Some(request) = self.pending.get_mut(id) else {
                 return;
             };
             let executed = match request.state {
-                State::Waiting(_) => Executed::No,
-                State::With(server) => {
+                State::Unassigned(_) => Executed::No,
+                State::Assigned(server) => {
                     self.outputs.push_back((server, Output::Cancelled { id }));
                     Executed::Perhaps
                 }
@@ -209,31 +213,31 @@ impl<M> Core<M> {
         self.pending.len()
     }
 
-    fn holdings(&mut self, party: Party) -> Result<&mut Holdings, Violation> {
-        let holdings = self.parties.get_mut(&party);
-        holdings.ok_or(Violation::UnknownParty)
+    fn state(&mut self, peer: Peer) -> Result<&mut PeerState, Violation> {
+        let state = self.peers.get_mut(&peer);
+        state.ok_or(Violation::UnknownPeer)
     }
 
     fn subscribe(
         &mut self,
-        party: Party,
-        number: Number,
+        peer: Peer,
+        local_id: LocalId,
         pattern: &Pattern,
     ) -> Result<(), Violation> {
-        let holdings = self.holdings(party)?;
-        if holdings.subscriptions.contains_key(&number) {
-            return Err(Violation::NumberInUse(number));
+        let state = self.state(peer)?;
+        if state.subscriptions.contains_key(&local_id) {
+            return Err(Violation::LocalIdInUse(local_id));
         }
-        let key = self.subscriptions.insert(pattern, (party, number));
-        self.holdings(party)?.subscriptions.insert(number, key);
+        let key = self.subscriptions.insert(pattern, (peer, local_id));
+        self.state(peer)?.subscriptions.insert(local_id, key);
         Ok(())
     }
 
-    fn unsubscribe(&mut self, party: Party, number: Number) -> Result<(), Violation> {
-        let holdings = self.holdings(party)?;
-        let key = holdings.subscriptions.remove(&number);
+    fn unsubscribe(&mut self, peer: Peer, local_id: LocalId) -> Result<(), Violation> {
+        let state = self.state(peer)?;
+        let key = state.subscriptions.remove(&local_id);
         self.subscriptions
-            .remove(key.ok_or(Violation::UnknownNumber(number))?);
+            .remove(key.ok_or(Violation::UnknownSubscription(local_id))?);
         Ok(())
     }
 
@@ -241,58 +245,58 @@ impl<M> Core<M> {
     where
         M: Clone,
     {
-        let mut reached = BTreeMap::<Party, Vec<Number>>::new();
+        let mut reached = BTreeMap::<Peer, Vec<LocalId>>::new();
         self.subscriptions
-            .for_each_meeting(topic, |(party, number)| {
-                reached.entry(*party).or_default().push(*number);
+            .for_each_intersecting(topic, |(peer, local_id)| {
+                reached.entry(*peer).or_default().push(*local_id);
             });
-        for (party, mut to) in reached {
+        for (peer, mut to) in reached {
             to.sort_unstable();
             let (topic, message) = (topic.clone(), message.clone());
             self.outputs
-                .push_back((party, Output::Deliver { to, topic, message }));
+                .push_back((peer, Output::Deliver { to, topic, message }));
         }
     }
 
-    fn serve(&mut self, party: Party, topic: &Topic, stand_by: bool) -> Result<(), Violation> {
-        let holdings = self.holdings(party)?;
-        if holdings.claims.contains(topic) {
-            return Err(Violation::NotItsTopic);
+    fn serve(&mut self, peer: Peer, topic: &Topic, stand_by: bool) -> Result<(), Violation> {
+        let state = self.state(peer)?;
+        if state.claims.contains(topic) {
+            return Err(Violation::WrongClaim);
         }
-        // A party has one claim of a topic at most, so it is told apart by the party.
-        let rank = self.claims.claim(topic, ClaimId(party.0), party, stand_by);
-        if rank.is_ok() {
-            self.holdings(party)?.claims.insert(topic.clone());
+        // A peer has one claim of a topic at most, so it is told apart by the peer.
+        let role = self.claims.claim(topic, ClaimId(peer.0), peer, stand_by);
+        if role.is_ok() {
+            self.state(peer)?.claims.insert(topic.clone());
         }
-        let (told, is_served) = (topic.clone(), rank == Ok(Rank::Serving));
-        let output = match rank {
-            Ok(Rank::Serving) => Output::Serving { topic: told },
-            Ok(Rank::StandingBy) => Output::StandingBy { topic: told },
+        let (told, is_served) = (topic.clone(), role == Ok(Role::Serving));
+        let output = match role {
+            Ok(Role::Serving) => Output::Serving { topic: told },
+            Ok(Role::Standby) => Output::StandingBy { topic: told },
             Err(_) => Output::Taken { topic: told },
         };
-        self.outputs.push_back((party, output));
+        self.outputs.push_back((peer, output));
         if is_served {
-            self.settle(topic);
+            self.assign_waiting(topic);
         }
         Ok(())
     }
 
-    fn leave(&mut self, party: Party, topic: &Topic) -> Result<(), Violation> {
-        let holdings = self.holdings(party)?;
-        if !holdings.claims.remove(topic) {
-            return Err(Violation::NotItsTopic);
+    fn leave(&mut self, peer: Peer, topic: &Topic) -> Result<(), Violation> {
+        let state = self.state(peer)?;
+        if !state.claims.remove(topic) {
+            return Err(Violation::WrongClaim);
         }
-        if self.give_up(party, topic) {
-            self.settle(topic);
+        if self.release_claim(peer, topic) {
+            self.assign_waiting(topic);
         }
         Ok(())
     }
 
     /// A claim ends; who follows is told. Whether the topic has lost its server by it, rather than one who stood by.
-    fn give_up(&mut self, party: Party, topic: &Topic) -> bool {
-        let left = self.claims.leave(topic.as_str(), ClaimId(party.0));
-        let Some(Left {
-            rank: Rank::Serving,
+    fn release_claim(&mut self, peer: Peer, topic: &Topic) -> bool {
+        let left = self.claims.release(topic.as_str(), ClaimId(peer.0));
+        let Some(Released {
+            role: Role::Serving,
             ..
         }) = left
         else {
@@ -307,23 +311,23 @@ impl<M> Core<M> {
     }
 
     fn request(&mut self, now: Instant, request: Request<M>) -> Result<(), Violation> {
-        if self.pending.id(request.owner, request.number).is_some() {
-            return Err(Violation::NumberInUse(request.number));
+        if self.pending.id(request.owner, request.local_id).is_some() {
+            return Err(Violation::LocalIdInUse(request.local_id));
         }
         let is_late = request.deadline.is_some_and(|deadline| deadline <= now);
-        let waits = request.waits;
-        let id = self.pending.begin(request);
+        let wait_for_server = request.wait_for_server;
+        let id = self.pending.insert(request);
         if is_late {
             self.end(id, Outcome::TimedOut(Executed::No));
-        } else if !self.give(id) && !waits {
+        } else if !self.assign(id) && !wait_for_server {
             self.end(id, Outcome::NoServer);
         }
         Ok(())
     }
 
     fn cancel(&mut self, id: RequestId) {
-        let request = self.pending.end(id);
-        if let Some(State::With(server)) = request.map(|request| request.state) {
+        let request = self.pending.remove(id);
+        if let Some(State::Assigned(server)) = request.map(|request| request.state) {
             self.outputs.push_back((server, Output::Cancelled { id }));
         }
     }
@@ -331,41 +335,42 @@ impl<M> Core<M> {
     /// Ends a request as its server says.
     fn answer(
         &mut self,
-        server: Party,
+        server: Peer,
         id: RequestId,
         outcome: Outcome<M>,
     ) -> Result<(), Violation> {
-        if self.pending.is_with(id, server)? {
+        if self.pending.is_assigned_to(id, server)? {
             self.end(id, outcome);
         }
         Ok(())
     }
 
-    fn give_back(&mut self, server: Party, id: RequestId, message: M) -> Result<(), Violation> {
-        if !self.pending.is_with(id, server)? {
+    fn return_request(&mut self, server: Peer, id: RequestId, message: M) -> Result<(), Violation> {
+        if !self.pending.is_assigned_to(id, server)? {
             return Ok(());
         }
         let Some(request) = self.pending.get_mut(id) else {
             return Ok(());
         };
-        request.state = State::Waiting(message);
+        request.state = State::Unassigned(message);
         let topic = request.topic.clone();
-        // As long as the same party serves the topic it is with nobody: that one does not want it.
+        // As long as the same peer serves the topic it is with nobody: that one does not want it.
         if self.claims.server(topic.as_str()) != Some(&server) {
-            self.settle(&topic);
+            self.assign_waiting(&topic);
         }
         Ok(())
     }
 
     /// Gives a request to the server of its topic, if there is one.
-    fn give(&mut self, id: RequestId) -> bool {
+    fn assign(&mut self, id: RequestId) -> bool {
         let Some(request) = self.pending.get_mut(id) else {
             return false;
         };
         let Some(&server) = self.claims.server(request.topic.as_str()) else {
             return false;
         };
-        if let State::Waiting(message) = std::mem::replace(&mut request.state, State::With(server))
+        if let State::Unassigned(message) =
+            std::mem::replace(&mut request.state, State::Assigned(server))
         {
             let (topic, deadline) = (request.topic.clone(), request.deadline);
             self.outputs.push_back((
@@ -381,23 +386,26 @@ impl<M> Core<M> {
         true
     }
 
-    /// Those who claim a topic have changed, or what waits for them: it goes to who serves now. If nobody does, who does not wait for that has lost
+    /// Those who claim a topic have changed, or what wait_for_server for them: it goes to who serves now. If nobody does, who does not wait for that has lost
     /// its server.
-    fn settle(&mut self, topic: &Topic) {
+    fn assign_waiting(&mut self, topic: &Topic) {
         let is_one = |request: &Request<M>| {
-            matches!(request.state, State::Waiting(_)) && request.topic == *topic
+            matches!(request.state, State::Unassigned(_)) && request.topic == *topic
         };
-        for (id, waits) in self.pending.such_that(is_one) {
-            if !self.give(id) && !waits {
+        for (id, wait_for_server) in self.pending.matching(is_one) {
+            if !self.assign(id) && !wait_for_server {
                 self.end(id, Outcome::ServerLost(Executed::No));
             }
         }
     }
 
     fn end(&mut self, id: RequestId, outcome: Outcome<M>) {
-        if let Some(Request { owner, number, .. }) = self.pending.end(id) {
+        if let Some(Request {
+            owner, local_id, ..
+        }) = self.pending.remove(id)
+        {
             self.outputs
-                .push_back((owner, Output::Ended { number, outcome }));
+                .push_back((owner, Output::Ended { local_id, outcome }));
         }
     }
 }
@@ -411,7 +419,7 @@ impl<M> Default for Core<M> {
 impl<M> fmt::Debug for Core<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Core")
-            .field("parties", &self.parties.len())
+            .field("peers", &self.peers.len())
             .field("subscriptions", &self.subscriptions.len())
             .field("pending", &self.pending.len())
             .field("outputs", &self.outputs.len())

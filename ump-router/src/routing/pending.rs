@@ -9,46 +9,46 @@
 //!
 //! # Invariants
 //!
-//! 1. Each request has two names, its owner's number and the core's: both are found as long as it has not ended, and neither after.
-//! 2. Each deadline is in the agenda as long as its request has not ended.
+//! 1. Each request has two names, its owner's local_id and the core's: both are found as long as it has not ended, and neither after.
+//! 2. Each deadline is in the deadlines as long as its request has not ended.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     time::Instant,
 };
 
-use super::messages::{Number, Party, RequestId, Violation};
+use super::messages::{LocalId, Peer, RequestId, Violation};
 use crate::topic::Topic;
 
 #[derive(Debug)]
 pub(super) struct Pending<M> {
     requests: BTreeMap<RequestId, Request<M>>,
-    numbers: HashMap<(Party, Number), RequestId>,
-    agenda: BTreeSet<(Instant, RequestId)>,
+    local_ids: HashMap<(Peer, LocalId), RequestId>,
+    deadlines: BTreeSet<(Instant, RequestId)>,
     last: u64,
 }
 
 #[derive(Debug)]
 pub(super) struct Request<M> {
-    pub(super) owner: Party,
-    pub(super) number: Number,
+    pub(super) owner: Peer,
+    pub(super) local_id: LocalId,
     pub(super) topic: Topic,
     pub(super) deadline: Option<Instant>,
-    pub(super) waits: bool,
+    pub(super) wait_for_server: bool,
     pub(super) state: State<M>,
 }
 
 #[derive(Debug)]
 pub(super) enum State<M> {
     /// Nobody serves its topic.
-    Waiting(M),
+    Unassigned(M),
     /// A server was given it, and may have executed it.
-    With(Party),
+    Assigned(Peer),
 }
 
 impl<M> Request<M> {
-    pub(super) fn is_with(&self, server: Party) -> bool {
-        matches!(self.state, State::With(with) if with == server)
+    pub(super) fn is_assigned_to(&self, server: Peer) -> bool {
+        matches!(self.state, State::Assigned(with) if with == server)
     }
 }
 
@@ -56,8 +56,8 @@ impl<M> Pending<M> {
     pub(super) fn new() -> Self {
         Self {
             requests: BTreeMap::new(),
-            numbers: HashMap::new(),
-            agenda: BTreeSet::new(),
+            local_ids: HashMap::new(),
+            deadlines: BTreeSet::new(),
             last: 0,
         }
     }
@@ -66,59 +66,60 @@ impl<M> Pending<M> {
         self.requests.len()
     }
 
-    pub(super) fn begin(&mut self, request: Request<M>) -> RequestId {
+    pub(super) fn insert(&mut self, request: Request<M>) -> RequestId {
         self.last += 1;
         let id = RequestId(self.last);
-        self.numbers.insert((request.owner, request.number), id);
-        self.agenda
+        self.local_ids.insert((request.owner, request.local_id), id);
+        self.deadlines
             .extend(request.deadline.map(|deadline| (deadline, id)));
         self.requests.insert(id, request);
         id
     }
 
-    pub(super) fn end(&mut self, id: RequestId) -> Option<Request<M>> {
+    pub(super) fn remove(&mut self, id: RequestId) -> Option<Request<M>> {
         let request = self.requests.remove(&id)?;
-        self.numbers.remove(&(request.owner, request.number));
+        self.local_ids.remove(&(request.owner, request.local_id));
         if let Some(deadline) = request.deadline {
-            self.agenda.remove(&(deadline, id));
+            self.deadlines.remove(&(deadline, id));
         }
         Some(request)
     }
 
-    pub(super) fn id(&self, owner: Party, number: Number) -> Option<RequestId> {
-        self.numbers.get(&(owner, number)).copied()
+    pub(super) fn id(&self, owner: Peer, local_id: LocalId) -> Option<RequestId> {
+        self.local_ids.get(&(owner, local_id)).copied()
     }
 
     pub(super) fn get_mut(&mut self, id: RequestId) -> Option<&mut Request<M>> {
         self.requests.get_mut(&id)
     }
 
-    /// Whether this party was given it, and it has not ended.
+    /// Whether this peer was given it, and it has not ended.
     ///
     /// # Errors
     /// It was not; it was never made, or is with another one.
-    pub(super) fn is_with(&self, id: RequestId, server: Party) -> Result<bool, Violation> {
+    pub(super) fn is_assigned_to(&self, id: RequestId, server: Peer) -> Result<bool, Violation> {
         match self.requests.get(&id) {
-            Some(request) if !request.is_with(server) => Err(Violation::NotItsRequest(id)),
+            Some(request) if !request.is_assigned_to(server) => Err(Violation::WrongRequest(id)),
             Some(_) => Ok(true),
-            None if id.0 > self.last => Err(Violation::NotItsRequest(id)),
+            None if id.0 > self.last => Err(Violation::WrongRequest(id)),
             None => Ok(false),
         }
     }
 
     /// Those for which something holds, in the order in which they were made, and whether they wait for a server.
-    pub(super) fn such_that(&self, is_one: impl Fn(&Request<M>) -> bool) -> Vec<(RequestId, bool)> {
+    pub(super) fn matching(&self, is_one: impl Fn(&Request<M>) -> bool) -> Vec<(RequestId, bool)> {
         let such = self.requests.iter().filter(|(_, request)| is_one(request));
-        such.map(|(id, request)| (*id, request.waits)).collect()
+        such.map(|(id, request)| (*id, request.wait_for_server))
+            .collect()
     }
 
     pub(super) fn first_deadline(&self) -> Option<Instant> {
-        self.agenda.first().map(|(deadline, _)| *deadline)
+        self.deadlines.first().map(|(deadline, _)| *deadline)
     }
 
     /// One whose deadline has passed.
-    pub(super) fn overdue(&self, now: Instant) -> Option<RequestId> {
-        let (deadline, id) = self.agenda.first()?;
+    pub(super) fn first_expired(&self, now: Instant) -> Option<RequestId> {
+        let (deadline, id) = self.deadlines.first()?;
         (*deadline <= now).then_some(*id)
     }
 }

@@ -1,20 +1,20 @@
-//! A request on its way to the server of its topic.
+//! A request as its server receives it.
 
 use crate::topic::Topic;
 
-/// What the server of a topic receives: a request, and the topic on which it was made.
+/// A request as the server of its topic receives it: the message, and the topic that it was made on.
 ///
-/// A handler of `ump-server` that serves topics is one of `Call<P>`, for a request `P`.
+/// A handler of `ump-server` that serves topics handles `Call<P>`, for messages `P`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Call<P> {
     /// The topic, without the prefix of its type.
     pub topic: Topic,
-    /// What is asked.
+    /// The message of the request.
     pub message: P,
 }
 
 impl<P> Call<P> {
-    /// What is asked, without the topic.
+    /// Returns the message without the topic.
     pub fn into_message(self) -> P {
         self.message
     }

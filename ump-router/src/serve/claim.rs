@@ -10,52 +10,53 @@ use crate::{
     topic::Topic,
 };
 
-/// How a topic is served.
+/// The options for serving a topic.
 ///
 /// ```
 /// # use ump_router::ServeOptions;
 /// ServeOptions::new().capacity(64).standby();
 /// ```
 #[derive(Clone, Copy, Debug, Default)]
-#[must_use = "it is to be given to serve_with or serve_by"]
+#[must_use = "to be given to `Router::serve_with` or `Router::serve_by`"]
 pub struct ServeOptions {
-    pub(crate) capacity: Option<usize>,
-    pub(crate) is_standby: bool,
+    pub(super) capacity: Option<usize>,
+    pub(super) is_standby: bool,
 }
 
 impl ServeOptions {
-    /// An unbounded queue, and an error if the topic has a server already.
+    /// Creates the default options: an unbounded queue, and an error if the topic has a server already.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// So many requests can be queued, in each of its two lanes; see [`ump::bounded`]. Not for a channel that there is already.
+    /// Bounds the queue to this number of requests in each of its two lanes; see [`ump::bounded`]. [`Router::serve_by`](crate::Router::serve_by) ignores
+    /// it, because its channel exists already.
     pub fn capacity(mut self, requests: usize) -> Self {
         self.capacity = Some(requests);
         self
     }
 
-    /// If the topic has a server already, stands by: gets in line, and serves when all who came before have left.
+    /// If the topic has a server already, stands by: serves once the server and all standbys that came before have left.
     pub fn standby(mut self) -> Self {
         self.is_standby = true;
         self
     }
 }
 
-/// The right to serve a topic; it ends when this is dropped, or with its server. From [`Router::serve_by`](crate::Router::serve_by); a
-/// [`Server`](crate::Server) has its own.
+/// The right to serve a topic. From [`Router::serve_by`](crate::Router::serve_by); a [`Server`](crate::Server) has one, too.
 ///
-/// Then the next in line serves, or nobody. Requests that the server has in its queue it keeps.
+/// It ends when it is dropped, when its server ends, or when the router is closed. Then the first standby serves the topic, if there is one. The server
+/// keeps the requests that are in its queue.
 #[must_use = "the topic is not served any more when this is dropped"]
 pub struct Claim {
-    pub(super) table: Weak<dyn ClaimTable>,
-    pub(super) topic: Topic,
-    pub(super) id: ClaimId,
+    table: Weak<dyn ClaimTable>,
+    topic: Topic,
+    id: ClaimId,
 }
 
-/// Where claims are held.
+/// The table that a claim is in.
 pub(super) trait ClaimTable: Send + Sync {
-    fn leave(&self, topic: &Topic, id: ClaimId);
+    fn release(&self, topic: &Topic, id: ClaimId);
     fn role(&self, topic: &Topic, id: ClaimId) -> Option<Role>;
 }
 
@@ -65,20 +66,21 @@ impl Claim {
         Self { table, topic, id }
     }
 
-    /// The topic, without the prefix of its type.
+    /// Returns the topic, without the prefix of its type.
     #[must_use]
     pub fn topic(&self) -> &Topic {
         &self.topic
     }
 
-    /// Whether requests come here now; otherwise it stands by, or is over: the router was closed, or the server that it is for
-    /// is gone or [closed](ump::Server::close).
+    /// Returns whether requests on the topic come to this server now.
+    ///
+    /// If not, it stands by, or the claim has ended: the router was closed, or the server ended or was [closed](ump::Server::close).
     #[must_use]
     pub fn is_serving(&self) -> bool {
         self.role() == Some(Role::Serving)
     }
 
-    /// Whether it waits for those before it to leave.
+    /// Returns whether the server stands by, until those before it leave.
     #[must_use]
     pub fn is_standing_by(&self) -> bool {
         self.role() == Some(Role::Standby)
@@ -92,7 +94,7 @@ impl Claim {
 impl Drop for Claim {
     fn drop(&mut self) {
         if let Some(table) = self.table.upgrade() {
-            table.leave(&self.topic, self.id);
+            table.release(&self.topic, self.id);
         }
     }
 }

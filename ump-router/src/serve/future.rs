@@ -1,15 +1,14 @@
-//! A request by name, awaited.
+//! The future of a request by topic.
 //!
 //! ```text
 //!        a server was found
-//!   New ────────────────────► Asked ────────────────────► the outcome
-//!    │                          │ it left before it took the request, and another one is to be asked
+//!   New ────────────────────► Sent ─────────────────────► the outcome
+//!    │                          │ the server left before it took the request, and another one is to have it
 //!    │ otherwise                ▼
-//!    └───────────────────────► About ───────────────────► the outcome
+//!    └───────────────────────► Retrying ────────────────► the outcome
 //! ```
 //!
-//! What is asked at once is in this future itself: nothing is allocated for it. A request that goes about, from one server to the next or
-//! waiting for one, is in a box.
+//! A request that is sent at once is stored in this future: nothing is allocated for it. A request that retries, or waits for a server, is in a box.
 
 use std::{
     fmt,
@@ -27,16 +26,16 @@ use super::{
 };
 use crate::protocol::RequestMessage;
 
-/// Makes a request by name. From awaiting a [`Request`](crate::Request).
+/// The future of a [`Request`](crate::Request), which makes the request.
 ///
 /// # Panics
-/// If it is polled after it was ready.
+/// It panics if it is polled after it was ready.
 #[must_use = "futures do nothing unless awaited"]
 pub struct RequestFuture<P: RequestMessage> {
     step: Step<P>,
-    /// Until it goes about, or has an outcome.
+    /// Present until the request retries or has an outcome.
     attempt: Option<Attempt<P>>,
-    /// For what ends without a request to a server, which has a budget itself.
+    /// The budget of a request that retries. One that was sent has the budget of the channel.
     coop: Coop,
 }
 
@@ -46,7 +45,7 @@ enum Step<P: RequestMessage> {
     Retrying(Pin<Box<dyn Future<Output = RequestResult<P>> + Send>>),
 }
 
-// What it pins is in a box.
+// The only pinned future is in a box.
 impl<P: RequestMessage> Unpin for RequestFuture<P> {}
 
 impl<P: RequestMessage> RequestFuture<P> {
@@ -59,11 +58,11 @@ impl<P: RequestMessage> RequestFuture<P> {
     }
 
     fn retry(&mut self) {
-        let attempt = self.attempt.take().expect("it has not gone about yet");
+        let attempt = self.attempt.take().expect("it does not retry yet");
         self.step = Step::Retrying(Box::pin(attempt.run()));
     }
 
-    fn end(&mut self, outcome: RequestResult<P>) -> Poll<RequestResult<P>> {
+    fn finish(&mut self, outcome: RequestResult<P>) -> Poll<RequestResult<P>> {
         self.step = Step::New;
         self.attempt = None;
         Poll::Ready(outcome)
@@ -84,16 +83,16 @@ impl<P: RequestMessage> Future for RequestFuture<P> {
         }
         if let (Step::Sent(request), Some(attempt)) = (&mut this.step, &mut this.attempt) {
             let outcome = ready!(Pin::new(request).poll(cx));
-            match attempt.handle_result(outcome) {
-                ControlFlow::Break(outcome) => return this.end(outcome),
+            match attempt.handle_outcome(outcome) {
+                ControlFlow::Break(outcome) => return this.finish(outcome),
                 ControlFlow::Continue(()) => this.retry(),
             }
         }
-        if let Step::Retrying(about) = &mut this.step {
-            let outcome = ready!(this.coop.poll(cx, |cx| about.as_mut().poll(cx)));
-            return this.end(outcome);
+        if let Step::Retrying(run) = &mut this.step {
+            let outcome = ready!(this.coop.poll(cx, |cx| run.as_mut().poll(cx)));
+            return this.finish(outcome);
         }
-        unreachable!("it is asked or goes about")
+        unreachable!("it was sent or retries")
     }
 }
 

@@ -7,7 +7,8 @@ mod future;
 mod request;
 mod server;
 mod servers;
-mod serving;
+mod status;
+mod target;
 
 pub use self::{
     call::Call,
@@ -15,5 +16,6 @@ pub use self::{
     future::RequestFuture,
     request::Request,
     server::Server,
+    status::ServerStatus,
 };
-pub(crate) use self::{servers::Servers, serving::Serving};
+pub(crate) use self::{servers::Servers, target::Target};

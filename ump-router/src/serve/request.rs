@@ -1,4 +1,4 @@
-//! A request by name that is to be made.
+//! A request by topic that is about to be made.
 
 use std::{
     fmt,
@@ -10,29 +10,29 @@ use std::{
 use super::{
     attempt::{Attempt, RequestResult},
     future::RequestFuture,
+    target::Target,
 };
-use crate::{error::RequestError, protocol::RequestMessage, registry::Registry, topic::IntoTopic};
+use crate::{error::RequestError, protocol::RequestMessage};
 
-/// A request that has not been made yet: say how, then wait for it or await it. From [`Router::request`](crate::Router::request).
+/// A request to the server of a topic: choose the options, then call [`wait`](Self::wait) or `.await` it. From
+/// [`Router::request`](crate::Router::request).
 ///
-/// If the server of the topic leaves before it takes the request, and another one follows it, the request goes to that one. It is never
-/// executed twice.
+/// If the server leaves before it takes the request, and a standby follows, the request goes to that one. It is never executed twice.
 ///
-/// As long as it is neither made nor dropped it keeps the channel of the server that it found from [ending](crate::Router::close).
-#[must_use = "nothing is sent before it is waited for or awaited"]
+/// While it is neither made nor dropped, it keeps the channel of the server that it found [alive](crate::Router::close).
+///
+/// # Cancel safety
+/// If the future is dropped while the request is in a queue, the request is never executed. If a handler has it, the handler can see that its
+/// caller is gone.
+#[must_use = "nothing is sent before `wait` or `.await`"]
 pub struct Request<P: RequestMessage>(Attempt<P>);
 
 impl<P: RequestMessage> Request<P> {
-    pub(crate) fn new(
-        registry: &Registry,
-        topic: impl IntoTopic,
-        message: P,
-        caller: &'static Location<'static>,
-    ) -> Self {
-        Self(Attempt::new(registry, topic, message, caller))
+    pub(crate) fn new(target: Target<P>, message: P, caller: &'static Location<'static>) -> Self {
+        Self(Attempt::new(target, message, caller))
     }
 
-    /// Ends the request when this time has passed from now; see [`ump::Request::timeout`].
+    /// Sets the deadline to this time from now; see [`ump::Request::timeout`].
     pub fn timeout(mut self, timeout: Duration) -> Self {
         if let Some(clock) = self.0.clock() {
             self.0.options.deadline = clock.now().checked_add(timeout);
@@ -40,43 +40,43 @@ impl<P: RequestMessage> Request<P> {
         self
     }
 
-    /// Ends the request at an instant, by the clock of the server's channel: that of the router, unless it is a
-    /// channel that was there [already](crate::Router::serve_by). See [`ump::Request::deadline`].
+    /// Sets the deadline; see [`ump::Request::deadline`].
+    ///
+    /// The deadline is by the clock of the server's channel. That is the router's clock, except for a channel that was passed to
+    /// [`Router::serve_by`](crate::Router::serve_by).
     pub fn deadline(mut self, deadline: Instant) -> Self {
         self.0.options.deadline = Some(deadline);
         self
     }
 
-    /// Lets it overtake normal requests; see [`ump::Request::urgent`].
+    /// Lets the request overtake normal ones; see [`ump::Request::urgent`].
     pub fn urgent(mut self) -> Self {
         self.0.options.is_urgent = true;
         self
     }
 
-    /// Does not wait for room in the server's queue; see [`ump::Request::if_room`].
+    /// Does not wait for room in the server's queue: if it is full, the request ends at once; see [`ump::Request::if_room`].
     pub fn if_room(mut self) -> Self {
         self.0.options.if_room = true;
         self
     }
 
-    /// If nobody serves the topic, waits for somebody who does: until the deadline, if there is one. Otherwise that is
-    /// [an error](RequestError::NoServer) at once.
+    /// Waits for a server if the topic has none, until the deadline if there is one. Without this option the request ends at once with
+    /// [`RequestError::NoServer`].
     pub fn wait_for_server(mut self) -> Self {
-        self.0.options.waits = true;
+        self.0.options.waits_for_server = true;
         self
     }
 
     /// Makes the request and blocks until its outcome.
     ///
     /// # Errors
-    /// See [`RequestError`]; what was not executed comes back in it.
+    /// See [`RequestError`]. A message that was not executed comes back in it.
     pub fn wait(self) -> Result<P::Reply, RequestError<P>> {
         self.0.run_blocking()
     }
 }
 
-/// # Cancel safety
-/// Dropping the future takes the request back if its server has not taken it; otherwise the handler can see that nobody waits.
 impl<P: RequestMessage> IntoFuture for Request<P> {
     type Output = RequestResult<P>;
     type IntoFuture = RequestFuture<P>;

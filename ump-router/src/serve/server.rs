@@ -1,4 +1,4 @@
-//! The end-point that serves a topic.
+//! The server end of a topic.
 
 use std::{
     fmt,
@@ -9,14 +9,18 @@ use std::{
 
 use futures_core::Stream;
 
-use super::{call::Call, claim::Claim, serving::Requests};
+use super::{call::Call, claim::Claim};
 use crate::{protocol::RequestMessage, topic::Topic};
 
-/// Serves a topic: requests that are made on it come out here. From [`Router::serve`](crate::Router::serve).
+type ChannelServer<P> =
+    ump::Server<Call<P>, <P as RequestMessage>::Reply, <P as RequestMessage>::Error>;
+
+/// Serves a topic: receives the requests that are made on it. From [`Router::serve`](crate::Router::serve).
 ///
-/// It is the [`ump::Server`] of a channel, and is used like one: [`wait`](ump::Server::wait), [`async_wait`](ump::Server::async_wait), an
-/// iterator, a stream. Each [`Call`] says on which topic it was made. When it is dropped the next in line serves, or nobody; requests that are
-/// queued here end at once, unexecuted.
+/// It derefs to the [`ump::Server`] of its channel and is used like one: [`wait`](ump::Server::wait) blocks, [`iter`](ump::Server::iter) and
+/// [`stream`](ump::Server::stream) return many requests. Each [`Call`] has the topic that it was made on.
+///
+/// When the server is dropped, the first standby serves the topic, if there is one. Requests in the dropped server's queue end at once, unexecuted.
 ///
 /// ```
 /// # use ump_router::{RequestMessage, Router};
@@ -38,29 +42,29 @@ use crate::{protocol::RequestMessage, topic::Topic};
 /// # }
 /// ```
 pub struct Server<P: RequestMessage> {
-    // First, so that nothing more comes here before the queue is dropped.
+    // The first field: the claim ends before the queue is dropped, so that no more requests come.
     claim: Claim,
-    requests: Requests<P>,
+    requests: ChannelServer<P>,
 }
 
 impl<P: RequestMessage> Server<P> {
-    pub(super) fn new(claim: Claim, requests: Requests<P>) -> Self {
+    pub(super) fn new(claim: Claim, requests: ChannelServer<P>) -> Self {
         Self { claim, requests }
     }
 
-    /// The topic, without the prefix of its type.
+    /// Returns the topic, without the prefix of its type.
     #[must_use]
     pub fn topic(&self) -> &Topic {
         self.claim.topic()
     }
 
-    /// Whether requests come here now; see [`Claim::is_serving`].
+    /// Returns whether requests on the topic come to this server now; see [`Claim::is_serving`].
     #[must_use]
     pub fn is_serving(&self) -> bool {
         self.claim.is_serving()
     }
 
-    /// Whether it waits for those before it to leave.
+    /// Returns whether the server stands by, until those before it leave.
     #[must_use]
     pub fn is_standing_by(&self) -> bool {
         self.claim.is_standing_by()
@@ -68,14 +72,14 @@ impl<P: RequestMessage> Server<P> {
 }
 
 impl<P: RequestMessage> Deref for Server<P> {
-    type Target = ump::Server<Call<P>, P::Reply, P::Error>;
+    type Target = ChannelServer<P>;
 
     fn deref(&self) -> &Self::Target {
         &self.requests
     }
 }
 
-/// As that of [`ump::Server`].
+/// The stream of [`ump::Server`].
 impl<P: RequestMessage> Stream for Server<P> {
     type Item = (Call<P>, ump::ReplyContext<P::Reply, P::Error>);
 
@@ -84,7 +88,7 @@ impl<P: RequestMessage> Stream for Server<P> {
     }
 }
 
-/// As that of [`ump::Server`]: it blocks.
+/// The blocking iterator of [`ump::Server`].
 impl<'a, P: RequestMessage> IntoIterator for &'a Server<P> {
     type Item = (Call<P>, ump::ReplyContext<P::Reply, P::Error>);
     type IntoIter = ump::Iter<'a, Call<P>, P::Reply, P::Error>;

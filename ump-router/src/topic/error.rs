@@ -1,6 +1,6 @@
 //! Why a text is no topic or pattern, and where.
 
-use std::{error::Error, fmt};
+use std::fmt;
 
 /// A text is no [`Topic`](super::Topic), or no [`Pattern`](super::Pattern).
 ///
@@ -14,7 +14,7 @@ use std::{error::Error, fmt};
 /// );
 /// assert_eq!(error.position(), 6);
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct TopicError {
     kind: TopicErrorKind,
@@ -113,5 +113,3 @@ impl fmt::Display for TopicError {
         })
     }
 }
-
-impl Error for TopicError {}

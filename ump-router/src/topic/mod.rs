@@ -8,10 +8,10 @@
 //!
 //! let gold: Topic = "price/gold/eur".parse()?;
 //! for pattern in ["price/gold/eur", "price/*/eur", "price/**", "**/eur", "**", "price/gold/eur/**"] {
-//!     assert!(pattern.parse::<Pattern>()?.fits(&gold));
+//!     assert!(pattern.parse::<Pattern>()?.matches(&gold));
 //! }
 //! for pattern in ["price/*", "*/eur", "gold", "price/gold/eur/*"] {
-//!     assert!(!pattern.parse::<Pattern>()?.fits(&gold));
+//!     assert!(!pattern.parse::<Pattern>()?.matches(&gold));
 //! }
 //! # Ok::<_, ump_router::TopicError>(())
 //! ```
@@ -28,17 +28,17 @@
 //! ```
 //!
 //! Wildcards mean the same on both sides. A message that is published on a pattern reaches a subscription if there is a topic that both fit, and
-//! this is decided exactly ([`Pattern::meets`]); which topic that could be is told by [`Pattern::common`].
+//! this is decided exactly ([`Pattern::intersects`]); which topic that could be is told by [`Pattern::common_topic`].
 //!
 //! ```
 //! # use ump_router::Pattern;
 //! let (published, subscribed): (Pattern, Pattern) = ("alarm/**".parse()?, "*/kitchen".parse()?);
-//! assert!(published.meets(&subscribed));
-//! assert_eq!(published.common(&subscribed).unwrap(), "alarm/kitchen");
+//! assert!(published.intersects(&subscribed));
+//! assert_eq!(published.common_topic(&subscribed).unwrap(), "alarm/kitchen");
 //! # Ok::<_, ump_router::TopicError>(())
 //! ```
 //!
-//! A [`TopicIndex`] answers for very many patterns at a time which of them fit a topic, or meet a pattern.
+//! A [`TopicIndex`](crate::index::TopicIndex) finds the matching ones of very many patterns.
 //!
 //! # Limits
 //!
@@ -64,4 +64,3 @@ pub use self::{
     name::Topic,
     pattern::Pattern,
 };
-pub use crate::index::{TopicIndex, TopicKey};

@@ -34,8 +34,8 @@ use super::{Fragments, Topic, TopicError, grammar, matching};
 /// use ump_router::{Pattern, Topic};
 ///
 /// let pattern: Pattern = "price/*/eur".parse()?;
-/// assert!(pattern.fits(&Topic::try_from("price/gold/eur")?));
-/// assert!(pattern.meets(&"**/gold/*".parse()?));
+/// assert!(pattern.matches(&Topic::try_from("price/gold/eur")?));
+/// assert!(pattern.intersects(&"**/gold/*".parse()?));
 /// assert_eq!(Pattern::try_from("**/*")?, "*/**");
 /// # Ok::<_, ump_router::TopicError>(())
 /// ```
@@ -93,7 +93,7 @@ impl Pattern {
     ///
     /// Takes at most a time proportional to the product of the two numbers of fragments, and allocates nothing.
     #[must_use]
-    pub fn fits(&self, topic: &Topic) -> bool {
+    pub fn matches(&self, topic: &Topic) -> bool {
         match &self.0 {
             Kind::Topic(only) => only == topic,
             Kind::Wild(text) => matching::meet(text, topic.as_str()),
@@ -104,14 +104,14 @@ impl Pattern {
     ///
     /// Exact and symmetric. Takes at most a time proportional to the product of the two numbers of fragments, and allocates nothing.
     #[must_use]
-    pub fn meets(&self, other: &Self) -> bool {
+    pub fn intersects(&self, other: &Self) -> bool {
         match (self.as_topic(), other.as_topic()) {
             (Some(one), Some(other)) => one == other,
             _ => matching::meet(self.as_str(), other.as_str()),
         }
     }
 
-    /// A topic that both fit, which explains why they meet: one of those with the fewest fragments. `None` if they do not [meet](Self::meets).
+    /// A topic that both fit, which explains why they meet: one of those with the fewest fragments. `None` if they do not [intersect](Self::intersects).
     ///
     /// For telling somebody why; what neither of them names is called `x`.
     ///
@@ -119,11 +119,11 @@ impl Pattern {
     /// use ump_router::{Pattern, Topic};
     ///
     /// let (one, other): (Pattern, Pattern) = ("price/*/eur".parse()?, "**/gold/*".parse()?);
-    /// assert_eq!(one.common(&other).unwrap(), "price/gold/eur");
+    /// assert_eq!(one.common_topic(&other).unwrap(), "price/gold/eur");
     /// # Ok::<_, ump_router::TopicError>(())
     /// ```
     #[must_use]
-    pub fn common(&self, other: &Self) -> Option<Topic> {
+    pub fn common_topic(&self, other: &Self) -> Option<Topic> {
         matching::common(self.as_str(), other.as_str()).map(Topic::from_valid)
     }
 }

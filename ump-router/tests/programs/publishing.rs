@@ -207,7 +207,7 @@ impl Publishing {
     }
 
     pub(crate) fn forget(&mut self, name: &Name) {
-        let real = self.router.forget::<Number>(name.text());
+        let real = self.router.remove_retained::<Number>(name.text());
         let expected = if self.is_closed {
             Err(Error::Closed)
         } else {
@@ -328,7 +328,7 @@ impl Publishing {
 
     fn check_list(&self) {
         let listed = self.router.subscriptions().into_iter();
-        let listed = listed.filter(|status| status.of.ends_with("Number"));
+        let listed = listed.filter(|status| status.type_name.ends_with("Number"));
         let mut listed: Vec<_> = listed
             .map(|status| {
                 let counts = (status.depth, status.queued, status.missed);

@@ -2,7 +2,7 @@
 
 use ump_router::{
     Pattern,
-    topic::{TopicIndex, TopicKey},
+    index::{TopicIndex, TopicKey},
 };
 
 use super::Index;
@@ -31,12 +31,12 @@ impl Index for Router {
     }
 
     fn find(&self, topic: &str, mut found: impl FnMut(u64)) {
-        let done = self.0.for_each_fitting(topic, |&value| found(value));
+        let done = self.0.for_each_matching(topic, |&value| found(value));
         done.expect("a topic");
     }
 
     fn find_pattern(&self, pattern: &str, mut found: impl FnMut(u64)) {
         self.0
-            .for_each_meeting(&parse(pattern), |&value| found(value));
+            .for_each_intersecting(&parse(pattern), |&value| found(value));
     }
 }

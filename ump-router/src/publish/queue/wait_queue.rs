@@ -1,39 +1,40 @@
-//! Who waits for room in a queue: the messages themselves, in line.
+//! Publishers that wait for room in a queue, in the order in which they came, each with its message.
 //!
 //! ```text
-//!    join               admit: the first
-//!  ───────► in line ─────────────────────► queued
-//!              │ │ leave: its publisher waits no more
+//!    push               admit_first
+//!  ───────► waiting ─────────────────────► admitted
+//!              │ │ remove: its publisher stops waiting
 //!              │ └───────► missed
 //!              └─────────► refused
-//!                break_up: the queue has ended
+//!                refuse_all: the queue has ended
 //! ```
 //!
 //! # Invariants
 //!
-//! 1. TopicPositions are numbered in the order in which they are taken, and admitted from the front. So of those that are not in line any more, and did not leave
-//!    it themselves, the ones below `refused_from` were queued, and the others refused. NoServerYet needs to be called to find out which.
-//! 2. The waker of a publisher that sleeps is in its place. Who takes it out to admit or refuse it wakes it, after the lock.
-//! 3. A gap keeps its place as well: it is a number at the message that comes after it.
+//! 1. Waiters are numbered in the order in which they come, and admitted from the front. So a waiter that is gone, and was not removed by its own
+//!    publisher, was admitted if its number is below `refused_from`, and refused otherwise. Finding that out needs no waker.
+//! 2. The waker of a sleeping publisher is stored with its waiter. Whoever admits or refuses the waiter wakes it, after the lock is released.
+//! 3. A gap keeps its place: it is a number stored with the message that comes after it.
 
 use std::{collections::BTreeMap, task::Waker};
 
-use super::{super::received::Received, Entry, PushOutcome};
+use super::entry::Entry;
+use crate::publish::received::Received;
 
 pub(super) struct WaitQueue<M> {
     waiters: BTreeMap<u64, Waiter<M>>,
     next: u64,
-    /// No number is as high until the queue ends.
+    /// `u64::MAX` until the queue ends.
     refused_from: u64,
 }
 
 struct Waiter<M> {
     entry: Entry<M>,
-    /// That of the publisher, once it was polled.
+    /// The waker of the publisher, once it was polled.
     waker: Option<Waker>,
 }
 
-/// The number of a place.
+/// Identifies a waiter of a queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct WaiterKey(u64);
 
@@ -50,7 +51,7 @@ impl<M> WaitQueue<M> {
         self.waiters.is_empty()
     }
 
-    pub(super) fn join(&mut self, entry: Entry<M>) -> WaiterKey {
+    pub(super) fn push(&mut self, entry: Entry<M>) -> WaiterKey {
         let number = self.next;
         self.next += 1;
         let waker = None;
@@ -58,20 +59,21 @@ impl<M> WaitQueue<M> {
         WaiterKey(number)
     }
 
-    /// Where the waker of a publisher belongs, as long as it is in line.
-    pub(super) fn waker(&mut self, WaiterKey(number): WaiterKey) -> Option<&mut Option<Waker>> {
-        let place = self.waiters.get_mut(&number)?;
-        Some(&mut place.waker)
+    /// Returns the place for the publisher's waker, as long as it waits.
+    pub(super) fn waker_mut(&mut self, WaiterKey(number): WaiterKey) -> Option<&mut Option<Waker>> {
+        let waiter = self.waiters.get_mut(&number)?;
+        Some(&mut waiter.waker)
     }
 
-    /// The first, and who is to be woken.
-    pub(super) fn admit(&mut self) -> Option<(Entry<M>, Option<Waker>)> {
+    /// Admits the first waiter. The waker is to be woken.
+    pub(super) fn admit_first(&mut self) -> Option<(Entry<M>, Option<Waker>)> {
         let (_, Waiter { entry, waker }) = self.waiters.pop_first()?;
         Some((entry, waker))
     }
 
-    /// One that is in line still is missed: before the next one, or else `after` all of them. Its waker is not to be woken, but dropped after the lock.
-    pub(super) fn leave(
+    /// Removes a waiter whose publisher stops waiting. Its message is missed: the gap is noted with the next waiter, or else in `after`, which counts what
+    /// is missing after all waiters. The waker is not to be woken, but dropped after the lock is released.
+    pub(super) fn remove(
         &mut self,
         WaiterKey(number): WaiterKey,
         after: &mut u64,
@@ -82,19 +84,13 @@ impl<M> WaitQueue<M> {
         Some((entry.message, waker))
     }
 
-    /// What has become of one that did not leave.
-    pub(super) fn outcome(&self, WaiterKey(number): WaiterKey) -> PushOutcome {
-        if self.waiters.contains_key(&number) {
-            PushOutcome::Waiting(WaiterKey(number))
-        } else if number < self.refused_from {
-            PushOutcome::Queued
-        } else {
-            PushOutcome::Ended
-        }
+    /// Returns whether a waiter that is gone, and was not removed, was admitted. Otherwise it was refused.
+    pub(super) fn was_admitted(&self, WaiterKey(number): WaiterKey) -> bool {
+        number < self.refused_from
     }
 
-    /// All are refused, and so is who would join. The gaps between them stay: they are noted `after` what is queued.
-    pub(super) fn break_up(
+    /// Refuses all waiters, and all that would come later. The gaps between them are added to `after`, which counts what is missing after the last entry.
+    pub(super) fn refuse_all(
         &mut self,
         after: &mut u64,
     ) -> impl Iterator<Item = (Received<M>, Option<Waker>)> + use<M> {
@@ -102,11 +98,9 @@ impl<M> WaitQueue<M> {
         let first = first.map_or(self.next, |(number, _)| *number);
         self.refused_from = self.refused_from.min(first);
         let waiters = std::mem::take(&mut self.waiters);
-        *after += waiters
-            .values()
-            .map(|place| place.entry.missed)
-            .sum::<u64>();
-        let refused = |place: Waiter<M>| (place.entry.message, place.waker);
+        let gaps = waiters.values().map(|waiter| waiter.entry.missed);
+        *after += gaps.sum::<u64>();
+        let refused = |waiter: Waiter<M>| (waiter.entry.message, waiter.waker);
         waiters.into_values().map(refused)
     }
 }

@@ -365,7 +365,7 @@ impl Pending {
                 ump::RequestError::App(()) => (None, Outcome::Failed),
                 other => panic!("{other:?}"),
             },
-            RequestError::NotMade(_, error) => panic!("{error:?}"),
+            other => panic!("{other:?}"),
         };
         if let Some(message) = message {
             assert_eq!(message.number, self.number);

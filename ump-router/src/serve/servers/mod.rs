@@ -1,4 +1,6 @@
-//! All who serve one type of requests.
+//! All servers of one type of requests, with their standbys.
+
+mod serving;
 
 use std::{
     any::type_name,
@@ -11,29 +13,30 @@ use std::{
 
 use ump::Clock;
 
+pub(crate) use self::serving::Serving;
 use super::{
+    call::Call,
     claim::{Claim, ClaimTable, ServeOptions},
     server::Server,
-    serving::{Client, Serving},
 };
 use crate::{
     claims::{ClaimId, Claims, Released, Role},
+    deferred::DeferredWakes,
     error::Error,
     notify::Notify,
-    presence::{Change, ChangeAnnouncer, ChangeKind},
+    presence::{ChangeAnnouncer, ChangeKind},
     protocol::RequestMessage,
-    publish::{Deferred, Received},
     sync::{RwLock, Shared},
-    topic::{
-        Pattern, Topic,
-        full_name::{check_full_name, full_name},
-    },
-    unwind::catch_user_panic,
+    topic::{Pattern, Topic, full_name::check_full_name},
 };
+
+/// A client of the channel to the server of a topic.
+pub(super) type Client<P> =
+    ump::Client<Call<P>, <P as RequestMessage>::Reply, <P as RequestMessage>::Error>;
 
 pub(crate) struct Servers<P: RequestMessage> {
     state: RwLock<State<P>>,
-    /// Told whenever a topic has another server, and when the router is closed.
+    /// Notified when a topic has a new server, and when the router is closed.
     pub(super) server_arrived: Arc<Notify>,
     clock: Clock,
     changes: ChangeAnnouncer,
@@ -63,6 +66,7 @@ impl<P: RequestMessage> Servers<P> {
         &self.clock
     }
 
+    /// Makes a channel whose server serves a topic.
     pub(crate) fn serve(
         self: &Arc<Self>,
         topic: Topic,
@@ -77,32 +81,33 @@ impl<P: RequestMessage> Servers<P> {
         Ok(Server::new(claim, requests))
     }
 
+    /// Claims a topic for the server of a client.
     pub(crate) fn claim(
         self: &Arc<Self>,
         topic: Topic,
         client: Client<P>,
         options: ServeOptions,
     ) -> Result<Claim, Error> {
-        // It has to be a name with its prefix, too.
+        // The topic has to be valid with the prefix, too.
         check_full_name(P::PREFIX, &Pattern::from(&topic))?;
-        let mut gone = Vec::new();
-        let mut wakes = Deferred::default();
+        let mut released = Vec::new();
+        let mut wakes = DeferredWakes::default();
         let mut state = self.state.write();
         if state.is_closed {
             return Err(Error::Closed);
         }
-        // Their bells have not rung yet.
+        // Servers that have ended, but whose wakers were not woken yet.
         while let Some(id) = state.ended(&topic) {
-            gone.extend(self.give_up(&mut state, &topic, id, &mut wakes));
+            released.extend(self.release_in(&mut state, &topic, id, &mut wakes));
         }
         let id = state.next_id();
-        let waker = Waker::from(Arc::new(ClosedWaker(
-            Arc::downgrade(self),
-            topic.clone(),
+        let waker = Waker::from(Arc::new(ClosedWaker {
+            servers: Arc::downgrade(self),
+            topic: topic.clone(),
             id,
-        )));
+        }));
         let mut closed = client.closed();
-        // No code of the user's runs in it.
+        // This runs no user code: the waker is our own.
         let has_ended = Pin::new(&mut closed).poll(&mut Context::from_waker(&waker));
         let serving = Serving::new(id, topic.clone(), client, closed, Arc::downgrade(self));
         let serving = Shared::new(serving);
@@ -114,13 +119,13 @@ impl<P: RequestMessage> Servers<P> {
             };
             self.announce(kind, &topic, &mut wakes);
             if has_ended.is_ready() {
-                gone.extend(self.give_up(&mut state, &topic, id, &mut wakes));
+                released.extend(self.release_in(&mut state, &topic, id, &mut wakes));
             }
         }
         drop(state);
-        wakes.clear();
-        if matches!(role, Ok(Role::Serving)) || gone.iter().any(|left| left.has_successor) {
-            self.notify_waiters();
+        wakes.wake_all();
+        if matches!(role, Ok(Role::Serving)) || released.iter().any(|one| one.has_successor) {
+            self.notify_server_arrived();
         }
         match role {
             Ok(_) => Ok(Claim::new(self, topic, id)),
@@ -128,7 +133,7 @@ impl<P: RequestMessage> Servers<P> {
         }
     }
 
-    /// Who serves a topic.
+    /// Returns the server of a topic.
     pub(crate) fn find(&self, topic: &str) -> Option<Shared<Serving<P>>> {
         self.state.read().claims.server(topic).cloned()
     }
@@ -137,79 +142,75 @@ impl<P: RequestMessage> Servers<P> {
         self.state.read().is_closed
     }
 
-    /// Takes the claim of a server that has ended, if its waker has not rung yet; the next in line serves.
-    pub(super) fn retire(&self, serving: &Serving<P>) {
+    /// Releases the claim of a server that has ended, if its waker was not woken yet. Then the first standby serves.
+    pub(super) fn release_if_ended(&self, serving: &Serving<P>) {
         if serving.client.is_closed() {
-            self.leave(&serving.topic, serving.id);
+            self.release(&serving.topic, serving.id);
         }
     }
 
-    /// Ends all claims: servers learn it when they have served what is queued.
+    /// Ends all claims. A server learns of it when its queue is empty.
     pub(crate) fn close(&self) {
         let mut state = self.state.write();
         state.is_closed = true;
-        let gone = state.claims.clear();
-        for serving in &gone {
-            serving.leave();
+        let released = state.claims.clear();
+        for serving in &released {
+            serving.mark_left();
         }
         drop(state);
-        drop(gone);
-        self.notify_waiters();
+        drop(released);
+        self.notify_server_arrived();
     }
 
-    pub(crate) fn for_each(&self, mut f: impl FnMut(&Topic, &Client<P>, Role)) {
+    pub(super) fn for_each(&self, mut f: impl FnMut(&Topic, &Client<P>, Role)) {
         for (topic, serving, role) in self.state.read().claims.iter() {
             f(topic, &serving.client, role);
         }
     }
 
-    /// Gives a claim up, and tells who follows. What comes back is to be dropped when the lock is released: it may wake a server.
-    fn give_up(
+    /// Releases a claim, and announces that and its successor. The result is to be dropped after the lock is released: its drop may wake a server.
+    fn release_in(
         &self,
         state: &mut State<P>,
         topic: &Topic,
         id: ClaimId,
-        wakes: &mut Deferred<Change>,
+        wakes: &mut DeferredWakes,
     ) -> Option<Released<Shared<Serving<P>>>> {
-        let left = state.claims.leave(topic.as_str(), id)?;
-        left.who.leave();
-        match left.role {
+        let released = state.claims.release(topic.as_str(), id)?;
+        released.claimant.mark_left();
+        match released.role {
             Role::Serving => self.announce(ChangeKind::Unserved, topic, wakes),
             Role::Standby => self.announce(ChangeKind::StandsDown, topic, wakes),
         }
-        if left.has_successor {
+        if released.has_successor {
             self.announce(ChangeKind::Served, topic, wakes);
         }
-        Some(left)
+        Some(released)
     }
 
-    /// Whoever waits for a server looks again: all of them, so not for nothing. Not under a lock.
-    fn notify_waiters(&self) {
-        for waker in self.server_arrived.notify_waiters() {
-            catch_user_panic(|| waker.wake());
-        }
+    /// Wakes all requests that wait for a server. Each looks its topic up again. No lock may be held.
+    fn notify_server_arrived(&self) {
+        self.server_arrived.notify_waiters().wake_all();
     }
 
-    fn announce(&self, kind: ChangeKind, topic: &Topic, wakes: &mut Deferred<Change>) {
-        self.changes.tell(wakes, || {
-            let own = Pattern::from(topic);
-            let name = full_name(P::PREFIX, &own).expect("checked when it was claimed");
-            Received::new(name, Change::new(kind, type_name::<P>()))
-        });
+    fn announce(&self, kind: ChangeKind, topic: &Topic, wakes: &mut DeferredWakes) {
+        let topic = Pattern::from(topic);
+        self.changes
+            .announce(kind, type_name::<P>(), P::PREFIX, &topic, wakes);
     }
 }
 
 impl<P: RequestMessage> ClaimTable for Servers<P> {
-    fn leave(&self, topic: &Topic, id: ClaimId) {
-        let mut wakes = Deferred::default();
+    fn release(&self, topic: &Topic, id: ClaimId) {
+        let mut wakes = DeferredWakes::default();
         let mut state = self.state.write();
-        let left = self.give_up(&mut state, topic, id, &mut wakes);
+        let released = self.release_in(&mut state, topic, id, &mut wakes);
         drop(state);
-        let has_successor = left.as_ref().is_some_and(|left| left.has_successor);
-        drop(left);
-        wakes.clear();
+        let has_successor = released.as_ref().is_some_and(|one| one.has_successor);
+        drop(released);
+        wakes.wake_all();
         if has_successor {
-            self.notify_waiters();
+            self.notify_server_arrived();
         }
     }
 
@@ -218,14 +219,17 @@ impl<P: RequestMessage> ClaimTable for Servers<P> {
     }
 }
 
-/// Rings when a server ends: its claim is over.
-struct ClosedWaker<P: RequestMessage>(Weak<Servers<P>>, Topic, ClaimId);
+/// Releases a claim when its server ends: registered with the channel of the server.
+struct ClosedWaker<P: RequestMessage> {
+    servers: Weak<Servers<P>>,
+    topic: Topic,
+    id: ClaimId,
+}
 
 impl<P: RequestMessage> Wake for ClosedWaker<P> {
     fn wake(self: Arc<Self>) {
-        let Self(servers, topic, id) = &*self;
-        if let Some(servers) = servers.upgrade() {
-            servers.leave(topic, *id);
+        if let Some(servers) = self.servers.upgrade() {
+            servers.release(&self.topic, self.id);
         }
     }
 }
@@ -236,7 +240,7 @@ impl<P: RequestMessage> State<P> {
         std::mem::replace(&mut self.next, ClaimId(next + 1))
     }
 
-    /// The server of a topic, if that has ended.
+    /// Returns the claim of the server of a topic, if that server has ended.
     fn ended(&self, topic: &Topic) -> Option<ClaimId> {
         let serving = self.claims.server(topic.as_str())?;
         serving.client.is_closed().then_some(serving.id)
@@ -246,7 +250,7 @@ impl<P: RequestMessage> State<P> {
 impl<P: RequestMessage> fmt::Debug for Servers<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Servers")
-            .field("of", &type_name::<P>())
+            .field("type_name", &type_name::<P>())
             .finish_non_exhaustive()
     }
 }

@@ -1,0 +1,183 @@
+//! The errors of requests.
+
+use std::fmt;
+
+use super::Error;
+use crate::protocol::RequestMessage;
+
+/// The reason why a request has no reply. A message that was not executed comes back.
+///
+/// To pass the error on with `?`, leave the message behind: see [`without_message`](Self::without_message).
+#[derive(thiserror::Error)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(
+    feature = "serde",
+    serde(
+        rename_all = "snake_case",
+        bound(serialize = "P: serde::Serialize, P::Error: serde::Serialize")
+    )
+)]
+#[non_exhaustive]
+pub enum RequestError<P: RequestMessage> {
+    /// The topic has no server. With [`wait_for_server`](crate::Request::wait_for_server): it got none before the deadline.
+    #[error("nobody serves this topic")]
+    NoServer(P),
+    /// The request could not be made: the topic or the type is not valid, or the router was closed.
+    #[error("{1}")]
+    NotMade(P, Error),
+    /// The request was made, and ended with this error of the channel.
+    ///
+    /// If its server is lost, that is at once [`ServerDisappeared`](ump::RequestError::ServerDisappeared) for a request that the server had not taken, and
+    /// [`NoReply`](ump::RequestError::NoReply) for one that it had.
+    #[error(transparent)]
+    Ended(ump::RequestError<P, P::Error>),
+}
+
+impl<P: RequestMessage> RequestError<P> {
+    /// Returns whether the request was executed. If it was not, the message is in the error, and the request can safely be made again.
+    #[must_use]
+    pub fn executed(&self) -> ump::Executed {
+        match self {
+            Self::NoServer(_) | Self::NotMade(..) => ump::Executed::No,
+            Self::Ended(error) => error.executed(),
+        }
+    }
+
+    /// Returns whether the deadline passed while the request was with a server, queued or taken.
+    #[must_use]
+    pub fn is_timeout(&self) -> bool {
+        matches!(self, Self::Ended(error) if error.is_timeout())
+    }
+
+    /// Returns whether the topic had a server that left before it took the request.
+    #[must_use]
+    pub fn is_server_lost(&self) -> bool {
+        matches!(self, Self::Ended(ump::RequestError::ServerDisappeared(_)))
+    }
+
+    /// Returns the message, if no handler received it.
+    pub fn into_message(self) -> Option<P> {
+        match self {
+            Self::NoServer(message) | Self::NotMade(message, _) => Some(message),
+            Self::Ended(error) => error.into_message(),
+        }
+    }
+
+    /// Drops the message. The result is `Send`, `Sync`, `'static`, `Clone` and `PartialEq` if the server's own error is.
+    ///
+    /// ```
+    /// # use ump_router::{RequestError, RequestMessage, Router};
+    /// # struct Balance(std::cell::Cell<u32>);
+    /// # impl RequestMessage for Balance { type Reply = i64; type Error = std::num::ParseIntError; const PREFIX: &str = "balance"; }
+    /// # fn ask(router: &Router) -> Result<i64, Box<dyn std::error::Error + Send + Sync>> {
+    /// let balance = router
+    ///     .request("7", Balance(1.into()))
+    ///     .wait()
+    ///     .map_err(RequestError::without_message)?; // as with anyhow and eyre
+    /// # Ok(balance)
+    /// # }
+    /// # assert_eq!(ask(&Router::new()).unwrap_err().to_string(), "nobody serves this topic");
+    /// ```
+    #[must_use]
+    pub fn without_message(self) -> RequestErrorKind<P::Error> {
+        match self {
+            Self::NoServer(_) => RequestErrorKind::NoServer,
+            Self::NotMade(_, error) => RequestErrorKind::NotMade(error),
+            Self::Ended(error) => RequestErrorKind::Ended(error.without_message()),
+        }
+    }
+
+    /// Returns the message, if no handler received it, and the error without it.
+    #[must_use]
+    pub fn split(self) -> (Option<P>, RequestErrorKind<P::Error>) {
+        match self {
+            Self::NoServer(message) => (Some(message), RequestErrorKind::NoServer),
+            Self::NotMade(message, error) => (Some(message), RequestErrorKind::NotMade(error)),
+            Self::Ended(error) => {
+                let (message, error) = error.split();
+                (message, RequestErrorKind::Ended(error))
+            }
+        }
+    }
+
+    /// Returns the server's own error, if it refused the request with one.
+    pub fn into_apperr(self) -> Option<P::Error> {
+        match self {
+            Self::Ended(error) => error.into_apperr(),
+            Self::NoServer(_) | Self::NotMade(..) => None,
+        }
+    }
+}
+
+impl<P: RequestMessage + Clone> Clone for RequestError<P>
+where
+    P::Error: Clone,
+{
+    fn clone(&self) -> Self {
+        match self {
+            Self::NoServer(message) => Self::NoServer(message.clone()),
+            Self::NotMade(message, error) => Self::NotMade(message.clone(), error.clone()),
+            Self::Ended(error) => Self::Ended(error.clone()),
+        }
+    }
+}
+
+impl<P: RequestMessage + PartialEq> PartialEq for RequestError<P>
+where
+    P::Error: PartialEq,
+{
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::NoServer(one), Self::NoServer(other)) => one == other,
+            (Self::NotMade(one, why), Self::NotMade(other, other_why)) => {
+                one == other && why == other_why
+            }
+            (Self::Ended(one), Self::Ended(other)) => one == other,
+            _ => false,
+        }
+    }
+}
+
+impl<P: RequestMessage + Eq> Eq for RequestError<P> where P::Error: Eq {}
+
+/// Does not show the message, so that `P: Debug` is not needed.
+impl<P: RequestMessage> fmt::Debug for RequestError<P>
+where
+    P::Error: fmt::Debug,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoServer(_) => f.write_str("NoServer(..)"),
+            Self::NotMade(_, error) => write!(f, "NotMade(.., {error:?})"),
+            Self::Ended(error) => error.fmt(f),
+        }
+    }
+}
+
+/// A [`RequestError`] without its message. From [`RequestError::without_message`] and [`RequestError::split`].
+#[derive(Clone, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+#[non_exhaustive]
+pub enum RequestErrorKind<E> {
+    /// See [`RequestError::NoServer`].
+    #[error("nobody serves this topic")]
+    NoServer,
+    /// See [`RequestError::NotMade`].
+    #[error(transparent)]
+    NotMade(Error),
+    /// See [`RequestError::Ended`].
+    #[error(transparent)]
+    Ended(ump::RequestError<(), E>),
+}
+
+impl<E> RequestErrorKind<E> {
+    /// Returns whether the request was executed. If it was not, it can safely be made again.
+    #[must_use]
+    pub fn executed(&self) -> ump::Executed {
+        match self {
+            Self::NoServer | Self::NotMade(_) => ump::Executed::No,
+            Self::Ended(error) => error.executed(),
+        }
+    }
+}
