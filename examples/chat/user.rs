@@ -89,7 +89,8 @@ impl User {
     pub(crate) fn count_subscriptions(&self, topic: &Pattern) -> usize {
         let in_rooms = self.memberships.iter().map(Membership::lines);
         let all = in_rooms.chain(&self.subscriptions);
-        all.filter(|lines| lines.pattern().intersects(topic)).count()
+        all.filter(|lines| lines.pattern().intersects(topic))
+            .count()
     }
 
     /// Receives what is queued for the user.
