@@ -35,7 +35,7 @@ enum Found {
     /// The handler has gone on.
     Event,
     /// It waits for the request only: for ever.
-    Circle,
+    Cycle,
 }
 
 impl Loop {
@@ -68,7 +68,7 @@ impl Loop {
     fn run(&self) -> Found {
         loop {
             if self.is_certain() {
-                return Found::Circle;
+                return Found::Cycle;
             }
             self.task.wait();
             // Whatever it was woken for: the handler is polled only if a waker of its own rang.
@@ -107,7 +107,7 @@ fn who_is_woken_for_the_last_time_in_vain_is_told() {
         let task = Loop::new();
         let other = Arc::clone(&task);
         let other = thread::spawn(move || other.wake());
-        assert_eq!(task.run(), Found::Circle);
+        assert_eq!(task.run(), Found::Cycle);
         other.join().unwrap();
     });
 }

@@ -19,7 +19,7 @@ use std::{
 use serde::{Serialize, de::DeserializeOwned};
 use ump::{
     Error, Executed, NoReply, OsError, PanicMessage, Refused, RequestError, SendError, Stats,
-    ZeroCapacity, waits::Circle,
+    ZeroCapacity, hooks::Cycle,
 };
 use ump_router::{RequestMessage, Router, Topic};
 
@@ -68,7 +68,7 @@ const TABLE: &[fn() -> &'static str] = table! {
     SendError<u8>: is_error is_exact is_serializable is_read_back;
     ZeroCapacity: is_error is_exact is_serializable is_read_back;
     OsError: is_error is_exact is_serializable is_read_back;
-    Circle: is_error is_exact is_serializable is_read_back;
+    Cycle: is_error is_exact is_serializable is_read_back;
     Refused: is_error is_exact is_serializable is_read_back;
     NoReply: is_exact is_serializable is_read_back;
     PanicMessage: is_exact is_serializable is_read_back;
@@ -144,9 +144,9 @@ const EXEMPT: &[(&str, &str)] = &[
         "ump_server::schedule::OnRefusal",
         "is a choice with a closure in it",
     ),
-    ("ump::waits::Goal", "is for writers of loops, and no report"),
+    ("ump::hooks::Goal", "is for writers of loops, and no report"),
     (
-        "ump::waits::Driven",
+        "ump::hooks::Driven",
         "has a watcher and a waker in it, for writers of loops",
     ),
 ];
@@ -229,7 +229,7 @@ fn no_public_data_type_is_missing() {
 // ---- by `?`
 
 fn request_error<S>(message: S, which: usize) -> RequestError<S, Refused> {
-    let circle = Circle::new(["orders", "accounts"]);
+    let circle = Cycle::new(["orders", "accounts"]);
     let refusal = io::Error::from(io::ErrorKind::OutOfMemory);
     match which {
         0 => RequestError::App(Refused),
@@ -250,7 +250,7 @@ fn send_error<S>(message: S, which: usize) -> SendError<S> {
     match which {
         0 => SendError::ServerDisappeared(message),
         1 => SendError::TimeoutQueued(message),
-        2 => SendError::WouldDeadlock(message, Circle::new(["orders"])),
+        2 => SendError::WouldDeadlock(message, Cycle::new(["orders"])),
         3 => SendError::Full(message),
         _ => SendError::NoTimer(message, refusal.into()),
     }

@@ -17,7 +17,7 @@ use ump::{
     PanicMessage, Post, PostFuture, Refused, ReplyContext, Request, RequestError, RequestFuture,
     Requests, SendError, Server, Sleep, Stats, Submit, SubmitFuture, WaitReply, WeakClient,
     ZeroCapacity,
-    waits::{Circle, Wait},
+    hooks::{Cycle, Wait},
 };
 
 /// An application's error with a cause.
@@ -53,8 +53,8 @@ fn plain() -> [Error<Broken>; 5] {
     ]
 }
 
-fn circle() -> Circle {
-    Circle::new(["orders", "accounts"])
+fn circle() -> Cycle {
+    Cycle::new(["orders", "accounts"])
 }
 
 fn request() -> [RequestError<Silent, Broken>; 10] {
@@ -429,7 +429,7 @@ fn a_timeout_is_one_wherever_it_happened() {
 
 #[test]
 fn a_circle_is_told_wherever_it_was_found() {
-    let circles = request().map(|error| error.circle().cloned());
+    let circles = request().map(|error| error.cycle().cloned());
     let circles: Vec<_> = circles.into_iter().flatten().collect();
     assert_eq!(circles, [circle(), circle()]);
     assert_eq!(circle().to_string(), "orders → accounts → orders");
@@ -506,7 +506,7 @@ fn every_type_can_be_shown_whatever_it_carries() {
     show(&ManualClock::new(), "ManualClock");
     show(&Clock::system().sleep_until(Instant::now()), "Sleep");
     show(&client.id(), "ChannelId");
-    show(&circle(), "Circle");
+    show(&circle(), "Cycle");
     // Not consumed by being shown, nor moved by being a stream.
     let _ = std::pin::Pin::new(&mut server);
 }
@@ -541,7 +541,7 @@ fn everything_can_be_sent_shared_and_moved() {
     send_sync_unpin::<ManualClock>();
     send_sync_unpin::<Sleep>();
     send_sync_unpin::<Wait>();
-    send_sync_unpin::<Circle>();
+    send_sync_unpin::<Cycle>();
     send_sync_unpin::<WaitReply<u8, u8>>();
     send_sync_unpin::<WaitReply<u8, u8, RequestError<u8, u8>>>();
     send_sync_unpin::<Gather<u8, u8, u8>>();

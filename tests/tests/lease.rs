@@ -12,7 +12,7 @@ use std::{
 use tests::{Bell, Hook, eventually, must_end, poll_with};
 use ump::{
     Client, RequestError, Server, channel,
-    waits::{self, Circle, Wait, Watcher},
+    hooks::{self, Cycle, Wait, Watcher},
 };
 
 type Ends = (Arc<Server<u32, u32, ()>>, Arc<Client<u32, u32, ()>>);
@@ -89,8 +89,8 @@ fn a_clone_that_panics_strands_no_call() {
 struct Refuses;
 
 impl Watcher for Refuses {
-    fn before(&self, _: &Wait) -> Result<(), Circle> {
-        Err(Circle::new(["own"]))
+    fn before(&self, _: &Wait) -> Result<(), Cycle> {
+        Err(Cycle::new(["own"]))
     }
 }
 
@@ -99,7 +99,7 @@ fn a_clone_may_ask_and_be_refused() {
     must_end(|| {
         let (server, client) = warm();
         let _client = Arc::clone(&client);
-        let _watched = waits::watch(Arc::new(Refuses));
+        let _watched = hooks::watch(Arc::new(Refuses));
         let refused = Arc::new(Mutex::new(None));
         let waker = {
             let refused = Arc::clone(&refused);

@@ -17,7 +17,7 @@ use futures_core::Stream;
 use tests::{Hook, LONG, must_end};
 use ump::{
     Client, Clock, Error, Gather, ManualClock, ReplyContext, Server, WaitReply, bounded, channel,
-    waits::{self, Circle, Wait, Watcher},
+    hooks::{self, Cycle, Wait, Watcher},
 };
 
 /// Lets something happen that unparks this thread, and uses up the unpark.
@@ -185,7 +185,7 @@ fn wait_cancelled_looks_again_after_a_wakers_drop() {
 struct Once<F>(Mutex<Option<F>>);
 
 impl<F: FnOnce() + Send> Watcher for Once<F> {
-    fn before(&self, _: &Wait) -> Result<(), Circle> {
+    fn before(&self, _: &Wait) -> Result<(), Cycle> {
         let event = self.0.lock().unwrap().take();
         if let Some(event) = event {
             used_up(event);
@@ -195,7 +195,7 @@ impl<F: FnOnce() + Send> Watcher for Once<F> {
 }
 
 fn watched<T>(event: impl FnOnce() + Send + 'static, call: impl FnOnce() -> T) -> T {
-    let _watched = waits::watch(Arc::new(Once(Mutex::new(Some(event)))));
+    let _watched = hooks::watch(Arc::new(Once(Mutex::new(Some(event)))));
     call()
 }
 

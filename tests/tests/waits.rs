@@ -1,4 +1,4 @@
-//! Who would wait for itself is told: see `ump::waits`.
+//! Who would wait for itself is told: see `ump::hooks`.
 
 use std::{
     collections::HashMap,
@@ -16,15 +16,15 @@ use tests::{Bell, assert_balanced, books, must_end, poll_once, poll_with};
 use ump::{
     Builder, Client, Error, Executed, Gather, ManualClock, Refused, ReplyContext, RequestError,
     SendError, Server,
-    waits::{self, ChannelId, Circle, Wait, Watcher},
+    hooks::{self, ChannelId, Cycle, Wait, Watcher},
 };
 
 const WEEK: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 type Ends = (Server<u32, u32, ()>, Client<u32, u32, ()>);
 
-fn circle() -> Circle {
-    Circle::new(["a", "b"])
+fn circle() -> Cycle {
+    Cycle::new(["a", "b"])
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,11 +37,11 @@ enum Told {
 /// Notes what it is told; `ask` says what it answers.
 struct Recorder {
     told: Mutex<Vec<Told>>,
-    ask: Box<dyn Fn(&Wait) -> Result<(), Circle> + Send + Sync>,
+    ask: Box<dyn Fn(&Wait) -> Result<(), Cycle> + Send + Sync>,
 }
 
 impl Recorder {
-    fn new(ask: impl Fn(&Wait) -> Result<(), Circle> + Send + Sync + 'static) -> Arc<Self> {
+    fn new(ask: impl Fn(&Wait) -> Result<(), Cycle> + Send + Sync + 'static) -> Arc<Self> {
         Arc::new(Self {
             told: Mutex::default(),
             ask: Box::new(ask),
@@ -68,7 +68,7 @@ impl Recorder {
 }
 
 impl Watcher for Recorder {
-    fn before(&self, wait: &Wait) -> Result<(), Circle> {
+    fn before(&self, wait: &Wait) -> Result<(), Cycle> {
         self.note(Told::Before(*wait));
         (self.ask)(wait)
     }
@@ -77,7 +77,7 @@ impl Watcher for Recorder {
         self.note(Told::After(*wait));
     }
 
-    fn polled(&self, wait: &Wait, _: &Waker) -> Result<Option<Waker>, Circle> {
+    fn polled(&self, wait: &Wait, _: &Waker) -> Result<Option<Waker>, Cycle> {
         self.note(Told::Polled(*wait));
         Ok(None)
     }
@@ -129,10 +129,10 @@ queued_and_called! {
 
 fn a_request_is_taken_back_with_its_message((server, client): Ends) {
     let before = server.stats();
-    let _watched = waits::watch(Recorder::strict());
+    let _watched = hooks::watch(Recorder::strict());
     let error = client.request(7).wait().unwrap_err();
     assert_eq!(error.executed(), Executed::No);
-    assert_eq!(error.circle(), Some(&circle()));
+    assert_eq!(error.cycle(), Some(&circle()));
     assert!(matches!(error, RequestError::WouldDeadlock(7, _)));
     assert!(server.is_empty());
     let mut after = before;
@@ -141,7 +141,7 @@ fn a_request_is_taken_back_with_its_message((server, client): Ends) {
 }
 
 fn a_submitted_request_is_taken_back_with_its_message((server, client): Ends) {
-    let _watched = waits::watch(Recorder::strict());
+    let _watched = hooks::watch(Recorder::strict());
     let reply = client.request(7).submit().wait().unwrap();
     assert!(matches!(
         reply.wait(),
@@ -151,7 +151,7 @@ fn a_submitted_request_is_taken_back_with_its_message((server, client): Ends) {
 }
 
 fn a_request_with_a_deadline_is_ended_as_well((server, client): Ends) {
-    let _watched = waits::watch(Recorder::strict());
+    let _watched = hooks::watch(Recorder::strict());
     let outcome = client.request(8).timeout(WEEK).wait();
     assert!(matches!(outcome, Err(RequestError::WouldDeadlock(8, _))));
     // By its own deadline, which comes before that of the call.
@@ -165,7 +165,7 @@ fn a_request_with_a_deadline_is_ended_as_well((server, client): Ends) {
 /// The caller is told nothing, as it waits for nobody for ever; the request is answered after it.
 fn a_wait_bounded_by_its_call_leaves_the_request_be((server, client): Ends) {
     let strict = Recorder::strict();
-    let _watched = waits::watch(strict.clone());
+    let _watched = hooks::watch(strict.clone());
     for timeout in [None, Some(WEEK)] {
         let request = client.request(7);
         let request = match timeout {
@@ -183,7 +183,7 @@ fn a_wait_bounded_by_its_call_leaves_the_request_be((server, client): Ends) {
 }
 
 fn a_plain_request_has_no_reply((server, client): Ends) {
-    let _watched = waits::watch(Recorder::strict());
+    let _watched = hooks::watch(Recorder::strict());
     assert_eq!(client.req(7), Err(Error::NoReply));
     assert_eq!(client.req_async(7).unwrap().wait(), Err(Error::NoReply));
     assert_eq!(server.stats().would_deadlock_queued, 2);
@@ -193,14 +193,14 @@ fn a_plain_request_has_no_reply((server, client): Ends) {
 fn takes(
     server: Server<u32, u32, ()>,
     then: impl Fn(ReplyContext<u32, ()>) + Send + Sync + 'static,
-) -> (Arc<Server<u32, u32, ()>>, waits::Guard) {
+) -> (Arc<Server<u32, u32, ()>>, hooks::Guard) {
     let server = Arc::new(server);
     let own = Arc::clone(&server);
     let watcher = Recorder::new(move |_| {
         then(own.try_pop().unwrap().expect("it is queued").1);
         Err(circle())
     });
-    (server, waits::watch(watcher))
+    (server, hooks::watch(watcher))
 }
 
 fn a_request_that_was_taken_meanwhile_is_abandoned((server, client): Ends) {
@@ -232,7 +232,7 @@ fn a_request_answered_meanwhile_has_its_reply((server, client): Ends) {
 }
 
 fn the_next_request_is_like_any_other((server, client): Ends) {
-    let watched = waits::watch(Recorder::strict());
+    let watched = hooks::watch(Recorder::strict());
     assert!(client.request(7).wait().is_err());
     drop(watched);
     let answers = thread::spawn(move || {
@@ -252,7 +252,7 @@ fn the_next_request_is_like_any_other((server, client): Ends) {
 fn a_watcher_may_use_the_channel_in_any_way((server, client): Ends) {
     let (server, other) = (Arc::new(server), client.clone());
     let own = Arc::clone(&server);
-    let _watched = waits::watch(Recorder::new(move |wait| {
+    let _watched = hooks::watch(Recorder::new(move |wait| {
         assert!(own.is_queued(wait.request()));
         assert_eq!((own.len(), own.stats().queued), (1, 1));
         other.post(1).wait().unwrap();
@@ -270,7 +270,7 @@ fn both_ends_and_the_watcher_mean_the_same_request((server, client): Ends) {
     assert_ne!(id, other.id());
     let server = Arc::new(server);
     let own = Arc::clone(&server);
-    let _watched = waits::watch(Recorder::new(move |wait| {
+    let _watched = hooks::watch(Recorder::new(move |wait| {
         assert_eq!((wait.channel(), wait.deadline()), (id, None));
         assert!(!wait.is_for_room());
         assert!(own.is_queued(wait.request()) && !other.is_queued(wait.request()));
@@ -286,7 +286,7 @@ fn both_ends_and_the_watcher_mean_the_same_request((server, client): Ends) {
 fn a_watcher_that_panics_cancels_the_request((server, client): Ends) {
     let watcher = Recorder::new(|_| std::panic::resume_unwind(Box::new("on purpose")));
     let asks = thread::spawn(move || {
-        let _watched = waits::watch(watcher);
+        let _watched = hooks::watch(watcher);
         let _ = client.request(7).wait();
     });
     assert!(asks.join().is_err());
@@ -314,7 +314,7 @@ fn it_is_asked_once_before_a_wait_and_told_once_after() {
             }
             rctx.reply(1).unwrap();
         });
-        let _watched = waits::watch(recorder.clone());
+        let _watched = hooks::watch(recorder.clone());
         assert_eq!(client.req(7), Ok(1));
         answers.join().unwrap();
         let told = recorder.told();
@@ -329,7 +329,7 @@ fn it_is_asked_once_before_a_wait_and_told_once_after() {
 fn nobody_is_asked_for_what_is_there() {
     let (server, client): Ends = ump::channel();
     let recorder = Recorder::strict();
-    let _watched = waits::watch(recorder.clone());
+    let _watched = hooks::watch(recorder.clone());
     let reply = client.req_async(7).unwrap();
     server.wait().unwrap().1.reply(1).unwrap();
     assert_eq!(reply.wait(), Ok(1));
@@ -345,7 +345,7 @@ fn it_is_told_after_a_wait_that_ended_by_its_deadline() {
         let deadline = clock.now() + WEEK;
         let asks = thread::spawn(move || {
             let recorder = Recorder::kind();
-            let _watched = waits::watch(recorder.clone());
+            let _watched = hooks::watch(recorder.clone());
             let outcome = client.request(7).deadline(deadline).wait();
             assert!(matches!(outcome, Err(RequestError::TimeoutQueued(7))));
             recorder.told()
@@ -366,7 +366,7 @@ fn other_threads_are_not_asked() {
     must_end(|| {
         let (server, client): Ends = ump::channel();
         let recorder = Recorder::strict();
-        let _watched = waits::watch(recorder.clone());
+        let _watched = hooks::watch(recorder.clone());
         let asks = thread::spawn(move || client.req(7));
         server.wait().unwrap().1.reply(1).unwrap();
         assert_eq!(asks.join().unwrap(), Ok(1));
@@ -379,9 +379,9 @@ fn the_watcher_before_is_set_again() {
     let (_server, client): Ends = ump::channel();
     let (outer, inner) = (Recorder::strict(), Recorder::strict());
     let asked = || (outer.told().len(), inner.told().len());
-    let watched = waits::watch(outer.clone());
+    let watched = hooks::watch(outer.clone());
     {
-        let _watched = waits::watch(inner.clone());
+        let _watched = hooks::watch(inner.clone());
         assert!(client.req(1).is_err());
         assert_eq!(asked(), (0, 1));
     }
@@ -410,7 +410,7 @@ fn waiting_for_its_own_room_returns_the_message() {
             assert!(wait.is_for_room());
             Err(circle())
         });
-        let _watched = waits::watch(recorder.clone());
+        let _watched = hooks::watch(recorder.clone());
         let outcome = client.request(7).wait();
         assert!(matches!(outcome, Err(RequestError::WouldDeadlock(7, _))));
         let posted = client.post(8).wait();
@@ -433,7 +433,7 @@ fn a_panicking_hook_leaves_the_wait_queue() {
         let panics = client.clone();
         let asks = thread::spawn(move || {
             let on_purpose = |_: &Wait| std::panic::resume_unwind(Box::new("on purpose"));
-            let _watched = waits::watch(Recorder::new(on_purpose));
+            let _watched = hooks::watch(Recorder::new(on_purpose));
             let _ = panics.request(7).wait();
         });
         assert!(asks.join().is_err());
@@ -465,7 +465,7 @@ fn waits_for_room_and_reply_are_reported_separately() {
             asked(3);
             server.wait().unwrap().1.reply(1).unwrap();
         });
-        let watched = waits::watch(recorder.clone());
+        let watched = hooks::watch(recorder.clone());
         assert_eq!(client.req(7), Ok(1));
         drop(watched);
         serves.join().unwrap();
@@ -491,7 +491,7 @@ fn waits_for_room_and_reply_are_reported_separately() {
 fn a_waiting_task_is_reported_at_each_poll() {
     let (server, client): Ends = ump::channel();
     let recorder = Recorder::strict();
-    let _watched = waits::watch(recorder.clone());
+    let _watched = hooks::watch(recorder.clone());
     let mut request = client.request(7).into_future();
     let bell = Bell::new();
     for polls in 1..=2 {
@@ -519,7 +519,7 @@ fn a_waiting_task_is_reported_at_each_poll() {
 fn a_reply_that_is_awaited_is_reported() {
     let (server, client): Ends = ump::channel();
     let recorder = Recorder::kind();
-    let _watched = waits::watch(recorder.clone());
+    let _watched = hooks::watch(recorder.clone());
     let mut reply = client.req_async(7).unwrap();
     assert!(poll_once(&mut reply).is_pending());
     let (_, rctx) = server.wait().unwrap();
@@ -530,7 +530,7 @@ fn a_reply_that_is_awaited_is_reported() {
 fn gathered_replies_are_reported_but_not_refused() {
     let (_server, client): Ends = ump::channel();
     let recorder = Recorder::strict();
-    let _watched = waits::watch(recorder.clone());
+    let _watched = hooks::watch(recorder.clone());
     let mut replies: Gather<_, _, _> = (0..2).map(|n| (n, client.req_async(n).unwrap())).collect();
     assert!(replies.wait_timeout(Duration::from_millis(1)).is_none());
     let told = recorder.told();
@@ -544,7 +544,7 @@ fn gathered_replies_are_reported_but_not_refused() {
 fn a_task_that_waits_for_room_is_reported_for_both() {
     let (server, client) = full();
     let recorder = Recorder::kind();
-    let _watched = waits::watch(recorder.clone());
+    let _watched = hooks::watch(recorder.clone());
     let mut request = client.request(7).into_future();
     assert!(poll_once(&mut request).is_pending());
     let told = recorder.told();
@@ -595,11 +595,11 @@ impl Exchanges {
 }
 
 impl Watcher for Exchanges {
-    fn before(&self, _: &Wait) -> Result<(), Circle> {
+    fn before(&self, _: &Wait) -> Result<(), Cycle> {
         Ok(())
     }
 
-    fn polled(&self, _: &Wait, _: &Waker) -> Result<Option<Waker>, Circle> {
+    fn polled(&self, _: &Wait, _: &Waker) -> Result<Option<Waker>, Cycle> {
         if self.finds.load(SeqCst) {
             return Err(circle());
         }
@@ -611,7 +611,7 @@ impl Watcher for Exchanges {
 fn a_request_keeps_one_waker_clone_until_its_outcome() {
     let (server, client): Ends = ump::channel();
     let watcher = Exchanges::new();
-    let _watched = waits::watch(watcher.clone());
+    let _watched = hooks::watch(watcher.clone());
     let bell = Bell::new();
     for round in 1..=2 {
         let mut request = client.request(7).into_future();
@@ -631,7 +631,7 @@ fn a_request_with_a_deadline_keeps_two() {
     let clock = ManualClock::new();
     let (server, client): Ends = Builder::new().clock(clock.clock()).build().unwrap();
     let watcher = Exchanges::new();
-    let _watched = waits::watch(watcher.clone());
+    let _watched = hooks::watch(watcher.clone());
     let mut request = client.request(7).timeout(WEEK).into_future();
     for _ in 0..2 {
         assert!(poll_once(&mut request).is_pending());
@@ -649,7 +649,7 @@ fn a_request_with_a_deadline_keeps_two() {
 fn a_request_that_is_cancelled_keeps_no_waker() {
     let (server, client): Ends = ump::channel();
     let watcher = Exchanges::new();
-    let _watched = waits::watch(watcher.clone());
+    let _watched = hooks::watch(watcher.clone());
     let mut queued = client.request(7).into_future();
     assert!(poll_once(&mut queued).is_pending());
     drop(queued);
@@ -666,7 +666,7 @@ fn a_request_that_is_cancelled_keeps_no_waker() {
 fn a_request_polled_elsewhere_keeps_the_new_waker() {
     let (_server, client): Ends = ump::channel();
     let watcher = Exchanges::new();
-    let watched = waits::watch(watcher.clone());
+    let watched = hooks::watch(watcher.clone());
     let mut request = client.request(7).into_future();
     assert!(poll_once(&mut request).is_pending());
     drop(watched);
@@ -678,7 +678,7 @@ fn a_request_polled_elsewhere_keeps_the_new_waker() {
 fn a_self_waiting_task_learns_at_its_next_poll() {
     let (server, client): Ends = ump::channel();
     let watcher = Exchanges::new();
-    let _watched = waits::watch(watcher.clone());
+    let _watched = hooks::watch(watcher.clone());
     let mut queued = client.request(7).into_future();
     assert!(poll_once(&mut queued).is_pending());
     let mut plain = std::pin::pin!(client.areq(9));
@@ -699,7 +699,7 @@ fn a_self_waiting_task_learns_at_its_next_poll() {
 fn a_task_whose_request_was_taken_is_told_so() {
     let (server, client): Ends = ump::channel();
     let watcher = Exchanges::new();
-    let _watched = waits::watch(watcher.clone());
+    let _watched = hooks::watch(watcher.clone());
     let mut request = client.request(7).into_future();
     assert!(poll_once(&mut request).is_pending());
     let (_, rctx) = server.wait().unwrap();
@@ -718,7 +718,7 @@ fn a_self_waiting_sender_gets_its_message_back() {
     let (server, client) = full();
     let watcher = Exchanges::new();
     watcher.finds();
-    let _watched = waits::watch(watcher.clone());
+    let _watched = hooks::watch(watcher.clone());
     let outcome = poll_once(&mut client.request(7).submit().into_future());
     assert!(matches!(
         outcome,
@@ -732,7 +732,7 @@ fn an_unsent_request_is_sent_before_it_is_refused() {
     let (server, client): Ends = ump::channel();
     let watcher = Exchanges::new();
     watcher.finds();
-    let _watched = waits::watch(watcher.clone());
+    let _watched = hooks::watch(watcher.clone());
     let outcome = poll_once(&mut client.request(7).into_future());
     assert!(matches!(
         outcome,
@@ -754,7 +754,7 @@ fn deadlines_can_be_compared_if_one_clock_tells_them() {
         by(ManualClock::new().clock()),
     ];
     let recorder = Recorder::kind();
-    let _watched = waits::watch(recorder.clone());
+    let _watched = hooks::watch(recorder.clone());
     for (_, client) in &channels {
         assert!(poll_once(&mut client.req_async(1).unwrap()).is_pending());
     }
@@ -784,14 +784,14 @@ struct Graph {
 struct Node(Arc<Graph>, ChannelId);
 
 impl Watcher for Node {
-    fn before(&self, wait: &Wait) -> Result<(), Circle> {
+    fn before(&self, wait: &Wait) -> Result<(), Cycle> {
         let Self(graph, own) = self;
         let mut edges = graph.edges.lock().unwrap();
         let mut path = vec![*own];
         let mut next = Some(wait.channel());
         while let Some(server) = next {
             if server == *own {
-                return Err(Circle::new(path.iter().map(|id| graph.names[id])));
+                return Err(Cycle::new(path.iter().map(|id| graph.names[id])));
             }
             path.push(server);
             next = edges.get(&server).copied();
@@ -814,7 +814,7 @@ fn serve(
 ) -> thread::JoinHandle<()> {
     let (node, server) = (Node(Arc::clone(graph), server.id()), Arc::clone(server));
     thread::spawn(move || {
-        let _watched = waits::watch(Arc::new(node));
+        let _watched = hooks::watch(Arc::new(node));
         while let Ok((asks, rctx)) = server.wait() {
             let said = if asks {
                 both_busy.wait();

@@ -252,7 +252,7 @@ impl task::Handler<(), String, Refused> for Eager {
         let own = self.0.as_ref().unwrap().upgrade().unwrap();
         let _ = rctx.reply("answered before".to_owned());
         let told = own.request(()).await.unwrap_err();
-        assert!(told.circle().is_some());
+        assert!(told.cycle().is_some());
         std::ops::ControlFlow::Continue(())
     }
 }

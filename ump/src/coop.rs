@@ -284,7 +284,7 @@ impl State {
         }
         SCOPE.with(|own| own.set(scope));
         *self = Self::Yielded;
-        crate::wait::waiter::look_again(waker);
+        crate::wait::waiter::request_repoll(waker);
         false
     }
 

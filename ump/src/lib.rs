@@ -5,13 +5,13 @@ mod api;
 mod channel;
 pub mod coop;
 mod error;
+pub mod hooks;
 mod inflight;
 mod slot;
 mod stats;
 mod sync;
 mod time;
 mod wait;
-pub mod waits;
 
 /// For `ump-server`, which has statics as well.
 #[cfg(not(any(loom, shuttle)))]

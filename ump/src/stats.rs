@@ -1,4 +1,4 @@
-//! The ledger of a channel: what was accepted, and how each request ended.
+//! The counters of a channel: what was accepted, and how each request ended.
 
 #![forbid(unsafe_code)]
 
@@ -39,7 +39,7 @@ pub struct Stats {
     /// The caller left while a handler held the request.
     pub cancelled_taken: u64,
     /// The caller would have waited for itself, so it was sent away while the request was queued: never executed. See
-    /// [`waits`](crate::waits).
+    /// [`hooks`](crate::hooks).
     pub would_deadlock_queued: u64,
     /// The caller would have waited for itself, so it was sent away while a handler held the request.
     pub would_deadlock_taken: u64,
@@ -100,9 +100,9 @@ impl Ending {
 
 /// The endings of taken requests: counted without the channel's lock, by whoever ends them.
 #[derive(Debug, Default)]
-pub(crate) struct Ledger([AtomicU64; 7]);
+pub(crate) struct AtomicCounters([AtomicU64; 7]);
 
-impl Ledger {
+impl AtomicCounters {
     // Relaxed throughout: what makes a count visible is the hand-over of the slot that follows it.
 
     #[inline]
@@ -117,7 +117,7 @@ impl Ledger {
 
     /// Counts without a locked instruction, for who is the only one to count here.
     #[inline]
-    pub(crate) fn count_alone(&self, ending: Ending) {
+    pub(crate) fn count_exclusive(&self, ending: Ending) {
         let count = &self.0[ending as usize];
         count.store(count.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
     }
@@ -138,26 +138,26 @@ pub(crate) enum Untaken {
 
 /// What is counted under the channel's lock: all that happens to the queue.
 #[derive(Debug, Default)]
-pub(crate) struct Tally {
+pub(crate) struct QueueCounters {
     pub(crate) accepted: u64,
     pub(crate) taken: u64,
     pub(crate) refused: u64,
     untaken: [u64; 4],
 }
 
-impl Tally {
+impl QueueCounters {
     #[inline]
     pub(crate) fn count(&mut self, ending: Untaken) {
         self.untaken[ending as usize] += 1;
     }
 
-    /// Joins the books. `ended` was read first, so that no ending is seen without its taking. `answered` were accepted and taken by the
-    /// hotline, `calling` wait there.
-    pub(crate) fn stats(&self, ended: Stats, answered: u64, queued: u64, calling: u64) -> Stats {
+    /// Joins the books. `ended` was read first, so that no ending is seen without its taking. `handed_over` were accepted and taken by the
+    /// handoff, `handed` wait there.
+    pub(crate) fn stats(&self, ended: Stats, handed_over: u64, queued: u64, handed: u64) -> Stats {
         Stats {
-            accepted: self.accepted + answered + calling,
-            queued: queued + calling,
-            taken: (self.taken + answered).saturating_sub(ended.processed()),
+            accepted: self.accepted + handed_over + handed,
+            queued: queued + handed,
+            taken: (self.taken + handed_over).saturating_sub(ended.processed()),
             timeout_queued: self.untaken[Untaken::Timeout as usize],
             cancelled_queued: self.untaken[Untaken::Cancelled as usize],
             server_disappeared: self.untaken[Untaken::ServerDisappeared as usize],
@@ -169,9 +169,9 @@ impl Tally {
 }
 
 impl Stats {
-    pub(crate) fn add(&mut self, ledger: &Ledger) {
+    pub(crate) fn add(&mut self, counters: &AtomicCounters) {
         for ending in Ending::ALL {
-            self.add_ending(ending, ledger.get(ending));
+            self.add_ending(ending, counters.get(ending));
         }
     }
 

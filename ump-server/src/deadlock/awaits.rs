@@ -39,7 +39,7 @@ use std::{
 
 use ump::{
     Clock,
-    waits::{Circle, Driven, Wait, Watcher},
+    hooks::{Cycle, Driven, Wait, Watcher},
 };
 
 #[cfg(feature = "tokio")]
@@ -359,7 +359,7 @@ impl Awaits {
 }
 
 impl Watcher for Awaits {
-    fn before(&self, wait: &Wait) -> Result<(), Circle> {
+    fn before(&self, wait: &Wait) -> Result<(), Cycle> {
         self.before_any(slice::from_ref(wait))
     }
 
@@ -374,11 +374,11 @@ impl Watcher for Awaits {
         is_ours.then(|| Arc::clone(&tested.asleep))
     }
 
-    fn polled(&self, wait: &Wait, waker: &Waker) -> Result<Option<Waker>, Circle> {
+    fn polled(&self, wait: &Wait, waker: &Waker) -> Result<Option<Waker>, Cycle> {
         self.polled_any(slice::from_ref(wait), waker)
     }
 
-    fn before_any(&self, waits: &[Wait]) -> Result<(), Circle> {
+    fn before_any(&self, waits: &[Wait]) -> Result<(), Cycle> {
         self.workers.sleep(waits)
     }
 
@@ -386,7 +386,7 @@ impl Watcher for Awaits {
         self.workers.wake_up();
     }
 
-    fn polled_any(&self, waits: &[Wait], waker: &Waker) -> Result<Option<Waker>, Circle> {
+    fn polled_any(&self, waits: &[Wait], waker: &Waker) -> Result<Option<Waker>, Cycle> {
         let is_ours = waker.data() == Arc::as_ptr(&self.any).cast();
         if !is_ours || waits.is_empty() {
             return Ok(None);

@@ -4,7 +4,7 @@ use std::{any::Any, sync::Arc, task::Waker, time::Instant};
 
 use ump::{
     Clock,
-    waits::{self, Circle, Driven, Wait, Watcher},
+    hooks::{self, Cycle, Driven, Wait, Watcher},
 };
 
 use super::{
@@ -31,7 +31,7 @@ impl Drives {
             watcher: Arc::new(Self {
                 awaits,
                 progress: Mutex::new(Progress::Running),
-                outer: waits::current(),
+                outer: hooks::current(),
             }),
             waker,
         }
@@ -43,7 +43,7 @@ impl Drives {
 }
 
 impl Watcher for Drives {
-    fn before(&self, wait: &Wait) -> Result<(), Circle> {
+    fn before(&self, wait: &Wait) -> Result<(), Cycle> {
         self.awaits.before(wait)
     }
 
@@ -51,11 +51,11 @@ impl Watcher for Drives {
         self.awaits.after(wait);
     }
 
-    fn polled(&self, wait: &Wait, waker: &Waker) -> Result<Option<Waker>, Circle> {
+    fn polled(&self, wait: &Wait, waker: &Waker) -> Result<Option<Waker>, Cycle> {
         self.awaits.polled(wait, waker)
     }
 
-    fn before_any(&self, waits: &[Wait]) -> Result<(), Circle> {
+    fn before_any(&self, waits: &[Wait]) -> Result<(), Cycle> {
         self.awaits.before_any(waits)
     }
 
@@ -63,7 +63,7 @@ impl Watcher for Drives {
         self.awaits.after_any(waits);
     }
 
-    fn polled_any(&self, waits: &[Wait], waker: &Waker) -> Result<Option<Waker>, Circle> {
+    fn polled_any(&self, waits: &[Wait], waker: &Waker) -> Result<Option<Waker>, Cycle> {
         self.awaits.polled_any(waits, waker)
     }
 

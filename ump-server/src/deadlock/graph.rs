@@ -20,7 +20,7 @@ use std::{
 
 use ump::{
     PerProcess, Server,
-    waits::{ChannelId, Goal, RequestId, Wait},
+    hooks::{ChannelId, Goal, RequestId, Wait},
 };
 
 use crate::sync::{Mutex, MutexGuard};

@@ -2,7 +2,7 @@
 //!
 //! A handler that asks its own server needs the worker that would have to answer: itself. So do two whose servers ask each other. Before a worker
 //! falls asleep it takes its place in a [`graph`] of which worker needs which; if there is a circle its wait ends in an error. On a thread the channel asks
-//! the thread's [`Watch`] when the thread is about to sleep ([`ump::waits`]); on a task the loop finds out from the wakers, when its handler has
+//! the thread's [`Watch`] when the thread is about to sleep ([`ump::hooks`]); on a task the loop finds out from the wakers, when its handler has
 //! returned `Pending` ([`awaits`]), and so it does for a future that a thread drives ([`drives`]).
 //!
 //! # When it is certain
@@ -55,7 +55,7 @@ use std::{
 
 use ump::{
     Clock, ReplyContext, Server,
-    waits::{self, ChannelId, Circle, Driven, Guard, RequestId, Wait, Watcher},
+    hooks::{self, ChannelId, Cycle, Driven, Guard, RequestId, Wait, Watcher},
 };
 
 use self::{
@@ -146,8 +146,8 @@ impl WorkerSet {
     }
 
     /// Sleeps until any of these is over.
-    fn sleep(&self, waits: &[Wait]) -> Result<(), Circle> {
-        graph::sleep(&self.ids_and_requests(), waits).map_err(Circle::new)
+    fn sleep(&self, waits: &[Wait]) -> Result<(), Cycle> {
+        graph::sleep(&self.ids_and_requests(), waits).map_err(Cycle::new)
     }
 
     /// The same, whatever comes of it.
@@ -156,8 +156,8 @@ impl WorkerSet {
     }
 
     /// Whether it could.
-    fn look(&self, waits: &[Wait]) -> Result<(), Circle> {
-        graph::look(&self.ids_and_requests(), waits).map_err(Circle::new)
+    fn look(&self, waits: &[Wait]) -> Result<(), Cycle> {
+        graph::look(&self.ids_and_requests(), waits).map_err(Cycle::new)
     }
 
     fn wake_up(&self) {
@@ -176,7 +176,7 @@ pub(crate) struct Watch {
 
 /// Watches this thread on behalf of the worker whose thread it is.
 pub(crate) fn watch(wait_node: &Arc<WaitNode>) -> Guard {
-    waits::watch(Arc::new(Watch {
+    hooks::watch(Arc::new(Watch {
         workers: WorkerSet::of(wait_node),
         other: None,
         over: None,
@@ -185,7 +185,7 @@ pub(crate) fn watch(wait_node: &Arc<WaitNode>) -> Guard {
 
 /// Watches this thread while it makes the handlers of these workers, which cannot begin before that; besides, it is what it was.
 pub(crate) fn watch_making(wait_nodes: &[Arc<WaitNode>]) -> Guard {
-    let other = waits::current();
+    let other = hooks::current();
     let known = other.as_ref().and_then(|other| workers_of(&**other));
     let is_ours = known.is_some();
     let mut workers = known.unwrap_or(WorkerSet(Vec::new()));
@@ -196,7 +196,7 @@ pub(crate) fn watch_making(wait_nodes: &[Arc<WaitNode>]) -> Guard {
     }
     let over = other.clone();
     let other = other.filter(|_| !is_ours);
-    waits::watch(Arc::new(Watch {
+    hooks::watch(Arc::new(Watch {
         workers,
         other,
         over,
@@ -221,7 +221,7 @@ fn workers_of(watcher: &dyn Watcher) -> Option<WorkerSet> {
 }
 
 impl Watcher for Watch {
-    fn before(&self, wait: &Wait) -> Result<(), Circle> {
+    fn before(&self, wait: &Wait) -> Result<(), Cycle> {
         self.before_any(slice::from_ref(wait))
     }
 
@@ -229,11 +229,11 @@ impl Watcher for Watch {
         self.after_any(slice::from_ref(wait));
     }
 
-    fn polled(&self, wait: &Wait, waker: &Waker) -> Result<Option<Waker>, Circle> {
+    fn polled(&self, wait: &Wait, waker: &Waker) -> Result<Option<Waker>, Cycle> {
         self.polled_any(slice::from_ref(wait), waker)
     }
 
-    fn before_any(&self, waits: &[Wait]) -> Result<(), Circle> {
+    fn before_any(&self, waits: &[Wait]) -> Result<(), Cycle> {
         if let Some(other) = &self.other {
             other.before_any(waits)?;
         }
@@ -251,7 +251,7 @@ impl Watcher for Watch {
         }
     }
 
-    fn polled_any(&self, waits: &[Wait], waker: &Waker) -> Result<Option<Waker>, Circle> {
+    fn polled_any(&self, waits: &[Wait], waker: &Waker) -> Result<Option<Waker>, Cycle> {
         match &self.other {
             Some(other) => other.polled_any(waits, waker),
             None => Ok(None),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ump::{ReplyContext, Server, waits::RequestId};
+use ump::{ReplyContext, Server, hooks::RequestId};
 
 #[derive(Debug)]
 pub(crate) struct WaitNode;

@@ -7,7 +7,7 @@ use std::{
     task::Poll,
 };
 
-use ump::{PanicMessage, coop, waits};
+use ump::{PanicMessage, coop, hooks};
 
 use crate::{catch, deadlock::awaits::Awaits};
 
@@ -23,7 +23,7 @@ pub(super) async fn caught<T>(
 ) -> Result<T, PanicMessage> {
     let mut future = pin!(future);
     poll_fn(|cx| {
-        let _watched = waits::watch(awaits.clone());
+        let _watched = hooks::watch(awaits.clone());
         let mut turn = || coop::with_budget(budget, || future.as_mut().poll(cx));
         match catch::catch_user_panic(&mut turn) {
             Ok(poll) => poll.map(Ok),

@@ -2,7 +2,7 @@
 
 use std::{future::poll_fn, io, ops::ControlFlow, pin::pin, sync::Arc, task::Poll};
 
-use ump::{coop::consume_budget, waits};
+use ump::{coop::consume_budget, hooks};
 
 use super::{
     Handler,
@@ -46,7 +46,7 @@ pub(super) async fn run<S, R, E, RV, T, H, X>(
     let outcome = loop {
         step = match step {
             Step::Make => {
-                let _watched = waits::watch(awaits());
+                let _watched = hooks::watch(awaits());
                 worker.make(&mut handler_factory)
             }
             Step::Serve(mut serving) => {

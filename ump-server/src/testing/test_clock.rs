@@ -29,7 +29,7 @@ use crate::{
     wait::executor::{EXECUTOR, blocks_an_executor},
     wait::wakers::{Registration, Wakers, discard, wake_all},
 };
-use ump::{Clock, ManualClock, Server, coop::Coop, waits::ChannelId};
+use ump::{Clock, ManualClock, Server, coop::Coop, hooks::ChannelId};
 
 /// A clock for tests of loops: it moves only when it is told, from one thing that happens to the next, and waits for the loops in between.
 ///

@@ -22,7 +22,7 @@ use crate::{
 use ump::{
     Clock, PanicMessage, ReplyContext, RequestError, WaitReply,
     coop::consume_budget,
-    waits::{self, ChannelId, Circle, Wait},
+    hooks::{self, ChannelId, Cycle, Wait},
 };
 
 use crate::{
@@ -57,7 +57,7 @@ pub enum JoinErrorKind {
     TimedOut,
     /// The loop has not ended: the joining handler would wait for itself, since it runs in this loop, or since a worker of this loop waits for it. Names
     /// the servers in the circle. The loop goes on.
-    WouldDeadlock(Circle),
+    WouldDeadlock(Cycle),
     /// It was not allowed to finish: its runtime was shut down, or its `term` was [aborted](crate::Stop::Abort). Or not allowed to begin: the system refused its
     /// thread a priority or a CPU.
     Aborted,
@@ -283,10 +283,10 @@ impl<RV> JoinHandle<RV> {
         let announced = if ended.is_ready() {
             None
         } else {
-            let announced = waits::announce(&Wait::for_end(channel, ended.id()));
+            let announced = hooks::announce(&Wait::for_end(channel, ended.id()));
             Some(announced.map_err(|circle| would_deadlock(&stopper, circle))?)
         };
-        let unwatched = waits::unwatched();
+        let unwatched = hooks::unwatched();
         let outcome = ended.wait();
         drop((unwatched, announced));
         // All of them are past the end of their loop.
@@ -300,10 +300,10 @@ impl<RV> JoinHandle<RV> {
         waker: &Waker,
         deadline: Option<Instant>,
         clock: &Clock,
-    ) -> Result<Option<Waker>, Circle> {
+    ) -> Result<Option<Waker>, Cycle> {
         let wait = Wait::for_end(self.channel, self.ended.id());
         let wait = wait.until(deadline, clock).again(self.has_left_word);
-        let exchanged = waits::announce_poll(&wait, waker)?;
+        let exchanged = hooks::announce_poll(&wait, waker)?;
         self.has_left_word = true;
         Ok(exchanged)
     }
@@ -390,7 +390,7 @@ impl<RV> Future for JoinHandle<RV> {
                 Err(circle) => return Poll::Ready(Err(would_deadlock(&this.stopper, circle))),
             }
         };
-        let _unwatched = waits::unwatched();
+        let _unwatched = hooks::unwatched();
         let waker = exchanged.as_ref().unwrap_or(cx.waker());
         Pin::new(&mut this.ended)
             .poll(&mut Context::from_waker(waker))
@@ -414,7 +414,7 @@ fn explain(stopper: &Stopper, error: RequestError<(), JoinError>) -> JoinError {
         .unwrap_or_else(|| JoinError::new(stopper.shared_name(), JoinErrorKind::Aborted))
 }
 
-fn would_deadlock(stopper: &Stopper, circle: Circle) -> JoinError {
+fn would_deadlock(stopper: &Stopper, circle: Cycle) -> JoinError {
     JoinError::new(stopper.shared_name(), JoinErrorKind::WouldDeadlock(circle))
 }
 

@@ -3,7 +3,7 @@
 use std::{error::Error as StdError, fmt};
 
 use crate::worker::schedule::AttributeRefused;
-use ump::{NoReply, OsError, PanicMessage, RequestError, waits::Circle};
+use ump::{NoReply, OsError, PanicMessage, RequestError, hooks::Cycle};
 
 /// Why a loop did not come to be.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -16,7 +16,7 @@ pub enum SpawnError<E> {
     /// Whoever makes the handler panicked, on the loop's thread.
     Panicked(PanicMessage),
     /// The spawning handler would wait for itself: the factory waits for a reply from it. Names the servers in the circle. The new loop is stopped.
-    WouldDeadlock(Circle),
+    WouldDeadlock(Cycle),
     /// A queue with a capacity of zero was asked for.
     ZeroCapacity,
     /// The name has a NUL character in it.

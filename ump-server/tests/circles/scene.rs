@@ -7,7 +7,7 @@ use std::{
 
 use ump_server::{
     Client, JoinHandle, Refused, ReplyContext, Stop, WeakClient, task, thread,
-    ump::{Error, RequestError, SendError, waits::Circle},
+    ump::{Error, RequestError, SendError, hooks::Cycle},
 };
 
 /// Long enough for anything that happens at all.
@@ -124,7 +124,7 @@ pub(crate) fn task_pool(name: &str, workers: usize, capacity: usize) -> Running 
     Running::new(made.unwrap())
 }
 
-pub(crate) fn circle(circle: &Circle) -> String {
+pub(crate) fn circle(circle: &Cycle) -> String {
     format!("deadlock: {circle}")
 }
 
@@ -132,7 +132,7 @@ pub(crate) fn outcome(outcome: Result<String, RequestError<Job, Refused>>) -> St
     match outcome {
         Ok(said) => said,
         Err(error) => error
-            .circle()
+            .cycle()
             .map_or_else(|| error.to_string(), self::circle),
     }
 }

@@ -1,4 +1,4 @@
-//! Channels with other terms than the usual ones.
+//! Channels with other options than the usual ones.
 
 #![forbid(unsafe_code)]
 
@@ -8,7 +8,7 @@ use crate::{
     Client, Clock, Server,
     channel::Channel,
     error::ZeroCapacity,
-    sync::{Arc, Waits},
+    sync::{Arc, WaitPolicy},
 };
 
 /// How long an end of a channel waits awake before it sleeps.
@@ -55,12 +55,12 @@ impl Spin {
         }
     }
 
-    pub(crate) fn waits(self) -> Waits {
+    pub(crate) fn policy(self) -> WaitPolicy {
         let nanoseconds = self.nanoseconds();
         let long = if self == Self::Adaptive { LONG } else { 0 };
         let in_task = nanoseconds.min(TASK);
         let patient = nanoseconds.min(PATIENT_TASK) - in_task;
-        Waits::new([nanoseconds, long], [in_task, patient])
+        WaitPolicy::new([nanoseconds, long], [in_task, patient])
     }
 }
 

@@ -10,12 +10,12 @@ use crate::{
     api::wait_reply::WaitReply,
     channel::Channel,
     error::Error,
-    inflight::pending::{Report, without_details},
-    inflight::pool::Nest,
+    hooks::ChannelId,
+    inflight::pending::{OutcomeVtable, without_details},
+    inflight::pool::SlotPool,
     stats::Stats,
     sync::Arc,
     time::clock::Clock,
-    waits::ChannelId,
 };
 
 /// The end of a channel that asks.
@@ -37,7 +37,7 @@ use crate::{
 /// [`with_timeout`](Self::with_timeout) gives it a default: then each request (not a post) has that time-out, unless it has
 /// [its own](Request::timeout). Clones and weak clients carry the default along.
 pub struct Client<S, R, E> {
-    nest: Arc<Nest<S, R, E>>,
+    pool: Arc<SlotPool<S, R, E>>,
     /// Of requests that say nothing else.
     timeout: Option<Duration>,
 }
@@ -46,20 +46,20 @@ impl<S, R, E> Client<S, R, E> {
     /// Makes a client of a channel, which has counted it already.
     pub(crate) fn counted(channel: Arc<Channel<S, R, E>>, timeout: Option<Duration>) -> Self {
         Self {
-            nest: Nest::new(channel),
+            pool: SlotPool::new(channel),
             timeout,
         }
     }
 
     #[inline]
     pub(crate) fn channel(&self) -> &Arc<Channel<S, R, E>> {
-        &self.nest.channel
+        &self.pool.channel
     }
 
     /// Where the slots of its requests come from.
     #[inline]
-    pub(crate) fn nest(&self) -> &Arc<Nest<S, R, E>> {
-        &self.nest
+    pub(crate) fn pool(&self) -> &Arc<SlotPool<S, R, E>> {
+        &self.pool
     }
 
     /// Sends a message, waits for the reply and returns it. Blocks the thread; allocates nothing (but at the client's first request).
@@ -68,7 +68,7 @@ impl<S, R, E> Client<S, R, E> {
     ///
     /// # Errors
     /// - [`Error::ServerDisappeared`]: the server went before it took the request.
-    /// - [`Error::NoReply`]: a handler let go of it without an answer; or, on the thread of a loop that [watches](crate::waits), one would
+    /// - [`Error::NoReply`]: a handler let go of it without an answer; or, on the thread of a loop that [watches](crate::hooks), one would
     ///   have waited for oneself; or the client's [default time-out](Self::with_timeout) has passed. Which of them, and whether it was
     ///   executed, a [`request`](Self::request) tells.
     /// - [`Error::App`]: the handler refused it.
@@ -106,9 +106,9 @@ impl<S, R, E> Client<S, R, E> {
     where
         S: Send + 'static,
     {
-        // `S: Send`: a ticket with the plain report may drop the message on any thread to which it is sent; `'static`: at any time.
+        // `S: Send`: a pending request with the plain report may drop the message on any thread to which it is sent; `'static`: at any time.
         self.request(out)
-            .submit_with(&Report::FREE)
+            .submit_with(&OutcomeVtable::DETACHED)
             .map_err(|error| without_details(error.into()))
     }
 
@@ -151,7 +151,7 @@ impl<S, R, E> Client<S, R, E> {
     #[inline]
     #[track_caller]
     pub fn request_owned(this: Arc<Self>, message: S) -> Request<'static, S, R, E> {
-        Request::new(ClientRef::Owned(this), message, Location::caller())
+        Request::new(ClientRef::OwnedSlot(this), message, Location::caller())
     }
 
     /// Begins a post: a message whose reply nobody waits for. The same as `request(message).post()`.
@@ -230,7 +230,7 @@ impl<S, R, E> Client<S, R, E> {
         self.len() == 0
     }
 
-    /// Names the channel, for [`waits`](crate::waits).
+    /// Names the channel, for [`hooks`](crate::hooks).
     #[must_use]
     pub fn id(&self) -> ChannelId {
         self.channel().id()
@@ -311,7 +311,7 @@ impl<S, R, E> Clone for Client<S, R, E> {
 
 impl<S, R, E> Drop for Client<S, R, E> {
     fn drop(&mut self) {
-        self.nest.close();
+        self.pool.close();
         self.channel().remove_client();
     }
 }
@@ -325,7 +325,7 @@ impl<S, R, E> fmt::Debug for Client<S, R, E> {
 /// How a request has its client.
 pub(crate) enum ClientRef<'a, S, R, E> {
     Borrowed(&'a Client<S, R, E>),
-    Owned(Arc<Client<S, R, E>>),
+    OwnedSlot(Arc<Client<S, R, E>>),
 }
 
 impl<S, R, E> Deref for ClientRef<'_, S, R, E> {
@@ -335,7 +335,7 @@ impl<S, R, E> Deref for ClientRef<'_, S, R, E> {
     fn deref(&self) -> &Self::Target {
         match self {
             Self::Borrowed(client) => client,
-            Self::Owned(client) => client,
+            Self::OwnedSlot(client) => client,
         }
     }
 }
@@ -363,7 +363,7 @@ impl<S, R, E> WeakClient<S, R, E> {
             .then(|| Client::counted(Arc::clone(&self.channel), self.timeout))
     }
 
-    /// Names the channel, for [`waits`](crate::waits).
+    /// Names the channel, for [`hooks`](crate::hooks).
     #[must_use]
     pub fn id(&self) -> ChannelId {
         self.channel.id()

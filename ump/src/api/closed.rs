@@ -13,7 +13,7 @@ use crate::{
     channel::Channel,
     coop::Coop,
     sync::Arc,
-    wait::waiter::{Turn, Waiter},
+    wait::waiter::{Waiter, WaiterKey},
 };
 
 /// Ready when the server is gone or [closed](crate::Server::close): from then on no request is let in. From
@@ -26,7 +26,7 @@ use crate::{
 #[must_use = "futures do nothing unless awaited"]
 pub struct Closed<S, R, E> {
     channel: Arc<Channel<S, R, E>>,
-    turn: Turn,
+    key: WaiterKey,
     coop: Coop,
 }
 
@@ -34,12 +34,12 @@ impl<S, R, E> Closed<S, R, E> {
     pub(crate) fn new(channel: Arc<Channel<S, R, E>>) -> Self {
         Self {
             channel,
-            turn: Turn::default(),
+            key: WaiterKey::default(),
             coop: Coop::new(),
         }
     }
 
-    /// Blocks until it is ready. No loop [watches](crate::waits) this: a handler that waits here for its own server does so until somebody else closes that, or for ever.
+    /// Blocks until it is ready. No loop [watches](crate::hooks) this: a handler that waits here for its own server does so until somebody else closes that, or for ever.
     pub fn wait(self) {
         let channel = Arc::clone(&self.channel);
         channel.clock().block_on(self, None);
@@ -52,13 +52,9 @@ impl<S, R, E> Future for Closed<S, R, E> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let Self {
-            channel,
-            turn,
-            coop,
-        } = &mut *self;
+        let Self { channel, key, coop } = &mut *self;
         coop.poll(cx, |cx| {
-            if channel.await_close(turn, Waiter::task(cx.waker())) {
+            if channel.await_close(key, Waiter::task(cx.waker())) {
                 Poll::Ready(())
             } else {
                 Poll::Pending
@@ -69,8 +65,8 @@ impl<S, R, E> Future for Closed<S, R, E> {
 
 impl<S, R, E> Drop for Closed<S, R, E> {
     fn drop(&mut self) {
-        if self.turn.is_taken() {
-            self.channel.stop_awaiting_close(&mut self.turn);
+        if self.key.is_taken() {
+            self.channel.stop_awaiting_close(&mut self.key);
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::{
     channel::Channel,
     coop::Coop,
     sync::Arc,
-    wait::waiter::{Turn, Waiter},
+    wait::waiter::{Waiter, WaiterKey},
 };
 
 /// Ready when the last client has left: from then on no request is sent. From [`Server::deserted`](crate::Server::deserted).
@@ -29,7 +29,7 @@ use crate::{
 #[must_use = "futures do nothing unless awaited"]
 pub struct Deserted<S, R, E> {
     channel: Arc<Channel<S, R, E>>,
-    turn: Turn,
+    key: WaiterKey,
     coop: Coop,
 }
 
@@ -37,12 +37,12 @@ impl<S, R, E> Deserted<S, R, E> {
     pub(crate) fn new(channel: Arc<Channel<S, R, E>>) -> Self {
         Self {
             channel,
-            turn: Turn::default(),
+            key: WaiterKey::default(),
             coop: Coop::new(),
         }
     }
 
-    /// Blocks until it is ready. No loop [watches](crate::waits) this: a handler that waits here while something of its own keeps a client waits for ever.
+    /// Blocks until it is ready. No loop [watches](crate::hooks) this: a handler that waits here while something of its own keeps a client waits for ever.
     pub fn wait(self) {
         let channel = Arc::clone(&self.channel);
         channel.clock().block_on(self, None);
@@ -55,13 +55,9 @@ impl<S, R, E> Future for Deserted<S, R, E> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let Self {
-            channel,
-            turn,
-            coop,
-        } = &mut *self;
+        let Self { channel, key, coop } = &mut *self;
         coop.poll(cx, |cx| {
-            if channel.await_desertion(turn, Waiter::task(cx.waker())) {
+            if channel.await_desertion(key, Waiter::task(cx.waker())) {
                 Poll::Ready(())
             } else {
                 Poll::Pending
@@ -72,8 +68,8 @@ impl<S, R, E> Future for Deserted<S, R, E> {
 
 impl<S, R, E> Drop for Deserted<S, R, E> {
     fn drop(&mut self) {
-        if self.turn.is_taken() {
-            self.channel.stop_awaiting_desertion(&mut self.turn);
+        if self.key.is_taken() {
+            self.channel.stop_awaiting_desertion(&mut self.key);
         }
     }
 }

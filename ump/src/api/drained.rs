@@ -15,7 +15,7 @@ use crate::{
     coop::Coop,
     sync::Arc,
     time::clock::Sleep,
-    wait::waiter::{Turn, Waiter, look_again},
+    wait::waiter::{Waiter, WaiterKey, request_repoll},
 };
 
 /// Resolves when no client is left and no request is queued. From [`Server::drained`](crate::Server::drained).
@@ -31,7 +31,7 @@ use crate::{
 #[must_use = "futures do nothing unless awaited"]
 pub struct Drained<S, R, E> {
     channel: Arc<Channel<S, R, E>>,
-    turn: Turn,
+    turn: WaiterKey,
     /// Until the first deadline of what is queued.
     sleep: Option<Sleep>,
     coop: Coop,
@@ -41,13 +41,13 @@ impl<S, R, E> Drained<S, R, E> {
     pub(crate) fn new(channel: Arc<Channel<S, R, E>>) -> Self {
         Self {
             channel,
-            turn: Turn::default(),
+            turn: WaiterKey::default(),
             sleep: None,
             coop: Coop::new(),
         }
     }
 
-    /// Blocks until it is ready. No loop [watches](crate::waits) this: a handler that waits here while something of its own keeps a client waits for ever.
+    /// Blocks until it is ready. No loop [watches](crate::hooks) this: a handler that waits here while something of its own keeps a client waits for ever.
     pub fn wait(self) {
         let channel = Arc::clone(&self.channel);
         channel.clock().block_on(self, None);
@@ -83,7 +83,7 @@ impl<S, R, E> Future for Drained<S, R, E> {
             let slept = sleep.as_mut().map(|sleep| Pin::new(sleep).poll(cx));
             if let Some(Poll::Ready(Ok(()))) = slept {
                 *sleep = None;
-                look_again(cx.waker());
+                request_repoll(cx.waker());
             }
             Poll::Pending
         })

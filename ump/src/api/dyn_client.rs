@@ -205,7 +205,7 @@ impl<S, R, E> fmt::Debug for DynClient<S, R, E> {
     }
 }
 
-/// A request of a [`DynClient`] that has not been made yet. The terms are those of a [`Request`].
+/// A request of a [`DynClient`] that has not been made yet. The options are those of a [`Request`].
 ///
 /// # Cancel safety
 /// That of [`RequestFuture`](crate::RequestFuture): dropping the future cancels the request.

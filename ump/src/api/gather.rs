@@ -16,10 +16,10 @@ use crate::{
     api::wait_reply::WaitReply,
     coop::Coop,
     error::Error,
+    hooks::{self, Cycle, MANY, Wait},
     sync::{Mutex, WakerArc, current},
     time::clock::Clock,
     wait::waiter::Waiter,
-    waits::{self, Circle, MANY, Wait},
 };
 
 /// A set of requests under way, which yields their outcomes in the order in which they come.
@@ -48,18 +48,18 @@ use crate::{
 /// ```
 #[must_use = "dropping it cancels the requests"]
 pub struct Gather<K, R, E, X = Error<E>> {
-    seats: Vec<Seat<K, R, E, X>>,
+    tracked: Vec<Tracked<K, R, E, X>>,
     vacant: Vec<usize>,
     /// That of the requests.
     clock: Clock,
     /// Whether a task was told to be woken.
-    has_left_word: bool,
-    news: WakerArc<News>,
+    has_registered: bool,
+    ready_queue: WakerArc<ReadyQueue>,
     coop: Coop,
 }
 
 /// The place of one request.
-enum Seat<K, R, E, X> {
+enum Tracked<K, R, E, X> {
     Vacant,
     /// Its bell is armed.
     Waiting(K, WaitReply<R, E, X>),
@@ -68,44 +68,44 @@ enum Seat<K, R, E, X> {
 }
 
 /// Which requests have something to tell, and whom to tell that there is.
-struct News {
-    board: Mutex<Board>,
+struct ReadyQueue {
+    state: Mutex<ReadyState>,
 }
 
-struct Board {
+struct ReadyState {
     ready: VecDeque<usize>,
     reader: Option<Waiter>,
 }
 
 /// The waker of one request: it puts its place on the board.
-struct Bell {
-    place: usize,
-    news: WakerArc<News>,
+struct ReadyWaker {
+    index: usize,
+    ready_queue: WakerArc<ReadyQueue>,
 }
 
-impl Wake for Bell {
+impl Wake for ReadyWaker {
     fn wake(self: WakerArc<Self>) {
-        self.news.post(self.place);
+        self.ready_queue.post(self.index);
     }
 }
 
-impl News {
-    fn post(&self, place: usize) {
-        let mut board = self.board.lock();
-        board.ready.push_back(place);
-        let reader = board.reader.take();
-        drop(board);
+impl ReadyQueue {
+    fn post(&self, index: usize) {
+        let mut state = self.state.lock();
+        state.ready.push_back(index);
+        let reader = state.reader.take();
+        drop(state);
         if let Some(reader) = reader {
             reader.wake();
         }
     }
 
     fn clear(&self) {
-        self.board.lock().ready = VecDeque::new();
+        self.state.lock().ready = VecDeque::new();
     }
 
     fn read(&self) -> Option<usize> {
-        self.board.lock().ready.pop_front()
+        self.state.lock().ready.pop_front()
     }
 }
 
@@ -113,12 +113,12 @@ impl<K, R, E, X> Gather<K, R, E, X> {
     /// An empty set.
     pub fn new() -> Self {
         Self {
-            seats: Vec::new(),
+            tracked: Vec::new(),
             vacant: Vec::new(),
             clock: Clock::system(),
-            has_left_word: false,
-            news: WakerArc::new(News {
-                board: Mutex::new(Board {
+            has_registered: false,
+            ready_queue: WakerArc::new(ReadyQueue {
+                state: Mutex::new(ReadyState {
                     ready: VecDeque::new(),
                     reader: None,
                 }),
@@ -132,28 +132,28 @@ impl<K, R, E, X> Gather<K, R, E, X> {
         if self.is_empty() {
             self.clock = reply.clock().clone();
         }
-        let place = self.vacant.last().copied().unwrap_or(self.seats.len());
+        let index = self.vacant.last().copied().unwrap_or(self.tracked.len());
         // Only who is woken comes in the order of arrival.
-        reply.leaves_word();
+        reply.registers_at_once();
         // To poll may run the user's code. Should that panic, nothing has happened yet.
-        let seat = match self.poll(place, &mut reply) {
-            Poll::Pending => Seat::Waiting(key, reply),
+        let tracked = match self.poll(index, &mut reply) {
+            Poll::Pending => Tracked::Waiting(key, reply),
             Poll::Ready(outcome) => {
-                self.news.post(place);
-                Seat::Ended(key, outcome)
+                self.ready_queue.post(index);
+                Tracked::Ended(key, outcome)
             }
         };
         if self.vacant.pop().is_some() {
-            self.seats[place] = seat;
+            self.tracked[index] = tracked;
         } else {
-            self.seats.push(seat);
+            self.tracked.push(tracked);
         }
     }
 
     /// How many have not been yielded.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.seats.len() - self.vacant.len()
+        self.tracked.len() - self.vacant.len()
     }
 
     /// Whether all have been yielded.
@@ -164,7 +164,7 @@ impl<K, R, E, X> Gather<K, R, E, X> {
 
     /// Blocks until the next outcome. `None` when there is none to come.
     ///
-    /// If the caller would wait for itself by all of them, one ends so: see [`waits`](crate::waits).
+    /// If the caller would wait for itself by all of them, one ends so: see [`hooks`](crate::hooks).
     pub fn wait(&mut self) -> Option<(K, Result<R, X>)> {
         self.next_until(None)
     }
@@ -177,8 +177,8 @@ impl<K, R, E, X> Gather<K, R, E, X> {
 
     /// The next outcome if it is there.
     pub fn try_next(&mut self) -> Option<(K, Result<R, X>)> {
-        while let Some(place) = self.news.read() {
-            if let Some(outcome) = self.look_at(place) {
+        while let Some(index) = self.ready_queue.read() {
+            if let Some(outcome) = self.look_at(index) {
                 return Some(outcome);
             }
         }
@@ -194,14 +194,14 @@ impl<K, R, E, X> Gather<K, R, E, X> {
             if self.is_empty() {
                 return None;
             }
-            if !self.enrol(Waiter::Thread(current())) {
+            if !self.register(Waiter::Thread(current())) {
                 continue;
             }
             // A wait that its call bounds ends by itself, and the requests go on.
             if deadline.is_none() && watched.is_none() {
-                match waits::before_any(|| self.waits()) {
+                match hooks::before_any(|| self.waits()) {
                     Ok(told) => watched = Some(told),
-                    Err(circle) => return self.would_deadlock(circle),
+                    Err(cycle) => return self.would_deadlock(cycle),
                 }
                 if watched.as_ref().is_some_and(Option::is_some) {
                     // A watcher is the user's code, and may have used up a wake-up.
@@ -219,23 +219,23 @@ impl<K, R, E, X> Gather<K, R, E, X> {
         if self.len() > MANY {
             return None;
         }
-        let waits = self.seats.iter().filter_map(|seat| match seat {
-            Seat::Waiting(_, reply) => Some(reply.awaited().again(self.has_left_word)),
-            Seat::Vacant | Seat::Ended(..) => None,
+        let waits = self.tracked.iter().filter_map(|tracked| match tracked {
+            Tracked::Waiting(_, reply) => Some(reply.awaited().again(self.has_registered)),
+            Tracked::Vacant | Tracked::Ended(..) => None,
         });
         Some(waits.collect())
     }
 
     /// Ends one of those that are waited for.
-    fn would_deadlock(&mut self, circle: Circle) -> Option<(K, Result<R, X>)> {
-        let is_waiting = |seat: &Seat<_, _, _, _>| matches!(seat, Seat::Waiting(..));
-        let place = self.seats.iter().position(is_waiting)?;
-        let seat = std::mem::replace(&mut self.seats[place], Seat::Vacant);
-        self.vacant.push(place);
-        let Seat::Waiting(key, mut reply) = seat else {
+    fn would_deadlock(&mut self, cycle: Cycle) -> Option<(K, Result<R, X>)> {
+        let is_waiting = |tracked: &Tracked<_, _, _, _>| matches!(tracked, Tracked::Waiting(..));
+        let index = self.tracked.iter().position(is_waiting)?;
+        let tracked = std::mem::replace(&mut self.tracked[index], Tracked::Vacant);
+        self.vacant.push(index);
+        let Tracked::Waiting(key, mut reply) = tracked else {
             unreachable!("it was waiting");
         };
-        let outcome = reply.would_deadlock(circle);
+        let outcome = reply.would_deadlock(cycle);
         self.shrink();
         Some((key, outcome))
     }
@@ -243,59 +243,59 @@ impl<K, R, E, X> Gather<K, R, E, X> {
     /// The memory of a burst is given back. What is still on the board is about seats that are empty.
     fn shrink(&mut self) {
         if self.is_empty() {
-            self.has_left_word = false;
-            self.seats = Vec::new();
+            self.has_registered = false;
+            self.tracked = Vec::new();
             self.vacant = Vec::new();
-            self.news.clear();
+            self.ready_queue.clear();
         }
     }
 
     /// Looks what there is to tell at `place`. Possibly nothing: a bell may ring twice, or for one who sat there before.
-    fn look_at(&mut self, place: usize) -> Option<(K, Result<R, X>)> {
-        let seat = std::mem::replace(self.seats.get_mut(place)?, Seat::Vacant);
-        if !matches!(seat, Seat::Vacant) {
+    fn look_at(&mut self, index: usize) -> Option<(K, Result<R, X>)> {
+        let tracked = std::mem::replace(self.tracked.get_mut(index)?, Tracked::Vacant);
+        if !matches!(tracked, Tracked::Vacant) {
             // Before it is polled, which may run the user's code: should that panic, the seat is vacant.
-            self.vacant.push(place);
+            self.vacant.push(index);
         }
-        let news = match seat {
-            Seat::Vacant => return None,
-            Seat::Ended(key, outcome) => (key, outcome),
-            Seat::Waiting(key, mut reply) => match self.poll(place, &mut reply) {
+        let ready_queue = match tracked {
+            Tracked::Vacant => return None,
+            Tracked::Ended(key, outcome) => (key, outcome),
+            Tracked::Waiting(key, mut reply) => match self.poll(index, &mut reply) {
                 Poll::Ready(outcome) => (key, outcome),
                 Poll::Pending => {
                     self.vacant.pop();
-                    self.seats[place] = Seat::Waiting(key, reply);
+                    self.tracked[index] = Tracked::Waiting(key, reply);
                     return None;
                 }
             },
         };
         self.shrink();
-        Some(news)
+        Some(ready_queue)
     }
 
     /// Polls with the bell of `place`, which tells when to do it again.
-    fn poll(&self, place: usize, reply: &mut WaitReply<R, E, X>) -> Poll<Result<R, X>> {
-        let bell = Waker::from(WakerArc::new(Bell {
-            place,
-            news: WakerArc::clone(&self.news),
+    fn poll(&self, index: usize, reply: &mut WaitReply<R, E, X>) -> Poll<Result<R, X>> {
+        let waker = Waker::from(WakerArc::new(ReadyWaker {
+            index,
+            ready_queue: WakerArc::clone(&self.ready_queue),
         }));
-        reply.poll_without_budget(&mut Context::from_waker(&bell))
+        reply.poll_without_budget(&mut Context::from_waker(&waker))
     }
 
     /// Leaves word whom to wake when there is news. False if there is.
-    fn enrol(&self, waiter: Waiter) -> bool {
-        let mut board = self.news.board.lock();
-        if !board.ready.is_empty() {
+    fn register(&self, waiter: Waiter) -> bool {
+        let mut state = self.ready_queue.state.lock();
+        if !state.ready.is_empty() {
             return false;
         }
-        let old = board.reader.replace(waiter);
-        drop(board);
+        let old = state.reader.replace(waiter);
+        drop(state);
         if old.is_none() {
             return true;
         }
         // To let go of it runs the user's code, which may use up the unpark.
         drop(old);
-        self.news.board.lock().ready.is_empty()
+        self.ready_queue.state.lock().ready.is_empty()
     }
 }
 
@@ -351,13 +351,13 @@ impl<K, R, E, X> Gather<K, R, E, X> {
                 return Poll::Ready(None);
             }
             let wait = || self.waits();
-            let exchanged = match waits::polled_any(cx.waker(), wait) {
+            let exchanged = match hooks::polled_any(cx.waker(), wait) {
                 Ok(exchanged) => exchanged,
-                Err(circle) => return Poll::Ready(self.would_deadlock(circle)),
+                Err(cycle) => return Poll::Ready(self.would_deadlock(cycle)),
             };
-            self.has_left_word = true;
+            self.has_registered = true;
             let waker = exchanged.as_ref().unwrap_or(cx.waker());
-            if self.enrol(Waiter::task(waker)) {
+            if self.register(Waiter::task(waker)) {
                 return Poll::Pending;
             }
         }

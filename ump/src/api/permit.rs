@@ -17,54 +17,54 @@ use std::{
 use crate::{
     api::client::{Client, ClientRef},
     api::request::Request,
-    channel::{Channel, Place, Refusal},
+    channel::{Channel, Refusal, WaitMode},
     coop::Coop,
     error::SendError,
-    inflight::pending::Blank,
+    hooks,
+    inflight::pending::EmptySlot,
     inflight::send::{self, NotSent, POLLED_AGAIN, for_room},
-    slot::{Lane, Terms},
+    slot::{Lane, RequestOptions},
     sync::Arc,
-    time::clock::Alarm,
-    wait::waiter::{Turn, Waiter},
-    waits,
+    time::clock::Timer,
+    wait::waiter::{Waiter, WaiterKey},
 };
 
 /// A reservation that has not been made yet: say how, then wait for it or await it. From [`Client::reserve`].
 #[must_use = "nothing is reserved before it is waited for or awaited"]
 pub struct Reserve<'a, S, R, E> {
     client: ClientRef<'a, S, R, E>,
-    terms: Terms,
+    options: RequestOptions,
     if_room: bool,
 }
 
 impl<'a, S, R, E> Reserve<'a, S, R, E> {
     pub(crate) fn new(client: ClientRef<'a, S, R, E>) -> Self {
-        let mut terms = Terms::PLAIN;
+        let mut options = RequestOptions::PLAIN;
         if let Some(timeout) = client.timeout() {
-            terms.deadline = client.clock().after(timeout);
+            options.deadline = client.clock().after(timeout);
         }
         Self {
             client,
-            terms,
+            options,
             if_room: false,
         }
     }
 
     /// Waits for room no longer than this, from now. It says nothing of the request that is sent by the permit.
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.terms.deadline = self.client.clock().after(timeout);
+        self.options.deadline = self.client.clock().after(timeout);
         self
     }
 
     /// Waits for room until `deadline`, by the [clock](Client::clock) of the channel.
     pub fn deadline(mut self, deadline: Instant) -> Self {
-        self.terms.deadline = Some(deadline);
+        self.options.deadline = Some(deadline);
         self
     }
 
     /// Reserves room for an [urgent](Request::urgent) request.
     pub fn urgent(mut self) -> Self {
-        self.terms.lane = Lane::Urgent;
+        self.options.lane = Lane::Urgent;
         self
     }
 
@@ -80,19 +80,19 @@ impl<'a, S, R, E> Reserve<'a, S, R, E> {
     /// - [`Full`](SendError::Full): there is none, and it was not to wait.
     /// - [`TimeoutQueued`](SendError::TimeoutQueued): there was none in time.
     /// - [`ServerDisappeared`](SendError::ServerDisappeared): the server is gone or closed.
-    /// - [`WouldDeadlock`](SendError::WouldDeadlock): see [`waits`](crate::waits).
+    /// - [`WouldDeadlock`](SendError::WouldDeadlock): see [`hooks`](crate::hooks).
     pub fn wait(self) -> Result<Permit<'a, S, R, E>, SendError<()>> {
         let Self {
             client,
-            terms,
+            options,
             if_room,
         } = self;
-        let blank = Blank::new(client.nest());
+        let blank = EmptySlot::new(client.pool());
         let channel = client.channel();
-        let reserve = |place: Place<'_>| channel.reserve(terms.lane, place);
-        send::send_blocking(channel, blank.id(), terms, if_room, reserve)
+        let reserve = |mode: WaitMode<'_>| channel.reserve(options.lane, mode);
+        send::send_blocking(channel, blank.id(), options, if_room, reserve)
             .map_err(|why| why.with(()))?;
-        let room = Room::reserved(channel, terms.lane);
+        let room = ReservedRoom::reserved(channel, options.lane);
         Ok(Permit {
             client,
             blank,
@@ -106,13 +106,13 @@ impl<'a, S, R, E> IntoFuture for Reserve<'a, S, R, E> {
     type IntoFuture = ReserveFuture<'a, S, R, E>;
 
     fn into_future(self) -> Self::IntoFuture {
-        let blank = Blank::new(self.client.nest());
+        let blank = EmptySlot::new(self.client.pool());
         ReserveFuture {
             state: Some((self.client, blank)),
-            terms: self.terms,
+            options: self.options,
             if_room: self.if_room,
-            turn: Turn::default(),
-            alarm: None,
+            key: WaiterKey::default(),
+            timer: None,
             coop: Coop::new(),
         }
     }
@@ -121,7 +121,7 @@ impl<'a, S, R, E> IntoFuture for Reserve<'a, S, R, E> {
 impl<S, R, E> fmt::Debug for Reserve<'_, S, R, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Reserve")
-            .field("terms", &self.terms)
+            .field("options", &self.options)
             .field("if_room", &self.if_room)
             .finish_non_exhaustive()
     }
@@ -138,11 +138,11 @@ impl<S, R, E> fmt::Debug for Reserve<'_, S, R, E> {
 #[must_use = "futures do nothing unless awaited"]
 pub struct ReserveFuture<'a, S, R, E> {
     /// Until it is ready.
-    state: Option<(ClientRef<'a, S, R, E>, Blank<S, R, E>)>,
-    terms: Terms,
+    state: Option<(ClientRef<'a, S, R, E>, EmptySlot<S, R, E>)>,
+    options: RequestOptions,
     if_room: bool,
-    turn: Turn,
-    alarm: Option<Alarm>,
+    key: WaiterKey,
+    timer: Option<Timer>,
     coop: Coop,
 }
 
@@ -151,41 +151,41 @@ impl<S, R, E> Unpin for ReserveFuture<'_, S, R, E> {}
 impl<S, R, E> ReserveFuture<'_, S, R, E> {
     fn try_reserve(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), NotSent>> {
         let (client, blank) = self.state.as_ref().expect(POLLED_AGAIN);
-        let Terms { lane, deadline, .. } = self.terms;
+        let RequestOptions { lane, deadline, .. } = self.options;
         let channel = client.channel();
         if client.clock().has_passed(deadline) {
-            return Poll::Ready(Err(NotSent::Late));
+            return Poll::Ready(Err(NotSent::TimedOut));
         }
         if self.if_room {
-            let reserved = channel.reserve(lane, Place::Nowhere);
+            let reserved = channel.reserve(lane, WaitMode::NoWait);
             return Poll::Ready(reserved.map_err(NotSent::Refused));
         }
-        if let (Some(deadline), None) = (deadline, &self.alarm) {
-            match client.clock().alarm(deadline) {
-                Ok(alarm) => self.alarm = Some(alarm),
+        if let (Some(deadline), None) = (deadline, &self.timer) {
+            match client.clock().timer(deadline) {
+                Ok(timer) => self.timer = Some(timer),
                 Err(refusal) => return Poll::Ready(Err(NotSent::NoTimer(refusal.into()))),
             }
         }
-        let reserve = |place: Place<'_>| channel.reserve(lane, place);
-        match reserve(Place::Line(&mut self.turn, None)) {
+        let reserve = |mode: WaitMode<'_>| channel.reserve(lane, mode);
+        match reserve(WaitMode::InLine(&mut self.key, None)) {
             Err(Refusal::Full) => {}
             reserved => return Poll::Ready(reserved.map_err(NotSent::Refused)),
         }
-        let is_again = self.turn.is_taken();
+        let is_again = self.key.is_taken();
         let wait = || for_room(channel, blank.id(), lane, deadline).again(is_again);
-        let exchanged = match waits::polled(cx.waker(), wait) {
+        let exchanged = match hooks::polled(cx.waker(), wait) {
             Ok(exchanged) => exchanged,
-            Err(circle) => return Poll::Ready(Err(NotSent::WouldDeadlock(circle))),
+            Err(cycle) => return Poll::Ready(Err(NotSent::WouldDeadlock(cycle))),
         };
         let waker = exchanged.as_ref().unwrap_or(cx.waker());
-        match reserve(Place::Line(&mut self.turn, Some(Waiter::task(waker)))) {
+        match reserve(WaitMode::InLine(&mut self.key, Some(Waiter::task(waker)))) {
             Err(Refusal::Full) => {}
             reserved => return Poll::Ready(reserved.map_err(NotSent::Refused)),
         }
-        let alarm = self.alarm.as_mut();
+        let timer = self.timer.as_mut();
         let mut cx = Context::from_waker(waker);
-        if alarm.is_some_and(|alarm| alarm.poll(&mut cx).is_ready()) {
-            return Poll::Ready(Err(NotSent::Late));
+        if timer.is_some_and(|timer| timer.poll(&mut cx).is_ready()) {
+            return Poll::Ready(Err(NotSent::TimedOut));
         }
         Poll::Pending
     }
@@ -194,10 +194,10 @@ impl<S, R, E> ReserveFuture<'_, S, R, E> {
         let Some((client, _)) = &self.state else {
             return;
         };
-        if self.turn.is_taken() {
+        if self.key.is_taken() {
             client
                 .channel()
-                .stop_sending(self.terms.lane, &mut self.turn);
+                .stop_sending(self.options.lane, &mut self.key);
         } else {
             client.channel().refuse();
         }
@@ -218,11 +218,11 @@ impl<'a, S, R, E> Future for ReserveFuture<'a, S, R, E> {
         if matches!(reserved, Err(ref why) if !matches!(why, NotSent::Refused(_))) {
             this.give_up();
         }
-        this.alarm = None;
+        this.timer = None;
         let (client, blank) = this.state.take().expect(POLLED_AGAIN);
         Poll::Ready(match reserved {
             Ok(()) => {
-                let room = Room::reserved(client.channel(), this.terms.lane);
+                let room = ReservedRoom::reserved(client.channel(), this.options.lane);
                 Ok(Permit {
                     client,
                     blank,
@@ -236,7 +236,7 @@ impl<'a, S, R, E> Future for ReserveFuture<'a, S, R, E> {
 
 impl<S, R, E> Drop for ReserveFuture<'_, S, R, E> {
     fn drop(&mut self) {
-        if self.turn.is_taken() {
+        if self.key.is_taken() {
             self.give_up();
         }
     }
@@ -256,8 +256,8 @@ impl<S, R, E> fmt::Debug for ReserveFuture<'_, S, R, E> {
 #[must_use = "dropped, it gives the room back"]
 pub struct Permit<'a, S, R, E> {
     client: ClientRef<'a, S, R, E>,
-    blank: Blank<S, R, E>,
-    room: Room<S, R, E>,
+    blank: EmptySlot<S, R, E>,
+    room: ReservedRoom<S, R, E>,
 }
 
 impl<'a, S, R, E> Permit<'a, S, R, E> {
@@ -268,8 +268,8 @@ impl<'a, S, R, E> Permit<'a, S, R, E> {
     /// Its handler sees this call as [its caller](crate::ReplyContext::caller).
     #[track_caller]
     pub fn request(self, message: S) -> Request<'a, S, R, E> {
-        let draft = self.blank.fill(message, Location::caller());
-        Request::reserved(self.client, draft, self.room)
+        let unsent = self.blank.fill(message, Location::caller());
+        Request::reserved(self.client, unsent, self.room)
     }
 }
 
@@ -282,13 +282,13 @@ impl<S, R, E> fmt::Debug for Permit<'_, S, R, E> {
 }
 
 /// Reserved room. Dropped, it is given back.
-pub(crate) struct Room<S, R, E> {
+pub(crate) struct ReservedRoom<S, R, E> {
     /// None once it is used.
     channel: Option<Arc<Channel<S, R, E>>>,
     lane: Lane,
 }
 
-impl<S, R, E> Room<S, R, E> {
+impl<S, R, E> ReservedRoom<S, R, E> {
     /// It has been reserved.
     fn reserved(channel: &Arc<Channel<S, R, E>>, lane: Lane) -> Self {
         Self {
@@ -307,7 +307,7 @@ impl<S, R, E> Room<S, R, E> {
     }
 }
 
-impl<S, R, E> Drop for Room<S, R, E> {
+impl<S, R, E> Drop for ReservedRoom<S, R, E> {
     fn drop(&mut self) {
         if let Some(channel) = self.channel.take() {
             channel.give_back_room(self.lane);
@@ -342,6 +342,6 @@ impl<S, R, E> Client<S, R, E> {
     /// The same, without borrowing the client: the permit, and the request by it, own it together with others. See
     /// [`request_owned`](Self::request_owned).
     pub fn reserve_owned(this: Arc<Self>) -> Reserve<'static, S, R, E> {
-        Reserve::new(ClientRef::Owned(this))
+        Reserve::new(ClientRef::OwnedSlot(this))
     }
 }

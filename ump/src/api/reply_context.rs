@@ -15,11 +15,11 @@ use crate::{
     coop::Coop,
     error::panic::PanicMessage,
     error::{Error, NoReply},
-    slot::{Handler, Verdict},
+    hooks::RequestId,
+    slot::{Completion, Responder},
     sync::current,
-    time::clock::{Alarm, Clock},
+    time::clock::{Clock, Timer},
     wait::waiter::Waiter,
-    waits::RequestId,
 };
 
 /// The duty to answer one request that was taken.
@@ -30,11 +30,11 @@ use crate::{
 ///
 /// What the handler did before it answers happens before the caller has the answer.
 #[must_use = "dropped without an answer it fails the request"]
-pub struct ReplyContext<R, E>(Handler<R, E>);
+pub struct ReplyContext<R, E>(Responder<R, E>);
 
 impl<R, E> ReplyContext<R, E> {
     #[inline]
-    pub(crate) fn new(handler: Handler<R, E>) -> Self {
+    pub(crate) fn new(handler: Responder<R, E>) -> Self {
         Self(handler)
     }
 
@@ -72,13 +72,13 @@ impl<R, E> ReplyContext<R, E> {
     pub fn answer(self, answer: Result<R, E>) -> Result<(), Result<R, E>> {
         self.0
             .finish(answer.into())
-            .map_err(|verdict| match verdict {
-                Verdict::Reply(reply) => Ok(reply),
-                Verdict::App(error) => Err(error),
-                Verdict::NoReply(_)
-                | Verdict::Overdue
-                | Verdict::ServerDisappeared
-                | Verdict::Expired => {
+            .map_err(|completion| match completion {
+                Completion::Reply(reply) => Ok(reply),
+                Completion::App(error) => Err(error),
+                Completion::NoReply(_)
+                | Completion::Overdue
+                | Completion::ServerDisappeared
+                | Completion::Expired => {
                     unreachable!("it comes back as it was")
                 }
             })
@@ -106,8 +106,10 @@ impl<R, E> ReplyContext<R, E> {
     /// # Errors
     /// [`Error::OriginDisappeared`]: the caller has left.
     pub fn panicked(self, message: impl Into<PanicMessage>) -> Result<(), Error<E>> {
-        let verdict = Verdict::NoReply(NoReply::Panicked(message.into()));
-        self.0.finish(verdict).map_err(|_| Error::OriginDisappeared)
+        let completion = Completion::NoReply(NoReply::Panicked(message.into()));
+        self.0
+            .finish(completion)
+            .map_err(|_| Error::OriginDisappeared)
     }
 
     /// Whether the caller has left (cancelled, timed out) or its deadline has passed: then there is no point in going on.
@@ -136,7 +138,7 @@ impl<R, E> ReplyContext<R, E> {
     /// It can be dropped and called again at any time.
     pub fn cancelled(&mut self) -> Cancelled<'_, R, E> {
         Cancelled {
-            alarm: None,
+            timer: None,
             rctx: self,
             coop: Coop::new(),
         }
@@ -146,7 +148,7 @@ impl<R, E> ReplyContext<R, E> {
     pub fn wait_cancelled(&mut self, timeout: Duration) -> bool {
         let deadlines = [self.caller_deadline(), self.clock().after(timeout)];
         let until = deadlines.into_iter().flatten().min();
-        if !self.is_cancelled() && self.0.watch(Some(Waiter::Thread(current()))) {
+        if !self.is_cancelled() && self.0.watch_caller(Some(Waiter::Thread(current()))) {
             // It looks before it parks for the first time as well: to let go of a former waiter runs the user's code, which may use up the
             // unpark.
             while !self.is_cancelled() && !self.clock().park_until(until) {}
@@ -160,7 +162,7 @@ impl<R, E> ReplyContext<R, E> {
         self.0.core().deadline()
     }
 
-    /// Names the request, for [`waits`](crate::waits).
+    /// Names the request, for [`hooks`](crate::hooks).
     #[must_use]
     pub fn id(&self) -> RequestId {
         self.0.core().id()
@@ -219,7 +221,7 @@ impl<R, E> fmt::Debug for ReplyContext<R, E> {
 #[must_use = "futures do nothing unless awaited"]
 pub struct Cancelled<'a, R, E> {
     rctx: &'a mut ReplyContext<R, E>,
-    alarm: Option<Alarm>,
+    timer: Option<Timer>,
     coop: Coop,
 }
 
@@ -239,15 +241,15 @@ impl<R, E> Future for Cancelled<'_, R, E> {
 impl<R, E> Cancelled<'_, R, E> {
     fn poll_without_budget(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let this = self;
-        if this.rctx.is_cancelled() || !this.rctx.0.watch(Some(Waiter::task(cx.waker()))) {
+        if this.rctx.is_cancelled() || !this.rctx.0.watch_caller(Some(Waiter::task(cx.waker()))) {
             return Poll::Ready(());
         }
-        if let (None, Some(deadline)) = (&this.alarm, this.rctx.caller_deadline()) {
-            // Without an alarm (the system refused its thread) the caller's own leaving is what wakes us.
-            this.alarm = this.rctx.clock().alarm(deadline).ok();
+        if let (None, Some(deadline)) = (&this.timer, this.rctx.caller_deadline()) {
+            // Without a timer (the system refused its thread) the caller's own leaving is what wakes us.
+            this.timer = this.rctx.clock().timer(deadline).ok();
         }
-        match &mut this.alarm {
-            Some(alarm) => match alarm.poll(cx) {
+        match &mut this.timer {
+            Some(timer) => match timer.poll(cx) {
                 Poll::Ready(Ok(())) => Poll::Ready(()),
                 Poll::Ready(Err(_)) | Poll::Pending => Poll::Pending,
             },
@@ -259,7 +261,7 @@ impl<R, E> Cancelled<'_, R, E> {
 impl<R, E> Drop for Cancelled<'_, R, E> {
     fn drop(&mut self) {
         // The waker is not needed any more, and may hold its task alive.
-        self.rctx.0.watch(None);
+        self.rctx.0.watch_caller(None);
     }
 }
 

@@ -1,4 +1,4 @@
-//! A request with terms: deadline, lane, what to do when the queue is full; waited for, awaited, submitted or posted.
+//! A request with options: deadline, lane, what to do when the queue is full; waited for, awaited, submitted or posted.
 //!
 //! A request is made by `.wait()` where blocking is right and by `.await` where it is not. Both do the same thing.
 
@@ -15,13 +15,13 @@ use std::{
 
 use crate::{
     api::client::{Client, ClientRef},
-    api::permit::Room,
+    api::permit::ReservedRoom,
     api::wait_reply::WaitReply,
-    channel::{Channel, Place},
+    channel::{Channel, WaitMode},
     error::{RequestError, SendError},
-    inflight::pending::{Draft, Regret, Report},
+    inflight::pending::{FromRequestError, OutcomeVtable, UnsentRequest},
     inflight::send::{self, NotSent, Offer, Sending},
-    slot::{Lane, Terms},
+    slot::{Lane, RequestOptions},
 };
 
 /// A request that has not been made yet: say how, then wait for it, await it, submit it or post it.
@@ -44,13 +44,13 @@ use crate::{
 pub struct Request<'a, S, R, E> {
     client: ClientRef<'a, S, R, E>,
     /// The message is in its slot from the beginning: a large one is not moved about.
-    draft: Draft<S, R, E>,
-    terms: Terms,
+    unsent: UnsentRequest<S, R, E>,
+    options: RequestOptions,
     if_room: bool,
     /// Whether its deadline is by the client's default.
     by_default: bool,
     /// Room that was reserved for it.
-    room: Option<Room<S, R, E>>,
+    room: Option<ReservedRoom<S, R, E>>,
 }
 
 impl<'a, S, R, E> Request<'a, S, R, E> {
@@ -60,38 +60,38 @@ impl<'a, S, R, E> Request<'a, S, R, E> {
         message: S,
         caller: &'static Location<'static>,
     ) -> Self {
-        let draft = Draft::new(client.nest(), message, caller);
-        Self::of_draft(client, draft, Lane::Normal, None)
+        let unsent = UnsentRequest::new(client.pool(), message, caller);
+        Self::of_draft(client, unsent, Lane::Normal, None)
     }
 
     /// One for which room was reserved.
     pub(crate) fn reserved(
         client: ClientRef<'a, S, R, E>,
-        draft: Draft<S, R, E>,
-        room: Room<S, R, E>,
+        unsent: UnsentRequest<S, R, E>,
+        room: ReservedRoom<S, R, E>,
     ) -> Self {
-        Self::of_draft(client, draft, room.lane(), Some(room))
+        Self::of_draft(client, unsent, room.lane(), Some(room))
     }
 
     #[inline]
     fn of_draft(
         client: ClientRef<'a, S, R, E>,
-        draft: Draft<S, R, E>,
+        unsent: UnsentRequest<S, R, E>,
         lane: Lane,
-        room: Option<Room<S, R, E>>,
+        room: Option<ReservedRoom<S, R, E>>,
     ) -> Self {
-        let mut terms = Terms {
+        let mut options = RequestOptions {
             lane,
-            ..Terms::PLAIN
+            ..RequestOptions::PLAIN
         };
         let default = client.timeout();
         if let Some(timeout) = default {
-            terms.deadline = client.clock().after(timeout);
+            options.deadline = client.clock().after(timeout);
         }
         Self {
             client,
-            draft,
-            terms,
+            unsent,
+            options,
             if_room: false,
             by_default: default.is_some(),
             room,
@@ -101,7 +101,7 @@ impl<'a, S, R, E> Request<'a, S, R, E> {
     /// For layers over the channel: the request was made at `caller`, as its handler [sees](crate::ReplyContext::caller) it.
     #[inline]
     pub fn on_behalf_of(mut self, caller: &'static Location<'static>) -> Self {
-        self.draft.set_caller(caller);
+        self.unsent.set_caller(caller);
         self
     }
 
@@ -111,7 +111,7 @@ impl<'a, S, R, E> Request<'a, S, R, E> {
     /// [default](Client::with_timeout).
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.by_default = false;
-        self.terms.deadline = self.client.clock().after(timeout);
+        self.options.deadline = self.client.clock().after(timeout);
         self
     }
 
@@ -123,11 +123,11 @@ impl<'a, S, R, E> Request<'a, S, R, E> {
     /// - In a handler's hands by then: [`TimeoutTaken`](RequestError::TimeoutTaken).
     ///
     /// A post is executed only if a handler takes it before the deadline. By the system's clock a blocking caller sleeps until the
-    /// deadline itself; for an awaiting one a thread of the process, `ump-alarm`, does, which wakes one task after the other (a waker must not block). The deadline is a lower bound: how late it is noticed is up to the
+    /// deadline itself; for an awaiting one a thread of the process, `ump-timer`, does, which wakes one task after the other (a waker must not block). The deadline is a lower bound: how late it is noticed is up to the
     /// operating system's scheduler and, for a task, its executor.
     pub fn deadline(mut self, deadline: Instant) -> Self {
         self.by_default = false;
-        self.terms.deadline = Some(deadline);
+        self.options.deadline = Some(deadline);
         self
     }
 
@@ -136,7 +136,7 @@ impl<'a, S, R, E> Request<'a, S, R, E> {
     /// At most 16 urgent requests are taken in a row while a normal one waits. In a bounded channel each lane has the
     /// whole capacity.
     pub fn urgent(mut self) -> Self {
-        self.terms.lane = Lane::Urgent;
+        self.options.lane = Lane::Urgent;
         if let Some(other) = self.room.take_if(|room| room.lane() != Lane::Urgent) {
             drop(other);
         }
@@ -162,18 +162,24 @@ impl<'a, S, R, E> Request<'a, S, R, E> {
 
     /// The same, with an error of another kind.
     #[inline]
-    pub(crate) fn wait_or_regret<X: Regret<S, E>>(mut self) -> Result<R, X> {
-        self.terms.blocks = true;
+    pub(crate) fn wait_or_regret<X: FromRequestError<S, E>>(mut self) -> Result<R, X> {
+        self.options.blocks = true;
         let Self {
             client,
-            draft,
-            terms,
+            unsent,
+            options,
             if_room,
             room,
             ..
         } = self;
         // The client is borrowed, or owned here, until there is an outcome.
-        match send_to_wait(&client, draft, terms, (if_room, room), &Report::BORROWING) {
+        match send_to_wait(
+            &client,
+            unsent,
+            options,
+            (if_room, room),
+            &OutcomeVtable::BORROWED,
+        ) {
             Ok(reply) => reply.wait(),
             Err(error) => Err(X::new(error.into())),
         }
@@ -181,8 +187,8 @@ impl<'a, S, R, E> Request<'a, S, R, E> {
 
     /// What it becomes when it is awaited, with an error of another kind.
     #[inline]
-    pub(crate) fn into_asking<X: Regret<S, E>>(self) -> Asking<'a, S, R, E, X> {
-        Asking {
+    pub(crate) fn into_asking<X: FromRequestError<S, E>>(self) -> RequestState<'a, S, R, E, X> {
+        RequestState {
             reply: None,
             sending: self.into_sending(),
         }
@@ -199,25 +205,25 @@ impl<'a, S, R, E> Request<'a, S, R, E> {
     /// The client's [default time-out](Client::with_timeout) is not for posts: one that is to expire says so itself.
     pub fn post(mut self) -> Post<'a, S, R, E> {
         if self.by_default {
-            self.terms.deadline = None;
+            self.options.deadline = None;
         }
-        self.terms.post = true;
+        self.options.post = true;
         Post(self)
     }
 
     #[inline]
     pub(crate) fn submit_with<X>(
         self,
-        report: &Report<S, R, E, X>,
+        report: &OutcomeVtable<S, R, E, X>,
     ) -> Result<WaitReply<R, E, X>, SendError<S>> {
         let room = (self.if_room, self.room);
-        send_to_wait(&self.client, self.draft, self.terms, room, report)
+        send_to_wait(&self.client, self.unsent, self.options, room, report)
     }
 
     #[inline]
     fn into_sending(mut self) -> Sending<'a, S, R, E> {
-        self.draft.set_terms(self.terms);
-        Sending::new(self.client, self.draft, self.if_room, self.room)
+        self.unsent.set_options(self.options);
+        Sending::new(self.client, self.unsent, self.if_room, self.room)
     }
 }
 
@@ -234,7 +240,7 @@ impl<'a, S, R, E> IntoFuture for Request<'a, S, R, E> {
 impl<S, R, E> fmt::Debug for Request<'_, S, R, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Request")
-            .field("terms", &self.terms)
+            .field("options", &self.options)
             .field("if_room", &self.if_room)
             .finish_non_exhaustive()
     }
@@ -251,7 +257,7 @@ impl<S, R, E> Submit<'_, S, R, E> {
     /// See [`SendError`]; the message comes back.
     #[inline]
     pub fn wait(self) -> Result<WaitReply<R, E, RequestError<S, E>>, SendError<S>> {
-        self.0.submit_with(&Report::FREE)
+        self.0.submit_with(&OutcomeVtable::DETACHED)
     }
 }
 
@@ -304,13 +310,19 @@ impl<S, R, E> Post<'_, S, R, E> {
     pub fn wait(self) -> Result<(), SendError<S>> {
         let Request {
             client,
-            draft,
-            terms,
+            unsent,
+            options,
             if_room,
             room,
             ..
         } = self.0;
-        send_blocking(&client, draft, terms, (if_room, room), Draft::post)
+        send_blocking(
+            &client,
+            unsent,
+            options,
+            (if_room, room),
+            UnsentRequest::post,
+        )
     }
 }
 
@@ -339,7 +351,7 @@ impl<S, R, E> fmt::Debug for Post<'_, S, R, E> {
 /// # Panics
 /// If it is polled after it was ready.
 #[must_use = "futures do nothing unless awaited"]
-pub struct RequestFuture<'a, S, R, E>(Asking<'a, S, R, E, RequestError<S, E>>);
+pub struct RequestFuture<'a, S, R, E>(RequestState<'a, S, R, E, RequestError<S, E>>);
 
 impl<S, R, E> Unpin for RequestFuture<'_, S, R, E> {}
 
@@ -362,15 +374,15 @@ impl<S, R, E> fmt::Debug for RequestFuture<'_, S, R, E> {
 }
 
 /// A request being awaited that may end in a regret of the kind `X`.
-pub(crate) struct Asking<'a, S, R, E, X> {
+pub(crate) struct RequestState<'a, S, R, E, X> {
     /// Once it was sent. It is dropped before the client is let go.
     reply: Option<WaitReply<R, E, X>>,
     sending: Sending<'a, S, R, E>,
 }
 
-impl<S, R, E, X> Unpin for Asking<'_, S, R, E, X> {}
+impl<S, R, E, X> Unpin for RequestState<'_, S, R, E, X> {}
 
-impl<S, R, E, X: Regret<S, E>> Future for Asking<'_, S, R, E, X> {
+impl<S, R, E, X: FromRequestError<S, E>> Future for RequestState<'_, S, R, E, X> {
     type Output = Result<R, X>;
 
     #[inline]
@@ -384,7 +396,7 @@ impl<S, R, E, X: Regret<S, E>> Future for Asking<'_, S, R, E, X> {
     }
 }
 
-impl<S, R, E, X: Regret<S, E>> Asking<'_, S, R, E, X> {
+impl<S, R, E, X: FromRequestError<S, E>> RequestState<'_, S, R, E, X> {
     #[inline]
     fn poll_without_budget(&mut self, cx: &mut Context<'_>) -> Poll<Result<R, X>> {
         let Self { reply, sending } = self;
@@ -392,15 +404,15 @@ impl<S, R, E, X: Regret<S, E>> Asking<'_, S, R, E, X> {
             return reply.poll_without_budget(cx);
         }
         // Before it is sent, while nobody else can reach it.
-        let armed = sending.arm(cx.waker());
-        let send = |draft: Draft<_, _, _>, home: &_, place: Place<'_>| {
-            draft.send(home, place, &Report::BORROWING)
+        let armed = sending.preregister(cx.waker());
+        let send = |unsent: UnsentRequest<_, _, _>, home: &_, mode: WaitMode<'_>| {
+            unsent.send(home, mode, &OutcomeVtable::BORROWED)
         };
-        let ticket = match ready!(sending.poll(cx, send)) {
-            Ok(ticket) => ticket,
+        let pending = match ready!(sending.poll(cx, send)) {
+            Ok(pending) => pending,
             Err(error) => return Poll::Ready(Err(X::new(error.into()))),
         };
-        let reply = reply.insert(WaitReply::new(ticket, sending.take_alarm()));
+        let reply = reply.insert(WaitReply::new(pending, sending.take_timer()));
         if armed && reply.sleeps() {
             return Poll::Pending;
         }
@@ -425,16 +437,16 @@ impl<S, R, E> Future for SubmitFuture<'_, S, R, E> {
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let send = |draft: Draft<_, _, _>, home: &_, place: Place<'_>| {
-            draft.send(home, place, &Report::FREE)
+        let send = |unsent: UnsentRequest<_, _, _>, home: &_, mode: WaitMode<'_>| {
+            unsent.send(home, mode, &OutcomeVtable::DETACHED)
         };
         if !self.0.coop.begin(cx) {
             return Poll::Pending;
         }
         let sent = self.0.poll(cx, send);
         self.0.coop.end(&sent);
-        let ticket = ready!(sent)?;
-        Poll::Ready(Ok(WaitReply::new(ticket, self.0.take_alarm())))
+        let pending = ready!(sent)?;
+        Poll::Ready(Ok(WaitReply::new(pending, self.0.take_timer())))
     }
 }
 
@@ -464,10 +476,10 @@ impl<S, R, E> Future for PostFuture<'_, S, R, E> {
         if !self.0.coop.begin(cx) {
             return Poll::Pending;
         }
-        let posted = self.0.poll(cx, Draft::post);
+        let posted = self.0.poll(cx, UnsentRequest::post);
         self.0.coop.end(&posted);
         let posted = ready!(posted);
-        self.0.disarm();
+        self.0.drop_timer();
         Poll::Ready(posted)
     }
 }
@@ -481,57 +493,59 @@ impl<S, R, E> fmt::Debug for PostFuture<'_, S, R, E> {
 #[inline]
 fn send_to_wait<S, R, E, X>(
     client: &Client<S, R, E>,
-    draft: Draft<S, R, E>,
-    terms: Terms,
-    room: (bool, Option<Room<S, R, E>>),
-    report: &Report<S, R, E, X>,
+    unsent: UnsentRequest<S, R, E>,
+    options: RequestOptions,
+    room: (bool, Option<ReservedRoom<S, R, E>>),
+    report: &OutcomeVtable<S, R, E, X>,
 ) -> Result<WaitReply<R, E, X>, SendError<S>> {
-    let offer = |draft: Draft<_, _, _>, home: &_, place: Place<'_>| draft.send(home, place, report);
-    let ticket = send_blocking(client, draft, terms, room, offer)?;
-    Ok(WaitReply::new(ticket, None))
+    let offer = |unsent: UnsentRequest<_, _, _>, home: &_, mode: WaitMode<'_>| {
+        unsent.send(home, mode, report)
+    };
+    let pending = send_blocking(client, unsent, options, room, offer)?;
+    Ok(WaitReply::new(pending, None))
 }
 
 #[inline]
 fn send_blocking<S, R, E, T>(
     client: &Client<S, R, E>,
-    mut draft: Draft<S, R, E>,
-    terms: Terms,
-    (if_room, room): (bool, Option<Room<S, R, E>>),
+    mut unsent: UnsentRequest<S, R, E>,
+    options: RequestOptions,
+    (if_room, room): (bool, Option<ReservedRoom<S, R, E>>),
     offer: impl Offer<S, R, E, T>,
 ) -> Result<T, SendError<S>> {
     let channel = client.channel();
-    draft.set_terms(terms);
+    unsent.set_options(options);
     if let Some(room) = room {
-        return send_reserved(channel, draft, room, offer);
+        return send_reserved(channel, unsent, room, offer);
     }
-    let request = draft.core().id();
-    let mut draft = Some(draft);
-    send::send_blocking(channel, request, terms, if_room, |place| {
-        offer(draft.take().expect("refused before"), channel, place).map_err(|(back, refusal)| {
-            draft = Some(back);
+    let request = unsent.core().id();
+    let mut unsent = Some(unsent);
+    send::send_blocking(channel, request, options, if_room, |mode| {
+        offer(unsent.take().expect("refused before"), channel, mode).map_err(|(back, refusal)| {
+            unsent = Some(back);
             refusal
         })
     })
-    .map_err(|why| why.with(draft.take().expect("refused").into_message()))
+    .map_err(|why| why.with(unsent.take().expect("refused").into_message()))
 }
 
 /// Sends a request for which room was reserved.
 #[cold]
 fn send_reserved<S, R, E, T>(
     channel: &Channel<S, R, E>,
-    draft: Draft<S, R, E>,
-    room: Room<S, R, E>,
+    unsent: UnsentRequest<S, R, E>,
+    room: ReservedRoom<S, R, E>,
     offer: impl Offer<S, R, E, T>,
 ) -> Result<T, SendError<S>> {
-    if channel.clock().has_passed(draft.core().deadline()) {
+    if channel.clock().has_passed(unsent.core().deadline()) {
         channel.refuse();
-        return Err(SendError::TimeoutQueued(draft.into_message()));
+        return Err(SendError::TimeoutQueued(unsent.into_message()));
     }
-    match offer(draft, channel, Place::Reserved) {
+    match offer(unsent, channel, WaitMode::Reserved) {
         Ok(sent) => {
             room.spend();
             Ok(sent)
         }
-        Err((draft, refusal)) => Err(NotSent::Refused(refusal).with(draft.into_message())),
+        Err((unsent, refusal)) => Err(NotSent::Refused(refusal).with(unsent.into_message())),
     }
 }

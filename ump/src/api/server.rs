@@ -18,19 +18,22 @@ use crate::{
     api::drained::Drained,
     api::reply_context::ReplyContext,
     channel::handoff::Lease,
-    channel::{Channel, Place, Taken, Warmth},
+    channel::{Channel, ReceiverKind, Taken, WaitMode},
     coop::{Coop, State, consume_budget},
     error::Error,
+    hooks::{ChannelId, RequestId, Wait},
     slot::list::Batch,
     stats::Stats,
-    sync::{Arc, AtomicU64, Deferral, Ordering, Patience, Waits, current, head_start, spin_until},
+    sync::{
+        Arc, AtomicU64, Ordering, SpinPolicy, WaitPolicy, YieldState, current, pause_for_peer,
+        spin_until,
+    },
     time::clock::Clock,
-    wait::waiter::{Turn, Waiter, look_again},
-    waits::{ChannelId, RequestId, Wait},
+    wait::waiter::{Waiter, WaiterKey, request_repoll},
 };
 
 /// A message and the duty to answer it.
-type Job<S, R, E> = (S, ReplyContext<R, E>);
+type Received<S, R, E> = (S, ReplyContext<R, E>);
 
 /// The end of a channel that answers.
 ///
@@ -60,7 +63,7 @@ impl<S, R, E> Server<S, R, E> {
     /// # Errors
     /// [`Error::ClientsDisappeared`]: the queue is empty, and no client is left or the server was [closed](Self::close).
     #[inline]
-    pub fn wait(&self) -> Result<Job<S, R, E>, Error<E>> {
+    pub fn wait(&self) -> Result<Received<S, R, E>, Error<E>> {
         self.receive(1, Limit::None).map(some).map(first)
     }
 
@@ -70,7 +73,7 @@ impl<S, R, E> Server<S, R, E> {
     ///
     /// # Errors
     /// [`Error::ClientsDisappeared`]: the queue is empty, and no client is left or the server was [closed](Self::close).
-    pub fn wait_timeout(&self, timeout: Duration) -> Result<Option<Job<S, R, E>>, Error<E>> {
+    pub fn wait_timeout(&self, timeout: Duration) -> Result<Option<Received<S, R, E>>, Error<E>> {
         self.wait_until(self.clock().after(timeout))
     }
 
@@ -78,7 +81,7 @@ impl<S, R, E> Server<S, R, E> {
     ///
     /// # Errors
     /// [`Error::ClientsDisappeared`]: the queue is empty, and no client is left or the server was [closed](Self::close).
-    pub fn wait_deadline(&self, deadline: Instant) -> Result<Option<Job<S, R, E>>, Error<E>> {
+    pub fn wait_deadline(&self, deadline: Instant) -> Result<Option<Received<S, R, E>>, Error<E>> {
         self.wait_until(Some(deadline))
     }
 
@@ -87,7 +90,10 @@ impl<S, R, E> Server<S, R, E> {
     ///
     /// # Errors
     /// [`Error::ClientsDisappeared`]: the queue is empty, and no client is left or the server was [closed](Self::close).
-    pub fn wait_until(&self, deadline: Option<Instant>) -> Result<Option<Job<S, R, E>>, Error<E>> {
+    pub fn wait_until(
+        &self,
+        deadline: Option<Instant>,
+    ) -> Result<Option<Received<S, R, E>>, Error<E>> {
         optional(self.receive(1, Limit::Until(deadline, None)))
     }
 
@@ -123,7 +129,7 @@ impl<S, R, E> Server<S, R, E> {
         &self,
         known: usize,
         deadline: Option<Instant>,
-    ) -> Result<Option<Job<S, R, E>>, Error<E>> {
+    ) -> Result<Option<Received<S, R, E>>, Error<E>> {
         optional(self.receive(1, Limit::Until(deadline, Some(known))))
     }
 
@@ -141,7 +147,11 @@ impl<S, R, E> Server<S, R, E> {
     ///
     /// # Errors
     /// [`Error::ClientsDisappeared`]: the queue is empty, and no client is left or the server was [closed](Self::close).
-    pub fn wait_many(&self, batch: &mut Vec<Job<S, R, E>>, max: usize) -> Result<usize, Error<E>> {
+    pub fn wait_many(
+        &self,
+        batch: &mut Vec<Received<S, R, E>>,
+        max: usize,
+    ) -> Result<usize, Error<E>> {
         if max == 0 {
             return Ok(0);
         }
@@ -157,7 +167,7 @@ impl<S, R, E> Server<S, R, E> {
     /// # Cancel safety
     /// Dropping the future loses nothing: a request is taken only by the poll that returns it, and a wake-up that it does not use
     /// goes to the next who waits.
-    pub async fn async_wait(&self) -> Result<Job<S, R, E>, Error<E>> {
+    pub async fn async_wait(&self) -> Result<Received<S, R, E>, Error<E>> {
         Receive::new(self, 1).await.map(first)
     }
 
@@ -170,7 +180,7 @@ impl<S, R, E> Server<S, R, E> {
     /// That of [`async_wait`](Self::async_wait).
     pub async fn async_wait_many(
         &self,
-        batch: &mut Vec<Job<S, R, E>>,
+        batch: &mut Vec<Received<S, R, E>>,
         max: usize,
     ) -> Result<usize, Error<E>> {
         if max == 0 {
@@ -185,10 +195,13 @@ impl<S, R, E> Server<S, R, E> {
     ///
     /// # Errors
     /// [`Error::ClientsDisappeared`]: the queue is empty, and no client is left or the server was [closed](Self::close).
-    pub fn try_pop(&self) -> Result<Option<Job<S, R, E>>, Error<E>> {
+    pub fn try_pop(&self) -> Result<Option<Received<S, R, E>>, Error<E>> {
         // What is overdue is passed over; what comes meanwhile does not matter.
         for _ in 0..=self.len() {
-            match self.channel.take(1, Place::Nowhere, None, Warmth::Passing) {
+            match self
+                .channel
+                .take(1, WaitMode::NoWait, None, ReceiverKind::Passing)
+            {
                 Taken::Overdue => {}
                 taken => return optional(into_result(taken)),
             }
@@ -204,7 +217,7 @@ impl<S, R, E> Server<S, R, E> {
     ///
     /// # Errors
     /// [`Error::ClientsDisappeared`]: the queue is empty, and no client is left or the server was [closed](Self::close).
-    pub fn poll_wait(&self, cx: &mut Context<'_>) -> Poll<Result<Job<S, R, E>, Error<E>>> {
+    pub fn poll_wait(&self, cx: &mut Context<'_>) -> Poll<Result<Received<S, R, E>, Error<E>>> {
         let before = State::from_number(self.coop.load(Ordering::Relaxed));
         let mut coop = before;
         let polled = if coop.begin(cx.waker()) {
@@ -223,12 +236,12 @@ impl<S, R, E> Server<S, R, E> {
         polled
     }
 
-    fn look_or_wait(&self, cx: &mut Context<'_>) -> Poll<Result<Job<S, R, E>, Error<E>>> {
+    fn look_or_wait(&self, cx: &mut Context<'_>) -> Poll<Result<Received<S, R, E>, Error<E>>> {
         if let Some(job) = self.try_pop()? {
             return Poll::Ready(Ok(job));
         }
-        let place = Place::Poller(Some(Waiter::task(cx.waker())));
-        into_poll(self.channel.take(1, place, None, Warmth::Passing), cx).map_ok(first)
+        let mode = WaitMode::Poller(Some(Waiter::task(cx.waker())));
+        into_poll(self.channel.take(1, mode, None, ReceiverKind::Passing), cx).map_ok(first)
     }
 
     /// The requests, one after the other, blocking in between; it ends when no client is left or the server was
@@ -391,14 +404,14 @@ impl<S, R, E> Server<S, R, E> {
         self.is_empty()
     }
 
-    /// Names the channel, for [`waits`](crate::waits).
+    /// Names the channel, for [`hooks`](crate::hooks).
     #[must_use]
     pub fn id(&self) -> ChannelId {
         self.channel.id()
     }
 
     /// Whether a request of this channel is in the queue: accepted, and neither taken, nor withdrawn, nor turned down. For
-    /// [`waits`](crate::waits); looks at all that are queued.
+    /// [`hooks`](crate::hooks); looks at all that are queued.
     ///
     /// It is so at some moment of the call. One whose caller waits for the reply and that is not found does not come back into the queue.
     #[must_use]
@@ -406,15 +419,15 @@ impl<S, R, E> Server<S, R, E> {
         self.channel.is_queued(request)
     }
 
-    /// Looks whether a request that [waits for room](crate::waits::Goal::Room) needs this server to take something. Then the lane is full: here are those
+    /// Looks whether a request that [waits for room](crate::hooks::Goal::Room) needs this server to take something. Then the lane is full: here are those
     /// of the queued requests that may leave it otherwise, at their deadline or since their caller drops them. Posts and callers that block, without
     /// a deadline, do not. For
-    /// [`waits`](crate::waits); looks at all that are queued.
+    /// [`hooks`](crate::hooks); looks at all that are queued.
     ///
     /// None: there is room or the server is closed, so that the request waits no more; or there are more than 64 such requests.
     #[must_use]
     pub fn without_room(&self, wait: &Wait) -> Option<Vec<RequestId>> {
-        self.channel.without_room(wait.lane, FICKLE)
+        self.channel.without_room(wait.lane, MAX_REVOCABLE)
     }
 
     /// How many requests each lane can hold; none if it is unbounded.
@@ -440,32 +453,38 @@ impl<S, R, E> Server<S, R, E> {
     #[inline]
     fn receive(&self, max: usize, limit: Limit) -> Result<Option<Batch<S, R, E>>, Error<E>> {
         let channel = &*self.channel;
-        let mut turn = Turn::default();
+        let mut key = WaiterKey::default();
         loop {
-            let lease = channel.listen();
-            if let Some(call) = await_call(channel, lease.as_ref(), &channel.waits.threads) {
+            let lease = channel.lease_handoff();
+            if let Some(call) = await_handoff(channel, lease.as_ref(), &channel.wait_policy.threads)
+            {
                 return Ok(Some(call));
             }
             if lease.is_none() {
-                spin_until(&channel.waits.threads, || !channel.looks_empty());
+                spin_until(&channel.wait_policy.threads, || !channel.looks_empty());
             }
             let waiter = || Waiter::Thread(current());
-            let woken = match look(channel, max, &mut turn, waiter, lease, Warmth::Thread) {
+            let woken = match look(channel, max, &mut key, waiter, lease, ReceiverKind::Thread) {
                 Taken::Empty => {
-                    let asleep = channel.waits.threads.sleeps();
+                    let asleep = channel.wait_policy.threads.sleeps();
                     let woken = self.sleep(limit);
-                    channel.waits.threads.woken(asleep);
+                    channel.wait_policy.threads.woken(asleep);
                     woken
                 }
-                Taken::Overdue if channel.clock().has_passed(limit.deadline()) => Woken::Late,
+                Taken::Overdue if channel.clock().has_passed(limit.deadline()) => Woken::TimedOut,
                 Taken::Overdue => Woken::Early,
                 taken => return into_result(taken),
             };
             if woken != Woken::Early {
                 // One may have come at the last moment.
-                let taken = channel.take(max, Place::Line(&mut turn, None), None, Warmth::Passing);
+                let taken = channel.take(
+                    max,
+                    WaitMode::InLine(&mut key, None),
+                    None,
+                    ReceiverKind::Passing,
+                );
                 if let Taken::Empty | Taken::Overdue = taken {
-                    channel.stop_receiving(&mut turn);
+                    channel.stop_receiving(&mut key);
                 } else if woken == Woken::Interrupted {
                     channel.interruptions.raise();
                 }
@@ -481,15 +500,15 @@ impl<S, R, E> Server<S, R, E> {
             return Woken::Early;
         };
         let interruptions = &self.channel.interruptions;
-        let mut turn = Turn::default();
-        if !interruptions.enrol(&mut turn, Waiter::Thread(current()), known) {
+        let mut key = WaiterKey::default();
+        if !interruptions.register(&mut key, Waiter::Thread(current()), known) {
             return Woken::Interrupted;
         }
         let late = self.clock().park_until(deadline);
-        if interruptions.leave(&mut turn) {
+        if interruptions.remove(&mut key) {
             Woken::Interrupted
         } else if late {
-            Woken::Late
+            Woken::TimedOut
         } else {
             Woken::Early
         }
@@ -518,7 +537,7 @@ impl Limit {
 enum Woken {
     /// Perhaps a request.
     Early,
-    Late,
+    TimedOut,
     Interrupted,
 }
 
@@ -536,7 +555,7 @@ impl<S, R, E> fmt::Debug for Server<S, R, E> {
 
 /// The same as [`stream`](Server::stream), owned. It waits by [`poll_wait`](Server::poll_wait).
 impl<S, R, E> Stream for Server<S, R, E> {
-    type Item = Job<S, R, E>;
+    type Item = Received<S, R, E>;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         self.poll_wait(cx).map(Result::ok)
@@ -544,7 +563,7 @@ impl<S, R, E> Stream for Server<S, R, E> {
 }
 
 impl<'a, S, R, E> IntoIterator for &'a Server<S, R, E> {
-    type Item = Job<S, R, E>;
+    type Item = Received<S, R, E>;
     type IntoIter = Iter<'a, S, R, E>;
 
     fn into_iter(self) -> Self::IntoIter {
@@ -557,7 +576,7 @@ impl<'a, S, R, E> IntoIterator for &'a Server<S, R, E> {
 pub struct Iter<'a, S, R, E>(&'a Server<S, R, E>);
 
 impl<S, R, E> Iterator for Iter<'_, S, R, E> {
-    type Item = Job<S, R, E>;
+    type Item = Received<S, R, E>;
 
     fn next(&mut self) -> Option<Self::Item> {
         self.0.wait().ok()
@@ -593,13 +612,13 @@ impl<S, R, E> Requests<'_, S, R, E> {
     ///
     /// # Errors
     /// [`Error::ClientsDisappeared`]: the queue is empty, and no client is left or the server was [closed](Server::close).
-    pub fn poll_wait(&mut self, cx: &mut Context<'_>) -> Poll<Result<Job<S, R, E>, Error<E>>> {
+    pub fn poll_wait(&mut self, cx: &mut Context<'_>) -> Poll<Result<Received<S, R, E>, Error<E>>> {
         Pin::new(&mut self.0).poll(cx).map_ok(first)
     }
 }
 
 impl<S, R, E> Stream for Requests<'_, S, R, E> {
-    type Item = Job<S, R, E>;
+    type Item = Received<S, R, E>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         self.poll_wait(cx).map(Result::ok)
@@ -616,8 +635,8 @@ impl<S, R, E> fmt::Debug for Requests<'_, S, R, E> {
 struct Receive<'a, S, R, E> {
     server: &'a Server<S, R, E>,
     max: usize,
-    turn: Turn,
-    deferral: Deferral,
+    key: WaiterKey,
+    yield_state: YieldState,
     coop: Coop,
 }
 
@@ -626,8 +645,8 @@ impl<'a, S, R, E> Receive<'a, S, R, E> {
         Self {
             server,
             max,
-            turn: Turn::default(),
-            deferral: Deferral::default(),
+            key: WaiterKey::default(),
+            yield_state: YieldState::default(),
             coop: Coop::new(),
         }
     }
@@ -657,98 +676,99 @@ impl<S, R, E> Receive<'_, S, R, E> {
         let Self {
             server,
             max,
-            turn,
-            deferral,
+            key,
+            yield_state,
             ..
         } = self;
         let channel = &*server.channel;
-        let Waits {
-            tasks, deferrals, ..
-        } = &channel.waits;
-        let lease = channel.listen();
-        if let Some(call) = await_call(channel, lease.as_ref(), tasks) {
+        let WaitPolicy { tasks, yields, .. } = &channel.wait_policy;
+        let lease = channel.lease_handoff();
+        if let Some(call) = await_handoff(channel, lease.as_ref(), tasks) {
             return Poll::Ready(Ok(call));
         }
         if !channel.looks_empty() {
-            deferrals.found(deferral);
-        } else if lease.is_none() && !channel.is_deserted() && deferrals.defer(deferral) {
+            yields.found(yield_state);
+        } else if lease.is_none() && !channel.is_deserted() && yields.should_yield(yield_state) {
             // Whoever has the lease may not leave without giving it back under the lock.
-            look_again(cx.waker());
+            request_repoll(cx.waker());
             return Poll::Pending;
         }
         let waiter = || Waiter::task(cx.waker());
-        into_poll(look(channel, *max, turn, waiter, lease, Warmth::Task), cx)
+        into_poll(
+            look(channel, *max, key, waiter, lease, ReceiverKind::Task),
+            cx,
+        )
     }
 }
 
 impl<S, R, E> Drop for Receive<'_, S, R, E> {
     fn drop(&mut self) {
-        if self.turn.is_taken() {
-            self.server.channel.stop_receiving(&mut self.turn);
+        if self.key.is_taken() {
+            self.server.channel.stop_receiving(&mut self.key);
         }
     }
 }
 
 /// Waits awake for a call (or for a request in the queue), and takes it.
 #[inline]
-fn await_call<S, R, E>(
+fn await_handoff<S, R, E>(
     channel: &Channel<S, R, E>,
     lease: Option<&Lease<'_, S, R, E>>,
-    patience: &Patience,
+    policy: &SpinPolicy,
 ) -> Option<Batch<S, R, E>> {
     let lease = lease?;
     if channel.looks_empty() {
-        head_start();
+        pause_for_peer();
     }
-    spin_until(patience, || lease.is_calling() || !channel.looks_empty());
+    spin_until(policy, || lease.has_request() || !channel.looks_empty());
     if !channel.looks_empty() {
         // Perhaps something urgent.
         return None;
     }
-    let call = lease.answer(false)?;
+    let call = lease.accept(false)?;
     lease.count();
     Some(call.into())
 }
 
-/// Takes what is there, or enrols. Asks for the waiter only if it seems to be needed: cloning a waker is the user's code and not free. Runs none
+/// Takes what is there, or registers. Asks for the waiter only if it seems to be needed: cloning a waker is the user's code and not free. Runs none
 /// of that code with the lease, which only gets back to others in silence if that panics, and never if it waits for them.
 #[inline]
 fn look<S, R, E>(
     channel: &Channel<S, R, E>,
     max: usize,
-    turn: &mut Turn,
+    key: &mut WaiterKey,
     waiter: impl FnOnce() -> Waiter,
     mut lease: Option<Lease<'_, S, R, E>>,
-    warmth: Warmth,
+    kind: ReceiverKind,
 ) -> Taken<S, R, E> {
     if !channel.looks_empty() {
         for _ in 0..OVERDUE_ROUNDS {
-            match channel.take(max, Place::Line(turn, None), lease.take(), warmth) {
+            match channel.take(max, WaitMode::InLine(key, None), lease.take(), kind) {
                 Taken::Overdue => {}
                 Taken::Empty => {
-                    return channel.take(max, Place::Line(turn, Some(waiter())), None, warmth);
+                    return channel.take(max, WaitMode::InLine(key, Some(waiter())), None, kind);
                 }
                 taken => return taken,
             }
         }
         return Taken::Overdue;
     }
-    if lease.is_some() && warmth == Warmth::Task {
+    if lease.is_some() && kind == ReceiverKind::Task {
         // The lease goes back first: a waker is the user's code, which may panic when it is cloned, or ask this very server. A call that comes in
         // between is found below.
-        match channel.take(max, Place::Line(turn, None), lease.take(), warmth) {
+        match channel.take(max, WaitMode::InLine(key, None), lease.take(), kind) {
             Taken::Empty => {}
             taken => return taken,
         }
     }
-    channel.take(max, Place::Line(turn, Some(waiter())), lease, warmth)
+    channel.take(max, WaitMode::InLine(key, Some(waiter())), lease, kind)
 }
 
 /// So often it looks past overdue requests before it minds its own deadline, or lets other tasks run.
 const OVERDUE_ROUNDS: usize = 64;
 
 /// See [`Server::without_room`].
-const FICKLE: usize = 64;
+const MAX_REVOCABLE: usize = 64;
 
 /// What was received without a deadline.
 #[inline]
@@ -781,18 +801,18 @@ fn into_poll<S, R, E>(
 
 /// The only request of a batch.
 #[inline]
-fn first<S, R, E>(mut taken: Batch<S, R, E>) -> Job<S, R, E> {
+fn first<S, R, E>(mut taken: Batch<S, R, E>) -> Received<S, R, E> {
     let entry = taken.pop_front().expect("what was taken is not nothing");
     entry.take(ReplyContext::new)
 }
 
 fn optional<S, R, E>(
     taken: Result<Option<Batch<S, R, E>>, Error<E>>,
-) -> Result<Option<Job<S, R, E>>, Error<E>> {
+) -> Result<Option<Received<S, R, E>>, Error<E>> {
     taken.map(|taken| taken.map(first))
 }
 
-fn append<S, R, E>(mut taken: Batch<S, R, E>, batch: &mut Vec<Job<S, R, E>>) -> usize {
+fn append<S, R, E>(mut taken: Batch<S, R, E>, batch: &mut Vec<Received<S, R, E>>) -> usize {
     let count = taken.len();
     batch.reserve(count);
     while let Some(entry) = taken.pop_front() {

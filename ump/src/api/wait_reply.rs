@@ -13,12 +13,12 @@ use std::{
 use crate::{
     coop::Coop,
     error::Error,
-    inflight::pending::{Ticket, Why},
+    hooks::{self, Cycle, RequestId, Wait},
+    inflight::pending::{ExitReason, PendingRequest},
     inflight::send::POLLED_AGAIN,
-    sync::Deferral,
-    time::clock::{Alarm, Clock},
-    wait::waiter::look_again,
-    waits::{self, Circle, RequestId, Wait},
+    sync::YieldState,
+    time::clock::{Clock, Timer},
+    wait::waiter::request_repoll,
 };
 
 /// The reply to a request that was sent: a future, and a thing to wait for.
@@ -28,7 +28,7 @@ use crate::{
 ///
 /// Dropping it cancels the request: if it is still queued it is never executed, otherwise its handler can see that nobody waits.
 ///
-/// A request with a deadline that was submitted by a blocking call and is then awaited needs the process's alarm thread; if the system
+/// A request with a deadline that was submitted by a blocking call and is then awaited needs the process's timer thread; if the system
 /// refuses to start it, the request ends at once as if the deadline had passed.
 ///
 /// # Cancel safety
@@ -39,22 +39,22 @@ use crate::{
 /// If it is polled or waited for after a poll was ready.
 #[must_use = "dropping it cancels the request"]
 pub struct WaitReply<R, E, X = Error<E>> {
-    ticket: Option<Ticket<R, E, X>>,
-    alarm: Option<Alarm>,
-    deferral: Deferral,
+    pending: Option<PendingRequest<R, E, X>>,
+    timer: Option<Timer>,
+    yield_state: YieldState,
     /// Whether it has been said whom to wake.
-    has_left_word: bool,
+    has_registered: bool,
     coop: Coop,
 }
 
 impl<R, E, X> WaitReply<R, E, X> {
     #[inline]
-    pub(crate) fn new(ticket: Ticket<R, E, X>, alarm: Option<Alarm>) -> Self {
+    pub(crate) fn new(pending: PendingRequest<R, E, X>, timer: Option<Timer>) -> Self {
         Self {
-            ticket: Some(ticket),
-            alarm,
-            deferral: Deferral::default(),
-            has_left_word: false,
+            pending: Some(pending),
+            timer,
+            yield_state: YieldState::default(),
+            has_registered: false,
             coop: Coop::new(),
         }
     }
@@ -65,11 +65,11 @@ impl<R, E, X> WaitReply<R, E, X> {
     /// Those of the request. If the request has a deadline, it ends by then.
     #[inline]
     pub fn wait(mut self) -> Result<R, X> {
-        let ticket = self.take();
-        match ticket.core().wait(ticket.core().deadline()) {
-            Ok(true) => ticket.settle(),
-            Ok(false) => ticket.leave(Why::Late),
-            Err(circle) => ticket.leave(Why::WouldDeadlock(circle)),
+        let pending = self.take();
+        match pending.core().wait(pending.core().deadline()) {
+            Ok(true) => pending.settle(),
+            Ok(false) => pending.leave(ExitReason::TimedOut),
+            Err(cycle) => pending.leave(ExitReason::WouldDeadlock(cycle)),
         }
     }
 
@@ -107,7 +107,7 @@ impl<R, E, X> WaitReply<R, E, X> {
 
     /// Blocks for at most so long; returns itself if there is no outcome by then. The request goes on; drop it to cancel.
     ///
-    /// That holds as well where the caller is the one who would have to answer: see [`waits`](crate::waits#what-is-watched).
+    /// That holds as well where the caller is the one who would have to answer: see [`hooks`](crate::hooks#what-is-watched).
     ///
     /// # Errors
     /// Itself, while there is no outcome. The inner error is that of the request.
@@ -120,71 +120,71 @@ impl<R, E, X> WaitReply<R, E, X> {
 
     /// Blocks until `at` at most; returns itself if there is no outcome by then. The request goes on; drop it to cancel.
     ///
-    /// That holds as well where the caller is the one who would have to answer: see [`waits`](crate::waits#what-is-watched).
+    /// That holds as well where the caller is the one who would have to answer: see [`hooks`](crate::hooks#what-is-watched).
     ///
     /// # Errors
     /// Itself, while there is no outcome. The inner error is that of the request.
     pub fn wait_deadline(mut self, at: Instant) -> Result<Result<R, X>, Self> {
-        let core = self.ticket().core();
+        let core = self.pending().core();
         let until = core.deadline().map_or(at, |deadline| deadline.min(at));
-        if let Err(circle) = core.wait(Some(until)) {
-            return Ok(self.take().leave(Why::WouldDeadlock(circle)));
+        if let Err(cycle) = core.wait(Some(until)) {
+            return Ok(self.take().leave(ExitReason::WouldDeadlock(cycle)));
         }
         let now = core.clock().now();
         self.get_until(until.max(now))
     }
 
-    /// Names the request, for [`waits`].
+    /// Names the request, for [`hooks`].
     ///
     /// # Panics
     /// After a poll was ready.
     #[must_use]
     pub fn id(&self) -> RequestId {
-        self.ticket().core().id()
+        self.pending().core().id()
     }
 
     /// What one waits for who waits for it.
     pub(crate) fn awaited(&self) -> Wait {
-        let core = self.ticket().core();
-        core.awaited(core.deadline(), !self.has_left_word)
+        let core = self.pending().core();
+        core.awaited(core.deadline(), !self.has_registered)
     }
 
     /// Ends it, since its caller would wait for itself.
-    pub(crate) fn would_deadlock(&mut self, circle: Circle) -> Result<R, X> {
-        self.take().leave(Why::WouldDeadlock(circle))
+    pub(crate) fn would_deadlock(&mut self, cycle: Cycle) -> Result<R, X> {
+        self.take().leave(ExitReason::WouldDeadlock(cycle))
     }
 
     /// Whether the outcome is there, so that nothing will block.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.ticket
+        self.pending
             .as_ref()
-            .is_some_and(|ticket| ticket.core().is_done())
+            .is_some_and(|pending| pending.core().is_done())
     }
 
     /// Begins to wait: word was left before it was sent. Tells whether there is nothing to do until its task is woken.
     #[inline]
     pub(crate) fn sleeps(&mut self) -> bool {
-        if let Some(ticket) = &self.ticket {
-            let deferrals = &ticket.core().common().waits.deferrals;
-            deferrals.forgo(&mut self.deferral);
+        if let Some(pending) = &self.pending {
+            let yields = &pending.core().shared().wait_policy.yields;
+            yields.skip(&mut self.yield_state);
         }
-        self.has_left_word = true;
-        // With a deadline it has to set the alarm first, or to hand its task to the one that there is.
-        !self.is_ready() && self.ticket().core().deadline().is_none()
+        self.has_registered = true;
+        // With a deadline it has to set the timer first, or to hand its task to the one that there is.
+        !self.is_ready() && self.pending().core().deadline().is_none()
     }
 
     /// It will not wake itself to look again: whoever wakes its task has the outcome.
-    pub(crate) fn leaves_word(&mut self) {
-        self.deferral = Deferral::Asleep;
+    pub(crate) fn registers_at_once(&mut self) {
+        self.yield_state = YieldState::Registered;
     }
 
     fn get_until(mut self, now: Instant) -> Result<Result<R, X>, Self> {
-        let core = self.ticket().core();
+        let core = self.pending().core();
         if core.is_done() {
             Ok(self.take().settle())
         } else if core.deadline().is_some_and(|deadline| deadline <= now) {
-            Ok(self.take().leave(Why::Late))
+            Ok(self.take().leave(ExitReason::TimedOut))
         } else {
             Err(self)
         }
@@ -192,18 +192,18 @@ impl<R, E, X> WaitReply<R, E, X> {
 
     #[inline]
     pub(crate) fn clock(&self) -> &Clock {
-        self.ticket().core().clock()
+        self.pending().core().clock()
     }
 
     #[inline]
-    fn ticket(&self) -> &Ticket<R, E, X> {
-        self.ticket.as_ref().expect(POLLED_AGAIN)
+    fn pending(&self) -> &PendingRequest<R, E, X> {
+        self.pending.as_ref().expect(POLLED_AGAIN)
     }
 
     #[inline]
-    fn take(&mut self) -> Ticket<R, E, X> {
-        self.alarm = None;
-        self.ticket.take().expect(POLLED_AGAIN)
+    fn take(&mut self) -> PendingRequest<R, E, X> {
+        self.timer = None;
+        self.pending.take().expect(POLLED_AGAIN)
     }
 }
 
@@ -228,38 +228,38 @@ impl<R, E, X> WaitReply<R, E, X> {
     #[inline]
     pub(crate) fn poll_without_budget(&mut self, cx: &mut Context<'_>) -> Poll<Result<R, X>> {
         let this = self;
-        let core = this.ticket.as_ref().expect(POLLED_AGAIN).core();
-        let deferrals = &core.common().waits.deferrals;
+        let core = this.pending.as_ref().expect(POLLED_AGAIN).core();
+        let yields = &core.shared().wait_policy.yields;
         if core.is_done() || core.is_answered_at_once() {
-            deferrals.found(&mut this.deferral);
+            yields.found(&mut this.yield_state);
             return Poll::Ready(this.take().settle());
         }
         // With a deadline it does not, as who lets others run does not know for how long.
-        if core.deadline().is_none() && deferrals.defer(&mut this.deferral) {
-            look_again(cx.waker());
+        if core.deadline().is_none() && yields.should_yield(&mut this.yield_state) {
+            request_repoll(cx.waker());
             return Poll::Pending;
         }
-        let is_first = !this.has_left_word;
+        let is_first = !this.has_registered;
         let wait = || core.awaited(core.deadline(), is_first);
-        let exchanged = match waits::polled(cx.waker(), wait) {
+        let exchanged = match hooks::polled(cx.waker(), wait) {
             Ok(exchanged) => exchanged,
-            Err(circle) => return Poll::Ready(this.take().leave(Why::WouldDeadlock(circle))),
+            Err(cycle) => return Poll::Ready(this.take().leave(ExitReason::WouldDeadlock(cycle))),
         };
-        this.has_left_word = true;
+        this.has_registered = true;
         let waker = exchanged.as_ref().unwrap_or(cx.waker());
         if !core.sleep_as_task(waker) {
             return Poll::Ready(this.take().settle());
         }
         if let Some(deadline) = core.deadline() {
-            if this.alarm.is_none() {
-                // Sent by a blocking call and now awaited. Should the system refuse the alarm, the request ends here and now, as
+            if this.timer.is_none() {
+                // Sent by a blocking call and now awaited. Should the system refuse the timer, the request ends here and now, as
                 // there would be nobody to end it in time.
-                this.alarm = core.clock().alarm(deadline).ok();
+                this.timer = core.clock().timer(deadline).ok();
             }
-            let alarm = this.alarm.as_mut();
+            let timer = this.timer.as_mut();
             let mut cx = Context::from_waker(waker);
-            if alarm.is_none_or(|alarm| alarm.poll(&mut cx).is_ready()) {
-                return Poll::Ready(this.take().leave(Why::Late));
+            if timer.is_none_or(|timer| timer.poll(&mut cx).is_ready()) {
+                return Poll::Ready(this.take().leave(ExitReason::TimedOut));
             }
         }
         Poll::Pending

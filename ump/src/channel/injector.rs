@@ -1,4 +1,4 @@
-//! The inbox: where requests enter without the channel's lock, while nobody sleeps.
+//! The injector: where requests enter without the channel's lock, while nobody sleeps.
 //!
 //! A stack, linked through the slots: to enter is one compare-exchange; whoever holds the lock takes all of it by one exchange and
 //! turns it round into the queue. (A stack with take-all knows no ABA problem: nobody takes a single one. Treiber, *Systems Programming: Coping
@@ -10,7 +10,7 @@
 //!
 //! # Invariants
 //!
-//! 1. `links.next` of a slot in the inbox is touched by who puts it in, before, and by who has taken all, after.
+//! 1. `links.next` of a slot in the injector is touched by who puts it in, before, and by who has taken all, after.
 //! 2. Shut, it is empty.
 
 use std::{
@@ -25,14 +25,14 @@ use crate::{
 };
 
 /// The latest request; null, or [`shut`].
-pub(crate) struct Inbox<S, R, E>(AtomicPtr<Slot<S, R, E>>);
+pub(crate) struct Injector<S, R, E>(AtomicPtr<Slot<S, R, E>>);
 
 fn shut<T>() -> *mut T {
     ptr::without_provenance_mut(1)
 }
 
-impl<S, R, E> Inbox<S, R, E> {
-    /// An inbox that is open, or shut.
+impl<S, R, E> Injector<S, R, E> {
+    /// An injector that is open, or shut.
     pub(crate) fn new(open: bool) -> Self {
         Self(AtomicPtr::new(if open { ptr::null_mut() } else { shut() }))
     }
@@ -84,18 +84,18 @@ impl<S, R, E> Inbox<S, R, E> {
 
     /// Takes all, and leaves it open or shut. To be called under the channel's lock.
     #[inline]
-    pub(crate) fn take_all(&self, open: bool) -> Chain<S, R, E> {
+    pub(crate) fn take_all(&self, open: bool) -> Drained<S, R, E> {
         let empty = if open { ptr::null_mut() } else { shut() };
         // Acquire: pairs with the Release of `enter`. Release: with `looks_empty`.
         let latest = self.0.swap(empty, Ordering::AcqRel);
-        Chain(NonNull::new(latest).filter(|latest| latest.as_ptr() != shut()))
+        Drained(NonNull::new(latest).filter(|latest| latest.as_ptr() != shut()))
     }
 }
 
-/// What was in the inbox, the latest first.
-pub(crate) struct Chain<S, R, E>(Option<NonNull<Slot<S, R, E>>>);
+/// What was in the injector, the latest first.
+pub(crate) struct Drained<S, R, E>(Option<NonNull<Slot<S, R, E>>>);
 
-impl<S, R, E> Chain<S, R, E> {
+impl<S, R, E> Drained<S, R, E> {
     /// The other way round, and whether all of them are plain: normal, and without a deadline.
     #[inline]
     pub(crate) fn in_order(self) -> (Batch<S, R, E>, bool) {
@@ -109,11 +109,11 @@ impl<S, R, E> Chain<S, R, E> {
             let Slot { core, links, .. } = unsafe { slot.as_ref() };
             // SAFETY: invariant 1.
             rest = links.with_mut(|links| unsafe { mem::replace(&mut (*links).next, first) });
-            plain &= core.terms().is_plain();
+            plain &= core.options().is_plain();
             first = Some(slot);
             len += 1;
         }
-        // SAFETY: so they are linked, and whoever took them out of the inbox has their only entries.
+        // SAFETY: so they are linked, and whoever took them out of the injector has their only entries.
         (
             unsafe { Batch::linked(len, first.unwrap_or(last), last) },
             plain,

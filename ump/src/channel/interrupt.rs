@@ -22,7 +22,7 @@
 
 use crate::{
     sync::{AtomicUsize, Mutex, Ordering},
-    wait::waiter::{Left, Turn, Waiter, Waiters},
+    wait::waiter::{Removal, WaitQueue, Waiter, WaiterKey},
 };
 
 pub(crate) struct Interruptions {
@@ -34,7 +34,7 @@ pub(crate) struct Interruptions {
 #[derive(Default)]
 struct State {
     kept: bool,
-    sleepers: Waiters,
+    sleepers: WaitQueue,
 }
 
 impl Interruptions {
@@ -64,7 +64,12 @@ impl Interruptions {
     }
 
     /// Announces that one is about to sleep. False if it is not to: for an interruption that is thereby used up, or for one that it does not know of.
-    pub(crate) fn enrol(&self, turn: &mut Turn, sleeper: Waiter, known: Option<usize>) -> bool {
+    pub(crate) fn register(
+        &self,
+        key: &mut WaiterKey,
+        sleeper: Waiter,
+        known: Option<usize>,
+    ) -> bool {
         let mut state = self.state.lock();
         let is_interrupted = match known {
             Some(known) => self.count() != known,
@@ -73,15 +78,15 @@ impl Interruptions {
         if is_interrupted {
             return false;
         }
-        let replaced = state.sleepers.enrol(turn, sleeper);
+        let replaced = state.sleepers.register(key, sleeper);
         drop(state);
         drop(replaced);
         true
     }
 
     /// Announces that one is awake again. Tells whether it was interrupted, which thereby is used up.
-    pub(crate) fn leave(&self, turn: &mut Turn) -> bool {
-        let left = self.state.lock().sleepers.leave(turn);
-        matches!(left, Left::Woken)
+    pub(crate) fn remove(&self, key: &mut WaiterKey) -> bool {
+        let left = self.state.lock().sleepers.remove(key);
+        matches!(left, Removal::Woken)
     }
 }

@@ -4,7 +4,7 @@
 //! collected and woken, messages are dropped, after it is released). Waiting is a layer above: whoever finds nothing (no request,
 //! no room) leaves a [`Waiter`] in the same critical section in which it looked, so no wake-up can fall between.
 //!
-//! While nobody sleeps requests enter an unbounded channel without the lock, by the `inbox`; whoever takes the lock draws them in first.
+//! While nobody sleeps requests enter an unbounded channel without the lock, by the `injector`; whoever takes the lock draws them in first.
 //!
 //! # Waking
 //!
@@ -15,9 +15,9 @@
 //! - The end of the server wakes everybody: who waits for nothing else first, then who waits for room, then who waits for a request. Last come the
 //!   callers whose requests are turned down.
 //!
-//! # The hotline
+//! # The handoff
 //!
-//! Between two ends that are awake requests may go past the queue: see `hotline`. Whoever looks at the queue looks there as well.
+//! Between two ends that are awake requests may go past the queue: see `handoff`. Whoever looks at the queue looks there as well.
 //!
 //! # Lanes
 //!
@@ -38,19 +38,19 @@ use std::{
 
 use crate::{
     api::builder::Spin,
-    channel::handoff::{Habit, Hotline, Lease},
-    channel::injector::Inbox,
+    channel::handoff::{AffinityTracker, DirectHandoff, Lease},
+    channel::injector::Injector,
     channel::interrupt::Interruptions,
+    hooks::{ChannelId, RequestId},
     slot::list::{Batch, List},
-    slot::{Common, Core, Entry, Lane, Slot, Terms, TurnedDown, Verdict},
-    stats::{Ending, Ledger, Stats, Tally, Untaken},
+    slot::{ChannelShared, Completion, Entry, Lane, Rejected, RequestOptions, Slot, SlotCore},
+    stats::{AtomicCounters, Ending, QueueCounters, Stats, Untaken},
     sync::{
-        AtomicBool, AtomicUsize, Mutex, MutexGuard, Ordering, Padded, Waits, lock_pause,
+        AtomicBool, AtomicUsize, Mutex, MutexGuard, Ordering, Padded, WaitPolicy, lock_pause,
         of_each_thread,
     },
     time::clock::Clock,
-    wait::waiter::{Crowd, Left, Turn, Waiter, Waiters, Wake},
-    waits::{ChannelId, RequestId},
+    wait::waiter::{DeferredWake, Removal, WaitQueue, WaitSet, Waiter, WaiterKey},
 };
 
 /// So many urgent requests may be taken in a row while a normal one waits.
@@ -63,26 +63,26 @@ const EXPIRED_RUN: usize = 32;
 const SWEEP_EVERY: usize = 64;
 
 pub(crate) struct Channel<S, R, E> {
-    inbox: Padded<Inbox<S, R, E>>,
-    gate: Padded<Gate<S, R, E>>,
-    hotline: Padded<Hotline<S, R, E>>,
+    injector: Padded<Injector<S, R, E>>,
+    locked_queue: Padded<LockedQueue<S, R, E>>,
+    handoff: Padded<DirectHandoff<S, R, E>>,
     /// Strong clients. Once it is zero it stays zero.
     clients: AtomicUsize,
     /// Posts with a deadline so far.
     timed_posts: AtomicUsize,
     /// A sender sweeps. What it drops is the user's, and may post again: that must not sweep within the sweep.
-    is_swept: AtomicBool,
+    is_sweeping: AtomicBool,
     /// Of each lane; `usize::MAX` means unbounded.
     capacity: usize,
-    common: Common,
+    shared: ChannelShared,
     /// For a request.
-    pub(crate) waits: Waits,
+    pub(crate) wait_policy: WaitPolicy,
     pub(crate) interruptions: Interruptions,
 }
 
 /// What every queued request passes. In one place, as what costs is the cache lines that move between the two ends.
 #[repr(C)]
-struct Gate<S, R, E> {
+struct LockedQueue<S, R, E> {
     /// A copy of the length of the queue, for those who only want to look.
     queued: AtomicUsize,
     queue: Mutex<Queue<S, R, E>>,
@@ -98,22 +98,22 @@ struct Queue<S, R, E> {
     open: bool,
     /// Whether there are `receivers` or a `poller`.
     awaited: bool,
-    /// Whether the inbox is open.
-    inbox: bool,
-    tally: Tally,
-    habit: Habit<S, R, E>,
-    receivers: Waiters,
+    /// Whether the injector is open.
+    injector_open: bool,
+    counters: QueueCounters,
+    affinity: AffinityTracker<S, R, E>,
+    receivers: WaitQueue,
     poller: Option<Waiter>,
     /// Who waits for room in each lane.
-    senders: [Waiters; 2],
+    senders: [WaitQueue; 2],
     /// Room in each lane that was promised to those who have not sent yet.
     reserved: [usize; 2],
     /// Who waits for the end of the server.
-    until_closed: Crowd,
+    until_closed: WaitSet,
     /// Expired posts to be dropped, of each thread that drops some already.
     discards: Vec<Discards<S, R, E>>,
     /// Who waits for the last client to leave, or besides for the queue to be empty then.
-    until_deserted: Crowd,
+    until_deserted: WaitSet,
 }
 
 /// A message that is dropped is the user's, and may post again, which makes room by dropping others. Were these dropped within that drop, a chain of them
@@ -136,11 +136,11 @@ fn this_thread() -> usize {
 const LANES: [Lane; 2] = [Lane::Normal, Lane::Urgent];
 
 /// Where to wait if there is nothing (no request, no room).
-pub(crate) enum Place<'a> {
+pub(crate) enum WaitMode<'a> {
     /// One does not wait.
-    Nowhere,
-    /// In line: with a waiter one enrols, without one just looks, keeping the turn. Who gets what it wants leaves the line.
-    Line(&'a mut Turn, Option<Waiter>),
+    NoWait,
+    /// In line: with a waiter one registers, without one just looks, keeping the turn. Who gets what it wants leaves the line.
+    InLine(&'a mut WaiterKey, Option<Waiter>),
     /// Room has been reserved (senders only).
     Reserved,
     /// As the one who polls (receivers only): the latest takes the place of the one before.
@@ -149,7 +149,7 @@ pub(crate) enum Place<'a> {
 
 /// Who looks for requests, and how likely it looks for the next one soon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Warmth {
+pub(crate) enum ReceiverKind {
     /// A thread that waits.
     Thread,
     /// A task that waits.
@@ -158,13 +158,13 @@ pub(crate) enum Warmth {
     Passing,
 }
 
-impl Warmth {
-    /// Whether it pays to watch the slot of a caller with such terms. A task that asks may run on the very thread of the task that answers.
+impl ReceiverKind {
+    /// Whether it pays to watch the slot of a caller with such options. A task that asks may run on the very thread of the task that answers.
     #[inline]
-    fn suits(self, terms: Terms) -> bool {
+    fn suits(self, options: RequestOptions) -> bool {
         match self {
             Self::Thread => true,
-            Self::Task => terms.blocks,
+            Self::Task => options.blocks,
             Self::Passing => false,
         }
     }
@@ -189,7 +189,7 @@ pub(crate) enum Taken<S, R, E> {
     Closed,
 }
 
-impl Place<'_> {
+impl WaitMode<'_> {
     #[inline]
     pub(crate) fn has_room(&self) -> bool {
         matches!(self, Self::Reserved)
@@ -198,22 +198,22 @@ impl Place<'_> {
     /// Whether one is going to sleep if there is nothing.
     #[inline]
     fn is_to_sleep(&self) -> bool {
-        matches!(self, Self::Line(_, Some(_)) | Self::Poller(Some(_)))
+        matches!(self, Self::InLine(_, Some(_)) | Self::Poller(Some(_)))
     }
 }
 
 /// What a look at the queue has brought so far, and the work that it leaves for after the lock is released.
-struct Catch<S, R, E> {
+struct TakeResult<S, R, E> {
     taken: Batch<S, R, E>,
     /// The time, once somebody had to know it.
     now: Option<Instant>,
     /// Usually there is none.
-    chores: Option<Box<Chores<R, E>>>,
+    deferred: Option<Box<Deferred<R, E>>>,
 }
 
-struct Chores<R, E> {
+struct Deferred<R, E> {
     /// To be told.
-    turned_down: Vec<TurnedDown<R, E>>,
+    rejected: Vec<Rejected<R, E>>,
     /// To be woken.
     senders: Vec<Waiter>,
     /// Of a sender that has its room without having been woken.
@@ -222,21 +222,21 @@ struct Chores<R, E> {
     put_off: usize,
 }
 
-impl<S, R, E> Catch<S, R, E> {
+impl<S, R, E> TakeResult<S, R, E> {
     #[inline]
     fn new() -> Self {
         Self {
             taken: Batch::new(),
             now: None,
-            chores: None,
+            deferred: None,
         }
     }
 
     #[cold]
-    fn chores(&mut self) -> &mut Chores<R, E> {
-        self.chores.get_or_insert_with(|| {
-            Box::new(Chores {
-                turned_down: Vec::new(),
+    fn deferred(&mut self) -> &mut Deferred<R, E> {
+        self.deferred.get_or_insert_with(|| {
+            Box::new(Deferred {
+                rejected: Vec::new(),
                 senders: Vec::new(),
                 discard: None,
                 put_off: 0,
@@ -245,50 +245,50 @@ impl<S, R, E> Catch<S, R, E> {
     }
 
     #[inline]
-    fn turned_down(&self) -> usize {
-        self.chores
+    fn rejected(&self) -> usize {
+        self.deferred
             .as_ref()
-            .map_or(0, |chores| chores.turned_down.len() + chores.put_off)
+            .map_or(0, |deferred| deferred.rejected.len() + deferred.put_off)
     }
 
     #[inline]
     fn is_empty(&self) -> bool {
-        self.taken.is_empty() && self.turned_down() == 0
+        self.taken.is_empty() && self.rejected() == 0
     }
 
     /// Runs the user's code: not to be called under a lock.
     #[inline]
     fn finish(self) -> Batch<S, R, E> {
-        if let Some(chores) = self.chores {
-            chores.finish();
+        if let Some(deferred) = self.deferred {
+            deferred.finish();
         }
         self.taken
     }
 }
 
-impl<R, E> Chores<R, E> {
+impl<R, E> Deferred<R, E> {
     #[cold]
     fn finish(self) {
         self.senders.into_iter().for_each(Waiter::wake);
-        self.turned_down.into_iter().for_each(TurnedDown::finish);
+        self.rejected.into_iter().for_each(Rejected::finish);
     }
 }
 
 /// What a look at the queue has to know of the channel around it.
-struct Shore<'a, S, R, E> {
-    hotline: &'a Hotline<S, R, E>,
+struct TakeContext<'a, S, R, E> {
+    handoff: &'a DirectHandoff<S, R, E>,
     /// That of the one who looks.
     lease: Option<&'a Lease<'a, S, R, E>>,
     capacity: usize,
 }
 
-impl<S, R, E> Shore<'_, S, R, E> {
+impl<S, R, E> TakeContext<'_, S, R, E> {
     /// Takes the call if there is one, and if it is not another's to answer.
     #[inline]
-    fn answer(&self) -> Option<Entry<S, R, E>> {
+    fn accept(&self) -> Option<Entry<S, R, E>> {
         match self.lease {
-            Some(lease) => lease.answer(true),
-            None => self.hotline.lease()?.answer(true),
+            Some(lease) => lease.accept(true),
+            None => self.handoff.lease()?.accept(true),
         }
     }
 }
@@ -297,38 +297,38 @@ impl<S, R, E> Channel<S, R, E> {
     /// A channel with one client. `capacity` is not zero.
     pub(crate) fn new(capacity: usize, spin: Spin, clock: Clock, entry_times: bool) -> Self {
         Self {
-            inbox: Padded(Inbox::new(false)),
-            gate: Padded(Gate {
+            injector: Padded(Injector::new(false)),
+            locked_queue: Padded(LockedQueue {
                 queued: AtomicUsize::new(0),
                 queue: Mutex::new(Queue {
                     lanes: [List::new(), List::new()],
                     run: 0,
                     open: true,
                     awaited: false,
-                    inbox: false,
-                    tally: Tally::default(),
-                    habit: Habit::new(),
-                    receivers: Waiters::default(),
+                    injector_open: false,
+                    counters: QueueCounters::default(),
+                    affinity: AffinityTracker::new(),
+                    receivers: WaitQueue::default(),
                     poller: None,
-                    senders: <[Waiters; 2]>::default(),
+                    senders: <[WaitQueue; 2]>::default(),
                     reserved: [0; 2],
                     discards: Vec::new(),
-                    until_closed: Crowd::default(),
-                    until_deserted: Crowd::default(),
+                    until_closed: WaitSet::default(),
+                    until_deserted: WaitSet::default(),
                 }),
             }),
-            hotline: Padded(Hotline::new()),
+            handoff: Padded(DirectHandoff::new()),
             clients: AtomicUsize::new(1),
             timed_posts: AtomicUsize::new(0),
-            is_swept: AtomicBool::new(false),
+            is_sweeping: AtomicBool::new(false),
             capacity,
-            common: Common {
-                ledger: Padded(Ledger::default()),
-                waits: spin.waits(),
+            shared: ChannelShared {
+                counters: Padded(AtomicCounters::default()),
+                wait_policy: spin.policy(),
                 clock,
                 entry_times,
             },
-            waits: spin.waits(),
+            wait_policy: spin.policy(),
             interruptions: Interruptions::new(),
         }
     }
@@ -340,11 +340,11 @@ impl<S, R, E> Channel<S, R, E> {
     /// # Safety
     /// The slot is the caller's alone, holds a message and no post, and was made for this channel.
     #[inline]
-    pub(crate) unsafe fn call(&self, core: &Core<R, E>) -> bool {
+    pub(crate) unsafe fn hand_over(&self, core: &SlotCore<R, E>) -> bool {
         // By `looks_empty` a client sees at least its own requests that are queued: these come first.
-        core.is_hot() && self.looks_empty() && core.lane() == Lane::Normal
+        core.is_armed() && self.looks_empty() && core.lane() == Lane::Normal
             // SAFETY: as promised by the caller.
-            && unsafe { core.call() }
+            && unsafe { core.hand_over() }
     }
 
     /// Lets a request in, and returns the receivers to wake. If it is refused the entry is void and the slot the caller's again.
@@ -352,24 +352,24 @@ impl<S, R, E> Channel<S, R, E> {
     pub(crate) fn send(
         &self,
         entry: Entry<S, R, E>,
-        mut place: Place<'_>,
-    ) -> Result<Wake, Refusal> {
-        let has_room = place.has_room();
+        mut mode: WaitMode<'_>,
+    ) -> Result<DeferredWake, Refusal> {
+        let has_room = mode.has_room();
         let entry = if has_room {
             entry
         } else {
             match self.enter(entry) {
-                Ok(()) => return Ok(Wake::default()),
+                Ok(()) => return Ok(DeferredWake::default()),
                 Err(entry) => entry,
             }
         };
-        let lane = entry.terms().lane as usize;
+        let lane = entry.options().lane as usize;
         if self.capacity != usize::MAX {
             self.clock().refresh();
         }
         let mut queue = self.lock();
         if !queue.open {
-            queue.tally.refused += 1;
+            queue.counters.refused += 1;
             drop(queue);
             return Err(Refusal::ServerDisappeared);
         }
@@ -377,19 +377,19 @@ impl<S, R, E> Channel<S, R, E> {
         if has_room {
             queue.reserved[lane] -= 1;
         } else if queue.is_full(lane, self.capacity) {
-            expired = match self.make_room(&mut queue, lane, &mut place) {
+            expired = match self.make_room(&mut queue, lane, &mut mode) {
                 Ok(expired) => Some(expired),
-                Err(expired) => return Err(self.find_full(queue, lane, place, expired)),
+                Err(expired) => return Err(self.reject_full(queue, lane, mode, expired)),
             };
         }
-        let discard = queue.stop_awaiting_room(lane, place);
+        let discard = queue.stop_awaiting_room(lane, mode);
         if let Some(ending) = queue.enter(entry) {
-            self.common.ledger.0.count(ending);
+            self.shared.counters.0.count(ending);
         }
         self.note_len(&queue);
         let wake = queue.next_receiver();
         if !queue.awaited && self.capacity == usize::MAX {
-            self.open(&mut queue);
+            self.open_injector(&mut queue);
         }
         drop(queue);
         let wake = wake.and_discard(discard);
@@ -399,27 +399,27 @@ impl<S, R, E> Channel<S, R, E> {
         // The receivers first: what is dropped now is the user's, and may wait for one of them.
         wake.fire();
         self.finish_expired(*expired);
-        Ok(Wake::default())
+        Ok(DeferredWake::default())
     }
 
     /// Promises room in a lane to one who has not sent yet.
-    pub(crate) fn reserve(&self, lane: Lane, mut place: Place<'_>) -> Result<(), Refusal> {
+    pub(crate) fn reserve(&self, lane: Lane, mut mode: WaitMode<'_>) -> Result<(), Refusal> {
         let lane = lane as usize;
         self.clock().refresh();
         let mut queue = self.lock();
         if !queue.open {
-            queue.tally.refused += 1;
+            queue.counters.refused += 1;
             return Err(Refusal::ServerDisappeared);
         }
         let mut expired = None;
         if queue.is_full(lane, self.capacity) {
-            expired = match self.make_room(&mut queue, lane, &mut place) {
+            expired = match self.make_room(&mut queue, lane, &mut mode) {
                 Ok(expired) => Some(expired),
-                Err(expired) => return Err(self.find_full(queue, lane, place, expired)),
+                Err(expired) => return Err(self.reject_full(queue, lane, mode, expired)),
             };
         }
         queue.reserved[lane] += 1;
-        let discard = queue.stop_awaiting_room(lane, place);
+        let discard = queue.stop_awaiting_room(lane, mode);
         drop(queue);
         drop(discard);
         if let Some(expired) = expired {
@@ -429,14 +429,14 @@ impl<S, R, E> Channel<S, R, E> {
     }
 
     /// There is no room in a lane, or it is for others.
-    fn find_full(
+    fn reject_full(
         &self,
         mut queue: MutexGuard<'_, Queue<S, R, E>>,
         lane: usize,
-        place: Place<'_>,
-        expired: Option<Box<Chores<R, E>>>,
+        mode: WaitMode<'_>,
+        expired: Option<Box<Deferred<R, E>>>,
     ) -> Refusal {
-        let replaced = queue.await_room(lane, place);
+        let replaced = queue.await_room(lane, mode);
         drop(queue);
         drop(replaced);
         if let Some(expired) = expired {
@@ -446,42 +446,42 @@ impl<S, R, E> Channel<S, R, E> {
     }
 
     /// Turns down those at the head of a full lane whose deadline has passed. Their room goes to
-    /// the senders in line, in their order, then to one that has not enrolled: `Ok` if the sender in
-    /// `place` has its share, and then it has left the line. All others that have one are woken.
+    /// the senders in line, in their order, then to one that has not registered: `Ok` if the sender in
+    /// `mode` has its share, and then it has left the line. All others that have one are woken.
     #[cold]
     fn make_room(
         &self,
         queue: &mut MutexGuard<'_, Queue<S, R, E>>,
         lane: usize,
-        place: &mut Place<'_>,
-    ) -> Result<Box<Chores<R, E>>, Option<Box<Chores<R, E>>>> {
-        let (mut turn, is_back) = match place {
-            Place::Line(turn, waiter) => (Some(&mut **turn), waiter.is_none()),
+        mode: &mut WaitMode<'_>,
+    ) -> Result<Box<Deferred<R, E>>, Option<Box<Deferred<R, E>>>> {
+        let (mut key, is_back) = match mode {
+            WaitMode::InLine(key, waiter) => (Some(&mut **key), waiter.is_none()),
             _ => (None, false),
         };
-        let ahead = queue.senders[lane].ahead_of(turn.as_deref());
+        let ahead = queue.senders[lane].ahead_of(key.as_deref());
         if is_back && ahead > 0 {
-            // It comes back to enrol. Were the room made now, it would then take what is for those
+            // It comes back to register. Were the room made now, it would then take what is for those
             // before it.
             return Err(None);
         }
         let most = EXPIRED_RUN.max(ahead + 1);
-        let Some(mut chores) = self.take_expired(queue, lane, most) else {
+        let Some(mut deferred) = self.take_expired(queue, lane, most) else {
             return Err(None);
         };
-        let mut room = chores.turned_down.len() + chores.put_off;
+        let mut room = deferred.rejected.len() + deferred.put_off;
         let has_share = ahead < room;
         if has_share {
             room -= 1;
-            chores.discard = turn
+            deferred.discard = key
                 .take()
-                .and_then(|turn| queue.senders[lane].leave(turn).into_waiter());
+                .and_then(|key| queue.senders[lane].remove(key).into_waiter());
         }
-        chores.senders.extend(queue.next_senders(lane, room));
+        deferred.senders.extend(queue.next_senders(lane, room));
         if has_share {
-            Ok(chores)
+            Ok(deferred)
         } else {
-            Err(Some(chores))
+            Err(Some(deferred))
         }
     }
 
@@ -492,7 +492,7 @@ impl<S, R, E> Channel<S, R, E> {
         queue.reserved[lane] -= 1;
         let next = queue.senders[lane].pop();
         drop(queue);
-        Wake::new(next).fire();
+        DeferredWake::new(next).fire();
     }
 
     /// A post with a deadline has been sent. Now and then those that have expired at the head of its lane are dropped, as nobody waits for them: while
@@ -508,14 +508,14 @@ impl<S, R, E> Channel<S, R, E> {
     #[cold]
     fn sweep(&self, lane: Lane) {
         // Relaxed: it guards nothing but the depth of the stack.
-        if self.is_swept.swap(true, Ordering::Relaxed) {
+        if self.is_sweeping.swap(true, Ordering::Relaxed) {
             return;
         }
-        self.sweep_alone(lane);
-        self.is_swept.store(false, Ordering::Relaxed);
+        self.sweep_once(lane);
+        self.is_sweeping.store(false, Ordering::Relaxed);
     }
 
-    fn sweep_alone(&self, lane: Lane) {
+    fn sweep_once(&self, lane: Lane) {
         self.clock().refresh();
         for _ in 0..2 * SWEEP_EVERY / EXPIRED_RUN {
             let mut queue = self.lock();
@@ -523,7 +523,7 @@ impl<S, R, E> Channel<S, R, E> {
             let Some(mut expired) = self.take_expired(&mut queue, lane, EXPIRED_RUN) else {
                 return;
             };
-            let freed = expired.turned_down.len() + expired.put_off;
+            let freed = expired.rejected.len() + expired.put_off;
             let senders = queue.next_senders(lane, freed);
             expired.senders.extend(senders);
             drop(queue);
@@ -538,7 +538,7 @@ impl<S, R, E> Channel<S, R, E> {
         queue: &mut MutexGuard<'_, Queue<S, R, E>>,
         lane: usize,
         most: usize,
-    ) -> Option<Box<Chores<R, E>>> {
+    ) -> Option<Box<Deferred<R, E>>> {
         let first = queue.lanes[lane].first_deadline()?;
         let now = self.clock().recent();
         if first > now {
@@ -546,31 +546,31 @@ impl<S, R, E> Channel<S, R, E> {
         }
         let this_thread = this_thread();
         let discards = (queue.discards.iter()).position(|it| it.thread == this_thread);
-        let mut catch = Catch::new();
-        catch.now = Some(now);
-        while catch.turned_down() < most
+        let mut result = TakeResult::new();
+        result.now = Some(now);
+        while result.rejected() < most
             && queue.lanes[lane]
                 .first_deadline()
                 .is_some_and(|at| at <= now)
         {
             let entry = queue.pop_from(LANES[lane])?;
             match discards {
-                Some(at) if entry.terms().post => {
-                    queue.tally.count(Untaken::Timeout);
+                Some(at) if entry.options().post => {
+                    queue.counters.count(Untaken::Timeout);
                     queue.discards[at].posts.push_back(entry);
-                    catch.chores().put_off += 1;
+                    result.deferred().put_off += 1;
                 }
-                _ => drop(queue.hand_out(entry, &mut catch)),
+                _ => drop(queue.hand_out(entry, &mut result)),
             }
         }
         self.note_len(queue);
-        catch.chores
+        result.deferred
     }
 
     /// Tells the callers of the requests that have expired, and drops the posts, with those that their drops add.
-    fn finish_expired(&self, expired: Chores<R, E>) {
-        let is_post = |it: &TurnedDown<R, E>| matches!(it, TurnedDown::Post(_));
-        if !expired.turned_down.iter().any(is_post) {
+    fn finish_expired(&self, expired: Deferred<R, E>) {
+        let is_post = |it: &Rejected<R, E>| matches!(it, Rejected::Post(_));
+        if !expired.rejected.iter().any(is_post) {
             return expired.finish();
         }
         let thread = this_thread();
@@ -587,44 +587,44 @@ impl<S, R, E> Channel<S, R, E> {
                 queue.discards.swap_remove(at);
                 return;
             };
-            let post = post.turn_down(Verdict::Expired);
+            let post = post.reject(Completion::Expired);
             drop(queue);
             post.finish();
         }
     }
 
-    /// Lets a request in by the inbox, if that is open.
+    /// Lets a request in by the injector, if that is open.
     #[inline]
     fn enter(&self, entry: Entry<S, R, E>) -> Result<(), Entry<S, R, E>> {
         // SAFETY: an entry's slot is alive, and this one its caller's alone.
-        if unsafe { entry.slot().as_ref().enter_unwatched() } {
-            self.inbox.0.enter(entry)
+        if unsafe { entry.slot().as_ref().enter_unarmed() } {
+            self.injector.0.enter(entry)
         } else {
             Err(entry)
         }
     }
 
     /// Leaves the line for room without having been let in.
-    pub(crate) fn stop_sending(&self, lane: Lane, turn: &mut Turn) {
+    pub(crate) fn stop_sending(&self, lane: Lane, key: &mut WaiterKey) {
         let mut queue = self.lock();
-        queue.tally.refused += 1;
+        queue.counters.refused += 1;
         let lane = lane as usize;
-        let left = queue.senders[lane].leave(turn);
+        let left = queue.senders[lane].remove(key);
         let room = queue.open && !queue.is_full(lane, self.capacity);
-        let pass_on = matches!(left, Left::Woken) && room;
+        let pass_on = matches!(left, Removal::Woken) && room;
         let next = if pass_on {
             queue.senders[lane].pop()
         } else {
             None
         };
         drop(queue);
-        Wake::new(next).fire();
+        DeferredWake::new(next).fire();
         drop(left);
     }
 
     /// Counts a request that was turned away before it came here.
     pub(crate) fn refuse(&self) {
-        self.lock().tally.refused += 1;
+        self.lock().counters.refused += 1;
     }
 
     /// Takes a request out of the queue, if it is still there: then its slot is the caller's alone.
@@ -634,25 +634,25 @@ impl<S, R, E> Channel<S, R, E> {
     /// # Safety
     /// `slot` is alive and was sent to this channel, if it was sent at all.
     pub(crate) unsafe fn withdraw(&self, slot: &Slot<S, R, E>, why: Untaken) -> bool {
-        if slot.core.is_firm() {
+        if slot.core.is_committed() {
             // SAFETY: as promised by the caller.
-            unsafe { self.loosen(&slot.core) };
+            unsafe { self.uncommit(&slot.core) };
         }
         let mut queue = self.lock();
         // SAFETY: alive, and if any queue holds it, it is this one.
         if unsafe { queue.remove(slot) }.is_none() {
             // SAFETY: the caller's end sent it.
-            if !unsafe { slot.core.withdraw_call() } {
+            if !unsafe { slot.core.take_back() } {
                 return false;
             }
-            queue.tally.accepted += 1;
+            queue.counters.accepted += 1;
         }
         let sender = queue.senders[slot.core.lane() as usize].pop();
-        queue.tally.count(why);
+        queue.counters.count(why);
         self.note_len(&queue);
         let until_drained = self.awaiting_drain(&mut queue);
         drop(queue);
-        Wake::new(sender).fire();
+        DeferredWake::new(sender).fire();
         until_drained.into_iter().flatten().for_each(Waiter::wake);
         true
     }
@@ -662,16 +662,16 @@ impl<S, R, E> Channel<S, R, E> {
     /// # Safety
     /// That of [`withdraw`](Self::withdraw).
     #[cold]
-    unsafe fn loosen(&self, core: &Core<R, E>) {
-        let loosened = || {
+    unsafe fn uncommit(&self, core: &SlotCore<R, E>) {
+        let uncommitted = || {
             // Under the lock, so that nobody falls asleep because we have the lease.
             let _queue = self.lock();
             // SAFETY: we hold the lock; the rest is promised by the caller.
-            unsafe { self.hotline.0.loosen(core) }
+            unsafe { self.handoff.0.uncommit(core) }
         };
         let mut looks = 0;
         // Who has the lease is awake, and answers or gives it back.
-        while !loosened() {
+        while !uncommitted() {
             lock_pause(&mut looks);
         }
     }
@@ -710,43 +710,43 @@ impl<S, R, E> Channel<S, R, E> {
     }
 
     /// Whether nothing enters any more; otherwise wakes who waits when that is so.
-    pub(crate) fn await_close(&self, turn: &mut Turn, waiter: Waiter) -> bool {
+    pub(crate) fn await_close(&self, key: &mut WaiterKey, waiter: Waiter) -> bool {
         let mut queue = self.lock();
         let open = queue.open;
         let discarded = if open {
-            queue.until_closed.enrol(turn, waiter)
+            queue.until_closed.register(key, waiter)
         } else {
-            queue.until_closed.leave(turn)
+            queue.until_closed.remove(key)
         };
         drop(queue);
         drop(discarded);
         !open
     }
 
-    pub(crate) fn stop_awaiting_close(&self, turn: &mut Turn) {
-        let left = self.lock().until_closed.leave(turn);
+    pub(crate) fn stop_awaiting_close(&self, key: &mut WaiterKey) {
+        let left = self.lock().until_closed.remove(key);
         drop(left);
     }
 
     /// Whether no strong client is left; otherwise `waiter` is woken when that is so.
-    pub(crate) fn await_desertion(&self, turn: &mut Turn, waiter: Waiter) -> bool {
+    pub(crate) fn await_desertion(&self, key: &mut WaiterKey, waiter: Waiter) -> bool {
         let mut queue = self.lock();
         // Under the lock, which the last client takes after it has counted itself out: this sees zero, or that client finds the waiter.
         // Acquire: pairs with the Release of `remove_client`.
         let deserted = self.clients.load(Ordering::Acquire) == 0;
         let discarded = if deserted {
-            let left = queue.until_deserted.leave(turn);
+            let left = queue.until_deserted.remove(key);
             [left, Some(waiter)]
         } else {
-            [queue.until_deserted.enrol(turn, waiter), None]
+            [queue.until_deserted.register(key, waiter), None]
         };
         drop(queue);
         drop(discarded);
         deserted
     }
 
-    pub(crate) fn stop_awaiting_desertion(&self, turn: &mut Turn) {
-        let left = self.lock().until_deserted.leave(turn);
+    pub(crate) fn stop_awaiting_desertion(&self, key: &mut WaiterKey) {
+        let left = self.lock().until_deserted.remove(key);
         drop(left);
     }
 
@@ -754,7 +754,7 @@ impl<S, R, E> Channel<S, R, E> {
     /// may be so, and it may be so at the instant that is returned as well.
     pub(crate) fn await_drain(
         &self,
-        turn: &mut Turn,
+        key: &mut WaiterKey,
         waiter: Waiter,
     ) -> Result<(), Option<Instant>> {
         self.clock().refresh();
@@ -764,7 +764,7 @@ impl<S, R, E> Channel<S, R, E> {
             // As in `await_desertion`.
             let deserted = self.clients.load(Ordering::Acquire) == 0;
             if !deserted {
-                let replaced = queue.until_deserted.enrol(turn, waiter);
+                let replaced = queue.until_deserted.register(key, waiter);
                 drop(queue);
                 drop(replaced);
                 return Err(None);
@@ -782,12 +782,12 @@ impl<S, R, E> Channel<S, R, E> {
                 continue;
             }
             let (outcome, discarded) = if queue.is_empty() {
-                let left = queue.until_deserted.leave(turn);
+                let left = queue.until_deserted.remove(key);
                 (Ok(()), [left, Some(waiter)])
             } else {
                 let deadlines = queue.lanes.iter().filter_map(List::first_deadline);
                 let outcome = Err(deadlines.min());
-                (outcome, [queue.until_deserted.enrol(turn, waiter), None])
+                (outcome, [queue.until_deserted.register(key, waiter), None])
             };
             drop(queue);
             drop(discarded);
@@ -798,11 +798,11 @@ impl<S, R, E> Channel<S, R, E> {
     /// Puts the call, if there is one, into the queue, before all others. False if another one is awake and about to take it.
     fn queue_call(&self, queue: &mut MutexGuard<'_, Queue<S, R, E>>) -> bool {
         // SAFETY: we hold the channel's lock.
-        if let Some(entry) = unsafe { self.hotline.0.quit(None) } {
+        if let Some(entry) = unsafe { self.handoff.0.disarm(None) } {
             queue.put_first(entry);
             self.note_len(queue);
         }
-        !self.hotline.0.is_calling()
+        !self.handoff.0.has_request()
     }
 
     /// Whom to wake when a request has left the queue after the last client.
@@ -816,10 +816,10 @@ impl<S, R, E> Channel<S, R, E> {
 
     // ---- for the server
 
-    /// Gets the hotline, if there is one to be had.
+    /// Gets the handoff, if there is one to be had.
     #[inline]
-    pub(crate) fn listen(&self) -> Option<Lease<'_, S, R, E>> {
-        self.hotline.0.lease()
+    pub(crate) fn lease_handoff(&self) -> Option<Lease<'_, S, R, E>> {
+        self.handoff.0.lease()
     }
 
     /// Takes up to `max` requests, at least one. Those whose deadline has passed are turned down on the way.
@@ -827,48 +827,48 @@ impl<S, R, E> Channel<S, R, E> {
     pub(crate) fn take(
         &self,
         max: usize,
-        place: Place<'_>,
+        mode: WaitMode<'_>,
         lease: Option<Lease<'_, S, R, E>>,
-        warmth: Warmth,
+        kind: ReceiverKind,
     ) -> Taken<S, R, E> {
         self.clock().refresh();
-        let mut queue = self.gate.0.queue.lock();
+        let mut queue = self.locked_queue.0.queue.lock();
         // Before it looks: what the last client did before it went must not be missed. Acquire: pairs with the Release of `remove_client`.
         let closed = self.clients.load(Ordering::Acquire) == 0 || !queue.open;
-        let mut catch = Catch::new();
-        if place.is_to_sleep() || closed {
-            self.shut(&mut queue);
-        } else if self.is_calm(&queue) {
-            self.take_straight(&mut queue, &mut catch, max);
+        let mut result = TakeResult::new();
+        if mode.is_to_sleep() || closed {
+            self.shut_injector(&mut queue);
+        } else if self.is_injector_next(&queue) {
+            self.take_injected_directly(&mut queue, &mut result, max);
         } else {
-            self.draw_in_what_is_there(&mut queue);
+            self.drain_injector_if_needed(&mut queue);
         }
         let leased = lease.is_some();
-        if catch.is_empty() {
-            if queue.is_empty() && !self.hotline.0.is_watching() {
-                return find_nothing(queue, place, closed);
+        if result.is_empty() {
+            if queue.is_empty() && !self.handoff.0.is_armed() {
+                return finish_empty(queue, mode, closed);
             }
-            let sleeps = place.is_to_sleep() && !closed;
-            self.take_with_care(&mut queue, &mut catch, max, sleeps, lease.as_ref());
+            let sleeps = mode.is_to_sleep() && !closed;
+            self.take_ordered(&mut queue, &mut result, max, sleeps, lease.as_ref());
         }
         self.note_len(&queue);
-        let nothing = catch.is_empty();
-        let discard = match place {
-            Place::Line(turn, waiter) if !catch.taken.is_empty() => {
-                [queue.stop(turn).into_waiter(), waiter]
+        let nothing = result.is_empty();
+        let discard = match mode {
+            WaitMode::InLine(key, waiter) if !result.taken.is_empty() => {
+                [queue.stop(key).into_waiter(), waiter]
             }
-            place => [queue.await_request(place, nothing && !closed), None],
+            mode => [queue.await_request(mode, nothing && !closed), None],
         };
-        if warmth == Warmth::Passing {
+        if kind == ReceiverKind::Passing {
             drop(lease);
         } else {
             // Gives back the lease under the lock: from now on a call is for others to answer.
-            self.warm(&mut queue, &catch.taken, lease, warmth);
+            self.arm_handoff(&mut queue, &result.taken, lease, kind);
         }
-        let answerer = if leased && self.hotline.0.is_calling() {
+        let answerer = if leased && self.handoff.0.has_request() {
             queue.next_receiver()
         } else {
-            Wake::default()
+            DeferredWake::default()
         };
         let until_drained = if closed {
             self.awaiting_drain(&mut queue)
@@ -879,7 +879,7 @@ impl<S, R, E> Channel<S, R, E> {
         drop(discard);
         answerer.fire();
         until_drained.into_iter().flatten().for_each(Waiter::wake);
-        match catch.finish() {
+        match result.finish() {
             taken if !taken.is_empty() => Taken::Some(taken),
             _ if !nothing => Taken::Overdue,
             _ if closed => Taken::Closed,
@@ -887,91 +887,91 @@ impl<S, R, E> Channel<S, R, E> {
         }
     }
 
-    /// Whether what is in the inbox comes next.
+    /// Whether what is in the injector comes next.
     #[inline]
-    fn is_calm(&self, queue: &Queue<S, R, E>) -> bool {
-        queue.inbox && queue.is_empty() && !self.hotline.0.is_watching()
+    fn is_injector_next(&self, queue: &Queue<S, R, E>) -> bool {
+        queue.injector_open && queue.is_empty() && !self.handoff.0.is_armed()
     }
 
     /// Takes what has entered, past the queue unless it has to be sorted. What is too much is queued.
     #[inline]
-    fn take_straight(
+    fn take_injected_directly(
         &self,
         queue: &mut MutexGuard<'_, Queue<S, R, E>>,
-        catch: &mut Catch<S, R, E>,
+        result: &mut TakeResult<S, R, E>,
         max: usize,
     ) {
-        if self.inbox.0.looks_empty() {
+        if self.injector.0.looks_empty() {
             return;
         }
-        let (mut entered, plain) = self.empty_inbox(queue, true);
+        let (mut entered, plain) = self.take_injected(queue, true);
         if plain {
             if entered.len() <= max {
-                mem::swap(&mut catch.taken, &mut entered);
+                mem::swap(&mut result.taken, &mut entered);
             } else {
                 let first = iter::from_fn(|| entered.pop_front()).take(max);
-                first.for_each(|entry| catch.taken.push_back(entry));
+                first.for_each(|entry| result.taken.push_back(entry));
             }
-            queue.note_taken_straight(&catch.taken);
+            queue.note_taken_directly(&result.taken);
         }
         queue.append(entered);
     }
 
-    /// Minds capacity, lanes, deadlines and the hotline.
-    fn take_with_care(
+    /// Minds capacity, lanes, deadlines and the handoff.
+    fn take_ordered(
         &self,
         queue: &mut MutexGuard<'_, Queue<S, R, E>>,
-        catch: &mut Catch<S, R, E>,
+        result: &mut TakeResult<S, R, E>,
         max: usize,
         sleeps: bool,
         lease: Option<&Lease<'_, S, R, E>>,
     ) {
-        let shore = Shore {
-            hotline: &self.hotline.0,
+        let context = TakeContext {
+            handoff: &self.handoff.0,
             lease,
             capacity: self.capacity,
         };
-        queue.take(max, catch, &shore);
+        queue.take(max, result, &context);
         if sleeps {
-            queue.before_sleep(catch, &shore);
+            queue.before_sleep(result, &context);
         }
     }
 
     /// Prepares for the next request to come soon, and gives back the lease.
     #[inline]
-    fn warm(
+    fn arm_handoff(
         &self,
         queue: &mut MutexGuard<'_, Queue<S, R, E>>,
         taken: &Batch<S, R, E>,
         lease: Option<Lease<'_, S, R, E>>,
-        warmth: Warmth,
+        kind: ReceiverKind,
     ) {
         if self.capacity != usize::MAX || queue.awaited || !queue.open {
             return;
         }
-        if warmth == Warmth::Thread {
-            self.open(queue);
+        if kind == ReceiverKind::Thread {
+            self.open_injector(queue);
         }
         if let Some(slot) = taken.single().filter(|_| queue.is_empty()) {
             // SAFETY: its entry is in `taken`.
-            let terms = unsafe { slot.as_ref() }.core.terms();
-            if warmth.suits(terms) && queue.habit.is_served(slot) {
+            let options = unsafe { slot.as_ref() }.core.options();
+            if kind.suits(options) && queue.affinity.note_served(slot) {
                 // SAFETY: its entry is in `taken`, and nobody sleeps, as nobody awaits a request.
-                unsafe { self.hotline.0.watch(slot, lease) };
+                unsafe { self.handoff.0.arm(slot, lease) };
             }
         }
     }
 
     /// Leaves the line for requests empty-handed.
-    pub(crate) fn stop_receiving(&self, turn: &mut Turn) {
+    pub(crate) fn stop_receiving(&self, key: &mut WaiterKey) {
         let mut queue = self.lock();
-        let left = queue.stop(turn);
-        let something = !queue.is_empty() || self.hotline.0.is_calling();
-        let pass_on = matches!(left, Left::Woken) && something;
+        let left = queue.stop(key);
+        let something = !queue.is_empty() || self.handoff.0.has_request();
+        let pass_on = matches!(left, Removal::Woken) && something;
         let next = if pass_on { queue.receivers.pop() } else { None };
         queue.note_awaited();
         drop(queue);
-        Wake::new(next).fire();
+        DeferredWake::new(next).fire();
         drop(left);
     }
 
@@ -984,13 +984,13 @@ impl<S, R, E> Channel<S, R, E> {
     fn refuse_from_now_on(&self) -> impl Iterator<Item = Waiter> + use<S, R, E> {
         let mut queue = self.lock();
         queue.open = false;
-        self.shut(&mut queue);
+        self.shut_injector(&mut queue);
         // SAFETY: we hold the lock.
-        unsafe { self.hotline.0.cool() };
+        unsafe { self.handoff.0.begin_disarm() };
         queue.awaited = false;
         let receivers = queue.receivers.take_all();
         let poller = queue.poller.take();
-        let senders = queue.senders.each_mut().map(Waiters::take_all);
+        let senders = queue.senders.each_mut().map(WaitQueue::take_all);
         let until_closed = queue.until_closed.take_all();
         drop(queue);
         until_closed.for_each(Waiter::wake);
@@ -1002,107 +1002,110 @@ impl<S, R, E> Channel<S, R, E> {
     pub(crate) fn leave(&self) {
         let forgotten = self.refuse_from_now_on();
         // One at a time: the lock stays short, and a message that sends to its own channel when dropped is no trouble.
-        let turned_down = iter::from_fn(|| {
+        let rejected = iter::from_fn(|| {
             let mut queue = self.lock();
             // SAFETY: we hold the lock.
-            let call = unsafe { self.hotline.0.quit(None) };
-            queue.tally.accepted += u64::from(call.is_some());
-            let shore = Shore {
-                hotline: &self.hotline.0,
+            let call = unsafe { self.handoff.0.disarm(None) };
+            queue.counters.accepted += u64::from(call.is_some());
+            let context = TakeContext {
+                handoff: &self.handoff.0,
                 lease: None,
                 capacity: self.capacity,
             };
-            let entry = call.or_else(|| Some(queue.pop(&shore)?.0))?;
-            queue.tally.count(Untaken::ServerDisappeared);
-            let turned_down = entry.turn_down(Verdict::ServerDisappeared);
+            let entry = call.or_else(|| Some(queue.pop(&context)?.0))?;
+            queue.counters.count(Untaken::ServerDisappeared);
+            let rejected = entry.reject(Completion::ServerDisappeared);
             self.note_len(&queue);
-            Some(turned_down)
+            Some(rejected)
         });
-        turned_down.for_each(TurnedDown::finish);
+        rejected.for_each(Rejected::finish);
         drop(forgotten);
         let until_drained = self.awaiting_drain(&mut self.lock());
         until_drained.into_iter().flatten().for_each(Waiter::wake);
     }
 
-    // ---- the inbox
+    // ---- the injector
 
     /// Locks the queue, with all in it that has entered.
     #[inline]
     fn lock(&self) -> MutexGuard<'_, Queue<S, R, E>> {
-        let mut queue = self.gate.0.queue.lock();
-        self.draw_in_what_is_there(&mut queue);
+        let mut queue = self.locked_queue.0.queue.lock();
+        self.drain_injector_if_needed(&mut queue);
         queue
     }
 
     #[inline]
-    fn draw_in_what_is_there(&self, queue: &mut MutexGuard<'_, Queue<S, R, E>>) {
-        if queue.inbox && !self.inbox.0.looks_empty() {
-            self.draw_in(queue, true);
+    fn drain_injector_if_needed(&self, queue: &mut MutexGuard<'_, Queue<S, R, E>>) {
+        if queue.injector_open && !self.injector.0.looks_empty() {
+            self.drain_injector(queue, true);
         }
     }
 
     /// From now on requests enter under the lock.
-    fn shut(&self, queue: &mut MutexGuard<'_, Queue<S, R, E>>) {
-        if queue.inbox {
-            self.draw_in(queue, false);
+    fn shut_injector(&self, queue: &mut MutexGuard<'_, Queue<S, R, E>>) {
+        if queue.injector_open {
+            self.drain_injector(queue, false);
         }
     }
 
     /// From now on requests enter without the lock.
-    fn open(&self, queue: &mut MutexGuard<'_, Queue<S, R, E>>) {
-        if !queue.inbox {
-            self.inbox.0.open();
-            queue.inbox = true;
+    fn open_injector(&self, queue: &mut MutexGuard<'_, Queue<S, R, E>>) {
+        if !queue.injector_open {
+            self.injector.0.open();
+            queue.injector_open = true;
         }
     }
 
-    fn draw_in(&self, queue: &mut MutexGuard<'_, Queue<S, R, E>>, open: bool) {
-        let (entered, _) = self.empty_inbox(queue, open);
+    fn drain_injector(&self, queue: &mut MutexGuard<'_, Queue<S, R, E>>, open: bool) {
+        let (entered, _) = self.take_injected(queue, open);
         queue.append(entered);
         self.note_len(queue);
     }
 
     /// What has entered, in order, and whether all of it is plain. To be followed by `note_len` before the lock is released.
     #[inline]
-    fn empty_inbox(
+    fn take_injected(
         &self,
         queue: &mut MutexGuard<'_, Queue<S, R, E>>,
         open: bool,
     ) -> (Batch<S, R, E>, bool) {
-        // Before the inbox looks empty, so that nobody takes a request on its way from there for none. Relaxed: ordered by `take_all`.
-        self.gate.0.queued.store(usize::MAX, Ordering::Relaxed);
-        queue.inbox = open;
-        self.inbox.0.take_all(open).in_order()
+        // Before the injector looks empty, so that nobody takes a request on its way from there for none. Relaxed: ordered by `take_all`.
+        self.locked_queue
+            .0
+            .queued
+            .store(usize::MAX, Ordering::Relaxed);
+        queue.injector_open = open;
+        self.injector.0.take_all(open).in_order()
     }
 
     // ---- for everybody
 
     #[inline]
-    pub(crate) fn common(&self) -> NonNull<Common> {
-        NonNull::from(&self.common)
+    pub(crate) fn shared(&self) -> NonNull<ChannelShared> {
+        NonNull::from(&self.shared)
     }
 
     #[inline]
     pub(crate) fn clock(&self) -> &Clock {
-        &self.common.clock
+        &self.shared.clock
     }
 
     /// A glance without the lock: may be out of date at once.
     #[inline]
     pub(crate) fn looks_empty(&self) -> bool {
-        // In this order: see `draw_in`. Relaxed: a hint. Whoever acts on it takes the lock.
-        self.inbox.0.looks_empty() && self.gate.0.queued.load(Ordering::Relaxed) == 0
+        // In this order: see `drain_injector`. Relaxed: a hint. Whoever acts on it takes the lock.
+        self.injector.0.looks_empty() && self.locked_queue.0.queued.load(Ordering::Relaxed) == 0
     }
 
     pub(crate) fn id(&self) -> ChannelId {
-        self.common.id()
+        self.shared.id()
     }
 
-    /// Whether a request is in the queue, the inbox, or called in.
+    /// Whether a request is in the queue, the injector, or called in.
     pub(crate) fn is_queued(&self, request: RequestId) -> bool {
         let queue = self.lock();
         queue.lanes.iter().any(|lane| lane.holds(request.0))
-            || self.hotline.0.is_calling_from(request.0)
+            || self.handoff.0.has_request_from(request.0)
     }
 
     /// The requests in a full lane that may leave it otherwise than by being taken, if there are no more than so many. None as well if there is room,
@@ -1115,17 +1118,17 @@ impl<S, R, E> Channel<S, R, E> {
         if !queue.open || is_kept_open || queued.len() < self.capacity {
             return None;
         }
-        let mut fickle = Vec::new();
+        let mut revocable = Vec::new();
         let mut is_known = true;
         queued.each(|slot| {
-            let terms = slot.core.terms();
-            if terms.deadline.is_some() || !(terms.blocks || terms.post) {
-                is_known = fickle.len() < most;
-                fickle.push(slot.core.id());
+            let options = slot.core.options();
+            if options.deadline.is_some() || !(options.blocks || options.post) {
+                is_known = revocable.len() < most;
+                revocable.push(slot.core.id());
             }
             is_known
         });
-        is_known.then_some(fickle)
+        is_known.then_some(revocable)
     }
 
     /// Whether no client is left.
@@ -1137,7 +1140,7 @@ impl<S, R, E> Channel<S, R, E> {
 
     pub(crate) fn len(&self) -> usize {
         let queue = self.lock();
-        queue.queued() + usize::from(self.hotline.0.is_calling())
+        queue.queued() + usize::from(self.handoff.0.has_request())
     }
 
     /// Whether requests can enter.
@@ -1152,14 +1155,14 @@ impl<S, R, E> Channel<S, R, E> {
     pub(crate) fn stats(&self) -> Stats {
         // First the endings, then the takings: so no ending is seen without its taking.
         let mut ended = Stats::default();
-        ended.add(&self.common.ledger.0);
+        ended.add(&self.shared.counters.0);
         let queue = self.lock();
-        let answered = self.hotline.0.stats(&mut ended);
-        let calling = u64::from(self.hotline.0.is_calling());
+        let handed_over = self.handoff.0.stats(&mut ended);
+        let handed = u64::from(self.handoff.0.has_request());
         let queued = queue.queued() as u64;
         Stats {
             reserved: queue.reserved.iter().sum::<usize>() as u64,
-            ..queue.tally.stats(ended, answered, queued, calling)
+            ..queue.counters.stats(ended, handed_over, queued, handed)
         }
     }
 
@@ -1167,20 +1170,20 @@ impl<S, R, E> Channel<S, R, E> {
     fn note_len(&self, queue: &MutexGuard<'_, Queue<S, R, E>>) {
         // Relaxed: read only by those who glance without the lock.
         let queued = queue.queued();
-        if self.gate.0.queued.load(Ordering::Relaxed) != queued {
-            self.gate.0.queued.store(queued, Ordering::Relaxed);
+        if self.locked_queue.0.queued.load(Ordering::Relaxed) != queued {
+            self.locked_queue.0.queued.store(queued, Ordering::Relaxed);
         }
     }
 }
 
 /// The end of a look at an empty queue.
 #[inline]
-fn find_nothing<S, R, E>(
+fn finish_empty<S, R, E>(
     mut queue: MutexGuard<'_, Queue<S, R, E>>,
-    place: Place<'_>,
+    mode: WaitMode<'_>,
     closed: bool,
 ) -> Taken<S, R, E> {
-    let discard = queue.await_request(place, !closed);
+    let discard = queue.await_request(mode, !closed);
     drop(queue);
     drop(discard);
     if closed { Taken::Closed } else { Taken::Empty }
@@ -1203,13 +1206,13 @@ impl<S, R, E> Queue<S, R, E> {
         self.lanes[lane].len() + self.reserved[lane] >= capacity
     }
 
-    /// Waits for room in `place`, or is refused. Returns a waiter to drop after unlocking.
-    fn await_room(&mut self, lane: usize, place: Place<'_>) -> Option<Waiter> {
-        match place {
-            Place::Line(turn, Some(waiter)) => self.senders[lane].enrol(turn, waiter),
-            Place::Line(_, None) => None,
-            Place::Nowhere | Place::Reserved | Place::Poller(_) => {
-                self.tally.refused += 1;
+    /// Waits for room in `mode`, or is refused. Returns a waiter to drop after unlocking.
+    fn await_room(&mut self, lane: usize, mode: WaitMode<'_>) -> Option<Waiter> {
+        match mode {
+            WaitMode::InLine(key, Some(waiter)) => self.senders[lane].register(key, waiter),
+            WaitMode::InLine(_, None) => None,
+            WaitMode::NoWait | WaitMode::Reserved | WaitMode::Poller(_) => {
+                self.counters.refused += 1;
                 None
             }
         }
@@ -1223,9 +1226,9 @@ impl<S, R, E> Queue<S, R, E> {
 
     /// There is room: whoever waited for it, woken or not, has what it waited for. Returns waiters to drop after unlocking.
     #[inline]
-    fn stop_awaiting_room(&mut self, lane: usize, place: Place<'_>) -> [Option<Waiter>; 2] {
-        match place {
-            Place::Line(turn, waiter) => [self.senders[lane].leave(turn).into_waiter(), waiter],
+    fn stop_awaiting_room(&mut self, lane: usize, mode: WaitMode<'_>) -> [Option<Waiter>; 2] {
+        match mode {
+            WaitMode::InLine(key, waiter) => [self.senders[lane].remove(key).into_waiter(), waiter],
             _ => [None, None],
         }
     }
@@ -1242,16 +1245,16 @@ impl<S, R, E> Queue<S, R, E> {
     fn push(&mut self, entry: Entry<S, R, E>) {
         // SAFETY: see `enter`.
         unsafe { entry.slot().as_ref().set_queued(true) };
-        self.lanes[entry.terms().lane as usize].push_back(entry);
-        self.tally.accepted += 1;
+        self.lanes[entry.options().lane as usize].push_back(entry);
+        self.counters.accepted += 1;
     }
 
     /// Queues a call, which is older than all that is queued.
     fn put_first(&mut self, entry: Entry<S, R, E>) {
         // SAFETY: see `enter`.
         unsafe { entry.slot().as_ref().set_queued(true) };
-        self.lanes[entry.terms().lane as usize].push_front(entry);
-        self.tally.accepted += 1;
+        self.lanes[entry.options().lane as usize].push_front(entry);
+        self.counters.accepted += 1;
     }
 
     fn append(&mut self, mut entered: Batch<S, R, E>) {
@@ -1260,12 +1263,12 @@ impl<S, R, E> Queue<S, R, E> {
         }
     }
 
-    /// Books normal requests that came from the inbox into a receiver's hands.
+    /// Books normal requests that came from the injector into a receiver's hands.
     #[inline]
-    fn note_taken_straight(&mut self, taken: &Batch<S, R, E>) {
+    fn note_taken_directly(&mut self, taken: &Batch<S, R, E>) {
         let count = taken.len() as u64;
-        self.tally.accepted += count;
-        self.tally.taken += count;
+        self.counters.accepted += count;
+        self.counters.taken += count;
         // Nothing urgent waits.
         self.run = 0;
     }
@@ -1281,20 +1284,25 @@ impl<S, R, E> Queue<S, R, E> {
     /// Takes requests until there are `max`. Turns those down whose deadline has passed; of these not too many at a time, unless it has
     /// something to return.
     #[inline]
-    fn take(&mut self, max: usize, catch: &mut Catch<S, R, E>, shore: &Shore<'_, S, R, E>) {
-        while catch.taken.len() < max
-            && (catch.turned_down() < EXPIRED_RUN || !catch.taken.is_empty())
+    fn take(
+        &mut self,
+        max: usize,
+        result: &mut TakeResult<S, R, E>,
+        context: &TakeContext<'_, S, R, E>,
+    ) {
+        while result.taken.len() < max
+            && (result.rejected() < EXPIRED_RUN || !result.taken.is_empty())
         {
             let run = self.run;
-            let Some((entry, sender)) = self.pop(shore) else {
+            let Some((entry, sender)) = self.pop(context) else {
                 // A look at nothing is no turn either.
                 self.run = run;
                 break;
             };
             if let Some(sender) = sender {
-                catch.chores().senders.push(sender);
+                result.deferred().senders.push(sender);
             }
-            if !self.hand_out(entry, catch) {
+            if !self.hand_out(entry, result) {
                 // It was nobody's turn.
                 self.run = run;
             }
@@ -1303,37 +1311,44 @@ impl<S, R, E> Queue<S, R, E> {
 
     /// Adds a request to those that are taken, unless it is overdue: then it is turned down, and the answer is false.
     #[inline]
-    fn hand_out(&mut self, entry: Entry<S, R, E>, catch: &mut Catch<S, R, E>) -> bool {
-        let overdue = entry.is_overdue(&mut catch.now);
+    fn hand_out(&mut self, entry: Entry<S, R, E>, result: &mut TakeResult<S, R, E>) -> bool {
+        let overdue = entry.is_overdue(&mut result.now);
         if overdue {
-            self.tally.count(Untaken::Timeout);
+            self.counters.count(Untaken::Timeout);
             // Under the lock, so that its caller finds it queued or DONE and nothing in between.
-            let turned_down = entry.turn_down(Verdict::Expired);
-            catch.chores().turned_down.push(turned_down);
+            let rejected = entry.reject(Completion::Expired);
+            result.deferred().rejected.push(rejected);
         } else {
-            self.tally.taken += 1;
-            catch.taken.push_back(entry);
+            self.counters.taken += 1;
+            result.taken.push_back(entry);
         }
         !overdue
     }
 
     /// Who found nothing and is going to sleep must not miss a call.
     #[inline]
-    fn before_sleep(&mut self, catch: &mut Catch<S, R, E>, shore: &Shore<'_, S, R, E>) {
-        if catch.is_empty() {
+    fn before_sleep(
+        &mut self,
+        result: &mut TakeResult<S, R, E>,
+        context: &TakeContext<'_, S, R, E>,
+    ) {
+        if result.is_empty() {
             // SAFETY: we hold the channel's lock.
-            if let Some(entry) = unsafe { shore.hotline.quit(shore.lease) } {
-                self.tally.accepted += 1;
-                self.hand_out(entry, catch);
+            if let Some(entry) = unsafe { context.handoff.disarm(context.lease) } {
+                self.counters.accepted += 1;
+                self.hand_out(entry, result);
             }
         }
     }
 
     /// Takes the next request, and the sender that may have its place.
     #[inline]
-    fn pop(&mut self, shore: &Shore<'_, S, R, E>) -> Option<(Entry<S, R, E>, Option<Waiter>)> {
+    fn pop(
+        &mut self,
+        context: &TakeContext<'_, S, R, E>,
+    ) -> Option<(Entry<S, R, E>, Option<Waiter>)> {
         let urgent_waits = !self.lanes[Lane::Urgent as usize].is_empty();
-        let called = shore.hotline.is_calling();
+        let called = context.handoff.has_request();
         let normal_waits = called || !self.lanes[Lane::Normal as usize].is_empty();
         let urgent = urgent_waits && !(normal_waits && self.run >= URGENT_RUN);
         self.run = if urgent && normal_waits {
@@ -1342,8 +1357,8 @@ impl<S, R, E> Queue<S, R, E> {
             0
         };
         if called && !urgent {
-            if let Some(entry) = shore.answer() {
-                self.tally.accepted += 1;
+            if let Some(entry) = context.accept() {
+                self.counters.accepted += 1;
                 return Some((entry, None));
             }
         }
@@ -1351,7 +1366,7 @@ impl<S, R, E> Queue<S, R, E> {
         let urgent = urgent || self.lanes[Lane::Normal as usize].is_empty();
         let lane = if urgent { Lane::Urgent } else { Lane::Normal };
         let entry = self.pop_from(lane)?;
-        let bounded = shore.capacity != usize::MAX;
+        let bounded = context.capacity != usize::MAX;
         let sender = if bounded {
             self.senders[lane as usize].pop()
         } else {
@@ -1373,39 +1388,39 @@ impl<S, R, E> Queue<S, R, E> {
 
     /// Whom to wake for a request that has entered.
     #[inline]
-    fn next_receiver(&mut self) -> Wake {
+    fn next_receiver(&mut self) -> DeferredWake {
         if !self.awaited {
-            return Wake::default();
+            return DeferredWake::default();
         }
-        let next = Wake::new(self.receivers.pop()).and_wake(self.poller.take());
+        let next = DeferredWake::new(self.receivers.pop()).and_wake(self.poller.take());
         self.note_awaited();
         next
     }
 
-    /// Waits in `place`, if there is something to wait for and a waiter. Returns a waiter to drop after unlocking.
+    /// Waits in `mode`, if there is something to wait for and a waiter. Returns a waiter to drop after unlocking.
     #[inline]
-    fn await_request(&mut self, place: Place<'_>, is_to_wait: bool) -> Option<Waiter> {
-        match place {
-            Place::Line(turn, Some(waiter)) if is_to_wait => {
+    fn await_request(&mut self, mode: WaitMode<'_>, is_to_wait: bool) -> Option<Waiter> {
+        match mode {
+            WaitMode::InLine(key, Some(waiter)) if is_to_wait => {
                 self.awaited = true;
-                self.receivers.enrol(turn, waiter)
+                self.receivers.register(key, waiter)
             }
-            Place::Poller(Some(waiter)) if is_to_wait => {
+            WaitMode::Poller(Some(waiter)) if is_to_wait => {
                 self.awaited = true;
                 self.poller.replace(waiter)
             }
-            Place::Line(_, waiter) | Place::Poller(waiter) => waiter,
-            Place::Nowhere | Place::Reserved => None,
+            WaitMode::InLine(_, waiter) | WaitMode::Poller(waiter) => waiter,
+            WaitMode::NoWait | WaitMode::Reserved => None,
         }
     }
 
     /// Leaves the line for requests.
     #[inline]
-    fn stop(&mut self, turn: &mut Turn) -> Left {
-        if !turn.is_taken() {
-            return Left::Never;
+    fn stop(&mut self, key: &mut WaiterKey) -> Removal {
+        if !key.is_taken() {
+            return Removal::NotRegistered;
         }
-        let left = self.receivers.leave(turn);
+        let left = self.receivers.remove(key);
         self.note_awaited();
         left
     }

@@ -10,7 +10,7 @@ pub(crate) mod panic;
 
 use std::{cell::RefCell, error::Error as StdError, fmt};
 
-use crate::waits::Circle;
+use crate::hooks::Cycle;
 
 use self::{os_error::OsError, panic::PanicMessage};
 
@@ -273,14 +273,14 @@ pub enum RequestError<S, E> {
     TimeoutQueued(S),
     /// The deadline passed while a handler held the request. The handler can see that nobody waits.
     TimeoutTaken,
-    /// The caller would have waited for itself, by the circle of servers that is told. The request was not taken and will never be
-    /// executed. Only in loops that [watch](crate::waits), blocking or awaited.
-    WouldDeadlock(S, Circle),
+    /// The caller would have waited for itself, by the cycle of servers that is told. The request was not taken and will never be
+    /// executed. Only in loops that [watch](crate::hooks), blocking or awaited.
+    WouldDeadlock(S, Cycle),
     /// The same, while a handler held the request. The handler can see that nobody waits.
-    WouldDeadlockTaken(Circle),
+    WouldDeadlockTaken(Cycle),
     /// The queue was full, and the request was not to wait for room.
     Full(S),
-    /// The deadline of an awaited request needs the process's alarm thread, and the system refused to start it.
+    /// The deadline of an awaited request needs the process's timer thread, and the system refused to start it.
     NoTimer(S, OsError),
 }
 
@@ -309,9 +309,9 @@ impl<S, E> RequestError<S, E> {
 
     /// The servers that would have waited for each other, if that is why.
     #[must_use]
-    pub fn circle(&self) -> Option<&Circle> {
+    pub fn cycle(&self) -> Option<&Cycle> {
         match self {
-            Self::WouldDeadlock(_, circle) | Self::WouldDeadlockTaken(circle) => Some(circle),
+            Self::WouldDeadlock(_, cycle) | Self::WouldDeadlockTaken(cycle) => Some(cycle),
             _ => None,
         }
     }
@@ -377,8 +377,8 @@ impl<S, E> RequestError<S, E> {
             Self::ServerDisappeared(message) => RequestError::ServerDisappeared(f(message)),
             Self::TimeoutQueued(message) => RequestError::TimeoutQueued(f(message)),
             Self::TimeoutTaken => RequestError::TimeoutTaken,
-            Self::WouldDeadlock(message, circle) => RequestError::WouldDeadlock(f(message), circle),
-            Self::WouldDeadlockTaken(circle) => RequestError::WouldDeadlockTaken(circle),
+            Self::WouldDeadlock(message, cycle) => RequestError::WouldDeadlock(f(message), cycle),
+            Self::WouldDeadlockTaken(cycle) => RequestError::WouldDeadlockTaken(cycle),
             Self::Full(message) => RequestError::Full(f(message)),
             Self::NoTimer(message, refusal) => RequestError::NoTimer(f(message), refusal),
         }
@@ -392,8 +392,8 @@ impl<S, E> RequestError<S, E> {
             Self::ServerDisappeared(message) => RequestError::ServerDisappeared(message),
             Self::TimeoutQueued(message) => RequestError::TimeoutQueued(message),
             Self::TimeoutTaken => RequestError::TimeoutTaken,
-            Self::WouldDeadlock(message, circle) => RequestError::WouldDeadlock(message, circle),
-            Self::WouldDeadlockTaken(circle) => RequestError::WouldDeadlockTaken(circle),
+            Self::WouldDeadlock(message, cycle) => RequestError::WouldDeadlock(message, cycle),
+            Self::WouldDeadlockTaken(cycle) => RequestError::WouldDeadlockTaken(cycle),
             Self::Full(message) => RequestError::Full(message),
             Self::NoTimer(message, refusal) => RequestError::NoTimer(message, refusal),
         }
@@ -432,7 +432,7 @@ const TIMEOUT_QUEUED: &str =
     "the deadline passed before the request was taken; it will not be executed";
 const WOULD_DEADLOCK: &str = "the caller would wait for itself; the request will not be executed";
 const FULL: &str = "the queue is full";
-const NO_TIMER: &str = "the alarm thread could not be started";
+const NO_TIMER: &str = "the timer thread could not be started";
 
 impl<S, E: fmt::Debug> fmt::Debug for RequestError<S, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -442,8 +442,8 @@ impl<S, E: fmt::Debug> fmt::Debug for RequestError<S, E> {
             Self::ServerDisappeared(_) => f.write_str("ServerDisappeared(..)"),
             Self::TimeoutQueued(_) => f.write_str("TimeoutQueued(..)"),
             Self::TimeoutTaken => f.write_str("TimeoutTaken"),
-            Self::WouldDeadlock(_, circle) => write!(f, "WouldDeadlock(.., {circle})"),
-            Self::WouldDeadlockTaken(circle) => write!(f, "WouldDeadlockTaken({circle})"),
+            Self::WouldDeadlock(_, cycle) => write!(f, "WouldDeadlock(.., {cycle})"),
+            Self::WouldDeadlockTaken(cycle) => write!(f, "WouldDeadlockTaken({cycle})"),
             Self::Full(_) => f.write_str("Full(..)"),
             Self::NoTimer(_, refusal) => f.debug_tuple("NoTimer").field(refusal).finish(),
         }
@@ -456,8 +456,8 @@ impl<S, E: fmt::Display> fmt::Display for RequestError<S, E> {
         match self {
             Self::App(error) => write!(f, ": {error}"),
             Self::NoReply(why) => write!(f, ": {why}"),
-            Self::WouldDeadlock(_, circle) | Self::WouldDeadlockTaken(circle) => {
-                write!(f, ": {circle}")
+            Self::WouldDeadlock(_, cycle) | Self::WouldDeadlockTaken(cycle) => {
+                write!(f, ": {cycle}")
             }
             Self::NoTimer(_, refusal) => write!(f, ": {refusal}"),
             _ => Ok(()),
@@ -492,11 +492,11 @@ pub enum SendError<S> {
     ServerDisappeared(S),
     /// The deadline passed before there was room in the queue.
     TimeoutQueued(S),
-    /// The caller would have waited for itself before there was room: see [`waits`](crate::waits).
-    WouldDeadlock(S, Circle),
+    /// The caller would have waited for itself before there was room: see [`hooks`](crate::hooks).
+    WouldDeadlock(S, Cycle),
     /// The queue was full, and the message was not to wait for room.
     Full(S),
-    /// The deadline of an awaited message needs the process's alarm thread, and the system refused to start it.
+    /// The deadline of an awaited message needs the process's timer thread, and the system refused to start it.
     NoTimer(S, OsError),
 }
 
@@ -534,7 +534,7 @@ impl<S> SendError<S> {
         match self {
             Self::ServerDisappeared(message) => (message, SendError::ServerDisappeared(())),
             Self::TimeoutQueued(message) => (message, SendError::TimeoutQueued(())),
-            Self::WouldDeadlock(message, circle) => (message, SendError::WouldDeadlock((), circle)),
+            Self::WouldDeadlock(message, cycle) => (message, SendError::WouldDeadlock((), cycle)),
             Self::Full(message) => (message, SendError::Full(())),
             Self::NoTimer(message, refusal) => (message, SendError::NoTimer((), refusal)),
         }
@@ -545,7 +545,7 @@ impl<S> SendError<S> {
         match self {
             Self::ServerDisappeared(message) => SendError::ServerDisappeared(f(message)),
             Self::TimeoutQueued(message) => SendError::TimeoutQueued(f(message)),
-            Self::WouldDeadlock(message, circle) => SendError::WouldDeadlock(f(message), circle),
+            Self::WouldDeadlock(message, cycle) => SendError::WouldDeadlock(f(message), cycle),
             Self::Full(message) => SendError::Full(f(message)),
             Self::NoTimer(message, refusal) => SendError::NoTimer(f(message), refusal),
         }
@@ -563,7 +563,7 @@ impl<S, E> From<SendError<S>> for RequestError<S, E> {
         match error {
             SendError::ServerDisappeared(message) => Self::ServerDisappeared(message),
             SendError::TimeoutQueued(message) => Self::TimeoutQueued(message),
-            SendError::WouldDeadlock(message, circle) => Self::WouldDeadlock(message, circle),
+            SendError::WouldDeadlock(message, cycle) => Self::WouldDeadlock(message, cycle),
             SendError::Full(message) => Self::Full(message),
             SendError::NoTimer(message, refusal) => Self::NoTimer(message, refusal),
         }
@@ -575,7 +575,7 @@ impl<S> fmt::Debug for SendError<S> {
         match self {
             Self::ServerDisappeared(_) => f.write_str("ServerDisappeared(..)"),
             Self::TimeoutQueued(_) => f.write_str("TimeoutQueued(..)"),
-            Self::WouldDeadlock(_, circle) => write!(f, "WouldDeadlock(.., {circle})"),
+            Self::WouldDeadlock(_, cycle) => write!(f, "WouldDeadlock(.., {cycle})"),
             Self::Full(_) => f.write_str("Full(..)"),
             Self::NoTimer(_, refusal) => f.debug_tuple("NoTimer").field(refusal).finish(),
         }
@@ -587,7 +587,7 @@ impl<S> fmt::Display for SendError<S> {
         match self {
             Self::ServerDisappeared(_) => f.write_str(SERVER_DISAPPEARED),
             Self::TimeoutQueued(_) => f.write_str(TIMEOUT_QUEUED),
-            Self::WouldDeadlock(_, circle) => write!(f, "{WOULD_DEADLOCK}: {circle}"),
+            Self::WouldDeadlock(_, cycle) => write!(f, "{WOULD_DEADLOCK}: {cycle}"),
             Self::Full(_) => f.write_str(FULL),
             Self::NoTimer(_, refusal) => write!(f, "{NO_TIMER}: {refusal}"),
         }

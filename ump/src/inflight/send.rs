@@ -10,25 +10,25 @@ use std::{
 
 use crate::{
     api::client::ClientRef,
-    api::permit::Room,
-    channel::{Channel, Place, Refusal},
+    api::permit::ReservedRoom,
+    channel::{Channel, Refusal, WaitMode},
     coop::Coop,
     error::SendError,
     error::os_error::OsError,
-    inflight::pending::Draft,
-    slot::{Lane, Terms},
+    hooks::{self, Cycle, Goal, RequestId, Wait},
+    inflight::pending::UnsentRequest,
+    slot::{Lane, RequestOptions},
     sync::current,
-    time::clock::{Alarm, Clock},
-    wait::waiter::{Turn, Waiter},
-    waits::{self, Circle, Goal, RequestId, Wait},
+    time::clock::{Clock, Timer},
+    wait::waiter::{Waiter, WaiterKey},
 };
 
 /// Why a request did not get into the queue.
 #[derive(Debug)]
 pub(crate) enum NotSent {
     Refused(Refusal),
-    Late,
-    WouldDeadlock(Circle),
+    TimedOut,
+    WouldDeadlock(Cycle),
     NoTimer(OsError),
 }
 
@@ -37,8 +37,8 @@ impl NotSent {
         match self {
             Self::Refused(Refusal::Full) => SendError::Full(message),
             Self::Refused(Refusal::ServerDisappeared) => SendError::ServerDisappeared(message),
-            Self::Late => SendError::TimeoutQueued(message),
-            Self::WouldDeadlock(circle) => SendError::WouldDeadlock(message, circle),
+            Self::TimedOut => SendError::TimeoutQueued(message),
+            Self::WouldDeadlock(cycle) => SendError::WouldDeadlock(message, cycle),
             Self::NoTimer(refusal) => SendError::NoTimer(message, refusal),
         }
     }
@@ -49,28 +49,28 @@ impl NotSent {
 pub(crate) fn send_blocking<S, R, E, T>(
     channel: &Channel<S, R, E>,
     request: RequestId,
-    Terms { lane, deadline, .. }: Terms,
+    RequestOptions { lane, deadline, .. }: RequestOptions,
     if_room: bool,
-    mut offer: impl FnMut(Place<'_>) -> Result<T, Refusal>,
+    mut offer: impl FnMut(WaitMode<'_>) -> Result<T, Refusal>,
 ) -> Result<T, NotSent> {
     if channel.clock().has_passed(deadline) {
         channel.refuse();
-        return Err(NotSent::Late);
+        return Err(NotSent::TimedOut);
     }
     if if_room {
-        return offer(Place::Nowhere).map_err(NotSent::Refused);
+        return offer(WaitMode::NoWait).map_err(NotSent::Refused);
     }
-    let mut turn = Turn::default();
+    let mut key = WaiterKey::default();
     let mut watched = None;
     loop {
         let waiter = || Waiter::Thread(current());
-        match offer_in_line(&mut turn, waiter, &mut offer) {
+        match offer_in_line(&mut key, waiter, &mut offer) {
             Err(Refusal::Full) => {}
             other => return other.map_err(NotSent::Refused),
         }
         if watched.is_none() {
-            let leaves = Leaves(channel, lane, &mut turn);
-            let asked = waits::before(|| for_room(channel, request, lane, deadline));
+            let leaves = StopSending(channel, lane, &mut key);
+            let asked = hooks::before(|| for_room(channel, request, lane, deadline));
             watched = Some(asked.map_err(NotSent::WouldDeadlock)?);
             mem::forget(leaves);
             if matches!(watched, Some(Some(_))) {
@@ -79,16 +79,16 @@ pub(crate) fn send_blocking<S, R, E, T>(
             }
         }
         if channel.clock().park_until(deadline) {
-            channel.stop_sending(lane, &mut turn);
-            return Err(NotSent::Late);
+            channel.stop_sending(lane, &mut key);
+            return Err(NotSent::TimedOut);
         }
     }
 }
 
 /// Leaves the line for room when dropped: a watcher is the user's code, and may panic.
-struct Leaves<'a, S, R, E>(&'a Channel<S, R, E>, Lane, &'a mut Turn);
+struct StopSending<'a, S, R, E>(&'a Channel<S, R, E>, Lane, &'a mut WaiterKey);
 
-impl<S, R, E> Drop for Leaves<'_, S, R, E> {
+impl<S, R, E> Drop for StopSending<'_, S, R, E> {
     fn drop(&mut self) {
         self.0.stop_sending(self.1, self.2);
     }
@@ -112,14 +112,22 @@ pub(crate) fn for_room<S, R, E>(
     }
 }
 
-/// What to make of a draft: [`Draft::send`] or [`Draft::post`].
+/// What to make of an unsent request: [`UnsentRequest::send`] or [`UnsentRequest::post`].
 pub(crate) trait Offer<S, R, E, T>:
-    Fn(Draft<S, R, E>, &Channel<S, R, E>, Place<'_>) -> Result<T, (Draft<S, R, E>, Refusal)>
+    Fn(
+    UnsentRequest<S, R, E>,
+    &Channel<S, R, E>,
+    WaitMode<'_>,
+) -> Result<T, (UnsentRequest<S, R, E>, Refusal)>
 {
 }
 
 impl<S, R, E, T, F> Offer<S, R, E, T> for F where
-    F: Fn(Draft<S, R, E>, &Channel<S, R, E>, Place<'_>) -> Result<T, (Draft<S, R, E>, Refusal)>
+    F: Fn(
+        UnsentRequest<S, R, E>,
+        &Channel<S, R, E>,
+        WaitMode<'_>,
+    ) -> Result<T, (UnsentRequest<S, R, E>, Refusal)>
 {
 }
 
@@ -128,30 +136,30 @@ pub(crate) struct Sending<'a, S, R, E> {
     /// Kept alive, so that the server does not leave before a request that waits for room.
     client: ClientRef<'a, S, R, E>,
     /// Until it has been let in or refused.
-    draft: Option<Draft<S, R, E>>,
-    turn: Turn,
-    alarm: Option<Alarm>,
+    unsent: Option<UnsentRequest<S, R, E>>,
+    key: WaiterKey,
+    timer: Option<Timer>,
     if_room: bool,
     /// Room that was reserved for it.
-    room: Option<Room<S, R, E>>,
+    room: Option<ReservedRoom<S, R, E>>,
     /// That of the future that sends and, if it awaits the outcome, does that.
     pub(crate) coop: Coop,
-    /// Whether it has waited for room, so that the alarm wakes who waits for that.
+    /// Whether it has waited for room, so that the timer wakes who waits for that.
     has_waited: bool,
 }
 
 impl<'a, S, R, E> Sending<'a, S, R, E> {
     pub(crate) fn new(
         client: ClientRef<'a, S, R, E>,
-        draft: Draft<S, R, E>,
+        unsent: UnsentRequest<S, R, E>,
         if_room: bool,
-        room: Option<Room<S, R, E>>,
+        room: Option<ReservedRoom<S, R, E>>,
     ) -> Self {
         Self {
             client,
-            draft: Some(draft),
-            turn: Turn::default(),
-            alarm: None,
+            unsent: Some(unsent),
+            key: WaiterKey::default(),
+            timer: None,
             if_room,
             room,
             coop: Coop::new(),
@@ -161,33 +169,33 @@ impl<'a, S, R, E> Sending<'a, S, R, E> {
 
     /// Leaves word whom to wake when the outcome is there; unless its caller had better wait awake.
     #[inline]
-    pub(crate) fn arm(&mut self, waker: &Waker) -> bool {
-        let draft = self
-            .draft
+    pub(crate) fn preregister(&mut self, waker: &Waker) -> bool {
+        let unsent = self
+            .unsent
             .as_mut()
-            .filter(|draft| !draft.is_to_be_awaited_awake());
-        let Some(draft) = draft else {
+            .filter(|unsent| !unsent.is_to_be_awaited_awake());
+        let Some(unsent) = unsent else {
             return false;
         };
-        let core = draft.core();
-        let Ok(exchanged) = waits::polled(waker, || core.awaited(core.deadline(), true)) else {
+        let core = unsent.core();
+        let Ok(exchanged) = hooks::polled(waker, || core.awaited(core.deadline(), true)) else {
             // One that has not been sent waits for nobody; it will be asked about again.
             return false;
         };
-        draft.arm(exchanged.as_ref().unwrap_or(waker));
+        unsent.preregister(exchanged.as_ref().unwrap_or(waker));
         true
     }
 
     /// Its deadline does not matter any more.
-    pub(crate) fn disarm(&mut self) {
-        self.alarm = None;
+    pub(crate) fn drop_timer(&mut self) {
+        self.timer = None;
     }
 
-    /// The alarm, for the one who waits for the outcome. Not one that wakes who waits for room: a watcher would find that its waker is kept, and
+    /// The timer, for the one who waits for the outcome. Not one that wakes who waits for room: a watcher would find that its waker is kept, and
     /// take the request for one that still does.
-    pub(crate) fn take_alarm(&mut self) -> Option<Alarm> {
-        let alarm = self.alarm.take();
-        if self.has_waited { None } else { alarm }
+    pub(crate) fn take_timer(&mut self) -> Option<Timer> {
+        let timer = self.timer.take();
+        if self.has_waited { None } else { timer }
     }
 
     /// Ready when it has been let in (with what `offer` made of it) or refused. Not to be polled after that.
@@ -204,9 +212,9 @@ impl<'a, S, R, E> Sending<'a, S, R, E> {
         if !matches!(why, NotSent::Refused(_)) {
             self.give_up();
         }
-        self.disarm();
-        let draft = self.draft.take().expect(POLLED_AGAIN);
-        Poll::Ready(Err(why.with(draft.into_message())))
+        self.drop_timer();
+        let unsent = self.unsent.take().expect(POLLED_AGAIN);
+        Poll::Ready(Err(why.with(unsent.into_message())))
     }
 
     #[inline]
@@ -215,26 +223,26 @@ impl<'a, S, R, E> Sending<'a, S, R, E> {
         cx: &mut Context<'_>,
         offer: impl Offer<S, R, E, T>,
     ) -> Result<Poll<T>, NotSent> {
-        let core = self.draft.as_ref().expect(POLLED_AGAIN).core();
+        let core = self.unsent.as_ref().expect(POLLED_AGAIN).core();
         let (request, lane, deadline) = (core.id(), core.lane(), core.deadline());
         if self.clock().has_passed(deadline) {
-            return Err(NotSent::Late);
+            return Err(NotSent::TimedOut);
         }
-        if let (Some(deadline), None) = (deadline, &self.alarm) {
-            let alarm = self.clock().alarm(deadline);
-            self.alarm = Some(alarm.map_err(|refusal| NotSent::NoTimer(refusal.into()))?);
+        if let (Some(deadline), None) = (deadline, &self.timer) {
+            let timer = self.clock().timer(deadline);
+            self.timer = Some(timer.map_err(|refusal| NotSent::NoTimer(refusal.into()))?);
         }
-        let slot = &mut self.draft;
-        let mut offer = |place: Place<'_>| {
-            let draft = slot.take().expect(POLLED_AGAIN);
-            offer(draft, self.client.channel(), place).map_err(|(draft, refusal)| {
-                *slot = Some(draft);
+        let slot = &mut self.unsent;
+        let mut offer = |mode: WaitMode<'_>| {
+            let unsent = slot.take().expect(POLLED_AGAIN);
+            offer(unsent, self.client.channel(), mode).map_err(|(unsent, refusal)| {
+                *slot = Some(unsent);
                 refusal
             })
         };
         // One that cannot be full needs no line.
         if self.room.is_some() {
-            return match offer(Place::Reserved) {
+            return match offer(WaitMode::Reserved) {
                 Ok(sent) => {
                     if let Some(room) = self.room.take() {
                         room.spend();
@@ -245,28 +253,28 @@ impl<'a, S, R, E> Sending<'a, S, R, E> {
             };
         }
         if self.if_room || self.client.channel().capacity().is_none() {
-            return match offer(Place::Nowhere) {
+            return match offer(WaitMode::NoWait) {
                 Ok(sent) => Ok(Poll::Ready(sent)),
                 Err(refusal) => Err(NotSent::Refused(refusal)),
             };
         }
-        match offer(Place::Line(&mut self.turn, None)) {
+        match offer(WaitMode::InLine(&mut self.key, None)) {
             Ok(sent) => return Ok(Poll::Ready(sent)),
             Err(Refusal::Full) => {}
             Err(refusal) => return Err(NotSent::Refused(refusal)),
         }
         let channel = self.client.channel();
-        let wait = || for_room(channel, request, lane, deadline).again(self.turn.is_taken());
-        let exchanged = waits::polled(cx.waker(), wait).map_err(NotSent::WouldDeadlock)?;
+        let wait = || for_room(channel, request, lane, deadline).again(self.key.is_taken());
+        let exchanged = hooks::polled(cx.waker(), wait).map_err(NotSent::WouldDeadlock)?;
         let waker = exchanged.as_ref().unwrap_or(cx.waker());
-        match offer(Place::Line(&mut self.turn, Some(Waiter::task(waker)))) {
+        match offer(WaitMode::InLine(&mut self.key, Some(Waiter::task(waker)))) {
             Ok(sent) => return Ok(Poll::Ready(sent)),
             Err(Refusal::Full) => self.has_waited = true,
             Err(refusal) => return Err(NotSent::Refused(refusal)),
         }
         let mut cx = Context::from_waker(waker);
-        match self.alarm.as_mut().map(|alarm| alarm.poll(&mut cx)) {
-            Some(Poll::Ready(Ok(()))) => Err(NotSent::Late),
+        match self.timer.as_mut().map(|timer| timer.poll(&mut cx)) {
+            Some(Poll::Ready(Ok(()))) => Err(NotSent::TimedOut),
             Some(Poll::Ready(Err(refusal))) => Err(NotSent::NoTimer(refusal.into())),
             Some(Poll::Pending) | None => Ok(Poll::Pending),
         }
@@ -278,11 +286,11 @@ impl<'a, S, R, E> Sending<'a, S, R, E> {
     }
 
     fn give_up(&mut self) {
-        let (Some(draft), channel) = (&self.draft, self.client.channel()) else {
+        let (Some(unsent), channel) = (&self.unsent, self.client.channel()) else {
             return;
         };
-        if self.turn.is_taken() {
-            channel.stop_sending(draft.core().lane(), &mut self.turn);
+        if self.key.is_taken() {
+            channel.stop_sending(unsent.core().lane(), &mut self.key);
         } else {
             channel.refuse();
         }
@@ -291,7 +299,7 @@ impl<'a, S, R, E> Sending<'a, S, R, E> {
 
 impl<S, R, E> Drop for Sending<'_, S, R, E> {
     fn drop(&mut self) {
-        if self.turn.is_taken() {
+        if self.key.is_taken() {
             self.give_up();
         }
     }
@@ -299,15 +307,15 @@ impl<S, R, E> Drop for Sending<'_, S, R, E> {
 
 pub(crate) const POLLED_AGAIN: &str = "polled after it was ready";
 
-/// Offers, and enrols for room if there is none. Asks for the waiter only then.
+/// Offers, and registers for room if there is none. Asks for the waiter only then.
 #[inline]
 pub(crate) fn offer_in_line<T>(
-    turn: &mut Turn,
+    key: &mut WaiterKey,
     waiter: impl FnOnce() -> Waiter,
-    mut offer: impl FnMut(Place<'_>) -> Result<T, Refusal>,
+    mut offer: impl FnMut(WaitMode<'_>) -> Result<T, Refusal>,
 ) -> Result<T, Refusal> {
-    match offer(Place::Line(turn, None)) {
-        Err(Refusal::Full) => offer(Place::Line(turn, Some(waiter()))),
+    match offer(WaitMode::InLine(key, None)) {
+        Err(Refusal::Full) => offer(WaitMode::InLine(key, Some(waiter()))),
         other => other,
     }
 }

@@ -2,9 +2,9 @@
 //!
 //! # Who owns it
 //!
-//! A slot is on the heap. It is made by a client, which keeps it and uses it again (see `nest`). While a request is under way it is shared
+//! A slot is on the heap. It is made by a client, which keeps it and uses it again (see `pool`). While a request is under way it is shared
 //! by two ends without a reference count. The **caller's end** is whoever asked; the **server's end** is first the queue
-//! ([`Entry`]), then the one who answers ([`Handler`]). It belongs to whoever stays last, and the state word says who that is:
+//! ([`Entry`]), then the one who answers ([`Responder`]). It belongs to whoever stays last, and the state word says who that is:
 //!
 //! ```text
 //!             server's end publishes an outcome
@@ -18,27 +18,27 @@
 //! never touches the slot again. (A caller that leaves while its request is still *queued* withdraws it from the queue under the
 //! channel's lock; nobody else can reach the slot then, and no state is needed. A post has no caller's end from the start.)
 //!
-//! Besides, the channel's hotline may watch *one* slot, also while it is idle between two requests of its client: see `hotline`. It does
-//! not touch what is in the slot before a request is called in, but the memory has to stay: whoever would free a slot that is `HOT` leaves
-//! that to the hotline by `ORPHAN`.
+//! Besides, the channel's handoff may watch *one* slot, also while it is idle between two requests of its client: see `handoff`. It does
+//! not touch what is in the slot before a request is called in, but the memory has to stay: whoever would free a slot that is `ARMED` leaves
+//! that to the handoff by `ORPHAN`.
 //!
 //! # The state word
 //!
 //! | bit | set by | means |
 //! |---|---|---|
-//! | `LOCKED` | either end, the hotline; for a few instructions | the waiters or the hotline's bits are being exchanged; everybody else waits |
+//! | `LOCKED` | either end, the handoff; for a few instructions | the waiters or the handoff's bits are being exchanged; everybody else waits |
 //! | `CALLER` | caller, under `LOCKED` or before the request enters | the cell `caller` holds who sleeps for the outcome |
 //! | `HANDLER` | handler, under `LOCKED` | the cell `handler` holds who wants to know that the caller has left |
 //! | `DONE` | server's end, last thing | the outcome is in place |
 //! | `ABANDONED` | caller, last thing, only while the request is taken | nobody waits any more |
-//! | `HOT` | hotline, under `LOCKED` and the channel's lock | the hotline watches this slot |
-//! | `COOL` | hotline, under `LOCKED` and the channel's lock | it will soon stop: no more calls |
-//! | `CALL` | caller, only from idle with `HOT` | a request is in the slot, for the hotline to take; no queue has it |
-//! | `FIRM` | caller, with `CALL`; it clears it under the lease of the hotline | the caller will not take it back: it may be answered without a write, and `CALL` stays until `DONE` |
-//! | `TIMED` | caller, with `CALL` | it has a deadline: to be answered under the channel's lock, as it is withdrawn under it |
-//! | `TURN` | caller, toggles with each `CALL` | tells a firm call from the one before, which has been answered |
-//! | `ORPHAN` | the last owner | the hotline is to free it |
-//! | the bits of `ENDING` | server's end with `DONE`, if `HOT` | how the request ended; whoever clears them counts it |
+//! | `ARMED` | handoff, under `LOCKED` and the channel's lock | the handoff watches this slot |
+//! | `DISARMING` | handoff, under `LOCKED` and the channel's lock | it will soon stop: no more calls |
+//! | `HANDED` | caller, only from idle with `ARMED` | a request is in the slot, for the handoff to take; no queue has it |
+//! | `COMMITTED` | caller, with `HANDED`; it clears it under the lease of the handoff | the caller will not take it back: it may be answered without a write, and `HANDED` stays until `DONE` |
+//! | `TIMED` | caller, with `HANDED` | it has a deadline: to be answered under the channel's lock, as it is withdrawn under it |
+//! | `PARITY` | caller, toggles with each `HANDED` | tells a firm call from the one before, which has been answered |
+//! | `ORPHAN` | the last owner | the handoff is to free it |
+//! | the bits of `ENDING` | server's end with `DONE`, if `ARMED` | how the request ended; whoever clears them counts it |
 //!
 //! When nobody sleeps publishing is one compare-exchange that adds `DONE`. Otherwise it takes the
 //! waiter *out* under `LOCKED`, publishes `DONE` by the store that unlocks, and wakes the waiter afterwards, from its own stack.
@@ -48,7 +48,7 @@
 //! Between two ends that are awake, what costs is the cache line with the state, the outcome and the message, going there and back: about
 //! twice 60 ns. So that it moves no oftener, nobody writes to it except to hand it over (neither message nor outcome is marked as
 //! taken, the state implies it), and nobody executes another locked instruction between seeing the other's store and its own
-//! (measured: one `fetch_add` on an undisputed line there costs 100 ns, as it separates the read of the line from the write). Hence `ENDING`: the hotline
+//! (measured: one `fetch_add` on an undisputed line there costs 100 ns, as it separates the read of the line from the write). Hence `ENDING`: the handoff
 //! counts the ending of one request when it takes the next.
 //!
 //! # Invariants
@@ -56,12 +56,12 @@
 //! 1. `message` is there from the making of the request until it is taken, and longer if it is turned down or withdrawn. It is touched by
 //!    the creator before the request enters, then by the one holder of the [`Entry`], then (if it came back) by the caller after `DONE` or
 //!    after withdrawal. `origin` is written with it, and read by the server's end.
-//! 2. `verdict` is written by the server's end before `DONE`, moved out once by the caller after it has seen `DONE`.
+//! 2. `completion` is written by the server's end before `DONE`, moved out once by the caller after it has seen `DONE`.
 //! 3. `caller` and `handler` are touched only under `LOCKED`, or by who owns the slot alone.
 //! 4. `links` are touched only through the list that holds the entry: that of the queue, under the channel's lock, or that of a batch
 //!    which a receiver has taken, without it. `queued` is touched only under the channel's lock.
 //! 5. After the store that sets `DONE` (`ABANDONED`) the server's end (the caller) makes no further access.
-//! 6. The hotline makes no access after it has cleared `HOT`, unless it found `CALL` (then it has the entry) or `ORPHAN` (then it has
+//! 6. The handoff makes no access after it has cleared `ARMED`, unless it found `HANDED` (then it has the entry) or `ORPHAN` (then it has
 //!    the slot).
 
 pub(crate) mod list;
@@ -77,14 +77,14 @@ use std::{
 use crate::{
     error::NoReply,
     error::panic::PanicMessage,
-    stats::{Ending, Ledger, Untaken},
+    hooks::{self, ChannelId, Cycle, Goal, RequestId, Wait},
+    stats::{AtomicCounters, Ending, Untaken},
     sync::{
-        AtomicU32, Ordering, Padded, UnsafeCell, Waits, current, head_start, lock_pause, panicking,
-        spin_until,
+        AtomicU32, Ordering, Padded, UnsafeCell, WaitPolicy, current, lock_pause, panicking,
+        pause_for_peer, spin_until,
     },
     time::clock::Clock,
-    wait::waiter::{Waiter, Wake, shielded},
-    waits::{self, ChannelId, Circle, Goal, RequestId, Wait},
+    wait::waiter::{DeferredWake, Waiter, catch_user_panic},
 };
 
 const PENDING: u32 = 0;
@@ -93,23 +93,23 @@ const CALLER: u32 = 1 << 1;
 const HANDLER: u32 = 1 << 2;
 const DONE: u32 = 1 << 3;
 const ABANDONED: u32 = 1 << 4;
-const HOT: u32 = 1 << 5;
-const COOL: u32 = 1 << 6;
-const CALL: u32 = 1 << 7;
+const ARMED: u32 = 1 << 5;
+const DISARMING: u32 = 1 << 6;
+const HANDED: u32 = 1 << 7;
 const ORPHAN: u32 = 1 << 8;
-const FIRM: u32 = 1 << 9;
-const TURN: u32 = 1 << 10;
+const COMMITTED: u32 = 1 << 9;
+const PARITY: u32 = 1 << 10;
 const TIMED: u32 = 1 << 11;
 const ENDING: u32 = 7 << ENDING_SHIFT;
 const ENDING_SHIFT: u32 = 12;
 /// What outlasts a request.
-const LASTING: u32 = HOT | COOL | TURN;
+const LASTING: u32 = ARMED | DISARMING | PARITY;
 /// What keeps the server's end from publishing by one exchange.
 const INVOLVED: u32 = LOCKED | CALLER | HANDLER | ABANDONED;
 
 /// What the server's end says in the end.
 #[derive(Debug)]
-pub(crate) enum Verdict<R, E> {
+pub(crate) enum Completion<R, E> {
     Reply(R),
     App(E),
     NoReply(NoReply),
@@ -121,8 +121,8 @@ pub(crate) enum Verdict<R, E> {
     Expired,
 }
 
-impl<R, E> Verdict<R, E> {
-    /// The column of the ledger, for verdicts on requests that were taken. For a post letting go is handling.
+impl<R, E> Completion<R, E> {
+    /// The column of the counters, for completions on requests that were taken. For a post letting go is handling.
     #[inline]
     fn ending(&self, post: bool) -> Ending {
         match self {
@@ -141,7 +141,7 @@ impl<R, E> Verdict<R, E> {
     }
 }
 
-impl<R, E> From<Result<R, E>> for Verdict<R, E> {
+impl<R, E> From<Result<R, E>> for Completion<R, E> {
     fn from(answer: Result<R, E>) -> Self {
         match answer {
             Ok(reply) => Self::Reply(reply),
@@ -159,7 +159,7 @@ pub(crate) enum Lane {
 
 /// What is fixed about a request when it is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Terms {
+pub(crate) struct RequestOptions {
     pub(crate) lane: Lane,
     pub(crate) deadline: Option<Instant>,
     /// The caller's thread is blocked until the outcome or the deadline.
@@ -168,7 +168,7 @@ pub(crate) struct Terms {
     pub(crate) post: bool,
 }
 
-impl Terms {
+impl RequestOptions {
     /// Those of a request about which nothing was said.
     pub(crate) const PLAIN: Self = Self {
         lane: Lane::Normal,
@@ -186,63 +186,63 @@ impl Terms {
 
 /// The part of a channel that every slot can reach, whatever the types.
 #[derive(Debug)]
-pub(crate) struct Common {
-    pub(crate) ledger: Padded<Ledger>,
+pub(crate) struct ChannelShared {
+    pub(crate) counters: Padded<AtomicCounters>,
     /// For a reply.
-    pub(crate) waits: Waits,
+    pub(crate) wait_policy: WaitPolicy,
     pub(crate) clock: Clock,
     /// Whether requests note when they enter.
     pub(crate) entry_times: bool,
 }
 
-impl Common {
+impl ChannelShared {
     pub(crate) fn id(&self) -> ChannelId {
         ChannelId(ptr::from_ref(self).addr())
     }
 }
 
-/// What only the allocation knows how to do, as [`Core`] does not know the type of the message.
+/// What only the allocation knows how to do, as [`SlotCore`] does not know the type of the message.
 ///
-/// All are called with the address of the `Core` that holds them.
-pub(crate) struct Memory<R, E> {
+/// All are called with the address of the `SlotCore` that holds them.
+pub(crate) struct SlotVtable<R, E> {
     /// Takes the request out of the queue if it is still there, and tells whether it was.
-    pub(crate) withdraw: unsafe fn(NonNull<Core<R, E>>, Untaken) -> bool,
+    pub(crate) withdraw: unsafe fn(NonNull<SlotCore<R, E>>, Untaken) -> bool,
     /// Gives up the slot, in which nothing is left. The caller of this function must be its only owner.
-    pub(crate) release: unsafe fn(NonNull<Core<R, E>>),
+    pub(crate) release: unsafe fn(NonNull<SlotCore<R, E>>),
     /// The same, with the message in it.
-    pub(crate) discard: unsafe fn(NonNull<Core<R, E>>),
+    pub(crate) discard: unsafe fn(NonNull<SlotCore<R, E>>),
 }
 
 /// What two ends that are awake only read.
-struct Cold<R, E> {
-    terms: UnsafeCell<Terms>,
-    /// When it entered, if that is noted: touched like the terms.
+struct ColdFields<R, E> {
+    options: UnsafeCell<RequestOptions>,
+    /// When it entered, if that is noted: touched like the options.
     entered: UnsafeCell<Option<Instant>>,
     notes_entry: bool,
     /// Outlives the slot, which holds a reference to the channel.
-    common: NonNull<Common>,
-    memory: Memory<R, E>,
+    shared: NonNull<ChannelShared>,
+    vtable: SlotVtable<R, E>,
     caller: UnsafeCell<Option<Waiter>>,
     handler: UnsafeCell<Option<Waiter>>,
 }
 
 /// The part of a slot that does not depend on the type of the message: what is cold, and then, at the start of a cache line, what is hot.
 #[repr(C)]
-pub(crate) struct Core<R, E> {
-    cold: Cold<R, E>,
+pub(crate) struct SlotCore<R, E> {
+    cold: ColdFields<R, E>,
     padding: [u8; PADDING],
     state: AtomicU32,
     /// Where the request was made: touched like the message, and among what is hot since a client may be asked in many places.
     origin: UnsafeCell<&'static Location<'static>>,
-    verdict: UnsafeCell<MaybeUninit<Verdict<R, E>>>,
+    completion: UnsafeCell<MaybeUninit<Completion<R, E>>>,
 }
 
-const PADDING: usize = 128_usize.saturating_sub(size_of::<Cold<(), ()>>());
+const PADDING: usize = 128_usize.saturating_sub(size_of::<ColdFields<(), ()>>());
 
 /// A slot. `repr(C)`: a pointer to it is a pointer to its `core`, and the message follows the outcome.
 #[repr(C, align(128))]
 pub(crate) struct Slot<S, R, E> {
-    pub(crate) core: Core<R, E>,
+    pub(crate) core: SlotCore<R, E>,
     message: UnsafeCell<MaybeUninit<S>>,
     /// See `list`.
     pub(crate) links: UnsafeCell<Links<S, R, E>>,
@@ -253,7 +253,7 @@ pub(crate) struct Slot<S, R, E> {
 /// Two ends that are awake exchange a small request and its outcome by one cache line.
 #[cfg(not(any(loom, shuttle)))]
 const _: () = {
-    let hot = mem::offset_of!(Core<u64, ()>, state);
+    let hot = mem::offset_of!(SlotCore<u64, ()>, state);
     assert!(hot % 128 == 0 && mem::offset_of!(Slot<u64, u64, ()>, links) - hot <= 64);
 };
 
@@ -265,44 +265,48 @@ pub(crate) struct Links<S, R, E> {
 
 /// Which of two calls in a row.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Turn(pub(crate) u32);
+pub(crate) struct Parity(pub(crate) u32);
 
-/// What the hotline found when it stopped to watch a slot.
-pub(crate) enum HungUp {
+/// What the handoff found when it stopped to watch a slot.
+pub(crate) enum Disarmed {
     /// Nothing that concerns it.
     Idle,
     /// A call, which it has taken: there is an entry now.
-    Call,
+    Request,
     /// Nobody else has the slot.
     Orphan,
 }
 
-impl<R, E> Core<R, E> {
+impl<R, E> SlotCore<R, E> {
     /// # Safety
-    /// `common` outlives it.
-    unsafe fn new(terms: Terms, common: NonNull<Common>, memory: Memory<R, E>) -> Self {
+    /// `shared` outlives it.
+    unsafe fn new(
+        options: RequestOptions,
+        shared: NonNull<ChannelShared>,
+        vtable: SlotVtable<R, E>,
+    ) -> Self {
         Self {
-            cold: Cold {
-                terms: UnsafeCell::new(terms),
+            cold: ColdFields {
+                options: UnsafeCell::new(options),
                 entered: UnsafeCell::new(None),
                 // SAFETY: it is alive.
-                notes_entry: unsafe { common.as_ref() }.entry_times,
-                common,
-                memory,
+                notes_entry: unsafe { shared.as_ref() }.entry_times,
+                shared,
+                vtable,
                 caller: UnsafeCell::new(None),
                 handler: UnsafeCell::new(None),
             },
             padding: [0; PADDING],
             state: AtomicU32::new(PENDING),
             origin: UnsafeCell::new(Location::caller()),
-            verdict: UnsafeCell::new(MaybeUninit::uninit()),
+            completion: UnsafeCell::new(MaybeUninit::uninit()),
         }
     }
 
     #[inline]
-    pub(crate) fn terms(&self) -> Terms {
-        // SAFETY: written only by who owns the slot alone (`set_terms`).
-        self.cold.terms.with(|terms| unsafe { *terms })
+    pub(crate) fn options(&self) -> RequestOptions {
+        // SAFETY: written only by who owns the slot alone (`set_options`).
+        self.cold.options.with(|options| unsafe { *options })
     }
 
     /// Only if they are others: not to move the line.
@@ -310,10 +314,12 @@ impl<R, E> Core<R, E> {
     /// # Safety
     /// The slot is the caller's alone.
     #[inline]
-    pub(crate) unsafe fn set_terms(&self, terms: Terms) {
-        if self.terms() != terms {
+    pub(crate) unsafe fn set_options(&self, options: RequestOptions) {
+        if self.options() != options {
             // SAFETY: as promised by the caller.
-            self.cold.terms.with_mut(|cell| unsafe { *cell = terms });
+            self.cold
+                .options
+                .with_mut(|cell| unsafe { *cell = options });
         }
     }
 
@@ -356,28 +362,28 @@ impl<R, E> Core<R, E> {
 
     #[inline]
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        self.terms().deadline
+        self.options().deadline
     }
 
     #[inline]
     pub(crate) fn lane(&self) -> Lane {
-        self.terms().lane
+        self.options().lane
     }
 
     #[inline]
     pub(crate) fn is_post(&self) -> bool {
-        self.terms().post
+        self.options().post
     }
 
     #[inline]
-    pub(crate) fn common(&self) -> &Common {
+    pub(crate) fn shared(&self) -> &ChannelShared {
         // SAFETY: it outlives the slot, see the field.
-        unsafe { self.cold.common.as_ref() }
+        unsafe { self.cold.shared.as_ref() }
     }
 
     #[inline]
     pub(crate) fn clock(&self) -> &Clock {
-        &self.common().clock
+        &self.shared().clock
     }
 
     /// Whether its deadline has passed.
@@ -387,8 +393,8 @@ impl<R, E> Core<R, E> {
     }
 
     #[inline]
-    fn ledger(&self) -> &Ledger {
-        &self.common().ledger.0
+    fn counters(&self) -> &AtomicCounters {
+        &self.shared().counters.0
     }
 
     /// Takes `LOCKED` and returns the other bits. Pairs with the Release of `unlock`.
@@ -447,7 +453,7 @@ impl<R, E> Core<R, E> {
     /// # Safety
     /// The slot is the caller's alone.
     #[inline]
-    pub(crate) unsafe fn arm(&self, waker: &Waker) {
+    pub(crate) unsafe fn preregister(&self, waker: &Waker) {
         // SAFETY: invariant 3.
         let armed = unsafe { self.would_wake(waker) };
         if !armed {
@@ -479,76 +485,78 @@ impl<R, E> Core<R, E> {
     /// # Safety
     /// The slot is the caller's alone.
     #[inline]
-    unsafe fn armed(&self) -> u32 {
+    unsafe fn preregistered_bit(&self) -> u32 {
         // SAFETY: as promised by the caller.
         let armed = self.cold.caller.with(|cell| unsafe { &*cell }.is_some());
         if armed { CALLER } else { 0 }
     }
 
-    /// Whether the hotline watches the slot, so that a [`call`](Self::call) may succeed.
+    /// Whether the handoff watches the slot, so that a [`hand_over`](Self::hand_over) may succeed.
     #[inline]
-    pub(crate) fn is_hot(&self) -> bool {
-        // Relaxed: `call` decides.
-        self.state.load(Ordering::Relaxed) & (HOT | COOL) == HOT
+    pub(crate) fn is_armed(&self) -> bool {
+        // Relaxed: `hand_over` decides.
+        self.state.load(Ordering::Relaxed) & (ARMED | DISARMING) == ARMED
     }
 
-    /// Hands the request to the hotline, if it watches the slot: then it will be taken without passing through the queue.
+    /// Hands the request to the handoff, if it watches the slot: then it will be taken without passing through the queue.
     ///
     /// # Safety
     /// The slot is the caller's alone, with a message in it.
     #[inline]
-    pub(crate) unsafe fn call(&self) -> bool {
+    pub(crate) unsafe fn hand_over(&self) -> bool {
         // Relaxed: the exchange decides.
         let bits = self.state.load(Ordering::Relaxed);
         // SAFETY: invariant 3.
-        let armed = unsafe { self.armed() };
-        let Terms {
+        let armed = unsafe { self.preregistered_bit() };
+        let RequestOptions {
             blocks, deadline, ..
-        } = self.terms();
+        } = self.options();
         let firm = match (deadline, blocks) {
             (Some(_), _) => TIMED,
-            (None, true) => FIRM,
+            (None, true) => COMMITTED,
             (None, false) => 0,
         };
-        let call = (bits & (HOT | TURN | ENDING)) ^ TURN | CALL | firm | armed;
-        bits & (HOT | COOL | LOCKED) == HOT
+        let call = (bits & (ARMED | PARITY | ENDING)) ^ PARITY | HANDED | firm | armed;
+        bits & (ARMED | DISARMING | LOCKED) == ARMED
             && self
                 .state
-                // Release: pairs with the Acquire of `answer` and `hang_up`.
+                // Release: pairs with the Acquire of `accept` and `disarm`.
                 .compare_exchange(bits, call, Ordering::Release, Ordering::Relaxed)
                 .is_ok()
     }
 
     /// Whether the request cannot be taken back.
     #[inline]
-    pub(crate) fn is_firm(&self) -> bool {
+    pub(crate) fn is_committed(&self) -> bool {
         // Relaxed: set by this end.
-        self.state.load(Ordering::Relaxed) & (CALL | FIRM) == CALL | FIRM
+        self.state.load(Ordering::Relaxed) & (HANDED | COMMITTED) == HANDED | COMMITTED
     }
 
     /// Makes a firm call one that can be taken back.
     ///
     /// # Safety
-    /// The slot was sent by this end. Under the lease of the hotline that watches it, and the call has not been answered.
-    pub(crate) unsafe fn loosen(&self) {
+    /// The slot was sent by this end. Under the lease of the handoff that watches it, and the call has not been answered.
+    pub(crate) unsafe fn uncommit(&self) {
         // Relaxed: no data goes with it.
-        self.exchange(Ordering::Relaxed, |bits| Some(bits & !FIRM));
+        self.exchange(Ordering::Relaxed, |bits| Some(bits & !COMMITTED));
     }
 
     /// Takes a call back. False if there is none, or if it is firm.
     ///
     /// # Safety
     /// The slot was sent by this end.
-    pub(crate) unsafe fn withdraw_call(&self) -> bool {
+    pub(crate) unsafe fn take_back(&self) -> bool {
         // It was no turn: the next one is.
-        let step = |bits| (bits & (CALL | FIRM) == CALL).then_some((bits & !(CALL | TIMED)) ^ TURN);
+        let step = |bits| {
+            (bits & (HANDED | COMMITTED) == HANDED).then_some((bits & !(HANDED | TIMED)) ^ PARITY)
+        };
         // Acquire: nothing to see but our own.
         self.exchange(Ordering::Acquire, step).is_some()
     }
 
     #[inline]
     pub(crate) fn is_done(&self) -> bool {
-        // Acquire: pairs with the Release that set DONE, so the verdict and all that the handler did are visible.
+        // Acquire: pairs with the Release that set DONE, so the completion and all that the handler did are visible.
         self.state.load(Ordering::Acquire) & DONE != 0
     }
 
@@ -557,12 +565,12 @@ impl<R, E> Core<R, E> {
     /// # Errors
     /// The thread's watcher says that it would wait for itself.
     #[inline]
-    pub(crate) fn wait(&self, deadline: Option<Instant>) -> Result<bool, Circle> {
-        if self.is_hot() {
-            head_start();
+    pub(crate) fn wait(&self, deadline: Option<Instant>) -> Result<bool, Cycle> {
+        if self.is_armed() {
+            pause_for_peer();
         }
-        let patience = &self.common().waits.threads;
-        if spin_until(patience, || self.is_done()) {
+        let policy = &self.shared().wait_policy.threads;
+        if spin_until(policy, || self.is_done()) {
             return Ok(true);
         }
         // One that ends before the request does waits for nobody for ever, whatever its watcher finds.
@@ -570,17 +578,17 @@ impl<R, E> Core<R, E> {
         let _watched = if is_bounded_by_call {
             None
         } else {
-            waits::before(|| self.awaited(deadline, true))?
+            hooks::before(|| self.awaited(deadline, true))?
         };
         if !self.sleep(Waiter::Thread(current())) {
             return Ok(true);
         }
         let mut passed = false;
-        let asleep = patience.sleeps();
+        let asleep = policy.sleeps();
         // It looks before it parks for the first time as well: to let go of a former waiter runs the user's code, which may use up the unpark.
         loop {
             if self.is_done() {
-                patience.woken(asleep);
+                policy.woken(asleep);
                 return Ok(true);
             }
             if passed {
@@ -594,7 +602,7 @@ impl<R, E> Core<R, E> {
     pub(crate) fn awaited(&self, deadline: Option<Instant>, is_first: bool) -> Wait {
         Wait {
             request: self.id(),
-            channel: self.common().id(),
+            channel: self.shared().id(),
             deadline,
             clock: self.clock().id(),
             goal: Goal::Reply,
@@ -613,11 +621,11 @@ impl<R, E> Core<R, E> {
     #[inline]
     pub(crate) fn is_answered_at_once(&self) -> bool {
         // Relaxed: a hint.
-        let quick = self.state.load(Ordering::Relaxed) & (HOT | CALLER) == HOT;
+        let quick = self.state.load(Ordering::Relaxed) & (ARMED | CALLER) == ARMED;
         if quick {
-            head_start();
+            pause_for_peer();
         }
-        quick && spin_until(&self.common().waits.tasks, || self.is_done())
+        quick && spin_until(&self.shared().wait_policy.tasks, || self.is_done())
     }
 
     /// Leaves word to wake the task of `waker` when the outcome is there. False if it is there already.
@@ -660,7 +668,7 @@ impl<R, E> Core<R, E> {
     ///
     /// # Safety
     /// `this` is the caller's end of a slot that was sent.
-    pub(crate) unsafe fn abandon(this: NonNull<Self>, ending: Ending) -> Option<Wake> {
+    pub(crate) unsafe fn abandon(this: NonNull<Self>, ending: Ending) -> Option<DeferredWake> {
         // SAFETY: the slot is alive until the store below.
         let core = unsafe { this.as_ref() };
         let bits = core.lock();
@@ -670,10 +678,10 @@ impl<R, E> Core<R, E> {
         }
         // SAFETY: LOCKED is ours.
         let (handler, caller) = unsafe { core.take_waiters() };
-        core.ledger().count(ending);
+        core.counters().count(ending);
         // SAFETY: alive, and not used after this.
         unsafe { Self::unlock_for_good(this, bits & LASTING | ABANDONED) };
-        Some(Wake::new(handler).and_discard([caller, None]))
+        Some(DeferredWake::new(handler).and_discard([caller, None]))
     }
 
     /// The handler's and the caller's.
@@ -692,10 +700,10 @@ impl<R, E> Core<R, E> {
     /// The outcome, once.
     ///
     /// # Safety
-    /// That of [`with_verdict`](Self::with_verdict).
-    pub(crate) unsafe fn verdict(&self) -> Verdict<R, E> {
+    /// That of [`with_completion`](Self::with_completion).
+    pub(crate) unsafe fn completion(&self) -> Completion<R, E> {
         // SAFETY: as promised by the caller; the copy is the one that counts.
-        unsafe { self.with_verdict(|verdict| ptr::read(verdict)) }
+        unsafe { self.with_completion(|completion| ptr::read(completion)) }
     }
 
     /// Shows the outcome where it is; `read` moves out of it what there is to move.
@@ -703,42 +711,42 @@ impl<R, E> Core<R, E> {
     /// # Safety
     /// `is_done` returned true, this is the caller's end, and it was not called before.
     #[inline]
-    pub(crate) unsafe fn with_verdict<T>(&self, read: impl FnOnce(&Verdict<R, E>) -> T) -> T {
+    pub(crate) unsafe fn with_completion<T>(&self, read: impl FnOnce(&Completion<R, E>) -> T) -> T {
         // SAFETY: after DONE the slot is the caller's alone (invariants 2 and 5).
-        self.verdict
+        self.completion
             .with(|cell| read(unsafe { (*cell).assume_init_ref() }))
     }
 
-    /// See [`Memory::withdraw`].
+    /// See [`SlotVtable::withdraw`].
     ///
     /// # Safety
     /// `this` is the caller's end of a slot that was sent and not abandoned.
     pub(crate) unsafe fn withdraw(this: NonNull<Self>, why: Untaken) -> bool {
         // SAFETY: alive, as the caller's end has not left.
-        let withdraw = unsafe { this.as_ref() }.cold.memory.withdraw;
+        let withdraw = unsafe { this.as_ref() }.cold.vtable.withdraw;
         // SAFETY: as promised by the caller.
         unsafe { withdraw(this, why) }
     }
 
-    /// See [`Memory::release`].
+    /// See [`SlotVtable::release`].
     ///
     /// # Safety
     /// Its only owner calls this, and there is neither message nor outcome in it.
     #[inline]
     pub(crate) unsafe fn release(this: NonNull<Self>) {
         // SAFETY: alive, as its owner says so.
-        let release = unsafe { this.as_ref() }.cold.memory.release;
+        let release = unsafe { this.as_ref() }.cold.vtable.release;
         // SAFETY: as promised by the caller.
         unsafe { release(this) }
     }
 
-    /// See [`Memory::discard`].
+    /// See [`SlotVtable::discard`].
     ///
     /// # Safety
     /// Its only owner calls this, and there is a message but no outcome in it.
     pub(crate) unsafe fn discard(this: NonNull<Self>) {
         // SAFETY: alive, as its owner says so.
-        let discard = unsafe { this.as_ref() }.cold.memory.discard;
+        let discard = unsafe { this.as_ref() }.cold.vtable.discard;
         // SAFETY: as promised by the caller.
         unsafe { discard(this) }
     }
@@ -751,7 +759,7 @@ impl<R, E> Core<R, E> {
         self.state.load(Ordering::Acquire) & ABANDONED != 0
     }
 
-    /// Puts the verdict in place and hands the slot to the caller. Gives it back if the caller has left: then
+    /// Puts the completion in place and hands the slot to the caller. Gives it back if the caller has left: then
     /// the slot is the server's end's. What is counted is counted before the caller can see the outcome.
     ///
     /// # Safety
@@ -759,22 +767,22 @@ impl<R, E> Core<R, E> {
     #[inline]
     unsafe fn publish(
         this: NonNull<Self>,
-        verdict: Verdict<R, E>,
+        completion: Completion<R, E>,
         ending: Option<Ending>,
-    ) -> Result<Wake, Verdict<R, E>> {
+    ) -> Result<DeferredWake, Completion<R, E>> {
         // SAFETY: the slot is alive until DONE is set; the references do not outlive the statements (see `unlock_for_good`).
-        let (state, cell) = unsafe { (&(*this.as_ptr()).state, &(*this.as_ptr()).verdict) };
+        let (state, cell) = unsafe { (&(*this.as_ptr()).state, &(*this.as_ptr()).completion) };
         // SAFETY: the channel outlives the slot.
-        let ledger = unsafe { this.as_ref() }.ledger();
-        // Relaxed: HOT may go meanwhile, but does not come.
+        let counters = unsafe { this.as_ref() }.counters();
+        // Relaxed: ARMED may go meanwhile, but does not come.
         let bits = state.load(Ordering::Relaxed);
         let mut counted = false;
-        if let (Some(ending), 0) = (ending, bits & HOT) {
-            ledger.count(ending);
+        if let (Some(ending), 0) = (ending, bits & ARMED) {
+            counters.count(ending);
             counted = true;
         }
-        // SAFETY: nobody else touches the verdict before DONE (invariant 2).
-        cell.with_mut(|cell| unsafe { (*cell).write(verdict) });
+        // SAFETY: nobody else touches the completion before DONE (invariant 2).
+        cell.with_mut(|cell| unsafe { (*cell).write(completion) });
         // Nobody asleep: the usual case between two ends that are awake.
         if bits & INVOLVED == 0 {
             let code = if counted { 0 } else { code(ending) };
@@ -784,7 +792,7 @@ impl<R, E> Core<R, E> {
                 .compare_exchange(bits, done, Ordering::Release, Ordering::Relaxed)
                 .is_ok()
             {
-                return Ok(Wake::default());
+                return Ok(DeferredWake::default());
             }
         }
         // SAFETY: still alive, as DONE is not set.
@@ -793,129 +801,136 @@ impl<R, E> Core<R, E> {
         if bits & ABANDONED != 0 {
             core.unlock(bits);
             if let (Some(ending), true) = (ending, counted) {
-                ledger.uncount(ending);
+                counters.uncount(ending);
             }
-            // SAFETY: the slot is ours alone, and the verdict was written above.
+            // SAFETY: the slot is ours alone, and the completion was written above.
             return Err(cell.with(|cell| unsafe { (*cell).assume_init_read() }));
         }
         // SAFETY: LOCKED is ours.
         let (handler, caller) = unsafe { core.take_waiters() };
         let mut done = bits & LASTING | DONE;
         if let (Some(ending), false) = (ending, counted) {
-            if bits & HOT != 0 {
+            if bits & ARMED != 0 {
                 done |= code(Some(ending));
             } else {
-                ledger.count(ending);
+                counters.count(ending);
             }
         }
         // SAFETY: alive, and not used after this.
         unsafe { Self::unlock_for_good(this, done) };
-        Ok(Wake::new(caller).and_discard([handler, None]))
+        Ok(DeferredWake::new(caller).and_discard([handler, None]))
     }
 
-    // ---- the hotline
+    // ---- the handoff
 
     /// Begins to watch the slot. Returns the turn of its last call.
     ///
     /// # Safety
-    /// Under the channel's lock and the lease of its hotline, which watches no other slot; the slot is the server's end's.
-    pub(crate) unsafe fn watch(&self) -> Turn {
-        let step = |bits: u32| Some((bits | HOT) & !COOL);
+    /// Under the channel's lock and the lease of its handoff, which watches no other slot; the slot is the server's end's.
+    pub(crate) unsafe fn arm(&self) -> Parity {
+        let step = |bits: u32| Some((bits | ARMED) & !DISARMING);
         // Relaxed: no data goes with it.
         let bits = self.exchange(Ordering::Relaxed, step);
-        Turn(bits.unwrap_or(0) & TURN)
+        Parity(bits.unwrap_or(0) & PARITY)
     }
 
-    /// Announces that the hotline will stop to watch the slot: no more calls.
+    /// Announces that the handoff will stop to watch the slot: no more calls.
     ///
     /// # Safety
-    /// Under the channel's lock, whose hotline watches the slot.
-    pub(crate) unsafe fn cool(&self) {
-        // Acquire: pairs with the Release of `call`. Whoever gave back the lease before the call that is found here did so before that call was made (it
-        // had answered the one before), so `quit`, which tries to get the lease next, sees that it is free: an exchange that fails may read an old value.
-        self.exchange(Ordering::Acquire, |bits| Some(bits | COOL));
+    /// Under the channel's lock, whose handoff watches the slot.
+    pub(crate) unsafe fn begin_disarm(&self) {
+        // Acquire: pairs with the Release of `hand_over`. Whoever gave back the lease before the call that is found here did so before that call was made (it
+        // had answered the one before), so `disarm`, which tries to get the lease next, sees that it is free: an exchange that fails may read an old value.
+        self.exchange(Ordering::Acquire, |bits| Some(bits | DISARMING));
     }
 
-    /// Whether there is a call to [`answer`](Self::answer), if the last one that was answered had that turn.
+    /// Whether there is a call to [`accept`](Self::accept), if the last one that was answered had that turn.
     #[inline]
-    pub(crate) fn is_calling(&self, last: Turn) -> bool {
-        // Relaxed: `answer` decides.
-        is_call(self.state.load(Ordering::Relaxed), last)
+    pub(crate) fn has_request(&self, last: Parity) -> bool {
+        // Relaxed: `accept` decides.
+        is_handed(self.state.load(Ordering::Relaxed), last)
     }
 
     /// Takes the call if there is one (without the channel's lock: one that has no deadline), with the ending of the request before, which
     /// the caller of this function counts.
     ///
     /// # Safety
-    /// With the lease of the hotline that watches the slot, and under the channel's lock if `locked`.
+    /// With the lease of the handoff that watches the slot, and under the channel's lock if `locked`.
     #[inline]
-    pub(crate) unsafe fn answer(&self, last: Turn, locked: bool) -> Option<(Turn, Option<Ending>)> {
-        // Acquire: pairs with the Release of `call`.
+    pub(crate) unsafe fn accept(
+        &self,
+        last: Parity,
+        locked: bool,
+    ) -> Option<(Parity, Option<Ending>)> {
+        // Acquire: pairs with the Release of `hand_over`.
         let mut bits = self.state.load(Ordering::Acquire);
-        if !is_call(bits, last) {
+        if !is_handed(bits, last) {
             return None;
         }
-        if bits & FIRM == 0 {
+        if bits & COMMITTED == 0 {
             let unfit = if locked { 0 } else { TIMED };
             let step = |bits| {
-                (bits & CALL != 0 && bits & unfit == 0).then_some(bits & !(CALL | TIMED | ENDING))
+                (bits & HANDED != 0 && bits & unfit == 0)
+                    .then_some(bits & !(HANDED | TIMED | ENDING))
             };
             // Acquire: the same.
             bits = self.exchange(Ordering::Acquire, step)?;
         }
-        Some((Turn(bits & TURN), ending(bits)))
+        Some((Parity(bits & PARITY), ending(bits)))
     }
 
     /// How the last request ended, if nobody has counted it.
-    pub(crate) fn uncounted(&self, last: Turn) -> Option<Ending> {
+    pub(crate) fn uncounted(&self, last: Parity) -> Option<Ending> {
         // Relaxed: a number for the books.
         uncounted(self.state.load(Ordering::Relaxed), last)
     }
 
-    /// Stops to watch the slot, except if there is a call and `unless_called`. Returns what it found, and the ending of the last request,
+    /// Stops to watch the slot, except if there is a call and `unless_handed`. Returns what it found, and the ending of the last request,
     /// which the caller of this function counts.
     ///
     /// # Safety
-    /// Under the channel's lock and the lease of its hotline, which watches the slot. For the hotline the slot is gone,
+    /// Under the channel's lock and the lease of its handoff, which watches the slot. For the handoff the slot is gone,
     /// unless there is a call or it is an orphan.
-    pub(crate) unsafe fn hang_up(
+    pub(crate) unsafe fn disarm(
         this: NonNull<Self>,
-        last: Turn,
-        unless_called: bool,
-    ) -> Option<(HungUp, Option<Ending>)> {
+        last: Parity,
+        unless_handed: bool,
+    ) -> Option<(Disarmed, Option<Ending>)> {
         // SAFETY: alive while it is watched.
         let core = unsafe { this.as_ref() };
         let bits = core.lock();
         let found = if bits & ORPHAN != 0 {
-            HungUp::Orphan
-        } else if !is_call(bits, last) {
-            HungUp::Idle
-        } else if unless_called {
+            Disarmed::Orphan
+        } else if !is_handed(bits, last) {
+            Disarmed::Idle
+        } else if unless_handed {
             core.unlock(bits);
             return None;
         } else {
-            HungUp::Call
+            Disarmed::Request
         };
         // SAFETY: alive; a call or an orphan stay so.
-        unsafe { Self::unlock_for_good(this, bits & !(HOT | COOL | CALL | TIMED | ENDING)) };
+        unsafe {
+            Self::unlock_for_good(this, bits & !(ARMED | DISARMING | HANDED | TIMED | ENDING))
+        };
         Some((found, uncounted(bits, last)))
     }
 
-    /// Leaves it to the hotline to free the slot. False if it is not watched: then nobody but the owner can reach it.
+    /// Leaves it to the handoff to free the slot. False if it is not watched: then nobody but the owner can reach it.
     ///
     /// # Safety
     /// The only owner calls this, and if it returns true, gives up the slot.
-    pub(crate) unsafe fn leave_to_hotline(this: NonNull<Self>) -> bool {
+    pub(crate) unsafe fn leave_to_handoff(this: NonNull<Self>) -> bool {
         // SAFETY: alive, as its owner says so. By pointer, see `unlock_for_good`.
         let state = unsafe { &(*this.as_ptr()).state };
         let mut looks = 0;
         loop {
-            // Acquire: pairs with the Release of `hang_up`, which was the hotline's last access.
+            // Acquire: pairs with the Release of `disarm`, which was the handoff's last access.
             let bits = state.load(Ordering::Acquire);
-            if bits & HOT == 0 && bits & LOCKED == 0 {
+            if bits & ARMED == 0 && bits & LOCKED == 0 {
                 return false;
             }
-            // Release: pairs with the Acquire of `hang_up`; all that the owner did happens before the slot is freed.
+            // Release: pairs with the Acquire of `disarm`; all that the owner did happens before the slot is freed.
             let left = bits & LOCKED == 0
                 && state
                     .compare_exchange(bits, bits | ORPHAN, Ordering::Release, Ordering::Relaxed)
@@ -930,17 +945,17 @@ impl<R, E> Core<R, E> {
 
 /// Whether a firm call has been answered, which does not show in the slot.
 #[inline]
-fn is_answered(bits: u32, last: Turn) -> bool {
-    bits & (CALL | FIRM) == CALL | FIRM && bits & TURN == last.0
+fn is_accepted(bits: u32, last: Parity) -> bool {
+    bits & (HANDED | COMMITTED) == HANDED | COMMITTED && bits & PARITY == last.0
 }
 
 #[inline]
-fn is_call(bits: u32, last: Turn) -> bool {
-    bits & CALL != 0 && !is_answered(bits, last)
+fn is_handed(bits: u32, last: Parity) -> bool {
+    bits & HANDED != 0 && !is_accepted(bits, last)
 }
 
-fn uncounted(bits: u32, last: Turn) -> Option<Ending> {
-    ending(bits).filter(|_| !is_answered(bits, last))
+fn uncounted(bits: u32, last: Parity) -> Option<Ending> {
+    ending(bits).filter(|_| !is_accepted(bits, last))
 }
 
 /// An ending in the bits of the state word.
@@ -959,11 +974,15 @@ impl<S, R, E> Slot<S, R, E> {
     /// An idle slot.
     ///
     /// # Safety
-    /// `common` outlives the slot.
-    pub(crate) unsafe fn new(terms: Terms, common: NonNull<Common>, memory: Memory<R, E>) -> Self {
+    /// `shared` outlives the slot.
+    pub(crate) unsafe fn new(
+        options: RequestOptions,
+        shared: NonNull<ChannelShared>,
+        vtable: SlotVtable<R, E>,
+    ) -> Self {
         Self {
             // SAFETY: as promised by the caller.
-            core: unsafe { Core::new(terms, common, memory) },
+            core: unsafe { SlotCore::new(options, shared, vtable) },
             message: UnsafeCell::new(MaybeUninit::uninit()),
             links: UnsafeCell::new(Links {
                 prev: None,
@@ -994,8 +1013,8 @@ impl<S, R, E> Slot<S, R, E> {
     pub(crate) unsafe fn enter(&self) -> Option<Ending> {
         let core = &self.core;
         // SAFETY: invariant 3: until it is in the queue the slot is its caller's.
-        let armed = unsafe { core.armed() };
-        // Relaxed, here and below: the channel's lock orders it; and with that lock in our hands the hotline does not change the bits.
+        let armed = unsafe { core.preregistered_bit() };
+        // Relaxed, here and below: the channel's lock orders it; and with that lock in our hands the handoff does not change the bits.
         let bits = core.state.load(Ordering::Relaxed);
         core.state.store(bits & LASTING | armed, Ordering::Relaxed);
         ending(bits)
@@ -1006,9 +1025,9 @@ impl<S, R, E> Slot<S, R, E> {
     /// # Safety
     /// The slot is the caller's alone.
     #[inline]
-    pub(crate) unsafe fn enter_unwatched(&self) -> bool {
-        // Relaxed: HOT may go meanwhile, but does not come, and without it nobody but us knows the slot.
-        let unwatched = self.core.state.load(Ordering::Relaxed) & (HOT | LOCKED) == 0;
+    pub(crate) unsafe fn enter_unarmed(&self) -> bool {
+        // Relaxed: ARMED may go meanwhile, but does not come, and without it nobody but us knows the slot.
+        let unwatched = self.core.state.load(Ordering::Relaxed) & (ARMED | LOCKED) == 0;
         if unwatched {
             // SAFETY: the slot is its caller's. Whoever stopped to watch it has counted the last ending.
             unsafe { self.enter() };
@@ -1067,7 +1086,7 @@ unsafe impl<S: Send, R: Send, E: Send> Send for Entry<S, R, E> {}
 
 impl<S, R, E> Entry<S, R, E> {
     /// # Safety
-    /// There is no other `Entry` nor `Handler` of this slot, and the slot stays alive until it is `DONE` or withdrawn; if it is a
+    /// There is no other `Entry` nor `Responder` of this slot, and the slot stays alive until it is `DONE` or withdrawn; if it is a
     /// post, it belongs to this end. There is a message in it.
     pub(crate) unsafe fn new(slot: NonNull<Slot<S, R, E>>) -> Self {
         Self(slot)
@@ -1084,39 +1103,39 @@ impl<S, R, E> Entry<S, R, E> {
     }
 
     #[inline]
-    fn core(&self) -> &Core<R, E> {
+    fn core(&self) -> &SlotCore<R, E> {
         // SAFETY: the slot is alive while its server's end has not let go of it.
         &unsafe { self.0.as_ref() }.core
     }
 
     #[inline]
-    pub(crate) fn terms(&self) -> Terms {
-        self.core().terms()
+    pub(crate) fn options(&self) -> RequestOptions {
+        self.core().options()
     }
 
     /// Whether its deadline has passed `now`, which is asked for only if there is one.
     #[inline]
     pub(crate) fn is_overdue(&self, now: &mut Option<Instant>) -> bool {
-        let deadline = self.terms().deadline;
+        let deadline = self.options().deadline;
         deadline.is_some_and(|at| at <= *now.get_or_insert_with(|| self.core().clock().recent()))
     }
 
     /// Hands the request to a handler.
     #[inline]
-    pub(crate) fn take<T>(self, wrap: impl FnOnce(Handler<R, E>) -> T) -> (S, T) {
+    pub(crate) fn take<T>(self, wrap: impl FnOnce(Responder<R, E>) -> T) -> (S, T) {
         // SAFETY: alive as above; invariant 1: we hold the only `Entry`.
         let message = unsafe { self.0.as_ref().message() };
-        (message, wrap(Handler(self.0.cast())))
+        (message, wrap(Responder(self.0.cast())))
     }
 
     /// Turns the request down before it was taken. The message stays in the slot for its caller; a post takes it along.
-    pub(crate) fn turn_down(self, verdict: Verdict<R, E>) -> TurnedDown<R, E> {
+    pub(crate) fn reject(self, completion: Completion<R, E>) -> Rejected<R, E> {
         if self.core().is_post() {
-            return TurnedDown::Post(Untold(self.0.cast()));
+            return Rejected::Post(RejectedPost(self.0.cast()));
         }
         // SAFETY: we are the server's end, and `self` is gone after this.
-        match unsafe { Core::publish(self.0.cast(), verdict, None) } {
-            Ok(wake) => TurnedDown::Request(wake),
+        match unsafe { SlotCore::publish(self.0.cast(), completion, None) } {
+            Ok(wake) => Rejected::Request(wake),
             Err(_) => unreachable!("only a request that was taken can be abandoned"),
         }
     }
@@ -1124,44 +1143,44 @@ impl<S, R, E> Entry<S, R, E> {
 
 /// What is left to do for a request that was turned down, once no lock is held.
 #[must_use = "somebody sleeps until this is finished"]
-pub(crate) enum TurnedDown<R, E> {
-    Request(Wake),
-    Post(Untold<R, E>),
+pub(crate) enum Rejected<R, E> {
+    Request(DeferredWake),
+    Post(RejectedPost<R, E>),
 }
 
-impl<R, E> TurnedDown<R, E> {
+impl<R, E> Rejected<R, E> {
     #[inline]
     pub(crate) fn finish(self) {
         match self {
             Self::Request(wake) => wake.fire(),
             // Its message is dropped with it: the poster's code, whose panic is no trouble of who happens to run it.
-            Self::Post(post) => shielded(|| drop(post)),
+            Self::Post(post) => catch_user_panic(|| drop(post)),
         }
     }
 }
 
 /// A post that was turned down: discarded when dropped.
-pub(crate) struct Untold<R, E>(NonNull<Core<R, E>>);
+pub(crate) struct RejectedPost<R, E>(NonNull<SlotCore<R, E>>);
 
-impl<R, E> Drop for Untold<R, E> {
+impl<R, E> Drop for RejectedPost<R, E> {
     fn drop(&mut self) {
         // SAFETY: a post has no caller, so the server's end is its only owner; the message was not taken.
-        unsafe { Core::discard(self.0) }
+        unsafe { SlotCore::discard(self.0) }
     }
 }
 
 /// The server's end of a request that was taken: the duty to answer it. Dropped, it says that there is no reply.
-pub(crate) struct Handler<R, E>(NonNull<Core<R, E>>);
+pub(crate) struct Responder<R, E>(NonNull<SlotCore<R, E>>);
 
 // SAFETY: it carries a reply or an error to the caller, and moves nothing else to this thread. (The message has
 // been taken out. The channel, if this frees the last reference to it, holds no messages any more.)
-unsafe impl<R: Send, E: Send> Send for Handler<R, E> {}
-// SAFETY: through a shared reference only the state word and the fixed terms are read.
-unsafe impl<R: Send, E: Send> Sync for Handler<R, E> {}
+unsafe impl<R: Send, E: Send> Send for Responder<R, E> {}
+// SAFETY: through a shared reference only the state word and the fixed options are read.
+unsafe impl<R: Send, E: Send> Sync for Responder<R, E> {}
 
-impl<R, E> Handler<R, E> {
+impl<R, E> Responder<R, E> {
     #[inline]
-    pub(crate) fn core(&self) -> &Core<R, E> {
+    pub(crate) fn core(&self) -> &SlotCore<R, E> {
         // SAFETY: the slot is alive while its server's end has not let go of it.
         unsafe { self.0.as_ref() }
     }
@@ -1172,7 +1191,7 @@ impl<R, E> Handler<R, E> {
     }
 
     /// Leaves word whom to wake when the caller leaves. False if it has left already.
-    pub(crate) fn watch(&mut self, waiter: Option<Waiter>) -> bool {
+    pub(crate) fn watch_caller(&mut self, waiter: Option<Waiter>) -> bool {
         let core = self.core();
         let bits = core.lock();
         if bits & ABANDONED != 0 {
@@ -1189,43 +1208,43 @@ impl<R, E> Handler<R, E> {
         true
     }
 
-    /// Ends the request. Gives the verdict back if there is nobody to take it.
+    /// Ends the request. Gives the completion back if there is nobody to take it.
     #[inline]
-    pub(crate) fn finish(self, verdict: Verdict<R, E>) -> Result<(), Verdict<R, E>> {
+    pub(crate) fn finish(self, completion: Completion<R, E>) -> Result<(), Completion<R, E>> {
         let this = ManuallyDrop::new(self);
         let core = this.core();
-        let ending = verdict.ending(core.is_post());
+        let ending = completion.ending(core.is_post());
         if core.is_post() {
-            core.ledger().count(ending);
+            core.counters().count(ending);
             // SAFETY: a post has no caller, so the server's end is its only owner; the message was taken.
-            unsafe { Core::release(this.0) };
+            unsafe { SlotCore::release(this.0) };
             return Ok(());
         }
         // SAFETY: we are the server's end, and `self` is gone after this.
-        match unsafe { Core::publish(this.0, verdict, Some(ending)) } {
+        match unsafe { SlotCore::publish(this.0, completion, Some(ending)) } {
             Ok(wake) => {
                 wake.fire();
                 Ok(())
             }
-            Err(verdict) => {
-                // SAFETY: the caller has left, so we are its only owner; the message was taken, and the verdict given back.
-                unsafe { Core::release(this.0) };
-                Err(verdict)
+            Err(completion) => {
+                // SAFETY: the caller has left, so we are its only owner; the message was taken, and the completion given back.
+                unsafe { SlotCore::release(this.0) };
+                Err(completion)
             }
         }
     }
 }
 
-impl<R, E> Drop for Handler<R, E> {
+impl<R, E> Drop for Responder<R, E> {
     fn drop(&mut self) {
-        let verdict = if panicking() {
-            Verdict::NoReply(NoReply::Panicked(PanicMessage::default()))
+        let completion = if panicking() {
+            Completion::NoReply(NoReply::Panicked(PanicMessage::default()))
         } else if !self.core().is_post() && self.core().is_overdue() {
-            Verdict::Overdue
+            Completion::Overdue
         } else {
-            Verdict::NoReply(NoReply::of_drop())
+            Completion::NoReply(NoReply::of_drop())
         };
         // Nobody there to take it: nothing is lost, there was no answer.
-        let _ = Handler(self.0).finish(verdict);
+        let _ = Responder(self.0).finish(completion);
     }
 }

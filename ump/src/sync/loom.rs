@@ -161,16 +161,16 @@ pub(crate) fn park_until(deadline: Option<Instant>) -> bool {
 pub(crate) const INITIAL_BUDGET: u32 = u32::MAX;
 
 /// At once, so that short models get there.
-pub(crate) const WARM: u32 = 1;
+pub(crate) const AFFINITY_THRESHOLD: u32 = 1;
 
 /// There is nothing to learn in a model.
 #[derive(Debug)]
-pub(crate) struct Patience;
+pub(crate) struct SpinPolicy;
 
 /// How long a sleep takes teaches nothing here.
-pub(crate) struct Asleep;
+pub(crate) struct SleepStart;
 
-impl Patience {
+impl SpinPolicy {
     pub(crate) const fn of_thread(_: u32, _: u32) -> Self {
         Self
     }
@@ -180,26 +180,26 @@ impl Patience {
     }
 
     #[expect(clippy::unused_self, reason = "its twin needs it")]
-    pub(crate) fn sleeps(&self) -> Asleep {
-        Asleep
+    pub(crate) fn sleeps(&self) -> SleepStart {
+        SleepStart
     }
 
     #[expect(clippy::unused_self, reason = "its twin needs it")]
-    pub(crate) fn woken(&self, _: Asleep) {}
+    pub(crate) fn woken(&self, _: SleepStart) {}
 }
 
 /// Of those that begin to wait the first leaves word, the second lets others run once before it does, and so on in turn.
 #[derive(Debug)]
-pub(crate) struct Deferrals(AtomicU64);
+pub(crate) struct YieldPolicy(AtomicU64);
 
 #[derive(Debug, Default)]
-pub(crate) enum Deferral {
+pub(crate) enum YieldState {
     #[default]
-    Not,
-    Asleep,
+    NotStarted,
+    Registered,
 }
 
-impl Deferrals {
+impl YieldPolicy {
     pub(crate) const fn new(_: u32) -> Self {
         Self(AtomicU64::new(0))
     }
@@ -208,30 +208,30 @@ impl Deferrals {
         self.0.load(Ordering::Relaxed) % 2 == 1
     }
 
-    pub(crate) fn forgo(&self, wait: &mut Deferral) {
+    pub(crate) fn skip(&self, wait: &mut YieldState) {
         self.0.fetch_add(1, Ordering::Relaxed);
-        *wait = Deferral::Asleep;
+        *wait = YieldState::Registered;
     }
 
-    pub(crate) fn defer(&self, wait: &mut Deferral) -> bool {
-        let defers = matches!(wait, Deferral::Not) && self.is_worth_it();
-        if matches!(wait, Deferral::Not) {
-            self.forgo(wait);
+    pub(crate) fn should_yield(&self, wait: &mut YieldState) -> bool {
+        let defers = matches!(wait, YieldState::NotStarted) && self.is_worth_it();
+        if matches!(wait, YieldState::NotStarted) {
+            self.skip(wait);
         }
         defers
     }
 
     #[expect(clippy::unused_self, reason = "the real one learns")]
-    pub(crate) fn found(&self, wait: &mut Deferral) {
-        *wait = Deferral::Not;
+    pub(crate) fn found(&self, wait: &mut YieldState) {
+        *wait = YieldState::NotStarted;
     }
 }
 
 /// Nothing to wait for.
-pub(crate) fn head_start() {}
+pub(crate) fn pause_for_peer() {}
 
 /// Looks once: loom explores the orders, so looking twice finds nothing new.
-pub(crate) fn spin_until(_: &Patience, ready: impl Fn() -> bool) -> bool {
+pub(crate) fn spin_until(_: &SpinPolicy, ready: impl Fn() -> bool) -> bool {
     ready()
 }
 
@@ -242,11 +242,11 @@ pub(crate) fn lock_pause(_: &mut u32) {
 
 /// Rings at the second poll, whatever the instant.
 #[derive(Debug)]
-pub(crate) struct Alarm {
+pub(crate) struct SystemTimer {
     polled: bool,
 }
 
-impl Alarm {
+impl SystemTimer {
     #[expect(clippy::unnecessary_wraps, reason = "the real one can fail")]
     pub(crate) fn new(_: Instant) -> io::Result<Self> {
         Ok(Self { polled: false })

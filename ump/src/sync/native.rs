@@ -47,8 +47,8 @@ impl<T> UnsafeCell<T> {
     }
 }
 
-/// So often a client has to be served in a row before the hotline watches its slot: less than this may be chance.
-pub(crate) const WARM: u32 = 2;
+/// So often a client has to be served in a row before the handoff watches its slot: less than this may be chance.
+pub(crate) const AFFINITY_THRESHOLD: u32 = 2;
 
 /// How many results of its futures each thread has before one of them lets other tasks run.
 pub(crate) const INITIAL_BUDGET: u32 = crate::coop::BUDGET;

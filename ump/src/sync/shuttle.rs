@@ -28,7 +28,7 @@ pub(crate) use shuttle::sync::{
 const EARLY: u32 = 16;
 /// So often, at most, one looks or lets others run while it waits awake or for a deadline.
 const TIMES: u32 = 3;
-/// One in so many looks at an alarm finds that it rings.
+/// One in so many looks at a timer finds that it rings.
 const RINGS: u32 = 3;
 
 /// shuttle's mutex without poisoning.
@@ -141,16 +141,16 @@ pub(crate) fn park_until(deadline: Option<Instant>) -> bool {
 }
 
 /// As in a real program: the models are long enough to get there.
-pub(crate) const WARM: u32 = 2;
+pub(crate) const AFFINITY_THRESHOLD: u32 = 2;
 
 /// There is nothing to learn in a model.
 #[derive(Debug)]
-pub(crate) struct Patience;
+pub(crate) struct SpinPolicy;
 
 /// How long a sleep takes teaches nothing here.
-pub(crate) struct Asleep;
+pub(crate) struct SleepStart;
 
-impl Patience {
+impl SpinPolicy {
     pub(crate) const fn of_thread(_: u32, _: u32) -> Self {
         Self
     }
@@ -160,12 +160,12 @@ impl Patience {
     }
 
     #[expect(clippy::unused_self, reason = "its twin needs it")]
-    pub(crate) fn sleeps(&self) -> Asleep {
-        Asleep
+    pub(crate) fn sleeps(&self) -> SleepStart {
+        SleepStart
     }
 
     #[expect(clippy::unused_self, reason = "its twin needs it")]
-    pub(crate) fn woken(&self, _: Asleep) {}
+    pub(crate) fn woken(&self, _: SleepStart) {}
 }
 
 /// Small, so that models of a few requests see what happens when it is spent.
@@ -173,16 +173,16 @@ pub(crate) const INITIAL_BUDGET: u32 = 3;
 
 /// Whether a task lets others run before it leaves word, and how often, is left to chance.
 #[derive(Debug)]
-pub(crate) struct Deferrals;
+pub(crate) struct YieldPolicy;
 
 #[derive(Debug, Default)]
-pub(crate) enum Deferral {
+pub(crate) enum YieldState {
     #[default]
-    Not,
-    Asleep,
+    NotStarted,
+    Registered,
 }
 
-impl Deferrals {
+impl YieldPolicy {
     pub(crate) const fn new(_: u32) -> Self {
         Self
     }
@@ -193,31 +193,31 @@ impl Deferrals {
     }
 
     #[expect(clippy::unused_self, reason = "the real ones learn")]
-    pub(crate) fn forgo(&self, wait: &mut Deferral) {
-        *wait = Deferral::Asleep;
+    pub(crate) fn skip(&self, wait: &mut YieldState) {
+        *wait = YieldState::Registered;
     }
 
-    pub(crate) fn defer(&self, wait: &mut Deferral) -> bool {
-        let defers = matches!(wait, Deferral::Not) && self.is_worth_it();
+    pub(crate) fn should_yield(&self, wait: &mut YieldState) -> bool {
+        let defers = matches!(wait, YieldState::NotStarted) && self.is_worth_it();
         if defers {
             shuttle::thread::yield_now();
         } else {
-            self.forgo(wait);
+            self.skip(wait);
         }
         defers
     }
 
     #[expect(clippy::unused_self, reason = "the real ones learn")]
-    pub(crate) fn found(&self, wait: &mut Deferral) {
-        *wait = Deferral::Not;
+    pub(crate) fn found(&self, wait: &mut YieldState) {
+        *wait = YieldState::NotStarted;
     }
 }
 
 /// Nothing to wait for.
-pub(crate) fn head_start() {}
+pub(crate) fn pause_for_peer() {}
 
 /// Looks a few times, and lets others run in between.
-pub(crate) fn spin_until(_: &Patience, ready: impl Fn() -> bool) -> bool {
+pub(crate) fn spin_until(_: &SpinPolicy, ready: impl Fn() -> bool) -> bool {
     let looks = times();
     let in_vain = (0..looks).all(|_| {
         let found = ready();
@@ -236,9 +236,9 @@ pub(crate) fn lock_pause(_: &mut u32) {
 
 /// Rings at some poll, whatever the instant; others may run before the next one.
 #[derive(Debug)]
-pub(crate) struct Alarm;
+pub(crate) struct SystemTimer;
 
-impl Alarm {
+impl SystemTimer {
     #[expect(clippy::unnecessary_wraps, reason = "the real one can fail")]
     pub(crate) fn new(_: Instant) -> io::Result<Self> {
         Ok(Self)

@@ -1,19 +1,19 @@
 //! What time it is, and sleeping until it is later: by the system's clock, or by one that a test moves by hand.
 //!
 //! Whoever waits for a deadline asks the clock of its channel. The **system's** clock costs a branch that always goes the same way: the
-//! system is asked for the time, threads sleep with a time-out of their own, and tasks are woken by the alarm thread. By a **manual** clock a sleeper
+//! system is asked for the time, threads sleep with a time-out of their own, and tasks are woken by the timer thread. By a **manual** clock a sleeper
 //! is a thread or a waker on a list, and nothing but [`advance`](ManualClock::advance) makes an instant pass. A **custom** clock is a [`TimeSource`]: it
 //! has futures that sleep, which wake threads as well. The list of a manual clock:
 //!
 //! ```text
-//!            enrol, not yet due               advanced to its instant
+//!            register, not yet due               advanced to its instant
 //!   awake ───────────────────────► on the list ───────────────────► taken off, then woken
 //!                                       └──► taken off: woken by something else, or dropped
 //! ```
 //!
 //! # Invariants
 //!
-//! 1. Whether an instant has passed is decided in the critical section in which its sleeper enrols: no wake-up falls between.
+//! 1. Whether an instant has passed is decided in the critical section in which its sleeper registers: no wake-up falls between.
 //! 2. `now` never goes back, and nobody on the list has an instant that has passed, except between being passed and being taken off by the
 //!    one who advances the clock.
 //! 3. The lock is the innermost: wakers are cloned before, woken and dropped after, and no other lock is taken under it.
@@ -33,9 +33,9 @@ use std::{
 
 use crate::{
     coop::{self, Coop},
+    hooks::{self, Following},
     sync::{self, AtomicBool, Mutex, Ordering, Thread, WakerArc, current, park},
-    wait::waiter::{Waiter, shielded},
-    waits::{self, Following},
+    wait::waiter::{Waiter, catch_user_panic},
 };
 
 /// Tells the time, and sleeps until it is later. A channel made with [`Builder::clock`](crate::Builder::clock) does both by it.
@@ -70,7 +70,7 @@ pub struct Clock(Option<Kind>);
 
 #[derive(Clone, Debug)]
 enum Kind {
-    Manual(WakerArc<Time>),
+    Manual(WakerArc<ManualTime>),
     Custom(WakerArc<Custom>),
 }
 
@@ -136,7 +136,7 @@ impl Clock {
     /// Blocks the thread until `future` is ready, or `deadline` has passed: then the future is dropped, and there is nothing.
     ///
     /// It is polled at least once, and once more when the deadline has passed. For futures that any thread may drive, as all of this crate
-    /// are: those of a runtime's timers and sockets need their runtime. Allocates if it has to sleep. The thread's [watcher](waits) follows it.
+    /// are: those of a runtime's timers and sockets need their runtime. Allocates if it has to sleep. The thread's [watcher](hooks) follows it.
     ///
     /// ```
     /// # use std::time::{Duration, Instant};
@@ -155,9 +155,9 @@ impl Clock {
         if let Poll::Ready(output) = first {
             return Some(output);
         }
-        let unpark = WakerArc::new(Unpark::new());
+        let unpark = WakerArc::new(ThreadWaker::new());
         let waker = Waker::from(WakerArc::clone(&unpark));
-        let followed = waits::follow(&waker);
+        let followed = hooks::follow(&waker);
         let mut cx = Context::from_waker(followed.as_ref().map_or(&waker, Following::waker));
         let mut is_over = false;
         loop {
@@ -180,7 +180,7 @@ impl Clock {
     }
 
     /// Sleeps until woken or until `deadline`; tells whether the deadline has passed.
-    fn park_until_woken(&self, unpark: &Unpark, deadline: Option<Instant>) -> bool {
+    fn park_until_woken(&self, unpark: &ThreadWaker, deadline: Option<Instant>) -> bool {
         while !unpark.take_wake_up() {
             if self.park_until(deadline) {
                 return true;
@@ -191,7 +191,7 @@ impl Clock {
 
     /// Resolves at `at`: at once if that has passed.
     ///
-    /// By the system's clock its task is woken by the thread `ump-alarm`, of which the process has one: a waker must not block.
+    /// By the system's clock its task is woken by the thread `ump-timer`, of which the process has one: a waker must not block.
     ///
     /// # Errors
     /// The future ends in the system's refusal to start that thread, which it is asked for once in a process. A manual clock needs none. A custom one has
@@ -203,7 +203,7 @@ impl Clock {
         Sleep {
             clock: self.clone(),
             at,
-            alarm: None,
+            timer: None,
             coop: Coop::new(),
         }
     }
@@ -243,11 +243,11 @@ impl Clock {
     ///
     /// # Errors
     /// The system refused the thread that its clock needs for this.
-    pub(crate) fn alarm(&self, at: Instant) -> io::Result<Alarm> {
+    pub(crate) fn timer(&self, at: Instant) -> io::Result<Timer> {
         Ok(match &self.0 {
-            None => Alarm::System(sync::Alarm::new(at)?),
-            Some(Kind::Manual(time)) => Alarm::Manual(Box::new(Sleeper::new(time, at))),
-            Some(Kind::Custom(custom)) => Alarm::Custom(CustomSleep(custom.source.sleep_until(at))),
+            None => Timer::System(sync::SystemTimer::new(at)?),
+            Some(Kind::Manual(time)) => Timer::Manual(Box::new(Sleeper::new(time, at))),
+            Some(Kind::Custom(custom)) => Timer::Custom(CustomSleep(custom.source.sleep_until(at))),
         })
     }
 }
@@ -297,7 +297,7 @@ impl Custom {
     /// Not to be called under a lock. If the source panics or goes back, it is as late as it was.
     fn now(&self) -> Instant {
         let mut now = None;
-        shielded(|| now = Some(self.source.now()));
+        catch_user_panic(|| now = Some(self.source.now()));
         let mut last = self.last.lock();
         *last = now.map_or(*last, |now| now.max(*last));
         *last
@@ -313,7 +313,7 @@ impl Custom {
             return by_the_system();
         }
         let mut sleep = self.source.sleep_until(deadline);
-        let waker = Waker::from(WakerArc::new(Unpark::new()));
+        let waker = Waker::from(WakerArc::new(ThreadWaker::new()));
         match sleep.as_mut().poll(&mut Context::from_waker(&waker)) {
             Poll::Ready(Ok(())) => true,
             // There is no such time any more.
@@ -353,12 +353,12 @@ impl Eq for Clock {}
 ///
 /// The flag is what counts. The thread's park token is not enough: a future that parks while it is polled (in a blocking request, or in a
 /// channel of the standard library) uses the token up.
-struct Unpark {
+struct ThreadWaker {
     thread: Thread,
     is_woken: AtomicBool,
 }
 
-impl Unpark {
+impl ThreadWaker {
     /// Of this thread.
     fn new() -> Self {
         Self {
@@ -374,7 +374,7 @@ impl Unpark {
     }
 }
 
-impl Wake for Unpark {
+impl Wake for ThreadWaker {
     fn wake(self: WakerArc<Self>) {
         self.wake_by_ref();
     }
@@ -396,7 +396,7 @@ impl Wake for Unpark {
 pub struct Sleep {
     clock: Clock,
     at: Instant,
-    alarm: Option<Alarm>,
+    timer: Option<Timer>,
     coop: Coop,
 }
 
@@ -425,16 +425,16 @@ impl Sleep {
     fn poll_without_budget(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self;
         if this.clock.has_passed(Some(this.at)) {
-            this.alarm = None;
+            this.timer = None;
             return Poll::Ready(Ok(()));
         }
-        let alarm = match &mut this.alarm {
-            Some(alarm) => alarm,
-            None => this.alarm.insert(this.clock.alarm(this.at)?),
+        let timer = match &mut this.timer {
+            Some(timer) => timer,
+            None => this.timer.insert(this.clock.timer(this.at)?),
         };
-        let rings = alarm.poll(cx);
+        let rings = timer.poll(cx);
         if rings.is_ready() {
-            this.alarm = None;
+            this.timer = None;
         }
         rings
     }
@@ -463,13 +463,13 @@ impl Sleep {
 /// # Ok::<(), ump::ZeroCapacity>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct ManualClock(WakerArc<Time>);
+pub struct ManualClock(WakerArc<ManualTime>);
 
 impl ManualClock {
     /// A clock that stands at the present.
     #[must_use]
     pub fn new() -> Self {
-        Self(WakerArc::new(Time {
+        Self(WakerArc::new(ManualTime {
             state: Mutex::new(State {
                 now: Instant::now(),
                 sleepers: BTreeMap::new(),
@@ -543,7 +543,7 @@ impl Default for ManualClock {
 }
 
 /// What a manual clock and all who go by it share.
-struct Time {
+struct ManualTime {
     state: Mutex<State>,
 }
 
@@ -557,14 +557,14 @@ struct State {
     watchers: Vec<(usize, Waiter)>,
 }
 
-impl Time {
+impl ManualTime {
     fn now(&self) -> Instant {
         self.state.lock().now
     }
 
     fn park_until(self: &WakerArc<Self>, deadline: Instant) -> bool {
         let mut sleeper = Sleeper::new(self, deadline);
-        if !sleeper.enrol(Waiter::Thread(current())) {
+        if !sleeper.register(Waiter::Thread(current())) {
             return true;
         }
         park();
@@ -605,9 +605,9 @@ impl State {
     }
 }
 
-impl fmt::Debug for Time {
+impl fmt::Debug for ManualTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Time")
+        f.debug_struct("ManualTime")
             .field("now", &self.now())
             .finish_non_exhaustive()
     }
@@ -615,25 +615,25 @@ impl fmt::Debug for Time {
 
 /// Wakes the task that polls it once an instant has passed. Dropping it takes it back.
 #[derive(Debug)]
-pub(crate) enum Alarm {
-    System(sync::Alarm),
+pub(crate) enum Timer {
+    System(sync::SystemTimer),
     /// Boxed, so that what real programs keep in their futures stays small.
     Manual(Box<Sleeper>),
     Custom(CustomSleep),
 }
 
-impl Alarm {
+impl Timer {
     /// Ready once the instant has passed; otherwise wakes the task of `cx` then.
     ///
     /// # Errors
     /// There is nobody to wake it.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
-            Self::System(alarm) => alarm.poll(cx),
+            Self::System(timer) => timer.poll(cx),
             Self::Custom(CustomSleep(sleep)) => sleep.as_mut().poll(cx),
             Self::Manual(sleeper) => {
                 sleeper.note();
-                if sleeper.enrol(Waiter::task(cx.waker())) {
+                if sleeper.register(Waiter::task(cx.waker())) {
                     Poll::Pending
                 } else {
                     Poll::Ready(Ok(()))
@@ -646,16 +646,16 @@ impl Alarm {
 /// One's place on the list of those who sleep; given up when dropped.
 #[derive(Debug)]
 pub(crate) struct Sleeper {
-    time: WakerArc<Time>,
+    time: WakerArc<ManualTime>,
     at: Instant,
-    /// From the first enrolment.
+    /// From the first registration.
     number: Option<NonZeroU64>,
     /// Of the watcher of the task that sleeps.
     noted: Option<WakerArc<()>>,
 }
 
 impl Sleeper {
-    fn new(time: &WakerArc<Time>, at: Instant) -> Self {
+    fn new(time: &WakerArc<ManualTime>, at: Instant) -> Self {
         Self {
             time: WakerArc::clone(time),
             at,
@@ -667,12 +667,12 @@ impl Sleeper {
     /// Tells the watcher, if there is one, once.
     fn note(&mut self) {
         if self.noted.is_none() {
-            self.noted = waits::sleeps(|| Clock(Some(Kind::Manual(WakerArc::clone(&self.time)))));
+            self.noted = hooks::sleeps(|| Clock(Some(Kind::Manual(WakerArc::clone(&self.time)))));
         }
     }
 
     /// Falls asleep, or stays so, with `waiter` as the one to wake. False if the instant has passed.
-    fn enrol(&mut self, waiter: Waiter) -> bool {
+    fn register(&mut self, waiter: Waiter) -> bool {
         let mut state = self.time.state.lock();
         if state.now >= self.at {
             return false;

@@ -1,10 +1,10 @@
 //! Deadlines for futures: one thread per process that sleeps until the nearest one.
 //!
-//! A future without a runtime has nobody to wake it when its deadline passes. The thread `ump-alarm` does it: it is
-//! started by the first future that has a deadline, sleeps until the earliest alarm (for ever when there is none),
+//! A future without a runtime has nobody to wake it when its deadline passes. The thread `ump-timer` does it: it is
+//! started by the first future that has a deadline, sleeps until the earliest timer (for ever when there is none),
 //! and costs nothing otherwise. It wakes one task after the other, so a waker that blocks delays the deadlines of all. Blocking callers do not need it: they sleep with a time-out of their own.
 //!
-//! A forked child does not have the thread of its parent. It has a [`Timekeeper`] of its own, and an alarm that was armed before the fork is armed
+//! A forked child does not have the thread of its parent. It has a [`TimerQueue`] of its own, and a timer that was armed before the fork is armed
 //! anew when it is polled there. The thread sleeps by `park` rather than by a condition variable of `parking_lot`: that would leave it in the table of
 //! sleepers that the child inherits, by an address on a stack that is used again there.
 
@@ -24,7 +24,7 @@ use crate::{
     wait::waiter::Waiter,
 };
 
-/// Tells alarms of the same instant apart.
+/// Tells timers of the same instant apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Id(u64);
 
@@ -41,20 +41,20 @@ impl Id {
     }
 }
 
-static TIMEKEEPER: PerProcess<Timekeeper> = PerProcess::new();
+static TIMER_QUEUE: PerProcess<TimerQueue> = PerProcess::new();
 
 /// That of a process.
 #[derive(Default)]
-struct Timekeeper(Mutex<State>);
+struct TimerQueue(Mutex<State>);
 
 #[derive(Default)]
 struct State {
-    alarms: BTreeMap<(Instant, Id), Waiter>,
-    /// The number of the latest alarm.
+    timers: BTreeMap<(Instant, Id), Waiter>,
+    /// The number of the latest timer.
     last: u64,
     /// That of this process, if it has been started.
     thread: Option<Thread>,
-    /// What it sleeps for. It looks at the alarms between its last look and its sleep, under the lock.
+    /// What it sleeps for. It looks at the timers between its last look and its sleep, under the lock.
     sleep: Sleep,
 }
 
@@ -64,7 +64,7 @@ enum Sleep {
     #[default]
     Not,
     Until(Instant),
-    /// Until there is an alarm.
+    /// Until there is a timer.
     ForEver,
 }
 
@@ -80,19 +80,19 @@ impl Sleep {
 
 /// Wakes the task that polls it once `at` has passed. Dropping it takes it back.
 #[derive(Debug)]
-pub(crate) struct Alarm {
+pub(crate) struct SystemTimer {
     at: Instant,
     /// As small as can be: it is in each future of a request.
     id: Id,
 }
 
-impl Alarm {
-    /// An alarm for `at`. Nothing is armed before the first poll.
+impl SystemTimer {
+    /// A timer for `at`. Nothing is armed before the first poll.
     ///
     /// # Errors
     /// The system refused the thread.
     pub(crate) fn new(at: Instant) -> io::Result<Self> {
-        let id = Timekeeper::of_process()?.next_id()?;
+        let id = TimerQueue::of_process()?.next_id()?;
         Ok(Self { at, id })
     }
 
@@ -109,8 +109,8 @@ impl Alarm {
         }
         // A waker is the user's code: cloned before the lock is taken, dropped after it is released.
         let waiter = Waiter::task(cx.waker());
-        let mut state = Timekeeper::of_process()?.lock();
-        let replaced = state.alarms.insert((self.at, self.id), waiter);
+        let mut state = TimerQueue::of_process()?.lock();
+        let replaced = state.timers.insert((self.at, self.id), waiter);
         let thread = if state.sleep.is_longer_than(self.at) {
             // So others do not unpark it as well.
             state.sleep = Sleep::Not;
@@ -127,22 +127,22 @@ impl Alarm {
     }
 }
 
-impl Drop for Alarm {
+impl Drop for SystemTimer {
     fn drop(&mut self) {
         // What was armed by the parent stays in the child's copy of it, whose lock may be held by a thread that is not there.
         if self.id.is_of_parent() {
             return;
         }
-        if let Ok(timekeeper) = Timekeeper::of_process() {
-            let waiter = timekeeper.lock().alarms.remove(&(self.at, self.id));
+        if let Ok(queue) = TimerQueue::of_process() {
+            let waiter = queue.lock().timers.remove(&(self.at, self.id));
             drop(waiter);
         }
     }
 }
 
-impl Timekeeper {
+impl TimerQueue {
     fn of_process() -> io::Result<&'static Self> {
-        TIMEKEEPER.get(Self::default)
+        TIMER_QUEUE.get(Self::default)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -150,11 +150,11 @@ impl Timekeeper {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// That of another alarm, once there is a thread to mind it.
+    /// That of another timer, once there is a thread to mind it.
     fn next_id(&'static self) -> io::Result<Id> {
         let mut state = self.lock();
         if state.thread.is_none() {
-            let thread = thread::Builder::new().name("ump-alarm".into());
+            let thread = thread::Builder::new().name("ump-timer".into());
             let thread = thread.spawn(|| self.run())?;
             state.thread = Some(thread.thread().clone());
         }
@@ -167,7 +167,7 @@ impl Timekeeper {
         loop {
             state.sleep = Sleep::Not;
             let now = Instant::now();
-            let first = state.alarms.keys().next().map(|(at, _)| *at);
+            let first = state.timers.keys().next().map(|(at, _)| *at);
             match first {
                 None => {
                     state.sleep = Sleep::ForEver;
@@ -180,7 +180,7 @@ impl Timekeeper {
                     thread::park_timeout(at - now);
                 }
                 Some(_) => {
-                    let (_, waiter) = state.alarms.pop_first().expect("just seen");
+                    let (_, waiter) = state.timers.pop_first().expect("just seen");
                     drop(state);
                     // It does not panic, whatever the task's waker does: the deadlines of all the others hang on this thread.
                     waiter.wake();

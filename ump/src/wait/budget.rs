@@ -6,7 +6,7 @@ use crate::sync::{AtomicU32, Ordering};
 
 /// Whether something has recently paid.
 #[derive(Debug)]
-pub(crate) struct Credit {
+pub(crate) struct AdaptiveBudget {
     /// The most that can be saved up, and what there is at first.
     most: u32,
     /// So often it is refused at least, and at most, before all of it is granted again.
@@ -18,7 +18,7 @@ pub(crate) struct Credit {
     rested: AtomicU32,
 }
 
-impl Credit {
+impl AdaptiveBudget {
     pub(crate) const fn new(most: u32, rest: u32) -> Self {
         Self {
             most,
@@ -120,20 +120,20 @@ mod tests {
     use super::*;
 
     /// How often it can be in vain until there is no credit.
-    fn used_up(credit: &Credit) -> u32 {
+    fn used_up(budget: &AdaptiveBudget) -> u32 {
         let mut times = 0;
-        while credit.is_good() {
-            credit.charge();
+        while budget.is_good() {
+            budget.charge();
             times += 1;
         }
         times
     }
 
     /// How often it is refused until there is some again.
-    fn refused(credit: &Credit) -> u32 {
+    fn refused(budget: &AdaptiveBudget) -> u32 {
         let mut times = 0;
-        while !credit.is_good() {
-            credit.charge();
+        while !budget.is_good() {
+            budget.charge();
             times += 1;
         }
         times
@@ -141,61 +141,61 @@ mod tests {
 
     #[test]
     fn it_is_used_up_and_granted_again_after_a_rest() {
-        let credit = Credit::new(5, 7);
+        let budget = AdaptiveBudget::new(5, 7);
         for _ in 0..3 {
-            assert_eq!((used_up(&credit), refused(&credit)), (5, 7));
+            assert_eq!((used_up(&budget), refused(&budget)), (5, 7));
         }
     }
 
     #[test]
     fn it_may_begin_with_less_rest() {
-        let credit = Credit::after(2, 5, 7);
-        assert_eq!((refused(&credit), used_up(&credit)), (2, 5));
-        assert_eq!(refused(&credit), 7);
+        let budget = AdaptiveBudget::after(2, 5, 7);
+        assert_eq!((refused(&budget), used_up(&budget)), (2, 5));
+        assert_eq!(refused(&budget), 7);
     }
 
     #[test]
     fn it_backs_off_until_it_pays() {
-        let credit = Credit::backing_off(5, 7, 20);
+        let budget = AdaptiveBudget::backing_off(5, 7, 20);
         for refusals in [7, 14, 20, 20] {
-            assert_eq!((used_up(&credit), refused(&credit)), (5, refusals));
+            assert_eq!((used_up(&budget), refused(&budget)), (5, refusals));
         }
-        used_up(&credit);
-        credit.charge();
-        credit.pay_off();
-        assert!(credit.is_full());
-        assert_eq!((used_up(&credit), refused(&credit)), (5, 7));
+        used_up(&budget);
+        budget.charge();
+        budget.pay_off();
+        assert!(budget.is_full());
+        assert_eq!((used_up(&budget), refused(&budget)), (5, 7));
     }
 
     #[test]
     fn given_up_it_rests_for_long() {
-        let credit = Credit::backing_off(5, 7, 20);
-        credit.give_up();
-        assert_eq!(refused(&credit), 20);
+        let budget = AdaptiveBudget::backing_off(5, 7, 20);
+        budget.give_up();
+        assert_eq!(refused(&budget), 20);
     }
 
     #[test]
     fn a_reward_is_saved_up_to_the_most() {
-        let credit = Credit::new(5, 7);
+        let budget = AdaptiveBudget::new(5, 7);
         for (reward, left) in [(0, 0), (1, 1), (4, 4), (5, 5), (9, 5)] {
-            used_up(&credit);
-            credit.reward(reward);
-            assert_eq!(used_up(&credit), left);
+            used_up(&budget);
+            budget.reward(reward);
+            assert_eq!(used_up(&budget), left);
         }
-        credit.reward(3);
-        credit.reward(1);
-        assert_eq!(used_up(&credit), 4);
-        credit.reward(5);
-        credit.reward(5);
-        assert_eq!(used_up(&credit), 5);
+        budget.reward(3);
+        budget.reward(1);
+        assert_eq!(used_up(&budget), 4);
+        budget.reward(5);
+        budget.reward(5);
+        assert_eq!(used_up(&budget), 5);
     }
 
     #[test]
     fn a_fine_takes_what_there_is() {
         for (fine, left) in [(0, 5), (2, 3), (5, 0), (9, 0)] {
-            let credit = Credit::new(5, 7);
-            credit.fine(fine);
-            assert_eq!(used_up(&credit), left);
+            let budget = AdaptiveBudget::new(5, 7);
+            budget.fine(fine);
+            assert_eq!(used_up(&budget), left);
         }
     }
 }

@@ -3,9 +3,9 @@
 #[cfg(not(any(loom, shuttle)))]
 pub(crate) mod budget;
 #[cfg(not(any(loom, shuttle)))]
-pub(crate) mod spin;
+pub(crate) mod probe;
 #[cfg(not(any(loom, shuttle)))]
-pub(crate) mod step;
+pub(crate) mod spin;
 pub(crate) mod waiter;
 #[cfg(not(any(loom, shuttle)))]
 pub(crate) mod yield_now;

@@ -11,8 +11,8 @@
 //!   it 2,500), and looking on would be a waste. If nobody was there it goes on looking. If others ran and it was in vain, it sleeps soon.
 //!   If the CPU was away for long, it went to a stranger that computes, and is not given away again for some time.
 //!
-//! Whether it pays is learned from what happened: each has a [`Credit`], and after a rest it is tried again. Two ends that both sleep would
-//! never learn that they could be quick, each being asleep when the other comes: how they are brought out of that is in [`Step`].
+//! Whether it pays is learned from what happened: each has an [`AdaptiveBudget`], and after a rest it is tried again. Two ends that both sleep would
+//! never learn that they could be quick, each being asleep when the other comes: how they are brought out of that is in [`SpinProbe`].
 //!
 //! A task does less of both, as it keeps others from running, and only where the other end is awake. It looks for a microsecond, or
 //! ten after a streak of quick replies (an interrupt at the other end is no reason to fall asleep), and then yields its CPU once. What it
@@ -30,7 +30,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::sync::{Credit, Ordering, Step};
+use crate::sync::{AdaptiveBudget, Ordering, SpinProbe};
 
 /// Looks before a lock holder is taken to have been descheduled.
 const LOCK_LOOKS: u32 = 64;
@@ -38,10 +38,10 @@ const LOCK_LOOKS: u32 = 64;
 const LOCK_YIELDS: u32 = 1024;
 
 /// What can be saved up.
-const CREDIT: u32 = 128;
+const BUDGET: u32 = 128;
 const REWARD: u32 = 8;
 /// After so many times without credit it is tried again.
-const REST: u32 = 64 * CREDIT;
+const REST: u32 = 64 * BUDGET;
 /// What it costs to lose the CPU to a stranger.
 const FINE: u32 = 32;
 
@@ -67,28 +67,28 @@ const HEAD_START: u32 = 5;
 
 /// How long it has recently paid to wait awake. Shared by all who wait for the same thing.
 #[derive(Debug)]
-pub(crate) struct Patience {
+pub(crate) struct SpinPolicy {
     /// Looks for so long at most. Zero: sleeps at once.
     nanoseconds: u32,
     /// Looks on for so long after a streak of quick replies, if it is a task.
     patient: u32,
     /// Whether it is a task that waits, within a poll.
     in_task: bool,
-    to_look: Credit,
-    to_yield: Credit,
-    step: Step,
+    to_look: AdaptiveBudget,
+    to_yield: AdaptiveBudget,
+    probe: SpinProbe,
 }
 
-impl Patience {
+impl SpinPolicy {
     /// For a thread, which may look for `long` to get in step with the other end.
     pub(crate) const fn of_thread(nanoseconds: u32, long: u32) -> Self {
         Self {
             nanoseconds,
             patient: 0,
             in_task: false,
-            to_look: Credit::new(CREDIT, REST),
-            to_yield: Credit::new(CREDIT, REST),
-            step: Step::new(long),
+            to_look: AdaptiveBudget::new(BUDGET, REST),
+            to_yield: AdaptiveBudget::new(BUDGET, REST),
+            probe: SpinProbe::new(long),
         }
     }
 
@@ -97,22 +97,22 @@ impl Patience {
         Self {
             patient,
             in_task: true,
-            to_yield: Credit::backing_off(TASK_YIELDS, TASK_REST, REST),
+            to_yield: AdaptiveBudget::backing_off(TASK_YIELDS, TASK_REST, REST),
             ..Self::of_thread(nanoseconds, 0)
         }
     }
 
     /// Notes that a thread falls asleep, as it was in vain to wait awake.
     #[inline]
-    pub(crate) fn sleeps(&self) -> Asleep {
-        Asleep(self.step.sleeps())
+    pub(crate) fn sleeps(&self) -> SleepStart {
+        SleepStart(self.probe.sleeps())
     }
 
     /// Notes that what it waited for has ended its sleep.
     #[inline]
-    pub(crate) fn woken(&self, Asleep(since): Asleep) {
+    pub(crate) fn woken(&self, SleepStart(since): SleepStart) {
         if let Some(since) = since {
-            self.step.slept(since.elapsed());
+            self.probe.slept(since.elapsed());
         }
     }
 
@@ -120,7 +120,7 @@ impl Patience {
     #[inline]
     fn seen(&self) {
         self.to_look.reward(REWARD);
-        if self.step.keep() {
+        if self.probe.keep() {
             self.to_look.pay_off();
         }
     }
@@ -128,14 +128,14 @@ impl Patience {
 
 /// Since when a thread sleeps.
 #[derive(Debug)]
-pub(crate) struct Asleep(Option<Instant>);
+pub(crate) struct SleepStart(Option<Instant>);
 
 /// Lets the other end have the cache line that was handed to it, when it is awake and can be expected to give it back soon.
 ///
 /// To look at once would take the line away from the one who is about to write to it, which costs two transfers more (measured: 420 ns
 /// a round trip, and 265 so). No reply can be there earlier: two transfers take more than 100 ns.
 #[inline]
-pub(crate) fn head_start() {
+pub(crate) fn pause_for_peer() {
     if parallel() {
         (0..HEAD_START).for_each(|_| hint::spin_loop());
     }
@@ -143,79 +143,79 @@ pub(crate) fn head_start() {
 
 /// Waits awake until `ready` holds or patience runs out; tells which.
 #[inline]
-pub(crate) fn spin_until(patience: &Patience, ready: impl Fn() -> bool) -> bool {
-    ready() || (patience.nanoseconds > 0 && wait_awake(patience, ready))
+pub(crate) fn spin_until(policy: &SpinPolicy, ready: impl Fn() -> bool) -> bool {
+    ready() || (policy.nanoseconds > 0 && wait_awake(policy, ready))
 }
 
-fn wait_awake(patience: &Patience, ready: impl Fn() -> bool) -> bool {
+fn wait_awake(policy: &SpinPolicy, ready: impl Fn() -> bool) -> bool {
     let parallel = parallel();
-    let in_task = patience.in_task;
-    let hopeful = parallel && (patience.to_look.is_good() || patience.step.is_trying());
+    let in_task = policy.in_task;
+    let hopeful = parallel && (policy.to_look.is_good() || policy.probe.is_trying());
     let short = if in_task { SHORT_IN_TASK } else { SHORT };
-    let mut left = u64::from(patience.nanoseconds);
+    let mut left = u64::from(policy.nanoseconds);
     let mut vain = 0;
     loop {
         let slice = SLICE.min(left);
         left -= slice;
         if parallel && look(if hopeful { slice } else { slice / short }, &ready) {
-            patience.seen();
+            policy.seen();
             return true;
         }
         let mut last = left == 0 || !hopeful;
-        if patience.to_yield.is_good() {
+        if policy.to_yield.is_good() {
             let limit = if in_task { STRANGER_TO_TASK } else { STRANGER };
             match yield_cpu(limit, &ready) {
                 Yielded::Seen if parallel => {
-                    patience.seen();
+                    policy.seen();
                     return true;
                 }
                 Yielded::Seen | Yielded::Rewarded => {
-                    patience.to_look.charge();
+                    policy.to_look.charge();
                     if in_task {
-                        patience.to_yield.pay_off();
+                        policy.to_yield.pay_off();
                     } else {
-                        patience.to_yield.reward(REWARD);
+                        policy.to_yield.reward(REWARD);
                     }
                     return true;
                 }
-                Yielded::Nobody if in_task => patience.to_yield.charge(),
+                Yielded::Nobody if in_task => policy.to_yield.charge(),
                 Yielded::Nobody => {}
                 Yielded::Vain => {
-                    patience.to_yield.charge();
+                    policy.to_yield.charge();
                     vain += 1;
                     last |= vain == YIELDS;
                 }
                 Yielded::Stranger => {
                     if in_task {
-                        patience.to_yield.give_up();
+                        policy.to_yield.give_up();
                     } else {
-                        patience.to_yield.fine(FINE);
+                        policy.to_yield.fine(FINE);
                     }
                     return ready();
                 }
             }
         } else {
-            patience.to_yield.charge();
+            policy.to_yield.charge();
         }
         if last {
-            return parallel && look_on(patience, &ready);
+            return parallel && look_on(policy, &ready);
         }
     }
 }
 
 /// After a look in vain.
 #[cold]
-fn look_on(patience: &Patience, ready: impl Fn() -> bool) -> bool {
-    let streak = patience.to_look.is_full();
-    patience.to_look.charge();
-    if patience.in_task {
-        let found = streak && look(patience.patient.into(), &ready);
+fn look_on(policy: &SpinPolicy, ready: impl Fn() -> bool) -> bool {
+    let streak = policy.to_look.is_full();
+    policy.to_look.charge();
+    if policy.in_task {
+        let found = streak && look(policy.patient.into(), &ready);
         if streak && !found {
-            patience.to_look.fine(FINE);
+            policy.to_look.fine(FINE);
         }
         return found;
     }
-    let mut left = patience.step.lose(streak);
+    let mut left = policy.probe.lose(streak);
     while left > 0 {
         let slice = LONG_SLICE.min(left);
         left -= slice;
@@ -226,7 +226,7 @@ fn look_on(patience: &Patience, ready: impl Fn() -> bool) -> bool {
                 Yielded::Stranger => return ready(),
             };
         if found {
-            patience.step.found();
+            policy.probe.found();
             return true;
         }
     }

@@ -1,9 +1,9 @@
 //! Who waits, and in which order: threads and tasks alike.
 //!
-//! A [`Waiters`] list lives under a channel's lock and is never asked to run the user's code there: it takes wakers that
+//! A [`WaitQueue`] list lives under a channel's lock and is never asked to run the user's code there: it takes wakers that
 //! were cloned before the lock was taken and hands out wakers to be woken (or dropped) after it is released.
 //!
-//! Being woken takes a waiter off the list. So whoever enrolled learns from its own entry what happened: still
+//! Being woken takes a waiter off the list. So whoever registered learns from its own entry what happened: still
 //! there means *not woken*; gone means *woken*, and a woken waiter that leaves without using its turn owes
 //! the wake-up to the next in line. That is how no wake-up gets lost when a future is dropped or a wait times out.
 
@@ -47,7 +47,7 @@ impl Waiter {
     pub(crate) fn wake(self) {
         match self {
             Self::Thread(thread) => thread.unpark(),
-            Self::Task(mut task) => shielded(|| task.0.take().map(Waker::wake)),
+            Self::Task(mut task) => catch_user_panic(|| task.0.take().map(Waker::wake)),
         }
     }
 }
@@ -59,18 +59,18 @@ pub(crate) struct TaskWaker(Option<Waker>);
 impl Drop for TaskWaker {
     fn drop(&mut self) {
         if let Some(waker) = self.0.take() {
-            shielded(|| drop(waker));
+            catch_user_panic(|| drop(waker));
         }
     }
 }
 
 /// Lets other tasks run before this one is polled again.
 #[inline]
-pub(crate) fn look_again(waker: &Waker) {
-    shielded(|| waker.wake_by_ref());
+pub(crate) fn request_repoll(waker: &Waker) {
+    catch_user_panic(|| waker.wake_by_ref());
 }
 
-pub(crate) fn shielded<T>(users_code: impl FnOnce() -> T) {
+pub(crate) fn catch_user_panic<T>(users_code: impl FnOnce() -> T) {
     let Err(panic) = catch_unwind(AssertUnwindSafe(users_code)) else {
         return;
     };
@@ -83,7 +83,7 @@ pub(crate) fn shielded<T>(users_code: impl FnOnce() -> T) {
 /// Waiters taken out under a lock, to be woken (or dropped) once it is released. Usually there is one.
 #[derive(Debug, Default)]
 #[must_use = "somebody sleeps until this is fired"]
-pub(crate) struct Wake {
+pub(crate) struct DeferredWake {
     first: Option<Waiter>,
     others: Option<Box<Others>>,
 }
@@ -95,7 +95,7 @@ struct Others {
     discard: [Option<Waiter>; 2],
 }
 
-impl Wake {
+impl DeferredWake {
     #[inline]
     pub(crate) fn new(waiter: Option<Waiter>) -> Self {
         Self {
@@ -139,11 +139,11 @@ impl Wake {
     }
 }
 
-/// One's place in a [`Waiters`] list or in a [`Crowd`], from the first enrolment until it is left.
+/// One's place in a [`WaitQueue`] list or in a [`WaitSet`], from the first registration until it is left.
 #[derive(Debug, Default)]
-pub(crate) struct Turn(Option<u64>);
+pub(crate) struct WaiterKey(Option<u64>);
 
-impl Turn {
+impl WaiterKey {
     /// Whether it stands for a place that has not been left.
     #[inline]
     pub(crate) fn is_taken(&self) -> bool {
@@ -153,30 +153,30 @@ impl Turn {
 
 /// What a waiter finds when it leaves the list.
 #[derive(Debug)]
-pub(crate) enum Left {
-    /// It had not enrolled.
-    Never,
+pub(crate) enum Removal {
+    /// It had not registered.
+    NotRegistered,
     /// It had not been woken; here is its waiter, to be dropped after unlocking.
     Waiting(Waiter),
     /// It had been woken: if it does not use its turn, another has to be woken.
     Woken,
 }
 
-impl Left {
+impl Removal {
     /// What is to be dropped after unlocking.
     #[inline]
     pub(crate) fn into_waiter(self) -> Option<Waiter> {
         match self {
             Self::Waiting(waiter) => Some(waiter),
-            Self::Never | Self::Woken => None,
+            Self::NotRegistered | Self::Woken => None,
         }
     }
 }
 
 /// First come, first woken.
 #[derive(Debug, Default)]
-pub(crate) struct Waiters {
-    /// By key, so in the order of first enrolment.
+pub(crate) struct WaitQueue {
+    /// By key, so in the order of first registration.
     line: VecDeque<(u64, Waiter)>,
     last: u64,
 }
@@ -184,16 +184,16 @@ pub(crate) struct Waiters {
 /// A line that has grown beyond this gives its memory back when it is empty.
 const KEPT: usize = 64;
 
-impl Waiters {
-    /// Enrols or stays enrolled, with `waiter` as the one to wake. Returns a waiter to drop after unlocking.
+impl WaitQueue {
+    /// Registers or stays registered, with `waiter` as the one to wake. Returns a waiter to drop after unlocking.
     ///
     /// Who was woken for nothing (another was quicker) gets its old place again.
     #[must_use = "a waiter may hold the user's waker: drop it after unlocking"]
     #[inline]
-    pub(crate) fn enrol(&mut self, turn: &mut Turn, waiter: Waiter) -> Option<Waiter> {
-        let Some(key) = turn.0 else {
+    pub(crate) fn register(&mut self, key: &mut WaiterKey, waiter: Waiter) -> Option<Waiter> {
+        let Some(key) = key.0 else {
             self.last += 1;
-            turn.0 = Some(self.last);
+            key.0 = Some(self.last);
             self.line.push_back((self.last, waiter));
             return None;
         };
@@ -209,17 +209,17 @@ impl Waiters {
     /// Leaves the line.
     #[must_use = "a wake-up may have to be passed on"]
     #[inline]
-    pub(crate) fn leave(&mut self, turn: &mut Turn) -> Left {
-        let Some(key) = turn.0.take() else {
-            return Left::Never;
+    pub(crate) fn remove(&mut self, key: &mut WaiterKey) -> Removal {
+        let Some(key) = key.0.take() else {
+            return Removal::NotRegistered;
         };
         match self.find(key) {
             Ok(at) => {
                 let (_, waiter) = self.line.remove(at).expect("just found");
                 self.shrink();
-                Left::Waiting(waiter)
+                Removal::Waiting(waiter)
             }
-            Err(_) => Left::Woken,
+            Err(_) => Removal::Woken,
         }
     }
 
@@ -228,9 +228,9 @@ impl Waiters {
         self.line.is_empty()
     }
 
-    /// How many in line come before the one with this turn; all of them, if it has never enrolled.
-    pub(crate) fn ahead_of(&self, turn: Option<&Turn>) -> usize {
-        match turn.and_then(|turn| turn.0) {
+    /// How many in line come before the one with this turn; all of them, if it has never registered.
+    pub(crate) fn ahead_of(&self, key: Option<&WaiterKey>) -> usize {
+        match key.and_then(|key| key.0) {
             Some(key) => self.find(key).unwrap_or_else(|at| at),
             None => self.line.len(),
         }
@@ -262,17 +262,17 @@ impl Waiters {
 
 /// Those who wait for what happens once: then all are woken. There may be very many of them, and each may leave at any time.
 #[derive(Debug, Default)]
-pub(crate) struct Crowd {
-    /// By key, so in the order of first enrolment.
+pub(crate) struct WaitSet {
+    /// By key, so in the order of first registration.
     waiters: BTreeMap<u64, Waiter>,
     last: u64,
 }
 
-impl Crowd {
-    /// Enrols or stays enrolled, with `waiter` as the one to wake. Returns a waiter to drop after unlocking.
+impl WaitSet {
+    /// Registers or stays registered, with `waiter` as the one to wake. Returns a waiter to drop after unlocking.
     #[must_use = "a waiter may hold the user's waker: drop it after unlocking"]
-    pub(crate) fn enrol(&mut self, turn: &mut Turn, waiter: Waiter) -> Option<Waiter> {
-        let key = *turn.0.get_or_insert_with(|| {
+    pub(crate) fn register(&mut self, key: &mut WaiterKey, waiter: Waiter) -> Option<Waiter> {
+        let key = *key.0.get_or_insert_with(|| {
             self.last += 1;
             self.last
         });
@@ -285,8 +285,8 @@ impl Crowd {
 
     /// Leaves it. Returns a waiter to drop after unlocking.
     #[must_use = "a waiter may hold the user's waker: drop it after unlocking"]
-    pub(crate) fn leave(&mut self, turn: &mut Turn) -> Option<Waiter> {
-        self.waiters.remove(&turn.0.take()?)
+    pub(crate) fn remove(&mut self, key: &mut WaiterKey) -> Option<Waiter> {
+        self.waiters.remove(&key.0.take()?)
     }
 
     /// Takes everybody, to be woken after unlocking.

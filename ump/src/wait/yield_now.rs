@@ -13,18 +13,18 @@
 //!   together, where the wake-up of one by the other puts it (two workers: 540 ns a round trip with each on its own, 410 together);
 //! - it was in vain for a few times, and for so many looks as take about as long as a thread would spin.
 //!
-//! Whether it pays is learned: see [`Credit`].
+//! Whether it pays is learned: see [`AdaptiveBudget`].
 
 #![forbid(unsafe_code)]
 
 use std::{cell::Cell, mem, ptr};
 
-use crate::sync::Credit;
+use crate::sync::AdaptiveBudget;
 
 /// What can be saved up: it takes many tasks that wait for the same thing in vain, 64 say, some rounds to use it up.
-const CREDIT: u32 = 8192;
+const BUDGET: u32 = 8192;
 /// After so many times without credit it is tried again.
-const REST: u32 = 16 * CREDIT;
+const REST: u32 = 16 * BUDGET;
 /// What it earns at most.
 const REWARD: u32 = 64;
 /// Others have to take so many looks meanwhile for each point that it earns: the more they are the more is saved, and two that take
@@ -41,26 +41,26 @@ const NANOSECONDS_A_LOOK: u32 = 40;
 
 /// Whether tasks that wait for the same thing had better let others run than leave word.
 #[derive(Debug)]
-pub(crate) struct Deferrals {
+pub(crate) struct YieldPolicy {
     /// So many looks on the thread, by all its tasks, are taken for too many.
     looks: u32,
-    credit: Credit,
+    budget: AdaptiveBudget,
 }
 
 /// How one task waits.
 #[derive(Debug, Default)]
-pub(crate) enum Deferral {
+pub(crate) enum YieldState {
     /// It has not begun.
     #[default]
-    Not,
+    NotStarted,
     /// It has let others run, so many times.
-    Since {
+    Yielding {
         first: Look,
         latest: Look,
         times: u32,
     },
     /// It has given up, and left word.
-    Asleep,
+    Registered,
 }
 
 /// One of the looks of all the tasks of a thread.
@@ -116,41 +116,41 @@ enum Been {
     InCompany,
 }
 
-impl Deferrals {
+impl YieldPolicy {
     /// For those who may wait awake for so long; zero: they leave word at once.
     pub(crate) const fn new(nanoseconds: u32) -> Self {
         Self {
             looks: nanoseconds / NANOSECONDS_A_LOOK,
-            credit: Credit::after(FIRST, CREDIT, REST),
+            budget: AdaptiveBudget::after(FIRST, BUDGET, REST),
         }
     }
 
     /// Whether one who begins to wait now lets others run first.
     #[inline]
     pub(crate) fn is_worth_it(&self) -> bool {
-        self.looks > 0 && self.credit.is_good()
+        self.looks > 0 && self.budget.is_good()
     }
 
     /// One begins to wait, and leaves word at once.
     #[inline]
-    pub(crate) fn forgo(&self, wait: &mut Deferral) {
+    pub(crate) fn skip(&self, wait: &mut YieldState) {
         if !self.is_worth_it() {
-            self.credit.charge();
+            self.budget.charge();
         }
-        *wait = Deferral::Asleep;
+        *wait = YieldState::Registered;
     }
 
     /// What one who has found nothing does: true, it lets others run and looks again; false, it leaves word.
     #[inline]
-    pub(crate) fn defer(&self, wait: &mut Deferral) -> bool {
+    pub(crate) fn should_yield(&self, wait: &mut YieldState) -> bool {
         let now = Look::take();
         let (first, times) = match *wait {
-            Deferral::Not if self.is_worth_it() => (now, 0),
-            Deferral::Not => {
-                self.forgo(wait);
+            YieldState::NotStarted if self.is_worth_it() => (now, 0),
+            YieldState::NotStarted => {
+                self.skip(wait);
                 return false;
             }
-            Deferral::Since {
+            YieldState::Yielding {
                 first,
                 latest,
                 times,
@@ -158,9 +158,9 @@ impl Deferrals {
                 Been::InCompany if times < TIMES || now.since(first) < self.looks => (first, times),
                 been => return self.give_up(wait, been),
             },
-            Deferral::Asleep => return false,
+            YieldState::Registered => return false,
         };
-        *wait = Deferral::Since {
+        *wait = YieldState::Yielding {
             first,
             latest: now,
             times: times + 1,
@@ -169,26 +169,26 @@ impl Deferrals {
     }
 
     #[cold]
-    fn give_up(&self, wait: &mut Deferral, been: Been) -> bool {
+    fn give_up(&self, wait: &mut YieldState, been: Been) -> bool {
         match been {
-            Been::Stolen => self.credit.fine(FINE),
-            Been::Alone | Been::InCompany => self.credit.charge(),
+            Been::Stolen => self.budget.fine(FINE),
+            Been::Alone | Been::InCompany => self.budget.charge(),
         }
-        *wait = Deferral::Asleep;
+        *wait = YieldState::Registered;
         false
     }
 
     /// What one waits for is there.
     #[inline]
-    pub(crate) fn found(&self, wait: &mut Deferral) {
+    pub(crate) fn found(&self, wait: &mut YieldState) {
         let now = Look::take();
-        if let Deferral::Since { latest, .. } = mem::take(wait) {
+        if let YieldState::Yielding { latest, .. } = mem::take(wait) {
             match now.been(latest) {
-                Been::Stolen => self.credit.fine(FINE),
-                Been::Alone => self.credit.charge(),
+                Been::Stolen => self.budget.fine(FINE),
+                Been::Alone => self.budget.charge(),
                 Been::InCompany => {
                     let company = now.since(latest) / COMPANY;
-                    self.credit.reward(company.min(REWARD));
+                    self.budget.reward(company.min(REWARD));
                 }
             }
         }
@@ -205,14 +205,14 @@ mod tests {
     const LOOKS: u32 = 14;
 
     /// Of those who may wait awake, when they have learned that.
-    fn learned() -> Deferrals {
-        let deferrals = Deferrals::new(LOOKS * NANOSECONDS_A_LOOK);
+    fn learned() -> YieldPolicy {
+        let yields = YieldPolicy::new(LOOKS * NANOSECONDS_A_LOOK);
         for _ in 0..FIRST {
-            assert!(!deferrals.is_worth_it());
-            deferrals.forgo(&mut Deferral::Not);
+            assert!(!yields.is_worth_it());
+            yields.skip(&mut YieldState::NotStarted);
         }
-        assert!(deferrals.is_worth_it());
-        deferrals
+        assert!(yields.is_worth_it());
+        yields
     }
 
     /// Others look, so many times.
@@ -222,41 +222,41 @@ mod tests {
         }
     }
 
-    fn left(deferrals: &Deferrals) -> u32 {
+    fn left(yields: &YieldPolicy) -> u32 {
         let mut left = 0;
-        while deferrals.credit.is_good() {
-            deferrals.credit.charge();
+        while yields.budget.is_good() {
+            yields.budget.charge();
             left += 1;
         }
         left
     }
 
     /// How often one lets others run, if so many look each time.
-    fn patience(deferrals: &Deferrals, others: u32) -> u32 {
-        let (mut wait, mut times) = (Deferral::Not, 0);
-        while deferrals.defer(&mut wait) {
+    fn patience(yields: &YieldPolicy, others: u32) -> u32 {
+        let (mut wait, mut times) = (YieldState::NotStarted, 0);
+        while yields.should_yield(&mut wait) {
             company(others);
             times += 1;
         }
-        assert!(matches!(wait, Deferral::Asleep));
-        assert!(!deferrals.defer(&mut wait), "asleep it stays");
+        assert!(matches!(wait, YieldState::Registered));
+        assert!(!yields.should_yield(&mut wait), "asleep it stays");
         times
     }
 
     #[test]
     fn who_may_not_wait_awake_leaves_word_however_often_it_is_in_vain() {
-        let deferrals = Deferrals::new(NANOSECONDS_A_LOOK - 1);
+        let yields = YieldPolicy::new(NANOSECONDS_A_LOOK - 1);
         for _ in 0..2 * FIRST {
-            assert_eq!(patience(&deferrals, 1), 0);
+            assert_eq!(patience(&yields, 1), 0);
         }
-        assert!(deferrals.credit.is_good() && !deferrals.is_worth_it());
+        assert!(yields.budget.is_good() && !yields.is_worth_it());
     }
 
     #[test]
     fn who_is_alone_gives_up_at_the_second_look_and_is_charged() {
-        let deferrals = learned();
-        assert_eq!(patience(&deferrals, 0), 1);
-        assert_eq!(left(&deferrals), CREDIT - 1);
+        let yields = learned();
+        assert_eq!(patience(&yields, 0), 1);
+        assert_eq!(left(&yields), BUDGET - 1);
     }
 
     #[test]
@@ -265,52 +265,52 @@ mod tests {
         assert_eq!(patience(&learned(), 1), LOOKS / 2);
         // Few times, however many the looks.
         assert_eq!(patience(&learned(), 5 * LOOKS), TIMES);
-        let long = Deferrals::new(100 * NANOSECONDS_A_LOOK);
-        long.credit.reward(CREDIT);
+        let long = YieldPolicy::new(100 * NANOSECONDS_A_LOOK);
+        long.budget.reward(BUDGET);
         assert_eq!(patience(&long, 9), 100 / 10);
-        assert_eq!(left(&long), CREDIT - 1);
+        assert_eq!(left(&long), BUDGET - 1);
     }
 
     #[test]
     fn what_is_found_in_company_is_rewarded_by_how_many_there_are() {
         for (others, reward) in [(1, 0), (3, 1), (4, 1), (7, 2), (1_000, REWARD)] {
-            let deferrals = learned();
-            deferrals.credit.fine(CREDIT / 2);
-            let mut wait = Deferral::Not;
-            assert!(deferrals.defer(&mut wait));
+            let yields = learned();
+            yields.budget.fine(BUDGET / 2);
+            let mut wait = YieldState::NotStarted;
+            assert!(yields.should_yield(&mut wait));
             company(others);
-            deferrals.found(&mut wait);
-            assert!(matches!(wait, Deferral::Not));
-            assert_eq!(left(&deferrals), CREDIT / 2 + reward);
+            yields.found(&mut wait);
+            assert!(matches!(wait, YieldState::NotStarted));
+            assert_eq!(left(&yields), BUDGET / 2 + reward);
         }
     }
 
     #[test]
     fn what_is_found_alone_was_in_vain_and_what_was_not_waited_for_costs_nothing() {
-        let deferrals = learned();
-        let mut wait = Deferral::Not;
-        deferrals.found(&mut wait);
-        assert!(deferrals.defer(&mut wait));
-        deferrals.found(&mut wait);
-        assert_eq!(left(&deferrals), CREDIT - 1);
+        let yields = learned();
+        let mut wait = YieldState::NotStarted;
+        yields.found(&mut wait);
+        assert!(yields.should_yield(&mut wait));
+        yields.found(&mut wait);
+        assert_eq!(left(&yields), BUDGET - 1);
     }
 
     #[test]
     fn to_be_found_on_another_thread_is_fined() {
-        let elsewhere = |go_on: fn(&Deferrals, &mut Deferral)| {
-            let deferrals = learned();
-            let mut wait = Deferral::Not;
-            assert!(deferrals.defer(&mut wait));
+        let elsewhere = |go_on: fn(&YieldPolicy, &mut YieldState)| {
+            let yields = learned();
+            let mut wait = YieldState::NotStarted;
+            assert!(yields.should_yield(&mut wait));
             thread::scope(|scope| {
                 scope.spawn(|| {
                     company(7);
-                    go_on(&deferrals, &mut wait);
+                    go_on(&yields, &mut wait);
                 });
             });
-            left(&deferrals)
+            left(&yields)
         };
-        let looks_again = elsewhere(|deferrals, wait| assert!(!deferrals.defer(wait)));
-        let finds = elsewhere(Deferrals::found);
-        assert_eq!([looks_again, finds], [CREDIT - FINE; 2]);
+        let looks_again = elsewhere(|yields, wait| assert!(!yields.should_yield(wait)));
+        let finds = elsewhere(YieldPolicy::found);
+        assert_eq!([looks_again, finds], [BUDGET - FINE; 2]);
     }
 }

@@ -4,7 +4,7 @@ use std::{fmt, time::Duration};
 
 use crate::system::supervise::failures::Failure;
 use crate::{InHand, JoinError, wait::executor::EXECUTOR};
-use ump::waits::Circle;
+use ump::hooks::Cycle;
 
 /// How the instances of a system ended, in the order in which they were told to: dependents before what they need.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -62,7 +62,7 @@ pub enum StopOutcome {
     },
     /// It has not ended: the handler that waits for this stop runs in this instance, or a handler of this instance waits for that one. Names the servers
     /// in the circle. The instance accepts nothing more, and ends once that handler has returned.
-    WouldDeadlock(Circle),
+    WouldDeadlock(Cycle),
     /// On a task, its queue was turned down, and still it had not ended. So the calls that it had in hand were [aborted](crate::Stop::Abort). Then it ended.
     Aborted {
         /// How many requests were turned down.

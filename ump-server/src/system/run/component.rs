@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ump::{Client, Clock, Stats, waits::Circle};
+use ump::{Client, Clock, Stats, hooks::Cycle};
 
 use crate::system::{
     run::operation::by, supervise::failures::Failures, supervise::supervision::Supervision,
@@ -140,7 +140,7 @@ impl Instance {
         &self,
         clock: &Clock,
         deadline: Option<Instant>,
-    ) -> Result<Option<Result<(), JoinError>>, Circle> {
+    ) -> Result<Option<Result<(), JoinError>>, Cycle> {
         let Some(mut lent) = by(clock, deadline, self.lend()).await else {
             return Ok(None);
         };
@@ -289,7 +289,7 @@ trait Ending: Send {
         waker: &Waker,
         deadline: Option<Instant>,
         clock: &Clock,
-    ) -> Result<Option<Waker>, Circle>;
+    ) -> Result<Option<Waker>, Cycle>;
 }
 
 impl<RV: Send + 'static> Ending for JoinHandle<RV> {
@@ -314,7 +314,7 @@ impl<RV: Send + 'static> Ending for JoinHandle<RV> {
         waker: &Waker,
         deadline: Option<Instant>,
         clock: &Clock,
-    ) -> Result<Option<Waker>, Circle> {
+    ) -> Result<Option<Waker>, Cycle> {
         self.announce(waker, deadline, clock)
     }
 }

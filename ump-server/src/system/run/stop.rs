@@ -17,7 +17,7 @@
 
 use std::{sync::Arc, time::Instant};
 
-use ump::waits::Circle;
+use ump::hooks::Cycle;
 
 use crate::system::{
     report::stop_report::{Report, StopOutcome, StoppedInstance},
@@ -143,7 +143,7 @@ struct Told<'a> {
     had_ended: bool,
     outcome: Option<Result<(), JoinError>>,
     /// It ends after this stop only, as it waits for that.
-    circle: Option<Circle>,
+    circle: Option<Cycle>,
     /// Told to end as late as the deadline, or more sharply then.
     is_late: bool,
     /// What it has in hand has been aborted.

@@ -27,7 +27,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::sync::{AtomicU32, Credit, Ordering};
+use crate::sync::{AdaptiveBudget, AtomicU32, Ordering};
 
 /// So often it tries in a row.
 const TRIALS: u32 = 4;
@@ -43,10 +43,10 @@ const FIRST: u32 = 100_000;
 
 /// Whether the two ends are in step, seen from one of them. Shared by all who wait for the same thing.
 #[derive(Debug)]
-pub(crate) struct Step {
+pub(crate) struct SpinProbe {
     /// Looks for so many nanoseconds at most, and takes a sleep that is shorter for short. Zero: it does not try.
     most: u32,
-    to_try: Credit,
+    to_try: AdaptiveBudget,
     /// How many nanoseconds the last sleep took, if it was short; otherwise zero.
     slept: AtomicU32,
     /// How many waits have to be short yet. Zero: there is no trial.
@@ -54,11 +54,11 @@ pub(crate) struct Step {
 }
 
 // Relaxed throughout: hints, which order nothing.
-impl Step {
+impl SpinProbe {
     pub(crate) const fn new(most: u32) -> Self {
         Self {
             most,
-            to_try: Credit::backing_off(TRIALS, PAUSE, LONGEST_PAUSE),
+            to_try: AdaptiveBudget::backing_off(TRIALS, PAUSE, LONGEST_PAUSE),
             slept: AtomicU32::new(0),
             trial: AtomicU32::new(0),
         }
@@ -127,12 +127,12 @@ mod tests {
     const SHORT: Duration = Duration::from_micros(30);
 
     /// How often in a row it looks longer, if that does not pay; and how often it then does not.
-    fn tries(step: &Step) -> (u32, u32) {
+    fn tries(probe: &SpinProbe) -> (u32, u32) {
         let (mut tried, mut left_out) = (0, 0);
-        while step.lose(false) > 0 {
+        while probe.lose(false) > 0 {
             tried += 1;
         }
-        while step.lose(false) == 0 {
+        while probe.lose(false) == 0 {
             left_out += 1;
         }
         (tried, left_out)
@@ -140,74 +140,74 @@ mod tests {
 
     #[test]
     fn without_a_bound_it_never_looks_longer() {
-        let step = Step::new(0);
-        assert!(step.sleeps().is_none());
-        step.slept(SHORT);
-        assert_eq!([step.lose(false), step.lose(true)], [0; 2]);
+        let probe = SpinProbe::new(0);
+        assert!(probe.sleeps().is_none());
+        probe.slept(SHORT);
+        assert_eq!([probe.lose(false), probe.lose(true)], [0; 2]);
     }
 
     #[test]
     fn only_a_short_sleep_is_worth_a_longer_look() {
-        let step = Step::new(MOST);
-        assert_eq!(step.lose(false), 0);
-        step.slept(SHORT);
-        assert_eq!(step.lose(false), 80_000);
-        step.slept(Duration::from_micros(150));
-        assert_eq!(step.lose(false), u64::from(MOST));
-        step.slept(Duration::from_millis(1));
-        assert_eq!(step.lose(false), 0);
-        step.slept(Duration::ZERO);
-        assert_eq!(step.lose(false), u64::from(MARGIN) + 2);
+        let probe = SpinProbe::new(MOST);
+        assert_eq!(probe.lose(false), 0);
+        probe.slept(SHORT);
+        assert_eq!(probe.lose(false), 80_000);
+        probe.slept(Duration::from_micros(150));
+        assert_eq!(probe.lose(false), u64::from(MOST));
+        probe.slept(Duration::from_millis(1));
+        assert_eq!(probe.lose(false), 0);
+        probe.slept(Duration::ZERO);
+        assert_eq!(probe.lose(false), u64::from(MARGIN) + 2);
     }
 
     #[test]
     fn the_end_of_a_streak_is_worth_one_as_well() {
-        let step = Step::new(MOST);
-        assert_eq!(step.lose(true), u64::from(FIRST));
+        let probe = SpinProbe::new(MOST);
+        assert_eq!(probe.lose(true), u64::from(FIRST));
     }
 
     #[test]
     fn pauses_get_longer_while_trials_fail() {
-        let step = Step::new(MOST);
-        step.slept(SHORT);
-        assert_eq!(tries(&step), (TRIALS, PAUSE - 1));
+        let probe = SpinProbe::new(MOST);
+        probe.slept(SHORT);
+        assert_eq!(tries(&probe), (TRIALS, PAUSE - 1));
         // The look that ended the pause was the first of the next trials.
         for pause in [2, 4, 8] {
-            assert_eq!(tries(&step), (TRIALS - 1, pause * PAUSE - 1));
+            assert_eq!(tries(&probe), (TRIALS - 1, pause * PAUSE - 1));
         }
         for _ in 0..20 {
-            tries(&step);
+            tries(&probe);
         }
-        assert_eq!(tries(&step).1, LONGEST_PAUSE - 1);
+        assert_eq!(tries(&probe).1, LONGEST_PAUSE - 1);
     }
 
     #[test]
     fn a_trial_that_is_broken_off_does_not_pay() {
-        let step = Step::new(MOST);
-        step.slept(SHORT);
+        let probe = SpinProbe::new(MOST);
+        probe.slept(SHORT);
         for _ in 0..TRIALS {
-            assert!(step.lose(false) > 0);
-            step.found();
+            assert!(probe.lose(false) > 0);
+            probe.found();
             for _ in 1..TRIAL {
-                assert!(step.is_trying() && !step.keep());
+                assert!(probe.is_trying() && !probe.keep());
             }
         }
-        assert_eq!(step.lose(false), 0);
-        assert!(!step.is_trying());
+        assert_eq!(probe.lose(false), 0);
+        assert!(!probe.is_trying());
     }
 
     #[test]
     fn a_trial_that_pays_is_soon_made_again() {
-        let step = Step::new(MOST);
-        step.slept(SHORT);
+        let probe = SpinProbe::new(MOST);
+        probe.slept(SHORT);
         for _ in 0..5 {
-            tries(&step);
+            tries(&probe);
         }
-        step.found();
-        assert_eq!((1..=TRIAL).find(|_| step.keep()), Some(TRIAL));
-        assert!(!step.is_trying() && !step.keep());
-        assert_eq!(step.lose(false), 0, "that sleep is forgotten");
-        step.slept(SHORT);
-        assert_eq!(tries(&step), (TRIALS, PAUSE - 1));
+        probe.found();
+        assert_eq!((1..=TRIAL).find(|_| probe.keep()), Some(TRIAL));
+        assert!(!probe.is_trying() && !probe.keep());
+        assert_eq!(probe.lose(false), 0, "that sleep is forgotten");
+        probe.slept(SHORT);
+        assert_eq!(tries(&probe), (TRIALS, PAUSE - 1));
     }
 }

@@ -1,4 +1,4 @@
-//! Models of requests that are ended since their caller would wait for itself: see `ump::waits`. What is special about them is that a call
+//! Models of requests that are ended since their caller would wait for itself: see `ump::hooks`. What is special about them is that a call
 //! may have been firm.
 //!
 //! The guards named in brackets are those of `ump/src/channel/handoff.rs` and the bits of the table in `ump/src/slot/mod.rs`.
@@ -13,21 +13,21 @@ use loom_tests::{
 };
 use ump::{
     RequestError, channel,
-    waits::{self, Circle, Wait, Watcher},
+    hooks::{self, Cycle, Wait, Watcher},
 };
 
 /// Finds a circle everywhere.
 struct Refuses;
 
 impl Watcher for Refuses {
-    fn before(&self, _: &Wait) -> Result<(), Circle> {
-        Err(Circle::new(["a"]))
+    fn before(&self, _: &Wait) -> Result<(), Cycle> {
+        Err(Cycle::new(["a"]))
     }
 }
 
 /// Asks, and would rather not sleep for the answer.
 fn ask(client: &NumberClient, message: u32) -> Result<u32, RequestError<u32, ()>> {
-    let _watched = waits::watch(Arc::new(Refuses));
+    let _watched = hooks::watch(Arc::new(Refuses));
     client.request(message).wait()
 }
 
@@ -54,7 +54,7 @@ fn is_told_the_truth((server, client): (NumberServer, NumberClient)) {
     }
 }
 
-/// [FIRM loosened against answered, and against a receiver that falls asleep]
+/// [COMMITTED loosened against answered, and against a receiver that falls asleep]
 #[test]
 fn a_firm_call_is_answered_or_taken_back() {
     explore(|| is_told_the_truth(warm()));
@@ -70,7 +70,7 @@ fn a_request_in_the_queue_is_answered_or_taken_back() {
     explore(|| is_told_the_truth(channel()));
 }
 
-/// [TURN; nothing is left of what was firm]
+/// [PARITY; nothing is left of what was firm]
 #[test]
 fn a_call_after_a_firm_one_that_was_taken_back_is_answered() {
     explore(|| {
@@ -139,7 +139,7 @@ fn a_firm_call_that_is_taken_back_takes_nothing_along() {
             }
         });
         let outcome = {
-            let _watched = waits::watch(Arc::new(Refuses));
+            let _watched = hooks::watch(Arc::new(Refuses));
             client.request(census.born()).wait()
         };
         drop((outcome, client));
@@ -155,20 +155,20 @@ fn a_request_is_queued_until_it_is_taken() {
     struct Asks(NumberServer);
 
     impl Watcher for Asks {
-        fn before(&self, wait: &Wait) -> Result<(), Circle> {
+        fn before(&self, wait: &Wait) -> Result<(), Cycle> {
             assert!(self.0.is_queued(wait.request()));
             let (n, rctx) = self.0.wait().unwrap();
             assert_eq!(rctx.id(), wait.request());
             assert!(!self.0.is_queued(wait.request()));
             answer(n, rctx);
-            Err(Circle::new(["a"]))
+            Err(Cycle::new(["a"]))
         }
     }
 
     for ends in [warm, awake, channel] {
         explore(move || {
             let (server, client) = ends();
-            let _watched = waits::watch(Arc::new(Asks(server)));
+            let _watched = hooks::watch(Arc::new(Asks(server)));
             assert!(
                 matches!(client.request(1).wait(), Ok(2)),
                 "it has been answered"

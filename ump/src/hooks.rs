@@ -8,31 +8,31 @@
 //!   [`RequestId`] and the channel by its [`ChannelId`].
 //!   [`ReplyContext::id`](crate::ReplyContext::id) is the same request in the hands of its handler,
 //!   [`Server::is_queued`](crate::Server::is_queued) tells whether it is still in the queue, and `Server::id` and `Client::id` name the channel.
-//! - A watcher that finds a [`Circle`] says so, and the request ends in
+//! - A watcher that finds a [`Cycle`] says so, and the request ends in
 //!   [`WouldDeadlock`](crate::RequestError::WouldDeadlock), or in [`WouldDeadlockTaken`](crate::RequestError::WouldDeadlockTaken) if a handler
 //!   has it already (the watcher being certain that this handler will not answer either, as it waits for us).
 //!
 //! ```
 //! use std::{sync::Arc, thread};
-//! use ump::{RequestError, waits::{self, ChannelId, Circle, Wait, Watcher}};
+//! use ump::{RequestError, hooks::{self, ChannelId, Cycle, Wait, Watcher}};
 //!
-//! /// That of a loop that serves one channel on one thread. It knows of the smallest circle.
+//! /// That of a loop that serves one channel on one thread. It knows of the smallest cycle.
 //! struct Own(ChannelId);
 //!
 //! impl Watcher for Own {
-//!     fn before(&self, wait: &Wait) -> Result<(), Circle> {
-//!         if wait.channel() == self.0 { Err(Circle::new(["accounts"])) } else { Ok(()) }
+//!     fn before(&self, wait: &Wait) -> Result<(), Cycle> {
+//!         if wait.channel() == self.0 { Err(Cycle::new(["accounts"])) } else { Ok(()) }
 //!     }
 //! }
 //!
 //! let (server, client) = ump::channel::<&str, String, ()>();
 //! let own = client.clone();
 //! let server = thread::spawn(move || {
-//!     let _watched = waits::watch(Arc::new(Own(server.id())));
+//!     let _watched = hooks::watch(Arc::new(Own(server.id())));
 //!     let (_, rctx) = server.wait().unwrap();
 //!     // "I could as well ask myself."
-//!     let Err(RequestError::WouldDeadlock(message, circle)) = own.request("sum").wait() else { panic!() };
-//!     assert_eq!((message, circle.to_string()), ("sum", "accounts → accounts".to_string()));
+//!     let Err(RequestError::WouldDeadlock(message, cycle)) = own.request("sum").wait() else { panic!() };
+//!     assert_eq!((message, cycle.to_string()), ("sum", "accounts → accounts".to_string()));
 //!     rctx.reply("it knew".to_string()).unwrap();
 //! });
 //! assert_eq!(client.req("total").unwrap(), "it knew");
@@ -57,15 +57,15 @@
 //! [not reported](unwatched) a second time.
 //!
 //! ```
-//! use ump::{WaitReply, Clock, RequestError, waits::{self, ChannelId, Circle, Wait}};
+//! use ump::{WaitReply, Clock, RequestError, hooks::{self, ChannelId, Cycle, Wait}};
 //!
 //! type End = WaitReply<(), (), RequestError<(), ()>>;
 //!
 //! /// Blocks until the loop that serves a channel has answered the request which asks for its end.
-//! fn join(served: ChannelId, end: End) -> Result<(), Circle> {
+//! fn join(served: ChannelId, end: End) -> Result<(), Cycle> {
 //!     let wait = Wait::for_end(served, end.id());
-//!     let announced = waits::announce(&wait)?;
-//!     let unwatched = waits::unwatched();
+//!     let announced = hooks::announce(&wait)?;
+//!     let unwatched = hooks::unwatched();
 //!     let _ended = end.wait();
 //!     drop((unwatched, announced));
 //!     Ok(())
@@ -89,7 +89,7 @@
 //!
 //! Tasks that await are [reported](Watcher::polled) with the waker that they were polled with. They may await something else as well, which only
 //! the one who polls them can find out: by the wakers that are left when the poll is over. So a watcher may exchange the waker, and tell the
-//! circle when the task is polled again.
+//! cycle when the task is polled again.
 //!
 //! Who finds the outcome while it looks awake asks nobody, so a request costs what it did. Threads without a watcher read one thread-local
 //! value before they fall asleep, and before a task leaves word.
@@ -119,8 +119,8 @@ pub trait Watcher: Send + Sync {
     /// A caller is about to sleep. Called once for a wait, however often that is woken for nothing.
     ///
     /// # Errors
-    /// The circle in which the caller would wait for itself: its wait ends, and its request with it.
-    fn before(&self, wait: &Wait) -> Result<(), Circle>;
+    /// The cycle in which the caller would wait for itself: its wait ends, and its request with it.
+    fn before(&self, wait: &Wait) -> Result<(), Cycle>;
 
     /// The caller sleeps no more: the outcome is there, the deadline has passed, or its thread unwinds. Called once for each
     /// [`before`](Self::before) that let it sleep.
@@ -138,10 +138,10 @@ pub trait Watcher: Send + Sync {
     /// It is not told when the task stops waiting.
     ///
     /// # Errors
-    /// The circle in which the task would wait for itself: its wait ends, and its request with it. It is the watcher that has to be certain that
+    /// The cycle in which the task would wait for itself: its wait ends, and its request with it. It is the watcher that has to be certain that
     /// the task waits for nothing else, by what it has learned from the polls before. A request that has not been sent is sent first, and asked
     /// about again.
-    fn polled(&self, _wait: &Wait, _waker: &Waker) -> Result<Option<Waker>, Circle> {
+    fn polled(&self, _wait: &Wait, _waker: &Waker) -> Result<Option<Waker>, Cycle> {
         Ok(None)
     }
 
@@ -156,8 +156,8 @@ pub trait Watcher: Send + Sync {
     /// [`Gather`](crate::Gather).
     ///
     /// # Errors
-    /// The circle in which the caller would wait for itself: one of its requests ends.
-    fn before_any(&self, waits: &[Wait]) -> Result<(), Circle> {
+    /// The cycle in which the caller would wait for itself: one of its requests ends.
+    fn before_any(&self, waits: &[Wait]) -> Result<(), Cycle> {
         match waits {
             [wait] => self.before(wait),
             _ => Ok(()),
@@ -174,8 +174,8 @@ pub trait Watcher: Send + Sync {
     /// The [`polled`](Self::polled) of a [`Gather`](crate::Gather), which leaves word with one waker for all its requests, at most [`MANY`].
     ///
     /// # Errors
-    /// The circle in which the task would wait for itself: one of its requests ends.
-    fn polled_any(&self, waits: &[Wait], waker: &Waker) -> Result<Option<Waker>, Circle> {
+    /// The cycle in which the task would wait for itself: one of its requests ends.
+    fn polled_any(&self, waits: &[Wait], waker: &Waker) -> Result<Option<Waker>, Cycle> {
         match waits {
             [wait] => self.polled(wait, waker),
             _ => Ok(None),
@@ -284,8 +284,8 @@ impl Wait {
 
     /// The same, which has or has not left word for it before: see [`is_first`](Self::is_first).
     #[must_use]
-    pub fn again(mut self, has_left_word: bool) -> Self {
-        self.is_first = !has_left_word;
+    pub fn again(mut self, has_registered: bool) -> Self {
+        self.is_first = !has_registered;
         self
     }
 
@@ -351,16 +351,16 @@ pub struct ChannelId(pub(crate) usize);
 /// The servers that would wait for each other, in order: each for the next, and the last one for the first.
 ///
 /// ```
-/// let circle = ump::waits::Circle::new(["orders", "accounts"]);
-/// assert_eq!(circle.to_string(), "orders → accounts → orders");
+/// let cycle = ump::hooks::Cycle::new(["orders", "accounts"]);
+/// assert_eq!(cycle.to_string(), "orders → accounts → orders");
 /// ```
 // A thin pointer, so that the errors of requests do not grow.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 #[cfg_attr(feature = "serde", serde(transparent))]
-pub struct Circle(Arc<Vec<Arc<str>>>);
+pub struct Cycle(Arc<Vec<Arc<str>>>);
 
-impl Circle {
+impl Cycle {
     /// Of servers with these names.
     pub fn new<N: Into<Arc<str>>>(names: impl IntoIterator<Item = N>) -> Self {
         Self(Arc::new(names.into_iter().map(Into::into).collect()))
@@ -373,9 +373,9 @@ impl Circle {
     }
 }
 
-impl StdError for Circle {}
+impl StdError for Cycle {}
 
-impl fmt::Display for Circle {
+impl fmt::Display for Cycle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for name in self.0.iter() {
             write!(f, "{name} → ")?;
@@ -418,8 +418,8 @@ pub fn current() -> Option<Arc<dyn Watcher>> {
 /// be dropped when it sleeps no more.
 ///
 /// # Errors
-/// The circle in which the caller would wait for itself.
-pub fn announce(wait: &Wait) -> Result<Announced, Circle> {
+/// The cycle in which the caller would wait for itself.
+pub fn announce(wait: &Wait) -> Result<Announced, Cycle> {
     before(|| *wait).map(Announced)
 }
 
@@ -427,8 +427,8 @@ pub fn announce(wait: &Wait) -> Result<Announced, Circle> {
 /// [`Watcher::polled`].
 ///
 /// # Errors
-/// The circle in which the task would wait for itself.
-pub fn announce_poll(wait: &Wait, waker: &Waker) -> Result<Option<Waker>, Circle> {
+/// The cycle in which the task would wait for itself.
+pub fn announce_poll(wait: &Wait, waker: &Waker) -> Result<Option<Waker>, Cycle> {
     polled(waker, || *wait)
 }
 
@@ -476,7 +476,7 @@ impl fmt::Debug for Guard {
 /// # Errors
 /// It is better not to.
 #[inline]
-pub(crate) fn before(wait: impl FnOnce() -> Wait) -> Result<Option<Watched>, Circle> {
+pub(crate) fn before(wait: impl FnOnce() -> Wait) -> Result<Option<Watched>, Cycle> {
     let Some(watcher) = watcher() else {
         return Ok(None);
     };
@@ -488,7 +488,7 @@ pub(crate) fn before(wait: impl FnOnce() -> Wait) -> Result<Option<Watched>, Cir
 /// The same for many waits. None: there is no watcher, or there are too many waits.
 pub(crate) fn before_any(
     waits: impl FnOnce() -> Option<Vec<Wait>>,
-) -> Result<Option<WatchedMany>, Circle> {
+) -> Result<Option<WatchedMany>, Cycle> {
     let Some(watcher) = watcher() else {
         return Ok(None);
     };
@@ -504,7 +504,7 @@ pub(crate) fn before_any(
 /// # Errors
 /// It is better not to wait.
 #[inline]
-pub(crate) fn polled(waker: &Waker, wait: impl FnOnce() -> Wait) -> Result<Option<Waker>, Circle> {
+pub(crate) fn polled(waker: &Waker, wait: impl FnOnce() -> Wait) -> Result<Option<Waker>, Cycle> {
     match watcher() {
         Some(watcher) => watcher.polled(&wait(), waker),
         None => Ok(None),
@@ -520,7 +520,7 @@ pub(crate) fn sleeps(clock: impl FnOnce() -> Clock) -> Option<Arc<()>> {
 pub(crate) fn polled_any(
     waker: &Waker,
     waits: impl FnOnce() -> Option<Vec<Wait>>,
-) -> Result<Option<Waker>, Circle> {
+) -> Result<Option<Waker>, Cycle> {
     let Some(watcher) = watcher() else {
         return Ok(None);
     };

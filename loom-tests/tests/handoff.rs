@@ -29,7 +29,7 @@ fn a_call_is_not_missed_by_who_polls() {
     });
 }
 
-/// [CALL taken back against answered]
+/// [HANDED taken back against answered]
 #[test]
 fn a_call_that_times_out_is_executed_or_comes_back() {
     explore(|| {
@@ -55,7 +55,7 @@ fn a_call_that_times_out_is_executed_or_comes_back() {
     });
 }
 
-/// [TURN: what was taken back does not count]
+/// [PARITY: what was taken back does not count]
 #[test]
 fn a_call_after_one_that_was_taken_back_is_answered() {
     explore(|| {
@@ -141,7 +141,7 @@ fn an_orphan_makes_room_for_another_client() {
     });
 }
 
-/// [CALL against hang-up]
+/// [HANDED against hang-up]
 #[test]
 fn a_server_that_goes_ends_a_call() {
     explore(|| {
@@ -314,7 +314,7 @@ fn a_caller_leaves_while_its_slot_begins_to_be_watched() {
     });
 }
 
-/// [2: call against hang-up; FIRM]
+/// [2: call against hang-up; COMMITTED]
 #[test]
 fn a_request_is_called_in_or_queued() {
     explore(|| {
@@ -340,7 +340,7 @@ fn a_client_that_was_served_calls() {
     });
 }
 
-/// [2; a call that is not FIRM]
+/// [2; a call that is not COMMITTED]
 #[test]
 fn requests_of_a_task_are_called_in_or_queued() {
     explore(|| {
@@ -398,7 +398,7 @@ fn an_urgent_request_of_a_watched_client_is_queued() {
     });
 }
 
-/// [FIRM, TURN: what was answered is not taken again while its handler still has it]
+/// [COMMITTED, PARITY: what was answered is not taken again while its handler still has it]
 #[test]
 fn a_call_is_taken_once_though_its_handler_takes_its_time() {
     explore(|| {
@@ -425,7 +425,7 @@ fn a_call_is_taken_once_though_its_handler_takes_its_time() {
     });
 }
 
-/// [ABANDONED while HOT: the slot comes home by the handler's hand, and a call from it]
+/// [ABANDONED while ARMED: the slot comes home by the handler's hand, and a call from it]
 #[test]
 fn a_caller_leaves_a_call_that_was_taken_and_asks_again() {
     explore(|| {
@@ -451,7 +451,7 @@ fn a_caller_leaves_a_call_that_was_taken_and_asks_again() {
     });
 }
 
-/// The caller leaves, while the receiver finds the call overdue. [CALL, taken without the channel's lock]
+/// The caller leaves, while the receiver finds the call overdue. [HANDED, taken without the channel's lock]
 ///
 /// Here the deadline does pass, before anything is explored.
 #[test]
@@ -528,7 +528,7 @@ fn an_urgent_request_and_a_call_are_both_answered() {
     });
 }
 
-/// [CALL taken back while the receiver looks, and another call after that: TURN]
+/// [HANDED taken back while the receiver looks, and another call after that: PARITY]
 #[test]
 fn a_call_is_taken_back_while_the_receiver_looks() {
     explore(|| {
