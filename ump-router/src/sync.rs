@@ -1,8 +1,7 @@
-//! The facade: every primitive that the crate synchronises with, named once.
+//! The facade of synchronisation primitives.
 //!
-//! Nothing else in the crate names `parking_lot`, `loom` or `std::sync::atomic`. Built with `--cfg loom` the same names are loom's. What
-//! is shared is shared by the standard library's `Arc`, also in a model, of which loom does not know that who drops it last sees what all others did:
-//! who relies on that holds it as `Shared`.
+//! Nothing else in the crate names `parking_lot`, `loom` or `std::sync::atomic`. With `--cfg loom` the same names are loom's. `Arc` is the standard library's
+//! also in a model, and loom does not know that its last drop happens after all others. Code that relies on that order uses `Shared`.
 
 #[cfg(loom)]
 pub(crate) use model::*;
@@ -61,7 +60,7 @@ mod model {
         }
     }
 
-    /// The standard library's, of which loom knows in what order it is written and read.
+    /// The standard library's `OnceLock`, with an atomic beside it that shows loom the order of its write and reads.
     #[derive(Debug)]
     pub(crate) struct OnceLock<T> {
         is_set: AtomicBool,

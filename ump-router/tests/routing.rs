@@ -9,7 +9,7 @@ use std::{
 use proptest::prelude::*;
 use ump_router::{
     Pattern, Topic,
-    routing::{Core, Input, Outcome, Output, Peer, RequestId, Violation},
+    routing::{Core, Input, Outcome, Output, PeerId, RequestId, Violation},
     ump::Executed,
 };
 
@@ -361,7 +361,7 @@ impl Reference {
 /// The core, with the names that the reference has for things.
 struct Subject {
     core: Core<Message>,
-    peers: Vec<Peer>,
+    peers: Vec<PeerId>,
     /// By their places; those that were given to a server.
     requests: BTreeMap<usize, RequestId>,
     start: Instant,

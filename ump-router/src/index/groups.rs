@@ -1,7 +1,7 @@
-//! The different patterns that have values, found by their text.
+//! The different patterns that have values, by text.
 //!
-//! A topic that is asked for is looked up here, as the concrete patterns that fit it are itself: one look, however many there are. The trees are for
-//! what wildcards, on either side, have in common.
+//! Only one concrete pattern matches a topic: the topic itself. It is found here by one look, however many patterns there are. The trees are for
+//! wildcards on either side.
 
 use std::{
     hash::BuildHasher,
@@ -11,13 +11,13 @@ use std::{
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 
-use super::slab::{Moved, NONE, Slab};
+use super::slab::{NONE, Relocation, Slab};
 use crate::topic::Pattern;
 
 /// All values with one pattern.
 pub(super) struct Group {
     pub(super) pattern: Pattern,
-    /// Where it is in its tree.
+    /// The node in its tree.
     pub(super) node: u32,
     /// The first of its values.
     pub(super) first: u32,
@@ -49,30 +49,30 @@ impl Groups {
     }
 
     pub(super) fn find(&self, text: &str) -> Option<u32> {
-        let is_it = |&place: &u32| self.all[place].pattern == *text;
+        let matches = |&slot: &u32| self.all[slot].pattern == *text;
         let hash = self.hasher.hash_one(text);
-        self.by_text.find(hash, is_it).copied()
+        self.by_text.find(hash, matches).copied()
     }
 
-    /// There is none with this pattern yet.
+    /// Adds a group for a pattern that has none.
     pub(super) fn insert(&mut self, pattern: Pattern) -> u32 {
-        let place = self.all.insert(Group::new(pattern));
-        self.enter(place);
-        place
+        let slot = self.all.insert(Group::new(pattern));
+        self.enter(slot);
+        slot
     }
 
-    fn enter(&mut self, place: u32) {
-        let hash = |&place: &u32| self.hasher.hash_one(self.all[place].pattern.as_str());
-        self.by_text.insert_unique(hash(&place), place, hash);
+    fn enter(&mut self, slot: u32) {
+        let hash = |&slot: &u32| self.hasher.hash_one(self.all[slot].pattern.as_str());
+        self.by_text.insert_unique(hash(&slot), slot, hash);
     }
 
-    pub(super) fn remove(&mut self, place: u32) -> Group {
-        let group = mem::replace(&mut self.all[place], Group::new(Pattern::default()));
+    pub(super) fn remove(&mut self, slot: u32) -> Group {
+        let group = mem::replace(&mut self.all[slot], Group::new(Pattern::default()));
         let hash = self.hasher.hash_one(group.pattern.as_str());
-        if let Ok(found) = self.by_text.find_entry(hash, |&other| other == place) {
+        if let Ok(found) = self.by_text.find_entry(hash, |&other| other == slot) {
             found.remove();
         }
-        self.all.release(place);
+        self.all.release(slot);
         group
     }
 
@@ -80,19 +80,19 @@ impl Groups {
         self.all.len()
     }
 
-    pub(super) fn places(&self) -> usize {
-        self.all.places()
+    pub(super) fn slots(&self) -> usize {
+        self.all.slots()
     }
 
-    /// Gives back all memory that is not needed. Returns for each group where it is now.
-    pub(super) fn compact(&mut self) -> Moved {
+    /// Gives back unused memory. Returns where each group is now.
+    pub(super) fn compact(&mut self) -> Relocation {
         let moved = self.all.compact();
         self.by_text = HashTable::with_capacity(self.all.len());
-        self.all.all().for_each(|place| self.enter(place));
+        self.all.all().for_each(|slot| self.enter(slot));
         moved
     }
 
-    /// When they are compact.
+    /// All groups, after they were compacted.
     pub(super) fn all_mut(&mut self) -> impl Iterator<Item = &mut Group> {
         self.all.all_mut()
     }
@@ -101,13 +101,13 @@ impl Groups {
 impl Index<u32> for Groups {
     type Output = Group;
 
-    fn index(&self, place: u32) -> &Group {
-        &self.all[place]
+    fn index(&self, slot: u32) -> &Group {
+        &self.all[slot]
     }
 }
 
 impl IndexMut<u32> for Groups {
-    fn index_mut(&mut self, place: u32) -> &mut Group {
-        &mut self.all[place]
+    fn index_mut(&mut self, slot: u32) -> &mut Group {
+        &mut self.all[slot]
     }
 }

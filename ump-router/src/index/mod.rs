@@ -1,20 +1,20 @@
-//! Which values a message reaches.
+//! An index of values by pattern: finds the values whose patterns match a topic or intersect a pattern.
 //!
 //! ```text
-//!   values ──── those of one pattern are a ring ────► groups ──── one for each pattern ────► nodes of two trees
-//!      by key                                           by text                                by parent and name
+//!   values ──── the values of a pattern form a ring ────► groups ──── one for each pattern ────► nodes of two trees
+//!      by key                                               by text                                by parent and name
 //! ```
 //!
-//! A topic finds the group of its own text by one look into a table, and those of the patterns with wildcards in their tree. A pattern with wildcards
-//! finds what it meets in both trees. So the patterns without wildcards, which are nearly all of them, cost a topic nothing but that look.
+//! To look up a topic, the group of its own text is found in a hash table, and the patterns with wildcards that match it in their tree. To look up a
+//! pattern with wildcards, both trees are walked. So patterns without wildcards, which are nearly all of them, cost a topic one look into the hash table.
 //!
 //! # Invariants
 //!
-//! 1. A group has a value, and is at the end of its pattern's path: in `topics` if that is concrete, else in `wild`.
+//! 1. A group has a value, and is at the end of its pattern's path: in `topics` if the pattern is concrete, otherwise in `wild`.
 //! 2. Each value is in the ring of one group.
-//! 3. Of all places at least a quarter is used, unless there are fewer than `FEW`; without values there are two nodes, the roots.
+//! 3. At least a quarter of all slots is used, unless there are fewer than `MIN_SLOTS`. Without values there are two nodes, the roots.
 //!
-//! The tables have random seeds: who chooses names cannot choose which of them fall together.
+//! The hash tables have random seeds, so that chosen names cannot be made to collide.
 
 mod groups;
 mod slab;
@@ -36,12 +36,12 @@ use self::{
 };
 use crate::topic::{Fragments, Pattern, Topic, TopicError};
 
-/// Fewer places than this are not worth being given back one by one.
-const FEW: usize = 256;
+/// With fewer slots than this, memory is not given back until all values are removed.
+const MIN_SLOTS: usize = 256;
 
-/// Values by patterns: which of them does a message reach?
+/// An index of values by pattern.
 ///
-/// A pattern can have any number of values; they are told apart by the [`TopicKey`] that [`insert`](Self::insert) returns.
+/// A pattern can have any number of values. The [`TopicKey`] that [`insert`](Self::insert) returns identifies a value.
 ///
 /// ```
 /// use ump_router::index::TopicIndex;
@@ -60,17 +60,18 @@ const FEW: usize = 256;
 /// # Ok::<_, ump_router::TopicError>(())
 /// ```
 ///
-/// # What it costs
+/// # Cost
 ///
-/// To find the values for a topic takes one look into a table, and a way through a tree of those patterns that have wildcards. On this way a beginning of a pattern is
-/// visited once at most, and only if the topic has a beginning that fits it; at each there is at most one look for each fragment of the topic. So what does
-/// not fit from its first wildcard on costs nothing, however much there is, and chains of `**` cost no more than they are long, times the length
-/// of the topic. For a pattern with wildcards it is the same in a tree of all patterns, only that at a wildcard all that can follow has to be looked at.
+/// A lookup of a topic takes one look into a hash table, and a walk through a tree of the patterns that have wildcards. The walk visits a node, which is a
+/// beginning of a pattern, at most once, and only if it matches a beginning of the topic; at each node there is at most one hash lookup for each fragment
+/// of the topic. So patterns that do not match up to their first wildcard cost nothing, however many there are, and a chain of `**` costs at most its
+/// length times the length of the topic. A lookup of a pattern with wildcards walks a tree of all patterns in the same way, except that at a wildcard it
+/// visits all children.
 ///
-/// Finding allocates nothing, and changes nothing: many threads can do it at the same time.
+/// A lookup allocates nothing and needs `&self`: many threads can look up at the same time.
 ///
-/// Inserting and removing take a time proportional to the length of the pattern on average: like a hash table, it moves to other memory when it has grown or shrunk
-/// much. Without values it has nearly no memory; else not more than four times what is used, and what tables keep free.
+/// Inserting and removing take a time proportional to the length of the pattern on average; like a hash table, the index moves to other memory when it has
+/// grown or shrunk much. It uses at most four times the memory that its values need, besides the free slots of hash tables, and nearly none without values.
 pub struct TopicIndex<T> {
     values: Values<T>,
     groups: Groups,
@@ -81,7 +82,7 @@ pub struct TopicIndex<T> {
 }
 
 impl<T> TopicIndex<T> {
-    /// Without any values.
+    /// Creates an index without values.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -92,23 +93,22 @@ impl<T> TopicIndex<T> {
         }
     }
 
-    /// How many values there are.
+    /// Returns the number of values.
     #[must_use]
     pub fn len(&self) -> usize {
         self.values.all().len()
     }
 
-    /// Are there none?
+    /// Returns whether there are no values.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Adds a value, behind those that the same pattern has already.
+    /// Adds a value, after those that the same pattern has already.
     ///
     /// # Panics
-    ///
-    /// There are 4 billion values, patterns, or beginnings of patterns.
+    /// It panics if there are more than 4 billion values, patterns, or beginnings of patterns.
     pub fn insert(&mut self, pattern: &Pattern, value: T) -> TopicKey {
         let known = self.groups.find(pattern.as_str());
         let group = known.unwrap_or_else(|| self.add_group(pattern));
@@ -130,7 +130,7 @@ impl<T> TopicIndex<T> {
         }
     }
 
-    /// Removes a value, unless that has been done.
+    /// Removes and returns a value, unless it was removed before.
     pub fn remove(&mut self, key: TopicKey) -> Option<T> {
         let removed = self.values.remove(key, &mut self.groups)?;
         if self.groups[removed.group].first == NONE {
@@ -141,10 +141,10 @@ impl<T> TopicIndex<T> {
         Some(removed.value)
     }
 
-    /// Gives back memory if three quarters of it are not used, or all. So whoever removes pays for a constant number of moves.
+    /// Gives back memory if three quarters of it are unused, or if there are no values. So the amortised cost of a removal is constant.
     fn compact(&mut self) {
-        let (used, places) = (self.used(), self.places());
-        if !self.is_empty() && (used > places / 4 || places < FEW) {
+        let (used, slots) = (self.used(), self.slots());
+        if !self.is_empty() && (used > slots / 4 || slots < MIN_SLOTS) {
             return;
         }
         let groups = self.groups.compact();
@@ -161,42 +161,41 @@ impl<T> TopicIndex<T> {
         }
     }
 
-    /// How many values, groups, nodes and names there are.
+    /// The number of values, groups, nodes and names.
     fn used(&self) -> usize {
         self.len() + self.groups.len() + self.topics.len() + self.wild.len()
     }
 
-    /// For how many there is memory.
-    fn places(&self) -> usize {
-        let trees = self.topics.places() + self.wild.places();
-        self.values.places() + self.groups.places() + trees
+    /// The number of these that there is memory for.
+    fn slots(&self) -> usize {
+        let trees = self.topics.slots() + self.wild.slots();
+        self.values.slots() + self.groups.slots() + trees
     }
 
-    /// The value, unless it has been removed.
+    /// Returns a value, unless it was removed.
     #[must_use]
     pub fn get(&self, key: TopicKey) -> Option<&T> {
         Some(&self.values.get(key)?.value)
     }
 
-    /// The value, unless it has been removed.
+    /// Returns a value mutably, unless it was removed.
     #[must_use]
     pub fn get_mut(&mut self, key: TopicKey) -> Option<&mut T> {
         Some(&mut self.values.get_mut(key)?.value)
     }
 
-    /// The pattern of a value, unless it has been removed.
+    /// Returns the pattern of a value, unless the value was removed.
     #[must_use]
     pub fn pattern(&self, key: TopicKey) -> Option<&Pattern> {
         Some(&self.groups[self.values.get(key)?.group].pattern)
     }
 
-    /// Calls once for each value whose pattern [fits](Pattern::matches) the topic.
+    /// Calls `f` once for each value whose pattern [matches](Pattern::matches) the topic.
     ///
     /// Values with the same pattern come in the order in which they were inserted, patterns in any.
     ///
     /// # Errors
-    ///
-    /// The text is no topic.
+    /// The text is not a topic.
     pub fn for_each_matching<'a>(
         &'a self,
         topic: &str,
@@ -207,7 +206,7 @@ impl<T> TopicIndex<T> {
         Ok(())
     }
 
-    /// Calls once for each value whose pattern [meets](Pattern::intersects) this one.
+    /// Calls `f` once for each value whose pattern [intersects](Pattern::intersects) this one.
     ///
     /// Values with the same pattern come in the order in which they were inserted, patterns in any.
     pub fn for_each_intersecting<'a>(&'a self, pattern: &Pattern, f: impl FnMut(&'a T)) {
@@ -236,7 +235,7 @@ impl<T> TopicIndex<T> {
         self.values.ring(self.groups[group].first).for_each(f);
     }
 
-    /// All values and their patterns, in no particular order.
+    /// Iterates over all values with their patterns, in no particular order.
     pub fn iter(&self) -> impl Iterator<Item = (&Pattern, &T)> {
         let pattern = |group| &self.groups[group].pattern;
         let entries = self.values.all().iter();

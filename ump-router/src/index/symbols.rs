@@ -1,12 +1,12 @@
-//! A number for each name that occurs in a fragment, so that what is compared in the tree is numbers.
+//! An interner of the names in fragments, so that the tree compares numbers.
 
 use std::hash::BuildHasher;
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 
-use super::slab::{Moved, Slab};
+use super::slab::{Relocation, Slab};
 
-/// Stands for a fragment: the place of its name, or one of these.
+/// A fragment: the slot of its name, or one of the constants.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Symbol(u32);
 
@@ -15,9 +15,9 @@ impl Symbol {
     pub(super) const STAR: Self = Self(u32::MAX);
     /// `**`
     pub(super) const DEEP: Self = Self(u32::MAX - 1);
-    /// Of a name that does not occur.
+    /// A name that is not interned.
     pub(super) const UNKNOWN: Self = Self(u32::MAX - 2);
-    /// What stands before the first fragment.
+    /// The root, before the first fragment.
     pub(super) const ROOT: Self = Self(u32::MAX - 3);
 
     pub(super) fn is_name(self) -> bool {
@@ -28,12 +28,12 @@ impl Symbol {
         self.0
     }
 
-    pub(super) fn after(self, moved: &Moved) -> Self {
+    pub(super) fn after(self, moved: &Relocation) -> Self {
         Self(moved.to(self.0))
     }
 }
 
-/// The names that occur.
+/// The interned names.
 pub(super) struct Symbols {
     names: Slab<Name>,
     by_text: HashTable<u32>,
@@ -43,7 +43,7 @@ pub(super) struct Symbols {
 #[derive(Default)]
 struct Name {
     text: Box<str>,
-    /// How many nodes have it.
+    /// The number of nodes with this name.
     nodes: u32,
 }
 
@@ -57,12 +57,12 @@ impl Symbols {
     }
 
     pub(super) fn find(&self, text: &str) -> Symbol {
-        let is_it = |&place: &u32| *self.names[place].text == *text;
-        let found = self.by_text.find(self.hasher.hash_one(text), is_it);
-        found.map_or(Symbol::UNKNOWN, |&place| Symbol(place))
+        let matches = |&slot: &u32| *self.names[slot].text == *text;
+        let found = self.by_text.find(self.hasher.hash_one(text), matches);
+        found.map_or(Symbol::UNKNOWN, |&slot| Symbol(slot))
     }
 
-    /// For one more node.
+    /// Interns a name for one more node.
     pub(super) fn take(&mut self, text: &str) -> Symbol {
         let mut symbol = self.find(text);
         if symbol == Symbol::UNKNOWN {
@@ -76,42 +76,42 @@ impl Symbols {
         symbol
     }
 
-    fn enter(&mut self, Symbol(place): Symbol) {
-        let hash = |&place: &u32| self.hasher.hash_one(&*self.names[place].text);
-        self.by_text.insert_unique(hash(&place), place, hash);
+    fn enter(&mut self, Symbol(slot): Symbol) {
+        let hash = |&slot: &u32| self.hasher.hash_one(&*self.names[slot].text);
+        self.by_text.insert_unique(hash(&slot), slot, hash);
     }
 
-    /// One node less has it.
-    pub(super) fn release(&mut self, Symbol(place): Symbol) {
-        let name = &mut self.names[place];
+    /// Releases a name for one node. With the last node the name is removed.
+    pub(super) fn release(&mut self, Symbol(slot): Symbol) {
+        let name = &mut self.names[slot];
         name.nodes -= 1;
         if name.nodes > 0 {
             return;
         }
         let hash = self.hasher.hash_one(&*name.text);
         *name = Name::default();
-        if let Ok(found) = self.by_text.find_entry(hash, |&other| other == place) {
+        if let Ok(found) = self.by_text.find_entry(hash, |&other| other == slot) {
             found.remove();
         }
-        self.names.release(place);
+        self.names.release(slot);
     }
 
-    /// How many names there are.
+    /// The number of names.
     pub(super) fn len(&self) -> usize {
         self.names.len()
     }
 
-    /// For how many there is memory in use.
-    pub(super) fn places(&self) -> usize {
-        self.names.places()
+    /// The number of slots for names.
+    pub(super) fn slots(&self) -> usize {
+        self.names.slots()
     }
 
-    /// Gives back all memory that is not needed. Returns for each number what it is now.
-    pub(super) fn compact(&mut self) -> Moved {
+    /// Gives back unused memory. Returns where each name is now.
+    pub(super) fn compact(&mut self) -> Relocation {
         let moved = self.names.compact();
         self.by_text = HashTable::with_capacity(self.names.len());
-        let places = self.names.all();
-        places.for_each(|place| self.enter(Symbol(place)));
+        let slots = self.names.all();
+        slots.for_each(|slot| self.enter(Symbol(slot)));
         moved
     }
 }

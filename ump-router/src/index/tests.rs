@@ -106,20 +106,20 @@ fn who_removes_all_gets_the_memory_back() {
             .flat_map(texts)
             .map(|text| index.insert(&pattern(&text), 0))
             .collect();
-        let full = index.places();
+        let full = index.slots();
         for key in keys.drain(kept..) {
             index.remove(key);
         }
         let used = index.used();
         assert!(
-            index.places() <= (4 * used).max(super::FEW),
-            "{} places for {used}, of {full}",
-            index.places()
+            index.slots() <= (4 * used).max(super::MIN_SLOTS),
+            "{} slots for {used}, of {full}",
+            index.slots()
         );
         for key in keys {
             index.remove(key);
         }
-        assert_eq!(index.places(), 2, "only the roots are left");
+        assert_eq!(index.slots(), 2, "only the roots are left");
         assert_eq!(nodes(&index), 2);
     }
 }

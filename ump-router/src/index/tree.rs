@@ -1,14 +1,14 @@
-//! Patterns as paths in a tree: a node for each beginning of a pattern.
+//! A tree of patterns: each is a path, and each node is a beginning of patterns.
 //!
-//! Nodes refer to each other by number. From a node to its child by a name it goes through one table for the whole tree, so that a node has the same size
-//! whether it has one child or a million; its children by `*` and `**` it knows itself. Children by name are also linked to each other, for whoever has to
-//! look at all of them.
+//! Nodes refer to each other by slot number. The child of a node by name is found in one hash table for the whole tree, so that a node has the same size
+//! whether it has one child or a million; its children by `*` and `**` are fields. Children by name also form a linked list, for walks that visit all of
+//! them.
 //!
 //! # Invariants
 //!
 //! 1. A node that is not the root has a group or a child.
 //! 2. `edges` has each child by name once, and each is linked once into the list of its parent.
-//! 3. A name's number of nodes is that of the nodes that have its symbol.
+//! 3. The node count of a name is the number of nodes with its symbol.
 //! 4. The child by `**` of a node has no child by `*` or `**`: patterns are canonical.
 
 use std::{hash::BuildHasher, mem};
@@ -16,7 +16,7 @@ use std::{hash::BuildHasher, mem};
 use hashbrown::{DefaultHashBuilder, HashTable};
 
 use super::{
-    slab::{Moved, NONE, Slab},
+    slab::{NONE, Relocation, Slab},
     symbols::{Symbol, Symbols},
 };
 use crate::topic::{
@@ -24,12 +24,12 @@ use crate::topic::{
     grammar::{DEEP, STAR},
 };
 
-/// The place of the root.
+/// The slot of the root.
 pub(super) const ROOT: u32 = 0;
 
 pub(super) struct Tree {
     nodes: Slab<Node>,
-    /// Children by name: found by their parent and their symbol, which the node itself knows.
+    /// Children by name, hashed by their parent and their symbol.
     edges: HashTable<u32>,
     hasher: DefaultHashBuilder,
     pub(super) symbols: Symbols,
@@ -39,15 +39,15 @@ pub(super) struct Tree {
 #[derive(Clone, Copy)]
 pub(super) struct Node {
     parent: u32,
-    /// The last fragment of the beginning that it stands for.
+    /// The last fragment of its beginning.
     symbol: Symbol,
     /// The child by `*`.
     pub(super) star: u32,
     /// The child by `**`.
     pub(super) deep: u32,
-    /// The first of the children by name.
+    /// The first child by name.
     pub(super) child: u32,
-    /// Its siblings in the list that begins there.
+    /// The siblings in the list of the parent's children by name.
     next: u32,
     previous: u32,
     /// The group of the pattern that ends here.
@@ -100,27 +100,27 @@ impl Tree {
         &self.nodes[node]
     }
 
-    /// The child by a name.
+    /// Returns the child by a name.
     pub(super) fn child(&self, parent: u32, symbol: Symbol) -> Option<u32> {
-        let is_it = |&node: &u32| {
+        let matches = |&node: &u32| {
             let node = &self.nodes[node];
             node.parent == parent && node.symbol == symbol
         };
         let hash = hash(self.hasher, parent, symbol);
-        self.edges.find(hash, is_it).copied()
+        self.edges.find(hash, matches).copied()
     }
 
-    /// The node and those after it in the list of its parent, with their symbols.
+    /// Iterates over a node and those after it in the list of its parent, with their symbols.
     pub(super) fn siblings(&self, first: u32) -> impl Iterator<Item = (u32, Symbol)> {
-        let mut place = first;
+        let mut slot = first;
         std::iter::from_fn(move || {
-            let node = (place != NONE).then(|| &self.nodes[place])?;
-            let this = mem::replace(&mut place, node.next);
+            let node = (slot != NONE).then(|| &self.nodes[slot])?;
+            let this = mem::replace(&mut slot, node.next);
             Some((this, node.symbol))
         })
     }
 
-    /// Makes the path for a pattern, at whose end its group is. Returns the node there.
+    /// Adds the path of a pattern, with its group at the end. Returns the last node.
     pub(super) fn grow(&mut self, pattern: Fragments<'_>, group: u32) -> u32 {
         let node = pattern.fold(ROOT, |node, fragment| match fragment {
             STAR => self.grow_wild(node, Symbol::STAR),
@@ -176,7 +176,7 @@ impl Tree {
         self.edges.insert_unique(hash(&node), node, hash);
     }
 
-    /// The group that is there has gone. Removes the node, and those before it, as far as nothing needs them.
+    /// Removes the group of a node, then the node and its ancestors up to the first that is needed.
     pub(super) fn prune(&mut self, mut node: u32) {
         self.nodes[node].group = NONE;
         while node != ROOT && self.nodes[node].is_bare() {
@@ -192,7 +192,7 @@ impl Tree {
         }
     }
 
-    /// From its siblings.
+    /// Removes a node from the table and from the list of its siblings.
     fn unlink(&mut self, node: u32) {
         let Node {
             parent,
@@ -215,24 +215,24 @@ impl Tree {
         }
     }
 
-    /// How many nodes there are, with the root.
+    /// The number of nodes, with the root.
     #[cfg(test)]
     pub(super) fn nodes(&self) -> usize {
         self.nodes.len()
     }
 
-    /// How many nodes and names there are.
+    /// The number of nodes and names.
     pub(super) fn len(&self) -> usize {
         self.nodes.len() + self.symbols.len()
     }
 
-    /// For how many there is memory in use.
-    pub(super) fn places(&self) -> usize {
-        self.nodes.places() + self.symbols.places()
+    /// The number of slots for nodes and names.
+    pub(super) fn slots(&self) -> usize {
+        self.nodes.slots() + self.symbols.slots()
     }
 
-    /// Gives back all memory that is not needed; the groups have moved too. Returns for each node where it is now.
-    pub(super) fn compact(&mut self, groups: &Moved) -> Moved {
+    /// Gives back unused memory, after the groups were compacted. Returns where each node is now.
+    pub(super) fn compact(&mut self, groups: &Relocation) -> Relocation {
         let symbols = self.symbols.compact();
         let nodes = self.nodes.compact();
         for node in self.nodes.all_mut() {
@@ -243,16 +243,16 @@ impl Tree {
             }
         }
         self.edges = HashTable::with_capacity(self.nodes.len());
-        for place in self.nodes.all() {
-            if self.nodes[place].symbol.is_name() {
-                self.enter(place);
+        for slot in self.nodes.all() {
+            if self.nodes[slot].symbol.is_name() {
+                self.enter(slot);
             }
         }
         nodes
     }
 }
 
-/// What a table with random seeds makes of it: who chooses the names cannot choose what falls together.
+/// Hashes an edge with a random seed, so that chosen names cannot be made to collide.
 fn hash(hasher: DefaultHashBuilder, parent: u32, symbol: Symbol) -> u64 {
     hasher.hash_one(u64::from(parent) << u32::BITS | u64::from(symbol.number()))
 }

@@ -1,13 +1,13 @@
-//! Which nodes of the tree a topic or pattern meets.
+//! Finds the nodes of a tree that intersect a topic or pattern.
 //!
-//! The tree is gone through from the root, and with each node goes the set of positions in the pattern asked for that the names on the way to this
-//! node can have led to. So a node is visited once at most, however many ways lead there: no value is reported twice, and `**` on either side is no trap. Nothing
-//! is allocated; the depth is that of the tree, [`Topic::MAX_FRAGMENTS`] at most.
+//! The walk starts at the root. At each node it keeps the set of positions in the searched pattern that the path to this node can lead to. So it visits a node
+//! at most once, however many ways lead there: no value is reported twice, and `**` on either side does not make it exponential. It allocates nothing, and
+//! recurses as deep as the tree, [`Topic::MAX_FRAGMENTS`] at most.
 //!
-//! # Budget
+//! # Number of steps
 //!
-//! A step is to look at a node, or to look for one. At each node that is visited there are as many steps more as the topic has fragments at most: one for
-//! each name that can come next. If what can come next is a wildcard, there is a step for each child.
+//! A step visits a node or looks one up. At each visited node there are at most as many lookups as the topic has fragments: one for each name that can come
+//! next. If a wildcard can come next, there is a step for each child.
 
 use super::{
     slab::NONE,
@@ -20,21 +20,21 @@ use crate::topic::{
     positions::Positions,
 };
 
-/// A topic or pattern in symbols of the tree.
+/// A topic or pattern in the symbols of a tree.
 pub(super) struct Route {
     length: usize,
-    /// Those of the names.
+    /// The symbols of the names.
     symbols: [Symbol; Topic::MAX_FRAGMENTS],
-    /// For each fragment how much further the next one is with the same symbol; 0 if there is none.
+    /// For each fragment the distance to the next one with the same symbol; 0 if there is none.
     next_same: [u8; Topic::MAX_FRAGMENTS],
-    /// Where there is `*`.
+    /// The positions of `*`.
     star: Positions,
-    /// Where there is `**`.
+    /// The positions of `**`.
     deep: Positions,
 }
 
 impl Route {
-    /// Only the first fragments count, as many as a topic has at most.
+    /// Only the first [`Topic::MAX_FRAGMENTS`] fragments count.
     pub(super) fn new(fragments: Fragments<'_>, symbols: &Symbols) -> Self {
         let mut route = Self {
             length: 0,
@@ -69,31 +69,31 @@ impl Route {
         Positions::only(self.length)
     }
 
-    /// Those with a name after them.
+    /// The positions with a name after them.
     fn named(&self, reached: Positions) -> Positions {
         let others = self.star.or(self.deep).or(self.end());
         reached.without(others)
     }
 
-    /// Where one fragment leads, whatever it is.
+    /// Where any one fragment leads.
     fn past_any(&self, reached: Positions) -> Positions {
         let deep = reached.and(self.deep);
         let others = reached.without(self.deep).without(self.end());
         self.past_nothing(deep.or(others.advanced()))
     }
 
-    /// Where a name leads that is known to nobody.
+    /// Where a name leads that is not in the pattern.
     fn past_unknown(&self, reached: Positions) -> Positions {
         let star = reached.and(self.star).advanced();
         self.past_nothing(star.or(reached.and(self.deep)))
     }
 
-    /// Where no fragment leads: `**` can stand for nothing. (No other follows it immediately, in canonical form.)
+    /// Adds where no fragment leads: `**` can match none. (In canonical form no other wildcard follows it.)
     fn past_nothing(&self, reached: Positions) -> Positions {
         reached.or(reached.and(self.deep).advanced())
     }
 
-    /// Those of `among` that have the same name after them as the lowest.
+    /// The positions of `among` with the same name after them as the lowest.
     fn same(&self, among: Positions) -> Positions {
         let mut at = among.lowest();
         let mut same = Positions::only(at);
@@ -106,7 +106,7 @@ impl Route {
 }
 
 impl Tree {
-    /// Calls for each group whose pattern meets this one. Returns the number of steps.
+    /// Calls `found` for each group whose pattern intersects this one. Returns the number of steps.
     pub(super) fn walk(&self, pattern: Fragments<'_>, found: impl FnMut(u32)) -> usize {
         if self.node(ROOT).is_bare() {
             return 0;
@@ -131,7 +131,7 @@ struct Walk<'a, F> {
 }
 
 impl<F: FnMut(u32)> Walk<'_, F> {
-    /// `reached` is where the names on the way to this node can have led; if nowhere, there is nothing to be found.
+    /// Visits a node. `reached` is the set of positions that the path to it can lead to.
     fn visit(&mut self, node: u32, reached: Positions) {
         if reached.is_empty() {
             return;
@@ -165,7 +165,7 @@ impl<F: FnMut(u32)> Walk<'_, F> {
         }
     }
 
-    /// The children by the names that come next.
+    /// Visits the children by the names that come next.
     fn visit_named(&mut self, node: u32, mut reached: Positions) {
         while !reached.is_empty() {
             self.steps += 1;
@@ -181,16 +181,16 @@ impl<F: FnMut(u32)> Walk<'_, F> {
         }
     }
 
-    /// All children by name, as the next name can be any.
+    /// Visits all children by name, because any name can come next.
     fn visit_all(&mut self, first: u32, reached: Positions) {
         let unknown = self.route.past_unknown(reached);
         let named = self.route.named(reached);
         for (child, symbol) in self.tree.siblings(first) {
             self.steps += 1;
-            let is_it = |at: &usize| self.route.symbols[*at] == symbol;
+            let matches = |at: &usize| self.route.symbols[*at] == symbol;
             let led = named
                 .iter()
-                .filter(is_it)
+                .filter(matches)
                 .fold(Positions::NONE, |led, at| led.or(Positions::only(at)));
             self.visit(child, unknown.or(self.route.past_nothing(led.advanced())));
         }

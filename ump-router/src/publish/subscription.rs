@@ -258,6 +258,10 @@ impl<M: Message> fmt::Debug for Iter<'_, M> {
 }
 
 /// Blocks for each message, as [`iter`](Subscription::iter) does.
+#[expect(
+    clippy::into_iter_without_iter,
+    reason = "receiving needs `&mut self`, so `iter` is what would be `iter_mut`"
+)]
 impl<'a, M: Message> IntoIterator for &'a mut Subscription<M> {
     type Item = Result<Received<M>, RecvError>;
     type IntoIter = Iter<'a, M>;

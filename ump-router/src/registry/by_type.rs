@@ -1,8 +1,8 @@
-//! What there is one of for each type: added once, there for as long as the router, found without a lock.
+//! A map from types to values: each is added once, stays as long as the map, and is found without a lock.
 //!
 //! ```text
-//!   buckets  0 ──► node ──► node        a list is only ever made longer, at its end,
-//!            1                          by who holds the lock of those who add
+//!   buckets  0 ──► node ──► node        a list only grows, at its end,
+//!            1                          by the holder of the lock for adding
 //!            …
 //! ```
 
@@ -16,19 +16,19 @@ use std::{
 
 use crate::sync::OnceLock;
 
-/// A program has some dozens of types of messages: most are alone.
+/// A program has some dozens of types of messages, so most buckets have at most one.
 const BUCKETS: usize = 64;
 
-/// One value of each type, each seen as a `V` as well.
+/// One value of each type; each is a `V` as well.
 pub(crate) struct ByType<V: ?Sized>([Link<V>; BUCKETS]);
 
 type Link<V> = OnceLock<Box<Node<V>>>;
 
 struct Node<V: ?Sized> {
     id: TypeId,
-    /// An `Arc` of the type.
+    /// An `Arc` of the value with its own type.
     value: Box<dyn Any + Send + Sync>,
-    seen: Arc<V>,
+    as_dyn: Arc<V>,
     next: Link<V>,
 }
 
@@ -49,8 +49,8 @@ impl<V: ?Sized> ByType<V> {
         None
     }
 
-    /// To be called by one at a time, for a type that is not there.
-    pub(crate) fn add<T: Send + Sync + 'static>(&self, value: Arc<T>, seen: Arc<V>) {
+    /// Adds a value of a new type. Only one thread may add at a time.
+    pub(crate) fn add<T: Send + Sync + 'static>(&self, value: Arc<T>, as_dyn: Arc<V>) {
         let id = TypeId::of::<T>();
         let mut link = &self.0[bucket(id)];
         while let Some(node) = link.get() {
@@ -59,7 +59,7 @@ impl<V: ?Sized> ByType<V> {
         let node = Box::new(Node {
             id,
             value: Box::new(value),
-            seen,
+            as_dyn,
             next: OnceLock::new(),
         });
         assert!(link.set(node).is_ok(), "two added at a time");
@@ -69,7 +69,7 @@ impl<V: ?Sized> ByType<V> {
         self.0.iter().flat_map(|first| {
             let first = first.get().map(Box::as_ref);
             let nodes = iter::successors(first, |node| node.next.get().map(Box::as_ref));
-            nodes.map(|node| &*node.seen)
+            nodes.map(|node| &*node.as_dyn)
         })
     }
 }
@@ -77,12 +77,12 @@ impl<V: ?Sized> ByType<V> {
 fn bucket(id: TypeId) -> usize {
     let mut bits = Bits(0);
     id.hash(&mut bits);
-    // Any of its bits do: it is a hash already.
+    // Any of its bits do, because a `TypeId` is a hash already.
     let [byte, ..] = bits.0.to_be_bytes();
     usize::from(byte) % BUCKETS
 }
 
-/// A [`TypeId`] gives its hash away.
+/// Takes the hash that a [`TypeId`] is.
 struct Bits(u64);
 
 impl Hasher for Bits {
@@ -91,7 +91,7 @@ impl Hasher for Bits {
     }
 
     fn write(&mut self, bytes: &[u8]) {
-        // Should it be made of something else one day.
+        // In case a `TypeId` hashes as bytes one day.
         for byte in bytes {
             self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
         }
@@ -106,7 +106,7 @@ impl Hasher for Bits {
 mod tests {
     use super::*;
 
-    /// As many types as there are numbers.
+    /// A type for each number.
     struct Numbered<const N: usize>;
 
     trait Number: Send + Sync {

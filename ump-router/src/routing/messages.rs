@@ -1,201 +1,190 @@
-//! What peers say to a core, and what it says to them.
+//! The inputs and outputs of a core.
 
-use std::{error::Error as StdError, fmt, time::Instant};
+use std::time::Instant;
 
 use ump::Executed;
 
 use crate::topic::{Pattern, Topic};
 
-/// Somebody who takes part: this process, or the other end of a link. From [`Core::connect`](super::Core::connect).
+/// Identifies a peer: this process, or the other end of a link. From [`Core::connect`](super::Core::connect).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Peer(pub(super) u64);
+pub struct PeerId(pub(super) u64);
 
-/// The local_id of a subscription or a request: the peer that makes it chooses it, apart from those that it has in use.
+/// Identifies a subscription or a request of a peer. The peer chooses it, different from those that it has in use.
 pub type LocalId = u64;
 
-/// A request on its way to its server: the core's local_id for it.
+/// Identifies a request that was assigned to a server. The core chooses it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct RequestId(pub(super) u64);
 
-/// What a peer says.
+/// A message from a peer to the core.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Input<M> {
-    /// It wants what is published on topics that the pattern fits. Nothing is answered: all that is published after it is delivered.
+    /// Subscribes to the messages whose topics match a pattern. There is no answer: every message that is published after it is delivered.
     Subscribe {
-        /// Its local_id for it.
+        /// The peer's id for the subscription.
         local_id: LocalId,
-        /// Of which topics.
+        /// The pattern.
         pattern: Pattern,
     },
-    /// It wants that no more.
+    /// Ends a subscription.
     Unsubscribe {
-        /// Which.
+        /// The peer's id for the subscription.
         local_id: LocalId,
     },
-    /// A message for all who want it, also for itself.
+    /// Publishes a message to all subscribers, the publisher included.
     Publish {
-        /// On a topic, or on all topics of a pattern.
+        /// A topic, or a pattern for all topics that match it.
         topic: Pattern,
-        /// What.
+        /// The message.
         message: M,
     },
-    /// It wants to serve a topic. Answered by [`Output::Serving`], [`Output::StandingBy`] or [`Output::Taken`].
+    /// Asks to serve a topic. The answer is [`Output::Serving`], [`Output::StandingBy`] or [`Output::Taken`].
     Serve {
-        /// Which one.
+        /// The topic.
         topic: Topic,
-        /// And gets in line if somebody else does.
+        /// Whether to stand by if the topic is taken.
         stand_by: bool,
     },
-    /// It serves a topic no more, or stands by no more. First it should [return](Self::Return) what it has not executed.
+    /// Stops serving a topic, or standing by. Before, the peer should [return](Self::Return) the requests that it has not executed.
     Leave {
-        /// Which one.
+        /// The topic.
         topic: Topic,
     },
-    /// A request to the server of a topic. Answered by one [`Output::Ended`].
+    /// Makes a request to the server of a topic. The answer is one [`Output::Ended`].
     Request {
-        /// Its local_id for it.
+        /// The peer's id for the request.
         local_id: LocalId,
-        /// On which topic.
+        /// The topic.
         topic: Topic,
-        /// What is asked.
+        /// The message.
         message: M,
-        /// Until when.
+        /// The deadline.
         deadline: Option<Instant>,
-        /// If nobody serves the topic, wait_for_server until somebody does.
+        /// Whether to wait for a server if the topic has none.
         wait_for_server: bool,
     },
-    /// It does not want the outcome of a request any more. It will have none, unless that is [on its way](super::Core::poll_output) already; so the
-    /// local_id is better not used again before one knows.
+    /// Cancels a request. It has no outcome then, unless that is [in the outputs](super::Core::poll_output) already; so the id should not be used again
+    /// before the peer knows.
     Cancel {
-        /// Which one.
+        /// The peer's id for the request.
         local_id: LocalId,
     },
-    /// The reply to a request that it serves, or what it refuses it with.
+    /// Answers a request that the peer serves.
     Reply {
-        /// To which.
+        /// The request.
         id: RequestId,
-        /// The one or the other.
+        /// The reply, or the server's own error.
         reply: Result<M, M>,
     },
-    /// A request that it let go of without an answer.
+    /// Gives up a request that the peer serves, without an answer.
     NoReply {
-        /// Which one.
+        /// The request.
         id: RequestId,
     },
-    /// A request that it has not executed and will not execute: it goes to the next server, if there is one.
+    /// Returns a request that the peer has not executed and will not execute. It goes to the next server, if there is one.
     Return {
-        /// Which one.
+        /// The request.
         id: RequestId,
-        /// What was asked.
+        /// The message of the request.
         message: M,
     },
 }
 
-/// What a peer is told.
+/// A message from the core to a peer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Output<M> {
-    /// A message that it wants.
+    /// Delivers a message, once for all subscriptions of the peer.
     Deliver {
-        /// By which of its subscriptions, in the order of their local_ids. The message is sent once.
+        /// The subscriptions that match, in ascending order.
         to: Vec<LocalId>,
-        /// Under which name it was published.
+        /// The topic or pattern that it was published on.
         topic: Pattern,
-        /// What.
+        /// The message.
         message: M,
     },
-    /// It serves a topic from now on.
+    /// The peer serves a topic from now on.
     Serving {
-        /// Which one.
+        /// The topic.
         topic: Topic,
     },
-    /// It is in line to serve a topic.
+    /// The peer stands by for a topic.
     StandingBy {
-        /// Which one.
+        /// The topic.
         topic: Topic,
     },
-    /// Somebody else serves the topic.
+    /// Another peer serves the topic.
     Taken {
-        /// Which one.
+        /// The topic.
         topic: Topic,
     },
-    /// A request to serve.
+    /// Assigns a request to the peer, which serves its topic.
     Request {
-        /// The core's local_id for it.
+        /// The request.
         id: RequestId,
-        /// On which topic.
+        /// The topic.
         topic: Topic,
-        /// What is asked.
+        /// The message.
         message: M,
-        /// Until when somebody wait_for_server.
+        /// The deadline.
         deadline: Option<Instant>,
     },
-    /// Nobody wait_for_server for a request any more that it was given.
+    /// The caller of an assigned request does not wait any more.
     Cancelled {
-        /// Which one.
+        /// The request.
         id: RequestId,
     },
-    /// The outcome of its request.
+    /// The outcome of a request that the peer made.
     Ended {
-        /// Its local_id for it.
+        /// The peer's id for the request.
         local_id: LocalId,
-        /// How it ended.
+        /// The outcome.
         outcome: Outcome<M>,
     },
 }
 
-/// How a request ended.
+/// The outcome of a request.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum Outcome<M> {
-    /// In a reply.
+    /// The server replied.
     Reply(M),
-    /// The server refused it.
+    /// The server refused it with its own error.
     Refused(M),
-    /// The server let go of it without an answer.
+    /// The server gave it up without an answer.
     NoReply,
-    /// Nobody serves the topic: it was not executed.
+    /// The topic has no server. The request was not executed.
     NoServer,
-    /// Its server has left, or is not reached any more.
+    /// The server left, or was disconnected.
     ServerLost(Executed),
-    /// The deadline has passed.
+    /// The deadline passed.
     TimedOut(Executed),
 }
 
-/// What a peer said cannot be. Nothing has come of it, and nobody else has noticed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// The error of an input that the protocol does not allow. It changes nothing, and no other peer notices it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum Violation {
     /// The peer is not connected.
+    #[error("the peer is not connected")]
     UnknownPeer,
-    /// It uses the local_id already.
+    /// The peer has a subscription or a request with this id already.
+    #[error("the local id {0} is in use")]
     LocalIdInUse(LocalId),
-    /// It has no subscription of this local_id.
+    /// The peer has no subscription with this id.
+    #[error("no subscription has the local id {0}")]
     UnknownSubscription(LocalId),
-    /// It has not claimed the topic, or claims it for a second time.
+    /// The peer leaves a topic that it has not claimed, or claims a topic twice.
+    #[error("the topic is not claimed, or is claimed already")]
     WrongClaim,
-    /// This request was not given to it. What has ended meanwhile is no violation.
+    /// The request was never assigned to the peer. A request that has ended meanwhile is no violation.
+    #[error("request {id} is not with this peer", id = .0.0)]
     WrongRequest(RequestId),
 }
-
-impl fmt::Display for Violation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::UnknownPeer => f.write_str("the peer is not connected"),
-            Self::LocalIdInUse(local_id) => write!(f, "the local_id {local_id} is in use"),
-            Self::UnknownSubscription(local_id) => {
-                write!(f, "no subscription has the local_id {local_id}")
-            }
-            Self::WrongClaim => f.write_str("the topic is not claimed, or is claimed already"),
-            Self::WrongRequest(RequestId(id)) => write!(f, "request {id} is not with this peer"),
-        }
-    }
-}
-
-impl StdError for Violation {}

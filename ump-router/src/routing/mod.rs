@@ -1,8 +1,8 @@
 //! A router without input and output: no locks, no clock, no threads.
 //!
-//! A [`Core`] connects peers: whoever is at the other end of a link, and this process itself. Whoever drives it gives it what a peer says, and the
-//! time ([`handle`](Core::handle)), tells it when time has passed ([`advance`](Core::advance)), and carries what it says to the peers
-//! ([`poll_output`](Core::poll_output)). Everything that happens follows from that, and can be repeated.
+//! A [`Core`] connects peers: this process, and the other ends of links. Its driver passes it the inputs of peers with the time
+//! ([`handle`](Core::handle)), tells it when time has passed ([`advance`](Core::advance)), and carries its outputs to the peers
+//! ([`poll_output`](Core::poll_output)). It has no other input, so every run can be repeated.
 //!
 //! ```
 //! use std::time::Instant;
@@ -27,15 +27,14 @@
 //! # Ok::<_, Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! # What it promises
+//! # Guarantees
 //!
 //! - Each request of a connected peer ends in one [`Outcome`], unless the peer cancels it.
-//! - What is published reaches each peer once, which subscribed before and has not unsubscribed since, with the local_ids of all of its subscriptions
-//!   that it fits. What one peer publishes comes to each other one in its order.
-//! - A peer that says what [cannot be](Violation) harms nobody else. One that leaves takes its subscriptions and claims with it at once; requests
-//!   that it was given end, those that it made are cancelled.
-//! - A request that was given to another peer may have been executed: nobody else can tell, unless that one
-//!   [returns](Input::Return) it.
+//! - A published message reaches each peer with a matching subscription once, with the ids of all its matching subscriptions. Messages of one peer reach
+//!   each other peer in the order in which they were published.
+//! - An input that the protocol does [not allow](Violation) affects no other peer. When a peer is disconnected, its subscriptions and claims end at once;
+//!   requests that were assigned to it end, and requests that it made are cancelled.
+//! - A request that was assigned to a peer may have been executed: the core cannot tell, unless the peer [returns](Input::Return) it.
 
 mod messages;
 mod pending;
@@ -48,7 +47,7 @@ use std::{
 
 use ump::Executed;
 
-pub use self::messages::{Input, LocalId, Outcome, Output, Peer, RequestId, Violation};
+pub use self::messages::{Input, LocalId, Outcome, Output, PeerId, RequestId, Violation};
 use self::pending::{Pending, Request, State};
 use crate::{
     claims::{ClaimId, Claims, Released, Role},
@@ -56,17 +55,17 @@ use crate::{
     topic::{Pattern, Topic},
 };
 
-/// Connects peers: who publishes with who subscribed, who asks with who serves. See the [module](self).
+/// Routes messages and requests between peers. See the [module](self).
 pub struct Core<M> {
-    peers: HashMap<Peer, PeerState>,
-    subscriptions: TopicIndex<(Peer, LocalId)>,
-    claims: Claims<Peer>,
+    peers: HashMap<PeerId, PeerState>,
+    subscriptions: TopicIndex<(PeerId, LocalId)>,
+    claims: Claims<PeerId>,
     pending: Pending<M>,
-    outputs: VecDeque<(Peer, Output<M>)>,
+    outputs: VecDeque<(PeerId, Output<M>)>,
     last: u64,
 }
 
-/// What ends when a peer leaves.
+/// What ends when a peer is disconnected.
 #[derive(Debug, Default)]
 struct PeerState {
     subscriptions: HashMap<LocalId, TopicKey>,
@@ -74,7 +73,7 @@ struct PeerState {
 }
 
 impl<M> Core<M> {
-    /// Without peers.
+    /// Creates a core without peers.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -87,19 +86,19 @@ impl<M> Core<M> {
         }
     }
 
-    /// Somebody takes part from now on.
-    pub fn connect(&mut self) -> Peer {
+    /// Connects a peer. Returns its id.
+    pub fn connect(&mut self) -> PeerId {
         self.last += 1;
-        let peer = Peer(self.last);
+        let peer = PeerId(self.last);
         self.peers.insert(peer, PeerState::default());
         peer
     }
 
-    /// Somebody is gone. What it held ends, and nothing more is said to it.
+    /// Disconnects a peer: its subscriptions, claims and requests end, and its outputs are dropped.
     ///
     /// # Errors
-    /// It was not there.
-    pub fn disconnect(&mut self, peer: Peer) -> Result<(), Violation> {
+    /// [`Violation::UnknownPeer`]: the peer is not connected.
+    pub fn disconnect(&mut self, peer: PeerId) -> Result<(), Violation> {
         let state = self.peers.remove(&peer).ok_or(Violation::UnknownPeer)?;
         for key in state.subscriptions.into_values() {
             self.subscriptions.remove(key);
@@ -123,11 +122,11 @@ impl<M> Core<M> {
         Ok(())
     }
 
-    /// A peer says something, at a time that is not before any other that the core was told.
+    /// Handles an input of a peer. `now` must not be before any instant that the core was given.
     ///
     /// # Errors
-    /// It [cannot be](Violation) said; nothing has come of it.
-    pub fn handle(&mut self, now: Instant, peer: Peer, input: Input<M>) -> Result<(), Violation>
+    /// The protocol does not allow the input; see [`Violation`]. It changes nothing.
+    pub fn handle(&mut self, now: Instant, peer: PeerId, input: Input<M>) -> Result<(), Violation>
     where
         M: Clone,
     {
@@ -160,7 +159,7 @@ impl<M> Core<M> {
                 },
             ),
             Input::Cancel { local_id } => {
-                // If there is none, it has ended meanwhile.
+                // A request that is not found has ended meanwhile.
                 if let Some(id) = self.pending.id(peer, local_id) {
                     self.cancel(id);
                 }
@@ -179,18 +178,18 @@ impl<M> Core<M> {
         }
     }
 
-    /// What is to be said next, and to whom.
-    pub fn poll_output(&mut self) -> Option<(Peer, Output<M>)> {
+    /// Returns the next output, and the peer that it is for.
+    pub fn poll_output(&mut self) -> Option<(PeerId, Output<M>)> {
         self.outputs.pop_front()
     }
 
-    /// When [`advance`](Self::advance) has something to do.
+    /// Returns the next deadline of a request: when to call [`advance`](Self::advance).
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
         self.pending.first_deadline()
     }
 
-    /// It is later: requests whose deadlines have passed end.
+    /// Advances the time: requests whose deadlines have passed end.
     pub fn advance(&mut self, now: Instant) {
         while let Some(id) = self.pending.first_expired(now) {
             let Some(request) = self.pending.get_mut(id) else {
@@ -207,20 +206,20 @@ impl<M> Core<M> {
         }
     }
 
-    /// How many requests have not ended.
+    /// Returns the number of requests that have not ended.
     #[must_use]
     pub fn pending(&self) -> usize {
         self.pending.len()
     }
 
-    fn state(&mut self, peer: Peer) -> Result<&mut PeerState, Violation> {
+    fn state(&mut self, peer: PeerId) -> Result<&mut PeerState, Violation> {
         let state = self.peers.get_mut(&peer);
         state.ok_or(Violation::UnknownPeer)
     }
 
     fn subscribe(
         &mut self,
-        peer: Peer,
+        peer: PeerId,
         local_id: LocalId,
         pattern: &Pattern,
     ) -> Result<(), Violation> {
@@ -233,7 +232,7 @@ impl<M> Core<M> {
         Ok(())
     }
 
-    fn unsubscribe(&mut self, peer: Peer, local_id: LocalId) -> Result<(), Violation> {
+    fn unsubscribe(&mut self, peer: PeerId, local_id: LocalId) -> Result<(), Violation> {
         let state = self.state(peer)?;
         let key = state.subscriptions.remove(&local_id);
         self.subscriptions
@@ -245,7 +244,7 @@ impl<M> Core<M> {
     where
         M: Clone,
     {
-        let mut reached = BTreeMap::<Peer, Vec<LocalId>>::new();
+        let mut reached = BTreeMap::<PeerId, Vec<LocalId>>::new();
         self.subscriptions
             .for_each_intersecting(topic, |(peer, local_id)| {
                 reached.entry(*peer).or_default().push(*local_id);
@@ -258,12 +257,12 @@ impl<M> Core<M> {
         }
     }
 
-    fn serve(&mut self, peer: Peer, topic: &Topic, stand_by: bool) -> Result<(), Violation> {
+    fn serve(&mut self, peer: PeerId, topic: &Topic, stand_by: bool) -> Result<(), Violation> {
         let state = self.state(peer)?;
         if state.claims.contains(topic) {
             return Err(Violation::WrongClaim);
         }
-        // A peer has one claim of a topic at most, so it is told apart by the peer.
+        // A peer has at most one claim of a topic, so its id identifies the claim.
         let role = self.claims.claim(topic, ClaimId(peer.0), peer, stand_by);
         if role.is_ok() {
             self.state(peer)?.claims.insert(topic.clone());
@@ -281,7 +280,7 @@ impl<M> Core<M> {
         Ok(())
     }
 
-    fn leave(&mut self, peer: Peer, topic: &Topic) -> Result<(), Violation> {
+    fn leave(&mut self, peer: PeerId, topic: &Topic) -> Result<(), Violation> {
         let state = self.state(peer)?;
         if !state.claims.remove(topic) {
             return Err(Violation::WrongClaim);
@@ -292,8 +291,8 @@ impl<M> Core<M> {
         Ok(())
     }
 
-    /// A claim ends; who follows is told. Whether the topic has lost its server by it, rather than one who stood by.
-    fn release_claim(&mut self, peer: Peer, topic: &Topic) -> bool {
+    /// Releases a claim and tells the successor. Returns whether the claim was that of the topic's server.
+    fn release_claim(&mut self, peer: PeerId, topic: &Topic) -> bool {
         let left = self.claims.release(topic.as_str(), ClaimId(peer.0));
         let Some(Released {
             role: Role::Serving,
@@ -332,10 +331,10 @@ impl<M> Core<M> {
         }
     }
 
-    /// Ends a request as its server says.
+    /// Ends a request with the answer of its server.
     fn answer(
         &mut self,
-        server: Peer,
+        server: PeerId,
         id: RequestId,
         outcome: Outcome<M>,
     ) -> Result<(), Violation> {
@@ -345,7 +344,12 @@ impl<M> Core<M> {
         Ok(())
     }
 
-    fn return_request(&mut self, server: Peer, id: RequestId, message: M) -> Result<(), Violation> {
+    fn return_request(
+        &mut self,
+        server: PeerId,
+        id: RequestId,
+        message: M,
+    ) -> Result<(), Violation> {
         if !self.pending.is_assigned_to(id, server)? {
             return Ok(());
         }
@@ -354,14 +358,14 @@ impl<M> Core<M> {
         };
         request.state = State::Unassigned(message);
         let topic = request.topic.clone();
-        // As long as the same peer serves the topic it is with nobody: that one does not want it.
+        // While the same peer serves the topic the request stays unassigned, because that peer does not want it.
         if self.claims.server(topic.as_str()) != Some(&server) {
             self.assign_waiting(&topic);
         }
         Ok(())
     }
 
-    /// Gives a request to the server of its topic, if there is one.
+    /// Assigns a request to the server of its topic. Returns `false` if there is none.
     fn assign(&mut self, id: RequestId) -> bool {
         let Some(request) = self.pending.get_mut(id) else {
             return false;
@@ -386,13 +390,12 @@ impl<M> Core<M> {
         true
     }
 
-    /// Those who claim a topic have changed, or what wait_for_server for them: it goes to who serves now. If nobody does, who does not wait for that has lost
-    /// its server.
+    /// Assigns the unassigned requests of a topic to its server. If it has none, those that do not wait for a server end.
     fn assign_waiting(&mut self, topic: &Topic) {
-        let is_one = |request: &Request<M>| {
+        let is_unassigned = |request: &Request<M>| {
             matches!(request.state, State::Unassigned(_)) && request.topic == *topic
         };
-        for (id, wait_for_server) in self.pending.matching(is_one) {
+        for (id, wait_for_server) in self.pending.matching(is_unassigned) {
             if !self.assign(id) && !wait_for_server {
                 self.end(id, Outcome::ServerLost(Executed::No));
             }

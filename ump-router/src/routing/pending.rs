@@ -1,36 +1,36 @@
 //! Requests that have not ended.
 //!
 //! ```text
-//!               nobody serves            a server comes
-//!   ─────────────────────────► waiting ─────────────────► with a server ──► ended
-//!                                 ▲                         │
-//!                                 └── returned, unexecuted ─┘
+//!               no server                a server comes
+//!   ─────────────────────────► unassigned ─────────────────► assigned ──► ended
+//!                                 ▲                             │
+//!                                 └── returned, not executed ───┘
 //! ```
 //!
 //! # Invariants
 //!
-//! 1. Each request has two names, its owner's local_id and the core's: both are found as long as it has not ended, and neither after.
-//! 2. Each deadline is in the deadlines as long as its request has not ended.
+//! 1. Each request has two ids, its owner's and the core's. Both find it until it ends, and neither does after.
+//! 2. A deadline is in `deadlines` until its request ends.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     time::Instant,
 };
 
-use super::messages::{LocalId, Peer, RequestId, Violation};
+use super::messages::{LocalId, PeerId, RequestId, Violation};
 use crate::topic::Topic;
 
 #[derive(Debug)]
 pub(super) struct Pending<M> {
     requests: BTreeMap<RequestId, Request<M>>,
-    local_ids: HashMap<(Peer, LocalId), RequestId>,
+    local_ids: HashMap<(PeerId, LocalId), RequestId>,
     deadlines: BTreeSet<(Instant, RequestId)>,
     last: u64,
 }
 
 #[derive(Debug)]
 pub(super) struct Request<M> {
-    pub(super) owner: Peer,
+    pub(super) owner: PeerId,
     pub(super) local_id: LocalId,
     pub(super) topic: Topic,
     pub(super) deadline: Option<Instant>,
@@ -40,14 +40,14 @@ pub(super) struct Request<M> {
 
 #[derive(Debug)]
 pub(super) enum State<M> {
-    /// Nobody serves its topic.
+    /// No server has it.
     Unassigned(M),
-    /// A server was given it, and may have executed it.
-    Assigned(Peer),
+    /// This server has it, and may have executed it.
+    Assigned(PeerId),
 }
 
 impl<M> Request<M> {
-    pub(super) fn is_assigned_to(&self, server: Peer) -> bool {
+    pub(super) fn is_assigned_to(&self, server: PeerId) -> bool {
         matches!(self.state, State::Assigned(with) if with == server)
     }
 }
@@ -85,7 +85,7 @@ impl<M> Pending<M> {
         Some(request)
     }
 
-    pub(super) fn id(&self, owner: Peer, local_id: LocalId) -> Option<RequestId> {
+    pub(super) fn id(&self, owner: PeerId, local_id: LocalId) -> Option<RequestId> {
         self.local_ids.get(&(owner, local_id)).copied()
     }
 
@@ -93,11 +93,11 @@ impl<M> Pending<M> {
         self.requests.get_mut(&id)
     }
 
-    /// Whether this peer was given it, and it has not ended.
+    /// Returns whether the request is assigned to this peer, rather than ended.
     ///
     /// # Errors
-    /// It was not; it was never made, or is with another one.
-    pub(super) fn is_assigned_to(&self, id: RequestId, server: Peer) -> Result<bool, Violation> {
+    /// The request was never made, or is not assigned to this peer.
+    pub(super) fn is_assigned_to(&self, id: RequestId, server: PeerId) -> Result<bool, Violation> {
         match self.requests.get(&id) {
             Some(request) if !request.is_assigned_to(server) => Err(Violation::WrongRequest(id)),
             Some(_) => Ok(true),
@@ -106,10 +106,11 @@ impl<M> Pending<M> {
         }
     }
 
-    /// Those for which something holds, in the order in which they were made, and whether they wait for a server.
-    pub(super) fn matching(&self, is_one: impl Fn(&Request<M>) -> bool) -> Vec<(RequestId, bool)> {
-        let such = self.requests.iter().filter(|(_, request)| is_one(request));
-        such.map(|(id, request)| (*id, request.wait_for_server))
+    /// Returns the matching requests in the order in which they were made, and whether each waits for a server.
+    pub(super) fn matching(&self, matches: impl Fn(&Request<M>) -> bool) -> Vec<(RequestId, bool)> {
+        let matching = self.requests.iter().filter(|(_, request)| matches(request));
+        matching
+            .map(|(id, request)| (*id, request.wait_for_server))
             .collect()
     }
 
@@ -117,7 +118,7 @@ impl<M> Pending<M> {
         self.deadlines.first().map(|(deadline, _)| *deadline)
     }
 
-    /// One whose deadline has passed.
+    /// Returns a request whose deadline has passed.
     pub(super) fn first_expired(&self, now: Instant) -> Option<RequestId> {
         let (deadline, id) = self.deadlines.first()?;
         (*deadline <= now).then_some(*id)

@@ -1,10 +1,10 @@
-//! Why a text is no topic or pattern, and where.
+//! The error of a text that is not a topic or pattern.
 
 use std::fmt;
 
-/// A text is no [`Topic`](super::Topic), or no [`Pattern`](super::Pattern).
+/// The error of a text that is not a [`Topic`](super::Topic), or not a [`Pattern`](super::Pattern).
 ///
-/// The message shows the place and says what to do:
+/// The message shows the position and says what to do:
 ///
 /// ```
 /// let error = "price//eur".parse::<ump_router::Topic>().unwrap_err();
@@ -19,36 +19,36 @@ use std::fmt;
 pub struct TopicError {
     kind: TopicErrorKind,
     position: usize,
-    /// What precedes the place; the end of it, if it is long.
+    /// The text before the position; only its end, if it is long.
     before: Box<str>,
-    /// The text from the place on; the beginning of it, if it is long.
+    /// The text from the position on; only its beginning, if it is long.
     after: Box<str>,
 }
 
-/// What is wrong with a text that is no topic or pattern.
+/// The reasons why a text is not a topic or pattern.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum TopicErrorKind {
-    /// There is nothing before the first slash, after the last one, or between two.
+    /// A fragment is empty: there is no text before the first slash, after the last one, or between two.
     EmptyFragment,
-    /// This character can be in no topic: it is one of `$ ? #`, white space, or a control character.
+    /// This character is not allowed: it is one of `$ ? #`, white space, or a control character.
     Character(char),
-    /// `*` stands beside something else in its fragment, or there are more than two.
+    /// A fragment contains `*` beside other characters, or more than two of them.
     PartOfFragment,
-    /// There is a wildcard where a concrete topic is asked for.
+    /// A topic contains a wildcard.
     Wildcard,
-    /// There are more bytes than this: [`Topic::MAX_LENGTH`](super::Topic::MAX_LENGTH), or with a wildcard
+    /// The text has more bytes than this limit: [`Topic::MAX_LENGTH`](super::Topic::MAX_LENGTH), or with a wildcard
     /// [`Pattern::MAX_LENGTH`](super::Pattern::MAX_LENGTH).
     TooLong(usize),
-    /// There are more fragments than this: [`Topic::MAX_FRAGMENTS`](super::Topic::MAX_FRAGMENTS), or with a wildcard
+    /// The text has more fragments than this limit: [`Topic::MAX_FRAGMENTS`](super::Topic::MAX_FRAGMENTS), or with a wildcard
     /// [`Pattern::MAX_FRAGMENTS`](super::Pattern::MAX_FRAGMENTS).
     TooManyFragments(usize),
 }
 
 impl TopicError {
-    /// How much is kept of the text on either side of the place, in bytes.
+    /// How many bytes of the text are kept on either side of the position.
     const KEPT: usize = 40;
 
     #[cold]
@@ -66,19 +66,19 @@ impl TopicError {
         }
     }
 
-    /// What is wrong.
+    /// Returns the reason.
     #[must_use]
     pub fn kind(&self) -> TopicErrorKind {
         self.kind
     }
 
-    /// How many bytes of the text precede the place: all of them if something is missing at its end.
+    /// Returns the position of the error, in bytes: the length of the text if something is missing at its end.
     #[must_use]
     pub fn position(&self) -> usize {
         self.position
     }
 
-    /// The text around the place: as much as 40 bytes before it, and as much from there on.
+    /// Returns the text before and after the position, up to 40 bytes each.
     #[must_use]
     pub fn around(&self) -> (&str, &str) {
         (&self.before, &self.after)

@@ -1,16 +1,16 @@
-//! The parts of a topic.
+//! The fragments of a topic.
 
 use std::iter::FusedIterator;
 
-/// The fragments of a [`Topic`](super::Topic) or a [`Pattern`](super::Pattern), from either end.
+/// An iterator over the fragments of a [`Topic`](super::Topic) or a [`Pattern`](super::Pattern), from either end.
 #[derive(Clone, Debug)]
 pub struct Fragments<'a> {
-    /// What is between the ends, without the slashes there.
+    /// The remaining text, without the slashes at its ends.
     rest: Option<&'a str>,
 }
 
 impl<'a> Fragments<'a> {
-    /// Of a valid text.
+    /// Returns the fragments of a valid text.
     pub(crate) fn of(text: &'a str) -> Self {
         let is_empty = text.is_empty(); // it has no fragment, rather than an empty one
         Self {
@@ -19,7 +19,7 @@ impl<'a> Fragments<'a> {
     }
 }
 
-// Fragments are short: to look at one byte after the other takes half of the time of `str::split`.
+// Fragments are short: a loop over the bytes takes half of the time of `str::split`.
 impl<'a> Iterator for Fragments<'a> {
     type Item = &'a str;
 

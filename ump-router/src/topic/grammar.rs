@@ -1,21 +1,21 @@
-//! What a topic may look like: the one place where a text is judged.
+//! The grammar of topics and patterns.
 
 use super::{Fragments, Pattern, Topic, TopicError, TopicErrorKind as Kind};
 
-/// One whole fragment, any.
+/// The wildcard for exactly one fragment.
 pub(crate) const STAR: &str = "*";
-/// Any number of whole fragments, zero too.
+/// The wildcard for any number of fragments.
 pub(crate) const DEEP: &str = "**";
 
-/// What has been learned about a valid text.
+/// The properties of a valid text.
 pub(super) struct Shape {
-    /// Where the first wildcard is.
+    /// The position of the first wildcard.
     pub(super) wildcard: Option<usize>,
-    /// `**` is followed by another wildcard somewhere, so that the same could be written otherwise.
+    /// Whether a `**` is followed by another wildcard, so that the text is not canonical.
     pub(super) is_loose: bool,
 }
 
-/// Is it a topic or a pattern?
+/// Checks that a text is a topic or a pattern.
 pub(super) fn check(text: &str) -> Result<Shape, TopicError> {
     let error = |kind, position| Err(TopicError::new(kind, text, position));
     let mut shape = Shape {
@@ -57,7 +57,7 @@ pub(super) fn check(text: &str) -> Result<Shape, TopicError> {
     }
 }
 
-/// It is no wildcard. `start` is where it is in `text`.
+/// Checks a fragment that is no wildcard, at `start` in `text`.
 fn check_fragment(text: &str, start: usize, fragment: &str) -> Result<(), TopicError> {
     if fragment.is_empty() {
         return Err(TopicError::new(Kind::EmptyFragment, text, start));
@@ -77,12 +77,12 @@ fn check_fragment(text: &str, start: usize, fragment: &str) -> Result<(), TopicE
     Ok(())
 }
 
-/// Allowed, and ASCII.
+/// Returns whether a byte is an allowed ASCII character.
 fn is_plain(byte: u8) -> bool {
     byte.is_ascii_graphic() && !matches!(byte, b'*' | b'$' | b'?' | b'#')
 }
 
-/// The one way to write this pattern: of wildcards that follow each other, `**` comes last, and once.
+/// Returns the canonical form of a pattern: in a row of wildcards, `**` comes last, and once.
 pub(super) fn canonical(pattern: &str) -> String {
     let mut text = String::with_capacity(pattern.len());
     let mut deep = false;

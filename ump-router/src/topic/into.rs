@@ -1,39 +1,37 @@
-//! What is taken where a topic or a pattern is asked for.
+//! Conversions into topics and patterns.
 
 use super::{Pattern, Topic, TopicError};
 
-/// What can be given as a topic: text, which is validated, or a [`Topic`], which is not validated again.
+/// Converts into a [`Topic`]: from text, which is validated, or from a `Topic`, which is not validated again.
 ///
 /// Implemented for `&str`, `String`, `&String`, `Topic` and `&Topic`, and for nothing else.
 pub trait IntoTopic: sealed::Topic {
-    /// Makes a topic of it.
+    /// Converts into a topic.
     ///
     /// # Errors
-    ///
-    /// What is wrong with the text, and where.
+    /// The text is not a topic.
     fn into_topic(self) -> Result<Topic, TopicError>;
 }
 
-/// What can be given as a pattern: text, which is validated, or a [`Pattern`] or a [`Topic`], which are not validated again.
+/// Converts into a [`Pattern`]: from text, which is validated, or from a `Pattern` or a [`Topic`], which are not validated again.
 ///
 /// Implemented for `&str`, `String`, `&String`, `Topic`, `&Topic`, `Pattern` and `&Pattern`, and for nothing else.
 pub trait IntoPattern: sealed::Pattern {
-    /// Makes a pattern of it.
+    /// Converts into a pattern.
     ///
     /// # Errors
-    ///
-    /// What is wrong with the text, and where.
+    /// The text is not a pattern.
     fn into_pattern(self) -> Result<Pattern, TopicError>;
 }
 
-#[expect(unnameable_types, reason = "so that nobody else implements them")]
+#[expect(unnameable_types, reason = "sealed traits")]
 mod sealed {
     pub trait Topic {
-        /// The text as it is, valid or not.
+        /// Returns the text, valid or not.
         fn as_text(&self) -> &str;
     }
     pub trait Pattern {
-        /// The text as it is, valid or not.
+        /// Returns the text, valid or not.
         fn as_text(&self) -> &str;
     }
 }

@@ -1,4 +1,4 @@
-//! What two patterns have in common, from their texts. A topic is a pattern too.
+//! Intersection of two patterns. A topic is a pattern, too.
 
 use super::{
     Fragments,
@@ -6,11 +6,11 @@ use super::{
     positions::Positions,
 };
 
-/// Is there a name that both fit?
+/// Returns whether there is a topic that both patterns match.
 ///
-/// One of them is read from the left to the right; the positions in the other that its names can have led to are kept. Each fragment of the one looks at each of
-/// the other at most once.
-pub(super) fn meet(one: &str, other: &str) -> bool {
+/// It reads the one from left to right, and keeps the set of positions in the other that the fragments so far can lead to. Each fragment of the one is compared
+/// with each of the other at most once.
+pub(super) fn intersect(one: &str, other: &str) -> bool {
     let length = Fragments::of(other).count();
     let mut reached = past_deep(Positions::FIRST, other);
     for fragment in Fragments::of(one) {
@@ -27,7 +27,7 @@ pub(super) fn meet(one: &str, other: &str) -> bool {
     reached.contains(length)
 }
 
-/// Where one fragment leads, which is a name or `*`.
+/// Returns where one fragment leads, which is a name or `*`.
 fn step(reached: Positions, fragment: &str, other: &str) -> Positions {
     let mut next = Positions::NONE;
     for (at, theirs) in Fragments::of(other).enumerate() {
@@ -43,7 +43,7 @@ fn step(reached: Positions, fragment: &str, other: &str) -> Positions {
     next
 }
 
-/// As `**` can stand for nothing. No other follows it immediately, in canonical form.
+/// Adds the positions after `**`, which can match no fragment. (In canonical form no other wildcard follows it.)
 fn past_deep(mut reached: Positions, pattern: &str) -> Positions {
     for (at, fragment) in Fragments::of(pattern).enumerate() {
         if fragment == DEEP && reached.contains(at) {
@@ -53,13 +53,13 @@ fn past_deep(mut reached: Positions, pattern: &str) -> Positions {
     reached
 }
 
-/// What stands for a name that neither has given.
+/// The name of a fragment that neither pattern names.
 const ANY: &str = "x";
 
-/// One of the shortest names that both fit.
+/// Returns one of the shortest topics that both patterns match.
 ///
-/// For each pair of positions, from the last to the first, it is found out how many fragments are missing and which move makes them fewer; then the
-/// moves are made.
+/// By dynamic programming: for each pair of positions, from the last to the first, it finds the number of fragments to the end and the best next move; then
+/// it makes the moves.
 pub(super) fn common(one: &str, other: &str) -> Option<String> {
     let one: Vec<&str> = Fragments::of(one).collect();
     let other: Vec<&str> = Fragments::of(other).collect();
@@ -91,7 +91,7 @@ pub(super) fn common(one: &str, other: &str) -> Option<String> {
     Some(names.join("/"))
 }
 
-/// How far to go on in each pattern, and the fragment that comes of it.
+/// How far to advance in each pattern, and the resulting fragment.
 #[derive(Clone, Copy)]
 struct Move<'a> {
     one: usize,
@@ -106,7 +106,7 @@ impl<'a> Move<'a> {
         Self { one, other, name }
     }
 
-    /// What can be done with the next fragments of either. `**` is left, or takes what the other has.
+    /// Returns the possible moves at the next fragments. `**` ends, or matches the fragment of the other.
     fn all(one: Option<&'a str>, other: Option<&'a str>) -> [Option<Self>; 2] {
         let named = |name| Some(if name == STAR { ANY } else { name });
         match (one, other) {

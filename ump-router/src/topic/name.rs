@@ -1,4 +1,4 @@
-//! One name.
+//! A topic.
 
 use std::{borrow::Borrow, fmt, str::FromStr, sync::Arc};
 
@@ -8,11 +8,11 @@ use super::{Fragments, TopicError, TopicErrorKind, grammar};
 
 /// A concrete name: fragments joined by slashes.
 ///
-/// A fragment is any text without white space, control characters and `/ * $ ? #`. There may be none: the empty topic, which is the text `""`, is
-/// the [`default`](Topic::default).
+/// A fragment is any text without white space, control characters and `/ * $ ? #`. The empty topic, whose text is `""`, has no fragments; it is the
+/// [`default`](Topic::default).
 ///
-/// It is validated once. A clone allocates nothing: a text of up to 23 bytes is in the topic itself, a longer one is shared. It compares, hashes and is printed as its text, so that a map
-/// with topics as keys can be asked with a `&str`.
+/// The text is validated once. A clone does not allocate: a text of up to 23 bytes is stored inline, a longer one is shared. A topic compares, hashes and prints
+/// as its text, so that a map with topics as keys can be searched by a `&str`.
 ///
 /// ```
 /// use std::collections::HashMap;
@@ -29,17 +29,16 @@ use super::{Fragments, TopicError, TopicErrorKind, grammar};
 pub struct Topic(SmolStr);
 
 impl Topic {
-    /// The most bytes that a topic can have, slashes included.
+    /// The maximum length of a topic in bytes, slashes included.
     pub const MAX_LENGTH: usize = 1024;
 
-    /// The most fragments that a topic can have.
+    /// The maximum number of fragments of a topic.
     pub const MAX_FRAGMENTS: usize = 64;
 
-    /// Would the text be a topic? For whoever only looks something up by it: nothing is allocated.
+    /// Checks that a text is a topic, without allocating.
     ///
     /// # Errors
-    ///
-    /// What is wrong with it, and where.
+    /// The text is not a topic.
     pub fn check(text: &str) -> Result<(), TopicError> {
         match grammar::check(text)?.wildcard {
             None => Ok(()),
@@ -47,24 +46,24 @@ impl Topic {
         }
     }
 
-    /// What has been checked already.
+    /// Creates a topic from a text that was checked already.
     pub(crate) fn from_valid(text: impl Into<SmolStr>) -> Self {
         Self(text.into())
     }
 
-    /// The text.
+    /// Returns the text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// What is between the slashes.
+    /// Returns the fragments.
     #[must_use]
     pub fn fragments(&self) -> Fragments<'_> {
         Fragments::of(&self.0)
     }
 
-    /// Are there no fragments?
+    /// Returns whether the topic has no fragments.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

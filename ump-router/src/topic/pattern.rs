@@ -1,4 +1,4 @@
-//! A set of names.
+//! A pattern of topics.
 
 use std::{
     borrow::Borrow,
@@ -13,22 +13,22 @@ use smol_str::SmolStr;
 
 use super::{Fragments, Topic, TopicError, grammar, matching};
 
-/// A set of topics: a topic in which `*` may stand for exactly one fragment, and `**` for any number of them, zero too.
+/// A pattern that matches topics: `*` stands for exactly one fragment, and `**` for any number of them, also zero.
 ///
-/// | pattern | fits | does not fit |
+/// | pattern | matches | does not match |
 /// |---|---|---|
 /// | `price/*/eur` | `price/gold/eur` | `price/eur`, `price/gold/spot/eur` |
 /// | `price/**` | `price`, `price/eur`, `price/gold/eur` | `prices` |
 /// | `*/alice` | `users/alice` | `alice` |
 /// | `**/alice` | `alice`, `users/alice` | `alice/inbox` |
-/// | `**` | all, also the empty topic | |
+/// | `**` | every topic, also the empty one | |
 ///
 /// A wildcard is a whole fragment: `a*` is an error.
 ///
-/// What can be written in several ways is kept in one, in which `**` comes after the other wildcards that it stands beside, and once:
-/// `a/**/*` becomes `a/*/**`. So two patterns are equal exactly if they fit the same names, and compare, hash and are printed as their text.
+/// A pattern is stored in canonical form: in a row of wildcards `**` comes last, and once, so that `a/**/*` becomes `a/*/**`. Two patterns are equal
+/// exactly if they match the same topics. They compare, hash and print as their canonical text.
 ///
-/// It is validated once. A clone shares the text, and allocates nothing.
+/// The text is validated once. A clone shares it and does not allocate.
 ///
 /// ```
 /// use ump_router::{Pattern, Topic};
@@ -50,16 +50,15 @@ enum Kind {
 }
 
 impl Pattern {
-    /// The most bytes that a pattern with wildcards can have. (One without is a topic, with the limits of topics.)
+    /// The maximum length of a pattern with wildcards, in bytes. (A pattern without wildcards is a topic, with the limits of topics.)
     ///
-    /// With this and [`MAX_FRAGMENTS`](Self::MAX_FRAGMENTS), if there is a name that two patterns have in common, there is one that is
-    /// short enough for a topic.
+    /// With this and [`MAX_FRAGMENTS`](Self::MAX_FRAGMENTS), two patterns that intersect have a common topic within the limits of topics.
     pub const MAX_LENGTH: usize = (Topic::MAX_LENGTH - 1) / 2;
 
-    /// The most fragments that a pattern with wildcards can have.
+    /// The maximum number of fragments of a pattern with wildcards.
     pub const MAX_FRAGMENTS: usize = Topic::MAX_FRAGMENTS / 2;
 
-    /// The text, in canonical form.
+    /// Returns the text, in canonical form.
     #[must_use]
     pub fn as_str(&self) -> &str {
         match &self.0 {
@@ -68,19 +67,19 @@ impl Pattern {
         }
     }
 
-    /// What is between the slashes, wildcards as their text.
+    /// Returns the fragments. Wildcards are fragments, too.
     #[must_use]
     pub fn fragments(&self) -> Fragments<'_> {
         Fragments::of(self.as_str())
     }
 
-    /// Is there no wildcard, so that it fits one topic only?
+    /// Returns whether the pattern has no wildcard, so that it matches one topic only.
     #[must_use]
     pub fn is_concrete(&self) -> bool {
         self.as_topic().is_some()
     }
 
-    /// The only topic that it fits, if there is no wildcard.
+    /// Returns the only topic that the pattern matches, if it has no wildcard.
     #[must_use]
     pub fn as_topic(&self) -> Option<&Topic> {
         match &self.0 {
@@ -89,31 +88,31 @@ impl Pattern {
         }
     }
 
-    /// Is the topic one of this set?
+    /// Returns whether the pattern matches a topic.
     ///
-    /// Takes at most a time proportional to the product of the two numbers of fragments, and allocates nothing.
+    /// It takes a time at most proportional to the product of the two numbers of fragments, and allocates nothing.
     #[must_use]
     pub fn matches(&self, topic: &Topic) -> bool {
         match &self.0 {
             Kind::Topic(only) => only == topic,
-            Kind::Wild(text) => matching::meet(text, topic.as_str()),
+            Kind::Wild(text) => matching::intersect(text, topic.as_str()),
         }
     }
 
-    /// Is there a topic that both fit?
+    /// Returns whether there is a topic that both patterns match.
     ///
-    /// Exact and symmetric. Takes at most a time proportional to the product of the two numbers of fragments, and allocates nothing.
+    /// It is exact and symmetric. It takes a time at most proportional to the product of the two numbers of fragments, and allocates nothing.
     #[must_use]
     pub fn intersects(&self, other: &Self) -> bool {
         match (self.as_topic(), other.as_topic()) {
             (Some(one), Some(other)) => one == other,
-            _ => matching::meet(self.as_str(), other.as_str()),
+            _ => matching::intersect(self.as_str(), other.as_str()),
         }
     }
 
-    /// A topic that both fit, which explains why they meet: one of those with the fewest fragments. `None` if they do not [intersect](Self::intersects).
+    /// Returns a topic that both patterns match, or `None` if they do not [intersect](Self::intersects).
     ///
-    /// For telling somebody why; what neither of them names is called `x`.
+    /// It explains why two patterns intersect. It is one of the topics with the fewest fragments; a fragment that neither pattern names is `x`.
     ///
     /// ```
     /// use ump_router::{Pattern, Topic};

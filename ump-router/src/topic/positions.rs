@@ -1,16 +1,16 @@
-//! How far a pattern may have been followed.
+//! Sets of positions in a pattern.
 //!
-//! A pattern is a machine whose states are the *positions* between its fragments: position `p` says that the first `p` are done with. As `**` can
-//! stand for nothing, and for more after something, several positions are possible at a time. They are the bits of a word, so that a step
-//! takes all of them along: the parallel simulation of a nondeterministic automaton (Baeza-Yates and Gonnet, 1992; Navarro and Raffinot, 2002).
+//! A pattern is a nondeterministic automaton whose states are the *positions* between its fragments: position `p` means that the first `p` fragments are
+//! matched. Because `**` can match any number of fragments, several positions are possible at a time. They are the bits of a word, so that one step advances
+//! all of them: bit-parallel simulation (Baeza-Yates and Gonnet, 1992; Navarro and Raffinot, 2002).
 
 use super::Topic;
 
-/// A set of positions in a pattern, or in a topic, which is a pattern without wildcards.
+/// A set of positions in a pattern or topic.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Positions(u128);
 
-// Before the first fragment, and after each.
+// There is a position before the first fragment, and one after each.
 const _: () = assert!(Topic::MAX_FRAGMENTS < u128::BITS as usize);
 
 impl Positions {
@@ -21,7 +21,7 @@ impl Positions {
         Self(1 << position)
     }
 
-    /// From 0 to `last`.
+    /// The positions from 0 to `last`.
     pub(crate) fn up_to(last: usize) -> Self {
         Self(u128::MAX >> (u128::BITS as usize - 1 - last))
     }
@@ -34,7 +34,7 @@ impl Positions {
         self.0 >> position & 1 == 1
     }
 
-    /// The lowest; there is one.
+    /// Returns the lowest position. The set must not be empty.
     pub(crate) fn lowest(self) -> usize {
         self.0.trailing_zeros() as usize
     }
@@ -55,18 +55,18 @@ impl Positions {
         Self(self.0 & !others.0)
     }
 
-    /// Each one further. There is a fragment after each.
+    /// Each position moved on by one. There must be a fragment after each.
     pub(crate) fn advanced(self) -> Self {
         Self(self.0 << 1)
     }
 
-    /// All from the lowest on: where any number of fragments, of any names, can lead.
+    /// All positions from the lowest on: where any number of fragments can lead.
     pub(crate) fn and_above(self) -> Self {
-        // The lowest bit and all above it; nothing of nothing.
+        // The lowest bit and all above it; the empty set stays empty.
         Self(self.0 | self.0.wrapping_neg())
     }
 
-    /// From the lowest to the highest.
+    /// Iterates from the lowest to the highest.
     pub(crate) fn iter(mut self) -> impl Iterator<Item = usize> {
         std::iter::from_fn(move || {
             let lowest = (!self.is_empty()).then(|| self.lowest())?;

@@ -1,4 +1,4 @@
-//! Topics and patterns as their text, for serde.
+//! Topics and patterns as text, for serde.
 
 use std::{borrow::Cow, fmt};
 
@@ -21,14 +21,14 @@ impl Serialize for Pattern {
     }
 }
 
-/// A text that is no topic is an error of the format, with what is wrong.
+/// A text that is not a topic is a deserialisation error with the text of the `TopicError`.
 impl<'de> Deserialize<'de> for Topic {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         text(deserializer)?.parse().map_err(de::Error::custom)
     }
 }
 
-/// A text that is no pattern is an error of the format, with what is wrong.
+/// A text that is not a pattern is a deserialisation error with the text of the `TopicError`.
 impl<'de> Deserialize<'de> for Pattern {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         text(deserializer)?.parse().map_err(de::Error::custom)
