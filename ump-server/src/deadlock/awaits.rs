@@ -1,30 +1,39 @@
-//! What a handler on a task waits for, as far as its wakers tell.
+//! Derives the waits of a handler on a task from its wakers.
 //!
-//! A future that has returned `Pending` goes on when a clone of the waker is woken that it was polled with. So who owns all these clones knows what it waits
-//! for. The loop polls its handler with a waker of its own, and when a request is polled with that, leaves word with yet another waker, one for each request:
+//! A future that has returned `Pending` proceeds when a clone of the waker that it was polled with
+//! is woken. So the owner of all these clones knows the future's waits. The loop polls its handler
+//! with a waker of its own, `any`. When a request is polled with `any`, it registers yet another
+//! waker instead, one per request:
 //!
 //! ```text
 //!                  ┌─ any ◄──── whatever else the handler awaits
 //!   task ◄── call ─┤
-//!                  └─ wakers ◄── in the slot of the request; and with its alarm, if it has a deadline
+//!                  └─ wakers ◄── in the slot of the request; and with its timer, if it has a deadline
 //! ```
 //!
-//! All of them wake the task, and note that its handler is to be polled; for no other reason is it. When the handler has returned `Pending` and
+//! Each of them wakes the task and sets the flag `is_woken`. The handler is polled only if the flag
+//! is set. Suppose that the handler has returned `Pending`, and
 //!
-//! 1. there is no clone of `any`, so that nothing but a waker can ring, and nobody can make one anew;
-//! 2. there are clones of wakers: then their requests are what it waits for, any of them;
-//! 3. nothing has rung since before it was polled,
+//! 1. there is no clone of `any`, so only a request's waker can wake the task, and no code can make
+//!    a new clone;
+//! 2. there are clones of request wakers: the handler waits for any of these requests;
+//! 3. no waker has been woken since before the poll.
 //!
-//! then it sleeps over these requests as a thread that blocks does over one. If that makes a circle, the handler is polled once more, and the first of these
-//! requests that is polled again is told, if it is one still (whoever goes on because it was polled, though nothing has woken it, may have answered what
-//! others wait for). It cannot be mistaken for one that came after it in the same slot: that has left no word before.
+//! Then the worker sleeps until any of these requests ends, as a blocked thread does for one. If
+//! that makes a cycle, the handler is polled once more, and the first of these requests that is
+//! polled again ends in the error, if there still is a cycle. (A handler that proceeds because it
+//! was polled, though no waker woke it, may have answered a request that the others wait for.) A
+//! later request in the same slot cannot be mistaken for it: that one has not registered a waker
+//! before.
 //!
-//! What rings lets go of its clone after it was noted that it rang, and before the task is woken. So they are counted first, and then it is looked whether
-//! one has rung. A clone that is still in the hands of someone who is about to ring is no harm: its request has been answered, which the graph sees,
-//! or its deadline has come, which the graph knows. When it is gone the task is polled, and it is looked again, whether or not its handler is polled.
-//! (Who rings by reference, and lets go later, hides a circle, as does whatever else drops a clone that nobody rings.)
+//! `wake` first sets the flag, then drops its clone, then wakes the task. So the clones are counted
+//! first, and the flag is read after that. A clone whose owner is about to wake it does no harm:
+//! either its request has been answered, which the graph sees, or its deadline has passed, which
+//! the graph knows. When the clone is dropped, the task is polled and the clones are counted again,
+//! whether or not the handler is polled. (A waker that is woken by reference and dropped later
+//! hides a cycle. So does a clone that is dropped without being woken.)
 //!
-//! The wakers are kept, so that waiting allocates nothing once they are there.
+//! The wakers are reused, so waiting allocates nothing once they exist.
 
 use std::{
     any::Any,
@@ -49,7 +58,8 @@ use super::{WorkerSet, drives::Drives};
 use crate::testing::test_clock::Suspended;
 use crate::{sync::Mutex, testing::test_clock::Observer};
 
-/// So many waits at a time are told apart; what is awaited beyond them is something else. A request that waits for room is two.
+/// The maximum number of waits that are tracked at a time. Waits beyond it count as waits for
+/// something else. A request that waits for room is two waits.
 const MOST_WAKERS: usize = 16;
 
 /// The wakers of a worker on a task, or of a future that a thread drives.
@@ -58,34 +68,35 @@ pub(crate) struct Awaits {
     workers: WorkerSet,
     call: Arc<Call>,
     any: Arc<CallWaker>,
-    /// That of `any`.
+    /// `any` as a `Waker`.
     waker: Waker,
-    /// How many clones there are of `any` that nobody awaits by.
+    /// The number of references to `any` that belong to no wait.
     own: usize,
-    /// The task has been polled with a waker that is not its first one. That does not happen on tokio; from then on nothing is known.
+    /// Set once the task has been polled with a waker other than its first one. That does not
+    /// happen on tokio. From then on no wait is known.
     is_elsewhere: AtomicBool,
     known: Mutex<Known>,
-    /// Under a test clock.
+    /// Set under a test clock.
     tested: Option<Tested>,
 }
 
-/// What a test clock is told of the calls.
+/// What a test clock needs to know of the calls.
 #[cfg_attr(not(feature = "tokio"), allow(dead_code, reason = "of tasks only"))]
 struct Tested {
     observer: Observer,
-    /// Whether a call is being polled, rather than the loop.
+    /// Whether a call is being polled, and not the loop.
     in_call: AtomicBool,
     /// Cloned for each sleep of the call on that clock.
     asleep: Arc<()>,
 }
 
-/// Who refers to `any` besides what the handler awaits: `Awaits`, twice.
+/// The references to `any` from `Awaits` itself: `any` and `waker`.
 const OWN: usize = 2;
 
 /// The handler's calls, one at a time.
 struct Call {
     task: Waker,
-    /// Whether it is to be polled again.
+    /// Whether the handler is to be polled again.
     is_woken: AtomicBool,
 }
 
@@ -95,7 +106,7 @@ impl Wake for CallWaker {
     fn wake(self: Arc<Self>) {
         let call = Arc::clone(&self.0);
         call.note_wake();
-        // Before the task is woken, which looks who is left.
+        // Drop the clone before the task is woken: the task counts the clones.
         drop(self);
         call.task.wake_by_ref();
     }
@@ -112,7 +123,7 @@ impl Call {
     }
 
     fn note_wake(&self) {
-        // Release: pairs with the Acquire of `begin_poll`.
+        // ORDERING: Release pairs with the Acquire of `take_wake`.
         self.is_woken.store(true, Ordering::Release);
     }
 }
@@ -120,18 +131,19 @@ impl Call {
 #[derive(Default)]
 struct Known {
     notes: Vec<Note>,
-    /// What the handler waited for when that was looked for last. Its memory is kept.
+    /// The handler's waits when they were read last. The buffer is reused.
     waits: Vec<Wait>,
-    /// Whether that was a circle: for the first of them that is polled again.
+    /// Whether these waits make a cycle. The first of them that is polled again takes the error.
     is_circle: bool,
 }
 
-/// A request that has been polled, or several that are waited for by one waker. They are waited for as long as there are clones of its waker.
+/// A polled request, or several requests that share one waker. The handler waits for them as long
+/// as there are clones of the waker.
 struct Note {
-    /// At least one.
+    /// Never empty.
     waits: Vec<Wait>,
     waker: Arc<CallWaker>,
-    /// Whether it is one of those that were waited for.
+    /// Whether these waits were among the handler's waits when those were read last.
     is_waited_for: bool,
 }
 
@@ -140,7 +152,8 @@ impl Note {
         Arc::strong_count(&self.waker) > 1
     }
 
-    /// Whether it is that of these waits: those of a [`Gather`](ump::Gather) become fewer, or others, but some stay.
+    /// Returns whether the note is that of these waits. The waits of a [`Gather`](ump::Gather)
+    /// become fewer, or change, but some stay.
     fn is_of(&self, waits: &[Wait]) -> bool {
         let is_one = |wait: &Wait| {
             let is_same = |other: &Wait| is_same(wait, other);
@@ -154,28 +167,30 @@ impl Note {
     }
 }
 
-/// Whether they are one wait, polled twice. The same request is waited for twice, by two wakers: for room, and for its reply.
+/// Returns whether two waits are the same wait, polled twice. A request can have two waits, with
+/// two wakers: for room, and for its reply.
 fn is_same(one: &Wait, other: &Wait) -> bool {
     (one.request(), one.goal()) == (other.request(), other.goal())
 }
 
-/// How far a call is.
+/// The progress of a call.
 #[derive(Debug, Default)]
 #[cfg_attr(not(feature = "tokio"), allow(dead_code, reason = "of tasks only"))]
 pub(crate) enum Progress {
-    /// It has not been polled.
+    /// The call has not been polled.
     #[default]
     NotPolled,
-    /// It waits for something, or runs.
+    /// The call runs, or awaits something other than requests.
     Running,
-    /// It waits for requests, and is in the graph.
+    /// The call waits for requests and is registered in the graph.
     Asleep,
-    /// It would wait for itself, which it will be told.
+    /// The call would deadlock, and is polled again to take the error.
     WouldDeadlock,
 }
 
 impl Awaits {
-    /// Of workers that wait on the task, or the thread, that this waker wakes; and who is told of their calls, if they are under a test clock.
+    /// Creates the wakers of workers that wait on the task or thread that `task` wakes. Under a
+    /// test clock, `observer` is notified of their calls.
     pub(super) fn new(workers: WorkerSet, task: &Waker, observer: Option<Observer>) -> Self {
         let call = Arc::new(Call {
             task: task.clone(),
@@ -198,18 +213,19 @@ impl Awaits {
         }
     }
 
-    /// The call is about to be polled: for a test clock. Said before it is noted that what has woken the call is seen to.
+    /// Notifies the test clock that the call is about to be polled. To be called before the flag
+    /// that says what has woken the call is cleared.
     #[inline]
     #[cfg(feature = "tokio")]
     pub(crate) fn polls(&self) {
         if let Some(tested) = &self.tested {
             tested.observer.polls();
-            // Relaxed: only the task itself uses it.
+            // ORDERING: Relaxed. Only the task itself uses it.
             tested.in_call.store(true, Ordering::Relaxed);
         }
     }
 
-    /// The call was polled, and is ready or not: for a test clock.
+    /// Notifies the test clock that the call was polled, and whether it is pending.
     #[cfg(feature = "tokio")]
     #[inline]
     pub(crate) fn polled_call(&self, is_pending: bool) {
@@ -233,15 +249,15 @@ impl Awaits {
         };
         let (call, asleep) = (Arc::clone(&self.call), Arc::clone(&tested.asleep));
         Suspended {
-            // By a waker that is not ours nobody notes what wakes it.
+            // A waker that is not ours sets no flag.
             is_woken: Box::new(move || is_elsewhere || call.is_woken.load(Ordering::Acquire)),
-            // One is that of the worker, one is this one.
+            // One reference is that of the worker, one is this closure's.
             is_asleep: Box::new(move || Arc::strong_count(&asleep) > 2),
             requests: is_clear.then(requests),
         }
     }
 
-    /// Of the worker with this wait node, whose task has this waker.
+    /// Creates the wakers of the worker with this wait node, whose task has this waker.
     #[cfg(feature = "tokio")]
     pub(crate) fn of_task(
         wait_node: &Arc<WaitNode>,
@@ -251,24 +267,26 @@ impl Awaits {
         Self::new(WorkerSet::of(wait_node), task, observer)
     }
 
-    /// Which waits these are.
+    /// Returns the workers whose waits these are.
     pub(super) fn workers(&self) -> &WorkerSet {
         &self.workers
     }
 
-    /// A clone of the waker for whoever polls, which is nobody's that waits.
+    /// Clones the waker for the driver of the future. The clone belongs to no wait.
     pub(super) fn lend_waker(&mut self) -> Waker {
         self.own += 1;
         self.waker.clone()
     }
 
-    /// Whether something has rung since this was asked last.
+    /// Clears the flag, and returns whether a waker has been woken since the last call.
     pub(super) fn take_wake(&self) -> bool {
-        // Acquire: pairs with the Release of `note_wake`. An exchange, so that what rings at this moment is either seen, or left for the next time.
+        // ORDERING: Acquire pairs with the Release of `note_wake`. It is an exchange, so a
+        // concurrent wake is either seen now or left for the next call.
         self.call.is_woken.swap(false, Ordering::Acquire)
     }
 
-    /// The task is polled: here is what to poll the handler with, unless it was not woken for that.
+    /// Begins a poll of the task, and returns the waker to poll the handler with; `None` if the
+    /// task was not woken for the handler.
     #[cfg(feature = "tokio")]
     #[inline]
     pub(crate) fn begin_poll<'a>(
@@ -276,7 +294,7 @@ impl Awaits {
         progress: &mut Progress,
         task: &'a Waker,
     ) -> Option<&'a Waker> {
-        // Relaxed, here and below: only the task itself uses it.
+        // ORDERING: Relaxed, here and below. Only the task itself uses it.
         if !self.call.task.will_wake(task) {
             self.is_elsewhere.store(true, Ordering::Relaxed);
         }
@@ -285,7 +303,8 @@ impl Awaits {
             return Some(task);
         }
         if matches!(progress, Progress::NotPolled) {
-            // Relaxed: what rang for an earlier call is of no concern to this one, which leaves word anew.
+            // ORDERING: Relaxed. A wake for an earlier call does not concern this one, which
+            // registers its wakers anew.
             self.call.is_woken.store(false, Ordering::Relaxed);
             *progress = Progress::Running;
             return Some(&self.waker);
@@ -302,20 +321,21 @@ impl Awaits {
         Some(&self.waker)
     }
 
-    /// The handler has returned `Pending`: does it wait for requests?
+    /// Determines, after the handler has returned `Pending`, whether it waits for requests only.
     #[cfg(feature = "tokio")]
     pub(crate) fn waits(&self, progress: &mut Progress) {
         self.waits_until(progress, None, &Clock::system());
     }
 
-    /// The same, until a deadline.
+    /// Determines whether the handler waits for requests only, until `deadline` if there is one.
     pub(super) fn waits_until(
         &self,
         progress: &mut Progress,
         deadline: Option<Instant>,
         clock: &Clock,
     ) {
-        // A handler that has not asked for what it was to be told is not polled again for that: it would be for ever.
+        // A handler that has not polled the request that would fail is not polled again for that:
+        // this would never end.
         let is_deaf = matches!(progress, Progress::WouldDeadlock) && self.known.lock().is_circle;
         self.end(progress);
         let is_clear =
@@ -325,9 +345,10 @@ impl Awaits {
         }
         let mut known = self.known.lock();
         known.note_waits(deadline, clock);
-        // Acquire: pairs with the Release by which a clone is dropped, after it has rung.
+        // ORDERING: the Acquire fence pairs with the Release of the clone's drop, which follows the
+        // store of the flag.
         fence(Ordering::Acquire);
-        // Relaxed: the fence.
+        // ORDERING: Relaxed. See the fence above.
         let is_woken = self.call.is_woken.load(Ordering::Relaxed);
         if known.waits.is_empty() || is_woken {
             return;
@@ -347,7 +368,7 @@ impl Awaits {
         }
     }
 
-    /// It waits no more: it goes on, or the call is over.
+    /// Ends the wait: the handler proceeds, or the call is over.
     #[inline]
     pub(crate) fn end(&self, progress: &mut Progress) {
         match mem::replace(progress, Progress::Running) {
@@ -423,7 +444,8 @@ impl Known {
         }
     }
 
-    /// Whether its request, for whose reply word was left, waits for room. Then there can be no reply before that.
+    /// Returns whether the request of a note for a reply still waits for room. There can be no
+    /// reply before it has room.
     fn waits_for_room(&self, note: &Note) -> bool {
         let request = note.waits[0].request();
         let is_its_room = |other: &Note| {
@@ -432,7 +454,7 @@ impl Known {
         !note.is_for_room() && self.notes.iter().any(is_its_room)
     }
 
-    /// Whether it is the first that is polled again of those that make a circle.
+    /// Returns whether these waits are the first of the cycle that are polled again.
     fn is_to_fail(&mut self, waits: &[Wait]) -> bool {
         let waited_for = |note: &Note| note.is_waited_for && note.is_of(waits);
         let is_again = waits.iter().all(|wait| !wait.is_first());
@@ -441,7 +463,8 @@ impl Known {
         is_to_be
     }
 
-    /// That of these waits; or one that is free or new, if there may be another one.
+    /// Returns the waker of these waits: theirs, a free one, or a new one if the maximum is not
+    /// reached.
     fn waker(&mut self, waits: &[Wait], call: &Arc<Call>) -> Option<Arc<CallWaker>> {
         let notes = &mut self.notes;
         let place = notes.iter().position(|note| note.is_of(waits));
@@ -458,7 +481,7 @@ impl Known {
             }
             None => return None,
         };
-        // It may be another request, even if it is in the same slot.
+        // It may be a different request even if it is in the same slot.
         let is_again = note.is_of(waits) && waits.iter().all(|wait| !wait.is_first());
         note.is_waited_for &= is_again;
         note.waits.clear();

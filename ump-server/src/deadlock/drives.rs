@@ -1,4 +1,5 @@
-//! What a future waits for that a thread drives, as far as its wakers tell: that of a task, whose waker unparks the thread.
+//! Tracks the waits of a future that a thread drives, as [`awaits`](super::awaits) does for a task.
+//! The task's waker unparks the thread.
 
 use std::{any::Any, sync::Arc, task::Waker, time::Instant};
 
@@ -13,17 +14,17 @@ use super::{
 };
 use crate::sync::Mutex;
 
-/// Follows a future from [`Clock::block_on`].
+/// The watcher of a future that [`Clock::block_on`] drives.
 pub(super) struct Drives {
     awaits: Awaits,
-    /// Touched by the thread that drives it only.
+    /// Accessed only by the thread that drives the future.
     progress: Mutex<Progress>,
-    /// Over which it is set.
+    /// The watcher that this one replaced on the thread.
     outer: Option<Arc<dyn Watcher>>,
 }
 
 impl Drives {
-    /// For a thread on which these wait.
+    /// Creates the watcher and the waker of a future that a thread of these workers drives.
     pub(super) fn begin(workers: &WorkerSet, unpark: &Waker) -> Driven {
         let mut awaits = Awaits::new(workers.clone(), unpark, None);
         let waker = awaits.lend_waker();
@@ -90,7 +91,7 @@ impl Watcher for Drives {
             self.awaits.end(&mut progress);
         }
         drop(progress);
-        // Whatever rang, the future is polled now.
+        // The future is polled next, whatever has unparked the thread.
         self.awaits.take_wake();
     }
 

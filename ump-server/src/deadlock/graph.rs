@@ -1,16 +1,22 @@
-//! Which worker needs which: those of all loops of the process, and the search for a circle.
+//! The wait-for graph: the workers of all loops of the process, and the search for a cycle.
 //!
-//! A wait has *no end* if it needs workers that are stuck. Most waits need each of some workers to be stuck for that (all that could answer); a wait for the end of a
-//! loop needs one. So a set of sleepers is looked for in which each keeps the others asleep, the one who asks being taken for asleep. It is the greatest such
-//! set that counts, and so what fails although more was taken for stuck than is fails for good: it is not tried again.
+//! A wait is *in vain* if the workers that it needs are stuck. Most waits are in vain only if each
+//! of some workers is stuck (all that could answer). A wait for the end of a loop is in vain if one
+//! worker is. The search looks for a set of sleepers in which each keeps the others asleep; the
+//! worker that is about to sleep is assumed to be asleep. Only the greatest such set matters. So if
+//! a check fails under the assumption that more workers are stuck than really are, it fails for
+//! good and is not repeated.
 //!
 //! # Invariants
 //!
-//! - Who is written down as asleep has nobody who could wake it but those who answer what it waits for, and its deadlines; and what it waits for and has
-//!   in hand does not change before it says that it is awake.
-//! - It says so before it does anything. So what is found under the lock holds as long as that is held; and what is certain then remains so.
+//! 1. Nothing wakes a worker that is registered as asleep but the workers that answer its waits,
+//!    and its deadlines. Its waits and its request in hand do not change before it registers as
+//!    awake.
+//! 2. A worker registers as awake before it does anything else. So a finding under the lock holds
+//!    as long as the lock is held, and what is certain at that time stays certain.
 //!
-//! A forked child has a graph of its own: of the workers of its parent none is there, unless it is the one that forked, which is not in the child's graph.
+//! A forked child has a graph of its own. It contains no workers of the parent, not even the one
+//! that forked.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -25,20 +31,21 @@ use ump::{
 
 use crate::sync::{Mutex, MutexGuard};
 
-/// A worker, by its channel and its number.
+/// The id of a worker: its channel and its number.
 pub(super) type WorkerId = (ChannelId, usize);
 
-/// All loops of the process.
+/// The graph of all loops of the process.
 #[derive(Default)]
 struct Graph {
     nodes: BTreeMap<ChannelId, Node>,
-    /// Requests that loops answer by what they do, besides those of their channels.
+    /// Requests outside the loops' own channels that loops answer by some action.
     promises: BTreeMap<RequestId, Promise>,
 }
 
 static GRAPH: PerProcess<Mutex<Graph>> = PerProcess::new();
 
-/// That of this process. There is none if the system does not let a child be told from its parent: then nobody is told of circles.
+/// Locks the graph of this process. Returns `None` if the system cannot distinguish a forked child
+/// from its parent; then no cycle is found.
 fn graph() -> Option<MutexGuard<'static, Graph>> {
     GRAPH.get(Mutex::default).ok().map(Mutex::lock)
 }
@@ -53,9 +60,10 @@ struct Node {
 #[derive(Default)]
 struct Worker {
     is_asleep: bool,
-    /// What it sleeps over: any of these wakes it. Kept, so that its memory is used again.
+    /// The waits of its sleep: any of them wakes it. Kept when it is awake, so that the buffer is
+    /// reused.
     waits: Vec<Wait>,
-    /// What it has in hand meanwhile: a request, as a number, or zero.
+    /// The request that it has in hand while it sleeps, as a number, or zero.
     in_hand: usize,
 }
 
@@ -68,23 +76,23 @@ impl Worker {
     }
 }
 
-/// Who has to do something before a request is answered that is in no queue of theirs.
+/// The workers that have to act before a request that is not in their queue is answered.
 struct Promise {
     channel: ChannelId,
     queue: Weak<dyn Queue>,
     whose: Responsible,
 }
 
-/// Which of the workers of a loop have to do it.
+/// The workers of a loop that fulfil a [`Promise`].
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Responsible {
-    /// All of them: to start, to end.
+    /// All workers: to start, or to end.
     All,
-    /// This one: to make its handler.
+    /// This worker: to make its handler.
     One(usize),
 }
 
-/// The queue of a loop, whatever is in it.
+/// The queue of a loop, of any message type.
 pub(super) trait Queue: Send + Sync {
     fn holds(&self, request: RequestId) -> bool;
     /// See [`Server::without_room`].
@@ -101,9 +109,10 @@ impl<S: Send, R: Send, E: Send> Queue for Server<S, R, E> {
     }
 }
 
-/// A worker of a loop with that name and queue: it is awake.
+/// Adds an awake worker of the loop with this name and queue.
 ///
-/// There may be the node of another loop, whose last worker is about to leave: its channel is gone, and this one is in its place.
+/// The channel may still have the node of another loop, whose last worker is about to leave: that
+/// loop's channel is gone, and this one has its address. Then the old node is removed.
 pub(super) fn enter((channel, number): WorkerId, name: &Arc<str>, queue: &Weak<dyn Queue>) {
     let Some(mut graph) = graph() else {
         return;
@@ -126,7 +135,7 @@ pub(super) fn enter((channel, number): WorkerId, name: &Arc<str>, queue: &Weak<d
     drop(gone);
 }
 
-/// The worker of a loop with that queue is gone.
+/// Removes a worker of the loop with this queue.
 pub(super) fn leave((channel, number): WorkerId, queue: &Weak<dyn Queue>) {
     let Some(mut graph) = graph() else {
         return;
@@ -146,13 +155,15 @@ pub(super) fn leave((channel, number): WorkerId, queue: &Weak<dyn Queue>) {
 }
 
 impl Node {
-    /// Whether it is the loop with that queue. There is no other one with its address while somebody refers to it.
+    /// Returns whether this is the loop with that queue. No other queue has its address while there
+    /// is a reference to it.
     fn is_of(&self, queue: &Weak<dyn Queue>) -> bool {
         ptr::addr_eq(self.queue.as_ptr(), queue.as_ptr())
     }
 }
 
-/// A loop with this channel and queue will answer that request, by what these workers do.
+/// Registers that a loop with this channel and queue answers the request by an action of these
+/// workers.
 pub(super) fn promise(
     request: RequestId,
     channel: ChannelId,
@@ -168,16 +179,17 @@ pub(super) fn promise(
     drop(replaced);
 }
 
-/// That request is about to be answered, or dropped.
+/// Unregisters the promise of a request that is about to be answered or dropped.
 pub(super) fn keep_promise(request: RequestId) {
     let kept = graph().and_then(|mut graph| graph.promises.remove(&request));
     drop(kept);
 }
 
-/// Those whose thread or task it is sleep until any of these is over, each with this in hand.
+/// Registers workers of one thread or task as asleep until any of these waits ends, each with its
+/// request in hand.
 ///
 /// # Errors
-/// The names of the loops in whose circle they would wait for themselves: they are not asleep.
+/// The names of the loops of the cycle, if there is one. Then the workers are not registered.
 pub(super) fn sleep(ours: &[(WorkerId, usize)], waits: &[Wait]) -> Result<(), Names> {
     let Some(mut graph) = graph() else {
         return Ok(());
@@ -191,17 +203,17 @@ pub(super) fn sleep(ours: &[(WorkerId, usize)], waits: &[Wait]) -> Result<(), Na
     circle
 }
 
-/// The same, without asking.
+/// Registers workers as asleep without a search for a cycle.
 pub(super) fn sleep_anyway(ours: &[(WorkerId, usize)], waits: &[Wait]) {
     if let Some(mut graph) = graph() {
         graph.put_to_sleep(ours, waits);
     }
 }
 
-/// Only looks whether they could.
+/// Searches for a cycle that `sleep` would close, and registers nothing.
 ///
 /// # Errors
-/// The names.
+/// The names of the loops of the cycle.
 pub(super) fn look(ours: &[(WorkerId, usize)], waits: &[Wait]) -> Result<(), Names> {
     let Some(graph) = graph() else {
         return Ok(());
@@ -212,7 +224,7 @@ pub(super) fn look(ours: &[(WorkerId, usize)], waits: &[Wait]) -> Result<(), Nam
     circle
 }
 
-/// These workers are awake again.
+/// Registers these workers as awake.
 pub(super) fn wake_up(places: impl Iterator<Item = WorkerId>) {
     let Some(mut graph) = graph() else {
         return;
@@ -235,7 +247,7 @@ impl Graph {
     }
 
     fn put_to_sleep(&mut self, ours: &[(WorkerId, usize)], waits: &[Wait]) {
-        // Who waits for nothing is not known to be stuck.
+        // A worker without waits is not known to be stuck.
         if waits.is_empty() {
             return;
         }
@@ -246,7 +258,8 @@ impl Graph {
         }
     }
 
-    /// Whether these may sleep. What comes along is to be dropped when the lock is released.
+    /// Searches for a cycle that these waits would close. Drop the returned queues after the lock
+    /// is released.
     fn search(&self, ours: &[(WorkerId, usize)], waits: &[Wait]) -> (Result<(), Names>, Queues) {
         let mut search = Search {
             graph: self,
@@ -269,44 +282,47 @@ impl Graph {
     }
 }
 
-/// Those of the loops of a circle.
+/// The names of the loops of a cycle.
 pub(super) type Names = Vec<Arc<str>>;
 
-/// They may be the last that hold a server.
+/// Queues that the search has upgraded. They may be the last references to a server.
 type Queues = Vec<Arc<dyn Queue>>;
 
-/// So many waits for an end, each by one that somebody waits for the end of, are followed.
+/// The maximum depth of nested waits for the end of a loop that the search follows.
 const DEPTH: usize = 32;
 
-/// Looks for a reason why the one who asks would be woken.
+/// The search for a reason why the worker that is about to sleep would be woken.
 struct Search<'a> {
     graph: &'a Graph,
-    /// The workers on whose thread or task somebody asks, and what they have in hand. Several, while one makes handlers for others.
+    /// The workers whose thread or task is about to sleep, with their requests in hand. There are
+    /// several while one of them makes the handlers of others.
     ours: &'a [(WorkerId, usize)],
-    /// What it asks about.
+    /// The waits that they are about to sleep for.
     waits: &'a [Wait],
-    /// The wait by whose deadline it has to be woken.
+    /// The wait with the deadline by which they wake up at the latest.
     deadline: Option<&'a Wait>,
-    /// Those that are stuck if it is, in the order in which they came up; itself first.
+    /// The workers that are stuck if `ours` are, in the order in which the search found them,
+    /// `ours` first.
     stuck: Vec<WorkerId>,
-    /// The same.
+    /// The set of the workers in `stuck`.
     seen: BTreeSet<WorkerId>,
-    /// Those that are not, even if all that are in `stuck` are.
+    /// Workers that are not stuck even if all in `stuck` are.
     free: BTreeSet<WorkerId>,
-    /// What those that are stuck wait for room for.
+    /// The waits for room of the stuck workers.
     rooms: Vec<Wait>,
-    /// Not to be dropped under the lock.
+    /// Not dropped under the lock.
     queues: Queues,
 }
 
-/// Who has to be stuck, so that a wait has no end.
+/// The workers that have to be stuck for a wait to be in vain.
 enum Needed {
     Each(Vec<WorkerId>),
     AnyOf(Vec<WorkerId>),
 }
 
 impl Search<'_> {
-    /// If it waits for several, and one of these ends by itself before the others, then nothing is certain about these.
+    /// Returns whether all waits end at the same time. If one of several ends by itself before the
+    /// others, nothing is certain about the others.
     fn ends_as_one(&self) -> bool {
         let Some((first, others)) = self.waits.split_first() else {
             return false;
@@ -317,9 +333,11 @@ impl Search<'_> {
         })
     }
 
-    /// Whether all these waits would have no end: all who could end them are stuck, as all are that they wait for, and so on.
+    /// Returns whether all these waits are in vain: all workers that could end them are stuck, and
+    /// so are all workers that those wait for, and so on.
     ///
-    /// What is assumed to be stuck on the way is so if this returns true. If it returns false that is final, as only more was assumed.
+    /// If this returns true, the workers that it assumed to be stuck are stuck. If it returns
+    /// false, that is final, because it only assumed more than is the case.
     fn is_in_vain(&mut self, waits: &[Wait], depth: usize) -> bool {
         let mut open = waits.to_vec();
         while let Some(wait) = open.pop() {
@@ -337,7 +355,8 @@ impl Search<'_> {
         true
     }
 
-    /// Takes a worker for stuck if it may be, which depends on what it waits for.
+    /// Assumes that a worker is stuck, if it may be: that depends on its waits, which are added to
+    /// `open`.
     fn assume(&mut self, place: WorkerId, open: &mut Vec<Wait>) -> bool {
         if self.seen.contains(&place) {
             return true;
@@ -359,7 +378,7 @@ impl Search<'_> {
         true
     }
 
-    /// Whether one of these is stuck: the first that is found is taken for it.
+    /// Returns whether one of these workers is stuck; the first that is found is added to `stuck`.
     fn is_any_stuck(&mut self, places: &[WorkerId], depth: usize) -> bool {
         if places.iter().any(|place| self.seen.contains(place)) {
             return true;
@@ -382,7 +401,7 @@ impl Search<'_> {
         false
     }
 
-    /// Who may end a wait, if nobody else can.
+    /// Returns the workers that could end a wait; `None` if anything else could.
     fn needed(&mut self, wait: &Wait) -> Option<Needed> {
         let graph = self.graph;
         if let Some(promise) = graph.promises.get(&wait.request()) {
@@ -396,7 +415,7 @@ impl Search<'_> {
                 self.rooms.push(*wait);
                 return Some(Needed::Each(places.collect()));
             }
-            // Of others than our loops nothing is known.
+            // Nothing is known of waits for anything but our loops.
             _ => return None,
         }
         let request = usize::from(wait.request());
@@ -427,8 +446,9 @@ impl Search<'_> {
         })
     }
 
-    /// Whether none of those that are stuck gets the room that it waits for: each of these queues is full, and what may leave it, its caller being
-    /// free to drop it or bound by a deadline, is waited for by one that is stuck.
+    /// Returns whether no stuck worker gets the room that it waits for. That is so if each of these
+    /// queues is full, and each request that could leave it (its caller can drop it, or it has a
+    /// deadline) is waited for by a stuck worker.
     fn has_no_room(&mut self) -> bool {
         let graph = self.graph;
         for wait in mem::take(&mut self.rooms) {
@@ -446,7 +466,7 @@ impl Search<'_> {
         true
     }
 
-    /// Whether one that is stuck waits for the reply to this request.
+    /// Returns whether a stuck worker waits for the reply to this request.
     fn is_waited_for(&self, request: RequestId, channel: ChannelId) -> bool {
         let is_it = |wait: &Wait| {
             (wait.goal(), wait.request(), wait.channel()) == (Goal::Reply, request, channel)
@@ -461,7 +481,8 @@ impl Search<'_> {
         })
     }
 
-    /// Whether another one's wait ends by itself before that of the one who asks has to. What another clock tells may be any time.
+    /// Returns whether another worker's wait may end by itself before that of `ours` has to. A
+    /// deadline of another clock may pass at any time.
     fn ends_in_time(&self, theirs: &Wait) -> bool {
         match (theirs.deadline(), self.deadline) {
             (None, _) => false,
@@ -470,7 +491,7 @@ impl Search<'_> {
         }
     }
 
-    /// A request as a number, or zero.
+    /// Returns the request that a worker has in hand, as a number, or zero.
     fn in_hand_of(&self, place: WorkerId) -> usize {
         if let Some((_, in_hand)) = self.ours.iter().find(|(own, _)| *own == place) {
             return *in_hand;
@@ -478,7 +499,7 @@ impl Search<'_> {
         self.graph.asleep(place).map_or(0, |worker| worker.in_hand)
     }
 
-    /// The names of the loops that are stuck, each once.
+    /// Returns the names of the loops that are stuck, each once.
     fn names(&self) -> Names {
         let mut channels: Vec<ChannelId> = Vec::new();
         for (channel, _) in &self.stuck {

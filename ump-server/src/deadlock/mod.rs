@@ -1,43 +1,55 @@
-//! Waits of a handler for itself, which end in an error instead.
+//! Deadlock detection: a handler's wait for itself ends in an error.
 //!
-//! A handler that asks its own server needs the worker that would have to answer: itself. So do two whose servers ask each other. Before a worker
-//! falls asleep it takes its place in a [`graph`] of which worker needs which; if there is a circle its wait ends in an error. On a thread the channel asks
-//! the thread's [`Watch`] when the thread is about to sleep ([`ump::hooks`]); on a task the loop finds out from the wakers, when its handler has
-//! returned `Pending` ([`awaits`]), and so it does for a future that a thread drives ([`drives`]).
+//! A handler that makes a request to its own server waits for the worker that would have to answer:
+//! itself. Two handlers whose servers make requests to each other deadlock in the same way. Before
+//! a worker sleeps, it registers its waits in the [`graph`] of all workers of the process. If that
+//! would close a cycle, the wait ends in an error.
 //!
-//! # When it is certain
+//! - On a thread, the channel calls the thread's [`Watch`] when the thread is about to sleep
+//!   ([`ump::hooks`]).
+//! - On a task, the loop reads the waits from the wakers, after its handler has returned `Pending`
+//!   ([`awaits`]).
+//! - A future that a thread drives is treated like a task ([`drives`]).
 //!
-//! The README says it to users ("Which deadlocks end in an error"). A worker that sleeps is *stuck* if all that could wake it needs workers that are stuck.
-//! The one who asks is taken to be so, as it is about to sleep: what follows from that is a circle, or nothing.
+//! # When a deadlock is certain
 //!
-//! | what is waited for | needs | in vain if |
+//! The README has the description for users ("Which deadlocks end in an error"). A sleeping worker
+//! is *stuck* if only stuck workers could wake it. The worker that is about to sleep is assumed to
+//! be stuck. If its own wait is in vain under that assumption, there is a cycle.
+//!
+//! | the wait is for | it needs | it is in vain if |
 //! |---|---|---|
 //! | the reply to a queued request | any worker of its server | all of them are stuck |
-//! | to one in hand: lent to a handler's call | that worker | that one is |
-//! | to one elsewhere: detached, in a batch, answered, on its way | unknown | never |
-//! | room in a queue | any worker of its server | all of them are, the lane is full, and no request can leave it: see [`ump::Server::without_room`] |
-//! | the end of a loop, by a [`Promise`] | all its workers | one of them is |
-//! | the making of a handler, by a [`Promise`] | that worker | that one is |
+//! | the reply to a request in hand (lent to a handler's call) | the worker of that call | that worker is stuck |
+//! | the reply to a request elsewhere: detached, in a batch, answered, on its way | unknown | never |
+//! | room in a queue | any worker of its server | all of them are stuck, the lane is full, and no request can leave it: see [`ump::Server::without_room`] |
+//! | the end of a loop, by a [`Promise`] | all workers of the loop | one of them is stuck |
+//! | the making of a handler, by a [`Promise`] | the worker that gets the handler | that worker is stuck |
 //!
-//! | the worker is | stuck |
+//! | the worker | it is stuck |
 //! |---|---|
-//! | a thread that blocks | if its wait is in vain |
-//! | a task that blocks, which it should not | the same |
-//! | a task, or a future that a thread drives, that awaits by the waker of its call (by itself, in `join!` or `select!`), and nothing else | if all its waits are |
-//! | one that awaits something else, or by other wakers (`FuturesUnordered`, a subtask) | never |
-//! | one whose handler is being made | if the thread that makes it is |
-//! | anything else, in particular at work | never |
+//! | is a thread that blocks | if its wait is in vain |
+//! | is a task that blocks, which a task should not do | if its wait is in vain |
+//! | is a task, or a future that a thread drives, and awaits requests only, by the waker of its call (directly, in `join!` or `select!`) | if all its waits are in vain |
+//! | is such a task or future, and awaits anything else, or by other wakers (`FuturesUnordered`, a subtask) | never |
+//! | does not have its handler yet | if the thread that makes the handler is stuck |
+//! | is in any other state, in particular at work | never |
 //!
-//! A sleeper whose deadline is earlier than that of the one who asks, or is told by another clock, is not stuck, since it may wake up in time. What comes from
-//! outside does not count: a loop in a circle may be stopped, and would turn its queue down. A caller that drops its request does count, as that makes room.
+//! If a sleeper's deadline is earlier than that of the worker that is about to sleep, or is
+//! measured by another clock, the sleeper is not stuck: it may wake up in time. Events from outside
+//! do not count: a loop in a cycle may be stopped, and would then reject its queued requests. A
+//! caller that drops its request does count, because that makes room.
 //!
-//! The one that closes the circle by falling asleep gets the error. Where deadlines differ that may be one who can wait for another's deadline; then that
-//! ends it. Of several requests that a task awaits, the first that it polls ends so; if one of them has a deadline none does, but others do.
+//! The worker that closes the cycle by sleeping gets the error. If deadlines differ, that worker may
+//! be one that can wait for the deadline of another; then that deadline ends its wait. If a task
+//! awaits several requests, the first that it polls ends in the error. If the deadlines of these
+//! requests differ, none of them does, but another worker of the cycle may get the error.
 //!
-//! A lent context counts as being where the call is. It can be elsewhere in one way, which cannot be seen: lent on to a scoped thread, to answer there
-//! while the call itself blocks for a request. Such a handler has to detach it.
+//! A lent context is assumed to be where its call is. There is one exception, which cannot be
+//! detected: the call lends the context to a scoped thread, which answers there, while the call
+//! itself blocks for a request. Such a handler has to detach the context.
 //!
-//! Workers that wait for nobody pay two writes for each request, to a line of their own.
+//! A worker that waits for no other worker pays two writes per request, to a cache line of its own.
 
 pub(crate) mod awaits;
 mod drives;
@@ -66,19 +78,24 @@ use self::{
 
 pub(crate) use self::graph::Responsible;
 
-/// The place of a worker in the graph of who waits for whom.
+/// A worker's node in the wait-for graph.
 pub(crate) struct WaitNode {
     channel: ChannelId,
     number: usize,
-    /// Tells it from a later loop whose channel has the same address.
+    /// Distinguishes this loop from a later one whose channel has the same address.
     queue: Weak<dyn Queue>,
-    /// What is lent to a call: a request, as a number, or zero. Written by who has the context. Relaxed, as only the call's thread reads it, when it sleeps:
-    /// what was done elsewhere on its behalf has been waited for by then.
+    /// The request that is lent to a call, as a number, or zero. Written by the owner of the
+    /// context.
+    ///
+    /// ORDERING: Relaxed, in all accesses. Only the call's thread reads it, when that thread
+    /// sleeps. If another thread wrote it on behalf of the call, the call has waited for that
+    /// thread by then.
     in_hand: AtomicUsize,
 }
 
 impl WaitNode {
-    /// Takes the place of a worker, until it is dropped. To be done for all workers of a loop before one of them is at work.
+    /// Registers a worker until the node is dropped. Register all workers of a loop before one of
+    /// them runs.
     pub(crate) fn register<S, R, E>(
         name: &Arc<str>,
         server: &Arc<Server<S, R, E>>,
@@ -100,13 +117,13 @@ impl WaitNode {
         })
     }
 
-    /// A request is lent to a call.
+    /// Records the request that is lent to the call.
     #[inline]
     pub(crate) fn set_in_hand(&self, request: RequestId) {
         self.in_hand.store(request.into(), Ordering::Relaxed);
     }
 
-    /// The call does not owe it any more.
+    /// Records that the call no longer owes a reply.
     #[inline]
     pub(crate) fn clear_in_hand(&self) {
         self.in_hand.store(0, Ordering::Relaxed);
@@ -116,7 +133,7 @@ impl WaitNode {
         (self.channel, self.number)
     }
 
-    /// As those that sleep write it down.
+    /// Returns the entry for the graph when this worker sleeps: its id and the request in hand.
     fn id_and_request(&self) -> (WorkerId, usize) {
         (self.id(), self.in_hand.load(Ordering::Relaxed))
     }
@@ -128,12 +145,13 @@ impl Drop for WaitNode {
     }
 }
 
-/// The workers that cannot go on while a thread or a task waits: that of the call, and those whose handlers it is about to make.
+/// The workers that cannot proceed while a thread or task waits: the worker of the call, and the
+/// workers whose handlers it is about to make.
 #[derive(Clone)]
 pub(crate) struct WorkerSet(Vec<Arc<WaitNode>>);
 
 impl WorkerSet {
-    /// Of the worker with this wait node.
+    /// Creates the set of the one worker with this wait node.
     pub(crate) fn of(wait_node: &Arc<WaitNode>) -> Self {
         Self(vec![Arc::clone(wait_node)])
     }
@@ -145,17 +163,17 @@ impl WorkerSet {
             .collect()
     }
 
-    /// Sleeps until any of these is over.
+    /// Registers the workers as asleep until any of these waits ends. Fails if that closes a cycle.
     fn sleep(&self, waits: &[Wait]) -> Result<(), Cycle> {
         graph::sleep(&self.ids_and_requests(), waits).map_err(Cycle::new)
     }
 
-    /// The same, whatever comes of it.
+    /// Registers the workers as asleep without a search for a cycle.
     fn sleep_anyway(&self, waits: &[Wait]) {
         graph::sleep_anyway(&self.ids_and_requests(), waits);
     }
 
-    /// Whether it could.
+    /// Searches for a cycle that `sleep` would close, and registers nothing.
     fn look(&self, waits: &[Wait]) -> Result<(), Cycle> {
         graph::look(&self.ids_and_requests(), waits).map_err(Cycle::new)
     }
@@ -165,16 +183,16 @@ impl WorkerSet {
     }
 }
 
-/// The watcher of a thread that works for them.
+/// The watcher of a thread that works for some workers.
 pub(crate) struct Watch {
     workers: WorkerSet,
-    /// One that is not ours, over which this one was set.
+    /// A foreign watcher that this one replaced on the thread; calls are passed on to it.
     other: Option<Arc<dyn Watcher>>,
-    /// The one over which it was set, whosever that is.
+    /// The watcher that this one replaced on the thread, ours or foreign.
     over: Option<Arc<dyn Watcher>>,
 }
 
-/// Watches this thread on behalf of the worker whose thread it is.
+/// Watches this thread on behalf of the worker that runs on it.
 pub(crate) fn watch(wait_node: &Arc<WaitNode>) -> Guard {
     hooks::watch(Arc::new(Watch {
         workers: WorkerSet::of(wait_node),
@@ -183,7 +201,8 @@ pub(crate) fn watch(wait_node: &Arc<WaitNode>) -> Guard {
     }))
 }
 
-/// Watches this thread while it makes the handlers of these workers, which cannot begin before that; besides, it is what it was.
+/// Watches this thread while it makes the handlers of these workers, which cannot start before
+/// that. Workers that the thread's current watcher knows stay watched as well.
 pub(crate) fn watch_making(wait_nodes: &[Arc<WaitNode>]) -> Guard {
     let other = hooks::current();
     let known = other.as_ref().and_then(|other| workers_of(&**other));
@@ -203,13 +222,14 @@ pub(crate) fn watch_making(wait_nodes: &[Arc<WaitNode>]) -> Guard {
     }))
 }
 
-/// That of a watcher of ours, if it is one.
+/// Returns the workers of a watcher if it is one of ours.
 fn workers_of(watcher: &dyn Watcher) -> Option<WorkerSet> {
     let watcher = watcher.as_any()?;
     let watch = watcher.downcast_ref::<Watch>().map(|it| &it.workers);
     let awaits = || watcher.downcast_ref::<Awaits>().map(Awaits::workers);
     let drives = || watcher.downcast_ref::<Drives>().map(Drives::workers);
-    // One over one that is not ours is not either: that has to be asked as well.
+    // A watcher of ours over a foreign one does not count as ours: the foreign one has to be called
+    // too.
     let is_alone = watcher
         .downcast_ref::<Watch>()
         .is_none_or(|it| it.other.is_none());
@@ -274,24 +294,26 @@ impl Watcher for Watch {
     }
 }
 
-/// A duty to answer, of which the graph knows whose it is: those who wait for the answer wait for them.
+/// An obligation to answer a request. The graph knows the workers that have to fulfil it, so a wait
+/// for the answer is a wait for these workers.
 pub(crate) struct Promise<R, E>(Option<ReplyContext<R, E>>);
 
 impl<R, E> Promise<R, E> {
-    /// That of these workers of the loop with this wait node.
+    /// Registers the obligation as one of the `whose` workers of the loop with this wait node.
     pub(crate) fn new(duty: ReplyContext<R, E>, wait_node: &WaitNode, whose: Responsible) -> Self {
         graph::promise(duty.id(), wait_node.channel, &wait_node.queue, whose);
         Self(Some(duty))
     }
 
-    /// To be answered now.
+    /// Returns the reply context, to be answered now.
     pub(crate) fn keep(mut self) -> ReplyContext<R, E> {
         self.take().expect("it is taken once")
     }
 
     fn take(&mut self) -> Option<ReplyContext<R, E>> {
         let duty = self.0.take()?;
-        // Before it is answered: whoever waits for it still sleeps then, and another request may have its name after that.
+        // Unregister it before it is answered. Until then, a waiter for the reply is still asleep;
+        // after that, another request may have the same id.
         graph::keep_promise(duty.id());
         Some(duty)
     }

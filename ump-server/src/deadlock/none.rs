@@ -1,4 +1,5 @@
-//! In models nobody looks for circles of waiting: loom finds deadlocks by itself, and a graph of the whole process is not of one model.
+//! The stand-in for deadlock detection in models, which does nothing: loom finds deadlocks by
+//! itself, and a graph of the whole process would outlive one model.
 
 use std::sync::Arc;
 
@@ -18,10 +19,10 @@ impl WaitNode {
     pub(crate) fn clear_in_hand(&self) {}
 }
 
-/// Keeps no watcher set.
+/// A guard that has set no watcher.
 pub(crate) struct Unwatched;
 
-/// As its twin has one: callers drop it to say when.
+/// Exists because the real guard implements `Drop`: callers drop it explicitly.
 impl Drop for Unwatched {
     fn drop(&mut self) {}
 }
@@ -34,14 +35,14 @@ pub(crate) fn watch_making(_: &[Arc<WaitNode>]) -> Unwatched {
     Unwatched
 }
 
-/// Which of the workers of a loop have to do it.
+/// The workers of a loop that fulfil a [`Promise`].
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Responsible {
     All,
     One(#[expect(dead_code, reason = "nobody looks")] usize),
 }
 
-/// A duty to answer.
+/// An obligation to answer a request.
 #[derive(Debug)]
 pub(crate) struct Promise<R, E>(ReplyContext<R, E>);
 
