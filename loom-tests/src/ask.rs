@@ -1,4 +1,4 @@
-//! The ways of asking: each makes one request.
+//! Ways to send a request. Each function sends one.
 #![expect(missing_docs, reason = "their names say it")]
 
 use std::{future::IntoFuture, task::Poll};

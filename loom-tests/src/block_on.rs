@@ -1,4 +1,4 @@
-//! Two ways to wait for a future on a thread.
+//! Two ways to block a thread on a future.
 
 use std::{
     future::Future,
@@ -12,7 +12,7 @@ use std::{
 
 use loom::thread::{self, Thread};
 
-/// Sleeps until it is woken.
+/// Sleeps until the future's waker is called.
 pub fn quietly<F: Future>(future: F) -> F::Output {
     let sleeper = Arc::new(Sleeper {
         thread: thread::current(),
@@ -30,15 +30,17 @@ pub fn quietly<F: Future>(future: F) -> F::Output {
     }
 }
 
-/// Is sometimes woken for nothing: once in each wait, or not, which makes some hundred times as many interleavings.
+/// Also wakes up spuriously: at most once in each wait, in some interleavings. This makes about a
+/// hundred times as many interleavings.
 pub fn nervously<F: Future>(future: F) -> F::Output {
     loom::future::block_on(future)
 }
 
 struct Sleeper {
     thread: Thread,
-    /// As loom forgets that a thread was unparked while it waited for a lock, or let others run. (Not one of loom's atomics: between looking at
-    /// it and falling asleep nobody else runs.)
+    /// Needed because loom forgets that a thread was unparked while the thread waited for a lock or
+    /// yielded. This is not one of loom's atomics: no other thread runs between the check of the
+    /// flag and the park.
     woken: AtomicBool,
 }
 

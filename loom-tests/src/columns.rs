@@ -1,7 +1,8 @@
 //! The columns of the matrices.
 
-/// One test for each way of serving, and for each way in which a request can end: by the functions `served`, `bounded` and `ended` where this
-/// stands, which explore a cell.
+/// Expands to one test for each way to serve, and one for each way in which a request can end. The
+/// tests call the functions `served`, `bounded` and `ended` of the module that invokes the macro.
+/// Each of these explores one cell.
 #[macro_export]
 macro_rules! columns {
     () => {

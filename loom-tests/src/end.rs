@@ -1,40 +1,40 @@
-//! How a request can end, by what its server does.
+//! The ways in which a request can end, given what its server does.
 
 use loom::thread;
 use ump::{Client, ReplyContext, RequestError, SendError, Server, Stats};
 
 use crate::{Counted, assert_settled};
 
-/// A client whose every value is counted.
+/// A client whose messages, replies and errors are all counted.
 pub type Asker = Client<Counted, Counted, Counted>;
-/// Its server.
+/// The server of an [`Asker`].
 pub type Answerer = Server<Counted, Counted, Counted>;
-/// Whoever answers.
+/// The reply context of a counted request.
 pub type Reply = ReplyContext<Counted, Counted>;
-/// What comes of a request.
+/// The outcome of a counted request.
 pub type Outcome = Result<Counted, RequestError<Counted, Counted>>;
 
-/// How a request ended for the one who made it.
+/// How a request ended, as seen by its caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[expect(missing_docs, reason = "most are names of outcomes")]
 pub enum Ended {
     Replied,
     Failed,
     NoReply,
-    /// The message came back: the deadline passed.
+    /// The message came back because the deadline passed.
     LateQueued,
     LateTaken,
-    /// The message came back, or would have: the server was gone.
+    /// The server was gone. The message came back, or would have.
     Refused,
-    /// Its caller did not wait for the outcome.
+    /// The caller did not wait for the outcome.
     Left,
 }
 
 impl Ended {
-    /// How the request ended whose message had this name.
+    /// Returns how the request ended whose message has this name.
     ///
     /// # Panics
-    /// If what came back is another one's.
+    /// Panics if the value that came back belongs to another request.
     #[must_use]
     pub fn of(name: u32, outcome: Outcome) -> Self {
         let (ended, back) = match outcome {
@@ -53,7 +53,7 @@ impl Ended {
         ended
     }
 
-    /// The same for one that was not sent.
+    /// Returns how a request ended that was not sent.
     #[must_use]
     pub fn unsent(name: u32, error: SendError<Counted>) -> Self {
         Self::of(name, Err(error.into()))
@@ -68,15 +68,15 @@ pub enum Deed {
     Fails,
     LetsGo,
     RepliesElsewhere,
-    /// It goes without having taken anything.
+    /// Leaves without taking any request.
     Goes,
 }
 
 impl Deed {
-    /// Does it.
+    /// Applies this action to a request.
     ///
     /// # Panics
-    /// If nothing should have been taken.
+    /// Panics if this server must not take any request.
     pub fn handle(self, message: Counted, rctx: Reply) {
         match self {
             Self::Replies => drop(rctx.answer(Ok(message))),
@@ -90,7 +90,7 @@ impl Deed {
         }
     }
 
-    /// What it tells a client that stays.
+    /// Returns the ending that a client sees if it stays until the outcome arrives.
     #[must_use]
     pub fn tells(self) -> Ended {
         match self {
@@ -101,7 +101,7 @@ impl Deed {
         }
     }
 
-    /// Whether a request may end so, if it was taken so often.
+    /// Returns whether a request may end this way if it was taken `taken` times.
     #[must_use]
     pub fn allows(self, ended: Ended, taken: usize) -> bool {
         let told = ended == self.tells();
@@ -115,17 +115,19 @@ impl Deed {
     }
 }
 
-/// Asserts that the books are closed and say of each request what its client was told; of one who left, anything.
+/// Asserts that all requests have ended, and that the statistics agree with what each client
+/// observed. A client that left (`Ended::Left`) may have any ending.
 ///
 /// # Panics
-/// If they do not.
+/// Panics if they do not.
 pub fn assert_booked(stats: Stats, told: impl IntoIterator<Item = Ended>) {
     assert_settled(stats);
     let told: Vec<_> = told.into_iter().collect();
     assert_eq!(stats.accepted + stats.refused, told.len() as u64);
     let count = |what: &[Ended]| told.iter().filter(|ended| what.contains(ended)).count() as u64;
     let left = count(&[Ended::Left]);
-    // Whoever waits for room when the deadline passes or the server goes was never accepted.
+    // If the deadline passes or the server leaves while a sender waits for room, its request was
+    // never accepted.
     let unsent = stats.timeout_queued + stats.server_disappeared + stats.refused;
     for (ended, booked) in [
         (&[Ended::Replied][..], stats.replied),

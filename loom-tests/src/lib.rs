@@ -1,4 +1,4 @@
-//! What the models share. Built without `--cfg loom` this package is empty.
+//! Helpers that the models share. Built without `--cfg loom` this package is empty.
 #![cfg(loom)]
 
 use std::{
@@ -21,24 +21,25 @@ mod columns;
 pub mod end;
 pub mod serve;
 
-/// A server for models: messages are numbers, the reply is the number plus one.
+/// A server for models: messages are numbers, and the reply is the number plus one.
 pub type NumberServer = Server<u32, u32, ()>;
 
-/// A client of it.
+/// A client of a [`NumberServer`].
 pub type NumberClient = Client<u32, u32, ()>;
 
-/// Explores all interleavings of `model`, with at most `LOOM_MAX_PREEMPTIONS` preemptions (2 if it is not set). Prints how many there were,
-/// for those who run it with `--nocapture`.
+/// Explores all interleavings of `model` with at most `LOOM_MAX_PREEMPTIONS` preemptions (2 if it
+/// is not set). Prints the number of interleavings; `--nocapture` shows it.
 pub fn explore(model: impl Fn() + Send + Sync + 'static) {
     explore_with_less(0, model);
 }
 
-/// The same for a model of three threads, with one preemption less: it takes minutes where the others take seconds.
+/// Explores a model of three threads, with one preemption less than [`explore`]. Such a model takes
+/// minutes where a smaller one takes seconds.
 pub fn explore_large(model: impl Fn() + Send + Sync + 'static) {
     explore_with_less(1, model);
 }
 
-/// The same with so many preemptions less.
+/// Explores a model with `less` preemptions less than [`explore`].
 pub fn explore_with_less(less: usize, model: impl Fn() + Send + Sync + 'static) {
     let mut builder = loom::model::Builder::new();
     let bound = builder.preemption_bound.unwrap_or(2);
@@ -46,9 +47,10 @@ pub fn explore_with_less(less: usize, model: impl Fn() + Send + Sync + 'static) 
     check(&builder, model);
 }
 
-/// Explores all interleavings of a short model, however many preemptions they take.
+/// Explores all interleavings of a short model, with any number of preemptions.
 ///
-/// With a bound loom leaves some out that keep to it: it looks for orders that matter among those it has explored.
+/// With a bound, loom skips some interleavings that keep to the bound: it looks for orders that
+/// matter only among the interleavings that it has explored.
 pub fn explore_fully(model: impl Fn() + Send + Sync + 'static) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = None;
@@ -57,7 +59,8 @@ pub fn explore_fully(model: impl Fn() + Send + Sync + 'static) {
 
 fn check(builder: &loom::model::Builder, model: impl Fn() + Send + Sync + 'static) {
     if std::env::var_os("LOOM_LOG").is_some() {
-        // Who replays an interleaving wants to read it, and only this prints. The checkpoint brings its bound along.
+        // `LOOM_LOG` is set to read one replayed interleaving, and only `loom::model` prints it.
+        // The checkpoint contains its own bound.
         loom::model(model);
         return;
     }
@@ -68,7 +71,7 @@ fn check(builder: &loom::model::Builder, model: impl Fn() + Send + Sync + 'stati
         counted.fetch_add(1, Ordering::Relaxed);
         model();
     });
-    // With `LOOM_MAX_DURATION` loom stops without a word.
+    // With `LOOM_MAX_DURATION`, loom stops without a message.
     let is_cut = builder
         .max_duration
         .is_some_and(|limit| begin.elapsed() >= limit);
@@ -81,7 +84,8 @@ fn check(builder: &loom::model::Builder, model: impl Fn() + Send + Sync + 'stati
     println!("{name}: {iterations} iterations, {bound} preemptions{cut}");
 }
 
-/// Answers until no client is left; returns the messages in the order in which they were taken.
+/// Answers requests until no client is left. Returns the messages in the order in which they were
+/// taken.
 #[must_use]
 pub fn serve(server: &NumberServer) -> Vec<u32> {
     let mut taken = Vec::new();
@@ -92,13 +96,13 @@ pub fn serve(server: &NumberServer) -> Vec<u32> {
     taken
 }
 
-/// The same as a thread that owns the server.
+/// Spawns a thread that owns the server and calls [`serve`].
 #[must_use]
 pub fn spawn_server(server: NumberServer) -> thread::JoinHandle<(Vec<u32>, NumberServer)> {
     thread::spawn(move || (serve(&server), server))
 }
 
-/// A thread that owns the server and answers so many requests.
+/// Spawns a thread that owns the server and answers `requests` requests.
 #[must_use]
 pub fn spawn_server_for(
     server: NumberServer,
@@ -114,24 +118,24 @@ pub fn spawn_server_for(
     })
 }
 
-/// Answers one request, whether anybody waits for it or not.
+/// Answers one request, whether or not its caller still waits.
 pub fn answer(n: u32, rctx: ReplyContext<u32, ()>) {
     let _ = rctx.answer(Ok(n + 1));
 }
 
-/// Polls once, with a waker that does nothing.
+/// Polls once, with a no-op waker.
 pub fn poll_once<F: std::future::Future + Unpin>(future: &mut F) -> Poll<F::Output> {
     Pin::new(future).poll(&mut Context::from_waker(Waker::noop()))
 }
 
-/// Loom's clock does not move: this deadline passes when the model says so.
+/// Returns a deadline that passes when the model says so: loom's clock does not move.
 #[must_use]
 pub fn some_day() -> Instant {
     Instant::now() + Duration::from_secs(3600)
 }
 
-/// A channel whose hotline watches the slot of the client's next request that borrows it, and whose inbox is open: one request was
-/// answered, by this thread.
+/// Creates a channel whose direct handoff is armed at the slot of the client's next borrowing
+/// request, and whose injector is open. This thread has answered one request.
 #[must_use]
 pub fn warm() -> (NumberServer, NumberClient) {
     let (server, client) = channel();
@@ -139,10 +143,10 @@ pub fn warm() -> (NumberServer, NumberClient) {
     (server, client)
 }
 
-/// Has the hotline of the channel watch the slot of the client's next request that borrows it.
+/// Arms the channel's direct handoff at the slot of the client's next borrowing request.
 ///
 /// # Panics
-/// If the request is not answered.
+/// Panics if the request is not answered.
 pub fn warm_up<S, R, E>(
     server: &Server<S, R, E>,
     client: &Client<S, R, E>,
@@ -156,10 +160,11 @@ pub fn warm_up<S, R, E>(
     assert!(matches!(poll_once(&mut request), Poll::Ready(Ok(_))));
 }
 
-/// The same for the slot of the next request that may outlive the client.
+/// Arms the channel's direct handoff at the slot of the client's next request that may outlive the
+/// client.
 ///
 /// # Panics
-/// If the request is not answered.
+/// Panics if the request is not answered.
 pub fn warm_up_free<S: Send + 'static, R, E>(
     server: &Server<S, R, E>,
     client: &Client<S, R, E>,
@@ -172,10 +177,11 @@ pub fn warm_up_free<S: Send + 'static, R, E>(
     assert!(reply.wait().is_ok());
 }
 
-/// A channel whose inbox is open, and whose hotline watches nothing: one post was handled, by this thread.
+/// Creates a channel whose injector is open and whose direct handoff is not armed. This thread has
+/// handled one post.
 ///
 /// # Panics
-/// If it was not.
+/// Panics if the post was not handled.
 #[must_use]
 pub fn awake() -> (NumberServer, NumberClient) {
     let (server, client) = channel();
@@ -185,27 +191,28 @@ pub fn awake() -> (NumberServer, NumberClient) {
     (server, client)
 }
 
-/// Asserts that the books are closed: all that was accepted has ended.
+/// Asserts that every accepted request has ended.
 ///
 /// # Panics
-/// If they are not.
+/// Panics if one has not.
 pub fn assert_settled(stats: Stats) {
     assert_eq!((stats.queued, stats.taken), (0, 0), "{stats:?}");
     assert_eq!(stats.accepted, stats.ended(), "{stats:?}");
 }
 
-/// Counts values that are alive. (Not one of loom's atomics: it is not part of what is modelled.)
+/// Counts the values that are alive. This is not one of loom's atomics, as it is not part of the
+/// model.
 #[derive(Clone, Debug, Default)]
 pub struct Census(Arc<AtomicUsize>);
 
 impl Census {
-    /// A value that counts until it is dropped.
+    /// Creates a value that counts until it is dropped.
     #[must_use]
     pub fn born(&self) -> Counted {
         self.named(0)
     }
 
-    /// The same, to be told from others.
+    /// Creates a value with a name, to tell it from others.
     #[must_use]
     pub fn named(&self, name: u32) -> Counted {
         self.0.fetch_add(1, Ordering::SeqCst);
@@ -213,7 +220,7 @@ impl Census {
         Counted { census, name }
     }
 
-    /// How many are alive.
+    /// Returns the number of values that are alive.
     #[must_use]
     pub fn alive(&self) -> usize {
         self.0.load(Ordering::SeqCst)
@@ -228,7 +235,7 @@ pub struct Counted {
 }
 
 impl Counted {
-    /// What it was called when it was made.
+    /// Returns the name that the value was created with.
     #[must_use]
     pub fn name(&self) -> u32 {
         self.name

@@ -1,4 +1,4 @@
-//! The ways of serving: each takes requests until no client is left.
+//! Ways to serve. Each function takes requests until no client is left.
 #![expect(missing_docs, reason = "their names say it")]
 
 use std::future::poll_fn;
@@ -9,7 +9,7 @@ use crate::{
     some_day,
 };
 
-/// What is done with a request.
+/// Handles one taken request.
 pub type Handle<'a> = &'a mut dyn FnMut((Counted, Reply));
 
 pub fn waiting(server: &Answerer, handle: Handle<'_>) {
@@ -68,7 +68,7 @@ pub fn polling_nervously(server: &Answerer, handle: Handle<'_>) {
     }
 }
 
-/// Looks once, then waits.
+/// Calls `try_pop` once, then blocks.
 pub fn popping(server: &Answerer, handle: Handle<'_>) {
     if let Ok(Some(job)) = server.try_pop() {
         handle(job);

@@ -1,7 +1,10 @@
-//! A model of how a loop on a task knows what its handler waits for: see `ump-server/src/deadlock/awaits.rs`.
+//! A model of how a loop on a task finds out what its handler awaits: see
+//! `ump-server/src/deadlock/awaits.rs`.
 //!
-//! It is made by hand, as tokio cannot be built for loom: the same steps in the same order, with a counter as the standard library's `Arc` has one.
-//! There is one clone of a waker, in the hands of another thread. The handler awaits what that thread does, and a request that nobody will answer.
+//! The model repeats the steps of the real code by hand, in the same order, since tokio does not
+//! build for loom. A counter stands for the reference count of the standard library's `Arc`.
+//! Another thread owns one clone of a waker. The handler awaits what that thread does, and a
+//! request that is never answered.
 #![cfg(loom)]
 
 use std::sync::Arc;
@@ -20,21 +23,21 @@ use loom::{
 use loom_tests::explore;
 
 struct Loop {
-    /// The clones of the waker.
+    /// The number of clones of the waker.
     clones: AtomicUsize,
     is_woken: AtomicBool,
     /// Wakes the task.
     task: Notify,
-    /// What the handler looks at.
+    /// What the handler checks when it is polled.
     event: AtomicBool,
 }
 
-/// What the task found when it looked.
+/// What the task found when it checked.
 #[derive(Debug, PartialEq, Eq)]
 enum Found {
-    /// The handler has gone on.
+    /// The handler has continued.
     Event,
-    /// It waits for the request only: for ever.
+    /// The handler awaits only the request, which is never answered.
     Cycle,
 }
 
@@ -53,25 +56,27 @@ impl Loop {
     }
 
     fn note_ring(&self) {
-        // A store will do: what an exchange has not seen comes after it. loom takes stores for unordered, though.
+        // A store would suffice: it comes after an exchange that has not seen it. But loom does not
+        // order stores in this way.
         self.is_woken.swap(true, Release);
     }
 
-    /// By value: it lets go before the task is woken.
+    /// Wakes by value: the clone is released before the task is woken.
     fn wake(&self) {
         self.note_ring();
         self.let_go();
         self.task.notify();
     }
 
-    /// What the loop does once its handler has been polled first, in vain.
+    /// Runs the loop after a first poll of the handler that returned `Pending`.
     fn run(&self) -> Found {
         loop {
             if self.is_certain() {
                 return Found::Cycle;
             }
             self.task.wait();
-            // Whatever it was woken for: the handler is polled only if a waker of its own rang.
+            // The task may be woken for any reason. It polls the handler only if one of the
+            // handler's own wakers was called.
             if self.is_woken.swap(false, Acquire) && self.event.load(Relaxed) {
                 return Found::Event;
             }
@@ -85,7 +90,7 @@ impl Loop {
     }
 }
 
-/// [the clones are counted before it is looked whether one has rung]
+/// [the clones are counted before the check whether a waker was called]
 #[test]
 fn who_will_be_woken_is_not_told() {
     explore(|| {
@@ -100,7 +105,8 @@ fn who_will_be_woken_is_not_told() {
     });
 }
 
-/// [what is woken for something else looks again; a wake-up lets go before it wakes]
+/// [a task that is woken for another reason checks again; a wake-up releases its clone before it
+/// wakes the task]
 #[test]
 fn who_is_woken_for_the_last_time_in_vain_is_told() {
     explore(|| {
@@ -112,7 +118,8 @@ fn who_is_woken_for_the_last_time_in_vain_is_told() {
     });
 }
 
-/// One rings by reference, for nothing, and keeps no clone. [an exchange, so that what rings meanwhile is not lost]
+/// A second thread wakes by reference, in vain, and keeps no clone.
+/// [an exchange, so that a wake-up in between is not lost]
 #[test]
 fn one_wake_up_does_not_take_another_one_along() {
     explore(|| {
@@ -132,7 +139,8 @@ fn one_wake_up_does_not_take_another_one_along() {
     });
 }
 
-/// As that of a timer that is armed elsewhere. [it looks again, and the handler is not polled]
+/// The task is also polled for another reason, such as a timer that is armed elsewhere.
+/// [it checks again, and the handler is not polled]
 #[test]
 fn a_poll_for_something_else_loses_no_wake_up() {
     explore(|| {

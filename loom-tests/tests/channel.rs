@@ -1,6 +1,8 @@
-//! Models of the channel. Each asserts that every request ends exactly once and that nobody sleeps for ever (loom finds that).
+//! Models of the channel. Each asserts that every request ends exactly once. Loom itself finds a
+//! thread that sleeps for ever.
 //!
-//! The guards named in brackets are the invariants at the top of `ump/src/slot/mod.rs` and the rules of waking in `ump/src/channel/mod.rs`.
+//! The guards in brackets are the invariants at the top of `ump/src/slot/mod.rs` and the rules of
+//! waking in `ump/src/channel/mod.rs`.
 #![cfg(loom)]
 
 use std::{
@@ -16,7 +18,7 @@ use loom_tests::{
 };
 use ump::{Client, Error, RequestError, channel};
 
-/// Loom's clock does not move: this deadline passes when the model says so.
+/// Returns a deadline that passes when the model says so: loom's clock does not move.
 fn some_day() -> Instant {
     Instant::now() + Duration::from_secs(3600)
 }
@@ -184,7 +186,7 @@ fn a_reply_polled_before_and_after_it_comes_is_not_lost() {
             answer(n, rctx);
         });
         if poll_once(&mut reply).is_pending() {
-            // Another waker now: this one has to be woken.
+            // This polls with another waker, which must be woken.
             assert_eq!(block_on(reply), Ok(2));
         }
         handler.join().unwrap();
@@ -249,7 +251,8 @@ fn the_last_client_wakes_a_server_that_waits() {
     });
 }
 
-/// Whoever of the two is told last lets the client go: after both slots were put back, and so that the server learns of the end.
+/// The thread that gets its outcome last drops the client. Then both slots are back in the pool,
+/// and the server sees that the last client has left.
 #[test]
 fn requests_that_own_their_client_let_it_go_when_they_are_told() {
     explore(|| {
@@ -271,7 +274,7 @@ fn requests_that_own_their_client_let_it_go_when_they_are_told() {
     });
 }
 
-/// One that is dropped is the last to hold the client, while a handler answers it.
+/// The dropped request is the last owner of the client while a handler answers it.
 #[test]
 fn a_request_that_owns_its_client_and_is_dropped_is_cancelled_or_too_late() {
     explore(|| {
@@ -302,7 +305,8 @@ fn a_weak_client_never_revives_the_channel() {
     });
 }
 
-/// [a task that lets others run has not left word, and owes nothing; of two waits the second does so in a model]
+/// [a task that yields has not registered its waker and need not pass a wake-up on; in a model only the
+/// second of two waits yields]
 #[test]
 fn who_lets_others_run_and_then_leaves_takes_nothing_along() {
     explore(|| {
@@ -325,7 +329,7 @@ fn who_lets_others_run_and_then_leaves_takes_nothing_along() {
     });
 }
 
-/// [the same for a caller, and it is found]
+/// [a caller that yields has not registered its waker either, and finds the reply]
 #[test]
 fn who_lets_others_run_finds_the_reply() {
     explore_large(|| {
@@ -341,7 +345,8 @@ fn who_lets_others_run_finds_the_reply() {
     });
 }
 
-/// [a woken one that leaves without taking wakes the next]; with two preemptions less, as it takes many minutes with one less.
+/// [a woken receiver that leaves without taking wakes the next] Explored with two preemptions less:
+/// with one less it takes many minutes.
 #[test]
 fn a_server_that_stops_waiting_passes_its_wake_up_on() {
     explore_with_less(2, || {
@@ -361,7 +366,7 @@ fn a_server_that_stops_waiting_passes_its_wake_up_on() {
                 let next = futures_next(&mut requests);
                 drop(requests);
                 if let Some((n, rctx)) = next {
-                    // It was quicker: the other one waits for a second request.
+                    // This receiver was quicker. The other one waits for a second request.
                     answer(n, rctx);
                     return true;
                 }
@@ -376,7 +381,7 @@ fn a_server_that_stops_waiting_passes_its_wake_up_on() {
     });
 }
 
-/// One poll of the stream.
+/// Polls the stream once.
 fn futures_next(
     requests: &mut ump::Requests<'_, u32, u32, ()>,
 ) -> Option<(u32, ump::ReplyContext<u32, ()>)> {
@@ -500,7 +505,7 @@ fn an_urgent_request_overtakes_and_both_are_answered() {
     });
 }
 
-/// A waiter for replies that come from two places.
+/// One waiter gathers replies from two threads.
 #[test]
 fn gathered_replies_all_come() {
     explore(|| {

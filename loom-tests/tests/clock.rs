@@ -1,6 +1,7 @@
-//! Models of virtual time. By the system's clock a deadline passes when the model says so; by a manual one, when it is advanced.
+//! Models of virtual time. By the system's clock a deadline passes when the model says so. By a
+//! manual clock it passes when the clock is advanced.
 //!
-//! The invariants named in brackets are those of `ump/src/time/clock.rs`.
+//! The numbers in brackets are the invariants of `ump/src/time/clock.rs`.
 #![cfg(loom)]
 
 use std::{
@@ -19,7 +20,7 @@ fn channel(clock: &ManualClock) -> (NumberServer, NumberClient) {
     Builder::new().clock(clock.clock()).build().unwrap()
 }
 
-/// The future parks its thread while it is polled, and so uses up what unparks it.
+/// The future parks its thread while it is polled, and so consumes the park token.
 #[test]
 fn block_on_hears_who_wakes_it_while_it_blocks() {
     explore_large(|| {
@@ -36,7 +37,7 @@ fn block_on_hears_who_wakes_it_while_it_blocks() {
         let future = poll_fn(|cx| {
             let poll = Pin::new(&mut awaited).poll(cx);
             polls += 1;
-            // The first poll may be without a waker.
+            // The first poll may come without a waker.
             if polls == 2 {
                 assert_eq!(blocks.take().map(WaitReply::wait), Some(Ok(3)));
             }
@@ -130,7 +131,8 @@ fn a_reply_and_the_end_of_the_time_race_for_one_outcome() {
     });
 }
 
-/// A sender waits for it; another one looks, and is turned away if the first is in line.
+/// One sender waits for the room of an expired post. Another one only checks for room, and is
+/// rejected if the first one is already in the wait queue.
 #[test]
 fn room_of_an_expired_post_is_for_the_one_in_line() {
     for awaits in [false, true] {
@@ -153,7 +155,7 @@ fn room_of_an_expired_post_is_for_the_one_in_line() {
             if client.post(3).if_room().wait().is_ok() {
                 assert_eq!(server.try_pop().unwrap().unwrap().0, 3);
             }
-            // Nobody else makes room for it.
+            // No other thread makes room for this sender.
             waiting.join().unwrap();
             assert_eq!(server.try_pop().unwrap().unwrap().0, 2);
             let stats = server.stats();

@@ -1,7 +1,8 @@
-//! Models of a server that is closed while others send, call, wait for room or wait for requests: each request is served or refused, and
-//! everybody who waits learns of the end.
+//! Models of a server that is closed while other threads send, hand requests over directly, wait
+//! for room or wait for requests. Each request is served or refused, and every waiter sees the end.
 //!
-//! The ways in are those of `ump/src/channel/mod.rs`: the queue, the inbox ([`awake`]), the hotline ([`warm`]), the line for room.
+//! The ways in are those of `ump/src/channel/mod.rs`: the queue, the injector ([`awake`]), the
+//! direct handoff ([`warm`]), and the wait for room.
 #![cfg(loom)]
 
 use std::future::IntoFuture;
@@ -13,7 +14,7 @@ use loom_tests::{
 };
 use ump::{Error, RequestError, SendError, bounded, channel};
 
-/// The end is for ever, and closed is for everybody.
+/// Asserts that the channel is closed for both ends, and stays closed.
 fn assert_closed(server: &NumberServer, client: &NumberClient) {
     assert!(client.is_closed());
     assert_eq!(client.req(7), Err(Error::ServerDisappeared));
@@ -21,7 +22,7 @@ fn assert_closed(server: &NumberServer, client: &NumberClient) {
     assert_settled(server.stats());
 }
 
-/// One asks, the other closes and serves what is there.
+/// One thread sends a request. The other closes the server and serves the rest.
 fn a_request_against_close((server, client): (NumberServer, NumberClient)) {
     let asking = thread::spawn(move || (client.req(1), client));
     server.close();
@@ -52,7 +53,7 @@ fn a_call_is_served_or_refused() {
     explore(|| a_request_against_close(warm()));
 }
 
-/// A receiver looks at the watched slot while another closes.
+/// One receiver watches the armed slot while another thread closes the server.
 #[test]
 fn a_call_to_a_receiver_that_waits_is_served_or_refused() {
     explore_large(|| {
@@ -77,7 +78,8 @@ fn a_call_to_a_receiver_that_waits_is_served_or_refused() {
     });
 }
 
-/// Nothing opens a way in again: not that a request is taken, nor that the same client was served before.
+/// Nothing opens the injector or arms the handoff again: neither taking a request nor having served
+/// the same client before.
 #[test]
 fn what_is_served_after_the_close_opens_nothing() {
     explore(|| {
@@ -283,14 +285,15 @@ fn a_dropped_wait_for_the_last_client_leaves_nothing() {
     });
 }
 
-/// The next request of [`Client::req_async`](ump::Client::req_async) is a call.
+/// Creates a channel that hands over directly the next request of
+/// [`Client::req_async`](ump::Client::req_async).
 fn warm_free() -> (NumberServer, NumberClient) {
     let (server, client) = channel();
     warm_up_free(&server, &client, 0, |n| n + 1);
     (server, client)
 }
 
-/// Neither the client nor its request is left in the end.
+/// Both the client and its request are gone in the end.
 #[test]
 fn a_cancelled_request_wakes_the_drain() {
     for ends in [channel::<u32, u32, ()>, awake, warm_free] {
@@ -329,7 +332,8 @@ fn a_request_that_another_takes_wakes_the_drain() {
     }
 }
 
-/// One request for two: who gets it, and who does not, both come to the end.
+/// Two receivers share one request: the one that takes it and the one that does not both see the
+/// end.
 #[test]
 fn two_receivers_learn_of_the_end() {
     explore_large(|| {
@@ -369,7 +373,7 @@ fn one_that_waits_for_room_is_served_or_refused() {
     });
 }
 
-/// The room that it was woken for is of no use any more.
+/// A sender is woken for room, but the server is closed before the sender can use it.
 #[test]
 fn one_that_is_woken_for_room_is_served_or_refused() {
     explore(|| {
@@ -390,7 +394,7 @@ fn one_that_is_woken_for_room_is_served_or_refused() {
     });
 }
 
-/// The slot that the hotline watches is freed by whoever is the last to know it.
+/// The armed slot is freed by the end that lets go of it last.
 #[test]
 fn a_client_goes_while_the_server_is_closed() {
     explore(|| {
@@ -403,7 +407,7 @@ fn a_client_goes_while_the_server_is_closed() {
     });
 }
 
-/// What is queued ends, though nobody serves it.
+/// A queued request ends although no receiver serves it.
 #[test]
 fn a_server_that_is_closed_and_goes_ends_what_came_before() {
     explore(|| {
@@ -418,7 +422,8 @@ fn a_server_that_is_closed_and_goes_ends_what_came_before() {
     });
 }
 
-/// Invariant 2 of the hotline, for one who ends the server while another one holds the lease: a call is answered or turned down.
+/// Invariant 2 of the handoff: one thread refuses all requests while another one holds the lease.
+/// The direct request is answered or rejected.
 #[test]
 fn a_call_while_another_one_refuses_is_answered_or_turned_down() {
     explore_large(|| {

@@ -1,4 +1,5 @@
-//! Models of futures that yield to other tasks though there may be something for them: no request and no wake-up is lost by it.
+//! Models of futures that yield to other tasks although they may be ready. No request and no
+//! wake-up is lost.
 #![cfg(loom)]
 
 use std::{
@@ -13,7 +14,8 @@ use loom_tests::{
 };
 use ump::{Error, channel, coop};
 
-/// Has no budget at all: it yields before each look that is not one after a yield.
+/// Polls a future without any budget: it yields before each check, except for the check right after
+/// a yield.
 fn yielding<F: Future>(future: F) -> impl Future<Output = F::Output> {
     let mut future = Box::pin(future);
     poll_fn(move |cx| coop::with_budget(0, || future.as_mut().poll(cx)))
@@ -58,7 +60,7 @@ fn a_wait_for_the_end_that_yields_ends() {
     });
 }
 
-/// A receiver that was woken yields and leaves: the other one is woken in its place.
+/// A woken receiver yields and is dropped: the other one is woken instead.
 #[test]
 fn a_receiver_that_yields_passes_its_wake_up_on() {
     explore_large(|| {
@@ -81,7 +83,7 @@ fn a_receiver_that_yields_passes_its_wake_up_on() {
         drop(waiting);
         let client = posting.join().unwrap();
         if taken {
-            // Nothing is left for the other one.
+            // No request is left for the other receiver.
             drop(client);
             assert_eq!(other.join().unwrap(), Err(Error::ClientsDisappeared));
         } else {

@@ -1,6 +1,7 @@
-//! Models that were made for faults which nothing else caught: see `faults` and `.ci/faults`.
+//! Models made for seeded faults that no other test catches: see `faults` and `.ci/faults`.
 //!
-//! What is freed is spoiled first: whoever uses it after that finds what loom's primitives do not take for one of theirs.
+//! The allocator overwrites memory before it frees it. A later access finds values that loom's
+//! primitives do not accept as their own.
 #![cfg(loom)]
 
 use std::{
@@ -18,28 +19,30 @@ use loom_tests::{
 };
 use ump::{Error, channel};
 
-/// An allocator that leaves nothing in what it frees.
+/// An allocator that overwrites the memory that it frees.
 struct Spoiler;
 
 #[global_allocator]
 static SPOILER: Spoiler = Spoiler;
 
-// SAFETY: it hands everything on to `System`, as it came.
+// SAFETY: each call is forwarded to `System` unchanged.
 unsafe impl GlobalAlloc for Spoiler {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: as promised by the caller.
+        // SAFETY: the caller keeps the contract of `alloc`, which is the same for `System`.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
-        // SAFETY: it is so long, and nobody uses it any more. (The compiler must not know that nobody reads it.)
+        // SAFETY: the caller keeps the contract of `dealloc`: the block has this size and is no
+        // longer used. `black_box` hides from the compiler that nothing reads the bytes.
         unsafe { black_box(memory).write_bytes(0xA5, layout.size()) };
-        // SAFETY: as promised by the caller.
+        // SAFETY: the caller keeps the contract of `dealloc`, which is the same for `System`.
         unsafe { System.dealloc(black_box(memory), layout) }
     }
 }
 
-/// [hotline 1: what is on its way from the inbox into the queue is not taken for nothing]
+/// [handoff 1: requests on their way from the injector into the queue do not make the queue look
+/// empty]
 #[test]
 fn a_call_does_not_overtake_what_its_thread_has_put_into_the_inbox() {
     explore_fully(|| {
@@ -56,9 +59,11 @@ fn a_call_does_not_overtake_what_its_thread_has_put_into_the_inbox() {
     });
 }
 
-/// [hotline 3: what one has answered without a lock the next one knows, by the lease alone]
+/// [handoff 3: a request that one receiver has answered without the lock is known to the next
+/// receiver, by the lease alone]
 ///
-/// The second one looks only if the first one has the call; loom does not see how it knows, so it learns nothing else by that.
+/// The second receiver looks only if the first one has the request. It reads a flag that loom does
+/// not see, so the flag orders nothing in the model.
 #[test]
 fn a_call_in_the_hands_of_one_receiver_is_not_taken_by_another() {
     explore_large(|| {
@@ -88,7 +93,7 @@ fn a_call_in_the_hands_of_one_receiver_is_not_taken_by_another() {
     });
 }
 
-/// [ORPHAN: the memory stays until the hotline has done with it]
+/// [ORPHAN: the memory stays until the handoff has released the slot]
 #[test]
 fn the_slot_of_a_client_that_goes_stays_while_it_is_watched() {
     explore(|| {
@@ -100,7 +105,7 @@ fn the_slot_of_a_client_that_goes_stays_while_it_is_watched() {
     });
 }
 
-/// [ORPHAN: the same for a slot whose last request was queued]
+/// [ORPHAN: a slot whose last request was queued stays as well]
 #[test]
 fn the_slot_of_a_client_that_queued_stays_while_it_is_watched() {
     explore(|| {
@@ -121,7 +126,7 @@ fn the_slot_of_a_client_that_queued_stays_while_it_is_watched() {
     });
 }
 
-/// [nest: one has the right to the first slot]
+/// [pool: one thread has the right to the first slot]
 #[test]
 fn two_that_share_a_client_have_a_slot_each() {
     explore(|| {
@@ -141,7 +146,8 @@ fn two_that_share_a_client_have_a_slot_each() {
     });
 }
 
-/// [nest: the first slot is put back when its outcome has been read, by a store that the next one pairs with]
+/// [pool: the first slot is put back after its outcome was read, by a store that its next use pairs
+/// with]
 #[test]
 fn a_slot_is_not_used_again_before_its_outcome_was_read() {
     explore(|| {

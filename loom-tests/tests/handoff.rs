@@ -1,7 +1,9 @@
-//! Models of the hotline: a client that was just served calls its next request in, where the receiver looks.
+//! Models of the direct handoff: a client that was just served leaves its next request in its slot,
+//! where the receiver looks.
 //!
-//! Most begin with a slot that is watched already ([`warm`]), so that few steps are left to explore. The guards named in brackets are
-//! the invariants at the top of `ump/src/channel/handoff.rs` and the bits of the table in `ump/src/slot/mod.rs`.
+//! Most models begin with a slot that is already armed ([`warm`]), so that few steps are left to
+//! explore. The guards in brackets are the invariants at the top of `ump/src/channel/handoff.rs`
+//! and the bits in the table of `ump/src/slot/mod.rs`.
 #![cfg(loom)]
 
 use std::{
@@ -16,7 +18,7 @@ use loom_tests::{
 };
 use ump::{Error, RequestError, channel};
 
-/// An event loop sleeps as well. [2]
+/// A receiver that polls (an event loop) sleeps as well. [2]
 #[test]
 fn a_call_is_not_missed_by_who_polls() {
     explore(|| {
@@ -29,7 +31,7 @@ fn a_call_is_not_missed_by_who_polls() {
     });
 }
 
-/// [HANDED taken back against answered]
+/// [HANDED: taken back against answered]
 #[test]
 fn a_call_that_times_out_is_executed_or_comes_back() {
     explore(|| {
@@ -55,7 +57,7 @@ fn a_call_that_times_out_is_executed_or_comes_back() {
     });
 }
 
-/// [PARITY: what was taken back does not count]
+/// [PARITY: a request that was taken back does not count]
 #[test]
 fn a_call_after_one_that_was_taken_back_is_answered() {
     explore(|| {
@@ -73,7 +75,7 @@ fn a_call_after_one_that_was_taken_back_is_answered() {
     });
 }
 
-/// Message and reply are dropped once, whoever is quicker.
+/// Message and reply are dropped once, whichever end is quicker.
 #[test]
 fn a_reply_to_a_call_that_is_dropped_is_cancelled_or_too_late() {
     explore(|| {
@@ -101,7 +103,7 @@ fn a_reply_to_a_call_that_is_dropped_is_cancelled_or_too_late() {
     });
 }
 
-/// [ORPHAN against hang-up]
+/// [ORPHAN against disarming]
 #[test]
 fn a_client_goes_while_its_slot_is_watched() {
     explore(|| {
@@ -113,7 +115,7 @@ fn a_client_goes_while_its_slot_is_watched() {
     });
 }
 
-/// [ORPHAN against hang-up]
+/// [ORPHAN against disarming]
 #[test]
 fn both_ends_go_while_a_slot_is_watched() {
     explore(|| {
@@ -124,7 +126,7 @@ fn both_ends_go_while_a_slot_is_watched() {
     });
 }
 
-/// [ORPHAN: the hotline frees it when it moves]
+/// [ORPHAN: the handoff frees the slot when it moves to another one]
 #[test]
 fn an_orphan_makes_room_for_another_client() {
     explore(|| {
@@ -141,7 +143,7 @@ fn an_orphan_makes_room_for_another_client() {
     });
 }
 
-/// [HANDED against hang-up]
+/// [HANDED against disarming]
 #[test]
 fn a_server_that_goes_ends_a_call() {
     explore(|| {
@@ -155,7 +157,7 @@ fn a_server_that_goes_ends_a_call() {
     });
 }
 
-/// [slot 1: the message comes back out of a call]
+/// [slot 1: the message of a direct request comes back]
 #[test]
 fn a_server_that_goes_gives_back_what_was_called_in() {
     explore(|| {
@@ -174,7 +176,7 @@ fn a_server_that_goes_gives_back_what_was_called_in() {
     });
 }
 
-/// [3: the hotline moves from one slot to another, unless there is a call]
+/// [3: the handoff moves from one slot to another, unless a request is in the first]
 #[test]
 fn the_hotline_moves_while_its_client_calls() {
     explore(|| {
@@ -192,7 +194,7 @@ fn the_hotline_moves_while_its_client_calls() {
     });
 }
 
-/// Whoever looks without waiting sees a call, and takes it.
+/// A receiver that does not wait sees a direct request, and takes it.
 #[test]
 fn a_call_is_seen_and_taken_in_passing() {
     explore(|| {
@@ -213,7 +215,8 @@ fn a_call_is_seen_and_taken_in_passing() {
     });
 }
 
-/// What was called in is there for who only looks, also if another one had looked before and was content with something else.
+/// One of two receivers that do not wait finds the direct request, even if the other one has looked
+/// before.
 #[test]
 fn a_call_is_taken_in_passing_by_one_of_two() {
     explore(|| {
@@ -252,7 +255,7 @@ fn a_handler_that_lets_go_of_a_call_fails_it() {
     });
 }
 
-/// [ABANDONED, then ORPHAN by the handler, against hang-up]
+/// [ABANDONED, then ORPHAN by the handler, against disarming]
 #[test]
 fn a_caller_and_its_client_leave_a_call_that_was_taken() {
     explore(|| {
@@ -276,7 +279,7 @@ fn a_caller_and_its_client_leave_a_call_that_was_taken() {
     });
 }
 
-/// The last client goes right after it has called.
+/// The last client leaves right after it has handed a request over.
 #[test]
 fn a_call_is_answered_though_its_client_goes() {
     explore(|| {
@@ -290,7 +293,7 @@ fn a_call_is_answered_though_its_client_goes() {
     });
 }
 
-/// [watch against withdrawal: a request that was taken is watched while its caller leaves]
+/// [arming against withdrawal: the slot of a taken request is armed while its caller leaves]
 #[test]
 fn a_caller_leaves_while_its_slot_begins_to_be_watched() {
     explore(|| {
@@ -314,7 +317,7 @@ fn a_caller_leaves_while_its_slot_begins_to_be_watched() {
     });
 }
 
-/// [2: call against hang-up; COMMITTED]
+/// [2: handing over against disarming; COMMITTED]
 #[test]
 fn a_request_is_called_in_or_queued() {
     explore(|| {
@@ -328,7 +331,7 @@ fn a_request_is_called_in_or_queued() {
     });
 }
 
-/// The same without a prepared start: the receiver itself begins to watch.
+/// Starts with an idle channel: the receiver itself arms the handoff.
 #[test]
 fn a_client_that_was_served_calls() {
     explore(|| {
@@ -340,7 +343,7 @@ fn a_client_that_was_served_calls() {
     });
 }
 
-/// [2; a call that is not COMMITTED]
+/// [2; a direct request that is not COMMITTED]
 #[test]
 fn requests_of_a_task_are_called_in_or_queued() {
     explore(|| {
@@ -353,7 +356,7 @@ fn requests_of_a_task_are_called_in_or_queued() {
     });
 }
 
-/// A task that answers looks for the calls of a thread. [2]
+/// A receiving task takes the direct requests of a thread. [2]
 #[test]
 fn requests_to_a_task_are_called_in_or_queued() {
     explore(|| {
@@ -369,7 +372,7 @@ fn requests_to_a_task_are_called_in_or_queued() {
     });
 }
 
-/// [1: the other way round]
+/// [1: a post does not overtake a direct request either]
 #[test]
 fn a_call_is_taken_before_the_post_that_follows_it() {
     explore(|| {
@@ -385,7 +388,7 @@ fn a_call_is_taken_before_the_post_that_follows_it() {
     });
 }
 
-/// An urgent request is queued, whoever looks for its client, and the next one called in again.
+/// An urgent request is queued although the client's slot is armed.
 #[test]
 fn an_urgent_request_of_a_watched_client_is_queued() {
     explore(|| {
@@ -398,7 +401,7 @@ fn an_urgent_request_of_a_watched_client_is_queued() {
     });
 }
 
-/// [COMMITTED, PARITY: what was answered is not taken again while its handler still has it]
+/// [COMMITTED, PARITY: an answered request is not taken again while its handler still has it]
 #[test]
 fn a_call_is_taken_once_though_its_handler_takes_its_time() {
     explore(|| {
@@ -413,7 +416,7 @@ fn a_call_is_taken_once_though_its_handler_takes_its_time() {
             })
         };
         let (message, rctx) = server.wait().unwrap();
-        // Nothing else is there, for any of these.
+        // None of these finds another request.
         assert!(server.is_empty());
         assert!(server.try_pop().unwrap().is_none());
         assert!(server.wait_deadline(some_day()).unwrap().is_none());
@@ -425,7 +428,8 @@ fn a_call_is_taken_once_though_its_handler_takes_its_time() {
     });
 }
 
-/// [ABANDONED while ARMED: the slot comes home by the handler's hand, and a call from it]
+/// [ABANDONED while ARMED: the handler returns the slot to the pool, and the next request is handed
+/// over in it]
 #[test]
 fn a_caller_leaves_a_call_that_was_taken_and_asks_again() {
     explore(|| {
@@ -451,9 +455,10 @@ fn a_caller_leaves_a_call_that_was_taken_and_asks_again() {
     });
 }
 
-/// The caller leaves, while the receiver finds the call overdue. [HANDED, taken without the channel's lock]
+/// The caller leaves while the receiver finds that the direct request has expired.
+/// [HANDED, taken without the channel's lock]
 ///
-/// Here the deadline does pass, before anything is explored.
+/// Here the deadline does pass, before the exploration starts.
 #[test]
 fn an_overdue_call_is_turned_down_or_taken_back() {
     explore(|| {
@@ -473,7 +478,7 @@ fn an_overdue_call_is_turned_down_or_taken_back() {
     });
 }
 
-/// [slot 3, with LOCKED held while the call is answered]
+/// [slot 3, with LOCKED held while the request is answered]
 #[test]
 fn a_call_polled_before_and_after_it_is_answered_is_not_lost() {
     explore(|| {
@@ -491,7 +496,7 @@ fn a_call_polled_before_and_after_it_is_answered_is_not_lost() {
     });
 }
 
-/// [1, and nobody starves]
+/// [1, and no client starves]
 #[test]
 fn a_second_client_queues_while_the_first_one_calls() {
     explore(|| {
@@ -509,7 +514,7 @@ fn a_second_client_queues_while_the_first_one_calls() {
     });
 }
 
-/// [1: urgent requests come before the call, for who looks at the queue]
+/// [1: for a receiver that looks at the queue, urgent requests come before the direct one]
 #[test]
 fn an_urgent_request_and_a_call_are_both_answered() {
     explore(|| {
@@ -528,7 +533,7 @@ fn an_urgent_request_and_a_call_are_both_answered() {
     });
 }
 
-/// [HANDED taken back while the receiver looks, and another call after that: PARITY]
+/// [HANDED: taken back while the receiver looks, with another direct request after it: PARITY]
 #[test]
 fn a_call_is_taken_back_while_the_receiver_looks() {
     explore(|| {
@@ -548,7 +553,7 @@ fn a_call_is_taken_back_while_the_receiver_looks() {
     });
 }
 
-/// [2: a receiver that goes to sleep cools what another one looks at]
+/// [2: a receiver that is about to sleep sets DISARMING on the slot that another one watches]
 #[test]
 fn a_call_is_not_missed_by_two_receivers() {
     explore(|| {
@@ -563,7 +568,7 @@ fn a_call_is_not_missed_by_two_receivers() {
                 answer(n, rctx);
             })
         };
-        // It takes one at most, and does not come back.
+        // This receiver takes at most one request, and does not come back.
         let taken = server.wait_deadline(some_day()).unwrap();
         let is_first = taken.is_some();
         if let Some((n, rctx)) = taken {
@@ -577,7 +582,8 @@ fn a_call_is_not_missed_by_two_receivers() {
     });
 }
 
-/// [2: who takes something urgent instead gives back the lease, and the call is for the other one]
+/// [2: a receiver that takes an urgent request instead returns the lease, and the other one gets
+/// the direct request]
 #[test]
 fn a_call_is_not_missed_by_two_receivers_when_something_urgent_comes() {
     explore_large(|| {
@@ -605,7 +611,7 @@ fn a_call_is_not_missed_by_two_receivers_when_something_urgent_comes() {
     });
 }
 
-/// [1: a call does not overtake what its client has queued]
+/// [1: a direct request does not overtake requests that its client has queued]
 #[test]
 fn a_post_is_taken_before_the_call_that_follows_it() {
     explore(|| {

@@ -1,7 +1,8 @@
-//! Models of requests that are ended since their caller would wait for itself: see `ump::hooks`. What is special about them is that a call
-//! may have been firm.
+//! Models of requests that are ended because their caller would wait for itself: see `ump::hooks`.
+//! Their special case is a direct request that was COMMITTED.
 //!
-//! The guards named in brackets are those of `ump/src/channel/handoff.rs` and the bits of the table in `ump/src/slot/mod.rs`.
+//! The guards in brackets are those of `ump/src/channel/handoff.rs` and the bits in the table of
+//! `ump/src/slot/mod.rs`.
 #![cfg(loom)]
 
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use ump::{
     hooks::{self, Cycle, Wait, Watcher},
 };
 
-/// Finds a circle everywhere.
+/// A watcher that finds a cycle in every wait.
 struct Refuses;
 
 impl Watcher for Refuses {
@@ -25,13 +26,13 @@ impl Watcher for Refuses {
     }
 }
 
-/// Asks, and would rather not sleep for the answer.
+/// Sends a request under a watcher that refuses to let the caller sleep.
 fn ask(client: &NumberClient, message: u32) -> Result<u32, RequestError<u32, ()>> {
     let _watched = hooks::watch(Arc::new(Refuses));
     client.request(message).wait()
 }
 
-/// Asks while another thread serves. What is told is what happened.
+/// Sends a request while another thread serves, and asserts that the outcome matches what happened.
 fn is_told_the_truth((server, client): (NumberServer, NumberClient)) {
     let before = server.stats().accepted;
     let server = spawn_server(server);
@@ -54,7 +55,8 @@ fn is_told_the_truth((server, client): (NumberServer, NumberClient)) {
     }
 }
 
-/// [COMMITTED loosened against answered, and against a receiver that falls asleep]
+/// [COMMITTED: cleared by the caller against answered, and against a receiver that is about to
+/// sleep]
 #[test]
 fn a_firm_call_is_answered_or_taken_back() {
     explore(|| is_told_the_truth(warm()));
@@ -70,7 +72,7 @@ fn a_request_in_the_queue_is_answered_or_taken_back() {
     explore(|| is_told_the_truth(channel()));
 }
 
-/// [PARITY; nothing is left of what was firm]
+/// [PARITY; no trace of COMMITTED is left]
 #[test]
 fn a_call_after_a_firm_one_that_was_taken_back_is_answered() {
     explore(|| {
@@ -89,7 +91,7 @@ fn a_call_after_a_firm_one_that_was_taken_back_is_answered() {
     });
 }
 
-/// [a slot whose firm call was abandoned is used again]
+/// [a slot whose committed request was abandoned is used again]
 #[test]
 fn a_request_after_a_firm_call_that_was_abandoned_is_answered() {
     explore(|| {
@@ -105,7 +107,7 @@ fn a_request_after_a_firm_call_that_was_abandoned_is_answered() {
     });
 }
 
-/// [lease: held by the caller while a receiver falls asleep]
+/// [lease: the caller holds it while a receiver is about to sleep]
 #[test]
 fn a_firm_call_is_taken_back_while_two_receivers_come_and_fall_asleep() {
     explore_large(|| {
@@ -126,7 +128,7 @@ fn a_firm_call_is_taken_back_while_two_receivers_come_and_fall_asleep() {
     });
 }
 
-/// Message and reply are dropped once, whoever is quicker.
+/// Message and reply are dropped once, whichever end is quicker.
 #[test]
 fn a_firm_call_that_is_taken_back_takes_nothing_along() {
     explore(|| {
@@ -148,10 +150,10 @@ fn a_firm_call_that_is_taken_back_takes_nothing_along() {
     });
 }
 
-/// [the same at both ends]
+/// The watcher serves the request itself, so the caller's thread is also the receiver.
 #[test]
 fn a_request_is_queued_until_it_is_taken() {
-    /// Asks the server, which is on the same thread, whether it has the request.
+    /// Checks on the server, from the same thread, that it has the request.
     struct Asks(NumberServer);
 
     impl Watcher for Asks {

@@ -1,6 +1,8 @@
-//! Models of the inbox and of the nest: requests that enter without the channel's lock, and slots that are used again.
+//! Models of the injector and of the slot pool: requests that enter without the channel's lock, and
+//! slots that are used again.
 //!
-//! The guards named in brackets are those of `ump/src/channel/injector.rs` and `ump/src/inflight/pool.rs`. They begin with an inbox that is open ([`awake`]).
+//! The guards in brackets are those of `ump/src/channel/injector.rs` and
+//! `ump/src/inflight/pool.rs`. The models begin with an open injector ([`awake`]).
 #![cfg(loom)]
 
 use std::future::IntoFuture;
@@ -11,7 +13,7 @@ use loom_tests::{
 };
 use ump::{Error, channel};
 
-/// [shut before the last look]
+/// [shut before the last check]
 #[test]
 fn what_enters_while_the_receiver_falls_asleep_is_taken() {
     explore(|| {
@@ -26,7 +28,7 @@ fn what_enters_while_the_receiver_falls_asleep_is_taken() {
     });
 }
 
-/// [shut before the last look; nobody helps by asking again, or by leaving]
+/// [shut before the last check; neither a second request nor a leaving client helps]
 #[test]
 fn one_request_is_not_missed_by_who_falls_asleep() {
     explore(|| {
@@ -40,7 +42,7 @@ fn one_request_is_not_missed_by_who_falls_asleep() {
     });
 }
 
-/// [the same for a task]
+/// [shut before the last check, by a task]
 #[test]
 fn one_request_is_not_missed_by_a_task() {
     explore(|| {
@@ -54,7 +56,7 @@ fn one_request_is_not_missed_by_a_task() {
     });
 }
 
-/// [the same for an event loop]
+/// [shut before the last check, by an event loop]
 #[test]
 fn one_request_is_not_missed_by_who_polls() {
     explore(|| {
@@ -96,7 +98,7 @@ fn a_request_that_enters_while_the_server_goes_is_told() {
     });
 }
 
-/// [1: taken out of the middle of what has just been turned round]
+/// [1: a request is withdrawn from the middle of the batch that was just reversed]
 #[test]
 fn what_has_entered_is_withdrawn_or_taken() {
     explore(|| {
@@ -128,7 +130,7 @@ fn what_has_entered_is_withdrawn_or_taken() {
     });
 }
 
-/// [1: two put something in at once]
+/// [1: two clients push at the same time]
 #[test]
 fn two_clients_that_enter_at_once_keep_their_order() {
     explore(|| {
@@ -149,7 +151,7 @@ fn two_clients_that_enter_at_once_keep_their_order() {
     });
 }
 
-/// All that is there is taken at once, and in order.
+/// All requests in the injector are taken at once, in order.
 #[test]
 fn several_are_taken_at_once() {
     explore(|| {
@@ -170,7 +172,7 @@ fn several_are_taken_at_once() {
     });
 }
 
-/// Who looks at the length, or at the books, sees what its own thread has put in.
+/// A thread that reads the length or the statistics sees the requests that it has pushed itself.
 #[test]
 fn what_has_entered_is_counted() {
     explore(|| {
@@ -189,7 +191,8 @@ fn what_has_entered_is_counted() {
     });
 }
 
-/// The last client goes right after its post has entered: the receiver gets it before it learns of that.
+/// The last client leaves right after its post has entered: the receiver takes the post before it
+/// sees that the client has left.
 #[test]
 fn what_has_entered_is_taken_though_its_client_goes() {
     explore(|| {
@@ -200,14 +203,14 @@ fn what_has_entered_is_taken_though_its_client_goes() {
     });
 }
 
-/// The same for a receiver that does not wait.
+/// A receiver that does not wait also takes the post before it sees that the last client has left.
 #[test]
 fn what_has_entered_is_found_in_passing_though_its_client_goes() {
     explore(|| {
         let (server, client) = awake();
         let posting = thread::spawn(move || client.post(1).wait().unwrap());
         let mut taken = Vec::new();
-        // It looks at most three times: loom cannot know that it would go on.
+        // It checks at most three times: loom cannot know that it would continue.
         for _ in 0..3 {
             match server.try_pop() {
                 Ok(Some((n, rctx))) => {
@@ -227,9 +230,9 @@ fn what_has_entered_is_found_in_passing_though_its_client_goes() {
     });
 }
 
-// ---- the nest
+// ---- the slot pool
 
-/// [closed while a slot comes home by its caller's hand]
+/// [pool closed while a caller returns a slot]
 #[test]
 fn a_client_goes_while_its_reply_is_read() {
     explore(|| {
@@ -245,7 +248,7 @@ fn a_client_goes_while_its_reply_is_read() {
     });
 }
 
-/// [closed while the first slot comes home by the handler's hand]
+/// [pool closed while a handler returns the first slot]
 #[test]
 fn a_client_goes_while_its_first_slot_is_abandoned() {
     explore(|| {
@@ -265,7 +268,7 @@ fn a_client_goes_while_its_first_slot_is_abandoned() {
     });
 }
 
-/// [posts have slots of their own, which the receiver puts back]
+/// [posts have slots of their own, which the receiver returns]
 #[test]
 fn a_post_brings_its_slot_home_while_the_client_goes() {
     explore(|| {

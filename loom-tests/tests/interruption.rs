@@ -11,7 +11,7 @@ use loom::{
 use loom_tests::{answer, assert_settled, explore, explore_large, some_day, warm};
 use ump::{Error, channel};
 
-/// Flag, then interruption; the flag is looked at before each wait.
+/// One thread sets a flag, then interrupts. The receiver reads the flag before each wait.
 #[test]
 fn what_was_set_before_is_seen() {
     explore(|| {
@@ -33,7 +33,7 @@ fn what_was_set_before_is_seen() {
     });
 }
 
-/// The same, and a request that comes in the way.
+/// Sends a request at the same time as an interruption.
 fn with_a_request(ends: (loom_tests::NumberServer, loom_tests::NumberClient)) {
     let (server, client) = ends;
     let shared = Arc::new((server, AtomicBool::new(false)));
@@ -73,7 +73,7 @@ fn a_call_on_the_way_is_served_as_well() {
     explore_large(|| with_a_request(warm()));
 }
 
-/// Whichever is quicker: a request is taken, and the interruption comes before the next sleep.
+/// Whichever comes first, the request is taken, and the interruption is seen before the next sleep.
 #[test]
 fn an_interruption_that_meets_a_request_is_kept() {
     explore(|| {
@@ -103,7 +103,7 @@ fn an_interruption_that_meets_a_request_is_kept() {
     });
 }
 
-/// With a deadline which may pass.
+/// The wait has a deadline which may pass.
 #[test]
 fn one_that_is_late_and_interrupted_comes_back_once_or_twice() {
     explore(|| {
@@ -116,13 +116,13 @@ fn one_that_is_late_and_interrupted_comes_back_once_or_twice() {
         assert!(server.wait_deadline(some_day()).unwrap().is_none());
         raising.join().unwrap();
         drop(client);
-        // Whether it is kept or not.
+        // The interruption may still be pending or not.
         let end = server.wait_until(None);
         assert_eq!(end.err(), Some(Error::ClientsDisappeared));
     });
 }
 
-/// One that sleeps is interrupted though another, who is not concerned, sleeps as well.
+/// The interruption wakes the receiver that it concerns, although another receiver sleeps as well.
 #[test]
 fn it_wakes_the_one_that_it_is_for() {
     explore_large(|| {
@@ -143,7 +143,7 @@ fn it_wakes_the_one_that_it_is_for() {
     });
 }
 
-/// Two workers, one interruption: both see what it announces.
+/// Two workers both see what one interruption announces.
 #[test]
 fn workers_that_know_how_many_there_were_miss_none() {
     explore_large(|| {

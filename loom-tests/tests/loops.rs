@@ -1,7 +1,9 @@
-//! Models of loops on threads: how they end, are stopped and make their handlers anew, while others ask.
+//! Models of loops on threads: how they end, are stopped and renew their handlers, while clients
+//! send requests.
 //!
-//! What is modelled is what a loop adds to the channel (`ump-server/src/worker/lifecycle.rs`, `stop.rs`, `join.rs`): each request is served or refused, whoever joins
-//! is told, and nothing that was to be seen is slept through.
+//! They cover what a loop adds to the channel (`ump-server/src/worker/lifecycle.rs`, `stop.rs`,
+//! `join.rs`). Each request is served or refused, each join returns, and the loop does not sleep
+//! through an event.
 #![cfg(loom)]
 
 use std::{ops::ControlFlow, time::Duration};
@@ -12,7 +14,7 @@ use ump_server::{Client, Context, OnPanic, ReplyContext, Restart, Stop, thread a
 
 type Asked = Client<u32, u32, ()>;
 
-/// Adds one; breaks off at zero.
+/// Replies with `n + 1`. Ends the loop at zero.
 fn add_one(n: u32, rctx: ReplyContext<'_, u32, ()>) -> ControlFlow<u32> {
     let _ = rctx.reply(n + 1);
     if n == 0 {
@@ -22,7 +24,8 @@ fn add_one(n: u32, rctx: ReplyContext<'_, u32, ()>) -> ControlFlow<u32> {
     }
 }
 
-/// Asks now; to be called later. Either it was served or it was refused.
+/// Sends a request now. The returned closure waits for the outcome and returns whether it was
+/// served; otherwise it was refused.
 fn ask(client: &Asked, n: u32) -> impl FnOnce() -> bool + use<> {
     let asked = client.req_async(n);
     move || match asked.and_then(ump::WaitReply::wait) {
@@ -85,7 +88,7 @@ fn a_request_before_a_refusal_is_served_or_refused() {
     });
 }
 
-/// The loop sleeps, and nobody asks: only the renewal wakes it.
+/// The loop sleeps and no client sends a request: only the renewal wakes it.
 #[test]
 fn a_renewal_is_not_slept_through() {
     explore_large(|| {
@@ -104,7 +107,7 @@ fn a_renewal_is_not_slept_through() {
     });
 }
 
-/// The factory refuses once, and so the loop pauses.
+/// The factory fails once, so the loop pauses.
 #[test]
 fn what_the_last_client_sent_in_a_pause_is_served() {
     explore_large(|| {

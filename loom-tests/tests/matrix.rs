@@ -1,9 +1,12 @@
-//! The matrix: each way of asking against each way of serving, and against each way in which a request can end.
+//! The matrix: each way to send a request against each way to serve, and against each way in which
+//! a request can end.
 //!
-//! Each cell asserts that the request ends exactly once and in an outcome that fits what the server did, that message, reply and error are
-//! dropped exactly once, that the books are closed, and (loom finds that) that nobody sleeps for ever and nothing leaks.
+//! Each cell asserts that the request ends exactly once, in an outcome that fits what the server
+//! did; that message, reply and error are dropped exactly once; and that the statistics are
+//! settled. Loom itself finds a thread that sleeps for ever, and a leak.
 //!
-//! These are the promises at the top of `ump/src/lib.rs`; the invariants behind them are named by the models in the other files.
+//! These are the guarantees at the top of `ump/src/lib.rs`. The models in the other files name the
+//! invariants behind them.
 #![cfg(loom)]
 
 use std::{
@@ -25,12 +28,12 @@ use ump::Builder;
 enum Stay {
     ToTheEnd,
     UntilItIsLate,
-    /// It goes before it knows; or does not wait at all.
+    /// It leaves before it knows the outcome, or does not wait at all.
     Leaves,
 }
 
 impl Stay {
-    /// What has to occur in some interleaving.
+    /// Returns the endings that must occur in some interleaving.
     fn sees(self, deed: Deed) -> Vec<Ended> {
         match (self, deed) {
             (Self::ToTheEnd, _) => vec![deed.tells()],
@@ -41,13 +44,13 @@ impl Stay {
     }
 }
 
-/// One who asks.
+/// One way to send a request, and how long its client stays.
 type Row = (Stay, fn(&Asker, Counted) -> Ended);
 
 fn cell(capacity: usize, (stay, ask): Row, serve: fn(&Answerer, Handle<'_>), deed: Deed) {
     let seen = Arc::new(Mutex::new(BTreeSet::new()));
     let note = Arc::clone(&seen);
-    // There it has a third thread.
+    // This cell has a third thread.
     let less = usize::from(deed == Deed::RepliesElsewhere);
     explore_with_less(less, move || {
         let census = Census::default();

@@ -1,8 +1,9 @@
-//! Two clients at once, each on a thread of its own: telling pairs of ways of asking against each way of serving, and against each way in
-//! which a request can end.
+//! Two clients at once, each on its own thread: selected pairs of ways to send against each way to
+//! serve, and against each way in which a request can end.
 //!
-//! Each cell asserts for both what a cell of `matrix.rs` does; besides, that each is told what became of its own request, that what a
-//! client puts into a lane is taken in its order, and that the books agree with what the two were told.
+//! Each cell asserts for both clients what a cell of `matrix.rs` asserts. It also asserts that each
+//! client gets the outcome of its own request, that requests of one client in one lane are taken in
+//! order, and that the statistics agree with both clients' outcomes.
 #![cfg(loom)]
 
 use loom::thread;
@@ -14,10 +15,10 @@ use loom_tests::{
 };
 use ump::Builder;
 
-/// What one of the two does, one after the other; within one lane.
+/// The requests that one client sends, one after the other, in one lane.
 type Asks = &'static [fn(&Asker, Counted) -> Ended];
 
-/// How the messages are called: those of the second one are above this.
+/// Messages of the second client have names above this one.
 const SECOND: u32 = 10;
 
 fn asked(client: &Asker, asks: Asks, census: &Census, above: u32) -> Vec<(u32, Ended)> {
@@ -46,7 +47,7 @@ fn cell(
             serve(&server, &mut |(message, rctx)| {
                 taken.push(message.name());
                 let deed = match deed {
-                    // Each is a thread, and loom has five.
+                    // Each reply from elsewhere needs a thread, and loom has five.
                     Deed::RepliesElsewhere if taken.len() > 1 => Deed::Replies,
                     deed => deed,
                 };
@@ -101,7 +102,7 @@ macro_rules! pairs {
             }
 
             fn ended(deed: Deed) {
-                // There is one thread more.
+                // This ending needs one more thread.
                 let less = 2 + usize::from(deed == Deed::RepliesElsewhere);
                 cell(less, UNBOUNDED, PAIR, serve::waiting, deed);
             }

@@ -1,11 +1,12 @@
-//! Models of reserved room: beside a sender that waits, beside the end of the server, and left while woken.
+//! Models of reserved room: next to a waiting sender, next to the end of the server, and dropped
+//! while woken.
 
 #![cfg(loom)]
 
 use loom::{future::block_on, thread};
 use ump::{RequestError, SendError};
 
-/// Room that is given back is the waiting sender's, blocking or awaiting.
+/// The room of a dropped permit goes to the waiting sender, whether it blocks or awaits.
 #[test]
 fn a_dropped_permit_lets_a_waiting_sender_in() {
     for awaits in [false, true] {
@@ -29,7 +30,7 @@ fn a_dropped_permit_lets_a_waiting_sender_in() {
     }
 }
 
-/// A second reservation waits for the first one's request to be taken.
+/// A second reservation waits until the request of the first one is taken.
 #[test]
 fn a_waiting_reservation_gets_the_room_of_a_taken_request() {
     loom::model(|| {
@@ -49,7 +50,7 @@ fn a_waiting_reservation_gets_the_room_of_a_taken_request() {
     });
 }
 
-/// Beside the end of the server a request by a permit ends one way or the other, and never waits.
+/// If the server ends, a request by permit still ends exactly once, and never waits.
 #[test]
 fn a_request_by_permit_beside_the_end_of_the_server() {
     loom::model(|| {
@@ -66,7 +67,7 @@ fn a_request_by_permit_beside_the_end_of_the_server() {
     });
 }
 
-/// Who waits to reserve room learns of the end.
+/// A sender that waits to reserve room sees the end of the server.
 #[test]
 fn a_waiting_reservation_beside_the_end_of_the_server() {
     loom::model(|| {

@@ -1,7 +1,7 @@
-//! Models of a loop's timers. The loop sleeps by parking, and time stands still until it is up to what comes next: so a lost wake-up is a
-//! deadlock, which loom finds.
+//! Models of a loop's timers. The loop sleeps by parking, and time stands still until the next
+//! timer is due. A lost wake-up is therefore a deadlock, which loom finds.
 //!
-//! What is named in brackets is a state or an arrow at the top of `ump-server/src/timer/mod.rs`.
+//! The brackets name states or arrows of the diagram at the top of `ump-server/src/timer/mod.rs`.
 #![cfg(loom)]
 
 use std::{
@@ -18,7 +18,7 @@ use ump_server::{
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// The timers of a loop on this thread, and a time to tell others from.
+/// Creates the timers of a loop on this thread, and returns the start time.
 fn loop_here<T>() -> (Timers<T>, Due<T>, Instant) {
     let start = Instant::now();
     let me = thread::current();
@@ -26,7 +26,8 @@ fn loop_here<T>() -> (Timers<T>, Due<T>, Instant) {
     (timers, due, start)
 }
 
-/// Runs a loop until the time is `until` and so many timers have come. It sleeps for ever if what is next is later than that.
+/// Runs a loop until `count` timers have come due. It sleeps for ever if the next timer is due
+/// later than `until`.
 fn run_until<T>(due: &mut Due<T>, start: Instant, until: Instant, count: usize) -> Vec<T> {
     let (mut now, mut came) = (start, Vec::new());
     loop {
@@ -46,7 +47,7 @@ fn run_until<T>(due: &mut Due<T>, start: Instant, until: Instant, count: usize) 
     }
 }
 
-/// [exact, with nothing armed: something earlier is armed, then wake]
+/// [exact, with nothing armed: an earlier timer is armed, then wake]
 #[test]
 fn the_first_timer_wakes_a_loop_that_goes_to_sleep() {
     explore(|| {
@@ -57,7 +58,7 @@ fn the_first_timer_wakes_a_loop_that_goes_to_sleep() {
     });
 }
 
-/// [exact, with a later timer announced]
+/// [exact, with a later timer announced: an earlier timer is armed, then wake]
 #[test]
 fn an_earlier_timer_wakes_a_loop_that_sleeps_until_a_later_one() {
     explore(|| {
@@ -92,7 +93,7 @@ fn a_timer_that_is_moved_to_an_earlier_time_wakes_the_loop() {
     });
 }
 
-/// [doubtful: by it nobody comes late]
+/// [doubtful: no timer comes late]
 #[test]
 fn a_timer_armed_after_the_announced_one_was_cancelled_comes() {
     explore(|| {

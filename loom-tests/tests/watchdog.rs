@@ -1,7 +1,9 @@
-//! Models of the watchdog: a worker, its record, and the thread that watches. That sleeps for ever while it has nothing to do: so a wake-up that is
-//! lost is a deadlock, which loom finds; and so is a thread that does not go when it is not needed.
+//! Models of the watchdog: a worker, its record, and the monitor thread. The monitor sleeps for
+//! ever while it has nothing to do. A lost wake-up is therefore a deadlock, which loom finds. So is
+//! a monitor that does not end when it is no longer needed.
 //!
-//! What is named in brackets is a rule or an arrow at the top of `ump-server/src/watchdog/mod.rs` or `ump-server/src/record/mod.rs`.
+//! The brackets name rules or arrows at the top of `ump-server/src/watchdog/mod.rs` or
+//! `ump-server/src/record/mod.rs`.
 #![cfg(loom)]
 
 use std::{sync::Arc, time::Duration};
@@ -16,15 +18,15 @@ use ump_server::watchdog::{
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// What was told of a worker, in its order.
+/// The reports about one worker, in order.
 #[derive(Default)]
 struct Told {
     stages: Vec<Stage>,
-    /// The monitor has let go of the worker, and will tell nothing more.
+    /// The monitor has released the worker and will report nothing more.
     is_all: bool,
 }
 
-/// What is told, and what says that there is something new.
+/// The reports, and a notification for each new one.
 #[derive(Clone)]
 struct Record(Arc<(Mutex<Told>, Notify)>);
 
@@ -38,7 +40,7 @@ impl Record {
         self.0.1.notify();
     }
 
-    /// Waits until that is so; for ever, should it never be.
+    /// Waits until the condition holds, for ever if it never does.
     fn wait(&self, until: impl Fn(&Told) -> bool) -> Vec<Stage> {
         loop {
             let told = self.0.0.lock().unwrap();
@@ -55,7 +57,7 @@ impl Record {
     }
 }
 
-/// The monitor's end of the record.
+/// The monitor's end of the record. Its drop marks the reports as complete.
 struct Teller(Record);
 
 impl Drop for Teller {
@@ -64,7 +66,7 @@ impl Drop for Teller {
     }
 }
 
-/// A worker that is watched, and what is told of it.
+/// Returns a watched worker and the record of its reports.
 fn watched(time: &ManualClock) -> (Worker, Record) {
     let record = Record::new();
     let teller = Teller(record.clone());
@@ -74,7 +76,8 @@ fn watched(time: &ManualClock) -> (Worker, Record) {
     (worker, record)
 }
 
-/// [mind, sleep: a monitor that falls asleep sees the turn, or is woken; a manual clock wakes it]
+/// [resume, sleep: a monitor that is about to sleep sees the turn, or is woken; a manual clock
+/// wakes it]
 #[test]
 fn a_stall_is_noticed_however_asleep_the_monitor_is() {
     explore(|| {
@@ -89,7 +92,7 @@ fn a_stall_is_noticed_however_asleep_the_monitor_is() {
     });
 }
 
-/// [the same, when it has been woken before]
+/// [resume, sleep: the monitor was woken before]
 #[test]
 fn a_stall_is_noticed_after_a_turn_that_ended_in_time() {
     explore_large(|| {
@@ -105,7 +108,7 @@ fn a_stall_is_noticed_after_a_turn_that_ended_in_time() {
     });
 }
 
-/// [claim against end; the mail of a turn that is over, before the monitor goes]
+/// [claim against end; the command of a turn that is over comes before the monitor ends]
 #[test]
 fn a_turn_that_ends_while_the_monitor_looks_is_reported_with_its_end_or_not_at_all() {
     explore(|| {
@@ -121,7 +124,7 @@ fn a_turn_that_ends_while_the_monitor_looks_is_reported_with_its_end_or_not_at_a
     });
 }
 
-/// [the monitor goes when nobody is watched]
+/// [the monitor ends when no worker is watched]
 #[test]
 fn what_ends_in_time_is_never_reported() {
     explore(|| {

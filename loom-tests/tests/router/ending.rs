@@ -1,4 +1,4 @@
-//! The router is closed, or its last clone is dropped.
+//! Models of a router that is closed, or whose last clone is dropped.
 
 use loom::thread;
 use loom_tests::explore_fully;
@@ -37,7 +37,7 @@ fn what_is_published_before_the_end_is_received() {
     ]);
 }
 
-/// [queue 2: also by the end; bus: the last router closes]
+/// [queue 2: also at the end; bus: dropping the last router closes it]
 #[test]
 fn who_waits_for_a_message_is_told_that_the_router_is_gone() {
     explore_fully(|| {
@@ -52,7 +52,7 @@ fn who_waits_for_a_message_is_told_that_the_router_is_gone() {
     });
 }
 
-/// [queue 4, line: refused; after the end there is no gap]
+/// [queue 4, wait queue: refused; after the end there is no gap]
 #[test]
 fn a_publisher_that_waits_learns_that_the_router_is_closed() {
     let (seen, add) = Seen::new();
@@ -76,7 +76,7 @@ fn a_publisher_that_waits_learns_that_the_router_is_closed() {
     ]);
 }
 
-/// [bus: who comes too late is refused, who does not is ended]
+/// [bus: a subscription that comes too late is refused, an earlier one ends]
 #[test]
 fn a_subscription_to_a_router_that_is_closed_is_refused_or_ends() {
     let (seen, add) = Seen::new();
@@ -94,7 +94,7 @@ fn a_subscription_to_a_router_that_is_closed_is_refused_or_ends() {
     seen.exactly(&[(None, Some(End)), (Some(Error::Closed), None)]);
 }
 
-/// [servers: the same]
+/// [servers: a server that comes too late is refused, an earlier one ends]
 #[test]
 fn a_server_of_a_router_that_is_closed_is_refused_or_ends() {
     let (seen, add) = Seen::new();
@@ -119,7 +119,7 @@ fn a_server_of_a_router_that_is_closed_is_refused_or_ends() {
     seen.exactly(&[true, false]);
 }
 
-/// [protocols: the same, of a type that nobody has used before]
+/// [protocols: refused or ended, for a message type that the router has not seen before]
 #[test]
 fn a_type_that_is_new_to_a_router_that_is_closed_is_refused_or_ends() {
     let (seen, add) = Seen::new();

@@ -1,7 +1,9 @@
-//! Models of the router: who publishes, subscribes and leaves, who serves, stands by and asks, at the same time.
+//! Models of the router: threads publish, subscribe, unsubscribe, serve, stand by and send requests
+//! at the same time.
 //!
-//! The guards named in brackets are the invariants at the top of the files of `ump-router/src`: `publish/queue/mod.rs`,
-//! `publish/queue/wait_queue.rs`, `publish/bus.rs`, `notify.rs`, `claims.rs`; and the pictures in them. That nobody sleeps for ever is found by loom.
+//! The guards in brackets are the invariants and diagrams at the top of the files of
+//! `ump-router/src`: `publish/queue/mod.rs`, `publish/queue/wait_queue.rs`, `publish/bus.rs`,
+//! `notify.rs`, `claims.rs`. Loom itself finds a thread that sleeps for ever.
 #![cfg(loom)]
 
 mod ending;
@@ -26,7 +28,7 @@ impl Message for Number {
     const PREFIX: &'static str = "number";
 }
 
-/// The reply is one more.
+/// The reply is the number plus one.
 #[derive(Debug)]
 struct Ask(u32);
 
@@ -36,18 +38,18 @@ impl RequestMessage for Ask {
     const PREFIX: &'static str = "ask";
 }
 
-/// Too long for any clock: there is no deadline.
+/// Exceeds the range of every clock: there is no deadline.
 const FOREVER: Duration = Duration::MAX;
 /// Passes when the model says so.
 const SOME_TIME: Duration = Duration::from_secs(3600);
 
-/// Room for one, and publishers wait for it.
+/// Returns options for a queue with room for one message, in which publishers wait for room.
 fn blocking(timeout: Duration) -> SubscribeOptions {
     let options = SubscribeOptions::new().capacity(1);
     options.when_full(WhenFull::Block(timeout))
 }
 
-/// A router and a subscription without room: a 1 is in its queue.
+/// Creates a router and a subscription whose queue is full: it holds a 1.
 fn full(timeout: Duration) -> (Router, Subscription<Number>) {
     let router = Router::new();
     let subscription = router.subscribe_with("a", blocking(timeout)).unwrap();
@@ -63,7 +65,7 @@ fn counts(published: Published) -> (usize, usize, usize) {
     (published.matched, published.queued, published.dropped)
 }
 
-/// What is there.
+/// One item that a subscriber received.
 #[derive(Clone, Debug, PartialEq)]
 enum Got {
     Number(u32),
@@ -120,7 +122,8 @@ fn told(changes: &mut Subscription<Change>) -> Vec<ChangeKind> {
         .collect()
 }
 
-/// Which outcomes a model has had: a model in which one never occurs says less than it seems to.
+/// The set of outcomes that occurred in a model. If an expected outcome never occurs, the model proves
+/// less than it seems to.
 struct Seen<T>(Arc<Mutex<Vec<T>>>);
 
 impl<T: PartialEq + Debug> Seen<T> {
@@ -136,7 +139,7 @@ impl<T: PartialEq + Debug> Seen<T> {
         }
     }
 
-    /// These occurred, and no others.
+    /// Asserts that exactly these outcomes occurred.
     fn exactly<const N: usize>(self, expected: &[T; N]) {
         let seen = self.0.lock().unwrap();
         let all_occurred = expected.iter().all(|outcome| seen.contains(outcome));

@@ -1,4 +1,4 @@
-//! Who publishes, subscribes and leaves; who waits for a message or for room.
+//! Models of publishers and subscribers that come, leave, and wait for a message or for room.
 
 use std::future::IntoFuture;
 
@@ -27,7 +27,7 @@ fn a_thread_that_waits_for_a_message_is_woken() {
     });
 }
 
-/// [queue 2: it looks again, also when it was woken for nothing]
+/// [queue 2: the subscriber checks again, also after a spurious wake-up]
 #[test]
 fn a_task_that_waits_for_a_message_is_woken() {
     explore_fully(|| {
@@ -39,7 +39,7 @@ fn a_task_that_waits_for_a_message_is_woken() {
     });
 }
 
-/// [queue 1: a gap is told in its place]
+/// [queue 1: a gap is reported in its place]
 #[test]
 fn what_came_too_fast_is_a_gap() {
     let (seen, add) = Seen::new();
@@ -59,7 +59,8 @@ fn what_came_too_fast_is_a_gap() {
     seen.exactly(&[numbers([1, 2]), vec![Gap(1), Got::Number(2)]]);
 }
 
-/// [bus 1, 2: what is retained comes first, then all that is published, nothing twice and nothing left out]
+/// [bus 1, 2: the retained message comes first, then every message published after it, none twice
+/// and none left out]
 #[test]
 fn who_subscribes_receives_the_last_value_and_all_that_follows() {
     let (seen, add) = Seen::new();
@@ -84,7 +85,7 @@ fn who_subscribes_receives_the_last_value_and_all_that_follows() {
     ]);
 }
 
-/// [bus 2: all see what is retained in the same order, and it is the last one that stays]
+/// [bus 2: all subscribers see retained messages in the same order, and the last one stays]
 #[test]
 fn what_is_retained_last_is_received_last() {
     let (seen, add) = Seen::new();
@@ -111,7 +112,7 @@ impl Message for Precious {
     const PREFIX: &'static str = "precious";
 }
 
-/// [queue: Open, Gone; bus 1]
+/// [queue: Open, Dropped; bus 1]
 #[test]
 fn a_message_to_who_leaves_is_dropped_once() {
     let (seen, add) = Seen::new();
@@ -129,7 +130,7 @@ fn a_message_to_who_leaves_is_dropped_once() {
     seen.exactly(&[(0, 0, 0), (1, 1, 0)]);
 }
 
-/// [queue: full, lost; counted as what it was, while room is made]
+/// [queue: full, lost; the message is counted as what became of it, while room is made]
 #[test]
 fn who_does_not_wait_for_room_knows_whether_it_had_some() {
     let (seen, add) = Seen::new();
@@ -150,7 +151,7 @@ fn who_does_not_wait_for_room_knows_whether_it_had_some() {
     ]);
 }
 
-/// [line 1, 2]
+/// [wait queue 1, 2]
 #[test]
 fn a_publisher_that_waits_is_woken_when_there_is_room() {
     explore_fully(|| {
@@ -162,7 +163,7 @@ fn a_publisher_that_waits_is_woken_when_there_is_room() {
     });
 }
 
-/// [queue 3: each message that is received makes room for one; line 1]
+/// [queue 3: each received message makes room for one; wait queue 1]
 #[test]
 fn of_two_publishers_that_wait_each_gets_its_room() {
     explore_fully(|| {
@@ -188,7 +189,7 @@ fn of_two_publishers_that_wait_each_gets_its_room() {
     });
 }
 
-/// [queue 3: the room that is made is that of the first in line, and of nobody who comes just then]
+/// [queue 3: new room belongs to the first waiter, not to a publisher that comes at that moment]
 #[test]
 fn nobody_overtakes_who_waits_for_room() {
     explore_fully(|| {
@@ -202,12 +203,12 @@ fn nobody_overtakes_who_waits_for_room() {
         let got = [(); 3].map(|()| one(&mut subscription));
         assert_eq!(got, [1, 2, 3].map(Got::Number));
         assert_eq!(publisher.join().unwrap(), (1, 1, 0));
-        // Only now it looks.
+        // The first publisher is polled only now.
         assert_eq!(counts(quietly(first).unwrap()), (1, 1, 0));
     });
 }
 
-/// [queue 4, line: refused]
+/// [queue 4, wait queue: refused]
 #[test]
 fn a_publisher_that_waits_learns_that_the_subscriber_leaves() {
     explore_fully(|| {
@@ -218,7 +219,7 @@ fn a_publisher_that_waits_learns_that_the_subscriber_leaves() {
     });
 }
 
-/// [line 3]
+/// [wait queue 3]
 #[test]
 fn who_gives_up_to_wait_for_room_is_received_or_missed_in_its_place() {
     let (seen, add) = Seen::new();
@@ -240,7 +241,7 @@ fn who_gives_up_to_wait_for_room_is_received_or_missed_in_its_place() {
     seen.exactly(&[[one.clone(), two, three.clone()], [one, Gap(1), three]]);
 }
 
-/// [queue: by the policy, a gap is noted]
+/// [queue: the policy drops the message and notes a gap]
 #[test]
 fn a_message_whose_time_is_up_is_received_or_missed() {
     let (seen, add) = Seen::new();

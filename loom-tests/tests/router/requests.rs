@@ -1,4 +1,4 @@
-//! Who serves, stands by, leaves and asks, and who watches.
+//! Models of servers that serve, stand by and leave, of callers, and of watchers.
 
 use std::{future::IntoFuture, task::Poll};
 
@@ -12,7 +12,7 @@ use ump_router::{
 
 use super::{Ask, Seen, answer, ask, ask_patiently, told};
 
-/// [servers: who waits is called by whoever comes]
+/// [servers: a server that comes notifies the waiting callers]
 #[test]
 fn who_waits_for_a_server_is_served_by_who_comes() {
     explore(|| {
@@ -26,7 +26,7 @@ fn who_waits_for_a_server_is_served_by_who_comes() {
     });
 }
 
-/// [request: asked, it left before it took the request, nobody follows]
+/// [request: sent; the server leaves before it takes the request, and there is no successor]
 #[test]
 fn a_request_to_a_server_that_leaves_ends_once() {
     let (seen, add) = Seen::new();
@@ -53,7 +53,7 @@ fn a_request_to_a_server_that_leaves_ends_once() {
     seen.exactly(&["reply 2", "NoServer(..)", "ServerDisappeared(..)"].map(str::to_owned));
 }
 
-/// [request: another one follows; claims 1]
+/// [request: the server has a successor; claims 1]
 #[test]
 fn a_request_to_a_server_that_leaves_is_answered_by_its_successor() {
     explore(|| {
@@ -69,7 +69,7 @@ fn a_request_to_a_server_that_leaves_is_answered_by_its_successor() {
     });
 }
 
-/// [request: another one is waited for]
+/// [request: waits for another server]
 #[test]
 fn a_request_that_waits_is_answered_by_a_server_that_comes_after_the_first() {
     explore(|| {
@@ -107,7 +107,7 @@ fn of_two_who_claim_a_topic_one_serves() {
     seen.exactly(&[[true, false], [false, true]]);
 }
 
-/// [claims: serving, standing by; the changes of a topic come in the order in which they happened]
+/// [claims: serving, standby; the changes of a topic come in the order in which they happened]
 #[test]
 fn who_stands_by_while_the_server_leaves_serves() {
     let (seen, add) = Seen::new();
@@ -128,7 +128,7 @@ fn who_stands_by_while_the_server_leaves_serves() {
     ]);
 }
 
-/// [watch: first subscribe, then list]
+/// [watch: subscribe first, then list]
 #[test]
 fn who_watches_and_then_lists_misses_nobody() {
     let (seen, add) = Seen::new();
@@ -146,7 +146,8 @@ fn who_watches_and_then_lists_misses_nobody() {
     seen.exactly(&[(false, 1), (true, 0), (true, 1)]);
 }
 
-/// [servers: the claim of a server that ends is taken once, by its bell or by who asks it; request: another one follows]
+/// [servers: the claim of a server that ends is released once, by its waker or by a caller;
+/// request: the server has a successor]
 #[test]
 fn a_server_that_ends_is_retired_once() {
     let (seen, add) = Seen::new();
@@ -163,7 +164,7 @@ fn a_server_that_ends_is_retired_once() {
         assert!(poll_once(&mut asking).is_pending());
         ending.join().unwrap();
         assert!(next.is_serving() && !claim.is_serving());
-        // It goes on to the next one, if it was with the first.
+        // If the request was sent to the first server, it moves on to the next one.
         assert!(poll_once(&mut asking).is_pending());
         answer(&next);
         assert!(matches!(poll_once(&mut asking), Poll::Ready(Ok(2))));
@@ -172,7 +173,7 @@ fn a_server_that_ends_is_retired_once() {
     seen.exactly(&[vec![Served, StandsBy, Unserved, Served]]);
 }
 
-/// [servers: a server ends while it is asked]
+/// [servers: a server ends while a request is sent to it]
 #[test]
 fn a_request_against_the_end_of_a_server_ends_once() {
     let (seen, add) = Seen::new();
