@@ -1,4 +1,4 @@
-//! The end that timers come out of.
+//! The receiving end of a loop's timers.
 
 use std::{fmt, time::Instant};
 
@@ -9,10 +9,10 @@ use super::{
 };
 use crate::{catch::CatchDrop, sync::Arc};
 
-/// Hands out the timers that are due: what a loop has, and there is one of it.
+/// Returns the timers that are due. It belongs to the loop, and there is one per loop.
 ///
-/// For those who write a loop of their own; those of this crate have one inside. The loop handles timers in **rounds**, and says before it sleeps that
-/// it will:
+/// It is for authors of a loop of their own; the loops of this crate have one inside. The loop
+/// handles timers in **rounds**, and announces its sleep before it sleeps:
 ///
 /// ```
 /// # use std::{thread, time::Duration};
@@ -40,10 +40,10 @@ use crate::{catch::CatchDrop, sync::Arc};
 /// assert_eq!(came, ["a millisecond"]);
 /// ```
 ///
-/// Dropping it drops all the tokens.
+/// Dropping it drops the tokens of all timers.
 pub struct Due<T> {
     shared: Arc<Shared<T>>,
-    /// As it was announced last; nothing is due before, as long as that stands.
+    /// The tick that was announced last. While the announcement stands, no timer is due before it.
     announced: Tick,
     is_in_round: bool,
 }
@@ -57,13 +57,15 @@ impl<T> Due<T> {
         }
     }
 
-    /// Whether nothing will come due before something is armed: the loop need not look at its timers, nor at the clock. One load of an atomic.
+    /// Returns whether no timer will come due unless one is armed. Then the loop need not look at
+    /// its timers, nor at the clock. Costs one load of an atomic.
     #[must_use]
     pub fn is_idle(&self) -> bool {
         self.announced == Tick::NEVER && self.shared.stands()
     }
 
-    /// Begins a round at `now`: [`pop`](Self::pop) gives what is due then. An earlier round that was not finished goes on in this one.
+    /// Begins a round at `now`, in which [`pop`](Self::pop) returns the timers that are due at
+    /// `now`. An unfinished earlier round continues in this one.
     ///
     /// Costs one load of an atomic as long as the next timer is known not to be due.
     pub fn begin(&mut self, now: Instant) {
@@ -77,13 +79,15 @@ impl<T> Due<T> {
         }
     }
 
-    /// The next one in this round: the earliest deadline first, of equal ones what was armed first. `None` ends the round.
+    /// Returns the next token of this round: the earliest deadline first, and among equal deadlines
+    /// in the order of arming. `None` ends the round.
     ///
-    /// What is armed or comes again during the round, and is due within it, waits for the next one: each timer comes once in a round at most. What is
-    /// cancelled or rescheduled before it is popped is not in it any more.
+    /// A timer that is armed or rearmed during the round, and is due within it, waits for the next
+    /// round: each timer fires at most once per round. A timer that is cancelled or rescheduled
+    /// before it is popped is no longer in the round.
     ///
     /// # Panics
-    /// If the token of a periodic timer panics when it is cloned; the timer is gone then.
+    /// If the token of a periodic timer panics when it is cloned. Then the timer is removed.
     pub fn pop(&mut self) -> Option<T> {
         if !self.is_in_round {
             return None;
@@ -93,7 +97,7 @@ impl<T> Due<T> {
             self.is_in_round = false;
             return None;
         };
-        // Its drop may panic as well if its clone does.
+        // If its clone panics, its drop may panic as well.
         let token = CatchDrop::new(popped.token);
         if let Some(timer) = popped.next_period {
             self.give_back_copy(&timer, token.get());
@@ -101,9 +105,11 @@ impl<T> Due<T> {
         Some(token.into_inner())
     }
 
-    /// Until when the loop may sleep; `None`: until it is woken. In the past if there is something to do.
+    /// Announces a sleep, and returns the instant at which it has to end; `None` if only `wake`
+    /// ends it. The instant has passed if there is something to do.
     ///
-    /// From here on until the next [`begin`](Self::begin), whoever arms something earlier calls `wake`, which has to end the sleep even if it comes before it.
+    /// From this call until the next [`begin`](Self::begin), a thread that arms an earlier timer
+    /// calls `wake`, which has to end the sleep even if it is called before the sleep begins.
     pub fn sleep_until(&mut self) -> Option<Instant> {
         if !self.shared.stands() {
             self.announced = self.shared.sleep();
@@ -111,7 +117,7 @@ impl<T> Due<T> {
         self.shared.timeline.instant(self.announced)
     }
 
-    /// Clones a token for the next time: user code, so not under the lock.
+    /// Clones a token for the next period. This is user code, so it is not under the lock.
     fn give_back_copy(&self, timer: &NextPeriod<T>, token: &T) {
         let undo = CancelOnDrop(self, timer.id);
         let copy = (timer.copy)(token);

@@ -1,4 +1,4 @@
-//! The end that arms timers.
+//! The arming end of a loop's timers.
 
 use std::{
     fmt,
@@ -15,22 +15,27 @@ use crate::sync::Arc;
 
 /// Arms timers of a loop, whose handler then gets the token in `on_timer`.
 ///
-/// A handle: clones are of the same timers, and can be used by any thread. A handler keeps one for itself, usually.
+/// This is a handle: clones refer to the same timers, and any thread can use it. Usually a handler
+/// keeps one for itself.
 ///
-/// A timer never comes early. How late it comes depends on the loop: it is handled between two requests, after those that are due before it; of two with
-/// the same deadline what was armed first comes first. There can be 2³¹ timers at a time; each takes about 64 bytes, with a token of eight.
+/// A timer never fires early. How late it fires depends on the loop: the loop handles it between
+/// two requests, after the timers with an earlier deadline. Timers with the same deadline fire in
+/// the order of arming. There can be 2³¹ timers at a time; each takes about 64 bytes, with a token
+/// of eight bytes.
 ///
-/// A cancelled timer does not come. With `cancel` called by the handler itself this is so even if the timer is due already: it comes to the handler or it is
-/// cancelled, never both. [`TimerId`]s are not used again, so an old one can do no harm.
+/// A cancelled timer does not fire. If the handler itself calls `cancel`, this is so even for a
+/// timer that is due already: it is either passed to the handler or cancelled, never both.
+/// [`TimerId`]s are not reused, so an old one does no harm.
 ///
-/// When the loop ends, or its handler is made anew, what is armed is dropped. After that nothing is armed: tokens are dropped at once, and the ids are those of timers
-/// that are gone.
+/// When the loop ends, or its handler is rebuilt, all armed timers are dropped. After that, no
+/// timer is armed: tokens are dropped immediately, and the ids are those of removed timers.
 ///
-/// Nothing blocks: what is done under the lock inside takes a microsecond or so, even with a million timers; longer only when there are more than ever and an array of
-/// 24 bytes for each has to move. Tokens are dropped and cloned outside it.
+/// No method blocks. An operation under the internal lock takes about a microsecond, even with a
+/// million timers. It takes longer only when there are more timers than ever before, and an array
+/// of 24 bytes per timer has to move. Tokens are dropped and cloned outside the lock.
 ///
 /// # Panics
-/// To arm one panics if there are 2³¹.
+/// The methods that arm a timer panic if there are 2³¹ timers.
 ///
 /// ```
 /// use std::time::Duration;
@@ -55,27 +60,30 @@ impl<T> Timers<T> {
         Self { shared }
     }
 
-    /// Arms a timer that comes once, `delay` from now.
+    /// Arms a timer that fires once, `delay` from now.
     ///
-    /// With [`Duration::ZERO`] it comes as soon as the loop looks at its timers again. With more than 292 years it never comes, but it is armed: it can be cancelled
-    /// and rescheduled.
+    /// With [`Duration::ZERO`] it fires as soon as the loop looks at its timers again. With a delay
+    /// of more than 292 years it never fires, but it is armed: it can be cancelled and rescheduled.
     pub fn once(&self, delay: Duration, token: T) -> TimerId {
         self.arm(self.after(delay), token, None)
     }
 
-    /// Arms a timer that comes once, at `deadline`; if that has passed, as soon as the loop looks at its timers again.
+    /// Arms a timer that fires once, at `deadline`. If that has passed, it fires as soon as the
+    /// loop looks at its timers again.
     ///
-    /// Those that have passed come in the order of their deadlines too.
+    /// Timers whose deadline has passed fire in the order of their deadlines too.
     pub fn at(&self, deadline: Instant, token: T) -> TimerId {
         self.arm(self.shared.timeline.tick(deadline), token, None)
     }
 
-    /// Arms a timer that comes again and again: every [`Duration`], or as a [`Periodic`] says.
+    /// Arms a timer that fires periodically: every [`Duration`], or as a [`Periodic`] specifies.
     ///
-    /// Without drift: the times are the first one plus exact multiples of the period. If the loop is busy for longer than that, [`Missed`](super::Missed) says what
-    /// happens; by default what was missed is skipped.
+    /// It does not drift: the times are the first time plus exact multiples of the period. If the
+    /// loop is busy for longer than a period, [`Missed`](super::Missed) decides; by default missed
+    /// periods are skipped.
     ///
-    /// The token is cloned each time before the timer comes, in the loop. If that panics, the timer is gone, and it counts as a panic of the handler.
+    /// The loop clones the token each time before the timer fires. If that panics, the timer is
+    /// removed, and the panic counts as one of the handler.
     pub fn every(&self, periodic: impl Into<Periodic>, token: T) -> TimerId
     where
         T: Clone,
@@ -91,43 +99,47 @@ impl<T> Timers<T> {
         self.arm(first, token, Some(Box::new(repeat)))
     }
 
-    /// Cancels a timer and gives the token back.
+    /// Cancels a timer and returns its token.
     ///
-    /// `None` if there is nothing to take back: it has come (for the last time), or it was cancelled before. There is one more case: another thread cancels a
-    /// periodic timer just while it is being handed to the handler. Then it comes this once, and not again.
+    /// Returns `None` if there is no token to return: the timer has fired (for the last time), or
+    /// it was cancelled before. There is one more case: another thread cancels a periodic timer
+    /// while the loop passes it to the handler. Then the timer fires this once, and not again.
     #[expect(clippy::must_use_candidate, reason = "most do not need the token")]
     pub fn cancel(&self, id: TimerId) -> Option<T> {
         self.shared.cancel(id)
     }
 
-    /// Has a timer come `delay` from now instead; a periodic one from then on at its period. Returns whether it was armed: if it was not, nothing happens.
+    /// Reschedules a timer to fire `delay` from now; a periodic one then continues with its period.
+    /// Returns whether the timer was armed. If it was not, nothing happens.
     ///
-    /// Its id stays the same. Among equal deadlines it comes last, as if armed anew.
+    /// Its id stays the same. Among equal deadlines it fires last, as if armed anew.
     #[expect(clippy::must_use_candidate, reason = "the handler may know")]
     pub fn reschedule_after(&self, id: TimerId, delay: Duration) -> bool {
         self.reschedule(id, self.after(delay))
     }
 
-    /// Has a timer come at `deadline` instead. Otherwise like [`reschedule_after`](Self::reschedule_after).
+    /// Reschedules a timer to fire at `deadline`. Otherwise like
+    /// [`reschedule_after`](Self::reschedule_after).
     #[expect(clippy::must_use_candidate, reason = "the handler may know")]
     pub fn reschedule_at(&self, id: TimerId, deadline: Instant) -> bool {
         self.reschedule(id, self.shared.timeline.tick(deadline))
     }
 
-    /// When a timer comes next, which has passed if the loop is late. `None` if it is not armed, or if it will never come.
+    /// Returns the instant at which a timer fires next, which has passed if the loop is late.
+    /// `None` if the timer is not armed, or if it will never fire.
     #[must_use]
     pub fn deadline(&self, id: TimerId) -> Option<Instant> {
         let tick = self.shared.with(|table| table.deadline(id))?;
         self.shared.timeline.instant(tick)
     }
 
-    /// How many are armed.
+    /// Returns the number of armed timers.
     #[must_use]
     pub fn len(&self) -> usize {
         self.shared.with(|table| table.len())
     }
 
-    /// Whether none is armed.
+    /// Returns whether no timer is armed.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0

@@ -1,26 +1,30 @@
-//! A heap of deadlines with eight children to a node, from which any node can be removed, as each is told where it is.
+//! A heap of deadlines with eight children per node. Any node can be removed, because its owner
+//! always knows its index.
 //!
-//! A *d*-ary heap (D. B. Johnson, "Priority queues with update and finding minimum spanning trees", 1975); with several children to a node it is
-//! flatter, and they lie together in memory (`LaMarca` and Ladner, "The influence of caches on the performance of heaps", 1996). Whoever moves a node tells
-//! `moved` where it is now, so that removal finds it.
+//! This is a *d*-ary heap (D. B. Johnson, "Priority queues with update and finding minimum spanning
+//! trees", 1975). With several children per node the heap is flatter, and the children are adjacent
+//! in memory (`LaMarca` and Ladner, "The influence of caches on the performance of heaps", 1996).
+//! Each operation that moves a node calls `moved` with its new index, so that the node can be
+//! removed.
 //!
 //! # Invariants
 //!
 //! 1. No node is before its parent; the parent of `i` is `(i - 1) / CHILDREN`.
-//! 2. `moved` has been told of the present index of every node.
+//! 2. `moved` has been called with the present index of every node.
 
 use super::tick::Tick;
 
 const CHILDREN: usize = 8;
 
-/// A heap that is smaller keeps its memory.
+/// The capacity up to which a heap keeps its memory.
 const SMALL: usize = 1_024;
 
-/// What is due when: the earlier deadline first, and among equal ones what was armed first.
+/// A timer's position in time: the earlier deadline first, and among equal deadlines in the order
+/// of arming.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Node {
     pub(super) deadline: Tick,
-    /// No two nodes have the same.
+    /// Unique among the nodes.
     pub(super) order: u64,
     pub(super) place: u32,
 }
@@ -52,7 +56,7 @@ impl Heap {
         self.rise(self.nodes.len() - 1, node, moved);
     }
 
-    /// Puts `node` in the place of the one at `index`.
+    /// Replaces the node at `index` with `node`.
     pub(super) fn replace(&mut self, index: usize, node: Node, moved: impl FnMut(u32, usize)) {
         let is_before_parent = index > 0 && node < self.nodes[(index - 1) / CHILDREN];
         if is_before_parent {
@@ -101,7 +105,7 @@ impl Heap {
         moved(node.place, index);
     }
 
-    /// The child that comes before the others, and where it is.
+    /// Returns the child that comes before the others, and its index.
     #[inline]
     fn first_child(&self, index: usize) -> Option<(usize, Node)> {
         let begin = index * CHILDREN + 1;

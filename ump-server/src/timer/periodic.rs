@@ -1,36 +1,38 @@
-//! Timers that come again.
+//! Periodic timers and their policy for missed periods.
 
 use std::time::{Duration, Instant};
 
 use super::tick::{Tick, TickSpan};
 
-/// What a periodic timer does when the loop was busy for longer than a period.
+/// The policy of a periodic timer for periods that it missed because the loop was busy.
 ///
 /// A timer of 10 ms, armed at 0, with a handler busy from 12 ms to 45 ms:
 ///
-/// | | comes at | and then at |
+/// | | fires at | and then at |
 /// |---|---|---|
 /// | `Skip` | 10, **45** (for 20) | 50, 60, 70, … |
 /// | `Burst` | 10, **45, 45, 45** (for 20, 30, 40) | 50, 60, 70, … |
 /// | `Delay` | 10, **45** (for 20) | 55, 65, 75, … |
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Missed {
-    /// Comes once for all the periods that were missed, and then at its usual times again. What is left out does not count as one of the
-    /// [`times`](Periodic::times).
+    /// Fires once for all missed periods, and then at its usual times again. The periods that it
+    /// skips do not count as [`times`](Periodic::times).
     ///
-    /// The default, as it is right for nearly everything that is done now and then: to refresh, to check, to send a sign of life. After a long
-    /// handler, or a night in which the machine was suspended, nothing comes in floods. (`tokio::time::interval` bursts unless told otherwise.)
+    /// This is the default, because it suits nearly all periodic work: refreshes, checks,
+    /// heartbeats. After a long handler, or after the machine was suspended for a night, there is
+    /// no flood of timers. (`tokio::time::interval` bursts by default.)
     #[default]
     Skip,
-    /// Comes once for every period that was missed, at once, until it has caught up: where each counts. Between two of them the loop handles a request,
-    /// if there is one.
+    /// Fires once for every missed period, immediately, until it has caught up. For work in which
+    /// each period counts. Between two of them the loop handles a request, if there is one.
     Burst,
-    /// Comes once, and from then on a period later each time: at least a period lies between two of them. The only one that drifts.
+    /// Fires once, and then one period after each time that it fires: at least a period lies
+    /// between two of them. The only policy that drifts.
     Delay,
 }
 
-/// How often a periodic timer comes, for [`Timers::every`](super::Timers::every). A [`Duration`] can be given instead, if no more than the period
-/// is to be said.
+/// The schedule of a periodic timer, for [`Timers::every`](super::Timers::every). A [`Duration`]
+/// can be passed instead if only the period matters.
 ///
 /// ```
 /// use std::time::Duration;
@@ -57,10 +59,11 @@ pub(super) enum First {
 }
 
 impl Periodic {
-    /// Every `period`, for ever, the first time after one period.
+    /// Creates a schedule that fires every `period`, forever, the first time after one period.
     ///
-    /// Exact to the nanosecond: the times are those of the first plus multiples of the period, however late the handler is called. A period of zero counts
-    /// as one nanosecond: the timer comes at every opportunity, and the loop never sleeps.
+    /// It is exact to the nanosecond: the times are the first time plus multiples of the period,
+    /// however late the handler is called. A period of zero counts as one nanosecond: the timer
+    /// fires at every opportunity, and the loop never sleeps.
     pub fn new(period: Duration) -> Self {
         Self {
             period,
@@ -70,25 +73,26 @@ impl Periodic {
         }
     }
 
-    /// When it comes first, from when it is armed; at once with zero.
+    /// Sets the delay from arming to the first time; with zero it fires immediately.
     pub fn first_after(self, delay: Duration) -> Self {
         let first = First::After(delay);
         Self { first, ..self }
     }
 
-    /// When it comes first; at once if that has passed, and [`Missed`] decides about what was missed since.
+    /// Sets the first time. If that has passed, the timer fires immediately, and [`Missed`] decides
+    /// about the periods missed since.
     pub fn first_at(self, at: Instant) -> Self {
         let first = First::At(at);
         Self { first, ..self }
     }
 
-    /// How often it comes until it is gone. With zero nothing is armed.
+    /// Limits how often the timer fires before it is removed. With zero nothing is armed.
     pub fn times(self, times: u64) -> Self {
         let times = Some(times);
         Self { times, ..self }
     }
 
-    /// What happens when the loop was busy for longer than a period.
+    /// Sets the policy for periods that are missed because the loop is busy.
     pub fn missed(self, missed: Missed) -> Self {
         Self { missed, ..self }
     }
@@ -97,7 +101,7 @@ impl Periodic {
         self.first
     }
 
-    /// `None`: not even once.
+    /// Returns the state of a timer to be armed; `None` if it is to fire zero times.
     pub(super) fn repeat<T: Clone>(&self) -> Option<Repeat<T>> {
         let left = match self.times {
             Some(times) => Some(times.checked_sub(1)?),
@@ -118,18 +122,19 @@ impl From<Duration> for Periodic {
     }
 }
 
-/// What is kept for a periodic timer, besides what all have.
+/// The state of a periodic timer in addition to that of every timer.
 pub(super) struct Repeat<T> {
-    /// Only whoever arms a periodic timer has to know that its token can be cloned.
+    /// Clones the token. Stored as a pointer, so only `Timers::every` needs the bound `T: Clone`.
     pub(super) copy: fn(&T) -> T,
     period: TickSpan,
-    /// How often it comes after the next time.
+    /// How often it fires after the next time; `None` for no limit.
     left: Option<u64>,
     missed: Missed,
 }
 
 impl<T> Repeat<T> {
-    /// The next deadline, when the one at `due` is handled in a round at `now`; `None` if it was the last.
+    /// Returns the next deadline when the one at `due` is handled in a round at `now`; `None` if
+    /// that was the last.
     pub(super) fn next(&mut self, due: Tick, now: Tick) -> Option<Tick> {
         if let Some(left) = &mut self.left {
             *left = left.checked_sub(1)?;

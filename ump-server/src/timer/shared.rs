@@ -1,4 +1,4 @@
-//! What the handles and the loop share. The protocol is in the comment of the module above.
+//! The state that the handles and the loop share. The parent module describes the protocol.
 
 use std::mem;
 
@@ -13,7 +13,8 @@ use crate::{
 };
 
 pub(super) struct Shared<T> {
-    /// The loop's announcement is exact: it need not take the lock before that tick. Written under the lock only.
+    /// Whether the loop's announcement is exact: the loop need not take the lock before that tick.
+    /// Written under the lock only.
     stands: AtomicBool,
     state: Mutex<State<T>>,
     wake: Box<dyn Fn() + Send + Sync>,
@@ -23,7 +24,8 @@ pub(super) struct Shared<T> {
 
 pub(super) struct State<T> {
     table: TimerTable<T>,
-    /// At this tick the loop looks at the latest, unless it is woken. `FIRST`: it will look before it sleeps.
+    /// The tick at which the loop looks at its timers at the latest, unless it is woken. `FIRST` if
+    /// it looks before it sleeps.
     announced: Tick,
     is_closed: bool,
 }
@@ -43,18 +45,20 @@ impl<T> Shared<T> {
         }
     }
 
-    /// Whether nothing has changed that the loop has to know before the tick it has announced.
+    /// Returns whether nothing has changed that the loop has to know before the tick it has
+    /// announced.
     pub(super) fn stands(&self) -> bool {
-        // Whoever arms something earlier clears it and then calls `wake`; the end of the loop's sleep pairs with that call, so this load sees it.
+        // ORDERING: Relaxed. A thread that arms an earlier timer clears the flag and then calls
+        // `wake`. The end of the loop's sleep pairs with that call, so this load sees the store.
         self.stands.load(Ordering::Relaxed)
     }
 
-    /// Looks something up, or gives a token back.
+    /// Runs an operation that makes no deadline earlier.
     pub(super) fn with<R>(&self, act: impl FnOnce(&mut TimerTable<T>) -> R) -> R {
         act(&mut self.lock().table)
     }
 
-    /// Arms a timer or moves it; then wakes the loop, if that is due before it would look.
+    /// Arms or moves a timer. If it is due before the loop would look, wakes the loop.
     pub(super) fn schedule<R>(&self, act: impl FnOnce(&mut State<T>) -> R) -> R {
         let mut state = self.lock();
         let result = act(&mut state);
@@ -78,7 +82,7 @@ impl<T> Shared<T> {
         token
     }
 
-    /// Begins a round. If nothing is due there is none: tells when to look again.
+    /// Begins a round if a timer is due; otherwise returns the tick at which to look again.
     pub(super) fn begin(&self, now: Tick) -> Result<(), Tick> {
         let mut state = self.lock();
         if state.table.begin_round(now) {
@@ -89,12 +93,12 @@ impl<T> Shared<T> {
         }
     }
 
-    /// The loop may sleep: tells until when.
+    /// Announces a sleep of the loop, and returns the tick at which it ends.
     pub(super) fn sleep(&self) -> Tick {
         self.announce(&mut self.lock())
     }
 
-    /// The loop has ended: nothing comes due any more, and no token is kept.
+    /// Ends the timers with their loop: drops all tokens, and arms none from now on.
     pub(super) fn close(&self) {
         let mut state = self.lock();
         state.is_closed = true;
@@ -118,7 +122,8 @@ impl<T> Shared<T> {
         self.stands.store(false, Ordering::Relaxed);
     }
 
-    /// What was announced holds, but may be too early now: then the loop looks again before it sleeps.
+    /// Clears the flag if the announced tick is too early now. The announcement still holds, but
+    /// the loop looks again before it sleeps.
     fn doubt(&self, state: &State<T>) {
         if state.announced < state.next() {
             self.stands.store(false, Ordering::Relaxed);
@@ -127,7 +132,7 @@ impl<T> Shared<T> {
 }
 
 impl<T> State<T> {
-    /// Arms a timer, by `arm`. Gives the token back if the loop has ended.
+    /// Arms a timer by `arm`. Returns the token if the loop has ended.
     pub(super) fn arm(
         &mut self,
         token: T,

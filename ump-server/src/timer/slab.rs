@@ -1,4 +1,4 @@
-//! Values at fixed places, in chunks: nothing is copied when there are more of them, and a chunk that becomes empty is given back.
+//! A slab: values at fixed places, in chunks. Growth copies nothing, and an empty chunk is freed.
 //!
 //! ```text
 //!             first value             last vacancy taken
@@ -10,23 +10,26 @@
 //!
 //! # Invariants
 //!
-//! 1. Every chunk that is not full is in `roomy` exactly once, absent ones too. Values go only into the last one there, so only that one becomes full.
-//! 2. At most one chunk is kept empty (`spare`), the one that became so last: one timer that comes and goes costs no allocation.
-//! 3. The vacancies of a chunk that is not full are linked, beginning with that in its book.
-//! 4. After a burst at most one chunk in as many as there are values is left, and the spare one; when none is left, only that.
+//! 1. Every chunk that is not full is in `roomy` exactly once, absent chunks too. Values are
+//!    inserted only into the last chunk of `roomy`, so only that one becomes full.
+//! 2. At most one chunk is kept empty (`spare`): the one that became empty last. So one timer that
+//!    is armed and removed again and again costs no allocation.
+//! 3. The vacancies of a chunk that is not full are linked, beginning with the one in its book.
+//! 4. After a burst at most one chunk per remaining value is left, and the spare one. If no value
+//!    is left, only the spare chunk is.
 
 use std::mem;
 
-/// Places in a chunk: few enough that the survivors of a burst hold on to little; so many that the pointers to the chunks of a million values fit
-/// into a core's first cache.
+/// The number of places in a chunk: few enough that the survivors of a burst retain little memory,
+/// and enough that the pointers to the chunks of a million values fit into a core's L1 cache.
 const CHUNK: usize = 256;
 
-/// No place: the end of a list of vacancies.
+/// The end of a list of vacancies.
 const NONE: u32 = u32::MAX;
 
 pub(super) struct Slab<V> {
     chunks: Vec<Option<Chunk<V>>>,
-    /// For each chunk.
+    /// The book of each chunk.
     books: Vec<Book>,
     roomy: Vec<u32>,
     spare: Option<u32>,
@@ -49,7 +52,7 @@ struct Book {
 }
 
 impl<V> Slab<V> {
-    /// What a value takes, with its share of a full chunk.
+    /// The memory of a value, with its share of a full chunk.
     #[cfg(test)]
     pub(super) const BYTES: usize = size_of::<SlabSlot<V>>() + 1;
 
@@ -67,7 +70,7 @@ impl<V> Slab<V> {
         self.len
     }
 
-    /// Puts a value into a vacant place and tells which.
+    /// Inserts a value into a vacant place and returns the place.
     ///
     /// # Panics
     /// If there are 2³¹ places.
@@ -94,7 +97,7 @@ impl<V> Slab<V> {
         number * CHUNK_U32 + offset
     }
 
-    /// The values, in the order of their places.
+    /// Returns the values, in the order of their places.
     pub(super) fn into_values(self) -> impl Iterator<Item = V> {
         let chunks = self.chunks.into_iter().flatten();
         let places = chunks.flat_map(|chunk| (chunk as Box<[SlabSlot<V>]>).into_vec());
@@ -168,7 +171,7 @@ impl<V> Slab<V> {
 #[expect(clippy::cast_possible_truncation, reason = "it is small")]
 const CHUNK_U32: u32 = CHUNK as u32;
 
-/// With more chunks than this even the pointers to them are given back, when all are empty.
+/// The number of chunks above which an empty slab frees even the pointers to them.
 const MANY: usize = 64;
 
 const fn chunk_of(place: u32) -> usize {
@@ -180,14 +183,14 @@ const fn offset_of(place: u32) -> usize {
 }
 
 impl Book {
-    /// Of a chunk without values, absent or not.
+    /// The book of a chunk without values, absent or not.
     const EMPTY: Self = Self {
         vacancy: 0,
         taken: 0,
     };
 }
 
-/// Each place leads to the next.
+/// Creates a chunk in which each place links to the next.
 #[expect(
     clippy::unnecessary_box_returns,
     reason = "it is made on the heap, not on the stack"

@@ -1,7 +1,7 @@
-//! Which timer is due when. Knows no clock: the time is an argument.
+//! The table of a loop's timers, ordered by deadline. It uses no clock: the time is an argument.
 //!
-//! Entries are in a slab; a heap has a node for each and is ordered by the exact deadline. Whoever handles timers works through them in
-//! **rounds**: a round covers all ticks up to its `now`, which is read once.
+//! Entries are in a slab. A heap has one node per entry and is ordered by the exact deadline. The
+//! loop handles timers in **rounds**: a round covers all ticks up to its `now`, which is read once.
 //!
 //! ```text
 //!                  deadline after what the round covers
@@ -15,16 +15,22 @@
 //!
 //! # Invariants
 //!
-//! 1. Each entry has one node, in the heap or in `later`, and `positions` says where. (Apart from the entries, so that moving a node does not wait for one
-//!    that is not in the cache: with a million timers that halves the time.)
-//! 2. What is due in the heap was armed before the round began: what is armed, or armed again, during a round and is covered by it waits for the
-//!    next one. So a round ends, whatever the handlers arm.
-//! 3. `order` and the serial number of an entry come from one counter that is never set back: equal deadlines come in the order in which they were
-//!    armed, and the id of a timer that is gone fits no other.
-//! 4. Only between [`pop`](TimerTable::pop) and [`give_back`](TimerTable::give_back) is an entry without its token.
+//! 1. Each entry has one node, in the heap or in `later`, and `positions` says where. (The
+//!    positions are separate from the entries, so that moving a node does not wait for an entry
+//!    that is not in the cache. With a million timers that halves the time.)
+//! 2. A timer that is due in the heap was armed before the round began. A timer that is armed, or
+//!    armed again, during a round and is covered by the round waits for the next one. So a round
+//!    ends, whatever the handlers arm.
+//! 3. `order` and the serial number of an entry come from one counter that is never reset. So
+//!    timers with equal deadlines fire in the order of arming, and the id of a removed timer
+//!    matches no other.
+//! 4. Only between [`pop`](TimerTable::pop) and [`give_back`](TimerTable::give_back) is an entry
+//!    without its token.
 //!
-//! Everything takes a time logarithmic in the number of timers at most, but for this: to begin a round takes that for each timer that waited for it; and when
-//! there are more timers than ever, or only a quarter of what the memory is for, an array of 24 bytes a timer may have to move.
+//! Every operation takes at most logarithmic time in the number of timers, with two exceptions. To
+//! begin a round takes logarithmic time for each timer that waited for the round. And when there
+//! are more timers than ever before, or only a quarter of what the memory can hold, an array of 24
+//! bytes per timer may have to move.
 
 use std::{mem, num::NonZeroU64};
 
@@ -35,9 +41,10 @@ use super::{
     tick::Tick,
 };
 
-/// A timer. It stays the same when the timer is rescheduled or periodic, and is never used again for another.
+/// The id of a timer. It stays the same when the timer is rescheduled or periodic, and is never
+/// reused for another timer.
 ///
-/// It means something only to the [`Timers`](super::Timers) that it comes from.
+/// It is valid only for the [`Timers`](super::Timers) that created it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TimerId {
     serial: NonZeroU64,
@@ -45,7 +52,7 @@ pub struct TimerId {
 }
 
 impl TimerId {
-    /// Of a timer that has never been.
+    /// The id of a timer that has never existed.
     pub(super) const NONE: Self = Self {
         serial: NonZeroU64::MAX,
         place: u32::MAX,
@@ -54,14 +61,14 @@ impl TimerId {
 
 pub(super) struct TimerTable<T> {
     entries: Slab<Entry<T>>,
-    /// For each place in the slab.
+    /// The position of each entry's node, by the entry's place in the slab.
     positions: Vec<Position>,
     heap: Heap,
-    /// Covered by the round that armed them; for the next one.
+    /// Nodes that were covered by the round that armed them, for the next round.
     later: Vec<Node>,
-    /// How far the latest round goes.
+    /// The tick up to which the latest round goes.
     covered: Tick,
-    /// How often something has been armed.
+    /// How often a timer has been armed.
     armed: u64,
 }
 
@@ -74,7 +81,8 @@ pub(super) struct Entry<T> {
 /// A timer that has come due.
 pub(super) struct Popped<T> {
     pub(super) token: T,
-    /// For a periodic timer that goes on: it is armed again, and needs a copy of the token by [`TimerTable::give_back`].
+    /// Set for a periodic timer that continues: it is armed again, and needs a copy of the token by
+    /// [`TimerTable::give_back`].
     pub(super) next_period: Option<NextPeriod<T>>,
 }
 
@@ -125,7 +133,8 @@ impl<T> TimerTable<T> {
         TimerId { serial, place }
     }
 
-    /// Returns the token, unless it is being copied; `None` too if the timer is gone.
+    /// Removes a timer. Returns its token; `None` if the token is being copied, or if the timer is
+    /// gone.
     pub(super) fn cancel(&mut self, id: TimerId) -> Option<T> {
         self.find(id)?;
         self.unlink(self.positions[id.place as usize]);
@@ -149,7 +158,8 @@ impl<T> TimerTable<T> {
         Some(node?.deadline)
     }
 
-    /// When there is something to do: the earliest deadline, or a tick that has passed if something waits for the next round. `None`: nothing ever.
+    /// Returns when the loop has to look next: the earliest deadline, or a tick that has passed if
+    /// a timer waits for the next round. `None` if no timer will ever fire.
     pub(super) fn next(&self) -> Option<Tick> {
         let first = self.heap.first().map_or(Tick::NEVER, |node| node.deadline);
         let next = if self.later.is_empty() {
@@ -160,7 +170,7 @@ impl<T> TimerTable<T> {
         (next != Tick::NEVER).then_some(next)
     }
 
-    /// Begins a round, which covers `now` and what is before. Returns whether anything is due.
+    /// Begins a round, which covers all ticks up to `now`. Returns whether a timer is due.
     pub(super) fn begin_round(&mut self, now: Tick) -> bool {
         self.covered = self.covered.max(now);
         for node in mem::take(&mut self.later) {
@@ -206,10 +216,10 @@ impl<T> TimerTable<T> {
         })
     }
 
-    /// Gives a timer that goes on the token for the next time.
+    /// Returns the token for the next period to a timer that continues.
     ///
     /// # Errors
-    /// It was cancelled meanwhile: here is the token.
+    /// The token, if the timer was cancelled meanwhile.
     pub(super) fn give_back(&mut self, id: TimerId, token: T) -> Result<(), T> {
         match self.entries.get_mut(id.place) {
             Some(entry) if entry.serial == id.serial => {
@@ -220,7 +230,7 @@ impl<T> TimerTable<T> {
         }
     }
 
-    /// All that is armed, in no particular order.
+    /// Returns all entries, in no particular order.
     pub(super) fn into_entries(self) -> impl Iterator<Item = Entry<T>> {
         self.entries.into_values()
     }
@@ -235,7 +245,8 @@ impl<T> TimerTable<T> {
         self.armed
     }
 
-    /// Moves the node of an entry; it is armed anew, so it comes after those that have the same deadline.
+    /// Moves the node of an entry. The entry counts as armed anew, so it comes after those with the
+    /// same deadline.
     fn move_to(&mut self, place: u32, deadline: Tick) {
         let node = Node {
             deadline,
@@ -276,7 +287,7 @@ impl<T> TimerTable<T> {
         }
     }
 
-    /// Removes an entry whose node is gone.
+    /// Removes an entry whose node has been removed.
     fn remove(&mut self, place: u32) -> Entry<T> {
         let entry = self.entries.remove(place).expect(HAS_ENTRY);
         if self.entries.len() == 0 && self.positions.capacity() > MANY {
@@ -286,17 +297,17 @@ impl<T> TimerTable<T> {
     }
 }
 
-/// A table that had fewer timers keeps its memory when it is empty.
+/// The number of timers up to which a table keeps its memory when it is empty.
 const MANY: usize = 1_024;
 
 const HAS_ENTRY: &str = "each node has its entry";
 
-/// Writes down where the heap moves its nodes.
+/// Returns a callback that records where the heap moves its nodes.
 fn follow(positions: &mut [Position]) -> impl FnMut(u32, usize) {
     |place, index| positions[place as usize] = Position::heap(index)
 }
 
-/// Where the node of an entry is: an index, and which of the two lists it is in.
+/// The position of an entry's node: an index, and the list that it belongs to.
 #[derive(Clone, Copy)]
 struct Position(u32);
 
@@ -306,7 +317,7 @@ enum List {
 }
 
 impl Position {
-    /// There are fewer than 2³¹ entries.
+    /// The bit that stands for `later`. It is free because there are fewer than 2³¹ entries.
     const LATER: u32 = 1 << 31;
 
     #[expect(clippy::cast_possible_truncation, reason = "see LATER")]

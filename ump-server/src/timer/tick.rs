@@ -1,4 +1,4 @@
-//! Instants as numbers, which are compared in one instruction and take half the memory.
+//! Instants as integers, which compare in one instruction and take half the memory.
 
 use std::time::{Duration, Instant};
 
@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 pub(super) struct Tick(i64);
 
 impl Tick {
-    /// Before all others.
+    /// The tick before all others.
     pub(super) const FIRST: Self = Self(i64::MIN);
-    /// After all others; it does not come. So is whatever is more than 292 years away.
+    /// The tick after all others, which is never reached. Deadlines more than 292 years away are
+    /// `NEVER`.
     pub(super) const NEVER: Self = Self(i64::MAX);
 
     #[cfg(test)]
@@ -21,7 +22,8 @@ impl Tick {
         Self(self.0.saturating_add_unsigned(span.0))
     }
 
-    /// The first of the ticks that follow `self` at intervals of `period` which is later than `now`; `now` is not before `self`.
+    /// Returns the first tick later than `now` that is `self` plus a multiple of `period`; `now` is
+    /// not before `self`.
     pub(super) fn next_after(self, period: TickSpan, now: Self) -> Self {
         let behind = self.0.abs_diff(now.0);
         self.after(TickSpan(behind - behind % period.0))
@@ -34,7 +36,7 @@ impl Tick {
 pub(super) struct TickSpan(u64);
 
 impl TickSpan {
-    /// The shortest that is not nothing.
+    /// The shortest span that is not zero.
     pub(super) const LEAST: Self = Self(1);
 
     pub(super) fn at_least(self, least: Self) -> Self {
@@ -48,7 +50,7 @@ impl From<Duration> for TickSpan {
     }
 }
 
-/// Where ticks are counted from.
+/// The origin from which ticks are counted.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Timeline {
     origin: Instant,
@@ -67,7 +69,7 @@ impl Timeline {
         }
     }
 
-    /// `None` for what never comes.
+    /// Converts a tick to an instant; `None` for a tick that is never reached.
     pub(super) fn instant(&self, tick: Tick) -> Option<Instant> {
         let span = Duration::from_nanos(tick.0.unsigned_abs());
         match tick {

@@ -1,4 +1,4 @@
-//! Random programs, run on the table and on a list that is searched from end to end.
+//! Random programs, run on the table and on a model: a list that is searched from end to end.
 
 use std::{cell::Cell, collections::VecDeque, time::Duration};
 
@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::timer::{Missed, Periodic};
 
-/// A step, of a thread that arms timers or of a handler. Times are relative to the latest round.
+/// A step of a thread that arms timers, or of a handler. Times are relative to the latest round.
 #[derive(Clone, Copy, Debug)]
 enum Step {
     Once(i64),
@@ -17,12 +17,13 @@ enum Step {
         times: Option<u64>,
         missed: Missed,
     },
-    /// The index is among all that were ever armed: most are gone.
+    /// Index among all timers that were ever armed; most of them are gone.
     Cancel(usize),
     Reschedule(usize, i64),
 }
 
-/// A round, so much later than the one before; in it the handlers and others do these steps, one after each timer that comes, the rest at the end.
+/// A round, at a delay after the one before. The handlers and other threads execute these steps
+/// during it: one after each timer that fires, the rest at the end.
 type Round = (i64, Vec<Step>);
 
 fn delays() -> impl Strategy<Value = i64> {
@@ -50,13 +51,13 @@ fn programs() -> impl Strategy<Value = Vec<Round>> {
     prop::collection::vec((pauses, prop::collection::vec(steps(), 0..12)), 1..30)
 }
 
-/// What the model knows of a timer.
+/// A timer in the model.
 #[derive(Clone, Debug)]
 struct Armed {
     index: usize,
     deadline: i64,
     order: u64,
-    /// Armed during a round that covers it.
+    /// Whether it was armed during a round that covers it.
     waits: bool,
     repeat: Option<(u64, Option<u64>, Missed)>,
 }
@@ -112,7 +113,7 @@ impl Model {
         Some(first)
     }
 
-    /// When the next round has something to do.
+    /// Returns when the next round has something to do.
     fn next(&self) -> Option<i64> {
         let next = self.armed.iter().map(|armed| armed.deadline).min()?;
         (next != i64::MAX).then_some(next)
