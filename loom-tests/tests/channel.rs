@@ -305,8 +305,8 @@ fn a_weak_client_never_revives_the_channel() {
     });
 }
 
-/// [a task that yields has not registered its waker and need not pass a wake-up on; in a model only the
-/// second of two waits yields]
+/// [a task that yields has not registered its waker and need not pass a wake-up on; in a model only
+/// the second of two waits yields]
 #[test]
 fn who_lets_others_run_and_then_leaves_takes_nothing_along() {
     explore(|| {

@@ -1,4 +1,5 @@
-//! The books balance, whoever comes between: what publishers are told was matched is what the subscriber received or was told it missed.
+//! Counts balance under contention: what publishers report as matched is what the subscriber
+//! received or missed.
 
 use std::{
     future::{Future, IntoFuture},
@@ -14,7 +15,7 @@ use std::{
 
 use ump_router::{Message, Published, RecvError, Router, SubscribeOptions, Subscription, WhenFull};
 
-/// A number, and one more that is alive.
+/// A message that counts itself while it is alive.
 struct Number(Arc<AtomicUsize>);
 
 impl Message for Number {
@@ -42,7 +43,7 @@ const POLICIES: [WhenFull; 5] = [
     WhenFull::Disconnect,
 ];
 
-/// Received, or missed.
+/// Returns the number of messages received or missed.
 fn account(subscription: &mut Subscription<Number>) -> usize {
     let mut messages = 0;
     loop {
@@ -59,8 +60,9 @@ fn matched(published: Published) -> usize {
     published.matched
 }
 
-/// Publishes until the router is closed. One in four changes its mind if it has to wait: then its message is missed, unless the subscription has ended.
-/// Returns how many were matched, and how many given up.
+/// Publishes until the router is closed. One publisher in four gives up if it has to wait. Its
+/// message is then missed, unless the subscription has ended. Returns the number of matched
+/// messages and the number given up.
 fn publish_until_closed(router: &Router, topic: &str, alive: &Arc<AtomicUsize>) -> [usize; 2] {
     let [mut sum, mut given_up] = [0; 2];
     for nth in 0.. {

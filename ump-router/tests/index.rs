@@ -1,4 +1,4 @@
-//! Values by patterns: what is found is exactly what a search through all of them would find.
+//! Values by patterns: a lookup finds exactly what a search through all values finds.
 #![cfg(not(loom))]
 
 use std::rc::Rc;
@@ -13,7 +13,7 @@ fn pattern(text: &str) -> Pattern {
     text.parse().unwrap()
 }
 
-/// In ascending order, as often as they are found.
+/// Returns the matching values in ascending order, with duplicates.
 fn fitting(index: &TopicIndex<u32>, topic: &str) -> Vec<u32> {
     let mut found = Vec::new();
     index
@@ -164,13 +164,13 @@ fn many_threads_can_look_at_the_same_time() {
 #[derive(Clone, Debug)]
 enum Step {
     Insert(Pattern),
-    /// The n-th of those that are there.
+    /// Removes the n-th of the values in the index.
     Remove(prop::sample::Index),
     RemoveAll,
     Find(Pattern),
 }
 
-/// Few names, so that much coincides.
+/// Patterns over few names, so that many are equal or intersect.
 fn patterns() -> impl Strategy<Value = Pattern> {
     let fragment = prop::sample::select(vec!["a", "a", "a", "b", "c", "*", "*", "**"]);
     let all = prop::collection::vec(fragment, 0..6);
@@ -186,7 +186,7 @@ fn steps() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// Beside a list.
+/// Runs the steps against an index and a plain list.
 fn run(steps: Vec<Step>) {
     let mut index = TopicIndex::new();
     let mut list: Vec<(TopicKey, Pattern, u32)> = Vec::new();
@@ -241,7 +241,7 @@ proptest! {
         run(steps);
     }
 
-    /// More of them, so that memory is given back on the way.
+    /// Inserts more values, so that the index frees memory on the way.
     #[test]
     fn what_is_left_of_many_is_still_found(
         many in prop::collection::vec(patterns(), 500..600),

@@ -1,4 +1,5 @@
-//! What is published reaches those who subscribed to it, once, in order, or they are told what is missing.
+//! A published message reaches each subscriber once and in order, or the subscriber gets the number
+//! of missed messages.
 
 use std::{
     collections::HashSet,
@@ -38,7 +39,7 @@ fn block_on<F: Future>(future: F) -> F::Output {
     clock.block_on(future, Some(until)).expect("in time")
 }
 
-/// Polls once with a waker that counts.
+/// Polls once with a waker that counts its calls.
 fn poll_once<F: Future>(future: Pin<&mut F>, bell: &Arc<Bell>) -> Poll<F::Output> {
     future.poll(&mut Context::from_waker(&Waker::from(Arc::clone(bell))))
 }
@@ -62,14 +63,14 @@ fn publish(router: &Router, topic: &str, number: u64) -> Published {
     router.publish(topic, Number(number)).wait().unwrap()
 }
 
-/// A publisher that was polled, and waits for room on topic `a`.
+/// Returns a publisher that was polled once and waits for room on topic `a`.
 fn in_line(router: &Router, number: u64, bell: &Arc<Bell>) -> Pin<Box<PublishFuture<Number>>> {
     let mut publisher = Box::pin(router.publish("a", Number(number)).into_future());
     assert!(poll_once(publisher.as_mut(), bell).is_pending());
     publisher
 }
 
-/// All that is there: numbers, and gaps in brackets.
+/// Receives everything available: numbers, and gaps in brackets.
 fn drain(subscription: &mut Subscription<Number>) -> Vec<String> {
     let mut all = Vec::new();
     loop {
@@ -232,7 +233,7 @@ fn a_prefix_that_is_not_apart_is_refused_to_who_comes_second() {
             "{error:?}"
         );
     }
-    // And nothing came of it.
+    // The refused messages had no effect.
     let refused = router.publish("b", Same).wait().unwrap_err();
     assert!(matches!(refused.error, Error::Protocol(_)));
     assert_eq!(publish(&router, "a", 1).queued, 1);
@@ -330,11 +331,11 @@ fn of_each_topic_only_the_latest_is_kept() {
         assert_eq!(counts(publish(&router, topic, number)), (1, 1, 0));
     }
     assert_eq!(slow.len(), 2);
-    // A third topic: that which has waited longest is lost.
+    // A third topic: the message that has waited longest is lost.
     publish(&router, "c", 5);
     publish(&router, "b", 6);
     assert_eq!(drain(&mut slow), ["[4]", "6", "5"]);
-    // And the places of those that were received are not those of what comes.
+    // The places of received messages are not used for new ones.
     publish(&router, "b", 7);
     publish(&router, "b", 8);
     publish(&router, "a", 9);
@@ -455,7 +456,7 @@ fn a_publisher_waits_no_longer_than_it_wants_to() {
         (Duration::MAX, |publish, clock| {
             publish.deadline(clock.now() + HOUR)
         }),
-        // The subscriber wants less.
+        // The subscriber's limit is shorter.
         (HOUR, |publish, _| publish.timeout(2 * HOUR)),
         (HOUR, |publish, _| publish.timeout(Duration::MAX)),
     ];
@@ -502,7 +503,7 @@ fn a_publisher_that_does_not_wait_reaches_who_has_room() {
     }
     assert_eq!(drain(&mut slow), ["0", "[2]"]);
     assert_eq!(drain(&mut quick), ["0", "1", "2"]);
-    // Who waits in line is not overtaken.
+    // A publisher that does not wait does not overtake one that waits.
     publish(&router, "a", 3);
     let bell = Arc::new(Bell::default());
     let waiting = in_line(&router, 4, &bell);
@@ -534,7 +535,7 @@ fn a_publisher_that_does_not_wait_has_no_use_for_a_time() {
     }
 }
 
-/// Awaits room, and leaves.
+/// Starts to wait for room, and drops the publisher.
 fn publish_in_vain(router: &Router) {
     drop(in_line(router, 3, &Arc::default()));
 }
@@ -588,7 +589,7 @@ fn of_publishers_that_wait_each_gets_the_room_of_one() {
     slow.recv().wait().unwrap();
     slow.recv().wait().unwrap();
     assert_eq!(bells.each_ref().map(|bell| bell.rings()), [1, 1, 0]);
-    // One of them has changed its mind.
+    // One publisher is dropped after it was woken.
     drop(waiting.remove(0));
     assert_eq!(drain(&mut slow), ["3", "4", "5"], "it was too late");
     for future in waiting {
@@ -596,7 +597,8 @@ fn of_publishers_that_wait_each_gets_the_room_of_one() {
     }
 }
 
-/// A subscription with room for one, for which publishers wait as long as it takes, and a 0 in it.
+/// Subscribes with room for one message, for which publishers wait without a limit. The queue holds
+/// a 0.
 fn full(router: &Router) -> Subscription<Number> {
     let options = of(1, WhenFull::Block(Duration::MAX));
     let slow = router.subscribe_with::<Number>("a", options).unwrap();
@@ -734,7 +736,7 @@ fn what_is_retained_is_listed_with_its_full_name() {
     for topic in ["a", "b", "a"] {
         router.publish(topic, Number(1)).retain().wait().unwrap();
     }
-    // With its prefix it would have no name.
+    // The topic is too long with the prefix of its type.
     let long = vec!["a"; 64].join("/");
     assert!(router.publish(&long, Number(1)).retain().wait().is_err());
     let listed = router.retained();
@@ -842,7 +844,7 @@ fn a_receiver_waits_no_longer_than_it_wants() {
     clock.wait_for_sleepers(1);
     publish(&router, "a", 1);
     clock.wait_for_sleepers(1);
-    // It may be on the way from the first wait to the second.
+    // The receiver may be between its two waits.
     while !receiver.is_finished() {
         clock.advance(LONG);
         thread::yield_now();
@@ -879,7 +881,7 @@ fn nothing_goes_over_a_closed_router() {
     router.close();
 }
 
-/// Panics when it is dropped.
+/// A message that panics when it is dropped.
 #[derive(Debug)]
 struct Bomb;
 
@@ -918,7 +920,7 @@ fn drops_that_panic_do_not_keep_a_router_from_being_closed() {
     for topic in ["a", "b"] {
         router.publish(topic, Bomb).retain().wait().unwrap();
     }
-    // Types are closed in no order.
+    // Types are closed in no fixed order.
     let mut numbers = router.subscribe::<Number>("a").unwrap();
     let mut bytes = router.subscribe::<Bytes>("a").unwrap();
     router.close();

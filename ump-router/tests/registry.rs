@@ -1,4 +1,4 @@
-//! What there is on a router, and who comes and goes.
+//! The lists of a router, and the announced changes.
 
 use ump_router::{
     Bytes, Change, ChangeKind, Message, RecvError, RequestMessage, Router, ServeOptions,
@@ -19,7 +19,8 @@ impl RequestMessage for Double {
     const PREFIX: &'static str = "number/double";
 }
 
-/// `+` for who subscribed, `-` for who did so no more; `S` and `s` for servers; `B` and `b` for who stands by.
+/// Encodes each change: `+` and `-` for subscriptions, `S` and `s` for servers, `B` and `b` for
+/// standbys.
 fn told(changes: &mut Subscription<Change>) -> Vec<String> {
     let mut all = Vec::new();
     while let Some(change) = changes.try_recv().unwrap() {

@@ -1,4 +1,5 @@
-//! A request by name ends once: in the reply of the server of its topic, or in one definite error.
+//! A request by topic ends exactly once: in the reply of its topic's server, or in one definite
+//! error.
 
 use std::{
     future::{Future, IntoFuture},
@@ -23,7 +24,7 @@ use ump_router::{
 };
 use ump_server::{ReplyContext, Stop};
 
-/// Doubled by its server, but for zero.
+/// Its server doubles it, and refuses zero.
 #[derive(Debug, PartialEq)]
 struct Double(u64);
 
@@ -35,7 +36,7 @@ impl RequestMessage for Double {
 
 const LONG: Duration = Duration::from_secs(60);
 
-/// Counts how often it was rung.
+/// A waker that counts its calls.
 #[derive(Default)]
 struct Bell(AtomicUsize);
 
@@ -60,7 +61,7 @@ fn double(number: u64) -> Result<u64, &'static str> {
     Ok(number * 2)
 }
 
-/// Serves what is there, and says on which topics it was asked.
+/// Serves all queued requests, and returns their topics.
 fn serve_all(server: &Server<Double>) -> Vec<String> {
     let mut topics = Vec::new();
     while let Ok(Some((Call { topic, message }, rctx))) = server.try_pop() {
@@ -73,7 +74,7 @@ fn serve_all(server: &Server<Double>) -> Vec<String> {
     topics
 }
 
-/// Serves until there is nobody any more.
+/// Spawns a thread that serves until no client is left.
 fn spawn(server: Server<Double>) -> thread::JoinHandle<usize> {
     thread::spawn(move || {
         let mut served = 0;
@@ -230,7 +231,7 @@ fn only_who_comes_second_is_told_that_a_topic_is_taken() {
     let first = router.serve::<Double>("a").unwrap();
     let error = router.serve::<Double>("a").unwrap_err();
     assert_eq!(error, Error::Taken("a".parse().unwrap()));
-    // Requests of another type are something else, and so are other topics.
+    // Requests of another type and other topics are independent.
     let _other = router.serve::<Bytes>("a").unwrap();
     let _beside = router.serve::<Double>("a/a").unwrap();
     assert!(first.is_serving());
@@ -272,7 +273,7 @@ fn a_request_that_was_not_taken_goes_to_who_follows() {
     assert!(poll_once(queued.as_mut()).is_pending());
     serve_all(&second);
     assert!(matches!(poll_once(queued.as_mut()), Poll::Ready(Ok(2))));
-    // The other one may have been executed: it is with who took it.
+    // The other request may have been executed: it stays with the server that took it.
     rctx.reply(5).unwrap();
     assert!(matches!(poll_once(taken.as_mut()), Poll::Ready(Ok(5))));
 }
@@ -350,7 +351,7 @@ fn who_wants_to_waits_for_a_server() {
             .into_future()
     );
     assert!(poll_once(awaiting.as_mut()).is_pending());
-    // Another one is of no use.
+    // A server of another topic does not help.
     let other = router.serve::<Double>("b").unwrap();
     assert!(poll_once(awaiting.as_mut()).is_pending());
     let server = router.serve::<Double>("a").unwrap();
@@ -532,7 +533,7 @@ fn servers_end_when_the_router_has_gone_and_serve_what_is_queued() {
     assert_eq!(server.wait().unwrap_err(), ump::Error::ClientsDisappeared);
 }
 
-/// A handler of `ump-server`, on whatever it runs.
+/// A handler of `ump-server`, used by each kind of loop.
 #[derive(Clone)]
 struct Doubler;
 
@@ -592,7 +593,7 @@ fn a_loop_on_a_thread_a_task_or_a_pool_stands_behind_a_topic() {
         let refused = router.request(claim.topic(), Double(0)).wait().unwrap_err();
         assert_eq!(refused.into_apperr(), Some("nothing"));
     }
-    // Who gives up all its claims has no client any more.
+    // A router that has dropped all claims of a loop is no longer its client.
     drop(claims);
     assert!(thread.join().is_ok() && pool.join().is_ok() && task.join().is_ok());
 }

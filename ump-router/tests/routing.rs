@@ -1,4 +1,5 @@
-//! The core against a reference that keeps everything in lists, through random programs; and the promises that it makes.
+//! The routing core against a reference that keeps everything in lists, in random programs; and the
+//! core's guarantees.
 
 use std::{
     collections::BTreeMap,
@@ -15,7 +16,8 @@ use ump_router::{
 
 type Message = u32;
 
-/// What a program does; peers and requests by their places in the lists of all that there ever were.
+/// A step of a program. Peers and requests are given by their places in the lists of all that ever
+/// existed.
 #[derive(Clone, Debug)]
 enum Step {
     Connect,
@@ -74,7 +76,7 @@ fn step() -> impl Strategy<Value = Step> {
 /// What the reference knows of a request that has not ended.
 #[derive(Clone, Debug)]
 struct Request {
-    /// Its place in the list of all that were ever made.
+    /// Its place in the list of all requests ever made.
     place: usize,
     owner: usize,
     local_id: u64,
@@ -85,14 +87,14 @@ struct Request {
     with: Option<usize>,
 }
 
-/// Said to a peer, with requests by their places.
+/// An output to a peer, with requests given by their places.
 type Said = (usize, String);
 
 #[derive(Default)]
 struct Reference {
     connected: Vec<bool>,
     subscriptions: Vec<(usize, u64, &'static str)>,
-    /// Who claims, in line; the first serves.
+    /// The claimants of each topic, in order. The first one serves.
     lines: BTreeMap<&'static str, Vec<usize>>,
     requests: Vec<Request>,
     made: usize,
@@ -152,7 +154,7 @@ impl Reference {
         }
     }
 
-    /// Whether it served, rather than stood by; if it can be.
+    /// Removes a claim, if there is one. Returns whether it served, rather than stood by.
     fn leave(&mut self, peer: usize, topic: &'static str) -> Option<bool> {
         let line = self.lines.get_mut(topic)?;
         let at = line.iter().position(|claimant| *claimant == peer)?;
@@ -201,7 +203,7 @@ impl Reference {
         }
     }
 
-    /// Whether it can be.
+    /// Executes a step. Returns whether the step is valid.
     #[expect(
         clippy::too_many_lines,
         reason = "what each kind of step does, one after the other"
@@ -358,17 +360,17 @@ impl Reference {
     }
 }
 
-/// The core, with the names that the reference has for things.
+/// The core under test, with the reference's names for peers and requests.
 struct Subject {
     core: Core<Message>,
     peers: Vec<PeerId>,
-    /// By their places; those that were given to a server.
+    /// The requests that were given to a server, by place.
     requests: BTreeMap<usize, RequestId>,
     start: Instant,
 }
 
 impl Subject {
-    /// Whether it can be.
+    /// Executes a step. Returns whether the core accepts it.
     fn step(&mut self, step: &Step, now: u64, messages: Message) -> bool {
         let now = self.start + Duration::from_secs(now);
         let (peer, input) = match *step {
@@ -446,7 +448,8 @@ impl Subject {
         self.core.handle(now, self.peers[peer], input).is_ok()
     }
 
-    /// What it says, in the words of the reference. `made` requests there were before the last step.
+    /// Returns the core's outputs in the reference's notation. `made` is the number of requests
+    /// before the last step.
     fn said(&mut self, reference: &Reference) -> Vec<Said> {
         let mut all = Vec::new();
         while let Some((to, output)) = self.core.poll_output() {
@@ -516,7 +519,7 @@ fn words(outcome: &Outcome<Message>) -> String {
     }
 }
 
-/// An answer goes to a request that was given to somebody, and mostly comes from that one.
+/// Directs an answer at a request that was given to a server. Most answers come from that server.
 fn aimed(step: Step, reference: &Reference, given: &BTreeMap<usize, RequestId>) -> Option<Step> {
     let Step::Answer(peer, choice, answer) = step else {
         return Some(step);
@@ -534,7 +537,7 @@ fn aimed(step: Step, reference: &Reference, given: &BTreeMap<usize, RequestId>) 
     Some(Step::Answer(with, place, answer))
 }
 
-/// Whether a peer that takes part is meant.
+/// Returns whether the step names a connected peer.
 fn is_possible(step: &Step, connected: &[bool]) -> bool {
     match *step {
         Step::Connect => connected.len() < 4,

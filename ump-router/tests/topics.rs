@@ -1,4 +1,4 @@
-//! Names and sets of names: what is one, and what fits what.
+//! Topics and patterns: which are valid, and which match.
 #![cfg(not(loom))]
 
 use std::{
@@ -20,7 +20,7 @@ fn pattern(text: &str) -> Pattern {
     text.parse().unwrap()
 }
 
-/// What matching means, in as few words as possible. It is exponential.
+/// Defines matching in as few words as possible. The search is exponential.
 fn fits(pattern: &[&str], topic: &[&str]) -> bool {
     match (pattern, topic) {
         ([], _) => topic.is_empty(),
@@ -31,7 +31,7 @@ fn fits(pattern: &[&str], topic: &[&str]) -> bool {
     }
 }
 
-/// All sequences of these of at most this length.
+/// Returns all sequences over an alphabet up to this length.
 fn sequences(alphabet: &[&'static str], longest: usize) -> Vec<Vec<&'static str>> {
     let longer = |all: &Vec<Vec<&'static str>>| {
         let add = |one: &Vec<_>| {
@@ -48,10 +48,13 @@ fn sequences(alphabet: &[&'static str], longest: usize) -> Vec<Vec<&'static str>
         .collect()
 }
 
-/// All patterns of at most four fragments, and for each of them which of the names of at most eight fragments it fits, as bits.
+/// Returns all patterns of at most four fragments. The bits of each pattern say which of the topics
+/// of at most eight fragments it matches.
 ///
-/// That is enough to know what two of them have in common. Of a shortest common name each fragment is needed by a fragment that is not `**` in one of the
-/// two patterns, so there are at most eight. And a name that is in neither pattern can be replaced by any other that is in neither: `z`.
+/// These are enough to know what two patterns have in common. Each fragment of a shortest common
+/// topic is needed by a fragment other than `**` in one of the two patterns, so it has at most
+/// eight fragments. A name that occurs in neither pattern can be replaced by any other such name:
+/// `z`.
 fn all_patterns() -> Vec<(String, Vec<u64>)> {
     let topics = sequences(&["a", "b", "z"], 8);
     let patterns = sequences(&["a", "b", "*", "**"], 4).into_iter();
@@ -283,7 +286,7 @@ fn limits_are_exact_and_the_error_points_behind_them() {
     let long = error(&bytes(Topic::MAX_LENGTH + 1));
     assert_eq!(long.kind(), Kind::TooLong(Topic::MAX_LENGTH));
     assert_eq!(long.position(), Topic::MAX_LENGTH);
-    // What does not fit entirely is behind the limit.
+    // A character that only partly fits is beyond the limit.
     assert_eq!(
         error(&format!("a{}", bytes(Topic::MAX_LENGTH))).position(),
         Topic::MAX_LENGTH - 1
@@ -347,7 +350,7 @@ fn an_error_about_a_long_text_keeps_only_what_is_around_the_place() {
 
 #[test]
 fn what_is_valid_is_shared_and_not_copied() {
-    // What is short is in the name itself, instead.
+    // A short topic is stored inline instead.
     let one = topic("long/enough/to/be/worth/sharing");
     let same = [
         one.clone(),
@@ -396,7 +399,7 @@ fn whatever_text_is_given_is_validated() {
     assert!(String::from("a//b").into_pattern().is_err());
 }
 
-/// Long ones, that meet often.
+/// Long patterns, of which many intersect.
 fn long_pattern() -> impl Strategy<Value = Pattern> {
     let fragment = prop::sample::select(vec!["a", "a", "b", "*", "**", "**"]);
     let all = prop::collection::vec(fragment, 0..=Pattern::MAX_FRAGMENTS);

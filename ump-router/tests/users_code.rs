@@ -1,4 +1,4 @@
-//! Wakers that do more than ring: a router runs them when it holds no lock.
+//! Wakers that run user code: a router calls them while it holds no lock.
 
 use std::{
     future::{Future, IntoFuture},
@@ -31,7 +31,7 @@ impl RequestMessage for Ask {
 
 const LONG: Duration = Duration::from_secs(60);
 
-/// An executor at its simplest: who wakes the task polls it, there and then, and learns what is on the router as well.
+/// A minimal executor: its waker polls the task at once, and also reads the router's lists.
 struct Inline<T> {
     router: Router,
     future: Mutex<Option<Pin<Box<dyn Future<Output = T> + Send>>>>,
@@ -156,7 +156,7 @@ fn a_waker_may_use_the_router_when_it_is_dropped_by_who_waits_no_more() {
     let mut subscription = blocking(&router);
     let mut publisher = Box::pin(router.publish("a", Number(2)).into_future());
     for _ in 0..2 {
-        // The second one takes the place of the first.
+        // The second waker replaces the first.
         let waker = Waker::from(Arc::new(Nested(router.clone())));
         let polled = publisher.as_mut().poll(&mut Context::from_waker(&waker));
         assert!(polled.is_pending());
@@ -192,7 +192,7 @@ fn a_waker_that_panics_is_not_the_trouble_of_who_makes_room() {
     drop(publisher);
 }
 
-/// A message that panics when it is dropped, if it is told to.
+/// A message that panics when it is dropped, if its flag is set.
 #[derive(Debug)]
 struct Fragile(bool);
 
@@ -206,7 +206,7 @@ impl Drop for Fragile {
     }
 }
 
-/// Panics when it is woken or, if so told, when it is dropped.
+/// A waker that panics when it is called or, if its flag is set, when it is dropped.
 struct Sour(bool);
 
 impl Wake for Sour {
@@ -232,7 +232,8 @@ fn publish_fragile(router: &Router, broken: bool) -> Published {
     router.publish("a", Fragile(broken)).wait().unwrap()
 }
 
-/// Each place in which the router drops a message of somebody else: several of them that panic neither abort nor are the trouble of whom it happens to.
+/// Covers each place in which the router drops a user's message. If several of them panic, the
+/// process does not abort and the calling thread does not panic.
 #[test]
 fn messages_that_panic_when_dropped_harm_nobody() {
     type Case = fn(&Router);
@@ -294,7 +295,8 @@ fn messages_that_panic_when_dropped_harm_nobody() {
     }
 }
 
-/// Each place in which the router wakes somebody: wakers that panic keep nobody else from being woken.
+/// Covers each place in which the router calls a waker. A waker that panics does not keep another
+/// one from being called.
 #[test]
 fn wakers_that_panic_harm_nobody() {
     fn polled<F: Future>(future: F, when_dropped: bool) -> Pin<Box<F>> {
@@ -303,7 +305,7 @@ fn wakers_that_panic_harm_nobody() {
         let pending = future.as_mut().poll(&mut Context::from_waker(&sour));
         assert!(pending.is_pending());
         if when_dropped {
-            // The last one is with the router.
+            // The router holds the last reference.
             drop(sour);
         }
         future
@@ -319,7 +321,7 @@ fn wakers_that_panic_harm_nobody() {
         assert_eq!(healthy.recv().wait().unwrap().0, 1);
         std::mem::forget(waits);
 
-        // Those who wait for a server, when it comes and when the router is closed.
+        // Callers that wait for a server: it arrives, or the router is closed.
         for comes in [true, false] {
             let ask = || router.request("x", Ask).wait_for_server().into_future();
             let waits = [(); 2].map(|()| polled(ask(), when_dropped));

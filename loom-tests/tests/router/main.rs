@@ -122,8 +122,8 @@ fn told(changes: &mut Subscription<Change>) -> Vec<ChangeKind> {
         .collect()
 }
 
-/// The set of outcomes that occurred in a model. If an expected outcome never occurs, the model proves
-/// less than it seems to.
+/// The set of outcomes that occurred in a model. If an expected outcome never occurs, the model
+/// proves less than it seems to.
 struct Seen<T>(Arc<Mutex<Vec<T>>>);
 
 impl<T: PartialEq + Debug> Seen<T> {

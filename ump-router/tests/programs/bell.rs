@@ -1,4 +1,4 @@
-//! A waker that counts.
+//! A waker that counts how often it is called.
 
 use std::{
     sync::{

@@ -1,4 +1,4 @@
-//! Runs programs, and makes one that fails as short as it gets.
+//! Runs programs, and shortens one that fails.
 
 use std::{
     env,
@@ -12,7 +12,7 @@ use proptest::{
 
 use crate::{World, program::Step};
 
-/// So many programs, unless `PROPTEST_CASES` says how many.
+/// Runs `cases` programs; `PROPTEST_CASES` overrides the number.
 pub(crate) fn check(cases: u32, programs: &impl Strategy<Value = Vec<Step>>) {
     let cases = env::var("PROPTEST_CASES").map_or(cases, |given| given.parse().expect("a number"));
     let mut runner = TestRunner::new(Config {
@@ -38,7 +38,8 @@ pub(crate) fn check(cases: u32, programs: &impl Strategy<Value = Vec<Step>>) {
     unreachable!("it fails");
 }
 
-/// What a step means depends on those before it, so that proptest leaves some that do not matter.
+/// Removes steps that the failure does not need. The meaning of a step depends on the steps before
+/// it, so proptest leaves some of them in.
 fn without_the_needless(mut program: Vec<Step>) -> Vec<Step> {
     let fails =
         |program: &[Step]| catch_unwind(AssertUnwindSafe(|| World::run(program.to_vec()))).is_err();

@@ -1,8 +1,8 @@
-//! Random programs on one thread: a router beside a model of it that is simple and sequential. After each step its outcome, who was woken, which messages
-//! are alive, the books of each server, what the router lists and what it tells of changes are compared. A program that fails is printed as short as it
-//! gets.
+//! Random programs on one thread: a router next to a simple sequential model of it. Each step
+//! compares its outcome, the woken wakers, the live messages, the statistics of each server, and
+//! the router's lists and announced changes. A failing program is shortened before it is printed.
 //!
-//! `PROPTEST_CASES=100000 cargo test --release -p ump-router --test programs` looks longer.
+//! `PROPTEST_CASES=100000 cargo test --release -p ump-router --test programs` runs more programs.
 
 mod bell;
 mod check;
@@ -46,7 +46,7 @@ impl World {
     }
 
     fn run(program: Vec<Step>) {
-        // What is ready is to be found so by each poll: the model knows of no budget.
+        // The model has no budget: each poll must find what is ready.
         ump::coop::with_budget(u32::MAX, || {
             let mut world = Self::new();
             for step in program {
@@ -127,7 +127,7 @@ fn one_of<T>(all: &mut [T], nth: Index) -> Option<&mut T> {
     Some(&mut all[nth])
 }
 
-/// What happened to which pattern or topic.
+/// Each change, with its pattern or topic.
 type Changes = Vec<(ChangeKind, String)>;
 
 #[test]

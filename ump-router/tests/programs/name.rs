@@ -1,4 +1,5 @@
-//! Names over few fragments, so that much coincides; and which of them meet, by the words of the documentation.
+//! Names over few fragments, so that many are equal or intersect; and intersection as the
+//! documentation defines it.
 
 use proptest::{prelude::*, sample::select};
 use ump_router::Pattern;
@@ -16,7 +17,7 @@ pub(crate) fn topics() -> impl Strategy<Value = Name> {
 }
 
 impl Name {
-    /// Fits all topics.
+    /// The pattern that matches all topics.
     pub(crate) fn all() -> Self {
         Self(vec!["**"])
     }
@@ -30,12 +31,12 @@ impl Name {
         self.0.join("/")
     }
 
-    /// As the router writes it.
+    /// The name as the router writes it.
     pub(crate) fn canonical(&self) -> String {
         self.text().parse::<Pattern>().unwrap().to_string()
     }
 
-    /// With a prefix.
+    /// The canonical name with a prefix.
     pub(crate) fn full(&self, prefix: &str) -> String {
         match self.canonical().as_str() {
             "" => prefix.to_owned(),
@@ -43,7 +44,7 @@ impl Name {
         }
     }
 
-    /// Whether there is a topic that both fit.
+    /// Returns whether some topic matches both names.
     pub(crate) fn meets(&self, other: &Self) -> bool {
         meet(&self.0, &other.0)
     }

@@ -1,4 +1,4 @@
-//! What a program is made of, and how programs are made up.
+//! The steps of a program, and strategies that generate programs.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::{
     serving::{Answer, How, Terms, answers, hows, terms},
 };
 
-/// An index is of one of those that are there.
+/// A step of a program. An index selects one of the objects that exist.
 #[derive(Clone, Debug)]
 pub(crate) enum Step {
     Subscribe(Name, usize, WhenFull),
@@ -19,31 +19,31 @@ pub(crate) enum Step {
     Retain(Name),
     Forget(Name),
     Receive(Index),
-    /// Receives, or is woken.
+    /// Polls the subscriber, which receives a message or is woken later.
     Await(Index),
     /// Polls a publisher that waits for room.
     GoOn(Index),
-    /// Drops it.
+    /// Drops a publisher that waits for room.
     GiveUp(Index),
     Pass(Duration),
     Serve(Name, How),
     Leave(Index),
-    /// Of a claim and its channel, only the channel.
+    /// Ends the channel of a server, and keeps its claim.
     End(Index),
-    /// Of a server: it lets nobody in any more, and serves those who are.
+    /// Closes a server: it accepts no new requests, and serves the queued ones.
     Shut(Index),
-    /// Only the claim.
+    /// Drops the claim of a server, and keeps its channel.
     Unclaim(Index),
-    /// So many requests at most.
+    /// Takes at most this many requests.
     Take(Index, usize),
     Answer(Index, Answer),
     Ask {
         topic: Name,
         terms: Terms,
-        /// Whether it is polled at once.
+        /// Whether the request is polled at once.
         begins: bool,
     },
-    /// Asks so often.
+    /// Sends `size` requests.
     Crowd {
         topic: Name,
         size: usize,
@@ -51,7 +51,7 @@ pub(crate) enum Step {
     },
     /// Polls a request.
     Look(Index),
-    /// Drops it.
+    /// Drops a request.
     Forgo(Index),
     Close,
 }
@@ -124,7 +124,7 @@ pub(crate) fn programs() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 0..120)
 }
 
-/// One subscription for which publishers wait, and many of them.
+/// One subscription, with many publishers that wait for its room.
 pub(crate) fn crowds() -> impl Strategy<Value = Vec<Step>> {
     let index = any::<Index>;
     let blocking = || {
@@ -150,7 +150,7 @@ pub(crate) fn crowds() -> impl Strategy<Value = Vec<Step>> {
     })
 }
 
-/// One topic, whose servers come and go while others stand by, and many who ask.
+/// One topic with many callers, whose servers come and go while others stand by.
 pub(crate) fn handovers() -> impl Strategy<Value = Vec<Step>> {
     let index = any::<Index>;
     let step = prop_oneof![
@@ -169,7 +169,7 @@ pub(crate) fn handovers() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 0..80)
 }
 
-/// One server, and crowds that ask it.
+/// One server, with crowds of callers.
 pub(crate) fn overtaking() -> impl Strategy<Value = Vec<Step>> {
     let index = any::<Index>;
     let crowd = |size, is_urgent| Step::Crowd {

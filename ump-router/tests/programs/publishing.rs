@@ -1,4 +1,4 @@
-//! Subscribers and publishers, each beside its model.
+//! Subscribers and publishers, each next to its model.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -24,7 +24,7 @@ use crate::{
     queue::{Pushed, Queue},
 };
 
-/// With something to count those that are alive.
+/// A message with a reference that counts the live messages.
 #[derive(Debug)]
 struct Number(u32, #[expect(dead_code)] Arc<()>);
 
@@ -51,16 +51,16 @@ struct Subscriber {
     model: Queue,
 }
 
-/// One that waits for room: its number is that of its message.
+/// A publisher that waits for room. Its number is that of its message.
 struct Publisher {
     number: u32,
     real: PublishFuture<Number>,
     bell: Arc<Bell>,
     counts: Counts,
-    /// For which subscriber.
+    /// The subscriber whose room it waits for.
     subscriber: u32,
     until: Duration,
-    /// The subscriber or the router is gone, and it was in line.
+    /// Its message waited when the subscriber or the router ended.
     is_refused: bool,
 }
 
@@ -108,7 +108,8 @@ impl Publishing {
     }
 
     pub(crate) fn subscribe(&mut self, name: &Name, capacity: usize, policy: WhenFull) {
-        // For which of several a publisher waits first is not said.
+        // Only one subscriber may block: which of several a publisher waits for first is
+        // unspecified.
         let blocks =
             |subscriber: &Subscriber| matches!(subscriber.model.when_full, WhenFull::Block(_));
         let policy = match policy {
@@ -315,7 +316,7 @@ impl Publishing {
         self.check_list();
     }
 
-    /// Whose message is in line no more has been woken.
+    /// Asserts that a publisher was woken if its message no longer waits.
     fn check_publishers(&self) {
         let in_line = |number| {
             let mut models = self.subscribers.iter().map(|subscriber| &subscriber.model);
@@ -355,7 +356,8 @@ impl Publishing {
 }
 
 impl Subscriber {
-    /// In which order what is retained comes is not said, nor what is lost if there is no room for all.
+    /// Receives in any order: neither the order of retained messages nor which of them are lost for
+    /// lack of room is specified.
     fn receive_in_any_order(&mut self, all: &BTreeSet<u32>) {
         let (mut received, mut missed) = (BTreeSet::new(), 0);
         let end = loop {

@@ -11,9 +11,9 @@ pub(crate) struct Queue {
     pub(crate) capacity: usize,
     pub(crate) when_full: WhenFull,
     pub(crate) entries: VecDeque<Entry>,
-    /// Those whose publishers wait for room.
+    /// The messages whose publishers wait for room.
     pub(crate) line: VecDeque<Entry>,
-    /// Missing after the last of all.
+    /// The number of messages missed after the last entry.
     missed: u64,
     pub(crate) end: Option<RecvError>,
     pub(crate) queued: u64,
@@ -24,7 +24,7 @@ pub(crate) struct Queue {
 }
 
 pub(crate) struct Entry {
-    /// Missing before it.
+    /// The number of messages missed before this one.
     missed: u64,
     topic: String,
     pub(crate) message: u32,
@@ -122,7 +122,7 @@ impl Queue {
         self.line.iter().any(|waiting| waiting.message == message)
     }
 
-    /// A publisher waits no more. Tells whether its message is missed.
+    /// Ends the wait of a publisher. Returns whether its message is missed.
     pub(crate) fn leave_line(&mut self, message: u32) -> bool {
         let place = self.line.iter().position(|it| it.message == message);
         let left = place.and_then(|place| self.line.remove(place));
@@ -154,7 +154,7 @@ impl Queue {
         }
     }
 
-    /// Tells who was in line.
+    /// Closes the queue. Returns the messages that waited for room.
     pub(crate) fn close(&mut self) -> Vec<u32> {
         self.end.get_or_insert(RecvError::Closed);
         self.missed += self.line.iter().map(|waiting| waiting.missed).sum::<u64>();

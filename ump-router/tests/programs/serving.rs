@@ -1,4 +1,4 @@
-//! Who serves, who stands by and follows, and what they are asked, each beside its model.
+//! Servers, standbys and their requests, each next to its model.
 
 mod asking;
 mod channel;
@@ -32,14 +32,14 @@ use crate::{Changes, name::Name, one_of};
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct How {
     stands_by: bool,
-    /// By a channel that there is already, with a claim apart.
+    /// Through an existing channel and a separate claim.
     by_claim: bool,
-    /// Of its channel.
+    /// The capacity of its channel.
     capacity: Option<usize>,
 }
 
 impl How {
-    /// The only one, with such a channel.
+    /// Claims a topic as its only server, with a channel of this capacity.
     pub(crate) fn alone(capacity: Option<usize>) -> Self {
         Self {
             stands_by: false,
@@ -67,7 +67,7 @@ pub(crate) struct Serving {
     servers: Vec<Member>,
     requests: Vec<Pending>,
     duties: Vec<Duty>,
-    /// Who serves each topic, then those who stand by.
+    /// The server of each topic, then its standbys in order.
     lines: BTreeMap<Name, VecDeque<u32>>,
     is_closed: bool,
     changes: Changes,
@@ -97,7 +97,7 @@ impl Real {
     }
 }
 
-/// Whether it stands by, its capacity and its books.
+/// Whether a server stands by, its capacity and its statistics.
 type Listed = (bool, Option<usize>, Stats);
 
 impl Serving {
@@ -166,7 +166,7 @@ impl Serving {
         );
     }
 
-    /// Drops all that there is of a server.
+    /// Drops a server with its claim and its channel.
     pub(crate) fn leave(&mut self, nth: Index) {
         if self.servers.is_empty() {
             return;
@@ -206,7 +206,7 @@ impl Serving {
         }
     }
 
-    /// What was queued there is told so.
+    /// Ends the requests that were queued at a lost server.
     fn lose(&mut self, server: u32, lost: &[u32]) {
         for number in lost {
             self.tell_request(*number, State::Done(server, Outcome::Lost));
@@ -296,27 +296,27 @@ impl Serving {
         self.lines.get(topic)?.front().copied()
     }
 
-    /// That of a server that is there.
+    /// Returns the channel of a live server.
     fn channel_of(&mut self, id: u32) -> Option<&mut Channel> {
         let mut members = self.servers.iter_mut();
         let member = members.find(|member| member.id == id);
         member.map(|member| &mut member.channel)
     }
 
-    /// Makes an entry in the books of a server.
+    /// Counts an event in the statistics of a server.
     fn count(&mut self, id: u32, column: impl FnOnce(&mut Stats) -> &mut u64) {
         if let Some(channel) = self.channel_of(id) {
             *column(&mut channel.counts) += 1;
         }
     }
 
-    /// Whether it lets nobody in any more.
+    /// Returns whether the server accepts no new requests.
     fn has_ended(&self, id: u32) -> bool {
         let member = self.servers.iter().find(|member| member.id == id);
         member.is_none_or(|member| !member.channel.is_open)
     }
 
-    /// A claim is over, unless it was before.
+    /// Ends a claim, unless it has ended before.
     fn take_out(&mut self, topic: &Name, id: u32) {
         let Some(line) = self.lines.get_mut(topic) else {
             return;

@@ -1,4 +1,4 @@
-//! Requests, on terms, from one server to the next.
+//! Requests with options, from one server to the next.
 
 use std::{
     future::IntoFuture,
@@ -14,13 +14,13 @@ use ump_router::{Error, RequestError, RequestFuture, RequestMessage, ump};
 use super::Serving;
 use crate::{bell::Bell, name::Name};
 
-/// Where requests are made.
+/// The source file of all requests.
 pub(super) const FILE: &str = file!();
 
 #[derive(Debug)]
 pub(crate) struct Ask {
     pub(super) number: u32,
-    /// To count those that are alive.
+    /// Counts the live messages.
     _life: Arc<()>,
 }
 
@@ -30,7 +30,7 @@ impl RequestMessage for Ask {
     const PREFIX: &'static str = "ask";
 }
 
-/// How a request is made.
+/// The options of a request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Terms {
     waits: bool,
@@ -40,7 +40,7 @@ pub(crate) struct Terms {
 }
 
 impl Terms {
-    /// None but its lane.
+    /// Sets only the lane.
     pub(crate) fn of_lane(is_urgent: bool) -> Self {
         Self {
             waits: false,
@@ -74,21 +74,22 @@ pub(super) struct Pending {
     pub(super) deadline: Option<Duration>,
     real: RequestFuture<Ask>,
     bell: Arc<Bell>,
-    /// Whether it was woken since it was last polled: its bell rang more often than this.
+    /// How often its waker had been called when it was last polled. It was woken since if the count
+    /// is higher.
     heard: usize,
     state: State,
 }
 
-/// Where it is; at the server with this number.
+/// Where a request is. The number is that of its server.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum State {
-    /// It has not begun. The server that was found for it is kept.
+    /// Not sent yet. It keeps the server that was found for it.
     Made(Option<u32>),
     LooksForServer,
     WaitsForRoom(u32),
     Queued(u32),
     Taken(u32),
-    /// So it ended there.
+    /// Ended at this server, in this outcome.
     Done(u32, Outcome),
 }
 
@@ -99,7 +100,7 @@ pub(super) enum Outcome {
     NoReply,
     NoServer,
     Closed,
-    /// The server went before it took the request.
+    /// The server left before it took the request.
     Lost,
     Full,
     TimeoutQueued,
@@ -116,7 +117,7 @@ impl Serving {
         };
         let mut request = self.router.request(topic.text(), message);
         if let Some(timeout) = terms.timeout {
-            // Both are the same here.
+            // Both have the same effect here.
             request = if number % 2 == 0 {
                 request.timeout(timeout)
             } else {
@@ -188,7 +189,7 @@ impl Serving {
         }
     }
 
-    /// How far the request gets by itself.
+    /// Advances the request as far as it gets by itself.
     fn advance(&mut self, place: usize) -> Option<Outcome> {
         loop {
             let request = &self.requests[place];
@@ -227,7 +228,7 @@ impl Serving {
         }
     }
 
-    /// Gets into the channel or is refused, unless it waits for room.
+    /// Puts the request into the channel, refuses it, or lets it wait for room.
     fn enter(&mut self, id: u32, number: u32, terms: Terms, is_late: bool) -> Option<State> {
         let refused = if is_late {
             Outcome::TimeoutQueued
@@ -246,7 +247,7 @@ impl Serving {
         Some(State::Done(id, refused))
     }
 
-    /// Whether it enters the channel. Those that are late may have to make room.
+    /// Returns whether the request enters the channel. Late requests may have to make room.
     fn finds_room(&mut self, id: u32, number: u32, terms: Terms) -> bool {
         let late = self.requests.iter();
         let late = late.filter(|request| request.is_late(self.now));
@@ -274,14 +275,14 @@ impl Serving {
         }
     }
 
-    /// Something happened to a request at its server.
+    /// Records what happened to a request at its server.
     pub(super) fn tell_request(&mut self, number: u32, state: State) {
         let mut requests = self.requests.iter_mut();
         let request = requests.find(|request| request.number == number);
         request.expect("it waits").state = state;
     }
 
-    /// Who could get on was woken.
+    /// Asserts that each request that can advance was woken.
     pub(super) fn check_wakes(&self) {
         for request in &self.requests {
             let is_late = request.is_late(self.now);
@@ -296,7 +297,7 @@ impl Serving {
             };
             assert!(!gets_on || request.is_woken(), "{} sleeps", request.number);
         }
-        // Those that wait for room are woken in their order, and no others.
+        // Requests that wait for room are woken in order, and no others.
         for request in &self.requests {
             let State::WaitsForRoom(id) = request.state else {
                 continue;
@@ -322,7 +323,7 @@ impl Serving {
 }
 
 impl Pending {
-    /// Whether it keeps the channel of this server from ending.
+    /// Returns whether the request keeps this server's channel from ending.
     pub(super) fn is_with(&self, id: u32) -> bool {
         match self.state {
             State::Made(server) => server == Some(id),

@@ -1,18 +1,18 @@
-//! The model of a server's channel: two lanes with room for so many each, whose turn it is, and the books.
+//! The model of a server's channel: two bounded lanes, the order of taking, and the statistics.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use ump_router::ump::Stats;
 
-/// So many urgent requests may be taken in a row while a normal one waits.
+/// The maximum number of urgent requests taken in a row while a normal one waits.
 const URGENT_RUN: u32 = 16;
 
-/// Requests that wait for room in a lane: first come, first woken.
+/// Requests that wait for room in a lane. They are woken in the order in which they came.
 #[derive(Default)]
 struct Line {
-    /// By their places; whoever is woken is taken out.
+    /// The waiting requests by place. A woken request is removed.
     waiting: BTreeMap<u64, u32>,
-    /// From the first enrolment until it is left.
+    /// The place of each request, from its registration until it leaves.
     places: BTreeMap<u32, u64>,
     last: u64,
 }
@@ -26,13 +26,13 @@ impl Line {
         self.waiting.insert(place, number);
     }
 
-    /// Tells whether it had been woken.
+    /// Removes a request. Returns whether it had been woken.
     fn leave(&mut self, number: u32) -> bool {
         let place = self.places.remove(&number);
         place.is_some_and(|place| self.waiting.remove(&place).is_none())
     }
 
-    /// How many are to be woken before it.
+    /// Returns the number of requests that are woken before this one.
     fn ahead_of(&self, number: u32) -> usize {
         match self.places.get(&number) {
             Some(place) => self.waiting.range(..place).count(),
@@ -42,17 +42,17 @@ impl Line {
 }
 
 pub(crate) struct Channel {
-    /// Of each lane.
+    /// The capacity of each lane.
     pub(crate) capacity: Option<usize>,
     normal: VecDeque<u32>,
     urgent: VecDeque<u32>,
-    /// For room in each lane.
+    /// The waiters for room in each lane.
     lines: [Line; 2],
     /// Urgent requests taken since the last normal one, while a normal one waited.
     run: u32,
     /// Whether requests can enter.
     pub(crate) is_open: bool,
-    /// But for what it holds now.
+    /// The statistics, except for the requests that the channel holds now.
     pub(crate) counts: Stats,
 }
 
@@ -86,16 +86,16 @@ impl Channel {
         &mut self.lines[usize::from(is_urgent)]
     }
 
-    /// There is room for so many more: they are woken.
+    /// Wakes the next `count` requests that wait for room.
     fn wake(&mut self, is_urgent: bool, count: usize) {
         for _ in 0..count {
             self.line(is_urgent).waiting.pop_first();
         }
     }
 
-    /// Lets a request in if there is room. In a full lane those at the head that are late are turned
-    /// down, and returned: their room is for those in line and for this one, in their order. It has
-    /// its own without being woken.
+    /// Lets a request in if there is room. If the lane is full, late requests at its head are
+    /// rejected and returned. Their room goes to the waiting requests and to this one, in order.
+    /// This request gets its room without being woken.
     pub(crate) fn enter(
         &mut self,
         number: u32,
@@ -114,7 +114,7 @@ impl Channel {
             self.counts.timeout_queued += late.len() as u64;
             has_room = ahead < late.len();
             if has_room {
-                // So that it is not woken.
+                // Removes it before the wake-ups: it must not be woken.
                 self.line(is_urgent).leave(number);
             }
             self.wake(is_urgent, late.len() - usize::from(has_room));
@@ -131,20 +131,20 @@ impl Channel {
         self.line(is_urgent).enrol(number);
     }
 
-    /// It does not wait for room any more. Had it been woken, the next one is.
+    /// Ends the wait of a request for room. If it had been woken, the next one is woken.
     pub(crate) fn stop_awaiting_room(&mut self, number: u32, is_urgent: bool) {
         if self.line(is_urgent).leave(number) && self.is_open && self.has_room(is_urgent) {
             self.wake(is_urgent, 1);
         }
     }
 
-    /// Whether it waits for room and has not been woken.
+    /// Returns whether the request waits for room and has not been woken.
     pub(crate) fn is_in_line(&self, number: u32) -> bool {
         let mut lines = self.lines.iter();
         lines.any(|line| line.waiting.values().any(|other| *other == number))
     }
 
-    /// A request that is queued does not wait any more.
+    /// Removes a queued request whose caller has left.
     pub(crate) fn withdraw(&mut self, number: u32) {
         for is_urgent in [false, true] {
             let lane = self.lane(is_urgent);
@@ -155,7 +155,8 @@ impl Channel {
         }
     }
 
-    /// The request whose turn it is, and those before it that were late: they are nobody's turn.
+    /// Takes the next request. Also returns the late requests before it, which do not count as
+    /// taken.
     pub(crate) fn take(&mut self, is_late: impl Fn(u32) -> bool) -> (Option<u32>, Vec<u32>) {
         let mut late = Vec::new();
         loop {
@@ -173,7 +174,7 @@ impl Channel {
         }
     }
 
-    /// The next request, and the run of urgent ones with it.
+    /// Returns the next request, and the run of urgent requests that includes it.
     fn next(&mut self) -> (Option<u32>, u32) {
         let (is_urgent, run) = match (self.normal.is_empty(), self.urgent.is_empty()) {
             (false, false) if self.run < URGENT_RUN => (true, self.run + 1),
@@ -186,7 +187,7 @@ impl Channel {
         (next, run)
     }
 
-    /// No request can enter any more: all that wait for room are woken.
+    /// Closes the channel: no request can enter, and all that wait for room are woken.
     pub(crate) fn close(&mut self) {
         self.is_open = false;
         for line in &mut self.lines {
@@ -194,7 +195,7 @@ impl Channel {
         }
     }
 
-    /// The server goes; tells who was queued.
+    /// Ends the server. Returns the queued requests.
     pub(crate) fn end(&mut self) -> Vec<u32> {
         self.close();
         let left: Vec<_> = self.normal.drain(..).chain(self.urgent.drain(..)).collect();

@@ -1,4 +1,4 @@
-//! Taking requests, and answering those that were taken.
+//! Taking requests, and answering the taken ones.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::one_of;
 
-/// A request that was taken.
+/// A taken request.
 pub(crate) struct Duty {
     number: u32,
     server: u32,
@@ -24,7 +24,7 @@ pub(crate) struct Duty {
 pub(crate) enum Answer {
     Reply,
     Fail,
-    /// Not at all.
+    /// Drops the reply context.
     LetGo,
 }
 
@@ -83,7 +83,7 @@ impl Serving {
         }
     }
 
-    /// Whether more can come to it.
+    /// Returns whether more requests can reach the server.
     fn is_reached(&self, id: u32) -> bool {
         let has_claim = self.lines.values().any(|line| line.contains(&id));
         let has_client = has_claim || self.requests.iter().any(|request| request.is_with(id));
@@ -132,7 +132,7 @@ impl Serving {
         }
     }
 
-    /// Whether its caller waits.
+    /// Returns whether the caller still waits.
     fn is_awaited(&self, duty: &Duty) -> bool {
         let mut requests = self.requests.iter();
         requests.any(|request| request.number == duty.number)
