@@ -1,12 +1,13 @@
-//! Numbers for things that live for ever, so that a word says which one.
+//! Interns things that live forever, so that one word can name two of them.
 //!
-//! A worker meets few of them, again and again: it looks up its own index, and takes the lock only for a new one. A reader takes it always.
+//! A worker meets few of them, again and again. It looks them up in a cache of its own, and takes
+//! the lock only for a new one. A reader always takes the lock.
 
 use std::{collections::BTreeMap, fmt, ptr};
 
 use crate::sync::Mutex;
 
-/// What the numbers stand for. Zero stands for nothing.
+/// The interned things, by number. Zero stands for none.
 pub(super) struct Interner<T: ?Sized + 'static>(Mutex<Vec<&'static T>>);
 
 impl<T: ?Sized> Interner<T> {
@@ -32,14 +33,14 @@ impl<T: ?Sized> fmt::Debug for Interner<T> {
     }
 }
 
-/// The index to an interner, of the one who fills it. Things at different addresses are different.
+/// The cache of the one writer of an interner. Things at different addresses are different.
 #[derive(Debug, Default)]
 pub(super) struct InternerCache {
     last: (Key, u32),
     known: BTreeMap<Key, u32>,
 }
 
-/// Address and size.
+/// The address and size of a thing.
 type Key = (usize, usize);
 
 impl InternerCache {

@@ -1,9 +1,11 @@
-//! What a worker has in hand: written by the worker alone, by plain stores, and read by anybody without stopping it.
+//! The record of a worker's current call. Only the worker writes it, by plain stores; any thread
+//! reads it without stopping the worker.
 //!
 //! # Turns
 //!
-//! A *call* of the handler is a request, a timer, `init` or `term`. Within it the handler has control in *turns*: on a thread there is one, on
-//! a task one for each poll. One word says which turn it is, and how far it has got:
+//! A *call* of the handler is for a request, a timer, `init` or `term`. During a call the handler
+//! has control in *turns*: on a thread there is one per call, on a task one per poll. One word
+//! holds the number of the turn and its phase:
 //!
 //! ```text
 //!          begin                 resume                  claim, by the monitor
@@ -13,16 +15,20 @@
 //!    └────── end ─────┴─────────────────────────┴───────────────────────────────┴─┘
 //! ```
 //!
-//! `begin` and `resume` each take a new number, so a word never comes back.
+//! `begin` and `resume` each take a new number, so the word never has the same value again.
 //!
 //! # Invariants
 //!
-//! 1. What a call is about is written before the store that says `WAITING`, the beginning of a turn before the one that says `RUNNING`; and
-//!    both only after the store that ended what was there before. All of these are Release, and read by Acquire: whoever finds the
-//!    same word before and after has read what belongs to it. (That is a sequence lock with the word for its number; see Boehm,
-//!    "Can seqlocks get along with programming language memory models?", 2012.)
-//! 2. The monitor reports a turn only if its compare-exchange from `RUNNING` to `REPORTED` succeeds: then that very turn was still going on.
-//! 3. The worker leaves a turn that is watched by a swap: either it finds `REPORTED`, or the monitor will not find `RUNNING`.
+//! 1. The description of a call is written before the store of `WAITING`, the start of a turn
+//!    before the store of `RUNNING`. Both are written only after the store that ended the previous
+//!    phase. All these stores are Release, and the loads are Acquire. So a reader that loads the
+//!    same word before and after has read the values that belong to it. (This is a sequence lock
+//!    whose sequence number is the word; see Boehm, "Can seqlocks get along with programming
+//!    language memory models?", 2012.)
+//! 2. The monitor reports a turn only if its compare-exchange from `RUNNING` to `REPORTED`
+//!    succeeds. Then that very turn was still going on.
+//! 3. The worker leaves a watched turn by a swap. Either the swap returns `REPORTED`, or the
+//!    monitor will not find `RUNNING`.
 
 mod interner;
 mod recorder;
@@ -46,11 +52,11 @@ const IDLE: u64 = 0;
 const WAITING: u64 = 1;
 const RUNNING: u64 = 2;
 const REPORTED: u64 = 3;
-/// The number of a turn is above its phase.
+/// The mask of the phase. The bits above it are the number of the turn.
 const PHASE: u64 = 3;
 const ONE_TURN: u64 = PHASE + 1;
 
-/// Since when, if nobody asked for the time.
+/// The time of a call that is not timed.
 const UNTIMED: u64 = u64::MAX;
 
 /// A worker's record.
@@ -59,38 +65,38 @@ pub(crate) struct WorkerRecord {
     pub(crate) name: std::sync::Arc<str>,
     pub(crate) worker: usize,
     pub(crate) clock: Clock,
-    /// What the times are counted from, in nanoseconds.
+    /// The origin of the times, which are in nanoseconds.
     epoch: Instant,
     turn: AtomicU64,
-    /// The numbers of its kind and its caller in the interner.
+    /// The numbers of the call's kind and its caller in the interners.
     what: AtomicU64,
     taken: AtomicU64,
     since: AtomicU64,
     kinds: Interner<str>,
     callers: Interner<Location<'static>>,
-    /// These three are for the status only.
+    // The following three are for the status only.
     processed: Count,
     restarts: Count,
     state: AtomicU8,
 }
 
-/// What the monitor sees.
+/// The monitor's view of a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Snapshot {
-    /// The handler has no control; this was its last turn.
+    /// The handler does not have control; this was its last turn.
     Away(Turn),
-    /// It has had control since then.
+    /// The handler has had control since this instant.
     Running(Turn, Instant),
-    /// The same, and it was reported.
+    /// The handler has control, and the turn was reported.
     Reported(Turn),
 }
 
-/// Which turn.
+/// The number of a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Turn(u64);
 
 impl Turn {
-    /// Before the first one.
+    /// The number before that of the first turn.
     pub(crate) const NONE: Self = Self(0);
 }
 
@@ -113,13 +119,14 @@ impl WorkerRecord {
         })
     }
 
-    /// What is going on at this moment.
+    /// Returns the present state of the worker's turn.
     pub(crate) fn snapshot(&self) -> Snapshot {
         let word = self.turn.load(Ordering::Acquire);
         let turn = Turn(word & !PHASE);
         match word & PHASE {
             RUNNING => match self.instant(self.since.load(Ordering::Acquire)) {
-                // Relaxed: invariant 1. It is over already, so the next one has only just begun.
+                // ORDERING: Relaxed, by invariant 1. If the word differs, the turn is over, and the
+                // next one has only just begun.
                 Some(_) if self.turn.load(Ordering::Relaxed) != word => Snapshot::Away(turn),
                 Some(since) => Snapshot::Running(turn, since),
                 None => Snapshot::Away(turn),
@@ -129,13 +136,15 @@ impl WorkerRecord {
         }
     }
 
-    /// Takes it upon itself to report the turn, with what it is about; unless that is over.
+    /// Claims the turn for a report, and returns the kind and caller of its call; `None` if the
+    /// turn is over.
     pub(crate) fn claim(
         &self,
         turn: Turn,
     ) -> Option<(&'static str, Option<&'static Location<'static>>)> {
         let what = self.what.load(Ordering::Acquire);
-        // Release: with the worker's swap. Acquire: after the worker's last mail about an earlier turn.
+        // ORDERING: Release pairs with the Acquire of the worker's swap. Acquire orders this after
+        // the worker's last command about an earlier turn.
         let claimed = self.turn.compare_exchange(
             turn.0 | RUNNING,
             turn.0 | REPORTED,
@@ -154,7 +163,8 @@ impl WorkerRecord {
     }
 
     fn state(&self) -> WorkerState {
-        // Acquire: pairs with the Release of `set_state`: what the worker did before is to be seen.
+        // ORDERING: Acquire pairs with the Release of `set_state`, so that what the worker did
+        // before is visible.
         WorkerState::from_number(self.state.load(Ordering::Acquire))
     }
 
@@ -162,12 +172,12 @@ impl WorkerRecord {
         self.state.store(state as u8, Ordering::Release);
     }
 
-    /// What it looks like from outside.
+    /// Returns the status of the worker.
     pub(crate) fn status(&self) -> WorkerStatus {
         WorkerStatus {
             worker: self.worker,
             state: self.state(),
-            // Acquire: pairs with the Release of the recorder's `end`.
+            // ORDERING: Acquire pairs with the Release of the recorder's `end`.
             processed: self.processed.load(Ordering::Acquire),
             restarts: self.restarts.load(Ordering::Relaxed),
             in_hand: self.in_hand(),
@@ -182,7 +192,7 @@ impl WorkerRecord {
             }
             let what = self.what.load(Ordering::Acquire);
             let taken = self.taken.load(Ordering::Acquire);
-            // Relaxed: invariant 1.
+            // ORDERING: Relaxed, by invariant 1.
             if self.turn.load(Ordering::Relaxed) == word {
                 let (kind, caller) = self.read(what);
                 let taken = self.instant(taken);
@@ -193,14 +203,14 @@ impl WorkerRecord {
                     is_running: word & PHASE != WAITING,
                 });
             }
-            // Whoever writes does so in a few instructions.
+            // The worker finishes its write within a few instructions.
             crate::sync::yield_now();
         }
     }
 
     fn nanoseconds(&self, at: Instant) -> u64 {
         let since = at.saturating_duration_since(self.epoch);
-        // It takes 584 years to get there.
+        // The conversion fails after 584 years.
         u64::try_from(since.as_nanos()).unwrap_or(UNTIMED)
     }
 

@@ -1,6 +1,8 @@
-//! Who writes at a record: the worker's own end of it. What is done with each call passes by here, so this is where it is timed, traced and counted.
+//! The worker's own end of its record. Every call passes through it, so it also times, traces and
+//! counts the calls.
 //!
-//! A subscriber or a recorder is the user's code: where a worker runs it outside of what is caught as the handler's, it is shielded.
+//! A `tracing` subscriber and a `metrics` recorder are user code. Where a worker runs them outside
+//! the code in which panics count as the handler's, their panics are ignored.
 
 use std::{
     fmt,
@@ -23,34 +25,34 @@ use crate::{
     watchdog::Watch,
 };
 
-/// The worker's end of its record. Dropped, the worker has ended.
+/// The worker's end of its record. When it is dropped, the worker has ended.
 pub(crate) struct WorkerRecorder {
     record: Arc<WorkerRecord>,
     kinds: InternerCache,
     callers: InternerCache,
-    /// What is written at the record.
+    /// The word that was written to the record last.
     word: u64,
-    /// Whether it reads the clock for each call.
+    /// Whether each call reads the clock.
     is_timed: bool,
     watch: Option<Watch>,
     meter: Meter,
-    /// Of its loop; dropped with the last worker.
+    /// The meter of the loop's channel, shared by the workers; dropped with the last one.
     channel_meter: Option<ChannelMeter>,
     call: Option<Call>,
-    /// The beginning of a turn, if it is known before that begins.
+    /// The start of the next turn, if it is known before the turn begins.
     now: Option<Instant>,
-    /// When the turn began.
+    /// The start of the current turn.
     since: Option<Instant>,
 }
 
-/// What is in hand.
+/// The current call.
 struct Call {
     kind: &'static str,
-    /// The number of that.
+    /// The number of `kind`.
     number: u32,
     caller: Option<&'static Location<'static>>,
     taken: Option<Instant>,
-    /// None if it is not for requests; otherwise for how many.
+    /// The span and the number of requests; `None` if the call is not for requests.
     request: Option<(Span, u64)>,
 }
 
@@ -71,31 +73,31 @@ impl WorkerRecorder {
         }
     }
 
-    /// Keeps the meter of its loop's channel going.
+    /// Keeps the meter of the loop's channel alive.
     pub(crate) fn counts(mut self, meter: &ChannelMeter) -> Self {
         self.channel_meter = Some(meter.clone());
         self
     }
 
-    // ---- the worker's life
+    // ---- the worker's state
 
     pub(crate) fn set_state(&self, state: WorkerState) {
         self.record.set_state(state);
     }
 
-    /// Its handler will be made anew after this pause, because it has failed.
+    /// Records that the handler has failed and will be rebuilt after this pause.
     pub(crate) fn will_restart(&self, pause: Duration) {
         ignore_user_panic(|| trace::restart(&self.record.name, self.record.worker, pause));
         self.meter.pause();
     }
 
-    /// Its handler is made anew.
+    /// Records that the handler is being rebuilt.
     pub(crate) fn restarts(&mut self, restarts: u64) {
         self.record.restarts.store(restarts, Ordering::Relaxed);
         ignore_user_panic(|| self.meter.restart());
     }
 
-    /// Its handler has panicked. Returns what it was called for, and where that was asked.
+    /// Records that the handler has panicked. Returns the kind and the caller of its call.
     pub(crate) fn panicked(
         &mut self,
         message: &PanicMessage,
@@ -108,7 +110,7 @@ impl WorkerRecorder {
         (kind, caller)
     }
 
-    /// What the handler is called for, and where that was asked.
+    /// Returns the kind and the caller of the current call.
     pub(crate) fn called_for(&self) -> (&'static str, Option<&'static Location<'static>>) {
         self.call
             .as_ref()
@@ -117,7 +119,8 @@ impl WorkerRecorder {
 
     // ---- calls
 
-    /// The handler is called for a request, or for several of which this is the first; so many more are queued.
+    /// Begins a call for a request, or for several of which this is the first. `queued` returns the
+    /// number of requests that are left in the queue.
     #[inline]
     pub(crate) fn begin_request<R, E>(
         &mut self,
@@ -135,7 +138,7 @@ impl WorkerRecorder {
         });
     }
 
-    /// The handler is called for something else.
+    /// Begins a call for something other than a request.
     #[inline]
     pub(crate) fn begin_other(&mut self, kind: &'static str) {
         self.begin(kind, None, None);
@@ -152,7 +155,7 @@ impl WorkerRecorder {
         let number = self.kinds.number(&record.kinds, kind);
         let asked_at = caller.map_or(0, |caller| self.callers.number(&record.callers, caller));
         let taken = self.is_timed.then(|| record.clock.now());
-        // Release, all of them: see invariant 1 of the record.
+        // ORDERING: Release, all of them: see invariant 1 of the record.
         record
             .what
             .store(pack([number, asked_at]), Ordering::Release);
@@ -169,7 +172,7 @@ impl WorkerRecorder {
         });
     }
 
-    /// Gives the handler control.
+    /// Begins a turn: the handler gets control.
     #[inline]
     pub(crate) fn resume(&mut self) {
         let record = &*self.record;
@@ -185,13 +188,13 @@ impl WorkerRecorder {
         }
     }
 
-    /// The handler has given control back, and waits.
+    /// Ends a turn: the handler has returned control and waits.
     #[cfg(all(feature = "tokio", not(any(loom, shuttle))))]
     pub(crate) fn pause(&mut self) {
         self.leave(WAITING);
     }
 
-    /// The call is done with.
+    /// Ends the call.
     #[inline]
     pub(crate) fn end(&mut self, outcome: CallOutcome) {
         self.leave(IDLE);
@@ -208,18 +211,20 @@ impl WorkerRecorder {
                 call.taken
                     .map(|taken| clock.now().saturating_duration_since(taken))
             });
-        // Plain, as nobody else writes it. The last thing: whoever sees it may count on the rest.
+        // ORDERING: a Relaxed load, because only this worker writes the counter. The Release store
+        // is the last step and pairs with the Acquire of `status`: a reader that sees it sees the
+        // rest.
         let processed = self.record.processed.load(Ordering::Relaxed) + requests;
         self.record.processed.store(processed, Ordering::Release);
     }
 
-    /// What is in hand.
+    /// Returns the current call.
     #[cfg(all(feature = "tokio", not(any(loom, shuttle))))]
     pub(crate) fn in_hand(&self) -> Option<InHand> {
         self.record.status().in_hand
     }
 
-    /// Calls the handler for something that is no request.
+    /// Runs a whole call that is not for a request.
     pub(crate) fn call<T>(&mut self, kind: &'static str, call: impl FnOnce() -> T) -> T {
         self.begin_other(kind);
         let result = self.run(call);
@@ -227,7 +232,8 @@ impl WorkerRecorder {
         result
     }
 
-    /// Calls the handler for what has begun, on this thread. If it panics, the call is still in hand.
+    /// Runs the handler for the call that has begun, on this thread. If it panics, the call stays
+    /// current.
     #[inline]
     pub(crate) fn run<T>(&mut self, call: impl FnOnce() -> T) -> T {
         self.resume();
@@ -242,7 +248,7 @@ impl WorkerRecorder {
         self.record.turn.store(word, Ordering::Release);
     }
 
-    /// Ends a turn, if there is one.
+    /// Ends a turn if there is one, and writes the phase.
     #[inline]
     fn leave(&mut self, phase: u64) {
         let is_running = self.word & PHASE == RUNNING;
@@ -250,7 +256,7 @@ impl WorkerRecorder {
         match &self.watch {
             Some(watch) if is_running => {
                 self.word = turn | phase;
-                // Acquire: pairs with the Release of the monitor's claim.
+                // ORDERING: Acquire pairs with the Release of the monitor's claim.
                 let found = self.record.turn.swap(self.word, Ordering::AcqRel);
                 if found & PHASE == REPORTED {
                     self.report_end(watch, Turn(turn));
@@ -260,7 +266,7 @@ impl WorkerRecorder {
         }
     }
 
-    /// Tells for how long a turn went on that was reported.
+    /// Sends the monitor the duration of a turn that was reported.
     #[cold]
     fn report_end(&self, watch: &Watch, turn: Turn) {
         let (Some(call), Some(since)) = (&self.call, self.since) else {
@@ -273,7 +279,7 @@ impl WorkerRecorder {
 
 impl Drop for WorkerRecorder {
     fn drop(&mut self) {
-        // What is in hand was not let finish.
+        // The current call, if any, was cut short.
         ignore_user_panic(|| self.end(CallOutcome::NoReply));
         self.record.set_state(WorkerState::Ended);
     }

@@ -1,4 +1,4 @@
-//! What a worker looks like from outside.
+//! The status of a worker, as other threads see it.
 
 #![cfg_attr(
     feature = "serde",
@@ -7,39 +7,39 @@
 
 use std::{fmt, panic::Location, time::Duration};
 
-/// What a worker of a loop is doing, read without stopping it: out of date as soon as it is known. From
-/// [`Stopper::workers`](crate::Stopper::workers).
+/// The status of a worker of a loop, read without stopping the worker. It may be out of date as
+/// soon as it is returned. From [`Stopper::workers`](crate::Stopper::workers).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct WorkerStatus {
     /// Its number in a pool, from zero.
     pub worker: usize,
-    /// How far it has got in its life.
+    /// The phase of the worker's life.
     pub state: WorkerState,
-    /// How many requests it has done with, however they ended.
+    /// The number of requests whose call has ended, with any outcome.
     pub processed: u64,
-    /// How often its handler has been made anew.
+    /// How often the handler has been rebuilt.
     pub restarts: u64,
-    /// What its handler is called for.
+    /// The handler's current call.
     pub in_hand: Option<InHand>,
 }
 
-/// How far a worker has got in its life.
+/// The phase of a worker's life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum WorkerState {
-    /// Its handler is being made, or in `init`.
+    /// The handler is being built, or is in `init`.
     Starting,
-    /// It serves, or waits for something to serve.
+    /// The worker handles requests, or waits for them.
     Serving,
-    /// It waits before its handler is made anew.
+    /// The worker pauses before its handler is rebuilt.
     Pausing,
-    /// Its handler is in `term`.
+    /// The handler is in `term`.
     Ending,
-    /// It has ended.
+    /// The worker has ended.
     Ended,
 }
 
@@ -56,19 +56,22 @@ impl WorkerState {
     }
 }
 
-/// What a handler is called for.
+/// The current call of a handler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct InHand {
-    /// What the handler [says](crate::thread::Handler::kind) of the request; `on_timer`, `init` or `term` if it is none.
+    /// The kind of the request, as the handler [names it](crate::thread::Handler::kind); otherwise
+    /// `on_timer`, `init` or `term`.
     pub kind: &'static str,
-    /// Where the request was made, of a batch the first one; `None` if it is no request.
+    /// The location where the request was made, in a batch that of the first; `None` if the call is
+    /// not for a request.
     #[cfg_attr(feature = "serde", serde(serialize_with = "crate::serial::location"))]
     pub caller: Option<&'static Location<'static>>,
-    /// How long it has been in hand, by the loop's clock; only if its calls are [timed](crate::thread::Builder::timed).
+    /// The time since the call began, by the loop's clock. Only if calls are
+    /// [timed](crate::thread::Builder::timed).
     pub age: Option<Duration>,
-    /// Whether the handler has control. On a task it has not while it awaits something.
+    /// Whether the handler has control. On a task it does not while it awaits something.
     pub is_running: bool,
 }
 
