@@ -1,42 +1,55 @@
-//! The watchdog: tells of handlers that do not return control.
+//! The watchdog: reports handlers that do not return control.
 //!
-//! One thread watches over all loops of the process that [want it](crate::thread::Builder::watchdog), `ump-watchdog`. It is there while at least
-//! one of these is, and sleeps while none of them has anything in hand. What it measures is the time for which a handler *has control*: on a
-//! thread that is a whole call, on a task each poll, so that a handler may await for as long as it likes.
+//! One thread, `ump-watchdog`, watches all loops of the process that have the
+//! [watchdog](crate::thread::Builder::watchdog) enabled. It exists while there is at least one such
+//! loop, and sleeps while none of them has a current call. It measures the time for which a handler
+//! *has control*: on a thread that is a whole call, on a task each poll. So a handler on a task may
+//! await for any time.
 //!
-//! # What is reported when
+//! # The reports
 //!
-//! A turn of a handler that goes on for longer than the threshold is reported when it is noticed, then again each time the elapsed time has doubled, and
-//! once more when it is over:
+//! If a turn of a handler takes longer than the threshold, it is reported when the monitor notices
+//! it, then each time the elapsed time has doubled, and once more when it is over:
 //!
 //! ```text
 //!    0 ──────── threshold ───── × 2 ─────────────── × 4 ──────────── the handler returns
 //!               Noticed         Persists            Persists         Over
 //! ```
 //!
-//! A report is made only if that very turn was still going on when the monitor looked, with more than the threshold behind it. What ended before is
-//! never reported; `Over` follows each turn that was reported, and no other. How late the monitor looks is up to the operating system's scheduler.
+//! A turn is reported only if that very turn was still going on when the monitor looked, after more
+//! than the threshold. A turn that ended before is never reported. `Over` follows each turn that
+//! was reported, and no other. The operating system's scheduler determines how late the monitor
+//! looks.
 //!
-//! **A stopped process has no stalls.** While it is stopped (`SIGSTOP`, a debugger, a frozen container or virtual machine) its handlers cannot return, so
-//! this time does not count. The monitor notices it by waking up later than it meant to, and leaves that time out, here and in
-//! [`Stall::elapsed`]. It looks four times within a threshold, at least twice a second, and what is shorter than the time between two looks
-//! it may not notice: with a threshold of 1 s a handler is reported after at least 0.75 s of its own, and 0.25 s less for each further stop.
+//! **A stopped process has no stalls.** While a process is stopped (`SIGSTOP`, a debugger, a frozen
+//! container or virtual machine), its handlers cannot return, so this time does not count. The
+//! monitor notices a stop because it wakes up later than intended. It subtracts that time, here and
+//! in [`Stall::elapsed`]. The monitor looks four times per threshold, and at least twice a second.
+//! It may not notice a stop that is shorter than the time between two looks: with a threshold of 1
+//! s a handler is reported after at least 0.75 s of its own, and 0.25 s less for each further stop.
 //!
 //! # Protocol
 //!
-//! The turns themselves, and how the monitor claims one, are in `record`. Here is how the monitor learns that it has to look:
+//! `record` describes the turns, and how the monitor claims one. This is how the monitor learns
+//! that it has to look:
 //!
-//! - It looks at all records. If nothing runs and nothing has run since its last look, it sleeps for ever: it raises `asleep`, looks once
-//!   more, and sleeps. A worker that begins a turn says so at its record, then looks at `asleep`. Between the two, on both sides, is a
-//!   `SeqCst` fence: the monitor sees the turn, or the worker sees `asleep` (and takes it down and wakes the monitor).
-//! - Otherwise it sleeps until the earliest moment at which anything can be overdue: the beginning of what runs, or the present for
-//!   what does not run, and the threshold; and no longer than a quarter of that, or half a second. So no worker needs to wake it, however short its
-//!   threshold is beside that of another. When nothing has run for a threshold it sleeps for ever, so a loop wakes the monitor at most once in a threshold.
-//! - How much later it wakes up than it meant to does not count for what runs. Of what began while it slept for ever only the time counts
-//!   since it woke up.
-//! - By a manual clock it sleeps until that is advanced.
-//! - A turn that ends after it was reported leaves commands, and so does a loop that comes or goes. The commands about a turn is delivered before
-//!   anything about a later turn of the same worker.
+//! - The monitor looks at all records. If no turn runs and none has run since its last look, it
+//!   sleeps without a limit: it sets `asleep`, looks once more, and sleeps. A worker that begins a
+//!   turn writes that to its record, then reads `asleep`. Between the two, on both sides, is a
+//!   `SeqCst` fence. So the monitor sees the turn, or the worker sees `asleep` (and clears it and
+//!   wakes the monitor).
+//! - Otherwise the monitor sleeps until the earliest instant at which a turn can be overdue: the
+//!   threshold after the start of a running turn, or after the present for a worker without one. It
+//!   sleeps no longer than a quarter of the threshold, or half a second. So no worker needs to wake
+//!   it, however short its threshold is in comparison to that of another. When no turn has run for
+//!   a threshold, the monitor sleeps without a limit. So a loop wakes it at most once per
+//!   threshold.
+//! - The time by which the monitor wakes up too late does not count for running turns. For a turn
+//!   that began while the monitor slept without a limit, only the time since the wake-up counts.
+//! - With a manual clock, the monitor sleeps until that clock is advanced.
+//! - A turn that ends after it was reported sends the monitor a command, and so does a loop that
+//!   starts or ends. The command about a turn is delivered before any report about a later turn of
+//!   the same worker.
 
 #[cfg(loom)]
 pub mod model;
@@ -54,14 +67,14 @@ use crate::{
     sync::Arc,
 };
 
-/// What is to be watched for, and who is to be told.
+/// The watchdog's configuration for a loop: the threshold, and the callback.
 #[derive(Clone, Debug)]
 pub(crate) struct WatchConfig {
     threshold: Duration,
     on_stall: Option<OnStall>,
 }
 
-/// Is told of each stall.
+/// The callback that is called with each stall.
 #[derive(Clone)]
 pub(crate) struct OnStall(std::sync::Arc<dyn Fn(&Stall) + Send + Sync>);
 
@@ -77,7 +90,7 @@ impl fmt::Debug for OnStall {
     }
 }
 
-/// Anything shorter is in the scheduler's hands.
+/// The shortest threshold. Anything shorter depends on the scheduler.
 const SHORTEST: Duration = Duration::from_millis(1);
 
 impl WatchConfig {
@@ -89,7 +102,7 @@ impl WatchConfig {
     }
 }
 
-/// A record that is watched.
+/// A record that is watched, with its configuration.
 pub(crate) struct WatchTarget {
     record: Arc<WorkerRecord>,
     config: WatchConfig,
@@ -113,7 +126,7 @@ impl WatchTarget {
         }
     }
 
-    /// The user's code runs here: the callback, and whoever subscribes to traces.
+    /// Reports a stall. This runs user code: the callback, and `tracing` subscribers.
     fn tell(&self, stall: &Stall) {
         let _ = catch_user_panic(|| crate::observe::stall(stall));
         if let Some(OnStall(call)) = &self.config.on_stall {
@@ -122,15 +135,16 @@ impl WatchTarget {
     }
 }
 
-/// The worker's end of being watched. Dropped, the monitor forgets the worker.
+/// The worker's end of the watchdog. When it is dropped, the monitor forgets the worker.
 pub(crate) struct Watch {
     monitor: std::sync::Arc<Monitor>,
-    /// Until it is dropped. It goes to the monitor then, where the drop of a callback can do no harm.
+    /// Set until the drop, which sends it to the monitor: there, the drop of a callback does no
+    /// harm.
     watched: Option<Arc<WatchTarget>>,
 }
 
 impl Watch {
-    /// Has a record watched from now on.
+    /// Starts to watch a record.
     pub(crate) fn begin(
         monitor: &std::sync::Arc<Monitor>,
         record: &Arc<WorkerRecord>,
@@ -147,13 +161,13 @@ impl Watch {
         })
     }
 
-    /// A turn has begun.
+    /// Notifies the monitor that a turn has begun.
     #[inline]
     pub(crate) fn resumed(&self) {
         self.monitor.worker_resumed();
     }
 
-    /// A turn that was reported has ended.
+    /// Notifies the monitor that a reported turn has ended.
     pub(crate) fn is_over(
         &self,
         turn: Turn,

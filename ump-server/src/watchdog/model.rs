@@ -1,4 +1,4 @@
-//! The watchdog without a loop around it, for models of the two.
+//! The watchdog without a loop, for models of the watchdog and a worker.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,22 +10,22 @@ use crate::{
     record::{WorkerRecord, WorkerRecorder},
 };
 
-/// A monitor of its own.
+/// A monitor of its own, not that of the process.
 #[derive(Clone)]
 pub struct Watchdog(Arc<Monitor>);
 
-/// A worker that it watches.
+/// A worker that a [`Watchdog`] watches.
 #[derive(Debug)]
 pub struct Worker(WorkerRecorder);
 
 impl Watchdog {
-    /// One that watches nothing yet, and has no thread.
+    /// Creates a watchdog that watches no worker yet and has no thread.
     #[must_use]
     pub fn new() -> Self {
         Self(Monitor::new())
     }
 
-    /// Watches over a worker until that is dropped.
+    /// Creates a worker that is watched until it is dropped.
     #[must_use]
     #[expect(clippy::missing_panics_doc, reason = "a model refuses no thread")]
     pub fn watch(
@@ -54,7 +54,7 @@ impl std::fmt::Debug for Watchdog {
 }
 
 impl Worker {
-    /// Calls a handler.
+    /// Runs a call of a handler.
     pub fn call<T>(&mut self, handler: impl FnOnce() -> T) -> T {
         self.0.begin_other("call");
         let result = self.0.run(handler);

@@ -1,4 +1,4 @@
-//! The thread that watches. The protocol is in the comment of the module above.
+//! The monitor: the thread that watches. The parent module describes the protocol.
 
 use std::{
     io, mem, process,
@@ -17,22 +17,23 @@ use crate::{
     sync::{Arc, AtomicBool, Condvar, Ordering, SleepMutex, ThreadBuilder, fence},
 };
 
-/// Watches over loops by a thread that is there while there are any.
+/// Watches loops by a thread that exists while there are any.
 pub(crate) struct Monitor {
-    /// It sleeps until somebody begins a turn.
+    /// Whether the thread sleeps until a worker begins a turn.
     asleep: AtomicBool,
     shared: SleepMutex<Shared>,
     changed: Condvar,
-    /// A forked child of this process must not wait for the lock: who holds it may not be there.
+    /// The process that this monitor belongs to. A forked child must not wait for the lock: its
+    /// owner may not exist in the child.
     process: u32,
 }
 
-/// What it is told.
+/// The state that workers share with the thread.
 #[derive(Default)]
 struct Shared {
-    /// Whether there is a thread, which will look at the commands.
+    /// Whether there is a thread, which will read the commands.
     is_running: bool,
-    /// It is to look again.
+    /// Whether the thread is to look again.
     is_woken: bool,
     commands: Vec<Command>,
 }
@@ -43,13 +44,13 @@ enum Command {
     Over(Arc<WatchTarget>, Turn, Stall),
 }
 
-/// Until when there is nothing to look at.
+/// How long the thread may sleep.
 enum Sleep {
-    /// Until it is woken, or that.
+    /// Until it is woken, or until this instant.
     Until(Option<Instant>),
-    /// Until a worker begins something, or it is woken.
+    /// Until a worker begins a turn, or it is woken.
     UntilBegun,
-    /// There is.
+    /// Not at all: there is something to look at.
     No,
 }
 
@@ -63,17 +64,17 @@ impl Monitor {
         })
     }
 
-    /// That of the process: a forked child has its own.
+    /// Returns the monitor of the process. A forked child has its own.
     ///
     /// # Errors
-    /// The system does not let a child be told from its parent.
+    /// The system cannot distinguish a forked child from its parent.
     #[cfg(not(any(loom, shuttle)))]
     pub(crate) fn of_process() -> io::Result<StdArc<Self>> {
         static MONITOR: ump::PerProcess<StdArc<Monitor>> = ump::PerProcess::new();
         MONITOR.get(Monitor::new).map(StdArc::clone)
     }
 
-    /// That of the model.
+    /// Returns the monitor of the model.
     #[cfg(any(loom, shuttle))]
     #[expect(clippy::unnecessary_wraps, reason = "the real one can fail")]
     pub(crate) fn of_process() -> io::Result<StdArc<Self>> {
@@ -85,11 +86,11 @@ impl Monitor {
 
     // ---- for workers
 
-    /// Watches from now on.
+    /// Starts to watch a worker.
     pub(super) fn watch(self: &StdArc<Self>, watched: &Arc<WatchTarget>) -> io::Result<()> {
         let mut shared = self.shared.lock();
         if !shared.is_running {
-            // Under the lock: whoever comes meanwhile learns whether there is a thread.
+            // Under the lock, so that a concurrent caller learns whether there is a thread.
             let this = StdArc::clone(self);
             let thread = ThreadBuilder::new().name("ump-watchdog".to_owned());
             thread.spawn(move || this.run())?;
@@ -110,12 +111,13 @@ impl Monitor {
         self.send(Command::Over(Arc::clone(watched), turn, stall));
     }
 
-    /// A turn has begun, and its record says so.
+    /// Notifies the monitor that a turn has begun. The record must say so already.
     #[inline]
     pub(super) fn worker_resumed(&self) {
-        // Pairs with the fence of `sleep`: the monitor sees the turn, or we see that it sleeps.
+        // ORDERING: the fence pairs with that of `sleep`: the monitor sees the turn, or this thread
+        // sees that the monitor sleeps.
         fence(Ordering::SeqCst);
-        // Relaxed: the fence orders it, and the lock does the rest.
+        // ORDERING: Relaxed. The fence orders it, and the lock does the rest.
         if self.asleep.load(Ordering::Relaxed) {
             self.rouse();
         }
@@ -123,7 +125,7 @@ impl Monitor {
 
     #[cold]
     fn rouse(&self) {
-        // Relaxed: of several that begin one is enough.
+        // ORDERING: Relaxed. Of several workers that begin a turn, one is enough.
         if self.asleep.swap(false, Ordering::Relaxed) {
             self.wake();
         }
@@ -169,7 +171,8 @@ impl Monitor {
         }
     }
 
-    /// False if nobody is watched any more, and this thread is not needed.
+    /// Runs the queued commands. Returns false if no worker is watched any more and the thread is
+    /// to end.
     fn run_commands(&self, workers: &mut Vec<WatchedWorker>) -> bool {
         let mut shared = self.shared.lock();
         shared.is_woken = false;
@@ -198,7 +201,7 @@ impl Monitor {
                 }
                 Command::Leave(watched) => {
                     workers.retain(|worker| !worker.is_of(&watched));
-                    // The callback goes with the last one that knows it: the user's code.
+                    // The last reference drops the callback, which is user code.
                     let _ = catch_user_panic(|| drop(watched));
                 }
             }
@@ -206,7 +209,7 @@ impl Monitor {
         true
     }
 
-    /// Looks at all records and tells what is to be told.
+    /// Looks at all records, and reports what is due.
     fn look(&self, workers: &mut [WatchedWorker], waker: &Waker) -> Sleep {
         let mut is_active = false;
         for worker in &mut *workers {
@@ -234,7 +237,7 @@ impl Monitor {
         Sleep::Until(until)
     }
 
-    /// Tells first that earlier turns are over.
+    /// Reports the queued ends of earlier turns of this worker.
     fn tell_of_earlier(&self, worker: &WatchedWorker, turn: Turn) {
         let mut shared = self.shared.lock();
         let is_earlier = |commands: &Command| matches!(commands, Command::Over(watched, over, _) if worker.is_of(watched) && *over < turn);
@@ -257,7 +260,7 @@ impl Monitor {
             Sleep::Until(until) => *until,
             Sleep::UntilBegun => {
                 self.asleep.store(true, Ordering::Relaxed);
-                // Pairs with the fence of `mind`.
+                // ORDERING: the fence pairs with that of `worker_resumed`.
                 fence(Ordering::SeqCst);
                 if workers.iter().any(WatchedWorker::has_begun) {
                     self.asleep.store(false, Ordering::Relaxed);
@@ -282,7 +285,7 @@ impl Monitor {
 
 const ON_TIME: Slept = Slept::Late(Duration::ZERO);
 
-/// By other clocks than the system's.
+/// The waker for clocks other than the system's.
 impl Wake for Monitor {
     fn wake(self: StdArc<Self>) {
         Monitor::wake(&self);

@@ -1,4 +1,4 @@
-//! What the watchdog tells.
+//! The reports of the watchdog.
 
 #![cfg_attr(
     feature = "serde",
@@ -7,7 +7,7 @@
 
 use std::{fmt, panic::Location, sync::Arc, time::Duration};
 
-/// A handler that does not return control, as the [watchdog](crate::thread::Builder::watchdog) tells it.
+/// A report of the [watchdog](crate::thread::Builder::watchdog): a handler does not return control.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
@@ -16,29 +16,33 @@ pub struct Stall {
     pub name: Arc<str>,
     /// The worker's number in a pool, from zero.
     pub worker: usize,
-    /// What the handler [says](crate::thread::Handler::kind) of the request; `on_timer`, `init` or `term` if it is none.
+    /// The kind of the request, as the handler [names it](crate::thread::Handler::kind); otherwise
+    /// `on_timer`, `init` or `term`.
     pub kind: &'static str,
-    /// Where the request was made, of a batch the first one; `None` if it is no request.
+    /// The location where the request was made, in a batch that of the first; `None` if the call is
+    /// not for a request.
     #[cfg_attr(feature = "serde", serde(serialize_with = "crate::serial::location"))]
     pub caller: Option<&'static Location<'static>>,
-    /// For how long the handler has had control, by the loop's clock: at the time of looking, or in all if it is over.
+    /// The time for which the handler has had control, by the loop's clock: so far, or in all if
+    /// the stage is [`Over`](Stage::Over).
     pub elapsed: Duration,
-    /// What it was to be reported after.
+    /// The threshold of the loop.
     pub threshold: Duration,
-    /// Which of the reports about it this is.
+    /// The stage of the stall that this report is for.
     pub stage: Stage,
 }
 
-/// Which of the reports about a stall.
+/// The stage of a stall.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum Stage {
-    /// The first one.
+    /// The first report.
     Noticed,
-    /// It still goes on, for twice as long as at the last report or longer.
+    /// A further report: the handler still has control, for at least twice as long as at the last
+    /// report.
     Persists,
-    /// The handler has returned control, or has panicked. The last one.
+    /// The last report: the handler has returned control, or has panicked.
     Over,
 }
 

@@ -1,4 +1,4 @@
-//! What the monitor knows about one record from its last look.
+//! The monitor's state of one record since its last look.
 
 use std::{
     future::Future,
@@ -13,39 +13,40 @@ use crate::{
     sync::Arc,
 };
 
-/// How it was with the monitor between two looks.
+/// How the monitor slept between two looks.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Slept {
-    /// It watched nothing: what has begun meanwhile counts from the second look on.
+    /// It watched no turn: a turn that began meanwhile counts from the second look on.
     Unwatched,
-    /// It woke up so much later than it meant to, for which time the process may have been stopped.
+    /// It woke up this much later than intended. The process may have been stopped for this time.
     Late(Duration),
 }
 
-/// It sleeps no longer than this without a look, so that it notices if the process is stopped for longer.
+/// The longest sleep between two looks, so that the monitor notices longer stops of the process.
 const LONGEST_SLEEP: Duration = Duration::from_millis(500);
-/// And for no more than this part of a threshold.
+/// The number of looks per threshold.
 const LOOKS: u32 = 4;
 
 pub(super) struct WatchedWorker {
     watched: Arc<WatchTarget>,
-    /// The last turn that it knows of.
+    /// The last turn that was seen.
     seen: Turn,
-    /// There was something in hand, or there has been not long ago.
+    /// Whether there is a current call, or there was one recently.
     is_active: bool,
-    /// The last look, and the last one that saw something new.
+    /// The instant of the last look; `active` is that of the last look that saw something new.
     looked: Option<Instant>,
     active: Option<Instant>,
     slept: Slept,
-    /// So much of the time since the last turn began the monitor has overslept: it does not count.
+    /// The time since the start of the last turn by which the monitor has overslept. It does not
+    /// count.
     lost: Duration,
-    /// When there may be something to report.
+    /// When the next report may be due.
     due: Option<Instant>,
-    /// What was reported and goes on.
+    /// The reported turn that still goes on.
     open: Option<OpenReport>,
-    /// The one before that.
+    /// The reported turn before `open`.
     earlier: Option<OpenReport>,
-    /// By a manual clock, until that is due.
+    /// The sleep on a manual clock until `due`.
     sleep: Option<ump::Sleep>,
 }
 
@@ -53,9 +54,9 @@ struct OpenReport {
     turn: Turn,
     since: Instant,
     stall: Stall,
-    /// So long it has to go on to be reported again.
+    /// The elapsed time after which the turn is reported again.
     next: Duration,
-    /// What of it does not count.
+    /// The part of the turn's time that does not count.
     lost: Duration,
 }
 
@@ -95,7 +96,7 @@ impl WatchedWorker {
         self.is_active
     }
 
-    /// Whether a turn has begun since the last look.
+    /// Returns whether a turn has begun since the last look.
     pub(super) fn has_begun(&self) -> bool {
         match self.watched.record.snapshot() {
             Snapshot::Away(turn) => self.seen != turn,
@@ -103,7 +104,7 @@ impl WatchedWorker {
         }
     }
 
-    /// The monitor has slept since its last look, and will look now.
+    /// Records how the monitor has slept since its last look. The next look follows.
     pub(super) fn slept(&mut self, slept: Slept) {
         self.slept = slept;
         if let Slept::Late(late) = slept {
@@ -114,23 +115,24 @@ impl WatchedWorker {
         }
     }
 
-    /// Whether time passes for it when the monitor sleeps. By another clock it may not.
+    /// Returns whether its clock is the system's. With another clock, no time may pass while the
+    /// monitor sleeps.
     pub(super) fn goes_by_the_system(&self) -> bool {
         self.watched.record.clock.is_system()
     }
 
-    /// What is to be told of the end of a turn that was reported.
+    /// Adjusts the report of the end of a reported turn.
     pub(super) fn over(&self, turn: Turn, mut stall: Stall) -> Stall {
         let mut known = [&self.open, &self.earlier].into_iter().flatten();
         if let Some(open) = known.find(|open| open.turn == turn) {
-            // What was lost may have been so after its end.
+            // Some of the lost time may be after the end of the turn.
             let elapsed = stall.elapsed.saturating_sub(open.lost);
             stall.elapsed = elapsed.max(open.stall.elapsed);
         }
         stall
     }
 
-    /// What of a turn does not count, which has been seen before or is new.
+    /// Returns the part of a turn's time that does not count, for a turn seen before or a new one.
     fn lost_of(&self, turn: Turn, since: Instant, now: Instant) -> Duration {
         let elapsed = now.saturating_duration_since(since);
         match self.slept {
@@ -140,10 +142,10 @@ impl WatchedWorker {
         }
     }
 
-    /// Looks at the record; says what there is to report.
+    /// Looks at the record, and returns the report that is due.
     pub(super) fn look(&mut self) -> Option<(Turn, Stall)> {
         let WatchTarget { record, config } = &*self.watched;
-        // Before the look: what is seen then was still going on at this instant.
+        // Read before the snapshot, so a turn in the snapshot was still going on at this instant.
         let now = record.clock.now();
         let snapshot = record.snapshot();
         self.looked = Some(now);
@@ -153,7 +155,7 @@ impl WatchedWorker {
                 if self.seen != turn {
                     self.active = Some(now);
                 }
-                // Should it begin at once.
+                // A turn may begin immediately.
                 self.due = now.checked_add(config.threshold);
                 self.close();
                 (turn, None)
@@ -179,7 +181,8 @@ impl WatchedWorker {
         told.map(|stall| (turn, stall))
     }
 
-    /// Whether something has been seen within a threshold: then it goes on looking, rather than to be woken by the next turn.
+    /// Returns whether a turn has been seen within a threshold. Then the monitor continues to look,
+    /// instead of being woken by the next turn.
     fn was_active(&self, now: Instant) -> bool {
         let recently =
             |at: Instant| now.saturating_duration_since(at) < self.watched.config.threshold;
@@ -195,7 +198,7 @@ impl WatchedWorker {
     fn notice(&mut self, turn: Turn, since: Instant, now: Instant) -> Option<Stall> {
         let WatchTarget { record, config } = &*self.watched;
         let Some(what) = record.claim(turn) else {
-            // It has just ended.
+            // The turn has just ended.
             self.due = now.checked_add(config.threshold);
             return None;
         };
@@ -216,12 +219,12 @@ impl WatchedWorker {
         Some(stall)
     }
 
-    /// Reports a turn again, if it is time.
+    /// Reports a turn again, if that is due.
     fn remind(&mut self, turn: Turn, now: Instant) -> Option<Stall> {
         let open = self.open.as_mut().filter(|open| open.turn == turn)?;
         let elapsed = open.elapsed(now);
         if elapsed < open.next {
-            // Perhaps it has been put off, by what was lost.
+            // Lost time may have postponed the report.
             self.postpone(now);
             return None;
         }
@@ -232,7 +235,7 @@ impl WatchedWorker {
         Some(stall)
     }
 
-    /// The next report is due when the elapsed time has doubled.
+    /// Sets the next report to the time when the elapsed time has doubled.
     fn postpone(&mut self, now: Instant) {
         let Some(open) = &mut self.open else {
             return;
@@ -245,7 +248,9 @@ impl WatchedWorker {
         self.due = open.since.checked_add(at);
     }
 
-    /// When to look again by the system's clock, which is soon enough to notice that the process was stopped. By another one the waker is called when it is time; an error if it is already.
+    /// Returns when to look again by the system's clock, which is early enough to notice that the
+    /// process was stopped. With another clock, registers the waker for the due time; an error if
+    /// that has passed.
     pub(super) fn sleep(&mut self, waker: &Waker) -> Result<Option<Instant>, ()> {
         let clock = &self.watched.record.clock;
         let Some(due) = self.due.filter(|_| !clock.is_system()) else {
@@ -262,7 +267,7 @@ impl WatchedWorker {
                 self.sleep = None;
                 Err(())
             }
-            // By this clock nothing will be due.
+            // No report will be due by this clock.
             Poll::Ready(Err(_)) => {
                 self.sleep = None;
                 Ok(None)
@@ -289,14 +294,14 @@ mod tests {
     };
 
     const SECOND: Duration = Duration::from_secs(1);
-    /// Between two looks.
+    /// The time between two looks.
     const STEP: Duration = Duration::from_millis(250);
     const STOPPED: Duration = Duration::from_secs(3);
-    /// Of that, by a monitor that meant to look after a step.
+    /// The part of `STOPPED` by which a monitor overslept that intended to look after a step.
     const OVERSLEPT: Duration = Duration::from_millis(2_750);
     const ON_TIME: Slept = Slept::Late(Duration::ZERO);
 
-    /// A worker that is looked at, by a clock that stands for the system's.
+    /// A worker that is watched, by a clock that stands for the system's.
     struct Bench {
         clock: ManualClock,
         recorder: WorkerRecorder,
@@ -325,7 +330,7 @@ mod tests {
             self.recorder.resume();
         }
 
-        /// What is told after so much time, of which the monitor has slept like this.
+        /// Returns the report after `passed`, in which the monitor has slept like this.
         fn look(&mut self, passed: Duration, slept: Slept) -> Option<(Stage, Duration)> {
             self.clock.advance(passed);
             self.worker.slept(slept);
@@ -333,7 +338,7 @@ mod tests {
             told.map(|(_, stall)| (stall.stage, stall.elapsed))
         }
 
-        /// How many looks on time it takes until something is told, and what.
+        /// Returns how many looks on time it takes until there is a report, and the report.
         fn looks_until_told(&mut self) -> (u32, (Stage, Duration)) {
             let mut looks = 0;
             loop {
@@ -360,7 +365,7 @@ mod tests {
         bench.begin();
         assert_eq!(bench.look(STEP, ON_TIME), None);
         assert_eq!(bench.look(STOPPED + STEP, Slept::Late(STOPPED)), None);
-        // What it had control for before and after is a stall in the end.
+        // The time with control before and after the stop adds up to a stall.
         let told = (Stage::Noticed, SECOND);
         assert_eq!(bench.looks_until_told(), (2, told));
     }
@@ -407,7 +412,7 @@ mod tests {
         assert_eq!(bench.look(STOPPED, Slept::Late(STOPPED)), None);
         let told = (Stage::Persists, 2 * SECOND);
         assert_eq!(bench.looks_until_told(), (4, told));
-        // As the worker tells it, who knows of no stop.
+        // The worker's report, which does not account for the stop.
         let what = ("call", None);
         let end = |elapsed| bench.worker.watched.stall(Stage::Over, what, elapsed);
         let over = bench.worker.over(turn, end(STOPPED + 2 * SECOND));
