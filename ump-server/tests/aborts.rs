@@ -1,4 +1,4 @@
-//! Calls of handlers on tasks that do not end by themselves: a stop aborts them, or they time out.
+//! Handler calls on tasks that never end by themselves: a stop aborts them, or they time out.
 
 use std::{
     future::pending,
@@ -18,21 +18,21 @@ use ump_server::{
 
 const LONG: Duration = Duration::from_secs(60);
 
-/// What a handler is asked.
+/// The requests to the handler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Op {
     Echo,
-    /// Waits for ever, with the duty to answer.
+    /// Waits for ever while it owes the reply.
     Stick,
-    /// Waits for ever, after the duty was taken out.
+    /// Waits for ever after it has detached the reply context.
     Detach,
-    /// Waits for ever, after it has answered.
+    /// Waits for ever after it has replied.
     Answer,
-    /// Waits for ever, having forgotten the duty.
+    /// Waits for ever after it has forgotten the reply context.
     Forget,
 }
 
-/// Tells when it sticks, and what happens to it.
+/// Reports where it is stuck, and what happens to it.
 struct Sticks {
     told: mpsc::Sender<&'static str>,
     in_init: bool,
@@ -111,7 +111,7 @@ fn sticks() -> (Sticks, mpsc::Receiver<&'static str>) {
     (handler, stuck)
 }
 
-/// Waits for something that may never come.
+/// Runs a wait that may hang, and fails if it does.
 fn bounded<T: Send + 'static>(wait: impl FnOnce() -> T + Send + 'static) -> T {
     let (done, is_done) = mpsc::channel();
     std::thread::spawn(move || done.send(wait()));
@@ -256,7 +256,7 @@ fn a_runtime_that_is_shut_down_aborts_what_is_in_hand() {
     assert_eq!(*error.kind(), JoinErrorKind::Aborted);
 }
 
-/// A loop whose time is moved by hand, with a limit of a second.
+/// A loop on a manual clock, with a call limit of one second.
 struct Timed {
     runtime: Runtime,
     clock: ManualClock,
@@ -297,11 +297,11 @@ impl Timed {
         }
     }
 
-    /// Has a request time out.
+    /// Sends a request that times out.
     fn time_out(&self, client: &Client<Op, Op, ()>) {
         let asked = client.request(Op::Stick).submit().wait().unwrap();
         assert_eq!(self.stuck.recv_timeout(LONG), Ok("call"));
-        // The loop may not sleep until then yet: its clock goes on until it does.
+        // The loop may not sleep until the limit yet, so the clock advances until it does.
         let clock = self.clock.clone();
         let (told, is_told) = mpsc::channel();
         let outcome = std::thread::spawn(move || {
@@ -383,7 +383,7 @@ fn a_request_in_time_is_answered() {
     assert_eq!(bounded(|| handle.join()), Ok(None));
 }
 
-/// A component on a task that sticks.
+/// Adds a component on a task whose handler gets stuck.
 fn component(
     system: ump_server::system::Builder,
     in_term: bool,

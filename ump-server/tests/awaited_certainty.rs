@@ -1,4 +1,4 @@
-//! Handlers on tasks that wait for something else as well are told nothing.
+//! A handler on a task that also awaits something else gets no `WouldDeadlock`.
 #![cfg(feature = "tokio")]
 
 use std::{
@@ -36,7 +36,8 @@ on_each_runtime! {
     what_comes_in_the_place_of_one_that_was_to_be_told_is_not_told,
 }
 
-/// Asks its own server, and something else: what comes first? The request is cancelled then.
+/// Awaits a request to its own server and something else, whichever comes first. The request is
+/// then cancelled.
 async fn either(own: &Asked, other: impl Future<Output = String>) -> String {
     tokio::select! {
         biased;
@@ -45,7 +46,8 @@ async fn either(own: &Asked, other: impl Future<Output = String>) -> String {
     }
 }
 
-/// Has the server asked by its own handler, which gets what else it may wait for; that comes when all others have run.
+/// Makes the handler send a request to its own server while it also awaits `other`, which becomes
+/// ready after all other tasks have run.
 async fn told_by_another<F: Future<Output = String> + Send + 'static>(
     other: impl FnOnce(oneshot::Receiver<()>) -> F,
 ) {
@@ -86,7 +88,7 @@ async fn who_has_left_its_waker_elsewhere_is_not_told() {
             let waker = left.lock().unwrap().take();
             waker.unwrap().wake();
         });
-        // Not again, if it is polled once more.
+        // Stores the waker only once, even if the future is polled again.
         let mut once = Some(());
         poll_fn(move |cx| {
             if looks.load(SeqCst) {
@@ -132,7 +134,7 @@ async fn who_awaits_whether_its_caller_has_left_is_not_told() {
     own.books();
 }
 
-/// Notes that it was woken, and passes it on.
+/// Notes that it was woken, and wakes the inner waker.
 struct Forward(Waker, AtomicBool);
 
 impl Wake for Forward {
@@ -142,7 +144,7 @@ impl Wake for Forward {
     }
 }
 
-/// As `FuturesUnordered` and streams of replies do.
+/// `FuturesUnordered` and streams of replies poll with wakers of their own, too.
 async fn a_request_with_a_waker_of_its_own_is_not_told() {
     let own = on_task("own");
     let client = own.client();
@@ -218,7 +220,7 @@ async fn more_than_can_be_told_apart_are_not_told() {
     .await;
 }
 
-/// Has the handler of this server await that, which ends when all others have run.
+/// Makes this server's handler await `said`, which ends after all other tasks have run.
 async fn told_by_another_of<F: Future<Output = String> + Send + 'static>(
     own: &Running,
     said: impl FnOnce(oneshot::Receiver<()>) -> F,
@@ -250,7 +252,7 @@ async fn a_request_that_was_dropped_is_not_waited_for() {
     .await;
 }
 
-/// It has the same number, and nobody awaits it.
+/// The second request has the same number, and nothing awaits it.
 async fn a_request_in_the_place_of_one_that_was_dropped_is_not_waited_for() {
     let own = on_task("own");
     let client = own.client();
@@ -264,7 +266,7 @@ async fn a_request_in_the_place_of_one_that_was_dropped_is_not_waited_for() {
     .await;
 }
 
-/// It has the same number, but waits for something else besides.
+/// The second request has the same number, but the handler also awaits something else.
 async fn what_comes_in_the_place_of_one_that_was_to_be_told_is_not_told() {
     let own = on_task("own");
     let client = own.client();
@@ -298,7 +300,7 @@ async fn what_comes_in_the_place_of_one_that_was_to_be_told_is_not_told() {
     .await;
 }
 
-/// So what it awaits is all that it can go on for.
+/// Therefore the handler can only continue because of something that it awaits.
 #[test]
 fn a_handler_is_polled_for_nothing_but_its_own_wakers() {
     must_end(1, async {
@@ -324,7 +326,7 @@ fn a_handler_is_polled_for_nothing_but_its_own_wakers() {
             })
             .unwrap();
         let timers = its_timers.recv().unwrap();
-        // It listens for timers when it has had nothing to do.
+        // The loop waits for timers after it has had nothing to do.
         let_others_run().await;
         let reply = client.req_async(()).unwrap();
         for _ in 0..10 {

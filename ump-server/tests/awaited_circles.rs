@@ -1,4 +1,4 @@
-//! Handlers on tasks that await what would wait for them are told so.
+//! A handler on a task that awaits a server which waits for that handler gets `WouldDeadlock`.
 #![cfg(feature = "tokio")]
 
 use std::{
@@ -111,7 +111,7 @@ async fn threads_and_tasks_make_circles_too() {
     }
 }
 
-/// The task is asleep, as nothing else runs on its thread before it is.
+/// The task is asleep: nothing else runs on its thread before it sleeps.
 #[test]
 fn a_thread_that_closes_a_circle_with_a_task_is_told() {
     must_end(1, async {
@@ -132,7 +132,8 @@ fn a_thread_that_closes_a_circle_with_a_task_is_told() {
     });
 }
 
-/// The thread is asleep, as the clock counts it. Its deadline, by which it is counted, is later than that of the task.
+/// The clock counts the thread as asleep. The thread's deadline, by which the clock counts it, is
+/// later than the task's.
 #[test]
 fn a_task_that_closes_a_circle_with_a_thread_is_told() {
     must_end(1, async {
@@ -149,7 +150,7 @@ fn a_task_that_closes_a_circle_with_a_thread_is_told() {
 }
 
 async fn a_task_that_blocks_for_one_that_awaits_it_is_told() {
-    // On a runtime of its own, since it blocks that.
+    // `b` has its own runtime, since it blocks that runtime.
     let other = obedient::runtime(2);
     let a = on_task("a");
     let b = {
@@ -184,7 +185,8 @@ async fn one_of_several_that_are_awaited_together_is_told() {
         format!("{one}; {other}")
     });
     let outcome = ask(&a.0, asking).await;
-    // Both wait for what only `a` can answer. If `b` closes the circle, its caller goes on, and has then to be told of the other one.
+    // Both requests wait for replies that only `a` can give. If `b` closes the cycle, its caller
+    // continues, and must then get `WouldDeadlock` for the other request.
     let told = outcome.matches("deadlock").count();
     assert!(told >= 1, "{outcome}");
     assert_eq!(ask(&a.0, fine()).await, "fine");
@@ -230,7 +232,7 @@ async fn two_that_ask_each_other_at_once_both_come_back() {
     }
 }
 
-/// Asks itself before it is ready, and when its timer is due.
+/// Sends a request to itself before it is ready, and when its timer is due.
 struct Eager(
     Option<ump::WeakClient<(), String, Refused>>,
     oneshot::Sender<String>,
@@ -299,13 +301,15 @@ fn a_test_clock_goes_on_after_it() {
     });
 }
 
-/// It is told by being polled once more, so what it did in between is looked at again.
+/// The outcome reaches the handler in one more poll, so the loop checks again what the handler did
+/// in between.
 #[test]
 fn who_answers_what_others_wait_for_when_it_is_polled_once_more_is_not_told() {
     must_end(1, async {
         let (a, b) = (on_task("a"), on_task("b"));
         let (to_a, to_b) = (a.client(), b.client());
-        // `b` has what `a` waits for, and asks `a`; when it is polled again it answers first.
+        // `b` holds the request that `a` waits for, and sends a request to `a`. When it is polled
+        // again it replies first.
         let giving = obedient::Job::Lend(Box::new(move |rctx| {
             Box::pin(async move {
                 let mut rctx = Some(rctx);
@@ -335,7 +339,7 @@ fn who_answers_what_others_wait_for_when_it_is_polled_once_more_is_not_told() {
     });
 }
 
-/// So it cannot be told; nor is it polled over and over.
+/// Therefore it cannot get the outcome; nor is it polled again and again.
 #[test]
 fn who_does_not_look_again_is_polled_once_more_and_then_when_it_is_woken() {
     must_end(1, async {
@@ -370,7 +374,8 @@ fn who_does_not_look_again_is_polled_once_more_and_then_when_it_is_woken() {
     });
 }
 
-/// What else it waited for is dropped without a word; the loop notices when it is polled next, be it for a timer.
+/// Something else that it awaited is dropped without a wake-up. The loop notices at its next poll,
+/// which may be for a timer.
 #[test]
 fn who_is_left_with_nothing_else_is_told_when_the_loop_looks_again() {
     must_end(1, async {
@@ -381,7 +386,7 @@ fn who_is_left_with_nothing_else_is_told_when_the_loop_looks_again() {
         });
         let own = Running::new(spawned.unwrap());
         let timers: Timers<()> = its_timers.recv().unwrap();
-        // It listens for timers when it has had nothing to do.
+        // The loop waits for timers after it has had nothing to do.
         assert_eq!(ask(&own.0, fine()).await, "fine");
         tokio::task::yield_now().await;
         let client = own.client();

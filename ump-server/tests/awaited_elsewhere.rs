@@ -1,4 +1,5 @@
-//! Handlers on tasks whose requests may be answered, by someone or in time, are told nothing.
+//! A handler on a task whose request may be answered, by another thread or in time, gets no
+//! `WouldDeadlock`.
 #![cfg(feature = "tokio")]
 
 use std::{
@@ -39,7 +40,8 @@ async fn a_pool_with_a_free_worker_is_no_deadlock() {
     own.books();
 }
 
-/// The first worker asks in its `init`; the last one is free to answer, though its own has not run.
+/// The first worker sends a request in its `init`. The last one is free to answer, although its
+/// `init` has not run.
 async fn a_worker_of_a_pool_that_is_still_beginning_may_answer() {
     struct First(bool, Arc<AtomicUsize>);
 
@@ -80,7 +82,8 @@ async fn a_worker_of_a_pool_that_is_still_beginning_may_answer() {
     }
 }
 
-/// What `b` is asked by `a` is answered by this, when all have run; meanwhile `b` asks `a`.
+/// `a` sends a request to `b`, and `elsewhere` answers it after all tasks have run. Meanwhile `b`
+/// sends a request to `a`.
 async fn answered_elsewhere(elsewhere: fn(Duty, oneshot::Receiver<()>)) {
     let (a, b) = (on_task("a"), on_task("b"));
     let (to_a, to_b) = (a.client(), b.client());
@@ -134,7 +137,8 @@ async fn a_server_without_a_loop_is_not_known() {
     by_hand.await.unwrap();
 }
 
-/// `a` asks `b`, and `b` asks `a` with a deadline; on a runtime of one thread `b` is asleep before `a` is.
+/// `a` sends a request to `b`, and `b` sends one with a deadline to `a`. On a runtime of one thread
+/// `b` sleeps before `a` does.
 async fn with_a_deadline(
     clock_of_a: &ManualClock,
     clock_of_b: &ManualClock,
@@ -181,7 +185,7 @@ fn who_wakes_up_in_time_is_waited_for() {
     });
 }
 
-/// That of `b` comes, though by the face of the clocks it is the later one.
+/// The deadline of `b` passes, although it is the later one by the times of the two clocks.
 #[test]
 fn deadlines_by_another_clock_may_come_at_any_time() {
     must_end(1, async {

@@ -1,4 +1,4 @@
-//! Loops that take all that is there at a time.
+//! Loops that take all queued requests at once.
 
 use std::{
     num::NonZeroUsize,
@@ -14,7 +14,7 @@ use ump_server::{
 };
 
 enum Op {
-    /// Says that it is there, then waits to be let go.
+    /// Reports that it has started, then waits to be released.
     Hold(mpsc::Sender<()>, mpsc::Receiver<()>),
     Number(u32),
     /// Is left in the batch.
@@ -23,7 +23,7 @@ enum Op {
     End,
 }
 
-/// Writes down the size and the numbers of each batch.
+/// Records the numbers of each batch.
 struct Sizes(Arc<Mutex<Vec<Vec<u32>>>>);
 
 impl BatchHandler<Op, usize, (), &'static str> for Sizes {
@@ -72,7 +72,7 @@ fn start(max: usize, policy: OnPanic) -> (Client<Op, usize, ()>, JoinHandle<&'st
     (client, handle, seen)
 }
 
-/// Keeps the loop busy until it is dropped.
+/// Keeps the loop busy until the result is dropped.
 fn hold(client: &Client<Op, usize, ()>) -> impl Sized {
     let (here, is_here) = mpsc::channel();
     let (go, wait) = mpsc::channel();
@@ -168,7 +168,7 @@ fn a_panic_without_a_restart_ends_the_loop() {
     );
 }
 
-/// `()` has no text.
+/// A text for outcomes whose application error, `()`, has none.
 trait Details {
     fn to_string_with_details(self) -> String;
 }

@@ -1,4 +1,5 @@
-//! Whoever blocks the executor that would have to run what it waits for is told so, when it has waited in vain.
+//! A caller that blocks the executor which must run the server it waits for gets an error after it
+//! has waited in vain.
 
 use std::{
     any::Any,

@@ -1,4 +1,4 @@
-//! Waits that their call bounds, in a handler, for a request that only this handler could answer.
+//! A handler's bounded waits for a request that only this handler could answer.
 
 use std::{ops::ControlFlow, sync::mpsc, time::Duration};
 
@@ -10,7 +10,7 @@ use ump_server::{
 
 const LONG: Duration = Duration::from_secs(60);
 
-/// Zero: asks its own server for one, and does not wait for that longer than a while.
+/// On zero, sends a one to its own server, and waits for the reply for a limited time.
 struct Asks {
     own: Option<WeakClient<u32, u32, Refused>>,
     later: mpsc::Sender<WaitReply<u32, Refused>>,
@@ -53,7 +53,7 @@ fn the_request_goes_on_after_a_bounded_wait() {
 
 type Replies = Gather<u32, u32, Refused>;
 
-/// Zero: asks its own server for two, and gathers them no longer than a while.
+/// On zero, sends two requests to its own server, and gathers the replies for a limited time.
 struct Gathers {
     own: Option<WeakClient<u32, u32, Refused>>,
     later: mpsc::Sender<Replies>,

@@ -1,4 +1,4 @@
-//! Many loops that ask each other at random.
+//! Many loops that send requests to each other at random.
 #![cfg(feature = "tokio")]
 
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use obedient::{
     on_thread, task_pool, tell,
 };
 
-/// A generator of numbers (xorshift64, Marsaglia).
+/// A random number generator (xorshift64, Marsaglia).
 #[derive(Clone)]
 struct Dice(u64);
 
@@ -25,7 +25,7 @@ impl Dice {
         usize::try_from(self.0 % sides as u64).unwrap()
     }
 
-    /// Another one, that goes on by itself.
+    /// Returns a second, independent generator.
     fn split(&mut self) -> Self {
         self.throw(2);
         Self(self.0.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
@@ -41,12 +41,13 @@ struct Node {
 #[derive(Clone)]
 struct World {
     nodes: Arc<Vec<Node>>,
-    /// Whether a server may ask the ones before it, and itself.
+    /// Whether a server may send requests to itself and to the servers before it.
     has_circles: bool,
 }
 
 impl World {
-    /// What to do at one of the servers: ask some others, in some way, and so on.
+    /// Returns a job for one of the servers: it sends further jobs to other servers, in a random
+    /// way.
     fn job(&self, at: usize, depth: usize, mut dice: Dice) -> Job {
         let least = if self.has_circles { 0 } else { at + 1 };
         let choice = self.nodes.len().saturating_sub(least);
@@ -64,7 +65,7 @@ impl World {
         if self.nodes[at].is_thread {
             return blocking(move || tell(client.request(job).wait()));
         }
-        // Some of these are not seen, so that nobody would end them.
+        // Some of these ways are invisible to the detection, so a cycle of them would never end.
         let ways = if self.has_circles { 4 } else { 8 };
         match dice.throw(ways) {
             0 | 1 => awaiting(async move { ask(&client, job).await }),
@@ -98,7 +99,7 @@ impl World {
     }
 }
 
-/// Returns how many were asked, and how often someone would have waited for itself.
+/// Returns the number of requests and the number of deadlocks.
 async fn run(has_circles: bool, rounds: usize) -> (usize, usize) {
     let servers: Vec<(Running, bool)> = (0..12)
         .map(|number| {
@@ -153,7 +154,7 @@ fn who_asks_no_one_before_it_is_never_told() {
     });
 }
 
-/// If one circle were not seen, this would hang.
+/// An undetected cycle would hang.
 #[test]
 fn whoever_asks_anybody_is_answered_or_told() {
     must_end(2, async {

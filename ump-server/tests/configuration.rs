@@ -14,7 +14,7 @@ use ump_server::{
 
 const LONG: Duration = Duration::from_secs(60);
 
-/// A program with two components and a group.
+/// Builds a program with two components and a group.
 fn program() -> Builder {
     let attributes = Attributes::new()
         .capacity(8)

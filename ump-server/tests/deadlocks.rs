@@ -1,4 +1,4 @@
-//! Requests that would wait for themselves are told so; all others are made.
+//! A request that would wait for itself ends in `WouldDeadlock`; all others are sent.
 
 use std::{
     num::NonZeroUsize,
@@ -14,10 +14,10 @@ use ump_server::{
     ump::{self, RequestError},
 };
 
-/// Long enough for anything that happens at all.
+/// Longer than any step of a test that passes.
 const LONG: Duration = Duration::from_secs(60);
 
-/// A server does what it is told, and answers with what came of it.
+/// A job that a server runs. The server replies with its outcome.
 enum Job {
     Do(Box<dyn FnOnce() -> String + Send>),
     GiveAway(Box<dyn FnOnce(ump::ReplyContext<String, Refused>) + Send>),
@@ -42,7 +42,7 @@ fn job(f: impl FnOnce() -> String + Send + 'static) -> Job {
     Job::Do(Box::new(f))
 }
 
-/// A server that ends with the test, though others may have clients of it.
+/// A server that is stopped at the end of the test, although other servers may have clients of it.
 struct Running(Asked, JoinHandle<()>);
 
 impl Drop for Running {
@@ -64,7 +64,7 @@ fn pool(name: &str, workers: usize) -> Running {
     Running(client, handle)
 }
 
-/// Asks, and says how it ended.
+/// Sends a request, and returns its outcome as text.
 fn ask(client: &Asked, request: Job) -> String {
     tell(client.request(request).wait())
 }
@@ -78,7 +78,9 @@ fn tell(outcome: Result<String, RequestError<Job, Refused>>) -> String {
     }
 }
 
-/// Whoever falls asleep last is told, with the circle from there; that need not be the one who asked last. In hand of the next one, it is taken.
+/// Returns whether the outcome is a deadlock with this cycle. The caller that falls asleep last
+/// gets it, with the cycle as seen from there; it need not be the last one to send its request. If
+/// the next server has the request in hand, the outcome is `WouldDeadlockTaken`.
 fn is_told(outcome: &str, circle: &[&str]) -> bool {
     let told = outcome.strip_prefix("deadlock");
     let told = told.map(|told| told.strip_prefix(", taken").unwrap_or(told));
@@ -159,7 +161,7 @@ fn a_pool_whose_workers_all_wait_for_it_is_one() {
     assert!(is_told(&outcome, &["own"]), "{outcome}");
 }
 
-/// Their channels may have the same address, one after the other.
+/// Channels that exist one after the other may have the same address.
 #[test]
 fn loops_that_come_and_go_are_told_apart() {
     for _ in 0..1000 {
@@ -170,7 +172,7 @@ fn loops_that_come_and_go_are_told_apart() {
     }
 }
 
-/// The first worker asks when it begins; the second one is made after that.
+/// The first worker sends a request when it begins. The second one is made after that.
 #[test]
 fn a_worker_that_is_still_being_made_may_answer() {
     struct Early(Option<mpsc::Sender<()>>);
@@ -207,7 +209,7 @@ fn a_worker_that_is_still_being_made_may_answer() {
     handle.join().unwrap();
 }
 
-/// Lent on to a scoped thread, it is given away there: that is seen.
+/// The context is lent to a scoped thread and detached there: the detection sees that.
 #[test]
 fn a_context_that_was_given_away_on_another_thread_may_be_answered_elsewhere() {
     struct Lends(Option<mpsc::Sender<String>>, Asked);
@@ -249,11 +251,11 @@ fn a_context_that_was_given_away_may_be_answered_elsewhere() {
             let give_away = Job::GiveAway(Box::new(move |rctx| {
                 let (go, wait) = mpsc::channel::<()>();
                 let elsewhere = thread::spawn(move || {
-                    // Once it is asleep, or never.
+                    // Replies once the caller is asleep, or never.
                     let _ = wait.recv_timeout(Duration::from_millis(20));
                     rctx.reply("from elsewhere".to_owned())
                 });
-                // It is served once `a` is done, for which it needs no answer from here.
+                // It is served once `a` is done, which does not need this reply.
                 told.send(ask(&to_a, fine())).unwrap();
                 drop(go);
                 elsewhere.join().unwrap().unwrap();
@@ -281,7 +283,7 @@ fn who_wakes_up_in_time_is_waited_for() {
             tell(to_b.request(asking).timeout(patience).wait())
         }),
     );
-    // If `b` was the first to sleep, `a` knows that it will not be answered before it gives up.
+    // If `b` was the first to sleep, `a` knows that it gets no reply before it gives up.
     let is_late = outcome.starts_with("the deadline passed");
     assert!(is_late || is_told(&outcome, &["a", "b"]), "{outcome}");
     assert_eq!(hear.recv().unwrap(), "fine");
@@ -323,7 +325,7 @@ fn a_server_without_a_loop_is_not_known() {
     by_hand.join().unwrap();
 }
 
-/// Whoever comes last is told, whoever that is; nobody hangs.
+/// Whichever falls asleep last gets the deadlock; neither hangs.
 #[test]
 fn two_that_ask_each_other_at_once_both_come_back() {
     let (a, b) = (server("a"), server("b"));

@@ -1,4 +1,4 @@
-//! What `on_failure` reports, of loops on threads and on tasks and of systems.
+//! The events that `on_failure` reports, for loops on threads and on tasks and for systems.
 
 #![cfg(feature = "tokio")]
 
@@ -19,7 +19,7 @@ use ump_server::{
 
 const LONG: Duration = Duration::from_secs(60);
 
-/// Fails as it is told.
+/// A request that makes the handler fail in the given way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Order {
     Work,
@@ -64,7 +64,7 @@ impl thread::Handler<Order, (), Refused, ()> for Worker {
     }
 }
 
-/// The same on a task.
+/// The same handler on a task.
 struct Tasked(Worker);
 
 impl task::Handler<Order, (), Refused, ()> for Tasked {
@@ -83,7 +83,7 @@ impl task::Handler<Order, (), Refused, ()> for Tasked {
     }
 }
 
-/// What has been reported.
+/// The reported events.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<FailureEvent>>>);
 
@@ -162,7 +162,7 @@ fn each_policy_reports_its_decision() {
         drop(client);
         let ended = handle.join();
         assert_eq!(ended.is_ok(), expected == Decision::Continue);
-        // Before whoever joins it learns of the end.
+        // The event is reported before a join returns.
         let event = log.single();
         assert_eq!(event.decision, expected, "{policy:?}");
         assert_eq!(event.failure, panicked("no 7"));
@@ -219,7 +219,7 @@ fn a_factory_that_fails_is_reported() {
     assert_eq!(events[1].decision, Decision::GiveUp);
     assert!(!matches!(events[1].failure, JoinErrorKind::Panicked(_)));
 
-    // The first one, too.
+    // The first factory call is reported, too.
     let make = |_: &Context<Order, (), Refused>| -> Result<Worker, Refused> { panic!("no device") };
     let never = thread::Builder::new()
         .on_failure(log.hook())
@@ -278,7 +278,7 @@ fn a_hook_may_use_the_loop() {
         .unwrap();
     *stopper.lock().unwrap() = Some(handle.stopper());
     client.req(Order::Panic).unwrap_err();
-    // Told to end instead of being made anew.
+    // The loop was stopped, so it ends instead of making a new handler.
     handle.join().unwrap();
 }
 

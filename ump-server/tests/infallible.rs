@@ -1,4 +1,4 @@
-//! Servers that cannot fail: neither side has an application error to write down.
+//! Servers that cannot fail: neither side has to name an application error.
 
 #![cfg(feature = "tokio")]
 
@@ -11,7 +11,8 @@ use ump_server::{
     ump::RequestError,
 };
 
-/// No arm for `App`, and no wildcard: it would not compile if there were one to match.
+/// Matches without an arm for `App` and without a wildcard. It would not compile if `App` could
+/// occur.
 fn name(error: Error<Infallible>) -> &'static str {
     match error {
         Error::NoReply => "no reply",

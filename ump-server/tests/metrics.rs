@@ -1,4 +1,4 @@
-//! What a loop counts, through the facade `metrics`.
+//! The metrics of a loop, through the `metrics` facade.
 
 use std::{
     collections::BTreeMap,
@@ -78,7 +78,7 @@ impl task::Handler<Op, (), ()> for Guest {
     }
 }
 
-/// Reading it takes the histograms out, and those of all tests: they take turns.
+/// Reading a snapshot removes the histograms of all tests, so the tests take turns.
 static SNAPSHOTTER: LazyLock<std::sync::Mutex<Snapshotter>> = LazyLock::new(|| {
     let recorder = DebuggingRecorder::new();
     let snapshotter = recorder.snapshotter();
@@ -86,7 +86,7 @@ static SNAPSHOTTER: LazyLock<std::sync::Mutex<Snapshotter>> = LazyLock::new(|| {
     std::sync::Mutex::new(snapshotter)
 });
 
-/// All numbers: by name and labels, those of the worker first.
+/// Returns all metrics by name and labels, those of the worker first.
 fn numbers(snapshotter: &Snapshotter) -> BTreeMap<String, DebugValue> {
     let snapshot = snapshotter.snapshot().into_vec();
     let numbers = snapshot.into_iter().map(|(key, _, _, value)| {
@@ -148,7 +148,7 @@ fn waiting_and_service_are_measured_by_the_clock_of_the_loop() {
                 (seen, let_go)
             })
             .collect();
-        // One more than there are workers.
+        // There is one visit more than workers.
         let (last, first) = visits.split_last().unwrap();
         for (seen, _) in first {
             seen.recv().unwrap();
@@ -230,7 +230,8 @@ fn outcomes_are_counted_by_kind_and_restarts_too() {
     });
 }
 
-/// A loop whose only worker is stuck, two posts queued behind it: one is to expire, one stays. A third was refused.
+/// A loop whose only worker is stuck. Two posts are queued: one will expire, one stays. A third one
+/// was refused.
 fn overloaded(
     name: &str,
     time: &ManualClock,

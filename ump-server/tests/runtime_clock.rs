@@ -1,4 +1,5 @@
-//! The clock of a tokio runtime: what goes by it follows paused time, and nothing hangs that blocks by it.
+//! The clock of a tokio runtime: its users follow paused time, and a thread that blocks on it does
+//! not hang.
 
 use std::{
     future::{Future, pending},
@@ -22,7 +23,8 @@ const HOUR: Duration = Duration::from_secs(3600);
 const WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
 const LONG: Duration = Duration::from_secs(60);
 
-/// Runs a test on a runtime of one thread with paused time. It must not wait for a week in real time.
+/// Runs a test on a runtime of one thread with paused time. The test must not wait for a week in
+/// real time.
 fn paused<F: Future<Output = ()>>(test: impl FnOnce(Clock) -> F + Send + 'static) {
     let (done, ended) = std::sync::mpsc::channel();
     let thread = std_thread::spawn(move || {
@@ -90,7 +92,7 @@ fn loops_follow_paused_time() {
         time::sleep(WEEK + SECOND).await;
         assert_eq!(client.areq(1000).await, Ok(168));
         assert!(client.areq(1).await.is_err(), "it panics");
-        // It pauses for an hour, and counts anew.
+        // The loop pauses for an hour, and counts from zero.
         assert_eq!(client.areq(1000).await, Ok(0));
         let hours = (clock.now() - start).as_secs() / HOUR.as_secs();
         assert_eq!(hours, 169);
@@ -120,7 +122,7 @@ fn watchdog_follows_paused_time() {
     });
 }
 
-/// Never ready to serve.
+/// A handler that never becomes ready.
 struct Stuck;
 
 impl task::Handler<(), (), ()> for Stuck {
@@ -167,7 +169,7 @@ fn system_stops_in_order_by_the_clock() {
     });
 }
 
-/// Says that its timer has come.
+/// Reports that its timer has come.
 struct Tell(mpsc::UnboundedSender<()>);
 
 impl thread::Handler<(), (), ()> for Tell {
@@ -212,7 +214,7 @@ fn thread_that_blocks_is_woken_by_the_runtime() {
     });
 }
 
-/// Nobody else could make the time pass.
+/// No other thread could make the time pass.
 #[test]
 fn blocking_the_runtime_itself_ends_in_real_time() {
     paused(async |clock| {
@@ -238,7 +240,7 @@ fn sleep_ends_in_an_error_when_its_runtime_is_gone() {
     drop(runtime);
     let ended = Clock::system().block_on(sleep, None).unwrap();
     assert!(ended.is_err());
-    // A thread is not kept either.
+    // A blocking thread does not hang either.
     let builder = Builder::new().clock(clock);
     let (_server, client) = builder.build().unwrap();
     assert!(is_late(&client, Duration::from_millis(5)));

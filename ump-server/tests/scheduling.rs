@@ -1,4 +1,5 @@
-//! Priorities and CPUs of threads: what the operating system is asked for, and what it refuses.
+//! Priorities and CPUs of threads: what the loops request from the operating system, and what it
+//! refuses.
 
 #![cfg(feature = "scheduling")]
 
@@ -13,9 +14,9 @@ use ump_server::{
     thread::{self, Builder, answer},
 };
 
-/// More than any machine has, and more than fits into a set of CPUs.
+/// CPU numbers beyond those of any machine, and beyond the size of a CPU set.
 const NO_CPU: [usize; 2] = [1023, 70_000];
-/// One above the highest.
+/// One above the highest priority.
 const NO_PRIORITY: u8 = 100;
 
 fn refused(builder: Builder) -> ump_server::AttributeRefused {
@@ -94,12 +95,13 @@ mod on_linux {
 
     use super::*;
 
-    /// What the system says of the thread that calls.
+    /// Reads a file about the calling thread from `/proc`.
     fn of_this_thread(file: &str) -> String {
         std::fs::read_to_string(format!("/proc/thread-self/{file}")).unwrap()
     }
 
-    /// Its niceness: the 19th field, of which the second one may have anything in its parentheses.
+    /// Returns the thread's niceness, the 19th field. The second field may contain anything in its
+    /// parentheses.
     fn niceness() -> i64 {
         let stat = of_this_thread("stat");
         let (_, fields) = stat.rsplit_once(')').unwrap();
@@ -114,7 +116,7 @@ mod on_linux {
         line.unwrap().trim().to_owned()
     }
 
-    /// The CPUs that the test may use.
+    /// Returns the CPUs that the test may use.
     fn allowed() -> Vec<usize> {
         let number = |text: &str| text.parse::<usize>().unwrap();
         let ranges = cpus();
@@ -143,7 +145,7 @@ mod on_linux {
         assert_eq!(niceness(), before, "it is only that thread's");
     }
 
-    /// Which of the two it is depends on who runs the test.
+    /// The outcome depends on the privileges of the user who runs the test.
     #[test]
     fn the_highest_priority_is_had_or_refused_but_never_ignored() {
         let spawned = Builder::new()

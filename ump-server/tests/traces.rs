@@ -1,4 +1,4 @@
-//! What a loop tells to a subscriber of traces.
+//! The spans and events that a loop emits for `tracing`.
 
 use std::{
     collections::BTreeMap,
@@ -30,7 +30,7 @@ static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
         .expect("the system lets us have threads")
 });
 
-/// What was recorded of a span or an event.
+/// A recorded span or event.
 #[derive(Clone, Debug, Default)]
 struct Record {
     fields: BTreeMap<&'static str, String>,
@@ -48,7 +48,7 @@ impl Visit for Record {
     }
 }
 
-/// Keeps everything in the target of the crate, of all tests.
+/// Records all spans and events of this crate's target, of all tests.
 struct Keeper;
 
 static SPANS: Mutex<BTreeMap<u64, Record>> = Mutex::new(BTreeMap::new());
@@ -104,7 +104,7 @@ fn keep() {
     LazyLock::force(&KEPT);
 }
 
-/// What was recorded of the server of that name, which no other test uses.
+/// Returns the records of the server with this name, which no other test uses.
 fn of(records: impl IntoIterator<Item = Record>, server: &str) -> Vec<Record> {
     let is_of = |record: &Record| record.fields["server"] == server;
     records.into_iter().filter(is_of).collect()
@@ -177,7 +177,7 @@ impl task::Handler<Op, (), ()> for Guest {
     }
 }
 
-/// Asks for each outcome in turn, from this line.
+/// Sends a request for each outcome in turn, from this line.
 fn ask(client: &ump_server::Client<Op, (), ()>) -> String {
     let line = line!() + 2;
     for (op, _) in SEQUENCE {

@@ -1,6 +1,8 @@
-//! Code of the user that panics where a loop runs it on behalf of nobody: drops, wakers, clones. Each place has a row, with each way to panic there.
+//! User code that panics where a loop runs it: in drops, wakers and clones. Each place has a row,
+//! with each way to panic there.
 //!
-//! What is asserted is the same everywhere: the process goes on, and each caller and joiner gets the outcome that it would have had.
+//! Each row asserts the same: the process continues, and each caller and joiner gets the outcome
+//! that it would get without the panic.
 
 use std::{
     future::Future,
@@ -29,7 +31,7 @@ use ump_server::{
 const LONG: Duration = Duration::from_secs(60);
 const TWO: NonZeroUsize = NonZeroUsize::new(2).unwrap();
 
-/// What is thrown.
+/// A panic payload.
 #[derive(Clone, Copy, Debug)]
 enum Throw {
     Text,
@@ -101,7 +103,7 @@ rows! {
     waker_of_who_moves_a_test_clock
 }
 
-/// Breaks off when it is asked.
+/// Ends the loop at its first request.
 struct BreaksOff(Throw);
 
 impl thread::Handler<(), (), (), Bomb> for BreaksOff {
@@ -131,7 +133,7 @@ fn runtime() -> tokio::runtime::Runtime {
     builder.worker_threads(2).build().unwrap()
 }
 
-/// Handlers that panic as they are told, in `term` and when they are dropped.
+/// A handler that panics in the given way in `term` and when it is dropped.
 struct Ends {
     in_term: Option<Throw>,
     in_drop: Throw,
@@ -218,7 +220,7 @@ impl Drop for Hopeless {
     }
 }
 
-/// Its calls are dropped with it, each of them with a bomb.
+/// A handler whose pending calls are dropped with it, each with a bomb.
 struct Waits {
     called: mpsc::Sender<()>,
     way: Throw,
@@ -240,7 +242,7 @@ impl task::Handler<(), (), ()> for Waits {
     }
 }
 
-/// Panics when it is woken.
+/// A waker that panics when it is called.
 struct Woken(Throw);
 
 impl Wake for Woken {
@@ -249,7 +251,7 @@ impl Wake for Woken {
     }
 }
 
-/// Panics when a waker that was made of it is woken and when it is dropped for the last time.
+/// A waker that panics when its last reference is dropped, also after it was called.
 struct Dropped(Throw);
 
 impl Wake for Dropped {
@@ -329,7 +331,7 @@ mod rows {
         assert_eq!(handle.join(), Ok(None));
     }
 
-    /// What a periodic timer carries.
+    /// The token of a periodic timer.
     #[derive(Debug)]
     struct Fragile(Bomb, mpsc::Sender<()>);
 
@@ -365,7 +367,7 @@ mod rows {
         }
     }
 
-    /// Leaves all in the batch, but for what it is asked without a bomb.
+    /// Leaves all requests in the batch if any of them has a bomb.
     struct Leaves(Option<mpsc::Receiver<()>>);
 
     impl thread::BatchHandler<Option<Bomb>, (), ()> for Leaves {
@@ -508,7 +510,7 @@ mod rows {
         assert_eq!(handle.join(), Ok(None));
     }
 
-    /// A system of two in a group that gives up at once.
+    /// Starts a system with two components in a group that gives up at once.
     fn fails() -> System {
         let group = Group::new("pair")
             .members(["a", "b"])
@@ -530,13 +532,13 @@ mod rows {
             .unwrap()
     }
 
-    /// One of the group fails, while these wait for it.
+    /// Makes one component of the group fail while these wakers wait for it.
     fn told_by<const N: usize>(system: &System, wakers: [Waker; N]) {
         let mut waiting: Vec<_> = wakers.iter().map(|_| system.failed()).collect();
         for (waiting, waker) in waiting.iter_mut().zip(wakers) {
             let polled = pin!(waiting).poll(&mut Polled::from_waker(&waker));
             assert!(polled.is_pending());
-            // Whoever wakes the last one drops it.
+            // The thread that calls the last waker drops it.
         }
         let client = system.client::<(), (), ()>("a").unwrap();
         let other = system.client::<(), (), ()>("b").unwrap();
@@ -596,7 +598,7 @@ mod rows {
             .unwrap();
         let asked = client.req_async(()).unwrap();
         here.recv().unwrap();
-        // The loop is busy: it wakes these when it is not any more.
+        // The loop is busy. It calls these wakers once it is idle.
         let mut waiting: Vec<_> = (0..2)
             .map(|_| Box::pin(clock.advance_async(LONG)))
             .collect();

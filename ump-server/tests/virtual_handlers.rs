@@ -1,4 +1,5 @@
-//! Handlers that themselves wait for virtual time do not keep it from passing, and those that wait for something else do.
+//! A handler that waits for virtual time does not keep the time from passing; a handler that waits
+//! for something else does.
 
 use std::{
     future::pending,
@@ -16,7 +17,8 @@ use ump_server::{
 const HOUR: Duration = Duration::from_secs(3600);
 const WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
 
-/// A loop on a task, under the clock, that does this with a number; it answers with how many hours have passed by then.
+/// Spawns a loop on a task under the clock, which runs `act` with each number. It replies with the
+/// number of hours that have passed by then.
 fn spawn<A>(
     clock: &TestClock,
     name: &str,
@@ -42,7 +44,7 @@ where
         .unwrap()
 }
 
-/// Runs it on a runtime of one thread, which hangs no longer than the clock's patience.
+/// Runs a test on a runtime of one thread. It hangs no longer than the clock's patience.
 fn run<T>(test: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread()
         .build()
@@ -50,7 +52,7 @@ fn run<T>(test: impl Future<Output = T>) -> T {
         .block_on(test)
 }
 
-/// Has a request handled while a week passes. Returns the reply.
+/// Handles a request while a week passes. Returns the reply.
 async fn a_week_passes(clock: &TestClock, client: &Client<u32, u32, ()>) -> u32 {
     let start = clock.now();
     let reply = client.request(1).submit().wait().unwrap();
@@ -94,7 +96,7 @@ fn handler_that_sleeps_is_quiet_for_a_blocking_test() {
     assert_eq!(reply.wait(), Ok(100));
 }
 
-/// By a server that is not run by a loop, and never answers.
+/// The server has no loop, and never replies.
 #[test]
 fn handler_that_asks_with_a_deadline_is_quiet() {
     run(async {
@@ -107,7 +109,7 @@ fn handler_that_asks_with_a_deadline_is_quiet() {
                 let late = peer.request(n).timeout(HOUR).await;
                 assert!(matches!(late, Err(RequestError::TimeoutQueued(_))));
                 peer.post(n).await.unwrap();
-                // Now it is full.
+                // Now the queue is full.
                 let late = peer.post(n).timeout(HOUR).await;
                 assert!(matches!(late, Err(SendError::TimeoutQueued(_))));
             }
@@ -133,7 +135,7 @@ fn handler_that_asks_who_sleeps_is_quiet() {
     });
 }
 
-/// Nothing moves on while one who was answered has not gone on.
+/// The time does not pass while a handler that got its reply has not continued.
 #[test]
 fn time_stands_still_while_handlers_work() {
     run(async {
@@ -164,7 +166,7 @@ fn time_stands_still_while_handlers_work() {
     });
 }
 
-/// What another thread does is waited for, if the handler does not sleep besides.
+/// The time waits for work on another thread, unless the handler also sleeps on the clock.
 #[test]
 fn handler_that_awaits_something_else_is_waited_for() {
     let runtime = Runtime::new().unwrap();
@@ -184,7 +186,7 @@ fn handler_that_awaits_something_else_is_waited_for() {
     assert_eq!(reply.wait(), Ok(0));
 }
 
-/// A sleep on another clock brings nobody back on this one.
+/// A sleep on another clock does not make a handler quiet on this one.
 #[test]
 fn busy_loops_are_named_when_patience_is_over() {
     let clock = TestClock::new().patience(Duration::from_millis(50));

@@ -1,4 +1,4 @@
-//! Loops under a test clock: a week passes at once, and each thing happens at its time.
+//! Loops under a test clock: a week passes at once, and each event happens at its time.
 
 use std::{
     num::NonZeroUsize,
@@ -20,18 +20,18 @@ const WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
 
 #[derive(Clone, Debug)]
 enum Op {
-    /// How often has it ticked?
+    /// Replies with the number of ticks.
     Ticks,
-    /// Ticks so often, from now on.
+    /// Ticks periodically, from now on.
     Every(Duration),
-    /// Once, later.
+    /// Ticks once, later.
     In(Duration),
     Panic,
 }
 
 type Log = Arc<Mutex<Vec<Duration>>>;
 
-/// Writes down when it ticks.
+/// Logs when it ticks.
 struct Ticker {
     timers: Timers<()>,
     clock: Clock,
@@ -177,7 +177,7 @@ fn nothing_happens_a_moment_too_early(on: Loop) {
 
 fn a_timer_that_a_request_arms_is_waited_for(on: Loop) {
     let it = on.start(OnPanic::Stop);
-    // Nobody waits for the reply: the clock does.
+    // No caller waits for the reply, but the clock does.
     it.client.post(Op::In(SECOND)).wait().unwrap();
     it.client.post(Op::In(2 * SECOND)).wait().unwrap();
     it.clock.advance(HOUR);
@@ -187,7 +187,7 @@ fn a_timer_that_a_request_arms_is_waited_for(on: Loop) {
 fn a_deadline_passes_when_the_clock_says_so(on: Loop) {
     let pause = OnPanic::Restart(Restart::new().pause(2 * HOUR, 2 * HOUR));
     let it = on.start(pause);
-    // All workers pause, so nobody takes the next one.
+    // All workers pause, so none takes the next request.
     for _ in 0..2 {
         it.client.post(Op::Panic).wait().unwrap();
     }
@@ -213,7 +213,7 @@ fn a_restart_comes_after_its_pause(on: Loop) {
     let error = it.client.request(Op::Panic).wait().unwrap_err();
     assert!(matches!(error, RequestError::NoReply(NoReply::Panicked(_))));
     if !matches!(on, Loop::Pool) {
-        // Its timers went with the handler.
+        // The handler's timers were dropped with it.
         it.clock.advance(WEEK);
         assert_eq!(*it.log.lock().unwrap(), []);
     }
@@ -260,7 +260,7 @@ fn a_pause_without_clients_takes_no_time(on: Loop) {
     }
     it.clock.wait_until_quiet();
     if !matches!(on, Loop::Pool) {
-        // The second is queued.
+        // The second request is queued.
         it.clock.advance(HOUR);
     }
     let paused = it.clock.now();
@@ -280,7 +280,7 @@ fn a_pause_without_clients_ends_when_what_was_queued_expires(on: Loop) {
     }
     it.clock.wait_until_quiet();
     if !matches!(on, Loop::Pool) {
-        // The second is queued.
+        // The second request is queued.
         it.clock.advance(HOUR);
     }
     let paused = it.clock.now();
@@ -329,7 +329,7 @@ async fn tasks_on_the_thread_of_the_test_are_waited_for_by_awaiting() {
     assert_eq!(handle.await, Ok(None));
 }
 
-/// Asks once a second.
+/// Sends a request once a second.
 struct Sender(Client<(), usize, ()>, usize);
 
 impl thread::Handler<(), usize, ()> for Sender {
@@ -344,7 +344,7 @@ impl thread::Handler<(), usize, ()> for Sender {
     }
 }
 
-/// Two loops that pass a ball: each second one of them sends it, and the other one counts.
+/// Two loops: each second one of them sends a request, and the other one counts.
 #[test]
 fn loops_that_work_for_each_other_take_turns() {
     let clock = TestClock::new();

@@ -1,4 +1,5 @@
-//! The watchdog tells of handlers that do not return control: which, since when, for whom; of no others. Time is moved by hand.
+//! The watchdog reports the handlers that do not return control, and no others: which, since when,
+//! and for which caller. Time is moved by hand.
 
 use std::{
     num::NonZeroUsize,
@@ -19,7 +20,7 @@ use ump_server::{
 const SECOND: Duration = Duration::from_secs(1);
 const LONG: Duration = Duration::from_secs(60);
 
-/// With workers to spare, as handlers block theirs.
+/// A runtime with spare workers, since handlers block theirs.
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(16)
@@ -27,13 +28,13 @@ static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
         .expect("the system lets us have threads")
 });
 
-/// A stay of a handler: it says that it is there, and waits to be let go.
+/// The handler's end of a visit: the handler reports that it has started, and waits to be released.
 struct Gate {
     here: mpsc::Sender<()>,
     go: mpsc::Receiver<()>,
 }
 
-/// The test's end of it.
+/// The test's end of a visit.
 struct Visit {
     here: mpsc::Receiver<()>,
     go: mpsc::Sender<()>,
@@ -71,7 +72,7 @@ impl Visit {
 enum Op {
     Stay(Gate),
     StayAndPanic(Gate),
-    /// Awaits the gate, if it is on a task, without control.
+    /// Awaits the gate without having control, if it is on a task.
     Await(ump::WaitReply<(), ()>, mpsc::Sender<()>),
     Quick,
 }
@@ -155,7 +156,7 @@ struct Scene {
 }
 
 impl Scene {
-    /// A loop with a threshold of a second.
+    /// Starts a loop with a threshold of one second.
     fn new(kind: Loop) -> Self {
         Self::with(kind, None, |_| {})
     }
@@ -201,12 +202,12 @@ impl Scene {
             handle,
             stalls,
         };
-        // Else it may be the beginning that takes too long.
+        // Otherwise the start itself may take too long.
         scene.await_started(has_gate);
         scene
     }
 
-    /// Waits until all workers but so many have begun.
+    /// Waits until all workers but `but` have started.
     fn await_started(&self, but: usize) {
         let stopper = self.handle.stopper();
         let starting = |worker: &WorkerStatus| worker.state == WorkerState::Starting;
@@ -221,7 +222,7 @@ impl Scene {
         }
     }
 
-    /// Has a handler stay until it is let go.
+    /// Holds a handler until the visit ends.
     #[track_caller]
     fn stay(&self) -> (Visit, Location<'static>) {
         self.post(Op::Stay)
@@ -235,7 +236,7 @@ impl Scene {
         (visit, *Location::caller())
     }
 
-    /// Waits until nothing is in hand.
+    /// Waits until no worker has a request in hand.
     fn await_idle(&self) {
         let stopper = self.handle.stopper();
         while stopper
@@ -251,7 +252,7 @@ impl Scene {
         self.stalls.recv_timeout(LONG).expect("it is told")
     }
 
-    /// Ends, and says what else was told.
+    /// Ends the loop, and returns the remaining reports.
     fn end(self) -> Vec<Stall> {
         let Self {
             client,
@@ -261,7 +262,7 @@ impl Scene {
         } = self;
         drop(client);
         handle.join().unwrap();
-        // The monitor lets go of the callback, and thereby of the sender.
+        // The monitor releases the callback, and with it the sender.
         stalls.iter().collect()
     }
 }

@@ -1,4 +1,5 @@
-//! The monitor's thread is there while there is something to watch. Alone in its program, as it is one for the process.
+//! The monitor's thread exists while there is something to watch. This test has its own program,
+//! since a process has one monitor.
 #![cfg(target_os = "linux")]
 
 use std::{
@@ -11,14 +12,15 @@ use ump_server::{ReplyContext, thread};
 
 const LONG: Duration = Duration::from_secs(60);
 
-/// How many threads of the process are monitors.
+/// Returns the number of monitor threads in the process.
 fn monitors() -> usize {
     let tasks = fs::read_dir("/proc/self/task").expect("the system says which threads there are");
     let names = tasks.filter_map(|task| fs::read_to_string(task.ok()?.path().join("comm")).ok());
     names.filter(|name| name.trim() == "ump-watchdog").count()
 }
 
-/// Waits until there are so many; an end is told before the system has done away with the thread.
+/// Waits until there are `count` monitors. A loop's end is visible before the system has removed
+/// the thread.
 fn await_monitors(count: usize) {
     let patience = Instant::now() + LONG;
     while monitors() != count {
@@ -38,7 +40,7 @@ fn handle((): (), rctx: ReplyContext<'_, (), ()>) -> ControlFlow<()> {
 
 #[test]
 fn one_thread_watches_all_servers_and_is_gone_when_the_last_one_is() {
-    // The plain `spawn` is watched with the feature `watchdog`.
+    // The plain `spawn` is watched if the feature `watchdog` is enabled.
     let unwatched = thread::Builder::new().spawn(|_| Ok(handle)).unwrap();
     unwatched.0.req(()).unwrap();
     assert_eq!(monitors(), 0);

@@ -1,4 +1,4 @@
-//! Futures that a handler drives on its thread.
+//! Futures that a handler blocks on.
 
 use std::{
     sync::mpsc,
@@ -89,7 +89,7 @@ fn two_that_drive_requests_to_each_other_are_told() {
     });
 }
 
-// ---- all others wait
+// ---- waits that are not refused
 
 #[test]
 fn what_else_the_future_waits_for_ends_it() {
@@ -127,7 +127,7 @@ fn a_request_to_another_server_is_answered() {
     });
 }
 
-/// A thread that wakes the future goes on though the request cannot be answered.
+/// A thread that wakes the future lets it continue, although the request cannot be answered.
 #[test]
 fn a_waker_elsewhere_ends_it() {
     must_end(|| {

@@ -1,4 +1,4 @@
-//! The end of a loop.
+//! Waits for the end of a loop.
 
 use std::{sync::mpsc, time::Duration};
 
@@ -65,7 +65,7 @@ fn a_worker_that_joins_its_pool_is_told() {
     });
 }
 
-/// Has the child ask, and joins it when it waits.
+/// Makes the child send a request to its parent, and the parent join the child.
 fn join_one_that_asks(join: impl FnOnce(JoinHandle<()>) -> Job) {
     let parent = on_task("parent", 8);
     let mut child = on_thread("child", 8);
@@ -77,7 +77,8 @@ fn join_one_that_asks(join: impl FnOnce(JoinHandle<()>) -> Job) {
     handle.stopper().stop(Stop::Drain);
     let said = parent.told_to(join(handle));
     let asked = asks.unwrap().wait().unwrap();
-    // Whoever waits last is told, whoever that is. If the child was answered before, all is well.
+    // Whichever of the two waits last gets the deadlock. If the child was answered before, neither
+    // does.
     match (said.as_str(), asked.as_str()) {
         ("ended", "fine") => {}
         ("ended", told) => assert_told(told, &["child", "parent"]),
@@ -96,7 +97,7 @@ fn a_supervisor_that_joins_who_asks_it_is_told() {
     });
 }
 
-/// In this order it is certain who is told.
+/// This order determines which of the two gets the deadlock.
 #[test]
 fn one_who_joins_last_is_told() {
     must_end(|| {
@@ -114,14 +115,14 @@ fn one_who_joins_last_is_told() {
             drop(asks);
             said
         }));
-        // Or the child was, which ended then.
+        // Otherwise the child got the deadlock, and then ended.
         if said != "ended" {
             assert_told(&said, &["parent", "child"]);
         }
     });
 }
 
-/// A pool ends when all its workers have: one that waits is enough.
+/// A pool ends when all its workers have ended, so one waiting worker is enough.
 #[test]
 fn one_worker_that_asks_keeps_its_pool() {
     must_end(|| {
@@ -147,7 +148,7 @@ fn one_worker_that_asks_keeps_its_pool() {
     });
 }
 
-// ---- all others wait
+// ---- waits that are not refused
 
 #[test]
 fn one_that_is_stopped_from_elsewhere_is_joined() {
@@ -182,7 +183,7 @@ fn who_waits_for_its_own_end_or_a_timer_is_not_told() {
     });
 }
 
-/// It is asked by one whose request has a deadline: that ends in time.
+/// The child's own request to its parent has a deadline, so it ends in time.
 #[test]
 fn a_child_that_gives_up_in_time_is_joined() {
     must_end(|| {
@@ -215,7 +216,7 @@ fn report(report: &Report) -> String {
     told.unwrap_or_else(|| report.to_string())
 }
 
-/// Starts a component that is given its system, and has it stop that.
+/// Starts a component that gets its own system, and makes it stop that system.
 fn stop_within(is_task: bool, stop: impl FnOnce(System) -> Job + Send) -> String {
     let builder = System::builder();
     let none = Attributes::new;

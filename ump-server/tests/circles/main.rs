@@ -1,5 +1,6 @@
-//! Waits that are not for a reply: room in a queue, the end of a loop, many replies at once, a handler that is being made. Whoever would wait for
-//! itself is told so, if it is certain; all others wait.
+//! Waits for something other than a reply: room in a queue, the end of a loop, many replies at
+//! once, a handler that is being made. A wait that would certainly wait for itself ends in an
+//! error; all others wait.
 #![cfg(feature = "tokio")]
 
 mod driving;

@@ -1,4 +1,4 @@
-//! Handlers that are being made.
+//! Waits while a handler is being made.
 
 use std::{num::NonZeroUsize, sync::mpsc};
 
@@ -70,7 +70,7 @@ fn a_factory_that_asks_its_loop_is_told() {
         assert_told(&told.recv().unwrap(), &["new"]);
         assert_eq!(ask(&client), "fine");
 
-        // All are made before one begins.
+        // All handlers are made before one begins.
         let say = std::sync::Mutex::new(tell);
         let pool = task::Builder::new().name("new").spawn_pool(
             NonZeroUsize::new(2).unwrap(),
@@ -106,7 +106,7 @@ fn a_components_factory_that_asks_it_is_told() {
     });
 }
 
-/// The handler that builds another one waits for that, so both would wait.
+/// The handler that builds another one waits for it, so both would wait.
 #[test]
 fn who_builds_within_a_handler_is_told_of_both() {
     must_end(|| {
@@ -126,7 +126,7 @@ fn who_builds_within_a_handler_is_told_of_both() {
     });
 }
 
-/// A factory runs on the new thread, and whoever spawns waits for it.
+/// The factory runs on the new thread, and the spawning handler waits for it.
 #[test]
 fn a_factory_that_asks_who_spawns_it_is_told() {
     must_end(|| {
@@ -152,7 +152,7 @@ fn a_factory_that_asks_who_spawns_it_is_told() {
     });
 }
 
-/// What is asked of others meanwhile is answered.
+/// A factory's requests to other servers are answered.
 #[test]
 fn a_factory_may_ask_others() {
     must_end(|| {

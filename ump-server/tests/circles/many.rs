@@ -1,4 +1,4 @@
-//! Many replies at once.
+//! Waits for many replies at once.
 
 use std::thread;
 
@@ -13,7 +13,7 @@ async fn next<S: Stream + Unpin>(stream: &mut S) -> Option<S::Item> {
     std::future::poll_fn(|cx| std::pin::Pin::new(&mut *stream).poll_next(cx)).await
 }
 
-/// Asks so many of its own kind, and gathers what comes of it.
+/// Sends `count` requests to its own server, and gathers the outcomes.
 fn gathering(count: usize) -> Job {
     job(move |own| {
         let mut gather = Gather::new();
@@ -48,14 +48,14 @@ fn a_pool_whose_workers_all_gather_from_it_is_told() {
             let replies = [(); 2].map(|()| own.0.req_async(gathering(3)).unwrap());
             for reply in replies {
                 let said = reply.wait().unwrap();
-                // The other one may have served them all.
+                // The other worker may have served them all.
                 assert!(said.is_empty() || said == "deadlock: own → own", "{said}");
             }
         }
     });
 }
 
-/// Both wait for replies of the pool before either has any.
+/// Both workers wait for replies of the pool before either has one.
 #[test]
 fn a_pool_that_waits_for_many_of_its_own_is_told() {
     must_end(|| {
@@ -112,7 +112,7 @@ fn an_awaited_gather_from_itself_is_told() {
     });
 }
 
-// ---- all others wait
+// ---- waits that are not refused
 
 #[test]
 fn who_gathers_from_elsewhere_too_is_not_told() {

@@ -1,4 +1,4 @@
-//! Room in the queue of a bounded channel.
+//! Waits for room in the queue of a bounded channel.
 
 use std::{
     sync::{Arc, Barrier, mpsc},
@@ -11,7 +11,7 @@ use super::scene::{
     plain, pool, sent, task_pool,
 };
 
-/// Fills the queue, which has room for one.
+/// Fills the queue, which has room for one request.
 fn fill(client: &Own) {
     client.post(Job::Nothing).if_room().wait().unwrap();
 }
@@ -138,7 +138,7 @@ fn an_awaited_request_without_room_is_told() {
     });
 }
 
-/// The first is in the queue and waited for, the second waits for its room.
+/// The first request is queued and awaited. The second one waits for the room of the first.
 #[test]
 fn two_awaited_requests_without_room_are_told() {
     must_end(|| {
@@ -154,7 +154,7 @@ fn two_awaited_requests_without_room_are_told() {
     });
 }
 
-/// Each posts to the other, when both are at it, more than there is room for.
+/// Two servers post to each other at the same time, each more requests than the other has room for.
 fn fill_each_other<B>(
     (a, b): (&Running, &Running),
     barrier: fn(usize) -> B,
@@ -208,7 +208,7 @@ fn two_tasks_that_fill_each_other_are_told() {
     });
 }
 
-// ---- all others wait
+// ---- waits that are not refused
 
 #[test]
 fn a_free_worker_makes_room() {
@@ -320,14 +320,14 @@ fn a_server_at_work_makes_room() {
     });
 }
 
-/// It gives up before the other has to: so its room comes.
+/// `b` gives up in time and then makes room, so `a` may wait for it.
 #[test]
 fn who_gives_up_waiting_for_room_in_time_is_waited_for() {
     must_end(|| {
         let (a, b) = (on_thread("a", 1), on_thread("b", 1));
         let (to_a, to_b) = (a.client(), b.client());
         let reply = b.0.req_async(job(move |_| {
-            // It may be full already.
+            // The queue may be full already.
             let _ = to_a.post(Job::Nothing).if_room().wait();
             sent(
                 to_a.post(Job::Nothing)
@@ -341,7 +341,7 @@ fn who_gives_up_waiting_for_room_in_time_is_waited_for() {
             format!("{first}, {second}")
         }));
         let other = reply.unwrap().wait().unwrap();
-        // One of them waited first: either it was told, or it was late, or it found room.
+        // One of them waited first: it got the deadlock, was late, or found room.
         assert!(
             !(said.contains("deadlock") && other.contains("deadlock")),
             "{said}; {other}"

@@ -1,4 +1,4 @@
-//! Servers that do what they are told, and say what came of it.
+//! Servers that run a given job, and reply with its outcome.
 
 use std::{
     future::Future, num::NonZeroUsize, ops::ControlFlow, pin::Pin, sync::mpsc,
@@ -10,7 +10,7 @@ use ump_server::{
     ump::{Error, RequestError, SendError, hooks::Cycle},
 };
 
-/// Long enough for anything that happens at all.
+/// Longer than any step of a test that passes.
 pub(crate) const LONG: Duration = Duration::from_secs(60);
 
 pub(crate) type Own = Client<Job, String, Refused>;
@@ -18,7 +18,7 @@ type Said = Pin<Box<dyn Future<Output = String> + Send>>;
 
 pub(crate) enum Job {
     Nothing,
-    /// With a client of the server itself. On a task it blocks.
+    /// Gets a client of the server itself. Blocks, also on a task.
     Do(Box<dyn FnOnce(Own) -> String + Send>),
     /// On tasks only.
     Await(Box<dyn FnOnce(Own) -> Said + Send>),
@@ -66,7 +66,7 @@ impl task::Handler<Job, String, Refused> for Obedient {
     }
 }
 
-/// A server that ends with the test, though others may have clients of it.
+/// A server that is stopped at the end of the test, although other servers may have clients of it.
 pub(crate) struct Running(pub(crate) Own, pub(crate) Option<JoinHandle<()>>);
 
 impl Running {
@@ -82,7 +82,7 @@ impl Running {
         self.1.take().expect("it is taken once")
     }
 
-    /// Has it do this, and says what came of it.
+    /// Runs a job on the server, and returns its outcome as text.
     pub(crate) fn told_to(&self, job: Job) -> String {
         outcome(self.0.request(job).wait())
     }
@@ -96,7 +96,7 @@ impl Drop for Running {
     }
 }
 
-/// A loop on a thread, whose queue holds so many.
+/// Spawns a loop on a thread, whose queue holds `capacity` requests.
 pub(crate) fn on_thread(name: &str, capacity: usize) -> Running {
     pool(name, 1, capacity)
 }
@@ -110,7 +110,7 @@ pub(crate) fn pool(name: &str, workers: usize, capacity: usize) -> Running {
     Running::new(made.unwrap())
 }
 
-/// A loop on a task, whose queue holds so many.
+/// Spawns a loop on a task, whose queue holds `capacity` requests.
 pub(crate) fn on_task(name: &str, capacity: usize) -> Running {
     task_pool(name, 1, capacity)
 }
@@ -149,7 +149,7 @@ pub(crate) fn sent<T>(outcome: Result<T, SendError<Job>>) -> String {
     }
 }
 
-/// Whether it is told this circle, wherever that begins.
+/// Asserts that the outcome is a deadlock with this cycle, which may begin at any of the names.
 #[track_caller]
 pub(crate) fn assert_told(said: &str, names: &[&str]) {
     let told = (0..names.len()).any(|first| {
@@ -161,7 +161,7 @@ pub(crate) fn assert_told(said: &str, names: &[&str]) {
     assert!(told, "{said}");
 }
 
-/// Runs a scene on a thread, within a runtime. One that hangs fails.
+/// Runs a scene on a thread, within a runtime. A scene that hangs fails.
 pub(crate) fn must_end(scene: impl FnOnce() + Send + 'static) {
     let (tell, ended) = mpsc::channel();
     let thread = std_thread::spawn(move || {

@@ -83,7 +83,7 @@ fn callers_that_are_queued_learn_of_the_end_before_the_clean_up(on: Loop) {
     let queued = client.req_async(Op::Add(1)).unwrap();
     drop(go);
     let outcome = queued.wait();
-    // In a pool another one may have taken it.
+    // In a pool another worker may have taken it.
     let may_be_taken = on.workers() > 1 && outcome == Ok(1);
     assert!(may_be_taken || outcome == Err(Error::ServerDisappeared));
     drop(held);
@@ -117,7 +117,7 @@ fn a_refusal_turns_down_what_is_queued(on: Loop) {
     let (held, go) = hold(&client, on.workers());
     let queued = client.request(Op::Add(1)).submit().wait().unwrap();
     handle.stopper().stop(Stop::Refuse);
-    // At once, though the handlers are busy.
+    // The refusal comes at once, although the handlers are busy.
     assert!(matches!(
         queued.wait(),
         Err(RequestError::ServerDisappeared(Op::Add(1)))
@@ -169,7 +169,7 @@ fn a_loop_that_has_not_started_yet_says_so() {
     );
 }
 
-/// Data that a thread writes at its very end is there when it is joined.
+/// When a thread is joined, the data that it writes in its thread-local destructors is there.
 #[test]
 fn joining_a_thread_waits_for_its_thread_locals() {
     use std::{cell::RefCell, ops::ControlFlow};
@@ -178,7 +178,7 @@ fn joining_a_thread_waits_for_its_thread_locals() {
     struct Flush(mpsc::Receiver<()>, Arc<std::sync::atomic::AtomicBool>);
     impl Drop for Flush {
         fn drop(&mut self) {
-            // As long as joining waits, nobody says that it has returned.
+            // If the join waits for this destructor, no message that it has returned arrives.
             let is_late = self.0.recv_timeout(Duration::from_millis(300)).is_ok();
             self.1.store(!is_late, Ordering::SeqCst);
         }

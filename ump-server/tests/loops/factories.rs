@@ -1,4 +1,4 @@
-//! What becomes of panics in what a handler is made with, and of those in the tokens of its timers.
+//! Panics in a handler's factory, and in the tokens of its timers.
 
 use std::{
     num::NonZeroUsize,
@@ -13,7 +13,7 @@ use crate::support::RUNTIME;
 
 const TWO: NonZeroUsize = NonZeroUsize::new(2).unwrap();
 
-/// Answers nothing, but has timers.
+/// Never replies, but has timers.
 struct Idle;
 
 impl<T> thread::Handler<(), (), (), (), T> for Idle {
@@ -56,7 +56,7 @@ fn a_factory_of_tasks_panics_where_it_is_called() {
     }
 }
 
-/// Cannot be copied.
+/// A token whose clone panics.
 struct Token;
 
 impl Clone for Token {
@@ -77,7 +77,7 @@ fn a_token_that_cannot_be_copied_counts_as_a_panic_of_the_handler() {
         .runtime(RUNTIME.handle().clone())
         .spawn_with(make)
         .unwrap();
-    // The clients stay: otherwise the loops may end before the timers come.
+    // The clients stay alive: otherwise the loops may end before the timers come.
     for (_client, handle) in [on_a_thread, on_a_task] {
         let error = handle.join().unwrap_err();
         assert_eq!(*error.kind(), JoinErrorKind::Panicked("no copy".into()));

@@ -1,4 +1,4 @@
-//! What loops on threads, on tasks and in pools have in common: each test runs on each of them.
+//! What all loops have in common: each test runs on a thread, on a task, and in pools of both.
 
 mod ends;
 mod factories;

@@ -1,4 +1,4 @@
-//! What becomes of a loop whose handler panics.
+//! Loops whose handler panics.
 
 use std::{
     sync::{Arc, atomic::Ordering, mpsc},
@@ -127,7 +127,7 @@ fn too_many_restarts_are_given_up(on: Loop) {
     {
         suffered += 1;
     }
-    // Each worker counts for itself.
+    // Each worker has its own limit.
     assert!((3..=3 * on.workers()).contains(&suffered), "{suffered}");
     let error = handle.join().unwrap_err();
     assert_eq!(
@@ -174,12 +174,12 @@ fn a_pause_before_a_restart_ends_with_a_refusal(on: Loop) {
     drop(client);
 }
 
-/// Longer than any test.
+/// A pause longer than any test.
 fn long_pause() -> OnPanic {
     OnPanic::Restart(Restart::new().pause(60 * LONG, 60 * LONG))
 }
 
-/// Returns when so many workers are at this. They need nothing more for it.
+/// Returns when `workers` workers are in this state. They need no further event to get there.
 fn until(handle: &Ended, state: WorkerState, workers: u64) {
     let since = Instant::now();
     let count = || {
@@ -192,7 +192,7 @@ fn until(handle: &Ended, state: WorkerState, workers: u64) {
     }
 }
 
-/// Joins the loop, which has to end before a pause does.
+/// Joins the loop, which must end before a pause does.
 fn joined(handle: Ended) -> Option<u64> {
     let (ended, outcome) = mpsc::channel();
     thread::spawn(move || ended.send(handle.join()));
@@ -213,13 +213,13 @@ fn a_pause_ends_when_the_last_client_leaves(on: Loop) {
         assert!(!handle.is_finished(), "there is another client");
         drop(other);
         assert_eq!(joined(handle), None);
-        // No handler was made for nothing.
+        // No handler was made in vain.
         assert_eq!(traces.made.load(Ordering::SeqCst), on.workers());
         assert_eq!(traces.dropped.load(Ordering::SeqCst), on.workers());
     }
 }
 
-/// Has all workers pause. Returns what counts the handlers, too.
+/// Makes all workers pause. The traces count the handlers.
 fn all_pause(on: Loop) -> (Asked, Ended, Arc<Traces>) {
     let traces = Arc::<Traces>::default();
     let (client, handle) = on.start(long_pause(), &traces);
@@ -242,7 +242,7 @@ fn a_pause_ends_when_what_was_queued_is_cancelled(on: Loop) {
     assert!(!handle.is_finished(), "something is queued");
     drop(urgent);
     assert_eq!(joined(handle), None);
-    // No handler was made for nothing.
+    // No handler was made in vain.
     assert_eq!(traces.made.load(Ordering::SeqCst), on.workers());
 }
 
@@ -259,7 +259,7 @@ fn a_pause_ends_when_what_was_queued_expires(on: Loop) {
         .timeout(Duration::from_millis(40))
         .wait()
         .unwrap();
-    // The expired ones behind it wait for it.
+    // The expired requests are queued behind this one.
     let first = client.request(Op::Add(3)).urgent().submit().wait().unwrap();
     drop(client);
     drop(first);
@@ -268,7 +268,7 @@ fn a_pause_ends_when_what_was_queued_expires(on: Loop) {
     assert!(waits.wait().is_err_and(|error| error.is_timeout()));
 }
 
-/// Has one worker pause and all others wait. Returns what lets these go on.
+/// Makes one worker pause and holds all others. Dropping the result lets them continue.
 fn one_pauses_and_the_others_are_held(
     on: Loop,
     client: &Asked,

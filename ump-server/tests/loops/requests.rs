@@ -1,4 +1,4 @@
-//! What becomes of requests.
+//! Outcomes of requests.
 
 use std::sync::{Arc, atomic::Ordering};
 
@@ -23,7 +23,7 @@ fn they_are_answered_to_threads_and_to_tasks(on: Loop) {
     let (client, _handle) = on.start(OnPanic::Stop, &Arc::default());
     let mut sum = client.req(Op::Add(1)).unwrap();
     sum += RUNTIME.block_on(client.areq(Op::Add(2))).unwrap();
-    // One handler adds up what several do not.
+    // A single handler adds up all requests; several handlers may not.
     assert!(sum == 1 + 3 || on.workers() > 1 && sum == 1 + 2);
 }
 

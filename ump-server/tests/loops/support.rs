@@ -1,4 +1,4 @@
-//! One handler for all loops, and the loops.
+//! One handler for all loops, and the ways to run it.
 
 use std::{
     num::NonZeroUsize,
@@ -17,10 +17,10 @@ use ump_server::{
     thread,
 };
 
-/// Long enough for anything that happens at all.
+/// Longer than any step of a test that passes.
 pub(crate) const LONG: Duration = Duration::from_secs(60);
 
-/// With workers to spare, as a handler of these tests that is held blocks its worker.
+/// A runtime with spare workers, since a held handler of these tests blocks its worker.
 pub(crate) static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(16)
@@ -31,20 +31,20 @@ pub(crate) static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
 
 #[derive(Debug)]
 pub(crate) enum Op {
-    /// Adds, and answers with the sum.
+    /// Adds, and replies with the sum.
     Add(u64),
     Refuse,
-    /// Lets go of the context.
+    /// Drops the reply context.
     Drop,
     Forget,
     Panic(&'static str),
-    /// Ends the loop, after having said so.
+    /// Replies, then ends the loop.
     End(u64),
-    /// Answers from another thread.
+    /// Replies from another thread.
     Delegate(u64),
-    /// Says that it is there, then waits to be let go.
+    /// Reports that it has started, then waits to be released.
     Hold(mpsc::Sender<()>, mpsc::Receiver<()>),
-    /// Which handler is it?
+    /// Replies with the number of handlers made before this one.
     Generation,
 }
 
@@ -58,10 +58,10 @@ pub(crate) struct Traces {
     pub(crate) initialised: AtomicU64,
     pub(crate) terminated: AtomicU64,
     pub(crate) dropped: AtomicU64,
-    /// How many handlers panic in `init`, or refuse to be made, after the first one.
+    /// How many handlers, after the first one, panic in `init` or fail to be made.
     pub(crate) stillborn: AtomicU64,
     pub(crate) unmade: AtomicU64,
-    /// The queue had been told by the time of `term`.
+    /// How many handlers found in `term` that the queued requests had ended.
     pub(crate) told: AtomicU64,
 }
 
@@ -235,7 +235,7 @@ impl Loop {
     }
 }
 
-/// Restarts at once.
+/// A policy that restarts at once.
 pub(crate) fn restarts(limit: u32) -> OnPanic {
     let restart = Restart::new()
         .limit(limit, LONG)

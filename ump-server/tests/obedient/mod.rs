@@ -1,4 +1,4 @@
-//! Servers that do what they are told, and answer with what came of it.
+//! Servers that run a given job, and reply with its outcome.
 #![allow(dead_code, reason = "not every test needs all of it")]
 
 use std::{future::Future, num::NonZeroUsize, ops::ControlFlow, pin::Pin, time::Duration};
@@ -12,7 +12,7 @@ use ump_server::{
     ump::{self, RequestError, Stats},
 };
 
-/// Long enough for anything that happens at all.
+/// Longer than any step of a test that passes.
 pub(crate) const LONG: Duration = Duration::from_secs(60);
 pub(crate) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -28,11 +28,11 @@ type Lent = Box<
 pub(crate) enum Job {
     /// On tasks only.
     Await(Said),
-    /// On a task it blocks.
+    /// Blocks, also on a task.
     Do(Box<dyn FnOnce() -> String + Send>),
-    /// On tasks only: to answer elsewhere.
+    /// On tasks only: replies elsewhere.
     GiveAway(Given),
-    /// On tasks only: to answer within the call.
+    /// On tasks only: replies within the call.
     Lend(Lent),
 }
 
@@ -84,7 +84,7 @@ impl task::Handler<Job, String, Refused> for Obedient {
     }
 }
 
-/// A server that ends with the test, though others may have clients of it.
+/// A server that is stopped at the end of the test, although other servers may have clients of it.
 pub(crate) struct Running(pub(crate) Asked, JoinHandle<()>);
 
 impl Running {
@@ -92,17 +92,17 @@ impl Running {
         Self(client, handle)
     }
 
-    /// What is queued is turned down.
+    /// Stops the server. Queued requests are rejected.
     pub(crate) fn stop(&self) {
         self.1.stopper().stop(Stop::Refuse);
     }
 
-    /// A client for someone else.
+    /// Returns a client for another server.
     pub(crate) fn client(&self) -> Asked {
         self.0.clone()
     }
 
-    /// Checks that each request is in one place, and returns the books.
+    /// Checks that each request is counted in exactly one place, and returns the statistics.
     pub(crate) fn books(&self) -> Stats {
         let stats = self.0.stats();
         let places = stats.queued + stats.taken + stats.ended();
@@ -151,7 +151,9 @@ pub(crate) fn tell(outcome: Result<String, RequestError<Job, Refused>>) -> Strin
     }
 }
 
-/// Whoever falls asleep last is told, with the circle from there; that need not be the one who asked last. In hand of the next one, it is taken.
+/// Asserts that the outcome is a deadlock with this cycle. The caller that falls asleep last gets
+/// it, with the cycle as seen from there; it need not be the last one to send its request. If the
+/// next server has the request in hand, the outcome is `WouldDeadlockTaken`.
 #[track_caller]
 pub(crate) fn assert_told(outcome: &str, circle: &[&str]) {
     let told = outcome.strip_prefix("deadlock");
@@ -165,14 +167,14 @@ pub(crate) fn assert_told(outcome: &str, circle: &[&str]) {
     assert!(is_told, "{outcome}");
 }
 
-/// Lets everybody else on this thread run, and those on others have some time.
+/// Lets all other tasks on this thread run, and gives those on other threads some time.
 pub(crate) async fn let_others_run() {
     for _ in 0..100 {
         tokio::task::yield_now().await;
     }
 }
 
-/// What else one may wait for, until it is sent.
+/// Waits for something other than a request, until the sender sends.
 pub(crate) async fn when(goes: oneshot::Receiver<()>) -> String {
     goes.await.unwrap();
     "from elsewhere".to_owned()
@@ -190,7 +192,7 @@ pub(crate) fn runtime(threads: usize) -> Runtime {
         .unwrap()
 }
 
-/// Runs it on a runtime of its own; a test that hangs fails.
+/// Runs the scene on its own runtime. A test that hangs fails.
 pub(crate) fn must_end(threads: usize, scene: impl Future<Output = ()>) {
     runtime(threads).block_on(async {
         let ended = tokio::time::timeout(LONG, scene).await;
@@ -198,7 +200,7 @@ pub(crate) fn must_end(threads: usize, scene: impl Future<Output = ()>) {
     });
 }
 
-/// A test for a runtime of one thread and for one of several.
+/// Makes a test for a runtime of one thread and one for several threads.
 #[allow(unused_macros, reason = "not every test needs it")]
 macro_rules! on_each_runtime {
     ($($test:ident),+ $(,)?) => {

@@ -1,4 +1,4 @@
-//! How requests are spread over the instances of a component.
+//! How requests are balanced over the instances of a component.
 
 use std::collections::HashSet;
 
@@ -24,7 +24,7 @@ fn three(on: On) -> (System, Spreading) {
     (system, spread)
 }
 
-/// How many requests each instance has had.
+/// Returns the number of requests that each instance has had.
 fn counts(spread: &Spreading) -> Vec<u64> {
     let instances = spread.instances().iter();
     instances.map(|client| client.stats().accepted).collect()
@@ -56,7 +56,7 @@ fn a_key_always_has_the_same_instance(on: On) {
 
 fn the_least_loaded_is_chosen_and_equal_ones_take_turns(on: On) {
     let (_system, spread) = three(on);
-    // With a request in hand it has an empty queue, and still more to do than the others.
+    // With a request in hand its queue is empty, but it still has more to do than the others.
     let go = hold(&spread.instances()[0]);
     let chosen: HashSet<_> = (0..4)
         .map(|_| std::ptr::from_ref(spread.least_loaded()) as usize)

@@ -1,4 +1,5 @@
-//! Components that take all that is queued. What they have in common with the others is tested with these, in batches of one.
+//! Components that take all queued requests at once. The other tests run what such components share
+//! with all others, in batches of one.
 
 use std::{num::NonZeroUsize, ops::ControlFlow, sync::mpsc, time::Duration};
 
@@ -12,9 +13,9 @@ use ump_server::{
 use crate::support::{LONG, poll};
 
 enum Op {
-    /// Says that it is there, then waits to be let go.
+    /// Reports that it has started, then waits to be released.
     Hold(mpsc::Sender<()>, mpsc::Receiver<()>),
-    /// Answered with the size of its batch.
+    /// Replies with the size of its batch.
     Size,
     Panic,
 }
@@ -41,7 +42,7 @@ impl BatchHandler<Op, usize, ()> for Sizes {
     }
 }
 
-/// One component, `a`, which takes three at a time.
+/// Starts a system with one component, `a`, which takes three requests at a time.
 fn start(attributes: Attributes) -> (System, Client<Op, usize, ()>) {
     let max = NonZeroUsize::new(3).unwrap();
     let system = System::builder()
@@ -58,7 +59,7 @@ fn start(attributes: Attributes) -> (System, Client<Op, usize, ()>) {
     (system, client)
 }
 
-/// Has its handler wait within a batch until what comes back is dropped.
+/// Holds the handler within a batch until the result is dropped.
 fn hold(client: &Client<Op, usize, ()>) -> mpsc::Sender<()> {
     let (here, is_here) = mpsc::channel();
     let (go, wait) = mpsc::channel();

@@ -1,4 +1,4 @@
-//! What becomes of components that are supervised together.
+//! Components that are supervised together.
 
 use std::{sync::mpsc, thread, time::Duration};
 
@@ -42,7 +42,7 @@ fn group(strategy: Strategy) -> Group {
         .restart(at_once())
 }
 
-/// Members a, b and c, and one that is none.
+/// Starts a system with the members a, b and c, and one component outside the group.
 fn start(on: On, builder: Builder, group: Group) -> System {
     let builder = on.add_all(builder, &Log::default(), &["none", "a", "b:a", "c:b"]);
     builder.group(group).start(LONG).wait().unwrap()
@@ -52,21 +52,21 @@ fn client(system: &System, name: &str) -> Asked {
     system.client(name).unwrap()
 }
 
-/// How many handlers each of them has had before, once all are at rest.
+/// Returns how many handlers each component had before its current one, once all are at rest.
 fn generations(system: &System) -> [u64; 4] {
     ["none", "a", "b", "c"].map(|name| {
         let client = client(system, name);
-        // A handler that is to be made anew may serve one more request.
+        // A handler that is about to be replaced may serve one more request.
         client.req(Op::Generation).unwrap();
         client.req(Op::Generation).unwrap()
     })
 }
 
-/// Has it fail, and waits until something is done about it.
+/// Makes a component fail, and waits until the supervisor has acted.
 fn fail(system: &System, name: &str) {
     let client = client(system, name);
     assert_eq!(client.req(Op::Panic), Err(Error::NoReply));
-    // By the next handler; the others are told by then.
+    // The next handler replies. The other members have been notified by then.
     client.req(Op::Generation).unwrap();
 }
 
@@ -88,7 +88,8 @@ fn rest_for_one_concerns_those_that_are_started_later(on: On) {
     assert!(system.stop(Stop::Drain, LONG).wait().is_clean());
 }
 
-/// Of two instances of `a` the first fails: `b`, which is started later, is made anew, the second instance is not.
+/// The first of two instances of `a` fails. `b`, which starts later, gets a new handler; the second
+/// instance does not.
 fn rest_for_one_leaves_siblings_alone(on: On) {
     let log = Log::default();
     let probes = Probes::new(&log);
@@ -164,7 +165,7 @@ fn a_pause_ends_when_the_last_client_leaves(on: On) {
     let system = start(on, System::builder(), group);
     let (a, c) = (client(&system, "a"), client(&system, "c"));
     assert_eq!(c.req(Op::Panic), Err(Error::NoReply));
-    // What makes the handlers of c has the last client of b, and so on.
+    // The factory of c's handlers owns the last client of b, and so on.
     let closed = [c.closed(), a.closed()];
     drop((system, a, c));
     let (told, ends) = mpsc::channel();

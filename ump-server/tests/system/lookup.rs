@@ -1,4 +1,4 @@
-//! How components are found.
+//! How components are looked up.
 
 use ump_server::{
     Stop,

@@ -42,7 +42,7 @@ fn what_a_component_needs_has_started_before_it_is_made(on: On) {
     let builder = on.add_with(builder, "b", Attributes::new().needs("a"), move |setup| {
         assert_eq!(probes.log.of("init"), ["a"]);
         let a = setup.client::<Op, u64, &'static str>("a")?;
-        // It is up, so it can be asked; from a task one would await.
+        // The component is up, so it accepts requests. A task would await the reply.
         drop(a.req_async(Op::Echo(1)));
         make(&probes, setup)
     });
@@ -152,7 +152,7 @@ fn one_that_is_not_ready_in_time_is_named(on: On) {
     let builder = on.add_all(builder, &log, &["quick"]);
     let builder = on.add(builder, "slow", Attributes::new(), slow);
     let mut start = builder.start(Duration::from_secs(5));
-    // Until the deadline, and then until the grace is over.
+    // Advances the clock past the deadline, and then past the grace period.
     let error = loop {
         if let Poll::Ready(outcome) = poll(&mut start) {
             break outcome.unwrap_err();
@@ -162,7 +162,7 @@ fn one_that_is_not_ready_in_time_is_named(on: On) {
         }
         std::thread::yield_now();
     };
-    // The other one may need a moment too.
+    // The other component may still be running, too.
     let expected =
         "component slow did not come up: it was not ready within 5s; still running: slow";
     assert!(error.to_string().starts_with(expected), "{error}");
@@ -173,7 +173,7 @@ fn one_that_is_not_ready_in_time_is_named(on: On) {
         stopped.instances[0].how,
         StopOutcome::StillRunning { .. }
     ));
-    // Let go, it ends by itself.
+    // Once released, it ends by itself.
     drop(go);
     assert!(
         is_over

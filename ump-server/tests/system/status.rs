@@ -1,4 +1,4 @@
-//! What is known of the components of a system.
+//! The status of the components of a system.
 
 use std::{sync::mpsc, time::Duration};
 

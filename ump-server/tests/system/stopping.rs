@@ -32,7 +32,7 @@ fn client(system: &System, name: &str) -> Asked {
     system.client(name).unwrap()
 }
 
-/// How each instance ended, in words.
+/// Returns the text of how each instance ended.
 fn told(report: &Report) -> Vec<String> {
     report.instances.iter().map(ToString::to_string).collect()
 }
@@ -80,7 +80,7 @@ fn a_refusal_turns_down_what_is_queued(on: On) {
     assert!(stop.wait().is_clean(), "as it was told");
 }
 
-/// Goes on until it waits for nothing but the time, and then for that.
+/// Polls until the stop waits only for the time, and advances the clock until it is done.
 fn let_time_pass(clock: &ManualClock, stop: &mut Operation<Report>) -> Report {
     loop {
         if let Poll::Ready(report) = poll(stop) {
@@ -101,7 +101,7 @@ fn what_does_not_end_in_time_is_refused_and_reported(on: On) {
     let system = builder.start(LONG).wait().unwrap();
     let b: Asked = system.instance("b", 1).unwrap();
     let (a, other): (Asked, Asked) = (client(&system, "a"), system.instance("b", 0).unwrap());
-    // The others have ended before the time is moved.
+    // The other instances have ended before the clock is advanced.
     let go = hold(&b);
     let queued: Vec<_> = (0..3).map(|n| b.req_async(Op::Echo(n)).unwrap()).collect();
     let mut stop = system.stop(Stop::Drain, DEADLINE);
@@ -117,7 +117,8 @@ fn what_does_not_end_in_time_is_refused_and_reported(on: On) {
     assert!(a.is_closed());
     assert!(!report.is_clean());
     let running: Vec<_> = report.still_running().map(ToString::to_string).collect();
-    // What it is, where it was made, and since when.
+    // The report names the request's type, where the request was made, and how long it has been in
+    // hand.
     let begin = "b, instance 1, is still running, 3 requests were refused; in hand: system::support::Op from ";
     assert!(
         running
@@ -125,7 +126,7 @@ fn what_does_not_end_in_time_is_refused_and_reported(on: On) {
             .any(|it| it.starts_with(begin) && it.contains("support.rs:") && it.contains(", for ")),
         "{report}"
     );
-    // It ends once its handler returns.
+    // The instance ends once its handler returns.
     drop(go);
     assert!(
         is_over
@@ -148,7 +149,7 @@ fn what_ends_late_but_within_the_grace_is_not_still_running(on: On) {
     assert!(poll(&mut stop).is_pending());
     assert_eq!(queued.wait(), Err(Error::ServerDisappeared));
     drop(go);
-    // The time stands still: only the end can end it.
+    // The time stands still: only the end of the loop can end the wait.
     let report = stop.wait();
     assert_eq!(
         told(&report),
@@ -173,7 +174,7 @@ fn one_deadline_is_for_all(on: On) {
         assert!(poll(&mut stop).is_pending());
         std::thread::yield_now();
     }
-    // What is left is a fifth.
+    // A fifth of the deadline is left.
     clock.advance(DEADLINE / 5);
     assert!(poll(&mut stop).is_pending());
     drop(hold_a);

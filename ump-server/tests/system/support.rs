@@ -1,4 +1,4 @@
-//! One handler for components of all kinds, which leaves traces.
+//! One handler for components of all kinds, which logs what happens to it.
 
 use std::{
     fmt,
@@ -23,10 +23,10 @@ use ump_server::{
     thread::{self, Batch},
 };
 
-/// Long enough for anything that happens at all.
+/// Longer than any step of a test that passes.
 pub(crate) const LONG: Duration = Duration::from_secs(60);
 
-/// With workers to spare, as a handler of these tests that is held blocks its worker.
+/// A runtime with spare workers, since a held handler of these tests blocks its worker.
 pub(crate) static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(16)
@@ -37,14 +37,14 @@ pub(crate) static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
 
 #[derive(Debug)]
 pub(crate) enum Op {
-    /// Echoed.
+    /// Replies with the same number.
     Echo(u64),
     Panic,
     /// Ends the loop.
     End,
-    /// Says that it is there, then waits to be let go.
+    /// Reports that it has started, then waits to be released.
     Hold(mpsc::Sender<()>, mpsc::Receiver<()>),
-    /// How many handlers of this component were made before this one?
+    /// Replies with the number of handlers of this component made before this one.
     Generation,
     /// Arms a timer that never comes.
     Arm,
@@ -53,11 +53,11 @@ pub(crate) enum Op {
 pub(crate) type Asked = Client<Op, u64, &'static str>;
 pub(crate) type Made<'a> = ComponentContext<'a, Op, u64, &'static str>;
 
-/// What kind of loops a component has.
+/// The kind of loop that a component has.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum On {
     Thread,
-    /// A thread that takes batches, of one.
+    /// A thread that takes batches of one.
     Batches,
     Task,
 }
@@ -73,7 +73,7 @@ macro_rules! on_each_kind {
 
 pub(crate) use on_each_kind;
 
-/// What happens, in order.
+/// A log of events, in order.
 #[derive(Clone, Default)]
 pub(crate) struct Log(Arc<Mutex<Vec<String>>>);
 
@@ -82,7 +82,7 @@ impl Log {
         self.0.lock().unwrap().push(what.to_string());
     }
 
-    /// What has happened that begins so.
+    /// Returns the events that begin with this word, without it.
     pub(crate) fn of(&self, verb: &str) -> Vec<String> {
         let all = self.0.lock().unwrap();
         let these = all.iter().filter_map(|what| what.strip_prefix(verb));
@@ -90,14 +90,14 @@ impl Log {
     }
 }
 
-/// A handler that does what it is asked.
+/// A handler that does what its requests say.
 pub(crate) struct Probe {
     name: String,
     generation: u64,
     log: Log,
     init: Arc<dyn Fn(u64) + Send + Sync>,
     timers: ump_server::Timers<()>,
-    /// Kept for its end.
+    /// Dropped with the handler, to signal its end.
     _ended: Option<mpsc::Sender<()>>,
 }
 
@@ -122,19 +122,19 @@ impl Probes {
         }
     }
 
-    /// Called in `init` with the number of handlers that were made before.
+    /// Sets a function that `init` calls with the number of handlers made before.
     pub(crate) fn init(mut self, init: impl Fn(u64) + Send + Sync + 'static) -> Self {
         self.init = Arc::new(init);
         self
     }
 
-    /// Whether to refuse to make a handler after so many.
+    /// Sets whether the factory fails, given the number of handlers made before.
     pub(crate) fn refuse(mut self, refuse: impl Fn(u64) -> bool + Send + Sync + 'static) -> Self {
         self.refuse = Arc::new(refuse);
         self
     }
 
-    /// Disconnected when all are gone.
+    /// Sets a sender that is disconnected when all probes are gone.
     pub(crate) fn until(mut self, ended: mpsc::Sender<()>) -> Self {
         self.ended = Some(ended);
         self
@@ -169,7 +169,7 @@ impl On {
         self.add_with(builder, name, attributes, move |setup| probes.make(setup))
     }
 
-    /// The same, by another factory.
+    /// Adds a component of probes, made by another factory.
     pub(crate) fn add_with(
         self,
         builder: Builder,
@@ -185,7 +185,7 @@ impl On {
         }
     }
 
-    /// Adds a plain component for each name, which needs those behind the colon.
+    /// Adds a plain component for each name, which needs the components after the colon.
     pub(crate) fn add_all(self, builder: Builder, log: &Log, all: &[&str]) -> Builder {
         all.iter().fold(builder, |builder, described| {
             let (name, needs) = described.split_once(':').unwrap_or((described, ""));
@@ -206,7 +206,7 @@ impl Probe {
         (self.init)(self.generation);
     }
 
-    /// Returns the reply, and whether to go on after it.
+    /// Returns the reply, and whether the loop continues.
     fn handle(&mut self, op: &Op) -> (u64, ControlFlow<()>) {
         let reply = match op {
             Op::Echo(n) => *n,
@@ -294,7 +294,7 @@ impl task::Handler<Op, u64, &'static str> for Probe {
     }
 }
 
-/// Has its handler wait within a request until what comes back is dropped.
+/// Holds the handler within a request until the result is dropped.
 pub(crate) fn hold(client: &Asked) -> mpsc::Sender<()> {
     let (here, is_here) = mpsc::channel();
     let (go, wait) = mpsc::channel();
@@ -303,7 +303,7 @@ pub(crate) fn hold(client: &Asked) -> mpsc::Sender<()> {
     go
 }
 
-/// Looks whether it is done.
+/// Polls an operation once.
 pub(crate) fn poll<T>(waiting: &mut Operation<T>) -> Poll<T> {
     Pin::new(waiting).poll(&mut Context::from_waker(Waker::noop()))
 }

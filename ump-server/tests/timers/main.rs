@@ -1,4 +1,5 @@
-//! Timers as whoever arms them and whoever writes a loop sees them. Time is an argument; nothing here waits.
+//! Timers as seen by a thread that arms them and by the author of a loop. Time is an argument; no
+//! test waits.
 
 mod once;
 mod periodic;

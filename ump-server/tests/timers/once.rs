@@ -1,4 +1,4 @@
-//! Timers that come once; cancelling and rescheduling.
+//! One-shot timers; cancelling and rescheduling.
 
 use std::time::{Duration, Instant};
 

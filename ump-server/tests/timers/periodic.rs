@@ -1,4 +1,4 @@
-//! Timers that come again.
+//! Periodic timers.
 
 use std::time::{Duration, Instant};
 
@@ -6,7 +6,8 @@ use ump_server::timer::{Missed, Periodic};
 
 use crate::support::{Bench, ms};
 
-/// A period of 10 ms; the handler is busy from 12 to 45. The table in the documentation of `Missed`.
+/// A period of 10 ms, with a handler that is busy from 12 to 45 ms: the table in the documentation
+/// of `Missed`.
 fn after_a_long_handler(missed: Missed) -> Vec<(u64, usize)> {
     let mut bench = Bench::new();
     bench.every(Periodic::new(ms(10)).missed(missed), ms(10), ());

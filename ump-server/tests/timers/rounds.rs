@@ -1,4 +1,4 @@
-//! What is in a round, and what waits for the next one.
+//! Which timers belong to a round, and which wait for the next one.
 
 use crate::support::{Bench, ms};
 

@@ -1,4 +1,4 @@
-//! Until when the loop sleeps, and who wakes it.
+//! How long the loop sleeps, and what wakes it.
 
 use std::{
     thread,

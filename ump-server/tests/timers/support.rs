@@ -17,7 +17,7 @@ pub(crate) const fn ms(n: u64) -> Duration {
     Duration::from_millis(n)
 }
 
-/// A loop's timers, whose rounds are at times told from `start`.
+/// A loop's timers. Times are relative to `start`.
 pub(crate) struct Bench<T> {
     pub(crate) timers: Timers<T>,
     pub(crate) due: Due<T>,
@@ -45,7 +45,7 @@ impl<T> Bench<T> {
         self.timers.at(self.start + time, token)
     }
 
-    /// What comes in a round at `time`.
+    /// Returns the tokens that come in a round at `time`.
     pub(crate) fn round(&mut self, time: Duration) -> Vec<T> {
         self.due.begin(self.start + time);
         std::iter::from_fn(|| self.due.pop()).collect()
@@ -62,7 +62,7 @@ impl<T> Bench<T> {
 }
 
 impl<T: Clone> Bench<T> {
-    /// A periodic timer, first at `first`.
+    /// Arms a periodic timer that first comes at `first`.
     pub(crate) fn every(&self, periodic: Periodic, first: Duration, token: T) -> TimerId {
         self.timers
             .every(periodic.first_at(self.start + first), token)

@@ -1,4 +1,4 @@
-//! What becomes of tokens, and where their code runs.
+//! What happens to tokens, and where their code runs.
 
 use std::{
     cell::Cell,
@@ -16,10 +16,11 @@ use ump_server::{
 
 use crate::support::{Bench, ms};
 
-/// Where the tokens of a test call the timers that they are tokens of.
+/// Holds the timers that a test's tokens belong to.
 type Place<T> = Arc<OnceLock<Timers<T>>>;
 
-/// A token whose user code uses the timers it belongs to: it would hang if that ran under the lock.
+/// A token whose user code calls the timers it belongs to. It would hang if that code ran under the
+/// lock.
 struct Meddler {
     place: Place<Meddler>,
     drops: Arc<AtomicUsize>,
