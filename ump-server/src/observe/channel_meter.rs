@@ -1,20 +1,23 @@
-//! What the channels of all loops count and hold, through the facade `metrics`: also while no handler takes anything.
+//! Metrics of the channels of all loops, through the facade `metrics`. They work even while no
+//! handler takes requests.
 //!
-//! A worker counts what it takes. What never reaches a worker (refused, expired, cancelled, still queued) only the channel knows,
-//! in its [`Stats`]. So each loop registers its channel here, and a refresh reads all of them and passes on what has changed. A
-//! refresh happens
+//! A worker counts the requests that it takes. Only the channel knows of requests that never reach
+//! a worker (refused, expired, cancelled, still queued), in its [`Stats`]. So each loop registers
+//! its channel here. A refresh reads all channels and passes the changes on. A refresh happens
 //!
-//! - when the program asks for it ([`refresh_metrics`]);
-//! - once per second, by a thread of the process, while any channel holds a request or any worker is not serving;
+//! - when the program calls [`refresh_metrics`];
+//! - once per second, on a thread of the process, while any channel holds a request or any worker
+//!   is not serving;
 //! - for one channel, when its loop ends.
 //!
 //! # Invariants
 //!
-//! 1. The recorder is the user's code: it is called under no lock, and what it panics with is caught.
-//! 2. Each change is passed on once: what has been reported is exchanged under the lock of its channel before the counters are
-//!    raised by the difference.
-//! 3. The thread sleeps without a limit only after two looks, a second apart, that found nothing to do; before the second one it
-//!    had announced that it sleeps. A worker that begins a call in between sees the announcement, or its request is seen.
+//! 1. The recorder is user code: it is called under no lock, and its panics are caught.
+//! 2. Each change is passed on once: the reported counts are updated under the lock of their
+//!    channel before the counters are incremented by the difference.
+//! 3. The thread sleeps without a limit only after two refreshes, a second apart, that found
+//!    nothing to do; before the second one it had announced its sleep. A worker that begins a call
+//!    in between sees the announcement, or the refresh sees its request.
 
 use std::{
     collections::BTreeMap,
@@ -38,35 +41,36 @@ use crate::{
     sync,
 };
 
-/// How often the thread looks while there is something to see.
+/// The interval between two refreshes while there is something to report.
 const INTERVAL: Duration = Duration::from_secs(1);
 
 /// The channels of the loops that have not ended.
 static CHANNELS: Mutex<Vec<Weak<Reading>>> = Mutex::new(Vec::new());
-/// The thread that reads them, and the process that it belongs to: after a fork the child has none.
+/// The thread that reads the channels, and its process: after a fork, the child has no such thread.
 static SAMPLER: Mutex<Option<(u32, Thread)>> = Mutex::new(None);
-/// The thread sleeps, or is about to: see invariant 3.
+/// Whether the thread sleeps or is about to: see invariant 3.
 static IS_ASLEEP: AtomicBool = AtomicBool::new(false);
 
-/// Passes on to the recorder of the crate `metrics` what the channels of all loops have counted since the last time, and what they
-/// hold now.
+/// Refreshes the metrics of all loops: passes the counts since the last refresh, and the requests
+/// held now, on to the recorder of the crate `metrics`.
 ///
-/// A thread of the process does so once per second while there is anything to report. Call this before the numbers are read, where
-/// they have to be exact at that moment: in the handler of a scrape, or in a test. It takes the lock of each loop's queue once, and
-/// does not block for longer.
+/// A thread of the process does so once per second while there is anything to report. Call this
+/// before the metrics are read, if they have to be exact at that time: in the handler of a scrape,
+/// or in a test. It takes the lock of each loop's queue once, and does not block for longer.
 ///
-/// A loop reports to the recorder that was installed when it was started.
+/// A loop reports to the recorder that was installed when the loop was started.
 pub fn refresh_metrics() {
     refresh();
 }
 
-/// Keeps the channel of a loop among those that are read. Each of its workers has one; dropped, the last one reads it a last time.
+/// Keeps the channel of a loop registered for refreshes. Each worker of the loop has a clone. When
+/// the last one is dropped, the channel is read once more.
 #[derive(Clone)]
 pub(crate) struct ChannelMeter(
     #[expect(dead_code, reason = "it is there to be dropped")] Arc<Reading>,
 );
 
-/// A channel, and what has been reported of it.
+/// A channel, and the counts that have been reported.
 struct Reading {
     name: Arc<str>,
     stats: Box<dyn Fn() -> Stats + Send + Sync>,
@@ -77,7 +81,7 @@ struct Reading {
     counters: [Counter; COUNTS.len()],
 }
 
-/// What a loop holds, queued and in hand.
+/// The numbers of requests that a loop holds: queued, and in hand.
 type Held = (u64, u64);
 
 impl ChannelMeter {
@@ -118,7 +122,8 @@ impl ChannelMeter {
     }
 }
 
-/// What is counted: the outcome in the label, or none for all that were accepted; and where it is found.
+/// The counts of a channel: the `outcome` label, or none for all accepted requests; and the value
+/// in [`Stats`].
 const COUNTS: [(Option<&str>, fn(&Stats) -> u64); 13] = [
     (None, |stats| stats.accepted),
     (Some("replied"), |stats| stats.replied),
@@ -140,13 +145,13 @@ const COUNTS: [(Option<&str>, fn(&Stats) -> u64); 13] = [
 ];
 
 impl Reading {
-    /// Passes on what has been counted since the last time.
+    /// Passes on the counts since the last refresh. Returns the requests that the loop holds.
     fn count(&self) -> Held {
         let mut reported = self.reported.lock();
         let stats = (self.stats)();
         let mut grown = [0; COUNTS.len()];
         for (((_, count), reported), grown) in COUNTS.iter().zip(&mut *reported).zip(&mut grown) {
-            // A snapshot of a request in the middle of its step may be behind the one before.
+            // A snapshot of a request in the middle of a step may be behind the one before.
             *grown = count(&stats).saturating_sub(*reported);
             *reported += *grown;
         }
@@ -166,7 +171,8 @@ impl Reading {
         ignore_user_panic(|| self.in_hand.set(taken));
     }
 
-    /// Whether a worker is not serving: it does not tell the thread of what is queued meanwhile.
+    /// Returns whether a worker is not serving. Such a worker does not notify the thread of queued
+    /// requests.
     fn is_held_up(&self) -> bool {
         let mut states = self.workers.iter().map(|worker| worker.status().state);
         states.any(|state| matches!(state, WorkerState::Starting | WorkerState::Pausing))
@@ -176,7 +182,7 @@ impl Reading {
 impl Drop for Reading {
     fn drop(&mut self) {
         self.count();
-        // Other loops of this name may go on.
+        // Other loops of this name may still run.
         let others = living().into_iter().filter(|other| other.name == self.name);
         self.show(hold_together(others.map(|other| other.count())));
     }
@@ -191,7 +197,7 @@ fn hold_together(held: impl Iterator<Item = Held>) -> Held {
     held.fold((0, 0), |all, one| (all.0 + one.0, all.1 + one.1))
 }
 
-/// Reads all channels; returns whether there is anything to look at again.
+/// Reads all channels. Returns whether there is anything to refresh again.
 fn refresh() -> bool {
     let mut by_name = BTreeMap::<_, Vec<_>>::new();
     for reading in living() {
@@ -211,8 +217,8 @@ fn refresh() -> bool {
     is_busy
 }
 
-/// Starts the thread if there is none in this process. Should the system refuse it, only [`refresh_metrics`] and the ends of loops
-/// pass numbers on, and the next loop tries again.
+/// Starts the thread if there is none in this process. If the system refuses to, only
+/// [`refresh_metrics`] and the ends of loops refresh the metrics, and the next loop tries again.
 fn start_sampler() {
     let mut sampler = SAMPLER.lock();
     if matches!(&*sampler, Some((process, _)) if *process == process::id()) {
@@ -229,12 +235,12 @@ fn start_sampler() {
 fn sample() {
     loop {
         thread::sleep(INTERVAL);
-        // Acquire: pairs with the exchange in `wake_sampler`.
+        // ORDERING: Acquire pairs with the exchange in `wake_sampler`.
         let had_announced = IS_ASLEEP.load(Ordering::Acquire);
         if refresh() {
             IS_ASLEEP.store(false, Ordering::Relaxed);
         } else if !had_announced {
-            // Release: pairs with the exchange in `wake_sampler`.
+            // ORDERING: Release pairs with the exchange in `wake_sampler`.
             IS_ASLEEP.store(true, Ordering::Release);
         } else {
             while IS_ASLEEP.load(Ordering::Acquire) {
@@ -244,10 +250,10 @@ fn sample() {
     }
 }
 
-/// A worker begins a call, or waits before it makes a handler anew.
+/// Notifies the thread that a worker begins a call, or pauses before its handler is rebuilt.
 #[inline]
 pub(super) fn note_work() {
-    // Relaxed: see invariant 3.
+    // ORDERING: Relaxed, by invariant 3.
     if IS_ASLEEP.load(Ordering::Relaxed) {
         wake_sampler();
     }

@@ -1,6 +1,7 @@
-//! Numbers through the facade `metrics`.
+//! Metrics of workers, through the facade `metrics`.
 //!
-//! A worker asks the recorder for its counters once and keeps them: what is installed later does not get them.
+//! A worker gets its counters from the recorder once and keeps them. So a recorder that is
+//! installed later does not get its counts.
 
 #[cfg(not(feature = "metrics"))]
 pub(crate) use off::*;
@@ -31,19 +32,19 @@ mod on {
     const RESTARTS: &str = "ump_server_restarts_total";
     const STALLS: &str = "ump_server_stalls_total";
 
-    /// The numbers of a worker.
+    /// The metrics of a worker.
     pub(crate) struct Meter {
         labels: [Label; 2],
         queue_depth: Gauge,
         wait: Histogram,
         service: Histogram,
         restarts: Counter,
-        /// By the numbers of the kinds, and the outcomes.
+        /// Counters by the number of the kind, and by outcome.
         requests: Vec<[Option<Counter>; 8]>,
     }
 
     impl Meter {
-        /// Whether it wants to know the time.
+        /// Whether the meter needs the calls to be timed.
         pub(crate) const TIMES: bool = true;
 
         pub(crate) fn new(name: &std::sync::Arc<str>, worker: usize) -> Self {
@@ -61,7 +62,8 @@ mod on {
             }
         }
 
-        /// A request is taken; so many are queued, and so long it was.
+        /// Records that a request is taken: the number of queued requests, and its time in the
+        /// queue.
         #[inline]
         pub(crate) fn take(
             &self,
@@ -76,7 +78,7 @@ mod on {
             }
         }
 
-        /// The call for requests, usually one, is done with; so long it took.
+        /// Records the end of a call for `count` requests (usually one), and the time that it took.
         #[inline]
         pub(crate) fn end(
             &mut self,
@@ -101,19 +103,19 @@ mod on {
             }
         }
 
-        /// The handler will be made anew, after a pause.
+        /// Records that the handler will be rebuilt after a pause.
         #[expect(clippy::unused_self, reason = "it is an event of this worker")]
         pub(crate) fn pause(&self) {
             note_work();
         }
 
-        /// The handler is made anew.
+        /// Records that the handler is being rebuilt.
         pub(crate) fn restart(&self) {
             self.restarts.increment(1);
         }
     }
 
-    /// A stall is noticed.
+    /// Records that a stall was noticed.
     #[cold]
     pub(crate) fn stall(stall: &Stall) {
         let server = SharedString::from(std::sync::Arc::clone(&stall.name));

@@ -1,6 +1,7 @@
-//! What a loop tells to whoever observes the program: spans and events through `tracing`, numbers through `metrics`.
+//! Observability of loops: spans and events through `tracing`, metrics through `metrics`.
 //!
-//! Each of the two has a twin for builds without its feature, which holds nothing and does nothing.
+//! For builds without one of these features, there is a stand-in that holds nothing and does
+//! nothing.
 
 #[cfg(feature = "metrics")]
 mod channel_meter;
@@ -19,7 +20,7 @@ pub(crate) use self::{
     channel_meter::ChannelMeter, meter::Meter, outcome::CallOutcome, trace::Span,
 };
 
-/// A handler does not return control, or does again.
+/// Reports a stall to `tracing`, and its first report to `metrics`.
 pub(crate) fn stall(stall: &Stall) {
     trace::stall(stall);
     if stall.stage == Stage::Noticed {

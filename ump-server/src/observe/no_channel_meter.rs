@@ -1,4 +1,4 @@
-//! What stands for the meter of a channel without the feature `metrics`.
+//! The stand-in for a channel's meter without the feature `metrics`.
 
 use std::sync::Arc;
 

@@ -1,6 +1,6 @@
-//! How a call for a request ended, as far as the loop knows.
+//! The outcome of a call for a request, as far as the loop knows.
 
-/// The column of the books to which the call adds.
+/// The outcome of a call, as a label of metrics and a field of spans.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(
     any(not(feature = "tokio"), loom, shuttle),
@@ -8,18 +8,18 @@
 )]
 pub(crate) enum CallOutcome {
     Replied,
-    /// With the application's own error.
+    /// The handler replied with the application's own error.
     Failed,
-    /// The handler let go of it.
+    /// The handler dropped the request.
     NoReply,
     Panicked,
-    /// The handler took the duty along, to answer elsewhere.
+    /// The handler detached the reply context, to answer elsewhere.
     Detached,
-    /// There was nobody to take the answer.
+    /// The caller was gone and did not take the reply.
     CallerGone,
-    /// The handler was not allowed to finish, as its loop was told to abort it.
+    /// The call was cut short because its loop was aborted.
     Aborted,
-    /// The handler was not allowed to finish, as it took longer than its loop allows.
+    /// The call was cut short because it took longer than its loop allows.
     TimedOut,
 }
 

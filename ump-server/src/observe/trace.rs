@@ -19,7 +19,8 @@ mod on {
 
     const TARGET: &str = "ump_server";
 
-    /// From the taking of a request until the handler is done with it; entered while the handler has control.
+    /// The span of a request: from when it is taken until the handler is done with it. It is
+    /// entered while the handler has control.
     pub(crate) struct Span(tracing::Span);
 
     impl Span {
@@ -94,7 +95,7 @@ mod off {
 
     pub(crate) struct Span;
 
-    /// What ends when it is dropped.
+    /// The guard of an entered span.
     pub(crate) struct Entered;
 
     impl Span {
