@@ -1,7 +1,8 @@
-//! The facade: every primitive that the crate synchronises with, named once.
+//! The facade: all synchronisation primitives of the crate.
 //!
-//! Nothing else in the crate names `parking_lot`, `loom` or `std::sync`. Built with `--cfg loom` the same names are loom's, and the whole
-//! crate can be model-checked. With `--cfg shuttle` they are shuttle's, for models that are too large for loom.
+//! No other module of the crate names `parking_lot`, `loom` or `std::sync`. With `--cfg loom` the
+//! names refer to loom's primitives, so the whole crate can be model-checked. With `--cfg shuttle`
+//! they refer to shuttle's, for models that are too large for loom.
 
 #[cfg(loom)]
 mod model;

@@ -27,10 +27,10 @@ impl<T> Mutex<T> {
     }
 }
 
-/// Any mutex will do for a [`Condvar`] in a model.
+/// The mutex for a [`Condvar`]. In a model any mutex will do.
 pub(crate) use Mutex as SleepMutex;
 
-/// Waits for the end of a thread, thread-locals included. Returns at once on that thread itself.
+/// Waits for the end of a thread, its thread-locals included.
 pub(crate) fn join_thread(thread: ThreadHandle<()>) {
     let _ = thread.join();
 }
@@ -42,7 +42,7 @@ impl Condvar {
         Self(loom::sync::Condvar::new())
     }
 
-    /// By an instant it comes back at once: time is up.
+    /// Waits to be notified. With a time limit it returns immediately: the limit has passed.
     pub(crate) fn wait<'a, T>(
         &self,
         guard: MutexGuard<'a, T>,

@@ -17,8 +17,9 @@ pub(crate) use parking_lot::{Mutex, MutexGuard};
 
 /// A mutex for a [`Condvar`], never poisoned.
 ///
-/// Both are those of the standard library, as a thread may sleep here for ever: in `parking_lot` it would be in a table of the process, by an address on
-/// its stack, which a forked child inherits and uses again.
+/// Both are those of the standard library, because a thread may sleep here without a limit.
+/// `parking_lot` would keep that thread in a table of the process, by an address on its stack,
+/// which a forked child inherits and reuses.
 #[derive(Debug, Default)]
 pub(crate) struct SleepMutex<T>(std::sync::Mutex<T>);
 
@@ -32,10 +33,11 @@ impl<T> SleepMutex<T> {
     }
 }
 
-/// Waits for the end of a thread, thread-locals included. Returns at once on that thread itself.
+/// Waits for the end of a thread, its thread-locals included. Returns immediately on that thread
+/// itself.
 pub(crate) fn join_thread(thread: ThreadHandle<()>) {
     if thread.thread().id() != std::thread::current().id() {
-        // A loop catches what its handler throws.
+        // A loop catches the panics of its handler.
         let _ = thread.join();
     }
 }
@@ -47,7 +49,7 @@ impl Condvar {
         Self(std::sync::Condvar::new())
     }
 
-    /// Waits to be notified, at most until an instant; tells whether that has come.
+    /// Waits to be notified, at most until an instant. Returns whether that has passed.
     pub(crate) fn wait<'a, T>(
         &self,
         guard: SleepGuard<'a, T>,

@@ -1,5 +1,5 @@
-//! The primitives of a large model: shuttle's, with what it leaves to chance decided by its own random numbers, so that a schedule can be
-//! replayed. See the channel's.
+//! The primitives of a large model: shuttle's. Where shuttle leaves something to chance, its own
+//! random numbers decide, so that a schedule can be replayed. See the `sync` module of the channel.
 
 use std::time::{Duration, Instant};
 
@@ -28,10 +28,10 @@ impl<T> Mutex<T> {
     }
 }
 
-/// Any mutex will do for a [`Condvar`] in a model.
+/// The mutex for a [`Condvar`]. In a model any mutex will do.
 pub(crate) use Mutex as SleepMutex;
 
-/// Waits for the end of a thread, thread-locals included. Returns at once on that thread itself.
+/// Waits for the end of a thread, its thread-locals included.
 pub(crate) fn join_thread(thread: ThreadHandle<()>) {
     let _ = thread.join();
 }
@@ -44,7 +44,8 @@ impl Condvar {
         Self(shuttle::sync::Condvar::new())
     }
 
-    /// By an instant it lets others run, and then time is up.
+    /// Waits to be notified. With a time limit it lets other threads run, and then the limit has
+    /// passed.
     pub(crate) fn wait<'a, T>(
         &self,
         guard: MutexGuard<'a, T>,

@@ -1,16 +1,18 @@
-//! Blocking calls on the thread of an executor: what they wait for may be a task that only this thread could run.
+//! Detects blocking calls on the thread of an executor, which may wait for a task that only this
+//! thread can run.
 //!
-//! Nobody can tell for certain: within `spawn_blocking` a thread knows the same runtime, and does not keep it from running. So such a call is made, and if
-//! it is late its error says what the reason may be.
+//! This cannot be detected for certain: a thread within `spawn_blocking` has the same runtime, and
+//! does not keep it from running. So such a call is made anyway. If it times out, its error names
+//! the possible reason.
 
 #[cfg(not(any(loom, shuttle)))]
 use std::cell::Cell;
 
-/// For the texts of errors.
+/// The explanation for the texts of errors.
 pub(crate) const EXECUTOR: &str = "the thread that waits is that of a current-thread runtime, \
     whose tasks do not run while it blocks: await it instead";
 
-/// Whether this thread knows a runtime whose tasks do not run while it blocks.
+/// Returns whether this thread has a runtime whose tasks do not run while the thread blocks.
 #[cfg(all(feature = "tokio", not(any(loom, shuttle))))]
 pub(crate) fn blocks_an_executor() -> bool {
     use tokio::runtime::{Handle, RuntimeFlavor};
@@ -26,11 +28,12 @@ pub(crate) fn blocks_an_executor() -> bool {
 
 #[cfg(not(any(loom, shuttle)))]
 thread_local! {
-    /// Whether a blocking call that polls a future is under way on the thread of an executor.
+    /// Whether a blocking call that polls a future is in progress on the thread of an executor.
     static IS_BLOCKED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Makes a blocking call, for which [`executor_is_blocked`] tells what it does to the executor of this thread.
+/// Makes a blocking call. During the call [`executor_is_blocked`] returns whether it blocks the
+/// executor of this thread.
 #[cfg(not(any(loom, shuttle)))]
 pub(crate) fn blocking<T>(call: impl FnOnce() -> T) -> T {
     struct Before(bool);
@@ -45,7 +48,7 @@ pub(crate) fn blocking<T>(call: impl FnOnce() -> T) -> T {
     call()
 }
 
-/// Whether the future that is polled here is waited for by a call that blocks an executor.
+/// Returns whether the future polled here is driven by a call that blocks an executor.
 #[cfg(not(any(loom, shuttle)))]
 pub(crate) fn executor_is_blocked() -> bool {
     IS_BLOCKED.get()

@@ -1,4 +1,4 @@
-//! What several kinds of waiting share.
+//! Helpers that several kinds of waiting share.
 
 pub(crate) mod executor;
 pub(crate) mod wakers;

@@ -1,10 +1,12 @@
-//! Wakers of the futures that wait for the same event, which wakes all of them.
+//! The wakers of all futures that wait for the same event.
 //!
-//! Each future keeps a key from its first registration until it is dropped: so polled again it replaces its waker, whichever task polls it,
-//! and a future that is dropped leaves nothing behind. Both cost the logarithm of the number of futures that wait.
+//! Each future keeps a key from its first registration until it is dropped. So a future that is
+//! polled again replaces its waker, whichever task polls it, and a dropped future leaves no waker
+//! behind. Both take logarithmic time in the number of waiting futures.
 //!
-//! A waker is the user's code. Nothing here runs it: callers clone wakers before they take the lock that this is under, and drop or wake those that come
-//! out of it, by [`discard`] and [`wake_all`], after they have released it.
+//! A waker is user code. Nothing here runs it: callers clone wakers before they take the lock that
+//! guards [`Wakers`]. They drop or wake the returned wakers, by [`discard`] and [`wake_all`], after
+//! they have released the lock.
 
 use std::{collections::BTreeMap, mem, task::Waker};
 
@@ -12,12 +14,12 @@ use crate::catch;
 
 #[derive(Debug, Default)]
 pub(crate) struct Wakers {
-    /// By key, so in the order of first registration.
+    /// Wakers by key, so in the order of first registration.
     registered: BTreeMap<u64, Waker>,
     last: u64,
 }
 
-/// The place of one future among the [`Wakers`].
+/// The registration of one future among the [`Wakers`].
 #[derive(Debug, Default)]
 pub(crate) struct Registration(Option<u64>);
 
@@ -29,7 +31,7 @@ impl Registration {
 }
 
 impl Wakers {
-    /// Registers a future's waker. Returns the one that it takes the place of.
+    /// Registers a future's waker. Returns the waker that it replaces.
     #[must_use = "a waker is the user's code: drop it after unlocking"]
     pub(crate) fn register(&mut self, own: &mut Registration, waker: Waker) -> Option<Waker> {
         let key = *own.0.get_or_insert_with(|| {
@@ -45,21 +47,22 @@ impl Wakers {
         self.registered.remove(&own.0.take()?)
     }
 
-    /// Removes all of them, to be woken after unlocking.
+    /// Removes all wakers, to be woken after unlocking.
     #[must_use = "tasks sleep until these are woken"]
     pub(crate) fn take_all(&mut self) -> impl Iterator<Item = Waker> + use<> {
         mem::take(&mut self.registered).into_values()
     }
 }
 
-/// Wakes all of them, even if some panic: that is the trouble of their tasks, and the panic hook reports it.
+/// Wakes all wakers, even if some of them panic: a panic concerns only its task, and the panic hook
+/// reports it.
 pub(crate) fn wake_all(wakers: impl IntoIterator<Item = Waker>) {
     for waker in wakers {
         let _ = catch::catch_user_panic(|| waker.wake());
     }
 }
 
-/// Drops a waker, even if that panics.
+/// Drops a waker, even if its drop panics.
 pub(crate) fn discard(waker: Option<Waker>) {
     let _ = catch::catch_user_panic(|| drop(waker));
 }
