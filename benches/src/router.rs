@@ -1,10 +1,11 @@
-//! What a name costs: requests by topic beside a bare channel, and messages to many subscribers beside a broadcast channel; both beside the published
-//! bus of the same kind.
+//! The cost of routing by topic: requests beside a bare channel, messages to many subscribers beside a broadcast channel, and both beside the published
+//! crate `t2_bus`.
 
-mod bus;
 mod fan_out;
 mod report;
 mod requests;
+mod t2_bus;
+mod workload;
 
 use std::{
     error::Error,

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
-use ump_router::{Message, Router, Subscription, Topic};
+use ump_router::{Router, Subscription, Topic};
 
-use super::{Case, Contender, Lap, Watch, bus, one_thread};
+use super::{
+    Case, Contender, Lap, Watch, one_thread, t2_bus,
+    workload::{BURST, Payload},
+};
 
 pub(super) const CASES: [Case; 2] = [
     Case {
@@ -25,7 +27,7 @@ pub(super) const CASES: [Case; 2] = [
             Contender {
                 name: "t2_bus",
                 times: 15,
-                run: |times, watch| bus::fan_out(times, watch, 8),
+                run: |times, watch| t2_bus::fan_out(times, watch, 8),
             },
         ],
     },
@@ -45,32 +47,11 @@ pub(super) const CASES: [Case; 2] = [
             Contender {
                 name: "t2_bus",
                 times: 1,
-                run: |times, watch| bus::fan_out(times, watch, 1_000),
+                run: |times, watch| t2_bus::fan_out(times, watch, 1_000),
             },
         ],
     },
 ];
-
-/// So many messages are published before they are received.
-pub(super) const BURST: u32 = 64;
-
-/// 64 bytes.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Payload([u64; 8]);
-
-impl Payload {
-    pub(super) fn of(number: u64) -> Self {
-        Self([number; 8])
-    }
-
-    pub(super) fn check(&self, expected: u64) {
-        assert_eq!(self.0, [expected; 8]);
-    }
-}
-
-impl Message for Payload {
-    const PREFIX: &'static str = "payload";
-}
 
 fn router(times: u32, watch: Watch, subscribers: u32) -> Lap {
     one_thread().block_on(async {

@@ -1,11 +1,13 @@
-//! Requests by topic: one client, one server, a number goes there and comes back as the next one.
+//! Requests by topic: one client sends a number to one server, which replies with the next number.
 
 use std::thread;
 
 use tokio::runtime::Runtime;
 use ump_router::{Call, RequestMessage, Router};
 
-use super::{Case, Contender, Lap, Watch, bus, in_task, one_thread, two_threads};
+use super::{
+    Case, Contender, Lap, Watch, in_task, one_thread, t2_bus, two_threads, workload::WARM_UP,
+};
 
 pub(super) const CASES: [Case; 3] = [
     Case {
@@ -39,7 +41,7 @@ pub(super) const CASES: [Case; 3] = [
             Contender {
                 name: "t2_bus",
                 times: 1_000,
-                run: |times, watch| bus::request(times, watch, &one_thread()),
+                run: |times, watch| t2_bus::request(times, watch, &one_thread()),
             },
         ],
     },
@@ -59,13 +61,12 @@ pub(super) const CASES: [Case; 3] = [
             Contender {
                 name: "t2_bus",
                 times: 1_000,
-                run: |times, watch| bus::request(times, watch, &two_threads()),
+                run: |times, watch| t2_bus::request(times, watch, &two_threads()),
             },
         ],
     },
 ];
 
-pub(super) const WARM_UP: u32 = 1_000;
 const TOPIC: &str = "a/b/c";
 
 #[derive(Debug)]

@@ -1,6 +1,6 @@
 //! Full names: the prefix of a type, then a topic or pattern of that type.
 
-use super::{Pattern, TopicError};
+use super::{error::TopicError, pattern::Pattern};
 
 /// Checks that a pattern is valid with the prefix of its type.
 pub(crate) fn check_full_name(prefix: &str, pattern: &Pattern) -> Result<(), TopicError> {

@@ -1,6 +1,17 @@
 //! The grammar of topics and patterns.
 
-use super::{Fragments, Pattern, Topic, TopicError, TopicErrorKind as Kind};
+use super::{
+    error::{TopicError, TopicErrorKind as Kind},
+    fragments::Fragments,
+};
+
+/// The limits of topics: their length in bytes, and the number of their fragments.
+pub(super) const MAX_TOPIC_LENGTH: usize = 1024;
+pub(crate) const MAX_TOPIC_FRAGMENTS: usize = 64;
+
+/// The limits of patterns with wildcards.
+pub(super) const MAX_PATTERN_LENGTH: usize = (MAX_TOPIC_LENGTH - 1) / 2;
+pub(super) const MAX_PATTERN_FRAGMENTS: usize = MAX_TOPIC_FRAGMENTS / 2;
 
 /// The wildcard for exactly one fragment.
 pub(crate) const STAR: &str = "*";
@@ -25,17 +36,17 @@ pub(super) fn check(text: &str) -> Result<Shape, TopicError> {
     if text.is_empty() {
         return Ok(shape);
     }
-    if text.len() > Topic::MAX_LENGTH {
-        return error(Kind::TooLong(Topic::MAX_LENGTH), Topic::MAX_LENGTH);
+    if text.len() > MAX_TOPIC_LENGTH {
+        return error(Kind::TooLong(MAX_TOPIC_LENGTH), MAX_TOPIC_LENGTH);
     }
     let mut start = 0;
     let mut too_many = None;
     let mut after_deep = false;
     for (index, fragment) in Fragments::of(text).enumerate() {
-        if index == Topic::MAX_FRAGMENTS {
-            return error(Kind::TooManyFragments(Topic::MAX_FRAGMENTS), start);
+        if index == MAX_TOPIC_FRAGMENTS {
+            return error(Kind::TooManyFragments(MAX_TOPIC_FRAGMENTS), start);
         }
-        if index == Pattern::MAX_FRAGMENTS {
+        if index == MAX_PATTERN_FRAGMENTS {
             too_many = Some(start);
         }
         if matches!(fragment, STAR | DEEP) {
@@ -49,9 +60,9 @@ pub(super) fn check(text: &str) -> Result<Shape, TopicError> {
     }
     match too_many {
         _ if shape.wildcard.is_none() => Ok(shape),
-        Some(at) => error(Kind::TooManyFragments(Pattern::MAX_FRAGMENTS), at),
-        None if text.len() > Pattern::MAX_LENGTH => {
-            error(Kind::TooLong(Pattern::MAX_LENGTH), Pattern::MAX_LENGTH)
+        Some(at) => error(Kind::TooManyFragments(MAX_PATTERN_FRAGMENTS), at),
+        None if text.len() > MAX_PATTERN_LENGTH => {
+            error(Kind::TooLong(MAX_PATTERN_LENGTH), MAX_PATTERN_LENGTH)
         }
         None => Ok(shape),
     }

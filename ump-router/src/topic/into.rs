@@ -1,6 +1,6 @@
 //! Conversions into topics and patterns.
 
-use super::{Pattern, Topic, TopicError};
+use super::{error::TopicError, name::Topic, pattern::Pattern};
 
 /// Converts into a [`Topic`]: from text, which is validated, or from a `Topic`, which is not validated again.
 ///

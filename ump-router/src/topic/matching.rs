@@ -1,7 +1,7 @@
 //! Intersection of two patterns. A topic is a pattern, too.
 
 use super::{
-    Fragments,
+    fragments::Fragments,
     grammar::{DEEP, STAR},
     positions::Positions,
 };

@@ -4,7 +4,11 @@ use std::{borrow::Borrow, fmt, str::FromStr, sync::Arc};
 
 use smol_str::SmolStr;
 
-use super::{Fragments, TopicError, TopicErrorKind, grammar};
+use super::{
+    error::{TopicError, TopicErrorKind},
+    fragments::Fragments,
+    grammar,
+};
 
 /// A concrete name: fragments joined by slashes.
 ///
@@ -30,10 +34,10 @@ pub struct Topic(SmolStr);
 
 impl Topic {
     /// The maximum length of a topic in bytes, slashes included.
-    pub const MAX_LENGTH: usize = 1024;
+    pub const MAX_LENGTH: usize = grammar::MAX_TOPIC_LENGTH;
 
     /// The maximum number of fragments of a topic.
-    pub const MAX_FRAGMENTS: usize = 64;
+    pub const MAX_FRAGMENTS: usize = grammar::MAX_TOPIC_FRAGMENTS;
 
     /// Checks that a text is a topic, without allocating.
     ///

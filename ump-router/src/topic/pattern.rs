@@ -11,7 +11,7 @@ use std::{
 
 use smol_str::SmolStr;
 
-use super::{Fragments, Topic, TopicError, grammar, matching};
+use super::{error::TopicError, fragments::Fragments, grammar, matching, name::Topic};
 
 /// A pattern that matches topics: `*` stands for exactly one fragment, and `**` for any number of them, also zero.
 ///
@@ -53,10 +53,10 @@ impl Pattern {
     /// The maximum length of a pattern with wildcards, in bytes. (A pattern without wildcards is a topic, with the limits of topics.)
     ///
     /// With this and [`MAX_FRAGMENTS`](Self::MAX_FRAGMENTS), two patterns that intersect have a common topic within the limits of topics.
-    pub const MAX_LENGTH: usize = (Topic::MAX_LENGTH - 1) / 2;
+    pub const MAX_LENGTH: usize = grammar::MAX_PATTERN_LENGTH;
 
     /// The maximum number of fragments of a pattern with wildcards.
-    pub const MAX_FRAGMENTS: usize = Topic::MAX_FRAGMENTS / 2;
+    pub const MAX_FRAGMENTS: usize = grammar::MAX_PATTERN_FRAGMENTS;
 
     /// Returns the text, in canonical form.
     #[must_use]

@@ -4,14 +4,14 @@
 //! matched. Because `**` can match any number of fragments, several positions are possible at a time. They are the bits of a word, so that one step advances
 //! all of them: bit-parallel simulation (Baeza-Yates and Gonnet, 1992; Navarro and Raffinot, 2002).
 
-use super::Topic;
+use super::grammar::MAX_TOPIC_FRAGMENTS;
 
 /// A set of positions in a pattern or topic.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Positions(u128);
 
 // There is a position before the first fragment, and one after each.
-const _: () = assert!(Topic::MAX_FRAGMENTS < u128::BITS as usize);
+const _: () = assert!(MAX_TOPIC_FRAGMENTS < u128::BITS as usize);
 
 impl Positions {
     pub(crate) const NONE: Self = Self(0);

@@ -1,14 +1,12 @@
-//! The published bus, in memory, as its examples use it.
+//! The published crate `t2_bus` in memory, used as in its examples.
 
 use serde::{Deserialize, Serialize};
 use t2_bus::{prelude::*, transport::memory};
 use tokio::runtime::Runtime;
 
 use super::{
-    Lap, Watch,
-    fan_out::{BURST, Payload},
-    in_task, one_thread,
-    requests::WARM_UP,
+    Lap, Watch, in_task, one_thread,
+    workload::{BURST, Payload, WARM_UP},
 };
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
