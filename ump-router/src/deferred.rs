@@ -2,7 +2,7 @@
 
 use std::task::Waker;
 
-use crate::unwind::catch_user_panic;
+use ump::internal::catch_user_panic;
 
 /// Wakers whose tasks sleep until [`wake_all`](Self::wake_all) is called, which no lock may be held for.
 #[derive(Debug, Default)]

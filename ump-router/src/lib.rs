@@ -14,9 +14,7 @@ mod router;
 pub mod routing;
 mod serve;
 mod sync;
-mod timeout;
 pub mod topic;
-mod unwind;
 
 pub use ump;
 

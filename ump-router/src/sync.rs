@@ -26,21 +26,9 @@ mod model {
         Arc as Shared,
         atomic::{AtomicBool, Ordering},
     };
-    use loom::sync::{MutexGuard, RwLockReadGuard, RwLockWriteGuard};
+    use loom::sync::{RwLockReadGuard, RwLockWriteGuard};
 
-    /// loom's mutex without poisoning.
-    #[derive(Debug, Default)]
-    pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
-
-    impl<T> Mutex<T> {
-        pub(crate) fn new(value: T) -> Self {
-            Self(loom::sync::Mutex::new(value))
-        }
-
-        pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
-            self.0.lock().unwrap_or_else(PoisonError::into_inner)
-        }
-    }
+    pub(crate) use ump::internal::ModelMutex as Mutex;
 
     /// loom's lock without poisoning.
     #[derive(Debug, Default)]

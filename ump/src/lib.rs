@@ -7,6 +7,8 @@ pub mod coop;
 mod error;
 pub mod hooks;
 mod inflight;
+#[doc(hidden)]
+pub mod internal;
 mod slot;
 mod stats;
 mod sync;

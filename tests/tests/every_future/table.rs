@@ -40,8 +40,9 @@ pub(super) struct Entry {
 }
 
 /// What the table need not have, and why.
-pub(super) const APART: [(&str, &str); 9] = [
+pub(super) const APART: [(&str, &str); 10] = [
     ("ump::consume_budget", "it waits for nothing"),
+    ("ump::timeout_at", "within other futures"),
     (
         "ump::post",
         "of a request by a `DynClient`: a boxed `PostFuture`",

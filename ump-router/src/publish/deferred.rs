@@ -1,7 +1,9 @@
 //! What a publisher wakes and drops once it holds no lock.
 
+use ump::internal::catch_user_panic;
+
 use super::received::Received;
-use crate::{deferred::DeferredWakes, unwind::catch_user_panic};
+use crate::deferred::DeferredWakes;
 
 /// Wakers to be woken, and messages to be dropped, when every lock is released.
 #[derive(Debug)]

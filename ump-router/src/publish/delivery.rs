@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ump::Clock;
+use ump::{Clock, internal::timeout_at};
 
 use super::{
     deferred::Deferred,
@@ -16,7 +16,6 @@ use super::{
     queue::{Publisher, PushOutcome, Queue, WaiterKey},
     received::Received,
 };
-use crate::timeout::timeout_at;
 
 /// The outcome of a message so far, and its places in the wait queues. If it is dropped, the queues that it still waits for miss the message.
 pub(super) struct Delivery<M> {
@@ -158,7 +157,7 @@ async fn wait_for_room<M>(
     clock: &Clock,
 ) -> PushOutcome {
     let admitted = poll_fn(|cx| queue.poll_waiter(waiter, cx));
-    timeout_at(deadline, clock, admitted).await;
+    timeout_at(clock, deadline, admitted).await;
     let mut deferred = Deferred::default();
     let outcome = queue.stop_waiting(waiter, &mut deferred);
     deferred.run();

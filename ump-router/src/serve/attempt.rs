@@ -14,7 +14,7 @@
 
 use std::{ops::ControlFlow, panic::Location, sync::Arc, time::Instant};
 
-use ump::Clock;
+use ump::{Clock, internal::timeout_at};
 
 use super::{call::Call, target::Target};
 use crate::{
@@ -22,7 +22,6 @@ use crate::{
     notify::{Notified, Notify},
     protocol::RequestMessage,
     sync::Shared,
-    timeout::timeout_at,
     topic::Topic,
 };
 
@@ -108,7 +107,7 @@ impl<P: RequestMessage> Attempt<P> {
                     self.handle_outcome(outcome)
                 }
                 Some(AwaitServer { arrived, clock }) => {
-                    let arrived = timeout_at(self.options.deadline, &clock, arrived).await;
+                    let arrived = timeout_at(&clock, self.options.deadline, arrived).await;
                     self.continue_if(arrived.is_some())
                 }
             };

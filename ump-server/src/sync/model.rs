@@ -11,21 +11,7 @@ pub(crate) use loom::{
     thread::{Builder as ThreadBuilder, JoinHandle as ThreadHandle, yield_now},
 };
 
-/// loom's mutex without poisoning.
-#[derive(Debug, Default)]
-pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
-
-impl<T> Mutex<T> {
-    pub(crate) fn new(value: T) -> Self {
-        Self(loom::sync::Mutex::new(value))
-    }
-
-    pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
-        self.0
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
-}
+pub(crate) use ump::internal::ModelMutex as Mutex;
 
 /// The mutex for a [`Condvar`]. In a model any mutex will do.
 pub(crate) use Mutex as SleepMutex;

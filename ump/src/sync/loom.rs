@@ -133,14 +133,15 @@ impl<T> Drop for UnsafeCell<T> {
 }
 
 /// loom's mutex without poisoning.
-pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
+#[derive(Debug, Default)]
+pub struct Mutex<T>(loom::sync::Mutex<T>);
 
 impl<T> Mutex<T> {
-    pub(crate) fn new(value: T) -> Self {
+    pub fn new(value: T) -> Self {
         Self(loom::sync::Mutex::new(value))
     }
 
-    pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+    pub fn lock(&self) -> MutexGuard<'_, T> {
         self.0
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)

@@ -70,7 +70,9 @@ pub(crate) fn request_repoll(waker: &Waker) {
     catch_user_panic(|| waker.wake_by_ref());
 }
 
-pub(crate) fn catch_user_panic<T>(users_code: impl FnOnce() -> T) {
+/// Runs user code on somebody else's thread: wakes a waker, or drops a message. A panic is caught; only
+/// the panic hook reports it.
+pub fn catch_user_panic<T>(users_code: impl FnOnce() -> T) {
     let Err(panic) = catch_unwind(AssertUnwindSafe(users_code)) else {
         return;
     };

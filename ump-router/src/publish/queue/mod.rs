@@ -30,6 +30,8 @@ use std::{
     time::Duration,
 };
 
+use ump::internal::catch_user_panic;
+
 use self::state::State;
 pub(super) use self::wait_queue::WaiterKey;
 use super::{
@@ -38,7 +40,7 @@ use super::{
     received::Received,
     recv_error::RecvError,
 };
-use crate::{sync::Mutex, topic::Pattern, unwind::catch_user_panic};
+use crate::{sync::Mutex, topic::Pattern};
 
 #[derive(Debug)]
 pub(crate) struct Queue<M> {

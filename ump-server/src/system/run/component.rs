@@ -14,11 +14,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ump::{Client, Clock, Stats, hooks::Cycle};
+use ump::{Client, Clock, Stats, hooks::Cycle, internal::timeout_at};
 
-use crate::system::{
-    run::operation::by, supervise::failures::Failures, supervise::supervision::Supervision,
-};
+use crate::system::{supervise::failures::Failures, supervise::supervision::Supervision};
 use crate::{
     JoinError, JoinHandle, LoopStartError, Stopper,
     catch::{catch_user_panic, ignore_user_panic},
@@ -141,7 +139,7 @@ impl Instance {
         clock: &Clock,
         deadline: Option<Instant>,
     ) -> Result<Option<Result<(), JoinError>>, Cycle> {
-        let Some(mut lent) = by(clock, deadline, self.lend()).await else {
+        let Some(mut lent) = timeout_at(clock, deadline, self.lend()).await else {
             return Ok(None);
         };
         let mut late = deadline.map(|deadline| clock.sleep_until(deadline));

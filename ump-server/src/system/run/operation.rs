@@ -2,16 +2,12 @@
 
 use std::{
     fmt,
-    future::{Future, poll_fn},
-    pin::{Pin, pin},
+    future::Future,
+    pin::Pin,
     task::{Context, Poll},
-    time::Instant,
 };
 
-use ump::{
-    Clock,
-    coop::{self, Coop},
-};
+use ump::{Clock, coop::Coop};
 
 use crate::wait::executor::blocking;
 
@@ -58,27 +54,4 @@ impl<T> fmt::Debug for Operation<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Operation").finish_non_exhaustive()
     }
-}
-
-/// What comes of the future by this time; nothing if it is not ready by then. Without a deadline it waits for ever.
-pub(in crate::system) async fn by<F: Future>(
-    clock: &Clock,
-    deadline: Option<Instant>,
-    future: F,
-) -> Option<F::Output> {
-    let mut future = pin!(future);
-    let mut late = deadline.map(|deadline| clock.sleep_until(deadline));
-    poll_fn(|cx| {
-        // What is ready at the deadline is not late: that it yields must not make it so.
-        let poll = coop::with_budget(coop::BUDGET, || future.as_mut().poll(cx));
-        if let Poll::Ready(output) = poll {
-            return Poll::Ready(Some(output));
-        }
-        // Should the system refuse the thread that would wake us, it is late already: better than to wait for ever.
-        match &mut late {
-            Some(late) => Pin::new(late).poll(cx).map(|_| None),
-            None => Poll::Pending,
-        }
-    })
-    .await
 }

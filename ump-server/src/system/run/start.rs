@@ -8,6 +8,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use ump::internal::timeout_at;
+
 #[cfg(feature = "config")]
 use crate::system::report::config_error::ConfigError;
 use crate::system::{
@@ -17,7 +19,6 @@ use crate::system::{
     run::component::{Component, Inner, Record},
     run::directory::Directory,
     run::launch::{Launching, Place},
-    run::operation::by,
     run::stop::stop,
     run::system::System,
     supervise::supervision::{InstanceSupervisor, Supervision},
@@ -132,12 +133,12 @@ impl Starting {
         };
         let Inner { clock, .. } = &*self.inner;
         for (instance, made) in made.into_iter().enumerate() {
-            let made = by(clock, self.deadline, made).await;
+            let made = timeout_at(clock, self.deadline, made).await;
             made.unwrap_or_else(|| Err(late()))
                 .map_err(|why| (instance, why))?;
         }
         for (number, instance) in instances.iter().enumerate() {
-            match by(clock, self.deadline, instance.started()).await {
+            match timeout_at(clock, self.deadline, instance.started()).await {
                 Some(Ok(())) => instance.record.start(clock.now()),
                 Some(Err(_)) => {
                     let why = match instance.ended().await {
