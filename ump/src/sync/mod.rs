@@ -33,6 +33,8 @@ mod spin_lock;
 pub(crate) use spin_lock::SpinLock;
 
 #[cfg(loom)]
+pub use self::loom::Mutex;
+#[cfg(loom)]
 pub(crate) use self::loom::*;
 #[cfg(shuttle)]
 pub(crate) use self::shuttle::*;
