@@ -137,10 +137,12 @@ impl<T> Drop for UnsafeCell<T> {
 pub struct Mutex<T>(loom::sync::Mutex<T>);
 
 impl<T> Mutex<T> {
+    /// Creates an unlocked mutex.
     pub fn new(value: T) -> Self {
         Self(loom::sync::Mutex::new(value))
     }
 
+    /// Locks the mutex, poisoned or not.
     pub fn lock(&self) -> MutexGuard<'_, T> {
         self.0
             .lock()
