@@ -1,15 +1,20 @@
-//! Virtual time for whole programs of loops: a week passes in milliseconds, and each thing at its time.
+//! Virtual time for whole programs of loops: a week passes in milliseconds, and each event happens
+//! at its time.
 //!
-//! [`ManualClock`] alone moves the time and wakes whoever sleeps until then; what they do happens whenever the scheduler lets them. Here the time
-//! stands still until all loops under it are *quiet*: each of their workers waits, has nothing to take, and sleeps beyond the present. Only then it goes
-//! on, to the next instant that anybody sleeps for.
+//! [`ManualClock`] alone moves the time and wakes the sleepers whose deadline has passed; what they
+//! do happens when the scheduler runs them. A [`TestClock`] stands still until all loops under it
+//! are *quiet*: each of their workers waits, has nothing to take, and sleeps beyond the present.
+//! Only then it moves on, to the next instant that a worker or a sleeper waits for.
 //!
-//! What a worker says about itself is in its [`Participant`]; what only the channel knows, that something was accepted and not yet taken, comes from its
-//! books. As these are read one after the other, a count of changes tells whether anything moved meanwhile; then they are read again.
+//! A worker reports its activity through its [`Participant`]. Whether a request was accepted and
+//! not yet taken is known only to the channel, in its statistics. These are read one after the
+//! other, so a count of changes tells whether anything changed meanwhile; if so, they are read
+//! again.
 //!
-//! A call on a task that has returned `Pending` is quiet as well ([`Suspended`]) if nothing has woken it since and all that can do so is watched here: it
-//! sleeps on this clock, or awaits requests to loops under it and nothing else. Whatever wakes it first notes that it is woken, then wakes the task;
-//! and the task says that it is busy before it takes the note down.
+//! A call on a task that has returned `Pending` is quiet as well ([`Suspended`]) if no waker has
+//! woken it since, and if this clock observes everything that can wake it: the call sleeps on this
+//! clock, or awaits only requests to loops under it. A waker first sets the flag that the call is
+//! woken, then wakes the task. The task reports itself as busy before it clears the flag.
 
 use std::{
     fmt,
@@ -31,7 +36,8 @@ use crate::{
 };
 use ump::{Clock, ManualClock, Server, coop::Coop, hooks::ChannelId};
 
-/// A clock for tests of loops: it moves only when it is told, from one thing that happens to the next, and waits for the loops in between.
+/// A clock for tests of loops. It moves only when it is advanced, from one event to the next, and
+/// waits for the loops in between.
 ///
 /// ```
 /// use std::{ops::ControlFlow, time::Duration};
@@ -66,14 +72,18 @@ use ump::{Clock, ManualClock, Server, coop::Coop, hooks::ChannelId};
 /// ```
 ///
 /// # What it waits for
-/// For handlers to return, or to await nothing but what this clock watches. A handler on a task that sleeps on this clock
-/// ([`Clock::sleep_until`], a request with a deadline, a wait for room with a deadline, alone or beside anything else) does not keep it from moving, nor does one that
-/// awaits requests to loops under this clock. A handler that awaits something else (a socket, a task of the test, a request to a server that is no
-/// loop under this clock, room in a queue) is waited for, as the clock cannot know whether that is about to come.
+/// The clock waits for handlers to return, or to await only what this clock observes. A handler on
+/// a task does not keep the clock from moving if it sleeps on this clock ([`Clock::sleep_until`], a
+/// request with a deadline, a wait for room with a deadline, alone or together with anything else).
+/// Nor does one that awaits requests to loops under this clock. The clock does wait for a handler
+/// that awaits anything else (a socket, a task of the test, a request to a server that is no loop
+/// under this clock, room in a queue), because it cannot know whether that is about to happen.
 ///
-/// A handler on a **thread** that blocks for virtual time, or for a loop that does, keeps the clock from moving: such a program cannot be
-/// stepped through. After a minute of real time ([`patience`](Self::patience)) both ways to advance panic, and name who is busy. What is not a
-/// loop under this clock (threads and tasks of the test) is woken at its time, but not waited for.
+/// A handler on a **thread** that blocks for virtual time, or for a loop that does, keeps the clock
+/// from moving: the clock cannot step through such a program. After a minute of real time
+/// ([`patience`](Self::patience)) both ways to advance panic, and name the busy loops. Threads and
+/// tasks of the test that are not loops under this clock are woken at their time, but the clock
+/// does not wait for them.
 #[derive(Clone, Debug)]
 pub struct TestClock {
     manual: ManualClock,
@@ -82,7 +92,7 @@ pub struct TestClock {
 }
 
 impl TestClock {
-    /// A clock that stands at the present.
+    /// Creates a clock that stands at the present.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -92,31 +102,35 @@ impl TestClock {
         }
     }
 
-    /// How long, in real time, it waits for loops that are busy, before it takes the test to hang and panics. A minute, if nothing else is said. Of this
-    /// handle of the clock, and of those that are cloned from it.
+    /// Sets for how long, in real time, the clock waits for busy loops before it assumes that the
+    /// test hangs, and panics. The default is a minute. It applies to this handle of the clock, and
+    /// to clones of it.
     #[must_use]
     pub fn patience(self, patience: Duration) -> Self {
         Self { patience, ..self }
     }
 
-    /// What tells its time, for channels and whatever else is to go by it. A loop rather gets it by its builder's `test_clock`.
+    /// Returns the clock for channels and other code. A loop gets it by the `test_clock` method of
+    /// its builder instead.
     #[must_use]
     pub fn clock(&self) -> Clock {
         self.manual.clock()
     }
 
-    /// The time.
+    /// Returns the current virtual time.
     #[must_use]
     pub fn now(&self) -> Instant {
         self.manual.now()
     }
 
-    /// Lets so much time pass, and returns when all that was to happen by then has happened.
+    /// Advances the time by `by`, and returns when everything that was due by then has happened.
     ///
-    /// It blocks the thread, so it is not for a test whose loops are tasks on the same one: see [`advance_async`](Self::advance_async).
+    /// This blocks the thread. If the loops of a test are tasks on the same thread, use
+    /// [`advance_async`](Self::advance_async).
     ///
     /// # Panics
-    /// If a loop is still busy when the [patience](Self::patience) is over; it names those that are. If the clock cannot tell that time.
+    /// If a loop is still busy when the [patience](Self::patience) is over; the message names the
+    /// busy loops. If the clock cannot represent the new time.
     #[track_caller]
     pub fn advance(&self, by: Duration) {
         let to = self.after(by);
@@ -126,10 +140,11 @@ impl TestClock {
         }
     }
 
-    /// The same for async tests.
+    /// Advances the time by `by` in an async test, and returns when everything that was due by then
+    /// has happened.
     ///
     /// # Cancel safety
-    /// Dropping it leaves the clock where it has got to.
+    /// If the future is dropped, the clock stays at the time that it has reached.
     ///
     /// # Panics
     /// Like [`advance`](Self::advance).
@@ -141,7 +156,7 @@ impl TestClock {
         }
     }
 
-    /// Blocks until all loops under it are quiet, with the time standing still.
+    /// Blocks until all loops under this clock are quiet, while the time stands still.
     ///
     /// # Panics
     /// Like [`advance`](Self::advance).
@@ -156,7 +171,7 @@ impl TestClock {
         }
     }
 
-    /// Resolves when all loops under it are quiet; panics if they are not in time.
+    /// Resolves when all loops under this clock are quiet. Panics if they are not in time.
     async fn quiet_in_time(&self) {
         let mut quiet = pin!(self.quiet());
         let system = Clock::system();
@@ -167,7 +182,8 @@ impl TestClock {
                 return Poll::Ready(true);
             }
             match &mut late {
-                // Should the system refuse the thread that would wake us, it is late already: better than to wait for ever.
+                // If the system refuses the thread that would wake this task, assume that the time
+                // is over, rather than wait forever.
                 Some(late) => Pin::new(late).poll(cx).map(|_| false),
                 None => Poll::Pending,
             }
@@ -185,19 +201,20 @@ impl TestClock {
         to.expect("advanced further than the clock can tell")
     }
 
-    /// Goes on to the next instant that somebody sleeps for, and no further than this one. False if it was there already.
+    /// Moves the time to the next instant that a worker or a sleeper waits for, at most to `to`.
+    /// Returns false if the time was `to` already.
     fn step(&self, to: Instant) -> bool {
         if self.now() >= to {
             return false;
         }
-        // A worker that says that it sleeps may not have got there yet.
+        // A worker that has reported its sleep may not be asleep yet.
         let next = [self.manual.next_wake(), self.registry.next()];
         let next = next.into_iter().flatten().min();
         self.manual.advance_to(next.map_or(to, |next| next.min(to)));
         true
     }
 
-    /// Resolves when all loops under it are quiet.
+    /// Resolves when all loops under this clock are quiet.
     fn quiet(&self) -> impl Future<Output = ()> {
         let mut listener = Listener {
             registry: &self.registry,
@@ -217,7 +234,7 @@ impl TestClock {
     }
 }
 
-/// How long a loop may be busy, in real time, before a test is thought to hang.
+/// The default real time for which a loop may be busy before a test is assumed to hang.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 impl Default for TestClock {
@@ -229,7 +246,8 @@ impl Default for TestClock {
 /// The loops under a clock.
 #[derive(Default)]
 struct LoopRegistry {
-    /// How often anything has changed. Whoever reads the same number twice has seen nothing change in between.
+    /// The number of changes so far. If two reads return the same number, nothing changed in
+    /// between.
     changes: AtomicU64,
     loops: Mutex<Vec<Weak<dyn Loop>>>,
     listeners: Mutex<Wakers>,
@@ -247,7 +265,7 @@ impl LoopRegistry {
         self.busy(now).is_empty() && self.changes.load(SeqCst) == changes
     }
 
-    /// Those that are not quiet: their names, and what is known of them.
+    /// Returns descriptions of the loops that are not quiet.
     fn busy(&self, now: Instant) -> Vec<String> {
         let loops = self.loops.lock().clone();
         let loops: Vec<_> = loops.iter().filter_map(Weak::upgrade).collect();
@@ -258,7 +276,7 @@ impl LoopRegistry {
         busy.map(|the_loop| the_loop.describe()).collect()
     }
 
-    /// The earliest instant that a worker waits for.
+    /// Returns the earliest instant that a worker waits for.
     fn next(&self) -> Option<Instant> {
         let loops = self.loops.lock().clone();
         loops
@@ -281,14 +299,14 @@ impl fmt::Debug for LoopRegistry {
     }
 }
 
-/// A future that waits until the loops are quiet. Dropped, it leaves nothing behind.
+/// A future that waits until the loops are quiet. Its drop removes its waker.
 struct Listener<'a> {
     registry: &'a LoopRegistry,
     own: Registration,
 }
 
 impl Listener<'_> {
-    /// Registers the waker: whatever changes from now on wakes it.
+    /// Registers the waker, which every later change wakes.
     fn listen(&mut self, waker: &Waker) {
         let waker = waker.clone();
         let replaced = self
@@ -307,45 +325,46 @@ impl Drop for Listener<'_> {
     }
 }
 
-/// The workers of a loop, seen by the clock.
+/// The workers of a loop, as the clock sees them.
 trait Loop: Send + Sync {
     fn channel(&self) -> ChannelId;
 
-    /// Its name, and what it is known to be busy with.
+    /// Returns the loop's name, and what it is known to be busy with.
     fn describe(&self) -> String;
 
-    /// Whether all of them wait beyond now, and nothing is there for them. These are the channels of the loops under the clock.
+    /// Returns whether all workers wait beyond `now`, and there is nothing for them to take.
+    /// `channels` are those of the loops under the clock.
     fn is_quiet(&self, now: Instant, channels: &[ChannelId]) -> bool;
 
-    /// The earliest instant that one of them waits for.
+    /// Returns the earliest instant that a worker waits for.
     fn next(&self) -> Option<Instant>;
 
     fn set_activity(&self, number: usize, activity: Activity);
 
-    /// One of them has taken a request.
+    /// Counts a request that a worker has taken.
     fn count(&self);
 }
 
-/// The workers of a loop, as they see themselves.
+/// The workers of a loop, with the activity that they report.
 struct LoopWorkers<S, R, E> {
     name: Arc<str>,
     channel: ChannelId,
     server: Weak<Server<S, R, E>>,
-    /// How many requests they have taken.
+    /// The number of requests that the workers have taken.
     taken: AtomicU64,
-    /// By their numbers.
+    /// The activity of each worker, by its number.
     activity: Mutex<Vec<Activity>>,
 }
 
 #[derive(Clone)]
 enum Activity {
     Busy,
-    /// In a call that has returned `Pending`.
+    /// Is in a call that has returned `Pending`.
     #[cfg(all(feature = "tokio", not(any(loom, shuttle))))]
     Suspended(Arc<Suspended>),
-    /// For requests, or until an instant.
+    /// Waits for requests, or until an instant.
     Waiting(Option<Instant>),
-    /// Until an instant, whatever there is for it.
+    /// Waits until an instant, and takes nothing before.
     Pausing(Option<Instant>),
     Gone,
 }
@@ -383,14 +402,14 @@ impl Activity {
     }
 }
 
-/// A call that has returned `Pending`, and what may end that.
+/// A call that has returned `Pending`, and what may wake it.
 #[cfg(all(feature = "tokio", not(any(loom, shuttle))))]
 pub(crate) struct Suspended {
-    /// Whether something has woken it since.
+    /// Returns whether a waker has woken the call since.
     pub(crate) is_woken: Box<dyn Fn() -> bool + Send + Sync>,
-    /// Whether it sleeps on the clock.
+    /// Returns whether the call sleeps on the clock.
     pub(crate) is_asleep: Box<dyn Fn() -> bool + Send + Sync>,
-    /// Where the requests are that it awaits, if it awaits nothing else.
+    /// The channels of the requests that the call awaits, if it awaits nothing else.
     pub(crate) requests: Option<Vec<ChannelId>>,
 }
 
@@ -402,7 +421,7 @@ impl Suspended {
         };
         let ends_by_the_clock =
             (self.is_asleep)() || self.requests.as_ref().is_some_and(is_under_the_clock);
-        // Looked at last: what ends it notes that first.
+        // Read last: a waker sets the flag first.
         ends_by_the_clock && !(self.is_woken)()
     }
 }
@@ -431,7 +450,7 @@ impl<S: Send, R: Send, E: Send> Loop for LoopWorkers<S, R, E> {
             .iter()
             .any(|activity| matches!(activity, Activity::Waiting(_)));
         let taken = self.taken.load(SeqCst);
-        // Those that were withdrawn from the queue nobody will take.
+        // Requests that were withdrawn from the queue are not counted: no worker will take them.
         let to_take = self.server.upgrade().map_or(taken, |server| {
             let stats = server.stats();
             stats.queued + stats.taken + stats.processed()
@@ -445,7 +464,7 @@ impl<S: Send, R: Send, E: Send> Loop for LoopWorkers<S, R, E> {
     }
 
     fn set_activity(&self, number: usize, activity: Activity) {
-        // Dropped after the lock is released: it refers to a call.
+        // Dropped after the lock is released, because it refers to a call.
         let _before = mem::replace(&mut self.activity.lock()[number], activity);
     }
 
@@ -454,10 +473,11 @@ impl<S: Send, R: Send, E: Send> Loop for LoopWorkers<S, R, E> {
     }
 }
 
-/// What a worker under a test clock says of itself. Dropped, it is gone.
+/// A worker's handle for reporting its activity to a test clock. When it is dropped, the worker is
+/// gone.
 pub(crate) struct Participant(Observer);
 
-/// Where it says that.
+/// The target of the reports of one worker.
 #[derive(Clone)]
 pub(crate) struct Observer {
     registry: Arc<LoopRegistry>,
@@ -468,7 +488,7 @@ pub(crate) struct Observer {
 }
 
 impl Participant {
-    /// One for each worker of a loop. They are busy until they say otherwise.
+    /// Creates one for each worker of a loop. The workers are busy until they report otherwise.
     pub(crate) fn of_loop<S, R, E>(
         clock: &TestClock,
         name: &Arc<str>,
@@ -501,27 +521,28 @@ impl Participant {
             .collect()
     }
 
-    /// It waits for requests, or until an instant.
+    /// Reports that the worker waits for requests, or until an instant.
     pub(crate) fn waits(&self, until: Option<Instant>) {
         self.0.set_activity(Activity::Waiting(until));
     }
 
-    /// It waits until an instant, and takes nothing before.
+    /// Reports that the worker waits until an instant, and takes nothing before.
     pub(crate) fn pauses(&self, until: Option<Instant>) {
         self.0.set_activity(Activity::Pausing(until));
     }
 
-    /// It is busy again, perhaps with a request.
+    /// Reports that the worker is busy again, with a request or without.
     pub(crate) fn is_back(&self, with_request: bool) {
         self.0.set_activity(Activity::Busy);
-        // After it is known to be busy: else the request would seem to be done with.
+        // Counted after the worker is known to be busy; otherwise the request would seem to be
+        // finished.
         if with_request {
             self.0.the_loop.count();
             self.0.registry.change();
         }
     }
 
-    /// What tells of the calls of a task.
+    /// Returns the handle for reporting the calls of a task.
     #[cfg(all(feature = "tokio", not(any(loom, shuttle))))]
     pub(crate) fn observer(&self) -> Observer {
         self.0.clone()
@@ -529,19 +550,19 @@ impl Participant {
 }
 
 impl Observer {
-    /// Its call is polled.
+    /// Reports that the call is being polled.
     #[cfg(all(feature = "tokio", not(any(loom, shuttle))))]
     pub(crate) fn polls(&self) {
         self.set_activity(Activity::Busy);
     }
 
-    /// Its call has returned `Pending`.
+    /// Reports that the call has returned `Pending`.
     #[cfg(all(feature = "tokio", not(any(loom, shuttle))))]
     pub(crate) fn suspends(&self, suspended: Suspended) {
         self.set_activity(Activity::Suspended(Arc::new(suspended)));
     }
 
-    /// Whether it is under this clock.
+    /// Returns whether the worker is under this clock.
     #[cfg(all(feature = "tokio", not(any(loom, shuttle))))]
     pub(crate) fn goes_by(&self, clock: &Clock) -> bool {
         self.clock == *clock
