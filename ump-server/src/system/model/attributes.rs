@@ -1,4 +1,4 @@
-//! What can be said of a component besides its name and its handler.
+//! The attributes of a component.
 
 use std::time::Duration;
 
@@ -8,10 +8,12 @@ use ump::Spin;
 use crate::task::OnTimeout;
 use crate::{OnPanic, OnRefusal};
 
-/// What can be said of a component besides its name and its handler.
+/// The attributes of a component, apart from its name and its handler.
 ///
-/// What is not said is as usual for [loops](crate::thread::Builder): one instance, one worker, an unbounded queue, [`OnPanic::Stop`]. What does not
-/// fit (no instance at all, the stack size of a task) is an error when the system is started, and names the component and the key.
+/// Attributes that are not set have the defaults of [loops](crate::thread::Builder): one instance,
+/// one worker, an unbounded queue, [`OnPanic::Stop`]. An invalid attribute (zero instances, the
+/// stack size of a task) is an error when the system is started, which names the component and the
+/// key.
 ///
 /// ```
 /// use ump_server::{OnPanic, Restart, system::Attributes};
@@ -24,9 +26,11 @@ use crate::{OnPanic, OnRefusal};
 /// # let _ = attributes;
 /// ```
 ///
-/// # A queue that is full
-/// Whoever finds it full waits for room, or does not if he says so: by the request, with [`if_room`](ump::Request::if_room). It is not an attribute,
-/// since the one who asks has to know what to do with the message that comes back, and the plain [`req`](ump::Client::req) has no such error.
+/// # A full queue
+/// By default a caller that finds the queue full waits for room. To avoid that, the caller makes
+/// the request with [`if_room`](ump::Request::if_room). There is no attribute for it, because the
+/// caller has to handle the message that comes back, and the plain [`req`](ump::Client::req) has no
+/// such error.
 #[derive(Clone, Debug, Default)]
 #[must_use = "it says something of a component that is added with it"]
 pub struct Attributes {
@@ -50,43 +54,47 @@ pub struct Attributes {
 }
 
 impl Attributes {
-    /// Nothing special.
+    /// Creates attributes with all defaults.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// It asks this component, which is started before it and stopped after it. Can be said several times.
+    /// Adds a dependency: this component makes requests to `component`, which is started before it
+    /// and stopped after it. Can be called several times.
     pub fn needs(mut self, component: impl Into<String>) -> Self {
         self.needs.push(component.into());
         self
     }
 
-    /// So many loops with a channel each, at least one. [`Balancer`](super::Balancer) chooses among them.
+    /// Sets the number of instances, at least one. Each is a loop with a channel of its own;
+    /// [`Balancer`](super::Balancer) chooses among them.
     pub fn instances(mut self, count: usize) -> Self {
         self.instances = Some(count);
         self
     }
 
-    /// So many workers over the queue of each instance, at least one: each instance is a pool.
+    /// Sets the number of workers per instance, at least one: each instance is a pool over one
+    /// queue.
     pub fn workers(mut self, count: usize) -> Self {
         self.workers = Some(count);
         self
     }
 
-    /// The queue of each instance holds at most so many requests in each lane, exactly; at least one.
+    /// Limits the queue of each instance to exactly this many requests per lane, at least one.
     pub fn capacity(mut self, requests: usize) -> Self {
         self.capacity = Some(requests);
         self
     }
 
-    /// How long its loops and their clients wait awake before they sleep.
+    /// Sets how long the loops and their clients spin before they sleep.
     pub fn spin(mut self, spin: Spin) -> Self {
         self.spin = Some(spin);
         self
     }
 
-    /// Gives its clients a default time-out, for requests that have none of their own: see [`Client::with_timeout`](ump::Client::with_timeout).
-    /// Whatever client of it the system gives out has it.
+    /// Sets a default timeout for requests that have none of their own: see
+    /// [`Client::with_timeout`](ump::Client::with_timeout). Every client of the component that the
+    /// system returns has it.
     ///
     /// ```
     /// use std::time::Duration;
@@ -108,60 +116,68 @@ impl Attributes {
         self
     }
 
-    /// How much its tasks do before they let other tasks run: see [`task::Builder::budget`](crate::task::Builder::budget). Not for threads.
+    /// Sets how much the component's tasks do before they let other tasks run: see
+    /// [`task::Builder::budget`](crate::task::Builder::budget). Not for threads.
     pub fn budget(mut self, results: u32) -> Self {
         self.budget = Some(results);
         self
     }
 
-    /// What becomes of an instance whose handler panics. In a [group](super::Group) that decides; only [`OnPanic::Continue`] counts there, too.
+    /// Sets the policy for an instance whose handler panics. In a [group](super::Group) the group
+    /// decides, and of this policy only [`OnPanic::Continue`] counts.
     pub fn on_panic(mut self, policy: OnPanic) -> Self {
         self.on_panic = Some(policy);
         self
     }
 
     /// Reports handlers of this component that keep control for longer than this: to
-    /// [`Builder::on_stall`](super::Builder::on_stall), and as a warning with the feature `tracing`. At least one millisecond. See
-    /// [`watchdog`](crate::watchdog).
+    /// [`Builder::on_stall`](super::Builder::on_stall), and as a warning with the feature
+    /// `tracing`. At least one millisecond. See [`watchdog`](crate::watchdog).
     pub fn watchdog(mut self, threshold: Duration) -> Self {
         self.watchdog = Some(threshold);
         self
     }
 
-    /// The size of its threads' stacks, in bytes. Not for tasks.
+    /// Sets the stack size of the component's threads, in bytes. Not for tasks.
     pub fn stack_size(mut self, bytes: usize) -> Self {
         self.stack_size = Some(bytes);
         self
     }
 
-    /// The priority of its threads: see [`thread::Builder::priority`](crate::thread::Builder::priority). Not for tasks.
+    /// Sets the priority of the component's threads: see
+    /// [`thread::Builder::priority`](crate::thread::Builder::priority). Not for tasks.
     pub fn priority(mut self, priority: u8) -> Self {
         self.priority = Some(priority);
         self
     }
 
-    /// The CPUs of its threads, one for each worker of each instance in turn: see [`thread::Builder::affinity`](crate::thread::Builder::affinity). At least
-    /// one. Not for tasks.
+    /// Sets the CPUs of the component's threads, one for each worker of each instance in turn: see
+    /// [`thread::Builder::affinity`](crate::thread::Builder::affinity). At least one. Not for
+    /// tasks.
     pub fn affinity(mut self, cpus: impl IntoIterator<Item = usize>) -> Self {
         self.affinity = Some(cpus.into_iter().collect());
         self
     }
 
-    /// What happens if the system refuses one of these two; an error at the start of the system unless it is told otherwise.
+    /// Sets what happens if the operating system refuses the priority or the affinity. By default
+    /// that is an error at the start of the system.
     pub fn on_refusal(mut self, policy: OnRefusal) -> Self {
         self.on_refusal = policy;
         self
     }
 
-    /// How long a handler may take for one request: see [`task::Builder::request_timeout`](crate::task::Builder::request_timeout). For tasks only, as
-    /// a thread cannot be stopped from outside.
+    /// Limits how long a handler may take for one request: see
+    /// [`task::Builder::request_timeout`](crate::task::Builder::request_timeout). For tasks only,
+    /// because a thread cannot be stopped from outside.
     #[cfg(feature = "tokio")]
     pub fn request_timeout(mut self, timeout: Duration) -> Self {
         self.request_timeout = Some(timeout);
         self
     }
 
-    /// What becomes of an instance whose handler takes longer than that; it goes on unless it is told otherwise. For tasks only.
+    /// Sets the policy for an instance whose handler exceeds the
+    /// [`request_timeout`](Self::request_timeout). By default the instance continues. For tasks
+    /// only.
     #[cfg(feature = "tokio")]
     pub fn on_timeout(mut self, policy: OnTimeout) -> Self {
         self.on_timeout = Some(policy);

@@ -1,54 +1,60 @@
-//! Components that are supervised together.
+//! Groups of components that are supervised together.
 
 use crate::Restart;
 
-/// Which handlers are made anew when a handler fails, besides that of the worker that failed.
+/// The handlers that are rebuilt when a handler fails, in addition to that of the failed worker.
 ///
-/// A component has [instances](super::Attributes::instances), and an instance has [workers](super::Attributes::workers).
+/// A component has [instances](super::Attributes::instances), and an instance has
+/// [workers](super::Attributes::workers).
 ///
 /// | | other workers and instances of its component | components started before it | components started after it |
 /// |---|---|---|---|
-/// | `OneForOne` | go on | go on | go on |
-/// | `RestForOne` | go on | go on | are made anew |
-/// | `OneForAll` | are made anew | are made anew | are made anew |
+/// | `OneForOne` | continue | continue | continue |
+/// | `RestForOne` | continue | continue | are rebuilt |
+/// | `OneForAll` | are rebuilt | are rebuilt | are rebuilt |
 ///
-/// Only members of the group are concerned.
+/// Only members of the group are affected.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
 pub enum Strategy {
-    /// Nobody: the members do not depend on each other.
+    /// Rebuilds no other handler: the members do not depend on each other.
     #[default]
     OneForOne,
-    /// The components that are started after the one that failed: they have built on what it knew. Its own other instances and
-    /// workers have a state of their own, and keep it.
+    /// Rebuilds the components that are started after the failed one, because they depend on its
+    /// state. Other instances and workers of the failed component have a state of their own, and
+    /// keep it.
     RestForOne,
-    /// All: what they know belongs together.
+    /// Rebuilds all members: their states belong together.
     OneForAll,
 }
 
-/// What is stopped when a group has failed too often.
+/// The extent of the stop when a group has failed too often.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
 pub enum Escalation {
-    /// The group. Its components stay in the system, and whoever asks them is told that they disappeared.
+    /// Stops the group. Its components stay in the system; requests to them end in an error that
+    /// says that the server has disappeared.
     #[default]
     Group,
-    /// The whole system. [`System::failed`](super::System::failed) tells it to whoever waits.
+    /// Stops the whole system. [`System::failed`](super::System::failed) resolves.
     System,
 }
 
-/// Components that are supervised together: when a handler of one fails, it is made anew after a pause, and with it those of the others that the
-/// [`Strategy`] says.
+/// A group of components that are supervised together. When a handler of a member fails, it is
+/// rebuilt after a pause, and so are the handlers of other members that the [`Strategy`] selects.
 ///
-/// Failures are panics, and factories that refuse to make a handler anew. They are counted for the group, against the limit of its [`Restart`], which
-/// says the pauses, too. Beyond that limit the group [gives up](Escalation): its components are stopped, dependents first, and what is
-/// queued is turned down.
+/// Failures are panics, and factories that refuse to rebuild a handler. They are counted for the
+/// whole group, against the limit of its [`Restart`], which sets the pauses too. Beyond that limit
+/// the group [gives up](Escalation): its components are stopped, dependents first, and queued
+/// requests are rejected.
 ///
-/// Handlers are made anew as by [`Stopper::renew`](crate::Stopper::renew): each after the request it has in hand, told in the order of start. Channels
-/// and clients stay as they are, what is queued stays queued. So what one member asks of another while both are made anew waits in its queue,
-/// and nobody has to wait for the others' start; one that is held up by a long request does not hold up the rest.
+/// Handlers are rebuilt as by [`Stopper::renew`](crate::Stopper::renew), each after the request it
+/// has in hand. The renewals are requested in the order of start. Channels and clients stay valid,
+/// and queued requests stay queued. So if one member makes a request to another while both are
+/// rebuilt, the request waits in the queue, and no member has to wait for the others to start. A
+/// member that is delayed by a long request does not delay the others.
 ///
 /// ```
 /// use std::time::Duration;
@@ -72,7 +78,8 @@ pub struct Group {
 }
 
 impl Group {
-    /// A group without members, [`Strategy::OneForOne`], [`Restart::new`], [`Escalation::Group`].
+    /// Creates a group without members, with [`Strategy::OneForOne`], [`Restart::new`] and
+    /// [`Escalation::Group`].
     pub fn new(name: impl Into<String>) -> Self {
         Self {
             name: name.into(),
@@ -83,25 +90,25 @@ impl Group {
         }
     }
 
-    /// Adds these components. Each can be in one group.
+    /// Adds members to the group. A component can be in one group only.
     pub fn members<M: Into<String>>(mut self, names: impl IntoIterator<Item = M>) -> Self {
         self.members.extend(names.into_iter().map(Into::into));
         self
     }
 
-    /// Whom a failure concerns.
+    /// Sets which other members a failure affects.
     pub fn strategy(mut self, strategy: Strategy) -> Self {
         self.strategy = strategy;
         self
     }
 
-    /// How many failures of all its members within which time, and which pauses.
+    /// Sets the limit of failures of all members within a time window, and the pauses.
     pub fn restart(mut self, restart: Restart) -> Self {
         self.restart = restart;
         self
     }
 
-    /// What is stopped when that were too many.
+    /// Sets what is stopped when the limit is exceeded.
     pub fn escalation(mut self, what: Escalation) -> Self {
         self.escalation = what;
         self
