@@ -1,19 +1,20 @@
-//! What is wrong with a configuration, and where.
+//! Errors in a configuration.
 
 use std::{error::Error as StdError, fmt, ops::Range, path::Path};
 
-/// What is wrong with a configuration, and where.
+/// An error in a configuration, with its location.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct ConfigError {
-    /// The file, if it comes from one.
+    /// The file, if the configuration comes from one.
     pub file: Option<String>,
-    /// The line, counted from one, if that is known.
+    /// The line, counted from one, if it is known.
     pub line: Option<usize>,
-    /// The path of the key, as in `components.store.capacity`; empty if it is not about one.
+    /// The path of the key, as in `components.store.capacity`; empty if the error is not about a
+    /// key.
     pub key: String,
-    /// What is wrong, and what would be right.
+    /// The reason, with the values that would be valid.
     pub why: String,
 }
 
@@ -54,7 +55,7 @@ impl fmt::Display for ConfigError {
 
 impl StdError for ConfigError {}
 
-/// The line in which something begins, counted from one.
+/// Returns the line in which a span begins, counted from one.
 pub(in crate::system) fn line(text: &str, span: Option<Range<usize>>) -> Option<usize> {
     let before = text.get(..span?.start)?;
     Some(before.matches('\n').count() + 1)

@@ -1,4 +1,4 @@
-//! What can be wrong with a system.
+//! The errors of systems.
 
 use std::{convert::Infallible, error::Error as StdError, fmt, time::Duration};
 
@@ -7,10 +7,10 @@ use ump::PanicMessage;
 use crate::system::report::stop_report::Report;
 use crate::{JoinError, SpawnError, wait::executor::EXECUTOR};
 
-/// Any error, as the factories of components return it.
+/// Any error that the factory of a component may return.
 pub type BoxError = Box<dyn StdError + Send + Sync>;
 
-/// Why components do not fit together. Nothing is started then.
+/// An error in how components fit together. No component is started then.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
@@ -26,43 +26,43 @@ pub enum PlanError {
         /// The name.
         name: String,
     },
-    /// A component needs one that there is not.
+    /// A component needs another one that does not exist.
     Unknown {
-        /// Which component.
+        /// The name of the component.
         component: String,
-        /// What it needs.
+        /// The name that it needs.
         needs: String,
-        /// What there is.
+        /// The names of the existing components.
         known: Vec<String>,
     },
-    /// Components need each other in a circle.
+    /// Components need each other in a cycle.
     Circle {
-        /// Each needs the next; the last one is the first one.
+        /// The names in the cycle: each needs the next; the last one is the first one.
         names: Vec<String>,
     },
-    /// An attribute has a value that makes no sense.
+    /// An attribute has an invalid value.
     Attribute {
-        /// Of which component.
+        /// The name of the component.
         component: String,
-        /// Which attribute.
+        /// The key of the attribute.
         key: &'static str,
-        /// What is wrong with it.
+        /// The reason why it is invalid.
         why: &'static str,
     },
-    /// A group has a member that there is not.
+    /// A group has a member that does not exist.
     Member {
-        /// The group.
+        /// The name of the group.
         group: String,
-        /// The member.
+        /// The name of the member.
         member: String,
-        /// What there is.
+        /// The names of the existing components.
         known: Vec<String>,
     },
     /// A component is in two groups, or twice in one.
     TwoGroups {
-        /// Which component.
+        /// The name of the component.
         component: String,
-        /// Which groups.
+        /// The names of the groups.
         groups: [String; 2],
     },
 }
@@ -114,51 +114,53 @@ impl fmt::Display for PlanError {
 
 impl StdError for PlanError {}
 
-/// Why a system did not come up.
+/// An error at the start of a system.
 #[derive(Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum StartError {
-    /// The components do not fit together; nothing was started.
+    /// The components do not fit together; no component was started.
     Plan(PlanError),
-    /// Their configuration does not fit them; nothing was started.
+    /// The configuration does not fit the components; no component was started.
     #[cfg(feature = "config")]
     Config(crate::system::report::config_error::ConfigError),
-    /// A component did not come up. Those that were up have been stopped.
+    /// A component did not start. The components that had started have been stopped.
     Component {
-        /// Which one.
+        /// The name of the component.
         component: String,
-        /// Which instance of it, from zero.
+        /// The number of the instance, from zero.
         instance: usize,
-        /// Why.
+        /// The reason.
         why: StartFailure,
-        /// How the others ended.
+        /// The report of how the other components stopped.
         stopped: Box<Report>,
     },
 }
 
-/// Why an instance of a component did not come up.
+/// The reason why an instance of a component did not start.
 #[derive(Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum StartFailure {
-    /// Its factory refused.
+    /// Its factory returned an error.
     #[cfg_attr(feature = "serde", serde(serialize_with = "crate::serial::text"))]
     Refused(BoxError),
     /// Its factory panicked.
     Panicked(PanicMessage),
-    /// Its factory or its `init` was still at it when this time had passed since the start of the system.
+    /// Its factory or its `init` had not finished when this time had passed since the start of the
+    /// system.
     Late(Duration),
-    /// The same, and it was waited for by [blocking](super::Operation::wait) the thread of a current-thread runtime. Tasks of that do not run meanwhile: await
-    /// the start instead.
+    /// It was late, and the start was waited for by [blocking](super::Operation::wait) the thread
+    /// of a current-thread runtime. The runtime's tasks do not run meanwhile: await the start
+    /// instead.
     Blocked(Duration),
-    /// It ended before its `init` was done.
+    /// It ended before its `init` had finished.
     Failed(JoinError),
-    /// It was stopped before its `init` was done.
+    /// It was stopped before its `init` had finished.
     Stopped,
-    /// There is no loop.
+    /// Its loop could not be spawned.
     #[cfg_attr(feature = "serde", serde(serialize_with = "crate::serial::text"))]
     Spawn(SpawnError<Infallible>),
 }
@@ -248,57 +250,58 @@ impl StdError for StartError {
     }
 }
 
-/// Why there is no such client.
+/// The reason why the lookup of a client failed.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum LookupError {
-    /// There is no component of this name.
+    /// There is no component with this name.
     Unknown {
         /// The name.
         name: String,
-        /// What there is.
+        /// The names of the existing components.
         known: Vec<String>,
     },
     /// The component has fewer instances.
     Instance {
-        /// Which component.
+        /// The name of the component.
         component: String,
-        /// Which instance was looked up, from zero.
+        /// The number of the instance that was looked up, from zero.
         instance: usize,
-        /// How many there are.
+        /// The number of instances.
         instances: usize,
     },
-    /// The component has several instances: say which, or spread over them.
+    /// The component has several instances: choose one, or balance over them.
     Several {
-        /// Which component.
+        /// The name of the component.
         component: String,
-        /// How many there are.
+        /// The number of instances.
         instances: usize,
     },
-    /// The component is asked other messages or answers otherwise.
+    /// The component has other types of messages, replies or errors.
     Type {
-        /// Which component.
+        /// The name of the component.
         component: String,
         /// The type of client that was looked up.
         asked: &'static str,
-        /// The type of its clients.
+        /// The type of the component's clients.
         is: &'static str,
     },
-    /// A factory looked up a component that its own does not say it needs, so that it may not be up.
+    /// A factory looked up a component that its own component does not need, so it may not have
+    /// started.
     NotNeeded {
-        /// Which component was looked up.
+        /// The name of the component that was looked up.
         name: String,
-        /// By which.
+        /// The name of the component that looked it up.
         by: String,
     },
-    /// The component is not up yet.
+    /// The component has not started yet.
     StartFailure {
-        /// Which component.
+        /// The name of the component.
         component: String,
     },
-    /// The system is gone.
+    /// The system no longer exists.
     Gone,
 }
 

@@ -1,4 +1,4 @@
-//! The errors of systems, and the report of how one ended.
+//! The errors of systems, and the report of how a system stopped.
 
 #[cfg(feature = "config")]
 pub(super) mod config_error;

@@ -1,4 +1,4 @@
-//! How a system ended.
+//! The report of how a system stopped.
 
 use std::{fmt, time::Duration};
 
@@ -6,82 +6,91 @@ use crate::system::supervise::failures::Failure;
 use crate::{InHand, JoinError, wait::executor::EXECUTOR};
 use ump::hooks::Cycle;
 
-/// How the instances of a system ended, in the order in which they were told to: dependents before what they need.
+/// The report of how the instances of a system stopped, in the order in which they were stopped:
+/// dependents before the components that they need.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 #[must_use = "it says what is still running"]
 pub struct Report {
-    /// Each instance that there was.
+    /// One entry per instance.
     pub instances: Vec<StoppedInstance>,
-    /// Those that failed for good before they were told to end, in that order.
+    /// The permanent failures before the stop, in the order in which they occurred.
     pub failures: Vec<Failure>,
-    /// How long it took.
+    /// The time that the stop took.
     pub took: Duration,
-    /// Something did not end in time, and the end was waited for by [blocking](super::Operation::wait) the thread of a current-thread runtime. Tasks of that do
-    /// not run meanwhile, so they could not end: await the stop instead.
+    /// Whether an instance did not end in time while the stop was waited for by
+    /// [blocking](super::Operation::wait) the thread of a current-thread runtime. The runtime's
+    /// tasks do not run meanwhile, so they could not end: await the stop instead.
     pub executor_was_blocked: bool,
 }
 
-/// How one instance of a component ended.
+/// The outcome of the stop for one instance of a component.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct StoppedInstance {
-    /// Which component.
+    /// The name of the component.
     pub component: String,
-    /// Which instance of it, from zero.
+    /// The number of the instance, from zero.
     pub instance: usize,
-    /// How it ended.
+    /// The outcome.
     pub how: StopOutcome,
 }
 
-/// How an instance ended, or did not.
+/// The outcome of the stop for an instance.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum StopOutcome {
-    /// When it was told to: in time, or within the [grace](super::Builder::grace) with nothing in its queue by the deadline.
+    /// It ended when it was stopped: in time, or within the [grace](super::Builder::grace) with an
+    /// empty queue at the deadline.
     InOrder,
-    /// By itself, before it was told to: its handler broke off.
+    /// It had ended by itself before it was stopped: its handler returned `Break`.
     Earlier,
-    /// It was stopped before that, by [`System::stop_component`](super::System::stop_component).
+    /// It was stopped earlier by [`System::stop_component`](super::System::stop_component).
     StoppedAlone,
-    /// It was stopped before that, as a group had given up: its own, or one that [stops the system](super::Escalation::System). It had not failed itself.
+    /// It was stopped earlier because a group had given up: its own, or one that
+    /// [stops the system](super::Escalation::System). It had not failed itself.
     StoppedByGroup {
-        /// Which group.
+        /// The name of the group.
         group: String,
     },
-    /// It failed, before it was told to end or while it did.
+    /// It failed, before or during the stop.
     Failed(JoinError),
-    /// It had not ended in time, so what it still had in its queue was turned down. Then it ended.
+    /// It had not ended in time, so its queued requests were rejected. Then it ended.
     Refused {
-        /// How many requests these were.
+        /// The number of rejected requests.
         queued: u64,
     },
-    /// It has not ended: the handler that waits for this stop runs in this instance, or a handler of this instance waits for that one. Names the servers
-    /// in the circle. The instance accepts nothing more, and ends once that handler has returned.
+    /// It has not ended: the handler that waits for this stop runs in this instance, or a handler
+    /// of this instance waits for that one. Contains the names of the servers in the cycle. The
+    /// instance accepts no more requests, and ends once that handler has returned.
     WouldDeadlock(Cycle),
-    /// On a task, its queue was turned down, and still it had not ended. So the calls that it had in hand were [aborted](crate::Stop::Abort). Then it ended.
+    /// On a task, its queued requests were rejected, and it still had not ended. So its calls in
+    /// progress were [aborted](crate::Stop::Abort). Then it ended.
     Aborted {
-        /// How many requests were turned down.
+        /// The number of rejected requests.
         queued: u64,
-        /// The calls that were dropped where they waited.
+        /// The calls that were dropped at the point where they waited.
         in_hand: Vec<InHand>,
     },
-    /// Its queue was turned down, and still it has not ended: it goes on. A thread cannot be stopped from outside, nor can a handler on a task that does not give
-    /// control back; it ends when its handler returns.
+    /// Its queued requests were rejected, and it still has not ended. A thread cannot be stopped
+    /// from outside, nor can a handler on a task that does not yield control. It ends when its
+    /// handler returns.
     StillRunning {
-        /// How many requests were turned down.
+        /// The number of rejected requests.
         queued: u64,
-        /// What its handlers have not returned from: what it is, where the request was made, and since when.
+        /// The calls that its handlers have not returned from: the kind, the location of the
+        /// request, and the age.
         in_hand: Vec<InHand>,
     },
 }
 
 impl Report {
-    /// Whether each instance ended in order: none had failed, had to be refused or aborted, had been stopped by a group, or is still running.
+    /// Returns whether each instance ended in order: none had failed, had to be refused or aborted,
+    /// had been stopped by a group, or is still running.
     #[must_use]
     pub fn is_clean(&self) -> bool {
         let is_in_order = |ended: &StoppedInstance| {
@@ -91,7 +100,7 @@ impl Report {
         self.failures.is_empty() && self.instances.iter().all(is_in_order)
     }
 
-    /// Those that have not ended.
+    /// Returns the instances that have not ended.
     pub fn still_running(&self) -> impl Iterator<Item = &StoppedInstance> {
         let is_running = |ended: &&StoppedInstance| {
             matches!(
@@ -103,7 +112,7 @@ impl Report {
     }
 }
 
-/// One line for each instance, then one for each failure.
+/// Formats one line per instance, then one per failure.
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the system stopped within {:?}", self.took)?;
