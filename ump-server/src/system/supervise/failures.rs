@@ -1,4 +1,4 @@
-//! Failures for good: what ended a component before it was told to end.
+//! Permanent failures, which end a component before it is stopped.
 
 use std::{
     fmt,
@@ -11,18 +11,18 @@ use crate::{
     wait::wakers::{Registration, Wakers, discard, wake_all},
 };
 
-/// A component that failed for good: its policy, or its group's, did not let it go on.
+/// A permanent failure of a component: its policy, or that of its group, did not let it continue.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Failure {
-    /// Which component.
+    /// The name of the component.
     pub component: String,
-    /// Which instance of it, from zero.
+    /// The number of the instance, from zero.
     pub instance: usize,
-    /// Why, in words.
+    /// The reason, as text.
     pub why: String,
-    /// The group that gave up on account of it, and stopped.
+    /// The group that gave up because of this failure, and stopped.
     pub group: Option<String>,
 }
 
@@ -48,7 +48,7 @@ impl fmt::Display for Failure {
     }
 }
 
-/// The failures of a system, and who waits for the first one.
+/// The failures of a system, and the wakers of the futures that wait for the first one.
 #[derive(Default)]
 pub(in crate::system) struct Failures(Mutex<Noted>);
 
@@ -71,7 +71,7 @@ impl Failures {
         self.0.lock().failures.clone()
     }
 
-    /// Resolves to the first failure. Dropped, it leaves nothing behind.
+    /// Resolves to the first failure. If it is dropped, its waker is removed.
     pub(in crate::system) async fn first(&self) -> Failure {
         let mut wait = Wait {
             failures: self,
@@ -85,14 +85,14 @@ impl Failures {
     }
 }
 
-/// One future that waits for the first failure.
+/// A future's wait for the first failure.
 struct Wait<'a> {
     failures: &'a Failures,
     own: Registration,
 }
 
 impl Wait<'_> {
-    /// Registers the waker, unless there is a failure already.
+    /// Returns the first failure, or registers the waker if there is none.
     fn look(&mut self, waker: &Waker) -> Option<Failure> {
         let waker = waker.clone();
         let mut noted = self.failures.0.lock();

@@ -1,4 +1,4 @@
-//! What follows the failure of a component, alone or in a group.
+//! Supervision: the reaction to the failure of a component, alone or in a group.
 
 pub(super) mod failures;
 pub(super) mod supervision;

@@ -1,7 +1,7 @@
-//! What is done about the failures of a component's handlers, alone or in a group.
+//! The reaction to failures of a component's handlers, alone or in a group.
 //!
-//! All of it happens on the thread or task of the worker whose handler failed, before that goes on: no thread supervises, and none has to be up for it. So nothing
-//! here waits.
+//! All of it runs on the thread or task of the worker whose handler failed, before that worker
+//! continues. No thread supervises, so none has to be running for it, and no code here waits.
 
 use std::{
     sync::{Arc, OnceLock, Weak},
@@ -20,11 +20,11 @@ use crate::{
     worker::on_panic,
 };
 
-/// Oversees an instance of a component.
+/// The supervisor of an instance of a component.
 pub(in crate::system) struct InstanceSupervisor {
     pub(in crate::system) component: Arc<str>,
     pub(in crate::system) instance: usize,
-    /// The place of the component in the order of start.
+    /// The position of the component in the order of start.
     pub(in crate::system) place: usize,
     pub(in crate::system) record: Arc<Record>,
     pub(in crate::system) failures: Arc<Failures>,
@@ -40,7 +40,7 @@ impl Supervisor for InstanceSupervisor {
         };
         if let Next::End(end) = &next {
             let why = match (end, &self.supervision) {
-                // Of a group it is said that it gave up.
+                // For a group, the failure names the group that gave up.
                 (JoinErrorKind::GaveUp(_), None) => {
                     format!("it failed too often; the last time {why}")
                 }
@@ -55,7 +55,7 @@ impl Supervisor for InstanceSupervisor {
                     .as_ref()
                     .map(|group| group.terms.name.clone()),
             });
-            // Whoever learns of the end knows why by then.
+            // The failure is recorded first, so a caller that observes the end can read the reason.
             if let Some(group) = &self.supervision {
                 group.stop();
             }
@@ -64,25 +64,26 @@ impl Supervisor for InstanceSupervisor {
     }
 }
 
-/// A group at work.
+/// The supervision of a running group.
 pub(in crate::system) struct Supervision {
     terms: Group,
     failures: Mutex<on_panic::RestartCounter>,
-    /// Those that are launched, in the order of start.
+    /// The launched members, in the order of start.
     members: Mutex<Vec<Member>>,
     system: OnceLock<Weak<Inner>>,
 }
 
 #[derive(Clone)]
 struct Member {
-    /// The place of its component in the order of start.
+    /// The position of the member's component in the order of start.
     place: usize,
     stopper: Stopper,
     record: Arc<Record>,
 }
 
 impl Member {
-    /// Stops it for a group that has given up, and writes that down unless it has come to its end by itself.
+    /// Stops the member because its group has given up. Records that, unless the member is ending
+    /// already.
     fn stop_for(stopper: &Stopper, record: &Record, group: &str) {
         let is_ending = |status: &WorkerStatus| {
             matches!(status.state, WorkerState::Ending | WorkerState::Ended)
@@ -121,7 +122,8 @@ impl Supervision {
         self.members.lock().push(member);
     }
 
-    /// The handler of a component at this place in the order of start has failed.
+    /// Decides what follows the failure of a handler of the component at this position in the order
+    /// of start.
     fn decide(&self, place: usize, failure: &JoinErrorKind, now: Instant) -> Next {
         let pause: Option<Duration> = self.failures.lock().count(now);
         let Some(pause) = pause else {
@@ -131,7 +133,8 @@ impl Supervision {
             let is_concerned = match self.terms.strategy {
                 Strategy::OneForOne => false,
                 Strategy::RestForOne => member.place > place,
-                // Its own instance too, as that may be a pool. The worker itself makes its handler anew once only.
+                // Its own instance too, because that may be a pool. The failed worker still
+                // rebuilds its handler only once.
                 Strategy::OneForAll => true,
             };
             if is_concerned {
@@ -142,7 +145,7 @@ impl Supervision {
         Next::Restart(pause)
     }
 
-    /// Stops it, or the whole system, dependents first.
+    /// Stops the group or the whole system, dependents first.
     fn stop(&self) {
         match self.terms.escalation {
             Escalation::Group => {
