@@ -57,7 +57,17 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use crate::sync::{INITIAL_BUDGET, of_each_thread};
+use crate::sync::of_each_thread;
+
+/// How many results each thread has at first. In a model of loom no limit, unless the model sets one; in one of shuttle a small one, so that models of a few
+/// requests see what happens when it is spent.
+const INITIAL_BUDGET: u32 = if cfg!(loom) {
+    u32::MAX
+} else if cfg!(shuttle) {
+    3
+} else {
+    BUDGET
+};
 
 /// How many results may come without waiting before a future yields, unless an executor or a loop says otherwise. The same as tokio's.
 pub const BUDGET: u32 = 128;

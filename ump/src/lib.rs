@@ -9,6 +9,7 @@ pub mod hooks;
 mod inflight;
 #[doc(hidden)]
 pub mod internal;
+mod options;
 mod slot;
 mod stats;
 mod sync;
@@ -30,17 +31,23 @@ pub use crate::{
         dyn_client::{DynClient, DynRequest},
         gather::Gather,
         permit::{Permit, Reserve, ReserveFuture},
+        receive::Requests,
         reply_context::{Cancelled, ReplyContext},
-        request::{Post, PostFuture, Request, RequestFuture, Submit, SubmitFuture},
-        server::{Iter, Requests, Server},
+        request::{Post, Request, Submit},
+        request_future::{PostFuture, RequestFuture, SubmitFuture},
+        server::{Iter, Server},
         wait_reply::WaitReply,
     },
     error::{
-        Error, Executed, NoReply, Refused, RequestError, SendError, ZeroCapacity,
-        os_error::OsError, panic::PanicMessage,
+        Error, Executed, NoReply, Refused, ZeroCapacity, os_error::OsError, panic::PanicMessage,
+        request_error::RequestError, send_error::SendError,
     },
     stats::Stats,
-    time::clock::{BoxSleep, Clock, ManualClock, Sleep, TimeSource},
+    time::{
+        clock::{BoxSleep, Clock, TimeSource},
+        manual::ManualClock,
+        sleep::Sleep,
+    },
 };
 
 /// Makes an unbounded channel.

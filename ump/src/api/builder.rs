@@ -5,10 +5,8 @@
 use std::time::Duration;
 
 use crate::{
-    Client, Clock, Server,
-    channel::Channel,
-    error::ZeroCapacity,
-    sync::{Arc, WaitPolicy},
+    api::client::Client, api::server::Server, channel::Channel, error::ZeroCapacity,
+    inflight::pool, sync::Arc, time::clock::Clock, wait::WaitPolicy,
 };
 
 /// How long an end of a channel waits awake before it sleeps.
@@ -160,7 +158,13 @@ impl Builder {
             entry_times,
             timeout,
         } = self;
-        let channel = Arc::new(Channel::new(capacity, spin, clock, entry_times));
+        let channel = Arc::new(Channel::new(
+            capacity,
+            [spin.policy(), spin.policy()],
+            clock,
+            entry_times,
+            pool::free::<S, R, E>,
+        ));
         let client = Client::counted(Arc::clone(&channel), timeout);
         (Server::new(channel), client)
     }

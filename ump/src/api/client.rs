@@ -328,6 +328,13 @@ pub(crate) enum ClientRef<'a, S, R, E> {
     OwnedSlot(Arc<Client<S, R, E>>),
 }
 
+impl<S, R, E> AsRef<Channel<S, R, E>> for ClientRef<'_, S, R, E> {
+    #[inline]
+    fn as_ref(&self) -> &Channel<S, R, E> {
+        self.channel()
+    }
+}
+
 impl<S, R, E> Deref for ClientRef<'_, S, R, E> {
     type Target = Client<S, R, E>;
 

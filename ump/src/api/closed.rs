@@ -10,10 +10,7 @@ use std::{
 };
 
 use crate::{
-    channel::Channel,
-    coop::Coop,
-    sync::Arc,
-    wait::waiter::{Waiter, WaiterKey},
+    channel::Channel, coop::Coop, sync::Arc, wait::wait_queue::WaiterKey, wait::waiter::Waiter,
 };
 
 /// Ready when the server is gone or [closed](crate::Server::close): from then on no request is let in. From

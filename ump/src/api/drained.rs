@@ -14,8 +14,9 @@ use crate::{
     channel::Channel,
     coop::Coop,
     sync::Arc,
-    time::clock::Sleep,
-    wait::waiter::{Waiter, WaiterKey, request_repoll},
+    time::sleep::Sleep,
+    wait::wait_queue::WaiterKey,
+    wait::waiter::{Waiter, request_repoll},
 };
 
 /// Resolves when no client is left and no request is queued. From [`Server::drained`](crate::Server::drained).
@@ -26,12 +27,12 @@ use crate::{
 /// refuses the thread that would tell of a deadline, an expired request counts as queued until something else leaves the queue.
 ///
 /// # Cancel safety
-/// It can be dropped at any time, and leaves no waker behind. Different tasks may poll it in turn; the latest is woken. Polled again when it was ready it is
+/// It can be dropped at any time, and leaves no waker behind. Different tasks may poll it in key; the latest is woken. Polled again when it was ready it is
 /// ready again.
 #[must_use = "futures do nothing unless awaited"]
 pub struct Drained<S, R, E> {
     channel: Arc<Channel<S, R, E>>,
-    turn: WaiterKey,
+    key: WaiterKey,
     /// Until the first deadline of what is queued.
     sleep: Option<Sleep>,
     coop: Coop,
@@ -41,7 +42,7 @@ impl<S, R, E> Drained<S, R, E> {
     pub(crate) fn new(channel: Arc<Channel<S, R, E>>) -> Self {
         Self {
             channel,
-            turn: WaiterKey::default(),
+            key: WaiterKey::default(),
             sleep: None,
             coop: Coop::new(),
         }
@@ -68,12 +69,12 @@ impl<S, R, E> Future for Drained<S, R, E> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let Self {
             channel,
-            turn,
+            key,
             sleep,
             coop,
         } = &mut *self;
         coop.poll(cx, |cx| {
-            let Err(expiry) = channel.await_drain(turn, Waiter::task(cx.waker())) else {
+            let Err(expiry) = channel.await_drain(key, Waiter::task(cx.waker())) else {
                 *sleep = None;
                 return Poll::Ready(());
             };
@@ -92,8 +93,8 @@ impl<S, R, E> Future for Drained<S, R, E> {
 
 impl<S, R, E> Drop for Drained<S, R, E> {
     fn drop(&mut self) {
-        if self.turn.is_taken() {
-            self.channel.stop_awaiting_desertion(&mut self.turn);
+        if self.key.is_taken() {
+            self.channel.stop_awaiting_desertion(&mut self.key);
         }
     }
 }

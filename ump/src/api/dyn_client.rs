@@ -13,7 +13,8 @@ use std::{
 use crate::{
     api::client::Client,
     api::request::Request,
-    error::{RequestError, SendError},
+    error::request_error::RequestError,
+    error::send_error::SendError,
     stats::Stats,
     sync::{Arc, WakerArc},
     time::clock::Clock,

@@ -17,16 +17,19 @@ use std::{
 use crate::{
     api::client::{Client, ClientRef},
     api::request::Request,
-    channel::{Channel, Refusal, WaitMode},
+    channel::admission::Refusal,
+    channel::queue::WaitMode,
     coop::Coop,
-    error::SendError,
+    error::send_error::SendError,
     hooks,
     inflight::pending::EmptySlot,
+    inflight::room::ReservedRoom,
     inflight::send::{self, NotSent, POLLED_AGAIN, for_room},
-    slot::{Lane, RequestOptions},
+    options::{Lane, RequestOptions},
     sync::Arc,
-    time::clock::Timer,
-    wait::waiter::{Waiter, WaiterKey},
+    time::sleep::Timer,
+    wait::wait_queue::WaiterKey,
+    wait::waiter::Waiter,
 };
 
 /// A reservation that has not been made yet: say how, then wait for it or await it. From [`Client::reserve`].
@@ -276,42 +279,8 @@ impl<'a, S, R, E> Permit<'a, S, R, E> {
 impl<S, R, E> fmt::Debug for Permit<'_, S, R, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Permit")
-            .field("lane", &self.room.lane)
+            .field("lane", &self.room.lane())
             .finish_non_exhaustive()
-    }
-}
-
-/// Reserved room. Dropped, it is given back.
-pub(crate) struct ReservedRoom<S, R, E> {
-    /// None once it is used.
-    channel: Option<Arc<Channel<S, R, E>>>,
-    lane: Lane,
-}
-
-impl<S, R, E> ReservedRoom<S, R, E> {
-    /// It has been reserved.
-    fn reserved(channel: &Arc<Channel<S, R, E>>, lane: Lane) -> Self {
-        Self {
-            channel: Some(Arc::clone(channel)),
-            lane,
-        }
-    }
-
-    pub(crate) fn lane(&self) -> Lane {
-        self.lane
-    }
-
-    /// A request has it now.
-    pub(crate) fn spend(mut self) {
-        self.channel = None;
-    }
-}
-
-impl<S, R, E> Drop for ReservedRoom<S, R, E> {
-    fn drop(&mut self) {
-        if let Some(channel) = self.channel.take() {
-            channel.give_back_room(self.lane);
-        }
     }
 }
 

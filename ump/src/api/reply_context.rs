@@ -16,9 +16,11 @@ use crate::{
     error::panic::PanicMessage,
     error::{Error, NoReply},
     hooks::RequestId,
-    slot::{Completion, Responder},
+    slot::completion::Completion,
+    slot::server::Responder,
     sync::current,
-    time::clock::{Clock, Timer},
+    time::clock::Clock,
+    time::sleep::Timer,
     wait::waiter::Waiter,
 };
 

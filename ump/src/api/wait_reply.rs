@@ -13,11 +13,13 @@ use std::{
 use crate::{
     coop::Coop,
     error::Error,
-    hooks::{self, Cycle, RequestId, Wait},
+    error::cycle::Cycle,
+    hooks::{self, RequestId, Wait},
     inflight::pending::{ExitReason, PendingRequest},
     inflight::send::POLLED_AGAIN,
-    sync::YieldState,
-    time::clock::{Clock, Timer},
+    time::clock::Clock,
+    time::sleep::Timer,
+    wait::YieldState,
     wait::waiter::request_repoll,
 };
 

@@ -27,11 +27,17 @@
 use std::ptr::{self, NonNull};
 
 use crate::{
-    inflight::pool,
-    slot::{Disarmed, Entry, Parity, Slot, SlotCore},
+    slot::handoff::Disarmed,
+    slot::server::Entry,
+    slot::state::Parity,
+    slot::{Slot, SlotCore},
     stats::{AtomicCounters, Stats},
-    sync::{AFFINITY_THRESHOLD, AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering},
+    sync::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering},
 };
+
+/// So often a client has to be served in a row before its slot is armed: less than this may be chance. In a model of loom at once, so that short models
+/// get there.
+const AFFINITY_THRESHOLD: u32 = if cfg!(loom) { 1 } else { 2 };
 
 pub(crate) struct DirectHandoff<S, R, E> {
     /// Null if there is none. Written by who has the lease and the channel's lock.
@@ -43,7 +49,12 @@ pub(crate) struct DirectHandoff<S, R, E> {
     /// locked instructions.
     handed_over: AtomicU64,
     counters: AtomicCounters,
+    /// Frees the memory of a slot that its last owner has left to the handoff.
+    free: FreeSlot<S, R, E>,
 }
+
+/// Frees the memory of a slot that nobody else can reach, and that holds neither message nor outcome.
+pub(crate) type FreeSlot<S, R, E> = unsafe fn(NonNull<Slot<S, R, E>>);
 
 /// Who was served last, and how often in a row. Under the channel's lock.
 pub(crate) struct AffinityTracker<S, R, E> {
@@ -76,8 +87,9 @@ impl<S, R, E> AffinityTracker<S, R, E> {
 }
 
 impl<S, R, E> DirectHandoff<S, R, E> {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(free: FreeSlot<S, R, E>) -> Self {
         Self {
+            free,
             armed_slot: AtomicPtr::new(ptr::null_mut()),
             leased: AtomicBool::new(false),
             last: AtomicU32::new(0),
@@ -286,7 +298,7 @@ impl<S, R, E> Lease<'_, S, R, E> {
             Disarmed::Idle => DisarmResult::Idle,
             Disarmed::Orphan => {
                 // SAFETY: its last owner has left it to us.
-                unsafe { pool::free(slot) };
+                unsafe { (self.0.free)(slot) };
                 DisarmResult::Idle
             }
             // SAFETY: a call brings the right to take it, to the one who ends it.

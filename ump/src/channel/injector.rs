@@ -19,8 +19,9 @@ use std::{
 };
 
 use crate::{
+    slot::Slot,
     slot::list::Batch,
-    slot::{Entry, Slot},
+    slot::server::Entry,
     sync::{AtomicPtr, Ordering},
 };
 
@@ -84,18 +85,18 @@ impl<S, R, E> Injector<S, R, E> {
 
     /// Takes all, and leaves it open or shut. To be called under the channel's lock.
     #[inline]
-    pub(crate) fn take_all(&self, open: bool) -> Drained<S, R, E> {
+    pub(crate) fn take_all(&self, open: bool) -> InjectedChain<S, R, E> {
         let empty = if open { ptr::null_mut() } else { shut() };
         // Acquire: pairs with the Release of `enter`. Release: with `looks_empty`.
         let latest = self.0.swap(empty, Ordering::AcqRel);
-        Drained(NonNull::new(latest).filter(|latest| latest.as_ptr() != shut()))
+        InjectedChain(NonNull::new(latest).filter(|latest| latest.as_ptr() != shut()))
     }
 }
 
 /// What was in the injector, the latest first.
-pub(crate) struct Drained<S, R, E>(Option<NonNull<Slot<S, R, E>>>);
+pub(crate) struct InjectedChain<S, R, E>(Option<NonNull<Slot<S, R, E>>>);
 
-impl<S, R, E> Drained<S, R, E> {
+impl<S, R, E> InjectedChain<S, R, E> {
     /// The other way round, and whether all of them are plain: normal, and without a deadline.
     #[inline]
     pub(crate) fn in_order(self) -> (Batch<S, R, E>, bool) {

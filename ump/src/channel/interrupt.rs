@@ -22,7 +22,8 @@
 
 use crate::{
     sync::{AtomicUsize, Mutex, Ordering},
-    wait::waiter::{Removal, WaitQueue, Waiter, WaiterKey},
+    wait::wait_queue::{Removal, WaitQueue, WaiterKey},
+    wait::waiter::Waiter,
 };
 
 pub(crate) struct Interruptions {

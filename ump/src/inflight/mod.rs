@@ -2,4 +2,5 @@
 
 pub(crate) mod pending;
 pub(crate) mod pool;
+pub(crate) mod room;
 pub(crate) mod send;

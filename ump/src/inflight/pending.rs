@@ -17,11 +17,18 @@ use std::{
 };
 
 use crate::{
-    channel::{Channel, Refusal, WaitMode},
-    error::{Error, RequestError},
-    hooks::{Cycle, RequestId},
+    channel::Channel,
+    channel::admission::Refusal,
+    channel::queue::WaitMode,
+    error::Error,
+    error::cycle::Cycle,
+    error::request_error::RequestError,
+    hooks::RequestId,
     inflight::pool::{OwnedSlot, SlotPool},
-    slot::{Completion, Entry, RequestOptions, Slot, SlotCore},
+    options::RequestOptions,
+    slot::completion::Completion,
+    slot::server::Entry,
+    slot::{Slot, SlotCore},
     stats::{Ending, Untaken},
     sync::Arc,
     wait::waiter::DeferredWake,

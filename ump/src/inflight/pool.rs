@@ -20,7 +20,9 @@ use std::{
 
 use crate::{
     channel::Channel,
-    slot::{Completion, RequestOptions, Slot, SlotCore, SlotVtable},
+    options::RequestOptions,
+    slot::completion::Completion,
+    slot::{Slot, SlotCore, SlotVtable},
     stats::Untaken,
     sync::{Arc, AtomicBool, AtomicPtr, Ordering, SpinLock},
 };

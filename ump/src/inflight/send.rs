@@ -9,18 +9,22 @@ use std::{
 };
 
 use crate::{
-    api::client::ClientRef,
-    api::permit::ReservedRoom,
-    channel::{Channel, Refusal, WaitMode},
+    channel::Channel,
+    channel::admission::Refusal,
+    channel::queue::WaitMode,
     coop::Coop,
-    error::SendError,
+    error::cycle::Cycle,
     error::os_error::OsError,
-    hooks::{self, Cycle, Goal, RequestId, Wait},
+    error::send_error::SendError,
+    hooks::{self, Goal, RequestId, Wait},
     inflight::pending::UnsentRequest,
-    slot::{Lane, RequestOptions},
+    inflight::room::ReservedRoom,
+    options::{Lane, RequestOptions},
     sync::current,
-    time::clock::{Clock, Timer},
-    wait::waiter::{Waiter, WaiterKey},
+    time::clock::Clock,
+    time::sleep::Timer,
+    wait::wait_queue::WaiterKey,
+    wait::waiter::Waiter,
 };
 
 /// Why a request did not get into the queue.
@@ -132,9 +136,9 @@ impl<S, R, E, T, F> Offer<S, R, E, T> for F where
 }
 
 /// A request on its way into the queue, awaited.
-pub(crate) struct Sending<'a, S, R, E> {
+pub(crate) struct Sending<C: AsRef<Channel<S, R, E>>, S, R, E> {
     /// Kept alive, so that the server does not leave before a request that waits for room.
-    client: ClientRef<'a, S, R, E>,
+    client: C,
     /// Until it has been let in or refused.
     unsent: Option<UnsentRequest<S, R, E>>,
     key: WaiterKey,
@@ -148,9 +152,9 @@ pub(crate) struct Sending<'a, S, R, E> {
     has_waited: bool,
 }
 
-impl<'a, S, R, E> Sending<'a, S, R, E> {
+impl<C: AsRef<Channel<S, R, E>>, S, R, E> Sending<C, S, R, E> {
     pub(crate) fn new(
-        client: ClientRef<'a, S, R, E>,
+        client: C,
         unsent: UnsentRequest<S, R, E>,
         if_room: bool,
         room: Option<ReservedRoom<S, R, E>>,
@@ -235,7 +239,7 @@ impl<'a, S, R, E> Sending<'a, S, R, E> {
         let slot = &mut self.unsent;
         let mut offer = |mode: WaitMode<'_>| {
             let unsent = slot.take().expect(POLLED_AGAIN);
-            offer(unsent, self.client.channel(), mode).map_err(|(unsent, refusal)| {
+            offer(unsent, self.client.as_ref(), mode).map_err(|(unsent, refusal)| {
                 *slot = Some(unsent);
                 refusal
             })
@@ -252,7 +256,7 @@ impl<'a, S, R, E> Sending<'a, S, R, E> {
                 Err(refusal) => Err(NotSent::Refused(refusal)),
             };
         }
-        if self.if_room || self.client.channel().capacity().is_none() {
+        if self.if_room || self.client.as_ref().capacity().is_none() {
             return match offer(WaitMode::NoWait) {
                 Ok(sent) => Ok(Poll::Ready(sent)),
                 Err(refusal) => Err(NotSent::Refused(refusal)),
@@ -263,7 +267,7 @@ impl<'a, S, R, E> Sending<'a, S, R, E> {
             Err(Refusal::Full) => {}
             Err(refusal) => return Err(NotSent::Refused(refusal)),
         }
-        let channel = self.client.channel();
+        let channel = self.client.as_ref();
         let wait = || for_room(channel, request, lane, deadline).again(self.key.is_taken());
         let exchanged = hooks::polled(cx.waker(), wait).map_err(NotSent::WouldDeadlock)?;
         let waker = exchanged.as_ref().unwrap_or(cx.waker());
@@ -282,11 +286,11 @@ impl<'a, S, R, E> Sending<'a, S, R, E> {
 
     #[inline]
     fn clock(&self) -> &Clock {
-        self.client.clock()
+        self.client.as_ref().clock()
     }
 
     fn give_up(&mut self) {
-        let (Some(unsent), channel) = (&self.unsent, self.client.channel()) else {
+        let (Some(unsent), channel) = (&self.unsent, self.client.as_ref()) else {
             return;
         };
         if self.key.is_taken() {
@@ -297,7 +301,7 @@ impl<'a, S, R, E> Sending<'a, S, R, E> {
     }
 }
 
-impl<S, R, E> Drop for Sending<'_, S, R, E> {
+impl<C: AsRef<Channel<S, R, E>>, S, R, E> Drop for Sending<C, S, R, E> {
     fn drop(&mut self) {
         if self.key.is_taken() {
             self.give_up();

@@ -7,7 +7,7 @@
 
 use std::{ptr::NonNull, time::Instant};
 
-use crate::slot::{Entry, Slot};
+use crate::{slot::Slot, slot::server::Entry};
 
 pub(crate) struct List<S, R, E> {
     head: Option<NonNull<Slot<S, R, E>>>,

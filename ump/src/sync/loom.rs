@@ -2,12 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use std::{
-    io,
-    ops::Deref,
-    task::{Context, Poll},
-    time::Instant,
-};
+use std::{ops::Deref, time::Instant};
 
 /// What wakers are made of, and what the standard library knows about this thread: the same in a model.
 pub(crate) use std::{sync::Arc as WakerArc, thread::panicking};
@@ -160,106 +155,7 @@ pub(crate) fn park_until(deadline: Option<Instant>) -> bool {
     true
 }
 
-/// No limit: a model that is about the budget says so.
-pub(crate) const INITIAL_BUDGET: u32 = u32::MAX;
-
-/// At once, so that short models get there.
-pub(crate) const AFFINITY_THRESHOLD: u32 = 1;
-
-/// There is nothing to learn in a model.
-#[derive(Debug)]
-pub(crate) struct SpinPolicy;
-
-/// How long a sleep takes teaches nothing here.
-pub(crate) struct SleepStart;
-
-impl SpinPolicy {
-    pub(crate) const fn of_thread(_: u32, _: u32) -> Self {
-        Self
-    }
-
-    pub(crate) const fn of_task(_: u32, _: u32) -> Self {
-        Self
-    }
-
-    #[expect(clippy::unused_self, reason = "its twin needs it")]
-    pub(crate) fn sleeps(&self) -> SleepStart {
-        SleepStart
-    }
-
-    #[expect(clippy::unused_self, reason = "its twin needs it")]
-    pub(crate) fn woken(&self, _: SleepStart) {}
-}
-
-/// Of those that begin to wait the first leaves word, the second lets others run once before it does, and so on in turn.
-#[derive(Debug)]
-pub(crate) struct YieldPolicy(AtomicU64);
-
-#[derive(Debug, Default)]
-pub(crate) enum YieldState {
-    #[default]
-    NotStarted,
-    Registered,
-}
-
-impl YieldPolicy {
-    pub(crate) const fn new(_: u32) -> Self {
-        Self(AtomicU64::new(0))
-    }
-
-    pub(crate) fn is_worth_it(&self) -> bool {
-        self.0.load(Ordering::Relaxed) % 2 == 1
-    }
-
-    pub(crate) fn skip(&self, wait: &mut YieldState) {
-        self.0.fetch_add(1, Ordering::Relaxed);
-        *wait = YieldState::Registered;
-    }
-
-    pub(crate) fn should_yield(&self, wait: &mut YieldState) -> bool {
-        let defers = matches!(wait, YieldState::NotStarted) && self.is_worth_it();
-        if matches!(wait, YieldState::NotStarted) {
-            self.skip(wait);
-        }
-        defers
-    }
-
-    #[expect(clippy::unused_self, reason = "the real one learns")]
-    pub(crate) fn found(&self, wait: &mut YieldState) {
-        *wait = YieldState::NotStarted;
-    }
-}
-
-/// Nothing to wait for.
-pub(crate) fn pause_for_peer() {}
-
-/// Looks once: loom explores the orders, so looking twice finds nothing new.
-pub(crate) fn spin_until(_: &SpinPolicy, ready: impl Fn() -> bool) -> bool {
-    ready()
-}
-
 /// Lets the holder of the lock bit run.
 pub(crate) fn lock_pause(_: &mut u32) {
     loom::thread::yield_now();
-}
-
-/// Rings at the second poll, whatever the instant.
-#[derive(Debug)]
-pub(crate) struct SystemTimer {
-    polled: bool,
-}
-
-impl SystemTimer {
-    #[expect(clippy::unnecessary_wraps, reason = "the real one can fail")]
-    pub(crate) fn new(_: Instant) -> io::Result<Self> {
-        Ok(Self { polled: false })
-    }
-
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if std::mem::replace(&mut self.polled, true) {
-            return Poll::Ready(Ok(()));
-        }
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    }
 }

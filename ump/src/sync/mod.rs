@@ -16,9 +16,6 @@
 //! | [`WakerArc`], [`panicking`] | `std` | `std`: not part of what is modelled |
 //! | [`park`], [`Thread`] | `std::thread` | loom's |
 //! | [`park_until`] | sleeps, then says whether the deadline has passed | yields once, then it *has* passed |
-//! | [`spin_until`] | bounded, learns | looks once |
-//! | [`YieldPolicy`] | bounded, learns | once, every second wait |
-//! | [`SystemTimer`] | a timer thread of the process; a forked child ([`fork`]) has its own | rings at the second poll |
 
 #[cfg(not(any(loom, shuttle)))]
 pub(crate) mod fork;
@@ -41,38 +38,7 @@ pub(crate) use self::shuttle::*;
 #[cfg(not(any(loom, shuttle)))]
 pub use fork::PerProcess;
 #[cfg(not(any(loom, shuttle)))]
-pub(crate) use {
-    crate::time::timer::SystemTimer,
-    crate::wait::{
-        budget::AdaptiveBudget,
-        probe::SpinProbe,
-        spin::*,
-        yield_now::{YieldPolicy, YieldState},
-    },
-    native::*,
-};
-
-/// How those wait awake who wait for the same thing.
-#[derive(Debug)]
-pub(crate) struct WaitPolicy {
-    pub(crate) threads: SpinPolicy,
-    /// Within a poll, for a thread that is awake at the other end.
-    pub(crate) tasks: SpinPolicy,
-    /// Between polls.
-    pub(crate) yields: YieldPolicy,
-}
-
-impl WaitPolicy {
-    /// For so many nanoseconds, and for so many more that bring two ends to wait awake, or keep them so: threads, and tasks within a poll.
-    pub(crate) const fn new(threads: [u32; 2], tasks: [u32; 2]) -> Self {
-        let [threads, long] = threads;
-        Self {
-            threads: SpinPolicy::of_thread(threads, long),
-            tasks: SpinPolicy::of_task(tasks[0], tasks[1]),
-            yields: YieldPolicy::new(threads),
-        }
-    }
-}
+pub(crate) use native::*;
 
 /// Keeps two ends that are written by different cores on different cache lines.
 ///

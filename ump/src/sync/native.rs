@@ -2,7 +2,14 @@
 
 #![forbid(unsafe_code)]
 
-use std::{cell, thread, time::Instant};
+use std::{
+    cell, fs, hint,
+    num::NonZeroUsize,
+    path::Path,
+    sync::atomic::AtomicU8,
+    thread,
+    time::{Duration, Instant},
+};
 
 /// What wakers are made of, and what the standard library knows about this thread.
 pub(crate) use std::{sync::Arc as WakerArc, thread::panicking};
@@ -47,12 +54,6 @@ impl<T> UnsafeCell<T> {
     }
 }
 
-/// So often a client has to be served in a row before the handoff watches its slot: less than this may be chance.
-pub(crate) const AFFINITY_THRESHOLD: u32 = 2;
-
-/// How many results of its futures each thread has before one of them lets other tasks run.
-pub(crate) const INITIAL_BUDGET: u32 = crate::coop::BUDGET;
-
 /// Sleeps until unparked or until `deadline`; tells whether the deadline has passed.
 ///
 /// May return early for no reason, like `std::thread::park`.
@@ -66,4 +67,73 @@ pub(crate) fn park_until(deadline: Option<Instant>) -> bool {
         thread::park_timeout(left);
     }
     Instant::now() >= deadline
+}
+
+/// Looks before a lock holder is taken to have been descheduled.
+const LOCK_LOOKS: u32 = 64;
+
+/// Looks and yields before it is taken to wait for our own priority.
+const LOCK_YIELDS: u32 = 1024;
+
+/// One step of waiting for a lock bit that is held for a few instructions; `looks` counts the steps.
+#[inline]
+pub(crate) fn lock_pause(looks: &mut u32) {
+    *looks += 1;
+    match *looks {
+        0..LOCK_LOOKS if parallel() => hint::spin_loop(),
+        // The holder was descheduled within those few instructions: only running it helps.
+        0..LOCK_YIELDS => thread::yield_now(),
+        // A thread of higher real-time priority yields to nobody but its equals.
+        _ => thread::sleep(Duration::from_micros(50)),
+    }
+}
+
+/// Whether two threads of this process can run at the same time, as it was when it was first asked.
+#[inline]
+pub(crate) fn parallel() -> bool {
+    const ALONE: u8 = 1;
+    const PARALLEL: u8 = 2;
+    /// Zero: not known yet. As above.
+    static KNOWN: AtomicU8 = AtomicU8::new(0);
+    match KNOWN.load(Ordering::Relaxed) {
+        0 => {
+            let parallel = can_run_in_parallel();
+            KNOWN.store(if parallel { PARALLEL } else { ALONE }, Ordering::Relaxed);
+            parallel
+        }
+        known => known == PARALLEL,
+    }
+}
+
+#[cold]
+fn can_run_in_parallel() -> bool {
+    // What one thread may use, or less if a cgroup limits the process.
+    let here = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    here > 1 || bound_apart()
+}
+
+/// Whether this thread is bound to one CPU while others of the process may use another one.
+///
+/// On Linux, where `/proc` tells. Elsewhere what the asking thread may use is taken for what all may.
+fn bound_apart() -> bool {
+    let cpus = |status: &Path| {
+        let status = fs::read_to_string(status).ok()?;
+        let list = status
+            .lines()
+            .find_map(|line| line.strip_prefix("Cpus_allowed_list:"))?;
+        Some(list.trim().to_owned())
+    };
+    let Some(here) = cpus(Path::new("/proc/thread-self/status")) else {
+        return false;
+    };
+    // More than one here: then it is a cgroup that limits the process to one at a time.
+    let bound = here.parse::<usize>().is_ok();
+    let others = fs::read_dir("/proc/self/task")
+        .into_iter()
+        .flatten()
+        .flatten();
+    bound
+        && others
+            .filter_map(|task| cpus(&task.path().join("status")))
+            .any(|there| there != here)
 }

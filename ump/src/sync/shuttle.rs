@@ -7,14 +7,14 @@
 
 use std::{
     cell::{self, Cell},
-    future, io, mem,
-    task::{Context, Poll, Waker},
+    future, mem,
+    task::{Poll, Waker},
     time::{Duration, Instant},
 };
 
 use shuttle::rand::{Rng, thread_rng};
 
-pub(crate) use shuttle::thread_local as of_each_thread;
+pub(crate) use shuttle::{thread::yield_now, thread_local as of_each_thread};
 
 /// What wakers are made of, and what the standard library knows about this thread: the same in a model.
 pub(crate) use std::{sync::Arc as WakerArc, thread::panicking};
@@ -26,10 +26,9 @@ pub(crate) use shuttle::sync::{
 
 /// One in so many calls of `park` returns for no reason.
 const EARLY: u32 = 16;
+
 /// So often, at most, one looks or lets others run while it waits awake or for a deadline.
 const TIMES: u32 = 3;
-/// One in so many looks at a timer finds that it rings.
-const RINGS: u32 = 3;
 
 /// shuttle's mutex without poisoning.
 pub(crate) struct Mutex<T>(shuttle::sync::Mutex<T>);
@@ -140,119 +139,9 @@ pub(crate) fn park_until(deadline: Option<Instant>) -> bool {
     one_in(2)
 }
 
-/// As in a real program: the models are long enough to get there.
-pub(crate) const AFFINITY_THRESHOLD: u32 = 2;
-
-/// There is nothing to learn in a model.
-#[derive(Debug)]
-pub(crate) struct SpinPolicy;
-
-/// How long a sleep takes teaches nothing here.
-pub(crate) struct SleepStart;
-
-impl SpinPolicy {
-    pub(crate) const fn of_thread(_: u32, _: u32) -> Self {
-        Self
-    }
-
-    pub(crate) const fn of_task(_: u32, _: u32) -> Self {
-        Self
-    }
-
-    #[expect(clippy::unused_self, reason = "its twin needs it")]
-    pub(crate) fn sleeps(&self) -> SleepStart {
-        SleepStart
-    }
-
-    #[expect(clippy::unused_self, reason = "its twin needs it")]
-    pub(crate) fn woken(&self, _: SleepStart) {}
-}
-
-/// Small, so that models of a few requests see what happens when it is spent.
-pub(crate) const INITIAL_BUDGET: u32 = 3;
-
-/// Whether a task lets others run before it leaves word, and how often, is left to chance.
-#[derive(Debug)]
-pub(crate) struct YieldPolicy;
-
-#[derive(Debug, Default)]
-pub(crate) enum YieldState {
-    #[default]
-    NotStarted,
-    Registered,
-}
-
-impl YieldPolicy {
-    pub(crate) const fn new(_: u32) -> Self {
-        Self
-    }
-
-    #[expect(clippy::unused_self, reason = "the real ones learn")]
-    pub(crate) fn is_worth_it(&self) -> bool {
-        one_in(2)
-    }
-
-    #[expect(clippy::unused_self, reason = "the real ones learn")]
-    pub(crate) fn skip(&self, wait: &mut YieldState) {
-        *wait = YieldState::Registered;
-    }
-
-    pub(crate) fn should_yield(&self, wait: &mut YieldState) -> bool {
-        let defers = matches!(wait, YieldState::NotStarted) && self.is_worth_it();
-        if defers {
-            shuttle::thread::yield_now();
-        } else {
-            self.skip(wait);
-        }
-        defers
-    }
-
-    #[expect(clippy::unused_self, reason = "the real ones learn")]
-    pub(crate) fn found(&self, wait: &mut YieldState) {
-        *wait = YieldState::NotStarted;
-    }
-}
-
-/// Nothing to wait for.
-pub(crate) fn pause_for_peer() {}
-
-/// Looks a few times, and lets others run in between.
-pub(crate) fn spin_until(_: &SpinPolicy, ready: impl Fn() -> bool) -> bool {
-    let looks = times();
-    let in_vain = (0..looks).all(|_| {
-        let found = ready();
-        if !found {
-            shuttle::thread::yield_now();
-        }
-        !found
-    });
-    !in_vain || ready()
-}
-
 /// Lets the holder of the lock bit run.
 pub(crate) fn lock_pause(_: &mut u32) {
     shuttle::thread::yield_now();
-}
-
-/// Rings at some poll, whatever the instant; others may run before the next one.
-#[derive(Debug)]
-pub(crate) struct SystemTimer;
-
-impl SystemTimer {
-    #[expect(clippy::unnecessary_wraps, reason = "the real one can fail")]
-    pub(crate) fn new(_: Instant) -> io::Result<Self> {
-        Ok(Self)
-    }
-
-    #[expect(clippy::unused_self, reason = "the real one has an instant")]
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if one_in(RINGS) {
-            return Poll::Ready(Ok(()));
-        }
-        cx.waker().wake_by_ref();
-        shuttle::thread::yield_now();
-        Poll::Pending
-    }
 }
 
 /// Others may run here.
@@ -260,10 +149,10 @@ fn switch() {
     shuttle::thread::sleep(Duration::ZERO);
 }
 
-fn one_in(times: u32) -> bool {
+pub(crate) fn one_in(times: u32) -> bool {
     thread_rng().gen_ratio(1, times)
 }
 
-fn times() -> u32 {
+pub(crate) fn times() -> u32 {
     thread_rng().gen_range(0..=TIMES)
 }

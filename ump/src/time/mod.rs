@@ -1,6 +1,17 @@
 //! What time it is, and sleeping until it is later.
 
 pub(crate) mod clock;
+pub(crate) mod manual;
+pub(crate) mod sleep;
+mod thread_waker;
 pub(crate) mod timeout;
 #[cfg(not(any(loom, shuttle)))]
-pub(crate) mod timer;
+mod timer;
+#[cfg(loom)]
+#[path = "timer_loom.rs"]
+mod timer;
+#[cfg(shuttle)]
+#[path = "timer_shuttle.rs"]
+mod timer;
+
+use timer::SystemTimer;

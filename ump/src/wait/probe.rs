@@ -27,7 +27,10 @@
 
 use std::time::{Duration, Instant};
 
-use crate::sync::{AdaptiveBudget, AtomicU32, Ordering};
+use crate::{
+    sync::{AtomicU32, Ordering},
+    wait::budget::AdaptiveBudget,
+};
 
 /// So often it tries in a row.
 const TRIALS: u32 = 4;

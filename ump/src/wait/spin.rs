@@ -22,46 +22,56 @@
 #![forbid(unsafe_code)]
 
 use std::{
-    fs, hint,
-    num::NonZeroUsize,
-    path::Path,
-    sync::atomic::{AtomicU8, AtomicU64},
+    hint,
+    sync::atomic::AtomicU64,
     thread,
     time::{Duration, Instant},
 };
 
-use crate::sync::{AdaptiveBudget, Ordering, SpinProbe};
-
-/// Looks before a lock holder is taken to have been descheduled.
-const LOCK_LOOKS: u32 = 64;
-/// Looks and yields before it is taken to wait for our own priority.
-const LOCK_YIELDS: u32 = 1024;
+use crate::{
+    sync::{Ordering, parallel},
+    wait::budget::AdaptiveBudget,
+    wait::probe::SpinProbe,
+};
 
 /// What can be saved up.
 const BUDGET: u32 = 128;
+
 const REWARD: u32 = 8;
+
 /// After so many times without credit it is tried again.
 const REST: u32 = 64 * BUDGET;
+
 /// What it costs to lose the CPU to a stranger.
 const FINE: u32 = 32;
 
 /// It looks for so many nanoseconds before it yields.
 const SLICE: u64 = 1_000;
+
 /// Without credit it looks this much shorter; a task, which does not yield then, not so much: a reply takes some 150 ns.
 const SHORT: u64 = 16;
+
 const SHORT_IN_TASK: u64 = 4;
+
 /// A long look yields so often.
 const LONG_SLICE: u64 = 5_000;
+
 /// So often a task yields in vain before it rests, and after so many waits it does again at first.
 const TASK_YIELDS: u32 = 16;
+
 const TASK_REST: u32 = 32;
+
 /// So often it lets others run in vain.
 const YIELDS: u32 = 4;
+
 /// What came back sooner from yielding met nobody.
 const NOBODY: Duration = Duration::from_nanos(600);
+
 /// What came back later has been with a stranger.
 const STRANGER: Duration = Duration::from_millis(2);
+
 const STRANGER_TO_TASK: Duration = Duration::from_micros(200);
+
 /// Looks left out while the other end has the cache line: about 50 ns, where the pause instruction takes 10.
 const HEAD_START: u32 = 5;
 
@@ -300,67 +310,4 @@ fn measured_looks() -> u64 {
     // The quickest: the thread may be descheduled in between.
     let quickest = (0..4).map(|_| trial()).min().unwrap_or(0).max(1);
     u64::try_from(u128::from(TRIAL) * 1000 / quickest).map_or(1, |looks| looks.clamp(1, 1000))
-}
-
-/// One step of waiting for a lock bit that is held for a few instructions; `looks` counts the steps.
-#[inline]
-pub(crate) fn lock_pause(looks: &mut u32) {
-    *looks += 1;
-    match *looks {
-        0..LOCK_LOOKS if parallel() => hint::spin_loop(),
-        // The holder was descheduled within those few instructions: only running it helps.
-        0..LOCK_YIELDS => thread::yield_now(),
-        // A thread of higher real-time priority yields to nobody but its equals.
-        _ => thread::sleep(Duration::from_micros(50)),
-    }
-}
-
-/// Whether two threads of this process can run at the same time, as it was when it was first asked.
-#[inline]
-fn parallel() -> bool {
-    const ALONE: u8 = 1;
-    const PARALLEL: u8 = 2;
-    /// Zero: not known yet. As above.
-    static KNOWN: AtomicU8 = AtomicU8::new(0);
-    match KNOWN.load(Ordering::Relaxed) {
-        0 => {
-            let parallel = can_run_in_parallel();
-            KNOWN.store(if parallel { PARALLEL } else { ALONE }, Ordering::Relaxed);
-            parallel
-        }
-        known => known == PARALLEL,
-    }
-}
-
-#[cold]
-fn can_run_in_parallel() -> bool {
-    // What one thread may use, or less if a cgroup limits the process.
-    let here = thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    here > 1 || bound_apart()
-}
-
-/// Whether this thread is bound to one CPU while others of the process may use another one.
-///
-/// On Linux, where `/proc` tells. Elsewhere what the asking thread may use is taken for what all may.
-fn bound_apart() -> bool {
-    let cpus = |status: &Path| {
-        let status = fs::read_to_string(status).ok()?;
-        let list = status
-            .lines()
-            .find_map(|line| line.strip_prefix("Cpus_allowed_list:"))?;
-        Some(list.trim().to_owned())
-    };
-    let Some(here) = cpus(Path::new("/proc/thread-self/status")) else {
-        return false;
-    };
-    // More than one here: then it is a cgroup that limits the process to one at a time.
-    let bound = here.parse::<usize>().is_ok();
-    let others = fs::read_dir("/proc/self/task")
-        .into_iter()
-        .flatten()
-        .flatten();
-    bound
-        && others
-            .filter_map(|task| cpus(&task.path().join("status")))
-            .any(|there| there != here)
 }

@@ -19,7 +19,7 @@
 
 use std::{cell::Cell, mem, ptr};
 
-use crate::sync::AdaptiveBudget;
+use crate::wait::budget::AdaptiveBudget;
 
 /// What can be saved up: it takes many tasks that wait for the same thing in vain, 64 say, some rounds to use it up.
 const BUDGET: u32 = 8192;

@@ -1,0 +1,235 @@
+//! Receiving requests: waiting for the next one as a task, and what a thread and a task do alike.
+
+#![forbid(unsafe_code)]
+
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use futures_core::Stream;
+
+use crate::{
+    api::reply_context::ReplyContext,
+    channel::Channel,
+    channel::handoff::Lease,
+    channel::queue::WaitMode,
+    channel::receive::{ReceiverKind, Taken},
+    coop::Coop,
+    error::Error,
+    slot::list::Batch,
+    wait::wait_queue::WaiterKey,
+    wait::waiter::{Waiter, request_repoll},
+    wait::{SpinPolicy, WaitPolicy, YieldState, pause_for_peer, spin_until},
+};
+
+/// A message and the duty to answer it.
+pub(super) type Received<S, R, E> = (S, ReplyContext<R, E>);
+
+/// Stream of the requests of a [`Server`]. From [`Server::stream`].
+///
+/// It has a place of its own in the line of those who wait. Whoever keeps it without polling it (a `select!` loop that is busy with
+/// something else) may be woken for a request that another worker could have had at once. Where workers share a server, rather drop
+/// it or use [`Server::async_wait`], which leaves the line when its future is dropped.
+///
+/// # Cancel safety
+/// Dropping it loses nothing: see [`Server::async_wait`]. Dropping a future of its next item loses no request either, but it stays in
+/// line.
+#[must_use = "streams do nothing unless polled"]
+pub struct Requests<'a, S, R, E>(pub(super) Receive<'a, S, R, E>);
+
+impl<S, R, E> Requests<'_, S, R, E> {
+    /// Takes a request, or arranges for the task to be woken when there is one.
+    ///
+    /// Unlike [`Server::poll_wait`] it has a place of its own in line, from the first time it finds nothing until it takes a request or is
+    /// dropped.
+    ///
+    /// # Errors
+    /// [`Error::ClientsDisappeared`]: the queue is empty, and no client is left or the server was [closed](Server::close).
+    pub fn poll_wait(&mut self, cx: &mut Context<'_>) -> Poll<Result<Received<S, R, E>, Error<E>>> {
+        Pin::new(&mut self.0).poll(cx).map_ok(first)
+    }
+}
+
+impl<S, R, E> Stream for Requests<'_, S, R, E> {
+    type Item = Received<S, R, E>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.poll_wait(cx).map(Result::ok)
+    }
+}
+
+impl<S, R, E> fmt::Debug for Requests<'_, S, R, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Requests").finish_non_exhaustive()
+    }
+}
+
+/// Waits in line for requests. It can be polled again after it was ready, for the next ones.
+pub(super) struct Receive<'a, S, R, E> {
+    channel: &'a Channel<S, R, E>,
+    max: usize,
+    key: WaiterKey,
+    yield_state: YieldState,
+    coop: Coop,
+}
+
+impl<'a, S, R, E> Receive<'a, S, R, E> {
+    pub(super) fn new(channel: &'a Channel<S, R, E>, max: usize) -> Self {
+        Self {
+            channel,
+            max,
+            key: WaiterKey::default(),
+            yield_state: YieldState::default(),
+            coop: Coop::new(),
+        }
+    }
+}
+
+impl<S, R, E> Future for Receive<'_, S, R, E> {
+    type Output = Result<Batch<S, R, E>, Error<E>>;
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if !self.coop.begin(cx) {
+            return Poll::Pending;
+        }
+        let polled = self.poll_without_budget(cx);
+        let count = |taken: &Self::Output| taken.as_ref().map_or(1, Batch::len);
+        self.coop.end_many(&polled, count);
+        polled
+    }
+}
+
+impl<S, R, E> Receive<'_, S, R, E> {
+    #[inline]
+    fn poll_without_budget(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Batch<S, R, E>, Error<E>>> {
+        let Self {
+            channel,
+            max,
+            key,
+            yield_state,
+            ..
+        } = self;
+        let WaitPolicy { tasks, yields, .. } = &channel.wait_policy;
+        let lease = channel.lease_handoff();
+        if let Some(call) = await_handoff(channel, lease.as_ref(), tasks) {
+            return Poll::Ready(Ok(call));
+        }
+        if !channel.looks_empty() {
+            yields.found(yield_state);
+        } else if lease.is_none() && !channel.is_deserted() && yields.should_yield(yield_state) {
+            // Whoever has the lease may not leave without giving it back under the lock.
+            request_repoll(cx.waker());
+            return Poll::Pending;
+        }
+        let waiter = || Waiter::task(cx.waker());
+        into_poll(
+            look(channel, *max, key, waiter, lease, ReceiverKind::Task),
+            cx,
+        )
+    }
+}
+
+impl<S, R, E> Drop for Receive<'_, S, R, E> {
+    fn drop(&mut self) {
+        if self.key.is_taken() {
+            self.channel.stop_receiving(&mut self.key);
+        }
+    }
+}
+
+/// Waits awake for a call (or for a request in the queue), and takes it.
+#[inline]
+pub(super) fn await_handoff<S, R, E>(
+    channel: &Channel<S, R, E>,
+    lease: Option<&Lease<'_, S, R, E>>,
+    policy: &SpinPolicy,
+) -> Option<Batch<S, R, E>> {
+    let lease = lease?;
+    if channel.looks_empty() {
+        pause_for_peer();
+    }
+    spin_until(policy, || lease.has_request() || !channel.looks_empty());
+    if !channel.looks_empty() {
+        // Perhaps something urgent.
+        return None;
+    }
+    let call = lease.accept(false)?;
+    lease.count();
+    Some(call.into())
+}
+
+/// Takes what is there, or registers. Asks for the waiter only if it seems to be needed: cloning a waker is the user's code and not free. Runs none
+/// of that code with the lease, which only gets back to others in silence if that panics, and never if it waits for them.
+#[inline]
+pub(super) fn look<S, R, E>(
+    channel: &Channel<S, R, E>,
+    max: usize,
+    key: &mut WaiterKey,
+    waiter: impl FnOnce() -> Waiter,
+    mut lease: Option<Lease<'_, S, R, E>>,
+    kind: ReceiverKind,
+) -> Taken<S, R, E> {
+    if !channel.looks_empty() {
+        for _ in 0..OVERDUE_ROUNDS {
+            match channel.take(max, WaitMode::InLine(key, None), lease.take(), kind) {
+                Taken::Overdue => {}
+                Taken::Empty => {
+                    return channel.take(max, WaitMode::InLine(key, Some(waiter())), None, kind);
+                }
+                taken => return taken,
+            }
+        }
+        return Taken::Overdue;
+    }
+    if lease.is_some() && kind == ReceiverKind::Task {
+        // The lease goes back first: a waker is the user's code, which may panic when it is cloned, or ask this very server. A call that comes in
+        // between is found below.
+        match channel.take(max, WaitMode::InLine(key, None), lease.take(), kind) {
+            Taken::Empty => {}
+            taken => return taken,
+        }
+    }
+    channel.take(max, WaitMode::InLine(key, Some(waiter())), lease, kind)
+}
+
+/// So often it looks past overdue requests before it minds its own deadline, or lets other tasks run.
+const OVERDUE_ROUNDS: usize = 64;
+
+#[inline]
+pub(super) fn into_result<S, R, E>(
+    taken: Taken<S, R, E>,
+) -> Result<Option<Batch<S, R, E>>, Error<E>> {
+    match taken {
+        Taken::Some(list) => Ok(Some(list)),
+        Taken::Empty | Taken::Overdue => Ok(None),
+        Taken::Closed => Err(Error::ClientsDisappeared),
+    }
+}
+
+#[inline]
+pub(super) fn into_poll<S, R, E>(
+    taken: Taken<S, R, E>,
+    cx: &mut Context<'_>,
+) -> Poll<Result<Batch<S, R, E>, Error<E>>> {
+    if let Taken::Overdue = taken {
+        // Nothing was left that would wake us.
+        cx.waker().wake_by_ref();
+    }
+    into_result(taken)
+        .transpose()
+        .map_or(Poll::Pending, Poll::Ready)
+}
+
+/// The only request of a batch.
+#[inline]
+pub(super) fn first<S, R, E>(mut taken: Batch<S, R, E>) -> Received<S, R, E> {
+    let entry = taken.pop_front().expect("what was taken is not nothing");
+    entry.take(ReplyContext::new)
+}

@@ -1,0 +1,223 @@
+//! Taking requests: directly from the injector, or in the order of the lanes.
+
+use std::{iter, mem};
+
+use crate::{
+    channel::Channel,
+    channel::handoff::Lease,
+    channel::queue::{Queue, TakeContext, TakeResult, WaitMode},
+    options::RequestOptions,
+    slot::list::Batch,
+    sync::{MutexGuard, Ordering},
+    wait::wait_queue::{Removal, WaiterKey},
+    wait::waiter::{DeferredWake, Waiter},
+};
+
+/// Who looks for requests, and how likely it looks for the next one soon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ReceiverKind {
+    /// A thread that waits.
+    Thread,
+    /// A task that waits.
+    Task,
+    /// Somebody who does not wait.
+    Passing,
+}
+
+impl ReceiverKind {
+    /// Whether it pays to watch the slot of a caller with such options. A task that asks may run on the very thread of the task that answers.
+    #[inline]
+    fn suits(self, options: RequestOptions) -> bool {
+        match self {
+            Self::Thread => true,
+            Self::Task => options.blocks,
+            Self::Passing => false,
+        }
+    }
+}
+
+/// What a look at the queue brought.
+pub(crate) enum Taken<S, R, E> {
+    /// At least one request.
+    Some(Batch<S, R, E>),
+    /// Only requests that were overdue, which have been told. There may be others: look again.
+    Overdue,
+    /// None now.
+    Empty,
+    /// None, and none will ever come.
+    Closed,
+}
+
+/// The end of a look at an empty queue.
+#[inline]
+fn finish_empty<S, R, E>(
+    mut queue: MutexGuard<'_, Queue<S, R, E>>,
+    mode: WaitMode<'_>,
+    closed: bool,
+) -> Taken<S, R, E> {
+    let discard = queue.await_request(mode, !closed);
+    drop(queue);
+    drop(discard);
+    if closed { Taken::Closed } else { Taken::Empty }
+}
+
+impl<S, R, E> Channel<S, R, E> {
+    /// Gets the handoff, if there is one to be had.
+    #[inline]
+    pub(crate) fn lease_handoff(&self) -> Option<Lease<'_, S, R, E>> {
+        self.handoff.0.lease()
+    }
+
+    /// Takes up to `max` requests, at least one. Those whose deadline has passed are turned down on the way.
+    #[inline]
+    pub(crate) fn take(
+        &self,
+        max: usize,
+        mode: WaitMode<'_>,
+        lease: Option<Lease<'_, S, R, E>>,
+        kind: ReceiverKind,
+    ) -> Taken<S, R, E> {
+        self.clock().refresh();
+        let mut queue = self.locked_queue.0.queue.lock();
+        // Before it looks: what the last client did before it went must not be missed. Acquire: pairs with the Release of `remove_client`.
+        let closed = self.clients.load(Ordering::Acquire) == 0 || !queue.open;
+        let mut result = TakeResult::new();
+        if mode.is_to_sleep() || closed {
+            self.shut_injector(&mut queue);
+        } else if self.is_injector_next(&queue) {
+            self.take_injected_directly(&mut queue, &mut result, max);
+        } else {
+            self.drain_injector_if_needed(&mut queue);
+        }
+        let leased = lease.is_some();
+        if result.is_empty() {
+            if queue.is_empty() && !self.handoff.0.is_armed() {
+                return finish_empty(queue, mode, closed);
+            }
+            let sleeps = mode.is_to_sleep() && !closed;
+            self.take_ordered(&mut queue, &mut result, max, sleeps, lease.as_ref());
+        }
+        self.note_len(&queue);
+        let nothing = result.is_empty();
+        let discard = match mode {
+            WaitMode::InLine(key, waiter) if !result.taken.is_empty() => {
+                [queue.stop(key).into_waiter(), waiter]
+            }
+            mode => [queue.await_request(mode, nothing && !closed), None],
+        };
+        if kind == ReceiverKind::Passing {
+            drop(lease);
+        } else {
+            // Gives back the lease under the lock: from now on a call is for others to answer.
+            self.arm_handoff(&mut queue, &result.taken, lease, kind);
+        }
+        let answerer = if leased && self.handoff.0.has_request() {
+            queue.next_receiver()
+        } else {
+            DeferredWake::default()
+        };
+        let until_drained = if closed {
+            self.awaiting_drain(&mut queue)
+        } else {
+            None
+        };
+        drop(queue);
+        drop(discard);
+        answerer.fire();
+        until_drained.into_iter().flatten().for_each(Waiter::wake);
+        match result.finish() {
+            taken if !taken.is_empty() => Taken::Some(taken),
+            _ if !nothing => Taken::Overdue,
+            _ if closed => Taken::Closed,
+            _ => Taken::Empty,
+        }
+    }
+
+    /// Whether what is in the injector comes next.
+    #[inline]
+    fn is_injector_next(&self, queue: &Queue<S, R, E>) -> bool {
+        queue.injector_open && queue.is_empty() && !self.handoff.0.is_armed()
+    }
+
+    /// Takes what has entered, past the queue unless it has to be sorted. What is too much is queued.
+    #[inline]
+    fn take_injected_directly(
+        &self,
+        queue: &mut MutexGuard<'_, Queue<S, R, E>>,
+        result: &mut TakeResult<S, R, E>,
+        max: usize,
+    ) {
+        if self.injector.0.looks_empty() {
+            return;
+        }
+        let (mut entered, plain) = self.take_injected(queue, true);
+        if plain {
+            if entered.len() <= max {
+                mem::swap(&mut result.taken, &mut entered);
+            } else {
+                let first = iter::from_fn(|| entered.pop_front()).take(max);
+                first.for_each(|entry| result.taken.push_back(entry));
+            }
+            queue.note_taken_directly(&result.taken);
+        }
+        queue.append(entered);
+    }
+
+    /// Minds capacity, lanes, deadlines and the handoff.
+    fn take_ordered(
+        &self,
+        queue: &mut MutexGuard<'_, Queue<S, R, E>>,
+        result: &mut TakeResult<S, R, E>,
+        max: usize,
+        sleeps: bool,
+        lease: Option<&Lease<'_, S, R, E>>,
+    ) {
+        let context = TakeContext {
+            handoff: &self.handoff.0,
+            lease,
+            capacity: self.capacity,
+        };
+        queue.take(max, result, &context);
+        if sleeps {
+            queue.before_sleep(result, &context);
+        }
+    }
+
+    /// Prepares for the next request to come soon, and gives back the lease.
+    #[inline]
+    fn arm_handoff(
+        &self,
+        queue: &mut MutexGuard<'_, Queue<S, R, E>>,
+        taken: &Batch<S, R, E>,
+        lease: Option<Lease<'_, S, R, E>>,
+        kind: ReceiverKind,
+    ) {
+        if self.capacity != usize::MAX || queue.awaited || !queue.open {
+            return;
+        }
+        if kind == ReceiverKind::Thread {
+            self.open_injector(queue);
+        }
+        if let Some(slot) = taken.single().filter(|_| queue.is_empty()) {
+            // SAFETY: its entry is in `taken`.
+            let options = unsafe { slot.as_ref() }.core.options();
+            if kind.suits(options) && queue.affinity.note_served(slot) {
+                // SAFETY: its entry is in `taken`, and nobody sleeps, as nobody awaits a request.
+                unsafe { self.handoff.0.arm(slot, lease) };
+            }
+        }
+    }
+
+    /// Leaves the line for requests empty-handed.
+    pub(crate) fn stop_receiving(&self, key: &mut WaiterKey) {
+        let mut queue = self.lock();
+        let left = queue.stop(key);
+        let something = !queue.is_empty() || self.handoff.0.has_request();
+        let pass_on = matches!(left, Removal::Woken) && something;
+        let next = if pass_on { queue.receivers.pop() } else { None };
+        queue.note_awaited();
+        drop(queue);
+        DeferredWake::new(next).fire();
+        drop(left);
+    }
+}

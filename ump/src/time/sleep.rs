@@ -1,0 +1,225 @@
+//! Sleeping by a clock: futures, timers, and a thread that drives a future until a deadline.
+
+#![forbid(unsafe_code)]
+
+use std::{
+    fmt,
+    future::Future,
+    io,
+    pin::{Pin, pin},
+    task::{Context, Poll, Waker},
+    time::Instant,
+};
+
+use crate::{
+    coop::{self, Coop},
+    hooks::{self, Following},
+    sync::WakerArc,
+    time::SystemTimer,
+    time::clock::{BoxSleep, Clock, Kind},
+    time::manual::Sleeper,
+    time::thread_waker::ThreadWaker,
+    wait::waiter::Waiter,
+};
+
+pub(crate) struct CustomSleep(BoxSleep);
+
+impl fmt::Debug for CustomSleep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CustomSleep").finish_non_exhaustive()
+    }
+}
+
+/// Resolves at an instant. From [`Clock::sleep_until`].
+///
+/// # Errors
+/// The system refused to start the thread that its clock needs to wake tasks.
+#[derive(Debug)]
+#[must_use = "futures do nothing unless awaited"]
+pub struct Sleep {
+    clock: Clock,
+    at: Instant,
+    timer: Option<Timer>,
+    coop: Coop,
+}
+
+impl Sleep {
+    /// When it resolves.
+    #[must_use]
+    pub fn deadline(&self) -> Instant {
+        self.at
+    }
+}
+
+impl Future for Sleep {
+    type Output = io::Result<()>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if !self.coop.begin(cx) {
+            return Poll::Pending;
+        }
+        let polled = self.poll_without_budget(cx);
+        self.coop.end(&polled);
+        polled
+    }
+}
+
+impl Sleep {
+    fn poll_without_budget(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self;
+        if this.clock.has_passed(Some(this.at)) {
+            this.timer = None;
+            return Poll::Ready(Ok(()));
+        }
+        let timer = match &mut this.timer {
+            Some(timer) => timer,
+            None => this.timer.insert(this.clock.timer(this.at)?),
+        };
+        let rings = timer.poll(cx);
+        if rings.is_ready() {
+            this.timer = None;
+        }
+        rings
+    }
+}
+
+/// Wakes the task that polls it once an instant has passed. Dropping it takes it back.
+#[derive(Debug)]
+pub(crate) enum Timer {
+    System(SystemTimer),
+    /// Boxed, so that what real programs keep in their futures stays small.
+    Manual(Box<ManualTimer>),
+    Custom(CustomSleep),
+}
+
+impl Timer {
+    /// Ready once the instant has passed; otherwise wakes the task of `cx` then.
+    ///
+    /// # Errors
+    /// There is nobody to wake it.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::System(timer) => timer.poll(cx),
+            Self::Custom(CustomSleep(sleep)) => sleep.as_mut().poll(cx),
+            Self::Manual(timer) => {
+                timer.note();
+                if timer.sleeper.register(Waiter::task(cx.waker())) {
+                    Poll::Pending
+                } else {
+                    Poll::Ready(Ok(()))
+                }
+            }
+        }
+    }
+}
+
+impl Clock {
+    /// Blocks the thread until `future` is ready, or `deadline` has passed: then the future is dropped, and there is nothing.
+    ///
+    /// It is polled at least once, and once more when the deadline has passed. For futures that any thread may drive, as all of this crate
+    /// are: those of a runtime's timers and sockets need their runtime. Allocates if it has to sleep. The thread's [watcher](hooks) follows it.
+    ///
+    /// ```
+    /// # use std::time::{Duration, Instant};
+    /// let clock = ump::Clock::system();
+    /// let soon = Some(Instant::now() + Duration::from_millis(1));
+    /// assert_eq!(clock.block_on(std::future::ready(1), soon), Some(1));
+    /// assert_eq!(clock.block_on(std::future::pending::<u32>(), soon), None);
+    /// ```
+    pub fn block_on<F: Future>(&self, future: F, deadline: Option<Instant>) -> Option<F::Output> {
+        let mut future = pin!(future);
+        // It polls again after each `Pending`, so what yields does so for the sake of the deadline.
+        let mut poll =
+            |cx: &mut Context<'_>| coop::with_budget(coop::BUDGET, || future.as_mut().poll(cx));
+        // Who need not sleep needs no waker that does anything.
+        let first = poll(&mut Context::from_waker(Waker::noop()));
+        if let Poll::Ready(output) = first {
+            return Some(output);
+        }
+        let unpark = WakerArc::new(ThreadWaker::new());
+        let waker = Waker::from(WakerArc::clone(&unpark));
+        let followed = hooks::follow(&waker);
+        let mut cx = Context::from_waker(followed.as_ref().map_or(&waker, Following::waker));
+        let mut is_over = false;
+        loop {
+            if let Poll::Ready(output) = poll(&mut cx) {
+                return Some(output);
+            }
+            if is_over {
+                return None;
+            }
+            let is_to_park = followed
+                .as_ref()
+                .is_none_or(|followed| !followed.parks(deadline, self));
+            if is_to_park {
+                is_over = self.park_until_woken(&unpark, deadline);
+                if let Some(followed) = &followed {
+                    followed.unparks();
+                }
+            }
+        }
+    }
+
+    /// Sleeps until woken or until `deadline`; tells whether the deadline has passed.
+    fn park_until_woken(&self, unpark: &ThreadWaker, deadline: Option<Instant>) -> bool {
+        while !unpark.take_wake_up() {
+            if self.park_until(deadline) {
+                return true;
+            }
+        }
+        self.has_passed(deadline)
+    }
+
+    /// Resolves at `at`: at once if that has passed.
+    ///
+    /// By the system's clock its task is woken by the thread `ump-timer`, of which the process has one: a waker must not block.
+    ///
+    /// # Errors
+    /// The future ends in the system's refusal to start that thread, which it is asked for once in a process. A manual clock needs none. A custom one has
+    /// errors of its own.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves nothing behind. It can be polled by different tasks in turn; the latest is woken.
+    pub fn sleep_until(&self, at: Instant) -> Sleep {
+        Sleep {
+            clock: self.clone(),
+            at,
+            timer: None,
+            coop: Coop::new(),
+        }
+    }
+
+    /// What wakes a task at `at`. Nothing is armed before the first poll.
+    ///
+    /// # Errors
+    /// The system refused the thread that its clock needs for this.
+    pub(crate) fn timer(&self, at: Instant) -> io::Result<Timer> {
+        Ok(match &self.0 {
+            None => Timer::System(SystemTimer::new(at)?),
+            Some(Kind::Manual(time)) => Timer::Manual(Box::new(ManualTimer {
+                sleeper: Sleeper::new(time, at),
+                clock: self.clone(),
+                noted: None,
+            })),
+            Some(Kind::Custom(custom)) => Timer::Custom(CustomSleep(custom.source.sleep_until(at))),
+        })
+    }
+}
+
+/// A [`Sleeper`] of a task, and what the task's watcher knows of it.
+#[derive(Debug)]
+pub(crate) struct ManualTimer {
+    sleeper: Sleeper,
+    clock: Clock,
+    /// What the watcher keeps while the task sleeps.
+    noted: Option<WakerArc<()>>,
+}
+
+impl ManualTimer {
+    /// Tells the watcher, if there is one, once.
+    fn note(&mut self) {
+        if self.noted.is_none() {
+            self.noted = hooks::sleeps(|| self.clock.clone());
+        }
+    }
+}

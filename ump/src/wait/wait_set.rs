@@ -1,0 +1,42 @@
+//! Waiters for something that happens once.
+
+#![forbid(unsafe_code)]
+
+use std::{collections::BTreeMap, mem};
+
+use crate::{wait::wait_queue::WaiterKey, wait::waiter::Waiter};
+
+/// Those who wait for what happens once: then all are woken. There may be very many of them, and each may leave at any time.
+#[derive(Debug, Default)]
+pub(crate) struct WaitSet {
+    /// By key, so in the order of first registration.
+    waiters: BTreeMap<u64, Waiter>,
+    last: u64,
+}
+
+impl WaitSet {
+    /// Registers or stays registered, with `waiter` as the one to wake. Returns a waiter to drop after unlocking.
+    #[must_use = "a waiter may hold the user's waker: drop it after unlocking"]
+    pub(crate) fn register(&mut self, key: &mut WaiterKey, waiter: Waiter) -> Option<Waiter> {
+        let key = *key.0.get_or_insert_with(|| {
+            self.last += 1;
+            self.last
+        });
+        self.waiters.insert(key, waiter)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.waiters.is_empty()
+    }
+
+    /// Leaves it. Returns a waiter to drop after unlocking.
+    #[must_use = "a waiter may hold the user's waker: drop it after unlocking"]
+    pub(crate) fn remove(&mut self, key: &mut WaiterKey) -> Option<Waiter> {
+        self.waiters.remove(&key.0.take()?)
+    }
+
+    /// Takes everybody, to be woken after unlocking.
+    pub(crate) fn take_all(&mut self) -> impl Iterator<Item = Waiter> + use<> {
+        mem::take(&mut self.waiters).into_values()
+    }
+}
