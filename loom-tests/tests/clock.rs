@@ -1,7 +1,7 @@
 //! Models of virtual time. By the system's clock a deadline passes when the model says so. By a
 //! manual clock it passes when the clock is advanced.
 //!
-//! The numbers in brackets are the invariants of `ump/src/time/clock.rs`.
+//! The numbers in brackets are the invariants of `ump/src/time/manual.rs`.
 #![cfg(loom)]
 
 use std::{

@@ -1,22 +1,9 @@
-//! What time it is, and sleeping until it is later: by the system's clock, or by one that a test moves by hand.
+//! What time it is: by the system's clock, by a custom one, or by one that a test moves by hand.
 //!
-//! Whoever waits for a deadline asks the clock of its channel. The **system's** clock costs a branch that always goes the same way: the
-//! system is asked for the time, threads sleep with a time-out of their own, and tasks are woken by the timer thread. By a **manual** clock a sleeper
-//! is a thread or a waker on a list, and nothing but [`advance`](ManualClock::advance) makes an instant pass. A **custom** clock is a [`TimeSource`]: it
-//! has futures that sleep, which wake threads as well. The list of a manual clock:
-//!
-//! ```text
-//!            register, not yet due               advanced to its instant
-//!   awake ───────────────────────► on the list ───────────────────► taken off, then woken
-//!                                       └──► taken off: woken by something else, or dropped
-//! ```
-//!
-//! # Invariants
-//!
-//! 1. Whether an instant has passed is decided in the critical section in which its sleeper registers: no wake-up falls between.
-//! 2. `now` never goes back, and nobody on the list has an instant that has passed, except between being passed and being taken off by the
-//!    one who advances the clock.
-//! 3. The lock is the innermost: wakers are cloned before, woken and dropped after, and no other lock is taken under it.
+//! A wait with a deadline asks the clock of its channel. The **system's** clock costs a branch that always goes the same way: the system is asked for the time,
+//! threads sleep with a time-out of their own, and tasks are woken by the timer thread (`timer`). With a **manual** clock a sleeper is a thread or a waker on
+//! a list (`manual`), and only [`advance`](ManualClock::advance) makes an instant pass. A **custom** clock is a [`TimeSource`]: its futures
+//! wake threads as well as tasks. Sleeping, and driving a future until a deadline, is in `sleep`.
 
 #![forbid(unsafe_code)]
 
