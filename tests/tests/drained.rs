@@ -37,7 +37,7 @@ fn cancelled_requests_end_it() {
         let bell = Bell::new();
         let mut drained = server.drained();
         assert!(poll_with(&mut drained, &bell).is_pending());
-        asked.map(drop);
+        drop(asked);
         assert!(poll_with(&mut drained, &bell).is_pending());
         let rings = bell.rings();
         drop(urgent);
@@ -176,7 +176,9 @@ fn threads_that_cancel_never_leave_it_waiting() {
             server.drained().wait();
             assert_eq!(server.try_pop().err(), Some(Error::ClientsDisappeared));
             taking.join().unwrap();
-            leaving.map(|thread| thread.join().unwrap());
+            for thread in leaving {
+                thread.join().unwrap();
+            }
         }
     });
 }
