@@ -37,13 +37,7 @@ forks! {
     child_is_told_of_circles: "circle";
     grandchild_has_timers: "grandchild";
     handler_can_fork: "handler";
-}
-
-/// A hundred forks.
-#[test]
-#[ignore = "rarely a child of a busy parent hangs; the documentation says so"]
-fn fork_does_not_inherit_held_locks() {
-    forks("busy");
+    fork_does_not_inherit_held_locks: "busy";
 }
 
 /// A program whose handlers are watched, with a threshold of 2 s.

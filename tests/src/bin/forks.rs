@@ -18,7 +18,7 @@ mod scenes {
 mod scenes {
     use std::{
         env,
-        future::IntoFuture,
+        future::{Future, IntoFuture, ready},
         ops::ControlFlow,
         panic::{AssertUnwindSafe, catch_unwind},
         process::ExitCode,
@@ -211,6 +211,22 @@ mod scenes {
         assert_eq!(handle.join(), Ok(None));
     }
 
+    /// The same on a task: it starts no thread.
+    async fn stall_of_a_task() {
+        let (tell, told) = mpsc::channel();
+        let builder = task::Builder::new().watchdog(SOON).on_stall(move |_| {
+            let _ = tell.send(());
+        });
+        let (client, handle) = builder
+            .spawn::<(), (), (), (), _>(move |_| {
+                Ok(task::answer(move |()| ready(told.recv().map_err(drop))))
+            })
+            .unwrap();
+        assert_eq!(client.areq(()).await, Ok(()));
+        drop(client);
+        assert_eq!(handle.await, Ok(None));
+    }
+
     /// A handler that asks itself.
     fn circle() {
         let (client, _handle) = on_thread::Builder::new()
@@ -224,6 +240,28 @@ mod scenes {
             })
             .unwrap();
         assert_eq!(client.req(true), Ok(true));
+    }
+
+    /// The same on a task: it starts no thread.
+    async fn circle_of_a_task() {
+        let builder = task::Builder::new();
+        let (client, _handle) = builder
+            .spawn(|client: &ump::Client<bool, bool, ()>| {
+                let own = client.weak();
+                Ok(task::answer(move |ask: bool| {
+                    let own = own.upgrade().expect("its client waits");
+                    async move {
+                        let asked = if ask {
+                            Some(own.request(false).await)
+                        } else {
+                            None
+                        };
+                        Ok(matches!(asked, Some(Err(RequestError::WouldDeadlock(..)))))
+                    }
+                }))
+            })
+            .unwrap();
+        assert_eq!(client.areq(true).await, Ok(true));
     }
 
     /// All of it in a child that was forked by a handler, which is watched.
@@ -245,24 +283,34 @@ mod scenes {
     }
 
     /// While the other threads of the parent arm alarms, look for circles and begin turns, so that some hold the locks of these.
+    ///
+    /// None of them starts a thread or ends, for that takes a lock of the standard library (its list of stacks with guard pages), and a child
+    /// that inherits it hangs as soon as it starts a thread itself.
     fn busy() -> Ended {
         const FORKS: u32 = 100;
-        let is_over = AtomicBool::new(false);
-        let until_over = |act: &dyn Fn()| {
-            while !is_over.load(Ordering::Relaxed) {
-                act();
-            }
-        };
+        let is_over = &AtomicBool::new(false);
+        let (is_busy, busy) = mpsc::channel();
         thread::scope(|scope| {
-            scope.spawn(|| {
-                let clock = Clock::system();
-                until_over(&|| {
-                    let mut sleep = clock.sleep_until(clock.now() + SOON);
-                    let _ = poll_once(&mut sleep);
+            let spawn = |act: &'static (dyn Fn() + Sync)| {
+                let is_busy = is_busy.clone();
+                scope.spawn(move || {
+                    act();
+                    is_busy.send(()).expect("it waits");
+                    while !is_over.load(Ordering::Relaxed) {
+                        act();
+                    }
                 });
+            };
+            spawn(&|| {
+                let clock = Clock::system();
+                let mut sleep = clock.sleep_until(clock.now() + SOON);
+                let _ = poll_once(&mut sleep);
             });
-            scope.spawn(|| until_over(&circle));
-            scope.spawn(|| until_over(&stall));
+            spawn(&|| on_one_thread(circle_of_a_task()));
+            spawn(&|| on_one_thread(stall_of_a_task()));
+            // They run by then, and so do the threads that they need: the alarm, the monitor.
+            awaited_deadline();
+            busy.iter().take(3).for_each(drop);
             let mut ended = Ended::Well;
             for _ in 0..FORKS {
                 if ended == Ended::Well {
@@ -276,5 +324,10 @@ mod scenes {
             is_over.store(true, Ordering::Relaxed);
             ended
         })
+    }
+
+    fn on_one_thread(act: impl Future<Output = ()>) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        runtime.unwrap().block_on(act);
     }
 }
