@@ -1,13 +1,19 @@
-//! Many loops that send requests to each other at random.
+//! Many loops that send requests to each other at random, wait for room in bounded queues of each other,
+//! and join loops that do so.
 #![cfg(feature = "tokio")]
 
-use std::sync::Arc;
+use std::sync::{
+    Arc, Barrier,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use ump_server::{JoinError, JoinErrorKind, Stop, task, thread, ump::SendError};
 
 #[allow(unused_macros, reason = "these run on several threads only")]
 mod obedient;
 use obedient::{
-    Asked, Job, LONG, Running, ask, awaiting, blocking, fine, giving_away, must_end, on_task,
-    on_thread, task_pool, tell,
+    Asked, Job, LONG, Obedient, Running, ask, awaiting, blocking, fine, giving_away, must_end,
+    on_task, on_thread, task_by, task_pool, tell, thread_by,
 };
 
 /// A random number generator (xorshift64, Marsaglia).
@@ -160,5 +166,284 @@ fn whoever_asks_anybody_is_answered_or_told() {
     must_end(2, async {
         let (asked, told) = run(true, 500).await;
         assert!(told > 0, "of {asked}");
+    });
+}
+
+/// Counts the waits that ended in a deadlock error.
+#[derive(Clone, Default)]
+struct Told(Arc<AtomicUsize>);
+
+impl Told {
+    fn count(&self, is_told: bool) -> bool {
+        self.0.fetch_add(is_told.into(), Ordering::Relaxed);
+        is_told
+    }
+
+    fn said(&self, said: String) -> String {
+        self.count(said.contains("deadlock"));
+        said
+    }
+
+    fn sent(&self, sent: Result<(), SendError<Job>>) -> String {
+        match sent {
+            Ok(()) => "fine".to_owned(),
+            Err(error) if self.count(matches!(error, SendError::WouldDeadlock(..))) => {
+                "deadlock".to_owned()
+            }
+            Err(error) => error.to_string(),
+        }
+    }
+
+    fn ended(&self, ended: Result<Option<()>, JoinError>) -> String {
+        match ended {
+            Ok(_) => "fine".to_owned(),
+            Err(error) if self.count(matches!(error.kind(), JoinErrorKind::WouldDeadlock(_))) => {
+                "deadlock".to_owned()
+            }
+            Err(error) => error.to_string(),
+        }
+    }
+}
+
+/// Servers with bounded queues. Each sends requests and posts to later ones and reserves room there,
+/// or has a child loop do so and joins it.
+#[derive(Clone)]
+struct Rooms {
+    nodes: Arc<Vec<Node>>,
+    told: Told,
+}
+
+impl Rooms {
+    fn job(&self, at: usize, depth: usize, dice: Dice) -> Job {
+        let is_thread = self.nodes[at].is_thread;
+        self.job_on(is_thread, at, depth, dice)
+    }
+
+    /// Returns a job for the server at that place or for a child of it.
+    fn job_on(&self, is_thread: bool, at: usize, depth: usize, mut dice: Dice) -> Job {
+        let choice = self.nodes.len() - at - 1;
+        if depth == 0 || choice == 0 || dice.throw(4) == 0 {
+            return fine();
+        }
+        let to = at + 1 + dice.throw(choice);
+        let client = self.nodes[to].client.clone();
+        let told = self.told.clone();
+        let way = dice.throw(5);
+        if way == 4 {
+            return self.joining(is_thread, at, depth, dice);
+        }
+        let job = self.job(to, depth - 1, dice.split());
+        if is_thread {
+            return blocking(move || match way {
+                0 | 1 => tell(client.request(job).wait()),
+                2 => told.sent(client.post(job).wait()),
+                _ => match client.reserve().wait() {
+                    Ok(permit) => tell(permit.request(job).wait()),
+                    Err(error) => told.sent(Err(error.map_message(|()| fine()))),
+                },
+            });
+        }
+        awaiting(async move {
+            match way {
+                0 | 1 => ask(&client, job).await,
+                2 => told.sent(client.post(job).await),
+                _ => match client.reserve().await {
+                    Ok(permit) => tell(permit.request(job).await),
+                    Err(error) => told.sent(Err(error.map_message(|()| fine()))),
+                },
+            }
+        })
+    }
+
+    /// Returns a job that starts a child loop and joins it.
+    fn joining(&self, is_thread: bool, at: usize, depth: usize, mut dice: Dice) -> Job {
+        let job = self.job_on(is_thread, at, depth - 1, dice.split());
+        let told = self.told.clone();
+        if is_thread {
+            return blocking(move || {
+                let builder = thread::Builder::new().name("child");
+                let (child, handle) = builder.spawn_with(|_| Ok(Obedient)).unwrap();
+                child.post(job).wait().unwrap();
+                handle.stopper().stop(Stop::Drain);
+                told.ended(handle.join())
+            });
+        }
+        awaiting(async move {
+            let builder = task::Builder::new().name("child");
+            let (child, handle) = builder.spawn_with(|_| Ok(Obedient)).unwrap();
+            child.post(job).await.unwrap();
+            handle.stopper().stop(Stop::Drain);
+            told.ended(handle.await)
+        })
+    }
+}
+
+/// Runs many callers of bounded servers that wait only for later servers and for their own children.
+async fn run_with_rooms(rounds: usize) -> (usize, u64) {
+    let servers: Vec<(Running, bool)> = (0..12)
+        .map(|number| {
+            let name = format!("server {number}");
+            let capacity = [1, usize::MAX, 2][number % 3];
+            if number % 2 == 0 {
+                let builder = thread::Builder::new().name(&name).capacity(capacity);
+                (thread_by(builder), true)
+            } else {
+                let builder = task::Builder::new().name(&name).capacity(capacity);
+                (task_by(builder, 1 + number % 4 / 3), false)
+            }
+        })
+        .collect();
+    let nodes = servers.iter().map(|(server, is_thread)| Node {
+        client: server.client(),
+        is_thread: *is_thread,
+    });
+    let rooms = Rooms {
+        nodes: Arc::new(nodes.collect()),
+        told: Told::default(),
+    };
+    let callers: Vec<_> = (1..=8)
+        .map(|seed| {
+            let rooms = rooms.clone();
+            tokio::spawn(async move {
+                let mut dice = Dice(seed * 0x9e37_79b9);
+                for _ in 0..rounds {
+                    let at = dice.throw(rooms.nodes.len());
+                    let job = rooms.job(at, 4, dice.split());
+                    let client = &rooms.nodes[at].client;
+                    if dice.throw(3) == 0 {
+                        client.post(job).await.unwrap();
+                    } else {
+                        assert_eq!(ask(client, job).await, "fine");
+                    }
+                }
+            })
+        })
+        .collect();
+    for caller in callers {
+        caller.await.unwrap();
+    }
+    let books = servers.iter().map(|(server, _)| server.books());
+    let told = books.map(|books| books.would_deadlock_queued + books.would_deadlock_taken);
+    (rooms.told.0.load(Ordering::Relaxed), told.sum())
+}
+
+#[test]
+fn acyclic_waits_for_room_and_ends_are_never_told() {
+    must_end(2, async {
+        assert_eq!(run_with_rooms(500).await, (0, 0));
+    });
+}
+
+/// Sends in one of the ways.
+fn send(way: usize, next: &Asked, told: &Told) -> String {
+    match way {
+        0 => told.said(tell(next.request(fine()).wait())),
+        1 => match next.reserve().wait() {
+            Ok(permit) => told.said(tell(permit.request(fine()).wait())),
+            Err(error) => told.sent(Err(error.map_message(|()| fine()))),
+        },
+        _ => told.sent(next.post(fine()).wait()),
+    }
+}
+
+async fn send_async(way: usize, next: &Asked, told: &Told) -> String {
+    match way {
+        0 => told.said(ask(next, fine()).await),
+        1 => match next.reserve().await {
+            Ok(permit) => told.said(tell(permit.request(fine()).await)),
+            Err(error) => told.sent(Err(error.map_message(|()| fine()))),
+        },
+        _ => told.sent(next.post(fine()).await),
+    }
+}
+
+/// Sends more to the next server than it has room for, directly or by a child loop that is joined.
+fn send_on(is_thread: bool, next: Asked, told: &Told, go: &Arc<Barrier>, dice: &mut Dice) -> Job {
+    let ways: Vec<usize> = (0..3 + dice.throw(3)).map(|_| dice.throw(4)).collect();
+    let joins = dice.throw(3) == 0;
+    let (told, go) = (told.clone(), Arc::clone(go));
+    if is_thread {
+        return blocking(move || {
+            go.wait();
+            let sender = told.clone();
+            let send_all = move || {
+                let said = ways.iter().map(|&way| send(way, &next, &sender));
+                said.collect::<Vec<_>>().join(", ")
+            };
+            if !joins {
+                return send_all();
+            }
+            let builder = thread::Builder::new().name("child");
+            let (child, handle) = builder.spawn_with(|_| Ok(Obedient)).unwrap();
+            child.post(blocking(send_all)).wait().unwrap();
+            handle.stopper().stop(Stop::Drain);
+            told.ended(handle.join())
+        });
+    }
+    awaiting(async move {
+        // Each has a thread of the runtime to block.
+        go.wait();
+        let sender = told.clone();
+        let send_all = async move {
+            let mut said = Vec::new();
+            for way in ways {
+                said.push(send_async(way, &next, &sender).await);
+            }
+            said.join(", ")
+        };
+        if !joins {
+            return send_all.await;
+        }
+        let builder = task::Builder::new().name("child");
+        let (child, handle) = builder.spawn_with(|_| Ok(Obedient)).unwrap();
+        child.post(awaiting(send_all)).await.unwrap();
+        handle.stopper().stop(Stop::Drain);
+        told.ended(handle.await)
+    })
+}
+
+/// Runs a ring of servers, each of which sends to the next one only, all at the same time. So no queue
+/// has more than one sender that waits for room. Returns the number of deadlock errors.
+async fn ring(size: usize, mut dice: Dice) -> usize {
+    let told = Told::default();
+    let servers: Vec<(Running, bool)> = (0..size)
+        .map(|number| {
+            let name = format!("server {number}");
+            let capacity = 1 + dice.throw(2);
+            if dice.throw(2) == 0 {
+                let builder = thread::Builder::new().name(&name).capacity(capacity);
+                (thread_by(builder), true)
+            } else {
+                let builder = task::Builder::new().name(&name).capacity(capacity);
+                (task_by(builder, 1), false)
+            }
+        })
+        .collect();
+    let go = Arc::new(Barrier::new(size));
+    let mut all = Vec::new();
+    for (number, (server, is_thread)) in servers.iter().enumerate() {
+        let next = servers[(number + 1) % size].0.client();
+        let job = send_on(*is_thread, next, &told, &go, &mut dice);
+        all.push(server.client().request(job).submit().await.unwrap());
+    }
+    for asked in all {
+        let said = tell(asked.await);
+        assert!(said.contains("fine") || said.contains("deadlock"), "{said}");
+    }
+    for (server, _) in &servers {
+        server.books();
+    }
+    told.0.load(Ordering::Relaxed)
+}
+
+/// If one cycle were not detected, this would hang.
+#[test]
+fn rings_that_wait_for_room_and_ends_are_told() {
+    must_end(6, async {
+        let mut dice = Dice(0x9e37_79b9);
+        for round in 0..200 {
+            let told = ring(1 + round % 5, dice.split()).await;
+            assert!(told > 0, "round {round}");
+        }
     });
 }
