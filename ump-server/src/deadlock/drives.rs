@@ -91,7 +91,7 @@ impl Watcher for Drives {
             self.awaits.end(&mut progress);
         }
         drop(progress);
-        // The future is polled next, whatever has unparked the thread.
+        // Whichever waker has unparked the thread, the future is polled next.
         self.awaits.take_wake();
     }
 

@@ -40,10 +40,10 @@
 //! do not count: a loop in a cycle may be stopped, and would then reject its queued requests. A
 //! caller that drops its request does count, because that makes room.
 //!
-//! The worker that closes the cycle by sleeping gets the error. If deadlines differ, that worker may
-//! be one that can wait for the deadline of another; then that deadline ends its wait. If a task
-//! awaits several requests, the first that it polls ends in the error. If the deadlines of these
-//! requests differ, none of them does, but another worker of the cycle may get the error.
+//! The worker that closes the cycle by sleeping gets the error. If deadlines differ, that worker
+//! may be one that can wait for the deadline of another; then that deadline ends its wait. If a
+//! task awaits several requests, the first that it polls ends in the error. If the deadlines of
+//! these requests differ, none of them does, but another worker of the cycle may get the error.
 //!
 //! A lent context is assumed to be where its call is. There is one exception, which cannot be
 //! detected: the call lends the context to a scoped thread, which answers there, while the call

@@ -67,7 +67,7 @@ impl Attributes {
     }
 
     /// Sets the number of instances, at least one. Each is a loop with a channel of its own;
-    /// [`Balancer`](super::Balancer) chooses among them.
+    /// [`Balancer`](crate::system::Balancer) chooses among them.
     pub fn instances(mut self, count: usize) -> Self {
         self.instances = Some(count);
         self
@@ -123,15 +123,15 @@ impl Attributes {
         self
     }
 
-    /// Sets the policy for an instance whose handler panics. In a [group](super::Group) the group
-    /// decides, and of this policy only [`OnPanic::Continue`] counts.
+    /// Sets the policy for an instance whose handler panics. In a [group](crate::system::Group) the
+    /// group decides, and of this policy only [`OnPanic::Continue`] counts.
     pub fn on_panic(mut self, policy: OnPanic) -> Self {
         self.on_panic = Some(policy);
         self
     }
 
     /// Reports handlers of this component that keep control for longer than this: to
-    /// [`Builder::on_stall`](super::Builder::on_stall), and as a warning with the feature
+    /// [`Builder::on_stall`](crate::system::Builder::on_stall), and as a warning with the feature
     /// `tracing`. At least one millisecond. See [`watchdog`](crate::watchdog).
     pub fn watchdog(mut self, threshold: Duration) -> Self {
         self.watchdog = Some(threshold);

@@ -4,8 +4,8 @@ use crate::Restart;
 
 /// The handlers that are rebuilt when a handler fails, in addition to that of the failed worker.
 ///
-/// A component has [instances](super::Attributes::instances), and an instance has
-/// [workers](super::Attributes::workers).
+/// A component has [instances](crate::system::Attributes::instances), and an instance has
+/// [workers](crate::system::Attributes::workers).
 ///
 /// | | other workers and instances of its component | components started before it | components started after it |
 /// |---|---|---|---|
@@ -38,7 +38,7 @@ pub enum Escalation {
     /// says that the server has disappeared.
     #[default]
     Group,
-    /// Stops the whole system. [`System::failed`](super::System::failed) resolves.
+    /// Stops the whole system. [`System::failed`](crate::system::System::failed) resolves.
     System,
 }
 

@@ -152,9 +152,9 @@ pub enum StartFailure {
     /// Its factory or its `init` had not finished when this time had passed since the start of the
     /// system.
     Late(Duration),
-    /// It was late, and the start was waited for by [blocking](super::Operation::wait) the thread
-    /// of a current-thread runtime. The runtime's tasks do not run meanwhile: await the start
-    /// instead.
+    /// It was late, and the start was waited for by [blocking](crate::system::Operation::wait) the
+    /// thread of a current-thread runtime. The runtime's tasks do not run meanwhile: await the
+    /// start instead.
     Blocked(Duration),
     /// It ended before its `init` had finished.
     Failed(JoinError),

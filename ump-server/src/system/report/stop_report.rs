@@ -20,8 +20,8 @@ pub struct Report {
     /// The time that the stop took.
     pub took: Duration,
     /// Whether an instance did not end in time while the stop was waited for by
-    /// [blocking](super::Operation::wait) the thread of a current-thread runtime. The runtime's
-    /// tasks do not run meanwhile, so they could not end: await the stop instead.
+    /// [blocking](crate::system::Operation::wait) the thread of a current-thread runtime. The
+    /// runtime's tasks do not run meanwhile, so they could not end: await the stop instead.
     pub executor_was_blocked: bool,
 }
 
@@ -44,15 +44,15 @@ pub struct StoppedInstance {
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum StopOutcome {
-    /// It ended when it was stopped: in time, or within the [grace](super::Builder::grace) with an
-    /// empty queue at the deadline.
+    /// It ended when it was stopped: in time, or within the [grace](crate::system::Builder::grace)
+    /// with an empty queue at the deadline.
     InOrder,
     /// It had ended by itself before it was stopped: its handler returned `Break`.
     Earlier,
-    /// It was stopped earlier by [`System::stop_component`](super::System::stop_component).
+    /// It was stopped earlier by [`System::stop_component`](crate::system::System::stop_component).
     StoppedAlone,
     /// It was stopped earlier because a group had given up: its own, or one that
-    /// [stops the system](super::Escalation::System). It had not failed itself.
+    /// [stops the system](crate::system::Escalation::System). It had not failed itself.
     StoppedByGroup {
         /// The name of the group.
         group: String,

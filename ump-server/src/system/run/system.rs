@@ -18,7 +18,7 @@ use crate::system::{
     supervise::failures::Failure,
 };
 
-/// Components that run: named servers which are started, found, watched and stopped together. See the [module](super).
+/// Components that run: named servers which are started, found, watched and stopped together. See the [module](crate::system).
 ///
 /// It has a client of each of them. Dropping it stops nothing: then a component ends when its last client elsewhere is gone, and what it needs
 /// after it.
