@@ -1,6 +1,6 @@
-//! An allocator that counts while it is asked to.
+//! An allocator that counts while counting is enabled.
 //!
-//! It counts in a pass of its own: a counter that all threads write would slow down just those who allocate.
+//! It counts in a pass of its own, because a counter that all threads write would slow down contenders that allocate.
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},
@@ -58,17 +58,17 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// From now on allocations are counted, or are not.
+/// Enables or disables counting.
 pub(crate) fn enable(enabled: bool) {
     ENABLED.store(enabled, Ordering::Relaxed);
 }
 
-/// Allocations of all threads while it was enabled.
+/// Returns the number of allocations of all threads while counting was enabled.
 pub(crate) fn count() -> u64 {
     COUNT.load(Ordering::Relaxed)
 }
 
-/// Bytes allocated less bytes freed while it was enabled.
+/// Returns the bytes allocated less the bytes freed while counting was enabled.
 pub(crate) fn bytes() -> i64 {
     BYTES.load(Ordering::Relaxed)
 }

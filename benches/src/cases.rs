@@ -1,4 +1,4 @@
-//! Which cases there are, and who takes part in each.
+//! The cases, and the contenders of each.
 
 use crate::{
     contenders::{
@@ -25,14 +25,14 @@ use crate::{
     },
 };
 
-/// Contenders that do the same, side by side.
+/// Contenders that do the same work, side by side.
 pub(crate) struct Case {
     pub(crate) name: String,
     pub(crate) about: &'static str,
     pub(crate) shape: Shape,
-    /// Run by a process that may use one CPU only.
+    /// Whether the case runs in a process that may use one CPU only.
     pub(crate) one_cpu: bool,
-    /// The plot of throughput against clients that it is a point of.
+    /// The plot of throughput by clients that this case is a point of.
     pub(crate) scaling: Option<&'static str>,
     /// Whether each request is timed, in a pass of its own.
     pub(crate) latency: bool,
@@ -103,7 +103,7 @@ impl Case {
         self
     }
 
-    /// Of all contenders only these, and what they are compared with; nothing if none of these takes part.
+    /// Keeps these contenders, and those that they are compared with. Keeps none if none of these takes part.
     pub(crate) fn keep_only(&mut self, names: &[String]) {
         if self.entries.iter().any(|entry| names.contains(&entry.name)) {
             let compared = [Role::Floor, Role::Ump];
@@ -114,7 +114,7 @@ impl Case {
         }
     }
 
-    /// Of one contender: a floor has one client and one channel whatever the case.
+    /// The load of one contender: a floor has one client and one channel in every case.
     pub(crate) fn shape(&self, entry: &Entry) -> Shape {
         if entry.role == Role::Floor {
             return Shape {
@@ -135,14 +135,14 @@ type CrossfireKept = With<BlockingCrossfire, Kept<BlockingCrossfire>>;
 type CrossfireToTask = With<AsyncCrossfire>;
 type CrossfireOwnToTask = With<AsyncCrossfire, CrossfireOneshot>;
 
-/// The topology, the message, and who takes part.
+/// An entry for each contender with this topology and message.
 macro_rules! entries {
     ($run:ident, $message:ty: $($contender:ty),+ $(,)?) => {
         vec![$(Entry::new::<$contender, $message>($run::<$contender, $message>)),+]
     };
 }
 
-/// Everybody who can block at both ends.
+/// All contenders that can block at both ends.
 macro_rules! all_blocking {
     ($run:ident) => {
         entries![
@@ -152,7 +152,7 @@ macro_rules! all_blocking {
     };
 }
 
-/// Of each that can block at both ends its best forms.
+/// The best forms of each contender that can block at both ends.
 macro_rules! main_blocking {
     ($message:ty) => {
         entries![
@@ -162,7 +162,7 @@ macro_rules! main_blocking {
     };
 }
 
-/// Every channel that can be awaited at both ends.
+/// All channels that can be awaited at both ends.
 macro_rules! all_async {
     ($run:ident, $message:ty) => {
         entries![
@@ -171,28 +171,28 @@ macro_rules! all_async {
     };
 }
 
-/// Actors that can be on several executor threads.
+/// The actors that can run on several executor threads.
 macro_rules! actors {
     ($run:ident) => {
         entries![$run, u64: Kameo, Ractor, Xtra]
     };
 }
 
-/// Everybody whose client can be awaited and whose server blocks.
+/// All contenders with an async client and a blocking server.
 fn all_async_to_blocking() -> Vec<Entry> {
     entries![
         async_to_blocking, u64: Ump, Published, Tokio, Flume, Kanal, KanalKept, Crossfire, CrossfireOwn, AsyncChannel, Crossbeam, Std,
     ]
 }
 
-/// Everybody whose client blocks and whose server can be awaited.
+/// All contenders with a blocking client and an async server.
 fn all_blocking_to_async() -> Vec<Entry> {
     entries![
         blocking_to_async, u64: Ump, Published, Tokio, Flume, Kanal, KanalKept, CrossfireToTask, CrossfireOwnToTask, AsyncChannel,
     ]
 }
 
-/// What is possible between threads.
+/// The floors between threads.
 fn thread_floors() -> Vec<Entry> {
     entries![blocking, u64: SpinFloor, ParkFloor]
 }
@@ -230,7 +230,7 @@ fn threads() -> Vec<Case> {
     [1, 4, 64, 1000].map(case).into()
 }
 
-/// What a loop adds to a channel, and what the published loops and actors take for the same.
+/// The cost of a loop over its channel, beside the published loops and actors.
 fn loops() -> Vec<Case> {
     vec![
         Case::new(
@@ -312,7 +312,7 @@ fn mixed() -> Vec<Case> {
     ]
 }
 
-/// As programs are run: on the default runtime, which has as many workers as there are CPUs, or more than it may use.
+/// The default runtime of programs, with as many workers as there are CPUs, or more.
 fn on_workers() -> Vec<Case> {
     macro_rules! workers {
         ($run:ident, $workers:literal, $message:ty: $($contender:ty),+ $(,)?) => {
@@ -461,7 +461,7 @@ fn on_one_cpu() -> Vec<Case> {
     ]
 }
 
-/// What the plots of throughput have besides.
+/// The other points of the plots of throughput.
 fn more_clients() -> Vec<Case> {
     let about = "For the plot of throughput against clients.";
     let threads = [2, 16, 256].map(|clients| {

@@ -1,4 +1,4 @@
-//! What needs a process of its own: this program starts itself, and reads what it prints.
+//! Measurements in a process of their own: this program starts itself, and reads the output.
 
 use std::{
     env,
@@ -8,7 +8,7 @@ use std::{
 
 use serde::de::DeserializeOwned;
 
-/// Starts this program and waits for its results; its progress goes where ours goes.
+/// Starts this program and waits for its results. Its progress goes to our standard error output.
 pub(crate) fn run<T: DeserializeOwned>(args: &[String]) -> Result<T> {
     let child = Command::new(env::current_exe()?)
         .args(args)
@@ -23,7 +23,7 @@ pub(crate) fn run<T: DeserializeOwned>(args: &[String]) -> Result<T> {
     Ok(serde_json::from_slice(&child.stdout)?)
 }
 
-/// From now on only one CPU is used, by this thread and all that it starts.
+/// Restricts this thread, and all that it starts, to one CPU.
 #[cfg(target_os = "linux")]
 pub(crate) fn use_one_cpu() -> Result<()> {
     use nix::{

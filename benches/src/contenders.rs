@@ -1,6 +1,6 @@
-//! Who is measured, and what each can do.
+//! The contenders, and what each can do.
 //!
-//! A contender says how one asks and how one serves; who runs where is said once for all of them, in `topologies`.
+//! A contender has a client and a server. The threads and tasks are in `topologies`, once for all contenders.
 
 pub(crate) mod actix;
 pub(crate) mod async_channel;
@@ -27,20 +27,20 @@ use std::thread;
 use serde::{Deserialize, Serialize};
 use tokio::task;
 
-/// What it is to the reader of the tables.
+/// The role of a contender in the tables.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Role {
-    /// What no channel can beat.
+    /// A floor, which no channel can beat.
     Floor,
     /// This crate.
     Ump,
-    /// What this crate is compatible with.
+    /// The published crate.
     Published,
     Peer,
 }
 
-/// Asked with messages `M`. Clients are cloned, one for each who asks.
+/// A contender for messages `M`. Clients are cloned, one for each caller.
 pub(crate) trait Contender<M>: 'static {
     const ROLE: Role = Role::Peer;
     type Client: Clone + Send + 'static;
@@ -56,7 +56,7 @@ pub(crate) trait AsyncClient<M>: Contender<M> {
     fn ask_async(client: &mut Self::Client, message: M) -> impl Future<Output = M> + Send;
 }
 
-/// Asks now, waits later. Nothing here waits for room: queues are unbounded, or as long as there may be requests.
+/// A client that sends now and waits later. Nothing waits for room: queues are unbounded, or as long as there may be requests.
 pub(crate) trait Pipeline<M>: Contender<M> {
     type Pending: Send + 'static;
 
@@ -64,25 +64,25 @@ pub(crate) trait Pipeline<M>: Contender<M> {
 }
 
 pub(crate) trait BlockingPipeline<M>: Pipeline<M> {
-    /// The replies are waited for in the order of the requests.
+    /// Sends requests, then waits for the replies in the order of the requests.
     fn wait(client: &mut Self::Client, pending: Self::Pending) -> M;
 }
 
 pub(crate) trait AsyncPipeline<M>: Pipeline<M> {
-    /// The replies are waited for in the order of the requests.
+    /// Sends requests, then waits for the replies in the order of the requests.
     fn wait_async(
         client: &mut Self::Client,
         pending: Self::Pending,
     ) -> impl Future<Output = M> + Send;
 }
 
-/// How many ask, and how much.
+/// The load of a case.
 #[derive(Clone, Copy)]
 pub(crate) struct Shape {
     pub(crate) channels: usize,
-    /// Of each channel.
+    /// The number of clients of each channel.
     pub(crate) clients: usize,
-    /// Requests that a client has outstanding. If more than one, the server takes all that are there at a time.
+    /// The number of outstanding requests of a client. If more than one, the server takes all that are there at a time.
     pub(crate) depth: usize,
 }
 

@@ -12,11 +12,11 @@ use crate::{
     sample::{Load, Purpose, Sample, as_f64},
 };
 
-/// An entry and what has been found out about it.
+/// An entry and its samples.
 struct Lane<'a> {
     entry: &'a Entry,
     shape: Shape,
-    /// Of each client, so that a sample takes as long as it should.
+    /// The number of requests of each client, so that a sample takes the intended time.
     requests: u64,
     allocations: f64,
     samples: Vec<Sample>,
@@ -64,7 +64,7 @@ pub(crate) fn measure(case: &Case, settings: &Settings, progress: &mut Progress)
 }
 
 impl<'a> Lane<'a> {
-    /// Finds how many requests a sample has to have; this is also the pass that counts allocations.
+    /// Finds the number of requests of a sample. This pass also counts allocations.
     fn calibrate(entry: &'a Entry, shape: Shape, target: Duration) -> Self {
         let most = Duration::from_secs(60);
         let bound = u64::try_from(most.as_nanos()).expect("it fits");
@@ -142,7 +142,7 @@ impl<'a> Lane<'a> {
         as_f64(slow as u64) / as_f64(self.samples.len() as u64)
     }
 
-    /// The median of the ratios within the rounds.
+    /// Returns the median of the ratios within the rounds.
     fn ratio(&self, other: &[f64]) -> f64 {
         let ratios = self
             .samples
@@ -153,12 +153,12 @@ impl<'a> Lane<'a> {
     }
 }
 
-/// How many times more requests there should be.
+/// Returns the factor by which to increase the number of requests.
 fn growth(target: Duration, sample: &Sample) -> f64 {
     target.as_secs_f64() / sample.wall.as_secs_f64()
 }
 
-/// In each round another order, so that nobody always follows the same neighbour.
+/// Shuffles the order of each round, so that no contender always follows the same neighbour.
 fn order(round: usize, count: usize) -> Vec<usize> {
     // A small generator of its own makes runs comparable.
     let mut state = round as u64 + 1;

@@ -1,4 +1,4 @@
-//! What it costs to have nothing to do: a process with a blocking and an async server, which have served and now wait.
+//! The cost of idling: a process with a blocking and an async server, which have served and now wait.
 
 use std::{
     fs,
@@ -18,7 +18,7 @@ use crate::{
     topologies::one_thread,
 };
 
-/// Who takes part.
+/// The contenders.
 pub(crate) fn all() -> Vec<(String, fn(u64) -> Result<Idle>)> {
     fn entry<C: BlockingClient<u64> + BlockingServer<u64> + AsyncClient<u64> + AsyncServer<u64>>()
     -> (String, fn(u64) -> Result<Idle>) {
@@ -76,7 +76,7 @@ fn measure<C: BlockingClient<u64> + BlockingServer<u64> + AsyncClient<u64> + Asy
     })
 }
 
-/// Of all threads but this one, which is the main thread.
+/// The usage of all threads except the main thread, which is this one.
 fn context_switches() -> Result<u64> {
     let mut sum = 0;
     for task in fs::read_dir("/proc/self/task")? {

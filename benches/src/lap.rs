@@ -1,4 +1,4 @@
-//! How long a thread takes.
+//! A stopwatch of CPU time.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use nix::time::{ClockId, clock_gettime};
 
 use crate::sample::as_f64;
 
-/// The time that this thread has been running, so that others do not count while they have its CPU.
+/// Returns the CPU time of this thread, so that other threads on its CPU do not count.
 pub(crate) struct Lap(Duration);
 
 impl Lap {

@@ -1,6 +1,6 @@
-//! How soon a loop is back after a panic, and how late it calls for a timer: real time, on a machine that does nothing else.
+//! The restart of loops after a panic, and the lateness of timers: in real time, on a machine that does nothing else.
 //!
-//! Rounds are interleaved, as everywhere here; what is shown is of all rounds together.
+//! Rounds are interleaved, as everywhere here; the tables show all rounds together.
 
 mod lateness;
 mod report;
@@ -16,9 +16,9 @@ use crate::{machine::Machine, subject};
 struct Results {
     machine: Machine,
     rounds: usize,
-    /// From a panic to the answer to the next request that was queued.
+    /// The time from a panic to the reply to the next queued request.
     restart: Vec<ContenderResult>,
-    /// From a deadline to the call.
+    /// The time from a deadline to the call.
     lateness: Vec<ContenderResult>,
 }
 
@@ -33,12 +33,12 @@ struct Summary {
     samples: usize,
     least: i64,
     median: i64,
-    /// So much or less are 99 % of them.
+    /// The 99th percentile.
     p99: i64,
     most: i64,
 }
 
-/// Names, and what takes the samples of a round in nanoseconds.
+/// The names of the contenders, and the function that takes the samples of a round in nanoseconds.
 type Contender = (&'static str, fn(round: u64) -> Vec<i64>);
 
 /// Measures both, prints the tables, and writes them and the data into `directory`.

@@ -1,4 +1,4 @@
-//! What was measured on.
+//! The machine of the measurement.
 
 use std::{
     fs, thread,
@@ -39,7 +39,7 @@ fn kernel() -> Option<String> {
     Some(format!("Linux {}", release.trim()))
 }
 
-/// Today's date in the Gregorian calendar, UTC.
+/// Returns today's date in the Gregorian calendar, UTC.
 fn today() -> String {
     let since = SystemTime::now()
         .duration_since(UNIX_EPOCH)

@@ -1,6 +1,6 @@
-//! Tells how long requests take: the physical limits, the peers and this crate, side by side in one process, interleaved.
+//! Measures the time of requests: the physical limits, the peers and this crate, side by side in one process, interleaved.
 //!
-//! See the README beside it.
+//! See `benches/README.md`.
 
 mod allocations;
 mod cases;
@@ -82,7 +82,7 @@ fn run() -> Result<(), Box<dyn Error>> {
     }
 }
 
-/// For the process that has started this one.
+/// Prints the results for the process that has started this one.
 fn print_json(result: &impl Serialize) -> Result<(), Box<dyn Error>> {
     Ok(print(serde_json::to_string(result)? + "\n")?)
 }
@@ -153,7 +153,7 @@ fn measure<'a>(cases: impl IntoIterator<Item = &'a Case>, settings: &Settings) -
     measured
 }
 
-/// Each in its process; as they do nothing, they can do it at the same time.
+/// Measures each in a process of its own, all at the same time, because they are idle.
 fn measure_idle(options: &Options) -> Result<Vec<Idle>, Box<dyn Error>> {
     if !cfg!(target_os = "linux") {
         log!("context switches are only read on Linux: the case {IDLE} is left out");
@@ -174,7 +174,7 @@ fn measure_idle(options: &Options) -> Result<Vec<Idle>, Box<dyn Error>> {
     running.into_iter().map(wait).collect()
 }
 
-/// Where the results go: what is not complete replaces nothing, unless that is asked for.
+/// Returns the directory of the results. Incomplete results go only where `--out` says.
 fn directory(options: &Options) -> Option<PathBuf> {
     let complete = options.subject != Subject::Channel
         || options.cases.is_empty() && options.contenders.is_empty();
@@ -187,7 +187,7 @@ fn directory(options: &Options) -> Option<PathBuf> {
     options.out.clone().or(complete.then_some(usual))
 }
 
-/// The cases that are asked for, with the contenders that are asked for.
+/// Returns the chosen cases with the chosen contenders.
 fn selected(options: &Options) -> Result<Vec<Case>, Box<dyn Error>> {
     let mut cases = cases::all();
     for prefix in &options.cases {

@@ -1,4 +1,4 @@
-//! What is asked and answered. An answer has the type of its question, and can be checked.
+//! The messages of the benchmarks. A reply has the type of its request, and can be checked.
 
 use std::{
     hint::spin_loop,
@@ -8,11 +8,11 @@ use std::{
 pub(crate) trait Message: Send + 'static {
     fn new(n: u64) -> Self;
 
-    /// What the handler does.
+    /// Makes the reply, as the handler does.
     #[must_use]
     fn answer(self) -> Self;
 
-    /// Panics unless this is the answer to `new(n)`.
+    /// Panics unless this is the reply to `new(n)`.
     fn check(&self, n: u64);
 }
 
@@ -30,7 +30,7 @@ impl Message for u64 {
     }
 }
 
-/// Moved by value: its number is in the first and in the last eight bytes.
+/// A message that is moved by value, with its number in the first and the last eight bytes.
 pub(crate) struct Bytes<const N: usize>([u8; N]);
 
 pub(crate) type Bytes1K = Bytes<1024>;
@@ -70,7 +70,7 @@ fn work(microseconds: u64) {
     }
 }
 
-/// The handler works for 20 µs.
+/// A message whose handler works for 20 µs.
 pub(crate) struct Slow(u64);
 
 impl Message for Slow {
@@ -88,7 +88,7 @@ impl Message for Slow {
     }
 }
 
-/// The client works for so many microseconds before it asks.
+/// A message whose client works for this many microseconds before each request.
 pub(crate) struct After<const MICROSECONDS: u64>(u64);
 
 impl<const MICROSECONDS: u64> Message for After<MICROSECONDS> {

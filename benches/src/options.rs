@@ -30,11 +30,11 @@ pub(crate) struct Options {
     pub(crate) contenders: Vec<String>,
     pub(crate) rounds: Option<usize>,
     pub(crate) out: Option<PathBuf>,
-    /// Started by this program, to run something in a process of its own.
+    /// Set when this program starts itself, for a measurement in a process of its own.
     pub(crate) child: Option<String>,
 }
 
-/// What is measured.
+/// The subjects of measurement.
 #[derive(Default, PartialEq, Eq)]
 pub(crate) enum Subject {
     #[default]
@@ -72,7 +72,7 @@ impl Options {
         Ok(options)
     }
 
-    /// What a child needs to know.
+    /// The arguments of a child process.
     pub(crate) fn for_child(&self, child: &str, cases: &[&str]) -> Vec<String> {
         let mut args = vec!["--child".into(), child.into()];
         args.extend(self.quick.then(|| "--quick".into()));

@@ -1,4 +1,4 @@
-//! Shows on the standard error output what is going on. It is written before the next measurement begins, if anybody reads it.
+//! Shows the progress on the standard error output. It is written before the next measurement begins.
 
 use std::{
     io::{IsTerminal, stderr},
@@ -24,7 +24,7 @@ impl Progress {
         }
     }
 
-    /// Another case begins.
+    /// Begins another case.
     pub(crate) fn case(&mut self, name: &str) {
         self.done += 1;
         name.clone_into(&mut self.case);
@@ -34,7 +34,7 @@ impl Progress {
         }
     }
 
-    /// It comes to this contender.
+    /// Begins another contender.
     pub(crate) fn step(&self, what: &str, contender: &str) {
         if self.terminal {
             let text = format!("{}: {what}, {contender}", self.prefix());

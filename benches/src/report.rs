@@ -10,7 +10,7 @@ pub(crate) use markdown::markdown;
 
 use crate::results::Results;
 
-/// Writes everything into this directory.
+/// Writes all reports into this directory.
 pub(crate) fn write(results: &Results, directory: &Path) -> Result<(), Box<dyn Error>> {
     fs::create_dir_all(directory)?;
     fs::write(

@@ -1,4 +1,4 @@
-//! What is found out, as it goes into `results.json`.
+//! The results, as they are in `results.json`.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,7 +12,7 @@ pub(crate) struct Results {
     pub(crate) idle: Vec<Idle>,
 }
 
-/// How long was measured.
+/// The length of the measurement.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Settings {
     pub(crate) rounds: usize,
@@ -26,7 +26,7 @@ pub(crate) struct CaseResult {
     pub(crate) name: String,
     pub(crate) about: String,
     pub(crate) clients: usize,
-    /// The plot of throughput against clients that it is a point of.
+    /// The plot of throughput by clients that this case is a point of.
     pub(crate) scaling: Option<String>,
     pub(crate) contenders: Vec<ContenderResult>,
 }
@@ -38,18 +38,18 @@ pub(crate) struct ContenderResult {
     pub(crate) nanoseconds: Spread,
     /// The share of rounds that took more than [`SLOW`] times the least one.
     pub(crate) slow_rounds: f64,
-    /// The median of the ratios within the rounds: how many times this crate's time it took.
+    /// The median of the ratios to this crate's time within the rounds.
     pub(crate) to_ump: Option<f64>,
-    /// Likewise, to the fastest floor.
+    /// The median of the ratios to the fastest floor within the rounds.
     pub(crate) to_floor: Option<f64>,
-    /// User and system time of the process, median.
+    /// The user and system time of the process, as a median.
     pub(crate) cpu_seconds_per_million: f64,
     pub(crate) allocations_per_request: f64,
     pub(crate) latency: Option<Latency>,
     pub(crate) rounds: Vec<Round>,
 }
 
-/// A round that takes so many times the least one is in another, slower mode.
+/// A round that takes this many times the least one is in a slower mode.
 pub(crate) const SLOW: f64 = 5.0;
 
 #[derive(Clone, Copy, Serialize, Deserialize)]
@@ -69,7 +69,7 @@ pub(crate) struct Round {
     pub(crate) cpu_seconds: f64,
 }
 
-/// Nanoseconds from question to reply.
+/// Nanoseconds from request to reply.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Latency {
     pub(crate) count: u64,
@@ -77,11 +77,11 @@ pub(crate) struct Latency {
     pub(crate) p99: u64,
     pub(crate) p99_9: u64,
     pub(crate) most: u64,
-    /// How many nines, and the latency that so many did not exceed: at 2 that of 99 %.
+    /// Numbers of nines with the latency of that percentile: 2 is for 99 %.
     pub(crate) curve: Vec<(f64, u64)>,
 }
 
-/// What a process did that only waited for requests.
+/// The usage of a process that only waits for requests.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Idle {
     pub(crate) name: String,
@@ -97,7 +97,7 @@ impl CaseResult {
             .filter(move |contender| contender.role == role)
     }
 
-    /// The fastest of this role.
+    /// Returns the fastest contender of this role.
     pub(crate) fn best(&self, role: Role) -> Option<&ContenderResult> {
         self.of(role)
             .min_by(|a, b| a.nanoseconds.median.total_cmp(&b.nanoseconds.median))

@@ -34,13 +34,13 @@ struct Table {
 #[derive(Serialize, Deserialize)]
 struct ContenderResult {
     name: String,
-    /// Nanoseconds a request, or a delivery.
+    /// Nanoseconds per request, or per delivery.
     rounds: Vec<f64>,
-    /// The same for allocations.
+    /// Allocations per request, or per delivery.
     allocations: f64,
 }
 
-/// What is measured against each other.
+/// Contenders that are measured side by side.
 struct Case {
     title: &'static str,
     contenders: &'static [Contender],
@@ -48,25 +48,25 @@ struct Case {
 
 struct Contender {
     name: &'static str,
-    /// How often in a round, so that each takes about as long.
+    /// The number of repetitions in a round, chosen so that each contender takes about as long.
     times: u32,
     run: fn(u32, Watch) -> Lap,
 }
 
-/// What a contender has done: requests, or deliveries. What it does to warm up is not in it.
+/// The work of a contender, in requests or deliveries, without the warm-up.
 struct Lap {
     done: u32,
     took: Duration,
     allocations: u64,
 }
 
-/// Measures time, and counts allocations if that is wanted.
+/// Measures time, or counts allocations.
 #[derive(Clone, Copy)]
 struct Watch {
     counts: bool,
 }
 
-/// Measures all, prints the tables, and writes them and the data into `directory`.
+/// Measures all cases, prints the tables, and writes them and the data into `directory`.
 pub(crate) fn run(
     quick: bool,
     rounds: Option<usize>,
@@ -142,7 +142,7 @@ impl Running {
     }
 }
 
-/// On an executor thread, as `block_on` itself would be on this one.
+/// Runs a future on an executor thread; `block_on` alone would run it on this one.
 fn in_task(runtime: &Runtime, work: impl Future<Output = Lap> + Send + 'static) -> Lap {
     let done = runtime.block_on(runtime.spawn(work));
     done.expect("it does not panic")
@@ -153,7 +153,7 @@ fn one_thread() -> Runtime {
     runtime.expect("a runtime")
 }
 
-/// As `#[tokio::main]` makes one on this machine.
+/// A runtime as `#[tokio::main]` makes on this machine.
 fn two_threads() -> Runtime {
     let runtime = Builder::new_multi_thread()
         .worker_threads(2)

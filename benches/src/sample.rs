@@ -1,4 +1,4 @@
-//! One run of one contender, and what it used.
+//! One run of one contender, and its usage.
 
 use std::{
     ops::Sub,
@@ -12,7 +12,7 @@ use nix::sys::{
 
 use crate::{allocations, contenders::Shape};
 
-/// What is looked at. What one looks at would be in the way of the others.
+/// The quantity that a pass measures. Measuring one would disturb the others.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
     Throughput,
@@ -20,29 +20,29 @@ pub(crate) enum Purpose {
     Allocations,
 }
 
-/// How much is to be done.
+/// The amount of work.
 #[derive(Clone, Copy)]
 pub(crate) struct Load {
     pub(crate) shape: Shape,
-    /// Of each client.
+    /// The number of requests of each client.
     pub(crate) requests: u64,
-    /// Of each client, before the clock starts.
+    /// The number of requests of each client before the clock starts.
     pub(crate) warm_up: u64,
     pub(crate) purpose: Purpose,
 }
 
-/// What came of it.
+/// The result of a run.
 pub(crate) struct Sample {
     pub(crate) requests: u64,
     pub(crate) wall: Duration,
     pub(crate) cpu: Duration,
-    /// If that was the purpose.
+    /// Present if the pass counts allocations.
     pub(crate) allocations: u64,
-    /// If that was the purpose: of each request, in nanoseconds.
+    /// The latency of each request in nanoseconds, if the pass measures latency.
     pub(crate) latencies: Vec<u64>,
 }
 
-/// What the process has used so far, or in between.
+/// The usage of the process, so far or in between.
 #[derive(Clone, Copy)]
 pub(crate) struct Usage {
     cpu: Duration,
@@ -79,7 +79,7 @@ impl Sub for Usage {
     }
 }
 
-/// What one client has measured: from its first question to its last reply.
+/// The time of one client, from its first request to its last reply.
 pub(crate) struct Lap {
     pub(crate) start: Instant,
     pub(crate) end: Instant,
@@ -87,7 +87,7 @@ pub(crate) struct Lap {
 }
 
 impl Sample {
-    /// The clock runs from the first question of any client to the last reply of any.
+    /// Returns the time from the first request of any client to the last reply of any.
     pub(crate) fn new(load: &Load, usage: Usage, laps: Vec<Lap>) -> Self {
         let start = laps.iter().map(|lap| lap.start).min().expect("a client");
         let end = laps.iter().map(|lap| lap.end).max().expect("a client");
@@ -108,7 +108,7 @@ impl Sample {
     }
 }
 
-/// Times each request, if that is the purpose.
+/// Times each request, if the pass measures latency.
 pub(crate) struct Meter {
     on: bool,
     latencies: Vec<u64>,

@@ -1,4 +1,4 @@
-//! What the reports of single subjects have in common: a page with tables, and the data beside it.
+//! The common part of the reports of single subjects: a page with tables, and the data beside it.
 
 use std::{error::Error, fs, path::Path};
 
@@ -6,10 +6,10 @@ use serde::Serialize;
 
 use crate::machine::Machine;
 
-/// Why writing to a text does not fail.
+/// The panic message of writing to a `String`, which cannot fail.
 pub(crate) const TAKES_ALL: &str = "a string takes all";
 
-/// How a page begins.
+/// Returns the head of a page.
 pub(crate) fn heading(title: &str, about: &str, machine: &Machine, rounds: usize) -> String {
     format!(
         "# {title}\n\n{about}\n{}, {}, {} CPUs, {}, {}; {rounds} rounds.\n",

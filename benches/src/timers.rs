@@ -1,4 +1,4 @@
-//! What timers cost: those of `ump-server` beside tokio's and beside simpler structures.
+//! The cost of timers: those of `ump-server` beside tokio's and simpler structures.
 //!
 //! Time is virtual: nothing here waits. Each contender does the same work in each round, on the same random numbers.
 
@@ -13,14 +13,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::{machine::Machine, subject};
 
-/// How many timers are armed at the same time.
+/// The numbers of timers that are armed at the same time.
 const SIZES: [usize; 3] = [1_000, 100_000, 1_000_000];
 
 #[derive(Serialize, Deserialize)]
 struct Results {
     machine: Machine,
     rounds: usize,
-    /// For each of `SIZES`.
+    /// The results for each of `SIZES`.
     sizes: Vec<SizeResult>,
 }
 
@@ -36,28 +36,28 @@ struct ContenderResult {
     rounds: Vec<Sample>,
 }
 
-/// What one contender took in one round. Nanoseconds for each timer, unless it says otherwise.
+/// The results of one contender in one round, in nanoseconds per timer unless noted.
 #[derive(Clone, Copy, Serialize, Deserialize)]
 struct Sample {
-    /// To arm all, with random deadlines.
+    /// Arming all, with random deadlines.
     arm: f64,
-    /// To cancel one and to arm another: any one, with a random deadline.
+    /// Cancelling any timer and arming another with a random deadline.
     any: f64,
-    /// The same: the oldest, with a deadline that is later than all others.
+    /// Cancelling the oldest timer and arming another with the latest deadline of all.
     oldest: f64,
-    /// The same: the one just armed, with a random deadline.
+    /// Cancelling the newest timer and arming another with a random deadline.
     newest: f64,
-    /// To arm and to have come due.
+    /// Arming and firing.
     expire: f64,
-    /// The longest that one look took, of one look a millisecond for a minute, in nanoseconds.
+    /// The longest of the looks, one each millisecond for a minute, in nanoseconds.
     longest_look: f64,
     /// Bytes allocated for each timer when all are armed.
     bytes: f64,
-    /// Bytes allocated when all have been cancelled again.
+    /// Bytes still allocated after all were cancelled.
     bytes_left: f64,
 }
 
-/// Measures all, prints the tables, and writes them and the data into `directory`.
+/// Measures all contenders, prints the tables, and writes them and the data into `directory`.
 pub(crate) fn run(
     quick: bool,
     rounds: Option<usize>,

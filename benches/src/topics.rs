@@ -1,4 +1,4 @@
-//! What it costs to find out whom a message reaches: the index of `ump-router` beside the tree of `zenoh-keyexpr` and beside a plain hash map.
+//! The cost of finding the subscribers of a message: the index of `ump-router` beside the tree of `zenoh-keyexpr` and a plain hash map.
 
 mod contenders;
 mod measure;
@@ -11,23 +11,23 @@ use serde::{Deserialize, Serialize};
 
 use crate::{machine::Machine, subject};
 
-/// How many subscriptions there are.
+/// The numbers of subscriptions.
 const SIZES: [usize; 4] = [1_000, 10_000, 100_000, 1_000_000];
 
 #[derive(Serialize, Deserialize)]
 struct Results {
     machine: Machine,
     rounds: usize,
-    /// For each of `SIZES`.
+    /// The results for each of `SIZES`.
     sizes: Vec<SizeResult>,
 }
 
 #[derive(Serialize, Deserialize)]
 struct SizeResult {
     subscriptions: usize,
-    /// How many of them a topic reaches on average.
+    /// How many subscriptions a topic reaches on average.
     of_topic: f64,
-    /// The same for a pattern.
+    /// How many subscriptions a pattern reaches on average.
     of_pattern: f64,
     contenders: Vec<ContenderResult>,
 }
@@ -38,26 +38,26 @@ struct ContenderResult {
     rounds: Vec<Sample>,
 }
 
-/// What one contender took in one round. Nanoseconds, unless it says otherwise; what it cannot do is zero.
+/// The results of one contender in one round, in nanoseconds unless noted. What it cannot do is zero.
 #[derive(Clone, Copy, Default, Serialize, Deserialize)]
 struct Sample {
-    /// To find whom a topic reaches, among subscriptions of which a tenth has wildcards.
+    /// Finding the subscribers of a topic, among subscriptions of which a tenth has wildcards.
     find: f64,
-    /// The same for a pattern.
+    /// How many subscriptions a pattern reaches on average.
     find_pattern: f64,
-    /// The same for a topic, without wildcards anywhere.
+    /// Finding the subscribers of a topic, without wildcards anywhere.
     find_concrete: f64,
-    /// To add a subscription, given as text.
+    /// Adding a subscription, given as text.
     insert: f64,
-    /// To remove one, any.
+    /// Removing any subscription.
     remove: f64,
     /// Bytes allocated for each subscription.
     bytes: f64,
-    /// Bytes allocated when all have been removed again.
+    /// Bytes still allocated after all were removed.
     bytes_left: f64,
 }
 
-/// Measures all, prints the tables, and writes them and the data into `directory`.
+/// Measures all contenders, prints the tables, and writes them and the data into `directory`.
 pub(crate) fn run(
     quick: bool,
     rounds: Option<usize>,

@@ -1,7 +1,7 @@
-//! Who runs where: written once for all contenders, and compiled for each.
+//! The threads and tasks of each case, written once and compiled for each contender.
 //!
-//! All clients come to a first gate when they are warm; from there the usage of the process is read, and a second gate lets them go.
-//! When all have passed a third gate it is read again. Starting and ending threads, tasks and runtimes is outside.
+//! All clients meet at a first barrier when they are warm. Then the usage of the process is read, and a second barrier lets them go.
+//! After a third barrier it is read again. Starting and ending threads, tasks and runtimes is not measured.
 
 use std::{
     ops::Range,
@@ -24,10 +24,10 @@ use crate::{
     sample::{Lap, Load, Meter, Purpose, Sample, Usage},
 };
 
-/// Requests that a pipelining client has outstanding.
+/// The number of outstanding requests of a pipelining client.
 pub(crate) const DEPTH: usize = 64;
 
-/// Threads ask threads.
+/// Threads call threads.
 pub(crate) fn blocking<C: BlockingClient<M> + BlockingServer<M>, M: Message>(
     load: &Load,
 ) -> Sample {
@@ -36,7 +36,7 @@ pub(crate) fn blocking<C: BlockingClient<M> + BlockingServer<M>, M: Message>(
     })
 }
 
-/// A thread asks a thread many times before it waits for the replies.
+/// A thread sends many requests to a thread before it waits for the replies.
 pub(crate) fn pipelined_blocking<C: BlockingPipeline<M> + BlockingServer<M>, M: Message>(
     load: &Load,
 ) -> Sample {
@@ -45,7 +45,7 @@ pub(crate) fn pipelined_blocking<C: BlockingPipeline<M> + BlockingServer<M>, M: 
     })
 }
 
-/// Tasks of a runtime with one thread ask a thread.
+/// Tasks of a runtime with one thread call a thread.
 pub(crate) fn async_to_blocking<C: AsyncClient<M> + BlockingServer<M>, M: Message>(
     load: &Load,
 ) -> Sample {
@@ -54,7 +54,7 @@ pub(crate) fn async_to_blocking<C: AsyncClient<M> + BlockingServer<M>, M: Messag
     })
 }
 
-/// Threads ask a task of a runtime with one thread.
+/// Threads call a task of a runtime with one thread.
 pub(crate) fn blocking_to_async<C: BlockingClient<M> + AsyncServer<M>, M: Message>(
     load: &Load,
 ) -> Sample {
@@ -73,7 +73,7 @@ pub(crate) fn blocking_to_async<C: BlockingClient<M> + AsyncServer<M>, M: Messag
     sample
 }
 
-/// Tasks of a runtime with so many workers ask a thread.
+/// Tasks of a runtime with this many workers call a thread.
 pub(crate) fn workers_to_blocking<
     const WORKERS: usize,
     C: AsyncClient<M> + BlockingServer<M>,
@@ -86,7 +86,7 @@ pub(crate) fn workers_to_blocking<
     })
 }
 
-/// Threads ask a task of a runtime with so many workers.
+/// Threads call a task of a runtime with this many workers.
 pub(crate) fn blocking_to_workers<
     const WORKERS: usize,
     C: BlockingClient<M> + AsyncServer<M>,
@@ -101,19 +101,19 @@ pub(crate) fn blocking_to_workers<
     sample
 }
 
-/// Tasks ask a task, all on one thread.
+/// Tasks call a task, all on one thread.
 pub(crate) fn on_one_thread<C: AsyncClient<M> + AsyncServer<M>, M: Message>(load: &Load) -> Sample {
     on::<C, M, _>(&one_thread(), load, ask_in_turn_async::<C, M>)
 }
 
-/// Tasks ask a task, on two threads.
+/// Tasks call a task, on two threads.
 pub(crate) fn on_two_threads<C: AsyncClient<M> + AsyncServer<M>, M: Message>(
     load: &Load,
 ) -> Sample {
     on::<C, M, _>(&threads(2), load, ask_in_turn_async::<C, M>)
 }
 
-/// A task asks a task many times before it waits for the replies, on one thread.
+/// A task sends many requests to a task before it waits for the replies, on one thread.
 pub(crate) fn pipelined_async<C: AsyncPipeline<M> + AsyncServer<M>, M: Message>(
     load: &Load,
 ) -> Sample {
@@ -233,7 +233,7 @@ fn on<C: AsyncServer<M>, M, F: Future<Output = (C::Client, Meter)> + Send + 'sta
     }))
 }
 
-/// A client for each who asks; the only one is no clone.
+/// Makes a client for each caller. A single client is not a clone.
 fn several<C: Clone>(load: &Load, client: C) -> Vec<C> {
     let mut clients: Vec<C> = (1..load.shape.clients).map(|_| client.clone()).collect();
     clients.push(client);

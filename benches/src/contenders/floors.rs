@@ -1,6 +1,6 @@
-//! What can be had at best without any channel: two threads, or two tasks, exchange one atomic.
+//! The floors, without any channel: two threads, or two tasks, exchange one atomic.
 //!
-//! A floor has one client. The word is odd when it is the server's turn, even when it is the client's.
+//! A floor has one client. The word is odd while the server is to act, and even while the client is.
 
 use std::{
     future::poll_fn,
@@ -22,8 +22,8 @@ use crate::message::Message;
 /// Tells the server that the client is gone.
 const OVER: u64 = u64::MAX;
 
-/// The two ends; `W` is what wakes one. Both are known before they are needed: the server's before a client asks, the client's as it
-/// asks.
+/// The two ends; `W` wakes one. Both are stored before they are needed: the server's before a client calls, the client's when it
+/// calls.
 struct Ends<W> {
     word: AtomicU64,
     client: OnceLock<W>,
@@ -31,7 +31,7 @@ struct Ends<W> {
     wake: fn(&W),
 }
 
-/// What the client holds.
+/// The client end.
 pub(crate) struct Lead<W>(Arc<Ends<W>>);
 
 impl<W> Ends<W> {
@@ -81,16 +81,16 @@ impl<W> Drop for Lead<W> {
     }
 }
 
-/// How a thread waits for the other.
+/// The way in which a thread waits for the other.
 pub(crate) trait Wait: 'static {
     const NAME: &'static str;
 
-    /// Looked in vain, so many times before.
+    /// Waits after this many looks in vain.
     fn wait(times: u32);
     fn wake(other: &Thread);
 }
 
-/// Both threads run all the time.
+/// Spins: both threads run all the time.
 pub(crate) struct Spin;
 
 impl Wait for Spin {
@@ -108,7 +108,7 @@ impl Wait for Spin {
     fn wake(_other: &Thread) {}
 }
 
-/// Threads wake each other through the kernel.
+/// Parks: the threads wake each other through the kernel.
 pub(crate) struct Park;
 
 impl Wait for Park {
@@ -221,7 +221,7 @@ impl AsyncServer<u64> for Yield {
     }
 }
 
-/// The client itself does what the handler would do.
+/// The client does the work of the handler itself.
 pub(crate) struct Call;
 
 impl<M: Message> Contender<M> for Call {

@@ -1,4 +1,4 @@
-//! kameo: an actor with an unbounded mailbox, asked by `ask`.
+//! kameo: an actor with an unbounded mailbox, called by `ask`.
 
 use kameo::{
     actor::{Actor, ActorRef, PreparedActor},

@@ -1,4 +1,4 @@
-//! `ump` 0.13, as it was published.
+//! The published `ump` 0.13.
 
 use std::thread;
 
@@ -54,7 +54,7 @@ impl<M: Message> AsyncPipeline<M> for Published {
     }
 }
 
-/// It has no way of taking many at a time.
+/// It cannot take many at a time.
 impl<M: Message> BlockingServer<M> for Published {
     fn start(_shape: Shape) -> (Self::Client, thread::JoinHandle<()>) {
         let (server, client) = ump_published::channel();

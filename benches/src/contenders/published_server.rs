@@ -1,4 +1,4 @@
-//! The loops of `ump-server` 0.4, as they were published.
+//! The loops of the published `ump-server` 0.4.
 
 use std::{ops::ControlFlow, thread};
 

@@ -1,4 +1,4 @@
-//! ractor: an actor asked by `call`.
+//! ractor: an actor, called by `call`.
 
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort, rpc::CallResult};
 use tokio::task;
@@ -32,7 +32,7 @@ impl Actor for Server {
     }
 }
 
-/// An actor of ractor outlives its references: it has to be stopped.
+/// An actor of ractor outlives its references, so it has to be stopped.
 #[derive(Clone)]
 pub(crate) struct Client {
     actor: ActorRef<Question>,

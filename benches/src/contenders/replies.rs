@@ -1,24 +1,24 @@
-//! How replies come back: through a channel made for each request, or through one that each client keeps.
+//! The ways of replies: a channel for each request, or one that each client keeps.
 
 use std::marker::PhantomData;
 
 use super::queue::{AsyncQueue, BlockingQueue, Queue};
 
 pub(crate) trait Replies: 'static {
-    /// Follows the name of the queue.
+    /// The suffix after the name of the queue.
     const SUFFIX: &'static str;
-    /// What a client keeps; a clone is for another client.
+    /// The state that a client keeps. A clone is for another client.
     type Home<M: Send + 'static>: Clone + Send + 'static;
-    /// Goes with the request.
+    /// The sender, which goes with the request.
     type Sender<M: Send + 'static>: Send + 'static;
-    /// Stays with who waits.
+    /// The receiver, which the client waits on.
     type Pending<M: Send + 'static>: Send + 'static;
 
     fn home<M: Send + 'static>(outstanding: usize) -> Self::Home<M>;
 
     fn expect<M: Send + 'static>(home: &Self::Home<M>) -> (Self::Sender<M>, Self::Pending<M>);
 
-    /// Whether anybody still waits for it does not matter.
+    /// Sends the reply. It does not matter whether the client is gone.
     fn send<M: Send + 'static>(sender: Self::Sender<M>, reply: M);
 }
 
@@ -65,10 +65,10 @@ impl AsyncReplies for Oneshot {
     }
 }
 
-/// Each client has a channel of its own for its replies, and keeps it.
+/// A channel for replies that each client makes once and keeps.
 ///
-/// Nothing is made for a request, but the client would wait for ever if its request got lost, has to ask servers that answer in
-/// order, and cannot cancel.
+/// Nothing is made for a request. But the client waits for ever if its request is lost, its servers have to reply in order, and it
+/// cannot cancel.
 pub(crate) struct Kept<Q>(PhantomData<Q>);
 
 pub(crate) struct KeptHome<Q: Queue, M: Send + 'static> {

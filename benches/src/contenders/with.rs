@@ -1,4 +1,4 @@
-//! A queue of requests, each of which carries what sends its reply: what one builds from channels.
+//! A service built from channels: a queue of requests, each with a sender for its reply.
 
 use std::{marker::PhantomData, thread};
 

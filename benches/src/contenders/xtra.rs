@@ -1,4 +1,4 @@
-//! xtra: an actor with an unbounded mailbox, asked by `send`.
+//! xtra: an actor with an unbounded mailbox, called by `send`.
 
 use tokio::task;
 use xtra::{Actor, Address, Context, Handler, Mailbox};

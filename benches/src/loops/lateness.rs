@@ -1,6 +1,6 @@
-//! How late a handler is called for a timer, with nothing else to do.
+//! The lateness of a handler that is called for a timer, with nothing else to do.
 //!
-//! All arm the same timers: at random within the next 200 ms, to the nanosecond.
+//! All contenders arm the same timers: at random within the next 200 ms, to the nanosecond.
 
 use std::{
     ops::ControlFlow,
@@ -14,7 +14,7 @@ use ump_server::{Context, ReplyContext};
 use super::Contender;
 use crate::random::Random;
 
-/// How many timers in a round: one each 2 ms, so that the loop sleeps in between.
+/// The number of timers in a round: on average one each 2 ms, so that the loop sleeps in between.
 const TIMERS: usize = 100;
 const WITHIN: Duration = Duration::from_millis(200);
 
@@ -25,11 +25,11 @@ pub(super) const CONTENDERS: [Contender; 4] = [
     ("tokio::time::sleep", sleeping_tasks),
 ];
 
-/// Notes how late it is called, and ends with that.
+/// Records how late it is called, until all timers have fired.
 struct Late(Vec<i64>);
 
 impl Late {
-    /// Is armed with the deadlines of this round.
+    /// The deadlines of this round, to be armed.
     fn armed(cx: &Context<(), (), (), Instant>, round: u64) -> Self {
         for deadline in deadlines(round) {
             cx.timers().at(deadline, deadline);
@@ -88,7 +88,7 @@ fn on_task(round: u64) -> Vec<i64> {
     })
 }
 
-/// A task for each.
+/// A task for each timer.
 fn sleeping_tasks(round: u64) -> Vec<i64> {
     runtime().block_on(async {
         let sleeping: Vec<_> = deadlines(round)
@@ -107,7 +107,7 @@ fn sleeping_tasks(round: u64) -> Vec<i64> {
     })
 }
 
-/// What the system can do: one after the other.
+/// The floor: `thread::sleep`, for one deadline after the other.
 fn sleeping_thread(round: u64) -> Vec<i64> {
     let mut deadlines: Vec<Instant> = deadlines(round).collect();
     deadlines.sort_unstable();
@@ -118,7 +118,7 @@ fn sleeping_thread(round: u64) -> Vec<i64> {
     deadlines.into_iter().map(sleep).collect()
 }
 
-/// In a runtime of one thread.
+/// Runs in a runtime of one thread.
 fn runtime() -> Runtime {
     tokio::runtime::Builder::new_current_thread()
         .enable_time()
@@ -133,7 +133,7 @@ fn deadlines(round: u64) -> impl Iterator<Item = Instant> {
     (0..TIMERS).map(move |_| start + Duration::from_nanos(random.below(within) as u64))
 }
 
-/// In nanoseconds; negative if it is early.
+/// The lateness in nanoseconds; negative if the call is early.
 fn lateness(deadline: Instant) -> i64 {
     let now = Instant::now();
     let nanoseconds = |time: Duration| i64::try_from(time.as_nanos()).expect("it is short");

@@ -1,7 +1,7 @@
-//! How soon a loop is back after its handler has panicked.
+//! The time until a loop serves again after its handler has panicked.
 //!
-//! Two requests are queued, and the handler panics over the first: the time from there until the handler that is made in its place answers the
-//! second. Nobody pauses in between.
+//! Two requests are queued, and the handler panics on the first. The time is from there until the new handler replies to the second. No loop
+//! pauses in between.
 
 use std::{
     hint::black_box,
@@ -25,7 +25,7 @@ use ump_server::{Context, OnPanic, ReplyContext, Restart, task, thread};
 
 use super::Contender;
 
-/// How often in a round.
+/// The number of panics in a round.
 const PANICS: usize = 100;
 
 pub(super) const CONTENDERS: [Contender; 4] = [
@@ -35,10 +35,10 @@ pub(super) const CONTENDERS: [Contender; 4] = [
     ("kameo, supervised", with_kameo),
 ];
 
-/// What they panic with.
+/// The panic message.
 const TOLD: &str = "as it was told to";
 
-/// Panics that are wanted are not printed from now on.
+/// Stops printing expected panics.
 pub(super) fn silence() {
     let usual = panic::take_hook();
     panic::set_hook(Box::new(move |panic| {
@@ -49,13 +49,13 @@ pub(super) fn silence() {
 }
 
 enum Question {
-    /// Panic, but wait until the next question is queued.
+    /// Panic once the next request is queued.
     Panic(oneshot::Receiver<()>),
-    /// How long ago was that?
+    /// Reply with the time since the panic.
     When,
 }
 
-/// What handlers share with those that come after them: when the last one panicked.
+/// The time of the last panic, which each handler shares with its successor.
 #[derive(Clone)]
 struct Fragile(Arc<Mutex<Instant>>);
 
@@ -69,7 +69,7 @@ impl Fragile {
         panic_any(TOLD)
     }
 
-    /// In nanoseconds.
+    /// The time in nanoseconds.
     fn since(&self) -> i64 {
         let elapsed = self.0.lock().expect("nobody panics with it").elapsed();
         i64::try_from(elapsed.as_nanos()).expect("it is short")
@@ -218,7 +218,7 @@ fn with_kameo(_: u64) -> Vec<i64> {
     samples
 }
 
-/// What the language can do.
+/// The floor: what the language can do.
 fn caught(_: u64) -> Vec<i64> {
     let fragile = Fragile::new();
     sample(|| {
@@ -228,7 +228,7 @@ fn caught(_: u64) -> Vec<i64> {
     })
 }
 
-/// Without end, and without a pause.
+/// Restarts for ever, without a pause.
 fn at_once() -> OnPanic {
     let policy = Restart::new().limit(1, Duration::ZERO); // none is within a window of nothing
     OnPanic::Restart(policy.pause(Duration::ZERO, Duration::ZERO))

@@ -7,7 +7,7 @@ use crate::{
     results::{CaseResult, ContenderResult, Idle, Results},
 };
 
-/// The summary, then a table for each case.
+/// Returns the summary, then a table for each case.
 pub(crate) fn markdown(results: &Results) -> String {
     let mut text = String::new();
     write_all(&mut text, results).expect("a string takes all");
@@ -182,7 +182,7 @@ fn microseconds(nanoseconds: u64) -> String {
     }
 }
 
-/// With a comma between thousands.
+/// Formats a number with a comma between thousands.
 fn grouped(number: f64) -> String {
     let digits = format!("{number:.0}");
     let mut text = String::new();

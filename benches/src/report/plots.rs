@@ -1,4 +1,4 @@
-//! Pictures. The legend is beside the plot, so that it covers nothing.
+//! The pictures. The legend is beside the plot, so that it covers nothing.
 
 use std::{error::Error, ops::Range, path::Path};
 
@@ -50,7 +50,7 @@ pub(super) fn draw(results: &Results, directory: &Path) -> Drawn {
     overview(&results.cases, &directory.join("overview.svg"))
 }
 
-/// How many of the requests took no longer than how long.
+/// The share of requests by their latency.
 fn latency(case: &CaseResult, path: &Path) -> Drawn {
     let lines: Vec<Line<'_>> = case
         .contenders
@@ -166,7 +166,7 @@ fn scaling(plot: &str, cases: &[CaseResult], path: &Path) -> Drawn {
     Ok(())
 }
 
-/// The summary as bars.
+/// A bar chart of the summary.
 fn overview(cases: &[CaseResult], path: &Path) -> Drawn {
     const ROW: u32 = 58;
     let rows: Vec<&CaseResult> = cases
@@ -371,7 +371,7 @@ fn thousands(rate: f64) -> String {
     }
 }
 
-/// A logarithmic axis with ticks at round numbers; the longer it is, the rounder.
+/// A logarithmic axis with ticks at round numbers; a longer axis has rounder ones.
 fn log_axis(least: f64, most: f64) -> Ticks<LogCoord<f64>> {
     let steps: &[f64] = match most / least {
         ..10.0 => &[1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0],

@@ -1,4 +1,4 @@
-//! Who is drawn in which colour: a hue for each family, and dashes for its variants.
+//! The colours of the contenders: a hue for each family, and dashes for its variants.
 
 use plotters::style::{BLACK, RGBColor, ShapeStyle};
 

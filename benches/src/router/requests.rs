@@ -124,7 +124,7 @@ fn repeat(times: u32, watch: Watch, ask: impl Fn(u64) -> u64) -> Lap {
     running.stop(times)
 }
 
-/// A macro, as the future of an async closure is not known to be `Send`.
+/// A macro, because the future of an async closure is not known to be `Send`.
 macro_rules! repeat_awaiting {
     ($times:expr, $watch:expr, |$n:ident| $ask:expr) => {{
         for $n in 0..u64::from(WARM_UP) {

@@ -1,4 +1,4 @@
-//! tokio's clock, moved by hand.
+//! tokio's clock, advanced by hand.
 
 use tokio::{
     runtime::{Builder, Runtime},
@@ -13,7 +13,7 @@ thread_local! {
         .expect("it needs nothing");
 }
 
-/// Does something within the runtime.
+/// Runs a closure within the runtime.
 pub(super) fn within<R>(act: impl FnOnce() -> R) -> R {
     RUNTIME.with(|runtime| {
         let _within = runtime.enter();
@@ -21,7 +21,7 @@ pub(super) fn within<R>(act: impl FnOnce() -> R) -> R {
     })
 }
 
-/// Moves the clock, and has the runtime handle its timers.
+/// Advances the clock, and lets the runtime handle its timers.
 pub(super) fn advance_to(at: Instant) {
     RUNTIME.with(|runtime| {
         runtime.block_on(async { time::advance(at.duration_since(Instant::now())).await });

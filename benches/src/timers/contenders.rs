@@ -1,4 +1,4 @@
-//! Who is measured. All keep a token of eight bytes for each timer.
+//! The contenders. Each keeps a token of eight bytes for each timer.
 
 pub(super) mod btree;
 pub(super) mod delay_queue;
@@ -7,22 +7,22 @@ pub(super) mod sleep;
 pub(super) mod ump;
 pub(super) mod wheel;
 
-/// Timers, with time in nanoseconds from when they were made.
+/// A set of timers, with time in nanoseconds since it was made.
 pub(super) trait Queue {
     type Id;
 
-    /// Is called within a tokio runtime whose clock is moved by hand.
+    /// Makes an empty set, within a tokio runtime whose clock is advanced by hand.
     fn new() -> Self;
 
     fn arm(&mut self, at: u64, token: u64) -> Self::Id;
 
     fn cancel(&mut self, id: Self::Id);
 
-    /// Takes what is due at `now`; returns how many those are.
+    /// Takes the timers that are due at `now`. Returns their number.
     fn look(&mut self, now: u64) -> usize;
 }
 
-/// Values in a vector whose vacant places are used again: what the simple contenders keep their tokens in.
+/// A slab of values, in which the simple contenders keep their tokens.
 struct Slab<V> {
     values: Vec<V>,
     vacant: Vec<u32>,

@@ -14,10 +14,10 @@ use crate::{allocations, lap::Lap, random::Random, sample::as_f64};
 const MILLISECOND: u64 = 1_000_000;
 const MINUTE: u64 = 60_000 * MILLISECOND;
 
-/// How often something is cancelled and something else armed in a sample.
+/// The number of timers that are cancelled and replaced in a sample.
 const CHANGES: usize = 100_000;
 
-/// The same for all contenders: names, and what takes a sample.
+/// The names of the contenders, and the function that takes a sample of each.
 type Contender = (&'static str, fn(usize, u64) -> Sample);
 
 const CONTENDERS: [Contender; 6] = [
@@ -60,7 +60,7 @@ fn sample<Q: Queue>(armed: usize, seed: u64) -> Sample {
     }
 }
 
-/// Bytes for each timer, and for all when they are gone.
+/// Bytes for each timer, and for all after they were cancelled.
 fn memory<Q: Queue>(armed: usize, seed: u64) -> (f64, f64) {
     let mut random = Random(seed);
     let mut ids = Vec::with_capacity(armed);
@@ -82,7 +82,7 @@ fn number(bytes: i64) -> f64 {
     bytes as f64
 }
 
-/// To arm; to cancel one and to arm another, any or the newest; to arm and to have come due.
+/// Times of arming, of cancelling any or the newest timer and arming another, and of arming and firing.
 fn random<Q: Queue>(armed: usize, seed: u64) -> (f64, f64, f64, f64) {
     let mut random = Random(seed);
     let deadlines: Vec<u64> = (0..armed).map(|_| deadline(&mut random)).collect();
@@ -125,7 +125,7 @@ fn random<Q: Queue>(armed: usize, seed: u64) -> (f64, f64, f64, f64) {
     (arm, any, newest, expire)
 }
 
-/// To cancel the oldest and to arm another, all with the same time-out.
+/// The time of cancelling the oldest timer and arming another, all with the same timeout.
 fn oldest<Q: Queue>(armed: usize) -> f64 {
     let mut deadlines = (0..).map(|n| MINUTE / 2 + n * (MINUTE / 2 / armed as u64));
     let mut queue = Q::new();
@@ -142,7 +142,7 @@ fn oldest<Q: Queue>(armed: usize) -> f64 {
     start.nanoseconds_each(CHANGES)
 }
 
-/// Looks each millisecond until all came due.
+/// Looks each millisecond until all timers have fired.
 fn longest_look<Q: Queue>(armed: usize, seed: u64) -> f64 {
     let mut random = Random(seed);
     let mut queue = Q::new();
@@ -159,7 +159,7 @@ fn longest_look<Q: Queue>(armed: usize, seed: u64) -> f64 {
     longest
 }
 
-/// Within a minute, in whole milliseconds: tokio does not know anything finer.
+/// Deadlines within a minute, in whole milliseconds: tokio has nothing finer.
 fn deadline(random: &mut Random) -> u64 {
     (1 + random.next() % 60_000) * MILLISECOND
 }

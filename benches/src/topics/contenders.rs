@@ -1,15 +1,15 @@
-//! Who finds subscriptions.
+//! The contenders: indexes of subscriptions.
 
 pub(super) mod hash_map;
 pub(super) mod ump_router;
 pub(super) mod zenoh;
 
-/// Subscriptions, with a value of eight bytes each.
+/// An index of subscriptions, with a value of eight bytes each.
 pub(super) trait Index {
-    /// What else than its pattern and its value one needs to remove a subscription.
+    /// What is needed to remove a subscription, besides its pattern and its value.
     type Key: Copy;
 
-    /// Does it know wildcards?
+    /// Whether it has wildcards.
     const WILDCARDS: bool;
 
     fn new() -> Self;
@@ -18,10 +18,10 @@ pub(super) trait Index {
 
     fn remove(&mut self, pattern: &str, value: u64, key: Self::Key);
 
-    /// After many have been removed.
+    /// Gives back memory after many were removed.
     fn tidy(&mut self) {}
 
-    /// The text is validated, where that is usual.
+    /// Looks up a topic. The text is validated, if the library does so.
     fn find(&self, topic: &str, found: impl FnMut(u64));
 
     fn find_pattern(&self, pattern: &str, found: impl FnMut(u64));

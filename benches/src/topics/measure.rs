@@ -9,13 +9,13 @@ use super::{
 };
 use crate::{allocations, lap::Lap, random::Random, sample::as_f64};
 
-/// How many different topics, and as many patterns, are asked for.
+/// The number of topics, and of patterns, that are looked up.
 const ASKED: usize = 100_000;
 
-/// How long a contender is asked; those who are slow do not see all.
+/// The time of a sample. A slow contender does not look up all topics in it.
 const TIME: Duration = Duration::from_millis(100);
 
-/// The same for all contenders: names, and what takes a sample.
+/// The names of the contenders, and the function that takes a sample of each.
 type Contender = (&'static str, fn(&Names, u64) -> Sample);
 
 const CONTENDERS: [Contender; 3] = [
@@ -54,7 +54,7 @@ pub(super) fn all(subscriptions: usize, rounds: usize) -> SizeResult {
     }
 }
 
-/// All find the same.
+/// Checks that all contenders find the same.
 fn check(names: &Names) {
     let (router, _) = filled::<Router>(&names.subscriptions);
     let (zenoh, _) = filled::<Zenoh>(&names.subscriptions);
@@ -83,7 +83,7 @@ fn check(names: &Names) {
     }
 }
 
-/// How many subscriptions each of these reaches, on average.
+/// Returns the average number of subscriptions that each of these reaches.
 fn matches(subscriptions: &[String], asked: &[String]) -> f64 {
     let (router, _) = filled::<Router>(subscriptions);
     let mut all = 0;
@@ -124,7 +124,7 @@ fn see(value: u64) {
     black_box(value);
 }
 
-/// Nanoseconds for each of those that there is time for.
+/// Nanoseconds for each lookup that there is time for.
 fn time(texts: &[String], ask: impl Fn(&str)) -> f64 {
     let lap = Lap::start();
     let mut asked = 0_usize;
@@ -139,7 +139,7 @@ fn time(texts: &[String], ask: impl Fn(&str)) -> f64 {
     lap.nanoseconds_each(asked)
 }
 
-/// Texts and keys, for removing.
+/// The texts and keys of subscriptions, for removing them.
 type Inserted<'a, K> = Vec<(&'a str, u64, K)>;
 
 fn filled<I: Index>(subscriptions: &[String]) -> (I, Inserted<'_, I::Key>) {
@@ -165,7 +165,7 @@ fn shuffle<T>(all: &mut [T], seed: u64) {
     }
 }
 
-/// Nanoseconds to insert one, and to remove one.
+/// Nanoseconds of inserting a subscription, and of removing one.
 fn changes<I: Index>(subscriptions: &[String], seed: u64) -> (f64, f64) {
     let lap = Lap::start();
     let (mut index, mut inserted) = filled::<I>(subscriptions);
@@ -176,7 +176,7 @@ fn changes<I: Index>(subscriptions: &[String], seed: u64) -> (f64, f64) {
     (insert, lap.nanoseconds_each(subscriptions.len()))
 }
 
-/// Bytes for each subscription, and for all when they are gone.
+/// Bytes for each subscription, and for all after they were removed.
 fn memory<I: Index>(subscriptions: &[String], seed: u64) -> (f64, f64) {
     allocations::enable(true);
     let before = allocations::bytes();

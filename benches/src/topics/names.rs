@@ -1,4 +1,4 @@
-//! Names as they could be in a factory: a plant has lines, a line has machines, of each machine ten things are known.
+//! Topics of a factory: a plant has lines, a line has machines, and a machine has ten properties.
 
 use crate::random::Random;
 
@@ -15,19 +15,19 @@ const THINGS: [&str; 10] = [
     "uptime",
 ];
 
-/// What is subscribed to and asked for in one round.
+/// The subscriptions and lookups of one round.
 pub(super) struct Names {
-    /// A tenth of them with wildcards.
+    /// Patterns, a tenth of them with wildcards.
     pub(super) subscriptions: Vec<String>,
-    /// The same, each wildcard replaced by a name.
+    /// The same patterns with each wildcard replaced by a name.
     pub(super) concrete: Vec<String>,
     pub(super) topics: Vec<String>,
-    /// Everything about a machine.
+    /// Patterns for all properties of a machine.
     pub(super) patterns: Vec<String>,
 }
 
 impl Names {
-    /// As many names exist as there are subscriptions, and as many of each are drawn as there is time to ask for.
+    /// Makes as many names as there are subscriptions, and draws as many of each kind as there is time to look up.
     pub(super) fn new(count: usize, asked: usize, seed: u64) -> Self {
         let mut random = Random(seed);
         let mut drawn = || Thing(random.below(count));
@@ -55,7 +55,7 @@ impl Thing {
         format!("{line}/{machine}/{thing}")
     }
 
-    /// One of those that fit it.
+    /// Returns a topic that matches the pattern.
     fn pattern(&self, nth: usize) -> String {
         let (line, machine, thing) = self.parts();
         match nth % 6 {

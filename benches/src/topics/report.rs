@@ -8,7 +8,7 @@ use crate::{
     subject::{TAKES_ALL, heading},
 };
 
-/// How a column is named, and what it shows.
+/// The name of a column, and the value that it shows.
 type Column = (&'static str, fn(&Sample) -> f64);
 
 const COLUMNS: [Column; 5] = [

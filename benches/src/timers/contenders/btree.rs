@@ -1,4 +1,4 @@
-//! A sorted map from deadlines: what is simplest.
+//! The simplest structure: a sorted map by deadline.
 
 use std::collections::BTreeMap;
 

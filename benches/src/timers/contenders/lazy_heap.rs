@@ -1,4 +1,4 @@
-//! `std`'s heap; what is cancelled stays in it until it comes up.
+//! `std`'s heap. Cancelled timers stay in it until they come up.
 
 use std::{cmp::Reverse, collections::BinaryHeap};
 
@@ -6,7 +6,7 @@ use super::{Queue, Slab};
 
 pub(in super::super) struct LazyHeap {
     heap: BinaryHeap<Reverse<(u64, u64, u32)>>,
-    /// The number that the timer was armed with, and its token.
+    /// The number of the timer, and its token.
     tokens: Slab<(u64, Option<u64>)>,
     armed: u64,
 }

@@ -1,4 +1,4 @@
-//! `ump-server`, over its public interface: with the lock that lets other threads arm timers.
+//! `ump-server` through its public interface, with the lock that lets other threads arm timers.
 
 use std::time::{Duration, Instant};
 

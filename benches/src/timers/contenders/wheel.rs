@@ -1,7 +1,7 @@
-//! A hierarchical timing wheel (Varghese and Lauck, 1987) that keeps exact deadlines: what `ump-server` would have instead of its heap.
+//! A hierarchical timing wheel (Varghese and Lauck, 1987) with exact deadlines: what `ump-server` could have instead of its heap.
 //!
-//! Slots of a level are 64 times as wide as those of the level below; bits say which are occupied; timers of a slot are linked. What is due
-//! within the present tick, of a millisecond, is in a heap. Each slot knows its earliest deadline, so nothing wakes up for a cascade. It has the same lock.
+//! Slots of a level are 64 times as wide as those of the level below. A bit set has the occupied slots, and the timers of a slot are linked. Timers that are due
+//! within the present tick, of a millisecond, are in a heap. Each slot has its earliest deadline, so nothing wakes up for a cascade. It has the same lock.
 
 use std::{cmp::Reverse, collections::BinaryHeap, mem};
 
@@ -128,13 +128,13 @@ impl Wheel {
         }
     }
 
-    /// When the earliest slot has something, or had until that was cancelled.
+    /// Returns the start of the earliest slot with a timer, perhaps one that was cancelled.
     fn earliest(&self) -> Option<u64> {
         let level = self.levels.iter().find(|level| level.occupied != 0)?;
         Some(level.slots[level.occupied.trailing_zeros() as usize].earliest)
     }
 
-    /// Moves down what is in the slots that have begun.
+    /// Moves the timers of the slots that have begun to lower levels.
     fn cascade(&mut self, now: u64) {
         let (before, tick) = (self.now >> TICK, now >> TICK);
         self.now = now;

@@ -1,4 +1,4 @@
-//! What finding by a text costs at least, without wildcards.
+//! A hash map, without wildcards: the floor of a lookup by text.
 
 use std::collections::HashMap;
 
