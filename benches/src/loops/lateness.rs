@@ -29,7 +29,7 @@ pub(super) const CONTENDERS: [Contender; 4] = [
 struct Late(Vec<i64>);
 
 impl Late {
-    /// The deadlines of this round, to be armed.
+    /// Arms the deadlines of this round.
     fn armed(cx: &Context<(), (), (), Instant>, round: u64) -> Self {
         for deadline in deadlines(round) {
             cx.timers().at(deadline, deadline);

@@ -69,7 +69,7 @@ impl Fragile {
         panic_any(TOLD)
     }
 
-    /// The time in nanoseconds.
+    /// Returns the time since the panic in nanoseconds.
     fn since(&self) -> i64 {
         let elapsed = self.0.lock().expect("nobody panics with it").elapsed();
         i64::try_from(elapsed.as_nanos()).expect("it is short")
