@@ -88,7 +88,7 @@ fn publish_until_closed(router: &Router, topic: &str, alive: &Arc<AtomicUsize>) 
 }
 
 #[test]
-fn what_was_matched_was_received_or_missed_when_a_router_is_closed_at_any_time() {
+fn matched_equals_received_plus_missed_on_close() {
     for round in 0..5 {
         for policy in POLICIES {
             let (router, alive) = (Router::new(), Arc::new(AtomicUsize::new(0)));

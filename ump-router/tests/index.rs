@@ -76,7 +76,7 @@ fn a_name_that_occurs_several_times_is_followed_once() {
 }
 
 #[test]
-fn values_of_one_pattern_come_in_the_order_in_which_they_were_inserted() {
+fn values_of_one_pattern_keep_insertion_order() {
     let mut index = TopicIndex::new();
     let keys: Vec<TopicKey> = (0..6).map(|n| index.insert(&pattern("a/*"), n)).collect();
     for (removed, rest) in [
@@ -121,7 +121,7 @@ fn a_key_fits_nothing_once_its_value_is_removed() {
 }
 
 #[test]
-fn what_is_no_topic_is_refused() {
+fn an_invalid_topic_is_refused() {
     let index = of(&["**"]);
     for text in ["a/*", "a//b", "a b"] {
         assert!(index.for_each_matching(text, |_| unreachable!()).is_err());
@@ -237,13 +237,13 @@ fn check_all(index: &TopicIndex<u32>, mut list: Vec<(TopicKey, Pattern, u32)>) {
 
 proptest! {
     #[test]
-    fn whatever_is_inserted_and_removed_the_same_is_found_as_in_a_list(steps in prop::collection::vec(steps(), 0..150)) {
+    fn lookups_find_the_same_as_a_list(steps in prop::collection::vec(steps(), 0..150)) {
         run(steps);
     }
 
     /// Inserts more values, so that the index frees memory on the way.
     #[test]
-    fn what_is_left_of_many_is_still_found(
+    fn remaining_values_are_found_after_removals(
         many in prop::collection::vec(patterns(), 500..600),
         left in 0_usize..60,
         asked in prop::collection::vec(patterns(), 20),

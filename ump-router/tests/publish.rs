@@ -135,7 +135,7 @@ fn a_message_says_under_which_name_it_was_published() {
 }
 
 #[test]
-fn a_message_is_shared_and_belongs_to_the_last_who_has_it() {
+fn the_last_reference_owns_a_message() {
     let router = Router::new();
     let [mut one, mut other] = [(); 2].map(|()| router.subscribe::<Number>("a").unwrap());
     publish(&router, "a", 1);
@@ -148,7 +148,7 @@ fn a_message_is_shared_and_belongs_to_the_last_who_has_it() {
 }
 
 #[test]
-fn nobody_is_reached_where_nobody_subscribed() {
+fn a_message_without_subscribers_matches_none() {
     let router = Router::new();
     assert_eq!(counts(publish(&router, "a", 1)), (0, 0, 0));
     let mut late = router.subscribe::<Number>("a").unwrap();
@@ -191,7 +191,7 @@ fn types_are_kept_apart_by_their_prefixes() {
 }
 
 #[test]
-fn a_prefix_that_is_not_apart_is_refused_to_who_comes_second() {
+fn an_overlapping_prefix_is_refused() {
     macro_rules! message {
         ($name:ident, $prefix:literal) => {
             struct $name;
@@ -249,7 +249,7 @@ fn why_nothing_was_published_is_said_once() {
 }
 
 #[test]
-fn what_is_no_name_is_an_error_for_who_said_it() {
+fn an_invalid_pattern_is_an_error() {
     let router = Router::new();
     let mut all = router.subscribe::<Number>("**").unwrap();
     let refused = router.publish("a//b", Number(1)).wait().unwrap_err();
@@ -307,7 +307,7 @@ fn the_newest_is_dropped_and_the_gap_is_where_it_was() {
 }
 
 #[test]
-fn who_has_no_time_to_wait_for_room_does_not() {
+fn a_zero_timeout_does_not_wait() {
     let clock = ManualClock::new();
     let router = Router::with_clock(clock.clock());
     let options = of(1, WhenFull::Block(Duration::ZERO));
@@ -343,7 +343,7 @@ fn of_each_topic_only_the_latest_is_kept() {
 }
 
 #[test]
-fn who_is_too_slow_is_disconnected_if_it_wants_to() {
+fn a_slow_subscription_can_be_disconnected() {
     let router = Router::new();
     let mut slow = router
         .subscribe_with::<Number>("a", of(1, WhenFull::Disconnect))
@@ -385,7 +385,7 @@ fn a_publisher_waits_for_who_wants_to_be_waited_for() {
 }
 
 #[test]
-fn of_two_that_are_waited_for_one_that_is_never_read_keeps_nothing_from_the_other() {
+fn an_unread_subscription_delays_no_other() {
     for is_first_read in [true, false] {
         let router = Router::new();
         let forever = of(1, WhenFull::Block(Duration::MAX));
@@ -488,7 +488,7 @@ fn a_publisher_waits_no_longer_than_it_wants_to() {
 }
 
 #[test]
-fn a_publisher_that_does_not_wait_reaches_who_has_room() {
+fn if_room_reaches_subscriptions_with_room() {
     let router = Router::new();
     let mut slow = full(&router);
     let mut quick = router.subscribe::<Number>("a").unwrap();
@@ -515,7 +515,7 @@ fn a_publisher_that_does_not_wait_reaches_who_has_room() {
 }
 
 #[test]
-fn a_publisher_that_does_not_wait_has_no_use_for_a_time() {
+fn if_room_ignores_timeouts() {
     type Terms = fn(Publish<Number>) -> Publish<Number>;
     let terms: [Terms; 4] = [
         |publish| publish.if_room().timeout(LONG),
@@ -607,7 +607,7 @@ fn full(router: &Router) -> Subscription<Number> {
 }
 
 #[test]
-fn what_is_retained_comes_in_the_order_in_which_it_was_retained_also_to_who_is_waited_for() {
+fn retained_messages_keep_their_order_when_blocked() {
     let (router, bell) = (Router::new(), Arc::new(Bell::default()));
     let mut slow = full(&router);
     let retain = |number| {
@@ -627,7 +627,7 @@ fn what_is_retained_comes_in_the_order_in_which_it_was_retained_also_to_who_is_w
 }
 
 #[test]
-fn a_publisher_that_never_looks_again_keeps_nothing_from_those_behind_it() {
+fn an_unpolled_publisher_delays_no_other() {
     for is_forgotten in [true, false] {
         let router = Router::new();
         let mut slow = full(&router);
@@ -649,7 +649,7 @@ fn a_publisher_that_never_looks_again_keeps_nothing_from_those_behind_it() {
 }
 
 #[test]
-fn who_leaves_the_line_is_missing_in_its_place() {
+fn a_cancelled_wait_leaves_a_gap_in_its_place() {
     for left in [
         vec![1],
         vec![2],
@@ -677,7 +677,7 @@ fn who_leaves_the_line_is_missing_in_its_place() {
 }
 
 #[test]
-fn a_gap_in_a_line_that_is_broken_up_is_told() {
+fn gaps_between_refused_waiters_are_reported() {
     let (router, bell) = (Router::new(), Arc::default());
     let mut slow = full(&router);
     let one = in_line(&router, 1, &bell);
@@ -689,7 +689,7 @@ fn a_gap_in_a_line_that_is_broken_up_is_told() {
 }
 
 #[test]
-fn what_had_its_turn_before_the_end_is_queued_whenever_its_publisher_looks() {
+fn a_message_admitted_before_the_end_is_queued() {
     let (router, bell) = (Router::new(), Arc::default());
     let mut slow = full(&router);
     let one = in_line(&router, 1, &bell);
@@ -702,7 +702,7 @@ fn what_had_its_turn_before_the_end_is_queued_whenever_its_publisher_looks() {
 }
 
 #[test]
-fn who_comes_late_receives_what_is_retained_first() {
+fn a_late_subscriber_receives_the_retained_first() {
     let router = Router::new();
     for (topic, number) in [("a", 1), ("a", 2), ("b", 3)] {
         router
@@ -731,7 +731,7 @@ fn who_comes_late_receives_what_is_retained_first() {
 }
 
 #[test]
-fn what_is_retained_is_listed_with_its_full_name() {
+fn retained_topics_are_listed_with_their_prefix() {
     let router = Router::new();
     for topic in ["a", "b", "a"] {
         router.publish(topic, Number(1)).retain().wait().unwrap();
@@ -785,7 +785,7 @@ fn a_thread_that_waits_is_woken() {
 }
 
 #[test]
-fn a_task_that_waits_is_woken_once_and_its_stream_ends() {
+fn a_waiting_task_is_woken_once() {
     let router = Router::new();
     let mut numbers = pin!(router.subscribe::<Number>("a").unwrap());
     let bell = Arc::new(Bell::default());
@@ -853,7 +853,7 @@ fn a_receiver_waits_no_longer_than_it_wants() {
 }
 
 #[test]
-fn what_is_queued_is_received_when_the_router_has_gone() {
+fn queued_messages_outlive_the_router() {
     let router = Router::new();
     let mut numbers = router.subscribe::<Number>("a").unwrap();
     publish(&router, "a", 1);
@@ -896,7 +896,7 @@ impl Drop for Bomb {
 }
 
 #[test]
-fn a_drop_that_panics_is_not_the_trouble_of_a_publisher() {
+fn a_panicking_drop_does_not_reach_the_publisher() {
     let router = Router::new();
     let options = of(1, WhenFull::DropOldest);
     let [mut one, mut other] =
@@ -915,7 +915,7 @@ fn a_drop_that_panics_is_not_the_trouble_of_a_publisher() {
 }
 
 #[test]
-fn drops_that_panic_do_not_keep_a_router_from_being_closed() {
+fn panicking_drops_do_not_prevent_close() {
     let router = Router::new();
     for topic in ["a", "b"] {
         router.publish(topic, Bomb).retain().wait().unwrap();
@@ -929,7 +929,7 @@ fn drops_that_panic_do_not_keep_a_router_from_being_closed() {
 }
 
 #[test]
-fn a_waker_that_panics_is_not_the_trouble_of_a_publisher() {
+fn a_panicking_waker_does_not_reach_the_publisher() {
     struct Broken;
     impl Wake for Broken {
         fn wake(self: Arc<Self>) {
@@ -1017,7 +1017,7 @@ fn each_publisher_is_heard_in_its_order_by_everybody() {
 }
 
 #[test]
-fn who_comes_and_goes_while_others_publish_has_no_gap_that_it_is_not_told_of() {
+fn churning_subscribers_learn_of_every_gap() {
     const ALL: u64 = 3_000;
     let router = Router::new();
     thread::scope(|scope| {

@@ -39,7 +39,7 @@ fn told(changes: &mut Subscription<Change>) -> Vec<String> {
 }
 
 #[test]
-fn subscriptions_are_listed_with_what_has_become_of_their_messages() {
+fn subscriptions_are_listed_with_their_counters() {
     let router = Router::new();
     let options = SubscribeOptions::new()
         .capacity(2)
@@ -68,7 +68,7 @@ fn subscriptions_are_listed_with_what_has_become_of_their_messages() {
 }
 
 #[test]
-fn servers_are_listed_in_line_with_what_has_become_of_their_requests() {
+fn servers_are_listed_in_order_with_their_counters() {
     let router = Router::new();
     let _first = router
         .serve_with::<Double>("a", ServeOptions::new().capacity(4))
@@ -96,7 +96,7 @@ fn servers_are_listed_in_line_with_what_has_become_of_their_requests() {
 }
 
 #[test]
-fn who_watches_is_told_who_comes_and_goes_in_order() {
+fn changes_are_received_in_order() {
     let router = Router::new();
     let mut all = router.subscribe::<Change>("**").unwrap();
     let mut servers = router.subscribe::<Change>("number/double/**").unwrap();
@@ -120,7 +120,7 @@ fn who_watches_is_told_who_comes_and_goes_in_order() {
 }
 
 #[test]
-fn a_pattern_is_told_to_those_who_watch_any_topic_of_it() {
+fn changes_of_a_pattern_reach_intersecting_watchers() {
     let router = Router::new();
     let mut changes = router.subscribe::<Change>("number/a").unwrap();
     let _all = router.subscribe::<Number>("**").unwrap();
@@ -129,7 +129,7 @@ fn a_pattern_is_told_to_those_who_watch_any_topic_of_it() {
 }
 
 #[test]
-fn nobody_waits_for_a_watcher() {
+fn a_full_watcher_blocks_nothing() {
     let router = Router::new();
     let options = SubscribeOptions::new()
         .capacity(1)
@@ -144,7 +144,7 @@ fn nobody_waits_for_a_watcher() {
 }
 
 #[test]
-fn what_is_told_says_of_which_type() {
+fn a_change_names_its_type() {
     let router = Router::new();
     let mut changes = router.subscribe::<Change>("**").unwrap();
     let _numbers = router.subscribe::<Number>("a").unwrap();

@@ -106,7 +106,7 @@ fn a_request_is_answered_by_the_server_of_its_topic() {
 }
 
 #[test]
-fn the_server_is_told_the_topic_and_the_place_of_the_request() {
+fn a_server_sees_topic_and_caller_of_a_request() {
     let router = Router::new();
     let server = router.serve::<Double>("a/b").unwrap();
     let mut request = pin!(router.request("a/b", Double(1)).into_future());
@@ -172,7 +172,7 @@ fn a_server_is_a_stream_that_ends_with_the_router() {
 }
 
 #[test]
-fn what_the_handler_refuses_is_refused() {
+fn a_handler_error_is_an_app_error() {
     let router = Router::new();
     let server = router.serve::<Double>("a").unwrap();
     let mut request = pin!(router.request("a", Double(0)).into_future());
@@ -190,7 +190,7 @@ fn what_the_handler_refuses_is_refused() {
 }
 
 #[test]
-fn nobody_serves_and_that_is_known_at_once() {
+fn a_vacant_topic_is_an_error_at_once() {
     let router = Router::new();
     let error = router
         .request("a", Double(1))
@@ -206,7 +206,7 @@ fn nobody_serves_and_that_is_known_at_once() {
 }
 
 #[test]
-fn what_is_no_topic_is_an_error_and_comes_back() {
+fn an_invalid_topic_returns_the_message() {
     let router = Router::new();
     for (topic, kind) in [
         ("a//b", TopicErrorKind::EmptyFragment),
@@ -226,7 +226,7 @@ fn what_is_no_topic_is_an_error_and_comes_back() {
 }
 
 #[test]
-fn only_who_comes_second_is_told_that_a_topic_is_taken() {
+fn the_second_server_of_a_topic_is_refused() {
     let router = Router::new();
     let first = router.serve::<Double>("a").unwrap();
     let error = router.serve::<Double>("a").unwrap_err();
@@ -240,7 +240,7 @@ fn only_who_comes_second_is_told_that_a_topic_is_taken() {
 }
 
 #[test]
-fn who_stands_by_serves_when_those_before_it_have_left() {
+fn a_standby_serves_once_all_before_it_have_left() {
     let router = Router::new();
     let standby = ServeOptions::new().standby();
     let [first, second, third] =
@@ -279,7 +279,7 @@ fn a_request_that_was_not_taken_goes_to_who_follows() {
 }
 
 #[test]
-fn a_request_that_is_made_late_goes_to_who_serves_then() {
+fn a_late_request_goes_to_the_current_server() {
     let router = Router::new();
     let (first, client) = ump::channel();
     let claim = router.serve_by::<Double>("a", client, ServeOptions::new());
@@ -299,7 +299,7 @@ fn a_request_that_is_made_late_goes_to_who_serves_then() {
 }
 
 #[test]
-fn a_server_that_is_lost_is_told_at_once() {
+fn a_lost_server_ends_its_requests_at_once() {
     let router = Router::new();
     let server = router.serve::<Double>("a").unwrap();
     let mut queued = pin!(router.request("a", Double(1)).timeout(LONG).into_future());
@@ -332,7 +332,7 @@ fn a_server_that_is_lost_is_told_at_once() {
 }
 
 #[test]
-fn who_wants_to_waits_for_a_server() {
+fn a_request_can_wait_for_a_server() {
     let router = Router::new();
     let blocking = thread::spawn({
         let router = router.clone();
@@ -370,7 +370,7 @@ fn who_wants_to_waits_for_a_server() {
 }
 
 #[test]
-fn nobody_came_in_time() {
+fn waiting_for_a_server_times_out() {
     let clock = ManualClock::new();
     let router = Router::with_clock(clock.clock());
     let request = || {
@@ -397,7 +397,7 @@ fn nobody_came_in_time() {
 }
 
 #[test]
-fn who_waits_for_a_server_is_told_that_the_router_is_closed() {
+fn a_request_waiting_for_a_server_learns_of_close() {
     let router = Router::new();
     let mut awaiting = pin!(
         router
@@ -421,7 +421,7 @@ fn who_waits_for_a_server_is_told_that_the_router_is_closed() {
 }
 
 #[test]
-fn a_request_waits_until_the_next_server_comes_if_it_was_asked_to() {
+fn a_request_can_wait_for_the_next_server() {
     let router = Router::new();
     let first = router.serve::<Double>("a").unwrap();
     let mut request = pin!(
@@ -440,7 +440,7 @@ fn a_request_waits_until_the_next_server_comes_if_it_was_asked_to() {
 }
 
 #[test]
-fn who_waits_for_a_server_is_woken_when_one_comes_and_not_when_others_go() {
+fn a_new_server_wakes_requests_that_wait_for_it() {
     let router = Router::new();
     let bell = Arc::<Bell>::default();
     let mut waiting = pin!(
@@ -521,7 +521,7 @@ fn a_future_that_is_dropped_takes_its_request_back() {
 }
 
 #[test]
-fn servers_end_when_the_router_has_gone_and_serve_what_is_queued() {
+fn servers_of_a_dropped_router_serve_their_queues() {
     let router = Router::new();
     let server = router.serve::<Double>("a").unwrap();
     let mut request = Box::pin(router.request("a", Double(1)).into_future());
@@ -564,7 +564,7 @@ impl ump_server::task::Handler<Call<Double>, u64, &'static str> for Doubler {
 }
 
 #[test]
-fn a_loop_on_a_thread_a_task_or_a_pool_stands_behind_a_topic() {
+fn thread_task_and_pool_loops_serve_a_topic() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let router = Router::new();
     let (by_thread, thread) = ump_server::thread::Builder::new()
@@ -599,7 +599,7 @@ fn a_loop_on_a_thread_a_task_or_a_pool_stands_behind_a_topic() {
 }
 
 #[test]
-fn a_loop_that_has_ended_serves_no_more_and_is_followed() {
+fn a_standby_follows_a_loop_that_has_ended() {
     let router = Router::new();
     let spawn = || {
         ump_server::thread::Builder::new()
@@ -660,7 +660,7 @@ fn a_server_that_has_ended_already_claims_nothing() {
 }
 
 #[test]
-fn a_server_that_closes_serves_what_is_queued_while_it_is_followed() {
+fn a_closed_server_drains_while_its_standby_serves() {
     let router = Router::new();
     let first = router.serve::<Double>("a").unwrap();
     let next = router

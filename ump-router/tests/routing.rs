@@ -556,7 +556,7 @@ fn is_possible(step: &Step, connected: &[bool]) -> bool {
 
 proptest! {
     #[test]
-    fn a_core_does_what_the_reference_does(steps in prop::collection::vec(step(), 1..100)) {
+    fn a_core_matches_the_reference(steps in prop::collection::vec(step(), 1..100)) {
         let mut reference = Reference::default();
         let mut subject = Subject { core: Core::new(), peers: Vec::new(), requests: BTreeMap::new(), start: Instant::now() };
         for step in steps {
@@ -594,7 +594,7 @@ fn request(local_id: u64, deadline: Option<Instant>) -> Input<Message> {
 }
 
 #[test]
-fn an_answer_that_comes_too_late_is_no_violation_and_goes_nowhere() {
+fn a_late_reply_is_ignored() {
     let (mut core, now) = (Core::new(), Instant::now());
     let (client, server) = (core.connect(), core.connect());
     core.handle(
@@ -632,7 +632,7 @@ fn an_answer_that_comes_too_late_is_no_violation_and_goes_nowhere() {
 }
 
 #[test]
-fn who_answers_for_another_is_told_and_nobody_else_notices() {
+fn a_reply_to_a_foreign_request_is_a_violation() {
     let (mut core, now) = (Core::new(), Instant::now());
     let [client, server, other] = [(); 3].map(|()| core.connect());
     core.handle(
@@ -662,7 +662,7 @@ fn who_answers_for_another_is_told_and_nobody_else_notices() {
 }
 
 #[test]
-fn who_returned_a_request_is_not_given_it_again_as_long_as_it_serves() {
+fn a_returned_request_does_not_come_back() {
     for leaves_by_disconnect in [false, true] {
         let (mut core, now) = (Core::new(), Instant::now());
         let [client, server, standby] = [(); 3].map(|()| core.connect());

@@ -70,7 +70,7 @@ fn all_patterns() -> Vec<(String, Vec<u64>)> {
 }
 
 #[test]
-fn the_examples_of_the_documentation_behave_as_the_words_say() {
+fn documented_examples_hold() {
     let fitting = [
         ("price/*/eur", "price/gold/eur"),
         ("price/**", "price"),
@@ -107,7 +107,7 @@ fn the_examples_of_the_documentation_behave_as_the_words_say() {
 }
 
 #[test]
-fn a_pattern_fits_what_the_words_say() {
+fn a_pattern_matches_as_documented() {
     let topics = sequences(&["a", "b", "z"], 5);
     for fragments in sequences(&["a", "b", "*", "**"], 4) {
         let pattern = pattern(&fragments.join("/"));
@@ -139,7 +139,7 @@ fn two_patterns_meet_exactly_if_a_name_fits_both() {
 }
 
 #[test]
-fn patterns_are_equal_exactly_if_they_fit_the_same_names() {
+fn equal_patterns_match_the_same_topics() {
     let mut sets: BTreeMap<Vec<u64>, Pattern> = BTreeMap::new();
     let mut texts: HashMap<Pattern, Vec<u64>> = HashMap::new();
     for (text, set) in all_patterns() {
@@ -168,7 +168,7 @@ fn a_pattern_is_written_in_one_way() {
 }
 
 #[test]
-fn an_example_of_what_is_common_is_short_and_uses_the_names_at_hand() {
+fn a_common_topic_is_short_and_uses_given_names() {
     for (one, other, common) in [
         ("price/*/eur", "**/gold/*", "price/gold/eur"),
         ("**", "**", ""),
@@ -187,7 +187,7 @@ fn an_example_of_what_is_common_is_short_and_uses_the_names_at_hand() {
 }
 
 #[test]
-fn the_longest_patterns_have_a_common_name_that_is_a_topic() {
+fn the_longest_patterns_have_a_common_topic() {
     let long = |name: &str, fragments: usize, bytes: usize| {
         let rest = bytes - 2 * fragments; // the first takes what the others leave
         let mut text = name.repeat(rest + 1);
@@ -235,7 +235,7 @@ fn error(text: &str) -> TopicError {
 }
 
 #[test]
-fn an_error_tells_what_is_wrong_and_where() {
+fn an_error_has_a_reason_and_a_position() {
     for (text, kind, position) in [
         ("/", Kind::EmptyFragment, 0),
         ("/a", Kind::EmptyFragment, 0),
@@ -314,7 +314,7 @@ fn limits_are_exact_and_the_error_points_behind_them() {
 }
 
 #[test]
-fn a_message_shows_the_place_and_says_what_to_do() {
+fn an_error_text_shows_the_position_and_a_remedy() {
     assert_eq!(
         error("price//eur").to_string(),
         r#"empty fragment at byte 6, between "price/" and "/eur": write a name there, or leave out a slash"#
@@ -338,7 +338,7 @@ fn a_message_shows_the_place_and_says_what_to_do() {
 }
 
 #[test]
-fn an_error_about_a_long_text_keeps_only_what_is_around_the_place() {
+fn an_error_keeps_only_the_text_around_its_position() {
     let text = format!("{}#{}", "é".repeat(300), "ü".repeat(100));
     let error = error(&text);
     assert_eq!(error.position(), 600);
@@ -349,7 +349,7 @@ fn an_error_about_a_long_text_keeps_only_what_is_around_the_place() {
 }
 
 #[test]
-fn what_is_valid_is_shared_and_not_copied() {
+fn clones_share_the_text() {
     // A short topic is stored inline instead.
     let one = topic("long/enough/to/be/worth/sharing");
     let same = [
@@ -389,7 +389,7 @@ fn topics_and_patterns_are_found_by_their_text() {
 }
 
 #[test]
-fn whatever_text_is_given_is_validated() {
+fn every_constructor_validates() {
     let owned = String::from("a/b");
     assert_eq!("a/b".into_topic().unwrap(), topic("a/b"));
     assert_eq!((&owned).into_topic().unwrap(), topic("a/b"));
@@ -408,7 +408,7 @@ fn long_pattern() -> impl Strategy<Value = Pattern> {
 
 proptest! {
     #[test]
-    fn whether_patterns_meet_agrees_with_the_example_however_long_they_are(one in long_pattern(), other in long_pattern()) {
+    fn intersection_agrees_with_common_topic(one in long_pattern(), other in long_pattern()) {
         let example = one.common_topic(&other);
         prop_assert_eq!(one.intersects(&other), example.is_some());
         prop_assert_eq!(other.intersects(&one), example.is_some());
@@ -419,7 +419,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_valid_stays_so_and_no_text_panics(text in "[a-c/*é$ ]{0,12}|\\PC{0,20}") {
+    fn no_text_panics(text in "[a-c/*é$ ]{0,12}|\\PC{0,20}") {
         match text.parse::<Pattern>() {
             Ok(pattern) => {
                 prop_assert_eq!(pattern.as_str().parse::<Pattern>(), Ok(pattern.clone()));

@@ -88,7 +88,7 @@ fn counts(published: Published) -> (usize, usize, usize) {
 }
 
 #[test]
-fn a_publisher_may_be_polled_by_who_makes_room() {
+fn a_receiver_may_poll_the_publisher_it_wakes() {
     let router = Router::new();
     let mut subscription = blocking(&router);
     let task = Inline::start(&router, router.publish("a", Number(2)).into_future());
@@ -99,7 +99,7 @@ fn a_publisher_may_be_polled_by_who_makes_room() {
 }
 
 #[test]
-fn a_publisher_may_be_polled_by_who_closes_the_router() {
+fn closing_may_poll_a_waiting_publisher() {
     let router = Router::new();
     let mut subscription = blocking(&router);
     let task = Inline::start(&router, router.publish("a", Number(2)).into_future());
@@ -110,7 +110,7 @@ fn a_publisher_may_be_polled_by_who_closes_the_router() {
 }
 
 #[test]
-fn a_publisher_may_be_polled_by_who_leaves() {
+fn a_dropped_subscription_may_poll_a_publisher() {
     let router = Router::new();
     let subscription = blocking(&router);
     let task = Inline::start(&router, router.publish("a", Number(2)).into_future());
@@ -119,7 +119,7 @@ fn a_publisher_may_be_polled_by_who_leaves() {
 }
 
 #[test]
-fn who_waits_for_a_server_may_be_polled_by_who_serves() {
+fn serving_may_poll_a_waiting_request() {
     let router = Router::new();
     let request = router.request("a", Ask).wait_for_server();
     let task = Inline::start(&router, request.into_future());
@@ -130,7 +130,7 @@ fn who_waits_for_a_server_may_be_polled_by_who_serves() {
 }
 
 #[test]
-fn who_waits_for_a_server_may_be_polled_by_who_closes_the_router() {
+fn closing_may_poll_a_waiting_request() {
     let router = Router::new();
     let request = router.request("a", Ask).wait_for_server();
     let task = Inline::start(&router, request.into_future());
@@ -140,7 +140,7 @@ fn who_waits_for_a_server_may_be_polled_by_who_closes_the_router() {
 }
 
 #[test]
-fn a_waker_may_use_the_router_when_it_is_dropped_by_who_waits_no_more() {
+fn a_dropped_waker_may_use_the_router() {
     struct Nested(Router);
     impl Wake for Nested {
         fn wake(self: Arc<Self>) {}
@@ -170,7 +170,7 @@ fn a_waker_may_use_the_router_when_it_is_dropped_by_who_waits_no_more() {
 }
 
 #[test]
-fn a_waker_that_panics_is_not_the_trouble_of_who_makes_room() {
+fn a_panicking_waker_does_not_reach_the_receiver() {
     struct Broken;
     impl Wake for Broken {
         fn wake(self: Arc<Self>) {
@@ -235,7 +235,7 @@ fn publish_fragile(router: &Router, broken: bool) -> Published {
 /// Covers each place in which the router drops a user's message. If several of them panic, the
 /// process does not abort and the calling thread does not panic.
 #[test]
-fn messages_that_panic_when_dropped_harm_nobody() {
+fn panicking_message_drops_are_contained() {
     type Case = fn(&Router);
     let evicted: Case = |router| {
         let mut subscription = fragile(router, 1, WhenFull::DropOldest);
@@ -298,7 +298,7 @@ fn messages_that_panic_when_dropped_harm_nobody() {
 /// Covers each place in which the router calls a waker. A waker that panics does not keep another
 /// one from being called.
 #[test]
-fn wakers_that_panic_harm_nobody() {
+fn panicking_wakers_are_contained() {
     fn polled<F: Future>(future: F, when_dropped: bool) -> Pin<Box<F>> {
         let mut future = Box::pin(future);
         let sour = Waker::from(Arc::new(Sour(when_dropped)));

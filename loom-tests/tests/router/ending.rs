@@ -12,7 +12,7 @@ use super::{
 
 /// [queue: Open, Closed]
 #[test]
-fn what_is_published_before_the_end_is_received() {
+fn messages_before_close_are_received() {
     let (seen, add) = Seen::new();
     explore_fully(move || {
         let router = Router::new();
@@ -39,7 +39,7 @@ fn what_is_published_before_the_end_is_received() {
 
 /// [queue 2: also at the end; bus: dropping the last router closes it]
 #[test]
-fn who_waits_for_a_message_is_told_that_the_router_is_gone() {
+fn a_waiting_subscriber_learns_of_close() {
     explore_fully(|| {
         let router = Router::new();
         let mut subscription = router.subscribe("a").unwrap();
@@ -54,7 +54,7 @@ fn who_waits_for_a_message_is_told_that_the_router_is_gone() {
 
 /// [queue 4, wait queue: refused; after the end there is no gap]
 #[test]
-fn a_publisher_that_waits_learns_that_the_router_is_closed() {
+fn a_waiting_publisher_learns_of_close() {
     let (seen, add) = Seen::new();
     explore_fully(move || {
         let (router, mut subscription) = full(SOME_TIME);
@@ -78,7 +78,7 @@ fn a_publisher_that_waits_learns_that_the_router_is_closed() {
 
 /// [bus: a subscription that comes too late is refused, an earlier one ends]
 #[test]
-fn a_subscription_to_a_router_that_is_closed_is_refused_or_ends() {
+fn subscribe_during_close_is_refused_or_ends() {
     let (seen, add) = Seen::new();
     explore_fully(move || {
         let router = Router::new();
@@ -96,7 +96,7 @@ fn a_subscription_to_a_router_that_is_closed_is_refused_or_ends() {
 
 /// [servers: a server that comes too late is refused, an earlier one ends]
 #[test]
-fn a_server_of_a_router_that_is_closed_is_refused_or_ends() {
+fn serve_during_close_is_refused_or_ends() {
     let (seen, add) = Seen::new();
     explore_fully(move || {
         let router = Router::new();
@@ -121,7 +121,7 @@ fn a_server_of_a_router_that_is_closed_is_refused_or_ends() {
 
 /// [protocols: refused or ended, for a message type that the router has not seen before]
 #[test]
-fn a_type_that_is_new_to_a_router_that_is_closed_is_refused_or_ends() {
+fn a_new_type_during_close_is_refused_or_ends() {
     let (seen, add) = Seen::new();
     explore_fully(move || {
         let router = Router::new();
@@ -137,7 +137,7 @@ fn a_type_that_is_new_to_a_router_that_is_closed_is_refused_or_ends() {
 }
 
 #[test]
-fn who_waits_for_a_server_is_told_that_the_router_is_closed() {
+fn a_request_waiting_for_a_server_learns_of_close() {
     explore_fully(|| {
         let router = Router::new();
         let asker = {

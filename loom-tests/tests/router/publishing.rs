@@ -41,7 +41,7 @@ fn a_task_that_waits_for_a_message_is_woken() {
 
 /// [queue 1: a gap is reported in its place]
 #[test]
-fn what_came_too_fast_is_a_gap() {
+fn a_full_queue_makes_a_gap() {
     let (seen, add) = Seen::new();
     explore_fully(move || {
         let router = Router::new();
@@ -62,7 +62,7 @@ fn what_came_too_fast_is_a_gap() {
 /// [bus 1, 2: the retained message comes first, then every message published after it, none twice
 /// and none left out]
 #[test]
-fn who_subscribes_receives_the_last_value_and_all_that_follows() {
+fn a_subscriber_receives_the_retained_and_all_later() {
     let (seen, add) = Seen::new();
     explore_fully(move || {
         let router = Router::new();
@@ -87,7 +87,7 @@ fn who_subscribes_receives_the_last_value_and_all_that_follows() {
 
 /// [bus 2: all subscribers see retained messages in the same order, and the last one stays]
 #[test]
-fn what_is_retained_last_is_received_last() {
+fn the_last_retained_message_is_received_last() {
     let (seen, add) = Seen::new();
     explore_fully(move || {
         let router = Router::new();
@@ -114,7 +114,7 @@ impl Message for Precious {
 
 /// [queue: Open, Dropped; bus 1]
 #[test]
-fn a_message_to_who_leaves_is_dropped_once() {
+fn a_message_to_a_leaving_subscriber_is_dropped_once() {
     let (seen, add) = Seen::new();
     explore_fully(move || {
         let (router, census) = (Router::new(), Census::default());
@@ -132,7 +132,7 @@ fn a_message_to_who_leaves_is_dropped_once() {
 
 /// [queue: full, lost; the message is counted as what became of it, while room is made]
 #[test]
-fn who_does_not_wait_for_room_knows_whether_it_had_some() {
+fn if_room_knows_whether_there_was_room() {
     let (seen, add) = Seen::new();
     explore_fully(move || {
         let (router, mut subscription) = full(FOREVER);
@@ -191,7 +191,7 @@ fn of_two_publishers_that_wait_each_gets_its_room() {
 
 /// [queue 3: new room belongs to the first waiter, not to a publisher that comes at that moment]
 #[test]
-fn nobody_overtakes_who_waits_for_room() {
+fn no_message_overtakes_a_waiting_one() {
     explore_fully(|| {
         let (router, mut subscription) = full(FOREVER);
         let mut first = router.publish("a", Number(2)).into_future();
@@ -210,7 +210,7 @@ fn nobody_overtakes_who_waits_for_room() {
 
 /// [queue 4, wait queue: refused]
 #[test]
-fn a_publisher_that_waits_learns_that_the_subscriber_leaves() {
+fn a_waiting_publisher_learns_of_a_drop() {
     explore_fully(|| {
         let (router, subscription) = full(FOREVER);
         let publisher = thread::spawn(move || publish(&router, 2));
@@ -221,7 +221,7 @@ fn a_publisher_that_waits_learns_that_the_subscriber_leaves() {
 
 /// [wait queue 3]
 #[test]
-fn who_gives_up_to_wait_for_room_is_received_or_missed_in_its_place() {
+fn a_cancelled_wait_is_received_or_missed_in_place() {
     let (seen, add) = Seen::new();
     explore_fully(move || {
         let (router, mut subscription) = full(FOREVER);

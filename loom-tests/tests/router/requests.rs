@@ -14,7 +14,7 @@ use super::{Ask, Seen, answer, ask, ask_patiently, told};
 
 /// [servers: a server that comes notifies the waiting callers]
 #[test]
-fn who_waits_for_a_server_is_served_by_who_comes() {
+fn a_new_server_serves_a_waiting_request() {
     explore(|| {
         let router = Router::new();
         let server = {
@@ -55,7 +55,7 @@ fn a_request_to_a_server_that_leaves_ends_once() {
 
 /// [request: the server has a successor; claims 1]
 #[test]
-fn a_request_to_a_server_that_leaves_is_answered_by_its_successor() {
+fn a_standby_replies_if_the_server_leaves() {
     explore(|| {
         let router = Router::new();
         let first = router.serve::<Ask>("a").unwrap();
@@ -71,7 +71,7 @@ fn a_request_to_a_server_that_leaves_is_answered_by_its_successor() {
 
 /// [request: waits for another server]
 #[test]
-fn a_request_that_waits_is_answered_by_a_server_that_comes_after_the_first() {
+fn a_later_server_replies_to_a_waiting_request() {
     explore(|| {
         let router = Router::new();
         let first = router.serve::<Ask>("a").unwrap();
@@ -89,7 +89,7 @@ fn a_request_that_waits_is_answered_by_a_server_that_comes_after_the_first() {
 
 /// [claims 1]
 #[test]
-fn of_two_who_claim_a_topic_one_serves() {
+fn one_of_two_claimants_serves() {
     let (seen, add) = Seen::new();
     explore_fully(move || {
         let router = Router::new();
@@ -109,7 +109,7 @@ fn of_two_who_claim_a_topic_one_serves() {
 
 /// [claims: serving, standby; the changes of a topic come in the order in which they happened]
 #[test]
-fn who_stands_by_while_the_server_leaves_serves() {
+fn a_standby_serves_if_the_server_leaves_meanwhile() {
     let (seen, add) = Seen::new();
     explore_fully(move || {
         let router = Router::new();
@@ -130,7 +130,7 @@ fn who_stands_by_while_the_server_leaves_serves() {
 
 /// [watch: subscribe first, then list]
 #[test]
-fn who_watches_and_then_lists_misses_nobody() {
+fn watching_then_listing_misses_nothing() {
     let (seen, add) = Seen::new();
     explore_fully(move || {
         let router = Router::new();

@@ -131,21 +131,21 @@ fn one_of<T>(all: &mut [T], nth: Index) -> Option<&mut T> {
 type Changes = Vec<(ChangeKind, String)>;
 
 #[test]
-fn a_router_does_what_its_model_does() {
+fn a_router_matches_its_model() {
     check(256, &programs());
 }
 
 #[test]
-fn publishers_that_wait_for_room_do_what_the_model_does() {
+fn waiting_publishers_match_the_model() {
     check(256, &crowds());
 }
 
 #[test]
-fn requests_keep_their_terms_from_server_to_server_as_the_model_says() {
+fn redirected_requests_match_the_model() {
     check(500, &handovers());
 }
 
 #[test]
-fn urgent_requests_overtake_as_often_as_the_model_says() {
+fn urgent_requests_match_the_model() {
     check(256, &overtaking());
 }
