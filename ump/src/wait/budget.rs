@@ -1,24 +1,27 @@
-//! Learning whether something pays: what was in vain costs, what was rewarded earns, and after a long rest it is tried again.
+//! Learns whether an optimisation pays off. A failed attempt costs points, a successful one earns
+//! points, and an exhausted budget is refilled after a long rest.
 
 #![forbid(unsafe_code)]
 
 use crate::sync::{AtomicU32, Ordering};
 
-/// Whether something has recently paid.
+/// An adaptive budget of points: tells whether an attempt has recently paid off.
 #[derive(Debug)]
 pub(crate) struct AdaptiveBudget {
-    /// The most that can be saved up, and what there is at first.
+    /// The maximum number of points, and the initial one.
     most: u32,
-    /// So often it is refused at least, and at most, before all of it is granted again.
+    /// The minimum and the maximum of `pause`.
     rest: [u32; 2],
-    /// So often it is refused before it is granted the next time.
+    /// The number of refusals before the budget is refilled the next time.
     pause: AtomicU32,
+    /// The number of points left.
     left: AtomicU32,
-    /// How often it was refused.
+    /// The number of refusals since the budget was last exhausted or refilled.
     rested: AtomicU32,
 }
 
 impl AdaptiveBudget {
+    /// Creates a full budget of `most` points that is refilled after `rest` refusals.
     pub(crate) const fn new(most: u32, rest: u32) -> Self {
         Self {
             most,
@@ -29,7 +32,8 @@ impl AdaptiveBudget {
         }
     }
 
-    /// Without credit at first, and all of it after so many refusals.
+    /// Creates an empty budget that is refilled after the given number of refusals, and later after
+    /// `rest` of them.
     pub(crate) const fn after(refusals: u32, most: u32, rest: u32) -> Self {
         Self {
             left: AtomicU32::new(0),
@@ -38,7 +42,9 @@ impl AdaptiveBudget {
         }
     }
 
-    /// Granted again soon at first, and then after a pause twice as long each time, unless it has [paid off](Self::pay_off) in between.
+    /// Creates a full budget whose first refill takes `least_rest` refusals. Each further refill
+    /// takes twice as many as the one before, up to `rest`, unless the budget has
+    /// [paid off](Self::pay_off) in between.
     pub(crate) const fn backing_off(most: u32, least_rest: u32, rest: u32) -> Self {
         Self {
             rest: [least_rest, rest],
@@ -47,20 +53,22 @@ impl AdaptiveBudget {
         }
     }
 
-    // Relaxed throughout: hints, which order nothing. Of two who learn at once one may lose its lesson.
+    // ORDERING: Relaxed for every operation of this type: the fields are hints and guard no data.
+    // If two threads update a field at once, one update may be lost.
 
+    /// Returns whether any points are left.
     #[inline]
     pub(crate) fn is_good(&self) -> bool {
         self.left.load(Ordering::Relaxed) > 0
     }
 
-    /// Whether it has paid each time of late.
+    /// Returns whether all points are left, that is, whether every recent attempt has paid off.
     #[inline]
     pub(crate) fn is_full(&self) -> bool {
         self.left.load(Ordering::Relaxed) == self.most
     }
 
-    /// It paid.
+    /// Earns `reward` points for a successful attempt.
     #[inline]
     pub(crate) fn reward(&self, reward: u32) {
         let left = self.left.load(Ordering::Relaxed);
@@ -70,7 +78,7 @@ impl AdaptiveBudget {
         }
     }
 
-    /// It was in vain, which costs one, or it was refused.
+    /// Charges one point for a failed attempt, or counts a refusal if no points are left.
     pub(crate) fn charge(&self) {
         let left = self.left.load(Ordering::Relaxed);
         if left > 0 {
@@ -80,27 +88,29 @@ impl AdaptiveBudget {
         }
     }
 
-    /// It was worse than in vain.
+    /// Takes `fine` points for an attempt that did harm.
     pub(crate) fn fine(&self, fine: u32) {
         let left = self.left.load(Ordering::Relaxed);
         self.left
             .store(left.saturating_sub(fine), Ordering::Relaxed);
     }
 
-    /// It has paid for good: there is all the credit again, and the next pause is short.
+    /// Refills the budget and makes the next pause short: the attempts have paid off for good.
     pub(crate) fn pay_off(&self) {
         self.left.store(self.most, Ordering::Relaxed);
         self.pause.store(self.rest[0], Ordering::Relaxed);
         self.rested.store(0, Ordering::Relaxed);
     }
 
-    /// It must not be tried again soon.
+    /// Empties the budget and makes the next pause as long as possible.
     pub(crate) fn give_up(&self) {
         self.left.store(0, Ordering::Relaxed);
         self.pause.store(self.rest[1], Ordering::Relaxed);
         self.rested.store(0, Ordering::Relaxed);
     }
 
+    /// Counts a refusal, and refills the budget if the pause is over. The next pause is twice as
+    /// long.
     fn rest(&self) {
         let pause = self.pause.load(Ordering::Relaxed);
         let rested = self.rested.load(Ordering::Relaxed) + 1;
@@ -119,7 +129,7 @@ impl AdaptiveBudget {
 mod tests {
     use super::*;
 
-    /// How often it can be in vain until there is no credit.
+    /// Returns how many failed attempts the budget allows.
     fn used_up(budget: &AdaptiveBudget) -> u32 {
         let mut times = 0;
         while budget.is_good() {
@@ -129,7 +139,7 @@ mod tests {
         times
     }
 
-    /// How often it is refused until there is some again.
+    /// Returns how many refusals there are until the budget is refilled.
     fn refused(budget: &AdaptiveBudget) -> u32 {
         let mut times = 0;
         while !budget.is_good() {

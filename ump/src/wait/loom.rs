@@ -1,14 +1,14 @@
-//! How a model of loom waits: it learns nothing, and looks once.
+//! Wait policies of a loom model: they learn nothing and check once.
 
 #![forbid(unsafe_code)]
 
 use crate::sync::{AtomicU64, Ordering};
 
-/// There is nothing to learn in a model.
+/// A spin policy that learns nothing.
 #[derive(Debug)]
 pub(crate) struct SpinPolicy;
 
-/// How long a sleep takes teaches nothing here.
+/// The start of a sleep. Its length is not measured in a model.
 pub(crate) struct SleepStart;
 
 impl SpinPolicy {
@@ -29,7 +29,8 @@ impl SpinPolicy {
     pub(crate) fn woken(&self, _: SleepStart) {}
 }
 
-/// Of those that begin to wait the first leaves word, the second lets others run once before it does, and so on in turn.
+/// A yield policy that alternates: the first waiter registers its waker at once, the second yields
+/// once before it registers, and so on.
 #[derive(Debug)]
 pub(crate) struct YieldPolicy(AtomicU64);
 
@@ -45,6 +46,8 @@ impl YieldPolicy {
         Self(AtomicU64::new(0))
     }
 
+    // ORDERING: Relaxed for this operation and for that of `skip`: the counter is a hint and guards
+    // no data.
     pub(crate) fn is_worth_it(&self) -> bool {
         self.0.load(Ordering::Relaxed) % 2 == 1
     }
@@ -68,10 +71,10 @@ impl YieldPolicy {
     }
 }
 
-/// Nothing to wait for.
+/// Does nothing: a model has no cache lines.
 pub(crate) fn pause_for_peer() {}
 
-/// Looks once: loom explores the orders, so looking twice finds nothing new.
+/// Checks once: loom explores all orders, so a second check finds nothing new.
 pub(crate) fn spin_until(_: &SpinPolicy, ready: impl Fn() -> bool) -> bool {
     ready()
 }

@@ -1,4 +1,5 @@
-//! How threads and tasks wait: who is to be woken, and how long it pays to stay awake.
+//! Waiting of threads and tasks: wait queues, wakers, and how long a waiter stays awake before it
+//! sleeps.
 
 #[cfg(not(any(loom, shuttle)))]
 mod budget;
@@ -26,18 +27,21 @@ pub(crate) use {
     yield_now::{YieldPolicy, YieldState},
 };
 
-/// How those wait awake who wait for the same thing.
+/// The policies by which the waiters for one thing stay awake.
 #[derive(Debug)]
 pub(crate) struct WaitPolicy {
+    /// Spinning of threads.
     pub(crate) threads: SpinPolicy,
-    /// Within a poll, for a thread that is awake at the other end.
+    /// Spinning of tasks within a poll, for a peer thread that is awake.
     pub(crate) tasks: SpinPolicy,
-    /// Between polls.
+    /// Yielding of tasks between polls.
     pub(crate) yields: YieldPolicy,
 }
 
 impl WaitPolicy {
-    /// For so many nanoseconds, and for so many more that bring two ends to wait awake, or keep them so: threads, and tasks within a poll.
+    /// Creates the policies of threads, and of tasks within a poll. The first number of each pair
+    /// is the time in nanoseconds for which a waiter spins. The second is the additional time in
+    /// which both ends get to wait awake, or remain so.
     pub(crate) const fn new(threads: [u32; 2], tasks: [u32; 2]) -> Self {
         let [threads, long] = threads;
         Self {

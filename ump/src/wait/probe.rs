@@ -1,27 +1,38 @@
-//! How two ends that wake each other in turn come to wait for each other awake.
+//! Detects that two ends wake each other in turn, and brings both to wait awake.
 //!
 //! # The slow mode
 //!
-//! Once both ends of a quick exchange are asleep they stay so: each is woken by the other, does its work of 0.1 µs, and is asleep again before the
-//! other has got up, which takes 5 to 60 µs and in a virtual machine rather 60, since the CPU that has to be woken was given back to the host. The
-//! look of 20 µs that usually comes before a sleep is then always too short. There are two forms of it (seen with `perf sched timehist`, two CPUs,
-//! a task that asks a thread; a multi-threaded executor wakes a worker besides with each wake-up, which finds nothing):
+//! Once both ends of a quick exchange are asleep, they remain so. The peer wakes an end, which does
+//! its work of 0.1 µs and is asleep again before the peer has got up. Getting up takes 5 to 60 µs.
+//! In a virtual machine it takes nearer to 60 µs, because the CPU that has to be woken was given
+//! back to the host. The spin of 20 µs that usually comes before a sleep is then always too short.
+//! The slow mode has two forms. (They were observed with `perf sched timehist`, two CPUs, and a
+//! task that sends requests to a thread. With each wake-up a multi-threaded executor also wakes a
+//! worker, which finds nothing to do.)
 //!
-//! - *Apart*: each end on a CPU of its own. Each request costs two wake-ups of an idle CPU, some 70 µs.
-//! - *Stacked*: both on one CPU, in turns of 5 µs, though the other CPU is idle. (A wake-up puts a thread where it last ran unless another
-//!   CPU is known to be idle, and a halted virtual CPU counts as preempted.) Looking cannot help, as the other end cannot run meanwhile.
-//!   The load balancer moves one of them after some ticks, but only if both are ready to run when it looks, that is, if
-//!   neither sleeps.
+//! - *Apart*: each end runs on a CPU of its own. Each request costs two wake-ups of an idle CPU,
+//!   some 70 µs.
+//! - *Stacked*: both ends run on one CPU, in turns of 5 µs, although the other CPU is idle. (A
+//!   wake-up puts a thread where it last ran unless another CPU is known to be idle, and a halted
+//!   virtual CPU counts as preempted.) Spinning cannot help, because the other end cannot run
+//!   meanwhile. The load balancer moves one end after some ticks, but only if both ends are ready
+//!   to run when it checks, that is, if neither sleeps.
 //!
 //! # The way out
 //!
-//! *Stacked* ends give each other the CPU instead of falling asleep: see `spin`; so they take 4 µs a request, and are moved apart after some 20 ms.
-//! Ends that are *apart* need a look that is long enough to see the other one getting up. How long that is shows in the sleeps: one that was
-//! **short** would have been saved by a look that long. So after a short sleep (or where a streak of short waits has just ended) a thread looks once
-//! for twice as long. That alone saves nothing, it only burns the time that it slept before; what pays is that from then on both ends are
-//! awake. So it is a **trial**: only if what comes next comes within short waits, [`TRIAL`] times in a row, has it paid. If not, it is tried a few times
-//! more, and then after pauses that become longer and longer: who asks every 50 µs, or has a handler that takes so long, is left alone.
-//! Only a thread does so; a task would keep others from running. One end that is awake is enough for the other to find it so.
+//! *Stacked* ends yield the CPU to each other instead of falling asleep: see `spin`. A request then
+//! takes 4 µs, and the load balancer moves the ends apart after some 20 ms.
+//!
+//! Ends that are *apart* need a spin that is long enough to see the other end getting up. The
+//! length of earlier sleeps shows how long that is: a spin of the same length would have saved a
+//! sleep that was **short**. So after a short sleep (or at the end of a streak of short waits) a
+//! thread spins once for twice as long. This alone saves nothing: it burns the time in which the
+//! thread slept before. It pays off because from then on both ends are awake. So the long spin is a
+//! **trial**. The trial pays off only if the following waits are short, [`TRIAL`] times in a row.
+//! If they are not, the thread tries a few times more, and then after pauses that become longer and
+//! longer. So a caller that sends a request every 50 µs, or has a handler that takes that long, is
+//! left alone. Only threads make trials; a spinning task would keep other tasks from running. One
+//! end that is awake is enough for the other end to find it awake.
 
 #![forbid(unsafe_code)]
 
@@ -32,31 +43,35 @@ use crate::{
     wait::budget::AdaptiveBudget,
 };
 
-/// So often it tries in a row.
+/// The number of trials in a row.
 const TRIALS: u32 = 4;
-/// Then it leaves out so many sleeps at first, and at most.
+/// The initial number of sleeps without a trial after that.
 const PAUSE: u32 = 32;
+/// The maximum number of sleeps without a trial.
 const LONGEST_PAUSE: u32 = 8192;
-/// So many waits have to be short.
+/// The number of waits that have to be short for a trial to pay off.
 const TRIAL: u32 = 16;
-/// Looks so much longer than twice the last sleep.
+/// The time in nanoseconds by which a long spin exceeds twice the last sleep.
 const MARGIN: u32 = 20_000;
-/// Looks so long at the end of a streak, when the next sleep is not known.
+/// The time in nanoseconds of a long spin at the end of a streak, when no last sleep is known.
 const FIRST: u32 = 100_000;
 
-/// Whether the two ends are in step, seen from one of them. Shared by all who wait for the same thing.
+/// Tracks whether the two ends are in step, as seen from one of them. All waiters for the same
+/// thing share it.
 #[derive(Debug)]
 pub(crate) struct SpinProbe {
-    /// Looks for so many nanoseconds at most, and takes a sleep that is shorter for short. Zero: it does not try.
+    /// The maximum time of a long spin in nanoseconds. A shorter sleep counts as short. Zero: there
+    /// are no trials.
     most: u32,
+    /// Whether a trial is worthwhile.
     to_try: AdaptiveBudget,
-    /// How many nanoseconds the last sleep took, if it was short; otherwise zero.
+    /// The time of the last sleep in nanoseconds if it was short, otherwise zero.
     slept: AtomicU32,
-    /// How many waits have to be short yet. Zero: there is no trial.
+    /// The number of waits that still have to be short. Zero: no trial is under way.
     trial: AtomicU32,
 }
 
-// Relaxed throughout: hints, which order nothing.
+// ORDERING: Relaxed for every operation of this type: the fields are hints and guard no data.
 impl SpinProbe {
     pub(crate) const fn new(most: u32) -> Self {
         Self {
@@ -67,26 +82,26 @@ impl SpinProbe {
         }
     }
 
-    /// The time when a sleep begins, if it matters how long it takes.
+    /// Returns the time at which a sleep begins, if its length matters.
     #[inline]
     pub(crate) fn sleeps(&self) -> Option<Instant> {
         (self.most > 0).then(Instant::now)
     }
 
-    /// What was waited for has ended a sleep.
+    /// Records the length of a sleep that ended because the awaited event occurred.
     pub(crate) fn slept(&self, time: Duration) {
         let time = u32::try_from(time.as_nanos()).unwrap_or(u32::MAX);
         let short = if time < self.most { time.max(1) } else { 0 };
         self.slept.store(short, Ordering::Relaxed);
     }
 
-    /// Whether a trial is under way.
+    /// Returns whether a trial is under way.
     #[inline]
     pub(crate) fn is_trying(&self) -> bool {
         self.trial.load(Ordering::Relaxed) > 0
     }
 
-    /// A wait was short. Tells whether that ends a trial, which has paid.
+    /// Records a short wait. Returns whether it completes a trial, which then has paid off.
     #[inline]
     pub(crate) fn keep(&self) -> bool {
         let trial = self.trial.load(Ordering::Relaxed);
@@ -103,7 +118,8 @@ impl SpinProbe {
         trial == 0
     }
 
-    /// A wait was not short: for how many nanoseconds to go on looking. `streak`: those before it were short.
+    /// Records a wait that was not short, and returns for how many nanoseconds to go on spinning.
+    /// `streak` tells whether the waits before it were short.
     pub(crate) fn lose(&self, streak: bool) -> u64 {
         self.trial.store(0, Ordering::Relaxed);
         let look = match self.slept.load(Ordering::Relaxed) {
@@ -116,7 +132,7 @@ impl SpinProbe {
         if good { look.min(self.most).into() } else { 0 }
     }
 
-    /// The long look has found what it waited for.
+    /// Begins a trial: the long spin has found the awaited event.
     pub(crate) fn found(&self) {
         self.trial.store(TRIAL, Ordering::Relaxed);
     }
@@ -129,7 +145,8 @@ mod tests {
     const MOST: u32 = 200_000;
     const SHORT: Duration = Duration::from_micros(30);
 
-    /// How often in a row it looks longer, if that does not pay; and how often it then does not.
+    /// Returns how many long spins in a row there are if none pays off, and how many waits then go
+    /// without one.
     fn tries(probe: &SpinProbe) -> (u32, u32) {
         let (mut tried, mut left_out) = (0, 0);
         while probe.lose(false) > 0 {
@@ -174,7 +191,7 @@ mod tests {
         let probe = SpinProbe::new(MOST);
         probe.slept(SHORT);
         assert_eq!(tries(&probe), (TRIALS, PAUSE - 1));
-        // The look that ended the pause was the first of the next trials.
+        // The spin that ended the pause was the first of the next trials.
         for pause in [2, 4, 8] {
             assert_eq!(tries(&probe), (TRIALS - 1, pause * PAUSE - 1));
         }

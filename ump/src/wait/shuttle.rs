@@ -1,14 +1,15 @@
-//! How a model of shuttle waits: chance decides how often it looks and whether it yields.
+//! Wait policies of a shuttle model: random numbers decide how often a waiter checks and whether it
+//! yields.
 
 #![forbid(unsafe_code)]
 
 use crate::sync::{one_in, times, yield_now};
 
-/// There is nothing to learn in a model.
+/// A spin policy that learns nothing.
 #[derive(Debug)]
 pub(crate) struct SpinPolicy;
 
-/// How long a sleep takes teaches nothing here.
+/// The start of a sleep. Its length is not measured in a model.
 pub(crate) struct SleepStart;
 
 impl SpinPolicy {
@@ -29,7 +30,7 @@ impl SpinPolicy {
     pub(crate) fn woken(&self, _: SleepStart) {}
 }
 
-/// Whether a task lets others run before it leaves word, and how often, is left to chance.
+/// A yield policy that decides at random whether a task yields before it registers its waker.
 #[derive(Debug)]
 pub(crate) struct YieldPolicy;
 
@@ -71,10 +72,10 @@ impl YieldPolicy {
     }
 }
 
-/// Nothing to wait for.
+/// Does nothing: a model has no cache lines.
 pub(crate) fn pause_for_peer() {}
 
-/// Looks a few times, and lets others run in between.
+/// Checks a few times, and yields in between.
 pub(crate) fn spin_until(_: &SpinPolicy, ready: impl Fn() -> bool) -> bool {
     let looks = times();
     let in_vain = (0..looks).all(|_| {

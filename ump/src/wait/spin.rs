@@ -1,23 +1,31 @@
-//! Waiting with sense before a thread sleeps: bounded, learned, and off where it cannot help.
+//! Adaptive spinning before a thread sleeps: bounded, learned, and off where it cannot help.
 //!
-//! A hand-over between two running cores takes about 0.1 µs, one through the scheduler 5 to 40 µs. So who is about to sleep first does two
-//! things in turn, as long as they pay:
+//! A hand-over between two running cores takes about 0.1 µs; one through the scheduler takes 5 to
+//! 40 µs. So a waiter that is about to sleep first does two things in turn, as long as they pay
+//! off:
 //!
-//! - It **looks** for a microsecond whether what it waits for is on its way; all in all for no longer than a wake-up would cost.
-//!   A process that may use one CPU only (a machine or a cgroup of one, or all its threads bound to the same one) does not, as the other
-//!   end cannot run meanwhile.
-//! - It **yields** its CPU. If what it waits for hangs on a thread that is ready but has no CPU, this costs less than falling asleep
-//!   and being woken (measured on one CPU: 1,090 ns a round trip, by `park` and `unpark` 1,500; with 64 clients on two: 410 ns, without
-//!   it 2,500), and looking on would be a waste. If nobody was there it goes on looking. If others ran and it was in vain, it sleeps soon.
-//!   If the CPU was away for long, it went to a stranger that computes, and is not given away again for some time.
+//! - It **spins** for a microsecond and checks whether the awaited event has occurred. In total it
+//!   spins no longer than a wake-up would cost. A process that can use only one CPU (a machine or a
+//!   cgroup of one, or all its threads bound to the same one) does not spin, because the other end
+//!   cannot run meanwhile.
+//! - It **yields** its CPU. If the awaited event depends on a thread that is ready but has no CPU,
+//!   a yield costs less than falling asleep and being woken, and further spinning would be a waste.
+//!   (Measured on one CPU: 1,090 ns a round trip, and 1,500 by `park` and `unpark`. Measured with
+//!   64 clients on two CPUs: 410 ns, and 2,500 without yielding.) If no other thread ran, the
+//!   waiter goes on spinning. If other threads ran and the event has not occurred, the waiter soon
+//!   sleeps. If the CPU was away for long, it went to an unrelated thread that computes, and the
+//!   waiter does not yield it again for some time.
 //!
-//! Whether it pays is learned from what happened: each has an [`AdaptiveBudget`], and after a rest it is tried again. Two ends that both sleep would
-//! never learn that they could be quick, each being asleep when the other comes: how they are brought out of that is in [`SpinProbe`].
+//! The policy learns from the outcome whether each of the two pays off: each has an
+//! [`AdaptiveBudget`], and is tried again after a rest. Two ends that both sleep would never learn
+//! that they could be quick, because each is asleep when the other one wakes it. [`SpinProbe`]
+//! brings them out of that state.
 //!
-//! A task does less of both, as it keeps others from running, and only where the other end is awake. It looks for a microsecond, or
-//! ten after a streak of quick replies (an interrupt at the other end is no reason to fall asleep), and then yields its CPU once. What it
-//! waits for is then there only if the other end was ready on the same CPU: the one case in which to look on would be a waste
-//! however long.
+//! A task does less of both, because it keeps other tasks from running, and does it only where the
+//! other end is awake. It spins for a microsecond, or for ten after a streak of quick replies (an
+//! interrupt at the other end is no reason to fall asleep), and then yields its CPU once. After
+//! that yield the awaited event has occurred only if the other end was ready on the same CPU: this
+//! is the one case in which further spinning would be a waste, however long it lasts.
 
 #![forbid(unsafe_code)]
 
@@ -34,55 +42,61 @@ use crate::{
     wait::probe::SpinProbe,
 };
 
-/// What can be saved up.
+/// The maximum number of points of a budget.
 const BUDGET: u32 = 128;
 
+/// The number of points that a successful attempt earns.
 const REWARD: u32 = 8;
 
-/// After so many times without credit it is tried again.
+/// The number of refusals before an exhausted budget is refilled.
 const REST: u32 = 64 * BUDGET;
 
-/// What it costs to lose the CPU to a stranger.
+/// The number of points that it costs to lose the CPU to an unrelated thread.
 const FINE: u32 = 32;
 
-/// It looks for so many nanoseconds before it yields.
+/// The time in nanoseconds for which a waiter spins before it yields.
 const SLICE: u64 = 1_000;
 
-/// Without credit it looks this much shorter; a task, which does not yield then, not so much: a reply takes some 150 ns.
+/// The divisor of a thread's spin if its budget is exhausted.
 const SHORT: u64 = 16;
 
+/// The divisor of a task's spin if its budget is exhausted. It is smaller than a thread's, because
+/// a task does not yield then and a reply takes some 150 ns.
 const SHORT_IN_TASK: u64 = 4;
 
-/// A long look yields so often.
+/// The time in nanoseconds between two yields of a long spin.
 const LONG_SLICE: u64 = 5_000;
 
-/// So often a task yields in vain before it rests, and after so many waits it does again at first.
+/// The number of yields in vain before a task's budget is exhausted.
 const TASK_YIELDS: u32 = 16;
 
+/// The number of refusals before a task's budget is refilled for the first time.
 const TASK_REST: u32 = 32;
 
-/// So often it lets others run in vain.
+/// The number of yields in vain, in which other threads ran, before a wait ends.
 const YIELDS: u32 = 4;
 
-/// What came back sooner from yielding met nobody.
+/// The time below which a yield met no other thread.
 const NOBODY: Duration = Duration::from_nanos(600);
 
-/// What came back later has been with a stranger.
+/// The time above which a yield gave the CPU to an unrelated thread.
 const STRANGER: Duration = Duration::from_millis(2);
 
+/// The time above which a task's yield gave the CPU to an unrelated thread.
 const STRANGER_TO_TASK: Duration = Duration::from_micros(200);
 
-/// Looks left out while the other end has the cache line: about 50 ns, where the pause instruction takes 10.
+/// The number of pause instructions before the first check, while the other end has the cache line:
+/// about 50 ns on a machine where the instruction takes 10 ns.
 const HEAD_START: u32 = 5;
 
-/// How long it has recently paid to wait awake. Shared by all who wait for the same thing.
+/// Tracks how long it has recently paid off to wait awake. All waiters for the same thing share it.
 #[derive(Debug)]
 pub(crate) struct SpinPolicy {
-    /// Looks for so long at most. Zero: sleeps at once.
+    /// The maximum time of a spin in nanoseconds. Zero: the waiter sleeps at once.
     nanoseconds: u32,
-    /// Looks on for so long after a streak of quick replies, if it is a task.
+    /// The additional time in nanoseconds for which a task spins after a streak of quick replies.
     patient: u32,
-    /// Whether it is a task that waits, within a poll.
+    /// Whether the waiter is a task, within a poll.
     in_task: bool,
     to_look: AdaptiveBudget,
     to_yield: AdaptiveBudget,
@@ -90,7 +104,8 @@ pub(crate) struct SpinPolicy {
 }
 
 impl SpinPolicy {
-    /// For a thread, which may look for `long` to get in step with the other end.
+    /// Creates the policy of threads. A thread may spin for `long` nanoseconds to get in step with
+    /// the other end.
     pub(crate) const fn of_thread(nanoseconds: u32, long: u32) -> Self {
         Self {
             nanoseconds,
@@ -102,7 +117,7 @@ impl SpinPolicy {
         }
     }
 
-    /// For a task, which keeps others from running.
+    /// Creates the policy of tasks. A spinning task keeps other tasks from running.
     pub(crate) const fn of_task(nanoseconds: u32, patient: u32) -> Self {
         Self {
             patient,
@@ -112,13 +127,13 @@ impl SpinPolicy {
         }
     }
 
-    /// Notes that a thread falls asleep, as it was in vain to wait awake.
+    /// Records that a thread falls asleep because it waited awake in vain.
     #[inline]
     pub(crate) fn sleeps(&self) -> SleepStart {
         SleepStart(self.probe.sleeps())
     }
 
-    /// Notes that what it waited for has ended its sleep.
+    /// Records that the awaited event has ended the sleep.
     #[inline]
     pub(crate) fn woken(&self, SleepStart(since): SleepStart) {
         if let Some(since) = since {
@@ -126,7 +141,7 @@ impl SpinPolicy {
         }
     }
 
-    /// It was there within a look.
+    /// Records that the event occurred during a spin.
     #[inline]
     fn seen(&self) {
         self.to_look.reward(REWARD);
@@ -136,14 +151,16 @@ impl SpinPolicy {
     }
 }
 
-/// Since when a thread sleeps.
+/// The instant at which a thread fell asleep, if it matters.
 #[derive(Debug)]
 pub(crate) struct SleepStart(Option<Instant>);
 
-/// Lets the other end have the cache line that was handed to it, when it is awake and can be expected to give it back soon.
+/// Leaves the cache line that was handed over to the other end, if that end is awake and is
+/// expected to give the line back soon.
 ///
-/// To look at once would take the line away from the one who is about to write to it, which costs two transfers more (measured: 420 ns
-/// a round trip, and 265 so). No reply can be there earlier: two transfers take more than 100 ns.
+/// An immediate check would take the line away from the peer that is about to write to it, which
+/// costs two more transfers (measured: 420 ns a round trip, and 265 ns with the pause). No reply
+/// can arrive earlier: two transfers take more than 100 ns.
 #[inline]
 pub(crate) fn pause_for_peer() {
     if parallel() {
@@ -151,7 +168,7 @@ pub(crate) fn pause_for_peer() {
     }
 }
 
-/// Waits awake until `ready` holds or patience runs out; tells which.
+/// Waits awake until `ready` holds or the spin policy gives up. Returns whether `ready` holds.
 #[inline]
 pub(crate) fn spin_until(policy: &SpinPolicy, ready: impl Fn() -> bool) -> bool {
     ready() || (policy.nanoseconds > 0 && wait_awake(policy, ready))
@@ -213,7 +230,8 @@ fn wait_awake(policy: &SpinPolicy, ready: impl Fn() -> bool) -> bool {
     }
 }
 
-/// After a look in vain.
+/// Records a spin in vain, and goes on spinning if that may pay off. Returns whether the event has
+/// occurred.
 #[cold]
 fn look_on(policy: &SpinPolicy, ready: impl Fn() -> bool) -> bool {
     let streak = policy.to_look.is_full();
@@ -252,15 +270,15 @@ fn look(nanoseconds: u64, ready: impl Fn() -> bool) -> bool {
 }
 
 enum Yielded {
-    /// What it waited for is there, and no other thread wanted the CPU: it would have been seen.
+    /// The event has occurred, and no other thread wanted the CPU: a spin would have found it.
     Seen,
-    /// What it waited for is there.
+    /// The event has occurred.
     Rewarded,
     /// No other thread wanted the CPU.
     Nobody,
-    /// Others ran.
+    /// Other threads ran.
     Vain,
-    /// Others ran for long.
+    /// Other threads ran for long.
     Stranger,
 }
 
@@ -282,12 +300,13 @@ fn yield_cpu(stranger: Duration, ready: impl Fn() -> bool) -> Yielded {
     }
 }
 
-/// How fast this machine looks: the pause instruction takes 10 ns on some, 50 on others. Measured once, or by each of those that ask for it at once:
-/// nobody waits for another thread here, which in a forked child may not be there.
+/// Returns how many checks this machine makes in a microsecond: the pause instruction takes 10 ns
+/// on some machines, 50 ns on others. The number is measured once, or by each of the threads that
+/// ask for it at once. No thread waits here for another one, which may not exist in a forked child.
 fn looks_per_microsecond() -> u64 {
-    /// Zero: not known yet.
+    /// Zero: not measured yet.
     static LOOKS: AtomicU64 = AtomicU64::new(0);
-    // ORDERING: Relaxed, as there is nothing but the number.
+    // ORDERING: Relaxed, also for the store below: the number guards no other data.
     match LOOKS.load(Ordering::Relaxed) {
         0 => {
             let looks = measured_looks();
@@ -298,7 +317,7 @@ fn looks_per_microsecond() -> u64 {
     }
 }
 
-/// At least one.
+/// Measures the number of checks in a microsecond; it is at least one.
 #[cold]
 fn measured_looks() -> u64 {
     const TRIAL: u32 = 256;
@@ -307,7 +326,7 @@ fn measured_looks() -> u64 {
         (0..TRIAL).for_each(|_| hint::spin_loop());
         start.elapsed().as_nanos()
     };
-    // The quickest: the thread may be descheduled in between.
+    // The minimum of several trials: the thread may be descheduled during one of them.
     let quickest = (0..4).map(|_| trial()).min().unwrap_or(0).max(1);
     u64::try_from(u128::from(TRIAL) * 1000 / quickest).map_or(1, |looks| looks.clamp(1, 1000))
 }

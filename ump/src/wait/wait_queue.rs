@@ -1,11 +1,13 @@
-//! Waiters in the order in which they are to be woken.
+//! Waiters in the order in which they are woken.
 //!
-//! A [`WaitQueue`] lives under a lock and runs none of the user's code there: it takes wakers that were cloned before the lock was taken, and returns wakers to
-//! be woken or dropped after it is released.
+//! A [`WaitQueue`] lives under a lock and runs no user code there. It takes wakers that were cloned
+//! before the lock was taken. It returns wakers that are woken or dropped after the lock is
+//! released.
 //!
-//! Being woken takes a waiter off the queue. So a waiter learns from its own key what happened: if it is still in the queue, it was *not woken*; if it is not,
-//! it was *woken*, and if it leaves without using its turn, it owes the wake-up to the next in the queue. That is how no wake-up gets lost when a future is
-//! dropped or a wait times out.
+//! A wake-up removes the waiter from the queue. So a waiter learns from its own key what happened.
+//! If its key is still in the queue, it was *not woken*. If its key is not in the queue, it was
+//! *woken*; if it leaves without using its turn, it has to pass the wake-up on to the next waiter.
+//! So no wake-up is lost when a future is dropped or a wait times out.
 
 #![forbid(unsafe_code)]
 
@@ -13,31 +15,32 @@ use std::{collections::VecDeque, mem};
 
 use crate::wait::waiter::Waiter;
 
-/// One's place in a [`WaitQueue`] list or in a [`WaitSet`], from the first registration until it is left.
+/// The place of a waiter in a [`WaitQueue`] or in a set, from its first registration until its
+/// removal.
 #[derive(Debug, Default)]
 pub(crate) struct WaiterKey(pub(super) Option<u64>);
 
 impl WaiterKey {
-    /// Whether it stands for a place that has not been left.
+    /// Returns whether the key stands for a place that was not removed.
     #[inline]
     pub(crate) fn is_taken(&self) -> bool {
         self.0.is_some()
     }
 }
 
-/// What a waiter finds when it leaves the list.
+/// The state in which a removal finds the waiter.
 #[derive(Debug)]
 pub(crate) enum Removal {
-    /// It had not registered.
+    /// The waiter had not registered.
     NotRegistered,
-    /// It had not been woken; here is its waiter, to be dropped after unlocking.
+    /// The waiter had not been woken. It is to be dropped after unlocking.
     Waiting(Waiter),
-    /// It had been woken: if it does not use its turn, another has to be woken.
+    /// The waiter had been woken. If it does not use its turn, another waiter has to be woken.
     Woken,
 }
 
 impl Removal {
-    /// What is to be dropped after unlocking.
+    /// Returns the waiter to drop after unlocking.
     #[inline]
     pub(crate) fn into_waiter(self) -> Option<Waiter> {
         match self {
@@ -47,21 +50,23 @@ impl Removal {
     }
 }
 
-/// First come, first woken.
+/// A first-in, first-out queue of waiters.
 #[derive(Debug, Default)]
 pub(crate) struct WaitQueue {
-    /// By key, so in the order of first registration.
+    /// The waiters by key, and so in the order of first registration.
     line: VecDeque<(u64, Waiter)>,
+    /// The key of the latest registration.
     last: u64,
 }
 
-/// A line that has grown beyond this gives its memory back when it is empty.
+/// The capacity beyond which an empty queue gives its memory back.
 const KEPT: usize = 64;
 
 impl WaitQueue {
-    /// Registers or stays registered, with `waiter` as the one to wake. Returns a waiter to drop after unlocking.
+    /// Registers `waiter` under `key`, or replaces the waiter that is registered. Returns a waiter
+    /// to drop after unlocking.
     ///
-    /// Who was woken for nothing (another was quicker) gets its old place again.
+    /// A waiter that was woken in vain (another one was quicker) gets its old place again.
     #[must_use = "a waiter may hold the user's waker: drop it after unlocking"]
     #[inline]
     pub(crate) fn register(&mut self, key: &mut WaiterKey, waiter: Waiter) -> Option<Waiter> {
@@ -80,7 +85,7 @@ impl WaitQueue {
         }
     }
 
-    /// Leaves the line.
+    /// Removes the waiter of `key` from the queue.
     #[must_use = "a wake-up may have to be passed on"]
     #[inline]
     pub(crate) fn remove(&mut self, key: &mut WaiterKey) -> Removal {
@@ -102,7 +107,8 @@ impl WaitQueue {
         self.line.is_empty()
     }
 
-    /// How many in line come before the one with this turn; all of them, if it has never registered.
+    /// Returns how many waiters come before the one of `key`: all of them, if it has never
+    /// registered.
     pub(crate) fn ahead_of(&self, key: Option<&WaiterKey>) -> usize {
         match key.and_then(|key| key.0) {
             Some(key) => self.find(key).unwrap_or_else(|at| at),
@@ -110,7 +116,7 @@ impl WaitQueue {
         }
     }
 
-    /// Takes the first in line, to be woken after unlocking.
+    /// Removes the first waiter, to be woken after unlocking.
     #[inline]
     pub(crate) fn pop(&mut self) -> Option<Waiter> {
         let (_, waiter) = self.line.pop_front()?;
@@ -118,7 +124,7 @@ impl WaitQueue {
         Some(waiter)
     }
 
-    /// Takes everybody, to be woken after unlocking.
+    /// Removes all waiters, to be woken after unlocking.
     pub(crate) fn take_all(&mut self) -> impl Iterator<Item = Waiter> + use<> {
         mem::take(&mut self.line).into_iter().map(|(_, w)| w)
     }

@@ -1,4 +1,4 @@
-//! Waiters for something that happens once.
+//! Waiters for an event that occurs once.
 
 #![forbid(unsafe_code)]
 
@@ -6,16 +6,19 @@ use std::{collections::BTreeMap, mem};
 
 use crate::{wait::wait_queue::WaiterKey, wait::waiter::Waiter};
 
-/// Those who wait for what happens once: then all are woken. There may be very many of them, and each may leave at any time.
+/// A set of waiters for an event that occurs once and wakes all of them. There may be very many
+/// waiters, and each may leave at any time.
 #[derive(Debug, Default)]
 pub(crate) struct WaitSet {
-    /// By key, so in the order of first registration.
+    /// The waiters by key, and so in the order of first registration.
     waiters: BTreeMap<u64, Waiter>,
+    /// The key of the latest registration.
     last: u64,
 }
 
 impl WaitSet {
-    /// Registers or stays registered, with `waiter` as the one to wake. Returns a waiter to drop after unlocking.
+    /// Registers `waiter` under `key`, or replaces the waiter that is registered. Returns a waiter
+    /// to drop after unlocking.
     #[must_use = "a waiter may hold the user's waker: drop it after unlocking"]
     pub(crate) fn register(&mut self, key: &mut WaiterKey, waiter: Waiter) -> Option<Waiter> {
         let key = *key.0.get_or_insert_with(|| {
@@ -29,13 +32,13 @@ impl WaitSet {
         self.waiters.is_empty()
     }
 
-    /// Leaves it. Returns a waiter to drop after unlocking.
+    /// Removes the waiter of `key`. Returns a waiter to drop after unlocking.
     #[must_use = "a waiter may hold the user's waker: drop it after unlocking"]
     pub(crate) fn remove(&mut self, key: &mut WaiterKey) -> Option<Waiter> {
         self.waiters.remove(&key.0.take()?)
     }
 
-    /// Takes everybody, to be woken after unlocking.
+    /// Removes all waiters, to be woken after unlocking.
     pub(crate) fn take_all(&mut self) -> impl Iterator<Item = Waiter> + use<> {
         mem::take(&mut self.waiters).into_values()
     }

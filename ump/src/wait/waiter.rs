@@ -1,4 +1,4 @@
-//! What waits: a thread or a task, and how it is woken.
+//! Waiters: a thread or a task, and how it is woken.
 
 #![forbid(unsafe_code)]
 
@@ -12,8 +12,9 @@ use crate::sync::Thread;
 
 /// A sleeping thread, or a task that returned `Pending`.
 ///
-/// To wake or drop the second is to run the user's code: not to be done under a lock. If that panics it is the trouble of whoever
-/// made the waker (the panic hook tells), not of the client or server that happens to wake it.
+/// To wake or drop a task's waker runs user code, and must not be done under a lock. A panicking
+/// waker is caught; only the panic hook reports it. It does not affect the client or server that
+/// happens to wake it.
 #[derive(Debug)]
 pub(crate) enum Waiter {
     Thread(Thread),
@@ -26,7 +27,7 @@ impl Waiter {
         Self::Task(TaskWaker(Some(waker.clone())))
     }
 
-    /// Whether it is the task of `waker`, as far as can be known.
+    /// Returns whether the waiter is the task of `waker`, as far as that can be known.
     #[inline]
     pub(crate) fn will_wake(&self, waker: &Waker) -> bool {
         match self {
@@ -56,25 +57,27 @@ impl Drop for TaskWaker {
     }
 }
 
-/// Lets other tasks run before this one is polled again.
+/// Requests another poll of the current task, after other tasks have run.
 #[inline]
 pub(crate) fn request_repoll(waker: &Waker) {
     catch_user_panic(|| waker.wake_by_ref());
 }
 
-/// Runs user code on somebody else's thread: wakes a waker, or drops a message. A panic is caught; only
-/// the panic hook reports it.
+/// Runs user code on a thread that does not own it: wakes a waker, or drops a message. A panic is
+/// caught; only the panic hook reports it.
 pub fn catch_user_panic<T>(users_code: impl FnOnce() -> T) {
     let Err(panic) = catch_unwind(AssertUnwindSafe(users_code)) else {
         return;
     };
-    // What was thrown is the user's as well, and its drop may throw. There it ends: what that throws is not dropped any more.
+    // The panic payload belongs to the user as well, and its drop may panic. The payload of that
+    // second panic is leaked, so that the chain ends here.
     if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
         mem::forget(panic);
     }
 }
 
-/// Waiters taken out under a lock, to be woken (or dropped) once it is released. Usually there is one.
+/// Waiters that were removed under a lock, to be woken or dropped after the lock is released.
+/// Usually there is only one.
 #[derive(Debug, Default)]
 #[must_use = "somebody sleeps until this is fired"]
 pub(crate) struct DeferredWake {
@@ -85,7 +88,7 @@ pub(crate) struct DeferredWake {
 #[derive(Debug, Default)]
 struct Others {
     wake: Option<Waiter>,
-    /// They need not be woken any more.
+    /// Waiters to drop: they need not be woken any more.
     discard: [Option<Waiter>; 2],
 }
 
@@ -121,7 +124,7 @@ impl DeferredWake {
         self.others.get_or_insert_default()
     }
 
-    /// Runs the user's code: not to be called under a lock.
+    /// Wakes and drops the waiters. This runs user code: it must not be called under a lock.
     #[inline]
     pub(crate) fn fire(self) {
         if let Some(waiter) = self.first {

@@ -1,19 +1,26 @@
-//! How a task waits awake: it lets other tasks run and is polled again, before it leaves word whom to wake.
+//! Yielding of tasks: a task lets other tasks run and is polled again, before it registers a waker.
 //!
-//! To leave word and be woken costs two tasks that take turns on one thread a lock and half a dozen atomic operations at either end, and
-//! from another thread the executor's own lock and perhaps a system call. Where the other end is about to answer anyway, it is cheaper to
-//! wake oneself and return `Pending`: the executor runs whoever is ready, and then this task again. (Measured, ns a request: two tasks on
-//! one thread 262, and 180 so; 64 tasks and their server on two threads 454, and 210; 64 tasks and a thread 504, and 180. A batch grows
-//! while one waits: nobody is woken for each request.) It is the `yield_now` of tasks, and works on any executor.
+//! For two tasks that take turns on one thread, registering a waker and being woken costs a lock
+//! and half a dozen atomic operations at either end. From another thread it also costs the
+//! executor's own lock and perhaps a system call. If the other end is about to answer anyway, it is
+//! cheaper that the task wakes itself and returns `Pending`: the executor runs the tasks that are
+//! ready, and then this task again. (Measured, in ns a request, without and with yielding: two
+//! tasks on one thread 262 and 180; 64 tasks and their server on two threads 454 and 210; 64 tasks
+//! and a thread 504 and 180. A batch grows during the wait, and no wake-up is needed for each
+//! request.) It is the `yield_now` of tasks, and works on any executor.
 //!
-//! That is worth something only in company, so a task notes how many looks have been taken on its thread, and gives up, leaving word, when
+//! Yielding pays off only if other tasks run meanwhile. So a task records how many checks all tasks
+//! of its thread have made. It gives up and registers its waker when
 //!
-//! - it is polled again and nobody else has looked: it is alone, and would keep its thread from sleeping;
-//! - it is polled again on another thread: the executor has idle ones, which steal what is ready. Two tasks that take turns are better left
-//!   together, where the wake-up of one by the other puts it (two workers: 540 ns a round trip with each on its own, 410 together);
-//! - it was in vain for a few times, and for so many looks as take about as long as a thread would spin.
+//! - it is polled again and no other task has checked: it is alone, and would keep its thread from
+//!   sleeping;
+//! - it is polled again on another thread: the executor has idle threads, which steal ready tasks.
+//!   Two tasks that take turns had better stay together, where the wake-up of one by the other puts
+//!   them (two workers: 540 ns a round trip with each task on its own worker, 410 together);
+//! - it has yielded in vain a few times, and the thread has made as many checks as take about as
+//!   long as a thread would spin.
 //!
-//! Whether it pays is learned: see [`AdaptiveBudget`].
+//! The policy learns whether yielding pays off: see [`AdaptiveBudget`].
 
 #![forbid(unsafe_code)]
 
@@ -21,62 +28,68 @@ use std::{cell::Cell, mem, ptr};
 
 use crate::wait::budget::AdaptiveBudget;
 
-/// What can be saved up: it takes many tasks that wait for the same thing in vain, 64 say, some rounds to use it up.
+/// The maximum number of points. Many tasks that wait for the same thing in vain, say 64, need some
+/// rounds to use it up.
 const BUDGET: u32 = 8192;
-/// After so many times without credit it is tried again.
+/// The number of refusals before an exhausted budget is refilled.
 const REST: u32 = 16 * BUDGET;
-/// What it earns at most.
+/// The maximum number of points that a successful yield earns.
 const REWARD: u32 = 64;
-/// Others have to take so many looks meanwhile for each point that it earns: the more they are the more is saved, and two that take
-/// turns earn nothing.
+/// The number of checks of other tasks for each point that a yield earns. The more checks there
+/// are, the more a yield saves. Two tasks that take turns earn nothing.
 const COMPANY: u32 = 4;
-/// What it costs to be found on another thread: of two tasks that take turns it is one in thirty, and that spoils it.
+/// The number of points that it costs to be polled on another thread. With two tasks that take
+/// turns this happens to one yield in thirty, which is enough to lose the advantage.
 const FINE: u32 = 128;
-/// So many waits at first leave word: who asks seldom is better off asleep, and whoever polls by hand finds what is usual.
+/// The number of waits that register a waker at once, at first. A caller that rarely sends a
+/// request is better off asleep, and code that polls by hand finds the usual behaviour.
 const FIRST: u32 = 16;
-/// So often it lets others run, however many they are: to leave word and be woken costs as much as about so many looks.
+/// The minimum number of yields, however many other tasks there are. Registering a waker and being
+/// woken costs about as much as this number of checks.
 const TIMES: u32 = 5;
-/// A look of a task at what it waits for, and all that its executor does about it, takes no less than about this.
+/// The minimum time of a task's check, with everything that its executor does for it.
 const NANOSECONDS_A_LOOK: u32 = 40;
 
-/// Whether tasks that wait for the same thing had better let others run than leave word.
+/// Decides whether tasks that wait for the same thing yield before they register a waker.
 #[derive(Debug)]
 pub(crate) struct YieldPolicy {
-    /// So many looks on the thread, by all its tasks, are taken for too many.
+    /// The number of checks on the thread, by all its tasks, after which a task gives up.
     looks: u32,
     budget: AdaptiveBudget,
 }
 
-/// How one task waits.
+/// The progress of one task's wait.
 #[derive(Debug, Default)]
 pub(crate) enum YieldState {
-    /// It has not begun.
+    /// The wait has not begun.
     #[default]
     NotStarted,
-    /// It has let others run, so many times.
+    /// The task has yielded `times` times.
     Yielding {
         first: Look,
         latest: Look,
         times: u32,
     },
-    /// It has given up, and left word.
+    /// The task has given up, and registered its waker.
     Registered,
 }
 
-/// One of the looks of all the tasks of a thread.
+/// A check by one of the tasks of a thread.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Look {
-    /// Tells threads apart.
+    /// Distinguishes threads.
     thread: usize,
+    /// The number of the check on its thread.
     number: u32,
 }
 
 thread_local! {
+    /// The number of checks that the tasks of this thread have made.
     static LOOKS: Cell<u32> = const { Cell::new(0) };
 }
 
 impl Look {
-    /// Counts one, and returns it.
+    /// Counts a check, and returns it.
     #[inline]
     fn take() -> Self {
         LOOKS.with(|looks| {
@@ -88,13 +101,13 @@ impl Look {
         })
     }
 
-    /// How many there have been on the thread since an earlier one.
+    /// Returns the number of checks on the thread since an `earlier` one.
     #[inline]
     fn since(self, earlier: Self) -> u32 {
         self.number.wrapping_sub(earlier.number)
     }
 
-    /// Where its task has been since it took an `earlier` one.
+    /// Returns what the task has met since its `earlier` check.
     #[inline]
     fn been(self, earlier: Self) -> Been {
         if self.thread != earlier.thread {
@@ -107,17 +120,20 @@ impl Look {
     }
 }
 
+/// What a task has met between two of its checks.
 #[derive(Clone, Copy, Debug)]
 enum Been {
-    /// It has been moved to another thread.
+    /// The task has been moved to another thread.
     Stolen,
-    /// Nobody else has looked.
+    /// No other task of the thread has checked.
     Alone,
+    /// Other tasks of the thread have checked.
     InCompany,
 }
 
 impl YieldPolicy {
-    /// For those who may wait awake for so long; zero: they leave word at once.
+    /// Creates the policy of tasks that may yield for `nanoseconds`. With zero a task registers its
+    /// waker at once.
     pub(crate) const fn new(nanoseconds: u32) -> Self {
         Self {
             looks: nanoseconds / NANOSECONDS_A_LOOK,
@@ -125,13 +141,13 @@ impl YieldPolicy {
         }
     }
 
-    /// Whether one who begins to wait now lets others run first.
+    /// Returns whether a task that begins to wait now yields first.
     #[inline]
     pub(crate) fn is_worth_it(&self) -> bool {
         self.looks > 0 && self.budget.is_good()
     }
 
-    /// One begins to wait, and leaves word at once.
+    /// Records that a task begins to wait and registers its waker at once.
     #[inline]
     pub(crate) fn skip(&self, wait: &mut YieldState) {
         if !self.is_worth_it() {
@@ -140,7 +156,8 @@ impl YieldPolicy {
         *wait = YieldState::Registered;
     }
 
-    /// What one who has found nothing does: true, it lets others run and looks again; false, it leaves word.
+    /// Decides what a task does that has found nothing. If it returns true, the task yields and
+    /// checks again. If it returns false, the task registers its waker.
     #[inline]
     pub(crate) fn should_yield(&self, wait: &mut YieldState) -> bool {
         let now = Look::take();
@@ -178,7 +195,7 @@ impl YieldPolicy {
         false
     }
 
-    /// What one waits for is there.
+    /// Records that the awaited event has occurred.
     #[inline]
     pub(crate) fn found(&self, wait: &mut YieldState) {
         let now = Look::take();
@@ -201,10 +218,10 @@ mod tests {
 
     use super::*;
 
-    /// As many looks as are worth waiting for.
+    /// The number of checks that a yielding task waits for.
     const LOOKS: u32 = 14;
 
-    /// Of those who may wait awake, when they have learned that.
+    /// Creates a policy that yields, and that has learned to do so.
     fn learned() -> YieldPolicy {
         let yields = YieldPolicy::new(LOOKS * NANOSECONDS_A_LOOK);
         for _ in 0..FIRST {
@@ -215,7 +232,7 @@ mod tests {
         yields
     }
 
-    /// Others look, so many times.
+    /// Makes checks of other tasks.
     fn company(times: u32) {
         for _ in 0..times {
             Look::take();
@@ -231,7 +248,7 @@ mod tests {
         left
     }
 
-    /// How often one lets others run, if so many look each time.
+    /// Returns how often a task yields if other tasks make `others` checks each time.
     fn patience(yields: &YieldPolicy, others: u32) -> u32 {
         let (mut wait, mut times) = (YieldState::NotStarted, 0);
         while yields.should_yield(&mut wait) {
@@ -261,9 +278,9 @@ mod tests {
 
     #[test]
     fn in_company_one_lets_others_run_a_few_times_or_for_as_many_looks_as_are_worth_it() {
-        // With its own, two looks each time.
+        // Two checks each time, with its own.
         assert_eq!(patience(&learned(), 1), LOOKS / 2);
-        // Few times, however many the looks.
+        // Few times, however many checks there are.
         assert_eq!(patience(&learned(), 5 * LOOKS), TIMES);
         let long = YieldPolicy::new(100 * NANOSECONDS_A_LOOK);
         long.budget.reward(BUDGET);
