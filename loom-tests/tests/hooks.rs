@@ -14,7 +14,7 @@ use loom_tests::{
 };
 use ump::{
     RequestError, channel,
-    hooks::{self, Cycle, Wait, Watcher},
+    hooks::{self, Cycle, LoopView, Wait, Watcher},
 };
 
 /// A watcher that finds a cycle in every wait.
@@ -158,10 +158,10 @@ fn a_request_is_queued_until_it_is_taken() {
 
     impl Watcher for Asks {
         fn before(&self, wait: &Wait) -> Result<(), Cycle> {
-            assert!(self.0.is_queued(wait.request()));
+            assert!(LoopView::new(&self.0).is_queued(wait.request()));
             let (n, rctx) = self.0.wait().unwrap();
             assert_eq!(rctx.id(), wait.request());
-            assert!(!self.0.is_queued(wait.request()));
+            assert!(!LoopView::new(&self.0).is_queued(wait.request()));
             answer(n, rctx);
             Err(Cycle::new(["a"]))
         }

@@ -9,7 +9,7 @@ use loom::{
     thread,
 };
 use loom_tests::{answer, assert_settled, explore, explore_large, some_day, warm};
-use ump::{Error, channel};
+use ump::{Error, channel, hooks::LoopView};
 
 /// One thread sets a flag, then interrupts. The receiver reads the flag before each wait.
 #[test]
@@ -152,11 +152,16 @@ fn workers_that_know_how_many_there_were_miss_none() {
         let work = |shared: Arc<(ump::Server<u32, u32, ()>, AtomicBool)>| {
             let (server, flag) = &*shared;
             loop {
-                let known = server.interruptions();
+                let known = LoopView::new(&server).interruptions();
                 if flag.load(Ordering::Relaxed) {
                     break;
                 }
-                assert!(server.wait_since(known, None).unwrap().is_none());
+                assert!(
+                    LoopView::new(&server)
+                        .wait_since(known, None)
+                        .unwrap()
+                        .is_none()
+                );
             }
         };
         let other = {

@@ -10,7 +10,7 @@ use std::{
 };
 
 use tests::{Bell, LONG, eventually, for_each, must_end, poll_with};
-use ump::{Client, Error, Server};
+use ump::{Client, Error, Server, hooks::LoopView};
 
 type Ends = (Server<u32, u32, ()>, Client<u32, u32, ()>);
 
@@ -240,10 +240,16 @@ fn workers_that_know_how_many_there_were_miss_none() {
             scope.spawn(|| {
                 let mut seen = 0;
                 while seen < 100 {
-                    let known = server.interruptions();
+                    let known = LoopView::new(&server).interruptions();
                     seen = raised.load(Ordering::Relaxed);
                     if seen < 100 {
-                        assert_eq!(server.wait_since(known, None).unwrap().map(|_| ()), None);
+                        assert_eq!(
+                            LoopView::new(&server)
+                                .wait_since(known, None)
+                                .unwrap()
+                                .map(|_| ()),
+                            None
+                        );
                     }
                 }
             });
@@ -260,13 +266,20 @@ fn one_that_is_known_interrupts_nobody() {
     let (server, client): Ends = ump::channel();
     server.interrupt();
     client.post(7).wait().unwrap();
-    let known = server.interruptions();
-    assert_eq!(server.wait_since(known, None).unwrap().unwrap().0, 7);
+    let known = LoopView::new(&server).interruptions();
+    assert_eq!(
+        LoopView::new(&server)
+            .wait_since(known, None)
+            .unwrap()
+            .unwrap()
+            .0,
+        7
+    );
     assert!(
-        server
+        LoopView::new(&server)
             .wait_since(known, Some(Instant::now()))
             .unwrap()
             .is_none()
     );
-    assert_eq!(server.interruptions(), known);
+    assert_eq!(LoopView::new(&server).interruptions(), known);
 }

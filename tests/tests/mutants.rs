@@ -3,7 +3,7 @@
 use std::{future::IntoFuture, task::Poll, thread};
 
 use tests::{LONG, books, poll_once};
-use ump::{Builder, ManualClock};
+use ump::{Builder, ManualClock, hooks::LoopView};
 
 #[test]
 fn each_way_to_end_counts_once_as_ended() {
@@ -41,9 +41,14 @@ fn a_direct_handoff_is_counted_as_queued() {
 fn an_unseen_interruption_prevents_sleep() {
     let (server, _client) = ump::channel::<u64, u64, ()>();
     for n in 0..3 {
-        assert_eq!(server.interruptions(), n);
+        assert_eq!(LoopView::new(&server).interruptions(), n);
         server.interrupt();
-        assert!(server.wait_since(n, None).unwrap().is_none());
+        assert!(
+            LoopView::new(&server)
+                .wait_since(n, None)
+                .unwrap()
+                .is_none()
+        );
     }
 }
 
@@ -55,12 +60,17 @@ fn a_request_wakes_without_an_interruption() {
     let far = Some(time.now() + LONG);
     server.interrupt();
     thread::scope(|scope| {
-        let worker = scope.spawn(|| server.wait_since(1, far).unwrap().map(|(n, _)| n));
+        let worker = scope.spawn(|| {
+            LoopView::new(&server)
+                .wait_since(1, far)
+                .unwrap()
+                .map(|(n, _)| n)
+        });
         time.wait_for_sleepers(1);
         client.post(7).wait().unwrap();
         assert_eq!(worker.join().unwrap(), Some(7));
     });
-    assert_eq!(server.interruptions(), 1);
+    assert_eq!(LoopView::new(&server).interruptions(), 1);
 }
 
 #[test]

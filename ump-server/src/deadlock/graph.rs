@@ -26,7 +26,7 @@ use std::{
 
 use ump::{
     PerProcess, Server,
-    hooks::{ChannelId, Goal, RequestId, Wait},
+    hooks::{ChannelId, Goal, LoopView, RequestId, Wait},
 };
 
 use crate::sync::{Mutex, MutexGuard};
@@ -95,17 +95,17 @@ pub(crate) enum Responsible {
 /// The queue of a loop, of any message type.
 pub(super) trait Queue: Send + Sync {
     fn holds(&self, request: RequestId) -> bool;
-    /// See [`Server::without_room`].
+    /// See [`LoopView::without_room`].
     fn without_room(&self, wait: &Wait) -> Option<Vec<RequestId>>;
 }
 
 impl<S: Send, R: Send, E: Send> Queue for Server<S, R, E> {
     fn holds(&self, request: RequestId) -> bool {
-        self.is_queued(request)
+        LoopView::new(self).is_queued(request)
     }
 
     fn without_room(&self, wait: &Wait) -> Option<Vec<RequestId>> {
-        self.without_room(wait)
+        LoopView::new(self).without_room(wait)
     }
 }
 

@@ -22,7 +22,7 @@
 //! | the reply to a queued request | any worker of its server | all of them are stuck |
 //! | the reply to a request in hand (lent to a handler's call) | the worker of that call | that worker is stuck |
 //! | the reply to a request elsewhere: detached, in a batch, answered, on its way | unknown | never |
-//! | room in a queue | any worker of its server | all of them are stuck, the lane is full, and no request can leave it: see [`ump::Server::without_room`] |
+//! | room in a queue | any worker of its server | all of them are stuck, the lane is full, and no request can leave it: see [`LoopView::without_room`](ump::hooks::LoopView::without_room) |
 //! | the end of a loop, by a [`Promise`] | all workers of the loop | one of them is stuck |
 //! | the making of a handler, by a [`Promise`] | the worker that gets the handler | that worker is stuck |
 //!

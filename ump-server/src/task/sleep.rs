@@ -34,6 +34,6 @@ impl NextSleep {
         if poll.is_ready() {
             self.0 = None;
         }
-        poll
+        poll.map_err(io::Error::from)
     }
 }

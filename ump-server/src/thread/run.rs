@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use ump::Clock;
+use ump::{Clock, hooks::LoopView};
 
 use super::work::Work;
 use crate::{
@@ -64,7 +64,7 @@ fn serve<S, R, E, RV, T, H: Work<S, R, E, RV, T>>(
     }
     loop {
         // Before it looks at what they announce: a timer armed elsewhere, or that it is to be made anew.
-        let known = worker.server.interruptions();
+        let known = LoopView::new(&worker.server).interruptions();
         if worker.is_to_renew() {
             return Served::Renew;
         }
@@ -78,7 +78,7 @@ fn serve<S, R, E, RV, T, H: Work<S, R, E, RV, T>>(
         if let Some(participant) = &worker.participant {
             participant.waits(until);
         }
-        let taken = worker.server.wait_since(known, until);
+        let taken = LoopView::new(&worker.server).wait_since(known, until);
         if let Some(participant) = &worker.participant {
             participant.is_back(matches!(taken, Ok(Some(_))));
         }

@@ -209,7 +209,22 @@ impl<S, R, E> Client<S, R, E> {
         self.timeout
     }
 
-    /// A client that does not keep the channel going.
+    /// Returns a client that does not keep the channel going. The same as [`weak`](Self::weak), by the name that `Arc` has for it.
+    ///
+    /// ```
+    /// let (server, client) = ump::channel::<u32, u32, ()>();
+    /// let weak = client.downgrade();
+    /// assert!(weak.upgrade().is_some());
+    /// drop(client);
+    /// assert!(weak.upgrade().is_none());
+    /// # drop(server);
+    /// ```
+    #[must_use]
+    pub fn downgrade(&self) -> WeakClient<S, R, E> {
+        self.weak()
+    }
+
+    /// Returns a client that does not keep the channel going. The same as [`downgrade`](Self::downgrade).
     #[must_use]
     pub fn weak(&self) -> WeakClient<S, R, E> {
         WeakClient {

@@ -10,7 +10,11 @@ use std::{
 };
 
 use crate::{
-    channel::Channel, coop::Coop, sync::Arc, wait::wait_queue::WaiterKey, wait::waiter::Waiter,
+    api::channel_event::{ChannelEvent, Event},
+    channel::Channel,
+    sync::Arc,
+    wait::wait_queue::WaiterKey,
+    wait::waiter::Waiter,
 };
 
 /// Ready when the server is gone or [closed](crate::Server::close): from then on no request is let in. From
@@ -21,50 +25,37 @@ use crate::{
 /// # Cancel safety
 /// It can be dropped at any time, and be polled by different tasks in turn; the latest is woken. Polled again when it was ready it is ready again.
 #[must_use = "futures do nothing unless awaited"]
-pub struct Closed<S, R, E> {
-    channel: Arc<Channel<S, R, E>>,
-    key: WaiterKey,
-    coop: Coop,
+pub struct Closed<S, R, E>(ChannelEvent<ServerClosed, S, R, E>);
+
+/// The server is gone or closed.
+struct ServerClosed;
+
+impl Event for ServerClosed {
+    fn register<S, R, E>(channel: &Channel<S, R, E>, key: &mut WaiterKey, waiter: Waiter) -> bool {
+        channel.await_close(key, waiter)
+    }
+
+    fn remove<S, R, E>(channel: &Channel<S, R, E>, key: &mut WaiterKey) {
+        channel.stop_awaiting_close(key);
+    }
 }
 
 impl<S, R, E> Closed<S, R, E> {
     pub(crate) fn new(channel: Arc<Channel<S, R, E>>) -> Self {
-        Self {
-            channel,
-            key: WaiterKey::default(),
-            coop: Coop::new(),
-        }
+        Self(ChannelEvent::new(channel))
     }
 
     /// Blocks until it is ready. No loop [watches](crate::hooks) this: a handler that waits here for its own server does so until somebody else closes that, or for ever.
     pub fn wait(self) {
-        let channel = Arc::clone(&self.channel);
-        channel.clock().block_on(self, None);
+        self.0.wait();
     }
 }
-
-impl<S, R, E> Unpin for Closed<S, R, E> {}
 
 impl<S, R, E> Future for Closed<S, R, E> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let Self { channel, key, coop } = &mut *self;
-        coop.poll(cx, |cx| {
-            if channel.await_close(key, Waiter::task(cx.waker())) {
-                Poll::Ready(())
-            } else {
-                Poll::Pending
-            }
-        })
-    }
-}
-
-impl<S, R, E> Drop for Closed<S, R, E> {
-    fn drop(&mut self) {
-        if self.key.is_taken() {
-            self.channel.stop_awaiting_close(&mut self.key);
-        }
+        Pin::new(&mut self.0).poll(cx)
     }
 }
 

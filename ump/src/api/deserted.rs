@@ -10,7 +10,11 @@ use std::{
 };
 
 use crate::{
-    channel::Channel, coop::Coop, sync::Arc, wait::wait_queue::WaiterKey, wait::waiter::Waiter,
+    api::channel_event::{ChannelEvent, Event},
+    channel::Channel,
+    sync::Arc,
+    wait::wait_queue::WaiterKey,
+    wait::waiter::Waiter,
 };
 
 /// Ready when the last client has left: from then on no request is sent. From [`Server::deserted`](crate::Server::deserted).
@@ -24,50 +28,37 @@ use crate::{
 /// It can be dropped at any time, and leaves no waker behind. Different tasks may poll it in turn; the latest is woken. Polled again when it was ready it is
 /// ready again.
 #[must_use = "futures do nothing unless awaited"]
-pub struct Deserted<S, R, E> {
-    channel: Arc<Channel<S, R, E>>,
-    key: WaiterKey,
-    coop: Coop,
+pub struct Deserted<S, R, E>(ChannelEvent<ClientsLeft, S, R, E>);
+
+/// The last client has left.
+struct ClientsLeft;
+
+impl Event for ClientsLeft {
+    fn register<S, R, E>(channel: &Channel<S, R, E>, key: &mut WaiterKey, waiter: Waiter) -> bool {
+        channel.await_desertion(key, waiter)
+    }
+
+    fn remove<S, R, E>(channel: &Channel<S, R, E>, key: &mut WaiterKey) {
+        channel.stop_awaiting_desertion(key);
+    }
 }
 
 impl<S, R, E> Deserted<S, R, E> {
     pub(crate) fn new(channel: Arc<Channel<S, R, E>>) -> Self {
-        Self {
-            channel,
-            key: WaiterKey::default(),
-            coop: Coop::new(),
-        }
+        Self(ChannelEvent::new(channel))
     }
 
     /// Blocks until it is ready. No loop [watches](crate::hooks) this: a handler that waits here while something of its own keeps a client waits for ever.
     pub fn wait(self) {
-        let channel = Arc::clone(&self.channel);
-        channel.clock().block_on(self, None);
+        self.0.wait();
     }
 }
-
-impl<S, R, E> Unpin for Deserted<S, R, E> {}
 
 impl<S, R, E> Future for Deserted<S, R, E> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let Self { channel, key, coop } = &mut *self;
-        coop.poll(cx, |cx| {
-            if channel.await_desertion(key, Waiter::task(cx.waker())) {
-                Poll::Ready(())
-            } else {
-                Poll::Pending
-            }
-        })
-    }
-}
-
-impl<S, R, E> Drop for Deserted<S, R, E> {
-    fn drop(&mut self) {
-        if self.key.is_taken() {
-            self.channel.stop_awaiting_desertion(&mut self.key);
-        }
+        Pin::new(&mut self.0).poll(cx)
     }
 }
 

@@ -1,6 +1,7 @@
 //! The public interface: both ends of a channel, and what they return.
 
 pub(crate) mod builder;
+mod channel_event;
 pub(crate) mod client;
 pub(crate) mod closed;
 pub(crate) mod deserted;

@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// A message and the duty to answer it.
-pub(super) type Received<S, R, E> = (S, ReplyContext<R, E>);
+pub(crate) type Received<S, R, E> = (S, ReplyContext<R, E>);
 
 /// Stream of the requests of a [`Server`]. From [`Server::stream`].
 ///

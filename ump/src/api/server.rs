@@ -96,35 +96,9 @@ impl<S, R, E> Server<S, R, E> {
         optional(self.receive(1, Limit::Until(deadline, None)))
     }
 
-    /// The same for workers that share a server: it returns early if there have been more [interruptions](Self::interruptions) than the worker
-    /// knew of, whoever else was woken by them. None is missed and none is used up, so each worker reacts to each, or to several at once.
-    ///
-    /// ```
-    /// # use std::{sync::atomic::{AtomicBool, Ordering}, thread};
-    /// let (server, client) = ump::channel::<u32, u32, ()>();
-    /// let refresh = AtomicBool::new(false);
-    /// thread::scope(|scope| {
-    ///     for _ in 0..2 {
-    ///         scope.spawn(|| loop {
-    ///             let known = server.interruptions(); // before it looks at what they announce
-    ///             if refresh.load(Ordering::Relaxed) {
-    ///                 break;
-    ///             }
-    ///             if let Some((n, rctx)) = server.wait_since(known, None).unwrap() {
-    ///                 let _ = rctx.reply(n + 1);
-    ///             }
-    ///         });
-    ///     }
-    ///     assert_eq!(client.req(1), Ok(2));
-    ///     refresh.store(true, Ordering::Relaxed);
-    ///     server.interrupt();
-    /// });
-    /// ```
-    ///
-    /// # Errors
-    /// [`Error::ClientsDisappeared`]: the queue is empty, and no client is left or the server was [closed](Self::close).
+    /// See [`LoopView::wait_since`](crate::hooks::LoopView::wait_since).
     #[inline]
-    pub fn wait_since(
+    pub(crate) fn wait_since(
         &self,
         known: usize,
         deadline: Option<Instant>,
@@ -132,10 +106,9 @@ impl<S, R, E> Server<S, R, E> {
         optional(self.receive(1, Limit::Until(deadline, Some(known))))
     }
 
-    /// How often it has been [interrupted](Self::interrupt). Whatever happened before an interruption that is counted is seen after this.
+    /// See [`LoopView::interruptions`](crate::hooks::LoopView::interruptions).
     #[inline]
-    #[must_use]
-    pub fn interruptions(&self) -> usize {
+    pub(crate) fn interruptions(&self) -> usize {
         self.channel.interruptions.count()
     }
 
@@ -322,7 +295,7 @@ impl<S, R, E> Server<S, R, E> {
     /// - A request comes first: an interrupted call that finds one returns it, and interrupts the others that sleep, or is kept. So after
     ///   an interruption at least one call returns empty-handed before it sleeps.
     /// - With several workers, one that is awake at that moment (its call just begins, or it was woken for a request) misses it, if others sleep.
-    ///   Workers that share a server use [`wait_since`](Self::wait_since), which misses none.
+    ///   Workers that share a server use [`LoopView::wait_since`](crate::hooks::LoopView::wait_since), which misses none.
     /// - Whoever waits for a request alone is not concerned: [`wait`](Self::wait), [`wait_many`](Self::wait_many),
     ///   [`iter`](Self::iter), and tasks.
     ///
@@ -409,23 +382,13 @@ impl<S, R, E> Server<S, R, E> {
         self.channel.id()
     }
 
-    /// Whether a request of this channel is in the queue: accepted, and neither taken, nor withdrawn, nor turned down. For
-    /// [`hooks`](crate::hooks); looks at all that are queued.
-    ///
-    /// It is so at some moment of the call. One whose caller waits for the reply and that is not found does not come back into the queue.
-    #[must_use]
-    pub fn is_queued(&self, request: RequestId) -> bool {
+    /// See [`LoopView::is_queued`](crate::hooks::LoopView::is_queued).
+    pub(crate) fn is_queued(&self, request: RequestId) -> bool {
         self.channel.is_queued(request)
     }
 
-    /// Looks whether a request that [waits for room](crate::hooks::Goal::Room) needs this server to take something. Then the lane is full: here are those
-    /// of the queued requests that may leave it otherwise, at their deadline or since their caller drops them. Posts and callers that block, without
-    /// a deadline, do not. For
-    /// [`hooks`](crate::hooks); looks at all that are queued.
-    ///
-    /// None: there is room or the server is closed, so that the request waits no more; or there are more than 64 such requests.
-    #[must_use]
-    pub fn without_room(&self, wait: &Wait) -> Option<Vec<RequestId>> {
+    /// See [`LoopView::without_room`](crate::hooks::LoopView::without_room).
+    pub(crate) fn without_room(&self, wait: &Wait) -> Option<Vec<RequestId>> {
         self.channel.without_room(wait.lane, MAX_REVOCABLE)
     }
 
@@ -591,7 +554,7 @@ impl<S, R, E> fmt::Debug for Iter<'_, S, R, E> {
     }
 }
 
-/// See [`Server::without_room`].
+/// See [`LoopView::without_room`](crate::hooks::LoopView::without_room).
 const MAX_REVOCABLE: usize = 64;
 
 /// What was received without a deadline.

@@ -7,7 +7,7 @@
 //! - [`Wait`] says what for, its [`Goal`]: the reply to a request, room in a queue, or the end of a loop. It names the request by its
 //!   [`RequestId`] and the channel by its [`ChannelId`].
 //!   [`ReplyContext::id`](crate::ReplyContext::id) is the same request in the hands of its handler,
-//!   [`Server::is_queued`](crate::Server::is_queued) tells whether it is still in the queue, and `Server::id` and `Client::id` name the channel.
+//!   [`LoopView::is_queued`] tells whether it is still in the queue, and `Server::id` and `Client::id` name the channel.
 //! - A watcher that finds a [`Cycle`] says so, and the request ends in
 //!   [`WouldDeadlock`](crate::RequestError::WouldDeadlock), or in [`WouldDeadlockTaken`](crate::RequestError::WouldDeadlockTaken) if a handler
 //!   has it already (the watcher being certain that this handler will not answer either, as it waits for us).
@@ -47,7 +47,7 @@
 //! # Room in a queue
 //!
 //! A request that waits for room needs a worker that takes something out of the queue, unless a queued request leaves otherwise: at its deadline,
-//! or because its caller drops it. [`Server::without_room`](crate::Server::without_room) tells which queued requests can. If there are none, then only the workers of that
+//! or because its caller drops it. [`LoopView::without_room`] tells which queued requests can. If there are none, then only the workers of that
 //! server make room.
 //!
 //! # The end of a loop
@@ -96,6 +96,7 @@
 
 #![forbid(unsafe_code)]
 
+mod loop_view;
 mod wait;
 mod watcher;
 
@@ -108,6 +109,7 @@ use std::{
 };
 
 pub use self::{
+    loop_view::LoopView,
     wait::{ChannelId, Goal, RequestId, Wait},
     watcher::{Driven, MANY, Watcher},
 };

@@ -13,6 +13,7 @@ use std::{
 
 use crate::{
     coop::{self, Coop},
+    error::os_error::OsError,
     hooks::{self, Following},
     sync::WakerArc,
     time::SystemTimer,
@@ -52,7 +53,7 @@ impl Sleep {
 }
 
 impl Future for Sleep {
-    type Output = io::Result<()>;
+    type Output = Result<(), OsError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         if !self.coop.begin(cx) {
@@ -60,7 +61,7 @@ impl Future for Sleep {
         }
         let polled = self.poll_without_budget(cx);
         self.coop.end(&polled);
-        polled
+        polled.map_err(OsError::from)
     }
 }
 
@@ -175,8 +176,10 @@ impl Clock {
     /// By the system's clock its task is woken by the thread `ump-timer`, of which the process has one: a waker must not block.
     ///
     /// # Errors
-    /// The future ends in the system's refusal to start that thread, which it is asked for once in a process. A manual clock needs none. A custom one has
-    /// errors of its own.
+    /// The future resolves to an [`OsError`](crate::OsError) if nothing can wake the task: the system refuses to start that thread (it is asked once in a
+    /// process), or the [`TimeSource`](crate::TimeSource) of a custom clock fails, as when its runtime has been shut down. A sleep by a manual clock cannot fail.
+    /// It is an error, and not an early or late end: a loop whose time stands still must not take it for a timer that is due. It is the same type
+    /// as in [`NoTimer`](crate::RequestError::NoTimer).
     ///
     /// # Cancel safety
     /// Dropping the future leaves nothing behind. It can be polled by different tasks in turn; the latest is woken.
