@@ -144,9 +144,12 @@ const EXEMPT: &[(&str, &str)] = &[
         "ump_server::schedule::OnRefusal",
         "is a choice with a closure in it",
     ),
-    ("ump::hooks::Goal", "is for writers of loops, and no report"),
     (
-        "ump::hooks::Driven",
+        "ump::hooks::wait::Goal",
+        "is for writers of loops, and no report",
+    ),
+    (
+        "ump::hooks::watcher::Driven",
         "has a watcher and a waker in it, for writers of loops",
     ),
 ];
