@@ -24,7 +24,7 @@ use rusqlite::TransactionBehavior;
 use ump_server::{
     Client, OnPanic, Restart, Timers,
     system::{Attributes, ComponentContext, Operation, StartError, System},
-    thread::{Batch, BatchHandler},
+    thread::{Batch, BatchService},
 };
 
 use crate::{
@@ -294,8 +294,14 @@ fn behavior<'a>(mut ops: impl Iterator<Item = &'a Op>) -> TransactionBehavior {
     }
 }
 
-impl BatchHandler<Op, Reply, StoreError, (), TimerToken> for Store {
-    fn proc_batch(&mut self, batch: &mut Batch<Op, Reply, StoreError>) -> ControlFlow<()> {
+impl BatchService for Store {
+    type Request = Op;
+    type Reply = Reply;
+    type Error = StoreError;
+    type Output = ();
+    type Timer = TimerToken;
+
+    fn handle(&mut self, batch: &mut Batch<Op, Reply, StoreError>) -> ControlFlow<()> {
         let number = self.context.gauges.count_batch(batch.len());
         sleep(self.context.faults.delay);
         assert!(

@@ -19,7 +19,7 @@ use shuttle_tests::{
 };
 use ump_server::{
     Context, JoinErrorKind, JoinHandle, OnPanic, ReplyContext, Restart, Stop, Stopper, WeakClient,
-    thread::{Batch, BatchHandler, Builder, Handler},
+    thread::{Batch, BatchService, Builder, Handler},
 };
 
 #[global_allocator]
@@ -84,8 +84,14 @@ impl Handler<Message, Reply, Reply, u32> for Answering {
 /// Answers all of a batch at its end.
 struct Batching;
 
-impl BatchHandler<Message, Reply, Reply> for Batching {
-    fn proc_batch(&mut self, batch: &mut Batch<Message, Reply, Reply>) -> ControlFlow<()> {
+impl BatchService for Batching {
+    type Request = Message;
+    type Reply = Reply;
+    type Error = Reply;
+    type Output = ();
+    type Timer = ();
+
+    fn handle(&mut self, batch: &mut Batch<Message, Reply, Reply>) -> ControlFlow<()> {
         // All that come together are noted before anybody else runs.
         let taken: Vec<_> = batch
             .drain()

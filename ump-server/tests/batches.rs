@@ -9,7 +9,7 @@ use std::{
 
 use ump_server::{
     Client, Error, JoinErrorKind, JoinHandle, OnPanic, Restart,
-    thread::{Batch, BatchHandler, Builder},
+    thread::{Batch, BatchService, Builder},
     ump::{NoReply, RequestError},
 };
 
@@ -26,8 +26,14 @@ enum Op {
 /// Records the numbers of each batch.
 struct Sizes(Arc<Mutex<Vec<Vec<u32>>>>);
 
-impl BatchHandler<Op, usize, (), &'static str> for Sizes {
-    fn proc_batch(&mut self, batch: &mut Batch<Op, usize, ()>) -> ControlFlow<&'static str> {
+impl BatchService for Sizes {
+    type Request = Op;
+    type Reply = usize;
+    type Error = ();
+    type Output = &'static str;
+    type Timer = ();
+
+    fn handle(&mut self, batch: &mut Batch<Op, usize, ()>) -> ControlFlow<&'static str> {
         let numbers = batch.iter().filter_map(|(op, _)| match op {
             Op::Number(n) => Some(*n),
             _ => None,

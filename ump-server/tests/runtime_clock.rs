@@ -110,9 +110,7 @@ fn watchdog_follows_paused_time() {
             .on_stall(move |stall| {
                 let _ = tell.send((stall.stage, stall.elapsed));
             })
-            .spawn::<(), (), (), (), _>(|_| {
-                Ok(thread::answer(move |()| until.recv().map_err(drop)))
-            })
+            .spawn(|_| Ok(thread::answer(move |()| until.recv().map_err(drop))))
             .unwrap();
         let reply = client.req_async(()).unwrap();
         let (stage, elapsed) = told.recv().await.unwrap();

@@ -370,17 +370,20 @@ mod rows {
     /// Leaves all requests in the batch if any of them has a bomb.
     struct Leaves(Option<mpsc::Receiver<()>>);
 
-    impl thread::BatchHandler<Option<Bomb>, (), ()> for Leaves {
+    impl thread::BatchService for Leaves {
+        type Request = Option<Bomb>;
+        type Reply = ();
+        type Error = ();
+        type Output = ();
+        type Timer = ();
+
         fn init(&mut self, _: WeakClient<Option<Bomb>, (), ()>) {
             if let Some(go) = self.0.take() {
                 let _ = go.recv();
             }
         }
 
-        fn proc_batch(
-            &mut self,
-            batch: &mut thread::Batch<Option<Bomb>, (), ()>,
-        ) -> ControlFlow<()> {
+        fn handle(&mut self, batch: &mut thread::Batch<Option<Bomb>, (), ()>) -> ControlFlow<()> {
             if batch.iter().all(|(bomb, _)| bomb.is_none()) {
                 for (_, rctx) in batch.drain() {
                     let _ = rctx.reply(());

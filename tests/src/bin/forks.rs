@@ -54,7 +54,7 @@ mod scenes {
                 // So the monitor of the parent has its thread when it forks.
                 let (_client, _handle) = on_thread::Builder::new()
                     .watchdog(SOON)
-                    .spawn::<(), (), (), (), _>(|_| Ok(on_thread::answer(|()| Ok(()))))
+                    .spawn(|_| Ok(on_thread::reply(|()| ())))
                     .unwrap();
                 stall();
                 in_child(stall)
@@ -202,9 +202,7 @@ mod scenes {
             .on_stall(move |_| {
                 let _ = tell.send(());
             })
-            .spawn::<(), (), (), (), _>(move |_| {
-                Ok(on_thread::answer(move |()| told.recv().map_err(drop)))
-            })
+            .spawn(move |_| Ok(on_thread::answer(move |()| told.recv().map_err(drop))))
             .unwrap();
         assert_eq!(client.req(()), Ok(()));
         drop(client);
@@ -268,14 +266,14 @@ mod scenes {
     fn in_handler() -> Ended {
         let (client, _handle) = on_thread::Builder::new()
             .watchdog(Duration::from_secs(3600))
-            .spawn::<(), Ended, (), (), _>(|_| {
-                Ok(on_thread::answer(|()| {
-                    Ok(in_child(|| {
+            .spawn(|_| {
+                Ok(on_thread::reply(|()| {
+                    in_child(|| {
                         awaited_deadline();
                         timers_of_loops();
                         stall();
                         circle();
-                    }))
+                    })
                 }))
             })
             .unwrap();

@@ -49,15 +49,13 @@ fn main() {
     let (on_thread, _) = thread::Builder::new()
         .watchdog(THRESHOLD)
         .on_stall(on_stall)
-        .spawn::<_, (), (), (), _>(|_| Ok(thread::answer(|until: Receiver<()>| handle(&until))))
+        .spawn(|_| Ok(thread::answer(|until: Receiver<()>| handle(&until))))
         .expect("it can be spawned");
     let (on_task, _) = task::Builder::new()
         .runtime(runtime.handle().clone())
         .watchdog(THRESHOLD)
         .on_stall(on_stall)
-        .spawn::<_, (), (), (), _>(|_| {
-            Ok(task::answer(|until: Receiver<()>| ready(handle(&until))))
-        })
+        .spawn(|_| Ok(task::answer(|until: Receiver<()>| ready(handle(&until)))))
         .expect("it can be spawned");
     say("ready");
     let mut let_go = None;

@@ -14,7 +14,7 @@ use tokio::runtime::Handle;
 use ump::{Client, coop};
 
 use super::{
-    Handler,
+    IntoService, Service,
     loop_waker::LoopWaker,
     run::run,
     timeout::{OnTimeout, RequestLimit},
@@ -100,40 +100,29 @@ impl Builder {
     ///
     /// # Panics
     /// If `build` does.
-    pub fn spawn<S, R, E, RV, H>(
+    pub fn spawn<H, Shape>(
         self,
-        build: impl FnOnce(&Client<S, R, E>) -> Result<H, E>,
-    ) -> Result<(Client<S, R, E>, JoinHandle<RV>), SpawnError<E>>
+        build: impl FnOnce(&Client<H::Request, H::Reply, H::Error>) -> Result<H, H::Error>,
+    ) -> Result<
+        (
+            Client<H::Request, H::Reply, H::Error>,
+            JoinHandle<H::Output>,
+        ),
+        SpawnError<H::Error>,
+    >
     where
-        S: Send + 'static,
-        R: Send + 'static,
-        E: Send + 'static,
-        RV: Send + 'static,
-        H: Handler<S, R, E, RV> + Send + 'static,
+        H: IntoService<Shape, Timer = ()> + Send + 'static,
     {
         if self.options.restarts() {
             return Err(SpawnError::NoFactory);
         }
-        let runtime = self.runtime_or_current()?;
-        let limit = self.limit;
-        let budget = self.budget.unwrap_or(coop::BUDGET);
-        let mut parts = self
-            .options
-            .parts::<_, _, _, _, E>(1, false, type_name::<H>())?;
+        let (tasks, mut parts) = self.prepare(1, false, type_name::<H>())?;
         let making = deadlock::watch_making(parts.wait_nodes());
         let handler = build(&parts.client).map_err(SpawnError::Handler)?;
         drop(making);
-        let (worker, loop_waker) = worker::<_, _, _, _, ()>(&mut parts, 0);
-        let factory = |_: &Context<S, R, E>| -> Result<H, E> { unreachable!("it is made once") };
-        let looped = run(
-            worker,
-            loop_waker,
-            budget,
-            anew(factory),
-            Step::serve(handler),
-            limit,
-        );
-        start(&runtime, looped)?;
+        let made = (worker(&mut parts, 0), handler.into_service());
+        let factory = |_: &_| -> Result<H::Service, H::Error> { unreachable!("it is made once") };
+        tasks.serve(made, factory)?;
         Ok(parts.into_ends())
     }
 
@@ -144,38 +133,29 @@ impl Builder {
     ///
     /// # Panics
     /// If the factory does when it makes the first handler.
-    pub fn spawn_with<S, R, E, RV, T, H>(
+    pub fn spawn_with<H, Shape>(
         self,
-        factory: impl FnMut(&Context<S, R, E, T>) -> Result<H, E> + Send + 'static,
-    ) -> Result<(Client<S, R, E>, JoinHandle<RV>), SpawnError<E>>
+        factory: impl FnMut(&Context<H::Request, H::Reply, H::Error, H::Timer>) -> Result<H, H::Error>
+        + Send
+        + 'static,
+    ) -> Result<
+        (
+            Client<H::Request, H::Reply, H::Error>,
+            JoinHandle<H::Output>,
+        ),
+        SpawnError<H::Error>,
+    >
     where
-        S: Send + 'static,
-        R: Send + 'static,
-        E: Send + 'static,
-        RV: Send + 'static,
-        T: Send + 'static,
-        H: Handler<S, R, E, RV, T> + Send + 'static,
+        H: IntoService<Shape> + Send + 'static,
     {
-        let runtime = self.runtime_or_current()?;
-        let limit = self.limit;
-        let budget = self.budget.unwrap_or(coop::BUDGET);
-        let mut parts = self
-            .options
-            .parts::<_, _, _, _, E>(1, true, type_name::<H>())?;
-        let making = deadlock::watch_making(parts.wait_nodes());
-        let (worker, loop_waker) = worker(&mut parts, 0);
+        let (tasks, mut parts) = self.prepare(1, true, type_name::<H>())?;
         let mut factory = factory;
-        let handler = factory(&worker.context).map_err(SpawnError::Handler)?;
+        let mut make = move |cx: &_| factory(cx).map(H::into_service);
+        let making = deadlock::watch_making(parts.wait_nodes());
+        let worker = worker(&mut parts, 0);
+        let service = make(&worker.0.context).map_err(SpawnError::Handler)?;
         drop(making);
-        let looped = run(
-            worker,
-            loop_waker,
-            budget,
-            anew(factory),
-            Step::serve(handler),
-            limit,
-        );
-        start(&runtime, looped)?;
+        tasks.serve((worker, service), make)?;
         Ok(parts.into_ends())
     }
 
@@ -192,99 +172,93 @@ impl Builder {
     ///
     /// # Panics
     /// If the factory does when it makes one of the first handlers.
-    pub fn spawn_pool<S, R, E, RV, T, H>(
+    pub fn spawn_pool<H, Shape>(
         self,
         workers: NonZeroUsize,
-        factory: impl Fn(&Context<S, R, E, T>) -> Result<H, E> + Send + Sync + 'static,
-    ) -> Result<(Client<S, R, E>, JoinHandle<RV>), SpawnError<E>>
+        factory: impl Fn(&Context<H::Request, H::Reply, H::Error, H::Timer>) -> Result<H, H::Error>
+        + Send
+        + Sync
+        + 'static,
+    ) -> Result<
+        (
+            Client<H::Request, H::Reply, H::Error>,
+            JoinHandle<H::Output>,
+        ),
+        SpawnError<H::Error>,
+    >
     where
-        S: Send + 'static,
-        R: Send + 'static,
-        E: Send + 'static,
-        RV: Send + 'static,
-        T: Send + 'static,
-        H: Handler<S, R, E, RV, T> + Send + 'static,
+        H: IntoService<Shape> + Send + 'static,
     {
-        let runtime = self.runtime_or_current()?;
-        let limit = self.limit;
-        let budget = self.budget.unwrap_or(coop::BUDGET);
-        let mut parts =
-            self.options
-                .parts::<_, _, _, _, E>(workers.get(), true, type_name::<H>())?;
-        let factory = Arc::new(factory);
+        let (tasks, mut parts) = self.prepare(workers.get(), true, type_name::<H>())?;
+        let make = Arc::new(move |cx: &_| factory(cx).map(H::into_service));
         // All are made before one is started.
         let making = deadlock::watch_making(parts.wait_nodes());
         let made = (0..workers.get())
             .map(|number| {
-                let (worker, loop_waker) = worker(&mut parts, number);
-                let handler = factory(&worker.context).map_err(SpawnError::Handler)?;
-                Ok((worker, loop_waker, handler))
+                let worker = worker(&mut parts, number);
+                let service = make(&worker.0.context).map_err(SpawnError::Handler)?;
+                Ok((worker, service))
             })
-            .collect::<Result<Vec<_>, SpawnError<E>>>()?;
+            .collect::<Result<Vec<_>, SpawnError<H::Error>>>()?;
         drop(making);
-        for (worker, loop_waker, handler) in made {
-            let factory = Arc::clone(&factory);
-            let factory = move |cx: &Context<S, R, E, T>| factory(cx);
-            let looped = run(
-                worker,
-                loop_waker,
-                budget,
-                anew(factory),
-                Step::serve(handler),
-                limit,
-            );
-            start(&runtime, looped)?;
+        for made in made {
+            let make = Arc::clone(&make);
+            tasks.serve(made, move |cx: &_| make(cx))?;
         }
         Ok(parts.into_ends())
     }
 
     /// Has a loop or a pool made on its tasks, and does not wait for its handlers.
-    pub(crate) fn launch<S, R, E, RV, T, H, X>(
+    pub(crate) fn launch<H, Shape, X>(
         self,
         workers: NonZeroUsize,
-        factory: impl Fn(&Context<S, R, E, T>) -> Result<H, X> + Send + Sync + 'static,
-    ) -> Result<Launched<S, R, E, RV, X>, SpawnError<X>>
+        factory: impl Fn(&Context<H::Request, H::Reply, H::Error, H::Timer>) -> Result<H, X>
+        + Send
+        + Sync
+        + 'static,
+    ) -> Result<Launched<H::Request, H::Reply, H::Error, H::Output, X>, SpawnError<X>>
     where
-        S: Send + 'static,
-        R: Send + 'static,
-        E: Send + 'static,
-        RV: Send + 'static,
-        T: Send + 'static,
-        H: Handler<S, R, E, RV, T> + Send + 'static,
+        H: IntoService<Shape> + Send + 'static,
         X: Send + 'static,
     {
-        let runtime = self.runtime_or_current()?;
-        let limit = self.limit;
-        let budget = self.budget.unwrap_or(coop::BUDGET);
-        let mut parts =
-            self.options
-                .parts::<_, _, _, _, X>(workers.get(), true, type_name::<H>())?;
+        let (tasks, mut parts) = self.prepare(workers.get(), true, type_name::<H>())?;
         let factory = Arc::new(factory);
         let replies = (0..workers.get())
             .map(|number| {
-                let (worker, loop_waker) = worker(&mut parts, number);
+                let worker = worker(&mut parts, number);
                 let factory = Arc::clone(&factory);
                 let (tell_made, reply) = question();
-                let made = Promise::new(tell_made, &worker.wait_node, Responsible::One(number));
+                let made = Promise::new(tell_made, &worker.0.wait_node, Responsible::One(number));
                 let handler_factory = HandlerFactory {
-                    factory: CatchDrop::new(move |cx: &Context<S, R, E, T>| factory(cx)),
+                    factory: CatchDrop::new(move |cx: &_| factory(cx).map(H::into_service)),
                     made: Some(made),
                 };
-                start::<X>(
-                    &runtime,
-                    run(
-                        worker,
-                        loop_waker,
-                        budget,
-                        handler_factory,
-                        Step::Make,
-                        limit,
-                    ),
-                )?;
+                tasks.start(worker, handler_factory, Step::Make)?;
                 Ok(reply)
             })
             .collect::<Result<_, SpawnError<X>>>()?;
         Ok(parts.launched(replies))
+    }
+
+    /// Separates what its tasks are started with from what the workers share.
+    fn prepare<S, R, E, RV, X>(
+        self,
+        workers: usize,
+        has_factory: bool,
+        handler: &'static str,
+    ) -> Result<(Tasks, Parts<S, R, E, RV>), SpawnError<X>>
+    where
+        S: Send + 'static,
+        R: Send + 'static,
+        E: Send + 'static,
+    {
+        let tasks = Tasks {
+            runtime: self.runtime_or_current()?,
+            limit: self.limit,
+            budget: self.budget.unwrap_or(coop::BUDGET),
+        };
+        let parts = self.options.parts(workers, has_factory, handler)?;
+        Ok((tasks, parts))
     }
 
     fn runtime_or_current<E>(&self) -> Result<Handle, SpawnError<E>> {
@@ -295,41 +269,91 @@ impl Builder {
     }
 }
 
-/// Starts a loop, unless the runtime has been shut down.
-fn start<X>(
-    runtime: &Handle,
-    looped: impl Future<Output = ()> + Send + 'static,
-) -> Result<(), SpawnError<X>> {
-    let mut task = runtime.spawn(looped);
-    // Such a runtime drops it at once.
-    let is_over = task.is_finished();
-    let mut cx = task::Context::from_waker(Waker::noop());
-    match pin!(&mut task).poll(&mut cx) {
-        Poll::Ready(Err(error)) if is_over && error.is_cancelled() => {
-            Err(SpawnError::RuntimeShutDown)
-        }
-        _ => Ok(()),
-    }
+/// Starts the tasks of a loop.
+struct Tasks {
+    runtime: Handle,
+    limit: RequestLimit,
+    budget: u32,
 }
 
-/// Makes handlers anew; the first one is made already.
-fn anew<F, X>(factory: F) -> HandlerFactory<F, X> {
-    HandlerFactory {
-        factory: CatchDrop::new(factory),
-        made: None,
+/// A worker, and what wakes it when a timer is armed elsewhere.
+type NewWorker<S, R, E, RV, T> = (Worker<S, R, E, RV, T>, Arc<LoopWaker>);
+
+impl Tasks {
+    /// Starts a worker whose first handler is made. `factory` makes the next ones.
+    fn serve<S, R, E, RV, T, H, X>(
+        &self,
+        (worker, handler): (NewWorker<S, R, E, RV, T>, H),
+        factory: impl FnMut(&Context<S, R, E, T>) -> Result<H, X> + Send + 'static,
+    ) -> Result<(), SpawnError<X>>
+    where
+        S: Send + 'static,
+        R: Send + 'static,
+        E: Send + 'static,
+        RV: Send + 'static,
+        T: Send + 'static,
+        H: Service<Request = S, Reply = R, Error = E, Output = RV, Timer = T> + Send + 'static,
+        X: Send + 'static,
+    {
+        let handler_factory = HandlerFactory {
+            factory: CatchDrop::new(factory),
+            made: None,
+        };
+        self.start(worker, handler_factory, Step::serve(handler))
+    }
+
+    /// Starts a worker.
+    ///
+    /// # Errors
+    /// The runtime has been shut down.
+    fn start<S, R, E, RV, T, H, X, Y>(
+        &self,
+        (worker, loop_waker): NewWorker<S, R, E, RV, T>,
+        handler_factory: HandlerFactory<
+            impl FnMut(&Context<S, R, E, T>) -> Result<H, X> + Send + 'static,
+            X,
+        >,
+        step: Step<H, RV>,
+    ) -> Result<(), SpawnError<Y>>
+    where
+        S: Send + 'static,
+        R: Send + 'static,
+        E: Send + 'static,
+        RV: Send + 'static,
+        T: Send + 'static,
+        H: Service<Request = S, Reply = R, Error = E, Output = RV, Timer = T> + Send + 'static,
+        X: Send + 'static,
+    {
+        let mut task = self.runtime.spawn(run(
+            worker,
+            loop_waker,
+            self.budget,
+            handler_factory,
+            step,
+            self.limit,
+        ));
+        // A runtime that is shut down drops it at once.
+        let is_over = task.is_finished();
+        let mut cx = task::Context::from_waker(Waker::noop());
+        match pin!(&mut task).poll(&mut cx) {
+            Poll::Ready(Err(error)) if is_over && error.is_cancelled() => {
+                Err(SpawnError::RuntimeShutDown)
+            }
+            _ => Ok(()),
+        }
     }
 }
 
 fn worker<S, R, E, RV, T>(
     parts: &mut Parts<S, R, E, RV>,
     number: usize,
-) -> (Worker<S, R, E, RV, T>, Arc<LoopWaker>)
+) -> NewWorker<S, R, E, RV, T>
 where
     S: Send + 'static,
     R: Send + 'static,
     E: Send + 'static,
 {
     let loop_waker = Arc::new(LoopWaker::default());
-    let woken = Arc::clone(&loop_waker);
-    (parts.worker(number, move || woken.wake()), loop_waker)
+    let waking = Arc::clone(&loop_waker);
+    (parts.worker(number, move || waking.wake()), loop_waker)
 }

@@ -30,6 +30,7 @@ mod loop_waker;
 mod run;
 #[cfg(feature = "tokio-time")]
 mod runtime_clock;
+mod service;
 mod sleep;
 mod timeout;
 
@@ -42,7 +43,11 @@ use std::{
 
 use ump::{Client, WeakClient};
 
-pub use self::{builder::Builder, timeout::OnTimeout};
+pub use self::{
+    builder::Builder,
+    service::{ByParameters, ByTypes, HandlerService, IntoService, Service},
+    timeout::OnTimeout,
+};
 #[cfg(feature = "tokio-time")]
 pub use runtime_clock::runtime_clock;
 
@@ -199,24 +204,58 @@ impl<F> fmt::Debug for Reply<F> {
     }
 }
 
-/// Runs a handler on a task of its own, behind an unbounded channel. [`Builder`] has more to choose from.
+/// Runs a handler on a task of its own, behind an unbounded channel.
 ///
-/// **The handler must not keep a clone of the client that the closure is given**: the loop would never see its last client go, and
-/// [joining](JoinHandle::join) it would wait for ever. It keeps [`client.weak()`](Client::weak) instead.
+/// The handler is a [`Service`], a [`Handler`], or a closure: see [`answer`] and [`reply`]. A panic of the handler ends the loop.
 ///
-/// The handler is built here and now, by a closure that is given the client; it is named after its type, and a panic ends the loop.
+/// The loop ends when the handler returns `Break`, or when the last client is gone and the queue is empty.
 ///
-/// The loop ends when the handler breaks off, or when the last client is gone and nothing is queued.
+/// [`Builder`] offers the rest: a name, a bounded queue, [timers](crate::timer) and [restarts](Builder::on_panic) (which need a factory:
+/// [`spawn_with`](Builder::spawn_with)), pools, a [watchdog](Builder::watchdog).
 ///
-/// With the feature `watchdog` a call that keeps control for more than 200 ms is reported, as a `tracing` event or, without
-/// that feature, on standard error. This is what the published `ump-server` 0.4 does; a [`Builder`] has
-/// [`watchdog`](Builder::watchdog) instead.
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// use ump_server::task;
 ///
-/// # Errors
-/// Those of the closure; then there is no loop.
+/// let (client, _) = task::serve(task::answer(async |n: u32| n.checked_add(1).ok_or("too large")));
+/// assert_eq!(client.areq(1).await, Ok(2));
+/// # }
+/// ```
 ///
 /// # Panics
-/// Outside a tokio runtime ([`Builder::spawn`] returns an error), and if `build` does.
+/// Outside a tokio runtime ([`Builder::spawn`] returns an error instead).
+pub fn serve<H, Shape>(
+    handler: H,
+) -> (
+    Client<H::Request, H::Reply, H::Error>,
+    JoinHandle<H::Output>,
+)
+where
+    H: IntoService<Shape, Timer = ()> + Send + 'static,
+{
+    match Builder::new().spawn(|_| Ok(handler)) {
+        Ok(ends) => ends,
+        Err(error) => panic!("{}", error.without_handler()),
+    }
+}
+
+/// Runs a handler that is built with a client at hand: [`serve`] in the shape of the published `ump-server` 0.4.
+///
+/// **The handler must not keep a clone of that client**: the loop would never see its last client go, and
+/// [joining](JoinHandle::join) it would wait for ever. It keeps [`client.weak()`](Client::weak) instead.
+///
+/// The loop is named after the handler's type. It ends when the handler returns `Break`, or when the last client is gone and the queue is
+/// empty; a panic of the handler ends it as well. [`Builder`] has the rest: [timers](crate::timer) and [restarts](Builder::on_panic)
+/// by [`spawn_with`](Builder::spawn_with), bounded queues, pools.
+///
+/// With the feature `watchdog`, a call that keeps control for more than 200 ms is reported as a `tracing` event or, without
+/// that feature, on standard error, as the published crate does. A [`Builder`] has [`watchdog`](Builder::watchdog) instead.
+///
+/// # Errors
+/// Returns the error of the closure; then there is no loop.
+///
+/// # Panics
+/// Outside a tokio runtime ([`Builder::spawn`] returns an error instead), and if `build` does.
 pub fn spawn<S, R, E, RV, H>(
     build: impl FnOnce(&Client<S, R, E>) -> Result<H, E>,
 ) -> Result<(Client<S, R, E>, JoinHandle<RV>), E>
@@ -229,7 +268,7 @@ where
 {
     Builder::new()
         .with_published_defaults()
-        .spawn(build)
+        .spawn::<H, ByParameters<S, R, E, RV, ()>>(build)
         .map_err(|error| match error {
             SpawnError::Handler(error) => error,
             other => panic!("{}", other.without_handler()),

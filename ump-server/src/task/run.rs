@@ -5,7 +5,7 @@ use std::{future::poll_fn, io, ops::ControlFlow, pin::pin, sync::Arc, task::Poll
 use ump::{coop::consume_budget, hooks};
 
 use super::{
-    Handler,
+    Service,
     call::{CallContext, CallError, HandlerCall, Limit, assert_timer, call_handler},
     caught::caught,
     loop_waker::{LoopWaker, RegisteredWaker},
@@ -32,7 +32,7 @@ pub(super) async fn run<S, R, E, RV, T, H, X>(
 ) where
     RV: Send,
     T: Send,
-    H: Handler<S, R, E, RV, T>,
+    H: Service<Request = S, Reply = R, Error = E, Output = RV, Timer = T>,
     X: Send + 'static,
 {
     let calls = poll_fn(|cx| {
@@ -101,7 +101,7 @@ async fn serve<S, R, E, RV, T, H>(
 where
     RV: Send,
     T: Send,
-    H: Handler<S, R, E, RV, T>,
+    H: Service<Request = S, Reply = R, Error = E, Output = RV, Timer = T>,
 {
     let handler = handler.get_mut();
     if !*is_ready {
@@ -169,7 +169,7 @@ where
                 recorder.begin_request(handler.kind(&msg), (lent.owed(), 1), || server.len());
                 let until = timeout.and_then(|timeout| context.clock.now().checked_add(timeout));
                 let flow = {
-                    let call = pin!(Some(handler.proc_req(msg, lent)));
+                    let call = pin!(Some(handler.handle(msg, lent)));
                     let limit = until.map(|until| Limit {
                         clock: &context.clock,
                         until,

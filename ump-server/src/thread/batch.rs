@@ -7,18 +7,24 @@ use ump::{ReplyContext as OwnedReplyContext, Server, WeakClient};
 /// What a loop on a thread does with requests if it takes several at a time: all that are queued, up to a limit. For work that costs little more
 /// for many than for one: a transaction, a system call, a round trip.
 ///
-/// Like [`Handler`](super::Handler) but for [`proc_batch`](Self::proc_batch). From [`Builder::spawn_batches`](super::Builder::spawn_batches).
+/// This is [`Service`](super::Service) but for [`handle`](Self::handle). [`Builder::spawn_batches`](super::Builder::spawn_batches) runs it.
 ///
 /// ```
 /// use std::{num::NonZeroUsize, ops::ControlFlow};
-/// use ump_server::{Refused, thread::{Batch, BatchHandler, Builder}};
+/// use ump_server::{Refused, thread::{Batch, BatchService, Builder}};
 ///
 /// /// Writes down all that is there, then makes sure once that it is on disk.
 /// #[derive(Default)]
 /// struct Log(Vec<String>);
 ///
-/// impl BatchHandler<String, usize, Refused> for Log {
-///     fn proc_batch(&mut self, batch: &mut Batch<String, usize, Refused>) -> ControlFlow<()> {
+/// impl BatchService for Log {
+///     type Request = String;
+///     type Reply = usize;
+///     type Error = Refused;
+///     type Output = ();
+///     type Timer = ();
+///
+///     fn handle(&mut self, batch: &mut Batch<String, usize, Refused>) -> ControlFlow<()> {
 ///         self.0.extend(batch.iter_mut().map(|(line, _)| std::mem::take(line)));
 ///         // fsync
 ///         for (_, rctx) in batch.drain() {
@@ -36,31 +42,45 @@ use ump::{ReplyContext as OwnedReplyContext, Server, WeakClient};
 /// assert_eq!(handle.join()?, None);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub trait BatchHandler<S, R, E, RV = (), T = ()> {
-    /// See [`Handler::init`](super::Handler::init).
+pub trait BatchService {
+    /// See [`Service::Request`](super::Service::Request).
+    type Request: Send + 'static;
+    /// See [`Service::Reply`](super::Service::Reply).
+    type Reply: Send + 'static;
+    /// See [`Service::Error`](super::Service::Error).
+    type Error: Send + 'static;
+    /// See [`Service::Output`](super::Service::Output).
+    type Output: Send + 'static;
+    /// See [`Service::Timer`](super::Service::Timer).
+    type Timer: Send + 'static;
+
+    /// See [`Handler::init`](super::Service::init).
     #[allow(unused_variables)]
-    fn init(&mut self, weak_client: WeakClient<S, R, E>) {}
+    fn init(&mut self, weak_client: WeakClient<Self::Request, Self::Reply, Self::Error>) {}
 
     /// Called with at least one request, in the order in which they would be taken one by one: of those that were queued the urgent ones first, at most 16 in a row. What it
     /// leaves there is dropped, and so fails. `Break` ends the loop, with what is in it.
-    fn proc_batch(&mut self, batch: &mut Batch<S, R, E>) -> ControlFlow<RV>;
+    fn handle(
+        &mut self,
+        batch: &mut Batch<Self::Request, Self::Reply, Self::Error>,
+    ) -> ControlFlow<Self::Output>;
 
     /// What to call these requests in what the [watchdog](super::Builder::watchdog), traces and metrics say. The name of the message's type, if it
     /// is not overridden.
     #[allow(unused_variables)]
-    fn kind(&self, batch: &Batch<S, R, E>) -> &'static str {
-        std::any::type_name::<S>()
+    fn kind(&self, batch: &Batch<Self::Request, Self::Reply, Self::Error>) -> &'static str {
+        std::any::type_name::<Self::Request>()
     }
 
-    /// See [`Handler::on_timer`](super::Handler::on_timer).
+    /// See [`Handler::on_timer`](super::Service::on_timer).
     #[allow(unused_variables)]
-    fn on_timer(&mut self, token: T) -> ControlFlow<RV> {
+    fn on_timer(&mut self, timer: Self::Timer) -> ControlFlow<Self::Output> {
         ControlFlow::Continue(())
     }
 
-    /// See [`Handler::term`](super::Handler::term).
-    fn term(&mut self, rv: Option<RV>) -> Option<RV> {
-        rv
+    /// See [`Handler::term`](super::Service::term).
+    fn term(&mut self, output: Option<Self::Output>) -> Option<Self::Output> {
+        output
     }
 }
 

@@ -5,7 +5,7 @@ use std::{any::type_name, num::NonZeroUsize, sync::Arc};
 use ump::Client;
 
 use super::{
-    BatchHandler, Handler,
+    BatchService, IntoService,
     run::run,
     work::{Many, Single, Work},
 };
@@ -136,29 +136,31 @@ impl Builder {
     ///
     /// # Panics
     /// If `build` does.
-    pub fn spawn<S, R, E, RV, H>(
+    pub fn spawn<H, Shape>(
         self,
-        build: impl FnOnce(&Client<S, R, E>) -> Result<H, E>,
-    ) -> Result<(Client<S, R, E>, JoinHandle<RV>), SpawnError<E>>
+        build: impl FnOnce(&Client<H::Request, H::Reply, H::Error>) -> Result<H, H::Error>,
+    ) -> Result<
+        (
+            Client<H::Request, H::Reply, H::Error>,
+            JoinHandle<H::Output>,
+        ),
+        SpawnError<H::Error>,
+    >
     where
-        S: Send + 'static,
-        R: Send + 'static,
-        E: Send + 'static,
-        RV: Send + 'static,
-        H: Handler<S, R, E, RV> + Send + 'static,
+        H: IntoService<Shape, Timer = ()> + Send + 'static,
     {
         if self.options.restarts() {
             return Err(SpawnError::NoFactory);
         }
         let mut parts = self
             .options
-            .parts::<_, _, _, _, E>(1, false, type_name::<H>())?;
+            .parts::<_, _, _, _, H::Error>(1, false, type_name::<H>())?;
         let making = deadlock::watch_making(parts.wait_nodes());
         let mut handler = Some(build(&parts.client).map_err(SpawnError::Handler)?);
         drop(making);
-        let make = move |_: &Context<S, R, E>| {
+        let make = move |_: &Context<_, _, _, ()>| {
             let handler = handler.take().expect("it is made once");
-            Ok(Single(handler))
+            Ok(Single(handler.into_service()))
         };
         let is_plain = self.terms.schedule.is_plain();
         let made = start(&mut parts, &self.terms, None, make)?;
@@ -174,38 +176,44 @@ impl Builder {
     ///
     /// # Errors
     /// See [`SpawnError`].
-    pub fn spawn_with<S, R, E, RV, T, H>(
+    pub fn spawn_with<H, Shape>(
         self,
-        factory: impl FnMut(&Context<S, R, E, T>) -> Result<H, E> + Send + 'static,
-    ) -> Result<(Client<S, R, E>, JoinHandle<RV>), SpawnError<E>>
+        factory: impl FnMut(&Context<H::Request, H::Reply, H::Error, H::Timer>) -> Result<H, H::Error>
+        + Send
+        + 'static,
+    ) -> Result<
+        (
+            Client<H::Request, H::Reply, H::Error>,
+            JoinHandle<H::Output>,
+        ),
+        SpawnError<H::Error>,
+    >
     where
-        S: Send + 'static,
-        R: Send + 'static,
-        E: Send + 'static,
-        RV: Send + 'static,
-        T: Send + 'static,
-        H: Handler<S, R, E, RV, T> + 'static,
+        H: IntoService<Shape> + 'static,
     {
         let mut factory = factory;
-        self.spawn_one(type_name::<H>(), move |cx| factory(cx).map(Single))
+        self.spawn_one(type_name::<H>(), move |cx| single(factory(cx)))
     }
 
     /// Runs a handler that takes all that is queued, at most so many requests at a time. Otherwise like [`spawn_with`](Self::spawn_with).
     ///
     /// # Errors
     /// See [`SpawnError`].
-    pub fn spawn_batches<S, R, E, RV, T, H>(
+    pub fn spawn_batches<H>(
         self,
         max: NonZeroUsize,
-        factory: impl FnMut(&Context<S, R, E, T>) -> Result<H, E> + Send + 'static,
-    ) -> Result<(Client<S, R, E>, JoinHandle<RV>), SpawnError<E>>
+        factory: impl FnMut(&Context<H::Request, H::Reply, H::Error, H::Timer>) -> Result<H, H::Error>
+        + Send
+        + 'static,
+    ) -> Result<
+        (
+            Client<H::Request, H::Reply, H::Error>,
+            JoinHandle<H::Output>,
+        ),
+        SpawnError<H::Error>,
+    >
     where
-        S: Send + 'static,
-        R: Send + 'static,
-        E: Send + 'static,
-        RV: Send + 'static,
-        T: Send + 'static,
-        H: BatchHandler<S, R, E, RV, T> + 'static,
+        H: BatchService + 'static,
     {
         let mut factory = factory;
         let max = max.get();
@@ -243,55 +251,55 @@ impl Builder {
     ///
     /// # Errors
     /// See [`SpawnError`]; if one worker cannot be made there is no pool.
-    pub fn spawn_pool<S, R, E, RV, T, H>(
+    pub fn spawn_pool<H, Shape>(
         self,
         workers: NonZeroUsize,
-        factory: impl Fn(&Context<S, R, E, T>) -> Result<H, E> + Send + Sync + 'static,
-    ) -> Result<(Client<S, R, E>, JoinHandle<RV>), SpawnError<E>>
+        factory: impl Fn(&Context<H::Request, H::Reply, H::Error, H::Timer>) -> Result<H, H::Error>
+        + Send
+        + Sync
+        + 'static,
+    ) -> Result<
+        (
+            Client<H::Request, H::Reply, H::Error>,
+            JoinHandle<H::Output>,
+        ),
+        SpawnError<H::Error>,
+    >
     where
-        S: Send + 'static,
-        R: Send + 'static,
-        E: Send + 'static,
-        RV: Send + 'static,
-        T: Send + 'static,
-        H: Handler<S, R, E, RV, T> + 'static,
+        H: IntoService<Shape> + 'static,
     {
         self.launch(Some(workers), factory)?.wait()
     }
 
     /// Has a loop or a pool made, and does not wait for its handlers.
-    pub(crate) fn launch<S, R, E, RV, T, H, X>(
+    pub(crate) fn launch<H, Shape, X>(
         self,
         workers: Option<NonZeroUsize>,
-        factory: impl Fn(&Context<S, R, E, T>) -> Result<H, X> + Send + Sync + 'static,
-    ) -> Result<Launched<S, R, E, RV, X>, SpawnError<X>>
+        factory: impl Fn(&Context<H::Request, H::Reply, H::Error, H::Timer>) -> Result<H, X>
+        + Send
+        + Sync
+        + 'static,
+    ) -> Result<Launched<H::Request, H::Reply, H::Error, H::Output, X>, SpawnError<X>>
     where
-        S: Send + 'static,
-        R: Send + 'static,
-        E: Send + 'static,
-        RV: Send + 'static,
-        T: Send + 'static,
-        H: Handler<S, R, E, RV, T> + 'static,
+        H: IntoService<Shape> + 'static,
         X: Send + 'static,
     {
-        self.launch_all(workers, type_name::<H>(), move |cx| factory(cx).map(Single))
+        self.launch_all(workers, type_name::<H>(), move |cx| single(factory(cx)))
     }
 
     /// The same, of handlers that take at most so many requests at a time.
     #[cfg(not(any(loom, shuttle)))]
-    pub(crate) fn launch_batches<S, R, E, RV, T, H, X>(
+    pub(crate) fn launch_batches<H, X>(
         self,
         workers: Option<NonZeroUsize>,
         max: NonZeroUsize,
-        factory: impl Fn(&Context<S, R, E, T>) -> Result<H, X> + Send + Sync + 'static,
-    ) -> Result<Launched<S, R, E, RV, X>, SpawnError<X>>
+        factory: impl Fn(&Context<H::Request, H::Reply, H::Error, H::Timer>) -> Result<H, X>
+        + Send
+        + Sync
+        + 'static,
+    ) -> Result<Launched<H::Request, H::Reply, H::Error, H::Output, X>, SpawnError<X>>
     where
-        S: Send + 'static,
-        R: Send + 'static,
-        E: Send + 'static,
-        RV: Send + 'static,
-        T: Send + 'static,
-        H: BatchHandler<S, R, E, RV, T> + 'static,
+        H: BatchService + 'static,
         X: Send + 'static,
     {
         let max = max.get();
@@ -334,6 +342,11 @@ impl Builder {
             }
         }
     }
+}
+
+/// Wraps a new handler of either shape, to be called for one request at a time.
+fn single<H: IntoService<Shape>, Shape, X>(made: Result<H, X>) -> Result<Single<H::Service>, X> {
+    made.map(|handler| Single(handler.into_service()))
 }
 
 /// Starts a worker, which has a number if it is one of several. What comes back tells when its handler is made.

@@ -28,14 +28,16 @@
 mod batch;
 mod builder;
 mod run;
+mod service;
 mod work;
 
 use std::{convert::Infallible, ops::ControlFlow};
 
 use ump::{Client, WeakClient};
 
-pub use batch::{Batch, BatchHandler};
+pub use batch::{Batch, BatchService};
 pub use builder::Builder;
+pub use service::{ByParameters, ByTypes, HandlerService, IntoService, Service};
 
 use crate::{JoinHandle, ReplyContext, worker::spawn_error::SpawnError};
 
@@ -128,24 +130,56 @@ pub fn reply<S, R>(
     }
 }
 
-/// Runs a handler on a thread of its own, behind an unbounded channel. [`Builder`] has more to choose from.
+/// Runs a handler on a thread of its own, behind an unbounded channel.
 ///
-/// **The handler must not keep a clone of the client that the closure is given**: the loop would never see its last client go, and
-/// [joining](JoinHandle::join) it would wait for ever. It keeps [`client.weak()`](Client::weak) instead.
+/// The handler is a [`Service`], a [`Handler`], or a closure: see [`answer`] and [`reply`]. A panic of the handler ends the loop.
 ///
-/// The handler is built here and now, by a closure that is given the client; it is named after its type, and a panic ends the loop.
+/// The loop ends when the handler returns `Break`, or when the last client is gone and the queue is empty.
 ///
-/// The loop ends when the handler breaks off, or when the last client is gone and nothing is queued.
+/// [`Builder`] offers the rest: a name, a bounded queue, [timers](crate::timer) and [restarts](Builder::on_panic) (which need a factory:
+/// [`spawn_with`](Builder::spawn_with)), pools, a [watchdog](Builder::watchdog).
 ///
-/// With the feature `watchdog` a call that keeps control for more than 200 ms is reported, as a `tracing` event or, without
-/// that feature, on standard error. This is what the published `ump-server` 0.4 does; a [`Builder`] has
-/// [`watchdog`](Builder::watchdog) instead.
+/// ```
+/// use ump_server::thread;
 ///
-/// # Errors
-/// Those of the closure; then there is no loop.
+/// let (client, _) = thread::serve(thread::answer(|n: u32| n.checked_add(1).ok_or("too large")));
+/// assert_eq!(client.req(1), Ok(2));
+/// ```
 ///
 /// # Panics
-/// If the system refuses the thread, like [`std::thread::spawn`] ([`Builder::spawn`] returns an error), and if `build` does.
+/// If the system refuses the thread, like [`std::thread::spawn`] ([`Builder::spawn`] returns an error instead).
+pub fn serve<H, Shape>(
+    handler: H,
+) -> (
+    Client<H::Request, H::Reply, H::Error>,
+    JoinHandle<H::Output>,
+)
+where
+    H: IntoService<Shape, Timer = ()> + Send + 'static,
+{
+    match Builder::new().spawn(|_| Ok(handler)) {
+        Ok(ends) => ends,
+        Err(error) => panic!("{}", error.without_handler()),
+    }
+}
+
+/// Runs a handler that is built with a client at hand: [`serve`] in the shape of the published `ump-server` 0.4.
+///
+/// **The handler must not keep a clone of that client**: the loop would never see its last client go, and
+/// [joining](JoinHandle::join) it would wait for ever. It keeps [`client.weak()`](Client::weak) instead.
+///
+/// The loop is named after the handler's type. It ends when the handler returns `Break`, or when the last client is gone and the queue is
+/// empty; a panic of the handler ends it as well. [`Builder`] has the rest: [timers](crate::timer) and [restarts](Builder::on_panic)
+/// by [`spawn_with`](Builder::spawn_with), bounded queues, pools.
+///
+/// With the feature `watchdog`, a call that keeps control for more than 200 ms is reported as a `tracing` event or, without
+/// that feature, on standard error, as the published crate does. A [`Builder`] has [`watchdog`](Builder::watchdog) instead.
+///
+/// # Errors
+/// Returns the error of the closure; then there is no loop.
+///
+/// # Panics
+/// If the system refuses the thread, like [`std::thread::spawn`] ([`Builder::spawn`] returns an error instead), and if `build` does.
 pub fn spawn<S, R, E, RV, H>(
     build: impl FnOnce(&Client<S, R, E>) -> Result<H, E>,
 ) -> Result<(Client<S, R, E>, JoinHandle<RV>), E>
@@ -158,7 +192,7 @@ where
 {
     Builder::new()
         .with_published_defaults()
-        .spawn(build)
+        .spawn::<H, ByParameters<S, R, E, RV, ()>>(build)
         .map_err(|error| match error {
             SpawnError::Handler(error) => error,
             other => panic!("{}", other.without_handler()),

@@ -4,7 +4,7 @@ use std::{ops::ControlFlow, sync::Arc, vec};
 
 use ump::{ReplyContext as OwnedReplyContext, Server, WeakClient};
 
-use super::{Batch, BatchHandler, Handler};
+use super::{Batch, BatchService, Service};
 use crate::{
     ReplyContext, catch::ignore_user_panic, deadlock::WaitNode, observe::CallOutcome,
     record::WorkerRecorder, worker::reply_context::PendingReply,
@@ -40,7 +40,10 @@ pub(super) trait Work<S, R, E, RV, T> {
 /// One at a time.
 pub(super) struct Single<H>(pub(super) H);
 
-impl<S, R, E, RV, T, H: Handler<S, R, E, RV, T>> Work<S, R, E, RV, T> for Single<H> {
+impl<S, R, E, RV, T, H> Work<S, R, E, RV, T> for Single<H>
+where
+    H: Service<Request = S, Reply = R, Error = E, Output = RV, Timer = T>,
+{
     type Hand = PendingReply<R, E>;
 
     fn hand(wait_node: &Arc<WaitNode>) -> Self::Hand {
@@ -61,7 +64,7 @@ impl<S, R, E, RV, T, H: Handler<S, R, E, RV, T>> Work<S, R, E, RV, T> for Single
     ) -> ControlFlow<RV> {
         let lent = ReplyContext::lend(hand, rctx);
         recorder.begin_request(self.0.kind(&msg), (lent.owed(), 1), || server.len());
-        let flow = recorder.run(|| self.0.proc_req(msg, lent));
+        let flow = recorder.run(|| self.0.handle(msg, lent));
         recorder.end(hand.settle());
         flow
     }
@@ -85,7 +88,10 @@ pub(super) struct Many<H> {
     pub(super) max: usize,
 }
 
-impl<S, R, E, RV, T, H: BatchHandler<S, R, E, RV, T>> Work<S, R, E, RV, T> for Many<H> {
+impl<S, R, E, RV, T, H> Work<S, R, E, RV, T> for Many<H>
+where
+    H: BatchService<Request = S, Reply = R, Error = E, Output = RV, Timer = T>,
+{
     type Hand = Batch<S, R, E>;
 
     fn hand(_: &Arc<WaitNode>) -> Self::Hand {
@@ -108,7 +114,7 @@ impl<S, R, E, RV, T, H: BatchHandler<S, R, E, RV, T>> Work<S, R, E, RV, T> for M
         if let [(_, first), ..] = hand.as_slice() {
             recorder.begin_request(kind, (first, hand.len()), || server.len());
         }
-        let flow = recorder.run(|| self.handler.proc_batch(hand));
+        let flow = recorder.run(|| self.handler.handle(hand));
         for (message, owed) in hand.drain() {
             // Apart, so that its caller is not told of a panic of the handler.
             ignore_user_panic(|| drop(message));

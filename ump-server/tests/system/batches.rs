@@ -6,7 +6,7 @@ use std::{num::NonZeroUsize, ops::ControlFlow, sync::mpsc, time::Duration};
 use ump_server::{
     Client, JoinErrorKind, OnPanic, Restart, Stop,
     system::{Attributes, ComponentContext, StopOutcome, System},
-    thread::{Batch, BatchHandler},
+    thread::{Batch, BatchService},
     ump::WaitReply,
 };
 
@@ -22,8 +22,14 @@ enum Op {
 
 struct Sizes;
 
-impl BatchHandler<Op, usize, ()> for Sizes {
-    fn proc_batch(&mut self, batch: &mut Batch<Op, usize, ()>) -> ControlFlow<()> {
+impl BatchService for Sizes {
+    type Request = Op;
+    type Reply = usize;
+    type Error = ();
+    type Output = ();
+    type Timer = ();
+
+    fn handle(&mut self, batch: &mut Batch<Op, usize, ()>) -> ControlFlow<()> {
         for (op, _) in &*batch {
             match op {
                 Op::Hold(here, go) => {

@@ -248,12 +248,18 @@ impl thread::Handler<Op, u64, &'static str> for Probe {
     }
 }
 
-impl thread::BatchHandler<Op, u64, &'static str> for Probe {
+impl thread::BatchService for Probe {
+    type Request = Op;
+    type Reply = u64;
+    type Error = &'static str;
+    type Output = ();
+    type Timer = ();
+
     fn init(&mut self, _: WeakClient<Op, u64, &'static str>) {
         self.begin();
     }
 
-    fn proc_batch(&mut self, batch: &mut Batch<Op, u64, &'static str>) -> ControlFlow<()> {
+    fn handle(&mut self, batch: &mut Batch<Op, u64, &'static str>) -> ControlFlow<()> {
         let [(op, _)] = &*batch.iter().collect::<Vec<_>>() else {
             panic!("batches of one were asked for")
         };

@@ -67,44 +67,38 @@ impl Builder {
     ///
     /// The factory makes the handler of each instance and worker, on its thread, and makes it anew after a failure. What it refuses with before the first one is made is
     /// why the system [did not come up](StartError).
-    pub fn thread<S, R, E, RV, T, H>(
+    pub fn thread<H, Shape>(
         self,
         name: impl Into<String>,
         attributes: Attributes,
-        factory: impl Fn(&ComponentContext<'_, S, R, E, T>) -> Result<H, BoxError>
+        factory: impl Fn(
+            &ComponentContext<'_, H::Request, H::Reply, H::Error, H::Timer>,
+        ) -> Result<H, BoxError>
         + Send
         + Sync
         + 'static,
     ) -> Self
     where
-        S: Send + 'static,
-        R: Send + 'static,
-        E: Send + 'static,
-        RV: Send + 'static,
-        T: Send + 'static,
-        H: thread::Handler<S, R, E, RV, T> + 'static,
+        H: thread::IntoService<Shape> + 'static,
     {
         self.define(name, Kind::Thread, attributes, launch::threads(factory))
     }
 
     /// Adds a component whose loops run on threads and take all that is queued, at most so many requests at a time. Otherwise like [`thread`](Self::thread).
-    pub fn batches<S, R, E, RV, T, H>(
+    pub fn batches<H>(
         self,
         name: impl Into<String>,
         attributes: Attributes,
         max: NonZeroUsize,
-        factory: impl Fn(&ComponentContext<'_, S, R, E, T>) -> Result<H, BoxError>
+        factory: impl Fn(
+            &ComponentContext<'_, H::Request, H::Reply, H::Error, H::Timer>,
+        ) -> Result<H, BoxError>
         + Send
         + Sync
         + 'static,
     ) -> Self
     where
-        S: Send + 'static,
-        R: Send + 'static,
-        E: Send + 'static,
-        RV: Send + 'static,
-        T: Send + 'static,
-        H: thread::BatchHandler<S, R, E, RV, T> + 'static,
+        H: thread::BatchService + 'static,
     {
         self.define(
             name,
@@ -116,22 +110,19 @@ impl Builder {
 
     /// Adds a component whose loops run on tasks. Its factory is called on them, so it should not block.
     #[cfg(feature = "tokio")]
-    pub fn task<S, R, E, RV, T, H>(
+    pub fn task<H, Shape>(
         self,
         name: impl Into<String>,
         attributes: Attributes,
-        factory: impl Fn(&ComponentContext<'_, S, R, E, T>) -> Result<H, BoxError>
+        factory: impl Fn(
+            &ComponentContext<'_, H::Request, H::Reply, H::Error, H::Timer>,
+        ) -> Result<H, BoxError>
         + Send
         + Sync
         + 'static,
     ) -> Self
     where
-        S: Send + 'static,
-        R: Send + 'static,
-        E: Send + 'static,
-        RV: Send + 'static,
-        T: Send + 'static,
-        H: crate::task::Handler<S, R, E, RV, T> + Send + 'static,
+        H: crate::task::IntoService<Shape> + Send + 'static,
     {
         self.define(name, Kind::Task, attributes, launch::tasks(factory))
     }

@@ -55,16 +55,16 @@ pub(in crate::system) type Launcher =
     Box<dyn Fn(Place) -> Result<Launching, StartFailure> + Send + Sync>;
 
 /// Makes instances on threads.
-pub(in crate::system) fn threads<S, R, E, RV, T, H>(
-    factory: impl Fn(&ComponentContext<'_, S, R, E, T>) -> Result<H, BoxError> + Send + Sync + 'static,
+pub(in crate::system) fn threads<H, Shape>(
+    factory: impl Fn(
+        &ComponentContext<'_, H::Request, H::Reply, H::Error, H::Timer>,
+    ) -> Result<H, BoxError>
+    + Send
+    + Sync
+    + 'static,
 ) -> Launcher
 where
-    S: Send + 'static,
-    R: Send + 'static,
-    E: Send + 'static,
-    RV: Send + 'static,
-    T: Send + 'static,
-    H: thread::Handler<S, R, E, RV, T> + 'static,
+    H: thread::IntoService<Shape> + 'static,
 {
     let factory = Arc::new(factory);
     Box::new(move |place| {
@@ -75,17 +75,17 @@ where
 }
 
 /// Makes instances on threads that take at most so many requests at a time.
-pub(in crate::system) fn batches<S, R, E, RV, T, H>(
+pub(in crate::system) fn batches<H>(
     max: NonZeroUsize,
-    factory: impl Fn(&ComponentContext<'_, S, R, E, T>) -> Result<H, BoxError> + Send + Sync + 'static,
+    factory: impl Fn(
+        &ComponentContext<'_, H::Request, H::Reply, H::Error, H::Timer>,
+    ) -> Result<H, BoxError>
+    + Send
+    + Sync
+    + 'static,
 ) -> Launcher
 where
-    S: Send + 'static,
-    R: Send + 'static,
-    E: Send + 'static,
-    RV: Send + 'static,
-    T: Send + 'static,
-    H: thread::BatchHandler<S, R, E, RV, T> + 'static,
+    H: thread::BatchService + 'static,
 {
     let factory = Arc::new(factory);
     Box::new(move |place| {
@@ -98,16 +98,16 @@ where
 
 /// Makes instances on tasks.
 #[cfg(feature = "tokio")]
-pub(in crate::system) fn tasks<S, R, E, RV, T, H>(
-    factory: impl Fn(&ComponentContext<'_, S, R, E, T>) -> Result<H, BoxError> + Send + Sync + 'static,
+pub(in crate::system) fn tasks<H, Shape>(
+    factory: impl Fn(
+        &ComponentContext<'_, H::Request, H::Reply, H::Error, H::Timer>,
+    ) -> Result<H, BoxError>
+    + Send
+    + Sync
+    + 'static,
 ) -> Launcher
 where
-    S: Send + 'static,
-    R: Send + 'static,
-    E: Send + 'static,
-    RV: Send + 'static,
-    T: Send + 'static,
-    H: crate::task::Handler<S, R, E, RV, T> + Send + 'static,
+    H: crate::task::IntoService<Shape> + Send + 'static,
 {
     let factory = Arc::new(factory);
     Box::new(move |place| {

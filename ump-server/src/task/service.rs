@@ -1,0 +1,234 @@
+//! Handlers by associated types, and the bound that accepts these and the published shape.
+
+use std::{
+    fmt,
+    future::{Future, ready},
+    marker::PhantomData,
+    ops::ControlFlow,
+};
+
+use ump::WeakClient;
+
+use super::Handler;
+use crate::ReplyContext;
+
+/// Handles the requests and timers of a loop on a task, one at a time: while one call waits, the others wait as well.
+///
+/// This is [`Handler`] with associated types: with them the compiler knows from the type of a handler which requests, errors and timers it has, so the
+/// closures that make handlers need no annotations. [`Handler`] is the shape of the published `ump-server` 0.4. Each `spawn` method accepts both
+/// (see [`IntoService`]). Methods are written as `async fn`s. Cancel safety is that of [`Handler`].
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// use std::ops::ControlFlow;
+/// use ump_server::{Refused, ReplyContext, task};
+///
+/// struct Increment;
+///
+/// impl task::Service for Increment {
+///     type Request = u64;
+///     type Reply = u64;
+///     type Error = Refused;
+///     type Output = ();
+///     type Timer = ();
+///
+///     async fn handle(&mut self, n: u64, reply: ReplyContext<'_, u64, Refused>) -> ControlFlow<()> {
+///         tokio::task::yield_now().await;
+///         let _ = reply.reply(n + 1); // an error if the caller has left
+///         ControlFlow::Continue(())
+///     }
+/// }
+///
+/// let (client, _) = task::serve(Increment);
+/// assert_eq!(client.areq(1).await, Ok(2));
+/// # }
+/// ```
+pub trait Service {
+    /// The messages that clients send.
+    type Request: Send + 'static;
+    /// The replies that they get.
+    type Reply: Send + 'static;
+    /// The application's own error: callers get it as [`Error::App`](ump::Error::App).
+    type Error: Send + 'static;
+    /// The value that ends the loop: `ControlFlow::Break` carries it, and [joining](crate::JoinHandle::join) returns it. `()` if there is none.
+    type Output: Send + 'static;
+    /// The tokens of the loop's [timers](crate::Timers). `()` if there are none.
+    type Timer: Send + 'static;
+
+    /// Prepares the handler. Called once, before anything else.
+    ///
+    /// The client is weak: a handler that keeps a strong client of its own loop keeps the loop from ending.
+    #[allow(unused_variables)]
+    fn init(
+        &mut self,
+        weak_client: WeakClient<Self::Request, Self::Reply, Self::Error>,
+    ) -> impl Future<Output = ()> + Send {
+        ready(())
+    }
+
+    /// Handles a request. `Break` ends the loop.
+    fn handle(
+        &mut self,
+        request: Self::Request,
+        reply: ReplyContext<'_, Self::Reply, Self::Error>,
+    ) -> impl Future<Output = ControlFlow<Self::Output>> + Send;
+
+    /// Returns the name of a request in reports of the [watchdog](super::Builder::watchdog), traces and metrics. See [`Handler::kind`].
+    #[allow(unused_variables)]
+    fn kind(&self, request: &Self::Request) -> &'static str {
+        std::any::type_name::<Self::Request>()
+    }
+
+    /// Handles a timer that is due. `Break` ends the loop.
+    #[allow(unused_variables)]
+    fn on_timer(
+        &mut self,
+        timer: Self::Timer,
+    ) -> impl Future<Output = ControlFlow<Self::Output>> + Send {
+        ready(ControlFlow::Continue(()))
+    }
+
+    /// Cleans up at the end of the loop. Returns what [joining](crate::JoinHandle::join) returns. See [`Handler::term`].
+    fn term(
+        &mut self,
+        output: Option<Self::Output>,
+    ) -> impl Future<Output = Option<Self::Output>> + Send {
+        ready(output)
+    }
+}
+
+/// Converts a handler of either shape into a [`Service`]: the bound of all methods that run a handler.
+///
+/// Each [`Service`] is one, and each [`Handler`], closures included. `Shape` tells the two apart, and the compiler infers it. (One trait cannot be
+/// implemented for the other: the parameters of [`Handler`] are not determined by the type, and closures are handlers already.)
+pub trait IntoService<Shape> {
+    /// See [`Service::Request`].
+    type Request: Send + 'static;
+    /// See [`Service::Reply`].
+    type Reply: Send + 'static;
+    /// See [`Service::Error`].
+    type Error: Send + 'static;
+    /// See [`Service::Output`].
+    type Output: Send + 'static;
+    /// See [`Service::Timer`].
+    type Timer: Send + 'static;
+    /// The service.
+    type Service: Service<
+            Request = Self::Request,
+            Reply = Self::Reply,
+            Error = Self::Error,
+            Output = Self::Output,
+            Timer = Self::Timer,
+        > + Send
+        + 'static;
+
+    /// Converts the handler.
+    fn into_service(self) -> Self::Service;
+}
+
+/// The shape of a [`Service`].
+#[derive(Debug)]
+pub enum ByTypes {}
+
+/// The shape of a [`Handler`] with these parameters.
+pub struct ByParameters<S, R, E, RV, T>(PhantomData<fn(S, T) -> (R, E, RV)>);
+
+impl<S, R, E, RV, T> fmt::Debug for ByParameters<S, R, E, RV, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ByParameters")
+    }
+}
+
+impl<H: Service + Send + 'static> IntoService<ByTypes> for H {
+    type Request = H::Request;
+    type Reply = H::Reply;
+    type Error = H::Error;
+    type Output = H::Output;
+    type Timer = H::Timer;
+    type Service = H;
+
+    fn into_service(self) -> H {
+        self
+    }
+}
+
+impl<S, R, E, RV, T, H> IntoService<ByParameters<S, R, E, RV, T>> for H
+where
+    S: Send + 'static,
+    R: Send + 'static,
+    E: Send + 'static,
+    RV: Send + 'static,
+    T: Send + 'static,
+    H: Handler<S, R, E, RV, T> + Send + 'static,
+{
+    type Request = S;
+    type Reply = R;
+    type Error = E;
+    type Output = RV;
+    type Timer = T;
+    type Service = HandlerService<H, S, R, E, RV, T>;
+
+    fn into_service(self) -> Self::Service {
+        HandlerService {
+            handler: self,
+            shape: PhantomData,
+        }
+    }
+}
+
+/// A [`Handler`] as a [`Service`]. From [`IntoService`].
+pub struct HandlerService<H, S, R, E, RV, T> {
+    handler: H,
+    shape: PhantomData<ByParameters<S, R, E, RV, T>>,
+}
+
+impl<H, S, R, E, RV, T> Service for HandlerService<H, S, R, E, RV, T>
+where
+    S: Send + 'static,
+    R: Send + 'static,
+    E: Send + 'static,
+    RV: Send + 'static,
+    T: Send + 'static,
+    H: Handler<S, R, E, RV, T>,
+{
+    type Request = S;
+    type Reply = R;
+    type Error = E;
+    type Output = RV;
+    type Timer = T;
+
+    #[inline]
+    fn init(&mut self, weak_client: WeakClient<S, R, E>) -> impl Future<Output = ()> + Send {
+        self.handler.init(weak_client)
+    }
+
+    #[inline]
+    fn handle(
+        &mut self,
+        request: S,
+        reply: ReplyContext<'_, R, E>,
+    ) -> impl Future<Output = ControlFlow<RV>> + Send {
+        self.handler.proc_req(request, reply)
+    }
+
+    #[inline]
+    fn kind(&self, request: &S) -> &'static str {
+        self.handler.kind(request)
+    }
+
+    #[inline]
+    fn on_timer(&mut self, timer: T) -> impl Future<Output = ControlFlow<RV>> + Send {
+        self.handler.on_timer(timer)
+    }
+
+    #[inline]
+    fn term(&mut self, output: Option<RV>) -> impl Future<Output = Option<RV>> + Send {
+        self.handler.term(output)
+    }
+}
+
+impl<H, S, R, E, RV, T> fmt::Debug for HandlerService<H, S, R, E, RV, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HandlerService").finish_non_exhaustive()
+    }
+}
