@@ -194,13 +194,13 @@ pub(super) fn sleep(ours: &[(WorkerId, usize)], waits: &[Wait]) -> Result<(), Na
     let Some(mut graph) = graph() else {
         return Ok(());
     };
-    let (circle, queues) = graph.search(ours, waits);
-    if circle.is_ok() {
+    let (cycle, queues) = graph.search(ours, waits);
+    if cycle.is_ok() {
         graph.put_to_sleep(ours, waits);
     }
     drop(graph);
     drop(queues);
-    circle
+    cycle
 }
 
 /// Registers workers as asleep without a search for a cycle.
@@ -218,10 +218,10 @@ pub(super) fn look(ours: &[(WorkerId, usize)], waits: &[Wait]) -> Result<(), Nam
     let Some(graph) = graph() else {
         return Ok(());
     };
-    let (circle, queues) = graph.search(ours, waits);
+    let (cycle, queues) = graph.search(ours, waits);
     drop(graph);
     drop(queues);
-    circle
+    cycle
 }
 
 /// Registers these workers as awake.
@@ -272,13 +272,13 @@ impl Graph {
             rooms: Vec::new(),
             queues: Vec::new(),
         };
-        let circle =
+        let cycle =
             if search.ends_as_one() && search.is_in_vain(waits, DEPTH) && search.has_no_room() {
                 Err(search.names())
             } else {
                 Ok(())
             };
-        (circle, search.queues)
+        (cycle, search.queues)
     }
 }
 

@@ -42,7 +42,7 @@ use std::{
 
 use ump::Clock;
 
-use crate::sync::{Arc, AtomicU64, Ordering};
+use crate::sync::{Arc, AtomicU64, Mutex, Ordering};
 
 use self::interner::Interner;
 pub(crate) use self::recorder::WorkerRecorder;
@@ -58,6 +58,9 @@ const ONE_TURN: u64 = PHASE + 1;
 
 /// The time of a call that is not timed.
 const UNTIMED: u64 = u64::MAX;
+/// In place of the time at which a call was taken, if the worker does not read the clock: this bit, and a number that tells the call from others.
+/// (As nanoseconds it would be 292 years.)
+const UNTIMED_CALL: u64 = 1 << 63;
 
 /// A worker's record.
 #[derive(Debug)]
@@ -74,7 +77,9 @@ pub(crate) struct WorkerRecord {
     since: AtomicU64,
     kinds: Interner<str>,
     callers: Interner<Location<'static>>,
-    // The following three are for the status only.
+    /// The call without a time that a reader saw last, and when one saw it first. Of readers only.
+    first_seen: Mutex<Option<(u64, Instant)>>,
+    /// These three are for the status only.
     processed: Count,
     restarts: Count,
     state: AtomicU8,
@@ -113,6 +118,7 @@ impl WorkerRecord {
             since: AtomicU64::new(UNTIMED),
             kinds: Interner::new(),
             callers: Interner::new(),
+            first_seen: Mutex::new(None),
             processed: Count::new(0),
             restarts: Count::new(0),
             state: AtomicU8::new(WorkerState::Starting as u8),
@@ -195,17 +201,34 @@ impl WorkerRecord {
             // ORDERING: Relaxed, by invariant 1.
             if self.turn.load(Ordering::Relaxed) == word {
                 let (kind, caller) = self.read(what);
-                let taken = self.instant(taken);
                 return Some(InHand {
                     kind,
                     caller,
-                    age: taken.map(|at| self.clock.now().saturating_duration_since(at)),
+                    age: self.age(taken),
                     is_running: word & PHASE != WAITING,
                 });
             }
             // The worker finishes its write within a few instructions.
             crate::sync::yield_now();
         }
+    }
+
+    /// How long the call has been in hand that was taken then; of one without a time, how long it has been seen.
+    fn age(&self, taken: u64) -> Option<Duration> {
+        let now = self.clock.now();
+        let since = if taken & UNTIMED_CALL == 0 {
+            self.instant(taken)?
+        } else {
+            let mut first_seen = self.first_seen.lock();
+            match *first_seen {
+                Some((call, at)) if call == taken => at,
+                _ => {
+                    *first_seen = Some((taken, now));
+                    return None;
+                }
+            }
+        };
+        Some(now.saturating_duration_since(since))
     }
 
     fn nanoseconds(&self, at: Instant) -> u64 {

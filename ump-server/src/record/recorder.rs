@@ -15,8 +15,8 @@ use ump::{PanicMessage, ReplyContext as OwnedReplyContext};
 #[cfg(all(feature = "tokio", not(any(loom, shuttle))))]
 use super::InHand;
 use super::{
-    IDLE, ONE_TURN, PHASE, REPORTED, RUNNING, Turn, UNTIMED, WAITING, WorkerRecord, WorkerState,
-    interner::InternerCache, pack,
+    IDLE, ONE_TURN, PHASE, REPORTED, RUNNING, Turn, UNTIMED, UNTIMED_CALL, WAITING, WorkerRecord,
+    WorkerState, interner::InternerCache, pack,
 };
 use crate::{
     catch::ignore_user_panic,
@@ -159,9 +159,10 @@ impl WorkerRecorder {
         record
             .what
             .store(pack([number, asked_at]), Ordering::Release);
-        let at = taken.map_or(UNTIMED, |at| record.nanoseconds(at));
+        let word = (self.word & !PHASE).wrapping_add(ONE_TURN) | WAITING;
+        let at = taken.map_or(UNTIMED_CALL | word >> 2, |at| record.nanoseconds(at));
         record.taken.store(at, Ordering::Release);
-        self.write((self.word & !PHASE).wrapping_add(ONE_TURN) | WAITING);
+        self.write(word);
         self.now = taken;
         self.call = Some(Call {
             kind,

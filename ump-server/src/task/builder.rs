@@ -23,9 +23,9 @@ use crate::{
     Context, JoinHandle,
     catch::CatchDrop,
     deadlock::{self, Promise, Responsible},
-    worker::join::question,
     worker::lifecycle::{HandlerFactory, Step, Worker},
     worker::options::{Launched, Options, Parts, choose_options},
+    worker::question::question,
     worker::spawn_error::SpawnError,
 };
 
@@ -69,7 +69,7 @@ impl Builder {
     /// concern to `init`, timers and `term`. A handler that blocks, or that always finds something ready, is dropped only when it waits.
     ///
     /// The limit belongs to the server; a caller may have its own [deadline](ump::Request::timeout), and a handler can see that that has
-    /// [passed](crate::ReplyContext::cancelled). It is not a deadline for what the handler asks: a [circle](ump::RequestError::WouldDeadlock) is told at once.
+    /// [passed](crate::ReplyContext::cancelled). It is not a deadline for what the handler asks: a [cycle](ump::RequestError::WouldDeadlock) is told at once.
     pub fn request_timeout(mut self, timeout: Duration) -> Self {
         self.limit.timeout = Some(timeout);
         self

@@ -16,7 +16,7 @@ use crate::{
     Context, ReplyContext,
     deadlock::awaits::Awaits,
     testing::test_clock::Participant,
-    worker::join::JoinErrorKind,
+    worker::join_error::JoinErrorKind,
     worker::lifecycle::{HandlerFactory, Served, Serving, Step, Worker},
     worker::reply_context::PendingReply,
 };

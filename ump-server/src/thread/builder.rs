@@ -9,15 +9,17 @@ use super::{
     run::run,
     work::{Many, Single, Work},
 };
+#[cfg(feature = "scheduling")]
+use crate::OnRefusal;
 use crate::{
     Context, JoinHandle,
     catch::CatchDrop,
     deadlock::{self, Promise, Responsible},
     sync::ThreadBuilder,
-    worker::join::{Reply, question},
     worker::lifecycle::HandlerFactory,
     worker::options::{Launched, Options, Parts, choose_options},
-    worker::schedule::{OnRefusal, Schedule},
+    worker::question::{Reply, question},
+    worker::schedule::Schedule,
     worker::spawn_error::{FactoryError, SpawnError},
 };
 
@@ -94,34 +96,37 @@ impl Builder {
         self
     }
 
-    /// The scheduling priority of its threads, from 0 to 99, the highest. Needs the feature `scheduling`.
+    /// The scheduling priority of its threads, from 0 to 99, the highest. With the feature `scheduling`.
     ///
     /// On Linux it becomes a niceness from 19 to -20, 46 to 48 being the usual one (a thread with a realtime policy, which it may have by inheritance, has that
     /// priority within it). On Windows it becomes a level, on macOS a priority within its policy, which allows some only. What the system refuses is dealt
     /// with as [told](Self::on_refusal): on Linux, more than the usual one without `CAP_SYS_NICE` or a limit that allows it.
+    #[cfg(feature = "scheduling")]
     pub fn priority(mut self, priority: u8) -> Self {
         self.terms.schedule.priority = Some(priority);
         self
     }
 
     /// The CPUs its threads run on, counted from zero: the first one on the first, the second one on the second, and so on, then again from the
-    /// first. None: anywhere. Needs the feature `scheduling`.
+    /// first. None: anywhere. With the feature `scheduling`.
     ///
     /// On macOS it is a hint, and not taken on Apple silicon. What the system refuses, or a CPU that there is not, is dealt with as
     /// [told](Self::on_refusal).
+    #[cfg(feature = "scheduling")]
     pub fn affinity(mut self, cpus: impl IntoIterator<Item = usize>) -> Self {
         self.terms.schedule.affinity = cpus.into_iter().collect();
         self
     }
 
     /// What becomes of the loop if the system refuses its priority or its CPU; an [error](SpawnError::Attribute) unless it is told otherwise.
+    #[cfg(feature = "scheduling")]
     pub fn on_refusal(mut self, policy: OnRefusal) -> Self {
         self.terms.schedule.on_refusal = policy;
         self
     }
 
     /// The number of its first thread among those that share its CPUs.
-    #[cfg(not(any(loom, shuttle)))]
+    #[cfg(all(feature = "scheduling", not(any(loom, shuttle))))]
     pub(crate) fn first_thread(mut self, number: usize) -> Self {
         self.terms.schedule.first = number;
         self

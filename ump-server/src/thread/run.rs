@@ -9,7 +9,7 @@ use crate::{
     Context,
     catch::catch_user_panic,
     deadlock,
-    worker::join::JoinErrorKind,
+    worker::join_error::JoinErrorKind,
     worker::lifecycle::{HandlerFactory, Served, Serving, Step, Worker},
 };
 

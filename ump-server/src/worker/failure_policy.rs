@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    worker::join::JoinErrorKind,
+    worker::join_error::JoinErrorKind,
     worker::on_panic::{OnPanic, RestartCounter},
 };
 

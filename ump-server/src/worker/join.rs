@@ -4,233 +4,28 @@
 //! word is a request that ends without one.
 
 use std::{
-    any::Any,
-    error::Error as StdError,
     fmt,
     future::Future,
-    hash::{Hash, Hasher},
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll, Waker},
     time::{Duration, Instant},
 };
 
-use crate::{
-    deadlock::{Promise, Responsible, WaitNode},
-    sync::{Mutex, ThreadHandle, join_thread},
-};
 use ump::{
-    Clock, PanicMessage, ReplyContext, RequestError, WaitReply,
+    Clock, RequestError,
     coop::consume_budget,
     hooks::{self, ChannelId, Cycle, Wait},
 };
 
 use crate::{
-    catch::ignore_user_panic,
+    sync::{ThreadHandle, join_thread},
     wait::executor::{EXECUTOR, blocks_an_executor},
-    worker::stop::Stopper,
+    worker::{
+        join_error::{JoinError, JoinErrorKind},
+        question::Reply,
+        stop::Stopper,
+    },
 };
-
-/// Why a loop ended otherwise than in order.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
-pub struct JoinError {
-    name: Arc<str>,
-    kind: JoinErrorKind,
-    #[cfg_attr(feature = "serde", serde(skip))]
-    refusal: Refusal,
-}
-
-/// What kind of end it was.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
-#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
-#[non_exhaustive]
-pub enum JoinErrorKind {
-    /// Its handler panicked.
-    Panicked(PanicMessage),
-    /// Its handler failed more often than its [policy](crate::Restart) allows. The last time: `Panicked` or `Refused`.
-    GaveUp(Box<JoinErrorKind>),
-    /// Its factory refused to make a handler anew. [`JoinError::take_refusal`] has the factory's error.
-    Refused,
-    /// Its handler took longer for a request than its [limit](crate::task::Builder::request_timeout), and that was to be a failure.
-    TimedOut,
-    /// The loop has not ended: the joining handler would wait for itself, since it runs in this loop, or since a worker of this loop waits for it. Names
-    /// the servers in the circle. The loop goes on.
-    WouldDeadlock(Cycle),
-    /// It was not allowed to finish: its runtime was shut down, or its `term` was [aborted](crate::Stop::Abort). Or not allowed to begin: the system refused its
-    /// thread a priority or a CPU.
-    Aborted,
-}
-
-impl JoinError {
-    pub(crate) fn new(name: &Arc<str>, kind: JoinErrorKind) -> Self {
-        Self {
-            name: Arc::clone(name),
-            kind,
-            refusal: Refusal::default(),
-        }
-    }
-
-    /// The same, on account of what a factory refused with.
-    pub(crate) fn with_refusal(self, refusal: Refusal) -> Self {
-        Self { refusal, ..self }
-    }
-
-    /// The name of the loop.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// What kind of end it was.
-    #[must_use]
-    pub fn kind(&self) -> &JoinErrorKind {
-        &self.kind
-    }
-
-    /// Takes out what the factory refused with, if that is why the loop ended ([`Refused`](JoinErrorKind::Refused), or
-    /// [`GaveUp`](JoinErrorKind::GaveUp) with that as the last failure) and if it is of this type: the application's error, or the
-    /// [`BoxError`](crate::system::BoxError) of a component. There is one, for the first who asks; clones share it.
-    ///
-    /// ```
-    /// use std::{ops::ControlFlow, time::Duration};
-    /// use ump_server::{Context, OnPanic, ReplyContext, Restart, thread};
-    ///
-    /// #[derive(Debug, PartialEq)]
-    /// struct NoDevice(u8);
-    ///
-    /// let (client, handle) = thread::Builder::new()
-    ///     .on_panic(OnPanic::Restart(Restart::new().limit(1, Duration::from_secs(60))))
-    ///     .spawn_with(|cx: &Context<(), (), NoDevice>| {
-    ///         if cx.restarts() > 0 {
-    ///             return Err(NoDevice(7));
-    ///         }
-    ///         Ok(|(): (), _: ReplyContext<'_, (), NoDevice>| -> ControlFlow<()> { panic!("unplugged") })
-    ///     })
-    ///     .unwrap();
-    /// assert!(client.req(()).is_err());
-    /// let error = handle.join().unwrap_err();
-    /// assert_eq!(error.take_refusal(), Some(NoDevice(7)));
-    /// ```
-    #[must_use]
-    pub fn take_refusal<E: 'static>(&self) -> Option<E> {
-        self.refusal.take()
-    }
-
-    /// What kind of end it was, and what the factory said.
-    pub(crate) fn why(&self) -> Why<'_> {
-        Why(self)
-    }
-}
-
-/// The text of an end without the name of the loop.
-pub(crate) struct Why<'a>(&'a JoinError);
-
-impl fmt::Display for Why<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(JoinError { kind, refusal, .. }) = self;
-        match refusal.text() {
-            Some(text) => write!(f, "{kind}: {text}"),
-            None => write!(f, "{kind}"),
-        }
-    }
-}
-
-impl fmt::Display for JoinErrorKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Panicked(message) => message.fmt(f),
-            Self::GaveUp(last) => write!(f, "it failed too often; the last time {last}"),
-            Self::Refused => f.write_str("the factory refused to make a handler"),
-            Self::TimedOut => f.write_str("the handler took longer for a request than it may"),
-            Self::WouldDeadlock(circle) => {
-                write!(f, "the joining handler would wait for itself: {circle}")
-            }
-            Self::Aborted => f.write_str(
-                "it was not allowed to finish: its runtime was shut down, or it was aborted",
-            ),
-        }
-    }
-}
-
-impl fmt::Display for JoinError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let has_ended = match self.kind {
-            JoinErrorKind::WouldDeadlock(_) => "has not ended",
-            _ => "ended",
-        };
-        write!(f, "server {} {has_ended}: {}", self.name, self.why())
-    }
-}
-
-impl StdError for JoinError {}
-
-/// What a factory refused with. It is no part of what errors are compared by.
-#[derive(Clone, Default)]
-pub(crate) struct Refusal(Option<Arc<Refused>>);
-
-struct Refused {
-    /// If its type is one of those that are known to have one.
-    text: Option<String>,
-    error: Mutex<Option<Box<dyn Any + Send>>>,
-}
-
-impl Refusal {
-    pub(crate) fn new<X: Send + 'static>(error: X) -> Self {
-        Self(Some(Arc::new(Refused {
-            text: text(&error),
-            error: Mutex::new(Some(Box::new(error))),
-        })))
-    }
-
-    fn text(&self) -> Option<&str> {
-        self.0.as_ref()?.text.as_deref()
-    }
-
-    fn take<X: 'static>(&self) -> Option<X> {
-        let mut error = self.0.as_ref()?.error.lock();
-        match error.take()?.downcast() {
-            Ok(own) => Some(*own),
-            Err(other) => {
-                *error = Some(other);
-                None
-            }
-        }
-    }
-}
-
-fn text(error: &dyn Any) -> Option<String> {
-    if let Some(error) = error.downcast_ref::<Box<dyn StdError + Send + Sync>>() {
-        return Some(error.to_string());
-    }
-    let text = error.downcast_ref::<String>().cloned();
-    text.or_else(|| error.downcast_ref::<&str>().map(ToString::to_string))
-}
-
-impl PartialEq for Refusal {
-    fn eq(&self, _: &Self) -> bool {
-        true
-    }
-}
-
-impl Eq for Refusal {}
-
-impl Hash for Refusal {
-    fn hash<H: Hasher>(&self, _: &mut H) {}
-}
-
-impl fmt::Debug for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.text() {
-            Some(text) => f.debug_tuple("Refusal").field(&text).finish(),
-            None => f.write_str("Refusal"),
-        }
-    }
-}
-
-/// How a loop ends: with what its handler said, or with nothing if no client was left or it was stopped.
-pub(crate) type LoopResult<RV> = Result<Option<RV>, JoinError>;
 
 /// Waits for the end of a loop. Dropping it lets the loop go on by itself.
 ///
@@ -259,6 +54,22 @@ pub struct JoinHandle<RV> {
 }
 
 impl<RV> JoinHandle<RV> {
+    pub(crate) fn new(
+        stopper: Stopper,
+        started: Reply<(), ()>,
+        ended: Reply<Option<RV>, JoinError>,
+        channel: ChannelId,
+    ) -> Self {
+        Self {
+            stopper,
+            started: Some(started),
+            ended,
+            threads: Vec::new(),
+            channel,
+            has_left_word: false,
+        }
+    }
+
     /// Blocks until the loop has ended and its clean-up is done. Returns what its handler broke off with (or what `term` made of that), and
     /// `None` if no client was left or it was stopped.
     ///
@@ -284,7 +95,7 @@ impl<RV> JoinHandle<RV> {
             None
         } else {
             let announced = hooks::announce(&Wait::for_end(channel, ended.id()));
-            Some(announced.map_err(|circle| would_deadlock(&stopper, circle))?)
+            Some(announced.map_err(|cycle| would_deadlock(&stopper, cycle))?)
         };
         let unwatched = hooks::unwatched();
         let outcome = ended.wait();
@@ -292,6 +103,51 @@ impl<RV> JoinHandle<RV> {
         // All of them are past the end of their loop.
         threads.into_iter().for_each(join_thread);
         outcome.map_err(|error| explain(&stopper, error))
+    }
+
+    /// Blocks until the loop has ended and its clean-up is done, but no longer than `timeout`. Gives the handle back if the loop goes on.
+    ///
+    /// Unlike [`join`](Self::join) it does not wait for the destructors of thread-locals, which have no time limit.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use ump_server::thread;
+    ///
+    /// let (client, handle) = thread::serve(thread::reply(|n: u32| n + 1));
+    /// let handle = handle.join_timeout(Duration::from_millis(1)).unwrap_err();
+    /// drop(client);
+    /// assert_eq!(handle.join_timeout(Duration::from_secs(60)).unwrap(), Ok(None));
+    /// ```
+    ///
+    /// # Errors
+    /// The outer one is the handle of a loop that goes on. For the inner one see [`JoinErrorKind`]; it may be
+    /// [`WouldDeadlock`](JoinErrorKind::WouldDeadlock), as in `join`.
+    pub fn join_timeout(
+        mut self,
+        timeout: Duration,
+    ) -> Result<Result<Option<RV>, JoinError>, Self> {
+        let clock = Clock::system();
+        // Beyond what the clock can tell is for ever.
+        let deadline = clock.now().checked_add(timeout);
+        let announced = if self.ended.is_ready() {
+            None
+        } else {
+            let wait = Wait::for_end(self.channel, self.ended.id());
+            match hooks::announce(&wait.until(deadline, &clock)) {
+                Ok(announced) => Some(announced),
+                Err(cycle) => return Ok(Err(would_deadlock(&self.stopper, cycle))),
+            }
+        };
+        let unwatched = hooks::unwatched();
+        let waited = self.ended.wait_timeout(timeout);
+        drop((unwatched, announced));
+        match waited {
+            Ok(outcome) => Ok(outcome.map_err(|error| explain(&self.stopper, error))),
+            Err(pending) => {
+                self.ended = pending;
+                Err(self)
+            }
+        }
     }
 
     /// Reports to the watcher of this thread that a task waits for the end, until this deadline. Returns the waker to wait by, if it is another one.
@@ -387,7 +243,7 @@ impl<RV> Future for JoinHandle<RV> {
             let announced = this.announce(cx.waker(), None, &Clock::system());
             match announced {
                 Ok(exchanged) => exchanged,
-                Err(circle) => return Poll::Ready(Err(would_deadlock(&this.stopper, circle))),
+                Err(cycle) => return Poll::Ready(Err(would_deadlock(&this.stopper, cycle))),
             }
         };
         let _unwatched = hooks::unwatched();
@@ -414,147 +270,24 @@ fn explain(stopper: &Stopper, error: RequestError<(), JoinError>) -> JoinError {
         .unwrap_or_else(|| JoinError::new(stopper.shared_name(), JoinErrorKind::Aborted))
 }
 
-fn would_deadlock(stopper: &Stopper, circle: Cycle) -> JoinError {
-    JoinError::new(stopper.shared_name(), JoinErrorKind::WouldDeadlock(circle))
+fn would_deadlock(stopper: &Stopper, cycle: Cycle) -> JoinError {
+    JoinError::new(stopper.shared_name(), JoinErrorKind::WouldDeadlock(cycle))
 }
 
 /// Why a loop is not known to have started.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum LoopStartError {
     /// It is still at it.
+    #[error("the server has not started yet")]
     Late,
     /// The same, and it was waited for by blocking the thread of a current-thread runtime. Tasks of that do not run meanwhile: await
     /// [`started`](JoinHandle::started) instead.
+    #[error("the server has not started yet, and {EXECUTOR}")]
     Blocked,
     /// It has ended without having started: joining it tells why.
+    #[error("the server ended before it had started; joining it tells why")]
     Ended,
-}
-
-impl fmt::Display for LoopStartError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Late => f.write_str("the server has not started yet"),
-            Self::Blocked => write!(f, "the server has not started yet, and {EXECUTOR}"),
-            Self::Ended => {
-                f.write_str("the server ended before it had started; joining it tells why")
-            }
-        }
-    }
-}
-
-impl StdError for LoopStartError {}
-
-/// What the workers of a loop share to tell how it goes.
-#[derive(Debug)]
-pub(crate) struct LoopState<RV> {
-    state: Mutex<State<RV>>,
-}
-
-#[derive(Debug)]
-struct State<RV> {
-    /// Workers that have not started, and those that have not ended.
-    starting: usize,
-    going: usize,
-    started: Option<ReplyContext<(), ()>>,
-    ended: Option<Promise<Option<RV>, JoinError>>,
-    /// The first one that says something.
-    outcome: LoopResult<RV>,
-}
-
-impl<RV> LoopState<RV> {
-    /// The life of a loop with workers in these wait nodes, at least one, and this channel; and what waits for its end.
-    pub(crate) fn new(
-        wait_nodes: &[Arc<WaitNode>],
-        channel: ChannelId,
-        stopper: Stopper,
-    ) -> (Arc<Self>, JoinHandle<RV>) {
-        let workers = wait_nodes.len();
-        let (start, started) = question();
-        let (end, ended) = question();
-        let end = Promise::new(end, &wait_nodes[0], Responsible::All);
-        let life = Self {
-            state: Mutex::new(State {
-                starting: workers,
-                going: workers,
-                started: Some(start),
-                ended: Some(end),
-                outcome: Ok(None),
-            }),
-        };
-        let handle = JoinHandle {
-            stopper,
-            started: Some(started),
-            ended,
-            threads: Vec::new(),
-            channel,
-            has_left_word: false,
-        };
-        (Arc::new(life), handle)
-    }
-
-    /// A worker has started.
-    pub(crate) fn start(&self) {
-        let mut state = self.state.lock();
-        state.starting -= 1;
-        let told = if state.starting == 0 {
-            state.started.take()
-        } else {
-            None
-        };
-        drop(state);
-        if let Some(told) = told {
-            // Perhaps nobody asks.
-            let _ = told.reply(());
-        }
-    }
-
-    /// A worker has ended, having cleaned up. The last one tells the first outcome that says something.
-    pub(crate) fn end(&self, outcome: LoopResult<RV>) {
-        let mut state = self.state.lock();
-        let ignored = if matches!(state.outcome, Ok(None)) {
-            std::mem::replace(&mut state.outcome, outcome)
-        } else {
-            outcome
-        };
-        state.going -= 1;
-        let told = if state.going == 0 {
-            let outcome = std::mem::replace(&mut state.outcome, Ok(None));
-            (state.started.take(), state.ended.take(), outcome)
-        } else {
-            (None, None, Ok(None))
-        };
-        drop(state);
-        ignore_user_panic(|| drop(ignored));
-        let (started, ended, outcome) = told;
-        // Never started, then.
-        drop(started);
-        if let Some(ended) = ended {
-            // If nobody waits for it, it comes back.
-            ignore_user_panic(|| drop(ended.keep().answer(outcome)));
-        }
-    }
-}
-
-/// If its last worker was not let finish, there may be an outcome that nobody gets.
-impl<RV> Drop for LoopState<RV> {
-    fn drop(&mut self) {
-        let outcome = std::mem::replace(&mut self.state.lock().outcome, Ok(None));
-        ignore_user_panic(|| drop(outcome));
-    }
-}
-
-/// A reply that is to come.
-pub(crate) type Reply<R, E> = WaitReply<R, E, RequestError<(), E>>;
-
-/// The duty to reply, and the reply that is to come.
-pub(crate) fn question<R, E>() -> (ReplyContext<R, E>, Reply<R, E>) {
-    let (server, client) = ump::channel::<(), R, E>();
-    let (Ok(reply), Ok(Some(((), duty)))) = (client.request(()).submit().wait(), server.try_pop())
-    else {
-        unreachable!("both ends are here")
-    };
-    (duty, reply)
 }

@@ -29,7 +29,8 @@ use crate::{
     timer::{Due, timers},
     worker::failure_event::{Decision, FailureEvent, OnFailure},
     worker::failure_policy::{FailurePolicy, Next},
-    worker::join::{JoinError, JoinErrorKind, LoopState, Refusal},
+    worker::join_error::{JoinError, JoinErrorKind, Refusal},
+    worker::loop_state::LoopState,
     worker::schedule::AttributeRefused,
     worker::spawn_error::FactoryError,
     worker::stop::{Control, Wake},
@@ -70,7 +71,7 @@ pub(crate) enum Served<RV> {
 
 /// One of the workers of a loop: often the only one.
 pub(crate) struct Worker<S, R, E, RV, T> {
-    /// Where it is found by those who look for circles of waiting.
+    /// Where it is found by those who look for cycles of waiting.
     pub(crate) wait_node: Arc<WaitNode>,
     pub(crate) server: Arc<Server<S, R, E>>,
     pub(crate) control: Arc<Control<S, R, E>>,

@@ -16,8 +16,10 @@ use crate::{
     watchdog::{Monitor, OnStall, Watch, WatchConfig},
     worker::failure_event::OnFailure,
     worker::failure_policy::{FailurePolicy, Supervisor},
-    worker::join::{LoopState, Refusal, Reply},
+    worker::join_error::Refusal,
     worker::lifecycle::Worker,
+    worker::loop_state::LoopState,
+    worker::question::Reply,
     worker::spawn_error::{FactoryError, SpawnError},
     worker::stop::{Control, Stopper, Wake},
 };
@@ -127,8 +129,8 @@ macro_rules! choose_options {
             self
         }
 
-        /// Reads the clock at the beginning of each call, so that its [status](crate::Stopper::workers) says for how long something has been in
-        /// hand. Implied by the [watchdog](Self::watchdog) and by the feature `metrics`.
+        /// Reads the clock at the beginning of each call, so that its [status](crate::Stopper::workers) says exactly for how long something has been in
+        /// hand, rather than since when it has been observed. Implied by the [watchdog](Self::watchdog) and by the feature `metrics`.
         pub fn timed(mut self) -> Self {
             self.options.timed = true;
             self

@@ -9,9 +9,9 @@ use crate::{deadlock::WaitNode, observe::CallOutcome};
 /// The duty to answer the request that a handler was called with.
 ///
 /// It is what [`ump::ReplyContext`] is, but lent by the loop for the length of the call. So the loop knows at each moment whether this call
-/// still owes an answer: when the handler panics the caller learns with which message, and who waits in a circle can be told so.
+/// still owes an answer: when the handler panics the caller learns with which message, and who waits in a cycle can be told so.
 /// A handler that wants to answer later, or from elsewhere, takes it out with [`detach`](Self::detach). So should one that lends it on to a scoped thread
-/// and blocks for another request meanwhile: as long as it is lent, the loop takes it for being where the call is, and might see a circle.
+/// and blocks for another request meanwhile: as long as it is lent, the loop takes it for being where the call is, and might see a cycle.
 ///
 /// Dropped without an answer, the caller gets [`NoReply`](ump::NoReply::Dropped) at once.
 #[must_use = "dropped without an answer it fails the request"]

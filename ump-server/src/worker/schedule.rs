@@ -2,10 +2,11 @@
 //!
 //! It is asked on the thread itself, before the handler is made. It may refuse, which is never passed over in silence: see [`OnRefusal`].
 
-use std::{error::Error as StdError, fmt, sync::Arc};
+use std::{fmt, sync::Arc};
 
 /// The operating system refused what was asked of it for a loop's thread.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq, Hash)]
+#[error("the system refuses {key} {value}: {why}")]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct AttributeRefused {
@@ -16,15 +17,6 @@ pub struct AttributeRefused {
     /// Why, in the system's words.
     pub why: String,
 }
-
-impl fmt::Display for AttributeRefused {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { key, value, why } = self;
-        write!(f, "the system refuses {key} {value}: {why}")
-    }
-}
-
-impl StdError for AttributeRefused {}
 
 /// What becomes of a loop whose thread is refused a priority or a CPU.
 ///
@@ -64,6 +56,7 @@ impl fmt::Debug for OnRefusal {
 }
 
 /// What is asked for the threads of a loop.
+#[cfg(feature = "scheduling")]
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Schedule {
     pub(crate) priority: Option<u8>,
@@ -74,6 +67,7 @@ pub(crate) struct Schedule {
     pub(crate) on_refusal: OnRefusal,
 }
 
+#[cfg(feature = "scheduling")]
 impl Schedule {
     /// Whether nothing is asked.
     pub(crate) fn is_plain(&self) -> bool {
@@ -113,6 +107,27 @@ impl Schedule {
     }
 }
 
+/// Nothing can be asked without the feature `scheduling`.
+#[cfg(not(feature = "scheduling"))]
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Schedule;
+
+#[cfg(not(feature = "scheduling"))]
+#[expect(
+    clippy::unused_self,
+    clippy::unnecessary_wraps,
+    reason = "as with the feature"
+)]
+impl Schedule {
+    pub(crate) fn is_plain(&self) -> bool {
+        true
+    }
+
+    pub(crate) fn apply(&self, _: usize) -> Result<(), AttributeRefused> {
+        Ok(())
+    }
+}
+
 #[cfg(feature = "scheduling")]
 mod system {
     use std::io;
@@ -145,18 +160,5 @@ mod system {
         } else {
             Err(io::Error::last_os_error().to_string())
         }
-    }
-}
-
-#[cfg(not(feature = "scheduling"))]
-mod system {
-    const MISSING: &str = "this program was built without the feature `scheduling`";
-
-    pub(super) fn prioritise(_: u8) -> Result<(), String> {
-        Err(MISSING.to_owned())
-    }
-
-    pub(super) fn pin(_: usize) -> Result<(), String> {
-        Err(MISSING.to_owned())
     }
 }

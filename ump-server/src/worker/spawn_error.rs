@@ -15,7 +15,7 @@ pub enum SpawnError<E> {
     Handler(E),
     /// Whoever makes the handler panicked, on the loop's thread.
     Panicked(PanicMessage),
-    /// The spawning handler would wait for itself: the factory waits for a reply from it. Names the servers in the circle. The new loop is stopped.
+    /// The spawning handler would wait for itself: the factory waits for a reply from it. Names the servers in the cycle. The new loop is stopped.
     WouldDeadlock(Cycle),
     /// A queue with a capacity of zero was asked for.
     ZeroCapacity,
@@ -39,7 +39,7 @@ impl<E> SpawnError<E> {
         match self {
             Self::Handler(_) => unreachable!("asked for another one"),
             Self::Panicked(message) => SpawnError::Panicked(message),
-            Self::WouldDeadlock(circle) => SpawnError::WouldDeadlock(circle),
+            Self::WouldDeadlock(cycle) => SpawnError::WouldDeadlock(cycle),
             Self::ZeroCapacity => SpawnError::ZeroCapacity,
             Self::Name => SpawnError::Name,
             Self::NoFactory => SpawnError::NoFactory,
@@ -64,8 +64,8 @@ impl<E> From<RequestError<(), FactoryError<E>>> for SpawnError<E> {
             RequestError::App(FactoryError::Refused(error)) => Self::Handler(error),
             RequestError::App(FactoryError::Attribute(refused)) => Self::Attribute(refused),
             RequestError::NoReply(NoReply::Panicked(message)) => Self::Panicked(message),
-            RequestError::WouldDeadlock((), circle) | RequestError::WouldDeadlockTaken(circle) => {
-                Self::WouldDeadlock(circle)
+            RequestError::WouldDeadlock((), cycle) | RequestError::WouldDeadlockTaken(cycle) => {
+                Self::WouldDeadlock(cycle)
             }
             // A thread tells in any case; a task does not if its runtime is shut down first.
             RequestError::NoReply(NoReply::Dropped) => Self::RuntimeShutDown,
@@ -82,9 +82,9 @@ impl<E: fmt::Display> fmt::Display for SpawnError<E> {
             Self::Panicked(message) => {
                 write!(f, "the handler could not be made: {message}")
             }
-            Self::WouldDeadlock(circle) => write!(
+            Self::WouldDeadlock(cycle) => write!(
                 f,
-                "the spawning handler would wait for itself, as the factory waits for it: {circle}"
+                "the spawning handler would wait for itself, as the factory waits for it: {cycle}"
             ),
             Self::ZeroCapacity => f.write_str("a queue needs a capacity of at least one"),
             Self::Name => f.write_str("the name of a server must not contain a NUL character"),
@@ -103,6 +103,7 @@ impl<E: fmt::Display> fmt::Display for SpawnError<E> {
     }
 }
 
+// By hand: its text contains that of the cause, so `source` goes on with the cause of that.
 impl<E: StdError> StdError for SpawnError<E> {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match self {

@@ -92,7 +92,7 @@ fn a_directory_finds_what_is_up_and_does_not_keep_the_system(on: On) {
         let later = setup.directory().client::<Op, u64, &'static str>("b");
         assert_eq!(
             later.map(|_| ()).unwrap_err(),
-            LookupError::StartFailure {
+            LookupError::NotStarted {
                 component: "b".to_owned()
             }
         );

@@ -274,14 +274,17 @@ fn attributes_that_make_no_sense_are_named() {
             Attributes::new().stack_size(1 << 20),
             "component a, stack_size: a task has none of its own",
         ),
+        #[cfg(feature = "scheduling")]
         (
             Attributes::new().priority(1),
             "component a, priority: a task has none of its own",
         ),
+        #[cfg(feature = "scheduling")]
         (
             Attributes::new().affinity([0]),
             "component a, affinity: a task has none of its own",
         ),
+        #[cfg(feature = "scheduling")]
         (
             Attributes::new().affinity([]),
             "component a, affinity: it must name a CPU",

@@ -142,7 +142,7 @@ fn order(definitions: &[Definition]) -> Result<Box<[usize]>, PlanError> {
             !is_placed[number] && needs[number].iter().all(|&other| is_placed[other])
         };
         let Some(next) = (0..definitions.len()).find(is_ready) else {
-            return Err(circle(definitions, &needs, &is_placed));
+            return Err(cycle(definitions, &needs, &is_placed));
         };
         is_placed[next] = true;
         order.push(next);
@@ -163,7 +163,7 @@ fn needs(definition: &Definition, all: &[Definition]) -> Result<Vec<usize>, Plan
 }
 
 /// Of those that cannot be placed each needs another one: who follows that comes back to where he has been.
-fn circle(definitions: &[Definition], needs: &[Vec<usize>], is_placed: &[bool]) -> PlanError {
+fn cycle(definitions: &[Definition], needs: &[Vec<usize>], is_placed: &[bool]) -> PlanError {
     let mut path = Vec::new();
     let mut at = is_placed.iter().position(|placed| !placed);
     while let Some(number) = at.filter(|number| !path.contains(number)) {
@@ -179,7 +179,7 @@ fn circle(definitions: &[Definition], needs: &[Vec<usize>], is_placed: &[bool]) 
         .chain(&at)
         .map(|&number| definitions[number].name.to_string())
         .collect();
-    PlanError::Circle { names }
+    PlanError::Cycle { names }
 }
 
 fn position(definitions: &[Definition], name: &str) -> Option<usize> {

@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use ump::Spin;
 
+use crate::OnPanic;
+#[cfg(feature = "scheduling")]
+use crate::OnRefusal;
 #[cfg(feature = "tokio")]
 use crate::task::OnTimeout;
-use crate::{OnPanic, OnRefusal};
 
 /// The attributes of a component, apart from its name and its handler.
 ///
@@ -44,8 +46,13 @@ pub struct Attributes {
     pub(in crate::system) on_panic: Option<OnPanic>,
     pub(in crate::system) watchdog: Option<Duration>,
     pub(in crate::system) stack_size: Option<usize>,
+    #[cfg_attr(
+        not(feature = "scheduling"),
+        allow(dead_code, reason = "it cannot be set")
+    )]
     pub(in crate::system) priority: Option<u8>,
     pub(in crate::system) affinity: Option<Vec<usize>>,
+    #[cfg(feature = "scheduling")]
     pub(in crate::system) on_refusal: OnRefusal,
     #[cfg(feature = "tokio")]
     pub(in crate::system) request_timeout: Option<Duration>,
@@ -146,6 +153,7 @@ impl Attributes {
 
     /// Sets the priority of the component's threads: see
     /// [`thread::Builder::priority`](crate::thread::Builder::priority). Not for tasks.
+    #[cfg(feature = "scheduling")]
     pub fn priority(mut self, priority: u8) -> Self {
         self.priority = Some(priority);
         self
@@ -154,6 +162,7 @@ impl Attributes {
     /// Sets the CPUs of the component's threads, one for each worker of each instance in turn: see
     /// [`thread::Builder::affinity`](crate::thread::Builder::affinity). At least one. Not for
     /// tasks.
+    #[cfg(feature = "scheduling")]
     pub fn affinity(mut self, cpus: impl IntoIterator<Item = usize>) -> Self {
         self.affinity = Some(cpus.into_iter().collect());
         self
@@ -161,6 +170,7 @@ impl Attributes {
 
     /// Sets what happens if the operating system refuses the priority or the affinity. By default
     /// that is an error at the start of the system.
+    #[cfg(feature = "scheduling")]
     pub fn on_refusal(mut self, policy: OnRefusal) -> Self {
         self.on_refusal = policy;
         self

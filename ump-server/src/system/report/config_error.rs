@@ -1,9 +1,10 @@
 //! Errors in a configuration.
 
-use std::{error::Error as StdError, fmt, ops::Range, path::Path};
+use std::{fmt, ops::Range, path::Path};
 
 /// An error in a configuration, with its location.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq, Hash)]
+#[error("{}: {why}", self.location())]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct ConfigError {
@@ -40,20 +41,22 @@ impl ConfigError {
     }
 }
 
-impl fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.file.as_deref().unwrap_or("configuration"))?;
+impl ConfigError {
+    /// The file, the line and the key, as far as they are known.
+    fn location(&self) -> String {
+        let mut location = self
+            .file
+            .clone()
+            .unwrap_or_else(|| "configuration".to_owned());
         if let Some(line) = self.line {
-            write!(f, ", line {line}")?;
+            location += &format!(", line {line}");
         }
         if !self.key.is_empty() {
-            write!(f, ", {}", self.key)?;
+            location += &format!(", {}", self.key);
         }
-        write!(f, ": {}", self.why)
+        location
     }
 }
-
-impl StdError for ConfigError {}
 
 /// Returns the line in which a span begins, counted from one.
 pub(in crate::system) fn line(text: &str, span: Option<Range<usize>>) -> Option<usize> {

@@ -11,22 +11,25 @@ use crate::{JoinError, SpawnError, wait::executor::EXECUTOR};
 pub type BoxError = Box<dyn StdError + Send + Sync>;
 
 /// An error in how components fit together. No component is started then.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum PlanError {
     /// A name is empty or has a NUL character in it.
+    #[error("{name:?} cannot be the name of a component: it is empty or has a NUL character in it")]
     Name {
         /// The name.
         name: String,
     },
     /// Two components have the same name.
+    #[error("two components are named {name}")]
     Twice {
         /// The name.
         name: String,
     },
     /// A component needs another one that does not exist.
+    #[error("component {component} needs {needs}, which there is not; there are {}", known.join(", "))]
     Unknown {
         /// The name of the component.
         component: String,
@@ -36,11 +39,13 @@ pub enum PlanError {
         known: Vec<String>,
     },
     /// Components need each other in a cycle.
-    Circle {
+    #[error("these components need each other in a circle: {}", names.join(" needs "))]
+    Cycle {
         /// The names in the cycle: each needs the next; the last one is the first one.
         names: Vec<String>,
     },
     /// An attribute has an invalid value.
+    #[error("component {component}, {key}: {why}")]
     Attribute {
         /// The name of the component.
         component: String,
@@ -50,6 +55,7 @@ pub enum PlanError {
         why: &'static str,
     },
     /// A group has a member that does not exist.
+    #[error("group {group} has a member {member}, which there is not; there are {}", known.join(", "))]
     Member {
         /// The name of the group.
         group: String,
@@ -59,6 +65,7 @@ pub enum PlanError {
         known: Vec<String>,
     },
     /// A component is in two groups, or twice in one.
+    #[error("component {component} can be in one group once, and is in {} and {}", groups[0], groups[1])]
     TwoGroups {
         /// The name of the component.
         component: String,
@@ -66,53 +73,6 @@ pub enum PlanError {
         groups: [String; 2],
     },
 }
-
-impl fmt::Display for PlanError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Name { name } => write!(
-                f,
-                "{name:?} cannot be the name of a component: it is empty or has a NUL character in it"
-            ),
-            Self::Twice { name } => write!(f, "two components are named {name}"),
-            Self::Unknown {
-                component,
-                needs,
-                known,
-            } => write!(
-                f,
-                "component {component} needs {needs}, which there is not; there are {}",
-                known.join(", ")
-            ),
-            Self::Circle { names } => write!(
-                f,
-                "these components need each other in a circle: {}",
-                names.join(" needs ")
-            ),
-            Self::Attribute {
-                component,
-                key,
-                why,
-            } => write!(f, "component {component}, {key}: {why}"),
-            Self::Member {
-                group,
-                member,
-                known,
-            } => write!(
-                f,
-                "group {group} has a member {member}, which there is not; there are {}",
-                known.join(", ")
-            ),
-            Self::TwoGroups { component, groups } => write!(
-                f,
-                "component {component} can be in one group once, and is in {} and {}",
-                groups[0], groups[1]
-            ),
-        }
-    }
-}
-
-impl StdError for PlanError {}
 
 /// An error at the start of a system.
 #[derive(Debug)]
@@ -234,6 +194,7 @@ impl fmt::Display for StartError {
     }
 }
 
+// By hand: its text contains that of the cause, so `source` goes on with the cause of that.
 impl StdError for StartError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match self {
@@ -251,12 +212,13 @@ impl StdError for StartError {
 }
 
 /// The reason why the lookup of a client failed.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum LookupError {
     /// There is no component with this name.
+    #[error("there is no component {name}; there are {}", known.join(", "))]
     Unknown {
         /// The name.
         name: String,
@@ -264,6 +226,9 @@ pub enum LookupError {
         known: Vec<String>,
     },
     /// The component has fewer instances.
+    #[error(
+        "component {component} has no instance {instance}: it has {instances}, counted from zero"
+    )]
     Instance {
         /// The name of the component.
         component: String,
@@ -273,6 +238,7 @@ pub enum LookupError {
         instances: usize,
     },
     /// The component has several instances: choose one, or balance over them.
+    #[error("component {component} has {instances} instances: say which, or spread over them")]
     Several {
         /// The name of the component.
         component: String,
@@ -280,6 +246,7 @@ pub enum LookupError {
         instances: usize,
     },
     /// The component has other types of messages, replies or errors.
+    #[error("clients of component {component} are {is}, and not {asked}")]
     Type {
         /// The name of the component.
         component: String,
@@ -290,6 +257,7 @@ pub enum LookupError {
     },
     /// A factory looked up a component that its own component does not need, so it may not have
     /// started.
+    #[error("component {by} does not say that it needs {name}: add it to its attributes")]
     NotNeeded {
         /// The name of the component that was looked up.
         name: String,
@@ -297,53 +265,12 @@ pub enum LookupError {
         by: String,
     },
     /// The component has not started yet.
-    StartFailure {
+    #[error("component {component} is not up yet")]
+    NotStarted {
         /// The name of the component.
         component: String,
     },
     /// The system no longer exists.
+    #[error("the system is gone")]
     Gone,
 }
-
-impl fmt::Display for LookupError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unknown { name, known } => write!(
-                f,
-                "there is no component {name}; there are {}",
-                known.join(", ")
-            ),
-            Self::Instance {
-                component,
-                instance,
-                instances,
-            } => write!(
-                f,
-                "component {component} has no instance {instance}: it has {instances}, counted from zero"
-            ),
-            Self::Several {
-                component,
-                instances,
-            } => write!(
-                f,
-                "component {component} has {instances} instances: say which, or spread over them"
-            ),
-            Self::Type {
-                component,
-                asked,
-                is,
-            } => write!(
-                f,
-                "clients of component {component} are {is}, and not {asked}"
-            ),
-            Self::NotNeeded { name, by } => write!(
-                f,
-                "component {by} does not say that it needs {name}: add it to its attributes"
-            ),
-            Self::StartFailure { component } => write!(f, "component {component} is not up yet"),
-            Self::Gone => f.write_str("the system is gone"),
-        }
-    }
-}
-
-impl StdError for LookupError {}

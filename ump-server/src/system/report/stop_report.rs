@@ -150,10 +150,10 @@ impl fmt::Display for StopOutcome {
             }
             Self::Failed(error) => write!(f, "failed: {}", error.why()),
             Self::Refused { queued } => write!(f, "ended late, {queued} requests were refused"),
-            Self::WouldDeadlock(circle) => {
+            Self::WouldDeadlock(cycle) => {
                 write!(
                     f,
-                    "is still running, as this stop would wait for itself: {circle}"
+                    "is still running, as this stop would wait for itself: {cycle}"
                 )
             }
             Self::Aborted { queued, in_hand } => {

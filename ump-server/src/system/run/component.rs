@@ -148,7 +148,7 @@ impl Instance {
             let exchanged = match &mut lent.end {
                 End::Going(ending) => match ending.announce(cx.waker(), deadline, clock) {
                     Ok(exchanged) => exchanged,
-                    Err(circle) => return Poll::Ready(Err(circle)),
+                    Err(cycle) => return Poll::Ready(Err(cycle)),
                 },
                 End::Awaited | End::Ended(_) => None,
             };

@@ -168,7 +168,7 @@ impl Inner {
             Some(instances) if component.is_up.load(Ordering::Acquire) => {
                 Ok((component, instances))
             }
-            _ => Err(LookupError::StartFailure {
+            _ => Err(LookupError::NotStarted {
                 component: name.to_owned(),
             }),
         }

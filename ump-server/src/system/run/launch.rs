@@ -169,16 +169,21 @@ impl Place {
         if let Some(bytes) = attributes.stack_size {
             builder = builder.stack_size(bytes);
         }
+        #[cfg(feature = "scheduling")]
         if let Some(priority) = attributes.priority {
             builder = builder.priority(priority);
         }
+        #[cfg(feature = "scheduling")]
         if let Some(cpus) = &attributes.affinity {
             let each = attributes.workers.unwrap_or(1);
             builder = builder
                 .affinity(cpus.iter().copied())
                 .first_thread(self.instance * each);
         }
-        builder = builder.on_refusal(attributes.on_refusal.clone());
+        #[cfg(feature = "scheduling")]
+        {
+            builder = builder.on_refusal(attributes.on_refusal.clone());
+        }
         let workers = attributes.workers.and_then(NonZeroUsize::new);
         (builder, workers, Arc::clone(&self.record))
     }

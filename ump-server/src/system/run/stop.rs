@@ -143,7 +143,7 @@ struct Told<'a> {
     had_ended: bool,
     outcome: Option<Result<(), JoinError>>,
     /// It ends after this stop only, as it waits for that.
-    circle: Option<Cycle>,
+    cycle: Option<Cycle>,
     /// Told to end as late as the deadline, or more sharply then.
     is_late: bool,
     /// What it has in hand has been aborted.
@@ -164,7 +164,7 @@ fn told<'a>(component: &'a Component, instances: &'a [Instance], how: Stop) -> V
             instance,
             had_ended: outcome.is_some(),
             outcome,
-            circle: None,
+            cycle: None,
             is_late: false,
             is_aborted: false,
             queued,
@@ -176,17 +176,17 @@ fn told<'a>(component: &'a Component, instances: &'a [Instance], how: Stop) -> V
 impl Told<'_> {
     /// Returns whether it has ended by then, or cannot before all is over.
     async fn wait(&mut self, inner: &Inner, deadline: Option<Instant>) -> bool {
-        if self.outcome.is_none() && self.circle.is_none() {
+        if self.outcome.is_none() && self.cycle.is_none() {
             match self.instance.ended_by(&inner.clock, deadline).await {
                 Ok(outcome) => self.outcome = outcome,
-                Err(circle) => self.circle = Some(circle),
+                Err(cycle) => self.cycle = Some(cycle),
             }
         }
-        self.outcome.is_some() || self.circle.is_some()
+        self.outcome.is_some() || self.cycle.is_some()
     }
 
     fn refuse(&mut self) {
-        if self.outcome.is_none() && self.circle.is_none() {
+        if self.outcome.is_none() && self.cycle.is_none() {
             self.is_late = true;
             self.queued = self.instance.client.stats().queued;
             self.instance.stopper.stop(Stop::Refuse);
@@ -227,8 +227,8 @@ impl Told<'_> {
                 queued: self.queued,
             },
             Some(Ok(())) => StopOutcome::InOrder,
-            None => match self.circle {
-                Some(circle) => StopOutcome::WouldDeadlock(circle),
+            None => match self.cycle {
+                Some(cycle) => StopOutcome::WouldDeadlock(cycle),
                 None => StopOutcome::StillRunning {
                     queued: self.queued,
                     in_hand: self

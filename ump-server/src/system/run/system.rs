@@ -104,7 +104,7 @@ impl System {
     /// queued, clients stay valid. It returns at once, and does not count as a failure.
     ///
     /// # Errors
-    /// [`LookupError::Unknown`] or [`LookupError::StartFailure`]; nothing happens then.
+    /// [`LookupError::Unknown`] or [`LookupError::NotStarted`]; nothing happens then.
     pub fn renew(&self, component: &str) -> Result<(), LookupError> {
         for instance in self.inner.launched(component)? {
             let renews = instance.stopper.renew();
@@ -136,7 +136,7 @@ impl System {
     /// ```
     ///
     /// # Errors
-    /// [`LookupError::Unknown`] or [`LookupError::StartFailure`]; nothing happens then.
+    /// [`LookupError::Unknown`] or [`LookupError::NotStarted`]; nothing happens then.
     ///
     /// # Cancel safety
     /// Like [`stop`](Self::stop).

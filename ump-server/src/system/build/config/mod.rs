@@ -6,7 +6,9 @@ use std::{collections::BTreeMap, fmt::Display, fs, num::NonZeroUsize, path::Path
 
 use serde::{Deserialize, Deserializer};
 
-use self::value::{Capacity, Humane, Priority, distinct};
+#[cfg(feature = "scheduling")]
+use self::value::Priority;
+use self::value::{Capacity, Humane, distinct};
 use crate::system::report::config_error::{self, ConfigError};
 use crate::system::{
     build::builder::Builder,
@@ -38,7 +40,7 @@ use crate::{OnPanic, Restart};
 ///     stack_size = 1048576          # bytes
 ///     ## budget = 128               # of a component of tasks
 ///     ## priority = 30               # 0 to 99; with the feature `scheduling`
-///     ## affinity = [0, 1]
+///     ## affinity = [0, 1]             # with the feature `scheduling`
 ///     ## needs = ["log"]
 ///     ## request_timeout = "2s"      # of a task
 ///     ## on_timeout = "continue"     # or "fail"; of a task
@@ -87,7 +89,9 @@ struct ComponentConfig {
     restart: Option<RestartConfig>,
     watchdog: Option<Humane>,
     stack_size: Option<usize>,
+    #[cfg(feature = "scheduling")]
     priority: Option<Priority>,
+    #[cfg(feature = "scheduling")]
     affinity: Option<Vec<usize>>,
     #[cfg(feature = "tokio")]
     request_timeout: Option<Humane>,
@@ -255,7 +259,9 @@ impl ComponentConfig {
             restart,
             watchdog,
             stack_size,
+            #[cfg(feature = "scheduling")]
             priority,
+            #[cfg(feature = "scheduling")]
             affinity,
             #[cfg(feature = "tokio")]
             request_timeout,
@@ -271,8 +277,11 @@ impl ComponentConfig {
         overlay(&mut attributes.watchdog, watchdog.map(|Humane(it)| it));
         overlay(&mut attributes.budget, *budget);
         overlay(&mut attributes.stack_size, *stack_size);
-        overlay(&mut attributes.priority, priority.map(|Priority(it)| it));
-        overlay(&mut attributes.affinity, affinity.clone());
+        #[cfg(feature = "scheduling")]
+        {
+            overlay(&mut attributes.priority, priority.map(|Priority(it)| it));
+            overlay(&mut attributes.affinity, affinity.clone());
+        }
         #[cfg(feature = "tokio")]
         {
             let timeout = request_timeout.map(|Humane(it)| it);

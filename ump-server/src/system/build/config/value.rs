@@ -109,8 +109,10 @@ impl Visitor<'_> for OfCapacity {
 
 /// From 0 to 99.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg(feature = "scheduling")]
 pub(super) struct Priority(pub(super) u8);
 
+#[cfg(feature = "scheduling")]
 impl<'de> Deserialize<'de> for Priority {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let number = i64::deserialize(deserializer)?;

@@ -1,0 +1,211 @@
+//! Why a loop ended otherwise than in order.
+
+use std::{
+    any::Any,
+    error::Error as StdError,
+    fmt,
+    hash::{Hash, Hasher},
+    sync::Arc,
+};
+
+use ump::{PanicMessage, hooks::Cycle};
+
+use crate::sync::Mutex;
+
+/// Why a loop ended otherwise than in order.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct JoinError {
+    name: Arc<str>,
+    kind: JoinErrorKind,
+    #[cfg_attr(feature = "serde", serde(skip))]
+    refusal: Refusal,
+}
+
+/// What kind of end it was.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+#[non_exhaustive]
+pub enum JoinErrorKind {
+    /// Its handler panicked.
+    Panicked(PanicMessage),
+    /// Its handler failed more often than its [policy](crate::Restart) allows. The last time: `Panicked` or `Refused`.
+    GaveUp(Box<JoinErrorKind>),
+    /// Its factory refused to make a handler anew. [`JoinError::take_refusal`] has the factory's error.
+    Refused,
+    /// Its handler took longer for a request than its [limit](crate::task::Builder::request_timeout), and that was to be a failure.
+    TimedOut,
+    /// The loop has not ended: the joining handler would wait for itself, since it runs in this loop, or since a worker of this loop waits for it. Names
+    /// the servers in the cycle. The loop goes on.
+    WouldDeadlock(Cycle),
+    /// It was not allowed to finish: its runtime was shut down, or its `term` was [aborted](crate::Stop::Abort). Or not allowed to begin: the system refused its
+    /// thread a priority or a CPU.
+    Aborted,
+}
+
+impl JoinError {
+    pub(crate) fn new(name: &Arc<str>, kind: JoinErrorKind) -> Self {
+        Self {
+            name: Arc::clone(name),
+            kind,
+            refusal: Refusal::default(),
+        }
+    }
+
+    /// The same, on account of what a factory refused with.
+    pub(crate) fn with_refusal(self, refusal: Refusal) -> Self {
+        Self { refusal, ..self }
+    }
+
+    /// The name of the loop.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What kind of end it was.
+    #[must_use]
+    pub fn kind(&self) -> &JoinErrorKind {
+        &self.kind
+    }
+
+    /// Takes out what the factory refused with, if that is why the loop ended ([`Refused`](JoinErrorKind::Refused), or
+    /// [`GaveUp`](JoinErrorKind::GaveUp) with that as the last failure) and if it is of this type: the application's error, or the
+    /// [`BoxError`](crate::system::BoxError) of a component. There is one, for the first who asks; clones share it.
+    ///
+    /// ```
+    /// use std::{ops::ControlFlow, time::Duration};
+    /// use ump_server::{Context, OnPanic, ReplyContext, Restart, thread};
+    ///
+    /// #[derive(Debug, PartialEq)]
+    /// struct NoDevice(u8);
+    ///
+    /// let (client, handle) = thread::Builder::new()
+    ///     .on_panic(OnPanic::Restart(Restart::new().limit(1, Duration::from_secs(60))))
+    ///     .spawn_with(|cx: &Context<(), (), NoDevice>| {
+    ///         if cx.restarts() > 0 {
+    ///             return Err(NoDevice(7));
+    ///         }
+    ///         Ok(|(): (), _: ReplyContext<'_, (), NoDevice>| -> ControlFlow<()> { panic!("unplugged") })
+    ///     })
+    ///     .unwrap();
+    /// assert!(client.req(()).is_err());
+    /// let error = handle.join().unwrap_err();
+    /// assert_eq!(error.take_refusal(), Some(NoDevice(7)));
+    /// ```
+    #[must_use]
+    pub fn take_refusal<E: 'static>(&self) -> Option<E> {
+        self.refusal.take()
+    }
+
+    /// What kind of end it was, and what the factory said.
+    pub(crate) fn why(&self) -> Why<'_> {
+        Why(self)
+    }
+}
+
+/// The text of an end without the name of the loop.
+pub(crate) struct Why<'a>(&'a JoinError);
+
+impl fmt::Display for Why<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(JoinError { kind, refusal, .. }) = self;
+        match refusal.text() {
+            Some(text) => write!(f, "{kind}: {text}"),
+            None => write!(f, "{kind}"),
+        }
+    }
+}
+
+impl fmt::Display for JoinErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Panicked(message) => message.fmt(f),
+            Self::GaveUp(last) => write!(f, "it failed too often; the last time {last}"),
+            Self::Refused => f.write_str("the factory refused to make a handler"),
+            Self::TimedOut => f.write_str("the handler took longer for a request than it may"),
+            Self::WouldDeadlock(cycle) => {
+                write!(f, "the joining handler would wait for itself: {cycle}")
+            }
+            Self::Aborted => f.write_str(
+                "it was not allowed to finish: its runtime was shut down, or it was aborted",
+            ),
+        }
+    }
+}
+
+impl fmt::Display for JoinError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let has_ended = match self.kind {
+            JoinErrorKind::WouldDeadlock(_) => "has not ended",
+            _ => "ended",
+        };
+        write!(f, "server {} {has_ended}: {}", self.name, self.why())
+    }
+}
+
+impl StdError for JoinError {}
+
+/// What a factory refused with. It is no part of what errors are compared by.
+#[derive(Clone, Default)]
+pub(crate) struct Refusal(Option<Arc<Refused>>);
+
+struct Refused {
+    /// If its type is one of those that are known to have one.
+    text: Option<String>,
+    error: Mutex<Option<Box<dyn Any + Send>>>,
+}
+
+impl Refusal {
+    pub(crate) fn new<X: Send + 'static>(error: X) -> Self {
+        Self(Some(Arc::new(Refused {
+            text: text(&error),
+            error: Mutex::new(Some(Box::new(error))),
+        })))
+    }
+
+    fn text(&self) -> Option<&str> {
+        self.0.as_ref()?.text.as_deref()
+    }
+
+    fn take<X: 'static>(&self) -> Option<X> {
+        let mut error = self.0.as_ref()?.error.lock();
+        match error.take()?.downcast() {
+            Ok(own) => Some(*own),
+            Err(other) => {
+                *error = Some(other);
+                None
+            }
+        }
+    }
+}
+
+fn text(error: &dyn Any) -> Option<String> {
+    if let Some(error) = error.downcast_ref::<Box<dyn StdError + Send + Sync>>() {
+        return Some(error.to_string());
+    }
+    let text = error.downcast_ref::<String>().cloned();
+    text.or_else(|| error.downcast_ref::<&str>().map(ToString::to_string))
+}
+
+impl PartialEq for Refusal {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Refusal {}
+
+impl Hash for Refusal {
+    fn hash<H: Hasher>(&self, _: &mut H) {}
+}
+
+impl fmt::Debug for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.text() {
+            Some(text) => f.debug_tuple("Refusal").field(&text).finish(),
+            None => f.write_str("Refusal"),
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! A request without a server: one side owes the reply, the other waits for it.
+
+use ump::{ReplyContext, RequestError, WaitReply};
+
+/// A reply that is to come.
+pub(crate) type Reply<R, E> = WaitReply<R, E, RequestError<(), E>>;
+
+/// The duty to reply, and the reply that is to come.
+pub(crate) fn question<R, E>() -> (ReplyContext<R, E>, Reply<R, E>) {
+    let (server, client) = ump::channel::<(), R, E>();
+    let (Ok(reply), Ok(Some(((), duty)))) = (client.request(()).submit().wait(), server.try_pop())
+    else {
+        unreachable!("both ends are here")
+    };
+    (duty, reply)
+}
