@@ -52,7 +52,6 @@
 //! A worker that waits for no other worker pays two writes per request, to a cache line of its own.
 
 pub(crate) mod awaits;
-mod drives;
 mod graph;
 
 use std::{
@@ -71,8 +70,7 @@ use ump::{
 };
 
 use self::{
-    awaits::Awaits,
-    drives::Drives,
+    awaits::{Awaits, Drives},
     graph::{Queue, WorkerId},
 };
 

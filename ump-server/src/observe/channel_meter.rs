@@ -34,7 +34,7 @@ use metrics::{Counter, Gauge, Label, SharedString, counter, gauge};
 use parking_lot::Mutex;
 use ump::{Server, Stats};
 
-use super::meter::{ACCEPTED, IN_HAND, OUTCOMES, QUEUE_DEPTH, describe};
+use super::names::{ACCEPTED, IN_HAND, OUTCOMES, QUEUE_DEPTH, describe};
 use crate::{
     catch::ignore_user_panic,
     record::{WorkerRecord, WorkerState},

@@ -12,25 +12,16 @@ pub(crate) use on::*;
 mod on {
     use std::{array, time::Duration};
 
-    use metrics::{
-        Counter, Gauge, Histogram, Label, SharedString, Unit, counter, describe_counter,
-        describe_gauge, describe_histogram, gauge, histogram,
-    };
+    use metrics::{Counter, Gauge, Histogram, Label, SharedString, counter, gauge, histogram};
 
     use crate::{
-        observe::{CallOutcome, channel_meter::note_work},
-        watchdog::Stall,
+        observe::{
+            CallOutcome,
+            channel_meter::note_work,
+            names::{QUEUE_DEPTH, REQUESTS, RESTARTS, SERVICE, STALLS, WAIT, describe},
+        },
+        record::Stall,
     };
-
-    pub(in crate::observe) const ACCEPTED: &str = "ump_server_accepted_total";
-    pub(in crate::observe) const IN_HAND: &str = "ump_server_in_hand";
-    pub(in crate::observe) const OUTCOMES: &str = "ump_server_outcomes_total";
-    pub(in crate::observe) const QUEUE_DEPTH: &str = "ump_server_queue_depth";
-    const WAIT: &str = "ump_server_wait_seconds";
-    const SERVICE: &str = "ump_server_service_seconds";
-    const REQUESTS: &str = "ump_server_requests_total";
-    const RESTARTS: &str = "ump_server_restarts_total";
-    const STALLS: &str = "ump_server_stalls_total";
 
     /// The metrics of a worker.
     pub(crate) struct Meter {
@@ -126,45 +117,13 @@ mod on {
         ];
         counter!(STALLS, labels.iter()).increment(1);
     }
-
-    pub(in crate::observe) fn describe() {
-        describe_counter!(
-            ACCEPTED,
-            Unit::Count,
-            "Requests that entered the queue of the server"
-        );
-        describe_counter!(
-            OUTCOMES,
-            Unit::Count,
-            "Requests by their outcome, those too that no handler took"
-        );
-        describe_gauge!(QUEUE_DEPTH, Unit::Count, "Requests in the queue");
-        describe_gauge!(IN_HAND, Unit::Count, "Requests in the hands of handlers");
-        describe_histogram!(WAIT, Unit::Seconds, "Time of a request in the queue");
-        describe_histogram!(
-            SERVICE,
-            Unit::Seconds,
-            "Time of a request in the hands of its handler"
-        );
-        describe_counter!(
-            REQUESTS,
-            Unit::Count,
-            "Requests that a handler is done with"
-        );
-        describe_counter!(RESTARTS, Unit::Count, "Handlers made anew");
-        describe_counter!(
-            STALLS,
-            Unit::Count,
-            "Handlers that were found not to return control"
-        );
-    }
 }
 
 #[cfg(not(feature = "metrics"))]
 mod off {
     use std::time::Duration;
 
-    use crate::{observe::CallOutcome, watchdog::Stall};
+    use crate::{observe::CallOutcome, record::Stall};
 
     pub(crate) struct Meter;
 

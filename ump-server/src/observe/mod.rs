@@ -9,10 +9,12 @@ mod channel_meter;
 #[path = "no_channel_meter.rs"]
 mod channel_meter;
 mod meter;
+#[cfg(feature = "metrics")]
+mod names;
 mod outcome;
 pub(crate) mod trace;
 
-use crate::watchdog::{Stage, Stall};
+use crate::record::{Stage, Stall};
 
 #[cfg(feature = "metrics")]
 pub use self::channel_meter::refresh_metrics;

@@ -14,7 +14,7 @@ mod on {
 
     use crate::{
         observe::CallOutcome,
-        watchdog::{Stage, Stall},
+        record::{Stage, Stall},
     };
 
     const TARGET: &str = "ump_server";
@@ -91,7 +91,7 @@ mod off {
 
     use ump::PanicMessage;
 
-    use crate::{observe::CallOutcome, watchdog::Stall};
+    use crate::{observe::CallOutcome, record::Stall};
 
     pub(crate) struct Span;
 

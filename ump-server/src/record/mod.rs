@@ -31,8 +31,9 @@
 //!    monitor will not find `RUNNING`.
 
 mod interner;
-mod recorder;
+mod stall;
 mod status;
+mod writer;
 
 use std::{
     panic::Location,
@@ -45,8 +46,9 @@ use ump::Clock;
 use crate::sync::{Arc, AtomicU64, Mutex, Ordering};
 
 use self::interner::Interner;
-pub(crate) use self::recorder::WorkerRecorder;
+pub use self::stall::{Stage, Stall};
 pub use self::status::{InHand, WorkerState, WorkerStatus};
+pub(crate) use self::writer::RecordWriter;
 
 const IDLE: u64 = 0;
 const WAITING: u64 = 1;

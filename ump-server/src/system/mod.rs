@@ -68,6 +68,7 @@ pub use self::{
         attributes::Attributes,
         group::{Escalation, Group, Strategy},
     },
+    report::failure::Failure,
     report::{
         error::{BoxError, LookupError, PlanError, StartError, StartFailure},
         stop_report::{Report, StopOutcome, StoppedInstance},
@@ -80,7 +81,6 @@ pub use self::{
         status::{ComponentStatus, InstanceStatus, State},
         system::System,
     },
-    supervise::failures::Failure,
 };
 #[cfg(feature = "config")]
 pub use self::{build::config::Config, report::config_error::ConfigError};

@@ -21,7 +21,7 @@ use crate::{
     catch::ignore_user_panic,
     deadlock::awaits::{Awaits, Progress},
     observe::CallOutcome,
-    record::WorkerRecorder,
+    worker::recorder::WorkerRecorder,
     worker::stop::Aborts,
 };
 

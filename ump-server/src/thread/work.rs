@@ -7,7 +7,7 @@ use ump::{ReplyContext as OwnedReplyContext, Server, WeakClient};
 use super::{Batch, BatchService, Service};
 use crate::{
     ReplyContext, catch::ignore_user_panic, deadlock::WaitNode, observe::CallOutcome,
-    record::WorkerRecorder, worker::reply_context::PendingReply,
+    worker::recorder::WorkerRecorder, worker::reply_context::PendingReply,
 };
 
 /// A handler of either kind.

@@ -54,13 +54,12 @@
 #[cfg(loom)]
 pub mod model;
 mod monitor;
-mod stall;
 mod watched_worker;
 
 use std::{fmt, io, panic::Location, time::Duration};
 
 pub(crate) use self::monitor::Monitor;
-pub use self::stall::{Stage, Stall};
+pub use crate::record::{Stage, Stall};
 use crate::{
     catch::catch_user_panic,
     record::{Turn, WorkerRecord},

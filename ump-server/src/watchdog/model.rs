@@ -5,10 +5,7 @@ use std::{sync::Arc, time::Duration};
 use ump::Clock;
 
 use super::{Monitor, OnStall, Stall, Watch, WatchConfig};
-use crate::{
-    observe::CallOutcome,
-    record::{WorkerRecord, WorkerRecorder},
-};
+use crate::{observe::CallOutcome, record::WorkerRecord, worker::recorder::WorkerRecorder};
 
 /// A monitor of its own, not that of the process.
 #[derive(Clone)]

@@ -288,10 +288,7 @@ mod tests {
     use ump::ManualClock;
 
     use super::{super::WatchConfig, *};
-    use crate::{
-        observe::CallOutcome,
-        record::{WorkerRecord, WorkerRecorder},
-    };
+    use crate::{observe::CallOutcome, record::WorkerRecord, worker::recorder::WorkerRecorder};
 
     const SECOND: Duration = Duration::from_secs(1);
     /// The time between two looks.

@@ -10,6 +10,7 @@ pub(crate) mod loop_state;
 pub(crate) mod on_panic;
 pub(crate) mod options;
 pub(crate) mod question;
+pub(crate) mod recorder;
 pub(crate) mod reply_context;
 pub(crate) mod schedule;
 pub(crate) mod spawn_error;

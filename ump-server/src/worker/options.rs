@@ -9,7 +9,7 @@ use crate::{
     catch::drop_each,
     deadlock::WaitNode,
     observe::{ChannelMeter, Meter},
-    record::{WorkerRecord, WorkerRecorder},
+    record::WorkerRecord,
     sync,
     testing::test_clock::{Participant, TestClock},
     timer::timers,
@@ -20,6 +20,7 @@ use crate::{
     worker::lifecycle::Worker,
     worker::loop_state::LoopState,
     worker::question::Reply,
+    worker::recorder::WorkerRecorder,
     worker::spawn_error::{FactoryError, SpawnError},
     worker::stop::{Control, Stopper, Wake},
 };

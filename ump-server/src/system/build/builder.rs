@@ -5,14 +5,12 @@ use std::{fmt, num::NonZeroUsize, sync::Arc, time::Duration};
 use ump::Clock;
 
 use crate::system::{
+    build::definition::{Definition, Kind},
     model::attributes::Attributes,
     model::group::Group,
-    report::error::{BoxError, StartError},
+    report::error::BoxError,
     run::component_context::ComponentContext,
     run::launch::{self, Launcher, StallHook, Time},
-    run::operation::Operation,
-    run::start::start,
-    run::system::System,
 };
 use crate::{FailureEvent, TestClock, thread, watchdog::Stall, worker::failure_event::OnFailure};
 
@@ -29,22 +27,6 @@ pub struct Builder {
     pub(in crate::system) configs: Vec<crate::system::build::config::Config>,
     #[cfg(feature = "tokio")]
     pub(in crate::system) runtime: Option<tokio::runtime::Handle>,
-}
-
-/// A component that is to be.
-pub(in crate::system) struct Definition {
-    pub(in crate::system) name: Arc<str>,
-    pub(in crate::system) kind: Kind,
-    pub(in crate::system) attributes: Attributes,
-    pub(in crate::system) launcher: Launcher,
-}
-
-/// What its loops run on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::system) enum Kind {
-    Thread,
-    #[cfg(feature = "tokio")]
-    Task,
 }
 
 impl Builder {
@@ -203,19 +185,6 @@ impl Builder {
         self
     }
 
-    /// Starts the components one after the other, each after those that it needs, otherwise in the order of their definition. A component is up when `init` of all
-    /// its handlers is done; all have to be up within this time.
-    ///
-    /// # Errors
-    /// See [`StartError`]. If a component does not come up, those that are up have been stopped, dependents first, within what was left of this time and the
-    /// [grace](Self::grace); it says which one, and why.
-    ///
-    /// # Cancel safety
-    /// If it is dropped before it is ready, the components end by themselves, as nobody has a client of them.
-    pub fn start(self, within: Duration) -> Operation<Result<System, StartError>> {
-        Operation::new(start(self, within))
-    }
-
     fn define(
         mut self,
         name: impl Into<String>,
@@ -238,16 +207,6 @@ impl fmt::Debug for Builder {
         f.debug_struct("Builder")
             .field("definitions", &self.definitions)
             .field("groups", &self.groups)
-            .finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for Definition {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Definition")
-            .field("name", &self.name)
-            .field("kind", &self.kind)
-            .field("attributes", &self.attributes)
             .finish_non_exhaustive()
     }
 }

@@ -3,4 +3,6 @@
 pub(super) mod builder;
 #[cfg(feature = "config")]
 pub(super) mod config;
-pub(super) mod plan;
+mod definition;
+mod plan;
+mod start;

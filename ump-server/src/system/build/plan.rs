@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use crate::system::{
-    build::builder::{Definition, Kind},
+    build::definition::{Definition, Kind},
     model::attributes::Attributes,
     model::group::Group,
     report::error::PlanError,

@@ -3,4 +3,5 @@
 #[cfg(feature = "config")]
 pub(super) mod config_error;
 pub(super) mod error;
+pub(super) mod failure;
 pub(super) mod stop_report;

@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use crate::system::supervise::failures::Failure;
+use crate::system::report::failure::Failure;
 use crate::{InHand, JoinError, wait::executor::EXECUTOR};
 use ump::hooks::Cycle;
 

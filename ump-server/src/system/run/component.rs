@@ -5,7 +5,6 @@
 
 use std::{
     any::{Any, type_name},
-    collections::BTreeMap,
     future::{Future, poll_fn},
     mem,
     pin::{Pin, pin},
@@ -16,7 +15,10 @@ use std::{
 
 use ump::{Client, Clock, Stats, hooks::Cycle, internal::timeout_at};
 
-use crate::system::{supervise::failures::Failures, supervise::supervision::Supervision};
+use crate::system::{
+    supervise::failures::Failures, supervise::instance_record::InstanceRecord,
+    supervise::supervision::ForEachInstance, supervise::supervision::Supervision,
+};
 use crate::{
     JoinError, JoinHandle, LoopStartError, Stopper,
     catch::{catch_user_panic, ignore_user_panic},
@@ -60,10 +62,20 @@ impl Inner {
     }
 }
 
+impl ForEachInstance for Inner {
+    fn for_each_instance(&self, each: &mut dyn FnMut(&Stopper, &InstanceRecord)) {
+        for (_, instances) in self.last_first() {
+            for instance in instances {
+                each(&instance.stopper, &instance.record);
+            }
+        }
+    }
+}
+
 pub(in crate::system) struct Instance {
     pub(in crate::system) stopper: Stopper,
     pub(in crate::system) client: Box<dyn AnyClient>,
-    pub(in crate::system) record: Arc<Record>,
+    pub(in crate::system) record: Arc<InstanceRecord>,
     end: Mutex<Slot>,
 }
 
@@ -86,7 +98,7 @@ impl Instance {
     pub(in crate::system) fn new<S, R, E, RV>(
         client: Client<S, R, E>,
         handle: JoinHandle<RV>,
-        record: Arc<Record>,
+        record: Arc<InstanceRecord>,
     ) -> Self
     where
         S: Send + 'static,
@@ -350,102 +362,5 @@ where
 
     fn is_closed(&self) -> bool {
         self.is_closed()
-    }
-}
-
-/// What is written down of an instance while it runs.
-#[derive(Default)]
-pub(in crate::system) struct Record(Mutex<Written>);
-
-#[derive(Default)]
-struct Written {
-    up_since: Option<Instant>,
-    workers: BTreeMap<usize, Worker>,
-    /// What the factory said when it refused to make a handler anew.
-    refusal: Option<String>,
-    last_failure: Option<String>,
-    /// The group that stopped it when it gave up.
-    stopped_by: Option<String>,
-    /// It was stopped without the rest of the system.
-    stopped_alone: bool,
-}
-
-struct Worker {
-    restarts: u64,
-    /// How many timers it has.
-    timers: Arc<dyn Fn() -> usize + Send + Sync>,
-}
-
-impl Record {
-    /// A handler is being made.
-    pub(in crate::system) fn make(
-        &self,
-        worker: usize,
-        restarts: u64,
-        timers: impl Fn() -> usize + Send + Sync + 'static,
-    ) {
-        let timers = Arc::new(timers);
-        let new = Worker { restarts, timers };
-        let replaced = self.0.lock().workers.insert(worker, new);
-        drop(replaced);
-    }
-
-    pub(in crate::system) fn start(&self, now: Instant) {
-        self.0.lock().up_since = Some(now);
-    }
-
-    pub(in crate::system) fn refuse(&self, why: String) {
-        self.0.lock().refusal = Some(why);
-    }
-
-    /// A handler failed. Returns why, in words.
-    pub(in crate::system) fn fail(&self, failure: String) -> String {
-        let mut written = self.0.lock();
-        let failure = match written.refusal.take() {
-            Some(refusal) => format!("{failure}: {refusal}"),
-            None => failure,
-        };
-        written.last_failure = Some(failure.clone());
-        failure
-    }
-
-    pub(in crate::system) fn up_since(&self) -> Option<Instant> {
-        self.0.lock().up_since
-    }
-
-    pub(in crate::system) fn restarts(&self) -> u64 {
-        let written = self.0.lock();
-        written.workers.values().map(|worker| worker.restarts).sum()
-    }
-
-    pub(in crate::system) fn timers(&self) -> usize {
-        let written = self.0.lock();
-        let timers = written.workers.values();
-        let timers: Vec<_> = timers.map(|worker| Arc::clone(&worker.timers)).collect();
-        drop(written);
-        timers.iter().map(|count| count()).sum()
-    }
-
-    /// It is stopped without the rest of the system.
-    pub(in crate::system) fn stop_alone(&self) {
-        self.0.lock().stopped_alone = true;
-    }
-
-    pub(in crate::system) fn stopped_alone(&self) -> bool {
-        self.0.lock().stopped_alone
-    }
-
-    /// A group stops it.
-    pub(in crate::system) fn stop(&self, group: &str) {
-        let mut written = self.0.lock();
-        written.stopped_by.get_or_insert_with(|| group.to_owned());
-    }
-
-    pub(in crate::system) fn stopped_by(&self) -> Option<String> {
-        self.0.lock().stopped_by.clone()
-    }
-
-    pub(in crate::system) fn last_failure(&self) -> Option<String> {
-        self.0.lock().last_failure.clone()
     }
 }

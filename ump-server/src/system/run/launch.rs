@@ -7,9 +7,10 @@ use ump::Clock;
 use crate::system::{
     model::attributes::Attributes,
     report::error::{BoxError, StartFailure},
-    run::component::{Instance, Record},
+    run::component::Instance,
     run::component_context::{ComponentContext, Site},
     run::directory::Directory,
+    supervise::instance_record::InstanceRecord,
 };
 use crate::{
     Context, SpawnError, TestClock, thread,
@@ -26,7 +27,7 @@ pub(in crate::system) struct Place {
     pub(in crate::system) supervisor: Arc<dyn Supervisor>,
     pub(in crate::system) on_stall: Option<StallHook>,
     pub(in crate::system) on_failure: OnFailure,
-    pub(in crate::system) record: Arc<Record>,
+    pub(in crate::system) record: Arc<InstanceRecord>,
     pub(in crate::system) directory: Directory,
     pub(in crate::system) time: Time,
     #[cfg(feature = "tokio")]
@@ -163,7 +164,7 @@ macro_rules! common {
 
 impl Place {
     /// What its threads are made by, with how many workers if it is to be a pool, and what is written down of them.
-    fn on_threads(&self) -> (thread::Builder, Option<NonZeroUsize>, Arc<Record>) {
+    fn on_threads(&self) -> (thread::Builder, Option<NonZeroUsize>, Arc<InstanceRecord>) {
         let Self { attributes, .. } = self;
         let mut builder = common!(thread::Builder::new(), self);
         if let Some(bytes) = attributes.stack_size {
@@ -190,7 +191,7 @@ impl Place {
 
     /// What its tasks are made by, with how many workers, and what is written down of them.
     #[cfg(feature = "tokio")]
-    fn on_tasks(&self) -> (crate::task::Builder, NonZeroUsize, Arc<Record>) {
+    fn on_tasks(&self) -> (crate::task::Builder, NonZeroUsize, Arc<InstanceRecord>) {
         let mut builder = common!(crate::task::Builder::new(), self);
         if let Some(runtime) = &self.runtime {
             builder = builder.runtime(runtime.clone());
@@ -254,7 +255,10 @@ impl Place {
 }
 
 impl Launching {
-    fn new<S, R, E, RV>(launched: Launched<S, R, E, RV, BoxError>, record: Arc<Record>) -> Self
+    fn new<S, R, E, RV>(
+        launched: Launched<S, R, E, RV, BoxError>,
+        record: Arc<InstanceRecord>,
+    ) -> Self
     where
         S: Send + 'static,
         R: Send + 'static,

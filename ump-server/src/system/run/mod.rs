@@ -7,7 +7,6 @@ pub(super) mod directory;
 mod hash;
 pub(super) mod launch;
 pub(super) mod operation;
-pub(super) mod start;
 pub(super) mod status;
-mod stop;
+pub(super) mod stop;
 pub(super) mod system;

@@ -6,8 +6,8 @@ use ump::Client;
 
 use crate::Stop;
 use crate::system::{
-    build::builder::Builder,
     report::error::LookupError,
+    report::failure::Failure,
     report::stop_report::Report,
     run::balancer::Balancer,
     run::component::Inner,
@@ -15,7 +15,6 @@ use crate::system::{
     run::operation::Operation,
     run::status::{ComponentStatus, status},
     run::stop::{stop, stop_with_dependents},
-    supervise::failures::Failure,
 };
 
 /// Components that run: named servers which are started, found, watched and stopped together. See the [module](crate::system).
@@ -28,11 +27,6 @@ pub struct System {
 }
 
 impl System {
-    /// Begins a system.
-    pub fn builder() -> Builder {
-        Builder::new()
-    }
-
     pub(in crate::system) fn new(inner: Arc<Inner>) -> Self {
         Self { inner }
     }

@@ -10,8 +10,9 @@ use std::{
 
 use crate::system::{
     model::group::{Escalation, Group, Strategy},
-    run::component::{Inner, Instance, Record},
-    supervise::failures::{Failure, Failures},
+    report::failure::Failure,
+    supervise::failures::Failures,
+    supervise::instance_record::InstanceRecord,
 };
 use crate::{
     JoinErrorKind, Stop, Stopper, WorkerState, WorkerStatus,
@@ -26,7 +27,7 @@ pub(in crate::system) struct InstanceSupervisor {
     pub(in crate::system) instance: usize,
     /// The position of the component in the order of start.
     pub(in crate::system) place: usize,
-    pub(in crate::system) record: Arc<Record>,
+    pub(in crate::system) record: Arc<InstanceRecord>,
     pub(in crate::system) failures: Arc<Failures>,
     pub(in crate::system) supervision: Option<Arc<Supervision>>,
 }
@@ -64,27 +65,33 @@ impl Supervisor for InstanceSupervisor {
     }
 }
 
-/// The supervision of a running group.
+/// The instances of a running system.
+pub(in crate::system) trait ForEachInstance: Send + Sync {
+    /// Calls `each` for all instances that are launched, those of dependents before those of what they need.
+    fn for_each_instance(&self, each: &mut dyn FnMut(&Stopper, &InstanceRecord));
+}
+
+/// A group at work.
 pub(in crate::system) struct Supervision {
     terms: Group,
     failures: Mutex<on_panic::RestartCounter>,
-    /// The launched members, in the order of start.
-    members: Mutex<Vec<Member>>,
-    system: OnceLock<Weak<Inner>>,
+    /// Those that are launched, in the order of start.
+    members: Mutex<Vec<GroupMember>>,
+    system: OnceLock<Weak<dyn ForEachInstance>>,
 }
 
 #[derive(Clone)]
-struct Member {
-    /// The position of the member's component in the order of start.
+struct GroupMember {
+    /// The place of its component in the order of start.
     place: usize,
     stopper: Stopper,
-    record: Arc<Record>,
+    record: Arc<InstanceRecord>,
 }
 
-impl Member {
+impl GroupMember {
     /// Stops the member because its group has given up. Records that, unless the member is ending
     /// already.
-    fn stop_for(stopper: &Stopper, record: &Record, group: &str) {
+    fn stop_for(stopper: &Stopper, record: &InstanceRecord, group: &str) {
         let is_ending = |status: &WorkerStatus| {
             matches!(status.state, WorkerState::Ending | WorkerState::Ended)
         };
@@ -109,12 +116,17 @@ impl Supervision {
         &self.terms.name
     }
 
-    pub(in crate::system) fn belong_to(&self, system: Weak<Inner>) {
+    pub(in crate::system) fn belong_to(&self, system: Weak<dyn ForEachInstance>) {
         let _ = self.system.set(system);
     }
 
-    pub(in crate::system) fn add(&self, place: usize, stopper: Stopper, record: Arc<Record>) {
-        let member = Member {
+    pub(in crate::system) fn add(
+        &self,
+        place: usize,
+        stopper: Stopper,
+        record: Arc<InstanceRecord>,
+    ) {
+        let member = GroupMember {
             place,
             stopper,
             record,
@@ -150,25 +162,20 @@ impl Supervision {
         match self.terms.escalation {
             Escalation::Group => {
                 let members = self.members.lock().clone();
-                for Member {
+                for GroupMember {
                     stopper, record, ..
                 } in members.iter().rev()
                 {
-                    Member::stop_for(stopper, record, self.name());
+                    GroupMember::stop_for(stopper, record, self.name());
                 }
             }
             Escalation::System => {
                 let Some(system) = self.system.get().and_then(Weak::upgrade) else {
                     return;
                 };
-                for (_, instances) in system.last_first() {
-                    for Instance {
-                        stopper, record, ..
-                    } in instances
-                    {
-                        Member::stop_for(stopper, record, self.name());
-                    }
-                }
+                system.for_each_instance(&mut |stopper, record| {
+                    GroupMember::stop_for(stopper, record, self.name());
+                });
             }
         }
     }

@@ -2,7 +2,7 @@
 
 mod value;
 
-use std::{collections::BTreeMap, fmt::Display, fs, num::NonZeroUsize, path::Path};
+use std::{collections::BTreeMap, fmt::Display, fs, num::NonZeroUsize, path::Path, time::Duration};
 
 use serde::{Deserialize, Deserializer};
 
@@ -11,7 +11,7 @@ use self::value::Priority;
 use self::value::{Capacity, Humane, distinct};
 use crate::system::report::config_error::{self, ConfigError};
 use crate::system::{
-    build::builder::Builder,
+    build::definition::Definition,
     model::attributes::Attributes,
     model::group::{Escalation, Group, Strategy},
 };
@@ -186,13 +186,17 @@ impl Config {
     }
 
     /// Has the program's components and groups be as it says.
-    pub(in crate::system) fn apply(&self, builder: &mut Builder) -> Result<(), ConfigError> {
-        if let Some(Humane(grace)) = self.grace {
-            builder.grace = grace;
+    pub(in crate::system) fn apply(
+        &self,
+        grace: &mut Duration,
+        definitions: &mut [Definition],
+        groups: &mut [Group],
+    ) -> Result<(), ConfigError> {
+        if let Some(Humane(said)) = self.grace {
+            *grace = said;
         }
         for (name, config) in &self.components {
             let path = format!("components.{name}");
-            let definitions = &mut builder.definitions;
             let known = definitions.iter().map(|known| known.name.to_string());
             let known: Vec<_> = known.collect();
             let Some(definition) = definitions.iter_mut().find(|known| *known.name == **name)
@@ -204,8 +208,8 @@ impl Config {
                 .map_err(|(key, why)| self.error(&format!("{path}.{key}"), &why))?;
         }
         for (name, config) in &self.groups {
-            let known: Vec<_> = builder.groups.iter().map(|it| it.name.clone()).collect();
-            match builder.groups.iter_mut().find(|known| known.name == *name) {
+            let known: Vec<_> = groups.iter().map(|it| it.name.clone()).collect();
+            match groups.iter_mut().find(|known| known.name == *name) {
                 Some(group) => config.apply(group),
                 None => return Err(self.unknown(&format!("groups.{name}"), "group", &known)),
             }

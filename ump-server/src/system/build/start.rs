@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc, OnceLock,
+        Arc, OnceLock, Weak,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
@@ -13,22 +13,43 @@ use ump::internal::timeout_at;
 #[cfg(feature = "config")]
 use crate::system::report::config_error::ConfigError;
 use crate::system::{
-    build::builder::{Builder, Definition},
     build::plan::plan,
+    build::{builder::Builder, definition::Definition},
     report::error::{StartError, StartFailure},
-    run::component::{Component, Inner, Record},
+    run::component::{Component, Inner},
     run::directory::Directory,
     run::launch::{Launching, Place},
+    run::operation::Operation,
     run::stop::stop,
     run::system::System,
+    supervise::instance_record::InstanceRecord,
     supervise::supervision::{InstanceSupervisor, Supervision},
 };
 use crate::{Stop, wait::executor::executor_is_blocked};
 
-pub(in crate::system) async fn start(
-    builder: Builder,
-    within: Duration,
-) -> Result<System, StartError> {
+impl System {
+    /// Begins a system.
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+}
+
+impl Builder {
+    /// Starts the components one after the other, each after those that it needs, otherwise in the order of their definition. A component is up when `init` of all
+    /// its handlers is done; all have to be up within this time.
+    ///
+    /// # Errors
+    /// See [`StartError`]. If a component does not come up, those that are up have been stopped, dependents first, within what was left of this time and the
+    /// [grace](Self::grace); it says which one, and why.
+    ///
+    /// # Cancel safety
+    /// If it is dropped before it is ready, the components end by themselves, as nobody has a client of them.
+    pub fn start(self, within: Duration) -> Operation<Result<System, StartError>> {
+        Operation::new(start(self, within))
+    }
+}
+
+async fn start(builder: Builder, within: Duration) -> Result<System, StartError> {
     #[cfg(feature = "config")]
     let builder = configured(builder)?;
     let order = plan(&builder.definitions, &builder.groups)?;
@@ -51,7 +72,13 @@ pub(in crate::system) async fn start(
 #[cfg(feature = "config")]
 fn configured(mut builder: Builder) -> Result<Builder, ConfigError> {
     for config in std::mem::take(&mut builder.configs) {
-        config.apply(&mut builder)?;
+        let Builder {
+            grace,
+            definitions,
+            groups,
+            ..
+        } = &mut builder;
+        config.apply(grace, definitions, groups)?;
     }
     Ok(builder)
 }
@@ -91,7 +118,8 @@ impl Starting {
             failures: Arc::default(),
         });
         for (_, supervision) in &groups {
-            supervision.belong_to(Arc::downgrade(&inner));
+            let system: Weak<Inner> = Arc::downgrade(&inner);
+            supervision.belong_to(system);
         }
         Self {
             inner,
@@ -163,7 +191,7 @@ impl Starting {
     ) -> Result<Launching, StartFailure> {
         let component = &self.inner.components[number];
         let definition = &self.builder.definitions[number];
-        let record = Arc::<Record>::default();
+        let record = Arc::<InstanceRecord>::default();
         let supervisor = InstanceSupervisor {
             component: Arc::clone(&component.name),
             instance,

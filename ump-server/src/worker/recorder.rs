@@ -13,25 +13,18 @@ use std::{
 use ump::{PanicMessage, ReplyContext as OwnedReplyContext};
 
 #[cfg(all(feature = "tokio", not(any(loom, shuttle))))]
-use super::InHand;
-use super::{
-    IDLE, ONE_TURN, PHASE, REPORTED, RUNNING, Turn, UNTIMED, UNTIMED_CALL, WAITING, WorkerRecord,
-    WorkerState, interner::InternerCache, pack,
-};
+use crate::InHand;
 use crate::{
     catch::ignore_user_panic,
     observe::{CallOutcome, ChannelMeter, Meter, Span, trace},
-    sync::{Arc, Ordering},
+    record::{RecordWriter, Turn, WorkerRecord, WorkerState},
+    sync::Arc,
     watchdog::Watch,
 };
 
 /// The worker's end of its record. When it is dropped, the worker has ended.
 pub(crate) struct WorkerRecorder {
-    record: Arc<WorkerRecord>,
-    kinds: InternerCache,
-    callers: InternerCache,
-    /// The word that was written to the record last.
-    word: u64,
+    writer: RecordWriter,
     /// Whether each call reads the clock.
     is_timed: bool,
     watch: Option<Watch>,
@@ -59,9 +52,6 @@ struct Call {
 impl WorkerRecorder {
     pub(crate) fn new(record: Arc<WorkerRecord>, is_timed: bool, watch: Option<Watch>) -> Self {
         Self {
-            kinds: InternerCache::default(),
-            callers: InternerCache::default(),
-            word: IDLE,
             is_timed: is_timed || watch.is_some() || Meter::TIMES,
             watch,
             meter: Meter::new(&record.name, record.worker),
@@ -69,8 +59,12 @@ impl WorkerRecorder {
             call: None,
             now: None,
             since: None,
-            record,
+            writer: RecordWriter::new(record),
         }
+    }
+
+    fn record(&self) -> &WorkerRecord {
+        self.writer.record()
     }
 
     /// Keeps the meter of the loop's channel alive.
@@ -82,18 +76,18 @@ impl WorkerRecorder {
     // ---- the worker's state
 
     pub(crate) fn set_state(&self, state: WorkerState) {
-        self.record.set_state(state);
+        self.writer.set_state(state);
     }
 
     /// Records that the handler has failed and will be rebuilt after this pause.
     pub(crate) fn will_restart(&self, pause: Duration) {
-        ignore_user_panic(|| trace::restart(&self.record.name, self.record.worker, pause));
+        ignore_user_panic(|| trace::restart(&self.record().name, self.record().worker, pause));
         self.meter.pause();
     }
 
     /// Records that the handler is being rebuilt.
     pub(crate) fn restarts(&mut self, restarts: u64) {
-        self.record.restarts.store(restarts, Ordering::Relaxed);
+        self.writer.set_restarts(restarts);
         ignore_user_panic(|| self.meter.restart());
     }
 
@@ -104,7 +98,13 @@ impl WorkerRecorder {
     ) -> (&'static str, Option<&'static Location<'static>>) {
         let (kind, caller) = self.called_for();
         ignore_user_panic(|| {
-            trace::panic(&self.record.name, self.record.worker, kind, caller, message)
+            trace::panic(
+                &self.record().name,
+                self.record().worker,
+                kind,
+                caller,
+                message,
+            )
         });
         ignore_user_panic(|| self.end(CallOutcome::Panicked));
         (kind, caller)
@@ -129,7 +129,7 @@ impl WorkerRecorder {
         queued: impl FnOnce() -> usize,
     ) {
         let caller = first.caller();
-        let span = Span::open(&self.record.name, self.record.worker, kind, caller);
+        let span = Span::open(&self.record().name, self.record().worker, kind, caller);
         self.begin(kind, Some(caller), Some((span, requests as u64)));
         let taken = self.now;
         self.meter.take(queued, || {
@@ -151,18 +151,8 @@ impl WorkerRecorder {
         caller: Option<&'static Location<'static>>,
         request: Option<(Span, u64)>,
     ) {
-        let record = &*self.record;
-        let number = self.kinds.number(&record.kinds, kind);
-        let asked_at = caller.map_or(0, |caller| self.callers.number(&record.callers, caller));
-        let taken = self.is_timed.then(|| record.clock.now());
-        // ORDERING: Release, all of them: see invariant 1 of the record.
-        record
-            .what
-            .store(pack([number, asked_at]), Ordering::Release);
-        let word = (self.word & !PHASE).wrapping_add(ONE_TURN) | WAITING;
-        let at = taken.map_or(UNTIMED_CALL | word >> 2, |at| record.nanoseconds(at));
-        record.taken.store(at, Ordering::Release);
-        self.write(word);
+        let taken = self.is_timed.then(|| self.record().clock.now());
+        let number = self.writer.begin(kind, caller, taken);
         self.now = taken;
         self.call = Some(Call {
             kind,
@@ -176,14 +166,11 @@ impl WorkerRecorder {
     /// Begins a turn: the handler gets control.
     #[inline]
     pub(crate) fn resume(&mut self) {
-        let record = &*self.record;
         self.since = self
             .now
             .take()
-            .or_else(|| self.is_timed.then(|| record.clock.now()));
-        let at = self.since.map_or(UNTIMED, |at| record.nanoseconds(at));
-        record.since.store(at, Ordering::Release);
-        self.write((self.word & !PHASE).wrapping_add(ONE_TURN) | RUNNING);
+            .or_else(|| self.is_timed.then(|| self.record().clock.now()));
+        self.writer.resume(self.since);
         if let Some(watch) = &self.watch {
             watch.resumed();
         }
@@ -192,13 +179,15 @@ impl WorkerRecorder {
     /// Ends a turn: the handler has returned control and waits.
     #[cfg(all(feature = "tokio", not(any(loom, shuttle))))]
     pub(crate) fn pause(&mut self) {
-        self.leave(WAITING);
+        let reported = self.writer.pause(self.watch.is_some());
+        self.report_end(reported);
     }
 
     /// Ends the call.
     #[inline]
     pub(crate) fn end(&mut self, outcome: CallOutcome) {
-        self.leave(IDLE);
+        let reported = self.writer.end(self.watch.is_some());
+        self.report_end(reported);
         let Some(call) = self.call.take() else {
             return;
         };
@@ -206,7 +195,7 @@ impl WorkerRecorder {
             return;
         };
         span.close(outcome);
-        let clock = &self.record.clock;
+        let clock = &self.writer.record().clock;
         self.meter
             .end((call.number, call.kind), (outcome, requests), || {
                 call.taken
@@ -215,14 +204,13 @@ impl WorkerRecorder {
         // ORDERING: a Relaxed load, because only this worker writes the counter. The Release store
         // is the last step and pairs with the Acquire of `status`: a reader that sees it sees the
         // rest.
-        let processed = self.record.processed.load(Ordering::Relaxed) + requests;
-        self.record.processed.store(processed, Ordering::Release);
+        self.writer.count(requests);
     }
 
     /// Returns the current call.
     #[cfg(all(feature = "tokio", not(any(loom, shuttle))))]
     pub(crate) fn in_hand(&self) -> Option<InHand> {
-        self.record.status().in_hand
+        self.record().status().in_hand
     }
 
     /// Runs a whole call that is not for a request.
@@ -243,37 +231,20 @@ impl WorkerRecorder {
         call()
     }
 
+    /// Tells for how long a turn went on, if it was reported.
     #[inline]
-    fn write(&mut self, word: u64) {
-        self.word = word;
-        self.record.turn.store(word, Ordering::Release);
-    }
-
-    /// Ends a turn if there is one, and writes the phase.
-    #[inline]
-    fn leave(&mut self, phase: u64) {
-        let is_running = self.word & PHASE == RUNNING;
-        let turn = self.word & !PHASE;
-        match &self.watch {
-            Some(watch) if is_running => {
-                self.word = turn | phase;
-                // ORDERING: Acquire pairs with the Release of the monitor's claim.
-                let found = self.record.turn.swap(self.word, Ordering::AcqRel);
-                if found & PHASE == REPORTED {
-                    self.report_end(watch, Turn(turn));
-                }
-            }
-            _ => self.write(turn | phase),
+    fn report_end(&self, reported: Option<Turn>) {
+        if let Some(turn) = reported {
+            self.tell_end(turn);
         }
     }
 
-    /// Sends the monitor the duration of a turn that was reported.
     #[cold]
-    fn report_end(&self, watch: &Watch, turn: Turn) {
-        let (Some(call), Some(since)) = (&self.call, self.since) else {
+    fn tell_end(&self, turn: Turn) {
+        let (Some(watch), Some(call), Some(since)) = (&self.watch, &self.call, self.since) else {
             return;
         };
-        let elapsed = self.record.clock.now().saturating_duration_since(since);
+        let elapsed = self.record().clock.now().saturating_duration_since(since);
         watch.is_over(turn, call.kind, call.caller, elapsed);
     }
 }
@@ -282,12 +253,14 @@ impl Drop for WorkerRecorder {
     fn drop(&mut self) {
         // The current call, if any, was cut short.
         ignore_user_panic(|| self.end(CallOutcome::NoReply));
-        self.record.set_state(WorkerState::Ended);
+        self.writer.set_state(WorkerState::Ended);
     }
 }
 
 impl fmt::Debug for WorkerRecorder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("WorkerRecorder").field(&self.record).finish()
+        f.debug_tuple("WorkerRecorder")
+            .field(self.record())
+            .finish()
     }
 }

@@ -35,6 +35,8 @@
 //!
 //! The wakers are reused, so waiting allocates nothing once they exist.
 
+mod drives;
+
 use std::{
     any::Any,
     mem, slice,
@@ -53,7 +55,9 @@ use ump::{
 
 #[cfg(feature = "tokio")]
 use super::WaitNode;
-use super::{WorkerSet, drives::Drives};
+use super::WorkerSet;
+
+pub(super) use self::drives::Drives;
 #[cfg(feature = "tokio")]
 use crate::testing::test_clock::Suspended;
 use crate::{sync::Mutex, testing::test_clock::Observer};
@@ -191,7 +195,11 @@ pub(crate) enum Progress {
 impl Awaits {
     /// Creates the wakers of workers that wait on the task or thread that `task` wakes. Under a
     /// test clock, `observer` is notified of their calls.
-    pub(super) fn new(workers: WorkerSet, task: &Waker, observer: Option<Observer>) -> Self {
+    pub(in crate::deadlock) fn new(
+        workers: WorkerSet,
+        task: &Waker,
+        observer: Option<Observer>,
+    ) -> Self {
         let call = Arc::new(Call {
             task: task.clone(),
             is_woken: AtomicBool::new(false),
@@ -268,18 +276,18 @@ impl Awaits {
     }
 
     /// Returns the workers whose waits these are.
-    pub(super) fn workers(&self) -> &WorkerSet {
+    pub(in crate::deadlock) fn workers(&self) -> &WorkerSet {
         &self.workers
     }
 
     /// Clones the waker for the driver of the future. The clone belongs to no wait.
-    pub(super) fn lend_waker(&mut self) -> Waker {
+    pub(in crate::deadlock) fn lend_waker(&mut self) -> Waker {
         self.own += 1;
         self.waker.clone()
     }
 
     /// Clears the flag, and returns whether a waker has been woken since the last call.
-    pub(super) fn take_wake(&self) -> bool {
+    pub(in crate::deadlock) fn take_wake(&self) -> bool {
         // ORDERING: Acquire pairs with the Release of `note_wake`. It is an exchange, so a
         // concurrent wake is either seen now or left for the next call.
         self.call.is_woken.swap(false, Ordering::Acquire)
@@ -328,7 +336,7 @@ impl Awaits {
     }
 
     /// Determines whether the handler waits for requests only, until `deadline` if there is one.
-    pub(super) fn waits_until(
+    pub(in crate::deadlock) fn waits_until(
         &self,
         progress: &mut Progress,
         deadline: Option<Instant>,

@@ -8,14 +8,11 @@ use ump::{
     hooks::{self, Cycle, Driven, Wait, Watcher},
 };
 
-use super::{
-    WorkerSet,
-    awaits::{Awaits, Progress},
-};
+use super::{super::WorkerSet, Awaits, Progress};
 use crate::sync::Mutex;
 
 /// The watcher of a future that [`Clock::block_on`] drives.
-pub(super) struct Drives {
+pub(in crate::deadlock) struct Drives {
     awaits: Awaits,
     /// Accessed only by the thread that drives the future.
     progress: Mutex<Progress>,
@@ -25,7 +22,7 @@ pub(super) struct Drives {
 
 impl Drives {
     /// Creates the watcher and the waker of a future that a thread of these workers drives.
-    pub(super) fn begin(workers: &WorkerSet, unpark: &Waker) -> Driven {
+    pub(in crate::deadlock) fn begin(workers: &WorkerSet, unpark: &Waker) -> Driven {
         let mut awaits = Awaits::new(workers.clone(), unpark, None);
         let waker = awaits.lend_waker();
         Driven {
@@ -38,7 +35,7 @@ impl Drives {
         }
     }
 
-    pub(super) fn workers(&self) -> &WorkerSet {
+    pub(in crate::deadlock) fn workers(&self) -> &WorkerSet {
         self.awaits.workers()
     }
 }

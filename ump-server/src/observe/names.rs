@@ -1,0 +1,45 @@
+//! The names of the metrics, and their descriptions.
+
+use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
+
+pub(super) const ACCEPTED: &str = "ump_server_accepted_total";
+pub(super) const IN_HAND: &str = "ump_server_in_hand";
+pub(super) const OUTCOMES: &str = "ump_server_outcomes_total";
+pub(super) const QUEUE_DEPTH: &str = "ump_server_queue_depth";
+pub(super) const WAIT: &str = "ump_server_wait_seconds";
+pub(super) const SERVICE: &str = "ump_server_service_seconds";
+pub(super) const REQUESTS: &str = "ump_server_requests_total";
+pub(super) const RESTARTS: &str = "ump_server_restarts_total";
+pub(super) const STALLS: &str = "ump_server_stalls_total";
+
+pub(super) fn describe() {
+    describe_counter!(
+        ACCEPTED,
+        Unit::Count,
+        "Requests that entered the queue of the server"
+    );
+    describe_counter!(
+        OUTCOMES,
+        Unit::Count,
+        "Requests by their outcome, those too that no handler took"
+    );
+    describe_gauge!(QUEUE_DEPTH, Unit::Count, "Requests in the queue");
+    describe_gauge!(IN_HAND, Unit::Count, "Requests in the hands of handlers");
+    describe_histogram!(WAIT, Unit::Seconds, "Time of a request in the queue");
+    describe_histogram!(
+        SERVICE,
+        Unit::Seconds,
+        "Time of a request in the hands of its handler"
+    );
+    describe_counter!(
+        REQUESTS,
+        Unit::Count,
+        "Requests that a handler is done with"
+    );
+    describe_counter!(RESTARTS, Unit::Count, "Handlers made anew");
+    describe_counter!(
+        STALLS,
+        Unit::Count,
+        "Handlers that were found not to return control"
+    );
+}

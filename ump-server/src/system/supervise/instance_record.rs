@@ -1,0 +1,106 @@
+//! What is recorded of an instance while it runs, by its factory and its supervisor.
+
+use std::{collections::BTreeMap, sync::Arc, time::Instant};
+
+use crate::sync::Mutex;
+
+/// What is recorded down of an instance while it runs.
+#[derive(Default)]
+pub(in crate::system) struct InstanceRecord(Mutex<Recorded>);
+
+#[derive(Default)]
+struct Recorded {
+    up_since: Option<Instant>,
+    workers: BTreeMap<usize, Worker>,
+    /// What the factory said when it refused to make a handler anew.
+    refusal: Option<String>,
+    last_failure: Option<String>,
+    /// The group that stopped it when it gave up.
+    stopped_by: Option<String>,
+    /// It was stopped without the rest of the system.
+    stopped_alone: bool,
+}
+
+struct Worker {
+    restarts: u64,
+    /// How many timers it has.
+    timers: Arc<dyn Fn() -> usize + Send + Sync>,
+}
+
+impl InstanceRecord {
+    /// A handler is being made.
+    pub(in crate::system) fn make(
+        &self,
+        worker: usize,
+        restarts: u64,
+        timers: impl Fn() -> usize + Send + Sync + 'static,
+    ) {
+        let timers = Arc::new(timers);
+        let new = Worker { restarts, timers };
+        let replaced = self.0.lock().workers.insert(worker, new);
+        drop(replaced);
+    }
+
+    pub(in crate::system) fn start(&self, now: Instant) {
+        self.0.lock().up_since = Some(now);
+    }
+
+    pub(in crate::system) fn refuse(&self, why: String) {
+        self.0.lock().refusal = Some(why);
+    }
+
+    /// A handler failed. Returns why, in words.
+    pub(in crate::system) fn fail(&self, failure: String) -> String {
+        let mut recorded = self.0.lock();
+        let failure = match recorded.refusal.take() {
+            Some(refusal) => format!("{failure}: {refusal}"),
+            None => failure,
+        };
+        recorded.last_failure = Some(failure.clone());
+        failure
+    }
+
+    pub(in crate::system) fn up_since(&self) -> Option<Instant> {
+        self.0.lock().up_since
+    }
+
+    pub(in crate::system) fn restarts(&self) -> u64 {
+        let recorded = self.0.lock();
+        recorded
+            .workers
+            .values()
+            .map(|worker| worker.restarts)
+            .sum()
+    }
+
+    pub(in crate::system) fn timers(&self) -> usize {
+        let recorded = self.0.lock();
+        let timers = recorded.workers.values();
+        let timers: Vec<_> = timers.map(|worker| Arc::clone(&worker.timers)).collect();
+        drop(recorded);
+        timers.iter().map(|count| count()).sum()
+    }
+
+    /// It is stopped without the rest of the system.
+    pub(in crate::system) fn stop_alone(&self) {
+        self.0.lock().stopped_alone = true;
+    }
+
+    pub(in crate::system) fn stopped_alone(&self) -> bool {
+        self.0.lock().stopped_alone
+    }
+
+    /// A group stops it.
+    pub(in crate::system) fn stop(&self, group: &str) {
+        let mut recorded = self.0.lock();
+        recorded.stopped_by.get_or_insert_with(|| group.to_owned());
+    }
+
+    pub(in crate::system) fn stopped_by(&self) -> Option<String> {
+        self.0.lock().stopped_by.clone()
+    }
+
+    pub(in crate::system) fn last_failure(&self) -> Option<String> {
+        self.0.lock().last_failure.clone()
+    }
+}
