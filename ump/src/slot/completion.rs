@@ -4,22 +4,23 @@
 
 use crate::{error::NoReply, stats::Ending};
 
-/// What the server's end says in the end.
+/// The outcome that the server's end publishes.
 #[derive(Debug)]
 pub(crate) enum Completion<R, E> {
     Reply(R),
     App(E),
     NoReply(NoReply),
-    /// Taken, and let go of after the deadline: nobody was owed a reply any more.
+    /// Taken, and dropped after the deadline: the caller was not owed a reply any more.
     Overdue,
-    /// Never taken: the server went. The message is still in the slot.
+    /// Never taken: the server is gone. The message is still in the slot.
     ServerDisappeared,
     /// Never taken: the deadline passed. The message is still in the slot.
     Expired,
 }
 
 impl<R, E> Completion<R, E> {
-    /// The column of the counters, for completions on requests that were taken. For a post letting go is handling.
+    /// Returns the counter for a request that was taken and has this completion. A post that is
+    /// dropped counts as handled.
     #[inline]
     pub(super) fn ending(&self, post: bool) -> Ending {
         match self {
@@ -32,7 +33,7 @@ impl<R, E> Completion<R, E> {
         }
     }
 
-    /// Whether the message is still in the slot.
+    /// Returns whether the message is still in the slot.
     pub(crate) fn is_untaken(&self) -> bool {
         matches!(self, Self::ServerDisappeared | Self::Expired)
     }

@@ -1,4 +1,7 @@
-//! A slot in a direct handoff: the caller hands its next request over in the slot itself, and a receiver that watches the slot takes it from there.
+//! A slot in a direct handoff: the caller hands its next request over in the slot itself, and a
+//! receiver that watches the slot takes it from there.
+//!
+//! The invariants are those of the [module above](super).
 
 use std::ptr::NonNull;
 
@@ -13,33 +16,35 @@ use crate::{
     sync::{Ordering, lock_pause},
 };
 
-/// What the handoff found when it stopped to watch a slot.
+/// What the handoff found when it disarmed a slot.
 pub(crate) enum Disarmed {
-    /// Nothing that concerns it.
+    /// No request, and the slot has another owner.
     Idle,
-    /// A call, which it has taken: there is an entry now.
+    /// A request that was handed over, which the handoff has taken: there is an entry now.
     Request,
-    /// Nobody else has the slot.
+    /// The last owner has left the slot to the handoff, which owns it alone.
     Orphan,
 }
 
 impl<R, E> SlotCore<R, E> {
-    /// Whether the handoff watches the slot, so that a [`hand_over`](Self::hand_over) may succeed.
+    /// Returns whether the handoff watches the slot, so that a [`hand_over`](Self::hand_over) may
+    /// succeed.
     #[inline]
     pub(crate) fn is_armed(&self) -> bool {
-        // Relaxed: `hand_over` decides.
+        // ORDERING: Relaxed, as this is a hint: the exchange of `hand_over` decides.
         self.state.load(Ordering::Relaxed) & (ARMED | DISARMING) == ARMED
     }
 
-    /// Hands the request to the handoff, if it watches the slot: then it will be taken without passing through the queue.
+    /// Hands the request over, if the handoff watches the slot: then a receiver takes it without
+    /// passing through the queue. Returns false if the request has to queue.
     ///
     /// # Safety
-    /// The slot is the caller's alone, with a message in it.
+    /// The caller of this function owns the slot alone, and there is a message in it.
     #[inline]
     pub(crate) unsafe fn hand_over(&self) -> bool {
-        // Relaxed: the exchange decides.
+        // ORDERING: Relaxed, as the exchange below fails if the bits are old.
         let bits = self.state.load(Ordering::Relaxed);
-        // SAFETY: invariant 3.
+        // SAFETY: invariant 3: by this function's contract its caller owns the slot alone.
         let armed = unsafe { self.preregistered_bit() };
         let RequestOptions {
             blocks, deadline, ..
@@ -53,80 +58,103 @@ impl<R, E> SlotCore<R, E> {
         bits & (ARMED | DISARMING | LOCKED) == ARMED
             && self
                 .state
-                // Release: pairs with the Acquire of `accept` and `disarm`.
+                // ORDERING: Release, pairs with the Acquire of `accept`, of `begin_disarm`, and of
+                // `lock` in `disarm`: the message, its origin, the options and the waiter are
+                // visible to the receiver. On failure Relaxed: nothing was published, and the
+                // request queues.
                 .compare_exchange(bits, call, Ordering::Release, Ordering::Relaxed)
                 .is_ok()
     }
 
-    /// Whether the request cannot be taken back.
+    /// Returns whether the request is committed, so that the caller cannot take it back.
     #[inline]
     pub(crate) fn is_committed(&self) -> bool {
-        // Relaxed: set by this end.
+        // ORDERING: Relaxed. Only this end sets the two bits, so it sees at least its own exchange.
+        // If it misses that `publish` has cleared them, `DirectHandoff::uncommit` finds under the
+        // lease that the request has been accepted.
         self.state.load(Ordering::Relaxed) & (HANDED | COMMITTED) == HANDED | COMMITTED
     }
 
-    /// Makes a firm call one that can be taken back.
+    /// Makes a committed request one that the caller can take back.
     ///
     /// # Safety
-    /// The slot was sent by this end. Under the lease of the handoff that watches it, and the call has not been answered.
+    /// This end has sent the slot. The caller of this function has the lease of the handoff that
+    /// watches the slot, and the request has not been accepted.
     pub(crate) unsafe fn uncommit(&self) {
-        // Relaxed: no data goes with it.
+        // ORDERING: Relaxed, as the exchange publishes no data. The lease orders it with `accept`,
+        // and as a read-modify-write it continues the release sequence of `hand_over`.
         self.exchange(Ordering::Relaxed, |bits| Some(bits & !COMMITTED));
     }
 
-    /// Takes a call back. False if there is none, or if it is firm.
+    /// Takes back a request that was handed over. Returns false if there is none, or if it is
+    /// committed.
     ///
     /// # Safety
-    /// The slot was sent by this end.
+    /// This end has sent the slot.
     pub(crate) unsafe fn take_back(&self) -> bool {
-        // It was no turn: the next one is.
+        // The request does not count as a turn, so this toggles `PARITY` back: the next request
+        // gets the same parity.
         let step = |bits| {
             (bits & (HANDED | COMMITTED) == HANDED).then_some((bits & !(HANDED | TIMED)) ^ PARITY)
         };
-        // Acquire: nothing to see but our own.
+        // ORDERING: Acquire, which nothing depends on: no other thread has touched the contents of
+        // the slot between the `hand_over` of this end and this exchange. If `accept` exchanges the
+        // bits too, the first of the two exchanges has the request.
         self.exchange(Ordering::Acquire, step).is_some()
     }
 
-    /// Begins to watch the slot. Returns the turn of its last call.
+    /// Arms the slot: the handoff begins to watch it. Returns the parity of the last request that
+    /// was handed over in it.
     ///
     /// # Safety
-    /// Under the channel's lock and the lease of its handoff, which watches no other slot; the slot is the server's end's.
+    /// The caller of this function has the channel's lock, the lease of its handoff, which watches
+    /// no other slot, and the server's end of this slot.
     pub(crate) unsafe fn arm(&self) -> Parity {
         let step = |bits: u32| Some((bits | ARMED) & !DISARMING);
-        // Relaxed: no data goes with it.
+        // ORDERING: Relaxed, as the exchange publishes no data: a caller that sees `ARMED` reads
+        // nothing else of the handoff's, and its request comes with the Release of `hand_over`.
         let bits = self.exchange(Ordering::Relaxed, step);
         Parity(bits.unwrap_or(0) & PARITY)
     }
 
-    /// Announces that the handoff will stop to watch the slot: no more calls.
+    /// Announces that the handoff will disarm the slot: no more requests are handed over.
     ///
     /// # Safety
-    /// Under the channel's lock, whose handoff watches the slot.
+    /// The caller of this function has the channel's lock, and the channel's handoff watches the
+    /// slot.
     pub(crate) unsafe fn begin_disarm(&self) {
-        // Acquire: pairs with the Release of `hand_over`. Whoever gave back the lease before the call that is found here did so before that call was made (it
-        // had answered the one before), so `disarm`, which tries to get the lease next, sees that it is free: an exchange that fails may read an old value.
+        // ORDERING: Acquire, pairs with the Release of `hand_over`. A receiver that gave back the
+        // lease before the request that is found here did so before that request was handed over:
+        // it gives back the lease only under the channel's lock, or after it has accepted the
+        // request before (invariant 2 of the handoff), whose outcome the caller has seen. So
+        // `DirectHandoff::disarm`, which tries to get the lease next, sees that it is free. Without
+        // the pairing its exchange could fail on an old value.
         self.exchange(Ordering::Acquire, |bits| Some(bits | DISARMING));
     }
 
-    /// Whether there is a call to [`accept`](Self::accept), if the last one that was answered had that turn.
+    /// Returns whether there is a request to [`accept`](Self::accept), if `last` is the parity of
+    /// the last one that was accepted.
     #[inline]
     pub(crate) fn has_request(&self, last: Parity) -> bool {
-        // Relaxed: `accept` decides.
+        // ORDERING: Relaxed, as `accept` decides, or `disarm` under `LOCKED`.
         is_handed(self.state.load(Ordering::Relaxed), last)
     }
 
-    /// Takes the call if there is one (without the channel's lock: one that has no deadline), with the ending of the request before, which
-    /// the caller of this function counts.
+    /// Takes the request that was handed over, if there is one. Without the channel's lock it takes
+    /// only one that has no deadline. Returns its parity, and the ending of the request before,
+    /// which the caller of this function counts.
     ///
     /// # Safety
-    /// With the lease of the handoff that watches the slot, and under the channel's lock if `locked`.
+    /// The caller of this function has the lease of the handoff that watches the slot, and the
+    /// channel's lock if `locked`.
     #[inline]
     pub(crate) unsafe fn accept(
         &self,
         last: Parity,
         locked: bool,
     ) -> Option<(Parity, Option<Ending>)> {
-        // Acquire: pairs with the Release of `hand_over`.
+        // ORDERING: Acquire, pairs with the Release of `hand_over`: the message, its origin, the
+        // options and the waiter are visible. A committed request is taken by this load alone.
         let mut bits = self.state.load(Ordering::Acquire);
         if !is_handed(bits, last) {
             return None;
@@ -137,30 +165,32 @@ impl<R, E> SlotCore<R, E> {
                 (bits & HANDED != 0 && bits & unfit == 0)
                     .then_some(bits & !(HANDED | TIMED | ENDING))
             };
-            // Acquire: the same.
+            // ORDERING: Acquire, pairs with the Release of `hand_over`, for the same data.
             bits = self.exchange(Ordering::Acquire, step)?;
         }
         Some((Parity(bits & PARITY), ending(bits)))
     }
 
-    /// How the last request ended, if nobody has counted it.
+    /// Returns how the last request ended, if that has not been counted.
     pub(crate) fn uncounted(&self, last: Parity) -> Option<Ending> {
-        // Relaxed: a number for the books.
+        // ORDERING: Relaxed, as this is a number for the statistics and no data goes with it.
         uncounted(self.state.load(Ordering::Relaxed), last)
     }
 
-    /// Stops to watch the slot, except if there is a call and `unless_handed`. Returns what it found, and the ending of the last request,
-    /// which the caller of this function counts.
+    /// Disarms the slot: the handoff stops watching it. If there is a request and `unless_handed`
+    /// is true, the slot stays armed and this returns `None`. Otherwise returns what was found, and
+    /// the ending of the last request, which the caller of this function counts.
     ///
     /// # Safety
-    /// Under the channel's lock and the lease of its handoff, which watches the slot. For the handoff the slot is gone,
-    /// unless there is a call or it is an orphan.
+    /// The caller of this function has the channel's lock and the lease of its handoff, which
+    /// watches the slot. Afterwards the handoff must not touch the slot, unless this found a
+    /// request or an orphan.
     pub(crate) unsafe fn disarm(
         this: NonNull<Self>,
         last: Parity,
         unless_handed: bool,
     ) -> Option<(Disarmed, Option<Ending>)> {
-        // SAFETY: alive while it is watched.
+        // SAFETY: invariant 8: the slot is alive while it is `ARMED`.
         let core = unsafe { this.as_ref() };
         let bits = core.lock();
         let found = if bits & ORPHAN != 0 {
@@ -173,28 +203,36 @@ impl<R, E> SlotCore<R, E> {
         } else {
             Disarmed::Request
         };
-        // SAFETY: alive; a call or an orphan stay so.
+        // SAFETY: the slot is alive until `ARMED` is cleared (invariant 8), and this function has
+        // `LOCKED`. By invariant 6 the handoff makes no access after this store, unless it has the
+        // entry or, of an orphan, the slot.
         unsafe {
             Self::unlock_for_good(this, bits & !(ARMED | DISARMING | HANDED | TIMED | ENDING))
         };
         Some((found, uncounted(bits, last)))
     }
 
-    /// Leaves it to the handoff to free the slot. False if it is not watched: then nobody but the owner can reach it.
+    /// Leaves it to the handoff to free the slot. Returns false if the slot is unarmed: then only
+    /// its owner can reach it.
     ///
     /// # Safety
-    /// The only owner calls this, and if it returns true, gives up the slot.
+    /// The caller of this function owns the slot alone. If this returns true, it has given the slot
+    /// up.
     pub(crate) unsafe fn leave_to_handoff(this: NonNull<Self>) -> bool {
-        // SAFETY: alive, as its owner says so. By pointer, see `unlock_for_good`.
+        // SAFETY: invariant 8: its owner has not freed the slot. The reference is to the atomic
+        // alone, and `this` is a pointer, for the reason given at `unlock_for_good`.
         let state = unsafe { &(*this.as_ptr()).state };
         let mut looks = 0;
         loop {
-            // Acquire: pairs with the Release of `disarm`, which was the handoff's last access.
+            // ORDERING: Acquire, pairs with the Release store of `disarm` (`unlock_for_good`), the
+            // last access of the handoff (invariant 6): it happens before the owner frees the slot.
             let bits = state.load(Ordering::Acquire);
             if bits & ARMED == 0 && bits & LOCKED == 0 {
                 return false;
             }
-            // Release: pairs with the Acquire of `disarm`; all that the owner did happens before the slot is freed.
+            // ORDERING: Release, pairs with the Acquire of `lock` in `disarm`: all that the owner
+            // did with the slot happens before the handoff frees it. On failure Relaxed, as the
+            // loop loads the bits again.
             let left = bits & LOCKED == 0
                 && state
                     .compare_exchange(bits, bits | ORPHAN, Ordering::Release, Ordering::Relaxed)

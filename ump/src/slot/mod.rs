@@ -1,10 +1,12 @@
-//! The slot: one request's message on the way there, its outcome on the way back, and who waits for it.
+//! The slot of one request: its message, its outcome, and the waiters of its two ends.
 //!
-//! # Who owns it
+//! # Ownership
 //!
-//! A slot is on the heap. It is made by a client, which keeps it and uses it again (see `pool`). While a request is under way it is shared
-//! by two ends without a reference count. The **caller's end** is whoever asked; the **server's end** is first the queue
-//! ([`Entry`]), then the one who answers ([`Responder`]). It belongs to whoever stays last, and the state word says who that is:
+//! A slot is on the heap. A client allocates it, keeps it and uses it again (see `pool`). While a
+//! request is under way, two ends share the slot without a reference count. The **caller's end**
+//! belongs to the caller. The **server's end** is first the queue's ([`Entry`]), then the handler's
+//! ([`Responder`]). The end that stays last owns the slot, and the state word says which one that
+//! is:
 //!
 //! ```text
 //!             server's end publishes an outcome
@@ -14,55 +16,76 @@
 //!             caller leaves a request that was taken
 //! ```
 //!
-//! Both are final for this request, and each is reached by exactly one store or compare-exchange, after which the side that made it
-//! never touches the slot again. (A caller that leaves while its request is still *queued* withdraws it from the queue under the
-//! channel's lock; nobody else can reach the slot then, and no state is needed. A post has no caller's end from the start.)
+//! Both states are final for this request. Each is reached by exactly one store or
+//! compare-exchange, and the side that made it never touches the slot again. (A caller that leaves
+//! while its request is still *queued* withdraws it from the queue under the channel's lock. Nobody
+//! else can reach the slot then, so this needs no state. A post has no caller's end from the
+//! start.)
 //!
-//! Besides, the channel's handoff may watch *one* slot, also while it is idle between two requests of its client: see `handoff`. It does
-//! not touch what is in the slot before a request is called in, but the memory has to stay: whoever would free a slot that is `ARMED` leaves
-//! that to the handoff by `ORPHAN`.
+//! In addition, the channel's direct handoff may watch *one* slot, also while that slot is idle
+//! between two requests of its client: see `handoff`. The handoff does not touch the contents of
+//! the slot before a request is handed over, but the memory has to stay. The owner that would free
+//! a slot while it is `ARMED` sets `ORPHAN` instead, and the handoff frees it.
 //!
 //! # The state word
 //!
 //! | bit | set by | means |
 //! |---|---|---|
-//! | `LOCKED` | either end, the handoff; for a few instructions | the waiters or the handoff's bits are being exchanged; everybody else waits |
-//! | `CALLER` | caller, under `LOCKED` or before the request enters | the cell `caller` holds who sleeps for the outcome |
-//! | `HANDLER` | handler, under `LOCKED` | the cell `handler` holds who wants to know that the caller has left |
+//! | `LOCKED` | either end, the handoff; for a few instructions | the waiters or the handoff's bits are being exchanged; every other thread waits |
+//! | `CALLER` | caller, under `LOCKED` or before the request enters | the cell `caller` holds the waiter for the outcome |
+//! | `HANDLER` | handler, under `LOCKED` | the cell `handler` holds the waiter to wake when the caller leaves |
 //! | `DONE` | server's end, last thing | the outcome is in place |
-//! | `ABANDONED` | caller, last thing, only while the request is taken | nobody waits any more |
-//! | `ARMED` | handoff, under `LOCKED` and the channel's lock | the handoff watches this slot |
-//! | `DISARMING` | handoff, under `LOCKED` and the channel's lock | it will soon stop: no more calls |
-//! | `HANDED` | caller, only from idle with `ARMED` | a request is in the slot, for the handoff to take; no queue has it |
-//! | `COMMITTED` | caller, with `HANDED`; it clears it under the lease of the handoff | the caller will not take it back: it may be answered without a write, and `HANDED` stays until `DONE` |
-//! | `TIMED` | caller, with `HANDED` | it has a deadline: to be answered under the channel's lock, as it is withdrawn under it |
-//! | `PARITY` | caller, toggles with each `HANDED` | tells a firm call from the one before, which has been answered |
-//! | `ORPHAN` | the last owner | the handoff is to free it |
-//! | the bits of `ENDING` | server's end with `DONE`, if `ARMED` | how the request ended; whoever clears them counts it |
+//! | `ABANDONED` | caller, last thing, only while the request is taken | the caller no longer waits |
+//! | `ARMED` | handoff, under the channel's lock; set while nobody has `LOCKED`, cleared under it | the handoff watches this slot |
+//! | `DISARMING` | handoff, under the channel's lock; set while nobody has `LOCKED`, cleared under it or by arming again | the handoff will soon stop watching: no more requests are handed over |
+//! | `HANDED` | caller, only from idle with `ARMED` | a request is in the slot, for the handoff to take; no queue holds it |
+//! | `COMMITTED` | caller, with `HANDED`; the caller clears it under the lease of the handoff | the caller will not take the request back: a receiver may accept it without a write, and `HANDED` stays until `DONE` |
+//! | `TIMED` | caller, with `HANDED` | the request has a deadline: it is accepted under the channel's lock, as it is withdrawn under that lock |
+//! | `PARITY` | caller, toggles with each `HANDED` | tells a committed request from the one before, which has been accepted |
+//! | `ORPHAN` | the last owner | the handoff has to free the slot |
+//! | the bits of `ENDING` | server's end with `DONE`, if `ARMED` | how the request ended; the side that clears them counts it |
 //!
-//! When nobody sleeps publishing is one compare-exchange that adds `DONE`. Otherwise it takes the
-//! waiter *out* under `LOCKED`, publishes `DONE` by the store that unlocks, and wakes the waiter afterwards, from its own stack.
+//! If no waiter is registered, the server's end publishes by one compare-exchange that adds `DONE`.
+//! Otherwise it takes the waiter *out* under `LOCKED`, publishes `DONE` by the store that unlocks,
+//! and wakes the waiter afterwards, from its own stack.
 //!
 //! # Speed
 //!
-//! Between two ends that are awake, what costs is the cache line with the state, the outcome and the message, going there and back: about
-//! twice 60 ns. So that it moves no oftener, nobody writes to it except to hand it over (neither message nor outcome is marked as
-//! taken, the state implies it), and nobody executes another locked instruction between seeing the other's store and its own
-//! (measured: one `fetch_add` on an undisputed line there costs 100 ns, as it separates the read of the line from the write). Hence `ENDING`: the handoff
-//! counts the ending of one request when it takes the next.
+//! Between two ends that are awake, the cost is the transfer of one cache line, which holds the
+//! state, the outcome and the message: there and back, about twice 60 ns. Two rules keep the line
+//! from moving more often. Each end writes to the line only to hand it over: neither message nor
+//! outcome is marked as taken, since the state implies it. And no end executes another locked
+//! instruction between seeing the other end's store and its own. (Measured: one `fetch_add` on an
+//! undisputed line there costs 100 ns, as it separates the read of the line from the write.) Hence
+//! `ENDING`: the handoff counts the ending of one request when it takes the next.
 //!
 //! # Invariants
 //!
-//! 1. `message` is there from the making of the request until it is taken, and longer if it is turned down or withdrawn. It is touched by
-//!    the creator before the request enters, then by the one holder of the [`Entry`], then (if it came back) by the caller after `DONE` or
-//!    after withdrawal. `origin` is written with it, and read by the server's end.
-//! 2. `completion` is written by the server's end before `DONE`, moved out once by the caller after it has seen `DONE`.
-//! 3. `caller` and `handler` are touched only under `LOCKED`, or by who owns the slot alone.
-//! 4. `links` are touched only through the list that holds the entry: that of the queue, under the channel's lock, or that of a batch
-//!    which a receiver has taken, without it. `queued` is touched only under the channel's lock.
-//! 5. After the store that sets `DONE` (`ABANDONED`) the server's end (the caller) makes no further access.
-//! 6. The handoff makes no access after it has cleared `ARMED`, unless it found `HANDED` (then it has the entry) or `ORPHAN` (then it has
-//!    the slot).
+//! 1. `message` is initialized from `fill` until a handler takes it; if the request is rejected or
+//!    withdrawn, until the caller takes it back. It is touched by the creator before the request
+//!    enters, then by the one holder of the [`Entry`], then (if it came back) by the caller after
+//!    `DONE` or after withdrawal. `origin` is written with it, and read by the server's end.
+//! 2. `completion` is written by the server's end before `DONE`, and moved out once by the caller
+//!    after it has seen `DONE`.
+//! 3. `caller` and `handler` are touched only under `LOCKED`, or by the owner that has the slot
+//!    alone.
+//! 4. `links` are touched only through the list that holds the entry: that of the queue, under the
+//!    channel's lock, or that of a batch which a receiver has taken, without it. While the entry
+//!    enters through the injector, its invariant 1 says so of `next`. `queued` is touched only
+//!    under the channel's lock.
+//! 5. After the store that sets `DONE` (`ABANDONED`) the server's end (the caller) makes no further
+//!    access.
+//! 6. The handoff makes no access after it has cleared `ARMED`, unless it found `HANDED` (then it
+//!    has the entry) or `ORPHAN` (then it has the slot).
+//! 7. One end *owns the slot alone* in these cases: the client, while the slot is idle or its
+//!    request is not sent; the caller's end, after `DONE` or withdrawal; the server's end, after
+//!    `ABANDONED`, or if the request is a post.
+//! 8. The slot is allocated until an end that owns it alone frees it, or leaves it to the handoff
+//!    because it is `ARMED`. So it is alive for each end that has not let go of it, and for the
+//!    handoff while it is `ARMED`. It holds its pool, and thereby its channel, so `shared` outlives
+//!    it.
+//! 9. `options` and `entered` are written only by the client, while the request is not sent
+//!    (invariant 7). After that, both ends only read them.
 
 mod caller;
 pub(crate) mod completion;
@@ -90,14 +113,14 @@ use crate::{
     wait::waiter::Waiter,
 };
 
-/// The part of a channel that every slot can reach, whatever the types.
+/// The part of a channel that every slot can reach, whatever the types are.
 #[derive(Debug)]
 pub(crate) struct ChannelShared {
     pub(crate) counters: Padded<AtomicCounters>,
-    /// For a reply.
+    /// How a caller waits for a reply.
     pub(crate) wait_policy: WaitPolicy,
     pub(crate) clock: Clock,
-    /// Whether requests note when they enter.
+    /// Whether requests record the time at which they enter.
     pub(crate) entry_times: bool,
 }
 
@@ -107,52 +130,59 @@ impl ChannelShared {
     }
 }
 
-/// What only the allocation knows how to do, as [`SlotCore`] does not know the type of the message.
+/// The operations that depend on the allocation, as [`SlotCore`] does not know the type of the
+/// message.
 ///
-/// All are called with the address of the `SlotCore` that holds them.
+/// Each is called with the address of the `SlotCore` that holds it.
 pub(crate) struct SlotVtable<R, E> {
-    /// Takes the request out of the queue if it is still there, and tells whether it was.
+    /// Withdraws the request from the queue, and returns whether it was still there.
     pub(crate) withdraw: unsafe fn(NonNull<SlotCore<R, E>>, Untaken) -> bool,
-    /// Gives up the slot, in which nothing is left. The caller of this function must be its only owner.
+    /// Gives up the slot, which holds neither message nor outcome. The caller of this function must
+    /// own the slot alone.
     pub(crate) release: unsafe fn(NonNull<SlotCore<R, E>>),
-    /// The same, with the message in it.
+    /// Gives up the slot and drops the message in it. The caller of this function must own the slot
+    /// alone.
     pub(crate) discard: unsafe fn(NonNull<SlotCore<R, E>>),
 }
 
-/// What two ends that are awake only read.
+/// The fields that two ends that are awake only read.
 struct ColdFields<R, E> {
     options: UnsafeCell<RequestOptions>,
-    /// When it entered, if that is noted: touched like the options.
+    /// When the request entered, if that is recorded. Written and read like the options.
     entered: UnsafeCell<Option<Instant>>,
     notes_entry: bool,
-    /// Outlives the slot, which holds a reference to the channel.
+    /// The shared part of the channel. It outlives the slot, which holds a reference to the
+    /// channel.
     shared: NonNull<ChannelShared>,
     vtable: SlotVtable<R, E>,
     caller: UnsafeCell<Option<Waiter>>,
     handler: UnsafeCell<Option<Waiter>>,
 }
 
-/// The part of a slot that does not depend on the type of the message: what is cold, and then, at the start of a cache line, what is hot.
+/// The part of a slot that does not depend on the type of the message: first the cold fields, then,
+/// at the start of a cache line, the hot ones.
 #[repr(C)]
 pub(crate) struct SlotCore<R, E> {
     cold: ColdFields<R, E>,
     padding: [u8; PADDING],
     state: AtomicU32,
-    /// Where the request was made: touched like the message, and among what is hot since a client may be asked in many places.
+    /// Where the request was made: touched like the message. It is among the hot fields since one
+    /// client may send from many places.
     origin: UnsafeCell<&'static Location<'static>>,
     completion: UnsafeCell<MaybeUninit<Completion<R, E>>>,
 }
 
 const PADDING: usize = 128_usize.saturating_sub(size_of::<ColdFields<(), ()>>());
 
-/// A slot. `repr(C)`: a pointer to it is a pointer to its `core`, and the message follows the outcome.
+/// A slot. `repr(C)`: a pointer to it is a pointer to its `core`, and the message follows the
+/// outcome.
 #[repr(C, align(128))]
 pub(crate) struct Slot<S, R, E> {
     pub(crate) core: SlotCore<R, E>,
     message: UnsafeCell<MaybeUninit<S>>,
-    /// See `list`.
+    /// The neighbours in the list that holds the entry: see `list`.
     pub(crate) links: UnsafeCell<Links<S, R, E>>,
-    /// Whether the queue of the channel holds it.
+    /// Whether the queue of the channel holds the entry.
     queued: UnsafeCell<bool>,
 }
 
@@ -171,7 +201,7 @@ pub(crate) struct Links<S, R, E> {
 
 impl<R, E> SlotCore<R, E> {
     /// # Safety
-    /// `shared` outlives it.
+    /// `shared` outlives the slot.
     unsafe fn new(
         options: RequestOptions,
         shared: NonNull<ChannelShared>,
@@ -181,7 +211,7 @@ impl<R, E> SlotCore<R, E> {
             cold: ColdFields {
                 options: UnsafeCell::new(options),
                 entered: UnsafeCell::new(None),
-                // SAFETY: it is alive.
+                // SAFETY: by this function's contract `shared` is alive (invariant 8).
                 notes_entry: unsafe { shared.as_ref() }.entry_times,
                 shared,
                 vtable,
@@ -197,58 +227,61 @@ impl<R, E> SlotCore<R, E> {
 
     #[inline]
     pub(crate) fn options(&self) -> RequestOptions {
-        // SAFETY: written only by who owns the slot alone (`set_options`).
+        // SAFETY: invariant 9: no other thread writes `options` while an end can read them.
         self.cold.options.with(|options| unsafe { *options })
     }
 
-    /// Only if they are others: not to move the line.
+    /// Sets the options of the next request. Writes only if they differ, so that the cache line
+    /// does not move.
     ///
     /// # Safety
-    /// The slot is the caller's alone.
+    /// The caller of this function owns the slot alone.
     #[inline]
     pub(crate) unsafe fn set_options(&self, options: RequestOptions) {
         if self.options() != options {
-            // SAFETY: as promised by the caller.
+            // SAFETY: invariant 9: by this function's contract nobody else can reach the slot.
             self.cold
                 .options
                 .with_mut(|cell| unsafe { *cell = options });
         }
     }
 
-    /// Notes when it enters, if that is wanted.
+    /// Records when the request enters, if the channel wants that.
     ///
     /// # Safety
-    /// The slot is the caller's alone.
+    /// The caller of this function owns the slot alone.
     #[inline]
     pub(crate) unsafe fn note_entry(&self) {
         if self.cold.notes_entry {
             let now = self.clock().now();
-            // SAFETY: as promised by the caller.
+            // SAFETY: invariant 9: by this function's contract nobody else can reach the slot.
             let write = |cell: *mut _| unsafe { *cell = Some(now) };
             self.cold.entered.with_mut(write);
         }
     }
 
-    /// When it entered, if that was noted.
+    /// Returns when the request entered, if that was recorded.
     pub(crate) fn entered(&self) -> Option<Instant> {
-        // SAFETY: written only by who owns the slot alone (`note_entry`).
+        // SAFETY: invariant 9: no other thread writes `entered` while an end can read it.
         self.cold.entered.with(|entered| unsafe { *entered })
     }
 
-    /// Where it was made.
+    /// Sets where the request was made.
     ///
     /// # Safety
-    /// The slot is the caller's alone.
+    /// The caller of this function owns the slot alone.
     #[inline]
     pub(crate) unsafe fn set_origin(&self, origin: &'static Location<'static>) {
-        // SAFETY: as promised by the caller.
+        // SAFETY: invariant 1: by this function's contract the request has not entered, and nobody
+        // else can reach the slot.
         self.origin.with_mut(|cell| unsafe { *cell = origin });
     }
 
-    /// Where the request was made. For the server's end.
+    /// Returns where the request was made. For the server's end.
     #[inline]
     pub(crate) fn origin(&self) -> &'static Location<'static> {
-        // SAFETY: written only by who owns the slot alone (`set_origin`).
+        // SAFETY: invariant 1: `origin` is written before the request enters, so not while an end
+        // reads it.
         self.origin.with(|origin| unsafe { *origin })
     }
 
@@ -269,7 +302,7 @@ impl<R, E> SlotCore<R, E> {
 
     #[inline]
     pub(crate) fn shared(&self) -> &ChannelShared {
-        // SAFETY: it outlives the slot, see the field.
+        // SAFETY: invariant 8: the channel outlives the slot.
         unsafe { self.cold.shared.as_ref() }
     }
 
@@ -278,7 +311,7 @@ impl<R, E> SlotCore<R, E> {
         &self.shared().clock
     }
 
-    /// Whether its deadline has passed.
+    /// Returns whether the deadline of the request has passed.
     #[inline]
     pub(crate) fn is_overdue(&self) -> bool {
         self.clock().has_passed(self.deadline())
@@ -289,9 +322,14 @@ impl<R, E> SlotCore<R, E> {
         &self.shared().counters.0
     }
 
-    /// Takes `LOCKED` and returns the other bits. Pairs with the Release of `unlock`.
+    /// Takes `LOCKED` and returns the other bits.
     #[inline]
     fn lock(&self) -> u32 {
+        // ORDERING: Acquire, pairs with the Release stores of `unlock` and `unlock_for_good` and
+        // with the Release exchange of `publish`: the waiters that the last holder of `LOCKED` left
+        // are visible and, with `DONE`, the completion. Pairs with the Release of `hand_over` and
+        // of `leave_to_handoff` too: `disarm` sees the message of the one and the slot as the other
+        // left it.
         self.exchange(Ordering::Acquire, |bits| Some(bits | LOCKED))
             .expect("it always goes on")
     }
@@ -299,34 +337,42 @@ impl<R, E> SlotCore<R, E> {
     /// Gives up `LOCKED` and sets the other bits, by one store.
     #[inline]
     fn unlock(&self, bits: u32) {
-        // Release: pairs with the Acquire of `lock`, `is_done` and `is_abandoned`.
+        // ORDERING: Release, pairs with the Acquire of `lock`, `is_done` and `is_abandoned`: the
+        // waiters as this end left them, and all that it did before, are visible.
         self.state.store(bits, Ordering::Release);
     }
 
-    /// Gives up `LOCKED` for the last time: see `store_for_good`.
+    /// Gives up `LOCKED` by this side's last access to the slot.
     ///
     /// # Safety
-    /// `this` is alive, LOCKED is ours, and this end does not use the slot afterwards.
+    /// `this` is alive, this side has `LOCKED`, and afterwards it uses the slot only as far as
+    /// invariants 5 and 6 allow.
     #[inline]
     unsafe fn unlock_for_good(this: NonNull<Self>, bits: u32) {
-        // By pointer, since the other side may free the slot before this function is back, and a reference among the arguments of a
-        // function has to be valid until then.
-        // SAFETY: alive. The reference is to the atomic alone, which may be shared with anybody.
+        // This function takes a pointer, since the other side may free the slot before this
+        // function returns, and a reference among its arguments would have to be valid until then.
+        // SAFETY: invariant 8: this side has not let go of the slot before the store below. The
+        // reference is to the atomic alone, which any thread may share.
         let state = unsafe { &(*this.as_ptr()).state };
-        // Release: pairs with the Acquire of `lock`, `is_done` and `is_abandoned`.
+        // ORDERING: Release, pairs with the Acquire of `lock`, `is_done`, `is_abandoned` and
+        // `leave_to_handoff`: the completion, and all that this side did with the slot, is visible
+        // to the side that goes on with it.
         state.store(bits, Ordering::Release);
     }
 
-    /// Replaces the bits by those that `step` makes of them, and returns the former ones; `None` if it makes none. Waits while they are
-    /// `LOCKED`.
+    /// Replaces the bits by those that `step` computes from them, and returns the former bits.
+    /// Returns `None` if `step` does. Waits while `LOCKED` is set.
     #[inline]
     fn exchange(&self, order: Ordering, step: impl Fn(u32) -> Option<u32>) -> Option<u32> {
         let mut looks = 0;
         loop {
-            // Relaxed: the exchange below decides. A refusal is acted upon under the channel's lock, or by who owns the slot.
+            // ORDERING: Relaxed, as the exchange below decides. If `step` returns `None`, the
+            // callers act upon that only under the channel's lock, or if they own the slot alone.
             let bits = self.state.load(Ordering::Relaxed);
             if bits & LOCKED == 0 {
                 let next = step(bits)?;
+                // ORDERING: on success `order`, which each caller of this function justifies. On
+                // failure Relaxed, as the loop loads the bits again.
                 let exchanged =
                     self.state
                         .compare_exchange_weak(bits, next, order, Ordering::Relaxed);
@@ -342,56 +388,61 @@ impl<R, E> SlotCore<R, E> {
         RequestId(ptr::from_ref(self).addr())
     }
 
-    /// The handler's and the caller's.
+    /// Takes the waiters out: the handler's and the caller's.
     ///
     /// # Safety
-    /// LOCKED is ours, or the whole slot.
+    /// The caller of this function has `LOCKED`, or owns the slot alone.
     #[inline]
     unsafe fn take_waiters(&self) -> (Option<Waiter>, Option<Waiter>) {
         let take = |cell: &UnsafeCell<Option<Waiter>>| {
-            // SAFETY: as promised by the caller.
+            // SAFETY: invariant 3, which is this function's contract.
             cell.with_mut(|cell| unsafe { (*cell).take() })
         };
         (take(&self.cold.handler), take(&self.cold.caller))
     }
 
-    /// See [`SlotVtable::withdraw`].
+    /// Calls [`SlotVtable::withdraw`].
     ///
     /// # Safety
     /// `this` is the caller's end of a slot that was sent and not abandoned.
     pub(crate) unsafe fn withdraw(this: NonNull<Self>, why: Untaken) -> bool {
-        // SAFETY: alive, as the caller's end has not left.
+        // SAFETY: invariant 8: the caller's end has not let go of the slot.
         let withdraw = unsafe { this.as_ref() }.cold.vtable.withdraw;
-        // SAFETY: as promised by the caller.
+        // SAFETY: the contract of `withdraw` is this function's, and the slot is the one that holds
+        // the vtable.
         unsafe { withdraw(this, why) }
     }
 
-    /// See [`SlotVtable::release`].
+    /// Calls [`SlotVtable::release`].
     ///
     /// # Safety
-    /// Its only owner calls this, and there is neither message nor outcome in it.
+    /// The caller of this function owns the slot alone, and the slot holds neither message nor
+    /// outcome.
     #[inline]
     pub(crate) unsafe fn release(this: NonNull<Self>) {
-        // SAFETY: alive, as its owner says so.
+        // SAFETY: invariant 8: its owner has not freed the slot.
         let release = unsafe { this.as_ref() }.cold.vtable.release;
-        // SAFETY: as promised by the caller.
+        // SAFETY: the contract of `release` is this function's, and the slot is the one that holds
+        // the vtable.
         unsafe { release(this) }
     }
 
-    /// See [`SlotVtable::discard`].
+    /// Calls [`SlotVtable::discard`].
     ///
     /// # Safety
-    /// Its only owner calls this, and there is a message but no outcome in it.
+    /// The caller of this function owns the slot alone, and the slot holds a message but no
+    /// outcome.
     pub(crate) unsafe fn discard(this: NonNull<Self>) {
-        // SAFETY: alive, as its owner says so.
+        // SAFETY: invariant 8: its owner has not freed the slot.
         let discard = unsafe { this.as_ref() }.cold.vtable.discard;
-        // SAFETY: as promised by the caller.
+        // SAFETY: the contract of `discard` is this function's, and the slot is the one that holds
+        // the vtable.
         unsafe { discard(this) }
     }
 }
 
 impl<S, R, E> Slot<S, R, E> {
-    /// An idle slot.
+    /// Creates an idle slot.
     ///
     /// # Safety
     /// `shared` outlives the slot.
@@ -401,7 +452,7 @@ impl<S, R, E> Slot<S, R, E> {
         vtable: SlotVtable<R, E>,
     ) -> Self {
         Self {
-            // SAFETY: as promised by the caller.
+            // SAFETY: invariant 8: by this function's contract `shared` outlives the slot.
             core: unsafe { SlotCore::new(options, shared, vtable) },
             message: UnsafeCell::new(MaybeUninit::uninit()),
             links: UnsafeCell::new(Links {
@@ -415,81 +466,97 @@ impl<S, R, E> Slot<S, R, E> {
     /// Makes a request of an idle slot.
     ///
     /// # Safety
-    /// The slot is the caller's alone, and there is no message in it.
+    /// The caller of this function owns the slot alone, and there is no message in it.
     #[inline]
     pub(crate) unsafe fn fill(&self, message: S, origin: &'static Location<'static>) {
-        // SAFETY: we own the slot alone.
+        // SAFETY: invariant 1: by this function's contract the request has not entered, and nobody
+        // else can reach the slot.
         self.message
             .with_mut(|cell| unsafe { (*cell).write(message) });
-        // SAFETY: the same.
+        // SAFETY: by this function's contract its caller owns the slot alone (invariant 7).
         unsafe { self.core.set_origin(origin) };
     }
 
-    /// Sets the state of a request that enters the queue. Returns the ending of the last request, which the caller of this function counts.
+    /// Sets the state of a request that enters the queue. Returns the ending of the last request,
+    /// which the caller of this function counts.
     ///
     /// # Safety
-    /// The slot is the caller's alone; under the channel's lock, unless it is not watched.
+    /// The caller of this function owns the slot alone, and has the channel's lock unless the slot
+    /// is unarmed.
     #[inline]
     pub(crate) unsafe fn enter(&self) -> Option<Ending> {
         let core = &self.core;
-        // SAFETY: invariant 3: until it is in the queue the slot is its caller's.
+        // SAFETY: invariant 3: until the request is in the queue, the client owns the slot alone
+        // (invariant 7).
         let armed = unsafe { core.preregistered_bit() };
-        // Relaxed, here and below: the channel's lock orders it; and with that lock in our hands the handoff does not change the bits.
+        // ORDERING: Relaxed. The channel's lock orders this load and the store below after the bits
+        // that `arm` and `disarm` set, and while this thread has that lock the handoff changes no
+        // bits: `accept` exchanges them only if `HANDED` is set. Without the lock the slot is
+        // unarmed, and no other thread can reach it.
         let bits = core.state.load(Ordering::Relaxed);
+        // ORDERING: Relaxed. The server's end reads the entry, and this state, after it has taken
+        // the channel's lock, which this thread releases; or after the Acquire of
+        // `Injector::take_all`, which pairs with the Release of `Injector::enter`.
         core.state.store(bits & LASTING | armed, Ordering::Relaxed);
         ending(bits)
     }
 
-    /// The same without the channel's lock. False if the slot is watched: then it takes the lock.
+    /// Sets the state of a request that enters without the channel's lock. Returns false if the
+    /// slot is armed: then the request has to enter under the lock.
     ///
     /// # Safety
-    /// The slot is the caller's alone.
+    /// The caller of this function owns the slot alone.
     #[inline]
     pub(crate) unsafe fn enter_unarmed(&self) -> bool {
-        // Relaxed: ARMED may go meanwhile, but does not come, and without it nobody but us knows the slot.
+        // ORDERING: Relaxed. `ARMED` may be cleared meanwhile, but it is not set: the handoff arms
+        // a slot only while it has the entry. Without `ARMED` and `LOCKED` the handoff has made its
+        // last access (invariant 6), which was to this word alone.
         let unwatched = self.core.state.load(Ordering::Relaxed) & (ARMED | LOCKED) == 0;
         if unwatched {
-            // SAFETY: the slot is its caller's. Whoever stopped to watch it has counted the last ending.
+            // SAFETY: by this function's contract its caller owns the slot alone, and the slot is
+            // unarmed. There is no ending to count, since `disarm` has returned it to its caller.
             unsafe { self.enter() };
         }
         unwatched
     }
 
-    /// Notes whether the queue of the channel holds it; returns whether it did.
+    /// Records whether the queue of the channel holds the entry, and returns whether it did before.
     ///
     /// # Safety
-    /// To be called under the lock of the channel.
+    /// The caller of this function has the channel's lock.
     #[inline]
     pub(crate) unsafe fn set_queued(&self, queued: bool) -> bool {
-        // SAFETY: invariant 4.
+        // SAFETY: invariant 4: by this function's contract the channel's lock is held.
         self.queued
             .with_mut(|cell| unsafe { mem::replace(&mut *cell, queued) })
     }
 
-    /// The message that came back (or was never sent).
+    /// Moves the message out of a request that came back, or that was never sent, or that a handler
+    /// takes.
     ///
     /// # Safety
-    /// The caller of this function owns the slot alone, and the message is there, and afterwards it is not.
+    /// The message is there, and the caller of this function is the one that may touch it
+    /// (invariant 1). Afterwards the message is gone.
     #[inline]
     pub(crate) unsafe fn message(&self) -> S {
-        // SAFETY: invariant 1.
+        // SAFETY: invariant 1, which is this function's contract.
         self.message
             .with(|cell| unsafe { (*cell).assume_init_read() })
     }
 
-    /// Forgets the waiters of the last request.
+    /// Drops the waiters of the last request.
     ///
     /// # Safety
     /// The caller of this function owns the slot alone.
     #[inline]
     pub(crate) unsafe fn clear(&self) {
         let none = |cell: &UnsafeCell<Option<Waiter>>| {
-            // SAFETY: invariant 3.
+            // SAFETY: invariant 3: by the contract of `clear` its caller owns the slot alone.
             cell.with(|cell| unsafe { &*cell }.is_none())
         };
-        // It only looks, usually: not to move the line.
+        // Usually this only reads, so that the cache line does not move.
         if !none(&self.core.cold.caller) || !none(&self.core.cold.handler) {
-            // SAFETY: invariant 3.
+            // SAFETY: invariant 3: by this function's contract its caller owns the slot alone.
             drop(unsafe { self.core.take_waiters() });
         }
     }
