@@ -1,9 +1,11 @@
-//! What time it is: by the system's clock, by a custom one, or by one that a test moves by hand.
+//! Clocks: the system's clock, a custom one, or one that a test advances by hand.
 //!
-//! A wait with a deadline asks the clock of its channel. The **system's** clock costs a branch that always goes the same way: the system is asked for the time,
-//! threads sleep with a time-out of their own, and tasks are woken by the timer thread (`timer`). With a **manual** clock a sleeper is a thread or a waker on
-//! a list (`manual`), and only [`advance`](ManualClock::advance) makes an instant pass. A **custom** clock is a [`TimeSource`]: its futures
-//! wake threads as well as tasks. Sleeping, and driving a future until a deadline, is in `sleep`.
+//! A wait with a deadline uses the clock of its channel. The **system's** clock costs a branch that
+//! always goes the same way: the time comes from the system, threads sleep with a time-out of their
+//! own, and the timer thread (`timer`) wakes tasks. With a **manual** clock a sleeper is a thread
+//! or a waker on a list (`manual`), and only [`advance`](ManualClock::advance) makes an instant
+//! pass. A **custom** clock is a [`TimeSource`]: its futures wake threads as well as tasks. The
+//! module `sleep` sleeps, and drives a future until a deadline.
 
 #![forbid(unsafe_code)]
 
@@ -23,18 +25,21 @@ use crate::{
     wait::waiter::catch_user_panic,
 };
 
-/// Tells the time, and sleeps until it is later. A channel made with [`Builder::clock`](crate::Builder::clock) does both by it.
+/// Tells the time, and sleeps until an instant. A channel made with
+/// [`Builder::clock`](crate::Builder::clock) uses its clock for both.
 ///
-/// Either the system's monotonic clock, which is the default, or that of a [`ManualClock`], or a [`TimeSource`] of one's own. Clones tell the same time.
+/// A clock is the system's monotonic clock (the default), the clock of a [`ManualClock`], or a
+/// custom [`TimeSource`]. Clones tell the same time.
 ///
-/// No other clock has a say in it: if a test pauses the time of its runtime (as by `tokio::time::pause`), deadlines by the system's clock are in real time
-/// as before. In ump-server there is a clock that follows tokio's, with the feature `tokio-time`.
+/// No other clock affects it. If a test pauses the time of its runtime (for example with
+/// `tokio::time::pause`), deadlines by the system's clock still pass in real time. ump-server has a
+/// clock that follows tokio's, with the feature `tokio-time`.
 ///
 /// ```
 /// use std::time::Duration;
 /// use ump::{Clock, ManualClock};
 ///
-/// /// Works the same by any clock.
+/// /// Works the same with any clock.
 /// fn rest(clock: &Clock) -> Duration {
 ///     let start = clock.now();
 ///     clock.wait_until(start + Duration::from_millis(1));
@@ -60,18 +65,18 @@ pub(super) enum Kind {
 }
 
 impl Clock {
-    /// The system's monotonic clock.
+    /// Returns the system's monotonic clock.
     #[must_use]
     pub const fn system() -> Self {
         Self(None)
     }
 
-    /// A clock of one's own.
+    /// Creates a clock from a custom source.
     pub fn custom(source: impl TimeSource) -> Self {
         Self(Some(Kind::Custom(WakerArc::new(Custom::new(source)))))
     }
 
-    /// The time.
+    /// Returns the time.
     #[inline]
     #[must_use]
     pub fn now(&self) -> Instant {
@@ -82,7 +87,8 @@ impl Clock {
         }
     }
 
-    /// The time, by no code of the user's: for use under a lock. That of a custom clock is as old as the last [`now`](Self::now).
+    /// Returns the time without running user code, for use under a lock. The time of a custom clock
+    /// is as old as the last call of [`now`](Self::now).
     #[inline]
     pub(crate) fn recent(&self) -> Instant {
         match &self.0 {
@@ -91,7 +97,8 @@ impl Clock {
         }
     }
 
-    /// Has [`recent`](Self::recent) tell the present time: before a lock is taken under which that is asked for.
+    /// Updates the time that [`recent`](Self::recent) returns. Call it before taking a lock under
+    /// which `recent` is used.
     #[inline]
     pub(crate) fn refresh(&self) {
         if let Some(Kind::Custom(custom)) = &self.0 {
@@ -99,32 +106,34 @@ impl Clock {
         }
     }
 
-    /// Whether it is moved by hand, through a [`ManualClock`].
+    /// Returns whether the clock is advanced by hand, through a [`ManualClock`].
     #[must_use]
     pub fn is_manual(&self) -> bool {
         matches!(self.0, Some(Kind::Manual(_)))
     }
 
-    /// Whether it is the system's.
+    /// Returns whether the clock is the system's.
     #[must_use]
     pub fn is_system(&self) -> bool {
         self.0.is_none()
     }
 
-    /// Blocks the thread until `at`; not at all if that has passed. How late it returns is up to the operating system's scheduler.
+    /// Blocks the thread until `at`. Returns at once if that instant has passed. The operating
+    /// system's scheduler determines how late it returns.
     ///
-    /// Like all that blocks here it parks the thread, and may use up an unpark that was meant for something else on it.
+    /// Like every blocking call of this crate it parks the thread, and may use up an unpark token
+    /// that was meant for something else on that thread.
     pub fn wait_until(&self, at: Instant) {
         while !self.park_until(Some(at)) {}
     }
 
-    /// The instant after so much time from now, unless the clock cannot tell it.
+    /// Returns the instant after `timeout` from now, or `None` if the clock cannot represent it.
     #[inline]
     pub(crate) fn after(&self, timeout: Duration) -> Option<Instant> {
         self.now().checked_add(timeout)
     }
 
-    /// Tells clocks apart that are in use.
+    /// Returns a number that distinguishes the clocks in use.
     pub(crate) fn id(&self) -> usize {
         match &self.0 {
             None => 0,
@@ -133,13 +142,14 @@ impl Clock {
         }
     }
 
-    /// Whether there is a deadline and it has passed.
+    /// Returns whether there is a deadline and it has passed.
     #[inline]
     pub(crate) fn has_passed(&self, deadline: Option<Instant>) -> bool {
         deadline.is_some_and(|deadline| deadline <= self.now())
     }
 
-    /// Sleeps until unparked or until `deadline`; tells whether the deadline has passed. May return early for no reason.
+    /// Parks until the thread is unparked or `deadline` has passed. Returns whether the deadline
+    /// has passed. May return early without a reason.
     #[inline]
     pub(crate) fn park_until(&self, deadline: Option<Instant>) -> bool {
         match (&self.0, deadline) {
@@ -150,29 +160,33 @@ impl Clock {
     }
 }
 
-/// A future that sleeps, from a [`TimeSource`].
+/// A sleeping future, from a [`TimeSource`].
 pub type BoxSleep = Pin<Box<dyn Future<Output = io::Result<()>> + Send + Sync>>;
 
 /// Tells the time for a [custom clock](Clock::custom).
 ///
-/// Its methods are called by any thread, and may be called by a loop's watchdog as well. They must not block.
+/// Any thread may call its methods, and so may a loop's watchdog. The methods must not block.
 pub trait TimeSource: Send + Sync + 'static {
-    /// The time. It should not go back and not panic: if it does, the clock tells the last time that it knows.
+    /// Returns the time. It should not go back and not panic. If it does, the clock returns the
+    /// last time that it knows.
     ///
-    /// It is called under no lock, when a clock is asked for the time and before the channel looks for requests.
+    /// It is called under no lock: when a clock is asked for the time, and before the channel looks
+    /// for requests.
     fn now(&self) -> Instant;
 
-    /// Resolves when [`now`](Self::now) has got to this instant. It may be polled, woken and dropped on any thread, and by different tasks in turn.
+    /// Returns a future that resolves when [`now`](Self::now) has reached `at`. Any thread may
+    /// poll, wake and drop the future, and different tasks may poll it in turn.
     ///
     /// # Errors
-    /// The time does not pass any more. What waits for a deadline takes it for passed, or returns [`NoTimer`](crate::RequestError::NoTimer) if it
-    /// has not been sent.
+    /// The time does not pass any more. A wait with a deadline then treats the deadline as passed,
+    /// or returns [`NoTimer`](crate::RequestError::NoTimer) if the request has not been sent.
     fn sleep_until(&self, at: Instant) -> BoxSleep;
 
-    /// Whether the time stands still as long as the current thread is blocked, since this is the thread that makes it pass.
+    /// Returns whether the time stands still while the current thread is blocked, because this
+    /// thread makes it pass.
     ///
-    /// Then a thread that blocks with a deadline sleeps in **real time** for as long as is left until the deadline by this clock: there is nothing else
-    /// that could wake it.
+    /// If it returns true, a thread that blocks with a deadline sleeps in **real time** for the
+    /// time that is left until the deadline by this clock: nothing else could wake it.
     fn needs_this_thread(&self) -> bool {
         false
     }
@@ -180,7 +194,7 @@ pub trait TimeSource: Send + Sync + 'static {
 
 pub(super) struct Custom {
     pub(super) source: Box<dyn TimeSource>,
-    /// The last time that it told.
+    /// The last time that the clock returned.
     last: Mutex<Instant>,
 }
 
@@ -192,7 +206,8 @@ impl Custom {
         }
     }
 
-    /// Not to be called under a lock. If the source panics or goes back, it is as late as it was.
+    /// Returns the time. It must not be called under a lock. If the source panics or goes back, the
+    /// time stays as it was.
     fn now(&self) -> Instant {
         let mut now = None;
         catch_user_panic(|| now = Some(self.source.now()));
@@ -214,7 +229,7 @@ impl Custom {
         let waker = Waker::from(WakerArc::new(ThreadWaker::new()));
         match sleep.as_mut().poll(&mut Context::from_waker(&waker)) {
             Poll::Ready(Ok(())) => true,
-            // There is no such time any more.
+            // The source's time does not pass any more.
             Poll::Ready(Err(_)) => by_the_system(),
             Poll::Pending => {
                 park();
@@ -230,7 +245,7 @@ impl fmt::Debug for Custom {
     }
 }
 
-/// Whether both are the same clock: then they tell the same time.
+/// Compares clocks by identity: equal clocks tell the same time.
 impl PartialEq for Clock {
     fn eq(&self, other: &Self) -> bool {
         self.id() == other.id()
@@ -240,7 +255,8 @@ impl PartialEq for Clock {
 impl Eq for Clock {}
 
 impl ManualClock {
-    /// What tells its time: for [`Builder::clock`](crate::Builder::clock), and to be handed to whoever asks for a clock.
+    /// Returns the clock that tells this time: for [`Builder::clock`](crate::Builder::clock), and
+    /// for any code that takes a clock.
     #[must_use]
     pub fn clock(&self) -> Clock {
         Clock(Some(Kind::Manual(WakerArc::clone(&self.0))))

@@ -1,4 +1,4 @@
-//! A clock that a test moves by hand, and the list of those who sleep by it.
+//! A clock that a test advances by hand, and its list of sleepers.
 //!
 //! ```text
 //!          register, not yet due                advanced to its instant
@@ -8,10 +8,13 @@
 //!
 //! # Invariants
 //!
-//! 1. Whether an instant has passed is decided in the critical section in which its sleeper registers: no wake-up falls between.
-//! 2. `now` never goes back, and nobody on the list has an instant that has passed, except between being passed and being taken off by the
-//!    one who advances the clock.
-//! 3. The lock is the innermost: wakers are cloned before, woken and dropped after, and no other lock is taken under it.
+//! 1. A sleeper registers in the critical section that decides whether its instant has passed. So
+//!    no wake-up is lost between the two.
+//! 2. `now` never goes back. No sleeper on the list has an instant that has passed, except between
+//!    the moment when the instant passes and the moment when the thread that advances the clock
+//!    takes the sleeper off the list.
+//! 3. The lock is the innermost one. Wakers are cloned before it is taken, and woken and dropped
+//!    after it is released. No other lock is taken under it.
 
 #![forbid(unsafe_code)]
 
@@ -27,11 +30,12 @@ use crate::{
     wait::waiter::Waiter,
 };
 
-/// A clock that stands still until it is advanced by hand: a week passes at once, and not a moment before.
+/// A clock that stands still until it is advanced by hand: a week passes at once, and no time
+/// passes otherwise.
 ///
-/// Its instants are that of its making plus what it was advanced by. All that waits on channels with its
-/// [`clock`](Self::clock), blocking or async, sleeps without a time-out of the system's: only `advance` makes a deadline pass. Clones move
-/// the same clock.
+/// It starts at the instant of its creation. Every wait on a channel with its
+/// [`clock`](Self::clock), blocking or async, sleeps without a time-out of the system's: only
+/// `advance` makes a deadline pass. Clones move the same clock.
 ///
 /// ```
 /// use std::{thread, time::Duration};
@@ -53,7 +57,7 @@ use crate::{
 pub struct ManualClock(pub(super) WakerArc<ManualTime>);
 
 impl ManualClock {
-    /// A clock that stands at the present.
+    /// Creates a clock that stands at the present instant.
     #[must_use]
     pub fn new() -> Self {
         Self(WakerArc::new(ManualTime {
@@ -66,50 +70,55 @@ impl ManualClock {
         }))
     }
 
-    /// The time.
+    /// Returns the time.
     #[must_use]
     pub fn now(&self) -> Instant {
         self.0.now()
     }
 
-    /// Lets so much time pass. See [`advance_to`](Self::advance_to).
+    /// Advances the time by a duration. See [`advance_to`](Self::advance_to).
     ///
     /// # Panics
-    /// If that is later than the clock can tell.
+    /// If the clock cannot represent the resulting instant.
     pub fn advance(&self, by: Duration) {
         let to = self.now().checked_add(by);
         self.advance_to(to.expect("advanced further than the clock can tell"));
     }
 
-    /// Lets the time pass until `to`; if that has passed nothing happens.
+    /// Advances the time to an instant. Does nothing if that instant has passed.
     ///
-    /// It goes from wake-up to wake-up: the clock is set to the earliest instant that somebody sleeps for, that one is woken, and so on, those of
-    /// the same instant in the order in which they fell asleep; at last it is set to `to`. So what a waker does at once, even to sleep
-    /// again, happens at the time it slept for. Threads and the tasks of other threads are woken, not waited for: to see each of them act at its
-    /// time, go by [`next_wake`](Self::next_wake) and wait in between for what they do.
+    /// The clock moves from wake-up to wake-up. It is set to the earliest instant for which there
+    /// is a sleeper, wakes that sleeper, and so on. Sleepers of the same instant are woken in the
+    /// order in which they fell asleep. At last the clock is set to `to`. So everything that a
+    /// waker does at once, even sleeping again, happens at the instant of its sleep. The clock
+    /// wakes threads and the tasks of other threads, but does not wait for them. To see each of
+    /// them act at its time, advance to [`next_wake`](Self::next_wake) step by step, and wait in
+    /// between for what they do.
     ///
-    /// To be called from one place at a time: two that advance by an hour at once advance by one hour or two. It may be called by a waker.
+    /// Call it from one place at a time: two threads that advance by an hour at once advance the
+    /// clock by one hour or by two. A waker may call it.
     pub fn advance_to(&self, to: Instant) {
         while let Some(waiter) = self.0.step(to) {
             waiter.wake();
         }
     }
 
-    /// The earliest instant that somebody sleeps for.
+    /// Returns the earliest instant for which there is a sleeper.
     #[must_use]
     pub fn next_wake(&self) -> Option<Instant> {
         let state = self.0.state.lock();
         state.sleepers.keys().next().map(|(at, _)| *at)
     }
 
-    /// How many sleep for an instant: threads, and futures that were polled and not dropped. Who has just been woken by something else
-    /// may still be counted.
+    /// Returns the number of sleepers: threads, and futures that were polled and not dropped. A
+    /// sleeper that was just woken by something else may still be counted.
     #[must_use]
     pub fn sleepers(&self) -> usize {
         self.0.state.lock().sleepers.len()
     }
 
-    /// Blocks, in real time, until at least so many [sleep](Self::sleepers) for an instant: so a test knows that what it has begun has got there.
+    /// Blocks, in real time, until there are at least `count` [sleepers](Self::sleepers). A test
+    /// uses it to know that the code that it has started has begun to sleep.
     pub fn wait_for_sleepers(&self, count: usize) {
         while !self.0.are_asleep(count) {
             park();
@@ -123,18 +132,19 @@ impl Default for ManualClock {
     }
 }
 
-/// What a manual clock and all who go by it share.
+/// The state that a manual clock shares with everything that uses it.
 pub(super) struct ManualTime {
     state: Mutex<State>,
 }
 
 struct State {
     now: Instant,
-    /// By when they are to be woken, and then by when they fell asleep.
+    /// The sleepers, by the instant at which they are to be woken, and then by the order in which
+    /// they fell asleep.
     sleepers: BTreeMap<(Instant, NonZeroU64), Waiter>,
     /// The number of the latest sleeper.
     last: u64,
-    /// To be woken when there are so many sleepers.
+    /// The threads to wake when there are as many sleepers as the number says.
     watchers: Vec<(usize, Waiter)>,
 }
 
@@ -153,7 +163,8 @@ impl ManualTime {
         deadline <= self.now()
     }
 
-    /// Goes on to the next who is to be woken, or to the end.
+    /// Advances to the next sleeper, or to `to` if no sleeper is due before. Returns that sleeper,
+    /// to be woken after unlocking.
     fn step(&self, to: Instant) -> Option<Waiter> {
         let mut state = self.state.lock();
         let first = state.sleepers.first_entry();
@@ -164,7 +175,8 @@ impl ManualTime {
         due.map(|(_, waiter)| waiter)
     }
 
-    /// Whether at least so many are; if not, this thread is unparked when they are.
+    /// Returns whether there are at least `count` sleepers. If not, this thread is unparked when
+    /// there are.
     fn are_asleep(&self, count: usize) -> bool {
         let mut state = self.state.lock();
         let enough = state.sleepers.len() >= count;
@@ -176,7 +188,7 @@ impl ManualTime {
 }
 
 impl State {
-    /// Those who wait for no more sleepers than there are.
+    /// Removes and returns the watchers that wait for no more sleepers than there are.
     fn satisfied(&mut self) -> Vec<(usize, Waiter)> {
         let asleep = self.sleepers.len();
         let all = mem::take(&mut self.watchers).into_iter();
@@ -194,12 +206,12 @@ impl fmt::Debug for ManualTime {
     }
 }
 
-/// One's place on the list of those who sleep; given up when dropped.
+/// The place of a sleeper on the list. Dropping it leaves the list.
 #[derive(Debug)]
 pub(super) struct Sleeper {
     time: WakerArc<ManualTime>,
     at: Instant,
-    /// From the first registration.
+    /// The number of the sleeper, from the first registration on.
     number: Option<NonZeroU64>,
 }
 
@@ -212,7 +224,8 @@ impl Sleeper {
         }
     }
 
-    /// Falls asleep, or stays so, with `waiter` as the one to wake. False if the instant has passed.
+    /// Registers `waiter` as the one to wake, or replaces the waiter that is registered. Returns
+    /// false if the instant has passed.
     pub(super) fn register(&mut self, waiter: Waiter) -> bool {
         let mut state = self.time.state.lock();
         if state.now >= self.at {

@@ -1,4 +1,4 @@
-//! What time it is, and sleeping until it is later.
+//! Clocks, timers, and sleeping until an instant.
 
 pub(crate) mod clock;
 pub(crate) mod manual;

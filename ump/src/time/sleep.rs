@@ -1,4 +1,4 @@
-//! Sleeping by a clock: futures, timers, and a thread that drives a future until a deadline.
+//! Sleeping by a clock: futures, timers, and blocking on a future until a deadline.
 
 #![forbid(unsafe_code)]
 
@@ -31,7 +31,7 @@ impl fmt::Debug for CustomSleep {
     }
 }
 
-/// Resolves at an instant. From [`Clock::sleep_until`].
+/// A future that resolves at an instant. Created by [`Clock::sleep_until`].
 ///
 /// # Errors
 /// The system refused to start the thread that its clock needs to wake tasks.
@@ -45,7 +45,7 @@ pub struct Sleep {
 }
 
 impl Sleep {
-    /// When it resolves.
+    /// Returns the instant at which the future resolves.
     #[must_use]
     pub fn deadline(&self) -> Instant {
         self.at
@@ -84,20 +84,22 @@ impl Sleep {
     }
 }
 
-/// Wakes the task that polls it once an instant has passed. Dropping it takes it back.
+/// A timer: wakes the task that polls it once an instant has passed. Dropping it cancels the
+/// wake-up.
 #[derive(Debug)]
 pub(crate) enum Timer {
     System(SystemTimer),
-    /// Boxed, so that what real programs keep in their futures stays small.
+    /// Boxed, so that the futures of a real program stay small.
     Manual(Box<ManualTimer>),
     Custom(CustomSleep),
 }
 
 impl Timer {
-    /// Ready once the instant has passed; otherwise wakes the task of `cx` then.
+    /// Returns `Ready` once the instant has passed. Otherwise the timer wakes the task of `cx` at
+    /// that instant.
     ///
     /// # Errors
-    /// There is nobody to wake it.
+    /// Nothing can wake the task: the system refused the timer thread, or the custom clock failed.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Self::System(timer) => timer.poll(cx),
@@ -115,10 +117,13 @@ impl Timer {
 }
 
 impl Clock {
-    /// Blocks the thread until `future` is ready, or `deadline` has passed: then the future is dropped, and there is nothing.
+    /// Blocks the thread until `future` is ready, and returns its output. Returns `None` if
+    /// `deadline` passes first: then the future is dropped.
     ///
-    /// It is polled at least once, and once more when the deadline has passed. For futures that any thread may drive, as all of this crate
-    /// are: those of a runtime's timers and sockets need their runtime. Allocates if it has to sleep. The thread's [watcher](hooks) follows it.
+    /// The future is polled at least once, and once more when the deadline has passed. Use this for
+    /// futures that any thread may drive, as all futures of this crate are: those of a runtime's
+    /// timers and sockets need their runtime. The call allocates if it has to sleep. The thread's
+    /// [watcher](hooks) observes the wait.
     ///
     /// ```
     /// # use std::time::{Duration, Instant};
@@ -129,10 +134,11 @@ impl Clock {
     /// ```
     pub fn block_on<F: Future>(&self, future: F, deadline: Option<Instant>) -> Option<F::Output> {
         let mut future = pin!(future);
-        // It polls again after each `Pending`, so what yields does so for the sake of the deadline.
+        // The loop polls again after each `Pending`. So the future yields only for the sake of the
+        // deadline.
         let mut poll =
             |cx: &mut Context<'_>| coop::with_budget(coop::BUDGET, || future.as_mut().poll(cx));
-        // Who need not sleep needs no waker that does anything.
+        // A first poll that finds the future ready needs no waker that does anything.
         let first = poll(&mut Context::from_waker(Waker::noop()));
         if let Poll::Ready(output) = first {
             return Some(output);
@@ -161,7 +167,8 @@ impl Clock {
         }
     }
 
-    /// Sleeps until woken or until `deadline`; tells whether the deadline has passed.
+    /// Parks until the waker is woken or `deadline` has passed. Returns whether the deadline has
+    /// passed.
     fn park_until_woken(&self, unpark: &ThreadWaker, deadline: Option<Instant>) -> bool {
         while !unpark.take_wake_up() {
             if self.park_until(deadline) {
@@ -171,18 +178,22 @@ impl Clock {
         self.has_passed(deadline)
     }
 
-    /// Resolves at `at`: at once if that has passed.
+    /// Returns a future that resolves at `at`, or at once if that instant has passed.
     ///
-    /// By the system's clock its task is woken by the thread `ump-timer`, of which the process has one: a waker must not block.
+    /// By the system's clock the thread `ump-timer` wakes the task; the process has one such
+    /// thread. A waker must not block.
     ///
     /// # Errors
-    /// The future resolves to an [`OsError`](crate::OsError) if nothing can wake the task: the system refuses to start that thread (it is asked once in a
-    /// process), or the [`TimeSource`](crate::TimeSource) of a custom clock fails, as when its runtime has been shut down. A sleep by a manual clock cannot fail.
-    /// It is an error, and not an early or late end: a loop whose time stands still must not take it for a timer that is due. It is the same type
-    /// as in [`NoTimer`](crate::RequestError::NoTimer).
+    /// The future resolves to an [`OsError`](crate::OsError) if nothing can wake the task: the system
+    /// refuses to start that thread (the system is asked once in a process), or the
+    /// [`TimeSource`](crate::TimeSource) of a custom clock fails, for example because its runtime has
+    /// been shut down. A sleep by a manual clock cannot fail. The failure is an error, and not an
+    /// early or late end: a loop whose time stands still must not take it for a timer that is due.
+    /// [`NoTimer`](crate::RequestError::NoTimer) contains the same type.
     ///
     /// # Cancel safety
-    /// Dropping the future leaves nothing behind. It can be polled by different tasks in turn; the latest is woken.
+    /// Dropping the future leaves nothing behind. Different tasks may poll it in turn; the latest
+    /// one is woken.
     pub fn sleep_until(&self, at: Instant) -> Sleep {
         Sleep {
             clock: self.clone(),
@@ -192,10 +203,10 @@ impl Clock {
         }
     }
 
-    /// What wakes a task at `at`. Nothing is armed before the first poll.
+    /// Creates a timer that wakes a task at `at`. Nothing is armed before the first poll.
     ///
     /// # Errors
-    /// The system refused the thread that its clock needs for this.
+    /// The system refused the thread that the clock needs for this.
     pub(crate) fn timer(&self, at: Instant) -> io::Result<Timer> {
         Ok(match &self.0 {
             None => Timer::System(SystemTimer::new(at)?),
@@ -209,17 +220,18 @@ impl Clock {
     }
 }
 
-/// A [`Sleeper`] of a task, and what the task's watcher knows of it.
+/// The timer of a task by a manual clock: a [`Sleeper`], and the record that the task's watcher
+/// keeps of it.
 #[derive(Debug)]
 pub(crate) struct ManualTimer {
     sleeper: Sleeper,
     clock: Clock,
-    /// What the watcher keeps while the task sleeps.
+    /// The record of the watcher while the task sleeps.
     noted: Option<WakerArc<()>>,
 }
 
 impl ManualTimer {
-    /// Tells the watcher, if there is one, once.
+    /// Reports the sleep to the watcher, if there is one, once.
     fn note(&mut self) {
         if self.noted.is_none() {
             self.noted = hooks::sleeps(|| self.clock.clone());

@@ -10,11 +10,11 @@ use std::{
 use super::clock::Clock;
 use crate::coop;
 
-/// Returns the output of the future, or `None` if it is not ready by the deadline. Without a deadline
-/// it waits for ever.
+/// Returns the output of the future, or `None` if it is not ready by the deadline. Without a
+/// deadline it waits without a limit.
 ///
-/// If the system refuses the thread of the timer, that counts as the deadline: better than to wait for
-/// ever.
+/// If the system refuses the timer thread, that counts as the deadline: the alternative would be to
+/// wait without a limit.
 pub async fn timeout_at<F: Future>(
     clock: &Clock,
     deadline: Option<Instant>,
@@ -23,7 +23,8 @@ pub async fn timeout_at<F: Future>(
     let mut future = pin!(future);
     let mut timer = deadline.map(|deadline| clock.sleep_until(deadline));
     poll_fn(|cx| {
-        // The future has a budget of its own: if it is ready at the deadline, it does not yield instead.
+        // The future has a budget of its own: so it does not yield at the deadline if it is ready
+        // then.
         let poll = coop::with_budget(coop::BUDGET, || future.as_mut().poll(cx));
         if let Poll::Ready(output) = poll {
             return Poll::Ready(Some(output));

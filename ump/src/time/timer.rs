@@ -1,12 +1,16 @@
-//! Deadlines for futures: one thread per process that sleeps until the nearest one.
+//! Deadlines for futures: one thread per process sleeps until the nearest deadline.
 //!
-//! A future without a runtime has nobody to wake it when its deadline passes. The thread `ump-timer` does it: it is
-//! started by the first future that has a deadline, sleeps until the earliest timer (for ever when there is none),
-//! and costs nothing otherwise. It wakes one task after the other, so a waker that blocks delays the deadlines of all. Blocking callers do not need it: they sleep with a time-out of their own.
+//! Without a runtime, nothing wakes a future when its deadline passes. The thread `ump-timer` does.
+//! The first future with a deadline starts it. It sleeps until the earliest timer (without a limit
+//! if there is none), and costs nothing otherwise. It wakes one task after the other, so a waker
+//! that blocks delays the deadlines of all. Blocking callers do not need it: they sleep with a
+//! time-out of their own.
 //!
-//! A forked child does not have the thread of its parent. It has a [`TimerQueue`] of its own, and a timer that was armed before the fork is armed
-//! anew when it is polled there. The thread sleeps by `park` rather than by a condition variable of `parking_lot`: that would leave it in the table of
-//! sleepers that the child inherits, by an address on a stack that is used again there.
+//! A forked child does not have the thread of its parent. It has a [`TimerQueue`] of its own, and a
+//! timer that was armed before the fork is armed anew when it is polled in the child. The thread
+//! sleeps by `park` rather than by a condition variable of `parking_lot`. The latter would leave
+//! the thread in the table of sleepers that the child inherits, by an address on a stack that the
+//! child uses again.
 
 #![forbid(unsafe_code)]
 
@@ -24,12 +28,13 @@ use crate::{
     wait::waiter::Waiter,
 };
 
-/// Tells timers of the same instant apart.
+/// Distinguishes timers of the same instant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Id(u64);
 
 impl Id {
-    /// The generation of its process is above the number.
+    /// The number of low bits for the timer's number. The generation of its process is in the bits
+    /// above.
     const NUMBER_BITS: u32 = 56;
 
     fn generation(self) -> u64 {
@@ -43,28 +48,31 @@ impl Id {
 
 static TIMER_QUEUE: PerProcess<TimerQueue> = PerProcess::new();
 
-/// That of a process.
+/// The timers of a process.
 #[derive(Default)]
 struct TimerQueue(Mutex<State>);
 
 #[derive(Default)]
 struct State {
+    /// The armed timers.
     timers: BTreeMap<(Instant, Id), Waiter>,
     /// The number of the latest timer.
     last: u64,
-    /// That of this process, if it has been started.
+    /// The timer thread of this process, if it has been started.
     thread: Option<Thread>,
-    /// What it sleeps for. It looks at the timers between its last look and its sleep, under the lock.
+    /// The sleep of the timer thread. Before it sleeps, the thread looks at the timers under the
+    /// lock in which it sets this.
     sleep: Sleep,
 }
 
 #[derive(Clone, Copy, Default)]
 enum Sleep {
-    /// It is awake, and will look before it sleeps.
+    /// The thread is awake, and looks at the timers before it sleeps.
     #[default]
     Not,
+    /// The thread sleeps until this instant.
     Until(Instant),
-    /// Until there is a timer.
+    /// The thread sleeps until there is a timer.
     ForEver,
 }
 
@@ -78,28 +86,29 @@ impl Sleep {
     }
 }
 
-/// Wakes the task that polls it once `at` has passed. Dropping it takes it back.
+/// Wakes the task that polls it once `at` has passed. Dropping it cancels the wake-up.
 #[derive(Debug)]
 pub(crate) struct SystemTimer {
     at: Instant,
-    /// As small as can be: it is in each future of a request.
+    /// The timer's identity, as small as possible: it is in every request future.
     id: Id,
 }
 
 impl SystemTimer {
-    /// A timer for `at`. Nothing is armed before the first poll.
+    /// Creates a timer for `at`. Nothing is armed before the first poll.
     ///
     /// # Errors
-    /// The system refused the thread.
+    /// The system refused the timer thread.
     pub(crate) fn new(at: Instant) -> io::Result<Self> {
         let id = TimerQueue::of_process()?.next_id()?;
         Ok(Self { at, id })
     }
 
-    /// Ready once the instant has passed; otherwise wakes the task of `cx` then.
+    /// Returns `Ready` once the instant has passed. Otherwise the timer wakes the task of `cx` at
+    /// that instant.
     ///
     /// # Errors
-    /// It is polled in a forked child, and the system refused the thread.
+    /// The timer is polled in a forked child, and the system refused the timer thread.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if Instant::now() >= self.at {
             return Poll::Ready(Ok(()));
@@ -107,12 +116,13 @@ impl SystemTimer {
         if self.id.is_of_parent() {
             *self = Self::new(self.at)?;
         }
-        // A waker is the user's code: cloned before the lock is taken, dropped after it is released.
+        // A waker is user code: it is cloned before the lock is taken, and dropped after it is
+        // released.
         let waiter = Waiter::task(cx.waker());
         let mut state = TimerQueue::of_process()?.lock();
         let replaced = state.timers.insert((self.at, self.id), waiter);
         let thread = if state.sleep.is_longer_than(self.at) {
-            // So others do not unpark it as well.
+            // The state changes, so that no other thread unparks the timer thread as well.
             state.sleep = Sleep::Not;
             state.thread.clone()
         } else {
@@ -129,7 +139,8 @@ impl SystemTimer {
 
 impl Drop for SystemTimer {
     fn drop(&mut self) {
-        // What was armed by the parent stays in the child's copy of it, whose lock may be held by a thread that is not there.
+        // A timer that the parent armed stays in the child's copy of the queue. A thread that does
+        // not exist in the child may hold the lock of that copy.
         if self.id.is_of_parent() {
             return;
         }
@@ -146,11 +157,11 @@ impl TimerQueue {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // No user code runs under it.
+        // No user code runs under the lock.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// That of another timer, once there is a thread to mind it.
+    /// Returns the identity of a new timer, after the timer thread has been started.
     fn next_id(&'static self) -> io::Result<Id> {
         let mut state = self.lock();
         if state.thread.is_none() {
@@ -182,7 +193,8 @@ impl TimerQueue {
                 Some(_) => {
                     let (_, waiter) = state.timers.pop_first().expect("just seen");
                     drop(state);
-                    // It does not panic, whatever the task's waker does: the deadlines of all the others hang on this thread.
+                    // `wake` does not panic, whatever the task's waker does: all other deadlines
+                    // depend on this thread.
                     waiter.wake();
                 }
             }

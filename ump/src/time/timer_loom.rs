@@ -1,4 +1,4 @@
-//! A timer in a model of loom.
+//! A timer in a loom model.
 
 #![forbid(unsafe_code)]
 
@@ -8,7 +8,7 @@ use std::{
     time::Instant,
 };
 
-/// Rings at the second poll, whatever the instant.
+/// A timer that fires at the second poll, whatever its instant.
 #[derive(Debug)]
 pub(crate) struct SystemTimer {
     polled: bool,

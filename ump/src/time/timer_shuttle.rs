@@ -1,4 +1,4 @@
-//! A timer in a model of shuttle.
+//! A timer in a shuttle model.
 
 #![forbid(unsafe_code)]
 
@@ -10,10 +10,11 @@ use std::{
 
 use crate::sync::{one_in, yield_now};
 
-/// One in so many looks at a timer finds that its instant has passed.
+/// One in this many polls of a timer finds that its instant has passed.
 const RINGS: u32 = 3;
 
-/// Rings at some poll, whatever the instant; others may run before the next one.
+/// A timer that fires at a random poll, whatever its instant. Other threads may run before the next
+/// poll.
 #[derive(Debug)]
 pub(crate) struct SystemTimer;
 
