@@ -1,10 +1,11 @@
-//! The primitives of a model: loom's, with the few that loom lacks expressed by those that it has.
+//! The primitives of a loom model: loom's own, and replacements for the few that loom lacks.
 
 #![forbid(unsafe_code)]
 
 use std::{ops::Deref, time::Instant};
 
-/// What wakers are made of, and what the standard library knows about this thread: the same in a model.
+/// The `Arc` of wakers, and whether this thread panics: both are the standard library's in a model
+/// as well.
 pub(crate) use std::{sync::Arc as WakerArc, thread::panicking};
 
 pub(crate) use loom::{
@@ -16,10 +17,14 @@ pub(crate) use loom::{
 /// Counters and hints are not part of the protocol: loom need not explore their interleavings.
 pub(crate) use std::sync::atomic::AtomicU64;
 
-/// loom's atomics, with compare-exchanges that can fail as the language lets them.
+/// loom's atomics, with compare-exchanges that can fail as the language allows.
 ///
-/// In loom a compare-exchange reads the newest value, whether it succeeds or fails. The language promises that only of one that succeeds: one that fails
-/// is a load, which may read an older value like any other. So a load comes first, and ends it if it does not read what is expected.
+/// In loom a compare-exchange reads the newest value, whether it succeeds or fails. The language
+/// guarantees that only for one that succeeds. One that fails is a load, which may read an older
+/// value like any other load. So these begin with a load, and fail if it does not read the expected
+/// value.
+///
+/// ORDERING: Every operation of the macro uses the orderings of its caller.
 macro_rules! atomics {
     ($($(#[$attr:meta])* $name:ident $(<$T:ident>)?: $value:ty;)+) => { $(
         $(#[$attr])*
@@ -46,8 +51,10 @@ macro_rules! atomics {
                 self.0.compare_exchange(expected, new, success, failure)
             }
 
-            /// Without a load of its own: who uses it, in a loop, has begun with a load, which may have read whatever one that fails here could. (Each
-            /// of them tries again with what it finds; more loads would only make the models some times as large.)
+            /// Has no load of its own. Each caller uses it in a loop that begins with a load, which
+            /// may have read any value that a failing exchange could read. (Each iteration tries
+            /// again with the value that it finds. More loads would only make the models several
+            /// times as large.)
             pub(crate) fn compare_exchange_weak(
                 &self,
                 expected: $value,
@@ -89,7 +96,8 @@ atomics! {
     AtomicBool: bool;
     AtomicPtr<T>: *mut T;
     AtomicUsize: usize;
-    /// To free it is an access as well: one that has to come after all the others, which loom does not ask for.
+    /// Freeing this atomic counts as an access that has to come after all others. loom does not
+    /// check that by itself.
     AtomicU32: u32;
 }
 
@@ -101,7 +109,7 @@ impl Drop for AtomicU32 {
     }
 }
 
-/// The same.
+/// loom's `UnsafeCell`. Freeing it counts as an access that has to come after all others.
 #[derive(Debug)]
 pub(crate) struct UnsafeCell<T>(loom::cell::UnsafeCell<T>);
 
@@ -145,7 +153,7 @@ impl<T> Mutex<T> {
     }
 }
 
-/// Lets the others run once; after that a deadline has passed. So both orders are explored.
+/// Yields once; after that the deadline has passed. So loom explores both orders.
 pub(crate) fn park_until(deadline: Option<Instant>) -> bool {
     if deadline.is_none() {
         park();
@@ -155,7 +163,7 @@ pub(crate) fn park_until(deadline: Option<Instant>) -> bool {
     true
 }
 
-/// Lets the holder of the lock bit run.
+/// Yields, so that the holder of the lock bit runs.
 pub(crate) fn lock_pause(_: &mut u32) {
     loom::thread::yield_now();
 }

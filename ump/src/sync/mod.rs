@@ -1,21 +1,22 @@
-//! The facade: every primitive that the crate synchronises with, named once.
+//! The facade: every synchronisation primitive of the crate, named once.
 //!
-//! Nothing else in the crate names `parking_lot`, `loom`, `std::sync` or `std::thread`. Built with
-//! `--cfg loom` the same names are loom's, and the whole crate can be model-checked. With `--cfg shuttle` they are shuttle's, for models that
-//! are too large for loom; what is left to chance is in `shuttle.rs`.
+//! No other module names `parking_lot`, `loom`, `std::sync` or `std::thread`. Built with
+//! `--cfg loom`, the same names are loom's, and the whole crate can be model-checked. With
+//! `--cfg shuttle` they are shuttle's, for models that are too large for loom; in
+//! `shuttle.rs` are the decisions that a model makes at random.
 //!
 //! | name | native | under loom |
 //! |---|---|---|
 //! | [`Mutex`] | `parking_lot` | loom's, never poisoned |
-//! | [`SpinLock`] | of the atomics | the same |
+//! | [`SpinLock`] | made of the atomics | the same |
 //! | [`Arc`] | `std` | loom's |
-//! | atomics | `std` | loom's, and an exchange that fails may read an old value |
+//! | atomics | `std` | loom's, and a failing exchange may read an old value |
 //! | [`UnsafeCell`] | `std`, behind the same two closures | loom's: it finds unsynchronised access |
-//! | freeing either in a slot | nothing | an access like another |
+//! | freeing an atomic or a cell of a slot | nothing | an access like any other |
 //! | [`of_each_thread`] | `std` | loom's |
 //! | [`WakerArc`], [`panicking`] | `std` | `std`: not part of what is modelled |
 //! | [`park`], [`Thread`] | `std::thread` | loom's |
-//! | [`park_until`] | sleeps, then says whether the deadline has passed | yields once, then it *has* passed |
+//! | [`park_until`] | sleeps, then returns whether the deadline has passed | yields once, then it *has* passed |
 
 #[cfg(not(any(loom, shuttle)))]
 pub(crate) mod fork;
@@ -40,9 +41,10 @@ pub use fork::PerProcess;
 #[cfg(not(any(loom, shuttle)))]
 pub(crate) use native::*;
 
-/// Keeps two ends that are written by different cores on different cache lines.
+/// Places a value on cache lines of its own, apart from values that other cores write.
 ///
-/// 128 bytes, since x86-64 prefetches lines in pairs and Apple's and other big ARM cores have lines of that size.
+/// The alignment is 128 bytes, since x86-64 prefetches lines in pairs, and Apple's and other big
+/// ARM cores have lines of that size.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 pub(crate) struct Padded<T>(pub(crate) T);

@@ -11,10 +11,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// What wakers are made of, and what the standard library knows about this thread.
+/// The `Arc` of wakers, and whether this thread panics.
 pub(crate) use std::{sync::Arc as WakerArc, thread::panicking};
 
-/// What each thread has of its own: known at compile time, so that to read it is one instruction.
+/// Declares thread-local statics that are initialised at compile time, so that reading one is a
+/// single instruction.
 macro_rules! of_each_thread {
     ($($(#[$attr:meta])* static $name:ident: $type:ty = $init:expr;)+) => {
         std::thread_local! { $($(#[$attr])* static $name: $type = const { $init };)+ }
@@ -32,7 +33,8 @@ pub(crate) use std::{
 
 pub(crate) use parking_lot::{Mutex, MutexGuard};
 
-/// `std::cell::UnsafeCell` behind the part of loom's interface that is used here, so that one text serves both.
+/// `std::cell::UnsafeCell` behind the part of loom's interface that the crate uses, so that one
+/// source serves both.
 #[derive(Debug)]
 pub(crate) struct UnsafeCell<T>(cell::UnsafeCell<T>);
 
@@ -41,22 +43,23 @@ impl<T> UnsafeCell<T> {
         Self(cell::UnsafeCell::new(value))
     }
 
-    /// Gives access for reading; the caller vouches that nobody writes.
+    /// Gives access for reading. The caller guarantees that no other thread writes.
     #[inline]
     pub(crate) fn with<U>(&self, f: impl FnOnce(*const T) -> U) -> U {
         f(self.0.get())
     }
 
-    /// Gives access for writing; the caller vouches for being alone.
+    /// Gives access for writing. The caller guarantees that there is no other access.
     #[inline]
     pub(crate) fn with_mut<U>(&self, f: impl FnOnce(*mut T) -> U) -> U {
         f(self.0.get())
     }
 }
 
-/// Sleeps until unparked or until `deadline`; tells whether the deadline has passed.
+/// Parks until the thread is unparked or `deadline` has passed. Returns whether the deadline has
+/// passed.
 ///
-/// May return early for no reason, like `std::thread::park`.
+/// May return early without a reason, like `std::thread::park`.
 pub(crate) fn park_until(deadline: Option<Instant>) -> bool {
     let Some(deadline) = deadline else {
         park();
@@ -69,13 +72,14 @@ pub(crate) fn park_until(deadline: Option<Instant>) -> bool {
     Instant::now() >= deadline
 }
 
-/// Looks before a lock holder is taken to have been descheduled.
+/// The number of steps before a lock holder counts as descheduled.
 const LOCK_LOOKS: u32 = 64;
 
-/// Looks and yields before it is taken to wait for our own priority.
+/// The number of steps before a lock holder counts as waiting for this thread's priority.
 const LOCK_YIELDS: u32 = 1024;
 
-/// One step of waiting for a lock bit that is held for a few instructions; `looks` counts the steps.
+/// Makes one step of waiting for a lock bit that is held for a few instructions. `looks` counts the
+/// steps.
 #[inline]
 pub(crate) fn lock_pause(looks: &mut u32) {
     *looks += 1;
@@ -83,18 +87,21 @@ pub(crate) fn lock_pause(looks: &mut u32) {
         0..LOCK_LOOKS if parallel() => hint::spin_loop(),
         // The holder was descheduled within those few instructions: only running it helps.
         0..LOCK_YIELDS => thread::yield_now(),
-        // A thread of higher real-time priority yields to nobody but its equals.
+        // A thread of higher real-time priority yields only to threads of its own priority.
         _ => thread::sleep(Duration::from_micros(50)),
     }
 }
 
-/// Whether two threads of this process can run at the same time, as it was when it was first asked.
+/// Returns whether two threads of this process can run at the same time, as it was at the first
+/// call.
 #[inline]
 pub(crate) fn parallel() -> bool {
     const ALONE: u8 = 1;
     const PARALLEL: u8 = 2;
-    /// Zero: not known yet. As above.
+    /// Zero: not known yet.
     static KNOWN: AtomicU8 = AtomicU8::new(0);
+    // ORDERING: Relaxed, also for the store below: the number guards no other data. Each thread
+    // that reads zero finds the answer by itself.
     match KNOWN.load(Ordering::Relaxed) {
         0 => {
             let parallel = can_run_in_parallel();
@@ -107,14 +114,16 @@ pub(crate) fn parallel() -> bool {
 
 #[cold]
 fn can_run_in_parallel() -> bool {
-    // What one thread may use, or less if a cgroup limits the process.
+    // The number of CPUs that this thread may use, or less if a cgroup limits the process.
     let here = thread::available_parallelism().map_or(1, NonZeroUsize::get);
     here > 1 || bound_apart()
 }
 
-/// Whether this thread is bound to one CPU while others of the process may use another one.
+/// Returns whether this thread is bound to one CPU while other threads of the process may use
+/// another one.
 ///
-/// On Linux, where `/proc` tells. Elsewhere what the asking thread may use is taken for what all may.
+/// Only Linux tells, by `/proc`. On other systems the CPUs of the calling thread are taken for
+/// those of all threads.
 fn bound_apart() -> bool {
     let cpus = |status: &Path| {
         let status = fs::read_to_string(status).ok()?;
@@ -126,7 +135,7 @@ fn bound_apart() -> bool {
     let Some(here) = cpus(Path::new("/proc/thread-self/status")) else {
         return false;
     };
-    // More than one here: then it is a cgroup that limits the process to one at a time.
+    // If there is more than one CPU here, a cgroup limits the process to one at a time.
     let bound = here.parse::<usize>().is_ok();
     let others = fs::read_dir("/proc/self/task")
         .into_iter()

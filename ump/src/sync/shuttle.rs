@@ -1,7 +1,7 @@
-//! The primitives of a large model: shuttle's, with what it leaves to chance decided by its own random numbers, so that a schedule can be
-//! replayed.
+//! The primitives of a shuttle model. They make their random decisions with shuttle's own random
+//! numbers, so that a schedule can be replayed.
 //!
-//! shuttle models sequential consistency only: what an `Ordering` is good for is loom's to find out.
+//! shuttle models sequential consistency only: the `Ordering` of an operation is checked by loom.
 
 #![forbid(unsafe_code)]
 
@@ -16,7 +16,8 @@ use shuttle::rand::{Rng, thread_rng};
 
 pub(crate) use shuttle::{thread::yield_now, thread_local as of_each_thread};
 
-/// What wakers are made of, and what the standard library knows about this thread: the same in a model.
+/// The `Arc` of wakers, and whether this thread panics: both are the standard library's in a model
+/// as well.
 pub(crate) use std::{sync::Arc as WakerArc, thread::panicking};
 
 pub(crate) use shuttle::sync::{
@@ -24,10 +25,10 @@ pub(crate) use shuttle::sync::{
     atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering},
 };
 
-/// One in so many calls of `park` returns for no reason.
+/// One in this many calls of `park` returns without a reason.
 const EARLY: u32 = 16;
 
-/// So often, at most, one looks or lets others run while it waits awake or for a deadline.
+/// The maximum number of checks, or of yields, of a thread that waits awake or for a deadline.
 const TIMES: u32 = 3;
 
 /// shuttle's mutex without poisoning.
@@ -45,11 +46,12 @@ impl<T> Mutex<T> {
     }
 }
 
-/// `std::cell::UnsafeCell` that finds access which overlaps with writing: others may run in the middle of it.
+/// `std::cell::UnsafeCell` that detects accesses that overlap with a write. Other threads may run
+/// in the middle of a write.
 #[derive(Debug)]
 pub(crate) struct UnsafeCell<T> {
     value: cell::UnsafeCell<T>,
-    /// How many read it now, or [`WRITTEN`].
+    /// The number of readers, or [`WRITTEN`].
     access: Cell<usize>,
 }
 
@@ -63,7 +65,7 @@ impl<T> UnsafeCell<T> {
         }
     }
 
-    /// Gives access for reading; the caller vouches that nobody writes.
+    /// Gives access for reading. The caller guarantees that no other thread writes.
     pub(crate) fn with<U>(&self, f: impl FnOnce(*const T) -> U) -> U {
         let readers = self.access.get();
         assert!(readers != WRITTEN, "read while it is written");
@@ -72,7 +74,7 @@ impl<T> UnsafeCell<T> {
         f(self.value.get())
     }
 
-    /// Gives access for writing; the caller vouches for being alone.
+    /// Gives access for writing. The caller guarantees that there is no other access.
     pub(crate) fn with_mut<U>(&self, f: impl FnOnce(*mut T) -> U) -> U {
         let before = self.access.replace(WRITTEN);
         assert!(before == 0, "written while it is read or written");
@@ -94,7 +96,7 @@ impl Drop for Done<'_> {
     }
 }
 
-/// Somebody who can sleep, be it a thread of shuttle's or one of its tasks.
+/// A thread or task of shuttle's that can sleep.
 #[derive(Clone, Debug)]
 pub(crate) struct Thread(Waker);
 
@@ -111,10 +113,10 @@ pub(crate) fn current() -> Thread {
     }))
 }
 
-/// Sleeps until unparked.
+/// Parks until the thread is unparked.
 ///
-/// Not shuttle's `park`: that may return for no reason whenever anybody else can run, which would make up for a wake-up that is missing.
-/// This one seldom does.
+/// This is not shuttle's `park`. That one may return without a reason whenever another thread can
+/// run, which would hide a missing wake-up. This one rarely does.
 pub(crate) fn park() {
     if one_in(EARLY) {
         return switch();
@@ -129,7 +131,7 @@ pub(crate) fn park() {
     }));
 }
 
-/// Lets others run for a while; after that a deadline has passed, or it was woken early.
+/// Yields a few times. After that the deadline has passed, or the thread was woken early.
 pub(crate) fn park_until(deadline: Option<Instant>) -> bool {
     if deadline.is_none() {
         park();
@@ -139,12 +141,12 @@ pub(crate) fn park_until(deadline: Option<Instant>) -> bool {
     one_in(2)
 }
 
-/// Lets the holder of the lock bit run.
+/// Yields, so that the holder of the lock bit runs.
 pub(crate) fn lock_pause(_: &mut u32) {
     shuttle::thread::yield_now();
 }
 
-/// Others may run here.
+/// Lets other threads run.
 fn switch() {
     shuttle::thread::sleep(Duration::ZERO);
 }

@@ -34,7 +34,7 @@ impl fmt::Debug for CustomSleep {
 /// A future that resolves at an instant. Created by [`Clock::sleep_until`].
 ///
 /// # Errors
-/// The system refused to start the thread that its clock needs to wake tasks.
+/// Nothing can wake the task: see [`Clock::sleep_until`].
 #[derive(Debug)]
 #[must_use = "futures do nothing unless awaited"]
 pub struct Sleep {
@@ -184,12 +184,12 @@ impl Clock {
     /// thread. A waker must not block.
     ///
     /// # Errors
-    /// The future resolves to an [`OsError`](crate::OsError) if nothing can wake the task: the system
-    /// refuses to start that thread (the system is asked once in a process), or the
-    /// [`TimeSource`](crate::TimeSource) of a custom clock fails, for example because its runtime has
-    /// been shut down. A sleep by a manual clock cannot fail. The failure is an error, and not an
-    /// early or late end: a loop whose time stands still must not take it for a timer that is due.
-    /// [`NoTimer`](crate::RequestError::NoTimer) contains the same type.
+    /// The future resolves to an [`OsError`](crate::OsError) if nothing can wake the task: the
+    /// system refuses to start that thread (a process starts it once), or the
+    /// [`TimeSource`](crate::TimeSource) of a custom clock fails, for example because its runtime
+    /// has been shut down. A sleep by a manual clock cannot fail. The failure is an error, and not
+    /// an early or late end: a loop whose time stands still must not take it for a timer that is
+    /// due. [`NoTimer`](crate::RequestError::NoTimer) contains the same type.
     ///
     /// # Cancel safety
     /// Dropping the future leaves nothing behind. Different tasks may poll it in turn; the latest
