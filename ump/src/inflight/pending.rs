@@ -1,12 +1,26 @@
-//! A request on its way: before it is sent, and after.
+//! A request before it is sent, and after.
 //!
 //! ```text
-//!   Draft ──send──► Entry in the queue  +  Ticket in the caller's hands
-//!     ▲                                       │
-//!     └──────────── refused                   └──► settle, or leave (withdraw, abandon)
+//!   UnsentRequest ──send──► Entry in the queue  +  PendingRequest in the caller's hands
+//!         ▲                                               │
+//!         └──────────── refused                           └──► settle, or leave (withdraw, abandon)
 //! ```
 //!
-//! An [`UnsentRequest`] owns its slot alone. Sent, it is two ends: see `slot` for who stays last. A post has only one, the queue's.
+//! An [`UnsentRequest`] owns its slot alone. Once it is sent, two ends share the slot: see `slot`
+//! for the end that owns it at last. A post has only the queue's end.
+//!
+//! # Invariants
+//!
+//! 1. An [`EmptySlot`] owns its slot alone, and the slot is empty. An [`UnsentRequest`] owns its
+//!    slot alone, and its message is in the slot. (Invariants 7 and 1 of the slot.)
+//! 2. A [`PendingRequest`] is the only caller's end of a slot that was sent and not abandoned. Its
+//!    `deliver` is that of an [`OutcomeVtable`] whose message type `S` is the slot's.
+//! 3. After `Exit::Done` or `Exit::Withdrawn` the caller's end owns the slot alone. With
+//!    `Withdrawn` the message is in the slot. With `Done` a completion is in it, and also the
+//!    message if the completion [is untaken](Completion::is_untaken). After `Exit::Abandoned` the
+//!    caller's end makes no access (invariant 5 of the slot).
+//! 4. A value in a `ManuallyDrop` is moved out once: by the function that consumes its holder, or
+//!    by the holder's `drop`.
 
 use std::{
     marker::PhantomData,
@@ -37,9 +51,9 @@ use crate::{
 /// A slot for a request whose message is not there yet.
 pub(crate) struct EmptySlot<S, R, E>(OwnedSlot<S, R, E>);
 
-// SAFETY: as for an unsent request; there is no message in it.
+// SAFETY: as for `UnsentRequest`, and there is no message in the slot (invariant 1).
 unsafe impl<S: Send, R: Send, E: Send> Send for EmptySlot<S, R, E> {}
-// SAFETY: the same; through a shared reference only its address is taken.
+// SAFETY: through a shared reference only the address of the slot is taken.
 unsafe impl<S: Send, R: Send, E: Send> Sync for EmptySlot<S, R, E> {}
 
 impl<S, R, E> EmptySlot<S, R, E> {
@@ -63,9 +77,11 @@ impl<S, R, E> EmptySlot<S, R, E> {
 /// A request that has not been sent.
 pub(crate) struct UnsentRequest<S, R, E>(ManuallyDrop<OwnedSlot<S, R, E>>);
 
-// SAFETY: it owns a message, and an `Arc` of a channel that can be shared if these three can be sent.
+// SAFETY: it owns a message, which is `Send`, and an `Arc` of a pool and thereby of a channel. Both
+// can be shared between threads if these three types are `Send`.
 unsafe impl<S: Send, R: Send, E: Send> Send for UnsentRequest<S, R, E> {}
-// SAFETY: through a shared reference only the state word and the fixed options are read.
+// SAFETY: through a shared reference only the state word, which is atomic, and the options are
+// read. The options change only through a unique reference (`set_options`).
 unsafe impl<S: Send, R: Send, E: Send> Sync for UnsentRequest<S, R, E> {}
 
 impl<S, R, E> UnsentRequest<S, R, E> {
@@ -80,19 +96,20 @@ impl<S, R, E> UnsentRequest<S, R, E> {
 
     #[inline]
     fn fill(slot: OwnedSlot<S, R, E>, message: S, caller: &'static Location<'static>) -> Self {
-        // SAFETY: it is ours alone, and empty.
+        // SAFETY: an `OwnedSlot` owns its slot alone, and it comes from the pool or an `EmptySlot`,
+        // so it is empty.
         unsafe { slot.slot().fill(message, caller) };
         Self(ManuallyDrop::new(slot))
     }
 
     #[inline]
     pub(crate) fn set_options(&mut self, options: RequestOptions) {
-        // SAFETY: it is ours alone.
+        // SAFETY: invariant 1: `self` owns the slot alone, and it is a unique reference.
         unsafe { self.core().set_options(options) };
     }
 
     pub(crate) fn set_caller(&mut self, caller: &'static Location<'static>) {
-        // SAFETY: it is ours alone.
+        // SAFETY: invariant 1: `self` owns the slot alone, and it is a unique reference.
         unsafe { self.core().set_origin(caller) };
     }
 
@@ -101,7 +118,8 @@ impl<S, R, E> UnsentRequest<S, R, E> {
         &self.0.slot().core
     }
 
-    /// Whether the outcome may be there as soon as others have run, so that it is better not armed.
+    /// Returns whether the outcome may be there as soon as other tasks have run, so that its caller
+    /// had better not register a waker.
     #[inline]
     pub(crate) fn is_to_be_awaited_awake(&self) -> bool {
         let core = self.core();
@@ -109,27 +127,29 @@ impl<S, R, E> UnsentRequest<S, R, E> {
             || (core.deadline().is_none() && core.shared().wait_policy.yields.is_worth_it())
     }
 
-    /// Leaves word whom to wake when the outcome is there.
+    /// Registers the waker for the outcome.
     pub(crate) fn preregister(&mut self, waker: &Waker) {
-        // SAFETY: it is ours alone.
+        // SAFETY: invariant 1: `self` owns the slot alone, and it is a unique reference.
         unsafe { self.core().preregister(waker) };
     }
 
     #[inline]
     pub(crate) fn into_message(self) -> S {
         let slot = self.into_owned();
-        // SAFETY: an unsent request has a message.
+        // SAFETY: invariant 1: the message is in the slot. The `OwnedSlot` that is left does not
+        // touch it.
         unsafe { slot.message() }
     }
 
     #[inline]
     fn into_owned(self) -> OwnedSlot<S, R, E> {
         let mut this = ManuallyDrop::new(self);
-        // SAFETY: `this` is not used after this.
+        // SAFETY: invariant 4: `this` was moved into a `ManuallyDrop`, so its `drop` does not run,
+        // and nothing uses it after this.
         unsafe { ManuallyDrop::take(&mut this.0) }
     }
 
-    /// Puts the request in the queue of `home`, or hands it to its handoff.
+    /// Puts the request in the queue of `home`, or hands it over to a receiver directly.
     #[inline]
     pub(crate) fn send<X>(
         self,
@@ -138,9 +158,10 @@ impl<S, R, E> UnsentRequest<S, R, E> {
         report: &OutcomeVtable<S, R, E, X>,
     ) -> Result<PendingRequest<R, E, X>, (Self, Refusal)> {
         debug_assert!(!self.core().is_post());
-        // SAFETY: it is ours alone.
+        // SAFETY: invariant 1: `self` owns the slot alone.
         unsafe { self.core().note_entry() };
-        // SAFETY: it is ours alone, with a message in it.
+        // SAFETY: invariant 1: `self` owns the slot alone, with the message in it. It is no post,
+        // as asserted above.
         let slot = if !mode.has_room() && unsafe { home.hand_over(self.core()) } {
             self.into_owned().into_slot()
         } else {
@@ -162,7 +183,7 @@ impl<S, R, E> UnsentRequest<S, R, E> {
         mode: WaitMode<'_>,
     ) -> Result<(), (Self, Refusal)> {
         debug_assert!(self.core().is_post());
-        // SAFETY: it is ours alone.
+        // SAFETY: invariant 1: `self` owns the slot alone.
         unsafe { self.core().note_entry() };
         let RequestOptions { lane, deadline, .. } = self.core().options();
         let (_, wake) = self.offer(home, mode)?;
@@ -180,13 +201,16 @@ impl<S, R, E> UnsentRequest<S, R, E> {
         mode: WaitMode<'_>,
     ) -> Result<(NonNull<Slot<S, R, E>>, DeferredWake), (Self, Refusal)> {
         let slot = self.into_owned().into_slot();
-        // SAFETY: an unsent request owns its slot alone, so this is the only entry (or the one before is void, as it was refused). The slot
-        // stays alive: it is the pending request's until that leaves, or if it is a post, the entry's.
+        // SAFETY: invariant 1: the request owned its slot alone, with the message in it, so this is
+        // the only entry. (If the request was refused before, the entry of that attempt is void.)
+        // The slot stays alive: the caller's end keeps it until the pending request leaves; a post
+        // belongs to the entry.
         let entry = unsafe { Entry::new(slot) };
         match home.send(entry, mode) {
             Ok(wake) => Ok((slot, wake)),
             Err(refusal) => {
-                // SAFETY: refused, so the slot is ours again.
+                // SAFETY: the channel refused the request, so its entry is void and this end owns
+                // the slot alone again. The slot came out of `into_slot` above.
                 let slot = unsafe { OwnedSlot::from_core(slot.cast()) };
                 Err((Self(ManuallyDrop::new(slot)), refusal))
             }
@@ -196,7 +220,8 @@ impl<S, R, E> UnsentRequest<S, R, E> {
 
 impl<S, R, E> Drop for UnsentRequest<S, R, E> {
     fn drop(&mut self) {
-        // SAFETY: it is not used after this, and an unsent request has a message.
+        // SAFETY: invariant 4: nothing uses `self.0` after this. Invariant 1: the request owns its
+        // slot alone, and there is a message but no outcome in it.
         unsafe {
             SlotCore::discard(
                 ManuallyDrop::take(&mut self.0)
@@ -207,14 +232,14 @@ impl<S, R, E> Drop for UnsentRequest<S, R, E> {
     }
 }
 
-/// How a caller's end came to its end.
+/// How the caller's end of a request came to its end.
 #[derive(Debug)]
 pub(crate) enum Exit {
-    /// The outcome is in the slot, which is ours.
+    /// The outcome is in the slot, which the caller's end owns alone.
     Done,
-    /// Taken out of the queue: the message is in the slot, which is ours.
+    /// The request was withdrawn: the message is in the slot, which the caller's end owns alone.
     Withdrawn(ExitReason),
-    /// A handler has it, and the slot with it.
+    /// The request was taken, and the slot is the server's end's.
     Abandoned(ExitReason),
 }
 
@@ -222,9 +247,9 @@ pub(crate) enum Exit {
 #[derive(Debug)]
 pub(crate) enum ExitReason {
     TimedOut,
-    /// It would wait for itself.
+    /// The caller would wait for itself.
     WouldDeadlock(Cycle),
-    /// It does not want to know any more.
+    /// The caller does not want the outcome any more.
     Cancelled,
 }
 
@@ -245,7 +270,7 @@ impl ExitReason {
         }
     }
 
-    /// What one who is told hears, if the request was still queued.
+    /// Returns the caller's error if the request was still queued.
     fn withdrawn<S, E>(self, message: S) -> RequestError<S, E> {
         match self {
             Self::WouldDeadlock(cycle) => RequestError::WouldDeadlock(message, cycle),
@@ -253,7 +278,7 @@ impl ExitReason {
         }
     }
 
-    /// The same, if a handler had it.
+    /// Returns the caller's error if a handler had the request.
     fn abandoned<S, E>(self) -> RequestError<S, E> {
         match self {
             Self::WouldDeadlock(cycle) => RequestError::WouldDeadlockTaken(cycle),
@@ -262,12 +287,12 @@ impl ExitReason {
     }
 }
 
-/// What a caller is told if there is no reply.
+/// An error that a caller gets if there is no reply.
 pub(crate) trait FromRequestError<S, E> {
     fn new(error: RequestError<S, E>) -> Self;
 }
 
-/// All, with the message if it was not executed.
+/// Keeps every detail, and the message if the request was not executed.
 impl<S, E> FromRequestError<S, E> for RequestError<S, E> {
     #[inline]
     fn new(error: Self) -> Self {
@@ -275,7 +300,7 @@ impl<S, E> FromRequestError<S, E> for RequestError<S, E> {
     }
 }
 
-/// What there is to tell to a caller that has set no deadline and does not want the message back.
+/// Keeps what matters to a caller that has set no deadline and does not want the message back.
 impl<S, E> FromRequestError<S, E> for Error<E> {
     #[inline]
     fn new(error: RequestError<S, E>) -> Self {
@@ -283,33 +308,38 @@ impl<S, E> FromRequestError<S, E> for Error<E> {
     }
 }
 
-/// How the outcome of a request with these types is told to its caller.
+/// How a request with these types reports its outcome to its caller.
 pub(crate) struct OutcomeVtable<S, R, E, X> {
     deliver: OutcomeFn<R, E, X>,
     message: PhantomData<fn(S)>,
 }
 
-/// Turns the end of a request into what its caller is told, and lets go of the slot if it is ours.
+/// Turns the end of a request into the caller's result, and gives up the slot if the caller's end
+/// owns it alone.
 ///
-/// Safety: the core is the caller's end of a slot that was an [`UnsentRequest`] with the types of the [`OutcomeVtable`], in the state that `Exit` says.
+/// Safety: the core is the caller's end of a slot that was an [`UnsentRequest`] with the types of
+/// the [`OutcomeVtable`], in the state that `Exit` says.
 type OutcomeFn<R, E, X> = unsafe fn(NonNull<SlotCore<R, E>>, Exit) -> Result<R, X>;
 
 impl<S, R, E, X: FromRequestError<S, E>> OutcomeVtable<S, R, E, X> {
-    /// To whom it may concern.
+    /// For a caller that may outlive its client.
     pub(crate) const DETACHED: Self = Self {
         deliver: deliver::<S, R, E, X>,
         message: PhantomData,
     };
 
-    /// To one who borrows the client, or owns it, until it is told. (Otherwise the slot would be lost.)
+    /// For a caller that borrows or owns the client until it has the outcome. (Otherwise the slot
+    /// would be lost.)
     pub(crate) const BORROWED: Self = Self {
         deliver: deliver_to_borrower::<S, R, E, X>,
         message: PhantomData,
     };
 }
 
+/// Reports to a caller that may outlive its client.
+///
 /// # Safety
-/// See [`OutcomeFn`].
+/// That of [`OutcomeFn`].
 unsafe fn deliver<S, R, E, X: FromRequestError<S, E>>(
     core: NonNull<SlotCore<R, E>>,
     end: Exit,
@@ -317,26 +347,30 @@ unsafe fn deliver<S, R, E, X: FromRequestError<S, E>>(
     if let Exit::Abandoned(why) = end {
         return Err(X::new(why.abandoned()));
     }
-    // SAFETY: the slot is ours alone.
+    // SAFETY: invariant 3: it is not `Abandoned`, so the caller's end owns the slot alone. By this
+    // function's contract the types are the slot's.
     let slot = unsafe { OwnedSlot::<S, R, E>::from_core(core) };
-    // SAFETY: it is in the state that `end` says.
+    // SAFETY: by this function's contract the slot is in the state that `end` says, which is not
+    // `Abandoned`.
     unsafe { read(&slot, end) }
 }
 
+/// Reports to a caller that keeps the client, and puts the slot back without a lock.
+///
 /// # Safety
-/// See [`OutcomeFn`].
+/// That of [`OutcomeFn`].
 #[inline]
 unsafe fn deliver_to_borrower<S, R, E, X: FromRequestError<S, E>>(
     core: NonNull<SlotCore<R, E>>,
     end: Exit,
 ) -> Result<R, X> {
-    /// Puts it back when what it held is where it belongs.
+    /// Puts the slot back after its contents have been moved out.
     struct Used<S, R, E>(ManuallyDrop<OwnedSlot<S, R, E>>);
 
     impl<S, R, E> Drop for Used<S, R, E> {
         #[inline]
         fn drop(&mut self) {
-            // SAFETY: it is not used after this.
+            // SAFETY: invariant 4: nothing uses `self.0` after this.
             unsafe { ManuallyDrop::take(&mut self.0) }.put_back();
         }
     }
@@ -344,27 +378,35 @@ unsafe fn deliver_to_borrower<S, R, E, X: FromRequestError<S, E>>(
     if let Exit::Abandoned(why) = end {
         return Err(X::new(why.abandoned()));
     }
-    // SAFETY: the slot is ours alone.
+    // SAFETY: invariant 3: it is not `Abandoned`, so the caller's end owns the slot alone. By this
+    // function's contract the types are the slot's.
     let slot = Used(ManuallyDrop::new(unsafe {
         OwnedSlot::<S, R, E>::from_core(core)
     }));
-    // SAFETY: it is in the state that `end` says.
+    // SAFETY: by this function's contract the slot is in the state that `end` says, which is not
+    // `Abandoned`.
     unsafe { read(&slot.0, end) }
 }
 
+/// Moves the result out of the slot.
+///
 /// # Safety
-/// The slot is in the state that `end` says, which is not `Abandoned`. Afterwards it is empty.
+/// The slot is in the state that `end` says, which is not `Abandoned`. Afterwards the slot is
+/// empty.
 #[inline]
 unsafe fn read<S, R, E, X: FromRequestError<S, E>>(
     slot: &OwnedSlot<S, R, E>,
     end: Exit,
 ) -> Result<R, X> {
     if let Exit::Withdrawn(why) = end {
-        // SAFETY: nobody took the message.
+        // SAFETY: invariant 3: with `Withdrawn` the message is in the slot, and it is moved out
+        // once.
         let message = unsafe { slot.message() };
         return Err(X::new(why.withdrawn(message)));
     }
-    // SAFETY: it is done, and told once. It is read where it is, as a reply may be large.
+    // SAFETY: invariant 3: `end` is `Done`, so the completion is in the slot, and it is read once.
+    // `ptr::read` moves each part out once, and the slot does not drop it. It is read in place, as
+    // a reply may be large.
     unsafe {
         slot.with_completion(|completion| {
             Err(X::new(match completion {
@@ -372,7 +414,7 @@ unsafe fn read<S, R, E, X: FromRequestError<S, E>>(
                 Completion::App(error) => RequestError::App(ptr::read(error)),
                 Completion::NoReply(why) => RequestError::NoReply(ptr::read(why)),
                 Completion::Overdue => RequestError::TimeoutTaken,
-                // Nobody took the message.
+                // The message was not taken, so it is in the slot (invariant 3).
                 Completion::ServerDisappeared => RequestError::ServerDisappeared(slot.message()),
                 Completion::Expired => RequestError::TimeoutQueued(slot.message()),
             }))
@@ -380,13 +422,14 @@ unsafe fn read<S, R, E, X: FromRequestError<S, E>>(
     }
 }
 
-/// The plain error of a request that waits for room, with no deadline but its client's default.
+/// Returns the plain error of a request that waits for room and has no deadline but its client's
+/// default.
 #[inline]
 pub(crate) fn without_details<S, E>(error: RequestError<S, E>) -> Error<E> {
     match error {
         RequestError::App(error) => Error::App(error),
-        // It has nothing better for one who would wait for itself or has waited long enough; and as to whether it was executed, this
-        // promises nothing.
+        // `Error` has no better variant for a caller that would wait for itself or that has timed
+        // out. `NoReply` promises nothing as to whether the request was executed.
         RequestError::NoReply(_)
         | RequestError::WouldDeadlock(..)
         | RequestError::WouldDeadlockTaken(_)
@@ -398,40 +441,46 @@ pub(crate) fn without_details<S, E>(error: RequestError<S, E>) -> Error<E> {
     }
 }
 
-/// The caller's end of a request that was sent. Dropped, it cancels the request.
+/// The caller's end of a request that was sent. Dropping it cancels the request.
 pub(crate) struct PendingRequest<R, E, X> {
     core: NonNull<SlotCore<R, E>>,
     deliver: OutcomeFn<R, E, X>,
     error: PhantomData<X>,
 }
 
-// SAFETY: it brings a reply or an error to its thread. The message it may bring back is part of `X`; where it is not (a plain [`Error`]),
-// the one who makes the pending request sees to it that the message can be dropped anywhere.
+// SAFETY: it brings a reply or an error to its thread. The message that it may bring back is part
+// of `X`. Where it is not (a plain [`Error`]), the code that creates the pending request makes sure
+// that the message can be dropped on any thread.
 unsafe impl<R: Send, E: Send, X: Send> Send for PendingRequest<R, E, X> {}
-// SAFETY: through a shared reference only the state word and the fixed options are read.
+// SAFETY: through a shared reference only the state word, which is atomic, and the options, which
+// do not change (invariant 9 of the slot), are read.
 unsafe impl<R: Send, E: Send, X: Send> Sync for PendingRequest<R, E, X> {}
 
 impl<R, E, X> PendingRequest<R, E, X> {
     #[inline]
     pub(crate) fn core(&self) -> &SlotCore<R, E> {
-        // SAFETY: alive, as the caller's end has not left.
+        // SAFETY: invariant 2: the caller's end has not let go of the slot, so it is alive
+        // (invariant 8 of the slot).
         unsafe { self.core.as_ref() }
     }
 
-    /// The outcome, which is there.
+    /// Returns the outcome, which must be there.
     #[inline]
     pub(crate) fn settle(self) -> Result<R, X> {
         assert!(self.core().is_done());
         let this = ManuallyDrop::new(self);
-        // SAFETY: the types are those of the unsent request (see `UnsentRequest::send`), and it is done.
+        // SAFETY: invariant 2: the types are those of the unsent request (see
+        // `UnsentRequest::send`). The assertion has seen `DONE`, and `this` is not dropped, so the
+        // outcome is read once.
         unsafe { (this.deliver)(this.core, Exit::Done) }
     }
 
-    /// Ends the request, unless the outcome was quicker.
+    /// Ends the request before its outcome. If the outcome is there already, returns the outcome.
     pub(crate) fn leave(self, why: ExitReason) -> Result<R, X> {
         let this = ManuallyDrop::new(self);
         let end = this.end(why);
-        // SAFETY: the types are those of the unsent request, and this is how it ended.
+        // SAFETY: invariant 2: the types are those of the unsent request. `end` is how it ended,
+        // and `this` is not dropped, so this is read once.
         unsafe { (this.deliver)(this.core, end) }
     }
 
@@ -439,11 +488,12 @@ impl<R, E, X> PendingRequest<R, E, X> {
         if self.core().is_done() {
             return Exit::Done;
         }
-        // SAFETY: the caller's end of a slot that was sent and not abandoned.
+        // SAFETY: invariant 2: this is the caller's end of a slot that was sent and not abandoned.
         if unsafe { SlotCore::withdraw(self.core, why.untaken()) } {
             return Exit::Withdrawn(why);
         }
-        // SAFETY: the same; it was not withdrawn.
+        // SAFETY: invariant 2: this is the caller's end of a slot that was sent. It was not
+        // withdrawn, so it has been taken or is done.
         let Some(wake) = (unsafe { SlotCore::abandon(self.core, why.taken()) }) else {
             return Exit::Done;
         };
@@ -455,7 +505,9 @@ impl<R, E, X> PendingRequest<R, E, X> {
 impl<R, E, X> Drop for PendingRequest<R, E, X> {
     fn drop(&mut self) {
         match self.end(ExitReason::Cancelled) {
-            // SAFETY: the slot is ours alone; there is an outcome in it, and the message if that says so.
+            // SAFETY: invariant 3: the caller's end owns the slot alone, with a completion in it
+            // that has not been read. Once the completion has been moved out, the message is there
+            // exactly if the completion is untaken.
             Exit::Done => unsafe {
                 let completion = self.core().completion();
                 if completion.is_untaken() {
@@ -464,7 +516,7 @@ impl<R, E, X> Drop for PendingRequest<R, E, X> {
                     SlotCore::release(self.core);
                 }
             },
-            // SAFETY: the slot is ours alone, and nobody took the message.
+            // SAFETY: invariant 3: the caller's end owns the slot alone, and the message is in it.
             Exit::Withdrawn(_) => unsafe { SlotCore::discard(self.core) },
             Exit::Abandoned(_) => {}
         }

@@ -1,17 +1,37 @@
-//! Where a client keeps its slots: made when one is needed, used again for the next request.
+//! The slots that a client keeps: allocated when one is needed, and used again for the next
+//! request.
 //!
 //! ```text
-//!   Nest ──take──► Draft ──sent, answered or handed back──► let go of ──► Nest
-//!     └── none there: allocate              the pool is closed or full ──► freed
+//!   SlotPool ──take──► UnsentRequest ──sent, answered or handed back──► given up ──► SlotPool
+//!     └── none there: allocate                        the pool is closed or full ──► freed
 //! ```
 //!
-//! So a client that waits for one reply at a time has one slot, which costs an allocation at its first request, and neither an
-//! allocation nor a reference count after that: a slot holds its pool, and thereby its channel, for as long as it exists. This is a
-//! cycle while the slot is in the pool; dropping the client, which closes the pool, breaks it.
+//! A client that waits for one reply at a time has one slot. It costs an allocation at the client's
+//! first request, and neither an allocation nor a reference count after that: a slot holds its
+//! pool, and thereby its channel, for as long as the slot exists. This is a reference cycle while
+//! the slot is in the pool. Dropping the client closes the pool and breaks the cycle.
 //!
-//! The **first** slot is taken by one exchange, and a request that borrows or owns the client puts it back by a store, since more would slow down
-//! two ends that are awake (see `slot`). That store must not come after the pool was closed, and it does not: such a request keeps the client until
-//! it has been told. Whoever does not know that the client is there lets go of a slot under the lock of the pool.
+//! The **first** slot is taken by one exchange. A request that borrows or owns the client puts it
+//! back by a store, since more would slow down two ends that are awake (see `slot`). That store
+//! must not come after the pool was closed. It does not, since such a request keeps the client
+//! until it has its outcome. A request that may outlive the client gives up its slot under the lock
+//! of the pool.
+//!
+//! # Invariants
+//!
+//! 1. A slot holds an `Arc` of its pool, and the pool one of its channel. So the pool and the
+//!    channel live at least as long as each slot.
+//! 2. An [`OwnedSlot`] owns its slot alone (invariant 7 of the slot). Its holder has moved message
+//!    and outcome out of the slot before it drops the `OwnedSlot` or puts it back, so a slot in the
+//!    pool is idle and empty.
+//! 3. Each slot is the first field of a `PooledSlot` in a `Box` that `OwnedSlot::new` made, with
+//!    the types of its vtable.
+//! 4. Only the holder of the right to the first slot, which `out` grants, writes `first`, and it
+//!    does so once, before it uses the slot. The slot at `first` is the pool's while `out` is
+//!    false.
+//! 5. `close` frees the slots of the pool, and thereby perhaps the pool, only after it has had the
+//!    lock of the pool, and it runs after every `put_back` that does without that lock (see above).
+//!    So the pool is alive in `keep` until the lock is released, and in `put_back` until the store.
 
 use std::{
     mem::ManuallyDrop,
@@ -27,25 +47,28 @@ use crate::{
     sync::{Arc, AtomicBool, AtomicPtr, Ordering, SpinLock},
 };
 
-/// Slots but the first are kept up to this number of bytes.
+/// The slots other than the first are kept up to this number of bytes.
 const KEPT: usize = 32 * 1024;
 
 pub(crate) struct SlotPool<S, R, E> {
     pub(crate) channel: Arc<Channel<S, R, E>>,
     /// The first slot, once it was made.
     first: AtomicPtr<PooledSlot<S, R, E>>,
-    /// Whether somebody has the right to the first slot.
+    /// Whether a holder has the right to the first slot.
     out: AtomicBool,
-    /// The others; none once the pool is closed.
+    /// The other slots; `None` once the pool is closed.
     more: SpinLock<Option<Vec<OwnedSlot<S, R, E>>>>,
 }
 
-// SAFETY: it is a reference to the channel and idle slots, in which nothing of the user's is.
+// SAFETY: it is a reference to the channel, which can be shared if these three types are `Send`,
+// and idle slots, which are empty (invariant 2).
 unsafe impl<S: Send, R: Send, E: Send> Send for SlotPool<S, R, E> {}
-// SAFETY: the same; slots are taken out and put in by atomic operations.
+// SAFETY: for the same reason. Through a shared reference slots are taken out and put in by atomic
+// operations or under the lock.
 unsafe impl<S: Send, R: Send, E: Send> Sync for SlotPool<S, R, E> {}
 
-/// `repr(C)`: a pointer to it is a pointer to its slot, and to the core of that.
+/// A slot and its pool. `repr(C)`: a pointer to it is a pointer to its slot, and to the core of
+/// that.
 #[repr(C)]
 struct PooledSlot<S, R, E> {
     slot: Slot<S, R, E>,
@@ -62,11 +85,14 @@ impl<S, R, E> SlotPool<S, R, E> {
         })
     }
 
-    /// An idle slot. To be called while the pool is open.
+    /// Takes an idle slot, or makes one. To be called while the pool is open.
     #[inline]
     pub(crate) fn take(this: &Arc<Self>) -> OwnedSlot<S, R, E> {
-        // Relaxed: the exchange decides. Acquire: pairs with the Release with which it was put back. Who fails writes nothing: after a write loom
-        // would take the one that puts the slot back for an earlier one, although it cannot be.
+        // ORDERING: Relaxed load, as the exchange decides. The exchange is Acquire on success and
+        // pairs with the Release stores of `keep` and `put_back`: the slot as its last holder left
+        // it, and `first`, are visible. On failure it is Relaxed, as nothing of the first slot is
+        // used. A thread that fails writes nothing: after a write, loom would order the store that
+        // puts the slot back before it, although that cannot be.
         let (free, out) = (false, true);
         if this.out.load(Ordering::Relaxed) == free
             && this
@@ -74,11 +100,12 @@ impl<S, R, E> SlotPool<S, R, E> {
                 .compare_exchange(free, out, Ordering::Acquire, Ordering::Relaxed)
                 .is_ok()
         {
-            // Relaxed: written by who had the right to it before us.
+            // ORDERING: Relaxed. A former holder of the right to the first slot wrote it (invariant
+            // 4), and the exchange above has made that visible.
             let first = NonNull::new(this.first.load(Ordering::Relaxed));
             return first.map_or_else(|| Self::make_first(this), OwnedSlot);
         }
-        // SAFETY: alive, as it is shared.
+        // SAFETY: the lock is part of the pool, which `this` keeps alive.
         let kept = unsafe { SpinLock::with((&this.more).into(), |more| more.as_mut()?.pop()) };
         kept.unwrap_or_else(|| OwnedSlot::new(this))
     }
@@ -86,33 +113,38 @@ impl<S, R, E> SlotPool<S, R, E> {
     #[cold]
     fn make_first(this: &Arc<Self>) -> OwnedSlot<S, R, E> {
         let first = OwnedSlot::new(this);
+        // ORDERING: Relaxed. The Release store of `keep` or `put_back` makes it visible to the
+        // Acquire of the next `take`, or of `close`.
         this.first.store(first.0.as_ptr(), Ordering::Relaxed);
         first
     }
 
     #[inline]
     fn is_first(&self, slot: &OwnedSlot<S, R, E>) -> bool {
-        // Relaxed: if it is the first, this was written before it was given to us.
+        // ORDERING: Relaxed. If `slot` is the first one, `first` was written before its holder got
+        // the slot (invariant 4). If it is not, `first` never equals it.
         self.first.load(Ordering::Relaxed) == slot.0.as_ptr()
     }
 
-    /// Keeps an idle slot; gives it back if there are too many, or nobody needs one any more.
+    /// Keeps an idle slot. Returns the slot if there are too many, or if the pool is closed.
     ///
-    /// By pointer: see [`SpinLock`]. Once the slot is kept, the client may be dropped and free slot and pool, but only after it has got the lock,
-    /// and our last access is the store that releases it.
+    /// This takes a pointer: see [`SpinLock`]. Once the slot is kept, the client may be dropped and
+    /// may free slot and pool, but only after it has got the lock. The last access of this function
+    /// is the store that releases the lock.
     ///
     /// # Safety
-    /// `this` is the pool that the slot came from, which is alive as the slot holds it.
+    /// `this` is the pool that the slot came from. It is alive, since the slot holds it.
     unsafe fn keep(this: NonNull<Self>, slot: OwnedSlot<S, R, E>) -> Option<OwnedSlot<S, R, E>> {
         let look = |more: &mut Option<Vec<_>>| {
             let Some(more) = more else {
                 return Some(slot);
             };
-            // SAFETY: alive, as nobody frees it without the lock, which is ours.
+            // SAFETY: invariant 5: this closure runs under the lock, so the pool is alive.
             let pool = unsafe { this.as_ref() };
             if pool.is_first(&slot) {
                 let _ = ManuallyDrop::new(slot);
-                // Release: pairs with the Acquire of `take` and `close`.
+                // ORDERING: Release, pairs with the Acquire of `take` and `close`: the slot as this
+                // holder left it, and `first`, are visible to the next one.
                 pool.out.store(false, Ordering::Release);
             } else if (more.len() + 1) * size_of::<PooledSlot<S, R, E>>() <= KEPT {
                 more.push(slot);
@@ -121,22 +153,28 @@ impl<S, R, E> SlotPool<S, R, E> {
             }
             None
         };
-        // SAFETY: the lock is part of the pool, which is alive until it is released.
+        // SAFETY: the lock is part of the pool, which is alive until the lock is released: until
+        // `look` has run because the slot holds it (invariant 1), and then by invariant 5.
         unsafe { SpinLock::with(NonNull::from(&(*this.as_ptr()).more), look) }
     }
 
-    /// The client goes: nothing is kept any more.
+    /// Closes the pool and frees its slots, as the client is dropped. From now on nothing is kept.
     pub(crate) fn close(&self) {
         let take_all = |more: &mut Option<Vec<_>>| {
-            // Acquire: pairs with the Release with which it was put back: by who had the client, so before, or under the lock.
+            // ORDERING: Acquire, pairs with the Release stores of `keep` and `put_back`: the slot
+            // as its last holder left it, and `first`, are visible. `put_back` runs while the
+            // client is there, so before this; `keep` runs under the lock.
             let first = if self.out.load(Ordering::Acquire) {
                 None
             } else {
+                // ORDERING: Relaxed. The Acquire above has made it visible: `first` is written
+                // before `out` is cleared, or it is null still.
                 NonNull::new(self.first.load(Ordering::Relaxed))
             };
             (more.take(), first)
         };
-        // SAFETY: alive, as the client, which goes, holds it until this is done.
+        // SAFETY: the lock is part of the pool, which the client that is dropped holds until this
+        // function returns.
         let (more, first) = unsafe { SpinLock::with((&self.more).into(), take_all) };
         let first = first.map(OwnedSlot);
         let all = more.into_iter().flatten().chain(first);
@@ -144,7 +182,8 @@ impl<S, R, E> SlotPool<S, R, E> {
     }
 }
 
-/// A slot that belongs to who holds this, alone; without message and outcome, as far as it knows. It goes back to the pool when dropped.
+/// A slot that its holder owns alone. As far as this type knows, it holds neither message nor
+/// outcome. Dropping it returns it to the pool.
 pub(crate) struct OwnedSlot<S, R, E>(NonNull<PooledSlot<S, R, E>>);
 
 impl<S, R, E> OwnedSlot<S, R, E> {
@@ -155,15 +194,19 @@ impl<S, R, E> OwnedSlot<S, R, E> {
             discard: discard::<S, R, E>,
         };
         let pooled = Box::new(PooledSlot {
-            // SAFETY: `shared` is part of the channel, which `pool` keeps alive as long as the slot.
+            // SAFETY: invariant 1: `shared` is part of the channel, which `pool` keeps alive as
+            // long as the slot.
             slot: unsafe { Slot::new(RequestOptions::PLAIN, pool.channel.shared(), vtable) },
             pool: Arc::clone(pool),
         });
         Self(NonNull::from(Box::leak(pooled)))
     }
 
+    /// Takes the slot of `core` into ownership again.
+    ///
     /// # Safety
-    /// `core` is that of a slot with these types, which came out of [`into_slot`](Self::into_slot) and belongs to nobody else.
+    /// `core` is that of a slot with these types, which came out of [`into_slot`](Self::into_slot).
+    /// The caller of this function owns the slot alone.
     #[inline]
     pub(crate) unsafe fn from_core(core: NonNull<SlotCore<R, E>>) -> Self {
         Self(core.cast())
@@ -176,7 +219,7 @@ impl<S, R, E> OwnedSlot<S, R, E> {
 
     #[inline]
     fn pooled(&self) -> &PooledSlot<S, R, E> {
-        // SAFETY: alive, as it is ours.
+        // SAFETY: invariant 2: `self` owns the slot alone, so it has not been freed.
         unsafe { self.0.as_ref() }
     }
 
@@ -185,46 +228,57 @@ impl<S, R, E> OwnedSlot<S, R, E> {
         &self.pooled().slot
     }
 
+    /// Moves the message out.
+    ///
     /// # Safety
-    /// There is a message in it; afterwards there is not.
+    /// There is a message in the slot; afterwards there is not.
     #[inline]
     pub(crate) unsafe fn message(&self) -> S {
-        // SAFETY: it is ours alone, and the message is there.
+        // SAFETY: invariant 2: `self` owns the slot alone. By this function's contract the message
+        // is there.
         unsafe { self.slot().message() }
     }
 
-    /// Shows the outcome where it is.
+    /// Passes the outcome to `read` where it is.
     ///
     /// # Safety
-    /// There is one in it; afterwards there is not: `read` moves out of it what there is to move.
+    /// There is an outcome in the slot. Afterwards there is not: `read` moves out of it what it
+    /// needs.
     #[inline]
     pub(crate) unsafe fn with_completion<T>(&self, read: impl FnOnce(&Completion<R, E>) -> T) -> T {
-        // SAFETY: it is ours alone, and the outcome is there.
+        // SAFETY: invariant 2: `self` owns the slot alone. By this function's contract the outcome
+        // is there and was not read before.
         unsafe { self.slot().core.with_completion(read) }
     }
 
-    /// Lets go of it, without a lock if it can. To be called while the client is there for certain (otherwise it may be lost).
+    /// Puts the slot back, without a lock if it is the first one. To be called while the client
+    /// certainly exists: otherwise the slot may be lost.
     #[inline]
     pub(crate) fn put_back(self) {
         let pool = &self.pooled().pool;
         if pool.is_first(&self) {
-            // SAFETY: it is ours alone.
+            // SAFETY: invariant 2: `self` owns the slot alone.
             unsafe { self.slot().clear() };
             let pool = NonNull::from(&**pool);
             let _ = ManuallyDrop::new(self);
-            // SAFETY: the slot holds it. Once that is in the pool, both may be freed, but our last access is the store. The reference is to the
-            // atomic alone.
+            // SAFETY: invariant 1: the slot holds the pool. Once the slot is in the pool, both may
+            // be freed, but the last access of this function is the store (invariant 5). The
+            // reference is to the atomic alone.
             let out = unsafe { &(*pool.as_ptr()).out };
-            // Release: pairs with the Acquire of `take` and `close`.
+            // ORDERING: Release, pairs with the Acquire of `take` and `close`: the slot as this
+            // holder left it, and `first`, are visible to the next one.
             out.store(false, Ordering::Release);
         }
     }
 
     fn free(self) {
         let slot = self.into_slot();
-        // SAFETY: it was ours alone.
+        // SAFETY: invariant 2: this function owned the slot alone, and uses it no more if it is
+        // left to the handoff.
         if !unsafe { SlotCore::leave_to_handoff(slot.cast::<SlotCore<R, E>>()) } {
-            // SAFETY: the same, and the handoff does not watch it.
+            // SAFETY: invariant 2: this function owns the slot alone, and the slot is unarmed, so
+            // nobody else can reach it. It is empty, as its holder has moved message and outcome
+            // out.
             unsafe { free(slot) };
         }
     }
@@ -233,10 +287,10 @@ impl<S, R, E> OwnedSlot<S, R, E> {
 impl<S, R, E> Drop for OwnedSlot<S, R, E> {
     fn drop(&mut self) {
         let this = Self(self.0);
-        // SAFETY: it is ours alone.
+        // SAFETY: invariant 2: `this` owns the slot alone.
         unsafe { this.slot().clear() };
         let pool = NonNull::from(&*this.pooled().pool);
-        // SAFETY: alive, as the slot holds it.
+        // SAFETY: invariant 1: `pool` is the pool that the slot holds.
         if let Some(this) = unsafe { SlotPool::keep(pool, this) } {
             this.free();
         }
@@ -246,36 +300,46 @@ impl<S, R, E> Drop for OwnedSlot<S, R, E> {
 /// Frees the memory of a slot.
 ///
 /// # Safety
-/// Nobody can reach it, and neither message nor outcome is in it.
+/// No other thread can reach the slot, and it holds neither message nor outcome.
 pub(crate) unsafe fn free<S, R, E>(slot: NonNull<Slot<S, R, E>>) {
-    // SAFETY: it came from a `Box` in `OwnedSlot::new`.
+    // SAFETY: invariant 3: it came from a `Box` in `OwnedSlot::new`. By this function's contract
+    // this is the last use.
     drop(unsafe { Box::from_raw(slot.cast::<PooledSlot<S, R, E>>().as_ptr()) });
 }
 
+/// Implements [`SlotVtable::withdraw`].
+///
 /// # Safety
-/// See [`SlotVtable::withdraw`]; `core` is that of a `PooledSlot` with these three types.
+/// That of [`SlotVtable::withdraw`]. `core` is that of a `PooledSlot` with these three types.
 unsafe fn withdraw<S, R, E>(core: NonNull<SlotCore<R, E>>, why: Untaken) -> bool {
-    // SAFETY: it is the first field of the first field of a `PooledSlot`, which is alive.
+    // SAFETY: invariant 3: `core` is the first field of the first field of a `PooledSlot`. It is
+    // alive, since the caller's end has not let go of it.
     let pooled = unsafe { core.cast::<PooledSlot<S, R, E>>().as_ref() };
-    // SAFETY: alive, and it was sent to this channel.
+    // SAFETY: the slot is alive, and it was sent to the channel of its pool, if it was sent at all.
     unsafe { pooled.pool.channel.withdraw(&pooled.slot, why) }
 }
 
+/// Implements [`SlotVtable::release`].
+///
 /// # Safety
-/// See [`SlotVtable::release`]; `core` is that of a `PooledSlot` with these three types.
+/// That of [`SlotVtable::release`]. `core` is that of a `PooledSlot` with these three types.
 unsafe fn release<S, R, E>(core: NonNull<SlotCore<R, E>>) {
-    // SAFETY: it belongs to the caller of this function, who gives it up.
+    // SAFETY: by this function's contract its caller owns the slot alone, and gives it up. It came
+    // out of `into_slot` when its request was sent or discarded.
     drop(unsafe { OwnedSlot::<S, R, E>::from_core(core) });
 }
 
+/// Implements [`SlotVtable::discard`].
+///
 /// # Safety
-/// See [`SlotVtable::discard`]; `core` is that of a `PooledSlot` with these three types.
+/// That of [`SlotVtable::discard`]. `core` is that of a `PooledSlot` with these three types.
 unsafe fn discard<S, R, E>(core: NonNull<SlotCore<R, E>>) {
-    // SAFETY: it belongs to the caller of this function, who gives it up.
+    // SAFETY: by this function's contract its caller owns the slot alone, and gives it up. It came
+    // out of `into_slot` when its request was sent or discarded.
     let owned = unsafe { OwnedSlot::<S, R, E>::from_core(core) };
-    // SAFETY: the caller of this function says that it is there.
+    // SAFETY: by this function's contract the message is in the slot.
     let message = unsafe { owned.message() };
     drop(owned);
-    // The user's code comes last: it may panic.
+    // The user's code runs last, as it may panic.
     drop(message);
 }

@@ -4,15 +4,15 @@
 
 use crate::{channel::Channel, options::Lane, sync::Arc};
 
-/// Reserved room. Dropped, it is given back.
+/// Room in the queue that is reserved for one request. Dropping it gives the room back.
 pub(crate) struct ReservedRoom<S, R, E> {
-    /// None once it is used.
+    /// `None` once the room is used.
     channel: Option<Arc<Channel<S, R, E>>>,
     lane: Lane,
 }
 
 impl<S, R, E> ReservedRoom<S, R, E> {
-    /// It has been reserved.
+    /// Wraps room that the channel has just reserved.
     pub(crate) fn reserved(channel: &Arc<Channel<S, R, E>>, lane: Lane) -> Self {
         Self {
             channel: Some(Arc::clone(channel)),
@@ -24,7 +24,7 @@ impl<S, R, E> ReservedRoom<S, R, E> {
         self.lane
     }
 
-    /// A request has it now.
+    /// Marks the room as used by a request.
     pub(crate) fn spend(mut self) {
         self.channel = None;
     }

@@ -1,4 +1,4 @@
-//! Getting a request into the queue: at once, or by waiting for room, blocking or async.
+//! Sends a request into the queue: at once, or after waiting for room, blocking or async.
 
 #![forbid(unsafe_code)]
 
@@ -48,7 +48,8 @@ impl NotSent {
     }
 }
 
-/// Offers a request until it is let in, sleeping while there is no room, until its deadline.
+/// Offers a request until the channel admits it. Sleeps while there is no room, until the request's
+/// deadline.
 #[inline]
 pub(crate) fn send_blocking<S, R, E, T>(
     channel: &Channel<S, R, E>,
@@ -78,7 +79,8 @@ pub(crate) fn send_blocking<S, R, E, T>(
             watched = Some(asked.map_err(NotSent::WouldDeadlock)?);
             mem::forget(leaves);
             if matches!(watched, Some(Some(_))) {
-                // Looks again before it parks: the watcher is the user's code, which may use up the unpark.
+                // Check again before parking: the watcher is the user's code, which may use up the
+                // unpark.
                 continue;
             }
         }
@@ -89,7 +91,7 @@ pub(crate) fn send_blocking<S, R, E, T>(
     }
 }
 
-/// Leaves the line for room when dropped: a watcher is the user's code, and may panic.
+/// Stops waiting for room when dropped: a watcher is the user's code, and may panic.
 struct StopSending<'a, S, R, E>(&'a Channel<S, R, E>, Lane, &'a mut WaiterKey);
 
 impl<S, R, E> Drop for StopSending<'_, S, R, E> {
@@ -98,7 +100,7 @@ impl<S, R, E> Drop for StopSending<'_, S, R, E> {
     }
 }
 
-/// What one waits for who waits for room.
+/// Describes a wait for room to the watchers.
 pub(crate) fn for_room<S, R, E>(
     channel: &Channel<S, R, E>,
     request: RequestId,
@@ -116,7 +118,7 @@ pub(crate) fn for_room<S, R, E>(
     }
 }
 
-/// What to make of an unsent request: [`UnsentRequest::send`] or [`UnsentRequest::post`].
+/// How to send an unsent request: [`UnsentRequest::send`] or [`UnsentRequest::post`].
 pub(crate) trait Offer<S, R, E, T>:
     Fn(
     UnsentRequest<S, R, E>,
@@ -137,18 +139,20 @@ impl<S, R, E, T, F> Offer<S, R, E, T> for F where
 
 /// A request on its way into the queue, awaited.
 pub(crate) struct Sending<C: AsRef<Channel<S, R, E>>, S, R, E> {
-    /// Kept alive, so that the server does not leave before a request that waits for room.
+    /// The client is kept, so that the server does not close before a request that waits for room
+    /// is sent.
     client: C,
-    /// Until it has been let in or refused.
+    /// The request, until it is admitted or refused.
     unsent: Option<UnsentRequest<S, R, E>>,
     key: WaiterKey,
     timer: Option<Timer>,
     if_room: bool,
-    /// Room that was reserved for it.
+    /// Room that was reserved for the request.
     room: Option<ReservedRoom<S, R, E>>,
-    /// That of the future that sends and, if it awaits the outcome, does that.
+    /// The cooperative budget of the future that sends the request and, if it awaits the outcome,
+    /// of that wait.
     pub(crate) coop: Coop,
-    /// Whether it has waited for room, so that the timer wakes who waits for that.
+    /// Whether the request has waited for room, so that the timer holds the waker of that wait.
     has_waited: bool,
 }
 
@@ -171,7 +175,8 @@ impl<C: AsRef<Channel<S, R, E>>, S, R, E> Sending<C, S, R, E> {
         }
     }
 
-    /// Leaves word whom to wake when the outcome is there; unless its caller had better wait awake.
+    /// Registers the waker for the outcome, unless the caller had better wait awake. Returns
+    /// whether it has.
     #[inline]
     pub(crate) fn preregister(&mut self, waker: &Waker) -> bool {
         let unsent = self
@@ -183,26 +188,28 @@ impl<C: AsRef<Channel<S, R, E>>, S, R, E> Sending<C, S, R, E> {
         };
         let core = unsent.core();
         let Ok(exchanged) = hooks::polled(waker, || core.awaited(core.deadline(), true)) else {
-            // One that has not been sent waits for nobody; it will be asked about again.
+            // A request that has not been sent waits for nobody. The watcher is asked again later.
             return false;
         };
         unsent.preregister(exchanged.as_ref().unwrap_or(waker));
         true
     }
 
-    /// Its deadline does not matter any more.
+    /// Drops the timer, as the deadline does not matter any more.
     pub(crate) fn drop_timer(&mut self) {
         self.timer = None;
     }
 
-    /// The timer, for the one who waits for the outcome. Not one that wakes who waits for room: a watcher would find that its waker is kept, and
-    /// take the request for one that still does.
+    /// Takes the timer for the wait for the outcome. Returns `None` if the timer holds the waker of
+    /// a wait for room: a watcher would find that its waker is kept, and take the request for one
+    /// that still waits for room.
     pub(crate) fn take_timer(&mut self) -> Option<Timer> {
         let timer = self.timer.take();
         if self.has_waited { None } else { timer }
     }
 
-    /// Ready when it has been let in (with what `offer` made of it) or refused. Not to be polled after that.
+    /// Becomes ready when the request is admitted (with the result of `offer`) or refused. Not to
+    /// be polled after that.
     #[inline]
     pub(crate) fn poll<T>(
         &mut self,
@@ -244,7 +251,8 @@ impl<C: AsRef<Channel<S, R, E>>, S, R, E> Sending<C, S, R, E> {
                 refusal
             })
         };
-        // One that cannot be full needs no line.
+        // A request that has reserved room, that must not wait, or whose channel is unbounded does
+        // not wait in line.
         if self.room.is_some() {
             return match offer(WaitMode::Reserved) {
                 Ok(sent) => {
@@ -311,7 +319,8 @@ impl<C: AsRef<Channel<S, R, E>>, S, R, E> Drop for Sending<C, S, R, E> {
 
 pub(crate) const POLLED_AGAIN: &str = "polled after it was ready";
 
-/// Offers, and registers for room if there is none. Asks for the waiter only then.
+/// Offers a request, and registers a waiter for room if there is none. Calls `waiter` only in that
+/// case.
 #[inline]
 pub(crate) fn offer_in_line<T>(
     key: &mut WaiterKey,
