@@ -40,7 +40,8 @@ pub(super) struct Entry {
 }
 
 /// What the table need not have, and why.
-pub(super) const APART: [(&str, &str); 10] = [
+pub(super) const APART: [(&str, &str); 11] = [
+    ("ump::ChannelEvent", "the future of `Closed` and `Deserted`"),
     ("ump::consume_budget", "it waits for nothing"),
     ("ump::timeout_at", "within other futures"),
     (
@@ -52,7 +53,7 @@ pub(super) const APART: [(&str, &str); 10] = [
         "within `Sleep`, by the clock of a runtime",
     ),
     (
-        "ump::Asking",
+        "ump::RequestState",
         "the future of `Client::areq` and `RequestFuture`",
     ),
     (
