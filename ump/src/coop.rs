@@ -1,21 +1,28 @@
 //! Cooperative scheduling: a task that always finds something ready lets other tasks run.
 //!
-//! An executor runs a task until that returns `Pending`. A task that takes requests from a queue which is never empty would never do so, and on an
-//! executor of one thread nothing else would run. So the futures and streams of these crates have a **budget**: after [`BUDGET`] results that came
-//! without waiting, the next poll wakes its own waker and returns `Pending`, once. That is how tokio does it (its
-//! [`coop`](https://docs.rs/tokio/latest/tokio/task/coop/index.html) module; the article
-//! [*Reducing tail latencies with automatic cooperative task yielding*](https://tokio.rs/blog/2020-04-preemption) has the reasons). Here it works on any
-//! executor, and beside tokio's own budget.
+//! An executor runs a task until the task returns `Pending`. A task that takes requests from a
+//! queue that is never empty would never do so, and on an executor of one thread nothing else would
+//! run. So the futures and streams of these crates have a **budget**: after [`BUDGET`] results that
+//! came without waiting, the next poll wakes its own waker and returns `Pending`, once. This is how
+//! tokio does it (see its [`coop`](https://docs.rs/tokio/latest/tokio/task/coop/index.html) module;
+//! the article
+//! [*Reducing tail latencies with automatic cooperative task yielding*](https://tokio.rs/blog/2020-04-preemption)
+//! explains why). Here it works on any executor, and in addition to tokio's own budget.
 //!
-//! - A poll that yields does nothing else: no request is taken, no message sent, no place in a wait queue given up, and no wake-up used up.
-//! - The budget belongs to the thread. So a task that uses several of these futures in turn has one budget for all of them. A result that its future waited for is not
-//!   counted: tasks that wait pay nothing.
-//! - Blocking calls have no budget. Neither has a poll with a waker that has no data, such as [`Waker::noop`]: nobody would poll again.
-//! - Code that polls a future once, to look whether it is ready (`poll!`, `timeout(Duration::ZERO, ..)`), may for this reason find it pending although there is something.
-//!   [`Server::try_pop`](crate::Server::try_pop), [`WaitReply::try_get`](crate::WaitReply::try_get) and the like look without waiting.
+//! - A poll that yields does nothing else. It takes no request, sends no message, gives up no place
+//!   in a wait queue, and uses up no wake-up.
+//! - The budget belongs to the thread. So a task that uses several of these futures in turn has one
+//!   budget for all of them. A result for which its future has waited is not counted: tasks that
+//!   wait pay nothing.
+//! - Blocking calls have no budget. A poll with a waker that has no data, such as [`Waker::noop`],
+//!   has none either: nothing would poll again.
+//! - Code that polls a future once to check whether it is ready (`poll!`,
+//!   `timeout(Duration::ZERO, ..)`) may for this reason find the future pending although there is a
+//!   result. [`Server::try_pop`](crate::Server::try_pop),
+//!   [`WaitReply::try_get`](crate::WaitReply::try_get) and similar methods check without waiting.
 //!
-//! Executors, and loops that drive futures, can give each turn of a task [a budget of its own](with_budget); futures of your own use the same budget
-//! through [`Coop`]:
+//! Executors, and loops that drive futures, can give each turn of a task
+//! [a budget of its own](with_budget). Other futures can use the same budget through [`Coop`]:
 //!
 //! ```
 //! use std::{cell::Cell, pin::pin, task::{Context, Waker}};
@@ -34,20 +41,24 @@
 //!     let mut cx = Context::from_waker(Waker::noop());
 //!     coop::with_budget(10, || task.as_mut().poll(&mut cx)).is_pending()
 //! };
-//! assert!(turn()); // though there always is a request
+//! assert!(turn()); // although there always is a request
 //! assert_eq!(taken.get(), 10);
 //! ```
 //!
 //! # When the budget is restored
 //!
-//! Only the executor knows when the turn of a task is over. What shows it to a future is that it returned `Pending` and is polled again:
+//! Only the executor knows when the turn of a task is over. A future can tell by having returned
+//! `Pending` and being polled again:
 //!
-//! - A future that has waited and returns a result restores the budget, if no result was counted on the thread in between. (Its task had nothing
-//!   else to do, so it let others run. A task that selects among several streams, of which one waits and another is always ready, spends its budget
-//!   all the same.)
-//! - When the budget is spent, each future that is polled yields, whichever it is, so that a task that selects among several streams yields as a
-//!   whole. A future that has yielded and is polled again, or is dropped instead, restores the budget. Futures of other tasks that are polled before
-//!   that yield as well, but only a few: a thread of a thousand tasks does not do everything twice because one of them is busy.
+//! - A future that has waited and returns a result restores the budget, if no result was counted on
+//!   the thread in between. (Its task had nothing else to do, so it let other tasks run. A task
+//!   that selects among several streams, of which one waits and another is always ready, still
+//!   spends its budget.)
+//! - When the budget is spent, every future that is polled yields, so that a task that selects
+//!   among several streams yields as a whole. A future that has yielded restores the budget when it
+//!   is polled again or dropped. Futures of other tasks that are polled before that yield as well,
+//!   but only a few of them: a thread of a thousand tasks does not do everything twice because one
+//!   of the tasks is busy.
 
 #![forbid(unsafe_code)]
 
@@ -59,8 +70,9 @@ use std::{
 
 use crate::sync::of_each_thread;
 
-/// How many results each thread has at first. In a model of loom no limit, unless the model sets one; in one of shuttle a small one, so that models of a few
-/// requests see what happens when it is spent.
+/// The number of results that each thread has at first. A loom model has no limit, unless the model
+/// sets one. A shuttle model has a small one, so that models of a few requests show what happens
+/// when the budget is spent.
 const INITIAL_BUDGET: u32 = if cfg!(loom) {
     u32::MAX
 } else if cfg!(shuttle) {
@@ -69,35 +81,39 @@ const INITIAL_BUDGET: u32 = if cfg!(loom) {
     BUDGET
 };
 
-/// How many results may come without waiting before a future yields, unless an executor or a loop says otherwise. The same as tokio's.
+/// The number of results that may come without waiting before a future yields, unless an executor
+/// or a loop sets another one. It is the same as tokio's.
 pub const BUDGET: u32 = 128;
 
-/// So many futures of other tasks yield before the budget is restored.
+/// The number of futures of other tasks that yield before the budget is restored.
 const OTHERS: u8 = 4;
-/// So many futures of the same task do.
+/// The number of futures of the same task that yield before the budget is restored.
 const OWN: u8 = 64;
 
 of_each_thread! {
-    /// How many results are left.
+    /// The number of results that are left.
     static LEFT: Cell<u32> = Cell::new(INITIAL_BUDGET);
+    /// The scope of the current budget.
     static SCOPE: Cell<Scope> = Cell::new(Scope::of(INITIAL_BUDGET, false));
 }
 
-/// What is needed only when nothing is left.
+/// The part of the state that is needed only when the budget is spent.
 #[derive(Clone, Copy, Debug)]
 struct Scope {
     /// The whole budget.
     budget: u32,
-    /// Whether somebody polls again after each `Pending`, whatever the waker.
+    /// Whether the task is polled again after each `Pending`, whatever its waker.
     is_driven: bool,
     /// The data of the waker of the first future that yielded since the budget was spent.
     task: usize,
-    /// How many futures have yielded since: of that task, and of others.
+    /// The number of futures of that task that have yielded since.
     own: u8,
+    /// The number of futures of other tasks that have yielded since.
     others: u8,
 }
 
 impl Scope {
+    /// Creates a scope in which no future has yielded.
     const fn of(budget: u32, is_driven: bool) -> Self {
         Self {
             budget,
@@ -108,7 +124,7 @@ impl Scope {
         }
     }
 
-    /// Counts a future that yields. False if there have been enough.
+    /// Counts a future that yields. Returns false if enough futures have yielded.
     fn count(&mut self, waker: &Waker) -> bool {
         let task = waker.data().addr();
         if self.own == 0 {
@@ -124,7 +140,7 @@ impl Scope {
         more
     }
 
-    /// Begins anew, with the whole budget.
+    /// Restores the whole budget.
     fn restore() {
         let Self {
             budget, is_driven, ..
@@ -134,12 +150,14 @@ impl Scope {
     }
 }
 
-/// Runs `f`, which polls a task, with a budget of so many results; then the thread has the budget again that it had before.
+/// Runs `f`, which polls a task, with a budget of `results` results. After that the thread has its
+/// previous budget again.
 ///
-/// For executors and whatever else drives futures and polls them again after each `Pending`. [`Clock::block_on`](crate::Clock::block_on) does so, and so do
-/// the loops of `ump-server`. With zero each future yields before its first result; `u32::MAX` is no limit.
+/// Use it in executors and in other code that drives futures and polls them again after each
+/// `Pending`. [`Clock::block_on`](crate::Clock::block_on) does so, and so do the loops of
+/// `ump-server`. With zero each future yields before its first result; `u32::MAX` is no limit.
 pub fn with_budget<T>(results: u32, f: impl FnOnce() -> T) -> T {
-    /// Also if it panics.
+    /// Restores the previous budget, also if `f` panics.
     struct Restore(u32, Scope);
 
     impl Drop for Restore {
@@ -156,17 +174,20 @@ pub fn with_budget<T>(results: u32, f: impl FnOnce() -> T) -> T {
     f()
 }
 
-/// Counts one result against the budget, and yields first if it is spent: for loops that do something of their own between their awaits. As
-/// tokio's `consume_budget`.
+/// Counts one result against the budget, and yields first if the budget is spent.
+///
+/// For loops that do work of their own between their awaits, like tokio's `consume_budget`.
 ///
 /// # Cancel safety
-/// It can be dropped at any time.
+/// The future can be dropped at any time.
 pub async fn consume_budget() {
     let mut coop = Coop::new();
     poll_fn(|cx| coop.poll(cx, |_| Poll::Ready(()))).await;
 }
 
-/// How one future or stream stands with the budget. For futures of your own: one for each, kept from poll to poll.
+/// The state of one future or stream with regard to the budget.
+///
+/// Use it in futures of your own: one for each future, kept from poll to poll.
 ///
 /// ```
 /// use std::{pin::Pin, task::{Context, Poll}};
@@ -192,23 +213,24 @@ pub struct Coop(State);
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum State {
-    /// It has returned nothing, or a result.
+    /// The future has returned nothing yet, or a result.
     #[default]
     Fresh,
-    /// It has returned `Pending` while so many results were left. Its next result is not counted.
+    /// The future has returned `Pending` when this number of results was left. Its next result is
+    /// not counted.
     Waited(u32),
-    /// It has returned `Pending`, but only to let others run.
+    /// The future has returned `Pending`, but only to let other tasks run.
     Yielded,
 }
 
 impl Coop {
-    /// Of a future that has not been polled.
+    /// Creates the state of a future that has not been polled.
     #[must_use]
     pub const fn new() -> Self {
         Self(State::Fresh)
     }
 
-    /// Polls, unless it is time to yield.
+    /// Calls `poll`, unless it is time to yield.
     #[inline]
     pub fn poll<T>(
         &mut self,
@@ -223,19 +245,19 @@ impl Coop {
         polled
     }
 
-    /// Whether to go on; else it is time to yield.
+    /// Returns whether to go on. If it returns false, it is time to yield.
     #[inline]
     pub(crate) fn begin(&mut self, cx: &Context<'_>) -> bool {
         self.0.begin(cx.waker())
     }
 
-    /// Notes what came of it.
+    /// Records the outcome of a poll.
     #[inline]
     pub(crate) fn end<T>(&mut self, polled: &Poll<T>) {
         self.end_many(polled, |_| 1);
     }
 
-    /// The same, for something that may be several results in one.
+    /// Records the outcome of a poll that may return several results in one.
     #[inline]
     pub(crate) fn end_many<T>(&mut self, polled: &Poll<T>, results: impl FnOnce(&T) -> usize) {
         match polled {
@@ -259,6 +281,7 @@ impl State {
         }
     }
 
+    /// Returns the state that [`to_number`](Self::to_number) turned into this number.
     #[inline]
     pub(crate) const fn from_number(number: u64) -> Self {
         match number {
@@ -269,13 +292,14 @@ impl State {
         }
     }
 
-    /// The state after `Pending`.
+    /// Returns the state after `Pending`.
     #[inline]
     pub(crate) fn waited() -> Self {
         Self::Waited(LEFT.with(Cell::get))
     }
 
-    /// Whether to go on; else it has arranged to be polled again.
+    /// Returns whether to go on. If it returns false, the task has been woken so that it is polled
+    /// again.
     #[inline]
     pub(crate) fn begin(&mut self, waker: &Waker) -> bool {
         LEFT.with(Cell::get) > 0 || self.goes_on(waker)
@@ -285,7 +309,8 @@ impl State {
     fn goes_on(&mut self, waker: &Waker) -> bool {
         let mut scope = SCOPE.with(Cell::get);
         if !scope.is_driven && waker.data().is_null() {
-            // Polled by hand, perhaps by a task that is busy otherwise: that has to yield all the same.
+            // The future is polled by hand, perhaps by a task that is busy otherwise. That task
+            // still has to yield.
             return true;
         }
         if *self == Self::Yielded || !scope.count(waker) {
@@ -298,7 +323,7 @@ impl State {
         false
     }
 
-    /// It returns so many results.
+    /// Records that the future returns this number of results.
     #[inline]
     pub(crate) fn end(&mut self, results: usize) {
         LEFT.with(|left| match *self {
@@ -313,7 +338,7 @@ impl State {
     }
 }
 
-/// One that has yielded in vain restores the budget.
+/// Restores the budget if the future has yielded and is not polled again.
 impl Drop for Coop {
     #[inline]
     fn drop(&mut self) {
@@ -339,6 +364,7 @@ mod tests {
     #[derive(Default)]
     struct Task(AtomicUsize);
 
+    // ORDERING: Relaxed for every operation on `Task`: each test uses one thread.
     impl Wake for Task {
         fn wake(self: Arc<Self>) {
             self.0.fetch_add(1, Ordering::Relaxed);
@@ -351,7 +377,7 @@ mod tests {
         coop.poll(&mut cx, |_| Poll::Ready(())).is_ready()
     }
 
-    /// On a thread whose budget nobody else uses.
+    /// Runs a test on a thread whose budget nothing else uses.
     fn alone(test: impl FnOnce() + Send + 'static) {
         thread::spawn(test).join().unwrap();
     }
@@ -384,11 +410,12 @@ mod tests {
             let mut streams = [(); 3].map(|()| Coop::new());
             for _ in 0..3 {
                 let mut results = 0;
-                // Whichever is ready first, as `select!` does, from a task that goes on as long as one is.
+                // The first stream that is ready, as with `select!`, by a task that goes on as long
+                // as one is.
                 while streams.iter_mut().any(|stream| poll(stream, &task)) {
                     results += 1;
                 }
-                // Each may have yielded in an earlier turn.
+                // Each stream may have yielded in an earlier turn.
                 assert!(results <= 4 * BUDGET, "{results}");
             }
         });
@@ -495,7 +522,7 @@ mod tests {
             assert!((0..10 * BUDGET).all(|_| ready()));
             assert!(with_budget(0, || !ready()));
             assert!(ready());
-            // It does not restore the budget of the task that polls so.
+            // Such a poll does not restore the budget of the task that makes it.
             let task = Arc::new(Task::default());
             assert!(!poll(&mut Coop::new(), &task));
         });

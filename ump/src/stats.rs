@@ -1,14 +1,15 @@
-//! The counters of a channel: what was accepted, and how each request ended.
+//! The counters of a channel: the accepted requests, and how each of them ended.
 
 #![forbid(unsafe_code)]
 
 use crate::sync::{AtomicU64, Ordering};
 
-/// What has happened on a channel so far, and what it holds now.
+/// A snapshot of a channel's counters: what has happened so far, and what the channel holds now.
 ///
-/// Every accepted request is counted under exactly one ending once it has ended, so at every quiet moment
-/// `accepted == queued + taken + ended()`. Endings are counted before they become visible to the caller. A
-/// snapshot taken while requests are under way may see one in the middle of its step.
+/// Every accepted request is counted under exactly one ending once it has ended. So in every quiet
+/// moment `accepted == queued + taken + ended()`. An ending is counted before it becomes visible to
+/// the caller. A snapshot that is taken while requests are under way may show one in the middle of
+/// a step.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 #[cfg_attr(feature = "serde", serde(default))]
@@ -16,42 +17,45 @@ use crate::sync::{AtomicU64, Ordering};
 pub struct Stats {
     /// Requests and posts that entered the queue.
     pub accepted: u64,
-    /// Waiting in the queue now.
+    /// Requests that wait in the queue now.
     pub queued: u64,
-    /// In the hands of a handler now.
+    /// Requests that a handler holds now.
     pub taken: u64,
-    /// Ended in a reply; for posts: were handled.
+    /// Requests that ended in a reply, and posts that were handled.
     pub replied: u64,
-    /// Ended in the application's own error.
+    /// Requests that ended in the application's own error.
     pub failed: u64,
-    /// The handler let go of the request without an answer.
+    /// Requests that the handler dropped without an answer.
     pub no_reply: u64,
-    /// The handler panicked with the request in its hands.
+    /// Requests that the handler held when it panicked.
     pub panicked: u64,
-    /// The server went before the request was taken.
+    /// Requests that were not taken before the server was dropped.
     pub server_disappeared: u64,
-    /// The deadline passed in the queue: never executed.
+    /// Requests whose deadline passed in the queue: never executed.
     pub timeout_queued: u64,
-    /// The deadline passed while a handler held the request.
+    /// Requests whose deadline passed while a handler held them.
     pub timeout_taken: u64,
-    /// The caller left while the request was queued: never executed.
+    /// Requests whose caller left while they were queued: never executed.
     pub cancelled_queued: u64,
-    /// The caller left while a handler held the request.
+    /// Requests whose caller left while a handler held them.
     pub cancelled_taken: u64,
-    /// The caller would have waited for itself, so it was sent away while the request was queued: never executed. See
-    /// [`hooks`](crate::hooks).
+    /// Requests that were queued when their caller got an error because it would have deadlocked:
+    /// never executed. See [`hooks`](crate::hooks).
     pub would_deadlock_queued: u64,
-    /// The caller would have waited for itself, so it was sent away while a handler held the request.
+    /// Requests that a handler held when their caller got an error because it would have
+    /// deadlocked.
     pub would_deadlock_taken: u64,
-    /// Room that is [reserved](crate::Client::reserve) now, for requests that have not been sent. Not part of `accepted`.
+    /// Permits that are [reserved](crate::Client::reserve) now, for requests that have not been
+    /// sent. They are not part of `accepted`.
     pub reserved: u64,
-    /// Never entered the queue: it was full, it was too late, the server was gone, or the caller left while it waited for room; as a request or
-    /// to reserve room for one. Not part of `accepted`.
+    /// Requests, and reservations of room for one, that never entered the queue: the queue was
+    /// full, the deadline had passed, the server was gone, or the caller left while it waited for
+    /// room. They are not part of `accepted`.
     pub refused: u64,
 }
 
 impl Stats {
-    /// The number of requests that have ended, one way or the other.
+    /// Returns the number of requests that have ended in any way.
     #[must_use]
     pub fn ended(&self) -> u64 {
         self.processed()
@@ -61,7 +65,7 @@ impl Stats {
             + self.would_deadlock_queued
     }
 
-    /// The number of requests that a handler took and that have ended.
+    /// Returns the number of requests that a handler took and that have ended.
     #[must_use]
     pub fn processed(&self) -> u64 {
         self.replied
@@ -74,7 +78,7 @@ impl Stats {
     }
 }
 
-/// How a request that was taken can end.
+/// The endings of a request that was taken.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Ending {
     Replied,
@@ -98,24 +102,32 @@ impl Ending {
     ];
 }
 
-/// The endings of taken requests: counted without the channel's lock, by whoever ends them.
+/// The endings of taken requests. The thread that ends a request counts it, without the channel's
+/// lock.
 #[derive(Debug, Default)]
 pub(crate) struct AtomicCounters([AtomicU64; 7]);
 
 impl AtomicCounters {
-    // Relaxed throughout: what makes a count visible is the hand-over of the slot that follows it.
+    // ORDERING: Relaxed for every operation of this type. A count becomes visible to the caller by
+    // the hand-over of the slot that follows it (the Release that sets `DONE`). For a snapshot,
+    // coherence and the channel's lock suffice: it reads the endings before it takes the lock, and
+    // a taking from the queue is counted under the lock before its ending. So a snapshot that
+    // includes the ending includes the taking as well. The handoff passes requests on without the
+    // lock; for these `QueueCounters::stats` subtracts with saturation.
 
+    /// Counts an ending.
     #[inline]
     pub(crate) fn count(&self, ending: Ending) {
         self.0[ending as usize].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Takes a count back: the other side had ended the request first.
+    /// Takes a count back, because the other end had ended the request first.
     pub(crate) fn uncount(&self, ending: Ending) {
         self.0[ending as usize].fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// Counts without a locked instruction, for who is the only one to count here.
+    /// Counts an ending without a locked instruction. The caller must be the only one that counts
+    /// here.
     #[inline]
     pub(crate) fn count_exclusive(&self, ending: Ending) {
         let count = &self.0[ending as usize];
@@ -127,7 +139,7 @@ impl AtomicCounters {
     }
 }
 
-/// How a request can end without having been taken.
+/// The endings of a request that was not taken.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Untaken {
     Timeout,
@@ -136,7 +148,7 @@ pub(crate) enum Untaken {
     WouldDeadlock,
 }
 
-/// What is counted under the channel's lock: all that happens to the queue.
+/// The counters under the channel's lock, for all that happens to the queue.
 #[derive(Debug, Default)]
 pub(crate) struct QueueCounters {
     pub(crate) accepted: u64,
@@ -151,8 +163,8 @@ impl QueueCounters {
         self.untaken[ending as usize] += 1;
     }
 
-    /// Joins the books. `ended` was read first, so that no ending is seen without its taking. `handed_over` were accepted and taken by the
-    /// handoff, `handed` wait there.
+    /// Combines the counters. `ended` was read first, so that no ending is seen without its taking.
+    /// The handoff accepted and passed on `handed_over` requests, and holds `handed` now.
     pub(crate) fn stats(&self, ended: Stats, handed_over: u64, queued: u64, handed: u64) -> Stats {
         Stats {
             accepted: self.accepted + handed_over + handed,
