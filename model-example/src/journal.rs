@@ -1,41 +1,41 @@
-//! What an audit has on record, and the checks that wait for more of it.
+//! The records of an audit, and the checks that wait for later records.
 
 use std::mem;
 
-use crate::messages::{Checker, Complaint, Statement};
+use crate::messages::{AuditContext, CheckError, Statement};
 
 /// The records of an audit.
 #[derive(Debug, Default)]
 pub(crate) struct Journal {
     recorded: Statement,
-    /// Statements that count deposits whose records are still in the audit's queue, and who asked.
-    unsettled: Vec<(Statement, Checker)>,
+    /// Checks of statements that include deposits whose records are still in the audit's queue.
+    unsettled: Vec<(Statement, AuditContext)>,
 }
 
 impl Journal {
-    /// Enters a deposit.
+    /// Records a deposit.
     pub(crate) fn record(&mut self, amount: u32) {
         self.recorded = self.recorded.after(amount);
-        for (stated, checker) in mem::take(&mut self.unsettled) {
-            self.check(stated, checker);
+        for (stated, context) in mem::take(&mut self.unsettled) {
+            self.check(stated, context);
         }
     }
 
-    /// Answers a check: now, or when all that the account has stated is on record.
-    pub(crate) fn check(&mut self, stated: Statement, checker: Checker) {
+    /// Replies to a check at once, or when all deposits of the statement are recorded.
+    pub(crate) fn check(&mut self, stated: Statement, context: AuditContext) {
         if stated.entries > self.recorded.entries {
-            self.unsettled.push((stated, checker));
+            self.unsettled.push((stated, context));
         } else {
-            let _ = checker.answer(compare(self.recorded, stated));
+            let _ = context.answer(compare(self.recorded, stated));
         }
     }
 }
 
-/// Whether the books agree.
-pub(crate) fn compare(recorded: Statement, stated: Statement) -> Result<(), Complaint> {
+/// Compares the records of the audit with the statement of the account.
+pub(crate) fn compare(recorded: Statement, stated: Statement) -> Result<(), CheckError> {
     if recorded == stated {
         Ok(())
     } else {
-        Err(Complaint::Mismatch { recorded, stated })
+        Err(CheckError::Mismatch { recorded, stated })
     }
 }

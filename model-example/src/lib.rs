@@ -1,16 +1,19 @@
-//! Two servers that ask each other, small enough to be model-checked: an account, and an audit of its books.
+//! Two servers that send requests to each other, small enough to be model-checked: an account, and
+//! an audit of it.
 //!
-//! Each owns its state. A deposit is answered once the audit has it on record; a check asks the account for its statement, and compares.
-//! So each needs the other, and who gets that wrong has a program that hangs, seldom. There are three of them:
+//! Each owns its state. A deposit is answered when the audit has recorded it. A check requests the
+//! account's statement and compares. So each depends on the other, and a mistake in that makes the
+//! program hang, rarely. There are three versions:
 //!
-//! | module | how they need each other | |
+//! | module | how they depend on each other | |
 //! |---|---|---|
-//! | [`waiting`] | each waits for the other's answer, within its loop | wrong: a deposit and a check at the same time hang |
-//! | [`passing`] | the account passes the duty to answer on to the audit, and never waits | threads |
-//! | [`tasks`] | the account keeps what it owes until the audit has answered, and goes on | tasks |
+//! | [`waiting`] | each waits for the other's reply within its loop | wrong: a concurrent deposit and check hang |
+//! | [`passing`] | the account hands the reply context on to the audit, and never waits | right, on threads |
+//! | [`tasks`] | the account keeps the reply context until the audit has replied, and goes on | right, as tasks |
 //!
-//! `tests/books.rs` runs them: with threads as they are, and, built with `--cfg loom`, in every order in which they could run. To make it
-//! a model of your own servers, take along that file's `explore`, [`sync`], and `Cargo.toml`.
+//! `tests/books.rs` runs them: on native threads and, built with `--cfg loom`, in every order in
+//! which they could run. To model your own servers, copy `explore` from that file, [`sync`] and
+//! `Cargo.toml`.
 
 #![forbid(unsafe_code)]
 

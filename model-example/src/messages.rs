@@ -1,27 +1,27 @@
-//! What the servers say to each other.
+//! The messages of the servers.
 
 use ump::ReplyContext;
 
-/// To the account. It answers with its [`Statement`].
+/// A request to the account, which replies with its [`Statement`].
 #[derive(Debug)]
 pub enum ToAccount {
-    /// Answered once it is on record.
+    /// Replies when the deposit is recorded.
     Deposit(u32),
-    /// What does it come to?
+    /// Replies with the statement.
     Balance,
 }
 
-/// What an account comes to.
+/// The state of an account.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Statement {
-    /// How many deposits there have been.
+    /// The number of deposits.
     pub entries: usize,
     /// Their sum.
     pub balance: u32,
 }
 
 impl Statement {
-    /// What it is after a deposit.
+    /// Returns the statement after a deposit.
     #[must_use]
     pub fn after(self, amount: u32) -> Self {
         Self {
@@ -31,35 +31,35 @@ impl Statement {
     }
 }
 
-/// A deposit is refused: the audit is gone.
+/// A deposit failed because the audit has gone.
 #[derive(Debug, PartialEq, Eq)]
-pub struct NotOnRecord;
+pub struct NotRecorded;
 
-/// The duty to answer somebody who asked the account.
-pub type Depositor = ReplyContext<Statement, NotOnRecord>;
+/// The reply context of a request to the account.
+pub type AccountContext = ReplyContext<Statement, NotRecorded>;
 
-/// To the audit.
+/// A request to the audit.
 #[derive(Debug)]
 pub enum ToAudit {
-    /// Of a deposit.
+    /// Records a deposit.
     Record(u32),
-    /// Do the books agree?
+    /// Compares the records with the statement of the account.
     Check,
 }
 
-/// What an audit complains about.
+/// Why a check fails.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Complaint {
-    /// The account says something else than what is on record.
+pub enum CheckError {
+    /// The statement differs from the records.
     Mismatch {
-        /// What the audit has.
+        /// The records of the audit.
         recorded: Statement,
-        /// What the account says.
+        /// The statement of the account.
         stated: Statement,
     },
-    /// There is nobody to ask.
+    /// The account has gone.
     NoAccount,
 }
 
-/// The duty to answer somebody who asked the audit.
-pub type Checker = ReplyContext<(), Complaint>;
+/// The reply context of a request to the audit.
+pub type AuditContext = ReplyContext<(), CheckError>;

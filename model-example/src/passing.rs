@@ -1,50 +1,52 @@
-//! Right: waiting goes one way only. The audit may wait for the account, as the account never waits: it passes the duty to answer a deposit
-//! on to the audit, together with the record.
+//! Right: only one of the two waits. The audit may wait for the account, as the account never
+//! waits: it hands the reply context of a deposit on to the audit, together with the record.
 //!
-//! So the account may be ahead of the audit, whose queue holds what it has not recorded yet. (It is there: the account posted it before
-//! it answered.) A check that counts such deposits is answered when they are on record.
+//! So the account may be ahead of the audit, whose queue holds the missing records: the account
+//! posted them before it replied. A check that includes such deposits is answered when they are
+//! recorded.
 
 use ump::{Client, WeakClient};
 
 use crate::{
     journal::Journal,
-    messages::{Checker, Complaint, Depositor, NotOnRecord, Statement, ToAccount},
+    messages::{AccountContext, AuditContext, CheckError, NotRecorded, Statement, ToAccount},
 };
 
-/// To this audit.
+/// A request to this audit.
 #[derive(Debug)]
 pub enum ToAudit {
-    /// Of a deposit, and whom to tell what the account comes to once it is on record.
-    Record(u32, Statement, Depositor),
-    /// Do the books agree?
+    /// Records a deposit, then replies to the depositor with the statement.
+    Record(u32, Statement, AccountContext),
+    /// Compares the records with the statement of the account.
     Check,
 }
 
-/// An account that waits for nobody.
+/// An account that never waits.
 #[derive(Debug)]
 pub struct Account {
     now: Statement,
-    audit: Client<ToAudit, (), Complaint>,
+    audit: Client<ToAudit, (), CheckError>,
 }
 
 impl Account {
-    /// An empty one.
+    /// Makes an empty account.
     #[must_use]
-    pub fn new(audit: Client<ToAudit, (), Complaint>) -> Self {
+    pub fn new(audit: Client<ToAudit, (), CheckError>) -> Self {
         Self {
             now: Statement::default(),
             audit,
         }
     }
 
-    /// Answers these requests: those of a server, until it has no client, or the first few of them.
-    pub fn serve(mut self, requests: impl IntoIterator<Item = (ToAccount, Depositor)>) {
+    /// Handles these requests: those of a server until it has no clients, or only the first ones.
+    pub fn serve(mut self, requests: impl IntoIterator<Item = (ToAccount, AccountContext)>) {
         for (message, caller) in requests {
             match message {
                 ToAccount::Deposit(amount) => {
                     let after = self.now.after(amount);
                     let record = ToAudit::Record(amount, after, caller);
-                    // If the audit is gone the duty to answer comes back, and is dropped: the caller gets `NoReply`.
+                    // If the audit has gone, the context comes back and is dropped: the caller gets
+                    // `NoReply`.
                     if self.audit.post(record).wait().is_ok() {
                         self.now = after;
                     }
@@ -60,21 +62,21 @@ impl Account {
 pub struct Audit {
     journal: Journal,
     /// Weak: the account has a client of the audit, and the two would keep each other alive.
-    account: WeakClient<ToAccount, Statement, NotOnRecord>,
+    account: WeakClient<ToAccount, Statement, NotRecorded>,
 }
 
 impl Audit {
-    /// One that has nothing on record.
+    /// Makes an audit without records.
     #[must_use]
-    pub fn new(account: WeakClient<ToAccount, Statement, NotOnRecord>) -> Self {
+    pub fn new(account: WeakClient<ToAccount, Statement, NotRecorded>) -> Self {
         Self {
             journal: Journal::default(),
             account,
         }
     }
 
-    /// Answers these requests.
-    pub fn serve(mut self, requests: impl IntoIterator<Item = (ToAudit, Checker)>) {
+    /// Handles these requests.
+    pub fn serve(mut self, requests: impl IntoIterator<Item = (ToAudit, AuditContext)>) {
         for (message, caller) in requests {
             match message {
                 ToAudit::Record(amount, after, depositor) => {
@@ -86,7 +88,7 @@ impl Audit {
                     let account = self.account.upgrade();
                     match account.map(|account| account.req(ToAccount::Balance)) {
                         Some(Ok(stated)) => self.journal.check(stated, caller),
-                        _ => drop(caller.fail(Complaint::NoAccount)),
+                        _ => drop(caller.fail(CheckError::NoAccount)),
                     }
                 }
             }

@@ -1,7 +1,7 @@
-//! The facade: what the servers take from the standard library and a model has to see, named once.
+//! The facade: the parts of the standard library that a model has to replace, named once.
 //!
-//! All the rest they share through channels, and `ump` has a facade of its own. A program with a mutex or an atomic beside its servers
-//! would name it here, too.
+//! The servers share everything else through channels, and `ump` has its own facade. A program with
+//! mutexes or atomics would name them here as well.
 
 #[cfg(loom)]
 pub use loom::thread;

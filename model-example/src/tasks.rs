@@ -1,6 +1,7 @@
-//! Right, as tasks: the account sends the record, keeps what it owes, and takes the next request while the audit is at work.
+//! Right, as tasks: the account sends the record, keeps the reply context, and handles the next
+//! request while the audit works.
 //!
-//! They name no executor: [`run_account`] and [`Audit::serve`] are futures, and whoever starts them says where they run.
+//! They need no particular executor: [`run_account`] and [`Audit::serve`] are futures.
 
 use std::{
     collections::VecDeque,
@@ -13,70 +14,73 @@ use ump::{Client, RequestError, Server, WaitReply, WeakClient};
 
 use crate::{
     journal::Journal,
-    messages::{Checker, Complaint, Depositor, NotOnRecord, Statement, ToAccount, ToAudit},
+    messages::{
+        AccountContext, AuditContext, CheckError, NotRecorded, Statement, ToAccount, ToAudit,
+    },
 };
 
-type AccountServer = Server<ToAccount, Statement, NotOnRecord>;
+type AccountServer = Server<ToAccount, Statement, NotRecorded>;
 
-/// Whether the audit has it on record.
-type Recorded = Result<(), RequestError<ToAudit, Complaint>>;
+/// The audit's reply to a record.
+type Recorded = Result<(), RequestError<ToAudit, CheckError>>;
 
-/// A deposit that the audit has been told of.
-struct Unanswered {
-    record: WaitReply<(), Complaint, RequestError<ToAudit, Complaint>>,
+/// A deposit whose record was sent to the audit.
+struct PendingDeposit {
+    record: WaitReply<(), CheckError, RequestError<ToAudit, CheckError>>,
     after: Statement,
-    depositor: Depositor,
+    depositor: AccountContext,
 }
 
 enum Event {
-    Asked(ToAccount, Depositor),
-    Recorded(Recorded, Unanswered),
+    Request(ToAccount, AccountContext),
+    Recorded(Recorded, PendingDeposit),
 }
 
-/// Runs the account until it has no client and owes nothing.
-pub async fn run_account(server: AccountServer, audit: Client<ToAudit, (), Complaint>) {
+/// Runs the account until it has no clients and no pending deposits.
+pub async fn run_account(server: AccountServer, audit: Client<ToAudit, (), CheckError>) {
     let mut now = Statement::default();
-    let mut unanswered = VecDeque::new();
-    while let Some(event) = poll_fn(|cx| poll_next(&server, &mut unanswered, cx)).await {
+    let mut pending = VecDeque::new();
+    while let Some(event) = poll_fn(|cx| poll_next(&server, &mut pending, cx)).await {
         match event {
-            Event::Asked(ToAccount::Deposit(amount), depositor) => {
-                // This waits for room in the audit's queue, of which there always is: it is unbounded.
+            Event::Request(ToAccount::Deposit(amount), depositor) => {
+                // The audit's queue is unbounded, so this does not wait.
                 match audit.request(ToAudit::Record(amount)).submit().await {
                     Ok(record) => {
                         now = now.after(amount);
-                        unanswered.push_back(Unanswered {
+                        pending.push_back(PendingDeposit {
                             record,
                             after: now,
                             depositor,
                         });
                     }
-                    Err(_) => drop(depositor.fail(NotOnRecord)),
+                    Err(_) => drop(depositor.fail(NotRecorded)),
                 }
             }
-            Event::Asked(ToAccount::Balance, caller) => drop(caller.reply(now)),
+            Event::Request(ToAccount::Balance, caller) => drop(caller.reply(now)),
             Event::Recorded(recorded, deposit) => {
-                let answer = recorded.map(|()| deposit.after).map_err(|_| NotOnRecord);
+                let answer = recorded.map(|()| deposit.after).map_err(|_| NotRecorded);
                 let _ = deposit.depositor.answer(answer);
             }
         }
     }
 }
 
-/// What happens first: the audit answers the oldest record, or somebody asks. None: there is nothing left to do.
+/// Polls for the audit's reply to the oldest record, and for a request; `None` if nothing is left
+/// to do.
 fn poll_next(
     server: &AccountServer,
-    unanswered: &mut VecDeque<Unanswered>,
+    pending: &mut VecDeque<PendingDeposit>,
     cx: &mut Context<'_>,
 ) -> Poll<Option<Event>> {
-    if let Some(mut oldest) = unanswered.pop_front() {
+    if let Some(mut oldest) = pending.pop_front() {
         match Pin::new(&mut oldest.record).poll(cx) {
             Poll::Ready(recorded) => return Poll::Ready(Some(Event::Recorded(recorded, oldest))),
-            Poll::Pending => unanswered.push_front(oldest),
+            Poll::Pending => pending.push_front(oldest),
         }
     }
     match server.poll_wait(cx) {
-        Poll::Ready(Ok((message, caller))) => Poll::Ready(Some(Event::Asked(message, caller))),
-        Poll::Ready(Err(_)) if unanswered.is_empty() => Poll::Ready(None),
+        Poll::Ready(Ok((message, caller))) => Poll::Ready(Some(Event::Request(message, caller))),
+        Poll::Ready(Err(_)) if pending.is_empty() => Poll::Ready(None),
         _ => Poll::Pending,
     }
 }
@@ -86,42 +90,42 @@ fn poll_next(
 pub struct Audit {
     journal: Journal,
     /// Weak: the account has a client of the audit, and the two would keep each other alive.
-    account: WeakClient<ToAccount, Statement, NotOnRecord>,
+    account: WeakClient<ToAccount, Statement, NotRecorded>,
 }
 
 impl Audit {
-    /// One that has nothing on record.
+    /// Makes an audit without records.
     #[must_use]
-    pub fn new(account: WeakClient<ToAccount, Statement, NotOnRecord>) -> Self {
+    pub fn new(account: WeakClient<ToAccount, Statement, NotRecorded>) -> Self {
         Self {
             journal: Journal::default(),
             account,
         }
     }
 
-    /// Answers until there is no client.
-    pub async fn serve(mut self, server: Server<ToAudit, (), Complaint>) {
+    /// Handles requests until there are no clients.
+    pub async fn serve(mut self, server: Server<ToAudit, (), CheckError>) {
         while let Ok((message, caller)) = server.async_wait().await {
             self.handle(message, caller).await;
         }
     }
 
-    /// Answers one request. It may wait for the account, which never waits for it before it takes the next request.
-    pub async fn handle(&mut self, message: ToAudit, caller: Checker) {
+    /// Handles one request. It may wait for the account, which never waits for it within its loop.
+    pub async fn handle(&mut self, message: ToAudit, caller: AuditContext) {
         match message {
             ToAudit::Record(amount) => {
                 self.journal.record(amount);
                 let _ = caller.reply(());
             }
-            ToAudit::Check => match self.state().await {
+            ToAudit::Check => match self.statement().await {
                 Some(stated) => self.journal.check(stated, caller),
-                None => drop(caller.fail(Complaint::NoAccount)),
+                None => drop(caller.fail(CheckError::NoAccount)),
             },
         }
     }
 
-    /// Has the account state what it comes to, if it is there.
-    async fn state(&self) -> Option<Statement> {
+    /// Requests the statement of the account, if it still exists.
+    async fn statement(&self) -> Option<Statement> {
         let account = self.account.upgrade()?;
         account.areq(ToAccount::Balance).await.ok()
     }

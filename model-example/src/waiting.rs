@@ -1,34 +1,38 @@
-//! Wrong: each server waits for the other's answer within its loop, and serves nobody meanwhile.
+//! Wrong: each server waits for the other's reply within its loop, and handles no requests
+//! meanwhile.
 //!
-//! A deposit and a check at the same time: the account waits for the audit to record, the audit waits for the account to state its
-//! balance, for ever. It takes two requests that are taken within the same few microseconds, so tests hardly ever meet it.
+//! With a deposit and a check at the same time, the account waits for the audit to record and the
+//! audit waits for the account's statement, for ever. Both requests have to be taken within the
+//! same few microseconds, so ordinary tests rarely find it.
 
 use ump::{Client, WeakClient};
 
 use crate::{
     journal::compare,
-    messages::{Checker, Complaint, Depositor, NotOnRecord, Statement, ToAccount, ToAudit},
+    messages::{
+        AccountContext, AuditContext, CheckError, NotRecorded, Statement, ToAccount, ToAudit,
+    },
 };
 
 /// An account that waits for its audit.
 #[derive(Debug)]
 pub struct Account {
     now: Statement,
-    audit: Client<ToAudit, (), Complaint>,
+    audit: Client<ToAudit, (), CheckError>,
 }
 
 impl Account {
-    /// An empty one.
+    /// Makes an empty account.
     #[must_use]
-    pub fn new(audit: Client<ToAudit, (), Complaint>) -> Self {
+    pub fn new(audit: Client<ToAudit, (), CheckError>) -> Self {
         Self {
             now: Statement::default(),
             audit,
         }
     }
 
-    /// Answers these requests: those of a server, until it has no client, or the first few of them.
-    pub fn serve(mut self, requests: impl IntoIterator<Item = (ToAccount, Depositor)>) {
+    /// Handles these requests: those of a server until it has no clients, or only the first ones.
+    pub fn serve(mut self, requests: impl IntoIterator<Item = (ToAccount, AccountContext)>) {
         for (message, caller) in requests {
             let answer = match message {
                 // Here it waits.
@@ -37,7 +41,7 @@ impl Account {
                         self.now = self.now.after(amount);
                         Ok(self.now)
                     }
-                    Err(_) => Err(NotOnRecord),
+                    Err(_) => Err(NotRecorded),
                 },
                 ToAccount::Balance => Ok(self.now),
             };
@@ -51,21 +55,21 @@ impl Account {
 pub struct Audit {
     recorded: Statement,
     /// Weak: the account has a client of the audit, and the two would keep each other alive.
-    account: WeakClient<ToAccount, Statement, NotOnRecord>,
+    account: WeakClient<ToAccount, Statement, NotRecorded>,
 }
 
 impl Audit {
-    /// One that has nothing on record.
+    /// Makes an audit without records.
     #[must_use]
-    pub fn new(account: WeakClient<ToAccount, Statement, NotOnRecord>) -> Self {
+    pub fn new(account: WeakClient<ToAccount, Statement, NotRecorded>) -> Self {
         Self {
             recorded: Statement::default(),
             account,
         }
     }
 
-    /// Answers these requests.
-    pub fn serve(mut self, requests: impl IntoIterator<Item = (ToAudit, Checker)>) {
+    /// Handles these requests.
+    pub fn serve(mut self, requests: impl IntoIterator<Item = (ToAudit, AuditContext)>) {
         for (message, caller) in requests {
             let answer = match message {
                 ToAudit::Record(amount) => {
@@ -77,7 +81,7 @@ impl Audit {
                     let account = self.account.upgrade();
                     match account.map(|account| account.req(ToAccount::Balance)) {
                         Some(Ok(stated)) => compare(self.recorded, stated),
-                        _ => Err(Complaint::NoAccount),
+                        _ => Err(CheckError::NoAccount),
                     }
                 }
             };

@@ -1,4 +1,4 @@
-//! Deposits and checks at the same time. Built with `--cfg loom`, in every order in which they could run.
+//! Concurrent deposits and checks. Built with `--cfg loom`, in every order in which they could run.
 
 use model_example::{
     messages::{Statement, ToAccount, ToAudit},
@@ -7,13 +7,14 @@ use model_example::{
     tasks, waiting,
 };
 
-/// Explores all the orders in which the threads of `model` could run, with at most `LOOM_MAX_PREEMPTIONS` preemptions (2 if it is not set).
+/// Explores all orders in which the threads of `model` could run, with at most
+/// `LOOM_MAX_PREEMPTIONS` preemptions (by default 2).
 #[cfg(loom)]
 fn explore(model: impl Fn() + Send + Sync + 'static) {
     explore_with(0, model);
 }
 
-/// The same with one preemption less, for a model that would take minutes.
+/// Explores with one preemption less, for a model that would take minutes.
 #[cfg(loom)]
 fn explore_large(model: impl Fn() + Send + Sync + 'static) {
     explore_with(1, model);
@@ -21,7 +22,7 @@ fn explore_large(model: impl Fn() + Send + Sync + 'static) {
 
 #[cfg(loom)]
 fn explore_with(fewer: usize, model: impl Fn() + Send + Sync + 'static) {
-    // This one prints the log that is asked for. It has no bound of its own: the checkpoint that is replayed brings it along.
+    // `loom::model` prints the log. It needs no bound: the replayed checkpoint contains it.
     if std::env::var_os("LOOM_LOG").is_some() {
         return loom::model(model);
     }
@@ -31,7 +32,7 @@ fn explore_with(fewer: usize, model: impl Fn() + Send + Sync + 'static) {
     builder.check(model);
 }
 
-/// Runs it some times, as it comes.
+/// Runs the model a number of times on native threads.
 #[cfg(not(loom))]
 fn explore(model: impl Fn()) {
     for _ in 0..200 {
@@ -44,8 +45,9 @@ const ONE_DEPOSIT: Statement = Statement {
     balance: 5,
 };
 
-/// Each server takes two requests, one from outside and one from the other, and ends: how servers end for want of clients is another
-/// model. One runs on the model's own thread, and who asks for the check on that of the audit, as every thread costs.
+/// Each server handles two requests, one from outside and one from the other server, and ends: the
+/// end without clients is another model. One server runs on the model's own thread and the check is
+/// requested on that of the audit, as each thread is expensive.
 #[test]
 fn a_deposit_and_a_check_at_the_same_time_both_end() {
     explore(|| {
@@ -65,10 +67,10 @@ fn a_deposit_and_a_check_at_the_same_time_both_end() {
     });
 }
 
-/// The same, done wrong. Not for native threads, which would hang, sooner or later.
+/// The wrong version. Not for native threads, which would hang sooner or later.
 #[cfg(loom)]
 #[test]
-#[ignore = "it has to fail: the next one runs it"]
+#[ignore = "it has to fail: the next test runs it"]
 fn a_deposit_and_a_check_at_the_same_time_hang() {
     explore(|| {
         let (account_server, account) = ump::channel();
@@ -87,10 +89,11 @@ fn a_deposit_and_a_check_at_the_same_time_hang() {
     });
 }
 
-/// In a process of its own, and not by `should_panic`: after a deadlock loom cannot unwind its threads, which aborts the process.
+/// In its own process rather than by `should_panic`: after a deadlock loom cannot unwind its
+/// threads, which aborts the process.
 #[cfg(loom)]
 #[test]
-fn servers_that_wait_for_each_other_are_found() {
+fn a_deadlock_of_two_servers_is_found() {
     let model = std::process::Command::new(std::env::current_exe().unwrap())
         .args(["--ignored", "--exact", "--nocapture"])
         .arg("a_deposit_and_a_check_at_the_same_time_hang")
@@ -101,7 +104,7 @@ fn servers_that_wait_for_each_other_are_found() {
     assert!(report.contains("deadlock; threads = "), "{report}");
 }
 
-/// It works as long as nobody asks both at a time. That is what a test sees.
+/// Without concurrent requests the wrong version works: this is what an ordinary test sees.
 #[test]
 fn mutually_waiting_servers_serve_single_requests() {
     explore(|| {
@@ -119,7 +122,7 @@ fn mutually_waiting_servers_serve_single_requests() {
 
 /// The account has a client of the audit, and the audit one of the account.
 #[test]
-fn servers_end_when_nobody_asks_any_more() {
+fn servers_end_without_clients() {
     explore(|| {
         let (account_server, account) = ump::channel();
         let (audit_server, audit) = ump::channel();
@@ -151,7 +154,7 @@ fn concurrent_deposit_and_check_tasks_both_end() {
                 of_audit.handle(message, caller).await;
             }
         });
-        // How they end need not be explored here.
+        // Their end need not be explored here.
         loom::stop_exploring();
         drop(account);
         thread.join().unwrap();
