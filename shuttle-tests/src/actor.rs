@@ -1,4 +1,4 @@
-//! Who takes part in a model: a thread or a task, all the same in what it can do.
+//! The participants of a model: threads and tasks with the same abilities.
 
 use std::{
     future::{Future, poll_fn},
@@ -10,27 +10,27 @@ use std::{
 
 use shuttle::{future, thread};
 
-/// Somebody at work.
+/// A running thread or task.
 #[derive(Debug)]
 pub enum Actor<T> {
-    /// On a thread.
+    /// A thread.
     Thread(thread::JoinHandle<T>),
-    /// As a task.
+    /// A task.
     Task(future::JoinHandle<T>),
 }
 
 impl<T: Send + 'static> Actor<T> {
-    /// Sets somebody to work on a thread.
+    /// Spawns a thread.
     pub fn thread(work: impl Future<Output = T> + Send + 'static) -> Self {
         Self::Thread(thread::spawn(|| block_on(work)))
     }
 
-    /// Sets somebody to work as a task.
+    /// Spawns a task.
     pub fn task(work: impl Future<Output = T> + Send + 'static) -> Self {
         Self::Task(future::spawn(with_gaps(work)))
     }
 
-    /// By turns a thread and a task.
+    /// Spawns a thread if `n` is even, otherwise a task.
     pub fn nth(n: usize, work: impl Future<Output = T> + Send + 'static) -> Self {
         if n % 2 == 0 {
             Self::thread(work)
@@ -39,20 +39,20 @@ impl<T: Send + 'static> Actor<T> {
         }
     }
 
-    /// Waits until its work is done.
+    /// Waits for its end.
     ///
     /// # Panics
-    /// If it did.
-    #[expect(clippy::must_use_candidate, reason = "to wait is all that most want")]
+    /// If it panicked.
+    #[expect(clippy::must_use_candidate, reason = "most callers only wait")]
     pub fn join(self) -> T {
         match self {
             Self::Thread(thread) => thread.join().expect("it did not panic"),
-            Self::Task(task) => future::block_on(task).expect("nobody aborts it"),
+            Self::Task(task) => future::block_on(task).expect("it is not aborted"),
         }
     }
 }
 
-/// Waits for all of them.
+/// Waits for the end of all actors.
 pub fn join<T: Send + 'static>(actors: impl IntoIterator<Item = Actor<T>>) -> Vec<T> {
     let actors: Vec<_> = actors.into_iter().collect();
     actors.into_iter().map(Actor::join).collect()
@@ -63,7 +63,7 @@ pub fn block_on<F: Future>(work: F) -> F::Output {
     future::block_on(with_gaps(work))
 }
 
-/// Lets others run before the task is woken, which shuttle's own wakers do not.
+/// Lets other threads run before each wake-up, which shuttle's own wakers do not.
 async fn with_gaps<F: Future>(work: F) -> F::Output {
     let mut work = pin!(work);
     let mut waker = None;
@@ -83,15 +83,15 @@ impl Wake for Gap {
     }
 }
 
-/// Polls so often, if it is not ready before, and lets others run after each time.
-pub async fn look<F: Future + Unpin>(times: usize, future: &mut F) -> Poll<F::Output> {
+/// Polls up to `times` times, and lets other threads run in between.
+pub async fn poll_times<F: Future + Unpin>(times: usize, future: &mut F) -> Poll<F::Output> {
     for _ in 0..times {
-        // With a budget of its own: a poll that yields would send nothing, and the book has it as sent.
+        // With its own budget: a poll that yields would not send the request, which counts as sent.
         let mut poll =
             |cx: &mut Context<'_>| ump::coop::with_budget(1, || Pin::new(&mut *future).poll(cx));
-        let look = poll_fn(|cx| Poll::Ready(poll(cx))).await;
-        if look.is_ready() {
-            return look;
+        let polled = poll_fn(|cx| Poll::Ready(poll(cx))).await;
+        if polled.is_ready() {
+            return polled;
         }
         thread::yield_now();
     }

@@ -1,4 +1,4 @@
-//! Those who ask.
+//! Callers.
 
 use std::{
     future::{IntoFuture, poll_fn},
@@ -12,90 +12,95 @@ use ump::{Error, Gather, RequestError, SendError, WaitReply};
 
 use crate::{
     Client,
-    actor::look,
-    book::{Author, Book, End, Message, Reply},
-    chance::{any, below, one_in},
+    actor::poll_times,
+    rng::{any, below, one_in},
+    tracker::{Message, Outcome, Reply, Source, Tracker},
 };
 
-/// A time that passes when the model says so.
+/// A time that passes when the schedule lets it.
 const SOME_TIME: Duration = Duration::from_secs(3600);
 
-/// How a request is made. Each of them blocks or awaits as chance will have it.
+/// A kind of request. Each blocks or awaits at random.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Way {
-    /// Asks and waits.
+pub enum RequestKind {
+    /// `req` or `areq`.
     Ask,
-    /// By the other interface, which gives the message back.
+    /// `request`, whose errors return the message.
     Request,
-    /// The same, overtaking.
+    /// An urgent `request`.
     Urgent,
-    /// If there is room.
+    /// A `request` that fails if there is no room.
     IfRoom,
-    /// Until a deadline that passes at some time.
+    /// With a deadline that passes at some time.
     Deadline,
-    /// After its deadline.
+    /// With a deadline that has passed.
     Overdue,
-    /// Begins to wait for the reply, and leaves.
+    /// Starts to wait for the reply, and leaves.
     Leave,
-    /// The same with a deadline, overtaking.
+    /// The same, urgent and with a deadline.
     LeaveUrgent,
     /// Submits and waits for the reply.
     Submit,
-    /// Submits, looks for the reply, and leaves.
+    /// Submits, polls for the reply, and leaves.
     SubmitAndLeave,
-    /// Nobody waits.
+    /// A post.
     Post,
-    /// Nobody waits, overtaking.
+    /// An urgent post.
     PostUrgent,
-    /// Nobody waits, until a deadline.
+    /// A post with a deadline.
     PostDeadline,
-    /// Nobody waits, after its deadline.
+    /// A post whose deadline has passed.
     PostOverdue,
-    /// Nobody waits, if there is room.
+    /// A post that fails if there is no room.
     PostIfRoom,
 }
 
-/// In any way.
-pub const ANY: &[Way] = &[
-    Way::Ask,
-    Way::Request,
-    Way::Urgent,
-    Way::IfRoom,
-    Way::Deadline,
-    Way::Overdue,
-    Way::Leave,
-    Way::LeaveUrgent,
-    Way::Submit,
-    Way::SubmitAndLeave,
-    Way::Post,
-    Way::PostUrgent,
-    Way::PostDeadline,
-    Way::PostOverdue,
-    Way::PostIfRoom,
+/// All kinds.
+pub const ANY: &[RequestKind] = &[
+    RequestKind::Ask,
+    RequestKind::Request,
+    RequestKind::Urgent,
+    RequestKind::IfRoom,
+    RequestKind::Deadline,
+    RequestKind::Overdue,
+    RequestKind::Leave,
+    RequestKind::LeaveUrgent,
+    RequestKind::Submit,
+    RequestKind::SubmitAndLeave,
+    RequestKind::Post,
+    RequestKind::PostUrgent,
+    RequestKind::PostDeadline,
+    RequestKind::PostOverdue,
+    RequestKind::PostIfRoom,
 ];
 
-/// One request after the other, always the usual way.
-pub const STEADY: &[Way] = &[Way::Ask];
+/// Plain requests only.
+pub const STEADY: &[RequestKind] = &[RequestKind::Ask];
 
-/// By those who ask so often that they are known.
-pub const FAMILIAR: &[Way] = &[Way::Ask, Way::Ask, Way::Ask, Way::Post];
-
-/// What cannot wait.
-pub const URGENT: &[Way] = &[Way::Urgent, Way::PostUrgent];
-
-/// By those who do not wait for what they have begun.
-pub const HASTY: &[Way] = &[
-    Way::IfRoom,
-    Way::Deadline,
-    Way::Overdue,
-    Way::Leave,
-    Way::LeaveUrgent,
-    Way::SubmitAndLeave,
-    Way::PostDeadline,
-    Way::PostIfRoom,
+/// The kinds of a frequent caller.
+pub const FREQUENT: &[RequestKind] = &[
+    RequestKind::Ask,
+    RequestKind::Ask,
+    RequestKind::Ask,
+    RequestKind::Post,
 ];
 
-impl Way {
+/// Urgent kinds.
+pub const URGENT: &[RequestKind] = &[RequestKind::Urgent, RequestKind::PostUrgent];
+
+/// The kinds of a caller that does not wait for outcomes.
+pub const IMPATIENT: &[RequestKind] = &[
+    RequestKind::IfRoom,
+    RequestKind::Deadline,
+    RequestKind::Overdue,
+    RequestKind::Leave,
+    RequestKind::LeaveUrgent,
+    RequestKind::SubmitAndLeave,
+    RequestKind::PostDeadline,
+    RequestKind::PostIfRoom,
+];
+
+impl RequestKind {
     fn is_urgent(self) -> bool {
         matches!(self, Self::Urgent | Self::LeaveUrgent | Self::PostUrgent)
     }
@@ -111,56 +116,56 @@ impl Way {
     }
 }
 
-/// One who asks.
+/// A caller.
 #[derive(Clone, Debug)]
 pub struct Caller {
-    /// Tells callers apart.
+    /// The number of the caller.
     pub number: usize,
-    /// Where it writes.
-    pub book: Book,
+    /// Tracks its messages.
+    pub tracker: Tracker,
 }
 
 impl Caller {
-    /// The one of this number.
+    /// Makes a caller with a number.
     #[must_use]
-    pub fn new(number: usize, book: &Book) -> Self {
+    pub fn new(number: usize, tracker: &Tracker) -> Self {
         Self {
             number,
-            book: book.clone(),
+            tracker: tracker.clone(),
         }
     }
 
-    /// A message of this caller.
+    /// Makes a message of this caller.
     #[must_use]
     pub fn write(&self, urgent: bool) -> Message {
-        self.book.write(Author {
+        self.tracker.write(Source {
             caller: self.number,
             urgent,
         })
     }
 
-    /// Asks so many times.
-    pub async fn ask_times(&self, client: &Client, ways: &[Way], times: usize) {
+    /// Makes a number of requests.
+    pub async fn request_times(&self, client: &Client, kinds: &[RequestKind], times: usize) {
         for _ in 0..times {
-            self.ask(client, any(ways)).await;
+            self.ask(client, any(kinds)).await;
         }
     }
 
-    /// Asks until the server is gone.
-    pub async fn ask_until_gone(&self, client: &Client, ways: &[Way]) {
-        while self.ask(client, any(ways)).await != End::ServerDisappeared {}
+    /// Makes requests until the server has gone.
+    pub async fn request_until_gone(&self, client: &Client, kinds: &[RequestKind]) {
+        while self.ask(client, any(kinds)).await != Outcome::ServerDisappeared {}
     }
 
-    /// Makes a request and sees to its end.
-    pub async fn ask(&self, client: &Client, way: Way) -> End {
-        let message = self.write(way.is_urgent());
+    /// Makes a request and records its outcome.
+    pub async fn ask(&self, client: &Client, kind: RequestKind) -> Outcome {
+        let message = self.write(kind.is_urgent());
         let number = message.number();
-        let end = make(client, message, way).await;
-        self.book.end(number, end);
+        let end = make(client, message, kind).await;
+        self.tracker.end(number, end);
         end
     }
 
-    /// Submits so many and gathers what comes; may have enough of it before all have come.
+    /// Submits requests and gathers the replies; sometimes it stops before all have come.
     pub async fn gather(&self, client: &Client, requests: usize) {
         let mut replies = Gather::new();
         for _ in 0..requests {
@@ -177,11 +182,11 @@ impl Caller {
             };
             match submitted {
                 Ok(reply) => replies.push(number, reply),
-                Err(error) => self.book.end(number, unsent(error, number)),
+                Err(error) => self.tracker.end(number, unsent(error, number)),
             }
         }
-        let mut enough = if one_in(3) { below(requests) } else { requests };
-        while enough > 0 {
+        let mut wanted = if one_in(3) { below(requests) } else { requests };
+        while wanted > 0 {
             let next = match below(3) {
                 0 => replies.wait(),
                 1 => replies.wait_timeout(SOME_TIME),
@@ -189,23 +194,23 @@ impl Caller {
             };
             match next {
                 Some((number, outcome)) => {
-                    self.book.end(number, end_of(outcome, number));
-                    enough -= 1;
+                    self.tracker.end(number, outcome_of(outcome, number));
+                    wanted -= 1;
                 }
                 None if replies.is_empty() => break,
                 None => {}
             }
         }
         drop(replies);
-        self.book.leave_the_rest(self.number);
+        self.tracker.leave_rest(self.number);
     }
 }
 
-async fn make(client: &Client, message: Message, way: Way) -> End {
+async fn make(client: &Client, message: Message, kind: RequestKind) -> Outcome {
     let number = message.number();
     let blocks = one_in(2);
-    if way == Way::Ask {
-        return plain_end(
+    if kind == RequestKind::Ask {
+        return plain_outcome(
             if blocks {
                 client.req(message)
             } else {
@@ -215,52 +220,58 @@ async fn make(client: &Client, message: Message, way: Way) -> End {
         );
     }
     let mut request = client.request(message);
-    if way.is_urgent() {
+    if kind.is_urgent() {
         request = request.urgent();
     }
-    if let Some(deadline) = way.deadline() {
+    if let Some(deadline) = kind.deadline() {
         request = request.deadline(deadline);
     }
-    if matches!(way, Way::IfRoom | Way::PostIfRoom) {
+    if matches!(kind, RequestKind::IfRoom | RequestKind::PostIfRoom) {
         request = request.if_room();
     }
-    match way {
-        Way::Leave | Way::LeaveUrgent => {
+    match kind {
+        RequestKind::Leave | RequestKind::LeaveUrgent => {
             let mut asking = request.into_future();
-            let looks = below(4);
-            match look(looks, &mut asking).await {
-                Poll::Ready(outcome) => end_of(outcome, number),
-                Poll::Pending if looks == 0 => End::Unsent,
-                Poll::Pending => End::Left,
+            let kinds = below(4);
+            match poll_times(kinds, &mut asking).await {
+                Poll::Ready(outcome) => outcome_of(outcome, number),
+                Poll::Pending if kinds == 0 => Outcome::Unsent,
+                Poll::Pending => Outcome::Left,
             }
         }
-        Way::Submit | Way::SubmitAndLeave => {
+        RequestKind::Submit | RequestKind::SubmitAndLeave => {
             let submitted = if blocks {
                 request.submit().wait()
             } else {
                 request.submit().await
             };
             match submitted {
-                Ok(reply) if way == Way::Submit => end_of(collect(reply).await, number),
-                Ok(reply) => match glance(reply).await {
-                    Some(outcome) => end_of(outcome, number),
-                    None => End::Left,
+                Ok(reply) if kind == RequestKind::Submit => {
+                    outcome_of(collect(reply).await, number)
+                }
+                Ok(reply) => match poll_reply(reply).await {
+                    Some(outcome) => outcome_of(outcome, number),
+                    None => Outcome::Left,
                 },
                 Err(error) => unsent(error, number),
             }
         }
-        Way::Post | Way::PostUrgent | Way::PostDeadline | Way::PostOverdue | Way::PostIfRoom => {
+        RequestKind::Post
+        | RequestKind::PostUrgent
+        | RequestKind::PostDeadline
+        | RequestKind::PostOverdue
+        | RequestKind::PostIfRoom => {
             let posted = if blocks {
                 request.post().wait()
             } else {
                 request.post().await
             };
             match posted {
-                Ok(()) => End::Posted,
+                Ok(()) => Outcome::Posted,
                 Err(error) => unsent(error, number),
             }
         }
-        _ => end_of(
+        _ => outcome_of(
             if blocks {
                 request.wait()
             } else {
@@ -271,11 +282,11 @@ async fn make(client: &Client, message: Message, way: Way) -> End {
     }
 }
 
-type Outcome = Result<Reply, RequestError<Message, Reply>>;
+type RequestResult = Result<Reply, RequestError<Message, Reply>>;
 type Expected = WaitReply<Reply, Reply, RequestError<Message, Reply>>;
 
-/// Waits for the reply in some way.
-async fn collect(reply: Expected) -> Outcome {
+/// Waits for the reply in a random way.
+async fn collect(reply: Expected) -> RequestResult {
     match below(3) {
         0 => reply.wait(),
         1 => reply.await,
@@ -291,12 +302,12 @@ async fn collect(reply: Expected) -> Outcome {
     }
 }
 
-/// Looks for the reply, in vain perhaps.
-async fn glance(mut reply: Expected) -> Option<Outcome> {
+/// Polls for the reply in a random way.
+async fn poll_reply(mut reply: Expected) -> Option<RequestResult> {
     match below(4) {
         0 => reply.try_get().ok(),
         1 => reply.wait_timeout(SOME_TIME).ok(),
-        2 => match look(1 + below(2), &mut reply).await {
+        2 => match poll_times(1 + below(2), &mut reply).await {
             Poll::Ready(outcome) => Some(outcome),
             Poll::Pending => None,
         },
@@ -304,36 +315,38 @@ async fn glance(mut reply: Expected) -> Option<Outcome> {
     }
 }
 
-fn end_of(outcome: Outcome, number: usize) -> End {
+fn outcome_of(outcome: RequestResult, number: usize) -> Outcome {
     let (end, of) = match outcome {
-        Ok(reply) => (End::Replied, reply.number()),
-        Err(RequestError::App(error)) => (End::Failed, error.number()),
-        Err(RequestError::NoReply(_)) => return End::NoReply,
-        Err(RequestError::TimeoutTaken) => return End::TimeoutTaken,
-        Err(RequestError::ServerDisappeared(message)) => (End::ServerDisappeared, message.number()),
-        Err(RequestError::TimeoutQueued(message)) => (End::TimeoutQueued, message.number()),
-        Err(RequestError::Full(message)) => (End::Full, message.number()),
+        Ok(reply) => (Outcome::Replied, reply.number()),
+        Err(RequestError::App(error)) => (Outcome::Failed, error.number()),
+        Err(RequestError::NoReply(_)) => return Outcome::NoReply,
+        Err(RequestError::TimeoutTaken) => return Outcome::TimeoutTaken,
+        Err(RequestError::ServerDisappeared(message)) => {
+            (Outcome::ServerDisappeared, message.number())
+        }
+        Err(RequestError::TimeoutQueued(message)) => (Outcome::TimeoutQueued, message.number()),
+        Err(RequestError::Full(message)) => (Outcome::Full, message.number()),
         Err(RequestError::NoTimer(..)) => unreachable!("a model has timers"),
         Err(RequestError::WouldDeadlock(..) | RequestError::WouldDeadlockTaken(_)) => {
-            unreachable!("nobody watches")
+            unreachable!("there is no deadlock detection")
         }
     };
-    assert_eq!(of, number, "another's");
+    assert_eq!(of, number, "the value of another request");
     end
 }
 
-fn plain_end(outcome: Result<Reply, Error<Reply>>, number: usize) -> End {
+fn plain_outcome(outcome: Result<Reply, Error<Reply>>, number: usize) -> Outcome {
     let (end, reply) = match outcome {
-        Ok(reply) => (End::Replied, reply),
-        Err(Error::App(reply)) => (End::Failed, reply),
-        Err(Error::NoReply) => return End::NoReply,
-        Err(Error::ServerDisappeared) => return End::ServerDisappeared,
+        Ok(reply) => (Outcome::Replied, reply),
+        Err(Error::App(reply)) => (Outcome::Failed, reply),
+        Err(Error::NoReply) => return Outcome::NoReply,
+        Err(Error::ServerDisappeared) => return Outcome::ServerDisappeared,
         Err(error) => unreachable!("{error:?}"),
     };
-    assert_eq!(reply.number(), number, "another's reply");
+    assert_eq!(reply.number(), number, "the reply to another request");
     end
 }
 
-fn unsent(error: SendError<Message>, number: usize) -> End {
-    end_of(Err(error.into()), number)
+fn unsent(error: SendError<Message>, number: usize) -> Outcome {
+    outcome_of(Err(error.into()), number)
 }

@@ -1,29 +1,30 @@
-//! What the models share. Built without `--cfg shuttle` this package is empty.
+//! What the models share. Without `--cfg shuttle` this package is empty.
 //!
-//! A model is a cast of actors, threads and tasks (`actor`): callers (`caller`) that ask in ways left to chance, and workers (`worker`) that
-//! answer likewise. All that they do is written down in a book (`book`), which is compared with the channel's own `Stats` when
-//! the curtain has fallen. `explore` runs a model under many schedules, and replays one. The allocator (`quarantine`) sees
-//! to it that this is possible.
+//! A model has actors, which are threads and tasks (`actor`): callers (`caller`) that make random
+//! kinds of requests, and workers (`worker`) that receive and handle them in random ways. A tracker
+//! (`tracker`) records what happens to each message, and is compared with the channel's `Stats` at
+//! the end. `explore` runs a model under many schedules, or replays one, which the allocator
+//! (`quarantine`) makes deterministic.
 #![cfg(shuttle)]
 
 pub mod actor;
-pub mod book;
 pub mod caller;
-pub mod chance;
 pub mod explore;
 pub mod quarantine;
+pub mod rng;
+pub mod tracker;
 pub mod worker;
 
 pub use explore::explore;
 
-/// A server that answers messages of a book.
-pub type Server = ump::Server<book::Message, book::Reply, book::Reply>;
+/// A server of tracked messages.
+pub type Server = ump::Server<tracker::Message, tracker::Reply, tracker::Reply>;
 
 /// A client of it.
-pub type Client = ump::Client<book::Message, book::Reply, book::Reply>;
+pub type Client = ump::Client<tracker::Message, tracker::Reply, tracker::Reply>;
 
-/// The same, which does not keep the channel alive.
-pub type WeakClient = ump::WeakClient<book::Message, book::Reply, book::Reply>;
+/// A weak client of it.
+pub type WeakClient = ump::WeakClient<tracker::Message, tracker::Reply, tracker::Reply>;
 
-/// The duty to answer a message.
-pub type Duty = ump::ReplyContext<book::Reply, book::Reply>;
+/// The context of a request.
+pub type RequestContext = ump::ReplyContext<tracker::Reply, tracker::Reply>;

@@ -1,7 +1,7 @@
-//! An allocator that keeps what is freed until the schedule has been run.
+//! An allocator that keeps freed memory until the schedule has been run.
 //!
-//! So nothing depends on whether an address is used again, which no schedule knows of; and what is written to after it was freed is found
-//! out, as is most of what is read (it is spoilt).
+//! So nothing depends on the reuse of addresses, which a schedule does not control. Writes to freed
+//! memory are detected, and most reads as well, as freed memory is overwritten.
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},
@@ -9,14 +9,14 @@ use std::{
     ptr, slice,
 };
 
-/// To be the global allocator of the tests.
+/// The global allocator of the tests.
 #[derive(Debug)]
 pub struct Quarantine;
 
-/// What is written over freed memory: no length, no address, no state of anything.
-const SPOILT: u8 = 0xdb;
+/// The pattern that overwrites freed memory: not a valid length, address or state.
+const POISON: u8 = 0xdb;
 
-/// At the end of each block that is kept.
+/// A list node at the end of each freed block.
 struct Kept {
     next: *mut Kept,
     layout: Layout,
@@ -27,7 +27,7 @@ thread_local! {
     static KEPT: Cell<*mut Kept> = const { Cell::new(ptr::null_mut()) };
 }
 
-/// Runs `schedule`, and keeps what it frees till then.
+/// Runs `schedule`, and frees its memory afterwards.
 ///
 /// # Panics
 /// If anything was written to freed memory.
@@ -45,14 +45,14 @@ impl Drop for Free {
         let mut intact = true;
         let mut kept = KEPT.replace(ptr::null_mut());
         while !kept.is_null() {
-            // SAFETY: `dealloc` has put it there, and the block is nobody else's.
+            // SAFETY: `dealloc` has written the node, and the list owns the block.
             unsafe {
                 let Kept { next, layout } = kept.read();
-                let (roomy, at) = with_room(layout);
+                let (extended, at) = with_kept(layout);
                 let block = kept.cast::<u8>().sub(at);
                 let was = slice::from_raw_parts(block, layout.size());
-                intact &= was.iter().all(|&byte| byte == SPOILT);
-                System.dealloc(block, roomy);
+                intact &= was.iter().all(|&byte| byte == POISON);
+                System.dealloc(block, extended);
                 kept = next;
             }
         }
@@ -63,28 +63,30 @@ impl Drop for Free {
     }
 }
 
-/// A layout with room for `Kept` at the end, and where that is.
-fn with_room(layout: Layout) -> (Layout, usize) {
+/// Extends a layout by a `Kept` at the end, and returns its offset.
+fn with_kept(layout: Layout) -> (Layout, usize) {
     layout.extend(Layout::new::<Kept>()).expect("not so large")
 }
 
-// SAFETY: it is the system's, with larger blocks that are given back later.
+// SAFETY: it delegates to `System` with an extended layout, whose blocks satisfy the original one,
+// and frees each block once, with the same layout.
 unsafe impl GlobalAlloc for Quarantine {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: the size is not zero.
-        unsafe { System.alloc(with_room(layout).0) }
+        // SAFETY: the extended layout has a non-zero size.
+        unsafe { System.alloc(with_kept(layout).0) }
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        let (roomy, at) = with_room(layout);
-        // (While a thread ends there is nothing to ask.)
+        let (extended, at) = with_kept(layout);
+        // While a thread exits, the thread-local is not accessible.
         if !IS_ON.try_with(Cell::get).unwrap_or(false) {
-            // SAFETY: it came from there, with this layout.
-            return unsafe { System.dealloc(block, roomy) };
+            // SAFETY: `alloc` got the block from `System` with this layout.
+            return unsafe { System.dealloc(block, extended) };
         }
-        // SAFETY: there is room for it, aligned, and the block is nobody else's from now on.
+        // SAFETY: the extended layout has an aligned `Kept` at this offset, and the caller no
+        // longer uses the block.
         unsafe {
-            block.write_bytes(SPOILT, layout.size());
+            block.write_bytes(POISON, layout.size());
             #[expect(clippy::cast_ptr_alignment, reason = "it is aligned there")]
             let kept = block.add(at).cast::<Kept>();
             let next = KEPT.replace(kept);

@@ -1,4 +1,4 @@
-//! Those who answer.
+//! Workers.
 
 use std::{
     future::poll_fn,
@@ -12,20 +12,20 @@ use futures_core::Stream;
 use ump::Error;
 
 use crate::{
-    Duty, Server,
-    actor::{Actor, block_on, join, look},
-    book::{Answer, Message, Reply},
-    chance::{any, below, one_in},
+    RequestContext, Server,
+    actor::{Actor, block_on, join, poll_times},
+    rng::{any, below, one_in},
+    tracker::{Message, Reply, ReplyToken},
 };
 
-/// At most so many at a time.
+/// The largest batch.
 const BATCH: usize = 3;
-/// A time that passes when the model says so.
+/// A time that passes when the schedule lets it.
 const SOME_TIME: Duration = Duration::from_secs(3600);
 
-/// How a worker looks for requests.
+/// How a worker receives requests.
 #[derive(Clone, Copy, Debug)]
-pub enum Look {
+pub enum ReceiveKind {
     /// Blocks.
     Wait,
     /// Blocks for a while.
@@ -38,51 +38,55 @@ pub enum Look {
     AwaitMany,
     /// Takes them from a stream.
     Stream,
-    /// Takes what is there.
+    /// Takes a queued request.
     TryPop,
-    /// Begins to await, and leaves.
+    /// Starts to await, and leaves.
     Leave,
-    /// Polls the server itself, which knows only one who does.
+    /// Polls the server itself, which only one task can do.
     Poll,
 }
 
-/// Blocks for one after the other.
-pub const STEADY: &[Look] = &[Look::Wait];
+/// Blocks for one request after the other.
+pub const STEADY: &[ReceiveKind] = &[ReceiveKind::Wait];
 
-/// Does not stay.
-pub const FLEETING: &[Look] = &[Look::Leave, Look::WaitTimeout, Look::TryPop];
-
-/// In any way that several can take.
-pub const ANY: &[Look] = &[
-    Look::Wait,
-    Look::WaitTimeout,
-    Look::WaitMany,
-    Look::Await,
-    Look::AwaitMany,
-    Look::Stream,
-    Look::TryPop,
-    Look::Leave,
+/// Ways that do not wait for long.
+pub const BRIEF: &[ReceiveKind] = &[
+    ReceiveKind::Leave,
+    ReceiveKind::WaitTimeout,
+    ReceiveKind::TryPop,
 ];
 
-/// In any way that one alone can take.
-pub const ALONE: &[Look] = &[
-    Look::Wait,
-    Look::WaitTimeout,
-    Look::WaitMany,
-    Look::Await,
-    Look::AwaitMany,
-    Look::Stream,
-    Look::TryPop,
-    Look::Leave,
-    Look::Poll,
+/// All ways that several workers can use.
+pub const ANY: &[ReceiveKind] = &[
+    ReceiveKind::Wait,
+    ReceiveKind::WaitTimeout,
+    ReceiveKind::WaitMany,
+    ReceiveKind::Await,
+    ReceiveKind::AwaitMany,
+    ReceiveKind::Stream,
+    ReceiveKind::TryPop,
+    ReceiveKind::Leave,
 ];
 
-/// Answers until no client is left, or about so many; then it lets go of the server.
-pub async fn work(server: Arc<Server>, looks: &'static [Look], most: usize) {
+/// All ways that a single worker can use.
+pub const SINGLE: &[ReceiveKind] = &[
+    ReceiveKind::Wait,
+    ReceiveKind::WaitTimeout,
+    ReceiveKind::WaitMany,
+    ReceiveKind::Await,
+    ReceiveKind::AwaitMany,
+    ReceiveKind::Stream,
+    ReceiveKind::TryPop,
+    ReceiveKind::Leave,
+    ReceiveKind::Poll,
+];
+
+/// Serves until no client is left, or up to about `most` requests, then drops the server.
+pub async fn work(server: Arc<Server>, kinds: &'static [ReceiveKind], most: usize) {
     let mut helpers = Vec::new();
     let mut count = 0;
     while count < most {
-        match serve(&server, any(looks), &mut helpers).await {
+        match serve(&server, any(kinds), &mut helpers).await {
             Ok(served) => count += served,
             Err(_) => break,
         }
@@ -91,55 +95,55 @@ pub async fn work(server: Arc<Server>, looks: &'static [Look], most: usize) {
     join(helpers);
 }
 
-/// Looks so often, answers what it finds, and is never seen again.
-pub async fn pass_by(server: Arc<Server>, looks: &'static [Look], times: usize) {
+/// Receives a number of times, handles the requests, and drops the server.
+pub async fn work_briefly(server: Arc<Server>, kinds: &'static [ReceiveKind], times: usize) {
     let mut helpers = Vec::new();
     for _ in 0..times {
-        let _ = serve(&server, any(looks), &mut helpers).await;
+        let _ = serve(&server, any(kinds), &mut helpers).await;
     }
     drop(server);
     join(helpers);
 }
 
-/// Answers what it finds by one look, and returns how many requests that were.
+/// Receives once, handles the requests, and returns their number.
 async fn serve(
     server: &Server,
-    look: Look,
+    kind: ReceiveKind,
     helpers: &mut Vec<Actor<()>>,
 ) -> Result<usize, Error<Reply>> {
-    // All that come at once are noted before anybody else runs.
-    let note = |(message, duty): Job| (message.take(), duty);
-    let mut taken: Vec<_> = take(server, look).await?.into_iter().map(note).collect();
+    // The whole batch is recorded before another thread runs.
+    let note = |(message, rctx): Job| (message.take(), rctx);
+    let mut taken: Vec<_> = take(server, kind).await?.into_iter().map(note).collect();
     let count = taken.len();
     if one_in(4) {
         taken.reverse();
     }
-    for (answer, duty) in taken {
+    for (token, rctx) in taken {
         if one_in(8) {
             let n = helpers.len();
-            helpers.push(Actor::nth(n, async move { handle(&answer, duty) }));
+            helpers.push(Actor::nth(n, async move { handle(&token, rctx) }));
         } else {
-            handle(&answer, duty);
+            handle(&token, rctx);
         }
     }
     Ok(count)
 }
 
-type Job = (Message, Duty);
+type Job = (Message, RequestContext);
 
-async fn take(server: &Server, way: Look) -> Result<Vec<Job>, Error<Reply>> {
+async fn take(server: &Server, kind: ReceiveKind) -> Result<Vec<Job>, Error<Reply>> {
     let mut batch = Vec::new();
-    match way {
-        Look::Wait => batch.push(server.wait()?),
-        Look::WaitTimeout => batch.extend(server.wait_timeout(SOME_TIME)?),
-        Look::WaitMany => {
+    match kind {
+        ReceiveKind::Wait => batch.push(server.wait()?),
+        ReceiveKind::WaitTimeout => batch.extend(server.wait_timeout(SOME_TIME)?),
+        ReceiveKind::WaitMany => {
             server.wait_many(&mut batch, BATCH)?;
         }
-        Look::Await => batch.push(server.async_wait().await?),
-        Look::AwaitMany => {
+        ReceiveKind::Await => batch.push(server.async_wait().await?),
+        ReceiveKind::AwaitMany => {
             server.async_wait_many(&mut batch, BATCH).await?;
         }
-        Look::Stream => {
+        ReceiveKind::Stream => {
             let mut stream = server.stream();
             batch.push(poll_fn(|cx| stream.poll_wait(cx)).await?);
             if let Poll::Ready(Some(job)) =
@@ -148,14 +152,14 @@ async fn take(server: &Server, way: Look) -> Result<Vec<Job>, Error<Reply>> {
                 batch.push(job);
             }
         }
-        Look::Poll => batch.push(poll_fn(|cx| server.poll_wait(cx)).await?),
-        Look::TryPop => {
+        ReceiveKind::Poll => batch.push(poll_fn(|cx| server.poll_wait(cx)).await?),
+        ReceiveKind::TryPop => {
             batch.extend(server.try_pop()?);
             shuttle::thread::yield_now();
         }
-        Look::Leave => {
+        ReceiveKind::Leave => {
             let mut leaving = pin!(server.async_wait());
-            if let Poll::Ready(taken) = look(1 + below(2), &mut leaving).await {
+            if let Poll::Ready(taken) = poll_times(1 + below(2), &mut leaving).await {
                 batch.push(taken?);
             }
         }
@@ -163,42 +167,42 @@ async fn take(server: &Server, way: Look) -> Result<Vec<Job>, Error<Reply>> {
     Ok(batch)
 }
 
-/// Answers in some way, or not at all.
-fn handle(answer: &Answer, mut duty: Duty) {
+/// Handles a request in a random way.
+fn handle(token: &ReplyToken, mut rctx: RequestContext) {
     match below(8) {
-        0 => let_go(answer, duty),
+        0 => drop_request(token, rctx),
         1 => {
-            duty.wait_cancelled(SOME_TIME);
-            reply(answer, duty);
+            rctx.wait_cancelled(SOME_TIME);
+            reply(token, rctx);
         }
         2 => {
-            let _ = block_on(async { look(1, &mut duty.cancelled()).await });
-            reply(answer, duty);
+            let _ = block_on(async { poll_times(1, &mut rctx.cancelled()).await });
+            reply(token, rctx);
         }
-        3 => refuse(answer, duty),
-        4 if duty.is_cancelled() => let_go(answer, duty),
-        _ => reply(answer, duty),
+        3 => fail(token, rctx),
+        4 if rctx.is_cancelled() => drop_request(token, rctx),
+        _ => reply(token, rctx),
     }
 }
 
-/// Does not answer. Whoever posts does not mind.
-pub fn let_go(answer: &Answer, duty: Duty) {
-    if duty.is_post() {
-        answer.book().welcome(true);
+/// Drops a request without a reply. For a post that counts as a reply.
+pub fn drop_request(token: &ReplyToken, rctx: RequestContext) {
+    if rctx.is_post() {
+        token.tracker().accept(true);
     }
-    drop(duty);
+    drop(rctx);
 }
 
-/// Answers with a reply.
-pub fn reply(answer: &Answer, duty: Duty) {
-    if duty.answer(Ok(answer.make())).is_ok() {
-        answer.book().welcome(true);
+/// Replies.
+pub fn reply(token: &ReplyToken, rctx: RequestContext) {
+    if rctx.answer(Ok(token.make())).is_ok() {
+        token.tracker().accept(true);
     }
 }
 
-/// Answers with an error.
-pub fn refuse(answer: &Answer, duty: Duty) {
-    if duty.answer(Err(answer.make())).is_ok() {
-        answer.book().welcome(false);
+/// Replies with an error.
+pub fn fail(token: &ReplyToken, rctx: RequestContext) {
+    if rctx.answer(Err(token.make())).is_ok() {
+        token.tracker().accept(false);
     }
 }

@@ -1,8 +1,10 @@
-//! Models of loops on threads, with all that ask them: what a loop adds to the channel. Each request ends once and in an outcome that fits, the
-//! books add up, whoever joins is told, and nobody sleeps for ever: not while a loop ends, is stopped, or makes its handlers anew.
+//! Models of loops on threads and their callers: what a loop adds to the channel. Each request has
+//! one outcome that fits, the counts agree, `join` returns the outcome of the loop, and no thread
+//! sleeps for ever: not while a loop ends, is stopped, or restarts its handlers.
 //!
-//! No handler panics here: others cannot run while a thread unwinds, and shuttle takes each panic for the end. A factory that refuses is a failure
-//! as well, with the same pause after it.
+//! No handler panics here: other threads cannot run while one unwinds, and shuttle treats each
+//! panic as a failed model. A factory that fails is a failure of the loop as well, with the same
+//! pause after it.
 #![cfg(shuttle)]
 
 use std::{num::NonZeroUsize, ops::ControlFlow, time::Duration};
@@ -10,12 +12,12 @@ use std::{num::NonZeroUsize, ops::ControlFlow, time::Duration};
 use shuttle_tests::{
     Client,
     actor::{Actor, join},
-    book::{Book, End, Ends, Message, Reply},
-    caller::{self, Caller, Way},
-    chance::{any, below, one_in},
+    caller::{self, Caller, RequestKind},
     explore,
     quarantine::Quarantine,
-    worker::{let_go, refuse, reply},
+    rng::{any, below, one_in},
+    tracker::{Message, Outcome, Outcomes, Reply, Tracker},
+    worker::{drop_request, fail, reply},
 };
 use ump_server::{
     Context, JoinErrorKind, JoinHandle, OnPanic, ReplyContext, Restart, Stop, Stopper, WeakClient,
@@ -25,30 +27,30 @@ use ump_server::{
 #[global_allocator]
 static ALLOCATOR: Quarantine = Quarantine;
 
-/// What one sees of most models.
-const USUAL: &[End] = &[
-    End::Replied,
-    End::Failed,
-    End::NoReply,
-    End::TimeoutQueued,
-    End::TimeoutTaken,
-    End::Left,
-    End::Posted,
-    End::Unsent,
+/// The outcomes that most models have.
+const USUAL: &[Outcome] = &[
+    Outcome::Replied,
+    Outcome::Failed,
+    Outcome::NoReply,
+    Outcome::TimeoutQueued,
+    Outcome::TimeoutTaken,
+    Outcome::Left,
+    Outcome::Posted,
+    Outcome::Unsent,
 ];
-/// What comes of a stop.
-const TURNED_DOWN: &[End] = &[End::Replied, End::ServerDisappeared];
+/// The outcomes of a stop.
+const STOPPED: &[Outcome] = &[Outcome::Replied, Outcome::ServerDisappeared];
 const CAPACITIES: &[usize] = &[usize::MAX, 1, 2];
-const ANYHOW: &[Stop] = &[Stop::Drain, Stop::Refuse];
-/// A pause that is over when chance will have it.
+const ANY_STOP: &[Stop] = &[Stop::Drain, Stop::Refuse];
+/// A pause that ends when the schedule lets it.
 const LONG: Duration = Duration::from_secs(3600);
 
 type Plain<T = ()> = Context<Message, Reply, Reply, T>;
 
-/// Answers in some way, or not at all. May break off after one in so many.
-struct Answering(Option<u32>);
+/// Handles requests in random ways, and breaks off after one in this many.
+struct RandomHandler(Option<u32>);
 
-impl Handler<Message, Reply, Reply, u32> for Answering {
+impl Handler<Message, Reply, Reply, u32> for RandomHandler {
     fn init(&mut self, _: WeakClient<Message, Reply, Reply>) {
         shuttle::thread::yield_now();
     }
@@ -58,19 +60,19 @@ impl Handler<Message, Reply, Reply, u32> for Answering {
         message: Message,
         rctx: ReplyContext<'_, Reply, Reply>,
     ) -> ControlFlow<u32> {
-        let answer = message.take();
+        let token = message.take();
         match below(6) {
-            0 => refuse(&answer, rctx.detach()),
-            1 => let_go(&answer, rctx.detach()),
+            0 => fail(&token, rctx.detach()),
+            1 => drop_request(&token, rctx.detach()),
             2 => {
-                // Lent, and not made use of.
+                // Dropped without a reply.
                 if rctx.is_post() {
-                    answer.book().welcome(true);
+                    token.tracker().accept(true);
                 }
             }
             _ => {
-                if rctx.answer(Ok(answer.make())).is_ok() {
-                    answer.book().welcome(true);
+                if rctx.answer(Ok(token.make())).is_ok() {
+                    token.tracker().accept(true);
                 }
             }
         }
@@ -81,10 +83,10 @@ impl Handler<Message, Reply, Reply, u32> for Answering {
     }
 }
 
-/// Answers all of a batch at its end.
-struct Batching;
+/// Replies to a whole batch at its end.
+struct ReplyToBatch;
 
-impl BatchService for Batching {
+impl BatchService for ReplyToBatch {
     type Request = Message;
     type Reply = Reply;
     type Error = Reply;
@@ -92,13 +94,13 @@ impl BatchService for Batching {
     type Timer = ();
 
     fn handle(&mut self, batch: &mut Batch<Message, Reply, Reply>) -> ControlFlow<()> {
-        // All that come together are noted before anybody else runs.
+        // The whole batch is recorded before another thread runs.
         let taken: Vec<_> = batch
             .drain()
-            .map(|(message, duty)| (message.take(), duty))
+            .map(|(message, rctx)| (message.take(), rctx))
             .collect();
-        for (answer, duty) in taken {
-            reply(&answer, duty);
+        for (token, rctx) in taken {
+            reply(&token, rctx);
         }
         ControlFlow::Continue(())
     }
@@ -108,41 +110,41 @@ fn some(number: usize) -> NonZeroUsize {
     NonZeroUsize::new(number).expect("it is not zero")
 }
 
-/// Callers of these numbers, who each ask so often with a client of its own, in ways like these.
+/// Spawns callers, each with its own client and number, that make requests of these kinds.
 fn callers(
     numbers: impl Iterator<Item = usize>,
     client: &Client,
-    book: &Book,
-    ways: &'static [Way],
+    tracker: &Tracker,
+    kinds: &'static [RequestKind],
     times: usize,
 ) -> Vec<Actor<()>> {
     let call = |number| {
-        let caller = Caller::new(number, book);
+        let caller = Caller::new(number, tracker);
         let client = client.clone();
         Actor::nth(number, async move {
-            caller.ask_times(&client, ways, times).await;
+            caller.request_times(&client, kinds, times).await;
         })
     };
     numbers.map(call).collect()
 }
 
-/// Those who ask until there is nobody to be asked.
+/// Spawns callers that make requests until the server has gone.
 fn until_gone(
     numbers: impl Iterator<Item = usize>,
     client: &Client,
-    book: &Book,
+    tracker: &Tracker,
 ) -> Vec<Actor<()>> {
     let call = |number| {
-        let caller = Caller::new(number, book);
+        let caller = Caller::new(number, tracker);
         let client = client.clone();
         Actor::nth(number, async move {
-            caller.ask_until_gone(&client, caller::ANY).await;
+            caller.request_until_gone(&client, caller::ANY).await;
         })
     };
     numbers.map(call).collect()
 }
 
-/// Somebody who stops it, at some time and in one of these ways, and perhaps again.
+/// Spawns a thread that stops the loop at some time in one of these ways, and sometimes twice.
 fn stops(stopper: Stopper, how: &'static [Stop]) -> Actor<()> {
     Actor::thread(async move {
         (0..below(8)).for_each(|_| shuttle::thread::yield_now());
@@ -153,72 +155,76 @@ fn stops(stopper: Stopper, how: &'static [Stop]) -> Actor<()> {
     })
 }
 
-/// Ends a model whose loop serves whatever its callers have left in the queue.
-fn end<RV>(callers: Vec<Actor<()>>, client: &Client, handle: JoinHandle<RV>, book: &Book) -> Ends {
+/// Ends a model: the loop drains its queue, then the counts are compared.
+fn end<RV>(
+    callers: Vec<Actor<()>>,
+    client: &Client,
+    handle: JoinHandle<RV>,
+    tracker: &Tracker,
+) -> Outcomes {
     join(callers);
     handle.stopper().stop(Stop::Drain);
     assert!(handle.join().is_ok_and(|rv| rv.is_none()));
-    book.close(client.stats())
+    tracker.close(client.stats())
 }
 
 #[test]
 fn a_loop_serves_all_kinds_of_callers_in_order() {
     explore(USUAL, || {
-        let book = Book::default();
+        let tracker = Tracker::default();
         let (client, handle) = Builder::new()
             .capacity(any(CAPACITIES))
-            .spawn(|_| Ok(Answering(None)))
+            .spawn(|_| Ok(RandomHandler(None)))
             .unwrap();
-        let callers = callers(0..6, &client, &book, caller::ANY, 3);
-        let ends = end(callers, &client, handle, &book);
-        book.assert_in_order();
-        ends
+        let callers = callers(0..6, &client, &tracker, caller::ANY, 3);
+        let outcomes = end(callers, &client, handle, &tracker);
+        tracker.assert_in_order();
+        outcomes
     });
 }
 
 #[test]
 fn a_stopped_or_broken_pool_leaves_no_caller_waiting() {
-    explore(TURNED_DOWN, || {
-        let book = Book::default();
-        // One of the workers does, and the others end on account of that; or somebody stops it.
+    explore(STOPPED, || {
+        let tracker = Tracker::default();
+        // Either one worker breaks off, which ends the others; or the loop is stopped.
         let breaks_off = one_in(2);
         let (client, handle) = Builder::new()
             .capacity(any(CAPACITIES))
             .spawn_pool(some(3), move |cx: &Plain| {
                 let is_the_one = breaks_off && cx.worker() == 0;
-                Ok(Answering(is_the_one.then_some(4)))
+                Ok(RandomHandler(is_the_one.then_some(4)))
             })
             .unwrap();
-        let callers = until_gone(0..4, &client, &book);
-        let stopping = (!breaks_off).then(|| stops(handle.stopper(), ANYHOW));
+        let callers = until_gone(0..4, &client, &tracker);
+        let stopping = (!breaks_off).then(|| stops(handle.stopper(), ANY_STOP));
         join(callers);
         join(stopping);
         assert_eq!(handle.join(), Ok(breaks_off.then_some(7)));
-        book.close(client.stats())
+        tracker.close(client.stats())
     });
 }
 
-/// The workers of a pool are told to make their handlers anew, and the factory may refuse: that is a failure, and another one is made after a pause.
+/// The handlers of a pool are renewed while the factory may fail: it is called again after a pause.
 #[test]
 fn queued_requests_survive_handler_restarts() {
     explore(USUAL, || {
-        let book = Book::default();
+        let tracker = Tracker::default();
         let pause = any(&[Duration::ZERO, LONG]);
         let policy = Restart::new().limit(u32::MAX, LONG).pause(pause, pause);
         let (client, handle) = Builder::new()
             .capacity(any(CAPACITIES))
             .on_panic(OnPanic::Restart(policy))
             .spawn_pool(some(1 + below(2)), |cx: &Plain| {
-                let refuses = cx.restarts() > 0 && one_in(3);
-                let refusal = || book_of_nobody();
-                if refuses {
-                    Err(refusal())
+                let fails = cx.restarts() > 0 && one_in(3);
+                if fails {
+                    Err(failure())
                 } else {
-                    Ok(Answering(None))
+                    Ok(RandomHandler(None))
                 }
             })
             .unwrap();
-        let mut actors = callers(0..5, &client, &book, caller::ANY, 3);
+        let mut actors = callers(0..5, &client, &tracker, caller::ANY, 3);
         let stopper = handle.stopper();
         actors.push(Actor::thread(async move {
             for _ in 0..3 {
@@ -226,35 +232,35 @@ fn queued_requests_survive_handler_restarts() {
                 (0..below(4)).for_each(|_| shuttle::thread::yield_now());
             }
         }));
-        let ends = end(actors, &client, handle, &book);
-        assert!(!ends.contains_key(&End::ServerDisappeared));
-        ends
+        let outcomes = end(actors, &client, handle, &tracker);
+        assert!(!outcomes.contains_key(&Outcome::ServerDisappeared));
+        outcomes
     });
 }
 
-/// What a factory refuses with, which nobody looks at.
-fn book_of_nobody() -> Reply {
-    let message = Caller::new(0, &Book::default()).write(false);
+/// Makes the error of a factory that fails.
+fn failure() -> Reply {
+    let message = Caller::new(0, &Tracker::default()).write(false);
     message.take().make()
 }
 
-/// A drain waits until the pause is over, so there is none against a pause without end.
+/// A drain waits until the pause ends, so a pause without end is tested with `Refuse` only.
 #[test]
 fn a_stop_racing_with_failures_has_one_outcome() {
-    explore(&[End::ServerDisappeared], || {
-        let book = Book::default();
-        let (pause, how) = any(&[(LONG, ANYHOW), (Duration::MAX, &[Stop::Refuse])]);
+    explore(&[Outcome::ServerDisappeared], || {
+        let tracker = Tracker::default();
+        let (pause, how) = any(&[(LONG, ANY_STOP), (Duration::MAX, &[Stop::Refuse])]);
         let policy = Restart::new().limit(2, LONG).pause(pause, pause);
         let (client, handle) = Builder::new()
             .on_panic(OnPanic::Restart(policy))
             .spawn_pool(some(2), |cx: &Plain| {
                 if cx.restarts() > 0 && one_in(2) {
-                    return Err(book_of_nobody());
+                    return Err(failure());
                 }
-                Ok(Answering(None))
+                Ok(RandomHandler(None))
             })
             .unwrap();
-        let callers = until_gone(0..3, &client, &book);
+        let callers = until_gone(0..3, &client, &tracker);
         let stopper = handle.stopper();
         let renewing = Actor::thread(async move {
             (0..4).for_each(|_| assert!(stopper.renew()));
@@ -267,21 +273,21 @@ fn a_stop_racing_with_failures_has_one_outcome() {
             Ok(rv) => assert_eq!(rv, None),
             Err(error) => assert!(matches!(error.kind(), JoinErrorKind::GaveUp(_))),
         }
-        book.close(client.stats())
+        tracker.close(client.stats())
     });
 }
 
 #[test]
 fn batches_are_in_order_and_a_drain_empties_the_queue() {
-    explore(&[End::Replied, End::Posted], || {
-        let book = Book::default();
+    explore(&[Outcome::Replied, Outcome::Posted], || {
+        let tracker = Tracker::default();
         let (client, handle) = Builder::new()
             .capacity(any(CAPACITIES))
-            .spawn_batches(some(3), |_: &Plain| Ok(Batching))
+            .spawn_batches(some(3), |_: &Plain| Ok(ReplyToBatch))
             .unwrap();
-        let callers = callers(0..6, &client, &book, caller::ANY, 3);
-        let ends = end(callers, &client, handle, &book);
-        book.assert_in_order();
-        ends
+        let callers = callers(0..6, &client, &tracker, caller::ANY, 3);
+        let outcomes = end(callers, &client, handle, &tracker);
+        tracker.assert_in_order();
+        outcomes
     });
 }
