@@ -1,4 +1,5 @@
-//! A server on a thread, asked by a blocking client and by several async ones: `cargo run --example quickstart`
+//! A server on a thread, asked by a blocking client and by several async ones: `cargo run --example
+//! quickstart`
 
 use std::{process::ExitCode, thread};
 
@@ -11,7 +12,8 @@ fn main() -> ExitCode {
 fn quickstart() -> Result<bool, String> {
     let (server, client) = ump::channel::<u32, u32, String>();
 
-    // The server is a plain thread that owns its state. Its loop ends when the last client has gone.
+    // The server is a plain thread that owns its state. Its loop ends when the last client has
+    // gone.
     let server = thread::spawn(move || {
         let mut answered = 0;
         while let Ok((number, caller)) = server.wait() {

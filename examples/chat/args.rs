@@ -4,12 +4,13 @@ use std::path::PathBuf;
 
 use clap::Parser;
 
+const AFTER_HELP: &str = "\
+Without arguments it runs a demo script. It exits with code 0 if all commands succeeded;
+a script stops at the first command that fails.";
+
 /// A chat in one process: rooms and users are topics, `<room>/<user>`.
-///
-/// Without arguments it runs a demo script. It exits with code 0 if all commands succeeded; a script
-/// stops at the first command that fails.
 #[derive(Debug, Parser)]
-#[command(name = "chat")]
+#[command(name = "chat", after_help = AFTER_HELP)]
 pub(crate) struct Args {
     /// Run the commands in a file, line by line
     #[arg(long, value_name = "FILE", conflicts_with = "interactive")]

@@ -3,7 +3,10 @@
 use thiserror::Error;
 use ump_router::{RequestError, TopicError};
 
-use crate::{name::Name, protocol::MemberRequest};
+use crate::{
+    name::{Name, NameError},
+    protocol::MemberRequest,
+};
 
 #[derive(Debug, Error)]
 pub(crate) enum ChatError {
@@ -14,8 +17,8 @@ pub(crate) enum ChatError {
         command: String,
         needs: &'static str,
     },
-    #[error("{0:?} is not a name: it contains a slash")]
-    NotAName(String),
+    #[error(transparent)]
+    Name(#[from] NameError),
     #[error("no current user; /as NAME chooses one")]
     NoCurrentUser,
     #[error("{0} is in no room; /join ROOM joins one")]

@@ -1,4 +1,5 @@
-//! A chat in one process, over topics: publish and subscribe, request and reply, wildcards on both sides.
+//! A chat in one process, over topics: publish and subscribe, request and reply, wildcards on both
+//! sides.
 //!
 //! ```text
 //!  alice says it in lobby      publish   chat/lobby/alice     received by lobby/*, */alice, **
@@ -39,11 +40,11 @@ fn main() -> ExitCode {
 }
 
 /// Returns whether all commands succeeded.
-fn run(args: Args) -> Result<bool, String> {
-    match args.script {
+fn run(args: &Args) -> Result<bool, String> {
+    match &args.script {
         Some(file) => {
             let name = file.display().to_string();
-            execute_script(&name, &read(&file)?).map(|()| true)
+            execute_script(&name, &read(file)?).map(|()| true)
         }
         None if args.interactive => execute_input(),
         None => execute_script("the demo", DEMO).map(|()| true),
@@ -93,7 +94,8 @@ fn execute_input() -> Result<bool, String> {
     }
 }
 
-/// Executes a line and returns its output; `None` means `/quit`. Blank lines and comments do nothing.
+/// Executes a line and returns its output; `None` means `/quit`. Blank lines and comments do
+/// nothing.
 fn execute(server: &mut ChatServer, line: &str) -> Result<Option<String>, ChatError> {
     let line = line.trim();
     if is_comment(line) {

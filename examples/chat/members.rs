@@ -1,9 +1,9 @@
 //! The members of a room, as one of them knows them.
 //!
-//! While `alice` is in `lobby`, she serves the topic `member/lobby/alice`. So no user has to announce
-//! that she joined or left: the router does, to those who subscribe to its changes. A member first
-//! subscribes and then lists the servers, so that it misses none; to learn of a member twice does no
-//! harm.
+//! While `alice` is in `lobby`, she serves the topic `member/lobby/alice`. So no user has to
+//! announce that she joined or left: the router does, to those who subscribe to its changes. A
+//! member first subscribes and then lists the servers, so that it misses none; to learn of a member
+//! twice does no harm.
 
 use std::collections::BTreeSet;
 

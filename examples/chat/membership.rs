@@ -7,8 +7,8 @@
 //!  member/lobby         lists the members, as the room's host   ┘ on a thread
 //! ```
 //!
-//! The first member of a room is its host. The others are standbys, in the order in which they joined:
-//! when the host leaves, the next one takes over, unnoticed by callers.
+//! The first member of a room is its host. The others are standbys, in the order in which they
+//! joined: when the host leaves, the next one takes over, unnoticed by callers.
 
 use std::{convert::Infallible, ops::ControlFlow, sync::mpsc};
 

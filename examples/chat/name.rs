@@ -2,9 +2,8 @@
 
 use std::{fmt, str::FromStr};
 
-use ump_router::{Pattern, Topic};
-
-use crate::error::ChatError;
+use thiserror::Error;
+use ump_router::{Pattern, Topic, TopicError};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Name(Topic);
@@ -20,14 +19,23 @@ impl Name {
     }
 }
 
-impl FromStr for Name {
-    type Err = ChatError;
+/// Why a text is not a name.
+#[derive(Debug, Error)]
+pub(crate) enum NameError {
+    #[error(transparent)]
+    Topic(#[from] TopicError),
+    #[error("{0:?} is not a name: it contains a slash")]
+    Slash(String),
+}
 
-    fn from_str(text: &str) -> Result<Self, ChatError> {
+impl FromStr for Name {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, NameError> {
         let topic: Topic = text.parse()?;
         match topic.fragments().count() {
             1 => Ok(Self(topic)),
-            _ => Err(ChatError::NotAName(text.to_owned())),
+            _ => Err(NameError::Slash(text.to_owned())),
         }
     }
 }

@@ -1,4 +1,5 @@
-//! The chat server: all users, on one router. Executes a command, then returns what each user receives.
+//! The chat server: all users, on one router. Executes a command, then returns what each user
+//! receives.
 //!
 //! A published message is in the subscribers' queues when `publish` returns, and a request has been
 //! handled when its reply is there. So all effects of a command are visible before the next one is

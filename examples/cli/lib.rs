@@ -21,12 +21,12 @@ const USAGE_ERROR: u8 = 2;
 /// reported on the standard error, with exit code 2. An error of the program, or `false`, is exit
 /// code 1.
 pub fn run_with_args<A: Parser + CommandFactory>(
-    program: impl FnOnce(A) -> Result<bool, String>,
+    program: impl FnOnce(&A) -> Result<bool, String>,
 ) -> ExitCode {
     let command = A::command();
     let name = command.get_name();
     match A::try_parse() {
-        Ok(args) => run(name, || program(args)),
+        Ok(args) => run(name, || program(&args)),
         Err(error) if error.use_stderr() => {
             log(error.to_string().trim_end());
             flush();

@@ -6,9 +6,9 @@
 //! | [`progress`]: the standard output | the same | the same |
 //! | [`print`]: results on the standard output | waits for up to [`WRITE_TIMEOUT`], then an error | an error |
 //!
-//! Each stream has its own thread that writes, so no other thread can block on a write or fail in it.
-//! A panic is reported in the same way: [`log_panics`] replaces the hook of the standard library,
-//! which writes to the standard error by itself.
+//! Each stream has its own thread that writes, so no other thread can block on a write or fail in
+//! it. A panic is reported in the same way: [`log_panics`] replaces the hook of the standard
+//! library, which writes to the standard error by itself.
 
 use std::{
     backtrace::{Backtrace, BacktraceStatus},

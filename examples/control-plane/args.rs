@@ -7,11 +7,12 @@ use clap::{Parser, builder::RangedU64ValueParser};
 const MIN_HOLD: Duration = Duration::from_secs(3);
 const MAX_HOLD: Duration = Duration::from_secs(65_535);
 
+const AFTER_HELP: &str = "\
+It exits with code 0 if each line of the file was processed, or reported as an error.";
+
 /// The control plane of a small router, fed from a file of route updates.
-///
-/// It exits with code 0 if each line of the file was processed, or reported and counted as an error.
 #[derive(Debug, Parser)]
-#[command(name = "control-plane")]
+#[command(name = "control-plane", after_help = AFTER_HELP)]
 pub(crate) struct Args {
     /// Route updates as `bgpdump -m` prints them [default: examples/control-plane/updates.txt]
     pub(crate) file: Option<PathBuf>,

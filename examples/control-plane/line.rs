@@ -1,4 +1,5 @@
-//! Parses route updates: what `bgpdump -m` prints of updates and tables, and two other kinds of lines.
+//! Parses route updates: what `bgpdump -m` prints of updates and tables, and two other kinds of
+//! lines.
 //!
 //! ```text
 //! BGP4MP|TIME|STATE|NEIGHBOUR|AS|OLD|NEW                    session state: 1 idle, 2 to 5 connecting, 6 established
@@ -9,10 +10,11 @@
 //! LOOKUP|TIME|ADDRESS                                       finds the route of an address
 //! ```
 //!
-//! An AS is a number, plain or with a dot (65536 is 1.0). PATH is that of [`AsPath`], and may be empty.
+//! An AS is a number, plain or with a dot (65536 is 1.0). PATH is that of [`AsPath`], and may be
+//! empty.
 //!
-//! TIME is in seconds since 1970, with or without decimals, and does not decrease. Blank lines and lines
-//! that begin with `#` are ignored.
+//! TIME is in seconds since 1970, with or without decimals, and does not decrease. Blank lines and
+//! lines that begin with `#` are ignored.
 
 use std::{
     net::IpAddr,

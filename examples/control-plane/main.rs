@@ -1,8 +1,8 @@
-//! The control plane of a small router: four components, each with its own loop, fed from a file of route
-//! updates.
+//! The control plane of a small router: four components, each with its own loop, fed from a file of
+//! route updates.
 //!
-//! [`plane`] shows the components. This file starts them, reads the file, executes commands and prints the
-//! summary.
+//! [`plane`] shows the components. This file starts them, reads the file, executes commands and
+//! prints the summary.
 
 mod args;
 mod console;
@@ -42,7 +42,7 @@ fn main() -> ExitCode {
 }
 
 /// Returns whether each line was processed or counted as an error.
-fn run(args: Args) -> Result<bool, String> {
+fn run(args: &Args) -> Result<bool, String> {
     let mode = match args.real_time {
         None => TimeMode::Virtual(TestClock::new()),
         Some(speed) => TimeMode::Real(speed),
@@ -66,7 +66,7 @@ fn run(args: Args) -> Result<bool, String> {
     )
     .map_err(|e| format!("cannot open {name}: {e}"))?;
 
-    let (lines, timeline) = read_and_execute(feed, &args, &name, &plane.console)?;
+    let (lines, timeline) = read_and_execute(feed, args, &name, &plane.console)?;
     let summary = summarize(plane, lines, &timeline)?;
     print(summary.to_string())?;
     if !lines.is_complete {
@@ -124,8 +124,8 @@ fn execute_commands(console: &ConsoleClient) -> Result<(), String> {
     Ok(())
 }
 
-/// Requests the figures in the direction of the data flow, so that each includes the effects of those
-/// before.
+/// Requests the figures in the direction of the data flow, so that each includes the effects of
+/// those before.
 fn summarize(plane: Plane, lines: Lines, timeline: &Timeline) -> Result<Summary, String> {
     let gone = |e: &dyn Display| format!("cannot make the summary: {e}");
     let statuses = match plane.neighbours.request(neighbours::Op::Show).wait() {

@@ -1,4 +1,5 @@
-//! The component `neighbours`: a session state machine for each neighbour, driven by messages and timers.
+//! The component `neighbours`: a session state machine for each neighbour, driven by messages and
+//! timers.
 //!
 //! ```text
 //!              retry timer; it connects                     it is established
@@ -9,9 +10,9 @@
 //!                     it closes or reconnects, or the hold timer expires: its routes are removed
 //! ```
 //!
-//! The first message of an unknown neighbour establishes its session, as a file may begin in the middle of
-//! one. Invariants: only an established neighbour has routes; a state owns its timers, which are cancelled
-//! when it ends.
+//! The first message of an unknown neighbour establishes its session, as a file may begin in the
+//! middle of one. Invariants: only an established neighbour has routes; a state owns its timers,
+//! which are cancelled when it ends.
 
 use std::{collections::BTreeMap, net::IpAddr, ops::ControlFlow, time::Duration};
 
@@ -111,7 +112,8 @@ pub(crate) struct Times {
 }
 
 impl Times {
-    /// Derives them from the hold time, in a time that is `speed` times as fast as the loop's clock.
+    /// Derives them from the hold time, in a time that is `speed` times as fast as the loop's
+    /// clock.
     pub(crate) fn new(hold: Duration, speed: u32) -> Self {
         Self {
             hold: hold / speed,

@@ -1,8 +1,8 @@
 //! A route as a neighbour announces it, and the order in which routes are preferred.
 //!
-//! The order is that of BGP (RFC 4271, 9.1.2.2) for the attributes here: the higher preference, the shorter
-//! path, the lower origin, the lower MED (also between different systems), the lower address of the
-//! neighbour.
+//! The order is that of BGP (RFC 4271, 9.1.2.2) for the attributes here: the higher preference, the
+//! shorter path, the lower origin, the lower MED (also between different systems), the lower
+//! address of the neighbour.
 
 use std::{cmp::Reverse, fmt, net::IpAddr, str::FromStr};
 
@@ -45,7 +45,8 @@ impl Path {
 /// | sequence within a confederation | `(65001 65002)` | 0 |
 /// | set within a confederation | `[65001,65002]` | 0 |
 ///
-/// See RFC 4271, 9.1.2.2, and RFC 5065, 5.3. The path of a route is empty if it originates in our system.
+/// See RFC 4271, 9.1.2.2, and RFC 5065, 5.3. The path of a route is empty if it originates in our
+/// system.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct AsPath {
     text: Box<str>,

@@ -1,4 +1,5 @@
-//! The four components and their dependencies: a component starts after those to its right, and ends before them.
+//! The four components and their dependencies: a component starts after those to its right, and
+//! ends before them.
 //!
 //! ```text
 //!                 messages                    routes                    records

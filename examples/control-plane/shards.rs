@@ -1,8 +1,8 @@
 //! Assigns prefixes to the instances of `routes`.
 //!
-//! The first bits of its address assign a prefix to an instance: 8 bits of IPv4, 16 bits of IPv6. Shorter
-//! prefixes belong to the first instance. So a lookup asks two instances at the same time, and the longer
-//! match is the result.
+//! The first bits of its address assign a prefix to an instance: 8 bits of IPv4, 16 bits of IPv6.
+//! Shorter prefixes belong to the first instance. So a lookup asks two instances at the same time,
+//! and the longer match is the result.
 
 use std::{net::IpAddr, ops::ControlFlow};
 
@@ -45,7 +45,8 @@ impl Shards {
         Self { is_urgent, ..self }
     }
 
-    /// Posts to the instance of a prefix, and waits while its queue is full; `Break` if it has ended.
+    /// Posts to the instance of a prefix, and waits while its queue is full; `Break` if it has
+    /// ended.
     pub(crate) fn post(&self, prefix: IpNet, op: Op) -> ControlFlow<()> {
         post(self.instance_of(&prefix), op)
     }

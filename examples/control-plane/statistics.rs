@@ -1,7 +1,7 @@
 //! The component `statistics`: counts the records of the others, in total and by the minute.
 //!
-//! A periodic timer closes a minute. Records are posted, and a sender waits while the queue is full, so
-//! none is lost: when all components are quiet, the counters are exact.
+//! A periodic timer closes a minute. Records are posted, and a sender waits while the queue is
+//! full, so none is lost: when all components are quiet, the counters are exact.
 
 use std::{
     collections::VecDeque,

@@ -1,7 +1,7 @@
 //! The component `routes`: one shard of the routing table, with all paths to each of its prefixes.
 //!
-//! [`prefix_trie`] provides the longest-prefix match. Invariants: each prefix has at least one path and
-//! at most one from each neighbour, and the first path is the best.
+//! [`prefix_trie`] provides the longest-prefix match. Invariants: each prefix has at least one path
+//! and at most one from each neighbour, and the first path is the best.
 
 use std::{fmt, net::IpAddr, ops::ControlFlow};
 

@@ -9,8 +9,8 @@ use std::{
 use thiserror::Error;
 use ump_server::{Clock, TestClock};
 
-/// The largest gap between two lines. A line with a wrong time would otherwise keep the timers busy for
-/// centuries.
+/// The largest gap between two lines. A line with a wrong time would otherwise keep the timers busy
+/// for centuries.
 pub(crate) const MAX_GAP: Duration = Duration::from_secs(24 * 60 * 60);
 
 #[derive(Clone, Debug)]

@@ -11,10 +11,11 @@ const TIMEOUTS: RangeInclusive<Duration> =
     Duration::from_millis(1)..=Duration::from_secs(24 * 60 * 60);
 
 /// A key-value service over HTTP, on top of one SQLite file.
-///
-/// A duration has a unit, such as 500ms, 5s or 1m.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "kv")]
+#[command(
+    name = "kv",
+    after_help = "A duration has a unit, such as 500ms, 5s or 1m."
+)]
 pub(crate) struct Args {
     /// Address to listen on; port 0 takes a free one
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]

@@ -1,7 +1,8 @@
 //! `GET /backup`: a consistent copy of the database, while writes go on.
 //!
-//! A separate connection reads one state of the file, which WAL mode keeps for it, and copies it into a
-//! temporary file. That file is removed before it is sent. The store does not wait for any of this.
+//! A separate connection reads one state of the file, which WAL mode keeps for it, and copies it
+//! into a temporary file. That file is removed before it is sent. The store does not wait for any
+//! of this.
 
 use std::{
     fs, io,

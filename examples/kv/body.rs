@@ -1,8 +1,8 @@
 //! The bodies of requests and responses.
 //!
-//! The body of a request has a [`WaitBudget`]. What a handler does not read of it is drained, within bounds,
-//! while the response is sent. Otherwise a client that writes its whole request before it reads would have
-//! its connection reset, and would never see the error.
+//! The body of a request has a [`WaitBudget`]. What a handler does not read of it is drained,
+//! within bounds, while the response is sent. Otherwise a client that writes its whole request
+//! before it reads would have its connection reset, and would never see the error.
 
 use std::{
     future::poll_fn,

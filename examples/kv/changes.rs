@@ -1,8 +1,8 @@
 //! The changes of keys, published to watchers.
 //!
 //! The store publishes a change when it is committed, in the order of the commits, on the
-//! [topic](crate::topic) of its key. It never waits: when the queue of a watcher is full, its oldest changes
-//! are dropped, and it learns how many. Without watchers a change only enters the
+//! [topic](crate::topic) of its key. It never waits: when the queue of a watcher is full, its
+//! oldest changes are dropped, and it learns how many. Without watchers a change only enters the
 //! [history](crate::history).
 
 use std::{
@@ -43,7 +43,8 @@ pub(crate) struct Changes {
     max_watchers: usize,
     /// Only the store adds changes.
     history: History,
-    /// The number of the last change that was published to the subscriptions. Only the store writes it.
+    /// The number of the last change that was published to the subscriptions. Only the store writes
+    /// it.
     published: Arc<AtomicU64>,
 }
 
@@ -74,16 +75,16 @@ impl Changes {
         // A watcher without a permit yet will read the history.
         if self.watchers() > 0 {
             let topic = topic::of(change.key.as_str());
-            // It does not block, as each queue drops its oldest changes. An error means that the router was
-            // closed.
+            // It does not block, as each queue drops its oldest changes. An error means that the
+            // router was closed.
             let _ = self.router.publish(topic, change).wait();
         }
         // ORDERING: release; pairs with the load in `Watcher::poll_sources`.
         self.published.store(number, Ordering::Release);
     }
 
-    /// Watches the keys whose topics match one of the patterns (without prefix): all changes from now on, or
-    /// after an id.
+    /// Watches the keys whose topics match one of the patterns (without prefix): all changes from
+    /// now on, or after an id.
     pub(crate) fn watch(
         &self,
         patterns: &[Pattern],
@@ -154,7 +155,8 @@ pub(crate) struct BadId;
 #[derive(Debug)]
 pub(crate) enum Notification {
     Change(Change),
-    /// Changes are missing here; the number, if it is known. A change that matches two patterns counts twice.
+    /// Changes are missing here; the number, if it is known. A change that matches two patterns
+    /// counts twice.
     Missed(Option<u64>),
     /// The stream is complete up to the change of this number.
     UpTo(u64),
@@ -218,12 +220,12 @@ impl Watcher {
 
     /// Merges the sources in the order of the changes.
     ///
-    /// The store publishes one change after the other, each to all subscriptions. So when a change has been
-    /// received from one of them, all earlier changes are already in the others.
+    /// The store publishes one change after the other, each to all subscriptions. So when a change
+    /// has been received from one of them, all earlier changes are already in the others.
     fn poll_sources(&mut self, cx: &mut Context<'_>) -> Poll<Option<Notification>> {
         loop {
-            // ORDERING: acquire; pairs with the store in `Changes::publish`, so that the changes up to this
-            // number are found below.
+            // ORDERING: acquire; pairs with the store in `Changes::publish`, so that the changes up
+            // to this number are found below.
             let published = self.published.load(Ordering::Acquire);
             for source in &mut self.sources {
                 if source.needs_item() {

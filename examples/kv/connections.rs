@@ -1,8 +1,8 @@
-//! The table of connections. If it is full, a new connection evicts the one that has been idle for the longest
-//! time.
+//! The table of connections. If it is full, a new connection evicts the one that has been idle for
+//! the longest time.
 //!
-//! A connection is idle until the head of a request has been received, and again when the response has been
-//! written. A client that reads slowly refreshes its idle time with each read.
+//! A connection is idle until the head of a request has been received, and again when the response
+//! has been written. A client that reads slowly refreshes its idle time with each read.
 
 use std::{
     collections::BTreeMap,

@@ -5,8 +5,8 @@
 //! | 0 | `key`, `value`; or no table yet |
 //! | 1 | `key`, `expires` (milliseconds since 1970, or null), `value` |
 //!
-//! A file of an earlier version is migrated when it is opened, in one transaction. A later version is an
-//! error.
+//! A file of an earlier version is migrated when it is opened, in one transaction. A later version
+//! is an error.
 
 use std::{
     path::{Path, PathBuf},
@@ -28,7 +28,8 @@ use crate::{
 
 const VERSION: i64 = 1;
 
-/// `expires` comes before `value`: SQLite reads a row from the front, and need not skip a long value.
+/// `expires` comes before `value`: SQLite reads a row from the front, and need not skip a long
+/// value.
 const FROM_0_TO_1: &str = "\
     CREATE TABLE IF NOT EXISTS kv (key TEXT NOT NULL PRIMARY KEY, value BLOB NOT NULL); \
     CREATE TABLE kv_1 (key TEXT NOT NULL PRIMARY KEY, expires INTEGER, value BLOB NOT NULL); \
@@ -103,8 +104,8 @@ pub(crate) fn open(path: &Path) -> Result<Database, StoreError> {
     Ok(Database { db, _lock: lock })
 }
 
-/// Locks an empty database beside the file while the connection is open. The file itself stays unlocked, as a
-/// backup reads it while the service writes.
+/// Locks an empty database beside the file while the connection is open. The file itself stays
+/// unlocked, as a backup reads it while the service writes.
 fn lock(path: &Path) -> rusqlite::Result<Connection> {
     let lock = Connection::open(beside(path, "-lock"))?;
     lock.busy_timeout(Duration::ZERO)?;
@@ -145,7 +146,8 @@ fn migrate(db: &mut Connection) -> Result<(), StoreError> {
     Ok(transaction.commit()?)
 }
 
-/// The keys at one time: keys that have expired by then do not exist, whether or not they were removed.
+/// The keys at one time: keys that have expired by then do not exist, whether or not they were
+/// removed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct View<'a> {
     pub(crate) db: &'a Connection,
@@ -227,8 +229,8 @@ impl View<'_> {
         let mut rows = statement
             .query(params![begin, self.now])
             .map_err(|e| unreadable(&last, e))?;
-        // Keys are ordered, so those with the prefix are adjacent. Values other than text come last and are not
-        // keys.
+        // Keys are ordered, so those with the prefix are adjacent. Values other than text come last
+        // and are not keys.
         while let Some(row) = rows.next().map_err(|e| unreadable(&last, e))? {
             let ValueRef::Text(bytes) = row.get_ref(0).map_err(|e| unreadable(&last, e))? else {
                 break;
@@ -251,8 +253,8 @@ impl View<'_> {
         Ok(Listing { keys, next: None })
     }
 
-    /// Calls `expiring` for each key with an expiry time, and `bad` for each row whose expiry time cannot be
-    /// read.
+    /// Calls `expiring` for each key with an expiry time, and `bad` for each row whose expiry time
+    /// cannot be read.
     pub(crate) fn for_each_expiring(
         &self,
         mut expiring: impl FnMut(Key, WallTime),

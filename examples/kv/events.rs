@@ -11,9 +11,9 @@
 //! data: {"missed":12}
 //! ```
 //!
-//! A stream has all changes that are committed after its response head was sent. A browser that reconnects
-//! sends `Last-Event-ID`, and gets the changes after that, if they are still in the history. Otherwise the
-//! first event is `missed` with an unknown number: `{"missed":null}`.
+//! A stream has all changes that are committed after its response head was sent. A browser that
+//! reconnects sends `Last-Event-ID`, and gets the changes after that, if they are still in the
+//! history. Otherwise the first event is `missed` with an unknown number: `{"missed":null}`.
 
 use std::time::Duration;
 
@@ -74,8 +74,8 @@ fn patterns(fields: &[(String, String)]) -> Result<Vec<Pattern>, ApiError> {
     }
 }
 
-/// Makes the events. While nothing changes, it sends comments with an id, so that both ends notice a broken
-/// connection.
+/// Makes the events. While nothing changes, it sends comments with an id, so that both ends notice
+/// a broken connection.
 fn events(
     watcher: Watcher,
     changes: Changes,

@@ -8,9 +8,9 @@
 //!        a write without one, a delete              the wall clock is behind
 //! ```
 //!
-//! A removal is a write to the disk, so keys that are due at the same time share one sweep. The sweep is a timer
-//! with a delay of zero, which fires after all timers that are due by then. Reads do not depend on any of
-//! this; see [`View`](crate::database::View).
+//! A removal is a write to the disk, so keys that are due at the same time share one sweep. The
+//! sweep is a timer with a delay of zero, which fires after all timers that are due by then. Reads
+//! do not depend on any of this; see [`View`](crate::database::View).
 
 use std::{collections::HashMap, mem, time::Duration};
 

@@ -1,7 +1,7 @@
 //! The last changes, for watchers that reconnect.
 //!
-//! Changes are numbered from one since the service started. The first part of an id is the time of that start,
-//! so an id from before it is not confused with another.
+//! Changes are numbered from one since the service started. The first part of an id is the time of
+//! that start, so an id from before it is not confused with another.
 
 use std::{
     collections::VecDeque,

@@ -1,4 +1,5 @@
-//! The routes: each handler turns an HTTP request into a request to the store, and awaits its outcome.
+//! The routes: each handler turns an HTTP request into a request to the store, and awaits its
+//! outcome.
 
 use std::{
     sync::Arc,
@@ -97,8 +98,8 @@ impl App {
         self.client.upgrade().ok_or_else(ApiError::stopping)
     }
 
-    /// Sends a request to the store. If the HTTP client disconnects, this future is dropped, which revokes the
-    /// request.
+    /// Sends a request to the store. If the HTTP client disconnects, this future is dropped, which
+    /// revokes the request.
     async fn request(&self, op: Op) -> Result<Reply, ApiError> {
         let start = Instant::now();
         let answer = self

@@ -1,8 +1,8 @@
 //! `POST /import`: a stream of JSON lines of any length, in constant memory.
 //!
-//! Each line is a request to the store. It is submitted as soon as it is read, so that many lines share a
-//! transaction; its reply is collected later, in order. While a submission waits for room in the queue, nothing
-//! more is read: this is how a slow disk slows the client down.
+//! Each line is a request to the store. It is submitted as soon as it is read, so that many lines
+//! share a transaction; its reply is collected later, in order. While a submission waits for room
+//! in the queue, nothing more is read: this is how a slow disk slows the client down.
 
 use std::{collections::VecDeque, io, time::Duration};
 
@@ -113,7 +113,8 @@ impl Import {
         }
     }
 
-    /// Reads and submits lines, until the end or the first failure. An error is that of the line being read.
+    /// Reads and submits lines, until the end or the first failure. An error is that of the line
+    /// being read.
     async fn read(&mut self, body: Body) -> Result<(), ApiError> {
         let mut body = StreamReader::new(body.into_data_stream().map_err(io::Error::other));
         let mut text = Vec::new();

@@ -1,5 +1,5 @@
-//! An HTTP key-value service: async HTTP handlers, one blocking thread that owns a SQLite database, and `ump`
-//! between them.
+//! An HTTP key-value service: async HTTP handlers, one blocking thread that owns a SQLite database,
+//! and `ump` between them.
 //!
 //! ```text
 //!  handlers (axum, on tokio)                              a component, on a thread (rusqlite)
@@ -10,8 +10,9 @@
 //!  backup.rs  a copy of the file, while writes go on
 //! ```
 //!
-//! What clients can do to the service is bounded: serve.rs and connections.rs limit their number, slow_client.rs
-//! and body.rs their slowness, memory.rs the memory of their values, origin.rs the web pages they come from.
+//! What clients can do to the service is bounded: serve.rs and connections.rs limit their number,
+//! slow_client.rs and body.rs their slowness, memory.rs the memory of their values, origin.rs the
+//! web pages they come from.
 //!
 //! This file starts both sides and stops them in the right order.
 
@@ -62,7 +63,8 @@ use crate::{
     origin::OriginPolicy, serve::Limits, signals::Signals, store::StoreContext,
 };
 
-/// How long connections may take to finish after the last deadline when the service stops, and then the store.
+/// How long connections may take to finish after the last deadline when the service stops, and then
+/// the store.
 const GRACE_PERIOD: Duration = Duration::from_secs(2);
 
 /// Descriptors reserved for the database, its copies and the runtime.
@@ -72,9 +74,9 @@ fn main() -> ExitCode {
     cli::run_with_args(run)
 }
 
-fn run(args: Args) -> Result<bool, String> {
+fn run(args: &Args) -> Result<bool, String> {
     let runtime = Runtime::new().map_err(|e| format!("cannot start tokio: {e}"))?;
-    runtime.block_on(serve(&args))?;
+    runtime.block_on(serve(args))?;
     Ok(true)
 }
 
@@ -147,8 +149,8 @@ async fn serve(args: &Args) -> Result<(), String> {
         process::exit(code)
     });
 
-    // First the connections, then the store: it serves the requests in its queue and closes the database, which
-    // removes temporary files.
+    // First the connections, then the store: it serves the requests in its queue and closes the
+    // database, which removes temporary files.
     stop.send_replace(true);
     changes.close();
     if time::timeout(args.timeout + GRACE_PERIOD, serving)

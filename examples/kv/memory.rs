@@ -1,4 +1,5 @@
-//! A memory budget for the values in transit, however many clients there are and however slow they are.
+//! A memory budget for the values in transit, however many clients there are and however slow they
+//! are.
 //!
 //! Small values are free: there are no more of them than connections, or requests in a batch.
 

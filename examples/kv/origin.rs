@@ -1,8 +1,9 @@
 //! Refuses requests that the web pages of others send.
 //!
-//! A browser lets any page send requests to `localhost`, with its origin in `Origin` and `Sec-Fetch-Site`. A page
-//! can also let its own name resolve to this machine (DNS rebinding): then only the name in `Host` differs.
-//! Programs other than browsers send neither `Origin` nor `Sec-Fetch-Site`, and use an address or `localhost`.
+//! A browser lets any page send requests to `localhost`, with its origin in `Origin` and
+//! `Sec-Fetch-Site`. A page can also let its own name resolve to this machine (DNS rebinding): then
+//! only the name in `Host` differs. Programs other than browsers send neither `Origin` nor
+//! `Sec-Fetch-Site`, and use an address or `localhost`.
 //!
 //! | header | allowed values |
 //! |---|---|
@@ -164,7 +165,8 @@ fn host(version: Version, uri: &Uri, headers: &HeaderMap) -> Result<Option<Strin
     }
 }
 
-/// Checks that percent-encodings are valid and UTF-8. Otherwise they would silently be replaced later.
+/// Checks that percent-encodings are valid and UTF-8. Otherwise they would silently be replaced
+/// later.
 fn check_encoding(uri: &Uri) -> Result<(), String> {
     for (name, text) in [("path", Some(uri.path())), ("query", uri.query())] {
         let mut bytes = text.unwrap_or_default().bytes();

@@ -1,8 +1,8 @@
 //! Accepts connections and serves them with hyper.
 //!
-//! The number of connections is limited. One more evicts the one that has been idle for the longest time; if
-//! all are busy, it gets 503 and is closed. So neither silent connections nor unfinished heads of requests
-//! keep new clients out.
+//! The number of connections is limited. One more evicts the one that has been idle for the longest
+//! time; if all are busy, it gets 503 and is closed. So neither silent connections nor unfinished
+//! heads of requests keep new clients out.
 
 use std::{convert::Infallible, io, pin::pin, sync::Arc, time::Duration};
 

@@ -1,8 +1,8 @@
 //! Ends clients that are too slow in sending or reading.
 //!
-//! The time spent waiting for a client is added up, and each byte that it moves earns a little of it back.
-//! So neither silence nor a trickle of bytes holds a connection, and a client with at least [`RATE`] bytes a
-//! second can take as long as it needs.
+//! The time spent waiting for a client is added up, and each byte that it moves earns a little of
+//! it back. So neither silence nor a trickle of bytes holds a connection, and a client with at
+//! least [`RATE`] bytes a second can take as long as it needs.
 
 use std::{
     error,

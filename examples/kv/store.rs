@@ -1,13 +1,14 @@
-//! The store: a loop on a thread that owns the database and serves requests in batches, one transaction each.
+//! The store: a loop on a thread that owns the database and serves requests in batches, one
+//! transaction each.
 //!
-//! A commit waits for the disk, which is nearly the whole cost of a write. So the requests that queue up during
-//! one commit share the next one. No request is answered before the commit, not even a read: it may have read
-//! what an earlier request of the same batch wrote. Changes are published before the replies, so a caller with
-//! a reply knows that its change is on the way.
+//! A commit waits for the disk, which is nearly the whole cost of a write. So the requests that
+//! queue up during one commit share the next one. No request is answered before the commit, not
+//! even a read: it may have read what an earlier request of the same batch wrote. Changes are
+//! published before the replies, so a caller with a reply knows that its change is on the way.
 //!
-//! If the store panics, the callers of the requests that it has taken get an error, queued requests stay queued,
-//! and the store is restarted: it opens the database and arms a timer for each key that expires. All its
-//! state is in the database, so no acknowledged write is lost.
+//! If the store panics, the callers of the requests that it has taken get an error, queued requests
+//! stay queued, and the store is restarted: it opens the database and arms a timer for each key
+//! that expires. All its state is in the database, so no acknowledged write is lost.
 
 use std::{
     iter,
@@ -78,8 +79,8 @@ pub(crate) struct StoreContext {
 /// The name of the component.
 const NAME: &str = "storage";
 
-/// Starts the store as the only component of a system. It is started when the database is open, and restarted
-/// when it panics, unless that happens too often.
+/// Starts the store as the only component of a system. It is started when the database is open, and
+/// restarted when it panics, unless that happens too often.
 pub(crate) fn start(
     path: PathBuf,
     queue: usize,
@@ -148,7 +149,8 @@ impl Store {
     fn execute(&mut self, batch: &mut Batch<Op, Reply, StoreError>) {
         let now = WallTime::now();
         let answers = self.execute_together(batch, now).unwrap_or_else(|_| {
-            // Nothing was executed. Executed alone, each request shows whether it is the one that fails.
+            // Nothing was executed. Executed alone, each request shows whether it is the one that
+            // fails.
             let each = batch.iter();
             each.map(|(op, caller)| {
                 if caller.is_cancelled() {
@@ -170,8 +172,8 @@ impl Store {
         }
     }
 
-    /// Executes a batch in one transaction. A request that fails changes nothing, and the others go on; an error
-    /// means that the transaction failed and nothing was executed.
+    /// Executes a batch in one transaction. A request that fails changes nothing, and the others go
+    /// on; an error means that the transaction failed and nothing was executed.
     fn execute_together(
         &mut self,
         batch: &Batch<Op, Reply, StoreError>,
@@ -284,8 +286,8 @@ impl Store {
     }
 }
 
-/// Returns the behavior of a transaction. If it writes, it takes the write lock at once, in case another program
-/// writes to the file.
+/// Returns the behavior of a transaction. If it writes, it takes the write lock at once, in case
+/// another program writes to the file.
 fn behavior<'a>(mut ops: impl Iterator<Item = &'a Op>) -> TransactionBehavior {
     if ops.any(|op| matches!(op, Op::Put(..) | Op::Delete(_))) {
         TransactionBehavior::Immediate

@@ -1,5 +1,5 @@
-//! The topic on which the changes of a key are published: `kv/` and the key, in which characters that a topic
-//! cannot contain are percent-encoded, as in a path.
+//! The topic on which the changes of a key are published: `kv/` and the key, in which characters
+//! that a topic cannot contain are percent-encoded, as in a path.
 //!
 //! | key | topic | |
 //! |---|---|---|
@@ -9,9 +9,9 @@
 //! | `a b*` | `kv/a%20b%2A` | white space, control characters and `* $ ? # %` are encoded |
 //! | `/a//b/` | `kv/%2Fa/%2Fb%2F` | and slashes next to an empty fragment |
 //!
-//! So no two keys have the same topic, and decoding the part after `kv/` yields the key. There are two limits:
-//! slashes after the 62nd are encoded, and a topic that would be too long is cut and ends in a bare `%`. No
-//! other topic does. An event contains the whole key.
+//! So no two keys have the same topic, and decoding the part after `kv/` yields the key. There are
+//! two limits: slashes after the 62nd are encoded, and a topic that would be too long is cut and
+//! ends in a bare `%`. No other topic does. An event contains the whole key.
 
 use std::fmt::Write;
 

@@ -1,7 +1,7 @@
 //! Times to live and expiry times.
 //!
-//! An expiry time is wall-clock time, as it has to survive the process. If that clock is set, times to live
-//! become longer or shorter.
+//! An expiry time is wall-clock time, as it has to survive the process. If that clock is set, times
+//! to live become longer or shorter.
 
 use std::{
     num::IntErrorKind,

@@ -8,11 +8,12 @@ use clap::{Parser, builder::RangedU64ValueParser};
 const DURATIONS: RangeInclusive<Duration> =
     Duration::from_secs(1)..=Duration::from_secs(365 * 24 * 60 * 60);
 
+const AFTER_HELP: &str = "\
+Ctrl-C ends it early. It exits with code 0 if no check failed.";
+
 /// Mixes all operations of the channel for a given time, and checks that the counts agree.
-///
-/// Ctrl-C ends it early. It exits with code 0 if no check failed.
 #[derive(Clone, Copy, Debug, Parser)]
-#[command(name = "soak")]
+#[command(name = "soak", after_help = AFTER_HELP)]
 pub(crate) struct Args {
     /// Action long it runs, such as 90s, 10m or 8h
     #[arg(value_name = "TIME", default_value = "10s", value_parser = cli::duration(DURATIONS))]

@@ -1,7 +1,8 @@
 //! The callers: threads that block, and tasks that await.
 //!
-//! A caller counts the outcomes that it waits for, and checks them against what it [`Expected`]. The
-//! outcomes of posts and of requests that it may abandon are counted by the handlers: see [`Message`].
+//! A caller counts the outcomes that it waits for, and checks them against what it [`Expected`].
+//! The outcomes of posts and of requests that it may abandon are counted by the handlers: see
+//! [`Message`].
 
 use std::{
     future::poll_fn,
@@ -439,8 +440,8 @@ impl Caller {
     }
 }
 
-/// Polls with its own budget. A poll that yields would send nothing, and the channel could not count the
-/// request that the caller has counted.
+/// Polls with its own budget. A poll that yields would send nothing, and the channel could not
+/// count the request that the caller has counted.
 fn poll_to_send<F: Future + ?Sized>(
     future: &mut Pin<Box<F>>,
     cx: &mut Context<'_>,

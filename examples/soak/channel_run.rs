@@ -1,5 +1,5 @@
-//! The run of one channel: callers and workers come and go until one end has gone; then the counts are
-//! compared.
+//! The run of one channel: callers and workers come and go until one end has gone; then the counts
+//! are compared.
 
 use std::{
     sync::{Arc, mpsc},

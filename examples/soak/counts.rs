@@ -11,8 +11,8 @@ use ump::Stats;
 pub(crate) struct Count(AtomicU64);
 
 impl Count {
-    // ORDERING: relaxed, here and below; the counters are read after their threads were joined, or for the
-    // progress line only.
+    // ORDERING: relaxed, here and below; the counters are read after their threads were joined, or
+    // for the progress line only.
 
     pub(crate) fn add(&self) {
         self.0.fetch_add(1, Ordering::Relaxed);
@@ -44,8 +44,8 @@ pub(crate) struct Observed {
     pub(crate) lapsed: Count,
 }
 
-/// The counts of all channels that have ended: each line as the participants and as the channels counted
-/// it.
+/// The counts of all channels that have ended: each line as the participants and as the channels
+/// counted it.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Comparison {
     channels: u64,

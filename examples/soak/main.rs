@@ -1,10 +1,11 @@
-//! All operations of the channel mixed for a given time, with checks: `cargo run --release --example soak -- 10m`
+//! All operations of the channel mixed for a given time, with checks: `cargo run --release
+//! --example soak -- 10m`
 //!
-//! Channels with different options live side by side, each for less than a second. Threads and tasks send
-//! requests in all ways (with deadlines, urgent, cancelled, posted, gathered); threads and tasks handle them
-//! in all ways (fail, drop, panic, hand off); both come and go. When a channel has ended, the counts of the
-//! participants must equal those of the channel. When all have ended, each value must have been dropped
-//! once, and the memory must not have grown.
+//! Channels with different options live side by side, each for less than a second. Threads and
+//! tasks send requests in all ways (with deadlines, urgent, cancelled, posted, gathered); threads
+//! and tasks handle them in all ways (fail, drop, panic, hand off); both come and go. When a
+//! channel has ended, the counts of the participants must equal those of the channel. When all have
+//! ended, each value must have been dropped once, and the memory must not have grown.
 
 mod args;
 mod callers;
@@ -51,7 +52,7 @@ fn main() -> ExitCode {
     cli::run_with_args(run)
 }
 
-fn run(args: Args) -> Result<bool, String> {
+fn run(args: &Args) -> Result<bool, String> {
     let seed = args.seed.unwrap_or_else(random_seed);
     progress(format!(
         "{} s, {} channels at a time; to repeat the random decisions: --seed {}",
@@ -60,7 +61,7 @@ fn run(args: Args) -> Result<bool, String> {
         seed
     ));
     let runtime = start().map_err(|e| format!("cannot start tokio: {e}"))?;
-    let soak = Soak::new(args, &runtime);
+    let soak = Soak::new(*args, &runtime);
     let begin = Memory::now();
     let mut rng = Rng::new(seed);
 

@@ -38,13 +38,14 @@ unsafe impl GlobalAlloc for CountingAllocator {
     unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         self.bytes.fetch_add(size, Ordering::Relaxed);
         self.bytes.fetch_sub(layout.size(), Ordering::Relaxed);
-        // SAFETY: the caller passes a block of this allocator, and so of `System`, with its layout, and a
-        // valid size.
+        // SAFETY: the caller passes a block of this allocator, and so of `System`, with its layout,
+        // and a valid size.
         unsafe { System.realloc(memory, layout, size) }
     }
 }
 
-/// How much the allocated bytes may grow between two quiet moments: the runtime and the threads cache some.
+/// How much the allocated bytes may grow between two quiet moments: the runtime and the threads
+/// cache some.
 const MAX_GROWTH: usize = 256 * 1024;
 /// How much the resident bytes may grow: allocators do not return everything to the system.
 const MAX_RESIDENT_GROWTH: usize = 32 * 1024 * 1024;

@@ -7,7 +7,8 @@ use std::sync::{
 
 use crate::{counts::Observed, rng::Rng};
 
-/// Counts payloads and adds up their numbers, so that a lost one does not hide one that is dropped twice.
+/// Counts payloads and adds up their numbers, so that a lost one does not hide one that is dropped
+/// twice.
 #[derive(Debug)]
 struct Tally {
     count: AtomicU64,
@@ -119,8 +120,8 @@ pub(crate) enum Action {
 pub(crate) struct Message {
     pub(crate) payload: Payload,
     pub(crate) action: Action,
-    /// Whether the caller waits for the outcome and counts it. The handler counts the others: posts, and
-    /// requests that may be cancelled.
+    /// Whether the caller waits for the outcome and counts it. The handler counts the others:
+    /// posts, and requests that may be cancelled.
     pub(crate) counted_by_caller: bool,
     pub(crate) handled: bool,
     pub(crate) observed: Arc<Observed>,

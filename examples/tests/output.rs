@@ -1,25 +1,24 @@
-//! No example depends on a reader of its output: each is run with standard streams that are closed, full or
-//! stuck.
+//! No example depends on a reader of its output: each is run with standard streams that are closed,
+//! full or stuck.
 
 #![cfg(unix)]
 
 #[path = "kv/support/http.rs"]
 #[allow(dead_code, reason = "the tests of kv use all of it")]
 mod http;
-#[path = "process/program.rs"]
-mod program;
+mod process;
 
 use std::{
     fs::{self, File},
     io::{ErrorKind, Write},
     net::{SocketAddr, TcpListener},
     os::{fd::OwnedFd, unix::net::UnixStream},
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
 
-use program::program;
+use process::{KillOnDrop, program};
 
 /// Far more than anything here takes.
 const TIMEOUT: Duration = Duration::from_secs(90);
@@ -82,30 +81,6 @@ fn cases() -> impl Iterator<Item = (Sink, Sink)> {
     bad.flat_map(|bad| [(Sink::Null, bad), (bad, Sink::Null), (bad, bad)])
 }
 
-/// A process that is killed on drop.
-struct Killed(Child);
-
-impl Killed {
-    #[track_caller]
-    fn end(&mut self, what: &str) -> ExitStatus {
-        let deadline = Instant::now() + TIMEOUT;
-        loop {
-            if let Some(status) = self.0.try_wait().expect("it is our child") {
-                return status;
-            }
-            assert!(Instant::now() < deadline, "{what} does not end");
-            thread::sleep(Duration::from_millis(10));
-        }
-    }
-}
-
-impl Drop for Killed {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 #[test]
 fn every_example_is_in_the_table() {
     let manifest = include_str!("../Cargo.toml");
@@ -145,7 +120,9 @@ fn ends(name: &str, arguments: &[&str], stdout: Sink, stderr: Sink) {
         .stdout(out)
         .stderr(err)
         .spawn();
-    let code = Killed(child.expect("it starts")).end(&what).code();
+    let code = KillOnDrop(child.expect("it starts"))
+        .wait(&what, TIMEOUT)
+        .code();
     let expected = i32::from(stdout != Sink::Null);
     assert_eq!(code, Some(expected), "{what}");
 }
@@ -174,7 +151,7 @@ fn serves(number: usize, stdout: Sink, stderr: Sink) {
         .stdout(out)
         .stderr(err)
         .spawn();
-    let mut service = Killed(child.expect("it starts"));
+    let mut service = KillOnDrop(child.expect("it starts"));
     let deadline = Instant::now() + TIMEOUT;
     while http::request(address, "GET", "/stats", b"").is_err() {
         assert!(Instant::now() < deadline, "{what} does not listen");
@@ -192,10 +169,8 @@ fn serves(number: usize, stdout: Sink, stderr: Sink) {
             assert_eq!(ask("POST", "/import", b"nonsense"), 400, "{what}");
         }
     }
-    let kill = format!("kill -TERM {}", service.0.id());
-    let killed = Command::new("sh").args(["-c", &kill]).status();
-    assert!(killed.expect("sh runs").success());
-    assert_eq!(service.end(&what).code(), Some(0), "{what}");
+    process::signal(service.0.id(), "TERM");
+    assert_eq!(service.wait(&what, TIMEOUT).code(), Some(0), "{what}");
     let db = rusqlite::Connection::open(&file).expect("a database");
     let keys = db.query_row("SELECT count(*) FROM kv", [], |row| row.get(0));
     assert_eq!(keys, Ok(1500), "{what}");

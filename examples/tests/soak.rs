@@ -1,35 +1,21 @@
 //! Short soaks: their output, and that they notice a lost request.
 
-#[path = "process/program.rs"]
-mod program;
+mod process;
 
 use std::{
     io::{BufRead, BufReader, Read},
-    process::{Child, Command, Stdio},
+    process::Child,
 };
 
-use program::program;
-
 fn start(flags: &[&str]) -> Child {
-    Command::new(program("soak"))
-        .args(flags)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the program starts")
+    process::start(&process::program("soak"), flags)
 }
 
-/// Waits for the end, and returns the exit code, the standard output and the standard error. The program has
-/// its own watchdog.
+/// Waits for the end, and returns the exit code, the standard output and the standard error. The
+/// program has its own watchdog.
 fn end(child: Child) -> (Option<i32>, String, String) {
-    let output = child.wait_with_output().expect("it ends");
-    let text = |bytes| String::from_utf8(bytes).expect("it writes UTF-8");
-    (
-        output.status.code(),
-        text(output.stdout),
-        text(output.stderr),
-    )
+    let end = process::wait(child);
+    (end.code, end.stdout, end.stderr)
 }
 
 /// Returns the two numbers of a line of the table.
@@ -86,9 +72,7 @@ fn ctrl_c_ends_it_early_and_in_order() {
     while !stdout.contains("a second") {
         assert!(pipe.read_line(&mut stdout).expect("it can be read") > 0);
     }
-    let kill = format!("kill -INT {}", child.id());
-    let status = Command::new("sh").args(["-c", &kill]).status();
-    assert!(status.expect("sh runs").success());
+    process::signal(child.id(), "INT");
     pipe.read_to_string(&mut stdout).expect("it can be read");
     let (code, _, stderr) = end(child);
     assert_eq!((code, stderr.as_str()), (Some(0), ""), "{stdout}");

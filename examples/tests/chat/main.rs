@@ -1,14 +1,11 @@
 //! The chat as a process: lines in, a transcript and an exit code out.
 
-#[path = "../process/run.rs"]
+#[path = "../process/mod.rs"]
 mod process;
-#[path = "../process/program.rs"]
-mod program;
 
 use std::io::{BufRead, BufReader, Read, Write};
 
-use process::{End, Scratch};
-use program::program;
+use process::{End, Scratch, program};
 
 /// The transcript of the built-in script.
 const DEMO: &str = include_str!("demo.txt");

@@ -1,14 +1,11 @@
 //! The control plane as a process: a file in, a summary and an exit code out.
 
-#[path = "../process/run.rs"]
+#[path = "../process/mod.rs"]
 mod process;
-#[path = "../process/program.rs"]
-mod program;
 
 use std::fs;
 
-use process::{End, Scratch};
-use program::program;
+use process::{End, Scratch, program};
 
 /// Two hours of six neighbours, with twelve faulty lines.
 const UPDATES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/control-plane/updates.txt");

@@ -17,7 +17,8 @@ fn acknowledged_writes_survive_kill_9() {
     const ROUNDS: usize = 3;
     const WRITERS: usize = 4;
     let folder = Folder::new();
-    // The expected value of each key; `None` means deleted. Keys whose last write got no response are not in it.
+    // The expected value of each key; `None` means deleted. Keys whose last write got no response
+    // are not in it.
     let acknowledged = Mutex::new(HashMap::<String, Option<Vec<u8>>>::new());
     for round in 0..=ROUNDS {
         let service = Service::start(&folder, &[]);

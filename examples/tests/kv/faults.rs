@@ -77,7 +77,8 @@ fn a_damaged_page_fails_the_reads_of_it_only() {
         .write(true)
         .open(&path)
         .expect("it is there");
-    // A page in the middle, which belongs to a value like nearly all: its link to the next page is invalid.
+    // A page in the middle, which belongs to a value like nearly all: its link to the next page is
+    // invalid.
     file.seek(SeekFrom::Start(size / 2 / 4096 * 4096))
         .expect("it is so long");
     file.write_all(&[0xff; 4096]).expect("it can be written");

@@ -36,7 +36,7 @@ fn an_import_of_ten_thousand_lines_is_all_there() {
 }
 
 #[test]
-fn an_import_stops_at_a_bad_line_and_says_which() {
+fn an_import_stops_at_a_bad_line_and_reports_it() {
     let (_folder, service) = start(&[]);
     let good = json_lines((1..=300).map(|n| (format!("k{n}"), "v".to_owned())));
     let bad: [&[u8]; 11] = [
@@ -76,7 +76,7 @@ fn an_import_stops_at_a_bad_line_and_says_which() {
 }
 
 #[test]
-fn a_line_that_is_cut_is_reported_where_it_is_cut() {
+fn a_cut_line_is_reported_at_its_end() {
     let (_folder, service) = start(&[]);
     let good = "{\"key\":\"k\",\"value\":\"v\"}";
     for end in 1..good.len() {

@@ -3,7 +3,7 @@
 use crate::support::{raw, start};
 
 #[test]
-fn only_the_pages_of_the_service_may_ask_it() {
+fn only_own_pages_may_send_requests() {
     let (_folder, service) = start(&[
         "--host",
         "KV.example.org",

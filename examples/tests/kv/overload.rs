@@ -1,5 +1,5 @@
-//! Overload, deadlines and disconnected callers: each request has one outcome, on which caller and counters
-//! agree.
+//! Overload, deadlines and disconnected callers: each request has one outcome, on which caller and
+//! counters agree.
 
 use std::{collections::HashMap, sync::Mutex, thread};
 
@@ -37,8 +37,8 @@ fn a_write_refused_by_a_full_queue_never_happens() {
 #[test]
 fn a_write_timed_out_in_the_queue_never_happens() {
     let (folder, mut service) = start(&["--timeout", "200ms", "--delay", "1s"]);
-    // The store holds one request beyond its deadline while another is queued. If the machine stalls for a
-    // second, the other is taken as well; then it tries again.
+    // The store holds one request beyond its deadline while another is queued. If the machine
+    // stalls for a second, the other is taken as well; then it tries again.
     let (taken, queued) = until("a request that is late in the queue", || {
         let before = count(&service.wait_until_quiet(), "accepted");
         let mut first = raw::send_put(&service, "/kv/taken");
@@ -66,8 +66,8 @@ fn a_write_timed_out_in_the_queue_never_happens() {
         "{stats}"
     );
     assert_eq!(count(&stats, "replied"), 0);
-    // It stops when it has nothing left to do. Both keys are absent: the deadline of the taken request had
-    // passed before it was executed.
+    // It stops when it has nothing left to do. Both keys are absent: the deadline of the taken
+    // request had passed before it was executed.
     service.signal("TERM");
     assert_eq!(service.exit_code(), Some(0));
     let service = Service::start(&folder, &[]);
@@ -77,8 +77,8 @@ fn a_write_timed_out_in_the_queue_never_happens() {
 #[test]
 fn a_disconnected_caller_revokes_its_queued_write() {
     let (folder, mut service) = start(&["--timeout", "60s", "--delay", "1s"]);
-    // The store holds one request while the caller of the next one disconnects. If the machine stalls for a
-    // second, the next one is executed as well; then it tries again.
+    // The store holds one request while the caller of the next one disconnects. If the machine
+    // stalls for a second, the next one is executed as well; then it tries again.
     let mut attempt = 0;
     let gone = until("a request cancelled in the queue", || {
         attempt += 1;

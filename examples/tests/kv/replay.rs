@@ -1,5 +1,5 @@
-//! Watchers that reconnect, and streams of several topics: no change is repeated, reordered or silently
-//! missing.
+//! Watchers that reconnect, and streams of several topics: no change is repeated, reordered or
+//! silently missing.
 
 use crate::support::{
     Service, json_lines,

@@ -123,7 +123,7 @@ fn a_list_is_ordered_and_limited_by_prefix() {
 }
 
 #[test]
-fn a_list_says_that_there_is_more_and_goes_on_there() {
+fn a_list_can_be_continued_at_its_next() {
     let (_folder, service) = start(&[]);
     let there = ["a", "b", "b%00", "b%00x", "b/1", "b/10", "b%C3%A4", "c"];
     for key in there {

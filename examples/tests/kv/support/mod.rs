@@ -1,8 +1,8 @@
 //! The service as a process, its working folder, and a way to wait for a condition.
 
 pub(crate) mod http;
-#[path = "../../process/program.rs"]
-mod program;
+#[path = "../../process/mod.rs"]
+mod processes;
 pub(crate) mod raw;
 pub(crate) mod sse;
 
@@ -11,7 +11,7 @@ use std::{
     io::{BufRead, BufReader, Read},
     net::SocketAddr,
     path::{Path, PathBuf},
-    process::{self, Child, Command, ExitStatus, Output, Stdio},
+    process::{self, Command, Output, Stdio},
     sync::{
         Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -23,7 +23,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use self::http::Response;
+use self::{http::Response, processes::KillOnDrop};
 
 /// Far more than anything here takes: a longer wait is a bug.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(60);
@@ -79,14 +79,14 @@ pub(crate) fn start(flags: &[&str]) -> (Folder, Service) {
 
 /// Returns the path of the example.
 pub(crate) fn program() -> PathBuf {
-    program::program("kv")
+    processes::program("kv")
 }
 
 /// Runs a command that ends by itself.
 #[track_caller]
 pub(crate) fn run(folder: &Folder, command: &mut Command) -> Output {
-    let mut child = Killed::spawn(folder, command);
-    let status = child.wait();
+    let mut child = spawn(folder, command);
+    let status = child.wait("the program", TIMEOUT);
     let mut output = Output {
         status,
         stdout: Vec::new(),
@@ -109,39 +109,19 @@ pub(crate) fn run(folder: &Folder, command: &mut Command) -> Output {
     output
 }
 
-/// A process that is killed on drop.
-#[derive(Debug)]
-struct Killed(Child);
-
-impl Killed {
-    fn spawn(folder: &Folder, command: &mut Command) -> Self {
-        command
-            .current_dir(folder.path())
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        Self(command.spawn().expect("the program starts"))
-    }
-
-    #[track_caller]
-    fn wait(&mut self) -> ExitStatus {
-        until("the end of the process", || {
-            self.0.try_wait().expect("it is our child")
-        })
-    }
-}
-
-impl Drop for Killed {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
+fn spawn(folder: &Folder, command: &mut Command) -> KillOnDrop {
+    command
+        .current_dir(folder.path())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    KillOnDrop(command.spawn().expect("the program starts"))
 }
 
 /// A running service, killed when dropped.
 #[derive(Debug)]
 pub(crate) struct Service {
-    process: Killed,
+    process: KillOnDrop,
     address: SocketAddr,
     /// The lines of its standard error.
     stderr: Mutex<mpsc::Receiver<String>>,
@@ -155,7 +135,7 @@ impl Service {
 
     /// Starts it by a command that runs the program.
     pub(crate) fn start_as(mut command: Command, folder: &Folder, flags: &[&str]) -> Self {
-        let mut process = Killed::spawn(
+        let mut process = spawn(
             folder,
             command.args(["--listen", "127.0.0.1:0"]).args(flags),
         );
@@ -241,12 +221,7 @@ impl Service {
     /// Sends a signal, given its name without `SIG`.
     #[cfg(unix)]
     pub(crate) fn signal(&self, name: &str) {
-        let kill = format!("kill -{name} {}", self.process.0.id());
-        let status = Command::new("sh")
-            .args(["-c", &kill])
-            .status()
-            .expect("sh runs");
-        assert!(status.success(), "{kill}");
+        processes::signal(self.id(), name);
     }
 
     /// Waits for a line with this text, and returns all lines up to it.
@@ -267,7 +242,7 @@ impl Service {
     /// Waits for the end of the process; `None` means that a signal killed it.
     #[track_caller]
     pub(crate) fn exit_code(&mut self) -> Option<i32> {
-        self.process.wait().code()
+        self.process.wait("the service", TIMEOUT).code()
     }
 
     /// Kills it with `kill -9`.

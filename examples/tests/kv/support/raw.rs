@@ -1,5 +1,6 @@
-//! Raw sockets, for requests that an HTTP client does not send: a head without its body, a body that
-//! drips, a caller that leaves or reads later, headers that are missing or contradict each other.
+//! Raw sockets, for requests that an HTTP client does not send: a head without its body, a body
+//! that drips, a caller that leaves or reads later, headers that are missing or contradict each
+//! other.
 
 use std::{
     io::{self, Read, Write},

@@ -1,0 +1,119 @@
+//! The examples as processes: their paths, runs to the end, signals, and scratch files.
+#![allow(dead_code, reason = "each test uses a part of it")]
+
+use std::{
+    env, fs,
+    io::Write,
+    path::{Path, PathBuf},
+    process::{self, Child, Command, ExitStatus, Stdio},
+    sync::atomic::{AtomicUsize, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// Returns the path of an example, which `cargo test` builds beside its tests.
+pub(crate) fn program(name: &str) -> PathBuf {
+    let test = env::current_exe().expect("the test knows where it is");
+    let file = format!("examples/{name}{}", env::consts::EXE_SUFFIX);
+    test.ancestors()
+        .map(|folder| folder.join(&file))
+        .find(|path| path.is_file())
+        .unwrap_or_else(|| panic!("it is not built: cargo build -p examples --example {name}"))
+}
+
+/// The exit code and the output of a program.
+#[derive(Debug)]
+pub(crate) struct End {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+/// Starts a program with pipes for its standard streams.
+pub(crate) fn start(program: &Path, arguments: &[&str]) -> Child {
+    Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts")
+}
+
+/// Runs a program to its end, with this standard input.
+pub(crate) fn run(program: &Path, arguments: &[&str], input: &[u8]) -> End {
+    let mut child = start(program, arguments);
+    let mut stdin = child.stdin.take().expect("a pipe");
+    // The program may end without reading it.
+    let _ = stdin.write_all(input);
+    drop(stdin);
+    wait(child)
+}
+
+/// Waits for the end of a program, and reads its output.
+pub(crate) fn wait(child: Child) -> End {
+    let output = child.wait_with_output().expect("it ends");
+    let text = |bytes| String::from_utf8(bytes).expect("it writes UTF-8");
+    End {
+        code: output.status.code(),
+        stdout: text(output.stdout),
+        stderr: text(output.stderr),
+    }
+}
+
+/// Sends a signal, given its name without `SIG`.
+pub(crate) fn signal(process: u32, name: &str) {
+    let kill = format!("kill -{name} {process}");
+    let status = Command::new("sh").args(["-c", &kill]).status();
+    assert!(status.expect("sh runs").success(), "{kill}");
+}
+
+/// A process that is killed on drop.
+#[derive(Debug)]
+pub(crate) struct KillOnDrop(pub(crate) Child);
+
+impl KillOnDrop {
+    /// Waits for the end of the process.
+    #[track_caller]
+    pub(crate) fn wait(&mut self, what: &str, timeout: Duration) -> ExitStatus {
+        let deadline = Instant::now() + timeout;
+        loop {
+            if let Some(status) = self.0.try_wait().expect("it is our child") {
+                return status;
+            }
+            assert!(Instant::now() < deadline, "{what} does not end");
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+impl Drop for KillOnDrop {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A file that is removed when the test ends.
+pub(crate) struct Scratch(PathBuf);
+
+impl Scratch {
+    pub(crate) fn new(contents: &[u8]) -> Self {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("{}-{}-{number}", env!("CARGO_CRATE_NAME"), process::id());
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        fs::write(&path, contents).expect("a file can be made");
+        Self(path)
+    }
+
+    pub(crate) fn path(&self) -> &str {
+        self.0.to_str().expect("a plain path")
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
