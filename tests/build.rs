@@ -1,5 +1,6 @@
-//! Finds the sources of the published `ump` 0.13 and `ump-server` 0.4 among the dependencies, so that `tests/published.rs` and
-//! `tests/published_server.rs` can compile their tests and examples against these crates, unchanged.
+//! Finds the sources of the published `ump` 0.13 and `ump-server` 0.4 among the dependencies, so
+//! that `tests/published.rs` and `tests/published_server.rs` can compile their tests and examples
+//! against these crates, unchanged.
 
 use std::{
     env,

@@ -1,7 +1,7 @@
-//! The two ends of a channel in all their kinds, so that one body of a test serves all of them.
+//! All kinds of both ends of a channel, for tests with one body for all of them.
 //!
-//! A kind is a type without values: [`Ask`] and [`Begin`] for the asking end, [`Take`] for the answering end. The macro
-//! [`for_each!`](crate::for_each) makes the tests.
+//! A kind is a type without values: [`Ask`] and [`Begin`] for clients, [`Take`] for servers. The
+//! macro [`for_each!`](crate::for_each) makes the tests.
 
 use std::{
     future::poll_fn,
@@ -19,10 +19,12 @@ use crate::{block_on, poll_once};
 
 /// Makes tests of generic functions, one for each kind, in a module for each kind.
 ///
-/// `for_each!(blocking = Wait, asynchronous = AsyncWait => { order_is_kept })` makes the tests `blocking::order_is_kept` and
-/// `asynchronous::order_is_kept`, which call `order_is_kept::<Wait>()` and `order_is_kept::<AsyncWait>()`.
+/// `for_each!(blocking = Wait, asynchronous = AsyncWait => { order_is_kept })` makes the tests
+/// `blocking::order_is_kept` and `asynchronous::order_is_kept`, which call
+/// `order_is_kept::<Wait>()` and `order_is_kept::<AsyncWait>()`.
 ///
-/// With a second list of kinds behind a semicolon it makes all the pairs, in nested modules. A test that hangs fails.
+/// With a second list of kinds behind a semicolon it makes all the pairs, in nested modules. A test
+/// that hangs fails.
 #[macro_export]
 macro_rules! for_each {
     ($($module:ident = $kind:ty),+ => $tests:tt) => {
@@ -44,9 +46,9 @@ macro_rules! for_each {
     };
 }
 
-/// What can be said about a request when it is made.
+/// The options of a request.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Terms {
+pub struct Options {
     /// See [`Request::deadline`].
     pub deadline: Option<Instant>,
     /// See [`Request::urgent`].
@@ -55,7 +57,7 @@ pub struct Terms {
     pub if_room: bool,
 }
 
-impl Terms {
+impl Options {
     /// Only a deadline.
     #[must_use]
     pub fn until(deadline: Instant) -> Self {
@@ -65,7 +67,7 @@ impl Terms {
         }
     }
 
-    /// A request on these terms.
+    /// Applies the options to a request.
     pub fn request<S, R, E>(self, client: &Client<S, R, E>, message: S) -> Request<'_, S, R, E> {
         let mut request = client.request(message);
         if let Some(deadline) = self.deadline {
@@ -81,61 +83,61 @@ impl Terms {
     }
 }
 
-/// What a caller was told instead of a reply, whichever the type of its error.
+/// The outcome of a request without a reply, for all error types.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Told<S, E> {
+pub struct Failure<S, E> {
     /// The outcome.
-    pub why: Why<E>,
-    /// What its error said about that.
+    pub why: Reason<E>,
+    /// The details of the error.
     pub executed: Executed,
-    /// The message, if it came back.
+    /// The message, if it was returned.
     pub message: Option<S>,
 }
 
 /// The outcomes that are not replies.
 #[derive(Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "they have the names of the errors")]
-pub enum Why<E> {
+pub enum Reason<E> {
     App(E),
-    /// Plain errors do not tell which.
+    /// Plain errors do not distinguish them.
     NoReply(Option<NoReply>),
     ServerDisappeared,
     TimeoutQueued,
     TimeoutTaken,
     Full,
-    /// Nothing that a request should end in.
+    /// An outcome that a request must not have.
     Else,
 }
 
-impl<S, E> From<Error<E>> for Told<S, E> {
+impl<S, E> From<Error<E>> for Failure<S, E> {
     fn from(error: Error<E>) -> Self {
         Self {
             executed: error.executed(),
             message: None,
             why: match error {
-                Error::App(error) => Why::App(error),
-                Error::NoReply => Why::NoReply(None),
-                Error::ServerDisappeared => Why::ServerDisappeared,
-                Error::OriginDisappeared | Error::ClientsDisappeared => Why::Else,
+                Error::App(error) => Reason::App(error),
+                Error::NoReply => Reason::NoReply(None),
+                Error::ServerDisappeared => Reason::ServerDisappeared,
+                Error::OriginDisappeared | Error::ClientsDisappeared => Reason::Else,
             },
         }
     }
 }
 
-impl<S, E> From<RequestError<S, E>> for Told<S, E> {
+impl<S, E> From<RequestError<S, E>> for Failure<S, E> {
     fn from(error: RequestError<S, E>) -> Self {
         let executed = error.executed();
         let (why, message) = match error {
-            RequestError::App(error) => (Why::App(error), None),
-            RequestError::NoReply(why) => (Why::NoReply(Some(why)), None),
-            RequestError::ServerDisappeared(message) => (Why::ServerDisappeared, Some(message)),
-            RequestError::TimeoutQueued(message) => (Why::TimeoutQueued, Some(message)),
-            RequestError::TimeoutTaken => (Why::TimeoutTaken, None),
-            RequestError::Full(message) => (Why::Full, Some(message)),
+            RequestError::App(error) => (Reason::App(error), None),
+            RequestError::NoReply(why) => (Reason::NoReply(Some(why)), None),
+            RequestError::ServerDisappeared(message) => (Reason::ServerDisappeared, Some(message)),
+            RequestError::TimeoutQueued(message) => (Reason::TimeoutQueued, Some(message)),
+            RequestError::TimeoutTaken => (Reason::TimeoutTaken, None),
+            RequestError::Full(message) => (Reason::Full, Some(message)),
             RequestError::WouldDeadlock(message, _) | RequestError::NoTimer(message, _) => {
-                (Why::Else, Some(message))
+                (Reason::Else, Some(message))
             }
-            RequestError::WouldDeadlockTaken(_) => (Why::Else, None),
+            RequestError::WouldDeadlockTaken(_) => (Reason::Else, None),
         };
         Self {
             why,
@@ -145,7 +147,7 @@ impl<S, E> From<RequestError<S, E>> for Told<S, E> {
     }
 }
 
-impl<S, E> From<SendError<S>> for Told<S, E> {
+impl<S, E> From<SendError<S>> for Failure<S, E> {
     fn from(error: SendError<S>) -> Self {
         RequestError::from(error).into()
     }
@@ -153,22 +155,22 @@ impl<S, E> From<SendError<S>> for Told<S, E> {
 
 /// A way of making a request and waiting for its outcome.
 pub trait Ask {
-    /// Whether its errors say more and bring the message back; then it keeps to terms, too.
+    /// Whether its errors have details and return the message; then it also supports options.
     const DETAILED: bool;
 
     /// Makes a request and blocks the thread until its outcome.
     ///
     /// # Errors
-    /// Those of the request.
+    /// Returns the errors of the request.
     fn ask<S: Send + 'static, R: Send, E: Send>(
         client: &Client<S, R, E>,
         message: S,
-        terms: Terms,
-    ) -> Result<R, Told<S, E>>;
+        options: Options,
+    ) -> Result<R, Failure<S, E>>;
 }
 
 macro_rules! ask {
-    ($($(#[$doc:meta])+ $kind:ident, $detailed:literal, |$client:ident, $message:ident, $terms:pat_param| $body:expr;)+) => {$(
+    ($($(#[$doc:meta])+ $kind:ident, $detailed:literal, |$client:ident, $message:ident, $options:pat_param| $body:expr;)+) => {$(
         $(#[$doc])+
         #[derive(Debug)]
         pub struct $kind;
@@ -179,8 +181,8 @@ macro_rules! ask {
             fn ask<S: Send + 'static, R: Send, E: Send>(
                 $client: &Client<S, R, E>,
                 $message: S,
-                $terms: Terms,
-            ) -> Result<R, Told<S, E>> {
+                $options: Options,
+            ) -> Result<R, Failure<S, E>> {
                 Ok($body)
             }
         }
@@ -197,22 +199,22 @@ ask! {
     /// `req_async`, awaited.
     ReqAsyncAwait, false, |client, message, _| block_on(client.req_async(message)?)?;
     /// `request().wait()`.
-    RequestWait, true, |client, message, terms| terms.request(client, message).wait()?;
+    RequestWait, true, |client, message, options| options.request(client, message).wait()?;
     /// `request().await`.
-    RequestAwait, true, |client, message, terms| block_on(terms.request(client, message))?;
+    RequestAwait, true, |client, message, options| block_on(options.request(client, message))?;
     /// `submit().wait()`, then `wait`.
-    SubmitWait, true, |client, message, terms| terms.request(client, message).submit().wait()?.wait()?;
+    SubmitWait, true, |client, message, options| options.request(client, message).submit().wait()?.wait()?;
     /// `submit().await`, awaited.
-    SubmitAwait, true, |client, message, terms| block_on(async {
-        Ok::<_, Told<S, E>>(terms.request(client, message).submit().await?.await?)
+    SubmitAwait, true, |client, message, options| block_on(async {
+        Ok::<_, Failure<S, E>>(options.request(client, message).submit().await?.await?)
     })?;
     /// `submit().wait()`, awaited.
-    SubmitWaitAwait, true, |client, message, terms| block_on(terms.request(client, message).submit().wait()?)?;
+    SubmitWaitAwait, true, |client, message, options| block_on(options.request(client, message).submit().wait()?)?;
     /// `submit().await`, then `wait`.
-    SubmitAwaitWait, true, |client, message, terms| block_on(terms.request(client, message).submit())?.wait()?;
+    SubmitAwaitWait, true, |client, message, options| block_on(options.request(client, message).submit())?.wait()?;
 }
 
-/// Anything: what is left to do with it is to drop it.
+/// Any value, which is only dropped.
 pub trait Droppable {}
 impl<T> Droppable for T {}
 
@@ -293,7 +295,7 @@ fn no_server() -> ! {
 
 /// A way of waiting for a request and taking it.
 pub trait Take {
-    /// Takes a request, blocking the thread until there is one; none if no client is left.
+    /// Blocks until there is a request; `None` if no client is left.
     fn take<S, R, E>(server: &Server<S, R, E>) -> Option<(S, ReplyContext<R, E>)>;
 }
 
@@ -316,7 +318,7 @@ take! {
     Wait, |server| server.wait().ok();
     /// `async_wait`.
     AsyncWait, |server| block_on(server.async_wait()).ok();
-    /// `try_pop`, again and again.
+    /// `try_pop` in a loop.
     TryPop, |server| loop {
         match server.try_pop() {
             Ok(Some(job)) => break Some(job),
@@ -349,7 +351,7 @@ take! {
     PollWait, |server| block_on(poll_fn(|cx| server.poll_wait(cx))).ok();
 }
 
-/// The next item of a stream, blocking the thread.
+/// Blocks until the next item of a stream.
 pub fn next<T: Stream + Unpin>(stream: &mut T) -> Option<T::Item> {
     block_on(poll_fn(|cx| Pin::new(&mut *stream).poll_next(cx)))
 }

@@ -1,4 +1,4 @@
-//! What the tests share: polling by hand, wakers that count, drops that count.
+//! Helpers of the tests: polling by hand, and counters of wake-ups, drops and allocations.
 #![allow(
     clippy::missing_panics_doc,
     reason = "a helper that panics is a test that fails"
@@ -23,50 +23,50 @@ use std::{
 
 use ump::Stats;
 
-/// The code in the README of the repository is tested as well.
+/// Tests the code in the README of the repository.
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 struct Readme;
 
-/// And that of the page on migration.
+/// Tests the code in the page on migration.
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/migration.md")]
 struct Migration;
 
-/// Longer than anything in a test takes, shorter than the patience of who runs it.
+/// Longer than any step of a test takes.
 pub const LONG: Duration = Duration::from_secs(60);
 
-/// A waker that counts how often it was woken. `Arc::strong_count` less one tells how many clones of its waker are alive.
+/// A waker that counts its wake-ups and its live clones.
 #[derive(Debug, Default)]
-pub struct Bell(AtomicUsize);
+pub struct CountingWaker(AtomicUsize);
 
-impl Bell {
-    /// A new one.
+impl CountingWaker {
+    /// Makes a new one.
     #[must_use]
     pub fn new() -> Arc<Self> {
         Arc::default()
     }
 
-    /// A waker that rings it.
+    /// Returns a waker that is counted.
     #[must_use]
     pub fn waker(self: &Arc<Self>) -> Waker {
         Waker::from(Arc::clone(self))
     }
 
-    /// How often it rang.
+    /// Returns the number of wake-ups.
     #[must_use]
-    pub fn rings(&self) -> usize {
+    pub fn wakes(&self) -> usize {
         self.0.load(Ordering::SeqCst)
     }
 
-    /// How many wakers of it exist.
+    /// Returns the number of live wakers.
     #[must_use]
     pub fn wakers(self: &Arc<Self>) -> usize {
         Arc::strong_count(self) - 1
     }
 }
 
-impl Wake for Bell {
+impl Wake for CountingWaker {
     fn wake(self: Arc<Self>) {
         self.0.fetch_add(1, Ordering::SeqCst);
     }
@@ -77,9 +77,12 @@ pub fn poll_once<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
     Pin::new(future).poll(&mut Context::from_waker(Waker::noop()))
 }
 
-/// Polls once, with a waker of `bell`.
-pub fn poll_with<F: Future + Unpin>(future: &mut F, bell: &Arc<Bell>) -> Poll<F::Output> {
-    Pin::new(future).poll(&mut Context::from_waker(&bell.waker()))
+/// Polls once, with a waker of `counter`.
+pub fn poll_with<F: Future + Unpin>(
+    future: &mut F,
+    counter: &Arc<CountingWaker>,
+) -> Poll<F::Output> {
+    Pin::new(future).poll(&mut Context::from_waker(&counter.waker()))
 }
 
 /// Runs a future on this thread, without any runtime.
@@ -104,7 +107,7 @@ pub fn block_on<F: IntoFuture>(future: F) -> F::Output {
     }
 }
 
-/// Waits until `holds`. For conditions that another thread brings about and nothing announces.
+/// Polls until `holds` returns true, for conditions of other threads that send no notification.
 ///
 /// # Panics
 /// If it does not happen within [`LONG`].
@@ -117,34 +120,34 @@ pub fn eventually(holds: impl Fn() -> bool) {
     }
 }
 
-/// Counts how many of its [`Counted`] values are alive and how many were made.
+/// Counts how many of its [`Counted`] values were made and dropped.
 #[derive(Clone, Debug, Default)]
-pub struct Census(Arc<(AtomicUsize, AtomicUsize)>);
+pub struct DropCounter(Arc<(AtomicUsize, AtomicUsize)>);
 
-impl Census {
-    /// A new value that is counted until it is dropped.
+impl DropCounter {
+    /// Makes a counted value.
     #[must_use]
-    pub fn born(&self) -> Counted {
+    pub fn value(&self) -> Counted {
         self.0.0.fetch_add(1, Ordering::SeqCst);
         Counted(self.clone())
     }
 
-    /// How many were made.
+    /// Returns the number of values made.
     #[must_use]
-    pub fn births(&self) -> usize {
+    pub fn created(&self) -> usize {
         self.0.0.load(Ordering::SeqCst)
     }
 
-    /// How many were dropped.
+    /// Returns the number of values dropped.
     #[must_use]
-    pub fn deaths(&self) -> usize {
+    pub fn dropped(&self) -> usize {
         self.0.1.load(Ordering::SeqCst)
     }
 }
 
 /// A value whose drop is counted.
 #[derive(Debug)]
-pub struct Counted(Census);
+pub struct Counted(DropCounter);
 
 impl Drop for Counted {
     fn drop(&mut self) {
@@ -152,7 +155,7 @@ impl Drop for Counted {
     }
 }
 
-/// Runs `f` on a thread of its own: so a deadlock fails a test instead of hanging it.
+/// Runs `f` on its own thread, so that a deadlock fails a test instead of hanging it.
 ///
 /// # Panics
 /// If `f` has not ended after [`LONG`], or if it panics.
@@ -164,7 +167,7 @@ pub fn must_end<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> T 
         let _ = done.send(());
         value
     });
-    // Disconnected: it panicked, which `join` tells.
+    // A disconnect means a panic, which `join` reports.
     let hangs = ended.recv_timeout(LONG) == Err(mpsc::RecvTimeoutError::Timeout);
     assert!(!hangs, "it hangs");
     thread
@@ -172,7 +175,8 @@ pub fn must_end<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> T 
         .unwrap_or_else(|panic| panic::resume_unwind(panic))
 }
 
-/// What a waker runs when it is woken, cloned or dropped: user code, which may re-enter the channel, or panic.
+/// User code that a waker runs when it is woken, cloned or dropped. It may re-enter the channel, or
+/// panic.
 pub struct Hook {
     wake: Box<dyn Fn() + Send + Sync>,
     clone: Box<dyn Fn() + Send + Sync>,
@@ -205,8 +209,9 @@ impl Hook {
             clone: Box::new(clone),
             drop: Box::new(drop),
         });
-        // SAFETY: the four functions below keep to the contract of `RawWaker`: the data is an `Arc<Hook>`, which is `Send` and
-        // `Sync`; a clone owns a reference of its own, `wake` and `drop` give one up, `wake_by_ref` does not.
+        // SAFETY: the four functions below keep to the contract of `RawWaker`: the data is an
+        // `Arc<Hook>`, which is `Send` and `Sync`; a clone owns a reference of its own, `wake` and
+        // `drop` give one up, `wake_by_ref` does not.
         unsafe { Waker::from_raw(RawWaker::new(Arc::into_raw(hook).cast(), &HOOK)) }
     }
 }
@@ -217,35 +222,36 @@ impl std::fmt::Debug for Hook {
     }
 }
 
-/// `Wake` would do, could it tell when a waker is cloned.
+/// `Wake` cannot observe clones of a waker.
 static HOOK: RawWakerVTable = RawWakerVTable::new(
     |data| {
-        // SAFETY: see `Hook::waker`; the waker that is cloned keeps it alive.
+        // SAFETY: see `Hook::waker`; the cloned waker keeps the `Arc` alive.
         let hook = unsafe { &*data.cast::<Hook>() };
         (hook.clone)();
-        // SAFETY: as above.
+        // SAFETY: `data` is an `Arc<Hook>`, which the cloned waker keeps alive.
         unsafe { Arc::increment_strong_count(data.cast::<Hook>()) };
         RawWaker::new(data, &HOOK)
     },
     |data| {
-        // SAFETY: see `Hook::waker`; this waker's own reference.
+        // SAFETY: see `Hook::waker`; this waker owns one reference.
         let hook = unsafe { Arc::from_raw(data.cast::<Hook>()) };
         (hook.wake)();
         (hook.drop)();
     },
     |data| {
-        // SAFETY: see `Hook::waker`; the waker keeps it alive.
+        // SAFETY: see `Hook::waker`; the waker keeps the `Arc` alive.
         let hook = unsafe { &*data.cast::<Hook>() };
         (hook.wake)();
     },
     |data| {
-        // SAFETY: see `Hook::waker`; this waker's own reference.
+        // SAFETY: see `Hook::waker`; this waker owns one reference.
         let hook = unsafe { Arc::from_raw(data.cast::<Hook>()) };
         (hook.drop)();
     },
 );
 
-/// A global allocator that counts, on all threads: `#[global_allocator] static METER: Meter = Meter::new();`
+/// A global allocator that counts, on all threads: `#[global_allocator] static METER: Meter =
+/// Meter::new();`
 #[derive(Debug, Default)]
 pub struct Meter {
     allocations: AtomicUsize,
@@ -253,7 +259,7 @@ pub struct Meter {
 }
 
 impl Meter {
-    /// A new one, at zero.
+    /// Makes an allocator with zero counts.
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -262,29 +268,29 @@ impl Meter {
         }
     }
 
-    /// How many allocations there were (a reallocation is one, too).
+    /// Returns the number of allocations and reallocations.
     pub fn allocations(&self) -> usize {
         self.allocations.load(Ordering::SeqCst)
     }
 
-    /// How many bytes are allocated now.
+    /// Returns the number of allocated bytes.
     pub fn live(&self) -> usize {
         self.live.load(Ordering::SeqCst)
     }
 }
 
-// SAFETY: it hands everything on to `System`, as it came.
+// SAFETY: each method passes its arguments unchanged to `System`, which implements the contract.
 unsafe impl GlobalAlloc for Meter {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         self.allocations.fetch_add(1, Ordering::SeqCst);
         self.live.fetch_add(layout.size(), Ordering::SeqCst);
-        // SAFETY: as promised by the caller.
+        // SAFETY: the caller upholds the contract of `GlobalAlloc`, which is that of `System`.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
         self.live.fetch_sub(layout.size(), Ordering::SeqCst);
-        // SAFETY: as promised by the caller.
+        // SAFETY: the caller upholds the contract of `GlobalAlloc`, which is that of `System`.
         unsafe { System.dealloc(memory, layout) }
     }
 
@@ -292,14 +298,15 @@ unsafe impl GlobalAlloc for Meter {
         self.allocations.fetch_add(1, Ordering::SeqCst);
         self.live.fetch_add(size, Ordering::SeqCst);
         self.live.fetch_sub(layout.size(), Ordering::SeqCst);
-        // SAFETY: as promised by the caller.
+        // SAFETY: the caller upholds the contract of `GlobalAlloc`, which is that of `System`.
         unsafe { System.realloc(memory, layout, size) }
     }
 }
 
-/// Calls `scene` with a short time, then with longer ones for as long as it returns nothing since the time was too short.
+/// Calls `scene` with a short time, then with longer ones while it returns `None` because the time
+/// was too short.
 ///
-/// A test that needs something to be done before a deadline passes gets on quickly so, and does not fail on a busy machine.
+/// So a test that needs a step before a deadline is fast, and does not fail on a busy machine.
 pub fn in_time<T>(mut scene: impl FnMut(Duration) -> Option<T>) -> T {
     let mut time = Duration::from_millis(5);
     loop {
@@ -311,7 +318,7 @@ pub fn in_time<T>(mut scene: impl FnMut(Duration) -> Option<T>) -> T {
     }
 }
 
-/// Sets a scene before a deadline that is near, and returns it with the deadline, which has not passed then.
+/// Sets a scene with a near deadline, and returns both before the deadline has passed.
 pub fn before_deadline<T>(mut scene: impl FnMut(Instant) -> T) -> (T, Instant) {
     in_time(|time| {
         let deadline = Instant::now() + time;
@@ -320,15 +327,15 @@ pub fn before_deadline<T>(mut scene: impl FnMut(Instant) -> T) -> (T, Instant) {
     })
 }
 
-/// Lets a deadline pass.
+/// Waits until a deadline has passed.
 pub fn pass(deadline: Instant) {
     while let Some(left) = deadline.checked_duration_since(Instant::now()) {
-        // It has not passed before its very instant is over.
+        // The instant itself is not yet past the deadline.
         thread::sleep(left.max(Duration::from_micros(1)));
     }
 }
 
-/// Drops `value` while the thread panics (which goes no further, and says nothing on the terminal).
+/// Drops `value` while the thread unwinds. The panic is caught, and is not printed.
 pub fn drop_in_a_panic<T>(value: T) {
     let panicked = panic::catch_unwind(panic::AssertUnwindSafe(|| {
         let _value = value;
@@ -337,14 +344,14 @@ pub fn drop_in_a_panic<T>(value: T) {
     assert!(panicked.is_err());
 }
 
-/// The books of a channel on which nothing has happened but what `edit` enters.
-pub fn books(edit: impl FnOnce(&mut Stats)) -> Stats {
+/// Returns the counters of a fresh channel with the changes of `edit`.
+pub fn stats_with(edit: impl FnOnce(&mut Stats)) -> Stats {
     let mut stats = Stats::default();
     edit(&mut stats);
     stats
 }
 
-/// Checks that every accepted request is in one place.
+/// Checks that each accepted request is counted in one place.
 #[track_caller]
 pub fn assert_balanced(stats: &Stats) {
     assert_eq!(

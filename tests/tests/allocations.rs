@@ -1,7 +1,7 @@
-//! Allocations: a blocking request makes none, on neither side; what the others make is printed, and must not become more.
+//! Allocations: a blocking request makes none; those of the others are printed, and limited.
 //!
-//! All threads are counted. The test harness allocates too, now and then, so each case is the best of many rounds: what is
-//! allocated for every request is in all of them.
+//! The allocations of all threads count. The test harness allocates at times, so each case is the
+//! best of many rounds: an allocation per request is in all of them.
 
 use std::{
     future::{IntoFuture, poll_fn},
@@ -24,7 +24,7 @@ static METER: Meter = Meter::new();
 const ROUNDS: usize = 30;
 const REQUESTS: usize = 200;
 
-/// One after the other, from the first to the last thread of each, as they share the meter.
+/// Runs the cases one after the other, as they share the allocator's counts.
 fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
@@ -41,7 +41,7 @@ fn fewest(mut step: impl FnMut()) -> usize {
     (0..ROUNDS).map(|_| round()).min().expect("some rounds")
 }
 
-/// The same for a step that awaits.
+/// The same for an async step.
 async fn fewest_async(mut step: impl AsyncFnMut()) -> usize {
     let mut least = usize::MAX;
     for round in 0..=ROUNDS {
@@ -56,7 +56,7 @@ async fn fewest_async(mut step: impl AsyncFnMut()) -> usize {
     least
 }
 
-/// So many at most, per request.
+/// The most allocations per request.
 #[track_caller]
 fn at_most(allowed: usize, what: &str, fewest: usize) {
     println!("{what}: {fewest} allocations in {REQUESTS} requests");
@@ -183,12 +183,12 @@ fn a_blocking_request_without_room_allocates_little() {
         let count = fewest(|| assert_eq!(client.req(1), Ok(1)));
         stop.store(true, Ordering::Relaxed);
         drop(client);
-        // Those of the others count, too.
+        // The allocations of other threads count as well.
         at_most(8, "req that waits for room", count);
     });
 }
 
-/// Both ends on one thread: what a request allocates, whoever does it.
+/// Both ends on one thread: all allocations of a request.
 #[test]
 fn an_awaited_request_allocates_nothing() {
     let _alone = alone();
@@ -225,7 +225,7 @@ fn an_awaited_request_with_deadline_allocates_little() {
         server.try_pop().unwrap().unwrap().1.reply(2).unwrap();
         assert!(poll_once(&mut asking).is_ready());
     });
-    // A node of the tree of alarms.
+    // A node of the tree of timers.
     at_most(1, "request.await with deadline", count);
 }
 
@@ -292,7 +292,7 @@ fn a_gathered_request_allocates_little() {
         server.try_pop().unwrap().unwrap().1.reply(2).unwrap();
         assert_eq!(gather.wait(), Some(((), Ok(2))));
     });
-    // The request, and its bell at each look; the seats are given up whenever the last one has left.
+    // The request, and a waker at each poll; the entries are freed when the last one is removed.
     at_most(6, "a gathered request", count);
 }
 

@@ -1,4 +1,5 @@
-//! A handler sees where its request was made, however it was made; and when it entered, if that is kept.
+//! A handler sees where its request was made, for all kinds of requests, and when it entered, if
+//! that is recorded.
 
 use std::{
     future::IntoFuture,
@@ -13,7 +14,7 @@ use ump::{Builder, Client, ManualClock, Server};
 
 type Ends = (Server<u32, u32, ()>, Client<u32, u32, ()>);
 
-/// The line from which the next request comes.
+/// The source line of the next request.
 fn seen(server: &Server<u32, u32, ()>) -> u32 {
     let (_, rctx) = server.try_pop().unwrap().expect("a request is queued");
     assert_eq!(rctx.caller().file(), file!());
@@ -85,7 +86,7 @@ fn a_function_that_tracks_its_caller_passes_it_on() {
 }
 
 #[test]
-fn a_layer_says_on_whose_behalf_it_asks() {
+fn a_layer_passes_on_the_location_of_its_caller() {
     let (server, client): Ends = ump::channel();
     let caller = Location::caller();
     client
@@ -96,7 +97,7 @@ fn a_layer_says_on_whose_behalf_it_asks() {
         .unwrap();
     let (_, rctx) = server.try_pop().unwrap().unwrap();
     assert_eq!(rctx.caller(), caller);
-    // The slot is used again, the caller is not.
+    // The slot is reused, its caller information is not.
     drop(rctx);
     let line = line!();
     client.post(1).wait().unwrap();

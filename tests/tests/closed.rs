@@ -1,4 +1,4 @@
-//! Waiting for the end of a server: whoever does is told, however it ends, and keeps nobody.
+//! Waiting for the end of a server: each waiter is woken, however it ends, and keeps nothing alive.
 
 use std::{
     future::{Future, IntoFuture},
@@ -8,7 +8,7 @@ use std::{
     thread,
 };
 
-use tests::{Bell, Hook, block_on, must_end, poll_once, poll_with};
+use tests::{CountingWaker, Hook, block_on, must_end, poll_once, poll_with};
 use ump::{Client, Error, Server};
 
 type Ends = (Server<u32, u32, ()>, Client<u32, u32, ()>);
@@ -22,24 +22,24 @@ fn every_waiter_learns_how_the_server_ends() {
         let (server, client): Ends = ump::channel();
         let other = client.clone();
         let waiting = thread::spawn(move || other.closed().wait());
-        let bell = Bell::new();
+        let counter = CountingWaker::new();
         let mut closed = [client.closed(), client.closed()];
         for closed in &mut closed {
-            assert!(poll_with(closed, &bell).is_pending());
+            assert!(poll_with(closed, &counter).is_pending());
         }
         end(server);
-        assert_eq!(bell.rings(), 2);
+        assert_eq!(counter.wakes(), 2);
         for mut closed in closed {
-            assert!(poll_with(&mut closed, &bell).is_ready());
-            assert!(poll_with(&mut closed, &bell).is_ready(), "and stays so");
+            assert!(poll_with(&mut closed, &counter).is_ready());
+            assert!(poll_with(&mut closed, &counter).is_ready(), "and stays so");
         }
         waiting.join().unwrap();
-        assert_eq!(bell.wakers(), 0);
+        assert_eq!(counter.wakers(), 0);
     }
 }
 
 #[test]
-fn who_comes_late_is_told_at_once() {
+fn a_late_waiter_is_ready_at_once() {
     for end in ENDS {
         let (server, client): Ends = ump::channel();
         end(server);
@@ -63,25 +63,25 @@ fn it_neither_keeps_nor_ends_the_channel() {
 #[test]
 fn the_latest_task_to_poll_is_woken() {
     let (server, client): Ends = ump::channel();
-    let (early, late) = (Bell::new(), Bell::new());
+    let (early, late) = (CountingWaker::new(), CountingWaker::new());
     let mut closed = client.closed();
     assert!(poll_with(&mut closed, &early).is_pending());
     assert!(poll_with(&mut closed, &late).is_pending());
     assert_eq!(early.wakers(), 0);
     drop(server);
-    assert_eq!((early.rings(), late.rings()), (0, 1));
+    assert_eq!((early.wakes(), late.wakes()), (0, 1));
 }
 
 #[test]
-fn who_stops_waiting_leaves_nothing() {
+fn a_waiter_that_stops_leaves_nothing() {
     let (server, client): Ends = ump::channel();
-    let bell = Bell::new();
+    let counter = CountingWaker::new();
     let mut closed = client.closed();
-    assert!(poll_with(&mut closed, &bell).is_pending());
+    assert!(poll_with(&mut closed, &counter).is_pending());
     drop(closed);
-    assert_eq!(bell.wakers(), 0);
+    assert_eq!(counter.wakers(), 0);
     drop(server);
-    assert_eq!(bell.rings(), 0);
+    assert_eq!(counter.wakes(), 0);
 }
 
 #[test]

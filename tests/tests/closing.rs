@@ -1,4 +1,5 @@
-//! A server that is closed: nothing enters any more, what is queued is served, then it is the end; whoever waits, and however.
+//! Closing a server: later requests are refused, queued ones are served, then it ends, for all ways
+//! of waiting.
 
 use std::{
     future::IntoFuture,
@@ -9,8 +10,8 @@ use std::{
 };
 
 use tests::{
-    Bell, Census, Counted, LONG, assert_balanced, block_on, books, ends::*, eventually, for_each,
-    must_end, poll_with,
+    Counted, CountingWaker, DropCounter, LONG, assert_balanced, block_on, ends::*, eventually,
+    for_each, must_end, poll_with, stats_with,
 };
 use ump::{Client, Error, SendError, Server};
 
@@ -37,7 +38,7 @@ fn what_is_queued_is_taken_before_the_end<T: Take>() {
         rctx.reply(n * 10).unwrap();
     }
     assert_eq!(urgent.wait().unwrap(), 20);
-    // For ever.
+    // Blocks for ever.
     for _ in 0..3 {
         assert!(T::take(&server).is_none());
     }
@@ -82,8 +83,8 @@ fn a_pool_that_waits_gets_the_end<T: Take>() {
     assert_eq!(client.stats().replied, 100);
 }
 
-/// Serves a client well enough for its requests to go past the queue, then closes between two of them.
-fn a_client_that_is_used_to_be_served_is_refused<T: Take>() {
+/// Serves a client until its requests are handed off directly, then closes between two of them.
+fn a_frequently_served_client_is_refused<T: Take>() {
     let (server, client): Ends = ump::channel();
     thread::scope(|scope| {
         scope.spawn(|| {
@@ -116,11 +117,11 @@ for_each!(
     => {
         what_is_queued_is_taken_before_the_end,
         a_receiver_that_waits_gets_the_end,
-        a_client_that_is_used_to_be_served_is_refused,
+        a_frequently_served_client_is_refused,
     }
 );
 
-/// All but `poll_wait`, by which one task at a time waits.
+/// All but `poll_wait`, which only one task at a time can use.
 mod pools {
     use super::*;
 
@@ -154,16 +155,16 @@ fn a_wait_with_a_deadline_gets_the_end() {
 }
 
 #[test]
-fn a_receiver_that_was_told_to_wait_is_woken_once() {
+fn a_refused_receiver_is_woken_once() {
     let (server, client): Ends = ump::channel();
-    let (line, poller) = (Bell::new(), Bell::new());
+    let (line, poller) = (CountingWaker::new(), CountingWaker::new());
     let mut waiting = Box::pin(server.async_wait());
     assert!(poll_with(&mut waiting, &line).is_pending());
     let mut polling = std::future::poll_fn(|cx| server.poll_wait(cx));
     assert!(poll_with(&mut polling, &poller).is_pending());
     server.close();
     server.close();
-    assert_eq!((line.rings(), poller.rings()), (1, 1));
+    assert_eq!((line.wakes(), poller.wakes()), (1, 1));
     assert!(matches!(
         poll_with(&mut waiting, &line),
         Poll::Ready(Err(Error::ClientsDisappeared))
@@ -177,18 +178,18 @@ fn a_receiver_that_was_told_to_wait_is_woken_once() {
     drop(client);
 }
 
-// ---- every way of asking
+// ---- every way of requesting
 
 fn a_later_request_is_refused_and_comes_back<A: Ask>() {
     let (server, client): Ends = ump::channel();
     server.close();
-    let told = A::ask(&client, 7, Terms::default()).unwrap_err();
-    assert_eq!(told.why, Why::ServerDisappeared);
-    assert_eq!(told.message, A::DETAILED.then_some(7));
+    let failure = A::ask(&client, 7, Options::default()).unwrap_err();
+    assert_eq!(failure.why, Reason::ServerDisappeared);
+    assert_eq!(failure.message, A::DETAILED.then_some(7));
     let stats = client.stats();
     assert_eq!(
         stats,
-        books(|stats| stats.refused = 1),
+        stats_with(|stats| stats.refused = 1),
         "it was never accepted"
     );
     assert!(server.is_empty());
@@ -198,15 +199,15 @@ fn one_that_waits_for_room_is_refused_and_comes_back<A: Ask>() {
     let (server, client) = ump::bounded::<u32, u32, ()>(1).unwrap();
     post(&client, [1]);
     thread::scope(|scope| {
-        let asking = scope.spawn(|| A::ask(&client, 7, Terms::default()).unwrap_err());
+        let asking = scope.spawn(|| A::ask(&client, 7, Options::default()).unwrap_err());
         for _ in 0..20 {
             assert!(!asking.is_finished());
             thread::yield_now();
         }
         server.close();
-        let told = asking.join().unwrap();
-        assert_eq!(told.why, Why::ServerDisappeared);
-        assert_eq!(told.message, A::DETAILED.then_some(7));
+        let failure = asking.join().unwrap();
+        assert_eq!(failure.why, Reason::ServerDisappeared);
+        assert_eq!(failure.message, A::DETAILED.then_some(7));
     });
     let (n, rctx) = server.wait().unwrap();
     assert_eq!(n, 1);
@@ -215,7 +216,7 @@ fn one_that_waits_for_room_is_refused_and_comes_back<A: Ask>() {
     assert_eq!((client.stats().accepted, client.stats().refused), (1, 1));
 }
 
-/// Each is served, or refused; as many as were served were accepted.
+/// Each is served or refused; the accepted ones are the served ones.
 fn requests_that_race_with_it_are_served_or_refused<A: Ask>() {
     for round in 0..30 {
         let (server, client): Ends = ump::channel();
@@ -238,14 +239,14 @@ fn requests_that_race_with_it_are_served_or_refused<A: Ask>() {
                         start.wait();
                         let mut served = 0;
                         loop {
-                            match A::ask(&client, 7, Terms::default()) {
+                            match A::ask(&client, 7, Options::default()) {
                                 Ok(reply) => {
                                     assert_eq!(reply, 8);
                                     served += 1;
                                 }
-                                Err(told) => {
-                                    assert_eq!(told.why, Why::ServerDisappeared);
-                                    assert_eq!(told.message, A::DETAILED.then_some(7));
+                                Err(failure) => {
+                                    assert_eq!(failure.why, Reason::ServerDisappeared);
+                                    assert_eq!(failure.message, A::DETAILED.then_some(7));
                                     break served;
                                 }
                             }
@@ -289,13 +290,13 @@ for_each!(
 fn a_post_is_refused_and_comes_back() {
     let (server, client) = ump::bounded::<u32, u32, ()>(1).unwrap();
     post(&client, [1]);
-    let bell = Bell::new();
+    let counter = CountingWaker::new();
     let mut posting = client.post(2).into_future();
-    assert!(poll_with(&mut posting, &bell).is_pending());
+    assert!(poll_with(&mut posting, &counter).is_pending());
     server.close();
-    assert_eq!(bell.rings(), 1);
+    assert_eq!(counter.wakes(), 1);
     assert!(matches!(
-        poll_with(&mut posting, &bell),
+        poll_with(&mut posting, &counter),
         Poll::Ready(Err(SendError::ServerDisappeared(2)))
     ));
     assert!(matches!(
@@ -328,7 +329,7 @@ fn a_queued_request_can_still_expire() {
 }
 
 #[test]
-fn what_nobody_took_ends_when_the_server_goes() {
+fn untaken_requests_end_when_the_server_goes() {
     let (server, client): Ends = ump::channel();
     let reply = client.req_async(1).unwrap();
     server.close();
@@ -348,32 +349,36 @@ fn a_weak_client_of_a_closed_server_is_refused() {
 }
 
 #[test]
-fn messages_that_come_back_are_dropped_once() {
-    let census = Census::default();
+fn returned_messages_are_dropped_once() {
+    let drop_counter = DropCounter::default();
     let (server, client) = ump::bounded::<Counted, (), ()>(1).unwrap();
-    client.post(census.born()).wait().unwrap();
+    client.post(drop_counter.value()).wait().unwrap();
     let waits = client.clone();
-    let message = census.born();
+    let message = drop_counter.value();
     let waiting = thread::spawn(move || drop(waits.post(message).wait()));
     for _ in 0..20 {
         thread::yield_now();
     }
     server.close();
     waiting.join().unwrap();
-    assert_eq!((census.births(), census.deaths()), (2, 1));
+    assert_eq!((drop_counter.created(), drop_counter.dropped()), (2, 1));
     drop(server);
-    assert_eq!(census.deaths(), 2);
+    assert_eq!(drop_counter.dropped(), 2);
 }
 
-// ---- one that refuses
+// ---- a server that refuses
 
 #[test]
 fn refusing_ends_queued_and_later_requests() {
-    let census = Census::default();
+    let drop_counter = DropCounter::default();
     let (server, client) = ump::channel::<Counted, Counted, ()>();
-    let normal = client.request(census.born()).submit().wait().unwrap();
+    let normal = client
+        .request(drop_counter.value())
+        .submit()
+        .wait()
+        .unwrap();
     let urgent = client
-        .request(census.born())
+        .request(drop_counter.value())
         .urgent()
         .submit()
         .wait()
@@ -384,19 +389,19 @@ fn refusing_ends_queued_and_later_requests() {
         assert!(error.into_message().is_some(), "it comes back");
     }
     assert!(matches!(
-        client.post(census.born()).wait(),
+        client.post(drop_counter.value()).wait(),
         Err(SendError::ServerDisappeared(_))
     ));
     assert!(server.wait().is_err());
     assert!(client.is_closed());
-    assert_eq!(census.deaths(), census.births());
+    assert_eq!(drop_counter.dropped(), drop_counter.created());
     assert_eq!(server.stats().server_disappeared, 2);
     server.refuse();
     assert_balanced(&server.stats());
 }
 
 #[test]
-fn who_refuses_leaves_alone_what_was_taken() {
+fn refusing_does_not_affect_taken_requests() {
     let (server, client): Ends = ump::channel();
     let reply = client.req_async(1).unwrap();
     let (n, rctx) = server.wait().unwrap();
@@ -406,7 +411,7 @@ fn who_refuses_leaves_alone_what_was_taken() {
 }
 
 #[test]
-fn who_refuses_tells_those_who_wait_for_requests() {
+fn refusing_wakes_waiting_receivers() {
     let (server, _client): Ends = ump::channel();
     thread::scope(|scope| {
         let waiting = [scope.spawn(|| server.wait()), scope.spawn(|| server.wait())];

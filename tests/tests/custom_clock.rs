@@ -1,4 +1,4 @@
-//! A clock of the user's own is the user's code: it may use the channel that it serves, and may panic.
+//! A custom clock is user code: it may use the channel that it serves, and may panic.
 
 use std::{
     future::pending,
@@ -16,7 +16,7 @@ use ump::{Builder, Client, Clock, RequestError, SendError, TimeSource};
 
 type Asked = Client<u32, u32, ()>;
 
-/// What it does when it is asked for the time.
+/// What the clock does when it is read.
 #[derive(Clone, Default)]
 struct Source {
     client: Arc<OnceLock<Asked>>,
@@ -26,7 +26,7 @@ struct Source {
 impl TimeSource for Source {
     fn now(&self) -> Instant {
         if let Some(client) = self.client.get() {
-            // Each of these takes the lock of the queue.
+            // Each of these locks the queue.
             let _ = (client.stats(), client.is_closed());
         }
         assert!(!self.panics.load(Ordering::Relaxed), "no time");
@@ -69,7 +69,7 @@ fn a_clock_may_use_its_channel() {
 }
 
 #[test]
-fn a_full_queue_may_ask_the_clock() {
+fn a_full_queue_may_read_the_clock() {
     let (server, client, _) = channel(1);
     let past = Instant::now()
         .checked_add(Duration::from_millis(1))

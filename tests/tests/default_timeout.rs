@@ -1,4 +1,4 @@
-//! A default time-out of a client's requests: which requests have it, and how they end.
+//! The default timeout of a client: which requests have it, and how they end.
 
 use std::{future::IntoFuture, task::Poll, thread, time::Duration};
 
@@ -15,7 +15,7 @@ fn ends(clock: &ManualClock) -> Ends {
     builder.default_timeout(SHORT).build().unwrap()
 }
 
-/// Asks on another thread, which sleeps until it is too late.
+/// Makes a request on another thread, which sleeps until it is too late.
 fn too_late<T: Send + 'static>(
     clock: &ManualClock,
     client: &Client<u32, u32, ()>,
@@ -90,7 +90,7 @@ fn waiting_for_room_is_part_of_it() {
 }
 
 #[test]
-fn requests_tell_more_and_give_the_message_back() {
+fn requests_return_details_and_the_message() {
     let clock = ManualClock::new();
     let (server, client) = ends(&clock);
     let ask = |client: Client<_, _, _>| client.request(1).wait();
@@ -144,7 +144,7 @@ fn posts_do_not_have_it() {
     assert_eq!(server.wait().unwrap().0, 2);
     let (message, rctx) = server.wait().unwrap();
     assert_eq!((message, rctx.deadline()), (1, None));
-    // One that says so has one.
+    // A request with its own timeout uses that.
     client.post(3).timeout(SHORT).wait().unwrap();
     clock.advance(SHORT);
     assert!(server.try_pop().unwrap().is_none());

@@ -1,4 +1,4 @@
-//! A task that waits lets others run and looks again, where that has paid: it wakes itself and leaves no word.
+//! A waiting task yields and polls again before it registers its waker, where that has paid off.
 
 use std::{
     sync::Arc,
@@ -6,19 +6,19 @@ use std::{
     thread,
 };
 
-use tests::{Bell, LONG, poll_once, poll_with};
+use tests::{CountingWaker, LONG, poll_once, poll_with};
 use ump::{Builder, Client, Error, Gather, Server, Spin};
 
 type Ends = (Server<u32, u32, ()>, Client<u32, u32, ()>);
 
-/// So many waits, at least, leave word before it is tried.
+/// The number of waits that register before yielding is tried.
 const FIRST: u32 = 16;
-/// Beyond this many looks nobody goes on.
+/// The largest number of polls before it registers.
 const MANY: usize = 2_000;
-/// What can be lost before it is not tried any more.
+/// The number of failures before yielding is no longer tried.
 const CREDIT: u32 = 8_192;
 
-/// A channel on which tasks have asked and answered, in turn, on this thread.
+/// A channel on which tasks have exchanged requests on this thread.
 fn practised(spin: Spin) -> Ends {
     let (server, client) = Builder::new().spin(spin).build().unwrap();
     for n in 0..2 * FIRST {
@@ -38,55 +38,67 @@ fn practised(spin: Spin) -> Ends {
 #[test]
 fn the_first_waits_leave_word_at_once() {
     let (server, client) = ump::channel::<u32, u32, ()>();
-    let bell = Bell::new();
+    let counter = CountingWaker::new();
     for _ in 1..FIRST {
         let mut taking = Box::pin(server.async_wait());
-        assert!(poll_with(&mut taking, &bell).is_pending());
-        assert_eq!((bell.rings(), bell.wakers()), (0, 1));
+        assert!(poll_with(&mut taking, &counter).is_pending());
+        assert_eq!((counter.wakes(), counter.wakers()), (0, 1));
     }
     for n in 1..FIRST {
         let mut asking = Box::pin(client.areq(n));
-        assert!(poll_with(&mut asking, &bell).is_pending());
-        assert_eq!((bell.rings(), bell.wakers()), (0, 1));
+        assert!(poll_with(&mut asking, &counter).is_pending());
+        assert_eq!((counter.wakes(), counter.wakers()), (0, 1));
     }
 }
 
 #[test]
 fn a_lone_receiver_rechecks_and_registers() {
     let (server, client) = practised(Spin::Adaptive);
-    let bell = Bell::new();
+    let counter = CountingWaker::new();
     let mut taking = Box::pin(server.async_wait());
-    assert!(poll_with(&mut taking, &bell).is_pending());
-    assert_eq!((bell.rings(), bell.wakers()), (1, 0), "to look again");
-    assert!(poll_with(&mut taking, &bell).is_pending());
-    assert_eq!((bell.rings(), bell.wakers()), (1, 1), "it has left word");
-    assert!(poll_with(&mut taking, &bell).is_pending());
-    assert_eq!((bell.rings(), bell.wakers()), (1, 1), "and leaves it there");
+    assert!(poll_with(&mut taking, &counter).is_pending());
+    assert_eq!((counter.wakes(), counter.wakers()), (1, 0), "to look again");
+    assert!(poll_with(&mut taking, &counter).is_pending());
+    assert_eq!(
+        (counter.wakes(), counter.wakers()),
+        (1, 1),
+        "it has left word"
+    );
+    assert!(poll_with(&mut taking, &counter).is_pending());
+    assert_eq!(
+        (counter.wakes(), counter.wakers()),
+        (1, 1),
+        "and leaves it there"
+    );
     client.post(1).wait().unwrap();
-    assert_eq!(bell.rings(), 2);
-    assert!(poll_with(&mut taking, &bell).is_ready());
-    assert_eq!(bell.wakers(), 0);
+    assert_eq!(counter.wakes(), 2);
+    assert!(poll_with(&mut taking, &counter).is_ready());
+    assert_eq!(counter.wakers(), 0);
 }
 
 #[test]
 fn a_lone_caller_rechecks_and_registers() {
     let (server, client) = practised(Spin::Adaptive);
-    let bell = Bell::new();
+    let counter = CountingWaker::new();
     let mut asking = Box::pin(client.areq(1));
-    assert!(poll_with(&mut asking, &bell).is_pending());
-    assert_eq!((bell.rings(), bell.wakers()), (1, 0), "to look again");
-    assert!(poll_with(&mut asking, &bell).is_pending());
-    assert_eq!((bell.rings(), bell.wakers()), (1, 1), "it has left word");
+    assert!(poll_with(&mut asking, &counter).is_pending());
+    assert_eq!((counter.wakes(), counter.wakers()), (1, 0), "to look again");
+    assert!(poll_with(&mut asking, &counter).is_pending());
+    assert_eq!(
+        (counter.wakes(), counter.wakers()),
+        (1, 1),
+        "it has left word"
+    );
     server.wait().unwrap().1.reply(2).unwrap();
-    assert_eq!(bell.rings(), 2);
-    assert_eq!(poll_with(&mut asking, &bell), Poll::Ready(Ok(2)));
-    assert_eq!(bell.wakers(), 0);
+    assert_eq!(counter.wakes(), 2);
+    assert_eq!(poll_with(&mut asking, &counter), Poll::Ready(Ok(2)));
+    assert_eq!(counter.wakers(), 0);
 }
 
 #[test]
-fn what_comes_meanwhile_is_found_and_wakes_nobody() {
+fn a_request_meanwhile_is_found_without_a_wake_up() {
     let (server, client) = practised(Spin::Adaptive);
-    let [server_bell, client_bell] = [Bell::new(), Bell::new()];
+    let [server_bell, client_bell] = [CountingWaker::new(), CountingWaker::new()];
     let mut taking = Box::pin(server.async_wait());
     assert!(poll_with(&mut taking, &server_bell).is_pending());
     let mut asking = Box::pin(client.areq(1));
@@ -96,20 +108,20 @@ fn what_comes_meanwhile_is_found_and_wakes_nobody() {
     };
     rctx.reply(2).unwrap();
     assert_eq!(poll_with(&mut asking, &client_bell), Poll::Ready(Ok(2)));
-    // Each by itself.
-    assert_eq!([server_bell.rings(), client_bell.rings()], [1, 1]);
+    // Each on its own.
+    assert_eq!([server_bell.wakes(), client_bell.wakes()], [1, 1]);
 }
 
 #[test]
 fn a_reply_awaited_alone_is_rechecked() {
     let (server, client) = practised(Spin::Adaptive);
-    let bell = Bell::new();
+    let counter = CountingWaker::new();
     let mut reply = client.req_async(1).unwrap();
-    assert!(poll_with(&mut reply, &bell).is_pending());
-    assert_eq!((bell.rings(), bell.wakers()), (1, 0));
+    assert!(poll_with(&mut reply, &counter).is_pending());
+    assert_eq!((counter.wakes(), counter.wakers()), (1, 0));
     server.wait().unwrap().1.reply(2).unwrap();
-    assert_eq!(bell.rings(), 1, "nobody is to be woken");
-    assert_eq!(poll_with(&mut reply, &bell), Poll::Ready(Ok(2)));
+    assert_eq!(counter.wakes(), 1, "nobody is to be woken");
+    assert_eq!(poll_with(&mut reply, &counter), Poll::Ready(Ok(2)));
 }
 
 #[test]
@@ -117,16 +129,16 @@ fn a_future_dropped_while_yielding_takes_nothing() {
     let (server, client) = practised(Spin::Adaptive);
     let mut leaving = Box::pin(server.async_wait());
     assert!(poll_once(&mut leaving).is_pending());
-    let bell = Bell::new();
+    let counter = CountingWaker::new();
     let mut staying = Box::pin(server.async_wait());
-    while bell.wakers() == 0 {
-        assert!(poll_with(&mut staying, &bell).is_pending());
+    while counter.wakers() == 0 {
+        assert!(poll_with(&mut staying, &counter).is_pending());
     }
-    let rings = bell.rings();
+    let wakes = counter.wakes();
     drop(leaving);
     let reply = client.req_async(1).unwrap();
-    assert_eq!(bell.rings(), rings + 1);
-    assert!(poll_with(&mut staying, &bell).is_ready());
+    assert_eq!(counter.wakes(), wakes + 1);
+    assert!(poll_with(&mut staying, &counter).is_ready());
     drop(reply);
 
     let mut leaving = Box::pin(client.areq(2));
@@ -156,61 +168,64 @@ fn gathered_replies_come_in_order_of_arrival() {
 #[test]
 fn in_company_it_ends_as_well() {
     let (server, client) = practised(Spin::Adaptive);
-    let bells = [Bell::new(), Bell::new()];
+    let counters = [CountingWaker::new(), CountingWaker::new()];
     let mut receivers = [Box::pin(server.async_wait()), Box::pin(server.async_wait())];
     let mut polls = 0;
-    while bells.iter().any(|bell| bell.wakers() == 0) {
-        for (receiver, bell) in receivers.iter_mut().zip(&bells) {
-            assert!(poll_with(receiver, bell).is_pending());
+    while counters.iter().any(|counter| counter.wakers() == 0) {
+        for (receiver, counter) in receivers.iter_mut().zip(&counters) {
+            assert!(poll_with(receiver, counter).is_pending());
         }
         polls += 1;
         assert!(polls < MANY, "for ever");
     }
     assert!(polls > 10, "it is no company if one gives up at once");
-    let rings = bells.each_ref().map(|bell| bell.rings());
+    let wakes = counters.each_ref().map(|counter| counter.wakes());
     client.post(1).wait().unwrap();
-    assert_eq!(bells[0].rings() + bells[1].rings(), rings[0] + rings[1] + 1);
+    assert_eq!(
+        counters[0].wakes() + counters[1].wakes(),
+        wakes[0] + wakes[1] + 1
+    );
 }
 
 #[test]
 fn on_another_thread_it_leaves_word() {
     let (server, client) = practised(Spin::Adaptive);
-    let bell = Bell::new();
+    let counter = CountingWaker::new();
     let mut asking = Box::pin(client.areq(1));
-    assert!(poll_with(&mut asking, &bell).is_pending());
-    assert_eq!(bell.wakers(), 0);
+    assert!(poll_with(&mut asking, &counter).is_pending());
+    assert_eq!(counter.wakers(), 0);
     thread::scope(|scope| {
-        scope.spawn(|| assert!(poll_with(&mut asking, &bell).is_pending()));
+        scope.spawn(|| assert!(poll_with(&mut asking, &counter).is_pending()));
     });
-    assert_eq!((bell.rings(), bell.wakers()), (1, 1));
+    assert_eq!((counter.wakes(), counter.wakers()), (1, 1));
     server.wait().unwrap().1.reply(2).unwrap();
-    assert_eq!(bell.rings(), 2);
+    assert_eq!(counter.wakes(), 2);
 }
 
 #[test]
-fn who_never_waits_awake_never_wakes_itself() {
+fn without_spinning_it_never_wakes_itself() {
     let (server, client) = practised(Spin::Never);
-    let bell = Bell::new();
+    let counter = CountingWaker::new();
     for n in 0..FIRST {
         let mut taking = Box::pin(server.async_wait());
-        assert!(poll_with(&mut taking, &bell).is_pending());
+        assert!(poll_with(&mut taking, &counter).is_pending());
         drop(taking);
         let mut asking = Box::pin(client.areq(n));
-        assert!(poll_with(&mut asking, &bell).is_pending());
+        assert!(poll_with(&mut asking, &counter).is_pending());
     }
-    assert_eq!(bell.rings(), 0);
+    assert_eq!(counter.wakes(), 0);
 }
 
 #[test]
 fn with_a_deadline_one_leaves_word_at_once() {
     let (_server, client) = practised(Spin::Adaptive);
-    let bell = Bell::new();
+    let counter = CountingWaker::new();
     let mut asking = Box::pin(std::future::IntoFuture::into_future(
         client.request(1).timeout(LONG),
     ));
-    assert!(poll_with(&mut asking, &bell).is_pending());
-    assert_eq!(bell.rings(), 0);
-    assert!(bell.wakers() > 0);
+    assert!(poll_with(&mut asking, &counter).is_pending());
+    assert_eq!(counter.wakes(), 0);
+    assert!(counter.wakers() > 0);
 }
 
 #[test]
@@ -254,17 +269,17 @@ fn the_end_that_comes_meanwhile_is_found() {
 #[test]
 fn what_is_in_vain_is_given_up() {
     let (server, _client) = practised(Spin::Adaptive);
-    let bell = Bell::new();
+    let counter = CountingWaker::new();
     for _ in 0..2 * CREDIT {
         let mut taking = Box::pin(server.async_wait());
-        assert!(poll_with(&mut taking, &bell).is_pending());
-        assert!(poll_with(&mut taking, &bell).is_pending());
+        assert!(poll_with(&mut taking, &counter).is_pending());
+        assert!(poll_with(&mut taking, &counter).is_pending());
     }
-    let rings = bell.rings();
-    assert!(rings <= CREDIT as usize, "{rings}");
+    let wakes = counter.wakes();
+    assert!(wakes <= CREDIT as usize, "{wakes}");
     let mut taking = Box::pin(server.async_wait());
-    assert!(poll_with(&mut taking, &bell).is_pending());
-    assert_eq!((bell.rings(), bell.wakers()), (rings, 1));
+    assert!(poll_with(&mut taking, &counter).is_pending());
+    assert_eq!((counter.wakes(), counter.wakers()), (wakes, 1));
 }
 
 #[test]

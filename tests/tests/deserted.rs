@@ -1,8 +1,8 @@
-//! Waiting for the last client to leave: everybody who waits learns of it, and nothing stays behind.
+//! Waiting for the last client to leave: each waiter is woken, and nothing stays behind.
 
 use std::{future::Future, pin::Pin, sync::Arc, task::Context, thread};
 
-use tests::{Bell, Hook, block_on, must_end, poll_once, poll_with};
+use tests::{CountingWaker, Hook, block_on, must_end, poll_once, poll_with};
 use ump::{Client, Error, Server};
 
 type Ends = (Server<u32, u32, ()>, Client<u32, u32, ()>);
@@ -20,22 +20,22 @@ fn all_waiters_learn_that_the_last_client_left() {
             let server = Arc::clone(&server);
             thread::spawn(move || must_end(move || server.deserted().wait()))
         };
-        let bell = Bell::new();
+        let counter = CountingWaker::new();
         let mut deserted = [server.deserted(), server.deserted()];
         for deserted in &mut deserted {
-            assert!(poll_with(deserted, &bell).is_pending());
+            assert!(poll_with(deserted, &counter).is_pending());
         }
         let other = client.clone();
         drop(client);
-        assert_eq!(bell.rings(), 0, "there is another");
+        assert_eq!(counter.wakes(), 0, "there is another");
         drop(other);
-        assert_eq!(bell.rings(), 2);
+        assert_eq!(counter.wakes(), 2);
         for mut deserted in deserted {
-            assert!(poll_with(&mut deserted, &bell).is_ready());
-            assert!(poll_with(&mut deserted, &bell).is_ready());
+            assert!(poll_with(&mut deserted, &counter).is_ready());
+            assert!(poll_with(&mut deserted, &counter).is_ready());
         }
         waiting.join().unwrap();
-        assert_eq!(bell.wakers(), 0);
+        assert_eq!(counter.wakers(), 0);
     }
 }
 
@@ -65,14 +65,14 @@ fn weak_clients_do_not_count() {
 fn what_is_queued_does_not_matter_and_stays() {
     for ends in [ump::channel, bounded] {
         let (server, client): Ends = ends();
-        let bell = Bell::new();
+        let counter = CountingWaker::new();
         let mut deserted = server.deserted();
-        assert!(poll_with(&mut deserted, &bell).is_pending());
+        assert!(poll_with(&mut deserted, &counter).is_pending());
         let asked = client.req_async(1).unwrap();
-        assert_eq!(bell.rings(), 0);
+        assert_eq!(counter.wakes(), 0);
         drop(client);
-        assert_eq!(bell.rings(), 1);
-        assert!(poll_with(&mut deserted, &bell).is_ready());
+        assert_eq!(counter.wakes(), 1);
+        assert!(poll_with(&mut deserted, &counter).is_ready());
         let (n, rctx) = server.try_pop().unwrap().unwrap();
         rctx.reply(n).unwrap();
         assert_eq!(asked.wait(), Ok(1));
@@ -96,37 +96,37 @@ fn the_end_of_the_server_does_not_matter() {
 #[test]
 fn it_wakes_beside_a_receiver() {
     let (server, client): Ends = ump::channel();
-    let [receives, waits] = [Bell::new(), Bell::new()];
+    let [receives, waits] = [CountingWaker::new(), CountingWaker::new()];
     let mut receiving = Box::pin(server.async_wait());
     let mut deserted = server.deserted();
     assert!(poll_with(&mut receiving, &receives).is_pending());
     assert!(poll_with(&mut deserted, &waits).is_pending());
     drop(client);
-    assert_eq!((receives.rings(), waits.rings()), (1, 1));
+    assert_eq!((receives.wakes(), waits.wakes()), (1, 1));
 }
 
 #[test]
 fn the_latest_task_to_poll_is_woken() {
     let (server, client): Ends = ump::channel();
-    let (early, late) = (Bell::new(), Bell::new());
+    let (early, late) = (CountingWaker::new(), CountingWaker::new());
     let mut deserted = server.deserted();
     assert!(poll_with(&mut deserted, &early).is_pending());
     assert!(poll_with(&mut deserted, &late).is_pending());
     assert_eq!(early.wakers(), 0);
     drop(client);
-    assert_eq!((early.rings(), late.rings()), (0, 1));
+    assert_eq!((early.wakes(), late.wakes()), (0, 1));
 }
 
 #[test]
 fn a_dropped_wait_leaves_nothing() {
     let (server, client): Ends = ump::channel();
-    let bell = Bell::new();
+    let counter = CountingWaker::new();
     let mut deserted = server.deserted();
-    assert!(poll_with(&mut deserted, &bell).is_pending());
+    assert!(poll_with(&mut deserted, &counter).is_pending());
     drop(deserted);
-    assert_eq!(bell.wakers(), 0);
+    assert_eq!(counter.wakers(), 0);
     drop(client);
-    assert_eq!(bell.rings(), 0);
+    assert_eq!(counter.wakes(), 0);
 }
 
 #[test]

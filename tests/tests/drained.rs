@@ -1,8 +1,11 @@
-//! Waiting until nothing is left and nothing will come: whatever ends the last request, who waits learns of it.
+//! Waiting until no request is left and none will come: whatever ends the last request wakes the
+//! waiter.
 
 use std::{sync::Arc, thread, time::Duration};
 
-use tests::{Bell, Census, assert_balanced, block_on, must_end, poll_once, poll_with};
+use tests::{
+    CountingWaker, DropCounter, assert_balanced, block_on, must_end, poll_once, poll_with,
+};
 use ump::{Builder, Client, Error, ManualClock, RequestError, Server};
 
 type Ends = (Server<u32, u32, ()>, Client<u32, u32, ()>);
@@ -16,13 +19,13 @@ fn bounded() -> Ends {
 #[test]
 fn without_clients_and_requests_it_is_ready_at_once() {
     let (server, client): Ends = ump::channel();
-    let bell = Bell::new();
+    let counter = CountingWaker::new();
     let mut drained = server.drained();
-    assert!(poll_with(&mut drained, &bell).is_pending());
+    assert!(poll_with(&mut drained, &counter).is_pending());
     drop(client);
-    assert_eq!(bell.rings(), 1);
-    assert!(poll_with(&mut drained, &bell).is_ready());
-    assert!(poll_with(&mut drained, &bell).is_ready());
+    assert_eq!(counter.wakes(), 1);
+    assert!(poll_with(&mut drained, &counter).is_ready());
+    assert!(poll_with(&mut drained, &counter).is_ready());
     server.drained().wait();
     block_on(server.drained());
 }
@@ -34,16 +37,16 @@ fn cancelled_requests_end_it() {
         let asked = [1, 2].map(|n| client.req_async(n).unwrap());
         let urgent = client.request(3).urgent().submit().wait().unwrap();
         drop(client);
-        let bell = Bell::new();
+        let counter = CountingWaker::new();
         let mut drained = server.drained();
-        assert!(poll_with(&mut drained, &bell).is_pending());
+        assert!(poll_with(&mut drained, &counter).is_pending());
         drop(asked);
-        assert!(poll_with(&mut drained, &bell).is_pending());
-        let rings = bell.rings();
+        assert!(poll_with(&mut drained, &counter).is_pending());
+        let wakes = counter.wakes();
         drop(urgent);
-        assert_eq!(bell.rings(), rings + 1);
-        assert!(poll_with(&mut drained, &bell).is_ready());
-        assert_eq!(bell.wakers(), 0);
+        assert_eq!(counter.wakes(), wakes + 1);
+        assert!(poll_with(&mut drained, &counter).is_ready());
+        assert_eq!(counter.wakers(), 0);
         assert_balanced(&server.stats());
     }
 }
@@ -54,13 +57,13 @@ fn taken_requests_end_it() {
         let (server, client): Ends = ends();
         let asked = client.req_async(1).unwrap();
         drop(client);
-        let bell = Bell::new();
+        let counter = CountingWaker::new();
         let mut drained = server.drained();
-        assert!(poll_with(&mut drained, &bell).is_pending());
+        assert!(poll_with(&mut drained, &counter).is_pending());
         let (n, rctx) = server.try_pop().unwrap().unwrap();
         // That it is in hand does not matter.
-        assert_eq!(bell.rings(), 1);
-        assert!(poll_with(&mut drained, &bell).is_ready());
+        assert_eq!(counter.wakes(), 1);
+        assert!(poll_with(&mut drained, &counter).is_ready());
         rctx.reply(n).unwrap();
         assert_eq!(asked.wait(), Ok(1));
     }
@@ -72,26 +75,34 @@ fn expired_requests_end_it() {
         let clock = ManualClock::new();
         let builder = Builder::new().clock(clock.clock()).capacity(capacity);
         let (server, client) = builder.build::<_, u32, ()>().unwrap();
-        let census = Census::default();
-        let post = |seconds| client.post(census.born()).timeout(seconds * SECOND).wait();
+        let drop_counter = DropCounter::default();
+        let post = |seconds| {
+            client
+                .post(drop_counter.value())
+                .timeout(seconds * SECOND)
+                .wait()
+        };
         for seconds in [2, 5, 1] {
             post(seconds).unwrap();
         }
-        let request = client.request(census.born()).timeout(3 * SECOND).urgent();
+        let request = client
+            .request(drop_counter.value())
+            .timeout(3 * SECOND)
+            .urgent();
         let request = request.submit().wait().unwrap();
         drop(client);
-        let bell = Bell::new();
+        let counter = CountingWaker::new();
         let mut drained = server.drained();
-        assert!(poll_with(&mut drained, &bell).is_pending());
+        assert!(poll_with(&mut drained, &counter).is_pending());
         // Of what is queued: 2, 3, then 5.
         for (seconds, left) in [(2, 3), (3, 3), (5, 1)] {
-            let rings = bell.rings();
+            let wakes = counter.wakes();
             let at = drained.expiry().unwrap();
             clock.advance_to(at);
-            assert_eq!(bell.rings(), rings + 1, "after {seconds} s");
-            let polled = poll_with(&mut drained, &bell);
+            assert_eq!(counter.wakes(), wakes + 1, "after {seconds} s");
+            let polled = poll_with(&mut drained, &counter);
             assert_eq!(polled.is_ready(), seconds == 5);
-            assert_eq!(census.births() - census.deaths(), left);
+            assert_eq!(drop_counter.created() - drop_counter.dropped(), left);
         }
         assert_eq!(drained.expiry(), None);
         let outcome = request.wait();
@@ -99,9 +110,9 @@ fn expired_requests_end_it() {
         drop(outcome);
         assert_eq!(server.stats().timeout_queued, 4);
         assert_balanced(&server.stats());
-        assert_eq!(census.births(), census.deaths());
+        assert_eq!(drop_counter.created(), drop_counter.dropped());
         assert_eq!(server.try_pop().err(), Some(Error::ClientsDisappeared));
-        assert_eq!(bell.wakers(), 0);
+        assert_eq!(counter.wakers(), 0);
     }
 }
 
@@ -114,16 +125,16 @@ fn a_request_without_a_deadline_is_cancelled_before_others_expire() {
     let first = client.req_async(1).unwrap();
     client.post(2).timeout(SECOND).wait().unwrap();
     drop(client);
-    let bell = Bell::new();
+    let counter = CountingWaker::new();
     let mut drained = server.drained();
-    assert!(poll_with(&mut drained, &bell).is_pending());
+    assert!(poll_with(&mut drained, &counter).is_pending());
     assert_eq!(drained.expiry(), None);
     drop(first);
-    assert_eq!(bell.rings(), 1);
-    assert!(poll_with(&mut drained, &bell).is_pending());
+    assert_eq!(counter.wakes(), 1);
+    assert!(poll_with(&mut drained, &counter).is_pending());
     clock.advance(SECOND);
-    assert_eq!(bell.rings(), 2);
-    assert!(poll_with(&mut drained, &bell).is_ready());
+    assert_eq!(counter.wakes(), 2);
+    assert!(poll_with(&mut drained, &counter).is_ready());
 }
 
 #[test]
@@ -131,12 +142,12 @@ fn the_end_of_the_server_ends_it() {
     let (server, client): Ends = ump::channel();
     let _asked = client.req_async(1).unwrap();
     drop(client);
-    let bell = Bell::new();
+    let counter = CountingWaker::new();
     let mut drained = server.drained();
-    assert!(poll_with(&mut drained, &bell).is_pending());
+    assert!(poll_with(&mut drained, &counter).is_pending());
     drop(server);
-    assert_eq!(bell.rings(), 1);
-    assert!(poll_with(&mut drained, &bell).is_ready());
+    assert_eq!(counter.wakes(), 1);
+    assert!(poll_with(&mut drained, &counter).is_ready());
 }
 
 #[test]
@@ -145,12 +156,12 @@ fn a_dropped_wait_leaves_nothing() {
     let asked = client.request(1).timeout(60 * SECOND).submit();
     let asked = asked.wait().unwrap();
     drop(client);
-    let bell = Bell::new();
+    let counter = CountingWaker::new();
     let mut drained = server.drained();
-    assert!(poll_with(&mut drained, &bell).is_pending());
+    assert!(poll_with(&mut drained, &counter).is_pending());
     drop(drained);
     drop(asked);
-    assert_eq!((bell.wakers(), bell.rings()), (0, 0));
+    assert_eq!((counter.wakers(), counter.wakes()), (0, 0));
     assert!(poll_once(&mut server.drained()).is_ready());
 }
 

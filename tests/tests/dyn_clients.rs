@@ -1,4 +1,4 @@
-//! Clients behind an interface: mapped, erased, and with the outcomes of the channel.
+//! Clients behind a trait: mapped, type-erased, and with the outcomes of the channel.
 
 use std::{future::IntoFuture, task::Poll, thread, time::Duration};
 
@@ -19,7 +19,7 @@ enum Answer {
 
 type Store = (Server<Op, Answer, String>, Client<Op, Answer, String>);
 
-/// Asks for numbers only.
+/// Requests numbers only.
 fn getter(client: Client<Op, Answer, String>) -> DynClient<u32, u64, usize> {
     client.map(
         Op::Get,
@@ -44,7 +44,7 @@ fn answer((op, rctx): (Op, ump::ReplyContext<Answer, String>)) {
 }
 
 #[test]
-fn a_mapped_client_asks_blocking_and_awaiting() {
+fn a_mapped_client_blocks_and_awaits() {
     let (server, client): Store = ump::channel();
     let serving = thread::spawn(move || (&server).into_iter().for_each(answer));
     let store = getter(client.clone());
@@ -57,7 +57,7 @@ fn a_mapped_client_asks_blocking_and_awaiting() {
         assert_eq!(block_on(store.request(id)), expected);
         assert_eq!(block_on(store.clone().request(id).urgent()), expected);
     }
-    // Others ask for the rest.
+    // Other clients request the rest.
     assert_eq!(client.req(Op::Stop), Ok(Answer::Stopped));
     drop(client);
     // Mapped once more.
@@ -139,7 +139,7 @@ fn dropping_the_future_cancels_the_request() {
 }
 
 #[test]
-fn the_handler_sees_where_it_was_asked() {
+fn the_handler_sees_the_call_site() {
     let (server, client): Store = ump::channel();
     let store = getter(client);
     let line = line!() + 1;

@@ -1,7 +1,7 @@
-//! Errors, reports and statuses as plain data: cloned, compared, serialized, passed on by `?`.
+//! Errors, reports and statuses as plain data: cloned, compared, serialized, converted by `?`.
 //!
-//! [`TABLE`] has every public type that is one; the compiler checks what each can do, and
-//! [`no_public_data_type_is_missing`] that none is left out.
+//! [`TABLE`] has every such public type; the compiler checks its traits, and
+//! [`no_public_data_type_is_missing`] checks that none is missing.
 
 use std::{
     any::type_name,
@@ -30,7 +30,7 @@ fn awkward() -> Awkward {
     Awkward(Rc::new(RefCell::new(1)))
 }
 
-/// A request by name, and everything else that a message can be.
+/// A routed request, and every other kind of message.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 struct Ask(u8);
 
@@ -42,7 +42,7 @@ impl RequestMessage for Ask {
 
 // ---- the table
 
-/// What every one of them is.
+/// The traits that each of them has.
 fn is_data<T: Clone + fmt::Debug + PartialEq + Send + Sync + 'static>() -> &'static str {
     type_name::<T>()
 }
@@ -52,7 +52,7 @@ fn is_exact<T: Eq + Hash>() {}
 fn is_serializable<T: Serialize>() {}
 fn is_read_back<T: DeserializeOwned>() {}
 
-/// A row: the type; what it is besides plain data.
+/// A row: the type, and its other traits.
 macro_rules! table {
     ($($type:ty: $($property:ident)*;)*) => {
         &[$(|| {
@@ -159,7 +159,8 @@ fn in_table() -> BTreeSet<String> {
     TABLE.iter().map(|row| plain(row())).collect()
 }
 
-/// The public types of a crate that are data, by their paths: enums, structs with a public field, and errors.
+/// The public types of a crate that are data, by their paths: enums, structs with a public field,
+/// and errors.
 fn public_data_types(krate: &str) -> BTreeSet<String> {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let root = workspace.join(krate).join("src");
@@ -218,7 +219,7 @@ fn no_public_data_type_is_missing() {
     known.extend(EXEMPT.iter().map(|(name, _)| (*name).to_owned()));
     let crates = ["ump", "ump-server", "ump-router"];
     let found: BTreeSet<_> = crates.into_iter().flat_map(public_data_types).collect();
-    // It does find them.
+    // The search finds types.
     assert!(found.len() > 50, "{found:?}");
     let missing: Vec<_> = found.difference(&known).collect();
     assert!(missing.is_empty(), "add to the table: {missing:?}");
@@ -317,7 +318,7 @@ fn a_real_request_goes_through_anyhow_and_eyre() {
 
 #[test]
 fn a_router_s_error_goes_through_anyhow_and_eyre() {
-    /// `Send`, as requests by name have to be, but not `Sync`.
+    /// `Send`, as routed requests have to be, but not `Sync`.
     struct Cell(#[expect(dead_code, reason = "not `Sync` for it")] std::cell::Cell<u8>);
 
     impl RequestMessage for Cell {

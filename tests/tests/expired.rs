@@ -1,4 +1,4 @@
-//! Posts that nobody takes in time: how much of them stays, and what a queued post costs.
+//! Expired posts: how many stay in memory, and what a queued post costs.
 
 use std::{
     future::IntoFuture,
@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use tests::{Bell, Census, Counted, Meter, assert_balanced, poll_with};
+use tests::{Counted, CountingWaker, DropCounter, Meter, assert_balanced, poll_with};
 use ump::{Builder, ManualClock, RequestError, SendError, WeakClient};
 
 #[global_allocator]
@@ -15,13 +15,13 @@ static METER: Meter = Meter::new();
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// One after the other, as they share the meter.
+/// Runs the tests one after the other, as they share the allocator's counts.
 fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A message whose drop is counted, and its clock.
+/// A message whose drop is counted.
 fn channel(
     capacity: usize,
 ) -> (
@@ -38,20 +38,26 @@ fn channel(
 #[test]
 fn expired_posts_do_not_accumulate() {
     let _alone = alone();
-    let census = Census::default();
+    let drop_counter = DropCounter::default();
     let (clock, server, client) = channel(usize::MAX);
-    // A server that is stuck with a request, so that nobody looks: the queue is entered without a lock.
-    client.post(census.born()).wait().unwrap();
+    // The server is stuck with a request, so nothing reads the queue, which is entered without a
+    // lock.
+    client.post(drop_counter.value()).wait().unwrap();
     let stuck = server.wait().unwrap();
     let mut most = 0;
     for _ in 0..100 {
         for _ in 0..100 {
-            client.post(census.born()).timeout(SECOND).wait().unwrap();
+            client
+                .post(drop_counter.value())
+                .timeout(SECOND)
+                .wait()
+                .unwrap();
         }
-        most = most.max(census.births() - census.deaths());
+        most = most.max(drop_counter.created() - drop_counter.dropped());
         clock.advance(SECOND);
     }
-    // Of each hundred that live, those that had expired before went on the way: at most 64 posts until somebody looks, and what is alive.
+    // Of each hundred, the expired ones were dropped on the way: at most 64 posts, and the live
+    // ones, stay.
     assert!(most <= 1 + 100 + 2 * 64, "{most} of 10,001 were kept");
     let stats = client.stats();
     assert!(stats.timeout_queued > 9_000, "{stats:?}");
@@ -59,109 +65,137 @@ fn expired_posts_do_not_accumulate() {
     drop(stuck);
     assert!(server.try_pop().unwrap().is_none());
     assert_eq!(client.stats().timeout_queued, 10_000);
-    assert_eq!(census.births(), census.deaths());
+    assert_eq!(drop_counter.created(), drop_counter.dropped());
 }
 
 #[test]
 fn expired_posts_are_no_reason_to_be_full() {
     let _alone = alone();
-    let census = Census::default();
+    let drop_counter = DropCounter::default();
     let (clock, _server, client) = channel(3);
     for _ in 0..3 {
-        client.post(census.born()).timeout(SECOND).wait().unwrap();
+        client
+            .post(drop_counter.value())
+            .timeout(SECOND)
+            .wait()
+            .unwrap();
     }
-    let refused = client.post(census.born()).if_room().wait().unwrap_err();
+    let refused = client
+        .post(drop_counter.value())
+        .if_room()
+        .wait()
+        .unwrap_err();
     assert!(matches!(refused, SendError::Full(_)));
     drop(refused);
     clock.advance(SECOND);
-    client.post(census.born()).if_room().wait().unwrap();
-    assert_eq!(census.births() - census.deaths(), 1);
+    client.post(drop_counter.value()).if_room().wait().unwrap();
+    assert_eq!(drop_counter.created() - drop_counter.dropped(), 1);
     assert_eq!((client.len(), client.stats().timeout_queued), (1, 3));
-    // The same for whoever reserves room.
+    // The same for reserved room.
     for _ in 0..2 {
-        client.post(census.born()).timeout(SECOND).wait().unwrap();
+        client
+            .post(drop_counter.value())
+            .timeout(SECOND)
+            .wait()
+            .unwrap();
     }
     clock.advance(SECOND);
-    // The first one in line has no deadline, so nobody looks behind it.
+    // The first in the queue has no deadline, so those behind it are not checked.
     client.reserve().if_room().wait().unwrap_err();
     assert_balanced(&client.stats());
 }
 
 #[test]
-fn room_of_expired_posts_goes_to_all_who_wait() {
+fn room_of_expired_posts_goes_to_all_waiters() {
     let _alone = alone();
-    let census = Census::default();
+    let drop_counter = DropCounter::default();
     let (clock, _server, client) = channel(2);
     for _ in 0..2 {
-        client.post(census.born()).timeout(SECOND).wait().unwrap();
+        client
+            .post(drop_counter.value())
+            .timeout(SECOND)
+            .wait()
+            .unwrap();
     }
-    let mut waiting = client.post(census.born()).into_future();
+    let mut waiting = client.post(drop_counter.value()).into_future();
     assert!(tests::poll_once(&mut waiting).is_pending());
     clock.advance(SECOND);
-    // A newcomer looks, and the one that has waited learns of it.
-    client.post(census.born()).if_room().wait().unwrap();
+    // A new sender checks, which wakes the one that waits.
+    client.post(drop_counter.value()).if_room().wait().unwrap();
     assert!(tests::poll_once(&mut waiting).is_ready());
     assert_eq!(client.len(), 2);
 }
 
-/// They come before the sender that looks, whether it waits as well or is turned away.
+/// They come before the sender that checks, whether it waits or is refused.
 #[test]
-fn room_of_expired_posts_goes_by_the_line() {
+fn room_of_expired_posts_goes_in_waiting_order() {
     let _alone = alone();
-    let census = Census::default();
+    let drop_counter = DropCounter::default();
     let (clock, server, client) = channel(1);
-    let bells = [Bell::new(), Bell::new()];
-    let posts = || client.post(census.born()).into_future();
+    let counters = [CountingWaker::new(), CountingWaker::new()];
+    let posts = || client.post(drop_counter.value()).into_future();
     for waits in [false, true] {
-        client.post(census.born()).timeout(SECOND).wait().unwrap();
+        client
+            .post(drop_counter.value())
+            .timeout(SECOND)
+            .wait()
+            .unwrap();
         let mut first = posts();
-        assert!(poll_with(&mut first, &bells[0]).is_pending());
+        assert!(poll_with(&mut first, &counters[0]).is_pending());
         clock.advance(SECOND);
-        let rings = bells.each_ref().map(|bell| bell.rings());
+        let wakes = counters.each_ref().map(|counter| counter.wakes());
         let mut second = posts();
         if waits {
-            assert!(poll_with(&mut second, &bells[1]).is_pending());
+            assert!(poll_with(&mut second, &counters[1]).is_pending());
         } else {
-            client.post(census.born()).if_room().wait().unwrap_err();
+            client
+                .post(drop_counter.value())
+                .if_room()
+                .wait()
+                .unwrap_err();
         }
-        let woken = bells.each_ref().map(|bell| bell.rings());
-        assert_eq!(woken, [rings[0] + 1, rings[1]]);
-        // The first leaves without the room that it has: the second is next.
+        let woken = counters.each_ref().map(|counter| counter.wakes());
+        assert_eq!(woken, [wakes[0] + 1, wakes[1]]);
+        // The first leaves without using its room: the second is next.
         if waits {
             drop(first);
-            assert_eq!(bells[1].rings(), rings[1] + 1);
-            assert!(poll_with(&mut second, &bells[1]).is_ready());
+            assert_eq!(counters[1].wakes(), wakes[1] + 1);
+            assert!(poll_with(&mut second, &counters[1]).is_ready());
         } else {
-            assert!(poll_with(&mut first, &bells[0]).is_ready());
+            assert!(poll_with(&mut first, &counters[0]).is_ready());
             drop(server.try_pop().unwrap());
         }
     }
     assert_balanced(&client.stats());
 }
 
-/// It finds its room itself, so nobody has to wake it; the other one that waits has the rest.
+/// It finds its room itself and needs no wake-up; the other waiter gets the rest.
 #[test]
 fn a_sender_that_makes_room_does_not_wake_itself() {
     let _alone = alone();
-    let census = Census::default();
+    let drop_counter = DropCounter::default();
     let (clock, _server, client) = channel(2);
     for _ in 0..2 {
-        client.post(census.born()).timeout(SECOND).wait().unwrap();
+        client
+            .post(drop_counter.value())
+            .timeout(SECOND)
+            .wait()
+            .unwrap();
     }
-    let bells = [Bell::new(), Bell::new()];
-    let mut posts = [(); 2].map(|()| client.post(census.born()).into_future());
-    for (post, bell) in posts.iter_mut().zip(&bells) {
-        assert!(poll_with(post, bell).is_pending());
+    let counters = [CountingWaker::new(), CountingWaker::new()];
+    let mut posts = [(); 2].map(|()| client.post(drop_counter.value()).into_future());
+    for (post, counter) in posts.iter_mut().zip(&counters) {
+        assert!(poll_with(post, counter).is_pending());
     }
     clock.advance(SECOND);
-    assert!(poll_with(&mut posts[0], &bells[0]).is_ready());
-    assert_eq!(bells.each_ref().map(|bell| bell.rings()), [0, 1]);
-    assert!(poll_with(&mut posts[1], &bells[1]).is_ready());
+    assert!(poll_with(&mut posts[0], &counters[0]).is_ready());
+    assert_eq!(counters.each_ref().map(|counter| counter.wakes()), [0, 1]);
+    assert!(poll_with(&mut posts[1], &counters[1]).is_ready());
     assert_balanced(&client.stats());
 }
 
 #[test]
-fn a_request_that_a_sender_finds_expired_is_told() {
+fn an_expired_request_found_by_a_sender_ends() {
     let _alone = alone();
     let clock = ManualClock::new();
     let builder = Builder::new().clock(clock.clock()).capacity(1);

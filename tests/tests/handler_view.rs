@@ -1,4 +1,4 @@
-//! What a handler can see of its caller, and what it can do with its duty to answer.
+//! What a handler can see of its caller, and what it can do with its context.
 
 use std::{
     future::IntoFuture,
@@ -10,8 +10,8 @@ use std::{
 };
 
 use tests::{
-    Bell, LONG, before_deadline, block_on, books, drop_in_a_panic, ends::*, eventually, for_each,
-    in_time, must_end, pass, poll_once, poll_with,
+    CountingWaker, LONG, before_deadline, block_on, drop_in_a_panic, ends::*, eventually, for_each,
+    in_time, must_end, pass, poll_once, poll_with, stats_with,
 };
 use ump::{Client, Error, ReplyContext, Server, WaitReply};
 
@@ -22,7 +22,7 @@ fn reply() -> String {
     "reply".to_owned()
 }
 
-/// A request of kind `B` that a handler has taken, shown to `look` together with what cancels it.
+/// Takes a request of kind `B`, and passes it to `look` with the value that cancels it.
 fn taken<B: Begin>(look: impl FnOnce(Box<dyn Droppable + '_>, Rctx)) {
     let (server, client): Ends = ump::channel();
     let begun = B::begin(&client, 7);
@@ -30,7 +30,7 @@ fn taken<B: Begin>(look: impl FnOnce(Box<dyn Droppable + '_>, Rctx)) {
     look(begun, rctx);
 }
 
-// ---- told by the caller's leaving
+// ---- the caller leaves
 
 fn the_handler_sees_its_caller_leave<B: Begin>() {
     taken::<B>(|begun, rctx| {
@@ -61,23 +61,23 @@ fn the_answer_comes_back_if_the_caller_has_left<B: Begin>() {
 
 fn cancelled_resolves_once_the_caller_has_left<B: Begin>() {
     taken::<B>(|begun, mut rctx| {
-        let bell = Bell::new();
+        let counter = CountingWaker::new();
         let mut cancelled = rctx.cancelled();
-        assert!(poll_with(&mut cancelled, &bell).is_pending());
-        assert_eq!(bell.rings(), 0);
+        assert!(poll_with(&mut cancelled, &counter).is_pending());
+        assert_eq!(counter.wakes(), 0);
         drop(begun);
-        assert_eq!(bell.rings(), 1);
-        assert!(poll_with(&mut cancelled, &bell).is_ready());
+        assert_eq!(counter.wakes(), 1);
+        assert!(poll_with(&mut cancelled, &counter).is_ready());
         drop(cancelled);
-        assert_eq!(bell.wakers(), 0);
-        // From now on it is always so.
+        assert_eq!(counter.wakers(), 0);
+        // From now on it stays cancelled.
         assert!(poll_once(&mut rctx.cancelled()).is_ready());
     });
 }
 
 fn cancelled_can_be_dropped_and_called_again<B: Begin>() {
     taken::<B>(|begun, mut rctx| {
-        let (first, second) = (Bell::new(), Bell::new());
+        let (first, second) = (CountingWaker::new(), CountingWaker::new());
         let mut cancelled = rctx.cancelled();
         assert!(poll_with(&mut cancelled, &first).is_pending());
         drop(cancelled);
@@ -86,34 +86,34 @@ fn cancelled_can_be_dropped_and_called_again<B: Begin>() {
         let mut cancelled = rctx.cancelled();
         assert!(poll_with(&mut cancelled, &second).is_pending());
         drop(begun);
-        assert_eq!((first.rings(), second.rings()), (0, 1));
+        assert_eq!((first.wakes(), second.wakes()), (0, 1));
         assert!(poll_once(&mut cancelled).is_ready());
     });
 }
 
 fn the_task_that_polled_cancelled_last_is_woken<B: Begin>() {
     taken::<B>(|begun, mut rctx| {
-        let (first, last) = (Bell::new(), Bell::new());
+        let (first, last) = (CountingWaker::new(), CountingWaker::new());
         let mut cancelled = rctx.cancelled();
         assert!(poll_with(&mut cancelled, &first).is_pending());
         assert!(poll_with(&mut cancelled, &last).is_pending());
         assert_eq!(first.wakers(), 0);
         drop(begun);
-        assert_eq!((first.rings(), last.rings()), (0, 1));
+        assert_eq!((first.wakes(), last.wakes()), (0, 1));
     });
 }
 
-fn nobody_is_woken_if_the_handler_answers_first<B: Begin>() {
+fn no_task_is_woken_if_the_handler_replies_first<B: Begin>() {
     taken::<B>(|begun, mut rctx| {
-        let bell = Bell::new();
-        assert!(poll_with(&mut rctx.cancelled(), &bell).is_pending());
+        let counter = CountingWaker::new();
+        assert!(poll_with(&mut rctx.cancelled(), &counter).is_pending());
         rctx.reply(reply()).unwrap();
         drop(begun);
-        assert_eq!((bell.rings(), bell.wakers()), (0, 0));
+        assert_eq!((counter.wakes(), counter.wakers()), (0, 0));
     });
 }
 
-fn wait_cancelled_is_told_that_the_caller_has_left<B: Begin>() {
+fn wait_cancelled_sees_that_the_caller_has_left<B: Begin>() {
     taken::<B>(|begun, mut rctx| {
         thread::scope(|scope| {
             let handler = scope.spawn(move || rctx.wait_cancelled(LONG));
@@ -163,14 +163,14 @@ for_each!(
         cancelled_resolves_once_the_caller_has_left,
         cancelled_can_be_dropped_and_called_again,
         the_task_that_polled_cancelled_last_is_woken,
-        nobody_is_woken_if_the_handler_answers_first,
-        wait_cancelled_is_told_that_the_caller_has_left,
+        no_task_is_woken_if_the_handler_replies_first,
+        wait_cancelled_sees_that_the_caller_has_left,
         wait_cancelled_gives_up_after_its_time,
         a_handler_waiting_for_cancel_can_still_answer,
     }
 );
 
-// ---- told by the deadline, whether the caller has noticed or not
+// ---- the deadline passes, noticed by the caller or not
 
 /// A request that a handler has taken, and its deadline, which is near.
 fn with_a_deadline() -> (
@@ -214,25 +214,25 @@ fn cancelled_resolves_at_the_deadline() {
 #[test]
 fn cancelled_wakes_its_task_at_the_deadline() {
     let (_ends, _reply, mut rctx, deadline) = with_a_deadline();
-    let bell = Bell::new();
+    let counter = CountingWaker::new();
     let mut cancelled = rctx.cancelled();
-    if poll_with(&mut cancelled, &bell).is_pending() {
-        eventually(|| bell.rings() > 0);
+    if poll_with(&mut cancelled, &counter).is_pending() {
+        eventually(|| counter.wakes() > 0);
         assert!(Instant::now() >= deadline);
-        assert!(poll_with(&mut cancelled, &bell).is_ready());
+        assert!(poll_with(&mut cancelled, &counter).is_ready());
     }
     drop(cancelled);
-    assert_eq!(bell.wakers(), 0);
+    assert_eq!(counter.wakers(), 0);
 }
 
 #[test]
-fn cancelled_that_is_dropped_leaves_no_alarm() {
+fn a_dropped_cancelled_future_leaves_no_timer() {
     let (server, client): Ends = ump::channel();
     let _reply = client.request(7).timeout(LONG).submit().wait().unwrap();
     let (_, mut rctx) = server.wait().unwrap();
-    let bell = Bell::new();
-    assert!(poll_with(&mut rctx.cancelled(), &bell).is_pending());
-    assert_eq!(bell.wakers(), 0);
+    let counter = CountingWaker::new();
+    assert!(poll_with(&mut rctx.cancelled(), &counter).is_pending());
+    assert_eq!(counter.wakers(), 0);
 }
 
 #[test]
@@ -262,7 +262,7 @@ fn a_caller_that_times_out_wakes_the_handler() {
                 let gone = rctx.wait_cancelled(LONG);
                 (gone, rctx.answer(Ok(self::reply())))
             });
-            // Whichever of them is the first to see the deadline: both end, and they agree on the outcome.
+            // Whichever sees the deadline first, both agree on the outcome.
             let outcome = reply.wait();
             let (gone, answer) = handler.join().unwrap();
             assert!(gone);
@@ -325,7 +325,7 @@ fn only_a_post_is_a_post() {
 }
 
 #[test]
-fn whatever_is_said_to_a_post_is_well() {
+fn any_reply_to_a_post_succeeds() {
     let (server, client): Ends = ump::channel();
     for n in 0..4 {
         client.post(n).wait().unwrap();
@@ -337,7 +337,7 @@ fn whatever_is_said_to_a_post_is_well() {
     assert_eq!(next().answer(Err(reply())), Ok(()));
 }
 
-/// Nobody waits for it from the start: that is no reason to stop.
+/// A post never has a caller: that does not cancel it.
 #[test]
 fn a_post_is_never_cancelled() {
     let ((server, client, post, job), deadline) = before_deadline(|deadline| {
@@ -354,19 +354,19 @@ fn a_post_is_never_cancelled() {
     assert_eq!(rctx.deadline(), Some(deadline));
     assert!(!rctx.is_cancelled());
     assert!(!rctx.wait_cancelled(Duration::from_millis(1)));
-    let bell = Bell::new();
+    let counter = CountingWaker::new();
     let mut cancelled = rctx.cancelled();
-    assert!(poll_with(&mut cancelled, &bell).is_pending());
+    assert!(poll_with(&mut cancelled, &counter).is_pending());
     drop(cancelled);
-    assert_eq!(bell.wakers(), 0);
+    assert_eq!(counter.wakers(), 0);
     assert_eq!(rctx.reply(reply()), Ok(()));
 }
 
-// ---- a duty of its own
+// ---- a detached context
 
 fn a_context_outlives_everything_else<A: Ask>() {
     let (server, client): Ends = ump::channel();
-    let caller = thread::spawn(move || A::ask(&client, 7, Terms::default()));
+    let caller = thread::spawn(move || A::ask(&client, 7, Options::default()));
     let (_, rctx) = server.wait().unwrap();
     drop(server);
     assert!(!rctx.is_cancelled());
@@ -383,7 +383,7 @@ fn a_context_can_be_answered_from_another_thread<A: Ask>() {
                 rctx.reply(n.to_string()).unwrap();
             }
         });
-        let caller = scope.spawn(|| A::ask(&client, 7, Terms::default()));
+        let caller = scope.spawn(|| A::ask(&client, 7, Options::default()));
         send.send(server.wait().unwrap()).unwrap();
         drop(send);
         assert_eq!(caller.join().unwrap(), Ok("7".to_owned()));
@@ -399,7 +399,7 @@ fn a_context_can_be_answered_from_a_task<A: Ask>() {
     let (server, client): Ends = ump::channel();
     thread::scope(|scope| {
         let server = server;
-        let caller = scope.spawn(|| A::ask(&client, 7, Terms::default()));
+        let caller = scope.spawn(|| A::ask(&client, 7, Options::default()));
         let (n, rctx) = server.wait().unwrap();
         runtime.spawn(async move {
             tokio::task::yield_now().await;
@@ -413,13 +413,13 @@ fn a_context_dropped_on_another_thread_is_no_reply<A: Ask>() {
     let (server, client): Ends = ump::channel();
     thread::scope(|scope| {
         let server = server;
-        let caller = scope.spawn(|| A::ask(&client, 7, Terms::default()));
+        let caller = scope.spawn(|| A::ask(&client, 7, Options::default()));
         let (_, rctx) = server.wait().unwrap();
         scope.spawn(move || drop_in_a_panic(rctx));
-        let told = caller.join().unwrap().unwrap_err();
+        let failure = caller.join().unwrap().unwrap_err();
         assert!(matches!(
-            told.why,
-            Why::NoReply(None | Some(ump::NoReply::Panicked(_)))
+            failure.why,
+            Reason::NoReply(None | Some(ump::NoReply::Panicked(_)))
         ));
     });
 }
@@ -450,7 +450,7 @@ fn many_contexts_can_be_kept_at_a_time() {
     let replies: Vec<_> = (0..100).map(|n| client.req_async(n).unwrap()).collect();
     let mut batch = Vec::new();
     assert_eq!(server.wait_many(&mut batch, 100), Ok(100));
-    let expected = books(|stats| (stats.accepted, stats.taken) = (100, 100));
+    let expected = stats_with(|stats| (stats.accepted, stats.taken) = (100, 100));
     assert_eq!(server.stats(), expected);
     drop(server);
     for (n, rctx) in batch.into_iter().rev() {
@@ -461,7 +461,7 @@ fn many_contexts_can_be_kept_at_a_time() {
     }
 }
 
-/// The way in which it is meant to be used.
+/// The intended use.
 #[tokio::test]
 async fn work_can_be_raced_against_the_caller_s_leaving() {
     async fn handle(mut rctx: Rctx, work: tokio::sync::oneshot::Receiver<String>) -> bool {
@@ -494,7 +494,7 @@ async fn work_can_be_raced_against_the_caller_s_leaving() {
     assert!(done.is_closed());
 }
 
-/// Nothing is decided before the answer: the caller may look as often as it likes.
+/// Nothing is decided before the reply: the caller may poll as often as it likes.
 #[test]
 fn looking_does_not_change_what_there_is_to_see() {
     let (server, client): Ends = ump::channel();

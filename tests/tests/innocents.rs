@@ -1,4 +1,4 @@
-//! What one party's broken code must not do to the others.
+//! Broken user code of one participant must not harm the others.
 #![allow(missing_docs)]
 
 use std::{
@@ -14,7 +14,7 @@ use std::{
 use tests::{LONG, block_on, poll_once};
 use ump::{Error, Gather, RequestError, channel};
 
-/// A message whose drop panics, with a payload whose drop panics as well, if it is told so.
+/// A message whose drop panics, if set, with a payload whose drop panics as well.
 struct Message {
     number: u32,
     broken: bool,
@@ -99,9 +99,9 @@ fn a_gather_goes_on_after_a_panicking_drop() {
     assert_eq!(replies.wait(), None);
 }
 
-/// A waker that does `VTABLE`'s things, for what [`std::task::Wake`] cannot express.
+/// A waker with the functions of `VTABLE`, for what [`std::task::Wake`] cannot express.
 fn waker(vtable: &'static RawWakerVTable, data: *const ()) -> Waker {
-    // SAFETY: the functions of the tables below do not touch `data` beyond its life, and may be called from any thread.
+    // SAFETY: the functions below use `data` only while it is alive, and are thread-safe.
     unsafe { Waker::new(data, vtable) }
 }
 
@@ -128,15 +128,17 @@ fn a_doubly_panicking_waker_spares_other_deadlines() {
     drop(server);
 }
 
-/// Between the two looks of a poll a request comes: the waker that it brought is not needed, and is dropped without the lock.
+/// A request comes between the two checks of a poll: the waker is not needed, and is dropped
+/// outside the lock.
 #[test]
 fn an_unneeded_waker_is_dropped_outside_the_lock() {
     type Ends = (ump::Server<u32, u32, ()>, ump::Client<u32, u32, ()>);
 
-    // Cloned for the second look, it sends a request, which wakes the place of the first; dropped, it asks for the length.
+    // Its clone sends a request, which wakes the first waiter; its drop reads the length of the
+    // queue.
     static MEDDLER: RawWakerVTable = RawWakerVTable::new(
         |data| {
-            // SAFETY: the test keeps the ends alive longer than the wakers.
+            // SAFETY: the ends outlive the wakers.
             let (_, client) = unsafe { &*data.cast::<Ends>() };
             client.post(1).wait().unwrap();
             RawWaker::new(data, &MEDDLER)
@@ -144,7 +146,7 @@ fn an_unneeded_waker_is_dropped_outside_the_lock() {
         |_| {},
         |_| {},
         |data| {
-            // SAFETY: as above.
+            // SAFETY: `data` points to the ends, which outlive the wakers.
             let (_, client) = unsafe { &*data.cast::<Ends>() };
             let _ = client.len();
         },
@@ -153,7 +155,8 @@ fn an_unneeded_waker_is_dropped_outside_the_lock() {
         let ends: Ends = channel();
         {
             let (server, _) = &ends;
-            // The request wakes the first in line, so the second still has its place when it finds the request.
+            // The request wakes the first waiter, so the second still has its entry when it finds
+            // the request.
             let mut first = pin!(server.async_wait());
             assert!(poll_once(&mut first).is_pending());
             let mut waiting = pin!(server.async_wait());
@@ -171,7 +174,7 @@ fn an_unneeded_waker_is_dropped_outside_the_lock() {
     done.join().unwrap();
 }
 
-/// A post that posts another one when it is dropped, which is overdue by the time it is looked at.
+/// A post whose drop posts another one, which is overdue when it is checked.
 struct Phoenix<'a>(&'a AtomicBool, ump::WeakClient<Phoenix<'a>, (), ()>);
 
 impl Drop for Phoenix<'_> {
@@ -201,7 +204,7 @@ fn a_timed_wait_ends_despite_endless_overdue_posts() {
         thread::yield_now();
     }
     for _ in 0..20 {
-        // It may find one that is not overdue. What counts is that it comes to an end.
+        // It may find one that is not overdue. It must end.
         drop(server.wait_timeout(Duration::from_millis(1)));
     }
     burning.store(false, Ordering::Relaxed);

@@ -1,4 +1,4 @@
-//! A receiver that waits for a request or something else comes back when it is interrupted, in whichever way it waits.
+//! A waiting receiver returns when it is interrupted, in all ways of waiting.
 
 use std::{
     sync::{
@@ -9,12 +9,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tests::{Bell, LONG, eventually, for_each, must_end, poll_with};
+use tests::{CountingWaker, LONG, eventually, for_each, must_end, poll_with};
 use ump::{Client, Error, Server, hooks::LoopView};
 
 type Ends = (Server<u32, u32, ()>, Client<u32, u32, ()>);
 
-/// A way of waiting that can be interrupted, with an end far away.
+/// A way of waiting that can be interrupted, with a distant end.
 trait Limited {
     fn wait(server: &Server<u32, u32, ()>) -> Result<Option<u32>, Error<()>>;
 }
@@ -61,7 +61,7 @@ fn one_that_comes_later_does_not_sleep<L: Limited>() {
     assert_eq!(L::wait(&server), Ok(None));
 }
 
-fn those_that_are_kept_do_not_add_up<L: Limited>() {
+fn kept_slots_do_not_accumulate<L: Limited>() {
     let (server, client): Ends = ump::channel();
     server.interrupt();
     server.interrupt();
@@ -155,7 +155,7 @@ for_each!(
     => {
         one_that_waits_comes_back,
         one_that_comes_later_does_not_sleep,
-        those_that_are_kept_do_not_add_up,
+        kept_slots_do_not_accumulate,
         a_request_comes_first_and_the_interruption_is_kept,
         the_end_comes_first,
         what_was_set_before_is_seen,
@@ -163,7 +163,7 @@ for_each!(
     }
 );
 
-/// All of them: each has told before it sleeps, and is interrupted until it has returned.
+/// Each waiter signals before it sleeps, and is interrupted until it has returned.
 #[test]
 fn each_of_several_that_wait_comes_back() {
     must_end(|| {
@@ -187,22 +187,22 @@ fn each_of_several_that_wait_comes_back() {
 }
 
 #[test]
-fn who_waits_for_a_request_alone_is_not_concerned() {
+fn a_plain_receiver_is_not_interrupted() {
     must_end(|| {
         let (server, client): Ends = ump::channel();
         let server = Arc::new(server);
         let waits = Arc::clone(&server);
         let waiting = thread::spawn(move || waits.wait().map(|(n, _)| n));
-        let bell = Bell::new();
+        let counter = CountingWaker::new();
         let mut stream = server.stream();
         let mut task = std::future::poll_fn(|cx| stream.poll_wait(cx));
-        assert!(poll_with(&mut task, &bell).is_pending());
+        assert!(poll_with(&mut task, &counter).is_pending());
         server.interrupt();
         for _ in 0..20 {
             assert!(!waiting.is_finished());
             thread::yield_now();
         }
-        assert_eq!(bell.rings(), 0);
+        assert_eq!(counter.wakes(), 0);
         // It was kept all the time.
         assert!(server.wait_until(None).unwrap().is_none());
         client.post(7).wait().unwrap();
@@ -262,7 +262,7 @@ fn workers_that_know_how_many_there_were_miss_none() {
 }
 
 #[test]
-fn one_that_is_known_interrupts_nobody() {
+fn a_known_interruption_interrupts_no_receiver() {
     let (server, client): Ends = ump::channel();
     server.interrupt();
     client.post(7).wait().unwrap();

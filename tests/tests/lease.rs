@@ -1,4 +1,5 @@
-//! Wakers that panic or ask when they are cloned, by a task that waits for requests and holds the direct hand-over of a client.
+//! Wakers that panic or make requests when they are cloned, by a receiving task that a client uses
+//! for direct handoff.
 
 use std::{
     future::Future,
@@ -9,7 +10,7 @@ use std::{
     thread,
 };
 
-use tests::{Bell, Hook, eventually, must_end, poll_with};
+use tests::{CountingWaker, Hook, eventually, must_end, poll_with};
 use ump::{
     Client, RequestError, Server, channel,
     hooks::{self, Cycle, Wait, Watcher},
@@ -17,7 +18,7 @@ use ump::{
 
 type Ends = (Arc<Server<u32, u32, ()>>, Arc<Client<u32, u32, ()>>);
 
-/// Ends of which the client blocks and a task answers, so often that it may ask past the queue.
+/// A blocking client and a task that serves it, long enough for direct handoff.
 fn warm() -> Ends {
     let (server, client) = channel::<u32, u32, ()>();
     let (server, client) = (Arc::new(server), Arc::new(client));
@@ -39,7 +40,7 @@ fn poll<F: Future>(future: F, waker: &Waker) -> Poll<F::Output> {
     pin!(future).poll(&mut Context::from_waker(waker))
 }
 
-/// A waker that lets something happen when it is cloned for the first time.
+/// A waker that runs a function at its first clone.
 fn once_on_clone(event: impl FnOnce() + Send + 'static) -> Waker {
     let event = Mutex::new(Some(event));
     Hook::on_clone(move || {
@@ -50,20 +51,22 @@ fn once_on_clone(event: impl FnOnce() + Send + 'static) -> Waker {
     })
 }
 
-/// A request comes while the waker of one receiver is cloned; then another one goes to sleep, and then the clone panics.
+/// A request comes while the waker of a receiver is cloned; another receiver goes to sleep; then
+/// the clone panics.
 #[test]
 fn a_clone_that_panics_strands_no_call() {
     must_end(|| {
         let (server, client) = warm();
-        let (bell, own) = (Bell::new(), Arc::clone(&server));
+        let (counter, own) = (CountingWaker::new(), Arc::clone(&server));
         let seen = Arc::new(Mutex::new(None));
         let waker = {
-            let (server, bell, seen) = (Arc::clone(&server), Arc::clone(&bell), Arc::clone(&seen));
+            let (server, counter, seen) =
+                (Arc::clone(&server), Arc::clone(&counter), Arc::clone(&seen));
             once_on_clone(move || {
                 let asking = thread::spawn(move || client.req(7));
                 eventually(|| !server.is_empty());
                 let mut other = Box::pin(async move { server.async_wait().await });
-                let found = poll_with(&mut other, &bell);
+                let found = poll_with(&mut other, &counter);
                 seen.lock().unwrap().replace((asking, other, found));
                 panic!("on purpose");
             })
@@ -74,8 +77,8 @@ fn a_clone_that_panics_strands_no_call() {
         assert!(panicked.is_err());
         let (asking, mut other, mut found) = seen.lock().unwrap().take().unwrap();
         if found.is_pending() {
-            assert!(bell.rings() > 0, "nobody was woken for the request");
-            found = poll_with(&mut other, &bell);
+            assert!(counter.wakes() > 0, "nobody was woken for the request");
+            found = poll_with(&mut other, &counter);
         }
         let Poll::Ready(Ok((7, rctx))) = found else {
             panic!("it was not found");
@@ -85,7 +88,7 @@ fn a_clone_that_panics_strands_no_call() {
     });
 }
 
-/// Finds a circle everywhere.
+/// Reports a cycle for each wait.
 struct Refuses;
 
 impl Watcher for Refuses {
@@ -95,7 +98,7 @@ impl Watcher for Refuses {
 }
 
 #[test]
-fn a_clone_may_ask_and_be_refused() {
+fn a_clone_may_request_and_be_refused() {
     must_end(|| {
         let (server, client) = warm();
         let _client = Arc::clone(&client);
@@ -116,7 +119,7 @@ fn a_clone_may_ask_and_be_refused() {
     });
 }
 
-/// The request that comes while the waker is cloned is taken by the poll that clones it.
+/// A request that comes while the waker is cloned is taken by the same poll.
 #[test]
 fn a_call_during_the_clone_is_taken() {
     must_end(|| {

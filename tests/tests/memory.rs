@@ -1,4 +1,4 @@
-//! Memory: what a burst needs is given back, and nothing grows with time.
+//! Memory: bursts are freed, and nothing grows over time.
 
 use std::{
     future::{Future, IntoFuture},
@@ -7,40 +7,40 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tests::{Bell, LONG, Meter, block_on, eventually, poll_once, poll_with};
+use tests::{CountingWaker, LONG, Meter, block_on, eventually, poll_once, poll_with};
 use ump::{Client, Gather, Server, WaitReply, bounded, channel};
 
 #[global_allocator]
 static METER: Meter = Meter::new();
 
-/// What may stay: a client keeps a few slots (32 KiB), a line of waiters keeps room for a few, and the test harness allocates a bit now and
-/// then.
+/// What may stay: a client keeps a few slots (32 KiB), a line of waiters keeps room for a few, and
+/// the test harness allocates a bit now and then.
 const KEPT: usize = (32 + 8) * 1024;
 
-/// Less is no burst.
+/// The smallest burst.
 const BURST: usize = 1024 * 1024;
 
 type Requests = Server<u64, u64, ()>;
 type Asks = Client<u64, u64, ()>;
 
-/// One after the other, as they share the meter.
+/// Runs the tests one after the other, as they share the allocator's counts.
 fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Lets `life` go by, which calls `peak` when most is in use, and looks whether it was given back while the channel goes on (and what
-/// `life` returns is kept).
+/// Lets `life` go by, which calls `peak` when most is in use, and looks whether it was given back
+/// while the channel goes on (and what `life` returns is kept).
 fn is_given_back<T>(
     ends: fn() -> (Requests, Asks),
     life: impl Fn(&Requests, &Asks, &dyn Fn()) -> T,
 ) {
     let _alone = alone();
     let mut least = usize::MAX;
-    // The harness may allocate in the middle of one.
+    // The harness may allocate in between.
     for _ in 0..3 {
         let (server, client) = ends();
-        // What there is one of for the whole process.
+        // Values that exist once per process.
         let _ = poll_once(&mut client.request(0).urgent().timeout(LONG).into_future());
         let before = METER.live();
         let grown = || METER.live().saturating_sub(before);
@@ -49,7 +49,7 @@ fn is_given_back<T>(
         });
         least = least.min(grown());
         drop(kept);
-        // Both ends are as good as before.
+        // Both ends still work.
         client.post(1).urgent().if_room().wait().unwrap();
         assert_eq!(server.try_pop().unwrap().unwrap().0, 1);
     }
@@ -174,19 +174,22 @@ fn of_gathered_requests_that_had_ended_is_given_back() {
     });
 }
 
-/// Has `many` futures wait, each with a waker of its own.
-fn wait_many<F: Future + Unpin>(many: usize, mut start: impl FnMut() -> F) -> Vec<(F, Arc<Bell>)> {
+/// Lets `many` futures wait, each with its own waker.
+fn wait_many<F: Future + Unpin>(
+    many: usize,
+    mut start: impl FnMut() -> F,
+) -> Vec<(F, Arc<CountingWaker>)> {
     (0..many)
         .map(|_| {
-            let (mut future, bell) = (start(), Bell::new());
-            assert!(poll_with(&mut future, &bell).is_pending());
-            (future, bell)
+            let (mut future, counter) = (start(), CountingWaker::new());
+            assert!(poll_with(&mut future, &counter).is_pending());
+            (future, counter)
         })
         .collect()
 }
 
 /// Drops them from the front, from the back, or from both ends.
-fn leave<F>(waiting: Vec<(F, Arc<Bell>)>, order: usize) {
+fn leave<F>(waiting: Vec<(F, Arc<CountingWaker>)>, order: usize) {
     let mut waiting: Vec<_> = waiting.into_iter().map(Some).collect();
     let len = waiting.len();
     for place in 0..len {
@@ -196,9 +199,9 @@ fn leave<F>(waiting: Vec<(F, Arc<Bell>)>, order: usize) {
             _ if place % 2 == 0 => place / 2,
             _ => len - 1 - place / 2,
         };
-        let (future, bell) = waiting[place].take().unwrap();
+        let (future, counter) = waiting[place].take().unwrap();
         drop(future);
-        assert_eq!(bell.wakers(), 0);
+        assert_eq!(counter.wakers(), 0);
     }
 }
 
@@ -221,9 +224,9 @@ fn of_waiting_receivers_is_freed_when_woken() {
         for n in 0..10_000 {
             client.post(n).wait().unwrap();
         }
-        assert!(waiting.iter().all(|(_, bell)| bell.rings() == 1));
-        for (mut future, bell) in waiting {
-            assert!(poll_with(&mut future, &bell).is_ready());
+        assert!(waiting.iter().all(|(_, counter)| counter.wakes() == 1));
+        for (mut future, counter) in waiting {
+            assert!(poll_with(&mut future, &counter).is_ready());
         }
     });
 }
@@ -244,10 +247,10 @@ fn of_waiting_senders_is_freed_when_they_get_room() {
     is_given_back(full, |server, client, peak| {
         let waiting = wait_many(10_000, || client.post(1).into_future());
         peak();
-        for (mut future, bell) in waiting {
+        for (mut future, counter) in waiting {
             drop(server.try_pop());
-            assert_eq!(bell.rings(), 1);
-            assert!(poll_with(&mut future, &bell).is_ready());
+            assert_eq!(counter.wakes(), 1);
+            assert!(poll_with(&mut future, &counter).is_ready());
         }
     });
 }
@@ -262,13 +265,13 @@ fn of_futures_with_deadlines_is_given_back() {
         let waiting = wait_many(10_000, || client.request(1).timeout(LONG).into_future());
         peak();
         answer_all(server);
-        for (mut future, bell) in waiting {
-            assert!(poll_with(&mut future, &bell).is_ready());
+        for (mut future, counter) in waiting {
+            assert!(poll_with(&mut future, &counter).is_ready());
         }
     });
 }
 
-/// Whether `step`, done over and over, keeps nothing.
+/// Returns whether repeating `step` keeps no memory.
 fn does_not_grow<T>(start: impl FnOnce() -> T, mut step: impl FnMut(&mut T)) {
     let _alone = alone();
     let mut state = start();

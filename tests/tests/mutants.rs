@@ -1,29 +1,29 @@
-//! What mutations of the source have shown to be tested by nothing else.
+//! Tests for mutations of the sources that no other test catches.
 
 use std::{future::IntoFuture, task::Poll, thread};
 
-use tests::{LONG, books, poll_once};
+use tests::{LONG, poll_once, stats_with};
 use ump::{Builder, ManualClock, hooks::LoopView};
 
 #[test]
 fn each_way_to_end_counts_once_as_ended() {
-    let stats = books(|s| {
+    let stats = stats_with(|s| {
         (s.replied, s.failed, s.no_reply, s.panicked) = (1, 2, 4, 8);
         (s.server_disappeared, s.timeout_queued, s.timeout_taken) = (16, 32, 64);
         (s.cancelled_queued, s.cancelled_taken) = (128, 256);
         (s.would_deadlock_queued, s.would_deadlock_taken) = (512, 1024);
-        // What is under way has not ended, and what was refused never began.
+        // Pending requests have not ended, and refused ones never began.
         (s.accepted, s.queued, s.taken, s.refused) = (1 << 11, 1 << 12, 1 << 13, 1 << 14);
     });
     assert_eq!(stats.ended(), (1 << 11) - 1);
-    // What was in the queue when it ended, no handler has had.
+    // Requests that were queued at the end were never taken.
     assert_eq!(stats.processed(), stats.ended() - 16 - 32 - 128 - 512);
 }
 
 #[test]
 fn a_direct_handoff_is_counted_as_queued() {
     let (server, client) = ump::channel::<u64, u64, ()>();
-    // A client that was served some times in a row goes past it.
+    // A client that was served a few times in a row uses direct handoff.
     for n in 0..5 {
         let mut request = client.request(n).into_future();
         assert!(poll_once(&mut request).is_pending());

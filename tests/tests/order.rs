@@ -1,4 +1,5 @@
-//! In which order requests are taken: first in first out for each client and lane, urgent ones first but never for ever.
+//! The order in which requests are taken: FIFO for each client and lane, urgent first, without
+//! starvation.
 
 use std::{
     future::{Future, IntoFuture},
@@ -9,19 +10,19 @@ use std::{
 use tests::{before_deadline, block_on, ends::*, for_each, pass, poll_once};
 use ump::{Client, Server, WaitReply};
 
-/// So many urgent requests are taken in a row at most while a normal one waits.
+/// The most urgent requests taken in a row while a normal one waits.
 const RUN: u32 = 16;
 
 type Ends = (Server<u32, (), ()>, Client<u32, (), ()>);
 
-/// Takes one after the other until no client is left; nobody minds that they are not answered.
+/// Takes requests until no client is left, without replies.
 fn drain<T: Take>(server: &Server<u32, (), ()>) -> Vec<u32> {
     std::iter::from_fn(|| T::take(server))
         .map(|(n, _)| n)
         .collect()
 }
 
-/// What is taken, and in which order, once `client` has sent all that it wanted.
+/// Returns the order in which requests are taken after `send` has sent them.
 fn taken<T: Take>(server: &Server<u32, (), ()>, client: Client<u32, (), ()>) -> Vec<u32> {
     drop(client);
     drain::<T>(server)
@@ -41,7 +42,7 @@ fn post_urgently(client: &Client<u32, (), ()>, messages: impl IntoIterator<Item 
 
 // ---- the ways of sending, one after the other
 
-/// A request under way: held until the server has taken all.
+/// A pending request: held until the server has taken all.
 type Begun<'a> = Pin<Box<dyn Future<Output = ()> + 'a>>;
 
 fn begun<'a>(future: impl Future + Unpin + 'a) -> Begun<'a> {
@@ -80,7 +81,7 @@ fn blocking_requests_of_one_thread_stay_in_order<T: Take>() {
             let client = client.clone();
             scope.spawn(move || {
                 for n in 0..EACH {
-                    // Every other one is waited for; the full queue makes most of the rest wait for room.
+                    // Every other one is awaited; most of the rest wait for room.
                     if n % 2 == 0 {
                         client.req((who, n)).unwrap();
                     } else {
@@ -171,9 +172,9 @@ fn a_normal_request_follows_sixteen_urgent_ones<T: Take>() {
     assert_eq!(taken::<T>(&server, client), expected);
 }
 
-fn only_urgent_requests_that_overtake_somebody_count<T: Take>() {
+fn only_overtaking_urgent_requests_count<T: Take>() {
     let (server, client) = ump::channel();
-    // Nobody waits for these: they use nothing up.
+    // No normal request waits, so these do not count.
     post_urgently(&client, 0..RUN + 4);
     for n in 0..RUN + 4 {
         assert_eq!(T::take(&server).unwrap().0, n);
@@ -184,7 +185,7 @@ fn only_urgent_requests_that_overtake_somebody_count<T: Take>() {
     assert_eq!(taken::<T>(&server, client), expected);
 }
 
-/// However the urgent ones come in, the normal one is next after sixteen.
+/// Whatever the order of arrival, the normal one follows sixteen urgent ones.
 fn endless_urgent_requests_do_not_starve_normal_ones<T: Take>() {
     let (server, client) = ump::channel();
     post_all(&client, [100]);
@@ -192,7 +193,7 @@ fn endless_urgent_requests_do_not_starve_normal_ones<T: Take>() {
     let mut waited = 0;
     loop {
         let (n, _) = T::take(&server).unwrap();
-        // Another one comes for each that was taken.
+        // Each taken one is replaced.
         post_urgently(&client, [n + 1]);
         if n == 100 {
             break;
@@ -203,7 +204,7 @@ fn endless_urgent_requests_do_not_starve_normal_ones<T: Take>() {
     assert_eq!(waited, RUN);
 }
 
-/// Normal requests that are overdue are not taken, so they are nobody's turn.
+/// Overdue normal requests are not taken, so they do not count as a turn.
 fn overdue_requests_do_not_count_as_a_turn<T: Take>() {
     let ((server, client, posted), deadline) = before_deadline(|deadline| {
         let (server, client): Ends = ump::channel();
@@ -239,7 +240,7 @@ for_each!(
         urgent_requests_keep_their_order_among_themselves,
         posts_keep_their_place_among_requests,
         a_normal_request_follows_sixteen_urgent_ones,
-        only_urgent_requests_that_overtake_somebody_count,
+        only_overtaking_urgent_requests_count,
         endless_urgent_requests_do_not_starve_normal_ones,
         overdue_requests_do_not_count_as_a_turn,
     }
@@ -304,7 +305,7 @@ mod batches {
     });
 }
 
-/// The run of urgent requests is the channel's, not the call's.
+/// The channel counts urgent requests across calls.
 #[test]
 fn the_ways_of_taking_share_one_order() {
     let (server, client): Ends = ump::channel();

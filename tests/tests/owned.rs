@@ -1,8 +1,8 @@
-//! A request that owns its client: it can be kept, and as long as it is, the channel goes on.
+//! A request that owns its client keeps the channel alive.
 
 use std::{future::IntoFuture, sync::Arc, task::Poll, thread};
 
-use tests::{Bell, assert_balanced, block_on, poll_once, poll_with};
+use tests::{CountingWaker, assert_balanced, block_on, poll_once, poll_with};
 use ump::{Client, Error, RequestError, RequestFuture, SendError, Server};
 
 type Ends = (Server<u32, u32, ()>, Client<u32, u32, ()>);
@@ -19,7 +19,7 @@ fn has_ended(server: &Server<u32, u32, ()>) -> bool {
 }
 
 #[test]
-fn it_is_answered_when_nobody_else_has_the_client() {
+fn it_is_answered_without_any_other_client() {
     let (server, asking) = only_in_a_request();
     let serving = thread::spawn(move || {
         for (n, rctx) in &server {
@@ -28,7 +28,7 @@ fn it_is_answered_when_nobody_else_has_the_client() {
         server.stats()
     });
     assert_eq!(block_on(asking).unwrap(), 2);
-    // It was let go, so that the server has come to its end.
+    // It was dropped, so the server has ended.
     assert_balanced(&serving.join().unwrap());
 }
 
@@ -49,17 +49,20 @@ fn it_blocks_as_well() {
 
 #[test]
 fn the_channel_lives_until_it_is_answered() {
-    let bell = Bell::new();
+    let counter = CountingWaker::new();
     let (server, mut asking) = only_in_a_request();
-    assert!(poll_with(&mut asking, &bell).is_pending());
+    assert!(poll_with(&mut asking, &counter).is_pending());
     let (_, rctx) = server.try_pop().unwrap().expect("it was sent");
     assert!(!has_ended(&server));
     rctx.reply(2).unwrap();
-    assert_eq!(bell.rings(), 1);
-    assert!(matches!(poll_with(&mut asking, &bell), Poll::Ready(Ok(2))));
+    assert_eq!(counter.wakes(), 1);
+    assert!(matches!(
+        poll_with(&mut asking, &counter),
+        Poll::Ready(Ok(2))
+    ));
     drop(asking);
     assert!(has_ended(&server));
-    assert_eq!(bell.wakers(), 0);
+    assert_eq!(counter.wakers(), 0);
     assert_balanced(&server.stats());
 }
 

@@ -1,27 +1,30 @@
-//! A caller learns what the handler's panic said, if the one who caught it says so.
+//! A caller learns the message of the handler's panic, if the code that caught it passes it on.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind, panic_any, resume_unwind},
     thread,
 };
 
-use tests::{assert_balanced, books, drop_in_a_panic, ends::*, for_each};
+use tests::{assert_balanced, drop_in_a_panic, ends::*, for_each, stats_with};
 use ump::{Client, Error, Executed, NoReply, PanicMessage, RequestError, Server};
 
 type Ends = (Server<u32, u32, ()>, Client<u32, u32, ()>);
 
-fn what_was_said_comes_to_the_caller<A: Ask>() {
+fn the_panic_message_reaches_the_caller<A: Ask>() {
     let (server, client): Ends = ump::channel();
     thread::scope(|scope| {
-        let asking = scope.spawn(|| A::ask(&client, 7, Terms::default()).unwrap_err());
+        let asking = scope.spawn(|| A::ask(&client, 7, Options::default()).unwrap_err());
         let (_, rctx) = server.wait().unwrap();
         rctx.panicked("no oil").unwrap();
-        let told = asking.join().unwrap();
+        let failure = asking.join().unwrap();
         let why = A::DETAILED.then(|| NoReply::Panicked("no oil".into()));
-        assert_eq!(told.why, Why::NoReply(why));
-        assert_eq!((told.executed, told.message), (Executed::Perhaps, None));
+        assert_eq!(failure.why, Reason::NoReply(why));
+        assert_eq!(
+            (failure.executed, failure.message),
+            (Executed::Perhaps, None)
+        );
     });
-    let expected = books(|stats| (stats.accepted, stats.panicked) = (1, 1));
+    let expected = stats_with(|stats| (stats.accepted, stats.panicked) = (1, 1));
     assert_eq!(client.stats(), expected);
 }
 
@@ -34,10 +37,10 @@ for_each!(
     request_await = RequestAwait,
     submit_wait = SubmitWait,
     submit_await = SubmitAwait
-    => { what_was_said_comes_to_the_caller }
+    => { the_panic_message_reaches_the_caller }
 );
 
-/// Many times by the same client, so that some go past the queue.
+/// Many times by one client, so that some use direct handoff.
 #[test]
 fn each_panic_has_its_own_message() {
     let (server, client): Ends = ump::channel();
@@ -65,12 +68,12 @@ fn a_post_is_counted() {
     let (server, client): Ends = ump::channel();
     client.post(7).wait().unwrap();
     server.wait().unwrap().1.panicked("no oil").unwrap();
-    let expected = books(|stats| (stats.accepted, stats.panicked) = (1, 1));
+    let expected = stats_with(|stats| (stats.accepted, stats.panicked) = (1, 1));
     assert_eq!(client.stats(), expected);
 }
 
 #[test]
-fn who_has_left_is_not_told() {
+fn a_waiter_that_left_is_not_woken() {
     let (server, client): Ends = ump::channel();
     let reply = client.req_async(7).unwrap();
     let (_, rctx) = server.wait().unwrap();
@@ -79,9 +82,9 @@ fn who_has_left_is_not_told() {
     assert_eq!(client.stats().cancelled_taken, 1);
 }
 
-/// Valgrind and the leak sanitizer look at this one as well.
+/// Also run under valgrind and the leak sanitizer.
 #[test]
-fn a_message_that_nobody_reads_is_dropped() {
+fn an_unread_message_is_dropped() {
     let (server, client): Ends = ump::channel();
     let reply = client.req_async(7).unwrap();
     let (_, rctx) = server.wait().unwrap();
@@ -111,7 +114,7 @@ fn the_text_of_a_payload_is_found() {
         PanicMessage::of_payload(&*payload)
     };
     let said = |text: &'static str| -> PanicMessage { text.into() };
-    // Without the hook that would print it.
+    // Without the panic hook, which would print it.
     assert_eq!(
         message(|| resume_unwind(Box::new("no oil"))),
         said("no oil")
@@ -124,7 +127,7 @@ fn the_text_of_a_payload_is_found() {
 }
 
 #[test]
-fn a_message_says_who_panicked() {
+fn a_panic_message_names_the_handler() {
     let message = PanicMessage::from("no oil");
     assert_eq!(message.to_string(), "the handler panicked: no oil");
     let why = NoReply::Panicked(message);
@@ -137,7 +140,7 @@ fn a_message_says_who_panicked() {
 fn outcomes_stay_small() {
     let pointer = size_of::<usize>();
     assert_eq!(size_of::<PanicMessage>(), pointer);
-    // Four reasons: a pointer has a spare value for one of them only.
+    // Four reasons: a pointer has a niche for one of them only.
     assert_eq!(size_of::<NoReply>(), 2 * pointer);
     assert_eq!(size_of::<RequestError<u32, ()>>(), 3 * pointer);
 }

@@ -1,5 +1,7 @@
-//! Blocking calls while the user's code uses up the park token of their thread: between the moment when a call says whom to wake and the moment when it
-//! parks, or while a future is polled. In each test what the call waits for happens there, on the thread that waits, so that the order is certain.
+//! Blocking calls while the user's code uses up the park token of their thread: between the moment
+//! when a call says whom to wake and the moment when it parks, or while a future is polled. In each
+//! test what the call waits for happens there, on the thread that waits, so that the order is
+//! certain.
 
 use std::{
     future::{Future, poll_fn},
@@ -20,15 +22,15 @@ use ump::{
     hooks::{self, Cycle, Wait, Watcher},
 };
 
-/// Lets something happen that unparks this thread, and uses up the unpark.
+/// Runs something that unparks this thread, and consumes the park token.
 fn used_up(event: impl FnOnce()) {
-    // Whatever was there before.
+    // Consumes an earlier token.
     thread::park_timeout(Duration::ZERO);
     event();
     thread::park_timeout(Duration::ZERO);
 }
 
-/// A request in the hands of its handler.
+/// A request that a handler has taken.
 fn taken() -> (
     WaitReply<u32, ()>,
     ReplyContext<u32, ()>,
@@ -45,7 +47,7 @@ fn answer(server: &Server<u32, u32, ()>) {
     rctx.reply(n + 1).unwrap();
 }
 
-/// A waker that lets something happen when it, or the first clone of it, is dropped, and uses up the unpark that comes of it.
+/// A waker whose drop, or that of its first clone, runs something and consumes the park token.
 fn once_on_drop(event: impl FnOnce() + Send + 'static) -> Waker {
     let event = Mutex::new(Some(event));
     Hook::on_drop(move || {
@@ -76,7 +78,7 @@ fn polled_twice(reply: WaitReply<u32, ()>, event: impl FnOnce()) -> impl Future<
 }
 
 #[test]
-fn block_on_hears_what_happens_in_a_poll() {
+fn block_on_sees_wake_ups_during_a_poll() {
     must_end(|| {
         for clock in [Clock::system(), ManualClock::new().clock()] {
             for deadline in [None, Some(clock.now() + LONG)] {
@@ -88,7 +90,7 @@ fn block_on_hears_what_happens_in_a_poll() {
     });
 }
 
-/// The reply that is awaited comes while the other call is about to park, by way of its watcher.
+/// The awaited reply comes from the hook of the other call, which is about to park.
 #[test]
 fn block_on_joins_what_awaits_and_what_blocks() {
     must_end(|| {
@@ -173,7 +175,7 @@ fn wait_cancelled_looks_again_after_a_wakers_drop() {
         let waker = once_on_drop(move || drop(reply));
         let mut cancelled = Box::pin(rctx.cancelled());
         assert!(poll_and_keep(&mut cancelled, &waker).is_pending());
-        // Dropped, it would drop the waker.
+        // Dropping it would drop the waker.
         std::mem::forget(cancelled);
         let start = Instant::now();
         assert!(rctx.wait_cancelled(2 * LONG));
@@ -181,7 +183,7 @@ fn wait_cancelled_looks_again_after_a_wakers_drop() {
     });
 }
 
-/// Lets something happen before the first wait, and uses up the unpark.
+/// Runs something before the first wait, and consumes the park token.
 struct Once<F>(Mutex<Option<F>>);
 
 impl<F: FnOnce() + Send> Watcher for Once<F> {

@@ -1,8 +1,8 @@
-//! Room that is reserved before the message is made.
+//! Permits: room that is reserved before the message is made.
 
 use std::{future::IntoFuture, sync::Arc, task::Poll, thread, time::Duration};
 
-use tests::{Bell, assert_balanced, block_on, eventually, must_end, poll_once, poll_with};
+use tests::{CountingWaker, assert_balanced, block_on, eventually, must_end, poll_once, poll_with};
 use ump::{Builder, Client, ManualClock, RequestError, SendError, Server};
 
 type Ends = (Server<u32, u32, ()>, Client<u32, u32, ()>);
@@ -21,7 +21,7 @@ fn a_permit_counts_in_the_capacity() {
     assert_eq!(refused, Err(RequestError::Full(1)));
     let refused = client.reserve().if_room().wait();
     assert_eq!(refused.unwrap_err(), SendError::Full(()));
-    // The other lane has room of its own.
+    // The other lane has its own room.
     client.request(2).urgent().post().if_room().wait().unwrap();
 
     permit.request(3).post().wait().unwrap();
@@ -65,22 +65,22 @@ fn a_request_by_permit_is_sent_in_every_way() {
 fn a_dropped_permit_wakes_the_next_sender() {
     let (server, client) = full();
     let permit = client.reserve().wait().unwrap();
-    let bell = Bell::new();
+    let counter = CountingWaker::new();
     let mut first = client.request(1).post().into_future();
-    assert!(poll_with(&mut first, &bell).is_pending());
-    let other = Bell::new();
+    assert!(poll_with(&mut first, &counter).is_pending());
+    let other = CountingWaker::new();
     let mut second = client.reserve().into_future();
     assert!(poll_with(&mut second, &other).is_pending());
     drop(permit);
-    assert_eq!((bell.rings(), other.rings()), (1, 0));
+    assert_eq!((counter.wakes(), other.wakes()), (1, 0));
     assert_eq!(poll_once(&mut first), Poll::Ready(Ok(())));
     assert!(poll_with(&mut second, &other).is_pending());
     assert_eq!(server.wait().unwrap().0, 1);
-    assert_eq!(other.rings(), 1);
+    assert_eq!(other.wakes(), 1);
     let Poll::Ready(Ok(permit)) = poll_once(&mut second) else {
         panic!("there is room")
     };
-    // A request that is never sent gives it back as well.
+    // A request that is never sent returns the room as well.
     drop(permit.request(2));
     assert_eq!(client.stats().reserved, 0);
     client.post(3).if_room().wait().unwrap();
@@ -105,13 +105,13 @@ fn a_reservation_that_is_left_passes_its_turn_on() {
     let permit = client.reserve().wait().unwrap();
     let mut first = client.reserve().into_future();
     assert!(poll_once(&mut first).is_pending());
-    let bell = Bell::new();
+    let counter = CountingWaker::new();
     let mut second = client.reserve().into_future();
-    assert!(poll_with(&mut second, &bell).is_pending());
+    assert!(poll_with(&mut second, &counter).is_pending());
     drop(permit);
-    // Woken, and does not want it any more.
+    // It is woken and leaves.
     drop(first);
-    assert_eq!(bell.rings(), 1);
+    assert_eq!(counter.wakes(), 1);
     assert!(poll_once(&mut second).is_ready());
     assert_eq!(client.stats().refused, 1);
 }

@@ -1,4 +1,5 @@
-//! Processes that fork, or are stopped for a while: what runs in them is in `src/bin`, and how they end is seen here.
+//! Processes that fork or are stopped: their programs are in `src/bin`, and their results are
+//! checked here.
 #![cfg(unix)]
 
 use std::{
@@ -10,7 +11,7 @@ use std::{
 
 use tests::must_end;
 
-/// Runs a scene of `forks`, which bounds itself.
+/// Runs a scene of `forks`, which has its own time limit.
 fn forks(scene: &str) {
     let ended = Command::new(env!("CARGO_BIN_EXE_forks"))
         .arg(scene)
@@ -79,19 +80,20 @@ impl Watched {
     fn be_stopped(&self) {
         let id = i32::try_from(self.process.id()).expect("it is one");
         let mut status = 0;
-        // SAFETY: it is our child, and has not been waited for.
+        // SAFETY: it is our child, which was not waited for, so its id is not reused.
         unsafe { libc::kill(id, libc::SIGSTOP) };
-        // SAFETY: as above; `status` is there to be written to. It stays to be waited for, as it has not ended.
+        // SAFETY: it is our child, as above, and `status` is a valid pointer. `WUNTRACED` does not
+        // reap it.
         let stopped = unsafe { libc::waitpid(id, &raw mut status, libc::WUNTRACED) };
         assert!(stopped == id && libc::WIFSTOPPED(status));
         sleep(Duration::from_secs(5));
-        // SAFETY: as above.
+        // SAFETY: it is our child, which was not reaped, so its id is not reused.
         unsafe { libc::kill(id, libc::SIGCONT) };
-        // What is told wrongly is told by then.
+        // A false stall would be reported by then.
         sleep(Duration::from_millis(500));
     }
 
-    /// What is a stall is told.
+    /// Checks that a real stall is reported.
     fn stall(&mut self) {
         self.ask("stall");
         self.says("running");

@@ -1,8 +1,9 @@
-//! The tests, the example and the documentation's examples of the published `ump-server` 0.4, compiled unchanged against this one.
+//! The tests, the example and the documentation examples of the published `ump-server` 0.4,
+//! compiled unchanged.
 //!
 //! Found by `build.rs` among the dependencies.
 
-// Their style is not ours.
+// Their style differs.
 #![allow(
     missing_docs,
     missing_debug_implementations,

@@ -1,7 +1,7 @@
-//! Side by side: what the published `ump` 0.13 does wrong, and that this one does not.
+//! Defects of the published `ump` 0.13 that this crate does not have, side by side.
 //!
-//! In each test the first half shows the defect in the published crate. Should a later version of it have the defect no more, that
-//! half fails, and the test has served its time.
+//! In each test the first half shows the defect in the published crate. If a later version fixes
+//! the defect, that half fails, and the test can be removed.
 
 use std::{
     future::Future,
@@ -15,47 +15,47 @@ use std::{
     time::Duration,
 };
 
-use tests::{Bell, Hook, LONG, Meter, poll_with};
+use tests::{CountingWaker, Hook, LONG, Meter, poll_with};
 
 #[global_allocator]
 static METER: Meter = Meter::new();
 
-/// Long enough to see that something does not happen: what it waits for cannot happen before the wait is over.
+/// Long enough to see that something does not happen before the wait is over.
 const MOMENT: Duration = Duration::from_millis(100);
 
 #[test]
 fn a_repolled_receiver_leaves_no_waker_behind() {
     let (server, _client) = ump_published::channel::<u32, u32, ()>();
-    let bell = Bell::new();
+    let counter = CountingWaker::new();
     let mut receiving = Box::pin(server.async_wait());
     for polls in 1..=1000 {
-        assert!(poll_with(&mut receiving, &bell).is_pending());
-        assert_eq!(bell.wakers(), polls);
+        assert!(poll_with(&mut receiving, &counter).is_pending());
+        assert_eq!(counter.wakers(), polls);
     }
     drop(receiving);
     assert_eq!(
-        bell.wakers(),
+        counter.wakers(),
         999,
         "published: all but the last stay, for ever"
     );
 
     let (server, _client) = ump::channel::<u32, u32, ()>();
-    let bell = Bell::new();
+    let counter = CountingWaker::new();
     let mut receiving = Box::pin(server.async_wait());
     for _ in 0..1000 {
-        assert!(poll_with(&mut receiving, &bell).is_pending());
-        assert_eq!(bell.wakers(), 1);
+        assert!(poll_with(&mut receiving, &counter).is_pending());
+        assert_eq!(counter.wakers(), 1);
     }
     drop(receiving);
-    assert_eq!(bell.wakers(), 0);
+    assert_eq!(counter.wakers(), 0);
 }
 
 #[test]
 fn a_dropped_repolled_receiver_takes_no_wake_up() {
     let (server, client) = ump_published::channel::<u32, u32, ()>();
-    let (bell, gone) = (Bell::new(), Bell::new());
+    let (counter, gone) = (CountingWaker::new(), CountingWaker::new());
     let mut waiting = Box::pin(server.async_wait());
-    assert!(poll_with(&mut waiting, &bell).is_pending());
+    assert!(poll_with(&mut waiting, &counter).is_pending());
     {
         let mut other = Box::pin(server.async_wait());
         assert!(poll_with(&mut other, &gone).is_pending());
@@ -64,55 +64,56 @@ fn a_dropped_repolled_receiver_takes_no_wake_up() {
     let _reply = client.req_async(1).unwrap();
     assert!(!server.was_empty());
     assert_eq!(
-        (bell.rings(), gone.rings()),
+        (counter.wakes(), gone.wakes()),
         (0, 1),
         "published: a request is queued, its server sleeps, and one who has gone was woken"
     );
 
     let (server, client) = ump::channel::<u32, u32, ()>();
-    let (bell, gone) = (Bell::new(), Bell::new());
+    let (counter, gone) = (CountingWaker::new(), CountingWaker::new());
     let mut waiting = Box::pin(server.async_wait());
-    assert!(poll_with(&mut waiting, &bell).is_pending());
+    assert!(poll_with(&mut waiting, &counter).is_pending());
     {
         let mut other = Box::pin(server.async_wait());
         assert!(poll_with(&mut other, &gone).is_pending());
         assert!(poll_with(&mut other, &gone).is_pending());
     }
     let _reply = client.req_async(1).unwrap();
-    assert_eq!((bell.rings(), gone.rings()), (1, 0));
+    assert_eq!((counter.wakes(), gone.wakes()), (1, 0));
 }
 
 #[test]
 fn a_dropped_woken_receiver_passes_the_wake_up_on() {
     let (server, client) = ump_published::channel::<u32, u32, ()>();
-    let bells = [Bell::new(), Bell::new()];
+    let counters = [CountingWaker::new(), CountingWaker::new()];
     let mut first = Box::pin(server.async_wait());
     let mut second = Box::pin(server.async_wait());
-    assert!(poll_with(&mut first, &bells[0]).is_pending());
-    assert!(poll_with(&mut second, &bells[1]).is_pending());
+    assert!(poll_with(&mut first, &counters[0]).is_pending());
+    assert!(poll_with(&mut second, &counters[1]).is_pending());
     let _reply = client.req_async(1).unwrap();
-    assert_eq!(bells.each_ref().map(|bell| bell.rings()), [0, 1]);
+    assert_eq!(counters.each_ref().map(|counter| counter.wakes()), [0, 1]);
     drop(second);
     assert!(!server.was_empty());
-    assert_eq!(bells[0].rings(), 0, "published: the other sleeps on");
+    assert_eq!(counters[0].wakes(), 0, "published: the other sleeps on");
 
     let (server, client) = ump::channel::<u32, u32, ()>();
-    let bells = [Bell::new(), Bell::new()];
+    let counters = [CountingWaker::new(), CountingWaker::new()];
     let mut first = Box::pin(server.async_wait());
     let mut second = Box::pin(server.async_wait());
-    assert!(poll_with(&mut first, &bells[0]).is_pending());
-    assert!(poll_with(&mut second, &bells[1]).is_pending());
+    assert!(poll_with(&mut first, &counters[0]).is_pending());
+    assert!(poll_with(&mut second, &counters[1]).is_pending());
     let _reply = client.req_async(1).unwrap();
-    assert_eq!(bells.each_ref().map(|bell| bell.rings()), [1, 0]);
+    assert_eq!(counters.each_ref().map(|counter| counter.wakes()), [1, 0]);
     drop(first);
-    assert_eq!(bells[1].rings(), 1);
-    assert!(poll_with(&mut second, &bells[1]).is_ready());
+    assert_eq!(counters[1].wakes(), 1);
+    assert!(poll_with(&mut second, &counters[1]).is_ready());
 }
 
-/// Asks another thread to touch the channel, and waits until it has.
+/// Lets another thread use the channel, and waits until it has.
 ///
-/// If that is impossible while one waits, then the lock of the channel is held; so a message that owned a client, and touched the
-/// channel itself, would wait for ever. (Shown by this detour, as a thread that hangs would have to be left behind.)
+/// If that is impossible while one waits, then the lock of the channel is held; so a message that
+/// owned a client, and touched the channel itself, would wait for ever. (Shown by this detour, as a
+/// thread that hangs would have to be left behind.)
 struct Probe {
     ask: Sender<()>,
     done: Mutex<Receiver<()>>,
@@ -122,7 +123,7 @@ struct Probe {
 }
 
 impl Probe {
-    /// A probe, and what it found. `touch` runs on a thread of its own.
+    /// A probe and its result. `touch` runs on its own thread.
     fn new(patience: Duration, touch: impl Fn() + Send + 'static) -> (Self, Receiver<bool>) {
         let (ask, asked) = mpsc::channel();
         let (tell, done) = mpsc::channel();
@@ -152,7 +153,7 @@ impl Probe {
     }
 }
 
-/// Looks when it is dropped.
+/// Probes when it is dropped.
 struct Looks(Probe);
 
 impl Drop for Looks {
@@ -161,7 +162,7 @@ impl Drop for Looks {
     }
 }
 
-/// Makes a request of its own when it is dropped.
+/// Makes a request when it is dropped.
 struct Owns(Option<ump::Client<Owns, (), ()>>);
 
 impl Drop for Owns {
@@ -188,7 +189,7 @@ fn queued_messages_are_dropped_outside_the_lock() {
     drop(server);
     assert!(finding.recv().unwrap());
 
-    // And the message that does it itself.
+    // A message that does it itself.
     tests::must_end(|| {
         let (server, client) = ump::channel::<Owns, (), ()>();
         client.post(Owns(Some(client.clone()))).wait().ok().unwrap();
@@ -321,7 +322,7 @@ fn an_awaited_request_that_is_dropped_is_not_executed() {
 #[test]
 fn the_memory_of_a_burst_is_given_back() {
     const BURST: u32 = 100_000;
-    // The other tests of this program run meanwhile. They allocate little, but where a panic tells its backtrace: that once.
+    // Other tests run meanwhile. They allocate little, except one backtrace of a panic.
     const NOISE: usize = 200_000;
     const TIMES: usize = 5;
 
@@ -358,7 +359,7 @@ fn the_memory_of_a_burst_is_given_back() {
 
 #[test]
 fn a_handlers_panic_is_reported_to_its_caller() {
-    // In the published crate it looks like any other context that was dropped.
+    // In the published crate it is like any other dropped context.
     let (server, client) = ump_published::channel::<u32, u32, ()>();
     let reply = client.req_async(1).unwrap();
     let handling = thread::spawn(move || {

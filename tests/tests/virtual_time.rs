@@ -1,4 +1,4 @@
-//! By a manual clock a week passes at once, and not a moment before: see `ManualClock`.
+//! With a manual clock a week passes at once, but not before it is advanced: see `ManualClock`.
 
 use std::{
     future::{Future, IntoFuture, poll_fn},
@@ -13,7 +13,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tests::{Bell, Hook, block_on, books, eventually, must_end, poll_once, poll_with};
+use tests::{
+    CountingWaker, Hook, block_on, eventually, must_end, poll_once, poll_with, stats_with,
+};
 use ump::{
     Builder, Client, Clock, Gather, ManualClock, ReplyContext, RequestError, SendError, Server,
     Sleep, WaitReply,
@@ -42,7 +44,7 @@ fn submit(client: &Client<u32, u32, ()>, timeout: Duration) -> Submitted {
     client.request(1).timeout(timeout).submit().wait().unwrap()
 }
 
-/// A request that was taken, and its caller's end.
+/// A taken request and its pending reply.
 fn taken(clock: &ManualClock, timeout: Duration) -> (ReplyContext<u32, ()>, Submitted) {
     let (server, client) = channel(clock);
     let reply = submit(&client, timeout);
@@ -53,8 +55,8 @@ fn is_too_late<R>(outcome: &Result<R, RequestError<u32, ()>>) -> bool {
     matches!(outcome, Err(RequestError::TimeoutQueued(1)))
 }
 
-/// Makes tests of waits: each returns true if it ended as it has to when a week has passed, and is called on a thread of its own with the ends that
-/// `scene` makes of a clock.
+/// Makes tests of waits: each returns true if it ended as it has to when a week has passed, and is
+/// called on a thread of its own with the ends that `scene` makes of a clock.
 macro_rules! a_week_passes {
     ($($test:ident: $scene:expr, |$ends:pat_param| $wait:expr;)+) => {$(
         #[test]
@@ -187,7 +189,7 @@ fn a_request_that_is_overdue_is_not_handed_out() {
     assert!(is_too_late(&reply.wait()));
     assert_eq!(
         server.stats(),
-        books(|s| (s.accepted, s.timeout_queued) = (2, 2))
+        stats_with(|s| (s.accepted, s.timeout_queued) = (2, 2))
     );
 }
 
@@ -236,7 +238,7 @@ fn a_request_late_from_the_start_is_not_made() {
     let request = client.request(1).timeout(WEEK);
     clock.advance(WEEK);
     assert!(is_too_late(&request.wait()));
-    assert_eq!(server.stats(), books(|s| s.refused = 1));
+    assert_eq!(server.stats(), stats_with(|s| s.refused = 1));
 }
 
 #[test]
@@ -249,7 +251,7 @@ fn the_time_of_the_system_does_not_matter() {
     assert!(reply.try_get().is_err(), "dropped, it is cancelled");
     assert_eq!(
         server.stats(),
-        books(|s| (s.accepted, s.cancelled_queued) = (1, 1))
+        stats_with(|s| (s.accepted, s.cancelled_queued) = (1, 1))
     );
 }
 
@@ -309,7 +311,7 @@ fn threads_are_woken_in_the_order_of_their_instants() {
     });
 }
 
-/// Sleeps a day, and another one, and so on, in its waker: as a task does whose executor runs it at once.
+/// Sleeps day after day in its waker, as a task whose executor runs it at once.
 fn sleep_by_the_day(clock: &ManualClock, days: &Arc<Mutex<Vec<Sleep>>>) {
     let mut sleep = clock.clock().sleep_until(clock.now() + WEEK / 7);
     let waker = {
@@ -331,7 +333,7 @@ fn one_advance_wakes_a_sleeper_again() {
     sleep_by_the_day(&clock, &days);
     let eighth = clock.now() + 8 * (WEEK / 7);
     clock.advance(WEEK);
-    // Dropped after it was unlocked, as its waker is.
+    // Dropped outside the lock, like its waker.
     let days = std::mem::take(&mut *days.lock().unwrap());
     assert_eq!((days.len(), clock.next_wake()), (8, Some(eighth)));
 }
@@ -339,18 +341,18 @@ fn one_advance_wakes_a_sleeper_again() {
 #[test]
 fn a_sleep_that_is_dropped_leaves_nothing_behind() {
     let clock = ManualClock::new();
-    let bell = Bell::new();
+    let counter = CountingWaker::new();
     let mut sleep = clock.clock().sleep_until(clock.now() + WEEK);
     assert_eq!(clock.sleepers(), 0, "nothing before the first poll");
-    assert!(poll_with(&mut sleep, &bell).is_pending());
-    assert_eq!((clock.sleepers(), bell.wakers()), (1, 1));
+    assert!(poll_with(&mut sleep, &counter).is_pending());
+    assert_eq!((clock.sleepers(), counter.wakers()), (1, 1));
     drop(sleep);
     assert_eq!(
-        (clock.sleepers(), bell.wakers(), clock.next_wake()),
+        (clock.sleepers(), counter.wakers(), clock.next_wake()),
         (0, 0, None)
     );
     clock.advance(WEEK);
-    assert_eq!(bell.rings(), 0);
+    assert_eq!(counter.wakes(), 0);
 }
 
 #[test]
@@ -395,13 +397,13 @@ fn a_thread_woken_otherwise_leaves_no_timer() {
 #[test]
 fn a_sleep_polled_by_another_task_wakes_the_latest() {
     let clock = ManualClock::new();
-    let (first, second) = (Bell::new(), Bell::new());
+    let (first, second) = (CountingWaker::new(), CountingWaker::new());
     let mut sleep = clock.clock().sleep_until(clock.now() + WEEK);
     assert!(poll_with(&mut sleep, &first).is_pending());
     assert!(poll_with(&mut sleep, &second).is_pending());
     assert_eq!((clock.sleepers(), first.wakers()), (1, 0));
     clock.advance(WEEK);
-    assert_eq!((first.rings(), second.rings()), (0, 1));
+    assert_eq!((first.wakes(), second.wakes()), (0, 1));
     assert!(poll_with(&mut sleep, &second).is_ready());
 }
 
@@ -419,9 +421,9 @@ fn a_sleep_until_a_past_instant_is_ready_at_once() {
 fn wakers_may_use_the_clock_in_any_way() {
     must_end(|| {
         let clock = ManualClock::new();
-        let bell = Bell::new();
+        let counter = CountingWaker::new();
         let mut later = clock.clock().sleep_until(clock.now() + 2 * WEEK);
-        assert!(poll_with(&mut later, &bell).is_pending());
+        assert!(poll_with(&mut later, &counter).is_pending());
         let within = clock.clone();
         let waker = Hook::on_wake(move || {
             assert_eq!(within.sleepers(), 1);
@@ -433,7 +435,7 @@ fn wakers_may_use_the_clock_in_any_way() {
         let end = clock.now() + 2 * WEEK;
         clock.advance(WEEK);
         assert_eq!(
-            (bell.rings(), clock.now()),
+            (counter.wakes(), clock.now()),
             (1, end),
             "time does not go back"
         );
@@ -455,9 +457,9 @@ fn a_waker_that_is_dropped_may_use_the_clock() {
 }
 
 #[test]
-fn a_waker_that_panics_keeps_nobody_from_being_woken() {
+fn a_panicking_waker_does_not_stop_other_wake_ups() {
     let clock = ManualClock::new();
-    let bell = Bell::new();
+    let counter = CountingWaker::new();
     let until = clock.now() + WEEK;
     let mut first = clock.clock().sleep_until(until);
     let waker = Hook::on_wake(|| std::panic::resume_unwind(Box::new("on purpose")));
@@ -467,9 +469,9 @@ fn a_waker_that_panics_keeps_nobody_from_being_woken() {
             .is_pending()
     );
     let mut second = clock.clock().sleep_until(until);
-    assert!(poll_with(&mut second, &bell).is_pending());
+    assert!(poll_with(&mut second, &counter).is_pending());
     clock.advance(WEEK);
-    assert_eq!(bell.rings(), 1);
+    assert_eq!(counter.wakes(), 1);
 }
 
 #[test]
@@ -484,7 +486,7 @@ fn time_does_not_go_back() {
 
 #[test]
 #[should_panic(expected = "further than the clock can tell")]
-fn a_clock_is_not_advanced_further_than_it_can_tell() {
+fn a_clock_is_not_advanced_beyond_its_range() {
     ManualClock::new().advance(Duration::MAX);
 }
 
@@ -541,7 +543,7 @@ fn a_gathering_goes_by_the_clock_of_its_requests() {
         assert!(replies.wait_timeout(MOMENT).is_none());
         drop(by_nobody);
         assert!(replies.wait().is_some());
-        // All of the system's have been yielded.
+        // The system clock was not used.
         replies.push(1, client.req_async(1).unwrap());
         let waits = thread::spawn(move || replies.wait_timeout(WEEK).is_none());
         clock.wait_for_sleepers(1);
@@ -601,7 +603,7 @@ fn block_on_polls_whenever_woken() {
             clock.block_on(future, deadline)
         });
         must_end(move || {
-            // The first time it just looks whether there is anything to wait for.
+            // The first call only checks whether there is something to wait for.
             polls.recv().unwrap();
             polls.recv().unwrap().wake();
             let in_vain = polls.recv().unwrap();

@@ -1,4 +1,4 @@
-//! How one waits: every way of waiting awake or asleep, on either end, and the terms under which it is said.
+//! All ways of waiting, spinning or parked, on both ends, and the options that choose them.
 
 use std::{
     sync::{Arc, Mutex},
@@ -37,7 +37,8 @@ fn echo(server: Server<u32, u32, ()>, asynchronous: bool) -> thread::JoinHandle<
     })
 }
 
-/// Asks in every way, many times in a row, so that both ends are awake, and with a pause, so that they are not.
+/// Makes requests in every way, in a row so that both ends are awake, and with pauses so that they
+/// sleep.
 fn ask(client: &Client<u32, u32, ()>) -> u32 {
     let mut asked = 0;
     for pause in [false, true] {
@@ -108,7 +109,7 @@ fn a_builder_minds_the_capacity() {
     assert!(matches!(full, Err(SendError::Full(2))));
 }
 
-/// Again and again from the start, as workers get into each other's way most when they begin and end to wait.
+/// Repeated from the start, as workers race most when they start and stop waiting.
 #[test]
 fn a_request_is_taken_by_one_worker_only() {
     const EACH: u32 = 50;

@@ -1,7 +1,7 @@
-//! A program that forks with the threads of the family running, and does in the child what needs them.
+//! A program that forks while threads of these crates run, and uses in the child what needs them.
 //!
-//! `forks SCENE`: ends with 0 if all that the child does ends as it should, with 1 if not, and with 2 if the child hangs: it is killed then. Run by
-//! `tests/processes.rs`.
+//! `forks SCENE` exits with 0 if the child succeeds, with 1 if not, and with 2 if the child hangs
+//! and is killed. Run by `tests/processes.rs`.
 
 fn main() -> std::process::ExitCode {
     scenes::main()
@@ -34,7 +34,7 @@ mod scenes {
     use ump::{Clock, RequestError, channel};
     use ump_server::{Context, OnPanic, ReplyContext, Restart, task, thread as on_thread};
 
-    /// Bounds what hangs.
+    /// Bounds the time of a child that hangs.
     const PATIENCE: Duration = Duration::from_secs(60);
     const SOON: Duration = Duration::from_millis(5);
 
@@ -51,7 +51,7 @@ mod scenes {
                 in_child(timers_of_loops)
             }
             "watchdog" => {
-                // So the monitor of the parent has its thread when it forks.
+                // Starts the parent's monitor thread before the fork.
                 let (_client, _handle) = on_thread::Builder::new()
                     .watchdog(SOON)
                     .spawn(|_| Ok(on_thread::reply(|()| ())))
@@ -77,7 +77,7 @@ mod scenes {
         ExitCode::from(ended as u8)
     }
 
-    /// How a child has ended.
+    /// How a child ended.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     enum Ended {
         Well = 0,
@@ -85,25 +85,27 @@ mod scenes {
         Never = 2,
     }
 
-    /// Runs this in a forked child.
+    /// Runs a function in a forked child.
     fn in_child(act: impl FnOnce()) -> Ended {
-        // SAFETY: the child uses what other threads may have held at the fork only where that is what is tested.
+        // SAFETY: the child uses resources that other threads may hold at the fork only where that
+        // is tested.
         let child = unsafe { libc::fork() };
         assert!(child >= 0, "it can fork");
         if child == 0 {
             let done = catch_unwind(AssertUnwindSafe(act));
-            // SAFETY: it only ends the process, with what its parent's threads had left undone.
+            // SAFETY: `_exit` ends the process without running the cleanup of the parent's threads.
             unsafe { libc::_exit(i32::from(done.is_err())) };
         }
         let start = Instant::now();
         let mut status = 0;
         loop {
-            // SAFETY: `status` is there to be written to.
+            // SAFETY: `status` is a valid pointer.
             match unsafe { libc::waitpid(child, &raw mut status, libc::WNOHANG) } {
                 0 if start.elapsed() > PATIENCE => {
-                    // SAFETY: it is our child, and has not been waited for.
+                    // SAFETY: it is our child, which was not waited for, so its id is not reused.
                     unsafe { libc::kill(child, libc::SIGKILL) };
-                    // SAFETY: as above.
+                    // SAFETY: it is our child, which was not reaped, and `status` is a valid
+                    // pointer.
                     unsafe { libc::waitpid(child, &raw mut status, 0) };
                     return Ended::Never;
                 }
@@ -116,7 +118,7 @@ mod scenes {
         }
     }
 
-    /// A request that nobody answers, and a sleep.
+    /// A request without an answer, and a sleep.
     fn awaited_deadline() {
         let (_server, client) = channel::<u32, u32, ()>();
         let late = block_on(client.request(1).timeout(SOON));
@@ -125,7 +127,7 @@ mod scenes {
         block_on(clock.sleep_until(clock.now() + SOON)).expect("there is a thread");
     }
 
-    /// What was armed by the parent is awaited by the child.
+    /// The child awaits futures that the parent has polled.
     fn armed_before() -> Ended {
         let clock = Clock::system();
         let (_server, client) = channel::<u32, u32, ()>();
@@ -140,7 +142,7 @@ mod scenes {
         })
     }
 
-    /// Ends by its third tick. Each request panics.
+    /// Ends at its third tick. Each request panics.
     struct Ticker(u32);
 
     impl on_thread::Handler<(), (), ()> for Ticker {
@@ -174,7 +176,7 @@ mod scenes {
         Ok(Ticker(0))
     }
 
-    /// On a thread and on a task; made anew after a pause.
+    /// On a thread and on a task, restarted after a pause.
     fn timers_of_loops() {
         let policy = OnPanic::Restart(Restart::new().pause(SOON, SOON));
         let (client, handle) = on_thread::Builder::new()
@@ -194,38 +196,36 @@ mod scenes {
         });
     }
 
-    /// A handler that returns when its stall has been told.
+    /// A handler that returns when its stall was reported.
     fn stall() {
-        let (tell, told) = mpsc::channel();
+        let (report, reported) = mpsc::channel();
         let (client, handle) = on_thread::Builder::new()
             .watchdog(SOON)
             .on_stall(move |_| {
-                let _ = tell.send(());
+                let _ = report.send(());
             })
-            .spawn(move |_| Ok(on_thread::answer(move |()| told.recv().map_err(drop))))
+            .spawn(move |_| Ok(on_thread::answer(move |()| reported.recv().map_err(drop))))
             .unwrap();
         assert_eq!(client.req(()), Ok(()));
         drop(client);
         assert_eq!(handle.join(), Ok(None));
     }
 
-    /// The same on a task: it starts no thread.
+    /// The same on a task, which starts no thread.
     async fn stall_of_a_task() {
-        let (tell, told) = mpsc::channel();
+        let (report, reported) = mpsc::channel();
         let builder = task::Builder::new().watchdog(SOON).on_stall(move |_| {
-            let _ = tell.send(());
+            let _ = report.send(());
         });
         let (client, handle) = builder
-            .spawn::<(), (), (), (), _>(move |_| {
-                Ok(task::answer(move |()| ready(told.recv().map_err(drop))))
-            })
+            .spawn(move |_| Ok(task::answer(move |()| ready(reported.recv().map_err(drop)))))
             .unwrap();
         assert_eq!(client.areq(()).await, Ok(()));
         drop(client);
         assert_eq!(handle.await, Ok(None));
     }
 
-    /// A handler that asks itself.
+    /// A handler that sends a request to itself.
     fn circle() {
         let (client, _handle) = on_thread::Builder::new()
             .spawn(|client: &ump::Client<bool, bool, ()>| {
@@ -240,7 +240,7 @@ mod scenes {
         assert_eq!(client.req(true), Ok(true));
     }
 
-    /// The same on a task: it starts no thread.
+    /// The same on a task, which starts no thread.
     async fn circle_of_a_task() {
         let builder = task::Builder::new();
         let (client, _handle) = builder
@@ -262,7 +262,7 @@ mod scenes {
         assert_eq!(client.areq(true).await, Ok(true));
     }
 
-    /// All of it in a child that was forked by a handler, which is watched.
+    /// Runs all scenes in a child that a watched handler has forked.
     fn in_handler() -> Ended {
         let (client, _handle) = on_thread::Builder::new()
             .watchdog(Duration::from_secs(3600))
@@ -280,10 +280,11 @@ mod scenes {
         client.req(()).unwrap()
     }
 
-    /// While the other threads of the parent arm alarms, look for circles and begin turns, so that some hold the locks of these.
+    /// Forks while other threads of the parent arm timers, look for cycles and start handlers, and so
+    /// hold locks.
     ///
-    /// None of them starts a thread or ends, for that takes a lock of the standard library (its list of stacks with guard pages), and a child
-    /// that inherits it hangs as soon as it starts a thread itself.
+    /// None of them starts a thread or ends: that takes a lock of the standard library (its list of
+    /// stacks with guard pages), and a child that inherits it hangs when it starts a thread itself.
     fn busy() -> Ended {
         const FORKS: u32 = 100;
         let is_over = &AtomicBool::new(false);
@@ -306,7 +307,7 @@ mod scenes {
             });
             spawn(&|| on_one_thread(circle_of_a_task()));
             spawn(&|| on_one_thread(stall_of_a_task()));
-            // They run by then, and so do the threads that they need: the alarm, the monitor.
+            // They are running by now, and so are the threads that they need: the timer and the monitor.
             awaited_deadline();
             busy.iter().take(3).for_each(drop);
             let mut ended = Ended::Well;

@@ -1,10 +1,12 @@
-//! A program for the thread sanitizer and valgrind: everything that moves data between threads, over and over.
+//! A program for the thread sanitizer and valgrind: all operations that move data between threads,
+//! repeated.
 //!
-//! The standard library is not compiled with the sanitizer, so what it orders (parking, scopes, its mutexes and channels, `OnceLock`) is
-//! not seen. Here threads are started and joined, which it does see, and nothing but `ump` is between them. What a message or a reply points to is written
-//! and read without atomics: a missing edge is a report.
+//! The standard library is not compiled with the sanitizer, so its synchronisation (parking,
+//! scopes, mutexes, channels, `OnceLock`) is not seen. Starting and joining threads is seen, and
+//! only `ump` is between them. Messages and replies point to data that is written and read without
+//! atomics: a missing happens-before edge is reported.
 //!
-//! `races [ROUNDS]`; 200 if nothing is said.
+//! `races [ROUNDS]`, by default 200.
 
 #![forbid(unsafe_code)]
 
@@ -19,7 +21,7 @@ use std::{
 use tests::{LONG, block_on, poll_once};
 use ump::{Builder, Client, ReplyContext, Server, Spin};
 
-/// On the heap, so that it is reached through what the channel hands over.
+/// On the heap, so that it is reached through a pointer that the channel transfers.
 type Load = Vec<u64>;
 
 type Asker = Client<Load, Load, Load>;
@@ -32,7 +34,7 @@ fn load(n: u64) -> Load {
 
 fn answer((message, rctx): (Load, ReplyContext<Load, Load>)) {
     let sum = message.iter().sum::<u64>();
-    // Who has left does not mind.
+    // The caller may have left.
     let _ = match sum % 5 {
         0 => rctx.answer(Err(message)),
         1 => {
@@ -64,7 +66,7 @@ fn serve(server: &Server<Load, Load, Load>, way: usize) {
     }
 }
 
-/// Returns how many were replied to.
+/// Returns the number of replies.
 fn ask(client: &Asker, from: u64) -> usize {
     let mut replied = 0;
     let mut check = |n: u64, reply: Option<Load>| {
@@ -141,7 +143,8 @@ fn main() -> ExitCode {
         let capacity = if seed % 3 == 0 { 2 } else { usize::MAX };
         replied += round(spin, capacity, seed);
     }
-    // Whether anybody reads it or not. (Not by a thread of its own, as in the examples: the sanitizer would not see how it is handed over.)
+    // Errors are ignored. A writer thread as in the examples would use channels that the sanitizer
+    // does not see.
     let _ = writeln!(
         io::stdout(),
         "{rounds} rounds, {replied} requests replied to"

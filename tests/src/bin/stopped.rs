@@ -1,5 +1,5 @@
-//! A program with a watchdog, for a test that stops it for a while. Each line that it reads has a handler called or let go; what it writes says how
-//! that went. Run by `tests/processes.rs`.
+//! A program with a watchdog, for a test that stops its process. Each input line calls or releases
+//! a handler; the output reports the result. Run by `tests/processes.rs`.
 
 use std::{
     future::ready,
@@ -13,18 +13,18 @@ use std::{
 
 use ump_server::{task, thread, watchdog::Stall};
 
-/// Longer than a loaded machine keeps a thread from running.
+/// Longer than a thread is delayed on a loaded machine.
 const THRESHOLD: Duration = Duration::from_secs(2);
 
-/// Let go by the next stall.
+/// Released by the next stall.
 static STALLED: Mutex<Option<Sender<()>>> = Mutex::new(None);
 
 fn say(line: &str) {
-    // Nobody may read it any more.
+    // The reader may have gone.
     let _ = writeln!(stdout(), "{line}");
 }
 
-/// Has control until it is let go.
+/// Keeps control until it is released.
 #[expect(clippy::unnecessary_wraps, reason = "a handler may refuse")]
 fn handle(until: &Receiver<()>) -> Result<(), ()> {
     say("running");

@@ -1,4 +1,4 @@
-//! All of them let other tasks run, however much there is for them.
+//! Each future and stream lets other tasks run, even when it is always ready.
 
 use std::{
     cell::Cell,
@@ -13,26 +13,27 @@ use std::{
     time::Duration,
 };
 
-use tests::{Bell, LONG, must_end};
+use tests::{CountingWaker, LONG, must_end};
 use ump::{Clock, channel, coop};
 use ump_server::{ReplyContext, TestClock, task};
 
 use super::{alone, table::table};
 
-/// Results of one turn; some of the table wait now and then, and each may restore the budget once.
+/// The results of one turn. Some entries wait at times, and each wait may restore the budget once.
 const MOST: u32 = 4 * coop::BUDGET;
 
-/// Polls a task that counts, and checks that it returns `Pending` and is woken, and how much it does between two of these.
-fn yields_in_time(name: &str, counter: &Cell<u32>, task: impl Future<Output = ()>) {
-    let bell = Bell::new();
-    let waker = bell.waker();
+/// Polls a task that counts, and checks that it yields, is woken, and does a bounded amount in
+/// between.
+fn yields_in_time(name: &str, count: &Cell<u32>, task: impl Future<Output = ()>) {
+    let counter = CountingWaker::new();
+    let waker = counter.waker();
     let mut task = pin!(task);
     for turn in 0..3 {
-        let (rings, before) = (bell.rings(), counter.get());
+        let (wakes, before) = (counter.wakes(), count.get());
         let poll = task.as_mut().poll(&mut Context::from_waker(&waker));
         assert!(poll.is_pending(), "{name} has not yielded");
-        assert!(bell.rings() > rings, "{name} sleeps, turn {turn}");
-        assert!(counter.get() - before <= MOST, "{name}, turn {turn}");
+        assert!(counter.wakes() > wakes, "{name} sleeps, turn {turn}");
+        assert!(count.get() - before <= MOST, "{name}, turn {turn}");
     }
 }
 
@@ -106,22 +107,22 @@ fn a_batch_counts_as_what_is_in_it() {
 fn an_interrupted_yield_loses_no_request() {
     let _alone = alone();
     let (server, client) = channel::<u32, u32, ()>();
-    let bell = Bell::new();
-    let waker = bell.waker();
+    let counter = CountingWaker::new();
+    let waker = counter.waker();
     let mut cx = Context::from_waker(&waker);
     let mut waiting = pin!(server.async_wait());
     assert!(waiting.as_mut().poll(&mut cx).is_pending());
     let mut other = Box::pin(server.async_wait());
     assert!(other.as_mut().poll(&mut cx).is_pending());
     client.post(7).wait().unwrap();
-    // The first of them was woken for it, yields instead, and is dropped: the wake-up goes to the other.
-    let rings = bell.rings();
+    // The first was woken, yields instead, and is dropped: the wake-up goes to the other.
+    let wakes = counter.wakes();
     let yields = coop::with_budget(0, || waiting.as_mut().poll(&mut cx));
     assert!(yields.is_pending());
-    assert_eq!(bell.rings(), rings + 1);
-    let rings = bell.rings();
+    assert_eq!(counter.wakes(), wakes + 1);
+    let wakes = counter.wakes();
     waiting.set(server.async_wait());
-    assert_eq!(bell.rings(), rings + 1);
+    assert_eq!(counter.wakes(), wakes + 1);
     let Poll::Ready(Ok((7, _))) = other.as_mut().poll(&mut cx) else {
         panic!("it is lost")
     };
@@ -151,7 +152,7 @@ fn a_poll_by_hand_with_a_silent_waker_never_yields() {
     }
 }
 
-/// Lets the tasks run that are ready. (tokio's own lets all of them run some sixty times.)
+/// Lets ready tasks run. (tokio's own runs all of them about sixty times.)
 async fn yield_now() {
     let mut yielded = false;
     poll_fn(|cx| {
@@ -164,7 +165,7 @@ async fn yield_now() {
     .await;
 }
 
-/// A task that takes turns with another one, which counts what it does in each of its own.
+/// A task that alternates with another one, which counts its work in each turn.
 async fn turns(done: Arc<AtomicUsize>, most: usize) {
     for _ in 0..20 {
         let before = done.load(Ordering::Relaxed);
@@ -174,7 +175,7 @@ async fn turns(done: Arc<AtomicUsize>, most: usize) {
     }
 }
 
-/// Two threads keep a loop's queue full while a task of the same executor takes its turns.
+/// Two threads keep a loop's queue full while another task of the same executor runs.
 fn shares_its_executor(builder: task::Builder, most: usize) {
     must_end(move || {
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -193,7 +194,8 @@ fn shares_its_executor(builder: task::Builder, most: usize) {
             })
         };
         let (client, _handle) = runtime.block_on(async { builder.spawn(|_| Ok(handler)).unwrap() });
-        // There always is a request: each that is handled is replaced twice before the handler returns, or by these two.
+        // There is always a request: each handled one is replaced by two before the handler
+        // returns.
         let posting: Vec<_> = [client.clone(), client.clone()]
             .into_iter()
             .map(|client| thread::spawn(move || while client.post(1).wait().is_ok() {}))

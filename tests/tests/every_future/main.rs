@@ -1,5 +1,5 @@
-//! What holds for every future and stream of the three crates, by one table of them all, which `names.rs` compares with the sources: one that is
-//! added and not entered here fails a test.
+//! Properties of every future and stream of the three crates, in one table. `names.rs` compares it
+//! with the sources: a new one that is missing in the table fails a test.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -8,7 +8,7 @@ mod names;
 mod table;
 mod wakers;
 
-/// One test after the other, as they share the meter.
+/// Runs one test after the other, as they share the allocator's counts.
 fn alone() -> impl Drop {
     static ALONE: Mutex<()> = Mutex::new(());
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)

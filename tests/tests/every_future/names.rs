@@ -1,4 +1,4 @@
-//! The table has all of them: the sources are searched for what makes a future or a stream.
+//! Checks that the table is complete, by a search for futures and streams in the sources.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
@@ -77,7 +77,7 @@ fn names_within(folder: &Path) -> Vec<String> {
     names
 }
 
-/// What can be awaited or polled in a file, by name, but for its comments and tests.
+/// Returns the names of futures and streams in a file, without comments and tests.
 fn names_in(source: &str) -> Vec<String> {
     let code = source.split("#[cfg(test)]").next().unwrap_or_default();
     let code: String = code

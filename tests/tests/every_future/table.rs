@@ -1,4 +1,4 @@
-//! All of them: how each is made so that it waits, and so that it is ready at once.
+//! The table: how each future is made so that it waits, and so that it is ready at once.
 #![expect(
     clippy::await_holding_refcell_ref,
     reason = "one is dropped before the next is polled"
@@ -24,22 +24,22 @@ use ump_server::{
     thread::{self, Handler},
 };
 
-/// One that is polled by hand.
+/// A future that is polled by hand.
 pub(super) type Made = Pin<Box<dyn Future<Output = ()>>>;
 pub(super) type Maker = Box<dyn FnMut() -> Made>;
 
 pub(super) struct Entry {
     /// `crate::Type`, `crate::function`.
     pub(super) name: &'static str,
-    /// Makes one that waits, for as long as the entry is there.
+    /// Makes one that waits while the entry exists.
     pub(super) waiting: Maker,
-    /// Makes one that is ready whenever it is polled.
+    /// Makes one that is ready at each poll.
     pub(super) ready: Maker,
-    /// What is polled outlives the future, so that the latest waker stays until it is polled by another.
+    /// The polled object outlives the future, so the latest waker stays until another poll.
     pub(super) keeps_latest: bool,
 }
 
-/// What the table need not have, and why.
+/// The names that the table need not contain, and why.
 pub(super) const APART: [(&str, &str); 11] = [
     ("ump::ChannelEvent", "the future of `Closed` and `Deserted`"),
     ("ump::consume_budget", "it waits for nothing"),
@@ -123,7 +123,7 @@ pub(super) fn table() -> Vec<Entry> {
     table
 }
 
-/// A client of a server that is gone: whatever is asked is refused at once.
+/// A client of a server that has gone: each request is refused at once.
 fn deserted() -> Rc<Client<u32, u32, ()>> {
     let (_, client) = ends();
     client
@@ -175,7 +175,7 @@ fn waits_for_clients() -> (Client<u32, (), ()>, [Server<u32, (), ()>; 2]) {
     (client, [server, other])
 }
 
-/// A reply that is there.
+/// A ready reply.
 fn answered() -> ump::WaitReply<u32, ()> {
     let (server, client): Ends = channel();
     let reply = client.req_async(1).unwrap();
@@ -300,7 +300,7 @@ fn requests() -> Vec<Entry> {
 }
 
 fn servers() -> Vec<Entry> {
-    // Waits on a server where nobody asks; and is ready where there is a request, one more each time.
+    // It waits on a server without requests, and is ready with one more request each time.
     let received = |name, receive: fn(Rc<Server<u32, u32, ()>>) -> Made| {
         let ((idle, nobody), (busy, client)) = (ends(), ends());
         let waiting = move || {
@@ -391,7 +391,7 @@ fn contexts_and_clocks() -> Vec<Entry> {
     ]
 }
 
-/// Holds on to what it does until the sender is gone.
+/// Handles its request until the sender is dropped.
 struct Holds(mpsc::Receiver<()>);
 
 impl Handler<(), (), Refused> for Holds {
@@ -490,7 +490,7 @@ fn loops() -> Vec<Entry> {
     ]
 }
 
-/// A system of one component, which panics when it is asked to.
+/// A system with one component, which panics on request.
 fn system() -> System {
     System::builder()
         .thread(
@@ -593,7 +593,7 @@ fn router() -> Vec<Entry> {
                 move || {
                     let _kept = &silent;
                     times += 1;
-                    // In turn: it waits for a reply, and for a server.
+                    // It waits for a reply, then for a server.
                     match times % 2 {
                         0 => made(asking.request("silent", Question)),
                         _ => made(asking.request("none", Question).wait_for_server()),

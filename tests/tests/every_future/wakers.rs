@@ -1,4 +1,4 @@
-//! None of them keeps what it was polled with.
+//! No future keeps its waker after its drop.
 
 use std::{
     sync::{
@@ -8,7 +8,7 @@ use std::{
     task::Context,
 };
 
-use tests::{Bell, Hook, Meter};
+use tests::{CountingWaker, Hook, Meter};
 
 use super::{
     alone,
@@ -18,13 +18,13 @@ use super::{
 #[global_allocator]
 static METER: Meter = Meter::new();
 
-/// So often each is made, polled and dropped.
+/// How often each is made, polled and dropped.
 const TIMES: usize = 10_000;
-/// The harness allocates a bit now and then. Less than a waker for each.
+/// The allowance for the test harness: less than one waker for each.
 const KEPT: usize = 16 * 1024;
 
-fn poll(future: &mut Made, bell: &Arc<Bell>) -> bool {
-    let waker = bell.waker();
+fn poll(future: &mut Made, counter: &Arc<CountingWaker>) -> bool {
+    let waker = counter.waker();
     let poll = future.as_mut().poll(&mut Context::from_waker(&waker));
     poll.is_ready()
 }
@@ -34,24 +34,25 @@ fn a_dropped_future_leaves_no_waker() {
     let _alone = alone();
     for mut entry in table() {
         let name = entry.name;
-        let mut latest = Bell::new();
+        let mut latest = CountingWaker::new();
         let mut live = Vec::new();
         for time in 0..TIMES {
             if time % (TIMES / 5) == 0 {
                 live.push(METER.live());
             }
-            let bell = Bell::new();
+            let counter = CountingWaker::new();
             let mut future = (entry.waiting)();
-            assert!(!poll(&mut future, &bell), "{name} waits");
+            assert!(!poll(&mut future, &counter), "{name} waits");
             drop(future);
             if entry.keeps_latest {
                 assert_eq!(latest.wakers(), 0, "{name} keeps the latest only");
             } else {
-                assert_eq!(bell.wakers(), 0, "{name}, the {time}th");
+                assert_eq!(counter.wakers(), 0, "{name}, the {time}th");
             }
-            latest = bell;
+            latest = counter;
         }
-        // At first it gets what it keeps, and threads of the table may still be at their beginning. What leaks does so all the time.
+        // The first rounds allocate caches, and threads of the table may still be starting. A leak
+        // shows in all rounds.
         let grown = live.windows(2).map(|live| live[1].saturating_sub(live[0]));
         let least = grown.min().unwrap();
         assert!(least <= KEPT, "{name} has kept {least} bytes");
@@ -63,12 +64,12 @@ fn a_future_keeps_the_latest_waker_only() {
     let _alone = alone();
     for mut entry in table() {
         let mut future = (entry.waiting)();
-        let mut latest = Bell::new();
+        let mut latest = CountingWaker::new();
         for time in 0..100 {
-            let bell = Bell::new();
-            assert!(!poll(&mut future, &bell), "{} waits", entry.name);
+            let counter = CountingWaker::new();
+            assert!(!poll(&mut future, &counter), "{} waits", entry.name);
             assert_eq!(latest.wakers(), 0, "{}, the {time}th", entry.name);
-            latest = bell;
+            latest = counter;
         }
     }
 }
@@ -78,13 +79,13 @@ fn a_ready_future_leaves_no_waker() {
     let _alone = alone();
     for mut entry in table() {
         for time in 0..100 {
-            let bell = Bell::new();
+            let counter = CountingWaker::new();
             let mut future = (entry.ready)();
-            while !poll(&mut future, &bell) {
-                assert!(bell.rings() > 0, "{} waits", entry.name);
+            while !poll(&mut future, &counter) {
+                assert!(counter.wakes() > 0, "{} waits", entry.name);
             }
             drop(future);
-            assert_eq!(bell.wakers(), 0, "{}, the {time}th", entry.name);
+            assert_eq!(counter.wakers(), 0, "{}, the {time}th", entry.name);
         }
     }
 }
@@ -104,7 +105,7 @@ fn a_waker_is_cloned_as_often_each_time() {
             assert!(poll.is_pending(), "{} waits", entry.name);
             drop(future);
             let clones = clones.swap(0, Ordering::Relaxed);
-            // For the outcome, for a deadline, and for what is discarded.
+            // For the outcome, for the deadline, and for discarded values.
             assert!(clones <= 3, "{}, the {time}th: {clones}", entry.name);
         }
     }

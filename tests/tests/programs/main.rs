@@ -1,14 +1,14 @@
-//! Random programs against a model of the channel. Of one that fails the shortest version is printed.
+//! Random programs against a model of the channel. A failing program is shrunk and printed.
 //!
-//! `PROPTEST_CASES=100000 cargo test --release -p tests --test programs` looks longer.
+//! `PROPTEST_CASES=100000 cargo test --release -p tests --test programs` runs more of them.
 
 #![forbid(unsafe_code)]
 
+mod execution;
 mod model;
-mod parcel;
+mod payload;
 mod program;
 mod threads;
-mod world;
 
 use std::{env, time::Duration};
 
@@ -31,7 +31,7 @@ fn config(cases: u32) -> ProptestConfig {
     }
 }
 
-/// Any failure of `body`, a panic too, makes the program shorter until it is not one any more.
+/// Shrinks the program while `body` fails or panics.
 fn check<S>(cases: u32, programs: &S, body: fn(&S::Value) -> Result<(), String>)
 where
     S: Strategy<Value: Clone + Send + 'static>,
@@ -42,9 +42,9 @@ where
     }
 }
 
-/// What is ready is to be found so by each poll: the model knows of no budget.
+/// Disables budgets, which the model does not have: each poll finds what is ready.
 fn run(program: &Program, time: Duration) -> Option<Result<(), String>> {
-    ump::coop::with_budget(u32::MAX, || world::run(program, time))
+    ump::coop::with_budget(u32::MAX, || execution::run(program, time))
 }
 
 #[test]

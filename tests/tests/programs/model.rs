@@ -1,29 +1,32 @@
-//! The channel as its documentation tells it, for one thing at a time: two lanes, three lines of those who wait, and the books.
+//! A model of the documented channel on one thread: two lanes, three wait queues, and the counters.
 //!
-//! It says what each operation returns, which wakers are woken by it, and which values are dropped.
+//! It predicts the result of each operation, the wakers that it wakes, and the values that it
+//! drops.
+//!
+//! One file, as the operations share nearly all of the state.
 
 use std::{
     collections::{BTreeMap, VecDeque},
     task::Poll,
 };
 
-use tests::ends::{Told, Why};
+use tests::ends::{Failure, Reason};
 use ump::{Executed, NoReply, PanicMessage, Stats};
 
-use crate::program::{Deadline, How, Terms};
+use crate::program::{Deadline, Options, RequestKind};
 
-/// So many urgent requests may be taken in a row while a normal one waits.
+/// The most urgent requests taken in a row while a normal one waits.
 const URGENT_RUN: u32 = 16;
-/// So many waits on each side at first leave word at once.
+/// The number of waits at each end that register at once.
 const FIRST: u32 = 16;
 
 const NORMAL: usize = 0;
 const URGENT: usize = 1;
 
-/// A reply, or what the caller is told instead; of all values it is the numbers.
-pub(crate) type Outcome = Result<usize, Told<usize, usize>>;
+/// A reply or another outcome, with the numbers of the values.
+pub(crate) type Outcome = Result<usize, Failure<usize, usize>>;
 
-/// What a task that asks has come to.
+/// The state of a requesting task.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Made<W> {
     Ended(Outcome),
@@ -35,53 +38,53 @@ pub(crate) enum Made<W> {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Deserted;
 
-/// What is wrong.
-pub(crate) type Wrong = String;
+/// A description of a difference.
+pub(crate) type Mismatch = String;
 
-/// One's place in a line, from the first enrolment until it is left.
+/// An entry in a wait queue.
 #[derive(Debug, Default)]
-pub(crate) struct Turn(Option<u64>);
+pub(crate) struct WaiterKey(Option<u64>);
 
 /// First come, first woken.
 #[derive(Debug, Default)]
-struct Line {
+struct WaitQueue {
     wakers: BTreeMap<u64, usize>,
     last: u64,
 }
 
 enum Left {
-    /// It had not been woken, or had not enrolled.
+    /// It was not woken, or not registered.
     Quietly,
-    /// It had been woken.
+    /// It was woken.
     Woken,
 }
 
-impl Line {
-    fn enrol(&mut self, turn: &mut Turn, bell: usize) {
-        let key = *turn.0.get_or_insert_with(|| {
+impl WaitQueue {
+    fn enrol(&mut self, key: &mut WaiterKey, counter: usize) {
+        let key = *key.0.get_or_insert_with(|| {
             self.last += 1;
             self.last
         });
-        self.wakers.insert(key, bell);
+        self.wakers.insert(key, counter);
     }
 
-    fn leave(&mut self, turn: &mut Turn) -> Left {
-        match turn.0.take() {
+    fn leave(&mut self, key: &mut WaiterKey) -> Left {
+        match key.0.take() {
             Some(key) if self.wakers.remove(&key).is_none() => Left::Woken,
             _ => Left::Quietly,
         }
     }
 
-    /// How many come before the one with this turn.
-    fn ahead_of(&self, turn: &Turn) -> usize {
-        match turn.0 {
+    /// The number of waiters before an entry.
+    fn ahead_of(&self, key: &WaiterKey) -> usize {
+        match key.0 {
             Some(key) => self.wakers.range(..key).count(),
             None => self.wakers.len(),
         }
     }
 
     fn pop(&mut self) -> Option<usize> {
-        self.wakers.pop_first().map(|(_, bell)| bell)
+        self.wakers.pop_first().map(|(_, counter)| counter)
     }
 
     fn take_all(&mut self) -> Vec<usize> {
@@ -89,12 +92,12 @@ impl Line {
     }
 }
 
-/// Whom the outcome wakes.
+/// The counter that the outcome wakes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Word {
     Nobody,
     Left(usize),
-    /// Left or not, depending on whether its task meant to let others run.
+    /// Left or not, depending on whether its task yielded.
     Perhaps(usize),
 }
 
@@ -104,7 +107,7 @@ enum State {
     Queued,
     Taken,
     Done(Verdict),
-    /// There is nothing more to come for the caller.
+    /// The caller has its outcome.
     Over,
 }
 
@@ -128,21 +131,21 @@ struct Request {
     lane: usize,
     deadline: Deadline,
     if_room: bool,
-    /// In a task that asks for the outcome, not just for being accepted.
+    /// In a task that waits for the outcome, not only for acceptance.
     asks: bool,
     post: bool,
-    /// Whether its errors bring the message back.
+    /// Whether its errors return the message.
     detailed: bool,
     message: usize,
     state: State,
     abandoned: bool,
-    turn: Turn,
+    key: WaiterKey,
     word: Word,
-    /// Whom the deadline wakes.
+    /// The counter that the deadline wakes.
     alarm: Option<usize>,
-    /// Whom it wakes that the caller leaves.
+    /// The counter that the caller's leaving wakes.
     watcher: Option<usize>,
-    /// Whom the deadline wakes, for the handler.
+    /// The counter that the deadline wakes for the handler.
     watch_alarm: Option<usize>,
 }
 
@@ -151,29 +154,29 @@ pub(crate) struct Model {
     capacity: Option<usize>,
     may_defer: bool,
     lanes: [VecDeque<usize>; 2],
-    /// Urgent requests taken since the last normal one, while a normal one waited: at least and at most. (What a thread takes from a
-    /// client that it has just served passes by the count.)
+    /// Urgent requests taken since the last normal one, while a normal one waited: at least and at
+    /// most. (What a thread takes from a client that it has just served passes by the count.)
     run: [u32; 2],
     open: bool,
-    /// Whether the deadline that was near is over.
+    /// Whether the near deadline has passed.
     passed: bool,
-    /// How often each client is in use; the channel lives as long as one is.
+    /// The references of each client; the channel lives while one has any.
     clients: Vec<usize>,
     /// The same for the server.
     servers: usize,
-    receivers: Line,
+    receivers: WaitQueue,
     poller: Option<usize>,
-    senders: [Line; 2],
+    senders: [WaitQueue; 2],
     requests: Vec<Request>,
-    /// How many waits have begun at the answering end and at the asking end, at most.
+    /// The most waits that have begun at the server's and the client's end.
     waits: [u32; 2],
     pub(crate) stats: Stats,
-    /// How often each bell has rung.
-    pub(crate) rings: Vec<usize>,
-    /// How often it may have rung besides.
+    /// The wake-ups of each counter.
+    pub(crate) wakes: Vec<usize>,
+    /// The possible additional wake-ups.
     pub(crate) spare: Vec<usize>,
-    /// How often each parcel was dropped.
-    pub(crate) deaths: Vec<u8>,
+    /// How often each payload was dropped.
+    pub(crate) dropped: Vec<u8>,
 }
 
 impl Model {
@@ -189,30 +192,30 @@ impl Model {
         }
     }
 
-    /// So many have waited at each end.
+    /// Sets the waits that have begun at each end.
     pub(crate) fn practised(&mut self, waits: u32) {
         self.waits = [waits; 2];
     }
 
-    pub(crate) fn new_bell(&mut self) -> usize {
-        self.rings.push(0);
+    pub(crate) fn new_counter(&mut self) -> usize {
+        self.wakes.push(0);
         self.spare.push(0);
-        self.rings.len() - 1
+        self.wakes.len() - 1
     }
 
     pub(crate) fn new_parcel(&mut self) -> usize {
-        self.deaths.push(0);
-        self.deaths.len() - 1
+        self.dropped.push(0);
+        self.dropped.len() - 1
     }
 
-    fn ring(&mut self, bell: impl IntoIterator<Item = usize>) {
-        for bell in bell {
-            self.rings[bell] += 1;
+    fn ring(&mut self, counter: impl IntoIterator<Item = usize>) {
+        for counter in counter {
+            self.wakes[counter] += 1;
         }
     }
 
-    fn bury(&mut self, parcel: usize) {
-        self.deaths[parcel] += 1;
+    fn bury(&mut self, payload: usize) {
+        self.dropped[payload] += 1;
     }
 
     // ---- the ends
@@ -269,29 +272,29 @@ impl Model {
         self.lanes.iter().map(VecDeque::len).sum()
     }
 
-    /// What the books say now.
-    pub(crate) fn books(&self) -> Stats {
+    /// Returns the expected counters.
+    pub(crate) fn stats(&self) -> Stats {
         let mut stats = self.stats;
         stats.queued = self.len() as u64;
         stats.taken = stats.accepted - stats.queued - stats.ended();
         stats
     }
 
-    // ---- asking
+    // ---- requests
 
-    pub(crate) fn new_request(&mut self, how: How, terms: Terms) -> usize {
+    pub(crate) fn new_request(&mut self, kind: RequestKind, options: Options) -> usize {
         let message = self.new_parcel();
         self.requests.push(Request {
-            lane: usize::from(terms.urgent),
-            deadline: terms.deadline,
-            if_room: terms.if_room,
-            asks: matches!(how, How::Areq | How::Await),
-            post: matches!(how, How::Post | How::PostNow),
-            detailed: !matches!(how, How::Areq | How::ReqAsync),
+            lane: usize::from(options.urgent),
+            deadline: options.deadline,
+            if_room: options.if_room,
+            asks: matches!(kind, RequestKind::Areq | RequestKind::Await),
+            post: matches!(kind, RequestKind::Post | RequestKind::PostNow),
+            detailed: !matches!(kind, RequestKind::Areq | RequestKind::ReqAsync),
             message,
             state: State::Draft,
             abandoned: false,
-            turn: Turn::default(),
+            key: WaiterKey::default(),
             word: Word::Nobody,
             alarm: None,
             watcher: None,
@@ -318,7 +321,7 @@ impl Model {
             .is_none_or(|most| self.lanes[lane].len() < most)
     }
 
-    /// Whether a call that blocks until there is room would.
+    /// Whether a call that waits for room would block.
     pub(crate) fn would_block(&self, r: usize) -> bool {
         let request = &self.requests[r];
         self.open
@@ -328,7 +331,7 @@ impl Model {
             && !self.has_share(r)
     }
 
-    /// Those at the head of a lane that are late.
+    /// The overdue requests at the head of a lane.
     fn late_at_head(&self, lane: usize) -> usize {
         let lane = self.lanes[lane].iter();
         lane.take_while(|r| self.is_late(**r)).count()
@@ -337,8 +340,8 @@ impl Model {
     /// Whether there would be room for it, behind those that wait before it, without those at the
     /// head that are late.
     fn has_share(&self, r: usize) -> bool {
-        let Request { lane, turn, .. } = &self.requests[r];
-        self.senders[*lane].ahead_of(turn) < self.late_at_head(*lane)
+        let Request { lane, key, .. } = &self.requests[r];
+        self.senders[*lane].ahead_of(key) < self.late_at_head(*lane)
     }
 
     /// Whether there is room for it. In a full lane it turns down those at the head that are late:
@@ -357,8 +360,8 @@ impl Model {
             self.turn_down(r, Verdict::Expired);
         }
         if has_share {
-            let mut turn = std::mem::take(&mut self.requests[r].turn);
-            self.senders[lane].leave(&mut turn);
+            let mut key = std::mem::take(&mut self.requests[r].key);
+            self.senders[lane].leave(&mut key);
         }
         for _ in usize::from(has_share)..late {
             let next = self.senders[lane].pop();
@@ -369,13 +372,13 @@ impl Model {
 
     pub(crate) fn send_now(&mut self, r: usize) -> Made<()> {
         if self.is_late(r) {
-            return self.refuse(r, Why::TimeoutQueued);
+            return self.refuse(r, Reason::TimeoutQueued);
         }
         if !self.open {
-            return self.refuse(r, Why::ServerDisappeared);
+            return self.refuse(r, Reason::ServerDisappeared);
         }
         if !self.finds_room(r) {
-            return self.refuse(r, Why::Full);
+            return self.refuse(r, Reason::Full);
         }
         self.accept(r);
         self.accepted(r)
@@ -389,20 +392,20 @@ impl Model {
         }
     }
 
-    fn refuse(&mut self, r: usize, why: Why<usize>) -> Made<()> {
+    fn refuse(&mut self, r: usize, why: Reason<usize>) -> Made<()> {
         self.stats.refused += 1;
         let message = self.requests[r].message;
         self.bury(message);
         self.end(r);
-        Made::Ended(Err(self.told(r, why)))
+        Made::Ended(Err(self.failure(r, why)))
     }
 
     fn accept(&mut self, r: usize) {
         let request = &mut self.requests[r];
         request.state = State::Queued;
         let lane = request.lane;
-        let mut turn = std::mem::take(&mut request.turn);
-        self.senders[lane].leave(&mut turn);
+        let mut key = std::mem::take(&mut request.key);
+        self.senders[lane].leave(&mut key);
         self.lanes[lane].push_back(r);
         self.stats.accepted += 1;
         let next = self.receivers.pop();
@@ -411,53 +414,53 @@ impl Model {
         self.ring(poller);
     }
 
-    /// Polls a task that asks; `own` is how often it woke itself.
+    /// Polls a requesting task; `own` is the number of times it woke itself.
     pub(crate) fn poll_asking(
         &mut self,
         r: usize,
-        bell: usize,
+        counter: usize,
         own: usize,
-    ) -> Result<Poll<Made<()>>, Wrong> {
+    ) -> Result<Poll<Made<()>>, Mismatch> {
         if self.requests[r].state != State::Draft {
-            return Ok(self.poll_waiting(r, bell, own)?.map(Made::Ended));
+            return Ok(self.poll_waiting(r, counter, own)?.map(Made::Ended));
         }
         if self.is_late(r) {
-            // It leaves the line, and is counted once.
+            // It leaves the wait queue, and is counted once.
             self.stop_sending(r);
-            return Ok(Poll::Ready(self.refuse(r, Why::TimeoutQueued)));
+            return Ok(Poll::Ready(self.refuse(r, Reason::TimeoutQueued)));
         }
         if !self.open {
-            return Ok(Poll::Ready(self.refuse(r, Why::ServerDisappeared)));
+            return Ok(Poll::Ready(self.refuse(r, Reason::ServerDisappeared)));
         }
         if !self.finds_room(r) {
             let request = &mut self.requests[r];
             let lane = request.lane;
             if request.if_room {
-                return Ok(Poll::Ready(self.refuse(r, Why::Full)));
+                return Ok(Poll::Ready(self.refuse(r, Reason::Full)));
             }
             if request.deadline != Deadline::None {
-                request.alarm = Some(bell);
+                request.alarm = Some(counter);
             }
             if request.asks {
-                request.word = Word::Perhaps(bell);
+                request.word = Word::Perhaps(counter);
             }
-            self.senders[lane].enrol(&mut request.turn, bell);
+            self.senders[lane].enrol(&mut request.key, counter);
             return none_of_its_own(own).map(|()| Poll::Pending);
         }
         self.accept(r);
         if !self.requests[r].asks {
-            // The reply of one that is submitted has its own, once it is awaited.
+            // The reply of a submitted request has its own, once it is awaited.
             self.requests[r].alarm = None;
             none_of_its_own(own)?;
             return Ok(Poll::Ready(self.accepted(r)));
         }
-        Ok(self.poll_waiting(r, bell, own)?.map(Made::Ended))
+        Ok(self.poll_waiting(r, counter, own)?.map(Made::Ended))
     }
 
-    /// Drops a task that asks.
+    /// Drops a requesting task.
     pub(crate) fn drop_asking(&mut self, r: usize) {
         if self.requests[r].state == State::Draft {
-            if self.requests[r].turn.0.is_some() {
+            if self.requests[r].key.0.is_some() {
                 self.stop_sending(r);
                 self.stats.refused += 1;
             }
@@ -471,8 +474,8 @@ impl Model {
 
     fn stop_sending(&mut self, r: usize) {
         let lane = self.requests[r].lane;
-        let mut turn = std::mem::take(&mut self.requests[r].turn);
-        if let Left::Woken = self.senders[lane].leave(&mut turn) {
+        let mut key = std::mem::take(&mut self.requests[r].key);
+        if let Left::Woken = self.senders[lane].leave(&mut key) {
             if self.open && self.has_room(lane) {
                 let next = self.senders[lane].pop();
                 self.ring(next);
@@ -482,33 +485,34 @@ impl Model {
 
     // ---- waiting for the outcome
 
-    /// Polls what waits for an outcome.
+    /// Polls a future that waits for an outcome.
     pub(crate) fn poll_waiting(
         &mut self,
         r: usize,
-        bell: usize,
+        counter: usize,
         own: usize,
-    ) -> Result<Poll<Outcome>, Wrong> {
+    ) -> Result<Poll<Outcome>, Mismatch> {
         if let Some(outcome) = self.look(r) {
             none_of_its_own(own)?;
             return Ok(Poll::Ready(outcome));
         }
         let timed = self.requests[r].deadline != Deadline::None;
         if own == 0 {
-            self.requests[r].word = Word::Left(bell);
+            self.requests[r].word = Word::Left(counter);
         } else {
             self.check_deferral(1, own, !timed)?;
         }
         self.waits[1] += 1;
         if timed {
-            self.requests[r].alarm = Some(bell);
+            self.requests[r].alarm = Some(counter);
         }
         Ok(Poll::Pending)
     }
 
-    fn check_deferral(&self, end: usize, own: usize, fits: bool) -> Result<(), Wrong> {
+    fn check_deferral(&self, end: usize, own: usize, fits: bool) -> Result<(), Mismatch> {
         let may = self.may_defer && fits && self.waits[end] >= FIRST;
-        // A receiver that finds nothing but what is overdue looks again. On a busy machine a deadline that is near passes at any time.
+        // A receiver that finds only overdue requests checks again. On a busy machine a near
+        // deadline passes at any time.
         let overdue = end == 0 && self.requests.iter().any(|r| r.deadline == Deadline::Near);
         if (may || overdue) && own == 1 {
             Ok(())
@@ -520,7 +524,7 @@ impl Model {
         }
     }
 
-    /// The outcome, if it is there or the deadline has passed.
+    /// Returns the outcome if it is ready or the deadline has passed.
     pub(crate) fn look(&mut self, r: usize) -> Option<Outcome> {
         if let State::Done(verdict) = self.requests[r].state {
             let outcome = self.settle(r, verdict);
@@ -533,14 +537,14 @@ impl Model {
             self.stats.timeout_queued += 1;
             let message = self.requests[r].message;
             self.bury(message);
-            Why::TimeoutQueued
+            Reason::TimeoutQueued
         } else {
             self.stats.timeout_taken += 1;
             self.abandon(r);
-            Why::TimeoutTaken
+            Reason::TimeoutTaken
         };
         self.end(r);
-        Some(Err(self.told(r, why)))
+        Some(Err(self.failure(r, why)))
     }
 
     pub(crate) fn is_ready(&self, r: usize) -> bool {
@@ -552,7 +556,7 @@ impl Model {
         !self.is_late(r)
     }
 
-    /// One waits for it without a task, and gave up.
+    /// A wait without a task was given up.
     pub(crate) fn forget_waker(&mut self, r: usize) {
         self.requests[r].word = Word::Nobody;
     }
@@ -573,7 +577,7 @@ impl Model {
         self.end(r);
     }
 
-    /// The caller has what there is to have.
+    /// The caller has its outcome.
     fn end(&mut self, r: usize) {
         let request = &mut self.requests[r];
         if request.state != State::Taken {
@@ -581,7 +585,7 @@ impl Model {
         }
         request.alarm = None;
         request.word = Word::Nobody;
-        request.turn = Turn::default();
+        request.key = WaiterKey::default();
     }
 
     fn settle(&mut self, r: usize, verdict: Verdict) -> Outcome {
@@ -596,44 +600,44 @@ impl Model {
             }
             Verdict::App(error) => {
                 self.bury(error);
-                Why::App(error)
+                Reason::App(error)
             }
-            Verdict::Dropped => Why::NoReply(detailed.then_some(NoReply::Dropped)),
-            // Nothing is said: it was dropped while its thread unwound.
+            Verdict::Dropped => Reason::NoReply(detailed.then_some(NoReply::Dropped)),
+            // No outcome is reported: it was dropped while its thread unwound.
             Verdict::Panicked => {
-                Why::NoReply(detailed.then(|| NoReply::Panicked(PanicMessage::default())))
+                Reason::NoReply(detailed.then(|| NoReply::Panicked(PanicMessage::default())))
             }
-            Verdict::Overdue => Why::TimeoutTaken,
+            Verdict::Overdue => Reason::TimeoutTaken,
             Verdict::ServerDisappeared | Verdict::Expired => {
                 self.bury(message);
                 if verdict == Verdict::Expired {
-                    Why::TimeoutQueued
+                    Reason::TimeoutQueued
                 } else {
-                    Why::ServerDisappeared
+                    Reason::ServerDisappeared
                 }
             }
         };
-        Err(self.told(r, why))
+        Err(self.failure(r, why))
     }
 
-    fn told(&self, r: usize, why: Why<usize>) -> Told<usize, usize> {
+    fn failure(&self, r: usize, why: Reason<usize>) -> Failure<usize, usize> {
         let executed = match why {
-            Why::App(_) => Executed::Yes,
-            Why::NoReply(_) | Why::TimeoutTaken => Executed::Perhaps,
+            Reason::App(_) => Executed::Yes,
+            Reason::NoReply(_) | Reason::TimeoutTaken => Executed::Perhaps,
             _ => Executed::No,
         };
         let Request {
             detailed, message, ..
         } = self.requests[r];
         let comes_back = detailed && executed == Executed::No;
-        Told {
+        Failure {
             why,
             executed,
             message: comes_back.then_some(message),
         }
     }
 
-    /// Takes it out of the queue, if it is there.
+    /// Removes it from the queue, if it is there.
     fn withdraw(&mut self, r: usize) -> bool {
         let lane = self.requests[r].lane;
         let Some(at) = self.lanes[lane].iter().position(|queued| *queued == r) else {
@@ -651,13 +655,14 @@ impl Model {
         self.ring(watcher);
     }
 
-    // ---- answering
+    // ---- the server
 
-    /// Takes up to `max` requests. `seen` is what was really taken, by their messages: used only where the model does not know.
+    /// Takes up to `max` requests. `seen` has the messages really taken, used only where the model
+    /// is not exact.
     pub(crate) fn take(
         &mut self,
         max: usize,
-        turn: Option<&mut Turn>,
+        key: Option<&mut WaiterKey>,
         seen: &[usize],
     ) -> Result<Vec<usize>, Deserted> {
         let mut taken = Vec::new();
@@ -667,7 +672,7 @@ impl Model {
                 break;
             };
             if self.is_late(r) {
-                // It was nobody's turn.
+                // It does not count as a turn.
                 self.run = run;
                 self.stats.timeout_queued += 1;
                 self.turn_down(r, Verdict::Expired);
@@ -675,7 +680,7 @@ impl Model {
                 let request = &mut self.requests[r];
                 request.state = State::Taken;
                 let message = request.message;
-                // Whoever took it looks at it, and drops it.
+                // The receiver drops it.
                 self.bury(message);
                 taken.push(message);
             }
@@ -683,9 +688,9 @@ impl Model {
         if taken.is_empty() && max > 0 && self.is_deserted() {
             return Err(Deserted);
         }
-        if let (Some(turn), false) = (turn, taken.is_empty()) {
-            // Whether it had been woken or not, it has what it waited for.
-            self.receivers.leave(turn);
+        if let (Some(key), false) = (key, taken.is_empty()) {
+            // Woken or not, it has its result.
+            self.receivers.leave(key);
         }
         Ok(taken)
     }
@@ -727,8 +732,8 @@ impl Model {
         normal.len() == 1 && self.capacity.is_none() && normal.iter().all(|r| !request(r).post)
     }
 
-    /// Whether there is a request that does not become overdue. On a busy machine one whose deadline is
-    /// near does so at any time, and a receiver that blocks for it would hang.
+    /// Whether there is a request that does not become overdue. On a busy machine one whose
+    /// deadline is near does so at any time, and a receiver that blocks for it would hang.
     pub(crate) fn has_some(&self) -> bool {
         let stays = |r: &usize| {
             let deadline = self.requests[*r].deadline;
@@ -754,20 +759,20 @@ impl Model {
         request.watcher = None;
         match std::mem::replace(&mut request.word, Word::Nobody) {
             Word::Nobody => {}
-            Word::Left(bell) => self.rings[bell] += 1,
-            Word::Perhaps(bell) => self.spare[bell] += 1,
+            Word::Left(counter) => self.wakes[counter] += 1,
+            Word::Perhaps(counter) => self.spare[counter] += 1,
         }
     }
 
-    /// What is polled in place takes a request, or is remembered as the latest.
+    /// Polls the server in place: takes a request, or registers as the latest poller.
     pub(crate) fn poll_server(
         &mut self,
-        bell: usize,
+        counter: usize,
         seen: &[usize],
     ) -> Poll<Result<Vec<usize>, Deserted>> {
         let taken = self.take(1, None, seen);
         if taken.as_ref().is_ok_and(Vec::is_empty) {
-            self.poller = Some(bell);
+            self.poller = Some(counter);
             return Poll::Pending;
         }
         Poll::Ready(taken)
@@ -777,16 +782,16 @@ impl Model {
     pub(crate) fn poll_receiving(
         &mut self,
         max: usize,
-        turn: &mut Turn,
-        bell: usize,
+        key: &mut WaiterKey,
+        counter: usize,
         own: usize,
         seen: &[usize],
-    ) -> Result<Poll<Result<Vec<usize>, Deserted>>, Wrong> {
+    ) -> Result<Poll<Result<Vec<usize>, Deserted>>, Mismatch> {
         let was_empty = self.len() == 0;
-        let taken = self.take(max, Some(turn), seen);
+        let taken = self.take(max, Some(key), seen);
         if max > 0 && taken.as_ref().is_ok_and(Vec::is_empty) {
             if own == 0 {
-                self.receivers.enrol(turn, bell);
+                self.receivers.enrol(key, counter);
             } else {
                 self.check_deferral(0, own, was_empty)?;
             }
@@ -797,8 +802,8 @@ impl Model {
         Ok(Poll::Ready(taken))
     }
 
-    pub(crate) fn stop_receiving(&mut self, mut turn: Turn) {
-        if let Left::Woken = self.receivers.leave(&mut turn) {
+    pub(crate) fn stop_receiving(&mut self, mut key: WaiterKey) {
+        if let Left::Woken = self.receivers.leave(&mut key) {
             if self.len() > 0 {
                 let next = self.receivers.pop();
                 self.ring(next);
@@ -813,7 +818,7 @@ impl Model {
         !request.post && (request.abandoned || self.is_late(r))
     }
 
-    /// A handler answers, with this value. Whether somebody takes it.
+    /// A handler replies. Returns whether the reply is accepted.
     pub(crate) fn answer(&mut self, r: usize, value: usize, ok: bool) -> bool {
         let (verdict, column) = if ok {
             (Verdict::Reply(value), &mut self.stats.replied)
@@ -834,7 +839,7 @@ impl Model {
         true
     }
 
-    /// A handler lets go of it.
+    /// A handler drops the context.
     pub(crate) fn let_go(&mut self, r: usize, panics: bool) {
         let late = self.is_late(r);
         let Request {
@@ -861,17 +866,17 @@ impl Model {
         }
     }
 
-    /// Polls what waits for the caller to leave.
-    pub(crate) fn poll_watching(&mut self, r: usize, bell: usize) -> Poll<()> {
+    /// Polls a future that waits for the caller to leave.
+    pub(crate) fn poll_watching(&mut self, r: usize, counter: usize) -> Poll<()> {
         let gone = self.is_cancelled(r);
         let request = &mut self.requests[r];
         if gone {
             self.stop_watching(r);
             return Poll::Ready(());
         }
-        request.watcher = Some(bell);
+        request.watcher = Some(counter);
         if !request.post && request.deadline != Deadline::None {
-            request.watch_alarm = Some(bell);
+            request.watch_alarm = Some(counter);
         }
         Poll::Pending
     }
@@ -881,7 +886,7 @@ impl Model {
         self.requests[r].watch_alarm = None;
     }
 
-    /// The deadline that was near is over.
+    /// The near deadline has passed.
     pub(crate) fn pass(&mut self) {
         self.passed = true;
         let near = |r: &&mut Request| r.deadline == Deadline::Near;
@@ -896,7 +901,7 @@ impl Model {
     }
 }
 
-fn none_of_its_own(own: usize) -> Result<(), Wrong> {
+fn none_of_its_own(own: usize) -> Result<(), Mismatch> {
     match own {
         0 => Ok(()),
         n => Err(format!("it woke itself {n} times")),

@@ -1,30 +1,31 @@
-//! What a program is made of, and how programs are made up.
+//! The steps of programs, and their random generation.
 
 use proptest::{collection::vec, option, prelude::*, strategy::Union};
 use ump::Spin;
 
-/// A channel, and what is done with it, in this order.
+/// A channel and the steps on it.
 #[derive(Clone, Debug)]
 pub(crate) struct Program {
     pub(crate) capacity: Option<usize>,
     pub(crate) spin: Spin,
     pub(crate) before: Before,
-    /// Whether the books are looked at after each step. To look has an effect of its own: what has entered is sorted.
+    /// Whether the counters are compared after each step. Reading them has an effect: entered
+    /// requests are sorted.
     pub(crate) watched: bool,
     pub(crate) steps: Vec<Step>,
 }
 
-/// What the channel has seen before the program begins.
+/// The history of the channel before the program.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Before {
     Nothing,
-    /// Tasks have asked tasks, so often that they may let others run before they leave word.
+    /// Tasks have served tasks, so they may yield before they register.
     Tasks,
-    /// A task has asked a thread, so often that the thread looks where the next request will be.
+    /// A thread has served a task, so it expects direct handoff.
     Thread,
 }
 
-/// One operation. The numbers choose among what there is; where there is nothing it does nothing.
+/// A step. The numbers choose among the existing objects; without any the step does nothing.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Step {
     CloneClient(u8),
@@ -32,15 +33,15 @@ pub(crate) enum Step {
     Upgrade,
     Ask {
         client: u8,
-        how: How,
-        terms: Terms,
+        kind: RequestKind,
+        options: Options,
         /// Whether it is polled at once.
         poll: bool,
     },
-    /// Posts so many at once.
-    Crowd {
+    /// Posts several at once.
+    PostMany {
         size: u8,
-        terms: Terms,
+        options: Options,
     },
     PollAsking(u8, Waker),
     DropAsking(u8),
@@ -66,33 +67,33 @@ pub(crate) enum Step {
     Reply(u8),
     Fail(u8),
     Answer(u8, bool),
-    LetGo(u8),
+    DropContext(u8),
     Panic(u8),
     IsCancelled(u8),
     Watch(u8),
     PollWatching(u8, Waker),
     DropWatching(u8),
 
-    /// The deadline that was near is over.
+    /// The near deadline has passed.
     Pass,
     Look,
 }
 
 /// How a request is made.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum How {
+pub(crate) enum RequestKind {
     Areq,
     Await,
     Submit,
     Post,
-    /// Not in a task: these block, so they do not wait for room.
+    /// Without a task: these block, so they do not wait for room.
     ReqAsync,
     SubmitNow,
     PostNow,
 }
 
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Terms {
+pub(crate) struct Options {
     pub(crate) urgent: bool,
     pub(crate) if_room: bool,
     pub(crate) deadline: Deadline,
@@ -114,7 +115,7 @@ pub(crate) enum Receive {
     Stream,
 }
 
-/// With which waker a task is polled.
+/// The waker with which a task is polled.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Waker {
     Same,
@@ -143,12 +144,12 @@ pub(crate) fn programs(steps: usize) -> impl Strategy<Value = Program> {
         })
 }
 
-/// Programs in which many wait, and many of them are urgent.
+/// Programs with many waiters, many of them urgent.
 pub(crate) fn crowds(steps: usize) -> impl Strategy<Value = Program> {
     let urgent = |urgent| {
-        (1..24_u8, near()).prop_map(move |(size, deadline)| Step::Crowd {
+        (1..24_u8, near()).prop_map(move |(size, deadline)| Step::PostMany {
             size: if urgent { size } else { 1 + size / 8 },
-            terms: Terms {
+            options: Options {
                 urgent,
                 if_room: false,
                 deadline,
@@ -178,7 +179,7 @@ pub(crate) fn crowds(steps: usize) -> impl Strategy<Value = Program> {
     })
 }
 
-/// Programs in which many wait for room, and some of them leave.
+/// Programs in which many senders wait for room, and some leave.
 pub(crate) fn lines(steps: usize) -> impl Strategy<Value = Program> {
     let step = prop_oneof![
         8 => ask(),
@@ -247,7 +248,7 @@ fn step() -> impl Strategy<Value = Step> {
                 .prop_map(|(n, ok)| Step::Answer(n, ok))
                 .boxed(),
         ),
-        (3, which().prop_map(Step::LetGo).boxed()),
+        (3, which().prop_map(Step::DropContext).boxed()),
         (1, which().prop_map(Step::Panic).boxed()),
         (3, which().prop_map(Step::IsCancelled).boxed()),
         (3, which().prop_map(Step::Watch).boxed()),
@@ -283,25 +284,25 @@ fn receive() -> impl Strategy<Value = Step> {
 }
 
 fn ask() -> impl Strategy<Value = Step> {
-    let how = prop_oneof![
-        4 => Just(How::Areq),
-        3 => Just(How::Await),
-        2 => Just(How::Submit),
-        1 => Just(How::Post),
-        3 => Just(How::ReqAsync),
-        1 => Just(How::SubmitNow),
-        1 => Just(How::PostNow),
+    let kind = prop_oneof![
+        4 => Just(RequestKind::Areq),
+        3 => Just(RequestKind::Await),
+        2 => Just(RequestKind::Submit),
+        1 => Just(RequestKind::Post),
+        3 => Just(RequestKind::ReqAsync),
+        1 => Just(RequestKind::SubmitNow),
+        1 => Just(RequestKind::PostNow),
     ];
     let poll = prop_oneof![1 => Just(false), 4 => Just(true)];
-    (any::<u8>(), how, terms(), poll).prop_map(|(client, how, terms, poll)| Step::Ask {
+    (any::<u8>(), kind, options(), poll).prop_map(|(client, kind, options, poll)| Step::Ask {
         client,
-        how,
-        terms,
+        kind,
+        options,
         poll,
     })
 }
 
-fn terms() -> impl Strategy<Value = Terms> {
+fn options() -> impl Strategy<Value = Options> {
     let deadline = prop_oneof![
         8 => Just(Deadline::None),
         1 => Just(Deadline::Past),
@@ -310,7 +311,7 @@ fn terms() -> impl Strategy<Value = Terms> {
     ];
     let urgent = prop_oneof![2 => Just(false), 1 => Just(true)];
     let if_room = option::weighted(0.2, Just(()));
-    (urgent, if_room, deadline).prop_map(|(urgent, if_room, deadline)| Terms {
+    (urgent, if_room, deadline).prop_map(|(urgent, if_room, deadline)| Options {
         urgent,
         if_room: if_room.is_some(),
         deadline,

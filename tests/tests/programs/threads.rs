@@ -1,6 +1,7 @@
-//! Small random programs for real threads: two clients, one or two who serve. The schedule is the operating system's, so only the outcomes
-//! are looked at: each request has one, which its program allows and which agrees with what its handler saw, with the books and with
-//! the drops; and of each client's requests in one lane the earlier are taken first.
+//! Small random programs for real threads: two clients, one or two workers. The operating system
+//! schedules, so only the outcomes are checked: each request has one, which its program allows, and
+//! which agrees with its handler, the counters and the drops; and the requests of a client in one
+//! lane are taken in order.
 
 use std::{
     panic,
@@ -13,7 +14,7 @@ use std::{
 use proptest::{collection::vec, option, prelude::*};
 use tests::{
     block_on, drop_in_a_panic,
-    ends::{Terms, Told, Why},
+    ends::{Failure, Options, Reason},
     poll_once,
 };
 use ump::{
@@ -22,8 +23,8 @@ use ump::{
 };
 
 use crate::{
-    model::Wrong,
-    parcel::{Parcel, Register},
+    model::Mismatch,
+    payload::{Payload, Register},
     program::spin,
 };
 
@@ -35,7 +36,7 @@ pub(crate) struct Race {
     servers: Vec<Serve>,
 }
 
-/// A request: how it is made, and what becomes of it.
+/// A request: its kind and how it is handled.
 #[derive(Clone, Copy, Debug)]
 struct Ask {
     way: Way,
@@ -52,7 +53,7 @@ enum Way {
     ReqAsync,
     Wait,
     Await,
-    /// Submitted, and waited for when all have been made.
+    /// Submitted, and awaited after all have been made.
     Keep,
     /// Submitted and dropped.
     Leave,
@@ -65,7 +66,7 @@ enum Way {
 enum Deadline {
     None,
     Past,
-    /// In so many microseconds.
+    /// In this many microseconds.
     Soon(u16),
     Far,
 }
@@ -74,9 +75,9 @@ enum Deadline {
 enum Handle {
     Reply,
     Fail,
-    LetGo,
+    DropContext,
     Panic,
-    /// Replies when there is nothing else to do.
+    /// Replies later, when there is nothing else to do.
     Later,
 }
 
@@ -84,7 +85,7 @@ enum Handle {
 struct Serve {
     /// Again and again.
     takes: Vec<Take>,
-    /// Leaves after so many.
+    /// Leaves after this many.
     quota: Option<usize>,
 }
 
@@ -96,7 +97,7 @@ enum Take {
     AsyncMany(usize),
     TryPop,
     NoTime,
-    /// Begins to wait, and leaves.
+    /// Starts to wait, and leaves.
     Leave,
 }
 
@@ -137,7 +138,7 @@ fn ask() -> impl Strategy<Value = Ask> {
     let handle = prop_oneof![
         6 => Just(Handle::Reply),
         1 => Just(Handle::Fail),
-        1 => Just(Handle::LetGo),
+        1 => Just(Handle::DropContext),
         1 => Just(Handle::Panic),
         1 => Just(Handle::Later),
     ];
@@ -166,7 +167,7 @@ fn serve() -> impl Strategy<Value = Serve> {
         1 => Just(Take::NoTime),
         1 => Just(Take::Leave),
     ];
-    // The last waits, so that nobody is busy for nothing.
+    // The last way waits, so that no worker spins.
     let takes = vec(take, 0..4).prop_map(|mut takes| {
         takes.push(Take::Wait);
         takes
@@ -174,24 +175,24 @@ fn serve() -> impl Strategy<Value = Serve> {
     (takes, option::weighted(0.3, 0..12_usize)).prop_map(|(takes, quota)| Serve { takes, quota })
 }
 
-// ---- what is sent
+// ---- messages
 
 struct Message {
-    parcel: Parcel,
+    payload: Payload,
     client: usize,
     /// Its place among the requests of its client.
     number: usize,
     ask: Ask,
 }
 
-/// For which message, and a value of its own.
+/// The number of the message, and a counted value.
 struct Answer {
     of: usize,
-    _parcel: Parcel,
+    _parcel: Payload,
 }
 
-type Asks = Client<Message, Answer, Answer>;
-type Requests = Server<Message, Answer, Answer>;
+type TestClient = Client<Message, Answer, Answer>;
+type TestServer = Server<Message, Answer, Answer>;
 type Job = (Message, ReplyContext<Answer, Answer>);
 
 /// What its handler saw of a request.
@@ -201,7 +202,7 @@ struct Handled {
     client: usize,
     number: usize,
     urgent: bool,
-    /// Whether somebody took the answer; none if there was none.
+    /// Whether the reply was accepted; `None` without a reply.
     taken: Option<bool>,
 }
 
@@ -210,23 +211,23 @@ struct Handled {
 struct Asked {
     message: usize,
     ask: Ask,
-    /// None if it left.
-    outcome: Option<Result<usize, Told<usize, usize>>>,
+    /// `None` if it left.
+    outcome: Option<Result<usize, Failure<usize, usize>>>,
 }
 
-// ---- the answering end
+// ---- workers
 
 struct Worker {
-    server: Arc<Requests>,
+    server: Arc<TestServer>,
     register: Register,
     handled: Vec<Handled>,
     later: Vec<Job>,
 }
 
 impl Worker {
-    fn serve(mut self, how: &Serve) -> Vec<Handled> {
-        for take in how.takes.iter().cycle() {
-            if how.quota.is_some_and(|quota| self.handled.len() >= quota) {
+    fn serve(mut self, kind: &Serve) -> Vec<Handled> {
+        for take in kind.takes.iter().cycle() {
+            if kind.quota.is_some_and(|quota| self.handled.len() >= quota) {
                 break;
             }
             let Ok(jobs) = self.take(*take) else { break };
@@ -242,7 +243,7 @@ impl Worker {
         let server = Arc::clone(&self.server);
         let mut batch = Vec::new();
         if !self.later.is_empty() {
-            // Nobody may be kept waiting by one who sleeps.
+            // Replies before it may sleep.
             let job = server.try_pop()?;
             if job.is_none() {
                 self.catch_up();
@@ -268,7 +269,7 @@ impl Worker {
 
     fn handle(&mut self, (message, rctx): Job) {
         let mut handled = Handled {
-            message: message.parcel.id(),
+            message: message.payload.id(),
             client: message.client,
             number: message.number,
             urgent: message.ask.urgent,
@@ -276,12 +277,12 @@ impl Worker {
         };
         let answer = Answer {
             of: handled.message,
-            _parcel: self.register.parcel(),
+            _parcel: self.register.payload(),
         };
         match message.ask.handle {
             Handle::Reply => handled.taken = Some(rctx.answer(Ok(answer)).is_ok()),
             Handle::Fail => handled.taken = Some(rctx.answer(Err(answer)).is_ok()),
-            Handle::LetGo => drop(rctx),
+            Handle::DropContext => drop(rctx),
             Handle::Panic => drop_in_a_panic(rctx),
             Handle::Later => self.later.push((message, rctx)),
         }
@@ -291,27 +292,27 @@ impl Worker {
     fn catch_up(&mut self) {
         for (message, rctx) in self.later.drain(..) {
             let answer = Answer {
-                of: message.parcel.id(),
-                _parcel: self.register.parcel(),
+                of: message.payload.id(),
+                _parcel: self.register.payload(),
             };
             let taken = rctx.answer(Ok(answer)).is_ok();
-            let id = message.parcel.id();
+            let id = message.payload.id();
             let handled = self.handled.iter_mut().find(|h| h.message == id);
             handled.expect("it was").taken = Some(taken);
         }
     }
 }
 
-// ---- the asking end
+// ---- callers
 
-fn ask_all(client: &Asks, number: usize, asks: &[Ask], register: &Register) -> Vec<Asked> {
+fn ask_all(client: &TestClient, number: usize, asks: &[Ask], register: &Register) -> Vec<Asked> {
     let mut asked = Vec::new();
     let mut kept = Gather::new();
     for (at, ask) in asks.iter().enumerate() {
-        let parcel = register.parcel();
-        let id = parcel.id();
+        let payload = register.payload();
+        let id = payload.id();
         let message = Message {
-            parcel,
+            payload,
             client: number,
             number: at,
             ask: *ask,
@@ -324,19 +325,19 @@ fn ask_all(client: &Asks, number: usize, asks: &[Ask], register: &Register) -> V
         });
     }
     while let Some((at, outcome)) = kept.wait() {
-        asked[at].outcome = Some(told(outcome));
+        asked[at].outcome = Some(failure(outcome));
     }
     asked
 }
 
 fn make(
-    client: &Asks,
+    client: &TestClient,
     ask: Ask,
     message: Message,
     keep: impl FnOnce(WaitReply<Answer, Answer, RequestError<Message, Answer>>),
-) -> Option<Result<usize, Told<usize, usize>>> {
+) -> Option<Result<usize, Failure<usize, usize>>> {
     let now = Instant::now();
-    let terms = Terms {
+    let options = Options {
         deadline: match ask.deadline {
             Deadline::None => None,
             Deadline::Past => Some(now),
@@ -347,59 +348,59 @@ fn make(
         if_room: ask.if_room,
     };
     match ask.way {
-        Way::Req => Some(told(client.req(message))),
-        Way::Areq => Some(told(block_on(client.areq(message)))),
+        Way::Req => Some(failure(client.req(message))),
+        Way::Areq => Some(failure(block_on(client.areq(message)))),
         Way::ReqAsync => Some(match client.req_async(message) {
-            Ok(reply) => told(reply.wait()),
-            Err(error) => told(Err(error)),
+            Ok(reply) => failure(reply.wait()),
+            Err(error) => failure(Err(error)),
         }),
-        Way::Wait => Some(told(terms.request(client, message).wait())),
-        Way::Await => Some(told(block_on(terms.request(client, message)))),
-        Way::Keep | Way::Leave => match terms.request(client, message).submit().wait() {
+        Way::Wait => Some(failure(options.request(client, message).wait())),
+        Way::Await => Some(failure(block_on(options.request(client, message)))),
+        Way::Keep | Way::Leave => match options.request(client, message).submit().wait() {
             Ok(reply) => {
                 if ask.way == Way::Keep {
                     keep(reply);
                 }
                 None
             }
-            Err(error) => Some(told(Err(error))),
+            Err(error) => Some(failure(Err(error))),
         },
         Way::LeaveSoon => {
-            let mut asking = Box::pin(async { terms.request(client, message).await });
-            match poll_once(&mut asking) {
-                Poll::Ready(outcome) => Some(told(outcome)),
+            let mut callers = Box::pin(async { options.request(client, message).await });
+            match poll_once(&mut callers) {
+                Poll::Ready(outcome) => Some(failure(outcome)),
                 Poll::Pending => None,
             }
         }
-        Way::Post => match terms.request(client, message).post().wait() {
+        Way::Post => match options.request(client, message).post().wait() {
             Ok(()) => None,
-            Err(error) => Some(told(Err(error))),
+            Err(error) => Some(failure(Err(error))),
         },
     }
 }
 
-/// Of which message it is, or what was told instead.
-fn told(
-    outcome: Result<Answer, impl Into<Told<Message, Answer>>>,
-) -> Result<usize, Told<usize, usize>> {
+/// The number of the message, or the outcome without a reply.
+fn failure(
+    outcome: Result<Answer, impl Into<Failure<Message, Answer>>>,
+) -> Result<usize, Failure<usize, usize>> {
     let which = |answer: Answer| answer.of;
     outcome.map(which).map_err(|error| {
-        let Told {
+        let Failure {
             why,
             executed,
             message,
         } = error.into();
-        Told {
+        Failure {
             executed,
-            message: message.map(|message| message.parcel.id()),
+            message: message.map(|message| message.payload.id()),
             why: match why {
-                Why::App(answer) => Why::App(which(answer)),
-                Why::NoReply(why) => Why::NoReply(why),
-                Why::ServerDisappeared => Why::ServerDisappeared,
-                Why::TimeoutQueued => Why::TimeoutQueued,
-                Why::TimeoutTaken => Why::TimeoutTaken,
-                Why::Full => Why::Full,
-                Why::Else => Why::Else,
+                Reason::App(answer) => Reason::App(which(answer)),
+                Reason::NoReply(why) => Reason::NoReply(why),
+                Reason::ServerDisappeared => Reason::ServerDisappeared,
+                Reason::TimeoutQueued => Reason::TimeoutQueued,
+                Reason::TimeoutTaken => Reason::TimeoutTaken,
+                Reason::Full => Reason::Full,
+                Reason::Else => Reason::Else,
             },
         }
     })
@@ -407,7 +408,7 @@ fn told(
 
 // ---- the race
 
-pub(crate) fn run(race: &Race) -> Result<(), Wrong> {
+pub(crate) fn run(race: &Race) -> Result<(), Mismatch> {
     let register = Register::default();
     let builder = Builder::new()
         .capacity(race.capacity.unwrap_or(usize::MAX))
@@ -429,7 +430,7 @@ pub(crate) fn run(race: &Race) -> Result<(), Wrong> {
                 scope.spawn(move || worker.serve(serve))
             })
             .collect();
-        // The end that stays is asked for the books.
+        // The counters are read from the end that stays.
         let stays = if goes {
             drop(server);
             Ok(client.clone())
@@ -467,10 +468,10 @@ pub(crate) fn run(race: &Race) -> Result<(), Wrong> {
         check(asked, &seen, race.capacity.is_some(), goes)
             .map_err(|wrong| format!("{asked:?}, {seen:?}: {wrong}"))?;
     }
-    check_books(&stats, &asked, &handled, fillers)?;
-    let deaths = register.deaths();
-    if deaths.iter().any(|deaths| *deaths != 1) {
-        return Err(format!("drops: {deaths:?}"));
+    check_stats(&stats, &asked, &handled, fillers)?;
+    let dropped = register.dropped();
+    if dropped.iter().any(|dropped| *dropped != 1) {
+        return Err(format!("drops: {dropped:?}"));
     }
     Ok(())
 }
@@ -479,24 +480,25 @@ fn join<T>(ended: thread::Result<T>) -> T {
     ended.unwrap_or_else(|panic| panic::resume_unwind(panic))
 }
 
-/// Asks until the server has gone, as who has not had enough yet waits for more. How often it did.
-fn fill(client: &Asks, register: &Register) -> usize {
+/// Makes requests until the server has gone, so that workers reach their quota. Returns their
+/// number.
+fn fill(client: &TestClient, register: &Register) -> usize {
     let mut fillers = 0;
     while !client.is_closed() {
         fillers += 1;
         let message = Message {
-            parcel: register.parcel(),
+            payload: register.payload(),
             client: FILLS,
             number: fillers,
             ask: FILLER,
         };
-        // It has a reply, or the server has just gone.
+        // It got a reply, or the server has just gone.
         let _ = client.req(message);
     }
     fillers
 }
 
-/// The number of the one who fills.
+/// The number of the filling client.
 const FILLS: usize = 2;
 
 const FILLER: Ask = Ask {
@@ -507,8 +509,8 @@ const FILLER: Ask = Ask {
     handle: Handle::Reply,
 };
 
-/// Of each client and lane, the earlier first.
-fn check_order(handled: &[Handled]) -> Result<(), Wrong> {
+/// Checks that the requests of each client and lane were taken in order.
+fn check_order(handled: &[Handled]) -> Result<(), Mismatch> {
     for client in 0..2 {
         for urgent in [false, true] {
             let lane = |h: &&Handled| h.client == client && h.urgent == urgent;
@@ -523,8 +525,8 @@ fn check_order(handled: &[Handled]) -> Result<(), Wrong> {
     Ok(())
 }
 
-/// Whether what the caller was told is possible, and what the handler saw.
-fn check(asked: &Asked, handled: &[&Handled], bounded: bool, goes: bool) -> Result<(), Wrong> {
+/// Checks that the outcomes of caller and handler are possible and agree.
+fn check(asked: &Asked, handled: &[&Handled], bounded: bool, goes: bool) -> Result<(), Mismatch> {
     let Asked {
         message,
         ask,
@@ -546,34 +548,34 @@ fn check(asked: &Asked, handled: &[&Handled], bounded: bool, goes: bool) -> Resu
                 && taken == Some(Some(true))
                 && !past
         }
-        Some(Err(told)) => {
-            let not_executed = told.executed == Executed::No;
+        Some(Err(failure)) => {
+            let not_executed = failure.executed == Executed::No;
             let back = (not_executed && !plain).then_some(*message);
-            let (fits, executed) = match &told.why {
-                Why::App(of) => (
+            let (fits, executed) = match &failure.why {
+                Reason::App(of) => (
                     of == message && ask.handle == Handle::Fail && taken == Some(Some(true)),
                     Executed::Yes,
                 ),
-                Why::NoReply(why) => {
+                Reason::NoReply(why) => {
                     let meant = match ask.handle {
-                        Handle::LetGo => NoReply::Dropped,
+                        Handle::DropContext => NoReply::Dropped,
                         Handle::Panic => NoReply::Panicked(PanicMessage::default()),
                         _ => return Err("there was a reply".to_owned()),
                     };
                     let fits = plain && why.is_none() || *why == Some(meant);
                     (fits && taken == Some(None), Executed::Perhaps)
                 }
-                Why::TimeoutTaken => (
+                Reason::TimeoutTaken => (
                     soon && taken.is_some_and(|taken| taken != Some(true)),
                     Executed::Perhaps,
                 ),
-                Why::TimeoutQueued => (soon || past, Executed::No),
-                Why::ServerDisappeared => (goes && !past, Executed::No),
-                Why::Full => (ask.if_room && bounded && !past, Executed::No),
-                Why::Else => (false, Executed::No),
+                Reason::TimeoutQueued => (soon || past, Executed::No),
+                Reason::ServerDisappeared => (goes && !past, Executed::No),
+                Reason::Full => (ask.if_room && bounded && !past, Executed::No),
+                Reason::Else => (false, Executed::No),
             };
-            fits && told.executed == executed
-                && told.message == back
+            fits && failure.executed == executed
+                && failure.message == back
                 && (!not_executed || taken.is_none())
         }
     };
@@ -584,13 +586,13 @@ fn check(asked: &Asked, handled: &[&Handled], bounded: bool, goes: bool) -> Resu
     }
 }
 
-/// Whether the books say what all have seen. `fillers` were made besides.
-fn check_books(
+/// Compares the counters with the outcomes; `fillers` more requests were made.
+fn check_stats(
     stats: &Stats,
     asked: &[Asked],
     handled: &[Handled],
     fillers: usize,
-) -> Result<(), Wrong> {
+) -> Result<(), Mismatch> {
     let handled_fillers = handled.iter().filter(|h| h.client == FILLS).count();
     let [mut replied, mut failed, mut lost] = [handled_fillers, 0, 0];
     for asked in asked {
@@ -600,8 +602,8 @@ fn check_books(
         match (asked.ask.handle, handled.taken) {
             (Handle::Reply | Handle::Later, Some(true)) => replied += 1,
             (Handle::Fail, Some(true)) => failed += 1,
-            // To let go of a post is to have handled it.
-            (Handle::LetGo, None) if asked.ask.way == Way::Post => replied += 1,
+            // A dropped post counts as handled.
+            (Handle::DropContext, None) if asked.ask.way == Way::Post => replied += 1,
             _ => lost += 1,
         }
     }
@@ -614,14 +616,14 @@ fn check_books(
         stats.no_reply + stats.panicked + stats.timeout_taken + stats.cancelled_taken,
         stats.timeout_queued + stats.server_disappeared + stats.cancelled_queued + stats.refused,
     ];
-    let told = |why: fn(&Why<usize>) -> bool| {
-        let is = |a: &&Asked| matches!(&a.outcome, Some(Err(told)) if why(&told.why));
+    let failure = |why: fn(&Reason<usize>) -> bool| {
+        let is = |a: &&Asked| matches!(&a.outcome, Some(Err(failure)) if why(&failure.why));
         asked.iter().filter(is).count() as u64
     };
-    // Of those that were left nobody was told.
-    let agree = told(|why| matches!(why, Why::TimeoutTaken)) <= stats.timeout_taken
-        && told(|why| matches!(why, Why::Full)) <= stats.refused
-        && told(|why| matches!(why, Why::NoReply(_))) <= stats.no_reply + stats.panicked
+    // Abandoned requests have no reported outcome.
+    let agree = failure(|why| matches!(why, Reason::TimeoutTaken)) <= stats.timeout_taken
+        && failure(|why| matches!(why, Reason::Full)) <= stats.refused
+        && failure(|why| matches!(why, Reason::NoReply(_))) <= stats.no_reply + stats.panicked
         && stats.queued + stats.taken == 0;
     if agree && seen.map(|n| n as u64) == counted {
         Ok(())

@@ -1,0 +1,92 @@
+use super::*;
+
+#[test]
+fn a_handled_posts_message_stays_and_its_reply_drops() {
+    let world = World::new();
+    for _ in 0..3 {
+        world.client.post(world.messages.value()).wait().unwrap();
+    }
+    let (message, rctx) = world.server.wait().unwrap();
+    rctx.reply(world.replies.value()).unwrap();
+    assert_eq!(world.alive(), [3, 0, 0]);
+    drop(message);
+    let (_, rctx) = world.server.wait().unwrap();
+    rctx.fail(world.errors.value()).unwrap();
+    drop(world.server.wait().unwrap());
+    assert_eq!(world.alive(), [0, 0, 0]);
+    assert_quiet(world.client.stats());
+    world.end();
+}
+
+#[test]
+fn the_messages_of_queued_posts_go_with_the_server() {
+    let World {
+        messages,
+        client,
+        server,
+        ..
+    } = World::new();
+    for _ in 0..4 {
+        client.post(messages.value()).wait().unwrap();
+        client.post(messages.value()).urgent().wait().unwrap();
+    }
+    drop(server);
+    assert_eq!(messages.dropped(), 8);
+    assert_eq!(client.stats().server_disappeared, 8);
+    let back = client.post(messages.value()).wait();
+    assert!(matches!(back, Err(SendError::ServerDisappeared(_))));
+    assert_eq!(messages.dropped(), 8);
+}
+
+#[test]
+fn expired_posts_are_dropped_when_found() {
+    let world = World::new();
+    let at = Instant::now() + Duration::from_millis(50);
+    for _ in 0..4 {
+        let post = world.client.post(world.messages.value());
+        post.deadline(at).wait().unwrap();
+    }
+    world.client.post(world.messages.value()).wait().unwrap();
+    eventually(|| Instant::now() > at);
+    assert_eq!(world.alive(), [5, 0, 0], "nobody has looked");
+    let (message, rctx) = world.server.wait().unwrap();
+    assert_eq!(world.alive(), [1, 0, 0]);
+    drop((message, rctx));
+    let stats = world.client.stats();
+    assert_eq!((stats.timeout_queued, stats.replied), (4, 1));
+    assert_quiet(stats);
+    world.end();
+}
+
+#[test]
+fn many_expired_posts_are_all_dropped() {
+    let (server, client) = channel::<Counted, (), ()>();
+    let messages = DropCounter::default();
+    let at = Instant::now() + Duration::from_millis(50);
+    for _ in 0..1000 {
+        // On a slow machine it may be late.
+        let _ = client.post(messages.value()).deadline(at).wait();
+    }
+    client.post(messages.value()).wait().unwrap();
+    eventually(|| Instant::now() > at);
+    let job = server.wait().unwrap();
+    assert_eq!(messages.dropped(), 1000);
+    drop(job);
+    assert_quiet(client.stats());
+}
+
+#[test]
+fn a_taken_posts_message_outlives_its_server() {
+    let World {
+        messages,
+        client,
+        server,
+        ..
+    } = World::new();
+    client.post(messages.value()).wait().unwrap();
+    let job = server.wait().unwrap();
+    drop((server, client));
+    assert_eq!(messages.dropped(), 0);
+    drop(job);
+    assert_eq!(messages.dropped(), 1);
+}
