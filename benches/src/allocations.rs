@@ -1,6 +1,7 @@
 //! An allocator that counts while counting is enabled.
 //!
-//! It counts in a pass of its own, because a counter that all threads write would slow down contenders that allocate.
+//! It counts in a pass of its own, because a counter that all threads write would slow down
+//! contenders that allocate.
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},

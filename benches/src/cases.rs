@@ -103,7 +103,8 @@ impl Case {
         self
     }
 
-    /// Keeps these contenders, and those that they are compared with. Keeps none if none of these takes part.
+    /// Keeps these contenders, and those that they are compared with. Keeps none if none of these
+    /// takes part.
     pub(crate) fn keep_only(&mut self, names: &[String]) {
         if self.entries.iter().any(|entry| names.contains(&entry.name)) {
             let compared = [Role::Floor, Role::Ump];

@@ -1,6 +1,7 @@
 //! The contenders, and what each can do.
 //!
-//! A contender has a client and a server. The threads and tasks are in `topologies`, once for all contenders.
+//! A contender has a client and a server. The threads and tasks are in `topologies`, once for all
+//! contenders.
 
 pub(crate) mod actix;
 pub(crate) mod async_channel;
@@ -56,7 +57,8 @@ pub(crate) trait AsyncClient<M>: Contender<M> {
     fn ask_async(client: &mut Self::Client, message: M) -> impl Future<Output = M> + Send;
 }
 
-/// A client that sends now and waits later. Nothing waits for room: queues are unbounded, or as long as there may be requests.
+/// A client that sends now and waits later. Nothing waits for room: queues are unbounded, or as
+/// long as there may be requests.
 pub(crate) trait Pipeline<M>: Contender<M> {
     type Pending: Send + 'static;
 
@@ -82,7 +84,8 @@ pub(crate) struct Shape {
     pub(crate) channels: usize,
     /// The number of clients of each channel.
     pub(crate) clients: usize,
-    /// The number of outstanding requests of a client. If more than one, the server takes all that are there at a time.
+    /// The number of outstanding requests of a client. If more than one, the server takes all that
+    /// are there at a time.
     pub(crate) depth: usize,
 }
 

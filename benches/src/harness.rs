@@ -35,7 +35,8 @@ pub(crate) fn measure(case: &Case, settings: &Settings, progress: &mut Progress)
         for index in order(round, lanes.len()) {
             progress.step(&format!("round {}", round + 1), &lanes[index].entry.name);
             let sample = lanes[index].run(Purpose::Throughput);
-            // What was quicker or slower than in the calibration should not stay too short or too long.
+            // What was quicker or slower than in the calibration should not stay too short or too
+            // long.
             lanes[index].scale(growth(target, &sample).clamp(0.5, 2.0));
             lanes[index].samples.push(sample);
         }

@@ -1,4 +1,5 @@
-//! The cost of idling: a process with a blocking and an async server, which have served and now wait.
+//! The cost of idling: a process with a blocking and an async server, which have served and now
+//! wait.
 
 use std::{
     fs,

@@ -1,4 +1,5 @@
-//! The restart of loops after a panic, and the lateness of timers: in real time, on a machine that does nothing else.
+//! The restart of loops after a panic, and the lateness of timers: in real time, on a machine that
+//! does nothing else.
 //!
 //! Rounds are interleaved, as everywhere here; the tables show all rounds together.
 

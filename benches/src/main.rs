@@ -1,4 +1,5 @@
-//! Measures the time of requests: the physical limits, the peers and this crate, side by side in one process, interleaved.
+//! Measures the time of requests: the physical limits, the peers and this crate, side by side in
+//! one process, interleaved.
 //!
 //! See `benches/README.md`.
 

@@ -1,4 +1,5 @@
-//! Shows the progress on the standard error output. It is written before the next measurement begins.
+//! Shows the progress on the standard error output. It is written before the next measurement
+//! begins.
 
 use std::{
     io::{IsTerminal, stderr},

@@ -1,5 +1,5 @@
-//! The cost of routing by topic: requests beside a bare channel, messages to many subscribers beside a broadcast channel, and both beside the published
-//! crate `t2_bus`.
+//! The cost of routing by topic: requests beside a bare channel, messages to many subscribers
+//! beside a broadcast channel, and both beside the published crate `t2_bus`.
 
 mod fan_out;
 mod report;

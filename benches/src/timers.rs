@@ -1,6 +1,7 @@
 //! The cost of timers: those of `ump-server` beside tokio's and simpler structures.
 //!
-//! Time is virtual: nothing here waits. Each contender does the same work in each round, on the same random numbers.
+//! Time is virtual: nothing here waits. Each contender does the same work in each round, on the
+//! same random numbers.
 
 mod clock;
 mod contenders;

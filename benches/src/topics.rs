@@ -1,4 +1,5 @@
-//! The cost of finding the subscribers of a message: the index of `ump-router` beside the tree of `zenoh-keyexpr` and a plain hash map.
+//! The cost of finding the subscribers of a message: the index of `ump-router` beside the tree of
+//! `zenoh-keyexpr` and a plain hash map.
 
 mod contenders;
 mod measure;
@@ -38,7 +39,8 @@ struct ContenderResult {
     rounds: Vec<Sample>,
 }
 
-/// The results of one contender in one round, in nanoseconds unless noted. What it cannot do is zero.
+/// The results of one contender in one round, in nanoseconds unless noted. What it cannot do is
+/// zero.
 #[derive(Clone, Copy, Default, Serialize, Deserialize)]
 struct Sample {
     /// Finding the subscribers of a topic, among subscriptions of which a tenth has wildcards.

@@ -1,7 +1,8 @@
 //! The threads and tasks of each case, written once and compiled for each contender.
 //!
-//! All clients meet at a first barrier when they are warm. Then the usage of the process is read, and a second barrier lets them go.
-//! After a third barrier it is read again. Starting and ending threads, tasks and runtimes is not measured.
+//! All clients meet at a first barrier when they are warm. Then the usage of the process is read,
+//! and a second barrier lets them go. After a third barrier it is read again. Starting and ending
+//! threads, tasks and runtimes is not measured.
 
 use std::{
     ops::Range,

@@ -10,7 +10,8 @@
 //!
 //! # Invariants
 //!
-//! 1. A claimed topic has exactly one server. All other claimants are standbys, in the order in which they came.
+//! 1. A claimed topic has exactly one server. All other claimants are standbys, in the order in
+//!    which they came.
 //! 2. A topic without claimants takes no memory.
 
 use std::collections::VecDeque;

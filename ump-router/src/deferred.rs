@@ -4,7 +4,8 @@ use std::task::Waker;
 
 use ump::internal::catch_user_panic;
 
-/// Wakers whose tasks sleep until [`wake_all`](Self::wake_all) is called, which no lock may be held for.
+/// Wakers whose tasks sleep until [`wake_all`](Self::wake_all) is called, which no lock may be held
+/// for.
 #[derive(Debug, Default)]
 #[must_use = "the tasks sleep until their wakers are woken"]
 pub(crate) struct DeferredWakes(Vec<Waker>);

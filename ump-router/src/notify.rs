@@ -9,10 +9,13 @@
 //!
 //! # Invariants
 //!
-//! 1. A waiter in the table has not been notified. `notify_waiters` takes all waiters out, so a waiter that is not in the table was notified.
-//! 2. No user code runs under the lock: wakers are cloned before and dropped after. They are returned to the notifier, which may hold other locks.
+//! 1. A waiter in the table has not been notified. `notify_waiters` takes all waiters out, so a
+//!    waiter that is not in the table was notified.
+//! 2. No user code runs under the lock: wakers are cloned before and dropped after. They are
+//!    returned to the notifier, which may hold other locks.
 //!
-//! To lose no wake-up, register first (`notified`), then look whether there is something to wait for.
+//! To lose no wake-up, register first (`notified`), then look whether there is something to wait
+//! for.
 
 use std::{
     collections::BTreeMap,

@@ -4,8 +4,9 @@ use std::{fmt, ops::Deref, sync::Arc};
 
 /// A type of messages, which are published and received by all who subscribed to them.
 ///
-/// Subscribers share a message; it is never copied or serialised. The [prefix](Self::PREFIX) stands before each topic, and keeps the type apart from all
-/// other types of messages: a subscription to `**` is to all messages of *this* type.
+/// Subscribers share a message; it is never copied or serialised. The [prefix](Self::PREFIX) stands
+/// before each topic, and keeps the type apart from all other types of messages: a subscription to
+/// `**` is to all messages of *this* type.
 ///
 /// ```
 /// # use ump_router::Message;
@@ -18,12 +19,14 @@ use std::{fmt, ops::Deref, sync::Arc};
 pub trait Message: Send + Sync + 'static {
     /// The first fragments of each [topic](crate::topic) of this type.
     ///
-    /// It must be a topic of one fragment at least. No other type of messages on the router may have the same prefix, or one that begins with it; the
-    /// second type is [refused](crate::ProtocolError).
+    /// It must be a topic of one fragment at least. No other type of messages on the router may
+    /// have the same prefix, or one that begins with it; the second type is
+    /// [refused](crate::ProtocolError).
     const PREFIX: &'static str;
 }
 
-/// A type of messages that are sent to the server of a topic and answered: the messages of requests.
+/// A type of messages that are sent to the server of a topic and answered: the messages of
+/// requests.
 ///
 /// ```
 /// # use ump_router::RequestMessage;
@@ -44,9 +47,11 @@ pub trait RequestMessage: Send + 'static {
     const PREFIX: &'static str;
 }
 
-/// Bytes with a meaning that this process does not know, for tools and relays. They can be published and requested.
+/// Bytes with a meaning that this process does not know, for tools and relays. They can be
+/// published and requested.
 ///
-/// Their topics have no prefix: the topic's own first fragments take its place. Within a process bytes are apart from typed messages, which have no bytes.
+/// Their topics have no prefix: the topic's own first fragments take its place. Within a process
+/// bytes are apart from typed messages, which have no bytes.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Bytes(Arc<[u8]>);
 

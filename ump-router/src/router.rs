@@ -17,8 +17,9 @@ use crate::{
 
 /// Routes messages and requests by topic. Clones are the same router.
 ///
-/// A router has no thread of its own: a publisher puts its message into the queues of the subscribers, and a caller puts its request into the queue
-/// of the server. When the last clone is dropped, the router is [closed](Self::close).
+/// A router has no thread of its own: a publisher puts its message into the queues of the
+/// subscribers, and a caller puts its request into the queue of the server. When the last clone is
+/// dropped, the router is [closed](Self::close).
 ///
 /// ```
 /// # use ump_router::{Message, Router};
@@ -50,14 +51,16 @@ impl Router {
         Self::with_clock(Clock::system())
     }
 
-    /// Creates a router whose timeouts and deadlines, and those of its servers' channels, are by this clock. A test advances a virtual clock by hand.
+    /// Creates a router whose timeouts and deadlines, and those of its servers' channels, are by
+    /// this clock. A test advances a virtual clock by hand.
     #[must_use]
     pub fn with_clock(clock: Clock) -> Self {
         let registry = Registry::new(clock);
         Self(Arc::new(Inner { registry }))
     }
 
-    /// Subscribes to all messages of a type whose topics match a pattern. The queue has room for 1,024 messages; when it is full, the oldest is lost.
+    /// Subscribes to all messages of a type whose topics match a pattern. The queue has room for
+    /// 1,024 messages; when it is full, the oldest is lost.
     ///
     /// Every message that is published after this has returned is received, if there is room.
     ///
@@ -85,7 +88,8 @@ impl Router {
         Subscription::open(bus, pattern.into_pattern()?, options)
     }
 
-    /// Publishes a message on a topic, or on all topics of a pattern, when the returned value is waited for (`.wait()`) or awaited.
+    /// Publishes a message on a topic, or on all topics of a pattern, when the returned value is
+    /// waited for (`.wait()`) or awaited.
     pub fn publish<M: Message>(&self, topic: impl IntoPattern, message: M) -> Publish<M> {
         let bus = self.0.registry.bus().cloned();
         Publish::new(bus, topic.into_pattern(), message)
@@ -129,10 +133,11 @@ impl Router {
         servers.serve(topic.into_topic()?, options)
     }
 
-    /// Serves a topic by a server that exists already, such as a loop of `ump-server`. One server can serve many topics.
+    /// Serves a topic by a server that exists already, such as a loop of `ump-server`. One server
+    /// can serve many topics.
     ///
-    /// The router keeps the client, and so the channel, until the claim is dropped or the server has ended. If the server has ended already, the claim
-    /// has [ended](Claim::is_serving), too.
+    /// The router keeps the client, and so the channel, until the claim is dropped or the server
+    /// has ended. If the server has ended already, the claim has [ended](Claim::is_serving), too.
     ///
     /// # Errors
     /// As [`serve`](Self::serve).
@@ -146,9 +151,11 @@ impl Router {
         servers.claim(topic.into_topic()?, client, options)
     }
 
-    /// Makes a request to the server of a topic, when the returned value is waited for (`.wait()`) or awaited.
+    /// Makes a request to the server of a topic, when the returned value is waited for (`.wait()`)
+    /// or awaited.
     ///
-    /// The handler sees the source location of this call as [its caller](ump::ReplyContext::caller).
+    /// The handler sees the source location of this call as
+    /// [its caller](ump::ReplyContext::caller).
     #[track_caller]
     pub fn request<P: RequestMessage>(&self, topic: impl IntoTopic, message: P) -> Request<P> {
         let target = self.0.registry.target(topic);
@@ -167,7 +174,8 @@ impl Router {
         self.0.registry.retained()
     }
 
-    /// Returns the status of all servers and standbys, in no particular order; those of one topic in the order in which they serve.
+    /// Returns the status of all servers and standbys, in no particular order; those of one topic
+    /// in the order in which they serve.
     #[must_use]
     pub fn servers(&self) -> Vec<ServerStatus> {
         self.0.registry.servers()
@@ -175,8 +183,8 @@ impl Router {
 
     /// Closes the router.
     ///
-    /// A subscription ends when its queued messages were received, a server when its queued requests were served. From now on nothing can be published,
-    /// requested, subscribed or served.
+    /// A subscription ends when its queued messages were received, a server when its queued
+    /// requests were served. From now on nothing can be published, requested, subscribed or served.
     pub fn close(&self) {
         self.0.registry.close();
     }

@@ -1,7 +1,8 @@
 //! The facade of synchronisation primitives.
 //!
-//! Nothing else in the crate names `parking_lot`, `loom` or `std::sync::atomic`. With `--cfg loom` the same names are loom's. `Arc` is the standard library's
-//! also in a model, and loom does not know that its last drop happens after all others. Code that relies on that order uses `Shared`.
+//! Nothing else in the crate names `parking_lot`, `loom` or `std::sync::atomic`. With `--cfg loom`
+//! the same names are loom's. `Arc` is the standard library's also in a model, and loom does not
+//! know that its last drop happens after all others. Code that relies on that order uses `Shared`.
 
 #[cfg(loom)]
 pub(crate) use model::*;
@@ -48,7 +49,8 @@ mod model {
         }
     }
 
-    /// The standard library's `OnceLock`, with an atomic beside it that shows loom the order of its write and reads.
+    /// The standard library's `OnceLock`, with an atomic beside it that shows loom the order of its
+    /// write and reads.
     #[derive(Debug)]
     pub(crate) struct OnceLock<T> {
         is_set: AtomicBool,

@@ -1,4 +1,5 @@
-//! actix: an actor, called by `send`. It lives on one thread, in a `LocalSet`, so it is in the cases of one executor thread only.
+//! actix: an actor, called by `send`. It lives on one thread, in a `LocalSet`, so it is in the
+//! cases of one executor thread only.
 
 use actix::{Actor, Addr, Context, Handler, MessageResult};
 use tokio::task;

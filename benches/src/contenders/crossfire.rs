@@ -1,4 +1,5 @@
-//! crossfire's `mpsc`, bounded, which is its faster kind. A sender never waits here, so it has the blocking type. The receivers block or await, by their type.
+//! crossfire's `mpsc`, bounded, which is its faster kind. A sender never waits here, so it has the
+//! blocking type. The receivers block or await, by their type.
 
 use crossfire::{
     AsyncRx, MTx, Rx, mpsc,

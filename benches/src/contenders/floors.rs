@@ -1,6 +1,7 @@
 //! The floors, without any channel: two threads, or two tasks, exchange one atomic.
 //!
-//! A floor has one client. The word is odd while the server is to act, and even while the client is.
+//! A floor has one client. The word is odd while the server is to act, and even while the client
+//! is.
 
 use std::{
     future::poll_fn,
@@ -22,8 +23,8 @@ use crate::message::Message;
 /// Tells the server that the client is gone.
 const OVER: u64 = u64::MAX;
 
-/// The two ends; `W` wakes one. Both are stored before they are needed: the server's before a client calls, the client's when it
-/// calls.
+/// The two ends; `W` wakes one. Both are stored before they are needed: the server's before a
+/// client calls, the client's when it calls.
 struct Ends<W> {
     word: AtomicU64,
     client: OnceLock<W>,

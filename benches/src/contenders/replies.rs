@@ -67,8 +67,8 @@ impl AsyncReplies for Oneshot {
 
 /// A channel for replies that each client makes once and keeps.
 ///
-/// Nothing is made for a request. But the client waits for ever if its request is lost, its servers have to reply in order, and it
-/// cannot cancel.
+/// Nothing is made for a request. But the client waits for ever if its request is lost, its servers
+/// have to reply in order, and it cannot cancel.
 pub(crate) struct Kept<Q>(PhantomData<Q>);
 
 pub(crate) struct KeptHome<Q: Queue, M: Send + 'static> {

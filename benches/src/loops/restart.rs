@@ -1,7 +1,7 @@
 //! The time until a loop serves again after its handler has panicked.
 //!
-//! Two requests are queued, and the handler panics on the first. The time is from there until the new handler replies to the second. No loop
-//! pauses in between.
+//! Two requests are queued, and the handler panics on the first. The time is from there until the
+//! new handler replies to the second. No loop pauses in between.
 
 use std::{
     hint::black_box,

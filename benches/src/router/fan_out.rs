@@ -1,4 +1,5 @@
-//! Messages of 64 bytes to many subscribers: a burst is published, then each subscriber receives it, all on one thread. A round is a burst.
+//! Messages of 64 bytes to many subscribers: a burst is published, then each subscriber receives
+//! it, all on one thread. A round is a burst.
 
 use std::sync::Arc;
 
@@ -87,7 +88,8 @@ fn router(times: u32, watch: Watch, subscribers: u32) -> Lap {
     })
 }
 
-/// Each receiver gets a clone of what was sent: of an `Arc`, so that the message is shared here, too.
+/// Each receiver gets a clone of what was sent: of an `Arc`, so that the message is shared here,
+/// too.
 fn broadcast(times: u32, watch: Watch, subscribers: u32) -> Lap {
     one_thread().block_on(async {
         let (sender, _) = broadcast::channel::<Arc<Payload>>(1024);

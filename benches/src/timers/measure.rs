@@ -82,7 +82,8 @@ fn number(bytes: i64) -> f64 {
     bytes as f64
 }
 
-/// Times of arming, of cancelling any or the newest timer and arming another, and of arming and firing.
+/// Times of arming, of cancelling any or the newest timer and arming another, and of arming and
+/// firing.
 fn random<Q: Queue>(armed: usize, seed: u64) -> (f64, f64, f64, f64) {
     let mut random = Random(seed);
     let deadlines: Vec<u64> = (0..armed).map(|_| deadline(&mut random)).collect();

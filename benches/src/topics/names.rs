@@ -27,7 +27,8 @@ pub(super) struct Names {
 }
 
 impl Names {
-    /// Makes as many names as there are subscriptions, and draws as many of each kind as there is time to look up.
+    /// Makes as many names as there are subscriptions, and draws as many of each kind as there is
+    /// time to look up.
     pub(super) fn new(count: usize, asked: usize, seed: u64) -> Self {
         let mut random = Random(seed);
         let mut drawn = || Thing(random.below(count));

@@ -30,7 +30,8 @@ pub enum Error {
     Closed,
 }
 
-/// The reason why a type of messages or requests cannot be used on a router: its prefix does not keep it apart from the others.
+/// The reason why a type of messages or requests cannot be used on a router: its prefix does not
+/// keep it apart from the others.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]

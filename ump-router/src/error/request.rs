@@ -7,7 +7,8 @@ use crate::protocol::RequestMessage;
 
 /// The reason why a request has no reply. A message that was not executed comes back.
 ///
-/// To pass the error on with `?`, leave the message behind: see [`without_message`](Self::without_message).
+/// To pass the error on with `?`, leave the message behind: see
+/// [`without_message`](Self::without_message).
 #[derive(thiserror::Error)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[cfg_attr(
@@ -19,7 +20,8 @@ use crate::protocol::RequestMessage;
 )]
 #[non_exhaustive]
 pub enum RequestError<P: RequestMessage> {
-    /// The topic has no server. With [`wait_for_server`](crate::Request::wait_for_server): it got none before the deadline.
+    /// The topic has no server. With [`wait_for_server`](crate::Request::wait_for_server): it got
+    /// none before the deadline.
     #[error("nobody serves this topic")]
     NoServer(P),
     /// The request could not be made: the topic or the type is not valid, or the router was closed.
@@ -27,14 +29,16 @@ pub enum RequestError<P: RequestMessage> {
     NotMade(P, Error),
     /// The request was made, and ended with this error of the channel.
     ///
-    /// If its server is lost, that is at once [`ServerDisappeared`](ump::RequestError::ServerDisappeared) for a request that the server had not taken, and
-    /// [`NoReply`](ump::RequestError::NoReply) for one that it had.
+    /// If its server is lost, that is at once
+    /// [`ServerDisappeared`](ump::RequestError::ServerDisappeared) for a request that the server
+    /// had not taken, and [`NoReply`](ump::RequestError::NoReply) for one that it had.
     #[error(transparent)]
     Ended(ump::RequestError<P, P::Error>),
 }
 
 impl<P: RequestMessage> RequestError<P> {
-    /// Returns whether the request was executed. If it was not, the message is in the error, and the request can safely be made again.
+    /// Returns whether the request was executed. If it was not, the message is in the error, and
+    /// the request can safely be made again.
     #[must_use]
     pub fn executed(&self) -> ump::Executed {
         match self {
@@ -63,7 +67,8 @@ impl<P: RequestMessage> RequestError<P> {
         }
     }
 
-    /// Drops the message. The result is `Send`, `Sync`, `'static`, `Clone` and `PartialEq` if the server's own error is.
+    /// Drops the message. The result is `Send`, `Sync`, `'static`, `Clone` and `PartialEq` if the
+    /// server's own error is.
     ///
     /// ```
     /// # use ump_router::{RequestError, RequestMessage, Router};
@@ -154,7 +159,8 @@ where
     }
 }
 
-/// A [`RequestError`] without its message. From [`RequestError::without_message`] and [`RequestError::split`].
+/// A [`RequestError`] without its message. From [`RequestError::without_message`] and
+/// [`RequestError::split`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]

@@ -1,7 +1,7 @@
 //! The different patterns that have values, by text.
 //!
-//! Only one concrete pattern matches a topic: the topic itself. It is found here by one look, however many patterns there are. The trees are for
-//! wildcards on either side.
+//! Only one concrete pattern matches a topic: the topic itself. It is found here by one look,
+//! however many patterns there are. The trees are for wildcards on either side.
 
 use std::{
     hash::BuildHasher,

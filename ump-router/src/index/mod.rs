@@ -1,18 +1,23 @@
-//! An index of values by pattern: finds the values whose patterns match a topic or intersect a pattern.
+//! An index of values by pattern: finds the values whose patterns match a topic or intersect a
+//! pattern.
 //!
 //! ```text
 //!   values ──── the values of a pattern form a ring ────► groups ──── one for each pattern ────► nodes of two trees
 //!      by key                                               by text                                by parent and name
 //! ```
 //!
-//! To look up a topic, the group of its own text is found in a hash table, and the patterns with wildcards that match it in their tree. To look up a
-//! pattern with wildcards, both trees are walked. So patterns without wildcards, which are nearly all of them, cost a topic one look into the hash table.
+//! To look up a topic, the group of its own text is found in a hash table, and the patterns with
+//! wildcards that match it in their tree. To look up a pattern with wildcards, both trees are
+//! walked. So patterns without wildcards, which are nearly all of them, cost a topic one look into
+//! the hash table.
 //!
 //! # Invariants
 //!
-//! 1. A group has a value, and is at the end of its pattern's path: in `topics` if the pattern is concrete, otherwise in `wild`.
+//! 1. A group has a value, and is at the end of its pattern's path: in `topics` if the pattern is
+//!    concrete, otherwise in `wild`.
 //! 2. Each value is in the ring of one group.
-//! 3. At least a quarter of all slots is used, unless there are fewer than `MIN_SLOTS`. Without values there are two nodes, the roots.
+//! 3. At least a quarter of all slots is used, unless there are fewer than `MIN_SLOTS`. Without
+//!    values there are two nodes, the roots.
 //!
 //! The hash tables have random seeds, so that chosen names cannot be made to collide.
 
@@ -41,7 +46,8 @@ const MIN_SLOTS: usize = 256;
 
 /// An index of values by pattern.
 ///
-/// A pattern can have any number of values. The [`TopicKey`] that [`insert`](Self::insert) returns identifies a value.
+/// A pattern can have any number of values. The [`TopicKey`] that [`insert`](Self::insert) returns
+/// identifies a value.
 ///
 /// ```
 /// use ump_router::index::TopicIndex;
@@ -62,16 +68,20 @@ const MIN_SLOTS: usize = 256;
 ///
 /// # Cost
 ///
-/// A lookup of a topic takes one look into a hash table, and a walk through a tree of the patterns that have wildcards. The walk visits a node, which is a
-/// beginning of a pattern, at most once, and only if it matches a beginning of the topic; at each node there is at most one hash lookup for each fragment
-/// of the topic. So patterns that do not match up to their first wildcard cost nothing, however many there are, and a chain of `**` costs at most its
-/// length times the length of the topic. A lookup of a pattern with wildcards walks a tree of all patterns in the same way, except that at a wildcard it
-/// visits all children.
+/// A lookup of a topic takes one look into a hash table, and a walk through a tree of the patterns
+/// that have wildcards. The walk visits a node, which is a beginning of a pattern, at most once,
+/// and only if it matches a beginning of the topic; at each node there is at most one hash lookup
+/// for each fragment of the topic. So patterns that do not match up to their first wildcard cost
+/// nothing, however many there are, and a chain of `**` costs at most its length times the length
+/// of the topic. A lookup of a pattern with wildcards walks a tree of all patterns in the same way,
+/// except that at a wildcard it visits all children.
 ///
 /// A lookup allocates nothing and needs `&self`: many threads can look up at the same time.
 ///
-/// Inserting and removing take a time proportional to the length of the pattern on average; like a hash table, the index moves to other memory when it has
-/// grown or shrunk much. It uses at most four times the memory that its values need, besides the free slots of hash tables, and nearly none without values.
+/// Inserting and removing take a time proportional to the length of the pattern on average; like a
+/// hash table, the index moves to other memory when it has grown or shrunk much. It uses at most
+/// four times the memory that its values need, besides the free slots of hash tables, and nearly
+/// none without values.
 pub struct TopicIndex<T> {
     values: Values<T>,
     groups: Groups,
@@ -141,7 +151,8 @@ impl<T> TopicIndex<T> {
         Some(removed.value)
     }
 
-    /// Gives back memory if three quarters of it are unused, or if there are no values. So the amortised cost of a removal is constant.
+    /// Gives back memory if three quarters of it are unused, or if there are no values. So the
+    /// amortised cost of a removal is constant.
     fn compact(&mut self) {
         let (used, slots) = (self.used(), self.slots());
         if !self.is_empty() && (used > slots / 4 || slots < MIN_SLOTS) {

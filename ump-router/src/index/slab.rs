@@ -51,7 +51,8 @@ impl<T> Slab<T> {
         self.free.push(slot);
     }
 
-    /// Moves the values into the first slots, and gives back the memory. Returns where each value is now.
+    /// Moves the values into the first slots, and gives back the memory. Returns where each value
+    /// is now.
     pub(super) fn compact(&mut self) -> Relocation {
         let mut slots = vec![0; self.slots.len()];
         for slot in mem::take(&mut self.free) {

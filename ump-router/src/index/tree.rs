@@ -1,8 +1,9 @@
 //! A tree of patterns: each is a path, and each node is a beginning of patterns.
 //!
-//! Nodes refer to each other by slot number. The child of a node by name is found in one hash table for the whole tree, so that a node has the same size
-//! whether it has one child or a million; its children by `*` and `**` are fields. Children by name also form a linked list, for walks that visit all of
-//! them.
+//! Nodes refer to each other by slot number. The child of a node by name is found in one hash table
+//! for the whole tree, so that a node has the same size whether it has one child or a million; its
+//! children by `*` and `**` are fields. Children by name also form a linked list, for walks that
+//! visit all of them.
 //!
 //! # Invariants
 //!

@@ -1,8 +1,10 @@
 //! The values of all groups.
 //!
-//! They are stored without gaps: when one is removed, the last one moves into its slot. Keys are serial numbers and are never used again.
+//! They are stored without gaps: when one is removed, the last one moves into its slot. Keys are
+//! serial numbers and are never used again.
 //!
-//! The values of a group form a ring in the order in which they were inserted; the group has the first.
+//! The values of a group form a ring in the order in which they were inserted; the group has the
+//! first.
 
 use std::{hash::BuildHasher, iter, num::NonZeroU64};
 

@@ -1,13 +1,15 @@
 //! Finds the nodes of a tree that intersect a topic or pattern.
 //!
-//! The walk starts at the root. At each node it keeps the set of positions in the searched pattern that the path to this node can lead to. So it visits a node
-//! at most once, however many ways lead there: no value is reported twice, and `**` on either side does not make it exponential. It allocates nothing, and
-//! recurses as deep as the tree, [`Topic::MAX_FRAGMENTS`] at most.
+//! The walk starts at the root. At each node it keeps the set of positions in the searched pattern
+//! that the path to this node can lead to. So it visits a node at most once, however many ways lead
+//! there: no value is reported twice, and `**` on either side does not make it exponential. It
+//! allocates nothing, and recurses as deep as the tree, [`Topic::MAX_FRAGMENTS`] at most.
 //!
 //! # Number of steps
 //!
-//! A step visits a node or looks one up. At each visited node there are at most as many lookups as the topic has fragments: one for each name that can come
-//! next. If a wildcard can come next, there is a step for each child.
+//! A step visits a node or looks one up. At each visited node there are at most as many lookups as
+//! the topic has fragments: one for each name that can come next. If a wildcard can come next,
+//! there is a step for each child.
 
 use super::{
     slab::NONE,
@@ -88,7 +90,8 @@ impl Route {
         self.past_nothing(star.or(reached.and(self.deep)))
     }
 
-    /// Adds where no fragment leads: `**` can match none. (In canonical form no other wildcard follows it.)
+    /// Adds where no fragment leads: `**` can match none. (In canonical form no other wildcard
+    /// follows it.)
     fn past_nothing(&self, reached: Positions) -> Positions {
         reached.or(reached.and(self.deep).advanced())
     }

@@ -30,8 +30,8 @@ impl ChangeAnnouncer {
 
     /// Announces a change of a topic or pattern whose full name was checked before.
     ///
-    /// It is called under the lock of what has changed, so that changes are announced in the order in which they happen. `wakes` is for after that
-    /// lock is released.
+    /// It is called under the lock of what has changed, so that changes are announced in the order
+    /// in which they happen. `wakes` is for after that lock is released.
     pub(crate) fn announce(
         &self,
         kind: ChangeKind,

@@ -6,13 +6,15 @@ use crate::protocol::Message;
 
 /// Announces that a subscription or a server came or went.
 ///
-/// The router publishes it on the full name of the topic or pattern concerned, which begins with the prefix of its type.
+/// The router publishes it on the full name of the topic or pattern concerned, which begins with
+/// the prefix of its type.
 ///
 /// - Changes of one topic are received in the order in which they happen.
-/// - If you first subscribe to changes and then [list](crate::Router::servers) what is there, you miss nothing; you may be told of something that is
-///   in the list already.
-/// - The router never waits for a subscriber of changes: a subscription with [`WhenFull::Block`](crate::WhenFull::Block) misses changes that it has no
-///   room for, and learns how many.
+/// - If you first subscribe to changes and then [list](crate::Router::servers) what is there, you
+///   miss nothing; you may be told of something that is in the list already.
+/// - The router never waits for a subscriber of changes: a subscription with
+///   [`WhenFull::Block`](crate::WhenFull::Block) misses changes that it has no room for, and learns
+///   how many.
 /// - Subscriptions to changes are not announced.
 ///
 /// ```
@@ -67,7 +69,8 @@ impl Change {
         self.kind
     }
 
-    /// Returns the Rust name of the type of messages or requests, as [`std::any::type_name`] gives it.
+    /// Returns the Rust name of the type of messages or requests, as [`std::any::type_name`] gives
+    /// it.
     #[must_use]
     pub fn type_name(&self) -> &'static str {
         self.type_name

@@ -1,7 +1,8 @@
 //! Presence: what comes and goes on a router, as messages.
 //!
-//! [`Bus`](crate::publish::Bus) and [`Servers`](crate::serve::Servers) announce each subscription and each server here; the registry makes the
-//! announcements messages on a bus of [`Change`]. What is there now is listed by `status.rs` of each of them.
+//! [`Bus`](crate::publish::Bus) and [`Servers`](crate::serve::Servers) announce each subscription
+//! and each server here; the registry makes the announcements messages on a bus of [`Change`]. What
+//! is there now is listed by `status.rs` of each of them.
 
 mod announcer;
 mod change;

@@ -1,13 +1,18 @@
 //! All subscriptions to one type of messages.
 //!
-//! A publisher finds the queues of the subscribers in an index and puts the message into them, on its own thread and under the index's lock for
-//! reading. There is no thread and no task in between. Hence:
+//! A publisher finds the queues of the subscribers in an index and puts the message into them, on
+//! its own thread and under the index's lock for reading. There is no thread and no task in
+//! between. Hence:
 //!
-//! 1. A subscription receives every message that is published after `subscribe` has returned, and none after its drop has returned.
-//! 2. Messages that one publisher publishes on a topic, one after the other, are in each queue in this order. A retained message is stored and put
-//!    into the queues under the lock for writing, so that all subscribers see retained messages in the same order, and one that comes later receives
-//!    the last one first. A message that waits for room has its place in the wait queue by then: its order does not depend on when its publisher runs.
-//! 3. Nothing waits under the lock: a publisher waits for room after it is released. No user code runs under it either.
+//! 1. A subscription receives every message that is published after `subscribe` has returned, and
+//!    none after its drop has returned.
+//! 2. Messages that one publisher publishes on a topic, one after the other, are in each queue in
+//!    this order. A retained message is stored and put into the queues under the lock for writing,
+//!    so that all subscribers see retained messages in the same order, and one that comes later
+//!    receives the last one first. A message that waits for room has its place in the wait queue by
+//!    then: its order does not depend on when its publisher runs.
+//! 3. Nothing waits under the lock: a publisher waits for room after it is released. No user code
+//!    runs under it either.
 
 use std::{any::type_name, fmt, sync::Arc};
 
@@ -121,7 +126,8 @@ impl<M: Message> Bus<M> {
             self.publish_once(topic, message, limit, &mut deferred)
         };
         deferred.run();
-        // If no queue took the message, this is the last reference: its drop may use the router, or panic.
+        // If no queue took the message, this is the last reference: its drop may use the router, or
+        // panic.
         let (delivery, _last) = delivered?;
         Ok(delivery)
     }

@@ -17,7 +17,8 @@ use super::{
     received::Received,
 };
 
-/// The outcome of a message so far, and its places in the wait queues. If it is dropped, the queues that it still waits for miss the message.
+/// The outcome of a message so far, and its places in the wait queues. If it is dropped, the queues
+/// that it still waits for miss the message.
 pub(super) struct Delivery<M> {
     published: Published,
     waiting: Vec<WaitingPush<M>>,
@@ -149,7 +150,8 @@ impl<M> Drop for Delivery<M> {
     }
 }
 
-/// Waits until a message is admitted or refused, or until the deadline. After the deadline a message that waits still is missed.
+/// Waits until a message is admitted or refused, or until the deadline. After the deadline a
+/// message that waits still is missed.
 async fn wait_for_room<M>(
     queue: &Queue<M>,
     waiter: WaiterKey,

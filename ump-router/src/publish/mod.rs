@@ -1,4 +1,5 @@
-//! Publish and subscribe: the publisher's thread puts each message straight into the queues of the subscribers.
+//! Publish and subscribe: the publisher's thread puts each message straight into the queues of the
+//! subscribers.
 
 mod bus;
 mod deferred;

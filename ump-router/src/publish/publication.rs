@@ -22,14 +22,17 @@ use crate::{
     topic::{Pattern, TopicError},
 };
 
-/// A message to be published: choose the options, then call [`wait`](Self::wait) or `.await` it. From [`Router::publish`](crate::Router::publish).
+/// A message to be published: choose the options, then call [`wait`](Self::wait) or `.await` it.
+/// From [`Router::publish`](crate::Router::publish).
 ///
-/// Publishing waits only for subscriptions with [`WhenFull::Block`](crate::WhenFull::Block), and only while their queues are full.
+/// Publishing waits only for subscriptions with [`WhenFull::Block`](crate::WhenFull::Block), and
+/// only while their queues are full.
 ///
 /// # Cancel safety
-/// Once the future was polled, the message is published to every subscription that had room. If the future is dropped then, the subscriptions that
-/// it waited for miss the message, and learn of it. A future that is neither dropped nor polled delays nobody: its message keeps its place in the wait
-/// queues, even after its deadline, and is received in its turn.
+/// Once the future was polled, the message is published to every subscription that had room. If the
+/// future is dropped then, the subscriptions that it waited for miss the message, and learn of it.
+/// A future that is neither dropped nor polled delays nobody: its message keeps its place in the
+/// wait queues, even after its deadline, and is received in its turn.
 #[must_use = "nothing is published before `wait` or `.await`"]
 pub struct Publish<M: Message> {
     bus: Result<Arc<Bus<M>>, Error>,
@@ -56,14 +59,16 @@ impl<M: Message> Publish<M> {
 
     /// Retains the message: whoever subscribes to its topic later receives it first.
     ///
-    /// It replaces the retained message of its topic, and stays until it is replaced, [removed](crate::Router::remove_retained), or the router is closed.
-    /// The topic must be concrete; otherwise publishing returns an error.
+    /// It replaces the retained message of its topic, and stays until it is replaced,
+    /// [removed](crate::Router::remove_retained), or the router is closed. The topic must be
+    /// concrete; otherwise publishing returns an error.
     pub fn retain(mut self) -> Self {
         self.is_retained = true;
         self
     }
 
-    /// Limits the wait for full subscriptions to this time from now. See [`deadline`](Self::deadline).
+    /// Limits the wait for full subscriptions to this time from now. See
+    /// [`deadline`](Self::deadline).
     ///
     /// If the clock cannot represent the deadline, there is no limit.
     pub fn timeout(mut self, timeout: Duration) -> Self {
@@ -74,14 +79,16 @@ impl<M: Message> Publish<M> {
         self
     }
 
-    /// Limits the wait for full subscriptions: until `deadline`, by the clock of the router, or as long as each subscription
-    /// [says](crate::WhenFull::Block), whichever is shorter. A subscription that has no room by then misses the message.
+    /// Limits the wait for full subscriptions: until `deadline`, by the clock of the router, or as
+    /// long as each subscription [says](crate::WhenFull::Block), whichever is shorter. A
+    /// subscription that has no room by then misses the message.
     pub fn deadline(mut self, deadline: Instant) -> Self {
         self.limit_to(WaitLimit::Until(deadline));
         self
     }
 
-    /// Never waits, whatever [`timeout`](Self::timeout) and [`deadline`](Self::deadline) say. A full subscription misses the message.
+    /// Never waits, whatever [`timeout`](Self::timeout) and [`deadline`](Self::deadline) say. A
+    /// full subscription misses the message.
     pub fn if_room(mut self) -> Self {
         self.limit = WaitLimit::NoWait;
         self
@@ -90,8 +97,9 @@ impl<M: Message> Publish<M> {
     /// Publishes the message. Blocks while a full subscription makes it wait.
     ///
     /// # Errors
-    /// Returns the message and the reason, if it was not published: the topic is not valid, or not concrete although the message is
-    /// [retained](Self::retain); the prefix of its type is not valid or not unique; or the router was closed.
+    /// Returns the message and the reason, if it was not published: the topic is not valid, or not
+    /// concrete although the message is [retained](Self::retain); the prefix of its type is not
+    /// valid or not unique; or the router was closed.
     pub fn wait(self) -> Result<Published, PublishError<M>> {
         let delivery = self.deliver()?;
         Ok(match delivery.published() {

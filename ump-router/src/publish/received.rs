@@ -4,7 +4,8 @@ use std::{fmt, ops::Deref, sync::Arc};
 
 use crate::topic::Pattern;
 
-/// A received message, shared with the other subscribers. It derefs to the message: `received.field`.
+/// A received message, shared with the other subscribers. It derefs to the message:
+/// `received.field`.
 ///
 /// Clones are the same message. Whoever drops the last one drops the message.
 pub struct Received<M>(Arc<Shared<M>>);
@@ -19,7 +20,8 @@ impl<M> Received<M> {
         Self(Arc::new(Shared { topic, message }))
     }
 
-    /// Returns the name under which the message was published, without the prefix of its type: a topic, or a pattern of topics.
+    /// Returns the name under which the message was published, without the prefix of its type: a
+    /// topic, or a pattern of topics.
     #[must_use]
     pub fn topic(&self) -> &Pattern {
         &self.0.topic
@@ -27,7 +29,8 @@ impl<M> Received<M> {
 
     /// Returns the message itself, if there is no other reference to it.
     ///
-    /// Other subscribers have references, the router has one to a [retained](crate::Publish::retain) message, and the publisher has one until publishing
+    /// Other subscribers have references, the router has one to a
+    /// [retained](crate::Publish::retain) message, and the publisher has one until publishing
     /// returns or waits for room.
     ///
     /// # Errors

@@ -6,10 +6,12 @@
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum RecvError {
-    /// This many messages are missing here, because the queue had no room for them. The next message came after them; the subscription goes on.
+    /// This many messages are missing here, because the queue had no room for them. The next
+    /// message came after them; the subscription goes on.
     #[error("{0} messages were missed")]
     Missed(u64),
-    /// The subscription ended because its queue was full, as [`WhenFull::Disconnect`](crate::WhenFull::Disconnect) says. Subscribe again to go on.
+    /// The subscription ended because its queue was full, as
+    /// [`WhenFull::Disconnect`](crate::WhenFull::Disconnect) says. Subscribe again to go on.
     #[error("the subscription was too slow and has ended")]
     Disconnected,
     /// The router was closed, and every queued message was received.

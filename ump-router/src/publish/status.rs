@@ -29,7 +29,8 @@ pub struct SubscriptionStatus {
     pub missed: u64,
 }
 
-/// A topic with a [retained](crate::Publish::retain) message. From [`Router::retained`](crate::Router::retained).
+/// A topic with a [retained](crate::Publish::retain) message. From
+/// [`Router::retained`](crate::Router::retained).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]

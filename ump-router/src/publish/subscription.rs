@@ -25,13 +25,17 @@ use crate::{
     deferred::DeferredWakes, error::Error, index::TopicKey, protocol::Message, topic::Pattern,
 };
 
-/// Receives the messages whose topics match a pattern. From [`Router::subscribe`](crate::Router::subscribe).
+/// Receives the messages whose topics match a pattern. From
+/// [`Router::subscribe`](crate::Router::subscribe).
 ///
-/// - [`recv`](Self::recv) receives one message: `.recv().wait()` blocks, `.recv().await` suspends the task.
-/// - [`iter`](Self::iter) blocks for each message, [`stream`](Self::stream) awaits each; the subscription is a stream itself, too.
+/// - [`recv`](Self::recv) receives one message: `.recv().wait()` blocks, `.recv().await` suspends
+///   the task.
+/// - [`iter`](Self::iter) blocks for each message, [`stream`](Self::stream) awaits each; the
+///   subscription is a stream itself, too.
 ///
-/// Messages come in the order in which each publisher published them on each topic. Dropping the subscription ends it; another subscription with the same
-/// pattern is not affected. A subscription does not keep its router alive: when the router is gone, it ends.
+/// Messages come in the order in which each publisher published them on each topic. Dropping the
+/// subscription ends it; another subscription with the same pattern is not affected. A subscription
+/// does not keep its router alive: when the router is gone, it ends.
 ///
 /// ```
 /// # use ump_router::{Message, Router};
@@ -105,12 +109,14 @@ impl<M: Message> Subscription<M> {
     /// Returns the next message, if it is in the queue already.
     ///
     /// # Errors
-    /// See [`RecvError`]. After [`Missed`](RecvError::Missed) the subscription goes on; it has ended after the other ones.
+    /// See [`RecvError`]. After [`Missed`](RecvError::Missed) the subscription goes on; it has
+    /// ended after the other ones.
     pub fn try_recv(&mut self) -> Result<Option<Received<M>>, RecvError> {
         self.queue.try_pop()
     }
 
-    /// Polls for a message. If there is none, the task is woken when one comes, or when the subscription ends.
+    /// Polls for a message. If there is none, the task is woken when one comes, or when the
+    /// subscription ends.
     ///
     /// Of two tasks that poll, only the later one is woken.
     pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Received<M>, RecvError>> {
@@ -120,8 +126,8 @@ impl<M: Message> Subscription<M> {
 
     /// Returns an iterator over the messages, which blocks for each.
     ///
-    /// It ends when the router is closed. [`Missed`](RecvError::Missed) is an item, after which it goes on;
-    /// [`Disconnected`](RecvError::Disconnected) is the last item.
+    /// It ends when the router is closed. [`Missed`](RecvError::Missed) is an item, after which it
+    /// goes on; [`Disconnected`](RecvError::Disconnected) is the last item.
     #[must_use = "iterators are lazy"]
     pub fn iter(&mut self) -> Iter<'_, M> {
         Iter(self)
@@ -176,7 +182,8 @@ impl<M: Message> Recv<'_, M> {
     /// Blocks until there is a message.
     ///
     /// # Errors
-    /// See [`RecvError`]. After [`Missed`](RecvError::Missed) the subscription goes on; it has ended after the other ones.
+    /// See [`RecvError`]. After [`Missed`](RecvError::Missed) the subscription goes on; it has
+    /// ended after the other ones.
     pub fn wait(self) -> Result<Received<M>, RecvError> {
         loop {
             if let Some(received) = self.wait_until(None)? {
@@ -185,7 +192,8 @@ impl<M: Message> Recv<'_, M> {
         }
     }
 
-    /// Blocks until there is a message, or for `timeout` at most. Returns `None` when the time is over.
+    /// Blocks until there is a message, or for `timeout` at most. Returns `None` when the time is
+    /// over.
     ///
     /// # Errors
     /// As [`wait`](Self::wait).
@@ -194,7 +202,8 @@ impl<M: Message> Recv<'_, M> {
         self.wait_until(deadline)
     }
 
-    /// Blocks until there is a message, or until `deadline` by the router's clock. Returns `None` after the deadline.
+    /// Blocks until there is a message, or until `deadline` by the router's clock. Returns `None`
+    /// after the deadline.
     ///
     /// # Errors
     /// As [`wait`](Self::wait).

@@ -1,4 +1,5 @@
-//! A map from types to values: each is added once, stays as long as the map, and is found without a lock.
+//! A map from types to values: each is added once, stays as long as the map, and is found without a
+//! lock.
 //!
 //! ```text
 //!   buckets  0 ──► node ──► node        a list only grows, at its end,

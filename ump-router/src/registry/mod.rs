@@ -1,6 +1,7 @@
 //! The types of messages and requests in use on a router, each with its prefix.
 //!
-//! The first use of a type registers it, if its prefix keeps it apart from all others. From then on it is found without a lock.
+//! The first use of a type registers it, if its prefix keeps it apart from all others. From then on
+//! it is found without a lock.
 
 mod by_type;
 mod prefixes;

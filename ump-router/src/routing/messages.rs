@@ -6,11 +6,13 @@ use ump::Executed;
 
 use crate::topic::{Pattern, Topic};
 
-/// Identifies a peer: this process, or the other end of a link. From [`Core::connect`](super::Core::connect).
+/// Identifies a peer: this process, or the other end of a link. From
+/// [`Core::connect`](super::Core::connect).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PeerId(pub(super) u64);
 
-/// Identifies a subscription or a request of a peer. The peer chooses it, different from those that it has in use.
+/// Identifies a subscription or a request of a peer. The peer chooses it, different from those that
+/// it has in use.
 pub type LocalId = u64;
 
 /// Identifies a request that was assigned to a server. The core chooses it.
@@ -22,7 +24,8 @@ pub struct RequestId(pub(super) u64);
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Input<M> {
-    /// Subscribes to the messages whose topics match a pattern. There is no answer: every message that is published after it is delivered.
+    /// Subscribes to the messages whose topics match a pattern. There is no answer: every message
+    /// that is published after it is delivered.
     Subscribe {
         /// The peer's id for the subscription.
         local_id: LocalId,
@@ -41,14 +44,16 @@ pub enum Input<M> {
         /// The message.
         message: M,
     },
-    /// Asks to serve a topic. The answer is [`Output::Serving`], [`Output::StandingBy`] or [`Output::Taken`].
+    /// Asks to serve a topic. The answer is [`Output::Serving`], [`Output::StandingBy`] or
+    /// [`Output::Taken`].
     Serve {
         /// The topic.
         topic: Topic,
         /// Whether to stand by if the topic is taken.
         stand_by: bool,
     },
-    /// Stops serving a topic, or standing by. Before, the peer should [return](Self::Return) the requests that it has not executed.
+    /// Stops serving a topic, or standing by. Before, the peer should [return](Self::Return) the
+    /// requests that it has not executed.
     Leave {
         /// The topic.
         topic: Topic,
@@ -66,7 +71,8 @@ pub enum Input<M> {
         /// Whether to wait for a server if the topic has none.
         wait_for_server: bool,
     },
-    /// Cancels a request. It has no outcome then, unless that is [in the outputs](super::Core::poll_output) already; so the id should not be used again
+    /// Cancels a request. It has no outcome then, unless that is
+    /// [in the outputs](super::Core::poll_output) already; so the id should not be used again
     /// before the peer knows.
     Cancel {
         /// The peer's id for the request.
@@ -84,7 +90,8 @@ pub enum Input<M> {
         /// The request.
         id: RequestId,
     },
-    /// Returns a request that the peer has not executed and will not execute. It goes to the next server, if there is one.
+    /// Returns a request that the peer has not executed and will not execute. It goes to the next
+    /// server, if there is one.
     Return {
         /// The request.
         id: RequestId,
@@ -166,7 +173,8 @@ pub enum Outcome<M> {
     TimedOut(Executed),
 }
 
-/// The error of an input that the protocol does not allow. It changes nothing, and no other peer notices it.
+/// The error of an input that the protocol does not allow. It changes nothing, and no other peer
+/// notices it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
@@ -184,7 +192,8 @@ pub enum Violation {
     /// The peer leaves a topic that it has not claimed, or claims a topic twice.
     #[error("the topic is not claimed, or is claimed already")]
     WrongClaim,
-    /// The request was never assigned to the peer. A request that has ended meanwhile is no violation.
+    /// The request was never assigned to the peer. A request that has ended meanwhile is no
+    /// violation.
     #[error("request {id} is not with this peer", id = .0.0)]
     WrongRequest(RequestId),
 }

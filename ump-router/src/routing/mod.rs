@@ -1,7 +1,8 @@
 //! A router without input and output: no locks, no clock, no threads.
 //!
-//! A [`Core`] connects peers: this process, and the other ends of links. Its driver passes it the inputs of peers with the time
-//! ([`handle`](Core::handle)), tells it when time has passed ([`advance`](Core::advance)), and carries its outputs to the peers
+//! A [`Core`] connects peers: this process, and the other ends of links. Its driver passes it the
+//! inputs of peers with the time ([`handle`](Core::handle)), tells it when time has passed
+//! ([`advance`](Core::advance)), and carries its outputs to the peers
 //! ([`poll_output`](Core::poll_output)). It has no other input, so every run can be repeated.
 //!
 //! ```
@@ -30,11 +31,14 @@
 //! # Guarantees
 //!
 //! - Each request of a connected peer ends in one [`Outcome`], unless the peer cancels it.
-//! - A published message reaches each peer with a matching subscription once, with the ids of all its matching subscriptions. Messages of one peer reach
-//!   each other peer in the order in which they were published.
-//! - An input that the protocol does [not allow](Violation) affects no other peer. When a peer is disconnected, its subscriptions and claims end at once;
-//!   requests that were assigned to it end, and requests that it made are cancelled.
-//! - A request that was assigned to a peer may have been executed: the core cannot tell, unless the peer [returns](Input::Return) it.
+//! - A published message reaches each peer with a matching subscription once, with the ids of all
+//!   its matching subscriptions. Messages of one peer reach each other peer in the order in which
+//!   they were published.
+//! - An input that the protocol does [not allow](Violation) affects no other peer. When a peer is
+//!   disconnected, its subscriptions and claims end at once; requests that were assigned to it end,
+//!   and requests that it made are cancelled.
+//! - A request that was assigned to a peer may have been executed: the core cannot tell, unless the
+//!   peer [returns](Input::Return) it.
 
 mod messages;
 mod pending;
@@ -291,7 +295,8 @@ impl<M> Core<M> {
         Ok(())
     }
 
-    /// Releases a claim and tells the successor. Returns whether the claim was that of the topic's server.
+    /// Releases a claim and tells the successor. Returns whether the claim was that of the topic's
+    /// server.
     fn release_claim(&mut self, peer: PeerId, topic: &Topic) -> bool {
         let left = self.claims.release(topic.as_str(), ClaimId(peer.0));
         let Some(Released {
@@ -358,7 +363,8 @@ impl<M> Core<M> {
         };
         request.state = State::Unassigned(message);
         let topic = request.topic.clone();
-        // While the same peer serves the topic the request stays unassigned, because that peer does not want it.
+        // While the same peer serves the topic the request stays unassigned, because that peer does
+        // not want it.
         if self.claims.server(topic.as_str()) != Some(&server) {
             self.assign_waiting(&topic);
         }
@@ -390,7 +396,8 @@ impl<M> Core<M> {
         true
     }
 
-    /// Assigns the unassigned requests of a topic to its server. If it has none, those that do not wait for a server end.
+    /// Assigns the unassigned requests of a topic to its server. If it has none, those that do not
+    /// wait for a server end.
     fn assign_waiting(&mut self, topic: &Topic) {
         let is_unassigned = |request: &Request<M>| {
             matches!(request.state, State::Unassigned(_)) && request.topic == *topic

@@ -9,7 +9,8 @@
 //!
 //! # Invariants
 //!
-//! 1. Each request has two ids, its owner's and the core's. Both find it until it ends, and neither does after.
+//! 1. Each request has two ids, its owner's and the core's. Both find it until it ends, and neither
+//!    does after.
 //! 2. A deadline is in `deadlines` until its request ends.
 
 use std::{
@@ -106,7 +107,8 @@ impl<M> Pending<M> {
         }
     }
 
-    /// Returns the matching requests in the order in which they were made, and whether each waits for a server.
+    /// Returns the matching requests in the order in which they were made, and whether each waits
+    /// for a server.
     pub(super) fn matching(&self, matches: impl Fn(&Request<M>) -> bool) -> Vec<(RequestId, bool)> {
         let matching = self.requests.iter().filter(|(_, request)| matches(request));
         matching

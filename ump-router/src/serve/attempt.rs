@@ -10,7 +10,8 @@
 //!     └─────────────────┘
 //! ```
 //!
-//! A request that comes back from a server was not executed, so another server may have it. It is with one server at a time.
+//! A request that comes back from a server was not executed, so another server may have it. It is
+//! with one server at a time.
 
 use std::{ops::ControlFlow, panic::Location, sync::Arc, time::Instant};
 
@@ -117,7 +118,8 @@ impl<P: RequestMessage> Attempt<P> {
         }
     }
 
-    /// Returns the request to the server that was found, unless it has left. The request owns its client, so that it can be stored.
+    /// Returns the request to the server that was found, unless it has left. The request owns its
+    /// client, so that it can be stored.
     pub(super) fn request_owned(&mut self) -> Option<ChannelRequest<'static, P>> {
         let Target::Server(serving) = &self.target else {
             return None;
@@ -146,7 +148,8 @@ impl<P: RequestMessage> Attempt<P> {
         }
     }
 
-    /// The server left before it took the request: continues with its successor, or waits for one if the request does.
+    /// The server left before it took the request: continues with its successor, or waits for one
+    /// if the request does.
     #[cold]
     fn redirect(&mut self, message: P) -> ControlFlow<RequestResult<P>> {
         let Some(next) = self.target.successor(self.options.waits_for_server) else {

@@ -2,7 +2,8 @@
 
 use crate::topic::Topic;
 
-/// A request as the server of its topic receives it: the message, and the topic that it was made on.
+/// A request as the server of its topic receives it: the message, and the topic that it was made
+/// on.
 ///
 /// A handler of `ump-server` that serves topics handles `Call<P>`, for messages `P`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -24,29 +24,33 @@ pub struct ServeOptions {
 }
 
 impl ServeOptions {
-    /// Creates the default options: an unbounded queue, and an error if the topic has a server already.
+    /// Creates the default options: an unbounded queue, and an error if the topic has a server
+    /// already.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Bounds the queue to this number of requests in each of its two lanes; see [`ump::bounded`]. [`Router::serve_by`](crate::Router::serve_by) ignores
-    /// it, because its channel exists already.
+    /// Bounds the queue to this number of requests in each of its two lanes; see [`ump::bounded`].
+    /// [`Router::serve_by`](crate::Router::serve_by) ignores it, because its channel exists
+    /// already.
     pub fn capacity(mut self, requests: usize) -> Self {
         self.capacity = Some(requests);
         self
     }
 
-    /// If the topic has a server already, stands by: serves once the server and all standbys that came before have left.
+    /// If the topic has a server already, stands by: serves once the server and all standbys that
+    /// came before have left.
     pub fn standby(mut self) -> Self {
         self.is_standby = true;
         self
     }
 }
 
-/// The right to serve a topic. From [`Router::serve_by`](crate::Router::serve_by); a [`Server`](crate::Server) has one, too.
+/// The right to serve a topic. From [`Router::serve_by`](crate::Router::serve_by); a
+/// [`Server`](crate::Server) has one, too.
 ///
-/// It ends when it is dropped, when its server ends, or when the router is closed. Then the first standby serves the topic, if there is one. The server
-/// keeps the requests that are in its queue.
+/// It ends when it is dropped, when its server ends, or when the router is closed. Then the first
+/// standby serves the topic, if there is one. The server keeps the requests that are in its queue.
 #[must_use = "the topic is not served any more when this is dropped"]
 pub struct Claim {
     table: Weak<dyn ClaimTable>,
@@ -74,7 +78,8 @@ impl Claim {
 
     /// Returns whether requests on the topic come to this server now.
     ///
-    /// If not, it stands by, or the claim has ended: the router was closed, or the server ended or was [closed](ump::Server::close).
+    /// If not, it stands by, or the claim has ended: the router was closed, or the server ended or
+    /// was [closed](ump::Server::close).
     #[must_use]
     pub fn is_serving(&self) -> bool {
         self.role() == Some(Role::Serving)

@@ -8,7 +8,8 @@
 //!    └───────────────────────► Retrying ────────────────► the outcome
 //! ```
 //!
-//! A request that is sent at once is stored in this future: nothing is allocated for it. A request that retries, or waits for a server, is in a box.
+//! A request that is sent at once is stored in this future: nothing is allocated for it. A request
+//! that retries, or waits for a server, is in a box.
 
 use std::{
     fmt,

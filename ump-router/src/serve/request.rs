@@ -14,16 +14,18 @@ use super::{
 };
 use crate::{error::RequestError, protocol::RequestMessage};
 
-/// A request to the server of a topic: choose the options, then call [`wait`](Self::wait) or `.await` it. From
-/// [`Router::request`](crate::Router::request).
+/// A request to the server of a topic: choose the options, then call [`wait`](Self::wait) or
+/// `.await` it. From [`Router::request`](crate::Router::request).
 ///
-/// If the server leaves before it takes the request, and a standby follows, the request goes to that one. It is never executed twice.
+/// If the server leaves before it takes the request, and a standby follows, the request goes to
+/// that one. It is never executed twice.
 ///
-/// While it is neither made nor dropped, it keeps the channel of the server that it found [alive](crate::Router::close).
+/// While it is neither made nor dropped, it keeps the channel of the server that it found
+/// [alive](crate::Router::close).
 ///
 /// # Cancel safety
-/// If the future is dropped while the request is in a queue, the request is never executed. If a handler has it, the handler can see that its
-/// caller is gone.
+/// If the future is dropped while the request is in a queue, the request is never executed. If a
+/// handler has it, the handler can see that its caller is gone.
 #[must_use = "nothing is sent before `wait` or `.await`"]
 pub struct Request<P: RequestMessage>(Attempt<P>);
 
@@ -42,8 +44,8 @@ impl<P: RequestMessage> Request<P> {
 
     /// Sets the deadline; see [`ump::Request::deadline`].
     ///
-    /// The deadline is by the clock of the server's channel. That is the router's clock, except for a channel that was passed to
-    /// [`Router::serve_by`](crate::Router::serve_by).
+    /// The deadline is by the clock of the server's channel. That is the router's clock, except for
+    /// a channel that was passed to [`Router::serve_by`](crate::Router::serve_by).
     pub fn deadline(mut self, deadline: Instant) -> Self {
         self.0.options.deadline = Some(deadline);
         self
@@ -55,14 +57,15 @@ impl<P: RequestMessage> Request<P> {
         self
     }
 
-    /// Does not wait for room in the server's queue: if it is full, the request ends at once; see [`ump::Request::if_room`].
+    /// Does not wait for room in the server's queue: if it is full, the request ends at once; see
+    /// [`ump::Request::if_room`].
     pub fn if_room(mut self) -> Self {
         self.0.options.if_room = true;
         self
     }
 
-    /// Waits for a server if the topic has none, until the deadline if there is one. Without this option the request ends at once with
-    /// [`RequestError::NoServer`].
+    /// Waits for a server if the topic has none, until the deadline if there is one. Without this
+    /// option the request ends at once with [`RequestError::NoServer`].
     pub fn wait_for_server(mut self) -> Self {
         self.0.options.waits_for_server = true;
         self

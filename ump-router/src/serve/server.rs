@@ -15,12 +15,16 @@ use crate::{protocol::RequestMessage, topic::Topic};
 type ChannelServer<P> =
     ump::Server<Call<P>, <P as RequestMessage>::Reply, <P as RequestMessage>::Error>;
 
-/// Serves a topic: receives the requests that are made on it. From [`Router::serve`](crate::Router::serve).
+/// Serves a topic: receives the requests that are made on it. From
+/// [`Router::serve`](crate::Router::serve).
 ///
-/// It derefs to the [`ump::Server`] of its channel and is used like one: [`wait`](ump::Server::wait) blocks, [`iter`](ump::Server::iter) and
-/// [`stream`](ump::Server::stream) return many requests. Each [`Call`] has the topic that it was made on.
+/// It derefs to the [`ump::Server`] of its channel and is used like one:
+/// [`wait`](ump::Server::wait) blocks, [`iter`](ump::Server::iter) and
+/// [`stream`](ump::Server::stream) return many requests. Each [`Call`] has the topic that it was
+/// made on.
 ///
-/// When the server is dropped, the first standby serves the topic, if there is one. Requests in the dropped server's queue end at once, unexecuted.
+/// When the server is dropped, the first standby serves the topic, if there is one. Requests in the
+/// dropped server's queue end at once, unexecuted.
 ///
 /// ```
 /// # use ump_router::{RequestMessage, Router};

@@ -11,7 +11,8 @@ use crate::{
     topic::{Pattern, full_name::full_name},
 };
 
-/// The state of the server of a topic, or of a standby. From [`Router::servers`](crate::Router::servers).
+/// The state of the server of a topic, or of a standby. From
+/// [`Router::servers`](crate::Router::servers).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]

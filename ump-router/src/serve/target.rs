@@ -60,7 +60,8 @@ impl<P: RequestMessage> Target<P> {
         }
     }
 
-    /// The target after a server has ended: its successor, or the topic if the request waits for a server.
+    /// The target after a server has ended: its successor, or the topic if the request waits for a
+    /// server.
     pub(super) fn successor(&self, waits: bool) -> Option<Self> {
         let Self::Server(serving) = self else {
             return None;

@@ -31,7 +31,8 @@ pub struct TopicError {
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum TopicErrorKind {
-    /// A fragment is empty: there is no text before the first slash, after the last one, or between two.
+    /// A fragment is empty: there is no text before the first slash, after the last one, or between
+    /// two.
     EmptyFragment,
     /// This character is not allowed: it is one of `$ ? #`, white space, or a control character.
     Character(char),
@@ -39,10 +40,11 @@ pub enum TopicErrorKind {
     PartOfFragment,
     /// A topic contains a wildcard.
     Wildcard,
-    /// The text has more bytes than this limit: [`Topic::MAX_LENGTH`](super::Topic::MAX_LENGTH), or with a wildcard
-    /// [`Pattern::MAX_LENGTH`](super::Pattern::MAX_LENGTH).
+    /// The text has more bytes than this limit: [`Topic::MAX_LENGTH`](super::Topic::MAX_LENGTH), or
+    /// with a wildcard [`Pattern::MAX_LENGTH`](super::Pattern::MAX_LENGTH).
     TooLong(usize),
-    /// The text has more fragments than this limit: [`Topic::MAX_FRAGMENTS`](super::Topic::MAX_FRAGMENTS), or with a wildcard
+    /// The text has more fragments than this limit:
+    /// [`Topic::MAX_FRAGMENTS`](super::Topic::MAX_FRAGMENTS), or with a wildcard
     /// [`Pattern::MAX_FRAGMENTS`](super::Pattern::MAX_FRAGMENTS).
     TooManyFragments(usize),
 }
@@ -72,7 +74,8 @@ impl TopicError {
         self.kind
     }
 
-    /// Returns the position of the error, in bytes: the length of the text if something is missing at its end.
+    /// Returns the position of the error, in bytes: the length of the text if something is missing
+    /// at its end.
     #[must_use]
     pub fn position(&self) -> usize {
         self.position

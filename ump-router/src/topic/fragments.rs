@@ -2,7 +2,8 @@
 
 use std::iter::FusedIterator;
 
-/// An iterator over the fragments of a [`Topic`](super::Topic) or a [`Pattern`](super::Pattern), from either end.
+/// An iterator over the fragments of a [`Topic`](super::Topic) or a [`Pattern`](super::Pattern),
+/// from either end.
 #[derive(Clone, Debug)]
 pub struct Fragments<'a> {
     /// The remaining text, without the slashes at its ends.

@@ -2,7 +2,8 @@
 
 use super::{error::TopicError, name::Topic, pattern::Pattern};
 
-/// Converts into a [`Topic`]: from text, which is validated, or from a `Topic`, which is not validated again.
+/// Converts into a [`Topic`]: from text, which is validated, or from a `Topic`, which is not
+/// validated again.
 ///
 /// Implemented for `&str`, `String`, `&String`, `Topic` and `&Topic`, and for nothing else.
 pub trait IntoTopic: sealed::Topic {
@@ -13,9 +14,11 @@ pub trait IntoTopic: sealed::Topic {
     fn into_topic(self) -> Result<Topic, TopicError>;
 }
 
-/// Converts into a [`Pattern`]: from text, which is validated, or from a `Pattern` or a [`Topic`], which are not validated again.
+/// Converts into a [`Pattern`]: from text, which is validated, or from a `Pattern` or a [`Topic`],
+/// which are not validated again.
 ///
-/// Implemented for `&str`, `String`, `&String`, `Topic`, `&Topic`, `Pattern` and `&Pattern`, and for nothing else.
+/// Implemented for `&str`, `String`, `&String`, `Topic`, `&Topic`, `Pattern` and `&Pattern`, and
+/// for nothing else.
 pub trait IntoPattern: sealed::Pattern {
     /// Converts into a pattern.
     ///

@@ -8,8 +8,9 @@ use super::{
 
 /// Returns whether there is a topic that both patterns match.
 ///
-/// It reads the one from left to right, and keeps the set of positions in the other that the fragments so far can lead to. Each fragment of the one is compared
-/// with each of the other at most once.
+/// It reads the one from left to right, and keeps the set of positions in the other that the
+/// fragments so far can lead to. Each fragment of the one is compared with each of the other at
+/// most once.
 pub(super) fn intersect(one: &str, other: &str) -> bool {
     let length = Fragments::of(other).count();
     let mut reached = past_deep(Positions::FIRST, other);
@@ -43,7 +44,8 @@ fn step(reached: Positions, fragment: &str, other: &str) -> Positions {
     next
 }
 
-/// Adds the positions after `**`, which can match no fragment. (In canonical form no other wildcard follows it.)
+/// Adds the positions after `**`, which can match no fragment. (In canonical form no other wildcard
+/// follows it.)
 fn past_deep(mut reached: Positions, pattern: &str) -> Positions {
     for (at, fragment) in Fragments::of(pattern).enumerate() {
         if fragment == DEEP && reached.contains(at) {
@@ -58,8 +60,8 @@ const ANY: &str = "x";
 
 /// Returns one of the shortest topics that both patterns match.
 ///
-/// By dynamic programming: for each pair of positions, from the last to the first, it finds the number of fragments to the end and the best next move; then
-/// it makes the moves.
+/// By dynamic programming: for each pair of positions, from the last to the first, it finds the
+/// number of fragments to the end and the best next move; then it makes the moves.
 pub(super) fn common(one: &str, other: &str) -> Option<String> {
     let one: Vec<&str> = Fragments::of(one).collect();
     let other: Vec<&str> = Fragments::of(other).collect();
@@ -106,7 +108,8 @@ impl<'a> Move<'a> {
         Self { one, other, name }
     }
 
-    /// Returns the possible moves at the next fragments. `**` ends, or matches the fragment of the other.
+    /// Returns the possible moves at the next fragments. `**` ends, or matches the fragment of the
+    /// other.
     fn all(one: Option<&'a str>, other: Option<&'a str>) -> [Option<Self>; 2] {
         let named = |name| Some(if name == STAR { ANY } else { name });
         match (one, other) {

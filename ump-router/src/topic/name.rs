@@ -12,11 +12,12 @@ use super::{
 
 /// A concrete name: fragments joined by slashes.
 ///
-/// A fragment is any text without white space, control characters and `/ * $ ? #`. The empty topic, whose text is `""`, has no fragments; it is the
-/// [`default`](Topic::default).
+/// A fragment is any text without white space, control characters and `/ * $ ? #`. The empty topic,
+/// whose text is `""`, has no fragments; it is the [`default`](Topic::default).
 ///
-/// The text is validated once. A clone does not allocate: a text of up to 23 bytes is stored inline, a longer one is shared. A topic compares, hashes and prints
-/// as its text, so that a map with topics as keys can be searched by a `&str`.
+/// The text is validated once. A clone does not allocate: a text of up to 23 bytes is stored
+/// inline, a longer one is shared. A topic compares, hashes and prints as its text, so that a map
+/// with topics as keys can be searched by a `&str`.
 ///
 /// ```
 /// use std::collections::HashMap;

@@ -13,7 +13,8 @@ use smol_str::SmolStr;
 
 use super::{error::TopicError, fragments::Fragments, grammar, matching, name::Topic};
 
-/// A pattern that matches topics: `*` stands for exactly one fragment, and `**` for any number of them, also zero.
+/// A pattern that matches topics: `*` stands for exactly one fragment, and `**` for any number of
+/// them, also zero.
 ///
 /// | pattern | matches | does not match |
 /// |---|---|---|
@@ -25,8 +26,9 @@ use super::{error::TopicError, fragments::Fragments, grammar, matching, name::To
 ///
 /// A wildcard is a whole fragment: `a*` is an error.
 ///
-/// A pattern is stored in canonical form: in a row of wildcards `**` comes last, and once, so that `a/**/*` becomes `a/*/**`. Two patterns are equal
-/// exactly if they match the same topics. They compare, hash and print as their canonical text.
+/// A pattern is stored in canonical form: in a row of wildcards `**` comes last, and once, so that
+/// `a/**/*` becomes `a/*/**`. Two patterns are equal exactly if they match the same topics. They
+/// compare, hash and print as their canonical text.
 ///
 /// The text is validated once. A clone shares it and does not allocate.
 ///
@@ -50,9 +52,11 @@ enum Kind {
 }
 
 impl Pattern {
-    /// The maximum length of a pattern with wildcards, in bytes. (A pattern without wildcards is a topic, with the limits of topics.)
+    /// The maximum length of a pattern with wildcards, in bytes. (A pattern without wildcards is a
+    /// topic, with the limits of topics.)
     ///
-    /// With this and [`MAX_FRAGMENTS`](Self::MAX_FRAGMENTS), two patterns that intersect have a common topic within the limits of topics.
+    /// With this and [`MAX_FRAGMENTS`](Self::MAX_FRAGMENTS), two patterns that intersect have a
+    /// common topic within the limits of topics.
     pub const MAX_LENGTH: usize = grammar::MAX_PATTERN_LENGTH;
 
     /// The maximum number of fragments of a pattern with wildcards.
@@ -90,7 +94,8 @@ impl Pattern {
 
     /// Returns whether the pattern matches a topic.
     ///
-    /// It takes a time at most proportional to the product of the two numbers of fragments, and allocates nothing.
+    /// It takes a time at most proportional to the product of the two numbers of fragments, and
+    /// allocates nothing.
     #[must_use]
     pub fn matches(&self, topic: &Topic) -> bool {
         match &self.0 {
@@ -101,7 +106,8 @@ impl Pattern {
 
     /// Returns whether there is a topic that both patterns match.
     ///
-    /// It is exact and symmetric. It takes a time at most proportional to the product of the two numbers of fragments, and allocates nothing.
+    /// It is exact and symmetric. It takes a time at most proportional to the product of the two
+    /// numbers of fragments, and allocates nothing.
     #[must_use]
     pub fn intersects(&self, other: &Self) -> bool {
         match (self.as_topic(), other.as_topic()) {
@@ -110,9 +116,11 @@ impl Pattern {
         }
     }
 
-    /// Returns a topic that both patterns match, or `None` if they do not [intersect](Self::intersects).
+    /// Returns a topic that both patterns match, or `None` if they do not
+    /// [intersect](Self::intersects).
     ///
-    /// It explains why two patterns intersect. It is one of the topics with the fewest fragments; a fragment that neither pattern names is `x`.
+    /// It explains why two patterns intersect. It is one of the topics with the fewest fragments; a
+    /// fragment that neither pattern names is `x`.
     ///
     /// ```
     /// use ump_router::{Pattern, Topic};

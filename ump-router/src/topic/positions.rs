@@ -1,8 +1,10 @@
 //! Sets of positions in a pattern.
 //!
-//! A pattern is a nondeterministic automaton whose states are the *positions* between its fragments: position `p` means that the first `p` fragments are
-//! matched. Because `**` can match any number of fragments, several positions are possible at a time. They are the bits of a word, so that one step advances
-//! all of them: bit-parallel simulation (Baeza-Yates and Gonnet, 1992; Navarro and Raffinot, 2002).
+//! A pattern is a nondeterministic automaton whose states are the *positions* between its
+//! fragments: position `p` means that the first `p` fragments are matched. Because `**` can match
+//! any number of fragments, several positions are possible at a time. They are the bits of a word,
+//! so that one step advances all of them: bit-parallel simulation (Baeza-Yates and Gonnet, 1992;
+//! Navarro and Raffinot, 2002).
 
 use super::grammar::MAX_TOPIC_FRAGMENTS;
 

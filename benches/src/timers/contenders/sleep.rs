@@ -1,4 +1,5 @@
-//! `tokio::time::sleep_until`, polled once: a hierarchical wheel with a tick of a millisecond, in the runtime.
+//! `tokio::time::sleep_until`, polled once: a hierarchical wheel with a tick of a millisecond, in
+//! the runtime.
 
 use std::{
     pin::Pin,

@@ -1,7 +1,10 @@
-//! A hierarchical timing wheel (Varghese and Lauck, 1987) with exact deadlines: what `ump-server` could have instead of its heap.
+//! A hierarchical timing wheel (Varghese and Lauck, 1987) with exact deadlines: what `ump-server`
+//! could have instead of its heap.
 //!
-//! Slots of a level are 64 times as wide as those of the level below. A bit set has the occupied slots, and the timers of a slot are linked. Timers that are due
-//! within the present tick, of a millisecond, are in a heap. Each slot has its earliest deadline, so nothing wakes up for a cascade. It has the same lock.
+//! Slots of a level are 64 times as wide as those of the level below. A bit set has the occupied
+//! slots, and the timers of a slot are linked. Timers that are due within the present tick, of a
+//! millisecond, are in a heap. Each slot has its earliest deadline, so nothing wakes up for a
+//! cascade. It has the same lock.
 
 use std::{cmp::Reverse, collections::BinaryHeap, mem};
 

@@ -13,12 +13,16 @@
 //!
 //! # Invariants
 //!
-//! 1. `entries.len() <= capacity`. A gap takes no room: it is a number stored with the message that comes after it, or after the last one.
-//! 2. While the subscriber sleeps, its waker is stored. Whoever takes the waker out wakes it. The subscriber looks again after it has stored it.
-//! 3. While a publisher waits, there is no room: whoever makes room fills it under the same lock. So no message overtakes one that waits, no message
-//!    depends on a woken publisher that never runs, and a gap, which needs a full queue, never comes to a sleeping subscriber.
+//! 1. `entries.len() <= capacity`. A gap takes no room: it is a number stored with the message that
+//!    comes after it, or after the last one.
+//! 2. While the subscriber sleeps, its waker is stored. Whoever takes the waker out wakes it. The
+//!    subscriber looks again after it has stored it.
+//! 3. While a publisher waits, there is no room: whoever makes room fills it under the same lock.
+//!    So no message overtakes one that waits, no message depends on a woken publisher that never
+//!    runs, and a gap, which needs a full queue, never comes to a sleeping subscriber.
 //! 4. When the queue has ended, no publisher waits.
-//! 5. No user code runs under the lock: wakers are cloned before, woken and dropped after; messages are dropped after.
+//! 5. No user code runs under the lock: wakers are cloned before, woken and dropped after; messages
+//!    are dropped after.
 
 mod entry;
 mod state;
@@ -120,7 +124,8 @@ impl<M> Queue<M> {
         }
     }
 
-    /// Puts a message into the queue, or does what the policy says. `deferred` gets what is to be woken and dropped.
+    /// Puts a message into the queue, or does what the policy says. `deferred` gets what is to be
+    /// woken and dropped.
     pub(super) fn push(
         &self,
         message: &Received<M>,
@@ -162,7 +167,8 @@ impl<M> Queue<M> {
         PushOutcome::Queued
     }
 
-    /// Is ready when a publisher does not wait any more. [`stop_waiting`](Self::stop_waiting) tells the outcome.
+    /// Is ready when a publisher does not wait any more. [`stop_waiting`](Self::stop_waiting) tells
+    /// the outcome.
     pub(super) fn poll_waiter(&self, waiter: WaiterKey, cx: &mut Context<'_>) -> Poll<()> {
         let waker = cx.waker().clone();
         let mut state = self.state.lock();
@@ -176,7 +182,8 @@ impl<M> Queue<M> {
         Poll::Pending
     }
 
-    /// Ends the wait of a publisher and returns the outcome. If its message waits still, it is missed.
+    /// Ends the wait of a publisher and returns the outcome. If its message waits still, it is
+    /// missed.
     pub(super) fn stop_waiting(
         &self,
         waiter: WaiterKey,
@@ -237,7 +244,8 @@ impl<M> Queue<M> {
         catch_user_panic(|| drop(waker));
     }
 
-    /// Ends the queue: it accepts nothing more. Its entries can be received still, unless the subscription was dropped.
+    /// Ends the queue: it accepts nothing more. Its entries can be received still, unless the
+    /// subscription was dropped.
     pub(super) fn end(&self, end: End, deferred: &mut Deferred<M>) {
         let mut state = self.state.lock();
         if let End::Dropped = end {

@@ -1,10 +1,12 @@
-//! Where in a queue the message of each topic is, for the policy [`Latest`](crate::WhenFull::Latest).
+//! Where in a queue the message of each topic is, for the policy
+//! [`Latest`](crate::WhenFull::Latest).
 
 use std::collections::HashMap;
 
 use crate::{publish::received::Received, topic::Pattern};
 
-/// Positions by topic. Entries are numbered from the beginning of the subscription, so that removing the first one changes no number.
+/// Positions by topic. Entries are numbered from the beginning of the subscription, so that
+/// removing the first one changes no number.
 #[derive(Default)]
 pub(super) struct TopicPositions {
     /// The number of the first entry in the queue.

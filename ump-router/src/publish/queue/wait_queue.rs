@@ -1,4 +1,5 @@
-//! Publishers that wait for room in a queue, in the order in which they came, each with its message.
+//! Publishers that wait for room in a queue, in the order in which they came, each with its
+//! message.
 //!
 //! ```text
 //!    push               admit_first
@@ -11,9 +12,11 @@
 //!
 //! # Invariants
 //!
-//! 1. Waiters are numbered in the order in which they come, and admitted from the front. So a waiter that is gone, and was not removed by its own
-//!    publisher, was admitted if its number is below `refused_from`, and refused otherwise. Finding that out needs no waker.
-//! 2. The waker of a sleeping publisher is stored with its waiter. Whoever admits or refuses the waiter wakes it, after the lock is released.
+//! 1. Waiters are numbered in the order in which they come, and admitted from the front. So a
+//!    waiter that is gone, and was not removed by its own publisher, was admitted if its number is
+//!    below `refused_from`, and refused otherwise. Finding that out needs no waker.
+//! 2. The waker of a sleeping publisher is stored with its waiter. Whoever admits or refuses the
+//!    waiter wakes it, after the lock is released.
 //! 3. A gap keeps its place: it is a number stored with the message that comes after it.
 
 use std::{collections::BTreeMap, task::Waker};
@@ -71,8 +74,9 @@ impl<M> WaitQueue<M> {
         Some((entry, waker))
     }
 
-    /// Removes a waiter whose publisher stops waiting. Its message is missed: the gap is noted with the next waiter, or else in `after`, which counts what
-    /// is missing after all waiters. The waker is not to be woken, but dropped after the lock is released.
+    /// Removes a waiter whose publisher stops waiting. Its message is missed: the gap is noted with
+    /// the next waiter, or else in `after`, which counts what is missing after all waiters. The
+    /// waker is not to be woken, but dropped after the lock is released.
     pub(super) fn remove(
         &mut self,
         WaiterKey(number): WaiterKey,
@@ -84,12 +88,14 @@ impl<M> WaitQueue<M> {
         Some((entry.message, waker))
     }
 
-    /// Returns whether a waiter that is gone, and was not removed, was admitted. Otherwise it was refused.
+    /// Returns whether a waiter that is gone, and was not removed, was admitted. Otherwise it was
+    /// refused.
     pub(super) fn was_admitted(&self, WaiterKey(number): WaiterKey) -> bool {
         number < self.refused_from
     }
 
-    /// Refuses all waiters, and all that would come later. The gaps between them are added to `after`, which counts what is missing after the last entry.
+    /// Refuses all waiters, and all that would come later. The gaps between them are added to
+    /// `after`, which counts what is missing after the last entry.
     pub(super) fn refuse_all(
         &mut self,
         after: &mut u64,

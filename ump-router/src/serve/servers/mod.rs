@@ -142,7 +142,8 @@ impl<P: RequestMessage> Servers<P> {
         self.state.read().is_closed
     }
 
-    /// Releases the claim of a server that has ended, if its waker was not woken yet. Then the first standby serves.
+    /// Releases the claim of a server that has ended, if its waker was not woken yet. Then the
+    /// first standby serves.
     pub(super) fn release_if_ended(&self, serving: &Serving<P>) {
         if serving.client.is_closed() {
             self.release(&serving.topic, serving.id);
@@ -168,7 +169,8 @@ impl<P: RequestMessage> Servers<P> {
         }
     }
 
-    /// Releases a claim, and announces that and its successor. The result is to be dropped after the lock is released: its drop may wake a server.
+    /// Releases a claim, and announces that and its successor. The result is to be dropped after
+    /// the lock is released: its drop may wake a server.
     fn release_in(
         &self,
         state: &mut State<P>,
@@ -188,7 +190,8 @@ impl<P: RequestMessage> Servers<P> {
         Some(released)
     }
 
-    /// Wakes all requests that wait for a server. Each looks its topic up again. No lock may be held.
+    /// Wakes all requests that wait for a server. Each looks its topic up again. No lock may be
+    /// held.
     fn notify_server_arrived(&self) {
         self.server_arrived.notify_waiters().wake_all();
     }

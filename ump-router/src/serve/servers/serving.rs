@@ -59,7 +59,8 @@ impl<P: RequestMessage> Serving<P> {
 
     /// Returns whether its claim has ended, for requests that found it before.
     pub(in crate::serve) fn has_left(&self) -> bool {
-        // ORDERING: relaxed. It reads what `mark_left` stores, and no other memory is read because of it: the table is looked up under its lock.
+        // ORDERING: relaxed. It reads what `mark_left` stores, and no other memory is read because
+        // of it: the table is looked up under its lock.
         self.has_left.load(Ordering::Relaxed)
     }
 }
