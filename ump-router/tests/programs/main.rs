@@ -4,8 +4,8 @@
 //!
 //! `PROPTEST_CASES=100000 cargo test --release -p ump-router --test programs` runs more programs.
 
-mod bell;
 mod check;
+mod counting_waker;
 mod name;
 mod program;
 mod publishing;

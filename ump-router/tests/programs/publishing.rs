@@ -18,7 +18,7 @@ use ump_router::{
 
 use crate::{
     Changes,
-    bell::Bell,
+    counting_waker::CountingWaker,
     name::Name,
     one_of,
     queue::{Pushed, Queue},
@@ -47,7 +47,7 @@ pub(crate) struct Publishing {
 struct Subscriber {
     id: u32,
     real: Subscription<Number>,
-    bell: Arc<Bell>,
+    waker: Arc<CountingWaker>,
     model: Queue,
 }
 
@@ -55,7 +55,7 @@ struct Subscriber {
 struct Publisher {
     number: u32,
     real: PublishFuture<Number>,
-    bell: Arc<Bell>,
+    waker: Arc<CountingWaker>,
     counts: Counts,
     /// The subscriber whose room it waits for.
     subscriber: u32,
@@ -81,8 +81,8 @@ impl From<Published> for Counts {
     }
 }
 
-fn poll(publisher: &mut PublishFuture<Number>, bell: &Arc<Bell>) -> Poll<Counts> {
-    let waker = bell.waker();
+fn poll(publisher: &mut PublishFuture<Number>, waker: &Arc<CountingWaker>) -> Poll<Counts> {
+    let waker = waker.waker();
     let polled = Pin::new(publisher).poll(&mut Context::from_waker(&waker));
     polled.map(|published| published.unwrap().into())
 }
@@ -125,7 +125,7 @@ impl Publishing {
         let mut subscriber = Subscriber {
             id: self.next(),
             real: subscribed.unwrap(),
-            bell: Arc::default(),
+            waker: Arc::default(),
             model: Queue::new(name.clone(), capacity, policy),
         };
         let retained = self.retained.iter().filter(|(topic, _)| topic.meets(name));
@@ -194,12 +194,12 @@ impl Publishing {
             assert_eq!(Counts::from(publish.wait().unwrap()), counts);
             return;
         };
-        let (mut real, bell) = (publish.into_future(), Arc::default());
-        assert_eq!(poll(&mut real, &bell), Poll::Pending);
+        let (mut real, waker) = (publish.into_future(), Arc::default());
+        assert_eq!(poll(&mut real, &waker), Poll::Pending);
         self.publishers.push(Publisher {
             number,
             real,
-            bell,
+            waker,
             counts,
             subscriber,
             until,
@@ -236,7 +236,7 @@ impl Publishing {
         let Some(subscriber) = one_of(&mut self.subscribers, nth) else {
             return;
         };
-        let waker = subscriber.bell.waker();
+        let waker = subscriber.waker.waker();
         let real = subscriber.real.poll_recv(&mut Context::from_waker(&waker));
         let expected = subscriber.model.pop().transpose();
         subscriber.model.is_asleep |= expected.is_none();
@@ -253,7 +253,7 @@ impl Publishing {
         let Some(publisher) = one_of(&mut self.publishers, nth) else {
             return;
         };
-        let real = poll(&mut publisher.real, &publisher.bell);
+        let real = poll(&mut publisher.real, &publisher.waker);
         let mut subscribers = self.subscribers.iter_mut();
         let subscriber = subscribers.find(|subscriber| subscriber.id == publisher.subscriber);
         let expected = publisher.look(subscriber, self.now);
@@ -299,13 +299,13 @@ impl Publishing {
     pub(crate) fn check(&self) {
         let mut alive: BTreeSet<u32> = self.retained.values().copied().collect();
         for Subscriber {
-            real, bell, model, ..
+            real, waker, model, ..
         } in &self.subscribers
         {
             let entries = model.entries.iter().chain(&model.line);
             alive.extend(entries.map(|entry| entry.message));
             assert_eq!(real.len(), model.entries.len());
-            assert_eq!(bell.rings(), model.rings, "wake-ups");
+            assert_eq!(waker.wakes(), model.wakes, "wake-ups");
         }
         assert_eq!(
             Arc::strong_count(&self.alive) - 1,
@@ -323,7 +323,7 @@ impl Publishing {
             models.any(|model| model.is_in_line(number))
         };
         for publisher in &self.publishers {
-            assert!(in_line(publisher.number) || publisher.bell.rings() > 0);
+            assert!(in_line(publisher.number) || publisher.waker.wakes() > 0);
         }
     }
 

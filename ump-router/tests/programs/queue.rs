@@ -20,7 +20,7 @@ pub(crate) struct Queue {
     pub(crate) lost: u64,
     pub(crate) is_asleep: bool,
     /// How often its subscriber was woken.
-    pub(crate) rings: usize,
+    pub(crate) wakes: usize,
 }
 
 pub(crate) struct Entry {
@@ -51,7 +51,7 @@ impl Queue {
             queued: 0,
             lost: 0,
             is_asleep: false,
-            rings: 0,
+            wakes: 0,
         }
     }
 
@@ -163,6 +163,6 @@ impl Queue {
     }
 
     fn wake(&mut self) {
-        self.rings += usize::from(mem::take(&mut self.is_asleep));
+        self.wakes += usize::from(mem::take(&mut self.is_asleep));
     }
 }

@@ -12,7 +12,7 @@ use proptest::{prelude::*, sample::Index};
 use ump_router::{Error, RequestError, RequestFuture, RequestMessage, ump};
 
 use super::Serving;
-use crate::{bell::Bell, name::Name};
+use crate::{counting_waker::CountingWaker, name::Name};
 
 /// The source file of all requests.
 pub(super) const FILE: &str = file!();
@@ -73,10 +73,10 @@ pub(super) struct Pending {
     terms: Terms,
     pub(super) deadline: Option<Duration>,
     real: RequestFuture<Ask>,
-    bell: Arc<Bell>,
+    waker: Arc<CountingWaker>,
     /// How often its waker had been called when it was last polled. It was woken since if the count
     /// is higher.
-    heard: usize,
+    seen_wakes: usize,
     state: State,
 }
 
@@ -139,8 +139,8 @@ impl Serving {
             terms,
             deadline: terms.timeout.map(|timeout| self.now + timeout),
             real: request.into_future(),
-            bell: Arc::default(),
-            heard: 0,
+            waker: Arc::default(),
+            seen_wakes: 0,
             state: State::Made(self.server_of(topic)),
         });
         if begins {
@@ -340,12 +340,12 @@ impl Pending {
     }
 
     fn is_woken(&self) -> bool {
-        self.bell.rings() > self.heard
+        self.waker.wakes() > self.seen_wakes
     }
 
     fn poll(&mut self) -> Option<Outcome> {
-        self.heard = self.bell.rings();
-        let waker = self.bell.waker();
+        self.seen_wakes = self.waker.wakes();
+        let waker = self.waker.waker();
         let polled = Pin::new(&mut self.real).poll(&mut Context::from_waker(&waker));
         let error = match polled {
             Poll::Pending => return None,

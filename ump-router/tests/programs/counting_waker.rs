@@ -9,10 +9,10 @@ use std::{
 };
 
 #[derive(Default)]
-pub(crate) struct Bell(AtomicUsize);
+pub(crate) struct CountingWaker(AtomicUsize);
 
-impl Bell {
-    pub(crate) fn rings(&self) -> usize {
+impl CountingWaker {
+    pub(crate) fn wakes(&self) -> usize {
         self.0.load(Ordering::SeqCst)
     }
 
@@ -21,7 +21,7 @@ impl Bell {
     }
 }
 
-impl Wake for Bell {
+impl Wake for CountingWaker {
     fn wake(self: Arc<Self>) {
         self.0.fetch_add(1, Ordering::SeqCst);
     }
