@@ -1,28 +1,41 @@
-//! The handoff: a receiver that waits for the next request of the client that it has just served, where that client will put it.
+//! The direct handoff: a receiver waits for the next request of the client that it has just served
+//! in the slot of that client.
 //!
-//! Passing through the queue moves two or three cache lines between the two ends: that of the lock and the queue, and the slot. A client that
-//! asks, gets the reply and asks again could as well leave its next request where the last reply came from, in its slot, if somebody looks
-//! there: then one line moves, as between two threads that exchange one atomic.
+//! Passing through the queue moves two or three cache lines between the two ends: that of the lock
+//! and the queue, and the slot. A client that sends, gets the reply and sends again can leave its
+//! next request where the last reply came from, in its slot, if a receiver looks there. Then one
+//! line moves, as between two threads that exchange one atomic.
 //!
 //! # Protocol
 //!
-//! A channel has at most one handoff. It **watches** the slot of the client which was served twice in a row while nobody else asked
-//! (`ARMED` in the slot's state). Such a client [hands over](crate::slot::SlotCore::hand_over) instead of queueing, if the queue is empty.
-//! Who holds the **lease** may answer the call: a receiver that waits holds it to look at the slot without the channel's lock; whoever looks
-//! at the queue under the lock takes it in passing, if it is free, and answers after the urgent requests and before the normal ones.
+//! A channel has at most one handoff. It **watches** the slot of the client that was served twice
+//! in a row while no other client sent a request (`ARMED` in the slot's state). If the queue is
+//! empty, such a client [hands over](crate::slot::SlotCore::hand_over) its next request instead of
+//! queueing it. The holder of the **lease** may accept that request. A receiver that waits holds
+//! the lease to look at the slot without the channel's lock. A receiver that looks at the queue
+//! under the lock takes the lease in passing, if it is free, and accepts after the urgent requests
+//! and before the normal ones.
 //!
 //! # Invariants
 //!
-//! 1. *Order.* A call was made when the queue was empty, as far as its client could know: so all that happened before it has been taken, and to
-//!    take it before anything normal that is queued is right. Whoever looks at the queue looks at the handoff first.
-//! 2. *Nobody sleeps while there may be a call.* A receiver that is about to sleep hangs up, under the channel's lock, in which it registers. If
-//!    another one holds the lease, it cools the slot instead: then there is no call but one that the other will answer, since
-//!    it gives back the lease only after it has answered, or under the lock; and who gives it back there while there is a call and
-//!    somebody sleeps wakes that one. A slot is watched only if nobody sleeps.
-//! 3. Answering takes the lease; to begin to watch a slot, or to stop, takes the lease and the channel's lock. So the slot does not change
-//!    for who has either of them, and it lives while it is watched.
-//! 4. Once the channel is closed the slot that is watched stays cool and no other one is: so the last call is one that was made before.
-//! 5. A bounded channel has none: a call does not pass by the count of the queue.
+//! 1. *Order.* A request is handed over when the queue is empty, as far as its client can know. So
+//!    all requests that happened before it have been taken, and it is right to take it before any
+//!    normal request that is queued. A receiver that looks at the queue looks at the handoff first.
+//! 2. *No receiver sleeps while there may be a handed-over request.* A receiver that is about to
+//!    sleep disarms the slot, under the channel's lock, under which it registers. If another
+//!    receiver holds the lease, it sets `DISARMING` instead. Then the only handed-over request that
+//!    there may be is one that the other receiver accepts, since that one gives back the lease only
+//!    after it has accepted, or under the lock. If it gives back the lease under the lock while
+//!    there is a request and a receiver sleeps, it wakes that receiver. A slot is watched only if
+//!    no receiver sleeps.
+//! 3. Accepting takes the lease. Arming and disarming take the lease and the channel's lock. So the
+//!    watched slot does not change for a thread that has either of them, and it is alive while it
+//!    is watched (invariant 8 of the slot).
+//! 4. Once the channel is closed, the watched slot stays `DISARMING` and no other slot is armed. So
+//!    the last request that is handed over is one from before.
+//! 5. A bounded channel has no handoff, as a handed-over request is not counted with the queue.
+//! 6. A request that was handed over has no [`Entry`] until the holder of the lease accepts it, or
+//!    disarms the slot. That thread then makes the only one.
 
 use std::ptr::{self, NonNull};
 
@@ -35,35 +48,38 @@ use crate::{
     sync::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering},
 };
 
-/// So often a client has to be served in a row before its slot is armed: less than this may be chance. In a model of loom at once, so that short models
-/// get there.
+/// How often a client has to be served in a row before its slot is armed: less than this may be
+/// chance. In a model of loom the first time suffices, so that short models get there.
 const AFFINITY_THRESHOLD: u32 = if cfg!(loom) { 1 } else { 2 };
 
 pub(crate) struct DirectHandoff<S, R, E> {
-    /// Null if there is none. Written by who has the lease and the channel's lock.
+    /// The watched slot; null if there is none. Written by the thread that has the lease and the
+    /// channel's lock.
     armed_slot: AtomicPtr<Slot<S, R, E>>,
     leased: AtomicBool,
-    /// The turn of the last call that was answered. Written by who has the lease.
+    /// The parity of the last request that was accepted. Written by the holder of the lease.
     last: AtomicU32,
-    /// Calls answered without the channel's lock, and how requests ended that were made by this way. Written by who has the lease, without
-    /// locked instructions.
+    /// The number of requests accepted without the channel's lock, and how the requests ended that
+    /// were handed over. Written by the holder of the lease, without locked instructions.
     handed_over: AtomicU64,
     counters: AtomicCounters,
     /// Frees the memory of a slot that its last owner has left to the handoff.
     free: FreeSlot<S, R, E>,
 }
 
-/// Frees the memory of a slot that nobody else can reach, and that holds neither message nor outcome.
+/// Frees the memory of a slot that no other thread can reach, and that holds neither message nor
+/// outcome.
 pub(crate) type FreeSlot<S, R, E> = unsafe fn(NonNull<Slot<S, R, E>>);
 
-/// Who was served last, and how often in a row. Under the channel's lock.
+/// The slot of the client that was served last, and how often in a row it was. Under the channel's
+/// lock.
 pub(crate) struct AffinityTracker<S, R, E> {
-    /// Only compared.
+    /// An address that is only compared.
     last: *const Slot<S, R, E>,
     in_a_row: u32,
 }
 
-// SAFETY: it is just an address.
+// SAFETY: the address is only compared, never dereferenced.
 unsafe impl<S: Send, R: Send, E: Send> Send for AffinityTracker<S, R, E> {}
 
 impl<S, R, E> AffinityTracker<S, R, E> {
@@ -74,7 +90,8 @@ impl<S, R, E> AffinityTracker<S, R, E> {
         }
     }
 
-    /// Notes who was served; tells whether it looks as if the next request were to come from there.
+    /// Records which client was served. Returns whether the next request is likely to come from the
+    /// same client.
     #[inline]
     pub(crate) fn note_served(&mut self, slot: NonNull<Slot<S, R, E>>) -> bool {
         if self.last != slot.as_ptr() {
@@ -98,21 +115,27 @@ impl<S, R, E> DirectHandoff<S, R, E> {
         }
     }
 
-    /// The slot that is watched; sure only for who holds the lease or the channel's lock.
+    /// Returns the watched slot. The result is a hint unless the caller holds the lease or the
+    /// channel's lock.
     #[inline]
     fn armed_slot(&self) -> Option<NonNull<Slot<S, R, E>>> {
-        // Relaxed: a hint, or ordered by the lease or the lock.
+        // ORDERING: Relaxed. The lease and the channel's lock each order it after the store of
+        // `arm` or `disarm`, which are made under both. For any other thread it is a hint.
         NonNull::new(self.armed_slot.load(Ordering::Relaxed))
     }
 
-    /// The turn of the last call that was answered; sure only for who holds the lease.
+    /// Returns the parity of the last request that was accepted. The result is a hint unless the
+    /// caller holds the lease.
     #[inline]
     fn last(&self) -> Parity {
-        // Relaxed: ordered by the lease; to others a hint.
+        // ORDERING: Relaxed. The Acquire of `seize` orders it after the stores of former holders of
+        // the lease. For any other thread it is a hint, unless an Acquire of the slot's state came
+        // before, as in `begin_disarm`: a client hands over a request only after the one before was
+        // accepted.
         Parity(self.last.load(Ordering::Relaxed))
     }
 
-    /// Gets the lease, if there is a slot to watch and nobody has it.
+    /// Takes the lease, if there is a watched slot and no thread has the lease.
     #[inline]
     pub(crate) fn lease(&self) -> Option<Lease<'_, S, R, E>> {
         self.armed_slot()?;
@@ -120,7 +143,7 @@ impl<S, R, E> DirectHandoff<S, R, E> {
         lease.slot().is_some().then_some(lease)
     }
 
-    /// Whether there may be a call.
+    /// Returns whether a slot is watched, so that there may be a handed-over request.
     #[inline]
     pub(crate) fn is_armed(&self) -> bool {
         self.armed_slot().is_some()
@@ -129,24 +152,29 @@ impl<S, R, E> DirectHandoff<S, R, E> {
     #[inline]
     fn seize(&self) -> Option<Lease<'_, S, R, E>> {
         self.leased
-            // Acquire: pairs with the Release of the one who gave it back.
+            // ORDERING: Acquire, pairs with the Release of `Lease::drop`: the slot, `last` and the
+            // counters as the last holder left them are visible. On failure Relaxed: nothing of the
+            // handoff is read.
             .compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed)
             .is_ok()
             .then(|| Lease(self))
     }
 
-    /// Whether there is a call. To be asked under the channel's lock or with the lease.
+    /// Returns whether there is a request to accept. To be called under the channel's lock or with
+    /// the lease.
     #[inline]
     pub(crate) fn has_request(&self) -> bool {
-        // SAFETY: invariant 3.
+        // SAFETY: invariant 3: the caller has the lock or the lease, so the watched slot is alive.
         self.armed_slot()
             .is_some_and(|slot| unsafe { slot.as_ref() }.core.has_request(self.last()))
     }
 
-    /// Begins to watch the slot of a request that has just been taken, except if somebody calls where it watched before.
+    /// Arms the slot of a request that has just been taken, unless a request has been handed over
+    /// in the slot that was watched before.
     ///
     /// # Safety
-    /// Under the channel's lock. The slot's entry is in the hands of the caller of this function, and nobody sleeps.
+    /// The caller of this function has the channel's lock and the entry of the slot, and no
+    /// receiver sleeps.
     pub(crate) unsafe fn arm(
         &self,
         slot: NonNull<Slot<S, R, E>>,
@@ -155,22 +183,30 @@ impl<S, R, E> DirectHandoff<S, R, E> {
         let Some(lease) = lease.or_else(|| self.seize()) else {
             return;
         };
-        // SAFETY: alive, as its entry is not given away.
+        // SAFETY: the caller of this function has the slot's entry, so the slot is alive (invariant
+        // 8 of the slot).
         let core = unsafe { &slot.as_ref().core };
         let moved = lease.slot().is_some_and(|watched| watched != slot);
         if core.is_post() || (moved && matches!(lease.disarm(true), DisarmResult::StillArmed)) {
             return;
         }
-        // SAFETY: we hold the lease and the channel's lock, and no other slot is watched.
+        // SAFETY: this thread has the lease and, by this function's contract, the channel's lock
+        // and the server's end of the slot. No other slot is watched: another one has just been
+        // disarmed.
         let last = unsafe { core.arm() };
+        // ORDERING: Relaxed. The Release of `Lease::drop` makes it visible to the Acquire of
+        // `seize`.
         self.last.store(last.0, Ordering::Relaxed);
+        // ORDERING: Relaxed. The Release of `Lease::drop`, or of the channel's lock, makes it
+        // visible to the next thread that has either.
         self.armed_slot.store(slot.as_ptr(), Ordering::Relaxed);
     }
 
-    /// Makes sure that there will be no call which a sleeping receiver would miss. Returns the one that there is.
+    /// Makes sure that no request is handed over which a sleeping receiver would miss. Returns the
+    /// request that has been handed over already.
     ///
     /// # Safety
-    /// Under the channel's lock; the lease is that of this channel.
+    /// The caller of this function has the channel's lock; the lease is that of this channel.
     pub(crate) unsafe fn disarm(
         &self,
         lease: Option<&Lease<'_, S, R, E>>,
@@ -178,9 +214,11 @@ impl<S, R, E> DirectHandoff<S, R, E> {
         let slot = self.armed_slot()?;
         let own = if lease.is_none() {
             self.seize().or_else(|| {
-                // SAFETY: watched, and we hold the channel's lock.
+                // SAFETY: by this function's contract the channel's lock is held, so the slot is
+                // still watched and alive (invariant 3).
                 unsafe { slot.as_ref().core.begin_disarm() };
-                // It may have been given back before the slot was cooled, and a call made in between.
+                // The lease may have been given back before `DISARMING` was set, and a request
+                // handed over in between.
                 self.seize()
             })
         } else {
@@ -193,56 +231,65 @@ impl<S, R, E> DirectHandoff<S, R, E> {
         }
     }
 
-    /// Makes sure that there will be no call any more. One that there is stays, for whoever looks next.
+    /// Makes sure that no request is handed over any more. A request that has been handed over
+    /// stays for the next receiver.
     ///
     /// # Safety
-    /// Under the channel's lock, and from now on nothing is watched that is not watched now.
+    /// The caller of this function has the channel's lock, and from now on no slot is armed that is
+    /// not armed now.
     pub(crate) unsafe fn begin_disarm(&self) {
         if let Some(slot) = self.armed_slot() {
-            // SAFETY: watched, and we hold the channel's lock.
+            // SAFETY: by this function's contract the channel's lock is held, so the slot is still
+            // watched and alive (invariant 3).
             unsafe { slot.as_ref().core.begin_disarm() };
         }
     }
 
-    /// Whether there is a call from the slot at this address. To be asked under the channel's lock.
+    /// Returns whether there is a request to accept in the slot at this address. To be called under
+    /// the channel's lock.
     pub(crate) fn has_request_from(&self, address: usize) -> bool {
         let from = self.armed_slot().map(|slot| slot.addr().get());
         from == Some(address) && self.has_request()
     }
 
-    /// Makes a firm call one that its caller can take back, unless it has been answered. False if somebody has the lease and may be about to
-    /// answer.
+    /// Makes a committed request one that its caller can take back, unless it has been accepted.
+    /// Returns false if a thread has the lease and may be about to accept the request.
     ///
     /// # Safety
-    /// Under the channel's lock; this is the caller's end of a slot that was sent to this channel.
+    /// The caller of this function has the channel's lock; `core` is the caller's end of a slot
+    /// that was sent to this channel.
     pub(crate) unsafe fn uncommit(&self, core: &SlotCore<R, E>) -> bool {
         let Some(_lease) = self.seize() else {
             return false;
         };
         if core.is_committed() && self.has_request_from(core.id().0) {
-            // SAFETY: we have the lease, and it is watched.
+            // SAFETY: by this function's contract this is the caller's end of a slot that was sent.
+            // This thread has the lease, and the slot is watched, with a request in it that has not
+            // been accepted.
             unsafe { core.uncommit() };
         }
         true
     }
 
-    /// Adds the endings that are not in the channel's counters; returns how many calls were answered without the channel's lock. To be
-    /// called under it.
+    /// Adds the endings that are not in the channel's counters. Returns how many requests were
+    /// accepted without the channel's lock. To be called under that lock.
     pub(crate) fn stats(&self, ended: &mut Stats) -> u64 {
         ended.add(&self.counters);
-        // SAFETY: invariant 3.
+        // SAFETY: invariant 3: the caller has the channel's lock, so the watched slot is alive.
         let uncounted = self
             .armed_slot()
             .and_then(|slot| unsafe { slot.as_ref() }.core.uncounted(self.last()));
         if let Some(ending) = uncounted {
             ended.add_ending(ending, 1);
         }
-        // After the endings, so that none is seen without its taking.
+        // ORDERING: Relaxed, as this is a number for the statistics. It is loaded after the endings,
+        // so that no ending is counted without its taking. The loads order this only for endings
+        // that happen before them; for others the statistics subtract with saturation.
         self.handed_over.load(Ordering::Relaxed)
     }
 }
 
-/// The right to answer, until it is dropped.
+/// The right to accept a handed-over request, until it is dropped.
 pub(crate) struct Lease<'a, S, R, E>(&'a DirectHandoff<S, R, E>);
 
 impl<S, R, E> Lease<'_, S, R, E> {
@@ -251,45 +298,56 @@ impl<S, R, E> Lease<'_, S, R, E> {
         self.0.armed_slot()
     }
 
-    /// Whether there is a call.
+    /// Returns whether there is a request to accept.
     #[inline]
     pub(crate) fn has_request(&self) -> bool {
         self.0.has_request()
     }
 
-    /// Takes the call, if there is one. Without the channel's lock only one without a deadline.
+    /// Takes the handed-over request, if there is one. Without the channel's lock (`locked` is
+    /// false) it takes only a request without a deadline.
     #[inline]
     pub(crate) fn accept(&self, locked: bool) -> Option<Entry<S, R, E>> {
         let slot = self.slot()?;
-        // SAFETY: watched, and we hold the lease.
+        // SAFETY: this thread has the lease of the handoff that watches the slot, so the slot is
+        // alive (invariant 3). Callers pass `locked` only under the channel's lock.
         let (parity, ending) = unsafe { slot.as_ref().core.accept(self.0.last(), locked) }?;
+        // ORDERING: Relaxed. The Release of `Lease::drop` makes it visible to the Acquire of
+        // `seize`.
         self.0.last.store(parity.0, Ordering::Relaxed);
         if let Some(ending) = ending {
             self.0.counters.count_exclusive(ending);
         }
-        // SAFETY: a call brings the right to take it, to the one who ends it.
+        // SAFETY: invariant 6: this thread has accepted the request, so this is its only entry. The
+        // message is in the slot, which stays alive while the caller's end waits.
         Some(unsafe { Entry::new(slot) })
     }
 
     /// Counts a request that was accepted and taken without the channel's lock.
     #[inline]
     pub(crate) fn count(&self) {
-        // Relaxed, and no locked instruction, as only who has the lease counts.
+        // ORDERING: Relaxed load and store instead of a locked instruction: only the holder of the
+        // lease counts, and the pairing of `seize` with `Lease::drop` orders the holders.
         let handed_over = self.0.handed_over.load(Ordering::Relaxed);
         self.0.handed_over.store(handed_over + 1, Ordering::Relaxed);
     }
 
-    /// Stops to watch; `unless_handed`, goes on if there is a call. To be called under the channel's lock.
+    /// Disarms the slot. If `unless_handed` is true and there is a request, leaves it armed. To be
+    /// called under the channel's lock.
     fn disarm(&self, unless_handed: bool) -> DisarmResult<S, R, E> {
         let Some(slot) = self.slot() else {
             return DisarmResult::Idle;
         };
-        // SAFETY: watched, and we hold the lease and the channel's lock.
+        // SAFETY: this thread has the lease and, as its callers promise, the channel's lock, so the
+        // slot is watched and alive (invariant 3). After this the handoff touches it only if it has
+        // the entry or the slot.
         let hung_up =
             unsafe { SlotCore::<R, E>::disarm(slot.cast(), self.0.last(), unless_handed) };
         let Some((found, ending)) = hung_up else {
             return DisarmResult::StillArmed;
         };
+        // ORDERING: Relaxed. The Release of `Lease::drop`, or of the channel's lock, makes it
+        // visible to the next thread that has either.
         self.0.armed_slot.store(ptr::null_mut(), Ordering::Relaxed);
         if let Some(ending) = ending {
             self.0.counters.count_exclusive(ending);
@@ -297,30 +355,33 @@ impl<S, R, E> Lease<'_, S, R, E> {
         match found {
             Disarmed::Idle => DisarmResult::Idle,
             Disarmed::Orphan => {
-                // SAFETY: its last owner has left it to us.
+                // SAFETY: its last owner has left the empty slot to the handoff, which owns it
+                // alone now that it is unarmed (invariants 6 and 8 of the slot).
                 unsafe { (self.0.free)(slot) };
                 DisarmResult::Idle
             }
-            // SAFETY: a call brings the right to take it, to the one who ends it.
+            // SAFETY: invariant 6: disarming has taken the request, so this is its only entry. The
+            // message is in the slot, which stays alive while the caller's end waits.
             Disarmed::Request => DisarmResult::Request(unsafe { Entry::new(slot) }),
         }
     }
 }
 
-/// How it stopped to watch.
+/// The result of disarming a slot.
 enum DisarmResult<S, R, E> {
-    /// Nobody called.
+    /// No request had been handed over.
     Idle,
-    /// Somebody did; here it is.
+    /// A request had been handed over: its entry.
     Request(Entry<S, R, E>),
-    /// Somebody did, so it goes on.
+    /// A request had been handed over, so the slot stays armed.
     StillArmed,
 }
 
 impl<S, R, E> Drop for Lease<'_, S, R, E> {
     #[inline]
     fn drop(&mut self) {
-        // Release: what we did with the slot, and counted, happens before the next one's.
+        // ORDERING: Release, pairs with the Acquire of `seize`: the slot, `last` and the counters
+        // as this holder left them are visible to the next one.
         self.0.leased.store(false, Ordering::Release);
     }
 }
