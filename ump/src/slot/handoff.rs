@@ -207,8 +207,8 @@ impl<R, E> SlotCore<R, E> {
         // `LOCKED`. By invariant 6 the handoff makes no access after this store, unless it has the
         // entry or, of an orphan, the slot.
         unsafe {
-            Self::unlock_for_good(this, bits & !(ARMED | DISARMING | HANDED | TIMED | ENDING))
-        };
+            Self::unlock_for_good(this, bits & !(ARMED | DISARMING | HANDED | TIMED | ENDING));
+        }
         Some((found, uncounted(bits, last)))
     }
 
