@@ -193,6 +193,23 @@ fn a_reply_polled_before_and_after_it_comes_is_not_lost() {
     });
 }
 
+/// [slot 3: the waker of a task is exchanged for a thread while the outcome is published]
+#[test]
+fn a_polled_reply_that_is_then_waited_for_is_not_lost() {
+    explore(|| {
+        let (server, client) = channel();
+        let mut reply = client.req_async(1).unwrap();
+        let polled = poll_once(&mut reply);
+        assert!(polled.is_pending(), "nobody serves");
+        let handler = thread::spawn(move || {
+            let (n, rctx) = server.wait().unwrap();
+            answer(n, rctx);
+        });
+        assert_eq!(reply.wait(), Ok(2));
+        handler.join().unwrap();
+    });
+}
+
 /// [slot 3, 5: the handler's waiter]
 #[test]
 fn a_handler_is_told_that_its_caller_has_left() {
