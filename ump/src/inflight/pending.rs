@@ -53,7 +53,8 @@ pub(crate) struct EmptySlot<S, R, E>(OwnedSlot<S, R, E>);
 
 // SAFETY: as for `UnsentRequest`, and there is no message in the slot (invariant 1).
 unsafe impl<S: Send, R: Send, E: Send> Send for EmptySlot<S, R, E> {}
-// SAFETY: through a shared reference only the address of the slot is taken.
+// SAFETY: through a shared reference only the address of the slot is taken. The slot is owned alone
+// (invariant 1), so no other thread touches it.
 unsafe impl<S: Send, R: Send, E: Send> Sync for EmptySlot<S, R, E> {}
 
 impl<S, R, E> EmptySlot<S, R, E> {
@@ -77,11 +78,12 @@ impl<S, R, E> EmptySlot<S, R, E> {
 /// A request that has not been sent.
 pub(crate) struct UnsentRequest<S, R, E>(ManuallyDrop<OwnedSlot<S, R, E>>);
 
-// SAFETY: it owns a message, which is `Send`, and an `Arc` of a pool and thereby of a channel. Both
-// can be shared between threads if these three types are `Send`.
+// SAFETY: it owns a slot alone (invariant 1), with a message, which is `Send`, and an `Arc` of a
+// pool and thereby of a channel, which can be shared between threads if these three types are
+// `Send`.
 unsafe impl<S: Send, R: Send, E: Send> Send for UnsentRequest<S, R, E> {}
 // SAFETY: through a shared reference only the state word, which is atomic, and the options are
-// read. The options change only through a unique reference (`set_options`).
+// read. The options change only through a unique reference (`set_options`, invariant 1).
 unsafe impl<S: Send, R: Send, E: Send> Sync for UnsentRequest<S, R, E> {}
 
 impl<S, R, E> UnsentRequest<S, R, E> {
@@ -97,7 +99,7 @@ impl<S, R, E> UnsentRequest<S, R, E> {
     #[inline]
     fn fill(slot: OwnedSlot<S, R, E>, message: S, caller: &'static Location<'static>) -> Self {
         // SAFETY: an `OwnedSlot` owns its slot alone, and it comes from the pool or an `EmptySlot`,
-        // so it is empty.
+        // so it is empty (invariant 1, and invariant 2 of the pool).
         unsafe { slot.slot().fill(message, caller) };
         Self(ManuallyDrop::new(slot))
     }
@@ -210,7 +212,8 @@ impl<S, R, E> UnsentRequest<S, R, E> {
             Ok(wake) => Ok((slot, wake)),
             Err(refusal) => {
                 // SAFETY: the channel refused the request, so its entry is void and this end owns
-                // the slot alone again. The slot came out of `into_slot` above.
+                // the slot alone again (invariant 7 of the slot). The slot came out of `into_slot`
+                // above.
                 let slot = unsafe { OwnedSlot::from_core(slot.cast()) };
                 Err((Self(ManuallyDrop::new(slot)), refusal))
             }
@@ -448,9 +451,10 @@ pub(crate) struct PendingRequest<R, E, X> {
     error: PhantomData<X>,
 }
 
-// SAFETY: it brings a reply or an error to its thread. The message that it may bring back is part
-// of `X`. Where it is not (a plain [`Error`]), the code that creates the pending request makes sure
-// that the message can be dropped on any thread.
+// SAFETY: it brings a reply or an error to its thread, out of a slot of which it is the only
+// caller's end (invariant 2). The message that it may bring back is part of `X`. Where it is not (a
+// plain [`Error`]), the code that creates the pending request makes sure that the message can be
+// dropped on any thread.
 unsafe impl<R: Send, E: Send, X: Send> Send for PendingRequest<R, E, X> {}
 // SAFETY: through a shared reference only the state word, which is atomic, and the options, which
 // do not change (invariant 9 of the slot), are read.

@@ -64,7 +64,8 @@ pub(crate) struct SlotPool<S, R, E> {
 // and idle slots, which are empty (invariant 2).
 unsafe impl<S: Send, R: Send, E: Send> Send for SlotPool<S, R, E> {}
 // SAFETY: for the same reason. Through a shared reference slots are taken out and put in by atomic
-// operations or under the lock.
+// operations, which grant the right to the first slot to one thread (invariant 4), or under the
+// lock.
 unsafe impl<S: Send, R: Send, E: Send> Sync for SlotPool<S, R, E> {}
 
 /// A slot and its pool. `repr(C)`: a pointer to it is a pointer to its slot, and to the core of
@@ -105,7 +106,8 @@ impl<S, R, E> SlotPool<S, R, E> {
             let first = NonNull::new(this.first.load(Ordering::Relaxed));
             return first.map_or_else(|| Self::make_first(this), OwnedSlot);
         }
-        // SAFETY: the lock is part of the pool, which `this` keeps alive.
+        // SAFETY: the lock is part of the pool, which `this` keeps alive (invariant 5 concerns only
+        // a pool that is given by pointer).
         let kept = unsafe { SpinLock::with((&this.more).into(), |more| more.as_mut()?.pop()) };
         kept.unwrap_or_else(|| OwnedSlot::new(this))
     }
@@ -174,7 +176,7 @@ impl<S, R, E> SlotPool<S, R, E> {
             (more.take(), first)
         };
         // SAFETY: the lock is part of the pool, which the client that is dropped holds until this
-        // function returns.
+        // function returns. Nothing is freed before the lock is released (invariant 5).
         let (more, first) = unsafe { SpinLock::with((&self.more).into(), take_all) };
         let first = first.map(OwnedSlot);
         let all = more.into_iter().flatten().chain(first);
@@ -315,7 +317,8 @@ unsafe fn withdraw<S, R, E>(core: NonNull<SlotCore<R, E>>, why: Untaken) -> bool
     // SAFETY: invariant 3: `core` is the first field of the first field of a `PooledSlot`. It is
     // alive, since the caller's end has not let go of it.
     let pooled = unsafe { core.cast::<PooledSlot<S, R, E>>().as_ref() };
-    // SAFETY: the slot is alive, and it was sent to the channel of its pool, if it was sent at all.
+    // SAFETY: the slot is alive (see above), and it was sent to the channel of its pool, which is
+    // alive (invariant 1), if it was sent at all.
     unsafe { pooled.pool.channel.withdraw(&pooled.slot, why) }
 }
 

@@ -149,7 +149,7 @@ impl<R, E> SlotCore<R, E> {
         // `lock` below, or that of `sleep`, decides.
         if self.state.load(Ordering::Relaxed) & CALLER != 0 {
             let bits = self.lock();
-            // SAFETY: this function has `LOCKED`.
+            // SAFETY: this function has `LOCKED`, as invariant 3 demands.
             let armed = unsafe { self.would_wake(waker) };
             self.unlock(bits);
             if bits & DONE != 0 {

@@ -85,7 +85,7 @@ impl<S, R, E> List<S, R, E> {
 
     #[inline]
     pub(crate) fn pop_front(&mut self) -> Option<Entry<S, R, E>> {
-        // SAFETY: the head is in this list.
+        // SAFETY: by invariant 3 the head is in this list.
         self.head.map(|slot| unsafe { self.unlink(slot) })
     }
 

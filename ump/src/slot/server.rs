@@ -131,8 +131,8 @@ impl<R, E> Drop for RejectedPost<R, E> {
 pub(crate) struct Responder<R, E>(NonNull<SlotCore<R, E>>);
 
 // SAFETY: it carries a reply or an error to the caller, and moves nothing else to this thread: the
-// message has been taken out. If this frees the last reference to the channel, the channel holds no
-// messages any more.
+// message has been taken out (invariant 1). If this frees the last reference to the channel, the
+// channel holds no messages any more.
 unsafe impl<R: Send, E: Send> Send for Responder<R, E> {}
 
 // SAFETY: through a shared reference only these are read: the state word, which is atomic; the
