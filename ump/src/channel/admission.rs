@@ -1,4 +1,5 @@
-//! Letting requests in: through the injector, the handoff or the lock; room in a bounded lane; and taking a request back.
+//! Admission of requests: through the injector, the handoff or the lock. Room in a bounded lane,
+//! and withdrawing a request.
 
 use std::{cell::Cell, ptr};
 
@@ -16,11 +17,12 @@ use crate::{
     wait::waiter::{DeferredWake, Waiter},
 };
 
-/// After so many posts with a deadline their senders look for those that have expired: for twice as many at most, so that they do not accumulate.
+/// The number of posts with a deadline after which a sender drops expired ones. It drops at most
+/// twice as many, so that they do not accumulate.
 const SWEEP_EVERY: usize = 64;
 
 of_each_thread! {
-    /// Its place names the thread.
+    /// A mark whose address identifies the thread.
     static MARK: Cell<u8> = Cell::new(0);
 }
 
@@ -28,7 +30,7 @@ fn this_thread() -> usize {
     MARK.with(|mark| ptr::from_ref(mark).addr())
 }
 
-/// Why a request was not let in.
+/// The reason why a request was not admitted.
 #[derive(Debug)]
 pub(crate) enum Refusal {
     Full,
@@ -36,19 +38,23 @@ pub(crate) enum Refusal {
 }
 
 impl<S, R, E> Channel<S, R, E> {
-    /// Hands a request to a receiver that is awake and looks for it, past the queue. False if it has to queue.
+    /// Hands a request over to a receiver that is awake and waits for it, past the queue. Returns
+    /// false if the request has to queue.
     ///
     /// # Safety
-    /// The slot is the caller's alone, holds a message and no post, and was made for this channel.
+    /// The caller of this function owns the slot alone. The slot holds a message and no post, and
+    /// was made for this channel.
     #[inline]
     pub(crate) unsafe fn hand_over(&self, core: &SlotCore<R, E>) -> bool {
-        // By `looks_empty` a client sees at least its own requests that are queued: these come first.
+        // `looks_empty` sees at least this client's own requests that are queued: these come first.
         core.is_armed() && self.looks_empty() && core.lane() == Lane::Normal
-            // SAFETY: as promised by the caller.
+            // SAFETY: The caller guarantees that it owns the slot alone (invariant 7 of the slot),
+            // and that there is a message in it.
             && unsafe { core.hand_over() }
     }
 
-    /// Lets a request in, and returns the receivers to wake. If it is refused the entry is void and the slot the caller's again.
+    /// Admits a request, and returns the receivers to wake. If the request is refused, the entry is
+    /// void and its caller owns the slot again.
     #[inline]
     pub(crate) fn send(
         &self,
@@ -97,13 +103,14 @@ impl<S, R, E> Channel<S, R, E> {
         let Some(expired) = expired else {
             return Ok(wake);
         };
-        // The receivers first: what is dropped now is the user's, and may wait for one of them.
+        // The receivers are woken first: dropping an expired message is user code, and may wait for
+        // one of them.
         wake.fire();
         self.finish_expired(*expired);
         Ok(DeferredWake::default())
     }
 
-    /// Promises room in a lane to one who has not sent yet.
+    /// Reserves room in a lane for a request that has not been sent yet.
     pub(crate) fn reserve(&self, lane: Lane, mut mode: WaitMode<'_>) -> Result<(), Refusal> {
         let lane = lane as usize;
         self.clock().refresh();
@@ -129,7 +136,7 @@ impl<S, R, E> Channel<S, R, E> {
         Ok(())
     }
 
-    /// There is no room in a lane, or it is for others.
+    /// Refuses a request because the lane has no room, or room only for other senders.
     fn reject_full(
         &self,
         mut queue: MutexGuard<'_, Queue<S, R, E>>,
@@ -146,9 +153,11 @@ impl<S, R, E> Channel<S, R, E> {
         Refusal::Full
     }
 
-    /// Turns down those at the head of a full lane whose deadline has passed. Their room goes to
-    /// the senders in line, in their order, then to one that has not registered: `Ok` if the sender in
-    /// `mode` has its share, and then it has left the line. All others that have one are woken.
+    /// Rejects the requests at the head of a full lane whose deadline has passed.
+    ///
+    /// Their room goes to the registered senders, in their order, and then to a sender that has not
+    /// registered. Returns `Ok` if the sender in `mode` has its share; then it has left the wait
+    /// queue. All other senders that have a share are woken.
     #[cold]
     fn make_room(
         &self,
@@ -162,8 +171,8 @@ impl<S, R, E> Channel<S, R, E> {
         };
         let ahead = queue.senders[lane].ahead_of(key.as_deref());
         if is_back && ahead > 0 {
-            // It comes back to register. Were the room made now, it would then take what is for those
-            // before it.
+            // The sender comes back to register. If it made the room now, it would then take the
+            // room of the senders before it.
             return Err(None);
         }
         let most = EXPIRED_RUN.max(ahead + 1);
@@ -186,7 +195,7 @@ impl<S, R, E> Channel<S, R, E> {
         }
     }
 
-    /// Room that was reserved is not needed: it is for the next in line.
+    /// Returns reserved room that is not needed, and wakes the next sender for it.
     pub(crate) fn give_back_room(&self, lane: Lane) {
         let lane = lane as usize;
         let mut queue = self.lock();
@@ -196,10 +205,12 @@ impl<S, R, E> Channel<S, R, E> {
         DeferredWake::new(next).fire();
     }
 
-    /// A post with a deadline has been sent. Now and then those that have expired at the head of its lane are dropped, as nobody waits for them: while
-    /// no receiver comes, they would accumulate.
+    /// Records that a post with a deadline was sent.
+    ///
+    /// Now and then this drops the expired posts at the head of the lane. Nothing waits for them,
+    /// so they would accumulate while no receiver comes.
     pub(crate) fn note_timed_post(&self, lane: Lane) {
-        // Relaxed: it only has to come round.
+        // ORDERING: Relaxed. It is a counter that guards no data.
         let before = self.timed_posts.fetch_add(1, Ordering::Relaxed);
         if (before + 1) % SWEEP_EVERY == 0 {
             self.sweep(lane);
@@ -208,7 +219,8 @@ impl<S, R, E> Channel<S, R, E> {
 
     #[cold]
     fn sweep(&self, lane: Lane) {
-        // Relaxed: it guards nothing but the depth of the stack.
+        // ORDERING: Relaxed, also for the store below. The flag guards no data: it only bounds the
+        // depth of the stack.
         if self.is_sweeping.swap(true, Ordering::Relaxed) {
             return;
         }
@@ -232,7 +244,8 @@ impl<S, R, E> Channel<S, R, E> {
         }
     }
 
-    /// Turns down those at the head of a lane whose deadline has passed, so many `most`. None if there are none.
+    /// Rejects the requests at the head of a lane whose deadline has passed, at most `most` of
+    /// them. Returns `None` if there are none.
     #[cold]
     pub(super) fn take_expired(
         &self,
@@ -268,7 +281,8 @@ impl<S, R, E> Channel<S, R, E> {
         result.deferred
     }
 
-    /// Tells the callers of the requests that have expired, and drops the posts, with those that their drops add.
+    /// Completes the expired requests of callers, and drops the expired posts, including those that
+    /// these drops add.
     pub(super) fn finish_expired(&self, expired: Deferred<R, E>) {
         let is_post = |it: &Rejected<R, E>| matches!(it, Rejected::Post(_));
         if !expired.rejected.iter().any(is_post) {
@@ -294,10 +308,11 @@ impl<S, R, E> Channel<S, R, E> {
         }
     }
 
-    /// Lets a request in by the injector, if that is open.
+    /// Admits a request through the injector, if the injector is open.
     #[inline]
     fn enter(&self, entry: Entry<S, R, E>) -> Result<(), Entry<S, R, E>> {
-        // SAFETY: an entry's slot is alive, and this one its caller's alone.
+        // SAFETY: The entry keeps its slot alive (invariant 8 of the slot). The request has not
+        // been sent, so this end owns the slot alone (invariant 7 of the slot).
         if unsafe { entry.slot().as_ref().enter_unarmed() } {
             self.injector.0.enter(entry)
         } else {
@@ -305,7 +320,7 @@ impl<S, R, E> Channel<S, R, E> {
         }
     }
 
-    /// Leaves the line for room without having been let in.
+    /// Leaves the wait queue for room without having been admitted.
     pub(crate) fn stop_sending(&self, lane: Lane, key: &mut WaiterKey) {
         let mut queue = self.lock();
         queue.counters.refused += 1;
@@ -323,26 +338,29 @@ impl<S, R, E> Channel<S, R, E> {
         drop(left);
     }
 
-    /// Counts a request that was turned away before it came here.
+    /// Counts a request that was refused before it reached the channel.
     pub(crate) fn refuse(&self) {
         self.lock().counters.refused += 1;
     }
 
-    /// Takes a request out of the queue, if it is still there: then its slot is the caller's alone.
+    /// Withdraws a request from the queue, if it is still there: then the caller's end owns the
+    /// slot alone.
     ///
-    /// If it is not there, it has been handed to a handler, or it is `DONE` already.
+    /// If the request is not there, it has been handed to a handler, or it is `DONE` already.
     ///
     /// # Safety
-    /// `slot` is alive and was sent to this channel, if it was sent at all.
+    /// The caller of this function has the caller's end of `slot`, which keeps the slot alive. The
+    /// slot was sent to this channel, if it was sent at all.
     pub(crate) unsafe fn withdraw(&self, slot: &Slot<S, R, E>, why: Untaken) -> bool {
         if slot.core.is_committed() {
-            // SAFETY: as promised by the caller.
+            // SAFETY: The caller's guarantee is the one that `uncommit` requires.
             unsafe { self.uncommit(&slot.core) };
         }
         let mut queue = self.lock();
-        // SAFETY: alive, and if any queue holds it, it is this one.
+        // SAFETY: By the caller's guarantee the slot is alive, and no other queue than this one
+        // holds it.
         if unsafe { queue.remove(slot) }.is_none() {
-            // SAFETY: the caller's end sent it.
+            // SAFETY: By the caller's guarantee this end has sent the slot.
             if !unsafe { slot.core.take_back() } {
                 return false;
             }
@@ -358,20 +376,23 @@ impl<S, R, E> Channel<S, R, E> {
         true
     }
 
-    /// Makes a firm call one that can be taken back, unless it has been answered.
+    /// Makes a committed request one that its caller can withdraw, unless a receiver has accepted
+    /// it.
     ///
     /// # Safety
-    /// That of [`withdraw`](Self::withdraw).
+    /// The guarantee of [`withdraw`](Self::withdraw).
     #[cold]
     unsafe fn uncommit(&self, core: &SlotCore<R, E>) {
         let uncommitted = || {
-            // Under the lock, so that nobody falls asleep because we have the lease.
+            // This takes the lock: otherwise a receiver could fall asleep because this thread has
+            // the lease.
             let _queue = self.lock();
-            // SAFETY: we hold the lock; the rest is promised by the caller.
+            // SAFETY: This thread holds the channel's lock. By the caller's guarantee this is the
+            // caller's end of a slot that was sent to this channel.
             unsafe { self.handoff.0.uncommit(core) }
         };
         let mut looks = 0;
-        // Who has the lease is awake, and answers or gives it back.
+        // The receiver that has the lease is awake. It accepts the request, or returns the lease.
         while !uncommitted() {
             lock_pause(&mut looks);
         }

@@ -1,22 +1,26 @@
-//! Getting receivers that wait with a deadline back before it, without a request.
+//! Interruptions: they make receivers that wait with a deadline return early, without a request.
 //!
 //! ```text
-//!              raise, nobody sleeps             one comes to sleep, and does not
+//!              raise, nobody sleeps             a receiver is about to sleep, and does not
 //!   nothing ─────────────────────────► kept ──────────────────────────────────► nothing
 //!      └───────────────────────────────────────────────────────────────────────► nothing
 //!              raise, some sleep: all of them are woken
 //! ```
 //!
-//! Each is counted besides, for workers that share a server: who says how many it knew of before it looked at what they announce does not sleep
-//! if there have been more, whoever was woken for them.
+//! In addition, each interruption is counted, for workers that share a server. A worker passes the
+//! count that it knew before it looked at the announced state. If there have been more
+//! interruptions since, the worker does not sleep, whichever worker they woke.
 //!
-//! As the token of `std::thread::park`, but for whoever sleeps here. A receiver passes by only when it has found no request and is about to
-//! sleep, and when it wakes up: requests pay nothing.
+//! An interruption is like the token of `std::thread::park`, but for any receiver that sleeps here.
+//! A receiver comes here only when it has found no request and is about to sleep, and when it wakes
+//! up. So requests pay nothing.
 //!
 //! # Invariants
 //!
-//! 1. While one is kept nobody is in line: so it is not kept from who could use it.
-//! 2. One that was raised is used up by a receiver that returns empty-handed for it, or raised again.
+//! 1. While an interruption is kept, no receiver is registered: so it is not kept from a receiver
+//!    that could use it.
+//! 2. An interruption that was raised is used up by a receiver that returns without a request
+//!    because of it, or it is merged with one that is raised again.
 
 #![forbid(unsafe_code)]
 
@@ -27,7 +31,8 @@ use crate::{
 };
 
 pub(crate) struct Interruptions {
-    /// How many there have been. Written under the lock; who sleeps reads it there, too.
+    /// The number of interruptions so far. Written under the lock; a receiver that is about to
+    /// sleep reads it under the lock as well.
     count: AtomicUsize,
     state: Mutex<State>,
 }
@@ -46,17 +51,18 @@ impl Interruptions {
         }
     }
 
-    /// How many there have been.
+    /// Returns the number of interruptions so far.
     #[inline]
     pub(crate) fn count(&self) -> usize {
-        // Pairs with `raise`: what was done before an interruption that is counted is seen.
+        // ORDERING: Acquire pairs with the Release of `raise`: everything that happened before a
+        // counted interruption is visible.
         self.count.load(Ordering::Acquire)
     }
 
-    /// Wakes all who sleep; kept if nobody does.
+    /// Raises an interruption: wakes all receivers that sleep, or keeps it if there are none.
     pub(crate) fn raise(&self) {
         let mut state = self.state.lock();
-        // Pairs with `count`.
+        // ORDERING: Release pairs with the Acquire of `count`.
         self.count.fetch_add(1, Ordering::Release);
         state.kept |= state.sleepers.is_empty();
         let sleepers = state.sleepers.take_all();
@@ -64,7 +70,9 @@ impl Interruptions {
         sleepers.for_each(Waiter::wake);
     }
 
-    /// Announces that one is about to sleep. False if it is not to: for an interruption that is thereby used up, or for one that it does not know of.
+    /// Registers a receiver that is about to sleep. Returns false if the receiver must not sleep:
+    /// because of an interruption that is thereby used up, or because of one that the receiver does
+    /// not know of.
     pub(crate) fn register(
         &self,
         key: &mut WaiterKey,
@@ -85,7 +93,8 @@ impl Interruptions {
         true
     }
 
-    /// Announces that one is awake again. Tells whether it was interrupted, which thereby is used up.
+    /// Removes a receiver that is awake again. Returns whether it was interrupted; that
+    /// interruption is used up.
     pub(crate) fn remove(&self, key: &mut WaiterKey) -> bool {
         let left = self.state.lock().sleepers.remove(key);
         matches!(left, Removal::Woken)

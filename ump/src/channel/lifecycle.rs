@@ -1,4 +1,5 @@
-//! The life of a channel: its clients are counted, the server closes it or leaves, and those who wait for either are woken.
+//! The lifecycle of a channel: it counts the clients, and the server closes it or leaves. The
+//! waiters for either event are woken.
 
 use std::{iter, time::Instant};
 
@@ -15,26 +16,33 @@ use crate::{
 };
 
 impl<S, R, E> Channel<S, R, E> {
-    /// One more strong client.
+    /// Adds a strong client.
     pub(crate) fn add_client(&self) {
-        // Relaxed: made from a client that exists, which keeps the count above zero.
+        // ORDERING: Relaxed. The new client comes from an existing one, which keeps the count above
+        // zero.
         self.clients.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// One more strong client, unless the last one has gone.
+    /// Adds a strong client, unless the last one has gone. Returns whether it did.
     pub(crate) fn revive_client(&self) -> bool {
         self.clients
-            // Relaxed: the count guards no data; the client's own handle came here by its own way. Acquire: who finds that the last one has gone finds
-            // what that one sent. Pairs with the Release of `remove_client`.
+            // ORDERING: Relaxed on success: the count guards no data, and the handle of the new
+            // client came here in a way of its own. Acquire on failure pairs with the Release of
+            // `remove_client`: a thread that finds the last client gone sees everything that this
+            // client sent.
             .fetch_update(Ordering::Relaxed, Ordering::Acquire, |n| {
                 (n > 0).then_some(n + 1)
             })
             .is_ok()
     }
 
-    /// One strong client less. The last one wakes everybody who waits for that, then everybody who waits for a request.
+    /// Removes a strong client. The last one wakes the waiters for that event, then the waiters for
+    /// a request.
     pub(crate) fn remove_client(&self) {
-        // Release: what this client sent happens before the receiver's Acquire sees zero. (Both hold the lock as well.)
+        // ORDERING: Release pairs with the Acquire of `take`, `await_desertion`, `await_drain` and
+        // `revive_client`: everything that this client sent happens before a receiver sees zero.
+        // (Both hold the lock as well.) Acquire pairs with the Release of the other clients' calls:
+        // the last client wakes the waiters after all others have gone.
         if self.clients.fetch_sub(1, Ordering::AcqRel) > 1 {
             return;
         }
@@ -48,7 +56,7 @@ impl<S, R, E> Channel<S, R, E> {
         receivers.chain(poller).for_each(Waiter::wake);
     }
 
-    /// Whether nothing enters any more; otherwise wakes who waits when that is so.
+    /// Returns whether the channel is closed. If it is not, `waiter` is woken when it is.
     pub(crate) fn await_close(&self, key: &mut WaiterKey, waiter: Waiter) -> bool {
         let mut queue = self.lock();
         let open = queue.open;
@@ -62,16 +70,20 @@ impl<S, R, E> Channel<S, R, E> {
         !open
     }
 
+    /// Removes the waiter for the close.
     pub(crate) fn stop_awaiting_close(&self, key: &mut WaiterKey) {
         let left = self.lock().until_closed.remove(key);
         drop(left);
     }
 
-    /// Whether no strong client is left; otherwise `waiter` is woken when that is so.
+    /// Returns whether no strong client is left. If there is one, `waiter` is woken when there is
+    /// none.
     pub(crate) fn await_desertion(&self, key: &mut WaiterKey, waiter: Waiter) -> bool {
         let mut queue = self.lock();
-        // Under the lock, which the last client takes after it has counted itself out: this sees zero, or that client finds the waiter.
-        // Acquire: pairs with the Release of `remove_client`.
+        // The count is read under the lock, which the last client takes after it has decremented
+        // the count. So either this thread sees zero, or that client finds the waiter.
+        //
+        // ORDERING: Acquire pairs with the Release of `remove_client`.
         let deserted = self.clients.load(Ordering::Acquire) == 0;
         let discarded = if deserted {
             let left = queue.until_deserted.remove(key);
@@ -84,13 +96,17 @@ impl<S, R, E> Channel<S, R, E> {
         deserted
     }
 
+    /// Removes the waiter for the end of the last client.
     pub(crate) fn stop_awaiting_desertion(&self, key: &mut WaiterKey) {
         let left = self.lock().until_deserted.remove(key);
         drop(left);
     }
 
-    /// Whether no strong client is left and nothing is queued: requests whose deadline has passed are turned down. Otherwise `waiter` is woken when that
-    /// may be so, and it may be so at the instant that is returned as well.
+    /// Checks whether no strong client is left and nothing is queued.
+    ///
+    /// Rejects requests whose deadline has passed. Returns `Ok` if the channel is drained.
+    /// Otherwise `waiter` is woken when the channel may be drained; it may also be drained at the
+    /// returned instant.
     pub(crate) fn await_drain(
         &self,
         key: &mut WaiterKey,
@@ -100,7 +116,8 @@ impl<S, R, E> Channel<S, R, E> {
         let mut looks = 0;
         loop {
             let mut queue = self.lock();
-            // As in `await_desertion`.
+            // ORDERING: Acquire pairs with the Release of `remove_client`. The lock excludes a lost
+            // wake-up, as in `await_desertion`.
             let deserted = self.clients.load(Ordering::Acquire) == 0;
             if !deserted {
                 let replaced = queue.until_deserted.register(key, waiter);
@@ -134,9 +151,11 @@ impl<S, R, E> Channel<S, R, E> {
         }
     }
 
-    /// Puts the call, if there is one, into the queue, before all others. False if another one is awake and about to take it.
+    /// Moves the request that was handed over, if there is one, to the head of the queue. Returns
+    /// false if a receiver is awake and about to take it.
     fn queue_call(&self, queue: &mut MutexGuard<'_, Queue<S, R, E>>) -> bool {
-        // SAFETY: we hold the channel's lock.
+        // SAFETY: `queue` is a guard of this channel's lock (invariant 1 of the queue), and no
+        // lease is passed.
         if let Some(entry) = unsafe { self.handoff.0.disarm(None) } {
             queue.put_first(entry);
             self.note_len(queue);
@@ -144,7 +163,7 @@ impl<S, R, E> Channel<S, R, E> {
         !self.handoff.0.has_request()
     }
 
-    /// Whom to wake when a request has left the queue after the last client.
+    /// Returns the waiters to wake when a request has left the queue after the last client.
     pub(super) fn awaiting_drain(
         &self,
         queue: &mut Queue<S, R, E>,
@@ -153,17 +172,20 @@ impl<S, R, E> Channel<S, R, E> {
         awaited.then(|| queue.until_deserted.take_all())
     }
 
-    /// Nothing enters any more. What is queued stays for the receivers, who learn of the end after it.
+    /// Closes the channel: no more requests enter. Queued requests stay for the receivers, which
+    /// see the end after them.
     pub(crate) fn close(&self) {
         self.refuse_from_now_on().for_each(Waiter::wake);
     }
 
-    /// Turns away whoever comes later or waits for room. Returns who waits for a request.
+    /// Refuses all later requests, and all senders that wait for room. Returns the waiters for a
+    /// request.
     fn refuse_from_now_on(&self) -> impl Iterator<Item = Waiter> + use<S, R, E> {
         let mut queue = self.lock();
         queue.open = false;
         self.shut_injector(&mut queue);
-        // SAFETY: we hold the lock.
+        // SAFETY: `queue` is a guard of this channel's lock (invariant 1 of the queue). `open` is
+        // false from now on, so `arm_handoff` arms no other slot.
         unsafe { self.handoff.0.begin_disarm() };
         queue.awaited = false;
         let receivers = queue.receivers.take_all();
@@ -176,13 +198,15 @@ impl<S, R, E> Channel<S, R, E> {
         receivers.chain(poller)
     }
 
-    /// The server goes: whatever is queued learns of it at once, and so does everything that comes later.
+    /// Ends the server: rejects all queued requests at once, and every request that comes later.
     pub(crate) fn leave(&self) {
         let forgotten = self.refuse_from_now_on();
-        // One at a time: the lock stays short, and a message that sends to its own channel when dropped is no trouble.
+        // The requests are rejected one at a time. So the lock is held only briefly, and a message
+        // that sends to its own channel when it is dropped does no harm.
         let rejected = iter::from_fn(|| {
             let mut queue = self.lock();
-            // SAFETY: we hold the lock.
+            // SAFETY: `queue` is a guard of this channel's lock (invariant 1 of the queue), and no
+            // lease is passed.
             let call = unsafe { self.handoff.0.disarm(None) };
             queue.counters.accepted += u64::from(call.is_some());
             let context = TakeContext {
@@ -202,10 +226,11 @@ impl<S, R, E> Channel<S, R, E> {
         until_drained.into_iter().flatten().for_each(Waiter::wake);
     }
 
-    /// Whether no client is left.
+    /// Returns whether no client is left.
     #[inline]
     pub(crate) fn is_deserted(&self) -> bool {
-        // Relaxed: a hint.
+        // ORDERING: Relaxed. It is a hint for a receiver. `awaiting_drain` holds the lock: if it
+        // misses zero, the last client takes the lock later and wakes the waiters.
         self.clients.load(Ordering::Relaxed) == 0
     }
 }

@@ -1,29 +1,35 @@
-//! The core that both ends share: a queue with two lanes, who waits for it, and the books. It never blocks.
+//! The core that both ends of a channel share: a queue with two lanes, its waiters, and the
+//! counters. It never blocks.
 //!
-//! Everything about the queue happens under one lock, held for a few instructions for each request; no user code runs under it (wakers are
-//! collected and woken, messages are dropped, after it is released). Waiting is a layer above: whoever finds nothing (no request,
-//! no room) leaves a [`Waiter`] in the same critical section in which it looked, so no wake-up can fall between.
+//! One lock guards the queue. It is held for a few instructions for each request. No user code runs
+//! under it: wakers are collected and woken, and messages are dropped, after it is released.
+//! Waiting is a layer above. A caller that finds nothing (no request, no room) registers a
+//! [`Waiter`] in the same critical section in which it looked, so no wake-up is lost in between.
 //!
-//! While nobody sleeps requests enter an unbounded channel without the lock, by the `injector`; whoever takes the lock draws them in first.
+//! While no receiver sleeps, requests enter an unbounded channel without the lock, through the
+//! `injector`. Every thread that takes the lock first drains the injector.
 //!
 //! # Waking
 //!
-//! - A request that enters wakes one waiting receiver, if there is any, and the one who polled through
-//!   [`Server::poll_wait`](crate::Server::poll_wait).
+//! - A request that enters wakes one waiting receiver, if there is any, and the task that polled
+//!   through [`Server::poll_wait`](crate::Server::poll_wait).
 //! - Room that appears in a lane wakes one sender that waits for it.
-//! - A woken one that leaves without taking (dropped, timed out) wakes the next, if there still is something for it.
-//! - The end of the server wakes everybody: who waits for nothing else first, then who waits for room, then who waits for a request. Last come the
-//!   callers whose requests are turned down.
+//! - A receiver or sender that was woken and leaves without taking anything (it is dropped or times
+//!   out) wakes the next one, if there still is something for it.
+//! - The end of the server wakes all waiters: first those that wait only for the end, then those
+//!   that wait for room, then those that wait for a request. Last come the callers whose requests
+//!   are rejected.
 //!
 //! # The handoff
 //!
-//! Between two ends that are awake requests may go past the queue: see `handoff`. Whoever looks at the queue looks there as well.
+//! Between two ends that are awake, requests may bypass the queue: see `handoff`. Every thread that
+//! looks at the queue looks at the handoff as well.
 //!
 //! # Lanes
 //!
-//! Urgent requests overtake normal ones, but after [`URGENT_RUN`] of them in a row while a normal one waits, that one is next.
-//! Each lane has the channel's whole capacity, so a queue full of normal requests keeps no urgent one out, and the
-//! other way round.
+//! Urgent requests overtake normal ones. But after [`URGENT_RUN`] urgent requests in a row, while a
+//! normal one waits, the normal one is next. Each lane has the channel's whole capacity. So a queue
+//! full of normal requests does not keep urgent ones out, nor the other way round.
 
 pub(crate) mod admission;
 pub(crate) mod handoff;
@@ -56,30 +62,32 @@ pub(crate) struct Channel<S, R, E> {
     injector: Padded<Injector<S, R, E>>,
     locked_queue: Padded<LockedQueue<S, R, E>>,
     handoff: Padded<DirectHandoff<S, R, E>>,
-    /// Strong clients. Once it is zero it stays zero.
+    /// The number of strong clients. Once it is zero it stays zero.
     clients: AtomicUsize,
-    /// Posts with a deadline so far.
+    /// The number of posts with a deadline so far.
     timed_posts: AtomicUsize,
-    /// A sender sweeps. What it drops is the user's, and may post again: that must not sweep within the sweep.
+    /// Whether a sender sweeps expired posts. Dropping a message is user code and may post again,
+    /// which must not sweep within the sweep.
     is_sweeping: AtomicBool,
-    /// Of each lane; `usize::MAX` means unbounded.
+    /// The capacity of each lane; `usize::MAX` means unbounded.
     capacity: usize,
     shared: ChannelShared,
-    /// For a request.
+    /// How receivers wait for a request.
     pub(crate) wait_policy: WaitPolicy,
     pub(crate) interruptions: Interruptions,
 }
 
-/// What every queued request passes. In one place, as what costs is the cache lines that move between the two ends.
+/// The part that every queued request passes. It is in one place, because the cost is the cache
+/// lines that move between the two ends.
 #[repr(C)]
 struct LockedQueue<S, R, E> {
-    /// A copy of the length of the queue, for those who only want to look.
+    /// A copy of the length of the queue, to look at without the lock.
     queued: AtomicUsize,
     queue: Mutex<Queue<S, R, E>>,
 }
 
 impl<S, R, E> Channel<S, R, E> {
-    /// A channel with one client. `capacity` is not zero.
+    /// Creates a channel with one client. `capacity` is not zero.
     pub(crate) fn new(
         capacity: usize,
         [for_requests, for_replies]: [WaitPolicy; 2],
@@ -126,7 +134,7 @@ impl<S, R, E> Channel<S, R, E> {
 
     // ---- the injector
 
-    /// Locks the queue, with all in it that has entered.
+    /// Locks the queue, after draining the injector into it.
     #[inline]
     fn lock(&self) -> MutexGuard<'_, Queue<S, R, E>> {
         let mut queue = self.locked_queue.0.queue.lock();
@@ -141,14 +149,14 @@ impl<S, R, E> Channel<S, R, E> {
         }
     }
 
-    /// From now on requests enter under the lock.
+    /// Shuts the injector: from now on requests enter under the lock.
     fn shut_injector(&self, queue: &mut MutexGuard<'_, Queue<S, R, E>>) {
         if queue.injector_open {
             self.drain_injector(queue, false);
         }
     }
 
-    /// From now on requests enter without the lock.
+    /// Opens the injector: from now on requests enter without the lock.
     fn open_injector(&self, queue: &mut MutexGuard<'_, Queue<S, R, E>>) {
         if !queue.injector_open {
             self.injector.0.open();
@@ -162,14 +170,19 @@ impl<S, R, E> Channel<S, R, E> {
         self.note_len(queue);
     }
 
-    /// What has entered, in order, and whether all of it is plain. To be followed by `note_len` before the lock is released.
+    /// Takes the requests from the injector in order, and returns whether all of them are plain.
+    /// The caller must call `note_len` before it releases the lock.
     #[inline]
     fn take_injected(
         &self,
         queue: &mut MutexGuard<'_, Queue<S, R, E>>,
         open: bool,
     ) -> (Batch<S, R, E>, bool) {
-        // Before the injector looks empty, so that nobody takes a request on its way from there for none. Relaxed: ordered by `take_all`.
+        // The length changes before the injector looks empty. So a request on its way from the
+        // injector to the queue is not missed.
+        //
+        // ORDERING: Relaxed. The Release of `take_all` below orders this store. It pairs with the
+        // Acquire of `Injector::looks_empty` in `looks_empty`.
         self.locked_queue
             .0
             .queued
@@ -178,7 +191,7 @@ impl<S, R, E> Channel<S, R, E> {
         self.injector.0.take_all(open).in_order()
     }
 
-    // ---- for everybody
+    // ---- for both ends
 
     #[inline]
     pub(crate) fn shared(&self) -> NonNull<ChannelShared> {
@@ -190,10 +203,15 @@ impl<S, R, E> Channel<S, R, E> {
         &self.shared.clock
     }
 
-    /// A glance without the lock: may be out of date at once.
+    /// Returns whether there seems to be no request, without the lock. The answer may be out of
+    /// date at once.
     #[inline]
     pub(crate) fn looks_empty(&self) -> bool {
-        // In this order: see `drain_injector`. Relaxed: a hint. Whoever acts on it takes the lock.
+        // The injector comes first: see `take_injected`.
+        //
+        // ORDERING: Relaxed. If the Acquire of `Injector::looks_empty` reads a value of `take_all`,
+        // it pairs with the Release there and orders this load after the store of `take_injected`.
+        // Otherwise the length is a hint: a thread that acts on it takes the lock.
         self.injector.0.looks_empty() && self.locked_queue.0.queued.load(Ordering::Relaxed) == 0
     }
 
@@ -201,15 +219,16 @@ impl<S, R, E> Channel<S, R, E> {
         self.shared.id()
     }
 
-    /// Whether a request is in the queue, the injector, or called in.
+    /// Returns whether a request is in the queue, in the injector, or handed over.
     pub(crate) fn is_queued(&self, request: RequestId) -> bool {
         let queue = self.lock();
         queue.lanes.iter().any(|lane| lane.holds(request.0))
             || self.handoff.0.has_request_from(request.0)
     }
 
-    /// The requests in a full lane that may leave it otherwise than by being taken, if there are no more than so many. None as well if there is room,
-    /// or the channel is closed.
+    /// Returns the requests in a full lane that may leave it other than by being taken, if there
+    /// are no more than `most`. Returns `None` if there are more, if the lane has room, or if the
+    /// channel is closed.
     pub(crate) fn without_room(&self, lane: Lane, most: usize) -> Option<Vec<RequestId>> {
         let queue = self.lock();
         let queued = &queue.lanes[lane as usize];
@@ -236,7 +255,7 @@ impl<S, R, E> Channel<S, R, E> {
         queue.queued() + usize::from(self.handoff.0.has_request())
     }
 
-    /// Whether requests can enter.
+    /// Returns whether requests can enter.
     pub(crate) fn is_open(&self) -> bool {
         self.lock().open
     }
@@ -246,7 +265,7 @@ impl<S, R, E> Channel<S, R, E> {
     }
 
     pub(crate) fn stats(&self) -> Stats {
-        // First the endings, then the takings: so no ending is seen without its taking.
+        // The endings come first, then the takings. So no ending is seen without its taking.
         let mut ended = Stats::default();
         ended.add(&self.shared.counters.0);
         let queue = self.lock();
@@ -261,7 +280,8 @@ impl<S, R, E> Channel<S, R, E> {
 
     #[inline]
     fn note_len(&self, queue: &MutexGuard<'_, Queue<S, R, E>>) {
-        // Relaxed: read only by those who glance without the lock.
+        // ORDERING: Relaxed. Only threads that hold the lock write the length. A load without the
+        // lock takes it as a hint, in `looks_empty`.
         let queued = queue.queued();
         if self.locked_queue.0.queued.load(Ordering::Relaxed) != queued {
             self.locked_queue.0.queued.store(queued, Ordering::Relaxed);

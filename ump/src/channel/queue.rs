@@ -1,4 +1,11 @@
-//! The queue under the channel's lock: two lanes, who waits for them, and the counters.
+//! The queue under the channel's lock: two lanes, their waiters, and the counters.
+//!
+//! # Invariants
+//!
+//! 1. A thread accesses a [`Queue`] only while it holds the lock of its channel.
+//! 2. A slot's `queued` is true exactly while the list of its lane in the queue of its channel
+//!    holds its entry. So the slot is alive then (invariant 1 of the list).
+//! 3. `awaited` is true exactly if a receiver or a poller is registered, whenever the lock is free.
 
 use std::{iter, time::Instant};
 
@@ -15,19 +22,21 @@ use crate::{
     wait::waiter::{DeferredWake, Waiter},
 };
 
-/// So many urgent requests may be taken in a row while a normal one waits.
+/// The number of urgent requests that may be taken in a row while a normal one waits.
 pub(crate) const URGENT_RUN: u32 = 16;
 
-/// Expired requests turned down before the lock is released to tell their callers.
+/// The number of expired requests to reject before the lock is released to complete them.
 pub(super) const EXPIRED_RUN: usize = 32;
 
-/// In the order of how often it is touched: between two ends that are awake, only the first lines move.
+/// The state under the lock. The fields are in the order of how often they are used: between two
+/// ends that are awake, only the first cache lines move.
 #[repr(C)]
 pub(super) struct Queue<S, R, E> {
+    /// The queued requests of each lane.
     pub(super) lanes: [List<S, R, E>; 2],
-    /// Urgent requests taken since the last normal one, while a normal one waited.
+    /// The number of urgent requests taken since the last normal one, while a normal one waited.
     pub(super) run: u32,
-    /// False once the server is closed or gone: nothing enters any more.
+    /// Whether requests can enter. False once the server is closed or gone.
     pub(super) open: bool,
     /// Whether there are `receivers` or a `poller`.
     pub(super) awaited: bool,
@@ -37,37 +46,41 @@ pub(super) struct Queue<S, R, E> {
     pub(super) affinity: AffinityTracker<S, R, E>,
     pub(super) receivers: WaitQueue,
     pub(super) poller: Option<Waiter>,
-    /// Who waits for room in each lane.
+    /// The waiters for room in each lane.
     pub(super) senders: [WaitQueue; 2],
-    /// Room in each lane that was promised to those who have not sent yet.
+    /// The room in each lane that is reserved for requests that have not been sent yet.
     pub(super) reserved: [usize; 2],
-    /// Who waits for the end of the server.
+    /// The waiters for the end of the server.
     pub(super) until_closed: WaitSet,
-    /// Expired posts to be dropped, of each thread that drops some already.
+    /// The expired posts to drop, for each thread that is dropping some already.
     pub(super) discards: Vec<Discards<S, R, E>>,
-    /// Who waits for the last client to leave, or besides for the queue to be empty then.
+    /// The waiters for the end of the last client, and for the queue being empty after that.
     pub(super) until_deserted: WaitSet,
 }
 
-/// A message that is dropped is the user's, and may post again, which makes room by dropping others. Were these dropped within that drop, a chain of them
-/// would use up the stack: so a thread drops them one after the other, and here are those that it is to drop next.
+/// Expired posts that a thread drops later.
+///
+/// Dropping a message is user code and may post again, which makes room by dropping other messages.
+/// If these were dropped within the first drop, a chain of them would use up the stack. So a thread
+/// drops messages one after the other, and keeps here the ones that it drops next.
 pub(super) struct Discards<S, R, E> {
     pub(super) thread: usize,
     pub(super) posts: List<S, R, E>,
 }
 
-/// By their numbers.
+/// The lanes, in the order of their numbers.
 pub(super) const LANES: [Lane; 2] = [Lane::Normal, Lane::Urgent];
 
-/// Where to wait if there is nothing (no request, no room).
+/// How to wait if there is nothing (no request, no room).
 pub(crate) enum WaitMode<'a> {
-    /// One does not wait.
+    /// Does not wait.
     NoWait,
-    /// In line: with a waiter one registers, without one just looks, keeping the turn. Who gets what it wants leaves the line.
+    /// Waits in the wait queue. With a waiter the caller registers; without one it only looks, and
+    /// keeps its turn. A caller that gets what it wants leaves the wait queue.
     InLine(&'a mut WaiterKey, Option<Waiter>),
-    /// Room has been reserved (senders only).
+    /// Uses room that has been reserved (senders only).
     Reserved,
-    /// As the one who polls (receivers only): the latest takes the place of the one before.
+    /// Waits as the poller (receivers only). The latest poller replaces the one before.
     Poller(Option<Waiter>),
 }
 
@@ -77,30 +90,31 @@ impl WaitMode<'_> {
         matches!(self, Self::Reserved)
     }
 
-    /// Whether one is going to sleep if there is nothing.
+    /// Returns whether the caller is going to sleep if there is nothing.
     #[inline]
     pub(super) fn is_to_sleep(&self) -> bool {
         matches!(self, Self::InLine(_, Some(_)) | Self::Poller(Some(_)))
     }
 }
 
-/// What a look at the queue has brought so far, and the work that it leaves for after the lock is released.
+/// The requests that were taken so far, and the work that is left for after the lock is released.
 pub(super) struct TakeResult<S, R, E> {
     pub(super) taken: Batch<S, R, E>,
-    /// The time, once somebody had to know it.
+    /// The time, once it was needed.
     pub(super) now: Option<Instant>,
-    /// Usually there is none.
+    /// The deferred work. Usually there is none.
     pub(super) deferred: Option<Box<Deferred<R, E>>>,
 }
 
+/// Work for after the lock is released.
 pub(super) struct Deferred<R, E> {
-    /// To be told.
+    /// The requests to complete.
     pub(super) rejected: Vec<Rejected<R, E>>,
-    /// To be woken.
+    /// The senders to wake.
     pub(super) senders: Vec<Waiter>,
-    /// Of a sender that has its room without having been woken.
+    /// The waiter of a sender that got its room without having been woken.
     pub(super) discard: Option<Waiter>,
-    /// How many posts this thread drops later: see [`Discards`].
+    /// The number of posts that this thread drops later: see [`Discards`].
     pub(super) put_off: usize,
 }
 
@@ -138,7 +152,8 @@ impl<S, R, E> TakeResult<S, R, E> {
         self.taken.is_empty() && self.rejected() == 0
     }
 
-    /// Runs the user's code: not to be called under a lock.
+    /// Does the deferred work, and returns the requests that were taken. This runs user code: it
+    /// must not be called under a lock.
     #[inline]
     pub(super) fn finish(self) -> Batch<S, R, E> {
         if let Some(deferred) = self.deferred {
@@ -149,6 +164,7 @@ impl<S, R, E> TakeResult<S, R, E> {
 }
 
 impl<R, E> Deferred<R, E> {
+    /// Does the work. This runs user code: it must not be called under a lock.
     #[cold]
     pub(super) fn finish(self) {
         self.senders.into_iter().for_each(Waiter::wake);
@@ -156,16 +172,17 @@ impl<R, E> Deferred<R, E> {
     }
 }
 
-/// What a look at the queue has to know of the channel around it.
+/// The parts of the channel that taking a request needs.
 pub(super) struct TakeContext<'a, S, R, E> {
     pub(super) handoff: &'a DirectHandoff<S, R, E>,
-    /// That of the one who looks.
+    /// The lease of the receiver that takes.
     pub(super) lease: Option<&'a Lease<'a, S, R, E>>,
     pub(super) capacity: usize,
 }
 
 impl<S, R, E> TakeContext<'_, S, R, E> {
-    /// Takes the call if there is one, and if it is not another's to answer.
+    /// Accepts the request that was handed over, if there is one and no other receiver has the
+    /// lease.
     #[inline]
     pub(super) fn accept(&self) -> Option<Entry<S, R, E>> {
         match self.lease {
@@ -186,13 +203,13 @@ impl<S, R, E> Queue<S, R, E> {
         self.lanes.iter().all(List::is_empty)
     }
 
-    /// Whether there is no room in a lane, all of it being taken or promised.
+    /// Returns whether a lane has no room, because all of it is taken or reserved.
     #[inline]
     pub(super) fn is_full(&self, lane: usize, capacity: usize) -> bool {
         self.lanes[lane].len() + self.reserved[lane] >= capacity
     }
 
-    /// Waits for room in `mode`, or is refused. Returns a waiter to drop after unlocking.
+    /// Waits for room in `mode`, or counts a refusal. Returns a waiter to drop after unlocking.
     pub(super) fn await_room(&mut self, lane: usize, mode: WaitMode<'_>) -> Option<Waiter> {
         match mode {
             WaitMode::InLine(key, Some(waiter)) => self.senders[lane].register(key, waiter),
@@ -204,7 +221,7 @@ impl<S, R, E> Queue<S, R, E> {
         }
     }
 
-    /// Takes so many senders from the line, to be woken after unlocking.
+    /// Takes up to `count` senders from the wait queue, to be woken after unlocking.
     pub(super) fn next_senders(
         &mut self,
         lane: usize,
@@ -214,7 +231,8 @@ impl<S, R, E> Queue<S, R, E> {
         iter::from_fn(|| line.pop()).take(count)
     }
 
-    /// There is room: whoever waited for it, woken or not, has what it waited for. Returns waiters to drop after unlocking.
+    /// Leaves the wait queue for room, because there is room, whether the sender was woken or not.
+    /// Returns waiters to drop after unlocking.
     #[inline]
     pub(super) fn stop_awaiting_room(
         &mut self,
@@ -227,25 +245,32 @@ impl<S, R, E> Queue<S, R, E> {
         }
     }
 
-    /// Returns the ending of the last request from this slot, if it has not been counted.
+    /// Queues a request that has just been sent. Returns the ending of the last request from this
+    /// slot, if it has not been counted.
     #[inline]
     pub(super) fn enter(&mut self, entry: Entry<S, R, E>) -> Option<Ending> {
-        // SAFETY: we hold the channel's lock (as in the three below), and an entry's slot is alive.
+        // SAFETY: The entry keeps its slot alive (invariant 8 of the slot). By invariant 1 this
+        // thread holds the channel's lock. The request has not been sent yet, so this end owns the
+        // slot alone (invariant 7 of the slot).
         let uncounted = unsafe { entry.slot().as_ref().enter() };
         self.push(entry);
         uncounted
     }
 
+    /// Queues a request as the last one of its lane.
     pub(super) fn push(&mut self, entry: Entry<S, R, E>) {
-        // SAFETY: see `enter`.
+        // SAFETY: The entry keeps its slot alive (invariant 8 of the slot), and by invariant 1 this
+        // thread holds the channel's lock.
         unsafe { entry.slot().as_ref().set_queued(true) };
         self.lanes[entry.options().lane as usize].push_back(entry);
         self.counters.accepted += 1;
     }
 
-    /// Queues a call, which is older than all that is queued.
+    /// Queues a request that was handed over, as the first one of its lane: it is older than all
+    /// queued ones.
     pub(super) fn put_first(&mut self, entry: Entry<S, R, E>) {
-        // SAFETY: see `enter`.
+        // SAFETY: The entry keeps its slot alive (invariant 8 of the slot), and by invariant 1 this
+        // thread holds the channel's lock.
         unsafe { entry.slot().as_ref().set_queued(true) };
         self.lanes[entry.options().lane as usize].push_front(entry);
         self.counters.accepted += 1;
@@ -257,26 +282,27 @@ impl<S, R, E> Queue<S, R, E> {
         }
     }
 
-    /// Books normal requests that came from the injector into a receiver's hands.
+    /// Counts normal requests that a receiver took from the injector directly.
     #[inline]
     pub(super) fn note_taken_directly(&mut self, taken: &Batch<S, R, E>) {
         let count = taken.len() as u64;
         self.counters.accepted += count;
         self.counters.taken += count;
-        // Nothing urgent waits.
+        // No urgent request waits.
         self.run = 0;
     }
 
     #[inline]
     pub(super) fn pop_from(&mut self, lane: Lane) -> Option<Entry<S, R, E>> {
         let entry = self.lanes[lane as usize].pop_front()?;
-        // SAFETY: see `enter`.
+        // SAFETY: The entry keeps its slot alive (invariant 8 of the slot), and by invariant 1 this
+        // thread holds the channel's lock.
         unsafe { entry.slot().as_ref().set_queued(false) };
         Some(entry)
     }
 
-    /// Takes requests until there are `max`. Turns those down whose deadline has passed; of these not too many at a time, unless it has
-    /// something to return.
+    /// Takes requests until there are `max`. Rejects overdue ones, but only a limited number at a
+    /// time, unless there is a request to return.
     #[inline]
     pub(super) fn take(
         &mut self,
@@ -289,7 +315,7 @@ impl<S, R, E> Queue<S, R, E> {
         {
             let run = self.run;
             let Some((entry, sender)) = self.pop(context) else {
-                // A look at nothing is no turn either.
+                // Finding nothing is no turn of a lane.
                 self.run = run;
                 break;
             };
@@ -297,13 +323,14 @@ impl<S, R, E> Queue<S, R, E> {
                 result.deferred().senders.push(sender);
             }
             if !self.hand_out(entry, result) {
-                // It was nobody's turn.
+                // An overdue request is no turn of a lane.
                 self.run = run;
             }
         }
     }
 
-    /// Adds a request to those that are taken, unless it is overdue: then it is turned down, and the answer is false.
+    /// Adds a request to the taken ones and returns true. If the request is overdue, rejects it and
+    /// returns false.
     #[inline]
     pub(super) fn hand_out(
         &mut self,
@@ -313,7 +340,8 @@ impl<S, R, E> Queue<S, R, E> {
         let overdue = entry.is_overdue(&mut result.now);
         if overdue {
             self.counters.count(Untaken::Timeout);
-            // Under the lock, so that its caller finds it queued or DONE and nothing in between.
+            // Under the lock, so that the caller finds its request either queued or `DONE`, and no
+            // state in between.
             let rejected = entry.reject(Completion::Expired);
             result.deferred().rejected.push(rejected);
         } else {
@@ -323,7 +351,8 @@ impl<S, R, E> Queue<S, R, E> {
         !overdue
     }
 
-    /// Who found nothing and is going to sleep must not miss a call.
+    /// Disarms the handoff before a receiver that has found nothing sleeps, so that it does not
+    /// miss a request that is handed over.
     #[inline]
     pub(super) fn before_sleep(
         &mut self,
@@ -331,7 +360,8 @@ impl<S, R, E> Queue<S, R, E> {
         context: &TakeContext<'_, S, R, E>,
     ) {
         if result.is_empty() {
-            // SAFETY: we hold the channel's lock.
+            // SAFETY: By invariant 1 this thread holds the channel's lock, and the lease in
+            // `context` is of the same channel.
             if let Some(entry) = unsafe { context.handoff.disarm(context.lease) } {
                 self.counters.accepted += 1;
                 self.hand_out(entry, result);
@@ -339,7 +369,7 @@ impl<S, R, E> Queue<S, R, E> {
         }
     }
 
-    /// Takes the next request, and the sender that may have its place.
+    /// Takes the next request, and the sender that may use its room.
     #[inline]
     pub(super) fn pop(
         &mut self,
@@ -360,7 +390,7 @@ impl<S, R, E> Queue<S, R, E> {
                 return Some((entry, None));
             }
         }
-        // (If the call is another's to answer, an urgent one may be next all the same.)
+        // (If another receiver has the lease, an urgent request may be next all the same.)
         let urgent = urgent || self.lanes[Lane::Normal as usize].is_empty();
         let lane = if urgent { Lane::Urgent } else { Lane::Normal };
         let entry = self.pop_from(lane)?;
@@ -373,18 +403,20 @@ impl<S, R, E> Queue<S, R, E> {
         Some((entry, sender))
     }
 
-    /// Takes a slot out of the middle, if it is there.
+    /// Removes a slot from the middle of its lane, if it is there.
     ///
     /// # Safety
-    /// `slot` is alive; if any queue holds it, it is this one.
+    /// `slot` is alive. If any queue holds it, it is this one.
     pub(super) unsafe fn remove(&mut self, slot: &Slot<S, R, E>) -> Option<Entry<S, R, E>> {
-        // SAFETY: see `enter`.
+        // SAFETY: The caller guarantees that the slot is alive, and by invariant 1 this thread
+        // holds the channel's lock.
         let queued = unsafe { slot.set_queued(false) };
-        // SAFETY: it is in this list.
+        // SAFETY: By invariant 2 the list of its lane holds the slot: `queued` was true, and the
+        // caller guarantees that it is this queue.
         queued.then(|| unsafe { self.lanes[slot.core.lane() as usize].unlink(slot.into()) })
     }
 
-    /// Whom to wake for a request that has entered.
+    /// Takes the waiters to wake for a request that has entered.
     #[inline]
     pub(super) fn next_receiver(&mut self) -> DeferredWake {
         if !self.awaited {
@@ -395,7 +427,8 @@ impl<S, R, E> Queue<S, R, E> {
         next
     }
 
-    /// Waits in `mode`, if there is something to wait for and a waiter. Returns a waiter to drop after unlocking.
+    /// Waits for a request in `mode`, if `is_to_wait` and there is a waiter. Returns a waiter to
+    /// drop after unlocking.
     #[inline]
     pub(super) fn await_request(&mut self, mode: WaitMode<'_>, is_to_wait: bool) -> Option<Waiter> {
         match mode {
@@ -412,7 +445,7 @@ impl<S, R, E> Queue<S, R, E> {
         }
     }
 
-    /// Leaves the line for requests.
+    /// Leaves the wait queue for requests.
     #[inline]
     pub(super) fn stop(&mut self, key: &mut WaiterKey) -> Removal {
         if !key.is_taken() {

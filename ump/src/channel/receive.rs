@@ -13,19 +13,20 @@ use crate::{
     wait::waiter::{DeferredWake, Waiter},
 };
 
-/// Who looks for requests, and how likely it looks for the next one soon.
+/// The kind of a receiver: how likely it is to look for the next request soon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ReceiverKind {
     /// A thread that waits.
     Thread,
     /// A task that waits.
     Task,
-    /// Somebody who does not wait.
+    /// A receiver that does not wait.
     Passing,
 }
 
 impl ReceiverKind {
-    /// Whether it pays to watch the slot of a caller with such options. A task that asks may run on the very thread of the task that answers.
+    /// Returns whether it pays off to arm the slot of a caller with these options. A task that
+    /// sends a request may run on the very thread of the task that answers it.
     #[inline]
     fn suits(self, options: RequestOptions) -> bool {
         match self {
@@ -36,19 +37,19 @@ impl ReceiverKind {
     }
 }
 
-/// What a look at the queue brought.
+/// The result of looking for requests.
 pub(crate) enum Taken<S, R, E> {
     /// At least one request.
     Some(Batch<S, R, E>),
-    /// Only requests that were overdue, which have been told. There may be others: look again.
+    /// Only overdue requests, which were rejected. There may be others: look again.
     Overdue,
-    /// None now.
+    /// No request now.
     Empty,
-    /// None, and none will ever come.
+    /// No request, now or later.
     Closed,
 }
 
-/// The end of a look at an empty queue.
+/// Finishes looking at an empty queue.
 #[inline]
 fn finish_empty<S, R, E>(
     mut queue: MutexGuard<'_, Queue<S, R, E>>,
@@ -62,13 +63,14 @@ fn finish_empty<S, R, E>(
 }
 
 impl<S, R, E> Channel<S, R, E> {
-    /// Gets the handoff, if there is one to be had.
+    /// Takes the lease of the handoff, if it is available.
     #[inline]
     pub(crate) fn lease_handoff(&self) -> Option<Lease<'_, S, R, E>> {
         self.handoff.0.lease()
     }
 
-    /// Takes up to `max` requests, at least one. Those whose deadline has passed are turned down on the way.
+    /// Takes up to `max` requests, at least one. Rejects requests whose deadline has passed on the
+    /// way.
     #[inline]
     pub(crate) fn take(
         &self,
@@ -79,7 +81,10 @@ impl<S, R, E> Channel<S, R, E> {
     ) -> Taken<S, R, E> {
         self.clock().refresh();
         let mut queue = self.locked_queue.0.queue.lock();
-        // Before it looks: what the last client did before it went must not be missed. Acquire: pairs with the Release of `remove_client`.
+        // The count is read before the queue, so that the receiver does not miss what the last
+        // client did before it went.
+        //
+        // ORDERING: Acquire pairs with the Release of `remove_client`.
         let closed = self.clients.load(Ordering::Acquire) == 0 || !queue.open;
         let mut result = TakeResult::new();
         if mode.is_to_sleep() || closed {
@@ -108,7 +113,8 @@ impl<S, R, E> Channel<S, R, E> {
         if kind == ReceiverKind::Passing {
             drop(lease);
         } else {
-            // Gives back the lease under the lock: from now on a call is for others to answer.
+            // Returns the lease under the lock: from now on another receiver accepts a request that
+            // is handed over.
             self.arm_handoff(&mut queue, &result.taken, lease, kind);
         }
         let answerer = if leased && self.handoff.0.has_request() {
@@ -133,13 +139,14 @@ impl<S, R, E> Channel<S, R, E> {
         }
     }
 
-    /// Whether what is in the injector comes next.
+    /// Returns whether the next request comes from the injector.
     #[inline]
     fn is_injector_next(&self, queue: &Queue<S, R, E>) -> bool {
         queue.injector_open && queue.is_empty() && !self.handoff.0.is_armed()
     }
 
-    /// Takes what has entered, past the queue unless it has to be sorted. What is too much is queued.
+    /// Takes the requests in the injector past the queue, unless they have to be sorted. The
+    /// requests beyond `max` are queued.
     #[inline]
     fn take_injected_directly(
         &self,
@@ -163,7 +170,7 @@ impl<S, R, E> Channel<S, R, E> {
         queue.append(entered);
     }
 
-    /// Minds capacity, lanes, deadlines and the handoff.
+    /// Takes requests with regard to capacity, lanes, deadlines and the handoff.
     fn take_ordered(
         &self,
         queue: &mut MutexGuard<'_, Queue<S, R, E>>,
@@ -183,7 +190,7 @@ impl<S, R, E> Channel<S, R, E> {
         }
     }
 
-    /// Prepares for the next request to come soon, and gives back the lease.
+    /// Prepares for a next request that comes soon, and returns the lease.
     #[inline]
     fn arm_handoff(
         &self,
@@ -199,16 +206,18 @@ impl<S, R, E> Channel<S, R, E> {
             self.open_injector(queue);
         }
         if let Some(slot) = taken.single().filter(|_| queue.is_empty()) {
-            // SAFETY: its entry is in `taken`.
+            // SAFETY: Its entry is in `taken`, so the slot is alive (invariant 1 of the list).
             let options = unsafe { slot.as_ref() }.core.options();
             if kind.suits(options) && queue.affinity.note_served(slot) {
-                // SAFETY: its entry is in `taken`, and nobody sleeps, as nobody awaits a request.
+                // SAFETY: `queue` is a guard of this channel's lock (invariant 1 of the queue). The
+                // slot's entry is in `taken`, in the hands of this receiver. No receiver sleeps,
+                // because `awaited` is false (invariant 3 of the queue).
                 unsafe { self.handoff.0.arm(slot, lease) };
             }
         }
     }
 
-    /// Leaves the line for requests empty-handed.
+    /// Leaves the wait queue for requests without a request.
     pub(crate) fn stop_receiving(&self, key: &mut WaiterKey) {
         let mut queue = self.lock();
         let left = queue.stop(key);
