@@ -41,7 +41,7 @@ pub(crate) struct Args {
     /// Another allowed Host, besides localhost and IP addresses (repeatable)
     #[arg(long = "host", value_name = "NAME")]
     pub(crate) hosts: Vec<String>,
-    /// Another allowed Origin, such as https://example.org (repeatable)
+    /// Another allowed Origin, such as <https://example.org> (repeatable)
     #[arg(long = "origin", value_name = "URL")]
     pub(crate) origins: Vec<String>,
     /// Maximum number of connections; one more closes an idle one or gets 503

@@ -11,7 +11,7 @@
 //! ```
 //!
 //! What clients can do to the service is bounded: serve.rs and connections.rs limit their number,
-//! slow_client.rs and body.rs their slowness, memory.rs the memory of their values, origin.rs the
+//! `slow_client.rs` and body.rs their slowness, memory.rs the memory of their values, origin.rs the
 //! web pages they come from.
 //!
 //! This file starts both sides and stops them in the right order.

@@ -137,7 +137,7 @@ impl ChannelRun {
                 },
                 Some(Exited::Worker(kind, exit)) => match &server {
                     Some(server) if exit == Exit::QuotaReached => {
-                        self.worker(kind, server, &handoff)
+                        self.worker(kind, server, &handoff);
                     }
                     _ => workers -= 1,
                 },

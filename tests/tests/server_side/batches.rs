@@ -112,7 +112,7 @@ fn each_request_of_a_batch_has_its_own_context<M: Many>() {
     }
 }
 
-mod batches {
+mod cases {
     use super::*;
 
     for_each!(

@@ -122,6 +122,7 @@ impl<RV> JoinHandle<RV> {
     /// # Errors
     /// The outer one is the handle of a loop that goes on. For the inner one see [`JoinErrorKind`]; it may be
     /// [`WouldDeadlock`](JoinErrorKind::WouldDeadlock), as in `join`.
+    #[expect(clippy::result_large_err, reason = "it gives the handle back")]
     pub fn join_timeout(
         mut self,
         timeout: Duration,

@@ -104,7 +104,7 @@ impl WorkerRecorder {
                 kind,
                 caller,
                 message,
-            )
+            );
         });
         ignore_user_panic(|| self.end(CallOutcome::Panicked));
         (kind, caller)

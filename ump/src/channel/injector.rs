@@ -94,9 +94,9 @@ impl<S, R, E> Injector<S, R, E> {
     /// Opens the injector, which is shut. To be called under the channel's lock.
     #[inline]
     pub(crate) fn open(&self) {
-        // ORDERING: Relaxed, as no request is published by it: a shut injector is empty (invariant
-        // 2). A thread that sees it without the channel's lock gets no ordering from it.
-        self.0.store(ptr::null_mut(), Ordering::Relaxed);
+        // ORDERING: Release, pairs with the Acquire of `looks_empty`, like the null of `take_all`: a
+        // client that sees it also sees that its earlier requests left the injector.
+        self.0.store(ptr::null_mut(), Ordering::Release);
     }
 
     /// Takes all requests, and leaves the injector open or shut. To be called under the channel's

@@ -26,11 +26,11 @@ pub(crate) fn request_with_headers(
     headers: &[&str],
 ) -> io::Result<Response> {
     let mut stream = connect(address)?;
-    let headers: String = headers.iter().map(|line| format!("{line}\r\n")).collect();
-    write!(
-        stream,
-        "{line} HTTP/1.1\r\n{headers}connection: close\r\n\r\n"
-    )?;
+    write!(stream, "{line} HTTP/1.1\r\n")?;
+    for header in headers {
+        write!(stream, "{header}\r\n")?;
+    }
+    write!(stream, "connection: close\r\n\r\n")?;
     receive(&mut stream)
 }
 
@@ -72,7 +72,7 @@ pub(crate) fn receive(stream: &mut TcpStream) -> io::Result<Response> {
 
 fn parse(bytes: &[u8]) -> Option<Response> {
     let end = bytes.windows(4).position(|window| window == b"\r\n\r\n")?;
-    let head = str::from_utf8(&bytes[..end]).ok()?;
+    let head = std::str::from_utf8(&bytes[..end]).ok()?;
     let mut lines = head.split("\r\n");
     let status = lines.next()?.split(' ').nth(1)?.parse().ok()?;
     let mut headers = HeaderMap::new();

@@ -1,6 +1,10 @@
 //! Errors in a configuration.
 
-use std::{fmt, ops::Range, path::Path};
+use std::{
+    fmt::{self, Write as _},
+    ops::Range,
+    path::Path,
+};
 
 /// An error in a configuration, with its location.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq, Hash)]
@@ -49,10 +53,10 @@ impl ConfigError {
             .clone()
             .unwrap_or_else(|| "configuration".to_owned());
         if let Some(line) = self.line {
-            location += &format!(", line {line}");
+            let _ = write!(location, ", line {line}");
         }
         if !self.key.is_empty() {
-            location += &format!(", {}", self.key);
+            let _ = write!(location, ", {}", self.key);
         }
         location
     }
