@@ -15,16 +15,16 @@
 use std::time::Duration;
 
 use ump_server::{
-    OnRefusal, Refused, Stop,
-    system::{Attributes, ComponentContext, Report, System},
+    OnRefusal, Stop,
+    system::{Attributes, Report, System},
 };
 
 use crate::{
-    console::{self, Console, ConsoleClient},
-    neighbours::{self, Neighbours, NeighboursClient, Times},
+    console::{Console, ConsoleClient},
+    neighbours::{Neighbours, NeighboursClient, Times},
     shards::Shards,
-    statistics::{self, Recorder, Statistics, StatisticsClient},
-    table::{self, Table},
+    statistics::{Recorder, Statistics, StatisticsClient},
+    table::Table,
     time::TimeMode,
 };
 
@@ -65,21 +65,17 @@ impl Plane {
             TimeMode::Real(_) => System::builder(),
         };
         let system = builder
-            .thread(
-                STATISTICS,
-                background().capacity(4096),
-                move |setup: &ComponentContext<statistics::Op, _, Refused, _>| {
-                    let timers = setup.timers();
-                    Ok(Statistics::new(setup.clock(), &timers, speed))
-                },
-            )
+            .thread(STATISTICS, background().capacity(4096), move |setup| {
+                let timers = setup.timers();
+                Ok(Statistics::new(setup.clock(), &timers, speed))
+            })
             .thread(
                 ROUTES,
                 Attributes::new()
                     .instances(*shards)
                     .capacity(1024)
                     .needs(STATISTICS),
-                |setup: &ComponentContext<table::Op, _, Refused>| {
+                |setup| {
                     let recorder = Recorder(setup.client(STATISTICS)?);
                     Ok(Table::new(recorder))
                 },
@@ -90,7 +86,7 @@ impl Plane {
                     .capacity(64)
                     .needs(ROUTES)
                     .needs(STATISTICS),
-                move |setup: &ComponentContext<neighbours::Op, _, _, _>| {
+                move |setup| {
                     let recorder = Recorder(setup.client(STATISTICS)?);
                     let routes = Shards::new(setup.balancer(ROUTES)?, recorder.clone());
                     Ok(Neighbours::new(setup.timers(), times, routes, recorder))
@@ -103,7 +99,7 @@ impl Plane {
                     .needs(NEIGHBOURS)
                     .needs(ROUTES)
                     .needs(STATISTICS),
-                |setup: &ComponentContext<console::Command, _, _>| {
+                |setup| {
                     let statistics: StatisticsClient = setup.client(STATISTICS)?;
                     let routes = Shards::new(setup.balancer(ROUTES)?, Recorder(statistics.clone()));
                     let neighbours = setup.client(NEIGHBOURS)?;

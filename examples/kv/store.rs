@@ -24,7 +24,7 @@ use cli::log;
 use rusqlite::TransactionBehavior;
 use ump_server::{
     Client, OnPanic, Restart, Timers,
-    system::{Attributes, ComponentContext, Operation, StartError, System},
+    system::{Attributes, Operation, StartError, System},
     thread::{Batch, BatchService},
 };
 
@@ -91,14 +91,9 @@ pub(crate) fn start(
         .capacity(queue)
         .on_panic(OnPanic::Restart(RESTART));
     System::builder()
-        .batches(
-            NAME,
-            attributes,
-            max,
-            move |setup: &ComponentContext<_, _, _, _>| {
-                Ok(Store::open(&path, context.clone(), setup.timers())?)
-            },
-        )
+        .batches(NAME, attributes, max, move |setup| {
+            Ok(Store::open(&path, context.clone(), setup.timers())?)
+        })
         .start(START_TIMEOUT)
 }
 

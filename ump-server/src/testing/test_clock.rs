@@ -62,7 +62,7 @@ use ump::{Clock, ManualClock, Server, coop::Coop, hooks::ChannelId};
 /// let clock = TestClock::new();
 /// let (client, _) = thread::Builder::new()
 ///     .test_clock(&clock)
-///     .spawn_with(|cx: &Context<_, _, _>| {
+///     .spawn_with(|cx| {
 ///         cx.timers().every(HOUR, ());
 ///         Ok(Hours(0))
 ///     })?;

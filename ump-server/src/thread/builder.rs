@@ -59,7 +59,7 @@ use crate::{
 ///     .name("cache")
 ///     .capacity(128)
 ///     .on_panic(OnPanic::Restart(Restart::new()))
-///     .spawn_with(|cx: &Context<_, _, _, Forget>| {
+///     .spawn_with(|cx| {
 ///         cx.timers().every(Duration::from_secs(60), Forget);
 ///         Ok(Cache(None))
 ///     })?;

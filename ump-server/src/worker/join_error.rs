@@ -83,7 +83,7 @@ impl JoinError {
     ///
     /// let (client, handle) = thread::Builder::new()
     ///     .on_panic(OnPanic::Restart(Restart::new().limit(1, Duration::from_secs(60))))
-    ///     .spawn_with(|cx: &Context<(), (), NoDevice>| {
+    ///     .spawn_with(|cx| {
     ///         if cx.restarts() > 0 {
     ///             return Err(NoDevice(7));
     ///         }

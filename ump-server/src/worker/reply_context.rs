@@ -84,7 +84,7 @@ impl<'a, R, E> ReplyContext<'a, R, E> {
     /// use std::{ops::ControlFlow, thread};
     /// use ump_server::{ReplyContext, thread::spawn};
     ///
-    /// let (client, _) = spawn(|_| Ok::<_, ()>(|n: u64, rctx: ReplyContext<u64, ()>| {
+    /// let (client, _) = spawn(|_| Ok(|n: u64, rctx: ReplyContext<u64, ()>| {
     ///     let rctx = rctx.detach();
     ///     thread::spawn(move || rctx.reply(n * n)); // meanwhile the loop goes on
     ///     ControlFlow::<()>::Continue(())

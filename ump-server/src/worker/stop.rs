@@ -50,7 +50,7 @@ pub enum Stop {
 /// use ump_server::{Client, Stop, task, ump::{NoReply, RequestError}};
 ///
 /// let (client, mut handle) = task::spawn(|_| {
-///     Ok::<_, ()>(task::answer(async |(): ()| pending::<Result<(), ()>>().await)) // never ends
+///     Ok(task::answer(async |(): ()| pending::<Result<(), ()>>().await)) // never ends
 /// })
 /// .unwrap();
 /// let asked = tokio::spawn(Client::request_owned(Arc::new(client), ()).into_future());
