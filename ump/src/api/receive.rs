@@ -28,14 +28,14 @@ use crate::{
 /// A message and the duty to answer it.
 pub(crate) type Received<S, R, E> = (S, ReplyContext<R, E>);
 
-/// Stream of the requests of a [`Server`]. From [`Server::stream`].
+/// Stream of the requests of a [`Server`](crate::Server). From [`Server::stream`](crate::Server::stream).
 ///
 /// It has a place of its own in the line of those who wait. Whoever keeps it without polling it (a `select!` loop that is busy with
 /// something else) may be woken for a request that another worker could have had at once. Where workers share a server, rather drop
-/// it or use [`Server::async_wait`], which leaves the line when its future is dropped.
+/// it or use [`Server::async_wait`](crate::Server::async_wait), which leaves the line when its future is dropped.
 ///
 /// # Cancel safety
-/// Dropping it loses nothing: see [`Server::async_wait`]. Dropping a future of its next item loses no request either, but it stays in
+/// Dropping it loses nothing: see [`Server::async_wait`](crate::Server::async_wait). Dropping a future of its next item loses no request either, but it stays in
 /// line.
 #[must_use = "streams do nothing unless polled"]
 pub struct Requests<'a, S, R, E>(pub(super) Receive<'a, S, R, E>);
@@ -43,11 +43,11 @@ pub struct Requests<'a, S, R, E>(pub(super) Receive<'a, S, R, E>);
 impl<S, R, E> Requests<'_, S, R, E> {
     /// Takes a request, or arranges for the task to be woken when there is one.
     ///
-    /// Unlike [`Server::poll_wait`] it has a place of its own in line, from the first time it finds nothing until it takes a request or is
+    /// Unlike [`Server::poll_wait`](crate::Server::poll_wait) it has a place of its own in line, from the first time it finds nothing until it takes a request or is
     /// dropped.
     ///
     /// # Errors
-    /// [`Error::ClientsDisappeared`]: the queue is empty, and no client is left or the server was [closed](Server::close).
+    /// [`Error::ClientsDisappeared`]: the queue is empty, and no client is left or the server was [closed](crate::Server::close).
     pub fn poll_wait(&mut self, cx: &mut Context<'_>) -> Poll<Result<Received<S, R, E>, Error<E>>> {
         Pin::new(&mut self.0).poll(cx).map_ok(first)
     }

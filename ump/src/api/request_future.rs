@@ -19,7 +19,7 @@ use crate::{
     inflight::send::Sending,
 };
 
-/// A [`Request`] being awaited.
+/// A [`Request`](crate::Request) being awaited.
 ///
 /// # Cancel safety
 /// Dropped before it was accepted, nothing was sent. Dropped later, the request is cancelled: if it is still queued it is never
@@ -97,7 +97,7 @@ impl<S, R, E, X: FromRequestError<S, E>> RequestState<'_, S, R, E, X> {
     }
 }
 
-/// A [`Submit`] being awaited.
+/// A [`Submit`](crate::Submit) being awaited.
 ///
 /// # Cancel safety
 /// Dropped before it is ready, nothing was sent.
@@ -133,7 +133,7 @@ impl<S, R, E> fmt::Debug for SubmitFuture<'_, S, R, E> {
     }
 }
 
-/// A [`Post`] being awaited.
+/// A [`Post`](crate::Post) being awaited.
 ///
 /// # Cancel safety
 /// Dropped before it is ready, nothing was sent.

@@ -1,6 +1,6 @@
 //! What can go wrong, told to the one who can do something about it.
 //!
-//! [`Error`] is what the plain calls return. [`RequestError`] and [`SendError`] belong to requests made through
+//! [`Error`] is what the plain calls return. [`RequestError`](crate::RequestError) and [`SendError`] belong to requests made through
 //! [`Client::request`](crate::Client::request): they can say more, and hand the message back when it was not executed.
 
 #![forbid(unsafe_code)]
@@ -48,7 +48,7 @@ pub enum Error<E> {
     ClientsDisappeared,
     /// A handler took the request and let go of it without an answer: it dropped the reply context, or it panicked.
     /// A request made through [`Client::request`](crate::Client::request) learns which of the two. Also for want of a better one, as this is
-    /// that of the published crate: the caller [would have waited for itself](RequestError::WouldDeadlock), or its client's
+    /// that of the published crate: the caller [would have waited for itself](crate::RequestError::WouldDeadlock), or its client's
     /// [default time-out](crate::Client::with_timeout) has passed.
     NoReply,
     /// The handler refused the request, with the application's own error.
@@ -201,7 +201,7 @@ pub enum NoReply {
     /// It was not allowed to finish: its loop was told to abort what is in hand, or the loop's runtime was shut down.
     Aborted,
     /// It took longer than its loop allows for one request, and was not allowed to finish. That is the server's limit; a deadline of the caller is
-    /// [`RequestError::TimeoutTaken`].
+    /// [`RequestError::TimeoutTaken`](crate::RequestError::TimeoutTaken).
     TimedOut,
 }
 

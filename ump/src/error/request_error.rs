@@ -18,6 +18,10 @@ use crate::{
 ///
 /// The message is in the way where an error is passed on: `anyhow` and `eyre` want one that is `Send`, `Sync` and `'static`.
 /// [`without_message`](Self::without_message) leaves one that is, whatever the message, and [`split`](Self::split) keeps the message beside it.
+///
+/// The enum is exhaustive on purpose: these are all the outcomes that a channel has, and a `match` without a
+/// wildcard proves that each of them is handled. New reasons of an outcome are variants of [`NoReply`], which
+/// is not exhaustive.
 #[derive(Clone, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]

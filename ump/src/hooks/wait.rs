@@ -108,7 +108,7 @@ impl Wait {
         self.goal == Goal::Room
     }
 
-    /// Whether no word has been left for this yet: that of a task that is [polled](Watcher::polled) again has. A [`RequestId`] that was known before
+    /// Whether no word has been left for this yet: that of a task that is [polled](crate::hooks::Watcher::polled) again has. A [`RequestId`] that was known before
     /// is that of another request then.
     #[must_use]
     pub fn is_first(&self) -> bool {
