@@ -178,7 +178,7 @@ fn a_server_that_goes_gives_back_what_was_called_in() {
 
 /// [3: the handoff moves from one slot to another, unless a request is in the first]
 #[test]
-fn the_hotline_moves_while_its_client_calls() {
+fn the_handoff_moves_while_its_client_calls() {
     explore(|| {
         let (server, client) = warm();
         let other = client.clone();
