@@ -21,12 +21,14 @@ pub(crate) fn catch_user_panic<T>(f: impl FnOnce() -> T) -> Result<T, PanicMessa
     })
 }
 
-/// Runs the user's code on behalf of nobody in particular: a waker, or a drop. If it panics, only the panic hook reports that.
+/// Runs the user's code on behalf of nobody in particular: a waker, or a drop. If it panics, only
+/// the panic hook reports that.
 pub(crate) fn ignore_user_panic(users_code: impl FnOnce()) {
     let _ = catch_user_panic(users_code);
 }
 
-/// Drops these one by one: a value whose drop panics does not keep the next one from being dropped, and two of them do not abort the process.
+/// Drops these one by one: a value whose drop panics does not keep the next one from being dropped,
+/// and two of them do not abort the process.
 pub(crate) fn drop_each<T>(values: impl IntoIterator<Item = T>) {
     for value in values {
         ignore_user_panic(|| drop(value));

@@ -1,5 +1,5 @@
-//! Many loops that send requests to each other at random, wait for room in bounded queues of each other,
-//! and join loops that do so.
+//! Many loops that send requests to each other at random, wait for room in bounded queues of each
+//! other, and join loops that do so.
 #![cfg(feature = "tokio")]
 
 use std::sync::{
@@ -205,8 +205,8 @@ impl Told {
     }
 }
 
-/// Servers with bounded queues. Each sends requests and posts to later ones and reserves room there,
-/// or has a child loop do so and joins it.
+/// Servers with bounded queues. Each sends requests and posts to later ones and reserves room
+/// there, or has a child loop do so and joins it.
 #[derive(Clone)]
 struct Rooms {
     nodes: Arc<Vec<Node>>,
@@ -278,7 +278,8 @@ impl Rooms {
     }
 }
 
-/// Runs many callers of bounded servers that wait only for later servers and for their own children.
+/// Runs many callers of bounded servers that wait only for later servers and for their own
+/// children.
 async fn run_with_rooms(rounds: usize) -> (usize, u64) {
     let servers: Vec<(Running, bool)> = (0..12)
         .map(|number| {
@@ -402,8 +403,8 @@ fn send_on(is_thread: bool, next: Asked, told: &Told, go: &Arc<Barrier>, dice: &
     })
 }
 
-/// Runs a ring of servers, each of which sends to the next one only, all at the same time. So no queue
-/// has more than one sender that waits for room. Returns the number of deadlock errors.
+/// Runs a ring of servers, each of which sends to the next one only, all at the same time. So no
+/// queue has more than one sender that waits for room. Returns the number of deadlock errors.
 async fn ring(size: usize, mut dice: Dice) -> usize {
     let told = Told::default();
     let servers: Vec<(Running, bool)> = (0..size)

@@ -60,8 +60,8 @@ const ONE_TURN: u64 = PHASE + 1;
 
 /// The time of a call that is not timed.
 const UNTIMED: u64 = u64::MAX;
-/// In place of the time at which a call was taken, if the worker does not read the clock: this bit, and a number that tells the call from others.
-/// (As nanoseconds it would be 292 years.)
+/// In place of the time at which a call was taken, if the worker does not read the clock: this bit,
+/// and a number that tells the call from others. (As nanoseconds it would be 292 years.)
 const UNTIMED_CALL: u64 = 1 << 63;
 
 /// A worker's record.
@@ -215,7 +215,8 @@ impl WorkerRecord {
         }
     }
 
-    /// How long the call has been in hand that was taken then; of one without a time, how long it has been seen.
+    /// How long the call has been in hand that was taken then; of one without a time, how long it
+    /// has been seen.
     fn age(&self, taken: u64) -> Option<Duration> {
         let now = self.clock.now();
         let since = if taken & UNTIMED_CALL == 0 {

@@ -69,8 +69,8 @@ pub struct InHand {
     #[cfg_attr(feature = "serde", serde(serialize_with = "crate::serial::location"))]
     pub caller: Option<&'static Location<'static>>,
     /// The time since the call began, by the loop's clock. If calls are not
-    /// [timed](crate::thread::Builder::timed), it is the time since the first status that showed the
-    /// call; that one has `None`.
+    /// [timed](crate::thread::Builder::timed), it is the time since the first status that showed
+    /// the call; that one has `None`.
     pub age: Option<Duration>,
     /// Whether the handler has control. On a task it does not while it awaits something.
     pub is_running: bool,

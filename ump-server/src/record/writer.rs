@@ -54,7 +54,8 @@ impl RecordWriter {
         let asked_at = caller.map_or(0, |caller| self.callers.number(&record.callers, caller));
         let word = (self.word & !PHASE).wrapping_add(ONE_TURN) | WAITING;
         let at = taken.map_or(UNTIMED_CALL | word >> 2, |at| record.nanoseconds(at));
-        // ORDERING: Release, all three: invariant 1 of the record. They pair with the Acquire loads of `in_hand`.
+        // ORDERING: Release, all three: invariant 1 of the record. They pair with the Acquire loads
+        // of `in_hand`.
         record
             .what
             .store(pack([number, asked_at]), Ordering::Release);
@@ -85,7 +86,8 @@ impl RecordWriter {
         self.leave(IDLE, is_watched)
     }
 
-    /// Counts requests as done with. The last write about them: a reader that sees it may count on the rest.
+    /// Counts requests as done with. The last write about them: a reader that sees it may count on
+    /// the rest.
     #[inline]
     pub(crate) fn count(&self, requests: u64) {
         let processed = &self.record.processed;
@@ -107,7 +109,8 @@ impl RecordWriter {
         let turn = self.word & !PHASE;
         if is_watched && is_running {
             self.word = turn | phase;
-            // ORDERING: Acquire: pairs with the Release of the monitor's `claim`. Release: as in `write`.
+            // ORDERING: Acquire: pairs with the Release of the monitor's `claim`. Release: as in
+            // `write`.
             let found = self.record.turn.swap(self.word, Ordering::AcqRel);
             (found & PHASE == REPORTED).then_some(Turn(turn))
         } else {

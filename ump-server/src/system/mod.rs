@@ -1,4 +1,5 @@
-//! Systems of components: named servers with attributes, that are started, found, watched and stopped together.
+//! Systems of components: named servers with attributes, that are started, found, watched and
+//! stopped together.
 //!
 //! ```
 //! use std::{collections::HashMap, time::Duration};
@@ -40,21 +41,28 @@
 //!
 //! # In the order in which one needs it
 //!
-//! - A [`Builder`] takes components: a name, [`Attributes`], and a factory that makes the handler with a [`ComponentContext`]. They run on [threads](Builder::thread), on
-//!   threads that take [batches](Builder::batches), or on [tasks](Builder::task); with [`workers`](Attributes::workers) each instance is a pool.
-//! - It is started, within a deadline: each component after those it [needs](Attributes::needs), when the `init` of these is done. Blocking with
-//!   [`wait`](Operation::wait), or awaited. If one does not come up, the others are stopped again, and the [error](StartError) says which and why.
-//! - Clients are found by name, with their types: [`System::client`], or from elsewhere by a [`Directory`]. A [`Balancer`] chooses among the instances: one after
-//!   the other, by key, or the one with the least to do.
-//! - A [`Group`] says what else is made anew when a handler fails, and when to give up. [`System::failed`] tells who cares.
+//! - A [`Builder`] takes components: a name, [`Attributes`], and a factory that makes the handler
+//!   with a [`ComponentContext`]. They run on [threads](Builder::thread), on threads that take
+//!   [batches](Builder::batches), or on [tasks](Builder::task); with
+//!   [`workers`](Attributes::workers) each instance is a pool.
+//! - It is started, within a deadline: each component after those it [needs](Attributes::needs),
+//!   when the `init` of these is done. Blocking with [`wait`](Operation::wait), or awaited. If one
+//!   does not come up, the others are stopped again, and the [error](StartError) says which and
+//!   why.
+//! - Clients are found by name, with their types: [`System::client`], or from elsewhere by a
+//!   [`Directory`]. A [`Balancer`] chooses among the instances: one after the other, by key, or the
+//!   one with the least to do.
+//! - A [`Group`] says what else is made anew when a handler fails, and when to give up.
+//!   [`System::failed`] tells who cares.
 //! - [`System::status`] says how each component is, as plain data.
 //! - With the feature `config`, attributes come from a file: `Config`.
-//! - [`System::stop`] ends them, dependents first, within a deadline, and [reports](Report) what would not end.
+//! - [`System::stop`] ends them, dependents first, within a deadline, and [reports](Report) what
+//!   would not end.
 //!
 //! # What runs besides
 //!
-//! Nothing: there is no thread for the system. What is done about a failure is done by the loop that failed, and a start or a stop by whoever waits
-//! for it.
+//! Nothing: there is no thread for the system. What is done about a failure is done by the loop
+//! that failed, and a start or a stop by whoever waits for it.
 
 mod build;
 mod model;

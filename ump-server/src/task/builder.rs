@@ -36,7 +36,8 @@ use crate::{
 /// | [`spawn`](Self::spawn) | with a client at hand | | |
 /// | [`spawn_with`](Self::spawn_with), [`spawn_pool`](Self::spawn_pool) | by a factory | yes | yes |
 ///
-/// Handlers are made by the caller, but for those that are made anew: these are made on their task, so a factory should not block.
+/// Handlers are made by the caller, but for those that are made anew: these are made on their task,
+/// so a factory should not block.
 #[derive(Clone, Debug, Default)]
 #[must_use = "it makes a loop when it is told to spawn one"]
 pub struct Builder {
@@ -47,45 +48,54 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// Named after the handler's type (`ump-server` if that is a closure), an unbounded queue, [`OnPanic::Stop`](crate::OnPanic::Stop), and on the runtime of the caller.
+    /// Named after the handler's type (`ump-server` if that is a closure), an unbounded queue,
+    /// [`OnPanic::Stop`](crate::OnPanic::Stop), and on the runtime of the caller.
     pub fn new() -> Self {
         Self::default()
     }
 
     choose_options!();
 
-    /// On this runtime rather than on that of the caller. It needs none of its drivers: the loop's timers have a thread of their own, one for the process, and should the
-    /// system refuse that, it counts as a panic of the handler.
+    /// On this runtime rather than on that of the caller. It needs none of its drivers: the loop's
+    /// timers have a thread of their own, one for the process, and should the system refuse that,
+    /// it counts as a panic of the handler.
     pub fn runtime(mut self, runtime: Handle) -> Self {
         self.runtime = Some(runtime);
         self
     }
 
-    /// How long its handler may take for one request, by the loop's clock; otherwise as long as it takes. What takes longer is dropped where it waits, its
-    /// caller gets [`NoReply::TimedOut`](ump::NoReply::TimedOut) (or plain [`NoReply`](ump::Error::NoReply)), and the loop goes on, or it
-    /// [counts as a failure](Self::on_timeout).
+    /// How long its handler may take for one request, by the loop's clock; otherwise as long as it
+    /// takes. What takes longer is dropped where it waits, its caller gets
+    /// [`NoReply::TimedOut`](ump::NoReply::TimedOut) (or plain [`NoReply`](ump::Error::NoReply)),
+    /// and the loop goes on, or it [counts as a failure](Self::on_timeout).
     ///
-    /// The time begins when the handler is called and ends when it returns, not when it answers: what it does afterwards counts as well. It is of no
-    /// concern to `init`, timers and `term`. A handler that blocks, or that always finds something ready, is dropped only when it waits.
+    /// The time begins when the handler is called and ends when it returns, not when it answers:
+    /// what it does afterwards counts as well. It is of no concern to `init`, timers and `term`. A
+    /// handler that blocks, or that always finds something ready, is dropped only when it waits.
     ///
-    /// The limit belongs to the server; a caller may have its own [deadline](ump::Request::timeout), and a handler can see that that has
-    /// [passed](crate::ReplyContext::cancelled). It is not a deadline for what the handler asks: a [cycle](ump::RequestError::WouldDeadlock) is told at once.
+    /// The limit belongs to the server; a caller may have its own
+    /// [deadline](ump::Request::timeout), and a handler can see that that has
+    /// [passed](crate::ReplyContext::cancelled). It is not a deadline for what the handler asks: a
+    /// [cycle](ump::RequestError::WouldDeadlock) is told at once.
     pub fn request_timeout(mut self, timeout: Duration) -> Self {
         self.limit.timeout = Some(timeout);
         self
     }
 
-    /// What becomes of the loop when its handler has taken longer than [`request_timeout`](Self::request_timeout).
+    /// What becomes of the loop when its handler has taken longer than
+    /// [`request_timeout`](Self::request_timeout).
     pub fn on_timeout(mut self, policy: OnTimeout) -> Self {
         self.limit.on_timeout = policy;
         self
     }
 
-    /// How much a worker does in one turn before it lets other tasks run: so many requests and timers, and results that its handler gets without waiting.
-    /// [`coop::BUDGET`], 128, if nothing else is said.
+    /// How much a worker does in one turn before it lets other tasks run: so many requests and
+    /// timers, and results that its handler gets without waiting. [`coop::BUDGET`], 128, if nothing
+    /// else is said.
     ///
-    /// A handler that takes 20 µs keeps other tasks waiting for 2.5 ms; for one that computes for longer it should be less. One at least: it takes what is next in
-    /// any case. `u32::MAX` is no limit: then other tasks on its thread run when the queue is empty. See [`coop`](ump::coop).
+    /// A handler that takes 20 µs keeps other tasks waiting for 2.5 ms; for one that computes for
+    /// longer it should be less. One at least: it takes what is next in any case. `u32::MAX` is no
+    /// limit: then other tasks on its thread run when the queue is empty. See [`coop`](ump::coop).
     pub fn budget(mut self, results: u32) -> Self {
         self.budget = Some(results);
         self
@@ -93,10 +103,12 @@ impl Builder {
 
     /// Runs a handler that is built with a client at hand.
     ///
-    /// The handler must not keep a clone of that client, which would keep its own loop going for ever, but [`client.weak()`](Client::weak).
+    /// The handler must not keep a clone of that client, which would keep its own loop going for
+    /// ever, but [`client.weak()`](Client::weak).
     ///
     /// # Errors
-    /// See [`SpawnError`]. [`NoFactory`](SpawnError::NoFactory) if a panic is to be followed by a [restart](crate::OnPanic::Restart).
+    /// See [`SpawnError`]. [`NoFactory`](SpawnError::NoFactory) if a panic is to be followed by a
+    /// [restart](crate::OnPanic::Restart).
     ///
     /// # Panics
     /// If `build` does.
@@ -159,11 +171,13 @@ impl Builder {
         Ok(parts.into_ends())
     }
 
-    /// Runs several handlers on a task each, over one queue: each request goes to one of them. Who has waited longest is woken first, but one that is
-    /// awake may be quicker.
+    /// Runs several handlers on a task each, over one queue: each request goes to one of them. Who
+    /// has waited longest is woken first, but one that is awake may be quicker.
     ///
-    /// The pool ends when one of its handlers breaks off or fails for good (the others finish what they have in hand), or when no client is left. The first one
-    /// that breaks off or fails for good says what joining it returns. A restart concerns only the worker whose handler panicked.
+    /// The pool ends when one of its handlers breaks off or fails for good (the others finish what
+    /// they have in hand), or when no client is left. The first one that breaks off or fails for
+    /// good says what joining it returns. A restart concerns only the worker whose handler
+    /// panicked.
     ///
     /// A handler that is `Clone` is its own factory: `move |_| Ok(handler.clone())`.
     ///

@@ -1,6 +1,7 @@
 //! A call of a handler on a task: each poll is a turn.
 //!
-//! A call can be *cut*: its future is dropped where it waits, when the loop is told to abort it, or when it has taken too long. What it owed is then told why.
+//! A call can be *cut*: its future is dropped where it waits, when the loop is told to abort it, or
+//! when it has taken too long. What it owed is then told why.
 
 use std::{
     future::Future,
@@ -29,7 +30,8 @@ use crate::{
 pub(super) struct CallContext {
     pub(super) awaits: Arc<Awaits>,
     aborts: Arc<Aborts>,
-    /// How often it was told to abort by the time of the last call that was cut for it. Relaxed, as only the task itself uses it.
+    /// How often it was told to abort by the time of the last call that was cut for it. Relaxed, as
+    /// only the task itself uses it.
     known: AtomicU64,
 }
 
@@ -88,7 +90,8 @@ pub(super) struct Limit<'a> {
     pub(super) sleep: &'a mut NextSleep,
 }
 
-/// Calls the handler for something that is no request: [`WorkerRecorder::call`] for what is awaited.
+/// Calls the handler for something that is no request: [`WorkerRecorder::call`] for what is
+/// awaited.
 pub(super) async fn call_handler<F: Future>(
     recorder: &mut WorkerRecorder,
     calls: &CallContext,

@@ -11,11 +11,13 @@ use ump::{PanicMessage, coop, hooks};
 
 use crate::{catch, deadlock::awaits::Awaits};
 
-/// Runs the user's code, which may wait; a panic comes back as its message. Its requests, awaited or not, are seen by the watcher.
+/// Runs the user's code, which may wait; a panic comes back as its message. Its requests, awaited
+/// or not, are seen by the watcher.
 ///
 /// It is the whole of a task, so each poll is a turn of that, with a budget of its own.
 ///
-/// What is left of a future that has panicked is dropped at the end, outside; that does not run the user's code, as its state is gone.
+/// What is left of a future that has panicked is dropped at the end, outside; that does not run the
+/// user's code, as its state is gone.
 pub(super) async fn caught<T>(
     awaits: Arc<Awaits>,
     budget: u32,

@@ -1,7 +1,7 @@
 //! Wakes a loop's task from elsewhere: for a timer that is earlier than what it sleeps for.
 //!
-//! The loop listens before it looks until when to sleep; whoever arms a timer wakes after it is armed. So either the loop sees the timer, or
-//! whoever wakes sees the loop's waker.
+//! The loop listens before it looks until when to sleep; whoever arms a timer wakes after it is
+//! armed. So either the loop sees the timer, or whoever wakes sees the loop's waker.
 
 use std::{
     sync::atomic::{AtomicUsize, Ordering},
@@ -25,7 +25,8 @@ impl LoopWaker {
     /// From now on it wakes this one, until it has woken.
     #[inline]
     pub(super) fn register(&self, known: &mut RegisteredWaker, waker: &Waker) {
-        // That it is ringing right now may not be seen here. Then the waker that is known is woken, which is this one.
+        // That it is ringing right now may not be seen here. Then the waker that is known is woken,
+        // which is this one.
         let wakes = self.wakes.load(Ordering::Relaxed);
         if let RegisteredWaker(Some((known, woken))) = known {
             if *woken == wakes && known.will_wake(waker) {

@@ -53,23 +53,28 @@ pub use runtime_clock::runtime_clock;
 
 use crate::{JoinHandle, ReplyContext, worker::spawn_error::SpawnError};
 
-/// What a loop on a task does with what happens to it. One thing at a time: while one call waits the others do.
+/// What a loop on a task does with what happens to it. One thing at a time: while one call waits
+/// the others do.
 ///
-/// The methods are written as `async fn`; nothing is boxed. `S` is asked and `R` answered, `E` is the application's error; `RV` is what the
-/// loop ends with when the handler breaks off, and `T` what its timers carry.
+/// The methods are written as `async fn`; nothing is boxed. `S` is asked and `R` answered, `E` is
+/// the application's error; `RV` is what the loop ends with when the handler breaks off, and `T`
+/// what its timers carry.
 ///
-/// A closure is a handler, too, with a context of its own to answer with; [`answer`] makes one of a closure that just answers.
+/// A closure is a handler, too, with a context of its own to answer with; [`answer`] makes one of a
+/// closure that just answers.
 ///
 /// A call that awaits requests which would wait for itself, and nothing else, is told so: see
-/// [`WouldDeadlock`](ump::RequestError::WouldDeadlock). It is polled when one of its own wakers has been woken, and not when its loop was for another reason.
+/// [`WouldDeadlock`](ump::RequestError::WouldDeadlock). It is polled when one of its own wakers has
+/// been woken, and not when its loop was for another reason.
 ///
 /// # Cancel safety
-/// A call is dropped where it waits if its loop is told to [abort](crate::Stop::Abort), if it takes longer than its loop
-/// [allows](Builder::request_timeout), or if the runtime is shut down. Its caller gets [`NoReply::Aborted`](ump::NoReply::Aborted) or
+/// A call is dropped where it waits if its loop is told to [abort](crate::Stop::Abort), if it takes
+/// longer than its loop [allows](Builder::request_timeout), or if the runtime is shut down. Its
+/// caller gets [`NoReply::Aborted`](ump::NoReply::Aborted) or
 /// [`NoReply::TimedOut`](ump::NoReply::TimedOut).
 pub trait Handler<S, R, E, RV: Send = (), T: Send = ()> {
-    /// Called before anything else, once for each handler. The client is weak, as a handler that keeps a strong client of its own loop keeps that
-    /// from ending when all others are gone.
+    /// Called before anything else, once for each handler. The client is weak, as a handler that
+    /// keeps a strong client of its own loop keeps that from ending when all others are gone.
     #[allow(unused_variables)]
     fn init(&mut self, weak_client: WeakClient<S, R, E>) -> impl Future<Output = ()> + Send {
         ready(())
@@ -82,8 +87,9 @@ pub trait Handler<S, R, E, RV: Send = (), T: Send = ()> {
         rctx: ReplyContext<'_, R, E>,
     ) -> impl Future<Output = ControlFlow<RV>> + Send;
 
-    /// What to call this request in what the [watchdog](Builder::watchdog), traces and metrics say. The name of the message's type, if it is not
-    /// overridden; for a message that is an enum rather the name of its variant. There should be few of them: each is a series of numbers.
+    /// What to call this request in what the [watchdog](Builder::watchdog), traces and metrics say.
+    /// The name of the message's type, if it is not overridden; for a message that is an enum
+    /// rather the name of its variant. There should be few of them: each is a series of numbers.
     #[allow(unused_variables)]
     fn kind(&self, msg: &S) -> &'static str {
         std::any::type_name::<S>()
@@ -95,8 +101,10 @@ pub trait Handler<S, R, E, RV: Send = (), T: Send = ()> {
         ready(ControlFlow::Continue(()))
     }
 
-    /// Called at the end, unless the handler has panicked or is made anew: with what it broke off with, or `None` if no client is left, the loop was
-    /// stopped, or another worker of the pool ended it. Whoever was still queued has been told by then. What it returns is what [joining](JoinHandle) the loop returns.
+    /// Called at the end, unless the handler has panicked or is made anew: with what it broke off
+    /// with, or `None` if no client is left, the loop was stopped, or another worker of the pool
+    /// ended it. Whoever was still queued has been told by then. What it returns is what
+    /// [joining](JoinHandle) the loop returns.
     fn term(&mut self, rv: Option<RV>) -> impl Future<Output = Option<RV>> + Send {
         ready(rv)
     }
@@ -118,7 +126,8 @@ where
     }
 }
 
-/// A handler that answers each request with what the closure returns, and goes on until no client is left.
+/// A handler that answers each request with what the closure returns, and goes on until no client
+/// is left.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() {
@@ -162,8 +171,9 @@ impl<F> fmt::Debug for Answer<F> {
     }
 }
 
-/// A handler that replies to each request with what the closure's future returns: [`answer`] for a server that cannot fail. Its application error is
-/// [`Infallible`], of which there is none: so callers need no arm for [`App`](ump::Error::App).
+/// A handler that replies to each request with what the closure's future returns: [`answer`] for a
+/// server that cannot fail. Its application error is [`Infallible`], of which there is none: so
+/// callers need no arm for [`App`](ump::Error::App).
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -206,12 +216,15 @@ impl<F> fmt::Debug for Reply<F> {
 
 /// Runs a handler on a task of its own, behind an unbounded channel.
 ///
-/// The handler is a [`Service`], a [`Handler`], or a closure: see [`answer`] and [`reply`]. A panic of the handler ends the loop.
+/// The handler is a [`Service`], a [`Handler`], or a closure: see [`answer`] and [`reply`]. A panic
+/// of the handler ends the loop.
 ///
-/// The loop ends when the handler returns `Break`, or when the last client is gone and the queue is empty.
+/// The loop ends when the handler returns `Break`, or when the last client is gone and the queue is
+/// empty.
 ///
-/// [`Builder`] offers the rest: a name, a bounded queue, [timers](crate::timer) and [restarts](Builder::on_panic) (which need a factory:
-/// [`spawn_with`](Builder::spawn_with)), pools, a [watchdog](Builder::watchdog).
+/// [`Builder`] offers the rest: a name, a bounded queue, [timers](crate::timer) and
+/// [restarts](Builder::on_panic) (which need a factory: [`spawn_with`](Builder::spawn_with)),
+/// pools, a [watchdog](Builder::watchdog).
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() {
@@ -239,17 +252,21 @@ where
     }
 }
 
-/// Runs a handler that is built with a client at hand: [`serve`] in the shape of the published `ump-server` 0.4.
+/// Runs a handler that is built with a client at hand: [`serve`] in the shape of the published
+/// `ump-server` 0.4.
 ///
-/// **The handler must not keep a clone of that client**: the loop would never see its last client go, and
-/// [joining](JoinHandle::join) it would wait for ever. It keeps [`client.weak()`](Client::weak) instead.
+/// **The handler must not keep a clone of that client**: the loop would never see its last client
+/// go, and [joining](JoinHandle::join) it would wait for ever. It keeps
+/// [`client.weak()`](Client::weak) instead.
 ///
-/// The loop is named after the handler's type. It ends when the handler returns `Break`, or when the last client is gone and the queue is
-/// empty; a panic of the handler ends it as well. [`Builder`] has the rest: [timers](crate::timer) and [restarts](Builder::on_panic)
-/// by [`spawn_with`](Builder::spawn_with), bounded queues, pools.
+/// The loop is named after the handler's type. It ends when the handler returns `Break`, or when
+/// the last client is gone and the queue is empty; a panic of the handler ends it as well.
+/// [`Builder`] has the rest: [timers](crate::timer) and [restarts](Builder::on_panic) by
+/// [`spawn_with`](Builder::spawn_with), bounded queues, pools.
 ///
-/// With the feature `watchdog`, a call that keeps control for more than 200 ms is reported as a `tracing` event or, without
-/// that feature, on standard error, as the published crate does. A [`Builder`] has [`watchdog`](Builder::watchdog) instead.
+/// With the feature `watchdog`, a call that keeps control for more than 200 ms is reported as a
+/// `tracing` event or, without that feature, on standard error, as the published crate does. A
+/// [`Builder`] has [`watchdog`](Builder::watchdog) instead.
 ///
 /// # Errors
 /// Returns the error of the closure; then there is no loop.

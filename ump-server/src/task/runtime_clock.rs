@@ -16,11 +16,13 @@ use ump::{BoxSleep, Clock, TimeSource};
 
 use crate::catch;
 
-/// Returns a clock that tells the time of a tokio runtime: real time, or what `tokio::time::pause` and `advance` make of it.
+/// Returns a clock that tells the time of a tokio runtime: real time, or what `tokio::time::pause`
+/// and `advance` make of it.
 ///
-/// For channels, loops, systems and routers that are tested with tokio's paused time: given this clock, their deadlines, timers, pauses and watchdogs follow
-/// it, and the runtime advances its time to them by itself when it has nothing else to do. `pause` does not affect any other clock: deadlines by those are
-/// in real time.
+/// For channels, loops, systems and routers that are tested with tokio's paused time: given this
+/// clock, their deadlines, timers, pauses and watchdogs follow it, and the runtime advances its
+/// time to them by itself when it has nothing else to do. `pause` does not affect any other clock:
+/// deadlines by those are in real time.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() {
@@ -36,14 +38,17 @@ use crate::catch;
 /// ```
 ///
 /// # Threads
-/// A runtime knows nothing of other threads. While a loop on a thread works, a paused runtime that has nothing to do goes on to the next deadline. So the
-/// time at which such a loop acts is left to chance: use a [`TestClock`](crate::TestClock), which waits for it.
+/// A runtime knows nothing of other threads. While a loop on a thread works, a paused runtime that
+/// has nothing to do goes on to the next deadline. So the time at which such a loop acts is left to
+/// chance: use a [`TestClock`](crate::TestClock), which waits for it.
 ///
-/// A thread that **blocks** until a deadline of this clock is woken when the runtime gets there. The thread of a current-thread runtime cannot
-/// be, as it would have to make the time pass itself: there a blocking call sleeps in real time for as long as is left by this clock. With paused
+/// A thread that **blocks** until a deadline of this clock is woken when the runtime gets there.
+/// The thread of a current-thread runtime cannot be, as it would have to make the time pass itself:
+/// there a blocking call sleeps in real time for as long as is left by this clock. With paused
 /// time, await instead.
 ///
-/// When the runtime has been shut down its time passes no more: [`ump::Sleep`] returns an error, and what waits with a deadline ends as if that had passed.
+/// When the runtime has been shut down its time passes no more: [`ump::Sleep`] returns an error,
+/// and what waits with a deadline ends as if that had passed.
 ///
 /// # Panics
 /// If the runtime was built without its timer (`enable_time`).

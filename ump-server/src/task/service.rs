@@ -12,11 +12,14 @@ use ump::WeakClient;
 use super::Handler;
 use crate::ReplyContext;
 
-/// Handles the requests and timers of a loop on a task, one at a time: while one call waits, the others wait as well.
+/// Handles the requests and timers of a loop on a task, one at a time: while one call waits, the
+/// others wait as well.
 ///
-/// This is [`Handler`] with associated types: with them the compiler knows from the type of a handler which requests, errors and timers it has, so the
-/// closures that make handlers need no annotations. [`Handler`] is the shape of the published `ump-server` 0.4. Each `spawn` method accepts both
-/// (see [`IntoService`]). Methods are written as `async fn`s. Cancel safety is that of [`Handler`].
+/// This is [`Handler`] with associated types: with them the compiler knows from the type of a
+/// handler which requests, errors and timers it has, so the closures that make handlers need no
+/// annotations. [`Handler`] is the shape of the published `ump-server` 0.4. Each `spawn` method
+/// accepts both (see [`IntoService`]). Methods are written as `async fn`s. Cancel safety is that of
+/// [`Handler`].
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() {
@@ -50,14 +53,16 @@ pub trait Service {
     type Reply: Send + 'static;
     /// The application's own error: callers get it as [`Error::App`](ump::Error::App).
     type Error: Send + 'static;
-    /// The value that ends the loop: `ControlFlow::Break` carries it, and [joining](crate::JoinHandle::join) returns it. `()` if there is none.
+    /// The value that ends the loop: `ControlFlow::Break` carries it, and
+    /// [joining](crate::JoinHandle::join) returns it. `()` if there is none.
     type Output: Send + 'static;
     /// The tokens of the loop's [timers](crate::Timers). `()` if there are none.
     type Timer: Send + 'static;
 
     /// Prepares the handler. Called once, before anything else.
     ///
-    /// The client is weak: a handler that keeps a strong client of its own loop keeps the loop from ending.
+    /// The client is weak: a handler that keeps a strong client of its own loop keeps the loop from
+    /// ending.
     #[allow(unused_variables)]
     fn init(
         &mut self,
@@ -73,7 +78,8 @@ pub trait Service {
         reply: ReplyContext<'_, Self::Reply, Self::Error>,
     ) -> impl Future<Output = ControlFlow<Self::Output>> + Send;
 
-    /// Returns the name of a request in reports of the [watchdog](super::Builder::watchdog), traces and metrics. See [`Handler::kind`].
+    /// Returns the name of a request in reports of the [watchdog](super::Builder::watchdog), traces
+    /// and metrics. See [`Handler::kind`].
     #[allow(unused_variables)]
     fn kind(&self, request: &Self::Request) -> &'static str {
         std::any::type_name::<Self::Request>()
@@ -88,7 +94,8 @@ pub trait Service {
         ready(ControlFlow::Continue(()))
     }
 
-    /// Cleans up at the end of the loop. Returns what [joining](crate::JoinHandle::join) returns. See [`Handler::term`].
+    /// Cleans up at the end of the loop. Returns what [joining](crate::JoinHandle::join) returns.
+    /// See [`Handler::term`].
     fn term(
         &mut self,
         output: Option<Self::Output>,
@@ -97,10 +104,12 @@ pub trait Service {
     }
 }
 
-/// Converts a handler of either shape into a [`Service`]: the bound of all methods that run a handler.
+/// Converts a handler of either shape into a [`Service`]: the bound of all methods that run a
+/// handler.
 ///
-/// Each [`Service`] is one, and each [`Handler`], closures included. `Shape` tells the two apart, and the compiler infers it. (One trait cannot be
-/// implemented for the other: the parameters of [`Handler`] are not determined by the type, and closures are handlers already.)
+/// Each [`Service`] is one, and each [`Handler`], closures included. `Shape` tells the two apart,
+/// and the compiler infers it. (One trait cannot be implemented for the other: the parameters of
+/// [`Handler`] are not determined by the type, and closures are handlers already.)
 pub trait IntoService<Shape> {
     /// See [`Service::Request`].
     type Request: Send + 'static;

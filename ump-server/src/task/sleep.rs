@@ -15,7 +15,8 @@ use ump::Clock;
 pub(super) struct NextSleep(Option<ump::Sleep>);
 
 impl NextSleep {
-    /// Ready when that instant has come. The sleep of before is used if it is the same instant, since to begin one costs more than all else here.
+    /// Ready when that instant has come. The sleep of before is used if it is the same instant,
+    /// since to begin one costs more than all else here.
     pub(super) fn poll(
         &mut self,
         clock: &Clock,

@@ -4,10 +4,12 @@ use std::{fmt, ops::ControlFlow, vec};
 
 use ump::{ReplyContext as OwnedReplyContext, Server, WeakClient};
 
-/// What a loop on a thread does with requests if it takes several at a time: all that are queued, up to a limit. For work that costs little more
-/// for many than for one: a transaction, a system call, a round trip.
+/// What a loop on a thread does with requests if it takes several at a time: all that are queued,
+/// up to a limit. For work that costs little more for many than for one: a transaction, a system
+/// call, a round trip.
 ///
-/// This is [`Service`](super::Service) but for [`handle`](Self::handle). [`Builder::spawn_batches`](super::Builder::spawn_batches) runs it.
+/// This is [`Service`](super::Service) but for [`handle`](Self::handle).
+/// [`Builder::spawn_batches`](super::Builder::spawn_batches) runs it.
 ///
 /// ```
 /// use std::{num::NonZeroUsize, ops::ControlFlow};
@@ -58,15 +60,16 @@ pub trait BatchService {
     #[allow(unused_variables)]
     fn init(&mut self, weak_client: WeakClient<Self::Request, Self::Reply, Self::Error>) {}
 
-    /// Called with at least one request, in the order in which they would be taken one by one: of those that were queued the urgent ones first, at most 16 in a row. What it
-    /// leaves there is dropped, and so fails. `Break` ends the loop, with what is in it.
+    /// Called with at least one request, in the order in which they would be taken one by one: of
+    /// those that were queued the urgent ones first, at most 16 in a row. What it leaves there is
+    /// dropped, and so fails. `Break` ends the loop, with what is in it.
     fn handle(
         &mut self,
         batch: &mut Batch<Self::Request, Self::Reply, Self::Error>,
     ) -> ControlFlow<Self::Output>;
 
-    /// What to call these requests in what the [watchdog](super::Builder::watchdog), traces and metrics say. The name of the message's type, if it
-    /// is not overridden.
+    /// What to call these requests in what the [watchdog](super::Builder::watchdog), traces and
+    /// metrics say. The name of the message's type, if it is not overridden.
     #[allow(unused_variables)]
     fn kind(&self, batch: &Batch<Self::Request, Self::Reply, Self::Error>) -> &'static str {
         std::any::type_name::<Self::Request>()
@@ -86,7 +89,8 @@ pub trait BatchService {
 
 /// Requests that are handled together, each with the duty to answer it.
 ///
-/// Those that are still in it when the handler panics end with the panic's message; those taken out of it end as dropped.
+/// Those that are still in it when the handler panics end with the panic's message; those taken out
+/// of it end as dropped.
 pub struct Batch<S, R, E>(Vec<(S, OwnedReplyContext<R, E>)>);
 
 impl<S, R, E> Batch<S, R, E> {

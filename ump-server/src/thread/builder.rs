@@ -83,7 +83,8 @@ struct Terms {
 }
 
 impl Builder {
-    /// Named after the handler's type (`ump-server` if that is a closure), an unbounded queue, and [`OnPanic::Stop`](crate::OnPanic::Stop).
+    /// Named after the handler's type (`ump-server` if that is a closure), an unbounded queue, and
+    /// [`OnPanic::Stop`](crate::OnPanic::Stop).
     pub fn new() -> Self {
         Self::default()
     }
@@ -96,29 +97,34 @@ impl Builder {
         self
     }
 
-    /// The scheduling priority of its threads, from 0 to 99, the highest. With the feature `scheduling`.
+    /// The scheduling priority of its threads, from 0 to 99, the highest. With the feature
+    /// `scheduling`.
     ///
-    /// On Linux it becomes a niceness from 19 to -20, 46 to 48 being the usual one (a thread with a realtime policy, which it may have by inheritance, has that
-    /// priority within it). On Windows it becomes a level, on macOS a priority within its policy, which allows some only. What the system refuses is dealt
-    /// with as [told](Self::on_refusal): on Linux, more than the usual one without `CAP_SYS_NICE` or a limit that allows it.
+    /// On Linux it becomes a niceness from 19 to -20, 46 to 48 being the usual one (a thread with a
+    /// realtime policy, which it may have by inheritance, has that priority within it). On Windows
+    /// it becomes a level, on macOS a priority within its policy, which allows some only. What the
+    /// system refuses is dealt with as [told](Self::on_refusal): on Linux, more than the usual one
+    /// without `CAP_SYS_NICE` or a limit that allows it.
     #[cfg(feature = "scheduling")]
     pub fn priority(mut self, priority: u8) -> Self {
         self.terms.schedule.priority = Some(priority);
         self
     }
 
-    /// The CPUs its threads run on, counted from zero: the first one on the first, the second one on the second, and so on, then again from the
-    /// first. None: anywhere. With the feature `scheduling`.
+    /// The CPUs its threads run on, counted from zero: the first one on the first, the second one
+    /// on the second, and so on, then again from the first. None: anywhere. With the feature
+    /// `scheduling`.
     ///
-    /// On macOS it is a hint, and not taken on Apple silicon. What the system refuses, or a CPU that there is not, is dealt with as
-    /// [told](Self::on_refusal).
+    /// On macOS it is a hint, and not taken on Apple silicon. What the system refuses, or a CPU
+    /// that there is not, is dealt with as [told](Self::on_refusal).
     #[cfg(feature = "scheduling")]
     pub fn affinity(mut self, cpus: impl IntoIterator<Item = usize>) -> Self {
         self.terms.schedule.affinity = cpus.into_iter().collect();
         self
     }
 
-    /// What becomes of the loop if the system refuses its priority or its CPU; an [error](SpawnError::Attribute) unless it is told otherwise.
+    /// What becomes of the loop if the system refuses its priority or its CPU; an
+    /// [error](SpawnError::Attribute) unless it is told otherwise.
     #[cfg(feature = "scheduling")]
     pub fn on_refusal(mut self, policy: OnRefusal) -> Self {
         self.terms.schedule.on_refusal = policy;
@@ -134,10 +140,12 @@ impl Builder {
 
     /// Runs a handler that is built here and now.
     ///
-    /// The handler must not keep a clone of that client, which would keep its own loop going for ever, but [`client.weak()`](Client::weak).
+    /// The handler must not keep a clone of that client, which would keep its own loop going for
+    /// ever, but [`client.weak()`](Client::weak).
     ///
     /// # Errors
-    /// See [`SpawnError`]. [`NoFactory`](SpawnError::NoFactory) if a panic is to be followed by a [restart](crate::OnPanic::Restart).
+    /// See [`SpawnError`]. [`NoFactory`](SpawnError::NoFactory) if a panic is to be followed by a
+    /// [restart](crate::OnPanic::Restart).
     ///
     /// # Panics
     /// If `build` does.
@@ -176,8 +184,8 @@ impl Builder {
         parts.launched(vec![made]).wait()
     }
 
-    /// Runs a handler that is made by a factory on the loop's thread, so that it need not be `Send`, and can be restarted. Blocks until it is
-    /// made.
+    /// Runs a handler that is made by a factory on the loop's thread, so that it need not be
+    /// `Send`, and can be restarted. Blocks until it is made.
     ///
     /// # Errors
     /// See [`SpawnError`].
@@ -200,7 +208,8 @@ impl Builder {
         self.spawn_one(type_name::<H>(), move |cx| single(factory(cx)))
     }
 
-    /// Runs a handler that takes all that is queued, at most so many requests at a time. Otherwise like [`spawn_with`](Self::spawn_with).
+    /// Runs a handler that takes all that is queued, at most so many requests at a time. Otherwise
+    /// like [`spawn_with`](Self::spawn_with).
     ///
     /// # Errors
     /// See [`SpawnError`].
@@ -246,11 +255,14 @@ impl Builder {
         parts.launched(vec![made]).wait()
     }
 
-    /// Runs several handlers on a thread each, over one queue: each request goes to one of them. Who has waited longest is woken first, but one that is
-    /// awake may be quicker. Blocks until all are made.
+    /// Runs several handlers on a thread each, over one queue: each request goes to one of them.
+    /// Who has waited longest is woken first, but one that is awake may be quicker. Blocks until
+    /// all are made.
     ///
-    /// The pool ends when one of its handlers breaks off or fails for good (the others finish what they have in hand), or when no client is left. The first one
-    /// that breaks off or fails for good says what joining it returns. A restart concerns only the worker whose handler panicked.
+    /// The pool ends when one of its handlers breaks off or fails for good (the others finish what
+    /// they have in hand), or when no client is left. The first one that breaks off or fails for
+    /// good says what joining it returns. A restart concerns only the worker whose handler
+    /// panicked.
     ///
     /// A handler that is `Clone` is its own factory: `move |_| Ok(handler.clone())`.
     ///
@@ -354,7 +366,8 @@ fn single<H: IntoService<Shape>, Shape, X>(made: Result<H, X>) -> Result<Single<
     made.map(|handler| Single(handler.into_service()))
 }
 
-/// Starts a worker, which has a number if it is one of several. What comes back tells when its handler is made.
+/// Starts a worker, which has a number if it is one of several. What comes back tells when its
+/// handler is made.
 fn start<S, R, E, RV, T, H, X>(
     parts: &mut Parts<S, R, E, RV>,
     terms: &Terms,

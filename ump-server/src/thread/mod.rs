@@ -43,21 +43,24 @@ use crate::{JoinHandle, ReplyContext, worker::spawn_error::SpawnError};
 
 /// What a loop on a thread does with what happens to it. One thing at a time.
 ///
-/// `S` is asked and `R` answered, `E` is the application's error; `RV` is what the loop ends with when the handler breaks off, and `T` what
-/// its timers carry.
+/// `S` is asked and `R` answered, `E` is the application's error; `RV` is what the loop ends with
+/// when the handler breaks off, and `T` what its timers carry.
 ///
-/// A closure is a handler, too; [`answer`] makes one of a closure that just answers, [`reply`] one of a closure that cannot fail.
+/// A closure is a handler, too; [`answer`] makes one of a closure that just answers, [`reply`] one
+/// of a closure that cannot fail.
 pub trait Handler<S, R, E, RV = (), T = ()> {
-    /// Called on the loop's thread before anything else, once for each handler. The client is weak, as a handler that keeps a strong client of its own loop keeps that
-    /// from ending when all others are gone.
+    /// Called on the loop's thread before anything else, once for each handler. The client is weak,
+    /// as a handler that keeps a strong client of its own loop keeps that from ending when all
+    /// others are gone.
     #[allow(unused_variables)]
     fn init(&mut self, weak_client: WeakClient<S, R, E>) {}
 
     /// Called for each request. `Break` ends the loop, with what is in it.
     fn proc_req(&mut self, msg: S, rctx: ReplyContext<'_, R, E>) -> ControlFlow<RV>;
 
-    /// What to call this request in what the [watchdog](Builder::watchdog), traces and metrics say. The name of the message's type, if it is not
-    /// overridden; for a message that is an enum rather the name of its variant. There should be few of them: each is a series of numbers.
+    /// What to call this request in what the [watchdog](Builder::watchdog), traces and metrics say.
+    /// The name of the message's type, if it is not overridden; for a message that is an enum
+    /// rather the name of its variant. There should be few of them: each is a series of numbers.
     #[allow(unused_variables)]
     fn kind(&self, msg: &S) -> &'static str {
         std::any::type_name::<S>()
@@ -69,8 +72,10 @@ pub trait Handler<S, R, E, RV = (), T = ()> {
         ControlFlow::Continue(())
     }
 
-    /// Called at the end, unless the handler has panicked or is made anew: with what it broke off with, or `None` if no client is left, the loop was stopped, or another
-    /// worker of the pool ended it. Whoever was still queued has been told by then. What it returns is what [joining](JoinHandle::join) the loop returns.
+    /// Called at the end, unless the handler has panicked or is made anew: with what it broke off
+    /// with, or `None` if no client is left, the loop was stopped, or another worker of the pool
+    /// ended it. Whoever was still queued has been told by then. What it returns is what
+    /// [joining](JoinHandle::join) the loop returns.
     fn term(&mut self, rv: Option<RV>) -> Option<RV> {
         rv
     }
@@ -85,7 +90,8 @@ where
     }
 }
 
-/// A handler that answers each request with what the closure returns, and goes on until no client is left.
+/// A handler that answers each request with what the closure returns, and goes on until no client
+/// is left.
 ///
 /// ```
 /// let (client, _) = ump_server::thread::spawn(|_| {
@@ -105,9 +111,11 @@ pub fn answer<S, R, E>(
     }
 }
 
-/// A handler that replies to each request with what the closure returns: [`answer`] for a server that cannot fail.
+/// A handler that replies to each request with what the closure returns: [`answer`] for a server
+/// that cannot fail.
 ///
-/// Its application error is [`Infallible`], of which there is none: so callers need no arm for [`App`](ump::Error::App).
+/// Its application error is [`Infallible`], of which there is none: so callers need no arm for
+/// [`App`](ump::Error::App).
 ///
 /// ```
 /// use ump_server::{Error, thread};
@@ -132,12 +140,15 @@ pub fn reply<S, R>(
 
 /// Runs a handler on a thread of its own, behind an unbounded channel.
 ///
-/// The handler is a [`Service`], a [`Handler`], or a closure: see [`answer`] and [`reply`]. A panic of the handler ends the loop.
+/// The handler is a [`Service`], a [`Handler`], or a closure: see [`answer`] and [`reply`]. A panic
+/// of the handler ends the loop.
 ///
-/// The loop ends when the handler returns `Break`, or when the last client is gone and the queue is empty.
+/// The loop ends when the handler returns `Break`, or when the last client is gone and the queue is
+/// empty.
 ///
-/// [`Builder`] offers the rest: a name, a bounded queue, [timers](crate::timer) and [restarts](Builder::on_panic) (which need a factory:
-/// [`spawn_with`](Builder::spawn_with)), pools, a [watchdog](Builder::watchdog).
+/// [`Builder`] offers the rest: a name, a bounded queue, [timers](crate::timer) and
+/// [restarts](Builder::on_panic) (which need a factory: [`spawn_with`](Builder::spawn_with)),
+/// pools, a [watchdog](Builder::watchdog).
 ///
 /// ```
 /// use ump_server::thread;
@@ -147,7 +158,8 @@ pub fn reply<S, R>(
 /// ```
 ///
 /// # Panics
-/// If the system refuses the thread, like [`std::thread::spawn`] ([`Builder::spawn`] returns an error instead).
+/// If the system refuses the thread, like [`std::thread::spawn`] ([`Builder::spawn`] returns an
+/// error instead).
 pub fn serve<H, Shape>(
     handler: H,
 ) -> (
@@ -163,23 +175,28 @@ where
     }
 }
 
-/// Runs a handler that is built with a client at hand: [`serve`] in the shape of the published `ump-server` 0.4.
+/// Runs a handler that is built with a client at hand: [`serve`] in the shape of the published
+/// `ump-server` 0.4.
 ///
-/// **The handler must not keep a clone of that client**: the loop would never see its last client go, and
-/// [joining](JoinHandle::join) it would wait for ever. It keeps [`client.weak()`](Client::weak) instead.
+/// **The handler must not keep a clone of that client**: the loop would never see its last client
+/// go, and [joining](JoinHandle::join) it would wait for ever. It keeps
+/// [`client.weak()`](Client::weak) instead.
 ///
-/// The loop is named after the handler's type. It ends when the handler returns `Break`, or when the last client is gone and the queue is
-/// empty; a panic of the handler ends it as well. [`Builder`] has the rest: [timers](crate::timer) and [restarts](Builder::on_panic)
-/// by [`spawn_with`](Builder::spawn_with), bounded queues, pools.
+/// The loop is named after the handler's type. It ends when the handler returns `Break`, or when
+/// the last client is gone and the queue is empty; a panic of the handler ends it as well.
+/// [`Builder`] has the rest: [timers](crate::timer) and [restarts](Builder::on_panic) by
+/// [`spawn_with`](Builder::spawn_with), bounded queues, pools.
 ///
-/// With the feature `watchdog`, a call that keeps control for more than 200 ms is reported as a `tracing` event or, without
-/// that feature, on standard error, as the published crate does. A [`Builder`] has [`watchdog`](Builder::watchdog) instead.
+/// With the feature `watchdog`, a call that keeps control for more than 200 ms is reported as a
+/// `tracing` event or, without that feature, on standard error, as the published crate does. A
+/// [`Builder`] has [`watchdog`](Builder::watchdog) instead.
 ///
 /// # Errors
 /// Returns the error of the closure; then there is no loop.
 ///
 /// # Panics
-/// If the system refuses the thread, like [`std::thread::spawn`] ([`Builder::spawn`] returns an error instead), and if `build` does.
+/// If the system refuses the thread, like [`std::thread::spawn`] ([`Builder::spawn`] returns an
+/// error instead), and if `build` does.
 pub fn spawn<S, R, E, RV, H>(
     build: impl FnOnce(&Client<S, R, E>) -> Result<H, E>,
 ) -> Result<(Client<S, R, E>, JoinHandle<RV>), E>

@@ -48,8 +48,8 @@ pub(super) fn run<S, R, E, RV, T, H: Work<S, R, E, RV, T>, X: Send + 'static>(
     worker.tell(outcome);
 }
 
-/// Serves until the handler breaks off, or until there is nothing more to serve. One `catch_unwind` is around all of it, rather than one
-/// around each request.
+/// Serves until the handler breaks off, or until there is nothing more to serve. One `catch_unwind`
+/// is around all of it, rather than one around each request.
 fn serve<S, R, E, RV, T, H: Work<S, R, E, RV, T>>(
     worker: &mut Worker<S, R, E, RV, T>,
     Serving { handler, is_ready }: &mut Serving<H>,
@@ -63,7 +63,8 @@ fn serve<S, R, E, RV, T, H: Work<S, R, E, RV, T>>(
         worker.started();
     }
     loop {
-        // Before it looks at what they announce: a timer armed elsewhere, or that it is to be made anew.
+        // Before it looks at what they announce: a timer armed elsewhere, or that it is to be made
+        // anew.
         let known = LoopView::new(&worker.server).interruptions();
         if worker.is_to_renew() {
             return Served::Renew;

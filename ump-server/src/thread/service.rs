@@ -9,9 +9,10 @@ use crate::ReplyContext;
 
 /// Handles the requests and timers of a loop on a thread, one at a time.
 ///
-/// This is [`Handler`] with associated types: with them the compiler knows from the type of a handler which requests, errors and timers it has, so the
-/// closures that make handlers need no annotations. [`Handler`] is the shape of the published `ump-server` 0.4. Each `spawn` method accepts both
-/// (see [`IntoService`]).
+/// This is [`Handler`] with associated types: with them the compiler knows from the type of a
+/// handler which requests, errors and timers it has, so the closures that make handlers need no
+/// annotations. [`Handler`] is the shape of the published `ump-server` 0.4. Each `spawn` method
+/// accepts both (see [`IntoService`]).
 ///
 /// ```
 /// use std::{ops::ControlFlow, time::Duration};
@@ -58,14 +59,16 @@ pub trait Service {
     type Reply: Send + 'static;
     /// The application's own error: callers get it as [`Error::App`](ump::Error::App).
     type Error: Send + 'static;
-    /// The value that ends the loop: `ControlFlow::Break` carries it, and [joining](crate::JoinHandle::join) returns it. `()` if there is none.
+    /// The value that ends the loop: `ControlFlow::Break` carries it, and
+    /// [joining](crate::JoinHandle::join) returns it. `()` if there is none.
     type Output: Send + 'static;
     /// The tokens of the loop's [timers](crate::Timers). `()` if there are none.
     type Timer: Send + 'static;
 
     /// Prepares the handler. Called once on the loop's thread, before anything else.
     ///
-    /// The client is weak: a handler that keeps a strong client of its own loop keeps the loop from ending.
+    /// The client is weak: a handler that keeps a strong client of its own loop keeps the loop from
+    /// ending.
     #[allow(unused_variables)]
     fn init(&mut self, weak_client: WeakClient<Self::Request, Self::Reply, Self::Error>) {}
 
@@ -76,7 +79,8 @@ pub trait Service {
         reply: ReplyContext<'_, Self::Reply, Self::Error>,
     ) -> ControlFlow<Self::Output>;
 
-    /// Returns the name of a request in reports of the [watchdog](super::Builder::watchdog), traces and metrics. See [`Handler::kind`].
+    /// Returns the name of a request in reports of the [watchdog](super::Builder::watchdog), traces
+    /// and metrics. See [`Handler::kind`].
     #[allow(unused_variables)]
     fn kind(&self, request: &Self::Request) -> &'static str {
         std::any::type_name::<Self::Request>()
@@ -88,16 +92,19 @@ pub trait Service {
         ControlFlow::Continue(())
     }
 
-    /// Cleans up at the end of the loop. Returns what [joining](crate::JoinHandle::join) returns. See [`Handler::term`].
+    /// Cleans up at the end of the loop. Returns what [joining](crate::JoinHandle::join) returns.
+    /// See [`Handler::term`].
     fn term(&mut self, output: Option<Self::Output>) -> Option<Self::Output> {
         output
     }
 }
 
-/// Converts a handler of either shape into a [`Service`]: the bound of all methods that run a handler.
+/// Converts a handler of either shape into a [`Service`]: the bound of all methods that run a
+/// handler.
 ///
-/// Each [`Service`] is one, and each [`Handler`], closures included. `Shape` tells the two apart, and the compiler infers it. (One trait cannot be
-/// implemented for the other: the parameters of [`Handler`] are not determined by the type, and closures are handlers already.)
+/// Each [`Service`] is one, and each [`Handler`], closures included. `Shape` tells the two apart,
+/// and the compiler infers it. (One trait cannot be implemented for the other: the parameters of
+/// [`Handler`] are not determined by the type, and closures are handlers already.)
 pub trait IntoService<Shape> {
     /// See [`Service::Request`].
     type Request: Send + 'static;

@@ -8,7 +8,8 @@ use crate::{timer::Timers, worker::stop::Stopper};
 
 /// What the factory of a handler is given.
 ///
-/// Its client is weak: a handler that kept a strong one would keep its own loop from ending when all other clients are gone.
+/// Its client is weak: a handler that kept a strong one would keep its own loop from ending when
+/// all other clients are gone.
 pub struct Context<S, R, E, T = ()> {
     pub(crate) client: WeakClient<S, R, E>,
     pub(crate) timers: Timers<T>,
@@ -25,8 +26,9 @@ impl<S, R, E, T> Context<S, R, E, T> {
         self.client.clone()
     }
 
-    /// What arms timers that end in the `on_timer` of this handler. Each worker of a pool has its own, and so has the next handler: when this one is gone,
-    /// whatever it has armed is dropped, and nothing more can be armed with its handle.
+    /// What arms timers that end in the `on_timer` of this handler. Each worker of a pool has its
+    /// own, and so has the next handler: when this one is gone, whatever it has armed is dropped,
+    /// and nothing more can be armed with its handle.
     #[must_use]
     pub fn timers(&self) -> Timers<T> {
         self.timers.clone()

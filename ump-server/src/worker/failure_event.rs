@@ -15,14 +15,15 @@ use crate::{JoinErrorKind, catch::catch_user_panic, worker::failure_policy::Next
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct FailureEvent {
-    /// The loop's name; in a system, that of the component, with the number of the instance behind it if there are several.
+    /// The loop's name; in a system, that of the component, with the number of the instance behind
+    /// it if there are several.
     pub name: Arc<str>,
     /// The worker's number in a pool, from zero.
     pub worker: usize,
     /// What failed: the handler panicked, or its factory refused or panicked.
     pub failure: JoinErrorKind,
-    /// What it was called for: what the handler [says](crate::thread::Handler::kind) of the request, `on_timer`, `init`, `term` or `drop`; `factory` if the
-    /// handler was being made.
+    /// What it was called for: what the handler [says](crate::thread::Handler::kind) of the
+    /// request, `on_timer`, `init`, `term` or `drop`; `factory` if the handler was being made.
     pub during: &'static str,
     /// Where the request was made, of a batch the first one; `None` if it is no request.
     #[cfg_attr(feature = "serde", serde(serialize_with = "crate::serial::location"))]
@@ -31,7 +32,8 @@ pub struct FailureEvent {
     pub decision: Decision,
     /// How often this worker has failed so far, this time included.
     pub failures: u64,
-    /// How often its handler has been made anew so far, by failures and by renewals; this time not included.
+    /// How often its handler has been made anew so far, by failures and by renewals; this time not
+    /// included.
     pub restarts: u64,
 }
 
@@ -48,7 +50,8 @@ pub enum Decision {
         /// After this pause.
         pause: Duration,
     },
-    /// The loop ends: its policy does not restart it, or it was ending anyway. Joining it returns this failure.
+    /// The loop ends: its policy does not restart it, or it was ending anyway. Joining it returns
+    /// this failure.
     End,
     /// The loop ends, as it has failed more often than its policy, or that of its group, allows.
     GiveUp,

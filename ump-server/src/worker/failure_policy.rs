@@ -19,11 +19,13 @@ pub(crate) enum Next {
     End(JoinErrorKind),
 }
 
-/// Hears of the failures of a loop's handlers before anything is done about them, and has the last word.
+/// Hears of the failures of a loop's handlers before anything is done about them, and has the last
+/// word.
 ///
 /// It is called on the loop's thread or task, so it must not wait.
 pub(crate) trait Supervisor: Send + Sync {
-    /// A handler failed and is gone. `own`: what comes next by the loop's own policy. What is returned is done instead.
+    /// A handler failed and is gone. `own`: what comes next by the loop's own policy. What is
+    /// returned is done instead.
     fn failed(&self, failure: &JoinErrorKind, now: Instant, own: Next) -> Next;
 }
 

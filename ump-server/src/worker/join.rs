@@ -1,7 +1,7 @@
 //! The end of a loop, told to whoever waits for it.
 //!
-//! A loop's end is the reply to a request: the handle waits for the reply, from blocking or async code, and a loop that vanishes without a
-//! word is a request that ends without one.
+//! A loop's end is the reply to a request: the handle waits for the reply, from blocking or async
+//! code, and a loop that vanishes without a word is a request that ends without one.
 
 use std::{
     fmt,
@@ -29,8 +29,9 @@ use crate::{
 
 /// Waits for the end of a loop. Dropping it lets the loop go on by itself.
 ///
-/// A handler that waits for the end of its own loop, or of a loop whose handler waits for it, would wait for itself. If that is
-/// [certain](crate#which-deadlocks-end-in-an-error), it gets [`JoinErrorKind::WouldDeadlock`].
+/// A handler that waits for the end of its own loop, or of a loop whose handler waits for it, would
+/// wait for itself. If that is [certain](crate#which-deadlocks-end-in-an-error), it gets
+/// [`JoinErrorKind::WouldDeadlock`].
 ///
 /// It can be waited for with [`join`](Self::join), or awaited.
 ///
@@ -70,16 +71,19 @@ impl<RV> JoinHandle<RV> {
         }
     }
 
-    /// Blocks until the loop has ended and its clean-up is done. Returns what its handler broke off with (or what `term` made of that), and
-    /// `None` if no client was left or it was stopped.
+    /// Blocks until the loop has ended and its clean-up is done. Returns what its handler broke off
+    /// with (or what `term` made of that), and `None` if no client was left or it was stopped.
     ///
-    /// A loop on threads has ended when these have, with the destructors of their thread-locals, as with [`std::thread::JoinHandle::join`]. That goes for
-    /// this call only: awaited, the handle is ready when the clean-up is done, and these destructors may still run, as they may at the end of
-    /// [`System::stop`](crate::system::System::stop).
+    /// A loop on threads has ended when these have, with the destructors of their thread-locals, as
+    /// with [`std::thread::JoinHandle::join`]. That goes for this call only: awaited, the handle is
+    /// ready when the clean-up is done, and these destructors may still run, as they may at the end
+    /// of [`System::stop`](crate::system::System::stop).
     ///
-    /// As long as there is a client a loop goes on, and this waits. A client that the handler itself has kept is one, too, for instance that of its build closure.
+    /// As long as there is a client a loop goes on, and this waits. A client that the handler
+    /// itself has kept is one, too, for instance that of its build closure.
     ///
-    /// On the thread of a current-thread runtime that runs the loop this never returns, as the loop does not run meanwhile: await the handle.
+    /// On the thread of a current-thread runtime that runs the loop this never returns, as the loop
+    /// does not run meanwhile: await the handle.
     ///
     /// # Errors
     /// See [`JoinErrorKind`].
@@ -105,9 +109,11 @@ impl<RV> JoinHandle<RV> {
         outcome.map_err(|error| explain(&stopper, error))
     }
 
-    /// Blocks until the loop has ended and its clean-up is done, but no longer than `timeout`. Gives the handle back if the loop goes on.
+    /// Blocks until the loop has ended and its clean-up is done, but no longer than `timeout`.
+    /// Gives the handle back if the loop goes on.
     ///
-    /// Unlike [`join`](Self::join) it does not wait for the destructors of thread-locals, which have no time limit.
+    /// Unlike [`join`](Self::join) it does not wait for the destructors of thread-locals, which
+    /// have no time limit.
     ///
     /// ```
     /// use std::time::Duration;
@@ -120,8 +126,8 @@ impl<RV> JoinHandle<RV> {
     /// ```
     ///
     /// # Errors
-    /// The outer one is the handle of a loop that goes on. For the inner one see [`JoinErrorKind`]; it may be
-    /// [`WouldDeadlock`](JoinErrorKind::WouldDeadlock), as in `join`.
+    /// The outer one is the handle of a loop that goes on. For the inner one see [`JoinErrorKind`];
+    /// it may be [`WouldDeadlock`](JoinErrorKind::WouldDeadlock), as in `join`.
     #[expect(clippy::result_large_err, reason = "it gives the handle back")]
     pub fn join_timeout(
         mut self,
@@ -151,7 +157,8 @@ impl<RV> JoinHandle<RV> {
         }
     }
 
-    /// Reports to the watcher of this thread that a task waits for the end, until this deadline. Returns the waker to wait by, if it is another one.
+    /// Reports to the watcher of this thread that a task waits for the end, until this deadline.
+    /// Returns the waker to wait by, if it is another one.
     pub(crate) fn announce(
         &mut self,
         waker: &Waker,
@@ -165,7 +172,8 @@ impl<RV> JoinHandle<RV> {
         Ok(exchanged)
     }
 
-    /// Blocks until `init` is done, in all its workers if there are several, but no longer than this.
+    /// Blocks until `init` is done, in all its workers if there are several, but no longer than
+    /// this.
     ///
     /// # Errors
     /// See [`LoopStartError`].
@@ -219,7 +227,8 @@ impl<RV> JoinHandle<RV> {
         self.threads.push(thread);
     }
 
-    /// Whether the loop has ended, with its clean-up done, so that joining it will not block but for the destructors of thread-locals.
+    /// Whether the loop has ended, with its clean-up done, so that joining it will not block but
+    /// for the destructors of thread-locals.
     #[must_use]
     pub fn is_finished(&self) -> bool {
         self.ended.is_ready()
@@ -284,8 +293,8 @@ pub enum LoopStartError {
     /// It is still at it.
     #[error("the server has not started yet")]
     Late,
-    /// The same, and it was waited for by blocking the thread of a current-thread runtime. Tasks of that do not run meanwhile: await
-    /// [`started`](JoinHandle::started) instead.
+    /// The same, and it was waited for by blocking the thread of a current-thread runtime. Tasks of
+    /// that do not run meanwhile: await [`started`](JoinHandle::started) instead.
     #[error("the server has not started yet, and {EXECUTOR}")]
     Blocked,
     /// It has ended without having started: joining it tells why.

@@ -30,17 +30,22 @@ pub struct JoinError {
 pub enum JoinErrorKind {
     /// Its handler panicked.
     Panicked(PanicMessage),
-    /// Its handler failed more often than its [policy](crate::Restart) allows. The last time: `Panicked` or `Refused`.
+    /// Its handler failed more often than its [policy](crate::Restart) allows. The last time:
+    /// `Panicked` or `Refused`.
     GaveUp(Box<JoinErrorKind>),
-    /// Its factory refused to make a handler anew. [`JoinError::take_refusal`] has the factory's error.
+    /// Its factory refused to make a handler anew. [`JoinError::take_refusal`] has the factory's
+    /// error.
     Refused,
-    /// Its handler took longer for a request than its [limit](crate::task::Builder::request_timeout), and that was to be a failure.
+    /// Its handler took longer for a request than its
+    /// [limit](crate::task::Builder::request_timeout), and that was to be a failure.
     TimedOut,
-    /// The loop has not ended: the joining handler would wait for itself, since it runs in this loop, or since a worker of this loop waits for it. Names
-    /// the servers in the cycle. The loop goes on.
+    /// The loop has not ended: the joining handler would wait for itself, since it runs in this
+    /// loop, or since a worker of this loop waits for it. Names the servers in the cycle. The loop
+    /// goes on.
     WouldDeadlock(Cycle),
-    /// It was not allowed to finish: its runtime was shut down, or its `term` was [aborted](crate::Stop::Abort). Or not allowed to begin: the system refused its
-    /// thread a priority or a CPU.
+    /// It was not allowed to finish: its runtime was shut down, or its `term` was
+    /// [aborted](crate::Stop::Abort). Or not allowed to begin: the system refused its thread a
+    /// priority or a CPU.
     Aborted,
 }
 
@@ -70,9 +75,11 @@ impl JoinError {
         &self.kind
     }
 
-    /// Takes out what the factory refused with, if that is why the loop ended ([`Refused`](JoinErrorKind::Refused), or
-    /// [`GaveUp`](JoinErrorKind::GaveUp) with that as the last failure) and if it is of this type: the application's error, or the
-    /// [`BoxError`](crate::system::BoxError) of a component. There is one, for the first who asks; clones share it.
+    /// Takes out what the factory refused with, if that is why the loop ended
+    /// ([`Refused`](JoinErrorKind::Refused), or [`GaveUp`](JoinErrorKind::GaveUp) with that as the
+    /// last failure) and if it is of this type: the application's error, or the
+    /// [`BoxError`](crate::system::BoxError) of a component. There is one, for the first who asks;
+    /// clones share it.
     ///
     /// ```
     /// use std::{ops::ControlFlow, time::Duration};

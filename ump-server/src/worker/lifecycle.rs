@@ -1,7 +1,8 @@
-//! The life of a worker: what a loop on a thread and one on a task have in common, which is all but the waiting.
+//! The states of a worker. Loops on threads and on tasks share them, and differ only in how they
+//! wait.
 //!
 //! ```text
-//!          it is to be made anew
+//!          the handler is renewed
 //!        ┌──────────────┐
 //!        ▼              │
 //!      Make ────────▶ Serve ────▶ Finish ────▶ End
@@ -11,10 +12,13 @@
 //!      └─ Pause ◀── panic, refusal ─────────────┘ or that was one too many
 //! ```
 //!
-//! Who drives it does what the step says and asks for the next one. Invariants:
-//! - Whoever leaves `Serve` has ended the request in hand: by the handler, or with the panic's message.
-//! - Before `Finish` and `End` the queue is turned down, so that callers learn of the end before the clean-up runs.
-//! - User code (handler, factory, their drops, tokens, panic payloads) runs only where its panics are caught.
+//! The driver does what a step says and asks for the next one. Invariants:
+//! - When the worker leaves `Serve`, the request in hand has ended: by the handler, or with the
+//!   panic's message.
+//! - Before `Finish` and `End` the queue is turned down, so that callers learn of the end before
+//!   the clean-up runs.
+//! - User code (handler, factory, their drops, tokens, panic payloads) runs only where its panics
+//!   are caught.
 
 use std::{panic::Location, sync::Arc, time::Duration};
 
@@ -37,7 +41,7 @@ use crate::{
     worker::stop::{Control, Wake},
 };
 
-/// What is to be done next.
+/// The next step of a worker.
 pub(crate) enum Step<H, RV> {
     Make,
     Pause(Duration),
@@ -46,24 +50,24 @@ pub(crate) enum Step<H, RV> {
     End(Result<Option<RV>, JoinErrorKind>),
 }
 
-/// What a handler is called for, and where that was asked.
+/// The kind of a call, and where the request was made.
 pub(crate) type Call = (&'static str, Option<&'static Location<'static>>);
 
-/// Its factory is.
+/// The call of a factory.
 const MAKING: Call = ("factory", None);
 
-/// A handler at its work.
+/// A handler that serves.
 pub(crate) struct Serving<H> {
     pub(crate) handler: CatchDrop<H>,
     /// Whether `init` is done.
     pub(crate) is_ready: bool,
 }
 
-/// Why a handler has stopped serving.
+/// The reason why a handler stopped serving.
 pub(crate) enum Served<RV> {
-    /// It broke off with something, or there is nothing more to serve.
+    /// The handler returned `Break`, or there is nothing more to serve.
     Finished(Option<RV>),
-    /// Another one is to be made in its place.
+    /// The handler is to be renewed.
     Renew,
     /// It took too long for this request, whose caller has been told.
     #[cfg(all(feature = "tokio", not(any(loom, shuttle))))]
@@ -83,26 +87,26 @@ pub(crate) struct Worker<S, R, E, RV, T> {
     /// The timers of the handler that is at work.
     pub(crate) due: Due<T>,
     pub(crate) wake: Wake,
-    /// How often the handlers were to be made anew by the time this one was.
+    /// The number of renewals when the handler was made.
     pub(crate) renewals: u64,
     /// If it is under a test clock.
     pub(crate) participant: Option<Participant>,
     /// Writes down what it is doing.
     pub(crate) recorder: WorkerRecorder,
-    /// Who is called for each failure.
+    /// The callbacks for failures.
     pub(crate) on_failure: OnFailure,
     /// How many there have been.
     pub(crate) failures: u64,
-    /// What the factory refused with, the last time.
+    /// The last error of the factory.
     pub(crate) refusal: Refusal,
     /// Whether it has been told that `init` is done.
     pub(crate) has_started: bool,
 }
 
-/// What makes the handlers of a worker. Its errors need not be those of the application.
+/// Makes the handlers of a worker. Its errors need not be those of the application.
 pub(crate) struct HandlerFactory<F, X> {
     pub(crate) factory: CatchDrop<F>,
-    /// Waits to know whether the first handler has been made.
+    /// Answered when the first handler is made.
     pub(crate) made: Option<Promise<(), FactoryError<X>>>,
 }
 
@@ -174,7 +178,8 @@ impl<S, R, E, RV, T> Worker<S, R, E, RV, T> {
         self.control.renewals() != self.renewals
     }
 
-    /// The handler broke off, there is nothing more to serve, or it panicked; then with what it owes to those in hand.
+    /// The handler broke off, there is nothing more to serve, or it panicked; then with what it
+    /// owes to those in hand.
     pub(crate) fn after_serving<H>(
         &mut self,
         serving: Serving<H>,
@@ -243,7 +248,8 @@ impl<S, R, E, RV, T> Worker<S, R, E, RV, T> {
         });
     }
 
-    /// Waits before a handler is made anew, or until the loop is to end, also because nobody can ask it anything any more.
+    /// Waits before a handler is made anew, or until the loop is to end, also because nobody can
+    /// ask it anything any more.
     pub(crate) async fn pause(&self, pause: Duration) {
         self.recorder.set_state(WorkerState::Pausing);
         let Context { clock, worker, .. } = &self.context;
@@ -275,7 +281,8 @@ impl<S, R, E, RV, T> Worker<S, R, E, RV, T> {
     fn make_anew<H>(&mut self) -> Step<H, RV> {
         self.context.restarts += 1;
         self.recorder.restarts(self.context.restarts);
-        // Timers belong to the handler that armed them: whatever kept a handle of those cannot reach the next handler.
+        // Timers belong to the handler that armed them: whatever kept a handle of those cannot
+        // reach the next handler.
         let wake = Arc::clone(&self.wake);
         let (timers, due) = timers(self.context.clock.clone(), move || wake());
         self.context.timers = timers;
@@ -283,7 +290,8 @@ impl<S, R, E, RV, T> Worker<S, R, E, RV, T> {
         Step::Make
     }
 
-    /// The clean-up is done and the handler dropped, or one of these failed. The first of these failures is what is told.
+    /// The clean-up is done and the handler dropped, or one of these failed. The first of these
+    /// failures is what is told.
     pub(crate) fn finished<H>(
         &mut self,
         finished: Result<Option<RV>, JoinErrorKind>,

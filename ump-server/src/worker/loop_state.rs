@@ -11,7 +11,8 @@ use crate::{
     worker::{join::JoinHandle, join_error::JoinError, question::question, stop::Stopper},
 };
 
-/// How a loop ends: with what its handler said, or with nothing if no client was left or it was stopped.
+/// How a loop ends: with what its handler said, or with nothing if no client was left or it was
+/// stopped.
 pub(crate) type LoopResult<RV> = Result<Option<RV>, JoinError>;
 
 /// What the workers of a loop share to tell how it goes.
@@ -32,7 +33,8 @@ struct State<RV> {
 }
 
 impl<RV> LoopState<RV> {
-    /// The life of a loop with workers in these wait nodes, at least one, and this channel; and what waits for its end.
+    /// The life of a loop with workers in these wait nodes, at least one, and this channel; and
+    /// what waits for its end.
     pub(crate) fn new(
         wait_nodes: &[Arc<WaitNode>],
         channel: ChannelId,
@@ -71,7 +73,8 @@ impl<RV> LoopState<RV> {
         }
     }
 
-    /// A worker has ended, having cleaned up. The last one tells the first outcome that says something.
+    /// A worker has ended, having cleaned up. The last one tells the first outcome that says
+    /// something.
     pub(crate) fn end(&self, outcome: LoopResult<RV>) {
         let mut state = self.state.lock();
         let ignored = if matches!(state.outcome, Ok(None)) {

@@ -11,27 +11,31 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// What a loop does when its handler panics. Whatever it is, the caller whose request was in the handler's hands learns of it at once, with
-/// the panic's message.
+/// What a loop does when its handler panics. Whatever it is, the caller whose request was in the
+/// handler's hands learns of it at once, with the panic's message.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OnPanic {
     /// The loop ends, and [joining it](crate::JoinHandle::join) tells why.
     #[default]
     Stop,
-    /// The loop goes on with the same handler. Right only for a handler that stays in order wherever it panics: what it was about to change
-    /// is changed by half. A handler that panics in `init` ends the loop.
+    /// The loop goes on with the same handler. Right only for a handler that stays in order
+    /// wherever it panics: what it was about to change is changed by half. A handler that panics in
+    /// `init` ends the loop.
     Continue,
-    /// The handler is dropped and made anew by its factory. What is queued stays queued. Should the factory refuse or panic, that is a failure like another.
+    /// The handler is dropped and made anew by its factory. What is queued stays queued. Should the
+    /// factory refuse or panic, that is a failure like another.
     ///
-    /// If by then nobody is left who asks and nothing is queued, or the queue was [refused](crate::Stop::Refuse), the loop ends instead, in order.
+    /// If by then nobody is left who asks and nothing is queued, or the queue was
+    /// [refused](crate::Stop::Refuse), the loop ends instead, in order.
     Restart(Restart),
 }
 
 /// How often, and after which pauses, a handler is made anew.
 ///
-/// The first restart comes after the initial pause, each further one within the window after twice the one before, up to the longest. More
-/// failures than the limit within the window end the loop. Each worker of a pool counts its own; those of a [group](crate::system::Group) count together.
+/// The first restart comes after the initial pause, each further one within the window after twice
+/// the one before, up to the longest. More failures than the limit within the window end the loop.
+/// Each worker of a pool counts its own; those of a [group](crate::system::Group) count together.
 ///
 /// ```
 /// use std::time::Duration;

@@ -43,15 +43,17 @@ pub(crate) struct Options {
 /// The methods of a builder that choose it.
 macro_rules! choose_options {
     () => {
-        /// The name of the loop: in its errors, and that of its thread if it has one (systems may show the first 15 bytes only; the workers of a
-        /// pool have a number behind it). It must not contain a NUL character.
+        /// The name of the loop: in its errors, and that of its thread if it has one (systems may
+        /// show the first 15 bytes only; the workers of a pool have a number behind it). It must
+        /// not contain a NUL character.
         pub fn name(mut self, name: impl Into<String>) -> Self {
             self.options.name = Some(name.into());
             self
         }
 
-        /// The queue holds at most so many requests in each lane; a client that finds it full waits for room or not, as
-        /// [it chooses](ump::Request::if_room). `usize::MAX`: unbounded; zero is an [error](crate::SpawnError::ZeroCapacity) when it is spawned.
+        /// The queue holds at most so many requests in each lane; a client that finds it full waits
+        /// for room or not, as [it chooses](ump::Request::if_room). `usize::MAX`: unbounded; zero
+        /// is an [error](crate::SpawnError::ZeroCapacity) when it is spawned.
         pub fn capacity(mut self, capacity: usize) -> Self {
             self.options.channel = self.options.channel.capacity(capacity);
             self
@@ -63,8 +65,9 @@ macro_rules! choose_options {
             self
         }
 
-        /// Gives clients of the loop a default time-out, for requests that have none of their own: see
-        /// [`Client::with_timeout`](ump::Client::with_timeout). The client that comes from spawning it has it, and so have its clones.
+        /// Gives clients of the loop a default time-out, for requests that have none of their own:
+        /// see [`Client::with_timeout`](ump::Client::with_timeout). The client that comes from
+        /// spawning it has it, and so have its clones.
         pub fn default_timeout(mut self, timeout: std::time::Duration) -> Self {
             self.options.channel = self.options.channel.default_timeout(timeout);
             self
@@ -89,12 +92,16 @@ macro_rules! choose_options {
             self
         }
 
-        /// Has this called for each failure of its handlers (a panic, or a factory that does not make one), with what failed, why, and what the
-        /// loop does about it: see [`FailureEvent`](crate::FailureEvent). Said several times, all are called, in that order.
+        /// Has this called for each failure of its handlers (a panic, or a factory that does not
+        /// make one), with what failed, why, and what the loop does about it: see
+        /// [`FailureEvent`](crate::FailureEvent). Said several times, all are called, in that
+        /// order.
         ///
-        /// It is called on the loop's own thread or task, after the callers in hand have learned of the failure, and before the pause or
-        /// the end: so it should not block. No lock is held; it may stop the loop, or post to it. If it panics, that is caught, and it is called
-        /// again the next time. A loop that its runtime or its thread does not let finish has no failure to report.
+        /// It is called on the loop's own thread or task, after the callers in hand have learned of
+        /// the failure, and before the pause or the end: so it should not block. No lock is held;
+        /// it may stop the loop, or post to it. If it panics, that is caught, and it is called
+        /// again the next time. A loop that its runtime or its thread does not let finish has no
+        /// failure to report.
         ///
         /// ```
         /// use ump_server::{FailureEvent, thread};
@@ -112,16 +119,18 @@ macro_rules! choose_options {
             self
         }
 
-        /// Tells when its handler does not return control for longer than this: as a warning (with the feature `tracing`), by
-        /// [`on_stall`](Self::on_stall), or both. The time is that of the loop's clock, and at least 1 ms; what it awaits does not count. See
+        /// Tells when its handler does not return control for longer than this: as a warning (with
+        /// the feature `tracing`), by [`on_stall`](Self::on_stall), or both. The time is that of
+        /// the loop's clock, and at least 1 ms; what it awaits does not count. See
         /// [`watchdog`](crate::watchdog).
         pub fn watchdog(mut self, threshold: std::time::Duration) -> Self {
             self.options.watchdog = Some(threshold);
             self
         }
 
-        /// What the [watchdog](Self::watchdog) calls, on the one thread that it has for all loops: it should not block. If it panics, it is called
-        /// again the next time. Without a threshold it is never called.
+        /// What the [watchdog](Self::watchdog) calls, on the one thread that it has for all loops:
+        /// it should not block. If it panics, it is called again the next time. Without a threshold
+        /// it is never called.
         pub fn on_stall(
             mut self,
             call: impl Fn(&crate::watchdog::Stall) + Send + Sync + 'static,
@@ -130,21 +139,25 @@ macro_rules! choose_options {
             self
         }
 
-        /// Reads the clock at the beginning of each call, so that its [status](crate::Stopper::workers) says exactly for how long something has been in
-        /// hand, rather than since when it has been observed. Implied by the [watchdog](Self::watchdog) and by the feature `metrics`.
+        /// Reads the clock at the beginning of each call, so that its
+        /// [status](crate::Stopper::workers) says exactly for how long something has been in hand,
+        /// rather than since when it has been observed. Implied by the [watchdog](Self::watchdog)
+        /// and by the feature `metrics`.
         pub fn timed(mut self) -> Self {
             self.options.timed = true;
             self
         }
 
-        /// As the plain `spawn` of the published 0.4 makes a loop: with the feature `watchdog` it is watched.
+        /// As the plain `spawn` of the published 0.4 makes a loop: with the feature `watchdog` it
+        /// is watched.
         #[cfg(feature = "watchdog")]
         pub(crate) fn with_published_defaults(self) -> Self {
             self.watchdog(crate::worker::options::PUBLISHED_THRESHOLD)
                 .on_stall(crate::worker::options::warn_as_published)
         }
 
-        /// As the plain `spawn` of the published 0.4 makes a loop: without the feature `watchdog` there is nothing to add.
+        /// As the plain `spawn` of the published 0.4 makes a loop: without the feature `watchdog`
+        /// there is nothing to add.
         #[cfg(not(feature = "watchdog"))]
         pub(crate) fn with_published_defaults(self) -> Self {
             self

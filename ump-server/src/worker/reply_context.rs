@@ -1,4 +1,4 @@
-//! The duty to answer, lent to a handler.
+//! The reply context of a handler's call, which the loop lends.
 
 use std::{fmt, panic::Location, sync::Arc, time::Duration};
 
@@ -6,27 +6,30 @@ use ump::{Cancelled, Error};
 
 use crate::{deadlock::WaitNode, observe::CallOutcome};
 
-/// The duty to answer the request that a handler was called with.
+/// The reply context of a handler's call: an [`ump::ReplyContext`] that the loop lends for the
+/// call.
 ///
-/// It is what [`ump::ReplyContext`] is, but lent by the loop for the length of the call. So the loop knows at each moment whether this call
-/// still owes an answer: when the handler panics the caller learns with which message, and who waits in a cycle can be told so.
-/// A handler that wants to answer later, or from elsewhere, takes it out with [`detach`](Self::detach). So should one that lends it on to a scoped thread
-/// and blocks for another request meanwhile: as long as it is lent, the loop takes it for being where the call is, and might see a cycle.
+/// It differs from [`ump::ReplyContext`] in that the loop knows whether the call still owes a
+/// reply. So when the handler panics, the caller gets the panic's message, and a cycle of waiting
+/// handlers is found. [`detach`](Self::detach) takes the owned one out, to reply later or from
+/// elsewhere. A handler has to detach it as well if it lends it to a scoped thread and meanwhile
+/// blocks for another request: the loop takes a lent context for being where the call is.
 ///
 /// Dropped without an answer, the caller gets [`NoReply`](ump::NoReply::Dropped) at once.
 #[must_use = "dropped without an answer it fails the request"]
 pub struct ReplyContext<'a, R, E>(&'a mut PendingReply<R, E>);
 
-/// What a call owes and how it acquits itself: kept outside of what is caught, so that it survives a panic.
+/// The reply that a call owes, and how the call ended. It is kept outside of the code whose panics
+/// are caught, so that it survives a panic.
 pub(crate) struct PendingReply<R, E> {
     duty: Option<ump::ReplyContext<R, E>>,
     outcome: CallOutcome,
-    /// Where it is written down whether there is a duty.
+    /// Records whether the call still owes a reply.
     wait_node: Arc<WaitNode>,
 }
 
 impl<R, E> PendingReply<R, E> {
-    /// Nothing yet, by the worker with this wait node.
+    /// Returns an empty one, for the worker with this wait node.
     pub(crate) fn none(wait_node: &Arc<WaitNode>) -> Self {
         Self {
             duty: None,
@@ -35,7 +38,7 @@ impl<R, E> PendingReply<R, E> {
         }
     }
 
-    /// The call has returned: how did it end?
+    /// Returns how the call ended. Called when it has returned.
     #[inline]
     pub(crate) fn settle(&mut self) -> CallOutcome {
         if self.duty.is_some() {
@@ -46,7 +49,7 @@ impl<R, E> PendingReply<R, E> {
         self.outcome
     }
 
-    /// What it still owes.
+    /// Returns the reply context that the call still owes.
     pub(crate) fn into_duty(self) -> Option<ump::ReplyContext<R, E>> {
         self.wait_node.clear_in_hand();
         self.duty
@@ -54,7 +57,7 @@ impl<R, E> PendingReply<R, E> {
 }
 
 impl<'a, R, E> ReplyContext<'a, R, E> {
-    /// Lends the duty for a call, which leaves in `owed` what it does not do.
+    /// Lends a reply context for a call. What the call does not answer stays in `owed`.
     #[inline]
     pub(crate) fn lend(owed: &'a mut PendingReply<R, E>, rctx: ump::ReplyContext<R, E>) -> Self {
         owed.wait_node.set_in_hand(rctx.id());
@@ -63,7 +66,7 @@ impl<'a, R, E> ReplyContext<'a, R, E> {
         Self(owed)
     }
 
-    /// Does the duty, or gives it away.
+    /// Replies, or gives the reply context away.
     #[inline]
     fn acquit<T, X>(
         mut self,
@@ -78,7 +81,8 @@ impl<'a, R, E> ReplyContext<'a, R, E> {
         result
     }
 
-    /// Takes it out of the call: to keep it, send it to another thread or task, and answer there. It does not end with the loop.
+    /// Takes it out of the call: to keep it, send it to another thread or task, and answer there.
+    /// It does not end with the loop.
     ///
     /// ```
     /// use std::{ops::ControlFlow, thread};
@@ -129,15 +133,15 @@ impl<'a, R, E> ReplyContext<'a, R, E> {
         self.acquit(outcome, |duty| duty.answer(answer))
     }
 
-    /// Whether the caller has left (cancelled, timed out) or its deadline has passed: then there is no point in going on. Never true for
-    /// a post.
+    /// Whether the caller has left (cancelled, timed out) or its deadline has passed: then there is
+    /// no point in going on. Never true for a post.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         self.owed().is_cancelled()
     }
 
-    /// Resolves when [`is_cancelled`](Self::is_cancelled) becomes true; for a post or a caller that cannot leave, never. Made to be raced
-    /// against the work.
+    /// Resolves when [`is_cancelled`](Self::is_cancelled) becomes true; for a post or a caller that
+    /// cannot leave, never. Made to be raced against the work.
     ///
     /// # Cancel safety
     /// It can be dropped and called again at any time.
@@ -145,12 +149,14 @@ impl<'a, R, E> ReplyContext<'a, R, E> {
         self.owed_mut().cancelled()
     }
 
-    /// Blocks until [`is_cancelled`](Self::is_cancelled), but no longer than this; returns whether it is.
+    /// Blocks until [`is_cancelled`](Self::is_cancelled), but no longer than this; returns whether
+    /// it is.
     pub fn wait_cancelled(&mut self, timeout: Duration) -> bool {
         self.owed_mut().wait_cancelled(timeout)
     }
 
-    /// When the caller stops waiting; `None` if it waits as long as it takes. For a post: when it had to be taken by.
+    /// When the caller stops waiting; `None` if it waits as long as it takes. For a post: when it
+    /// had to be taken by.
     #[must_use]
     pub fn deadline(&self) -> Option<std::time::Instant> {
         self.owed().deadline()
@@ -184,7 +190,7 @@ impl<R, E> ReplyContext<'_, R, E> {
         self.0.duty.take().expect(THERE)
     }
 
-    /// For a post that is all there is to do.
+    /// Drops the reply context. For a post nothing else is to be done.
     fn let_go(&mut self) {
         self.0.outcome = match &self.0.duty {
             Some(duty) if duty.is_post() => CallOutcome::Replied,

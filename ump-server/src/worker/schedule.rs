@@ -1,6 +1,7 @@
 //! What the operating system is asked for a loop's thread: a priority, and a CPU.
 //!
-//! It is asked on the thread itself, before the handler is made. It may refuse, which is never passed over in silence: see [`OnRefusal`].
+//! It is asked on the thread itself, before the handler is made. It may refuse, which is never
+//! passed over in silence: see [`OnRefusal`].
 
 use std::{fmt, sync::Arc};
 
@@ -148,7 +149,8 @@ mod system {
     pub(super) fn pin(cpu: usize) -> Result<(), String> {
         // As wide as the sets that it goes into.
         let most = if cfg!(windows) { 64 } else { 1024 };
-        // Where a CPU is only a hint anything is taken for one. On Linux that would be those that this thread may use already.
+        // Where a CPU is only a hint anything is taken for one. On Linux that would be those that
+        // this thread may use already.
         let is_there = cfg!(any(target_os = "linux", target_os = "android"))
             || core_affinity::get_core_ids()
                 .is_some_and(|known| known.contains(&CoreId { id: cpu }));

@@ -15,7 +15,8 @@ pub enum SpawnError<E> {
     Handler(E),
     /// Whoever makes the handler panicked, on the loop's thread.
     Panicked(PanicMessage),
-    /// The spawning handler would wait for itself: the factory waits for a reply from it. Names the servers in the cycle. The new loop is stopped.
+    /// The spawning handler would wait for itself: the factory waits for a reply from it. Names the
+    /// servers in the cycle. The new loop is stopped.
     WouldDeadlock(Cycle),
     /// A queue with a capacity of zero was asked for.
     ZeroCapacity,

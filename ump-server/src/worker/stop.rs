@@ -27,21 +27,25 @@ use crate::{
 pub enum Stop {
     /// It accepts nothing more, serves what is queued, and ends.
     Drain,
-    /// It ends after the request (or the batch) in hand. Those that are queued are told at once that the server disappeared.
+    /// It ends after the request (or the batch) in hand. Those that are queued are told at once
+    /// that the server disappeared.
     Refuse,
-    /// The same, and on a task it does not wait for what is in hand: a call of the handler that awaits something is dropped where it waits. Its caller
-    /// gets [`NoReply::Aborted`](ump::NoReply::Aborted), then `term` runs, and [joining](crate::JoinHandle) returns what comes of that. Said once more it
-    /// drops that `term`, too, and joining returns [`Aborted`](crate::JoinErrorKind::Aborted).
+    /// The same, and on a task it does not wait for what is in hand: a call of the handler that
+    /// awaits something is dropped where it waits. Its caller gets
+    /// [`NoReply::Aborted`](ump::NoReply::Aborted), then `term` runs, and
+    /// [joining](crate::JoinHandle) returns what comes of that. Said once more it drops that
+    /// `term`, too, and joining returns [`Aborted`](crate::JoinErrorKind::Aborted).
     ///
-    /// A thread cannot be stopped from outside, and neither can a handler on a task that blocks: they end when the handler returns, or waits. On a thread this
-    /// is [`Refuse`](Self::Refuse).
+    /// A thread cannot be stopped from outside, and neither can a handler on a task that blocks:
+    /// they end when the handler returns, or waits. On a thread this is [`Refuse`](Self::Refuse).
     Abort,
 }
 
-/// Stops a loop, from anywhere and however many clients it still has. It does not keep the loop going.
+/// Stops a loop, from anywhere and however many clients it still has. It does not keep the loop
+/// going.
 ///
-/// It can be used again, and to the sharper: [`Stop::Refuse`] after [`Stop::Drain`], and [`Stop::Abort`] as the last step. On a loop that has ended it does
-/// nothing.
+/// It can be used again, and to the sharper: [`Stop::Refuse`] after [`Stop::Drain`], and
+/// [`Stop::Abort`] as the last step. On a loop that has ended it does nothing.
 ///
 /// ```
 /// # #[cfg(feature = "tokio")]
@@ -89,14 +93,16 @@ impl Stopper {
         }
     }
 
-    /// Has the handlers made anew by their factory, each after the request it has in hand; what is queued stays queued. It does not wait for that,
-    /// and does not count as a failure. `term` is not called. Returns `false` if the loop has no factory, and nothing happens.
+    /// Has the handlers made anew by their factory, each after the request it has in hand; what is
+    /// queued stays queued. It does not wait for that, and does not count as a failure. `term` is
+    /// not called. Returns `false` if the loop has no factory, and nothing happens.
     #[must_use = "without a factory it does nothing"]
     pub fn renew(&self) -> bool {
         self.target.renew()
     }
 
-    /// Tells the loop to end, and does not wait for it. See [`JoinHandle::join`](crate::JoinHandle::join).
+    /// Tells the loop to end, and does not wait for it. See
+    /// [`JoinHandle::join`](crate::JoinHandle::join).
     ///
     /// A drain in which a handler has to be made anew waits for that.
     pub fn stop(&self, how: Stop) {
@@ -200,8 +206,8 @@ pub(crate) type Wake = Arc<dyn Fn() + Send + Sync>;
 /// The stop target of a loop, which its workers watch.
 pub(crate) struct Control<S, R, E> {
     server: Weak<Server<S, R, E>>,
-    /// Whether it is to end without serving what is queued, or a worker has ended it. Set before the server is closed, so whoever finds that closed
-    /// sees it.
+    /// Whether it is to end without serving what is queued, or a worker has ended it. Set before
+    /// the server is closed, so whoever finds that closed sees it.
     refuses: AtomicBool,
     pub(crate) aborts: Arc<Aborts>,
     /// How often the handlers were to be made anew; `None` without a factory.
@@ -238,7 +244,8 @@ impl<S, R, E> Control<S, R, E> {
             .map_or(0, |renewals| renewals.load(Ordering::Relaxed))
     }
 
-    /// Has the loop end without serving what is queued, and its workers without making another handler.
+    /// Has the loop end without serving what is queued, and its workers without making another
+    /// handler.
     pub(crate) fn refuse(&self, server: Option<&Server<S, R, E>>) {
         let mut pausing = self.pausing.lock();
         // Release: pairs with the Acquire of `refuses`.
@@ -256,8 +263,10 @@ impl<S, R, E> Control<S, R, E> {
         self.refuses.load(Ordering::Acquire)
     }
 
-    /// Resolves when the pause of this worker is over, or when the loop is to end: because it was stopped, because another worker ended it, or because no
-    /// client is left and nothing is queued. If something is, the pause goes on until that is served by another worker, cancelled or expired.
+    /// Resolves when the pause of this worker is over, or when the loop is to end: because it was
+    /// stopped, because another worker ended it, or because no client is left and nothing is
+    /// queued. If something is, the pause goes on until that is served by another worker, cancelled
+    /// or expired.
     pub(crate) async fn pause(
         &self,
         server: &Server<S, R, E>,
@@ -273,7 +282,8 @@ impl<S, R, E> Control<S, R, E> {
             worker,
         };
         poll_fn(|cx| {
-            // First, as it turns down what has expired: then no handler is made for that when the pause is over.
+            // First, as it turns down what has expired: then no handler is made for that when the
+            // pause is over.
             if Pin::new(&mut drained).poll(cx).is_ready() {
                 return Poll::Ready(());
             }
@@ -317,7 +327,8 @@ impl<S: Send, R: Send, E: Send> StopTarget for Control<S, R, E> {
     fn stop(&self, how: Stop) {
         let server = self.server.upgrade();
         if how == Stop::Abort {
-            // Before the queue is turned down, so that a worker that ends for that does not take it for the end of its clean-up.
+            // Before the queue is turned down, so that a worker that ends for that does not take it
+            // for the end of its clean-up.
             self.aborts.raise();
         }
         if how != Stop::Drain {

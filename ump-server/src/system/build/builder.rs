@@ -47,8 +47,9 @@ impl Builder {
 
     /// Adds a component whose loops run on threads.
     ///
-    /// The factory makes the handler of each instance and worker, on its thread, and makes it anew after a failure. What it refuses with before the first one is made is
-    /// why the system [did not come up](StartError).
+    /// The factory makes the handler of each instance and worker, on its thread, and makes it anew
+    /// after a failure. What it refuses with before the first one is made is why the system
+    /// [did not come up](StartError).
     pub fn thread<H, Shape>(
         self,
         name: impl Into<String>,
@@ -66,7 +67,8 @@ impl Builder {
         self.define(name, Kind::Thread, attributes, launch::threads(factory))
     }
 
-    /// Adds a component whose loops run on threads and take all that is queued, at most so many requests at a time. Otherwise like [`thread`](Self::thread).
+    /// Adds a component whose loops run on threads and take all that is queued, at most so many
+    /// requests at a time. Otherwise like [`thread`](Self::thread).
     pub fn batches<H>(
         self,
         name: impl Into<String>,
@@ -90,7 +92,8 @@ impl Builder {
         )
     }
 
-    /// Adds a component whose loops run on tasks. Its factory is called on them, so it should not block.
+    /// Adds a component whose loops run on tasks. Its factory is called on them, so it should not
+    /// block.
     #[cfg(feature = "tokio")]
     pub fn task<H, Shape>(
         self,
@@ -134,15 +137,17 @@ impl Builder {
         self
     }
 
-    /// How long what has been refused, since the deadline of a stop had passed, has to end; 100 ms otherwise. What is on tasks is aborted then, and has
-    /// this time once more to end and once more for its clean-up. What has not ended after that is reported as still running.
+    /// How long what has been refused, since the deadline of a stop had passed, has to end; 100 ms
+    /// otherwise. What is on tasks is aborted then, and has this time once more to end and once
+    /// more for its clean-up. What has not ended after that is reported as still running.
     pub fn grace(mut self, grace: Duration) -> Self {
         self.grace = grace;
         self
     }
 
-    /// What the watchdogs of all components call: see [`Attributes::watchdog`]. It is called on the one thread that watches all
-    /// loops of the process, so it should not block; if it panics, it is called again the next time.
+    /// What the watchdogs of all components call: see [`Attributes::watchdog`]. It is called on the
+    /// one thread that watches all loops of the process, so it should not block; if it panics, it
+    /// is called again the next time.
     ///
     /// ```
     /// use std::time::Duration;
@@ -162,9 +167,10 @@ impl Builder {
         self
     }
 
-    /// Has this called for each failure of a handler of any component, with what failed, why, and what becomes of it: see
-    /// [`FailureEvent`](crate::FailureEvent) and [`thread::Builder::on_failure`](crate::thread::Builder::on_failure). In a [group](Group) it is the
-    /// group that decides. Said several times, all are called.
+    /// Has this called for each failure of a handler of any component, with what failed, why, and
+    /// what becomes of it: see [`FailureEvent`](crate::FailureEvent) and
+    /// [`thread::Builder::on_failure`](crate::thread::Builder::on_failure). In a [group](Group) it
+    /// is the group that decides. Said several times, all are called.
     ///
     /// ```
     /// use ump_server::system::System;
@@ -177,8 +183,8 @@ impl Builder {
         self
     }
 
-    /// Overlays what the program says of its components and groups, those too that are added later, when the system is started. Of several, the
-    /// later ones overlay the earlier ones.
+    /// Overlays what the program says of its components and groups, those too that are added later,
+    /// when the system is started. Of several, the later ones overlay the earlier ones.
     #[cfg(feature = "config")]
     pub fn config(mut self, config: crate::system::build::config::Config) -> Self {
         self.configs.push(config);

@@ -1,6 +1,7 @@
 //! In which order components are started: each after what it needs, otherwise as they were defined.
 //!
-//! The topological order of Kahn (1962), of those that are ready always the one that was defined first.
+//! The topological order of Kahn (1962), of those that are ready always the one that was defined
+//! first.
 
 use std::sync::Arc;
 
@@ -162,7 +163,8 @@ fn needs(definition: &Definition, all: &[Definition]) -> Result<Vec<usize>, Plan
     definition.attributes.needs.iter().map(number).collect()
 }
 
-/// Of those that cannot be placed each needs another one: who follows that comes back to where he has been.
+/// Of those that cannot be placed each needs another one: who follows that comes back to where he
+/// has been.
 fn cycle(definitions: &[Definition], needs: &[Vec<usize>], is_placed: &[bool]) -> PlanError {
     let mut path = Vec::new();
     let mut at = is_placed.iter().position(|placed| !placed);

@@ -35,15 +35,18 @@ impl System {
 }
 
 impl Builder {
-    /// Starts the components one after the other, each after those that it needs, otherwise in the order of their definition. A component is up when `init` of all
-    /// its handlers is done; all have to be up within this time.
+    /// Starts the components one after the other, each after those that it needs, otherwise in the
+    /// order of their definition. A component is up when `init` of all its handlers is done; all
+    /// have to be up within this time.
     ///
     /// # Errors
-    /// See [`StartError`]. If a component does not come up, those that are up have been stopped, dependents first, within what was left of this time and the
-    /// [grace](Self::grace); it says which one, and why.
+    /// See [`StartError`]. If a component does not come up, those that are up have been stopped,
+    /// dependents first, within what was left of this time and the [grace](Self::grace); it says
+    /// which one, and why.
     ///
     /// # Cancel safety
-    /// If it is dropped before it is ready, the components end by themselves, as nobody has a client of them.
+    /// If it is dropped before it is ready, the components end by themselves, as nobody has a
+    /// client of them.
     pub fn start(self, within: Duration) -> Operation<Result<System, StartError>> {
         Operation::new(start(self, within))
     }
@@ -129,7 +132,8 @@ impl Starting {
         }
     }
 
-    /// Brings up the component of this number, which has this place in the order of start. If one of its instances does not come up, tells which.
+    /// Brings up the component of this number, which has this place in the order of start. If one
+    /// of its instances does not come up, tells which.
     async fn bring_up(&self, place: usize, number: usize) -> Result<(), (usize, StartFailure)> {
         let component = &self.inner.components[number];
         let mut made = Vec::new();

@@ -61,18 +61,20 @@ impl<S, R, E> Balancer<S, R, E> {
 
     /// The same one for the same key, whether or not it has ended: its state is of that key.
     ///
-    /// It depends only on the key's [`Hash`] and the number of instances, not on the process or the machine; with one instance more, a key stays where it
-    /// is or moves to the new one. FNV-1a, then jump consistent hashing (Lamping and Veach, 2014). Not made to withstand somebody who chooses
-    /// keys so that they meet.
+    /// It depends only on the key's [`Hash`] and the number of instances, not on the process or the
+    /// machine; with one instance more, a key stays where it is or moves to the new one. FNV-1a,
+    /// then jump consistent hashing (Lamping and Veach, 2014). Not made to withstand somebody who
+    /// chooses keys so that they meet.
     #[must_use]
     pub fn by_key<K: Hash + ?Sized>(&self, key: &K) -> &Client<S, R, E> {
         &self.clients[bucket(key, self.clients.len())]
     }
 
-    /// The one with the fewest requests in its queue and in hand; of several, one after the other. Those that have ended are passed over,
-    /// unless all have.
+    /// The one with the fewest requests in its queue and in hand; of several, one after the other.
+    /// Those that have ended are passed over, unless all have.
     ///
-    /// It looks at each instance, which takes some 50 ns and its channel's lock. By the time of the request it may be another one.
+    /// It looks at each instance, which takes some 50 ns and its channel's lock. By the time of the
+    /// request it may be another one.
     #[must_use]
     pub fn least_loaded(&self) -> &Client<S, R, E> {
         let first = self.turn();

@@ -1,7 +1,8 @@
 //! The components of a system that runs.
 //!
-//! What is known of an instance comes from three places: its channel's books, what its loop says about its end, and a record that its factory and
-//! its supervisor write. None of them is kept up to date for the sake of a status: it is read when somebody asks.
+//! What is known of an instance comes from three places: its channel's books, what its loop says
+//! about its end, and a record that its factory and its supervisor write. None of them is kept up
+//! to date for the sake of a status: it is read when somebody asks.
 
 use std::{
     any::{Any, type_name},
@@ -42,7 +43,8 @@ pub(in crate::system) struct Component {
     pub(in crate::system) name: Arc<str>,
     pub(in crate::system) needs: Arc<[String]>,
     pub(in crate::system) supervision: Option<Arc<Supervision>>,
-    /// All of them, once they are launched; that need not be as many as there should be, if one failed.
+    /// All of them, once they are launched; that need not be as many as there should be, if one
+    /// failed.
     pub(in crate::system) instances: OnceLock<Box<[Instance]>>,
     /// All of them have started.
     pub(in crate::system) is_up: AtomicBool,
@@ -156,7 +158,8 @@ impl Instance {
         };
         let mut late = deadline.map(|deadline| clock.sleep_until(deadline));
         let by_then = poll_fn(|cx| {
-            // Both leave word with one waker, so that a watcher knows that nothing else is waited for.
+            // Both leave word with one waker, so that a watcher knows that nothing else is waited
+            // for.
             let exchanged = match &mut lent.end {
                 End::Going(ending) => match ending.announce(cx.waker(), deadline, clock) {
                     Ok(exchanged) => exchanged,
@@ -173,7 +176,8 @@ impl Instance {
             if let Poll::Ready(ended) = ended {
                 return Poll::Ready(Ok(Some(ended)));
             }
-            // Should the system refuse the thread that would wake us, it is late already: better than to wait for ever.
+            // Should the system refuse the thread that would wake us, it is late already: better
+            // than to wait for ever.
             match &mut late {
                 Some(late) => Pin::new(late).poll(&mut cx).map(|_| Ok(None)),
                 None => Poll::Pending,
@@ -207,7 +211,8 @@ impl Instance {
         Some(outcome)
     }
 
-    /// Takes it out of the lock, as polling it runs the user's code. Waits for the future that has it, if there is one.
+    /// Takes it out of the lock, as polling it runs the user's code. Waits for the future that has
+    /// it, if there is one.
     async fn lend(&self) -> Lent<'_> {
         let mut waits = Waits {
             home: &self.end,

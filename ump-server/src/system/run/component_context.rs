@@ -9,7 +9,8 @@ use crate::system::{
     report::error::LookupError, run::balancer::Balancer, run::directory::Directory,
 };
 
-/// What the factory of a component is given: the [`Context`] of the loop, and clients of the components that it needs, which are up by then.
+/// What the factory of a component is given: the [`Context`] of the loop, and clients of the
+/// components that it needs, which are up by then.
 ///
 /// ```
 /// # use std::time::Duration;
@@ -28,7 +29,8 @@ use crate::system::{
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// Clients are looked up where the handler is made, not where they are used: a component that is missing is an error at the start.
+/// Clients are looked up where the handler is made, not where they are used: a component that is
+/// missing is an error at the start.
 pub struct ComponentContext<'a, S, R, E, T = ()> {
     context: &'a Context<S, R, E, T>,
     site: &'a Site,

@@ -15,7 +15,8 @@ use crate::system::{
     run::status::{ComponentStatus, status},
 };
 
-/// Finds components by name, and says how they are, from anywhere: a handle that can be cloned, and does not keep the system.
+/// Finds components by name, and says how they are, from anywhere: a handle that can be cloned, and
+/// does not keep the system.
 #[derive(Clone)]
 pub struct Directory(Weak<Inner>);
 
@@ -164,7 +165,8 @@ impl Inner {
     fn find_up(&self, name: &str) -> Result<(&Component, &[Instance]), LookupError> {
         let component = self.find(name)?;
         match component.instances.get() {
-            // Acquire: with the store at the end of its start. What was done by then is seen by who finds it.
+            // Acquire: with the store at the end of its start. What was done by then is seen by who
+            // finds it.
             Some(instances) if component.is_up.load(Ordering::Acquire) => {
                 Ok((component, instances))
             }

@@ -4,15 +4,17 @@ use std::hash::{Hash, Hasher};
 
 /// The bucket of a key.
 ///
-/// FNV-1a (Fowler, Noll and Vo) over the key's bytes, then the finalizer of `MurmurHash3` (Appleby), as the former leaves the upper bits poor,
-/// then jump consistent hashing (Lamping and Veach, 2014).
+/// FNV-1a (Fowler, Noll and Vo) over the key's bytes, then the finalizer of `MurmurHash3`
+/// (Appleby), as the former leaves the upper bits poor, then jump consistent hashing (Lamping and
+/// Veach, 2014).
 pub(in crate::system) fn bucket<K: Hash + ?Sized>(key: &K, buckets: usize) -> usize {
     let mut hasher = Fnv(0xcbf2_9ce4_8422_2325);
     key.hash(&mut hasher);
     jump(hasher.finish(), buckets)
 }
 
-/// FNV-1a. Integers go in with the lowest byte first, lengths as 64 bits, so that all machines agree.
+/// FNV-1a. Integers go in with the lowest byte first, lengths as 64 bits, so that all machines
+/// agree.
 struct Fnv(u64);
 
 impl Hasher for Fnv {

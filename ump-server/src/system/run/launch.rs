@@ -163,7 +163,8 @@ macro_rules! common {
 }
 
 impl Place {
-    /// What its threads are made by, with how many workers if it is to be a pool, and what is written down of them.
+    /// What its threads are made by, with how many workers if it is to be a pool, and what is
+    /// written down of them.
     fn on_threads(&self) -> (thread::Builder, Option<NonZeroUsize>, Arc<InstanceRecord>) {
         let Self { attributes, .. } = self;
         let mut builder = common!(thread::Builder::new(), self);

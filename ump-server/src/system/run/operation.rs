@@ -11,7 +11,8 @@ use ump::{Clock, coop::Coop};
 
 use crate::wait::executor::blocking;
 
-/// Something that takes its time: [`wait`](Self::wait) for it where blocking is right, and `.await` it where it is not.
+/// Something that takes its time: [`wait`](Self::wait) for it where blocking is right, and `.await`
+/// it where it is not.
 ///
 /// # Panics
 /// If it is polled after it was ready.
@@ -29,9 +30,11 @@ impl<T> Operation<T> {
         }
     }
 
-    /// Blocks the thread until it is done. Not for code that runs on an async executor, and least of all on the one that it waits for: a current-thread
-    /// runtime does not run its tasks meanwhile, so what waits for them waits until its deadline. Its error or report says so then
-    /// ([`StartFailure::Blocked`](crate::system::StartFailure::Blocked), [`Report::executor_was_blocked`](crate::system::Report::executor_was_blocked)).
+    /// Blocks the thread until it is done. Not for code that runs on an async executor, and least
+    /// of all on the one that it waits for: a current-thread runtime does not run its tasks
+    /// meanwhile, so what waits for them waits until its deadline. Its error or report says so then
+    /// ([`StartFailure::Blocked`](crate::system::StartFailure::Blocked),
+    /// [`Report::executor_was_blocked`](crate::system::Report::executor_was_blocked)).
     #[expect(clippy::must_use_candidate, reason = "that depends on what it is")]
     pub fn wait(self) -> T {
         match blocking(|| Clock::system().block_on(self.future, None)) {

@@ -22,7 +22,8 @@ pub struct ComponentStatus {
     pub instances: Vec<InstanceStatus>,
 }
 
-/// How an instance of a component is. It is read piece by piece while things go on, so one piece may be a little older than the other.
+/// How an instance of a component is. It is read piece by piece while things go on, so one piece
+/// may be a little older than the other.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
@@ -35,7 +36,8 @@ pub struct InstanceStatus {
     pub capacity: Option<usize>,
     /// What has become of its requests.
     pub requests: Stats,
-    /// What each of its workers is doing, with the request that it has in hand and for how long; in the order of their numbers.
+    /// What each of its workers is doing, with the request that it has in hand and for how long; in
+    /// the order of their numbers.
     pub workers: Vec<WorkerStatus>,
     /// How many timers its handlers have.
     pub timers: usize,

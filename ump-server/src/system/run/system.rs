@@ -17,10 +17,11 @@ use crate::system::{
     run::stop::{stop, stop_with_dependents},
 };
 
-/// Components that run: named servers which are started, found, watched and stopped together. See the [module](crate::system).
+/// Components that run: named servers which are started, found, watched and stopped together. See
+/// the [module](crate::system).
 ///
-/// It has a client of each of them. Dropping it stops nothing: then a component ends when its last client elsewhere is gone, and what it needs
-/// after it.
+/// It has a client of each of them. Dropping it stops nothing: then a component ends when its last
+/// client elsewhere is gone, and what it needs after it.
 #[must_use = "components end when nobody has clients of them any more"]
 pub struct System {
     inner: Arc<Inner>,
@@ -80,7 +81,8 @@ impl System {
         status(&self.inner)
     }
 
-    /// Resolves when a component has failed for good: its policy, or its group's, does not let it go on. At once if one has already.
+    /// Resolves when a component has failed for good: its policy, or its group's, does not let it
+    /// go on. At once if one has already.
     ///
     /// What `main` waits for, beside the signal to end.
     pub fn failed(&self) -> Operation<Failure> {
@@ -94,8 +96,9 @@ impl System {
         Directory::new(&self.inner)
     }
 
-    /// Has the handlers of a component made anew by its factory, each after the request that it has in hand. Queued requests stay
-    /// queued, clients stay valid. It returns at once, and does not count as a failure.
+    /// Has the handlers of a component made anew by its factory, each after the request that it has
+    /// in hand. Queued requests stay queued, clients stay valid. It returns at once, and does not
+    /// count as a failure.
     ///
     /// # Errors
     /// [`LookupError::Unknown`] or [`LookupError::NotStarted`]; nothing happens then.
@@ -107,8 +110,9 @@ impl System {
         Ok(())
     }
 
-    /// Stops a component while the rest of the system goes on: first the components that need it, dependents first, then itself, all
-    /// within this time, as [`stop`](Self::stop) does. What is stopped cannot be started again.
+    /// Stops a component while the rest of the system goes on: first the components that need it,
+    /// dependents first, then itself, all within this time, as [`stop`](Self::stop) does. What is
+    /// stopped cannot be started again.
     ///
     /// The [report](Report) is of these components only. Clients of them get
     /// [`ServerDisappeared`](ump::Error::ServerDisappeared) from then on.
@@ -149,16 +153,21 @@ impl System {
         }))
     }
 
-    /// Stops the components one after the other, dependents before what they need, all within this time: one deadline for all.
+    /// Stops the components one after the other, dependents before what they need, all within this
+    /// time: one deadline for all.
     ///
-    /// With [`Stop::Drain`] each serves what it has in its queue, while it can ask those that it needs. What has not ended by the deadline is refused: the queue is
-    /// turned down, the handler finishes what it has in hand. It has a short [grace](Builder::grace) for that. What is on tasks and has not ended even then is
-    /// [aborted](Stop::Abort): the call in hand is dropped where it waits and its caller told, then `term` has the grace once more, after which it is dropped,
-    /// too. A thread cannot be stopped from outside, nor can a handler on a task that blocks: it goes on until its handler returns. The report says of each
-    /// instance which of these it was.
+    /// With [`Stop::Drain`] each serves what it has in its queue, while it can ask those that it
+    /// needs. What has not ended by the deadline is refused: the queue is turned down, the handler
+    /// finishes what it has in hand. It has a short [grace](Builder::grace) for that. What is on
+    /// tasks and has not ended even then is [aborted](Stop::Abort): the call in hand is dropped
+    /// where it waits and its caller told, then `term` has the grace once more, after which it is
+    /// dropped, too. A thread cannot be stopped from outside, nor can a handler on a task that
+    /// blocks: it goes on until its handler returns. The report says of each instance which of
+    /// these it was.
     ///
     /// # Cancel safety
-    /// Dropped before it is ready, those that have been told to end do so; the others are let go as by dropping the system.
+    /// Dropped before it is ready, those that have been told to end do so; the others are let go as
+    /// by dropping the system.
     pub fn stop(self, how: Stop, within: Duration) -> Operation<Report> {
         Operation::new(async move {
             let deadline = self.inner.clock.now().checked_add(within);

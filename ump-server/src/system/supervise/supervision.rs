@@ -67,7 +67,8 @@ impl Supervisor for InstanceSupervisor {
 
 /// The instances of a running system.
 pub(in crate::system) trait ForEachInstance: Send + Sync {
-    /// Calls `each` for all instances that are launched, those of dependents before those of what they need.
+    /// Calls `each` for all instances that are launched, those of dependents before those of what
+    /// they need.
     fn for_each_instance(&self, each: &mut dyn FnMut(&Stopper, &InstanceRecord));
 }
 

@@ -19,8 +19,9 @@ use crate::{OnPanic, Restart};
 
 /// Attributes of components and groups, from a file: TOML or JSON.
 ///
-/// What the file says takes the place of what the program says; what it does not say stays (`needs` is added). A component or group that the program has not is an
-/// error, and so is any key that is not one of these:
+/// What the file says takes the place of what the program says; what it does not say stays (`needs`
+/// is added). A component or group that the program has not is an error, and so is any key that is
+/// not one of these:
 ///
 /// ```
 /// use std::time::Duration;
