@@ -1,4 +1,6 @@
 //! The answering end.
+//!
+//! It is long for its documentation: the code of a receiver is in `receive`.
 
 #![forbid(unsafe_code)]
 
