@@ -115,6 +115,8 @@ fn handler_runs_while_stopped(on: &'static str) {
         let mut watched = Watched::start();
         watched.ask(on);
         watched.says("running");
+        // A turn counts from the monitor's second look on, which comes after half a second.
+        sleep(Duration::from_millis(700));
         watched.be_stopped();
         watched.ask("go");
         watched.says("done");
