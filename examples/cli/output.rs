@@ -23,7 +23,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long [`print`] waits for a reader that reads nothing.
+/// How long [`print()`] waits for a reader that reads nothing.
 pub const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long [`flush`] waits for the last lines to be read.

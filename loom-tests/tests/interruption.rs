@@ -152,12 +152,12 @@ fn workers_that_know_how_many_there_were_miss_none() {
         let work = |shared: Arc<(ump::Server<u32, u32, ()>, AtomicBool)>| {
             let (server, flag) = &*shared;
             loop {
-                let known = LoopView::new(&server).interruptions();
+                let known = LoopView::new(server).interruptions();
                 if flag.load(Ordering::Relaxed) {
                     break;
                 }
                 assert!(
-                    LoopView::new(&server)
+                    LoopView::new(server)
                         .wait_since(known, None)
                         .unwrap()
                         .is_none()
