@@ -1,6 +1,6 @@
 //! All ways of waiting for requests, alone and in pools, and the end when no client is left.
 
-mod batches;
+mod many;
 mod streams;
 
 use std::{
