@@ -133,16 +133,24 @@ const TABLE: &[fn() -> &'static str] = table! {
 /// Those that cannot be cloned or compared, and why.
 const EXEMPT: &[(&str, &str)] = &[
     (
-        "ump_server::system::error::StartError",
+        "ump_server::system::report::error::StartError",
         "has a factory's own error in it, a boxed one",
     ),
     (
-        "ump_server::system::error::StartFailure",
+        "ump_server::system::report::error::StartFailure",
         "has a factory's own error in it, a boxed one",
     ),
     (
-        "ump_server::schedule::OnRefusal",
+        "ump_server::worker::schedule::OnRefusal",
         "is a choice with a closure in it",
+    ),
+    (
+        "ump_server::task::service::ByTypes",
+        "is a type without values, for the shape of a trait",
+    ),
+    (
+        "ump_server::thread::service::ByTypes",
+        "is a type without values, for the shape of a trait",
     ),
     (
         "ump::hooks::wait::Goal",

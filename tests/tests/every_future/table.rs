@@ -60,7 +60,7 @@ pub(super) const APART: [(&str, &str); 11] = [
         "ump::Receive",
         "the future of `Server::async_wait` and the stream `Requests`",
     ),
-    ("ump_server::Attend", "a call of a task's handler"),
+    ("ump_server::HandlerCall", "a call of a task's handler"),
     ("ump_router::Notified", "within `RequestFuture`"),
     (
         "ump_router::Messages",
