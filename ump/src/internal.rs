@@ -1,5 +1,5 @@
-//! Pieces that the crates of this family share. They are no part of the interface, and change without
-//! notice.
+//! Pieces that the crates of this family share. They are no part of the interface, and change
+//! without notice.
 
 /// loom's mutex without poisoning.
 #[cfg(loom)]

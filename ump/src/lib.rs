@@ -52,7 +52,8 @@ pub use crate::{
 
 /// Makes an unbounded channel.
 ///
-/// `S` is sent to the server, `R` comes back; `E` is the error with which the application refuses a request.
+/// `S` is sent to the server, `R` comes back; `E` is the error with which the application refuses a
+/// request.
 #[must_use]
 pub fn channel<S, R, E>() -> (Server<S, R, E>, Client<S, R, E>) {
     Builder::new().ends()
@@ -60,12 +61,13 @@ pub fn channel<S, R, E>() -> (Server<S, R, E>, Client<S, R, E>) {
 
 /// Makes a channel whose queue holds at most `capacity` requests in each of its two lanes.
 ///
-/// When a lane is full a client waits for room, or has its message back at once: see [`Request::if_room`]. Requests that a handler
-/// has taken do not count. Those whose deadline has passed count until their caller or a receiver
-/// looks at them, or a client that finds the lane full: this one turns down all that have expired at
-/// the head of the lane. The room that it makes is for the clients that wait before it, in their
-/// order, and then for itself. Who has waited longest for room is woken first, but a client that
-/// comes just then may be quicker; the other keeps its place at the head of the line.
+/// When a lane is full a client waits for room, or has its message back at once: see
+/// [`Request::if_room`]. Requests that a handler has taken do not count. Those whose deadline has
+/// passed count until their caller or a receiver looks at them, or a client that finds the lane
+/// full: this one turns down all that have expired at the head of the lane. The room that it makes
+/// is for the clients that wait before it, in their order, and then for itself. Who has waited
+/// longest for room is woken first, but a client that comes just then may be quicker; the other
+/// keeps its place at the head of the line.
 ///
 /// A capacity of `usize::MAX` means unbounded.
 ///

@@ -11,27 +11,35 @@ use crate::{
 
 /// How long an end of a channel waits awake before it sleeps.
 ///
-/// A hand-over between two threads that are awake takes 0.2 µs, one through the kernel's scheduler 5 to 40 µs. So before a thread sleeps
-/// it looks for a while whether what it waits for is already on its way, and in between gives its CPU to other threads that are ready. A
-/// task looks too, much shorter, and only where a thread is awake at the other end; then it gives its CPU to that thread once, in case
-/// both are on the same one. Besides, it lets the other tasks of its executor run
-/// (it wakes itself and returns `Pending`) and looks again, as long as it is in company. All of this is bounded, and each channel learns
-/// on each end whether it pays; where it does not, nearly all of it is left out, and tried again now and then. While nothing happens
-/// nothing is done: an idle channel sleeps.
+/// A hand-over between two threads that are awake takes 0.2 µs, one through the kernel's scheduler
+/// 5 to 40 µs. So before a thread sleeps it looks for a while whether what it waits for is already
+/// on its way, and in between gives its CPU to other threads that are ready. A task looks too, much
+/// shorter, and only where a thread is awake at the other end; then it gives its CPU to that thread
+/// once, in case both are on the same one. Besides, it lets the other tasks of its executor run (it
+/// wakes itself and returns `Pending`) and looks again, as long as it is in company. All of this is
+/// bounded, and each channel learns on each end whether it pays; where it does not, nearly all of
+/// it is left out, and tried again now and then. While nothing happens nothing is done: an idle
+/// channel sleeps.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Spin {
-    /// Sleeps at once: the least use of the CPU, for channels where a few microseconds do not matter.
+    /// Sleeps at once: the least use of the CPU, for channels where a few microseconds do not
+    /// matter.
     Never,
-    /// Looks for at most 20 µs in a thread and 1 µs in a task, and less where it does not pay; and not at all if the process may use
-    /// only one CPU. A task lets others run until there have been 500 looks on its thread, which take about 20 µs. Right for a laptop, a container with half a CPU and a large server alike.
+    /// Looks for at most 20 µs in a thread and 1 µs in a task, and less where it does not pay; and
+    /// not at all if the process may use only one CPU. A task lets others run until there have been
+    /// 500 looks on its thread, which take about 20 µs. Right for a laptop, a container with half a
+    /// CPU and a large server alike.
     ///
-    /// There are two exceptions. When two ends wake each other in turn after sleeps of less than 250 µs, a thread looks for at most 250 µs
-    /// instead of falling asleep, which brings both to wait awake. It does so four times at most, and after pauses that double, up to 8,192
-    /// waits, unless the waits after it are short. After a streak of replies within 1 µs a task looks for at most 10 µs once.
+    /// There are two exceptions. When two ends wake each other in turn after sleeps of less than
+    /// 250 µs, a thread looks for at most 250 µs instead of falling asleep, which brings both to
+    /// wait awake. It does so four times at most, and after pauses that double, up to 8,192 waits,
+    /// unless the waits after it are short. After a streak of replies within 1 µs a task looks for
+    /// at most 10 µs once.
     #[default]
     Adaptive,
-    /// The same, with another bound for threads, which has no exception; tasks look for at most that long too, but never more than 1 µs (after a
-    /// streak 10 µs). Rounded down to nanoseconds, and at most 1 s.
+    /// The same, with another bound for threads, which has no exception; tasks look for at most
+    /// that long too, but never more than 1 µs (after a streak 10 µs). Rounded down to nanoseconds,
+    /// and at most 1 s.
     UpTo(Duration),
 }
 
@@ -62,7 +70,8 @@ impl Spin {
     }
 }
 
-/// Makes channels: [`channel`](crate::channel) and [`bounded`](crate::bounded) with more to choose from.
+/// Makes channels: [`channel`](crate::channel) and [`bounded`](crate::bounded) with more to choose
+/// from.
 ///
 /// ```
 /// use std::time::Duration;
@@ -97,33 +106,35 @@ impl Builder {
         }
     }
 
-    /// The queue holds at most so many requests in each of its two lanes: see [`bounded`](crate::bounded). `usize::MAX` means unbounded.
+    /// Sets the capacity of each of the two lanes of the queue: see [`bounded`](crate::bounded).
+    /// `usize::MAX` means unbounded.
     pub const fn capacity(mut self, capacity: usize) -> Self {
         self.capacity = capacity;
         self
     }
 
-    /// How long its ends wait awake before they sleep.
+    /// Sets how long the ends wait awake before they sleep.
     pub const fn spin(mut self, spin: Spin) -> Self {
         self.spin = spin;
         self
     }
 
-    /// What all that is done with the channel tells the time by: deadlines and timeouts on either end. An [`Instant`](std::time::Instant)
-    /// given to it is one of this clock's.
+    /// Sets the clock of the channel, for deadlines and timeouts on either end. An
+    /// [`Instant`](std::time::Instant) given to it is one of this clock's.
     pub fn clock(mut self, clock: Clock) -> Self {
         self.clock = clock;
         self
     }
 
-    /// Whether each request notes when it entered the queue, for [its handler to see](crate::ReplyContext::entered). It costs a reading of
-    /// the clock for each.
+    /// Sets whether each request notes when it entered the queue, for [its handler to
+    /// see](crate::ReplyContext::entered). It costs a reading of the clock for each.
     pub const fn entry_times(mut self, kept: bool) -> Self {
         self.entry_times = kept;
         self
     }
 
-    /// Gives the channel's clients a default time-out: see [`Client::with_timeout`], by which each of them can have another.
+    /// Gives the channel's clients a default time-out: see [`Client::with_timeout`], by which each
+    /// of them can have another.
     ///
     /// ```
     /// use std::time::Duration;
@@ -149,7 +160,7 @@ impl Builder {
         Ok(self.ends())
     }
 
-    /// The ends of a channel. The capacity is not zero.
+    /// Returns the ends of a channel. The capacity is not zero.
     pub(crate) fn ends<S, R, E>(self) -> (Server<S, R, E>, Client<S, R, E>) {
         let Self {
             capacity,

@@ -1,4 +1,5 @@
-//! A future for something that happens to a channel once: the server closes it, or the last client leaves.
+//! A future for something that happens to a channel once: the server closes it, or the last client
+//! leaves.
 
 #![forbid(unsafe_code)]
 

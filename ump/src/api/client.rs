@@ -20,22 +20,25 @@ use crate::{
 
 /// The end of a channel that asks.
 ///
-/// Clones ask the same server, independently of each other; one client can also be used from several threads and tasks at a time.
-/// Once the last one is dropped the server gets what is still queued, and then learns that
-/// [no client is left](Error::ClientsDisappeared).
+/// Clones ask the same server, independently of each other; one client can also be used from
+/// several threads and tasks at a time. Once the last one is dropped the server gets what is still
+/// queued, and then learns that [no client is left](Error::ClientsDisappeared).
 ///
 /// # Order
 /// Requests of one thread (or task) that enter one lane of the queue are taken in that order.
 ///
 /// # Blocking and async code
-/// `req`, `wait` and `req_async` on a full bounded channel block the thread: not for code that runs on an async executor, where
-/// they would keep every other task of that worker thread from running, perhaps the one that has to answer. There, await:
-/// [`areq`](Self::areq), or [`request`](Self::request) with `.await`.
+/// `req`, `wait` and `req_async` on a full bounded channel block the thread: not for code that runs
+/// on an async executor, where they would keep every other task of that worker thread from running,
+/// perhaps the one that has to answer. There, await: [`areq`](Self::areq), or
+/// [`request`](Self::request) with `.await`.
 ///
 /// # A default time-out
-/// Requests of a client wait without bound unless [`Builder::default_timeout`](crate::Builder::default_timeout) or
-/// [`with_timeout`](Self::with_timeout) gives it a default: then each request (not a post) has that time-out, unless it has
-/// [its own](Request::timeout). Clones and weak clients carry the default along.
+/// Requests of a client wait without bound unless
+/// [`Builder::default_timeout`](crate::Builder::default_timeout) or
+/// [`with_timeout`](Self::with_timeout) gives it a default: then each request (not a post) has that
+/// time-out, unless it has [its own](Request::timeout). Clones and weak clients carry the default
+/// along.
 pub struct Client<S, R, E> {
     pool: Arc<SlotPool<S, R, E>>,
     /// Of requests that say nothing else.
@@ -56,21 +59,23 @@ impl<S, R, E> Client<S, R, E> {
         &self.pool.channel
     }
 
-    /// Where the slots of its requests come from.
+    /// Returns the pool of its slots.
     #[inline]
     pub(crate) fn pool(&self) -> &Arc<SlotPool<S, R, E>> {
         &self.pool
     }
 
-    /// Sends a message, waits for the reply and returns it. Blocks the thread; allocates nothing (but at the client's first request).
+    /// Sends a message, waits for the reply and returns it. Blocks the thread; allocates nothing
+    /// (but at the client's first request).
     ///
     /// On a bounded channel that is full it waits for room first.
     ///
     /// # Errors
     /// - [`Error::ServerDisappeared`]: the server went before it took the request.
-    /// - [`Error::NoReply`]: a handler let go of it without an answer; or, on the thread of a loop that [watches](crate::hooks), one would
-    ///   have waited for oneself; or the client's [default time-out](Self::with_timeout) has passed. Which of them, and whether it was
-    ///   executed, a [`request`](Self::request) tells.
+    /// - [`Error::NoReply`]: a handler let go of it without an answer; or, on the thread of a loop
+    ///   that [watches](crate::hooks), one would have waited for oneself; or the client's [default
+    ///   time-out](Self::with_timeout) has passed. Which of them, and whether it was executed, a
+    ///   [`request`](Self::request) tells.
     /// - [`Error::App`]: the handler refused it.
     #[inline]
     #[track_caller]
@@ -84,7 +89,8 @@ impl<S, R, E> Client<S, R, E> {
     /// Those of [`req`](Self::req).
     ///
     /// # Cancel safety
-    /// Dropping the future cancels the request: if it is still queued it is never executed, otherwise its handler can see it.
+    /// Dropping the future cancels the request: if it is still queued it is never executed,
+    /// otherwise its handler can see it.
     #[inline]
     #[track_caller]
     pub fn areq(&self, out: S) -> impl Future<Output = Result<R, Error<E>>>
@@ -94,10 +100,11 @@ impl<S, R, E> Client<S, R, E> {
         self.request(out).into_asking()
     }
 
-    /// Sends a message and returns at once, with what to wait for the reply with. Despite its name it is not an `async` function.
+    /// Sends a message and returns at once, with what to wait for the reply with. Despite its name
+    /// it is not an `async` function.
     ///
-    /// On a bounded channel that is full it blocks until there is room; use [`request`](Self::request) with
-    /// [`submit`](Request::submit) to choose otherwise.
+    /// On a bounded channel that is full it blocks until there is room; use
+    /// [`request`](Self::request) with [`submit`](Request::submit) to choose otherwise.
     ///
     /// # Errors
     /// [`Error::ServerDisappeared`]: the server is gone or closed.
@@ -106,13 +113,15 @@ impl<S, R, E> Client<S, R, E> {
     where
         S: Send + 'static,
     {
-        // `S: Send`: a pending request with the plain report may drop the message on any thread to which it is sent; `'static`: at any time.
+        // `S: Send`: a pending request with the plain report may drop the message on any thread to
+        // which it is sent; `'static`: at any time.
         self.request(out)
             .submit_with(&OutcomeVtable::DETACHED)
             .map_err(|error| without_details(error.into()))
     }
 
-    /// Begins a request that is made when it is waited for, awaited, submitted or posted: with a deadline, urgent, …
+    /// Begins a request that is made when it is waited for, awaited, submitted or posted: with a
+    /// deadline, urgent, …
     ///
     /// Its handler sees this call as [its caller](crate::ReplyContext::caller).
     #[inline]
@@ -121,10 +130,12 @@ impl<S, R, E> Client<S, R, E> {
         Request::new(ClientRef::Borrowed(self), message, Location::caller())
     }
 
-    /// The same, without borrowing the client: the request, and the future that it becomes, own it together with others.
+    /// The same, without borrowing the client: the request, and the future that it becomes, own it
+    /// together with others.
     ///
-    /// So such a future can be kept in a structure, or be given to an executor, without an allocation. It keeps the client until it is dropped, not only
-    /// until it is ready; so the server does not learn before that [no client is left](Error::ClientsDisappeared). A
+    /// So such a future can be kept in a structure, or be given to an executor, without an
+    /// allocation. It keeps the client until it is dropped, not only until it is ready; so the
+    /// server does not learn before that [no client is left](Error::ClientsDisappeared). A
     /// [`WaitReply`] that it is submitted for does not.
     ///
     /// ```
@@ -154,30 +165,39 @@ impl<S, R, E> Client<S, R, E> {
         Request::new(ClientRef::OwnedSlot(this), message, Location::caller())
     }
 
-    /// Begins a post: a message whose reply nobody waits for. The same as `request(message).post()`.
+    /// Begins a post: a message whose reply nobody waits for. The same as
+    /// `request(message).post()`.
     ///
     /// # Memory
-    /// A queued post has a slot of its own, which is freed once it is handled or has expired (a few are kept for the next ones): 384 bytes for a message of
-    /// 8 bytes, 512 for one of 128, with the error `()` and small replies; allocators add to that, as slots begin at multiples of 128
-    /// bytes. The slot has room for a reply and for who waits for it, and what the two ends touch lies in cache lines of its own. An unbounded queue of many
-    /// small posts costs less with several of them in a message.
+    /// A queued post has a slot of its own, which is freed once it is handled or has expired (a few
+    /// are kept for the next ones): 384 bytes for a message of 8 bytes, 512 for one of 128, with
+    /// the error `()` and small replies; allocators add to that, as slots begin at multiples of 128
+    /// bytes. The slot has room for a reply and for who waits for it, and what the two ends touch
+    /// lies in cache lines of its own. An unbounded queue of many small posts costs less with
+    /// several of them in a message.
     ///
-    /// A post whose deadline has passed is dropped by whoever looks first: a receiver; a sender that finds its lane full; or,
-    /// bounded or not, the sender of every 64th post with a deadline. Senders look at the head of the lane only, so behind a request that has not expired,
-    /// expired posts stay until it is taken.
+    /// A post whose deadline has passed is dropped by whoever looks first: a receiver; a sender
+    /// that finds its lane full; or, bounded or not, the sender of every 64th post with a deadline.
+    /// Senders look at the head of the lane only, so behind a request that has not expired, expired
+    /// posts stay until it is taken.
     #[track_caller]
     pub fn post(&self, message: S) -> Post<'_, S, R, E> {
         self.request(message).post()
     }
 
-    /// Gives this client a default time-out, which each of its requests has unless it has its [own](Request::timeout).
+    /// Gives this client a default time-out, which each of its requests has unless it has its
+    /// [own](Request::timeout).
     ///
-    /// It counts from the call that makes the request, and includes waiting for room. It holds for plain calls as well: [`req`](Self::req),
-    /// [`areq`](Self::areq) and [`req_async`](Self::req_async) end in [`Error::NoReply`] then, as their error knows no time-out; a
-    /// [`request`](Self::request) tells more, in [`TimeoutQueued`](crate::RequestError::TimeoutQueued) or
-    /// [`TimeoutTaken`](crate::RequestError::TimeoutTaken). It does not hold for posts: nobody would learn that one had expired.
+    /// It counts from the call that makes the request, and includes waiting for room. It holds for
+    /// plain calls as well: [`req`](Self::req), [`areq`](Self::areq) and
+    /// [`req_async`](Self::req_async) end in [`Error::NoReply`] then, as their error knows no
+    /// time-out; a [`request`](Self::request) tells more, in
+    /// [`TimeoutQueued`](crate::RequestError::TimeoutQueued) or
+    /// [`TimeoutTaken`](crate::RequestError::TimeoutTaken). It does not hold for posts: nobody
+    /// would learn that one had expired.
     ///
-    /// Other clients of the channel keep theirs; clones of this one have this. A request with `timeout(Duration::MAX)` has none.
+    /// Other clients of the channel keep theirs; clones of this one have this. A request with
+    /// `timeout(Duration::MAX)` has none.
     ///
     /// ```
     /// use std::time::Duration;
@@ -202,14 +222,15 @@ impl<S, R, E> Client<S, R, E> {
         self
     }
 
-    /// Its default time-out, if it has one: see [`with_timeout`](Self::with_timeout).
+    /// Returns its default time-out, if it has one: see [`with_timeout`](Self::with_timeout).
     #[inline]
     #[must_use]
     pub fn timeout(&self) -> Option<Duration> {
         self.timeout
     }
 
-    /// Returns a client that does not keep the channel going. The same as [`weak`](Self::weak), by the name that `Arc` has for it.
+    /// Returns a client that does not keep the channel going. The same as [`weak`](Self::weak), by
+    /// the name that `Arc` has for it.
     ///
     /// ```
     /// let (server, client) = ump::channel::<u32, u32, ()>();
@@ -224,7 +245,8 @@ impl<S, R, E> Client<S, R, E> {
         self.weak()
     }
 
-    /// Returns a client that does not keep the channel going. The same as [`downgrade`](Self::downgrade).
+    /// Returns a client that does not keep the channel going. The same as
+    /// [`downgrade`](Self::downgrade).
     #[must_use]
     pub fn weak(&self) -> WeakClient<S, R, E> {
         WeakClient {
@@ -233,13 +255,14 @@ impl<S, R, E> Client<S, R, E> {
         }
     }
 
-    /// The number of requests in the queue, in both lanes. Out of date as soon as it is known.
+    /// Returns the number of requests in the queue, in both lanes. Out of date as soon as it is
+    /// known.
     #[must_use]
     pub fn len(&self) -> usize {
         self.channel().len()
     }
 
-    /// Whether the queue is empty. Out of date as soon as it is known.
+    /// Returns whether the queue is empty. Out of date as soon as it is known.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -251,20 +274,21 @@ impl<S, R, E> Client<S, R, E> {
         self.channel().id()
     }
 
-    /// How many requests each lane can hold; none if it is unbounded.
+    /// Returns how many requests each lane can hold; none if it is unbounded.
     #[must_use]
     pub fn capacity(&self) -> Option<usize> {
         self.channel().capacity()
     }
 
-    /// Whether the server is gone or [closed](crate::Server::close), so that every request would end in
-    /// [`Error::ServerDisappeared`].
+    /// Returns whether the server is gone or [closed](crate::Server::close), so that every request
+    /// would end in [`Error::ServerDisappeared`].
     #[must_use]
     pub fn is_closed(&self) -> bool {
         !self.channel().is_open()
     }
 
-    /// Waits until that is so: until the server is gone or closed. For whoever wants to know without asking it anything.
+    /// Waits until that is so: until the server is gone or closed. For whoever wants to know
+    /// without asking it anything.
     ///
     /// ```
     /// let (server, client) = ump::channel::<u32, u32, ()>();
@@ -280,14 +304,14 @@ impl<S, R, E> Client<S, R, E> {
         Closed::new(Arc::clone(self.channel()))
     }
 
-    /// What its channel tells the time by.
+    /// Returns the clock of its channel.
     #[inline]
     #[must_use]
     pub fn clock(&self) -> &Clock {
         self.channel().clock()
     }
 
-    /// What has happened on this channel so far.
+    /// Returns what has happened on this channel so far.
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.channel().stats()
@@ -362,7 +386,8 @@ impl<S, R, E> Deref for ClientRef<'_, S, R, E> {
     }
 }
 
-/// A client that does not keep the channel going: it can become a [`Client`] while there still is one.
+/// A client that does not keep the channel going: it can become a [`Client`] while there still is
+/// one.
 pub struct WeakClient<S, R, E> {
     timeout: Option<Duration>,
     channel: Arc<Channel<S, R, E>>,

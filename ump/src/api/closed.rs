@@ -17,13 +17,15 @@ use crate::{
     wait::waiter::Waiter,
 };
 
-/// Ready when the server is gone or [closed](crate::Server::close): from then on no request is let in. From
-/// [`Client::closed`](crate::Client::closed).
+/// Ready when the server is gone or [closed](crate::Server::close): from then on no request is let
+/// in. From [`Client::closed`](crate::Client::closed).
 ///
-/// It does not keep the channel going, and does not care whether clients are left. Who waits is told before the requests that are turned down are.
+/// It does not keep the channel going, and does not care whether clients are left. Who waits is
+/// told before the requests that are turned down are.
 ///
 /// # Cancel safety
-/// It can be dropped at any time, and be polled by different tasks in turn; the latest is woken. Polled again when it was ready it is ready again.
+/// It can be dropped at any time, and be polled by different tasks in turn; the latest is woken.
+/// Polled again when it was ready it is ready again.
 #[must_use = "futures do nothing unless awaited"]
 pub struct Closed<S, R, E>(ChannelEvent<ServerClosed, S, R, E>);
 
@@ -45,7 +47,8 @@ impl<S, R, E> Closed<S, R, E> {
         Self(ChannelEvent::new(channel))
     }
 
-    /// Blocks until it is ready. No loop [watches](crate::hooks) this: a handler that waits here for its own server does so until somebody else closes that, or for ever.
+    /// Blocks until then. No loop [watches](crate::hooks) this: a handler that waits here for its
+    /// own server does so until somebody else closes that, or for ever.
     pub fn wait(self) {
         self.0.wait();
     }

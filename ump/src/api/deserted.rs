@@ -17,16 +17,18 @@ use crate::{
     wait::waiter::Waiter,
 };
 
-/// Ready when the last client has left: from then on no request is sent. From [`Server::deserted`](crate::Server::deserted).
+/// Ready when the last client has left: from then on no request is sent. From
+/// [`Server::deserted`](crate::Server::deserted).
 ///
-/// It does not keep the server going, and does not care whether that is closed or gone. A channel without clients stays so: a
-/// [`WeakClient`](crate::WeakClient) cannot be upgraded any more.
+/// It does not keep the server going, and does not care whether that is closed or gone. A channel
+/// without clients stays so: a [`WeakClient`](crate::WeakClient) cannot be upgraded any more.
 ///
-/// All that the clients did before they left happens before this is ready: a request that one of them sent is found in the queue, unless it was taken.
+/// All that the clients did before they left happens before this is ready: a request that one of
+/// them sent is found in the queue, unless it was taken.
 ///
 /// # Cancel safety
-/// It can be dropped at any time, and leaves no waker behind. Different tasks may poll it in turn; the latest is woken. Polled again when it was ready it is
-/// ready again.
+/// It can be dropped at any time, and leaves no waker behind. Different tasks may poll it in turn;
+/// the latest is woken. Polled again when it was ready it is ready again.
 #[must_use = "futures do nothing unless awaited"]
 pub struct Deserted<S, R, E>(ChannelEvent<ClientsLeft, S, R, E>);
 
@@ -48,7 +50,8 @@ impl<S, R, E> Deserted<S, R, E> {
         Self(ChannelEvent::new(channel))
     }
 
-    /// Blocks until it is ready. No loop [watches](crate::hooks) this: a handler that waits here while something of its own keeps a client waits for ever.
+    /// Blocks until then. No loop [watches](crate::hooks) this: a handler that waits here while
+    /// something of its own keeps a client waits for ever.
     pub fn wait(self) {
         self.0.wait();
     }

@@ -19,16 +19,19 @@ use crate::{
     wait::waiter::{Waiter, request_repoll},
 };
 
-/// Resolves when no client is left and no request is queued. From [`Server::drained`](crate::Server::drained).
+/// Resolves when no client is left and no request is queued. From
+/// [`Server::drained`](crate::Server::drained).
 ///
-/// It does not keep the server alive, and resolves for a server that is closed or gone as well. A channel that is drained stays so.
+/// It does not keep the server alive, and resolves for a server that is closed or gone as well. A
+/// channel that is drained stays so.
 ///
-/// A request whose deadline has passed is turned down by the poll that finds it first in its lane: its message is dropped there if it is a post. If the system
-/// refuses the thread that would tell of a deadline, an expired request counts as queued until something else leaves the queue.
+/// A request whose deadline has passed is turned down by the poll that finds it first in its lane:
+/// its message is dropped there if it is a post. If the system refuses the thread that would tell
+/// of a deadline, an expired request counts as queued until something else leaves the queue.
 ///
 /// # Cancel safety
-/// It can be dropped at any time, and leaves no waker behind. Different tasks may poll it in key; the latest is woken. Polled again when it was ready it is
-/// ready again.
+/// It can be dropped at any time, and leaves no waker behind. Different tasks may poll it in key;
+/// the latest is woken. Polled again when it was ready it is ready again.
 #[must_use = "futures do nothing unless awaited"]
 pub struct Drained<S, R, E> {
     channel: Arc<Channel<S, R, E>>,
@@ -48,13 +51,15 @@ impl<S, R, E> Drained<S, R, E> {
         }
     }
 
-    /// Blocks until it is ready. No loop [watches](crate::hooks) this: a handler that waits here while something of its own keeps a client waits for ever.
+    /// Blocks until then. No loop [watches](crate::hooks) this: a handler that waits here while
+    /// something of its own keeps a client waits for ever.
     pub fn wait(self) {
         let channel = Arc::clone(&self.channel);
         channel.clock().block_on(self, None);
     }
 
-    /// Returns when a request that is queued expires, as far as the last poll found out. Clients were left by then, or there is no such request.
+    /// Returns when a request that is queued expires, as far as the last poll found out. Clients
+    /// were left by then, or there is no such request.
     #[must_use]
     pub fn expiry(&self) -> Option<Instant> {
         self.sleep.as_ref().map(Sleep::deadline)

@@ -20,11 +20,13 @@ use crate::{
     time::clock::Clock,
 };
 
-/// A client of which only the types of message, reply and error are known: of any channel, [mapped](Self::map) or not.
+/// A client of which only the types of message, reply and error are known: of any channel,
+/// [mapped](Self::map) or not.
 ///
-/// So a component can depend on what it asks for instead of on the whole server that happens to answer. Clones ask the same server, and keep it
-/// going as one strong client together. Deadlines, lanes, outcomes and the message that comes back are those of the channel. A request that is awaited
-/// costs an allocation (one more for each mapping), one that blocks none.
+/// So a component can depend on what it asks for instead of on the whole server that happens to
+/// answer. Clones ask the same server, and keep it going as one strong client together. Deadlines,
+/// lanes, outcomes and the message that comes back are those of the channel. A request that is
+/// awaited costs an allocation (one more for each mapping), one that blocks none.
 ///
 /// ```
 /// use ump::{Client, DynClient};
@@ -107,19 +109,19 @@ impl<S, R, E> DynClient<S, R, E> {
         }
     }
 
-    /// Whether the server is gone or closed.
+    /// Returns whether the server is gone or closed.
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.0.is_closed()
     }
 
-    /// What has happened so far on the channel behind it, by whatever client.
+    /// Returns what has happened so far on the channel behind it, by whatever client.
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.0.stats()
     }
 
-    /// What the channel behind it tells the time by.
+    /// Returns the clock of the channel behind it.
     #[must_use]
     pub fn clock(&self) -> &Clock {
         self.0.clock()
@@ -132,7 +134,8 @@ where
     R: Send + 'static,
     E: Send + 'static,
 {
-    /// The same server, asked with other messages `T`, replying with `Q` or refusing with `F`. See [`Client::map`].
+    /// The same server, asked with other messages `T`, replying with `Q` or refusing with `F`. See
+    /// [`Client::map`].
     #[must_use]
     pub fn map<T, Q, F>(
         self,
@@ -159,12 +162,13 @@ where
     R: Send + 'static,
     E: Send + 'static,
 {
-    /// A client of the same server that is asked with other messages `T`, and gets replies `Q` or the error `F`: for components that should
-    /// not depend on all that the server can be asked.
+    /// A client of the same server that is asked with other messages `T`, and gets replies `Q` or
+    /// the error `F`: for components that should not depend on all that the server can be asked.
     ///
-    /// `into` makes the server's message of one's own. A message that was not executed comes back as one's own, by `back`, which gets nothing but what
-    /// `into` has made. `out` turns what the handler answered into one's own reply or error. All three are called on the caller's thread or
-    /// task; `into` when the request is waited for, or turned into a future.
+    /// `into` makes the server's message of one's own. A message that was not executed comes back
+    /// as one's own, by `back`, which gets nothing but what `into` has made. `out` turns what the
+    /// handler answered into one's own reply or error. All three are called on the caller's thread
+    /// or task; `into` when the request is waited for, or turned into a future.
     ///
     /// See [`DynClient`] for an example.
     #[must_use]

@@ -25,8 +25,8 @@ use crate::{
 
 /// A set of requests under way, which yields their outcomes in the order in which they come.
 ///
-/// Each request has a key, which comes back with its outcome. A reply that comes costs the same however many are still out.
-/// Dropping it cancels all that have not ended.
+/// Each request has a key, which comes back with its outcome. A reply that comes costs the same
+/// however many are still out. Dropping it cancels all that have not ended.
 ///
 /// ```
 /// use ump::Gather;
@@ -111,7 +111,7 @@ impl ReadyQueue {
 }
 
 impl<K, R, E, X> Gather<K, R, E, X> {
-    /// An empty set.
+    /// Creates an empty set.
     pub fn new() -> Self {
         Self {
             tracked: Vec::new(),
@@ -151,13 +151,13 @@ impl<K, R, E, X> Gather<K, R, E, X> {
         }
     }
 
-    /// How many have not been yielded.
+    /// Returns how many have not been yielded.
     #[must_use]
     pub fn len(&self) -> usize {
         self.tracked.len() - self.vacant.len()
     }
 
-    /// Whether all have been yielded.
+    /// Returns whether all have been yielded.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -165,18 +165,20 @@ impl<K, R, E, X> Gather<K, R, E, X> {
 
     /// Blocks until the next outcome. `None` when there is none to come.
     ///
-    /// If the caller would wait for itself by all of them, one ends so: see [`hooks`](crate::hooks).
+    /// If the caller would wait for itself by all of them, one ends so: see
+    /// [`hooks`](crate::hooks).
     pub fn wait(&mut self) -> Option<(K, Result<R, X>)> {
         self.next_until(None)
     }
 
-    /// Blocks until the next outcome, at most for so long. `None` when there is none to come, or not in time; see
-    /// [`is_empty`](Self::is_empty). The time is that of the channel to which the first of the requests was made.
+    /// Blocks until the next outcome, at most for so long. `None` when there is none to come, or
+    /// not in time; see [`is_empty`](Self::is_empty). The time is that of the channel to which the
+    /// first of the requests was made.
     pub fn wait_timeout(&mut self, timeout: Duration) -> Option<(K, Result<R, X>)> {
         self.next_until(self.clock.after(timeout))
     }
 
-    /// The next outcome if it is there.
+    /// Returns the next outcome if it is there.
     pub fn try_next(&mut self) -> Option<(K, Result<R, X>)> {
         while let Some(index) = self.ready_queue.read() {
             if let Some(outcome) = self.look_at(index) {
@@ -215,7 +217,7 @@ impl<K, R, E, X> Gather<K, R, E, X> {
         }
     }
 
-    /// What it waits for who waits for the next outcome, unless that is too much.
+    /// Returns the waits for the next outcome, unless they are too many.
     fn waits(&self) -> Option<Vec<Wait>> {
         if self.len() > MANY {
             return None;
@@ -241,7 +243,8 @@ impl<K, R, E, X> Gather<K, R, E, X> {
         Some((key, outcome))
     }
 
-    /// The memory of a burst is given back. What is still on the board is about seats that are empty.
+    /// The memory of a burst is given back. What is still on the board is about seats that are
+    /// empty.
     fn shrink(&mut self) {
         if self.is_empty() {
             self.has_registered = false;
@@ -251,11 +254,13 @@ impl<K, R, E, X> Gather<K, R, E, X> {
         }
     }
 
-    /// Looks what there is to tell at `place`. Possibly nothing: a bell may ring twice, or for one who sat there before.
+    /// Looks what there is to tell at `place`. Possibly nothing: a bell may ring twice, or for one
+    /// who sat there before.
     fn look_at(&mut self, index: usize) -> Option<(K, Result<R, X>)> {
         let tracked = std::mem::replace(self.tracked.get_mut(index)?, Tracked::Vacant);
         if !matches!(tracked, Tracked::Vacant) {
-            // Before it is polled, which may run the user's code: should that panic, the seat is vacant.
+            // Before it is polled, which may run the user's code: should that panic, the seat is
+            // vacant.
             self.vacant.push(index);
         }
         let ready_queue = match tracked {
@@ -283,7 +288,7 @@ impl<K, R, E, X> Gather<K, R, E, X> {
         reply.poll_without_budget(&mut Context::from_waker(&waker))
     }
 
-    /// Leaves word whom to wake when there is news. False if there is.
+    /// Registers a waiter for the next outcome. False if there is.
     fn register(&self, waiter: Waiter) -> bool {
         let mut state = self.ready_queue.state.lock();
         if !state.ready.is_empty() {
@@ -324,7 +329,8 @@ impl<K, R, E, X> FromIterator<(K, WaitReply<R, E, X>)> for Gather<K, R, E, X> {
 
 impl<K, R, E, X> Unpin for Gather<K, R, E, X> {}
 
-/// The async counterpart of [`wait`](Gather::wait). Cancel safe: an outcome is taken only by the poll that returns it.
+/// The async counterpart of [`wait`](Gather::wait). Cancel safe: an outcome is taken only by the
+/// poll that returns it.
 impl<K, R, E, X> Stream for Gather<K, R, E, X> {
     type Item = (K, Result<R, X>);
 

@@ -1,7 +1,8 @@
 //! Room in the queue, reserved before there is a message.
 //!
-//! Reserved room counts in the capacity of its lane, under the channel's lock: `queued + reserved <= capacity`. It is used by the request that
-//! is sent by its permit, or given back when that is dropped, which wakes the next sender in line.
+//! Reserved room counts in the capacity of its lane, under the channel's lock: `queued + reserved
+//! <= capacity`. It is used by the request that is sent by its permit, or given back when that is
+//! dropped, which wakes the next sender in line.
 
 #![forbid(unsafe_code)]
 
@@ -32,7 +33,8 @@ use crate::{
     wait::waiter::Waiter,
 };
 
-/// A reservation that has not been made yet: say how, then wait for it or await it. From [`Client::reserve`].
+/// A reservation that has not been made yet: say how, then wait for it or await it. From
+/// [`Client::reserve`].
 #[must_use = "nothing is reserved before it is waited for or awaited"]
 pub struct Reserve<'a, S, R, E> {
     client: ClientRef<'a, S, R, E>,
@@ -53,7 +55,8 @@ impl<'a, S, R, E> Reserve<'a, S, R, E> {
         }
     }
 
-    /// Waits for room no longer than this, from now. It says nothing of the request that is sent by the permit.
+    /// Waits for room no longer than this, from now. It says nothing of the request that is sent by
+    /// the permit.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.options.deadline = self.client.clock().after(timeout);
         self
@@ -133,8 +136,8 @@ impl<S, R, E> fmt::Debug for Reserve<'_, S, R, E> {
 /// A [`Reserve`] being awaited.
 ///
 /// # Cancel safety
-/// Dropped before it is ready, nothing is reserved, and its place in line is left. It can be polled by different tasks in turn; the latest is
-/// woken.
+/// Dropped before it is ready, nothing is reserved, and its place in line is left. It can be polled
+/// by different tasks in turn; the latest is woken.
 ///
 /// # Panics
 /// If it is polled after it was ready.
@@ -253,9 +256,11 @@ impl<S, R, E> fmt::Debug for ReserveFuture<'_, S, R, E> {
 
 /// Room in the queue for one request, which then need not wait for any. From [`Client::reserve`].
 ///
-/// It counts in the capacity of its lane until the request is sent or the permit dropped, which gives the room back and wakes the next in line. It
-/// is not a place in the order: the request is queued behind those that were sent before it. The server does not wait for permits: when it is closed or
-/// gone, a request by a permit fails with [`ServerDisappeared`](crate::RequestError::ServerDisappeared), and its message comes back.
+/// It counts in the capacity of its lane until the request is sent or the permit dropped, which
+/// gives the room back and wakes the next in line. It is not a place in the order: the request is
+/// queued behind those that were sent before it. The server does not wait for permits: when it is
+/// closed or gone, a request by a permit fails with
+/// [`ServerDisappeared`](crate::RequestError::ServerDisappeared), and its message comes back.
 #[must_use = "dropped, it gives the room back"]
 pub struct Permit<'a, S, R, E> {
     client: ClientRef<'a, S, R, E>,
@@ -264,9 +269,11 @@ pub struct Permit<'a, S, R, E> {
 }
 
 impl<'a, S, R, E> Permit<'a, S, R, E> {
-    /// Begins the request that has the room: it is never [`Full`](crate::RequestError::Full) and waits for none, blocking or awaited, submitted or
-    /// [posted](Request::post). It goes by the lane for which room was reserved: one that is made [`urgent`](Request::urgent) only then gives the
-    /// room back, and is like any other. Dropped before it is sent, it gives the room back as well.
+    /// Begins the request that has the room: it is never [`Full`](crate::RequestError::Full) and
+    /// waits for none, blocking or awaited, submitted or [posted](Request::post). It goes by the
+    /// lane for which room was reserved: one that is made [`urgent`](Request::urgent) only then
+    /// gives the room back, and is like any other. Dropped before it is sent, it gives the room
+    /// back as well.
     ///
     /// Its handler sees this call as [its caller](crate::ReplyContext::caller).
     #[track_caller]
@@ -285,11 +292,12 @@ impl<S, R, E> fmt::Debug for Permit<'_, S, R, E> {
 }
 
 impl<S, R, E> Client<S, R, E> {
-    /// Begins to reserve room in the queue for one request, whose message need not be there yet: for messages that are costly to make, or must not
-    /// be made if they cannot be sent.
+    /// Begins to reserve room in the queue for one request, whose message need not be there yet:
+    /// for messages that are costly to make, or must not be made if they cannot be sent.
     ///
-    /// By [`wait`](Reserve::wait), by `.await`, or at once with [`if_room`](Reserve::if_room). On an unbounded channel there is always room. The client's
-    /// [default time-out](Self::with_timeout) bounds the waiting, and then once more the request.
+    /// By [`wait`](Reserve::wait), by `.await`, or at once with [`if_room`](Reserve::if_room). On
+    /// an unbounded channel there is always room. The client's [default
+    /// time-out](Self::with_timeout) bounds the waiting, and then once more the request.
     ///
     /// ```
     /// use ump::SendError;
@@ -308,8 +316,8 @@ impl<S, R, E> Client<S, R, E> {
         Reserve::new(ClientRef::Borrowed(self))
     }
 
-    /// The same, without borrowing the client: the permit, and the request by it, own it together with others. See
-    /// [`request_owned`](Self::request_owned).
+    /// The same, without borrowing the client: the permit, and the request by it, own it together
+    /// with others. See [`request_owned`](Self::request_owned).
     pub fn reserve_owned(this: Arc<Self>) -> Reserve<'static, S, R, E> {
         Reserve::new(ClientRef::OwnedSlot(this))
     }

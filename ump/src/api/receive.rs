@@ -28,23 +28,26 @@ use crate::{
 /// A message and the duty to answer it.
 pub(crate) type Received<S, R, E> = (S, ReplyContext<R, E>);
 
-/// Stream of the requests of a [`Server`](crate::Server). From [`Server::stream`](crate::Server::stream).
+/// Stream of the requests of a [`Server`](crate::Server). From
+/// [`Server::stream`](crate::Server::stream).
 ///
-/// It has a place of its own in the line of those who wait. Whoever keeps it without polling it (a `select!` loop that is busy with
-/// something else) may be woken for a request that another worker could have had at once. Where workers share a server, rather drop
-/// it or use [`Server::async_wait`](crate::Server::async_wait), which leaves the line when its future is dropped.
+/// It has a place of its own in the line of those who wait. Whoever keeps it without polling it (a
+/// `select!` loop that is busy with something else) may be woken for a request that another worker
+/// could have had at once. Where workers share a server, rather drop it or use
+/// [`Server::async_wait`](crate::Server::async_wait), which leaves the line when its future is
+/// dropped.
 ///
 /// # Cancel safety
-/// Dropping it loses nothing: see [`Server::async_wait`](crate::Server::async_wait). Dropping a future of its next item loses no request either, but it stays in
-/// line.
+/// Dropping it loses nothing: see [`Server::async_wait`](crate::Server::async_wait). Dropping a
+/// future of its next item loses no request either, but it stays in line.
 #[must_use = "streams do nothing unless polled"]
 pub struct Requests<'a, S, R, E>(pub(super) Receive<'a, S, R, E>);
 
 impl<S, R, E> Requests<'_, S, R, E> {
     /// Takes a request, or arranges for the task to be woken when there is one.
     ///
-    /// Unlike [`Server::poll_wait`](crate::Server::poll_wait) it has a place of its own in line, from the first time it finds nothing until it takes a request or is
-    /// dropped.
+    /// Unlike [`Server::poll_wait`](crate::Server::poll_wait) it has a place of its own in line,
+    /// from the first time it finds nothing until it takes a request or is dropped.
     ///
     /// # Errors
     /// [`Error::ClientsDisappeared`]: the queue is empty, and no client is left or the server was [closed](crate::Server::close).
@@ -165,8 +168,9 @@ pub(super) fn await_handoff<S, R, E>(
     Some(call.into())
 }
 
-/// Takes what is there, or registers. Asks for the waiter only if it seems to be needed: cloning a waker is the user's code and not free. Runs none
-/// of that code with the lease, which only gets back to others in silence if that panics, and never if it waits for them.
+/// Takes what is there, or registers. Asks for the waiter only if it seems to be needed: cloning a
+/// waker is the user's code and not free. Runs none of that code with the lease, which only gets
+/// back to others in silence if that panics, and never if it waits for them.
 #[inline]
 pub(super) fn look<S, R, E>(
     channel: &Channel<S, R, E>,
@@ -189,8 +193,8 @@ pub(super) fn look<S, R, E>(
         return Taken::Overdue;
     }
     if lease.is_some() && kind == ReceiverKind::Task {
-        // The lease goes back first: a waker is the user's code, which may panic when it is cloned, or ask this very server. A call that comes in
-        // between is found below.
+        // The lease goes back first: a waker is the user's code, which may panic when it is cloned,
+        // or ask this very server. A call that comes in between is found below.
         match channel.take(max, WaitMode::InLine(key, None), lease.take(), kind) {
             Taken::Empty => {}
             taken => return taken,
@@ -199,7 +203,8 @@ pub(super) fn look<S, R, E>(
     channel.take(max, WaitMode::InLine(key, Some(waiter())), lease, kind)
 }
 
-/// So often it looks past overdue requests before it minds its own deadline, or lets other tasks run.
+/// So often it looks past overdue requests before it minds its own deadline, or lets other tasks
+/// run.
 const OVERDUE_ROUNDS: usize = 64;
 
 #[inline]
@@ -227,7 +232,7 @@ pub(super) fn into_poll<S, R, E>(
         .map_or(Poll::Pending, Poll::Ready)
 }
 
-/// The only request of a batch.
+/// Returns the only request of a batch.
 #[inline]
 pub(super) fn first<S, R, E>(mut taken: Batch<S, R, E>) -> Received<S, R, E> {
     let entry = taken.pop_front().expect("what was taken is not nothing");

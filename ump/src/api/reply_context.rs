@@ -26,9 +26,10 @@ use crate::{
 
 /// The duty to answer one request that was taken.
 ///
-/// It is independent of the [`Server`](crate::Server) it came from: it can be sent to another thread or task, kept, and answered
-/// after the server is gone. Dropped without an answer, the caller gets [`Error::NoReply`], which says so; dropped while its thread
-/// panics, it says that. Dropped after the caller's deadline, it is the deadline that ended the request.
+/// It is independent of the [`Server`](crate::Server) it came from: it can be sent to another
+/// thread or task, kept, and answered after the server is gone. Dropped without an answer, the
+/// caller gets [`Error::NoReply`], which says so; dropped while its thread panics, it says that.
+/// Dropped after the caller's deadline, it is the deadline that ended the request.
 ///
 /// What the handler did before it answers happens before the caller has the answer.
 #[must_use = "dropped without an answer it fails the request"]
@@ -86,8 +87,9 @@ impl<R, E> ReplyContext<R, E> {
             })
     }
 
-    /// Ends the request for a handler that panicked: for loops that keep hold of it and have caught the panic. The caller gets
-    /// [`NoReply::Panicked`] with the message, or plain [`Error::NoReply`].
+    /// Ends the request for a handler that panicked: for loops that keep hold of it and have caught
+    /// the panic. The caller gets [`NoReply::Panicked`] with the message, or plain
+    /// [`Error::NoReply`].
     ///
     /// ```
     /// use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -114,7 +116,8 @@ impl<R, E> ReplyContext<R, E> {
             .map_err(|_| Error::OriginDisappeared)
     }
 
-    /// Whether the caller has left (cancelled, timed out) or its deadline has passed: then there is no point in going on.
+    /// Returns whether the caller has left (cancelled, timed out) or its deadline has passed: then
+    /// there is no point in going on.
     ///
     /// Never true for a post: it was meant to be executed without anybody waiting.
     #[must_use]
@@ -122,7 +125,8 @@ impl<R, E> ReplyContext<R, E> {
         self.0.is_abandoned() || (!self.is_post() && self.0.core().is_overdue())
     }
 
-    /// Resolves when [`is_cancelled`](Self::is_cancelled) becomes true; for a post or a caller that cannot leave, never.
+    /// Resolves when [`is_cancelled`](Self::is_cancelled) becomes true; for a post or a caller that
+    /// cannot leave, never.
     ///
     /// Made to be raced against the work:
     ///
@@ -151,14 +155,14 @@ impl<R, E> ReplyContext<R, E> {
         let deadlines = [self.caller_deadline(), self.clock().after(timeout)];
         let until = deadlines.into_iter().flatten().min();
         if !self.is_cancelled() && self.0.watch_caller(Some(Waiter::Thread(current()))) {
-            // It looks before it parks for the first time as well: to let go of a former waiter runs the user's code, which may use up the
-            // unpark.
+            // It looks before it parks for the first time as well: to let go of a former waiter
+            // runs the user's code, which may use up the unpark.
             while !self.is_cancelled() && !self.clock().park_until(until) {}
         }
         self.is_cancelled()
     }
 
-    /// When the caller stops waiting. For a post: when it had to be taken by.
+    /// Returns when the caller stops waiting. For a post: when it had to be taken by.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         self.0.core().deadline()
@@ -170,14 +174,15 @@ impl<R, E> ReplyContext<R, E> {
         self.0.core().id()
     }
 
-    /// Whether nobody waits for the answer, by intent.
+    /// Returns whether nobody waits for the answer, by intent.
     #[must_use]
     pub fn is_post(&self) -> bool {
         self.0.core().is_post()
     }
 
-    /// Where the request was made: the call of [`Client::req`](crate::Client::req), [`request`](crate::Client::request) or one of the
-    /// others. Functions between that and whoever is to be named need `#[track_caller]`.
+    /// Returns where the request was made: the call of [`Client::req`](crate::Client::req),
+    /// [`request`](crate::Client::request) or one of the others. Functions between that and whoever
+    /// is to be named need `#[track_caller]`.
     ///
     /// ```
     /// let (server, client) = ump::channel::<(), (), ()>();
@@ -192,8 +197,9 @@ impl<R, E> ReplyContext<R, E> {
         self.0.core().origin()
     }
 
-    /// When the request entered the queue, by the channel's clock; `None` unless the channel [keeps that](crate::Builder::entry_times).
-    /// The time for which a sender waits for room is before that.
+    /// Returns when the request entered the queue, by the channel's clock; `None` unless the
+    /// channel [keeps that](crate::Builder::entry_times). The time for which a sender waits for
+    /// room is before that.
     #[must_use]
     pub fn entered(&self) -> Option<Instant> {
         self.0.core().entered()
@@ -247,7 +253,8 @@ impl<R, E> Cancelled<'_, R, E> {
             return Poll::Ready(());
         }
         if let (None, Some(deadline)) = (&this.timer, this.rctx.caller_deadline()) {
-            // Without a timer (the system refused its thread) the caller's own leaving is what wakes us.
+            // Without a timer (the system refused its thread) the caller's own leaving is what
+            // wakes us.
             this.timer = this.rctx.clock().timer(deadline).ok();
         }
         match &mut this.timer {

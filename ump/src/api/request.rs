@@ -1,6 +1,8 @@
-//! A request with options: deadline, lane, what to do when the queue is full; waited for, awaited, submitted or posted.
+//! A request with options: deadline, lane, what to do when the queue is full; waited for, awaited,
+//! submitted or posted.
 //!
-//! A request is made by `.wait()` where blocking is right and by `.await` where it is not. Both do the same thing.
+//! A request is made by `.wait()` where blocking is right and by `.await` where it is not. Both do
+//! the same thing.
 
 #![forbid(unsafe_code)]
 
@@ -99,7 +101,8 @@ impl<'a, S, R, E> Request<'a, S, R, E> {
         }
     }
 
-    /// For layers over the channel: the request was made at `caller`, as its handler [sees](crate::ReplyContext::caller) it.
+    /// For layers over the channel: the request was made at `caller`, as its handler
+    /// [sees](crate::ReplyContext::caller) it.
     #[inline]
     pub fn on_behalf_of(mut self, caller: &'static Location<'static>) -> Self {
         self.unsent.set_caller(caller);
@@ -108,8 +111,8 @@ impl<'a, S, R, E> Request<'a, S, R, E> {
 
     /// Ends the request when this time has passed from now. See [`deadline`](Self::deadline).
     ///
-    /// A time beyond what the clock can tell, as `Duration::MAX`, means no deadline. It takes the place of the client's
-    /// [default](Client::with_timeout).
+    /// A time beyond what the clock can tell, as `Duration::MAX`, means no deadline. It takes the
+    /// place of the client's [default](Client::with_timeout).
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.by_default = false;
         self.options.deadline = self.client.clock().after(timeout);
@@ -119,13 +122,15 @@ impl<'a, S, R, E> Request<'a, S, R, E> {
     /// Ends the request at `deadline`, by the [clock](Client::clock) of its channel.
     ///
     /// - Not accepted or still queued by then: it is not executed, and the message comes back in
-    ///   [`TimeoutQueued`](RequestError::TimeoutQueued). A request that is overdue is not handed to a handler even if
-    ///   its caller has not been able to withdraw it yet.
+    ///   [`TimeoutQueued`](RequestError::TimeoutQueued). A request that is overdue is not handed to
+    ///   a handler even if its caller has not been able to withdraw it yet.
     /// - In a handler's hands by then: [`TimeoutTaken`](RequestError::TimeoutTaken).
     ///
-    /// A post is executed only if a handler takes it before the deadline. By the system's clock a blocking caller sleeps until the
-    /// deadline itself; for an awaiting one a thread of the process, `ump-timer`, does, which wakes one task after the other (a waker must not block). The deadline is a lower bound: how late it is noticed is up to the
-    /// operating system's scheduler and, for a task, its executor.
+    /// A post is executed only if a handler takes it before the deadline. By the system's clock a
+    /// blocking caller sleeps until the deadline itself; for an awaiting one a thread of the
+    /// process, `ump-timer`, does, which wakes one task after the other (a waker must not block).
+    /// The deadline is a lower bound: how late it is noticed is up to the operating system's
+    /// scheduler and, for a task, its executor.
     pub fn deadline(mut self, deadline: Instant) -> Self {
         self.by_default = false;
         self.options.deadline = Some(deadline);
@@ -134,8 +139,8 @@ impl<'a, S, R, E> Request<'a, S, R, E> {
 
     /// Lets it overtake normal requests. Urgent requests keep their order among themselves.
     ///
-    /// At most 16 urgent requests are taken in a row while a normal one waits. In a bounded channel each lane has the
-    /// whole capacity.
+    /// At most 16 urgent requests are taken in a row while a normal one waits. In a bounded channel
+    /// each lane has the whole capacity.
     pub fn urgent(mut self) -> Self {
         self.options.lane = Lane::Urgent;
         if let Some(other) = self.room.take_if(|room| room.lane() != Lane::Urgent) {
@@ -152,7 +157,8 @@ impl<'a, S, R, E> Request<'a, S, R, E> {
         self
     }
 
-    /// Makes the request and blocks until its outcome. Allocates nothing (but at the client's first request).
+    /// Makes the request and blocks until its outcome. Allocates nothing (but at the client's first
+    /// request).
     ///
     /// # Errors
     /// See [`RequestError`]; what was not executed comes back in it.
@@ -186,7 +192,7 @@ impl<'a, S, R, E> Request<'a, S, R, E> {
         }
     }
 
-    /// What it becomes when it is awaited, with an error of another kind.
+    /// Returns what it becomes when it is awaited, with an error of another kind.
     #[inline]
     pub(crate) fn into_asking<X: FromRequestError<S, E>>(self) -> RequestState<'a, S, R, E, X> {
         RequestState {
@@ -195,15 +201,17 @@ impl<'a, S, R, E> Request<'a, S, R, E> {
         }
     }
 
-    /// Separates sending from waiting for the reply: made so, it ends in a [`WaitReply`] once it is accepted.
+    /// Separates sending from waiting for the reply: made so, it ends in a [`WaitReply`] once it is
+    /// accepted.
     pub fn submit(self) -> Submit<'a, S, R, E> {
         Submit(self)
     }
 
     /// Nobody will wait for the reply. Made so, it ends once it is accepted.
     ///
-    /// It keeps its place among the requests. The handler [can see](crate::ReplyContext::is_post) that it is a post, but need not care.
-    /// The client's [default time-out](Client::with_timeout) is not for posts: one that is to expire says so itself.
+    /// It keeps its place among the requests. The handler [can see](crate::ReplyContext::is_post)
+    /// that it is a post, but need not care. The client's [default time-out](Client::with_timeout)
+    /// is not for posts: one that is to expire says so itself.
     pub fn post(mut self) -> Post<'a, S, R, E> {
         if self.by_default {
             self.options.deadline = None;

@@ -22,8 +22,9 @@ use crate::{
 /// A [`Request`](crate::Request) being awaited.
 ///
 /// # Cancel safety
-/// Dropped before it was accepted, nothing was sent. Dropped later, the request is cancelled: if it is still queued it is never
-/// executed, otherwise its handler can see that nobody waits. It can be polled by different tasks in turn; the latest is woken.
+/// Dropped before it was accepted, nothing was sent. Dropped later, the request is cancelled: if it
+/// is still queued it is never executed, otherwise its handler can see that nobody waits. It can be
+/// polled by different tasks in turn; the latest is woken.
 ///
 /// # Panics
 /// If it is polled after it was ready.

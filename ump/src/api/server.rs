@@ -38,16 +38,18 @@ use crate::{
 
 /// The end of a channel that answers.
 ///
-/// Several threads and tasks may wait on one server, by reference or through an `Arc`: a pool of workers. Each request goes to one of
-/// them, and who has waited longest is woken first.
+/// Several threads and tasks may wait on one server, by reference or through an `Arc`: a pool of
+/// workers. Each request goes to one of them, and who has waited longest is woken first.
 ///
-/// Dropping it ends every request that is still queued with `ServerDisappeared`, at once. Requests that were taken are not
-/// concerned: their [`ReplyContext`]s stay valid. To let nothing more in and serve what is queued, [`close`](Self::close) it first.
+/// Dropping it ends every request that is still queued with `ServerDisappeared`, at once. Requests
+/// that were taken are not concerned: their [`ReplyContext`]s stay valid. To let nothing more in
+/// and serve what is queued, [`close`](Self::close) it first.
 ///
 /// All that a client did before it sent happens before its request is taken.
 pub struct Server<S, R, E> {
     channel: Arc<Channel<S, R, E>>,
-    /// That of [`poll_wait`](Self::poll_wait), as a number. Relaxed: there is one poller at a time, and else it is a hint.
+    /// That of [`poll_wait`](Self::poll_wait), as a number. Relaxed: there is one poller at a time,
+    /// and else it is a hint.
     coop: AtomicU64,
 }
 
@@ -68,7 +70,8 @@ impl<S, R, E> Server<S, R, E> {
         self.receive(1, Limit::None).map(some).map(first)
     }
 
-    /// Blocks until there is a request and takes it, or until this time has passed, or until it is [interrupted](Self::interrupt).
+    /// Blocks until there is a request and takes it, or until this time has passed, or until it is
+    /// [interrupted](Self::interrupt).
     ///
     /// A time beyond what the clock can tell means no deadline.
     ///
@@ -78,7 +81,8 @@ impl<S, R, E> Server<S, R, E> {
         self.wait_until(self.clock().after(timeout))
     }
 
-    /// Blocks until there is a request and takes it, or until `deadline`, or until it is [interrupted](Self::interrupt).
+    /// Blocks until there is a request and takes it, or until `deadline`, or until it is
+    /// [interrupted](Self::interrupt).
     ///
     /// # Errors
     /// [`Error::ClientsDisappeared`]: the queue is empty, and no client is left or the server was [closed](Self::close).
@@ -86,8 +90,8 @@ impl<S, R, E> Server<S, R, E> {
         self.wait_until(Some(deadline))
     }
 
-    /// Blocks until there is a request and takes it, or until `deadline` if there is one, or until it is
-    /// [interrupted](Self::interrupt): for loops that wait for something else besides.
+    /// Blocks until there is a request and takes it, or until `deadline` if there is one, or until
+    /// it is [interrupted](Self::interrupt): for loops that wait for something else besides.
     ///
     /// # Errors
     /// [`Error::ClientsDisappeared`]: the queue is empty, and no client is left or the server was [closed](Self::close).
@@ -114,8 +118,8 @@ impl<S, R, E> Server<S, R, E> {
         self.channel.interruptions.count()
     }
 
-    /// Blocks until there is a request, then takes all that are there, up to `max`, and appends them to `batch`.
-    /// Returns how many; that is at least one, unless `max` is zero.
+    /// Blocks until there is a request, then takes all that are there, up to `max`, and appends
+    /// them to `batch`. Returns how many; that is at least one, unless `max` is zero.
     ///
     /// Urgent requests come first, by the same rule as if they were taken one by one.
     ///
@@ -139,13 +143,14 @@ impl<S, R, E> Server<S, R, E> {
     /// [`Error::ClientsDisappeared`]: the queue is empty, and no client is left or the server was [closed](Self::close).
     ///
     /// # Cancel safety
-    /// Dropping the future loses nothing: a request is taken only by the poll that returns it, and a wake-up that it does not use
-    /// goes to the next who waits.
+    /// Dropping the future loses nothing: a request is taken only by the poll that returns it, and
+    /// a wake-up that it does not use goes to the next who waits.
     pub async fn async_wait(&self) -> Result<Received<S, R, E>, Error<E>> {
         Receive::new(&self.channel, 1).await.map(first)
     }
 
-    /// Awaits a request, then takes all that are there, up to `max`, and appends them to `batch`. See [`wait_many`](Self::wait_many).
+    /// Awaits a request, then takes all that are there, up to `max`, and appends them to `batch`.
+    /// See [`wait_many`](Self::wait_many).
     ///
     /// # Errors
     /// [`Error::ClientsDisappeared`]: the queue is empty, and no client is left or the server was [closed](Self::close).
@@ -185,9 +190,10 @@ impl<S, R, E> Server<S, R, E> {
 
     /// Takes a request, or arranges for the task to be woken when there is one.
     ///
-    /// For event loops and hand-written futures. A server remembers *one* waker given by this way, the latest, until a request comes, no
-    /// client is left, or the server is closed or dropped. Several tasks at once use [`async_wait`](Self::async_wait) or a
-    /// [`stream`](Self::stream) each.
+    /// For event loops and hand-written futures. A server remembers *one* waker given by this way,
+    /// the latest, until a request comes, no client is left, or the server is closed or dropped.
+    /// Several tasks at once use [`async_wait`](Self::async_wait) or a [`stream`](Self::stream)
+    /// each.
     ///
     /// # Errors
     /// [`Error::ClientsDisappeared`]: the queue is empty, and no client is left or the server was [closed](Self::close).
@@ -218,8 +224,8 @@ impl<S, R, E> Server<S, R, E> {
         into_poll(self.channel.take(1, mode, None, ReceiverKind::Passing), cx).map_ok(first)
     }
 
-    /// The requests, one after the other, blocking in between; it ends when no client is left or the server was
-    /// [closed](Self::close), and the queue is empty.
+    /// Returns the requests, one after the other, blocking in between; it ends when no client is
+    /// left or the server was [closed](Self::close), and the queue is empty.
     ///
     /// ```
     /// let (server, client) = ump::channel::<u32, u32, ()>();
@@ -237,20 +243,23 @@ impl<S, R, E> Server<S, R, E> {
         Iter(self)
     }
 
-    /// The requests as a stream; it ends as [`iter`](Self::iter) does. There can be many at once, and each request goes to one of them.
+    /// Returns the requests as a stream; it ends as [`iter`](Self::iter) does. There can be many at
+    /// once, and each request goes to one of them.
     #[must_use = "streams do nothing unless polled"]
     pub fn stream(&self) -> Requests<'_, S, R, E> {
         Requests(Receive::new(&self.channel, 1))
     }
 
-    /// Accepts nothing from now on. What is queued can still be taken; after that whoever waits or comes to take a request is told
-    /// [`Error::ClientsDisappeared`], as if no client were left.
+    /// Accepts nothing from now on. What is queued can still be taken; after that whoever waits or
+    /// comes to take a request is told [`Error::ClientsDisappeared`], as if no client were left.
     ///
-    /// - A request that comes later, or that waits for room, ends in `ServerDisappeared`: it was not executed, and its message comes back
-    ///   wherever the error has room for it. One that is made while this is called is either queued or refused.
-    /// - [`Client::is_closed`](crate::Client::is_closed) is true when this returns. That other receivers are being told of the end may go on.
-    /// - Requests that are queued or taken keep their deadlines and can be cancelled. What is still queued when the server is dropped ends
-    ///   as always.
+    /// - A request that comes later, or that waits for room, ends in `ServerDisappeared`: it was
+    ///   not executed, and its message comes back wherever the error has room for it. One that is
+    ///   made while this is called is either queued or refused.
+    /// - [`Client::is_closed`](crate::Client::is_closed) is true when this returns. That other
+    ///   receivers are being told of the end may go on.
+    /// - Requests that are queued or taken keep their deadlines and can be cancelled. What is still
+    ///   queued when the server is dropped ends as always.
     /// - It may be called while others wait, by any thread. Called again it does nothing.
     ///
     /// Whatever happened before it happens before what a receiver that is told the end does next.
@@ -270,12 +279,13 @@ impl<S, R, E> Server<S, R, E> {
         self.channel.close();
     }
 
-    /// Accepts nothing from now on, and turns down what is queued: [`close`](Self::close), and what dropping the server does. For whoever
-    /// shares it with others, and so cannot drop it.
+    /// Accepts nothing from now on, and turns down what is queued: [`close`](Self::close), and what
+    /// dropping the server does. For whoever shares it with others, and so cannot drop it.
     ///
-    /// - Requests that are queued end in `ServerDisappeared` at once; they were not executed, and their messages come back. Those that were taken are
-    ///   not concerned.
-    /// - Receivers that wait are told [`Error::ClientsDisappeared`]. One that is just taking a request may still get that.
+    /// - Requests that are queued end in `ServerDisappeared` at once; they were not executed, and
+    ///   their messages come back. Those that were taken are not concerned.
+    /// - Receivers that wait are told [`Error::ClientsDisappeared`]. One that is just taking a
+    ///   request may still get that.
     ///
     /// ```
     /// let (server, client) = ump::channel::<u32, u32, ()>();
@@ -289,20 +299,25 @@ impl<S, R, E> Server<S, R, E> {
         self.channel.leave();
     }
 
-    /// Makes who waits for a request or something else return early, with `Ok(None)`: calls of [`wait_until`](Self::wait_until),
-    /// [`wait_deadline`](Self::wait_deadline) and [`wait_timeout`](Self::wait_timeout).
+    /// Makes who waits for a request or something else return early, with `Ok(None)`: calls of
+    /// [`wait_until`](Self::wait_until), [`wait_deadline`](Self::wait_deadline) and
+    /// [`wait_timeout`](Self::wait_timeout).
     ///
-    /// - All of these that sleep now return. If none does, the interruption is kept, and the next one that finds no request
-    ///   returns at once instead of sleeping. Those that are kept do not add up.
-    /// - A request comes first: an interrupted call that finds one returns it, and interrupts the others that sleep, or is kept. So after
-    ///   an interruption at least one call returns empty-handed before it sleeps.
-    /// - With several workers, one that is awake at that moment (its call just begins, or it was woken for a request) misses it, if others sleep.
-    ///   Workers that share a server use [`LoopView::wait_since`](crate::hooks::LoopView::wait_since), which misses none.
-    /// - Whoever waits for a request alone is not concerned: [`wait`](Self::wait), [`wait_many`](Self::wait_many),
-    ///   [`iter`](Self::iter), and tasks.
+    /// - All of these that sleep now return. If none does, the interruption is kept, and the next
+    ///   one that finds no request returns at once instead of sleeping. Those that are kept do not
+    ///   add up.
+    /// - A request comes first: an interrupted call that finds one returns it, and interrupts the
+    ///   others that sleep, or is kept. So after an interruption at least one call returns
+    ///   empty-handed before it sleeps.
+    /// - With several workers, one that is awake at that moment (its call just begins, or it was
+    ///   woken for a request) misses it, if others sleep. Workers that share a server use
+    ///   [`LoopView::wait_since`](crate::hooks::LoopView::wait_since), which misses none.
+    /// - Whoever waits for a request alone is not concerned: [`wait`](Self::wait),
+    ///   [`wait_many`](Self::wait_many), [`iter`](Self::iter), and tasks.
     ///
-    /// Whatever happened before it happens before what the interrupted call does next: who sets a flag and then interrupts can rely on
-    /// its being seen, by a loop that looks at the flag before each wait. It never blocks, and may be called by any thread.
+    /// Whatever happened before it happens before what the interrupted call does next: who sets a
+    /// flag and then interrupts can rely on its being seen, by a loop that looks at the flag before
+    /// each wait. It never blocks, and may be called by any thread.
     ///
     /// ```
     /// # use std::{sync::atomic::{AtomicBool, Ordering}, thread};
@@ -325,10 +340,12 @@ impl<S, R, E> Server<S, R, E> {
         self.channel.interruptions.raise();
     }
 
-    /// Waits until no client is left, without taking requests; at once if there is none. For loops that take none for a while, and that nobody can ask
-    /// anything any more if the queue is empty then. The mirror of [`Client::closed`](crate::Client::closed).
+    /// Waits until no client is left, without taking requests; at once if there is none. For loops
+    /// that take none for a while, and that nobody can ask anything any more if the queue is empty
+    /// then. The mirror of [`Client::closed`](crate::Client::closed).
     ///
-    /// [`WeakClient`](crate::WeakClient)s do not count. What was sent before stays in the queue. It does not borrow the server.
+    /// [`WeakClient`](crate::WeakClient)s do not count. What was sent before stays in the queue. It
+    /// does not borrow the server.
     ///
     /// ```
     /// let (server, client) = ump::channel::<u32, u32, ()>();
@@ -343,10 +360,11 @@ impl<S, R, E> Server<S, R, E> {
         Deserted::new(Arc::clone(&self.channel))
     }
 
-    /// Waits until no client is left and no request is queued, without taking requests; at once if that is so. For loops that take none for a while: then
-    /// there is nothing more to do.
+    /// Waits until no client is left and no request is queued, without taking requests; at once if
+    /// that is so. For loops that take none for a while: then there is nothing more to do.
     ///
-    /// A queued request goes if it is taken by another receiver, if its caller drops it, or when its deadline passes. It does not borrow the server.
+    /// A queued request goes if it is taken by another receiver, if its caller drops it, or when
+    /// its deadline passes. It does not borrow the server.
     ///
     /// ```
     /// let (server, client) = ump::channel::<u32, u32, ()>();
@@ -360,19 +378,20 @@ impl<S, R, E> Server<S, R, E> {
         Drained::new(Arc::clone(&self.channel))
     }
 
-    /// The number of requests in the queue, in both lanes. Out of date as soon as it is known.
+    /// Returns the number of requests in the queue, in both lanes. Out of date as soon as it is
+    /// known.
     #[must_use]
     pub fn len(&self) -> usize {
         self.channel.len()
     }
 
-    /// Whether the queue is empty. Out of date as soon as it is known.
+    /// Returns whether the queue is empty. Out of date as soon as it is known.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Whether the queue was empty when asked. The same as [`is_empty`](Self::is_empty).
+    /// Returns whether the queue was empty when asked. The same as [`is_empty`](Self::is_empty).
     #[must_use]
     pub fn was_empty(&self) -> bool {
         self.is_empty()
@@ -394,20 +413,20 @@ impl<S, R, E> Server<S, R, E> {
         self.channel.without_room(wait.lane, MAX_REVOCABLE)
     }
 
-    /// How many requests each lane can hold; none if it is unbounded.
+    /// Returns how many requests each lane can hold; none if it is unbounded.
     #[must_use]
     pub fn capacity(&self) -> Option<usize> {
         self.channel.capacity()
     }
 
-    /// What its channel tells the time by.
+    /// Returns the clock of its channel.
     #[inline]
     #[must_use]
     pub fn clock(&self) -> &Clock {
         self.channel.clock()
     }
 
-    /// What has happened on this channel so far.
+    /// Returns what has happened on this channel so far.
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.channel.stats()
@@ -483,7 +502,8 @@ impl<S, R, E> Server<S, R, E> {
 #[derive(Clone, Copy)]
 enum Limit {
     None,
-    /// Until a deadline, if there is one, or an interruption: one that is kept, or one more than are known.
+    /// Until a deadline, if there is one, or an interruption: one that is kept, or one more than
+    /// are known.
     Until(Option<Instant>, Option<usize>),
 }
 
@@ -559,7 +579,7 @@ impl<S, R, E> fmt::Debug for Iter<'_, S, R, E> {
 /// See [`LoopView::without_room`](crate::hooks::LoopView::without_room).
 const MAX_REVOCABLE: usize = 64;
 
-/// What was received without a deadline.
+/// Returns what was received without a deadline.
 #[inline]
 fn some<T>(taken: Option<T>) -> T {
     taken.expect("it returns empty-handed only at a limit")

@@ -25,17 +25,20 @@ use crate::{
 
 /// The reply to a request that was sent: a future, and a thing to wait for.
 ///
-/// `X` is the error in which it may end: [`Error<E>`](Error) if it comes from [`req_async`](crate::Client::req_async),
-/// [`RequestError<S, E>`](crate::RequestError) if it comes from [`submit`](crate::Request::submit).
+/// `X` is the error in which it may end: [`Error<E>`](Error) if it comes from
+/// [`req_async`](crate::Client::req_async), [`RequestError<S, E>`](crate::RequestError) if it comes
+/// from [`submit`](crate::Request::submit).
 ///
-/// Dropping it cancels the request: if it is still queued it is never executed, otherwise its handler can see that nobody waits.
+/// Dropping it cancels the request: if it is still queued it is never executed, otherwise its
+/// handler can see that nobody waits.
 ///
-/// A request with a deadline that was submitted by a blocking call and is then awaited needs the process's timer thread; if the system
-/// refuses to start it, the request ends at once as if the deadline had passed.
+/// A request with a deadline that was submitted by a blocking call and is then awaited needs the
+/// process's timer thread; if the system refuses to start it, the request ends at once as if the
+/// deadline had passed.
 ///
 /// # Cancel safety
-/// Awaited by reference (`(&mut reply).await`), it can be left and awaited again. It can be polled by different tasks in
-/// turn; the latest is woken.
+/// Awaited by reference (`(&mut reply).await`), it can be left and awaited again. It can be polled
+/// by different tasks in turn; the latest is woken.
 ///
 /// # Panics
 /// If it is polled or waited for after a poll was ready.
@@ -90,7 +93,7 @@ impl<R, E, X> WaitReply<R, E, X> {
         self.await
     }
 
-    /// The outcome if it is there, otherwise itself.
+    /// Returns the outcome if it is there, otherwise itself.
     ///
     /// ```
     /// let (server, client) = ump::channel::<u32, u32, ()>();
@@ -107,9 +110,11 @@ impl<R, E, X> WaitReply<R, E, X> {
         self.get_until(now)
     }
 
-    /// Blocks for at most so long; returns itself if there is no outcome by then. The request goes on; drop it to cancel.
+    /// Blocks for at most so long; returns itself if there is no outcome by then. The request goes
+    /// on; drop it to cancel.
     ///
-    /// That holds as well where the caller is the one who would have to answer: see [`hooks`](crate::hooks#what-is-watched).
+    /// That holds as well where the caller is the one who would have to answer: see
+    /// [`hooks`](crate::hooks#what-is-watched).
     ///
     /// # Errors
     /// Itself, while there is no outcome. The inner error is that of the request.
@@ -120,9 +125,11 @@ impl<R, E, X> WaitReply<R, E, X> {
         }
     }
 
-    /// Blocks until `at` at most; returns itself if there is no outcome by then. The request goes on; drop it to cancel.
+    /// Blocks until `at` at most; returns itself if there is no outcome by then. The request goes
+    /// on; drop it to cancel.
     ///
-    /// That holds as well where the caller is the one who would have to answer: see [`hooks`](crate::hooks#what-is-watched).
+    /// That holds as well where the caller is the one who would have to answer: see
+    /// [`hooks`](crate::hooks#what-is-watched).
     ///
     /// # Errors
     /// Itself, while there is no outcome. The inner error is that of the request.
@@ -145,7 +152,7 @@ impl<R, E, X> WaitReply<R, E, X> {
         self.pending().core().id()
     }
 
-    /// What one waits for who waits for it.
+    /// Returns the wait for this reply.
     pub(crate) fn awaited(&self) -> Wait {
         let core = self.pending().core();
         core.awaited(core.deadline(), !self.has_registered)
@@ -156,7 +163,7 @@ impl<R, E, X> WaitReply<R, E, X> {
         self.take().leave(ExitReason::WouldDeadlock(cycle))
     }
 
-    /// Whether the outcome is there, so that nothing will block.
+    /// Returns whether the outcome is there, so that nothing will block.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.pending
@@ -164,7 +171,8 @@ impl<R, E, X> WaitReply<R, E, X> {
             .is_some_and(|pending| pending.core().is_done())
     }
 
-    /// Begins to wait: word was left before it was sent. Tells whether there is nothing to do until its task is woken.
+    /// Begins to wait: word was left before it was sent. Tells whether there is nothing to do until
+    /// its task is woken.
     #[inline]
     pub(crate) fn sleeps(&mut self) -> bool {
         if let Some(pending) = &self.pending {
@@ -172,7 +180,8 @@ impl<R, E, X> WaitReply<R, E, X> {
             yields.skip(&mut self.yield_state);
         }
         self.has_registered = true;
-        // With a deadline it has to set the timer first, or to hand its task to the one that there is.
+        // With a deadline it has to set the timer first, or to hand its task to the one that there
+        // is.
         !self.is_ready() && self.pending().core().deadline().is_none()
     }
 
@@ -254,8 +263,8 @@ impl<R, E, X> WaitReply<R, E, X> {
         }
         if let Some(deadline) = core.deadline() {
             if this.timer.is_none() {
-                // Sent by a blocking call and now awaited. Should the system refuse the timer, the request ends here and now, as
-                // there would be nobody to end it in time.
+                // Sent by a blocking call and now awaited. Should the system refuse the timer, the
+                // request ends here and now, as there would be nobody to end it in time.
                 this.timer = core.clock().timer(deadline).ok();
             }
             let timer = this.timer.as_mut();

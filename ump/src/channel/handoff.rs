@@ -282,9 +282,9 @@ impl<S, R, E> DirectHandoff<S, R, E> {
         if let Some(ending) = uncounted {
             ended.add_ending(ending, 1);
         }
-        // ORDERING: Relaxed, as this is a number for the statistics. It is loaded after the endings,
-        // so that no ending is counted without its taking. The loads order this only for endings
-        // that happen before them; for others the statistics subtract with saturation.
+        // ORDERING: Relaxed, as this is a number for the statistics. It is loaded after the
+        // endings, so that no ending is counted without its taking. The loads order this only for
+        // endings that happen before them; for others the statistics subtract with saturation.
         self.handed_over.load(Ordering::Relaxed)
     }
 }

@@ -94,8 +94,8 @@ impl<S, R, E> Injector<S, R, E> {
     /// Opens the injector, which is shut. To be called under the channel's lock.
     #[inline]
     pub(crate) fn open(&self) {
-        // ORDERING: Release, pairs with the Acquire of `looks_empty`, like the null of `take_all`: a
-        // client that sees it also sees that its earlier requests left the injector.
+        // ORDERING: Release, pairs with the Acquire of `looks_empty`, like the null of `take_all`:
+        // a client that sees it also sees that its earlier requests left the injector.
         self.0.store(ptr::null_mut(), Ordering::Release);
     }
 

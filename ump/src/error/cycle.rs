@@ -6,7 +6,8 @@ use std::{error::Error as StdError, fmt};
 
 use crate::sync::WakerArc as Arc;
 
-/// The servers that would wait for each other, in order: each for the next, and the last one for the first.
+/// The servers that would wait for each other, in order: each for the next, and the last one for
+/// the first.
 ///
 /// ```
 /// let cycle = ump::hooks::Cycle::new(["orders", "accounts"]);
@@ -24,7 +25,7 @@ impl Cycle {
         Self(Arc::new(names.into_iter().map(Into::into).collect()))
     }
 
-    /// The names of the servers.
+    /// Returns the names of the servers.
     #[must_use]
     pub fn names(&self) -> &[Arc<str>] {
         &self.0

@@ -1,7 +1,8 @@
 //! What can go wrong, told to the one who can do something about it.
 //!
-//! [`Error`] is what the plain calls return. [`RequestError`](crate::RequestError) and [`SendError`] belong to requests made through
-//! [`Client::request`](crate::Client::request): they can say more, and hand the message back when it was not executed.
+//! [`Error`] is what the plain calls return. [`RequestError`](crate::RequestError) and
+//! [`SendError`] belong to requests made through [`Client::request`](crate::Client::request): they
+//! can say more, and hand the message back when it was not executed.
 
 #![forbid(unsafe_code)]
 
@@ -17,8 +18,10 @@ use self::panic::PanicMessage;
 
 /// Why a request has no reply, or a call on an end-point failed.
 ///
-/// A server that never refuses a request has [`Infallible`](std::convert::Infallible) for `E`: there is no such value, so its callers need no arm for
-/// [`App`](Self::App). ([`map_app`](Self::map_app) makes it an error of another channel: `error.map_app(|never| match never {})`.)
+/// A server that never refuses a request has [`Infallible`](std::convert::Infallible) for `E`:
+/// there is no such value, so its callers need no arm for [`App`](Self::App).
+/// ([`map_app`](Self::map_app) makes it an error of another channel: `error.map_app(|never| match
+/// never {})`.)
 ///
 /// ```
 /// use std::convert::Infallible;
@@ -39,16 +42,18 @@ use self::panic::PanicMessage;
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum Error<E> {
-    /// The server went, or was [closed](crate::Server::close), before it took the request, which was not executed.
+    /// The server went, or was [closed](crate::Server::close), before it took the request, which
+    /// was not executed.
     ServerDisappeared,
     /// Nobody waits for this reply any more.
     OriginDisappeared,
-    /// The queue is empty and there will never be another request: no client is left, or the server was
-    /// [closed](crate::Server::close).
+    /// The queue is empty and there will never be another request: no client is left, or the server
+    /// was [closed](crate::Server::close).
     ClientsDisappeared,
-    /// A handler took the request and let go of it without an answer: it dropped the reply context, or it panicked.
-    /// A request made through [`Client::request`](crate::Client::request) learns which of the two. Also for want of a better one, as this is
-    /// that of the published crate: the caller [would have waited for itself](crate::RequestError::WouldDeadlock), or its client's
+    /// A handler took the request and let go of it without an answer: it dropped the reply context,
+    /// or it panicked. A request made through [`Client::request`](crate::Client::request) learns
+    /// which of the two. Also for want of a better one, as this is that of the published crate: the
+    /// caller [would have waited for itself](crate::RequestError::WouldDeadlock), or its client's
     /// [default time-out](crate::Client::with_timeout) has passed.
     NoReply,
     /// The handler refused the request, with the application's own error.
@@ -56,7 +61,7 @@ pub enum Error<E> {
 }
 
 impl<E> Error<E> {
-    /// The application's own error, if it is one.
+    /// Returns the application's own error, if it is one.
     pub fn into_apperr(self) -> Option<E> {
         match self {
             Self::App(error) => Some(error),
@@ -64,7 +69,7 @@ impl<E> Error<E> {
         }
     }
 
-    /// The application's own error.
+    /// Returns the application's own error.
     ///
     /// # Panics
     /// If it is not [`Error::App`].
@@ -79,7 +84,8 @@ impl<E> Error<E> {
         }
     }
 
-    /// Whether the request that failed so was executed. `No` means that it can safely be made again.
+    /// Returns whether the request that failed so was executed. `No` means that it can safely be
+    /// made again.
     #[must_use]
     pub fn executed(&self) -> Executed {
         match self {
@@ -89,7 +95,8 @@ impl<E> Error<E> {
         }
     }
 
-    /// The same with another application error. `error.map_app(|()| Refused)` makes an `Error<()>` printable.
+    /// The same with another application error. `error.map_app(|()| Refused)` makes an `Error<()>`
+    /// printable.
     pub fn map_app<F>(self, f: impl FnOnce(E) -> F) -> Error<F> {
         match self {
             Self::App(error) => Error::App(f(error)),
@@ -115,7 +122,8 @@ impl<E: fmt::Display> fmt::Display for Error<E> {
     }
 }
 
-/// The text of the application's error is part of the text of this one, so the source is the source of that.
+/// The text of the application's error is part of the text of this one, so the source is the source
+/// of that.
 impl<E: StdError> StdError for Error<E> {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match self {
@@ -134,8 +142,9 @@ impl From<Error<()>> for Error<Refused> {
 
 /// Stands for `()` where an application error has to be printed or be an `std::error::Error`.
 ///
-/// Rust does not let `Error<()>` implement `Display` beside `Error<E>` for every `E: Display`: the standard library might
-/// give `()` a `Display` one day. So a channel whose `E` is `()` either uses this type instead, or converts:
+/// Rust does not let `Error<()>` implement `Display` beside `Error<E>` for every `E: Display`: the
+/// standard library might give `()` a `Display` one day. So a channel whose `E` is `()` either uses
+/// this type instead, or converts:
 ///
 /// ```
 /// use ump::{Error, Refused};
@@ -169,7 +178,8 @@ pub enum Executed {
     No,
     /// A handler had it; what it did of it is not known.
     Perhaps,
-    /// The handler answered it. What an application's own error says about that is the application's.
+    /// The handler answered it. What an application's own error says about that is the
+    /// application's.
     Yes,
 }
 
@@ -186,8 +196,8 @@ impl fmt::Display for Executed {
 
 /// How a handler let go of a request.
 ///
-/// The first two are the handler's own doing. The others come from a loop that drops the future of a handler's call, which
-/// [says so](Self::scope) meanwhile.
+/// The first two are the handler's own doing. The others come from a loop that drops the future of
+/// a handler's call, which [says so](Self::scope) meanwhile.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
@@ -195,20 +205,24 @@ impl fmt::Display for Executed {
 pub enum NoReply {
     /// It dropped the reply context.
     Dropped,
-    /// It panicked: the reply context was dropped while its thread was unwinding, or whoever caught the panic
-    /// [said so](crate::ReplyContext::panicked).
+    /// It panicked: the reply context was dropped while its thread was unwinding, or whoever caught
+    /// the panic [said so](crate::ReplyContext::panicked).
     Panicked(PanicMessage),
-    /// It was not allowed to finish: its loop was told to abort what is in hand, or the loop's runtime was shut down.
+    /// It was not allowed to finish: its loop was told to abort what is in hand, or the loop's
+    /// runtime was shut down.
     Aborted,
-    /// It took longer than its loop allows for one request, and was not allowed to finish. That is the server's limit; a deadline of the caller is
+    /// It took longer than its loop allows for one request, and was not allowed to finish. That is
+    /// the server's limit; a deadline of the caller is
     /// [`RequestError::TimeoutTaken`](crate::RequestError::TimeoutTaken).
     TimedOut,
 }
 
 impl NoReply {
-    /// Runs `f`. Each reply context that is dropped in it on this thread ends with this reason instead of [`Dropped`](Self::Dropped).
+    /// Runs `f`. Each reply context that is dropped in it on this thread ends with this reason
+    /// instead of [`Dropped`](Self::Dropped).
     ///
-    /// For loops that drop the future of a handler's call. A context that is dropped while the thread unwinds ends as panicked all the same.
+    /// For loops that drop the future of a handler's call. A context that is dropped while the
+    /// thread unwinds ends as panicked all the same.
     ///
     /// ```
     /// use ump::{NoReply, RequestError};
@@ -268,7 +282,8 @@ const FULL: &str = "the queue is full";
 
 const NO_TIMER: &str = "the timer thread could not be started";
 
-/// A bounded channel was asked for with a capacity of zero, in which no request could ever be queued.
+/// A bounded channel was asked for with a capacity of zero, in which no request could ever be
+/// queued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 pub struct ZeroCapacity;

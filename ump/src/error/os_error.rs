@@ -15,8 +15,9 @@ use crate::sync::WakerArc;
 
 /// An [`io::Error`] that can be cloned, compared and shared.
 ///
-/// Clones share the error. It dereferences to the [`io::Error`], so `error.kind()` and the like work as usual. Two are equal if they have the same
-/// kind, the same code of the operating system and the same text.
+/// Clones share the error. It dereferences to the [`io::Error`], so `error.kind()` and the like
+/// work as usual. Two are equal if they have the same kind, the same code of the operating system
+/// and the same text.
 ///
 /// ```
 /// use std::io;
@@ -31,7 +32,8 @@ use crate::sync::WakerArc;
 pub struct OsError(WakerArc<io::Error>);
 
 impl OsError {
-    /// The error itself; if clones share it, another one with the same code, or the same kind and text.
+    /// Returns the error itself; if clones share it, another one with the same code, or the same
+    /// kind and text.
     #[must_use]
     pub fn into_inner(self) -> io::Error {
         WakerArc::try_unwrap(self.0).unwrap_or_else(|shared| match shared.raw_os_error() {
@@ -99,7 +101,8 @@ impl StdError for OsError {
     }
 }
 
-/// As `{"code": 11, "text": "…"}`. An error without a code comes back as one of the kind [`Other`](io::ErrorKind::Other).
+/// As `{"code": 11, "text": "…"}`. An error without a code comes back as one of the kind
+/// [`Other`](io::ErrorKind::Other).
 #[cfg(feature = "serde")]
 mod serial {
     use std::io;

@@ -8,8 +8,9 @@ use crate::sync::WakerArc;
 
 /// What a handler's panic said, where that is known.
 ///
-/// It is known if the one who caught the panic ended the request by [`ReplyContext::panicked`](crate::ReplyContext::panicked); not if the
-/// reply context was dropped while its thread was unwinding. As large as a pointer; clones share the text.
+/// It is known if the one who caught the panic ended the request by
+/// [`ReplyContext::panicked`](crate::ReplyContext::panicked); not if the reply context was dropped
+/// while its thread was unwinding. As large as a pointer; clones share the text.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 #[cfg_attr(feature = "serde", serde(transparent))]
@@ -19,8 +20,8 @@ pub struct PanicMessage(
 );
 
 impl PanicMessage {
-    /// That of a payload as `catch_unwind` and `JoinHandle::join` return it: the text that was given to `panic!`. Of a payload that is no
-    /// text (see `panic_any`) nothing is known.
+    /// That of a payload as `catch_unwind` and `JoinHandle::join` return it: the text that was
+    /// given to `panic!`. Of a payload that is no text (see `panic_any`) nothing is known.
     ///
     /// ```
     /// let payload = std::panic::catch_unwind(|| { let n = 7; panic!("no {n}") }).unwrap_err();
@@ -38,7 +39,7 @@ impl PanicMessage {
         }
     }
 
-    /// The text, if it is known.
+    /// Returns the text, if it is known.
     #[must_use]
     pub fn as_str(&self) -> Option<&str> {
         self.0.as_deref()

@@ -14,14 +14,16 @@ use crate::{
     },
 };
 
-/// Why a request made through [`Client::request`](crate::Client::request) has no reply. What was not executed comes back.
+/// Why a request made through [`Client::request`](crate::Client::request) has no reply. What was
+/// not executed comes back.
 ///
-/// The message is in the way where an error is passed on: `anyhow` and `eyre` want one that is `Send`, `Sync` and `'static`.
-/// [`without_message`](Self::without_message) leaves one that is, whatever the message, and [`split`](Self::split) keeps the message beside it.
+/// The message is in the way where an error is passed on: `anyhow` and `eyre` want one that is
+/// `Send`, `Sync` and `'static`. [`without_message`](Self::without_message) leaves one that is,
+/// whatever the message, and [`split`](Self::split) keeps the message beside it.
 ///
-/// The enum is exhaustive on purpose: these are all the outcomes that a channel has, and a `match` without a
-/// wildcard proves that each of them is handled. New reasons of an outcome are variants of [`NoReply`], which
-/// is not exhaustive.
+/// The enum is exhaustive on purpose: these are all the outcomes that a channel has, and a `match`
+/// without a wildcard proves that each of them is handled. New reasons of an outcome are variants
+/// of [`NoReply`], which is not exhaustive.
 #[derive(Clone, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
@@ -36,19 +38,22 @@ pub enum RequestError<S, E> {
     TimeoutQueued(S),
     /// The deadline passed while a handler held the request. The handler can see that nobody waits.
     TimeoutTaken,
-    /// The caller would have waited for itself, by the cycle of servers that is told. The request was not taken and will never be
-    /// executed. Only in loops that [watch](crate::hooks), blocking or awaited.
+    /// The caller would have waited for itself, by the cycle of servers that is told. The request
+    /// was not taken and will never be executed. Only in loops that [watch](crate::hooks), blocking
+    /// or awaited.
     WouldDeadlock(S, Cycle),
     /// The same, while a handler held the request. The handler can see that nobody waits.
     WouldDeadlockTaken(Cycle),
     /// The queue was full, and the request was not to wait for room.
     Full(S),
-    /// The deadline of an awaited request needs the process's timer thread, and the system refused to start it.
+    /// The deadline of an awaited request needs the process's timer thread, and the system refused
+    /// to start it.
     NoTimer(S, OsError),
 }
 
 impl<S, E> RequestError<S, E> {
-    /// Whether the request was executed. `No` comes with the message: it is safe to make the request again.
+    /// Returns whether the request was executed. `No` comes with the message: it is safe to make
+    /// the request again.
     #[must_use]
     pub fn executed(&self) -> Executed {
         match self {
@@ -64,13 +69,13 @@ impl<S, E> RequestError<S, E> {
         }
     }
 
-    /// Whether the deadline passed, wherever the request was.
+    /// Returns whether the deadline passed, wherever the request was.
     #[must_use]
     pub fn is_timeout(&self) -> bool {
         matches!(self, Self::TimeoutQueued(_) | Self::TimeoutTaken)
     }
 
-    /// The servers that would have waited for each other, if that is why.
+    /// Returns the servers that would have waited for each other, if that is why.
     #[must_use]
     pub fn cycle(&self) -> Option<&Cycle> {
         match self {
@@ -79,7 +84,7 @@ impl<S, E> RequestError<S, E> {
         }
     }
 
-    /// The message, if it was not handed to a handler.
+    /// Returns the message, if it was not handed to a handler.
     pub fn into_message(self) -> Option<S> {
         match self {
             Self::ServerDisappeared(message)
@@ -93,7 +98,8 @@ impl<S, E> RequestError<S, E> {
         }
     }
 
-    /// The same without the message, which is dropped: `Send`, `Sync`, `'static`, `Clone` and `PartialEq` if `E` is.
+    /// The same without the message, which is dropped: `Send`, `Sync`, `'static`, `Clone` and
+    /// `PartialEq` if `E` is.
     ///
     /// ```
     /// # use std::{cell::RefCell, rc::Rc};
@@ -113,7 +119,7 @@ impl<S, E> RequestError<S, E> {
         self.map_message(drop)
     }
 
-    /// The message, if it was not handed to a handler, and the error without it.
+    /// Returns the message, if it was not handed to a handler, and the error without it.
     ///
     /// ```
     /// use ump::RequestError;
@@ -132,7 +138,8 @@ impl<S, E> RequestError<S, E> {
         (message, error)
     }
 
-    /// The same with another message, if it comes back. For layers over the channel, whose messages are parts of its messages.
+    /// The same with another message, if it comes back. For layers over the channel, whose messages
+    /// are parts of its messages.
     pub fn map_message<T>(self, f: impl FnOnce(S) -> T) -> RequestError<T, E> {
         match self {
             Self::App(error) => RequestError::App(error),
@@ -162,7 +169,7 @@ impl<S, E> RequestError<S, E> {
         }
     }
 
-    /// The application's own error, if it is one.
+    /// Returns the application's own error, if it is one.
     pub fn into_apperr(self) -> Option<E> {
         match self {
             Self::App(error) => Some(error),

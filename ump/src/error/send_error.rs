@@ -10,9 +10,11 @@ use crate::{
     error::{Executed, FULL, NO_TIMER, SERVER_DISAPPEARED, TIMEOUT_QUEUED, WOULD_DEADLOCK},
 };
 
-/// Why a post or a submitted request was not accepted. It was not executed, and the message comes back.
+/// Why a post or a submitted request was not accepted. It was not executed, and the message comes
+/// back.
 ///
-/// To pass it on by `?` where the message is in the way, see [`without_message`](Self::without_message).
+/// To pass it on by `?` where the message is in the way, see
+/// [`without_message`](Self::without_message).
 #[derive(Clone, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
@@ -25,12 +27,13 @@ pub enum SendError<S> {
     WouldDeadlock(S, Cycle),
     /// The queue was full, and the message was not to wait for room.
     Full(S),
-    /// The deadline of an awaited message needs the process's timer thread, and the system refused to start it.
+    /// The deadline of an awaited message needs the process's timer thread, and the system refused
+    /// to start it.
     NoTimer(S, OsError),
 }
 
 impl<S> SendError<S> {
-    /// The message.
+    /// Returns the message.
     pub fn into_message(self) -> S {
         match self {
             Self::ServerDisappeared(message)
@@ -41,13 +44,14 @@ impl<S> SendError<S> {
         }
     }
 
-    /// The same without the message, which is dropped: `Send`, `Sync`, `'static`, `Clone` and `PartialEq`.
+    /// The same without the message, which is dropped: `Send`, `Sync`, `'static`, `Clone` and
+    /// `PartialEq`.
     #[must_use]
     pub fn without_message(self) -> SendError<()> {
         self.map_message(drop)
     }
 
-    /// The message, and the error without it.
+    /// Returns the message, and the error without it.
     ///
     /// ```
     /// use ump::SendError;
@@ -69,7 +73,8 @@ impl<S> SendError<S> {
         }
     }
 
-    /// The same with another message. For layers over the channel, whose messages are parts of its messages.
+    /// The same with another message. For layers over the channel, whose messages are parts of its
+    /// messages.
     pub fn map_message<T>(self, f: impl FnOnce(S) -> T) -> SendError<T> {
         match self {
             Self::ServerDisappeared(message) => SendError::ServerDisappeared(f(message)),

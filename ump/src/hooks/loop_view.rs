@@ -28,10 +28,13 @@ impl<'a, S, R, E> LoopView<'a, S, R, E> {
         Self(server)
     }
 
-    /// Blocks until there is a request, the deadline passes (then there is none), or the server has been interrupted more often than `known`.
+    /// Blocks until there is a request, the deadline passes (then there is none), or the server has
+    /// been interrupted more often than `known`.
     ///
-    /// It is [`Server::wait_until`] for workers that share a server: each passes the number of [interruptions](Self::interruptions) that it knew of before it
-    /// looked at what they announce. No interruption is missed and none is used up, so each worker reacts to each, or to several at once.
+    /// It is [`Server::wait_until`] for workers that share a server: each passes the number of
+    /// [interruptions](Self::interruptions) that it knew of before it looked at what they announce.
+    /// No interruption is missed and none is used up, so each worker reacts to each, or to several
+    /// at once.
     ///
     /// ```
     /// # use std::{sync::atomic::{AtomicBool, Ordering}, thread};
@@ -69,28 +72,33 @@ impl<'a, S, R, E> LoopView<'a, S, R, E> {
         self.0.wait_since(known, deadline)
     }
 
-    /// Returns how often the server has been [interrupted](Server::interrupt). All that happened before an interruption that is counted is visible afterwards.
+    /// Returns how often the server has been [interrupted](Server::interrupt). All that happened
+    /// before an interruption that is counted is visible afterwards.
     #[inline]
     #[must_use]
     pub fn interruptions(&self) -> usize {
         self.0.interruptions()
     }
 
-    /// Returns whether a request of this channel is in the queue: accepted, and neither taken, nor withdrawn, nor turned down.
+    /// Returns whether a request of this channel is in the queue: accepted, and neither taken, nor
+    /// withdrawn, nor turned down.
     ///
-    /// It searches the whole queue. The answer holds at some moment of the call. A request whose caller waits for the reply, and that is not found, does not come
-    /// back into the queue.
+    /// It searches the whole queue. The answer holds at some moment of the call. A request whose
+    /// caller waits for the reply, and that is not found, does not come back into the queue.
     #[must_use]
     pub fn is_queued(&self, request: RequestId) -> bool {
         self.0.is_queued(request)
     }
 
-    /// Returns the queued requests that may make room without this server, if the lane of a request that [waits for room](super::Goal::Room) is full.
+    /// Returns the queued requests that may make room without this server, if the lane of a request
+    /// that [waits for room](super::Goal::Room) is full.
     ///
-    /// These are the requests with a deadline, and those whose callers can drop them. Posts, and callers that block without a deadline, stay until they
-    /// are taken. It searches the whole queue.
+    /// These are the requests with a deadline, and those whose callers can drop them. Posts, and
+    /// callers that block without a deadline, stay until they are taken. It searches the whole
+    /// queue.
     ///
-    /// `None`: there is room, or the server is closed, so that the request waits no more; or there are more than 64 such requests.
+    /// `None`: there is room, or the server is closed, so that the request waits no more; or there
+    /// are more than 64 such requests.
     #[must_use]
     pub fn without_room(&self, wait: &Wait) -> Option<Vec<RequestId>> {
         self.0.without_room(wait)

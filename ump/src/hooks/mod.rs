@@ -1,16 +1,21 @@
-//! For writers of server loops: which caller is about to wait for what, so that a caller that would wait for itself gets an error instead.
+//! For writers of server loops: which caller is about to wait for what, so that a caller that would
+//! wait for itself gets an error instead.
 //!
-//! A handler that makes a blocking request to its own server waits for ever: it is the one who would have to answer. So do two whose servers
-//! ask each other. Only the loops know who answers what, so the graph of who waits for whom is theirs. This is what they hang it on:
+//! A handler that makes a blocking request to its own server waits for ever: it is the one who
+//! would have to answer. So do two whose servers ask each other. Only the loops know who answers
+//! what, so the graph of who waits for whom is theirs. This is what they hang it on:
 //!
-//! - A loop [sets](watch) a [`Watcher`] on its thread. Whoever blocks there has it asked, right before it falls asleep: whether to.
-//! - [`Wait`] says what for, its [`Goal`]: the reply to a request, room in a queue, or the end of a loop. It names the request by its
-//!   [`RequestId`] and the channel by its [`ChannelId`].
+//! - A loop [sets](watch) a [`Watcher`] on its thread. Whoever blocks there has it asked, right
+//!   before it falls asleep: whether to.
+//! - [`Wait`] says what for, its [`Goal`]: the reply to a request, room in a queue, or the end of a
+//!   loop. It names the request by its [`RequestId`] and the channel by its [`ChannelId`].
 //!   [`ReplyContext::id`](crate::ReplyContext::id) is the same request in the hands of its handler,
-//!   [`LoopView::is_queued`] tells whether it is still in the queue, and `Server::id` and `Client::id` name the channel.
+//!   [`LoopView::is_queued`] tells whether it is still in the queue, and `Server::id` and
+//!   `Client::id` name the channel.
 //! - A watcher that finds a [`Cycle`] says so, and the request ends in
-//!   [`WouldDeadlock`](crate::RequestError::WouldDeadlock), or in [`WouldDeadlockTaken`](crate::RequestError::WouldDeadlockTaken) if a handler
-//!   has it already (the watcher being certain that this handler will not answer either, as it waits for us).
+//!   [`WouldDeadlock`](crate::RequestError::WouldDeadlock), or in
+//!   [`WouldDeadlockTaken`](crate::RequestError::WouldDeadlockTaken) if a handler has it already
+//!   (the watcher being certain that this handler will not answer either, as it waits for us).
 //!
 //! ```
 //! use std::{sync::Arc, thread};
@@ -41,20 +46,23 @@
 //!
 //! # What is watched
 //!
-//! [`Client::req`](crate::Client::req), [`Request::wait`](crate::Request::wait), the waits of [`WaitReply`](crate::WaitReply) and
-//! [`Gather`](crate::Gather), and all that block until there is room in a bounded queue.
+//! [`Client::req`](crate::Client::req), [`Request::wait`](crate::Request::wait), the waits of
+//! [`WaitReply`](crate::WaitReply) and [`Gather`](crate::Gather), and all that block until there is
+//! room in a bounded queue.
 //!
 //! # Room in a queue
 //!
-//! A request that waits for room needs a worker that takes something out of the queue, unless a queued request leaves otherwise: at its deadline,
-//! or because its caller drops it. [`LoopView::without_room`] tells which queued requests can. If there are none, then only the workers of that
-//! server make room.
+//! A request that waits for room needs a worker that takes something out of the queue, unless a
+//! queued request leaves otherwise: at its deadline, or because its caller drops it.
+//! [`LoopView::without_room`] tells which queued requests can. If there are none, then only the
+//! workers of that server make room.
 //!
 //! # The end of a loop
 //!
-//! A loop's end is not known to its channel: it comes after the last request. So a loop's own `join` reports it with [`announce`] where it
-//! blocks, and with [`announce_poll`] where it is awaited, as a wait [`for_end`](Wait::for_end). Whatever it really waits with is
-//! [not reported](unwatched) a second time.
+//! A loop's end is not known to its channel: it comes after the last request. So a loop's own
+//! `join` reports it with [`announce`] where it blocks, and with [`announce_poll`] where it is
+//! awaited, as a wait [`for_end`](Wait::for_end). Whatever it really waits with is [not
+//! reported](unwatched) a second time.
 //!
 //! ```
 //! use ump::{WaitReply, Clock, RequestError, hooks::{self, ChannelId, Cycle, Wait}};
@@ -78,21 +86,27 @@
 //!
 //! # Futures that a thread drives
 //!
-//! [`Clock::block_on`](crate::Clock::block_on) asks its thread's watcher [to follow it](Watcher::drives): the future is polled with the waker, and
-//! under the watcher, that come back, and that watcher is asked [before the thread parks](Watcher::parks). Other executors do not ask.
+//! [`Clock::block_on`](crate::Clock::block_on) asks its thread's watcher [to follow
+//! it](Watcher::drives): the future is polled with the waker, and under the watcher, that come
+//! back, and that watcher is asked [before the thread parks](Watcher::parks). Other executors do
+//! not ask.
 //!
 //! # Tasks
 //!
-//! Nor a wait that its call bounds, so that the request goes on after it: [`WaitReply::wait_timeout`](crate::WaitReply::wait_timeout) and
-//! [`wait_deadline`](crate::WaitReply::wait_deadline), up to an instant before the request's own deadline. It ends by itself, and the request may be
-//! answered later, by the very handler that waited. So a handler that waits so for its own server again and again is not told.
+//! Nor a wait that its call bounds, so that the request goes on after it:
+//! [`WaitReply::wait_timeout`](crate::WaitReply::wait_timeout) and
+//! [`wait_deadline`](crate::WaitReply::wait_deadline), up to an instant before the request's own
+//! deadline. It ends by itself, and the request may be answered later, by the very handler that
+//! waited. So a handler that waits so for its own server again and again is not told.
 //!
-//! Tasks that await are [reported](Watcher::polled) with the waker that they were polled with. They may await something else as well, which only
-//! the one who polls them can find out: by the wakers that are left when the poll is over. So a watcher may exchange the waker, and tell the
-//! cycle when the task is polled again.
+//! Tasks that await are [reported](Watcher::polled) with the waker that they were polled with. They
+//! may await something else as well, which only the one who polls them can find out: by the wakers
+//! that are left when the poll is over. So a watcher may exchange the waker, and tell the cycle
+//! when the task is polled again.
 //!
-//! Who finds the outcome while it looks awake asks nobody, so a request costs what it did. Threads without a watcher read one thread-local
-//! value before they fall asleep, and before a task leaves word.
+//! Who finds the outcome while it looks awake asks nobody, so a request costs what it did. Threads
+//! without a watcher read one thread-local value before they fall asleep, and before a task leaves
+//! word.
 
 #![forbid(unsafe_code)]
 
@@ -135,7 +149,8 @@ pub fn watch(watcher: Arc<dyn Watcher>) -> Guard {
     }
 }
 
-/// Has no watcher on this thread until the guard is dropped; then the one before is set again. For a wait that was [announced](announce) already.
+/// Has no watcher on this thread until the guard is dropped; then the one before is set again. For
+/// a wait that was [announced](announce) already.
 #[must_use = "dropped, the thread is watched again"]
 pub fn unwatched() -> Guard {
     Guard {
@@ -144,14 +159,14 @@ pub fn unwatched() -> Guard {
     }
 }
 
-/// The watcher of this thread.
+/// Returns the watcher of this thread.
 #[must_use]
 pub fn current() -> Option<Arc<dyn Watcher>> {
     watcher()
 }
 
-/// Reports a wait that is not one of this crate to the watcher of this thread, if there is one, right before the caller sleeps. What comes back is to
-/// be dropped when it sleeps no more.
+/// Reports a wait that is not one of this crate to the watcher of this thread, if there is one,
+/// right before the caller sleeps. What comes back is to be dropped when it sleeps no more.
 ///
 /// # Errors
 /// The cycle in which the caller would wait for itself.
@@ -159,8 +174,8 @@ pub fn announce(wait: &Wait) -> Result<Announced, Cycle> {
     before(|| *wait).map(Announced)
 }
 
-/// The same for a task that is about to leave word with this waker. Word is left with the one that comes back instead, if there is one: see
-/// [`Watcher::polled`].
+/// The same for a task that is about to leave word with this waker. Word is left with the one that
+/// comes back instead, if there is one: see [`Watcher::polled`].
 ///
 /// # Errors
 /// The cycle in which the task would wait for itself.
@@ -207,7 +222,8 @@ impl fmt::Debug for Guard {
     }
 }
 
-/// Asks the watcher of this thread, if there is one, whether to sleep. What it returns is to be dropped when one sleeps no more.
+/// Asks the watcher of this thread, if there is one, whether to sleep. What it returns is to be
+/// dropped when one sleeps no more.
 ///
 /// # Errors
 /// It is better not to.
@@ -235,7 +251,8 @@ pub(crate) fn before_any(
     Ok(Some(WatchedMany { watcher, waits }))
 }
 
-/// Reports to the watcher of this thread, if there is one. Returns the waker to leave word with, if it is another one.
+/// Reports to the watcher of this thread, if there is one. Returns the waker to leave word with, if
+/// it is another one.
 ///
 /// # Errors
 /// It is better not to wait.
@@ -247,7 +264,8 @@ pub(crate) fn polled(waker: &Waker, wait: impl FnOnce() -> Wait) -> Result<Optio
     }
 }
 
-/// Reports to the watcher of this thread, if there is one, that a task sleeps by a clock that is moved by hand.
+/// Reports to the watcher of this thread, if there is one, that a task sleeps by a clock that is
+/// moved by hand.
 pub(crate) fn sleeps(clock: impl FnOnce() -> Clock) -> Option<Arc<()>> {
     watcher().and_then(|watcher| watcher.sleeps(&clock()))
 }
@@ -269,7 +287,8 @@ pub(crate) struct Following {
     _watched: Guard,
 }
 
-/// Asks the watcher of this thread, if there is one, to follow a future that the thread is about to drive.
+/// Asks the watcher of this thread, if there is one, to follow a future that the thread is about to
+/// drive.
 pub(crate) fn follow(unpark: &Waker) -> Option<Following> {
     let driven = watcher()?.drives(unpark)?;
     let watched = watch(Arc::clone(&driven.watcher));
@@ -284,7 +303,7 @@ impl Following {
         &self.driven.waker
     }
 
-    /// Whether to poll again at once, rather than to park.
+    /// Returns whether to poll again at once, rather than to park.
     pub(crate) fn parks(&self, deadline: Option<Instant>, clock: &Clock) -> bool {
         self.driven.watcher.parks(deadline, clock)
     }

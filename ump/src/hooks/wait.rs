@@ -34,8 +34,8 @@ pub struct Wait {
 const EITHER_CLOCK: usize = usize::MAX;
 
 impl Wait {
-    /// A wait for the end of what serves `channel`. `reply` names it, as no other wait has that name meanwhile: it is the request that is answered at
-    /// the end.
+    /// A wait for the end of what serves `channel`. `reply` names it, as no other wait has that
+    /// name meanwhile: it is the request that is answered at the end.
     #[must_use]
     pub fn for_end(channel: ChannelId, reply: RequestId) -> Self {
         Self {
@@ -72,44 +72,47 @@ impl Wait {
         self
     }
 
-    /// What it waits for.
+    /// Returns what it waits for.
     #[must_use]
     pub fn goal(&self) -> Goal {
         self.goal
     }
 
-    /// The request; of a wait for an end, the one that is answered at the end.
+    /// Returns the request; of a wait for an end, the one that is answered at the end.
     #[must_use]
     pub fn request(&self) -> RequestId {
         self.request
     }
 
-    /// The channel on which it was made; of a wait for an end, the one that is served until then.
+    /// Returns the channel on which it was made; of a wait for an end, the one that is served until
+    /// then.
     #[must_use]
     pub fn channel(&self) -> ChannelId {
         self.channel
     }
 
-    /// When the wait ends by itself, by the clock of the channel; none if it does not.
+    /// Returns when the wait ends by itself, by the clock of the channel; none if it does not.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         self.deadline
     }
 
-    /// Whether the deadlines of both are told by the same clock, so that they can be compared.
+    /// Returns whether the deadlines of both are told by the same clock, so that they can be
+    /// compared.
     #[must_use]
     pub fn shares_clock(&self, other: &Self) -> bool {
         self.clock == other.clock && self.clock != EITHER_CLOCK
     }
 
-    /// Whether it waits for room in the queue, so that the request is not there yet.
+    /// Returns whether it waits for room in the queue, so that the request is not there yet.
     #[must_use]
     pub fn is_for_room(&self) -> bool {
         self.goal == Goal::Room
     }
 
-    /// Whether no word has been left for this yet: that of a task that is [polled](crate::hooks::Watcher::polled) again has. A [`RequestId`] that was known before
-    /// is that of another request then.
+    /// Returns whether no word has been left for this yet: that of a task that is
+    /// [polled](crate::hooks::Watcher::polled) again has. A [`RequestId`] that was known before is
+    /// that of another request then.
     #[must_use]
     pub fn is_first(&self) -> bool {
         self.is_first
@@ -127,6 +130,7 @@ impl From<RequestId> for usize {
     }
 }
 
-/// A channel: the same at all its ends, as long as there is any of them or a request under way. Another one may have it after that.
+/// A channel: the same at all its ends, as long as there is any of them or a request under way.
+/// Another one may have it after that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ChannelId(pub(crate) usize);

@@ -6,7 +6,8 @@ use crate::{error::cycle::Cycle, hooks::wait::Wait, sync::WakerArc as Arc, time:
 
 /// Asked on a thread that it was [set](super::watch) for.
 ///
-/// It is called outside of all locks of this crate. It must not block for a request itself: it would be asked about that.
+/// It is called outside of all locks of this crate. It must not block for a request itself: it
+/// would be asked about that.
 pub trait Watcher: Send + Sync {
     /// A caller is about to sleep. Called once for a wait, however often that is woken for nothing.
     ///
@@ -14,38 +15,43 @@ pub trait Watcher: Send + Sync {
     /// The cycle in which the caller would wait for itself: its wait ends, and its request with it.
     fn before(&self, wait: &Wait) -> Result<(), Cycle>;
 
-    /// The caller sleeps no more: the outcome is there, the deadline has passed, or its thread unwinds. Called once for each
-    /// [`before`](Self::before) that let it sleep.
+    /// The caller sleeps no more: the outcome is there, the deadline has passed, or its thread
+    /// unwinds. Called once for each [`before`](Self::before) that let it sleep.
     fn after(&self, _wait: &Wait) {}
 
-    /// A task is about to leave word with this waker, to be woken when the outcome is there. Called whenever it is polled for that: first before the
-    /// request is sent (for the reply), and then again if that waits for room (for that).
+    /// A task is about to leave word with this waker, to be woken when the outcome is there. Called
+    /// whenever it is polled for that: first before the request is sent (for the reply), and then
+    /// again if that waits for room (for that).
     ///
-    /// Word is left with the returned waker instead, if there is one: it has to wake the same task. The request keeps one clone of it, or two if
-    /// it has a deadline; they are gone, woken or dropped, by the time when the request has an outcome, is cancelled, or has left word with
-    /// another waker. So one who gives each request a waker of its own can tell by the clones which of them the task waits for. A request that waits
-    /// for room has left word for the reply already, which cannot come before there is room: give the two waits wakers of their own. That for room is
-    /// gone when the request is let in or given up.
+    /// Word is left with the returned waker instead, if there is one: it has to wake the same task.
+    /// The request keeps one clone of it, or two if it has a deadline; they are gone, woken or
+    /// dropped, by the time when the request has an outcome, is cancelled, or has left word with
+    /// another waker. So one who gives each request a waker of its own can tell by the clones which
+    /// of them the task waits for. A request that waits for room has left word for the reply
+    /// already, which cannot come before there is room: give the two waits wakers of their own.
+    /// That for room is gone when the request is let in or given up.
     ///
     /// It is not told when the task stops waiting.
     ///
     /// # Errors
-    /// The cycle in which the task would wait for itself: its wait ends, and its request with it. It is the watcher that has to be certain that
-    /// the task waits for nothing else, by what it has learned from the polls before. A request that has not been sent is sent first, and asked
+    /// The cycle in which the task would wait for itself: its wait ends, and its request with it.
+    /// It is the watcher that has to be certain that the task waits for nothing else, by what it
+    /// has learned from the polls before. A request that has not been sent is sent first, and asked
     /// about again.
     fn polled(&self, _wait: &Wait, _waker: &Waker) -> Result<Option<Waker>, Cycle> {
         Ok(None)
     }
 
-    /// A task is about to sleep until an instant of this clock, which is moved by hand: because of a [`Sleep`](crate::Sleep) or of the deadline of
-    /// something else. The clock keeps the returned value until the task does not sleep for that any more. So the clones say how many
-    /// sleeps there are.
+    /// A task is about to sleep until an instant of this clock, which is moved by hand: because of
+    /// a [`Sleep`](crate::Sleep) or of the deadline of something else. The clock keeps the returned
+    /// value until the task does not sleep for that any more. So the clones say how many sleeps
+    /// there are.
     fn sleeps(&self, _clock: &Clock) -> Option<Arc<()>> {
         None
     }
 
-    /// A caller is about to sleep until any of these is over, at most [`MANY`] of them: the [`before`](Self::before) of a
-    /// [`Gather`](crate::Gather).
+    /// A caller is about to sleep until any of these is over, at most [`MANY`] of them: the
+    /// [`before`](Self::before) of a [`Gather`](crate::Gather).
     ///
     /// # Errors
     /// The cycle in which the caller would wait for itself: one of its requests ends.
@@ -63,7 +69,8 @@ pub trait Watcher: Send + Sync {
         }
     }
 
-    /// The [`polled`](Self::polled) of a [`Gather`](crate::Gather), which leaves word with one waker for all its requests, at most [`MANY`].
+    /// The [`polled`](Self::polled) of a [`Gather`](crate::Gather), which leaves word with one
+    /// waker for all its requests, at most [`MANY`].
     ///
     /// # Errors
     /// The cycle in which the task would wait for itself: one of its requests ends.
@@ -74,15 +81,17 @@ pub trait Watcher: Send + Sync {
         }
     }
 
-    /// [`Clock::block_on`](crate::Clock::block_on) is about to drive a future on this thread, which `unpark` wakes. It polls the future with the
-    /// waker that is returned, which has to unpark the thread as well, and sets the returned watcher meanwhile. None: it does as it would have
+    /// [`Clock::block_on`](crate::Clock::block_on) is about to drive a future on this thread, which
+    /// `unpark` wakes. It polls the future with the waker that is returned, which has to unpark the
+    /// thread as well, and sets the returned watcher meanwhile. None: it does as it would have
     /// done.
     fn drives(&self, _unpark: &Waker) -> Option<Driven> {
         None
     }
 
-    /// The future that the thread drives has returned `Pending`, and the thread is about to park, until `deadline` by this clock if there is
-    /// one. Returns whether to poll the future at once instead. Asked of the watcher that [`drives`](Self::drives) has returned.
+    /// The future that the thread drives has returned `Pending`, and the thread is about to park,
+    /// until `deadline` by this clock if there is one. Returns whether to poll the future at once
+    /// instead. Asked of the watcher that [`drives`](Self::drives) has returned.
     fn parks(&self, _deadline: Option<Instant>, _clock: &Clock) -> bool {
         false
     }
