@@ -14,7 +14,7 @@ use crate::system::{
 };
 use crate::{FailureEvent, TestClock, thread, watchdog::Stall, worker::failure_event::OnFailure};
 
-/// Says what a system consists of, and starts it. From [`System::builder`].
+/// Says what a system consists of, and starts it. From [`System::builder`](crate::system::System::builder).
 #[must_use = "it makes a system when it is started"]
 pub struct Builder {
     pub(in crate::system) definitions: Vec<Definition>,
@@ -49,7 +49,7 @@ impl Builder {
     ///
     /// The factory makes the handler of each instance and worker, on its thread, and makes it anew
     /// after a failure. What it refuses with before the first one is made is why the system
-    /// [did not come up](StartError).
+    /// [did not come up](crate::system::StartError).
     pub fn thread<H, Shape>(
         self,
         name: impl Into<String>,
