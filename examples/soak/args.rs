@@ -15,7 +15,7 @@ Ctrl-C ends it early. It exits with code 0 if no check failed.";
 #[derive(Clone, Copy, Debug, Parser)]
 #[command(name = "soak", after_help = AFTER_HELP)]
 pub(crate) struct Args {
-    /// Action long it runs, such as 90s, 10m or 8h
+    /// How long it runs, such as 90s, 10m or 8h
     #[arg(value_name = "TIME", default_value = "10s", value_parser = cli::duration(DURATIONS))]
     pub(crate) time: Duration,
     /// Seed of the random decisions [default: random]; what the scheduler does is not repeated
