@@ -1,4 +1,4 @@
-//! Action much memory the process has: as the system counts it, and as its own allocator does.
+//! The memory of the process, as the system and as its own allocator count it.
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},
