@@ -8,10 +8,11 @@ use proc_macro::TokenStream;
 
 /// Accepts an implementation of `ump_server::task::Handler` in the form of `ump-server` 0.4.
 ///
-/// In 0.4 the trait was made with the crate `async-trait`. Here its methods are native `async fn`s, nothing is boxed, and a
-/// handler needs no attribute. For handlers that have it, this one
+/// In 0.4 the trait was made with the crate `async-trait`. Here its methods are native `async fn`s,
+/// nothing is boxed, and a handler needs no attribute. For handlers that have it, this one
 ///
-/// - writes the lifetime of `ReplyContext<R, E>` in the parameters of methods, which an `async fn` must not leave out;
+/// - writes the lifetime of `ReplyContext<R, E>` in the parameters of methods, which an `async fn`
+///   must not leave out;
 /// - makes `init` and `term`, which were not async in 0.4, `async fn`s;
 /// - leaves everything else as it is.
 ///
@@ -33,8 +34,8 @@ use proc_macro::TokenStream;
 /// ```
 ///
 /// # Errors
-/// It takes no arguments, and applies to `impl` blocks of `Handler` and `AsyncHandler` only: elsewhere it does not compile. For
-/// other traits use the crate `async-trait`.
+/// It takes no arguments, and applies to `impl` blocks of `Handler` and `AsyncHandler` only:
+/// elsewhere it does not compile. For other traits use the crate `async-trait`.
 ///
 /// ```compile_fail
 /// #[ump_server::async_trait]

@@ -280,8 +280,8 @@ mod scenes {
         client.req(()).unwrap()
     }
 
-    /// Forks while other threads of the parent arm timers, look for cycles and start handlers, and so
-    /// hold locks.
+    /// Forks while other threads of the parent arm timers, look for cycles and start handlers, and
+    /// so hold locks.
     ///
     /// None of them starts a thread or ends: that takes a lock of the standard library (its list of
     /// stacks with guard pages), and a child that inherits it hangs when it starts a thread itself.
@@ -307,7 +307,8 @@ mod scenes {
             });
             spawn(&|| on_one_thread(circle_of_a_task()));
             spawn(&|| on_one_thread(stall_of_a_task()));
-            // They are running by now, and so are the threads that they need: the timer and the monitor.
+            // They are running by now, and so are the threads that they need: the timer and the
+            // monitor.
             awaited_deadline();
             busy.iter().take(3).for_each(drop);
             let mut ended = Ended::Well;

@@ -14,7 +14,8 @@ use crate::system::{
 };
 use crate::{FailureEvent, TestClock, thread, watchdog::Stall, worker::failure_event::OnFailure};
 
-/// Says what a system consists of, and starts it. From [`System::builder`](crate::system::System::builder).
+/// Says what a system consists of, and starts it. From
+/// [`System::builder`](crate::system::System::builder).
 #[must_use = "it makes a system when it is started"]
 pub struct Builder {
     pub(in crate::system) definitions: Vec<Definition>,

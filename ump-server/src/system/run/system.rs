@@ -158,12 +158,12 @@ impl System {
     ///
     /// With [`Stop::Drain`] each serves what it has in its queue, while it can ask those that it
     /// needs. What has not ended by the deadline is refused: the queue is turned down, the handler
-    /// finishes what it has in hand. It has a short [grace](crate::system::Builder::grace) for that. What is on
-    /// tasks and has not ended even then is [aborted](Stop::Abort): the call in hand is dropped
-    /// where it waits and its caller told, then `term` has the grace once more, after which it is
-    /// dropped, too. A thread cannot be stopped from outside, nor can a handler on a task that
-    /// blocks: it goes on until its handler returns. The report says of each instance which of
-    /// these it was.
+    /// finishes what it has in hand. It has a short [grace](crate::system::Builder::grace) for
+    /// that. What is on tasks and has not ended even then is [aborted](Stop::Abort): the call in
+    /// hand is dropped where it waits and its caller told, then `term` has the grace once more,
+    /// after which it is dropped, too. A thread cannot be stopped from outside, nor can a handler
+    /// on a task that blocks: it goes on until its handler returns. The report says of each
+    /// instance which of these it was.
     ///
     /// # Cancel safety
     /// Dropped before it is ready, those that have been told to end do so; the others are let go as
