@@ -1,5 +1,5 @@
-//! Systems of components: named servers with attributes, that are started, found, watched and
-//! stopped together.
+//! Systems of components: named servers with attributes, which are started, looked up, supervised
+//! and stopped together.
 //!
 //! ```
 //! use std::{collections::HashMap, time::Duration};
@@ -12,14 +12,14 @@
 //! type Key = &'static str;
 //!
 //! let system = System::builder()
-//!     // Answers with what it knows. Each instance has a channel and a state of its own.
+//!     // Replies from a map. Each instance has a channel and a state of its own.
 //!     .thread("store", Attributes::new().instances(2), |_: &ComponentContext<Key, usize, ()>| {
 //!         let mut lengths = HashMap::new();
 //!         Ok(thread::answer(move |key: Key| {
 //!             Ok(*lengths.entry(key).or_insert_with(|| key.len()))
 //!         }))
 //!     })
-//!     // Asks the store, which is up before it and stays so until it has ended.
+//!     // Makes requests to the store, which starts before it and stops after it.
 //!     .thread("front", Attributes::new().needs("store").capacity(64), |setup: &ComponentContext<Key, String, ()>| {
 //!         let store = setup.balancer::<Key, usize, ()>("store")?;
 //!         Ok(thread::answer(move |key: Key| {
@@ -27,7 +27,7 @@
 //!             Ok(format!("{key} has {length} letters"))
 //!         }))
 //!     })
-//!     .start(Duration::from_secs(5)) // all have to be up by then
+//!     .start(Duration::from_secs(5)) // the time for all components to start
 //!     .wait()?; // or .await
 //!
 //! let front = system.client::<Key, String, ()>("front")?;
@@ -39,30 +39,31 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! # In the order in which one needs it
+//! # Overview
 //!
-//! - A [`Builder`] takes components: a name, [`Attributes`], and a factory that makes the handler
-//!   with a [`ComponentContext`]. They run on [threads](Builder::thread), on threads that take
-//!   [batches](Builder::batches), or on [tasks](Builder::task); with
-//!   [`workers`](Attributes::workers) each instance is a pool.
-//! - It is started, within a deadline: each component after those it [needs](Attributes::needs),
-//!   when the `init` of these is done. Blocking with [`wait`](Operation::wait), or awaited. If one
-//!   does not come up, the others are stopped again, and the [error](StartError) says which and
-//!   why.
-//! - Clients are found by name, with their types: [`System::client`], or from elsewhere by a
-//!   [`Directory`]. A [`Balancer`] chooses among the instances: one after the other, by key, or the
-//!   one with the least to do.
-//! - A [`Group`] says what else is made anew when a handler fails, and when to give up.
-//!   [`System::failed`] tells who cares.
-//! - [`System::status`] says how each component is, as plain data.
-//! - With the feature `config`, attributes come from a file: `Config`.
-//! - [`System::stop`] ends them, dependents first, within a deadline, and [reports](Report) what
-//!   would not end.
+//! - A [`Builder`] takes the components. Each component has a name, [`Attributes`], and a factory
+//!   that creates the handler from a [`ComponentContext`]. Components run on
+//!   [threads](Builder::thread), on threads that take [batches](Builder::batches), or on
+//!   [tasks](Builder::task). With [`workers`](Attributes::workers), each instance is a pool.
+//! - [`Builder::start`] starts the system within a deadline: each component after the components
+//!   that it [needs](Attributes::needs), once the `init` of these has finished. The caller blocks
+//!   with [`wait`](Operation::wait), or awaits the operation. If a component does not start, the
+//!   components that have started are stopped again, and the [error](StartError) names the
+//!   component and the reason.
+//! - Clients are looked up by name, with their types: by [`System::client`], or from elsewhere by a
+//!   [`Directory`]. A [`Balancer`] chooses among the instances: in turn, by key, or the least
+//!   loaded one.
+//! - A [`Group`] sets which other handlers are rebuilt when a handler fails, and when the group
+//!   gives up. [`System::failed`] resolves when a component has failed permanently.
+//! - [`System::status`] returns the status of each component, as plain data.
+//! - With the feature `config`, attributes come from a file: see `Config`.
+//! - [`System::stop`] stops the components within a deadline, dependents first, and
+//!   [reports](Report) which instances have not ended.
 //!
-//! # What runs besides
+//! # No thread of its own
 //!
-//! Nothing: there is no thread for the system. What is done about a failure is done by the loop
-//! that failed, and a start or a stop by whoever waits for it.
+//! A system has no thread of its own. The loop that failed runs the reaction to its failure. The
+//! thread or task that waits for a start or a stop runs that start or stop.
 
 mod build;
 mod model;

@@ -1,4 +1,4 @@
-//! Saying what a system consists of.
+//! The builder of a system.
 
 use std::{fmt, num::NonZeroUsize, sync::Arc, time::Duration};
 
@@ -14,7 +14,7 @@ use crate::system::{
 };
 use crate::{FailureEvent, TestClock, thread, watchdog::Stall, worker::failure_event::OnFailure};
 
-/// Says what a system consists of, and starts it. From
+/// Defines the components of a system, and starts it. Created by
 /// [`System::builder`](crate::system::System::builder).
 #[must_use = "it makes a system when it is started"]
 pub struct Builder {
@@ -48,9 +48,10 @@ impl Builder {
 
     /// Adds a component whose loops run on threads.
     ///
-    /// The factory makes the handler of each instance and worker, on its thread, and makes it anew
-    /// after a failure. What it refuses with before the first one is made is why the system
-    /// [did not come up](crate::system::StartError).
+    /// The factory creates the handler of each worker of each instance, on the worker's thread. It
+    /// is called again after a failure, to rebuild the handler. If it returns an error before a
+    /// worker has had its first handler, the system [does not start](crate::system::StartError),
+    /// for that reason.
     pub fn thread<H, Shape>(
         self,
         name: impl Into<String>,
@@ -68,8 +69,8 @@ impl Builder {
         self.define(name, Kind::Thread, attributes, launch::threads(factory))
     }
 
-    /// Adds a component whose loops run on threads and take all that is queued, at most so many
-    /// requests at a time. Otherwise like [`thread`](Self::thread).
+    /// Adds a component whose loops run on threads and take all queued requests at a time, but at
+    /// most `max`. Otherwise like [`thread`](Self::thread).
     pub fn batches<H>(
         self,
         name: impl Into<String>,
@@ -93,8 +94,8 @@ impl Builder {
         )
     }
 
-    /// Adds a component whose loops run on tasks. Its factory is called on them, so it should not
-    /// block.
+    /// Adds a component whose loops run on tasks. The factory is called on these tasks, so it
+    /// should not block.
     #[cfg(feature = "tokio")]
     pub fn task<H, Shape>(
         self,
@@ -113,42 +114,47 @@ impl Builder {
         self.define(name, Kind::Task, attributes, launch::tasks(factory))
     }
 
-    /// Has components supervised together.
+    /// Adds a group of components that are supervised together.
     pub fn group(mut self, group: Group) -> Self {
         self.groups.push(group);
         self
     }
 
-    /// What tells the time, to all its components and for its own deadlines.
+    /// Sets the clock of all components and of the system's own deadlines.
     pub fn clock(mut self, clock: Clock) -> Self {
         self.time.clock = clock;
         self
     }
 
-    /// Goes by a clock that a test moves, which waits for its loops.
+    /// Sets a test clock: the test moves it, and it waits for the loops of the system.
     pub fn test_clock(mut self, clock: &TestClock) -> Self {
         self.time.test_clock = Some(clock.clone());
         self.clock(clock.clock())
     }
 
-    /// The runtime of its tasks; otherwise that of whoever waits for the start.
+    /// Sets the runtime of the tasks. By default they run on the runtime of the caller that waits
+    /// for the start.
     #[cfg(feature = "tokio")]
     pub fn runtime(mut self, runtime: tokio::runtime::Handle) -> Self {
         self.runtime = Some(runtime);
         self
     }
 
-    /// How long what has been refused, since the deadline of a stop had passed, has to end; 100 ms
-    /// otherwise. What is on tasks is aborted then, and has this time once more to end and once
-    /// more for its clean-up. What has not ended after that is reported as still running.
+    /// Sets the grace: the time that an instance has to end after the deadline of a stop has passed
+    /// and its queued requests were rejected. The default is 100 ms.
+    ///
+    /// If an instance on tasks has not ended after the grace, its calls in progress are
+    /// [aborted](crate::Stop::Abort), and it has the grace once more. If it has not ended then
+    /// either, its clean-up is aborted, and it has the grace for the last time. An instance that
+    /// has not ended after that is reported as still running.
     pub fn grace(mut self, grace: Duration) -> Self {
         self.grace = grace;
         self
     }
 
-    /// What the watchdogs of all components call: see [`Attributes::watchdog`]. It is called on the
-    /// one thread that watches all loops of the process, so it should not block; if it panics, it
-    /// is called again the next time.
+    /// Sets the hook that the watchdogs of all components call: see [`Attributes::watchdog`]. The
+    /// one thread that watches all loops of the process calls the hook, so it should not block. If
+    /// the hook panics, it is called again the next time.
     ///
     /// ```
     /// use std::time::Duration;
@@ -168,10 +174,10 @@ impl Builder {
         self
     }
 
-    /// Has this called for each failure of a handler of any component, with what failed, why, and
-    /// what becomes of it: see [`FailureEvent`](crate::FailureEvent) and
-    /// [`thread::Builder::on_failure`](crate::thread::Builder::on_failure). In a [group](Group) it
-    /// is the group that decides. Said several times, all are called.
+    /// Adds a hook for the failures of the handlers of all components. The
+    /// [`FailureEvent`](crate::FailureEvent) contains what failed, why, and how the loop reacts:
+    /// see [`thread::Builder::on_failure`](crate::thread::Builder::on_failure). In a [group](Group)
+    /// the group decides on the reaction. Can be called several times: then all hooks are called.
     ///
     /// ```
     /// use ump_server::system::System;
@@ -184,8 +190,9 @@ impl Builder {
         self
     }
 
-    /// Overlays what the program says of its components and groups, those too that are added later,
-    /// when the system is started. Of several, the later ones overlay the earlier ones.
+    /// Overlays the attributes of components and groups with a configuration when the system is
+    /// started. This includes components and groups that are added later. Of several
+    /// configurations, the later ones overlay the earlier ones.
     #[cfg(feature = "config")]
     pub fn config(mut self, config: crate::system::build::config::Config) -> Self {
         self.configs.push(config);

@@ -1,10 +1,10 @@
-//! A component that is to be.
+//! The definition of a component.
 
 use std::{fmt, sync::Arc};
 
 use crate::system::{model::attributes::Attributes, run::launch::Launcher};
 
-/// A component that is to be.
+/// The definition of a component, from which its instances are launched.
 pub(in crate::system) struct Definition {
     pub(in crate::system) name: Arc<str>,
     pub(in crate::system) kind: Kind,
@@ -12,7 +12,7 @@ pub(in crate::system) struct Definition {
     pub(in crate::system) launcher: Launcher,
 }
 
-/// What its loops run on.
+/// Whether the loops of a component run on threads or on tasks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::system) enum Kind {
     Thread,

@@ -1,7 +1,8 @@
-//! In which order components are started: each after what it needs, otherwise as they were defined.
+//! The order in which components start: each after the components that it needs, otherwise in the
+//! order of definition.
 //!
-//! The topological order of Kahn (1962), of those that are ready always the one that was defined
-//! first.
+//! This is the topological sort of Kahn (1962). Among the components that are ready, the one that
+//! was defined first is the next.
 
 use std::sync::Arc;
 
@@ -12,7 +13,8 @@ use crate::system::{
     report::error::PlanError,
 };
 
-/// The order of start, as numbers of definition.
+/// Checks the definitions and the groups, and returns the order of start, as indices of
+/// definitions.
 pub(in crate::system) fn plan(
     definitions: &[Definition],
     groups: &[Group],
@@ -83,7 +85,7 @@ fn check(definition: &Definition) -> Result<(), PlanError> {
     }
 }
 
-/// An attribute that only tasks can have.
+/// Returns the key of an attribute that is set although only tasks can have it.
 #[cfg(feature = "tokio")]
 fn of_tasks(attributes: &Attributes) -> Option<&'static str> {
     let keys = [
@@ -95,7 +97,7 @@ fn of_tasks(attributes: &Attributes) -> Option<&'static str> {
         .map(|(key, _)| *key)
 }
 
-/// An attribute that only threads can have.
+/// Returns the key of an attribute that is set although only threads can have it.
 #[cfg(feature = "tokio")]
 fn of_threads(attributes: &Attributes) -> Option<&'static str> {
     let keys = [
@@ -151,7 +153,7 @@ fn order(definitions: &[Definition]) -> Result<Box<[usize]>, PlanError> {
     Ok(order.into())
 }
 
-/// What a component needs, as numbers.
+/// Returns the indices of the components that a component needs.
 fn needs(definition: &Definition, all: &[Definition]) -> Result<Vec<usize>, PlanError> {
     let number = |need: &String| {
         position(all, need).ok_or_else(|| PlanError::Unknown {
@@ -163,8 +165,10 @@ fn needs(definition: &Definition, all: &[Definition]) -> Result<Vec<usize>, Plan
     definition.attributes.needs.iter().map(number).collect()
 }
 
-/// Of those that cannot be placed each needs another one: who follows that comes back to where he
-/// has been.
+/// Returns the error for components that need each other in a cycle.
+///
+/// Each component that cannot be placed needs another one that cannot be placed. So a path that
+/// follows these needs returns to a component that it has visited.
 fn cycle(definitions: &[Definition], needs: &[Vec<usize>], is_placed: &[bool]) -> PlanError {
     let mut path = Vec::new();
     let mut at = is_placed.iter().position(|placed| !placed);

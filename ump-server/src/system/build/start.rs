@@ -1,4 +1,4 @@
-//! Starting a system.
+//! The start of a system.
 
 use std::{
     sync::{
@@ -28,25 +28,25 @@ use crate::system::{
 use crate::{Stop, wait::executor::executor_is_blocked};
 
 impl System {
-    /// Begins a system.
+    /// Returns a [`Builder`], which defines and starts a system.
     pub fn builder() -> Builder {
         Builder::new()
     }
 }
 
 impl Builder {
-    /// Starts the components one after the other, each after those that it needs, otherwise in the
-    /// order of their definition. A component is up when `init` of all its handlers is done; all
-    /// have to be up within this time.
+    /// Starts the components one after the other: each after the components that it needs,
+    /// otherwise in the order of definition. A component has started when `init` of all its
+    /// handlers has finished. All components have to start in the time `within`.
     ///
     /// # Errors
-    /// See [`StartError`]. If a component does not come up, those that are up have been stopped,
-    /// dependents first, within what was left of this time and the [grace](Self::grace); it says
-    /// which one, and why.
+    /// See [`StartError`]. If a component does not start, the error contains its name and the
+    /// reason. The components that had started have been stopped by then, dependents first, within
+    /// the rest of this time and the [grace](Self::grace).
     ///
     /// # Cancel safety
-    /// If it is dropped before it is ready, the components end by themselves, as nobody has a
-    /// client of them.
+    /// If the operation is dropped before it is ready, the components end by themselves, because no
+    /// clients of them remain.
     pub fn start(self, within: Duration) -> Operation<Result<System, StartError>> {
         Operation::new(start(self, within))
     }
@@ -90,7 +90,7 @@ struct Starting {
     inner: Arc<Inner>,
     builder: Builder,
     within: Duration,
-    /// None is further than the clock can tell.
+    /// `None` if the deadline is later than the clock can represent.
     deadline: Option<Instant>,
 }
 
@@ -132,8 +132,9 @@ impl Starting {
         }
     }
 
-    /// Brings up the component of this number, which has this place in the order of start. If one
-    /// of its instances does not come up, tells which.
+    /// Starts the component with the index `number`, which is at the position `place` in the order
+    /// of start. If one of its instances does not start, returns the number of that instance and
+    /// the reason.
     async fn bring_up(&self, place: usize, number: usize) -> Result<(), (usize, StartFailure)> {
         let component = &self.inner.components[number];
         let mut made = Vec::new();
@@ -151,7 +152,7 @@ impl Starting {
                 }
             }
         }
-        // Whatever comes now, a stop finds them there.
+        // From here on a stop finds these instances, even if the start fails.
         let instances = component.instances.get_or_init(|| instances.into());
         if let Some(refusal) = refusal {
             return Err(refusal);
@@ -182,7 +183,7 @@ impl Starting {
                 None => return Err((number, late())),
             }
         }
-        // Release: with the load of whoever looks it up.
+        // ORDERING: Release pairs with the Acquire loads in `Inner::find_up` and `of_component`.
         component.is_up.store(true, Ordering::Release);
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! Attributes of components from a file.
+//! Attributes of components from a configuration file.
 
 mod value;
 
@@ -17,11 +17,11 @@ use crate::system::{
 };
 use crate::{OnPanic, Restart};
 
-/// Attributes of components and groups, from a file: TOML or JSON.
+/// Attributes of components and groups from a file in TOML or JSON.
 ///
-/// What the file says takes the place of what the program says; what it does not say stays (`needs`
-/// is added). A component or group that the program has not is an error, and so is any key that is
-/// not one of these:
+/// A value in the file replaces the value that the program sets. A value that the file does not set
+/// stays, and the names in `needs` are added. A component or group that the program does not have
+/// is an error, and so is any key that is not one of these:
 ///
 /// ```
 /// use std::time::Duration;
@@ -62,7 +62,7 @@ use crate::{OnPanic, Restart};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// It can be a part of the program's own configuration, too, as it can be deserialised.
+/// `Config` implements `Deserialize`, so it can be a part of the program's own configuration.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
@@ -71,7 +71,7 @@ pub struct Config {
     components: BTreeMap<String, ComponentConfig>,
     #[serde(default, deserialize_with = "distinct")]
     groups: BTreeMap<String, GroupConfig>,
-    /// Where it comes from, for errors.
+    /// The file that the configuration was read from, for errors.
     #[serde(skip)]
     file: Option<String>,
 }
@@ -126,10 +126,11 @@ struct GroupConfig {
 }
 
 impl Config {
-    /// Reads a file; its name ends with `.toml` or `.json`.
+    /// Reads a file whose name ends with `.toml` or `.json`.
     ///
     /// # Errors
-    /// See [`ConfigError`]: it names the file and the key.
+    /// Returns a [`ConfigError`], which names the file and the key, if the name of the file ends
+    /// otherwise, the file cannot be read, or its text is not a valid configuration.
     pub fn read(path: impl AsRef<Path>) -> Result<Self, ConfigError> {
         let path = path.as_ref();
         let parse = match path.extension().and_then(|extension| extension.to_str()) {
@@ -148,10 +149,11 @@ impl Config {
         Ok(config)
     }
 
-    /// From a text in TOML.
+    /// Parses a configuration in TOML.
     ///
     /// # Errors
-    /// See [`ConfigError`]: it names the line and the key.
+    /// Returns a [`ConfigError`], which names the line and the key, if the text is not a valid
+    /// configuration.
     pub fn from_toml(text: &str) -> Result<Self, ConfigError> {
         let of_text = |error: toml::de::Error| {
             (
@@ -166,10 +168,11 @@ impl Config {
         deserialize(parsed, of_text)
     }
 
-    /// From a text in JSON.
+    /// Parses a configuration in JSON.
     ///
     /// # Errors
-    /// See [`ConfigError`]: it names the line and the key.
+    /// Returns a [`ConfigError`], which names the line and the key, if the text is not a valid
+    /// configuration.
     pub fn from_json(text: &str) -> Result<Self, ConfigError> {
         let mut parsed = serde_json::Deserializer::from_str(text);
         let of_text = |error: serde_json::Error| {
@@ -186,7 +189,7 @@ impl Config {
         Ok(config)
     }
 
-    /// Has the program's components and groups be as it says.
+    /// Overlays the grace and the attributes of the program's components and groups.
     pub(in crate::system) fn apply(
         &self,
         grace: &mut Duration,
@@ -238,7 +241,7 @@ impl Config {
     }
 }
 
-/// With the path of the key that is wrong.
+/// Deserializes a configuration. An error contains the path of the invalid key.
 fn deserialize<'de, D: Deserializer<'de>>(
     parsed: D,
     of_text: impl Fn(D::Error) -> (String, Option<usize>),
@@ -251,7 +254,8 @@ fn deserialize<'de, D: Deserializer<'de>>(
 }
 
 impl ComponentConfig {
-    /// If it makes no sense, tells which key does not, and why.
+    /// Overlays the attributes of a component. If the values contradict each other, returns the key
+    /// that is wrong and the reason.
     fn apply(&self, attributes: &mut Attributes) -> Result<(), (&'static str, &'static str)> {
         let Self {
             needs,
@@ -311,7 +315,7 @@ impl ComponentConfig {
 }
 
 impl RestartConfig {
-    /// Over what the program says, if that is a restart.
+    /// Returns these values, over those of `policy` if it is a restart, otherwise over the default.
     fn over(&self, policy: Option<&OnPanic>) -> Restart {
         let mut restart = match policy {
             Some(OnPanic::Restart(restart)) => restart.clone(),
@@ -340,7 +344,7 @@ impl GroupConfig {
     }
 }
 
-/// What is said takes the place of what was.
+/// Replaces `was` by `said`, if `said` is set.
 fn overlay<T>(was: &mut Option<T>, said: Option<T>) {
     if said.is_some() {
         *was = said;

@@ -1,4 +1,4 @@
-//! Values as people write them.
+//! Values of a configuration, in a notation that is easy to write.
 
 use std::{collections::BTreeMap, fmt, marker::PhantomData, time::Duration};
 
@@ -41,7 +41,7 @@ impl Visitor<'_> for OfDuration {
     }
 }
 
-/// A number, perhaps with a fraction, and a unit.
+/// Parses a duration: a number, optionally with a fraction, and a unit.
 fn duration(text: &str) -> Option<Duration> {
     let text = text.trim();
     let unit = text.find(|c: char| !c.is_ascii_digit() && c != '.')?;
@@ -57,7 +57,7 @@ fn duration(text: &str) -> Option<Duration> {
     };
     let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
     let whole = whole.parse::<u64>().ok()?.checked_mul(unit)?;
-    // Exact in integers, to the nanosecond.
+    // Integer arithmetic is exact to the nanosecond.
     let digits = u32::try_from(fraction.len()).ok()?;
     let scale = 10_u128.checked_pow(digits)?;
     let fraction = u128::from(fraction.parse::<u64>().ok()?) * u128::from(unit) / scale;
@@ -65,7 +65,7 @@ fn duration(text: &str) -> Option<Duration> {
     Some(Duration::from_nanos(nanoseconds))
 }
 
-/// A number of at least one, or `"unbounded"`.
+/// A capacity: a number of at least one, or `"unbounded"`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Capacity(pub(super) usize);
 
@@ -107,7 +107,7 @@ impl Visitor<'_> for OfCapacity {
     }
 }
 
-/// From 0 to 99.
+/// A priority from 0 to 99.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg(feature = "scheduling")]
 pub(super) struct Priority(pub(super) u8);
@@ -126,7 +126,7 @@ impl<'de> Deserialize<'de> for Priority {
     }
 }
 
-/// A table without a key that is there twice, which JSON would allow.
+/// Deserializes a table, and rejects a key that occurs twice, which JSON would allow.
 pub(super) fn distinct<'de, D, V>(deserializer: D) -> Result<BTreeMap<String, V>, D::Error>
 where
     D: Deserializer<'de>,
