@@ -1,21 +1,22 @@
-//! Handlers that take all that is there at a time.
+//! Handlers that take several requests at a time.
 
 use std::{fmt, ops::ControlFlow, vec};
 
 use ump::{ReplyContext as OwnedReplyContext, Server, WeakClient};
 
-/// What a loop on a thread does with requests if it takes several at a time: all that are queued,
-/// up to a limit. For work that costs little more for many than for one: a transaction, a system
-/// call, a round trip.
+/// Handles requests in batches on a thread: each call gets all queued requests, up to a limit. For
+/// work that costs little more for many requests than for one: a transaction, a system call, a
+/// round trip.
 ///
-/// This is [`Service`](super::Service) but for [`handle`](Self::handle).
+/// It differs from [`Service`](super::Service) in [`handle`](Self::handle) and
+/// [`kind`](Self::kind), which get a batch.
 /// [`Builder::spawn_batches`](super::Builder::spawn_batches) runs it.
 ///
 /// ```
 /// use std::{num::NonZeroUsize, ops::ControlFlow};
 /// use ump_server::{Refused, thread::{Batch, BatchService, Builder}};
 ///
-/// /// Writes down all that is there, then makes sure once that it is on disk.
+/// /// Appends all lines of a batch, then syncs the file once.
 /// #[derive(Default)]
 /// struct Log(Vec<String>);
 ///
@@ -56,62 +57,64 @@ pub trait BatchService {
     /// See [`Service::Timer`](super::Service::Timer).
     type Timer: Send + 'static;
 
-    /// See [`Handler::init`](super::Service::init).
+    /// See [`Service::init`](super::Service::init).
     #[allow(unused_variables)]
     fn init(&mut self, weak_client: WeakClient<Self::Request, Self::Reply, Self::Error>) {}
 
-    /// Called with at least one request, in the order in which they would be taken one by one: of
-    /// those that were queued the urgent ones first, at most 16 in a row. What it leaves there is
-    /// dropped, and so fails. `Break` ends the loop, with what is in it.
+    /// Handles a batch of at least one request. `Break` ends the loop with its value.
+    ///
+    /// The requests are in the order in which a loop takes them one by one: of the queued requests
+    /// the urgent ones first, at most 16 in a row. Requests that the handler leaves in the batch
+    /// are dropped, and so fail.
     fn handle(
         &mut self,
         batch: &mut Batch<Self::Request, Self::Reply, Self::Error>,
     ) -> ControlFlow<Self::Output>;
 
-    /// What to call these requests in what the [watchdog](super::Builder::watchdog), traces and
-    /// metrics say. The name of the message's type, if it is not overridden.
+    /// Returns the name of these requests in reports of the [watchdog](super::Builder::watchdog),
+    /// traces and metrics. The default is the name of the message's type.
     #[allow(unused_variables)]
     fn kind(&self, batch: &Batch<Self::Request, Self::Reply, Self::Error>) -> &'static str {
         std::any::type_name::<Self::Request>()
     }
 
-    /// See [`Handler::on_timer`](super::Service::on_timer).
+    /// See [`Service::on_timer`](super::Service::on_timer).
     #[allow(unused_variables)]
     fn on_timer(&mut self, timer: Self::Timer) -> ControlFlow<Self::Output> {
         ControlFlow::Continue(())
     }
 
-    /// See [`Handler::term`](super::Service::term).
+    /// See [`Service::term`](super::Service::term).
     fn term(&mut self, output: Option<Self::Output>) -> Option<Self::Output> {
         output
     }
 }
 
-/// Requests that are handled together, each with the duty to answer it.
+/// A batch of requests, each with its reply context.
 ///
-/// Those that are still in it when the handler panics end with the panic's message; those taken out
-/// of it end as dropped.
+/// If the handler panics, the requests that are still in the batch end with the panic's message.
+/// The requests that the handler has taken out and holds end as dropped.
 pub struct Batch<S, R, E>(Vec<(S, OwnedReplyContext<R, E>)>);
 
 impl<S, R, E> Batch<S, R, E> {
-    /// How many there are.
+    /// Returns the number of requests in the batch.
     #[must_use]
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether there are none left.
+    /// Returns whether the batch is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Looks at them, in their order.
+    /// Iterates over the requests, in their order.
     pub fn iter(&self) -> std::slice::Iter<'_, (S, OwnedReplyContext<R, E>)> {
         self.0.iter()
     }
 
-    /// Looks at them, and may take messages out or change them.
+    /// Iterates over the requests, in their order. The messages can be changed or taken out.
     pub fn iter_mut(&mut self) -> std::slice::IterMut<'_, (S, OwnedReplyContext<R, E>)> {
         self.0.iter_mut()
     }
@@ -120,12 +123,12 @@ impl<S, R, E> Batch<S, R, E> {
         &self.0
     }
 
-    /// Takes them all out, in their order.
+    /// Removes and returns all requests, in their order.
     pub fn drain(&mut self) -> vec::Drain<'_, (S, OwnedReplyContext<R, E>)> {
         self.0.drain(..)
     }
 
-    /// Takes all that is there, but no more than this many together.
+    /// Adds `first` and the queued requests, up to `max` requests in the batch.
     pub(super) fn fill(
         &mut self,
         server: &Server<S, R, E>,

@@ -1,4 +1,4 @@
-//! What can be chosen of a loop on a thread.
+//! The builder of loops on threads.
 
 use std::{any::type_name, num::NonZeroUsize, sync::Arc};
 
@@ -23,20 +23,20 @@ use crate::{
     worker::spawn_error::{FactoryError, SpawnError},
 };
 
-/// Makes loops on threads: [`spawn`](super::spawn) with more to choose from.
+/// Builds loops on threads: [`spawn`](super::spawn) with more options.
 ///
-/// | | the handler is made | it can be restarted | it has timers | it may be `!Send` |
+/// | method | where the handler is made | restarts | timers | `!Send` handlers |
 /// |---|---|---|---|---|
-/// | [`spawn`](Self::spawn) | by the caller, with a client at hand | | | |
+/// | [`spawn`](Self::spawn) | by the caller, with a client of the loop | | | |
 /// | [`spawn_with`](Self::spawn_with) | by a factory, on the loop's thread | yes | yes | yes |
-/// | [`spawn_batches`](Self::spawn_batches) | the same | yes | yes | yes |
+/// | [`spawn_batches`](Self::spawn_batches) | by a factory, on the loop's thread | yes | yes | yes |
 /// | [`spawn_pool`](Self::spawn_pool) | by a factory, on the thread of each worker | yes | yes | yes |
 ///
 /// ```
 /// use std::{ops::ControlFlow, time::Duration};
 /// use ump_server::{Context, OnPanic, Refused, ReplyContext, Restart, thread};
 ///
-/// /// Forgets what it knows once a minute.
+/// /// Forgets its value once a minute.
 /// struct Cache(Option<String>);
 ///
 /// #[derive(Clone)]
@@ -75,7 +75,7 @@ pub struct Builder {
     terms: Terms,
 }
 
-/// What can be chosen of its threads.
+/// The options of the loop's threads.
 #[derive(Clone, Debug, Default)]
 struct Terms {
     stack_size: Option<usize>,
@@ -83,7 +83,8 @@ struct Terms {
 }
 
 impl Builder {
-    /// Named after the handler's type (`ump-server` if that is a closure), an unbounded queue, and
+    /// Creates a builder with the defaults: the loop is named after the handler's type
+    /// (`ump-server` if that is a closure), its queue is unbounded, and its policy for panics is
     /// [`OnPanic::Stop`](crate::OnPanic::Stop).
     pub fn new() -> Self {
         Self::default()
@@ -91,64 +92,69 @@ impl Builder {
 
     choose_options!();
 
-    /// The size of its thread's stack, in bytes; otherwise what is usual for threads.
+    /// Sets the stack size of the loop's threads, in bytes. The default is that of
+    /// [`std::thread::Builder`].
     pub fn stack_size(mut self, bytes: usize) -> Self {
         self.terms.stack_size = Some(bytes);
         self
     }
 
-    /// The scheduling priority of its threads, from 0 to 99, the highest. With the feature
-    /// `scheduling`.
+    /// Sets the scheduling priority of the loop's threads, from 0 (lowest) to 99 (highest).
+    /// Requires the feature `scheduling`.
     ///
-    /// On Linux it becomes a niceness from 19 to -20, 46 to 48 being the usual one (a thread with a
-    /// realtime policy, which it may have by inheritance, has that priority within it). On Windows
-    /// it becomes a level, on macOS a priority within its policy, which allows some only. What the
-    /// system refuses is dealt with as [told](Self::on_refusal): on Linux, more than the usual one
-    /// without `CAP_SYS_NICE` or a limit that allows it.
+    /// On Linux the priority becomes a niceness from 19 to -20; 46 to 48 become the usual niceness.
+    /// If the thread has a realtime policy, for instance by inheritance, it gets the priority
+    /// within that policy. On Windows the priority becomes a level. On macOS it becomes a priority
+    /// within the thread's policy, which allows only some values.
+    ///
+    /// If the system refuses the priority, [`on_refusal`](Self::on_refusal) decides what follows.
+    /// On Linux, the system refuses a priority above the usual one without `CAP_SYS_NICE` or a
+    /// limit that allows it.
     #[cfg(feature = "scheduling")]
     pub fn priority(mut self, priority: u8) -> Self {
         self.terms.schedule.priority = Some(priority);
         self
     }
 
-    /// The CPUs its threads run on, counted from zero: the first one on the first, the second one
-    /// on the second, and so on, then again from the first. None: anywhere. With the feature
-    /// `scheduling`.
+    /// Sets the CPUs that the loop's threads run on, counted from zero. The first thread runs on
+    /// the first CPU, the second thread on the second, and so on; after the last CPU the first one
+    /// follows. If there are none, the threads run on any CPU. Requires the feature `scheduling`.
     ///
-    /// On macOS it is a hint, and not taken on Apple silicon. What the system refuses, or a CPU
-    /// that there is not, is dealt with as [told](Self::on_refusal).
+    /// On macOS the CPU is a hint, which Apple silicon does not accept. If the system refuses the
+    /// CPU, or if there is no such CPU, [`on_refusal`](Self::on_refusal) decides what follows.
     #[cfg(feature = "scheduling")]
     pub fn affinity(mut self, cpus: impl IntoIterator<Item = usize>) -> Self {
         self.terms.schedule.affinity = cpus.into_iter().collect();
         self
     }
 
-    /// What becomes of the loop if the system refuses its priority or its CPU; an
-    /// [error](SpawnError::Attribute) unless it is told otherwise.
+    /// Sets what happens to the loop if the system refuses its priority or its CPU. The default is
+    /// an [error](SpawnError::Attribute).
     #[cfg(feature = "scheduling")]
     pub fn on_refusal(mut self, policy: OnRefusal) -> Self {
         self.terms.schedule.on_refusal = policy;
         self
     }
 
-    /// The number of its first thread among those that share its CPUs.
+    /// Sets the number of the loop's first thread among the threads that share its CPUs.
     #[cfg(all(feature = "scheduling", not(any(loom, shuttle))))]
     pub(crate) fn first_thread(mut self, number: usize) -> Self {
         self.terms.schedule.first = number;
         self
     }
 
-    /// Runs a handler that is built here and now.
+    /// Runs a handler on a thread. `build` makes the handler on the caller's thread, with a client
+    /// of the loop.
     ///
-    /// The handler must not keep a clone of that client, which would keep its own loop going for
-    /// ever, but [`client.weak()`](Client::weak).
+    /// The handler must not keep a clone of that client, which would keep its own loop alive for
+    /// ever. It keeps [`client.weak()`](Client::weak) instead.
     ///
     /// # Errors
-    /// See [`SpawnError`]. [`NoFactory`](SpawnError::NoFactory) if a panic is to be followed by a
-    /// [restart](crate::OnPanic::Restart).
+    /// See [`SpawnError`]. If the policy for panics is a [restart](crate::OnPanic::Restart), the
+    /// error is [`NoFactory`](SpawnError::NoFactory).
     ///
     /// # Panics
-    /// If `build` does.
+    /// Panics if `build` panics.
     pub fn spawn<H, Shape>(
         self,
         build: impl FnOnce(&Client<H::Request, H::Reply, H::Error>) -> Result<H, H::Error>,
@@ -178,14 +184,14 @@ impl Builder {
         let is_plain = self.terms.schedule.is_plain();
         let made = start(&mut parts, &self.terms, None, make)?;
         if is_plain {
-            // It is made already.
+            // The handler is made already, so there is nothing to wait for.
             return Ok(parts.into_ends());
         }
         parts.launched(vec![made]).wait()
     }
 
-    /// Runs a handler that is made by a factory on the loop's thread, so that it need not be
-    /// `Send`, and can be restarted. Blocks until it is made.
+    /// Runs a handler that `factory` makes on the loop's thread. The handler need not be `Send`,
+    /// and can be restarted. Blocks until the handler is made.
     ///
     /// # Errors
     /// See [`SpawnError`].
@@ -208,7 +214,7 @@ impl Builder {
         self.spawn_one(type_name::<H>(), move |cx| single(factory(cx)))
     }
 
-    /// Runs a handler that takes all that is queued, at most so many requests at a time. Otherwise
+    /// Runs a handler that takes all queued requests at once, at most `max` in a batch. Otherwise
     /// like [`spawn_with`](Self::spawn_with).
     ///
     /// # Errors
@@ -236,7 +242,8 @@ impl Builder {
         })
     }
 
-    /// Runs a handler of either kind, of a type with this name, and blocks until it is made.
+    /// Runs a handler of either kind, and blocks until it is made. `handler` is the name of its
+    /// type.
     fn spawn_one<S, R, E, RV, T, H>(
         self,
         handler: &'static str,
@@ -255,19 +262,21 @@ impl Builder {
         parts.launched(vec![made]).wait()
     }
 
-    /// Runs several handlers on a thread each, over one queue: each request goes to one of them.
-    /// Who has waited longest is woken first, but one that is awake may be quicker. Blocks until
-    /// all are made.
+    /// Runs a pool of handlers over one queue, each on a thread of its own. Each request goes to
+    /// one handler. Blocks until all handlers are made.
     ///
-    /// The pool ends when one of its handlers breaks off or fails for good (the others finish what
-    /// they have in hand), or when no client is left. The first one that breaks off or fails for
-    /// good says what joining it returns. A restart concerns only the worker whose handler
-    /// panicked.
+    /// The worker that has waited longest is woken first, but a worker that is awake may take the
+    /// request before it.
+    ///
+    /// The pool ends when a handler returns `Break` or fails for good, or when no client is left.
+    /// In the first two cases the other handlers finish their requests in hand. Joining the pool
+    /// returns the outcome of the first handler that returned `Break` or failed for good. A restart
+    /// concerns only the worker whose handler panicked.
     ///
     /// A handler that is `Clone` is its own factory: `move |_| Ok(handler.clone())`.
     ///
     /// # Errors
-    /// See [`SpawnError`]; if one worker cannot be made there is no pool.
+    /// See [`SpawnError`]. If one worker cannot be made, there is no pool.
     pub fn spawn_pool<H, Shape>(
         self,
         workers: NonZeroUsize,
@@ -288,7 +297,7 @@ impl Builder {
         self.launch(Some(workers), factory)?.wait()
     }
 
-    /// Has a loop or a pool made, and does not wait for its handlers.
+    /// Starts a loop or a pool, and does not wait until its handlers are made.
     pub(crate) fn launch<H, Shape, X>(
         self,
         workers: Option<NonZeroUsize>,
@@ -304,7 +313,8 @@ impl Builder {
         self.launch_all(workers, type_name::<H>(), move |cx| single(factory(cx)))
     }
 
-    /// The same, of handlers that take at most so many requests at a time.
+    /// Starts a loop or a pool whose handlers take at most `max` requests at a time, and does not
+    /// wait until they are made.
     #[cfg(not(any(loom, shuttle)))]
     pub(crate) fn launch_batches<H, X>(
         self,
@@ -325,7 +335,8 @@ impl Builder {
         })
     }
 
-    /// Has handlers of either kind made, of a type with this name.
+    /// Starts workers for handlers of either kind, and does not wait until they are made. `handler`
+    /// is the name of the handlers' type.
     fn launch_all<S, R, E, RV, T, H, X>(
         self,
         workers: Option<NonZeroUsize>,
@@ -366,8 +377,8 @@ fn single<H: IntoService<Shape>, Shape, X>(made: Result<H, X>) -> Result<Single<
     made.map(|handler| Single(handler.into_service()))
 }
 
-/// Starts a worker, which has a number if it is one of several. What comes back tells when its
-/// handler is made.
+/// Starts a worker, which has a number if it is one of several. The returned reply arrives when the
+/// worker's handler is made.
 fn start<S, R, E, RV, T, H, X>(
     parts: &mut Parts<S, R, E, RV>,
     terms: &Terms,

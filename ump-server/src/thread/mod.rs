@@ -4,7 +4,7 @@
 //! use std::ops::ControlFlow;
 //! use ump_server::{ReplyContext, thread::{Handler, spawn}};
 //!
-//! /// Adds up what it is sent, and can be told to end.
+//! /// Adds up the numbers that it gets. `None` ends it.
 //! struct Adder(u64);
 //!
 //! impl Handler<Option<u64>, u64, (), u64> for Adder {
@@ -13,7 +13,7 @@
 //!             return ControlFlow::Break(self.0);
 //!         };
 //!         self.0 += n;
-//!         let _ = rctx.reply(self.0); // perhaps the caller has left
+//!         let _ = rctx.reply(self.0); // an error if the caller has left
 //!         ControlFlow::Continue(())
 //!     }
 //! }
@@ -41,41 +41,47 @@ pub use service::{ByParameters, ByTypes, HandlerService, IntoService, Service};
 
 use crate::{JoinHandle, ReplyContext, worker::spawn_error::SpawnError};
 
-/// What a loop on a thread does with what happens to it. One thing at a time.
+/// Handles the requests and timers of a loop on a thread, one at a time.
 ///
-/// `S` is asked and `R` answered, `E` is the application's error; `RV` is what the loop ends with
-/// when the handler breaks off, and `T` what its timers carry.
+/// `S` is the request, `R` the reply, and `E` the application's error. `RV` is the value that ends
+/// the loop when the handler returns `Break`. `T` is the token of the loop's timers.
 ///
-/// A closure is a handler, too; [`answer`] makes one of a closure that just answers, [`reply`] one
-/// of a closure that cannot fail.
+/// A closure is a handler, too. [`answer`] makes a handler of a closure that returns a result, and
+/// [`reply`] makes one of a closure that cannot fail.
 pub trait Handler<S, R, E, RV = (), T = ()> {
-    /// Called on the loop's thread before anything else, once for each handler. The client is weak,
-    /// as a handler that keeps a strong client of its own loop keeps that from ending when all
-    /// others are gone.
+    /// Prepares the handler. Called once for each handler, on the loop's thread, before anything
+    /// else.
+    ///
+    /// The client is weak: a handler that keeps a strong client of its own loop keeps the loop from
+    /// ending.
     #[allow(unused_variables)]
     fn init(&mut self, weak_client: WeakClient<S, R, E>) {}
 
-    /// Called for each request. `Break` ends the loop, with what is in it.
+    /// Handles a request. `Break` ends the loop with its value.
     fn proc_req(&mut self, msg: S, rctx: ReplyContext<'_, R, E>) -> ControlFlow<RV>;
 
-    /// What to call this request in what the [watchdog](Builder::watchdog), traces and metrics say.
-    /// The name of the message's type, if it is not overridden; for a message that is an enum
-    /// rather the name of its variant. There should be few of them: each is a series of numbers.
+    /// Returns the name of a request in reports of the [watchdog](Builder::watchdog), traces and
+    /// metrics.
+    ///
+    /// The default is the name of the message's type. If the message is an enum, return the name of
+    /// the variant instead. There should be few names: each is a series of numbers in the metrics.
     #[allow(unused_variables)]
     fn kind(&self, msg: &S) -> &'static str {
         std::any::type_name::<S>()
     }
 
-    /// Called when a timer is due, with what it carries. `Break` ends the loop.
+    /// Handles a timer that is due, with its token. `Break` ends the loop with its value.
     #[allow(unused_variables)]
     fn on_timer(&mut self, token: T) -> ControlFlow<RV> {
         ControlFlow::Continue(())
     }
 
-    /// Called at the end, unless the handler has panicked or is made anew: with what it broke off
-    /// with, or `None` if no client is left, the loop was stopped, or another worker of the pool
-    /// ended it. Whoever was still queued has been told by then. What it returns is what
-    /// [joining](JoinHandle::join) the loop returns.
+    /// Cleans up at the end of the loop. Returns the value that [joining](JoinHandle::join) the
+    /// loop returns.
+    ///
+    /// `rv` is the value of `Break`. It is `None` if no client is left, the loop was stopped, or
+    /// another worker of the pool ended it. The callers of requests that were still queued have got
+    /// their error by then. This method is not called if the handler has panicked or is made anew.
     fn term(&mut self, rv: Option<RV>) -> Option<RV> {
         rv
     }
@@ -90,8 +96,8 @@ where
     }
 }
 
-/// A handler that answers each request with what the closure returns, and goes on until no client
-/// is left.
+/// Creates a handler that answers each request with the result of a closure, until no client is
+/// left.
 ///
 /// ```
 /// let (client, _) = ump_server::thread::spawn(|_| {
@@ -105,16 +111,16 @@ pub fn answer<S, R, E>(
     mut f: impl FnMut(S) -> Result<R, E>,
 ) -> impl FnMut(S, ReplyContext<'_, R, E>) -> ControlFlow<()> {
     move |msg, rctx| {
-        // Perhaps the caller has left.
+        // An error means that the caller has left.
         let _ = rctx.answer(f(msg));
         ControlFlow::Continue(())
     }
 }
 
-/// A handler that replies to each request with what the closure returns: [`answer`] for a server
-/// that cannot fail.
+/// Creates a handler that replies to each request with the value of a closure: [`answer`] for a
+/// server that cannot fail.
 ///
-/// Its application error is [`Infallible`], of which there is none: so callers need no arm for
+/// Its application error is [`Infallible`], which has no values, so callers need no arm for
 /// [`App`](ump::Error::App).
 ///
 /// ```
@@ -132,7 +138,7 @@ pub fn reply<S, R>(
     mut f: impl FnMut(S) -> R,
 ) -> impl FnMut(S, ReplyContext<'_, R, Infallible>) -> ControlFlow<()> {
     move |msg, rctx| {
-        // Perhaps the caller has left.
+        // An error means that the caller has left.
         let _ = rctx.reply(f(msg));
         ControlFlow::Continue(())
     }
@@ -146,9 +152,9 @@ pub fn reply<S, R>(
 /// The loop ends when the handler returns `Break`, or when the last client is gone and the queue is
 /// empty.
 ///
-/// [`Builder`] offers the rest: a name, a bounded queue, [timers](crate::timer) and
-/// [restarts](Builder::on_panic) (which need a factory: [`spawn_with`](Builder::spawn_with)),
-/// pools, a [watchdog](Builder::watchdog).
+/// [`Builder`] has more options: a name, a bounded queue, pools, and a
+/// [watchdog](Builder::watchdog). [Timers](crate::timer) and [restarts](Builder::on_panic) need a
+/// factory: see [`spawn_with`](Builder::spawn_with).
 ///
 /// ```
 /// use ump_server::thread;
@@ -158,8 +164,8 @@ pub fn reply<S, R>(
 /// ```
 ///
 /// # Panics
-/// If the system refuses the thread, like [`std::thread::spawn`] ([`Builder::spawn`] returns an
-/// error instead).
+/// Panics if the system refuses the thread, like [`std::thread::spawn`] ([`Builder::spawn`] returns
+/// an error instead).
 pub fn serve<H, Shape>(
     handler: H,
 ) -> (
@@ -175,28 +181,28 @@ where
     }
 }
 
-/// Runs a handler that is built with a client at hand: [`serve`] in the shape of the published
+/// Runs a handler that is built with a client of its loop: [`serve`] in the shape of the published
 /// `ump-server` 0.4.
 ///
-/// **The handler must not keep a clone of that client**: the loop would never see its last client
-/// go, and [joining](JoinHandle::join) it would wait for ever. It keeps
+/// **The handler must not keep a clone of that client.** Otherwise the loop never sees its last
+/// client go, and [joining](JoinHandle::join) it waits for ever. The handler keeps
 /// [`client.weak()`](Client::weak) instead.
 ///
-/// The loop is named after the handler's type. It ends when the handler returns `Break`, or when
-/// the last client is gone and the queue is empty; a panic of the handler ends it as well.
-/// [`Builder`] has the rest: [timers](crate::timer) and [restarts](Builder::on_panic) by
-/// [`spawn_with`](Builder::spawn_with), bounded queues, pools.
+/// The loop is named after the handler's type. It ends when the handler returns `Break` or panics,
+/// or when the last client is gone and the queue is empty. [`Builder`] has more options: bounded
+/// queues, pools, and, by [`spawn_with`](Builder::spawn_with), [timers](crate::timer) and
+/// [restarts](Builder::on_panic).
 ///
-/// With the feature `watchdog`, a call that keeps control for more than 200 ms is reported as a
-/// `tracing` event or, without that feature, on standard error, as the published crate does. A
-/// [`Builder`] has [`watchdog`](Builder::watchdog) instead.
+/// With the feature `watchdog`, a call that keeps control for more than 200 ms is reported, as in
+/// the published crate: as a `tracing` event or, without the feature `tracing`, on standard error.
+/// A [`Builder`] has [`watchdog`](Builder::watchdog) instead.
 ///
 /// # Errors
-/// Returns the error of the closure; then there is no loop.
+/// Returns the error of the closure. There is no loop then.
 ///
 /// # Panics
-/// If the system refuses the thread, like [`std::thread::spawn`] ([`Builder::spawn`] returns an
-/// error instead), and if `build` does.
+/// Panics if the system refuses the thread, like [`std::thread::spawn`] ([`Builder::spawn`] returns
+/// an error instead), or if `build` panics.
 pub fn spawn<S, R, E, RV, H>(
     build: impl FnOnce(&Client<S, R, E>) -> Result<H, E>,
 ) -> Result<(Client<S, R, E>, JoinHandle<RV>), E>

@@ -13,7 +13,7 @@ use crate::{
     worker::lifecycle::{HandlerFactory, Served, Serving, Step, Worker},
 };
 
-/// From the first handler to the end of the last one.
+/// Runs a worker on this thread, from its first handler to its end.
 pub(super) fn run<S, R, E, RV, T, H: Work<S, R, E, RV, T>, X: Send + 'static>(
     mut worker: Worker<S, R, E, RV, T>,
     mut handler_factory: HandlerFactory<impl FnMut(&Context<S, R, E, T>) -> Result<H, X>, X>,
@@ -24,7 +24,8 @@ pub(super) fn run<S, R, E, RV, T, H: Work<S, R, E, RV, T>, X: Send + 'static>(
         step = match step {
             Step::Make => worker.make(&mut handler_factory),
             Step::Serve(mut serving) => {
-                // Not within what is caught: it has to survive the panic.
+                // Outside of `catch_user_panic`, because the requests in hand have to survive a
+                // panic.
                 let mut hand = H::hand(&worker.wait_node);
                 let served = catch_user_panic(|| serve(&mut worker, &mut serving, &mut hand));
                 worker.after_serving(serving, served, H::owed(hand))
@@ -38,7 +39,7 @@ pub(super) fn run<S, R, E, RV, T, H: Work<S, R, E, RV, T>, X: Send + 'static>(
                 let finished =
                     catch_user_panic(|| recorder.call("term", || handler.get_mut().term(rv)));
                 let finished = finished.map_err(JoinErrorKind::Panicked);
-                // Apart, as both may panic.
+                // The handler is dropped on its own, because both `term` and the drop may panic.
                 worker.finished(finished, handler.drop_now())
             }
             Step::End(outcome) => break outcome,
@@ -48,8 +49,8 @@ pub(super) fn run<S, R, E, RV, T, H: Work<S, R, E, RV, T>, X: Send + 'static>(
     worker.tell(outcome);
 }
 
-/// Serves until the handler breaks off, or until there is nothing more to serve. One `catch_unwind`
-/// is around all of it, rather than one around each request.
+/// Serves until the handler returns `Break` or is to be renewed, or until there is nothing more to
+/// serve. One `catch_unwind` surrounds all requests, rather than one each.
 fn serve<S, R, E, RV, T, H: Work<S, R, E, RV, T>>(
     worker: &mut Worker<S, R, E, RV, T>,
     Serving { handler, is_ready }: &mut Serving<H>,
@@ -63,8 +64,8 @@ fn serve<S, R, E, RV, T, H: Work<S, R, E, RV, T>>(
         worker.started();
     }
     loop {
-        // Before it looks at what they announce: a timer armed elsewhere, or that it is to be made
-        // anew.
+        // Read the number of interruptions before the state that they announce: a timer armed
+        // elsewhere, or a renewal. A later interruption then ends the wait below.
         let known = LoopView::new(&worker.server).interruptions();
         if worker.is_to_renew() {
             return Served::Renew;
@@ -97,7 +98,7 @@ fn serve<S, R, E, RV, T, H: Work<S, R, E, RV, T>>(
     }
 }
 
-/// Calls the handler for all timers that are due now.
+/// Calls the handler for each timer that is due now.
 #[cold]
 fn fire<S, R, E, RV, T, H: Work<S, R, E, RV, T>>(
     Worker {

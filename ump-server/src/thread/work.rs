@@ -1,4 +1,4 @@
-//! What a loop does with what it takes: one request at a time, or all that are there.
+//! The kinds of handlers on a thread: for one request at a time, or for batches.
 
 use std::{ops::ControlFlow, sync::Arc, vec};
 
@@ -10,17 +10,18 @@ use crate::{
     worker::recorder::WorkerRecorder, worker::reply_context::PendingReply,
 };
 
-/// A handler of either kind.
+/// A handler of either kind: for one request at a time, or for batches.
 pub(super) trait Work<S, R, E, RV, T> {
-    /// What it has in hand: outside of what is caught, so that it survives a panic.
+    /// The requests in hand. The driver keeps them outside of the code whose panics are caught, so
+    /// that they survive a panic.
     type Hand;
 
-    /// Nothing yet, by the worker with this wait node.
+    /// Returns an empty hand for the worker with this wait node.
     fn hand(wait_node: &Arc<WaitNode>) -> Self::Hand;
 
     fn init(&mut self, weak_client: WeakClient<S, R, E>);
 
-    /// Handles a request, or those that are there with it.
+    /// Handles a request, alone or together with queued requests.
     fn handle(
         &mut self,
         hand: &mut Self::Hand,
@@ -29,7 +30,7 @@ pub(super) trait Work<S, R, E, RV, T> {
         job: (S, OwnedReplyContext<R, E>),
     ) -> ControlFlow<RV>;
 
-    /// What it still owes.
+    /// Returns the reply contexts that the handler still owes.
     fn owed(hand: Self::Hand) -> impl Iterator<Item = OwnedReplyContext<R, E>>;
 
     fn on_timer(&mut self, token: T) -> ControlFlow<RV>;
@@ -37,7 +38,7 @@ pub(super) trait Work<S, R, E, RV, T> {
     fn term(&mut self, rv: Option<RV>) -> Option<RV>;
 }
 
-/// One at a time.
+/// Takes one request at a time.
 pub(super) struct Single<H>(pub(super) H);
 
 impl<S, R, E, RV, T, H> Work<S, R, E, RV, T> for Single<H>
@@ -82,7 +83,7 @@ where
     }
 }
 
-/// All that are there, up to a limit.
+/// Takes all queued requests, up to a limit.
 pub(super) struct Many<H> {
     pub(super) handler: H,
     pub(super) max: usize,
@@ -116,11 +117,12 @@ where
         }
         let flow = recorder.run(|| self.handler.handle(hand));
         for (message, owed) in hand.drain() {
-            // Apart, so that its caller is not told of a panic of the handler.
+            // The message is dropped on its own: a panic of its drop is not one of the handler, so
+            // it must not reach the caller.
             ignore_user_panic(|| drop(message));
             drop(owed);
         }
-        // How each of them ended it does not say.
+        // A batch does not record how each of its requests ended.
         recorder.end(CallOutcome::Detached);
         flow
     }
@@ -128,7 +130,7 @@ where
     fn owed(mut hand: Self::Hand) -> impl Iterator<Item = OwnedReplyContext<R, E>> {
         let left: vec::IntoIter<_> = hand.drain().collect::<Vec<_>>().into_iter();
         left.map(|(message, owed)| {
-            // The drop of a message is the user's code.
+            // The drop of a message is user code.
             ignore_user_panic(|| drop(message));
             owed
         })
