@@ -1,4 +1,4 @@
-//! Choosing among the instances of a component.
+//! The choice among the instances of a component.
 
 use std::{
     fmt,
@@ -15,7 +15,8 @@ use crate::system::run::hash::bucket;
 
 /// The clients of all instances of a component, and ways to choose one.
 ///
-/// Clones are of the same instances and choose in common. Whoever keeps one keeps clients.
+/// Clones have the same instances and share the turns. A balancer holds a client of each
+/// instance, and keeps the instances running as any client does.
 ///
 /// ```
 /// # use std::time::Duration;
@@ -27,21 +28,21 @@ use crate::system::run::hash::bucket;
 ///     .start(Duration::from_secs(5))
 ///     .wait()?;
 /// let squares = system.balancer::<u64, u64, ()>("square")?;
-/// assert_eq!(squares.next().req(3), Ok(9));             // one after the other
-/// assert_eq!(squares.by_key("a customer").req(4), Ok(16)); // always the same one
-/// assert_eq!(squares.least_loaded().req(5), Ok(25));    // the one with the least to do
+/// assert_eq!(squares.next().req(3), Ok(9));             // in turn
+/// assert_eq!(squares.by_key("a customer").req(4), Ok(16)); // always the same instance
+/// assert_eq!(squares.least_loaded().req(5), Ok(25));    // the instance with the fewest requests
 /// # drop(squares);
 /// # assert!(system.stop(Stop::Drain, Duration::from_secs(5)).wait().is_clean());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Balancer<S, R, E> {
     clients: Arc<[Client<S, R, E>]>,
-    /// Which turn it is.
+    /// The number of turns so far.
     turn: Arc<AtomicUsize>,
 }
 
 impl<S, R, E> Balancer<S, R, E> {
-    /// There is at least one client.
+    /// Creates a balancer over `clients`, of which there is at least one.
     pub(in crate::system) fn new(clients: Vec<Client<S, R, E>>) -> Self {
         debug_assert!(!clients.is_empty(), "a component has an instance");
         Self {
@@ -50,7 +51,8 @@ impl<S, R, E> Balancer<S, R, E> {
         }
     }
 
-    /// One after the other. Those that have ended are passed over, unless all have.
+    /// Returns the client of the next instance in turn. Skips instances that have ended, unless all
+    /// have ended.
     #[must_use]
     pub fn next(&self) -> &Client<S, R, E> {
         let first = self.turn();
@@ -59,22 +61,24 @@ impl<S, R, E> Balancer<S, R, E> {
             .unwrap_or(&self.clients[first])
     }
 
-    /// The same one for the same key, whether or not it has ended: its state is of that key.
+    /// Returns the client of the instance that a key belongs to. It is always the same instance,
+    /// whether or not it has ended, because the state of the key is there.
     ///
-    /// It depends only on the key's [`Hash`] and the number of instances, not on the process or the
-    /// machine; with one instance more, a key stays where it is or moves to the new one. FNV-1a,
-    /// then jump consistent hashing (Lamping and Veach, 2014). Not made to withstand somebody who
-    /// chooses keys so that they meet.
+    /// The choice depends only on the key's [`Hash`] and the number of instances, not on the
+    /// process or the machine. With one more instance, a key stays where it is or moves to the new
+    /// one. The algorithm is FNV-1a, then jump consistent hashing (Lamping and Veach, 2014). It
+    /// does not withstand an attacker who chooses keys that collide.
     #[must_use]
     pub fn by_key<K: Hash + ?Sized>(&self, key: &K) -> &Client<S, R, E> {
         &self.clients[bucket(key, self.clients.len())]
     }
 
-    /// The one with the fewest requests in its queue and in hand; of several, one after the other.
-    /// Those that have ended are passed over, unless all have.
+    /// Returns the client of the instance with the fewest requests, queued and in progress. Of
+    /// instances with equally many, takes each in turn. Skips instances that have ended, unless all
+    /// have ended.
     ///
-    /// It looks at each instance, which takes some 50 ns and its channel's lock. By the time of the
-    /// request it may be another one.
+    /// The call reads the statistics of each instance, which takes some 50 ns and the lock of its
+    /// channel. When the request is made, another instance may have become the least loaded one.
     #[must_use]
     pub fn least_loaded(&self) -> &Client<S, R, E> {
         let first = self.turn();
@@ -82,25 +86,26 @@ impl<S, R, E> Balancer<S, R, E> {
             let stats = client.stats();
             stats.queued + stats.taken
         };
-        // Of equal ones `min_by_key` takes the first, which is another one at each turn.
+        // Of equal loads `min_by_key` returns the first. The iteration starts at another instance
+        // at each turn.
         self.from(first)
             .filter(|client| !client.is_closed())
             .min_by_key(load)
             .unwrap_or(&self.clients[first])
     }
 
-    /// The clients, by the numbers of their instances.
+    /// Returns the clients, in the order of the instance numbers.
     #[must_use]
     pub fn instances(&self) -> &[Client<S, R, E>] {
         &self.clients
     }
 
     fn turn(&self) -> usize {
-        // Relaxed: only that each gets another number.
+        // ORDERING: Relaxed. Each call only has to get another number.
         self.turn.fetch_add(1, Ordering::Relaxed) % self.clients.len()
     }
 
-    /// All of them, from this one on.
+    /// Returns an iterator over all clients. It starts at the index `first` and wraps around.
     fn from(&self, first: usize) -> impl Iterator<Item = &Client<S, R, E>> {
         let (before, after) = self.clients.split_at(first);
         after.iter().chain(before)

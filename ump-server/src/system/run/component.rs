@@ -1,8 +1,8 @@
-//! The components of a system that runs.
+//! The components of a running system.
 //!
-//! What is known of an instance comes from three places: its channel's books, what its loop says
-//! about its end, and a record that its factory and its supervisor write. None of them is kept up
-//! to date for the sake of a status: it is read when somebody asks.
+//! The status of an instance has three sources: the statistics of its channel, the end of its loop,
+//! and a record that its factory and its supervisor write. Nothing keeps a status up to date: it is
+//! computed from these sources when a caller requests it.
 
 use std::{
     any::{Any, type_name},
@@ -27,14 +27,14 @@ use crate::{
     wait::wakers::{Registration, Wakers, discard, wake_all},
 };
 
-/// What a system and all that know it share.
+/// The state that a system shares with its directories and its operations.
 pub(in crate::system) struct Inner {
-    /// In the order of definition.
+    /// The components, in the order of definition.
     pub(in crate::system) components: Box<[Component]>,
-    /// In which they are started, by number.
+    /// The order of start, as indices of `components`.
     pub(in crate::system) order: Box<[usize]>,
     pub(in crate::system) clock: Clock,
-    /// How long what was refused at the end of a stop has to end.
+    /// The time that rejected instances have to end after the deadline of a stop.
     pub(in crate::system) grace: Duration,
     pub(in crate::system) failures: Arc<Failures>,
 }
@@ -43,10 +43,10 @@ pub(in crate::system) struct Component {
     pub(in crate::system) name: Arc<str>,
     pub(in crate::system) needs: Arc<[String]>,
     pub(in crate::system) supervision: Option<Arc<Supervision>>,
-    /// All of them, once they are launched; that need not be as many as there should be, if one
-    /// failed.
+    /// All instances, once they are launched. If a launch failed, there are fewer instances than
+    /// the attributes require.
     pub(in crate::system) instances: OnceLock<Box<[Instance]>>,
-    /// All of them have started.
+    /// Whether all instances have started.
     pub(in crate::system) is_up: AtomicBool,
 }
 
@@ -55,7 +55,8 @@ impl Inner {
         self.components.iter().find(|known| *known.name == *name)
     }
 
-    /// Those that are launched, dependents before what they need.
+    /// Returns the launched components with their instances, dependents before the components that
+    /// they need.
     pub(in crate::system) fn last_first(&self) -> impl Iterator<Item = (&Component, &[Instance])> {
         self.order.iter().rev().filter_map(|&number| {
             let component = &self.components[number];
@@ -81,17 +82,17 @@ pub(in crate::system) struct Instance {
     end: Mutex<Slot>,
 }
 
-/// Where a loop's end is kept while no future polls it.
+/// The place of a loop's end while no future polls it.
 struct Slot {
     end: End,
-    /// The futures that wait until another one puts it back.
+    /// The wakers of the futures that wait until another future returns the end.
     waiting: Wakers,
 }
 
-/// What is known of a loop's end.
+/// The state of a loop's end.
 enum End {
     Going(Box<dyn Ending>),
-    /// A future has taken it out, to poll it.
+    /// A future has taken the end out, to poll it.
     Awaited,
     Ended(Result<(), JoinError>),
 }
@@ -119,7 +120,7 @@ impl Instance {
         }
     }
 
-    /// Resolves when it has started, or ended without that.
+    /// Resolves when the instance has started, or has ended before that.
     pub(in crate::system) async fn started(&self) -> Result<(), LoopStartError> {
         let mut lent = self.lend().await;
         poll_fn(|cx| match &mut lent.end {
@@ -130,7 +131,7 @@ impl Instance {
         .await
     }
 
-    /// Resolves when it has ended. Several futures may wait for that.
+    /// Resolves when the instance has ended. Several futures may wait for that.
     pub(in crate::system) async fn ended(&self) -> Result<(), JoinError> {
         let mut lent = self.lend().await;
         let (outcome, rest) = poll_fn(|cx| match &mut lent.end {
@@ -144,10 +145,10 @@ impl Instance {
         outcome
     }
 
-    /// Resolves when it has ended, or at this time with nothing.
+    /// Resolves when the instance has ended, or to `None` at the deadline.
     ///
     /// # Errors
-    /// Whoever waits would wait for itself.
+    /// Returns a [`Cycle`] if the wait would deadlock.
     pub(in crate::system) async fn ended_by(
         &self,
         clock: &Clock,
@@ -158,8 +159,8 @@ impl Instance {
         };
         let mut late = deadline.map(|deadline| clock.sleep_until(deadline));
         let by_then = poll_fn(|cx| {
-            // Both leave word with one waker, so that a watcher knows that nothing else is waited
-            // for.
+            // Both waits register the same waker, so a watcher knows that the task waits for
+            // nothing else.
             let exchanged = match &mut lent.end {
                 End::Going(ending) => match ending.announce(cx.waker(), deadline, clock) {
                     Ok(exchanged) => exchanged,
@@ -176,8 +177,9 @@ impl Instance {
             if let Poll::Ready(ended) = ended {
                 return Poll::Ready(Ok(Some(ended)));
             }
-            // Should the system refuse the thread that would wake us, it is late already: better
-            // than to wait for ever.
+            // If the operating system refuses the timer's thread, nothing would wake this future at
+            // the deadline. Then the sleep returns an error, which counts as the deadline: that is
+            // better than an endless wait.
             match &mut late {
                 Some(late) => Pin::new(late).poll(&mut cx).map(|_| Ok(None)),
                 None => Poll::Pending,
@@ -191,7 +193,7 @@ impl Instance {
         Ok(Some(outcome))
     }
 
-    /// How it ended, if it has.
+    /// Returns the outcome if the instance has ended. Returns `None` while a future polls the end.
     pub(in crate::system) fn outcome(&self) -> Option<Result<(), JoinError>> {
         let mut slot = self.end.lock();
         let outcome = match &mut slot.end {
@@ -211,8 +213,8 @@ impl Instance {
         Some(outcome)
     }
 
-    /// Takes it out of the lock, as polling it runs the user's code. Waits for the future that has
-    /// it, if there is one.
+    /// Takes the end out of the lock, because polling it runs user code. If another future has
+    /// taken it, waits for that future.
     async fn lend(&self) -> Lent<'_> {
         let mut waits = Waits {
             home: &self.end,
@@ -226,14 +228,14 @@ impl Instance {
     }
 }
 
-/// A future that waits until the end of a loop is in its place.
+/// A future's wait until the end of a loop is in its place.
 struct Waits<'a> {
     home: &'a Mutex<Slot>,
     own: Registration,
 }
 
 impl Waits<'_> {
-    /// Takes it, or registers the waker.
+    /// Takes the end, or registers the waker if another future has taken it.
     fn look(&mut self, waker: &Waker) -> Poll<End> {
         let waker = waker.clone();
         let mut slot = self.home.lock();
@@ -242,7 +244,7 @@ impl Waits<'_> {
                 let unused = slot.waiting.register(&mut self.own, waker);
                 (Poll::Pending, unused)
             }
-            // It stays there, for others to read.
+            // The outcome stays in its place, where other futures can read it.
             End::Ended(outcome) => (Poll::Ready(End::Ended(outcome.clone())), Some(waker)),
             End::Going(_) => {
                 let end = mem::replace(&mut slot.end, End::Awaited);
@@ -264,7 +266,7 @@ impl Drop for Waits<'_> {
     }
 }
 
-/// What it ended with may be there, unread.
+/// The end may contain the result of the loop. Its drop is user code, so it runs outside the lock.
 impl Drop for Instance {
     fn drop(&mut self) {
         let end = mem::replace(&mut self.end.lock().end, End::Awaited);
@@ -272,7 +274,8 @@ impl Drop for Instance {
     }
 }
 
-/// Goes back to its place when it is dropped, and wakes the futures that wait for it.
+/// The end of a loop that a future has taken out. Its drop returns the end to its place, and wakes
+/// the futures that wait for it.
 struct Lent<'a> {
     end: End,
     home: &'a Mutex<Slot>,
@@ -290,10 +293,10 @@ impl Drop for Lent<'_> {
     }
 }
 
-/// What a loop ended with: nobody wants it, but its drop is the user's code.
+/// The result of a loop. Nothing reads it, but its drop is user code.
 type Rest = Option<Box<dyn Any + Send>>;
 
-/// The end of a loop, whatever it ends with.
+/// The end of a loop, with any type of result.
 trait Ending: Send {
     fn poll_started(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LoopStartError>>;
     fn poll_ended(&mut self, cx: &mut Context<'_>) -> Poll<(Result<(), JoinError>, Rest)>;
@@ -309,7 +312,7 @@ trait Ending: Send {
 
 impl<RV: Send + 'static> Ending for JoinHandle<RV> {
     fn poll_started(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LoopStartError>> {
-        // It can be left and called again.
+        // `started` is cancel safe: it can be dropped and called again.
         pin!(self.started()).poll(cx)
     }
 
@@ -334,7 +337,7 @@ impl<RV: Send + 'static> Ending for JoinHandle<RV> {
     }
 }
 
-/// A client of some type.
+/// A client with any types of messages, replies and errors.
 pub(in crate::system) trait AnyClient: Send + Sync {
     fn as_any(&self) -> &dyn Any;
     fn type_name(&self) -> &'static str;

@@ -1,4 +1,4 @@
-//! What the handler of a component is made with.
+//! The context from which a component's factory creates a handler.
 
 use std::{fmt, ops::Deref, sync::Arc};
 
@@ -9,8 +9,8 @@ use crate::system::{
     report::error::LookupError, run::balancer::Balancer, run::directory::Directory,
 };
 
-/// What the factory of a component is given: the [`Context`] of the loop, and clients of the
-/// components that it needs, which are up by then.
+/// The context of a component's factory: the [`Context`] of the loop, and clients of the components
+/// that this component needs. These have started before the factory is called.
 ///
 /// ```
 /// # use std::time::Duration;
@@ -29,14 +29,14 @@ use crate::system::{
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// Clients are looked up where the handler is made, not where they are used: a component that is
-/// missing is an error at the start.
+/// Look up clients in the factory, not where the handler uses them: then a missing component is an
+/// error at the start.
 pub struct ComponentContext<'a, S, R, E, T = ()> {
     context: &'a Context<S, R, E, T>,
     site: &'a Site,
 }
 
-/// Where in a system an instance is.
+/// The instance of a handler, and the components that it may look up.
 pub(in crate::system) struct Site {
     pub(in crate::system) component: Arc<str>,
     pub(in crate::system) instance: usize,
@@ -49,10 +49,11 @@ impl<'a, S, R, E, T> ComponentContext<'a, S, R, E, T> {
         Self { context, site }
     }
 
-    /// The client of a component that this one needs, and which has one instance.
+    /// Returns the client of a component that this component needs and that has one instance.
     ///
     /// # Errors
-    /// See [`LookupError`]; [`NotNeeded`](LookupError::NotNeeded) if its attributes do not say so.
+    /// See [`LookupError`]. It is [`NotNeeded`](LookupError::NotNeeded) if the attributes of this
+    /// component do not say that it [needs](crate::system::Attributes::needs) the other one.
     pub fn client<S2, R2, E2>(&self, component: &str) -> Result<Client<S2, R2, E2>, LookupError>
     where
         S2: Send + 'static,
@@ -62,10 +63,11 @@ impl<'a, S, R, E, T> ComponentContext<'a, S, R, E, T> {
         self.needed(component)?.client(component)
     }
 
-    /// The client of one instance of a component that this one needs.
+    /// Returns the client of one instance, counted from zero, of a component that this component
+    /// needs.
     ///
     /// # Errors
-    /// Like [`client`](Self::client).
+    /// See [`LookupError`], and [`client`](Self::client).
     pub fn instance<S2, R2, E2>(
         &self,
         component: &str,
@@ -79,10 +81,10 @@ impl<'a, S, R, E, T> ComponentContext<'a, S, R, E, T> {
         self.needed(component)?.instance(component, instance)
     }
 
-    /// The clients of all instances of a component that this one needs.
+    /// Returns a [`Balancer`] over all instances of a component that this component needs.
     ///
     /// # Errors
-    /// Like [`client`](Self::client).
+    /// See [`LookupError`], and [`client`](Self::client).
     pub fn balancer<S2, R2, E2>(&self, component: &str) -> Result<Balancer<S2, R2, E2>, LookupError>
     where
         S2: Send + 'static,
@@ -92,19 +94,19 @@ impl<'a, S, R, E, T> ComponentContext<'a, S, R, E, T> {
         self.needed(component)?.balancer(component)
     }
 
-    /// The name of the component.
+    /// Returns the name of the component.
     #[must_use]
     pub fn component(&self) -> &str {
         &self.site.component
     }
 
-    /// Which instance of the component the handler is for, from zero.
+    /// Returns the number of the instance that the handler belongs to, from zero.
     #[must_use]
     pub fn number(&self) -> usize {
         self.site.instance
     }
 
-    /// Looks up components later on, and says how they are.
+    /// Returns a [`Directory`], which looks up components later and returns their status.
     #[must_use]
     pub fn directory(&self) -> Directory {
         self.site.directory.clone()
@@ -120,7 +122,7 @@ impl<'a, S, R, E, T> ComponentContext<'a, S, R, E, T> {
         if needs.iter().any(|need| need == name) {
             return Ok(directory);
         }
-        // That it does not exist is worth more to know.
+        // If there is no such component, `Unknown` is the more useful error.
         directory.check(name)?;
         Err(LookupError::NotNeeded {
             name: name.to_owned(),

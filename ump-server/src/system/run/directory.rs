@@ -1,4 +1,4 @@
-//! Finding components by name.
+//! The lookup of components by name.
 
 use std::{
     any::type_name,
@@ -15,8 +15,8 @@ use crate::system::{
     run::status::{ComponentStatus, status},
 };
 
-/// Finds components by name, and says how they are, from anywhere: a handle that can be cloned, and
-/// does not keep the system.
+/// Looks up components by name and returns their status, from anywhere. A directory is a handle
+/// that can be cloned, and does not keep the system alive.
 #[derive(Clone)]
 pub struct Directory(Weak<Inner>);
 
@@ -25,7 +25,7 @@ impl Directory {
         Self(Arc::downgrade(inner))
     }
 
-    /// The client of a component that has one instance.
+    /// Returns the client of a component that has one instance.
     ///
     /// # Errors
     /// See [`LookupError`].
@@ -38,7 +38,7 @@ impl Directory {
         self.inner()?.client(component)
     }
 
-    /// The client of one instance of a component.
+    /// Returns the client of one instance of a component, counted from zero.
     ///
     /// # Errors
     /// See [`LookupError`].
@@ -55,7 +55,7 @@ impl Directory {
         self.inner()?.instance(component, instance)
     }
 
-    /// The clients of all instances of a component.
+    /// Returns a [`Balancer`] over all instances of a component.
     ///
     /// # Errors
     /// See [`LookupError`].
@@ -68,7 +68,8 @@ impl Directory {
         self.inner()?.balancer(component)
     }
 
-    /// How the components are, in the order of their definition. Nothing if the system is gone.
+    /// Returns the status of the components, in the order of definition. The list is empty if the
+    /// system no longer exists.
     #[must_use]
     pub fn status(&self) -> Vec<ComponentStatus> {
         self.0
@@ -76,7 +77,7 @@ impl Directory {
             .map_or_else(Vec::new, |inner| status(&inner))
     }
 
-    /// Whether there is such a component.
+    /// Returns an error if there is no such component.
     pub(in crate::system) fn check(&self, component: &str) -> Result<(), LookupError> {
         self.inner()?.find(component).map(|_| ())
     }
@@ -157,7 +158,7 @@ impl Inner {
         })
     }
 
-    /// The instances of a component that is up, whatever has become of them since.
+    /// Returns the instances of a component that has started, even if they have ended since.
     pub(in crate::system) fn launched(&self, name: &str) -> Result<&[Instance], LookupError> {
         self.find_up(name).map(|(_, instances)| instances)
     }
@@ -165,8 +166,8 @@ impl Inner {
     fn find_up(&self, name: &str) -> Result<(&Component, &[Instance]), LookupError> {
         let component = self.find(name)?;
         match component.instances.get() {
-            // Acquire: with the store at the end of its start. What was done by then is seen by who
-            // finds it.
+            // ORDERING: Acquire pairs with the Release store at the end of the component's start. A
+            // caller that finds the component sees everything that the start has written.
             Some(instances) if component.is_up.load(Ordering::Acquire) => {
                 Ok((component, instances))
             }

@@ -1,20 +1,20 @@
-//! Which of several instances a key belongs to, always.
+//! The stable choice of an instance for a key.
 
 use std::hash::{Hash, Hasher};
 
-/// The bucket of a key.
+/// Returns the bucket of a key.
 ///
-/// FNV-1a (Fowler, Noll and Vo) over the key's bytes, then the finalizer of `MurmurHash3`
-/// (Appleby), as the former leaves the upper bits poor, then jump consistent hashing (Lamping and
-/// Veach, 2014).
+/// The algorithm is FNV-1a (Fowler, Noll and Vo) over the key's bytes, then the finalizer of
+/// `MurmurHash3` (Appleby), because FNV-1a mixes the upper bits poorly, then jump consistent
+/// hashing (Lamping and Veach, 2014).
 pub(in crate::system) fn bucket<K: Hash + ?Sized>(key: &K, buckets: usize) -> usize {
     let mut hasher = Fnv(0xcbf2_9ce4_8422_2325);
     key.hash(&mut hasher);
     jump(hasher.finish(), buckets)
 }
 
-/// FNV-1a. Integers go in with the lowest byte first, lengths as 64 bits, so that all machines
-/// agree.
+/// An FNV-1a hasher. It hashes integers with the lowest byte first, and lengths as 64 bits, so that
+/// all machines agree.
 struct Fnv(u64);
 
 impl Hasher for Fnv {
@@ -52,7 +52,8 @@ impl Hasher for Fnv {
     }
 }
 
-/// Jumps from bucket to bucket as their number grows, to where the key is when there are so many.
+/// Returns the bucket of a key among `buckets`. Follows the key from bucket to bucket while the
+/// number of buckets grows up to `buckets`.
 fn jump(mut key: u64, buckets: usize) -> usize {
     let buckets = i64::try_from(buckets).unwrap_or(i64::MAX);
     let mut here = 0;
@@ -77,7 +78,7 @@ mod tests {
 
     #[test]
     fn a_key_always_has_the_same_bucket() {
-        // Computed by another implementation. They must not change.
+        // These values come from another implementation. They must not change.
         let buckets = ["", "a", "b", "ump", "42"].map(|key| bucket(key, 10));
         assert_eq!(buckets, BUCKETS);
         assert_eq!(bucket(&7_u64, 1000), SEVEN);

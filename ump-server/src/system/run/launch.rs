@@ -1,4 +1,4 @@
-//! Making the loops of a component, of whatever types.
+//! The launch of a component's loops, for handlers of any type.
 
 use std::{future::Future, num::NonZeroUsize, pin::Pin, sync::Arc};
 
@@ -18,7 +18,7 @@ use crate::{
     worker::{failure_event::OnFailure, failure_policy::Supervisor, options::Launched},
 };
 
-/// Where and how an instance is to be made.
+/// The parameters for the launch of an instance.
 pub(in crate::system) struct Place {
     pub(in crate::system) component: Arc<str>,
     pub(in crate::system) instance: usize,
@@ -34,28 +34,28 @@ pub(in crate::system) struct Place {
     pub(in crate::system) runtime: Option<tokio::runtime::Handle>,
 }
 
-/// What the watchdogs of all components call.
+/// The hook that the watchdogs of all components call.
 pub(in crate::system) type StallHook = Arc<dyn Fn(&Stall) + Send + Sync>;
 
-/// What tells the time to a system.
+/// The clock of a system, and the test clock that it belongs to, if any.
 #[derive(Clone, Debug, Default)]
 pub(in crate::system) struct Time {
     pub(in crate::system) clock: Clock,
     pub(in crate::system) test_clock: Option<TestClock>,
 }
 
-/// An instance whose handlers are being made.
+/// An instance whose handlers are being created.
 pub(in crate::system) struct Launching {
     pub(in crate::system) instance: Instance,
-    /// Resolves when they are.
+    /// Resolves when all its handlers have been created.
     pub(in crate::system) made: Pin<Box<dyn Future<Output = Result<(), StartFailure>> + Send>>,
 }
 
-/// Makes one instance after the other.
+/// Launches one instance per call.
 pub(in crate::system) type Launcher =
     Box<dyn Fn(Place) -> Result<Launching, StartFailure> + Send + Sync>;
 
-/// Makes instances on threads.
+/// Returns a launcher of instances on threads.
 pub(in crate::system) fn threads<H, Shape>(
     factory: impl Fn(
         &ComponentContext<'_, H::Request, H::Reply, H::Error, H::Timer>,
@@ -75,7 +75,7 @@ where
     })
 }
 
-/// Makes instances on threads that take at most so many requests at a time.
+/// Returns a launcher of instances on threads that take at most `max` requests at a time.
 pub(in crate::system) fn batches<H>(
     max: NonZeroUsize,
     factory: impl Fn(
@@ -97,7 +97,7 @@ where
     })
 }
 
-/// Makes instances on tasks.
+/// Returns a launcher of instances on tasks.
 #[cfg(feature = "tokio")]
 pub(in crate::system) fn tasks<H, Shape>(
     factory: impl Fn(
@@ -118,7 +118,7 @@ where
     })
 }
 
-/// What can be said of any loop, said to its builder.
+/// Applies to a builder the settings that loops on threads and on tasks have in common.
 macro_rules! common {
     ($builder:expr, $place:expr) => {{
         let Place {
@@ -134,7 +134,7 @@ macro_rules! common {
             .clock(time.clock.clone())
             .supervisor(Arc::clone(supervisor))
             .on_failures(on_failure.clone())
-            // A report of a stop says for how long something has been in hand.
+            // The report of a stop contains the age of each call in progress.
             .timed();
         if let Some(clock) = &time.test_clock {
             builder = builder.test_clock(clock);
@@ -163,8 +163,8 @@ macro_rules! common {
 }
 
 impl Place {
-    /// What its threads are made by, with how many workers if it is to be a pool, and what is
-    /// written down of them.
+    /// Returns the builder of the threads, the number of workers if the instance is a pool, and the
+    /// record of the instance.
     fn on_threads(&self) -> (thread::Builder, Option<NonZeroUsize>, Arc<InstanceRecord>) {
         let Self { attributes, .. } = self;
         let mut builder = common!(thread::Builder::new(), self);
@@ -190,7 +190,7 @@ impl Place {
         (builder, workers, Arc::clone(&self.record))
     }
 
-    /// What its tasks are made by, with how many workers, and what is written down of them.
+    /// Returns the builder of the tasks, the number of workers, and the record of the instance.
     #[cfg(feature = "tokio")]
     fn on_tasks(&self) -> (crate::task::Builder, NonZeroUsize, Arc<InstanceRecord>) {
         let mut builder = common!(crate::task::Builder::new(), self);
@@ -219,7 +219,8 @@ impl Place {
         }
     }
 
-    /// Makes handlers as its loop wants them, by a component's factory.
+    /// Returns the function that creates the handlers of the loop: it calls the component's
+    /// factory, and records the call and an error that the factory returns.
     fn make<S, R, E, T, H>(
         self,
         factory: Arc<

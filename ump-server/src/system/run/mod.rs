@@ -1,4 +1,4 @@
-//! A system that runs: starting its components, finding them, and stopping them.
+//! A running system: the launch of its components, their lookup, and their stop.
 
 pub(super) mod balancer;
 pub(super) mod component;

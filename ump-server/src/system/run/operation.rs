@@ -1,4 +1,4 @@
-//! What takes its time: blocking or async, the same.
+//! Operations that a caller can block on or await.
 
 use std::{
     fmt,
@@ -11,11 +11,11 @@ use ump::{Clock, coop::Coop};
 
 use crate::wait::executor::blocking;
 
-/// Something that takes its time: [`wait`](Self::wait) for it where blocking is right, and `.await`
-/// it where it is not.
+/// An operation of a system that takes time. Call [`wait`](Self::wait) where blocking is right, and
+/// `.await` the operation where it is not.
 ///
 /// # Panics
-/// If it is polled after it was ready.
+/// If the operation is polled after it was ready.
 #[must_use = "nothing happens before it is waited for or awaited"]
 pub struct Operation<T> {
     future: Pin<Box<dyn Future<Output = T> + Send>>,
@@ -30,10 +30,12 @@ impl<T> Operation<T> {
         }
     }
 
-    /// Blocks the thread until it is done. Not for code that runs on an async executor, and least
-    /// of all on the one that it waits for: a current-thread runtime does not run its tasks
-    /// meanwhile, so what waits for them waits until its deadline. Its error or report says so then
-    /// ([`StartFailure::Blocked`](crate::system::StartFailure::Blocked),
+    /// Blocks the thread until the operation has finished.
+    ///
+    /// Do not call this on an async executor, above all not on the executor that the operation
+    /// waits for. A current-thread runtime does not run its tasks while its thread is blocked, so
+    /// an operation that waits for these tasks waits until its deadline. Then its error or report
+    /// says so ([`StartFailure::Blocked`](crate::system::StartFailure::Blocked),
     /// [`Report::executor_was_blocked`](crate::system::Report::executor_was_blocked)).
     #[expect(clippy::must_use_candidate, reason = "that depends on what it is")]
     pub fn wait(self) -> T {

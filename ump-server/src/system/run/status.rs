@@ -1,4 +1,4 @@
-//! How the components of a system are, as plain data.
+//! The status of a system's components, as plain data.
 
 use std::{sync::atomic::Ordering, time::Duration};
 
@@ -7,43 +7,44 @@ use ump::Stats;
 use crate::WorkerStatus;
 use crate::system::run::component::{Component, Inner, Instance};
 
-/// How a component is.
+/// The status of a component.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct ComponentStatus {
-    /// Its name.
+    /// The name of the component.
     pub name: String,
-    /// What it needs.
+    /// The names of the components that it needs.
     pub needs: Vec<String>,
-    /// The group that it is in.
+    /// The name of the group that it is in.
     pub group: Option<String>,
-    /// Its instances, by their numbers; none if it has not been launched yet.
+    /// Its instances, in the order of their numbers. Empty if the component has not been launched
+    /// yet.
     pub instances: Vec<InstanceStatus>,
 }
 
-/// How an instance of a component is. It is read piece by piece while things go on, so one piece
-/// may be a little older than the other.
+/// The status of an instance of a component. The fields are read one after the other while the
+/// instance runs, so one may be a little older than another.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct InstanceStatus {
-    /// In which state.
+    /// The state of the instance.
     pub state: State,
-    /// Since when in service: how long ago its first `init` was done.
+    /// The time since its first `init` finished. `None` before that.
     pub in_service: Option<Duration>,
-    /// How many requests each lane of its queue can hold; none if it is unbounded.
+    /// The capacity of each lane of its queue, in requests. `None` if the queue is unbounded.
     pub capacity: Option<usize>,
-    /// What has become of its requests.
+    /// The statistics of its requests.
     pub requests: Stats,
-    /// What each of its workers is doing, with the request that it has in hand and for how long; in
-    /// the order of their numbers.
+    /// The status of each worker, in the order of their numbers: what the worker does, which
+    /// request it has in hand, and for how long.
     pub workers: Vec<WorkerStatus>,
-    /// How many timers its handlers have.
+    /// The number of timers that its handlers have.
     pub timers: usize,
-    /// How often its handlers were made anew, by failures and by renewals.
+    /// The number of times that its handlers were rebuilt, by failures and by renewals.
     pub restarts: u64,
-    /// Why one of its handlers failed, the last time.
+    /// The reason of the last failure of one of its handlers.
     pub last_failure: Option<String>,
 }
 
@@ -53,15 +54,15 @@ pub struct InstanceStatus {
 #[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
 #[non_exhaustive]
 pub enum State {
-    /// Its `init` is not done yet.
+    /// The component has not started yet: `init` of one of its instances has not finished.
     Starting,
-    /// In service.
+    /// It is in service.
     Up,
-    /// It accepts nothing more, and has not ended yet.
+    /// It accepts no more requests, and has not ended yet.
     Stopping,
     /// It ended in order.
     Ended,
-    /// It failed, for good.
+    /// It failed permanently.
     Failed,
 }
 
@@ -74,6 +75,7 @@ pub(in crate::system) fn status(inner: &Inner) -> Vec<ComponentStatus> {
 }
 
 fn of_component(inner: &Inner, component: &Component) -> ComponentStatus {
+    // ORDERING: Acquire pairs with the Release store at the end of the component's start.
     let is_up = component.is_up.load(Ordering::Acquire);
     let instances = component.instances.get().into_iter().flatten();
     ComponentStatus {

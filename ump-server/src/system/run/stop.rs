@@ -1,18 +1,21 @@
-//! Stopping a system: dependents before what they need, so that what is still to be served can be.
+//! The stop of a system: dependents before the components that they need, so that queued requests
+//! can still be served.
 //!
 //! ```text
-//!                   all its instances have ended
+//!                   all of its instances have ended
 //!           ┌────────────────────────────────────────┐
 //!           ▼                                        │
-//!   tell the next component to end ────────────▶ wait for it ────▶ all have ended: report
+//!   stop the next component ───────────────────▶ wait for it ────▶ all have ended: report
 //!                                                    │
 //!                                                    │ the deadline
 //!                                                    ▼
-//!           refuse all that is left, dependents first, and wait a little
+//!           reject the queued requests of all instances that are left, dependents first;
+//!           wait for the grace
 //!                                                    │
-//!                                                    │ what is on tasks, and has not ended
+//!                                                    │ instances on tasks have not ended
 //!                                                    ▼
-//!           abort what is in hand there, and wait a little; then their clean-up: report
+//!           abort their calls in progress, wait for the grace;
+//!           abort their clean-up, wait for the grace: report
 //! ```
 
 use std::{sync::Arc, time::Instant};
@@ -25,7 +28,7 @@ use crate::system::{
 };
 use crate::{JoinError, JoinErrorKind, Stop, wait::executor::executor_is_blocked};
 
-/// Stops all that has been launched. Without a deadline it waits for ever.
+/// Stops all launched instances. Without a deadline it waits for ever.
 pub(in crate::system) async fn stop(
     inner: Arc<Inner>,
     how: Stop,
@@ -34,7 +37,7 @@ pub(in crate::system) async fn stop(
     stop_these(inner, |_| true, how, deadline).await
 }
 
-/// Stops a component, and before it all that need it.
+/// Stops a component, and before it all components that need it.
 pub(in crate::system) async fn stop_with_dependents(
     inner: Arc<Inner>,
     component: Arc<str>,
@@ -53,10 +56,10 @@ pub(in crate::system) async fn stop_with_dependents(
     stop_these(inner, |it| these.contains(&it.name), how, deadline).await
 }
 
-/// A component, and all that need it, directly or not.
+/// Returns a component and all components that need it, directly or indirectly.
 fn dependents(inner: &Inner, component: Arc<str>) -> Vec<Arc<str>> {
     let mut these = vec![component];
-    // In the order of start each comes after what it needs.
+    // In the order of start, each component comes after the components that it needs.
     for &number in &inner.order {
         let Component { name, needs, .. } = &inner.components[number];
         if needs
@@ -101,7 +104,7 @@ async fn stop_these(
         }
         report.instances.extend(left.drain(..).map(Told::report));
     }
-    // In time, there are none.
+    // If all instances ended in time, `left` is empty.
     for it in &mut left {
         it.refuse();
     }
@@ -116,7 +119,7 @@ async fn stop_these(
     for it in &mut left {
         it.wait(&inner, last).await;
     }
-    // What it has in hand, then what it does to clean up.
+    // The first round aborts the calls in progress, the second one the clean-up.
     for _ in 0..2 {
         let mut is_aborted = false;
         for it in &mut left {
@@ -135,20 +138,20 @@ async fn stop_these(
     report
 }
 
-/// An instance that has been told to end.
+/// An instance that has been stopped, and what its report needs.
 struct Told<'a> {
     component: &'a Component,
     number: usize,
     instance: &'a Instance,
     had_ended: bool,
     outcome: Option<Result<(), JoinError>>,
-    /// It ends after this stop only, as it waits for that.
+    /// Set if the instance can only end after this stop, because it waits for it.
     cycle: Option<Cycle>,
-    /// Told to end as late as the deadline, or more sharply then.
+    /// Whether its queued requests were rejected because the deadline had passed.
     is_late: bool,
-    /// What it has in hand has been aborted.
+    /// Whether the last call of [`abort`](Self::abort) has aborted it.
     is_aborted: bool,
-    /// How many requests were in its queue when it was told to end the last time.
+    /// The number of requests that were queued when it was last stopped.
     queued: u64,
 }
 
@@ -174,7 +177,8 @@ fn told<'a>(component: &'a Component, instances: &'a [Instance], how: Stop) -> V
 }
 
 impl Told<'_> {
-    /// Returns whether it has ended by then, or cannot before all is over.
+    /// Waits until the instance has ended, or until the deadline. Returns whether it has ended, or
+    /// cannot end before this stop has finished.
     async fn wait(&mut self, inner: &Inner, deadline: Option<Instant>) -> bool {
         if self.outcome.is_none() && self.cycle.is_none() {
             match self.instance.ended_by(&inner.clock, deadline).await {
@@ -193,7 +197,7 @@ impl Told<'_> {
         }
     }
 
-    /// Returns whether there is something to abort.
+    /// Aborts the instance if it has not ended and runs on tasks. Returns whether it did.
     fn abort(&mut self) -> bool {
         self.is_aborted = self.outcome.is_none() && self.instance.stopper.can_abort();
         if self.is_aborted {

@@ -1,4 +1,4 @@
-//! A system that runs.
+//! The handle of a running system.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -17,11 +17,12 @@ use crate::system::{
     run::stop::{stop, stop_with_dependents},
 };
 
-/// Components that run: named servers which are started, found, watched and stopped together. See
-/// the [module](crate::system).
+/// A running system of components: named servers that are started, looked up, supervised and
+/// stopped together. See the [module](crate::system).
 ///
-/// It has a client of each of them. Dropping it stops nothing: then a component ends when its last
-/// client elsewhere is gone, and what it needs after it.
+/// A system holds a client of each instance. Dropping the system does not stop the components. Each
+/// component ends when its last other client is dropped, and the components that it needs end after
+/// it.
 #[must_use = "components end when nobody has clients of them any more"]
 pub struct System {
     inner: Arc<Inner>,
@@ -32,7 +33,7 @@ impl System {
         Self { inner }
     }
 
-    /// The client of a component that has one instance.
+    /// Returns the client of a component that has one instance.
     ///
     /// # Errors
     /// See [`LookupError`].
@@ -45,7 +46,7 @@ impl System {
         self.inner.client(component)
     }
 
-    /// The client of one instance of a component, counted from zero.
+    /// Returns the client of one instance of a component, counted from zero.
     ///
     /// # Errors
     /// See [`LookupError`].
@@ -62,7 +63,8 @@ impl System {
         self.inner.instance(component, instance)
     }
 
-    /// The clients of all instances of a component, and ways to choose one.
+    /// Returns a [`Balancer`], which has the clients of all instances of a component and chooses
+    /// among them.
     ///
     /// # Errors
     /// See [`LookupError`].
@@ -75,33 +77,35 @@ impl System {
         self.inner.balancer(component)
     }
 
-    /// How the components are, in the order of their definition.
+    /// Returns the status of the components, in the order of definition.
     #[must_use]
     pub fn status(&self) -> Vec<ComponentStatus> {
         status(&self.inner)
     }
 
-    /// Resolves when a component has failed for good: its policy, or its group's, does not let it
-    /// go on. At once if one has already.
+    /// Resolves when a component has failed permanently: its policy, or that of its group, does not
+    /// let it continue. If a component has failed already, it resolves at once.
     ///
-    /// What `main` waits for, beside the signal to end.
+    /// A `main` function can wait for this, and for the signal to terminate.
     pub fn failed(&self) -> Operation<Failure> {
         let failures = Arc::clone(&self.inner.failures);
         Operation::new(async move { failures.first().await })
     }
 
-    /// Finds components by name, and says how they are, from anywhere, without keeping the system.
+    /// Returns a [`Directory`], which looks up components and returns their status from anywhere,
+    /// and does not keep the system alive.
     #[must_use]
     pub fn directory(&self) -> Directory {
         Directory::new(&self.inner)
     }
 
-    /// Has the handlers of a component made anew by its factory, each after the request that it has
-    /// in hand. Queued requests stay queued, clients stay valid. It returns at once, and does not
-    /// count as a failure.
+    /// Rebuilds the handlers of a component by its factory, each after the request that it has in
+    /// hand. Queued requests stay queued, and clients stay valid. Returns at once. A renewal does
+    /// not count as a failure.
     ///
     /// # Errors
-    /// [`LookupError::Unknown`] or [`LookupError::NotStarted`]; nothing happens then.
+    /// [`LookupError::Unknown`] if there is no such component, [`LookupError::NotStarted`] if it
+    /// has not started yet. Nothing happens then.
     pub fn renew(&self, component: &str) -> Result<(), LookupError> {
         for instance in self.inner.launched(component)? {
             let renews = instance.stopper.renew();
@@ -110,12 +114,12 @@ impl System {
         Ok(())
     }
 
-    /// Stops a component while the rest of the system goes on: first the components that need it,
-    /// dependents first, then itself, all within this time, as [`stop`](Self::stop) does. What is
-    /// stopped cannot be started again.
+    /// Stops a component while the rest of the system continues. The components that need it stop
+    /// first, dependents first, then the component itself: all in the time `within`, as
+    /// [`stop`](Self::stop) does. A stopped component cannot be started again.
     ///
-    /// The [report](Report) is of these components only. Clients of them get
-    /// [`ServerDisappeared`](ump::Error::ServerDisappeared) from then on.
+    /// The [report](Report) contains these components only. From then on their clients get
+    /// [`ServerDisappeared`](ump::Error::ServerDisappeared).
     ///
     /// ```
     /// use std::time::Duration;
@@ -134,10 +138,12 @@ impl System {
     /// ```
     ///
     /// # Errors
-    /// [`LookupError::Unknown`] or [`LookupError::NotStarted`]; nothing happens then.
+    /// [`LookupError::Unknown`] if there is no such component, [`LookupError::NotStarted`] if it
+    /// has not started yet. Nothing happens then.
     ///
     /// # Cancel safety
-    /// Like [`stop`](Self::stop).
+    /// If the operation is dropped before it is ready, the instances that have been stopped by then
+    /// still end. The others continue.
     pub fn stop_component(
         &self,
         component: &str,
@@ -153,21 +159,22 @@ impl System {
         }))
     }
 
-    /// Stops the components one after the other, dependents before what they need, all within this
-    /// time: one deadline for all.
+    /// Stops the components one after the other, dependents before the components that they need,
+    /// all within one deadline.
     ///
-    /// With [`Stop::Drain`] each serves what it has in its queue, while it can ask those that it
-    /// needs. What has not ended by the deadline is refused: the queue is turned down, the handler
-    /// finishes what it has in hand. It has a short [grace](crate::system::Builder::grace) for
-    /// that. What is on tasks and has not ended even then is [aborted](Stop::Abort): the call in
-    /// hand is dropped where it waits and its caller told, then `term` has the grace once more,
-    /// after which it is dropped, too. A thread cannot be stopped from outside, nor can a handler
-    /// on a task that blocks: it goes on until its handler returns. The report says of each
-    /// instance which of these it was.
+    /// With [`Stop::Drain`] each component serves its queued requests while the components that it
+    /// needs still run. If an instance has not ended by the deadline, its queued requests are
+    /// rejected, and its handler finishes the request in hand. It has a short
+    /// [grace](crate::system::Builder::grace) for that. If an instance on tasks has not ended even
+    /// then, it is [aborted](Stop::Abort): the call in hand is dropped where it waits, and its
+    /// caller gets [`NoReply::Aborted`](ump::NoReply::Aborted). Then `term` has the grace once
+    /// more, after which it is dropped, too. A thread cannot be stopped from outside, nor can a
+    /// handler on a task that blocks: the instance continues until its handler returns. The report
+    /// contains the outcome of each instance.
     ///
     /// # Cancel safety
-    /// Dropped before it is ready, those that have been told to end do so; the others are let go as
-    /// by dropping the system.
+    /// If the operation is dropped before it is ready, the instances that have been stopped by then
+    /// still end. The others end as if the system had been dropped.
     pub fn stop(self, how: Stop, within: Duration) -> Operation<Report> {
         Operation::new(async move {
             let deadline = self.inner.clock.now().checked_add(within);
