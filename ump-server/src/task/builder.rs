@@ -1,4 +1,4 @@
-//! What can be chosen of a loop on a task.
+//! The builder of loops on tasks.
 
 use std::{
     any::type_name,
@@ -29,15 +29,15 @@ use crate::{
     worker::spawn_error::SpawnError,
 };
 
-/// Makes loops on tasks: [`spawn`](super::spawn) with more to choose from.
+/// Builds loops on tasks: [`spawn`](super::spawn) with more options.
 ///
-/// | | the handler is made | it can be restarted | it has timers |
+/// | method | how the handler is made | restarts | timers |
 /// |---|---|---|---|
-/// | [`spawn`](Self::spawn) | with a client at hand | | |
+/// | [`spawn`](Self::spawn) | by a closure, with a client of the loop | | |
 /// | [`spawn_with`](Self::spawn_with), [`spawn_pool`](Self::spawn_pool) | by a factory | yes | yes |
 ///
-/// Handlers are made by the caller, but for those that are made anew: these are made on their task,
-/// so a factory should not block.
+/// The first handler of each worker is made on the caller's thread. The later ones, after a restart
+/// or a renewal, are made on their task, so a factory should not block.
 #[derive(Clone, Debug, Default)]
 #[must_use = "it makes a loop when it is told to spawn one"]
 pub struct Builder {
@@ -48,70 +48,76 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// Named after the handler's type (`ump-server` if that is a closure), an unbounded queue,
-    /// [`OnPanic::Stop`](crate::OnPanic::Stop), and on the runtime of the caller.
+    /// Creates a builder with the defaults: the loop is named after the handler's type
+    /// (`ump-server` if that is a closure), its queue is unbounded, its policy for panics is
+    /// [`OnPanic::Stop`](crate::OnPanic::Stop), and it runs on the caller's runtime.
     pub fn new() -> Self {
         Self::default()
     }
 
     choose_options!();
 
-    /// On this runtime rather than on that of the caller. It needs none of its drivers: the loop's
-    /// timers have a thread of their own, one for the process, and should the system refuse that,
-    /// it counts as a panic of the handler.
+    /// Sets the runtime that the loop runs on, instead of the caller's. The runtime needs none of
+    /// its drivers: one thread, which all loops of the process share, keeps the timers. If the
+    /// system refuses that thread, this counts as a panic of the handler.
     pub fn runtime(mut self, runtime: Handle) -> Self {
         self.runtime = Some(runtime);
         self
     }
 
-    /// How long its handler may take for one request, by the loop's clock; otherwise as long as it
-    /// takes. What takes longer is dropped where it waits, its caller gets
+    /// Limits the time that the handler may take for one request, by the loop's clock. The default
+    /// is no limit.
+    ///
+    /// If a call takes longer, it is dropped where it waits. Its caller gets
     /// [`NoReply::TimedOut`](ump::NoReply::TimedOut) (or plain [`NoReply`](ump::Error::NoReply)),
-    /// and the loop goes on, or it [counts as a failure](Self::on_timeout).
+    /// and the loop goes on, unless the time-out [counts as a failure](Self::on_timeout).
     ///
-    /// The time begins when the handler is called and ends when it returns, not when it answers:
-    /// what it does afterwards counts as well. It is of no concern to `init`, timers and `term`. A
-    /// handler that blocks, or that always finds something ready, is dropped only when it waits.
+    /// The time begins when the handler is called and ends when the handler returns, not when it
+    /// answers: work after the answer counts as well. The limit does not apply to `init`, timers
+    /// and `term`. A handler that blocks, or that always finds something ready, is dropped only
+    /// when it waits.
     ///
-    /// The limit belongs to the server; a caller may have its own
-    /// [deadline](ump::Request::timeout), and a handler can see that that has
-    /// [passed](crate::ReplyContext::cancelled). It is not a deadline for what the handler asks: a
-    /// [cycle](ump::RequestError::WouldDeadlock) is told at once.
+    /// The limit belongs to the server. A caller may have its own
+    /// [deadline](ump::Request::timeout), and a handler can see whether that deadline has
+    /// [passed](crate::ReplyContext::cancelled). The limit is no deadline for the handler's own
+    /// requests: a [cycle](ump::RequestError::WouldDeadlock) of them is reported at once.
     pub fn request_timeout(mut self, timeout: Duration) -> Self {
         self.limit.timeout = Some(timeout);
         self
     }
 
-    /// What becomes of the loop when its handler has taken longer than
+    /// Sets what happens to the loop when its handler has taken longer than
     /// [`request_timeout`](Self::request_timeout).
     pub fn on_timeout(mut self, policy: OnTimeout) -> Self {
         self.limit.on_timeout = policy;
         self
     }
 
-    /// How much a worker does in one turn before it lets other tasks run: so many requests and
-    /// timers, and results that its handler gets without waiting. [`coop::BUDGET`], 128, if nothing
-    /// else is said.
+    /// Sets how much a worker does in one turn before it lets other tasks run: the number of
+    /// requests, of timers, and of results that its handler gets without waiting. The default is
+    /// [`coop::BUDGET`], 128.
     ///
-    /// A handler that takes 20 µs keeps other tasks waiting for 2.5 ms; for one that computes for
-    /// longer it should be less. One at least: it takes what is next in any case. `u32::MAX` is no
-    /// limit: then other tasks on its thread run when the queue is empty. See [`coop`](ump::coop).
+    /// With the default, a handler that takes 20 µs keeps other tasks waiting for 2.5 ms. For a
+    /// handler that computes for longer, the budget should be smaller. A worker takes at least one
+    /// request or timer in each turn, whatever the budget. `u32::MAX` is no limit: then other tasks
+    /// on the worker's thread run when the queue is empty. See [`coop`](ump::coop).
     pub fn budget(mut self, results: u32) -> Self {
         self.budget = Some(results);
         self
     }
 
-    /// Runs a handler that is built with a client at hand.
+    /// Runs a handler on a task. `build` makes the handler on the caller's thread, with a client of
+    /// the loop.
     ///
-    /// The handler must not keep a clone of that client, which would keep its own loop going for
-    /// ever, but [`client.weak()`](Client::weak).
+    /// The handler must not keep a clone of that client, which would keep its own loop alive for
+    /// ever. It keeps [`client.weak()`](Client::weak) instead.
     ///
     /// # Errors
-    /// See [`SpawnError`]. [`NoFactory`](SpawnError::NoFactory) if a panic is to be followed by a
-    /// [restart](crate::OnPanic::Restart).
+    /// See [`SpawnError`]. If the policy for panics is a [restart](crate::OnPanic::Restart), the
+    /// error is [`NoFactory`](SpawnError::NoFactory).
     ///
     /// # Panics
-    /// If `build` does.
+    /// Panics if `build` panics.
     pub fn spawn<H, Shape>(
         self,
         build: impl FnOnce(&Client<H::Request, H::Reply, H::Error>) -> Result<H, H::Error>,
@@ -138,13 +144,13 @@ impl Builder {
         Ok(parts.into_ends())
     }
 
-    /// Runs a handler that is made by a factory, and can be restarted.
+    /// Runs a handler that `factory` makes, and that can be restarted.
     ///
     /// # Errors
     /// See [`SpawnError`].
     ///
     /// # Panics
-    /// If the factory does when it makes the first handler.
+    /// Panics if the factory panics when it makes the first handler.
     pub fn spawn_with<H, Shape>(
         self,
         factory: impl FnMut(&Context<H::Request, H::Reply, H::Error, H::Timer>) -> Result<H, H::Error>
@@ -171,21 +177,24 @@ impl Builder {
         Ok(parts.into_ends())
     }
 
-    /// Runs several handlers on a task each, over one queue: each request goes to one of them. Who
-    /// has waited longest is woken first, but one that is awake may be quicker.
+    /// Runs a pool of handlers over one queue, each on a task of its own. Each request goes to one
+    /// handler.
     ///
-    /// The pool ends when one of its handlers breaks off or fails for good (the others finish what
-    /// they have in hand), or when no client is left. The first one that breaks off or fails for
-    /// good says what joining it returns. A restart concerns only the worker whose handler
-    /// panicked.
+    /// The worker that has waited longest is woken first, but a worker that is awake may take the
+    /// request before it.
+    ///
+    /// The pool ends when a handler returns `Break` or fails for good, or when no client is left.
+    /// In the first two cases the other handlers finish their requests in hand. Joining the pool
+    /// returns the outcome of the first handler that returned `Break` or failed for good. A restart
+    /// concerns only the worker whose handler panicked.
     ///
     /// A handler that is `Clone` is its own factory: `move |_| Ok(handler.clone())`.
     ///
     /// # Errors
-    /// See [`SpawnError`]; if one worker cannot be made there is no pool.
+    /// See [`SpawnError`]. If one worker cannot be made, there is no pool.
     ///
     /// # Panics
-    /// If the factory does when it makes one of the first handlers.
+    /// Panics if the factory panics when it makes one of the first handlers.
     pub fn spawn_pool<H, Shape>(
         self,
         workers: NonZeroUsize,
@@ -205,7 +214,7 @@ impl Builder {
     {
         let (tasks, mut parts) = self.prepare(workers.get(), true, type_name::<H>())?;
         let make = Arc::new(move |cx: &_| factory(cx).map(H::into_service));
-        // All are made before one is started.
+        // All handlers are made before the first worker starts.
         let making = deadlock::watch_making(parts.wait_nodes());
         let made = (0..workers.get())
             .map(|number| {
@@ -222,7 +231,8 @@ impl Builder {
         Ok(parts.into_ends())
     }
 
-    /// Has a loop or a pool made on its tasks, and does not wait for its handlers.
+    /// Starts a loop or a pool whose handlers are made on their tasks, and does not wait until they
+    /// are made.
     pub(crate) fn launch<H, Shape, X>(
         self,
         workers: NonZeroUsize,
@@ -254,7 +264,7 @@ impl Builder {
         Ok(parts.launched(replies))
     }
 
-    /// Separates what its tasks are started with from what the workers share.
+    /// Splits the builder into the starter of the tasks and the parts that the workers share.
     fn prepare<S, R, E, RV, X>(
         self,
         workers: usize,
@@ -290,11 +300,11 @@ struct Tasks {
     budget: u32,
 }
 
-/// A worker, and what wakes it when a timer is armed elsewhere.
+/// A worker, and the waker of its task for timers that are armed elsewhere.
 type NewWorker<S, R, E, RV, T> = (Worker<S, R, E, RV, T>, Arc<LoopWaker>);
 
 impl Tasks {
-    /// Starts a worker whose first handler is made. `factory` makes the next ones.
+    /// Starts a worker whose first handler is made. `factory` makes the later handlers.
     fn serve<S, R, E, RV, T, H, X>(
         &self,
         (worker, handler): (NewWorker<S, R, E, RV, T>, H),
@@ -319,7 +329,7 @@ impl Tasks {
     /// Starts a worker.
     ///
     /// # Errors
-    /// The runtime has been shut down.
+    /// Returns [`SpawnError::RuntimeShutDown`] if the runtime has been shut down.
     fn start<S, R, E, RV, T, H, X, Y>(
         &self,
         (worker, loop_waker): NewWorker<S, R, E, RV, T>,
@@ -346,7 +356,7 @@ impl Tasks {
             step,
             self.limit,
         ));
-        // A runtime that is shut down drops it at once.
+        // A runtime that has been shut down drops the task at once.
         let is_over = task.is_finished();
         let mut cx = task::Context::from_waker(Waker::noop());
         match pin!(&mut task).poll(&mut cx) {

@@ -1,7 +1,8 @@
-//! A call of a handler on a task: each poll is a turn.
+//! A call of a handler on a task. Each poll of the call is a turn.
 //!
-//! A call can be *cut*: its future is dropped where it waits, when the loop is told to abort it, or
-//! when it has taken too long. What it owed is then told why.
+//! A call can be *cut*: its future is dropped where it waits, because the loop is aborted or
+//! because the call has taken too long. A caller to whom the call owed a reply then gets the
+//! reason.
 
 use std::{
     future::Future,
@@ -26,17 +27,18 @@ use crate::{
     worker::stop::Aborts,
 };
 
-/// What the calls of a worker have in common.
+/// The state that the calls of a worker share.
 pub(super) struct CallContext {
     pub(super) awaits: Arc<Awaits>,
     aborts: Arc<Aborts>,
-    /// How often it was told to abort by the time of the last call that was cut for it. Relaxed, as
-    /// only the task itself uses it.
+    /// The number of aborts when the last call was cut for an abort, or when the clean-up began.
+    ///
+    /// ORDERING: Relaxed, since only the worker's own task accesses it.
     known: AtomicU64,
 }
 
 impl CallContext {
-    /// Those of the task with this waker.
+    /// Creates the state for the task with this waker.
     pub(super) fn new(awaits: Awaits, aborts: &Arc<Aborts>, task: Waker) -> Self {
         aborts.add(task);
         Self {
@@ -46,7 +48,7 @@ impl CallContext {
         }
     }
 
-    /// What comes now is cut only if it is told to abort once more.
+    /// Begins the clean-up: only a further abort cuts the calls that follow.
     pub(super) fn begin_clean_up(&self) {
         self.known.store(self.aborts.count(), Ordering::Relaxed);
     }
@@ -57,7 +59,7 @@ impl CallContext {
     }
 }
 
-/// Why a call was cut.
+/// The reason why a call was cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum CallError {
     Aborted,
@@ -65,7 +67,7 @@ pub(super) enum CallError {
 }
 
 impl CallError {
-    /// What those are told to whom the call owed an answer.
+    /// Returns the error for a caller to whom the call owed a reply.
     pub(super) fn reason(self) -> NoReply {
         match self {
             Self::Aborted => NoReply::Aborted,
@@ -73,7 +75,8 @@ impl CallError {
         }
     }
 
-    /// How the call ended, if it had left it open.
+    /// Returns how the call ended: `settled`, or the reason of the cut if the call had left its
+    /// request open.
     pub(super) fn outcome(self, settled: CallOutcome) -> CallOutcome {
         match (settled, self) {
             (CallOutcome::NoReply, Self::Aborted) => CallOutcome::Aborted,
@@ -83,15 +86,15 @@ impl CallError {
     }
 }
 
-/// Until when a call may take, and what wakes the task then.
+/// The time limit of a call, and the sleep that wakes the task then.
 pub(super) struct Limit<'a> {
     pub(super) clock: &'a Clock,
     pub(super) until: Instant,
     pub(super) sleep: &'a mut NextSleep,
 }
 
-/// Calls the handler for something that is no request: [`WorkerRecorder::call`] for what is
-/// awaited.
+/// Calls the handler for something other than a request: the async counterpart of
+/// [`WorkerRecorder::call`].
 pub(super) async fn call_handler<F: Future>(
     recorder: &mut WorkerRecorder,
     calls: &CallContext,
@@ -110,15 +113,16 @@ pub(super) async fn call_handler<F: Future>(
     result
 }
 
-/// Awaits a call that has begun.
+/// The future of a call that has begun.
 pub(super) struct HandlerCall<'a, F> {
     recorder: &'a mut WorkerRecorder,
     calls: &'a CallContext,
-    /// Dropped with this, where its panic is caught.
+    /// The handler's future. It is dropped with this one, and a panic of its drop is caught.
     call: Pin<&'a mut Option<F>>,
     limit: Option<Limit<'a>>,
     progress: Progress,
-    /// What those are told to whom it owes an answer when it is dropped. None: it is over.
+    /// The error for a caller to whom the call owes a reply when it is dropped. `None` if the call
+    /// has returned.
     reason: Option<NoReply>,
 }
 
@@ -135,13 +139,13 @@ impl<'a, F> HandlerCall<'a, F> {
             call,
             limit,
             progress: Progress::default(),
-            // Dropped before it is over, by a runtime that is shut down.
+            // For an abort, and for a runtime that is shut down and drops the call.
             reason: Some(NoReply::Aborted),
         }
     }
 }
 
-/// It waits no more, before what it waits for is dropped.
+/// Reports the end of the wait before it drops the handler's future.
 impl<F> Drop for HandlerCall<'_, F> {
     #[inline]
     fn drop(&mut self) {
@@ -204,8 +208,11 @@ impl<F: Future> Future for HandlerCall<'_, F> {
     }
 }
 
+/// Checks the result of a timer's sleep.
+///
 /// # Panics
-/// If the system refused the thread that keeps the time.
+/// Panics if the sleep failed: the system refused the thread that keeps the time, or the runtime of
+/// a `runtime_clock` was shut down.
 pub(super) fn assert_timer(slept: io::Result<()>) {
     if let Err(refusal) = slept {
         panic!("its timers cannot be kept: the system refused a thread: {refusal}");

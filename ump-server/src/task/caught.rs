@@ -1,4 +1,4 @@
-//! Panics of a future, caught.
+//! Catches the panics of a future.
 
 use std::{
     future::{Future, poll_fn},
@@ -11,13 +11,13 @@ use ump::{PanicMessage, coop, hooks};
 
 use crate::{catch, deadlock::awaits::Awaits};
 
-/// Runs the user's code, which may wait; a panic comes back as its message. Its requests, awaited
-/// or not, are seen by the watcher.
+/// Runs a future that is user code, and returns the message of its panic. The watcher sees the
+/// requests of the future, whether they are awaited or not.
 ///
-/// It is the whole of a task, so each poll is a turn of that, with a budget of its own.
+/// The future is the whole of a task, so each poll is a turn of the task, with a budget of its own.
 ///
-/// What is left of a future that has panicked is dropped at the end, outside; that does not run the
-/// user's code, as its state is gone.
+/// A future that has panicked is dropped at the end, outside of `catch_user_panic`. That drop does
+/// not run user code, because the state of the future is gone.
 pub(super) async fn caught<T>(
     awaits: Arc<Awaits>,
     budget: u32,

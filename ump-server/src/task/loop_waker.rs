@@ -1,7 +1,9 @@
-//! Wakes a loop's task from elsewhere: for a timer that is earlier than what it sleeps for.
+//! Wakes a loop's task from elsewhere, when a timer is armed that is due before the end of the
+//! task's sleep.
 //!
-//! The loop listens before it looks until when to sleep; whoever arms a timer wakes after it is
-//! armed. So either the loop sees the timer, or whoever wakes sees the loop's waker.
+//! The loop registers its waker before it computes until when to sleep. A thread or task that arms
+//! a timer wakes the loop after the timer is armed. So either the loop sees the timer, or the
+//! waking side sees the loop's waker.
 
 use std::{
     sync::atomic::{AtomicUsize, Ordering},
@@ -13,20 +15,21 @@ use crate::sync::Mutex;
 #[derive(Debug, Default)]
 pub(super) struct LoopWaker {
     waker: Mutex<Option<Waker>>,
-    /// How often it has woken. Raised after the waker was taken out.
+    /// The number of wakes. Raised after the waker was taken out.
     wakes: AtomicUsize,
 }
 
-/// What a loop knows of its loop waker, so that it need not take the lock each time it waits.
+/// The waker that a loop has registered, and the number of wakes at that time. With it the loop
+/// need not take the lock for each wait.
 #[derive(Debug, Default)]
 pub(super) struct RegisteredWaker(Option<(Waker, usize)>);
 
 impl LoopWaker {
-    /// From now on it wakes this one, until it has woken.
+    /// Registers a waker, which the next wake takes out and wakes.
     #[inline]
     pub(super) fn register(&self, known: &mut RegisteredWaker, waker: &Waker) {
-        // That it is ringing right now may not be seen here. Then the waker that is known is woken,
-        // which is this one.
+        // ORDERING: a Relaxed load, which need not see a `wake` that runs right now. That `wake`
+        // has taken the registered waker and wakes it, and it is the same waker as this one.
         let wakes = self.wakes.load(Ordering::Relaxed);
         if let RegisteredWaker(Some((known, woken))) = known {
             if *woken == wakes && known.will_wake(waker) {

@@ -5,13 +5,13 @@
 //! use std::ops::ControlFlow;
 //! use ump_server::{ReplyContext, task::{Handler, spawn}};
 //!
-//! /// Answers a little later.
+//! /// Answers after it has yielded once.
 //! struct Patient;
 //!
 //! impl Handler<u64, u64, ()> for Patient {
 //!     async fn proc_req(&mut self, msg: u64, rctx: ReplyContext<'_, u64, ()>) -> ControlFlow<()> {
 //!         tokio::task::yield_now().await;
-//!         let _ = rctx.reply(msg + 1); // perhaps the caller has left
+//!         let _ = rctx.reply(msg + 1); // an error if the caller has left
 //!         ControlFlow::Continue(())
 //!     }
 //! }
@@ -53,58 +53,66 @@ pub use runtime_clock::runtime_clock;
 
 use crate::{JoinHandle, ReplyContext, worker::spawn_error::SpawnError};
 
-/// What a loop on a task does with what happens to it. One thing at a time: while one call waits
-/// the others do.
+/// Handles the requests and timers of a loop on a task, one at a time: while one call waits, the
+/// others wait as well.
 ///
-/// The methods are written as `async fn`; nothing is boxed. `S` is asked and `R` answered, `E` is
-/// the application's error; `RV` is what the loop ends with when the handler breaks off, and `T`
-/// what its timers carry.
+/// The methods are written as `async fn`s, and nothing is boxed. `S` is the request, `R` the reply,
+/// and `E` the application's error. `RV` is the value that ends the loop when the handler returns
+/// `Break`. `T` is the token of the loop's timers.
 ///
-/// A closure is a handler, too, with a context of its own to answer with; [`answer`] makes one of a
-/// closure that just answers.
+/// A closure is a handler, too: it gets an owned [`ump::ReplyContext`] to answer with. [`answer`]
+/// makes a handler of a closure that returns a result, and [`reply`] makes one of a closure that
+/// cannot fail.
 ///
-/// A call that awaits requests which would wait for itself, and nothing else, is told so: see
-/// [`WouldDeadlock`](ump::RequestError::WouldDeadlock). It is polled when one of its own wakers has
-/// been woken, and not when its loop was for another reason.
+/// If a call awaits only requests that would wait for the call itself, it gets
+/// [`WouldDeadlock`](ump::RequestError::WouldDeadlock). The loop polls a call when one of the
+/// call's own wakers has been woken, and not when the loop's task has been woken for another
+/// reason.
 ///
 /// # Cancel safety
-/// A call is dropped where it waits if its loop is told to [abort](crate::Stop::Abort), if it takes
+/// A call is dropped where it waits if its loop is [aborted](crate::Stop::Abort), if it takes
 /// longer than its loop [allows](Builder::request_timeout), or if the runtime is shut down. Its
 /// caller gets [`NoReply::Aborted`](ump::NoReply::Aborted) or
 /// [`NoReply::TimedOut`](ump::NoReply::TimedOut).
 pub trait Handler<S, R, E, RV: Send = (), T: Send = ()> {
-    /// Called before anything else, once for each handler. The client is weak, as a handler that
-    /// keeps a strong client of its own loop keeps that from ending when all others are gone.
+    /// Prepares the handler. Called once for each handler, before anything else.
+    ///
+    /// The client is weak: a handler that keeps a strong client of its own loop keeps the loop from
+    /// ending.
     #[allow(unused_variables)]
     fn init(&mut self, weak_client: WeakClient<S, R, E>) -> impl Future<Output = ()> + Send {
         ready(())
     }
 
-    /// Called for each request. `Break` ends the loop, with what is in it.
+    /// Handles a request. `Break` ends the loop with its value.
     fn proc_req(
         &mut self,
         msg: S,
         rctx: ReplyContext<'_, R, E>,
     ) -> impl Future<Output = ControlFlow<RV>> + Send;
 
-    /// What to call this request in what the [watchdog](Builder::watchdog), traces and metrics say.
-    /// The name of the message's type, if it is not overridden; for a message that is an enum
-    /// rather the name of its variant. There should be few of them: each is a series of numbers.
+    /// Returns the name of a request in reports of the [watchdog](Builder::watchdog), traces and
+    /// metrics.
+    ///
+    /// The default is the name of the message's type. If the message is an enum, return the name of
+    /// the variant instead. There should be few names: each is a series of numbers in the metrics.
     #[allow(unused_variables)]
     fn kind(&self, msg: &S) -> &'static str {
         std::any::type_name::<S>()
     }
 
-    /// Called when a timer is due, with what it carries. `Break` ends the loop.
+    /// Handles a timer that is due, with its token. `Break` ends the loop with its value.
     #[allow(unused_variables)]
     fn on_timer(&mut self, token: T) -> impl Future<Output = ControlFlow<RV>> + Send {
         ready(ControlFlow::Continue(()))
     }
 
-    /// Called at the end, unless the handler has panicked or is made anew: with what it broke off
-    /// with, or `None` if no client is left, the loop was stopped, or another worker of the pool
-    /// ended it. Whoever was still queued has been told by then. What it returns is what
-    /// [joining](JoinHandle) the loop returns.
+    /// Cleans up at the end of the loop. Returns the value that [joining](JoinHandle) the loop
+    /// returns.
+    ///
+    /// `rv` is the value of `Break`. It is `None` if no client is left, the loop was stopped, or
+    /// another worker of the pool ended it. The callers of requests that were still queued have got
+    /// their error by then. This method is not called if the handler has panicked or is made anew.
     fn term(&mut self, rv: Option<RV>) -> impl Future<Output = Option<RV>> + Send {
         ready(rv)
     }
@@ -126,8 +134,8 @@ where
     }
 }
 
-/// A handler that answers each request with what the closure returns, and goes on until no client
-/// is left.
+/// Creates a handler that answers each request with the result of a closure's future, until no
+/// client is left.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() {
@@ -146,7 +154,7 @@ where
     Answer(f)
 }
 
-/// A handler that just answers. From [`answer`].
+/// A handler that answers with the result of a closure's future. Made by [`answer`].
 #[derive(Clone)]
 pub struct Answer<F>(F);
 
@@ -159,7 +167,7 @@ where
     A: Future<Output = Result<R, E>> + Send,
 {
     async fn proc_req(&mut self, msg: S, rctx: ReplyContext<'_, R, E>) -> ControlFlow<()> {
-        // Perhaps the caller has left.
+        // An error means that the caller has left.
         let _ = rctx.answer(self.0(msg).await);
         ControlFlow::Continue(())
     }
@@ -171,9 +179,11 @@ impl<F> fmt::Debug for Answer<F> {
     }
 }
 
-/// A handler that replies to each request with what the closure's future returns: [`answer`] for a
-/// server that cannot fail. Its application error is [`Infallible`], of which there is none: so
-/// callers need no arm for [`App`](ump::Error::App).
+/// Creates a handler that replies to each request with the value of a closure's future: [`answer`]
+/// for a server that cannot fail.
+///
+/// Its application error is [`Infallible`], which has no values, so callers need no arm for
+/// [`App`](ump::Error::App).
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -190,7 +200,7 @@ where
     Reply(f)
 }
 
-/// A handler that just replies. From [`reply`].
+/// A handler that replies with the value of a closure's future. Made by [`reply`].
 #[derive(Clone)]
 pub struct Reply<F>(F);
 
@@ -202,7 +212,7 @@ where
     A: Future<Output = R> + Send,
 {
     async fn proc_req(&mut self, msg: S, rctx: ReplyContext<'_, R, Infallible>) -> ControlFlow<()> {
-        // Perhaps the caller has left.
+        // An error means that the caller has left.
         let _ = rctx.reply(self.0(msg).await);
         ControlFlow::Continue(())
     }
@@ -222,9 +232,9 @@ impl<F> fmt::Debug for Reply<F> {
 /// The loop ends when the handler returns `Break`, or when the last client is gone and the queue is
 /// empty.
 ///
-/// [`Builder`] offers the rest: a name, a bounded queue, [timers](crate::timer) and
-/// [restarts](Builder::on_panic) (which need a factory: [`spawn_with`](Builder::spawn_with)),
-/// pools, a [watchdog](Builder::watchdog).
+/// [`Builder`] has more options: a name, a bounded queue, pools, and a
+/// [watchdog](Builder::watchdog). [Timers](crate::timer) and [restarts](Builder::on_panic) need a
+/// factory: see [`spawn_with`](Builder::spawn_with).
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() {
@@ -236,7 +246,7 @@ impl<F> fmt::Debug for Reply<F> {
 /// ```
 ///
 /// # Panics
-/// Outside a tokio runtime ([`Builder::spawn`] returns an error instead).
+/// Panics outside a tokio runtime ([`Builder::spawn`] returns an error instead).
 pub fn serve<H, Shape>(
     handler: H,
 ) -> (
@@ -252,27 +262,28 @@ where
     }
 }
 
-/// Runs a handler that is built with a client at hand: [`serve`] in the shape of the published
+/// Runs a handler that is built with a client of its loop: [`serve`] in the shape of the published
 /// `ump-server` 0.4.
 ///
-/// **The handler must not keep a clone of that client**: the loop would never see its last client
-/// go, and [joining](JoinHandle::join) it would wait for ever. It keeps
+/// **The handler must not keep a clone of that client.** Otherwise the loop never sees its last
+/// client go, and [joining](JoinHandle::join) it waits for ever. The handler keeps
 /// [`client.weak()`](Client::weak) instead.
 ///
-/// The loop is named after the handler's type. It ends when the handler returns `Break`, or when
-/// the last client is gone and the queue is empty; a panic of the handler ends it as well.
-/// [`Builder`] has the rest: [timers](crate::timer) and [restarts](Builder::on_panic) by
-/// [`spawn_with`](Builder::spawn_with), bounded queues, pools.
+/// The loop is named after the handler's type. It ends when the handler returns `Break` or panics,
+/// or when the last client is gone and the queue is empty. [`Builder`] has more options: bounded
+/// queues, pools, and, by [`spawn_with`](Builder::spawn_with), [timers](crate::timer) and
+/// [restarts](Builder::on_panic).
 ///
-/// With the feature `watchdog`, a call that keeps control for more than 200 ms is reported as a
-/// `tracing` event or, without that feature, on standard error, as the published crate does. A
-/// [`Builder`] has [`watchdog`](Builder::watchdog) instead.
+/// With the feature `watchdog`, a call that keeps control for more than 200 ms is reported, as in
+/// the published crate: as a `tracing` event or, without the feature `tracing`, on standard error.
+/// A [`Builder`] has [`watchdog`](Builder::watchdog) instead.
 ///
 /// # Errors
-/// Returns the error of the closure; then there is no loop.
+/// Returns the error of the closure. There is no loop then.
 ///
 /// # Panics
-/// Outside a tokio runtime ([`Builder::spawn`] returns an error instead), and if `build` does.
+/// Panics outside a tokio runtime ([`Builder::spawn`] returns an error instead), or if `build`
+/// panics.
 pub fn spawn<S, R, E, RV, H>(
     build: impl FnOnce(&Client<S, R, E>) -> Result<H, E>,
 ) -> Result<(Client<S, R, E>, JoinHandle<RV>), E>

@@ -21,7 +21,7 @@ use crate::{
     worker::reply_context::PendingReply,
 };
 
-/// From the first handler to the end of the last one.
+/// Runs a worker on this task, from its first handler to its end.
 pub(super) async fn run<S, R, E, RV, T, H, X>(
     mut worker: Worker<S, R, E, RV, T>,
     loop_waker: Arc<LoopWaker>,
@@ -50,7 +50,7 @@ pub(super) async fn run<S, R, E, RV, T, H, X>(
                 worker.make(&mut handler_factory)
             }
             Step::Serve(mut serving) => {
-                // Not within what is caught: it has to survive the panic.
+                // Outside of `caught`, because the reply that is owed has to survive a panic.
                 let mut owed = PendingReply::none(&worker.wait_node);
                 let serving_it = serve(
                     &mut worker,
@@ -75,7 +75,7 @@ pub(super) async fn run<S, R, E, RV, T, H, X>(
                     Ok(term) => term.map_err(|_| JoinErrorKind::Aborted),
                     Err(message) => Err(JoinErrorKind::Panicked(message)),
                 };
-                // Apart, as both may panic.
+                // The handler is dropped on its own, because both `term` and the drop may panic.
                 worker.finished(finished, handler.drop_now())
             }
             Step::End(outcome) => break outcome,
@@ -86,7 +86,8 @@ pub(super) async fn run<S, R, E, RV, T, H, X>(
     worker.tell(outcome);
 }
 
-/// Serves until the handler breaks off, or until there is nothing more to serve.
+/// Serves until the handler returns `Break`, is to be renewed or fails by a time-out, or until
+/// there is nothing more to serve.
 async fn serve<S, R, E, RV, T, H>(
     worker: &mut Worker<S, R, E, RV, T>,
     calls: &CallContext,
@@ -187,7 +188,7 @@ where
                     }
                     Err(cut) => cut,
                 };
-                // What it has forgotten is owed still.
+                // If the call has leaked its reply context, the reply is still owed.
                 let settled = cut.reason().scope(|| owed.settle());
                 let called_for = recorder.called_for();
                 recorder.end(cut.outcome(settled));
@@ -203,7 +204,7 @@ where
     }
 }
 
-/// What a loop waits for.
+/// An event that ends the wait of a loop.
 enum Event<J, E> {
     Taken(Result<J, ump::Error<E>>),
     Timer(io::Result<()>),

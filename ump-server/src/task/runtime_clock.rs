@@ -19,10 +19,10 @@ use crate::catch;
 /// Returns a clock that tells the time of a tokio runtime: real time, or what `tokio::time::pause`
 /// and `advance` make of it.
 ///
-/// For channels, loops, systems and routers that are tested with tokio's paused time: given this
-/// clock, their deadlines, timers, pauses and watchdogs follow it, and the runtime advances its
-/// time to them by itself when it has nothing else to do. `pause` does not affect any other clock:
-/// deadlines by those are in real time.
+/// Use it for channels, loops, systems and routers that are tested with tokio's paused time. Their
+/// deadlines, timers, pauses and watchdogs follow this clock, and the runtime advances its time to
+/// them when it has nothing else to do. `pause` does not affect any other clock: deadlines by those
+/// are in real time.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() {
@@ -38,26 +38,27 @@ use crate::catch;
 /// ```
 ///
 /// # Threads
-/// A runtime knows nothing of other threads. While a loop on a thread works, a paused runtime that
-/// has nothing to do goes on to the next deadline. So the time at which such a loop acts is left to
-/// chance: use a [`TestClock`](crate::TestClock), which waits for it.
+/// A runtime does not see the work of other threads. While a loop on a thread works, a paused
+/// runtime that has nothing to do advances to the next deadline. So the time at which such a loop
+/// acts is not deterministic. Use a [`TestClock`](crate::TestClock) instead, which waits for the
+/// loop.
 ///
 /// A thread that **blocks** until a deadline of this clock is woken when the runtime gets there.
-/// The thread of a current-thread runtime cannot be, as it would have to make the time pass itself:
-/// there a blocking call sleeps in real time for as long as is left by this clock. With paused
-/// time, await instead.
+/// The thread of a current-thread runtime cannot be woken so, since it would have to advance the
+/// time itself. There a blocking call sleeps in real time, for as long as is left by this clock.
+/// With paused time, await instead.
 ///
-/// When the runtime has been shut down its time passes no more: [`ump::Sleep`] returns an error,
-/// and what waits with a deadline ends as if that had passed.
+/// When the runtime has been shut down, its time stops. [`ump::Sleep`] then returns an error, and a
+/// wait with a deadline ends as if the deadline had passed.
 ///
 /// # Panics
-/// If the runtime was built without its timer (`enable_time`).
+/// Panics if the runtime was built without its timer (`enable_time`).
 #[must_use]
 pub fn runtime_clock(runtime: &Handle) -> Clock {
     let time = RuntimeTime {
         runtime: runtime.clone(),
     };
-    // A runtime without a timer panics here and now.
+    // Panics here if the runtime has no timer.
     drop(time.sleep_until(time.now()));
     Clock::custom(time)
 }
@@ -92,7 +93,8 @@ impl Future for RuntimeSleep {
     type Output = io::Result<()>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // It panics when the runtime has been shut down, and there is no way to ask for that.
+        // The sleep panics when the runtime has been shut down, and there is no way to check for
+        // that.
         match catch::catch_user_panic(|| self.sleep.as_mut().poll(cx)) {
             Ok(polled) => polled.map(Ok),
             Err(_) => Poll::Ready(Err(io::Error::other(

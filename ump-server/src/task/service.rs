@@ -49,7 +49,7 @@ use crate::ReplyContext;
 pub trait Service {
     /// The messages that clients send.
     type Request: Send + 'static;
-    /// The replies that they get.
+    /// The replies that clients get.
     type Reply: Send + 'static;
     /// The application's own error: callers get it as [`Error::App`](ump::Error::App).
     type Error: Send + 'static;
@@ -107,9 +107,10 @@ pub trait Service {
 /// Converts a handler of either shape into a [`Service`]: the bound of all methods that run a
 /// handler.
 ///
-/// Each [`Service`] is one, and each [`Handler`], closures included. `Shape` tells the two apart,
-/// and the compiler infers it. (One trait cannot be implemented for the other: the parameters of
-/// [`Handler`] are not determined by the type, and closures are handlers already.)
+/// Every [`Service`] and every [`Handler`] implements it, closures included. `Shape` tells the two
+/// apart, and the compiler infers it. (A blanket implementation of one trait for the other is
+/// impossible: the parameters of [`Handler`] are not determined by the type, and closures are
+/// handlers already.)
 pub trait IntoService<Shape> {
     /// See [`Service::Request`].
     type Request: Send + 'static;
@@ -121,7 +122,7 @@ pub trait IntoService<Shape> {
     type Output: Send + 'static;
     /// See [`Service::Timer`].
     type Timer: Send + 'static;
-    /// The service.
+    /// The type of the service.
     type Service: Service<
             Request = Self::Request,
             Reply = Self::Reply,
@@ -185,7 +186,7 @@ where
     }
 }
 
-/// A [`Handler`] as a [`Service`]. From [`IntoService`].
+/// A [`Handler`] as a [`Service`], made by [`IntoService`].
 pub struct HandlerService<H, S, R, E, RV, T> {
     handler: H,
     shape: PhantomData<ByParameters<S, R, E, RV, T>>,

@@ -10,13 +10,13 @@ use std::{
 
 use ump::Clock;
 
-/// Nothing to sleep for, or the sleep until an instant.
+/// The sleep until an instant, if there is one to sleep until.
 #[derive(Debug, Default)]
 pub(super) struct NextSleep(Option<ump::Sleep>);
 
 impl NextSleep {
-    /// Ready when that instant has come. The sleep of before is used if it is the same instant,
-    /// since to begin one costs more than all else here.
+    /// Polls the sleep until `until`. It keeps the previous sleep if that has the same instant,
+    /// since beginning a sleep costs more than everything else here.
     pub(super) fn poll(
         &mut self,
         clock: &Clock,
