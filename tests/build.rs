@@ -40,7 +40,7 @@ fn metadata() -> serde_json::Value {
     serde_json::from_slice(&metadata.stdout).expect("JSON")
 }
 
-/// The folder of a package.
+/// Returns the folder of a package.
 fn source_of(metadata: &serde_json::Value, name: &str, version: &str) -> PathBuf {
     let manifest = metadata["packages"]
         .as_array()
@@ -53,7 +53,7 @@ fn source_of(metadata: &serde_json::Value, name: &str, version: &str) -> PathBuf
     folder.to_path_buf()
 }
 
-/// A module for each Rust file of a folder.
+/// Returns a module for each Rust file of a folder.
 fn modules_of(folder: &Path) -> String {
     let mut modules = String::new();
     for file in fs::read_dir(folder).expect("a folder of the published crate") {
@@ -67,7 +67,7 @@ fn modules_of(folder: &Path) -> String {
     modules
 }
 
-/// A test of the example at the top of `name.rs`, which is all of its first block of code.
+/// Returns a test of the example at the top of `name.rs`, which is all of its first block of code.
 fn example_of(folder: &Path, name: &str) -> String {
     let source = fs::read_to_string(folder.join(name).with_extension("rs")).expect("a file");
     let code: Vec<&str> = source

@@ -155,7 +155,7 @@ impl<S, E> From<SendError<S>> for Failure<S, E> {
 
 /// A way of making a request and waiting for its outcome.
 pub trait Ask {
-    /// Whether its errors have details and return the message; then it also supports options.
+    /// Whether its errors have details and return the message. If so, it supports options as well.
     const DETAILED: bool;
 
     /// Makes a request and blocks the thread until its outcome.
@@ -214,13 +214,13 @@ ask! {
     SubmitAwaitWait, true, |client, message, options| block_on(options.request(client, message).submit())?.wait()?;
 }
 
-/// Any value, which is only dropped.
+/// A value that is only dropped.
 pub trait Droppable {}
 impl<T> Droppable for T {}
 
 /// A way of making a request that can be cancelled.
 pub trait Begin {
-    /// Sends a request; what it returns cancels it when dropped. There is room.
+    /// Sends a request while there is room. Dropping the returned value cancels the request.
     fn begin<S: Send + 'static, R: Send, E: Send>(
         client: &Client<S, R, E>,
         message: S,

@@ -33,7 +33,7 @@ struct Readme;
 #[doc = include_str!("../../docs/migration.md")]
 struct Migration;
 
-/// Longer than any step of a test takes.
+/// A time that is longer than any step of a test.
 pub const LONG: Duration = Duration::from_secs(60);
 
 /// A waker that counts its wake-ups and its live clones.

@@ -1,4 +1,5 @@
-//! Allocations: a blocking request makes none; those of the others are printed, and limited.
+//! Allocations: a blocking request makes none. The allocations of other requests are printed and
+//! limited.
 //!
 //! The allocations of all threads count. The test harness allocates at times, so each case is the
 //! best of many rounds: an allocation per request is in all of them.
@@ -30,7 +31,7 @@ fn alone() -> MutexGuard<'static, ()> {
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The fewest allocations in any round of `REQUESTS` times `step`, after a warm-up.
+/// Returns the fewest allocations in any round of `REQUESTS` times `step`, after a warm-up.
 fn fewest(mut step: impl FnMut()) -> usize {
     let mut round = || {
         let before = METER.allocations();
@@ -41,7 +42,7 @@ fn fewest(mut step: impl FnMut()) -> usize {
     (0..ROUNDS).map(|_| round()).min().expect("some rounds")
 }
 
-/// The same for an async step.
+/// Returns the fewest allocations in any round of `REQUESTS` times an async step.
 async fn fewest_async(mut step: impl AsyncFnMut()) -> usize {
     let mut least = usize::MAX;
     for round in 0..=ROUNDS {
@@ -56,7 +57,7 @@ async fn fewest_async(mut step: impl AsyncFnMut()) -> usize {
     least
 }
 
-/// The most allocations per request.
+/// Checks that a request makes at most `allowed` allocations.
 #[track_caller]
 fn at_most(allowed: usize, what: &str, fewest: usize) {
     println!("{what}: {fewest} allocations in {REQUESTS} requests");
@@ -68,7 +69,7 @@ fn at_most(allowed: usize, what: &str, fewest: usize) {
 
 type Ends = (Server<u64, u64, ()>, Client<u64, u64, ()>);
 
-/// Serves on another thread by `serve` while `ask` asks.
+/// Serves on another thread by `serve` while `ask` makes requests.
 fn served(
     (mut server, client): Ends,
     serve: impl FnOnce(&mut Server<u64, u64, ()>) + Send,
@@ -188,7 +189,7 @@ fn a_blocking_request_without_room_allocates_little() {
     });
 }
 
-/// Both ends on one thread: all allocations of a request.
+/// Both ends run on one thread, so all allocations of a request are counted.
 #[test]
 fn an_awaited_request_allocates_nothing() {
     let _alone = alone();
@@ -225,7 +226,7 @@ fn an_awaited_request_with_deadline_allocates_little() {
         server.try_pop().unwrap().unwrap().1.reply(2).unwrap();
         assert!(poll_once(&mut asking).is_ready());
     });
-    // A node of the tree of timers.
+    // The timers' tree allocates a node.
     at_most(1, "request.await with deadline", count);
 }
 

@@ -1,5 +1,5 @@
-//! A handler sees where its request was made, for all kinds of requests, and when it entered, if
-//! that is recorded.
+//! A handler sees the location of its request, for all kinds of requests, and the time when the
+//! request entered, if that is recorded.
 
 use std::{
     future::IntoFuture,
@@ -97,7 +97,7 @@ fn a_layer_passes_on_the_location_of_its_caller() {
         .unwrap();
     let (_, rctx) = server.try_pop().unwrap().unwrap();
     assert_eq!(rctx.caller(), caller);
-    // The slot is reused, its caller information is not.
+    // The slot is reused, but its caller information is not.
     drop(rctx);
     let line = line!();
     client.post(1).wait().unwrap();

@@ -38,7 +38,7 @@ fn what_is_queued_is_taken_before_the_end<T: Take>() {
         rctx.reply(n * 10).unwrap();
     }
     assert_eq!(urgent.wait().unwrap(), 20);
-    // Blocks for ever.
+    // A call that missed the end would block for ever.
     for _ in 0..3 {
         assert!(T::take(&server).is_none());
     }
@@ -216,7 +216,7 @@ fn one_that_waits_for_room_is_refused_and_comes_back<A: Ask>() {
     assert_eq!((client.stats().accepted, client.stats().refused), (1, 1));
 }
 
-/// Each is served or refused; the accepted ones are the served ones.
+/// Each request is served or refused; the accepted requests are the served ones.
 fn requests_that_race_with_it_are_served_or_refused<A: Ask>() {
     for round in 0..30 {
         let (server, client): Ends = ump::channel();

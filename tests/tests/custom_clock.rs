@@ -16,7 +16,7 @@ use ump::{Builder, Client, Clock, RequestError, SendError, TimeSource};
 
 type Asked = Client<u32, u32, ()>;
 
-/// What the clock does when it is read.
+/// The action of the clock when it is read.
 #[derive(Clone, Default)]
 struct Source {
     client: Arc<OnceLock<Asked>>,

@@ -15,7 +15,7 @@ fn ends(clock: &ManualClock) -> Ends {
     builder.default_timeout(SHORT).build().unwrap()
 }
 
-/// Makes a request on another thread, which sleeps until it is too late.
+/// Makes a request on another thread, and sleeps until the deadline has passed.
 fn too_late<T: Send + 'static>(
     clock: &ManualClock,
     client: &Client<u32, u32, ()>,

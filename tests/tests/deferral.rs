@@ -108,7 +108,7 @@ fn a_request_meanwhile_is_found_without_a_wake_up() {
     };
     rctx.reply(2).unwrap();
     assert_eq!(poll_with(&mut asking, &client_bell), Poll::Ready(Ok(2)));
-    // Each on its own.
+    // Each end has its own wake-up.
     assert_eq!([server_bell.wakes(), client_bell.wakes()], [1, 1]);
 }
 

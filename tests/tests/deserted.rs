@@ -167,7 +167,7 @@ fn threads_that_come_and_go_never_miss_it() {
                 drop(client);
             });
             let clock = server.clock().clone();
-            // Some give up at once.
+            // One wait gives up at once.
             let _ = clock.block_on(server.deserted(), Some(clock.now()));
             server.deserted().wait();
             leaving.join().unwrap();

@@ -1,5 +1,5 @@
-//! Waiting until no request is left and none will come: whatever ends the last request wakes the
-//! waiter.
+//! Waiting until no request is left and none will come: the end of the last request wakes the
+//! waiter, in whichever way it ends.
 
 use std::{sync::Arc, thread, time::Duration};
 
@@ -61,7 +61,7 @@ fn taken_requests_end_it() {
         let mut drained = server.drained();
         assert!(poll_with(&mut drained, &counter).is_pending());
         let (n, rctx) = server.try_pop().unwrap().unwrap();
-        // That it is in hand does not matter.
+        // A request that a handler holds does not count.
         assert_eq!(counter.wakes(), 1);
         assert!(poll_with(&mut drained, &counter).is_ready());
         rctx.reply(n).unwrap();
@@ -94,7 +94,7 @@ fn expired_requests_end_it() {
         let counter = CountingWaker::new();
         let mut drained = server.drained();
         assert!(poll_with(&mut drained, &counter).is_pending());
-        // Of what is queued: 2, 3, then 5.
+        // The expiries of the queued requests: after 2 s, 3 s, then 5 s.
         for (seconds, left) in [(2, 3), (3, 3), (5, 1)] {
             let wakes = counter.wakes();
             let at = drained.expiry().unwrap();
@@ -116,7 +116,7 @@ fn expired_requests_end_it() {
     }
 }
 
-/// What is behind it has a deadline.
+/// The request behind it has a deadline.
 #[test]
 fn a_request_without_a_deadline_is_cancelled_before_others_expire() {
     let clock = ManualClock::new();

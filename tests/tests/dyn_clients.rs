@@ -19,7 +19,7 @@ enum Answer {
 
 type Store = (Server<Op, Answer, String>, Client<Op, Answer, String>);
 
-/// Requests numbers only.
+/// Returns a client that makes requests with numbers only.
 fn getter(client: Client<Op, Answer, String>) -> DynClient<u32, u64, usize> {
     client.map(
         Op::Get,
@@ -60,7 +60,7 @@ fn a_mapped_client_blocks_and_awaits() {
     // Other clients request the rest.
     assert_eq!(client.req(Op::Stop), Ok(Answer::Stopped));
     drop(client);
-    // Mapped once more.
+    // The client is mapped once more.
     let texts = store.map(
         |text: String| text.parse().unwrap(),
         |id| id.to_string(),

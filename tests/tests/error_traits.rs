@@ -42,7 +42,7 @@ impl RequestMessage for Ask {
 
 // ---- the table
 
-/// The traits that each of them has.
+/// The traits that each type has.
 fn is_data<T: Clone + fmt::Debug + PartialEq + Send + Sync + 'static>() -> &'static str {
     type_name::<T>()
 }
@@ -130,7 +130,7 @@ const TABLE: &[fn() -> &'static str] = table! {
     ump_router::routing::RequestId: is_exact is_serializable;
 };
 
-/// Those that cannot be cloned or compared, and why.
+/// The types that cannot be cloned or compared, and the reason.
 const EXEMPT: &[(&str, &str)] = &[
     (
         "ump_server::system::report::error::StartError",

@@ -56,8 +56,8 @@ fn expired_posts_do_not_accumulate() {
         most = most.max(drop_counter.created() - drop_counter.dropped());
         clock.advance(SECOND);
     }
-    // Of each hundred, the expired ones were dropped on the way: at most 64 posts, and the live
-    // ones, stay.
+    // Of each hundred posts, the expired ones were dropped on the way: at most 64 posts, and the
+    // live posts, stay.
     assert!(most <= 1 + 100 + 2 * 64, "{most} of 10,001 were kept");
     let stats = client.stats();
     assert!(stats.timeout_queued > 9_000, "{stats:?}");
@@ -91,7 +91,7 @@ fn expired_posts_are_no_reason_to_be_full() {
     client.post(drop_counter.value()).if_room().wait().unwrap();
     assert_eq!(drop_counter.created() - drop_counter.dropped(), 1);
     assert_eq!((client.len(), client.stats().timeout_queued), (1, 3));
-    // The same for reserved room.
+    // Reserved room makes expired posts go as well.
     for _ in 0..2 {
         client
             .post(drop_counter.value())
@@ -100,7 +100,7 @@ fn expired_posts_are_no_reason_to_be_full() {
             .unwrap();
     }
     clock.advance(SECOND);
-    // The first in the queue has no deadline, so those behind it are not checked.
+    // The first post in the queue has no deadline, so the posts behind it are not checked.
     client.reserve().if_room().wait().unwrap_err();
     assert_balanced(&client.stats());
 }
@@ -120,13 +120,13 @@ fn room_of_expired_posts_goes_to_all_waiters() {
     let mut waiting = client.post(drop_counter.value()).into_future();
     assert!(tests::poll_once(&mut waiting).is_pending());
     clock.advance(SECOND);
-    // A new sender checks, which wakes the one that waits.
+    // A new sender checks, which wakes the waiting sender.
     client.post(drop_counter.value()).if_room().wait().unwrap();
     assert!(tests::poll_once(&mut waiting).is_ready());
     assert_eq!(client.len(), 2);
 }
 
-/// They come before the sender that checks, whether it waits or is refused.
+/// The waiting senders come before the sender that checks, whether it waits or is refused.
 #[test]
 fn room_of_expired_posts_goes_in_waiting_order() {
     let _alone = alone();
@@ -156,7 +156,7 @@ fn room_of_expired_posts_goes_in_waiting_order() {
         }
         let woken = counters.each_ref().map(|counter| counter.wakes());
         assert_eq!(woken, [wakes[0] + 1, wakes[1]]);
-        // The first leaves without using its room: the second is next.
+        // The first sender leaves without using its room, so the second sender is the next.
         if waits {
             drop(first);
             assert_eq!(counters[1].wakes(), wakes[1] + 1);
@@ -169,7 +169,7 @@ fn room_of_expired_posts_goes_in_waiting_order() {
     assert_balanced(&client.stats());
 }
 
-/// It finds its room itself and needs no wake-up; the other waiter gets the rest.
+/// The sender finds its room itself and needs no wake-up; the other waiter gets the rest.
 #[test]
 fn a_sender_that_makes_room_does_not_wake_itself() {
     let _alone = alone();
@@ -208,7 +208,8 @@ fn an_expired_request_found_by_a_sender_ends() {
     assert_balanced(&client.stats());
 }
 
-/// Posts another one when it is dropped, for which one that has expired has to go.
+/// A message that posts another message when it is dropped. That post needs the room of an expired
+/// post.
 struct Chained {
     left: u32,
     clock: ManualClock,
@@ -254,7 +255,7 @@ fn chain_of_expired_posts_needs_no_stack() {
                 clock: clock.clone(),
                 clients: clients.collect(),
             };
-            // Two chains: each makes room by the other.
+            // There are two chains: each makes room by dropping a message of the other.
             for left in [20_000, 20_001, 20_000, 20_001] {
                 first.post(left);
                 clock.advance(SECOND);
@@ -271,7 +272,7 @@ fn chain_of_expired_posts_needs_no_stack() {
     }
 }
 
-/// What the documentation of `Client::post` says.
+/// The numbers are those of the documentation of `Client::post`.
 #[test]
 fn a_queued_post_costs_what_is_documented() {
     fn bytes<S>(message: impl Fn() -> S) -> usize {

@@ -1,4 +1,4 @@
-//! What a handler can see of its caller, and what it can do with its context.
+//! A handler's view of its caller, and the use of its context.
 
 use std::{
     future::IntoFuture,
@@ -70,7 +70,7 @@ fn cancelled_resolves_once_the_caller_has_left<B: Begin>() {
         assert!(poll_with(&mut cancelled, &counter).is_ready());
         drop(cancelled);
         assert_eq!(counter.wakers(), 0);
-        // From now on it stays cancelled.
+        // From now on the context stays cancelled.
         assert!(poll_once(&mut rctx.cancelled()).is_ready());
     });
 }
@@ -252,7 +252,7 @@ fn wait_cancelled_ends_before_a_later_deadline() {
     assert!(!rctx.wait_cancelled(Duration::from_millis(1)));
 }
 
-/// Leaving by its deadline is leaving.
+/// A caller whose deadline has passed has left.
 #[test]
 fn a_caller_that_times_out_wakes_the_handler() {
     must_end(|| {
@@ -262,7 +262,7 @@ fn a_caller_that_times_out_wakes_the_handler() {
                 let gone = rctx.wait_cancelled(LONG);
                 (gone, rctx.answer(Ok(self::reply())))
             });
-            // Whichever sees the deadline first, both agree on the outcome.
+            // Either end may see the deadline first; both agree on the outcome.
             let outcome = reply.wait();
             let (gone, answer) = handler.join().unwrap();
             assert!(gone);
@@ -337,7 +337,7 @@ fn any_reply_to_a_post_succeeds() {
     assert_eq!(next().answer(Err(reply())), Ok(()));
 }
 
-/// A post never has a caller: that does not cancel it.
+/// A post has no caller that could leave, so it is not cancelled.
 #[test]
 fn a_post_is_never_cancelled() {
     let ((server, client, post, job), deadline) = before_deadline(|deadline| {
@@ -443,7 +443,7 @@ mod duty {
     );
 }
 
-/// In any order, long after they were taken.
+/// The contexts can be answered in any order, long after they were taken.
 #[test]
 fn many_contexts_can_be_kept_at_a_time() {
     let (server, client): Ends = ump::channel();
@@ -461,7 +461,7 @@ fn many_contexts_can_be_kept_at_a_time() {
     }
 }
 
-/// The intended use.
+/// This is the intended use of `cancelled`.
 #[tokio::test]
 async fn work_can_be_raced_against_the_caller_s_leaving() {
     async fn handle(mut rctx: Rctx, work: tokio::sync::oneshot::Receiver<String>) -> bool {
@@ -494,7 +494,7 @@ async fn work_can_be_raced_against_the_caller_s_leaving() {
     assert!(done.is_closed());
 }
 
-/// Nothing is decided before the reply: the caller may poll as often as it likes.
+/// Before the reply nothing is decided, however often the caller polls.
 #[test]
 fn looking_does_not_change_what_there_is_to_see() {
     let (server, client): Ends = ump::channel();

@@ -99,7 +99,7 @@ fn a_gather_goes_on_after_a_panicking_drop() {
     assert_eq!(replies.wait(), None);
 }
 
-/// A waker with the functions of `VTABLE`, for what [`std::task::Wake`] cannot express.
+/// A waker with the functions of `VTABLE`, because [`std::task::Wake`] cannot express them.
 fn waker(vtable: &'static RawWakerVTable, data: *const ()) -> Waker {
     // SAFETY: the functions below use `data` only while it is alive, and are thread-safe.
     unsafe { Waker::new(data, vtable) }
@@ -204,7 +204,7 @@ fn a_timed_wait_ends_despite_endless_overdue_posts() {
         thread::yield_now();
     }
     for _ in 0..20 {
-        // It may find one that is not overdue. It must end.
+        // The call may find a post that is not overdue. It must end.
         drop(server.wait_timeout(Duration::from_millis(1)));
     }
     burning.store(false, Ordering::Relaxed);

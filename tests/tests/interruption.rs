@@ -92,7 +92,7 @@ fn the_end_comes_first<L: Limited>() {
     assert_eq!(L::wait(&server), Err(Error::ClientsDisappeared));
 }
 
-/// As a loop does it: a flag, then the interruption.
+/// The order is that of a loop: first a flag, then the interruption.
 fn what_was_set_before_is_seen<L: Limited>() {
     for _ in 0..200 {
         let (server, client): Ends = ump::channel();
@@ -203,7 +203,7 @@ fn a_plain_receiver_is_not_interrupted() {
             thread::yield_now();
         }
         assert_eq!(counter.wakes(), 0);
-        // It was kept all the time.
+        // The interruption was kept all the time.
         assert!(server.wait_until(None).unwrap().is_none());
         client.post(7).wait().unwrap();
         client.post(7).wait().unwrap();

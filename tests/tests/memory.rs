@@ -13,8 +13,8 @@ use ump::{Client, Gather, Server, WaitReply, bounded, channel};
 #[global_allocator]
 static METER: Meter = Meter::new();
 
-/// What may stay: a client keeps a few slots (32 KiB), a line of waiters keeps room for a few, and
-/// the test harness allocates a bit now and then.
+/// The memory that may stay: a client keeps a few slots (32 KiB), a wait queue keeps room for a few
+/// waiters, and the test harness allocates a little at times.
 const KEPT: usize = (32 + 8) * 1024;
 
 /// The smallest burst.
@@ -29,8 +29,8 @@ fn alone() -> MutexGuard<'static, ()> {
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Lets `life` go by, which calls `peak` when most is in use, and looks whether it was given back
-/// while the channel goes on (and what `life` returns is kept).
+/// Checks that `life` keeps no memory while the channel, and the value that `life` returns, still
+/// exist. `life` calls the given closure when most memory is in use.
 fn is_given_back<T>(
     ends: fn() -> (Requests, Asks),
     life: impl Fn(&Requests, &Asks, &dyn Fn()) -> T,
@@ -40,7 +40,7 @@ fn is_given_back<T>(
     // The harness may allocate in between.
     for _ in 0..3 {
         let (server, client) = ends();
-        // Values that exist once per process.
+        // This allocates the values that exist once per process.
         let _ = poll_once(&mut client.request(0).urgent().timeout(LONG).into_future());
         let before = METER.live();
         let grown = || METER.live().saturating_sub(before);
@@ -103,7 +103,7 @@ fn of_expired_posts_is_given_back() {
     is_given_back(channel, |server, client, peak| {
         let at = Instant::now() + Duration::from_millis(200);
         for n in 0..50_000 {
-            // On a slow machine it may be late.
+            // On a slow machine the post may be late.
             let _ = client.post(n).deadline(at).wait();
         }
         peak();
@@ -188,7 +188,7 @@ fn wait_many<F: Future + Unpin>(
         .collect()
 }
 
-/// Drops them from the front, from the back, or from both ends.
+/// Drops the waiters from the front, from the back, or from both ends.
 fn leave<F>(waiting: Vec<(F, Arc<CountingWaker>)>, order: usize) {
     let mut waiting: Vec<_> = waiting.into_iter().map(Some).collect();
     let len = waiting.len();

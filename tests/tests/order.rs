@@ -42,7 +42,7 @@ fn post_urgently(client: &Client<u32, (), ()>, messages: impl IntoIterator<Item 
 
 // ---- the ways of sending, one after the other
 
-/// A pending request: held until the server has taken all.
+/// A pending request, which is held until the server has taken all requests.
 type Begun<'a> = Pin<Box<dyn Future<Output = ()> + 'a>>;
 
 fn begun<'a>(future: impl Future + Unpin + 'a) -> Begun<'a> {
@@ -81,7 +81,7 @@ fn blocking_requests_of_one_thread_stay_in_order<T: Take>() {
             let client = client.clone();
             scope.spawn(move || {
                 for n in 0..EACH {
-                    // Every other one is awaited; most of the rest wait for room.
+                    // Every other request is awaited; most of the rest wait for room.
                     if n % 2 == 0 {
                         client.req((who, n)).unwrap();
                     } else {
@@ -157,7 +157,7 @@ fn posts_keep_their_place_among_requests<T: Take>() {
     drop((first, second, urgent));
 }
 
-/// 100 and more are normal, the others urgent.
+/// Numbers from 100 on are normal requests, the others are urgent.
 fn a_normal_request_follows_sixteen_urgent_ones<T: Take>() {
     let (server, client) = ump::channel();
     post_all(&client, 100..103);
@@ -174,7 +174,7 @@ fn a_normal_request_follows_sixteen_urgent_ones<T: Take>() {
 
 fn only_overtaking_urgent_requests_count<T: Take>() {
     let (server, client) = ump::channel();
-    // No normal request waits, so these do not count.
+    // No normal request waits, so these urgent requests do not count.
     post_urgently(&client, 0..RUN + 4);
     for n in 0..RUN + 4 {
         assert_eq!(T::take(&server).unwrap().0, n);
@@ -185,7 +185,7 @@ fn only_overtaking_urgent_requests_count<T: Take>() {
     assert_eq!(taken::<T>(&server, client), expected);
 }
 
-/// Whatever the order of arrival, the normal one follows sixteen urgent ones.
+/// In any order of arrival, the normal request follows sixteen urgent ones.
 fn endless_urgent_requests_do_not_starve_normal_ones<T: Take>() {
     let (server, client) = ump::channel();
     post_all(&client, [100]);
@@ -193,7 +193,7 @@ fn endless_urgent_requests_do_not_starve_normal_ones<T: Take>() {
     let mut waited = 0;
     loop {
         let (n, _) = T::take(&server).unwrap();
-        // Each taken one is replaced.
+        // Each taken request is replaced by an urgent one.
         post_urgently(&client, [n + 1]);
         if n == 100 {
             break;

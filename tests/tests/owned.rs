@@ -7,7 +7,7 @@ use ump::{Client, Error, RequestError, RequestFuture, SendError, Server};
 
 type Ends = (Server<u32, u32, ()>, Client<u32, u32, ()>);
 
-/// The last client is in the request.
+/// The request owns the last client.
 fn only_in_a_request() -> (Server<u32, u32, ()>, RequestFuture<'static, u32, u32, ()>) {
     let (server, client): Ends = ump::channel();
     let asking = Client::request_owned(Arc::new(client), 1).into_future();
@@ -28,7 +28,7 @@ fn it_is_answered_without_any_other_client() {
         server.stats()
     });
     assert_eq!(block_on(asking).unwrap(), 2);
-    // It was dropped, so the server has ended.
+    // The client was dropped, so the server has ended.
     assert_balanced(&serving.join().unwrap());
 }
 

@@ -40,7 +40,7 @@ for_each!(
     => { the_panic_message_reaches_the_caller }
 );
 
-/// Many times by one client, so that some use direct handoff.
+/// One client makes many requests, so that some use direct handoff.
 #[test]
 fn each_panic_has_its_own_message() {
     let (server, client): Ends = ump::channel();
@@ -82,7 +82,7 @@ fn a_waiter_that_left_is_not_woken() {
     assert_eq!(client.stats().cancelled_taken, 1);
 }
 
-/// Also run under valgrind and the leak sanitizer.
+/// This test also runs under valgrind and the leak sanitizer.
 #[test]
 fn an_unread_message_is_dropped() {
     let (server, client): Ends = ump::channel();
@@ -114,7 +114,7 @@ fn the_text_of_a_payload_is_found() {
         PanicMessage::of_payload(&*payload)
     };
     let said = |text: &'static str| -> PanicMessage { text.into() };
-    // Without the panic hook, which would print it.
+    // `resume_unwind` does not call the panic hook, which would print the panic.
     assert_eq!(
         message(|| resume_unwind(Box::new("no oil"))),
         said("no oil")
@@ -140,7 +140,7 @@ fn a_panic_message_names_the_handler() {
 fn outcomes_stay_small() {
     let pointer = size_of::<usize>();
     assert_eq!(size_of::<PanicMessage>(), pointer);
-    // Four reasons: a pointer has a niche for one of them only.
+    // There are four reasons, and a pointer has a niche for one of them only.
     assert_eq!(size_of::<NoReply>(), 2 * pointer);
     assert_eq!(size_of::<RequestError<u32, ()>>(), 3 * pointer);
 }

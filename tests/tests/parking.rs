@@ -1,7 +1,6 @@
-//! Blocking calls while the user's code uses up the park token of their thread: between the moment
-//! when a call says whom to wake and the moment when it parks, or while a future is polled. In each
-//! test what the call waits for happens there, on the thread that waits, so that the order is
-//! certain.
+//! Blocking calls while user code uses up the park token of their thread: between the moment when a
+//! call registers and the moment when it parks, or while a future is polled. In each test the
+//! awaited event happens there, on the waiting thread, so that the order is certain.
 
 use std::{
     future::{Future, poll_fn},
@@ -22,7 +21,7 @@ use ump::{
     hooks::{self, Cycle, Wait, Watcher},
 };
 
-/// Runs something that unparks this thread, and consumes the park token.
+/// Runs an event that unparks this thread, and consumes the park token.
 fn used_up(event: impl FnOnce()) {
     // Consumes an earlier token.
     thread::park_timeout(Duration::ZERO);
@@ -47,7 +46,7 @@ fn answer(server: &Server<u32, u32, ()>) {
     rctx.reply(n + 1).unwrap();
 }
 
-/// A waker whose drop, or that of its first clone, runs something and consumes the park token.
+/// A waker whose drop, or the drop of its first clone, runs an event and consumes the park token.
 fn once_on_drop(event: impl FnOnce() + Send + 'static) -> Waker {
     let event = Mutex::new(Some(event));
     Hook::on_drop(move || {
@@ -58,7 +57,7 @@ fn once_on_drop(event: impl FnOnce() + Send + 'static) -> Waker {
     })
 }
 
-/// Polls with a waker that is kept: only clones of it are dropped.
+/// Polls with a waker that is kept, so only clones of it are dropped.
 fn poll_and_keep<F: Future + Unpin>(future: &mut F, waker: &Waker) -> Poll<F::Output> {
     Pin::new(future).poll(&mut Context::from_waker(waker))
 }
@@ -69,7 +68,7 @@ fn polled_twice(reply: WaitReply<u32, ()>, event: impl FnOnce()) -> impl Future<
     poll_fn(move |cx| {
         let poll = Pin::new(&mut reply).poll(cx);
         polls += 1;
-        // At the first poll there may be no waker that does anything.
+        // At the first poll the waker may be one that does nothing.
         if polls == 2 {
             used_up(event.take().unwrap());
         }
@@ -175,7 +174,7 @@ fn wait_cancelled_looks_again_after_a_wakers_drop() {
         let waker = once_on_drop(move || drop(reply));
         let mut cancelled = Box::pin(rctx.cancelled());
         assert!(poll_and_keep(&mut cancelled, &waker).is_pending());
-        // Dropping it would drop the waker.
+        // Dropping the future would drop the waker.
         std::mem::forget(cancelled);
         let start = Instant::now();
         assert!(rctx.wait_cancelled(2 * LONG));
@@ -183,7 +182,7 @@ fn wait_cancelled_looks_again_after_a_wakers_drop() {
     });
 }
 
-/// Runs something before the first wait, and consumes the park token.
+/// Runs an event before the first wait, and consumes the park token.
 struct Once<F>(Mutex<Option<F>>);
 
 impl<F: FnOnce() + Send> Watcher for Once<F> {

@@ -109,7 +109,7 @@ fn a_reservation_that_is_left_passes_its_turn_on() {
     let mut second = client.reserve().into_future();
     assert!(poll_with(&mut second, &counter).is_pending());
     drop(permit);
-    // It is woken and leaves.
+    // The sender is woken and leaves.
     drop(first);
     assert_eq!(counter.wakes(), 1);
     assert!(poll_once(&mut second).is_ready());

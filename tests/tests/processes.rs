@@ -89,7 +89,7 @@ impl Watched {
         sleep(Duration::from_secs(5));
         // SAFETY: it is our child, which was not reaped, so its id is not reused.
         unsafe { libc::kill(id, libc::SIGCONT) };
-        // A false stall would be reported by then.
+        // A false stall would have been reported by then.
         sleep(Duration::from_millis(500));
     }
 

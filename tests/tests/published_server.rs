@@ -1,9 +1,9 @@
 //! The tests, the example and the documentation examples of the published `ump-server` 0.4,
 //! compiled unchanged.
 //!
-//! Found by `build.rs` among the dependencies.
+//! `build.rs` finds them among the dependencies.
 
-// Their style differs.
+// The style of the published files differs.
 #![allow(
     missing_docs,
     missing_debug_implementations,

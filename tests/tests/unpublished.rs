@@ -109,21 +109,21 @@ fn a_dropped_woken_receiver_passes_the_wake_up_on() {
     assert!(poll_with(&mut second, &counters[1]).is_ready());
 }
 
-/// Lets another thread use the channel, and waits until it has.
+/// A probe that lets another thread use the channel, and waits until it has.
 ///
-/// If that is impossible while one waits, then the lock of the channel is held; so a message that
-/// owned a client, and touched the channel itself, would wait for ever. (Shown by this detour, as a
-/// thread that hangs would have to be left behind.)
+/// If the other thread cannot use the channel during that wait, the lock of the channel is held. So
+/// a message that owned a client, and used the channel itself, would wait for ever. (This is tested
+/// indirectly, because a thread that hangs could not be joined.)
 struct Probe {
     ask: Sender<()>,
     done: Mutex<Receiver<()>>,
     patience: Duration,
-    /// Whether it was possible.
+    /// Whether the other thread could use the channel.
     found: Sender<bool>,
 }
 
 impl Probe {
-    /// A probe and its result. `touch` runs on its own thread.
+    /// Returns a probe and its result. `touch` runs on a thread of its own.
     fn new(patience: Duration, touch: impl Fn() + Send + 'static) -> (Self, Receiver<bool>) {
         let (ask, asked) = mpsc::channel();
         let (tell, done) = mpsc::channel();
@@ -153,7 +153,7 @@ impl Probe {
     }
 }
 
-/// Probes when it is dropped.
+/// A message that probes when it is dropped.
 struct Looks(Probe);
 
 impl Drop for Looks {
@@ -162,7 +162,7 @@ impl Drop for Looks {
     }
 }
 
-/// Makes a request when it is dropped.
+/// A message that makes a request when it is dropped.
 struct Owns(Option<ump::Client<Owns, (), ()>>);
 
 impl Drop for Owns {
@@ -189,7 +189,7 @@ fn queued_messages_are_dropped_outside_the_lock() {
     drop(server);
     assert!(finding.recv().unwrap());
 
-    // A message that does it itself.
+    // This message uses the channel itself.
     tests::must_end(|| {
         let (server, client) = ump::channel::<Owns, (), ()>();
         client.post(Owns(Some(client.clone()))).wait().ok().unwrap();
@@ -359,7 +359,8 @@ fn the_memory_of_a_burst_is_given_back() {
 
 #[test]
 fn a_handlers_panic_is_reported_to_its_caller() {
-    // In the published crate it is like any other dropped context.
+    // In the published crate the context of a handler that panics is like any other dropped
+    // context.
     let (server, client) = ump_published::channel::<u32, u32, ()>();
     let reply = client.req_async(1).unwrap();
     let handling = thread::spawn(move || {

@@ -55,8 +55,8 @@ fn is_too_late<R>(outcome: &Result<R, RequestError<u32, ()>>) -> bool {
     matches!(outcome, Err(RequestError::TimeoutQueued(1)))
 }
 
-/// Makes tests of waits: each returns true if it ended as it has to when a week has passed, and is
-/// called on a thread of its own with the ends that `scene` makes of a clock.
+/// Makes tests of waits. Each wait runs on a thread of its own, with the ends that `scene` makes
+/// from a clock. It returns true if it ended correctly when a week has passed.
 macro_rules! a_week_passes {
     ($($test:ident: $scene:expr, |$ends:pat_param| $wait:expr;)+) => {$(
         #[test]
@@ -311,7 +311,8 @@ fn threads_are_woken_in_the_order_of_their_instants() {
     });
 }
 
-/// Sleeps day after day in its waker, as a task whose executor runs it at once.
+/// Sleeps for a day, and starts the next sleep in the waker, like a task whose executor runs it at
+/// once.
 fn sleep_by_the_day(clock: &ManualClock, days: &Arc<Mutex<Vec<Sleep>>>) {
     let mut sleep = clock.clock().sleep_until(clock.now() + WEEK / 7);
     let waker = {
@@ -333,7 +334,7 @@ fn one_advance_wakes_a_sleeper_again() {
     sleep_by_the_day(&clock, &days);
     let eighth = clock.now() + 8 * (WEEK / 7);
     clock.advance(WEEK);
-    // Dropped outside the lock, like its waker.
+    // The sleeps are dropped outside the lock, like their wakers.
     let days = std::mem::take(&mut *days.lock().unwrap());
     assert_eq!((days.len(), clock.next_wake()), (8, Some(eighth)));
 }
@@ -558,7 +559,8 @@ fn block_on_drives_a_future_until_its_deadline() {
     let clock = manual.clock();
     let (start, deadline) = (clock.now(), clock.now() + WEEK);
     let driver = thread::spawn(move || {
-        // Woken by a waker, and in vain.
+        // The first future completes, because its waker is woken. The second never completes, so
+        // the call ends at the deadline.
         let slept = clock.block_on(clock.sleep_until(start + NEARLY), Some(deadline));
         slept.expect("in time").unwrap();
         let never = clock.block_on(std::future::pending::<()>(), Some(deadline));

@@ -37,8 +37,8 @@ fn echo(server: Server<u32, u32, ()>, asynchronous: bool) -> thread::JoinHandle<
     })
 }
 
-/// Makes requests in every way, in a row so that both ends are awake, and with pauses so that they
-/// sleep.
+/// Makes requests in every way: in a row, so that both ends are awake, and with pauses, so that
+/// they sleep.
 fn ask(client: &Client<u32, u32, ()>) -> u32 {
     let mut asked = 0;
     for pause in [false, true] {
@@ -109,7 +109,8 @@ fn a_builder_minds_the_capacity() {
     assert!(matches!(full, Err(SendError::Full(2))));
 }
 
-/// Repeated from the start, as workers race most when they start and stop waiting.
+/// The scene is repeated from the start, because workers race most when they start and stop
+/// waiting.
 #[test]
 fn a_request_is_taken_by_one_worker_only() {
     const EACH: u32 = 50;

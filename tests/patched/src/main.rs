@@ -1,4 +1,4 @@
-//! Uses what the published crates have, and nothing else: see `docs/migration.md`.
+//! Uses only the interface that the published crates have as well: see `docs/migration.md`.
 
 use std::{ops::ControlFlow, thread};
 

@@ -1,4 +1,5 @@
-//! A program that forks while threads of these crates run, and uses in the child what needs them.
+//! A program that forks while threads of these crates run, and uses in the child the parts that
+//! need such threads.
 //!
 //! `forks SCENE` exits with 0 if the child succeeds, with 1 if not, and with 2 if the child hangs
 //! and is killed. Run by `tests/processes.rs`.
@@ -77,7 +78,7 @@ mod scenes {
         ExitCode::from(ended as u8)
     }
 
-    /// How a child ended.
+    /// The end of a child.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     enum Ended {
         Well = 0,
@@ -118,7 +119,7 @@ mod scenes {
         }
     }
 
-    /// A request without an answer, and a sleep.
+    /// Awaits a request without a reply until its deadline, and then a sleep.
     fn awaited_deadline() {
         let (_server, client) = channel::<u32, u32, ()>();
         let late = block_on(client.request(1).timeout(SOON));
@@ -127,7 +128,7 @@ mod scenes {
         block_on(clock.sleep_until(clock.now() + SOON)).expect("there is a thread");
     }
 
-    /// The child awaits futures that the parent has polled.
+    /// Lets the child await futures that the parent has polled.
     fn armed_before() -> Ended {
         let clock = Clock::system();
         let (_server, client) = channel::<u32, u32, ()>();
@@ -142,7 +143,7 @@ mod scenes {
         })
     }
 
-    /// Ends at its third tick. Each request panics.
+    /// A handler that ends at its third tick. Each request panics.
     struct Ticker(u32);
 
     impl on_thread::Handler<(), (), ()> for Ticker {
@@ -176,7 +177,7 @@ mod scenes {
         Ok(Ticker(0))
     }
 
-    /// On a thread and on a task, restarted after a pause.
+    /// Restarts a loop with timers after a pause: on a thread and on a task.
     fn timers_of_loops() {
         let policy = OnPanic::Restart(Restart::new().pause(SOON, SOON));
         let (client, handle) = on_thread::Builder::new()
@@ -196,7 +197,7 @@ mod scenes {
         });
     }
 
-    /// A handler that returns when its stall was reported.
+    /// Watches a handler that returns when its stall was reported.
     fn stall() {
         let (report, reported) = mpsc::channel();
         let (client, handle) = on_thread::Builder::new()
@@ -211,7 +212,7 @@ mod scenes {
         assert_eq!(handle.join(), Ok(None));
     }
 
-    /// The same on a task, which starts no thread.
+    /// Watches such a handler on a task, which starts no thread.
     async fn stall_of_a_task() {
         let (report, reported) = mpsc::channel();
         let builder = task::Builder::new().watchdog(SOON).on_stall(move |_| {
@@ -225,7 +226,7 @@ mod scenes {
         assert_eq!(handle.await, Ok(None));
     }
 
-    /// A handler that sends a request to itself.
+    /// Serves by a handler that sends a request to itself.
     fn circle() {
         let (client, _handle) = on_thread::Builder::new()
             .spawn(|client: &ump::Client<bool, bool, ()>| {
@@ -240,7 +241,7 @@ mod scenes {
         assert_eq!(client.req(true), Ok(true));
     }
 
-    /// The same on a task, which starts no thread.
+    /// Serves by such a handler on a task, which starts no thread.
     async fn circle_of_a_task() {
         let builder = task::Builder::new();
         let (client, _handle) = builder

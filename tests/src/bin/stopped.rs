@@ -13,10 +13,10 @@ use std::{
 
 use ump_server::{task, thread, watchdog::Stall};
 
-/// Longer than a thread is delayed on a loaded machine.
+/// A threshold that is longer than the delay of a thread on a loaded machine.
 const THRESHOLD: Duration = Duration::from_secs(2);
 
-/// Released by the next stall.
+/// The sender that releases the handler at the next stall.
 static STALLED: Mutex<Option<Sender<()>>> = Mutex::new(None);
 
 fn say(line: &str) {

@@ -1,4 +1,4 @@
-//! A bounded channel has its capacity, and room goes to the longest waiting sender.
+//! A bounded channel has its capacity, and the longest waiting sender gets the room.
 
 mod sending;
 
@@ -134,7 +134,7 @@ struct Waiting<'a> {
 }
 
 impl<'a> Waiting<'a> {
-    /// Polls it while there is no room.
+    /// Polls the post while there is no room.
     fn new(post: Post<'a, u32, (), ()>) -> Self {
         let mut waiting = Self {
             post: post.into_future(),
@@ -154,7 +154,7 @@ impl<'a> Waiting<'a> {
     }
 }
 
-/// Returns the number of wake-ups of each.
+/// Returns the number of wake-ups of each post.
 fn wakes<const N: usize>(waiting: [&Waiting<'_>; N]) -> [usize; N] {
     waiting.map(|waiting| waiting.counter.wakes())
 }
@@ -293,7 +293,7 @@ fn a_timed_out_sender_leaves_the_queue() {
     assert_eq!(wakes([&b]), [1]);
 }
 
-/// It was woken for room, and its deadline passed before it used it.
+/// The sender was woken for room, and its deadline passed before it used the room.
 #[test]
 fn a_timed_out_woken_sender_passes_the_room_on() {
     in_time(|time| {
@@ -337,7 +337,7 @@ fn senders_timing_out_as_room_appears_lose_no_wake_up() {
             thread::scope(|scope| {
                 let server = server;
                 let client = &client;
-                // Some of them leave about when room appears.
+                // Some senders leave about when room appears.
                 for n in 0..3 {
                     let time = Duration::from_micros(u64::from(20 + (round * 7 + n * 31) % 200));
                     scope.spawn(move || {

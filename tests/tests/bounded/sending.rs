@@ -16,7 +16,7 @@ trait Send {
     ) -> Result<(), Failure<u32, ()>>;
 }
 
-/// Requests are ways of sending, too.
+/// Makes requests ways of sending, too.
 macro_rules! send {
     ($($name:ident)+) => {$(
         impl Send for $name {

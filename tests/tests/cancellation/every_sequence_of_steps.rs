@@ -26,8 +26,8 @@ enum Step {
     Look,
     /// The caller drops its future.
     Leave,
-    /// The server takes the next request. If it is the probe the context is held, otherwise
-    /// answered.
+    /// The server takes the next request. If the request is the probe, its context is held;
+    /// otherwise the request is answered.
     Take,
     /// The handler replies to the probe.
     Answer,
@@ -35,7 +35,7 @@ enum Step {
     LetGo,
     /// Another client fills the queue, if there is room.
     Fill,
-    /// The server goes.
+    /// The server is dropped.
     Gone,
 }
 use Step::*;
@@ -207,7 +207,7 @@ fn play(
     let mut probe = Some(start(&client, message(true)));
     let mut server = Some(server);
     let mut held: Option<ReplyContext<Counted, ()>> = None;
-    // Ends what has been started.
+    // The last three steps end the probe, its context and the server.
     for step in steps.iter().chain(&[Leave, LetGo, Gone]) {
         match step {
             Look => {

@@ -49,7 +49,7 @@ fn a_future_waiting_for_room_leaves_it_to_the_others() {
     let counter = CountingWaker::new();
     let mut other = client.post(2).into_future();
     assert!(poll_with(&mut other, &counter).is_pending());
-    // The first room is offered to the forgotten sender, the next to the other.
+    // The first room is offered to the forgotten sender, the next room to the other sender.
     assert_eq!(server.try_pop().unwrap().unwrap().0, 0);
     client.post(3).if_room().wait().unwrap();
     assert_eq!(server.try_pop().unwrap().unwrap().0, 3);

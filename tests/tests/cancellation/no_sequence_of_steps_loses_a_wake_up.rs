@@ -1,5 +1,5 @@
-//! Waiters that are polled, woken and dropped in every order: while there is something for them,
-//! one of them is awake.
+//! Waiters that are polled, woken and dropped in every order: while there is a request or room for
+//! them, one of them is awake.
 
 use super::*;
 
@@ -11,9 +11,9 @@ enum Step {
     Poller,
     /// Makes a request, or room, for the waiters.
     Give,
-    /// Takes it away.
+    /// Takes that request or room away.
     Steal,
-    /// Makes and takes it away by other means.
+    /// Makes and takes a request, or room, by other means.
     Hold,
     Release,
 }
@@ -23,7 +23,7 @@ struct Waiting<F> {
     future: Option<F>,
     pending: bool,
     counter: std::sync::Arc<CountingWaker>,
-    /// Its wakes when it was polled last.
+    /// The number of its wake-ups at its last poll.
     heard: usize,
 }
 
@@ -57,7 +57,7 @@ impl<F: Future + Unpin> Waiting<F> {
     }
 }
 
-/// If there is something and some wait for it, one of them must have been woken.
+/// Checks that one waiter has been woken, if there is something and any waiter waits for it.
 #[track_caller]
 fn check<F: Future + Unpin>(something: bool, waiting: &[Waiting<F>], steps: &[Step]) {
     let mut waiters = waiting.iter().filter(|w| w.pending).peekable();

@@ -59,7 +59,7 @@ fn of_a_polling_leaving_caller_and_a_reply_end_once() {
             |answer, (got, counter)| {
                 match got {
                     Ok(value) => assert_eq!((answer, value), (Ok(()), 7)),
-                    // It left before or after the reply.
+                    // The caller left before or after the reply.
                     Err(()) => assert!(matches!(answer, Ok(()) | Err(Ok(7)))),
                 }
                 assert_eq!(counter.wakers(), 0);
@@ -148,7 +148,7 @@ fn of_leaving_callers_and_a_batch_execute_or_revoke() {
             },
             |()| {
                 let mut batch = Vec::new();
-                // It would block for ever without requests, so there is a post.
+                // Without requests the server would block for ever, so there is a post.
                 client.post(8).wait().unwrap();
                 let mut taken = 0;
                 while !batch.iter().any(|(n, _)| *n == 8) {

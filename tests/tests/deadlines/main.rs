@@ -1,6 +1,6 @@
 //! A deadline has the same meaning in blocking and async code: see `Request::deadline`.
 //!
-//! A test may wait for a short deadline to pass; none asserts how late that is noticed.
+//! A test may wait for a short deadline to pass. No test asserts how late that is noticed.
 
 mod overdue;
 mod waits;
@@ -23,10 +23,10 @@ use tests::{
 };
 use ump::{Client, Executed, Gather, RequestError, SendError, Server, WaitReply};
 
-/// Longer than any clock can represent.
+/// A timeout that is longer than any clock can represent.
 const FOR_EVER: Duration = Duration::MAX;
 
-/// Two centuries, which the clock can represent.
+/// A timeout of two centuries, which the clock can represent.
 const FAR: Duration = Duration::from_secs(200 * 365 * 24 * 60 * 60);
 
 type Ends = (Server<u32, u32, ()>, Client<u32, u32, ()>);
@@ -110,7 +110,7 @@ fn revoking_leaves_the_others_in_the_queue<A: Ask>() {
             let client = &client;
             let deadline = Instant::now() + time;
             let caller = scope.spawn(move || A::ask(client, 2, Options::until(deadline)));
-            // Behind it, unless the deadline passed first.
+            // The post is queued behind the request, unless the deadline passed first.
             eventually(|| server.len() == 2 || caller.is_finished());
             client.post(3).wait().unwrap();
             assert_eq!(caller.join().unwrap(), too_late(2));
@@ -254,7 +254,7 @@ fn a_timeout_counts_from_when_it_is_set() {
 
 // ---- the last moment
 
-/// Answered in time, polled after the deadline.
+/// The reply comes in time, and the caller polls after the deadline.
 #[test]
 fn a_reply_that_is_there_by_the_deadline_is_not_lost() {
     let looks: [fn(Reply) -> Result<u32, RequestError<u32, ()>>; 4] = [
@@ -340,7 +340,7 @@ fn a_submit_with_room_after_its_deadline_comes_back() {
     });
 }
 
-/// It waits for room, then for its reply, with the same deadline.
+/// The request waits for room, then for its reply, with the same deadline.
 #[test]
 fn a_deadline_covers_waiting_for_room_and_the_queue() {
     in_time(|time| {
@@ -414,7 +414,7 @@ fn waiting_for_room_ends_at_the_deadline_without_room() {
     assert_eq!(server.stats().refused, 1);
 }
 
-/// A future that has ended wakes its task no more.
+/// After a future has completed, its timer no longer wakes the task.
 #[test]
 fn a_ready_future_keeps_no_timer() {
     let (server, client): Ends = ump::bounded(1).unwrap();
@@ -443,7 +443,7 @@ fn a_ready_future_keeps_no_timer() {
     assert_eq!(counters.each_ref().map(CountingWaker::wakers), [0; 4]);
 }
 
-/// Records whether it was woken, and whether that was too early.
+/// A waker that records whether it was woken, and whether that was too early.
 struct Ring {
     deadline: Instant,
     early: AtomicBool,
@@ -468,7 +468,7 @@ fn a_thousand_deadlines_fire_in_any_order() {
         let start = Instant::now() + time;
         let mut futures = Vec::new();
         for n in 0..COUNT {
-            // Each remainder occurs once, in mixed order; some share their instant.
+            // Each remainder occurs once, in mixed order; some deadlines share their instant.
             let after = n * 617 % COUNT / 2;
             let deadline = start + after * Duration::from_micros(20);
             let ring = Arc::new(Ring {
@@ -499,7 +499,8 @@ fn a_thousand_deadlines_fire_in_any_order() {
     });
 }
 
-/// Distant deadlines, set from many threads, some of them cancelled: no thread sleeps past its own.
+/// Many threads set distant deadlines, and cancel some of them: no thread sleeps past its own
+/// deadline.
 #[test]
 fn deadlines_of_many_threads_are_independent() {
     must_end(|| {
@@ -539,7 +540,8 @@ async fn a_deadline_holds_on_a_runtime_without_timers() {
     assert!(server.is_empty());
 }
 
-/// The handler drops it because the caller has timed out: the outcome is that of the deadline.
+/// The handler drops the context because the caller has timed out: the outcome is that of the
+/// deadline.
 #[test]
 fn a_context_dropped_after_the_deadline_is_a_timeout() {
     let ((server, _client, reply, job), deadline) = before_deadline(|deadline| {

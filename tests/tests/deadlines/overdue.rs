@@ -22,7 +22,7 @@ fn an_overdue_request_is_not_handed_to_a_handler<T: Take>() {
     assert!(!reply.is_ready());
     client.post(9).wait().unwrap();
     assert_eq!(T::take(&server).unwrap().0, 9);
-    // The server has completed it.
+    // The server has completed the overdue request.
     assert!(reply.is_ready());
     let expected = stats_with(|stats| {
         (stats.accepted, stats.timeout_queued, stats.replied) = (3, 2, 1);
@@ -63,7 +63,7 @@ fn overdue_requests_in_any_number_are_passed_over<T: Take>() {
         for n in 0..EACH {
             let message = (n, drop_counter.value());
             replies.push(client.request(message).deadline(deadline).submit().wait());
-            // Among the overdue ones are some of both kinds that are not.
+            // One post in ten is not overdue.
             let message = (EACH + n, drop_counter.value());
             let later = if n % 10 == 0 {
                 deadline + LONG
@@ -168,7 +168,7 @@ fn a_batch_leaves_overdue_requests_out() {
     assert_eq!(batch, [0, 1, 2]);
 }
 
-/// Whatever the number of overdue ones between them.
+/// A batch passes over any number of overdue requests.
 #[test]
 fn a_batch_is_all_that_is_there_and_not_overdue() {
     let ((server, client, posts), deadline) = before_deadline(|deadline| {

@@ -29,7 +29,7 @@ fn a_wait_shorter_than_the_deadline_gives_it_back() {
     assert_eq!(reply.wait().unwrap(), 8);
 }
 
-/// If it waited for the whole time it would hang.
+/// If the wait took the whole time, the test would hang.
 #[test]
 fn a_wait_longer_than_the_deadline_ends_at_it() {
     must_end(|| {
@@ -83,7 +83,7 @@ fn a_request_dropped_before_its_deadline_is_cancelled() {
     let mut future = client.request(7).timeout(LONG).into_future();
     assert!(poll_with(&mut future, &counter).is_pending());
     drop(future);
-    // Neither the queue nor the timer keeps its waker.
+    // Neither the queue nor the timer keeps the waker.
     assert_eq!(counter.wakers(), 0);
     assert_eq!(counter.wakes(), 0);
     let expected = stats_with(|stats| (stats.accepted, stats.cancelled_queued) = (1, 1));

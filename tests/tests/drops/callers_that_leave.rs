@@ -171,7 +171,7 @@ fn a_reply_after_the_deadline_comes_back() {
         let request = world.client.request(world.messages.value()).timeout(tiny);
         let asking = scope.spawn(move || request.wait().map_err(RequestError::into_message));
         let Ok(Some((message, rctx))) = world.server.wait_timeout(Duration::from_millis(49)) else {
-            // On a slow machine it expired in the queue.
+            // On a slow machine the request expired in the queue.
             assert!(asking.join().unwrap().is_err());
             return;
         };
@@ -221,7 +221,7 @@ fn a_message_refused_for_want_of_room_comes_back_once() {
 #[test]
 fn futures_that_never_sent_drop_their_message() {
     let world = World::new();
-    // Never polled.
+    // None of these futures is polled.
     drop(world.client.request(world.messages.value()));
     drop(world.client.request(world.messages.value()).into_future());
     drop(world.client.request(world.messages.value()).submit());
@@ -236,7 +236,7 @@ fn futures_that_never_sent_drop_their_message() {
     drop(world.client.post(world.messages.value()).into_future());
     drop(world.client.areq(world.messages.value()));
     assert_eq!(world.alive(), [0, 0, 0]);
-    // Waiting for room.
+    // These futures wait for room.
     for _ in 0..8 {
         world.client.post(world.messages.value()).wait().unwrap();
     }

@@ -39,7 +39,7 @@ impl World {
         }
     }
 
-    /// How many messages, replies and errors are alive.
+    /// Returns the numbers of messages, replies and errors that are alive.
     fn alive(&self) -> [usize; 3] {
         [&self.messages, &self.replies, &self.errors]
             .map(|drop_counter| drop_counter.created() - drop_counter.dropped())
@@ -53,7 +53,7 @@ impl World {
             .unwrap()
     }
 
-    /// The channel is gone, and each value was dropped once.
+    /// Checks that the channel is gone, and that each value was dropped once.
     #[track_caller]
     fn end(self) {
         let Self {
@@ -76,7 +76,7 @@ fn assert_quiet(stats: Stats) {
     assert_eq!(stats.accepted, stats.ended(), "{stats:?}");
 }
 
-/// What a caller gets: its reply, its error, its message, or nothing.
+/// The outcome for a caller: its reply, its error, its message, or nothing.
 #[expect(dead_code, reason = "held to be dropped")]
 enum Ended {
     Reply(Counted),
@@ -101,7 +101,7 @@ fn full(outcome: Result<Counted, RequestError<Counted, Counted>>) -> Ended {
     }
 }
 
-/// Makes a request on its own thread while `serve` serves, and returns what the caller gets.
+/// Makes a request on its own thread while `serve` serves, and returns the outcome for the caller.
 fn ask_and<T>(
     world: &World,
     ask: fn(&Messages, Counted) -> Ended,
@@ -116,7 +116,7 @@ fn ask_and<T>(
     })
 }
 
-/// Requests that are awaited to the end: the same for every way to wait.
+/// Makes tests of requests that are awaited to the end, for each way to wait.
 macro_rules! callers {
     ($($name:ident: $ask:expr, $message_comes_back:expr;)*) => {$(
         mod $name {
@@ -297,7 +297,7 @@ fn a_long_chain_of_owned_replies_ends() {
 
 #[test]
 fn the_channel_is_freed_with_the_last_that_knows_it() {
-    // A queued message is dropped earlier; a registered waker shows it.
+    // A queued message is dropped earlier. The registered waker shows when the channel is freed.
     let counter = tests::CountingWaker::new();
     let (server, client) = channel::<u32, u32, ()>();
     let reply = client.req_async(1).unwrap();
@@ -306,7 +306,7 @@ fn the_channel_is_freed_with_the_last_that_knows_it() {
     {
         let mut forgotten = Box::pin(server.async_wait());
         assert!(tests::poll_with(&mut forgotten, &counter).is_pending());
-        // Its entry in the wait queue, with the waker, stays behind.
+        // The entry of the forgotten future in the wait queue, with the waker, stays behind.
         std::mem::forget(forgotten);
     }
     let (give, given) = mpsc::channel();

@@ -64,7 +64,7 @@ fn many_expired_posts_are_all_dropped() {
     let messages = DropCounter::default();
     let at = Instant::now() + Duration::from_millis(50);
     for _ in 0..1000 {
-        // On a slow machine it may be late.
+        // On a slow machine the post may be late.
         let _ = client.post(messages.value()).deadline(at).wait();
     }
     client.post(messages.value()).wait().unwrap();

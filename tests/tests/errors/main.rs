@@ -389,7 +389,7 @@ fn unwrapping_another_error_panics_and_names_it() {
         (Error::NoReply, "NoReply"),
     ];
     for (error, name) in others {
-        // Nothing of the application's error is needed: it need not even be `Debug`.
+        // The application's error needs no trait, not even `Debug`.
         let panic = thread::spawn(move || error.map_app(|()| Silent).unwrap_apperr()).join();
         let panic = panic.err().expect("it panics");
         let text = panic.downcast_ref::<&str>().map(ToString::to_string);
@@ -509,6 +509,6 @@ fn every_type_can_be_shown_whatever_it_carries() {
     show(&Clock::system().sleep_until(Instant::now()), "Sleep");
     show(&client.id(), "ChannelId");
     show(&circle(), "Cycle");
-    // Formatting does not consume it, and streaming does not move it.
+    // Formatting does not consume the server, and streaming does not move it.
     let _ = std::pin::Pin::new(&mut server);
 }

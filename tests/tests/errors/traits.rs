@@ -109,7 +109,7 @@ fn what_must_stay_on_its_thread_does() {
         SubmitFuture<'_, Local, (), ()>,
         PostFuture<'_, Local, (), ()>,
         WaitReply<(), (), RequestError<Local, ()>>,
-        // The same for replies and errors.
+        // The same holds for replies and errors.
         Client<(), Local, ()>,
         Client<(), (), Local>,
         Server<(), Local, ()>,

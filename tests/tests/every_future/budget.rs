@@ -22,8 +22,8 @@ use super::{alone, table::table};
 /// The results of one turn. Some entries wait at times, and each wait may restore the budget once.
 const MOST: u32 = 4 * coop::BUDGET;
 
-/// Polls a task that counts, and checks that it yields, is woken, and does a bounded amount in
-/// between.
+/// Polls a task that counts. Checks that it yields and is woken, and that it does a bounded amount
+/// of work in between.
 fn yields_in_time(name: &str, count: &Cell<u32>, task: impl Future<Output = ()>) {
     let counter = CountingWaker::new();
     let waker = counter.waker();
@@ -43,7 +43,7 @@ fn a_future_that_is_always_ready_yields() {
     for mut entry in table() {
         let count = Cell::new(0);
         yields_in_time(entry.name, &count, async {
-            // Without a budget it would never end.
+            // Without a budget the task would never end.
             while count.get() < 10 * MOST {
                 (entry.ready)().await;
                 count.set(count.get() + 1);
@@ -115,7 +115,8 @@ fn an_interrupted_yield_loses_no_request() {
     let mut other = Box::pin(server.async_wait());
     assert!(other.as_mut().poll(&mut cx).is_pending());
     client.post(7).wait().unwrap();
-    // The first was woken, yields instead, and is dropped: the wake-up goes to the other.
+    // The first receiver was woken, yields instead, and is dropped: the wake-up goes to the other
+    // receiver.
     let wakes = counter.wakes();
     let yields = coop::with_budget(0, || waiting.as_mut().poll(&mut cx));
     assert!(yields.is_pending());
@@ -152,7 +153,7 @@ fn a_poll_by_hand_with_a_silent_waker_never_yields() {
     }
 }
 
-/// Lets ready tasks run. (tokio's own runs all of them about sixty times.)
+/// Lets ready tasks run. (tokio's `yield_now` runs all of them about sixty times.)
 async fn yield_now() {
     let mut yielded = false;
     poll_fn(|cx| {
@@ -194,8 +195,7 @@ fn shares_its_executor(builder: task::Builder, most: usize) {
             })
         };
         let (client, _handle) = runtime.block_on(async { builder.spawn(|_| Ok(handler)).unwrap() });
-        // There is always a request: each handled one is replaced by two before the handler
-        // returns.
+        // Two threads post without a pause, on top of a backlog, so there is always a request.
         let posting: Vec<_> = [client.clone(), client.clone()]
             .into_iter()
             .map(|client| thread::spawn(move || while client.post(1).wait().is_ok() {}))
@@ -228,7 +228,7 @@ fn the_budget_of_a_loop_can_be_chosen() {
     shares_its_executor(task::Builder::new().budget(1_000), 1_000);
 }
 
-/// Is always due.
+/// A handler whose timer is always due.
 struct Ticks(Arc<AtomicUsize>);
 
 impl task::Handler<(), (), (), (), ()> for Ticks {

@@ -1,5 +1,5 @@
-//! Properties of every future and stream of the three crates, in one table. `names.rs` compares it
-//! with the sources: a new one that is missing in the table fails a test.
+//! Properties of every future and stream of the three crates, in one table. `names.rs` compares the
+//! table with the sources: if a new future is missing in the table, a test fails.
 
 use std::sync::{Mutex, PoisonError};
 

@@ -1,4 +1,4 @@
-//! The table: how each future is made so that it waits, and so that it is ready at once.
+//! The table: for each future, how to make one that waits, and one that is ready at once.
 #![expect(
     clippy::await_holding_refcell_ref,
     reason = "one is dropped before the next is polled"
@@ -31,15 +31,15 @@ pub(super) type Maker = Box<dyn FnMut() -> Made>;
 pub(super) struct Entry {
     /// `crate::Type`, `crate::function`.
     pub(super) name: &'static str,
-    /// Makes one that waits while the entry exists.
+    /// Makes a future that waits while the entry exists.
     pub(super) waiting: Maker,
-    /// Makes one that is ready at each poll.
+    /// Makes a future that is ready at each poll.
     pub(super) ready: Maker,
     /// The polled object outlives the future, so the latest waker stays until another poll.
     pub(super) keeps_latest: bool,
 }
 
-/// The names that the table need not contain, and why.
+/// The names that the table need not contain, and the reason.
 pub(super) const APART: [(&str, &str); 11] = [
     ("ump::ChannelEvent", "the future of `Closed` and `Deserted`"),
     ("ump::consume_budget", "it waits for nothing"),
@@ -92,7 +92,7 @@ fn entry(
     }
 }
 
-/// The future, without its outcome.
+/// Returns a future without its outcome.
 fn made<T>(future: impl IntoFuture<Output = T> + 'static) -> Made {
     let future = future.into_future();
     Box::pin(async move {
@@ -104,7 +104,7 @@ fn next<T: Stream + Unpin + 'static>(mut stream: T) -> Made {
     made(poll_fn(move |cx| Pin::new(&mut stream).poll_next(cx)))
 }
 
-/// One that is polled by reference, and stays.
+/// Returns a future that polls an object by reference. The object stays.
 fn polled<T: Unpin + 'static, O>(
     of: &Rc<RefCell<T>>,
     poll: impl Fn(Pin<&mut T>, &mut std::task::Context<'_>) -> std::task::Poll<O> + 'static,
@@ -123,7 +123,7 @@ pub(super) fn table() -> Vec<Entry> {
     table
 }
 
-/// A client of a server that has gone: each request is refused at once.
+/// Returns a client of a server that has gone: each request is refused at once.
 fn deserted() -> Rc<Client<u32, u32, ()>> {
     let (_, client) = ends();
     client
@@ -168,14 +168,14 @@ fn clients() -> Vec<Entry> {
     ]
 }
 
-/// A server with a client, and one without.
+/// Returns a server with a client, and a server without one.
 fn waits_for_clients() -> (Client<u32, (), ()>, [Server<u32, (), ()>; 2]) {
     let ((server, client), (other, gone)) = (channel(), channel());
     drop(gone);
     (client, [server, other])
 }
 
-/// A ready reply.
+/// Returns a ready reply.
 fn answered() -> ump::WaitReply<u32, ()> {
     let (server, client): Ends = channel();
     let reply = client.req_async(1).unwrap();
@@ -300,7 +300,7 @@ fn requests() -> Vec<Entry> {
 }
 
 fn servers() -> Vec<Entry> {
-    // It waits on a server without requests, and is ready with one more request each time.
+    // The future waits on a server without requests, and is ready with one more request each time.
     let received = |name, receive: fn(Rc<Server<u32, u32, ()>>) -> Made| {
         let ((idle, nobody), (busy, client)) = (ends(), ends());
         let waiting = move || {
@@ -415,7 +415,7 @@ fn running() -> (mpsc::Sender<()>, Rc<RefCell<ump_server::JoinHandle<()>>>) {
     (go, Rc::new(RefCell::new(handle)))
 }
 
-/// A loop that has started, and has ended.
+/// Returns the handle of a loop that has started and has ended.
 fn over() -> ump_server::JoinHandle<()> {
     let (go, handle) = running();
     drop(go);
@@ -593,7 +593,7 @@ fn router() -> Vec<Entry> {
                 move || {
                     let _kept = &silent;
                     times += 1;
-                    // It waits for a reply, then for a server.
+                    // The futures alternate: one waits for a reply, the next for a server.
                     match times % 2 {
                         0 => made(asking.request("silent", Question)),
                         _ => made(asking.request("none", Question).wait_for_server()),

@@ -18,9 +18,9 @@ use super::{
 #[global_allocator]
 static METER: Meter = Meter::new();
 
-/// How often each is made, polled and dropped.
+/// The number of times that each future is made, polled and dropped.
 const TIMES: usize = 10_000;
-/// The allowance for the test harness: less than one waker for each.
+/// The allowance for the test harness: less than one waker for each time.
 const KEPT: usize = 16 * 1024;
 
 fn poll(future: &mut Made, counter: &Arc<CountingWaker>) -> bool {
@@ -105,7 +105,8 @@ fn a_waker_is_cloned_as_often_each_time() {
             assert!(poll.is_pending(), "{} waits", entry.name);
             drop(future);
             let clones = clones.swap(0, Ordering::Relaxed);
-            // For the outcome, for the deadline, and for discarded values.
+            // A future clones its waker for the outcome, for the deadline, and for discarded
+            // values.
             assert!(clones <= 3, "{}, the {time}th: {clones}", entry.name);
         }
     }

@@ -46,7 +46,8 @@ fn no_reply<A: Ask>(why: NoReply) -> Outcome {
     )
 }
 
-/// The next request that a handler gets is `next` and nothing before it.
+/// Checks that `next` is the next request that a handler gets, and that no other one comes before
+/// it.
 fn the_next_one_taken_is_another<T: Take>(
     server: &Server<String, String, String>,
     client: &Client<String, String, String>,
@@ -118,7 +119,7 @@ fn a_panic_of_the_handler_is_panicked<A: Ask, T: Take>() {
     );
 }
 
-/// The caller goes on waiting: its context is independent of the server.
+/// The caller continues to wait, because its context is independent of the server.
 fn a_context_outlives_its_server<A: Ask, T: Take>() {
     let (server, client) = ump::channel();
     thread::scope(|scope| {
@@ -222,7 +223,7 @@ fn a_deadline_after_the_take_is_timeout_taken<A: Ask, T: Take>() {
             let server = server;
             let deadline = Instant::now() + time;
             let caller = scope.spawn(move || A::ask(&client, request(), Options::until(deadline)));
-            // It has no effect if the deadline has passed before.
+            // The scene does not count if the deadline has passed before.
             let (message, rctx) = T::take(&server)?;
             assert_eq!(message, request());
             let expected = without_message(Reason::TimeoutTaken, Executed::Perhaps);
@@ -311,7 +312,7 @@ fn a_handler_sees_its_request_cancelled<B: Begin, T: Take>() {
     let expected = stats_with(|stats| (stats.accepted, stats.cancelled_taken) = (1, 1));
     assert_eq!(server.stats(), expected);
     assert_eq!(rctx.answer(Err("no".to_owned())), Err(Err("no".to_owned())));
-    // It has ended once.
+    // The request has ended only once.
     assert_eq!(server.stats(), expected);
     the_next_one_taken_is_another::<T>(&server, &client);
 }

@@ -41,7 +41,7 @@ fn caller_of(
     let stats = client.stats();
     assert_eq!((stats.accepted, stats.panicked, stats.no_reply), (1, 1, 0));
     assert_quiet(stats);
-    // The server still works: the next worker goes on.
+    // The server still works: the next worker continues.
     thread::scope(|scope| {
         let asking = scope.spawn(|| ask(&client));
         let (n, rctx) = server.wait().unwrap();
@@ -123,7 +123,7 @@ fn every_context_of_a_panicking_handler_is_panicked() {
             Err(RequestError::NoReply(NoReply::Panicked(_)))
         ));
     }
-    // Requests that it had not taken are still queued.
+    // The requests that the handler had not taken are still queued.
     assert_eq!(server.len(), 2);
     let stats = client.stats();
     assert_eq!((stats.replied, stats.panicked, stats.queued), (3, 5, 2));

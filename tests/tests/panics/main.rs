@@ -1,8 +1,8 @@
 //! Panics of handlers, and of all user code that the channel runs: wakers, and drops of messages
 //! and replies.
 //!
-//! Whatever panics, every request ends exactly once, each waiter is woken, and nothing leaks.
-//! Whether the panic of a waker propagates to the caller of the channel is unspecified.
+//! In each case every request ends exactly once, each waiter is woken, and nothing leaks. Whether
+//! the panic of a waker propagates to the caller of the channel is unspecified.
 
 use std::{
     env,

@@ -66,7 +66,7 @@ fn sent_to_a_panicking_waker(
         let answerer = Answerer::of(&server, &replies);
         let _ = caught(|| send(&client, messages.value()));
         drop(receiving);
-        // The server goes on.
+        // The server continues.
         drop(client.req(messages.value()).unwrap());
         drop(answerer);
         answer_all(&server, &replies);
@@ -176,7 +176,7 @@ fn taken_with_a_panicking_sender<T>(
         answer_all(&server, &replies);
         assert!(first.is_ready(), "a request was lost in silence");
         assert!(second.is_ready(), "a request was lost in silence");
-        // The sender goes on when it is polled.
+        // The sender continues when it is polled.
         assert!(poll_once(&mut sending).is_pending());
         answer_all(&server, &replies);
         assert!(poll_once(&mut sending).is_ready());

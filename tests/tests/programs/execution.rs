@@ -44,7 +44,7 @@ type TestServer = Server<Payload, Payload, Payload>;
 type RequestContext = ReplyContext<Payload, Payload>;
 type Job = (Payload, RequestContext);
 
-/// The number of exchanges before a program, more than enough.
+/// The number of exchanges before a program: more than enough for the preparation.
 const PRACTICE: u32 = 32;
 
 /// A task: the counter of its last poll, and its future.
@@ -72,7 +72,8 @@ pub(crate) struct Execution {
     watching: Vec<CancelledTask>,
 }
 
-/// Executes a program; `None` if it took too long and the near deadline passed too early.
+/// Executes a program. Returns `None` if the execution took too long and the near deadline passed
+/// too early.
 pub(crate) fn run(program: &Program, time: Duration) -> Option<Result<(), Mismatch>> {
     let mut execution = Execution::new(program, Instant::now() + time);
     let result = execution.run(program);
@@ -378,7 +379,7 @@ impl Execution {
         if mem::replace(&mut self.passed, true) {
             return;
         }
-        // On a slow machine it has passed already; then this program does not count.
+        // On a slow machine the deadline has passed already; then this program does not count.
         self.passed = Instant::now() < self.near;
         pass(self.near);
         self.model.pass();
@@ -390,12 +391,12 @@ impl Execution {
     }
 }
 
-/// Chooses one of them, if there are any.
+/// Chooses an element of `among`, if there are any.
 fn choose<T>(n: u8, among: &[T]) -> Option<usize> {
     usize::from(n).checked_rem(among.len())
 }
 
-/// Pending once, so that a task is made but not started.
+/// Returns a future that is pending once, so that a task is made but not started.
 fn pause() -> impl Future<Output = ()> {
     let mut paused = false;
     poll_fn(move |_| {

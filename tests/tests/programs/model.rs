@@ -3,7 +3,7 @@
 //! It predicts the result of each operation, the wakers that it wakes, and the values that it
 //! drops.
 //!
-//! One file, as the operations share nearly all of the state.
+//! The model is one file, because the operations share nearly all of the state.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -34,7 +34,7 @@ pub(crate) enum Made<W> {
     Posted,
 }
 
-/// No client is left.
+/// The error of a receiver when no client is left.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Deserted;
 
@@ -45,7 +45,7 @@ pub(crate) type Mismatch = String;
 #[derive(Debug, Default)]
 pub(crate) struct WaiterKey(Option<u64>);
 
-/// First come, first woken.
+/// A wait queue, which wakes the waiters in the order in which they came.
 #[derive(Debug, Default)]
 struct WaitQueue {
     wakers: BTreeMap<u64, usize>,
@@ -97,7 +97,7 @@ impl WaitQueue {
 enum Word {
     Nobody,
     Left(usize),
-    /// Left or not, depending on whether its task yielded.
+    /// Registered or not, depending on whether the task yielded.
     Perhaps(usize),
 }
 
@@ -131,7 +131,7 @@ struct Request {
     lane: usize,
     deadline: Deadline,
     if_room: bool,
-    /// In a task that waits for the outcome, not only for acceptance.
+    /// Whether the task waits for the outcome, not only for acceptance.
     asks: bool,
     post: bool,
     /// Whether its errors return the message.
@@ -154,33 +154,34 @@ pub(crate) struct Model {
     capacity: Option<usize>,
     may_defer: bool,
     lanes: [VecDeque<usize>; 2],
-    /// Urgent requests taken since the last normal one, while a normal one waited: at least and at
-    /// most. (What a thread takes from a client that it has just served passes by the count.)
+    /// The number of urgent requests taken since the last normal one, while a normal one waited: at
+    /// least and at most. (A request that a thread takes from a client that it has just served is
+    /// not counted.)
     run: [u32; 2],
     open: bool,
     /// Whether the near deadline has passed.
     passed: bool,
     /// The references of each client; the channel lives while one has any.
     clients: Vec<usize>,
-    /// The same for the server.
+    /// The references of the server.
     servers: usize,
     receivers: WaitQueue,
     poller: Option<usize>,
     senders: [WaitQueue; 2],
     requests: Vec<Request>,
-    /// The most waits that have begun at the server's and the client's end.
+    /// The largest numbers of waits that have begun at the server's and the client's end.
     waits: [u32; 2],
     pub(crate) stats: Stats,
     /// The wake-ups of each counter.
     pub(crate) wakes: Vec<usize>,
     /// The possible additional wake-ups.
     pub(crate) spare: Vec<usize>,
-    /// How often each payload was dropped.
+    /// The number of drops of each payload.
     pub(crate) dropped: Vec<u8>,
 }
 
 impl Model {
-    /// With one client and the server.
+    /// Creates a model with one client and the server.
     pub(crate) fn new(capacity: Option<usize>, may_defer: bool) -> Self {
         Self {
             capacity,
@@ -303,7 +304,7 @@ impl Model {
         self.requests.len() - 1
     }
 
-    /// The request with this message.
+    /// Returns the request with this message.
     pub(crate) fn request_of(&self, message: usize) -> Option<usize> {
         self.requests.iter().position(|r| r.message == message)
     }
@@ -321,7 +322,7 @@ impl Model {
             .is_none_or(|most| self.lanes[lane].len() < most)
     }
 
-    /// Whether a call that waits for room would block.
+    /// Returns whether a call that waits for room would block.
     pub(crate) fn would_block(&self, r: usize) -> bool {
         let request = &self.requests[r];
         self.open
@@ -331,22 +332,22 @@ impl Model {
             && !self.has_share(r)
     }
 
-    /// The overdue requests at the head of a lane.
+    /// Returns the number of overdue requests at the head of a lane.
     fn late_at_head(&self, lane: usize) -> usize {
         let lane = self.lanes[lane].iter();
         lane.take_while(|r| self.is_late(**r)).count()
     }
 
-    /// Whether there would be room for it, behind those that wait before it, without those at the
-    /// head that are late.
+    /// Returns whether there would be room for a request, behind the senders that wait before it,
+    /// without the overdue requests at the head.
     fn has_share(&self, r: usize) -> bool {
         let Request { lane, key, .. } = &self.requests[r];
         self.senders[*lane].ahead_of(key) < self.late_at_head(*lane)
     }
 
-    /// Whether there is room for it. In a full lane it turns down those at the head that are late:
-    /// their room is for the senders in line and for itself, in their order. It has its own without
-    /// being woken.
+    /// Returns whether there is room for a request. In a full lane the request turns down the
+    /// overdue requests at the head. Their room is for the waiting senders and for the request
+    /// itself, in their order. The request has its own room without being woken.
     fn finds_room(&mut self, r: usize) -> bool {
         let lane = self.requests[r].lane;
         if self.has_room(lane) {
@@ -425,7 +426,7 @@ impl Model {
             return Ok(self.poll_waiting(r, counter, own)?.map(Made::Ended));
         }
         if self.is_late(r) {
-            // It leaves the wait queue, and is counted once.
+            // The request leaves the wait queue, and is counted once.
             self.stop_sending(r);
             return Ok(Poll::Ready(self.refuse(r, Reason::TimeoutQueued)));
         }
@@ -449,7 +450,7 @@ impl Model {
         }
         self.accept(r);
         if !self.requests[r].asks {
-            // The reply of a submitted request has its own, once it is awaited.
+            // The reply of a submitted request has a timer of its own, once the reply is awaited.
             self.requests[r].alarm = None;
             none_of_its_own(own)?;
             return Ok(Poll::Ready(self.accepted(r)));
@@ -551,12 +552,12 @@ impl Model {
         matches!(self.requests[r].state, State::Done(_))
     }
 
-    /// Whether its deadline, if there is one, has not passed.
+    /// Returns whether the deadline, if there is one, has not passed.
     pub(crate) fn is_not_due(&self, r: usize) -> bool {
         !self.is_late(r)
     }
 
-    /// A wait without a task was given up.
+    /// Gives up a wait without a task.
     pub(crate) fn forget_waker(&mut self, r: usize) {
         self.requests[r].word = Word::Nobody;
     }
@@ -637,7 +638,7 @@ impl Model {
         }
     }
 
-    /// Removes it from the queue, if it is there.
+    /// Removes a request from the queue, if it is there.
     fn withdraw(&mut self, r: usize) -> bool {
         let lane = self.requests[r].lane;
         let Some(at) = self.lanes[lane].iter().position(|queued| *queued == r) else {
@@ -657,8 +658,8 @@ impl Model {
 
     // ---- the server
 
-    /// Takes up to `max` requests. `seen` has the messages really taken, used only where the model
-    /// is not exact.
+    /// Takes up to `max` requests. `seen` contains the messages that were really taken, and is used
+    /// only where the model is not exact.
     pub(crate) fn take(
         &mut self,
         max: usize,
@@ -672,7 +673,7 @@ impl Model {
                 break;
             };
             if self.is_late(r) {
-                // It does not count as a turn.
+                // The request does not count as a turn.
                 self.run = run;
                 self.stats.timeout_queued += 1;
                 self.turn_down(r, Verdict::Expired);
@@ -680,7 +681,7 @@ impl Model {
                 let request = &mut self.requests[r];
                 request.state = State::Taken;
                 let message = request.message;
-                // The receiver drops it.
+                // The receiver drops the request.
                 self.bury(message);
                 taken.push(message);
             }
@@ -689,7 +690,7 @@ impl Model {
             return Err(Deserted);
         }
         if let (Some(key), false) = (key, taken.is_empty()) {
-            // Woken or not, it has its result.
+            // The receiver has its result, whether it was woken or not.
             self.receivers.leave(key);
         }
         Ok(taken)
@@ -726,14 +727,16 @@ impl Model {
         Some(r)
     }
 
-    /// Whether the only one of them may have come to a thread without passing through the queue.
+    /// Returns whether the only request may have come to a thread without passing through the
+    /// queue.
     fn may_pass_by(&self, normal: &VecDeque<usize>) -> bool {
         let request = |r: &usize| &self.requests[*r];
         normal.len() == 1 && self.capacity.is_none() && normal.iter().all(|r| !request(r).post)
     }
 
-    /// Whether there is a request that does not become overdue. On a busy machine one whose
-    /// deadline is near does so at any time, and a receiver that blocks for it would hang.
+    /// Returns whether there is a request that does not become overdue. On a busy machine a request
+    /// with a near deadline becomes overdue at any time, and a receiver that blocks for it would
+    /// hang.
     pub(crate) fn has_some(&self) -> bool {
         let stays = |r: &usize| {
             let deadline = self.requests[*r].deadline;
@@ -818,7 +821,7 @@ impl Model {
         !request.post && (request.abandoned || self.is_late(r))
     }
 
-    /// A handler replies. Returns whether the reply is accepted.
+    /// Replies by a handler. Returns whether the reply is accepted.
     pub(crate) fn answer(&mut self, r: usize, value: usize, ok: bool) -> bool {
         let (verdict, column) = if ok {
             (Verdict::Reply(value), &mut self.stats.replied)
@@ -839,7 +842,7 @@ impl Model {
         true
     }
 
-    /// A handler drops the context.
+    /// Drops the context of a handler.
     pub(crate) fn let_go(&mut self, r: usize, panics: bool) {
         let late = self.is_late(r);
         let Request {
@@ -886,7 +889,7 @@ impl Model {
         self.requests[r].watch_alarm = None;
     }
 
-    /// The near deadline has passed.
+    /// Lets the near deadline pass.
     pub(crate) fn pass(&mut self) {
         self.passed = true;
         let near = |r: &&mut Request| r.deadline == Deadline::Near;

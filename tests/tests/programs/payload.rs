@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// How often each payload was dropped.
+/// The number of drops of each payload.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Register(Arc<Mutex<Vec<u8>>>);
 
@@ -33,7 +33,7 @@ pub(crate) struct Payload {
 }
 
 impl Payload {
-    /// Returns its number and drops it.
+    /// Drops the payload, and returns its number.
     pub(crate) fn open(self) -> usize {
         self.id
     }

@@ -35,7 +35,7 @@ pub(crate) enum Step {
         client: u8,
         kind: RequestKind,
         options: Options,
-        /// Whether it is polled at once.
+        /// Whether the request is polled at once.
         poll: bool,
     },
     /// Posts several at once.
@@ -49,12 +49,12 @@ pub(crate) enum Step {
     PollReply(u8, Waker),
     TryGet(u8),
     WaitNoTime(u8),
-    /// Blocks, so only if there is an outcome.
+    /// Blocks, so this step runs only if there is an outcome.
     Wait(u8),
     DropReply(u8),
 
     TryPop,
-    /// Blocks, so only if there is a request; otherwise for no time.
+    /// Blocks, so this step runs only if there is a request. Otherwise the call waits for no time.
     Take,
     Next,
     TakeMany(u8),
@@ -79,14 +79,14 @@ pub(crate) enum Step {
     Look,
 }
 
-/// How a request is made.
+/// A way of making a request.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum RequestKind {
     Areq,
     Await,
     Submit,
     Post,
-    /// Without a task: these block, so they do not wait for room.
+    /// Calls without a task: these block, so they do not wait for room.
     ReqAsync,
     SubmitNow,
     PostNow,
@@ -103,7 +103,7 @@ pub(crate) struct Options {
 pub(crate) enum Deadline {
     None,
     Past,
-    /// It passes when the program says so.
+    /// A deadline that passes when the program says so.
     Near,
     Far,
 }

@@ -53,11 +53,11 @@ enum Way {
     ReqAsync,
     Wait,
     Await,
-    /// Submitted, and awaited after all have been made.
+    /// Submits, and awaits the reply after all requests have been made.
     Keep,
-    /// Submitted and dropped.
+    /// Submits, and drops the reply.
     Leave,
-    /// Awaited, polled once and dropped.
+    /// Polls the future once and drops it.
     LeaveSoon,
     Post,
 }
@@ -66,7 +66,7 @@ enum Way {
 enum Deadline {
     None,
     Past,
-    /// In this many microseconds.
+    /// The deadline is this many microseconds away.
     Soon(u16),
     Far,
 }
@@ -83,9 +83,9 @@ enum Handle {
 
 #[derive(Clone, Debug)]
 struct Serve {
-    /// Again and again.
+    /// The ways of taking, which the worker repeats.
     takes: Vec<Take>,
-    /// Leaves after this many.
+    /// The number of requests after which the worker leaves.
     quota: Option<usize>,
 }
 
@@ -167,7 +167,7 @@ fn serve() -> impl Strategy<Value = Serve> {
         1 => Just(Take::NoTime),
         1 => Just(Take::Leave),
     ];
-    // The last way waits, so that no worker spins.
+    // The last way waits, so no worker spins.
     let takes = vec(take, 0..4).prop_map(|mut takes| {
         takes.push(Take::Wait);
         takes
@@ -180,7 +180,7 @@ fn serve() -> impl Strategy<Value = Serve> {
 struct Message {
     payload: Payload,
     client: usize,
-    /// Its place among the requests of its client.
+    /// The position of the request among those of its client.
     number: usize,
     ask: Ask,
 }
@@ -195,7 +195,7 @@ type TestClient = Client<Message, Answer, Answer>;
 type TestServer = Server<Message, Answer, Answer>;
 type Job = (Message, ReplyContext<Answer, Answer>);
 
-/// What its handler saw of a request.
+/// The observations of a handler about a request.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Handled {
     message: usize,
@@ -206,12 +206,12 @@ struct Handled {
     taken: Option<bool>,
 }
 
-/// What its caller saw of it.
+/// The observations of a caller about its request.
 #[derive(Debug)]
 struct Asked {
     message: usize,
     ask: Ask,
-    /// `None` if it left.
+    /// `None` if the caller left.
     outcome: Option<Result<usize, Failure<usize, usize>>>,
 }
 
@@ -243,7 +243,7 @@ impl Worker {
         let server = Arc::clone(&self.server);
         let mut batch = Vec::new();
         if !self.later.is_empty() {
-            // Replies before it may sleep.
+            // The worker replies before it may sleep.
             let job = server.try_pop()?;
             if job.is_none() {
                 self.catch_up();
@@ -492,7 +492,7 @@ fn fill(client: &TestClient, register: &Register) -> usize {
             number: fillers,
             ask: FILLER,
         };
-        // It got a reply, or the server has just gone.
+        // The caller got a reply, or the server has just gone.
         let _ = client.req(message);
     }
     fillers

@@ -117,7 +117,7 @@ fn outcomes_of_other_threads_are_waited_for<N: Next>() {
     thread::scope(|scope| {
         scope.spawn(move || {
             for n in 0..50 {
-                // Step by step through all of them in another order.
+                // The jobs are answered in another order, which reaches all of them.
                 answer(&mut jobs, n * 7 % 50);
                 if n % 5 == 0 {
                     thread::yield_now();
@@ -136,7 +136,7 @@ fn more_can_be_added_at_any_time<N: Next>() {
     let (server, client): Ends = ump::channel();
     let mut gather = Gathered::new();
     assert_eq!(N::next(&mut gather), None);
-    // It grows, shrinks to nothing, and grows again.
+    // The gather grows, shrinks to nothing, and grows again.
     for round in 0..3 {
         for n in 0..10 {
             gather.push(n, client.req_async(n).unwrap());
@@ -184,7 +184,7 @@ fn of_ten_thousand_each_comes_exactly_once<N: Next>() {
                 let mut held = Vec::new();
                 for (n, rctx) in &*server {
                     held.push((n, rctx));
-                    // Answered in small groups, the last ones first.
+                    // The requests are answered in small groups, the last ones first.
                     if held.len() == 7 {
                         for (n, rctx) in held.drain(..).rev() {
                             rctx.reply(n + 1).unwrap();
@@ -312,14 +312,14 @@ fn a_gathering_task_sees_replies_added_meanwhile() {
     let ((server, client), mut gather, _jobs) = gathered(1);
     let counter = CountingWaker::new();
     assert!(poll_gather(&mut gather, &counter).is_pending());
-    // A pending one,
+    // A pending reply is added.
     gather.push(5, client.req_async(5).unwrap());
     let wakes = counter.wakes();
     take(&server).1.reply(50).unwrap();
     assert!(counter.wakes() > wakes);
     assert_eq!(poll_gather(&mut gather, &counter), Poll::Ready(Some(5)));
     assert!(poll_gather(&mut gather, &counter).is_pending());
-    // and a ready one.
+    // A ready reply is added.
     let reply = client.req_async(6).unwrap();
     take(&server).1.reply(60).unwrap();
     let wakes = counter.wakes();
@@ -417,7 +417,7 @@ async fn a_task_gathers_from_several_servers() {
     assert_eq!(seen.len(), 30);
 }
 
-/// It can move between tasks and threads like any future.
+/// A reply can move between tasks and threads like any future.
 #[test]
 fn a_reply_can_move_between_threads_while_polled() {
     let ((server, _client), mut reply) = asked::<ReqAsync>();

@@ -1,4 +1,4 @@
-//! Pending replies, one by one and gathered.
+//! Pending replies, alone and gathered.
 
 mod gathered;
 
@@ -31,7 +31,7 @@ trait Origin {
 
     fn ask(client: &Client<u32, u32, String>, n: u32) -> WaitReply<u32, String, Self::Error>;
 
-    /// The same for all origins.
+    /// Converts the error to one type for all origins.
     fn plain(error: Self::Error) -> Error<String>;
 }
 
@@ -212,7 +212,7 @@ fn the_task_that_polled_last_is_woken_once<O: Origin>() {
     assert!(matches!(poll_with(&mut reply, &first), Poll::Ready(Ok(8))));
 }
 
-/// First a task, then a thread, then another task: the last one is woken.
+/// A task waits first, then a thread, then another task: the last one is woken.
 fn a_task_and_a_thread_can_wait_in_turn<O: Origin>() {
     let ((server, _client), mut reply) = asked::<O>();
     let counter = CountingWaker::new();
@@ -256,7 +256,7 @@ fn dropping_what_waits_by_value_cancels_its_request<O: Origin>() {
     assert!(server.is_empty());
 }
 
-/// It outlives even the last client.
+/// A pending reply outlives even the last client.
 fn a_reply_outlives_the_client_and_the_server<O: Origin>() {
     let ((server, client), reply) = asked::<O>();
     drop(client);

@@ -68,7 +68,7 @@ fn the_queue_drains_before_clients_disappeared<T: Take>() {
         rctx.reply(n * 10).unwrap();
     }
     assert_eq!(reply.wait().unwrap(), 20);
-    // Blocks for ever.
+    // A call that missed the end would block for ever.
     for _ in 0..3 {
         assert!(T::take(&server).is_none());
     }
@@ -146,7 +146,7 @@ fn a_pool_of_threads_shares_the_requests<T: Take>() {
     let (server, client): Ends = ump::channel();
     let seen = Mutex::new(Vec::new());
     thread::scope(|scope| {
-        // Shared by all of them, gone with the last.
+        // The workers share the server, which is dropped with the last of them.
         let server = Arc::new(server);
         for _ in 0..3 {
             let (server, seen) = (Arc::clone(&server), &seen);
@@ -196,7 +196,7 @@ for_each!(
 mod poll_wait {
     use super::*;
 
-    // Not for pools: a server registers one waker given in this way.
+    // `poll_wait` is not for pools: a server registers one waker that is given in this way.
     for_each!(
         alone = PollWait
         => {
@@ -272,7 +272,8 @@ fn a_timed_wait_takes_a_request_that_comes() {
     }
 }
 
-/// It must leave the wait queue, or it would swallow the wake-up of another.
+/// A receiver that times out must leave the wait queue. Otherwise it would swallow the wake-up of
+/// another one.
 #[test]
 fn a_timed_out_server_leaves_the_queue() {
     let (server, client): Ends = ump::channel();
@@ -299,7 +300,7 @@ fn poll_stream<T: Stream + Unpin>(
     Pin::new(stream).poll_next(&mut Context::from_waker(&counter.waker()))
 }
 
-/// A request wakes one of them; if that one leaves, the wake-up passes to the next.
+/// A request wakes one receiver. If that one leaves, the wake-up passes to the next.
 #[test]
 fn a_woken_server_that_leaves_passes_the_request_on() {
     let (server, client): Ends = ump::channel();
@@ -321,7 +322,7 @@ fn a_woken_server_that_leaves_passes_the_request_on() {
     assert_eq!(counters.each_ref().map(CountingWaker::wakers), [0; 3]);
 }
 
-/// Then there is nothing to pass on.
+/// If the queue is empty, there is no wake-up to pass on.
 #[test]
 fn a_woken_server_leaving_an_empty_queue_is_silent() {
     let (server, client): Ends = ump::channel();
@@ -350,7 +351,7 @@ fn the_longest_waiter_is_woken_first() {
     for (future, counter) in waiting.iter_mut().zip(&counters) {
         assert!(poll_with(future, counter).is_pending());
     }
-    // Polled again, it keeps its place.
+    // A receiver that is polled again keeps its place.
     assert!(poll_with(&mut waiting[0], &counters[0]).is_pending());
     let wakes = || counters.each_ref().map(|counter| counter.wakes());
     post(&client, [1]);
@@ -472,7 +473,8 @@ fn a_mixed_pool_shares_the_requests() {
 
 // ---- clients that come and go
 
-/// Many upgrade while the last strong client goes: once one has failed, all later ones fail.
+/// Many threads upgrade a weak client while the last strong client goes: once one upgrade has
+/// failed, all later ones fail.
 #[test]
 fn a_weak_client_never_revives_a_channel_in_a_race() {
     must_end(|| {
@@ -501,7 +503,8 @@ fn a_weak_client_never_revives_a_channel_in_a_race() {
                 }
                 start.wait();
                 drop(client);
-                // It ends when the last of them has gone, with all that they sent.
+                // The server ends when the last client has gone, after all requests of these
+                // clients.
                 while server.wait().is_ok() {}
             });
             assert_eq!(revived.into_inner(), 0);

@@ -75,7 +75,7 @@ fn streams_take_turns_and_each_request_wakes_one() {
     assert_eq!((bell_a.wakes(), bell_b.wakes()), (1, 0));
     assert!(poll_stream(&mut a, &bell_a).is_ready());
     assert!(poll_stream(&mut a, &bell_a).is_pending());
-    // Now the other one is first.
+    // Now the other receiver is the first.
     post(&client, [2]);
     assert_eq!((bell_a.wakes(), bell_b.wakes()), (1, 1));
     drop(client);

@@ -19,7 +19,7 @@ use crate::{
     rng::Rng,
 };
 
-/// Why the caller does not learn the outcome of a request.
+/// The reason why a caller does not learn the outcome of a request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Unobserved {
     Post,
@@ -37,8 +37,8 @@ pub(crate) struct Caller {
     pub(crate) unobserved: Vec<(usize, Unobserved)>,
     /// Whether it knows that the server has gone.
     pub(crate) server_gone: bool,
-    /// Whether its posts have deadlines. If the server goes, it is unknown whether they were late
-    /// before.
+    /// Whether its posts have deadlines. If so and the server goes, it is unknown whether they were
+    /// late before.
     pub(crate) posts_expire: bool,
 }
 
@@ -69,8 +69,8 @@ impl Caller {
         }
     }
 
-    /// Makes a request with random options. It has no deadline if the caller may leave, as it would
-    /// be unknown whether it was late before.
+    /// Makes a request with random options. If the caller may leave, the request has no deadline,
+    /// because it would be unknown whether the request was late before.
     pub(crate) fn request<'c>(
         &mut self,
         client: &'c StressClient,
@@ -359,7 +359,7 @@ impl Caller {
                         }
                         tokio::task::yield_now().await;
                     }
-                    // Also if it was ready: the handler counts that.
+                    // The caller leaves even if the reply was ready: the handler counts that.
                     self.leaves(of.0, reply);
                 }
             }

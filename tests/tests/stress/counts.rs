@@ -16,9 +16,10 @@ pub(crate) struct Counts {
     pub(crate) cancelled_queued: u64,
     pub(crate) cancelled_taken: u64,
     pub(crate) refused: u64,
-    /// Late, or the server had gone; the caller cannot know whether it was accepted before.
+    /// Requests that were late or found the server gone. The caller cannot know whether they were
+    /// accepted before.
     pub(crate) late: u64,
-    /// Not executed: cancelled, or the server had gone.
+    /// Requests that were not executed, because they were cancelled or the server had gone.
     pub(crate) gone_or_cancelled: u64,
 }
 

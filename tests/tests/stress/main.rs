@@ -186,7 +186,7 @@ fn run(plan: &Plan) -> Stats {
             *match why {
                 Unobserved::Post => &mut failure.server_disappeared,
                 Unobserved::PostWithDeadline => &mut failure.timeout_queued,
-                // By its caller or by the server, whichever left first.
+                // The caller or the server ended the request, whichever left first.
                 Unobserved::Dropped if plan.server_goes() => &mut failure.gone_or_cancelled,
                 Unobserved::Dropped => &mut failure.cancelled_queued,
             } += 1;
@@ -210,7 +210,7 @@ fn compare(failure: &Counts, stats: &Stats, server_goes: bool) {
     assert_eq!(failure.panicked, stats.panicked);
     assert_eq!(failure.timeout_taken, stats.timeout_taken);
     assert_eq!(failure.cancelled_taken, stats.cancelled_taken);
-    // Each late request, or one that found the server gone, is in one of these.
+    // Each request that was late or found the server gone is in one of these.
     let late_accepted = stats.accepted - failure.accepted;
     let late_refused = stats.refused - failure.refused;
     assert_eq!(late_accepted + late_refused, failure.late);
@@ -281,7 +281,7 @@ fn all_kinds_end_once_through_an_unbounded_queue() {
             workers: [2, 2],
             quota: usize::MAX,
         });
-        // Only requests whose deadline was in the past.
+        // These are only requests whose deadline was in the past.
         assert!(stats.refused < 20_000, "{stats:?}");
     });
 }

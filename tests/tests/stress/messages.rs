@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use tests::{Counted, DropCounter};
 use ump::{Client, RequestError, Server, WaitReply};
 
-/// What a handler does with a request.
+/// The action of a handler for a request.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Action {
     Reply,

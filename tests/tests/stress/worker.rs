@@ -61,8 +61,8 @@ impl Worker {
                     &mut counts.cancelled_taken
                 }
             },
-            // Only for posts and requests whose caller waits: otherwise it is unknown whether the
-            // caller had left before.
+            // The worker counts this only for posts and for requests whose caller waits. Otherwise
+            // it is unknown whether the caller had left before.
             Action::Drop => {
                 drop(rctx);
                 &mut counts.replied

@@ -36,8 +36,8 @@ impl Watcher for Node {
     }
 }
 
-/// Replies; if requested, it first calls the other server once both are busy, and replies with that
-/// outcome.
+/// Serves one of the servers. If requested, it first calls the other server once both are busy, and
+/// replies with that outcome.
 fn serve(
     graph: &Arc<Graph>,
     server: &Arc<Asked>,

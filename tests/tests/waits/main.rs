@@ -1,4 +1,4 @@
-//! Requests that would wait for themselves are refused: see `ump::hooks`.
+//! Requests that would deadlock are refused: see `ump::hooks`.
 
 mod cycles;
 mod tasks;
@@ -37,7 +37,7 @@ enum HookCall {
     Polled(Wait),
 }
 
-/// Records its calls; `ask` is its reply.
+/// A watcher that records its calls and returns `ask`.
 struct Recorder {
     calls: Mutex<Vec<HookCall>>,
     ask: Box<dyn Fn(&Wait) -> Result<(), Cycle> + Send + Sync>,
@@ -157,7 +157,7 @@ fn a_request_with_a_deadline_is_ended_as_well((server, client): Ends) {
     let _watched = hooks::watch(Recorder::strict());
     let outcome = client.request(8).timeout(WEEK).wait();
     assert!(matches!(outcome, Err(RequestError::WouldDeadlock(8, _))));
-    // Its own deadline passes before that of the call.
+    // The request's own deadline passes before that of the call.
     let request = client.request(7).timeout(WEEK);
     let reply = request.submit().wait().unwrap();
     let outcome = reply.wait_timeout(2 * WEEK).expect("it ended");
@@ -165,7 +165,7 @@ fn a_request_with_a_deadline_is_ended_as_well((server, client): Ends) {
     assert!(server.is_empty());
 }
 
-/// The caller has a time limit, so it is not refused; the request is answered after it.
+/// The caller has a time limit, so its request is not refused. The request is answered after that.
 fn a_wait_bounded_by_its_call_leaves_the_request_be((server, client): Ends) {
     let strict = Recorder::strict();
     let _watched = hooks::watch(strict.clone());
@@ -313,7 +313,7 @@ fn it_is_called_once_before_and_after_a_wait() {
         let asking = thread::current();
         let answers = thread::spawn(move || {
             let (_, rctx) = server.wait().unwrap();
-            // It is not called again after a spurious wake-up.
+            // The watcher is not called again after a spurious wake-up.
             (0..10).for_each(|_| asking.unpark());
             while watcher.calls().is_empty() {
                 thread::yield_now();

@@ -2,8 +2,8 @@
 
 use super::*;
 
-/// A whole executor inside a waker: woken, it polls its future at once, on the thread that wakes
-/// it.
+/// An executor inside a waker: when it is woken, it polls its future at once, on the thread that
+/// wakes it.
 struct Inline {
     future: Mutex<Option<Pin<Box<dyn Future<Output = ()> + Send>>>>,
     woken: AtomicBool,
@@ -31,7 +31,8 @@ impl Wake for Inline {
         self.woken.store(true, Ordering::SeqCst);
         let waker = Waker::from(Arc::clone(&self));
         while self.woken.load(Ordering::SeqCst) {
-            // It is being polled on this stack or by another thread, which will see the wake-up.
+            // The future is being polled on this stack or by another thread, which will see the
+            // wake-up.
             let Ok(mut future) = self.future.try_lock() else {
                 return;
             };
@@ -134,7 +135,7 @@ mod polled_inline_by_its_waker {
                         assert!(
                             matches!(outcome, Err(RequestError::ServerDisappeared(m)) if m == n)
                         );
-                        // Re-entrant.
+                        // This call is re-entrant.
                         let outcome = client.request(n).await;
                         assert!(
                             matches!(outcome, Err(RequestError::ServerDisappeared(m)) if m == n)

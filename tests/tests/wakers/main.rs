@@ -542,7 +542,7 @@ fn a_receiver_that_times_out_swallows_no_wake_up() {
     thread::scope(|scope| {
         let hasty = taken.clone();
         let (server, start, hasty_rounds) = (&server, &start, &hasty_rounds);
-        // Waits briefly, once a round.
+        // The thread waits briefly, once a round.
         scope.spawn(move || {
             for round in 0..ROUNDS {
                 start.wait();
@@ -553,7 +553,7 @@ fn a_receiver_that_times_out_swallows_no_wake_up() {
                 hasty_rounds.fetch_add(1, Ordering::SeqCst);
             }
         });
-        // Waits without limit.
+        // The thread waits without limit.
         scope.spawn(move || {
             for _ in 0..ROUNDS {
                 start.wait();
@@ -570,7 +570,7 @@ fn a_receiver_that_times_out_swallows_no_wake_up() {
             client.post(round).wait().unwrap();
             let got = news.recv_timeout(LONG);
             if got.is_err() {
-                // So that the threads end and the test can fail.
+                // Without this the threads would not end, and the test could not fail.
                 client.post(END_OF_ROUND).wait().unwrap();
             }
             assert_eq!(got, Ok(round), "a wake-up was lost");

@@ -23,7 +23,7 @@ impl Meddler {
 
     fn act(&self) {
         self.times.fetch_add(1, Ordering::SeqCst);
-        // Its operations may call it again.
+        // These operations may call the waker again.
         if self.busy.swap(true, Ordering::SeqCst) {
             return;
         }
@@ -89,7 +89,7 @@ fn posting(_: &Arc<Server<u32, u32, ()>>, client: &Client<u32, u32, ()>) -> Poll
     Box::pin(async move { drop(client.post(1).timeout(LONG).await) })
 }
 
-/// A waker that re-enters its channel, on every path that wakes, replaces or drops one.
+/// A waker that re-enters its channel, on every path that wakes, replaces or drops a waker.
 macro_rules! meddling {
     ($($name:ident: $when:expr;)*) => {$(
         mod $name {
@@ -129,7 +129,7 @@ macro_rules! meddling {
                 meddle(channel(), receiving, |server, client| {
                     thread::scope(|scope| {
                         let asking = scope.spawn(|| client.req(1));
-                        // The waker may have answered it already.
+                        // The waker may have answered the request already.
                         eventually(|| {
                             let _ = server.try_pop().map(|job| job.map(|(_, rctx)| rctx.reply(2)));
                             asking.is_finished()
@@ -244,7 +244,7 @@ macro_rules! meddling {
                 meddle(channel(), in_time, |server, client| {
                     let at = Instant::now() + Duration::from_millis(50);
                     eventually(|| Instant::now() > at);
-                    // Passes after the timer above: the thread serves them in order.
+                    // This deadline passes after the timer above: the thread serves them in order.
                     let mut later = Box::pin(client.post(1).deadline(at).into_future());
                     let _ = poll_once(&mut later);
                     drop(server);
@@ -336,7 +336,7 @@ fn a_waker_may_set_and_cancel_timers() {
             let mut asking = client.request(1).deadline(at).into_future();
             assert!(poll_by(&mut asking, &waker).is_pending());
             assert!(poll_by(&mut asking, &waker).is_pending());
-            // At the latest when the timer fires.
+            // The waker is called at the latest when the timer fires.
             eventually(|| times.load(Ordering::SeqCst) > 0);
             eventually(|| Instant::now() > at);
             let outcome = poll_by(&mut asking, &waker);

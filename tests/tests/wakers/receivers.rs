@@ -1,4 +1,4 @@
-//! Several receivers that wait: the same tests for every way to wait.
+//! Several receivers that wait, with the same tests for every way to wait.
 
 use super::*;
 
@@ -100,7 +100,7 @@ macro_rules! receivers {
                 for (waiter, counter) in waiters.iter_mut().zip(&counters) {
                     assert!(poll_with(waiter, counter).is_pending());
                 }
-                // The first two are woken, and another receiver is quicker than both.
+                // The first two receivers are woken, and another one is quicker than both.
                 client.post(1).wait().unwrap();
                 client.post(2).wait().unwrap();
                 answer_one(&server);
@@ -123,7 +123,7 @@ macro_rules! receivers {
                 }
                 client.post(1).wait().unwrap();
                 assert_eq!(counters.each_ref().map(|counter| counter.wakes()), [1, 0, 0]);
-                // The second polls without a wake-up, and is quicker.
+                // The second receiver polls without a wake-up, and is quicker.
                 assert_eq!(poll_with(&mut waiters[1], &counters[1]), Poll::Ready(1));
                 assert_eq!(counters[1].wakers(), 0);
                 client.post(2).wait().unwrap();
@@ -135,7 +135,7 @@ macro_rules! receivers {
                 let (server, client) = channel::<u32, u32, ()>();
                 let at = Instant::now() + Duration::from_millis(100);
                 for n in 0..5_000 {
-                    // On a slow machine it may be late.
+                    // On a slow machine the post may be late.
                     let _ = client.post(n).deadline(at).wait();
                 }
                 client.post(9_999).wait().unwrap();
@@ -196,7 +196,7 @@ macro_rules! receivers {
                 client.post(1).wait().unwrap();
                 assert_eq!(counter.wakes(), 1);
                 assert_eq!(poll_with(&mut a, &counter), Poll::Ready(1));
-                // The same when it comes after the other.
+                // The stale poller may also come after the waiter.
                 let mut a = waiter(&server);
                 assert!(poll_with(&mut a, &counter).is_pending());
                 let mut poller = poll_fn(|cx| server.poll_wait(cx).map(drop));
@@ -217,7 +217,7 @@ macro_rules! receivers {
                 client.post(1).wait().unwrap();
                 assert_eq!((bell_a.wakes(), counter.wakes()), (1, 1));
                 assert_eq!(poll_with(&mut poller, &counter), Poll::Ready(1));
-                // The other was woken in vain, and goes on waiting.
+                // The other receiver was woken in vain, and continues to wait.
                 assert!(poll_with(&mut a, &bell_a).is_pending());
                 client.post(2).wait().unwrap();
                 assert_eq!(poll_with(&mut a, &bell_a), Poll::Ready(2));
@@ -237,7 +237,7 @@ macro_rules! receivers {
                             server.wait_timeout(LONG).unwrap().expect("in time").0
                         });
                         eventually(|| ready.load(Ordering::SeqCst) == 1);
-                        // The other falls asleep somewhere in between.
+                        // The other receiver falls asleep somewhere in between.
                         (0..round).for_each(|_| std::hint::spin_loop());
                         client.post(round).wait().unwrap();
                         drop(a);

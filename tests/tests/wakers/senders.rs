@@ -1,4 +1,4 @@
-//! Several senders that wait for room: the same tests for every way to wait.
+//! Several senders that wait for room, with the same tests for every way to wait.
 
 use super::*;
 
@@ -154,7 +154,7 @@ macro_rules! senders {
                             client.post(2).timeout(LONG).wait().unwrap();
                         });
                         eventually(|| ready.load(Ordering::SeqCst) == 1);
-                        // The other falls asleep somewhere in between.
+                        // The other sender falls asleep somewhere in between.
                         (0..round).for_each(|_| std::hint::spin_loop());
                         answer_one(&server);
                         drop(a);
@@ -170,7 +170,7 @@ macro_rules! senders {
 senders! {
     sending_by_post: |client, n| Box::pin(async move { client.post(n).await.unwrap() });
     sending_by_submit: |client, n| Box::pin(async move {
-        // Kept, as dropping it would revoke the request.
+        // The reply is kept, because dropping it would revoke the request.
         std::mem::forget(client.request(n).submit().await.unwrap());
     });
     sending_by_request: |client, n| Box::pin(async move { let _ = client.request(n).await; });

@@ -126,7 +126,7 @@ impl Execution {
         };
         match kind {
             RequestKind::ReqAsync | RequestKind::SubmitNow | RequestKind::PostNow if blocks => {
-                // It would block for ever, so it is not made.
+                // The request would block for ever, so it is not made.
                 drop(payload);
                 self.model.drop_asking(request);
                 Ok(())
@@ -168,7 +168,7 @@ impl Execution {
         }
     }
 
-    /// A request was made by a call that returns at once.
+    /// Records a request that was made by a call that returns at once.
     pub(super) fn sent(
         &mut self,
         request: usize,
