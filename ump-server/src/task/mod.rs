@@ -112,7 +112,7 @@ pub trait Handler<S, R, E, RV: Send = (), T: Send = ()> {
     ///
     /// `rv` is the value of `Break`. It is `None` if no client is left, the loop was stopped, or
     /// another worker of the pool ended it. The callers of requests that were still queued have got
-    /// their error by then. This method is not called if the handler has panicked or is made anew.
+    /// their error by then. This method is not called if the handler has panicked or is rebuilt.
     fn term(&mut self, rv: Option<RV>) -> impl Future<Output = Option<RV>> + Send {
         ready(rv)
     }

@@ -86,7 +86,7 @@ pub(super) async fn run<S, R, E, RV, T, H, X>(
     worker.tell(outcome);
 }
 
-/// Serves until the handler returns `Break`, is to be renewed or fails by a time-out, or until
+/// Serves until the handler returns `Break`, is to be rebuilt or fails by a time-out, or until
 /// there is nothing more to serve.
 async fn serve<S, R, E, RV, T, H>(
     worker: &mut Worker<S, R, E, RV, T>,

@@ -49,7 +49,7 @@ pub(super) fn run<S, R, E, RV, T, H: Work<S, R, E, RV, T>, X: Send + 'static>(
     worker.tell(outcome);
 }
 
-/// Serves until the handler returns `Break` or is to be renewed, or until there is nothing more to
+/// Serves until the handler returns `Break` or is to be rebuilt, or until there is nothing more to
 /// serve. One `catch_unwind` surrounds all requests, rather than one each.
 fn serve<S, R, E, RV, T, H: Work<S, R, E, RV, T>>(
     worker: &mut Worker<S, R, E, RV, T>,

@@ -1,4 +1,4 @@
-//! What a handler is made with.
+//! The context that a handler is made with.
 
 use std::fmt;
 
@@ -6,10 +6,10 @@ use ump::{Clock, WeakClient};
 
 use crate::{timer::Timers, worker::stop::Stopper};
 
-/// What the factory of a handler is given.
+/// The context that the factory of a handler gets.
 ///
-/// Its client is weak: a handler that kept a strong one would keep its own loop from ending when
-/// all other clients are gone.
+/// Its client is weak, because a handler that keeps a strong client of its own loop keeps the loop
+/// from ending when all other clients are gone.
 pub struct Context<S, R, E, T = ()> {
     pub(crate) client: WeakClient<S, R, E>,
     pub(crate) timers: Timers<T>,
@@ -20,45 +20,47 @@ pub struct Context<S, R, E, T = ()> {
 }
 
 impl<S, R, E, T> Context<S, R, E, T> {
-    /// A client of this loop.
+    /// Returns a weak client of this loop.
     #[must_use]
     pub fn weak_client(&self) -> WeakClient<S, R, E> {
         self.client.clone()
     }
 
-    /// What arms timers that end in the `on_timer` of this handler. Each worker of a pool has its
-    /// own, and so has the next handler: when this one is gone, whatever it has armed is dropped,
-    /// and nothing more can be armed with its handle.
+    /// Returns the handle that arms timers for the `on_timer` of this handler.
+    ///
+    /// Each worker of a pool has its own timers, and so has each handler. When the handler is gone,
+    /// its armed timers are dropped, and its handle arms no further ones.
     #[must_use]
     pub fn timers(&self) -> Timers<T> {
         self.timers.clone()
     }
 
-    /// What time it is for this loop.
+    /// Returns the clock of this loop.
     #[must_use]
     pub fn clock(&self) -> Clock {
         self.clock.clone()
     }
 
-    /// The name of the loop.
+    /// Returns the name of the loop.
     #[must_use]
     pub fn name(&self) -> &str {
         self.stopper.name()
     }
 
-    /// What stops the loop. A handler can also end it by breaking off.
+    /// Returns the handle that stops the loop. A handler can also end the loop by returning
+    /// `Break`.
     #[must_use]
     pub fn stopper(&self) -> Stopper {
         self.stopper.clone()
     }
 
-    /// Which worker of a pool the handler is for, from zero.
+    /// Returns the number of the handler's worker in its pool, from zero.
     #[must_use]
     pub fn worker(&self) -> usize {
         self.worker
     }
 
-    /// How often this worker's handler has been made anew, by failures and by renewals.
+    /// Returns how often this worker's handler has been rebuilt, after failures and by renewals.
     #[must_use]
     pub fn restarts(&self) -> u64 {
         self.restarts

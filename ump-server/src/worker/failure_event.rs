@@ -1,4 +1,4 @@
-//! What a loop reports of each failure of its handlers.
+//! The event that a loop reports for each failure of its handlers.
 
 #![cfg_attr(
     feature = "serde",
@@ -9,51 +9,53 @@ use std::{fmt, panic::Location, sync::Arc, time::Duration};
 
 use crate::{JoinErrorKind, catch::catch_user_panic, worker::failure_policy::Next};
 
-/// A failure of a handler, and what the loop does about it: as
-/// [`on_failure`](crate::thread::Builder::on_failure) reports it.
+/// A failure of a handler, with the loop's decision: the event that
+/// [`on_failure`](crate::thread::Builder::on_failure) reports.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct FailureEvent {
-    /// The loop's name; in a system, that of the component, with the number of the instance behind
-    /// it if there are several.
+    /// The loop's name. In a system it is the name of the component, followed by the number of the
+    /// instance if there are several.
     pub name: Arc<str>,
     /// The worker's number in a pool, from zero.
     pub worker: usize,
-    /// What failed: the handler panicked, or its factory refused or panicked.
+    /// The failure: the handler panicked or took too long for a request, or its factory refused or
+    /// panicked.
     pub failure: JoinErrorKind,
-    /// What it was called for: what the handler [says](crate::thread::Handler::kind) of the
-    /// request, `on_timer`, `init`, `term` or `drop`; `factory` if the handler was being made.
+    /// The kind of the call that failed: the [kind](crate::thread::Handler::kind) of the request,
+    /// or `on_timer`, `init`, `term` or `drop`. It is `factory` if the handler was being made.
     pub during: &'static str,
-    /// Where the request was made, of a batch the first one; `None` if it is no request.
+    /// The place where the request was made; for a batch, that of its first request. `None` if the
+    /// call was not for a request.
     #[cfg_attr(feature = "serde", serde(serialize_with = "crate::serial::location"))]
     pub caller: Option<&'static Location<'static>>,
-    /// What the loop does about it.
+    /// The decision of the loop.
     pub decision: Decision,
-    /// How often this worker has failed so far, this time included.
+    /// The number of failures of this worker so far, this one included.
     pub failures: u64,
-    /// How often its handler has been made anew so far, by failures and by renewals; this time not
-    /// included.
+    /// How often this worker's handler has been rebuilt so far, after failures and by renewals. The
+    /// restart that follows this failure is not included.
     pub restarts: u64,
 }
 
-/// What a loop does about a failure.
+/// The decision of a loop about a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum Decision {
-    /// The same handler goes on.
+    /// The loop goes on with the same handler.
     Continue,
-    /// The handler is made anew.
+    /// The loop rebuilds the handler.
     Restart {
-        /// After this pause.
+        /// The pause before the handler is rebuilt.
         pause: Duration,
     },
-    /// The loop ends: its policy does not restart it, or it was ending anyway. Joining it returns
-    /// this failure.
+    /// The loop ends: its policy does not restart the handler, or the loop was ending anyway.
+    /// Joining it returns this failure.
     End,
-    /// The loop ends, as it has failed more often than its policy, or that of its group, allows.
+    /// The loop ends: it has failed more often than its policy, or that of its group, allows.
     GiveUp,
 }
 
@@ -90,24 +92,25 @@ impl fmt::Display for FailureEvent {
     }
 }
 
-/// Who is called for each failure, if anybody is.
+/// The callbacks for failures.
 #[derive(Clone, Default)]
 pub(crate) struct OnFailure(Vec<Arc<dyn Fn(&FailureEvent) + Send + Sync>>);
 
 impl OnFailure {
-    /// Has this called too.
+    /// Adds a callback.
     pub(crate) fn add(&mut self, call: Arc<dyn Fn(&FailureEvent) + Send + Sync>) {
         self.0.push(call);
     }
 
-    /// Calls the user's code: not to be called under a lock.
+    /// Calls the callbacks, which are user code. The caller must not hold a lock.
     pub(crate) fn report(&self, event: impl FnOnce() -> FailureEvent) {
         if self.0.is_empty() {
             return;
         }
         let event = event();
         for call in &self.0 {
-            // One that panics is called again the next time; the panic hook has reported it.
+            // A callback that panics is called again for the next failure. The panic hook has
+            // reported it.
             let _ = catch_user_panic(|| call(&event));
         }
     }

@@ -1,4 +1,4 @@
-//! What comes after a failure of a handler.
+//! The decision of a loop after a failure of a handler.
 
 use std::{
     fmt,
@@ -11,25 +11,25 @@ use crate::{
     worker::on_panic::{OnPanic, RestartCounter},
 };
 
-/// What a loop does next.
+/// What a loop does after a failure.
 #[derive(Debug)]
 pub(crate) enum Next {
-    /// Makes another handler, after this pause.
+    /// Rebuilds the handler after this pause.
     Restart(Duration),
     End(JoinErrorKind),
 }
 
-/// Hears of the failures of a loop's handlers before anything is done about them, and has the last
-/// word.
+/// Decides about the failures of a loop's handlers, with the final word over the loop's own policy.
 ///
-/// It is called on the loop's thread or task, so it must not wait.
+/// Its method is called on the loop's thread or task, so it must not wait.
 pub(crate) trait Supervisor: Send + Sync {
-    /// A handler failed and is gone. `own`: what comes next by the loop's own policy. What is
-    /// returned is done instead.
+    /// Returns what the loop does after a failure that left no handler. `own` is the decision of
+    /// the loop's own policy.
     fn failed(&self, failure: &JoinErrorKind, now: Instant, own: Next) -> Next;
 }
 
-/// Decides it, by the policy, by what has happened so far, and by who oversees the loop.
+/// Decides what follows a failure, by the policy, by the failures so far, and by the supervisor, if
+/// any.
 pub(crate) struct FailurePolicy {
     policy: Policy,
     supervisor: Option<Arc<dyn Supervisor>>,
@@ -52,12 +52,12 @@ impl FailurePolicy {
         Self { policy, supervisor }
     }
 
-    /// Whether a handler that has panicked goes on as it is.
+    /// Returns whether a handler goes on as it is after a panic.
     pub(crate) fn goes_on(&self) -> bool {
         matches!(self.policy, Policy::Continue)
     }
 
-    /// What comes after a failure that left no handler.
+    /// Returns what the loop does after a failure that left no handler.
     pub(crate) fn after(&mut self, failure: &JoinErrorKind, now: Instant) -> Next {
         let own = match &mut self.policy {
             Policy::Stop | Policy::Continue => Next::End(failure.clone()),

@@ -1,7 +1,8 @@
-//! The end of a loop, told to whoever waits for it.
+//! The end of a loop, and the handle that waits for it.
 //!
-//! A loop's end is the reply to a request: the handle waits for the reply, from blocking or async
-//! code, and a loop that vanishes without a word is a request that ends without one.
+//! The end of a loop is the reply to a request, and the handle waits for the reply, from blocking
+//! or async code. If a loop disappears without reporting its end, that request ends without a
+//! reply.
 
 use std::{
     fmt,
@@ -27,30 +28,30 @@ use crate::{
     },
 };
 
-/// Waits for the end of a loop. Dropping it lets the loop go on by itself.
+/// Waits for the end of a loop: call [`join`](Self::join), or await the handle. If the handle is
+/// dropped, the loop goes on.
 ///
 /// A handler that waits for the end of its own loop, or of a loop whose handler waits for it, would
-/// wait for itself. If that is [certain](crate#which-deadlocks-end-in-an-error), it gets
+/// wait for itself. If that is [certain](crate#which-deadlocks-end-in-an-error), the handler gets
 /// [`JoinErrorKind::WouldDeadlock`].
 ///
-/// It can be waited for with [`join`](Self::join), or awaited.
+/// # Panics
+/// Panics if it is polled or joined after a poll was ready.
 ///
 /// # Cancel safety
-/// Awaited by reference (`(&mut handle).await`), it can be left and awaited again.
-///
-/// # Panics
-/// If it is polled or joined after a poll was ready.
+/// The handle can be awaited by reference (`(&mut handle).await`). If that future is dropped, the
+/// handle can be awaited again.
 #[must_use = "a loop that is not joined cannot tell how it ended"]
 pub struct JoinHandle<RV> {
     stopper: Stopper,
-    /// `None`: it is known to have started.
+    /// `None` if the loop is known to have started.
     started: Option<Reply<(), ()>>,
     ended: Reply<Option<RV>, JoinError>,
-    /// The threads of its workers, if they have any.
+    /// The threads of the loop's workers. Empty if the workers are tasks.
     threads: Vec<ThreadHandle<()>>,
     /// The channel of the loop.
     channel: ChannelId,
-    /// Whether a task was told to be woken at the end.
+    /// Whether a task has been registered to be woken at the end.
     has_left_word: bool,
 }
 
@@ -71,19 +72,21 @@ impl<RV> JoinHandle<RV> {
         }
     }
 
-    /// Blocks until the loop has ended and its clean-up is done. Returns what its handler broke off
-    /// with (or what `term` made of that), and `None` if no client was left or it was stopped.
+    /// Blocks until the loop has ended and its clean-up is done. Returns the value of the handler's
+    /// `Break` (or what `term` made of it), or `None` if no client was left or the loop was
+    /// stopped.
     ///
-    /// A loop on threads has ended when these have, with the destructors of their thread-locals, as
-    /// with [`std::thread::JoinHandle::join`]. That goes for this call only: awaited, the handle is
-    /// ready when the clean-up is done, and these destructors may still run, as they may at the end
-    /// of [`System::stop`](crate::system::System::stop).
+    /// A loop on threads has ended when its threads have ended, with the destructors of their
+    /// thread-locals, as with [`std::thread::JoinHandle::join`]. This holds for this method only.
+    /// If the handle is awaited, it is ready when the clean-up is done, and these destructors may
+    /// still run. They may also still run at the end of
+    /// [`System::stop`](crate::system::System::stop).
     ///
-    /// As long as there is a client a loop goes on, and this waits. A client that the handler
-    /// itself has kept is one, too, for instance that of its build closure.
+    /// As long as there is a client, the loop goes on and this method waits. A client that the
+    /// handler itself has kept counts as well, for instance that of its build closure.
     ///
-    /// On the thread of a current-thread runtime that runs the loop this never returns, as the loop
-    /// does not run meanwhile: await the handle.
+    /// On the thread of a current-thread runtime that runs the loop, this method never returns,
+    /// because the loop does not run meanwhile. Await the handle instead.
     ///
     /// # Errors
     /// See [`JoinErrorKind`].
@@ -104,16 +107,16 @@ impl<RV> JoinHandle<RV> {
         let unwatched = hooks::unwatched();
         let outcome = ended.wait();
         drop((unwatched, announced));
-        // All of them are past the end of their loop.
+        // All threads are past the end of their loop.
         threads.into_iter().for_each(join_thread);
         outcome.map_err(|error| explain(&stopper, error))
     }
 
-    /// Blocks until the loop has ended and its clean-up is done, but no longer than `timeout`.
-    /// Gives the handle back if the loop goes on.
+    /// Blocks until the loop has ended and its clean-up is done, at most for `timeout`. Returns the
+    /// handle if the loop has not ended in time.
     ///
-    /// Unlike [`join`](Self::join) it does not wait for the destructors of thread-locals, which
-    /// have no time limit.
+    /// Unlike [`join`](Self::join), this method does not wait for the destructors of thread-locals,
+    /// which have no time limit.
     ///
     /// ```
     /// use std::time::Duration;
@@ -126,15 +129,16 @@ impl<RV> JoinHandle<RV> {
     /// ```
     ///
     /// # Errors
-    /// The outer one is the handle of a loop that goes on. For the inner one see [`JoinErrorKind`];
-    /// it may be [`WouldDeadlock`](JoinErrorKind::WouldDeadlock), as in `join`.
+    /// The outer error is the handle, if the loop has not ended in time. For the inner error see
+    /// [`JoinErrorKind`]: it may be [`WouldDeadlock`](JoinErrorKind::WouldDeadlock), as with
+    /// `join`.
     #[expect(clippy::result_large_err, reason = "it gives the handle back")]
     pub fn join_timeout(
         mut self,
         timeout: Duration,
     ) -> Result<Result<Option<RV>, JoinError>, Self> {
         let clock = Clock::system();
-        // Beyond what the clock can tell is for ever.
+        // A deadline that the clock cannot represent is none.
         let deadline = clock.now().checked_add(timeout);
         let announced = if self.ended.is_ready() {
             None
@@ -157,8 +161,8 @@ impl<RV> JoinHandle<RV> {
         }
     }
 
-    /// Reports to the watcher of this thread that a task waits for the end, until this deadline.
-    /// Returns the waker to wait by, if it is another one.
+    /// Reports to the watcher of this thread that a task waits for the end, until `deadline`.
+    /// Returns the waker to wait with, if it is not the given one.
     pub(crate) fn announce(
         &mut self,
         waker: &Waker,
@@ -172,11 +176,13 @@ impl<RV> JoinHandle<RV> {
         Ok(exchanged)
     }
 
-    /// Blocks until `init` is done, in all its workers if there are several, but no longer than
-    /// this.
+    /// Blocks until `init` is done in all workers of the loop, at most for `timeout`.
     ///
     /// # Errors
-    /// See [`LoopStartError`].
+    /// - [`LoopStartError::Late`] if the loop has not started in time;
+    /// - [`LoopStartError::Blocked`] if, in addition, this call blocks the thread of a
+    ///   current-thread runtime;
+    /// - [`LoopStartError::Ended`] if the loop ended before it had started.
     pub fn wait_started(&mut self, timeout: Duration) -> Result<(), LoopStartError> {
         let Some(started) = self.started.take() else {
             return Ok(());
@@ -195,13 +201,13 @@ impl<RV> JoinHandle<RV> {
         }
     }
 
-    /// Awaits that `init` is done, in all its workers if there are several.
+    /// Waits until `init` is done in all workers of the loop.
     ///
     /// # Errors
-    /// [`LoopStartError::Ended`].
+    /// [`LoopStartError::Ended`] if the loop ended before it had started.
     ///
     /// # Cancel safety
-    /// It can be left and called again.
+    /// If the future is dropped, the method can be called again.
     pub async fn started(&mut self) -> Result<(), LoopStartError> {
         let Some(started) = &mut self.started else {
             consume_budget().await;
@@ -216,32 +222,32 @@ impl<RV> JoinHandle<RV> {
         }
     }
 
-    /// The name of the loop.
+    /// Returns the name of the loop.
     #[must_use]
     pub fn name(&self) -> &str {
         self.stopper.name()
     }
 
-    /// A thread of the loop, which [`join`](Self::join) waits for.
+    /// Adds a thread of the loop, for which [`join`](Self::join) waits.
     pub(crate) fn add_thread(&mut self, thread: ThreadHandle<()>) {
         self.threads.push(thread);
     }
 
-    /// Whether the loop has ended, with its clean-up done, so that joining it will not block but
-    /// for the destructors of thread-locals.
+    /// Returns whether the loop has ended and its clean-up is done. Joining it then blocks only for
+    /// the destructors of thread-locals.
     #[must_use]
     pub fn is_finished(&self) -> bool {
         self.ended.is_ready()
     }
 
-    /// What stops the loop, from anywhere.
+    /// Returns the handle that stops the loop, from anywhere.
     #[must_use]
     pub fn stopper(&self) -> Stopper {
         self.stopper.clone()
     }
 }
 
-/// Its future is that of [`join`](Self::join).
+/// Waits for the end of the loop without blocking. See [`join`](Self::join).
 impl<RV> Future for JoinHandle<RV> {
     type Output = Result<Option<RV>, JoinError>;
 
@@ -273,7 +279,7 @@ impl<RV> fmt::Debug for JoinHandle<RV> {
     }
 }
 
-/// An end without a word is one that was not let come.
+/// Returns the error of a loop. If the loop did not report its end, it was not allowed to finish.
 fn explain(stopper: &Stopper, error: RequestError<(), JoinError>) -> JoinError {
     error
         .into_apperr()
@@ -284,20 +290,21 @@ fn would_deadlock(stopper: &Stopper, cycle: Cycle) -> JoinError {
     JoinError::new(stopper.shared_name(), JoinErrorKind::WouldDeadlock(cycle))
 }
 
-/// Why a loop is not known to have started.
+/// The reason why a loop is not known to have started.
 #[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum LoopStartError {
-    /// It is still at it.
+    /// The loop is still starting.
     #[error("the server has not started yet")]
     Late,
-    /// The same, and it was waited for by blocking the thread of a current-thread runtime. Tasks of
-    /// that do not run meanwhile: await [`started`](JoinHandle::started) instead.
+    /// The loop is still starting, and the caller blocks the thread of a current-thread runtime.
+    /// The tasks of that runtime do not run meanwhile: await [`started`](JoinHandle::started)
+    /// instead.
     #[error("the server has not started yet, and {EXECUTOR}")]
     Blocked,
-    /// It has ended without having started: joining it tells why.
+    /// The loop has ended without having started. Joining it returns the reason.
     #[error("the server ended before it had started; joining it tells why")]
     Ended,
 }

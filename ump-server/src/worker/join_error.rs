@@ -1,4 +1,4 @@
-//! Why a loop ended otherwise than in order.
+//! The reason why joining a loop failed.
 
 use std::{
     any::Any,
@@ -12,7 +12,7 @@ use ump::{PanicMessage, hooks::Cycle};
 
 use crate::sync::Mutex;
 
-/// Why a loop ended otherwise than in order.
+/// The reason why joining a loop failed.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct JoinError {
@@ -22,30 +22,30 @@ pub struct JoinError {
     refusal: Refusal,
 }
 
-/// What kind of end it was.
+/// The kind of a [`JoinError`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum JoinErrorKind {
-    /// Its handler panicked.
+    /// The handler panicked.
     Panicked(PanicMessage),
-    /// Its handler failed more often than its [policy](crate::Restart) allows. The last time:
-    /// `Panicked` or `Refused`.
+    /// The handler failed more often than its [policy](crate::Restart) allows. Contains the last
+    /// failure: `Panicked`, `Refused` or `TimedOut`.
     GaveUp(Box<JoinErrorKind>),
-    /// Its factory refused to make a handler anew. [`JoinError::take_refusal`] has the factory's
+    /// The factory refused to make a handler. [`JoinError::take_refusal`] returns the factory's
     /// error.
     Refused,
-    /// Its handler took longer for a request than its
-    /// [limit](crate::task::Builder::request_timeout), and that was to be a failure.
+    /// The handler took longer for a request than its
+    /// [limit](crate::task::Builder::request_timeout), and the loop's policy takes that for a
+    /// [failure](crate::task::OnTimeout::Fail).
     TimedOut,
-    /// The loop has not ended: the joining handler would wait for itself, since it runs in this
-    /// loop, or since a worker of this loop waits for it. Names the servers in the cycle. The loop
-    /// goes on.
+    /// The loop has not ended, and goes on. The joining handler would wait for itself: it runs in
+    /// this loop, or a worker of this loop waits for it. The cycle names the servers.
     WouldDeadlock(Cycle),
-    /// It was not allowed to finish: its runtime was shut down, or its `term` was
-    /// [aborted](crate::Stop::Abort). Or not allowed to begin: the system refused its thread a
-    /// priority or a CPU.
+    /// The loop was not allowed to finish: its runtime was shut down, or its `term` was
+    /// [aborted](crate::Stop::Abort). Or it was not allowed to begin: the system refused its thread
+    /// a priority or a CPU.
     Aborted,
 }
 
@@ -58,28 +58,30 @@ impl JoinError {
         }
     }
 
-    /// The same, on account of what a factory refused with.
+    /// Adds the error that a factory returned.
     pub(crate) fn with_refusal(self, refusal: Refusal) -> Self {
         Self { refusal, ..self }
     }
 
-    /// The name of the loop.
+    /// Returns the name of the loop.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// What kind of end it was.
+    /// Returns the kind of the error.
     #[must_use]
     pub fn kind(&self) -> &JoinErrorKind {
         &self.kind
     }
 
-    /// Takes out what the factory refused with, if that is why the loop ended
-    /// ([`Refused`](JoinErrorKind::Refused), or [`GaveUp`](JoinErrorKind::GaveUp) with that as the
-    /// last failure) and if it is of this type: the application's error, or the
-    /// [`BoxError`](crate::system::BoxError) of a component. There is one, for the first who asks;
-    /// clones share it.
+    /// Takes the error that the factory returned, if the loop ended because of it and if the error
+    /// is an `E`.
+    ///
+    /// That is the case for [`Refused`](JoinErrorKind::Refused), and for
+    /// [`GaveUp`](JoinErrorKind::GaveUp) with `Refused` as the last failure. The error is the
+    /// application's, or the [`BoxError`](crate::system::BoxError) of a component. It can be taken
+    /// once: clones share it.
     ///
     /// ```
     /// use std::{ops::ControlFlow, time::Duration};
@@ -106,13 +108,13 @@ impl JoinError {
         self.refusal.take()
     }
 
-    /// What kind of end it was, and what the factory said.
+    /// Returns the text of the kind and of the factory's error.
     pub(crate) fn why(&self) -> Why<'_> {
         Why(self)
     }
 }
 
-/// The text of an end without the name of the loop.
+/// The text of an error without the name of the loop.
 pub(crate) struct Why<'a>(&'a JoinError);
 
 impl fmt::Display for Why<'_> {
@@ -154,12 +156,12 @@ impl fmt::Display for JoinError {
 
 impl StdError for JoinError {}
 
-/// What a factory refused with. It is no part of what errors are compared by.
+/// The error that a factory returned. Comparisons of errors ignore it.
 #[derive(Clone, Default)]
 pub(crate) struct Refusal(Option<Arc<Refused>>);
 
 struct Refused {
-    /// If its type is one of those that are known to have one.
+    /// The error's text, if its type is known to have one.
     text: Option<String>,
     error: Mutex<Option<Box<dyn Any + Send>>>,
 }

@@ -7,16 +7,16 @@
 //!        ▼              │
 //!      Make ────────▶ Serve ────▶ Finish ────▶ End
 //!      ▲  │            │ │ ▲                    ▲
-//!      │  │ refusal    │ └─┘ panic: goes on     │
+//!      │  │ refusal    │ └─┘ panic: continues   │
 //!      │  ▼            ▼                        │
-//!      └─ Pause ◀── panic, refusal ─────────────┘ or that was one too many
+//!      └─ Pause ◀── panic, refusal ─────────────┘ or the limit is exceeded
 //! ```
 //!
-//! The driver does what a step says and asks for the next one. Invariants:
-//! - When the worker leaves `Serve`, the request in hand has ended: by the handler, or with the
-//!   panic's message.
-//! - Before `Finish` and `End` the queue is turned down, so that callers learn of the end before
-//!   the clean-up runs.
+//! The driver executes each step and asks for the next one. Invariants:
+//! - When the worker leaves `Serve`, the request in hand has ended: by the handler, by a cut of the
+//!   call, or with the panic's message.
+//! - Before `Finish` and `End` the queued requests are rejected, so that callers get their error
+//!   before the clean-up runs.
 //! - User code (handler, factory, their drops, tokens, panic payloads) runs only where its panics
 //!   are caught.
 
@@ -67,16 +67,16 @@ pub(crate) struct Serving<H> {
 pub(crate) enum Served<RV> {
     /// The handler returned `Break`, or there is nothing more to serve.
     Finished(Option<RV>),
-    /// The handler is to be renewed.
+    /// The handler is to be rebuilt.
     Renew,
-    /// It took too long for this request, whose caller has been told.
+    /// The handler took too long for this request, whose caller has got its error.
     #[cfg(all(feature = "tokio", not(any(loom, shuttle))))]
     TimedOut(Call),
 }
 
 /// One of the workers of a loop: often the only one.
 pub(crate) struct Worker<S, R, E, RV, T> {
-    /// Where it is found by those who look for cycles of waiting.
+    /// The worker's node in the search for cycles of waits.
     pub(crate) wait_node: Arc<WaitNode>,
     pub(crate) server: Arc<Server<S, R, E>>,
     pub(crate) control: Arc<Control<S, R, E>>,
@@ -84,22 +84,22 @@ pub(crate) struct Worker<S, R, E, RV, T> {
     pub(crate) name: Arc<str>,
     pub(crate) failure_policy: FailurePolicy,
     pub(crate) context: Context<S, R, E, T>,
-    /// The timers of the handler that is at work.
+    /// The timers of the current handler.
     pub(crate) due: Due<T>,
     pub(crate) wake: Wake,
     /// The number of renewals when the handler was made.
     pub(crate) renewals: u64,
-    /// If it is under a test clock.
+    /// The worker's registration with a test clock, if it has one.
     pub(crate) participant: Option<Participant>,
-    /// Writes down what it is doing.
+    /// Records what the worker is doing.
     pub(crate) recorder: WorkerRecorder,
     /// The callbacks for failures.
     pub(crate) on_failure: OnFailure,
-    /// How many there have been.
+    /// The number of failures so far.
     pub(crate) failures: u64,
     /// The last error of the factory.
     pub(crate) refusal: Refusal,
-    /// Whether it has been told that `init` is done.
+    /// Whether the worker has reported that `init` is done.
     pub(crate) has_started: bool,
 }
 
@@ -111,7 +111,7 @@ pub(crate) struct HandlerFactory<F, X> {
 }
 
 impl<S, R, E, RV, T> Worker<S, R, E, RV, T> {
-    /// Makes a handler, the first one or another one.
+    /// Makes a handler: the first one, or a later one.
     pub(crate) fn make<H, F, X>(
         &mut self,
         handler_factory: &mut HandlerFactory<F, X>,
@@ -136,7 +136,7 @@ impl<S, R, E, RV, T> Worker<S, R, E, RV, T> {
         }
     }
 
-    /// Tells the one who waits for it; that there may be nobody is no concern of ours.
+    /// Reports to the caller that waits for the first handler, if it still waits.
     fn made_first<H, X>(
         &mut self,
         made: OwnedReplyContext<(), FactoryError<X>>,
@@ -149,7 +149,7 @@ impl<S, R, E, RV, T> Worker<S, R, E, RV, T> {
             }
             Ok(Err(error)) => {
                 self.report(&JoinErrorKind::Refused, MAKING, Decision::End);
-                // If nobody waits for it, it comes back.
+                // If the caller has left, `fail` returns the error: its drop is user code.
                 ignore_user_panic(|| drop(made.fail(FactoryError::Refused(error))));
                 self.end(Err(JoinErrorKind::Refused))
             }
@@ -162,24 +162,24 @@ impl<S, R, E, RV, T> Worker<S, R, E, RV, T> {
         }
     }
 
-    /// `init` is done.
+    /// Records that `init` is done.
     pub(crate) fn started(&mut self) {
         self.recorder.set_state(WorkerState::Serving);
-        // That of a later handler counts too, if the first one did not get as far.
+        // The `init` of a later handler counts too, if that of the first one did not return.
         if !self.has_started {
             self.has_started = true;
             self.loop_state.start();
         }
     }
 
-    /// Whether the handler is to be made anew.
+    /// Returns whether the handler is to be rebuilt.
     #[inline]
     pub(crate) fn is_to_renew(&self) -> bool {
         self.control.renewals() != self.renewals
     }
 
-    /// The handler broke off, there is nothing more to serve, or it panicked; then with what it
-    /// owes to those in hand.
+    /// Returns the step after a handler has stopped serving. If the handler panicked, the requests
+    /// in `owed` end with the panic's message.
     pub(crate) fn after_serving<H>(
         &mut self,
         serving: Serving<H>,
@@ -209,7 +209,7 @@ impl<S, R, E, RV, T> Worker<S, R, E, RV, T> {
         };
         let call = self.recorder.panicked(&message);
         for owed in owed {
-            // Perhaps the caller has left.
+            // An error means that the caller has left.
             let _ = owed.panicked(message.clone());
         }
         if self.failure_policy.goes_on() && serving.is_ready {
@@ -233,7 +233,8 @@ impl<S, R, E, RV, T> Worker<S, R, E, RV, T> {
         }
     }
 
-    /// Calls who is to be called for a failure. The callers in hand have learned of it by then.
+    /// Calls the callbacks for failures. The callers of the requests in hand have got their error
+    /// by then.
     fn report(&mut self, failure: &JoinErrorKind, (during, caller): Call, decision: Decision) {
         self.failures += 1;
         self.on_failure.report(|| FailureEvent {
@@ -248,12 +249,12 @@ impl<S, R, E, RV, T> Worker<S, R, E, RV, T> {
         });
     }
 
-    /// Waits before a handler is made anew, or until the loop is to end, also because nobody can
-    /// ask it anything any more.
+    /// Waits before a handler is rebuilt. Returns early if the loop is to end, also because no
+    /// client is left and nothing is queued.
     pub(crate) async fn pause(&self, pause: Duration) {
         self.recorder.set_state(WorkerState::Pausing);
         let Context { clock, worker, .. } = &self.context;
-        // Longer than the clock can tell is for ever.
+        // A deadline that the clock cannot represent is none.
         let until = clock.now().checked_add(pause);
         if pause.is_zero() {
             return;
@@ -270,7 +271,8 @@ impl<S, R, E, RV, T> Worker<S, R, E, RV, T> {
     }
 
     pub(crate) fn after_pause<H>(&mut self) -> Step<H, RV> {
-        // In this order: a request that the last client sent before it left is queued by then.
+        // The order matters: if no client is left, the requests that the last one sent are queued
+        // by then.
         let is_deserted = self.context.client.upgrade().is_none() && self.server.is_empty();
         if self.control.refuses() || is_deserted {
             return self.end(Ok(None));
@@ -281,8 +283,8 @@ impl<S, R, E, RV, T> Worker<S, R, E, RV, T> {
     fn make_anew<H>(&mut self) -> Step<H, RV> {
         self.context.restarts += 1;
         self.recorder.restarts(self.context.restarts);
-        // Timers belong to the handler that armed them: whatever kept a handle of those cannot
-        // reach the next handler.
+        // Timers belong to the handler that armed them. Code that has kept a handle of these timers
+        // cannot reach the next handler.
         let wake = Arc::clone(&self.wake);
         let (timers, due) = timers(self.context.clock.clone(), move || wake());
         self.context.timers = timers;
@@ -290,8 +292,8 @@ impl<S, R, E, RV, T> Worker<S, R, E, RV, T> {
         Step::Make
     }
 
-    /// The clean-up is done and the handler dropped, or one of these failed. The first of these
-    /// failures is what is told.
+    /// Returns the step after the clean-up and the drop of the handler. If both failed, the outcome
+    /// is the failure of the clean-up.
     pub(crate) fn finished<H>(
         &mut self,
         finished: Result<Option<RV>, JoinErrorKind>,
@@ -319,7 +321,7 @@ impl<S, R, E, RV, T> Worker<S, R, E, RV, T> {
         Step::End(outcome)
     }
 
-    /// Ends before it has begun: its thread is not what it should be.
+    /// Ends a worker that has not begun, because the system refused its thread a priority or a CPU.
     pub(crate) fn turn_down<F, X>(
         self,
         handler_factory: HandlerFactory<F, X>,
@@ -334,7 +336,7 @@ impl<S, R, E, RV, T> Worker<S, R, E, RV, T> {
         self.tell(Err(JoinErrorKind::Aborted));
     }
 
-    /// Tells it to whoever waits for the end.
+    /// Reports the outcome of this worker to the loop.
     pub(crate) fn tell(self, outcome: Result<Option<RV>, JoinErrorKind>) {
         let Self {
             loop_state,
@@ -364,7 +366,7 @@ impl<S, R, E, RV, T> Worker<S, R, E, RV, T> {
 }
 
 impl<H, RV> Step<H, RV> {
-    /// Has a new handler serve.
+    /// Returns the step in which a new handler serves.
     pub(crate) fn serve(handler: H) -> Self {
         Self::Serve(Serving {
             handler: CatchDrop::new(handler),

@@ -1,4 +1,4 @@
-//! What the workers of a loop share to report its start and its end.
+//! The state that the workers of a loop share, to report its start and its end.
 
 use std::sync::Arc;
 
@@ -11,11 +11,11 @@ use crate::{
     worker::{join::JoinHandle, join_error::JoinError, question::question, stop::Stopper},
 };
 
-/// How a loop ends: with what its handler said, or with nothing if no client was left or it was
+/// The result of a loop: the value of its handler, or `None` if no client was left or the loop was
 /// stopped.
 pub(crate) type LoopResult<RV> = Result<Option<RV>, JoinError>;
 
-/// What the workers of a loop share to tell how it goes.
+/// The state that the workers of a loop share, to report its start and its end.
 #[derive(Debug)]
 pub(crate) struct LoopState<RV> {
     state: Mutex<State<RV>>,
@@ -23,18 +23,19 @@ pub(crate) struct LoopState<RV> {
 
 #[derive(Debug)]
 struct State<RV> {
-    /// Workers that have not started, and those that have not ended.
+    /// The number of workers that have not started.
     starting: usize,
+    /// The number of workers that have not ended.
     going: usize,
     started: Option<ReplyContext<(), ()>>,
     ended: Option<Promise<Option<RV>, JoinError>>,
-    /// The first one that says something.
+    /// The outcome of the first worker whose outcome is not `Ok(None)`.
     outcome: LoopResult<RV>,
 }
 
 impl<RV> LoopState<RV> {
-    /// The life of a loop with workers in these wait nodes, at least one, and this channel; and
-    /// what waits for its end.
+    /// Creates the state of a loop whose workers have these wait nodes, at least one, and that has
+    /// this channel. Returns it with the handle that waits for the loop's end.
     pub(crate) fn new(
         wait_nodes: &[Arc<WaitNode>],
         channel: ChannelId,
@@ -57,7 +58,7 @@ impl<RV> LoopState<RV> {
         (Arc::new(life), handle)
     }
 
-    /// A worker has started.
+    /// Records that a worker has started.
     pub(crate) fn start(&self) {
         let mut state = self.state.lock();
         state.starting -= 1;
@@ -68,13 +69,13 @@ impl<RV> LoopState<RV> {
         };
         drop(state);
         if let Some(told) = told {
-            // Perhaps nobody asks.
+            // An error means that the caller has left.
             let _ = told.reply(());
         }
     }
 
-    /// A worker has ended, having cleaned up. The last one tells the first outcome that says
-    /// something.
+    /// Records that a worker has ended and has cleaned up. The last worker reports the first
+    /// outcome that is not `Ok(None)`.
     pub(crate) fn end(&self, outcome: LoopResult<RV>) {
         let mut state = self.state.lock();
         let ignored = if matches!(state.outcome, Ok(None)) {
@@ -92,16 +93,17 @@ impl<RV> LoopState<RV> {
         drop(state);
         ignore_user_panic(|| drop(ignored));
         let (started, ended, outcome) = told;
-        // Never started, then.
+        // `Some` only if the loop never started: the drop ends the wait for the start.
         drop(started);
         if let Some(ended) = ended {
-            // If nobody waits for it, it comes back.
+            // If the handle is gone, `answer` returns the outcome: its drop is user code.
             ignore_user_panic(|| drop(ended.keep().answer(outcome)));
         }
     }
 }
 
-/// If its last worker was not let finish, there may be an outcome that nobody gets.
+/// Drops an outcome that nobody receives: there may be one if the last worker was not allowed to
+/// finish.
 impl<RV> Drop for LoopState<RV> {
     fn drop(&mut self) {
         let outcome = std::mem::replace(&mut self.state.lock().outcome, Ok(None));

@@ -1,41 +1,43 @@
-//! What becomes of a loop whose handler panics.
+//! The policies of a loop for panics of its handler.
 //!
-//! | | the caller in hand | the queue | the handler | the loop |
+//! | policy | caller of the request in hand | queued requests | handler | loop |
 //! |---|---|---|---|---|
-//! | [`OnPanic::Stop`] | learns the panic's message | is told that the server disappeared | is dropped | ends, with the message |
-//! | [`OnPanic::Continue`] | the same | stays | stays as it is | goes on |
-//! | [`OnPanic::Restart`] | the same | stays | is dropped, and made anew by its factory after a pause | goes on; gives up if it happens too often |
+//! | [`OnPanic::Stop`] | gets the panic's message | fail, since the server disappeared | is dropped | ends, with the message |
+//! | [`OnPanic::Continue`] | gets the panic's message | stay queued | stays as it is | goes on |
+//! | [`OnPanic::Restart`] | gets the panic's message | stay queued | is dropped, and rebuilt by its factory after a pause | goes on; ends after too many failures |
 
 use std::{
     collections::VecDeque,
     time::{Duration, Instant},
 };
 
-/// What a loop does when its handler panics. Whatever it is, the caller whose request was in the
-/// handler's hands learns of it at once, with the panic's message.
+/// What a loop does when its handler panics.
+///
+/// With every policy, the caller of the request in hand gets the panic's message at once.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OnPanic {
-    /// The loop ends, and [joining it](crate::JoinHandle::join) tells why.
+    /// The loop ends, and [joining it](crate::JoinHandle::join) returns the panic's message.
     #[default]
     Stop,
-    /// The loop goes on with the same handler. Right only for a handler that stays in order
-    /// wherever it panics: what it was about to change is changed by half. A handler that panics in
-    /// `init` ends the loop.
+    /// The loop goes on with the same handler. Use this only for a handler whose state is
+    /// consistent wherever it panics: a change that was in progress stays half done. If a handler
+    /// panics in `init`, the loop ends.
     Continue,
-    /// The handler is dropped and made anew by its factory. What is queued stays queued. Should the
-    /// factory refuse or panic, that is a failure like another.
+    /// The handler is dropped and rebuilt by its factory. Queued requests stay queued. If the
+    /// factory refuses or panics, that is a further failure.
     ///
-    /// If by then nobody is left who asks and nothing is queued, or the queue was
-    /// [refused](crate::Stop::Refuse), the loop ends instead, in order.
+    /// If no client is left and nothing is queued by then, or if the queue was
+    /// [refused](crate::Stop::Refuse), the loop ends without an error instead.
     Restart(Restart),
 }
 
-/// How often, and after which pauses, a handler is made anew.
+/// Limits how often a handler is rebuilt, and sets the pauses before that.
 ///
-/// The first restart comes after the initial pause, each further one within the window after twice
-/// the one before, up to the longest. More failures than the limit within the window end the loop.
-/// Each worker of a pool counts its own; those of a [group](crate::system::Group) count together.
+/// The first restart comes after the initial pause. Each further one within the window comes after
+/// twice the previous pause, up to the longest pause. If there are more failures within the window
+/// than the limit, the loop ends. Each worker of a pool counts its own failures; those of a
+/// [group](crate::system::Group) count together.
 ///
 /// ```
 /// use std::time::Duration;
@@ -55,7 +57,8 @@ pub struct Restart {
 }
 
 impl Restart {
-    /// At most five within ten seconds, after pauses of 10 ms, 20 ms and so on up to 1 s.
+    /// Creates the default: at most five restarts within ten seconds, after pauses of 10 ms, 20 ms
+    /// and so on up to 1 s.
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -66,7 +69,7 @@ impl Restart {
         }
     }
 
-    /// At most so many within any such time. Zero: not even one.
+    /// Allows at most `restarts` restarts within any `window`. Zero allows none.
     #[must_use]
     pub const fn limit(mut self, restarts: u32, window: Duration) -> Self {
         self.limit = restarts;
@@ -74,7 +77,7 @@ impl Restart {
         self
     }
 
-    /// The first pause, and the longest. Zero: none.
+    /// Sets the first pause and the longest pause. Zero means no pause.
     #[must_use]
     pub const fn pause(mut self, first: Duration, longest: Duration) -> Self {
         self.first = first;
@@ -89,11 +92,11 @@ impl Default for Restart {
     }
 }
 
-/// The failures of one handler, to be counted against a policy.
+/// Counts the failures of a handler against a policy.
 #[derive(Debug)]
 pub(crate) struct RestartCounter {
     policy: Restart,
-    /// Those within the window, oldest first.
+    /// The failures within the window, oldest first.
     recent: VecDeque<Instant>,
 }
 
@@ -105,7 +108,8 @@ impl RestartCounter {
         }
     }
 
-    /// Another one: how long to pause before the restart, unless that was one too many.
+    /// Counts a failure. Returns the pause before the restart, or `None` if the failure exceeds the
+    /// limit.
     pub(crate) fn count(&mut self, now: Instant) -> Option<Duration> {
         let window = self.policy.window;
         while let Some(&oldest) = self.recent.front() {

@@ -1,4 +1,4 @@
-//! What can be chosen of any loop, and what its workers share.
+//! The options of any loop, and the parts that its workers share.
 
 use std::{io, sync::Arc, time::Duration, vec};
 
@@ -25,7 +25,7 @@ use crate::{
     worker::stop::{Control, Stopper, Wake},
 };
 
-/// What can be chosen of any loop.
+/// The options of any loop.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Options {
     pub(crate) name: Option<String>,
@@ -40,68 +40,71 @@ pub(crate) struct Options {
     pub(crate) timed: bool,
 }
 
-/// The methods of a builder that choose it.
+/// Defines the methods of a builder that set the options.
 macro_rules! choose_options {
     () => {
-        /// The name of the loop: in its errors, and that of its thread if it has one (systems may
-        /// show the first 15 bytes only; the workers of a pool have a number behind it). It must
-        /// not contain a NUL character.
+        /// Sets the name of the loop, which its errors and its threads have. It must not contain a
+        /// NUL character.
+        ///
+        /// The system may show only the first 15 bytes of a thread's name. In a pool, the number of
+        /// the worker follows the name.
         pub fn name(mut self, name: impl Into<String>) -> Self {
             self.options.name = Some(name.into());
             self
         }
 
-        /// The queue holds at most so many requests in each lane; a client that finds it full waits
-        /// for room or not, as [it chooses](ump::Request::if_room). `usize::MAX`: unbounded; zero
-        /// is an [error](crate::SpawnError::ZeroCapacity) when it is spawned.
+        /// Limits the queue to `capacity` requests in each lane. If a client finds the queue full,
+        /// it waits for room or not, as it [chooses](ump::Request::if_room). `usize::MAX` is no
+        /// limit. With zero, spawning the loop returns
+        /// [`ZeroCapacity`](crate::SpawnError::ZeroCapacity).
         pub fn capacity(mut self, capacity: usize) -> Self {
             self.options.channel = self.options.channel.capacity(capacity);
             self
         }
 
-        /// How long the loop and its clients wait awake before they sleep.
+        /// Sets how long the loop and its clients spin before they sleep.
         pub fn spin(mut self, spin: ump::Spin) -> Self {
             self.options.channel = self.options.channel.spin(spin);
             self
         }
 
-        /// Gives clients of the loop a default time-out, for requests that have none of their own:
-        /// see [`Client::with_timeout`](ump::Client::with_timeout). The client that comes from
-        /// spawning it has it, and so have its clones.
+        /// Sets the default time-out of the loop's clients, for requests that have none of their
+        /// own: see [`Client::with_timeout`](ump::Client::with_timeout). The client that spawning
+        /// returns has it, and so have its clones.
         pub fn default_timeout(mut self, timeout: std::time::Duration) -> Self {
             self.options.channel = self.options.channel.default_timeout(timeout);
             self
         }
 
-        /// What tells the time, to the channel and to the timers.
+        /// Sets the clock of the channel and of the timers.
         pub fn clock(mut self, clock: ump::Clock) -> Self {
             self.options.channel = self.options.channel.clock(clock.clone());
             self.options.clock = clock;
             self
         }
 
-        /// Goes by a clock that a test moves, which waits for this loop.
+        /// Sets a clock that a test advances, and that waits for this loop.
         pub fn test_clock(mut self, clock: &crate::TestClock) -> Self {
             self.options.test_clock = Some(clock.clone());
             self.clock(clock.clock())
         }
 
-        /// What becomes of the loop when its handler panics.
+        /// Sets what the loop does when its handler panics.
         pub fn on_panic(mut self, policy: crate::OnPanic) -> Self {
             self.options.on_panic = policy;
             self
         }
 
-        /// Has this called for each failure of its handlers (a panic, or a factory that does not
-        /// make one), with what failed, why, and what the loop does about it: see
-        /// [`FailureEvent`](crate::FailureEvent). Said several times, all are called, in that
-        /// order.
+        /// Adds a callback for the failures of the loop's handlers: panics, time-outs that count as
+        /// failures, and factories that do not make a handler. The callback gets what failed, why,
+        /// and what the loop does about it: see [`FailureEvent`](crate::FailureEvent). If there are
+        /// several callbacks, they are called in the order in which they were added.
         ///
-        /// It is called on the loop's own thread or task, after the callers in hand have learned of
-        /// the failure, and before the pause or the end: so it should not block. No lock is held;
-        /// it may stop the loop, or post to it. If it panics, that is caught, and it is called
-        /// again the next time. A loop that its runtime or its thread does not let finish has no
-        /// failure to report.
+        /// The callback runs on the loop's own thread or task. It runs after the callers of the
+        /// requests in hand have got their error, and before the pause or the end, so it should not
+        /// block. No lock is held: the callback may stop the loop, or post to it. If it panics, the
+        /// panic is caught, and the callback is called again for the next failure. If its runtime
+        /// or its thread does not let a loop finish, there is no failure to report.
         ///
         /// ```
         /// use ump_server::{FailureEvent, thread};
@@ -119,18 +122,18 @@ macro_rules! choose_options {
             self
         }
 
-        /// Tells when its handler does not return control for longer than this: as a warning (with
-        /// the feature `tracing`), by [`on_stall`](Self::on_stall), or both. The time is that of
-        /// the loop's clock, and at least 1 ms; what it awaits does not count. See
-        /// [`watchdog`](crate::watchdog).
+        /// Reports a handler that does not return control for longer than `threshold`: as a warning
+        /// (with the feature `tracing`), by [`on_stall`](Self::on_stall), or both. The time is that
+        /// of the loop's clock, and the threshold is at least 1 ms. Time in which the handler
+        /// awaits does not count. See [`watchdog`](crate::watchdog).
         pub fn watchdog(mut self, threshold: std::time::Duration) -> Self {
             self.options.watchdog = Some(threshold);
             self
         }
 
-        /// What the [watchdog](Self::watchdog) calls, on the one thread that it has for all loops:
-        /// it should not block. If it panics, it is called again the next time. Without a threshold
-        /// it is never called.
+        /// Sets the callback of the [watchdog](Self::watchdog). It runs on the one thread that the
+        /// watchdog has for all loops, so it should not block. If it panics, it is called again for
+        /// the next stall. Without a threshold it is never called.
         pub fn on_stall(
             mut self,
             call: impl Fn(&crate::watchdog::Stall) + Send + Sync + 'static,
@@ -139,31 +142,31 @@ macro_rules! choose_options {
             self
         }
 
-        /// Reads the clock at the beginning of each call, so that its
-        /// [status](crate::Stopper::workers) says exactly for how long something has been in hand,
-        /// rather than since when it has been observed. Implied by the [watchdog](Self::watchdog)
-        /// and by the feature `metrics`.
+        /// Reads the clock at the beginning of each call. The loop's
+        /// [status](crate::Stopper::workers) then says exactly for how long a request has been in
+        /// hand, rather than since when it has been observed. The [watchdog](Self::watchdog) and
+        /// the feature `metrics` imply this option.
         pub fn timed(mut self) -> Self {
             self.options.timed = true;
             self
         }
 
-        /// As the plain `spawn` of the published 0.4 makes a loop: with the feature `watchdog` it
-        /// is watched.
+        /// Applies the defaults of the plain `spawn` of the published 0.4: with the feature
+        /// `watchdog` the loop is watched.
         #[cfg(feature = "watchdog")]
         pub(crate) fn with_published_defaults(self) -> Self {
             self.watchdog(crate::worker::options::PUBLISHED_THRESHOLD)
                 .on_stall(crate::worker::options::warn_as_published)
         }
 
-        /// As the plain `spawn` of the published 0.4 makes a loop: without the feature `watchdog`
-        /// there is nothing to add.
+        /// Applies the defaults of the plain `spawn` of the published 0.4: without the feature
+        /// `watchdog` there are none to add.
         #[cfg(not(feature = "watchdog"))]
         pub(crate) fn with_published_defaults(self) -> Self {
             self
         }
 
-        /// Has these called for each failure, too.
+        /// Sets the callbacks for failures.
         #[cfg(not(any(loom, shuttle)))]
         pub(crate) fn on_failures(
             mut self,
@@ -173,7 +176,7 @@ macro_rules! choose_options {
             self
         }
 
-        /// Who hears of the failures of its handlers, and has the last word.
+        /// Sets the supervisor, which decides about the failures of the loop's handlers.
         #[cfg(not(any(loom, shuttle)))]
         pub(crate) fn supervisor(
             mut self,
@@ -187,17 +190,17 @@ macro_rules! choose_options {
 
 pub(crate) use choose_options;
 
-/// The threshold of the watchdog of the published 0.4, which has no other.
+/// The threshold of the watchdog of the published 0.4, where it is fixed.
 #[cfg(feature = "watchdog")]
 pub(crate) const PUBLISHED_THRESHOLD: Duration = Duration::from_millis(200);
 
-/// Warns of a stall on standard error, unless a `tracing` event does.
+/// Prints a warning of a stall on standard error, unless a `tracing` event reports it.
 #[cfg(feature = "watchdog")]
 pub(crate) fn warn_as_published(stall: &crate::watchdog::Stall) {
     use std::io::Write as _;
 
     if cfg!(not(feature = "tracing")) {
-        // If nobody can read it, the loop must not fail for that.
+        // If the warning cannot be written, the loop must not fail because of that.
         let _ = writeln!(std::io::stderr(), "warning: {stall}");
     }
 }
@@ -207,7 +210,8 @@ impl Options {
         matches!(self.on_panic, OnPanic::Restart(_))
     }
 
-    /// The parts of a loop with so many workers, whose handlers are of this type.
+    /// Creates the parts of a loop with this many workers. `handler` is the name of the handlers'
+    /// type.
     pub(crate) fn parts<S, R, E, RV, X>(
         self,
         workers: usize,
@@ -282,11 +286,12 @@ impl Options {
     }
 }
 
-/// What the workers of a loop share, before they are started.
+/// The parts of a loop that its workers share, before they are started.
 pub(crate) struct Parts<S, R, E, RV> {
     options: Options,
     pub(crate) name: Arc<str>,
-    /// All are taken from the beginning: a worker that has not started yet may answer.
+    /// The wait nodes of all workers, registered from the beginning: a worker that has not started
+    /// yet may answer.
     wait_nodes: vec::IntoIter<Arc<WaitNode>>,
     participants: vec::IntoIter<Participant>,
     recorders: vec::IntoIter<WorkerRecorder>,
@@ -304,7 +309,7 @@ where
     R: Send + 'static,
     E: Send + 'static,
 {
-    /// A worker that is woken so when a timer is armed elsewhere.
+    /// Creates a worker. `wake` is called when a timer is armed elsewhere, or at a renewal.
     pub(crate) fn worker<T>(
         &mut self,
         number: usize,
@@ -345,12 +350,12 @@ where
         }
     }
 
-    /// A thread that runs one of its workers.
+    /// Adds a thread that runs one of the workers.
     pub(crate) fn add_thread(&mut self, thread: sync::ThreadHandle<()>) {
         self.handle.add_thread(thread);
     }
 
-    /// Those of the workers that have not been made.
+    /// Returns the wait nodes of the workers that have not been made.
     pub(crate) fn wait_nodes(&self) -> &[Arc<WaitNode>] {
         self.wait_nodes.as_slice()
     }
@@ -377,18 +382,19 @@ const ONE_EACH: &str = "there is one for each worker";
 pub(crate) struct Launched<S, R, E, RV, X> {
     pub(crate) client: Client<S, R, E>,
     pub(crate) handle: JoinHandle<RV>,
-    /// Each tells when the first handler of a worker is made.
+    /// The replies that arrive when the first handler of each worker is made.
     pub(crate) made: Vec<Reply<(), FactoryError<X>>>,
 }
 
 impl<S, R, E, RV, X> Launched<S, R, E, RV, X> {
-    /// Blocks until all are made.
+    /// Blocks until the first handlers of all workers are made.
     pub(crate) fn wait(self) -> Result<(Client<S, R, E>, JoinHandle<RV>), SpawnError<X>> {
         let mut made = self.made.into_iter();
         for made_one in made.by_ref() {
             if let Err(error) = made_one.wait() {
                 self.handle.stopper().stop(Stop::Refuse);
-                // Others may have refused as well.
+                // Other factories may have refused as well: the drops of their errors are user
+                // code.
                 drop_each(made);
                 return Err(error.into());
             }
@@ -397,7 +403,7 @@ impl<S, R, E, RV, X> Launched<S, R, E, RV, X> {
     }
 }
 
-/// The last part of a type's path, without its parameters; a closure has none.
+/// Returns the last part of a type's path, without its parameters. A closure has no name.
 fn short_name(path: &str) -> &str {
     let path = path.split('<').next().unwrap_or(path);
     match path.rsplit("::").next() {

@@ -2,10 +2,10 @@
 
 use ump::{ReplyContext, RequestError, WaitReply};
 
-/// A reply that is to come.
+/// A pending reply.
 pub(crate) type Reply<R, E> = WaitReply<R, E, RequestError<(), E>>;
 
-/// The duty to reply, and the reply that is to come.
+/// Creates the duty to reply, and the pending reply.
 pub(crate) fn question<R, E>() -> (ReplyContext<R, E>, Reply<R, E>) {
     let (server, client) = ump::channel::<(), R, E>();
     let (Ok(reply), Ok(Some(((), duty)))) = (client.request(()).submit().wait(), server.try_pop())

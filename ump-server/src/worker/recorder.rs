@@ -231,7 +231,7 @@ impl WorkerRecorder {
         call()
     }
 
-    /// Tells for how long a turn went on, if it was reported.
+    /// Reports for how long a turn went on, if the turn was reported as a stall.
     #[inline]
     fn report_end(&self, reported: Option<Turn>) {
         if let Some(turn) = reported {

@@ -12,10 +12,12 @@ use crate::{deadlock::WaitNode, observe::CallOutcome};
 /// It differs from [`ump::ReplyContext`] in that the loop knows whether the call still owes a
 /// reply. So when the handler panics, the caller gets the panic's message, and a cycle of waiting
 /// handlers is found. [`detach`](Self::detach) takes the owned one out, to reply later or from
-/// elsewhere. A handler has to detach it as well if it lends it to a scoped thread and meanwhile
-/// blocks for another request: the loop takes a lent context for being where the call is.
+/// elsewhere.
 ///
-/// Dropped without an answer, the caller gets [`NoReply`](ump::NoReply::Dropped) at once.
+/// A handler also has to detach the context if it lends it to a scoped thread and meanwhile blocks
+/// for another request: the loop assumes that a lent context is with the call.
+///
+/// If it is dropped without an answer, the caller gets [`NoReply`](ump::NoReply::Dropped) at once.
 #[must_use = "dropped without an answer it fails the request"]
 pub struct ReplyContext<'a, R, E>(&'a mut PendingReply<R, E>);
 
@@ -29,7 +31,7 @@ pub(crate) struct PendingReply<R, E> {
 }
 
 impl<R, E> PendingReply<R, E> {
-    /// Returns an empty one, for the worker with this wait node.
+    /// Returns an empty `PendingReply`, for the worker with this wait node.
     pub(crate) fn none(wait_node: &Arc<WaitNode>) -> Self {
         Self {
             duty: None,
@@ -42,7 +44,8 @@ impl<R, E> PendingReply<R, E> {
     #[inline]
     pub(crate) fn settle(&mut self) -> CallOutcome {
         if self.duty.is_some() {
-            // It was forgotten, and would be owed for ever.
+            // The call has leaked its reply context: without this, the reply would be owed for
+            // ever.
             self.wait_node.clear_in_hand();
             self.duty = None;
         }
@@ -66,7 +69,7 @@ impl<'a, R, E> ReplyContext<'a, R, E> {
         Self(owed)
     }
 
-    /// Replies, or gives the reply context away.
+    /// Ends the request by `act`, and records the outcome.
     #[inline]
     fn acquit<T, X>(
         mut self,
@@ -81,8 +84,8 @@ impl<'a, R, E> ReplyContext<'a, R, E> {
         result
     }
 
-    /// Takes it out of the call: to keep it, send it to another thread or task, and answer there.
-    /// It does not end with the loop.
+    /// Takes the reply context out of the call, to keep it, or to send it to another thread or task
+    /// and answer there. The detached context does not end with the loop.
     ///
     /// ```
     /// use std::{ops::ControlFlow, thread};
@@ -102,10 +105,11 @@ impl<'a, R, E> ReplyContext<'a, R, E> {
         self.take()
     }
 
-    /// Answers with a reply. To a post it does nothing more.
+    /// Answers with a reply. For a post it does nothing more.
     ///
     /// # Errors
-    /// [`Error::OriginDisappeared`]: the caller has left. [`answer`](Self::answer) gives the value back.
+    /// [`Error::OriginDisappeared`] if the caller has left. [`answer`](Self::answer) returns the
+    /// value in that case.
     #[inline]
     pub fn reply(self, data: R) -> Result<(), Error<E>> {
         self.acquit(CallOutcome::Replied, |duty| duty.reply(data))
@@ -114,7 +118,8 @@ impl<'a, R, E> ReplyContext<'a, R, E> {
     /// Refuses the request with the application's own error: the caller gets it as [`Error::App`].
     ///
     /// # Errors
-    /// [`Error::OriginDisappeared`]: the caller has left. [`answer`](Self::answer) gives the value back.
+    /// [`Error::OriginDisappeared`] if the caller has left. [`answer`](Self::answer) returns the
+    /// value in that case.
     #[inline]
     pub fn fail(self, err: E) -> Result<(), Error<E>> {
         self.acquit(CallOutcome::Failed, |duty| duty.fail(err))
@@ -123,7 +128,7 @@ impl<'a, R, E> ReplyContext<'a, R, E> {
     /// Answers with a reply or with the application's own error.
     ///
     /// # Errors
-    /// The caller has left: here is the answer back.
+    /// Returns the answer if the caller has left.
     #[inline]
     pub fn answer(self, answer: Result<R, E>) -> Result<(), Result<R, E>> {
         let outcome = match answer {
@@ -133,42 +138,42 @@ impl<'a, R, E> ReplyContext<'a, R, E> {
         self.acquit(outcome, |duty| duty.answer(answer))
     }
 
-    /// Whether the caller has left (cancelled, timed out) or its deadline has passed: then there is
-    /// no point in going on. Never true for a post.
+    /// Returns whether the caller has left (cancelled or timed out) or its deadline has passed. The
+    /// handler can then give up the work. Never true for a post.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         self.owed().is_cancelled()
     }
 
-    /// Resolves when [`is_cancelled`](Self::is_cancelled) becomes true; for a post or a caller that
-    /// cannot leave, never. Made to be raced against the work.
+    /// Waits until [`is_cancelled`](Self::is_cancelled) becomes true. For a post, or for a caller
+    /// that cannot leave, it never resolves. A handler can race it against its work.
     ///
     /// # Cancel safety
-    /// It can be dropped and called again at any time.
+    /// The future can be dropped, and the method called again, at any time.
     pub fn cancelled(&mut self) -> Cancelled<'_, R, E> {
         self.owed_mut().cancelled()
     }
 
-    /// Blocks until [`is_cancelled`](Self::is_cancelled), but no longer than this; returns whether
-    /// it is.
+    /// Blocks until [`is_cancelled`](Self::is_cancelled) becomes true, at most for `timeout`.
+    /// Returns whether it is true.
     pub fn wait_cancelled(&mut self, timeout: Duration) -> bool {
         self.owed_mut().wait_cancelled(timeout)
     }
 
-    /// When the caller stops waiting; `None` if it waits as long as it takes. For a post: when it
-    /// had to be taken by.
+    /// Returns the instant at which the caller stops waiting, or `None` if it waits without a
+    /// limit. For a post it is the instant by which the post had to be taken.
     #[must_use]
     pub fn deadline(&self) -> Option<std::time::Instant> {
         self.owed().deadline()
     }
 
-    /// Whether nobody waits for the answer, by intent.
+    /// Returns whether the request is a post: its sender does not wait for an answer.
     #[must_use]
     pub fn is_post(&self) -> bool {
         self.owed().is_post()
     }
 
-    /// Where the request was made. See [`ump::ReplyContext::caller`].
+    /// Returns the place where the request was made. See [`ump::ReplyContext::caller`].
     #[must_use]
     pub fn caller(&self) -> &'static Location<'static> {
         self.owed().caller()
@@ -190,7 +195,7 @@ impl<R, E> ReplyContext<'_, R, E> {
         self.0.duty.take().expect(THERE)
     }
 
-    /// Drops the reply context. For a post nothing else is to be done.
+    /// Drops the reply context, and records the outcome. A post needs no reply.
     fn let_go(&mut self) {
         self.0.outcome = match &self.0.duty {
             Some(duty) if duty.is_post() => CallOutcome::Replied,
@@ -207,7 +212,8 @@ const THERE: &str = "it is there until it is consumed";
 impl<R, E> Drop for ReplyContext<'_, R, E> {
     #[inline]
     fn drop(&mut self) {
-        // While the handler unwinds it stays with the loop, which will know why.
+        // While the handler unwinds, the reply context stays with the loop, which ends the request
+        // with the panic's message.
         if self.0.duty.is_some() && !std::thread::panicking() {
             self.let_go();
         }

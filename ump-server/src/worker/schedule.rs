@@ -1,11 +1,11 @@
-//! What the operating system is asked for a loop's thread: a priority, and a CPU.
+//! The scheduling attributes of a loop's thread: a priority, and a CPU.
 //!
-//! It is asked on the thread itself, before the handler is made. It may refuse, which is never
-//! passed over in silence: see [`OnRefusal`].
+//! The thread itself asks the system for them, before the handler is made. The system may refuse. A
+//! refusal is never ignored silently: see [`OnRefusal`].
 
 use std::{fmt, sync::Arc};
 
-/// The operating system refused what was asked of it for a loop's thread.
+/// The error of an attribute that the operating system refused to a loop's thread.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq, Hash)]
 #[error("the system refuses {key} {value}: {why}")]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
@@ -13,26 +13,27 @@ use std::{fmt, sync::Arc};
 pub struct AttributeRefused {
     /// `priority` or `affinity`.
     pub key: &'static str,
-    /// Which priority, or which CPU.
+    /// The priority, or the CPU.
     pub value: usize,
-    /// Why, in the system's words.
+    /// The reason, in the system's words.
     pub why: String,
 }
 
-/// What becomes of a loop whose thread is refused a priority or a CPU.
+/// What happens to a loop if the system refuses its thread a priority or a CPU.
 ///
-/// There is no way to ignore it by oversight: who wants to be warned says who is to be told.
+/// A refusal cannot be ignored by oversight: [`Warn`](Self::Warn) needs a callback.
 #[derive(Clone, Default)]
 pub enum OnRefusal {
-    /// There is no loop, but an error.
+    /// The loop does not start, and spawning it returns an error.
     #[default]
     Error,
-    /// The loop runs without it, and this is called on its thread, before the handler is made.
+    /// The loop runs without the attribute. The callback is called on the loop's thread, before the
+    /// handler is made.
     Warn(Arc<dyn Fn(&AttributeRefused) + Send + Sync>),
 }
 
 impl OnRefusal {
-    /// Has this called, as by [`OnRefusal::Warn`].
+    /// Creates an [`OnRefusal::Warn`] with this callback.
     ///
     /// ```
     /// use ump_server::{OnRefusal, thread};
@@ -56,12 +57,12 @@ impl fmt::Debug for OnRefusal {
     }
 }
 
-/// What is asked for the threads of a loop.
+/// The scheduling attributes of a loop's threads.
 #[cfg(feature = "scheduling")]
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Schedule {
     pub(crate) priority: Option<u8>,
-    /// One for each thread, and again from the first one on.
+    /// The CPU of each thread. After the last CPU the first one follows.
     pub(crate) affinity: Vec<usize>,
     /// The number of the loop's first thread, among those that share the CPUs.
     pub(crate) first: usize,
@@ -70,12 +71,12 @@ pub(crate) struct Schedule {
 
 #[cfg(feature = "scheduling")]
 impl Schedule {
-    /// Whether nothing is asked.
+    /// Returns whether no attribute is set.
     pub(crate) fn is_plain(&self) -> bool {
         self.priority.is_none() && self.affinity.is_empty()
     }
 
-    /// Asks it for this thread, which has this number in its loop.
+    /// Asks the system for the attributes of this thread, which has this number in its loop.
     pub(crate) fn apply(&self, number: usize) -> Result<(), AttributeRefused> {
         if let Some(priority) = self.priority {
             self.settle("priority", priority.into(), system::prioritise(priority))?;
@@ -100,7 +101,7 @@ impl Schedule {
         match &self.on_refusal {
             OnRefusal::Error => Err(refused),
             OnRefusal::Warn(warn) => {
-                // It ran, so somebody was told.
+                // The callback has run, so a panic of it is ignored.
                 let _ = crate::catch::catch_user_panic(|| warn(&refused));
                 Ok(())
             }
@@ -108,7 +109,7 @@ impl Schedule {
     }
 }
 
-/// Nothing can be asked without the feature `scheduling`.
+/// No scheduling attributes: they need the feature `scheduling`.
 #[cfg(not(feature = "scheduling"))]
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Schedule;
@@ -147,10 +148,11 @@ mod system {
     }
 
     pub(super) fn pin(cpu: usize) -> Result<(), String> {
-        // As wide as the sets that it goes into.
+        // The width of the sets that take the CPU.
         let most = if cfg!(windows) { 64 } else { 1024 };
-        // Where a CPU is only a hint anything is taken for one. On Linux that would be those that
-        // this thread may use already.
+        // Where a CPU is only a hint, the system accepts any number, so the number is checked here.
+        // On Linux the known CPUs are only those that this thread may use already, so there is no
+        // check.
         let is_there = cfg!(any(target_os = "linux", target_os = "android"))
             || core_affinity::get_core_ids()
                 .is_some_and(|known| known.contains(&CoreId { id: cpu }));

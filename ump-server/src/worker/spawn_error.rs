@@ -1,41 +1,42 @@
-//! Why a loop did not come to be.
+//! The reason why a loop could not be spawned.
 
 use std::{error::Error as StdError, fmt};
 
 use crate::worker::schedule::AttributeRefused;
 use ump::{NoReply, OsError, PanicMessage, RequestError, hooks::Cycle};
 
-/// Why a loop did not come to be.
+/// The reason why a loop could not be spawned.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum SpawnError<E> {
-    /// Whoever makes the handler refused.
+    /// The build closure or the factory refused to make the handler.
     Handler(E),
-    /// Whoever makes the handler panicked, on the loop's thread.
+    /// The factory panicked when it made the handler, on the loop's thread.
     Panicked(PanicMessage),
-    /// The spawning handler would wait for itself: the factory waits for a reply from it. Names the
-    /// servers in the cycle. The new loop is stopped.
+    /// The spawning handler would wait for itself, because the factory waits for a reply from it.
+    /// The cycle names the servers. The new loop is stopped.
     WouldDeadlock(Cycle),
-    /// A queue with a capacity of zero was asked for.
+    /// The queue was given a capacity of zero.
     ZeroCapacity,
-    /// The name has a NUL character in it.
+    /// The name contains a NUL character.
     Name,
-    /// A restart was asked for, but the handler cannot be made anew without a factory.
+    /// The policy for panics is a restart, but there is no factory to rebuild the handler.
     NoFactory,
-    /// There is no runtime to spawn a task on: it has to be called within one, or told which.
+    /// There is no runtime to spawn a task on: the caller is not within one, and the builder was
+    /// not given one.
     NoRuntime,
     /// The runtime that was to run its task has been shut down.
     RuntimeShutDown,
     /// The system refused a thread, for the loop or for its watchdog.
     Thread(OsError),
-    /// The system refused what its thread was to have: a priority, a CPU.
+    /// The system refused the loop's thread a priority or a CPU.
     Attribute(AttributeRefused),
 }
 
 impl<E> SpawnError<E> {
-    /// The same, if it was not the factory who refused.
+    /// Converts the error for a caller that has handled `Handler` already.
     pub(crate) fn without_handler(self) -> SpawnError<std::convert::Infallible> {
         match self {
             Self::Handler(_) => unreachable!("asked for another one"),
@@ -52,13 +53,13 @@ impl<E> SpawnError<E> {
     }
 }
 
-/// Why the first handler of a worker was not made.
+/// The reason why the first handler of a worker was not made.
 pub(crate) enum FactoryError<E> {
     Refused(E),
     Attribute(AttributeRefused),
 }
 
-/// Why a worker did not say that its first handler is made.
+/// Converts the end of a request for the first handler of a worker.
 impl<E> From<RequestError<(), FactoryError<E>>> for SpawnError<E> {
     fn from(error: RequestError<(), FactoryError<E>>) -> Self {
         match error {
@@ -68,9 +69,9 @@ impl<E> From<RequestError<(), FactoryError<E>>> for SpawnError<E> {
             RequestError::WouldDeadlock((), cycle) | RequestError::WouldDeadlockTaken(cycle) => {
                 Self::WouldDeadlock(cycle)
             }
-            // A thread tells in any case; a task does not if its runtime is shut down first.
+            // A thread always answers. A task does not if its runtime is shut down first.
             RequestError::NoReply(NoReply::Dropped) => Self::RuntimeShutDown,
-            // It has no deadline and is never refused.
+            // The request has no deadline and is never refused.
             _ => Self::Panicked(PanicMessage::default()),
         }
     }
@@ -104,7 +105,8 @@ impl<E: fmt::Display> fmt::Display for SpawnError<E> {
     }
 }
 
-// By hand: its text contains that of the cause, so `source` goes on with the cause of that.
+// Implemented by hand: the text of the error contains that of its cause, so `source` returns the
+// cause of the cause.
 impl<E: StdError> StdError for SpawnError<E> {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match self {

@@ -1,4 +1,4 @@
-//! Ending a loop from outside.
+//! Ends a loop from outside.
 
 use std::{
     collections::BTreeMap,
@@ -25,26 +25,27 @@ use crate::{
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum Stop {
-    /// It accepts nothing more, serves what is queued, and ends.
+    /// The loop accepts no further requests, serves the queued ones, and ends.
     Drain,
-    /// It ends after the request (or the batch) in hand. Those that are queued are told at once
-    /// that the server disappeared.
+    /// The loop ends after the request (or the batch) in hand. The callers of queued requests get
+    /// an error at once, which says that the server disappeared.
     Refuse,
-    /// The same, and on a task it does not wait for what is in hand: a call of the handler that
-    /// awaits something is dropped where it waits. Its caller gets
-    /// [`NoReply::Aborted`](ump::NoReply::Aborted), then `term` runs, and
-    /// [joining](crate::JoinHandle) returns what comes of that. Said once more it drops that
-    /// `term`, too, and joining returns [`Aborted`](crate::JoinErrorKind::Aborted).
+    /// The loop ends like with [`Refuse`](Self::Refuse), but on a task it does not wait for the
+    /// call in hand. If the call awaits something, it is dropped where it waits, and its caller
+    /// gets [`NoReply::Aborted`](ump::NoReply::Aborted). Then `term` runs, and
+    /// [joining](crate::JoinHandle) returns its result. A second abort drops that `term`, too, and
+    /// joining returns [`Aborted`](crate::JoinErrorKind::Aborted).
     ///
-    /// A thread cannot be stopped from outside, and neither can a handler on a task that blocks:
-    /// they end when the handler returns, or waits. On a thread this is [`Refuse`](Self::Refuse).
+    /// A thread cannot be stopped from outside, and neither can a handler that blocks its task.
+    /// They end when the handler returns, or when it waits. On a thread this is
+    /// [`Refuse`](Self::Refuse).
     Abort,
 }
 
-/// Stops a loop, from anywhere and however many clients it still has. It does not keep the loop
-/// going.
+/// Stops a loop, from anywhere, and however many clients it still has. A stopper does not keep the
+/// loop alive.
 ///
-/// It can be used again, and to the sharper: [`Stop::Refuse`] after [`Stop::Drain`], and
+/// It can be used repeatedly, with increasing force: [`Stop::Refuse`] after [`Stop::Drain`], and
 /// [`Stop::Abort`] as the last step. On a loop that has ended it does nothing.
 ///
 /// ```
@@ -60,7 +61,7 @@ pub enum Stop {
 /// let asked = tokio::spawn(Client::request_owned(Arc::new(client), ()).into_future());
 /// # tokio::task::yield_now().await;
 ///
-/// // What is queued is served, for so long; then the loop ends.
+/// // Serve the queued requests for at most 10 ms, then abort.
 /// let stopper = handle.stopper();
 /// stopper.stop(Stop::Drain);
 /// if tokio::time::timeout(Duration::from_millis(10), &mut handle).await.is_err() {
@@ -93,41 +94,43 @@ impl Stopper {
         }
     }
 
-    /// Has the handlers made anew by their factory, each after the request it has in hand; what is
-    /// queued stays queued. It does not wait for that, and does not count as a failure. `term` is
-    /// not called. Returns `false` if the loop has no factory, and nothing happens.
+    /// Rebuilds the handlers with their factory, each after its request in hand. Queued requests
+    /// stay queued. Returns `false` if the loop has no factory; then nothing happens.
+    ///
+    /// It does not wait for that. A renewal does not count as a failure, and `term` is not called.
     #[must_use = "without a factory it does nothing"]
     pub fn renew(&self) -> bool {
         self.target.renew()
     }
 
-    /// Tells the loop to end, and does not wait for it. See
+    /// Ends the loop, and does not wait for the end. See
     /// [`JoinHandle::join`](crate::JoinHandle::join).
     ///
-    /// A drain in which a handler has to be made anew waits for that.
+    /// If a handler has to be rebuilt during a drain, the drain waits for that.
     pub fn stop(&self, how: Stop) {
         self.target.stop(how);
     }
 
-    /// What its workers are doing at this moment, without stopping them. Also when they have ended.
+    /// Returns what the workers of the loop are doing at this moment, without stopping them. It can
+    /// also be called when they have ended.
     #[must_use]
     pub fn workers(&self) -> Vec<WorkerStatus> {
         self.records.iter().map(|record| record.status()).collect()
     }
 
-    /// The name of the loop.
+    /// Returns the name of the loop.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Whether [`Stop::Abort`] does more than [`Stop::Refuse`].
+    /// Returns whether [`Stop::Abort`] does more than [`Stop::Refuse`].
     #[cfg(not(any(loom, shuttle)))]
     pub(crate) fn can_abort(&self) -> bool {
         self.target.aborts().can_abort()
     }
 
-    /// The calls that were aborted.
+    /// Returns the calls that were aborted.
     #[cfg(not(any(loom, shuttle)))]
     pub(crate) fn aborted(&self) -> Vec<InHand> {
         self.target.aborts().calls.lock().clone()
@@ -144,7 +147,7 @@ impl fmt::Debug for Stopper {
     }
 }
 
-/// What a stopper acts on.
+/// The loop that a stopper acts on.
 pub(crate) trait StopTarget: Send + Sync {
     fn stop(&self, how: Stop);
     fn renew(&self) -> bool;
@@ -152,14 +155,14 @@ pub(crate) trait StopTarget: Send + Sync {
     fn aborts(&self) -> &Aborts;
 }
 
-/// That the calls of a loop's handlers are to be dropped where they wait.
+/// The aborts of a loop, which drop the calls of its handlers where they wait.
 #[derive(Default)]
 pub(crate) struct Aborts {
-    /// How often that was told. Raised before the tasks are woken.
+    /// The number of aborts. Raised before the tasks are woken.
     count: AtomicU64,
-    /// Wake the workers wherever they wait. None if these are threads.
+    /// The wakers of the workers' tasks. Empty if the workers are threads.
     tasks: Mutex<Vec<Waker>>,
-    /// What was dropped.
+    /// The calls that were dropped.
     calls: Mutex<Vec<InHand>>,
 }
 
@@ -168,10 +171,11 @@ pub(crate) struct Aborts {
     allow(dead_code, reason = "there are no tasks")
 )]
 impl Aborts {
-    /// How often that was told.
+    /// Returns the number of aborts.
     #[inline]
     pub(crate) fn count(&self) -> u64 {
-        // Acquire: pairs with the Release of `raise`. A task that is woken after that sees it.
+        // ORDERING: Acquire pairs with the Release of `raise`. A task that is woken after `raise`
+        // sees the new number.
         self.count.load(Ordering::Acquire)
     }
 
@@ -180,7 +184,7 @@ impl Aborts {
         self.tasks.lock().push(task);
     }
 
-    /// A call was dropped.
+    /// Records a call that was dropped.
     pub(crate) fn note(&self, call: Option<InHand>) {
         self.calls.lock().extend(call);
     }
@@ -190,7 +194,7 @@ impl Aborts {
     }
 
     fn raise(&self) {
-        // Release: pairs with the Acquire of `count`.
+        // ORDERING: Release pairs with the Acquire of `count`.
         self.count.fetch_add(1, Ordering::Release);
     }
 
@@ -200,21 +204,21 @@ impl Aborts {
     }
 }
 
-/// Wakes a worker where it waits for requests.
+/// Wakes a worker that waits for requests.
 pub(crate) type Wake = Arc<dyn Fn() + Send + Sync>;
 
 /// The stop target of a loop, which its workers watch.
 pub(crate) struct Control<S, R, E> {
     server: Weak<Server<S, R, E>>,
-    /// Whether it is to end without serving what is queued, or a worker has ended it. Set before
-    /// the server is closed, so whoever finds that closed sees it.
+    /// Whether the loop is to end without serving the queue, or a worker has ended it. Set before
+    /// the server is closed, so a worker that finds the server closed sees it.
     refuses: AtomicBool,
     pub(crate) aborts: Arc<Aborts>,
-    /// How often the handlers were to be made anew; `None` without a factory.
+    /// The number of renewals. `None` without a factory.
     renewals: Option<AtomicU64>,
-    /// Wake the workers where they wait for requests.
+    /// The callbacks that wake workers that wait for requests.
     wakes: Mutex<Vec<Wake>>,
-    /// Whom to wake in their pauses when that is set, by the workers' numbers.
+    /// The wakers of the workers that pause, by the workers' numbers. Woken when `refuses` is set.
     pausing: Mutex<BTreeMap<usize, Waker>>,
 }
 
@@ -230,25 +234,25 @@ impl<S, R, E> Control<S, R, E> {
         }
     }
 
-    /// Adds what wakes a worker where it waits for requests.
+    /// Adds the callback that wakes a worker that waits for requests.
     pub(crate) fn add(&self, wake: Wake) {
         self.wakes.lock().push(wake);
     }
 
-    /// How often the handlers were to be made anew.
+    /// Returns the number of renewals.
     #[inline]
     pub(crate) fn renewals(&self) -> u64 {
-        // Whoever raises it wakes the worker afterwards, and what it waits with makes it see this.
+        // ORDERING: Relaxed. `renew` raises the number before it wakes the worker, and the
+        // synchronisation of that wait makes the worker see the new number.
         self.renewals
             .as_ref()
             .map_or(0, |renewals| renewals.load(Ordering::Relaxed))
     }
 
-    /// Has the loop end without serving what is queued, and its workers without making another
-    /// handler.
+    /// Ends the loop without serving the queue. Its workers do not make another handler.
     pub(crate) fn refuse(&self, server: Option<&Server<S, R, E>>) {
         let mut pausing = self.pausing.lock();
-        // Release: pairs with the Acquire of `refuses`.
+        // ORDERING: Release pairs with the Acquire of `refuses`.
         self.refuses.store(true, Ordering::Release);
         let woken = mem::take(&mut *pausing);
         drop(pausing);
@@ -258,15 +262,16 @@ impl<S, R, E> Control<S, R, E> {
         wake_all(woken.into_values());
     }
 
-    /// Whether the loop is to end without serving what is queued.
+    /// Returns whether the loop is to end without serving the queue.
     pub(crate) fn refuses(&self) -> bool {
+        // ORDERING: Acquire pairs with the Release of `refuse`.
         self.refuses.load(Ordering::Acquire)
     }
 
-    /// Resolves when the pause of this worker is over, or when the loop is to end: because it was
+    /// Waits until the pause of this worker is over, or until the loop is to end: because it was
     /// stopped, because another worker ended it, or because no client is left and nothing is
-    /// queued. If something is, the pause goes on until that is served by another worker, cancelled
-    /// or expired.
+    /// queued. If a request is queued, the pause goes on until another worker has served it, or
+    /// until it is cancelled or expires.
     pub(crate) async fn pause(
         &self,
         server: &Server<S, R, E>,
@@ -282,22 +287,23 @@ impl<S, R, E> Control<S, R, E> {
             worker,
         };
         poll_fn(|cx| {
-            // First, as it turns down what has expired: then no handler is made for that when the
-            // pause is over.
+            // Polled first, because it rejects expired requests: then no handler is made for those
+            // when the pause is over.
             if Pin::new(&mut drained).poll(cx).is_ready() {
                 return Poll::Ready(());
             }
             if let Some(participant) = participant {
                 participant.pauses(until.into_iter().chain(drained.expiry()).min());
             }
-            // Should the system refuse the thread that would wake us, the pause is over.
+            // If the system refuses the timer thread, the pause is over.
             let over = over.as_mut().map(|over| Pin::new(over).poll(cx));
             if over.is_some_and(|over| over.is_ready()) {
                 return Poll::Ready(());
             }
             let waker = cx.waker().clone();
             let mut pausing = self.pausing.lock();
-            // Looked at under the lock: whoever sets it takes the wakers after that.
+            // Checked under the lock: `refuse` sets the flag and takes the wakers under the same
+            // lock.
             if self.refuses() {
                 return Poll::Ready(());
             }
@@ -310,7 +316,7 @@ impl<S, R, E> Control<S, R, E> {
     }
 }
 
-/// A worker's pause. At its end its waker is removed, also if its task is aborted.
+/// The pause of a worker. Its drop removes the waker, also if the worker's task is aborted.
 struct Pausing<'a> {
     pausing: &'a Mutex<BTreeMap<usize, Waker>>,
     worker: usize,
@@ -327,8 +333,8 @@ impl<S: Send, R: Send, E: Send> StopTarget for Control<S, R, E> {
     fn stop(&self, how: Stop) {
         let server = self.server.upgrade();
         if how == Stop::Abort {
-            // Before the queue is turned down, so that a worker that ends for that does not take it
-            // for the end of its clean-up.
+            // Before the queue is refused. Otherwise a worker that ends because of the refusal
+            // could take this abort for one of its clean-up.
             self.aborts.raise();
         }
         if how != Stop::Drain {
