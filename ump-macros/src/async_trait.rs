@@ -4,9 +4,9 @@ use proc_macro::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 
 use crate::tokens::{Error, elided_lifetime, is_ident, is_punct, refill};
 
-/// The traits whose implementations it accepts.
+/// The traits whose implementations the attribute accepts.
 const HANDLERS: [&str; 2] = ["Handler", "AsyncHandler"];
-/// The methods that 0.4 declared without `async`.
+/// The methods that `ump-server` 0.4 declared without `async`.
 const SYNC_IN_0_4: [&str; 2] = ["init", "term"];
 
 pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> Result<TokenStream, Error> {
@@ -33,7 +33,7 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> Result<TokenS
     Ok(tokens.into_iter().collect())
 }
 
-/// Whether this is `impl<..> path::Handler<..> for .. { .. }`.
+/// Returns whether this is `impl<..> path::Handler<..> for .. { .. }`.
 fn implements_handler(tokens: &[TokenTree]) -> bool {
     let body = matches!(tokens.last(), Some(TokenTree::Group(group)) if group.delimiter() == Delimiter::Brace);
     let is_impl = tokens.iter().any(|token| is_ident(Some(token), "impl"));
@@ -44,11 +44,11 @@ fn implements_handler(tokens: &[TokenTree]) -> bool {
         && before_for.any(|token| HANDLERS.iter().any(|name| is_ident(Some(token), name)))
 }
 
-/// The methods of the block, as the trait wants them today.
+/// Returns the methods of the block in the form of the current trait.
 fn methods(body: TokenStream) -> Vec<TokenTree> {
     let mut methods = Vec::new();
     let mut tokens = body.into_iter().peekable();
-    // Whether the parameters of a method are next.
+    // Whether the next group in parentheses is the parameters of a method.
     let mut parameters = false;
     while let Some(token) = tokens.next() {
         if is_ident(Some(&token), "fn") {
@@ -71,7 +71,7 @@ fn methods(body: TokenStream) -> Vec<TokenTree> {
     methods
 }
 
-/// `ReplyContext<R, E>` becomes `ReplyContext<'_, R, E>`, wherever it is in the group.
+/// Replaces `ReplyContext<R, E>` by `ReplyContext<'_, R, E>`, wherever it is in the group.
 fn with_lifetimes(group: &Group) -> TokenTree {
     let mut out: Vec<TokenTree> = Vec::new();
     let mut tokens = group.stream().into_iter().peekable();

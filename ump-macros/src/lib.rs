@@ -8,8 +8,8 @@ use proc_macro::TokenStream;
 
 /// Accepts an implementation of `ump_server::task::Handler` in the form of `ump-server` 0.4.
 ///
-/// In 0.4 the trait was made with the crate `async-trait`. Here its methods are native `async fn`s,
-/// nothing is boxed, and a handler needs no attribute. For handlers that have it, this one
+/// In 0.4 the trait used the crate `async-trait`. Now its methods are native `async fn`s, nothing
+/// is boxed, and a handler needs no attribute. For handlers that still have one, this attribute
 ///
 /// - writes the lifetime of `ReplyContext<R, E>` in the parameters of methods, which an `async fn`
 ///   must not leave out;
@@ -34,8 +34,8 @@ use proc_macro::TokenStream;
 /// ```
 ///
 /// # Errors
-/// It takes no arguments, and applies to `impl` blocks of `Handler` and `AsyncHandler` only:
-/// elsewhere it does not compile. For other traits use the crate `async-trait`.
+/// Compilation fails if the attribute has arguments, or if it is on anything but an `impl` block of
+/// `Handler` or `AsyncHandler`. For other traits use the crate `async-trait`.
 ///
 /// ```compile_fail
 /// #[ump_server::async_trait]
@@ -59,7 +59,7 @@ use proc_macro::TokenStream;
 pub fn async_trait(arguments: TokenStream, item: TokenStream) -> TokenStream {
     match async_trait::expand(arguments, item.clone()) {
         Ok(item) => item,
-        // The item stays, so that an editor still knows its names.
+        // The item is kept, so that an editor still knows its names.
         Err(error) => error.to_compile_error().into_iter().chain(item).collect(),
     }
 }

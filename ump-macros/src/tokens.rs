@@ -1,4 +1,4 @@
-//! What is needed of tokens: to find, to insert, to report an error.
+//! Helpers for tokens: to find them, to insert them, and to report an error.
 
 use proc_macro::{Delimiter, Group, Ident, Literal, Punct, Spacing, Span, TokenStream, TokenTree};
 
@@ -13,7 +13,7 @@ impl Error {
         Self { span, message }
     }
 
-    /// `::core::compile_error! { "message" }`, at the place.
+    /// Returns `::core::compile_error! { "message" }`, at the place of the error.
     pub(crate) fn to_compile_error(&self) -> TokenStream {
         let mut message = Literal::string(self.message);
         message.set_span(self.span);
@@ -38,24 +38,24 @@ impl Error {
     }
 }
 
-/// Whether this is the identifier or keyword `name`.
+/// Returns whether the token is the identifier or keyword `name`.
 pub(crate) fn is_ident(token: Option<&TokenTree>, name: &str) -> bool {
     matches!(token, Some(TokenTree::Ident(ident)) if ident.to_string() == name)
 }
 
-/// Whether this is the character `ch` of an operator.
+/// Returns whether the token is the character `ch` of an operator.
 pub(crate) fn is_punct(token: Option<&TokenTree>, ch: char) -> bool {
     matches!(token, Some(TokenTree::Punct(punct)) if punct.as_char() == ch)
 }
 
-/// The same group with other tokens in it, at the same place.
+/// Returns a copy of the group with other tokens in it, at the same place.
 pub(crate) fn refill(group: &Group, tokens: impl IntoIterator<Item = TokenTree>) -> TokenTree {
     let mut refilled = Group::new(group.delimiter(), tokens.into_iter().collect());
     refilled.set_span(group.span());
     refilled.into()
 }
 
-/// `'_,`
+/// Returns the tokens `'_,`.
 pub(crate) fn elided_lifetime(span: Span) -> [TokenTree; 3] {
     [
         Punct::new('\'', Spacing::Joint).into(),
