@@ -1,4 +1,4 @@
-//! Channels with other options than the usual ones.
+//! A builder of channels with options.
 
 #![forbid(unsafe_code)]
 
@@ -9,45 +9,49 @@ use crate::{
     inflight::pool, sync::Arc, time::clock::Clock, wait::WaitPolicy,
 };
 
-/// How long an end of a channel waits awake before it sleeps.
+/// How long an end of a channel spins before it sleeps.
 ///
-/// A hand-over between two threads that are awake takes 0.2 µs, one through the kernel's scheduler
-/// 5 to 40 µs. So before a thread sleeps it looks for a while whether what it waits for is already
-/// on its way, and in between gives its CPU to other threads that are ready. A task looks too, much
-/// shorter, and only where a thread is awake at the other end; then it gives its CPU to that thread
-/// once, in case both are on the same one. Besides, it lets the other tasks of its executor run (it
-/// wakes itself and returns `Pending`) and looks again, as long as it is in company. All of this is
-/// bounded, and each channel learns on each end whether it pays; where it does not, nearly all of
-/// it is left out, and tried again now and then. While nothing happens nothing is done: an idle
-/// channel sleeps.
+/// A hand-over between two threads that are awake takes 0.2 µs; a hand-over through the kernel's
+/// scheduler takes 5 to 40 µs. So before a thread sleeps, it checks for a while whether the request
+/// or reply that it waits for is already on its way. Between checks, it gives its CPU to other
+/// threads that are ready.
+///
+/// A task spins too, but much shorter, and only if a thread is awake at the other end. The task
+/// then gives its CPU to that thread once, in case both are on the same CPU. Besides, the task lets
+/// the other tasks of its executor run (it wakes itself and returns `Pending`) and checks again, as
+/// long as other tasks on its thread wait in this way too.
+///
+/// All of this is bounded, and each end of each channel learns whether spinning pays off. If it
+/// does not, the end skips nearly all of it, and tries again now and then. An idle channel does not
+/// spin: it sleeps.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Spin {
-    /// Sleeps at once: the least use of the CPU, for channels where a few microseconds do not
-    /// matter.
+    /// Sleeps at once. This uses the least CPU time, and is for channels where a few microseconds
+    /// do not matter.
     Never,
-    /// Looks for at most 20 µs in a thread and 1 µs in a task, and less where it does not pay; and
-    /// not at all if the process may use only one CPU. A task lets others run until there have been
-    /// 500 looks on its thread, which take about 20 µs. Right for a laptop, a container with half a
-    /// CPU and a large server alike.
+    /// Spins for at most 20 µs in a thread and 1 µs in a task, and less if spinning does not pay
+    /// off. If the process may use only one CPU, this does not spin at all. A task lets others run
+    /// until there have been 500 checks on its thread, which take about 20 µs. This suits a laptop,
+    /// a container with half a CPU and a large server alike.
     ///
-    /// There are two exceptions. When two ends wake each other in turn after sleeps of less than
-    /// 250 µs, a thread looks for at most 250 µs instead of falling asleep, which brings both to
-    /// wait awake. It does so four times at most, and after pauses that double, up to 8,192 waits,
-    /// unless the waits after it are short. After a streak of replies within 1 µs a task looks for
-    /// at most 10 µs once.
+    /// There are two exceptions. If two ends wake each other in turn after sleeps of less than 250
+    /// µs, a thread spins for at most 250 µs instead of falling asleep, so that both ends get to
+    /// spin. The thread does so four times at most, and again after pauses that double, up to 8,192
+    /// waits, unless the waits after it are short. After a streak of replies within 1 µs, a task
+    /// spins for at most 10 µs once.
     #[default]
     Adaptive,
-    /// The same, with another bound for threads, which has no exception; tasks look for at most
-    /// that long too, but never more than 1 µs (after a streak 10 µs). Rounded down to nanoseconds,
-    /// and at most 1 s.
+    /// Spins like [`Adaptive`](Self::Adaptive), with another bound for threads, which has no
+    /// exception. Tasks spin for at most that long too, but never for more than 1 µs (10 µs after a
+    /// streak). The bound is rounded down to nanoseconds, and is at most 1 s.
     UpTo(Duration),
 }
 
 const THREAD: u32 = 20_000;
 const TASK: u32 = 1_000;
-/// For a thread that brings the other end to wait awake.
+/// The bound of a thread that spins so that the other end gets to spin too.
 const LONG: u32 = 250_000;
-/// For a task after a streak of quick replies.
+/// The bound of a task after a streak of quick replies.
 const PATIENT_TASK: u32 = 10_000;
 
 impl Spin {
@@ -70,8 +74,8 @@ impl Spin {
     }
 }
 
-/// Makes channels: [`channel`](crate::channel) and [`bounded`](crate::bounded) with more to choose
-/// from.
+/// A builder of channels, with more options than [`channel`](crate::channel) and
+/// [`bounded`](crate::bounded).
 ///
 /// ```
 /// use std::time::Duration;
@@ -95,7 +99,8 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// Unbounded, [`Spin::Adaptive`], [`Clock::system`], no entry times, no default time-out.
+    /// Creates a builder with the default options: unbounded, [`Spin::Adaptive`],
+    /// [`Clock::system`], no entry times, no default time-out.
     pub const fn new() -> Self {
         Self {
             capacity: usize::MAX,
@@ -113,28 +118,29 @@ impl Builder {
         self
     }
 
-    /// Sets how long the ends wait awake before they sleep.
+    /// Sets how long the ends spin before they sleep.
     pub const fn spin(mut self, spin: Spin) -> Self {
         self.spin = spin;
         self
     }
 
-    /// Sets the clock of the channel, for deadlines and timeouts on either end. An
-    /// [`Instant`](std::time::Instant) given to it is one of this clock's.
+    /// Sets the clock of the channel, for deadlines and time-outs on either end. Each
+    /// [`Instant`](std::time::Instant) that is given to the channel is an instant of this clock.
     pub fn clock(mut self, clock: Clock) -> Self {
         self.clock = clock;
         self
     }
 
-    /// Sets whether each request notes when it entered the queue, for [its handler to
-    /// see](crate::ReplyContext::entered). It costs a reading of the clock for each.
+    /// Sets whether each request records when it entered the queue, for
+    /// [its handler to see](crate::ReplyContext::entered). This costs one reading of the clock for
+    /// each request.
     pub const fn entry_times(mut self, kept: bool) -> Self {
         self.entry_times = kept;
         self
     }
 
-    /// Gives the channel's clients a default time-out: see [`Client::with_timeout`], by which each
-    /// of them can have another.
+    /// Sets the default time-out of the channel's clients. See [`Client::with_timeout`], which sets
+    /// another one for a single client.
     ///
     /// ```
     /// use std::time::Duration;
@@ -149,10 +155,10 @@ impl Builder {
         self
     }
 
-    /// Makes a channel.
+    /// Creates the channel.
     ///
     /// # Errors
-    /// [`ZeroCapacity`]: nothing could ever be queued.
+    /// Returns [`ZeroCapacity`] if the capacity is zero, so that no request could ever be queued.
     pub fn build<S, R, E>(self) -> Result<(Server<S, R, E>, Client<S, R, E>), ZeroCapacity> {
         if self.capacity == 0 {
             return Err(ZeroCapacity);
@@ -160,7 +166,7 @@ impl Builder {
         Ok(self.ends())
     }
 
-    /// Returns the ends of a channel. The capacity is not zero.
+    /// Creates the ends of a channel. The capacity is not zero.
     pub(crate) fn ends<S, R, E>(self) -> (Server<S, R, E>, Client<S, R, E>) {
         let Self {
             capacity,

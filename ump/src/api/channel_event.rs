@@ -1,5 +1,5 @@
-//! A future for something that happens to a channel once: the server closes it, or the last client
-//! leaves.
+//! A future for an event that happens to a channel once: the server closes it, or the last client
+//! is dropped.
 
 #![forbid(unsafe_code)]
 
@@ -14,16 +14,17 @@ use crate::{
     channel::Channel, coop::Coop, sync::Arc, wait::wait_queue::WaiterKey, wait::waiter::Waiter,
 };
 
-/// What happens to a channel once.
+/// An event that happens to a channel once.
 pub(super) trait Event {
-    /// Returns whether it has happened. If not, `waiter` is woken when it does.
+    /// Returns whether the event has happened. If not, registers `waiter` to be woken when it does.
     fn register<S, R, E>(channel: &Channel<S, R, E>, key: &mut WaiterKey, waiter: Waiter) -> bool;
 
     /// Removes the waiter.
     fn remove<S, R, E>(channel: &Channel<S, R, E>, key: &mut WaiterKey);
 }
 
-/// Resolves when the event has happened. Polled again after that, it is ready again.
+/// A future that resolves when the event has happened. If it is polled again after that, it is
+/// ready again.
 pub(super) struct ChannelEvent<V: Event, S, R, E> {
     channel: Arc<Channel<S, R, E>>,
     key: WaiterKey,

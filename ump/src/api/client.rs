@@ -1,4 +1,4 @@
-//! The asking end.
+//! The end of a channel that sends requests.
 
 #![forbid(unsafe_code)]
 
@@ -18,35 +18,36 @@ use crate::{
     time::clock::Clock,
 };
 
-/// The end of a channel that asks.
+/// The end of a channel that sends requests.
 ///
-/// Clones ask the same server, independently of each other; one client can also be used from
-/// several threads and tasks at a time. Once the last one is dropped the server gets what is still
-/// queued, and then learns that [no client is left](Error::ClientsDisappeared).
+/// Clones send to the same server, independently of each other. One client can also be used by
+/// several threads and tasks at once. When the last client is dropped, the server can still take
+/// the queued requests, and then gets [`Error::ClientsDisappeared`].
 ///
 /// # Order
-/// Requests of one thread (or task) that enter one lane of the queue are taken in that order.
+/// Requests of one thread (or task) that enter the same lane of the queue are taken in the order in
+/// which they enter it.
 ///
 /// # Blocking and async code
-/// `req`, `wait` and `req_async` on a full bounded channel block the thread: not for code that runs
-/// on an async executor, where they would keep every other task of that worker thread from running,
-/// perhaps the one that has to answer. There, await: [`areq`](Self::areq), or
-/// [`request`](Self::request) with `.await`.
+/// `req` and `wait` block the thread, and so does `req_async` on a full bounded channel. Do not
+/// call them in code that runs on an async executor: they would keep every other task of that
+/// worker thread from running, perhaps the task that has to answer. Await there instead: use
+/// [`areq`](Self::areq), or [`request`](Self::request) with `.await`.
 ///
 /// # A default time-out
 /// Requests of a client wait without bound unless
 /// [`Builder::default_timeout`](crate::Builder::default_timeout) or
-/// [`with_timeout`](Self::with_timeout) gives it a default: then each request (not a post) has that
-/// time-out, unless it has [its own](Request::timeout). Clones and weak clients carry the default
-/// along.
+/// [`with_timeout`](Self::with_timeout) sets a default. Then each request (not a post) has that
+/// time-out, unless it has [its own](Request::timeout). Clones and weak clients inherit the
+/// default.
 pub struct Client<S, R, E> {
     pool: Arc<SlotPool<S, R, E>>,
-    /// Of requests that say nothing else.
+    /// The time-out of requests that do not set one.
     timeout: Option<Duration>,
 }
 
 impl<S, R, E> Client<S, R, E> {
-    /// Makes a client of a channel, which has counted it already.
+    /// Creates a client that the channel has counted already.
     pub(crate) fn counted(channel: Arc<Channel<S, R, E>>, timeout: Option<Duration>) -> Self {
         Self {
             pool: SlotPool::new(channel),
@@ -59,24 +60,25 @@ impl<S, R, E> Client<S, R, E> {
         &self.pool.channel
     }
 
-    /// Returns the pool of its slots.
+    /// Returns the slot pool of this client.
     #[inline]
     pub(crate) fn pool(&self) -> &Arc<SlotPool<S, R, E>> {
         &self.pool
     }
 
-    /// Sends a message, waits for the reply and returns it. Blocks the thread; allocates nothing
-    /// (but at the client's first request).
+    /// Sends a message, waits for the reply and returns it. Blocks the thread. Allocates nothing,
+    /// except for the client's first request.
     ///
-    /// On a bounded channel that is full it waits for room first.
+    /// If a bounded channel is full, it waits for room first.
     ///
     /// # Errors
-    /// - [`Error::ServerDisappeared`]: the server went before it took the request.
-    /// - [`Error::NoReply`]: a handler let go of it without an answer; or, on the thread of a loop
-    ///   that [watches](crate::hooks), one would have waited for oneself; or the client's [default
-    ///   time-out](Self::with_timeout) has passed. Which of them, and whether it was executed, a
-    ///   [`request`](Self::request) tells.
-    /// - [`Error::App`]: the handler refused it.
+    /// - [`Error::ServerDisappeared`]: the server is gone or closed, and did not take the request.
+    /// - [`Error::NoReply`]: a handler took the request and ended it without an answer; or, on the
+    ///   thread of a loop that [watches](crate::hooks), the caller would have waited for itself; or
+    ///   the client's [default time-out](Self::with_timeout) has passed. A
+    ///   [`request`](Self::request) returns an error that tells these causes apart, and whether the
+    ///   request was executed.
+    /// - [`Error::App`]: the handler refused the request.
     #[inline]
     #[track_caller]
     pub fn req(&self, out: S) -> Result<R, Error<E>> {
@@ -86,11 +88,11 @@ impl<S, R, E> Client<S, R, E> {
     /// Sends a message and awaits the reply. Nothing is sent before the first poll.
     ///
     /// # Errors
-    /// Those of [`req`](Self::req).
+    /// The same as [`req`](Self::req).
     ///
     /// # Cancel safety
-    /// Dropping the future cancels the request: if it is still queued it is never executed,
-    /// otherwise its handler can see it.
+    /// Dropping the future cancels the request. If the request is still queued, it is never
+    /// executed; otherwise, its handler can see the cancellation.
     #[inline]
     #[track_caller]
     pub fn areq(&self, out: S) -> impl Future<Output = Result<R, Error<E>>>
@@ -100,43 +102,44 @@ impl<S, R, E> Client<S, R, E> {
         self.request(out).into_asking()
     }
 
-    /// Sends a message and returns at once, with what to wait for the reply with. Despite its name
-    /// it is not an `async` function.
+    /// Sends a message and returns a handle for the reply at once. Despite its name, it is not an
+    /// `async` function.
     ///
-    /// On a bounded channel that is full it blocks until there is room; use
-    /// [`request`](Self::request) with [`submit`](Request::submit) to choose otherwise.
+    /// If a bounded channel is full, it blocks until there is room. Use [`request`](Self::request)
+    /// with [`submit`](Request::submit) to choose otherwise.
     ///
     /// # Errors
-    /// [`Error::ServerDisappeared`]: the server is gone or closed.
+    /// Returns [`Error::ServerDisappeared`] if the server is gone or closed.
     #[track_caller]
     pub fn req_async(&self, out: S) -> Result<WaitReply<R, E>, Error<E>>
     where
         S: Send + 'static,
     {
-        // `S: Send`: a pending request with the plain report may drop the message on any thread to
-        // which it is sent; `'static`: at any time.
+        // `S: Send`: a pending request with the detached outcome vtable may drop the message on any
+        // thread to which it is sent. `S: 'static`: it may do so at any time.
         self.request(out)
             .submit_with(&OutcomeVtable::DETACHED)
             .map_err(|error| without_details(error.into()))
     }
 
-    /// Begins a request that is made when it is waited for, awaited, submitted or posted: with a
-    /// deadline, urgent, …
+    /// Creates a request with options: a deadline, urgent, …
     ///
-    /// Its handler sees this call as [its caller](crate::ReplyContext::caller).
+    /// Nothing is sent before the request is waited for, awaited, submitted or posted.
+    ///
+    /// The handler sees the location of this call as [the caller](crate::ReplyContext::caller).
     #[inline]
     #[track_caller]
     pub fn request(&self, message: S) -> Request<'_, S, R, E> {
         Request::new(ClientRef::Borrowed(self), message, Location::caller())
     }
 
-    /// The same, without borrowing the client: the request, and the future that it becomes, own it
-    /// together with others.
+    /// Creates a request that shares ownership of the client instead of borrowing it. So does the
+    /// future that the request becomes.
     ///
-    /// So such a future can be kept in a structure, or be given to an executor, without an
-    /// allocation. It keeps the client until it is dropped, not only until it is ready; so the
-    /// server does not learn before that [no client is left](Error::ClientsDisappeared). A
-    /// [`WaitReply`] that it is submitted for does not.
+    /// Such a future can be kept in a structure, or given to an executor, without an allocation.
+    /// The future keeps the client until it is dropped, not only until it is ready. So the server
+    /// does not get [`Error::ClientsDisappeared`] before. If the request is submitted, its
+    /// [`WaitReply`] does not keep the client.
     ///
     /// ```
     /// # use std::sync::Arc;
@@ -165,39 +168,40 @@ impl<S, R, E> Client<S, R, E> {
         Request::new(ClientRef::OwnedSlot(this), message, Location::caller())
     }
 
-    /// Begins a post: a message whose reply nobody waits for. The same as
+    /// Creates a post: a message for whose reply no caller waits. The same as
     /// `request(message).post()`.
     ///
     /// # Memory
-    /// A queued post has a slot of its own, which is freed once it is handled or has expired (a few
-    /// are kept for the next ones): 384 bytes for a message of 8 bytes, 512 for one of 128, with
-    /// the error `()` and small replies; allocators add to that, as slots begin at multiples of 128
-    /// bytes. The slot has room for a reply and for who waits for it, and what the two ends touch
-    /// lies in cache lines of its own. An unbounded queue of many small posts costs less with
-    /// several of them in a message.
+    /// A queued post has a slot of its own, which is freed once the post is handled or has expired
+    /// (a few slots are kept for the next posts). With the error `()` and small replies, a slot
+    /// takes 384 bytes for a message of 8 bytes, and 512 for a message of 128. Allocators add to
+    /// that, as slots begin at multiples of 128 bytes. The slot has room for a reply and for the
+    /// waiter for it, and the data that each of the two ends touches lies in cache lines of its
+    /// own. If an unbounded queue holds many small posts, it needs less memory with several of them
+    /// in one message.
     ///
-    /// A post whose deadline has passed is dropped by whoever looks first: a receiver; a sender
-    /// that finds its lane full; or, bounded or not, the sender of every 64th post with a deadline.
-    /// Senders look at the head of the lane only, so behind a request that has not expired, expired
-    /// posts stay until it is taken.
+    /// An expired post is dropped by the first of these that finds it: a receiver; a sender that
+    /// finds its lane full; or, on bounded and unbounded channels, the sender of every 64th post
+    /// with a deadline. Senders look at the head of the lane only. So expired posts behind a
+    /// request that has not expired stay until that request is taken.
     #[track_caller]
     pub fn post(&self, message: S) -> Post<'_, S, R, E> {
         self.request(message).post()
     }
 
-    /// Gives this client a default time-out, which each of its requests has unless it has its
-    /// [own](Request::timeout).
+    /// Sets the default time-out of this client, for each request that does not set
+    /// [its own](Request::timeout).
     ///
-    /// It counts from the call that makes the request, and includes waiting for room. It holds for
-    /// plain calls as well: [`req`](Self::req), [`areq`](Self::areq) and
-    /// [`req_async`](Self::req_async) end in [`Error::NoReply`] then, as their error knows no
-    /// time-out; a [`request`](Self::request) tells more, in
+    /// The time-out counts from the call that creates the request, and includes the wait for room.
+    /// It applies to plain calls as well: [`req`](Self::req), [`areq`](Self::areq) and
+    /// [`req_async`](Self::req_async) then end in [`Error::NoReply`], as their error has no variant
+    /// for a time-out. A [`request`](Self::request) ends in
     /// [`TimeoutQueued`](crate::RequestError::TimeoutQueued) or
-    /// [`TimeoutTaken`](crate::RequestError::TimeoutTaken). It does not hold for posts: nobody
-    /// would learn that one had expired.
+    /// [`TimeoutTaken`](crate::RequestError::TimeoutTaken). The time-out does not apply to posts:
+    /// no caller would learn that a post had expired.
     ///
-    /// Other clients of the channel keep theirs; clones of this one have this. A request with
-    /// `timeout(Duration::MAX)` has none.
+    /// Other clients of the channel keep their default; clones of this client have this one. A
+    /// request with `timeout(Duration::MAX)` has no time-out.
     ///
     /// ```
     /// use std::time::Duration;
@@ -215,22 +219,24 @@ impl<S, R, E> Client<S, R, E> {
         self
     }
 
-    /// Takes its default time-out away: its requests wait without bound unless they say otherwise.
+    /// Removes the default time-out: requests of this client wait without bound unless they set a
+    /// time-out.
     #[must_use = "it is this client that has no time-out"]
     pub fn without_timeout(mut self) -> Self {
         self.timeout = None;
         self
     }
 
-    /// Returns its default time-out, if it has one: see [`with_timeout`](Self::with_timeout).
+    /// Returns the default time-out of this client, if it has one: see
+    /// [`with_timeout`](Self::with_timeout).
     #[inline]
     #[must_use]
     pub fn timeout(&self) -> Option<Duration> {
         self.timeout
     }
 
-    /// Returns a client that does not keep the channel going. The same as [`weak`](Self::weak), by
-    /// the name that `Arc` has for it.
+    /// Returns a client that does not keep the channel alive. The same as [`weak`](Self::weak), by
+    /// the name that `Arc` uses.
     ///
     /// ```
     /// let (server, client) = ump::channel::<u32, u32, ()>();
@@ -245,7 +251,7 @@ impl<S, R, E> Client<S, R, E> {
         self.weak()
     }
 
-    /// Returns a client that does not keep the channel going. The same as
+    /// Returns a client that does not keep the channel alive. The same as
     /// [`downgrade`](Self::downgrade).
     #[must_use]
     pub fn weak(&self) -> WeakClient<S, R, E> {
@@ -255,40 +261,40 @@ impl<S, R, E> Client<S, R, E> {
         }
     }
 
-    /// Returns the number of requests in the queue, in both lanes. Out of date as soon as it is
-    /// known.
+    /// Returns the number of requests in the queue, in both lanes. The number may be out of date at
+    /// once.
     #[must_use]
     pub fn len(&self) -> usize {
         self.channel().len()
     }
 
-    /// Returns whether the queue is empty. Out of date as soon as it is known.
+    /// Returns whether the queue is empty. The answer may be out of date at once.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Names the channel, for [`hooks`](crate::hooks).
+    /// Returns the id of the channel, for [`hooks`](crate::hooks).
     #[must_use]
     pub fn id(&self) -> ChannelId {
         self.channel().id()
     }
 
-    /// Returns how many requests each lane can hold; none if it is unbounded.
+    /// Returns how many requests each lane can hold; `None` if the channel is unbounded.
     #[must_use]
     pub fn capacity(&self) -> Option<usize> {
         self.channel().capacity()
     }
 
-    /// Returns whether the server is gone or [closed](crate::Server::close), so that every request
-    /// would end in [`Error::ServerDisappeared`].
+    /// Returns whether the server is gone or [closed](crate::Server::close), so that every new
+    /// request ends in [`Error::ServerDisappeared`].
     #[must_use]
     pub fn is_closed(&self) -> bool {
         !self.channel().is_open()
     }
 
-    /// Waits until that is so: until the server is gone or closed. For whoever wants to know
-    /// without asking it anything.
+    /// Returns a future that resolves when the server is gone or closed. Use it to observe shutdown
+    /// without sending a request; [`Closed::wait`] blocks.
     ///
     /// ```
     /// let (server, client) = ump::channel::<u32, u32, ()>();
@@ -304,14 +310,14 @@ impl<S, R, E> Client<S, R, E> {
         Closed::new(Arc::clone(self.channel()))
     }
 
-    /// Returns the clock of its channel.
+    /// Returns the clock of the channel.
     #[inline]
     #[must_use]
     pub fn clock(&self) -> &Clock {
         self.channel().clock()
     }
 
-    /// Returns what has happened on this channel so far.
+    /// Returns statistics of what has happened on this channel so far.
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.channel().stats()
@@ -320,7 +326,7 @@ impl<S, R, E> Client<S, R, E> {
     /// The former name of [`req`](Self::req).
     ///
     /// # Errors
-    /// Those of [`req`](Self::req).
+    /// The same as [`req`](Self::req).
     #[deprecated(since = "0.1.0", note = "use `req`")]
     #[track_caller]
     pub fn send(&self, out: S) -> Result<R, Error<E>> {
@@ -330,7 +336,7 @@ impl<S, R, E> Client<S, R, E> {
     /// The former name of [`areq`](Self::areq).
     ///
     /// # Errors
-    /// Those of [`req`](Self::req).
+    /// The same as [`req`](Self::req).
     #[deprecated(since = "0.1.0", note = "use `areq`")]
     #[track_caller]
     pub fn asend(&self, out: S) -> impl Future<Output = Result<R, Error<E>>>
@@ -361,7 +367,7 @@ impl<S, R, E> fmt::Debug for Client<S, R, E> {
     }
 }
 
-/// How a request has its client.
+/// The client of a request: borrowed, or shared.
 pub(crate) enum ClientRef<'a, S, R, E> {
     Borrowed(&'a Client<S, R, E>),
     OwnedSlot(Arc<Client<S, R, E>>),
@@ -386,15 +392,16 @@ impl<S, R, E> Deref for ClientRef<'_, S, R, E> {
     }
 }
 
-/// A client that does not keep the channel going: it can become a [`Client`] while there still is
-/// one.
+/// A client that does not keep the channel alive. It can be upgraded to a [`Client`] while another
+/// [`Client`] exists.
 pub struct WeakClient<S, R, E> {
     timeout: Option<Duration>,
     channel: Arc<Channel<S, R, E>>,
 }
 
 impl<S, R, E> WeakClient<S, R, E> {
-    /// Makes it a client, unless the last one has gone: a channel without clients stays so.
+    /// Returns a [`Client`], unless the last client has been dropped: a channel without clients
+    /// stays so.
     ///
     /// ```
     /// let (_server, client) = ump::channel::<(), (), ()>();
@@ -410,7 +417,7 @@ impl<S, R, E> WeakClient<S, R, E> {
             .then(|| Client::counted(Arc::clone(&self.channel), self.timeout))
     }
 
-    /// Names the channel, for [`hooks`](crate::hooks).
+    /// Returns the id of the channel, for [`hooks`](crate::hooks).
     #[must_use]
     pub fn id(&self) -> ChannelId {
         self.channel.id()

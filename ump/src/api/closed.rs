@@ -1,4 +1,4 @@
-//! Waiting for the end of a server, without asking it anything.
+//! Waiting until a server is gone or closed, without sending a request.
 
 #![forbid(unsafe_code)]
 
@@ -17,19 +17,19 @@ use crate::{
     wait::waiter::Waiter,
 };
 
-/// Ready when the server is gone or [closed](crate::Server::close): from then on no request is let
-/// in. From [`Client::closed`](crate::Client::closed).
+/// A future that resolves when the server is gone or [closed](crate::Server::close). From then on,
+/// the channel accepts no request. From [`Client::closed`](crate::Client::closed).
 ///
-/// It does not keep the channel going, and does not care whether clients are left. Who waits is
-/// told before the requests that are turned down are.
+/// The future does not keep the channel alive, and does not depend on whether clients are left. Its
+/// waiters are woken before the callers of the requests that are turned down.
 ///
 /// # Cancel safety
-/// It can be dropped at any time, and be polled by different tasks in turn; the latest is woken.
-/// Polled again when it was ready it is ready again.
+/// The future can be dropped at any time. Different tasks may poll it in turn; the latest is woken.
+/// If it is polled again after it was ready, it is ready again.
 #[must_use = "futures do nothing unless awaited"]
 pub struct Closed<S, R, E>(ChannelEvent<ServerClosed, S, R, E>);
 
-/// The server is gone or closed.
+/// The event that the server is gone or closed.
 struct ServerClosed;
 
 impl Event for ServerClosed {
@@ -47,8 +47,10 @@ impl<S, R, E> Closed<S, R, E> {
         Self(ChannelEvent::new(channel))
     }
 
-    /// Blocks until then. No loop [watches](crate::hooks) this: a handler that waits here for its
-    /// own server does so until somebody else closes that, or for ever.
+    /// Blocks until the server is gone or closed.
+    ///
+    /// No loop [watches](crate::hooks) this wait: a handler that waits here for its own server does
+    /// so until another thread or task closes that server, or for ever.
     pub fn wait(self) {
         self.0.wait();
     }

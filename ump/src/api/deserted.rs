@@ -1,4 +1,4 @@
-//! Waiting for the last client to leave, without taking requests.
+//! Waiting until the last client is dropped, without taking requests.
 
 #![forbid(unsafe_code)]
 
@@ -17,22 +17,23 @@ use crate::{
     wait::waiter::Waiter,
 };
 
-/// Ready when the last client has left: from then on no request is sent. From
+/// A future that resolves when the last client is dropped. From then on, no request is sent. From
 /// [`Server::deserted`](crate::Server::deserted).
 ///
-/// It does not keep the server going, and does not care whether that is closed or gone. A channel
-/// without clients stays so: a [`WeakClient`](crate::WeakClient) cannot be upgraded any more.
+/// The future does not keep the server alive, and does not depend on whether the server is closed
+/// or gone. A channel without clients stays so: a [`WeakClient`](crate::WeakClient) cannot be
+/// upgraded any more.
 ///
-/// All that the clients did before they left happens before this is ready: a request that one of
-/// them sent is found in the queue, unless it was taken.
+/// Everything that the clients did before they were dropped happens before the future is ready: a
+/// request that a client has sent is in the queue, unless it was taken.
 ///
 /// # Cancel safety
-/// It can be dropped at any time, and leaves no waker behind. Different tasks may poll it in turn;
-/// the latest is woken. Polled again when it was ready it is ready again.
+/// The future can be dropped at any time, and leaves no waker behind. Different tasks may poll it
+/// in turn; the latest is woken. If it is polled again after it was ready, it is ready again.
 #[must_use = "futures do nothing unless awaited"]
 pub struct Deserted<S, R, E>(ChannelEvent<ClientsLeft, S, R, E>);
 
-/// The last client has left.
+/// The event that the last client is dropped.
 struct ClientsLeft;
 
 impl Event for ClientsLeft {
@@ -50,8 +51,10 @@ impl<S, R, E> Deserted<S, R, E> {
         Self(ChannelEvent::new(channel))
     }
 
-    /// Blocks until then. No loop [watches](crate::hooks) this: a handler that waits here while
-    /// something of its own keeps a client waits for ever.
+    /// Blocks until the last client is dropped.
+    ///
+    /// No loop [watches](crate::hooks) this wait: a handler that waits here while a value of its
+    /// own keeps a client waits for ever.
     pub fn wait(self) {
         self.0.wait();
     }

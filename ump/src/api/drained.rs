@@ -1,4 +1,4 @@
-//! Waiting until no request is left and none will come, without taking requests.
+//! Waiting until no client is left and no request is queued, without taking requests.
 
 #![forbid(unsafe_code)]
 
@@ -19,24 +19,24 @@ use crate::{
     wait::waiter::{Waiter, request_repoll},
 };
 
-/// Resolves when no client is left and no request is queued. From
+/// A future that resolves when no client is left and no request is queued. From
 /// [`Server::drained`](crate::Server::drained).
 ///
-/// It does not keep the server alive, and resolves for a server that is closed or gone as well. A
-/// channel that is drained stays so.
+/// The future does not keep the server alive, and resolves for a server that is closed or gone as
+/// well. A drained channel stays drained.
 ///
-/// A request whose deadline has passed is turned down by the poll that finds it first in its lane:
-/// its message is dropped there if it is a post. If the system refuses the thread that would tell
-/// of a deadline, an expired request counts as queued until something else leaves the queue.
+/// An expired request is turned down by the poll that finds it first in its lane. If the request is
+/// a post, that poll drops its message. If the system refuses to start the timer thread, an expired
+/// request counts as queued until something else leaves the queue.
 ///
 /// # Cancel safety
-/// It can be dropped at any time, and leaves no waker behind. Different tasks may poll it in key;
-/// the latest is woken. Polled again when it was ready it is ready again.
+/// The future can be dropped at any time, and leaves no waker behind. Different tasks may poll it
+/// in turn; the latest is woken. If it is polled again after it was ready, it is ready again.
 #[must_use = "futures do nothing unless awaited"]
 pub struct Drained<S, R, E> {
     channel: Arc<Channel<S, R, E>>,
     key: WaiterKey,
-    /// Until the first deadline of what is queued.
+    /// The sleep until the first deadline of the queued requests.
     sleep: Option<Sleep>,
     coop: Coop,
 }
@@ -51,15 +51,17 @@ impl<S, R, E> Drained<S, R, E> {
         }
     }
 
-    /// Blocks until then. No loop [watches](crate::hooks) this: a handler that waits here while
-    /// something of its own keeps a client waits for ever.
+    /// Blocks until no client is left and no request is queued.
+    ///
+    /// No loop [watches](crate::hooks) this wait: a handler that waits here while a value of its
+    /// own keeps a client waits for ever.
     pub fn wait(self) {
         let channel = Arc::clone(&self.channel);
         channel.clock().block_on(self, None);
     }
 
-    /// Returns when a request that is queued expires, as far as the last poll found out. Clients
-    /// were left by then, or there is no such request.
+    /// Returns when a queued request expires, as far as the last poll found out. `None` means that
+    /// clients were left at that poll, or that no queued request has a deadline.
     #[must_use]
     pub fn expiry(&self) -> Option<Instant> {
         self.sleep.as_ref().map(Sleep::deadline)

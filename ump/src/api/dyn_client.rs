@@ -1,4 +1,4 @@
-//! A client behind an interface: whatever channel is behind it, and whatever its messages are.
+//! A type-erased client, which hides the channel behind it and that channel's message types.
 
 #![forbid(unsafe_code)]
 
@@ -20,13 +20,13 @@ use crate::{
     time::clock::Clock,
 };
 
-/// A client of which only the types of message, reply and error are known: of any channel,
-/// [mapped](Self::map) or not.
+/// A type-erased client of any channel, [mapped](Self::map) or not. Only the types of message,
+/// reply and error are known.
 ///
-/// So a component can depend on what it asks for instead of on the whole server that happens to
-/// answer. Clones ask the same server, and keep it going as one strong client together. Deadlines,
-/// lanes, outcomes and the message that comes back are those of the channel. A request that is
-/// awaited costs an allocation (one more for each mapping), one that blocks none.
+/// With this type, a component depends only on the messages that it sends, and not on the whole
+/// server that happens to answer. Clones send to the same server, and together count as one strong
+/// client. Deadlines, lanes, outcomes and returned messages are those of the channel. An awaited
+/// request costs one allocation (and one more for each mapping); a blocking request costs none.
 ///
 /// ```
 /// use ump::{Client, DynClient};
@@ -34,7 +34,7 @@ use crate::{
 /// enum Op { Get(u32), Put(u32, String) }
 /// enum Answer { Found(Option<String>), Done }
 ///
-/// /// Knows nothing of the store but that it can be asked for names.
+/// /// Depends on a client that looks up names, and not on the store.
 /// struct Greeter(DynClient<u32, Option<String>, ()>);
 ///
 /// impl Greeter {
@@ -64,10 +64,10 @@ pub struct DynClient<S, R, E>(WakerArc<dyn Ask<S, R, E>>);
 type Ending<S, R, E> = Result<R, RequestError<S, E>>;
 type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
-/// What a request is to be like.
+/// The options of a request.
 #[derive(Clone, Copy, Debug)]
 struct Options {
-    /// None: by the client's default.
+    /// `None` stands for the client's default.
     deadline: Option<Deadline>,
     urgent: bool,
     if_room: bool,
@@ -80,7 +80,7 @@ enum Deadline {
     Never,
 }
 
-/// The interface. Nothing in it is generic, so that it can be a trait object.
+/// The interface of a client. No method is generic, so that it can be a trait object.
 trait Ask<S, R, E>: Send + Sync {
     fn ask(&self, message: S, options: Options) -> Ending<S, R, E>;
     fn start(&self, message: S, options: Options) -> Boxed<Ending<S, R, E>>;
@@ -92,9 +92,9 @@ trait Ask<S, R, E>: Send + Sync {
 }
 
 impl<S, R, E> DynClient<S, R, E> {
-    /// Begins a request that is made when it is waited for, awaited or posted.
+    /// Creates a request. Nothing is sent before the request is waited for, awaited or posted.
     ///
-    /// Its handler sees this call as [its caller](crate::ReplyContext::caller).
+    /// The handler sees the location of this call as [the caller](crate::ReplyContext::caller).
     #[track_caller]
     pub fn request(&self, message: S) -> DynRequest<S, R, E> {
         DynRequest {
@@ -115,13 +115,14 @@ impl<S, R, E> DynClient<S, R, E> {
         self.0.is_closed()
     }
 
-    /// Returns what has happened so far on the channel behind it, by whatever client.
+    /// Returns statistics of what has happened so far on the channel behind this client, by all of
+    /// its clients.
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.0.stats()
     }
 
-    /// Returns the clock of the channel behind it.
+    /// Returns the clock of the channel behind this client.
     #[must_use]
     pub fn clock(&self) -> &Clock {
         self.0.clock()
@@ -134,8 +135,8 @@ where
     R: Send + 'static,
     E: Send + 'static,
 {
-    /// The same server, asked with other messages `T`, replying with `Q` or refusing with `F`. See
-    /// [`Client::map`].
+    /// Returns a client of the same server that takes messages `T`, and returns replies `Q` or
+    /// errors `F`. See [`Client::map`].
     #[must_use]
     pub fn map<T, Q, F>(
         self,
@@ -162,13 +163,15 @@ where
     R: Send + 'static,
     E: Send + 'static,
 {
-    /// A client of the same server that is asked with other messages `T`, and gets replies `Q` or
-    /// the error `F`: for components that should not depend on all that the server can be asked.
+    /// Returns a client of the same server that takes messages `T`, and returns replies `Q` or
+    /// errors `F`.
     ///
-    /// `into` makes the server's message of one's own. A message that was not executed comes back
-    /// as one's own, by `back`, which gets nothing but what `into` has made. `out` turns what the
-    /// handler answered into one's own reply or error. All three are called on the caller's thread
-    /// or task; `into` when the request is waited for, or turned into a future.
+    /// For components that should not depend on everything that the server can do.
+    ///
+    /// `into` converts a message `T` into a message of the server. If a message was not executed,
+    /// `back` converts it back; it gets only messages that `into` has made. `out` converts the
+    /// handler's answer into a reply `Q` or an error `F`. All three are called on the caller's
+    /// thread or task. `into` is called when the request is waited for, or turned into a future.
     ///
     /// See [`DynClient`] for an example.
     #[must_use]
@@ -210,10 +213,10 @@ impl<S, R, E> fmt::Debug for DynClient<S, R, E> {
     }
 }
 
-/// A request of a [`DynClient`] that has not been made yet. The options are those of a [`Request`].
+/// A request of a [`DynClient`] that has not been sent yet. Its options are those of a [`Request`].
 ///
 /// # Cancel safety
-/// That of [`RequestFuture`](crate::RequestFuture): dropping the future cancels the request.
+/// Dropping the future cancels the request, as for a [`RequestFuture`](crate::RequestFuture).
 #[must_use = "nothing is sent before it is waited for, awaited or posted"]
 pub struct DynRequest<S, R, E> {
     client: DynClient<S, R, E>,
@@ -222,54 +225,54 @@ pub struct DynRequest<S, R, E> {
 }
 
 impl<S, R, E> DynRequest<S, R, E> {
-    /// See [`Request::timeout`].
+    /// Sets the deadline to `timeout` from now. See [`Request::timeout`].
     pub fn timeout(mut self, timeout: Duration) -> Self {
         let deadline = self.client.clock().after(timeout);
         self.options.deadline = Some(deadline.map_or(Deadline::Never, Deadline::At));
         self
     }
 
-    /// See [`Request::deadline`].
+    /// Sets the deadline. See [`Request::deadline`].
     pub fn deadline(mut self, deadline: Instant) -> Self {
         self.options.deadline = Some(Deadline::At(deadline));
         self
     }
 
-    /// See [`Request::urgent`].
+    /// Lets the request overtake normal requests. See [`Request::urgent`].
     pub fn urgent(mut self) -> Self {
         self.options.urgent = true;
         self
     }
 
-    /// See [`Request::if_room`].
+    /// Does not wait for room. See [`Request::if_room`].
     pub fn if_room(mut self) -> Self {
         self.options.if_room = true;
         self
     }
 
-    /// Makes the request and blocks until its outcome.
+    /// Sends the request and blocks until its outcome.
     ///
     /// # Errors
-    /// See [`RequestError`]; what was not executed comes back in it.
+    /// See [`RequestError`]. If the request was not executed, the message comes back in the error.
     pub fn wait(self) -> Result<R, RequestError<S, E>> {
         self.client.0.ask(self.message, self.options)
     }
 
-    /// Sends it as a post, and blocks only while there is no room. See [`Request::post`].
+    /// Sends the request as a post. Blocks only while there is no room. See [`Request::post`].
     ///
     /// # Errors
-    /// See [`SendError`]; the message comes back.
+    /// See [`SendError`]. The message comes back in the error.
     pub fn wait_post(self) -> Result<(), SendError<S>> {
         self.client.0.post(self.message, self.options)
     }
 
-    /// Sends it as a post, and awaits room. See [`Request::post`].
+    /// Sends the request as a post, and awaits room. See [`Request::post`].
     ///
     /// # Errors
-    /// See [`SendError`]; the message comes back.
+    /// See [`SendError`]. The message comes back in the error.
     ///
     /// # Cancel safety
-    /// Dropped before it is ready, nothing was sent.
+    /// If the future is dropped before it is ready, nothing was sent.
     pub fn post(self) -> impl Future<Output = Result<(), SendError<S>>> + Send {
         self.client.0.start_post(self.message, self.options)
     }
@@ -292,7 +295,7 @@ impl<S, R, E> fmt::Debug for DynRequest<S, R, E> {
     }
 }
 
-/// A client as it is.
+/// A client without a mapping.
 struct Direct<S, R, E>(Arc<Client<S, R, E>>);
 
 impl<S, R, E> Direct<S, R, E> {
@@ -349,14 +352,14 @@ where
     }
 }
 
-/// A client with other messages, replies and errors.
+/// A client with other types of message, reply and error.
 struct Mapped<S, R, E, I, W> {
     inner: DynClient<S, R, E>,
     into: I,
     way_back: WakerArc<W>,
 }
 
-/// What becomes of what comes back.
+/// The conversions of returned messages and of answers.
 struct WayBack<B, O> {
     back: B,
     out: O,

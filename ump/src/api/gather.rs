@@ -1,4 +1,4 @@
-//! Many replies, in the order in which they come.
+//! A set of pending replies, which yields outcomes in order of arrival.
 
 #![forbid(unsafe_code)]
 
@@ -23,10 +23,11 @@ use crate::{
     wait::waiter::Waiter,
 };
 
-/// A set of requests under way, which yields their outcomes in the order in which they come.
+/// A set of requests under way, which yields their outcomes in order of arrival.
 ///
-/// Each request has a key, which comes back with its outcome. A reply that comes costs the same
-/// however many are still out. Dropping it cancels all that have not ended.
+/// Each request has a key, which is returned with its outcome. The cost of taking an outcome does
+/// not depend on how many requests are still pending. Dropping the set cancels all requests that
+/// have not ended.
 ///
 /// ```
 /// use ump::Gather;
@@ -51,24 +52,24 @@ use crate::{
 pub struct Gather<K, R, E, X = Error<E>> {
     tracked: Vec<Tracked<K, R, E, X>>,
     vacant: Vec<usize>,
-    /// That of the requests.
+    /// The clock of the requests.
     clock: Clock,
-    /// Whether a task was told to be woken.
+    /// Whether a task has registered its waker.
     has_registered: bool,
     ready_queue: WakerArc<ReadyQueue>,
     coop: Coop,
 }
 
-/// The place of one request.
+/// The entry of one request.
 enum Tracked<K, R, E, X> {
     Vacant,
-    /// Its bell is armed.
+    /// The request is pending and has a [`ReadyWaker`].
     Waiting(K, WaitReply<R, E, X>),
-    /// It had ended when it was pushed.
+    /// The request had ended when it was pushed.
     Ended(K, Result<R, X>),
 }
 
-/// Which requests have something to tell, and whom to tell that there is.
+/// The queue of entries whose requests may have ended, and the waiter to wake when there is one.
 struct ReadyQueue {
     state: Mutex<ReadyState>,
 }
@@ -78,7 +79,7 @@ struct ReadyState {
     reader: Option<Waiter>,
 }
 
-/// The waker of one request: it puts its place on the board.
+/// The waker of one request. It adds the index of the request's entry to the ready queue.
 struct ReadyWaker {
     index: usize,
     ready_queue: WakerArc<ReadyQueue>,
@@ -128,15 +129,15 @@ impl<K, R, E, X> Gather<K, R, E, X> {
         }
     }
 
-    /// Adds a request. One that has ended already comes at this place in the order.
+    /// Adds a request. If the request has ended already, its outcome takes this place in the order.
     pub fn push(&mut self, key: K, mut reply: WaitReply<R, E, X>) {
         if self.is_empty() {
             self.clock = reply.clock().clone();
         }
         let index = self.vacant.last().copied().unwrap_or(self.tracked.len());
-        // Only who is woken comes in the order of arrival.
+        // The outcomes come in order of arrival only if each request registers its waker.
         reply.registers_at_once();
-        // To poll may run the user's code. Should that panic, nothing has happened yet.
+        // The poll may run the user's code. If that panics, nothing has changed yet.
         let tracked = match self.poll(index, &mut reply) {
             Poll::Pending => Tracked::Waiting(key, reply),
             Poll::Ready(outcome) => {
@@ -151,34 +152,36 @@ impl<K, R, E, X> Gather<K, R, E, X> {
         }
     }
 
-    /// Returns how many have not been yielded.
+    /// Returns the number of requests whose outcomes have not been yielded.
     #[must_use]
     pub fn len(&self) -> usize {
         self.tracked.len() - self.vacant.len()
     }
 
-    /// Returns whether all have been yielded.
+    /// Returns whether all outcomes have been yielded.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Blocks until the next outcome. `None` when there is none to come.
+    /// Blocks until the next outcome. Returns `None` if no request is left.
     ///
-    /// If the caller would wait for itself by all of them, one ends so: see
-    /// [`hooks`](crate::hooks).
+    /// If every request of the set would make the caller wait for itself, one of the requests ends
+    /// for that reason: see [`hooks`](crate::hooks).
     pub fn wait(&mut self) -> Option<(K, Result<R, X>)> {
         self.next_until(None)
     }
 
-    /// Blocks until the next outcome, at most for so long. `None` when there is none to come, or
-    /// not in time; see [`is_empty`](Self::is_empty). The time is that of the channel to which the
-    /// first of the requests was made.
+    /// Blocks until the next outcome, for at most `timeout`. Returns `None` if no request is left,
+    /// or if no outcome came in time; see [`is_empty`](Self::is_empty).
+    ///
+    /// The time is measured by the clock of the channel of the first request, the one that was
+    /// pushed into the empty set.
     pub fn wait_timeout(&mut self, timeout: Duration) -> Option<(K, Result<R, X>)> {
         self.next_until(self.clock.after(timeout))
     }
 
-    /// Returns the next outcome if it is there.
+    /// Returns the next outcome if there is one.
     pub fn try_next(&mut self) -> Option<(K, Result<R, X>)> {
         while let Some(index) = self.ready_queue.read() {
             if let Some(outcome) = self.look_at(index) {
@@ -200,14 +203,14 @@ impl<K, R, E, X> Gather<K, R, E, X> {
             if !self.register(Waiter::Thread(current())) {
                 continue;
             }
-            // A wait that its call bounds ends by itself, and the requests go on.
+            // A wait that is bounded by its own call ends by itself, and the requests go on.
             if deadline.is_none() && watched.is_none() {
                 match hooks::before_any(|| self.waits()) {
                     Ok(told) => watched = Some(told),
                     Err(cycle) => return self.would_deadlock(cycle),
                 }
                 if watched.as_ref().is_some_and(Option::is_some) {
-                    // A watcher is the user's code, and may have used up a wake-up.
+                    // A watcher is the user's code, and may have used up the unpark.
                     continue;
                 }
             }
@@ -217,7 +220,7 @@ impl<K, R, E, X> Gather<K, R, E, X> {
         }
     }
 
-    /// Returns the waits for the next outcome, unless they are too many.
+    /// Returns the waits for the next outcome, or `None` if there are too many.
     fn waits(&self) -> Option<Vec<Wait>> {
         if self.len() > MANY {
             return None;
@@ -229,7 +232,7 @@ impl<K, R, E, X> Gather<K, R, E, X> {
         Some(waits.collect())
     }
 
-    /// Ends one of those that are waited for.
+    /// Ends one of the pending requests, as the caller would wait for itself.
     fn would_deadlock(&mut self, cycle: Cycle) -> Option<(K, Result<R, X>)> {
         let is_waiting = |tracked: &Tracked<_, _, _, _>| matches!(tracked, Tracked::Waiting(..));
         let index = self.tracked.iter().position(is_waiting)?;
@@ -243,8 +246,8 @@ impl<K, R, E, X> Gather<K, R, E, X> {
         Some((key, outcome))
     }
 
-    /// The memory of a burst is given back. What is still on the board is about seats that are
-    /// empty.
+    /// Frees the memory of a burst if no request is left. Any index that is still in the ready
+    /// queue then belongs to a vacant entry.
     fn shrink(&mut self) {
         if self.is_empty() {
             self.has_registered = false;
@@ -254,13 +257,13 @@ impl<K, R, E, X> Gather<K, R, E, X> {
         }
     }
 
-    /// Looks what there is to tell at `place`. Possibly nothing: a bell may ring twice, or for one
-    /// who sat there before.
+    /// Returns the outcome of the entry at `index`, if there is one. There may be none: a waker may
+    /// be woken twice, or for a request that had this entry before.
     fn look_at(&mut self, index: usize) -> Option<(K, Result<R, X>)> {
         let tracked = std::mem::replace(self.tracked.get_mut(index)?, Tracked::Vacant);
         if !matches!(tracked, Tracked::Vacant) {
-            // Before it is polled, which may run the user's code: should that panic, the seat is
-            // vacant.
+            // This comes before the poll, which may run the user's code: if that panics, the entry
+            // is vacant.
             self.vacant.push(index);
         }
         let ready_queue = match tracked {
@@ -279,7 +282,8 @@ impl<K, R, E, X> Gather<K, R, E, X> {
         Some(ready_queue)
     }
 
-    /// Polls with the bell of `place`, which tells when to do it again.
+    /// Polls with the waker of `index`, which puts the entry into the ready queue when it is time
+    /// to poll again.
     fn poll(&self, index: usize, reply: &mut WaitReply<R, E, X>) -> Poll<Result<R, X>> {
         let waker = Waker::from(WakerArc::new(ReadyWaker {
             index,
@@ -288,7 +292,7 @@ impl<K, R, E, X> Gather<K, R, E, X> {
         reply.poll_without_budget(&mut Context::from_waker(&waker))
     }
 
-    /// Registers a waiter for the next outcome. False if there is.
+    /// Registers a waiter for the next outcome. Returns false if the ready queue is not empty.
     fn register(&self, waiter: Waiter) -> bool {
         let mut state = self.ready_queue.state.lock();
         if !state.ready.is_empty() {
@@ -299,7 +303,7 @@ impl<K, R, E, X> Gather<K, R, E, X> {
         if old.is_none() {
             return true;
         }
-        // To let go of it runs the user's code, which may use up the unpark.
+        // Dropping the old waiter runs the user's code, which may use up the unpark.
         drop(old);
         self.ready_queue.state.lock().ready.is_empty()
     }
@@ -329,8 +333,10 @@ impl<K, R, E, X> FromIterator<(K, WaitReply<R, E, X>)> for Gather<K, R, E, X> {
 
 impl<K, R, E, X> Unpin for Gather<K, R, E, X> {}
 
-/// The async counterpart of [`wait`](Gather::wait). Cancel safe: an outcome is taken only by the
-/// poll that returns it.
+/// The async counterpart of [`wait`](Gather::wait).
+///
+/// # Cancel safety
+/// Only the poll that returns an outcome takes it.
 impl<K, R, E, X> Stream for Gather<K, R, E, X> {
     type Item = (K, Result<R, X>);
 

@@ -1,4 +1,4 @@
-//! The public interface: both ends of a channel, and what they return.
+//! The public interface: both ends of a channel, and the types that their methods return.
 
 pub(crate) mod builder;
 mod channel_event;

@@ -1,8 +1,8 @@
-//! Room in the queue, reserved before there is a message.
+//! Room in the queue that is reserved before there is a message.
 //!
-//! Reserved room counts in the capacity of its lane, under the channel's lock: `queued + reserved
-//! <= capacity`. It is used by the request that is sent by its permit, or given back when that is
-//! dropped, which wakes the next sender in line.
+//! Reserved room counts in the capacity of its lane, under the channel's lock:
+//! `queued + reserved <= capacity`. A request that is sent by the permit uses the room. If the
+//! permit is dropped, the room is given back, which wakes the next sender in the wait queue.
 
 #![forbid(unsafe_code)]
 
@@ -33,8 +33,8 @@ use crate::{
     wait::waiter::Waiter,
 };
 
-/// A reservation that has not been made yet: say how, then wait for it or await it. From
-/// [`Client::reserve`].
+/// A reservation with options that has not been made yet. It is made when it is waited for or
+/// awaited. From [`Client::reserve`].
 #[must_use = "nothing is reserved before it is waited for or awaited"]
 pub struct Reserve<'a, S, R, E> {
     client: ClientRef<'a, S, R, E>,
@@ -55,14 +55,14 @@ impl<'a, S, R, E> Reserve<'a, S, R, E> {
         }
     }
 
-    /// Waits for room no longer than this, from now. It says nothing of the request that is sent by
-    /// the permit.
+    /// Bounds the wait for room by `timeout`, from now. This does not affect the request that is
+    /// sent by the permit.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.options.deadline = self.client.clock().after(timeout);
         self
     }
 
-    /// Waits for room until `deadline`, by the [clock](Client::clock) of the channel.
+    /// Bounds the wait for room by `deadline`, by the [clock](Client::clock) of the channel.
     pub fn deadline(mut self, deadline: Instant) -> Self {
         self.options.deadline = Some(deadline);
         self
@@ -74,19 +74,21 @@ impl<'a, S, R, E> Reserve<'a, S, R, E> {
         self
     }
 
-    /// Does not wait: if there is no room, it fails at once with [`Full`](SendError::Full).
+    /// Does not wait for room: if there is none, the reservation fails at once with
+    /// [`Full`](SendError::Full).
     pub fn if_room(mut self) -> Self {
         self.if_room = true;
         self
     }
 
-    /// Reserves room; blocks while there is none.
+    /// Reserves room. Blocks while there is none.
     ///
     /// # Errors
-    /// - [`Full`](SendError::Full): there is none, and it was not to wait.
-    /// - [`TimeoutQueued`](SendError::TimeoutQueued): there was none in time.
+    /// - [`Full`](SendError::Full): there is no room, and [`if_room`](Self::if_room) was set.
+    /// - [`TimeoutQueued`](SendError::TimeoutQueued): there was no room in time.
     /// - [`ServerDisappeared`](SendError::ServerDisappeared): the server is gone or closed.
-    /// - [`WouldDeadlock`](SendError::WouldDeadlock): see [`hooks`](crate::hooks).
+    /// - [`WouldDeadlock`](SendError::WouldDeadlock): the caller would have waited for itself; see
+    ///   [`hooks`](crate::hooks).
     pub fn wait(self) -> Result<Permit<'a, S, R, E>, SendError<()>> {
         let Self {
             client,
@@ -133,17 +135,17 @@ impl<S, R, E> fmt::Debug for Reserve<'_, S, R, E> {
     }
 }
 
-/// A [`Reserve`] being awaited.
-///
-/// # Cancel safety
-/// Dropped before it is ready, nothing is reserved, and its place in line is left. It can be polled
-/// by different tasks in turn; the latest is woken.
+/// The future of a [`Reserve`] that is awaited.
 ///
 /// # Panics
-/// If it is polled after it was ready.
+/// Panics if it is polled after it was ready.
+///
+/// # Cancel safety
+/// If the future is dropped before it is ready, it reserves nothing and leaves the wait queue.
+/// Different tasks may poll it in turn; the latest is woken.
 #[must_use = "futures do nothing unless awaited"]
 pub struct ReserveFuture<'a, S, R, E> {
-    /// Until it is ready.
+    /// `None` once the future was ready.
     state: Option<(ClientRef<'a, S, R, E>, EmptySlot<S, R, E>)>,
     options: RequestOptions,
     if_room: bool,
@@ -254,12 +256,13 @@ impl<S, R, E> fmt::Debug for ReserveFuture<'_, S, R, E> {
     }
 }
 
-/// Room in the queue for one request, which then need not wait for any. From [`Client::reserve`].
+/// Room in the queue for one request, which then does not have to wait for room. From
+/// [`Client::reserve`].
 ///
-/// It counts in the capacity of its lane until the request is sent or the permit dropped, which
-/// gives the room back and wakes the next in line. It is not a place in the order: the request is
-/// queued behind those that were sent before it. The server does not wait for permits: when it is
-/// closed or gone, a request by a permit fails with
+/// The room counts in the capacity of its lane until the request is sent or the permit is dropped.
+/// Dropping the permit gives the room back and wakes the next sender in the wait queue. A permit is
+/// not a place in the order: the request is queued behind all requests that were sent before it.
+/// The server does not wait for permits: if it is closed or gone, a request by a permit fails with
 /// [`ServerDisappeared`](crate::RequestError::ServerDisappeared), and its message comes back.
 #[must_use = "dropped, it gives the room back"]
 pub struct Permit<'a, S, R, E> {
@@ -269,13 +272,16 @@ pub struct Permit<'a, S, R, E> {
 }
 
 impl<'a, S, R, E> Permit<'a, S, R, E> {
-    /// Begins the request that has the room: it is never [`Full`](crate::RequestError::Full) and
-    /// waits for none, blocking or awaited, submitted or [posted](Request::post). It goes by the
-    /// lane for which room was reserved: one that is made [`urgent`](Request::urgent) only then
-    /// gives the room back, and is like any other. Dropped before it is sent, it gives the room
-    /// back as well.
+    /// Creates the request that uses the room. The request is never
+    /// [`Full`](crate::RequestError::Full) and never waits for room, whether it is blocking or
+    /// awaited, submitted or [posted](Request::post).
     ///
-    /// Its handler sees this call as [its caller](crate::ReplyContext::caller).
+    /// The request uses the lane for which room was reserved. If room was reserved in the normal
+    /// lane and the request is then made [`urgent`](Request::urgent), it gives the room back and is
+    /// like any other request. If the request is dropped before it is sent, it gives the room back
+    /// as well.
+    ///
+    /// The handler sees the location of this call as [the caller](crate::ReplyContext::caller).
     #[track_caller]
     pub fn request(self, message: S) -> Request<'a, S, R, E> {
         let unsent = self.blank.fill(message, Location::caller());
@@ -292,12 +298,15 @@ impl<S, R, E> fmt::Debug for Permit<'_, S, R, E> {
 }
 
 impl<S, R, E> Client<S, R, E> {
-    /// Begins to reserve room in the queue for one request, whose message need not be there yet:
-    /// for messages that are costly to make, or must not be made if they cannot be sent.
+    /// Creates a reservation of room in the queue for one request, whose message need not exist
+    /// yet.
     ///
-    /// By [`wait`](Reserve::wait), by `.await`, or at once with [`if_room`](Reserve::if_room). On
-    /// an unbounded channel there is always room. The client's [default
-    /// time-out](Self::with_timeout) bounds the waiting, and then once more the request.
+    /// For messages that are costly to make, or that must not be made if they cannot be sent.
+    ///
+    /// Reserve with [`wait`](Reserve::wait), with `.await`, or without waiting with
+    /// [`if_room`](Reserve::if_room). On an unbounded channel, there is always room. The client's
+    /// [default time-out](Self::with_timeout) bounds the wait for room, and then once more the
+    /// request.
     ///
     /// ```
     /// use ump::SendError;
@@ -316,8 +325,8 @@ impl<S, R, E> Client<S, R, E> {
         Reserve::new(ClientRef::Borrowed(self))
     }
 
-    /// The same, without borrowing the client: the permit, and the request by it, own it together
-    /// with others. See [`request_owned`](Self::request_owned).
+    /// Creates a reservation that shares ownership of the client instead of borrowing it. So do the
+    /// permit and its request. See [`request_owned`](Self::request_owned).
     pub fn reserve_owned(this: Arc<Self>) -> Reserve<'static, S, R, E> {
         Reserve::new(ClientRef::OwnedSlot(this))
     }

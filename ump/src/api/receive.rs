@@ -1,4 +1,5 @@
-//! Receiving requests: waiting for the next one as a task, and what a thread and a task do alike.
+//! Receiving requests: the wait of a task for the next one, and the steps that threads and tasks
+//! share.
 
 #![forbid(unsafe_code)]
 
@@ -25,32 +26,34 @@ use crate::{
     wait::{SpinPolicy, WaitPolicy, YieldState, pause_for_peer, spin_until},
 };
 
-/// A message and the duty to answer it.
+/// A message and the context with which to answer it.
 pub(crate) type Received<S, R, E> = (S, ReplyContext<R, E>);
 
-/// Stream of the requests of a [`Server`](crate::Server). From
+/// A stream of the requests of a [`Server`](crate::Server). From
 /// [`Server::stream`](crate::Server::stream).
 ///
-/// It has a place of its own in the line of those who wait. Whoever keeps it without polling it (a
-/// `select!` loop that is busy with something else) may be woken for a request that another worker
-/// could have had at once. Where workers share a server, rather drop it or use
-/// [`Server::async_wait`](crate::Server::async_wait), which leaves the line when its future is
-/// dropped.
+/// The stream has its own place in the wait queue of receivers. If it is kept without being polled
+/// (in a `select!` loop that is busy with something else), it may be woken for a request that
+/// another worker could have taken at once. Where workers share a server, drop the stream instead,
+/// or use [`Server::async_wait`](crate::Server::async_wait), which leaves the wait queue when its
+/// future is dropped.
 ///
 /// # Cancel safety
-/// Dropping it loses nothing: see [`Server::async_wait`](crate::Server::async_wait). Dropping a
-/// future of its next item loses no request either, but it stays in line.
+/// Dropping the stream loses nothing: see [`Server::async_wait`](crate::Server::async_wait).
+/// Dropping a future of its next item loses no request either, but the stream keeps its place in
+/// the wait queue.
 #[must_use = "streams do nothing unless polled"]
 pub struct Requests<'a, S, R, E>(pub(super) Receive<'a, S, R, E>);
 
 impl<S, R, E> Requests<'_, S, R, E> {
-    /// Takes a request, or arranges for the task to be woken when there is one.
+    /// Takes a request, or registers the task to be woken when there is one.
     ///
-    /// Unlike [`Server::poll_wait`](crate::Server::poll_wait) it has a place of its own in line,
-    /// from the first time it finds nothing until it takes a request or is dropped.
+    /// Unlike [`Server::poll_wait`](crate::Server::poll_wait), the stream has its own place in the
+    /// wait queue, from the first poll that finds nothing until it takes a request or is dropped.
     ///
     /// # Errors
-    /// [`Error::ClientsDisappeared`]: the queue is empty, and no client is left or the server was [closed](crate::Server::close).
+    /// Returns [`Error::ClientsDisappeared`] if the queue is empty, and no client is left or the
+    /// server was [closed](crate::Server::close).
     pub fn poll_wait(&mut self, cx: &mut Context<'_>) -> Poll<Result<Received<S, R, E>, Error<E>>> {
         Pin::new(&mut self.0).poll(cx).map_ok(first)
     }
@@ -70,7 +73,8 @@ impl<S, R, E> fmt::Debug for Requests<'_, S, R, E> {
     }
 }
 
-/// Waits in line for requests. It can be polled again after it was ready, for the next ones.
+/// A future that waits in the wait queue for requests. After it was ready, it can be polled again
+/// for the next requests.
 pub(super) struct Receive<'a, S, R, E> {
     channel: &'a Channel<S, R, E>,
     max: usize,
@@ -127,7 +131,8 @@ impl<S, R, E> Receive<'_, S, R, E> {
         if !channel.looks_empty() {
             yields.found(yield_state);
         } else if lease.is_none() && !channel.is_deserted() && yields.should_yield(yield_state) {
-            // Whoever has the lease may not leave without giving it back under the lock.
+            // A receiver that holds the lease does not yield: it has to give back the lease under
+            // the lock before it leaves.
             request_repoll(cx.waker());
             return Poll::Pending;
         }
@@ -147,7 +152,8 @@ impl<S, R, E> Drop for Receive<'_, S, R, E> {
     }
 }
 
-/// Waits awake for a call (or for a request in the queue), and takes it.
+/// Spins for a request that is handed over, or for one in the queue. Takes the request that was
+/// handed over, if there is one and the queue is empty.
 #[inline]
 pub(super) fn await_handoff<S, R, E>(
     channel: &Channel<S, R, E>,
@@ -160,7 +166,7 @@ pub(super) fn await_handoff<S, R, E>(
     }
     spin_until(policy, || lease.has_request() || !channel.looks_empty());
     if !channel.looks_empty() {
-        // Perhaps something urgent.
+        // The queue may hold an urgent request.
         return None;
     }
     let call = lease.accept(false)?;
@@ -168,9 +174,12 @@ pub(super) fn await_handoff<S, R, E>(
     Some(call.into())
 }
 
-/// Takes what is there, or registers. Asks for the waiter only if it seems to be needed: cloning a
-/// waker is the user's code and not free. Runs none of that code with the lease, which only gets
-/// back to others in silence if that panics, and never if it waits for them.
+/// Takes requests, or registers the waiter.
+///
+/// Calls `waiter` only if it seems to be needed: cloning a waker runs the user's code and is not
+/// free. Runs none of that code while it holds the lease. If the code panicked, the lease would be
+/// given back without waking other receivers; if the code waited for other receivers, the lease
+/// would never be given back.
 #[inline]
 pub(super) fn look<S, R, E>(
     channel: &Channel<S, R, E>,
@@ -193,8 +202,9 @@ pub(super) fn look<S, R, E>(
         return Taken::Overdue;
     }
     if lease.is_some() && kind == ReceiverKind::Task {
-        // The lease goes back first: a waker is the user's code, which may panic when it is cloned,
-        // or ask this very server. A call that comes in between is found below.
+        // The lease is given back first: cloning a waker runs the user's code, which may panic, or
+        // send a request to this very server. The `take` below finds a request that comes in
+        // between.
         match channel.take(max, WaitMode::InLine(key, None), lease.take(), kind) {
             Taken::Empty => {}
             taken => return taken,
@@ -203,8 +213,8 @@ pub(super) fn look<S, R, E>(
     channel.take(max, WaitMode::InLine(key, Some(waiter())), lease, kind)
 }
 
-/// So often it looks past overdue requests before it minds its own deadline, or lets other tasks
-/// run.
+/// The number of times that a receiver skips overdue requests before it checks its own deadline, or
+/// lets other tasks run.
 const OVERDUE_ROUNDS: usize = 64;
 
 #[inline]
@@ -224,7 +234,7 @@ pub(super) fn into_poll<S, R, E>(
     cx: &mut Context<'_>,
 ) -> Poll<Result<Batch<S, R, E>, Error<E>>> {
     if let Taken::Overdue = taken {
-        // Nothing was left that would wake us.
+        // No waker was registered, so the task wakes itself.
         cx.waker().wake_by_ref();
     }
     into_result(taken)

@@ -1,4 +1,4 @@
-//! The duty to answer.
+//! The handle with which a handler answers a request.
 
 #![forbid(unsafe_code)]
 
@@ -24,14 +24,18 @@ use crate::{
     wait::waiter::Waiter,
 };
 
-/// The duty to answer one request that was taken.
+/// A handle with which a handler answers one request that was taken.
 ///
-/// It is independent of the [`Server`](crate::Server) it came from: it can be sent to another
-/// thread or task, kept, and answered after the server is gone. Dropped without an answer, the
-/// caller gets [`Error::NoReply`], which says so; dropped while its thread panics, it says that.
-/// Dropped after the caller's deadline, it is the deadline that ended the request.
+/// The handle is independent of the [`Server`](crate::Server) from which it came: it can be sent to
+/// another thread or task, kept, and used to answer after the server is gone.
 ///
-/// What the handler did before it answers happens before the caller has the answer.
+/// If it is dropped without an answer, the caller gets [`Error::NoReply`]. If the caller used
+/// [`Client::request`](crate::Client::request), its error carries the cause: [`NoReply::Panicked`]
+/// if the handle was dropped while its thread was panicking, and [`NoReply::Dropped`] otherwise,
+/// unless a [scope](NoReply::scope) sets another cause. If the handle is dropped after the caller's
+/// deadline, the request has ended because of the deadline.
+///
+/// Everything that the handler does before it answers happens before the caller has the answer.
 #[must_use = "dropped without an answer it fails the request"]
 pub struct ReplyContext<R, E>(Responder<R, E>);
 
@@ -41,19 +45,22 @@ impl<R, E> ReplyContext<R, E> {
         Self(handler)
     }
 
-    /// Answers with a reply. To a post it does nothing more.
+    /// Answers with a reply. A reply to a post is dropped.
     ///
     /// # Errors
-    /// [`Error::OriginDisappeared`]: the caller has left. [`answer`](Self::answer) gives the value back.
+    /// Returns [`Error::OriginDisappeared`] if the caller has left. [`answer`](Self::answer) gives
+    /// the value back.
     #[inline]
     pub fn reply(self, data: R) -> Result<(), Error<E>> {
         self.answer(Ok(data)).map_err(|_| Error::OriginDisappeared)
     }
 
-    /// Refuses the request with the application's own error: the caller gets it as [`Error::App`].
+    /// Refuses the request with the application's own error, which the caller gets as
+    /// [`Error::App`].
     ///
     /// # Errors
-    /// [`Error::OriginDisappeared`]: the caller has left. [`answer`](Self::answer) gives the value back.
+    /// Returns [`Error::OriginDisappeared`] if the caller has left. [`answer`](Self::answer) gives
+    /// the value back.
     pub fn fail(self, err: E) -> Result<(), Error<E>> {
         self.answer(Err(err)).map_err(|_| Error::OriginDisappeared)
     }
@@ -70,7 +77,7 @@ impl<R, E> ReplyContext<R, E> {
     /// ```
     ///
     /// # Errors
-    /// The caller has left: here is the answer back.
+    /// Returns the answer if the caller has left.
     #[inline]
     pub fn answer(self, answer: Result<R, E>) -> Result<(), Result<R, E>> {
         self.0
@@ -87,9 +94,10 @@ impl<R, E> ReplyContext<R, E> {
             })
     }
 
-    /// Ends the request for a handler that panicked: for loops that keep hold of it and have caught
-    /// the panic. The caller gets [`NoReply::Panicked`] with the message, or plain
-    /// [`Error::NoReply`].
+    /// Ends the request of a handler that panicked. The caller gets [`NoReply::Panicked`] with the
+    /// message, or plain [`Error::NoReply`].
+    ///
+    /// For loops that keep the reply context and have caught the panic.
     ///
     /// ```
     /// use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -108,7 +116,7 @@ impl<R, E> ReplyContext<R, E> {
     /// ```
     ///
     /// # Errors
-    /// [`Error::OriginDisappeared`]: the caller has left.
+    /// Returns [`Error::OriginDisappeared`] if the caller has left.
     pub fn panicked(self, message: impl Into<PanicMessage>) -> Result<(), Error<E>> {
         let completion = Completion::NoReply(NoReply::Panicked(message.into()));
         self.0
@@ -116,19 +124,19 @@ impl<R, E> ReplyContext<R, E> {
             .map_err(|_| Error::OriginDisappeared)
     }
 
-    /// Returns whether the caller has left (cancelled, timed out) or its deadline has passed: then
-    /// there is no point in going on.
+    /// Returns whether the caller has left (cancelled or timed out) or its deadline has passed. If
+    /// so, there is no point in continuing.
     ///
-    /// Never true for a post: it was meant to be executed without anybody waiting.
+    /// This is never true for a post, which is meant to be executed though no caller waits.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         self.0.is_abandoned() || (!self.is_post() && self.0.core().is_overdue())
     }
 
-    /// Resolves when [`is_cancelled`](Self::is_cancelled) becomes true; for a post or a caller that
-    /// cannot leave, never.
+    /// Returns a future that resolves when [`is_cancelled`](Self::is_cancelled) becomes true. For a
+    /// post, or for a caller that cannot leave, it never resolves.
     ///
-    /// Made to be raced against the work:
+    /// Race it against the work:
     ///
     /// ```
     /// # async fn work() -> u32 { 1 }
@@ -141,7 +149,7 @@ impl<R, E> ReplyContext<R, E> {
     /// ```
     ///
     /// # Cancel safety
-    /// It can be dropped and called again at any time.
+    /// The future can be dropped, and this method called again, at any time.
     pub fn cancelled(&mut self) -> Cancelled<'_, R, E> {
         Cancelled {
             timer: None,
@@ -150,39 +158,41 @@ impl<R, E> ReplyContext<R, E> {
         }
     }
 
-    /// Blocks until [`is_cancelled`](Self::is_cancelled), or for so long; tells which it is.
+    /// Blocks until [`is_cancelled`](Self::is_cancelled) becomes true, for at most `timeout`.
+    /// Returns whether it is true.
     pub fn wait_cancelled(&mut self, timeout: Duration) -> bool {
         let deadlines = [self.caller_deadline(), self.clock().after(timeout)];
         let until = deadlines.into_iter().flatten().min();
         if !self.is_cancelled() && self.0.watch_caller(Some(Waiter::Thread(current()))) {
-            // It looks before it parks for the first time as well: to let go of a former waiter
+            // The loop checks before it parks for the first time as well: dropping a former waiter
             // runs the user's code, which may use up the unpark.
             while !self.is_cancelled() && !self.clock().park_until(until) {}
         }
         self.is_cancelled()
     }
 
-    /// Returns when the caller stops waiting. For a post: when it had to be taken by.
+    /// Returns when the caller stops waiting. For a post, returns the time by which a handler had
+    /// to take it.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         self.0.core().deadline()
     }
 
-    /// Names the request, for [`hooks`](crate::hooks).
+    /// Returns the id of the request, for [`hooks`](crate::hooks).
     #[must_use]
     pub fn id(&self) -> RequestId {
         self.0.core().id()
     }
 
-    /// Returns whether nobody waits for the answer, by intent.
+    /// Returns whether the request is a post, for whose answer no caller waits.
     #[must_use]
     pub fn is_post(&self) -> bool {
         self.0.core().is_post()
     }
 
     /// Returns where the request was made: the call of [`Client::req`](crate::Client::req),
-    /// [`request`](crate::Client::request) or one of the others. Functions between that and whoever
-    /// is to be named need `#[track_caller]`.
+    /// [`request`](crate::Client::request) or a similar method. To report the caller of a function
+    /// that wraps such a call, mark that function `#[track_caller]`.
     ///
     /// ```
     /// let (server, client) = ump::channel::<(), (), ()>();
@@ -198,8 +208,8 @@ impl<R, E> ReplyContext<R, E> {
     }
 
     /// Returns when the request entered the queue, by the channel's clock; `None` unless the
-    /// channel [keeps that](crate::Builder::entry_times). The time for which a sender waits for
-    /// room is before that.
+    /// channel [records entry times](crate::Builder::entry_times). If the sender waited for room,
+    /// it did so before this time.
     #[must_use]
     pub fn entered(&self) -> Option<Instant> {
         self.0.core().entered()
@@ -225,7 +235,8 @@ impl<R, E> fmt::Debug for ReplyContext<R, E> {
     }
 }
 
-/// Resolves when nobody waits for the answer any more. From [`ReplyContext::cancelled`].
+/// A future that resolves when no caller waits for the answer any more. From
+/// [`ReplyContext::cancelled`].
 #[must_use = "futures do nothing unless awaited"]
 pub struct Cancelled<'a, R, E> {
     rctx: &'a mut ReplyContext<R, E>,
@@ -253,8 +264,8 @@ impl<R, E> Cancelled<'_, R, E> {
             return Poll::Ready(());
         }
         if let (None, Some(deadline)) = (&this.timer, this.rctx.caller_deadline()) {
-            // Without a timer (the system refused its thread) the caller's own leaving is what
-            // wakes us.
+            // If there is no timer (the system refused to start its thread), this task is woken
+            // only when the caller leaves.
             this.timer = this.rctx.clock().timer(deadline).ok();
         }
         match &mut this.timer {
@@ -269,7 +280,7 @@ impl<R, E> Cancelled<'_, R, E> {
 
 impl<R, E> Drop for Cancelled<'_, R, E> {
     fn drop(&mut self) {
-        // The waker is not needed any more, and may hold its task alive.
+        // The waker is not needed any more, and may keep its task alive.
         self.rctx.0.watch_caller(None);
     }
 }

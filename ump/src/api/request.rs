@@ -1,8 +1,7 @@
-//! A request with options: deadline, lane, what to do when the queue is full; waited for, awaited,
-//! submitted or posted.
+//! A request with options: deadline, lane, and what to do if the queue is full. It is waited for,
+//! awaited, submitted or posted.
 //!
-//! A request is made by `.wait()` where blocking is right and by `.await` where it is not. Both do
-//! the same thing.
+//! `.wait()` is for code that may block, and `.await` for code that may not. Both do the same.
 
 #![forbid(unsafe_code)]
 
@@ -27,7 +26,8 @@ use crate::{
     options::{Lane, RequestOptions},
 };
 
-/// A request that has not been made yet: say how, then wait for it, await it, submit it or post it.
+/// A request with options that has not been sent yet. It is sent when it is waited for, awaited,
+/// submitted or posted.
 ///
 /// ```
 /// # use std::{thread, time::Duration};
@@ -46,13 +46,13 @@ use crate::{
 #[must_use = "nothing is sent before it is waited for, awaited, submitted or posted"]
 pub struct Request<'a, S, R, E> {
     client: ClientRef<'a, S, R, E>,
-    /// The message is in its slot from the beginning: a large one is not moved about.
+    /// The message is in its slot from the beginning, so that a large message is not moved again.
     unsent: UnsentRequest<S, R, E>,
     options: RequestOptions,
     if_room: bool,
-    /// Whether its deadline is by the client's default.
+    /// Whether the deadline comes from the client's default time-out.
     by_default: bool,
-    /// Room that was reserved for it.
+    /// The room that was reserved for the request.
     room: Option<ReservedRoom<S, R, E>>,
 }
 
@@ -67,7 +67,7 @@ impl<'a, S, R, E> Request<'a, S, R, E> {
         Self::of_draft(client, unsent, Lane::Normal, None)
     }
 
-    /// One for which room was reserved.
+    /// Creates a request for which room was reserved.
     pub(crate) fn reserved(
         client: ClientRef<'a, S, R, E>,
         unsent: UnsentRequest<S, R, E>,
@@ -101,18 +101,18 @@ impl<'a, S, R, E> Request<'a, S, R, E> {
         }
     }
 
-    /// For layers over the channel: the request was made at `caller`, as its handler
-    /// [sees](crate::ReplyContext::caller) it.
+    /// Sets the location that the handler [sees](crate::ReplyContext::caller) as the caller. For
+    /// layers over the channel.
     #[inline]
     pub fn on_behalf_of(mut self, caller: &'static Location<'static>) -> Self {
         self.unsent.set_caller(caller);
         self
     }
 
-    /// Ends the request when this time has passed from now. See [`deadline`](Self::deadline).
+    /// Ends the request when `timeout` has passed from now. See [`deadline`](Self::deadline).
     ///
-    /// A time beyond what the clock can tell, as `Duration::MAX`, means no deadline. It takes the
-    /// place of the client's [default](Client::with_timeout).
+    /// If `timeout` is beyond the range of the clock, as `Duration::MAX` is, there is no deadline.
+    /// The time-out replaces the client's [default](Client::with_timeout).
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.by_default = false;
         self.options.deadline = self.client.clock().after(timeout);
@@ -121,26 +121,29 @@ impl<'a, S, R, E> Request<'a, S, R, E> {
 
     /// Ends the request at `deadline`, by the [clock](Client::clock) of its channel.
     ///
-    /// - Not accepted or still queued by then: it is not executed, and the message comes back in
-    ///   [`TimeoutQueued`](RequestError::TimeoutQueued). A request that is overdue is not handed to
-    ///   a handler even if its caller has not been able to withdraw it yet.
-    /// - In a handler's hands by then: [`TimeoutTaken`](RequestError::TimeoutTaken).
+    /// - If the request is not accepted or still queued by then, it is not executed, and the
+    ///   message comes back in [`TimeoutQueued`](RequestError::TimeoutQueued). An overdue request
+    ///   is not handed to a handler, even if its caller has not been able to withdraw it yet.
+    /// - If a handler holds the request by then, the outcome is
+    ///   [`TimeoutTaken`](RequestError::TimeoutTaken).
     ///
-    /// A post is executed only if a handler takes it before the deadline. By the system's clock a
-    /// blocking caller sleeps until the deadline itself; for an awaiting one a thread of the
-    /// process, `ump-timer`, does, which wakes one task after the other (a waker must not block).
-    /// The deadline is a lower bound: how late it is noticed is up to the operating system's
-    /// scheduler and, for a task, its executor.
+    /// A post is executed only if a handler takes it before the deadline.
+    ///
+    /// With the system's clock, a blocking caller sleeps until the deadline itself. For an awaiting
+    /// caller, a thread of the process, `ump-timer`, does so. That thread wakes one task after the
+    /// other, so a waker must not block. The deadline is a lower bound: how late it is noticed
+    /// depends on the scheduler of the operating system and, for a task, on its executor.
     pub fn deadline(mut self, deadline: Instant) -> Self {
         self.by_default = false;
         self.options.deadline = Some(deadline);
         self
     }
 
-    /// Lets it overtake normal requests. Urgent requests keep their order among themselves.
+    /// Lets the request overtake normal requests. Urgent requests keep their order among
+    /// themselves.
     ///
-    /// At most 16 urgent requests are taken in a row while a normal one waits. In a bounded channel
-    /// each lane has the whole capacity.
+    /// At most 16 urgent requests are taken in a row while a normal request waits. In a bounded
+    /// channel, each lane has the whole capacity.
     pub fn urgent(mut self) -> Self {
         self.options.lane = Lane::Urgent;
         if let Some(other) = self.room.take_if(|room| room.lane() != Lane::Urgent) {
@@ -149,25 +152,27 @@ impl<'a, S, R, E> Request<'a, S, R, E> {
         self
     }
 
-    /// Does not wait for room: if the queue is full the message comes back at once in
-    /// [`Full`](RequestError::Full). Requests at its head whose deadline has passed do not make it
-    /// full, unless other clients wait for their room: see [`bounded`](crate::bounded).
+    /// Does not wait for room: if the queue is full, the message comes back at once in
+    /// [`Full`](RequestError::Full).
+    ///
+    /// Expired requests at the head of the queue do not make it full, unless other senders wait for
+    /// their room: see [`bounded`](crate::bounded).
     pub fn if_room(mut self) -> Self {
         self.if_room = true;
         self
     }
 
-    /// Makes the request and blocks until its outcome. Allocates nothing (but at the client's first
-    /// request).
+    /// Sends the request and blocks until its outcome. Allocates nothing, except for the client's
+    /// first request.
     ///
     /// # Errors
-    /// See [`RequestError`]; what was not executed comes back in it.
+    /// See [`RequestError`]. If the request was not executed, the message comes back in the error.
     #[inline]
     pub fn wait(self) -> Result<R, RequestError<S, E>> {
         self.wait_or_regret()
     }
 
-    /// The same, with an error of another kind.
+    /// Does what [`wait`](Self::wait) does, with the error type `X`.
     #[inline]
     pub(crate) fn wait_or_regret<X: FromRequestError<S, E>>(mut self) -> Result<R, X> {
         self.options.blocks = true;
@@ -192,7 +197,7 @@ impl<'a, S, R, E> Request<'a, S, R, E> {
         }
     }
 
-    /// Returns what it becomes when it is awaited, with an error of another kind.
+    /// Converts the request into the future that awaits it, with the error type `X`.
     #[inline]
     pub(crate) fn into_asking<X: FromRequestError<S, E>>(self) -> RequestState<'a, S, R, E, X> {
         RequestState {
@@ -201,17 +206,19 @@ impl<'a, S, R, E> Request<'a, S, R, E> {
         }
     }
 
-    /// Separates sending from waiting for the reply: made so, it ends in a [`WaitReply`] once it is
-    /// accepted.
+    /// Separates sending from waiting for the reply: the result yields a [`WaitReply`] once the
+    /// request is accepted.
     pub fn submit(self) -> Submit<'a, S, R, E> {
         Submit(self)
     }
 
-    /// Nobody will wait for the reply. Made so, it ends once it is accepted.
+    /// Converts the request into a post, for whose reply no caller waits. Sending a post ends once
+    /// it is accepted.
     ///
-    /// It keeps its place among the requests. The handler [can see](crate::ReplyContext::is_post)
-    /// that it is a post, but need not care. The client's [default time-out](Client::with_timeout)
-    /// is not for posts: one that is to expire says so itself.
+    /// A post keeps its place among the requests. The handler
+    /// [can see](crate::ReplyContext::is_post) that it is a post, but can ignore that. The client's
+    /// [default time-out](Client::with_timeout) does not apply to posts: a post that is to expire
+    /// needs a time-out of its own.
     pub fn post(mut self) -> Post<'a, S, R, E> {
         if self.by_default {
             self.options.deadline = None;
@@ -255,15 +262,15 @@ impl<S, R, E> fmt::Debug for Request<'_, S, R, E> {
     }
 }
 
-/// A request that ends in a [`WaitReply`] as soon as it is accepted.
+/// A request that yields a [`WaitReply`] as soon as it is accepted.
 #[must_use = "nothing is sent before it is waited for or awaited"]
 pub struct Submit<'a, S, R, E>(Request<'a, S, R, E>);
 
 impl<S, R, E> Submit<'_, S, R, E> {
-    /// Sends it; blocks only while there is no room.
+    /// Sends the message. Blocks only while there is no room.
     ///
     /// # Errors
-    /// See [`SendError`]; the message comes back.
+    /// See [`SendError`]. The message comes back in the error.
     #[inline]
     pub fn wait(self) -> Result<WaitReply<R, E, RequestError<S, E>>, SendError<S>> {
         self.0.submit_with(&OutcomeVtable::DETACHED)
@@ -286,35 +293,37 @@ impl<S, R, E> fmt::Debug for Submit<'_, S, R, E> {
     }
 }
 
-/// A message whose reply nobody waits for.
+/// A message for whose reply no caller waits.
 #[must_use = "nothing is sent before it is waited for or awaited"]
 pub struct Post<'a, S, R, E>(Request<'a, S, R, E>);
 
 impl<S, R, E> Post<'_, S, R, E> {
-    /// Executed only if a handler takes it within this time from now. See [`Request::deadline`].
+    /// Bounds the time from now within which a handler has to take the post. If none does, the post
+    /// is not executed. See [`Request::deadline`].
     pub fn timeout(self, timeout: Duration) -> Self {
         Self(self.0.timeout(timeout))
     }
 
-    /// Executed only if a handler takes it before `deadline`. See [`Request::deadline`].
+    /// Sets the deadline before which a handler has to take the post. If none does, the post is not
+    /// executed. See [`Request::deadline`].
     pub fn deadline(self, deadline: Instant) -> Self {
         Self(self.0.deadline(deadline))
     }
 
-    /// See [`Request::urgent`].
+    /// Lets the post overtake normal requests. See [`Request::urgent`].
     pub fn urgent(self) -> Self {
         Self(self.0.urgent())
     }
 
-    /// See [`Request::if_room`].
+    /// Does not wait for room. See [`Request::if_room`].
     pub fn if_room(self) -> Self {
         Self(self.0.if_room())
     }
 
-    /// Sends it; blocks only while there is no room.
+    /// Sends the message. Blocks only while there is no room.
     ///
     /// # Errors
-    /// See [`SendError`]; the message comes back.
+    /// See [`SendError`]. The message comes back in the error.
     #[inline]
     pub fn wait(self) -> Result<(), SendError<S>> {
         let Request {

@@ -19,15 +19,16 @@ use crate::{
     inflight::send::Sending,
 };
 
-/// A [`Request`](crate::Request) being awaited.
-///
-/// # Cancel safety
-/// Dropped before it was accepted, nothing was sent. Dropped later, the request is cancelled: if it
-/// is still queued it is never executed, otherwise its handler can see that nobody waits. It can be
-/// polled by different tasks in turn; the latest is woken.
+/// The future of a [`Request`](crate::Request) that is awaited.
 ///
 /// # Panics
-/// If it is polled after it was ready.
+/// Panics if it is polled after it was ready.
+///
+/// # Cancel safety
+/// If the future is dropped before the request was accepted, nothing was sent. If it is dropped
+/// later, the request is cancelled: if the request is still queued, it is never executed;
+/// otherwise, its handler can see that no caller waits. Different tasks may poll the future in
+/// turn; the latest is woken.
 #[must_use = "futures do nothing unless awaited"]
 pub struct RequestFuture<'a, S, R, E>(pub(super) RequestState<'a, S, R, E, RequestError<S, E>>);
 
@@ -51,9 +52,9 @@ impl<S, R, E> fmt::Debug for RequestFuture<'_, S, R, E> {
     }
 }
 
-/// A request being awaited that may end in a regret of the kind `X`.
+/// The state of an awaited request whose error type is `X`.
 pub(crate) struct RequestState<'a, S, R, E, X> {
-    /// Once it was sent. It is dropped before the client is let go.
+    /// The reply, once the request was sent. This field is dropped before the client.
     pub(super) reply: Option<WaitReply<R, E, X>>,
     pub(super) sending: Sending<ClientRef<'a, S, R, E>, S, R, E>,
 }
@@ -81,7 +82,8 @@ impl<S, R, E, X: FromRequestError<S, E>> RequestState<'_, S, R, E, X> {
         if let Some(reply) = reply {
             return reply.poll_without_budget(cx);
         }
-        // Before it is sent, while nobody else can reach it.
+        // The waker is registered before the request is sent, while no other thread can reach the
+        // slot.
         let armed = sending.preregister(cx.waker());
         let send = |unsent: UnsentRequest<_, _, _>, home: &_, mode: WaitMode<'_>| {
             unsent.send(home, mode, &OutcomeVtable::BORROWED)
@@ -98,13 +100,13 @@ impl<S, R, E, X: FromRequestError<S, E>> RequestState<'_, S, R, E, X> {
     }
 }
 
-/// A [`Submit`](crate::Submit) being awaited.
-///
-/// # Cancel safety
-/// Dropped before it is ready, nothing was sent.
+/// The future of a [`Submit`](crate::Submit) that is awaited.
 ///
 /// # Panics
-/// If it is polled after it was ready.
+/// Panics if it is polled after it was ready.
+///
+/// # Cancel safety
+/// If the future is dropped before it is ready, nothing was sent.
 #[must_use = "futures do nothing unless awaited"]
 pub struct SubmitFuture<'a, S, R, E>(pub(super) Sending<ClientRef<'a, S, R, E>, S, R, E>);
 
@@ -134,13 +136,13 @@ impl<S, R, E> fmt::Debug for SubmitFuture<'_, S, R, E> {
     }
 }
 
-/// A [`Post`](crate::Post) being awaited.
-///
-/// # Cancel safety
-/// Dropped before it is ready, nothing was sent.
+/// The future of a [`Post`](crate::Post) that is awaited.
 ///
 /// # Panics
-/// If it is polled after it was ready.
+/// Panics if it is polled after it was ready.
+///
+/// # Cancel safety
+/// If the future is dropped before it is ready, nothing was sent.
 #[must_use = "futures do nothing unless awaited"]
 pub struct PostFuture<'a, S, R, E>(pub(super) Sending<ClientRef<'a, S, R, E>, S, R, E>);
 

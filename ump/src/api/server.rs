@@ -1,6 +1,6 @@
-//! The answering end.
+//! The end of a channel that receives and answers requests.
 //!
-//! It is long for its documentation: the code of a receiver is in `receive`.
+//! The file is long because of its documentation: the code of receivers is in `receive`.
 
 #![forbid(unsafe_code)]
 
@@ -36,20 +36,21 @@ use crate::{
     wait::waiter::Waiter,
 };
 
-/// The end of a channel that answers.
+/// The end of a channel that receives and answers requests.
 ///
-/// Several threads and tasks may wait on one server, by reference or through an `Arc`: a pool of
-/// workers. Each request goes to one of them, and who has waited longest is woken first.
+/// Several threads and tasks may wait on one server, by reference or through an `Arc`, as a pool of
+/// workers. Each request goes to one of them, and the worker that has waited longest is woken
+/// first.
 ///
-/// Dropping it ends every request that is still queued with `ServerDisappeared`, at once. Requests
-/// that were taken are not concerned: their [`ReplyContext`]s stay valid. To let nothing more in
-/// and serve what is queued, [`close`](Self::close) it first.
+/// Dropping the server ends every queued request with `ServerDisappeared`, at once. Requests that
+/// were taken are not affected: their [`ReplyContext`]s stay valid. To accept no more requests and
+/// still serve the queued ones, [`close`](Self::close) the server first.
 ///
-/// All that a client did before it sent happens before its request is taken.
+/// Everything that a client did before it sent a request happens before the request is taken.
 pub struct Server<S, R, E> {
     channel: Arc<Channel<S, R, E>>,
-    /// That of [`poll_wait`](Self::poll_wait), as a number. Relaxed: there is one poller at a time,
-    /// and else it is a hint.
+    /// The state of the task budget of [`poll_wait`](Self::poll_wait), as a number. Relaxed: there
+    /// is one poller at a time, and otherwise the number is a hint.
     coop: AtomicU64,
 }
 
@@ -64,37 +65,43 @@ impl<S, R, E> Server<S, R, E> {
     /// Blocks until there is a request and takes it.
     ///
     /// # Errors
-    /// [`Error::ClientsDisappeared`]: the queue is empty, and no client is left or the server was [closed](Self::close).
+    /// Returns [`Error::ClientsDisappeared`] if the queue is empty, and no client is left or the
+    /// server was [closed](Self::close).
     #[inline]
     pub fn wait(&self) -> Result<Received<S, R, E>, Error<E>> {
         self.receive(1, Limit::None).map(some).map(first)
     }
 
-    /// Blocks until there is a request and takes it, or until this time has passed, or until it is
-    /// [interrupted](Self::interrupt).
+    /// Blocks until there is a request and takes it. Returns `Ok(None)` if `timeout` passes first,
+    /// or if the call is [interrupted](Self::interrupt).
     ///
-    /// A time beyond what the clock can tell means no deadline.
+    /// If `timeout` is beyond the range of the clock, there is no deadline.
     ///
     /// # Errors
-    /// [`Error::ClientsDisappeared`]: the queue is empty, and no client is left or the server was [closed](Self::close).
+    /// Returns [`Error::ClientsDisappeared`] if the queue is empty, and no client is left or the
+    /// server was [closed](Self::close).
     pub fn wait_timeout(&self, timeout: Duration) -> Result<Option<Received<S, R, E>>, Error<E>> {
         self.wait_until(self.clock().after(timeout))
     }
 
-    /// Blocks until there is a request and takes it, or until `deadline`, or until it is
-    /// [interrupted](Self::interrupt).
+    /// Blocks until there is a request and takes it. Returns `Ok(None)` if `deadline` passes first,
+    /// or if the call is [interrupted](Self::interrupt).
     ///
     /// # Errors
-    /// [`Error::ClientsDisappeared`]: the queue is empty, and no client is left or the server was [closed](Self::close).
+    /// Returns [`Error::ClientsDisappeared`] if the queue is empty, and no client is left or the
+    /// server was [closed](Self::close).
     pub fn wait_deadline(&self, deadline: Instant) -> Result<Option<Received<S, R, E>>, Error<E>> {
         self.wait_until(Some(deadline))
     }
 
-    /// Blocks until there is a request and takes it, or until `deadline` if there is one, or until
-    /// it is [interrupted](Self::interrupt): for loops that wait for something else besides.
+    /// Blocks until there is a request and takes it. Returns `Ok(None)` if `deadline`, if there is
+    /// one, passes first, or if the call is [interrupted](Self::interrupt).
+    ///
+    /// For loops that wait for something else as well.
     ///
     /// # Errors
-    /// [`Error::ClientsDisappeared`]: the queue is empty, and no client is left or the server was [closed](Self::close).
+    /// Returns [`Error::ClientsDisappeared`] if the queue is empty, and no client is left or the
+    /// server was [closed](Self::close).
     pub fn wait_until(
         &self,
         deadline: Option<Instant>,
@@ -118,13 +125,14 @@ impl<S, R, E> Server<S, R, E> {
         self.channel.interruptions.count()
     }
 
-    /// Blocks until there is a request, then takes all that are there, up to `max`, and appends
-    /// them to `batch`. Returns how many; that is at least one, unless `max` is zero.
+    /// Blocks until there is a request, then takes all requests that are there, up to `max`, and
+    /// appends them to `batch`. Returns how many it took: at least one, unless `max` is zero.
     ///
-    /// Urgent requests come first, by the same rule as if they were taken one by one.
+    /// Urgent requests come first, by the same rule as if the requests were taken one by one.
     ///
     /// # Errors
-    /// [`Error::ClientsDisappeared`]: the queue is empty, and no client is left or the server was [closed](Self::close).
+    /// Returns [`Error::ClientsDisappeared`] if the queue is empty, and no client is left or the
+    /// server was [closed](Self::close).
     pub fn wait_many(
         &self,
         batch: &mut Vec<Received<S, R, E>>,
@@ -140,23 +148,25 @@ impl<S, R, E> Server<S, R, E> {
     /// Awaits a request and takes it.
     ///
     /// # Errors
-    /// [`Error::ClientsDisappeared`]: the queue is empty, and no client is left or the server was [closed](Self::close).
+    /// Returns [`Error::ClientsDisappeared`] if the queue is empty, and no client is left or the
+    /// server was [closed](Self::close).
     ///
     /// # Cancel safety
-    /// Dropping the future loses nothing: a request is taken only by the poll that returns it, and
-    /// a wake-up that it does not use goes to the next who waits.
+    /// Dropping the future loses nothing. Only the poll that returns a request takes it. If the
+    /// future was woken and does not use the wake-up, the next receiver in the wait queue is woken.
     pub async fn async_wait(&self) -> Result<Received<S, R, E>, Error<E>> {
         Receive::new(&self.channel, 1).await.map(first)
     }
 
-    /// Awaits a request, then takes all that are there, up to `max`, and appends them to `batch`.
-    /// See [`wait_many`](Self::wait_many).
+    /// Awaits a request, then takes all requests that are there, up to `max`, and appends them to
+    /// `batch`. See [`wait_many`](Self::wait_many).
     ///
     /// # Errors
-    /// [`Error::ClientsDisappeared`]: the queue is empty, and no client is left or the server was [closed](Self::close).
+    /// Returns [`Error::ClientsDisappeared`] if the queue is empty, and no client is left or the
+    /// server was [closed](Self::close).
     ///
     /// # Cancel safety
-    /// That of [`async_wait`](Self::async_wait).
+    /// The same as [`async_wait`](Self::async_wait).
     pub async fn async_wait_many(
         &self,
         batch: &mut Vec<Received<S, R, E>>,
@@ -173,9 +183,10 @@ impl<S, R, E> Server<S, R, E> {
     /// Takes a request if there is one.
     ///
     /// # Errors
-    /// [`Error::ClientsDisappeared`]: the queue is empty, and no client is left or the server was [closed](Self::close).
+    /// Returns [`Error::ClientsDisappeared`] if the queue is empty, and no client is left or the
+    /// server was [closed](Self::close).
     pub fn try_pop(&self) -> Result<Option<Received<S, R, E>>, Error<E>> {
-        // What is overdue is passed over; what comes meanwhile does not matter.
+        // The loop skips overdue requests. Requests that arrive meanwhile do not matter.
         for _ in 0..=self.len() {
             match self
                 .channel
@@ -188,15 +199,16 @@ impl<S, R, E> Server<S, R, E> {
         Ok(None)
     }
 
-    /// Takes a request, or arranges for the task to be woken when there is one.
+    /// Takes a request, or registers the task to be woken when there is one.
     ///
-    /// For event loops and hand-written futures. A server remembers *one* waker given by this way,
-    /// the latest, until a request comes, no client is left, or the server is closed or dropped.
-    /// Several tasks at once use [`async_wait`](Self::async_wait) or a [`stream`](Self::stream)
-    /// each.
+    /// For event loops and hand-written futures. A server keeps *one* waker that was registered in
+    /// this way, the latest, until a request comes, no client is left, or the server is closed or
+    /// dropped. If several tasks wait at once, each of them uses [`async_wait`](Self::async_wait)
+    /// or a [`stream`](Self::stream).
     ///
     /// # Errors
-    /// [`Error::ClientsDisappeared`]: the queue is empty, and no client is left or the server was [closed](Self::close).
+    /// Returns [`Error::ClientsDisappeared`] if the queue is empty, and no client is left or the
+    /// server was [closed](Self::close).
     pub fn poll_wait(&self, cx: &mut Context<'_>) -> Poll<Result<Received<S, R, E>, Error<E>>> {
         let before = State::from_number(self.coop.load(Ordering::Relaxed));
         let mut coop = before;
@@ -224,8 +236,8 @@ impl<S, R, E> Server<S, R, E> {
         into_poll(self.channel.take(1, mode, None, ReceiverKind::Passing), cx).map_ok(first)
     }
 
-    /// Returns the requests, one after the other, blocking in between; it ends when no client is
-    /// left or the server was [closed](Self::close), and the queue is empty.
+    /// Returns a blocking iterator over the requests. It ends when no client is left or the server
+    /// was [closed](Self::close), and the queue is empty.
     ///
     /// ```
     /// let (server, client) = ump::channel::<u32, u32, ()>();
@@ -243,26 +255,27 @@ impl<S, R, E> Server<S, R, E> {
         Iter(self)
     }
 
-    /// Returns the requests as a stream; it ends as [`iter`](Self::iter) does. There can be many at
-    /// once, and each request goes to one of them.
+    /// Returns a stream of the requests, which ends as [`iter`](Self::iter) does. There can be many
+    /// streams at once, and each request goes to one of them.
     #[must_use = "streams do nothing unless polled"]
     pub fn stream(&self) -> Requests<'_, S, R, E> {
         Requests(Receive::new(&self.channel, 1))
     }
 
-    /// Accepts nothing from now on. What is queued can still be taken; after that whoever waits or
-    /// comes to take a request is told [`Error::ClientsDisappeared`], as if no client were left.
+    /// Stops accepting requests. Queued requests can still be taken; after that, receivers get
+    /// [`Error::ClientsDisappeared`], as if no client were left.
     ///
-    /// - A request that comes later, or that waits for room, ends in `ServerDisappeared`: it was
-    ///   not executed, and its message comes back wherever the error has room for it. One that is
-    ///   made while this is called is either queued or refused.
-    /// - [`Client::is_closed`](crate::Client::is_closed) is true when this returns. That other
-    ///   receivers are being told of the end may go on.
-    /// - Requests that are queued or taken keep their deadlines and can be cancelled. What is still
-    ///   queued when the server is dropped ends as always.
-    /// - It may be called while others wait, by any thread. Called again it does nothing.
+    /// - A request that is sent later, or that waits for room, ends in `ServerDisappeared`: it was
+    ///   not executed, and its message comes back wherever the error has room for it. A request
+    ///   that is sent during the call is either queued or refused.
+    /// - [`Client::is_closed`](crate::Client::is_closed) is true when this returns. Other receivers
+    ///   may get the error later than that.
+    /// - Requests that are queued or taken keep their deadlines and can be cancelled. Requests that
+    ///   are still queued when the server is dropped end as always.
+    /// - Any thread may call it, also while receivers wait. Further calls do nothing.
     ///
-    /// Whatever happened before it happens before what a receiver that is told the end does next.
+    /// Everything that happened before the call happens before whatever a receiver does after it
+    /// gets [`Error::ClientsDisappeared`].
     ///
     /// ```
     /// let (server, client) = ump::channel::<u32, u32, ()>();
@@ -279,13 +292,15 @@ impl<S, R, E> Server<S, R, E> {
         self.channel.close();
     }
 
-    /// Accepts nothing from now on, and turns down what is queued: [`close`](Self::close), and what
-    /// dropping the server does. For whoever shares it with others, and so cannot drop it.
+    /// Stops accepting requests and turns down the queued ones. It does what [`close`](Self::close)
+    /// does, and then what dropping the server does.
     ///
-    /// - Requests that are queued end in `ServerDisappeared` at once; they were not executed, and
-    ///   their messages come back. Those that were taken are not concerned.
-    /// - Receivers that wait are told [`Error::ClientsDisappeared`]. One that is just taking a
-    ///   request may still get that.
+    /// For an owner that shares the server and so cannot drop it.
+    ///
+    /// - Queued requests end in `ServerDisappeared` at once; they were not executed, and their
+    ///   messages come back. Requests that were taken are not affected.
+    /// - Receivers that wait get [`Error::ClientsDisappeared`]. A receiver that is taking a request
+    ///   at that moment may still get the request.
     ///
     /// ```
     /// let (server, client) = ump::channel::<u32, u32, ()>();
@@ -299,25 +314,25 @@ impl<S, R, E> Server<S, R, E> {
         self.channel.leave();
     }
 
-    /// Makes who waits for a request or something else return early, with `Ok(None)`: calls of
-    /// [`wait_until`](Self::wait_until), [`wait_deadline`](Self::wait_deadline) and
-    /// [`wait_timeout`](Self::wait_timeout).
+    /// Makes calls of [`wait_until`](Self::wait_until), [`wait_deadline`](Self::wait_deadline) and
+    /// [`wait_timeout`](Self::wait_timeout) return early, with `Ok(None)`.
     ///
-    /// - All of these that sleep now return. If none does, the interruption is kept, and the next
-    ///   one that finds no request returns at once instead of sleeping. Those that are kept do not
-    ///   add up.
-    /// - A request comes first: an interrupted call that finds one returns it, and interrupts the
-    ///   others that sleep, or is kept. So after an interruption at least one call returns
-    ///   empty-handed before it sleeps.
-    /// - With several workers, one that is awake at that moment (its call just begins, or it was
-    ///   woken for a request) misses it, if others sleep. Workers that share a server use
-    ///   [`LoopView::wait_since`](crate::hooks::LoopView::wait_since), which misses none.
-    /// - Whoever waits for a request alone is not concerned: [`wait`](Self::wait),
+    /// - All of these calls that sleep now return. If none sleeps, the interruption is kept, and
+    ///   the next of these calls that finds no request returns at once instead of sleeping. Kept
+    ///   interruptions do not add up.
+    /// - A request comes first: if an interrupted call finds a request, it returns the request, and
+    ///   interrupts the other calls that sleep; if none sleeps, the interruption is kept. So after
+    ///   an interruption, at least one call returns `Ok(None)` before it sleeps.
+    /// - If several workers wait and some of them sleep, a worker that is awake at that moment (its
+    ///   call just begins, or it was woken for a request) misses the interruption. Workers that
+    ///   share a server use [`LoopView::wait_since`](crate::hooks::LoopView::wait_since), which
+    ///   misses none.
+    /// - Calls that wait only for a request are not affected: [`wait`](Self::wait),
     ///   [`wait_many`](Self::wait_many), [`iter`](Self::iter), and tasks.
     ///
-    /// Whatever happened before it happens before what the interrupted call does next: who sets a
-    /// flag and then interrupts can rely on its being seen, by a loop that looks at the flag before
-    /// each wait. It never blocks, and may be called by any thread.
+    /// Everything that happened before the call happens before whatever the interrupted call does
+    /// next. So if a thread sets a flag and then interrupts, a loop that checks the flag before
+    /// each wait sees it. This method never blocks, and any thread may call it.
     ///
     /// ```
     /// # use std::{sync::atomic::{AtomicBool, Ordering}, thread};
@@ -340,12 +355,14 @@ impl<S, R, E> Server<S, R, E> {
         self.channel.interruptions.raise();
     }
 
-    /// Waits until no client is left, without taking requests; at once if there is none. For loops
-    /// that take none for a while, and that nobody can ask anything any more if the queue is empty
-    /// then. The mirror of [`Client::closed`](crate::Client::closed).
+    /// Returns a future that resolves when no client is left, at once if there is none. It takes no
+    /// requests.
     ///
-    /// [`WeakClient`](crate::WeakClient)s do not count. What was sent before stays in the queue. It
-    /// does not borrow the server.
+    /// For loops that take no requests for a while: if the queue is empty once this has resolved,
+    /// no request will ever come. The counterpart of [`Client::closed`](crate::Client::closed).
+    ///
+    /// [`WeakClient`](crate::WeakClient)s do not count. Requests that were sent before stay in the
+    /// queue. The future does not borrow the server.
     ///
     /// ```
     /// let (server, client) = ump::channel::<u32, u32, ()>();
@@ -360,11 +377,14 @@ impl<S, R, E> Server<S, R, E> {
         Deserted::new(Arc::clone(&self.channel))
     }
 
-    /// Waits until no client is left and no request is queued, without taking requests; at once if
-    /// that is so. For loops that take none for a while: then there is nothing more to do.
+    /// Returns a future that resolves when no client is left and no request is queued, at once if
+    /// that is so. It takes no requests.
     ///
-    /// A queued request goes if it is taken by another receiver, if its caller drops it, or when
-    /// its deadline passes. It does not borrow the server.
+    /// For loops that take no requests for a while: once this has resolved, there is nothing more
+    /// to do.
+    ///
+    /// A queued request leaves the queue when another receiver takes it, when its caller drops it,
+    /// or when its deadline passes. The future does not borrow the server.
     ///
     /// ```
     /// let (server, client) = ump::channel::<u32, u32, ()>();
@@ -378,26 +398,27 @@ impl<S, R, E> Server<S, R, E> {
         Drained::new(Arc::clone(&self.channel))
     }
 
-    /// Returns the number of requests in the queue, in both lanes. Out of date as soon as it is
-    /// known.
+    /// Returns the number of requests in the queue, in both lanes. The number may be out of date at
+    /// once.
     #[must_use]
     pub fn len(&self) -> usize {
         self.channel.len()
     }
 
-    /// Returns whether the queue is empty. Out of date as soon as it is known.
+    /// Returns whether the queue is empty. The answer may be out of date at once.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Returns whether the queue was empty when asked. The same as [`is_empty`](Self::is_empty).
+    /// Returns whether the queue was empty at the time of the call. The same as
+    /// [`is_empty`](Self::is_empty).
     #[must_use]
     pub fn was_empty(&self) -> bool {
         self.is_empty()
     }
 
-    /// Names the channel, for [`hooks`](crate::hooks).
+    /// Returns the id of the channel, for [`hooks`](crate::hooks).
     #[must_use]
     pub fn id(&self) -> ChannelId {
         self.channel.id()
@@ -413,26 +434,26 @@ impl<S, R, E> Server<S, R, E> {
         self.channel.without_room(wait.lane, MAX_REVOCABLE)
     }
 
-    /// Returns how many requests each lane can hold; none if it is unbounded.
+    /// Returns how many requests each lane can hold; `None` if the channel is unbounded.
     #[must_use]
     pub fn capacity(&self) -> Option<usize> {
         self.channel.capacity()
     }
 
-    /// Returns the clock of its channel.
+    /// Returns the clock of the channel.
     #[inline]
     #[must_use]
     pub fn clock(&self) -> &Clock {
         self.channel.clock()
     }
 
-    /// Returns what has happened on this channel so far.
+    /// Returns statistics of what has happened on this channel so far.
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.channel.stats()
     }
 
-    /// Nothing within the limit is `None`.
+    /// Receives up to `max` requests. Returns `None` if no request comes within the limit.
     #[inline]
     fn receive(&self, max: usize, limit: Limit) -> Result<Option<Batch<S, R, E>>, Error<E>> {
         let channel = &*self.channel;
@@ -459,7 +480,7 @@ impl<S, R, E> Server<S, R, E> {
                 taken => return into_result(taken),
             };
             if woken != Woken::Early {
-                // One may have come at the last moment.
+                // A request may have come at the last moment.
                 let taken = channel.take(
                     max,
                     WaitMode::InLine(&mut key, None),
@@ -476,7 +497,7 @@ impl<S, R, E> Server<S, R, E> {
         }
     }
 
-    /// Sleeps until woken, with a place in line.
+    /// Sleeps until woken. The caller has a place in the wait queue of receivers.
     fn sleep(&self, limit: Limit) -> Woken {
         let Limit::Until(deadline, known) = limit else {
             self.clock().park_until(None);
@@ -498,12 +519,12 @@ impl<S, R, E> Server<S, R, E> {
     }
 }
 
-/// How long one waits for a request.
+/// How long a receiver waits for a request.
 #[derive(Clone, Copy)]
 enum Limit {
     None,
-    /// Until a deadline, if there is one, or an interruption: one that is kept, or one more than
-    /// are known.
+    /// The receiver waits until the deadline, if there is one, or until an interruption: a kept
+    /// one, or, if the number of known interruptions is given, one more than that.
     Until(Option<Instant>, Option<usize>),
 }
 
@@ -516,10 +537,10 @@ impl Limit {
     }
 }
 
-/// What got a receiver up.
+/// Why a receiver stopped sleeping.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Woken {
-    /// Perhaps a request.
+    /// There may be a request.
     Early,
     TimedOut,
     Interrupted,
@@ -537,7 +558,7 @@ impl<S, R, E> fmt::Debug for Server<S, R, E> {
     }
 }
 
-/// The same as [`stream`](Server::stream), owned. It waits by [`poll_wait`](Server::poll_wait).
+/// The owned form of [`stream`](Server::stream). It waits with [`poll_wait`](Server::poll_wait).
 impl<S, R, E> Stream for Server<S, R, E> {
     type Item = Received<S, R, E>;
 
@@ -555,7 +576,7 @@ impl<'a, S, R, E> IntoIterator for &'a Server<S, R, E> {
     }
 }
 
-/// Blocking iterator over the requests of a [`Server`]. From [`Server::iter`].
+/// A blocking iterator over the requests of a [`Server`]. From [`Server::iter`].
 #[derive(Clone)]
 pub struct Iter<'a, S, R, E>(&'a Server<S, R, E>);
 
@@ -567,7 +588,7 @@ impl<S, R, E> Iterator for Iter<'_, S, R, E> {
     }
 }
 
-/// No client left is for ever, and so is closed.
+/// A channel without clients stays so, and a closed channel stays closed.
 impl<S, R, E> FusedIterator for Iter<'_, S, R, E> {}
 
 impl<S, R, E> fmt::Debug for Iter<'_, S, R, E> {
@@ -579,7 +600,7 @@ impl<S, R, E> fmt::Debug for Iter<'_, S, R, E> {
 /// See [`LoopView::without_room`](crate::hooks::LoopView::without_room).
 const MAX_REVOCABLE: usize = 64;
 
-/// Returns what was received without a deadline.
+/// Returns the result of a receive without a limit.
 #[inline]
 fn some<T>(taken: Option<T>) -> T {
     taken.expect("it returns empty-handed only at a limit")

@@ -1,4 +1,4 @@
-//! A reply that is on its way.
+//! A handle for a pending reply.
 
 #![forbid(unsafe_code)]
 
@@ -23,31 +23,32 @@ use crate::{
     wait::waiter::request_repoll,
 };
 
-/// The reply to a request that was sent: a future, and a thing to wait for.
+/// A handle for the reply to a request that was sent. It is a future, and threads can wait for it
+/// too.
 ///
-/// `X` is the error in which it may end: [`Error<E>`](Error) if it comes from
-/// [`req_async`](crate::Client::req_async), [`RequestError<S, E>`](crate::RequestError) if it comes
-/// from [`submit`](crate::Request::submit).
+/// `X` is the error type: [`Error<E>`](Error) if the handle comes from
+/// [`req_async`](crate::Client::req_async), and [`RequestError<S, E>`](crate::RequestError) if it
+/// comes from [`submit`](crate::Request::submit).
 ///
-/// Dropping it cancels the request: if it is still queued it is never executed, otherwise its
-/// handler can see that nobody waits.
+/// Dropping the handle cancels the request. If the request is still queued, it is never executed;
+/// otherwise, its handler can see that no caller waits.
 ///
-/// A request with a deadline that was submitted by a blocking call and is then awaited needs the
-/// process's timer thread; if the system refuses to start it, the request ends at once as if the
-/// deadline had passed.
-///
-/// # Cancel safety
-/// Awaited by reference (`(&mut reply).await`), it can be left and awaited again. It can be polled
-/// by different tasks in turn; the latest is woken.
+/// If a request with a deadline was submitted by a blocking call and is then awaited, it needs the
+/// process's timer thread. If the system refuses to start that thread, the request ends at once, as
+/// if the deadline had passed.
 ///
 /// # Panics
-/// If it is polled or waited for after a poll was ready.
+/// Panics if the handle is polled or waited for after a poll has returned `Ready`.
+///
+/// # Cancel safety
+/// The handle can be awaited by reference (`(&mut reply).await`): if that future is dropped, the
+/// handle can be awaited again. Different tasks may poll the handle in turn; the latest is woken.
 #[must_use = "dropping it cancels the request"]
 pub struct WaitReply<R, E, X = Error<E>> {
     pending: Option<PendingRequest<R, E, X>>,
     timer: Option<Timer>,
     yield_state: YieldState,
-    /// Whether it has been said whom to wake.
+    /// Whether a waker was registered.
     has_registered: bool,
     coop: Coop,
 }
@@ -64,10 +65,10 @@ impl<R, E, X> WaitReply<R, E, X> {
         }
     }
 
-    /// Blocks until the outcome.
+    /// Blocks until the outcome is there and returns it.
     ///
     /// # Errors
-    /// Those of the request. If the request has a deadline, it ends by then.
+    /// Returns the error of the request. If the request has a deadline, it ends by then.
     #[inline]
     pub fn wait(mut self) -> Result<R, X> {
         let pending = self.take();
@@ -78,10 +79,10 @@ impl<R, E, X> WaitReply<R, E, X> {
         }
     }
 
-    /// Awaits the outcome: the same as awaiting it directly.
+    /// Awaits the outcome. This is the same as awaiting the handle.
     ///
     /// # Errors
-    /// Those of the request.
+    /// Returns the error of the request.
     ///
     /// # Cancel safety
     /// Dropping the future cancels the request.
@@ -93,7 +94,7 @@ impl<R, E, X> WaitReply<R, E, X> {
         self.await
     }
 
-    /// Returns the outcome if it is there, otherwise itself.
+    /// Returns the outcome if it is there, and the handle itself otherwise.
     ///
     /// ```
     /// let (server, client) = ump::channel::<u32, u32, ()>();
@@ -104,20 +105,20 @@ impl<R, E, X> WaitReply<R, E, X> {
     /// ```
     ///
     /// # Errors
-    /// Itself, while there is no outcome. The inner error is that of the request.
+    /// Returns the handle itself while there is no outcome. The inner error is that of the request.
     pub fn try_get(self) -> Result<Result<R, X>, Self> {
         let now = self.clock().now();
         self.get_until(now)
     }
 
-    /// Blocks for at most so long; returns itself if there is no outcome by then. The request goes
-    /// on; drop it to cancel.
+    /// Blocks for at most `timeout`, and returns the handle itself if there is no outcome by then.
+    /// The request goes on; dropping the handle cancels it.
     ///
-    /// That holds as well where the caller is the one who would have to answer: see
+    /// This is so even if the caller is the handler that would have to answer the request: see
     /// [`hooks`](crate::hooks#what-is-watched).
     ///
     /// # Errors
-    /// Itself, while there is no outcome. The inner error is that of the request.
+    /// Returns the handle itself while there is no outcome. The inner error is that of the request.
     pub fn wait_timeout(self, timeout: Duration) -> Result<Result<R, X>, Self> {
         match self.clock().after(timeout) {
             Some(at) => self.wait_deadline(at),
@@ -125,14 +126,14 @@ impl<R, E, X> WaitReply<R, E, X> {
         }
     }
 
-    /// Blocks until `at` at most; returns itself if there is no outcome by then. The request goes
-    /// on; drop it to cancel.
+    /// Blocks until `at` at most, and returns the handle itself if there is no outcome by then. The
+    /// request goes on; dropping the handle cancels it.
     ///
-    /// That holds as well where the caller is the one who would have to answer: see
+    /// This is so even if the caller is the handler that would have to answer the request: see
     /// [`hooks`](crate::hooks#what-is-watched).
     ///
     /// # Errors
-    /// Itself, while there is no outcome. The inner error is that of the request.
+    /// Returns the handle itself while there is no outcome. The inner error is that of the request.
     pub fn wait_deadline(mut self, at: Instant) -> Result<Result<R, X>, Self> {
         let core = self.pending().core();
         let until = core.deadline().map_or(at, |deadline| deadline.min(at));
@@ -143,27 +144,27 @@ impl<R, E, X> WaitReply<R, E, X> {
         self.get_until(until.max(now))
     }
 
-    /// Names the request, for [`hooks`].
+    /// Returns the id of the request, for [`hooks`].
     ///
     /// # Panics
-    /// After a poll was ready.
+    /// Panics after a poll has returned `Ready`.
     #[must_use]
     pub fn id(&self) -> RequestId {
         self.pending().core().id()
     }
 
-    /// Returns the wait for this reply.
+    /// Describes the wait for this reply to the watchers.
     pub(crate) fn awaited(&self) -> Wait {
         let core = self.pending().core();
         core.awaited(core.deadline(), !self.has_registered)
     }
 
-    /// Ends it, since its caller would wait for itself.
+    /// Ends the request, as its caller would wait for itself.
     pub(crate) fn would_deadlock(&mut self, cycle: Cycle) -> Result<R, X> {
         self.take().leave(ExitReason::WouldDeadlock(cycle))
     }
 
-    /// Returns whether the outcome is there, so that nothing will block.
+    /// Returns whether the outcome is there, so that waiting for it does not block.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.pending
@@ -171,8 +172,8 @@ impl<R, E, X> WaitReply<R, E, X> {
             .is_some_and(|pending| pending.core().is_done())
     }
 
-    /// Begins to wait: word was left before it was sent. Tells whether there is nothing to do until
-    /// its task is woken.
+    /// Begins to wait after the task's waker was registered before the request was sent. Returns
+    /// whether there is nothing to do until the task is woken.
     #[inline]
     pub(crate) fn sleeps(&mut self) -> bool {
         if let Some(pending) = &self.pending {
@@ -180,12 +181,12 @@ impl<R, E, X> WaitReply<R, E, X> {
             yields.skip(&mut self.yield_state);
         }
         self.has_registered = true;
-        // With a deadline it has to set the timer first, or to hand its task to the one that there
-        // is.
+        // A request with a deadline first has to set the timer, or to register the task with the
+        // timer that it has.
         !self.is_ready() && self.pending().core().deadline().is_none()
     }
 
-    /// It will not wake itself to look again: whoever wakes its task has the outcome.
+    /// Makes the next poll register its waker at once, instead of yielding first.
     pub(crate) fn registers_at_once(&mut self) {
         self.yield_state = YieldState::Registered;
     }
@@ -235,7 +236,7 @@ impl<R, E, X> Future for WaitReply<R, E, X> {
 }
 
 impl<R, E, X> WaitReply<R, E, X> {
-    /// For a future that has a budget itself.
+    /// Polls without accounting for the task's budget. The calling future does that.
     #[inline]
     pub(crate) fn poll_without_budget(&mut self, cx: &mut Context<'_>) -> Poll<Result<R, X>> {
         let this = self;
@@ -245,7 +246,8 @@ impl<R, E, X> WaitReply<R, E, X> {
             yields.found(&mut this.yield_state);
             return Poll::Ready(this.take().settle());
         }
-        // With a deadline it does not, as who lets others run does not know for how long.
+        // A request with a deadline does not yield, as nothing bounds the time for which other
+        // tasks run.
         if core.deadline().is_none() && yields.should_yield(&mut this.yield_state) {
             request_repoll(cx.waker());
             return Poll::Pending;
@@ -263,8 +265,8 @@ impl<R, E, X> WaitReply<R, E, X> {
         }
         if let Some(deadline) = core.deadline() {
             if this.timer.is_none() {
-                // Sent by a blocking call and now awaited. Should the system refuse the timer, the
-                // request ends here and now, as there would be nobody to end it in time.
+                // The request was sent by a blocking call and is now awaited. If the system refuses
+                // the timer thread, the request ends here, as nothing else would end it in time.
                 this.timer = core.clock().timer(deadline).ok();
             }
             let timer = this.timer.as_mut();
