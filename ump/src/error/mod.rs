@@ -1,8 +1,8 @@
-//! What can go wrong, told to the one who can do something about it.
+//! The errors of the channel.
 //!
-//! [`Error`] is what the plain calls return. [`RequestError`](crate::RequestError) and
-//! [`SendError`] belong to requests made through [`Client::request`](crate::Client::request): they
-//! can say more, and hand the message back when it was not executed.
+//! Plain calls return [`Error`]. Requests made through [`Client::request`](crate::Client::request)
+//! return [`RequestError`](crate::RequestError) and [`SendError`]: these errors carry more details,
+//! and the message if it was not executed.
 
 #![forbid(unsafe_code)]
 
@@ -16,12 +16,12 @@ use std::{cell::RefCell, error::Error as StdError, fmt};
 
 use self::panic::PanicMessage;
 
-/// Why a request has no reply, or a call on an end-point failed.
+/// The reason why a request has no reply, or why a call on an end of the channel failed.
 ///
-/// A server that never refuses a request has [`Infallible`](std::convert::Infallible) for `E`:
-/// there is no such value, so its callers need no arm for [`App`](Self::App).
-/// ([`map_app`](Self::map_app) makes it an error of another channel: `error.map_app(|never| match
-/// never {})`.)
+/// A server that never refuses a request uses [`Infallible`](std::convert::Infallible) for `E`.
+/// That type has no value, so callers of the server need no arm for [`App`](Self::App).
+/// ([`map_app`](Self::map_app) converts such an error into an error of another channel:
+/// `error.map_app(|never| match never {})`.)
 ///
 /// ```
 /// use std::convert::Infallible;
@@ -42,26 +42,28 @@ use self::panic::PanicMessage;
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum Error<E> {
-    /// The server went, or was [closed](crate::Server::close), before it took the request, which
+    /// The server is gone or [closed](crate::Server::close), and did not take the request, which
     /// was not executed.
     ServerDisappeared,
-    /// Nobody waits for this reply any more.
+    /// No caller waits for this reply any more.
     OriginDisappeared,
-    /// The queue is empty and there will never be another request: no client is left, or the server
-    /// was [closed](crate::Server::close).
+    /// The queue is empty, and there will never be another request: no client is left, or the
+    /// server was [closed](crate::Server::close).
     ClientsDisappeared,
-    /// A handler took the request and let go of it without an answer: it dropped the reply context,
-    /// or it panicked. A request made through [`Client::request`](crate::Client::request) learns
-    /// which of the two. Also for want of a better one, as this is that of the published crate: the
-    /// caller [would have waited for itself](crate::RequestError::WouldDeadlock), or its client's
-    /// [default time-out](crate::Client::with_timeout) has passed.
+    /// A handler took the request and ended it without an answer: it dropped the reply context,
+    /// panicked, or was not allowed to finish. A request made through
+    /// [`Client::request`](crate::Client::request) returns an error that tells these causes apart.
+    ///
+    /// As the published crate has no other variant for them, this one also stands for two more
+    /// causes: the caller [would have waited for itself](crate::RequestError::WouldDeadlock), or
+    /// its client's [default time-out](crate::Client::with_timeout) has passed.
     NoReply,
     /// The handler refused the request, with the application's own error.
     App(E),
 }
 
 impl<E> Error<E> {
-    /// Returns the application's own error, if it is one.
+    /// Returns the application's own error, if this is one.
     pub fn into_apperr(self) -> Option<E> {
         match self {
             Self::App(error) => Some(error),
@@ -72,7 +74,7 @@ impl<E> Error<E> {
     /// Returns the application's own error.
     ///
     /// # Panics
-    /// If it is not [`Error::App`].
+    /// Panics if this is not [`Error::App`].
     #[track_caller]
     pub fn unwrap_apperr(self) -> E {
         match self {
@@ -84,8 +86,8 @@ impl<E> Error<E> {
         }
     }
 
-    /// Returns whether the request that failed so was executed. `No` means that it can safely be
-    /// made again.
+    /// Returns whether the failed request was executed. [`Executed::No`] means that it is safe to
+    /// send the request again.
     #[must_use]
     pub fn executed(&self) -> Executed {
         match self {
@@ -95,7 +97,7 @@ impl<E> Error<E> {
         }
     }
 
-    /// The same with another application error. `error.map_app(|()| Refused)` makes an `Error<()>`
+    /// Converts the application error. `error.map_app(|()| Refused)` makes an `Error<()>`
     /// printable.
     pub fn map_app<F>(self, f: impl FnOnce(E) -> F) -> Error<F> {
         match self {
@@ -122,8 +124,8 @@ impl<E: fmt::Display> fmt::Display for Error<E> {
     }
 }
 
-/// The text of the application's error is part of the text of this one, so the source is the source
-/// of that.
+/// The text of this error includes the text of the application error. So the source of this error
+/// is the source of the application error.
 impl<E: StdError> StdError for Error<E> {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match self {
@@ -133,18 +135,19 @@ impl<E: StdError> StdError for Error<E> {
     }
 }
 
-/// `()` has no text of its own and is no error; in an `Error<Refused>` it is both.
+/// Makes the error printable: `()` implements neither `Display` nor `Error`, and [`Refused`]
+/// implements both.
 impl From<Error<()>> for Error<Refused> {
     fn from(error: Error<()>) -> Self {
         error.map_app(|()| Refused)
     }
 }
 
-/// Stands for `()` where an application error has to be printed or be an `std::error::Error`.
+/// A stand-in for `()` where an application error has to be printed or be an `std::error::Error`.
 ///
 /// Rust does not let `Error<()>` implement `Display` beside `Error<E>` for every `E: Display`: the
-/// standard library might give `()` a `Display` one day. So a channel whose `E` is `()` either uses
-/// this type instead, or converts:
+/// standard library might implement `Display` for `()` one day. So a channel whose `E` is `()`
+/// either uses this type instead, or converts its errors:
 ///
 /// ```
 /// use ump::{Error, Refused};
@@ -174,16 +177,16 @@ impl StdError for Refused {}
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum Executed {
-    /// It was not, and never will be: it is safe to make it again.
+    /// The request was not executed, and never will be: it is safe to send it again.
     No,
-    /// A handler had it; what it did of it is not known.
+    /// A handler had the request; it is not known what the handler did with it.
     Perhaps,
-    /// The handler answered it. What an application's own error says about that is the
-    /// application's.
+    /// The handler answered the request. If the answer is an application error, the application
+    /// defines what that means.
     Yes,
 }
 
-/// `no`, `perhaps` or `yes`.
+/// Writes `no`, `perhaps` or `yes`.
 impl fmt::Display for Executed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -194,35 +197,36 @@ impl fmt::Display for Executed {
     }
 }
 
-/// How a handler let go of a request.
+/// The way in which a handler ended a request without an answer.
 ///
-/// The first two are the handler's own doing. The others come from a loop that drops the future of
-/// a handler's call, which [says so](Self::scope) meanwhile.
+/// The handler itself causes the first two. The others come from a loop that drops the future of a
+/// handler's call within a [`scope`](Self::scope).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum NoReply {
-    /// It dropped the reply context.
+    /// The handler dropped the reply context.
     Dropped,
-    /// It panicked: the reply context was dropped while its thread was unwinding, or whoever caught
-    /// the panic [said so](crate::ReplyContext::panicked).
+    /// The handler panicked. The reply context was dropped while its thread was unwinding, or the
+    /// code that caught the panic [reported it](crate::ReplyContext::panicked).
     Panicked(PanicMessage),
-    /// It was not allowed to finish: its loop was told to abort what is in hand, or the loop's
-    /// runtime was shut down.
+    /// The handler was not allowed to finish: its loop was asked to abort the requests in hand, or
+    /// the loop's runtime was shut down.
     Aborted,
-    /// It took longer than its loop allows for one request, and was not allowed to finish. That is
-    /// the server's limit; a deadline of the caller is
+    /// The handler took longer than its loop allows for one request, and was not allowed to finish.
+    ///
+    /// This is a limit of the server. If a deadline of the caller passes, the outcome is
     /// [`RequestError::TimeoutTaken`](crate::RequestError::TimeoutTaken).
     TimedOut,
 }
 
 impl NoReply {
-    /// Runs `f`. Each reply context that is dropped in it on this thread ends with this reason
-    /// instead of [`Dropped`](Self::Dropped).
+    /// Runs `f`. Each reply context that `f` drops on this thread ends with this reason instead of
+    /// [`Dropped`](Self::Dropped).
     ///
     /// For loops that drop the future of a handler's call. A context that is dropped while the
-    /// thread unwinds ends as panicked all the same.
+    /// thread unwinds still ends as panicked.
     ///
     /// ```
     /// use ump::{NoReply, RequestError};
@@ -235,7 +239,7 @@ impl NoReply {
     /// assert_eq!(reply.wait(), Err(RequestError::NoReply(NoReply::Aborted)));
     /// ```
     pub fn scope<T>(self, f: impl FnOnce() -> T) -> T {
-        /// Restores the reason of the scope around this one.
+        /// Restores the reason of the enclosing scope.
         struct Restore(Option<NoReply>);
         impl Drop for Restore {
             fn drop(&mut self) {
@@ -247,9 +251,9 @@ impl NoReply {
         f()
     }
 
-    /// Why a context that is dropped now on this thread has no answer.
+    /// Returns the reason for a context that is dropped now on this thread.
     pub(crate) fn of_drop() -> Self {
-        // Without thread-locals, at the thread's end, there is no scope.
+        // At the end of a thread, when its thread-locals are gone, there is no scope.
         let reason = REASON.try_with(|reason| reason.borrow().clone());
         reason.ok().flatten().unwrap_or(Self::Dropped)
     }
@@ -282,7 +286,7 @@ const FULL: &str = "the queue is full";
 
 const NO_TIMER: &str = "the timer thread could not be started";
 
-/// A bounded channel was asked for with a capacity of zero, in which no request could ever be
+/// The error of a bounded channel with a capacity of zero, in which no request could ever be
 /// queued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]

@@ -1,4 +1,4 @@
-//! A refusal of the operating system that can be cloned and compared.
+//! An error of the operating system that can be cloned and compared.
 
 #![forbid(unsafe_code)]
 
@@ -10,14 +10,14 @@ use std::{
     ops::Deref,
 };
 
-// As large as an `io::Error`.
+// A `WakerArc` is as large as an `io::Error`.
 use crate::sync::WakerArc;
 
 /// An [`io::Error`] that can be cloned, compared and shared.
 ///
 /// Clones share the error. It dereferences to the [`io::Error`], so `error.kind()` and the like
-/// work as usual. Two are equal if they have the same kind, the same code of the operating system
-/// and the same text.
+/// work as usual. Two errors are equal if they have the same kind, the same code of the operating
+/// system and the same text.
 ///
 /// ```
 /// use std::io;
@@ -32,8 +32,8 @@ use crate::sync::WakerArc;
 pub struct OsError(WakerArc<io::Error>);
 
 impl OsError {
-    /// Returns the error itself; if clones share it, another one with the same code, or the same
-    /// kind and text.
+    /// Returns the [`io::Error`]. If clones share it, returns another one with the same code, or
+    /// with the same kind and text.
     #[must_use]
     pub fn into_inner(self) -> io::Error {
         WakerArc::try_unwrap(self.0).unwrap_or_else(|shared| match shared.raw_os_error() {
@@ -68,7 +68,7 @@ impl PartialEq for OsError {
         WakerArc::ptr_eq(&self.0, &other.0)
             || (self.kind() == other.kind()
                 && self.raw_os_error() == other.raw_os_error()
-                // The text of a code is that of the code.
+                // Errors with the same code have the same text.
                 && (self.raw_os_error().is_some() || self.to_string() == other.to_string()))
     }
 }
@@ -94,15 +94,16 @@ impl fmt::Display for OsError {
     }
 }
 
-/// The text of the [`io::Error`] is the text of this one, so the source is the source of that.
+/// The text of this error is the text of the [`io::Error`]. So the source of this error is the
+/// source of the [`io::Error`].
 impl StdError for OsError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         self.0.source()
     }
 }
 
-/// As `{"code": 11, "text": "…"}`. An error without a code comes back as one of the kind
-/// [`Other`](io::ErrorKind::Other).
+/// Serializes the error as `{"code": 11, "text": "…"}`. An error without a code is deserialized as
+/// one of the kind [`Other`](io::ErrorKind::Other).
 #[cfg(feature = "serde")]
 mod serial {
     use std::io;

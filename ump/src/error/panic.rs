@@ -1,4 +1,4 @@
-//! What a handler's panic said.
+//! The message of a handler's panic.
 
 #![forbid(unsafe_code)]
 
@@ -6,22 +6,24 @@ use std::{any::Any, fmt};
 
 use crate::sync::WakerArc;
 
-/// What a handler's panic said, where that is known.
+/// The message of a handler's panic, if it is known.
 ///
-/// It is known if the one who caught the panic ended the request by
-/// [`ReplyContext::panicked`](crate::ReplyContext::panicked); not if the reply context was dropped
-/// while its thread was unwinding. As large as a pointer; clones share the text.
+/// The message is known if the code that caught the panic ended the request by
+/// [`ReplyContext::panicked`](crate::ReplyContext::panicked). It is not known if the reply context
+/// was dropped while its thread was unwinding. The type is as large as a pointer; clones share the
+/// text.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 #[cfg_attr(feature = "serde", serde(transparent))]
 pub struct PanicMessage(
-    /// Behind a pointer that is never null, so that outcomes are no larger for it.
+    /// The pointer is never null, so that it does not make outcomes larger.
     WakerArc<Option<String>>,
 );
 
 impl PanicMessage {
-    /// That of a payload as `catch_unwind` and `JoinHandle::join` return it: the text that was
-    /// given to `panic!`. Of a payload that is no text (see `panic_any`) nothing is known.
+    /// Returns the message of a payload that `catch_unwind` or `JoinHandle::join` returned: the
+    /// text that was given to `panic!`. If the payload is no text (see `panic_any`), the message is
+    /// not known.
     ///
     /// ```
     /// let payload = std::panic::catch_unwind(|| { let n = 7; panic!("no {n}") }).unwrap_err();
@@ -58,7 +60,7 @@ impl From<&str> for PanicMessage {
     }
 }
 
-/// `the handler panicked`, and what it said.
+/// Writes `the handler panicked`, and the message if it is known.
 impl fmt::Display for PanicMessage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("the handler panicked")?;

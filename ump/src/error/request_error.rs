@@ -1,4 +1,4 @@
-//! Why a request has no reply, with the message if it was not executed.
+//! The error of a request without a reply, with the message if the request was not executed.
 
 #![forbid(unsafe_code)]
 
@@ -14,46 +14,49 @@ use crate::{
     },
 };
 
-/// Why a request made through [`Client::request`](crate::Client::request) has no reply. What was
-/// not executed comes back.
+/// The reason why a request made through [`Client::request`](crate::Client::request) has no reply.
+/// If the request was not executed, its message comes back.
 ///
-/// The message is in the way where an error is passed on: `anyhow` and `eyre` want one that is
-/// `Send`, `Sync` and `'static`. [`without_message`](Self::without_message) leaves one that is,
-/// whatever the message, and [`split`](Self::split) keeps the message beside it.
+/// The message can prevent an error from being passed on: `anyhow` and `eyre` need an error that is
+/// `Send`, `Sync` and `'static`. [`without_message`](Self::without_message) returns such an error,
+/// whatever the message is. [`split`](Self::split) returns the message beside it.
 ///
-/// The enum is exhaustive on purpose: these are all the outcomes that a channel has, and a `match`
-/// without a wildcard proves that each of them is handled. New reasons of an outcome are variants
-/// of [`NoReply`], which is not exhaustive.
+/// The enum is exhaustive on purpose: its variants are all the outcomes that a channel has, and a
+/// `match` without a wildcard proves that each of them is handled. New reasons of an outcome are
+/// variants of [`NoReply`], which is not exhaustive.
 #[derive(Clone, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum RequestError<S, E> {
     /// The handler refused the request, with the application's own error.
     App(E),
-    /// A handler took the request and let go of it without an answer.
+    /// A handler took the request and ended it without an answer.
     NoReply(NoReply),
-    /// The server went, or was [closed](crate::Server::close), before it took the request.
+    /// The server is gone or [closed](crate::Server::close), and did not take the request.
     ServerDisappeared(S),
-    /// The deadline passed before a handler took the request, which will never be executed.
+    /// The deadline passed before a handler took the request. The request will never be executed.
     TimeoutQueued(S),
-    /// The deadline passed while a handler held the request. The handler can see that nobody waits.
+    /// The deadline passed while a handler held the request. The handler can see that no caller
+    /// waits.
     TimeoutTaken,
-    /// The caller would have waited for itself, by the cycle of servers that is told. The request
-    /// was not taken and will never be executed. Only in loops that [watch](crate::hooks), blocking
-    /// or awaited.
+    /// The caller would have waited for itself, in this cycle of servers. The request was not taken
+    /// and will never be executed.
+    ///
+    /// This occurs only in loops that [watch](crate::hooks), for blocking and for awaited requests.
     WouldDeadlock(S, Cycle),
-    /// The same, while a handler held the request. The handler can see that nobody waits.
+    /// The caller would have waited for itself, in this cycle of servers, while a handler held the
+    /// request. The handler can see that no caller waits.
     WouldDeadlockTaken(Cycle),
-    /// The queue was full, and the request was not to wait for room.
+    /// The queue was full, and the sender had chosen not to wait for room.
     Full(S),
-    /// The deadline of an awaited request needs the process's timer thread, and the system refused
-    /// to start it.
+    /// The deadline of an awaited request needs the process's timer thread, which the system
+    /// refused to start.
     NoTimer(S, OsError),
 }
 
 impl<S, E> RequestError<S, E> {
-    /// Returns whether the request was executed. `No` comes with the message: it is safe to make
-    /// the request again.
+    /// Returns whether the request was executed. [`Executed::No`] comes with the message: it is
+    /// safe to send the request again.
     #[must_use]
     pub fn executed(&self) -> Executed {
         match self {
@@ -69,13 +72,14 @@ impl<S, E> RequestError<S, E> {
         }
     }
 
-    /// Returns whether the deadline passed, wherever the request was.
+    /// Returns whether the deadline passed, before or after a handler took the request.
     #[must_use]
     pub fn is_timeout(&self) -> bool {
         matches!(self, Self::TimeoutQueued(_) | Self::TimeoutTaken)
     }
 
-    /// Returns the servers that would have waited for each other, if that is why.
+    /// Returns the servers that would have waited for each other, if the request ended for that
+    /// reason.
     #[must_use]
     pub fn cycle(&self) -> Option<&Cycle> {
         match self {
@@ -98,8 +102,8 @@ impl<S, E> RequestError<S, E> {
         }
     }
 
-    /// The same without the message, which is dropped: `Send`, `Sync`, `'static`, `Clone` and
-    /// `PartialEq` if `E` is.
+    /// Drops the message and returns the error without it, which is `Send`, `Sync`, `'static`,
+    /// `Clone` and `PartialEq` if `E` is.
     ///
     /// ```
     /// # use std::{cell::RefCell, rc::Rc};
@@ -138,8 +142,8 @@ impl<S, E> RequestError<S, E> {
         (message, error)
     }
 
-    /// The same with another message, if it comes back. For layers over the channel, whose messages
-    /// are parts of its messages.
+    /// Converts the message, if it comes back. For layers over the channel, whose messages are
+    /// parts of the channel's messages.
     pub fn map_message<T>(self, f: impl FnOnce(S) -> T) -> RequestError<T, E> {
         match self {
             Self::App(error) => RequestError::App(error),
@@ -154,7 +158,7 @@ impl<S, E> RequestError<S, E> {
         }
     }
 
-    /// The same with another application error.
+    /// Converts the application error.
     pub fn map_app<F>(self, f: impl FnOnce(E) -> F) -> RequestError<S, F> {
         match self {
             Self::App(error) => RequestError::App(f(error)),
@@ -169,7 +173,7 @@ impl<S, E> RequestError<S, E> {
         }
     }
 
-    /// Returns the application's own error, if it is one.
+    /// Returns the application's own error, if this is one.
     pub fn into_apperr(self) -> Option<E> {
         match self {
             Self::App(error) => Some(error),

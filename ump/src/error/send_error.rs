@@ -1,4 +1,4 @@
-//! Why a message was not sent, with the message.
+//! The error of a message that was not sent, with the message.
 
 #![forbid(unsafe_code)]
 
@@ -10,10 +10,10 @@ use crate::{
     error::{Executed, FULL, NO_TIMER, SERVER_DISAPPEARED, TIMEOUT_QUEUED, WOULD_DEADLOCK},
 };
 
-/// Why a post or a submitted request was not accepted. It was not executed, and the message comes
-/// back.
+/// The reason why a post, a submitted request or a reservation was not accepted. The message was
+/// not executed, and comes back.
 ///
-/// To pass it on by `?` where the message is in the way, see
+/// To pass the error on by `?` if the message prevents that, see
 /// [`without_message`](Self::without_message).
 #[derive(Clone, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
@@ -23,12 +23,12 @@ pub enum SendError<S> {
     ServerDisappeared(S),
     /// The deadline passed before there was room in the queue.
     TimeoutQueued(S),
-    /// The caller would have waited for itself before there was room: see [`hooks`](crate::hooks).
+    /// The caller would have waited for itself before there was room. See [`hooks`](crate::hooks).
     WouldDeadlock(S, Cycle),
-    /// The queue was full, and the message was not to wait for room.
+    /// The queue was full, and the sender had chosen not to wait for room.
     Full(S),
-    /// The deadline of an awaited message needs the process's timer thread, and the system refused
-    /// to start it.
+    /// The deadline of an awaited message needs the process's timer thread, which the system
+    /// refused to start.
     NoTimer(S, OsError),
 }
 
@@ -44,8 +44,8 @@ impl<S> SendError<S> {
         }
     }
 
-    /// The same without the message, which is dropped: `Send`, `Sync`, `'static`, `Clone` and
-    /// `PartialEq`.
+    /// Drops the message and returns the error without it, which is `Send`, `Sync`, `'static`,
+    /// `Clone` and `PartialEq`.
     #[must_use]
     pub fn without_message(self) -> SendError<()> {
         self.map_message(drop)
@@ -73,7 +73,7 @@ impl<S> SendError<S> {
         }
     }
 
-    /// The same with another message. For layers over the channel, whose messages are parts of its
+    /// Converts the message. For layers over the channel, whose messages are parts of the channel's
     /// messages.
     pub fn map_message<T>(self, f: impl FnOnce(S) -> T) -> SendError<T> {
         match self {
@@ -85,7 +85,7 @@ impl<S> SendError<S> {
         }
     }
 
-    /// Always [`Executed::No`].
+    /// Returns [`Executed::No`]: the message was not executed.
     #[must_use]
     pub fn executed(&self) -> Executed {
         Executed::No
