@@ -1,4 +1,4 @@
-//! What a loop asks of its server.
+//! The view that a loop has of its server.
 
 use std::{fmt, time::Instant};
 
@@ -8,7 +8,7 @@ use crate::{
     hooks::wait::{RequestId, Wait},
 };
 
-/// A [`Server`], as a loop sees it: what only loops need, and what their watchers ask.
+/// A view of a [`Server`], with the methods that only loops and their watchers need.
 ///
 /// ```
 /// use ump::hooks::LoopView;
@@ -21,20 +21,20 @@ use crate::{
 pub struct LoopView<'a, S, R, E>(&'a Server<S, R, E>);
 
 impl<'a, S, R, E> LoopView<'a, S, R, E> {
-    /// Returns the view of a server.
+    /// Creates the view of a server.
     #[inline]
     #[must_use]
     pub fn new(server: &'a Server<S, R, E>) -> Self {
         Self(server)
     }
 
-    /// Blocks until there is a request, the deadline passes (then there is none), or the server has
-    /// been interrupted more often than `known`.
+    /// Blocks until there is a request and takes it. Returns `Ok(None)` if the deadline passes
+    /// first, or if the server has been interrupted more often than `known`.
     ///
-    /// It is [`Server::wait_until`] for workers that share a server: each passes the number of
-    /// [interruptions](Self::interruptions) that it knew of before it looked at what they announce.
-    /// No interruption is missed and none is used up, so each worker reacts to each, or to several
-    /// at once.
+    /// It is [`Server::wait_until`] for workers that share a server. Each worker passes the number
+    /// of [interruptions](Self::interruptions) that it read before it checked what they announce.
+    /// No interruption is missed and none is used up, so each worker reacts to each interruption,
+    /// or to several at once.
     ///
     /// ```
     /// # use std::{sync::atomic::{AtomicBool, Ordering}, thread};
@@ -62,7 +62,8 @@ impl<'a, S, R, E> LoopView<'a, S, R, E> {
     /// ```
     ///
     /// # Errors
-    /// [`Error::ClientsDisappeared`]: the queue is empty, and no client is left or the server was [closed](Server::close).
+    /// Returns [`Error::ClientsDisappeared`] if the queue is empty, and no client is left or the
+    /// server was [closed](Server::close).
     #[inline]
     pub fn wait_since(
         &self,
@@ -72,33 +73,35 @@ impl<'a, S, R, E> LoopView<'a, S, R, E> {
         self.0.wait_since(known, deadline)
     }
 
-    /// Returns how often the server has been [interrupted](Server::interrupt). All that happened
-    /// before an interruption that is counted is visible afterwards.
+    /// Returns how often the server has been [interrupted](Server::interrupt). Everything that
+    /// happened before a counted interruption is visible after this call.
     #[inline]
     #[must_use]
     pub fn interruptions(&self) -> usize {
         self.0.interruptions()
     }
 
-    /// Returns whether a request of this channel is in the queue: accepted, and neither taken, nor
-    /// withdrawn, nor turned down.
+    /// Returns whether a request of this channel is in the queue: it was accepted, and it was
+    /// neither taken, nor withdrawn, nor turned down.
     ///
-    /// It searches the whole queue. The answer holds at some moment of the call. A request whose
-    /// caller waits for the reply, and that is not found, does not come back into the queue.
+    /// This searches the whole queue. The answer is true of some moment of the call. If the caller
+    /// of a request waits for the reply, and the request is not found, it does not come back into
+    /// the queue.
     #[must_use]
     pub fn is_queued(&self, request: RequestId) -> bool {
         self.0.is_queued(request)
     }
 
-    /// Returns the queued requests that may make room without this server, if the lane of a request
-    /// that [waits for room](super::Goal::Room) is full.
+    /// Returns the queued requests that may leave the queue without this server, if the lane of a
+    /// request that [waits for room](super::Goal::Room) is full.
     ///
-    /// These are the requests with a deadline, and those whose callers can drop them. Posts, and
-    /// callers that block without a deadline, stay until they are taken. It searches the whole
-    /// queue.
+    /// These are the requests with a deadline, and those whose callers can drop them. Without a
+    /// deadline, posts and the requests of blocking callers stay until they are taken. This
+    /// searches the whole queue.
     ///
-    /// `None`: there is room, or the server is closed, so that the request waits no more; or there
-    /// are more than 64 such requests.
+    /// Returns `None` if there is room, if a [`Permit`](crate::Permit) of that lane may give its
+    /// room back, if the server is closed, so that the request waits no more, or if there are more
+    /// than 64 such requests.
     #[must_use]
     pub fn without_room(&self, wait: &Wait) -> Option<Vec<RequestId>> {
         self.0.without_room(wait)

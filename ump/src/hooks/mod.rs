@@ -1,27 +1,28 @@
-//! For writers of server loops: which caller is about to wait for what, so that a caller that would
-//! wait for itself gets an error instead.
+//! Deadlock detection for server loops: a caller that would wait for itself gets an error instead.
 //!
-//! A handler that makes a blocking request to its own server waits for ever: it is the one who
-//! would have to answer. So do two whose servers ask each other. Only the loops know who answers
-//! what, so the graph of who waits for whom is theirs. This is what they hang it on:
+//! A handler that sends a blocking request to its own server waits for ever, as the handler itself
+//! would have to answer. So do two handlers whose servers send requests to each other. Only the
+//! loops know which thread answers which channel, so the loops keep the graph of waits. This module
+//! gives authors of loops the means to do so:
 //!
-//! - A loop [sets](watch) a [`Watcher`] on its thread. Whoever blocks there has it asked, right
-//!   before it falls asleep: whether to.
-//! - [`Wait`] says what for, its [`Goal`]: the reply to a request, room in a queue, or the end of a
-//!   loop. It names the request by its [`RequestId`] and the channel by its [`ChannelId`].
-//!   [`ReplyContext::id`](crate::ReplyContext::id) is the same request in the hands of its handler,
-//!   [`LoopView::is_queued`] tells whether it is still in the queue, and `Server::id` and
-//!   `Client::id` name the channel.
-//! - A watcher that finds a [`Cycle`] says so, and the request ends in
+//! - A loop [sets](watch) a [`Watcher`] on its thread. Right before a caller on that thread falls
+//!   asleep, it asks the watcher whether it may.
+//! - A [`Wait`] describes what the caller waits for, its [`Goal`]: the reply to a request, room in
+//!   a queue, or the end of a loop. The wait names the request by its [`RequestId`] and the channel
+//!   by its [`ChannelId`]. [`ReplyContext::id`](crate::ReplyContext::id) names the same request on
+//!   the side of its handler. [`LoopView::is_queued`] tells whether the request is still in the
+//!   queue. `Server::id` and `Client::id` name the channel.
+//! - If a watcher finds a [`Cycle`], it returns the cycle. The request then ends in
 //!   [`WouldDeadlock`](crate::RequestError::WouldDeadlock), or in
-//!   [`WouldDeadlockTaken`](crate::RequestError::WouldDeadlockTaken) if a handler has it already
-//!   (the watcher being certain that this handler will not answer either, as it waits for us).
+//!   [`WouldDeadlockTaken`](crate::RequestError::WouldDeadlockTaken) if a handler has taken it
+//!   already. In the second case, the watcher has to be certain that this handler will not answer
+//!   either, as the handler waits for the caller.
 //!
 //! ```
 //! use std::{sync::Arc, thread};
 //! use ump::{RequestError, hooks::{self, ChannelId, Cycle, Wait, Watcher}};
 //!
-//! /// That of a loop that serves one channel on one thread. It knows of the smallest cycle.
+//! /// The watcher of a loop that serves one channel on one thread. It detects the smallest cycle.
 //! struct Own(ChannelId);
 //!
 //! impl Watcher for Own {
@@ -35,7 +36,7 @@
 //! let server = thread::spawn(move || {
 //!     let _watched = hooks::watch(Arc::new(Own(server.id())));
 //!     let (_, rctx) = server.wait().unwrap();
-//!     // "I could as well ask myself."
+//!     // This handler would have to answer its own request.
 //!     let Err(RequestError::WouldDeadlock(message, cycle)) = own.request("sum").wait() else { panic!() };
 //!     assert_eq!((message, cycle.to_string()), ("sum", "accounts → accounts".to_string()));
 //!     rctx.reply("it knew".to_string()).unwrap();
@@ -46,30 +47,37 @@
 //!
 //! # What is watched
 //!
-//! [`Client::req`](crate::Client::req), [`Request::wait`](crate::Request::wait), the waits of
-//! [`WaitReply`](crate::WaitReply) and [`Gather`](crate::Gather), and all that block until there is
-//! room in a bounded queue.
+//! These waits are watched: [`Client::req`](crate::Client::req),
+//! [`Request::wait`](crate::Request::wait), the waits of [`WaitReply`](crate::WaitReply) and
+//! [`Gather`](crate::Gather), and all calls that block until there is room in a bounded queue.
+//!
+//! A wait that is bounded by its own call, so that the request goes on after it, is not watched:
+//! [`WaitReply::wait_timeout`](crate::WaitReply::wait_timeout) and
+//! [`wait_deadline`](crate::WaitReply::wait_deadline), up to an instant before the request's own
+//! deadline, and [`Gather::wait_timeout`](crate::Gather::wait_timeout). Such a wait ends by itself,
+//! and the request may be answered later, even by the handler that waited. So a handler that waits
+//! for its own server in this way, again and again, gets no error.
 //!
 //! # Room in a queue
 //!
-//! A request that waits for room needs a worker that takes something out of the queue, unless a
-//! queued request leaves otherwise: at its deadline, or because its caller drops it.
-//! [`LoopView::without_room`] tells which queued requests can. If there are none, then only the
+//! A request that waits for room needs a worker that takes a request out of the queue, unless a
+//! queued request leaves in another way: at its deadline, or because its caller drops it.
+//! [`LoopView::without_room`] returns the queued requests that can. If there are none, only the
 //! workers of that server make room.
 //!
 //! # The end of a loop
 //!
-//! A loop's end is not known to its channel: it comes after the last request. So a loop's own
-//! `join` reports it with [`announce`] where it blocks, and with [`announce_poll`] where it is
-//! awaited, as a wait [`for_end`](Wait::for_end). Whatever it really waits with is [not
-//! reported](unwatched) a second time.
+//! A channel does not know the end of its loop, which comes after the last request. So a loop's own
+//! `join` reports its wait as a wait [`for_end`](Wait::for_end): with [`announce`] if it blocks,
+//! and with [`announce_poll`] if it is awaited. The wait that `join` uses internally is
+//! [not reported](unwatched) a second time.
 //!
 //! ```
 //! use ump::{WaitReply, Clock, RequestError, hooks::{self, ChannelId, Cycle, Wait}};
 //!
 //! type End = WaitReply<(), (), RequestError<(), ()>>;
 //!
-//! /// Blocks until the loop that serves a channel has answered the request which asks for its end.
+//! /// Blocks until the loop that serves a channel has answered the request for its end.
 //! fn join(served: ChannelId, end: End) -> Result<(), Cycle> {
 //!     let wait = Wait::for_end(served, end.id());
 //!     let announced = hooks::announce(&wait)?;
@@ -86,27 +94,21 @@
 //!
 //! # Futures that a thread drives
 //!
-//! [`Clock::block_on`](crate::Clock::block_on) asks its thread's watcher [to follow
-//! it](Watcher::drives): the future is polled with the waker, and under the watcher, that come
-//! back, and that watcher is asked [before the thread parks](Watcher::parks). Other executors do
-//! not ask.
+//! [`Clock::block_on`](crate::Clock::block_on) asks the watcher of its thread
+//! [to follow the future](Watcher::drives). If the watcher does, it returns a waker and a watcher.
+//! The thread polls the future with that waker and under that watcher, and asks that watcher
+//! [before it parks](Watcher::parks). Other executors do not ask.
 //!
 //! # Tasks
 //!
-//! Nor a wait that its call bounds, so that the request goes on after it:
-//! [`WaitReply::wait_timeout`](crate::WaitReply::wait_timeout) and
-//! [`wait_deadline`](crate::WaitReply::wait_deadline), up to an instant before the request's own
-//! deadline. It ends by itself, and the request may be answered later, by the very handler that
-//! waited. So a handler that waits so for its own server again and again is not told.
+//! Tasks that await are [reported](Watcher::polled) with the waker with which they were polled. A
+//! task may await something else as well. Only the loop that polls the task can find that out, by
+//! the wakers that are left when the poll is over. So a watcher may replace the waker, and return
+//! the cycle when the task is polled again.
 //!
-//! Tasks that await are [reported](Watcher::polled) with the waker that they were polled with. They
-//! may await something else as well, which only the one who polls them can find out: by the wakers
-//! that are left when the poll is over. So a watcher may exchange the waker, and tell the cycle
-//! when the task is polled again.
-//!
-//! Who finds the outcome while it looks awake asks nobody, so a request costs what it did. Threads
-//! without a watcher read one thread-local value before they fall asleep, and before a task leaves
-//! word.
+//! A caller that finds the outcome while it spins asks no watcher, so its request costs no more. A
+//! thread without a watcher reads one thread-local value before it falls asleep, and so does a task
+//! before it registers its waker.
 
 #![forbid(unsafe_code)]
 
@@ -135,12 +137,13 @@ use crate::{
 };
 
 of_each_thread! {
-    /// Whether there is one. As it needs no drop, this is read by one instruction.
+    /// Whether this thread has a watcher. The value needs no drop, so one instruction reads it.
     static IS_WATCHED: Cell<bool> = Cell::new(false);
     static WATCHER: RefCell<Option<Arc<dyn Watcher>>> = RefCell::new(None);
 }
 
-/// Sets the watcher of this thread until the guard is dropped; then the one before is set again.
+/// Sets the watcher of this thread until the guard is dropped, which sets the previous watcher
+/// again.
 #[must_use = "dropped, nobody watches any more"]
 pub fn watch(watcher: Arc<dyn Watcher>) -> Guard {
     Guard {
@@ -149,8 +152,8 @@ pub fn watch(watcher: Arc<dyn Watcher>) -> Guard {
     }
 }
 
-/// Has no watcher on this thread until the guard is dropped; then the one before is set again. For
-/// a wait that was [announced](announce) already.
+/// Removes the watcher of this thread until the guard is dropped, which sets it again. For a wait
+/// that was [announced](announce) already.
 #[must_use = "dropped, the thread is watched again"]
 pub fn unwatched() -> Guard {
     Guard {
@@ -159,31 +162,33 @@ pub fn unwatched() -> Guard {
     }
 }
 
-/// Returns the watcher of this thread.
+/// Returns the watcher of this thread, if there is one.
 #[must_use]
 pub fn current() -> Option<Arc<dyn Watcher>> {
     watcher()
 }
 
-/// Reports a wait that is not one of this crate to the watcher of this thread, if there is one,
-/// right before the caller sleeps. What comes back is to be dropped when it sleeps no more.
+/// Reports a wait that is not one of this crate to the watcher of this thread, if there is one.
+/// Call this right before the caller sleeps, and drop the returned value when the caller sleeps no
+/// more.
 ///
 /// # Errors
-/// The cycle in which the caller would wait for itself.
+/// Returns the cycle in which the caller would wait for itself.
 pub fn announce(wait: &Wait) -> Result<Announced, Cycle> {
     before(|| *wait).map(Announced)
 }
 
-/// The same for a task that is about to leave word with this waker. Word is left with the one that
-/// comes back instead, if there is one: see [`Watcher::polled`].
+/// Reports the wait of a task that is about to register `waker`. If a waker is returned, register
+/// that one instead: see [`Watcher::polled`].
 ///
 /// # Errors
-/// The cycle in which the task would wait for itself.
+/// Returns the cycle in which the task would wait for itself.
 pub fn announce_poll(wait: &Wait, waker: &Waker) -> Result<Option<Waker>, Cycle> {
     polled(waker, || *wait)
 }
 
-/// A wait that a watcher knows of, if there is one. From [`announce`].
+/// A wait that was reported to a watcher, if there is one. Dropping it reports that the wait is
+/// over. From [`announce`].
 #[must_use = "dropped, the wait is over"]
 pub struct Announced(#[expect(dead_code, reason = "it is dropped")] Option<Watched>);
 
@@ -193,7 +198,8 @@ impl fmt::Debug for Announced {
     }
 }
 
-/// Keeps a watcher set. From [`watch`], or from [`unwatched`].
+/// A guard that sets the previous watcher again when it is dropped. From [`watch`], or from
+/// [`unwatched`].
 #[must_use = "dropped, nobody watches any more"]
 pub struct Guard {
     before: Option<Arc<dyn Watcher>>,
@@ -202,15 +208,16 @@ pub struct Guard {
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        // A watcher is the user's, so ours is dropped after it was let go of.
+        // A watcher is the user's code, so the one that was set is dropped only after `set` has
+        // released the cell.
         drop(set(self.before.take()));
     }
 }
 
-/// Returns the one before.
+/// Sets the watcher of this thread, and returns the previous one.
 fn set(watcher: Option<Arc<dyn Watcher>>) -> Option<Arc<dyn Watcher>> {
     let is_watched = watcher.is_some();
-    // It is not there any more while the thread is ending.
+    // The thread-local is gone while the thread is ending.
     let before = WATCHER.try_with(|current| current.replace(watcher));
     let _ = IS_WATCHED.try_with(|current| current.set(is_watched));
     before.unwrap_or_default()
@@ -222,11 +229,11 @@ impl fmt::Debug for Guard {
     }
 }
 
-/// Asks the watcher of this thread, if there is one, whether to sleep. What it returns is to be
-/// dropped when one sleeps no more.
+/// Asks the watcher of this thread, if there is one, whether the caller may sleep. The returned
+/// value is to be dropped when the caller sleeps no more.
 ///
 /// # Errors
-/// It is better not to.
+/// Returns the cycle in which the caller would wait for itself.
 #[inline]
 pub(crate) fn before(wait: impl FnOnce() -> Wait) -> Result<Option<Watched>, Cycle> {
     let Some(watcher) = watcher() else {
@@ -237,7 +244,8 @@ pub(crate) fn before(wait: impl FnOnce() -> Wait) -> Result<Option<Watched>, Cyc
     Ok(Some(Watched { watcher, wait }))
 }
 
-/// The same for many waits. None: there is no watcher, or there are too many waits.
+/// Asks the watcher of this thread as [`before`] does, about many waits. Returns `Ok(None)` if
+/// there is no watcher, or if there are too many waits.
 pub(crate) fn before_any(
     waits: impl FnOnce() -> Option<Vec<Wait>>,
 ) -> Result<Option<WatchedMany>, Cycle> {
@@ -251,11 +259,11 @@ pub(crate) fn before_any(
     Ok(Some(WatchedMany { watcher, waits }))
 }
 
-/// Reports to the watcher of this thread, if there is one. Returns the waker to leave word with, if
-/// it is another one.
+/// Reports the poll of a task to the watcher of this thread, if there is one. Returns the waker to
+/// register instead, if the watcher has returned one.
 ///
 /// # Errors
-/// It is better not to wait.
+/// Returns the cycle in which the task would wait for itself.
 #[inline]
 pub(crate) fn polled(waker: &Waker, wait: impl FnOnce() -> Wait) -> Result<Option<Waker>, Cycle> {
     match watcher() {
@@ -264,13 +272,12 @@ pub(crate) fn polled(waker: &Waker, wait: impl FnOnce() -> Wait) -> Result<Optio
     }
 }
 
-/// Reports to the watcher of this thread, if there is one, that a task sleeps by a clock that is
-/// moved by hand.
+/// Reports to the watcher of this thread, if there is one, that a task sleeps by a manual clock.
 pub(crate) fn sleeps(clock: impl FnOnce() -> Clock) -> Option<Arc<()>> {
     watcher().and_then(|watcher| watcher.sleeps(&clock()))
 }
 
-/// The same for many waits.
+/// Reports the poll of a task as [`polled`] does, for many waits.
 pub(crate) fn polled_any(
     waker: &Waker,
     waits: impl FnOnce() -> Option<Vec<Wait>>,
@@ -281,7 +288,7 @@ pub(crate) fn polled_any(
     waits().map_or(Ok(None), |waits| watcher.polled_any(&waits, waker))
 }
 
-/// A future that the thread drives, followed by its watcher. Until it is dropped that is set.
+/// A driven future that a watcher follows. That watcher is set until this is dropped.
 pub(crate) struct Following {
     driven: Driven,
     _watched: Guard,
@@ -303,7 +310,7 @@ impl Following {
         &self.driven.waker
     }
 
-    /// Returns whether to poll again at once, rather than to park.
+    /// Returns whether to poll again at once, instead of parking.
     pub(crate) fn parks(&self, deadline: Option<Instant>, clock: &Clock) -> bool {
         self.driven.watcher.parks(deadline, clock)
     }
@@ -313,7 +320,7 @@ impl Following {
     }
 }
 
-/// None as well while the thread is ending.
+/// Returns the watcher of this thread. Returns `None` also while the thread is ending.
 #[inline]
 fn watcher() -> Option<Arc<dyn Watcher>> {
     if !IS_WATCHED.try_with(Cell::get).unwrap_or_default() {
@@ -324,7 +331,7 @@ fn watcher() -> Option<Arc<dyn Watcher>> {
         .unwrap_or_default()
 }
 
-/// A wait of which a watcher knows.
+/// A wait that was reported to a watcher. Dropping it reports that the wait is over.
 pub(crate) struct Watched {
     watcher: Arc<dyn Watcher>,
     wait: Wait,
@@ -336,7 +343,7 @@ impl Drop for Watched {
     }
 }
 
-/// The same for many waits.
+/// Many waits that were reported to a watcher. Dropping this reports that they are over.
 pub(crate) struct WatchedMany {
     watcher: Arc<dyn Watcher>,
     waits: Vec<Wait>,

@@ -4,57 +4,62 @@ use std::{any::Any, fmt, task::Waker, time::Instant};
 
 use crate::{error::cycle::Cycle, hooks::wait::Wait, sync::WakerArc as Arc, time::clock::Clock};
 
-/// Asked on a thread that it was [set](super::watch) for.
+/// An observer of the waits of a thread for which it was [set](super::watch).
 ///
-/// It is called outside of all locks of this crate. It must not block for a request itself: it
-/// would be asked about that.
+/// Its methods are called outside of all locks of this crate. They must not block for a request:
+/// the watcher would be asked about that request.
 pub trait Watcher: Send + Sync {
-    /// A caller is about to sleep. Called once for a wait, however often that is woken for nothing.
+    /// Called when a caller is about to sleep. It is called once for each wait, however often the
+    /// caller is woken without an outcome.
     ///
     /// # Errors
-    /// The cycle in which the caller would wait for itself: its wait ends, and its request with it.
+    /// Returns the cycle in which the caller would wait for itself. The wait then ends, and the
+    /// request with it.
     fn before(&self, wait: &Wait) -> Result<(), Cycle>;
 
-    /// The caller sleeps no more: the outcome is there, the deadline has passed, or its thread
-    /// unwinds. Called once for each [`before`](Self::before) that let it sleep.
+    /// Called when the caller sleeps no more: the outcome is there, the deadline has passed, or the
+    /// thread unwinds. It is called once for each [`before`](Self::before) that let the caller
+    /// sleep.
     fn after(&self, _wait: &Wait) {}
 
-    /// A task is about to leave word with this waker, to be woken when the outcome is there. Called
-    /// whenever it is polled for that: first before the request is sent (for the reply), and then
-    /// again if that waits for room (for that).
+    /// Called when a task is about to register this waker, to be woken when the outcome is there.
+    /// It is called on each such poll: first for the reply, before the request is sent, and then
+    /// again for room, if the request waits for room.
     ///
-    /// Word is left with the returned waker instead, if there is one: it has to wake the same task.
-    /// The request keeps one clone of it, or two if it has a deadline; they are gone, woken or
-    /// dropped, by the time when the request has an outcome, is cancelled, or has left word with
-    /// another waker. So one who gives each request a waker of its own can tell by the clones which
-    /// of them the task waits for. A request that waits for room has left word for the reply
-    /// already, which cannot come before there is room: give the two waits wakers of their own.
-    /// That for room is gone when the request is let in or given up.
+    /// If a waker is returned, the task registers that waker instead; it has to wake the same task.
+    /// The request keeps one clone of the waker, or two clones if it has a deadline. The clones are
+    /// gone, woken or dropped, by the time when the request has an outcome, is cancelled, or has
+    /// registered another waker. So a watcher that gives each request its own waker can count the
+    /// outstanding clones to see which requests the task awaits.
     ///
-    /// It is not told when the task stops waiting.
+    /// If a request waits for room, it has already registered a waker for the reply, which cannot
+    /// come before there is room. So give each of the two waits its own waker. The waker for room
+    /// is gone when the request is accepted or given up.
+    ///
+    /// The watcher is not notified when the task stops waiting.
     ///
     /// # Errors
-    /// The cycle in which the task would wait for itself: its wait ends, and its request with it.
-    /// It is the watcher that has to be certain that the task waits for nothing else, by what it
-    /// has learned from the polls before. A request that has not been sent is sent first, and asked
-    /// about again.
+    /// Returns the cycle in which the task would wait for itself. The wait then ends, and the
+    /// request with it. The watcher has to be certain that the task waits for nothing else, from
+    /// what it has learned in earlier polls. If the request has not been sent yet, it is sent
+    /// first, and the watcher is asked about it again.
     fn polled(&self, _wait: &Wait, _waker: &Waker) -> Result<Option<Waker>, Cycle> {
         Ok(None)
     }
 
-    /// A task is about to sleep until an instant of this clock, which is moved by hand: because of
-    /// a [`Sleep`](crate::Sleep) or of the deadline of something else. The clock keeps the returned
-    /// value until the task does not sleep for that any more. So the clones say how many sleeps
-    /// there are.
+    /// Called when a task is about to sleep until an instant of this manual clock, because of a
+    /// [`Sleep`](crate::Sleep) or of the deadline of something else. The clock keeps the returned
+    /// value until the task does not sleep for that any more. So the number of clones is the number
+    /// of sleeps.
     fn sleeps(&self, _clock: &Clock) -> Option<Arc<()>> {
         None
     }
 
-    /// A caller is about to sleep until any of these is over, at most [`MANY`] of them: the
-    /// [`before`](Self::before) of a [`Gather`](crate::Gather).
+    /// Called when a caller is about to sleep until any of these waits is over, at most [`MANY`] of
+    /// them. This is the [`before`](Self::before) of a [`Gather`](crate::Gather).
     ///
     /// # Errors
-    /// The cycle in which the caller would wait for itself: one of its requests ends.
+    /// Returns the cycle in which the caller would wait for itself. One of the requests then ends.
     fn before_any(&self, waits: &[Wait]) -> Result<(), Cycle> {
         match waits {
             [wait] => self.before(wait),
@@ -62,18 +67,20 @@ pub trait Watcher: Send + Sync {
         }
     }
 
-    /// The [`after`](Self::after) of [`before_any`](Self::before_any).
+    /// Called when the caller of [`before_any`](Self::before_any) sleeps no more. This is the
+    /// [`after`](Self::after) of a [`Gather`](crate::Gather).
     fn after_any(&self, waits: &[Wait]) {
         if let [wait] = waits {
             self.after(wait);
         }
     }
 
-    /// The [`polled`](Self::polled) of a [`Gather`](crate::Gather), which leaves word with one
-    /// waker for all its requests, at most [`MANY`].
+    /// Called when a task is about to register one waker for all requests of a
+    /// [`Gather`](crate::Gather), at most [`MANY`] of them. This is the [`polled`](Self::polled) of
+    /// a [`Gather`](crate::Gather).
     ///
     /// # Errors
-    /// The cycle in which the task would wait for itself: one of its requests ends.
+    /// Returns the cycle in which the task would wait for itself. One of the requests then ends.
     fn polled_any(&self, waits: &[Wait], waker: &Waker) -> Result<Option<Waker>, Cycle> {
         match waits {
             [wait] => self.polled(wait, waker),
@@ -81,38 +88,39 @@ pub trait Watcher: Send + Sync {
         }
     }
 
-    /// [`Clock::block_on`](crate::Clock::block_on) is about to drive a future on this thread, which
-    /// `unpark` wakes. It polls the future with the waker that is returned, which has to unpark the
-    /// thread as well, and sets the returned watcher meanwhile. None: it does as it would have
-    /// done.
+    /// Called when [`Clock::block_on`](crate::Clock::block_on) is about to drive a future on this
+    /// thread, which `unpark` wakes. The thread polls the future with the returned waker, which has
+    /// to unpark the thread as well, and sets the returned watcher meanwhile. If `None` is
+    /// returned, the thread drives the future without these.
     fn drives(&self, _unpark: &Waker) -> Option<Driven> {
         None
     }
 
-    /// The future that the thread drives has returned `Pending`, and the thread is about to park,
-    /// until `deadline` by this clock if there is one. Returns whether to poll the future at once
-    /// instead. Asked of the watcher that [`drives`](Self::drives) has returned.
+    /// Called when the driven future has returned `Pending` and the thread is about to park, until
+    /// `deadline` by this clock if there is one. Returns whether to poll the future at once
+    /// instead. The thread calls this on the watcher that [`drives`](Self::drives) has returned.
     fn parks(&self, _deadline: Option<Instant>, _clock: &Clock) -> bool {
         false
     }
 
-    /// The thread that was let [park](Self::parks) goes on.
+    /// Called when a thread goes on that was allowed to [park](Self::parks).
     fn unparks(&self) {}
 
-    /// Itself, if a watcher that is set over this one is to know it.
+    /// Returns itself, if a watcher that is set over this one is to know it.
     fn as_any(&self) -> Option<&dyn Any> {
         None
     }
 }
 
-/// So many requests of a [`Gather`](crate::Gather) are reported; if there are more, none is.
+/// The maximum number of requests of a [`Gather`](crate::Gather) that are reported. If there are
+/// more, none is reported.
 pub const MANY: usize = 1024;
 
-/// What follows a future that a thread drives: see [`Watcher::drives`].
+/// The watcher and the waker of a future that a thread drives: see [`Watcher::drives`].
 pub struct Driven {
-    /// Set while the future is driven.
+    /// The watcher that is set while the future is driven.
     pub watcher: Arc<dyn Watcher>,
-    /// What the future is polled with.
+    /// The waker with which the future is polled.
     pub waker: Waker,
 }
 
