@@ -1,5 +1,5 @@
 #![doc = include_str!("../README.md")]
-//! How that is done: [`model_checking`].
+//! See [`model_checking`] for how to do it.
 
 mod api;
 mod channel;
@@ -16,7 +16,7 @@ mod sync;
 mod time;
 mod wait;
 
-/// For `ump-server`, which has statics as well.
+/// For `ump-server`, which has statics of the process as well.
 #[cfg(not(any(loom, shuttle)))]
 #[doc(hidden)]
 pub use crate::sync::PerProcess;
@@ -50,24 +50,28 @@ pub use crate::{
     },
 };
 
-/// Makes an unbounded channel.
+/// Creates an unbounded channel.
 ///
-/// `S` is sent to the server, `R` comes back; `E` is the error with which the application refuses a
-/// request.
+/// `S` is the type of the messages to the server, `R` that of its replies, and `E` that of the
+/// error with which the application refuses a request.
 #[must_use]
 pub fn channel<S, R, E>() -> (Server<S, R, E>, Client<S, R, E>) {
     Builder::new().ends()
 }
 
-/// Makes a channel whose queue holds at most `capacity` requests in each of its two lanes.
+/// Creates a channel whose queue holds at most `capacity` requests in each of its two lanes.
 ///
-/// When a lane is full a client waits for room, or has its message back at once: see
-/// [`Request::if_room`]. Requests that a handler has taken do not count. Those whose deadline has
-/// passed count until their caller or a receiver looks at them, or a client that finds the lane
-/// full: this one turns down all that have expired at the head of the lane. The room that it makes
-/// is for the clients that wait before it, in their order, and then for itself. Who has waited
-/// longest for room is woken first, but a client that comes just then may be quicker; the other
-/// keeps its place at the head of the line.
+/// If a lane is full, a client waits for room, or gets its message back at once: see
+/// [`Request::if_room`]. Requests that a handler has taken do not count.
+///
+/// An expired request counts until its caller or a receiver finds it, or until a client finds the
+/// lane full: that client turns down all expired requests at the head of the lane. The room that it
+/// makes goes first to the clients that wait already, in their order, and then to the client
+/// itself.
+///
+/// The client that has waited longest for room is woken first. Another client that arrives just
+/// then may take the room before it; in that case, the woken client keeps its place at the head of
+/// the wait queue.
 ///
 /// A capacity of `usize::MAX` means unbounded.
 ///
@@ -82,7 +86,7 @@ pub fn channel<S, R, E>() -> (Server<S, R, E>, Client<S, R, E>) {
 /// ```
 ///
 /// # Errors
-/// [`ZeroCapacity`]: nothing could ever be queued.
+/// Returns [`ZeroCapacity`] if `capacity` is zero, so that no request could ever be queued.
 pub fn bounded<S, R, E>(
     capacity: usize,
 ) -> Result<(Server<S, R, E>, Client<S, R, E>), ZeroCapacity> {
@@ -92,7 +96,8 @@ pub fn bounded<S, R, E>(
 #[doc = include_str!("../docs/model-checking.md")]
 pub mod model_checking {}
 
-/// Whatever unwinds, a channel stays in order: no user code runs inside its critical sections.
+/// Marks the types as unwind safe: no user code runs inside the critical sections of a channel, so
+/// a panic leaves the channel consistent.
 mod unwind_safe {
     use std::panic::{RefUnwindSafe, UnwindSafe};
 
