@@ -168,7 +168,7 @@ impl<S, R, E> Client<S, R, E> {
         Request::new(ClientRef::OwnedSlot(this), message, Location::caller())
     }
 
-    /// Creates a post: a message for whose reply no caller waits. The same as
+    /// Creates a post: a message whose reply no caller waits for. The same as
     /// `request(message).post()`.
     ///
     /// # Memory

@@ -184,7 +184,7 @@ impl<R, E> ReplyContext<R, E> {
         self.0.core().id()
     }
 
-    /// Returns whether the request is a post, for whose answer no caller waits.
+    /// Returns whether the request is a post, whose answer no caller waits for.
     #[must_use]
     pub fn is_post(&self) -> bool {
         self.0.core().is_post()

@@ -212,7 +212,7 @@ impl<'a, S, R, E> Request<'a, S, R, E> {
         Submit(self)
     }
 
-    /// Converts the request into a post, for whose reply no caller waits. Sending a post ends once
+    /// Converts the request into a post, whose reply no caller waits for. Sending a post ends once
     /// it is accepted.
     ///
     /// A post keeps its place among the requests. The handler
@@ -293,7 +293,7 @@ impl<S, R, E> fmt::Debug for Submit<'_, S, R, E> {
     }
 }
 
-/// A message for whose reply no caller waits.
+/// A message whose reply no caller waits for.
 #[must_use = "nothing is sent before it is waited for or awaited"]
 pub struct Post<'a, S, R, E>(Request<'a, S, R, E>);
 

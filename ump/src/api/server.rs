@@ -49,8 +49,7 @@ use crate::{
 /// Everything that a client did before it sent a request happens before the request is taken.
 pub struct Server<S, R, E> {
     channel: Arc<Channel<S, R, E>>,
-    /// The state of the task budget of [`poll_wait`](Self::poll_wait), as a number. Relaxed: there
-    /// is one poller at a time, and otherwise the number is a hint.
+    /// The state of the task budget of [`poll_wait`](Self::poll_wait), as a number.
     coop: AtomicU64,
 }
 
@@ -109,7 +108,7 @@ impl<S, R, E> Server<S, R, E> {
         optional(self.receive(1, Limit::Until(deadline, None)))
     }
 
-    /// See [`LoopView::wait_since`](crate::hooks::LoopView::wait_since).
+    /// Implements [`LoopView::wait_since`](crate::hooks::LoopView::wait_since).
     #[inline]
     pub(crate) fn wait_since(
         &self,
@@ -119,7 +118,7 @@ impl<S, R, E> Server<S, R, E> {
         optional(self.receive(1, Limit::Until(deadline, Some(known))))
     }
 
-    /// See [`LoopView::interruptions`](crate::hooks::LoopView::interruptions).
+    /// Implements [`LoopView::interruptions`](crate::hooks::LoopView::interruptions).
     #[inline]
     pub(crate) fn interruptions(&self) -> usize {
         self.channel.interruptions.count()
@@ -210,6 +209,8 @@ impl<S, R, E> Server<S, R, E> {
     /// Returns [`Error::ClientsDisappeared`] if the queue is empty, and no client is left or the
     /// server was [closed](Self::close).
     pub fn poll_wait(&self, cx: &mut Context<'_>) -> Poll<Result<Received<S, R, E>, Error<E>>> {
+        // ORDERING: Relaxed, here and for the store below: there is one poller at a time, and
+        // otherwise the number is a hint.
         let before = State::from_number(self.coop.load(Ordering::Relaxed));
         let mut coop = before;
         let polled = if coop.begin(cx.waker()) {
@@ -424,12 +425,12 @@ impl<S, R, E> Server<S, R, E> {
         self.channel.id()
     }
 
-    /// See [`LoopView::is_queued`](crate::hooks::LoopView::is_queued).
+    /// Implements [`LoopView::is_queued`](crate::hooks::LoopView::is_queued).
     pub(crate) fn is_queued(&self, request: RequestId) -> bool {
         self.channel.is_queued(request)
     }
 
-    /// See [`LoopView::without_room`](crate::hooks::LoopView::without_room).
+    /// Implements [`LoopView::without_room`](crate::hooks::LoopView::without_room).
     pub(crate) fn without_room(&self, wait: &Wait) -> Option<Vec<RequestId>> {
         self.channel.without_room(wait.lane, MAX_REVOCABLE)
     }
@@ -597,7 +598,8 @@ impl<S, R, E> fmt::Debug for Iter<'_, S, R, E> {
     }
 }
 
-/// See [`LoopView::without_room`](crate::hooks::LoopView::without_room).
+/// The maximum number of requests that
+/// [`LoopView::without_room`](crate::hooks::LoopView::without_room) returns.
 const MAX_REVOCABLE: usize = 64;
 
 /// Returns the result of a receive without a limit.
