@@ -331,7 +331,7 @@ fn unaccepted_requests_have_the_same_error() {
     ));
 }
 
-// ---- what they return
+// ---- the returned messages
 
 #[test]
 fn each_error_shows_whether_it_was_executed() {
