@@ -121,7 +121,7 @@ impl<'a, S, R, E> Request<'a, S, R, E> {
 
     /// Ends the request at `deadline`, by the [clock](Client::clock) of its channel.
     ///
-    /// - If the request is not accepted or still queued by then, it is not executed, and the
+    /// - If by then the request is not accepted, or is still queued, it is not executed, and the
     ///   message comes back in [`TimeoutQueued`](RequestError::TimeoutQueued). An overdue request
     ///   is not handed to a handler, even if its caller has not been able to withdraw it yet.
     /// - If a handler holds the request by then, the outcome is
