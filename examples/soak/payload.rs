@@ -10,12 +10,12 @@ use crate::{counts::Observed, rng::Rng};
 /// Counts payloads and adds up their numbers, so that a lost one does not hide one that is dropped
 /// twice.
 #[derive(Debug)]
-struct Tally {
+struct Counter {
     count: AtomicU64,
     sum: AtomicU64,
 }
 
-impl Tally {
+impl Counter {
     const fn new() -> Self {
         Self {
             count: AtomicU64::new(0),
@@ -41,8 +41,8 @@ impl Tally {
 }
 
 static NEXT: AtomicU64 = AtomicU64::new(0);
-static CREATED: Tally = Tally::new();
-static DROPPED: Tally = Tally::new();
+static CREATED: Counter = Counter::new();
+static DROPPED: Counter = Counter::new();
 
 /// Returns the number of payloads if each was dropped once.
 pub(crate) fn check_drops() -> Result<u64, String> {

@@ -307,7 +307,7 @@ unsafe impl GlobalAlloc for Meter {
 /// was too short.
 ///
 /// So a test that needs a step before a deadline is fast, and does not fail on a busy machine.
-pub fn in_time<T>(mut scene: impl FnMut(Duration) -> Option<T>) -> T {
+pub fn with_growing_time<T>(mut scene: impl FnMut(Duration) -> Option<T>) -> T {
     let mut time = Duration::from_millis(5);
     loop {
         if let Some(done) = scene(time) {
@@ -320,7 +320,7 @@ pub fn in_time<T>(mut scene: impl FnMut(Duration) -> Option<T>) -> T {
 
 /// Sets a scene with a near deadline, and returns both before the deadline has passed.
 pub fn before_deadline<T>(mut scene: impl FnMut(Instant) -> T) -> (T, Instant) {
-    in_time(|time| {
+    with_growing_time(|time| {
         let deadline = Instant::now() + time;
         let set = scene(deadline);
         (Instant::now() < deadline).then_some((set, deadline))

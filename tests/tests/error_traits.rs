@@ -241,7 +241,7 @@ fn no_public_data_type_is_missing() {
 // ---- by `?`
 
 fn request_error<S>(message: S, which: usize) -> RequestError<S, Refused> {
-    let circle = Cycle::new(["orders", "accounts"]);
+    let cycle = Cycle::new(["orders", "accounts"]);
     let refusal = io::Error::from(io::ErrorKind::OutOfMemory);
     match which {
         0 => RequestError::App(Refused),
@@ -250,8 +250,8 @@ fn request_error<S>(message: S, which: usize) -> RequestError<S, Refused> {
         3 => RequestError::ServerDisappeared(message),
         4 => RequestError::TimeoutQueued(message),
         5 => RequestError::TimeoutTaken,
-        6 => RequestError::WouldDeadlock(message, circle),
-        7 => RequestError::WouldDeadlockTaken(circle),
+        6 => RequestError::WouldDeadlock(message, cycle),
+        7 => RequestError::WouldDeadlockTaken(cycle),
         8 => RequestError::Full(message),
         _ => RequestError::NoTimer(message, refusal.into()),
     }

@@ -11,7 +11,7 @@ use std::{
 
 use tests::{
     CountingWaker, LONG, before_deadline, block_on, drop_in_a_panic, ends::*, eventually, for_each,
-    in_time, must_end, pass, poll_once, poll_with, stats_with,
+    must_end, pass, poll_once, poll_with, stats_with, with_growing_time,
 };
 use ump::{Client, Error, ReplyContext, Server, WaitReply};
 
@@ -179,7 +179,7 @@ fn with_a_deadline() -> (
     Rctx,
     Instant,
 ) {
-    let (client, server, reply, (_, rctx), deadline) = in_time(|time| {
+    let (client, server, reply, (_, rctx), deadline) = with_growing_time(|time| {
         let (server, client): Ends = ump::channel();
         let deadline = Instant::now() + time;
         let request = client.request(7).deadline(deadline);

@@ -28,10 +28,10 @@ use std::{
 use crate::{deferred::DeferredWakes, sync::Mutex};
 
 #[derive(Debug)]
-pub(crate) struct Notify(Mutex<Waiters>);
+pub(crate) struct Notify(Mutex<WaitSet>);
 
 #[derive(Debug, Default)]
-struct Waiters {
+struct WaitSet {
     /// By number, in the order in which they came. A waiter that was not polled yet has no waker.
     wakers: BTreeMap<u64, Option<Waker>>,
     next: u64,
@@ -39,7 +39,7 @@ struct Waiters {
 
 impl Notify {
     pub(crate) fn new() -> Self {
-        Self(Mutex::new(Waiters::default()))
+        Self(Mutex::new(WaitSet::default()))
     }
 
     /// Registers a waiter, by a reference of whichever kind.

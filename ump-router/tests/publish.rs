@@ -40,20 +40,20 @@ fn block_on<F: Future>(future: F) -> F::Output {
 }
 
 /// Polls once with a waker that counts its calls.
-fn poll_once<F: Future>(future: Pin<&mut F>, bell: &Arc<Bell>) -> Poll<F::Output> {
-    future.poll(&mut Context::from_waker(&Waker::from(Arc::clone(bell))))
+fn poll_once<F: Future>(future: Pin<&mut F>, counting: &Arc<CountingWaker>) -> Poll<F::Output> {
+    future.poll(&mut Context::from_waker(&Waker::from(Arc::clone(counting))))
 }
 
 #[derive(Default)]
-struct Bell(AtomicUsize);
+struct CountingWaker(AtomicUsize);
 
-impl Wake for Bell {
+impl Wake for CountingWaker {
     fn wake(self: Arc<Self>) {
         self.0.fetch_add(1, Ordering::SeqCst);
     }
 }
 
-impl Bell {
+impl CountingWaker {
     fn rings(&self) -> usize {
         self.0.load(Ordering::SeqCst)
     }
@@ -64,9 +64,13 @@ fn publish(router: &Router, topic: &str, number: u64) -> Published {
 }
 
 /// Returns a publisher that was polled once and waits for room on topic `a`.
-fn in_line(router: &Router, number: u64, bell: &Arc<Bell>) -> Pin<Box<PublishFuture<Number>>> {
+fn in_line(
+    router: &Router,
+    number: u64,
+    counting: &Arc<CountingWaker>,
+) -> Pin<Box<PublishFuture<Number>>> {
     let mut publisher = Box::pin(router.publish("a", Number(number)).into_future());
-    assert!(poll_once(publisher.as_mut(), bell).is_pending());
+    assert!(poll_once(publisher.as_mut(), counting).is_pending());
     publisher
 }
 
@@ -371,13 +375,13 @@ fn a_publisher_waits_for_who_wants_to_be_waited_for() {
         .unwrap();
     let mut quick = router.subscribe::<Number>("a").unwrap();
     publish(&router, "a", 1);
-    let bell = Arc::new(Bell::default());
+    let counting = Arc::new(CountingWaker::default());
     let mut second = pin!(router.publish("a", Number(2)).into_future());
-    assert!(poll_once(second.as_mut(), &bell).is_pending());
+    assert!(poll_once(second.as_mut(), &counting).is_pending());
     assert_eq!(drain(&mut quick), ["1", "2"], "nobody else waits");
     assert_eq!(slow.recv().wait().unwrap().0, 1);
-    assert_eq!(bell.rings(), 1);
-    let Poll::Ready(Ok(published)) = poll_once(second.as_mut(), &bell) else {
+    assert_eq!(counting.rings(), 1);
+    let Poll::Ready(Ok(published)) = poll_once(second.as_mut(), &counting) else {
         panic!()
     };
     assert_eq!(counts(published), (2, 2, 0));
@@ -395,11 +399,11 @@ fn an_unread_subscription_delays_no_other() {
             mem::swap(&mut read, &mut unread);
         }
         publish(&router, "a", 1);
-        let bell = Arc::new(Bell::default());
-        let mut second = in_line(&router, 2, &bell);
+        let counting = Arc::new(CountingWaker::default());
+        let mut second = in_line(&router, 2, &counting);
         assert_eq!(read.recv().wait().unwrap().0, 1);
-        assert_eq!(bell.rings(), 1);
-        assert!(poll_once(second.as_mut(), &bell).is_pending());
+        assert_eq!(counting.rings(), 1);
+        assert!(poll_once(second.as_mut(), &counting).is_pending());
         assert_eq!(drain(&mut read), ["2"]);
         drop(second);
         assert_eq!(drain(&mut read), [""; 0], "it missed nothing");
@@ -450,8 +454,8 @@ fn a_publisher_waits_no_longer_than_it_should() {
 #[test]
 fn a_publisher_waits_no_longer_than_it_wants_to() {
     const HOUR: Duration = Duration::from_secs(3600);
-    type Terms = fn(Publish<Number>, &ManualClock) -> Publish<Number>;
-    let terms: [(Duration, Terms); 4] = [
+    type CallOptions = fn(Publish<Number>, &ManualClock) -> Publish<Number>;
+    let call_options: [(Duration, CallOptions); 4] = [
         (Duration::MAX, |publish, _| publish.timeout(HOUR)),
         (Duration::MAX, |publish, clock| {
             publish.deadline(clock.now() + HOUR)
@@ -460,7 +464,7 @@ fn a_publisher_waits_no_longer_than_it_wants_to() {
         (HOUR, |publish, _| publish.timeout(2 * HOUR)),
         (HOUR, |publish, _| publish.timeout(Duration::MAX)),
     ];
-    for (wanted, terms) in terms {
+    for (wanted, call_options) in call_options {
         let clock = ManualClock::new();
         let router = Router::with_clock(clock.clock());
         let mut slow = router
@@ -468,12 +472,12 @@ fn a_publisher_waits_no_longer_than_it_wants_to() {
             .unwrap();
         publish(&router, "a", 1);
         let blocking = thread::spawn({
-            let publish = terms(router.publish("a", Number(2)), &clock);
+            let publish = call_options(router.publish("a", Number(2)), &clock);
             move || publish.wait().unwrap()
         });
         clock.wait_for_sleepers(1);
         let awaiting = thread::spawn({
-            let publish = terms(router.publish("a", Number(3)), &clock);
+            let publish = call_options(router.publish("a", Number(3)), &clock);
             move || block_on(publish.into_future()).unwrap()
         });
         clock.wait_for_sleepers(2);
@@ -505,8 +509,8 @@ fn if_room_reaches_subscriptions_with_room() {
     assert_eq!(drain(&mut quick), ["0", "1", "2"]);
     // A publisher that does not wait does not overtake one that waits.
     publish(&router, "a", 3);
-    let bell = Arc::new(Bell::default());
-    let waiting = in_line(&router, 4, &bell);
+    let counting = Arc::new(CountingWaker::default());
+    let waiting = in_line(&router, 4, &counting);
     let hasty = router.publish("a", Number(5)).if_room().wait();
     assert_eq!(counts(hasty.unwrap()), (2, 1, 1));
     assert_eq!(slow.recv().wait().unwrap().0, 3);
@@ -516,8 +520,8 @@ fn if_room_reaches_subscriptions_with_room() {
 
 #[test]
 fn if_room_ignores_timeouts() {
-    type Terms = fn(Publish<Number>) -> Publish<Number>;
-    let terms: [Terms; 4] = [
+    type CallOptions = fn(Publish<Number>) -> Publish<Number>;
+    let call_options: [CallOptions; 4] = [
         |publish| publish.if_room().timeout(LONG),
         |publish| publish.timeout(LONG).if_room(),
         |publish| publish.if_room().timeout(Duration::MAX),
@@ -525,10 +529,10 @@ fn if_room_ignores_timeouts() {
     ];
     let router = Router::new();
     let _slow = full(&router);
-    let bell = Arc::new(Bell::default());
-    for terms in terms {
-        let mut hasty = Box::pin(terms(router.publish("a", Number(1))).into_future());
-        match poll_once(hasty.as_mut(), &bell) {
+    let counting = Arc::new(CountingWaker::default());
+    for call_options in call_options {
+        let mut hasty = Box::pin(call_options(router.publish("a", Number(1))).into_future());
+        match poll_once(hasty.as_mut(), &counting) {
             Poll::Ready(published) => assert_eq!(counts(published.unwrap()), (1, 0, 1)),
             Poll::Pending => panic!("it waits"),
         }
@@ -547,25 +551,25 @@ fn a_publisher_learns_that_who_it_waits_for_has_gone() {
         .subscribe_with::<Number>("a", of(1, WhenFull::Block(LONG)))
         .unwrap();
     publish(&router, "a", 1);
-    let bell = Arc::new(Bell::default());
+    let counting = Arc::new(CountingWaker::default());
     let mut second = pin!(router.publish("a", Number(2)).into_future());
-    assert!(poll_once(second.as_mut(), &bell).is_pending());
+    assert!(poll_once(second.as_mut(), &counting).is_pending());
     drop(slow);
-    let Poll::Ready(Ok(published)) = poll_once(second.as_mut(), &bell) else {
+    let Poll::Ready(Ok(published)) = poll_once(second.as_mut(), &counting) else {
         panic!()
     };
     assert_eq!(counts(published), (0, 0, 0));
-    assert_eq!(bell.rings(), 1);
+    assert_eq!(counting.rings(), 1);
 }
 
 #[test]
 fn nothing_is_missed_after_the_end() {
-    let (router, bell) = (Router::new(), Arc::new(Bell::default()));
+    let (router, counting) = (Router::new(), Arc::new(CountingWaker::default()));
     let mut slow = router
         .subscribe_with::<Number>("a", of(1, WhenFull::Block(LONG)))
         .unwrap();
     publish(&router, "a", 1);
-    let late = in_line(&router, 2, &bell);
+    let late = in_line(&router, 2, &counting);
     router.close();
     assert_eq!(drain(&mut slow), ["1", "Closed"]);
     drop(late);
@@ -580,15 +584,18 @@ fn of_publishers_that_wait_each_gets_the_room_of_one() {
         .unwrap();
     publish(&router, "a", 1);
     publish(&router, "a", 2);
-    let bells = [(); 3].map(|()| Arc::new(Bell::default()));
-    let mut waiting: Vec<_> = bells
+    let countings = [(); 3].map(|()| Arc::new(CountingWaker::default()));
+    let mut waiting: Vec<_> = countings
         .iter()
         .zip(3..)
-        .map(|(bell, number)| in_line(&router, number, bell))
+        .map(|(counting, number)| in_line(&router, number, counting))
         .collect();
     slow.recv().wait().unwrap();
     slow.recv().wait().unwrap();
-    assert_eq!(bells.each_ref().map(|bell| bell.rings()), [1, 1, 0]);
+    assert_eq!(
+        countings.each_ref().map(|counting| counting.rings()),
+        [1, 1, 0]
+    );
     // One publisher is dropped after it was woken.
     drop(waiting.remove(0));
     assert_eq!(drain(&mut slow), ["3", "4", "5"], "it was too late");
@@ -608,16 +615,16 @@ fn full(router: &Router) -> Subscription<Number> {
 
 #[test]
 fn retained_messages_keep_their_order_when_blocked() {
-    let (router, bell) = (Router::new(), Arc::new(Bell::default()));
+    let (router, counting) = (Router::new(), Arc::new(CountingWaker::default()));
     let mut slow = full(&router);
     let retain = |number| {
         let retain = router.publish("a", Number(number)).retain();
         Box::pin(retain.into_future())
     };
     let (mut one, mut two) = (retain(1), retain(2));
-    assert!(poll_once(one.as_mut(), &bell).is_pending());
+    assert!(poll_once(one.as_mut(), &counting).is_pending());
     assert_eq!(slow.recv().wait().unwrap().0, 0);
-    assert!(poll_once(two.as_mut(), &bell).is_pending());
+    assert!(poll_once(two.as_mut(), &counting).is_pending());
     assert_eq!(slow.recv().wait().unwrap().0, 1);
     for publisher in [one, two] {
         assert_eq!(counts(block_on(publisher).unwrap()), (1, 1, 0));
@@ -631,9 +638,9 @@ fn an_unpolled_publisher_delays_no_other() {
     for is_forgotten in [true, false] {
         let router = Router::new();
         let mut slow = full(&router);
-        let bells = [(); 2].map(|()| Arc::new(Bell::default()));
-        let one = in_line(&router, 1, &bells[0]);
-        let two = in_line(&router, 2, &bells[1]);
+        let countings = [(); 2].map(|()| Arc::new(CountingWaker::default()));
+        let one = in_line(&router, 1, &countings[0]);
+        let two = in_line(&router, 2, &countings[1]);
         let _kept = if is_forgotten {
             mem::forget(one);
             None
@@ -642,7 +649,10 @@ fn an_unpolled_publisher_delays_no_other() {
         };
         assert_eq!(slow.recv().wait().unwrap().0, 0);
         assert_eq!(slow.recv().wait().unwrap().0, 1);
-        assert_eq!(bells.each_ref().map(|bell| bell.rings()), [1, 1]);
+        assert_eq!(
+            countings.each_ref().map(|counting| counting.rings()),
+            [1, 1]
+        );
         assert_eq!(counts(block_on(two).unwrap()), (1, 1, 0));
         assert_eq!(drain(&mut slow), ["2"]);
     }
@@ -658,9 +668,9 @@ fn a_cancelled_wait_leaves_a_gap_in_its_place() {
         vec![3, 2],
         vec![1, 3],
     ] {
-        let (router, bell) = (Router::new(), Arc::default());
+        let (router, counting) = (Router::new(), Arc::default());
         let mut slow = full(&router);
-        let mut waiting = [1, 2, 3].map(|number| Some(in_line(&router, number, &bell)));
+        let mut waiting = [1, 2, 3].map(|number| Some(in_line(&router, number, &counting)));
         for number in &left {
             waiting[number - 1] = None;
         }
@@ -678,10 +688,10 @@ fn a_cancelled_wait_leaves_a_gap_in_its_place() {
 
 #[test]
 fn gaps_between_refused_waiters_are_reported() {
-    let (router, bell) = (Router::new(), Arc::default());
+    let (router, counting) = (Router::new(), Arc::default());
     let mut slow = full(&router);
-    let one = in_line(&router, 1, &bell);
-    let two = in_line(&router, 2, &bell);
+    let one = in_line(&router, 1, &counting);
+    let two = in_line(&router, 2, &counting);
     drop(one);
     router.close();
     assert_eq!(counts(block_on(two).unwrap()), (0, 0, 0));
@@ -690,10 +700,10 @@ fn gaps_between_refused_waiters_are_reported() {
 
 #[test]
 fn a_message_admitted_before_the_end_is_queued() {
-    let (router, bell) = (Router::new(), Arc::default());
+    let (router, counting) = (Router::new(), Arc::default());
     let mut slow = full(&router);
-    let one = in_line(&router, 1, &bell);
-    let two = in_line(&router, 2, &bell);
+    let one = in_line(&router, 1, &counting);
+    let two = in_line(&router, 2, &counting);
     assert_eq!(slow.recv().wait().unwrap().0, 0);
     router.close();
     assert_eq!(counts(block_on(one).unwrap()), (1, 1, 0));
@@ -788,13 +798,13 @@ fn a_thread_that_waits_is_woken() {
 fn a_waiting_task_is_woken_once() {
     let router = Router::new();
     let mut numbers = pin!(router.subscribe::<Number>("a").unwrap());
-    let bell = Arc::new(Bell::default());
-    let waker = Waker::from(Arc::clone(&bell));
+    let counting = Arc::new(CountingWaker::default());
+    let waker = Waker::from(Arc::clone(&counting));
     let mut cx = Context::from_waker(&waker);
     assert!(numbers.as_mut().poll_next(&mut cx).is_pending());
     publish(&router, "a", 1);
     publish(&router, "a", 2);
-    assert_eq!(bell.rings(), 1);
+    assert_eq!(counting.rings(), 1);
     for number in [1, 2] {
         let Poll::Ready(Some(Ok(received))) = numbers.as_mut().poll_next(&mut cx) else {
             panic!()
@@ -803,7 +813,7 @@ fn a_waiting_task_is_woken_once() {
     }
     assert!(numbers.as_mut().poll_next(&mut cx).is_pending());
     router.close();
-    assert_eq!(bell.rings(), 2);
+    assert_eq!(counting.rings(), 2);
     assert!(matches!(
         numbers.as_mut().poll_next(&mut cx),
         Poll::Ready(None)
@@ -938,18 +948,23 @@ fn a_panicking_waker_does_not_reach_the_publisher() {
     }
     let router = Router::new();
     let [mut one, mut other] = [(); 2].map(|()| router.subscribe::<Number>("a").unwrap());
-    let (broken, bell) = (Waker::from(Arc::new(Broken)), Arc::new(Bell::default()));
+    let (broken, counting) = (
+        Waker::from(Arc::new(Broken)),
+        Arc::new(CountingWaker::default()),
+    );
     assert!(
         one.poll_recv(&mut Context::from_waker(&broken))
             .is_pending()
     );
     assert!(
         other
-            .poll_recv(&mut Context::from_waker(&Waker::from(Arc::clone(&bell))))
+            .poll_recv(&mut Context::from_waker(&Waker::from(Arc::clone(
+                &counting
+            ))))
             .is_pending()
     );
     assert_eq!(publish(&router, "a", 1).queued, 2);
-    assert_eq!(bell.rings(), 1);
+    assert_eq!(counting.rings(), 1);
 }
 
 #[test]

@@ -38,9 +38,9 @@ const LONG: Duration = Duration::from_secs(60);
 
 /// A waker that counts its calls.
 #[derive(Default)]
-struct Bell(AtomicUsize);
+struct CountingWaker(AtomicUsize);
 
-impl Wake for Bell {
+impl Wake for CountingWaker {
     fn wake(self: Arc<Self>) {
         self.0.fetch_add(1, Ordering::SeqCst);
     }
@@ -50,8 +50,8 @@ fn poll_once<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
     poll_with(future, &Arc::default())
 }
 
-fn poll_with<F: Future>(future: Pin<&mut F>, bell: &Arc<Bell>) -> Poll<F::Output> {
-    future.poll(&mut Context::from_waker(&Waker::from(Arc::clone(bell))))
+fn poll_with<F: Future>(future: Pin<&mut F>, counting: &Arc<CountingWaker>) -> Poll<F::Output> {
+    future.poll(&mut Context::from_waker(&Waker::from(Arc::clone(counting))))
 }
 
 fn double(number: u64) -> Result<u64, &'static str> {
@@ -442,21 +442,21 @@ fn a_request_can_wait_for_the_next_server() {
 #[test]
 fn a_new_server_wakes_requests_that_wait_for_it() {
     let router = Router::new();
-    let bell = Arc::<Bell>::default();
+    let counting = Arc::<CountingWaker>::default();
     let mut waiting = pin!(
         router
             .request("b", Double(1))
             .wait_for_server()
             .into_future()
     );
-    assert!(poll_with(waiting.as_mut(), &bell).is_pending());
-    let rings = || bell.0.load(Ordering::SeqCst);
+    assert!(poll_with(waiting.as_mut(), &counting).is_pending());
+    let rings = || counting.0.load(Ordering::SeqCst);
 
     let (ends, client) = ump::channel();
     let claim = router.serve_by::<Double>("a", client, ServeOptions::new());
     let claim = claim.unwrap();
     assert_eq!(rings(), 1, "it looks whether that is the one");
-    assert!(poll_with(waiting.as_mut(), &bell).is_pending());
+    assert!(poll_with(waiting.as_mut(), &counting).is_pending());
     let mut lost = [1, 2, 3].map(|n| Box::pin(router.request("a", Double(n)).into_future()));
     for asking in &mut lost {
         assert!(poll_once(asking.as_mut()).is_pending());
@@ -473,7 +473,7 @@ fn a_new_server_wakes_requests_that_wait_for_it() {
 
     let server = router.serve::<Double>("b").unwrap();
     assert_eq!(rings(), 2);
-    assert!(poll_with(waiting.as_mut(), &bell).is_pending());
+    assert!(poll_with(waiting.as_mut(), &counting).is_pending());
     assert_eq!(serve_all(&server), ["b"]);
     assert!(matches!(poll_once(waiting.as_mut()), Poll::Ready(Ok(2))));
 }

@@ -32,7 +32,7 @@ on_each_runtime! {
     a_deadline_makes_no_difference_to_who_awaits_itself,
     two_that_await_each_other_are_told,
     three_that_await_each_other_are_told,
-    threads_and_tasks_make_circles_too,
+    threads_and_tasks_make_cycles_too,
     a_task_that_blocks_for_one_that_awaits_it_is_told,
     a_pool_whose_workers_all_await_it_is_told,
     one_of_several_that_are_awaited_together_is_told,
@@ -98,7 +98,7 @@ async fn three_that_await_each_other_are_told() {
     assert_told(&outcome, &["a", "b", "c"]);
 }
 
-async fn threads_and_tasks_make_circles_too() {
+async fn threads_and_tasks_make_cycles_too() {
     let (a, b, c) = (on_task("a"), on_thread("b"), on_task("c"));
     let (to_a, to_b, to_c) = (a.client(), b.client(), c.client());
     let back = awaiting(async move { ask(&to_a, fine()).await });
@@ -113,7 +113,7 @@ async fn threads_and_tasks_make_circles_too() {
 
 /// The task is asleep: nothing else runs on its thread before it sleeps.
 #[test]
-fn a_thread_that_closes_a_circle_with_a_task_is_told() {
+fn a_thread_that_closes_a_cycle_with_a_task_is_told() {
     must_end(1, async {
         let (a, b) = (on_task("a"), on_thread("b"));
         let (to_a, to_b) = (a.client(), b.client());
@@ -135,7 +135,7 @@ fn a_thread_that_closes_a_circle_with_a_task_is_told() {
 /// The clock counts the thread as asleep. The thread's deadline, by which the clock counts it, is
 /// later than the task's.
 #[test]
-fn a_task_that_closes_a_circle_with_a_thread_is_told() {
+fn a_task_that_closes_a_cycle_with_a_thread_is_told() {
     must_end(1, async {
         let clock = ManualClock::new();
         let a = task_by(task::Builder::new().name("a").clock(clock.clock()), 1);

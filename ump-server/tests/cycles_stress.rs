@@ -18,22 +18,22 @@ use obedient::{
 
 /// A random number generator (xorshift64, Marsaglia).
 #[derive(Clone)]
-struct Dice(u64);
+struct Rng(u64);
 
-impl Dice {
-    fn throw(&mut self, sides: usize) -> usize {
+impl Rng {
+    fn below(&mut self, limit: usize) -> usize {
         for shift in [(13, false), (7, true), (17, false)] {
             self.0 ^= match shift {
                 (by, false) => self.0 << by,
                 (by, true) => self.0 >> by,
             };
         }
-        usize::try_from(self.0 % sides as u64).unwrap()
+        usize::try_from(self.0 % limit as u64).unwrap()
     }
 
     /// Returns a second, independent generator.
     fn split(&mut self) -> Self {
-        self.throw(2);
+        self.below(2);
         Self(self.0.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
     }
 }
@@ -48,23 +48,23 @@ struct Node {
 struct World {
     nodes: Arc<Vec<Node>>,
     /// Whether a server may send requests to itself and to the servers before it.
-    has_circles: bool,
+    has_cycles: bool,
 }
 
 impl World {
     /// Returns a job for one of the servers: it sends further jobs to other servers, in a random
     /// way.
-    fn job(&self, at: usize, depth: usize, mut dice: Dice) -> Job {
-        let least = if self.has_circles { 0 } else { at + 1 };
+    fn job(&self, at: usize, depth: usize, mut rng: Rng) -> Job {
+        let least = if self.has_cycles { 0 } else { at + 1 };
         let choice = self.nodes.len().saturating_sub(least);
-        if depth == 0 || choice == 0 || dice.throw(4) == 0 {
+        if depth == 0 || choice == 0 || rng.below(4) == 0 {
             return fine();
         }
         let mut next = || {
-            let to = least + dice.throw(choice);
+            let to = least + rng.below(choice);
             (
                 self.nodes[to].client.clone(),
-                self.job(to, depth - 1, dice.split()),
+                self.job(to, depth - 1, rng.split()),
             )
         };
         let ((client, job), (second, other)) = (next(), next());
@@ -72,8 +72,8 @@ impl World {
             return blocking(move || tell(client.request(job).wait()));
         }
         // Some of these ways are invisible to the detection, so a cycle of them would never end.
-        let ways = if self.has_circles { 4 } else { 8 };
-        match dice.throw(ways) {
+        let ways = if self.has_cycles { 4 } else { 8 };
+        match rng.below(ways) {
             0 | 1 => awaiting(async move { ask(&client, job).await }),
             2 => awaiting(async move {
                 let reply = client.request(job).submit().await.unwrap();
@@ -106,7 +106,7 @@ impl World {
 }
 
 /// Returns the number of requests and the number of deadlocks.
-async fn run(has_circles: bool, rounds: usize) -> (usize, usize) {
+async fn run(has_cycles: bool, rounds: usize) -> (usize, usize) {
     let servers: Vec<(Running, bool)> = (0..12)
         .map(|number| {
             let name = format!("server {number}");
@@ -123,16 +123,16 @@ async fn run(has_circles: bool, rounds: usize) -> (usize, usize) {
     });
     let world = World {
         nodes: Arc::new(nodes.collect()),
-        has_circles,
+        has_cycles,
     };
     let callers: Vec<_> = (1..=8)
         .map(|seed| {
             let world = world.clone();
             tokio::spawn(async move {
-                let mut dice = Dice(seed * 0x9e37_79b9);
+                let mut rng = Rng(seed * 0x9e37_79b9);
                 for _ in 0..rounds {
-                    let at = dice.throw(world.nodes.len());
-                    let job = world.job(at, 4, dice.split());
+                    let at = rng.below(world.nodes.len());
+                    let job = world.job(at, 4, rng.split());
                     let said = ask(&world.nodes[at].client, job).await;
                     assert!(said.contains("fine") || said.contains("deadlock"), "{said}");
                 }
@@ -214,25 +214,25 @@ struct Rooms {
 }
 
 impl Rooms {
-    fn job(&self, at: usize, depth: usize, dice: Dice) -> Job {
+    fn job(&self, at: usize, depth: usize, rng: Rng) -> Job {
         let is_thread = self.nodes[at].is_thread;
-        self.job_on(is_thread, at, depth, dice)
+        self.job_on(is_thread, at, depth, rng)
     }
 
     /// Returns a job for the server at that place or for a child of it.
-    fn job_on(&self, is_thread: bool, at: usize, depth: usize, mut dice: Dice) -> Job {
+    fn job_on(&self, is_thread: bool, at: usize, depth: usize, mut rng: Rng) -> Job {
         let choice = self.nodes.len() - at - 1;
-        if depth == 0 || choice == 0 || dice.throw(4) == 0 {
+        if depth == 0 || choice == 0 || rng.below(4) == 0 {
             return fine();
         }
-        let to = at + 1 + dice.throw(choice);
+        let to = at + 1 + rng.below(choice);
         let client = self.nodes[to].client.clone();
         let told = self.told.clone();
-        let way = dice.throw(5);
+        let way = rng.below(5);
         if way == 4 {
-            return self.joining(is_thread, at, depth, dice);
+            return self.joining(is_thread, at, depth, rng);
         }
-        let job = self.job(to, depth - 1, dice.split());
+        let job = self.job(to, depth - 1, rng.split());
         if is_thread {
             return blocking(move || match way {
                 0 | 1 => tell(client.request(job).wait()),
@@ -256,8 +256,8 @@ impl Rooms {
     }
 
     /// Returns a job that starts a child loop and joins it.
-    fn joining(&self, is_thread: bool, at: usize, depth: usize, mut dice: Dice) -> Job {
-        let job = self.job_on(is_thread, at, depth - 1, dice.split());
+    fn joining(&self, is_thread: bool, at: usize, depth: usize, mut rng: Rng) -> Job {
+        let job = self.job_on(is_thread, at, depth - 1, rng.split());
         let told = self.told.clone();
         if is_thread {
             return blocking(move || {
@@ -306,12 +306,12 @@ async fn run_with_rooms(rounds: usize) -> (usize, u64) {
         .map(|seed| {
             let rooms = rooms.clone();
             tokio::spawn(async move {
-                let mut dice = Dice(seed * 0x9e37_79b9);
+                let mut rng = Rng(seed * 0x9e37_79b9);
                 for _ in 0..rounds {
-                    let at = dice.throw(rooms.nodes.len());
-                    let job = rooms.job(at, 4, dice.split());
+                    let at = rng.below(rooms.nodes.len());
+                    let job = rooms.job(at, 4, rng.split());
                     let client = &rooms.nodes[at].client;
-                    if dice.throw(3) == 0 {
+                    if rng.below(3) == 0 {
                         client.post(job).await.unwrap();
                     } else {
                         assert_eq!(ask(client, job).await, "fine");
@@ -359,9 +359,9 @@ async fn send_async(way: usize, next: &Asked, told: &Told) -> String {
 }
 
 /// Sends more to the next server than it has room for, directly or by a child loop that is joined.
-fn send_on(is_thread: bool, next: Asked, told: &Told, go: &Arc<Barrier>, dice: &mut Dice) -> Job {
-    let ways: Vec<usize> = (0..3 + dice.throw(3)).map(|_| dice.throw(4)).collect();
-    let joins = dice.throw(3) == 0;
+fn send_on(is_thread: bool, next: Asked, told: &Told, go: &Arc<Barrier>, rng: &mut Rng) -> Job {
+    let ways: Vec<usize> = (0..3 + rng.below(3)).map(|_| rng.below(4)).collect();
+    let joins = rng.below(3) == 0;
     let (told, go) = (told.clone(), Arc::clone(go));
     if is_thread {
         return blocking(move || {
@@ -405,13 +405,13 @@ fn send_on(is_thread: bool, next: Asked, told: &Told, go: &Arc<Barrier>, dice: &
 
 /// Runs a ring of servers, each of which sends to the next one only, all at the same time. So no
 /// queue has more than one sender that waits for room. Returns the number of deadlock errors.
-async fn ring(size: usize, mut dice: Dice) -> usize {
+async fn ring(size: usize, mut rng: Rng) -> usize {
     let told = Told::default();
     let servers: Vec<(Running, bool)> = (0..size)
         .map(|number| {
             let name = format!("server {number}");
-            let capacity = 1 + dice.throw(2);
-            if dice.throw(2) == 0 {
+            let capacity = 1 + rng.below(2);
+            if rng.below(2) == 0 {
                 let builder = thread::Builder::new().name(&name).capacity(capacity);
                 (thread_by(builder), true)
             } else {
@@ -424,7 +424,7 @@ async fn ring(size: usize, mut dice: Dice) -> usize {
     let mut all = Vec::new();
     for (number, (server, is_thread)) in servers.iter().enumerate() {
         let next = servers[(number + 1) % size].0.client();
-        let job = send_on(*is_thread, next, &told, &go, &mut dice);
+        let job = send_on(*is_thread, next, &told, &go, &mut rng);
         all.push(server.client().request(job).submit().await.unwrap());
     }
     for asked in all {
@@ -441,9 +441,9 @@ async fn ring(size: usize, mut dice: Dice) -> usize {
 #[test]
 fn rings_that_wait_for_room_and_ends_are_told() {
     must_end(6, async {
-        let mut dice = Dice(0x9e37_79b9);
+        let mut rng = Rng(0x9e37_79b9);
         for round in 0..200 {
-            let told = ring(1 + round % 5, dice.split()).await;
+            let told = ring(1 + round % 5, rng.split()).await;
             assert!(told > 0, "round {round}");
         }
     });

@@ -72,8 +72,8 @@ fn ask(client: &Asked, request: Job) -> String {
 fn tell(outcome: Result<String, RequestError<Job, Refused>>) -> String {
     match outcome {
         Ok(reply) => reply,
-        Err(RequestError::WouldDeadlock(_, circle)) => format!("deadlock: {circle}"),
-        Err(RequestError::WouldDeadlockTaken(circle)) => format!("deadlock, taken: {circle}"),
+        Err(RequestError::WouldDeadlock(_, cycle)) => format!("deadlock: {cycle}"),
+        Err(RequestError::WouldDeadlockTaken(cycle)) => format!("deadlock, taken: {cycle}"),
         Err(error) => error.to_string(),
     }
 }
@@ -81,11 +81,11 @@ fn tell(outcome: Result<String, RequestError<Job, Refused>>) -> String {
 /// Returns whether the outcome is a deadlock with this cycle. The caller that falls asleep last
 /// gets it, with the cycle as seen from there; it need not be the last one to send its request. If
 /// the next server has the request in hand, the outcome is `WouldDeadlockTaken`.
-fn is_told(outcome: &str, circle: &[&str]) -> bool {
+fn is_told(outcome: &str, cycle: &[&str]) -> bool {
     let told = outcome.strip_prefix("deadlock");
     let told = told.map(|told| told.strip_prefix(", taken").unwrap_or(told));
-    (0..circle.len()).any(|first| {
-        let mut names = circle.to_vec();
+    (0..cycle.len()).any(|first| {
+        let mut names = cycle.to_vec();
         names.rotate_left(first);
         names.push(names[0]);
         told == Some(&format!(": {}", names.join(" → ")))
@@ -125,7 +125,7 @@ fn the_plain_call_has_an_error_too() {
 }
 
 #[test]
-fn who_closes_a_circle_is_told_and_the_others_are_answered() {
+fn who_closes_a_cycle_is_told_and_the_others_are_answered() {
     let (a, b, c) = (server("a"), server("b"), server("c"));
     let (to_a, to_b, to_c) = (a.0.clone(), b.0.clone(), c.0.clone());
     let outcome = ask(

@@ -38,7 +38,7 @@ impl Worker {
         }
     }
 
-    fn obey(&mut self, order: Order) {
+    fn execute(&mut self, order: Order) {
         match order {
             Order::Work => {}
             Order::Panic => panic!("no 7"),
@@ -53,7 +53,7 @@ impl thread::Handler<Order, (), Refused, ()> for Worker {
     }
 
     fn proc_req(&mut self, order: Order, rctx: ReplyContext<'_, (), Refused>) -> ControlFlow<()> {
-        self.obey(order);
+        self.execute(order);
         let _ = rctx.reply(());
         ControlFlow::Continue(())
     }
@@ -77,7 +77,7 @@ impl task::Handler<Order, (), Refused, ()> for Tasked {
         order: Order,
         rctx: ReplyContext<'_, (), Refused>,
     ) -> ControlFlow<()> {
-        self.0.obey(order);
+        self.0.execute(order);
         let _ = rctx.reply(());
         ControlFlow::Continue(())
     }

@@ -49,12 +49,12 @@ impl Visit for Record {
 }
 
 /// Records all spans and events of this crate's target, of all tests.
-struct Keeper;
+struct SpanKeepingSubscriber;
 
 static SPANS: Mutex<BTreeMap<u64, Record>> = Mutex::new(BTreeMap::new());
 static EVENTS: Mutex<Vec<Record>> = Mutex::new(Vec::new());
 
-impl Subscriber for Keeper {
+impl Subscriber for SpanKeepingSubscriber {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         metadata.target() == "ump_server"
     }
@@ -99,7 +99,7 @@ impl Subscriber for Keeper {
 
 fn keep() {
     static KEPT: LazyLock<()> = LazyLock::new(|| {
-        tracing::subscriber::set_global_default(Keeper).expect("there is no other");
+        tracing::subscriber::set_global_default(SpanKeepingSubscriber).expect("there is no other");
     });
     LazyLock::force(&KEPT);
 }

@@ -60,9 +60,9 @@ mod scenes {
                 stall();
                 in_child(stall)
             }
-            "circle" => {
-                circle();
-                in_child(circle)
+            "cycle" => {
+                cycle();
+                in_child(cycle)
             }
             "grandchild" => {
                 awaited_deadline();
@@ -227,7 +227,7 @@ mod scenes {
     }
 
     /// Serves by a handler that sends a request to itself.
-    fn circle() {
+    fn cycle() {
         let (client, _handle) = on_thread::Builder::new()
             .spawn(|client: &ump::Client<bool, bool, ()>| {
                 let own = client.weak();
@@ -242,7 +242,7 @@ mod scenes {
     }
 
     /// Serves by such a handler on a task, which starts no thread.
-    async fn circle_of_a_task() {
+    async fn cycle_of_a_task() {
         let builder = task::Builder::new();
         let (client, _handle) = builder
             .spawn(|client: &ump::Client<bool, bool, ()>| {
@@ -273,7 +273,7 @@ mod scenes {
                         awaited_deadline();
                         timers_of_loops();
                         stall();
-                        circle();
+                        cycle();
                     })
                 }))
             })
@@ -306,7 +306,7 @@ mod scenes {
                 let mut sleep = clock.sleep_until(clock.now() + SOON);
                 let _ = poll_once(&mut sleep);
             });
-            spawn(&|| on_one_thread(circle_of_a_task()));
+            spawn(&|| on_one_thread(cycle_of_a_task()));
             spawn(&|| on_one_thread(stall_of_a_task()));
             // They are running by now, and so are the threads that they need: the timer and the
             // monitor.
@@ -317,7 +317,7 @@ mod scenes {
                 if ended == Ended::Well {
                     ended = in_child(|| {
                         awaited_deadline();
-                        circle();
+                        cycle();
                         stall();
                     });
                 }

@@ -11,8 +11,8 @@ use std::{
 };
 
 use tests::{
-    CountingWaker, LONG, assert_balanced, block_on, ends::*, for_each, in_time, must_end, pass,
-    poll_once, poll_with, stats_with,
+    CountingWaker, LONG, assert_balanced, block_on, ends::*, for_each, must_end, pass, poll_once,
+    poll_with, stats_with, with_growing_time,
 };
 use ump::{Client, Executed, Post, PostFuture, RequestError, SendError, Server, ZeroCapacity};
 
@@ -272,7 +272,7 @@ fn a_timed_out_sender_leaves_the_queue() {
     let (server, client, counter) = {
         let (server, client) = full(1);
         let counter = CountingWaker::new();
-        in_time(|time| {
+        with_growing_time(|time| {
             let deadline = Instant::now() + time;
             let mut late = client.post(1).deadline(deadline).into_future();
             if poll_with(&mut late, &counter).is_ready() {
@@ -296,7 +296,7 @@ fn a_timed_out_sender_leaves_the_queue() {
 /// The sender was woken for room, and its deadline passed before it used the room.
 #[test]
 fn a_timed_out_woken_sender_passes_the_room_on() {
-    in_time(|time| {
+    with_growing_time(|time| {
         let (server, client) = full(1);
         let deadline = Instant::now() + time;
         let mut late = client.post(1).deadline(deadline).into_future();
@@ -371,7 +371,7 @@ fn a_request_that_is_withdrawn_makes_room() {
 
 #[test]
 fn a_request_revoked_at_its_deadline_makes_room() {
-    in_time(|time| {
+    with_growing_time(|time| {
         let (server, client): Ends = ump::bounded(1).unwrap();
         let deadline = Instant::now() + time;
         let reply = client.request(0).deadline(deadline).submit().wait().ok()?;

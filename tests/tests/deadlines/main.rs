@@ -19,7 +19,7 @@ use std::{
 
 use tests::{
     Counted, CountingWaker, DropCounter, LONG, before_deadline, block_on, ends::*, eventually,
-    for_each, in_time, must_end, pass, poll_once, poll_with, stats_with,
+    for_each, must_end, pass, poll_once, poll_with, stats_with, with_growing_time,
 };
 use ump::{Client, Executed, Gather, RequestError, SendError, Server, WaitReply};
 
@@ -82,7 +82,7 @@ fn a_passed_deadline_does_not_wait_for_room<A: Ask>() {
 
 fn a_queued_request_is_revoked_at_its_deadline<A: Ask>() {
     for urgent in [false, true] {
-        let (server, client) = in_time(|time| {
+        let (server, client) = with_growing_time(|time| {
             let (server, client): Ends = ump::channel();
             let deadline = Instant::now() + time;
             let options = Options {
@@ -103,7 +103,7 @@ fn a_queued_request_is_revoked_at_its_deadline<A: Ask>() {
 }
 
 fn revoking_leaves_the_others_in_the_queue<A: Ask>() {
-    let (server, client) = in_time(|time| {
+    let (server, client) = with_growing_time(|time| {
         let (server, client): Ends = ump::channel();
         client.post(1).wait().unwrap();
         thread::scope(|scope| {
@@ -297,7 +297,7 @@ fn a_reply_before_the_noticed_deadline_is_delivered() {
 
 #[test]
 fn a_post_with_room_after_its_deadline_comes_back() {
-    in_time(|time| {
+    with_growing_time(|time| {
         let (server, client): Ends = ump::bounded(1).unwrap();
         client.post(0).wait().unwrap();
         let deadline = Instant::now() + time;
@@ -319,7 +319,7 @@ fn a_post_with_room_after_its_deadline_comes_back() {
 
 #[test]
 fn a_submit_with_room_after_its_deadline_comes_back() {
-    in_time(|time| {
+    with_growing_time(|time| {
         let (server, client): Ends = ump::bounded(1).unwrap();
         client.post(0).wait().unwrap();
         let deadline = Instant::now() + time;
@@ -343,7 +343,7 @@ fn a_submit_with_room_after_its_deadline_comes_back() {
 /// The request waits for room, then for its reply, with the same deadline.
 #[test]
 fn a_deadline_covers_waiting_for_room_and_the_queue() {
-    in_time(|time| {
+    with_growing_time(|time| {
         let (server, client): Ends = ump::bounded(1).unwrap();
         client.post(0).wait().unwrap();
         let counter = CountingWaker::new();
@@ -373,7 +373,7 @@ fn a_deadline_covers_waiting_for_room_and_the_queue() {
 
 #[test]
 fn the_task_that_polled_last_is_woken_at_the_deadline() {
-    let (_ends, mut reply, first, last) = in_time(|time| {
+    let (_ends, mut reply, first, last) = with_growing_time(|time| {
         let (first, last) = (CountingWaker::new(), CountingWaker::new());
         let (server, client): Ends = ump::channel();
         let request = client.request(7).timeout(time);
@@ -462,7 +462,7 @@ impl Wake for Ring {
 #[test]
 fn a_thousand_deadlines_fire_in_any_order() {
     const COUNT: u32 = 1_000;
-    in_time(|time| {
+    with_growing_time(|time| {
         let (server, client): Ends = ump::channel();
         let rung = Arc::new(AtomicUsize::new(0));
         let start = Instant::now() + time;

@@ -33,7 +33,7 @@ fn an_overdue_request_is_not_handed_to_a_handler<T: Take>() {
 }
 
 fn an_unpolled_overdue_future_is_not_executed<T: Take>() {
-    in_time(|time| {
+    with_growing_time(|time| {
         let (server, client): Ends = ump::channel();
         let counter = CountingWaker::new();
         let deadline = Instant::now() + time;

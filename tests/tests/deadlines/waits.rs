@@ -62,7 +62,7 @@ fn looking_after_the_deadline_ends_the_request() {
         assert_eq!(server.stats(), expected);
     }
     for look in looks {
-        let (_client, reply, (_, rctx), deadline) = in_time(|time| {
+        let (_client, reply, (_, rctx), deadline) = with_growing_time(|time| {
             let (server, client): Ends = ump::channel();
             let deadline = Instant::now() + time;
             let request = client.request(7).deadline(deadline);

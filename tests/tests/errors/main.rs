@@ -55,7 +55,7 @@ fn plain() -> [Error<Broken>; 5] {
     ]
 }
 
-fn circle() -> Cycle {
+fn cycle() -> Cycle {
     Cycle::new(["orders", "accounts"])
 }
 
@@ -67,8 +67,8 @@ fn request() -> [RequestError<Silent, Broken>; 10] {
         RequestError::ServerDisappeared(Silent),
         RequestError::TimeoutQueued(Silent),
         RequestError::TimeoutTaken,
-        RequestError::WouldDeadlock(Silent, circle()),
-        RequestError::WouldDeadlockTaken(circle()),
+        RequestError::WouldDeadlock(Silent, cycle()),
+        RequestError::WouldDeadlockTaken(cycle()),
         RequestError::Full(Silent),
         RequestError::NoTimer(Silent, io::Error::other("no threads").into()),
     ]
@@ -78,7 +78,7 @@ fn send() -> [SendError<Silent>; 5] {
     [
         SendError::ServerDisappeared(Silent),
         SendError::TimeoutQueued(Silent),
-        SendError::WouldDeadlock(Silent, circle()),
+        SendError::WouldDeadlock(Silent, cycle()),
         SendError::Full(Silent),
         SendError::NoTimer(Silent, io::Error::other("no threads").into()),
     ]
@@ -290,12 +290,12 @@ fn the_conversion_changes_only_the_apps_error() {
         RequestError::TimeoutTaken
     ));
     assert!(matches!(
-        from(Unit::WouldDeadlock(5, circle())),
-        RequestError::WouldDeadlock(5, same) if same == circle()
+        from(Unit::WouldDeadlock(5, cycle())),
+        RequestError::WouldDeadlock(5, same) if same == cycle()
     ));
     assert!(matches!(
-        from(Unit::WouldDeadlockTaken(circle())),
-        RequestError::WouldDeadlockTaken(same) if same == circle()
+        from(Unit::WouldDeadlockTaken(cycle())),
+        RequestError::WouldDeadlockTaken(same) if same == cycle()
     ));
     assert!(matches!(from(Unit::Full(3)), RequestError::Full(3)));
     let refusal = io::Error::from(io::ErrorKind::OutOfMemory);
@@ -431,11 +431,11 @@ fn a_timeout_is_one_wherever_it_happened() {
 
 #[test]
 fn a_cycle_is_reported_wherever_it_was_found() {
-    let circles = request().map(|error| error.cycle().cloned());
-    let circles: Vec<_> = circles.into_iter().flatten().collect();
-    assert_eq!(circles, [circle(), circle()]);
-    assert_eq!(circle().to_string(), "orders → accounts → orders");
-    assert_eq!(circle().names(), ["orders".into(), "accounts".into()]);
+    let cycles = request().map(|error| error.cycle().cloned());
+    let cycles: Vec<_> = cycles.into_iter().flatten().collect();
+    assert_eq!(cycles, [cycle(), cycle()]);
+    assert_eq!(cycle().to_string(), "orders → accounts → orders");
+    assert_eq!(cycle().names(), ["orders".into(), "accounts".into()]);
 }
 
 // ---- Debug
@@ -508,7 +508,7 @@ fn every_type_can_be_shown_whatever_it_carries() {
     show(&ManualClock::new(), "ManualClock");
     show(&Clock::system().sleep_until(Instant::now()), "Sleep");
     show(&client.id(), "ChannelId");
-    show(&circle(), "Cycle");
+    show(&cycle(), "Cycle");
     // Formatting does not consume the server, and streaming does not move it.
     let _ = std::pin::Pin::new(&mut server);
 }

@@ -7,7 +7,8 @@ mod posts;
 use std::{future::IntoFuture, panic, thread, time::Instant};
 
 use tests::{
-    assert_balanced, drop_in_a_panic, ends::*, eventually, for_each, in_time, pass, stats_with,
+    assert_balanced, drop_in_a_panic, ends::*, eventually, for_each, pass, stats_with,
+    with_growing_time,
 };
 use ump::{Client, Executed, NoReply, PanicMessage, ReplyContext, SendError, Server, Stats};
 
@@ -204,7 +205,7 @@ mod without_a_server {
 // ---- with options
 
 fn a_deadline_in_the_queue_revokes_the_request<A: Ask, T: Take>() {
-    let (server, client, outcome) = in_time(|time| {
+    let (server, client, outcome) = with_growing_time(|time| {
         let (server, client) = ump::channel();
         let outcome = A::ask(&client, request(), Options::until(Instant::now() + time));
         (client.stats().accepted == 1).then_some((server, client, outcome))
@@ -217,7 +218,7 @@ fn a_deadline_in_the_queue_revokes_the_request<A: Ask, T: Take>() {
 }
 
 fn a_deadline_after_the_take_is_timeout_taken<A: Ask, T: Take>() {
-    in_time(|time| {
+    with_growing_time(|time| {
         let (server, client) = ump::channel();
         thread::scope(|scope| {
             let server = server;

@@ -7,7 +7,7 @@ use super::*;
 /// The outcome of a post for its caller.
 type Posted = Result<(), Failure<String, String>>;
 
-fn posted<P: Mail, T: Take>(handle: impl FnOnce(Rctx)) -> Stats {
+fn posted<P: PostMode, T: Take>(handle: impl FnOnce(Rctx)) -> Stats {
     let (server, client) = ump::channel();
     assert_eq!(P::mail(&client, request(), Options::default()), Ok(()));
     let (message, rctx) = T::take(&server).expect("a client is left");
@@ -18,7 +18,7 @@ fn posted<P: Mail, T: Take>(handle: impl FnOnce(Rctx)) -> Stats {
     server.stats()
 }
 
-fn a_post_that_is_answered_was_handled<P: Mail, T: Take>() {
+fn a_post_that_is_answered_was_handled<P: PostMode, T: Take>() {
     let stats = posted::<P, T>(|rctx| rctx.reply("unread".to_owned()).unwrap());
     assert_eq!(
         stats,
@@ -26,7 +26,7 @@ fn a_post_that_is_answered_was_handled<P: Mail, T: Take>() {
     );
 }
 
-fn a_post_whose_context_is_dropped_was_handled<P: Mail, T: Take>() {
+fn a_post_whose_context_is_dropped_was_handled<P: PostMode, T: Take>() {
     let stats = posted::<P, T>(drop);
     assert_eq!(
         stats,
@@ -34,7 +34,7 @@ fn a_post_whose_context_is_dropped_was_handled<P: Mail, T: Take>() {
     );
 }
 
-fn a_post_that_is_refused_has_failed<P: Mail, T: Take>() {
+fn a_post_that_is_refused_has_failed<P: PostMode, T: Take>() {
     let stats = posted::<P, T>(|rctx| rctx.fail("no".to_owned()).unwrap());
     assert_eq!(
         stats,
@@ -42,7 +42,7 @@ fn a_post_that_is_refused_has_failed<P: Mail, T: Take>() {
     );
 }
 
-fn a_post_with_a_panicking_handler_is_counted<P: Mail, T: Take>() {
+fn a_post_with_a_panicking_handler_is_counted<P: PostMode, T: Take>() {
     let stats = posted::<P, T>(drop_in_a_panic);
     assert_eq!(
         stats,
@@ -50,8 +50,8 @@ fn a_post_with_a_panicking_handler_is_counted<P: Mail, T: Take>() {
     );
 }
 
-fn a_post_overdue_in_the_queue_never_executes<P: Mail, T: Take>() {
-    let (server, client, deadline) = in_time(|time| {
+fn a_post_overdue_in_the_queue_never_executes<P: PostMode, T: Take>() {
+    let (server, client, deadline) = with_growing_time(|time| {
         let (server, client) = ump::channel();
         let deadline = Instant::now() + time;
         P::mail(&client, request(), Options::until(deadline)).ok()?;
@@ -66,7 +66,7 @@ fn a_post_overdue_in_the_queue_never_executes<P: Mail, T: Take>() {
     assert_balanced(&server.stats());
 }
 
-fn a_post_whose_deadline_has_passed_comes_back<P: Mail, T: Take>() {
+fn a_post_whose_deadline_has_passed_comes_back<P: PostMode, T: Take>() {
     let (server, client) = ump::channel();
     let options = Options::until(Instant::now());
     assert_eq!(
@@ -81,7 +81,7 @@ fn a_post_whose_deadline_has_passed_comes_back<P: Mail, T: Take>() {
     the_next_one_taken_is_another::<T>(&server, &client);
 }
 
-fn a_post_that_does_not_wait_for_room_comes_back<P: Mail, T: Take>() {
+fn a_post_that_does_not_wait_for_room_comes_back<P: PostMode, T: Take>() {
     let (server, client) = ump::bounded(1).unwrap();
     let options = Options {
         if_room: true,
@@ -106,20 +106,20 @@ fn a_post_that_does_not_wait_for_room_comes_back<P: Mail, T: Take>() {
 }
 
 /// A way of posting.
-trait Mail {
+trait PostMode {
     fn mail(client: &Client<String, String, String>, message: String, options: Options) -> Posted;
 }
 
 struct Blocking;
 struct Async;
 
-impl Mail for Blocking {
+impl PostMode for Blocking {
     fn mail(client: &Client<String, String, String>, message: String, options: Options) -> Posted {
         Ok(options.request(client, message).post().wait()?)
     }
 }
 
-impl Mail for Async {
+impl PostMode for Async {
     fn mail(client: &Client<String, String, String>, message: String, options: Options) -> Posted {
         Ok(tests::block_on(options.request(client, message).post())?)
     }
@@ -143,7 +143,7 @@ mod post {
     );
 }
 
-fn a_post_to_a_server_that_is_gone_comes_back<P: Mail>() {
+fn a_post_to_a_server_that_is_gone_comes_back<P: PostMode>() {
     let (server, client) = ump::channel();
     drop(server);
     assert_eq!(
@@ -157,7 +157,7 @@ fn a_post_to_a_server_that_is_gone_comes_back<P: Mail>() {
     assert_eq!(client.stats(), stats_with(|stats| stats.refused = 1));
 }
 
-fn a_post_queued_when_the_server_goes_is_counted<P: Mail>() {
+fn a_post_queued_when_the_server_goes_is_counted<P: PostMode>() {
     let (server, client) = ump::channel();
     P::mail(&client, request(), Options::default()).unwrap();
     drop(server);

@@ -16,7 +16,7 @@ use proptest::{
     prelude::*,
     test_runner::{TestCaseError, TestRunner},
 };
-use tests::{in_time, must_end};
+use tests::{must_end, with_growing_time};
 
 use crate::program::{Program, crowds, lines, programs};
 
@@ -50,21 +50,21 @@ fn run(program: &Program, time: Duration) -> Option<Result<(), String>> {
 #[test]
 fn a_channel_does_what_its_model_does() {
     check(1_000, &programs(120), |program| {
-        in_time(|time| run(program, time))
+        with_growing_time(|time| run(program, time))
     });
 }
 
 #[test]
 fn urgent_requests_overtake_as_in_the_model() {
     check(300, &crowds(40), |program| {
-        in_time(|time| run(program, time))
+        with_growing_time(|time| run(program, time))
     });
 }
 
 #[test]
 fn senders_waiting_for_room_are_woken_as_in_the_model() {
     check(500, &lines(50), |program| {
-        in_time(|time| run(program, time))
+        with_growing_time(|time| run(program, time))
     });
 }
 

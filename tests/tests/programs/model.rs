@@ -103,16 +103,16 @@ enum Word {
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum State {
-    Draft,
+    Unsent,
     Queued,
     Taken,
-    Done(Verdict),
+    Done(Completion),
     /// The caller has its outcome.
     Over,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Verdict {
+enum Completion {
     Reply(usize),
     App(usize),
     Dropped,
@@ -261,7 +261,7 @@ impl Model {
         }
         while let Some(r) = self.lanes.iter_mut().find_map(VecDeque::pop_front) {
             self.stats.server_disappeared += 1;
-            self.turn_down(r, Verdict::ServerDisappeared);
+            self.turn_down(r, Completion::ServerDisappeared);
         }
     }
 
@@ -293,7 +293,7 @@ impl Model {
             post: matches!(kind, RequestKind::Post | RequestKind::PostNow),
             detailed: !matches!(kind, RequestKind::Areq | RequestKind::ReqAsync),
             message,
-            state: State::Draft,
+            state: State::Unsent,
             abandoned: false,
             key: WaiterKey::default(),
             word: Word::Nobody,
@@ -358,7 +358,7 @@ impl Model {
         for _ in 0..late {
             let r = self.lanes[lane].pop_front().expect("counted");
             self.stats.timeout_queued += 1;
-            self.turn_down(r, Verdict::Expired);
+            self.turn_down(r, Completion::Expired);
         }
         if has_share {
             let mut key = std::mem::take(&mut self.requests[r].key);
@@ -422,7 +422,7 @@ impl Model {
         counter: usize,
         own: usize,
     ) -> Result<Poll<Made<()>>, Mismatch> {
-        if self.requests[r].state != State::Draft {
+        if self.requests[r].state != State::Unsent {
             return Ok(self.poll_waiting(r, counter, own)?.map(Made::Ended));
         }
         if self.is_late(r) {
@@ -460,7 +460,7 @@ impl Model {
 
     /// Drops a requesting task.
     pub(crate) fn drop_asking(&mut self, r: usize) {
-        if self.requests[r].state == State::Draft {
+        if self.requests[r].state == State::Unsent {
             if self.requests[r].key.0.is_some() {
                 self.stop_sending(r);
                 self.stats.refused += 1;
@@ -527,8 +527,8 @@ impl Model {
 
     /// Returns the outcome if it is ready or the deadline has passed.
     pub(crate) fn look(&mut self, r: usize) -> Option<Outcome> {
-        if let State::Done(verdict) = self.requests[r].state {
-            let outcome = self.settle(r, verdict);
+        if let State::Done(completion) = self.requests[r].state {
+            let outcome = self.settle(r, completion);
             return Some(outcome);
         }
         if !self.is_late(r) {
@@ -563,8 +563,8 @@ impl Model {
     }
 
     pub(crate) fn drop_reply(&mut self, r: usize) {
-        if let State::Done(verdict) = self.requests[r].state {
-            let _ = self.settle(r, verdict);
+        if let State::Done(completion) = self.requests[r].state {
+            let _ = self.settle(r, completion);
             return;
         }
         if self.withdraw(r) {
@@ -589,29 +589,29 @@ impl Model {
         request.key = WaiterKey::default();
     }
 
-    fn settle(&mut self, r: usize, verdict: Verdict) -> Outcome {
+    fn settle(&mut self, r: usize, completion: Completion) -> Outcome {
         let Request {
             detailed, message, ..
         } = self.requests[r];
         self.end(r);
-        let why = match verdict {
-            Verdict::Reply(reply) => {
+        let why = match completion {
+            Completion::Reply(reply) => {
                 self.bury(reply);
                 return Ok(reply);
             }
-            Verdict::App(error) => {
+            Completion::App(error) => {
                 self.bury(error);
                 Reason::App(error)
             }
-            Verdict::Dropped => Reason::NoReply(detailed.then_some(NoReply::Dropped)),
+            Completion::Dropped => Reason::NoReply(detailed.then_some(NoReply::Dropped)),
             // No outcome is reported: it was dropped while its thread unwound.
-            Verdict::Panicked => {
+            Completion::Panicked => {
                 Reason::NoReply(detailed.then(|| NoReply::Panicked(PanicMessage::default())))
             }
-            Verdict::Overdue => Reason::TimeoutTaken,
-            Verdict::ServerDisappeared | Verdict::Expired => {
+            Completion::Overdue => Reason::TimeoutTaken,
+            Completion::ServerDisappeared | Completion::Expired => {
                 self.bury(message);
-                if verdict == Verdict::Expired {
+                if completion == Completion::Expired {
                     Reason::TimeoutQueued
                 } else {
                     Reason::ServerDisappeared
@@ -676,7 +676,7 @@ impl Model {
                 // The request does not count as a turn.
                 self.run = run;
                 self.stats.timeout_queued += 1;
-                self.turn_down(r, Verdict::Expired);
+                self.turn_down(r, Completion::Expired);
             } else {
                 let request = &mut self.requests[r];
                 request.state = State::Taken;
@@ -746,19 +746,19 @@ impl Model {
     }
 
     /// Ends a request that was not taken.
-    fn turn_down(&mut self, r: usize, verdict: Verdict) {
+    fn turn_down(&mut self, r: usize, completion: Completion) {
         if self.requests[r].post {
             let message = self.requests[r].message;
             self.bury(message);
             self.end(r);
         } else {
-            self.publish(r, verdict);
+            self.publish(r, completion);
         }
     }
 
-    fn publish(&mut self, r: usize, verdict: Verdict) {
+    fn publish(&mut self, r: usize, completion: Completion) {
         let request = &mut self.requests[r];
-        request.state = State::Done(verdict);
+        request.state = State::Done(completion);
         request.watcher = None;
         match std::mem::replace(&mut request.word, Word::Nobody) {
             Word::Nobody => {}
@@ -823,10 +823,10 @@ impl Model {
 
     /// Replies by a handler. Returns whether the reply is accepted.
     pub(crate) fn answer(&mut self, r: usize, value: usize, ok: bool) -> bool {
-        let (verdict, column) = if ok {
-            (Verdict::Reply(value), &mut self.stats.replied)
+        let (completion, column) = if ok {
+            (Completion::Reply(value), &mut self.stats.replied)
         } else {
-            (Verdict::App(value), &mut self.stats.failed)
+            (Completion::App(value), &mut self.stats.failed)
         };
         let request = &mut self.requests[r];
         if request.post || !request.abandoned {
@@ -838,7 +838,7 @@ impl Model {
             self.bury(value);
             return post;
         }
-        self.publish(r, verdict);
+        self.publish(r, completion);
         true
     }
 
@@ -852,20 +852,20 @@ impl Model {
             self.requests[r].state = State::Over;
             return;
         }
-        let (verdict, column) = if panics {
-            (Verdict::Panicked, &mut self.stats.panicked)
+        let (completion, column) = if panics {
+            (Completion::Panicked, &mut self.stats.panicked)
         } else if post {
-            (Verdict::Dropped, &mut self.stats.replied)
+            (Completion::Dropped, &mut self.stats.replied)
         } else if late {
-            (Verdict::Overdue, &mut self.stats.timeout_taken)
+            (Completion::Overdue, &mut self.stats.timeout_taken)
         } else {
-            (Verdict::Dropped, &mut self.stats.no_reply)
+            (Completion::Dropped, &mut self.stats.no_reply)
         };
         *column += 1;
         if post {
             self.requests[r].state = State::Over;
         } else {
-            self.publish(r, verdict);
+            self.publish(r, completion);
         }
     }
 

@@ -85,7 +85,7 @@ fn of_two_servers_in_a_cycle_only_one_is_refused() {
         for server in servers {
             server.join().unwrap();
         }
-        let told = |text: &str, circle| text.ends_with(circle);
+        let told = |text: &str, cycle| text.ends_with(cycle);
         assert!(
             (first == "yes" && told(&second, "b → a → b"))
                 || (second == "yes" && told(&first, "a → b → a")),

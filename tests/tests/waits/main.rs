@@ -26,7 +26,7 @@ const WEEK: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 type Ends = (Server<u32, u32, ()>, Client<u32, u32, ()>);
 
-fn circle() -> Cycle {
+fn cycle() -> Cycle {
     Cycle::new(["a", "b"])
 }
 
@@ -58,7 +58,7 @@ impl Recorder {
 
     /// Reports a cycle for each wait.
     fn strict() -> Arc<Self> {
-        Self::new(|_| Err(circle()))
+        Self::new(|_| Err(cycle()))
     }
 
     fn calls(&self) -> Vec<HookCall> {
@@ -135,7 +135,7 @@ fn a_request_is_taken_back_with_its_message((server, client): Ends) {
     let _watched = hooks::watch(Recorder::strict());
     let error = client.request(7).wait().unwrap_err();
     assert_eq!(error.executed(), Executed::No);
-    assert_eq!(error.cycle(), Some(&circle()));
+    assert_eq!(error.cycle(), Some(&cycle()));
     assert!(matches!(error, RequestError::WouldDeadlock(7, _)));
     assert!(server.is_empty());
     let mut after = before;
@@ -201,7 +201,7 @@ fn takes(
     let own = Arc::clone(&server);
     let watcher = Recorder::new(move |_| {
         then(own.try_pop().unwrap().expect("it is queued").1);
-        Err(circle())
+        Err(cycle())
     });
     (server, hooks::watch(watcher))
 }
@@ -214,7 +214,7 @@ fn a_request_that_was_taken_meanwhile_is_abandoned((server, client): Ends) {
     });
     let error = client.request(7).wait().unwrap_err();
     assert_eq!(error.executed(), Executed::Perhaps);
-    assert!(matches!(error, RequestError::WouldDeadlockTaken(ref c) if *c == circle()));
+    assert!(matches!(error, RequestError::WouldDeadlockTaken(ref c) if *c == cycle()));
     let rctx = kept.lock().unwrap().take().unwrap();
     assert!(rctx.is_cancelled());
     assert_eq!(rctx.reply(1), Err(Error::OriginDisappeared));
@@ -260,7 +260,7 @@ fn a_watcher_may_use_the_channel_in_any_way((server, client): Ends) {
         assert_eq!((own.len(), own.stats().queued), (1, 1));
         other.post(1).wait().unwrap();
         assert!(LoopView::new(&own).is_queued(wait.request()));
-        Err(circle())
+        Err(cycle())
     }));
     assert!(client.request(7).wait().is_err());
     assert_eq!(server.len(), 1, "the post");
@@ -414,7 +414,7 @@ fn waiting_for_its_own_room_returns_the_message() {
         let (server, client) = full();
         let recorder = Recorder::new(|wait| {
             assert!(wait.is_for_room());
-            Err(circle())
+            Err(cycle())
         });
         let _watched = hooks::watch(recorder.clone());
         let outcome = client.request(7).wait();

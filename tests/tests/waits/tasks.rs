@@ -118,7 +118,7 @@ impl Watcher for Exchanges {
 
     fn polled(&self, _: &Wait, _: &Waker) -> Result<Option<Waker>, Cycle> {
         if self.finds.load(SeqCst) {
-            return Err(circle());
+            return Err(cycle());
         }
         Ok(Some(Arc::clone(&self.instead).into()))
     }
@@ -203,7 +203,7 @@ fn a_self_waiting_task_learns_at_its_next_poll() {
     watcher.finds();
     assert!(matches!(
         poll_once(&mut queued),
-        Poll::Ready(Err(RequestError::WouldDeadlock(7, calls))) if calls == circle()
+        Poll::Ready(Err(RequestError::WouldDeadlock(7, calls))) if calls == cycle()
     ));
     assert_eq!(poll_once(&mut plain), Poll::Ready(Err(Error::NoReply)));
     assert!(server.is_empty());

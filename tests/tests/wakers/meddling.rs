@@ -236,12 +236,12 @@ macro_rules! meddling {
 
             #[test]
             fn on_a_timer() {
-                let in_time = |_: &_, client: &Client<u32, u32, ()>| -> Polled<'static> {
+                let with_growing_time = |_: &_, client: &Client<u32, u32, ()>| -> Polled<'static> {
                     let client = client.clone();
                     let tiny = Duration::from_millis(50);
                     Box::pin(async move { drop(client.request(1).timeout(tiny).await) })
                 };
-                meddle(channel(), in_time, |server, client| {
+                meddle(channel(), with_growing_time, |server, client| {
                     let at = Instant::now() + Duration::from_millis(50);
                     eventually(|| Instant::now() > at);
                     // This deadline passes after the timer above: the thread serves them in order.

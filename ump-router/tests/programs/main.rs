@@ -84,11 +84,15 @@ impl World {
             Step::Answer(nth, answer) => serving.answer(nth, answer),
             Step::Ask {
                 topic,
-                terms,
+                call_options,
                 begins,
-            } => serving.ask(&topic, terms, begins),
-            Step::Crowd { topic, size, terms } => {
-                (0..size).for_each(|_| serving.ask(&topic, terms, true));
+            } => serving.ask(&topic, call_options, begins),
+            Step::Burst {
+                topic,
+                size,
+                call_options,
+            } => {
+                (0..size).for_each(|_| serving.ask(&topic, call_options, true));
             }
             Step::Look(nth) => serving.look(nth),
             Step::Forgo(nth) => serving.forgo(nth),

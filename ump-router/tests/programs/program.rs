@@ -7,7 +7,7 @@ use ump_router::WhenFull;
 
 use crate::{
     name::{Name, names, topics},
-    serving::{Answer, How, Terms, answers, hows, terms},
+    serving::{Answer, CallOptions, How, answers, call_options, hows},
 };
 
 /// A step of a program. An index selects one of the objects that exist.
@@ -39,15 +39,15 @@ pub(crate) enum Step {
     Answer(Index, Answer),
     Ask {
         topic: Name,
-        terms: Terms,
+        call_options: CallOptions,
         /// Whether the request is polled at once.
         begins: bool,
     },
     /// Sends `size` requests.
-    Crowd {
+    Burst {
         topic: Name,
         size: usize,
-        terms: Terms,
+        call_options: CallOptions,
     },
     /// Polls a request.
     Look(Index),
@@ -112,9 +112,9 @@ fn answer() -> impl Strategy<Value = Step> {
 
 fn ask(topic: impl Strategy<Value = Name>) -> impl Strategy<Value = Step> {
     let begins = prop::bool::weighted(0.9);
-    (topic, terms(), begins).prop_map(|(topic, terms, begins)| Step::Ask {
+    (topic, call_options(), begins).prop_map(|(topic, call_options, begins)| Step::Ask {
         topic,
-        terms,
+        call_options,
         begins,
     })
 }
@@ -172,14 +172,14 @@ pub(crate) fn handovers() -> impl Strategy<Value = Vec<Step>> {
 /// One server, with crowds of callers.
 pub(crate) fn overtaking() -> impl Strategy<Value = Vec<Step>> {
     let index = any::<Index>;
-    let crowd = |size, is_urgent| Step::Crowd {
+    let burst = |size, is_urgent| Step::Burst {
         topic: Name::root(),
         size,
-        terms: Terms::of_lane(is_urgent),
+        call_options: CallOptions::of_lane(is_urgent),
     };
     let step = prop_oneof![
-        6 => (1..24_usize).prop_map(move |size| crowd(size, true)),
-        4 => (1..4_usize).prop_map(move |size| crowd(size, false)),
+        6 => (1..24_usize).prop_map(move |size| burst(size, true)),
+        4 => (1..4_usize).prop_map(move |size| burst(size, false)),
         4 => ask(Just(Name::root())),
         10 => take(20),
         2 => answer(),

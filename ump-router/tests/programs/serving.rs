@@ -23,7 +23,7 @@ use self::{
     handling::Duty,
 };
 pub(crate) use self::{
-    asking::{Terms, terms},
+    asking::{CallOptions, call_options},
     handling::{Answer, answers},
 };
 use crate::{Changes, name::Name, one_of};

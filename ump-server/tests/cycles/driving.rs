@@ -9,7 +9,7 @@ use std::{
 use ump_server::{Clock, ump::RequestError};
 
 use super::scene::{
-    Job, LONG, assert_told, circle, job, must_end, on_task, on_thread, outcome, sent,
+    Job, LONG, assert_told, cycle, job, must_end, on_task, on_thread, outcome, sent,
 };
 
 #[test]
@@ -142,7 +142,7 @@ fn a_waker_elsewhere_ends_it() {
             let either = async {
                 tokio::select! {
                     said = own.request(Job::Nothing) => match said {
-                        Err(RequestError::WouldDeadlock(_, it)) => circle(&it),
+                        Err(RequestError::WouldDeadlock(_, it)) => cycle(&it),
                         other => outcome(other),
                     },
                     _ = gone => "from elsewhere".to_owned(),

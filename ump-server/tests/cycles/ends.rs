@@ -8,7 +8,7 @@ use ump_server::{
 };
 
 use super::scene::{
-    Job, LONG, Obedient, Own, assert_told, awaiting, circle, job, must_end, on_task, on_thread,
+    Job, LONG, Obedient, Own, assert_told, awaiting, cycle, job, must_end, on_task, on_thread,
     outcome, pool,
 };
 
@@ -16,7 +16,7 @@ fn ended(outcome: Result<Option<()>, ump_server::JoinError>) -> String {
     match outcome {
         Ok(_) => "ended".to_owned(),
         Err(error) => match error.kind() {
-            JoinErrorKind::WouldDeadlock(it) => circle(it),
+            JoinErrorKind::WouldDeadlock(it) => cycle(it),
             _ => error.to_string(),
         },
     }
@@ -210,7 +210,7 @@ fn a_child_that_gives_up_in_time_is_joined() {
 
 fn report(report: &Report) -> String {
     let told = report.instances.iter().find_map(|ended| match &ended.how {
-        StopOutcome::WouldDeadlock(it) => Some(circle(it)),
+        StopOutcome::WouldDeadlock(it) => Some(cycle(it)),
         _ => None,
     });
     told.unwrap_or_else(|| report.to_string())

@@ -143,7 +143,7 @@ fn a_factory_that_asks_who_spawns_it_is_told() {
                 );
                 match made {
                     Ok(_) => told.recv().unwrap(),
-                    Err(SpawnError::WouldDeadlock(it)) => super::scene::circle(&it),
+                    Err(SpawnError::WouldDeadlock(it)) => super::scene::cycle(&it),
                     Err(error) => error.to_string(),
                 }
             }));

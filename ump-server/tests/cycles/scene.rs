@@ -124,16 +124,14 @@ pub(crate) fn task_pool(name: &str, workers: usize, capacity: usize) -> Running 
     Running::new(made.unwrap())
 }
 
-pub(crate) fn circle(circle: &Cycle) -> String {
-    format!("deadlock: {circle}")
+pub(crate) fn cycle(cycle: &Cycle) -> String {
+    format!("deadlock: {cycle}")
 }
 
 pub(crate) fn outcome(outcome: Result<String, RequestError<Job, Refused>>) -> String {
     match outcome {
         Ok(said) => said,
-        Err(error) => error
-            .cycle()
-            .map_or_else(|| error.to_string(), self::circle),
+        Err(error) => error.cycle().map_or_else(|| error.to_string(), self::cycle),
     }
 }
 
@@ -144,7 +142,7 @@ pub(crate) fn plain(outcome: Result<String, Error<Refused>>) -> String {
 pub(crate) fn sent<T>(outcome: Result<T, SendError<Job>>) -> String {
     match outcome {
         Ok(_) => "sent".to_owned(),
-        Err(SendError::WouldDeadlock(_, circle)) => self::circle(&circle),
+        Err(SendError::WouldDeadlock(_, cycle)) => self::cycle(&cycle),
         Err(error) => error.to_string(),
     }
 }

@@ -145,8 +145,8 @@ pub(crate) async fn ask(client: &Asked, job: Job) -> String {
 pub(crate) fn tell(outcome: Result<String, RequestError<Job, Refused>>) -> String {
     match outcome {
         Ok(reply) => reply,
-        Err(RequestError::WouldDeadlock(_, circle)) => format!("deadlock: {circle}"),
-        Err(RequestError::WouldDeadlockTaken(circle)) => format!("deadlock, taken: {circle}"),
+        Err(RequestError::WouldDeadlock(_, cycle)) => format!("deadlock: {cycle}"),
+        Err(RequestError::WouldDeadlockTaken(cycle)) => format!("deadlock, taken: {cycle}"),
         Err(error) => error.to_string(),
     }
 }
@@ -155,11 +155,11 @@ pub(crate) fn tell(outcome: Result<String, RequestError<Job, Refused>>) -> Strin
 /// it, with the cycle as seen from there; it need not be the last one to send its request. If the
 /// next server has the request in hand, the outcome is `WouldDeadlockTaken`.
 #[track_caller]
-pub(crate) fn assert_told(outcome: &str, circle: &[&str]) {
+pub(crate) fn assert_told(outcome: &str, cycle: &[&str]) {
     let told = outcome.strip_prefix("deadlock");
     let told = told.map(|told| told.strip_prefix(", taken").unwrap_or(told));
-    let is_told = (0..circle.len()).any(|first| {
-        let mut names = circle.to_vec();
+    let is_told = (0..cycle.len()).any(|first| {
+        let mut names = cycle.to_vec();
         names.rotate_left(first);
         names.push(names[0]);
         told == Some(&format!(": {}", names.join(" → ")))

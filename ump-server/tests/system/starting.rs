@@ -226,17 +226,17 @@ fn what_is_needed_but_not_there_is_named() {
 }
 
 #[test]
-fn a_circle_is_named() {
+fn a_cycle_is_named() {
     let all = ["z", "a:b", "b:z,c", "c:a", "d:a"];
     let error = plan_error(On::Thread.add_all(System::builder(), &Log::default(), &all));
     assert_eq!(
         error.to_string(),
-        "these components need each other in a circle: a needs b needs c needs a"
+        "these components need each other in a cycle: a needs b needs c needs a"
     );
     let error = plan_error(On::Thread.add_all(System::builder(), &Log::default(), &["a:a"]));
     assert_eq!(
         error.to_string(),
-        "these components need each other in a circle: a needs a"
+        "these components need each other in a cycle: a needs a"
     );
 }
 

@@ -32,14 +32,14 @@ impl RequestMessage for Ask {
 
 /// The options of a request.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Terms {
+pub(crate) struct CallOptions {
     waits: bool,
     timeout: Option<Duration>,
     is_urgent: bool,
     if_room: bool,
 }
 
-impl Terms {
+impl CallOptions {
     /// Sets only the lane.
     pub(crate) fn of_lane(is_urgent: bool) -> Self {
         Self {
@@ -51,7 +51,7 @@ impl Terms {
     }
 }
 
-pub(crate) fn terms() -> impl Strategy<Value = Terms> {
+pub(crate) fn call_options() -> impl Strategy<Value = CallOptions> {
     let seconds = prop_oneof![1 => Just(0), 6 => 1..5_u64];
     let timeout = prop::option::of(seconds.prop_map(Duration::from_secs));
     let flags = (
@@ -59,7 +59,7 @@ pub(crate) fn terms() -> impl Strategy<Value = Terms> {
         prop::bool::weighted(0.3),
         prop::bool::weighted(0.2),
     );
-    (flags, timeout).prop_map(|((waits, is_urgent, if_room), timeout)| Terms {
+    (flags, timeout).prop_map(|((waits, is_urgent, if_room), timeout)| CallOptions {
         waits,
         timeout,
         is_urgent,
@@ -70,7 +70,7 @@ pub(crate) fn terms() -> impl Strategy<Value = Terms> {
 pub(super) struct Pending {
     pub(super) number: u32,
     pub(super) topic: Name,
-    terms: Terms,
+    call_options: CallOptions,
     pub(super) deadline: Option<Duration>,
     real: RequestFuture<Ask>,
     waker: Arc<CountingWaker>,
@@ -108,7 +108,7 @@ pub(super) enum Outcome {
 }
 
 impl Serving {
-    pub(crate) fn ask(&mut self, topic: &Name, terms: Terms, begins: bool) {
+    pub(crate) fn ask(&mut self, topic: &Name, call_options: CallOptions, begins: bool) {
         self.next += 1;
         let number = self.next;
         let message = Ask {
@@ -116,7 +116,7 @@ impl Serving {
             _life: Arc::clone(&self.alive),
         };
         let mut request = self.router.request(topic.text(), message);
-        if let Some(timeout) = terms.timeout {
+        if let Some(timeout) = call_options.timeout {
             // Both have the same effect here.
             request = if number % 2 == 0 {
                 request.timeout(timeout)
@@ -124,20 +124,20 @@ impl Serving {
                 request.deadline(self.clock.now() + timeout)
             };
         }
-        if terms.is_urgent {
+        if call_options.is_urgent {
             request = request.urgent();
         }
-        if terms.if_room {
+        if call_options.if_room {
             request = request.if_room();
         }
-        if terms.waits {
+        if call_options.waits {
             request = request.wait_for_server();
         }
         self.requests.push(Pending {
             number,
             topic: topic.clone(),
-            terms,
-            deadline: terms.timeout.map(|timeout| self.now + timeout),
+            call_options,
+            deadline: call_options.timeout.map(|timeout| self.now + timeout),
             real: request.into_future(),
             waker: Arc::default(),
             seen_wakes: 0,
@@ -158,7 +158,11 @@ impl Serving {
         let real = self.requests[place].poll();
         let expected = self.advance(place);
         let request = &self.requests[place];
-        assert_eq!(real, expected, "{} on {:?}", request.number, request.terms);
+        assert_eq!(
+            real, expected,
+            "{} on {:?}",
+            request.number, request.call_options
+        );
         if expected.is_some() {
             self.requests.swap_remove(place);
         }
@@ -172,13 +176,13 @@ impl Serving {
         let Pending {
             number,
             state,
-            terms,
+            call_options,
             ..
         } = self.requests.swap_remove(place);
         match state {
             State::Made(_) | State::LooksForServer | State::Done(..) => {}
             State::WaitsForRoom(server) => {
-                self.stop_awaiting_room(server, number, terms);
+                self.stop_awaiting_room(server, number, call_options);
                 self.count(server, |counts| &mut counts.refused);
             }
             State::Queued(server) => {
@@ -193,20 +197,24 @@ impl Serving {
     fn advance(&mut self, place: usize) -> Option<Outcome> {
         loop {
             let request = &self.requests[place];
-            let Pending { number, terms, .. } = *request;
+            let Pending {
+                number,
+                call_options,
+                ..
+            } = *request;
             let topic = request.topic.clone();
             let is_late = request.is_late(self.now);
             let next = match request.state {
                 State::Made(_) | State::LooksForServer => match self.server_of(&topic) {
                     Some(server) => State::WaitsForRoom(server),
                     None if self.is_closed => return Some(Outcome::Closed),
-                    None if !terms.waits || is_late => return Some(Outcome::NoServer),
+                    None if !call_options.waits || is_late => return Some(Outcome::NoServer),
                     None => {
                         self.requests[place].state = State::LooksForServer;
                         return None;
                     }
                 },
-                State::WaitsForRoom(server) => self.enter(server, number, terms, is_late)?,
+                State::WaitsForRoom(server) => self.enter(server, number, call_options, is_late)?,
                 State::Queued(server) if is_late => {
                     self.withdraw(server, number);
                     self.count(server, |counts| &mut counts.timeout_queued);
@@ -218,7 +226,7 @@ impl Serving {
                 }
                 State::Queued(_) | State::Taken(_) => return None,
                 State::Done(_, Outcome::Lost)
-                    if terms.waits || self.server_of(&topic).is_some() =>
+                    if call_options.waits || self.server_of(&topic).is_some() =>
                 {
                     State::LooksForServer
                 }
@@ -229,26 +237,33 @@ impl Serving {
     }
 
     /// Puts the request into the channel, refuses it, or lets it wait for room.
-    fn enter(&mut self, id: u32, number: u32, terms: Terms, is_late: bool) -> Option<State> {
+    fn enter(
+        &mut self,
+        id: u32,
+        number: u32,
+        call_options: CallOptions,
+        is_late: bool,
+    ) -> Option<State> {
         let refused = if is_late {
             Outcome::TimeoutQueued
         } else if self.has_ended(id) {
             Outcome::Lost
-        } else if self.finds_room(id, number, terms) {
+        } else if self.finds_room(id, number, call_options) {
             return Some(State::Queued(id));
-        } else if terms.if_room {
+        } else if call_options.if_room {
             Outcome::Full
         } else {
-            self.channel_of(id)?.await_room(number, terms.is_urgent);
+            self.channel_of(id)?
+                .await_room(number, call_options.is_urgent);
             return None;
         };
-        self.stop_awaiting_room(id, number, terms);
+        self.stop_awaiting_room(id, number, call_options);
         self.count(id, |counts| &mut counts.refused);
         Some(State::Done(id, refused))
     }
 
     /// Returns whether the request enters the channel. Late requests may have to make room.
-    fn finds_room(&mut self, id: u32, number: u32, terms: Terms) -> bool {
+    fn finds_room(&mut self, id: u32, number: u32, call_options: CallOptions) -> bool {
         let late = self.requests.iter();
         let late = late.filter(|request| request.is_late(self.now));
         let late: Vec<_> = late.map(|request| request.number).collect();
@@ -256,16 +271,16 @@ impl Serving {
             return false;
         };
         let is_late = |number| late.contains(&number);
-        let (enters, turned_down) = channel.enter(number, terms.is_urgent, is_late);
+        let (enters, turned_down) = channel.enter(number, call_options.is_urgent, is_late);
         for number in turned_down {
             self.tell_request(number, State::Done(id, Outcome::TimeoutQueued));
         }
         enters
     }
 
-    fn stop_awaiting_room(&mut self, server: u32, number: u32, terms: Terms) {
+    fn stop_awaiting_room(&mut self, server: u32, number: u32, call_options: CallOptions) {
         if let Some(channel) = self.channel_of(server) {
-            channel.stop_awaiting_room(number, terms.is_urgent);
+            channel.stop_awaiting_room(number, call_options.is_urgent);
         }
     }
 

@@ -138,7 +138,7 @@ struct Known {
     /// The handler's waits when they were read last. The buffer is reused.
     waits: Vec<Wait>,
     /// Whether these waits make a cycle. The first of them that is polled again takes the error.
-    is_circle: bool,
+    is_cycle: bool,
 }
 
 /// A polled request, or several requests that share one waker. The handler waits for them as long
@@ -344,7 +344,7 @@ impl Awaits {
     ) {
         // A handler that has not polled the request that would fail is not polled again for that:
         // this would never end.
-        let is_deaf = matches!(progress, Progress::WouldDeadlock) && self.known.lock().is_circle;
+        let is_deaf = matches!(progress, Progress::WouldDeadlock) && self.known.lock().is_cycle;
         self.end(progress);
         let is_clear =
             Arc::strong_count(&self.any) == self.own && !self.is_elsewhere.load(Ordering::Relaxed);
@@ -364,11 +364,11 @@ impl Awaits {
         if is_deaf {
             self.workers.sleep_anyway(&known.waits);
         } else {
-            known.is_circle = self.workers.sleep(&known.waits).is_err();
+            known.is_cycle = self.workers.sleep(&known.waits).is_err();
         }
-        let is_circle = known.is_circle;
+        let is_cycle = known.is_cycle;
         drop(known);
-        if is_circle {
+        if is_cycle {
             *progress = Progress::WouldDeadlock;
             self.call.wake();
         } else {
@@ -382,7 +382,7 @@ impl Awaits {
         match mem::replace(progress, Progress::Running) {
             Progress::NotPolled | Progress::Running => {}
             Progress::Asleep => self.workers.wake_up(),
-            Progress::WouldDeadlock => self.known.lock().is_circle = false,
+            Progress::WouldDeadlock => self.known.lock().is_cycle = false,
         }
     }
 }
@@ -466,8 +466,8 @@ impl Known {
     fn is_to_fail(&mut self, waits: &[Wait]) -> bool {
         let waited_for = |note: &Note| note.is_waited_for && note.is_of(waits);
         let is_again = waits.iter().all(|wait| !wait.is_first());
-        let is_to_be = self.is_circle && is_again && self.notes.iter().any(waited_for);
-        self.is_circle &= !is_to_be;
+        let is_to_be = self.is_cycle && is_again && self.notes.iter().any(waited_for);
+        self.is_cycle &= !is_to_be;
         is_to_be
     }
 

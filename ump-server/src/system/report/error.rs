@@ -39,7 +39,7 @@ pub enum PlanError {
         known: Vec<String>,
     },
     /// Components need each other in a cycle.
-    #[error("these components need each other in a circle: {}", names.join(" needs "))]
+    #[error("these components need each other in a cycle: {}", names.join(" needs "))]
     Cycle {
         /// The names in the cycle: each needs the next; the last one is the first one.
         names: Vec<String>,
