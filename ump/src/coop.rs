@@ -47,18 +47,15 @@
 //!
 //! # When the budget is restored
 //!
-//! Only the executor knows when the turn of a task is over. A future can tell by having returned
-//! `Pending` and being polled again:
+//! Only the executor knows when the turn of a task is over. When the budget is spent, every future
+//! that is polled yields, so that a task that selects among several streams yields as a whole. A
+//! future that has yielded and is polled again has let other tasks run: it restores the budget. So
+//! does one that is dropped instead. Futures of other tasks that are polled before that yield as
+//! well, but only a few of them: a thread of a thousand tasks does not do everything twice because
+//! one of the tasks is busy.
 //!
-//! - A future that has waited and returns a result restores the budget, if no result was counted on
-//!   the thread in between. (Its task had nothing else to do, so it let other tasks run. A task
-//!   that selects among several streams, of which one waits and another is always ready, still
-//!   spends its budget.)
-//! - When the budget is spent, every future that is polled yields, so that a task that selects
-//!   among several streams yields as a whole. A future that has yielded restores the budget when it
-//!   is polled again or dropped. Futures of other tasks that are polled before that yield as well,
-//!   but only a few of them: a thread of a thousand tasks does not do everything twice because one
-//!   of the tasks is busy.
+//! (To restore it whenever a future has waited was tried: 64 tasks and their server on one thread
+//! make a quarter fewer polls, in the same time, and a result that was ready cost 25 ns more.)
 
 #![forbid(unsafe_code)]
 
@@ -216,9 +213,8 @@ pub(crate) enum State {
     /// The future has returned nothing yet, or a result.
     #[default]
     Fresh,
-    /// The future has returned `Pending` when this number of results was left. Its next result is
-    /// not counted.
-    Waited(u32),
+    /// The future has returned `Pending`. Its next result is not counted.
+    Waited,
     /// The future has returned `Pending`, but only to let other tasks run.
     Yielded,
 }
@@ -262,23 +258,16 @@ impl Coop {
     pub(crate) fn end_many<T>(&mut self, polled: &Poll<T>, results: impl FnOnce(&T) -> usize) {
         match polled {
             Poll::Ready(result) => self.0.end(results(result)),
-            Poll::Pending => self.0 = State::waited(),
+            Poll::Pending => self.0 = State::Waited,
         }
     }
 }
 
 impl State {
-    const YIELDED: u64 = 1;
-    const WAITED: u64 = 2;
-
     /// Returns the state as a number, for a future whose state several threads share.
     #[inline]
     pub(crate) const fn to_number(self) -> u64 {
-        match self {
-            Self::Fresh => 0,
-            Self::Yielded => Self::YIELDED,
-            Self::Waited(left) => (left as u64) << 2 | Self::WAITED,
-        }
+        self as u64
     }
 
     /// Returns the state that [`to_number`](Self::to_number) turned into this number.
@@ -286,16 +275,9 @@ impl State {
     pub(crate) const fn from_number(number: u64) -> Self {
         match number {
             0 => Self::Fresh,
-            Self::YIELDED => Self::Yielded,
-            #[expect(clippy::cast_possible_truncation)]
-            _ => Self::Waited((number >> 2) as u32),
+            1 => Self::Waited,
+            _ => Self::Yielded,
         }
-    }
-
-    /// Returns the state after `Pending`.
-    #[inline]
-    pub(crate) fn waited() -> Self {
-        Self::Waited(LEFT.with(Cell::get))
     }
 
     /// Returns whether to go on. If it returns false, the task has been woken so that it is polled
@@ -326,14 +308,10 @@ impl State {
     /// Records that the future returns this number of results.
     #[inline]
     pub(crate) fn end(&mut self, results: usize) {
-        LEFT.with(|left| match *self {
-            Self::Waited(before) if before == left.get() => left.set(SCOPE.with(Cell::get).budget),
-            Self::Waited(_) => {}
-            Self::Fresh | Self::Yielded => {
-                let results = u32::try_from(results).unwrap_or(u32::MAX);
-                left.set(left.get().saturating_sub(results));
-            }
-        });
+        if *self != Self::Waited {
+            let results = u32::try_from(results).unwrap_or(u32::MAX);
+            LEFT.with(|left| left.set(left.get().saturating_sub(results)));
+        }
         *self = Self::Fresh;
     }
 }

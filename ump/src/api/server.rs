@@ -217,7 +217,7 @@ impl<S, R, E> Server<S, R, E> {
             let polled = self.look_or_wait(cx);
             match &polled {
                 Poll::Ready(_) => coop.end(1),
-                Poll::Pending => coop = State::waited(),
+                Poll::Pending => coop = State::Waited,
             }
             polled
         } else {

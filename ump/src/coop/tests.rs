@@ -117,54 +117,6 @@ fn results_that_were_waited_for_are_not_counted() {
 }
 
 #[test]
-fn a_result_after_a_wait_restores_the_budget() {
-    alone(|| {
-        let task = Arc::new(Task::default());
-        let waker = Waker::from(Arc::clone(&task));
-        let mut cx = Context::from_waker(&waker);
-        let mut stream = Coop::new();
-        for _ in 0..10 {
-            assert!(stream.poll(&mut cx, |_| Poll::<()>::Pending).is_pending());
-            for _ in 0..BUDGET {
-                assert!(poll(&mut stream, &task));
-            }
-        }
-        assert!(poll(&mut stream, &task));
-        assert!(!poll(&mut stream, &task));
-    });
-}
-
-#[test]
-fn a_wait_beside_a_busy_stream_restores_nothing() {
-    alone(|| {
-        let task = Arc::new(Task::default());
-        let waker = Waker::from(Arc::clone(&task));
-        let mut cx = Context::from_waker(&waker);
-        let (mut waiting, mut busy) = (Coop::new(), Coop::new());
-        for _ in 1..BUDGET {
-            assert!(waiting.poll(&mut cx, |_| Poll::<()>::Pending).is_pending());
-            assert!(poll(&mut busy, &task));
-            assert!(poll(&mut waiting, &task));
-        }
-        assert!(poll(&mut busy, &task));
-        assert!(!poll(&mut busy, &task));
-        assert!(!poll(&mut waiting, &task));
-    });
-}
-
-#[test]
-fn states_are_numbers_and_back() {
-    for state in [
-        State::Fresh,
-        State::Yielded,
-        State::Waited(0),
-        State::Waited(u32::MAX),
-    ] {
-        assert_eq!(State::from_number(state.to_number()), state);
-    }
-}
-
-#[test]
 fn nobody_yields_to_a_waker_that_wakes_nobody() {
     alone(|| {
         let mut cx = Context::from_waker(Waker::noop());
