@@ -1,4 +1,4 @@
-//! Presence: what comes and goes on a router, as messages.
+//! Messages about the subscriptions and servers that come and go on a router.
 //!
 //! [`Bus`](crate::publish::Bus) and [`Servers`](crate::serve::Servers) announce each subscription
 //! and each server here; the registry makes the announcements messages on a bus of [`Change`]. What

@@ -304,7 +304,7 @@ impl<M: Message> fmt::Debug for Messages<'_, M> {
     }
 }
 
-/// The same as [`stream`](Subscription::stream), owned.
+/// Yields what [`stream`](Subscription::stream) yields, and owns the subscription.
 impl<M: Message> Stream for Subscription<M> {
     type Item = Result<Received<M>, RecvError>;
 

@@ -61,7 +61,7 @@ use std::{fmt, io, panic::Location, time::Duration};
 pub(crate) use self::monitor::Monitor;
 pub use crate::record::{Stage, Stall};
 use crate::{
-    catch::catch_user_panic,
+    catch::ignore_user_panic,
     record::{Turn, WorkerRecord},
     sync::Arc,
 };
@@ -127,9 +127,9 @@ impl WatchTarget {
 
     /// Reports a stall. This runs user code: the callback, and `tracing` subscribers.
     fn tell(&self, stall: &Stall) {
-        let _ = catch_user_panic(|| crate::observe::stall(stall));
+        ignore_user_panic(|| crate::observe::stall(stall));
         if let Some(OnStall(call)) = &self.config.on_stall {
-            let _ = catch_user_panic(|| call(stall));
+            ignore_user_panic(|| call(stall));
         }
     }
 }

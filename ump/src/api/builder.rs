@@ -89,7 +89,7 @@ impl Spin {
 /// # Ok::<(), ump::ZeroCapacity>(())
 /// ```
 #[derive(Clone, Debug)]
-#[must_use = "it makes a channel when it is told to build one"]
+#[must_use = "a builder makes no channel until `build` is called"]
 pub struct Builder {
     capacity: usize,
     spin: Spin,

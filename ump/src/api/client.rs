@@ -88,7 +88,7 @@ impl<S, R, E> Client<S, R, E> {
     /// Sends a message and awaits the reply. Nothing is sent before the first poll.
     ///
     /// # Errors
-    /// The same as [`req`](Self::req).
+    /// Returns the errors of [`req`](Self::req).
     ///
     /// # Cancel safety
     /// Dropping the future cancels the request. If the request is still queued, it is never
@@ -165,10 +165,10 @@ impl<S, R, E> Client<S, R, E> {
     #[inline]
     #[track_caller]
     pub fn request_owned(this: Arc<Self>, message: S) -> Request<'static, S, R, E> {
-        Request::new(ClientRef::OwnedSlot(this), message, Location::caller())
+        Request::new(ClientRef::Owned(this), message, Location::caller())
     }
 
-    /// Creates a post: a message whose reply no caller waits for. The same as
+    /// Creates a post: a message whose reply no caller waits for. It stands for
     /// `request(message).post()`.
     ///
     /// # Memory
@@ -235,7 +235,7 @@ impl<S, R, E> Client<S, R, E> {
         self.timeout
     }
 
-    /// Returns a client that does not keep the channel alive. The same as [`weak`](Self::weak), by
+    /// Returns a client that does not keep the channel alive. This is [`weak`](Self::weak) by
     /// the name that `Arc` uses.
     ///
     /// ```
@@ -251,8 +251,8 @@ impl<S, R, E> Client<S, R, E> {
         self.weak()
     }
 
-    /// Returns a client that does not keep the channel alive. The same as
-    /// [`downgrade`](Self::downgrade).
+    /// Returns a client that does not keep the channel alive. This is
+    /// [`downgrade`](Self::downgrade) by the name of the published crate.
     #[must_use]
     pub fn weak(&self) -> WeakClient<S, R, E> {
         WeakClient {
@@ -326,7 +326,7 @@ impl<S, R, E> Client<S, R, E> {
     /// The former name of [`req`](Self::req).
     ///
     /// # Errors
-    /// The same as [`req`](Self::req).
+    /// Returns the errors of [`req`](Self::req).
     #[deprecated(since = "0.1.0", note = "use `req`")]
     #[track_caller]
     pub fn send(&self, out: S) -> Result<R, Error<E>> {
@@ -336,7 +336,7 @@ impl<S, R, E> Client<S, R, E> {
     /// The former name of [`areq`](Self::areq).
     ///
     /// # Errors
-    /// The same as [`req`](Self::req).
+    /// Returns the errors of [`req`](Self::req).
     #[deprecated(since = "0.1.0", note = "use `areq`")]
     #[track_caller]
     pub fn asend(&self, out: S) -> impl Future<Output = Result<R, Error<E>>>
@@ -370,7 +370,7 @@ impl<S, R, E> fmt::Debug for Client<S, R, E> {
 /// The client of a request: borrowed, or shared.
 pub(crate) enum ClientRef<'a, S, R, E> {
     Borrowed(&'a Client<S, R, E>),
-    OwnedSlot(Arc<Client<S, R, E>>),
+    Owned(Arc<Client<S, R, E>>),
 }
 
 impl<S, R, E> AsRef<Channel<S, R, E>> for ClientRef<'_, S, R, E> {
@@ -387,7 +387,7 @@ impl<S, R, E> Deref for ClientRef<'_, S, R, E> {
     fn deref(&self) -> &Self::Target {
         match self {
             Self::Borrowed(client) => client,
-            Self::OwnedSlot(client) => client,
+            Self::Owned(client) => client,
         }
     }
 }

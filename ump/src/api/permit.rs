@@ -328,6 +328,6 @@ impl<S, R, E> Client<S, R, E> {
     /// Creates a reservation that shares ownership of the client instead of borrowing it. So do the
     /// permit and its request. See [`request_owned`](Self::request_owned).
     pub fn reserve_owned(this: Arc<Self>) -> Reserve<'static, S, R, E> {
-        Reserve::new(ClientRef::OwnedSlot(this))
+        Reserve::new(ClientRef::Owned(this))
     }
 }

@@ -165,7 +165,7 @@ impl<S, R, E> Server<S, R, E> {
     /// server was [closed](Self::close).
     ///
     /// # Cancel safety
-    /// The same as [`async_wait`](Self::async_wait).
+    /// Dropping the future loses no request, as with [`async_wait`](Self::async_wait).
     pub async fn async_wait_many(
         &self,
         batch: &mut Vec<Received<S, R, E>>,
@@ -412,8 +412,8 @@ impl<S, R, E> Server<S, R, E> {
         self.len() == 0
     }
 
-    /// Returns whether the queue was empty at the time of the call. The same as
-    /// [`is_empty`](Self::is_empty).
+    /// Returns whether the queue was empty at the time of the call. This is
+    /// [`is_empty`](Self::is_empty) by the name of the published crate.
     #[must_use]
     pub fn was_empty(&self) -> bool {
         self.is_empty()

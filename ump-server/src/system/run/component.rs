@@ -22,7 +22,7 @@ use crate::system::{
 };
 use crate::{
     JoinError, JoinHandle, LoopStartError, Stopper,
-    catch::{catch_user_panic, ignore_user_panic},
+    catch::ignore_user_panic,
     sync::Mutex,
     wait::wakers::{Registration, Wakers, discard, wake_all},
 };
@@ -141,7 +141,7 @@ impl Instance {
         })
         .await;
         lent.end = End::Ended(outcome.clone());
-        let _ = catch_user_panic(|| drop(rest));
+        ignore_user_panic(|| drop(rest));
         outcome
     }
 
@@ -189,7 +189,7 @@ impl Instance {
             return Ok(None);
         };
         lent.end = End::Ended(outcome.clone());
-        let _ = catch_user_panic(|| drop(rest));
+        ignore_user_panic(|| drop(rest));
         Ok(Some(outcome))
     }
 
@@ -209,7 +209,7 @@ impl Instance {
         };
         slot.end = End::Ended(outcome.clone());
         drop(slot);
-        let _ = catch_user_panic(|| drop(rest));
+        ignore_user_panic(|| drop(rest));
         Some(outcome)
     }
 
