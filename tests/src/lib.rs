@@ -60,6 +60,9 @@ impl CountingWaker {
     }
 
     /// Returns the number of live wakers.
+    ///
+    /// When a deadline has passed, the timer thread may keep its waker a moment longer than the
+    /// future does: wait for it with [`eventually`].
     #[must_use]
     pub fn wakers(self: &Arc<Self>) -> usize {
         Arc::strong_count(self) - 1

@@ -222,7 +222,8 @@ fn cancelled_wakes_its_task_at_the_deadline() {
         assert!(poll_with(&mut cancelled, &counter).is_ready());
     }
     drop(cancelled);
-    assert_eq!(counter.wakers(), 0);
+    // The timer thread drops the waker after it has called it.
+    eventually(|| counter.wakers() == 0);
 }
 
 #[test]

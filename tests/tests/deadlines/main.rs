@@ -389,7 +389,8 @@ fn the_task_that_polled_last_is_woken_at_the_deadline() {
         poll_once(&mut reply),
         Poll::Ready(Err(RequestError::TimeoutQueued(7)))
     ));
-    assert_eq!(last.wakers(), 0);
+    // The timer thread drops the waker after it has called it.
+    eventually(|| last.wakers() == 0);
 }
 
 #[test]
@@ -410,7 +411,8 @@ fn waiting_for_room_ends_at_the_deadline_without_room() {
         polled,
         Poll::Ready(Err(SendError::TimeoutQueued(7)))
     ));
-    assert_eq!(counter.wakers(), 0);
+    // The timer thread drops the waker after it has called it.
+    eventually(|| counter.wakers() == 0);
     assert_eq!(server.stats().refused, 1);
 }
 

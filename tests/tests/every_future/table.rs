@@ -358,7 +358,12 @@ fn servers() -> Vec<Entry> {
 fn contexts_and_clocks() -> Vec<Entry> {
     let taken = || {
         let (server, client): Ends = channel();
-        let request = client.request(1).timeout(LONG).submit().wait().unwrap();
+        let request = client
+            .request(1)
+            .timeout(60 * LONG)
+            .submit()
+            .wait()
+            .unwrap();
         let (_, rctx) = server.wait().unwrap();
         (Rc::new(RefCell::new(rctx)), request)
     };
