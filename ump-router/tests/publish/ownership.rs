@@ -1,0 +1,57 @@
+//! What a received message says about itself, and when the router drops a message.
+
+use ump_router::{Message, Router, WhenFull};
+
+use crate::{Number, drain, of, publish};
+
+#[test]
+fn a_message_says_under_which_name_it_was_published() {
+    let router = Router::new();
+    let mut all = router.subscribe::<Number>("**").unwrap();
+    publish(&router, "a/b", 1);
+    publish(&router, "a/*", 2);
+    assert_eq!(all.recv().wait().unwrap().topic().as_str(), "a/b");
+    let message = all.recv().wait().unwrap();
+    assert_eq!(message.topic().as_str(), "a/*");
+    assert_eq!(format!("{message:?}"), "a/*: Number(2)");
+}
+
+#[test]
+fn the_last_reference_owns_a_message() {
+    let router = Router::new();
+    let [mut one, mut other] = [(); 2].map(|()| router.subscribe::<Number>("a").unwrap());
+    publish(&router, "a", 1);
+    let (one, other) = (one.recv().wait().unwrap(), other.recv().wait().unwrap());
+    let is_same = |one: &Number, other: &Number| std::ptr::eq(one, other);
+    assert!(is_same(&one, &other));
+    let one = one.into_inner().unwrap_err();
+    drop(other);
+    assert_eq!(one.into_inner().unwrap(), Number(1));
+}
+
+#[test]
+fn a_message_may_use_the_router_when_it_is_dropped() {
+    struct Nested(Router);
+    impl Message for Nested {
+        const PREFIX: &'static str = "nested";
+    }
+    impl Drop for Nested {
+        fn drop(&mut self) {
+            self.0.publish("told", Number(1)).wait().unwrap();
+            drop(self.0.subscribe::<Nested>("a").unwrap());
+        }
+    }
+    let router = Router::new();
+    let mut told = router.subscribe::<Number>("told").unwrap();
+    let slow = router
+        .subscribe_with::<Nested>("a", of(1, WhenFull::DropOldest))
+        .unwrap();
+    for _ in 0..2 {
+        router.publish("a", Nested(router.clone())).wait().unwrap();
+    }
+    assert_eq!(drain(&mut told), ["1"]);
+    drop(slow);
+    assert_eq!(drain(&mut told), ["1"]);
+    router.publish("a", Nested(router.clone())).wait().unwrap();
+    assert_eq!(drain(&mut told), ["1"], "it reached nobody");
+}

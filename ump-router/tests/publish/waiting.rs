@@ -1,0 +1,135 @@
+//! Publishers that wait for room.
+
+use std::{future::IntoFuture, mem, pin::pin, sync::Arc, task::Poll, thread, time::Duration};
+
+use ump_router::{Router, WhenFull};
+
+use crate::{
+    LONG, Number, block_on,
+    counting_waker::{CountingWaker, poll_once},
+    counts, drain, in_line, of, publish,
+};
+
+#[test]
+fn a_publisher_waits_for_who_wants_to_be_waited_for() {
+    let router = Router::new();
+    let mut slow = router
+        .subscribe_with::<Number>("a", of(1, WhenFull::Block(LONG)))
+        .unwrap();
+    let mut quick = router.subscribe::<Number>("a").unwrap();
+    publish(&router, "a", 1);
+    let counting = Arc::new(CountingWaker::default());
+    let mut second = pin!(router.publish("a", Number(2)).into_future());
+    assert!(poll_once(second.as_mut(), &counting).is_pending());
+    assert_eq!(drain(&mut quick), ["1", "2"], "nobody else waits");
+    assert_eq!(slow.recv().wait().unwrap().0, 1);
+    assert_eq!(counting.rings(), 1);
+    let Poll::Ready(Ok(published)) = poll_once(second.as_mut(), &counting) else {
+        panic!()
+    };
+    assert_eq!(counts(published), (2, 2, 0));
+    assert_eq!(drain(&mut slow), ["2"]);
+}
+
+#[test]
+fn an_unread_subscription_delays_no_other() {
+    for is_first_read in [true, false] {
+        let router = Router::new();
+        let forever = of(1, WhenFull::Block(Duration::MAX));
+        let subscribe = || router.subscribe_with::<Number>("a", forever).unwrap();
+        let (mut read, mut unread) = (subscribe(), subscribe());
+        if !is_first_read {
+            mem::swap(&mut read, &mut unread);
+        }
+        publish(&router, "a", 1);
+        let counting = Arc::new(CountingWaker::default());
+        let mut second = in_line(&router, 2, &counting);
+        assert_eq!(read.recv().wait().unwrap().0, 1);
+        assert_eq!(counting.rings(), 1);
+        assert!(poll_once(second.as_mut(), &counting).is_pending());
+        assert_eq!(drain(&mut read), ["2"]);
+        drop(second);
+        assert_eq!(drain(&mut read), [""; 0], "it missed nothing");
+        assert_eq!(drain(&mut unread), ["1", "[1]"]);
+    }
+}
+
+#[test]
+fn a_blocking_publisher_goes_on_when_there_is_room() {
+    let router = Router::new();
+    let mut slow = router
+        .subscribe_with::<Number>("a", of(1, WhenFull::Block(LONG)))
+        .unwrap();
+    let publisher = thread::spawn({
+        let router = router.clone();
+        move || {
+            (1..=100)
+                .map(|number| publish(&router, "a", number))
+                .all(|it| it.queued == 1)
+        }
+    });
+    for number in 1..=100 {
+        assert_eq!(slow.recv().wait().unwrap().0, number);
+    }
+    assert!(publisher.join().unwrap());
+}
+
+#[test]
+fn a_publisher_learns_that_who_it_waits_for_has_gone() {
+    let router = Router::new();
+    let slow = router
+        .subscribe_with::<Number>("a", of(1, WhenFull::Block(LONG)))
+        .unwrap();
+    publish(&router, "a", 1);
+    let counting = Arc::new(CountingWaker::default());
+    let mut second = pin!(router.publish("a", Number(2)).into_future());
+    assert!(poll_once(second.as_mut(), &counting).is_pending());
+    drop(slow);
+    let Poll::Ready(Ok(published)) = poll_once(second.as_mut(), &counting) else {
+        panic!()
+    };
+    assert_eq!(counts(published), (0, 0, 0));
+    assert_eq!(counting.rings(), 1);
+}
+
+#[test]
+fn nothing_is_missed_after_the_end() {
+    let (router, counting) = (Router::new(), Arc::new(CountingWaker::default()));
+    let mut slow = router
+        .subscribe_with::<Number>("a", of(1, WhenFull::Block(LONG)))
+        .unwrap();
+    publish(&router, "a", 1);
+    let late = in_line(&router, 2, &counting);
+    router.close();
+    assert_eq!(drain(&mut slow), ["1", "Closed"]);
+    drop(late);
+    assert_eq!(drain(&mut slow), ["Closed"]);
+}
+
+#[test]
+fn of_publishers_that_wait_each_gets_the_room_of_one() {
+    let router = Router::new();
+    let mut slow = router
+        .subscribe_with::<Number>("a", of(2, WhenFull::Block(LONG)))
+        .unwrap();
+    publish(&router, "a", 1);
+    publish(&router, "a", 2);
+    let countings = [(); 3].map(|()| Arc::new(CountingWaker::default()));
+    let mut waiting: Vec<_> = countings
+        .iter()
+        .zip(3..)
+        .map(|(counting, number)| in_line(&router, number, counting))
+        .collect();
+    slow.recv().wait().unwrap();
+    slow.recv().wait().unwrap();
+    assert_eq!(
+        countings.each_ref().map(|counting| counting.rings()),
+        [1, 1, 0]
+    );
+    // One publisher is dropped after it was woken.
+    drop(waiting.remove(0));
+    assert_eq!(drain(&mut slow), ["3", "4", "5"], "it was too late");
+    for future in waiting {
+        assert_eq!(block_on(future).unwrap().queued, 1);
+    }
+}
