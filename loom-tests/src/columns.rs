@@ -7,27 +7,27 @@
 macro_rules! columns {
     () => {
         #[test]
-        fn served_by_one_who_waits() {
+        fn served_by_wait() {
             served($crate::serve::waiting);
         }
 
         #[test]
-        fn served_by_one_who_waits_until_a_deadline() {
+        fn served_by_wait_deadline() {
             served($crate::serve::by_deadline);
         }
 
         #[test]
-        fn served_by_one_who_takes_many() {
+        fn served_by_wait_many() {
             served($crate::serve::many_at_a_time);
         }
 
         #[test]
-        fn served_by_one_who_awaits() {
+        fn served_by_async_wait() {
             served($crate::serve::awaiting);
         }
 
         #[test]
-        fn served_by_one_who_awaits_many() {
+        fn served_by_async_wait_many() {
             served($crate::serve::awaiting_many);
         }
 
@@ -37,42 +37,42 @@ macro_rules! columns {
         }
 
         #[test]
-        fn served_by_one_who_polls() {
+        fn served_by_poll_wait() {
             served($crate::serve::polling);
         }
 
         #[test]
-        fn served_by_one_who_pops() {
+        fn served_by_try_pop() {
             served($crate::serve::popping);
         }
 
         #[test]
-        fn served_where_there_is_little_room() {
+        fn served_with_capacity_one() {
             bounded($crate::serve::waiting);
         }
 
         #[test]
-        fn served_by_a_task_where_there_is_little_room() {
+        fn served_by_a_task_with_capacity_one() {
             bounded($crate::serve::awaiting);
         }
 
         #[test]
-        fn told_of_a_failure() {
+        fn ended_by_a_failure() {
             ended($crate::end::Deed::Fails);
         }
 
         #[test]
-        fn let_go_of() {
+        fn ended_by_a_dropped_context() {
             ended($crate::end::Deed::LetsGo);
         }
 
         #[test]
-        fn answered_by_another_thread() {
+        fn ended_by_a_reply_of_another_thread() {
             ended($crate::end::Deed::RepliesElsewhere);
         }
 
         #[test]
-        fn left_by_a_server_that_goes() {
+        fn ended_by_a_dropped_server() {
             ended($crate::end::Deed::Goes);
         }
     };

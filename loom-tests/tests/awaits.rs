@@ -92,7 +92,7 @@ impl Loop {
 
 /// [the clones are counted before the check whether a waker was called]
 #[test]
-fn who_will_be_woken_is_not_told() {
+fn a_task_that_will_be_woken_sees_no_cycle() {
     explore(|| {
         let task = Loop::new();
         let other = Arc::clone(&task);
@@ -108,7 +108,7 @@ fn who_will_be_woken_is_not_told() {
 /// [a task that is woken for another reason checks again; a wake-up releases its clone before it
 /// wakes the task]
 #[test]
-fn who_is_woken_for_the_last_time_in_vain_is_told() {
+fn a_task_woken_in_vain_for_the_last_time_sees_the_cycle() {
     explore(|| {
         let task = Loop::new();
         let other = Arc::clone(&task);

@@ -212,7 +212,7 @@ fn a_polled_reply_that_is_then_waited_for_is_not_lost() {
 
 /// [slot 3, 5: the handler's waiter]
 #[test]
-fn a_handler_is_told_that_its_caller_has_left() {
+fn a_handler_sees_that_its_caller_has_left() {
     explore(|| {
         let (server, client) = channel::<u32, u32, ()>();
         let reply = client.req_async(1).unwrap();
@@ -271,7 +271,7 @@ fn the_last_client_wakes_a_server_that_waits() {
 /// The thread that gets its outcome last drops the client. Then both slots are back in the pool,
 /// and the server sees that the last client has left.
 #[test]
-fn requests_that_own_their_client_let_it_go_when_they_are_told() {
+fn requests_that_own_their_client_release_it_with_the_outcome() {
     explore(|| {
         let (server, client) = channel::<u32, u32, ()>();
         server.close();
@@ -307,7 +307,7 @@ fn a_request_that_owns_its_client_and_is_dropped_is_cancelled_or_too_late() {
 }
 
 #[test]
-fn a_weak_client_never_revives_the_channel() {
+fn a_weak_client_never_reopens_the_channel() {
     explore(|| {
         let (server, client) = channel::<u32, u32, ()>();
         let weak = client.weak();
@@ -325,7 +325,7 @@ fn a_weak_client_never_revives_the_channel() {
 /// [a task that yields has not registered its waker and need not pass a wake-up on; in a model only
 /// the second of two waits yields]
 #[test]
-fn who_lets_others_run_and_then_leaves_takes_nothing_along() {
+fn a_receiver_that_yields_and_leaves_takes_no_wake_up() {
     explore(|| {
         let (server, client) = channel::<u32, u32, ()>();
         assert!(poll_once(&mut Box::pin(server.async_wait())).is_pending());
@@ -348,7 +348,7 @@ fn who_lets_others_run_and_then_leaves_takes_nothing_along() {
 
 /// [a caller that yields has not registered its waker either, and finds the reply]
 #[test]
-fn who_lets_others_run_finds_the_reply() {
+fn a_caller_that_yields_finds_the_reply() {
     explore_large(|| {
         let (server, client) = channel();
         let server = spawn_server(server);

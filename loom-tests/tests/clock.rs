@@ -22,7 +22,7 @@ fn channel(clock: &ManualClock) -> (NumberServer, NumberClient) {
 
 /// The future parks its thread while it is polled, and so consumes the park token.
 #[test]
-fn block_on_hears_who_wakes_it_while_it_blocks() {
+fn block_on_sees_a_wake_up_while_it_blocks() {
     explore_large(|| {
         let (server, client) = ump::channel::<u32, u32, ()>();
         let mut awaited = client.req_async(1).unwrap();
@@ -78,7 +78,7 @@ fn a_task_that_falls_asleep_while_its_instant_passes_is_woken() {
 }
 
 #[test]
-fn who_waits_for_a_sleeper_is_woken_by_it() {
+fn wait_for_sleepers_is_woken_by_a_sleeper() {
     explore(|| {
         let manual = ManualClock::new();
         let clock = manual.clock();
@@ -134,7 +134,7 @@ fn a_reply_and_the_end_of_the_time_race_for_one_outcome() {
 /// One sender waits for the room of an expired post. Another one only checks for room, and is
 /// rejected if the first one is already in the wait queue.
 #[test]
-fn room_of_an_expired_post_is_for_the_one_in_line() {
+fn room_of_an_expired_post_goes_to_the_first_waiting_sender() {
     for awaits in [false, true] {
         explore(move || {
             let clock = ManualClock::new();

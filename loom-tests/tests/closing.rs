@@ -44,18 +44,18 @@ fn a_request_that_queues_is_served_or_refused() {
 }
 
 #[test]
-fn a_request_that_enters_the_inbox_is_served_or_refused() {
+fn a_request_that_enters_the_injector_is_served_or_refused() {
     explore(|| a_request_against_close(awake()));
 }
 
 #[test]
-fn a_call_is_served_or_refused() {
+fn a_handed_over_request_is_served_or_refused() {
     explore(|| a_request_against_close(warm()));
 }
 
 /// One receiver watches the armed slot while another thread closes the server.
 #[test]
-fn a_call_to_a_receiver_that_waits_is_served_or_refused() {
+fn a_request_handed_to_a_waiting_receiver_is_served_or_refused() {
     explore_large(|| {
         let (server, client) = warm();
         let server = Arc::new(server);
@@ -99,7 +99,7 @@ fn what_is_served_after_the_close_opens_nothing() {
 }
 
 #[test]
-fn a_call_that_was_made_is_taken_before_the_end() {
+fn a_handed_over_request_is_taken_before_the_end() {
     explore(|| {
         let (server, client) = warm();
         let mut call = client.request(1).into_future();
@@ -116,7 +116,7 @@ fn a_call_that_was_made_is_taken_before_the_end() {
 }
 
 #[test]
-fn a_call_that_is_taken_back_leaves_nothing_to_serve() {
+fn a_withdrawn_handed_over_request_leaves_nothing_to_serve() {
     explore(|| {
         let (server, client) = warm();
         let mut call = client.request(1).into_future();
@@ -138,7 +138,7 @@ fn a_call_that_is_taken_back_leaves_nothing_to_serve() {
 }
 
 #[test]
-fn a_call_with_a_deadline_ends_once() {
+fn a_handed_over_request_with_a_deadline_ends_once() {
     explore(|| {
         let (server, client) = warm();
         let serving = thread::spawn(move || {
@@ -193,7 +193,7 @@ fn a_task_that_waits_learns_of_the_end() {
 }
 
 #[test]
-fn one_who_polls_learns_of_the_end() {
+fn a_polling_receiver_sees_the_end() {
     explore(|| {
         let (server, client) = channel::<u32, u32, ()>();
         let server = Arc::new(server);
@@ -209,7 +209,7 @@ fn one_who_polls_learns_of_the_end() {
 }
 
 #[test]
-fn who_waits_for_nothing_but_the_end_learns_of_it() {
+fn closed_resolves_when_the_server_goes() {
     explore_fully(|| {
         let (server, client) = channel::<u32, u32, ()>();
         let waiting = thread::spawn(move || {
@@ -222,7 +222,7 @@ fn who_waits_for_nothing_but_the_end_learns_of_it() {
 }
 
 #[test]
-fn who_stops_waiting_for_the_end_is_not_told() {
+fn a_dropped_closed_future_is_not_woken() {
     explore_fully(|| {
         let (server, client) = channel::<u32, u32, ()>();
         let mut closed = client.closed();
@@ -235,7 +235,7 @@ fn who_stops_waiting_for_the_end_is_not_told() {
 }
 
 #[test]
-fn the_last_client_wakes_who_waits_for_its_leaving() {
+fn deserted_resolves_when_the_last_client_goes() {
     explore_fully(|| {
         let (server, client) = channel::<u32, u32, ()>();
         let leaving = thread::spawn(move || drop(client));
@@ -425,7 +425,7 @@ fn a_server_that_is_closed_and_goes_ends_what_came_before() {
 /// Invariant 2 of the handoff: one thread refuses all requests while another one holds the lease.
 /// The direct request is answered or rejected.
 #[test]
-fn a_call_while_another_one_refuses_is_answered_or_turned_down() {
+fn a_request_handed_over_while_a_thread_refuses_ends_once() {
     explore_large(|| {
         let (server, client) = warm();
         let server = Arc::new(server);

@@ -44,7 +44,7 @@ unsafe impl GlobalAlloc for Spoiler {
 /// [handoff 1: requests on their way from the injector into the queue do not make the queue look
 /// empty]
 #[test]
-fn a_call_does_not_overtake_what_its_thread_has_put_into_the_inbox() {
+fn a_handed_over_request_does_not_overtake_the_injected_post_of_its_thread() {
     explore_fully(|| {
         let (server, client) = warm();
         let other = client.clone();
@@ -65,7 +65,7 @@ fn a_call_does_not_overtake_what_its_thread_has_put_into_the_inbox() {
 /// The second receiver looks only if the first one has the request. It reads a flag that loom does
 /// not see, so the flag orders nothing in the model.
 #[test]
-fn a_call_in_the_hands_of_one_receiver_is_not_taken_by_another() {
+fn a_request_taken_by_one_receiver_is_not_taken_by_another() {
     explore_large(|| {
         let (server, client) = warm();
         let server = Arc::new(server);

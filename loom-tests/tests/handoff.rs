@@ -20,7 +20,7 @@ use ump::{Error, RequestError, channel};
 
 /// A receiver that polls (an event loop) sleeps as well. [2]
 #[test]
-fn a_call_is_not_missed_by_who_polls() {
+fn a_handed_over_request_is_not_missed_by_a_polling_receiver() {
     explore(|| {
         let (server, client) = warm();
         let caller = thread::spawn(move || assert_eq!(client.req(1), Ok(2)));
@@ -33,7 +33,7 @@ fn a_call_is_not_missed_by_who_polls() {
 
 /// [HANDED: taken back against answered]
 #[test]
-fn a_call_that_times_out_is_executed_or_comes_back() {
+fn a_handed_over_request_that_times_out_is_executed_or_comes_back() {
     explore(|| {
         let (server, client) = warm();
         let server = thread::spawn(move || {
@@ -59,7 +59,7 @@ fn a_call_that_times_out_is_executed_or_comes_back() {
 
 /// [PARITY: a request that was taken back does not count]
 #[test]
-fn a_call_after_one_that_was_taken_back_is_answered() {
+fn a_request_after_a_withdrawn_one_is_answered() {
     explore(|| {
         let (server, client) = warm();
         let mut left = client.request(1).into_future();
@@ -77,7 +77,7 @@ fn a_call_after_one_that_was_taken_back_is_answered() {
 
 /// Message and reply are dropped once, whichever end is quicker.
 #[test]
-fn a_reply_to_a_call_that_is_dropped_is_cancelled_or_too_late() {
+fn a_dropped_reply_of_a_handed_over_request_is_cancelled_or_too_late() {
     explore(|| {
         let census = Census::default();
         let (server, client) = channel::<_, _, ()>();
@@ -105,7 +105,7 @@ fn a_reply_to_a_call_that_is_dropped_is_cancelled_or_too_late() {
 
 /// [ORPHAN against disarming]
 #[test]
-fn a_client_goes_while_its_slot_is_watched() {
+fn a_client_goes_while_its_slot_is_armed() {
     explore(|| {
         let (server, client) = warm();
         let client = thread::spawn(move || drop(client));
@@ -117,7 +117,7 @@ fn a_client_goes_while_its_slot_is_watched() {
 
 /// [ORPHAN against disarming]
 #[test]
-fn both_ends_go_while_a_slot_is_watched() {
+fn both_ends_go_while_a_slot_is_armed() {
     explore(|| {
         let (server, client) = warm();
         let client = thread::spawn(move || drop(client));
@@ -128,7 +128,7 @@ fn both_ends_go_while_a_slot_is_watched() {
 
 /// [ORPHAN: the handoff frees the slot when it moves to another one]
 #[test]
-fn an_orphan_makes_room_for_another_client() {
+fn an_orphaned_slot_makes_room_for_another_client() {
     explore(|| {
         let (server, client) = warm();
         let other = client.clone();
@@ -145,7 +145,7 @@ fn an_orphan_makes_room_for_another_client() {
 
 /// [HANDED against disarming]
 #[test]
-fn a_server_that_goes_ends_a_call() {
+fn a_server_that_goes_ends_a_handed_over_request() {
     explore(|| {
         let (server, client) = warm();
         let server = thread::spawn(move || drop(server));
@@ -159,7 +159,7 @@ fn a_server_that_goes_ends_a_call() {
 
 /// [slot 1: the message of a direct request comes back]
 #[test]
-fn a_server_that_goes_gives_back_what_was_called_in() {
+fn a_server_that_goes_gives_back_a_handed_over_message() {
     explore(|| {
         let census = Census::default();
         let (server, client) = channel::<_, (), ()>();
@@ -178,7 +178,7 @@ fn a_server_that_goes_gives_back_what_was_called_in() {
 
 /// [3: the handoff moves from one slot to another, unless a request is in the first]
 #[test]
-fn the_handoff_moves_while_its_client_calls() {
+fn the_handoff_moves_while_its_client_sends() {
     explore(|| {
         let (server, client) = warm();
         let other = client.clone();
@@ -196,7 +196,7 @@ fn the_handoff_moves_while_its_client_calls() {
 
 /// A receiver that does not wait sees a direct request, and takes it.
 #[test]
-fn a_call_is_seen_and_taken_in_passing() {
+fn try_pop_sees_and_takes_a_handed_over_request() {
     explore(|| {
         let (server, client) = warm();
         let caller = thread::spawn(move || assert_eq!(client.req(1), Ok(2)));
@@ -218,7 +218,7 @@ fn a_call_is_seen_and_taken_in_passing() {
 /// One of two receivers that do not wait finds the direct request, even if the other one has looked
 /// before.
 #[test]
-fn a_call_is_taken_in_passing_by_one_of_two() {
+fn one_of_two_try_pops_takes_a_handed_over_request() {
     explore(|| {
         let (server, client) = channel();
         warm_up_free(&server, &client, 0, |n| n + 1);
@@ -241,7 +241,7 @@ fn a_call_is_taken_in_passing_by_one_of_two() {
 }
 
 #[test]
-fn a_handler_that_lets_go_of_a_call_fails_it() {
+fn a_dropped_context_fails_a_handed_over_request() {
     explore(|| {
         let (server, client) = warm();
         let server = thread::spawn(move || {
@@ -257,7 +257,7 @@ fn a_handler_that_lets_go_of_a_call_fails_it() {
 
 /// [ABANDONED, then ORPHAN by the handler, against disarming]
 #[test]
-fn a_caller_and_its_client_leave_a_call_that_was_taken() {
+fn a_caller_and_its_client_leave_a_taken_request() {
     explore(|| {
         let census = Census::default();
         let (server, client) = channel::<_, _, ()>();
@@ -281,7 +281,7 @@ fn a_caller_and_its_client_leave_a_call_that_was_taken() {
 
 /// The last client leaves right after it has handed a request over.
 #[test]
-fn a_call_is_answered_though_its_client_goes() {
+fn a_handed_over_request_is_answered_though_its_client_goes() {
     explore(|| {
         let (server, client) = channel();
         warm_up_free(&server, &client, 0, |n| n + 1);
@@ -295,7 +295,7 @@ fn a_call_is_answered_though_its_client_goes() {
 
 /// [arming against withdrawal: the slot of a taken request is armed while its caller leaves]
 #[test]
-fn a_caller_leaves_while_its_slot_begins_to_be_watched() {
+fn a_caller_leaves_while_its_slot_is_being_armed() {
     explore(|| {
         let (server, client): (NumberServer, _) = channel();
         let mut left = client.request(1).into_future();
@@ -319,7 +319,7 @@ fn a_caller_leaves_while_its_slot_begins_to_be_watched() {
 
 /// [2: handing over against disarming; COMMITTED]
 #[test]
-fn a_request_is_called_in_or_queued() {
+fn a_request_is_handed_over_or_queued() {
     explore(|| {
         let (server, client) = warm();
         let server = spawn_server_for(server, 1);
@@ -333,7 +333,7 @@ fn a_request_is_called_in_or_queued() {
 
 /// Starts with an idle channel: the receiver itself arms the handoff.
 #[test]
-fn a_client_that_was_served_calls() {
+fn a_served_client_hands_over() {
     explore(|| {
         let (server, client) = channel();
         let server = spawn_server_for(server, 2);
@@ -345,7 +345,7 @@ fn a_client_that_was_served_calls() {
 
 /// [2; a direct request that is not COMMITTED]
 #[test]
-fn requests_of_a_task_are_called_in_or_queued() {
+fn requests_of_a_task_are_handed_over_or_queued() {
     explore(|| {
         let (server, client) = warm();
         let server = spawn_server_for(server, 1);
@@ -358,7 +358,7 @@ fn requests_of_a_task_are_called_in_or_queued() {
 
 /// A receiving task takes the direct requests of a thread. [2]
 #[test]
-fn requests_to_a_task_are_called_in_or_queued() {
+fn requests_to_a_task_are_handed_over_or_queued() {
     explore(|| {
         let (server, client) = warm();
         let server = thread::spawn(move || {
@@ -374,7 +374,7 @@ fn requests_to_a_task_are_called_in_or_queued() {
 
 /// [1: a post does not overtake a direct request either]
 #[test]
-fn a_call_is_taken_before_the_post_that_follows_it() {
+fn a_handed_over_request_is_taken_before_the_post_that_follows_it() {
     explore(|| {
         let (server, client) = channel();
         warm_up_free(&server, &client, 0, |n| n + 1);
@@ -390,7 +390,7 @@ fn a_call_is_taken_before_the_post_that_follows_it() {
 
 /// An urgent request is queued although the client's slot is armed.
 #[test]
-fn an_urgent_request_of_a_watched_client_is_queued() {
+fn an_urgent_request_of_an_armed_client_is_queued() {
     explore(|| {
         let (server, client) = warm();
         let server = spawn_server_for(server, 1);
@@ -403,7 +403,7 @@ fn an_urgent_request_of_a_watched_client_is_queued() {
 
 /// [COMMITTED, PARITY: an answered request is not taken again while its handler still has it]
 #[test]
-fn a_call_is_taken_once_though_its_handler_takes_its_time() {
+fn a_handed_over_request_is_taken_once_while_its_handler_works() {
     explore(|| {
         let census = Census::default();
         let (server, client) = channel::<_, _, ()>();
@@ -431,7 +431,7 @@ fn a_call_is_taken_once_though_its_handler_takes_its_time() {
 /// [ABANDONED while ARMED: the handler returns the slot to the pool, and the next request is handed
 /// over in it]
 #[test]
-fn a_caller_leaves_a_call_that_was_taken_and_asks_again() {
+fn a_caller_leaves_a_taken_request_and_sends_the_next() {
     explore(|| {
         let census = Census::default();
         let (server, client) = channel::<_, _, ()>();
@@ -460,7 +460,7 @@ fn a_caller_leaves_a_call_that_was_taken_and_asks_again() {
 ///
 /// Here the deadline does pass, before the exploration starts.
 #[test]
-fn an_overdue_call_is_turned_down_or_taken_back() {
+fn an_overdue_handed_over_request_is_refused_or_withdrawn() {
     explore(|| {
         let census = Census::default();
         let (server, client) = channel::<_, (), ()>();
@@ -480,7 +480,7 @@ fn an_overdue_call_is_turned_down_or_taken_back() {
 
 /// [slot 3, with LOCKED held while the request is answered]
 #[test]
-fn a_call_polled_before_and_after_it_is_answered_is_not_lost() {
+fn a_handed_over_request_polled_before_and_after_its_reply_is_not_lost() {
     explore(|| {
         let (server, client) = channel::<u32, u32, ()>();
         warm_up_free(&server, &client, 0, |n| n + 1);
@@ -498,7 +498,7 @@ fn a_call_polled_before_and_after_it_is_answered_is_not_lost() {
 
 /// [1, and no client starves]
 #[test]
-fn a_second_client_queues_while_the_first_one_calls() {
+fn a_second_client_queues_while_the_first_one_hands_over() {
     explore(|| {
         let (server, client) = channel();
         warm_up_free(&server, &client, 0, |n| n + 1);
@@ -516,7 +516,7 @@ fn a_second_client_queues_while_the_first_one_calls() {
 
 /// [1: for a receiver that looks at the queue, urgent requests come before the direct one]
 #[test]
-fn an_urgent_request_and_a_call_are_both_answered() {
+fn an_urgent_and_a_handed_over_request_are_both_answered() {
     explore(|| {
         let (server, client) = channel();
         warm_up_free(&server, &client, 0, |n| n + 1);
@@ -535,7 +535,7 @@ fn an_urgent_request_and_a_call_are_both_answered() {
 
 /// [HANDED: taken back while the receiver looks, with another direct request after it: PARITY]
 #[test]
-fn a_call_is_taken_back_while_the_receiver_looks() {
+fn a_handed_over_request_is_withdrawn_while_the_receiver_looks() {
     explore(|| {
         let (server, client) = channel();
         warm_up_free(&server, &client, 0, |n| n + 1);
@@ -555,7 +555,7 @@ fn a_call_is_taken_back_while_the_receiver_looks() {
 
 /// [2: a receiver that is about to sleep sets DISARMING on the slot that another one watches]
 #[test]
-fn a_call_is_not_missed_by_two_receivers() {
+fn two_receivers_miss_no_handed_over_request() {
     explore(|| {
         let (server, client) = channel();
         warm_up_free(&server, &client, 0, |n| n + 1);
@@ -585,7 +585,7 @@ fn a_call_is_not_missed_by_two_receivers() {
 /// [2: a receiver that takes an urgent request instead returns the lease, and the other one gets
 /// the direct request]
 #[test]
-fn a_call_is_not_missed_by_two_receivers_when_something_urgent_comes() {
+fn two_receivers_miss_no_handed_over_request_beside_an_urgent_one() {
     explore_large(|| {
         let (server, client) = channel();
         warm_up_free(&server, &client, 0, |n| n + 1);
@@ -613,7 +613,7 @@ fn a_call_is_not_missed_by_two_receivers_when_something_urgent_comes() {
 
 /// [1: a direct request does not overtake requests that its client has queued]
 #[test]
-fn a_post_is_taken_before_the_call_that_follows_it() {
+fn a_post_is_taken_before_the_handed_over_request_that_follows_it() {
     explore(|| {
         let (server, client) = warm();
         let server = spawn_server_for(server, 2);

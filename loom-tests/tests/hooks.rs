@@ -33,7 +33,7 @@ fn ask(client: &NumberClient, message: u32) -> Result<u32, RequestError<u32, ()>
 }
 
 /// Sends a request while another thread serves, and asserts that the outcome matches what happened.
-fn is_told_the_truth((server, client): (NumberServer, NumberClient)) {
+fn refused_request_matches_the_counters((server, client): (NumberServer, NumberClient)) {
     let before = server.stats().accepted;
     let server = spawn_server(server);
     let outcome = ask(&client, 1);
@@ -58,23 +58,23 @@ fn is_told_the_truth((server, client): (NumberServer, NumberClient)) {
 /// [COMMITTED: cleared by the caller against answered, and against a receiver that is about to
 /// sleep]
 #[test]
-fn a_firm_call_is_answered_or_taken_back() {
-    explore(|| is_told_the_truth(warm()));
+fn a_committed_request_is_answered_or_withdrawn() {
+    explore(|| refused_request_matches_the_counters(warm()));
 }
 
 #[test]
-fn a_request_in_the_inbox_is_answered_or_taken_back() {
-    explore(|| is_told_the_truth(awake()));
+fn a_request_in_the_injector_is_answered_or_withdrawn() {
+    explore(|| refused_request_matches_the_counters(awake()));
 }
 
 #[test]
-fn a_request_in_the_queue_is_answered_or_taken_back() {
-    explore(|| is_told_the_truth(channel()));
+fn a_request_in_the_queue_is_answered_or_withdrawn() {
+    explore(|| refused_request_matches_the_counters(channel()));
 }
 
 /// [PARITY; no trace of COMMITTED is left]
 #[test]
-fn a_call_after_a_firm_one_that_was_taken_back_is_answered() {
+fn a_request_after_a_withdrawn_committed_one_is_answered() {
     explore(|| {
         let (server, client) = warm();
         assert!(matches!(
@@ -93,7 +93,7 @@ fn a_call_after_a_firm_one_that_was_taken_back_is_answered() {
 
 /// [a slot whose committed request was abandoned is used again]
 #[test]
-fn a_request_after_a_firm_call_that_was_abandoned_is_answered() {
+fn a_request_after_an_abandoned_committed_one_is_answered() {
     explore(|| {
         let (server, client) = warm();
         let server = spawn_server(server);
@@ -109,7 +109,7 @@ fn a_request_after_a_firm_call_that_was_abandoned_is_answered() {
 
 /// [lease: the caller holds it while a receiver is about to sleep]
 #[test]
-fn a_firm_call_is_taken_back_while_two_receivers_come_and_fall_asleep() {
+fn a_committed_request_is_withdrawn_while_two_receivers_go_to_sleep() {
     explore_large(|| {
         let (server, client) = warm();
         let server = loom::sync::Arc::new(server);
@@ -130,7 +130,7 @@ fn a_firm_call_is_taken_back_while_two_receivers_come_and_fall_asleep() {
 
 /// Message and reply are dropped once, whichever end is quicker.
 #[test]
-fn a_firm_call_that_is_taken_back_takes_nothing_along() {
+fn a_withdrawn_committed_request_drops_its_message_once() {
     explore(|| {
         let census = Census::default();
         let (server, client) = channel::<_, _, ()>();

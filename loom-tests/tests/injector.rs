@@ -30,7 +30,7 @@ fn what_enters_while_the_receiver_falls_asleep_is_taken() {
 
 /// [shut before the last check; neither a second request nor a leaving client helps]
 #[test]
-fn one_request_is_not_missed_by_who_falls_asleep() {
+fn a_receiver_that_goes_to_sleep_misses_no_request() {
     explore(|| {
         let (server, client) = awake();
         let receiver = thread::spawn(move || {
@@ -58,7 +58,7 @@ fn one_request_is_not_missed_by_a_task() {
 
 /// [shut before the last check, by an event loop]
 #[test]
-fn one_request_is_not_missed_by_who_polls() {
+fn a_polling_receiver_misses_no_request() {
     explore(|| {
         let (server, client) = awake();
         let asking = thread::spawn(move || assert_eq!(client.req(1), Ok(2)));
@@ -88,7 +88,7 @@ fn what_enters_while_the_server_goes_is_refused_or_ended() {
 }
 
 #[test]
-fn a_request_that_enters_while_the_server_goes_is_told() {
+fn a_request_that_enters_while_the_server_goes_ends() {
     explore(|| {
         let (server, client) = awake();
         let server = thread::spawn(move || drop(server));
@@ -205,7 +205,7 @@ fn what_has_entered_is_taken_though_its_client_goes() {
 
 /// A receiver that does not wait also takes the post before it sees that the last client has left.
 #[test]
-fn what_has_entered_is_found_in_passing_though_its_client_goes() {
+fn try_pop_finds_what_has_entered_though_its_client_goes() {
     explore(|| {
         let (server, client) = awake();
         let posting = thread::spawn(move || client.post(1).wait().unwrap());

@@ -64,12 +64,12 @@ fn with_a_request(ends: (loom_tests::NumberServer, loom_tests::NumberClient)) {
 }
 
 #[test]
-fn a_request_on_the_way_is_served_as_well() {
+fn an_interruption_loses_no_queued_request() {
     explore_large(|| with_a_request(channel()));
 }
 
 #[test]
-fn a_call_on_the_way_is_served_as_well() {
+fn an_interruption_loses_no_handed_over_request() {
     explore_large(|| with_a_request(warm()));
 }
 

@@ -116,12 +116,12 @@ macro_rules! matrix {
             loom_tests::columns!();
 
             #[test]
-            fn served_by_one_who_awaits_nervously() {
+            fn served_by_async_wait_with_spurious_polls() {
                 served(serve::awaiting_nervously);
             }
 
             #[test]
-            fn served_by_one_who_polls_nervously() {
+            fn served_by_poll_wait_with_spurious_polls() {
                 served(serve::polling_nervously);
             }
         }

@@ -49,12 +49,12 @@ impl<R, E> SlotCore<R, E> {
         let RequestOptions {
             blocks, deadline, ..
         } = self.options();
-        let firm = match (deadline, blocks) {
+        let kind = match (deadline, blocks) {
             (Some(_), _) => TIMED,
             (None, true) => COMMITTED,
             (None, false) => 0,
         };
-        let call = (bits & (ARMED | PARITY | ENDING)) ^ PARITY | HANDED | firm | armed;
+        let handed = (bits & (ARMED | PARITY | ENDING)) ^ PARITY | HANDED | kind | armed;
         bits & (ARMED | DISARMING | LOCKED) == ARMED
             && self
                 .state
@@ -62,7 +62,7 @@ impl<R, E> SlotCore<R, E> {
                 // `lock` in `disarm`: the message, its origin, the options and the waiter are
                 // visible to the receiver. On failure Relaxed: nothing was published, and the
                 // request queues.
-                .compare_exchange(bits, call, Ordering::Release, Ordering::Relaxed)
+                .compare_exchange(bits, handed, Ordering::Release, Ordering::Relaxed)
                 .is_ok()
     }
 
