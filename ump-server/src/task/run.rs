@@ -15,7 +15,7 @@ use super::{
 use crate::{
     Context, ReplyContext,
     deadlock::awaits::Awaits,
-    testing::test_clock::Participant,
+    testing::participant::Participant,
     worker::join_error::JoinErrorKind,
     worker::lifecycle::{HandlerFactory, Served, Serving, Step, Worker},
     worker::reply_context::PendingReply,

@@ -29,7 +29,7 @@ use crate::{
     catch::{CatchDrop, catch_user_panic, ignore_user_panic},
     deadlock::{Promise, WaitNode},
     record::WorkerState,
-    testing::test_clock::Participant,
+    testing::participant::Participant,
     timer::{Due, timers},
     worker::failure_event::{Decision, FailureEvent, OnFailure},
     worker::failure_policy::{FailurePolicy, Next},

@@ -11,7 +11,7 @@ use crate::{
     observe::{ChannelMeter, Meter},
     record::WorkerRecord,
     sync,
-    testing::test_clock::{Participant, TestClock},
+    testing::{participant::Participant, test_clock::TestClock},
     timer::timers,
     watchdog::{Monitor, OnStall, Watch, WatchConfig},
     worker::failure_event::OnFailure,
@@ -245,7 +245,7 @@ impl Options {
             .map_err(|refusal| SpawnError::Thread(refusal.into()))?;
         let stopper = Stopper::new(&name, records, control.clone());
         let participants = match &self.test_clock {
-            Some(clock) => Participant::of_loop(clock, &name, &server, workers),
+            Some(clock) => clock.register(&name, &server, workers),
             None => Vec::new(),
         };
         let wait_nodes: Vec<_> = (0..workers)

@@ -16,7 +16,7 @@ use ump::{Clock, Server};
 use crate::{
     record::{InHand, WorkerRecord, WorkerStatus},
     sync::{self, AtomicBool, AtomicU64, Mutex, Ordering},
-    testing::test_clock::Participant,
+    testing::participant::Participant,
     wait::wakers::{discard, wake_all},
 };
 

@@ -59,8 +59,8 @@ use super::WorkerSet;
 
 pub(super) use self::drives::Drives;
 #[cfg(feature = "tokio")]
-use crate::testing::test_clock::Suspended;
-use crate::{sync::Mutex, testing::test_clock::Observer};
+use crate::testing::activity::Suspended;
+use crate::{sync::Mutex, testing::participant::Observer};
 
 /// The maximum number of waits that are tracked at a time. Waits beyond it count as waits for
 /// something else. A request that waits for room is two waits.
