@@ -162,6 +162,12 @@ impl<S, R, E> DirectHandoff<S, R, E> {
 
     /// Returns whether there is a request to accept. To be called under the channel's lock or with
     /// the lease.
+    ///
+    /// Under the lock alone the answer may miss a request, if `last` is read before, and the
+    /// slot's state after, another receiver has accepted the request before that one. That is as if
+    /// it had been handed over later: a request that happens before the call is not missed, as the
+    /// acceptance of the one before happens before it; and no receiver sleeps that would have to be
+    /// woken for it, as no slot is armed while one sleeps.
     #[inline]
     pub(crate) fn has_request(&self) -> bool {
         // SAFETY: invariant 3: the caller has the lock or the lease, so the watched slot is alive.
