@@ -77,7 +77,7 @@ const TABLE: &[fn() -> &'static str] = table! {
     ump::Spin: ;
 
     ump_server::JoinError: is_error is_exact is_serializable;
-    ump_server::JoinErrorKind: is_exact is_serializable;
+    ump_server::JoinErrorKind: is_error is_exact is_serializable;
     ump_server::LoopStartError: is_error is_exact is_serializable;
     ump_server::SpawnError<Refused>: is_error is_exact is_serializable;
     ump_server::AttributeRefused: is_error is_exact is_serializable;
@@ -145,11 +145,7 @@ const EXEMPT: &[(&str, &str)] = &[
         "is a choice with a closure in it",
     ),
     (
-        "ump_server::task::service::ByTypes",
-        "is a type without values, for the shape of a trait",
-    ),
-    (
-        "ump_server::thread::service::ByTypes",
+        "ump_server::worker::handler_shape::ByTypes",
         "is a type without values, for the shape of a trait",
     ),
     (

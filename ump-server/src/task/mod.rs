@@ -45,12 +45,13 @@ use ump::{Client, WeakClient};
 
 pub use self::{
     builder::Builder,
-    service::{ByParameters, ByTypes, HandlerService, IntoService, Service},
+    service::{IntoService, Service},
     timeout::OnTimeout,
 };
 #[cfg(feature = "tokio-time")]
 pub use runtime_clock::runtime_clock;
 
+pub use crate::worker::handler_shape::{ByParameters, ByTypes, HandlerService};
 use crate::{JoinHandle, ReplyContext, worker::spawn_error::SpawnError};
 
 /// Handles the requests and timers of a loop on a task, one at a time: while one call waits, the

@@ -37,8 +37,9 @@ use ump::{Client, WeakClient};
 
 pub use batch::{Batch, BatchService};
 pub use builder::Builder;
-pub use service::{ByParameters, ByTypes, HandlerService, IntoService, Service};
+pub use service::{IntoService, Service};
 
+pub use crate::worker::handler_shape::{ByParameters, ByTypes, HandlerService};
 use crate::{JoinHandle, ReplyContext, worker::spawn_error::SpawnError};
 
 /// Handles the requests and timers of a loop on a thread, one at a time.

@@ -1,11 +1,17 @@
 //! Handlers by associated types, and the bound that accepts these and the published shape.
+//!
+//! The module of the same name for tasks differs in `async` and in `Send`, for which a trait has no
+//! parameter. What both share is in [`handler_shape`](crate::worker::handler_shape).
 
-use std::{fmt, marker::PhantomData, ops::ControlFlow};
+use std::ops::ControlFlow;
 
 use ump::WeakClient;
 
 use super::Handler;
-use crate::ReplyContext;
+use crate::{
+    ReplyContext,
+    worker::handler_shape::{ByParameters, ByTypes, HandlerService},
+};
 
 /// Handles the requests and timers of a loop on a thread, one at a time.
 ///
@@ -130,19 +136,6 @@ pub trait IntoService<Shape> {
     fn into_service(self) -> Self::Service;
 }
 
-/// The shape of a [`Service`].
-#[derive(Debug)]
-pub enum ByTypes {}
-
-/// The shape of a [`Handler`] with these parameters.
-pub struct ByParameters<S, R, E, RV, T>(PhantomData<fn(S, T) -> (R, E, RV)>);
-
-impl<S, R, E, RV, T> fmt::Debug for ByParameters<S, R, E, RV, T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ByParameters")
-    }
-}
-
 impl<H: Service + 'static> IntoService<ByTypes> for H {
     type Request = H::Request;
     type Reply = H::Reply;
@@ -173,17 +166,8 @@ where
     type Service = HandlerService<H, S, R, E, RV, T>;
 
     fn into_service(self) -> Self::Service {
-        HandlerService {
-            handler: self,
-            shape: PhantomData,
-        }
+        HandlerService::new(self)
     }
-}
-
-/// A [`Handler`] as a [`Service`], made by [`IntoService`].
-pub struct HandlerService<H, S, R, E, RV, T> {
-    handler: H,
-    shape: PhantomData<ByParameters<S, R, E, RV, T>>,
 }
 
 impl<H, S, R, E, RV, T> Service for HandlerService<H, S, R, E, RV, T>
@@ -224,11 +208,5 @@ where
     #[inline]
     fn term(&mut self, output: Option<RV>) -> Option<RV> {
         self.handler.term(output)
-    }
-}
-
-impl<H, S, R, E, RV, T> fmt::Debug for HandlerService<H, S, R, E, RV, T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HandlerService").finish_non_exhaustive()
     }
 }

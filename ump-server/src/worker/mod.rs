@@ -3,6 +3,7 @@
 pub(crate) mod context;
 pub(crate) mod failure_event;
 pub(crate) mod failure_policy;
+pub(crate) mod handler_shape;
 pub(crate) mod join;
 pub(crate) mod join_error;
 pub(crate) mod lifecycle;
