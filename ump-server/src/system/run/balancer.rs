@@ -64,10 +64,19 @@ impl<S, R, E> Balancer<S, R, E> {
     /// Returns the client of the instance that a key belongs to. It is always the same instance,
     /// whether or not it has ended, because the state of the key is there.
     ///
-    /// The choice depends only on the key's [`Hash`] and the number of instances, not on the
-    /// process or the machine. With one more instance, a key stays where it is or moves to the new
-    /// one. The algorithm is FNV-1a, then jump consistent hashing (Lamping and Veach, 2014). It
-    /// does not withstand an attacker who chooses keys that collide.
+    /// The choice depends only on what the key's [`Hash`] writes and on the number of instances. So
+    /// all processes of one program choose alike, on machines of other kinds as well, with these
+    /// exceptions:
+    ///
+    /// - A slice, array or vector of integers of more than one byte writes its memory, and so does
+    ///   a key that contains one. Its choice depends on the byte order of the machine, and for
+    ///   `usize` and `isize` also on their width.
+    /// - Keys that differ by platform, such as paths, may be chosen differently.
+    /// - What the standard library's types write may change with the version of the compiler.
+    ///
+    /// With one more instance, a key stays where it is or moves to the new one. The algorithm is
+    /// FNV-1a, then jump consistent hashing (Lamping and Veach, 2014). It does not withstand an
+    /// attacker who chooses keys that collide.
     #[must_use]
     pub fn by_key<K: Hash + ?Sized>(&self, key: &K) -> &Client<S, R, E> {
         &self.clients[bucket(key, self.clients.len())]

@@ -13,8 +13,9 @@ pub(in crate::system) fn bucket<K: Hash + ?Sized>(key: &K, buckets: usize) -> us
     jump(hasher.finish(), buckets)
 }
 
-/// An FNV-1a hasher. It hashes integers with the lowest byte first, and lengths as 64 bits, so that
-/// all machines agree.
+/// An FNV-1a hasher. It hashes each integer with its lowest byte first, and `usize`, `isize` and
+/// lengths as 64 bits, so that all machines agree. They may differ for slices of integers, whose
+/// memory comes through [`write`](Hasher::write).
 struct Fnv(u64);
 
 impl Hasher for Fnv {
@@ -42,6 +43,11 @@ impl Hasher for Fnv {
 
     fn write_usize(&mut self, n: usize) {
         self.write_u64(n as u64);
+    }
+
+    fn write_isize(&mut self, n: isize) {
+        // The sign fills the upper bits on machines of 32 bits as well.
+        self.write_i64(n as i64);
     }
 
     fn finish(&self) -> u64 {
@@ -83,6 +89,7 @@ mod tests {
         assert_eq!(buckets, BUCKETS);
         assert_eq!(bucket(&7_u64, 1000), SEVEN);
         assert_eq!(bucket(&7_usize, 1000), SEVEN, "as wide on all machines");
+        assert_eq!(bucket(&-7_isize, 1000), bucket(&-7_i64, 1000));
     }
 
     const BUCKETS: [usize; 5] = [6, 6, 8, 2, 3];
