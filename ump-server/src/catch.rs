@@ -2,36 +2,26 @@
 //!
 //! User code is handlers, factories, callbacks, wakers, and the drops of their values.
 
-use std::{
-    mem,
-    panic::{AssertUnwindSafe, catch_unwind},
-};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use ump::PanicMessage;
+pub(crate) use ump::internal::catch_user_panic;
 
-/// Runs the user's code; a panic comes back as its message.
-pub(crate) fn catch_user_panic<T>(f: impl FnOnce() -> T) -> Result<T, PanicMessage> {
-    catch_unwind(AssertUnwindSafe(f)).map_err(|payload| {
+/// Runs user code. Returns its value, or the message of its panic.
+pub(crate) fn catch_panic_message<T>(users_code: impl FnOnce() -> T) -> Result<T, PanicMessage> {
+    catch_unwind(AssertUnwindSafe(users_code)).map_err(|payload| {
         let message = PanicMessage::of_payload(&*payload);
-        // The payload's drop is the user's code, too.
-        if let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-            mem::forget(another);
-        }
+        // The drop of the payload is user code as well.
+        catch_user_panic(|| drop(payload));
         message
     })
-}
-
-/// Runs the user's code on behalf of nobody in particular: a waker, or a drop. If it panics, only
-/// the panic hook reports that.
-pub(crate) fn ignore_user_panic(users_code: impl FnOnce()) {
-    let _ = catch_user_panic(users_code);
 }
 
 /// Drops these one by one: a value whose drop panics does not keep the next one from being dropped,
 /// and two of them do not abort the process.
 pub(crate) fn drop_each<T>(values: impl IntoIterator<Item = T>) {
     for value in values {
-        ignore_user_panic(|| drop(value));
+        catch_user_panic(|| drop(value));
     }
 }
 
@@ -58,16 +48,16 @@ impl<T> CatchDrop<T> {
     /// Drops it now. Returns the message if that panics.
     pub(crate) fn drop_now(mut self) -> Result<(), PanicMessage> {
         let value = self.0.take();
-        catch_user_panic(|| drop(value))
+        catch_panic_message(|| drop(value))
     }
 }
 
-const THERE: &str = "it is there until it is dropped";
+const THERE: &str = "the value is there until the drop";
 
 impl<T> Drop for CatchDrop<T> {
     fn drop(&mut self) {
         if let Some(value) = self.0.take() {
-            ignore_user_panic(|| drop(value));
+            catch_user_panic(|| drop(value));
         }
     }
 }

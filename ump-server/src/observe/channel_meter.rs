@@ -36,7 +36,7 @@ use ump::{Server, Stats};
 
 use super::names::{ACCEPTED, IN_HAND, OUTCOMES, QUEUE_DEPTH, describe};
 use crate::{
-    catch::ignore_user_panic,
+    catch::catch_user_panic,
     record::{WorkerRecord, WorkerState},
     sync,
 };
@@ -158,7 +158,7 @@ impl Reading {
         drop(reported);
         for (counter, grown) in self.counters.iter().zip(grown) {
             if grown > 0 {
-                ignore_user_panic(|| counter.increment(grown));
+                catch_user_panic(|| counter.increment(grown));
             }
         }
         (stats.queued, stats.taken)
@@ -167,8 +167,8 @@ impl Reading {
     fn show(&self, (queued, taken): Held) {
         #[expect(clippy::cast_precision_loss, reason = "the facade counts in f64")]
         let [queued, taken] = [queued, taken].map(|count| count as f64);
-        ignore_user_panic(|| self.depth.set(queued));
-        ignore_user_panic(|| self.in_hand.set(taken));
+        catch_user_panic(|| self.depth.set(queued));
+        catch_user_panic(|| self.in_hand.set(taken));
     }
 
     /// Returns whether a worker is not serving. Such a worker does not notify the thread of queued

@@ -20,7 +20,7 @@ use ump::{Clock, NoReply};
 
 use super::sleep::NextSleep;
 use crate::{
-    catch::ignore_user_panic,
+    catch::catch_user_panic,
     deadlock::awaits::{Awaits, Progress},
     observe::CallOutcome,
     worker::recorder::WorkerRecorder,
@@ -151,8 +151,8 @@ impl<F> Drop for HandlerCall<'_, F> {
     fn drop(&mut self) {
         self.calls.awaits.end(&mut self.progress);
         match self.reason.take() {
-            None => ignore_user_panic(|| self.call.set(None)),
-            Some(reason) => reason.scope(|| ignore_user_panic(|| self.call.set(None))),
+            None => catch_user_panic(|| self.call.set(None)),
+            Some(reason) => reason.scope(|| catch_user_panic(|| self.call.set(None))),
         }
     }
 }

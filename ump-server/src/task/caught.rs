@@ -16,8 +16,8 @@ use crate::{catch, deadlock::awaits::Awaits};
 ///
 /// The future is the whole of a task, so each poll is a turn of the task, with a budget of its own.
 ///
-/// A future that has panicked is dropped at the end, outside of `catch_user_panic`. That drop does
-/// not run user code, because the state of the future is gone.
+/// A future that has panicked is dropped at the end, outside of `catch_panic_message`. That drop
+/// does not run user code, because the state of the future is gone.
 pub(super) async fn caught<T>(
     awaits: Arc<Awaits>,
     budget: u32,
@@ -27,7 +27,7 @@ pub(super) async fn caught<T>(
     poll_fn(|cx| {
         let _watched = hooks::watch(awaits.clone());
         let mut turn = || coop::with_budget(budget, || future.as_mut().poll(cx));
-        match catch::catch_user_panic(&mut turn) {
+        match catch::catch_panic_message(&mut turn) {
             Ok(poll) => poll.map(Ok),
             Err(message) => Poll::Ready(Err(message)),
         }

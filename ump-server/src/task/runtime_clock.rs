@@ -95,7 +95,7 @@ impl Future for RuntimeSleep {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         // The sleep panics when the runtime has been shut down, and there is no way to check for
         // that.
-        match catch::catch_user_panic(|| self.sleep.as_mut().poll(cx)) {
+        match catch::catch_panic_message(|| self.sleep.as_mut().poll(cx)) {
             Ok(polled) => polled.map(Ok),
             Err(_) => Poll::Ready(Err(io::Error::other(
                 "the runtime whose time it is has been shut down",

@@ -7,7 +7,7 @@ use ump::{Clock, hooks::LoopView};
 use super::work::Work;
 use crate::{
     Context,
-    catch::catch_user_panic,
+    catch::catch_panic_message,
     deadlock,
     worker::join_error::JoinErrorKind,
     worker::lifecycle::{HandlerFactory, Served, Serving, Step, Worker},
@@ -24,10 +24,10 @@ pub(super) fn run<S, R, E, RV, T, H: Work<S, R, E, RV, T>, X: Send + 'static>(
         step = match step {
             Step::Make => worker.make(&mut handler_factory),
             Step::Serve(mut serving) => {
-                // Outside of `catch_user_panic`, because the requests in hand have to survive a
+                // Outside of `catch_panic_message`, because the requests in hand have to survive a
                 // panic.
                 let mut hand = H::hand(&worker.wait_node);
-                let served = catch_user_panic(|| serve(&mut worker, &mut serving, &mut hand));
+                let served = catch_panic_message(|| serve(&mut worker, &mut serving, &mut hand));
                 worker.after_serving(serving, served, H::owed(hand))
             }
             Step::Pause(pause) => {
@@ -37,7 +37,7 @@ pub(super) fn run<S, R, E, RV, T, H: Work<S, R, E, RV, T>, X: Send + 'static>(
             Step::Finish(mut handler, rv) => {
                 let recorder = &mut worker.recorder;
                 let finished =
-                    catch_user_panic(|| recorder.call("term", || handler.get_mut().term(rv)));
+                    catch_panic_message(|| recorder.call("term", || handler.get_mut().term(rv)));
                 let finished = finished.map_err(JoinErrorKind::Panicked);
                 // The handler is dropped on its own, because both `term` and the drop may panic.
                 worker.finished(finished, handler.drop_now())

@@ -6,7 +6,7 @@ use ump::{ReplyContext as OwnedReplyContext, Server, WeakClient};
 
 use super::{Batch, BatchService, Service};
 use crate::{
-    ReplyContext, catch::ignore_user_panic, deadlock::WaitNode, observe::CallOutcome,
+    ReplyContext, catch::catch_user_panic, deadlock::WaitNode, observe::CallOutcome,
     worker::recorder::WorkerRecorder, worker::reply_context::PendingReply,
 };
 
@@ -119,7 +119,7 @@ where
         for (message, owed) in hand.drain() {
             // The message is dropped on its own: a panic of its drop is not one of the handler, so
             // it must not reach the caller.
-            ignore_user_panic(|| drop(message));
+            catch_user_panic(|| drop(message));
             drop(owed);
         }
         // A batch does not record how each of its requests ended.
@@ -131,7 +131,7 @@ where
         let left: vec::IntoIter<_> = hand.drain().collect::<Vec<_>>().into_iter();
         left.map(|(message, owed)| {
             // The drop of a message is user code.
-            ignore_user_panic(|| drop(message));
+            catch_user_panic(|| drop(message));
             owed
         })
     }

@@ -58,13 +58,13 @@ impl Wakers {
 /// reports it.
 pub(crate) fn wake_all(wakers: impl IntoIterator<Item = Waker>) {
     for waker in wakers {
-        catch::ignore_user_panic(|| waker.wake());
+        catch::catch_user_panic(|| waker.wake());
     }
 }
 
 /// Drops a waker, even if its drop panics.
 pub(crate) fn discard(waker: Option<Waker>) {
-    catch::ignore_user_panic(|| drop(waker));
+    catch::catch_user_panic(|| drop(waker));
 }
 
 #[cfg(all(test, not(any(loom, shuttle))))]

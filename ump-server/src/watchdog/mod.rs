@@ -61,7 +61,7 @@ use std::{fmt, io, panic::Location, time::Duration};
 pub(crate) use self::monitor::Monitor;
 pub use crate::record::{Stage, Stall};
 use crate::{
-    catch::ignore_user_panic,
+    catch::catch_user_panic,
     record::{Turn, WorkerRecord},
     sync::Arc,
 };
@@ -127,9 +127,9 @@ impl WatchTarget {
 
     /// Reports a stall. This runs user code: the callback, and `tracing` subscribers.
     fn tell(&self, stall: &Stall) {
-        ignore_user_panic(|| crate::observe::stall(stall));
+        catch_user_panic(|| crate::observe::stall(stall));
         if let Some(OnStall(call)) = &self.config.on_stall {
-            ignore_user_panic(|| call(stall));
+            catch_user_panic(|| call(stall));
         }
     }
 }

@@ -12,7 +12,7 @@ use super::{
     watched_worker::{Slept, WatchedWorker},
 };
 use crate::{
-    catch::ignore_user_panic,
+    catch::catch_user_panic,
     record::Turn,
     sync::{Arc, AtomicBool, Condvar, Ordering, SleepMutex, ThreadBuilder, fence},
 };
@@ -202,7 +202,7 @@ impl Monitor {
                 Command::Leave(watched) => {
                     workers.retain(|worker| !worker.is_of(&watched));
                     // The last reference drops the callback, which is user code.
-                    ignore_user_panic(|| drop(watched));
+                    catch_user_panic(|| drop(watched));
                 }
             }
         }

@@ -7,7 +7,7 @@
 
 use std::{fmt, panic::Location, sync::Arc, time::Duration};
 
-use crate::{JoinErrorKind, catch::ignore_user_panic, worker::failure_policy::Next};
+use crate::{JoinErrorKind, catch::catch_user_panic, worker::failure_policy::Next};
 
 /// A failure of a handler, with the loop's decision: the event that
 /// [`on_failure`](crate::thread::Builder::on_failure) reports.
@@ -111,7 +111,7 @@ impl OnFailure {
         for call in &self.0 {
             // A callback that panics is called again for the next failure. The panic hook has
             // reported it.
-            ignore_user_panic(|| call(&event));
+            catch_user_panic(|| call(&event));
         }
     }
 }

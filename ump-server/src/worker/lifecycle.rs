@@ -26,7 +26,7 @@ use ump::{PanicMessage, ReplyContext as OwnedReplyContext, Server};
 
 use crate::{
     Context,
-    catch::{CatchDrop, catch_user_panic, ignore_user_panic},
+    catch::{CatchDrop, catch_panic_message, catch_user_panic},
     deadlock::{Promise, WaitNode},
     record::WorkerState,
     testing::participant::Participant,
@@ -122,14 +122,14 @@ impl<S, R, E, RV, T> Worker<S, R, E, RV, T> {
     {
         self.recorder.set_state(WorkerState::Starting);
         self.renewals = self.control.renewals();
-        let result = catch_user_panic(|| (handler_factory.factory.get_mut())(&self.context));
+        let result = catch_panic_message(|| (handler_factory.factory.get_mut())(&self.context));
         if let Some(made) = handler_factory.made.take() {
             return self.made_first(made.keep(), result);
         }
         match result {
             Ok(Ok(handler)) => Step::serve(handler),
             Ok(Err(error)) => {
-                self.refusal = catch_user_panic(|| Refusal::new(error)).unwrap_or_default();
+                self.refusal = catch_panic_message(|| Refusal::new(error)).unwrap_or_default();
                 self.after_failure(&JoinErrorKind::Refused, MAKING)
             }
             Err(message) => self.after_failure(&JoinErrorKind::Panicked(message), MAKING),
@@ -150,7 +150,7 @@ impl<S, R, E, RV, T> Worker<S, R, E, RV, T> {
             Ok(Err(error)) => {
                 self.report(&JoinErrorKind::Refused, MAKING, Decision::End);
                 // If the caller has left, `fail` returns the error: its drop is user code.
-                ignore_user_panic(|| drop(made.fail(FactoryError::Refused(error))));
+                catch_user_panic(|| drop(made.fail(FactoryError::Refused(error))));
                 self.end(Err(JoinErrorKind::Refused))
             }
             Err(message) => {
@@ -307,7 +307,7 @@ impl<S, R, E, RV, T> Worker<S, R, E, RV, T> {
         Step::End(match (finished, dropped) {
             (Ok(rv), Err(message)) => {
                 self.recorder.panicked(&message);
-                ignore_user_panic(|| drop(rv));
+                catch_user_panic(|| drop(rv));
                 let failure = JoinErrorKind::Panicked(message);
                 self.report(&failure, ("drop", None), Decision::End);
                 Err(failure)
@@ -359,7 +359,7 @@ impl<S, R, E, RV, T> Worker<S, R, E, RV, T> {
             if is_refusal {
                 return error.with_refusal(refusal);
             }
-            ignore_user_panic(|| drop(refusal));
+            catch_user_panic(|| drop(refusal));
             error
         }));
     }

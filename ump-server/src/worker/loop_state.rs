@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ump::{ReplyContext, hooks::ChannelId};
 
 use crate::{
-    catch::ignore_user_panic,
+    catch::catch_user_panic,
     deadlock::{Promise, Responsible, WaitNode},
     sync::Mutex,
     worker::{join::JoinHandle, join_error::JoinError, question::question, stop::Stopper},
@@ -91,13 +91,13 @@ impl<RV> LoopState<RV> {
             (None, None, Ok(None))
         };
         drop(state);
-        ignore_user_panic(|| drop(ignored));
+        catch_user_panic(|| drop(ignored));
         let (started, ended, outcome) = told;
         // `Some` only if the loop never started: the drop ends the wait for the start.
         drop(started);
         if let Some(ended) = ended {
             // If the handle is gone, `answer` returns the outcome: its drop is user code.
-            ignore_user_panic(|| drop(ended.keep().answer(outcome)));
+            catch_user_panic(|| drop(ended.keep().answer(outcome)));
         }
     }
 }
@@ -107,6 +107,6 @@ impl<RV> LoopState<RV> {
 impl<RV> Drop for LoopState<RV> {
     fn drop(&mut self) {
         let outcome = std::mem::replace(&mut self.state.lock().outcome, Ok(None));
-        ignore_user_panic(|| drop(outcome));
+        catch_user_panic(|| drop(outcome));
     }
 }

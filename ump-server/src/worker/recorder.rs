@@ -15,7 +15,7 @@ use ump::{PanicMessage, ReplyContext as OwnedReplyContext};
 #[cfg(all(feature = "tokio", not(any(loom, shuttle))))]
 use crate::InHand;
 use crate::{
-    catch::ignore_user_panic,
+    catch::catch_user_panic,
     observe::{CallOutcome, ChannelMeter, Meter, Span, trace},
     record::{RecordWriter, Turn, WorkerRecord, WorkerState},
     sync::Arc,
@@ -81,14 +81,14 @@ impl WorkerRecorder {
 
     /// Records that the handler has failed and will be rebuilt after this pause.
     pub(crate) fn will_restart(&self, pause: Duration) {
-        ignore_user_panic(|| trace::restart(&self.record().name, self.record().worker, pause));
+        catch_user_panic(|| trace::restart(&self.record().name, self.record().worker, pause));
         self.meter.pause();
     }
 
     /// Records that the handler is being rebuilt.
     pub(crate) fn restarts(&mut self, restarts: u64) {
         self.writer.set_restarts(restarts);
-        ignore_user_panic(|| self.meter.restart());
+        catch_user_panic(|| self.meter.restart());
     }
 
     /// Records that the handler has panicked. Returns the kind and the caller of its call.
@@ -97,7 +97,7 @@ impl WorkerRecorder {
         message: &PanicMessage,
     ) -> (&'static str, Option<&'static Location<'static>>) {
         let (kind, caller) = self.called_for();
-        ignore_user_panic(|| {
+        catch_user_panic(|| {
             trace::panic(
                 &self.record().name,
                 self.record().worker,
@@ -106,7 +106,7 @@ impl WorkerRecorder {
                 message,
             );
         });
-        ignore_user_panic(|| self.end(CallOutcome::Panicked));
+        catch_user_panic(|| self.end(CallOutcome::Panicked));
         (kind, caller)
     }
 
@@ -252,7 +252,7 @@ impl WorkerRecorder {
 impl Drop for WorkerRecorder {
     fn drop(&mut self) {
         // The current call, if any, was cut short.
-        ignore_user_panic(|| self.end(CallOutcome::NoReply));
+        catch_user_panic(|| self.end(CallOutcome::NoReply));
         self.writer.set_state(WorkerState::Ended);
     }
 }

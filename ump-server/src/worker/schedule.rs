@@ -102,7 +102,7 @@ impl Schedule {
             OnRefusal::Error => Err(refused),
             OnRefusal::Warn(warn) => {
                 // The callback has run, so a panic of it is ignored.
-                crate::catch::ignore_user_panic(|| warn(&refused));
+                crate::catch::catch_user_panic(|| warn(&refused));
                 Ok(())
             }
         }

@@ -22,7 +22,7 @@ use crate::system::{
 };
 use crate::{
     JoinError, JoinHandle, LoopStartError, Stopper,
-    catch::ignore_user_panic,
+    catch::catch_user_panic,
     sync::Mutex,
     wait::wakers::{Registration, Wakers, discard, wake_all},
 };
@@ -141,7 +141,7 @@ impl Instance {
         })
         .await;
         lent.end = End::Ended(outcome.clone());
-        ignore_user_panic(|| drop(rest));
+        catch_user_panic(|| drop(rest));
         outcome
     }
 
@@ -189,7 +189,7 @@ impl Instance {
             return Ok(None);
         };
         lent.end = End::Ended(outcome.clone());
-        ignore_user_panic(|| drop(rest));
+        catch_user_panic(|| drop(rest));
         Ok(Some(outcome))
     }
 
@@ -209,7 +209,7 @@ impl Instance {
         };
         slot.end = End::Ended(outcome.clone());
         drop(slot);
-        ignore_user_panic(|| drop(rest));
+        catch_user_panic(|| drop(rest));
         Some(outcome)
     }
 
@@ -270,7 +270,7 @@ impl Drop for Waits<'_> {
 impl Drop for Instance {
     fn drop(&mut self) {
         let end = mem::replace(&mut self.end.lock().end, End::Awaited);
-        ignore_user_panic(|| drop(end));
+        catch_user_panic(|| drop(end));
     }
 }
 
