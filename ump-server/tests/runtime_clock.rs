@@ -10,7 +10,7 @@ use std::{
 
 use tokio::{runtime::Handle, sync::mpsc, time};
 use ump_server::{
-    Client, Clock, Context, OnPanic, ReplyContext, Restart, Stop, WeakClient,
+    Client, Clock, Context, JoinErrorKind, OnPanic, ReplyContext, Restart, Stop, WeakClient,
     system::{Attributes, ComponentContext, StartError, StartFailure, System},
     task::{self, runtime_clock},
     thread,
@@ -242,6 +242,34 @@ fn sleep_ends_in_an_error_when_its_runtime_is_gone() {
     let builder = Builder::new().clock(clock);
     let (_server, client) = builder.build().unwrap();
     assert!(is_late(&client, Duration::from_millis(5)));
+}
+
+#[test]
+fn loop_fails_when_the_runtime_of_its_clock_is_gone() {
+    let new_runtime = || {
+        tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_time()
+            .build()
+            .unwrap()
+    };
+    let (runtime, runtime_of_clock) = (new_runtime(), new_runtime());
+    let (_client, handle) = task::Builder::new()
+        .runtime(runtime.handle().clone())
+        .clock(runtime_clock(runtime_of_clock.handle()))
+        .spawn_with(|cx: &Context<u32, u32, ()>| {
+            cx.timers().once(WEEK, ());
+            Ok(Hours(0))
+        })
+        .unwrap();
+    drop(runtime_of_clock);
+    let error = handle.join().unwrap_err();
+    let JoinErrorKind::Panicked(message) = error.kind() else {
+        panic!("{error}");
+    };
+    let expected = "the loop has no timers: its clock failed: \
+        the tokio runtime of the clock has been shut down";
+    assert_eq!(message.as_str(), Some(expected));
 }
 
 #[test]

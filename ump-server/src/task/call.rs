@@ -201,7 +201,7 @@ impl<F: Future> Future for HandlerCall<'_, F> {
             return Poll::Pending;
         };
         sleep.poll(clock, Some(*until), cx).map(|slept| {
-            assert_timer(slept);
+            assert_timer(clock, slept);
             *reason = Some(NoReply::TimedOut);
             Err(CallError::TimedOut)
         })
@@ -211,10 +211,36 @@ impl<F: Future> Future for HandlerCall<'_, F> {
 /// Checks the result of a timer's sleep.
 ///
 /// # Panics
-/// Panics if the sleep failed: the system refused the thread that keeps the time, or the runtime of
-/// a `runtime_clock` was shut down.
-pub(super) fn assert_timer(slept: io::Result<()>) {
-    if let Err(refusal) = slept {
-        panic!("its timers cannot be kept: the system refused a thread: {refusal}");
+/// Panics if the sleep failed. On the system's clock the operating system has refused the timer
+/// thread; any other clock has failed by itself, as a `runtime_clock` does when its runtime is shut
+/// down.
+pub(super) fn assert_timer(clock: &Clock, slept: io::Result<()>) {
+    let Err(error) = slept else {
+        return;
+    };
+    if *clock == Clock::system() {
+        panic!("the loop has no timers: the operating system refused the timer thread: {error}");
+    }
+    panic!("the loop has no timers: its clock failed: {error}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal() -> io::Result<()> {
+        Err(io::Error::from_raw_os_error(11))
+    }
+
+    #[test]
+    #[should_panic(expected = "the operating system refused the timer thread: ")]
+    fn system_clock_has_no_thread() {
+        assert_timer(&Clock::system(), refusal());
+    }
+
+    #[test]
+    #[should_panic(expected = "its clock failed: ")]
+    fn other_clock_fails_by_itself() {
+        assert_timer(&ump::ManualClock::new().clock(), refusal());
     }
 }

@@ -49,6 +49,9 @@ impl LoopWaker {
 
     pub(super) fn wake(&self) {
         let waker = self.waker.lock().take();
+        // ORDERING: Relaxed, pairs with the load in `register`. The number is raised before the
+        // task is woken, so the poll that follows the wake reads the new number, and registers its
+        // waker again.
         self.wakes.fetch_add(1, Ordering::Relaxed);
         if let Some(waker) = waker {
             waker.wake();

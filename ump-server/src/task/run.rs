@@ -199,7 +199,7 @@ where
                 }
             }
             Event::Taken(Err(_)) => return Served::Finished(None),
-            Event::Timer(slept) => assert_timer(slept),
+            Event::Timer(slept) => assert_timer(&context.clock, slept),
         }
     }
 }

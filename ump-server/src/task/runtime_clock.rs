@@ -98,7 +98,7 @@ impl Future for RuntimeSleep {
         match catch::catch_panic_message(|| self.sleep.as_mut().poll(cx)) {
             Ok(polled) => polled.map(Ok),
             Err(_) => Poll::Ready(Err(io::Error::other(
-                "the runtime whose time it is has been shut down",
+                "the tokio runtime of the clock has been shut down",
             ))),
         }
     }

@@ -26,6 +26,9 @@ use ump::{Server, hooks::ChannelId};
 pub(super) struct LoopRegistry {
     /// The number of changes so far. If two reads return the same number, nothing changed in
     /// between.
+    ///
+    /// ORDERING: `SeqCst`. The increments of `change` pair with the two loads of `is_quiet`: a
+    /// change between the loads shows in the second one.
     changes: AtomicU64,
     loops: Mutex<Vec<Weak<dyn Loop>>>,
     listeners: Mutex<Wakers>,
@@ -138,6 +141,9 @@ pub(super) struct LoopWorkers<S, R, E> {
     channel: ChannelId,
     server: Weak<Server<S, R, E>>,
     /// The number of requests that the workers have taken.
+    ///
+    /// ORDERING: `SeqCst`. The increment of `count` pairs with the load of `is_quiet`. A worker
+    /// counts after it has reported itself as busy, and is busy until it waits again.
     taken: AtomicU64,
     /// The activity of each worker, by its number.
     activity: Mutex<Vec<Activity>>,

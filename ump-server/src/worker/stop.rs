@@ -355,6 +355,8 @@ impl<S: Send, R: Send, E: Send> StopTarget for Control<S, R, E> {
         let Some(renewals) = &self.renewals else {
             return false;
         };
+        // ORDERING: Relaxed, pairs with the load in `renewals`. The callbacks below wake the
+        // workers after this, and a worker that is woken reads the new number.
         renewals.fetch_add(1, Ordering::Relaxed);
         let wakes = self.wakes.lock().clone();
         for wake in wakes {
