@@ -39,7 +39,7 @@ pub(crate) fn watch_making(_: &[Arc<WaitNode>]) -> Unwatched {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Responsible {
     All,
-    One(#[expect(dead_code, reason = "nobody looks")] usize),
+    One(#[expect(dead_code, reason = "it is never read")] usize),
 }
 
 /// An obligation to answer a request.

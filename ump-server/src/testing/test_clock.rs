@@ -198,7 +198,7 @@ impl TestClock {
 
     fn after(&self, by: Duration) -> Instant {
         let to = self.now().checked_add(by);
-        to.expect("advanced further than the clock can tell")
+        to.expect("the clock cannot represent a time so far ahead")
     }
 
     /// Moves the time to the next instant that a worker or a sleeper waits for, at most to `to`.

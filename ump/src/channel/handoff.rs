@@ -347,9 +347,9 @@ impl<S, R, E> Lease<'_, S, R, E> {
         // SAFETY: this thread has the lease and, as its callers promise, the channel's lock, so the
         // slot is watched and alive (invariant 3). After this the handoff touches it only if it has
         // the entry or the slot.
-        let hung_up =
+        let disarmed =
             unsafe { SlotCore::<R, E>::disarm(slot.cast(), self.0.last(), unless_handed) };
-        let Some((found, ending)) = hung_up else {
+        let Some((found, ending)) = disarmed else {
             return DisarmResult::StillArmed;
         };
         // ORDERING: Relaxed. The Release of `Lease::drop`, or of the channel's lock, makes it

@@ -125,7 +125,7 @@ impl<S, R, E> Channel<S, R, E> {
                 drop(replaced);
                 return Err(None);
             }
-            if !self.queue_call(&mut queue) {
+            if !self.queue_handed_over(&mut queue) {
                 drop(queue);
                 lock_pause(&mut looks);
                 continue;
@@ -153,7 +153,7 @@ impl<S, R, E> Channel<S, R, E> {
 
     /// Moves the request that was handed over, if there is one, to the head of the queue. Returns
     /// false if a receiver is awake and about to take it.
-    fn queue_call(&self, queue: &mut MutexGuard<'_, Queue<S, R, E>>) -> bool {
+    fn queue_handed_over(&self, queue: &mut MutexGuard<'_, Queue<S, R, E>>) -> bool {
         // SAFETY: `queue` is a guard of this channel's lock (invariant 1 of the queue), and no
         // lease is passed.
         if let Some(entry) = unsafe { self.handoff.0.disarm(None) } {

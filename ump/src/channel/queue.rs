@@ -376,15 +376,15 @@ impl<S, R, E> Queue<S, R, E> {
         context: &TakeContext<'_, S, R, E>,
     ) -> Option<(Entry<S, R, E>, Option<Waiter>)> {
         let urgent_waits = !self.lanes[Lane::Urgent as usize].is_empty();
-        let called = context.handoff.has_request();
-        let normal_waits = called || !self.lanes[Lane::Normal as usize].is_empty();
+        let handed_over = context.handoff.has_request();
+        let normal_waits = handed_over || !self.lanes[Lane::Normal as usize].is_empty();
         let urgent = urgent_waits && !(normal_waits && self.run >= URGENT_RUN);
         self.run = if urgent && normal_waits {
             self.run + 1
         } else {
             0
         };
-        if called && !urgent {
+        if handed_over && !urgent {
             if let Some(entry) = context.accept() {
                 self.counters.accepted += 1;
                 return Some((entry, None));

@@ -114,7 +114,7 @@ impl<E: fmt::Display> fmt::Display for Error<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::ServerDisappeared => f.write_str(SERVER_DISAPPEARED),
-            Self::OriginDisappeared => f.write_str("nobody waits for this reply any more"),
+            Self::OriginDisappeared => f.write_str("the caller no longer waits for this reply"),
             Self::ClientsDisappeared => {
                 f.write_str("the queue is empty, and no client is left or the server was closed")
             }

@@ -82,7 +82,7 @@ impl ManualClock {
     /// If the clock cannot represent the resulting instant.
     pub fn advance(&self, by: Duration) {
         let to = self.now().checked_add(by);
-        self.advance_to(to.expect("advanced further than the clock can tell"));
+        self.advance_to(to.expect("the clock cannot represent a time so far ahead"));
     }
 
     /// Advances the time to an instant. Does nothing if that instant has passed.
