@@ -105,7 +105,7 @@ fn a_layer_passes_on_the_location_of_its_caller() {
 }
 
 #[test]
-fn the_former_names_pass_it_on_as_well() {
+fn deprecated_names_report_the_call_site() {
     #![allow(deprecated)]
     let (server, client): Ends = ump::channel();
     let line = line!();

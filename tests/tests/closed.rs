@@ -50,7 +50,7 @@ fn a_late_waiter_is_ready_at_once() {
 }
 
 #[test]
-fn it_neither_keeps_nor_ends_the_channel() {
+fn a_wait_for_the_end_keeps_nothing_alive() {
     let (server, client): Ends = ump::channel();
     let mut closed = client.closed();
     drop(client);
@@ -73,7 +73,7 @@ fn the_latest_task_to_poll_is_woken() {
 }
 
 #[test]
-fn a_waiter_that_stops_leaves_nothing() {
+fn a_dropped_waiter_leaves_nothing() {
     let (server, client): Ends = ump::channel();
     let counter = CountingWaker::new();
     let mut closed = client.closed();
@@ -99,16 +99,16 @@ fn waiters_are_woken_before_requests_are_refused() {
     let (server, client): Ends = ump::channel();
     let order = Arc::default();
     let mut asking = client.request(1).into_future();
-    poll(&mut asking, &order, "turned down");
+    poll(&mut asking, &order, "refused");
     poll(&mut client.closed(), &order, "gone");
     let mut closed = client.closed();
-    poll(&mut closed, &order, "told");
+    poll(&mut closed, &order, "closed");
     drop(server);
-    assert_eq!(*order.lock().unwrap(), ["told", "turned down"]);
+    assert_eq!(*order.lock().unwrap(), ["closed", "refused"]);
 }
 
 #[test]
-fn a_waker_that_uses_the_channel_is_no_trouble() {
+fn a_waker_may_use_the_channel() {
     let (server, client): Ends = ump::channel();
     let client = Arc::new(client);
     let looks = || {

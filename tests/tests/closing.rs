@@ -25,7 +25,7 @@ fn post(client: &Client<u32, u32, ()>, messages: impl IntoIterator<Item = u32>) 
 
 // ---- every way of taking
 
-fn what_is_queued_is_taken_before_the_end<T: Take>() {
+fn queued_requests_are_taken_before_the_end<T: Take>() {
     let (server, client): Ends = ump::channel();
     let urgent = client.request(2).urgent().submit().wait().unwrap();
     post(&client, [3, 4]);
@@ -115,7 +115,7 @@ for_each!(
     streamed = Streamed,
     poll_wait = PollWait
     => {
-        what_is_queued_is_taken_before_the_end,
+        queued_requests_are_taken_before_the_end,
         a_receiver_that_waits_gets_the_end,
         a_frequently_served_client_is_refused,
     }
@@ -157,16 +157,16 @@ fn a_wait_with_a_deadline_gets_the_end() {
 #[test]
 fn a_refused_receiver_is_woken_once() {
     let (server, client): Ends = ump::channel();
-    let (line, poller) = (CountingWaker::new(), CountingWaker::new());
+    let (queued, poller) = (CountingWaker::new(), CountingWaker::new());
     let mut waiting = Box::pin(server.async_wait());
-    assert!(poll_with(&mut waiting, &line).is_pending());
+    assert!(poll_with(&mut waiting, &queued).is_pending());
     let mut polling = std::future::poll_fn(|cx| server.poll_wait(cx));
     assert!(poll_with(&mut polling, &poller).is_pending());
     server.close();
     server.close();
-    assert_eq!((line.wakes(), poller.wakes()), (1, 1));
+    assert_eq!((queued.wakes(), poller.wakes()), (1, 1));
     assert!(matches!(
-        poll_with(&mut waiting, &line),
+        poll_with(&mut waiting, &queued),
         Poll::Ready(Err(Error::ClientsDisappeared))
     ));
     assert!(matches!(
@@ -174,7 +174,7 @@ fn a_refused_receiver_is_woken_once() {
         Poll::Ready(Err(Error::ClientsDisappeared))
     ));
     drop(waiting);
-    assert_eq!((line.wakers(), poller.wakers()), (0, 0));
+    assert_eq!((queued.wakers(), poller.wakers()), (0, 0));
     drop(client);
 }
 
@@ -195,7 +195,7 @@ fn a_later_request_is_refused_and_comes_back<A: Ask>() {
     assert!(server.is_empty());
 }
 
-fn one_that_waits_for_room_is_refused_and_comes_back<A: Ask>() {
+fn a_sender_waiting_for_room_is_refused<A: Ask>() {
     let (server, client) = ump::bounded::<u32, u32, ()>(1).unwrap();
     post(&client, [1]);
     thread::scope(|scope| {
@@ -217,7 +217,7 @@ fn one_that_waits_for_room_is_refused_and_comes_back<A: Ask>() {
 }
 
 /// Each request is served or refused; the accepted requests are the served ones.
-fn requests_that_race_with_it_are_served_or_refused<A: Ask>() {
+fn requests_racing_with_close_are_served_or_refused<A: Ask>() {
     for round in 0..30 {
         let (server, client): Ends = ump::channel();
         let server = Arc::new(server);
@@ -281,8 +281,8 @@ for_each!(
     submit_await = SubmitAwait
     => {
         a_later_request_is_refused_and_comes_back,
-        one_that_waits_for_room_is_refused_and_comes_back,
-        requests_that_race_with_it_are_served_or_refused,
+        a_sender_waiting_for_room_is_refused,
+        requests_racing_with_close_are_served_or_refused,
     }
 );
 

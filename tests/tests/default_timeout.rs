@@ -69,7 +69,7 @@ fn plain_awaited_calls_end_in_time() {
 }
 
 #[test]
-fn waiting_for_room_is_part_of_it() {
+fn waiting_for_room_counts_towards_the_timeout() {
     let clock = ManualClock::new();
     let (_server, client) = ends(&clock);
     client.post(0).wait().unwrap();
@@ -115,7 +115,7 @@ fn requests_return_details_and_the_message() {
 }
 
 #[test]
-fn a_request_s_own_time_out_takes_its_place() {
+fn a_requests_own_timeout_replaces_the_default() {
     let clock = ManualClock::new();
     let (_server, client) = ends(&clock);
     let mut without = client.request(1).timeout(Duration::MAX).into_future();
@@ -135,7 +135,7 @@ fn a_request_s_own_time_out_takes_its_place() {
 }
 
 #[test]
-fn posts_do_not_have_it() {
+fn posts_have_no_default_timeout() {
     let clock = ManualClock::new();
     let (server, client) = ends(&clock);
     client.post(1).wait().unwrap();
@@ -151,7 +151,7 @@ fn posts_do_not_have_it() {
 }
 
 #[test]
-fn clones_and_weak_clients_carry_it_along() {
+fn clones_and_weak_clients_keep_the_default() {
     let clock = ManualClock::new();
     let (_server, client) = ends(&clock);
     let other = client.clone().with_timeout(LONG);
@@ -167,7 +167,7 @@ fn clones_and_weak_clients_carry_it_along() {
 }
 
 #[test]
-fn a_channel_without_it_has_none() {
+fn a_channel_has_no_default_timeout_by_itself() {
     let (_server, client) = ump::channel::<u32, u32, ()>();
     assert_eq!(client.timeout(), None);
     let reply = client.req_async(1).unwrap();

@@ -40,7 +40,7 @@ fn all_waiters_learn_that_the_last_client_left() {
 }
 
 #[test]
-fn without_clients_it_is_ready_at_once() {
+fn deserted_is_ready_without_clients() {
     let (server, client): Ends = ump::channel();
     drop(client);
     assert!(poll_once(&mut server.deserted()).is_ready());
@@ -62,7 +62,7 @@ fn weak_clients_do_not_count() {
 }
 
 #[test]
-fn what_is_queued_does_not_matter_and_stays() {
+fn queued_requests_do_not_matter_and_stay() {
     for ends in [ump::channel, bounded] {
         let (server, client): Ends = ends();
         let counter = CountingWaker::new();
@@ -94,7 +94,7 @@ fn the_end_of_the_server_does_not_matter() {
 }
 
 #[test]
-fn it_wakes_beside_a_receiver() {
+fn a_waiter_and_a_receiver_are_both_woken() {
     let (server, client): Ends = ump::channel();
     let [receives, waits] = [CountingWaker::new(), CountingWaker::new()];
     let mut receiving = Box::pin(server.async_wait());
@@ -130,7 +130,7 @@ fn a_dropped_wait_leaves_nothing() {
 }
 
 #[test]
-fn a_waker_that_uses_the_channel_is_no_trouble() {
+fn a_waker_may_use_the_channel() {
     let (server, client): Ends = ump::channel();
     let server = Arc::new(server);
     let looks = || {
@@ -158,7 +158,7 @@ fn a_waker_that_uses_the_channel_is_no_trouble() {
 }
 
 #[test]
-fn threads_that_come_and_go_never_miss_it() {
+fn no_thread_misses_the_last_client() {
     must_end(|| {
         for round in 0..1_000_u64 {
             let (server, client): Ends = ump::channel();

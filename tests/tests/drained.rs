@@ -17,7 +17,7 @@ fn bounded() -> Ends {
 }
 
 #[test]
-fn without_clients_and_requests_it_is_ready_at_once() {
+fn drained_is_ready_without_clients_and_requests() {
     let (server, client): Ends = ump::channel();
     let counter = CountingWaker::new();
     let mut drained = server.drained();
@@ -31,7 +31,7 @@ fn without_clients_and_requests_it_is_ready_at_once() {
 }
 
 #[test]
-fn cancelled_requests_end_it() {
+fn cancelled_requests_wake_the_waiter() {
     for ends in [ump::channel, bounded] {
         let (server, client): Ends = ends();
         let asked = [1, 2].map(|n| client.req_async(n).unwrap());
@@ -52,7 +52,7 @@ fn cancelled_requests_end_it() {
 }
 
 #[test]
-fn taken_requests_end_it() {
+fn taken_requests_wake_the_waiter() {
     for ends in [ump::channel, bounded] {
         let (server, client): Ends = ends();
         let asked = client.req_async(1).unwrap();
@@ -70,7 +70,7 @@ fn taken_requests_end_it() {
 }
 
 #[test]
-fn expired_requests_end_it() {
+fn expired_requests_wake_the_waiter() {
     for capacity in [usize::MAX, 9] {
         let clock = ManualClock::new();
         let builder = Builder::new().clock(clock.clock()).capacity(capacity);
@@ -118,7 +118,7 @@ fn expired_requests_end_it() {
 
 /// The request behind it has a deadline.
 #[test]
-fn a_request_without_a_deadline_is_cancelled_before_others_expire() {
+fn a_cancelled_request_wakes_to_find_an_expiry() {
     let clock = ManualClock::new();
     let builder = Builder::new().clock(clock.clock());
     let (server, client) = builder.build::<u32, u32, ()>().unwrap();
@@ -138,7 +138,7 @@ fn a_request_without_a_deadline_is_cancelled_before_others_expire() {
 }
 
 #[test]
-fn the_end_of_the_server_ends_it() {
+fn the_end_of_the_server_wakes_the_waiter() {
     let (server, client): Ends = ump::channel();
     let _asked = client.req_async(1).unwrap();
     drop(client);
@@ -166,7 +166,7 @@ fn a_dropped_wait_leaves_nothing() {
 }
 
 #[test]
-fn threads_that_cancel_never_leave_it_waiting() {
+fn racing_cancellations_wake_the_waiter() {
     must_end(|| {
         for round in 0..1_000_u64 {
             let (server, client): Ends = ump::channel();

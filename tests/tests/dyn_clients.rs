@@ -74,7 +74,7 @@ fn a_mapped_client_blocks_and_awaits() {
 }
 
 #[test]
-fn what_was_not_executed_comes_back_as_it_was_given() {
+fn an_unexecuted_message_comes_back_as_it_was_given() {
     let (server, client): Store = ump::bounded(1).unwrap();
     let store = getter(client.clone());
     assert_eq!(store.request(1).wait_post(), Ok(()));

@@ -42,7 +42,7 @@ limited! {
     ForEver, |server| server.wait_timeout(Duration::MAX);
 }
 
-fn one_that_waits_comes_back<L: Limited>() {
+fn a_waiting_receiver_is_interrupted<L: Limited>() {
     let (server, _client): Ends = ump::channel();
     thread::scope(|scope| {
         let waiting = scope.spawn(|| L::wait(&server));
@@ -55,13 +55,13 @@ fn one_that_waits_comes_back<L: Limited>() {
     });
 }
 
-fn one_that_comes_later_does_not_sleep<L: Limited>() {
+fn a_later_receiver_does_not_sleep<L: Limited>() {
     let (server, _client): Ends = ump::channel();
     server.interrupt();
     assert_eq!(L::wait(&server), Ok(None));
 }
 
-fn kept_slots_do_not_accumulate<L: Limited>() {
+fn kept_interruptions_do_not_accumulate<L: Limited>() {
     let (server, client): Ends = ump::channel();
     server.interrupt();
     server.interrupt();
@@ -77,7 +77,7 @@ fn kept_slots_do_not_accumulate<L: Limited>() {
     });
 }
 
-fn a_request_comes_first_and_the_interruption_is_kept<L: Limited>() {
+fn a_request_precedes_an_interruption_which_is_kept<L: Limited>() {
     let (server, client): Ends = ump::channel();
     client.post(7).wait().unwrap();
     server.interrupt();
@@ -85,7 +85,7 @@ fn a_request_comes_first_and_the_interruption_is_kept<L: Limited>() {
     assert_eq!(L::wait(&server), Ok(None));
 }
 
-fn the_end_comes_first<L: Limited>() {
+fn the_end_precedes_an_interruption<L: Limited>() {
     let (server, client): Ends = ump::channel();
     drop(client);
     server.interrupt();
@@ -93,7 +93,7 @@ fn the_end_comes_first<L: Limited>() {
 }
 
 /// The order is that of a loop: first a flag, then the interruption.
-fn what_was_set_before_is_seen<L: Limited>() {
+fn a_flag_set_before_the_interruption_is_seen<L: Limited>() {
     for _ in 0..200 {
         let (server, client): Ends = ump::channel();
         let (flag, start) = (AtomicBool::new(false), Barrier::new(3));
@@ -153,19 +153,19 @@ for_each!(
     wait_timeout = Timeout,
     wait_timeout_for_ever = ForEver
     => {
-        one_that_waits_comes_back,
-        one_that_comes_later_does_not_sleep,
-        kept_slots_do_not_accumulate,
-        a_request_comes_first_and_the_interruption_is_kept,
-        the_end_comes_first,
-        what_was_set_before_is_seen,
+        a_waiting_receiver_is_interrupted,
+        a_later_receiver_does_not_sleep,
+        kept_interruptions_do_not_accumulate,
+        a_request_precedes_an_interruption_which_is_kept,
+        the_end_precedes_an_interruption,
+        a_flag_set_before_the_interruption_is_seen,
         no_request_is_lost,
     }
 );
 
 /// Each waiter signals before it sleeps, and is interrupted until it has returned.
 #[test]
-fn each_of_several_that_wait_comes_back() {
+fn all_waiting_receivers_are_interrupted() {
     must_end(|| {
         let (server, client): Ends = ump::channel();
         let server = Arc::new(server);
@@ -212,7 +212,7 @@ fn a_plain_receiver_is_not_interrupted() {
 }
 
 #[test]
-fn a_deadline_that_has_passed_uses_it_up() {
+fn a_passed_deadline_consumes_the_interruption() {
     let (server, client): Ends = ump::channel();
     server.interrupt();
     assert!(server.wait_deadline(Instant::now()).unwrap().is_none());
@@ -232,7 +232,7 @@ fn a_deadline_that_has_passed_uses_it_up() {
 // ---- workers that share a server
 
 #[test]
-fn workers_that_know_how_many_there_were_miss_none() {
+fn workers_that_count_interruptions_miss_none() {
     let (server, _client): Ends = ump::channel();
     let raised = AtomicU32::new(0);
     thread::scope(|scope| {

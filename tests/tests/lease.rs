@@ -19,7 +19,7 @@ use ump::{
 type Ends = (Arc<Server<u32, u32, ()>>, Arc<Client<u32, u32, ()>>);
 
 /// A blocking client and a task that serves it, long enough for direct handoff.
-fn warm() -> Ends {
+fn armed() -> Ends {
     let (server, client) = channel::<u32, u32, ()>();
     let (server, client) = (Arc::new(server), Arc::new(client));
     for n in 0..4 {
@@ -54,9 +54,9 @@ fn once_on_clone(event: impl FnOnce() + Send + 'static) -> Waker {
 /// A request comes while the waker of a receiver is cloned; another receiver goes to sleep; then
 /// the clone panics.
 #[test]
-fn a_clone_that_panics_strands_no_call() {
+fn a_panicking_clone_strands_no_request() {
     must_end(|| {
-        let (server, client) = warm();
+        let (server, client) = armed();
         let (counter, own) = (CountingWaker::new(), Arc::clone(&server));
         let seen = Arc::new(Mutex::new(None));
         let waker = {
@@ -100,7 +100,7 @@ impl Watcher for Refuses {
 #[test]
 fn a_clone_may_request_and_be_refused() {
     must_end(|| {
-        let (server, client) = warm();
+        let (server, client) = armed();
         let _client = Arc::clone(&client);
         let _watched = hooks::watch(Arc::new(Refuses));
         let refused = Arc::new(Mutex::new(None));
@@ -121,9 +121,9 @@ fn a_clone_may_request_and_be_refused() {
 
 /// A request that comes while the waker is cloned is taken by the same poll.
 #[test]
-fn a_call_during_the_clone_is_taken() {
+fn a_request_during_the_clone_is_taken() {
     must_end(|| {
-        let (server, client) = warm();
+        let (server, client) = armed();
         let (asking, own) = (Arc::new(Mutex::new(None)), Arc::clone(&server));
         let waker = {
             let asking = Arc::clone(&asking);

@@ -20,8 +20,8 @@ const KEPT: usize = (32 + 8) * 1024;
 /// The smallest burst.
 const BURST: usize = 1024 * 1024;
 
-type Requests = Server<u64, u64, ()>;
-type Asks = Client<u64, u64, ()>;
+type TestServer = Server<u64, u64, ()>;
+type TestClient = Client<u64, u64, ()>;
 
 /// Runs the tests one after the other, as they share the allocator's counts.
 fn alone() -> MutexGuard<'static, ()> {
@@ -31,9 +31,9 @@ fn alone() -> MutexGuard<'static, ()> {
 
 /// Checks that `life` keeps no memory while the channel, and the value that `life` returns, still
 /// exist. `life` calls the given closure when most memory is in use.
-fn is_given_back<T>(
-    ends: fn() -> (Requests, Asks),
-    life: impl Fn(&Requests, &Asks, &dyn Fn()) -> T,
+fn is_freed<T>(
+    ends: fn() -> (TestServer, TestClient),
+    life: impl Fn(&TestServer, &TestClient, &dyn Fn()) -> T,
 ) {
     let _alone = alone();
     let mut least = usize::MAX;
@@ -56,31 +56,31 @@ fn is_given_back<T>(
     assert!(least <= KEPT, "{least} bytes were kept");
 }
 
-fn answer_all(server: &Requests) {
+fn answer_all(server: &TestServer) {
     while let Some((n, rctx)) = server.try_pop().unwrap() {
         let _ = rctx.reply(n);
     }
 }
 
-fn post_many(client: &Asks) {
+fn post_many(client: &TestClient) {
     for n in 0..100_000 {
         client.post(n).wait().unwrap();
     }
 }
 
-fn submit_many(client: &Asks) -> Vec<WaitReply<u64, ()>> {
+fn submit_many(client: &TestClient) -> Vec<WaitReply<u64, ()>> {
     (0..100_000).map(|n| client.req_async(n).unwrap()).collect()
 }
 
-fn full() -> (Requests, Asks) {
+fn full() -> (TestServer, TestClient) {
     let (server, client) = bounded(1).unwrap();
     client.post(0).wait().unwrap();
     (server, client)
 }
 
 #[test]
-fn of_queued_posts_is_given_back() {
-    is_given_back(channel, |server, client, peak| {
+fn memory_of_queued_posts_is_freed() {
+    is_freed(channel, |server, client, peak| {
         post_many(client);
         peak();
         answer_all(server);
@@ -88,8 +88,8 @@ fn of_queued_posts_is_given_back() {
 }
 
 #[test]
-fn of_queued_posts_taken_in_a_batch_is_given_back() {
-    is_given_back(channel, |server, client, peak| {
+fn memory_of_posts_taken_in_a_batch_is_freed() {
+    is_freed(channel, |server, client, peak| {
         post_many(client);
         let mut batch = Vec::new();
         assert_eq!(server.wait_many(&mut batch, usize::MAX).unwrap(), 100_000);
@@ -99,8 +99,8 @@ fn of_queued_posts_taken_in_a_batch_is_given_back() {
 }
 
 #[test]
-fn of_expired_posts_is_given_back() {
-    is_given_back(channel, |server, client, peak| {
+fn memory_of_expired_posts_is_freed() {
+    is_freed(channel, |server, client, peak| {
         let at = Instant::now() + Duration::from_millis(200);
         for n in 0..50_000 {
             // On a slow machine the post may be late.
@@ -114,8 +114,8 @@ fn of_expired_posts_is_given_back() {
 }
 
 #[test]
-fn of_answered_requests_is_given_back() {
-    is_given_back(channel, |server, client, peak| {
+fn memory_of_answered_requests_is_freed() {
+    is_freed(channel, |server, client, peak| {
         let replies = submit_many(client);
         answer_all(server);
         peak();
@@ -126,8 +126,8 @@ fn of_answered_requests_is_given_back() {
 }
 
 #[test]
-fn of_withdrawn_requests_is_given_back() {
-    is_given_back(channel, |server, client, peak| {
+fn memory_of_withdrawn_requests_is_freed() {
+    is_freed(channel, |server, client, peak| {
         let replies = submit_many(client);
         peak();
         drop(replies);
@@ -136,8 +136,8 @@ fn of_withdrawn_requests_is_given_back() {
 }
 
 #[test]
-fn of_requests_left_to_their_handler_is_given_back() {
-    is_given_back(channel, |server, client, peak| {
+fn memory_of_abandoned_requests_is_freed() {
+    is_freed(channel, |server, client, peak| {
         let replies = submit_many(client);
         let mut taken = Vec::new();
         server.wait_many(&mut taken, usize::MAX).unwrap();
@@ -148,8 +148,8 @@ fn of_requests_left_to_their_handler_is_given_back() {
 }
 
 #[test]
-fn of_gathered_requests_is_given_back() {
-    is_given_back(channel, |server, client, peak| {
+fn memory_of_gathered_requests_is_freed() {
+    is_freed(channel, |server, client, peak| {
         let mut gather: Gather<_, _, _> = (0..).zip(submit_many(client)).collect();
         answer_all(server);
         peak();
@@ -161,8 +161,8 @@ fn of_gathered_requests_is_given_back() {
 }
 
 #[test]
-fn of_gathered_requests_that_had_ended_is_given_back() {
-    is_given_back(channel, |server, client, peak| {
+fn memory_of_gathered_outcomes_is_freed() {
+    is_freed(channel, |server, client, peak| {
         let replies = submit_many(client);
         answer_all(server);
         let mut gather: Gather<_, _, _> = (0..).zip(replies).collect();
@@ -206,9 +206,9 @@ fn leave<F>(waiting: Vec<(F, Arc<CountingWaker>)>, order: usize) {
 }
 
 #[test]
-fn of_waiting_receivers_is_given_back_when_they_leave() {
+fn memory_of_receivers_is_freed_when_they_are_dropped() {
     for order in 0..3 {
-        is_given_back(channel, |server, _, peak| {
+        is_freed(channel, |server, _, peak| {
             let waiting = wait_many(10_000, || Box::pin(server.async_wait()));
             peak();
             leave(waiting, order);
@@ -217,8 +217,8 @@ fn of_waiting_receivers_is_given_back_when_they_leave() {
 }
 
 #[test]
-fn of_waiting_receivers_is_freed_when_woken() {
-    is_given_back(channel, |server, client, peak| {
+fn memory_of_receivers_is_freed_when_they_are_woken() {
+    is_freed(channel, |server, client, peak| {
         let waiting = wait_many(10_000, || Box::pin(server.async_wait()));
         peak();
         for n in 0..10_000 {
@@ -232,9 +232,9 @@ fn of_waiting_receivers_is_freed_when_woken() {
 }
 
 #[test]
-fn of_waiting_senders_is_freed_when_they_leave() {
+fn memory_of_senders_is_freed_when_they_are_dropped() {
     for order in 0..3 {
-        is_given_back(full, |_, client, peak| {
+        is_freed(full, |_, client, peak| {
             let waiting = wait_many(10_000, || client.post(1).into_future());
             peak();
             leave(waiting, order);
@@ -243,8 +243,8 @@ fn of_waiting_senders_is_freed_when_they_leave() {
 }
 
 #[test]
-fn of_waiting_senders_is_freed_when_they_get_room() {
-    is_given_back(full, |server, client, peak| {
+fn memory_of_senders_is_freed_when_they_get_room() {
+    is_freed(full, |server, client, peak| {
         let waiting = wait_many(10_000, || client.post(1).into_future());
         peak();
         for (mut future, counter) in waiting {
@@ -256,8 +256,8 @@ fn of_waiting_senders_is_freed_when_they_get_room() {
 }
 
 #[test]
-fn of_futures_with_deadlines_is_given_back() {
-    is_given_back(channel, |server, client, peak| {
+fn memory_of_futures_with_deadlines_is_freed() {
+    is_freed(channel, |server, client, peak| {
         let waiting = wait_many(10_000, || client.request(1).timeout(LONG).into_future());
         peak();
         leave(waiting, 2);
@@ -286,7 +286,7 @@ fn does_not_grow<T>(start: impl FnOnce() -> T, mut step: impl FnMut(&mut T)) {
 }
 
 #[test]
-fn does_not_grow_with_requests_that_are_answered() {
+fn answered_requests_do_not_grow_memory() {
     does_not_grow(channel::<u64, u64, ()>, |(server, client)| {
         let a = client.req_async(1).unwrap();
         let b = client.request(2).timeout(LONG).submit().wait().unwrap();
@@ -299,7 +299,7 @@ fn does_not_grow_with_requests_that_are_answered() {
 }
 
 #[test]
-fn does_not_grow_with_requests_that_are_not_answered() {
+fn unanswered_requests_do_not_grow_memory() {
     does_not_grow(channel::<u64, u64, ()>, |(server, client)| {
         drop(client.req_async(1).unwrap());
         let left = client.req_async(2).unwrap();
@@ -315,7 +315,7 @@ fn does_not_grow_with_requests_that_are_not_answered() {
 }
 
 #[test]
-fn does_not_grow_with_waiters_that_come_and_go() {
+fn dropped_waiters_do_not_grow_memory() {
     does_not_grow(full, |(server, client)| {
         client.post(0).urgent().if_room().wait().unwrap();
         let mut sending = client.post(1).timeout(LONG).into_future();
@@ -336,7 +336,7 @@ fn does_not_grow_with_waiters_that_come_and_go() {
 }
 
 #[test]
-fn does_not_grow_with_a_gather_that_is_never_empty() {
+fn a_gather_that_is_never_empty_does_not_grow_memory() {
     let start = || {
         let (server, client) = channel::<u64, u64, ()>();
         let gather: Gather<_, _, _> = [(0, client.req_async(0).unwrap())].into_iter().collect();
@@ -357,7 +357,7 @@ fn does_not_grow_with_a_gather_that_is_never_empty() {
 }
 
 #[test]
-fn does_not_grow_with_watching_handlers() {
+fn watching_handlers_do_not_grow_memory() {
     does_not_grow(channel::<u64, u64, ()>, |(server, client)| {
         let reply = client.request(1).timeout(LONG).submit().wait().unwrap();
         let (_, mut rctx) = server.wait().unwrap();
@@ -370,7 +370,7 @@ fn does_not_grow_with_watching_handlers() {
 }
 
 #[test]
-fn does_not_grow_with_channels_that_come_and_go() {
+fn dropped_channels_do_not_grow_memory() {
     does_not_grow(
         || (),
         |()| {
@@ -386,7 +386,7 @@ fn does_not_grow_with_channels_that_come_and_go() {
 }
 
 #[test]
-fn does_not_grow_with_blocking_requests() {
+fn blocking_requests_do_not_grow_memory() {
     let (server, client) = channel::<u64, u64, ()>();
     thread::scope(|scope| {
         scope.spawn(move || {

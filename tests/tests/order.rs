@@ -205,7 +205,7 @@ fn endless_urgent_requests_do_not_starve_normal_ones<T: Take>() {
 }
 
 /// Overdue normal requests are not taken, so they do not count as a turn.
-fn overdue_requests_do_not_count_as_a_turn<T: Take>() {
+fn overdue_requests_do_not_count_for_fairness<T: Take>() {
     let ((server, client, posted), deadline) = before_deadline(|deadline| {
         let (server, client): Ends = ump::channel();
         let posted: Vec<_> = (0..3)
@@ -242,7 +242,7 @@ for_each!(
         a_normal_request_follows_sixteen_urgent_ones,
         only_overtaking_urgent_requests_count,
         endless_urgent_requests_do_not_starve_normal_ones,
-        overdue_requests_do_not_count_as_a_turn,
+        overdue_requests_do_not_count_for_fairness,
     }
 );
 

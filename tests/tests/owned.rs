@@ -8,7 +8,8 @@ use ump::{Client, Error, RequestError, RequestFuture, SendError, Server};
 type Ends = (Server<u32, u32, ()>, Client<u32, u32, ()>);
 
 /// The request owns the last client.
-fn only_in_a_request() -> (Server<u32, u32, ()>, RequestFuture<'static, u32, u32, ()>) {
+fn with_the_last_client_in_a_request()
+-> (Server<u32, u32, ()>, RequestFuture<'static, u32, u32, ()>) {
     let (server, client): Ends = ump::channel();
     let asking = Client::request_owned(Arc::new(client), 1).into_future();
     (server, asking)
@@ -19,8 +20,8 @@ fn has_ended(server: &Server<u32, u32, ()>) -> bool {
 }
 
 #[test]
-fn it_is_answered_without_any_other_client() {
-    let (server, asking) = only_in_a_request();
+fn an_owned_request_needs_no_other_client() {
+    let (server, asking) = with_the_last_client_in_a_request();
     let serving = thread::spawn(move || {
         for (n, rctx) in &server {
             rctx.reply(n + 1).unwrap();
@@ -33,7 +34,7 @@ fn it_is_answered_without_any_other_client() {
 }
 
 #[test]
-fn it_blocks_as_well() {
+fn an_owned_request_can_block() {
     let (server, client): Ends = ump::channel();
     let serving = thread::spawn(move || {
         for (n, rctx) in &server {
@@ -48,9 +49,9 @@ fn it_blocks_as_well() {
 }
 
 #[test]
-fn the_channel_lives_until_it_is_answered() {
+fn the_channel_lives_until_the_reply() {
     let counter = CountingWaker::new();
-    let (server, mut asking) = only_in_a_request();
+    let (server, mut asking) = with_the_last_client_in_a_request();
     assert!(poll_with(&mut asking, &counter).is_pending());
     let (_, rctx) = server.try_pop().unwrap().expect("it was sent");
     assert!(!has_ended(&server));
@@ -67,9 +68,9 @@ fn the_channel_lives_until_it_is_answered() {
 }
 
 #[test]
-fn dropped_it_is_cancelled_and_the_channel_ends() {
+fn a_dropped_request_is_cancelled_and_ends_the_channel() {
     for is_taken in [true, false] {
-        let (server, mut asking) = only_in_a_request();
+        let (server, mut asking) = with_the_last_client_in_a_request();
         assert!(poll_once(&mut asking).is_pending());
         let taken = is_taken.then(|| server.try_pop().unwrap().expect("it was sent"));
         drop(asking);
@@ -82,8 +83,8 @@ fn dropped_it_is_cancelled_and_the_channel_ends() {
 }
 
 #[test]
-fn dropped_before_it_was_sent_it_leaves_nothing() {
-    let (server, asking) = only_in_a_request();
+fn an_unsent_request_leaves_nothing() {
+    let (server, asking) = with_the_last_client_in_a_request();
     assert!(!has_ended(&server));
     drop(asking);
     assert!(has_ended(&server));
@@ -91,7 +92,7 @@ fn dropped_before_it_was_sent_it_leaves_nothing() {
 }
 
 #[test]
-fn one_that_waits_for_room_keeps_the_channel_going() {
+fn a_request_waiting_for_room_keeps_the_channel() {
     let (server, client) = ump::bounded::<u32, u32, ()>(1).unwrap();
     let client = Arc::new(client);
     let owned = |n| Client::request_owned(Arc::clone(&client), n);
@@ -112,7 +113,7 @@ fn one_that_waits_for_room_keeps_the_channel_going() {
 }
 
 #[test]
-fn what_was_submitted_lets_the_client_go() {
+fn a_submitted_request_drops_its_client() {
     let (server, client): Ends = ump::channel();
     let request = Client::request_owned(Arc::new(client), 1);
     let reply = request.submit().wait().unwrap();
@@ -124,7 +125,7 @@ fn what_was_submitted_lets_the_client_go() {
 
 #[test]
 fn a_server_that_is_gone_is_reported() {
-    let (server, mut asking) = only_in_a_request();
+    let (server, mut asking) = with_the_last_client_in_a_request();
     drop(server);
     assert!(matches!(
         poll_once(&mut asking),
@@ -133,7 +134,7 @@ fn a_server_that_is_gone_is_reported() {
 }
 
 #[test]
-fn one_client_has_many_of_them_at_a_time() {
+fn one_client_can_have_many_owned_requests() {
     let (server, client): Ends = ump::channel();
     let client = Arc::new(client);
     let mut all: Vec<_> = (0..100)

@@ -95,7 +95,7 @@ fn an_unread_message_is_dropped() {
 }
 
 #[test]
-fn of_a_context_dropped_in_a_panic_is_unknown() {
+fn a_context_dropped_in_a_panic_has_no_message() {
     let (server, client): Ends = ump::channel();
     let reply = client.request(7).submit().wait().unwrap();
     let (_, rctx) = server.wait().unwrap();

@@ -91,7 +91,7 @@ fn block_on_sees_wake_ups_during_a_poll() {
 
 /// The awaited reply comes from the hook of the other call, which is about to park.
 #[test]
-fn block_on_joins_what_awaits_and_what_blocks() {
+fn block_on_joins_awaiting_and_blocking_futures() {
     must_end(|| {
         let [(a, ask_a), (b, ask_b), (c, ask_c)] = [(); 3].map(|()| channel::<u32, u32, ()>());
         let (about_to_park, parks) = mpsc::channel();
@@ -133,7 +133,7 @@ fn block_on_survives_a_channel_in_the_future() {
 
 /// A task that always wakes itself does not keep the deadline from passing.
 #[test]
-fn block_on_minds_its_deadline_when_woken() {
+fn block_on_ends_at_its_deadline_although_woken() {
     must_end(|| {
         let busy = poll_fn::<(), _>(|cx| {
             cx.waker().wake_by_ref();
@@ -145,7 +145,7 @@ fn block_on_minds_its_deadline_when_woken() {
 }
 
 #[test]
-fn wait_looks_again_after_a_wakers_drop() {
+fn wait_rechecks_after_a_wakers_drop() {
     must_end(|| {
         let (mut reply, rctx, _ends) = taken();
         let waker = once_on_drop(move || rctx.reply(2).unwrap());
@@ -155,7 +155,7 @@ fn wait_looks_again_after_a_wakers_drop() {
 }
 
 #[test]
-fn gather_looks_again_after_a_wakers_drop() {
+fn gather_rechecks_after_a_wakers_drop() {
     must_end(|| {
         let (reply, rctx, _ends) = taken();
         let mut replies = Gather::new();
@@ -168,7 +168,7 @@ fn gather_looks_again_after_a_wakers_drop() {
 }
 
 #[test]
-fn wait_cancelled_looks_again_after_a_wakers_drop() {
+fn wait_cancelled_rechecks_after_a_wakers_drop() {
     must_end(|| {
         let (reply, mut rctx, _ends) = taken();
         let waker = once_on_drop(move || drop(reply));
@@ -201,7 +201,7 @@ fn watched<T>(event: impl FnOnce() + Send + 'static, call: impl FnOnce() -> T) -
 }
 
 #[test]
-fn send_looks_again_after_its_watcher() {
+fn send_rechecks_after_its_watcher() {
     must_end(|| {
         let (server, client) = bounded::<u32, u32, ()>(1).unwrap();
         client.post(0).wait().unwrap();
@@ -226,7 +226,7 @@ fn send_sees_the_end_after_its_watcher() {
 }
 
 #[test]
-fn wait_looks_again_after_its_watcher() {
+fn wait_rechecks_after_its_watcher() {
     must_end(|| {
         let (reply, rctx, _ends) = taken();
         let event = move || rctx.reply(2).unwrap();

@@ -100,7 +100,7 @@ fn a_thread_gets_the_room_of_a_dropped_permit() {
 }
 
 #[test]
-fn a_reservation_that_is_left_passes_its_turn_on() {
+fn a_dropped_reservation_passes_the_room_on() {
     let (_server, client) = full();
     let permit = client.reserve().wait().unwrap();
     let mut first = client.reserve().into_future();
@@ -215,7 +215,7 @@ fn an_unbounded_channel_has_room_for_any_number() {
 }
 
 #[test]
-fn requests_by_permit_keep_the_order_of_a_hot_client() {
+fn requests_by_permit_keep_the_order_while_armed() {
     let (server, client) = ump::channel::<u32, u32, ()>();
     let serving = thread::spawn(move || {
         for (n, rctx) in &server {

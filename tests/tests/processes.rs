@@ -35,7 +35,7 @@ forks! {
     child_awaits_what_its_parent_armed: "armed-before";
     child_has_timers_and_restarts: "timers";
     child_has_a_watchdog: "watchdog";
-    child_is_told_of_cycles: "cycle";
+    child_detects_cycles: "cycle";
     grandchild_has_timers: "grandchild";
     handler_can_fork: "handler";
     fork_does_not_inherit_held_locks: "busy";

@@ -117,14 +117,14 @@ fn a_dropped_woken_receiver_passes_the_wake_up_on() {
 struct Probe {
     ask: Sender<()>,
     done: Mutex<Receiver<()>>,
-    patience: Duration,
+    limit: Duration,
     /// Whether the other thread could use the channel.
     found: Sender<bool>,
 }
 
 impl Probe {
     /// Returns a probe and its result. `touch` runs on a thread of its own.
-    fn new(patience: Duration, touch: impl Fn() + Send + 'static) -> (Self, Receiver<bool>) {
+    fn new(limit: Duration, touch: impl Fn() + Send + 'static) -> (Self, Receiver<bool>) {
         let (ask, asked) = mpsc::channel();
         let (tell, done) = mpsc::channel();
         let (found, finding) = mpsc::channel();
@@ -139,7 +139,7 @@ impl Probe {
             Self {
                 ask,
                 done,
-                patience,
+                limit,
                 found,
             },
             finding,
@@ -148,7 +148,7 @@ impl Probe {
 
     fn look(&self) {
         self.ask.send(()).unwrap();
-        let done = self.done.lock().unwrap().recv_timeout(self.patience);
+        let done = self.done.lock().unwrap().recv_timeout(self.limit);
         let _ = self.found.send(done.is_ok());
     }
 }

@@ -81,7 +81,7 @@ fn every_way_of_waiting_answers_every_way_of_asking() {
 }
 
 #[test]
-fn a_bound_beyond_all_measure_is_cut() {
+fn a_spin_bound_beyond_the_clock_is_accepted() {
     must_end(|| {
         let spin = Spin::UpTo(Duration::MAX);
         let (server, client) = Builder::new().spin(spin).build::<(), (), ()>().unwrap();
@@ -99,7 +99,7 @@ fn the_usual_channel_is_unbounded_and_adapts() {
 }
 
 #[test]
-fn a_builder_minds_the_capacity() {
+fn a_builder_sets_the_capacity() {
     let refused = Builder::new().capacity(0).build::<(), (), ()>();
     assert_eq!(refused.unwrap_err(), ZeroCapacity);
     let (server, client) = Builder::new().capacity(1).build::<u8, (), ()>().unwrap();

@@ -84,7 +84,7 @@ fn each_lane_holds_its_capacity_and_no_more() {
 }
 
 #[test]
-fn requests_in_a_handler_s_hands_take_no_room() {
+fn taken_requests_take_no_room() {
     let (server, client) = full(2);
     let first = server.try_pop().unwrap().unwrap();
     client.post(2).if_room().wait().unwrap();
@@ -198,14 +198,14 @@ fn a_batch_makes_room_for_as_many_as_it_takes() {
     let mut waiting: Vec<_> = (3..8).map(|n| Waiting::new(client.post(n))).collect();
     let mut batch = Vec::new();
     assert_eq!(server.wait_many(&mut batch, 2), Ok(2));
-    let rung: Vec<_> = waiting.iter().map(|one| one.counter.wakes()).collect();
-    assert_eq!(rung, [1, 1, 0, 0, 0]);
+    let wakes: Vec<_> = waiting.iter().map(|one| one.counter.wakes()).collect();
+    assert_eq!(wakes, [1, 1, 0, 0, 0]);
     waiting[0].gets_in();
     waiting[1].gets_in();
     assert!(waiting[2].poll().is_pending());
     assert_eq!(take_all(&server), [2, 3, 4]);
-    let rung: Vec<_> = waiting.iter().map(|one| one.counter.wakes()).collect();
-    assert_eq!(rung, [1, 1, 1, 1, 1]);
+    let wakes: Vec<_> = waiting.iter().map(|one| one.counter.wakes()).collect();
+    assert_eq!(wakes, [1, 1, 1, 1, 1]);
 }
 
 /// If another sender takes the room first, the longest waiting sender stays the first.
@@ -423,7 +423,7 @@ fn a_server_that_goes_wakes_all_waiting_senders() {
 }
 
 #[test]
-fn a_sender_dropped_after_the_server_is_no_trouble() {
+fn a_sender_may_be_dropped_after_the_server() {
     let (server, client) = full(1);
     let a = Waiting::new(client.post(1));
     let b = Waiting::new(client.post(2));

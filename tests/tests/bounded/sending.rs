@@ -151,7 +151,7 @@ for_each!(
     }
 );
 
-fn if_there_is_no_room_the_message_comes_back_at_once<T: Send>() {
+fn if_room_returns_the_message_without_room<T: Send>() {
     let (server, client) = full(2);
     for urgent in [false, true] {
         if urgent {
@@ -175,7 +175,7 @@ fn if_there_is_no_room_the_message_comes_back_at_once<T: Send>() {
     assert_balanced(&server.stats());
 }
 
-fn if_there_is_room_it_is_used<T: Send>() {
+fn if_room_uses_room<T: Send>() {
     let (server, client): Ends = ump::bounded(1).unwrap();
     thread::scope(|scope| {
         let server = server;
@@ -214,8 +214,8 @@ mod if_room {
         post_wait = PostWait,
         post_await = PostAwait
         => {
-            if_there_is_no_room_the_message_comes_back_at_once,
-            if_there_is_room_it_is_used,
+            if_room_returns_the_message_without_room,
+            if_room_uses_room,
             a_gone_server_is_distinct_from_a_full_queue,
         }
     );

@@ -22,7 +22,7 @@ fn a_request_cancelled_in_the_queue_never_executes() {
 }
 
 #[test]
-fn a_request_that_was_cancelled_frees_its_place() {
+fn a_cancelled_request_makes_room() {
     let (server, client) = bounded::<u32, u32, ()>(2).unwrap();
     for _ in 0..10 {
         let a = client.req_async(1).unwrap();
@@ -38,7 +38,7 @@ fn a_request_that_was_cancelled_frees_its_place() {
 }
 
 #[test]
-fn any_of_those_in_the_queue_can_be_taken_out() {
+fn any_queued_request_can_be_revoked() {
     for gone in 0..5 {
         let (server, client) = channel::<u32, u32, ()>();
         let mut replies: Vec<_> = (0..5).map(|n| client.req_async(n).unwrap()).collect();
@@ -66,7 +66,7 @@ fn a_handler_notified_first_still_has_the_message() {
 }
 
 #[test]
-fn a_thread_that_watches_for_it_is_woken() {
+fn a_watching_thread_is_woken() {
     for _ in 0..500 {
         let (server, client) = channel::<u32, u32, ()>();
         let reply = client.req_async(1).unwrap();
@@ -81,7 +81,7 @@ fn a_thread_that_watches_for_it_is_woken() {
 }
 
 #[test]
-fn a_task_that_watches_for_it_is_woken() {
+fn a_watching_task_is_woken() {
     for _ in 0..500 {
         let (server, client) = channel::<u32, u32, ()>();
         let reply = client.req_async(1).unwrap();

@@ -45,9 +45,9 @@ fn assert_quiet(stats: Stats) {
     assert_eq!(stats.accepted, stats.ended(), "{stats:?}");
 }
 
-mod every_sequence_of_steps;
+mod sequences;
 
-mod no_sequence_of_steps_loses_a_wake_up;
+mod wake_ups;
 
 mod forgetting;
 

@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn of_a_leaving_caller_and_a_reply_lose_nothing() {
+fn a_caller_leaving_during_a_reply_loses_nothing() {
     must_end(|| {
         let (server, client) = channel::<u32, Counted, ()>();
         let replies = DropCounter::default();
@@ -38,7 +38,7 @@ fn of_a_leaving_caller_and_a_reply_lose_nothing() {
 }
 
 #[test]
-fn of_a_polling_leaving_caller_and_a_reply_end_once() {
+fn a_polling_caller_leaving_during_a_reply_ends_once() {
     must_end(|| {
         let (server, client) = channel::<u32, u32, ()>();
         race(
@@ -71,7 +71,7 @@ fn of_a_polling_leaving_caller_and_a_reply_end_once() {
 }
 
 #[test]
-fn of_a_leaving_caller_and_a_watching_handler_wake() {
+fn a_caller_that_leaves_wakes_its_watching_handler() {
     must_end(|| {
         let (server, client) = channel::<u32, u32, ()>();
         race(
@@ -98,7 +98,7 @@ fn of_a_leaving_caller_and_a_watching_handler_wake() {
 }
 
 #[test]
-fn of_a_leaving_caller_and_a_take_execute_or_revoke() {
+fn a_caller_leaving_during_a_take_executes_or_revokes() {
     must_end(|| {
         let (server, client) = channel::<Counted, u32, ()>();
         let messages = DropCounter::default();
@@ -129,7 +129,7 @@ fn of_a_leaving_caller_and_a_take_execute_or_revoke() {
 }
 
 #[test]
-fn of_leaving_callers_and_a_batch_execute_or_revoke() {
+fn callers_leaving_during_a_batch_execute_or_revoke() {
     must_end(|| {
         let (server, client) = channel::<u32, u32, ()>();
         let mut executed = 0;
@@ -168,7 +168,7 @@ fn of_leaving_callers_and_a_batch_execute_or_revoke() {
 }
 
 #[test]
-fn of_a_leaving_caller_and_a_leaving_server_end_once() {
+fn a_caller_and_a_server_leaving_at_once_end_it_once() {
     must_end(|| {
         let messages = DropCounter::default();
         race(
@@ -196,7 +196,7 @@ fn of_a_leaving_caller_and_a_leaving_server_end_once() {
 }
 
 #[test]
-fn of_a_request_and_a_server_that_goes_end_it_once() {
+fn a_request_during_the_end_of_the_server_ends_once() {
     must_end(|| {
         let messages = DropCounter::default();
         race(
@@ -225,7 +225,7 @@ fn of_a_request_and_a_server_that_goes_end_it_once() {
 }
 
 #[test]
-fn of_the_last_client_and_a_receiver_always_end_it() {
+fn a_receiver_sees_the_last_client_leave_in_a_race() {
     must_end(|| {
         race(
             ROUNDS / 4,
@@ -248,7 +248,7 @@ fn of_the_last_client_and_a_receiver_always_end_it() {
 }
 
 #[test]
-fn of_the_last_client_and_its_revival_end_or_go_on() {
+fn an_upgrade_races_with_the_end_of_the_last_client() {
     must_end(|| {
         race(
             ROUNDS / 4,
@@ -334,21 +334,21 @@ fn deadline_and_take(
 }
 
 #[test]
-fn of_a_blocking_deadline_and_a_take_end_once() {
+fn a_blocking_deadline_during_a_take_ends_once() {
     must_end(|| {
         deadline_and_take(|client, message, at| client.request(message).deadline(at).wait());
     });
 }
 
 #[test]
-fn of_an_awaited_deadline_and_a_take_end_once() {
+fn an_awaited_deadline_during_a_take_ends_once() {
     must_end(|| {
         deadline_and_take(|client, message, at| block_on(client.request(message).deadline(at)));
     });
 }
 
 #[test]
-fn of_a_submitted_deadline_and_a_take_end_once() {
+fn a_submitted_deadline_during_a_take_ends_once() {
     must_end(|| {
         deadline_and_take(|client, message, at| {
             let reply = client.request(message).deadline(at).submit().wait()?;
@@ -358,7 +358,7 @@ fn of_a_submitted_deadline_and_a_take_end_once() {
 }
 
 #[test]
-fn of_an_awaited_reply_deadline_and_a_take_end_once() {
+fn an_awaited_reply_deadline_during_a_take_ends_once() {
     must_end(|| {
         deadline_and_take(|client, message, at| {
             let reply = client.request(message).deadline(at).submit().wait()?;
@@ -368,7 +368,7 @@ fn of_an_awaited_reply_deadline_and_a_take_end_once() {
 }
 
 #[test]
-fn of_a_gathered_deadline_and_a_take_end_once() {
+fn a_gathered_deadline_during_a_take_ends_once() {
     must_end(|| {
         deadline_and_take(|client, message, at| {
             let mut gather = ump::Gather::new();
@@ -379,7 +379,7 @@ fn of_a_gathered_deadline_and_a_take_end_once() {
 }
 
 #[test]
-fn of_a_deadline_and_room_send_or_return() {
+fn a_deadline_as_room_appears_sends_or_returns() {
     must_end(|| {
         let messages = DropCounter::default();
         let mut round = 0;
@@ -422,7 +422,7 @@ fn of_a_deadline_and_room_send_or_return() {
 }
 
 #[test]
-fn of_two_servers_and_one_request_give_it_to_one() {
+fn one_of_two_racing_receivers_gets_the_request() {
     must_end(|| {
         let (server, client) = channel::<u32, u32, ()>();
         race(

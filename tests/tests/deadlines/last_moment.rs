@@ -4,7 +4,7 @@ use super::*;
 
 /// The reply comes in time, and the caller polls after the deadline.
 #[test]
-fn a_reply_that_is_there_by_the_deadline_is_not_lost() {
+fn a_reply_before_the_deadline_is_not_lost() {
     let looks: [fn(Reply) -> Result<u32, RequestError<u32, ()>>; 4] = [
         |reply| reply.wait(),
         |reply| block_on(reply),

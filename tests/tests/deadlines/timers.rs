@@ -77,18 +77,18 @@ fn a_ready_future_keeps_no_timer() {
 }
 
 /// A waker that records whether it was woken, and whether that was too early.
-struct Ring {
+struct DeadlineWaker {
     deadline: Instant,
     early: AtomicBool,
-    rung: Arc<AtomicUsize>,
+    woken: Arc<AtomicUsize>,
 }
 
-impl Wake for Ring {
+impl Wake for DeadlineWaker {
     fn wake(self: Arc<Self>) {
         if Instant::now() < self.deadline {
             self.early.store(true, Ordering::SeqCst);
         }
-        self.rung.fetch_add(1, Ordering::SeqCst);
+        self.woken.fetch_add(1, Ordering::SeqCst);
     }
 }
 
@@ -97,30 +97,30 @@ fn a_thousand_deadlines_fire_in_any_order() {
     const COUNT: u32 = 1_000;
     with_growing_time(|time| {
         let (server, client): Ends = ump::channel();
-        let rung = Arc::new(AtomicUsize::new(0));
+        let woken = Arc::new(AtomicUsize::new(0));
         let start = Instant::now() + time;
         let mut futures = Vec::new();
         for n in 0..COUNT {
             // Each remainder occurs once, in mixed order; some deadlines share their instant.
             let after = n * 617 % COUNT / 2;
             let deadline = start + after * Duration::from_micros(20);
-            let ring = Arc::new(Ring {
+            let record = Arc::new(DeadlineWaker {
                 deadline,
                 early: AtomicBool::new(false),
-                rung: Arc::clone(&rung),
+                woken: Arc::clone(&woken),
             });
             let mut future = client.request(n).deadline(deadline).into_future();
-            let waker = Waker::from(Arc::clone(&ring));
+            let waker = Waker::from(Arc::clone(&record));
             let polled = Pin::new(&mut future).poll(&mut Context::from_waker(&waker));
-            futures.push((ring, future));
+            futures.push((record, future));
             if polled.is_ready() {
                 return None;
             }
         }
         assert_eq!(server.len(), COUNT as usize);
-        eventually(|| rung.load(Ordering::SeqCst) >= COUNT as usize);
-        for (n, (ring, mut future)) in (0..COUNT).zip(futures) {
-            assert!(!ring.early.load(Ordering::SeqCst), "{n}");
+        eventually(|| woken.load(Ordering::SeqCst) >= COUNT as usize);
+        for (n, (record, mut future)) in (0..COUNT).zip(futures) {
+            assert!(!record.early.load(Ordering::SeqCst), "{n}");
             match poll_once(&mut future) {
                 Poll::Ready(Err(RequestError::TimeoutQueued(back))) => assert_eq!(back, n),
                 other => panic!("{other:?}"),

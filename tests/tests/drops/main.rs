@@ -245,7 +245,7 @@ callers! {
     }, true;
 }
 
-mod callers_that_leave;
+mod leaving_callers;
 
 mod posts;
 
@@ -273,7 +273,7 @@ impl Drop for Payload {
     }
 }
 
-mod messages_that_own;
+mod owning_messages;
 
 #[test]
 fn a_long_chain_of_owned_replies_ends() {
@@ -296,7 +296,7 @@ fn a_long_chain_of_owned_replies_ends() {
 }
 
 #[test]
-fn the_channel_is_freed_with_the_last_that_knows_it() {
+fn the_channel_is_freed_with_its_last_owner() {
     // A queued message is dropped earlier. The registered waker shows when the channel is freed.
     let counter = tests::CountingWaker::new();
     let (server, client) = channel::<u32, u32, ()>();

@@ -35,7 +35,7 @@ fn a_message_comes_back_whenever_it_was_not_executed() {
 }
 
 #[test]
-fn only_the_application_s_error_is_one() {
+fn only_app_contains_an_application_error() {
     for error in plain() {
         let is_app = matches!(error, Error::App(_));
         assert_eq!(error.into_apperr().is_some(), is_app);
@@ -87,7 +87,7 @@ fn the_application_s_error_can_be_exchanged() {
 }
 
 #[test]
-fn a_timeout_is_one_wherever_it_happened() {
+fn both_timeouts_are_timeouts() {
     let timeouts: Vec<_> = request()
         .into_iter()
         .filter(RequestError::is_timeout)

@@ -96,7 +96,7 @@ macro_rules! assert_not_send {
 /// `WaitReply` is made of messages that are `Send` only: `req_async` of an `Rc` does not compile,
 /// since dropping its `WaitReply` elsewhere would drop the `Rc` there.
 #[test]
-fn what_must_stay_on_its_thread_does() {
+fn types_of_one_thread_stay_on_it() {
     type Local = Rc<Cell<u32>>;
     assert_not_send!(
         Client<Local, (), ()>,

@@ -89,7 +89,7 @@ fn a_select_of_busy_streams_yields() {
 }
 
 #[test]
-fn a_batch_counts_as_what_is_in_it() {
+fn a_batch_counts_each_of_its_requests() {
     let _alone = alone();
     let (server, client) = channel::<u32, (), ()>();
     let count = Cell::new(0);
@@ -130,7 +130,7 @@ fn an_interrupted_yield_loses_no_request() {
 }
 
 #[test]
-fn what_is_ready_at_the_deadline_is_not_late() {
+fn a_ready_future_is_not_late_at_the_deadline() {
     let _alone = alone();
     let (server, client) = channel::<u32, (), ()>();
     let clock = Clock::system();

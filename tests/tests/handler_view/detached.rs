@@ -62,7 +62,7 @@ fn a_context_dropped_on_another_thread_is_no_reply<A: Ask>() {
     });
 }
 
-mod duty {
+mod every_way {
     use super::*;
 
     for_each!(

@@ -114,7 +114,7 @@ fn a_post_is_never_cancelled() {
 
 /// This is the intended use of `cancelled`.
 #[tokio::test]
-async fn work_can_be_raced_against_the_caller_s_leaving() {
+async fn work_can_race_against_cancellation() {
     async fn handle(mut rctx: Rctx, work: tokio::sync::oneshot::Receiver<String>) -> bool {
         let mut work = pin!(work);
         tokio::select! {
@@ -147,7 +147,7 @@ async fn work_can_be_raced_against_the_caller_s_leaving() {
 
 /// Before the reply nothing is decided, however often the caller polls.
 #[test]
-fn looking_does_not_change_what_there_is_to_see() {
+fn polling_and_checking_do_not_change_the_outcome() {
     let (server, client): Ends = ump::channel();
     let mut future = client.request(7).timeout(LONG).into_future();
     assert!(poll_once(&mut future).is_pending());

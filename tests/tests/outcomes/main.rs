@@ -49,7 +49,7 @@ fn no_reply<A: Ask>(why: NoReply) -> Outcome {
 
 /// Checks that `next` is the next request that a handler gets, and that no other one comes before
 /// it.
-fn the_next_one_taken_is_another<T: Take>(
+fn the_next_taken_is_another_request<T: Take>(
     server: &Server<String, String, String>,
     client: &Client<String, String, String>,
 ) {
@@ -214,7 +214,7 @@ fn a_deadline_in_the_queue_revokes_the_request<A: Ask, T: Take>() {
     let expected = stats_with(|stats| (stats.accepted, stats.timeout_queued) = (1, 1));
     assert_eq!(server.stats(), expected);
     assert_balanced(&server.stats());
-    the_next_one_taken_is_another::<T>(&server, &client);
+    the_next_taken_is_another_request::<T>(&server, &client);
 }
 
 fn a_deadline_after_the_take_is_timeout_taken<A: Ask, T: Take>() {
@@ -247,7 +247,7 @@ fn a_deadline_that_has_passed_refuses_the_request<A: Ask, T: Take>() {
     let outcome = A::ask(&client, request(), Options::until(late));
     assert_eq!(outcome, back::<A>(Reason::TimeoutQueued));
     assert_eq!(server.stats(), stats_with(|stats| stats.refused = 1));
-    the_next_one_taken_is_another::<T>(&server, &client);
+    the_next_taken_is_another_request::<T>(&server, &client);
 }
 
 fn a_full_queue_refuses_a_request_that_does_not_wait<A: Ask, T: Take>() {
@@ -266,7 +266,7 @@ fn a_full_queue_refuses_a_request_that_does_not_wait<A: Ask, T: Take>() {
         (stats.accepted, stats.replied, stats.refused) = (1, 1, 1);
     });
     assert_eq!(server.stats(), expected);
-    the_next_one_taken_is_another::<T>(&server, &client);
+    the_next_taken_is_another_request::<T>(&server, &client);
 }
 
 mod on_terms {
@@ -299,7 +299,7 @@ fn a_request_cancelled_in_the_queue_is_never_executed<B: Begin, T: Take>() {
     let expected = stats_with(|stats| (stats.accepted, stats.cancelled_queued) = (1, 1));
     assert_eq!(server.stats(), expected);
     assert!(server.is_empty());
-    the_next_one_taken_is_another::<T>(&server, &client);
+    the_next_taken_is_another_request::<T>(&server, &client);
 }
 
 fn a_handler_sees_its_request_cancelled<B: Begin, T: Take>() {
@@ -315,10 +315,10 @@ fn a_handler_sees_its_request_cancelled<B: Begin, T: Take>() {
     assert_eq!(rctx.answer(Err("no".to_owned())), Err(Err("no".to_owned())));
     // The request has ended only once.
     assert_eq!(server.stats(), expected);
-    the_next_one_taken_is_another::<T>(&server, &client);
+    the_next_taken_is_another_request::<T>(&server, &client);
 }
 
-fn a_request_whose_outcome_was_there_is_not_cancelled<B: Begin, T: Take>() {
+fn a_completed_request_is_not_cancelled<B: Begin, T: Take>() {
     let (server, client) = ump::channel::<_, String, String>();
     let begun = B::begin(&client, request());
     let (_, rctx) = T::take(&server).expect("a client is left");
@@ -341,7 +341,7 @@ mod cancelled {
         (wait = Wait, async_wait = AsyncWait, try_pop = TryPop, wait_many = WaitMany) => {
             a_request_cancelled_in_the_queue_is_never_executed,
             a_handler_sees_its_request_cancelled,
-            a_request_whose_outcome_was_there_is_not_cancelled,
+            a_completed_request_is_not_cancelled,
         }
     );
 }

@@ -58,7 +58,7 @@ fn a_post_overdue_in_the_queue_never_executes<P: PostMode, T: Take>() {
         Some((server, client, deadline))
     });
     pass(deadline);
-    the_next_one_taken_is_another::<T>(&server, &client);
+    the_next_taken_is_another_request::<T>(&server, &client);
     let expected = stats_with(|stats| {
         (stats.accepted, stats.timeout_queued, stats.replied) = (2, 1, 1);
     });
@@ -78,7 +78,7 @@ fn a_post_whose_deadline_has_passed_comes_back<P: PostMode, T: Take>() {
         })
     );
     assert_eq!(server.stats(), stats_with(|stats| stats.refused = 1));
-    the_next_one_taken_is_another::<T>(&server, &client);
+    the_next_taken_is_another_request::<T>(&server, &client);
 }
 
 fn a_post_that_does_not_wait_for_room_comes_back<P: PostMode, T: Take>() {

@@ -38,7 +38,7 @@ fn assert_settled(stats: Stats, drop_counter: &DropCounter) {
 }
 
 #[test]
-fn of_a_queued_post_strands_no_other_post() {
+fn a_panicking_queued_post_leaves_no_other_request() {
     let (server, client): Ends = channel();
     let drop_counter = DropCounter::default();
     let before = client.req_async(sound(&drop_counter)).unwrap();
@@ -63,7 +63,7 @@ fn of_a_queued_post_strands_no_other_post() {
 }
 
 #[test]
-fn of_an_expired_post_loses_no_other_request() {
+fn a_panicking_expired_post_loses_no_other_request() {
     let (server, client): Ends = channel();
     let drop_counter = DropCounter::default();
     let at = Instant::now() + Duration::from_millis(50);
@@ -94,7 +94,7 @@ fn of_an_expired_post_loses_no_other_request() {
 }
 
 #[test]
-fn of_a_withdrawn_message_leaves_the_queue_in_order() {
+fn a_panicking_withdrawn_message_keeps_the_queue() {
     let (server, client): Ends = bounded(2).unwrap();
     let drop_counter = DropCounter::default();
     let first = client.req_async(fragile(&drop_counter)).unwrap();
@@ -120,7 +120,7 @@ fn of_a_withdrawn_message_leaves_the_queue_in_order() {
 }
 
 #[test]
-fn of_an_unread_reply_leaks_nothing() {
+fn a_panicking_unread_reply_leaks_nothing() {
     let (server, client): Ends = channel();
     let drop_counter = DropCounter::default();
     let reply = client.req_async(sound(&drop_counter)).unwrap();
@@ -133,7 +133,7 @@ fn of_an_unread_reply_leaks_nothing() {
 }
 
 #[test]
-fn of_a_reply_that_comes_too_late_is_the_handlers_own() {
+fn a_panicking_late_reply_is_dropped_by_the_handler() {
     let (server, client): Ends = channel();
     let drop_counter = DropCounter::default();
     let reply = client.req_async(sound(&drop_counter)).unwrap();
@@ -147,7 +147,7 @@ fn of_a_reply_that_comes_too_late_is_the_handlers_own() {
 }
 
 #[test]
-fn of_a_gathers_message_still_cancels_the_others() {
+fn a_panicking_gathered_message_cancels_the_others() {
     let (server, client): Ends = channel();
     let drop_counter = DropCounter::default();
     let mut gather = Gather::new();
@@ -166,7 +166,7 @@ fn of_a_gathers_message_still_cancels_the_others() {
 }
 
 #[test]
-fn of_the_message_of_a_dropped_future_frees_its_place() {
+fn a_panicking_unsent_message_leaves_the_wait_queue() {
     let (server, client): Ends = bounded(1).unwrap();
     let drop_counter = DropCounter::default();
     client
@@ -189,14 +189,14 @@ fn of_the_message_of_a_dropped_future_frees_its_place() {
 
 /// The drop panics, and the drop of the panic payload panics as well.
 #[test]
-fn of_posts_with_panicking_payloads_strands_nobody() {
+fn doubly_panicking_posts_lose_no_request() {
     struct Worst;
     impl Drop for Worst {
         fn drop(&mut self) {
             panic_any(PanicsAgain);
         }
     }
-    let name = "drops::of_posts_with_panicking_payloads_strands_nobody";
+    let name = "drops::doubly_panicking_posts_lose_no_request";
     in_its_own_process(name, || {
         let (server, client) = channel::<Option<Worst>, (), ()>();
         for _ in 0..3 {

@@ -79,12 +79,12 @@ fn in_its_own_process(name: &str, test: impl FnOnce()) {
 mod handlers;
 
 /// A waker that panics when it is woken.
-fn bomb() -> Waker {
+fn panicking_waker() -> Waker {
     Hook::on_wake(|| panic!("the waker is meant to panic"))
 }
 
 mod wakers;
 
-mod polls_that_unwind;
+mod clones_and_drops;
 
 mod drops;

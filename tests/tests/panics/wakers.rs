@@ -72,12 +72,12 @@ fn two_panics_in_one_call_do_not_abort() {
             let mut quiet = Box::pin(client.post(messages.value()).into_future());
             let mut sending = Box::pin(client.post(messages.value()).into_future());
             assert!(poll_once(&mut quiet).is_pending());
-            assert!(poll_by(&mut sending, &bomb()).is_pending());
+            assert!(poll_by(&mut sending, &panicking_waker()).is_pending());
             // The first sender is woken and does nothing; the second still waits though there is
             // room.
             answer_all(&server, &replies);
             let mut receiving = Box::pin(server.async_wait());
-            assert!(poll_by(&mut receiving, &bomb()).is_pending());
+            assert!(poll_by(&mut receiving, &panicking_waker()).is_pending());
             let answerer = Answerer::of(&server, &replies);
             let _ = caught(|| client.req(messages.value()));
             drop(answerer);
@@ -88,8 +88,8 @@ fn two_panics_in_one_call_do_not_abort() {
 }
 
 #[test]
-fn whose_payload_panics_spares_other_timers() {
-    let name = "wakers::whose_payload_panics_spares_other_timers";
+fn a_panicking_payload_spares_other_timers() {
+    let name = "wakers::a_panicking_payload_spares_other_timers";
     in_its_own_process(name, || {
         must_end(|| {
             let (_server, client) = channel::<u32, u32, ()>();
@@ -106,8 +106,8 @@ fn whose_payload_panics_spares_other_timers() {
 }
 
 #[test]
-fn whose_payload_panics_loses_no_request() {
-    let name = "wakers::whose_payload_panics_loses_no_request";
+fn a_panicking_payload_loses_no_request() {
+    let name = "wakers::a_panicking_payload_loses_no_request";
     in_its_own_process(name, || {
         let (server, client): Ends = bounded(1).unwrap();
         let (messages, replies) = (DropCounter::default(), DropCounter::default());

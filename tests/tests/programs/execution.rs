@@ -45,7 +45,7 @@ type RequestContext = ReplyContext<Payload, Payload>;
 type Job = (Payload, RequestContext);
 
 /// The number of exchanges before a program: more than enough for the preparation.
-const PRACTICE: u32 = 32;
+const EXCHANGES: u32 = 32;
 
 /// A task: the counter of its last poll, and its future.
 struct Task<T> {
@@ -117,7 +117,7 @@ impl Execution {
     }
 
     fn run(&mut self, program: &Program) -> Result<(), Mismatch> {
-        self.practise(program.before);
+        self.exchange(program.before);
         let steps = program.steps.iter().enumerate();
         for (at, step) in steps {
             self.step(*step)
@@ -131,12 +131,12 @@ impl Execution {
 
     // ---- before and after
 
-    fn practise(&mut self, before: Before) {
+    fn exchange(&mut self, before: Before) {
         let server = self.server.clone().expect("it begins with one");
         let client = Arc::clone(&self.clients[0].1);
         let (rounds, tasks) = match before {
             Before::Nothing => return,
-            Before::Tasks => (PRACTICE, true),
+            Before::Tasks => (EXCHANGES, true),
             Before::Thread => (4, false),
         };
         for _ in 0..rounds {
@@ -159,11 +159,11 @@ impl Execution {
         let rounds = u64::from(rounds);
         self.model.stats.accepted = rounds;
         self.model.stats.replied = rounds;
-        self.model.practised(PRACTICE);
+        self.model.set_waits(EXCHANGES);
     }
 
     fn payload(&mut self) -> Payload {
-        self.model.new_parcel();
+        self.model.new_payload();
         self.register.payload()
     }
 
@@ -188,7 +188,7 @@ impl Execution {
             self.compare()?;
         }
         while !self.contexts.is_empty() {
-            self.let_go(0, false);
+            self.drop_context(0, false);
             self.compare()?;
         }
         self.look()?;

@@ -18,7 +18,7 @@ use proptest::{
 };
 use tests::{must_end, with_growing_time};
 
-use crate::program::{Program, crowds, lines, programs};
+use crate::program::{Program, programs, urgent_programs, waiting_programs};
 
 fn config(cases: u32) -> ProptestConfig {
     let given = env::var("PROPTEST_CASES").ok();
@@ -56,14 +56,14 @@ fn a_channel_does_what_its_model_does() {
 
 #[test]
 fn urgent_requests_overtake_as_in_the_model() {
-    check(300, &crowds(40), |program| {
+    check(300, &urgent_programs(40), |program| {
         with_growing_time(|time| run(program, time))
     });
 }
 
 #[test]
 fn senders_waiting_for_room_are_woken_as_in_the_model() {
-    check(500, &lines(50), |program| {
+    check(500, &waiting_programs(50), |program| {
         with_growing_time(|time| run(program, time))
     });
 }

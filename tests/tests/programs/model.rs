@@ -46,11 +46,11 @@ pub(crate) type Mismatch = String;
 
 /// The counter that the outcome wakes.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Word {
-    Nobody,
-    Left(usize),
+enum Registration {
+    None,
+    Kept(usize),
     /// Registered or not, depending on whether the task yielded.
-    Perhaps(usize),
+    Unknown(usize),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -92,19 +92,19 @@ struct Request {
     state: State,
     abandoned: bool,
     key: WaiterKey,
-    word: Word,
+    registration: Registration,
     /// The counter that the deadline wakes.
-    alarm: Option<usize>,
+    timer: Option<usize>,
     /// The counter that the caller's leaving wakes.
     watcher: Option<usize>,
     /// The counter that the deadline wakes for the handler.
-    watch_alarm: Option<usize>,
+    watch_timer: Option<usize>,
 }
 
 #[derive(Debug, Default)]
 pub(crate) struct Model {
     capacity: Option<usize>,
-    may_defer: bool,
+    may_yield: bool,
     lanes: [VecDeque<usize>; 2],
     /// The number of urgent requests taken since the last normal one, while a normal one waited: at
     /// least and at most. (A request that a thread takes from a client that it has just served is
@@ -134,10 +134,10 @@ pub(crate) struct Model {
 
 impl Model {
     /// Creates a model with one client and the server.
-    pub(crate) fn new(capacity: Option<usize>, may_defer: bool) -> Self {
+    pub(crate) fn new(capacity: Option<usize>, may_yield: bool) -> Self {
         Self {
             capacity,
-            may_defer,
+            may_yield,
             open: true,
             clients: vec![1],
             servers: 1,
@@ -146,7 +146,7 @@ impl Model {
     }
 
     /// Sets the waits that have begun at each end.
-    pub(crate) fn practised(&mut self, waits: u32) {
+    pub(crate) fn set_waits(&mut self, waits: u32) {
         self.waits = [waits; 2];
     }
 
@@ -156,18 +156,18 @@ impl Model {
         self.wakes.len() - 1
     }
 
-    pub(crate) fn new_parcel(&mut self) -> usize {
+    pub(crate) fn new_payload(&mut self) -> usize {
         self.dropped.push(0);
         self.dropped.len() - 1
     }
 
-    fn ring(&mut self, counter: impl IntoIterator<Item = usize>) {
+    fn wake(&mut self, counter: impl IntoIterator<Item = usize>) {
         for counter in counter {
             self.wakes[counter] += 1;
         }
     }
 
-    fn bury(&mut self, payload: usize) {
+    fn record_drop(&mut self, payload: usize) {
         self.dropped[payload] += 1;
     }
 
@@ -186,9 +186,9 @@ impl Model {
         self.clients[client] -= 1;
         if self.is_deserted() {
             let woken = self.receivers.take_all();
-            self.ring(woken);
+            self.wake(woken);
             let poller = self.poller.take();
-            self.ring(poller);
+            self.wake(poller);
         }
     }
 
@@ -209,7 +209,7 @@ impl Model {
         self.poller = None;
         for lane in [NORMAL, URGENT] {
             let woken = self.senders[lane].take_all();
-            self.ring(woken);
+            self.wake(woken);
         }
         while let Some(r) = self.lanes.iter_mut().find_map(VecDeque::pop_front) {
             self.stats.server_disappeared += 1;
@@ -243,10 +243,10 @@ impl Model {
             .requests
             .iter_mut()
             .filter(near)
-            .flat_map(|r| [r.alarm.take(), r.watch_alarm.take()])
+            .flat_map(|r| [r.timer.take(), r.watch_timer.take()])
             .flatten()
             .collect();
-        self.ring(woken);
+        self.wake(woken);
     }
 }
 

@@ -145,7 +145,7 @@ pub(crate) fn programs(steps: usize) -> impl Strategy<Value = Program> {
 }
 
 /// Programs with many waiters, many of them urgent.
-pub(crate) fn crowds(steps: usize) -> impl Strategy<Value = Program> {
+pub(crate) fn urgent_programs(steps: usize) -> impl Strategy<Value = Program> {
     let urgent = |urgent| {
         (1..24_u8, near()).prop_map(move |(size, deadline)| Step::PostMany {
             size: if urgent { size } else { 1 + size / 8 },
@@ -180,7 +180,7 @@ pub(crate) fn crowds(steps: usize) -> impl Strategy<Value = Program> {
 }
 
 /// Programs in which many senders wait for room, and some leave.
-pub(crate) fn lines(steps: usize) -> impl Strategy<Value = Program> {
+pub(crate) fn waiting_programs(steps: usize) -> impl Strategy<Value = Program> {
     let step = prop_oneof![
         8 => ask(),
         6 => polled(Step::PollAsking),

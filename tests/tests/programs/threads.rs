@@ -110,7 +110,7 @@ struct Message {
 /// The number of the message, and a counted value.
 struct Answer {
     of: usize,
-    _parcel: Payload,
+    _payload: Payload,
 }
 
 type TestClient = Client<Message, Answer, Answer>;

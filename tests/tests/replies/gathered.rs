@@ -173,7 +173,7 @@ fn the_same_key_can_be_used_twice<N: Next>() {
     assert_eq!(N::next(&mut gather), None);
 }
 
-fn of_ten_thousand_each_comes_exactly_once<N: Next>() {
+fn each_of_ten_thousand_replies_comes_once<N: Next>() {
     const COUNT: u32 = 10_000;
     let (server, client): Ends = ump::channel();
     thread::scope(|scope| {
@@ -248,7 +248,7 @@ mod gather {
             outcomes_of_other_threads_are_waited_for,
             more_can_be_added_at_any_time,
             the_same_key_can_be_used_twice,
-            of_ten_thousand_each_comes_exactly_once,
+            each_of_ten_thousand_replies_comes_once,
             dropping_a_gather_cancels_what_has_not_ended,
         }
     );

@@ -114,7 +114,7 @@ fn looks<O: Origin>() -> [fn(WaitReply<u32, String, O::Error>) -> Result<u32, O:
     ]
 }
 
-fn every_outcome_can_be_had_in_every_way<O: Origin>() {
+fn every_outcome_is_returned_in_every_way<O: Origin>() {
     let ends: [(fn(Server<u32, u32, String>), _); 5] = [
         (|server| take(&server).1.reply(8).unwrap(), Ok(8)),
         (
@@ -160,7 +160,7 @@ fn an_outcome_can_be_waited_for<O: Origin>() {
     }
 }
 
-fn looking_too_early_gives_the_reply_back<O: Origin>() {
+fn try_get_returns_the_reply_if_it_is_too_early<O: Origin>() {
     let ((server, _client), reply) = asked::<O>();
     let reply = reply.try_get().expect_err("it is queued");
     let start = Instant::now();
@@ -248,7 +248,7 @@ fn dropping_a_reply_cancels_its_request<O: Origin>() {
     );
 }
 
-fn dropping_what_waits_by_value_cancels_its_request<O: Origin>() {
+fn dropping_a_wait_by_value_cancels_its_request<O: Origin>() {
     let ((server, _client), reply) = asked::<O>();
     let mut waiting = Box::pin(reply.wait_async());
     assert!(poll_once(&mut waiting).is_pending());
@@ -282,14 +282,14 @@ for_each!(
     submit_wait = SubmitWait,
     submit_await = SubmitAwait
     => {
-        every_outcome_can_be_had_in_every_way,
+        every_outcome_is_returned_in_every_way,
         an_outcome_can_be_waited_for,
-        looking_too_early_gives_the_reply_back,
+        try_get_returns_the_reply_if_it_is_too_early,
         a_reply_awaited_by_reference_can_be_resumed,
         the_task_that_polled_last_is_woken_once,
         a_task_and_a_thread_can_wait_in_turn,
         dropping_a_reply_cancels_its_request,
-        dropping_what_waits_by_value_cancels_its_request,
+        dropping_a_wait_by_value_cancels_its_request,
         a_reply_outlives_the_client_and_the_server,
         a_reply_can_be_awaited_from_a_task_of_a_runtime,
     }
@@ -297,7 +297,7 @@ for_each!(
 
 #[test]
 #[should_panic(expected = "polled after it was ready")]
-fn a_reply_that_was_had_is_not_to_be_polled_again() {
+fn a_completed_reply_must_not_be_polled_again() {
     let ((server, _client), mut reply) = asked::<ReqAsync>();
     take(&server).1.reply(8).unwrap();
     assert!(poll_once(&mut reply).is_ready());
@@ -305,7 +305,7 @@ fn a_reply_that_was_had_is_not_to_be_polled_again() {
 }
 
 #[test]
-fn a_reply_shows_whether_it_is_there() {
+fn is_ready_shows_whether_the_outcome_is_there() {
     let ((server, _client), reply) = asked::<ReqAsync>();
     assert_eq!(format!("{reply:?}"), "WaitReply { ready: false, .. }");
     take(&server).1.reply(8).unwrap();

@@ -68,33 +68,33 @@ fn a_server_is_a_stream() {
 fn streams_take_turns_and_each_request_wakes_one() {
     let (server, client): Ends = ump::channel();
     let (mut a, mut b) = (server.stream(), server.stream());
-    let (bell_a, bell_b) = (CountingWaker::new(), CountingWaker::new());
-    assert!(poll_stream(&mut a, &bell_a).is_pending());
-    assert!(poll_stream(&mut b, &bell_b).is_pending());
+    let (counter_a, counter_b) = (CountingWaker::new(), CountingWaker::new());
+    assert!(poll_stream(&mut a, &counter_a).is_pending());
+    assert!(poll_stream(&mut b, &counter_b).is_pending());
     post(&client, [1]);
-    assert_eq!((bell_a.wakes(), bell_b.wakes()), (1, 0));
-    assert!(poll_stream(&mut a, &bell_a).is_ready());
-    assert!(poll_stream(&mut a, &bell_a).is_pending());
+    assert_eq!((counter_a.wakes(), counter_b.wakes()), (1, 0));
+    assert!(poll_stream(&mut a, &counter_a).is_ready());
+    assert!(poll_stream(&mut a, &counter_a).is_pending());
     // Now the other receiver is the first.
     post(&client, [2]);
-    assert_eq!((bell_a.wakes(), bell_b.wakes()), (1, 1));
+    assert_eq!((counter_a.wakes(), counter_b.wakes()), (1, 1));
     drop(client);
-    assert_eq!((bell_a.wakes(), bell_b.wakes()), (2, 1));
-    assert!(poll_stream(&mut b, &bell_b).is_ready());
-    assert!(matches!(poll_stream(&mut a, &bell_a), Poll::Ready(None)));
-    assert!(matches!(poll_stream(&mut b, &bell_b), Poll::Ready(None)));
+    assert_eq!((counter_a.wakes(), counter_b.wakes()), (2, 1));
+    assert!(poll_stream(&mut b, &counter_b).is_ready());
+    assert!(matches!(poll_stream(&mut a, &counter_a), Poll::Ready(None)));
+    assert!(matches!(poll_stream(&mut b, &counter_b), Poll::Ready(None)));
 }
 
 #[test]
 fn a_stream_keeps_its_own_place_when_polled_by_hand() {
     let (server, client): Ends = ump::channel();
     let (mut a, mut b) = (server.stream(), server.stream());
-    let (bell_a, bell_b) = (CountingWaker::new(), CountingWaker::new());
-    let (waker_a, waker_b) = (bell_a.waker(), bell_b.waker());
+    let (counter_a, counter_b) = (CountingWaker::new(), CountingWaker::new());
+    let (waker_a, waker_b) = (counter_a.waker(), counter_b.waker());
     assert!(a.poll_wait(&mut Context::from_waker(&waker_a)).is_pending());
     assert!(b.poll_wait(&mut Context::from_waker(&waker_b)).is_pending());
     post(&client, [1, 2]);
-    assert_eq!((bell_a.wakes(), bell_b.wakes()), (1, 1));
+    assert_eq!((counter_a.wakes(), counter_b.wakes()), (1, 1));
     let taken = |polled: Poll<Result<Job, Error<()>>>| match polled {
         Poll::Ready(job) => job.map(|(n, _)| n),
         Poll::Pending => panic!("there is one for each"),

@@ -48,7 +48,7 @@ fn a_request_dropped_after_its_deadline_timed_out() {
 }
 
 #[test]
-fn a_glance_at_a_reply_minds_the_deadline() {
+fn try_get_sees_that_the_deadline_has_passed() {
     let clock = ManualClock::new();
     let (_server, client) = channel(&clock);
     let reply = submit(&client, WEEK).try_get().unwrap_err();

@@ -184,7 +184,7 @@ fn a_panicking_waker_does_not_stop_other_wake_ups() {
 }
 
 #[test]
-fn one_knows_when_enough_have_fallen_asleep() {
+fn wait_for_sleepers_returns_when_enough_sleep() {
     must_end(|| {
         let clock = ManualClock::new();
         let mut sleeps: Vec<_> = (1..=3)

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn it_is_called_once_before_and_after_a_wait() {
+fn a_hook_is_called_once_before_and_after_a_wait() {
     must_end(|| {
         let (server, client): Ends = ump::channel();
         let recorder = Recorder::kind();
@@ -42,7 +42,7 @@ fn a_ready_result_calls_no_hook() {
 }
 
 #[test]
-fn it_is_called_after_a_wait_that_timed_out() {
+fn a_hook_is_called_after_a_wait_that_timed_out() {
     must_end(|| {
         let clock = ManualClock::new();
         let (_server, client): Ends = Builder::new().clock(clock.clock()).build().unwrap();
@@ -66,7 +66,7 @@ fn it_is_called_after_a_wait_that_timed_out() {
 }
 
 #[test]
-fn other_threads_do_not_call_it() {
+fn other_threads_do_not_call_the_hook() {
     must_end(|| {
         let (server, client): Ends = ump::channel();
         let recorder = Recorder::strict();
@@ -79,7 +79,7 @@ fn other_threads_do_not_call_it() {
 }
 
 #[test]
-fn the_watcher_before_is_set_again() {
+fn the_previous_watcher_is_restored() {
     let (_server, client): Ends = ump::channel();
     let (outer, inner) = (Recorder::strict(), Recorder::strict());
     let asked = || (outer.calls().len(), inner.calls().len());

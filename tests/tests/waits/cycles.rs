@@ -63,7 +63,7 @@ fn serve(
 type Asked = Server<bool, String, Refused>;
 
 #[test]
-fn of_two_servers_in_a_cycle_only_one_is_refused() {
+fn only_one_server_of_a_cycle_is_refused() {
     must_end(|| {
         let (a, ask_a) = ump::channel();
         let (b, ask_b) = ump::channel();

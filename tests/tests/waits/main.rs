@@ -90,7 +90,7 @@ impl Watcher for Recorder {
 }
 
 /// Lets the next blocking request be handed off directly instead of queued.
-fn warm_up(server: &Server<u32, u32, ()>, client: &Client<u32, u32, ()>) {
+fn arm(server: &Server<u32, u32, ()>, client: &Client<u32, u32, ()>) {
     for n in 0..3 {
         let mut request = client.request(n).into_future();
         assert!(poll_once(&mut request).is_pending());
@@ -99,9 +99,9 @@ fn warm_up(server: &Server<u32, u32, ()>, client: &Client<u32, u32, ()>) {
     }
 }
 
-fn warm() -> Ends {
+fn armed() -> Ends {
     let (server, client) = ump::channel();
-    warm_up(&server, &client);
+    arm(&server, &client);
     (server, client)
 }
 

@@ -3,32 +3,32 @@
 use super::*;
 
 /// Makes a test for queued requests and for direct handoff.
-macro_rules! queued_and_called {
+macro_rules! queued_and_handed_over {
     ($($test:ident),+ $(,)?) => {
         mod queued {
             $(#[test] fn $test() { tests::must_end(|| super::$test(ump::channel())); })+
         }
-        mod called {
-            $(#[test] fn $test() { tests::must_end(|| super::$test(super::warm())); })+
+        mod handed_over {
+            $(#[test] fn $test() { tests::must_end(|| super::$test(super::armed())); })+
         }
     };
 }
 
-queued_and_called! {
-    a_request_is_taken_back_with_its_message,
-    a_submitted_request_is_taken_back_with_its_message,
+queued_and_handed_over! {
+    a_refused_request_returns_its_message,
+    a_refused_submitted_request_returns_its_message,
     a_request_with_a_deadline_is_ended_as_well,
-    a_wait_bounded_by_its_call_leaves_the_request_be,
+    a_wait_bounded_by_its_call_is_not_refused,
     a_plain_request_has_no_reply,
     a_request_that_was_taken_meanwhile_is_abandoned,
-    a_request_answered_meanwhile_has_its_reply,
+    a_request_answered_meanwhile_returns_its_reply,
     the_next_request_is_like_any_other,
     a_watcher_may_use_the_channel_in_any_way,
     both_ends_and_the_watcher_mean_the_same_request,
     a_watcher_that_panics_cancels_the_request,
 }
 
-fn a_request_is_taken_back_with_its_message((server, client): Ends) {
+fn a_refused_request_returns_its_message((server, client): Ends) {
     let before = server.stats();
     let _watched = hooks::watch(Recorder::strict());
     let error = client.request(7).wait().unwrap_err();
@@ -41,7 +41,7 @@ fn a_request_is_taken_back_with_its_message((server, client): Ends) {
     assert_eq!(server.stats(), after);
 }
 
-fn a_submitted_request_is_taken_back_with_its_message((server, client): Ends) {
+fn a_refused_submitted_request_returns_its_message((server, client): Ends) {
     let _watched = hooks::watch(Recorder::strict());
     let reply = client.request(7).submit().wait().unwrap();
     assert!(matches!(
@@ -64,7 +64,7 @@ fn a_request_with_a_deadline_is_ended_as_well((server, client): Ends) {
 }
 
 /// The caller has a time limit, so its request is not refused. The request is answered after that.
-fn a_wait_bounded_by_its_call_leaves_the_request_be((server, client): Ends) {
+fn a_wait_bounded_by_its_call_is_not_refused((server, client): Ends) {
     let strict = Recorder::strict();
     let _watched = hooks::watch(strict.clone());
     for timeout in [None, Some(WEEK)] {
@@ -121,7 +121,7 @@ fn a_request_that_was_taken_meanwhile_is_abandoned((server, client): Ends) {
     assert_eq!((stats.would_deadlock_taken, stats.taken), (1, 0));
 }
 
-fn a_request_answered_meanwhile_has_its_reply((server, client): Ends) {
+fn a_request_answered_meanwhile_returns_its_reply((server, client): Ends) {
     let (server, _watched) = takes(server, |rctx| rctx.reply(1).unwrap());
     assert!(matches!(client.request(7).wait(), Ok(1)));
     let stats = server.stats();

@@ -3,8 +3,8 @@
 
 mod every_future;
 mod inline;
-mod meddling;
 mod receivers;
+mod reentrant;
 mod scenarios;
 mod senders;
 mod timed_out;
@@ -142,7 +142,7 @@ fn a_later_poller_replaces_the_earlier_one() {
 }
 
 #[test]
-fn the_waker_of_a_poller_goes_with_its_server() {
+fn a_dropped_server_drops_the_waker_of_its_poller() {
     let (server, _client) = channel::<u32, u32, ()>();
     let counter = CountingWaker::new();
     let mut poller = poll_fn(|cx| server.poll_wait(cx).map(drop));

@@ -17,32 +17,32 @@ macro_rules! receivers {
             fn a_waiter_dropped_unwoken_takes_no_wake_up() {
                 let (server, client) = channel::<u32, u32, ()>();
                 let (mut a, mut b) = (waiter(&server), waiter(&server));
-                let (bell_a, bell_b) = (CountingWaker::new(), CountingWaker::new());
+                let (counter_a, counter_b) = (CountingWaker::new(), CountingWaker::new());
                 for _ in 0..3 {
-                    assert!(poll_with(&mut a, &bell_a).is_pending());
-                    assert!(poll_with(&mut b, &bell_b).is_pending());
+                    assert!(poll_with(&mut a, &counter_a).is_pending());
+                    assert!(poll_with(&mut b, &counter_b).is_pending());
                 }
                 drop(a);
                 client.post(1).wait().unwrap();
-                assert_eq!((bell_a.wakes(), bell_b.wakes()), (0, 1));
-                assert_eq!(poll_with(&mut b, &bell_b), Poll::Ready(1));
+                assert_eq!((counter_a.wakes(), counter_b.wakes()), (0, 1));
+                assert_eq!(poll_with(&mut b, &counter_b), Poll::Ready(1));
             }
 
             #[test]
             fn a_waiter_dropped_woken_passes_the_wake_up_on() {
                 let (server, client) = channel::<u32, u32, ()>();
                 let (mut a, mut b, mut c) = (waiter(&server), waiter(&server), waiter(&server));
-                let (bell_a, bell_b, bell_c) = (CountingWaker::new(), CountingWaker::new(), CountingWaker::new());
-                assert!(poll_with(&mut a, &bell_a).is_pending());
-                assert!(poll_with(&mut b, &bell_b).is_pending());
-                assert!(poll_with(&mut c, &bell_c).is_pending());
+                let (counter_a, counter_b, counter_c) = (CountingWaker::new(), CountingWaker::new(), CountingWaker::new());
+                assert!(poll_with(&mut a, &counter_a).is_pending());
+                assert!(poll_with(&mut b, &counter_b).is_pending());
+                assert!(poll_with(&mut c, &counter_c).is_pending());
                 client.post(1).wait().unwrap();
-                assert_eq!((bell_a.wakes(), bell_b.wakes(), bell_c.wakes()), (1, 0, 0));
+                assert_eq!((counter_a.wakes(), counter_b.wakes(), counter_c.wakes()), (1, 0, 0));
                 drop(a);
-                assert_eq!((bell_b.wakes(), bell_c.wakes()), (1, 0));
+                assert_eq!((counter_b.wakes(), counter_c.wakes()), (1, 0));
                 drop(b);
-                assert_eq!(bell_c.wakes(), 1);
-                assert_eq!(poll_with(&mut c, &bell_c), Poll::Ready(1));
+                assert_eq!(counter_c.wakes(), 1);
+                assert_eq!(poll_with(&mut c, &counter_c), Poll::Ready(1));
             }
 
             #[test]
@@ -64,16 +64,16 @@ macro_rules! receivers {
             fn a_woken_waiter_leaving_an_empty_queue_is_silent() {
                 let (server, client) = channel::<u32, u32, ()>();
                 let (mut a, mut b) = (waiter(&server), waiter(&server));
-                let (bell_a, bell_b) = (CountingWaker::new(), CountingWaker::new());
-                assert!(poll_with(&mut a, &bell_a).is_pending());
-                assert!(poll_with(&mut b, &bell_b).is_pending());
+                let (counter_a, counter_b) = (CountingWaker::new(), CountingWaker::new());
+                assert!(poll_with(&mut a, &counter_a).is_pending());
+                assert!(poll_with(&mut b, &counter_b).is_pending());
                 client.post(1).wait().unwrap();
                 answer_one(&server);
                 drop(a);
-                assert_eq!(bell_b.wakes(), 0);
+                assert_eq!(counter_b.wakes(), 0);
                 client.post(2).wait().unwrap();
-                assert_eq!(bell_b.wakes(), 1);
-                assert_eq!(poll_with(&mut b, &bell_b), Poll::Ready(2));
+                assert_eq!(counter_b.wakes(), 1);
+                assert_eq!(poll_with(&mut b, &counter_b), Poll::Ready(2));
             }
 
             #[test]
@@ -209,18 +209,18 @@ macro_rules! receivers {
             #[test]
             fn a_poller_is_woken_beside_queued_waiters() {
                 let (server, client) = channel::<u32, u32, ()>();
-                let (bell_a, counter) = (CountingWaker::new(), CountingWaker::new());
+                let (counter_a, counter) = (CountingWaker::new(), CountingWaker::new());
                 let mut a = waiter(&server);
-                assert!(poll_with(&mut a, &bell_a).is_pending());
+                assert!(poll_with(&mut a, &counter_a).is_pending());
                 let mut poller = poll_fn(|cx| server.poll_wait(cx).map(|job| job.unwrap().0));
                 assert!(poll_with(&mut poller, &counter).is_pending());
                 client.post(1).wait().unwrap();
-                assert_eq!((bell_a.wakes(), counter.wakes()), (1, 1));
+                assert_eq!((counter_a.wakes(), counter.wakes()), (1, 1));
                 assert_eq!(poll_with(&mut poller, &counter), Poll::Ready(1));
                 // The other receiver was woken in vain, and continues to wait.
-                assert!(poll_with(&mut a, &bell_a).is_pending());
+                assert!(poll_with(&mut a, &counter_a).is_pending());
                 client.post(2).wait().unwrap();
-                assert_eq!(poll_with(&mut a, &bell_a), Poll::Ready(2));
+                assert_eq!(poll_with(&mut a, &counter_a), Poll::Ready(2));
             }
 
             #[test]

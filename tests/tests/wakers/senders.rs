@@ -22,15 +22,15 @@ macro_rules! senders {
             fn a_sender_dropped_unwoken_takes_no_wake_up() {
                 let (server, client) = full();
                 let (mut a, mut b) = (waiter(&client, 1), waiter(&client, 2));
-                let (bell_a, bell_b) = (CountingWaker::new(), CountingWaker::new());
+                let (counter_a, counter_b) = (CountingWaker::new(), CountingWaker::new());
                 for _ in 0..3 {
-                    assert!(poll_with(&mut a, &bell_a).is_pending());
-                    assert!(poll_with(&mut b, &bell_b).is_pending());
+                    assert!(poll_with(&mut a, &counter_a).is_pending());
+                    assert!(poll_with(&mut b, &counter_b).is_pending());
                 }
                 drop(a);
                 answer_one(&server);
-                assert_eq!((bell_a.wakes(), bell_b.wakes()), (0, 1));
-                let _ = poll_with(&mut b, &bell_b);
+                assert_eq!((counter_a.wakes(), counter_b.wakes()), (0, 1));
+                let _ = poll_with(&mut b, &counter_b);
                 assert!(got_in(&server, 2));
             }
 
@@ -38,17 +38,17 @@ macro_rules! senders {
             fn a_sender_dropped_woken_passes_the_room_on() {
                 let (server, client) = full();
                 let (mut a, mut b, mut c) = (waiter(&client, 1), waiter(&client, 2), waiter(&client, 3));
-                let (bell_a, bell_b, bell_c) = (CountingWaker::new(), CountingWaker::new(), CountingWaker::new());
-                assert!(poll_with(&mut a, &bell_a).is_pending());
-                assert!(poll_with(&mut b, &bell_b).is_pending());
-                assert!(poll_with(&mut c, &bell_c).is_pending());
+                let (counter_a, counter_b, counter_c) = (CountingWaker::new(), CountingWaker::new(), CountingWaker::new());
+                assert!(poll_with(&mut a, &counter_a).is_pending());
+                assert!(poll_with(&mut b, &counter_b).is_pending());
+                assert!(poll_with(&mut c, &counter_c).is_pending());
                 answer_one(&server);
-                assert_eq!((bell_a.wakes(), bell_b.wakes(), bell_c.wakes()), (1, 0, 0));
+                assert_eq!((counter_a.wakes(), counter_b.wakes(), counter_c.wakes()), (1, 0, 0));
                 drop(a);
-                assert_eq!((bell_b.wakes(), bell_c.wakes()), (1, 0));
+                assert_eq!((counter_b.wakes(), counter_c.wakes()), (1, 0));
                 drop(b);
-                assert_eq!(bell_c.wakes(), 1);
-                let _ = poll_with(&mut c, &bell_c);
+                assert_eq!(counter_c.wakes(), 1);
+                let _ = poll_with(&mut c, &counter_c);
                 assert!(got_in(&server, 3));
             }
 
@@ -56,34 +56,34 @@ macro_rules! senders {
             fn a_woken_sender_leaving_a_full_queue_is_silent() {
                 let (server, client) = full();
                 let (mut a, mut b) = (waiter(&client, 1), waiter(&client, 2));
-                let (bell_a, bell_b) = (CountingWaker::new(), CountingWaker::new());
-                assert!(poll_with(&mut a, &bell_a).is_pending());
-                assert!(poll_with(&mut b, &bell_b).is_pending());
+                let (counter_a, counter_b) = (CountingWaker::new(), CountingWaker::new());
+                assert!(poll_with(&mut a, &counter_a).is_pending());
+                assert!(poll_with(&mut b, &counter_b).is_pending());
                 answer_one(&server);
                 client.post(9).if_room().wait().unwrap();
                 drop(a);
-                assert_eq!((bell_a.wakes(), bell_b.wakes()), (1, 0));
+                assert_eq!((counter_a.wakes(), counter_b.wakes()), (1, 0));
                 answer_one(&server);
-                assert_eq!(bell_b.wakes(), 1);
+                assert_eq!(counter_b.wakes(), 1);
             }
 
             #[test]
-            fn a_woken_sender_without_room_is_next_in_line() {
+            fn a_woken_sender_without_room_stays_first() {
                 let (server, client) = full();
                 let (mut a, mut b) = (waiter(&client, 1), waiter(&client, 2));
-                let (bell_a, bell_b) = (CountingWaker::new(), CountingWaker::new());
-                assert!(poll_with(&mut a, &bell_a).is_pending());
-                assert!(poll_with(&mut b, &bell_b).is_pending());
+                let (counter_a, counter_b) = (CountingWaker::new(), CountingWaker::new());
+                assert!(poll_with(&mut a, &counter_a).is_pending());
+                assert!(poll_with(&mut b, &counter_b).is_pending());
                 answer_one(&server);
-                assert_eq!((bell_a.wakes(), bell_b.wakes()), (1, 0));
+                assert_eq!((counter_a.wakes(), counter_b.wakes()), (1, 0));
                 // Another sender is quicker.
                 client.post(9).if_room().wait().unwrap();
-                assert!(poll_with(&mut a, &bell_a).is_pending());
+                assert!(poll_with(&mut a, &counter_a).is_pending());
                 answer_one(&server);
-                assert_eq!((bell_a.wakes(), bell_b.wakes()), (2, 0));
-                let _ = poll_with(&mut a, &bell_a);
+                assert_eq!((counter_a.wakes(), counter_b.wakes()), (2, 0));
+                let _ = poll_with(&mut a, &counter_a);
                 assert!(got_in(&server, 1));
-                assert_eq!(bell_b.wakes(), 1);
+                assert_eq!(counter_b.wakes(), 1);
             }
 
             #[test]

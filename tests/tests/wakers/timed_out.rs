@@ -8,20 +8,20 @@ fn a_receiver_that_times_out_swallows_no_wake_up() {
     const END_OF_ROUND: u32 = u32::MAX;
     let (server, client) = channel::<u32, u32, ()>();
     let start = Barrier::new(3);
-    let hasty_rounds = AtomicUsize::new(0);
-    let (taken, news) = mpsc::channel();
+    let timed_rounds = AtomicUsize::new(0);
+    let (taken, received) = mpsc::channel();
     thread::scope(|scope| {
-        let hasty = taken.clone();
-        let (server, start, hasty_rounds) = (&server, &start, &hasty_rounds);
+        let timed = taken.clone();
+        let (server, start, timed_rounds) = (&server, &start, &timed_rounds);
         // The thread waits briefly, once a round.
         scope.spawn(move || {
             for round in 0..ROUNDS {
                 start.wait();
                 let moment = Duration::from_nanos(u64::from(round % 100) * 500);
                 if let Some((n, _)) = server.wait_timeout(moment).unwrap() {
-                    hasty.send(n).unwrap();
+                    timed.send(n).unwrap();
                 }
-                hasty_rounds.fetch_add(1, Ordering::SeqCst);
+                timed_rounds.fetch_add(1, Ordering::SeqCst);
             }
         });
         // The thread waits without limit.
@@ -39,13 +39,13 @@ fn a_receiver_that_times_out_swallows_no_wake_up() {
             start.wait();
             (0..round % 100).for_each(|_| std::hint::spin_loop());
             client.post(round).wait().unwrap();
-            let got = news.recv_timeout(LONG);
+            let got = received.recv_timeout(LONG);
             if got.is_err() {
                 // Without this the threads would not end, and the test could not fail.
                 client.post(END_OF_ROUND).wait().unwrap();
             }
             assert_eq!(got, Ok(round), "a wake-up was lost");
-            eventually(|| hasty_rounds.load(Ordering::SeqCst) > round as usize);
+            eventually(|| timed_rounds.load(Ordering::SeqCst) > round as usize);
             client.post(END_OF_ROUND).wait().unwrap();
         }
     });

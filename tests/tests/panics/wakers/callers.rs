@@ -3,12 +3,12 @@
 use super::*;
 
 #[test]
-fn of_one_caller_does_not_hide_the_end_from_others() {
+fn a_panicking_caller_does_not_hide_the_end() {
     let (server, client): Ends = channel();
     let messages = DropCounter::default();
     let counter = CountingWaker::new();
     let mut first = client.req_async(messages.value()).unwrap();
-    assert!(poll_by(&mut first, &bomb()).is_pending());
+    assert!(poll_by(&mut first, &panicking_waker()).is_pending());
     let mut second = client.req_async(messages.value()).unwrap();
     assert!(poll_with(&mut second, &counter).is_pending());
     let _ = caught(|| drop(server));
@@ -26,7 +26,7 @@ fn of_one_caller_does_not_hide_the_end_from_others() {
 }
 
 #[test]
-fn of_an_expired_caller_loses_no_other_request() {
+fn a_panicking_expired_caller_loses_no_other_request() {
     let (server, client): Ends = channel();
     let (messages, replies) = (DropCounter::default(), DropCounter::default());
     let at = Instant::now() + Duration::from_millis(50);
@@ -41,7 +41,7 @@ fn of_an_expired_caller_loses_no_other_request() {
         })
         .collect();
     for reply in &mut late {
-        let _ = poll_by(reply, &bomb());
+        let _ = poll_by(reply, &panicking_waker());
     }
     let live = client.req_async(messages.value()).unwrap();
     eventually(|| Instant::now() > at);
@@ -53,11 +53,11 @@ fn of_an_expired_caller_loses_no_other_request() {
 }
 
 #[test]
-fn of_a_caller_does_not_take_its_reply_away() {
+fn a_panicking_caller_keeps_its_reply() {
     let (server, client): Ends = channel();
     let (messages, replies) = (DropCounter::default(), DropCounter::default());
     let mut reply = client.req_async(messages.value()).unwrap();
-    assert!(poll_by(&mut reply, &bomb()).is_pending());
+    assert!(poll_by(&mut reply, &panicking_waker()).is_pending());
     let (message, rctx) = server.wait().unwrap();
     drop(message);
     let _ = caught(|| rctx.reply(replies.value()));
@@ -71,7 +71,7 @@ fn of_a_caller_does_not_take_its_reply_away() {
 }
 
 #[test]
-fn of_a_handler_does_not_keep_its_caller() {
+fn a_panicking_handler_does_not_keep_its_caller() {
     let (server, client): Ends = channel();
     let (messages, replies) = (DropCounter::default(), DropCounter::default());
     let reply = client.req_async(messages.value()).unwrap();
@@ -79,7 +79,7 @@ fn of_a_handler_does_not_keep_its_caller() {
     drop(message);
     {
         let mut cancelled = rctx.cancelled();
-        assert!(poll_by(&mut cancelled, &bomb()).is_pending());
+        assert!(poll_by(&mut cancelled, &panicking_waker()).is_pending());
         let _ = caught(|| drop(reply));
         assert!(poll_once(&mut cancelled).is_ready());
     }
@@ -90,16 +90,16 @@ fn of_a_handler_does_not_keep_its_caller() {
 }
 
 #[test]
-fn of_one_task_does_not_stop_other_timers() {
+fn a_panicking_task_does_not_stop_other_timers() {
     let (_server, client) = channel::<u32, u32, ()>();
     let counter = CountingWaker::new();
     let at = Instant::now() + Duration::from_millis(10);
     let mut first = Box::pin(client.request(1).deadline(at).into_future());
     let mut second = Box::pin(client.request(2).deadline(at).into_future());
     let mut third = Box::pin(client.request(3).deadline(at).into_future());
-    let _ = poll_by(&mut first, &bomb());
+    let _ = poll_by(&mut first, &panicking_waker());
     let waits = poll_with(&mut second, &counter).is_pending();
-    let _ = poll_by(&mut third, &bomb());
+    let _ = poll_by(&mut third, &panicking_waker());
     eventually(|| !waits || counter.wakes() > 0);
     drop((first, third));
     let later = Instant::now() + Duration::from_millis(10);
@@ -108,10 +108,10 @@ fn of_one_task_does_not_stop_other_timers() {
 }
 
 #[test]
-fn of_the_reader_of_a_gather_loses_no_outcome() {
+fn a_panicking_gather_loses_no_outcome() {
     let (server, client) = channel::<u32, u32, ()>();
     let mut gather: Gather<_, _, _> = (0..3).map(|n| (n, client.req_async(n).unwrap())).collect();
-    assert!(poll_by(&mut next(&mut gather), &bomb()).is_pending());
+    assert!(poll_by(&mut next(&mut gather), &panicking_waker()).is_pending());
     while let Some((n, rctx)) = server.try_pop().unwrap() {
         let _ = caught(|| rctx.reply(n + 1));
     }

@@ -11,7 +11,7 @@ fn sent_to_a_panicking_waker(
         let server = Arc::new(server);
         let (messages, replies) = (DropCounter::default(), DropCounter::default());
         let mut receiving = Box::pin(server.async_wait());
-        assert!(poll_by(&mut receiving, &bomb()).is_pending());
+        assert!(poll_by(&mut receiving, &panicking_waker()).is_pending());
         let answerer = Answerer::of(&server, &replies);
         let _ = caught(|| send(&client, messages.value()));
         drop(receiving);
@@ -27,56 +27,56 @@ fn sent_to_a_panicking_waker(
 }
 
 #[test]
-fn of_a_receiver_woken_by_req_leaves_nothing_behind() {
+fn a_receiver_woken_by_req_leaks_nothing() {
     sent_to_a_panicking_waker(|client, message| drop(client.req(message)));
 }
 
 #[test]
-fn of_a_receiver_woken_by_a_deadline_request_is_clean() {
+fn a_receiver_woken_by_a_deadline_request_leaks_nothing() {
     sent_to_a_panicking_waker(|client, message| {
         drop(client.request(message).timeout(LONG).wait());
     });
 }
 
 #[test]
-fn of_a_receiver_woken_by_areq_leaves_nothing_behind() {
+fn a_receiver_woken_by_areq_leaks_nothing() {
     sent_to_a_panicking_waker(|client, message| drop(block_on(client.areq(message))));
 }
 
 #[test]
-fn of_a_receiver_woken_by_req_async_is_clean() {
+fn a_receiver_woken_by_req_async_leaks_nothing() {
     sent_to_a_panicking_waker(|client, message| {
         drop(client.req_async(message).unwrap().wait());
     });
 }
 
 #[test]
-fn of_a_receiver_woken_by_submit_is_clean() {
+fn a_receiver_woken_by_submit_leaks_nothing() {
     sent_to_a_panicking_waker(|client, message| {
         drop(client.request(message).submit().wait().unwrap().wait());
     });
 }
 
 #[test]
-fn of_a_receiver_woken_by_an_awaited_submit_is_clean() {
+fn a_receiver_woken_by_an_awaited_submit_leaks_nothing() {
     sent_to_a_panicking_waker(|client, message| {
         drop(block_on(client.request(message).submit()));
     });
 }
 
 #[test]
-fn of_a_receiver_woken_by_post_leaves_nothing_behind() {
+fn a_receiver_woken_by_post_leaks_nothing() {
     sent_to_a_panicking_waker(|client, message| drop(client.post(message).wait()));
 }
 
 #[test]
-fn of_a_receiver_woken_by_an_awaited_post_is_clean() {
+fn a_receiver_woken_by_an_awaited_post_leaks_nothing() {
     sent_to_a_panicking_waker(|client, message| drop(block_on(client.post(message))));
 }
 
 /// A caller that unwinds must not free the slot of its request while the handler has it.
 #[test]
-fn of_a_receiver_does_not_free_the_handlers_slot() {
+fn a_panicking_receiver_does_not_free_the_handlers_slot() {
     must_end(|| {
         let (server, client): Ends = channel();
         let server = Arc::new(server);
@@ -108,7 +108,7 @@ fn of_a_receiver_does_not_free_the_handlers_slot() {
 }
 
 #[test]
-fn of_a_receiver_passing_a_wake_up_keeps_the_order() {
+fn a_panicking_receiver_keeps_the_order_of_wake_ups() {
     let (server, client): Ends = channel();
     let messages = DropCounter::default();
     let counter = CountingWaker::new();
@@ -116,7 +116,7 @@ fn of_a_receiver_passing_a_wake_up_keeps_the_order() {
     let mut b = Box::pin(server.async_wait());
     let mut c = Box::pin(server.async_wait());
     assert!(poll_once(&mut a).is_pending());
-    assert!(poll_by(&mut b, &bomb()).is_pending());
+    assert!(poll_by(&mut b, &panicking_waker()).is_pending());
     assert!(poll_with(&mut c, &counter).is_pending());
     client.post(messages.value()).wait().unwrap();
     let _ = caught(|| drop(a));
@@ -127,11 +127,11 @@ fn of_a_receiver_passing_a_wake_up_keeps_the_order() {
 }
 
 #[test]
-fn of_one_receiver_does_not_keep_the_poller_asleep() {
+fn a_panicking_receiver_does_not_keep_the_poller_asleep() {
     let (server, client) = channel::<u32, u32, ()>();
     let counter = CountingWaker::new();
     let mut receiving = Box::pin(server.async_wait());
-    assert!(poll_by(&mut receiving, &bomb()).is_pending());
+    assert!(poll_by(&mut receiving, &panicking_waker()).is_pending());
     let mut polling = poll_fn(|cx| server.poll_wait(cx).map(drop));
     assert!(poll_with(&mut polling, &counter).is_pending());
     let _ = caught(|| client.post(1).wait());
@@ -140,7 +140,7 @@ fn of_one_receiver_does_not_keep_the_poller_asleep() {
 }
 
 #[test]
-fn of_one_receiver_does_not_hide_the_end_from_others() {
+fn a_panicking_receiver_does_not_hide_the_end() {
     let (server, client) = channel::<u32, u32, ()>();
     let counters = [
         CountingWaker::new(),
@@ -148,7 +148,7 @@ fn of_one_receiver_does_not_hide_the_end_from_others() {
         CountingWaker::new(),
     ];
     let mut receiving = Box::pin(server.async_wait());
-    assert!(poll_by(&mut receiving, &bomb()).is_pending());
+    assert!(poll_by(&mut receiving, &panicking_waker()).is_pending());
     let mut others = [Box::pin(server.async_wait()), Box::pin(server.async_wait())];
     for (other, counter) in others.iter_mut().zip(&counters) {
         assert!(poll_with(other, counter).is_pending());

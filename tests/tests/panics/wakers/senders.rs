@@ -13,7 +13,7 @@ fn taken_with_a_panicking_sender<T>(
         let first = client.req_async(messages.value()).unwrap();
         let second = client.req_async(messages.value()).unwrap();
         let mut sending = Box::pin(client.request(messages.value()).into_future());
-        assert!(poll_by(&mut sending, &bomb()).is_pending());
+        assert!(poll_by(&mut sending, &panicking_waker()).is_pending());
         if let Ok(taken) = caught(|| take(&server)) {
             answer(taken, &replies);
         }
@@ -30,7 +30,7 @@ fn taken_with_a_panicking_sender<T>(
 }
 
 #[test]
-fn of_a_sender_woken_by_try_pop_loses_no_request() {
+fn a_sender_woken_by_try_pop_loses_no_request() {
     taken_with_a_panicking_sender(
         |server| server.try_pop().unwrap().unwrap(),
         |(_, rctx), replies| rctx.reply(replies.value()).unwrap(),
@@ -38,7 +38,7 @@ fn of_a_sender_woken_by_try_pop_loses_no_request() {
 }
 
 #[test]
-fn of_a_sender_woken_by_wait_loses_no_request() {
+fn a_sender_woken_by_wait_loses_no_request() {
     taken_with_a_panicking_sender(
         |server| server.wait().unwrap(),
         |(_, rctx), replies| rctx.reply(replies.value()).unwrap(),
@@ -46,7 +46,7 @@ fn of_a_sender_woken_by_wait_loses_no_request() {
 }
 
 #[test]
-fn of_a_sender_woken_by_async_wait_loses_no_request() {
+fn a_sender_woken_by_async_wait_loses_no_request() {
     taken_with_a_panicking_sender(
         |server| block_on(server.async_wait()).unwrap(),
         |(_, rctx), replies| rctx.reply(replies.value()).unwrap(),
@@ -54,7 +54,7 @@ fn of_a_sender_woken_by_async_wait_loses_no_request() {
 }
 
 #[test]
-fn of_a_sender_woken_by_wait_many_loses_no_request() {
+fn a_sender_woken_by_wait_many_loses_no_request() {
     taken_with_a_panicking_sender(
         |server| {
             let mut batch = Vec::new();
@@ -70,12 +70,12 @@ fn of_a_sender_woken_by_wait_many_loses_no_request() {
 }
 
 #[test]
-fn of_a_sender_woken_by_a_withdrawal_leaks_nothing() {
+fn a_sender_woken_by_a_withdrawal_leaks_nothing() {
     let (server, client): Ends = bounded(1).unwrap();
     let (messages, replies) = (DropCounter::default(), DropCounter::default());
     let queued = client.req_async(messages.value()).unwrap();
     let mut sending = Box::pin(client.request(messages.value()).into_future());
-    assert!(poll_by(&mut sending, &bomb()).is_pending());
+    assert!(poll_by(&mut sending, &panicking_waker()).is_pending());
     let _ = caught(|| drop(queued));
     assert_eq!(messages.dropped(), 1);
     assert_eq!(client.stats().cancelled_queued, 1);
@@ -87,7 +87,7 @@ fn of_a_sender_woken_by_a_withdrawal_leaks_nothing() {
 }
 
 #[test]
-fn of_a_sender_woken_by_a_timeout_leaks_nothing() {
+fn a_sender_woken_by_a_timeout_leaks_nothing() {
     let (server, client): Ends = bounded(1).unwrap();
     let (messages, replies) = (DropCounter::default(), DropCounter::default());
     let queued = client
@@ -97,7 +97,7 @@ fn of_a_sender_woken_by_a_timeout_leaks_nothing() {
         .wait()
         .unwrap();
     let mut sending = Box::pin(client.request(messages.value()).into_future());
-    assert!(poll_by(&mut sending, &bomb()).is_pending());
+    assert!(poll_by(&mut sending, &panicking_waker()).is_pending());
     let _ = caught(|| drop(queued.wait()));
     assert_eq!(messages.dropped(), 1);
     assert_eq!(client.stats().timeout_queued, 1);
@@ -109,7 +109,7 @@ fn of_a_sender_woken_by_a_timeout_leaks_nothing() {
 }
 
 #[test]
-fn of_a_sender_passing_room_on_keeps_the_order() {
+fn a_panicking_sender_keeps_the_order_of_room() {
     let (server, client): Ends = bounded(1).unwrap();
     let (messages, replies) = (DropCounter::default(), DropCounter::default());
     client.post(messages.value()).wait().unwrap();
@@ -118,7 +118,7 @@ fn of_a_sender_passing_room_on_keeps_the_order() {
     let mut c = Box::pin(client.post(messages.value()).into_future());
     let counter = CountingWaker::new();
     assert!(poll_once(&mut a).is_pending());
-    assert!(poll_by(&mut b, &bomb()).is_pending());
+    assert!(poll_by(&mut b, &panicking_waker()).is_pending());
     assert!(poll_with(&mut c, &counter).is_pending());
     answer_all(&server, &replies);
     let _ = caught(|| drop(a));
@@ -131,13 +131,13 @@ fn of_a_sender_passing_room_on_keeps_the_order() {
 }
 
 #[test]
-fn of_one_sender_does_not_hide_the_end_from_others() {
+fn a_panicking_sender_does_not_hide_the_end() {
     let (server, client): Ends = bounded(1).unwrap();
     let messages = DropCounter::default();
     let queued = client.req_async(messages.value()).unwrap();
     let counter = CountingWaker::new();
     let mut sending = Box::pin(client.post(messages.value()).into_future());
-    assert!(poll_by(&mut sending, &bomb()).is_pending());
+    assert!(poll_by(&mut sending, &panicking_waker()).is_pending());
     let mut other = Box::pin(client.post(messages.value()).into_future());
     assert!(poll_with(&mut other, &counter).is_pending());
     let _ = caught(|| drop(server));

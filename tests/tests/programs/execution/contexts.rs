@@ -26,8 +26,8 @@ impl Execution {
             Step::IsCancelled(_) => {
                 same!(rctx.is_cancelled(), cancelled, "whether it is cancelled");
             }
-            Step::DropContext(_) => self.let_go(n, false),
-            Step::Panic(_) => self.let_go(n, true),
+            Step::DropContext(_) => self.drop_context(n, false),
+            Step::Panic(_) => self.drop_context(n, true),
             Step::Watch(_) => self.watch(n),
             _ => {
                 let (_, rctx) = self.contexts.remove(n);
@@ -59,14 +59,14 @@ impl Execution {
         Ok(())
     }
 
-    pub(super) fn let_go(&mut self, n: usize, panics: bool) {
+    pub(super) fn drop_context(&mut self, n: usize, panics: bool) {
         let (request, rctx) = self.contexts.remove(n);
         if panics {
             drop_in_a_panic(rctx);
         } else {
             drop(rctx);
         }
-        self.model.let_go(request, panics);
+        self.model.drop_context(request, panics);
     }
 
     pub(super) fn watch(&mut self, n: usize) {
@@ -105,7 +105,7 @@ impl Execution {
         let CancelledTask { request, task } = self.watching.remove(n);
         drop(task);
         self.model.stop_watching(request);
-        self.model.let_go(request, false);
+        self.model.drop_context(request, false);
     }
 }
 

@@ -25,7 +25,7 @@ impl Model {
         if request.post || request.abandoned {
             let post = request.post;
             request.state = State::Over;
-            self.bury(value);
+            self.record_drop(value);
             return post;
         }
         self.publish(r, completion);
@@ -33,7 +33,7 @@ impl Model {
     }
 
     /// Drops the context of a handler.
-    pub(crate) fn let_go(&mut self, r: usize, panics: bool) {
+    pub(crate) fn drop_context(&mut self, r: usize, panics: bool) {
         let late = self.is_late(r);
         let Request {
             post, abandoned, ..
@@ -69,13 +69,13 @@ impl Model {
         }
         request.watcher = Some(counter);
         if !request.post && request.deadline != Deadline::None {
-            request.watch_alarm = Some(counter);
+            request.watch_timer = Some(counter);
         }
         Poll::Pending
     }
 
     pub(crate) fn stop_watching(&mut self, r: usize) {
         self.requests[r].watcher = None;
-        self.requests[r].watch_alarm = None;
+        self.requests[r].watch_timer = None;
     }
 }

@@ -6,7 +6,7 @@ use tests::ends::{Failure, Reason};
 use ump::{Executed, NoReply, PanicMessage};
 
 use super::{
-    Completion, FIRST, Mismatch, Model, Outcome, Request, State, Word, none_of_its_own,
+    Completion, FIRST, Mismatch, Model, Outcome, Registration, Request, State, none_of_its_own,
     wait_queue::WaiterKey,
 };
 use crate::program::Deadline;
@@ -25,24 +25,19 @@ impl Model {
         }
         let timed = self.requests[r].deadline != Deadline::None;
         if own == 0 {
-            self.requests[r].word = Word::Left(counter);
+            self.requests[r].registration = Registration::Kept(counter);
         } else {
-            self.check_deferral(1, own, !timed)?;
+            self.check_yield(1, own, !timed)?;
         }
         self.waits[1] += 1;
         if timed {
-            self.requests[r].alarm = Some(counter);
+            self.requests[r].timer = Some(counter);
         }
         Ok(Poll::Pending)
     }
 
-    pub(super) fn check_deferral(
-        &self,
-        end: usize,
-        own: usize,
-        fits: bool,
-    ) -> Result<(), Mismatch> {
-        let may = self.may_defer && fits && self.waits[end] >= FIRST;
+    pub(super) fn check_yield(&self, end: usize, own: usize, fits: bool) -> Result<(), Mismatch> {
+        let may = self.may_yield && fits && self.waits[end] >= FIRST;
         // A receiver that finds only overdue requests checks again. On a busy machine a near
         // deadline passes at any time.
         let overdue = end == 0 && self.requests.iter().any(|r| r.deadline == Deadline::Near);
@@ -68,7 +63,7 @@ impl Model {
         let why = if self.withdraw(r) {
             self.stats.timeout_queued += 1;
             let message = self.requests[r].message;
-            self.bury(message);
+            self.record_drop(message);
             Reason::TimeoutQueued
         } else {
             self.stats.timeout_taken += 1;
@@ -90,7 +85,7 @@ impl Model {
 
     /// Gives up a wait without a task.
     pub(crate) fn forget_waker(&mut self, r: usize) {
-        self.requests[r].word = Word::Nobody;
+        self.requests[r].registration = Registration::None;
     }
 
     pub(crate) fn drop_reply(&mut self, r: usize) {
@@ -101,7 +96,7 @@ impl Model {
         if self.withdraw(r) {
             self.stats.cancelled_queued += 1;
             let message = self.requests[r].message;
-            self.bury(message);
+            self.record_drop(message);
         } else {
             self.stats.cancelled_taken += 1;
             self.abandon(r);
@@ -115,8 +110,8 @@ impl Model {
         if request.state != State::Taken {
             request.state = State::Over;
         }
-        request.alarm = None;
-        request.word = Word::Nobody;
+        request.timer = None;
+        request.registration = Registration::None;
         request.key = WaiterKey::default();
     }
 
@@ -127,11 +122,11 @@ impl Model {
         self.end(r);
         let why = match completion {
             Completion::Reply(reply) => {
-                self.bury(reply);
+                self.record_drop(reply);
                 return Ok(reply);
             }
             Completion::App(error) => {
-                self.bury(error);
+                self.record_drop(error);
                 Reason::App(error)
             }
             Completion::Dropped => Reason::NoReply(detailed.then_some(NoReply::Dropped)),
@@ -141,7 +136,7 @@ impl Model {
             }
             Completion::Overdue => Reason::TimeoutTaken,
             Completion::ServerDisappeared | Completion::Expired => {
-                self.bury(message);
+                self.record_drop(message);
                 if completion == Completion::Expired {
                     Reason::TimeoutQueued
                 } else {
@@ -177,13 +172,13 @@ impl Model {
         };
         self.lanes[lane].remove(at);
         let next = self.senders[lane].pop();
-        self.ring(next);
+        self.wake(next);
         true
     }
 
     fn abandon(&mut self, r: usize) {
         self.requests[r].abandoned = true;
         let watcher = self.requests[r].watcher.take();
-        self.ring(watcher);
+        self.wake(watcher);
     }
 }

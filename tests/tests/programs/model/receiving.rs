@@ -3,7 +3,7 @@
 use std::{collections::VecDeque, task::Poll};
 
 use super::{
-    Completion, Deserted, Mismatch, Model, NORMAL, State, URGENT, URGENT_RUN, Word,
+    Completion, Deserted, Mismatch, Model, NORMAL, Registration, State, URGENT, URGENT_RUN,
     none_of_its_own,
     wait_queue::{Left, WaiterKey},
 };
@@ -34,7 +34,7 @@ impl Model {
                 request.state = State::Taken;
                 let message = request.message;
                 // The receiver drops the request.
-                self.bury(message);
+                self.record_drop(message);
                 taken.push(message);
             }
         }
@@ -75,7 +75,7 @@ impl Model {
         };
         let r = self.lanes[lane].pop_front()?;
         let next = self.senders[lane].pop();
-        self.ring(next);
+        self.wake(next);
         Some(r)
     }
 
@@ -101,7 +101,7 @@ impl Model {
     pub(super) fn turn_down(&mut self, r: usize, completion: Completion) {
         if self.requests[r].post {
             let message = self.requests[r].message;
-            self.bury(message);
+            self.record_drop(message);
             self.end(r);
         } else {
             self.publish(r, completion);
@@ -112,10 +112,10 @@ impl Model {
         let request = &mut self.requests[r];
         request.state = State::Done(completion);
         request.watcher = None;
-        match std::mem::replace(&mut request.word, Word::Nobody) {
-            Word::Nobody => {}
-            Word::Left(counter) => self.wakes[counter] += 1,
-            Word::Perhaps(counter) => self.spare[counter] += 1,
+        match std::mem::replace(&mut request.registration, Registration::None) {
+            Registration::None => {}
+            Registration::Kept(counter) => self.wakes[counter] += 1,
+            Registration::Unknown(counter) => self.spare[counter] += 1,
         }
     }
 
@@ -146,9 +146,9 @@ impl Model {
         let taken = self.take(max, Some(key), seen);
         if max > 0 && taken.as_ref().is_ok_and(Vec::is_empty) {
             if own == 0 {
-                self.receivers.enrol(key, counter);
+                self.receivers.register(key, counter);
             } else {
-                self.check_deferral(0, own, was_empty)?;
+                self.check_yield(0, own, was_empty)?;
             }
             self.waits[0] += 1;
             return Ok(Poll::Pending);
@@ -161,7 +161,7 @@ impl Model {
         if let Left::Woken = self.receivers.leave(&mut key) {
             if self.len() > 0 {
                 let next = self.receivers.pop();
-                self.ring(next);
+                self.wake(next);
             }
         }
     }

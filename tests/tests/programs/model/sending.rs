@@ -5,14 +5,14 @@ use std::task::Poll;
 use tests::ends::Reason;
 
 use super::{
-    Completion, Made, Mismatch, Model, Request, State, Word, none_of_its_own,
+    Completion, Made, Mismatch, Model, Registration, Request, State, none_of_its_own,
     wait_queue::{Left, WaiterKey},
 };
 use crate::program::{Deadline, Options, RequestKind};
 
 impl Model {
     pub(crate) fn new_request(&mut self, kind: RequestKind, options: Options) -> usize {
-        let message = self.new_parcel();
+        let message = self.new_payload();
         self.requests.push(Request {
             lane: usize::from(options.urgent),
             deadline: options.deadline,
@@ -24,10 +24,10 @@ impl Model {
             state: State::Unsent,
             abandoned: false,
             key: WaiterKey::default(),
-            word: Word::Nobody,
-            alarm: None,
+            registration: Registration::None,
+            timer: None,
             watcher: None,
-            watch_alarm: None,
+            watch_timer: None,
         });
         self.requests.len() - 1
     }
@@ -94,7 +94,7 @@ impl Model {
         }
         for _ in usize::from(has_share)..late {
             let next = self.senders[lane].pop();
-            self.ring(next);
+            self.wake(next);
         }
         has_share
     }
@@ -124,7 +124,7 @@ impl Model {
     fn refuse(&mut self, r: usize, why: Reason<usize>) -> Made<()> {
         self.stats.refused += 1;
         let message = self.requests[r].message;
-        self.bury(message);
+        self.record_drop(message);
         self.end(r);
         Made::Ended(Err(self.failure(r, why)))
     }
@@ -138,9 +138,9 @@ impl Model {
         self.lanes[lane].push_back(r);
         self.stats.accepted += 1;
         let next = self.receivers.pop();
-        self.ring(next);
+        self.wake(next);
         let poller = self.poller.take();
-        self.ring(poller);
+        self.wake(poller);
     }
 
     /// Polls a requesting task; `own` is the number of times it woke itself.
@@ -168,18 +168,18 @@ impl Model {
                 return Ok(Poll::Ready(self.refuse(r, Reason::Full)));
             }
             if request.deadline != Deadline::None {
-                request.alarm = Some(counter);
+                request.timer = Some(counter);
             }
             if request.asks {
-                request.word = Word::Perhaps(counter);
+                request.registration = Registration::Unknown(counter);
             }
-            self.senders[lane].enrol(&mut request.key, counter);
+            self.senders[lane].register(&mut request.key, counter);
             return none_of_its_own(own).map(|()| Poll::Pending);
         }
         self.accept(r);
         if !self.requests[r].asks {
             // The reply of a submitted request has a timer of its own, once the reply is awaited.
-            self.requests[r].alarm = None;
+            self.requests[r].timer = None;
             none_of_its_own(own)?;
             return Ok(Poll::Ready(self.accepted(r)));
         }
@@ -194,7 +194,7 @@ impl Model {
                 self.stats.refused += 1;
             }
             let message = self.requests[r].message;
-            self.bury(message);
+            self.record_drop(message);
             self.end(r);
         } else {
             self.drop_reply(r);
@@ -207,7 +207,7 @@ impl Model {
         if let Left::Woken = self.senders[lane].leave(&mut key) {
             if self.open && self.has_room(lane) {
                 let next = self.senders[lane].pop();
-                self.ring(next);
+                self.wake(next);
             }
         }
     }

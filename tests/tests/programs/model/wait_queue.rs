@@ -21,7 +21,7 @@ pub(super) enum Left {
 }
 
 impl WaitQueue {
-    pub(super) fn enrol(&mut self, key: &mut WaiterKey, counter: usize) {
+    pub(super) fn register(&mut self, key: &mut WaiterKey, counter: usize) {
         let key = *key.0.get_or_insert_with(|| {
             self.last += 1;
             self.last

@@ -68,7 +68,7 @@ impl Worker {
         };
         let answer = Answer {
             of: handled.message,
-            _parcel: self.register.payload(),
+            _payload: self.register.payload(),
         };
         match message.ask.handle {
             Handle::Reply => handled.taken = Some(rctx.answer(Ok(answer)).is_ok()),
@@ -84,7 +84,7 @@ impl Worker {
         for (message, rctx) in self.later.drain(..) {
             let answer = Answer {
                 of: message.payload.id(),
-                _parcel: self.register.payload(),
+                _payload: self.register.payload(),
             };
             let taken = rctx.answer(Ok(answer)).is_ok();
             let id = message.payload.id();

@@ -107,8 +107,8 @@ fn waker(vtable: &'static RawWakerVTable, data: *const ()) -> Waker {
 
 #[test]
 fn a_doubly_panicking_waker_spares_other_deadlines() {
-    static BOMB: RawWakerVTable = RawWakerVTable::new(
-        |data| RawWaker::new(data, &BOMB),
+    static PANICKING: RawWakerVTable = RawWakerVTable::new(
+        |data| RawWaker::new(data, &PANICKING),
         |_| panic::panic_any(Payload),
         |_| panic::panic_any(Payload),
         |_| {},
@@ -116,11 +116,11 @@ fn a_doubly_panicking_waker_spares_other_deadlines() {
     let (server, client) = channel::<u32, u32, ()>();
     let soon = Instant::now() + Duration::from_millis(10);
     let mut doomed = pin!(client.request(1).deadline(soon).into_future());
-    let bomb = waker(&BOMB, std::ptr::null());
+    let panicking_waker = waker(&PANICKING, std::ptr::null());
     assert!(
         doomed
             .as_mut()
-            .poll(&mut Context::from_waker(&bomb))
+            .poll(&mut Context::from_waker(&panicking_waker))
             .is_pending()
     );
     let outcome = block_on(client.request(2).deadline(soon + Duration::from_millis(10)));
@@ -136,12 +136,12 @@ fn an_unneeded_waker_is_dropped_outside_the_lock() {
 
     // Its clone sends a request, which wakes the first waiter; its drop reads the length of the
     // queue.
-    static MEDDLER: RawWakerVTable = RawWakerVTable::new(
+    static REENTRANT: RawWakerVTable = RawWakerVTable::new(
         |data| {
             // SAFETY: the ends outlive the wakers.
             let (_, client) = unsafe { &*data.cast::<Ends>() };
             client.post(1).wait().unwrap();
-            RawWaker::new(data, &MEDDLER)
+            RawWaker::new(data, &REENTRANT)
         },
         |_| {},
         |_| {},
@@ -161,8 +161,8 @@ fn an_unneeded_waker_is_dropped_outside_the_lock() {
             assert!(poll_once(&mut first).is_pending());
             let mut waiting = pin!(server.async_wait());
             assert!(poll_once(&mut waiting).is_pending());
-            let meddler = waker(&MEDDLER, (&raw const ends).cast());
-            let polled = waiting.as_mut().poll(&mut Context::from_waker(&meddler));
+            let reentrant = waker(&REENTRANT, (&raw const ends).cast());
+            let polled = waiting.as_mut().poll(&mut Context::from_waker(&reentrant));
             assert!(matches!(polled, Poll::Ready(Ok((1, _)))));
         }
     });

@@ -4,14 +4,14 @@ use super::*;
 
 /// A waker that uses all operations of the channel that calls it.
 #[derive(Clone)]
-struct Meddler {
+struct ReentrantWaker {
     client: WeakClient<u32, u32, ()>,
     server: Weak<Server<u32, u32, ()>>,
     times: Arc<AtomicUsize>,
     busy: Arc<AtomicBool>,
 }
 
-impl Meddler {
+impl ReentrantWaker {
     fn new(server: &Arc<Server<u32, u32, ()>>, client: &Client<u32, u32, ()>) -> Self {
         Self {
             client: client.weak(),
@@ -53,8 +53,8 @@ impl Meddler {
     }
 
     fn waker(&self, when: fn(Box<dyn Fn() + Send + Sync>) -> Waker) -> Waker {
-        let meddler = self.clone();
-        when(Box::new(move || meddler.act()))
+        let reentrant = self.clone();
+        when(Box::new(move || reentrant.act()))
     }
 
     fn acted(&self) -> bool {
@@ -90,22 +90,22 @@ fn posting(_: &Arc<Server<u32, u32, ()>>, client: &Client<u32, u32, ()>) -> Poll
 }
 
 /// A waker that re-enters its channel, on every path that wakes, replaces or drops a waker.
-macro_rules! meddling {
+macro_rules! reentrant {
     ($($name:ident: $when:expr;)*) => {$(
         mod $name {
             use super::*;
 
             /// Polls a future twice (so one waker is replaced), runs `event`, polls again, and
             /// drops everything.
-            fn meddle<F: Future + Unpin>(
+            fn check_reentry<F: Future + Unpin>(
                 (server, client): Ends,
                 start: impl FnOnce(&Arc<Server<u32, u32, ()>>, &Client<u32, u32, ()>) -> F + Send + 'static,
                 event: impl FnOnce(Arc<Server<u32, u32, ()>>, Client<u32, u32, ()>) + Send + 'static,
             ) {
                 must_end(move || {
                     let server = Arc::new(server);
-                    let meddler = Meddler::new(&server, &client);
-                    let waker = meddler.waker($when);
+                    let reentrant = ReentrantWaker::new(&server, &client);
+                    let waker = reentrant.waker($when);
                     let mut future = start(&server, &client);
                     let pending = poll_by(&mut future, &waker).is_pending()
                         && poll_by(&mut future, &waker).is_pending();
@@ -115,18 +115,18 @@ macro_rules! meddling {
                     }
                     drop(future);
                     drop(waker);
-                    assert!(meddler.acted(), "the path was not taken");
+                    assert!(reentrant.acted(), "the path was not taken");
                 });
             }
 
             #[test]
-            fn on_a_request_that_is_sent() {
-                meddle(channel(), receiving, |_, client| client.post(1).wait().unwrap());
+            fn may_reenter_when_a_request_is_sent() {
+                check_reentry(channel(), receiving, |_, client| client.post(1).wait().unwrap());
             }
 
             #[test]
-            fn on_a_blocking_request_that_is_sent() {
-                meddle(channel(), receiving, |server, client| {
+            fn may_reenter_when_a_blocking_request_is_sent() {
+                check_reentry(channel(), receiving, |server, client| {
                     thread::scope(|scope| {
                         let asking = scope.spawn(|| client.req(1));
                         // The waker may have answered the request already.
@@ -139,89 +139,89 @@ macro_rules! meddling {
             }
 
             #[test]
-            fn on_a_request_that_is_sent_while_a_poller_waits() {
-                meddle(channel(), polling, |_, client| client.post(1).wait().unwrap());
+            fn may_reenter_when_a_request_wakes_a_poller() {
+                check_reentry(channel(), polling, |_, client| client.post(1).wait().unwrap());
             }
 
             #[test]
-            fn on_the_drop_of_the_last_client() {
-                meddle(channel(), receiving, |_, client| drop(client));
+            fn may_reenter_when_the_last_client_is_dropped() {
+                check_reentry(channel(), receiving, |_, client| drop(client));
             }
 
             #[test]
-            fn on_dropping_the_last_client_while_a_poller_waits() {
-                meddle(channel(), polling, |server, client| {
+            fn may_reenter_when_the_last_drop_wakes_a_poller() {
+                check_reentry(channel(), polling, |server, client| {
                     drop(client);
                     drop(server);
                 });
             }
 
             #[test]
-            fn on_a_reply() {
+            fn may_reenter_when_the_request_is_answered() {
                 let answer = |server: Arc<Server<u32, u32, ()>>, _| {
                     while let Some((n, rctx)) = server.try_pop().unwrap() {
                         let _ = rctx.reply(n + 1);
                     }
                 };
-                meddle(channel(), asking, answer);
+                check_reentry(channel(), asking, answer);
             }
 
             #[test]
-            fn on_a_context_that_is_dropped() {
+            fn may_reenter_when_the_context_is_dropped() {
                 let drop_all = |server: Arc<Server<u32, u32, ()>>, _| {
                     while let Some(job) = server.try_pop().unwrap() {
                         drop(job);
                     }
                 };
-                meddle(channel(), asking, drop_all);
+                check_reentry(channel(), asking, drop_all);
             }
 
             #[test]
-            fn on_the_drop_of_the_server() {
-                meddle(channel(), asking, |server, _| drop(server));
+            fn may_reenter_when_the_server_is_dropped() {
+                check_reentry(channel(), asking, |server, _| drop(server));
             }
 
             #[test]
-            fn on_dropping_the_server_while_a_sender_waits() {
-                meddle(full(), posting, |server, _| drop(server));
+            fn may_reenter_when_the_server_drop_wakes_a_sender() {
+                check_reentry(full(), posting, |server, _| drop(server));
             }
 
             #[test]
-            fn on_room_made_by_a_request_that_is_taken() {
-                meddle(full(), posting, |server, _| drop(server.try_pop()));
+            fn may_reenter_when_a_taken_request_makes_room() {
+                check_reentry(full(), posting, |server, _| drop(server.try_pop()));
             }
 
             #[test]
-            fn on_room_made_by_a_request_that_is_withdrawn() {
+            fn may_reenter_when_a_withdrawn_request_makes_room() {
                 let (server, client) = bounded(1).unwrap();
                 let queued = client.req_async(1).unwrap();
-                meddle((server, client), posting, |_, _| drop(queued));
+                check_reentry((server, client), posting, |_, _| drop(queued));
             }
 
             #[test]
-            fn on_room_made_by_a_request_that_has_expired() {
+            fn may_reenter_when_an_expired_request_makes_room() {
                 let (server, client) = bounded(1).unwrap();
                 let at = Instant::now() + Duration::from_millis(50);
                 client.post(1).deadline(at).wait().unwrap();
-                meddle((server, client), posting, move |server, _| {
+                check_reentry((server, client), posting, move |server, _| {
                     eventually(|| Instant::now() > at);
                     drop(server.try_pop());
                 });
             }
 
             #[test]
-            fn on_a_caller_that_leaves() {
+            fn may_reenter_when_the_caller_leaves() {
                 let (server, client) = channel();
                 let reply = client.req_async(1).unwrap();
                 let (_, mut rctx) = server.wait().unwrap();
                 let cancelled = move |_: &_, _: &_| -> Polled<'static> {
                     Box::pin(async move { rctx.cancelled().await })
                 };
-                meddle((server, client), cancelled, |_, _| drop(reply));
+                check_reentry((server, client), cancelled, |_, _| drop(reply));
             }
 
             #[test]
-            fn on_a_reply_that_is_gathered() {
+            fn may_reenter_when_a_gathered_reply_arrives() {
                 let (server, client) = channel();
                 let mut gather: Gather<_, _, _> = (0..3)
                     .map(|n| (n, client.req_async(n).unwrap()))
@@ -229,19 +229,19 @@ macro_rules! meddling {
                 let gathering = move |_: &_, _: &_| -> Polled<'static> {
                     Box::pin(async move { while next(&mut gather).await.is_some() {} })
                 };
-                meddle((server, client), gathering, |server, _| {
+                check_reentry((server, client), gathering, |server, _| {
                     let _ = server.try_pop().map(|job| job.map(|(n, rctx)| rctx.reply(n)));
                 });
             }
 
             #[test]
-            fn on_a_timer() {
+            fn may_reenter_when_a_timer_fires() {
                 let with_growing_time = |_: &_, client: &Client<u32, u32, ()>| -> Polled<'static> {
                     let client = client.clone();
                     let tiny = Duration::from_millis(50);
                     Box::pin(async move { drop(client.request(1).timeout(tiny).await) })
                 };
-                meddle(channel(), with_growing_time, |server, client| {
+                check_reentry(channel(), with_growing_time, |server, client| {
                     let at = Instant::now() + Duration::from_millis(50);
                     eventually(|| Instant::now() > at);
                     // This deadline passes after the timer above: the thread serves them in order.
@@ -254,7 +254,7 @@ macro_rules! meddling {
     )*};
 }
 
-meddling! {
+reentrant! {
     a_waker_that_re_enters_when_woken: Hook::on_wake;
     a_waker_that_re_enters_when_cloned: Hook::on_clone;
     a_waker_that_re_enters_when_dropped: Hook::on_drop;
@@ -273,14 +273,14 @@ fn a_waker_may_re_enter_when_its_future_is_dropped() {
         must_end(move || {
             let (server, client) = ends();
             let server = Arc::new(server);
-            let meddler = Meddler::new(&server, &client);
-            let waker = meddler.waker(Hook::on_drop);
+            let reentrant = ReentrantWaker::new(&server, &client);
+            let waker = reentrant.waker(Hook::on_drop);
             let mut future = start(&server, &client);
             assert!(poll_by(&mut future, &waker).is_pending());
-            assert!(!meddler.acted());
+            assert!(!reentrant.acted());
             drop(future);
             drop((server, client));
-            assert!(meddler.acted());
+            assert!(reentrant.acted());
         });
     }
 }
@@ -290,29 +290,29 @@ fn a_waker_may_re_enter_when_served_unwoken() {
     must_end(|| {
         let (server, client) = bounded(1).unwrap();
         let server = Arc::new(server);
-        let meddler = Meddler::new(&server, &client);
-        let waker = meddler.waker(Hook::on_drop);
+        let reentrant = ReentrantWaker::new(&server, &client);
+        let waker = reentrant.waker(Hook::on_drop);
         let (mut first, mut second) = (receiving(&server, &client), receiving(&server, &client));
         assert!(poll_once(&mut first).is_pending());
         assert!(poll_by(&mut second, &waker).is_pending());
         client.post(1).wait().unwrap();
-        assert!(!meddler.acted());
+        assert!(!reentrant.acted());
         assert!(poll_once(&mut second).is_ready());
-        assert!(meddler.acted());
+        assert!(reentrant.acted());
         drop(first);
     });
     must_end(|| {
         let (server, client) = full();
         let server = Arc::new(server);
-        let meddler = Meddler::new(&server, &client);
-        let waker = meddler.waker(Hook::on_drop);
+        let reentrant = ReentrantWaker::new(&server, &client);
+        let waker = reentrant.waker(Hook::on_drop);
         let (mut first, mut second) = (posting(&server, &client), posting(&server, &client));
         assert!(poll_once(&mut first).is_pending());
         assert!(poll_by(&mut second, &waker).is_pending());
         drop(server.try_pop());
-        assert!(!meddler.acted());
+        assert!(!reentrant.acted());
         assert!(poll_once(&mut second).is_ready());
-        assert!(meddler.acted());
+        assert!(reentrant.acted());
     });
 }
 

@@ -16,10 +16,10 @@ const FIRST: u32 = 16;
 /// The largest number of polls before it registers.
 const MANY: usize = 2_000;
 /// The number of failures before yielding is no longer tried.
-const CREDIT: u32 = 8_192;
+const MAX_FAILURES: u32 = 8_192;
 
 /// A channel on which tasks have exchanged requests on this thread.
-fn practised(spin: Spin) -> Ends {
+fn after_exchanges(spin: Spin) -> Ends {
     let (server, client) = Builder::new().spin(spin).build().unwrap();
     for n in 0..2 * FIRST {
         let mut taking = Box::pin(server.async_wait());
@@ -36,7 +36,7 @@ fn practised(spin: Spin) -> Ends {
 }
 
 #[test]
-fn the_first_waits_leave_word_at_once() {
+fn the_first_waits_register_at_once() {
     let (server, client) = ump::channel::<u32, u32, ()>();
     let counter = CountingWaker::new();
     for _ in 1..FIRST {
@@ -53,7 +53,7 @@ fn the_first_waits_leave_word_at_once() {
 
 #[test]
 fn a_lone_receiver_rechecks_and_registers() {
-    let (server, client) = practised(Spin::Adaptive);
+    let (server, client) = after_exchanges(Spin::Adaptive);
     let counter = CountingWaker::new();
     let mut taking = Box::pin(server.async_wait());
     assert!(poll_with(&mut taking, &counter).is_pending());
@@ -78,7 +78,7 @@ fn a_lone_receiver_rechecks_and_registers() {
 
 #[test]
 fn a_lone_caller_rechecks_and_registers() {
-    let (server, client) = practised(Spin::Adaptive);
+    let (server, client) = after_exchanges(Spin::Adaptive);
     let counter = CountingWaker::new();
     let mut asking = Box::pin(client.areq(1));
     assert!(poll_with(&mut asking, &counter).is_pending());
@@ -97,7 +97,7 @@ fn a_lone_caller_rechecks_and_registers() {
 
 #[test]
 fn a_request_meanwhile_is_found_without_a_wake_up() {
-    let (server, client) = practised(Spin::Adaptive);
+    let (server, client) = after_exchanges(Spin::Adaptive);
     let [server_bell, client_bell] = [CountingWaker::new(), CountingWaker::new()];
     let mut taking = Box::pin(server.async_wait());
     assert!(poll_with(&mut taking, &server_bell).is_pending());
@@ -114,7 +114,7 @@ fn a_request_meanwhile_is_found_without_a_wake_up() {
 
 #[test]
 fn a_reply_awaited_alone_is_rechecked() {
-    let (server, client) = practised(Spin::Adaptive);
+    let (server, client) = after_exchanges(Spin::Adaptive);
     let counter = CountingWaker::new();
     let mut reply = client.req_async(1).unwrap();
     assert!(poll_with(&mut reply, &counter).is_pending());
@@ -126,7 +126,7 @@ fn a_reply_awaited_alone_is_rechecked() {
 
 #[test]
 fn a_future_dropped_while_yielding_takes_nothing() {
-    let (server, client) = practised(Spin::Adaptive);
+    let (server, client) = after_exchanges(Spin::Adaptive);
     let mut leaving = Box::pin(server.async_wait());
     assert!(poll_once(&mut leaving).is_pending());
     let counter = CountingWaker::new();
@@ -149,7 +149,7 @@ fn a_future_dropped_while_yielding_takes_nothing() {
 
 #[test]
 fn gathered_replies_come_in_order_of_arrival() {
-    let (server, client) = practised(Spin::Adaptive);
+    let (server, client) = after_exchanges(Spin::Adaptive);
     let mut gather = Gather::new();
     for n in 0..3 {
         gather.push(n, client.req_async(n).unwrap());
@@ -166,8 +166,8 @@ fn gathered_replies_come_in_order_of_arrival() {
 }
 
 #[test]
-fn in_company_it_ends_as_well() {
-    let (server, client) = practised(Spin::Adaptive);
+fn two_yielding_receivers_register_in_the_end() {
+    let (server, client) = after_exchanges(Spin::Adaptive);
     let counters = [CountingWaker::new(), CountingWaker::new()];
     let mut receivers = [Box::pin(server.async_wait()), Box::pin(server.async_wait())];
     let mut polls = 0;
@@ -188,8 +188,8 @@ fn in_company_it_ends_as_well() {
 }
 
 #[test]
-fn on_another_thread_it_leaves_word() {
-    let (server, client) = practised(Spin::Adaptive);
+fn a_future_moved_to_another_thread_registers() {
+    let (server, client) = after_exchanges(Spin::Adaptive);
     let counter = CountingWaker::new();
     let mut asking = Box::pin(client.areq(1));
     assert!(poll_with(&mut asking, &counter).is_pending());
@@ -203,8 +203,8 @@ fn on_another_thread_it_leaves_word() {
 }
 
 #[test]
-fn without_spinning_it_never_wakes_itself() {
-    let (server, client) = practised(Spin::Never);
+fn without_spinning_a_task_never_wakes_itself() {
+    let (server, client) = after_exchanges(Spin::Never);
     let counter = CountingWaker::new();
     for n in 0..FIRST {
         let mut taking = Box::pin(server.async_wait());
@@ -217,8 +217,8 @@ fn without_spinning_it_never_wakes_itself() {
 }
 
 #[test]
-fn with_a_deadline_one_leaves_word_at_once() {
-    let (_server, client) = practised(Spin::Adaptive);
+fn a_future_with_a_deadline_registers_at_once() {
+    let (_server, client) = after_exchanges(Spin::Adaptive);
     let counter = CountingWaker::new();
     let mut asking = Box::pin(std::future::IntoFuture::into_future(
         client.request(1).timeout(LONG),
@@ -229,15 +229,15 @@ fn with_a_deadline_one_leaves_word_at_once() {
 }
 
 #[test]
-fn the_end_is_found_at_once() {
-    let (server, client) = practised(Spin::Adaptive);
+fn an_end_before_the_poll_is_found() {
+    let (server, client) = after_exchanges(Spin::Adaptive);
     drop(client);
     let mut taking = Box::pin(server.async_wait());
     let Poll::Ready(Err(Error::ClientsDisappeared)) = poll_once(&mut taking) else {
         panic!("nobody is left")
     };
 
-    let (server, client) = practised(Spin::Adaptive);
+    let (server, client) = after_exchanges(Spin::Adaptive);
     drop(server);
     let mut asking = Box::pin(client.areq(1));
     assert_eq!(
@@ -247,8 +247,8 @@ fn the_end_is_found_at_once() {
 }
 
 #[test]
-fn the_end_that_comes_meanwhile_is_found() {
-    let (server, client) = practised(Spin::Adaptive);
+fn an_end_during_a_yield_is_found() {
+    let (server, client) = after_exchanges(Spin::Adaptive);
     let mut taking = Box::pin(server.async_wait());
     assert!(poll_once(&mut taking).is_pending());
     drop(client);
@@ -256,7 +256,7 @@ fn the_end_that_comes_meanwhile_is_found() {
         panic!("nobody is left")
     };
 
-    let (server, client) = practised(Spin::Adaptive);
+    let (server, client) = after_exchanges(Spin::Adaptive);
     let mut asking = Box::pin(client.areq(1));
     assert!(poll_once(&mut asking).is_pending());
     drop(server);
@@ -267,31 +267,31 @@ fn the_end_that_comes_meanwhile_is_found() {
 }
 
 #[test]
-fn what_is_in_vain_is_given_up() {
-    let (server, _client) = practised(Spin::Adaptive);
+fn yielding_in_vain_is_given_up() {
+    let (server, _client) = after_exchanges(Spin::Adaptive);
     let counter = CountingWaker::new();
-    for _ in 0..2 * CREDIT {
+    for _ in 0..2 * MAX_FAILURES {
         let mut taking = Box::pin(server.async_wait());
         assert!(poll_with(&mut taking, &counter).is_pending());
         assert!(poll_with(&mut taking, &counter).is_pending());
     }
     let wakes = counter.wakes();
-    assert!(wakes <= CREDIT as usize, "{wakes}");
+    assert!(wakes <= MAX_FAILURES as usize, "{wakes}");
     let mut taking = Box::pin(server.async_wait());
     assert!(poll_with(&mut taking, &counter).is_pending());
     assert_eq!((counter.wakes(), counter.wakers()), (wakes, 1));
 }
 
 #[test]
-fn a_waker_that_panics_is_no_trouble() {
-    struct Bomb;
-    impl Wake for Bomb {
+fn a_panicking_waker_does_not_stop_the_wait() {
+    struct PanickingWaker;
+    impl Wake for PanickingWaker {
         fn wake(self: Arc<Self>) {
             panic!("woken");
         }
     }
-    let (server, client) = practised(Spin::Adaptive);
-    let waker = Waker::from(Arc::new(Bomb));
+    let (server, client) = after_exchanges(Spin::Adaptive);
+    let waker = Waker::from(Arc::new(PanickingWaker));
     let mut cx = Context::from_waker(&waker);
     let mut taking = Box::pin(server.async_wait());
     assert!(taking.as_mut().poll(&mut cx).is_pending());

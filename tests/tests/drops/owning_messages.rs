@@ -79,7 +79,7 @@ fn a_client_in_requests_ends_with_the_server() {
 }
 
 #[test]
-fn a_client_in_unwanted_messages_ends() {
+fn a_client_in_unsent_messages_ends() {
     end_of(
         |client, message| client.req_async(message).unwrap(),
         |server, client, reply| {
@@ -143,7 +143,7 @@ fn a_client_and_more_end_as_timed_out_requests() {
 }
 
 #[test]
-fn a_client_and_more_end_in_the_hands_of_a_handler() {
+fn a_client_and_more_end_in_a_handler() {
     end_of(
         |client, message| client.post(message).wait().unwrap_or_else(|_| panic!()),
         |server, client, ()| {
@@ -199,7 +199,7 @@ fn a_client_in_a_late_reply_ends() {
 }
 
 #[test]
-fn their_own_server_end_when_they_are_withdrawn() {
+fn a_message_owning_its_server_can_be_withdrawn() {
     must_end(|| {
         let (server, client): Ends = channel();
         let drop_counter = DropCounter::default();
@@ -222,7 +222,7 @@ fn their_own_server_end_when_they_are_withdrawn() {
 }
 
 #[test]
-fn their_own_server_end_when_they_time_out() {
+fn a_message_owning_its_server_can_time_out() {
     must_end(|| {
         let (server, client): Ends = channel();
         let tiny = Duration::from_millis(50);
@@ -238,7 +238,7 @@ fn their_own_server_end_when_they_time_out() {
 }
 
 #[test]
-fn their_own_server_end_with_a_dropped_future() {
+fn a_message_owning_its_server_can_be_dropped_unpolled() {
     must_end(|| {
         let (server, client): Ends = channel();
         let mut asking = client.request(Payload::Server(server)).into_future();
@@ -250,7 +250,7 @@ fn their_own_server_end_with_a_dropped_future() {
 }
 
 #[test]
-fn another_server_end_it_with_its_queue() {
+fn a_chain_of_messages_owning_servers_ends() {
     must_end(|| {
         let drop_counter = DropCounter::default();
         // Each server is queued in the next channel, together with a client of the one before.
@@ -281,7 +281,7 @@ fn another_server_end_it_with_its_queue() {
 }
 
 #[test]
-fn two_servers_crosswise_end_together() {
+fn servers_in_each_others_queues_end_together() {
     must_end(|| {
         let (server_a, client_a): Ends = channel();
         let (server_b, client_b): Ends = channel();
@@ -310,7 +310,7 @@ fn two_servers_crosswise_end_together() {
 }
 
 #[test]
-fn the_context_of_a_waiting_caller_end_its_wait() {
+fn a_queued_context_ends_its_callers_wait() {
     must_end(|| {
         let (server, client): Ends = channel();
         thread::scope(|scope| {
@@ -328,7 +328,7 @@ fn the_context_of_a_waiting_caller_end_its_wait() {
 }
 
 #[test]
-fn their_own_reply_end_without_a_sound() {
+fn replies_owning_each_other_end() {
     must_end(|| {
         // A reply that contains the pending reply of another request, which is answered with the
         // context of the first.

@@ -5,15 +5,15 @@ use super::*;
 type Polled<'a> = Pin<Box<dyn Future<Output = ()> + 'a>>;
 
 /// A waker that panics at its next clone, if armed.
-fn clone_bomb() -> Waker {
+fn panicking_clone() -> Waker {
     Hook::on_clone(|| panic!("the clone is meant to panic"))
 }
 
 fn clone_panics(mut future: impl Future<Output = ()> + Unpin, event: impl FnOnce()) {
     let (first, counter) = (CountingWaker::new(), CountingWaker::new());
-    let _ = caught(|| poll_by(&mut future, &clone_bomb()));
+    let _ = caught(|| poll_by(&mut future, &panicking_clone()));
     assert!(poll_with(&mut future, &first).is_pending());
-    let _ = caught(|| poll_by(&mut future, &clone_bomb()));
+    let _ = caught(|| poll_by(&mut future, &panicking_clone()));
     assert!(poll_with(&mut future, &counter).is_pending());
     assert_eq!(first.wakers(), 0);
     event();
@@ -48,12 +48,12 @@ macro_rules! futures {
             use super::*;
 
             #[test]
-            fn when_a_waker_is_cloned_can_be_polled_again() {
+            fn can_be_polled_again_after_a_panicking_clone() {
                 $with(&|future, event| clone_panics(future, event));
             }
 
             #[test]
-            fn when_a_waker_is_replaced_can_be_polled_again() {
+            fn can_be_polled_again_after_a_panicking_drop() {
                 $with(&|future, event| drop_panics(future, event));
             }
         }

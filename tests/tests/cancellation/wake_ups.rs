@@ -105,7 +105,7 @@ fn receivers<'s, F: Future + Unpin>(
 }
 
 #[test]
-fn of_a_task_in_async_wait() {
+fn async_wait_misses_no_wake_up() {
     // A waiter that is woken in vain keeps its place, so the same ends serve all sequences.
     let steps = [Look(0), Look(1), Look(2), Drop(0), Drop(1), Give, Steal];
     all_sequences(&steps, 6, |steps| {
@@ -117,7 +117,7 @@ fn of_a_task_in_async_wait() {
 }
 
 #[test]
-fn of_a_task_in_a_stream_or_poll_wait() {
+fn streams_and_poll_wait_miss_no_wake_up() {
     let steps = [Look(0), Look(1), Drop(0), Poller, Give, Hold, Release];
     all_sequences(&steps, 6, |steps| {
         let (server, client) = channel();
@@ -147,7 +147,7 @@ fn senders(steps: &[Step]) {
 }
 
 #[test]
-fn of_a_task_that_waits_for_room() {
+fn a_sender_misses_no_wake_up() {
     let steps = [Look(0), Look(1), Look(2), Drop(0), Drop(1), Give, Steal];
     all_sequences(&steps, 6, senders);
     let steps = [Look(0), Look(1), Drop(0), Give, Steal, Hold, Release];
