@@ -16,7 +16,7 @@ use ump_server::{
 
 const SOON: Duration = Duration::from_millis(20);
 const LONG: Duration = Duration::from_secs(60);
-const WHY: &str = "the thread that waits is that of a current-thread runtime, whose tasks do not run while it blocks: await it instead";
+const WHY: &str = "the waiting thread is that of a current-thread runtime, whose tasks do not run while the thread blocks: await instead";
 
 fn one_thread() -> Runtime {
     Builder::new_current_thread().build().unwrap()
@@ -81,7 +81,7 @@ fn clock_that_blocks_its_executor_says_so() {
         let (_client, _handle) = echo(&clock);
         let advance = AssertUnwindSafe(|| clock.advance(SOON));
         let panic = catch_unwind(advance).expect_err("it does not wait for ever");
-        let expected = format!("after 20ms these are still busy: echo; {WHY}");
+        let expected = format!("after 20ms of real time these loops are still busy: echo; {WHY}");
         assert_eq!(message(&*panic), expected);
         clock.advance_async(SOON).await;
     });

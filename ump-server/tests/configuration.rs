@@ -182,7 +182,7 @@ fn a_restart_that_contradicts_the_policy_is_an_error() {
     let text = "components.a = { on_panic = \"stop\", restart = { limit = 1 } }";
     assert_eq!(
         start_error(Config::from_toml(text).unwrap()).to_string(),
-        "configuration, components.a.restart: it goes with on_panic = \"restart\" only"
+        "configuration, components.a.restart: it needs on_panic = \"restart\""
     );
 }
 
@@ -199,7 +199,10 @@ fn what_is_not_toml_or_not_json_is_an_error_with_its_line() {
 fn nothing_is_said_twice() {
     let json = r#"{"components": {"a": {"workers": 1}, "a": {"workers": 2}}}"#;
     let error = Config::from_json(json).unwrap_err().to_string();
-    assert_eq!(error, "configuration, line 1, components: a is there twice");
+    assert_eq!(
+        error,
+        "configuration, line 1, components: a is defined twice"
+    );
     assert!(Config::from_toml("[components.a]\n[components.a]").is_err());
 }
 
@@ -223,7 +226,7 @@ fn a_file_is_named_in_its_errors() {
     let other = Config::read("system.yaml").unwrap_err();
     assert_eq!(
         other.to_string(),
-        "system.yaml: its name should end with .toml or .json"
+        "system.yaml: the name of the file must end with .toml or .json"
     );
 }
 

@@ -32,7 +32,7 @@ fn a_cpu_that_there_is_not_is_an_error_that_names_it() {
     for cpu in NO_CPU {
         let refused = refused(Builder::new().affinity([cpu]));
         assert_eq!((refused.key, refused.value), ("affinity", cpu));
-        let expected = format!("the system refuses affinity {cpu}: ");
+        let expected = format!("the operating system refused affinity {cpu}: ");
         assert!(refused.to_string().starts_with(&expected), "{refused}");
     }
 }
@@ -85,7 +85,7 @@ fn a_system_names_the_component_and_the_attribute() {
         .wait()
         .unwrap_err();
     assert!(matches!(&error, StartError::Component { component, .. } if component == "a"));
-    let expected = "component a did not come up: the system refuses affinity 1023: ";
+    let expected = "component a did not start: the operating system refused affinity 1023: ";
     assert!(error.to_string().starts_with(expected), "{error}");
 }
 

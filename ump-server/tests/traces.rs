@@ -275,7 +275,7 @@ fn a_panic_and_a_restart_are_told() {
     assert_eq!(messages.len(), 2, "{events:?}");
     assert_eq!(messages[0], "a handler panicked");
     assert!(events[0].fields["panic"].contains("as asked"));
-    assert_eq!(messages[1], "a handler will be made anew");
+    assert_eq!(messages[1], "a handler will be rebuilt");
 }
 
 #[test]

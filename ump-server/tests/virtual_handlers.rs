@@ -206,6 +206,6 @@ fn busy_loops_are_named_when_patience_is_over() {
     }));
     let message = panic.expect_err("it does not wait for ever");
     let message = message.downcast_ref::<String>().expect("it says why");
-    let why = "after 50ms these are still busy: stuck (its handler awaits what this clock does not know of)";
+    let why = "after 50ms of real time these loops are still busy: stuck (its handler awaits something that this clock does not observe)";
     assert_eq!(message, why);
 }

@@ -305,7 +305,7 @@ impl<R, E> Promise<R, E> {
 
     /// Returns the reply context, to be answered now.
     pub(crate) fn keep(mut self) -> ReplyContext<R, E> {
-        self.take().expect("it is taken once")
+        self.take().expect("a promise is kept once")
     }
 
     fn take(&mut self) -> Option<ReplyContext<R, E>> {

@@ -21,25 +21,25 @@ pub(super) fn describe() {
     describe_counter!(
         OUTCOMES,
         Unit::Count,
-        "Requests by their outcome, those too that no handler took"
+        "Requests by outcome, including those that no handler took"
     );
     describe_gauge!(QUEUE_DEPTH, Unit::Count, "Requests in the queue");
-    describe_gauge!(IN_HAND, Unit::Count, "Requests in the hands of handlers");
+    describe_gauge!(IN_HAND, Unit::Count, "Requests that handlers hold");
     describe_histogram!(WAIT, Unit::Seconds, "Time of a request in the queue");
     describe_histogram!(
         SERVICE,
         Unit::Seconds,
-        "Time of a request in the hands of its handler"
+        "Time for which the handler holds a request"
     );
     describe_counter!(
         REQUESTS,
         Unit::Count,
-        "Requests that a handler is done with"
+        "Requests that a handler has finished"
     );
-    describe_counter!(RESTARTS, Unit::Count, "Handlers made anew");
+    describe_counter!(RESTARTS, Unit::Count, "Rebuilt handlers");
     describe_counter!(
         STALLS,
         Unit::Count,
-        "Handlers that were found not to return control"
+        "Stalls: calls of handlers that did not return control in time"
     );
 }

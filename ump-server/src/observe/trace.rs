@@ -81,7 +81,7 @@ mod on {
     #[cold]
     pub(crate) fn restart(name: &str, worker: usize, pause: Duration) {
         let pause = pause.as_secs_f64();
-        warn!(target: TARGET, server = name, worker, pause, "a handler will be made anew");
+        warn!(target: TARGET, server = name, worker, pause, "a handler will be rebuilt");
     }
 }
 

@@ -23,7 +23,7 @@ impl<T: ?Sized> Interner<T> {
     fn add(&self, item: &'static T) -> u32 {
         let mut items = self.0.lock();
         items.push(item);
-        u32::try_from(items.len()).expect("a program has fewer places than that")
+        u32::try_from(items.len()).expect("a program has fewer than 2^32 kinds and call sites")
     }
 }
 

@@ -39,7 +39,7 @@ use crate::{
 /// The first handler of each worker is made on the caller's thread. The later ones, after a restart
 /// or a renewal, are made on their task, so a factory should not block.
 #[derive(Clone, Debug, Default)]
-#[must_use = "it makes a loop when it is told to spawn one"]
+#[must_use = "a builder does nothing until it spawns a loop"]
 pub struct Builder {
     options: Options,
     runtime: Option<Handle>,
@@ -139,7 +139,8 @@ impl Builder {
         let handler = build(&parts.client).map_err(SpawnError::Handler)?;
         drop(making);
         let made = (worker(&mut parts, 0), handler.into_service());
-        let factory = |_: &_| -> Result<H::Service, H::Error> { unreachable!("it is made once") };
+        let factory =
+            |_: &_| -> Result<H::Service, H::Error> { unreachable!("the handler is not rebuilt") };
         tasks.serve(made, factory)?;
         Ok(parts.into_ends())
     }

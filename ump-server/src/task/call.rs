@@ -181,7 +181,7 @@ impl<F: Future> Future for HandlerCall<'_, F> {
             let call = call
                 .as_mut()
                 .as_pin_mut()
-                .expect("it is there until this is dropped");
+                .expect("the handler's future is there until the drop");
             let polled = recorder.run(|| call.poll(&mut Context::from_waker(waker)));
             recorder.pause();
             if let Poll::Ready(output) = polled {
@@ -218,10 +218,12 @@ pub(super) fn assert_timer(clock: &Clock, slept: io::Result<()>) {
     let Err(error) = slept else {
         return;
     };
-    if *clock == Clock::system() {
-        panic!("the loop has no timers: the operating system refused the timer thread: {error}");
-    }
-    panic!("the loop has no timers: its clock failed: {error}");
+    let what = if *clock == Clock::system() {
+        "the operating system refused the timer thread"
+    } else {
+        "its clock failed"
+    };
+    panic!("the loop has no timers: {what}: {error}");
 }
 
 #[cfg(test)]

@@ -171,7 +171,7 @@ impl<S: Send, R: Send, E: Send> Loop for LoopWorkers<S, R, E> {
     fn describe(&self) -> String {
         let suspends = self.activity.lock().iter().any(Activity::is_suspended);
         let why = if suspends {
-            " (its handler awaits what this clock does not know of)"
+            " (its handler awaits something that this clock does not observe)"
         } else {
             ""
         };

@@ -193,9 +193,13 @@ impl TestClock {
 
     fn busy_message(&self) -> String {
         let busy = self.registry.busy(self.now()).join(", ");
-        format!("after {:?} these are still busy: {busy}", self.patience)
+        format!(
+            "after {:?} of real time these loops are still busy: {busy}",
+            self.patience
+        )
     }
 
+    #[track_caller]
     fn after(&self, by: Duration) -> Instant {
         let to = self.now().checked_add(by);
         to.expect("the clock cannot represent a time so far ahead")

@@ -69,7 +69,7 @@ use crate::{
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, Default)]
-#[must_use = "it makes a loop when it is told to spawn one"]
+#[must_use = "a builder does nothing until it spawns a loop"]
 pub struct Builder {
     options: Options,
     terms: Terms,
@@ -178,7 +178,7 @@ impl Builder {
         let mut handler = Some(build(&parts.client).map_err(SpawnError::Handler)?);
         drop(making);
         let make = move |_: &Context<_, _, _, ()>| {
-            let handler = handler.take().expect("it is made once");
+            let handler = handler.take().expect("the handler is made once");
             Ok(Single(handler.into_service()))
         };
         let is_plain = self.terms.schedule.is_plain();

@@ -67,7 +67,7 @@ impl Heap {
     }
 
     pub(super) fn remove(&mut self, index: usize, moved: impl FnMut(u32, usize)) {
-        let last = self.nodes.pop().expect("there is one at the index");
+        let last = self.nodes.pop().expect("the heap has a node at the index");
         if index < self.nodes.len() {
             self.replace(index, last, moved);
         }

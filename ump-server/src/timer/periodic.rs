@@ -44,7 +44,7 @@ pub enum Missed {
 ///     .missed(Missed::Burst);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use = "nothing is armed before it is given to `Timers::every`"]
+#[must_use = "a timer is armed by `Timers::every`"]
 pub struct Periodic {
     period: Duration,
     first: First,

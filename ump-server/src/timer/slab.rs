@@ -150,7 +150,7 @@ impl<V> Slab<V> {
         let number = u32::try_from(self.chunks.len())
             .ok()
             .filter(|&number| number < (1 << 31) / CHUNK_U32)
-            .expect("there are fewer than 2^31 timers");
+            .expect("a loop has fewer than 2^31 timers");
         self.chunks.push(None);
         self.books.push(Book::EMPTY);
         self.roomy.push(number);
@@ -199,7 +199,7 @@ fn vacant_chunk<V>() -> Chunk<V> {
     let next = (1..CHUNK_U32).chain([NONE]);
     let places: Vec<SlabSlot<V>> = next.map(SlabSlot::Vacant).collect();
     let Ok(chunk) = places.try_into() else {
-        unreachable!("there are as many places as belong into a chunk")
+        unreachable!("the vector has the length of a chunk")
     };
     chunk
 }

@@ -116,7 +116,7 @@ impl<T> TimerTable<T> {
         repeat: Option<Box<Repeat<T>>>,
     ) -> TimerId {
         let order = self.next_order();
-        let serial = NonZeroU64::new(order).expect("it counts from one");
+        let serial = NonZeroU64::new(order).expect("serial numbers begin at one");
         let place = self.entries.insert(Entry {
             serial,
             token: Some(token),
@@ -192,7 +192,7 @@ impl<T> TimerTable<T> {
         let token = entry
             .token
             .take()
-            .expect("it was given back before the next one is popped");
+            .expect("the token was given back before the next pop");
         let again = entry.repeat.as_mut().and_then(|repeat| {
             let next = repeat.next(due.deadline, self.covered)?;
             Some((next, repeat.copy))

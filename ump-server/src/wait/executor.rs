@@ -9,8 +9,8 @@
 use std::cell::Cell;
 
 /// The explanation for the texts of errors.
-pub(crate) const EXECUTOR: &str = "the thread that waits is that of a current-thread runtime, \
-    whose tasks do not run while it blocks: await it instead";
+pub(crate) const EXECUTOR: &str = "the waiting thread is that of a current-thread runtime, \
+    whose tasks do not run while the thread blocks: await instead";
 
 /// Returns whether this thread has a runtime whose tasks do not run while the thread blocks.
 #[cfg(all(feature = "tokio", not(any(loom, shuttle))))]

@@ -82,12 +82,12 @@ impl fmt::Display for FailureEvent {
         if let Some(caller) = self.caller {
             write!(f, " asked from {caller}")?;
         }
-        write!(f, ": {failure}; failure {}, ", self.failures)?;
+        write!(f, ": {failure}; failure {}: ", self.failures)?;
         match self.decision {
             Decision::Continue => f.write_str("the same handler goes on"),
-            Decision::Restart { pause } => write!(f, "it is made anew after {pause:?}"),
-            Decision::End => f.write_str("it ends"),
-            Decision::GiveUp => f.write_str("it has failed too often and ends"),
+            Decision::Restart { pause } => write!(f, "the handler is rebuilt after {pause:?}"),
+            Decision::End => f.write_str("the loop ends"),
+            Decision::GiveUp => f.write_str("the loop has failed too often and ends"),
         }
     }
 }

@@ -41,7 +41,7 @@ use crate::{
 /// # Cancel safety
 /// The handle can be awaited by reference (`(&mut handle).await`). If that future is dropped, the
 /// handle can be awaited again.
-#[must_use = "a loop that is not joined cannot tell how it ended"]
+#[must_use = "join the loop to learn how it ended"]
 pub struct JoinHandle<RV> {
     stopper: Stopper,
     /// `None` if the loop is known to have started.
@@ -297,14 +297,14 @@ fn would_deadlock(stopper: &Stopper, cycle: Cycle) -> JoinError {
 #[non_exhaustive]
 pub enum LoopStartError {
     /// The loop is still starting.
-    #[error("the server has not started yet")]
+    #[error("the server did not start in time, and is still starting")]
     Late,
     /// The loop is still starting, and the caller blocks the thread of a current-thread runtime.
     /// The tasks of that runtime do not run meanwhile: await [`started`](JoinHandle::started)
     /// instead.
-    #[error("the server has not started yet, and {EXECUTOR}")]
+    #[error("the server did not start in time, and {EXECUTOR}")]
     Blocked,
     /// The loop has ended without having started. Joining it returns the reason.
-    #[error("the server ended before it had started; joining it tells why")]
+    #[error("the server ended before it had started: join it for the reason")]
     Ended,
 }

@@ -13,7 +13,8 @@ use ump::{PanicMessage, hooks::Cycle};
 use crate::sync::Mutex;
 
 /// The reason why joining a loop failed.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq, Hash)]
+#[error("server {name} {}: {}", self.has_ended(), self.why())]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct JoinError {
     name: Arc<str>,
@@ -23,29 +24,37 @@ pub struct JoinError {
 }
 
 /// The kind of a [`JoinError`].
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum JoinErrorKind {
     /// The handler panicked.
+    #[error("{0}")]
     Panicked(PanicMessage),
     /// The handler failed more often than its [policy](crate::Restart) allows. Contains the last
     /// failure: `Panicked`, `Refused` or `TimedOut`.
+    #[error("it failed too often; the last failure: {0}")]
     GaveUp(Box<JoinErrorKind>),
     /// The factory refused to make a handler. [`JoinError::take_refusal`] returns the factory's
     /// error.
+    #[error("the factory returned an error")]
     Refused,
     /// The handler took longer for a request than its
     /// [limit](crate::task::Builder::request_timeout), and the loop's policy takes that for a
     /// [failure](crate::task::OnTimeout::Fail).
+    #[error("the handler took longer for a request than its time limit")]
     TimedOut,
     /// The loop has not ended, and goes on. The joining handler would wait for itself: it runs in
     /// this loop, or a worker of this loop waits for it. The cycle names the servers.
+    #[error("joining it here would deadlock: {0}")]
     WouldDeadlock(Cycle),
     /// The loop was not allowed to finish: its runtime was shut down, or its `term` was
     /// [aborted](crate::Stop::Abort). Or it was not allowed to begin: the system refused its thread
     /// a priority or a CPU.
+    #[error(
+        "it did not finish: its runtime was shut down, its task was aborted, or the operating system refused an attribute of its thread"
+    )]
     Aborted,
 }
 
@@ -108,6 +117,13 @@ impl JoinError {
         self.refusal.take()
     }
 
+    fn has_ended(&self) -> &'static str {
+        match self.kind {
+            JoinErrorKind::WouldDeadlock(_) => "has not ended",
+            _ => "ended",
+        }
+    }
+
     /// Returns the text of the kind and of the factory's error.
     pub(crate) fn why(&self) -> Why<'_> {
         Why(self)
@@ -126,35 +142,6 @@ impl fmt::Display for Why<'_> {
         }
     }
 }
-
-impl fmt::Display for JoinErrorKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Panicked(message) => message.fmt(f),
-            Self::GaveUp(last) => write!(f, "it failed too often; the last time {last}"),
-            Self::Refused => f.write_str("the factory refused to make a handler"),
-            Self::TimedOut => f.write_str("the handler took longer for a request than it may"),
-            Self::WouldDeadlock(cycle) => {
-                write!(f, "the joining handler would wait for itself: {cycle}")
-            }
-            Self::Aborted => f.write_str(
-                "it was not allowed to finish: its runtime was shut down, or it was aborted",
-            ),
-        }
-    }
-}
-
-impl fmt::Display for JoinError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let has_ended = match self.kind {
-            JoinErrorKind::WouldDeadlock(_) => "has not ended",
-            _ => "ended",
-        };
-        write!(f, "server {} {has_ended}: {}", self.name, self.why())
-    }
-}
-
-impl StdError for JoinError {}
 
 /// The error that a factory returned. Comparisons of errors ignore it.
 #[derive(Clone, Default)]

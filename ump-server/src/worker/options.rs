@@ -376,7 +376,7 @@ where
     }
 }
 
-const ONE_EACH: &str = "there is one for each worker";
+const ONE_EACH: &str = "each worker has one";
 
 /// A loop whose handlers are being made.
 pub(crate) struct Launched<S, R, E, RV, X> {

@@ -10,7 +10,7 @@ pub(crate) fn question<R, E>() -> (ReplyContext<R, E>, Reply<R, E>) {
     let (server, client) = ump::channel::<(), R, E>();
     let (Ok(reply), Ok(Some(((), duty)))) = (client.request(()).submit().wait(), server.try_pop())
     else {
-        unreachable!("both ends are here")
+        unreachable!("both ends of the channel exist")
     };
     (duty, reply)
 }

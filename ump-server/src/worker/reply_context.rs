@@ -18,7 +18,7 @@ use crate::{deadlock::WaitNode, observe::CallOutcome};
 /// for another request: the loop assumes that a lent context is with the call.
 ///
 /// If it is dropped without an answer, the caller gets [`NoReply`](ump::NoReply::Dropped) at once.
-#[must_use = "dropped without an answer it fails the request"]
+#[must_use = "a context that is dropped without an answer fails the request"]
 pub struct ReplyContext<'a, R, E>(&'a mut PendingReply<R, E>);
 
 /// The reply that a call owes, and how the call ended. It is kept outside of the code whose panics
@@ -207,7 +207,7 @@ impl<R, E> ReplyContext<'_, R, E> {
     }
 }
 
-const THERE: &str = "it is there until it is consumed";
+const THERE: &str = "the reply is owed until the context is consumed";
 
 impl<R, E> Drop for ReplyContext<'_, R, E> {
     #[inline]

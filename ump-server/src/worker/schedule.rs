@@ -7,7 +7,7 @@ use std::{fmt, sync::Arc};
 
 /// The error of an attribute that the operating system refused to a loop's thread.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq, Hash)]
-#[error("the system refuses {key} {value}: {why}")]
+#[error("the operating system refused {key} {value}: {why}")]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct AttributeRefused {

@@ -6,6 +6,8 @@ use crate::worker::schedule::AttributeRefused;
 use ump::{NoReply, OsError, PanicMessage, RequestError, hooks::Cycle};
 
 /// The reason why a loop could not be spawned.
+// By hand, without `thiserror`: the text contains that of the cause, so `source` returns the cause
+// of the cause.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
@@ -39,7 +41,7 @@ impl<E> SpawnError<E> {
     /// Converts the error for a caller that has handled `Handler` already.
     pub(crate) fn without_handler(self) -> SpawnError<std::convert::Infallible> {
         match self {
-            Self::Handler(_) => unreachable!("asked for another one"),
+            Self::Handler(_) => unreachable!("the caller has handled `Handler`"),
             Self::Panicked(message) => SpawnError::Panicked(message),
             Self::WouldDeadlock(cycle) => SpawnError::WouldDeadlock(cycle),
             Self::ZeroCapacity => SpawnError::ZeroCapacity,
@@ -81,32 +83,28 @@ impl<E: fmt::Display> fmt::Display for SpawnError<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Handler(error) => write!(f, "the handler could not be made: {error}"),
-            Self::Panicked(message) => {
-                write!(f, "the handler could not be made: {message}")
-            }
+            Self::Panicked(message) => write!(f, "the {}", of_factory(message)),
             Self::WouldDeadlock(cycle) => write!(
                 f,
-                "the spawning handler would wait for itself, as the factory waits for it: {cycle}"
+                "spawning would deadlock, because the factory waits for the handler that spawns: {cycle}"
             ),
-            Self::ZeroCapacity => f.write_str("a queue needs a capacity of at least one"),
-            Self::Name => f.write_str("the name of a server must not contain a NUL character"),
+            Self::ZeroCapacity => f.write_str("the capacity of the queue is zero; it must be at least one"),
+            Self::Name => f.write_str("the name of the server contains a NUL character: choose another name"),
             Self::NoFactory => f.write_str(
-                "a handler that is to be restarted needs a factory: use spawn_with or spawn_pool",
+                "the policy for panics is a restart, which needs a factory: use spawn_with or spawn_pool",
             ),
             Self::NoRuntime => f.write_str(
-                "there is no runtime to spawn a task on: call it within one, or give it a handle",
+                "there is no tokio runtime to spawn the task on: spawn within one, or set the builder's runtime",
             ),
             Self::RuntimeShutDown => {
-                f.write_str("the runtime that was to run its task has been shut down")
+                f.write_str("the tokio runtime of the task has been shut down")
             }
-            Self::Thread(refusal) => write!(f, "the system refused a thread: {refusal}"),
+            Self::Thread(refusal) => write!(f, "the operating system refused a thread: {refusal}"),
             Self::Attribute(refused) => refused.fmt(f),
         }
     }
 }
 
-// Implemented by hand: the text of the error contains that of its cause, so `source` returns the
-// cause of the cause.
 impl<E: StdError> StdError for SpawnError<E> {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match self {
@@ -114,5 +112,13 @@ impl<E: StdError> StdError for SpawnError<E> {
             Self::Thread(refusal) => refusal.source(),
             _ => None,
         }
+    }
+}
+
+/// Returns the text of a factory's panic. That of the message itself names the handler.
+pub(crate) fn of_factory(message: &PanicMessage) -> String {
+    match message.as_str() {
+        Some(text) => format!("factory panicked: {text}"),
+        None => "factory panicked".to_owned(),
     }
 }

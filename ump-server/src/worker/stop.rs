@@ -98,7 +98,7 @@ impl Stopper {
     /// stay queued. Returns `false` if the loop has no factory; then nothing happens.
     ///
     /// It does not wait for that. A renewal does not count as a failure, and `term` is not called.
-    #[must_use = "without a factory it does nothing"]
+    #[must_use = "a loop without a factory is not renewed"]
     pub fn renew(&self) -> bool {
         self.target.renew()
     }

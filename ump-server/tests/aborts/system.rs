@@ -148,7 +148,7 @@ fn a_component_has_a_limit_for_requests() {
         .unwrap_err();
     assert_eq!(
         error.to_string(),
-        "component other, request_timeout: a thread cannot be stopped from outside"
+        "component other, request_timeout: only tasks have it, because a call on a thread cannot be interrupted"
     );
 }
 
@@ -232,6 +232,6 @@ fn a_runtime_that_is_gone_is_told_when_a_loop_is_spawned() {
         .unwrap_err();
     assert_eq!(
         error.to_string(),
-        "component late did not come up: the runtime that was to run its task has been shut down"
+        "component late did not start: the tokio runtime of the task has been shut down"
     );
 }

@@ -165,7 +165,7 @@ fn a_handler_that_cannot_be_made_leaves_nothing_behind(on: Loop) {
 fn a_loop_that_has_not_started_yet_says_so() {
     assert_eq!(
         LoopStartError::Late.to_string(),
-        "the server has not started yet"
+        "the server did not start in time, and is still starting"
     );
 }
 

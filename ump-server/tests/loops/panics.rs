@@ -132,7 +132,7 @@ fn too_many_restarts_are_given_up(on: Loop) {
     let error = handle.join().unwrap_err();
     assert_eq!(
         error.to_string(),
-        "server adder ended: it failed too often; the last time the handler panicked: once more"
+        "server adder ended: it failed too often; the last failure: the handler panicked: once more"
     );
 }
 

@@ -190,7 +190,7 @@ fn fail_until_it_gives_up(system: &System, name: &str) {
         failure.to_string(),
         format!(
             "component {name}, instance 0, failed: the handler panicked: as asked; \
-             that was once too often, and group g was stopped"
+             group g has failed too often, and was stopped"
         )
     );
 }
@@ -216,7 +216,7 @@ fn too_many_failures_stop_the_group(on: On) {
     };
     assert_eq!(
         error.to_string(),
-        "server b ended: it failed too often; the last time the handler panicked: as asked"
+        "server b ended: it failed too often; the last failure: the handler panicked: as asked"
     );
 }
 
@@ -279,10 +279,7 @@ fn a_factory_that_refuses_counts_as_a_failure(on: On) {
     let system = builder.group(group).start(LONG).wait().unwrap();
     assert_eq!(client(&system, "a").req(Op::Panic), Err(Error::NoReply));
     let failure = system.failed().wait();
-    assert_eq!(
-        failure.why,
-        "the factory refused to make a handler: not now"
-    );
+    assert_eq!(failure.why, "the factory returned an error: not now");
     assert_eq!(failure.group.as_deref(), Some("g"));
     while system.status()[0].instances[0].state != State::Failed {
         std::thread::yield_now();
@@ -327,7 +324,7 @@ fn a_member_that_there_is_not_is_named() {
     let error = builder.group(group).start(LONG).wait().unwrap_err();
     assert_eq!(
         error.to_string(),
-        "group g has a member x, which there is not; there are a, b"
+        "group g has the member x, which is not defined; the components are a, b"
     );
 }
 
@@ -341,6 +338,6 @@ fn a_component_is_in_one_group_only() {
         .group(other.members(["a"]));
     assert_eq!(
         builder.start(LONG).wait().unwrap_err().to_string(),
-        "component a can be in one group once, and is in g and h"
+        "component a is a member of group g and of group h: list it once"
     );
 }

@@ -39,11 +39,11 @@ fn each_mistake_is_an_error_of_its_own(on: On) {
     let error = |found: Result<Asked, LookupError>| found.unwrap_err().to_string();
     assert_eq!(
         error(system.client("three")),
-        "there is no component three; there are one, two"
+        "there is no component three; the components are one, two"
     );
     assert_eq!(
         error(system.client("two")),
-        "component two has 2 instances: say which, or spread over them"
+        "component two has 2 instances: choose one by `instance`, or use a `balancer`"
     );
     assert_eq!(
         error(system.instance("two", 2)),
@@ -80,8 +80,8 @@ fn a_factory_finds_only_what_its_component_needs(on: On) {
     assert!(matches!(error, StartError::Component { .. }));
     assert_eq!(
         error.to_string(),
-        "component c did not come up: its handler could not be made: \
-         component c does not say that it needs a: add it to its attributes"
+        "component c did not start: its factory returned an error: \
+         component c looked up a, which it does not need: add `needs` to its attributes"
     );
 }
 

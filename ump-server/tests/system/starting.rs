@@ -96,7 +96,7 @@ fn a_factory_that_refuses_ends_the_start_and_says_why(on: On) {
     assert!(
         error
             .to_string()
-            .ends_with("its handler could not be made: not now"),
+            .ends_with("its factory returned an error: not now"),
         "{error}"
     );
 }
@@ -107,7 +107,7 @@ fn a_factory_that_panics_ends_the_start_and_says_why(on: On) {
     assert!(matches!(why(&error), ("a", 0, StartFailure::Panicked(_))));
     assert_eq!(
         error.to_string(),
-        "component a did not come up: its handler could not be made: the handler panicked: oh"
+        "component a did not start: its factory panicked: oh"
     );
 }
 
@@ -118,7 +118,7 @@ fn an_init_that_panics_ends_the_start_and_says_why(on: On) {
     assert!(matches!(why(&error), ("a", 0, StartFailure::Failed(_))));
     assert_eq!(
         error.to_string(),
-        "component a did not come up: the handler panicked: oh"
+        "component a did not start: the handler panicked: oh"
     );
 }
 
@@ -163,8 +163,7 @@ fn one_that_is_not_ready_in_time_is_named(on: On) {
         std::thread::yield_now();
     };
     // The other component may still be running, too.
-    let expected =
-        "component slow did not come up: it was not ready within 5s; still running: slow";
+    let expected = "component slow did not start: it was not ready within 5s; still running: slow";
     assert!(error.to_string().starts_with(expected), "{error}");
     let StartError::Component { stopped, .. } = error else {
         unreachable!()
@@ -220,7 +219,7 @@ fn what_is_needed_but_not_there_is_named() {
     let error = plan_error(On::Thread.add_all(System::builder(), &log, &["a", "b:a,x"]));
     assert_eq!(
         error.to_string(),
-        "component b needs x, which there is not; there are a, b"
+        "component b needs x, which is not defined; the components are a, b"
     );
     assert!(log.of("make").is_empty(), "nothing was started");
 }
@@ -231,19 +230,22 @@ fn a_cycle_is_named() {
     let error = plan_error(On::Thread.add_all(System::builder(), &Log::default(), &all));
     assert_eq!(
         error.to_string(),
-        "these components need each other in a cycle: a needs b needs c needs a"
+        "components need each other in a cycle: a needs b needs c needs a; remove one of these needs"
     );
     let error = plan_error(On::Thread.add_all(System::builder(), &Log::default(), &["a:a"]));
     assert_eq!(
         error.to_string(),
-        "these components need each other in a cycle: a needs a"
+        "components need each other in a cycle: a needs a; remove one of these needs"
     );
 }
 
 #[test]
 fn two_components_cannot_have_one_name() {
     let error = plan_error(On::Thread.add_all(System::builder(), &Log::default(), &["a", "a"]));
-    assert_eq!(error.to_string(), "two components are named a");
+    assert_eq!(
+        error.to_string(),
+        "two components are named a: rename one of them"
+    );
 }
 
 #[test]
@@ -260,34 +262,34 @@ fn attributes_that_make_no_sense_are_named() {
     for (attributes, expected) in [
         (
             Attributes::new().instances(0),
-            "component a, instances: it must be at least one",
+            "component a, instances: it must be at least 1",
         ),
         (
             Attributes::new().workers(0),
-            "component a, workers: it must be at least one",
+            "component a, workers: it must be at least 1",
         ),
         (
             Attributes::new().capacity(0),
-            "component a, capacity: it must be at least one",
+            "component a, capacity: it must be at least 1",
         ),
         (
             Attributes::new().stack_size(1 << 20),
-            "component a, stack_size: a task has none of its own",
+            "component a, stack_size: only threads have it, because a task has no thread of its own",
         ),
         #[cfg(feature = "scheduling")]
         (
             Attributes::new().priority(1),
-            "component a, priority: a task has none of its own",
+            "component a, priority: only threads have it, because a task has no thread of its own",
         ),
         #[cfg(feature = "scheduling")]
         (
             Attributes::new().affinity([0]),
-            "component a, affinity: a task has none of its own",
+            "component a, affinity: only threads have it, because a task has no thread of its own",
         ),
         #[cfg(feature = "scheduling")]
         (
             Attributes::new().affinity([]),
-            "component a, affinity: it must name a CPU",
+            "component a, affinity: it must name at least one CPU",
         ),
     ] {
         let builder = On::Task.add(System::builder(), "a", attributes, probes.clone());

@@ -119,7 +119,7 @@ fn what_does_not_end_in_time_is_refused_and_reported(on: On) {
     let running: Vec<_> = report.still_running().map(ToString::to_string).collect();
     // The report names the request's type, where the request was made, and how long it has been in
     // hand.
-    let begin = "b, instance 1, is still running, 3 requests were refused; in hand: system::support::Op from ";
+    let begin = "b, instance 1, is still running; queued requests refused: 3; in hand: system::support::Op from ";
     assert!(
         running
             .iter()
@@ -153,7 +153,7 @@ fn what_ends_late_but_within_the_grace_is_not_still_running(on: On) {
     let report = stop.wait();
     assert_eq!(
         told(&report),
-        ["a, instance 0, ended late, 1 requests were refused"]
+        ["a, instance 0, ended late; queued requests refused: 1"]
     );
     assert!(!report.is_clean());
     assert_eq!(report.took, DEADLINE);
@@ -241,7 +241,7 @@ fn one_that_was_made_anew_too_often_says_so(on: On) {
     assert_eq!(a.req(Op::Panic), Err(Error::NoReply));
     assert_eq!(
         system.failed().wait().why,
-        "it failed too often; the last time the handler panicked: as asked"
+        "it failed too often; the last failure: the handler panicked: as asked"
     );
 }
 
@@ -288,7 +288,7 @@ fn a_component_is_stopped_with_its_dependents(on: On) {
     let report = system.stop(Stop::Drain, LONG).wait();
     assert!(report.is_clean(), "{report}");
     let told = told(&report);
-    assert!(told.contains(&"b, instance 0, had been stopped alone".to_owned()));
+    assert!(told.contains(&"b, instance 0, had been stopped by `stop_component`".to_owned()));
     assert!(told.contains(&"a, instance 0, ended in order".to_owned()));
 }
 

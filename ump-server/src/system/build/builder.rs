@@ -16,7 +16,7 @@ use crate::{FailureEvent, TestClock, thread, watchdog::Stall, worker::failure_ev
 
 /// Defines the components of a system, and starts it. Created by
 /// [`System::builder`](crate::system::System::builder).
-#[must_use = "it makes a system when it is started"]
+#[must_use = "a builder does nothing until its system is started"]
 pub struct Builder {
     pub(in crate::system) definitions: Vec<Definition>,
     pub(in crate::system) groups: Vec<Group>,

@@ -60,26 +60,32 @@ fn check(definition: &Definition) -> Result<(), PlanError> {
     ];
     for (key, count) in counts {
         if count == Some(0) {
-            return refuse(key, "it must be at least one");
+            return refuse(key, "it must be at least 1");
         }
     }
     if affinity.as_ref().is_some_and(Vec::is_empty) {
-        return refuse("affinity", "it must name a CPU");
+        return refuse("affinity", "it must name at least one CPU");
     }
     match definition.kind {
         Kind::Thread if definition.attributes.budget.is_some() => {
-            refuse("budget", "a thread has nobody to share with")
+            refuse("budget", "only tasks have it, because they share a runtime")
         }
         #[cfg(feature = "tokio")]
         Kind::Thread => match of_tasks(&definition.attributes) {
-            Some(key) => refuse(key, "a thread cannot be stopped from outside"),
+            Some(key) => refuse(
+                key,
+                "only tasks have it, because a call on a thread cannot be interrupted",
+            ),
             None => Ok(()),
         },
         #[cfg(not(feature = "tokio"))]
         Kind::Thread => Ok(()),
         #[cfg(feature = "tokio")]
         Kind::Task => match of_threads(&definition.attributes) {
-            Some(key) => refuse(key, "a task has none of its own"),
+            Some(key) => refuse(
+                key,
+                "only threads have it, because a task has no thread of its own",
+            ),
             None => Ok(()),
         },
     }

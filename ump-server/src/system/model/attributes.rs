@@ -34,7 +34,7 @@ use crate::task::OnTimeout;
 /// caller has to handle the message that comes back, and the plain [`req`](ump::Client::req) has no
 /// such error.
 #[derive(Clone, Debug, Default)]
-#[must_use = "it says something of a component that is added with it"]
+#[must_use = "attributes do nothing until a component is added with them"]
 pub struct Attributes {
     pub(in crate::system) needs: Vec<String>,
     pub(in crate::system) instances: Option<usize>,
@@ -48,7 +48,7 @@ pub struct Attributes {
     pub(in crate::system) stack_size: Option<usize>,
     #[cfg_attr(
         not(feature = "scheduling"),
-        allow(dead_code, reason = "it cannot be set")
+        allow(dead_code, reason = "without the feature nothing sets it")
     )]
     pub(in crate::system) priority: Option<u8>,
     pub(in crate::system) affinity: Option<Vec<usize>>,

@@ -68,7 +68,7 @@ pub enum Escalation {
 /// # let _ = group;
 /// ```
 #[derive(Clone, Debug)]
-#[must_use = "it does something once it is added to a system"]
+#[must_use = "a group does nothing until it is added to a system"]
 pub struct Group {
     pub(in crate::system) name: String,
     pub(in crate::system) members: Vec<String>,

@@ -5,7 +5,7 @@ use std::{convert::Infallible, error::Error as StdError, fmt, time::Duration};
 use ump::PanicMessage;
 
 use crate::system::report::stop_report::Report;
-use crate::{JoinError, SpawnError, wait::executor::EXECUTOR};
+use crate::{JoinError, SpawnError, wait::executor::EXECUTOR, worker::spawn_error::of_factory};
 
 /// Any error that the factory of a component may return.
 pub type BoxError = Box<dyn StdError + Send + Sync>;
@@ -17,19 +17,22 @@ pub type BoxError = Box<dyn StdError + Send + Sync>;
 #[non_exhaustive]
 pub enum PlanError {
     /// A name is empty or has a NUL character in it.
-    #[error("{name:?} cannot be the name of a component: it is empty or has a NUL character in it")]
+    #[error("{name:?} cannot be the name of a component: it is empty or contains a NUL character")]
     Name {
         /// The name.
         name: String,
     },
     /// Two components have the same name.
-    #[error("two components are named {name}")]
+    #[error("two components are named {name}: rename one of them")]
     Twice {
         /// The name.
         name: String,
     },
     /// A component needs another one that does not exist.
-    #[error("component {component} needs {needs}, which there is not; there are {}", known.join(", "))]
+    #[error(
+        "component {component} needs {needs}, which is not defined; the components are {}",
+        listed(known)
+    )]
     Unknown {
         /// The name of the component.
         component: String,
@@ -39,7 +42,7 @@ pub enum PlanError {
         known: Vec<String>,
     },
     /// Components need each other in a cycle.
-    #[error("these components need each other in a cycle: {}", names.join(" needs "))]
+    #[error("components need each other in a cycle: {}; remove one of these needs", names.join(" needs "))]
     Cycle {
         /// The names in the cycle: each needs the next; the last one is the first one.
         names: Vec<String>,
@@ -55,7 +58,10 @@ pub enum PlanError {
         why: &'static str,
     },
     /// A group has a member that does not exist.
-    #[error("group {group} has a member {member}, which there is not; there are {}", known.join(", "))]
+    #[error(
+        "group {group} has the member {member}, which is not defined; the components are {}",
+        listed(known)
+    )]
     Member {
         /// The name of the group.
         group: String,
@@ -65,7 +71,7 @@ pub enum PlanError {
         known: Vec<String>,
     },
     /// A component is in two groups, or twice in one.
-    #[error("component {component} can be in one group once, and is in {} and {}", groups[0], groups[1])]
+    #[error("component {component} is a member of group {} and of group {}: list it once", groups[0], groups[1])]
     TwoGroups {
         /// The name of the component.
         component: String,
@@ -75,6 +81,8 @@ pub enum PlanError {
 }
 
 /// An error at the start of a system.
+// By hand, without `thiserror`: the text contains that of the cause, so `source` returns the cause
+// of the cause.
 #[derive(Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
@@ -99,6 +107,7 @@ pub enum StartError {
 }
 
 /// The reason why an instance of a component did not start.
+// By hand, without `thiserror`: see `StartError`.
 #[derive(Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
@@ -138,15 +147,25 @@ impl From<SpawnError<BoxError>> for StartFailure {
 impl fmt::Display for StartFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Refused(error) => write!(f, "its handler could not be made: {error}"),
-            Self::Panicked(message) => write!(f, "its handler could not be made: {message}"),
+            Self::Refused(error) => write!(f, "its factory returned an error: {error}"),
+            Self::Panicked(message) => write!(f, "its {}", of_factory(message)),
             Self::Late(within) => write!(f, "it was not ready within {within:?}"),
             Self::Blocked(within) => {
                 write!(f, "it was not ready within {within:?}, and {EXECUTOR}")
             }
             Self::Failed(error) => error.why().fmt(f),
-            Self::Stopped => f.write_str("it was stopped"),
+            Self::Stopped => f.write_str("it was stopped before it was ready"),
             Self::Spawn(error) => error.fmt(f),
+        }
+    }
+}
+
+impl StdError for StartFailure {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        match self {
+            Self::Refused(error) => error.source(),
+            Self::Spawn(error) => error.source(),
+            _ => None,
         }
     }
 }
@@ -180,7 +199,7 @@ impl fmt::Display for StartError {
                 if *instance > 0 {
                     write!(f, ", instance {instance},")?;
                 }
-                write!(f, " did not come up: {why}")?;
+                write!(f, " did not start: {why}")?;
                 let running: Vec<&str> = stopped
                     .still_running()
                     .map(|ended| ended.component.as_str())
@@ -194,18 +213,10 @@ impl fmt::Display for StartError {
     }
 }
 
-// By hand: its text contains that of the cause, so `source` goes on with the cause of that.
 impl StdError for StartError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match self {
-            Self::Component {
-                why: StartFailure::Refused(error),
-                ..
-            } => error.source(),
-            Self::Component {
-                why: StartFailure::Spawn(error),
-                ..
-            } => error.source(),
+            Self::Component { why, .. } => why.source(),
             _ => None,
         }
     }
@@ -218,7 +229,7 @@ impl StdError for StartError {
 #[non_exhaustive]
 pub enum LookupError {
     /// There is no component with this name.
-    #[error("there is no component {name}; there are {}", known.join(", "))]
+    #[error("there is no component {name}; the components are {}", listed(known))]
     Unknown {
         /// The name.
         name: String,
@@ -238,7 +249,9 @@ pub enum LookupError {
         instances: usize,
     },
     /// The component has several instances: choose one, or balance over them.
-    #[error("component {component} has {instances} instances: say which, or spread over them")]
+    #[error(
+        "component {component} has {instances} instances: choose one by `instance`, or use a `balancer`"
+    )]
     Several {
         /// The name of the component.
         component: String,
@@ -246,7 +259,7 @@ pub enum LookupError {
         instances: usize,
     },
     /// The component has other types of messages, replies or errors.
-    #[error("clients of component {component} are {is}, and not {asked}")]
+    #[error("the client of component {component} has the type {is}, not {asked}")]
     Type {
         /// The name of the component.
         component: String,
@@ -257,7 +270,9 @@ pub enum LookupError {
     },
     /// A factory looked up a component that its own component does not need, so it may not have
     /// started.
-    #[error("component {by} does not say that it needs {name}: add it to its attributes")]
+    #[error(
+        "component {by} looked up {name}, which it does not need: add `needs` to its attributes"
+    )]
     NotNeeded {
         /// The name of the component that was looked up.
         name: String,
@@ -265,12 +280,20 @@ pub enum LookupError {
         by: String,
     },
     /// The component has not started yet.
-    #[error("component {component} is not up yet")]
+    #[error("component {component} has not started yet")]
     NotStarted {
         /// The name of the component.
         component: String,
     },
     /// The system no longer exists.
-    #[error("the system is gone")]
+    #[error("the system no longer exists")]
     Gone,
+}
+
+/// Returns the names as a list for the text of an error.
+pub(in crate::system) fn listed(names: &[String]) -> String {
+    match names {
+        [] => "none".to_owned(),
+        names => names.join(", "),
+    }
 }

@@ -1,4 +1,4 @@
-//! What ended a component before it was told to end.
+//! The permanent failure of a component.
 
 use std::fmt;
 
@@ -30,10 +30,7 @@ impl fmt::Display for Failure {
             "component {component}, instance {instance}, failed: {why}"
         )?;
         if let Some(group) = group {
-            write!(
-                f,
-                "; that was once too often, and group {group} was stopped"
-            )?;
+            write!(f, "; group {group} has failed too often, and was stopped")?;
         }
         Ok(())
     }

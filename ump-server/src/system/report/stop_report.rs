@@ -11,7 +11,7 @@ use ump::hooks::Cycle;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
-#[must_use = "it says what is still running"]
+#[must_use = "the report names the components that are still running"]
 pub struct Report {
     /// One entry per instance.
     pub instances: Vec<StoppedInstance>,
@@ -143,28 +143,28 @@ impl fmt::Display for StopOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::InOrder => f.write_str("ended in order"),
-            Self::Earlier => f.write_str("had ended by itself"),
-            Self::StoppedAlone => f.write_str("had been stopped alone"),
+            Self::Earlier => f.write_str("had ended by itself before the stop"),
+            Self::StoppedAlone => f.write_str("had been stopped by `stop_component`"),
             Self::StoppedByGroup { group } => {
-                write!(f, "had been stopped, as group {group} had given up")
+                write!(f, "had been stopped because group {group} gave up")
             }
             Self::Failed(error) => write!(f, "failed: {}", error.why()),
-            Self::Refused { queued } => write!(f, "ended late, {queued} requests were refused"),
+            Self::Refused { queued } => write!(f, "ended late; queued requests refused: {queued}"),
             Self::WouldDeadlock(cycle) => {
                 write!(
                     f,
-                    "is still running, as this stop would wait for itself: {cycle}"
+                    "is still running, because a wait for its end would deadlock: {cycle}"
                 )
             }
             Self::Aborted { queued, in_hand } => {
-                write!(f, "was aborted, {queued} requests were refused")?;
+                write!(f, "was aborted; queued requests refused: {queued}")?;
                 for held in in_hand {
                     write!(f, "; had in hand: {held}")?;
                 }
                 Ok(())
             }
             Self::StillRunning { queued, in_hand } => {
-                write!(f, "is still running, {queued} requests were refused")?;
+                write!(f, "is still running; queued requests refused: {queued}")?;
                 for held in in_hand {
                     write!(f, "; in hand: {held}")?;
                 }

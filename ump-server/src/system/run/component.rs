@@ -125,7 +125,7 @@ impl Instance {
         let mut lent = self.lend().await;
         poll_fn(|cx| match &mut lent.end {
             End::Going(ending) => ending.poll_started(cx),
-            End::Awaited => unreachable!("it is lent"),
+            End::Awaited => unreachable!("this future has taken the end out"),
             End::Ended(_) => Poll::Ready(Err(LoopStartError::Ended)),
         })
         .await
@@ -136,7 +136,7 @@ impl Instance {
         let mut lent = self.lend().await;
         let (outcome, rest) = poll_fn(|cx| match &mut lent.end {
             End::Going(ending) => ending.poll_ended(cx),
-            End::Awaited => unreachable!("it is lent"),
+            End::Awaited => unreachable!("this future has taken the end out"),
             End::Ended(outcome) => Poll::Ready((outcome.clone(), None)),
         })
         .await;
@@ -171,7 +171,7 @@ impl Instance {
             let mut cx = Context::from_waker(exchanged.as_ref().unwrap_or(cx.waker()));
             let ended = match &mut lent.end {
                 End::Going(ending) => ending.poll_ended(&mut cx),
-                End::Awaited => unreachable!("it is lent"),
+                End::Awaited => unreachable!("this future has taken the end out"),
                 End::Ended(outcome) => Poll::Ready((outcome.clone(), None)),
             };
             if let Poll::Ready(ended) = ended {

@@ -75,7 +75,7 @@ fn jump(mut key: u64, buckets: usize) -> usize {
         let jumped = ((here + 1) as f64 * ((1_u64 << 31) as f64 / ((key >> 33) + 1) as f64)) as i64;
         next = jumped;
     }
-    usize::try_from(here).expect("less than what was a usize, and not negative")
+    usize::try_from(here).expect("a bucket is a usize")
 }
 
 #[cfg(test)]

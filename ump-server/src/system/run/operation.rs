@@ -16,7 +16,7 @@ use crate::wait::executor::blocking;
 ///
 /// # Panics
 /// If the operation is polled after it was ready.
-#[must_use = "nothing happens before it is waited for or awaited"]
+#[must_use = "an operation does nothing until `wait` or `.await`"]
 pub struct Operation<T> {
     future: Pin<Box<dyn Future<Output = T> + Send>>,
     coop: Coop,
@@ -37,11 +37,14 @@ impl<T> Operation<T> {
     /// an operation that waits for these tasks waits until its deadline. Then its error or report
     /// says so ([`StartFailure::Blocked`](crate::system::StartFailure::Blocked),
     /// [`Report::executor_was_blocked`](crate::system::Report::executor_was_blocked)).
-    #[expect(clippy::must_use_candidate, reason = "that depends on what it is")]
+    #[expect(
+        clippy::must_use_candidate,
+        reason = "some operations return a report, others nothing"
+    )]
     pub fn wait(self) -> T {
         match blocking(|| Clock::system().block_on(self.future, None)) {
             Some(done) => done,
-            None => unreachable!("there is no deadline"),
+            None => unreachable!("a wait without a deadline returns the output"),
         }
     }
 }

@@ -23,7 +23,7 @@ use crate::system::{
 /// A system holds a client of each instance. Dropping the system does not stop the components. Each
 /// component ends when its last other client is dropped, and the components that it needs end after
 /// it.
-#[must_use = "components end when nobody has clients of them any more"]
+#[must_use = "a component of a dropped system ends with its last client"]
 pub struct System {
     inner: Arc<Inner>,
 }

@@ -43,7 +43,7 @@ impl Supervisor for InstanceSupervisor {
             let why = match (end, &self.supervision) {
                 // For a group, the failure names the group that gave up.
                 (JoinErrorKind::GaveUp(_), None) => {
-                    format!("it failed too often; the last time {why}")
+                    format!("it failed too often; the last failure: {why}")
                 }
                 _ => why,
             };

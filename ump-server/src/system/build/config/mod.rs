@@ -9,7 +9,10 @@ use serde::{Deserialize, Deserializer};
 #[cfg(feature = "scheduling")]
 use self::value::Priority;
 use self::value::{Capacity, Humane, distinct};
-use crate::system::report::config_error::{self, ConfigError};
+use crate::system::report::{
+    config_error::{self, ConfigError},
+    error::listed,
+};
 use crate::system::{
     build::definition::Definition,
     model::attributes::Attributes,
@@ -137,9 +140,11 @@ impl Config {
             Some("toml") => Self::from_toml,
             Some("json") => Self::from_json,
             _ => {
-                return Err(
-                    ConfigError::new("", &"its name should end with .toml or .json").in_file(path),
-                );
+                return Err(ConfigError::new(
+                    "",
+                    &"the name of the file must end with .toml or .json",
+                )
+                .in_file(path));
             }
         };
         let text =
@@ -222,10 +227,7 @@ impl Config {
     }
 
     fn unknown(&self, path: &str, kind: &str, known: &[String]) -> ConfigError {
-        let known = match known {
-            [] => "none".to_owned(),
-            known => known.join(", "),
-        };
+        let known = listed(known);
         self.error(
             path,
             &format_args!("the program has no such {kind}; it has {known}"),
@@ -299,7 +301,7 @@ impl ComponentConfig {
         }
         let policy = match (on_panic, restart) {
             (Some(PanicPolicy::Stop | PanicPolicy::Continue), Some(_)) => {
-                return Err(("restart", "it goes with on_panic = \"restart\" only"));
+                return Err(("restart", "it needs on_panic = \"restart\""));
             }
             (Some(PanicPolicy::Stop), None) => OnPanic::Stop,
             (Some(PanicPolicy::Continue), None) => OnPanic::Continue,

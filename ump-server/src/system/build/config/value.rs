@@ -148,7 +148,7 @@ impl<'de, V: Deserialize<'de>> Visitor<'de> for OfTable<V> {
         let mut table = BTreeMap::new();
         while let Some((name, value)) = entries.next_entry::<String, V>()? {
             if table.contains_key(&name) {
-                return Err(A::Error::custom(format_args!("{name} is there twice")));
+                return Err(A::Error::custom(format_args!("{name} is defined twice")));
             }
             table.insert(name, value);
         }
