@@ -7,7 +7,8 @@
 //! ```
 //!
 //! An [`UnsentRequest`] owns its slot alone. Once it is sent, two ends share the slot: see `slot`
-//! for the end that owns it at last. A post has only the queue's end.
+//! for the end that owns it at last. A post has only the queue's end. The file is long because both
+//! types rely on the same invariants.
 //!
 //! # Invariants
 //!

@@ -1,5 +1,8 @@
 //! The slot of one request: its message, its outcome, and the waiters of its two ends.
 //!
+//! The file is long because the unsafe parts of a slot stay beside the invariants that they rely
+//! on.
+//!
 //! # Ownership
 //!
 //! A slot is on the heap. A client allocates it, keeps it and uses it again (see `pool`). While a
