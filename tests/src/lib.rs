@@ -306,14 +306,14 @@ unsafe impl GlobalAlloc for Meter {
     }
 }
 
-/// Calls `scene` with a short time, then with longer ones while it returns `None` because the time
+/// Calls `setup` with a short time, then with longer ones while it returns `None` because the time
 /// was too short.
 ///
 /// So a test that needs a step before a deadline is fast, and does not fail on a busy machine.
-pub fn with_growing_time<T>(mut scene: impl FnMut(Duration) -> Option<T>) -> T {
+pub fn with_growing_time<T>(mut setup: impl FnMut(Duration) -> Option<T>) -> T {
     let mut time = Duration::from_millis(5);
     loop {
-        if let Some(done) = scene(time) {
+        if let Some(done) = setup(time) {
             return done;
         }
         assert!(time < LONG, "however long the time, it was too short");
@@ -321,11 +321,11 @@ pub fn with_growing_time<T>(mut scene: impl FnMut(Duration) -> Option<T>) -> T {
     }
 }
 
-/// Sets a scene with a near deadline, and returns both before the deadline has passed.
-pub fn before_deadline<T>(mut scene: impl FnMut(Instant) -> T) -> (T, Instant) {
+/// Calls `setup` with a near deadline, and returns both before the deadline has passed.
+pub fn before_deadline<T>(mut setup: impl FnMut(Instant) -> T) -> (T, Instant) {
     with_growing_time(|time| {
         let deadline = Instant::now() + time;
-        let set = scene(deadline);
+        let set = setup(deadline);
         (Instant::now() < deadline).then_some((set, deadline))
     })
 }

@@ -111,7 +111,7 @@ fn waiters_are_woken_before_requests_are_refused() {
 fn a_waker_may_use_the_channel() {
     let (server, client): Ends = ump::channel();
     let client = Arc::new(client);
-    let looks = || {
+    let hook = || {
         let client = Arc::clone(&client);
         move || {
             let _ = client.is_closed();
@@ -120,9 +120,9 @@ fn a_waker_may_use_the_channel() {
     };
     let mut all = [(); 3].map(|()| client.closed());
     let wakers = [
-        Hook::on_wake(looks()),
-        Hook::on_clone(looks()),
-        Hook::on_drop(looks()),
+        Hook::on_wake(hook()),
+        Hook::on_clone(hook()),
+        Hook::on_drop(hook()),
     ];
     for waker in [&wakers[0], &wakers[1], &wakers[2], &wakers[0]] {
         for closed in &mut all {

@@ -133,7 +133,7 @@ fn a_dropped_wait_leaves_nothing() {
 fn a_waker_may_use_the_channel() {
     let (server, client): Ends = ump::channel();
     let server = Arc::new(server);
-    let looks = || {
+    let hook = || {
         let server = Arc::clone(&server);
         move || {
             let _ = server.is_empty();
@@ -142,9 +142,9 @@ fn a_waker_may_use_the_channel() {
     };
     let mut all = [(); 3].map(|()| server.deserted());
     let wakers = [
-        Hook::on_wake(looks()),
-        Hook::on_clone(looks()),
-        Hook::on_drop(looks()),
+        Hook::on_wake(hook()),
+        Hook::on_clone(hook()),
+        Hook::on_drop(hook()),
     ];
     for waker in [&wakers[0], &wakers[1], &wakers[2], &wakers[0]] {
         for deserted in &mut all {

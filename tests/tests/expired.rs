@@ -228,7 +228,7 @@ impl Chained {
             clients: Arc::clone(&self.clients),
         };
         let post = client.post(next).timeout(SECOND).if_room();
-        post.wait().expect("what is queued has expired");
+        post.wait().expect("the queued posts have expired");
     }
 }
 

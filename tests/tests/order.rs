@@ -77,24 +77,24 @@ fn blocking_requests_of_one_thread_stay_in_order<T: Take>() {
     let (server, client) = ump::bounded::<(u32, u32), (), ()>(3).unwrap();
     thread::scope(|scope| {
         let server = server;
-        for who in 0..CLIENTS {
+        for caller in 0..CLIENTS {
             let client = client.clone();
             scope.spawn(move || {
                 for n in 0..EACH {
                     // Every other request is awaited; most of the rest wait for room.
                     if n % 2 == 0 {
-                        client.req((who, n)).unwrap();
+                        client.req((caller, n)).unwrap();
                     } else {
-                        client.post((who, n)).wait().unwrap();
+                        client.post((caller, n)).wait().unwrap();
                     }
                 }
             });
         }
         drop(client);
         let mut next = [0; CLIENTS as usize];
-        while let Some(((who, n), rctx)) = T::take(&server) {
-            assert_eq!(n, next[who as usize], "of client {who}");
-            next[who as usize] += 1;
+        while let Some(((caller, n), rctx)) = T::take(&server) {
+            assert_eq!(n, next[caller as usize], "of client {caller}");
+            next[caller as usize] += 1;
             rctx.reply(()).unwrap();
         }
         assert_eq!(next, [EACH; CLIENTS as usize]);

@@ -109,8 +109,8 @@ fn a_context_dropped_in_a_panic_has_no_message() {
 
 #[test]
 fn the_text_of_a_payload_is_found() {
-    let message = |scene: fn()| {
-        let payload = catch_unwind(AssertUnwindSafe(scene)).unwrap_err();
+    let message = |panics: fn()| {
+        let payload = catch_unwind(AssertUnwindSafe(panics)).unwrap_err();
         PanicMessage::of_payload(&*payload)
     };
     let said = |text: &'static str| -> PanicMessage { text.into() };

@@ -11,22 +11,22 @@ use std::{
 
 use tests::must_end;
 
-/// Runs a scene of `forks`, which has its own time limit.
-fn forks(scene: &str) {
+/// Runs a scenario of `forks`, which has its own time limit.
+fn forks(scenario: &str) {
     let ended = Command::new(env!("CARGO_BIN_EXE_forks"))
-        .arg(scene)
+        .arg(scenario)
         .status()
         .expect("it can be run");
     match ended.code() {
         Some(0) => {}
-        Some(2) => panic!("{scene}: the child hangs"),
-        other => panic!("{scene}: the child ended with {other:?}"),
+        Some(2) => panic!("{scenario}: the child hangs"),
+        other => panic!("{scenario}: the child ended with {other:?}"),
     }
 }
 
 macro_rules! forks {
-    ($($name:ident: $scene:literal;)+) => {
-        $( #[test] fn $name() { forks($scene); } )+
+    ($($name:ident: $scenario:literal;)+) => {
+        $( #[test] fn $name() { forks($scenario); } )+
     };
 }
 

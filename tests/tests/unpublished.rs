@@ -66,7 +66,7 @@ fn a_dropped_repolled_receiver_takes_no_wake_up() {
     assert_eq!(
         (counter.wakes(), gone.wakes()),
         (0, 1),
-        "published: a request is queued, its server sleeps, and one who has gone was woken"
+        "published: a request is queued, its server sleeps, and a dropped receiver was woken"
     );
 
     let (server, client) = ump::channel::<u32, u32, ()>();

@@ -109,7 +109,7 @@ fn a_builder_sets_the_capacity() {
     assert!(matches!(full, Err(SendError::Full(2))));
 }
 
-/// The scene is repeated from the start, because workers race most when they start and stop
+/// The test is repeated from the start, because workers race most when they start and stop
 /// waiting.
 #[test]
 fn a_request_is_taken_by_one_worker_only() {
@@ -123,18 +123,18 @@ fn a_request_is_taken_by_one_worker_only() {
                 for _ in 0..3 {
                     let (server, taken) = (Arc::clone(&server), &taken);
                     scope.spawn(move || {
-                        while let Ok(((who, n), rctx)) = server.wait() {
-                            taken.lock().unwrap().push((who, n));
+                        while let Ok(((caller, n), rctx)) = server.wait() {
+                            taken.lock().unwrap().push((caller, n));
                             rctx.reply(n).unwrap();
                         }
                     });
                 }
                 drop(server);
-                for who in 0..4 {
+                for caller in 0..4 {
                     let client = client.clone();
                     scope.spawn(move || {
                         for n in 0..EACH {
-                            assert_eq!(client.req((who, n)), Ok(n));
+                            assert_eq!(client.req((caller, n)), Ok(n));
                         }
                     });
                 }
@@ -142,7 +142,7 @@ fn a_request_is_taken_by_one_worker_only() {
             });
             let mut taken = taken.into_inner().unwrap();
             taken.sort_unstable();
-            let asked = (0..4).flat_map(|who| (0..EACH).map(move |n| (who, n)));
+            let asked = (0..4).flat_map(|caller| (0..EACH).map(move |n| (caller, n)));
             assert_eq!(taken, asked.collect::<Vec<_>>());
         }
     });

@@ -5,18 +5,18 @@
 //! and is killed. Run by `tests/processes.rs`.
 
 fn main() -> std::process::ExitCode {
-    scenes::main()
+    scenarios::main()
 }
 
 #[cfg(not(unix))]
-mod scenes {
+mod scenarios {
     pub(super) fn main() -> std::process::ExitCode {
         std::process::ExitCode::SUCCESS
     }
 }
 
 #[cfg(unix)]
-mod scenes {
+mod scenarios {
     use std::{
         env,
         future::{Future, IntoFuture, ready},
@@ -40,8 +40,8 @@ mod scenes {
     const SOON: Duration = Duration::from_millis(5);
 
     pub(super) fn main() -> ExitCode {
-        let scene = env::args().nth(1).unwrap_or_default();
-        let ended = match scene.as_str() {
+        let scenario = env::args().nth(1).unwrap_or_default();
+        let ended = match scenario.as_str() {
             "deadline" => {
                 awaited_deadline();
                 in_child(awaited_deadline)
@@ -73,7 +73,7 @@ mod scenes {
             }
             "handler" => in_handler(),
             "busy" => busy(),
-            other => panic!("no scene {other}"),
+            other => panic!("no scenario {other}"),
         };
         ExitCode::from(ended as u8)
     }
@@ -263,7 +263,7 @@ mod scenes {
         assert_eq!(client.areq(true).await, Ok(true));
     }
 
-    /// Runs all scenes in a child that a watched handler has forked.
+    /// Runs all scenarios in a child that a watched handler has forked.
     fn in_handler() -> Ended {
         let (client, _handle) = on_thread::Builder::new()
             .watchdog(Duration::from_secs(3600))

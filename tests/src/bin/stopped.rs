@@ -58,17 +58,17 @@ fn main() {
         .spawn(|_| Ok(task::answer(|until: Receiver<()>| ready(handle(&until)))))
         .expect("it can be spawned");
     say("ready");
-    let mut let_go = None;
+    let mut release = None;
     for line in stdin().lines().map_while(Result::ok) {
         let (go, until) = channel();
         match line.as_str() {
             "thread" => {
                 let _ = on_thread.post(until).wait();
-                let_go = Some(go);
+                release = Some(go);
             }
             "task" => {
                 let _ = on_task.post(until).wait();
-                let_go = Some(go);
+                release = Some(go);
             }
             "stall" => {
                 if let Ok(mut stalled) = STALLED.lock() {
@@ -76,9 +76,9 @@ fn main() {
                 }
                 let _ = on_thread.post(until).wait();
             }
-            _ => let_go = None,
+            _ => release = None,
         }
     }
-    drop(let_go);
+    drop(release);
     std::process::exit(0);
 }

@@ -445,10 +445,10 @@ fn a_narrow_channel_carries_everything() {
                 let server = server;
                 let clients: Vec<_> = (0..4).map(|_| client.clone()).collect();
                 drop(client);
-                for (who, client) in clients.into_iter().enumerate() {
+                for (caller, client) in clients.into_iter().enumerate() {
                     scope.spawn(move || {
                         for n in 0..EACH {
-                            let reply = match who {
+                            let reply = match caller {
                                 0 => client.req(n).unwrap(),
                                 1 => block_on(client.areq(n)).unwrap(),
                                 2 => client.request(n).urgent().wait().unwrap(),

@@ -1,3 +1,5 @@
+//! Requests cancelled by the drop of a reply or future.
+
 use super::*;
 
 #[test]

@@ -1,7 +1,9 @@
+//! Replies, futures and contexts that are forgotten instead of dropped.
+
 use super::*;
 
 #[test]
-fn a_reply_leaves_the_request_in_the_queue() {
+fn a_forgotten_reply_leaves_its_request_queued() {
     let (server, client) = channel::<Counted, Counted, ()>();
     let (messages, replies) = (DropCounter::default(), DropCounter::default());
     mem::forget(client.req_async(messages.value()).unwrap());
@@ -16,7 +18,7 @@ fn a_reply_leaves_the_request_in_the_queue() {
 }
 
 #[test]
-fn a_reply_leaves_the_request_to_a_server_that_goes() {
+fn a_forgotten_request_ends_with_the_server() {
     let (server, client) = channel::<Counted, (), ()>();
     let messages = DropCounter::default();
     mem::forget(client.req_async(messages.value()).unwrap());
@@ -28,7 +30,7 @@ fn a_reply_leaves_the_request_to_a_server_that_goes() {
 }
 
 #[test]
-fn an_awaited_request_leaves_it_queued_and_is_woken() {
+fn a_forgotten_future_leaves_its_request_queued() {
     let (server, client) = channel::<u32, u32, ()>();
     let counter = CountingWaker::new();
     let mut asking = Box::pin(client.request(1).timeout(LONG).into_future());
@@ -40,7 +42,7 @@ fn an_awaited_request_leaves_it_queued_and_is_woken() {
 }
 
 #[test]
-fn a_future_waiting_for_room_leaves_it_to_the_others() {
+fn a_forgotten_sender_leaves_the_room_to_others() {
     let (server, client) = bounded::<u32, u32, ()>(1).unwrap();
     client.post(0).wait().unwrap();
     let mut forgotten = Box::pin(client.post(1).into_future());
@@ -59,7 +61,7 @@ fn a_future_waiting_for_room_leaves_it_to_the_others() {
 }
 
 #[test]
-fn a_receiver_leaves_the_next_request_to_the_others() {
+fn a_forgotten_receiver_leaves_requests_to_others() {
     let (server, client) = channel::<u32, u32, ()>();
     let mut forgotten = Box::pin(server.async_wait());
     assert!(poll_once(&mut forgotten).is_pending());
@@ -74,7 +76,7 @@ fn a_receiver_leaves_the_next_request_to_the_others() {
 }
 
 #[test]
-fn a_context_keeps_its_caller_waiting_until_cancel() {
+fn a_forgotten_context_keeps_its_caller_waiting() {
     let (server, client) = channel::<Counted, u32, ()>();
     let messages = DropCounter::default();
     let reply = client.req_async(messages.value()).unwrap();
@@ -100,7 +102,7 @@ fn a_context_keeps_its_caller_waiting_until_cancel() {
 }
 
 #[test]
-fn a_cancelled_future_wakes_or_releases_its_waker() {
+fn a_forgotten_cancelled_future_wakes_its_task() {
     let (server, client) = channel::<u32, u32, ()>();
     let counter = CountingWaker::new();
     let reply = client.req_async(1).unwrap();

@@ -1,3 +1,5 @@
+//! Races of two threads, one of which cancels, times out or ends.
+
 use super::*;
 
 #[test]

@@ -24,7 +24,7 @@ struct Waiting<F> {
     pending: bool,
     counter: std::sync::Arc<CountingWaker>,
     /// The number of its wake-ups at its last poll.
-    heard: usize,
+    seen: usize,
 }
 
 impl<F: Future + Unpin> Waiting<F> {
@@ -33,13 +33,13 @@ impl<F: Future + Unpin> Waiting<F> {
             future: None,
             pending: false,
             counter: CountingWaker::new(),
-            heard: 0,
+            seen: 0,
         }
     }
 
     fn poll(&mut self, start: impl FnOnce() -> F) {
         let future = self.future.get_or_insert_with(start);
-        self.heard = self.counter.wakes();
+        self.seen = self.counter.wakes();
         self.pending = poll_with(future, &self.counter).is_pending();
         if !self.pending {
             self.future = None;
@@ -53,7 +53,7 @@ impl<F: Future + Unpin> Waiting<F> {
     }
 
     fn is_awake(&self) -> bool {
-        self.counter.wakes() > self.heard
+        self.counter.wakes() > self.seen
     }
 }
 
@@ -74,17 +74,17 @@ fn receivers<'s, F: Future + Unpin>(
 ) {
     let mut waiting: [Waiting<F>; 3] = [Waiting::new(), Waiting::new(), Waiting::new()];
     let poller = CountingWaker::new();
-    let mut heard = None;
+    let mut seen = None;
     let mut held = Vec::new();
     for step in steps {
         match *step {
             Look(k) => waiting[k].poll(|| start(server)),
             Drop(k) => waiting[k].drop(),
             Poller => {
-                heard = Some(poller.wakes());
+                seen = Some(poller.wakes());
                 let mut polling = poll_fn(|cx| server.poll_wait(cx).map(drop));
                 if poll_with(&mut polling, &poller).is_ready() {
-                    heard = None;
+                    seen = None;
                 }
             }
             Give => client.post(1).wait().unwrap(),
@@ -93,9 +93,9 @@ fn receivers<'s, F: Future + Unpin>(
             Release => drop(held.pop()),
         }
         check(!server.is_empty(), &waiting, steps);
-        if let Some(heard) = heard {
+        if let Some(seen) = seen {
             assert!(
-                server.is_empty() || poller.wakes() > heard,
+                server.is_empty() || poller.wakes() > seen,
                 "the poller: {steps:?}"
             );
         }

@@ -5,13 +5,13 @@ use super::*;
 /// The reply comes in time, and the caller polls after the deadline.
 #[test]
 fn a_reply_before_the_deadline_is_not_lost() {
-    let looks: [fn(Reply) -> Result<u32, RequestError<u32, ()>>; 4] = [
+    let ways: [fn(Reply) -> Result<u32, RequestError<u32, ()>>; 4] = [
         |reply| reply.wait(),
         |reply| block_on(reply),
         |reply| reply.try_get().unwrap(),
         |reply| reply.wait_timeout(Duration::ZERO).unwrap(),
     ];
-    for look in looks {
+    for way in ways {
         let ((_server, _client, reply), deadline) = before_deadline(|deadline| {
             let (server, client): Ends = ump::channel();
             let reply = client.request(7).deadline(deadline).submit().wait();
@@ -21,7 +21,7 @@ fn a_reply_before_the_deadline_is_not_lost() {
             (server, client, reply)
         });
         pass(deadline);
-        assert_eq!(look(reply.unwrap()).unwrap(), 8);
+        assert_eq!(way(reply.unwrap()).unwrap(), 8);
     }
 }
 

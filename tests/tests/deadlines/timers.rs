@@ -139,13 +139,13 @@ fn deadlines_of_many_threads_are_independent() {
     must_end(|| {
         let (server, client): Ends = ump::channel();
         thread::scope(|scope| {
-            for who in 0..8 {
+            for caller in 0..8 {
                 let client = client.clone();
                 scope.spawn(move || {
                     for n in 0..20 {
                         let mut far = client.request(0).timeout(LONG).into_future();
                         assert!(poll_once(&mut far).is_pending());
-                        let deadline = Instant::now() + Duration::from_micros(100 * (who + n));
+                        let deadline = Instant::now() + Duration::from_micros(100 * (caller + n));
                         let outcome = block_on(client.request(7).deadline(deadline));
                         assert!(matches!(outcome, Err(RequestError::TimeoutQueued(7))));
                         assert!(Instant::now() >= deadline);

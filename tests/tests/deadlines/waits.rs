@@ -42,8 +42,8 @@ fn a_wait_longer_than_the_deadline_ends_at_it() {
 }
 
 #[test]
-fn looking_after_the_deadline_ends_the_request() {
-    let looks: [fn(Reply) -> Result<u32, RequestError<u32, ()>>; 5] = [
+fn checking_after_the_deadline_ends_the_request() {
+    let ways: [fn(Reply) -> Result<u32, RequestError<u32, ()>>; 5] = [
         |reply| reply.try_get().unwrap(),
         |reply| reply.wait_timeout(Duration::ZERO).unwrap(),
         |reply| reply.wait_timeout(FOR_EVER).unwrap(),
@@ -53,15 +53,15 @@ fn looking_after_the_deadline_ends_the_request() {
             Poll::Pending => panic!("its deadline has passed"),
         },
     ];
-    for look in looks {
+    for way in ways {
         let ((server, _client), reply, deadline) = submitted();
         pass(deadline);
         assert!(!reply.is_ready());
-        assert!(matches!(look(reply), Err(RequestError::TimeoutQueued(7))));
+        assert!(matches!(way(reply), Err(RequestError::TimeoutQueued(7))));
         let expected = stats_with(|stats| (stats.accepted, stats.timeout_queued) = (1, 1));
         assert_eq!(server.stats(), expected);
     }
-    for look in looks {
+    for way in ways {
         let (_client, reply, (_, rctx), deadline) = with_growing_time(|time| {
             let (server, client): Ends = ump::channel();
             let deadline = Instant::now() + time;
@@ -71,7 +71,7 @@ fn looking_after_the_deadline_ends_the_request() {
             Some((client, reply, job, deadline))
         });
         pass(deadline);
-        assert!(matches!(look(reply), Err(RequestError::TimeoutTaken)));
+        assert!(matches!(way(reply), Err(RequestError::TimeoutTaken)));
         assert_eq!(rctx.answer(Ok(8)), Err(Ok(8)));
     }
 }

@@ -1,99 +1,101 @@
+//! Messages and replies of callers that leave, time out or are refused.
+
 use super::*;
 
 #[test]
 fn a_revoked_message_is_dropped_by_the_caller() {
-    let world = World::new();
-    let reply = world.submit();
-    assert_eq!(world.alive(), [1, 0, 0]);
+    let fixture = Fixture::new();
+    let reply = fixture.submit();
+    assert_eq!(fixture.alive(), [1, 0, 0]);
     drop(reply);
-    assert_eq!(world.alive(), [0, 0, 0]);
-    assert_eq!(world.client.stats().cancelled_queued, 1);
-    assert_quiet(world.client.stats());
-    world.end();
+    assert_eq!(fixture.alive(), [0, 0, 0]);
+    assert_eq!(fixture.client.stats().cancelled_queued, 1);
+    assert_quiet(fixture.client.stats());
+    fixture.end();
 }
 
 #[test]
 fn a_reply_to_a_caller_that_left_comes_back() {
-    let world = World::new();
-    let reply = world.submit();
-    let (message, rctx) = world.server.wait().unwrap();
+    let fixture = Fixture::new();
+    let reply = fixture.submit();
+    let (message, rctx) = fixture.server.wait().unwrap();
     drop(reply);
-    assert_eq!(world.alive(), [1, 0, 0], "the message is the handler's");
-    let back = rctx.answer(Ok(world.replies.value()));
+    assert_eq!(fixture.alive(), [1, 0, 0], "the message is the handler's");
+    let back = rctx.answer(Ok(fixture.replies.value()));
     assert!(matches!(back, Err(Ok(_))));
-    assert_eq!(world.alive(), [1, 1, 0]);
+    assert_eq!(fixture.alive(), [1, 1, 0]);
     drop((message, back));
-    assert_quiet(world.client.stats());
-    world.end();
+    assert_quiet(fixture.client.stats());
+    fixture.end();
 }
 
 #[test]
 fn an_error_to_a_caller_that_left_comes_back() {
-    let world = World::new();
-    let reply = world.submit();
-    let (_, rctx) = world.server.wait().unwrap();
+    let fixture = Fixture::new();
+    let reply = fixture.submit();
+    let (_, rctx) = fixture.server.wait().unwrap();
     drop(reply);
-    let back = rctx.answer(Err(world.errors.value()));
+    let back = rctx.answer(Err(fixture.errors.value()));
     assert!(matches!(back, Err(Err(_))));
-    assert_eq!(world.alive(), [0, 0, 1]);
+    assert_eq!(fixture.alive(), [0, 0, 1]);
     drop(back);
-    world.end();
+    fixture.end();
 }
 
 #[test]
 fn an_undelivered_outcome_is_dropped_by_the_channel() {
-    let world = World::new();
+    let fixture = Fixture::new();
     for _ in 0..2 {
-        let reply = world.submit();
-        let (_, rctx) = world.server.wait().unwrap();
+        let reply = fixture.submit();
+        let (_, rctx) = fixture.server.wait().unwrap();
         drop(reply);
-        let outcome = rctx.reply(world.replies.value());
+        let outcome = rctx.reply(fixture.replies.value());
         assert!(matches!(outcome, Err(Error::OriginDisappeared)));
-        let reply = world.submit();
-        let (_, rctx) = world.server.wait().unwrap();
+        let reply = fixture.submit();
+        let (_, rctx) = fixture.server.wait().unwrap();
         drop(reply);
-        let outcome = rctx.fail(world.errors.value());
+        let outcome = rctx.fail(fixture.errors.value());
         assert!(matches!(outcome, Err(Error::OriginDisappeared)));
-        assert_eq!(world.alive(), [0, 0, 0]);
+        assert_eq!(fixture.alive(), [0, 0, 0]);
     }
-    assert_eq!(world.client.stats().cancelled_taken, 4);
-    world.end();
+    assert_eq!(fixture.client.stats().cancelled_taken, 4);
+    fixture.end();
 }
 
 #[test]
 fn a_context_dropped_after_its_caller_frees_all() {
-    let world = World::new();
-    let reply = world.submit();
-    let job = world.server.wait().unwrap();
+    let fixture = Fixture::new();
+    let reply = fixture.submit();
+    let job = fixture.server.wait().unwrap();
     drop(reply);
     drop(job);
-    assert_eq!(world.alive(), [0, 0, 0]);
-    assert_quiet(world.client.stats());
-    world.end();
+    assert_eq!(fixture.alive(), [0, 0, 0]);
+    assert_quiet(fixture.client.stats());
+    fixture.end();
 }
 
 #[test]
 fn an_unread_reply_is_dropped_with_its_caller() {
-    let world = World::new();
-    let reply = world.submit();
-    let (_, rctx) = world.server.wait().unwrap();
-    rctx.reply(world.replies.value()).unwrap();
-    assert_eq!(world.alive(), [0, 1, 0]);
+    let fixture = Fixture::new();
+    let reply = fixture.submit();
+    let (_, rctx) = fixture.server.wait().unwrap();
+    rctx.reply(fixture.replies.value()).unwrap();
+    assert_eq!(fixture.alive(), [0, 1, 0]);
     drop(reply);
-    assert_eq!(world.alive(), [0, 0, 0]);
-    assert_eq!(world.client.stats().replied, 1);
-    world.end();
+    assert_eq!(fixture.alive(), [0, 0, 0]);
+    assert_eq!(fixture.client.stats().replied, 1);
+    fixture.end();
 }
 
 #[test]
 fn an_unread_outcome_survives_both_ends() {
-    let World {
+    let Fixture {
         messages,
         replies,
         errors,
         server,
         client,
-    } = World::new();
+    } = Fixture::new();
     let send = || client.request(messages.value()).submit().wait().unwrap();
     let (replied, failed, queued) = (send(), send(), send());
     server.wait().unwrap().1.reply(replies.value()).unwrap();
@@ -122,74 +124,86 @@ fn an_unread_outcome_survives_both_ends() {
 
 #[test]
 fn a_message_expired_in_the_queue_comes_back_once() {
-    let world = World::new();
+    let fixture = Fixture::new();
     let tiny = Duration::from_millis(50);
-    let back = world
+    let back = fixture
         .client
-        .request(world.messages.value())
+        .request(fixture.messages.value())
         .timeout(tiny)
         .wait();
     assert!(matches!(back, Err(RequestError::TimeoutQueued(_))));
-    assert_eq!(world.alive(), [1, 0, 0]);
+    assert_eq!(fixture.alive(), [1, 0, 0]);
     drop(back);
-    assert_eq!(world.alive(), [0, 0, 0]);
-    let back = block_on(world.client.request(world.messages.value()).timeout(tiny));
+    assert_eq!(fixture.alive(), [0, 0, 0]);
+    let back = block_on(
+        fixture
+            .client
+            .request(fixture.messages.value())
+            .timeout(tiny),
+    );
     assert!(matches!(back, Err(RequestError::TimeoutQueued(_))));
-    assert_eq!(world.alive(), [1, 0, 0]);
+    assert_eq!(fixture.alive(), [1, 0, 0]);
     drop(back);
-    assert_eq!(world.client.stats().timeout_queued, 2);
-    world.end();
+    assert_eq!(fixture.client.stats().timeout_queued, 2);
+    fixture.end();
 }
 
 #[test]
 fn a_message_turned_down_as_expired_comes_back_once() {
-    let world = World::new();
+    let fixture = Fixture::new();
     let at = Instant::now() + Duration::from_millis(50);
-    let reply = world
+    let reply = fixture
         .client
-        .request(world.messages.value())
+        .request(fixture.messages.value())
         .deadline(at)
         .submit()
         .wait()
         .unwrap();
     eventually(|| Instant::now() > at);
-    assert!(world.server.try_pop().unwrap().is_none());
-    assert_eq!(world.alive(), [1, 0, 0], "it is on its way back");
+    assert!(fixture.server.try_pop().unwrap().is_none());
+    assert_eq!(fixture.alive(), [1, 0, 0], "it is on its way back");
     let back = reply.try_get().expect("it ended");
     assert!(matches!(back, Err(RequestError::TimeoutQueued(_))));
-    assert_eq!(world.alive(), [1, 0, 0]);
+    assert_eq!(fixture.alive(), [1, 0, 0]);
     drop(back);
-    assert_quiet(world.client.stats());
-    world.end();
+    assert_quiet(fixture.client.stats());
+    fixture.end();
 }
 
 #[test]
 fn a_reply_after_the_deadline_comes_back() {
-    let world = World::new();
+    let fixture = Fixture::new();
     thread::scope(|scope| {
         let tiny = Duration::from_millis(50);
-        let request = world.client.request(world.messages.value()).timeout(tiny);
+        let request = fixture
+            .client
+            .request(fixture.messages.value())
+            .timeout(tiny);
         let asking = scope.spawn(move || request.wait().map_err(RequestError::into_message));
-        let Ok(Some((message, rctx))) = world.server.wait_timeout(Duration::from_millis(49)) else {
+        let Ok(Some((message, rctx))) = fixture.server.wait_timeout(Duration::from_millis(49))
+        else {
             // On a slow machine the request expired in the queue.
             assert!(asking.join().unwrap().is_err());
             return;
         };
         assert!(matches!(asking.join().unwrap(), Err(None)));
         drop(message);
-        assert_eq!(world.alive(), [0, 0, 0]);
-        assert!(matches!(rctx.answer(Ok(world.replies.value())), Err(Ok(_))));
+        assert_eq!(fixture.alive(), [0, 0, 0]);
+        assert!(matches!(
+            rctx.answer(Ok(fixture.replies.value())),
+            Err(Ok(_))
+        ));
     });
-    assert_eq!(world.alive(), [0, 0, 0]);
-    assert_quiet(world.client.stats());
-    world.end();
+    assert_eq!(fixture.alive(), [0, 0, 0]);
+    assert_quiet(fixture.client.stats());
+    fixture.end();
 }
 
 #[test]
 fn a_message_refused_for_want_of_room_comes_back_once() {
-    let World {
+    let Fixture {
         messages, server, ..
-    } = World::new();
+    } = Fixture::new();
     drop(server);
     let (server, client) = bounded::<Counted, Counted, Counted>(1).unwrap();
     client.post(messages.value()).wait().unwrap();
@@ -220,72 +234,84 @@ fn a_message_refused_for_want_of_room_comes_back_once() {
 
 #[test]
 fn futures_that_never_sent_drop_their_message() {
-    let world = World::new();
+    let fixture = Fixture::new();
     // None of these futures is polled.
-    drop(world.client.request(world.messages.value()));
-    drop(world.client.request(world.messages.value()).into_future());
-    drop(world.client.request(world.messages.value()).submit());
+    drop(fixture.client.request(fixture.messages.value()));
     drop(
-        world
+        fixture
             .client
-            .request(world.messages.value())
+            .request(fixture.messages.value())
+            .into_future(),
+    );
+    drop(fixture.client.request(fixture.messages.value()).submit());
+    drop(
+        fixture
+            .client
+            .request(fixture.messages.value())
             .submit()
             .into_future(),
     );
-    drop(world.client.post(world.messages.value()));
-    drop(world.client.post(world.messages.value()).into_future());
-    drop(world.client.areq(world.messages.value()));
-    assert_eq!(world.alive(), [0, 0, 0]);
+    drop(fixture.client.post(fixture.messages.value()));
+    drop(fixture.client.post(fixture.messages.value()).into_future());
+    drop(fixture.client.areq(fixture.messages.value()));
+    assert_eq!(fixture.alive(), [0, 0, 0]);
     // These futures wait for room.
     for _ in 0..8 {
-        world.client.post(world.messages.value()).wait().unwrap();
+        fixture
+            .client
+            .post(fixture.messages.value())
+            .wait()
+            .unwrap();
     }
-    let mut request = world.client.request(world.messages.value()).into_future();
-    let mut submit = world
+    let mut request = fixture
         .client
-        .request(world.messages.value())
+        .request(fixture.messages.value())
+        .into_future();
+    let mut submit = fixture
+        .client
+        .request(fixture.messages.value())
         .submit()
         .into_future();
-    let mut post = world.client.post(world.messages.value()).into_future();
+    let mut post = fixture.client.post(fixture.messages.value()).into_future();
     assert!(poll_once(&mut request).is_pending());
     assert!(poll_once(&mut submit).is_pending());
     assert!(poll_once(&mut post).is_pending());
-    assert_eq!(world.alive(), [11, 0, 0]);
+    assert_eq!(fixture.alive(), [11, 0, 0]);
     drop((request, submit, post));
-    assert_eq!(world.alive(), [8, 0, 0]);
-    world.end();
+    assert_eq!(fixture.alive(), [8, 0, 0]);
+    fixture.end();
 }
 
 #[test]
 fn a_gather_drops_what_it_still_holds() {
-    let world = World::new();
+    let fixture = Fixture::new();
     let mut gather = Gather::new();
     for n in 0..6 {
-        gather.push(n, world.submit());
+        gather.push(n, fixture.submit());
     }
-    world
+    fixture
         .server
         .wait()
         .unwrap()
         .1
-        .reply(world.replies.value())
+        .reply(fixture.replies.value())
         .unwrap();
-    world
+    fixture
         .server
         .wait()
         .unwrap()
         .1
-        .fail(world.errors.value())
+        .fail(fixture.errors.value())
         .unwrap();
-    let (message, rctx) = world.server.wait().unwrap();
+    let (message, rctx) = fixture.server.wait().unwrap();
     drop(message);
     let (key, outcome) = gather.wait().unwrap();
     assert!(key == 0 && outcome.is_ok());
-    assert_eq!(world.alive(), [3, 1, 1]);
+    assert_eq!(fixture.alive(), [3, 1, 1]);
     drop(gather);
-    assert_eq!(world.alive(), [0, 1, 0]);
+    assert_eq!(fixture.alive(), [0, 1, 0]);
     assert!(rctx.is_cancelled());
     drop((outcome, rctx));
-    assert_quiet(world.client.stats());
-    world.end();
+    assert_quiet(fixture.client.stats());
+    fixture.end();
 }

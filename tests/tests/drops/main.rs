@@ -19,7 +19,7 @@ use ump::{
 type Messages = Client<Counted, Counted, Counted>;
 
 /// Three drop counters, and the ends of a channel for their values.
-struct World {
+struct Fixture {
     messages: DropCounter,
     replies: DropCounter,
     errors: DropCounter,
@@ -27,7 +27,7 @@ struct World {
     client: Messages,
 }
 
-impl World {
+impl Fixture {
     fn new() -> Self {
         let (server, client) = bounded(8).unwrap();
         Self {
@@ -103,15 +103,15 @@ fn full(outcome: Result<Counted, RequestError<Counted, Counted>>) -> Ended {
 
 /// Makes a request on its own thread while `serve` serves, and returns the outcome for the caller.
 fn ask_and<T>(
-    world: &World,
+    fixture: &Fixture,
     ask: fn(&Messages, Counted) -> Ended,
     serve: impl FnOnce(&Server<Counted, Counted, Counted>) -> T,
 ) -> (Ended, T) {
     thread::scope(|scope| {
-        let message = world.messages.value();
-        let client = &world.client;
+        let message = fixture.messages.value();
+        let client = &fixture.client;
         let asking = scope.spawn(move || ask(client, message));
-        let served = serve(&world.server);
+        let served = serve(&fixture.server);
         (asking.join().unwrap(), served)
     })
 }
@@ -126,51 +126,51 @@ macro_rules! callers {
 
             #[test]
             fn a_reply_that_is_taken_is_dropped_by_the_caller() {
-                let world = World::new();
-                let (ended, ()) = ask_and(&world, ASK, |server| {
+                let fixture = Fixture::new();
+                let (ended, ()) = ask_and(&fixture, ASK, |server| {
                     let (message, rctx) = server.wait().unwrap();
-                    assert_eq!(world.alive(), [1, 0, 0]);
+                    assert_eq!(fixture.alive(), [1, 0, 0]);
                     drop(message);
-                    assert_eq!(world.alive(), [0, 0, 0], "the handler had the only one");
-                    rctx.reply(world.replies.value()).unwrap();
+                    assert_eq!(fixture.alive(), [0, 0, 0], "the handler had the only one");
+                    rctx.reply(fixture.replies.value()).unwrap();
                 });
                 assert!(matches!(ended, Ended::Reply(_)));
-                assert_eq!(world.alive(), [0, 1, 0]);
+                assert_eq!(fixture.alive(), [0, 1, 0]);
                 drop(ended);
-                assert_eq!(world.alive(), [0, 0, 0]);
-                world.end();
+                assert_eq!(fixture.alive(), [0, 0, 0]);
+                fixture.end();
             }
 
             #[test]
             fn an_error_that_is_taken_is_dropped_by_the_caller() {
-                let world = World::new();
-                let (ended, ()) = ask_and(&world, ASK, |server| {
+                let fixture = Fixture::new();
+                let (ended, ()) = ask_and(&fixture, ASK, |server| {
                     let (_message, rctx) = server.wait().unwrap();
-                    rctx.fail(world.errors.value()).unwrap();
+                    rctx.fail(fixture.errors.value()).unwrap();
                 });
                 assert!(matches!(ended, Ended::Error(_)));
-                assert_eq!(world.alive(), [0, 0, 1]);
+                assert_eq!(fixture.alive(), [0, 0, 1]);
                 drop(ended);
-                world.end();
+                fixture.end();
             }
 
             #[test]
             fn a_message_whose_context_is_dropped_is_the_handlers() {
-                let world = World::new();
-                let (ended, message) = ask_and(&world, ASK, |server| {
+                let fixture = Fixture::new();
+                let (ended, message) = ask_and(&fixture, ASK, |server| {
                     let (message, rctx) = server.wait().unwrap();
                     drop(rctx);
                     message
                 });
                 assert!(matches!(ended, Ended::Nothing));
-                assert_eq!(world.alive(), [1, 0, 0]);
+                assert_eq!(fixture.alive(), [1, 0, 0]);
                 drop(message);
-                world.end();
+                fixture.end();
             }
 
             #[test]
             fn a_message_queued_when_the_server_went_drops_once() {
-                let World { messages, client, server, .. } = World::new();
+                let Fixture { messages, client, server, .. } = Fixture::new();
                 let message = messages.value();
                 thread::scope(|scope| {
                     let asking = scope.spawn(|| ASK(&client, message));
@@ -186,7 +186,7 @@ macro_rules! callers {
 
             #[test]
             fn a_message_sent_after_the_server_went_drops_once() {
-                let World { messages, client, server, .. } = World::new();
+                let Fixture { messages, client, server, .. } = Fixture::new();
                 drop(server);
                 let ended = ASK(&client, messages.value());
                 assert_eq!(matches!(ended, Ended::Message(_)), $message_comes_back);
@@ -198,7 +198,7 @@ macro_rules! callers {
 
             #[test]
             fn a_reply_given_after_the_server_went_still_arrives() {
-                let World { messages, replies, client, server, .. } = World::new();
+                let Fixture { messages, replies, client, server, .. } = Fixture::new();
                 let message = messages.value();
                 thread::scope(|scope| {
                     let asking = scope.spawn(|| ASK(&client, message));
@@ -260,12 +260,12 @@ enum Payload {
     Gather(Gather<u32, Payload, (), RequestError<Payload, ()>>),
     Many(Vec<Payload>),
     /// Makes a request when it is dropped.
-    Asks(Client<Payload, Payload, ()>, Counted),
+    RequestsOnDrop(Client<Payload, Payload, ()>, Counted),
 }
 
 impl Drop for Payload {
     fn drop(&mut self) {
-        if let Self::Asks(client, _) = self {
+        if let Self::RequestsOnDrop(client, _) = self {
             let _ = client.post(Self::Empty).if_room().wait();
             drop(client.request(Self::Empty).if_room().submit().wait());
             let _ = (client.stats(), client.len());
@@ -340,8 +340,8 @@ fn zero_sized_and_large_values_make_the_round_trip() {
 fn messages_are_dropped_outside_the_channels_lock() {
     must_end(|| {
         /// Lets another thread use the channel while it is dropped.
-        struct Looks(Client<Looks, (), ()>, Arc<Mutex<usize>>);
-        impl Drop for Looks {
+        struct ChecksOnDrop(Client<ChecksOnDrop, (), ()>, Arc<Mutex<usize>>);
+        impl Drop for ChecksOnDrop {
             fn drop(&mut self) {
                 let client = self.0.clone();
                 let looking = thread::spawn(move || client.stats());
@@ -350,8 +350,8 @@ fn messages_are_dropped_outside_the_channels_lock() {
             }
         }
         let looks = Arc::new(Mutex::new(0));
-        let (server, client) = channel::<Looks, (), ()>();
-        let message = || Looks(client.clone(), Arc::clone(&looks));
+        let (server, client) = channel::<ChecksOnDrop, (), ()>();
+        let message = || ChecksOnDrop(client.clone(), Arc::clone(&looks));
         // Revoked, expired, and left in the queue.
         drop(client.req_async(message()).unwrap());
         let at = Instant::now() + Duration::from_millis(50);

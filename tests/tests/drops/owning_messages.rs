@@ -10,7 +10,7 @@ fn payload(
     client: &Client<Payload, Payload, ()>,
     drop_counter: &DropCounter,
 ) -> Payload {
-    let counted = || Payload::Asks(client.clone(), drop_counter.value());
+    let counted = || Payload::RequestsOnDrop(client.clone(), drop_counter.value());
     let taken = client.request(counted()).urgent().submit().wait().unwrap();
     let (_, rctx) = server.try_pop().unwrap().unwrap();
     client.post(Payload::Empty).urgent().wait().unwrap();
@@ -203,7 +203,10 @@ fn a_message_owning_its_server_can_be_withdrawn() {
     must_end(|| {
         let (server, client): Ends = channel();
         let drop_counter = DropCounter::default();
-        let other = client.request(Payload::Asks(client.clone(), drop_counter.value()));
+        let other = client.request(Payload::RequestsOnDrop(
+            client.clone(),
+            drop_counter.value(),
+        ));
         let other = other.submit().wait().unwrap();
         let reply = client
             .request(Payload::Server(server))
@@ -263,8 +266,8 @@ fn a_chain_of_messages_owning_servers_ends() {
             let inner = std::mem::replace(&mut server, outer);
             let contents = Payload::Many(vec![
                 Payload::Server(inner),
-                Payload::Asks(before, drop_counter.value()),
-                Payload::Asks(client.clone(), drop_counter.value()),
+                Payload::RequestsOnDrop(before, drop_counter.value()),
+                Payload::RequestsOnDrop(client.clone(), drop_counter.value()),
             ]);
             client.post(contents).wait().unwrap_or_else(|_| panic!());
             before = client;

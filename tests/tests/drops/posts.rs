@@ -1,31 +1,37 @@
+//! Messages and replies of posts.
+
 use super::*;
 
 #[test]
 fn a_handled_posts_message_stays_and_its_reply_drops() {
-    let world = World::new();
+    let fixture = Fixture::new();
     for _ in 0..3 {
-        world.client.post(world.messages.value()).wait().unwrap();
+        fixture
+            .client
+            .post(fixture.messages.value())
+            .wait()
+            .unwrap();
     }
-    let (message, rctx) = world.server.wait().unwrap();
-    rctx.reply(world.replies.value()).unwrap();
-    assert_eq!(world.alive(), [3, 0, 0]);
+    let (message, rctx) = fixture.server.wait().unwrap();
+    rctx.reply(fixture.replies.value()).unwrap();
+    assert_eq!(fixture.alive(), [3, 0, 0]);
     drop(message);
-    let (_, rctx) = world.server.wait().unwrap();
-    rctx.fail(world.errors.value()).unwrap();
-    drop(world.server.wait().unwrap());
-    assert_eq!(world.alive(), [0, 0, 0]);
-    assert_quiet(world.client.stats());
-    world.end();
+    let (_, rctx) = fixture.server.wait().unwrap();
+    rctx.fail(fixture.errors.value()).unwrap();
+    drop(fixture.server.wait().unwrap());
+    assert_eq!(fixture.alive(), [0, 0, 0]);
+    assert_quiet(fixture.client.stats());
+    fixture.end();
 }
 
 #[test]
 fn the_messages_of_queued_posts_go_with_the_server() {
-    let World {
+    let Fixture {
         messages,
         client,
         server,
         ..
-    } = World::new();
+    } = Fixture::new();
     for _ in 0..4 {
         client.post(messages.value()).wait().unwrap();
         client.post(messages.value()).urgent().wait().unwrap();
@@ -40,22 +46,26 @@ fn the_messages_of_queued_posts_go_with_the_server() {
 
 #[test]
 fn expired_posts_are_dropped_when_found() {
-    let world = World::new();
+    let fixture = Fixture::new();
     let at = Instant::now() + Duration::from_millis(50);
     for _ in 0..4 {
-        let post = world.client.post(world.messages.value());
+        let post = fixture.client.post(fixture.messages.value());
         post.deadline(at).wait().unwrap();
     }
-    world.client.post(world.messages.value()).wait().unwrap();
+    fixture
+        .client
+        .post(fixture.messages.value())
+        .wait()
+        .unwrap();
     eventually(|| Instant::now() > at);
-    assert_eq!(world.alive(), [5, 0, 0], "nobody has looked");
-    let (message, rctx) = world.server.wait().unwrap();
-    assert_eq!(world.alive(), [1, 0, 0]);
+    assert_eq!(fixture.alive(), [5, 0, 0], "nobody has looked");
+    let (message, rctx) = fixture.server.wait().unwrap();
+    assert_eq!(fixture.alive(), [1, 0, 0]);
     drop((message, rctx));
-    let stats = world.client.stats();
+    let stats = fixture.client.stats();
     assert_eq!((stats.timeout_queued, stats.replied), (4, 1));
     assert_quiet(stats);
-    world.end();
+    fixture.end();
 }
 
 #[test]
@@ -77,12 +87,12 @@ fn many_expired_posts_are_all_dropped() {
 
 #[test]
 fn a_taken_posts_message_outlives_its_server() {
-    let World {
+    let Fixture {
         messages,
         client,
         server,
         ..
-    } = World::new();
+    } = Fixture::new();
     client.post(messages.value()).wait().unwrap();
     let job = server.wait().unwrap();
     drop((server, client));

@@ -224,7 +224,7 @@ fn a_deadline_after_the_take_is_timeout_taken<A: Ask, T: Take>() {
             let server = server;
             let deadline = Instant::now() + time;
             let caller = scope.spawn(move || A::ask(&client, request(), Options::until(deadline)));
-            // The scene does not count if the deadline has passed before.
+            // The round does not count if the deadline has passed before.
             let (message, rctx) = T::take(&server)?;
             assert_eq!(message, request());
             let expected = without_message(Reason::TimeoutTaken, Executed::Perhaps);

@@ -1,3 +1,5 @@
+//! Messages and replies whose drop panics.
+
 use super::*;
 
 /// A value whose drop is counted, and may panic.

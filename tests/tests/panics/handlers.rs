@@ -1,3 +1,5 @@
+//! Handlers that panic.
+
 use super::*;
 
 type Echo = (Server<u32, u32, Refused>, Client<u32, u32, Refused>);

@@ -68,12 +68,9 @@ fn in_its_own_process(name: &str, test: impl FnOnce()) {
         .env(INSIDE, "1")
         .output()
         .unwrap();
-    let (status, failure) = (output.status, String::from_utf8_lossy(&output.stdout));
-    assert!(
-        failure.contains("running 1 test"),
-        "no such test: {failure}"
-    );
-    assert!(status.success(), "{status}\n{failure}");
+    let (status, text) = (output.status, String::from_utf8_lossy(&output.stdout));
+    assert!(text.contains("running 1 test"), "no such test: {text}");
+    assert!(status.success(), "{status}\n{text}");
 }
 
 mod handlers;

@@ -19,9 +19,9 @@ impl Answerer {
     fn of(server: &Arc<Server<Counted, Counted, ()>>, replies: &DropCounter) -> Self {
         let (server, replies) = (Arc::clone(server), replies.clone());
         let stop = Arc::new(AtomicBool::new(false));
-        let failure = Arc::clone(&stop);
+        let stopped = Arc::clone(&stop);
         let thread = thread::spawn(move || {
-            while !failure.load(Ordering::SeqCst) {
+            while !stopped.load(Ordering::SeqCst) {
                 answer_all(&server, &replies);
                 thread::yield_now();
             }

@@ -394,25 +394,25 @@ fn replies_with_options_are_gathered_with_errors() {
 #[tokio::test]
 async fn a_task_gathers_from_several_servers() {
     let mut gather = Gather::<_, u32, String>::new();
-    for who in 0..3 {
+    for caller in 0..3 {
         let (server, client): Ends = ump::channel();
         for n in 0..10 {
-            gather.push((who, n), client.req_async(n).unwrap());
+            gather.push((caller, n), client.req_async(n).unwrap());
         }
         tokio::spawn(async move {
             while let Ok((n, rctx)) = server.async_wait().await {
-                rctx.reply(n + who).unwrap();
+                rctx.reply(n + caller).unwrap();
                 tokio::task::yield_now().await;
             }
         });
     }
     let mut seen = std::collections::BTreeSet::new();
     let mut gather = pin!(gather);
-    while let Some(((who, n), outcome)) =
+    while let Some(((caller, n), outcome)) =
         std::future::poll_fn(|cx| gather.as_mut().poll_next(cx)).await
     {
-        assert_eq!(outcome, Ok(n + who));
-        assert!(seen.insert((who, n)));
+        assert_eq!(outcome, Ok(n + caller));
+        assert!(seen.insert((caller, n)));
     }
     assert_eq!(seen.len(), 30);
 }

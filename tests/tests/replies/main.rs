@@ -97,7 +97,7 @@ fn take(server: &Server<u32, u32, String>) -> Job {
 }
 
 /// The ways to get a ready outcome.
-fn looks<O: Origin>() -> [fn(WaitReply<u32, String, O::Error>) -> Result<u32, O::Error>; 9] {
+fn ways<O: Origin>() -> [fn(WaitReply<u32, String, O::Error>) -> Result<u32, O::Error>; 9] {
     [
         |reply| reply.wait(),
         |reply| block_on(reply),
@@ -125,13 +125,13 @@ fn every_outcome_is_returned_in_every_way<O: Origin>() {
         (|server| drop_in_a_panic(take(&server)), Err(Error::NoReply)),
         (drop, Err(Error::ServerDisappeared)),
     ];
-    for look in looks::<O>() {
+    for way in ways::<O>() {
         for (end, expected) in &ends {
             let ((server, client), reply) = asked::<O>();
             assert!(!reply.is_ready());
             end(server);
             assert!(reply.is_ready());
-            assert_eq!(&look(reply).map_err(O::plain), expected);
+            assert_eq!(&way(reply).map_err(O::plain), expected);
             assert_balanced(&client.stats());
         }
     }

@@ -123,10 +123,10 @@ fn a_pool_of_threads_shares_the_requests<T: Take>() {
             });
         }
         drop(server);
-        for who in 0..CLIENTS {
+        for caller in 0..CLIENTS {
             let client = client.clone();
             scope.spawn(move || {
-                for n in who * EACH..(who + 1) * EACH {
+                for n in caller * EACH..(caller + 1) * EACH {
                     assert_eq!(client.req(n), Ok(n + 1));
                 }
             });

@@ -96,10 +96,10 @@ fn a_pool_of_tasks_shares_the_requests() {
             })
             .collect();
         let askers: Vec<_> = (0..4)
-            .map(|who| {
+            .map(|caller| {
                 let client = client.clone();
                 runtime.spawn(async move {
-                    for n in who * EACH..(who + 1) * EACH {
+                    for n in caller * EACH..(caller + 1) * EACH {
                         assert_eq!(client.areq(n).await, Ok(n + 1));
                     }
                 })
@@ -152,11 +152,11 @@ fn a_mixed_pool_shares_the_requests() {
                 });
             }
             drop(server);
-            for who in 0..3 {
+            for caller in 0..3 {
                 let client = client.clone();
                 scope.spawn(move || {
-                    for n in who * EACH..(who + 1) * EACH {
-                        let reply = match who {
+                    for n in caller * EACH..(caller + 1) * EACH {
+                        let reply = match caller {
                             0 => client.req(n),
                             1 => block_on(client.areq(n)),
                             _ => client.req_async(n).unwrap().wait(),

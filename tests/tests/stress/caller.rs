@@ -50,10 +50,10 @@ impl Caller {
         !self.server_gone && self.ids.len() >= 16
     }
 
-    pub(crate) fn message(&mut self, failure: bool, post: bool) -> Message {
+    pub(crate) fn message(&mut self, observed: bool, post: bool) -> Message {
         // Without an observed outcome it is unknown whether the caller had left before the handler
         // dropped it.
-        let action = match self.rng.below(if failure || post { 16 } else { 12 }) {
+        let action = match self.rng.below(if observed || post { 16 } else { 12 }) {
             0..9 => Action::Reply,
             9..12 => Action::Fail,
             12..15 => Action::Drop,
@@ -64,7 +64,7 @@ impl Caller {
             action,
             handoff: self.rng.one_in(8),
             post,
-            failure,
+            observed,
             _counted: self.shared.messages.value(),
         }
     }
@@ -74,9 +74,9 @@ impl Caller {
     pub(crate) fn request<'c>(
         &mut self,
         client: &'c StressClient,
-        failure: bool,
+        observed: bool,
     ) -> (Expected, Request<'c, Message, Reply, Reply>) {
-        let message = self.message(failure, false);
+        let message = self.message(observed, false);
         let of = (message.id, message.action);
         let mut request = client.request(message);
         if self.rng.one_in(4) {
@@ -85,7 +85,7 @@ impl Caller {
         if self.rng.one_in(8) {
             request = request.if_room();
         }
-        if failure && self.rng.one_in(4) {
+        if observed && self.rng.one_in(4) {
             request = request.deadline(self.rng.deadline());
         }
         (of, request)
@@ -135,7 +135,7 @@ impl Caller {
     }
 
     /// Counts the outcome of a request that had been accepted.
-    pub(crate) fn failure(
+    pub(crate) fn observe(
         &mut self,
         (id, action): Expected,
         outcome: Result<Reply, RequestError<Message, Reply>>,
@@ -179,7 +179,7 @@ impl Caller {
     }
 
     /// Counts the outcome of a request that was sent and awaited in one call.
-    pub(crate) fn told_all(
+    pub(crate) fn observe_call(
         &mut self,
         of: Expected,
         outcome: Result<Reply, RequestError<Message, Reply>>,
@@ -200,15 +200,19 @@ impl Caller {
             }
             outcome => {
                 self.counts.accepted += 1;
-                self.failure(of, outcome);
+                self.observe(of, outcome);
             }
         }
     }
 
     /// Counts the outcome of a plain call, whose error has less detail.
-    pub(crate) fn told_plainly(&mut self, of: Expected, outcome: Result<Reply, Error<Reply>>) {
+    pub(crate) fn observe_plain_call(
+        &mut self,
+        of: Expected,
+        outcome: Result<Reply, Error<Reply>>,
+    ) {
         let error = match outcome {
-            Ok(reply) => return self.told_all(of, Ok(reply)),
+            Ok(reply) => return self.observe_call(of, Ok(reply)),
             Err(error) => error,
         };
         let error = match error {
@@ -225,7 +229,7 @@ impl Caller {
             }
             Error::OriginDisappeared | Error::ClientsDisappeared => panic!("not a client's error"),
         };
-        self.told_all(of, Err(error));
+        self.observe_call(of, Err(error));
     }
 
     pub(crate) fn leaves(&mut self, id: usize, reply: Pending) {
@@ -241,12 +245,12 @@ impl Caller {
                 let message = self.message(true, false);
                 let of = (message.id, message.action);
                 let outcome = client.req(message);
-                self.told_plainly(of, outcome);
+                self.observe_plain_call(of, outcome);
             }
             3..6 => {
                 let (of, request) = self.request(&client, true);
                 let outcome = request.wait();
-                self.told_all(of, outcome);
+                self.observe_call(of, outcome);
             }
             6..9 => {
                 let (id, unobserved, post) = self.post(&client);
@@ -269,7 +273,7 @@ impl Caller {
                         Err(again) => reply = again,
                     }
                 };
-                self.failure(of, outcome);
+                self.observe(of, outcome);
             }
             10 => {
                 // Sends, and leaves.
@@ -300,7 +304,7 @@ impl Caller {
                         _ => gather.wait(),
                     };
                     if let Some((of, outcome)) = next {
-                        self.failure(of, outcome);
+                        self.observe(of, outcome);
                     }
                 }
             }
@@ -314,12 +318,12 @@ impl Caller {
                 let message = self.message(true, false);
                 let of = (message.id, message.action);
                 let outcome = client.areq(message).await;
-                self.told_plainly(of, outcome);
+                self.observe_plain_call(of, outcome);
             }
             3..6 => {
                 let (of, request) = self.request(&client, true);
                 let outcome = request.await;
-                self.told_all(of, outcome);
+                self.observe_call(of, outcome);
             }
             6..9 => {
                 let (id, unobserved, post) = self.post(&client);
@@ -368,7 +372,7 @@ impl Caller {
                 let sent = request.submit().await;
                 if let Some(reply) = self.sent(of.0, sent) {
                     let outcome = reply.wait_async().await;
-                    self.failure(of, outcome);
+                    self.observe(of, outcome);
                 }
             }
             _ => {
@@ -383,7 +387,7 @@ impl Caller {
                 while let Some((of, outcome)) =
                     poll_fn(|cx| Pin::new(&mut gather).poll_next(cx)).await
                 {
-                    self.failure(of, outcome);
+                    self.observe(of, outcome);
                 }
             }
         }

@@ -171,64 +171,67 @@ fn run(plan: &Plan) -> Stats {
         Box::new(move || server.stats())
     };
 
-    let mut failure = Counts::default();
+    let mut observed = Counts::default();
     let mut unobserved = Vec::new();
     for caller in callers {
         let (counts, without_end) = caller.end(&runtime);
-        failure += counts;
+        observed += counts;
         unobserved.extend(without_end);
     }
     for worker in workers {
-        failure += worker.end(&runtime);
+        observed += worker.end(&runtime);
     }
     for (id, why) in unobserved {
         if !shared.was_handled(id) {
             *match why {
-                Unobserved::Post => &mut failure.server_disappeared,
-                Unobserved::PostWithDeadline => &mut failure.timeout_queued,
+                Unobserved::Post => &mut observed.server_disappeared,
+                Unobserved::PostWithDeadline => &mut observed.timeout_queued,
                 // The caller or the server ended the request, whichever left first.
-                Unobserved::Dropped if plan.server_goes() => &mut failure.gone_or_cancelled,
-                Unobserved::Dropped => &mut failure.cancelled_queued,
+                Unobserved::Dropped if plan.server_goes() => &mut observed.gone_or_cancelled,
+                Unobserved::Dropped => &mut observed.cancelled_queued,
             } += 1;
         }
     }
     let stats = stay();
     println!("{stats:?}");
-    compare(&failure, &stats, plan.server_goes());
+    compare(&observed, &stats, plan.server_goes());
     assert_eq!(shared.messages.dropped(), shared.messages.created());
     assert_eq!(shared.replies.dropped(), shared.replies.created());
     stats
 }
 
 /// Compares the counts of all participants with those of the channel.
-fn compare(failure: &Counts, stats: &Stats, server_goes: bool) {
+fn compare(observed: &Counts, stats: &Stats, server_goes: bool) {
     assert_eq!((stats.queued, stats.taken), (0, 0));
     assert_eq!(stats.accepted, stats.ended());
-    assert_eq!(failure.replied, stats.replied);
-    assert_eq!(failure.failed, stats.failed);
-    assert_eq!(failure.no_reply, stats.no_reply);
-    assert_eq!(failure.panicked, stats.panicked);
-    assert_eq!(failure.timeout_taken, stats.timeout_taken);
-    assert_eq!(failure.cancelled_taken, stats.cancelled_taken);
+    assert_eq!(observed.replied, stats.replied);
+    assert_eq!(observed.failed, stats.failed);
+    assert_eq!(observed.no_reply, stats.no_reply);
+    assert_eq!(observed.panicked, stats.panicked);
+    assert_eq!(observed.timeout_taken, stats.timeout_taken);
+    assert_eq!(observed.cancelled_taken, stats.cancelled_taken);
     // Each request that was late or found the server gone is in one of these.
-    let late_accepted = stats.accepted - failure.accepted;
-    let late_refused = stats.refused - failure.refused;
-    assert_eq!(late_accepted + late_refused, failure.late);
+    let late_accepted = stats.accepted - observed.accepted;
+    let late_refused = stats.refused - observed.refused;
+    assert_eq!(late_accepted + late_refused, observed.late);
     if server_goes {
         assert_eq!(
-            failure.cancelled_queued
-                + failure.server_disappeared
-                + failure.timeout_queued
-                + failure.gone_or_cancelled
+            observed.cancelled_queued
+                + observed.server_disappeared
+                + observed.timeout_queued
+                + observed.gone_or_cancelled
                 + late_accepted,
             stats.cancelled_queued + stats.server_disappeared + stats.timeout_queued
         );
-        assert!(stats.server_disappeared >= failure.server_disappeared);
+        assert!(stats.server_disappeared >= observed.server_disappeared);
     } else {
-        assert_eq!(failure.cancelled_queued, stats.cancelled_queued);
-        assert_eq!(failure.timeout_queued + late_accepted, stats.timeout_queued);
+        assert_eq!(observed.cancelled_queued, stats.cancelled_queued);
         assert_eq!(
-            (failure.server_disappeared, stats.server_disappeared),
+            observed.timeout_queued + late_accepted,
+            stats.timeout_queued
+        );
+        assert_eq!(
+            (observed.server_disappeared, stats.server_disappeared),
             (0, 0)
         );
     }

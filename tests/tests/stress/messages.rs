@@ -21,7 +21,7 @@ pub(crate) struct Message {
     pub(crate) handoff: bool,
     pub(crate) post: bool,
     /// Whether the caller waits for the outcome and counts it; otherwise the handler does.
-    pub(crate) failure: bool,
+    pub(crate) observed: bool,
     pub(crate) _counted: Counted,
 }
 

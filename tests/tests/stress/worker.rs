@@ -33,7 +33,7 @@ impl Worker {
         let before = self.shared.handled[message.id].fetch_add(1, Ordering::SeqCst);
         assert_eq!(before, 0, "handled twice");
         assert_eq!(rctx.is_post(), message.post);
-        assert!(!rctx.is_cancelled() || !message.failure || rctx.deadline().is_some());
+        assert!(!rctx.is_cancelled() || !message.observed || rctx.deadline().is_some());
         match &self.handoff {
             Some(handoff) if message.handoff => handoff.send((message, rctx)).unwrap(),
             _ => self.finish(&message, rctx),
@@ -77,7 +77,7 @@ impl Worker {
                 &mut counts.panicked
             }
         };
-        if !message.failure {
+        if !message.observed {
             *column += 1;
         }
     }

@@ -3,16 +3,16 @@
 
 use super::*;
 
-/// Makes tests of waits. Each wait runs on a thread of its own, with the ends that `scene` makes
+/// Makes tests of waits. Each wait runs on a thread of its own, with the ends that `setup` makes
 /// from a clock. It returns true if it ended correctly when a week has passed.
 macro_rules! a_week_passes {
-    ($($test:ident: $scene:expr, |$ends:pat_param| $wait:expr;)+) => {$(
+    ($($test:ident: $setup:expr, |$ends:pat_param| $wait:expr;)+) => {$(
         #[test]
         fn $test() {
             must_end(|| {
                 let clock = ManualClock::new();
                 let end = clock.now() + WEEK;
-                let ends = $scene(&clock);
+                let ends = $setup(&clock);
                 let waits = thread::spawn(move || {
                     let $ends = ends;
                     $wait

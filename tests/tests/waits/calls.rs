@@ -6,7 +6,7 @@ use super::*;
 fn a_hook_is_called_once_before_and_after_a_wait() {
     must_end(|| {
         let (server, client): Ends = ump::channel();
-        let recorder = Recorder::kind();
+        let recorder = Recorder::permissive();
         let watcher = Arc::clone(&recorder);
         let asking = thread::current();
         let answers = thread::spawn(move || {
@@ -48,7 +48,7 @@ fn a_hook_is_called_after_a_wait_that_timed_out() {
         let (_server, client): Ends = Builder::new().clock(clock.clock()).build().unwrap();
         let deadline = clock.now() + WEEK;
         let asks = thread::spawn(move || {
-            let recorder = Recorder::kind();
+            let recorder = Recorder::permissive();
             let _watched = hooks::watch(recorder.clone());
             let outcome = client.request(7).deadline(deadline).wait();
             assert!(matches!(outcome, Err(RequestError::TimeoutQueued(7))));

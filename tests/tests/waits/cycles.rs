@@ -85,10 +85,10 @@ fn only_one_server_of_a_cycle_is_refused() {
         for server in servers {
             server.join().unwrap();
         }
-        let told = |text: &str, cycle| text.ends_with(cycle);
+        let names_cycle = |text: &str, cycle| text.ends_with(cycle);
         assert!(
-            (first == "yes" && told(&second, "b → a → b"))
-                || (second == "yes" && told(&first, "a → b → a")),
+            (first == "yes" && names_cycle(&second, "b → a → b"))
+                || (second == "yes" && names_cycle(&first, "a → b → a")),
             "{first}; {second}"
         );
         for stats in [a.stats(), b.stats()] {

@@ -35,7 +35,7 @@ fn a_waiting_task_is_reported_at_each_poll() {
 #[test]
 fn a_reply_that_is_awaited_is_reported() {
     let (server, client): Ends = ump::channel();
-    let recorder = Recorder::kind();
+    let recorder = Recorder::permissive();
     let _watched = hooks::watch(recorder.clone());
     let mut reply = client.req_async(7).unwrap();
     assert!(poll_once(&mut reply).is_pending());
@@ -60,7 +60,7 @@ fn gathered_replies_are_reported_but_not_refused() {
 #[test]
 fn a_task_that_waits_for_room_is_reported_for_both() {
     let (server, client) = full();
-    let recorder = Recorder::kind();
+    let recorder = Recorder::permissive();
     let _watched = hooks::watch(recorder.clone());
     let mut request = client.request(7).into_future();
     assert!(poll_once(&mut request).is_pending());
@@ -270,7 +270,7 @@ fn deadlines_of_one_clock_can_be_compared() {
         by(clock.clock()),
         by(ManualClock::new().clock()),
     ];
-    let recorder = Recorder::kind();
+    let recorder = Recorder::permissive();
     let _watched = hooks::watch(recorder.clone());
     for (_, client) in &channels {
         assert!(poll_once(&mut client.req_async(1).unwrap()).is_pending());

@@ -88,7 +88,7 @@ macro_rules! receivers {
                     client.post(n).wait().unwrap();
                     let wakes: Vec<_> = counters.iter().map(|counter| counter.wakes()).collect();
                     let expected: Vec<_> = (0..8).map(|k| usize::from(k <= n)).collect();
-                    assert_eq!(wakes, expected, "who has waited longest is woken first");
+                    assert_eq!(wakes, expected, "the longest waiter is woken first");
                 }
             }
 
@@ -110,7 +110,7 @@ macro_rules! receivers {
                 }
                 client.post(3).wait().unwrap();
                 let wakes = counters.each_ref().map(|counter| counter.wakes());
-                assert_eq!(wakes, [2, 1, 0], "who has waited longest is woken first");
+                assert_eq!(wakes, [2, 1, 0], "the longest waiter is woken first");
             }
 
             #[test]
