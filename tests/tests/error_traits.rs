@@ -341,7 +341,10 @@ fn a_router_s_error_goes_through_anyhow_and_eyre() {
     }
     let router = Router::new();
     let error = ask(&router).unwrap_err();
-    assert_eq!(error.to_string(), "nobody serves this topic");
+    assert_eq!(
+        error.to_string(),
+        "the topic has no server: serve it first, or let the request wait for a server"
+    );
     let error = ask_in_vain(&router).unwrap_err();
     let kind = error.downcast::<ump_router::RequestErrorKind<Refused>>();
     let Ok(ump_router::RequestErrorKind::NotMade(ump_router::Error::Topic(_))) = kind else {

@@ -325,15 +325,15 @@ fn an_error_text_shows_the_position_and_a_remedy() {
     );
     assert_eq!(
         error("\u{7}").to_string(),
-        r#"'\u{7}' is not allowed at byte 0, before "\u{7}": write something else than white space, $, ? and #"#
+        r#"'\u{7}' is not allowed at byte 0, before "\u{7}": write a character other than $, ?, #, white space and control characters"#
     );
     assert_eq!(
         error("a*/b").to_string(),
-        r#"'*' is not alone in its fragment at byte 1, between "a" and "*/b": write * for one whole fragment, ** for any number of them"#
+        r#"'*' is not alone in its fragment at byte 1, between "a" and "*/b": write * for one whole fragment, or ** for any number of fragments"#
     );
     assert_eq!(
         Topic::check("a/*").unwrap_err().to_string(),
-        r#"wildcard in a topic at byte 2, between "a/" and "*": name one topic"#
+        r#"wildcard in a topic at byte 2, between "a/" and "*": write the name of one topic"#
     );
 }
 

@@ -20,10 +20,12 @@ pub enum Error {
     #[error(transparent)]
     Protocol(#[from] ProtocolError),
     /// The topic has a server already. A [standby](crate::ServeOptions::standby) follows that one.
-    #[error("'{0}' has a server already; ask to stand by, to follow it")]
+    #[error(
+        "topic '{0}' already has a server: serve it as a standby to take over when that server leaves"
+    )]
     Taken(Topic),
     /// The capacity is zero, so that nothing could ever enter the queue.
-    #[error("a queue needs room for one message at least")]
+    #[error("the capacity is zero: give the queue room for at least one message")]
     ZeroCapacity,
     /// The router was [closed](crate::Router::close).
     #[error("the router was closed")]
@@ -38,7 +40,7 @@ pub enum Error {
 #[non_exhaustive]
 pub enum ProtocolError {
     /// The prefix is not a topic.
-    #[error("the prefix of {type_name}: {error}")]
+    #[error("the prefix of {type_name} is not a valid topic: {error}")]
     Prefix {
         /// The name of the type.
         type_name: &'static str,
@@ -47,7 +49,7 @@ pub enum ProtocolError {
     },
     /// Another type has the same prefix, or one of the two begins with the other.
     #[error(
-        "the prefix '{prefix}' of {type_name} is not apart from '{other_prefix}' of {other_type_name}; give one of them another"
+        "prefix '{prefix}' of {type_name} overlaps prefix '{other_prefix}' of {other_type_name}: change one, so that neither begins with the other"
     )]
     Overlap {
         /// The name of the type.
@@ -65,7 +67,7 @@ pub enum ProtocolError {
 ///
 /// The text of `error` is part of the text of this error, so it has no source.
 #[derive(Clone, PartialEq, Eq, Hash, thiserror::Error)]
-#[error("not published: {error}")]
+#[error("the message was not published: {error}")]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct PublishError<M> {
     /// The message that was not published.

@@ -22,10 +22,10 @@ use crate::protocol::RequestMessage;
 pub enum RequestError<P: RequestMessage> {
     /// The topic has no server. With [`wait_for_server`](crate::Request::wait_for_server): it got
     /// none before the deadline.
-    #[error("nobody serves this topic")]
+    #[error("the topic has no server: serve it first, or let the request wait for a server")]
     NoServer(P),
     /// The request could not be made: the topic or the type is not valid, or the router was closed.
-    #[error("{1}")]
+    #[error("the request was not made: {1}")]
     NotMade(P, Error),
     /// The request was made, and ended with this error of the channel.
     ///
@@ -81,7 +81,8 @@ impl<P: RequestMessage> RequestError<P> {
     ///     .map_err(RequestError::without_message)?; // as with anyhow and eyre
     /// # Ok(balance)
     /// # }
-    /// # assert_eq!(ask(&Router::new()).unwrap_err().to_string(), "nobody serves this topic");
+    /// # let error = ask(&Router::new()).unwrap_err().to_string();
+    /// # assert!(error.starts_with("the topic has no server"));
     /// ```
     #[must_use]
     pub fn without_message(self) -> RequestErrorKind<P::Error> {
@@ -167,10 +168,10 @@ where
 #[non_exhaustive]
 pub enum RequestErrorKind<E> {
     /// See [`RequestError::NoServer`].
-    #[error("nobody serves this topic")]
+    #[error("the topic has no server: serve it first, or let the request wait for a server")]
     NoServer,
     /// See [`RequestError::NotMade`].
-    #[error(transparent)]
+    #[error("the request was not made: {0}")]
     NotMade(Error),
     /// See [`RequestError::Ended`].
     #[error(transparent)]

@@ -118,7 +118,7 @@ impl<T> TopicIndex<T> {
     /// Adds a value, after those that the same pattern has already.
     ///
     /// # Panics
-    /// It panics if there are more than 4 billion values, patterns, or beginnings of patterns.
+    /// Panics if there are more than 4 billion values, patterns, or beginnings of patterns.
     pub fn insert(&mut self, pattern: &Pattern, value: T) -> TopicKey {
         let known = self.groups.find(pattern.as_str());
         let group = known.unwrap_or_else(|| self.add_group(pattern));

@@ -41,7 +41,10 @@ impl<T> Slab<T> {
             return slot;
         }
         let slot = u32::try_from(self.slots.len()).unwrap_or(NONE);
-        assert!(slot <= Self::LAST, "the index is full");
+        assert!(
+            slot <= Self::LAST,
+            "a `TopicIndex` is full: it holds too many patterns or beginnings of patterns"
+        );
         self.slots.push(value);
         slot
     }
@@ -74,13 +77,13 @@ impl<T> Slab<T> {
 
     /// All slots of a compact slab.
     pub(super) fn all(&self) -> impl Iterator<Item = u32> + use<T> {
-        debug_assert!(self.free.is_empty(), "it is compact");
+        debug_assert!(self.free.is_empty(), "the slab is compact");
         (0..).take(self.slots.len())
     }
 
     /// All values of a compact slab.
     pub(super) fn all_mut(&mut self) -> impl Iterator<Item = &mut T> {
-        debug_assert!(self.free.is_empty(), "it is compact");
+        debug_assert!(self.free.is_empty(), "the slab is compact");
         self.slots.iter_mut()
     }
 }

@@ -79,9 +79,9 @@ impl<T> Values<T> {
     /// Adds a value as the last of its group.
     pub(super) fn insert(&mut self, value: T, group: u32, groups: &mut Groups) -> TopicKey {
         self.keys += 1;
-        let key = TopicKey(NonZeroU64::new(self.keys).expect("they count from one"));
+        let key = TopicKey(NonZeroU64::new(self.keys).expect("keys are counted from one"));
         let slot = u32::try_from(self.entries.len()).unwrap_or(NONE);
-        assert_ne!(slot, NONE, "the index is full");
+        assert_ne!(slot, NONE, "a `TopicIndex` holds at most {NONE} values");
         let first = &mut groups[group].first;
         if *first == NONE {
             *first = slot;

@@ -41,8 +41,7 @@ impl ChangeAnnouncer {
         wakes: &mut DeferredWakes,
     ) {
         if let Some(sink) = self.0.as_ref().filter(|sink| sink.has_subscribers()) {
-            let name =
-                full_name(prefix, pattern).expect("checked when it was claimed or subscribed");
+            let name = full_name(prefix, pattern).expect("the caller has checked the full name");
             sink.publish_change(name, Change::new(kind, type_name), wakes);
         }
     }

@@ -95,7 +95,7 @@ impl<M> Delivery<M> {
     pub(super) fn complete_blocking(self) -> Published {
         let clock = self.clock.clone();
         let published = clock.block_on(self.complete(), None);
-        published.expect("there is no deadline")
+        published.expect("a wait without a deadline is completed")
     }
 
     /// Waits for all full queues at the same time, each until its own deadline.

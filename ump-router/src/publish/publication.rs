@@ -155,7 +155,7 @@ impl<M: Message> fmt::Debug for Publish<M> {
 /// The future of a [`Publish`], which publishes its message.
 ///
 /// # Panics
-/// It panics if it is polled after it was ready.
+/// Panics if the future is polled after it was ready.
 #[must_use = "futures do nothing unless awaited"]
 pub struct PublishFuture<M: Message> {
     progress: Progress<M>,
@@ -182,7 +182,8 @@ impl<M: Message> Future for PublishFuture<M> {
 impl<M: Message> Progress<M> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Published, PublishError<M>>> {
         if let Self::New(publish) = self {
-            let publish = publish.take().expect("it is not polled after it was ready");
+            let publish = publish.take();
+            let publish = publish.expect("`PublishFuture` polled after it was ready");
             let delivery = publish.deliver()?;
             if let Some(published) = delivery.published() {
                 return Poll::Ready(Ok(published));
@@ -191,7 +192,7 @@ impl<M: Message> Progress<M> {
         }
         match self {
             Self::Waiting(waits) => waits.as_mut().poll(cx).map(Ok),
-            Self::New(_) => unreachable!("it has been published above"),
+            Self::New(_) => unreachable!("a new message was published above"),
         }
     }
 }

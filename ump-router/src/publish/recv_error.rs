@@ -8,11 +8,14 @@
 pub enum RecvError {
     /// This many messages are missing here, because the queue had no room for them. The next
     /// message came after them; the subscription goes on.
-    #[error("{0} messages were missed")]
+    #[error(
+        "the subscription missed {0} message{s}: receive faster, or raise its capacity",
+        s = if *.0 == 1 { "" } else { "s" }
+    )]
     Missed(u64),
     /// The subscription ended because its queue was full, as
     /// [`WhenFull::Disconnect`](crate::WhenFull::Disconnect) says. Subscribe again to go on.
-    #[error("the subscription was too slow and has ended")]
+    #[error("the subscription was disconnected because its queue was full: subscribe again")]
     Disconnected,
     /// The router was closed, and every queued message was received.
     #[error("the router was closed")]

@@ -27,7 +27,10 @@ impl<M> Retained<M> {
         match self.keys.entry(topic.clone()) {
             Entry::Occupied(entry) => {
                 let former = self.messages.get_mut(*entry.get());
-                Some(std::mem::replace(former.expect("its key is kept"), message))
+                Some(std::mem::replace(
+                    former.expect("each key has its message in the index"),
+                    message,
+                ))
             }
             Entry::Vacant(entry) => {
                 entry.insert(self.messages.insert(message.topic(), message.clone()));

@@ -48,7 +48,7 @@ impl<M: Message> Bus<M> {
             let (options, counts) = (queue.options(), queue.counts());
             list.push(SubscriptionStatus {
                 pattern: full_name(M::PREFIX, queue.pattern())
-                    .expect("checked when it was subscribed"),
+                    .expect("the full name was checked by `subscribe`"),
                 type_name: type_name::<M>(),
                 capacity: options.capacity,
                 when_full: options.when_full,
@@ -63,7 +63,7 @@ impl<M: Message> Bus<M> {
     pub(crate) fn list_retained(&self, list: &mut Vec<RetainedStatus>) {
         self.for_each_retained(|topic| {
             list.push(RetainedStatus {
-                topic: full_name(M::PREFIX, topic).expect("checked when it was published"),
+                topic: full_name(M::PREFIX, topic).expect("the full name was checked by `publish`"),
                 type_name: type_name::<M>(),
             });
         });

@@ -63,7 +63,7 @@ impl<V: ?Sized> ByType<V> {
             as_dyn,
             next: OnceLock::new(),
         });
-        assert!(link.set(node).is_ok(), "two added at a time");
+        assert!(link.set(node).is_ok(), "two threads add types at once");
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &V> {

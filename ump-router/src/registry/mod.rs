@@ -127,7 +127,7 @@ impl Registry {
         }
         let registered = Arc::new(make(self.clock.clone(), self.changes.clone()));
         self.types.add(Arc::clone(&registered), registered);
-        Ok(self.types.find().expect("it was added"))
+        Ok(self.types.find().expect("the type was added above"))
     }
 
     pub(crate) fn subscriptions(&self) -> Vec<SubscriptionStatus> {

@@ -181,19 +181,23 @@ pub enum Outcome<M> {
 #[non_exhaustive]
 pub enum Violation {
     /// The peer is not connected.
-    #[error("the peer is not connected")]
+    #[error("the peer is not connected: connect it, and use its new id")]
     UnknownPeer,
     /// The peer has a subscription or a request with this id already.
-    #[error("the local id {0} is in use")]
+    #[error("the peer already uses local id {0}: choose an unused one")]
     LocalIdInUse(LocalId),
     /// The peer has no subscription with this id.
-    #[error("no subscription has the local id {0}")]
+    #[error(
+        "the peer has no subscription with local id {0}: unsubscribe with the id of a live subscription"
+    )]
     UnknownSubscription(LocalId),
     /// The peer leaves a topic that it has not claimed, or claims a topic twice.
-    #[error("the topic is not claimed, or is claimed already")]
+    #[error(
+        "the peer left a topic without a claim, or claimed a topic twice: claim a topic once before leaving it"
+    )]
     WrongClaim,
     /// The request was never assigned to the peer. A request that has ended meanwhile is no
     /// violation.
-    #[error("request {id} is not with this peer", id = .0.0)]
+    #[error("request {id} was never assigned to the peer: only its server can answer it", id = .0.0)]
     WrongRequest(RequestId),
 }

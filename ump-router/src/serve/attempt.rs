@@ -203,7 +203,7 @@ impl<P: RequestMessage> Attempt<P> {
     /// Returns the request to the server that is the target.
     fn request(&mut self) -> ChannelRequest<'_, P> {
         let Target::Server(serving) = &self.target else {
-            unreachable!("a server was found");
+            unreachable!("`find_server` made a server the target");
         };
         let call = serving.call(take(&mut self.message));
         self.options.apply_to(serving.client.request(call))
@@ -237,5 +237,7 @@ impl RequestOptions {
 }
 
 fn take<P>(message: &mut Option<P>) -> P {
-    message.take().expect("no server has it")
+    message
+        .take()
+        .expect("a request without a server has its message")
 }

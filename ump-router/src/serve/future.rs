@@ -30,7 +30,7 @@ use crate::protocol::RequestMessage;
 /// The future of a [`Request`](crate::Request), which makes the request.
 ///
 /// # Panics
-/// It panics if it is polled after it was ready.
+/// Panics if the future is polled after it was ready.
 #[must_use = "futures do nothing unless awaited"]
 pub struct RequestFuture<P: RequestMessage> {
     step: Step<P>,
@@ -59,7 +59,10 @@ impl<P: RequestMessage> RequestFuture<P> {
     }
 
     fn retry(&mut self) {
-        let attempt = self.attempt.take().expect("it does not retry yet");
+        let attempt = self
+            .attempt
+            .take()
+            .expect("a request retries once, and has its attempt until then");
         self.step = Step::Retrying(Box::pin(attempt.run()));
     }
 
@@ -76,7 +79,8 @@ impl<P: RequestMessage> Future for RequestFuture<P> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
         if let Step::New = this.step {
-            let attempt = this.attempt.as_mut().expect("polled after it was ready");
+            let attempt = this.attempt.as_mut();
+            let attempt = attempt.expect("`RequestFuture` polled after it was ready");
             match attempt.request_owned() {
                 Some(request) => this.step = Step::Sent(request.into_future()),
                 None => this.retry(),
@@ -93,7 +97,7 @@ impl<P: RequestMessage> Future for RequestFuture<P> {
             let outcome = ready!(this.coop.poll(cx, |cx| run.as_mut().poll(cx)));
             return this.finish(outcome);
         }
-        unreachable!("it was sent or retries")
+        unreachable!("a request that has begun was sent or retries")
     }
 }
 

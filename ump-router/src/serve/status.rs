@@ -35,7 +35,8 @@ impl<P: RequestMessage> Servers<P> {
         self.for_each(|topic, client, role| {
             let own = Pattern::from(topic);
             list.push(ServerStatus {
-                topic: full_name(P::PREFIX, &own).expect("checked when it was claimed"),
+                topic: full_name(P::PREFIX, &own)
+                    .expect("the full name was checked when the topic was claimed"),
                 type_name: type_name::<P>(),
                 is_standby: role == Role::Standby,
                 capacity: client.capacity(),

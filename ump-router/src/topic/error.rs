@@ -95,8 +95,10 @@ impl fmt::Display for TopicError {
             TopicErrorKind::Character(found) => write!(f, "{found:?} is not allowed")?,
             TopicErrorKind::PartOfFragment => f.write_str("'*' is not alone in its fragment")?,
             TopicErrorKind::Wildcard => f.write_str("wildcard in a topic")?,
-            TopicErrorKind::TooLong(limit) => write!(f, "longer than {limit} bytes")?,
-            TopicErrorKind::TooManyFragments(limit) => write!(f, "more than {limit} fragments")?,
+            TopicErrorKind::TooLong(limit) => write!(f, "limit of {limit} bytes exceeded")?,
+            TopicErrorKind::TooManyFragments(limit) => {
+                write!(f, "limit of {limit} fragments exceeded")?;
+            }
         }
         write!(f, " at byte {}", self.position)?;
         match self.around() {
@@ -107,12 +109,16 @@ impl fmt::Display for TopicError {
         }
         f.write_str(match self.kind {
             TopicErrorKind::EmptyFragment => ": write a name there, or leave out a slash",
-            TopicErrorKind::Character(_) => ": write something else than white space, $, ? and #",
-            TopicErrorKind::PartOfFragment => {
-                ": write * for one whole fragment, ** for any number of them"
+            TopicErrorKind::Character(_) => {
+                ": write a character other than $, ?, #, white space and control characters"
             }
-            TopicErrorKind::Wildcard => ": name one topic",
-            TopicErrorKind::TooLong(_) | TopicErrorKind::TooManyFragments(_) => ": shorten it",
+            TopicErrorKind::PartOfFragment => {
+                ": write * for one whole fragment, or ** for any number of fragments"
+            }
+            TopicErrorKind::Wildcard => ": write the name of one topic",
+            TopicErrorKind::TooLong(_) | TopicErrorKind::TooManyFragments(_) => {
+                ": shorten the text"
+            }
         })
     }
 }

@@ -60,7 +60,10 @@ fn why_nothing_was_published_is_said_once() {
     let router = Router::new();
     router.close();
     let error = router.publish("a", Number(1)).wait().unwrap_err();
-    assert_eq!(error.to_string(), "not published: the router was closed");
+    assert_eq!(
+        error.to_string(),
+        "the message was not published: the router was closed"
+    );
     assert!(error.source().is_none());
 }
 

@@ -18,7 +18,10 @@ impl TopicPositions {
     /// Returns the position of the entry with the same topic.
     pub(super) fn of<M>(&self, message: &Received<M>) -> Option<usize> {
         let number = self.by_topic.get(message.topic())?;
-        Some(usize::try_from(number - self.first).expect("within the queue"))
+        Some(
+            usize::try_from(number - self.first)
+                .expect("a position within the queue fits into `usize`"),
+        )
     }
 
     /// Notes a message that was put at a position.
