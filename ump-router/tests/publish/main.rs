@@ -10,6 +10,7 @@ mod ownership;
 mod receiving;
 mod refused;
 mod retained;
+mod stream_ext;
 mod user_panics;
 mod wait_limits;
 mod wait_queue;

@@ -7,6 +7,7 @@ mod handover;
 mod loops;
 mod outcomes;
 mod refused;
+mod stream_ext;
 mod wait_for_server;
 
 use std::{thread, time::Duration};
