@@ -14,7 +14,7 @@ fn pattern(text: &str) -> Pattern {
 }
 
 /// Returns the matching values in ascending order, with duplicates.
-fn fitting(index: &TopicIndex<u32>, topic: &str) -> Vec<u32> {
+fn matching(index: &TopicIndex<u32>, topic: &str) -> Vec<u32> {
     let mut found = Vec::new();
     index
         .for_each_matching(topic, |&value| found.push(value))
@@ -23,14 +23,14 @@ fn fitting(index: &TopicIndex<u32>, topic: &str) -> Vec<u32> {
     found
 }
 
-fn meeting(index: &TopicIndex<u32>, text: &str) -> Vec<u32> {
+fn intersecting(index: &TopicIndex<u32>, text: &str) -> Vec<u32> {
     let mut found = Vec::new();
     index.for_each_intersecting(&pattern(text), |&value| found.push(value));
     found.sort_unstable();
     found
 }
 
-fn of(patterns: &[&str]) -> TopicIndex<u32> {
+fn index_of(patterns: &[&str]) -> TopicIndex<u32> {
     let mut index = TopicIndex::new();
     for (text, value) in patterns.iter().zip(0..) {
         index.insert(&pattern(text), value);
@@ -39,8 +39,8 @@ fn of(patterns: &[&str]) -> TopicIndex<u32> {
 }
 
 #[test]
-fn a_topic_finds_each_pattern_that_fits_it_once() {
-    let index = of(&[
+fn a_topic_finds_each_matching_pattern_once() {
+    let index = index_of(&[
         "price/gold/eur",
         "price/*/eur",
         "price/**",
@@ -51,28 +51,28 @@ fn a_topic_finds_each_pattern_that_fits_it_once() {
         "*/eur",
         "price/gold/eur",
     ]);
-    assert_eq!(fitting(&index, "price/gold/eur"), [0, 1, 2, 3, 4, 8]);
-    assert_eq!(fitting(&index, "price"), [2, 3]);
-    assert_eq!(fitting(&index, ""), [3]);
-    assert_eq!(fitting(&index, "gold/gold/gold"), [3, 4]);
+    assert_eq!(matching(&index, "price/gold/eur"), [0, 1, 2, 3, 4, 8]);
+    assert_eq!(matching(&index, "price"), [2, 3]);
+    assert_eq!(matching(&index, ""), [3]);
+    assert_eq!(matching(&index, "gold/gold/gold"), [3, 4]);
 }
 
 #[test]
-fn a_pattern_finds_each_pattern_that_meets_it_once() {
-    let index = of(&["a/b", "a/*", "*/b", "**", "a/b/c", "", "**/c", "b/**"]);
-    assert_eq!(meeting(&index, "a/*"), [0, 1, 2, 3, 6]);
-    assert_eq!(meeting(&index, "**"), [0, 1, 2, 3, 4, 5, 6, 7]);
-    assert_eq!(meeting(&index, "*/**/c"), [1, 3, 4, 6, 7]);
-    assert_eq!(meeting(&index, "a/b"), fitting(&index, "a/b"));
-    assert_eq!(meeting(&index, "*"), [3, 6, 7]);
+fn a_pattern_finds_each_intersecting_pattern_once() {
+    let index = index_of(&["a/b", "a/*", "*/b", "**", "a/b/c", "", "**/c", "b/**"]);
+    assert_eq!(intersecting(&index, "a/*"), [0, 1, 2, 3, 6]);
+    assert_eq!(intersecting(&index, "**"), [0, 1, 2, 3, 4, 5, 6, 7]);
+    assert_eq!(intersecting(&index, "*/**/c"), [1, 3, 4, 6, 7]);
+    assert_eq!(intersecting(&index, "a/b"), matching(&index, "a/b"));
+    assert_eq!(intersecting(&index, "*"), [3, 6, 7]);
 }
 
 #[test]
-fn a_name_that_occurs_several_times_is_followed_once() {
-    let index = of(&["**/a", "**/a/**", "**/a/**/a", "**/a/b/a/**", "*/**/a/*/**"]);
-    assert_eq!(fitting(&index, "a/a/a/a"), [0, 1, 2, 4]);
-    assert_eq!(fitting(&index, "a/b/a/b/a"), [0, 1, 2, 3, 4]);
-    assert_eq!(meeting(&index, "a/**/b/a"), [0, 1, 2, 3, 4]);
+fn a_repeated_fragment_is_followed_once() {
+    let index = index_of(&["**/a", "**/a/**", "**/a/**/a", "**/a/b/a/**", "*/**/a/*/**"]);
+    assert_eq!(matching(&index, "a/a/a/a"), [0, 1, 2, 4]);
+    assert_eq!(matching(&index, "a/b/a/b/a"), [0, 1, 2, 3, 4]);
+    assert_eq!(intersecting(&index, "a/**/b/a"), [0, 1, 2, 3, 4]);
 }
 
 #[test]
@@ -92,19 +92,19 @@ fn values_of_one_pattern_keep_insertion_order() {
 }
 
 #[test]
-fn one_of_two_equal_patterns_can_go_without_the_other() {
+fn equal_patterns_are_removed_independently() {
     let mut index = TopicIndex::new();
     let one = index.insert(&pattern("**/*"), 1);
     let other = index.insert(&pattern("*/**"), 2);
-    assert_eq!(fitting(&index, "a"), [1, 2]);
+    assert_eq!(matching(&index, "a"), [1, 2]);
     assert_eq!(index.remove(one), Some(1));
-    assert_eq!(fitting(&index, "a"), [2]);
+    assert_eq!(matching(&index, "a"), [2]);
     assert_eq!(index.remove(other), Some(2));
-    assert_eq!(fitting(&index, "a"), []);
+    assert_eq!(matching(&index, "a"), []);
 }
 
 #[test]
-fn a_key_fits_nothing_once_its_value_is_removed() {
+fn a_key_is_invalid_once_its_value_is_removed() {
     let mut index = TopicIndex::new();
     let key = index.insert(&pattern("a"), 1);
     assert_eq!(index.get(key), Some(&1));
@@ -122,7 +122,7 @@ fn a_key_fits_nothing_once_its_value_is_removed() {
 
 #[test]
 fn an_invalid_topic_is_refused() {
-    let index = of(&["**"]);
+    let index = index_of(&["**"]);
     for text in ["a/*", "a//b", "a b"] {
         assert!(index.for_each_matching(text, |_| unreachable!()).is_err());
     }
@@ -135,11 +135,11 @@ fn the_longest_topics_and_patterns_are_found() {
     let topic = ["a"; Topic::MAX_FRAGMENTS].join("/");
     let stars = ["*"; Pattern::MAX_FRAGMENTS].join("/");
     let chain = ["**", "a"].repeat(Pattern::MAX_FRAGMENTS / 2).join("/");
-    let index = of(&[&topic, &stars, &chain, "**"]);
-    assert_eq!(fitting(&index, &topic), [0, 2, 3]);
-    assert_eq!(meeting(&index, &chain), [0, 1, 2, 3]);
-    assert_eq!(meeting(&index, &stars), [1, 2, 3]);
-    assert_eq!(fitting(&of(&["**/a/*/b", "**/a/*"]), &topic), [1]);
+    let index = index_of(&[&topic, &stars, &chain, "**"]);
+    assert_eq!(matching(&index, &topic), [0, 2, 3]);
+    assert_eq!(intersecting(&index, &chain), [0, 1, 2, 3]);
+    assert_eq!(intersecting(&index, &stars), [1, 2, 3]);
+    assert_eq!(matching(&index_of(&["**/a/*/b", "**/a/*"]), &topic), [1]);
 }
 
 #[test]
@@ -156,7 +156,7 @@ fn values_are_dropped_once() {
 }
 
 #[test]
-fn many_threads_can_look_at_the_same_time() {
+fn an_index_is_send_and_sync() {
     fn shared<T: Send + Sync>(_: &T) {}
     shared(&TopicIndex::<u32>::new());
 }
@@ -212,14 +212,14 @@ fn run(steps: Vec<Step>) {
 }
 
 fn check(index: &TopicIndex<u32>, list: &[(TopicKey, Pattern, u32)], asked: &Pattern) {
-    let meets = list
+    let intersecting_values = list
         .iter()
         .filter(|(_, pattern, _)| pattern.intersects(asked));
-    let mut expected: Vec<u32> = meets.map(|(.., value)| *value).collect();
+    let mut expected: Vec<u32> = intersecting_values.map(|(.., value)| *value).collect();
     expected.sort_unstable();
-    assert_eq!(meeting(index, asked.as_str()), expected, "{asked}");
+    assert_eq!(intersecting(index, asked.as_str()), expected, "{asked}");
     if asked.is_concrete() {
-        assert_eq!(fitting(index, asked.as_str()), expected, "{asked}");
+        assert_eq!(matching(index, asked.as_str()), expected, "{asked}");
     }
 }
 
@@ -227,7 +227,7 @@ fn check_all(index: &TopicIndex<u32>, mut list: Vec<(TopicKey, Pattern, u32)>) {
     for (key, pattern, value) in &list {
         assert_eq!(index.get(*key), Some(value));
         assert_eq!(index.pattern(*key), Some(pattern));
-        assert!(meeting(index, pattern.as_str()).contains(value));
+        assert!(intersecting(index, pattern.as_str()).contains(value));
     }
     let mut all: Vec<(Pattern, u32)> = index.iter().map(|(p, v)| (p.clone(), *v)).collect();
     all.sort_by_key(|(_, value)| *value);
@@ -237,7 +237,7 @@ fn check_all(index: &TopicIndex<u32>, mut list: Vec<(TopicKey, Pattern, u32)>) {
 
 proptest! {
     #[test]
-    fn lookups_find_the_same_as_a_list(steps in prop::collection::vec(steps(), 0..150)) {
+    fn lookups_match_a_linear_search(steps in prop::collection::vec(steps(), 0..150)) {
         run(steps);
     }
 

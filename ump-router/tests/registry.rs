@@ -21,7 +21,7 @@ impl RequestMessage for Double {
 
 /// Encodes each change: `+` and `-` for subscriptions, `S` and `s` for servers, `B` and `b` for
 /// standbys.
-fn told(changes: &mut Subscription<Change>) -> Vec<String> {
+fn encode_changes(changes: &mut Subscription<Change>) -> Vec<String> {
     let mut all = Vec::new();
     while let Some(change) = changes.try_recv().unwrap() {
         let sign = match change.kind() {
@@ -112,24 +112,24 @@ fn changes_are_received_in_order() {
     drop(third);
     drop(numbers);
     let double = ["S", "B", "B", "b", "s", "S", "s"].map(|sign| format!("{sign}number/double"));
-    assert_eq!(told(&mut servers), double);
+    assert_eq!(encode_changes(&mut servers), double);
     let mut expected = vec!["+number/a/*".to_owned()];
     expected.extend(double);
     expected.push("-number/a/*".to_owned());
-    assert_eq!(told(&mut all), expected);
+    assert_eq!(encode_changes(&mut all), expected);
 }
 
 #[test]
-fn changes_of_a_pattern_reach_intersecting_watchers() {
+fn changes_of_a_pattern_reach_intersecting_patterns() {
     let router = Router::new();
     let mut changes = router.subscribe::<Change>("number/a").unwrap();
     let _all = router.subscribe::<Number>("**").unwrap();
     let _other = router.subscribe::<Number>("b").unwrap();
-    assert_eq!(told(&mut changes), ["+number/**"]);
+    assert_eq!(encode_changes(&mut changes), ["+number/**"]);
 }
 
 #[test]
-fn a_full_watcher_blocks_nothing() {
+fn a_full_subscription_to_changes_blocks_nothing() {
     let router = Router::new();
     let options = SubscribeOptions::new()
         .capacity(1)

@@ -21,12 +21,16 @@ fn pattern(text: &str) -> Pattern {
 }
 
 /// Defines matching in as few words as possible. The search is exponential.
-fn fits(pattern: &[&str], topic: &[&str]) -> bool {
+fn matches_by_definition(pattern: &[&str], topic: &[&str]) -> bool {
     match (pattern, topic) {
         ([], _) => topic.is_empty(),
-        (["**", rest @ ..], _) => (0..=topic.len()).any(|taken| fits(rest, &topic[taken..])),
-        (["*", rest @ ..], [_, others @ ..]) => fits(rest, others),
-        ([name, rest @ ..], [other, others @ ..]) => name == other && fits(rest, others),
+        (["**", rest @ ..], _) => {
+            (0..=topic.len()).any(|taken| matches_by_definition(rest, &topic[taken..]))
+        }
+        (["*", rest @ ..], [_, others @ ..]) => matches_by_definition(rest, others),
+        ([name, rest @ ..], [other, others @ ..]) => {
+            name == other && matches_by_definition(rest, others)
+        }
         (_, []) => false,
     }
 }
@@ -59,7 +63,7 @@ fn all_patterns() -> Vec<(String, Vec<u64>)> {
     let topics = sequences(&["a", "b", "z"], 8);
     let patterns = sequences(&["a", "b", "*", "**"], 4).into_iter();
     let set = |pattern: &[&str]| {
-        let bit = |topic: &Vec<&str>| u64::from(fits(pattern, topic));
+        let bit = |topic: &Vec<&str>| u64::from(matches_by_definition(pattern, topic));
         let word =
             |topics: &[Vec<&str>]| topics.iter().fold(0, |word, topic| word << 1 | bit(topic));
         topics.chunks(64).map(word).collect()
@@ -71,7 +75,7 @@ fn all_patterns() -> Vec<(String, Vec<u64>)> {
 
 #[test]
 fn documented_examples_hold() {
-    let fitting = [
+    let matching = [
         ("price/*/eur", "price/gold/eur"),
         ("price/**", "price"),
         ("price/**", "price/eur"),
@@ -98,7 +102,7 @@ fn documented_examples_hold() {
         ("*", ""),
         ("", "a"),
     ];
-    for (text, name) in fitting {
+    for (text, name) in matching {
         assert!(pattern(text).matches(&topic(name)), "{text} fits {name}");
     }
     for (text, name) in not_fitting {
@@ -115,7 +119,7 @@ fn a_pattern_matches_as_documented() {
             let topic = topic(&name.join("/"));
             assert_eq!(
                 pattern.matches(&topic),
-                fits(&fragments, name),
+                matches_by_definition(&fragments, name),
                 "{pattern} {topic}"
             );
         }
@@ -123,7 +127,7 @@ fn a_pattern_matches_as_documented() {
 }
 
 #[test]
-fn two_patterns_meet_exactly_if_a_name_fits_both() {
+fn patterns_intersect_if_one_topic_matches_both() {
     let all = all_patterns();
     let parsed: Vec<Pattern> = all.iter().map(|(text, _)| pattern(text)).collect();
     for (one, (text, set)) in parsed.iter().zip(&all) {
@@ -152,7 +156,7 @@ fn equal_patterns_match_the_same_topics() {
 }
 
 #[test]
-fn a_pattern_is_written_in_one_way() {
+fn a_pattern_has_one_canonical_text() {
     for (written, kept) in [
         ("**/**", "**"),
         ("**/*", "*/**"),
@@ -217,7 +221,7 @@ fn the_longest_patterns_have_a_common_topic() {
 }
 
 #[test]
-fn chains_of_wildcards_are_no_trap() {
+fn chains_of_wildcards_are_matched_and_intersected() {
     let chain = |ends| {
         let links = ["**/a"; Pattern::MAX_FRAGMENTS / 2 - 1].join("/");
         pattern(&format!("{links}/{ends}"))
@@ -419,7 +423,7 @@ proptest! {
     }
 
     #[test]
-    fn no_text_panics(text in "[a-c/*é$ ]{0,12}|\\PC{0,20}") {
+    fn parsing_never_panics(text in "[a-c/*é$ ]{0,12}|\\PC{0,20}") {
         match text.parse::<Pattern>() {
             Ok(pattern) => {
                 prop_assert_eq!(pattern.as_str().parse::<Pattern>(), Ok(pattern.clone()));

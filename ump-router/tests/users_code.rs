@@ -207,15 +207,15 @@ impl Drop for Fragile {
 }
 
 /// A waker that panics when it is called or, if its flag is set, when it is dropped.
-struct Sour(bool);
+struct PanickingWaker(bool);
 
-impl Wake for Sour {
+impl Wake for PanickingWaker {
     fn wake(self: Arc<Self>) {
         assert!(self.0, "woken");
     }
 }
 
-impl Drop for Sour {
+impl Drop for PanickingWaker {
     fn drop(&mut self) {
         assert!(!self.0, "dropped");
     }
@@ -301,12 +301,12 @@ fn panicking_message_drops_are_contained() {
 fn panicking_wakers_are_contained() {
     fn polled<F: Future>(future: F, when_dropped: bool) -> Pin<Box<F>> {
         let mut future = Box::pin(future);
-        let sour = Waker::from(Arc::new(Sour(when_dropped)));
-        let pending = future.as_mut().poll(&mut Context::from_waker(&sour));
+        let panicking = Waker::from(Arc::new(PanickingWaker(when_dropped)));
+        let pending = future.as_mut().poll(&mut Context::from_waker(&panicking));
         assert!(pending.is_pending());
         if when_dropped {
             // The router holds the last reference.
-            drop(sour);
+            drop(panicking);
         }
         future
     }
@@ -314,8 +314,8 @@ fn panicking_wakers_are_contained() {
         // Subscribers.
         let router = Router::new();
         let mut subscriptions = [(); 3].map(|()| router.subscribe::<Number>("a").unwrap());
-        let [sour, other, healthy] = &mut subscriptions;
-        let waits = [sour, other].map(|it| polled(it.recv(), when_dropped));
+        let [panicking, other, healthy] = &mut subscriptions;
+        let waits = [panicking, other].map(|it| polled(it.recv(), when_dropped));
         let published = router.publish("a", Number(1)).wait().unwrap();
         assert_eq!(counts(published), (3, 3, 0));
         assert_eq!(healthy.recv().wait().unwrap().0, 1);

@@ -27,7 +27,7 @@ pub(crate) fn check(cases: u32, programs: &impl Strategy<Value = Vec<Step>>) {
     });
     let program = match result {
         Ok(()) => return,
-        Err(TestError::Fail(_, program)) => without_the_needless(program),
+        Err(TestError::Fail(_, program)) => minimize(program),
         Err(error) => panic!("{error}"),
     };
     eprintln!("\nthe shortest program that fails:");
@@ -35,12 +35,12 @@ pub(crate) fn check(cases: u32, programs: &impl Strategy<Value = Vec<Step>>) {
         eprintln!("    {step:?}");
     }
     World::run(program);
-    unreachable!("it fails");
+    unreachable!("the program fails again");
 }
 
 /// Removes steps that the failure does not need. The meaning of a step depends on the steps before
 /// it, so proptest leaves some of them in.
-fn without_the_needless(mut program: Vec<Step>) -> Vec<Step> {
+fn minimize(mut program: Vec<Step>) -> Vec<Step> {
     let fails =
         |program: &[Step]| catch_unwind(AssertUnwindSafe(|| World::run(program.to_vec()))).is_err();
     let mut nth = 0;

@@ -17,7 +17,7 @@ use ump_router::{Change, ChangeKind, RecvError, Router, Subscription, ump::Manua
 
 use crate::{
     check::check,
-    program::{Step, crowds, handovers, overtaking, programs},
+    program::{Step, contended_queues, handovers, programs, urgent_bursts},
     publishing::Publishing,
     serving::Serving,
 };
@@ -65,20 +65,20 @@ impl World {
             Step::Unsubscribe(nth) => publishing.unsubscribe(nth),
             Step::Publish(name) => publishing.publish(&name, false),
             Step::Retain(name) => publishing.publish(&name, true),
-            Step::Forget(name) => publishing.forget(&name),
+            Step::RemoveRetained(name) => publishing.remove_retained(&name),
             Step::Receive(nth) => publishing.receive(nth),
-            Step::Await(nth) => publishing.poll(nth),
-            Step::GoOn(nth) => publishing.go_on(nth),
-            Step::GiveUp(nth) => publishing.give_up(nth),
-            Step::Pass(time) => {
+            Step::PollSubscriber(nth) => publishing.poll(nth),
+            Step::PollPublisher(nth) => publishing.poll_publisher(nth),
+            Step::CancelPublisher(nth) => publishing.cancel_publisher(nth),
+            Step::Advance(time) => {
                 self.clock.advance(time);
-                publishing.pass(time);
-                serving.pass(time);
+                publishing.advance_clock(time);
+                serving.advance_clock(time);
             }
-            Step::Serve(name, how) => serving.serve(&name, how),
+            Step::Serve(name, kind) => serving.serve(&name, kind),
             Step::Leave(nth) => serving.leave(nth),
             Step::End(nth) => serving.end(nth),
-            Step::Shut(nth) => serving.shut(nth),
+            Step::CloseServer(nth) => serving.close_server(nth),
             Step::Unclaim(nth) => serving.unclaim(nth),
             Step::Take(nth, most) => serving.take(nth, most),
             Step::Answer(nth, answer) => serving.answer(nth, answer),
@@ -94,8 +94,8 @@ impl World {
             } => {
                 (0..size).for_each(|_| serving.ask(&topic, call_options, true));
             }
-            Step::Look(nth) => serving.look(nth),
-            Step::Forgo(nth) => serving.forgo(nth),
+            Step::PollRequest(nth) => serving.poll_request(nth),
+            Step::CancelRequest(nth) => serving.cancel_request(nth),
             Step::Close => {
                 self.router.close();
                 self.is_closed = true;
@@ -115,11 +115,11 @@ impl World {
             assert_eq!(self.changes.try_recv().unwrap_err(), RecvError::Closed);
             return;
         }
-        let mut told: Changes = Vec::new();
+        let mut received: Changes = Vec::new();
         while let Some(change) = self.changes.try_recv().unwrap() {
-            told.push((change.kind(), change.topic().to_string()));
+            received.push((change.kind(), change.topic().to_string()));
         }
-        assert_eq!(told, expected);
+        assert_eq!(received, expected);
     }
 }
 
@@ -141,7 +141,7 @@ fn a_router_matches_its_model() {
 
 #[test]
 fn waiting_publishers_match_the_model() {
-    check(256, &crowds());
+    check(256, &contended_queues());
 }
 
 #[test]
@@ -151,5 +151,5 @@ fn redirected_requests_match_the_model() {
 
 #[test]
 fn urgent_requests_match_the_model() {
-    check(256, &overtaking());
+    check(256, &urgent_bursts());
 }

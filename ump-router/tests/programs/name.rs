@@ -45,22 +45,24 @@ impl Name {
     }
 
     /// Returns whether some topic matches both names.
-    pub(crate) fn meets(&self, other: &Self) -> bool {
-        meet(&self.0, &other.0)
+    pub(crate) fn intersects(&self, other: &Self) -> bool {
+        intersect(&self.0, &other.0)
     }
 }
 
-fn meet(one: &[&str], other: &[&str]) -> bool {
+fn intersect(one: &[&str], other: &[&str]) -> bool {
     match (one, other) {
         ([], []) => true,
         (["**", rest @ ..], _) => {
-            meet(rest, other)
+            intersect(rest, other)
                 || other
                     .split_first()
-                    .is_some_and(|(_, other)| meet(one, other))
+                    .is_some_and(|(_, other)| intersect(one, other))
         }
-        (_, ["**", ..]) => meet(other, one),
-        ([a, one @ ..], [b, other @ ..]) => (a == b || *a == "*" || *b == "*") && meet(one, other),
+        (_, ["**", ..]) => intersect(other, one),
+        ([a, one @ ..], [b, other @ ..]) => {
+            (a == b || *a == "*" || *b == "*") && intersect(one, other)
+        }
         _ => false,
     }
 }

@@ -7,7 +7,7 @@ use ump_router::WhenFull;
 
 use crate::{
     name::{Name, names, topics},
-    serving::{Answer, CallOptions, How, answers, call_options, hows},
+    serving::{Answer, CallOptions, ServerKind, answers, call_options, server_kinds},
 };
 
 /// A step of a program. An index selects one of the objects that exist.
@@ -17,21 +17,21 @@ pub(crate) enum Step {
     Unsubscribe(Index),
     Publish(Name),
     Retain(Name),
-    Forget(Name),
+    RemoveRetained(Name),
     Receive(Index),
     /// Polls the subscriber, which receives a message or is woken later.
-    Await(Index),
+    PollSubscriber(Index),
     /// Polls a publisher that waits for room.
-    GoOn(Index),
+    PollPublisher(Index),
     /// Drops a publisher that waits for room.
-    GiveUp(Index),
-    Pass(Duration),
-    Serve(Name, How),
+    CancelPublisher(Index),
+    Advance(Duration),
+    Serve(Name, ServerKind),
     Leave(Index),
     /// Ends the channel of a server, and keeps its claim.
     End(Index),
     /// Closes a server: it accepts no new requests, and serves the queued ones.
-    Shut(Index),
+    CloseServer(Index),
     /// Drops the claim of a server, and keeps its channel.
     Unclaim(Index),
     /// Takes at most this many requests.
@@ -50,9 +50,9 @@ pub(crate) enum Step {
         call_options: CallOptions,
     },
     /// Polls a request.
-    Look(Index),
+    PollRequest(Index),
     /// Drops a request.
-    Forgo(Index),
+    CancelRequest(Index),
     Close,
 }
 
@@ -73,32 +73,32 @@ fn publishing() -> impl Strategy<Value = Step> {
         2 => index().prop_map(Step::Unsubscribe),
         10 => names().prop_map(Step::Publish),
         3 => topics().prop_map(Step::Retain),
-        1 => topics().prop_map(Step::Forget),
+        1 => topics().prop_map(Step::RemoveRetained),
         6 => index().prop_map(Step::Receive),
-        4 => index().prop_map(Step::Await),
-        4 => index().prop_map(Step::GoOn),
-        1 => index().prop_map(Step::GiveUp),
-        1 => pass(),
+        4 => index().prop_map(Step::PollSubscriber),
+        4 => index().prop_map(Step::PollPublisher),
+        1 => index().prop_map(Step::CancelPublisher),
+        1 => advance_clock(),
     ]
 }
 
-fn pass() -> impl Strategy<Value = Step> {
-    (1..3_u64).prop_map(|seconds| Step::Pass(Duration::from_secs(seconds)))
+fn advance_clock() -> impl Strategy<Value = Step> {
+    (1..3_u64).prop_map(|seconds| Step::Advance(Duration::from_secs(seconds)))
 }
 
 fn serving() -> impl Strategy<Value = Step> {
     let index = any::<Index>;
     prop_oneof![
-        5 => (topics(), hows()).prop_map(|(name, how)| Step::Serve(name, how)),
+        5 => (topics(), server_kinds()).prop_map(|(name, kind)| Step::Serve(name, kind)),
         2 => index().prop_map(Step::Leave),
         2 => index().prop_map(Step::End),
-        1 => index().prop_map(Step::Shut),
+        1 => index().prop_map(Step::CloseServer),
         1 => index().prop_map(Step::Unclaim),
         6 => take(3),
         6 => answer(),
         8 => ask(topics()),
-        6 => index().prop_map(Step::Look),
-        1 => index().prop_map(Step::Forgo),
+        6 => index().prop_map(Step::PollRequest),
+        1 => index().prop_map(Step::CancelRequest),
     ]
 }
 
@@ -125,7 +125,7 @@ pub(crate) fn programs() -> impl Strategy<Value = Vec<Step>> {
 }
 
 /// One subscription, with many publishers that wait for its room.
-pub(crate) fn crowds() -> impl Strategy<Value = Vec<Step>> {
+pub(crate) fn contended_queues() -> impl Strategy<Value = Vec<Step>> {
     let index = any::<Index>;
     let blocking = || {
         (1..3_usize, 1..4_u64).prop_map(|(room, seconds)| {
@@ -136,10 +136,10 @@ pub(crate) fn crowds() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         20 => topics().prop_map(Step::Publish),
         15 => index().prop_map(Step::Receive),
-        5 => index().prop_map(Step::Await),
-        20 => index().prop_map(Step::GoOn),
-        8 => index().prop_map(Step::GiveUp),
-        3 => pass(),
+        5 => index().prop_map(Step::PollSubscriber),
+        20 => index().prop_map(Step::PollPublisher),
+        8 => index().prop_map(Step::CancelPublisher),
+        3 => advance_clock(),
         2 => index().prop_map(Step::Unsubscribe),
         3 => blocking(),
         1 => Just(Step::Close),
@@ -154,23 +154,23 @@ pub(crate) fn crowds() -> impl Strategy<Value = Vec<Step>> {
 pub(crate) fn handovers() -> impl Strategy<Value = Vec<Step>> {
     let index = any::<Index>;
     let step = prop_oneof![
-        6 => hows().prop_map(|how| Step::Serve(Name::root(), how)),
+        6 => server_kinds().prop_map(|kind| Step::Serve(Name::root(), kind)),
         4 => index().prop_map(Step::Leave),
         2 => index().prop_map(Step::End),
-        1 => index().prop_map(Step::Shut),
+        1 => index().prop_map(Step::CloseServer),
         1 => index().prop_map(Step::Unclaim),
         4 => take(3),
         4 => answer(),
         16 => ask(Just(Name::root())),
-        16 => index().prop_map(Step::Look),
-        2 => index().prop_map(Step::Forgo),
-        4 => pass(),
+        16 => index().prop_map(Step::PollRequest),
+        2 => index().prop_map(Step::CancelRequest),
+        4 => advance_clock(),
     ];
     prop::collection::vec(step, 0..80)
 }
 
-/// One server, with crowds of callers.
-pub(crate) fn overtaking() -> impl Strategy<Value = Vec<Step>> {
+/// One server, with bursts of callers.
+pub(crate) fn urgent_bursts() -> impl Strategy<Value = Vec<Step>> {
     let index = any::<Index>;
     let burst = |size, is_urgent| Step::Burst {
         topic: Name::root(),
@@ -183,13 +183,13 @@ pub(crate) fn overtaking() -> impl Strategy<Value = Vec<Step>> {
         4 => ask(Just(Name::root())),
         10 => take(20),
         2 => answer(),
-        4 => index().prop_map(Step::Look),
-        4 => index().prop_map(Step::Forgo),
-        1 => pass(),
+        4 => index().prop_map(Step::PollRequest),
+        4 => index().prop_map(Step::CancelRequest),
+        1 => advance_clock(),
     ];
-    let server = prop::option::of(20..40_usize).prop_map(How::alone);
-    (server, prop::collection::vec(step, 0..40)).prop_map(|(how, mut steps)| {
-        steps.insert(0, Step::Serve(Name::root(), how));
+    let server = prop::option::of(20..40_usize).prop_map(ServerKind::alone);
+    (server, prop::collection::vec(step, 0..40)).prop_map(|(kind, mut steps)| {
+        steps.insert(0, Step::Serve(Name::root(), kind));
         steps
     })
 }

@@ -128,11 +128,14 @@ impl Publishing {
             waker: Arc::default(),
             model: Queue::new(name.clone(), capacity, policy),
         };
-        let retained = self.retained.iter().filter(|(topic, _)| topic.meets(name));
+        let retained = self
+            .retained
+            .iter()
+            .filter(|(topic, _)| topic.intersects(name));
         let retained: Vec<_> = retained.collect();
         for (topic, message) in &retained {
-            if subscriber.model.push(&topic.canonical(), **message) == Pushed::InLine {
-                subscriber.model.leave_line(**message);
+            if subscriber.model.push(&topic.canonical(), **message) == Pushed::Waiting {
+                subscriber.model.cancel_wait(**message);
             }
         }
         if retained.len() > 1 {
@@ -174,7 +177,7 @@ impl Publishing {
         let mut waits_for = None;
         let topic = name.canonical();
         for subscriber in &mut self.subscribers {
-            if !subscriber.model.pattern.meets(name) {
+            if !subscriber.model.pattern.intersects(name) {
                 continue;
             }
             counts.matched += 1;
@@ -182,8 +185,8 @@ impl Publishing {
                 Pushed::Queued => counts.queued += 1,
                 Pushed::Dropped => counts.dropped += 1,
                 Pushed::Ended => counts.matched -= 1,
-                Pushed::InLine => {
-                    waits_for = Some((subscriber.id, self.now + subscriber.model.patience()));
+                Pushed::Waiting => {
+                    waits_for = Some((subscriber.id, self.now + subscriber.model.block_timeout()));
                 }
             }
         }
@@ -207,7 +210,7 @@ impl Publishing {
         });
     }
 
-    pub(crate) fn forget(&mut self, name: &Name) {
+    pub(crate) fn remove_retained(&mut self, name: &Name) {
         let real = self.router.remove_retained::<Number>(name.text());
         let expected = if self.is_closed {
             Err(Error::Closed)
@@ -249,14 +252,14 @@ impl Publishing {
         }
     }
 
-    pub(crate) fn go_on(&mut self, nth: Index) {
+    pub(crate) fn poll_publisher(&mut self, nth: Index) {
         let Some(publisher) = one_of(&mut self.publishers, nth) else {
             return;
         };
         let real = poll(&mut publisher.real, &publisher.waker);
         let mut subscribers = self.subscribers.iter_mut();
         let subscriber = subscribers.find(|subscriber| subscriber.id == publisher.subscriber);
-        let expected = publisher.look(subscriber, self.now);
+        let expected = publisher.advance(subscriber, self.now);
         assert_eq!(real, expected);
         if expected.is_ready() {
             let number = publisher.number;
@@ -265,7 +268,7 @@ impl Publishing {
         }
     }
 
-    pub(crate) fn give_up(&mut self, nth: Index) {
+    pub(crate) fn cancel_publisher(&mut self, nth: Index) {
         if self.publishers.is_empty() {
             return;
         }
@@ -274,11 +277,11 @@ impl Publishing {
             .swap_remove(nth.index(self.publishers.len()));
         let mut subscribers = self.subscribers.iter_mut();
         if let Some(one) = subscribers.find(|one| one.id == publisher.subscriber) {
-            one.model.leave_line(publisher.number);
+            one.model.cancel_wait(publisher.number);
         }
     }
 
-    pub(crate) fn pass(&mut self, time: Duration) {
+    pub(crate) fn advance_clock(&mut self, time: Duration) {
         self.now += time;
     }
 
@@ -302,7 +305,7 @@ impl Publishing {
             real, waker, model, ..
         } in &self.subscribers
         {
-            let entries = model.entries.iter().chain(&model.line);
+            let entries = model.entries.iter().chain(&model.waiters);
             alive.extend(entries.map(|entry| entry.message));
             assert_eq!(real.len(), model.entries.len());
             assert_eq!(waker.wakes(), model.wakes, "wake-ups");
@@ -318,12 +321,12 @@ impl Publishing {
 
     /// Asserts that a publisher was woken if its message no longer waits.
     fn check_publishers(&self) {
-        let in_line = |number| {
+        let is_waiting = |number| {
             let mut models = self.subscribers.iter().map(|subscriber| &subscriber.model);
-            models.any(|model| model.is_in_line(number))
+            models.any(|model| model.is_waiting(number))
         };
         for publisher in &self.publishers {
-            assert!(in_line(publisher.number) || publisher.waker.wakes() > 0);
+            assert!(is_waiting(publisher.number) || publisher.waker.wakes() > 0);
         }
     }
 
@@ -377,12 +380,12 @@ impl Subscriber {
 }
 
 impl Publisher {
-    fn look(&mut self, subscriber: Option<&mut Subscriber>, now: Duration) -> Poll<Counts> {
+    fn advance(&mut self, subscriber: Option<&mut Subscriber>, now: Duration) -> Poll<Counts> {
         let model = subscriber.map(|subscriber| &mut subscriber.model);
-        let waits_with = model.filter(|model| model.is_in_line(self.number));
+        let waits_with = model.filter(|model| model.is_waiting(self.number));
         match waits_with {
             Some(_) if now < self.until => return Poll::Pending,
-            Some(model) => self.counts.dropped += usize::from(model.leave_line(self.number)),
+            Some(model) => self.counts.dropped += usize::from(model.cancel_wait(self.number)),
             None if self.is_refused => self.counts.matched -= 1,
             None => self.counts.queued += 1,
         }

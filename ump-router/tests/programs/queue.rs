@@ -12,7 +12,7 @@ pub(crate) struct Queue {
     pub(crate) when_full: WhenFull,
     pub(crate) entries: VecDeque<Entry>,
     /// The messages whose publishers wait for room.
-    pub(crate) line: VecDeque<Entry>,
+    pub(crate) waiters: VecDeque<Entry>,
     /// The number of messages missed after the last entry.
     missed: u64,
     pub(crate) end: Option<RecvError>,
@@ -34,7 +34,7 @@ pub(crate) struct Entry {
 pub(crate) enum Pushed {
     Queued,
     Dropped,
-    InLine,
+    Waiting,
     Ended,
 }
 
@@ -45,7 +45,7 @@ impl Queue {
             capacity,
             when_full,
             entries: VecDeque::new(),
-            line: VecDeque::new(),
+            waiters: VecDeque::new(),
             missed: 0,
             end: None,
             queued: 0,
@@ -55,9 +55,9 @@ impl Queue {
         }
     }
 
-    pub(crate) fn patience(&self) -> Duration {
+    pub(crate) fn block_timeout(&self) -> Duration {
         match self.when_full {
-            WhenFull::Block(patience) => patience,
+            WhenFull::Block(block_timeout) => block_timeout,
             _ => Duration::ZERO,
         }
     }
@@ -80,8 +80,8 @@ impl Queue {
             match self.when_full {
                 WhenFull::Block(_) => {
                     let entry = self.last(topic, message);
-                    self.line.push_back(entry);
-                    return Pushed::InLine;
+                    self.waiters.push_back(entry);
+                    return Pushed::Waiting;
                 }
                 WhenFull::DropNewest => {
                     self.missed += 1;
@@ -118,18 +118,20 @@ impl Queue {
         }
     }
 
-    pub(crate) fn is_in_line(&self, message: u32) -> bool {
-        self.line.iter().any(|waiting| waiting.message == message)
+    pub(crate) fn is_waiting(&self, message: u32) -> bool {
+        self.waiters
+            .iter()
+            .any(|waiting| waiting.message == message)
     }
 
     /// Ends the wait of a publisher. Returns whether its message is missed.
-    pub(crate) fn leave_line(&mut self, message: u32) -> bool {
-        let place = self.line.iter().position(|it| it.message == message);
-        let left = place.and_then(|place| self.line.remove(place));
+    pub(crate) fn cancel_wait(&mut self, message: u32) -> bool {
+        let place = self.waiters.iter().position(|it| it.message == message);
+        let left = place.and_then(|place| self.waiters.remove(place));
         let Some((place, left)) = place.zip(left) else {
             return false;
         };
-        let next = self.line.get_mut(place);
+        let next = self.waiters.get_mut(place);
         *next.map_or(&mut self.missed, |next| &mut next.missed) += left.missed + 1;
         self.lost += 1;
         true
@@ -143,7 +145,7 @@ impl Queue {
         }
         match (self.entries.pop_front(), self.end) {
             (Some(first), _) => {
-                if let Some(next) = self.line.pop_front() {
+                if let Some(next) = self.waiters.pop_front() {
                     self.entries.push_back(next);
                     self.queued += 1;
                 }
@@ -157,9 +159,16 @@ impl Queue {
     /// Closes the queue. Returns the messages that waited for room.
     pub(crate) fn close(&mut self) -> Vec<u32> {
         self.end.get_or_insert(RecvError::Closed);
-        self.missed += self.line.iter().map(|waiting| waiting.missed).sum::<u64>();
+        self.missed += self
+            .waiters
+            .iter()
+            .map(|waiting| waiting.missed)
+            .sum::<u64>();
         self.wake();
-        self.line.drain(..).map(|waiting| waiting.message).collect()
+        self.waiters
+            .drain(..)
+            .map(|waiting| waiting.message)
+            .collect()
     }
 
     fn wake(&mut self) {

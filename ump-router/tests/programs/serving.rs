@@ -1,8 +1,8 @@
 //! Servers, standbys and their requests, each next to its model.
 
-mod asking;
+mod answers;
 mod channel;
-mod handling;
+mod requests;
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -18,19 +18,19 @@ use ump_router::{
 };
 
 use self::{
-    asking::{Ask, Outcome, Pending, State},
+    answers::TakenRequest,
     channel::Channel,
-    handling::Duty,
+    requests::{Ask, Outcome, Pending, State},
 };
 pub(crate) use self::{
-    asking::{CallOptions, call_options},
-    handling::{Answer, answers},
+    answers::{Answer, answers},
+    requests::{CallOptions, call_options},
 };
 use crate::{Changes, name::Name, one_of};
 
 /// How a topic is served.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct How {
+pub(crate) struct ServerKind {
     stands_by: bool,
     /// Through an existing channel and a separate claim.
     by_claim: bool,
@@ -38,7 +38,7 @@ pub(crate) struct How {
     capacity: Option<usize>,
 }
 
-impl How {
+impl ServerKind {
     /// Claims a topic as its only server, with a channel of this capacity.
     pub(crate) fn alone(capacity: Option<usize>) -> Self {
         Self {
@@ -49,9 +49,9 @@ impl How {
     }
 }
 
-pub(crate) fn hows() -> impl Strategy<Value = How> {
+pub(crate) fn server_kinds() -> impl Strategy<Value = ServerKind> {
     let capacity = prop::option::weighted(0.4, 1..3_usize);
-    (any::<(bool, bool)>(), capacity).prop_map(|((stands_by, by_claim), capacity)| How {
+    (any::<(bool, bool)>(), capacity).prop_map(|((stands_by, by_claim), capacity)| ServerKind {
         stands_by,
         by_claim,
         capacity,
@@ -64,16 +64,16 @@ pub(crate) struct Serving {
     now: Duration,
     next: u32,
     alive: Arc<()>,
-    servers: Vec<Member>,
+    servers: Vec<TestServer>,
     requests: Vec<Pending>,
-    duties: Vec<Duty>,
+    taken: Vec<TakenRequest>,
     /// The server of each topic, then its standbys in order.
-    lines: BTreeMap<Name, VecDeque<u32>>,
+    claimants: BTreeMap<Name, VecDeque<u32>>,
     is_closed: bool,
     changes: Changes,
 }
 
-struct Member {
+struct TestServer {
     id: u32,
     topic: Name,
     real: Real,
@@ -110,21 +110,21 @@ impl Serving {
             alive: Arc::default(),
             servers: Vec::new(),
             requests: Vec::new(),
-            duties: Vec::new(),
-            lines: BTreeMap::new(),
+            taken: Vec::new(),
+            claimants: BTreeMap::new(),
             is_closed: false,
             changes: Vec::new(),
         }
     }
 
-    pub(crate) fn serve(&mut self, topic: &Name, how: How) {
+    pub(crate) fn serve(&mut self, topic: &Name, kind: ServerKind) {
         let mut options = ServeOptions::new();
-        if how.stands_by {
+        if kind.stands_by {
             options = options.standby();
         }
-        let real = if how.by_claim {
+        let real = if kind.by_claim {
             let channel = ump::Builder::new().clock(self.clock.clone());
-            let channel = channel.capacity(how.capacity.unwrap_or(usize::MAX));
+            let channel = channel.capacity(kind.capacity.unwrap_or(usize::MAX));
             let (server, client) = channel.build().unwrap();
             let claim = self.router.serve_by(topic.text(), client, options);
             claim.map(|claim| Real::Parts {
@@ -132,7 +132,7 @@ impl Serving {
                 channel: Some(server),
             })
         } else {
-            if let Some(requests) = how.capacity {
+            if let Some(requests) = kind.capacity {
                 options = options.capacity(requests);
             }
             let server = self.router.serve_with(topic.text(), options);
@@ -142,21 +142,21 @@ impl Serving {
             assert_eq!(real.err(), Some(Error::Closed));
             return;
         }
-        let is_taken = self.lines.contains_key(topic);
-        if is_taken && !how.stands_by {
+        let is_taken = self.claimants.contains_key(topic);
+        if is_taken && !kind.stands_by {
             assert!(matches!(real.err(), Some(Error::Taken(of)) if of == *topic.text()));
             return;
         }
         self.next += 1;
-        self.servers.push(Member {
+        self.servers.push(TestServer {
             id: self.next,
             topic: topic.clone(),
             real: real.ok().unwrap(),
-            channel: Channel::new(how.capacity),
+            channel: Channel::new(kind.capacity),
         });
-        let line = self.lines.entry(topic.clone()).or_default();
-        line.push_back(self.next);
-        self.tell(
+        let claimants = self.claimants.entry(topic.clone()).or_default();
+        claimants.push_back(self.next);
+        self.announce(
             if is_taken {
                 ChangeKind::StandsBy
             } else {
@@ -171,37 +171,37 @@ impl Serving {
         if self.servers.is_empty() {
             return;
         }
-        let member = self.servers.swap_remove(nth.index(self.servers.len()));
-        let Member {
+        let server = self.servers.swap_remove(nth.index(self.servers.len()));
+        let TestServer {
             id,
             topic,
             real,
             mut channel,
-        } = member;
+        } = server;
         drop(real);
         self.lose(id, &channel.end());
-        self.take_out(&topic, id);
+        self.release_claim(&topic, id);
     }
 
     pub(crate) fn end(&mut self, nth: Index) {
-        if let Some(member) = one_of(&mut self.servers, nth) {
-            if let Real::Parts { channel, .. } = &mut member.real {
+        if let Some(server) = one_of(&mut self.servers, nth) {
+            if let Real::Parts { channel, .. } = &mut server.real {
                 *channel = None;
-                let (id, topic) = (member.id, member.topic.clone());
-                let lost = member.channel.end();
+                let (id, topic) = (server.id, server.topic.clone());
+                let lost = server.channel.end();
                 self.lose(id, &lost);
-                self.take_out(&topic, id);
+                self.release_claim(&topic, id);
             }
         }
     }
 
-    pub(crate) fn shut(&mut self, nth: Index) {
-        if let Some(member) = one_of(&mut self.servers, nth) {
-            if let Some(server) = member.real.channel() {
-                server.close();
-                member.channel.close();
-                let (id, topic) = (member.id, member.topic.clone());
-                self.take_out(&topic, id);
+    pub(crate) fn close_server(&mut self, nth: Index) {
+        if let Some(server) = one_of(&mut self.servers, nth) {
+            if let Some(channel) = server.real.channel() {
+                channel.close();
+                server.channel.close();
+                let (id, topic) = (server.id, server.topic.clone());
+                self.release_claim(&topic, id);
             }
         }
     }
@@ -209,46 +209,46 @@ impl Serving {
     /// Ends the requests that were queued at a lost server.
     fn lose(&mut self, server: u32, lost: &[u32]) {
         for number in lost {
-            self.tell_request(*number, State::Done(server, Outcome::Lost));
+            self.set_state(*number, State::Done(server, Outcome::Lost));
         }
     }
 
     pub(crate) fn unclaim(&mut self, nth: Index) {
-        let Some(member) = one_of(&mut self.servers, nth) else {
+        let Some(server) = one_of(&mut self.servers, nth) else {
             return;
         };
-        if let Real::Parts { claim, .. } = &mut member.real {
+        if let Real::Parts { claim, .. } = &mut server.real {
             *claim = None;
-            let (topic, id) = (member.topic.clone(), member.id);
-            self.take_out(&topic, id);
+            let (topic, id) = (server.topic.clone(), server.id);
+            self.release_claim(&topic, id);
         }
     }
 
     pub(crate) fn close(&mut self) {
         self.is_closed = true;
-        self.lines.clear();
+        self.claimants.clear();
     }
 
-    pub(crate) fn pass(&mut self, time: Duration) {
+    pub(crate) fn advance_clock(&mut self, time: Duration) {
         self.now += time;
     }
 
     pub(crate) fn check(&self) {
-        self.check_ranks();
-        self.check_books();
+        self.check_roles();
+        self.check_stats();
         self.check_list();
-        self.check_duties();
+        self.check_taken();
         self.check_wakes();
         self.check_alive();
     }
 
-    fn check_ranks(&self) {
-        for Member {
+    fn check_roles(&self) {
+        for TestServer {
             id, topic, real, ..
         } in &self.servers
         {
-            let line = self.lines.get(topic).into_iter().flatten();
-            let place = line.into_iter().position(|other| other == id);
+            let claimants = self.claimants.get(topic).into_iter().flatten();
+            let place = claimants.into_iter().position(|other| other == id);
             let (is_serving, stands_by) = match real {
                 Real::Whole(server) => (server.is_serving(), server.is_standing_by()),
                 Real::Parts {
@@ -261,10 +261,10 @@ impl Serving {
         }
     }
 
-    fn check_books(&self) {
-        for member in &self.servers {
-            if let Some(server) = member.real.channel() {
-                assert_eq!(server.stats(), member.channel.books());
+    fn check_stats(&self) {
+        for server in &self.servers {
+            if let Some(channel) = server.real.channel() {
+                assert_eq!(channel.stats(), server.channel.stats());
             }
         }
     }
@@ -272,18 +272,19 @@ impl Serving {
     fn check_list(&self) {
         let mut listed: BTreeMap<String, Vec<Listed>> = BTreeMap::new();
         for status in self.router.servers() {
-            let line = listed.entry(status.topic.to_string()).or_default();
-            line.push((status.is_standby, status.capacity, status.requests));
+            let claimants = listed.entry(status.topic.to_string()).or_default();
+            claimants.push((status.is_standby, status.capacity, status.requests));
         }
         let model = |id: &u32| {
-            let mut members = self.servers.iter();
-            let member = members.find(|member| member.id == *id);
-            &member.expect("it has a claim").channel
+            let mut servers = self.servers.iter();
+            let server = servers.find(|server| server.id == *id);
+            &server.expect("a claimant is a live server").channel
         };
-        let expected = self.lines.iter().map(|(topic, line)| {
-            let line = line.iter().map(model).enumerate();
-            let line = line.map(|(place, model)| (place > 0, model.capacity, model.books()));
-            (topic.full("ask"), line.collect())
+        let expected = self.claimants.iter().map(|(topic, claimants)| {
+            let claimants = claimants.iter().map(model).enumerate();
+            let claimants =
+                claimants.map(|(place, model)| (place > 0, model.capacity, model.stats()));
+            (topic.full("ask"), claimants.collect())
         });
         assert_eq!(listed, expected.collect());
     }
@@ -293,14 +294,14 @@ impl Serving {
     }
 
     fn server_of(&self, topic: &Name) -> Option<u32> {
-        self.lines.get(topic)?.front().copied()
+        self.claimants.get(topic)?.front().copied()
     }
 
     /// Returns the channel of a live server.
     fn channel_of(&mut self, id: u32) -> Option<&mut Channel> {
-        let mut members = self.servers.iter_mut();
-        let member = members.find(|member| member.id == id);
-        member.map(|member| &mut member.channel)
+        let mut servers = self.servers.iter_mut();
+        let server = servers.find(|server| server.id == id);
+        server.map(|server| &mut server.channel)
     }
 
     /// Counts an event in the statistics of a server.
@@ -312,34 +313,34 @@ impl Serving {
 
     /// Returns whether the server accepts no new requests.
     fn has_ended(&self, id: u32) -> bool {
-        let member = self.servers.iter().find(|member| member.id == id);
-        member.is_none_or(|member| !member.channel.is_open)
+        let server = self.servers.iter().find(|server| server.id == id);
+        server.is_none_or(|server| !server.channel.is_open)
     }
 
     /// Ends a claim, unless it has ended before.
-    fn take_out(&mut self, topic: &Name, id: u32) {
-        let Some(line) = self.lines.get_mut(topic) else {
+    fn release_claim(&mut self, topic: &Name, id: u32) {
+        let Some(claimants) = self.claimants.get_mut(topic) else {
             return;
         };
-        let Some(place) = line.iter().position(|other| *other == id) else {
+        let Some(place) = claimants.iter().position(|other| *other == id) else {
             return;
         };
-        line.remove(place);
-        let is_followed = !line.is_empty();
+        claimants.remove(place);
+        let is_followed = !claimants.is_empty();
         if !is_followed {
-            self.lines.remove(topic);
+            self.claimants.remove(topic);
         }
         if place > 0 {
-            self.tell(ChangeKind::StandsDown, topic);
+            self.announce(ChangeKind::StandsDown, topic);
             return;
         }
-        self.tell(ChangeKind::Unserved, topic);
+        self.announce(ChangeKind::Unserved, topic);
         if is_followed {
-            self.tell(ChangeKind::Served, topic);
+            self.announce(ChangeKind::Served, topic);
         }
     }
 
-    fn tell(&mut self, kind: ChangeKind, topic: &Name) {
+    fn announce(&mut self, kind: ChangeKind, topic: &Name) {
         self.changes.push((kind, topic.full("ask")));
     }
 }

@@ -14,7 +14,7 @@ fn queued_messages_outlive_the_router() {
 }
 
 #[test]
-fn nothing_goes_over_a_closed_router() {
+fn a_closed_router_refuses_every_operation() {
     let router = Router::new();
     let _numbers = router.subscribe::<Number>("a").unwrap();
     router.close();

@@ -4,16 +4,16 @@ use std::thread;
 
 use ump_router::{RecvError, Router, WhenFull};
 
-use crate::{LONG, Number, counts, of, publish};
+use crate::{LONG, Number, counts, options, publish};
 
 #[test]
-fn each_publisher_is_heard_in_its_order_by_everybody() {
+fn each_publisher_is_received_in_order_by_all() {
     const EACH: u64 = 2_000;
     let router = Router::new();
     let subscriptions: Vec<_> = (0..3)
         .map(|_| {
             router
-                .subscribe_with::<Number>("**", of(64, WhenFull::Block(LONG)))
+                .subscribe_with::<Number>("**", options(64, WhenFull::Block(LONG)))
                 .unwrap()
         })
         .collect();
@@ -44,7 +44,7 @@ fn each_publisher_is_heard_in_its_order_by_everybody() {
 }
 
 #[test]
-fn churning_subscribers_learn_of_every_gap() {
+fn short_subscriptions_report_every_gap() {
     const ALL: u64 = 3_000;
     let router = Router::new();
     thread::scope(|scope| {
@@ -62,7 +62,7 @@ fn churning_subscribers_learn_of_every_gap() {
             let mut last = 0;
             while !publisher.is_finished() {
                 let mut passing = router
-                    .subscribe_with::<Number>("a/*", of(4, WhenFull::DropOldest))
+                    .subscribe_with::<Number>("a/*", options(4, WhenFull::DropOldest))
                     .unwrap();
                 let mut next = None;
                 for _ in 0..8 {

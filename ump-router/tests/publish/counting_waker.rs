@@ -28,7 +28,7 @@ impl Wake for CountingWaker {
 }
 
 impl CountingWaker {
-    pub(crate) fn rings(&self) -> usize {
+    pub(crate) fn wakes(&self) -> usize {
         self.0.load(Ordering::SeqCst)
     }
 }

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use ump_router::{RecvError, Router, WhenFull, ump::ManualClock};
 
-use crate::{Number, counts, drain, of, publish};
+use crate::{Number, counts, drain, options, publish};
 
 #[test]
-fn the_oldest_makes_way_and_the_gap_is_where_it_was() {
+fn drop_oldest_leaves_a_gap_before_what_is_kept() {
     let router = Router::new();
     let mut slow = router
-        .subscribe_with::<Number>("a", of(2, WhenFull::DropOldest))
+        .subscribe_with::<Number>("a", options(2, WhenFull::DropOldest))
         .unwrap();
     for number in 1..=5 {
         assert_eq!(counts(publish(&router, "a", number)), (1, 1, 0));
@@ -21,10 +21,10 @@ fn the_oldest_makes_way_and_the_gap_is_where_it_was() {
 }
 
 #[test]
-fn the_newest_is_dropped_and_the_gap_is_where_it_was() {
+fn drop_newest_leaves_a_gap_after_queued_messages() {
     let router = Router::new();
     let mut slow = router
-        .subscribe_with::<Number>("a", of(2, WhenFull::DropNewest))
+        .subscribe_with::<Number>("a", options(2, WhenFull::DropNewest))
         .unwrap();
     for (number, dropped) in [(1, 0), (2, 0), (3, 1), (4, 1)] {
         assert_eq!(
@@ -42,7 +42,7 @@ fn the_newest_is_dropped_and_the_gap_is_where_it_was() {
 fn a_zero_timeout_does_not_wait() {
     let clock = ManualClock::new();
     let router = Router::with_clock(clock.clock());
-    let options = of(1, WhenFull::Block(Duration::ZERO));
+    let options = options(1, WhenFull::Block(Duration::ZERO));
     let mut slow = router.subscribe_with::<Number>("a", options).unwrap();
     publish(&router, "a", 1);
     assert_eq!(
@@ -54,10 +54,10 @@ fn a_zero_timeout_does_not_wait() {
 }
 
 #[test]
-fn of_each_topic_only_the_latest_is_kept() {
+fn latest_keeps_one_message_of_each_topic() {
     let router = Router::new();
     let mut slow = router
-        .subscribe_with::<Number>("*", of(2, WhenFull::Latest))
+        .subscribe_with::<Number>("*", options(2, WhenFull::Latest))
         .unwrap();
     for (topic, number) in [("a", 1), ("b", 2), ("a", 3), ("a", 4)] {
         assert_eq!(counts(publish(&router, topic, number)), (1, 1, 0));
@@ -78,7 +78,7 @@ fn of_each_topic_only_the_latest_is_kept() {
 fn a_slow_subscription_can_be_disconnected() {
     let router = Router::new();
     let mut slow = router
-        .subscribe_with::<Number>("a", of(1, WhenFull::Disconnect))
+        .subscribe_with::<Number>("a", options(1, WhenFull::Disconnect))
         .unwrap();
     publish(&router, "a", 1);
     assert_eq!(counts(publish(&router, "a", 2)), (1, 0, 1));

@@ -50,7 +50,7 @@ fn publish(router: &Router, topic: &str, number: u64) -> Published {
 }
 
 /// Returns a publisher that was polled once and waits for room on topic `a`.
-fn in_line(
+fn waiting_publisher(
     router: &Router,
     number: u64,
     counting: &Arc<CountingWaker>,
@@ -76,7 +76,7 @@ fn drain(subscription: &mut Subscription<Number>) -> Vec<String> {
     }
 }
 
-fn of(capacity: usize, when_full: WhenFull) -> SubscribeOptions {
+fn options(capacity: usize, when_full: WhenFull) -> SubscribeOptions {
     SubscribeOptions::new()
         .capacity(capacity)
         .when_full(when_full)
@@ -88,8 +88,8 @@ fn counts(published: Published) -> (usize, usize, usize) {
 
 /// Subscribes with room for one message, for which publishers wait without a limit. The queue holds
 /// a 0.
-fn full(router: &Router) -> Subscription<Number> {
-    let options = of(1, WhenFull::Block(Duration::MAX));
+fn full_subscription(router: &Router) -> Subscription<Number> {
+    let options = options(1, WhenFull::Block(Duration::MAX));
     let slow = router.subscribe_with::<Number>("a", options).unwrap();
     router.publish("a", Number(0)).retain().wait().unwrap();
     slow

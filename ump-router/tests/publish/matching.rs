@@ -5,7 +5,7 @@ use ump_router::{Bytes, Message, Router};
 use crate::{Number, counts, drain, publish};
 
 #[test]
-fn who_subscribes_receives_what_fits_and_nothing_else() {
+fn a_subscription_receives_matching_messages_only() {
     let router = Router::new();
     let mut lobby = router.subscribe::<Number>("lobby/*").unwrap();
     let mut alice = router.subscribe::<Number>("*/alice").unwrap();
@@ -39,7 +39,7 @@ fn a_message_without_subscribers_matches_none() {
 }
 
 #[test]
-fn of_two_equal_subscriptions_each_is_one() {
+fn equal_subscriptions_are_independent() {
     let router = Router::new();
     let one = router.subscribe::<Number>("a").unwrap();
     let mut other = router.subscribe::<Number>("a").unwrap();

@@ -2,10 +2,10 @@
 
 use ump_router::{Message, Router, WhenFull};
 
-use crate::{Number, drain, of, publish};
+use crate::{Number, drain, options, publish};
 
 #[test]
-fn a_message_says_under_which_name_it_was_published() {
+fn a_message_has_the_topic_it_was_published_on() {
     let router = Router::new();
     let mut all = router.subscribe::<Number>("**").unwrap();
     publish(&router, "a/b", 1);
@@ -37,21 +37,21 @@ fn a_message_may_use_the_router_when_it_is_dropped() {
     }
     impl Drop for Nested {
         fn drop(&mut self) {
-            self.0.publish("told", Number(1)).wait().unwrap();
+            self.0.publish("notices", Number(1)).wait().unwrap();
             drop(self.0.subscribe::<Nested>("a").unwrap());
         }
     }
     let router = Router::new();
-    let mut told = router.subscribe::<Number>("told").unwrap();
+    let mut notices = router.subscribe::<Number>("notices").unwrap();
     let slow = router
-        .subscribe_with::<Nested>("a", of(1, WhenFull::DropOldest))
+        .subscribe_with::<Nested>("a", options(1, WhenFull::DropOldest))
         .unwrap();
     for _ in 0..2 {
         router.publish("a", Nested(router.clone())).wait().unwrap();
     }
-    assert_eq!(drain(&mut told), ["1"]);
+    assert_eq!(drain(&mut notices), ["1"]);
     drop(slow);
-    assert_eq!(drain(&mut told), ["1"]);
+    assert_eq!(drain(&mut notices), ["1"]);
     router.publish("a", Nested(router.clone())).wait().unwrap();
-    assert_eq!(drain(&mut told), ["1"], "it reached nobody");
+    assert_eq!(drain(&mut notices), ["1"], "it reached nobody");
 }

@@ -56,7 +56,7 @@ fn an_overlapping_prefix_is_refused() {
 }
 
 #[test]
-fn why_nothing_was_published_is_said_once() {
+fn a_publish_error_states_its_cause_once() {
     let router = Router::new();
     router.close();
     let error = router.publish("a", Number(1)).wait().unwrap_err();

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use ump_router::{Error, Router, TopicErrorKind, WhenFull};
 
-use crate::{LONG, Number, drain, of, publish};
+use crate::{LONG, Number, drain, options, publish};
 
 #[test]
 fn a_late_subscriber_receives_the_retained_first() {
@@ -52,7 +52,7 @@ fn retained_topics_are_listed_with_their_prefix() {
 }
 
 #[test]
-fn more_is_retained_than_there_is_room_for() {
+fn excess_retained_messages_are_missed() {
     let router = Router::new();
     for (topic, number) in [("a", 1), ("b", 2), ("c", 3)] {
         router
@@ -62,7 +62,7 @@ fn more_is_retained_than_there_is_room_for() {
             .unwrap();
     }
     let mut late = router
-        .subscribe_with::<Number>("*", of(2, WhenFull::Block(LONG)))
+        .subscribe_with::<Number>("*", options(2, WhenFull::Block(LONG)))
         .unwrap();
     assert_eq!(drain(&mut late).last().unwrap(), "[1]");
 }

@@ -1,5 +1,5 @@
-//! A subscription beside `StreamExt`, which is in scope here: no method of the one hides a method of
-//! the other.
+//! A subscription beside `StreamExt`, which is in scope here: no method of the one hides a method
+//! of the other.
 
 use futures_util::StreamExt;
 use ump_router::Router;

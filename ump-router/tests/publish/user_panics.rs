@@ -8,7 +8,7 @@ use std::{
 
 use ump_router::{Bytes, Message, RecvError, Router, WhenFull};
 
-use crate::{Number, counting_waker::CountingWaker, of, publish};
+use crate::{Number, counting_waker::CountingWaker, options, publish};
 
 /// A message that panics when it is dropped.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ impl Drop for Bomb {
 #[test]
 fn a_panicking_drop_does_not_reach_the_publisher() {
     let router = Router::new();
-    let options = of(1, WhenFull::DropOldest);
+    let options = options(1, WhenFull::DropOldest);
     let [mut one, mut other] =
         [(); 2].map(|()| router.subscribe_with::<Bomb>("a", options).unwrap());
     router.publish("a", Bomb).wait().unwrap();
@@ -83,5 +83,5 @@ fn a_panicking_waker_does_not_reach_the_publisher() {
             .is_pending()
     );
     assert_eq!(publish(&router, "a", 1).queued, 2);
-    assert_eq!(counting.rings(), 1);
+    assert_eq!(counting.wakes(), 1);
 }

@@ -13,16 +13,16 @@ use ump_router::{Publish, Router, WhenFull, ump::ManualClock};
 use crate::{
     LONG, Number, block_on,
     counting_waker::{CountingWaker, poll_once},
-    counts, drain, full, in_line, of, publish,
+    counts, drain, full_subscription, options, publish, waiting_publisher,
 };
 
 #[test]
-fn a_publisher_waits_no_longer_than_it_should() {
+fn the_subscriber_limits_the_wait_of_a_publisher() {
     let clock = ManualClock::new();
     let router = Router::with_clock(clock.clock());
     let hour = Duration::from_secs(3600);
     let mut slow = router
-        .subscribe_with::<Number>("a", of(1, WhenFull::Block(hour)))
+        .subscribe_with::<Number>("a", options(1, WhenFull::Block(hour)))
         .unwrap();
     publish(&router, "a", 1);
     let publisher = thread::spawn({
@@ -32,12 +32,12 @@ fn a_publisher_waits_no_longer_than_it_should() {
     clock.wait_for_sleepers(1);
     clock.advance(hour);
     assert_eq!(counts(publisher.join().unwrap()), (1, 0, 1));
-    publish_in_vain(&router);
+    cancel_waiting_publisher(&router);
     assert_eq!(drain(&mut slow), ["1", "[2]"]);
 }
 
 #[test]
-fn a_publisher_waits_no_longer_than_it_wants_to() {
+fn the_shorter_of_two_limits_ends_the_wait() {
     const HOUR: Duration = Duration::from_secs(3600);
     type CallOptions = fn(Publish<Number>, &ManualClock) -> Publish<Number>;
     let call_options: [(Duration, CallOptions); 4] = [
@@ -53,7 +53,7 @@ fn a_publisher_waits_no_longer_than_it_wants_to() {
         let clock = ManualClock::new();
         let router = Router::with_clock(clock.clock());
         let mut slow = router
-            .subscribe_with::<Number>("a", of(1, WhenFull::Block(wanted)))
+            .subscribe_with::<Number>("a", options(1, WhenFull::Block(wanted)))
             .unwrap();
         publish(&router, "a", 1);
         let blocking = thread::spawn({
@@ -79,7 +79,7 @@ fn a_publisher_waits_no_longer_than_it_wants_to() {
 #[test]
 fn if_room_reaches_subscriptions_with_room() {
     let router = Router::new();
-    let mut slow = full(&router);
+    let mut slow = full_subscription(&router);
     let mut quick = router.subscribe::<Number>("a").unwrap();
     for number in [1, 2] {
         let publish = router.publish("a", Number(number)).if_room();
@@ -95,7 +95,7 @@ fn if_room_reaches_subscriptions_with_room() {
     // A publisher that does not wait does not overtake one that waits.
     publish(&router, "a", 3);
     let counting = Arc::new(CountingWaker::default());
-    let waiting = in_line(&router, 4, &counting);
+    let waiting = waiting_publisher(&router, 4, &counting);
     let hasty = router.publish("a", Number(5)).if_room().wait();
     assert_eq!(counts(hasty.unwrap()), (2, 1, 1));
     assert_eq!(slow.recv().wait().unwrap().0, 3);
@@ -113,7 +113,7 @@ fn if_room_ignores_timeouts() {
         |publish| publish.if_room().deadline(Instant::now() + LONG),
     ];
     let router = Router::new();
-    let _slow = full(&router);
+    let _slow = full_subscription(&router);
     let counting = Arc::new(CountingWaker::default());
     for call_options in call_options {
         let mut hasty = Box::pin(call_options(router.publish("a", Number(1))).into_future());
@@ -125,6 +125,6 @@ fn if_room_ignores_timeouts() {
 }
 
 /// Starts to wait for room, and drops the publisher.
-fn publish_in_vain(router: &Router) {
-    drop(in_line(router, 3, &Arc::default()));
+fn cancel_waiting_publisher(router: &Router) {
+    drop(waiting_publisher(router, 3, &Arc::default()));
 }

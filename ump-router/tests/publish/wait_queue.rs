@@ -7,13 +7,13 @@ use ump_router::Router;
 use crate::{
     Number, block_on,
     counting_waker::{CountingWaker, poll_once},
-    counts, drain, full, in_line,
+    counts, drain, full_subscription, waiting_publisher,
 };
 
 #[test]
 fn retained_messages_keep_their_order_when_blocked() {
     let (router, counting) = (Router::new(), Arc::new(CountingWaker::default()));
-    let mut slow = full(&router);
+    let mut slow = full_subscription(&router);
     let retain = |number| {
         let retain = router.publish("a", Number(number)).retain();
         Box::pin(retain.into_future())
@@ -34,10 +34,10 @@ fn retained_messages_keep_their_order_when_blocked() {
 fn an_unpolled_publisher_delays_no_other() {
     for is_forgotten in [true, false] {
         let router = Router::new();
-        let mut slow = full(&router);
+        let mut slow = full_subscription(&router);
         let countings = [(); 2].map(|()| Arc::new(CountingWaker::default()));
-        let one = in_line(&router, 1, &countings[0]);
-        let two = in_line(&router, 2, &countings[1]);
+        let one = waiting_publisher(&router, 1, &countings[0]);
+        let two = waiting_publisher(&router, 2, &countings[1]);
         let _kept = if is_forgotten {
             mem::forget(one);
             None
@@ -47,7 +47,7 @@ fn an_unpolled_publisher_delays_no_other() {
         assert_eq!(slow.recv().wait().unwrap().0, 0);
         assert_eq!(slow.recv().wait().unwrap().0, 1);
         assert_eq!(
-            countings.each_ref().map(|counting| counting.rings()),
+            countings.each_ref().map(|counting| counting.wakes()),
             [1, 1]
         );
         assert_eq!(counts(block_on(two).unwrap()), (1, 1, 0));
@@ -66,8 +66,9 @@ fn a_cancelled_wait_leaves_a_gap_in_its_place() {
         vec![1, 3],
     ] {
         let (router, counting) = (Router::new(), Arc::default());
-        let mut slow = full(&router);
-        let mut waiting = [1, 2, 3].map(|number| Some(in_line(&router, number, &counting)));
+        let mut slow = full_subscription(&router);
+        let mut waiting =
+            [1, 2, 3].map(|number| Some(waiting_publisher(&router, number, &counting)));
         for number in &left {
             waiting[number - 1] = None;
         }
@@ -86,9 +87,9 @@ fn a_cancelled_wait_leaves_a_gap_in_its_place() {
 #[test]
 fn gaps_between_refused_waiters_are_reported() {
     let (router, counting) = (Router::new(), Arc::default());
-    let mut slow = full(&router);
-    let one = in_line(&router, 1, &counting);
-    let two = in_line(&router, 2, &counting);
+    let mut slow = full_subscription(&router);
+    let one = waiting_publisher(&router, 1, &counting);
+    let two = waiting_publisher(&router, 2, &counting);
     drop(one);
     router.close();
     assert_eq!(counts(block_on(two).unwrap()), (0, 0, 0));
@@ -96,11 +97,11 @@ fn gaps_between_refused_waiters_are_reported() {
 }
 
 #[test]
-fn a_message_admitted_before_the_end_is_queued() {
+fn a_message_admitted_before_close_is_queued() {
     let (router, counting) = (Router::new(), Arc::default());
-    let mut slow = full(&router);
-    let one = in_line(&router, 1, &counting);
-    let two = in_line(&router, 2, &counting);
+    let mut slow = full_subscription(&router);
+    let one = waiting_publisher(&router, 1, &counting);
+    let two = waiting_publisher(&router, 2, &counting);
     assert_eq!(slow.recv().wait().unwrap().0, 0);
     router.close();
     assert_eq!(counts(block_on(one).unwrap()), (1, 1, 0));

@@ -7,14 +7,14 @@ use ump_router::{Router, WhenFull};
 use crate::{
     LONG, Number, block_on,
     counting_waker::{CountingWaker, poll_once},
-    counts, drain, in_line, of, publish,
+    counts, drain, options, publish, waiting_publisher,
 };
 
 #[test]
-fn a_publisher_waits_for_who_wants_to_be_waited_for() {
+fn a_publisher_waits_for_a_full_blocking_subscription() {
     let router = Router::new();
     let mut slow = router
-        .subscribe_with::<Number>("a", of(1, WhenFull::Block(LONG)))
+        .subscribe_with::<Number>("a", options(1, WhenFull::Block(LONG)))
         .unwrap();
     let mut quick = router.subscribe::<Number>("a").unwrap();
     publish(&router, "a", 1);
@@ -23,7 +23,7 @@ fn a_publisher_waits_for_who_wants_to_be_waited_for() {
     assert!(poll_once(second.as_mut(), &counting).is_pending());
     assert_eq!(drain(&mut quick), ["1", "2"], "nobody else waits");
     assert_eq!(slow.recv().wait().unwrap().0, 1);
-    assert_eq!(counting.rings(), 1);
+    assert_eq!(counting.wakes(), 1);
     let Poll::Ready(Ok(published)) = poll_once(second.as_mut(), &counting) else {
         panic!()
     };
@@ -35,7 +35,7 @@ fn a_publisher_waits_for_who_wants_to_be_waited_for() {
 fn an_unread_subscription_delays_no_other() {
     for is_first_read in [true, false] {
         let router = Router::new();
-        let forever = of(1, WhenFull::Block(Duration::MAX));
+        let forever = options(1, WhenFull::Block(Duration::MAX));
         let subscribe = || router.subscribe_with::<Number>("a", forever).unwrap();
         let (mut read, mut unread) = (subscribe(), subscribe());
         if !is_first_read {
@@ -43,9 +43,9 @@ fn an_unread_subscription_delays_no_other() {
         }
         publish(&router, "a", 1);
         let counting = Arc::new(CountingWaker::default());
-        let mut second = in_line(&router, 2, &counting);
+        let mut second = waiting_publisher(&router, 2, &counting);
         assert_eq!(read.recv().wait().unwrap().0, 1);
-        assert_eq!(counting.rings(), 1);
+        assert_eq!(counting.wakes(), 1);
         assert!(poll_once(second.as_mut(), &counting).is_pending());
         assert_eq!(drain(&mut read), ["2"]);
         drop(second);
@@ -55,10 +55,10 @@ fn an_unread_subscription_delays_no_other() {
 }
 
 #[test]
-fn a_blocking_publisher_goes_on_when_there_is_room() {
+fn a_blocked_publisher_resumes_when_there_is_room() {
     let router = Router::new();
     let mut slow = router
-        .subscribe_with::<Number>("a", of(1, WhenFull::Block(LONG)))
+        .subscribe_with::<Number>("a", options(1, WhenFull::Block(LONG)))
         .unwrap();
     let publisher = thread::spawn({
         let router = router.clone();
@@ -75,10 +75,10 @@ fn a_blocking_publisher_goes_on_when_there_is_room() {
 }
 
 #[test]
-fn a_publisher_learns_that_who_it_waits_for_has_gone() {
+fn a_dropped_subscription_releases_its_publisher() {
     let router = Router::new();
     let slow = router
-        .subscribe_with::<Number>("a", of(1, WhenFull::Block(LONG)))
+        .subscribe_with::<Number>("a", options(1, WhenFull::Block(LONG)))
         .unwrap();
     publish(&router, "a", 1);
     let counting = Arc::new(CountingWaker::default());
@@ -89,17 +89,17 @@ fn a_publisher_learns_that_who_it_waits_for_has_gone() {
         panic!()
     };
     assert_eq!(counts(published), (0, 0, 0));
-    assert_eq!(counting.rings(), 1);
+    assert_eq!(counting.wakes(), 1);
 }
 
 #[test]
-fn nothing_is_missed_after_the_end() {
+fn nothing_is_missed_after_close() {
     let (router, counting) = (Router::new(), Arc::new(CountingWaker::default()));
     let mut slow = router
-        .subscribe_with::<Number>("a", of(1, WhenFull::Block(LONG)))
+        .subscribe_with::<Number>("a", options(1, WhenFull::Block(LONG)))
         .unwrap();
     publish(&router, "a", 1);
-    let late = in_line(&router, 2, &counting);
+    let late = waiting_publisher(&router, 2, &counting);
     router.close();
     assert_eq!(drain(&mut slow), ["1", "Closed"]);
     drop(late);
@@ -107,10 +107,10 @@ fn nothing_is_missed_after_the_end() {
 }
 
 #[test]
-fn of_publishers_that_wait_each_gets_the_room_of_one() {
+fn room_for_one_wakes_one_waiting_publisher() {
     let router = Router::new();
     let mut slow = router
-        .subscribe_with::<Number>("a", of(2, WhenFull::Block(LONG)))
+        .subscribe_with::<Number>("a", options(2, WhenFull::Block(LONG)))
         .unwrap();
     publish(&router, "a", 1);
     publish(&router, "a", 2);
@@ -118,12 +118,12 @@ fn of_publishers_that_wait_each_gets_the_room_of_one() {
     let mut waiting: Vec<_> = countings
         .iter()
         .zip(3..)
-        .map(|(counting, number)| in_line(&router, number, counting))
+        .map(|(counting, number)| waiting_publisher(&router, number, counting))
         .collect();
     slow.recv().wait().unwrap();
     slow.recv().wait().unwrap();
     assert_eq!(
-        countings.each_ref().map(|counting| counting.rings()),
+        countings.each_ref().map(|counting| counting.wakes()),
         [1, 1, 0]
     );
     // One publisher is dropped after it was woken.

@@ -14,7 +14,7 @@ use ump_router::{
 use crate::{Double, LONG, counting_waker::poll_once, serve_all};
 
 #[test]
-fn a_standby_serves_once_all_before_it_have_left() {
+fn a_standby_serves_after_all_servers_before_it() {
     let router = Router::new();
     let standby = ServeOptions::new().standby();
     let [first, second, third] =
@@ -33,7 +33,7 @@ fn a_standby_serves_once_all_before_it_have_left() {
 }
 
 #[test]
-fn a_request_that_was_not_taken_goes_to_who_follows() {
+fn a_queued_request_goes_to_the_standby() {
     let router = Router::new();
     let standby = ServeOptions::new().standby();
     let [first, second] = [(); 2].map(|()| router.serve_with::<Double>("a", standby).unwrap());

@@ -73,7 +73,7 @@ fn thread_task_and_pool_loops_serve_a_topic() {
 }
 
 #[test]
-fn a_standby_follows_a_loop_that_has_ended() {
+fn a_standby_replaces_an_ended_loop() {
     let router = Router::new();
     let spawn = || {
         ump_server::thread::Builder::new()
@@ -123,7 +123,7 @@ fn a_standby_follows_a_loop_that_has_ended() {
 }
 
 #[test]
-fn a_server_that_has_ended_already_claims_nothing() {
+fn an_ended_server_claims_nothing() {
     let router = Router::new();
     let (server, client) = ump::channel::<Call<Double>, u64, &'static str>();
     drop(server);

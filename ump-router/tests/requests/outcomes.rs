@@ -56,7 +56,7 @@ fn a_server_sees_topic_and_caller_of_a_request() {
 }
 
 #[tokio::test]
-async fn both_ends_may_block_or_await() {
+async fn callers_and_servers_block_or_await() {
     let router = Router::new();
     let server = router.serve::<Double>("a").unwrap();
     let awaiting = tokio::spawn(async move {
@@ -119,7 +119,7 @@ fn a_handler_error_is_an_app_error() {
 }
 
 #[test]
-fn deadlines_lanes_and_room_are_those_of_the_channel() {
+fn request_options_are_those_of_the_channel() {
     let clock = ManualClock::new();
     let router = Router::with_clock(clock.clock());
     let server = router
@@ -150,7 +150,7 @@ fn deadlines_lanes_and_room_are_those_of_the_channel() {
 }
 
 #[test]
-fn a_future_that_is_dropped_takes_its_request_back() {
+fn a_dropped_future_revokes_its_queued_request() {
     let router = Router::new();
     let server = router.serve::<Double>("a").unwrap();
     let mut request = Box::pin(router.request("a", Double(1)).into_future());

@@ -5,7 +5,7 @@ use ump_router::{Bytes, Error, RequestError, Router, ServeOptions, TopicErrorKin
 use crate::{Double, LONG};
 
 #[test]
-fn a_vacant_topic_is_an_error_at_once() {
+fn a_topic_without_a_server_is_an_error_at_once() {
     let router = Router::new();
     let error = router
         .request("a", Double(1))

@@ -138,29 +138,29 @@ fn a_new_server_wakes_requests_that_wait_for_it() {
             .into_future()
     );
     assert!(poll_with(waiting.as_mut(), &counting).is_pending());
-    let rings = || counting.0.load(Ordering::SeqCst);
+    let wakes = || counting.0.load(Ordering::SeqCst);
 
     let (ends, client) = ump::channel();
     let claim = router.serve_by::<Double>("a", client, ServeOptions::new());
     let claim = claim.unwrap();
-    assert_eq!(rings(), 1, "it looks whether that is the one");
+    assert_eq!(wakes(), 1, "it looks for its own server");
     assert!(poll_with(waiting.as_mut(), &counting).is_pending());
     let mut lost = [1, 2, 3].map(|n| Box::pin(router.request("a", Double(n)).into_future()));
-    for asking in &mut lost {
-        assert!(poll_once(asking.as_mut()).is_pending());
+    for request in &mut lost {
+        assert!(poll_once(request.as_mut()).is_pending());
     }
     drop(ends);
-    for asking in &mut lost {
-        let Poll::Ready(Err(error)) = poll_once(asking.as_mut()) else {
-            panic!("its server is gone");
+    for request in &mut lost {
+        let Poll::Ready(Err(error)) = poll_once(request.as_mut()) else {
+            panic!("its server has ended");
         };
         assert!(error.is_server_lost());
     }
     drop(claim);
-    assert_eq!(rings(), 1, "nobody came");
+    assert_eq!(wakes(), 1, "no server came");
 
     let server = router.serve::<Double>("b").unwrap();
-    assert_eq!(rings(), 2);
+    assert_eq!(wakes(), 2);
     assert!(poll_with(waiting.as_mut(), &counting).is_pending());
     assert_eq!(serve_all(&server), ["b"]);
     assert!(matches!(poll_once(waiting.as_mut()), Poll::Ready(Ok(2))));

@@ -15,7 +15,7 @@ use proptest::prelude::*;
 use ump_router::routing::Core;
 
 use crate::{
-    program::{aimed, is_possible, step},
+    program::{direct, is_possible, step},
     reference::Reference,
     subject::Subject,
 };
@@ -28,7 +28,7 @@ proptest! {
         let mut reference = Reference::default();
         let mut subject = Subject { core: Core::new(), peers: Vec::new(), requests: BTreeMap::new(), start: Instant::now() };
         for step in steps {
-            let Some(step) = aimed(step, &reference, &subject.requests) else {
+            let Some(step) = direct(step, &reference, &subject.requests) else {
                 continue;
             };
             if !is_possible(&step, &reference.connected) {
@@ -37,8 +37,8 @@ proptest! {
             let can_be = reference.step(&step);
             let messages = reference.messages;
             prop_assert_eq!(subject.step(&step, reference.now, messages), can_be, "{:?}", step);
-            let said = subject.said(&reference);
-            prop_assert_eq!(said, std::mem::take(&mut reference.said), "{:?}", step);
+            let emitted = subject.emitted(&reference);
+            prop_assert_eq!(emitted, std::mem::take(&mut reference.emitted), "{:?}", step);
             prop_assert_eq!(subject.core.pending(), reference.requests.len());
             let first = reference.requests.iter().filter_map(|request| request.deadline).min();
             let first = first.map(|first| subject.start + Duration::from_secs(first));

@@ -7,8 +7,8 @@ use ump_router::routing::RequestId;
 
 use crate::reference::Reference;
 
-/// A step of a program. Peers and requests are given by their places in the lists of all that ever
-/// existed.
+/// A step of a program. Peers and requests are identified by their indices in the lists of all that
+/// ever existed.
 #[derive(Clone, Debug)]
 pub(crate) enum Step {
     Connect,
@@ -65,11 +65,12 @@ pub(crate) fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// Directs an answer at a request that was given to a server. Most answers come from that server.
-pub(crate) fn aimed(
+/// Directs an answer at a request that was assigned to a server. Most answers come from that
+/// server.
+pub(crate) fn direct(
     step: Step,
     reference: &Reference,
-    given: &BTreeMap<usize, RequestId>,
+    assigned: &BTreeMap<usize, RequestId>,
 ) -> Option<Step> {
     let Step::Answer(peer, choice, answer) = step else {
         return Some(step);
@@ -77,14 +78,14 @@ pub(crate) fn aimed(
     let live = reference
         .requests
         .iter()
-        .filter_map(|request| Some((request.place, request.with?)));
+        .filter_map(|request| Some((request.index, request.server?)));
     let live: Vec<_> = live.collect();
     if choice == 0 || live.is_empty() {
-        let place = *given.keys().nth(choice % given.len().max(1))?;
-        return Some(Step::Answer(peer, place, answer));
+        let index = *assigned.keys().nth(choice % assigned.len().max(1))?;
+        return Some(Step::Answer(peer, index, answer));
     }
-    let (place, with) = live[choice % live.len()];
-    Some(Step::Answer(with, place, answer))
+    let (index, server) = live[choice % live.len()];
+    Some(Step::Answer(server, index, answer))
 }
 
 /// Returns whether the step names a connected peer.

@@ -12,107 +12,111 @@ use crate::{
 /// What the reference knows of a request that has not ended.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
-    /// Its place in the list of all requests ever made.
-    pub(crate) place: usize,
+    /// Its index in the list of all requests ever made.
+    pub(crate) index: usize,
     pub(crate) owner: usize,
     pub(crate) local_id: u64,
     pub(crate) topic: &'static str,
     pub(crate) message: Message,
     pub(crate) deadline: Option<u64>,
     pub(crate) wait_for_server: bool,
-    pub(crate) with: Option<usize>,
+    pub(crate) server: Option<usize>,
 }
 
-/// An output to a peer, with requests given by their places.
-pub(crate) type Said = (usize, String);
+/// An output to a peer, with requests identified by their indices.
+pub(crate) type Emitted = (usize, String);
 
 #[derive(Default)]
 pub(crate) struct Reference {
     pub(crate) connected: Vec<bool>,
     pub(crate) subscriptions: Vec<(usize, u64, &'static str)>,
     /// The claimants of each topic, in order. The first one serves.
-    pub(crate) lines: BTreeMap<&'static str, Vec<usize>>,
+    pub(crate) claimants: BTreeMap<&'static str, Vec<usize>>,
     pub(crate) requests: Vec<Request>,
     pub(crate) made: usize,
     pub(crate) now: u64,
     pub(crate) messages: Message,
-    pub(crate) said: Vec<Said>,
+    pub(crate) emitted: Vec<Emitted>,
 }
 
 impl Reference {
-    pub(crate) fn say(&mut self, to: usize, what: String) {
+    pub(crate) fn emit(&mut self, to: usize, what: String) {
         if self.connected[to] {
-            self.said.push((to, what));
+            self.emitted.push((to, what));
         }
     }
 
-    pub(crate) fn end(&mut self, place: usize, how: &str) {
+    pub(crate) fn end(&mut self, index: usize, how: &str) {
         let at = self
             .requests
             .iter()
-            .position(|request| request.place == place);
-        let request = self.requests.remove(at.expect("it has not ended"));
-        self.say(request.owner, format!("{} ended {how}", request.local_id));
+            .position(|request| request.index == index);
+        let request = self.requests.remove(at.expect("the request has not ended"));
+        self.emit(request.owner, format!("{} ended {how}", request.local_id));
     }
 
-    pub(crate) fn places(&self, is_one: impl Fn(&Request) -> bool) -> Vec<usize> {
+    pub(crate) fn indices(&self, is_one: impl Fn(&Request) -> bool) -> Vec<usize> {
         let such = self.requests.iter().filter(|request| is_one(request));
-        such.map(|request| request.place).collect()
+        such.map(|request| request.index).collect()
     }
 
-    pub(crate) fn give(&mut self, place: usize) -> bool {
+    pub(crate) fn assign(&mut self, index: usize) -> bool {
         let request = self
             .requests
             .iter_mut()
-            .find(|request| request.place == place)
-            .expect("it has not ended");
-        let Some(&server) = self.lines.get(request.topic).and_then(|line| line.first()) else {
+            .find(|request| request.index == index)
+            .expect("the request has not ended");
+        let Some(&server) = self
+            .claimants
+            .get(request.topic)
+            .and_then(|claimants| claimants.first())
+        else {
             return false;
         };
-        request.with = Some(server);
-        let said = format!(
-            "request {place} '{}' {} {:?}",
+        request.server = Some(server);
+        let emitted = format!(
+            "request {index} '{}' {} {:?}",
             request.topic, request.message, request.deadline
         );
-        self.say(server, said);
+        self.emit(server, emitted);
         true
     }
 
-    pub(crate) fn settle(&mut self, topic: &'static str) {
-        for place in self.places(|request| request.with.is_none() && request.topic == topic) {
+    pub(crate) fn assign_waiting(&mut self, topic: &'static str) {
+        for index in self.indices(|request| request.server.is_none() && request.topic == topic) {
             let wait_for_server = self
                 .requests
                 .iter()
-                .any(|request| request.place == place && request.wait_for_server);
-            if !self.give(place) && !wait_for_server {
-                self.end(place, "lost No");
+                .any(|request| request.index == index && request.wait_for_server);
+            if !self.assign(index) && !wait_for_server {
+                self.end(index, "lost No");
             }
         }
     }
 
     /// Removes a claim, if there is one. Returns whether it served, rather than stood by.
     pub(crate) fn leave(&mut self, peer: usize, topic: &'static str) -> Option<bool> {
-        let line = self.lines.get_mut(topic)?;
-        let at = line.iter().position(|claimant| *claimant == peer)?;
-        line.remove(at);
-        let successor = line.first().copied();
-        if line.is_empty() {
-            self.lines.remove(topic);
+        let claimants = self.claimants.get_mut(topic)?;
+        let at = claimants.iter().position(|claimant| *claimant == peer)?;
+        claimants.remove(at);
+        let successor = claimants.first().copied();
+        if claimants.is_empty() {
+            self.claimants.remove(topic);
         }
         if let (0, Some(successor)) = (at, successor) {
-            self.say(successor, format!("serving '{topic}'"));
+            self.emit(successor, format!("serving '{topic}'"));
         }
         Some(at == 0)
     }
 
-    pub(crate) fn cancel(&mut self, place: usize) {
+    pub(crate) fn cancel(&mut self, index: usize) {
         let at = self
             .requests
             .iter()
-            .position(|request| request.place == place);
-        let request = self.requests.remove(at.expect("it has not ended"));
-        if let Some(server) = request.with {
-            self.say(server, format!("cancelled {place}"));
+            .position(|request| request.index == index);
+        let request = self.requests.remove(at.expect("the request has not ended"));
+        if let Some(server) = request.server {
+            self.emit(server, format!("cancelled {index}"));
         }
     }
 
@@ -125,17 +129,17 @@ impl Reference {
             .filter(|request| request.deadline.is_some_and(|at| at <= now))
             .cloned()
             .collect();
-        late.sort_by_key(|request| (request.deadline, request.place));
+        late.sort_by_key(|request| (request.deadline, request.index));
         for request in late {
-            if let Some(server) = request.with {
-                self.say(server, format!("cancelled {}", request.place));
+            if let Some(server) = request.server {
+                self.emit(server, format!("cancelled {}", request.index));
             }
-            let executed = if request.with.is_some() {
+            let executed = if request.server.is_some() {
                 "Perhaps"
             } else {
                 "No"
             };
-            self.end(request.place, &format!("late {executed}"));
+            self.end(request.index, &format!("late {executed}"));
         }
     }
 
@@ -151,21 +155,21 @@ impl Reference {
                 self.connected[peer] = false;
                 self.subscriptions
                     .retain(|subscription| subscription.0 != peer);
-                for place in self.places(|request| request.owner == peer) {
-                    self.cancel(place);
+                for index in self.indices(|request| request.owner == peer) {
+                    self.cancel(index);
                 }
                 let mut topics: Vec<_> = self
-                    .lines
+                    .claimants
                     .iter()
-                    .filter(|(_, line)| line.contains(&peer))
+                    .filter(|(_, claimants)| claimants.contains(&peer))
                     .map(|(topic, _)| *topic)
                     .collect();
                 topics.retain(|topic| self.leave(peer, topic) == Some(true));
-                for place in self.places(|request| request.with == Some(peer)) {
-                    self.end(place, "lost Perhaps");
+                for index in self.indices(|request| request.server == Some(peer)) {
+                    self.end(index, "lost Perhaps");
                 }
                 for topic in topics {
-                    self.settle(topic);
+                    self.assign_waiting(topic);
                 }
             }
             Step::Subscribe(peer, local_id, pattern) => {
@@ -199,7 +203,7 @@ impl Reference {
                         .collect();
                     to.sort_unstable();
                     if !to.is_empty() {
-                        self.say(
+                        self.emit(
                             peer,
                             format!("message '{published}' {} to {to:?}", self.messages),
                         );
@@ -207,24 +211,24 @@ impl Reference {
                 }
             }
             Step::Serve(peer, topic, stand_by) => {
-                let line = self.lines.entry(topic).or_default();
-                if line.contains(&peer) {
+                let claimants = self.claimants.entry(topic).or_default();
+                if claimants.contains(&peer) {
                     return false;
                 }
-                if line.is_empty() {
-                    line.push(peer);
-                    self.say(peer, format!("serving '{topic}'"));
-                    self.settle(topic);
+                if claimants.is_empty() {
+                    claimants.push(peer);
+                    self.emit(peer, format!("serving '{topic}'"));
+                    self.assign_waiting(topic);
                 } else if stand_by {
-                    line.push(peer);
-                    self.say(peer, format!("standing by '{topic}'"));
+                    claimants.push(peer);
+                    self.emit(peer, format!("standing by '{topic}'"));
                 } else {
-                    self.say(peer, format!("taken '{topic}'"));
+                    self.emit(peer, format!("taken '{topic}'"));
                 }
             }
             Step::Leave(peer, topic) => match self.leave(peer, topic) {
                 None => return false,
-                Some(true) => self.settle(topic),
+                Some(true) => self.assign_waiting(topic),
                 Some(false) => {}
             },
             Step::Request(owner, local_id, topic, timeout, wait_for_server) => {
@@ -236,56 +240,61 @@ impl Reference {
                     return false;
                 }
                 self.messages += 1;
-                let place = self.made;
+                let index = self.made;
                 self.made += 1;
                 let deadline = timeout.map(|timeout| self.now + timeout);
                 self.requests.push(Request {
-                    place,
+                    index,
                     owner,
                     local_id,
                     topic,
                     message: self.messages,
                     deadline,
                     wait_for_server,
-                    with: None,
+                    server: None,
                 });
                 if timeout == Some(0) {
-                    self.end(place, "late No");
-                } else if !self.give(place) && !wait_for_server {
-                    self.end(place, "without server");
+                    self.end(index, "late No");
+                } else if !self.assign(index) && !wait_for_server {
+                    self.end(index, "without server");
                 }
             }
             Step::Cancel(owner, local_id) => {
-                for place in
-                    self.places(|request| (request.owner, request.local_id) == (owner, local_id))
+                for index in
+                    self.indices(|request| (request.owner, request.local_id) == (owner, local_id))
                 {
-                    self.cancel(place);
+                    self.cancel(index);
                 }
             }
-            Step::Answer(peer, place, answer) => {
-                if place >= self.made {
+            Step::Answer(peer, index, answer) => {
+                if index >= self.made {
                     return false;
                 }
                 let Some(request) = self
                     .requests
                     .iter_mut()
-                    .find(|request| request.place == place)
+                    .find(|request| request.index == index)
                 else {
                     return true;
                 };
-                if request.with != Some(peer) {
+                if request.server != Some(peer) {
                     return false;
                 }
                 match answer {
-                    Answer::Reply => self.end(place, "with reply 1000"),
-                    Answer::Refuse => self.end(place, "refused 2000"),
-                    Answer::NoReply => self.end(place, "without reply"),
+                    Answer::Reply => self.end(index, "with reply 1000"),
+                    Answer::Refuse => self.end(index, "refused 2000"),
+                    Answer::NoReply => self.end(index, "without reply"),
                     Answer::Return => {
-                        request.with = None;
+                        request.server = None;
                         request.message = 3000;
                         let topic = request.topic;
-                        if self.lines.get(topic).and_then(|line| line.first()) != Some(&peer) {
-                            self.settle(topic);
+                        if self
+                            .claimants
+                            .get(topic)
+                            .and_then(|claimants| claimants.first())
+                            != Some(&peer)
+                        {
+                            self.assign_waiting(topic);
                         }
                     }
                 }

@@ -10,14 +10,14 @@ use ump_router::routing::{Core, Input, Outcome, Output, PeerId, RequestId};
 use crate::{
     Message,
     program::{Answer, Step},
-    reference::{Reference, Request, Said},
+    reference::{Emitted, Reference, Request},
 };
 
-/// The core under test, with the reference's names for peers and requests.
+/// The core under test, with the reference's indices for peers and requests.
 pub(crate) struct Subject {
     pub(crate) core: Core<Message>,
     pub(crate) peers: Vec<PeerId>,
-    /// The requests that were given to a server, by place.
+    /// The requests that were assigned to a server, by index.
     pub(crate) requests: BTreeMap<usize, RequestId>,
     pub(crate) start: Instant,
 }
@@ -79,8 +79,8 @@ impl Subject {
                 )
             }
             Step::Cancel(peer, local_id) => (peer, Input::Cancel { local_id }),
-            Step::Answer(peer, place, answer) => {
-                let id = self.requests[&place];
+            Step::Answer(peer, index, answer) => {
+                let id = self.requests[&index];
                 (
                     peer,
                     match answer {
@@ -103,7 +103,7 @@ impl Subject {
 
     /// Returns the core's outputs in the reference's notation. `made` is the number of requests
     /// before the last step.
-    pub(crate) fn said(&mut self, reference: &Reference) -> Vec<Said> {
+    pub(crate) fn emitted(&mut self, reference: &Reference) -> Vec<Emitted> {
         let mut all = Vec::new();
         while let Some((to, output)) = self.core.poll_output() {
             let to = self.peers.iter().position(|peer| *peer == to).unwrap();
@@ -124,33 +124,33 @@ impl Subject {
                         .requests
                         .iter()
                         .find(|(_, known)| **known == id)
-                        .map(|(place, _)| *place);
-                    let place = known.unwrap_or_else(|| {
+                        .map(|(index, _)| *index);
+                    let index = known.unwrap_or_else(|| {
                         let is_it = |request: &&Request| {
                             request.message == message
-                                && !self.requests.contains_key(&request.place)
+                                && !self.requests.contains_key(&request.index)
                         };
                         reference
                             .requests
                             .iter()
                             .find(is_it)
-                            .expect("somebody asked")
-                            .place
+                            .expect("a peer made the request")
+                            .index
                     });
-                    self.requests.insert(place, id);
+                    self.requests.insert(index, id);
                     let deadline = deadline.map(|deadline| (deadline - self.start).as_secs());
-                    format!("request {place} '{topic}' {message} {deadline:?}")
+                    format!("request {index} '{topic}' {message} {deadline:?}")
                 }
                 Output::Cancelled { id } => {
-                    let (place, _) = self
+                    let (index, _) = self
                         .requests
                         .iter()
                         .find(|(_, known)| **known == id)
-                        .expect("it was given");
-                    format!("cancelled {place}")
+                        .expect("the request was assigned");
+                    format!("cancelled {index}")
                 }
                 Output::Ended { local_id, outcome } => {
-                    format!("{local_id} ended {}", words(&outcome))
+                    format!("{local_id} ended {}", describe(&outcome))
                 }
                 other => panic!("{other:?}"),
             };
@@ -160,7 +160,7 @@ impl Subject {
     }
 }
 
-fn words(outcome: &Outcome<Message>) -> String {
+fn describe(outcome: &Outcome<Message>) -> String {
     match outcome {
         Outcome::Reply(reply) => format!("with reply {reply}"),
         Outcome::Refused(refusal) => format!("refused {refusal}"),

@@ -7,12 +7,12 @@ use ump_router::ump::ReplyContext;
 
 use super::{
     Serving,
-    asking::{Outcome, State},
+    requests::{Outcome, State},
 };
 use crate::one_of;
 
 /// A taken request.
-pub(crate) struct Duty {
+pub(crate) struct TakenRequest {
     number: u32,
     server: u32,
     deadline: Option<Duration>,
@@ -25,14 +25,14 @@ pub(crate) enum Answer {
     Reply,
     Fail,
     /// Drops the reply context.
-    LetGo,
+    Drop,
 }
 
 pub(crate) fn answers() -> impl Strategy<Value = Answer> {
     prop_oneof![
         6 => Just(Answer::Reply),
         1 => Just(Answer::Fail),
-        1 => Just(Answer::LetGo),
+        1 => Just(Answer::Drop),
     ]
 }
 
@@ -44,10 +44,10 @@ impl Serving {
     }
 
     fn take_one(&mut self, nth: Index) {
-        let Some(member) = one_of(&mut self.servers, nth) else {
+        let Some(model) = one_of(&mut self.servers, nth) else {
             return;
         };
-        let Some(server) = member.real.channel() else {
+        let Some(server) = model.real.channel() else {
             return;
         };
         let requests = &self.requests;
@@ -55,27 +55,27 @@ impl Serving {
             let mut requests = requests.iter();
             requests.any(|request| request.number == number && request.is_late(self.now))
         };
-        let id = member.id;
+        let id = model.id;
         let real = server.try_pop();
-        let (expected, late) = member.channel.take(is_late);
+        let (expected, late) = model.channel.take(is_late);
         for number in late {
-            self.tell_request(number, State::Done(id, Outcome::TimeoutQueued));
+            self.set_state(number, State::Done(id, Outcome::TimeoutQueued));
         }
         match (real, expected) {
             (Ok(Some((call, rctx))), Some(number)) => {
                 assert_eq!(call.message.number, number);
-                assert_eq!(rctx.caller().file(), super::asking::FILE);
+                assert_eq!(rctx.caller().file(), super::requests::FILE);
                 let mut requests = self.requests.iter();
                 let request = requests.find(|request| request.number == number);
-                let request = request.expect("it waits");
+                let request = request.expect("the request is pending");
                 assert_eq!(call.topic.as_str(), request.topic.text());
-                self.duties.push(Duty {
+                self.taken.push(TakenRequest {
                     number,
                     server: id,
                     deadline: request.deadline,
                     real: rctx,
                 });
-                self.tell_request(number, State::Taken(id));
+                self.set_state(number, State::Taken(id));
             }
             (Ok(None), None) => assert!(self.is_reached(id)),
             (Err(_), None) => assert!(!self.is_reached(id)),
@@ -85,24 +85,27 @@ impl Serving {
 
     /// Returns whether more requests can reach the server.
     fn is_reached(&self, id: u32) -> bool {
-        let has_claim = self.lines.values().any(|line| line.contains(&id));
+        let has_claim = self
+            .claimants
+            .values()
+            .any(|claimants| claimants.contains(&id));
         let has_client = has_claim || self.requests.iter().any(|request| request.is_with(id));
         has_client && !self.has_ended(id)
     }
 
     pub(crate) fn answer(&mut self, nth: Index, answer: Answer) {
-        if self.duties.is_empty() {
+        if self.taken.is_empty() {
             return;
         }
-        let duty = self.duties.swap_remove(nth.index(self.duties.len()));
-        let is_awaited = self.is_awaited(&duty);
-        let is_late = duty.deadline.is_some_and(|deadline| deadline <= self.now);
-        let Duty {
+        let taken = self.taken.swap_remove(nth.index(self.taken.len()));
+        let is_awaited = self.is_awaited(&taken);
+        let is_late = taken.deadline.is_some_and(|deadline| deadline <= self.now);
+        let TakenRequest {
             number,
             server,
             real,
             ..
-        } = duty;
+        } = taken;
         let outcome = match answer {
             Answer::Reply => {
                 assert_eq!(real.reply(number + 1).is_ok(), is_awaited);
@@ -112,7 +115,7 @@ impl Serving {
                 assert_eq!(real.fail(()).is_ok(), is_awaited);
                 Outcome::Failed
             }
-            Answer::LetGo => {
+            Answer::Drop => {
                 drop(real);
                 if is_late {
                     Outcome::TimeoutTaken
@@ -128,24 +131,24 @@ impl Serving {
                 Outcome::NoReply => &mut counts.no_reply,
                 _ => &mut counts.timeout_taken,
             });
-            self.tell_request(number, State::Done(server, outcome));
+            self.set_state(number, State::Done(server, outcome));
         }
     }
 
     /// Returns whether the caller still waits.
-    fn is_awaited(&self, duty: &Duty) -> bool {
+    fn is_awaited(&self, taken: &TakenRequest) -> bool {
         let mut requests = self.requests.iter();
-        requests.any(|request| request.number == duty.number)
+        requests.any(|request| request.number == taken.number)
     }
 
-    pub(super) fn check_duties(&self) {
-        for duty in &self.duties {
-            let is_late = duty.deadline.is_some_and(|deadline| deadline <= self.now);
+    pub(super) fn check_taken(&self) {
+        for taken in &self.taken {
+            let is_late = taken.deadline.is_some_and(|deadline| deadline <= self.now);
             assert_eq!(
-                duty.real.is_cancelled(),
-                is_late || !self.is_awaited(duty),
+                taken.real.is_cancelled(),
+                is_late || !self.is_awaited(taken),
                 "whether nobody waits for the answer to {}",
-                duty.number
+                taken.number
             );
         }
     }

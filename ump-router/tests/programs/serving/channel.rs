@@ -9,7 +9,7 @@ const URGENT_RUN: u32 = 16;
 
 /// Requests that wait for room in a lane. They are woken in the order in which they came.
 #[derive(Default)]
-struct Line {
+struct WaitQueue {
     /// The waiting requests by place. A woken request is removed.
     waiting: BTreeMap<u64, u32>,
     /// The place of each request, from its registration until it leaves.
@@ -17,8 +17,8 @@ struct Line {
     last: u64,
 }
 
-impl Line {
-    fn enrol(&mut self, number: u32) {
+impl WaitQueue {
+    fn register(&mut self, number: u32) {
         let place = *self.places.entry(number).or_insert_with(|| {
             self.last += 1;
             self.last
@@ -47,7 +47,7 @@ pub(crate) struct Channel {
     normal: VecDeque<u32>,
     urgent: VecDeque<u32>,
     /// The waiters for room in each lane.
-    lines: [Line; 2],
+    wait_queues: [WaitQueue; 2],
     /// Urgent requests taken since the last normal one, while a normal one waited.
     run: u32,
     /// Whether requests can enter.
@@ -62,7 +62,7 @@ impl Channel {
             capacity,
             normal: VecDeque::new(),
             urgent: VecDeque::new(),
-            lines: <[Line; 2]>::default(),
+            wait_queues: <[WaitQueue; 2]>::default(),
             run: 0,
             is_open: true,
             counts: Stats::default(),
@@ -82,14 +82,14 @@ impl Channel {
         self.capacity.is_none_or(|most| queued < most)
     }
 
-    fn line(&mut self, is_urgent: bool) -> &mut Line {
-        &mut self.lines[usize::from(is_urgent)]
+    fn wait_queue(&mut self, is_urgent: bool) -> &mut WaitQueue {
+        &mut self.wait_queues[usize::from(is_urgent)]
     }
 
     /// Wakes the next `count` requests that wait for room.
     fn wake(&mut self, is_urgent: bool, count: usize) {
         for _ in 0..count {
-            self.line(is_urgent).waiting.pop_first();
+            self.wait_queue(is_urgent).waiting.pop_first();
         }
     }
 
@@ -105,7 +105,7 @@ impl Channel {
         let mut late = Vec::new();
         let mut has_room = self.has_room(is_urgent);
         if !has_room {
-            let ahead = self.line(is_urgent).ahead_of(number);
+            let ahead = self.wait_queue(is_urgent).ahead_of(number);
             let lane = self.lane(is_urgent);
             while let Some(number) = lane.front().copied().filter(|first| is_late(*first)) {
                 lane.pop_front();
@@ -115,12 +115,12 @@ impl Channel {
             has_room = ahead < late.len();
             if has_room {
                 // Removes it before the wake-ups: it must not be woken.
-                self.line(is_urgent).leave(number);
+                self.wait_queue(is_urgent).leave(number);
             }
             self.wake(is_urgent, late.len() - usize::from(has_room));
         }
         if has_room {
-            self.line(is_urgent).leave(number);
+            self.wait_queue(is_urgent).leave(number);
             self.lane(is_urgent).push_back(number);
             self.counts.accepted += 1;
         }
@@ -128,24 +128,24 @@ impl Channel {
     }
 
     pub(crate) fn await_room(&mut self, number: u32, is_urgent: bool) {
-        self.line(is_urgent).enrol(number);
+        self.wait_queue(is_urgent).register(number);
     }
 
     /// Ends the wait of a request for room. If it had been woken, the next one is woken.
     pub(crate) fn stop_awaiting_room(&mut self, number: u32, is_urgent: bool) {
-        if self.line(is_urgent).leave(number) && self.is_open && self.has_room(is_urgent) {
+        if self.wait_queue(is_urgent).leave(number) && self.is_open && self.has_room(is_urgent) {
             self.wake(is_urgent, 1);
         }
     }
 
     /// Returns whether the request waits for room and has not been woken.
-    pub(crate) fn is_in_line(&self, number: u32) -> bool {
-        let mut lines = self.lines.iter();
-        lines.any(|line| line.waiting.values().any(|other| *other == number))
+    pub(crate) fn is_waiting(&self, number: u32) -> bool {
+        let mut wait_queues = self.wait_queues.iter();
+        wait_queues.any(|wait_queue| wait_queue.waiting.values().any(|other| *other == number))
     }
 
     /// Removes a queued request whose caller has left.
-    pub(crate) fn withdraw(&mut self, number: u32) {
+    pub(crate) fn revoke(&mut self, number: u32) {
         for is_urgent in [false, true] {
             let lane = self.lane(is_urgent);
             let queued = lane.len();
@@ -190,8 +190,8 @@ impl Channel {
     /// Closes the channel: no request can enter, and all that wait for room are woken.
     pub(crate) fn close(&mut self) {
         self.is_open = false;
-        for line in &mut self.lines {
-            line.waiting.clear();
+        for wait_queue in &mut self.wait_queues {
+            wait_queue.waiting.clear();
         }
     }
 
@@ -203,10 +203,10 @@ impl Channel {
         left
     }
 
-    pub(crate) fn books(&self) -> Stats {
-        let mut books = self.counts;
-        books.queued = (self.normal.len() + self.urgent.len()) as u64;
-        books.taken = books.accepted - books.queued - books.ended();
-        books
+    pub(crate) fn stats(&self) -> Stats {
+        let mut stats = self.counts;
+        stats.queued = (self.normal.len() + self.urgent.len()) as u64;
+        stats.taken = stats.accepted - stats.queued - stats.ended();
+        stats
     }
 }

@@ -144,17 +144,17 @@ impl Serving {
             state: State::Made(self.server_of(topic)),
         });
         if begins {
-            self.look_at(self.requests.len() - 1);
+            self.poll_request_at(self.requests.len() - 1);
         }
     }
 
-    pub(crate) fn look(&mut self, nth: Index) {
+    pub(crate) fn poll_request(&mut self, nth: Index) {
         if !self.requests.is_empty() {
-            self.look_at(nth.index(self.requests.len()));
+            self.poll_request_at(nth.index(self.requests.len()));
         }
     }
 
-    fn look_at(&mut self, place: usize) {
+    fn poll_request_at(&mut self, place: usize) {
         let real = self.requests[place].poll();
         let expected = self.advance(place);
         let request = &self.requests[place];
@@ -168,7 +168,7 @@ impl Serving {
         }
     }
 
-    pub(crate) fn forgo(&mut self, nth: Index) {
+    pub(crate) fn cancel_request(&mut self, nth: Index) {
         if self.requests.is_empty() {
             return;
         }
@@ -186,7 +186,7 @@ impl Serving {
                 self.count(server, |counts| &mut counts.refused);
             }
             State::Queued(server) => {
-                self.withdraw(server, number);
+                self.revoke(server, number);
                 self.count(server, |counts| &mut counts.cancelled_queued);
             }
             State::Taken(server) => self.count(server, |counts| &mut counts.cancelled_taken),
@@ -216,7 +216,7 @@ impl Serving {
                 },
                 State::WaitsForRoom(server) => self.enter(server, number, call_options, is_late)?,
                 State::Queued(server) if is_late => {
-                    self.withdraw(server, number);
+                    self.revoke(server, number);
                     self.count(server, |counts| &mut counts.timeout_queued);
                     return Some(Outcome::TimeoutQueued);
                 }
@@ -248,7 +248,7 @@ impl Serving {
             Outcome::TimeoutQueued
         } else if self.has_ended(id) {
             Outcome::Lost
-        } else if self.finds_room(id, number, call_options) {
+        } else if self.try_enter(id, number, call_options) {
             return Some(State::Queued(id));
         } else if call_options.if_room {
             Outcome::Full
@@ -263,7 +263,7 @@ impl Serving {
     }
 
     /// Returns whether the request enters the channel. Late requests may have to make room.
-    fn finds_room(&mut self, id: u32, number: u32, call_options: CallOptions) -> bool {
+    fn try_enter(&mut self, id: u32, number: u32, call_options: CallOptions) -> bool {
         let late = self.requests.iter();
         let late = late.filter(|request| request.is_late(self.now));
         let late: Vec<_> = late.map(|request| request.number).collect();
@@ -271,9 +271,9 @@ impl Serving {
             return false;
         };
         let is_late = |number| late.contains(&number);
-        let (enters, turned_down) = channel.enter(number, call_options.is_urgent, is_late);
-        for number in turned_down {
-            self.tell_request(number, State::Done(id, Outcome::TimeoutQueued));
+        let (enters, rejected) = channel.enter(number, call_options.is_urgent, is_late);
+        for number in rejected {
+            self.set_state(number, State::Done(id, Outcome::TimeoutQueued));
         }
         enters
     }
@@ -284,17 +284,17 @@ impl Serving {
         }
     }
 
-    fn withdraw(&mut self, server: u32, number: u32) {
+    fn revoke(&mut self, server: u32, number: u32) {
         if let Some(channel) = self.channel_of(server) {
-            channel.withdraw(number);
+            channel.revoke(number);
         }
     }
 
     /// Records what happened to a request at its server.
-    pub(super) fn tell_request(&mut self, number: u32, state: State) {
+    pub(super) fn set_state(&mut self, number: u32, state: State) {
         let mut requests = self.requests.iter_mut();
         let request = requests.find(|request| request.number == number);
-        request.expect("it waits").state = state;
+        request.expect("the request is pending").state = state;
     }
 
     /// Asserts that each request that can advance was woken.
@@ -318,10 +318,10 @@ impl Serving {
                 continue;
             };
             let mut servers = self.servers.iter();
-            let server = servers.find(|member| member.id == id);
-            let is_in_line = server.is_some_and(|member| member.channel.is_in_line(request.number));
+            let server = servers.find(|server| server.id == id);
+            let is_waiting = server.is_some_and(|server| server.channel.is_waiting(request.number));
             if !request.is_late(self.now) {
-                assert_eq!(request.is_woken(), !is_in_line, "{}", request.number);
+                assert_eq!(request.is_woken(), !is_waiting, "{}", request.number);
             }
         }
     }
