@@ -2,7 +2,7 @@
 
 use std::{fmt, ops::Deref, sync::Arc};
 
-/// A type of messages, which are published and received by all who subscribed to them.
+/// A type of messages, which are published to all their subscribers.
 ///
 /// Subscribers share a message; it is never copied or serialised. The [prefix](Self::PREFIX) stands
 /// before each topic, and keeps the type apart from all other types of messages: a subscription to

@@ -11,7 +11,7 @@ use crate::protocol::Message;
 ///
 /// - Changes of one topic are received in the order in which they happen.
 /// - If you first subscribe to changes and then [list](crate::Router::servers) what is there, you
-///   miss nothing; you may be told of something that is in the list already.
+///   miss nothing; you may receive a change that is in the list already.
 /// - The router never waits for a subscriber of changes: a subscription with
 ///   [`WhenFull::Block`](crate::WhenFull::Block) misses changes that it has no room for, and learns
 ///   how many.

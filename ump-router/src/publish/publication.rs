@@ -31,7 +31,7 @@ use crate::{
 /// # Cancel safety
 /// Once the future was polled, the message is published to every subscription that had room. If the
 /// future is dropped then, the subscriptions that it waited for miss the message, and learn of it.
-/// A future that is neither dropped nor polled delays nobody: its message keeps its place in the
+/// A future that is neither dropped nor polled delays no other: its message keeps its place in the
 /// wait queues, even after its deadline, and is received in its turn.
 #[must_use = "nothing is published before `wait` or `.await`"]
 pub struct Publish<M: Message> {
@@ -57,7 +57,7 @@ impl<M: Message> Publish<M> {
         }
     }
 
-    /// Retains the message: whoever subscribes to its topic later receives it first.
+    /// Retains the message: a later subscription to its topic receives it first.
     ///
     /// It replaces the retained message of its topic, and stays until it is replaced,
     /// [removed](crate::Router::remove_retained), or the router is closed. The topic must be

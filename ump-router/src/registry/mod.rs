@@ -55,10 +55,10 @@ trait Registered: Send + Sync {
 
 impl Registry {
     pub(crate) fn new(clock: Clock) -> Self {
-        let watchers = Arc::new(Bus::<Change>::new(clock.clone(), ChangeAnnouncer::DISABLED));
-        let changes = ChangeAnnouncer::new(Arc::clone(&watchers) as Arc<dyn ChangeSink>);
+        let change_bus = Arc::new(Bus::<Change>::new(clock.clone(), ChangeAnnouncer::DISABLED));
+        let changes = ChangeAnnouncer::new(Arc::clone(&change_bus) as Arc<dyn ChangeSink>);
         let types = ByType::<dyn Registered>::new();
-        types.add(Arc::clone(&watchers), watchers);
+        types.add(Arc::clone(&change_bus), change_bus);
         Self {
             types,
             registration: Mutex::new(Registration::default()),

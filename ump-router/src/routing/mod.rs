@@ -271,11 +271,11 @@ impl<M> Core<M> {
         if role.is_ok() {
             self.state(peer)?.claims.insert(topic.clone());
         }
-        let (told, is_served) = (topic.clone(), role == Ok(Role::Serving));
+        let (reported, is_served) = (topic.clone(), role == Ok(Role::Serving));
         let output = match role {
-            Ok(Role::Serving) => Output::Serving { topic: told },
-            Ok(Role::Standby) => Output::StandingBy { topic: told },
-            Err(_) => Output::Taken { topic: told },
+            Ok(Role::Serving) => Output::Serving { topic: reported },
+            Ok(Role::Standby) => Output::StandingBy { topic: reported },
+            Err(_) => Output::Taken { topic: reported },
         };
         self.outputs.push_back((peer, output));
         if is_served {

@@ -71,7 +71,7 @@ fn short_subscriptions_report_every_gap() {
                         Ok(Some(received)) => {
                             assert!(
                                 received.0 >= last,
-                                "who comes late receives the last value first"
+                                "a new subscription receives the last value first"
                             );
                             assert!(
                                 next.is_none_or(|next| next == received.0),

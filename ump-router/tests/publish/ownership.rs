@@ -53,5 +53,9 @@ fn a_message_may_use_the_router_when_it_is_dropped() {
     drop(slow);
     assert_eq!(drain(&mut notices), ["1"]);
     router.publish("a", Nested(router.clone())).wait().unwrap();
-    assert_eq!(drain(&mut notices), ["1"], "it reached nobody");
+    assert_eq!(
+        drain(&mut notices),
+        ["1"],
+        "the message reached no subscriber"
+    );
 }

@@ -88,7 +88,7 @@ fn an_invalid_pattern_is_an_error() {
     assert_eq!(
         publish(&router, "a", 2).queued,
         1,
-        "nobody else has suffered"
+        "the other subscription is not affected"
     );
     assert_eq!(drain(&mut all), ["2"]);
 }

@@ -39,7 +39,7 @@ fn a_panicking_drop_does_not_reach_the_publisher() {
     drop(other);
     assert!(
         catch_unwind(AssertUnwindSafe(|| drop(second))).is_err(),
-        "it is that of who holds it last"
+        "the last holder drops the message"
     );
 }
 

@@ -21,7 +21,7 @@ fn a_publisher_waits_for_a_full_blocking_subscription() {
     let counting = Arc::new(CountingWaker::default());
     let mut second = pin!(router.publish("a", Number(2)).into_future());
     assert!(poll_once(second.as_mut(), &counting).is_pending());
-    assert_eq!(drain(&mut quick), ["1", "2"], "nobody else waits");
+    assert_eq!(drain(&mut quick), ["1", "2"], "no other subscription waits");
     assert_eq!(slow.recv().wait().unwrap().0, 1);
     assert_eq!(counting.wakes(), 1);
     let Poll::Ready(Ok(published)) = poll_once(second.as_mut(), &counting) else {

@@ -17,9 +17,9 @@
 //!    comes after it, or after the last one.
 //! 2. While the subscriber sleeps, its waker is stored. Whoever takes the waker out wakes it. The
 //!    subscriber looks again after it has stored it.
-//! 3. While a publisher waits, there is no room: whoever makes room fills it under the same lock.
-//!    So no message overtakes one that waits, no message depends on a woken publisher that never
-//!    runs, and a gap, which needs a full queue, never comes to a sleeping subscriber.
+//! 3. While a publisher waits, there is no room: an operation that makes room fills it under the
+//!    same lock. So no message overtakes one that waits, no message depends on a woken publisher
+//!    that never runs, and a gap, which needs a full queue, never comes to a sleeping subscriber.
 //! 4. When the queue has ended, no publisher waits.
 //! 5. No user code runs under the lock: wakers are cloned before, woken and dropped after; messages
 //!    are dropped after.

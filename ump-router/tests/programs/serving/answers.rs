@@ -147,7 +147,7 @@ impl Serving {
             assert_eq!(
                 taken.real.is_cancelled(),
                 is_late || !self.is_awaited(taken),
-                "whether nobody waits for the answer to {}",
+                "whether the caller of {} has left",
                 taken.number
             );
         }
