@@ -7,7 +7,7 @@ use ump_router::{Error, RequestError, Router};
 use super::{
     Ask, Got,
     Got::{End, Gap},
-    Number, SOME_TIME, Seen, ask_patiently, counts, drain, full, one,
+    Number, SOME_TIME, Seen, ask_and_wait_for_server, counts, drain, full, one,
 };
 
 /// [queue: Open, Closed]
@@ -142,7 +142,7 @@ fn a_request_waiting_for_a_server_learns_of_close() {
         let router = Router::new();
         let asker = {
             let router = router.clone();
-            thread::spawn(move || ask_patiently(&router).unwrap_err())
+            thread::spawn(move || ask_and_wait_for_server(&router).unwrap_err())
         };
         router.close();
         let error = asker.join().unwrap();

@@ -111,11 +111,11 @@ fn ask(router: &Router) -> Result<u32, RequestError<Ask>> {
     router.request("a", Ask(1)).wait()
 }
 
-fn ask_patiently(router: &Router) -> Result<u32, RequestError<Ask>> {
+fn ask_and_wait_for_server(router: &Router) -> Result<u32, RequestError<Ask>> {
     router.request("a", Ask(1)).wait_for_server().wait()
 }
 
-fn told(changes: &mut Subscription<Change>) -> Vec<ChangeKind> {
+fn change_kinds(changes: &mut Subscription<Change>) -> Vec<ChangeKind> {
     let next = || changes.try_recv().unwrap();
     std::iter::from_fn(next)
         .map(|change| change.kind())

@@ -10,7 +10,7 @@ use ump_router::{
     Error, Router, ServeOptions, ump,
 };
 
-use super::{Ask, Seen, answer, ask, ask_patiently, told};
+use super::{Ask, Seen, answer, ask, ask_and_wait_for_server, told};
 
 /// [servers: a server that comes notifies the waiting callers]
 #[test]
@@ -21,7 +21,7 @@ fn a_new_server_serves_a_waiting_request() {
             let router = router.clone();
             thread::spawn(move || answer(&router.serve("a").unwrap()))
         };
-        assert_eq!(ask_patiently(&router).unwrap(), 2);
+        assert_eq!(ask_and_wait_for_server(&router).unwrap(), 2);
         server.join().unwrap();
     });
 }
@@ -82,7 +82,7 @@ fn a_later_server_replies_to_a_waiting_request() {
                 answer(&router.serve("a").unwrap());
             })
         };
-        assert_eq!(ask_patiently(&router).unwrap(), 2);
+        assert_eq!(ask_and_wait_for_server(&router).unwrap(), 2);
         server.join().unwrap();
     });
 }
@@ -120,7 +120,7 @@ fn a_standby_serves_if_the_server_leaves_meanwhile() {
         let second = router.serve_with::<Ask>("a", standby).unwrap();
         first.join().unwrap();
         assert!(second.is_serving());
-        add.add(told(&mut changes));
+        add.add(change_kinds(&mut changes));
     });
     seen.exactly(&[
         vec![Served, Unserved, Served],
@@ -141,7 +141,7 @@ fn watching_then_listing_misses_nothing() {
         let mut changes = router.subscribe::<Change>("**").unwrap();
         let is_listed = !router.servers().is_empty();
         let _server = server.join().unwrap();
-        add.add((is_listed, told(&mut changes).len()));
+        add.add((is_listed, change_kinds(&mut changes).len()));
     });
     seen.exactly(&[(false, 1), (true, 0), (true, 1)]);
 }
@@ -168,7 +168,7 @@ fn a_server_that_ends_is_retired_once() {
         assert!(poll_once(&mut asking).is_pending());
         answer(&next);
         assert!(matches!(poll_once(&mut asking), Poll::Ready(Ok(2))));
-        add.add(told(&mut changes));
+        add.add(change_kinds(&mut changes));
     });
     seen.exactly(&[vec![Served, StandsBy, Unserved, Served]]);
 }
