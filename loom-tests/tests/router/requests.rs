@@ -10,7 +10,7 @@ use ump_router::{
     Error, Router, ServeOptions, ump,
 };
 
-use super::{Ask, Seen, answer, ask, ask_and_wait_for_server, told};
+use super::{Ask, Seen, answer, ask, ask_and_wait_for_server, change_kinds};
 
 /// [servers: a server that comes notifies the waiting callers]
 #[test]
