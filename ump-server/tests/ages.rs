@@ -11,13 +11,13 @@ const MINUTE: Duration = Duration::from_secs(60);
 #[test]
 fn an_untimed_call_has_the_age_since_it_was_seen() {
     let time = ManualClock::new();
-    let (tell, told) = mpsc::channel();
+    let (sender, receiver) = mpsc::channel();
     let (go, wait) = mpsc::channel::<()>();
     let (client, handle) = thread::Builder::new()
         .clock(time.clock())
         .spawn(|_| {
             Ok(thread::reply(move |n: u32| {
-                tell.send(()).unwrap();
+                sender.send(()).unwrap();
                 wait.recv().unwrap();
                 n
             }))
@@ -27,7 +27,7 @@ fn an_untimed_call_has_the_age_since_it_was_seen() {
     let age = || stopper.workers()[0].in_hand.map(|call| call.age);
     for _ in 0..2 {
         let reply = client.request(1).submit().wait().unwrap();
-        told.recv().unwrap();
+        receiver.recv().unwrap();
         time.advance(MINUTE);
         assert_eq!(age(), Some(None), "nobody has seen it before");
         time.advance(MINUTE);

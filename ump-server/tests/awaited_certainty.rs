@@ -16,39 +16,40 @@ use tokio::sync::oneshot;
 use ump_server::{Context as LoopContext, Refused, task};
 
 #[macro_use]
-mod obedient;
-use obedient::{
-    Asked, Job, Running, ask, awaiting, fine, let_others_run, must_end, on_task, tell, when,
+mod job_runner;
+use job_runner::{
+    Job, JobClient, Running, ask, awaiting, fine, let_others_run, must_end, on_task, outcome_text,
+    when,
 };
 
 on_each_runtime! {
-    who_awaits_a_timer_as_well_is_not_told,
-    who_awaits_a_channel_as_well_is_not_told,
-    who_has_left_its_waker_elsewhere_is_not_told,
-    who_awaits_a_subtask_is_not_told,
-    who_awaits_whether_its_caller_has_left_is_not_told,
-    a_request_with_a_waker_of_its_own_is_not_told,
-    a_request_with_a_waker_of_its_own_wakes_that,
-    who_has_woken_itself_is_not_told,
-    more_than_can_be_told_apart_are_not_told,
-    a_request_that_was_dropped_is_not_waited_for,
-    a_request_in_the_place_of_one_that_was_dropped_is_not_waited_for,
-    what_comes_in_the_place_of_one_that_was_to_be_told_is_not_told,
+    awaiting_a_timer_as_well_is_no_deadlock,
+    awaiting_a_channel_as_well_is_no_deadlock,
+    storing_the_waker_elsewhere_is_no_deadlock,
+    awaiting_a_subtask_as_well_is_no_deadlock,
+    awaiting_its_cancellation_is_no_deadlock,
+    request_polled_by_another_waker_is_no_deadlock,
+    request_polled_by_another_waker_wakes_that,
+    handler_that_woke_itself_is_no_deadlock,
+    too_many_awaited_requests_are_no_deadlock,
+    dropped_request_is_not_waited_for,
+    request_in_the_slot_of_a_dropped_one_is_ignored,
+    request_in_the_slot_of_a_deadlocked_one_is_waited,
 }
 
 /// Awaits a request to its own server and something else, whichever comes first. The request is
 /// then cancelled.
-async fn either(own: &Asked, other: impl Future<Output = String>) -> String {
+async fn either(own: &JobClient, other: impl Future<Output = String>) -> String {
     tokio::select! {
         biased;
-        said = ask(own, fine()) => said,
-        said = other => said,
+        text = ask(own, fine()) => text,
+        text = other => text,
     }
 }
 
 /// Makes the handler send a request to its own server while it also awaits `other`, which becomes
 /// ready after all other tasks have run.
-async fn told_by_another<F: Future<Output = String> + Send + 'static>(
+async fn ends_by_another_event<F: Future<Output = String> + Send + 'static>(
     other: impl FnOnce(oneshot::Receiver<()>) -> F,
 ) {
     let own = on_task("own");
@@ -59,29 +60,29 @@ async fn told_by_another<F: Future<Output = String> + Send + 'static>(
     let outcome = own.0.request(asking).submit().await.unwrap();
     let_others_run().await;
     let _ = go.send(());
-    assert_eq!(tell(outcome.await), "from elsewhere");
+    assert_eq!(outcome_text(outcome.await), "from elsewhere");
     assert_eq!(ask(&own.0, fine()).await, "fine");
-    assert_eq!(own.books().would_deadlock_queued, 0);
+    assert_eq!(own.checked_stats().would_deadlock_queued, 0);
 }
 
-async fn who_awaits_a_timer_as_well_is_not_told() {
-    told_by_another(|_| async {
+async fn awaiting_a_timer_as_well_is_no_deadlock() {
+    ends_by_another_event(|_| async {
         tokio::time::sleep(Duration::from_millis(5)).await;
         "from elsewhere".to_owned()
     })
     .await;
 }
 
-async fn who_awaits_a_channel_as_well_is_not_told() {
-    told_by_another(when).await;
+async fn awaiting_a_channel_as_well_is_no_deadlock() {
+    ends_by_another_event(when).await;
 }
 
-async fn who_has_left_its_waker_elsewhere_is_not_told() {
+async fn storing_the_waker_elsewhere_is_no_deadlock() {
     let left: Arc<Mutex<Option<Waker>>> = Arc::default();
     let goes_on = Arc::new(AtomicBool::new(false));
     let leaves = Arc::clone(&left);
     let looks = Arc::clone(&goes_on);
-    told_by_another(move |goes| {
+    ends_by_another_event(move |goes| {
         tokio::spawn(async move {
             goes.await.unwrap();
             goes_on.store(true, SeqCst);
@@ -103,18 +104,18 @@ async fn who_has_left_its_waker_elsewhere_is_not_told() {
     .await;
 }
 
-async fn who_awaits_a_subtask_is_not_told() {
-    told_by_another(|goes| {
+async fn awaiting_a_subtask_as_well_is_no_deadlock() {
+    ends_by_another_event(|goes| {
         let subtask = tokio::spawn(when(goes));
         async { subtask.await.unwrap() }
     })
     .await;
 }
 
-async fn who_awaits_whether_its_caller_has_left_is_not_told() {
+async fn awaiting_its_cancellation_is_no_deadlock() {
     let own = on_task("own");
     let client = own.client();
-    let (tell_it, told) = oneshot::channel();
+    let (report, outcome_of_handler) = oneshot::channel();
     let (begin, begun) = oneshot::channel();
     let lending = Job::Lend(Box::new(move |mut rctx| {
         Box::pin(async move {
@@ -123,15 +124,15 @@ async fn who_awaits_whether_its_caller_has_left_is_not_told() {
                 rctx.cancelled().await;
                 "from elsewhere".to_owned()
             };
-            let _ = tell_it.send(either(&client, left).await);
+            let _ = report.send(either(&client, left).await);
         })
     }));
     let outcome = own.0.request(lending).submit().await.unwrap();
     begun.await.unwrap();
     let_others_run().await;
     drop(outcome);
-    assert_eq!(told.await.unwrap(), "from elsewhere");
-    own.books();
+    assert_eq!(outcome_of_handler.await.unwrap(), "from elsewhere");
+    own.checked_stats();
 }
 
 /// Notes that it was woken, and wakes the inner waker.
@@ -145,10 +146,10 @@ impl Wake for Forward {
 }
 
 /// `FuturesUnordered` and streams of replies poll with wakers of their own, too.
-async fn a_request_with_a_waker_of_its_own_is_not_told() {
+async fn request_polled_by_another_waker_is_no_deadlock() {
     let own = on_task("own");
     let client = own.client();
-    told_by_another_of(&own, |goes| async move {
+    ends_by_another_event_of(&own, |goes| async move {
         let mut reply = client.req_async(fine()).unwrap();
         let mut goes = pin!(when(goes));
         poll_fn(move |cx| {
@@ -163,7 +164,7 @@ async fn a_request_with_a_waker_of_its_own_is_not_told() {
     .await;
 }
 
-async fn a_request_with_a_waker_of_its_own_wakes_that() {
+async fn request_polled_by_another_waker_wakes_that() {
     let (own, other) = (on_task("own"), on_task("other"));
     let client = other.client();
     let asking = awaiting(async move {
@@ -188,8 +189,8 @@ async fn a_request_with_a_waker_of_its_own_wakes_that() {
     assert_eq!(ask(&own.0, asking).await, "fine");
 }
 
-async fn who_has_woken_itself_is_not_told() {
-    told_by_another(|_| {
+async fn handler_that_woke_itself_is_no_deadlock() {
+    ends_by_another_event(|_| {
         let mut polls = 0;
         poll_fn(move |cx| {
             polls += 1;
@@ -203,10 +204,10 @@ async fn who_has_woken_itself_is_not_told() {
     .await;
 }
 
-async fn more_than_can_be_told_apart_are_not_told() {
+async fn too_many_awaited_requests_are_no_deadlock() {
     let own = on_task("own");
     let client = own.client();
-    told_by_another_of(&own, |goes| async move {
+    ends_by_another_event_of(&own, |goes| async move {
         let mut many: Vec<_> = (0..20).map(|_| client.req_async(fine()).unwrap()).collect();
         let mut goes = pin!(when(goes));
         poll_fn(move |cx| {
@@ -220,19 +221,19 @@ async fn more_than_can_be_told_apart_are_not_told() {
     .await;
 }
 
-/// Makes this server's handler await `said`, which ends after all other tasks have run.
-async fn told_by_another_of<F: Future<Output = String> + Send + 'static>(
+/// Makes this server's handler await `text`, which ends after all other tasks have run.
+async fn ends_by_another_event_of<F: Future<Output = String> + Send + 'static>(
     own: &Running,
-    said: impl FnOnce(oneshot::Receiver<()>) -> F,
+    text: impl FnOnce(oneshot::Receiver<()>) -> F,
 ) {
     let (go, goes) = oneshot::channel();
-    let outcome = own.0.request(awaiting(said(goes))).submit().await.unwrap();
+    let outcome = own.0.request(awaiting(text(goes))).submit().await.unwrap();
     let_others_run().await;
     go.send(()).unwrap();
-    assert_eq!(tell(outcome.await), "from elsewhere");
+    assert_eq!(outcome_text(outcome.await), "from elsewhere");
     assert_eq!(ask(&own.0, fine()).await, "fine");
-    let books = own.books();
-    assert_eq!(books.would_deadlock_queued, 0);
+    let stats = own.checked_stats();
+    assert_eq!(stats.would_deadlock_queued, 0);
 }
 
 /// Polls once, with the waker of the call.
@@ -240,10 +241,10 @@ async fn poll_once<F: Future + Unpin>(future: &mut F) -> bool {
     poll_fn(|cx: &mut Context<'_>| Poll::Ready(Pin::new(&mut *future).poll(cx).is_ready())).await
 }
 
-async fn a_request_that_was_dropped_is_not_waited_for() {
+async fn dropped_request_is_not_waited_for() {
     let own = on_task("own");
     let client = own.client();
-    told_by_another_of(&own, |goes| async move {
+    ends_by_another_event_of(&own, |goes| async move {
         let mut dropped = client.req_async(fine()).unwrap();
         assert!(!poll_once(&mut dropped).await);
         drop(dropped);
@@ -253,10 +254,10 @@ async fn a_request_that_was_dropped_is_not_waited_for() {
 }
 
 /// The second request has the same number, and nothing awaits it.
-async fn a_request_in_the_place_of_one_that_was_dropped_is_not_waited_for() {
+async fn request_in_the_slot_of_a_dropped_one_is_ignored() {
     let own = on_task("own");
     let client = own.client();
-    told_by_another_of(&own, |goes| async move {
+    ends_by_another_event_of(&own, |goes| async move {
         let mut dropped = client.req_async(fine()).unwrap();
         assert!(!poll_once(&mut dropped).await);
         drop(dropped);
@@ -267,10 +268,10 @@ async fn a_request_in_the_place_of_one_that_was_dropped_is_not_waited_for() {
 }
 
 /// The second request has the same number, but the handler also awaits something else.
-async fn what_comes_in_the_place_of_one_that_was_to_be_told_is_not_told() {
+async fn request_in_the_slot_of_a_deadlocked_one_is_waited() {
     let own = on_task("own");
     let client = own.client();
-    told_by_another_of(&own, |goes| async move {
+    ends_by_another_event_of(&own, |goes| async move {
         let ask_again = || Some(client.req_async(fine()).unwrap());
         let mut reply = ask_again();
         let mut goes = pin!(when(goes));

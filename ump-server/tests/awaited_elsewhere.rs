@@ -16,17 +16,17 @@ use tokio::sync::oneshot;
 use ump_server::{Context, Refused, ReplyContext, WeakClient, channel, task, ump::ManualClock};
 
 #[macro_use]
-mod obedient;
-use obedient::{
-    DAY, Duty, ask, awaiting, fine, giving_away, let_others_run, must_end, on_task, task_by,
-    task_pool, tell, when,
+mod job_runner;
+use job_runner::{
+    DAY, Duty, ask, awaiting, fine, giving_away, let_others_run, must_end, on_task, outcome_text,
+    task_by, task_pool, when,
 };
 
 on_each_runtime! {
     a_pool_with_a_free_worker_is_no_deadlock,
-    a_worker_of_a_pool_that_is_still_beginning_may_answer,
-    what_a_subtask_answers_is_waited_for,
-    what_was_given_away_is_waited_for,
+    worker_that_is_still_starting_may_answer,
+    request_answered_by_a_subtask_is_waited_for,
+    request_with_a_detached_context_is_waited_for,
     a_server_without_a_loop_is_not_known,
 }
 
@@ -37,12 +37,12 @@ async fn a_pool_with_a_free_worker_is_no_deadlock() {
         let asking = awaiting(async move { ask(&client, fine()).await });
         assert_eq!(ask(&own.0, asking).await, "fine");
     }
-    own.books();
+    own.checked_stats();
 }
 
 /// The first worker sends a request in its `init`. The last one is free to answer, although its
 /// `init` has not run.
-async fn a_worker_of_a_pool_that_is_still_beginning_may_answer() {
+async fn worker_that_is_still_starting_may_answer() {
     struct First(bool, Arc<AtomicUsize>);
 
     impl task::Handler<(), (), Refused> for First {
@@ -97,23 +97,23 @@ async fn answered_elsewhere(elsewhere: fn(Duty, oneshot::Receiver<()>)) {
     let outcome = a.0.request(asking).submit().await.unwrap();
     let_others_run().await;
     go.send(()).unwrap();
-    assert_eq!(tell(outcome.await), "from elsewhere");
+    assert_eq!(outcome_text(outcome.await), "from elsewhere");
     assert_eq!(other.await.unwrap(), "fine");
     for server in [a, b] {
-        let books = server.books();
-        let told = (books.would_deadlock_queued, books.would_deadlock_taken);
-        assert_eq!(told, (0, 0));
+        let stats = server.checked_stats();
+        let deadlocks = (stats.would_deadlock_queued, stats.would_deadlock_taken);
+        assert_eq!(deadlocks, (0, 0));
     }
 }
 
-async fn what_a_subtask_answers_is_waited_for() {
+async fn request_answered_by_a_subtask_is_waited_for() {
     answered_elsewhere(|duty, goes| {
         tokio::spawn(async move { duty.reply(when(goes).await).unwrap() });
     })
     .await;
 }
 
-async fn what_was_given_away_is_waited_for() {
+async fn request_with_a_detached_context_is_waited_for() {
     answered_elsewhere(|duty, goes| {
         std::thread::spawn(move || {
             goes.blocking_recv().unwrap();
@@ -142,7 +142,7 @@ async fn a_server_without_a_loop_is_not_known() {
 async fn with_a_deadline(
     clock_of_a: &ManualClock,
     clock_of_b: &ManualClock,
-    patience: Option<Duration>,
+    timeout: Option<Duration>,
 ) -> String {
     let task_of = |name, clock: &ManualClock| {
         task_by(task::Builder::new().name(name).clock(clock.clock()), 1)
@@ -150,15 +150,15 @@ async fn with_a_deadline(
     let (a, b) = (task_of("a", clock_of_a), task_of("b", clock_of_b));
     let (to_a, to_b) = (a.client(), b.client());
     let (go, goes) = oneshot::channel();
-    let back = awaiting(async move { tell(to_a.request(fine()).timeout(DAY).await) });
+    let back = awaiting(async move { outcome_text(to_a.request(fine()).timeout(DAY).await) });
     let asking = awaiting(async move {
         let mut request = to_b.request(back);
-        if let Some(patience) = patience {
-            request = request.timeout(patience);
+        if let Some(timeout) = timeout {
+            request = request.timeout(timeout);
         }
         let reply = request.submit().await.unwrap();
         goes.await.unwrap();
-        tell(reply.await)
+        outcome_text(reply.await)
     });
     let outcome = a.0.request(asking).submit().await.unwrap();
     while clock_of_a.sleepers() == 0 {
@@ -167,21 +167,21 @@ async fn with_a_deadline(
     go.send(()).unwrap();
     let_others_run().await;
     clock_of_a.advance(DAY);
-    let said = tell(outcome.await);
+    let text = outcome_text(outcome.await);
     for server in [a, b] {
-        server.books();
+        server.checked_stats();
     }
-    said
+    text
 }
 
 #[test]
-fn who_wakes_up_in_time_is_waited_for() {
+fn wait_that_times_out_first_is_waited_for() {
     must_end(1, async {
         let clock = ManualClock::new();
-        let said = with_a_deadline(&clock, &clock, None).await;
-        assert!(said.starts_with("the deadline passed before"), "{said}");
-        let said = with_a_deadline(&clock, &clock, Some(2 * DAY)).await;
-        assert!(said.starts_with("the deadline passed before"), "{said}");
+        let text = with_a_deadline(&clock, &clock, None).await;
+        assert!(text.starts_with("the deadline passed before"), "{text}");
+        let text = with_a_deadline(&clock, &clock, Some(2 * DAY)).await;
+        assert!(text.starts_with("the deadline passed before"), "{text}");
     });
 }
 
@@ -190,7 +190,7 @@ fn who_wakes_up_in_time_is_waited_for() {
 fn deadlines_by_another_clock_may_come_at_any_time() {
     must_end(1, async {
         let (clock_of_a, clock_of_b) = (ManualClock::new(), ManualClock::new());
-        let said = with_a_deadline(&clock_of_a, &clock_of_b, Some(DAY / 2)).await;
-        assert!(said.starts_with("the deadline passed before"), "{said}");
+        let text = with_a_deadline(&clock_of_a, &clock_of_b, Some(DAY / 2)).await;
+        assert!(text.starts_with("the deadline passed before"), "{text}");
     });
 }

@@ -88,7 +88,7 @@ fn hold(client: &Client<Op, usize, ()>) -> impl Sized {
 }
 
 #[test]
-fn what_has_queued_up_comes_together_and_the_urgent_first() {
+fn queued_requests_come_together_urgent_first() {
     let (client, handle, seen) = start(100, OnPanic::Stop);
     let held = hold(&client);
     let normal: Vec<_> = (0..3)
@@ -132,7 +132,7 @@ fn no_more_than_the_limit_come_together() {
 }
 
 #[test]
-fn what_is_left_in_the_batch_has_no_reply() {
+fn requests_left_in_the_batch_get_no_reply() {
     let (client, _handle, _) = start(10, OnPanic::Stop);
     let outcome = client.request(Op::Leave).wait();
     assert!(matches!(
@@ -143,7 +143,7 @@ fn what_is_left_in_the_batch_has_no_reply() {
 }
 
 #[test]
-fn all_in_hand_learn_of_a_panic_and_what_is_queued_survives() {
+fn panic_fails_the_batch_and_the_queue_survives() {
     let restart = Restart::new().pause(Duration::ZERO, Duration::ZERO);
     let (client, handle, _) = start(2, OnPanic::Restart(restart));
     let held = hold(&client);

@@ -43,7 +43,7 @@ fn start_error(config: Config) -> ConfigError {
 }
 
 #[test]
-fn what_the_file_says_takes_the_place_of_what_the_program_says() {
+fn file_overrides_the_program() {
     let config = Config::from_toml("[components.a]\ninstances = 3\n[components.b]\ncapacity = 5");
     let system = program()
         .config(config.unwrap())
@@ -150,7 +150,7 @@ fn errors_name_the_line_the_key_and_what_is_allowed() {
 }
 
 #[test]
-fn a_key_that_there_is_not_is_an_error_that_names_those_there_are() {
+fn unknown_key_is_an_error_that_names_the_known_keys() {
     let error = Config::from_toml("[components.a]\ncolour = 1").unwrap_err();
     assert_eq!(error.key, "components.a.colour");
     assert!(
@@ -164,7 +164,7 @@ fn a_key_that_there_is_not_is_an_error_that_names_those_there_are() {
 }
 
 #[test]
-fn a_component_or_group_that_the_program_has_not_is_an_error() {
+fn unknown_component_or_group_is_an_error() {
     let error = start_error(Config::from_toml("[components.c]").unwrap());
     assert_eq!(
         error.to_string(),
@@ -187,7 +187,7 @@ fn a_restart_that_contradicts_the_policy_is_an_error() {
 }
 
 #[test]
-fn what_is_not_toml_or_not_json_is_an_error_with_its_line() {
+fn syntax_error_has_its_line() {
     let toml = Config::from_toml("[components.a]\ncapacity =").unwrap_err();
     assert_eq!((toml.line, &*toml.key), (Some(2), ""));
     let json = Config::from_json("{\n\"components\": {},\n}").unwrap_err();
@@ -196,7 +196,7 @@ fn what_is_not_toml_or_not_json_is_an_error_with_its_line() {
 }
 
 #[test]
-fn nothing_is_said_twice() {
+fn duplicate_key_is_an_error() {
     let json = r#"{"components": {"a": {"workers": 1}, "a": {"workers": 2}}}"#;
     let error = Config::from_json(json).unwrap_err().to_string();
     assert_eq!(

@@ -10,10 +10,10 @@ use std::sync::{
 use ump_server::{JoinError, JoinErrorKind, Stop, task, thread, ump::SendError};
 
 #[allow(unused_macros, reason = "these run on several threads only")]
-mod obedient;
-use obedient::{
-    Asked, Job, LONG, Obedient, Running, ask, awaiting, blocking, fine, giving_away, must_end,
-    on_task, on_thread, task_by, task_pool, tell, thread_by,
+mod job_runner;
+use job_runner::{
+    Job, JobClient, JobRunner, LONG, Running, ask, awaiting, blocking, fine, giving_away, must_end,
+    on_task, on_thread, outcome_text, task_by, task_pool, thread_by,
 };
 
 /// A random number generator (xorshift64, Marsaglia).
@@ -40,7 +40,7 @@ impl Rng {
 
 #[derive(Clone)]
 struct Node {
-    client: Asked,
+    client: JobClient,
     is_thread: bool,
 }
 
@@ -69,7 +69,7 @@ impl World {
         };
         let ((client, job), (second, other)) = (next(), next());
         if self.nodes[at].is_thread {
-            return blocking(move || tell(client.request(job).wait()));
+            return blocking(move || outcome_text(client.request(job).wait()));
         }
         // Some of these ways are invisible to the detection, so a cycle of them would never end.
         let ways = if self.has_cycles { 4 } else { 8 };
@@ -78,13 +78,13 @@ impl World {
             2 => awaiting(async move {
                 let reply = client.request(job).submit().await.unwrap();
                 tokio::task::yield_now().await;
-                tell(reply.await)
+                outcome_text(reply.await)
             }),
             3 => awaiting(async move {
                 let (one, two) = tokio::join!(ask(&client, job), ask(&second, other));
                 format!("{one}; {two}")
             }),
-            4 => awaiting(async move { tell(client.request(job).timeout(LONG).await) }),
+            4 => awaiting(async move { outcome_text(client.request(job).timeout(LONG).await) }),
             5 => giving_away(async move |duty| {
                 let answered = tokio::spawn(async move { duty.reply(ask(&client, job).await) });
                 let _ = ask(&second, other).await;
@@ -92,14 +92,14 @@ impl World {
             }),
             6 => awaiting(async move {
                 tokio::select! {
-                    said = ask(&client, job) => said,
-                    said = ask(&second, other) => said,
+                    text = ask(&client, job) => text,
+                    text = ask(&second, other) => text,
                 }
             }),
             _ => awaiting(async move {
                 let reply = tokio::spawn(async move { ask(&client, job).await });
-                let said = ask(&second, other).await;
-                format!("{said}; {}", reply.await.unwrap())
+                let text = ask(&second, other).await;
+                format!("{text}; {}", reply.await.unwrap())
             }),
         }
     }
@@ -133,8 +133,8 @@ async fn run(has_cycles: bool, rounds: usize) -> (usize, usize) {
                 for _ in 0..rounds {
                     let at = rng.below(world.nodes.len());
                     let job = world.job(at, 4, rng.split());
-                    let said = ask(&world.nodes[at].client, job).await;
-                    assert!(said.contains("fine") || said.contains("deadlock"), "{said}");
+                    let text = ask(&world.nodes[at].client, job).await;
+                    assert!(text.contains("fine") || text.contains("deadlock"), "{text}");
                 }
             })
         })
@@ -142,49 +142,50 @@ async fn run(has_cycles: bool, rounds: usize) -> (usize, usize) {
     for caller in callers {
         caller.await.unwrap();
     }
-    let (mut asked, mut told) = (0, 0);
+    let (mut asked, mut deadlocks) = (0, 0);
     for (server, _) in &servers {
-        let books = server.books();
-        asked += usize::try_from(books.accepted).unwrap();
-        told += usize::try_from(books.would_deadlock_queued + books.would_deadlock_taken).unwrap();
+        let stats = server.checked_stats();
+        asked += usize::try_from(stats.accepted).unwrap();
+        deadlocks +=
+            usize::try_from(stats.would_deadlock_queued + stats.would_deadlock_taken).unwrap();
     }
-    (asked, told)
+    (asked, deadlocks)
 }
 
 #[test]
-fn who_asks_no_one_before_it_is_never_told() {
+fn acyclic_requests_never_deadlock() {
     must_end(2, async {
-        let (asked, told) = run(false, 1000).await;
+        let (asked, deadlocks) = run(false, 1000).await;
         assert!(asked > 8000);
-        assert_eq!(told, 0, "of {asked}");
+        assert_eq!(deadlocks, 0, "of {asked}");
     });
 }
 
 /// An undetected cycle would hang.
 #[test]
-fn whoever_asks_anybody_is_answered_or_told() {
+fn random_requests_are_answered_or_deadlock() {
     must_end(2, async {
-        let (asked, told) = run(true, 500).await;
-        assert!(told > 0, "of {asked}");
+        let (asked, deadlocks) = run(true, 500).await;
+        assert!(deadlocks > 0, "of {asked}");
     });
 }
 
 /// Counts the waits that ended in a deadlock error.
 #[derive(Clone, Default)]
-struct Told(Arc<AtomicUsize>);
+struct DeadlockCount(Arc<AtomicUsize>);
 
-impl Told {
-    fn count(&self, is_told: bool) -> bool {
-        self.0.fetch_add(is_told.into(), Ordering::Relaxed);
-        is_told
+impl DeadlockCount {
+    fn count(&self, is_deadlock: bool) -> bool {
+        self.0.fetch_add(is_deadlock.into(), Ordering::Relaxed);
+        is_deadlock
     }
 
-    fn said(&self, said: String) -> String {
-        self.count(said.contains("deadlock"));
-        said
+    fn of_text(&self, text: String) -> String {
+        self.count(text.contains("deadlock"));
+        text
     }
 
-    fn sent(&self, sent: Result<(), SendError<Job>>) -> String {
+    fn of_send(&self, sent: Result<(), SendError<Job>>) -> String {
         match sent {
             Ok(()) => "fine".to_owned(),
             Err(error) if self.count(matches!(error, SendError::WouldDeadlock(..))) => {
@@ -194,7 +195,7 @@ impl Told {
         }
     }
 
-    fn ended(&self, ended: Result<Option<()>, JoinError>) -> String {
+    fn of_join(&self, ended: Result<Option<()>, JoinError>) -> String {
         match ended {
             Ok(_) => "fine".to_owned(),
             Err(error) if self.count(matches!(error.kind(), JoinErrorKind::WouldDeadlock(_))) => {
@@ -210,7 +211,7 @@ impl Told {
 #[derive(Clone)]
 struct Rooms {
     nodes: Arc<Vec<Node>>,
-    told: Told,
+    deadlocks: DeadlockCount,
 }
 
 impl Rooms {
@@ -227,7 +228,7 @@ impl Rooms {
         }
         let to = at + 1 + rng.below(choice);
         let client = self.nodes[to].client.clone();
-        let told = self.told.clone();
+        let deadlocks = self.deadlocks.clone();
         let way = rng.below(5);
         if way == 4 {
             return self.joining(is_thread, at, depth, rng);
@@ -235,21 +236,21 @@ impl Rooms {
         let job = self.job(to, depth - 1, rng.split());
         if is_thread {
             return blocking(move || match way {
-                0 | 1 => tell(client.request(job).wait()),
-                2 => told.sent(client.post(job).wait()),
+                0 | 1 => outcome_text(client.request(job).wait()),
+                2 => deadlocks.of_send(client.post(job).wait()),
                 _ => match client.reserve().wait() {
-                    Ok(permit) => tell(permit.request(job).wait()),
-                    Err(error) => told.sent(Err(error.map_message(|()| fine()))),
+                    Ok(permit) => outcome_text(permit.request(job).wait()),
+                    Err(error) => deadlocks.of_send(Err(error.map_message(|()| fine()))),
                 },
             });
         }
         awaiting(async move {
             match way {
                 0 | 1 => ask(&client, job).await,
-                2 => told.sent(client.post(job).await),
+                2 => deadlocks.of_send(client.post(job).await),
                 _ => match client.reserve().await {
-                    Ok(permit) => tell(permit.request(job).await),
-                    Err(error) => told.sent(Err(error.map_message(|()| fine()))),
+                    Ok(permit) => outcome_text(permit.request(job).await),
+                    Err(error) => deadlocks.of_send(Err(error.map_message(|()| fine()))),
                 },
             }
         })
@@ -258,22 +259,22 @@ impl Rooms {
     /// Returns a job that starts a child loop and joins it.
     fn joining(&self, is_thread: bool, at: usize, depth: usize, mut rng: Rng) -> Job {
         let job = self.job_on(is_thread, at, depth - 1, rng.split());
-        let told = self.told.clone();
+        let deadlocks = self.deadlocks.clone();
         if is_thread {
             return blocking(move || {
                 let builder = thread::Builder::new().name("child");
-                let (child, handle) = builder.spawn_with(|_| Ok(Obedient)).unwrap();
+                let (child, handle) = builder.spawn_with(|_| Ok(JobRunner)).unwrap();
                 child.post(job).wait().unwrap();
                 handle.stopper().stop(Stop::Drain);
-                told.ended(handle.join())
+                deadlocks.of_join(handle.join())
             });
         }
         awaiting(async move {
             let builder = task::Builder::new().name("child");
-            let (child, handle) = builder.spawn_with(|_| Ok(Obedient)).unwrap();
+            let (child, handle) = builder.spawn_with(|_| Ok(JobRunner)).unwrap();
             child.post(job).await.unwrap();
             handle.stopper().stop(Stop::Drain);
-            told.ended(handle.await)
+            deadlocks.of_join(handle.await)
         })
     }
 }
@@ -300,7 +301,7 @@ async fn run_with_rooms(rounds: usize) -> (usize, u64) {
     });
     let rooms = Rooms {
         nodes: Arc::new(nodes.collect()),
-        told: Told::default(),
+        deadlocks: DeadlockCount::default(),
     };
     let callers: Vec<_> = (1..=8)
         .map(|seed| {
@@ -323,90 +324,96 @@ async fn run_with_rooms(rounds: usize) -> (usize, u64) {
     for caller in callers {
         caller.await.unwrap();
     }
-    let books = servers.iter().map(|(server, _)| server.books());
-    let told = books.map(|books| books.would_deadlock_queued + books.would_deadlock_taken);
-    (rooms.told.0.load(Ordering::Relaxed), told.sum())
+    let stats = servers.iter().map(|(server, _)| server.checked_stats());
+    let deadlocks = stats.map(|stats| stats.would_deadlock_queued + stats.would_deadlock_taken);
+    (rooms.deadlocks.0.load(Ordering::Relaxed), deadlocks.sum())
 }
 
 #[test]
-fn acyclic_waits_for_room_and_ends_are_never_told() {
+fn acyclic_waits_for_room_and_ends_never_deadlock() {
     must_end(2, async {
         assert_eq!(run_with_rooms(500).await, (0, 0));
     });
 }
 
 /// Sends in one of the ways.
-fn send(way: usize, next: &Asked, told: &Told) -> String {
+fn send(way: usize, next: &JobClient, deadlocks: &DeadlockCount) -> String {
     match way {
-        0 => told.said(tell(next.request(fine()).wait())),
+        0 => deadlocks.of_text(outcome_text(next.request(fine()).wait())),
         1 => match next.reserve().wait() {
-            Ok(permit) => told.said(tell(permit.request(fine()).wait())),
-            Err(error) => told.sent(Err(error.map_message(|()| fine()))),
+            Ok(permit) => deadlocks.of_text(outcome_text(permit.request(fine()).wait())),
+            Err(error) => deadlocks.of_send(Err(error.map_message(|()| fine()))),
         },
-        _ => told.sent(next.post(fine()).wait()),
+        _ => deadlocks.of_send(next.post(fine()).wait()),
     }
 }
 
-async fn send_async(way: usize, next: &Asked, told: &Told) -> String {
+async fn send_async(way: usize, next: &JobClient, deadlocks: &DeadlockCount) -> String {
     match way {
-        0 => told.said(ask(next, fine()).await),
+        0 => deadlocks.of_text(ask(next, fine()).await),
         1 => match next.reserve().await {
-            Ok(permit) => told.said(tell(permit.request(fine()).await)),
-            Err(error) => told.sent(Err(error.map_message(|()| fine()))),
+            Ok(permit) => deadlocks.of_text(outcome_text(permit.request(fine()).await)),
+            Err(error) => deadlocks.of_send(Err(error.map_message(|()| fine()))),
         },
-        _ => told.sent(next.post(fine()).await),
+        _ => deadlocks.of_send(next.post(fine()).await),
     }
 }
 
 /// Sends more to the next server than it has room for, directly or by a child loop that is joined.
-fn send_on(is_thread: bool, next: Asked, told: &Told, go: &Arc<Barrier>, rng: &mut Rng) -> Job {
+fn send_on(
+    is_thread: bool,
+    next: JobClient,
+    deadlocks: &DeadlockCount,
+    go: &Arc<Barrier>,
+    rng: &mut Rng,
+) -> Job {
     let ways: Vec<usize> = (0..3 + rng.below(3)).map(|_| rng.below(4)).collect();
     let joins = rng.below(3) == 0;
-    let (told, go) = (told.clone(), Arc::clone(go));
+    let (deadlocks, go) = (deadlocks.clone(), Arc::clone(go));
     if is_thread {
         return blocking(move || {
             go.wait();
-            let sender = told.clone();
+            let sender = deadlocks.clone();
             let send_all = move || {
-                let said = ways.iter().map(|&way| send(way, &next, &sender));
-                said.collect::<Vec<_>>().join(", ")
+                let text = ways.iter().map(|&way| send(way, &next, &sender));
+                text.collect::<Vec<_>>().join(", ")
             };
             if !joins {
                 return send_all();
             }
             let builder = thread::Builder::new().name("child");
-            let (child, handle) = builder.spawn_with(|_| Ok(Obedient)).unwrap();
+            let (child, handle) = builder.spawn_with(|_| Ok(JobRunner)).unwrap();
             child.post(blocking(send_all)).wait().unwrap();
             handle.stopper().stop(Stop::Drain);
-            told.ended(handle.join())
+            deadlocks.of_join(handle.join())
         });
     }
     awaiting(async move {
         // Each has a thread of the runtime to block.
         go.wait();
-        let sender = told.clone();
+        let sender = deadlocks.clone();
         let send_all = async move {
-            let mut said = Vec::new();
+            let mut text = Vec::new();
             for way in ways {
-                said.push(send_async(way, &next, &sender).await);
+                text.push(send_async(way, &next, &sender).await);
             }
-            said.join(", ")
+            text.join(", ")
         };
         if !joins {
             return send_all.await;
         }
         let builder = task::Builder::new().name("child");
-        let (child, handle) = builder.spawn_with(|_| Ok(Obedient)).unwrap();
+        let (child, handle) = builder.spawn_with(|_| Ok(JobRunner)).unwrap();
         child.post(awaiting(send_all)).await.unwrap();
         handle.stopper().stop(Stop::Drain);
-        told.ended(handle.await)
+        deadlocks.of_join(handle.await)
     })
 }
 
 /// Runs a ring of servers, each of which sends to the next one only, all at the same time. So no
 /// queue has more than one sender that waits for room. Returns the number of deadlock errors.
 async fn ring(size: usize, mut rng: Rng) -> usize {
-    let told = Told::default();
+    let deadlocks = DeadlockCount::default();
     let servers: Vec<(Running, bool)> = (0..size)
         .map(|number| {
             let name = format!("server {number}");
@@ -424,27 +431,27 @@ async fn ring(size: usize, mut rng: Rng) -> usize {
     let mut all = Vec::new();
     for (number, (server, is_thread)) in servers.iter().enumerate() {
         let next = servers[(number + 1) % size].0.client();
-        let job = send_on(*is_thread, next, &told, &go, &mut rng);
+        let job = send_on(*is_thread, next, &deadlocks, &go, &mut rng);
         all.push(server.client().request(job).submit().await.unwrap());
     }
     for asked in all {
-        let said = tell(asked.await);
-        assert!(said.contains("fine") || said.contains("deadlock"), "{said}");
+        let text = outcome_text(asked.await);
+        assert!(text.contains("fine") || text.contains("deadlock"), "{text}");
     }
     for (server, _) in &servers {
-        server.books();
+        server.checked_stats();
     }
-    told.0.load(Ordering::Relaxed)
+    deadlocks.0.load(Ordering::Relaxed)
 }
 
 /// If one cycle were not detected, this would hang.
 #[test]
-fn rings_that_wait_for_room_and_ends_are_told() {
+fn rings_of_waits_for_room_and_ends_deadlock() {
     must_end(6, async {
         let mut rng = Rng(0x9e37_79b9);
         for round in 0..200 {
-            let told = ring(1 + round % 5, rng.split()).await;
-            assert!(told > 0, "round {round}");
+            let deadlocks = ring(1 + round % 5, rng.split()).await;
+            assert!(deadlocks > 0, "round {round}");
         }
     });
 }

@@ -23,12 +23,12 @@ enum Job {
     GiveAway(Box<dyn FnOnce(ump::ReplyContext<String, Refused>) + Send>),
 }
 
-type Asked = Client<Job, String, Refused>;
+type JobClient = Client<Job, String, Refused>;
 
 #[derive(Clone)]
-struct Obedient;
+struct JobRunner;
 
-impl Handler<Job, String, Refused> for Obedient {
+impl Handler<Job, String, Refused> for JobRunner {
     fn proc_req(&mut self, job: Job, rctx: ReplyContext<'_, String, Refused>) -> ControlFlow<()> {
         match job {
             Job::Do(job) => drop(rctx.reply(job())),
@@ -43,7 +43,7 @@ fn job(f: impl FnOnce() -> String + Send + 'static) -> Job {
 }
 
 /// A server that is stopped at the end of the test, although other servers may have clients of it.
-struct Running(Asked, JoinHandle<()>);
+struct Running(JobClient, JoinHandle<()>);
 
 impl Drop for Running {
     fn drop(&mut self) {
@@ -59,17 +59,17 @@ fn pool(name: &str, workers: usize) -> Running {
     let workers = NonZeroUsize::new(workers).unwrap();
     let (client, handle) = Builder::new()
         .name(name)
-        .spawn_pool(workers, |_| Ok(Obedient))
+        .spawn_pool(workers, |_| Ok(JobRunner))
         .unwrap();
     Running(client, handle)
 }
 
 /// Sends a request, and returns its outcome as text.
-fn ask(client: &Asked, request: Job) -> String {
-    tell(client.request(request).wait())
+fn ask(client: &JobClient, request: Job) -> String {
+    outcome_text(client.request(request).wait())
 }
 
-fn tell(outcome: Result<String, RequestError<Job, Refused>>) -> String {
+fn outcome_text(outcome: Result<String, RequestError<Job, Refused>>) -> String {
     match outcome {
         Ok(reply) => reply,
         Err(RequestError::WouldDeadlock(_, cycle)) => format!("deadlock: {cycle}"),
@@ -81,14 +81,14 @@ fn tell(outcome: Result<String, RequestError<Job, Refused>>) -> String {
 /// Returns whether the outcome is a deadlock with this cycle. The caller that falls asleep last
 /// gets it, with the cycle as seen from there; it need not be the last one to send its request. If
 /// the next server has the request in hand, the outcome is `WouldDeadlockTaken`.
-fn is_told(outcome: &str, cycle: &[&str]) -> bool {
-    let told = outcome.strip_prefix("deadlock");
-    let told = told.map(|told| told.strip_prefix(", taken").unwrap_or(told));
+fn is_deadlock(outcome: &str, cycle: &[&str]) -> bool {
+    let suffix = outcome.strip_prefix("deadlock");
+    let suffix = suffix.map(|it| it.strip_prefix(", taken").unwrap_or(it));
     (0..cycle.len()).any(|first| {
         let mut names = cycle.to_vec();
         names.rotate_left(first);
         names.push(names[0]);
-        told == Some(&format!(": {}", names.join(" → ")))
+        suffix == Some(&format!(": {}", names.join(" → ")))
     })
 }
 
@@ -97,7 +97,7 @@ fn fine() -> Job {
 }
 
 #[test]
-fn who_asks_itself_is_told() {
+fn request_to_itself_is_a_deadlock() {
     let own = server("own");
     let client = own.0.clone();
     assert_eq!(
@@ -109,10 +109,10 @@ fn who_asks_itself_is_told() {
 }
 
 #[test]
-fn a_deadline_makes_no_difference_to_who_asks_itself() {
+fn request_to_itself_with_a_deadline_is_a_deadlock() {
     let own = server("own");
     let client = own.0.clone();
-    let asking = job(move || tell(client.request(fine()).timeout(LONG).wait()));
+    let asking = job(move || outcome_text(client.request(fine()).timeout(LONG).wait()));
     assert_eq!(ask(&own.0, asking), "deadlock: own → own");
 }
 
@@ -125,7 +125,7 @@ fn the_plain_call_has_an_error_too() {
 }
 
 #[test]
-fn who_closes_a_cycle_is_told_and_the_others_are_answered() {
+fn closing_a_cycle_fails_and_the_others_are_answered() {
     let (a, b, c) = (server("a"), server("b"), server("c"));
     let (to_a, to_b, to_c) = (a.0.clone(), b.0.clone(), c.0.clone());
     let outcome = ask(
@@ -137,7 +137,7 @@ fn who_closes_a_cycle_is_told_and_the_others_are_answered() {
             )
         }),
     );
-    assert!(is_told(&outcome, &["a", "b", "c"]), "{outcome}");
+    assert!(is_deadlock(&outcome, &["a", "b", "c"]), "{outcome}");
 }
 
 #[test]
@@ -148,7 +148,7 @@ fn a_pool_with_a_free_worker_is_no_deadlock() {
 }
 
 #[test]
-fn a_pool_whose_workers_all_wait_for_it_is_one() {
+fn pool_whose_workers_all_wait_for_it_is_a_deadlock() {
     let own = pool("own", 2);
     let first = own.0.clone();
     let outcome = ask(
@@ -158,16 +158,16 @@ fn a_pool_whose_workers_all_wait_for_it_is_one() {
             ask(&first, job(move || ask(&second, fine())))
         }),
     );
-    assert!(is_told(&outcome, &["own"]), "{outcome}");
+    assert!(is_deadlock(&outcome, &["own"]), "{outcome}");
 }
 
 /// Channels that exist one after the other may have the same address.
 #[test]
-fn loops_that_come_and_go_are_told_apart() {
+fn short_lived_loops_are_distinguished() {
     for _ in 0..1000 {
         let own = server("own");
         let client = own.0.clone();
-        let asking = job(move || tell(client.request(fine()).timeout(LONG).wait()));
+        let asking = job(move || outcome_text(client.request(fine()).timeout(LONG).wait()));
         assert_eq!(ask(&own.0, asking), "deadlock: own → own");
     }
 }
@@ -211,8 +211,8 @@ fn a_worker_that_is_still_being_made_may_answer() {
 
 /// The context is lent to a scoped thread and detached there: the detection sees that.
 #[test]
-fn a_context_that_was_given_away_on_another_thread_may_be_answered_elsewhere() {
-    struct Lends(Option<mpsc::Sender<String>>, Asked);
+fn context_sent_to_another_thread_is_no_deadlock() {
+    struct Lends(Option<mpsc::Sender<String>>, JobClient);
 
     impl Handler<(), String, Refused> for Lends {
         fn proc_req(&mut self, (): (), rctx: ReplyContext<'_, String, Refused>) -> ControlFlow<()> {
@@ -229,22 +229,22 @@ fn a_context_that_was_given_away_on_another_thread_may_be_answered_elsewhere() {
     }
 
     let a = server("a");
-    let (told, hear) = mpsc::channel();
+    let (sender, receiver) = mpsc::channel();
     let to_a = a.0.clone();
     let (b, _handle) = Builder::new()
         .name("b")
-        .spawn(move |_| Ok(Lends(Some(told), to_a)))
+        .spawn(move |_| Ok(Lends(Some(sender), to_a)))
         .unwrap();
     let outcome = ask(&a.0, job(move || b.req(()).unwrap()));
     assert_eq!(outcome, "from elsewhere");
-    assert_eq!(hear.recv().unwrap(), "fine");
+    assert_eq!(receiver.recv().unwrap(), "fine");
 }
 
 #[test]
-fn a_context_that_was_given_away_may_be_answered_elsewhere() {
+fn detached_context_is_no_deadlock() {
     let (a, b) = (server("a"), server("b"));
     let (to_a, to_b) = (a.0.clone(), b.0.clone());
-    let (told, hear) = mpsc::channel();
+    let (sender, receiver) = mpsc::channel();
     let outcome = ask(
         &a.0,
         job(move || {
@@ -256,7 +256,7 @@ fn a_context_that_was_given_away_may_be_answered_elsewhere() {
                     rctx.reply("from elsewhere".to_owned())
                 });
                 // It is served once `a` is done, which does not need this reply.
-                told.send(ask(&to_a, fine())).unwrap();
+                sender.send(ask(&to_a, fine())).unwrap();
                 drop(go);
                 elsewhere.join().unwrap().unwrap();
             }));
@@ -264,51 +264,51 @@ fn a_context_that_was_given_away_may_be_answered_elsewhere() {
         }),
     );
     assert_eq!(outcome, "from elsewhere");
-    assert_eq!(hear.recv().unwrap(), "fine");
+    assert_eq!(receiver.recv().unwrap(), "fine");
 }
 
 #[test]
-fn who_wakes_up_in_time_is_waited_for() {
+fn wait_that_times_out_first_is_waited_for() {
     let (a, b) = (server("a"), server("b"));
     let (to_a, to_b) = (a.0.clone(), b.0.clone());
-    let (told, hear) = mpsc::channel();
+    let (sender, receiver) = mpsc::channel();
     let outcome = ask(
         &a.0,
         job(move || {
             let asking = job(move || {
-                told.send(ask(&to_a, fine())).unwrap();
+                sender.send(ask(&to_a, fine())).unwrap();
                 String::new()
             });
-            let patience = Duration::from_millis(20);
-            tell(to_b.request(asking).timeout(patience).wait())
+            let timeout = Duration::from_millis(20);
+            outcome_text(to_b.request(asking).timeout(timeout).wait())
         }),
     );
     // If `b` was the first to sleep, `a` knows that it gets no reply before it gives up.
     let is_late = outcome.starts_with("the deadline passed");
-    assert!(is_late || is_told(&outcome, &["a", "b"]), "{outcome}");
-    assert_eq!(hear.recv().unwrap(), "fine");
+    assert!(is_late || is_deadlock(&outcome, &["a", "b"]), "{outcome}");
+    assert_eq!(receiver.recv().unwrap(), "fine");
 }
 
 #[test]
-fn who_would_wait_longer_than_the_one_who_asks_is_no_help() {
+fn wait_with_a_later_deadline_is_a_deadlock() {
     let (a, b) = (server("a"), server("b"));
     let (to_a, to_b) = (a.0.clone(), b.0.clone());
     let outcome = ask(
         &a.0,
         job(move || {
             let asking = job(move || {
-                tell(
+                outcome_text(
                     to_a.request(fine())
                         .timeout(Duration::from_millis(50))
                         .wait(),
                 )
             });
-            tell(to_b.request(asking).timeout(LONG).wait())
+            outcome_text(to_b.request(asking).timeout(LONG).wait())
         }),
     );
     // If it was the first to sleep, its own deadline ends it.
     let is_late = outcome.starts_with("the deadline passed");
-    assert!(is_late || is_told(&outcome, &["a", "b"]), "{outcome}");
+    assert!(is_late || is_deadlock(&outcome, &["a", "b"]), "{outcome}");
 }
 
 #[test]
@@ -327,7 +327,7 @@ fn a_server_without_a_loop_is_not_known() {
 
 /// Whichever falls asleep last gets the deadlock; neither hangs.
 #[test]
-fn two_that_ask_each_other_at_once_both_come_back() {
+fn simultaneous_requests_to_each_other_both_end() {
     let (a, b) = (server("a"), server("b"));
     for _ in 0..200 {
         let meeting = Arc::new(Barrier::new(2));
@@ -341,23 +341,23 @@ fn two_that_ask_each_other_at_once_both_come_back() {
                 .unwrap()
         };
         let outcomes = [cross(&a, &b), cross(&b, &a)].map(|reply| reply.wait().unwrap());
-        let told = outcomes
+        let deadlocks = outcomes
             .iter()
             .filter(|it| it.starts_with("deadlock"))
             .count();
         let answered = outcomes.iter().filter(|it| *it == "fine").count();
-        assert_eq!((told, answered), (1, 1), "{outcomes:?}");
+        assert_eq!((deadlocks, answered), (1, 1), "{outcomes:?}");
     }
 }
 
 #[test]
-fn it_is_seen_after_a_restart_too() {
+fn deadlock_is_detected_after_a_restart() {
     use ump_server::{OnPanic, Restart};
     let restart = Restart::new().pause(Duration::ZERO, Duration::ZERO);
     let (client, handle) = Builder::new()
         .name("own")
         .on_panic(OnPanic::Restart(restart))
-        .spawn_with(|_| Ok(Obedient))
+        .spawn_with(|_| Ok(JobRunner))
         .unwrap();
     let own = Running(client, handle);
     assert!(ask(&own.0, job(|| panic!("once"))).ends_with("once"));
@@ -370,7 +370,7 @@ fn it_is_seen_after_a_restart_too() {
 
 #[cfg(feature = "tokio")]
 #[test]
-fn a_task_that_blocks_over_its_own_server_is_told() {
+fn task_that_blocks_on_its_own_server_is_a_deadlock() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let _entered = runtime.enter();
     let (client, handle) = ump_server::task::Builder::new()

@@ -246,7 +246,7 @@ fn a_panic_in_term_is_reported() {
 }
 
 #[test]
-fn a_hook_that_panics_harms_nobody() {
+fn panicking_hook_is_contained() {
     let log = Log::default();
     let (client, handle) = thread::Builder::new()
         .on_panic(restart(9))

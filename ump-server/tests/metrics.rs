@@ -136,7 +136,7 @@ fn on_each_loop(check: impl Fn(Made, &ManualClock, &Snapshotter, usize)) {
 }
 
 #[test]
-fn waiting_and_service_are_measured_by_the_clock_of_the_loop() {
+fn times_are_measured_by_the_clock_of_the_loop() {
     on_each_loop(|made, time, snapshotter, workers| {
         let _ = numbers(snapshotter);
         let (client, handle) = made.unwrap();

@@ -102,18 +102,18 @@ fn loops_follow_paused_time() {
 #[test]
 fn watchdog_follows_paused_time() {
     paused(async |clock| {
-        let (tell, mut told) = mpsc::unbounded_channel();
+        let (sender, mut receiver) = mpsc::unbounded_channel();
         let (go, until) = std::sync::mpsc::channel::<()>();
         let (client, _handle) = thread::Builder::new()
             .clock(clock)
             .watchdog(HOUR)
             .on_stall(move |stall| {
-                let _ = tell.send((stall.stage, stall.elapsed));
+                let _ = sender.send((stall.stage, stall.elapsed));
             })
             .spawn(|_| Ok(thread::answer(move |()| until.recv().map_err(drop))))
             .unwrap();
         let reply = client.req_async(()).unwrap();
-        let (stage, elapsed) = told.recv().await.unwrap();
+        let (stage, elapsed) = receiver.recv().await.unwrap();
         assert!(stage == Stage::Noticed && elapsed >= HOUR);
         go.send(()).unwrap();
         assert_eq!(reply.await, Ok(()));
@@ -168,9 +168,9 @@ fn system_stops_in_order_by_the_clock() {
 }
 
 /// Reports that its timer has come.
-struct Tell(mpsc::UnboundedSender<()>);
+struct TimerReporter(mpsc::UnboundedSender<()>);
 
-impl thread::Handler<(), (), ()> for Tell {
+impl thread::Handler<(), (), ()> for TimerReporter {
     fn proc_req(&mut self, (): (), _: ReplyContext<'_, (), ()>) -> ControlFlow<()> {
         ControlFlow::Continue(())
     }
@@ -184,15 +184,15 @@ impl thread::Handler<(), (), ()> for Tell {
 #[test]
 fn timer_of_a_thread_follows_paused_time() {
     paused(async |clock| {
-        let (tell, mut told) = mpsc::unbounded_channel();
+        let (sender, mut receiver) = mpsc::unbounded_channel();
         let (_client, _handle) = thread::Builder::new()
             .clock(clock)
             .spawn_with(move |cx: &Context<(), (), ()>| {
                 cx.timers().once(WEEK, ());
-                Ok(Tell(tell.clone()))
+                Ok(TimerReporter(sender.clone()))
             })
             .unwrap();
-        assert_eq!(told.recv().await, Some(()));
+        assert_eq!(receiver.recv().await, Some(()));
     });
 }
 
@@ -206,9 +206,9 @@ fn thread_that_blocks_is_woken_by_the_runtime() {
     paused(async |clock| {
         let builder = Builder::new().clock(clock);
         let (_server, client) = builder.build().unwrap();
-        let (tell, told) = tokio::sync::oneshot::channel();
-        std_thread::spawn(move || tell.send(is_late(&client, WEEK)));
-        assert!(told.await.unwrap());
+        let (sender, receiver) = tokio::sync::oneshot::channel();
+        std_thread::spawn(move || sender.send(is_late(&client, WEEK)));
+        assert!(receiver.await.unwrap());
     });
 }
 

@@ -28,7 +28,7 @@ fn refused(builder: Builder) -> ump_server::AttributeRefused {
 }
 
 #[test]
-fn a_cpu_that_there_is_not_is_an_error_that_names_it() {
+fn unknown_cpu_is_an_error_that_names_it() {
     for cpu in NO_CPU {
         let refused = refused(Builder::new().affinity([cpu]));
         assert_eq!((refused.key, refused.value), ("affinity", cpu));
@@ -38,13 +38,13 @@ fn a_cpu_that_there_is_not_is_an_error_that_names_it() {
 }
 
 #[test]
-fn a_priority_that_there_is_not_is_an_error_that_names_it() {
+fn unknown_priority_is_an_error_that_names_it() {
     let refused = refused(Builder::new().priority(NO_PRIORITY));
     assert_eq!((refused.key, refused.value), ("priority", 100));
 }
 
 #[test]
-fn a_handler_that_is_built_by_the_caller_is_told_so_too() {
+fn refusal_fails_the_spawn_of_a_built_handler() {
     let build = |_: &ump_server::Client<u8, u8, &'static str>| Ok(answer(Ok));
     let error = Builder::new()
         .affinity([NO_CPU[0]])
@@ -54,20 +54,20 @@ fn a_handler_that_is_built_by_the_caller_is_told_so_too() {
 }
 
 #[test]
-fn who_wants_a_warning_is_told_and_has_the_loop() {
-    let told = Arc::new(Mutex::new(Vec::new()));
-    let tell = Arc::clone(&told);
+fn warning_gets_the_refusal_and_the_loop_runs() {
+    let refusals = Arc::new(Mutex::new(Vec::new()));
+    let reported = Arc::clone(&refusals);
     let (client, handle) = Builder::new()
         .priority(NO_PRIORITY)
         .affinity([NO_CPU[0]])
         .on_refusal(OnRefusal::warn(move |refused| {
-            tell.lock().unwrap().push((refused.key, refused.value));
+            reported.lock().unwrap().push((refused.key, refused.value));
         }))
         .spawn_with(|_: &Context<u8, u8, &'static str>| Ok(answer(Ok)))
         .unwrap();
     assert_eq!(client.req(7), Ok(7));
     assert_eq!(
-        *told.lock().unwrap(),
+        *refusals.lock().unwrap(),
         [("priority", 100), ("affinity", 1023)]
     );
     drop(client);
@@ -147,7 +147,7 @@ mod on_linux {
 
     /// The outcome depends on the privileges of the user who runs the test.
     #[test]
-    fn the_highest_priority_is_had_or_refused_but_never_ignored() {
+    fn highest_priority_is_granted_or_refused() {
         let spawned = Builder::new()
             .priority(99)
             .spawn_with(|_: &Context<(), i64, &'static str>| Ok(answer(|()| Ok(niceness()))));
@@ -161,7 +161,7 @@ mod on_linux {
     }
 
     #[test]
-    fn a_pool_of_which_one_worker_is_refused_is_none() {
+    fn refusal_of_one_worker_fails_the_pool() {
         let builder = Builder::new().affinity([allowed()[0], NO_CPU[0]]);
         let factory = |_: &Context<u8, u8, &'static str>| Ok(answer(Ok));
         let error = builder.spawn_pool(NonZeroUsize::new(2).unwrap(), factory);

@@ -215,7 +215,7 @@ fn each_request_to_a_thread_has_a_span() {
 }
 
 #[test]
-fn each_request_to_a_task_has_a_span_that_is_entered_while_it_is_polled() {
+fn span_of_a_task_request_is_entered_at_each_poll() {
     keep();
     let (client, handle) = task::Builder::new()
         .name("task")
@@ -255,7 +255,7 @@ fn requests_to_a_pool_say_which_worker_had_them() {
 }
 
 #[test]
-fn a_panic_and_a_restart_are_told() {
+fn panic_and_restart_are_events() {
     keep();
     let restart = Restart::new().pause(Duration::ZERO, Duration::ZERO);
     let (client, handle) = thread::Builder::new()
@@ -279,15 +279,15 @@ fn a_panic_and_a_restart_are_told() {
 }
 
 #[test]
-fn a_stall_is_told() {
+fn stall_is_an_event() {
     keep();
     let time = ManualClock::new();
-    let (tell, told) = mpsc::channel();
+    let (sender, receiver) = mpsc::channel();
     let (client, handle) = thread::Builder::new()
         .name("stalled")
         .clock(time.clock())
         .watchdog(Duration::from_secs(1))
-        .on_stall(move |stall| tell.send(stall.stage).expect("the test waits for it"))
+        .on_stall(move |stall| sender.send(stall.stage).expect("the test waits for it"))
         .spawn(|_| Ok(Guest))
         .unwrap();
     let (here, seen) = mpsc::channel();
@@ -295,9 +295,9 @@ fn a_stall_is_told() {
     client.post(Op::Stay(here, go)).wait().unwrap();
     seen.recv().unwrap();
     time.advance(Duration::from_secs(1));
-    assert_eq!(told.recv(), Ok(Stage::Noticed));
+    assert_eq!(receiver.recv(), Ok(Stage::Noticed));
     let_go.send(()).unwrap();
-    assert_eq!(told.recv(), Ok(Stage::Over));
+    assert_eq!(receiver.recv(), Ok(Stage::Over));
     drop(client);
     handle.join().unwrap();
     let messages: Vec<_> = events("stalled")

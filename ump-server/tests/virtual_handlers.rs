@@ -119,7 +119,7 @@ fn handler_that_asks_with_a_deadline_is_quiet() {
 }
 
 #[test]
-fn handler_that_asks_who_sleeps_is_quiet() {
+fn handler_that_awaits_a_sleeping_loop_is_quiet() {
     run(async {
         let clock = TestClock::new();
         let time = clock.clock();

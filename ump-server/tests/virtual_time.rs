@@ -147,14 +147,14 @@ macro_rules! on_every_loop {
 
 on_every_loop! {
     a_week_of_hours_has_168_and_none_drifts
-    nothing_happens_a_moment_too_early
+    nothing_happens_too_early
     a_timer_that_a_request_arms_is_waited_for
     a_deadline_passes_when_the_clock_says_so
     a_restart_comes_after_its_pause
-    what_is_queued_in_a_pause_is_served_after_it
-    a_pause_goes_on_without_clients_for_what_is_queued
+    requests_queued_in_a_pause_are_served_after_it
+    a_pause_without_clients_goes_on_if_any_is_queued
     a_pause_without_clients_takes_no_time
-    a_pause_without_clients_ends_when_what_was_queued_expires
+    a_pause_without_clients_ends_when_requests_expire
     the_clock_goes_on_when_a_loop_has_ended
 }
 
@@ -166,7 +166,7 @@ fn a_week_of_hours_has_168_and_none_drifts(on: Loop) {
     assert_eq!(*it.log.lock().unwrap(), expected);
 }
 
-fn nothing_happens_a_moment_too_early(on: Loop) {
+fn nothing_happens_too_early(on: Loop) {
     let it = on.start(OnPanic::Stop);
     it.client.req(Op::In(HOUR)).unwrap();
     it.clock.advance(Duration::new(3599, 999_999_999));
@@ -220,7 +220,7 @@ fn a_restart_comes_after_its_pause(on: Loop) {
     assert_eq!(it.client.req(Op::Ticks).map(|_| ()), Ok(()));
 }
 
-fn what_is_queued_in_a_pause_is_served_after_it(on: Loop) {
+fn requests_queued_in_a_pause_are_served_after_it(on: Loop) {
     if matches!(on, Loop::Pool) {
         return; // the other worker takes it
     }
@@ -234,7 +234,7 @@ fn what_is_queued_in_a_pause_is_served_after_it(on: Loop) {
     assert_eq!(queued.wait(), Ok(0));
 }
 
-fn a_pause_goes_on_without_clients_for_what_is_queued(on: Loop) {
+fn a_pause_without_clients_goes_on_if_any_is_queued(on: Loop) {
     if matches!(on, Loop::Pool) {
         return; // the other worker takes it
     }
@@ -272,7 +272,7 @@ fn a_pause_without_clients_takes_no_time(on: Loop) {
     assert_eq!(it.clock.now(), paused);
 }
 
-fn a_pause_without_clients_ends_when_what_was_queued_expires(on: Loop) {
+fn a_pause_without_clients_ends_when_requests_expire(on: Loop) {
     let pause = OnPanic::Restart(Restart::new().pause(HOUR, HOUR));
     let it = on.start(pause);
     for _ in 0..2 {
@@ -306,7 +306,7 @@ fn the_clock_goes_on_when_a_loop_has_ended(on: Loop) {
 }
 
 #[tokio::test(flavor = "current_thread")]
-async fn tasks_on_the_thread_of_the_test_are_waited_for_by_awaiting() {
+async fn advance_async_waits_for_tasks_of_its_thread() {
     let clock = TestClock::new();
     let log = Log::default();
     let (start, written) = (clock.now(), Arc::clone(&log));
@@ -371,7 +371,7 @@ fn loops_that_work_for_each_other_take_turns() {
 }
 
 #[test]
-fn the_clock_goes_on_when_a_request_was_taken_back_from_its_queue() {
+fn clock_goes_on_after_a_queued_request_is_cancelled() {
     let clock = TestClock::new();
     let (client, _handle) = thread::Builder::new()
         .test_clock(&clock)

@@ -148,14 +148,14 @@ enum Loop {
     Tasks,
 }
 
-struct Scene {
+struct Fixture {
     time: ManualClock,
     client: Client<Op, (), ()>,
     handle: JoinHandle<()>,
     stalls: mpsc::Receiver<Stall>,
 }
 
-impl Scene {
+impl Fixture {
     /// Starts a loop with a threshold of one second.
     fn new(kind: Loop) -> Self {
         Self::with(kind, None, |_| {})
@@ -163,9 +163,9 @@ impl Scene {
 
     fn with(kind: Loop, gate: Option<Gate>, also: impl Fn(&Stall) + Send + Sync + 'static) -> Self {
         let time = ManualClock::new();
-        let (tell, stalls) = mpsc::channel();
+        let (sender, stalls) = mpsc::channel();
         let on_stall = Arc::new(move |stall: &Stall| {
-            let _ = tell.send(stall.clone());
+            let _ = sender.send(stall.clone());
             also(stall);
         });
         let same = Arc::clone(&on_stall);
@@ -196,15 +196,15 @@ impl Scene {
             Loop::Tasks => tasks.spawn_pool(workers, make),
         };
         let (client, handle) = made.expect("it can be made");
-        let scene = Self {
+        let fixture = Self {
             time,
             client,
             handle,
             stalls,
         };
         // Otherwise the start itself may take too long.
-        scene.await_started(has_gate);
-        scene
+        fixture.await_started(has_gate);
+        fixture
     }
 
     /// Waits until all workers but `but` have started.
@@ -249,7 +249,9 @@ impl Scene {
     }
 
     fn next(&self) -> Stall {
-        self.stalls.recv_timeout(LONG).expect("it is told")
+        self.stalls
+            .recv_timeout(LONG)
+            .expect("the stall is reported")
     }
 
     /// Ends the loop, and returns the remaining reports.
@@ -267,45 +269,45 @@ impl Scene {
     }
 }
 
-fn says_who_stalls_since_when_and_for_whom(kind: Loop) {
-    let scene = Scene::new(kind);
-    let (visit, caller) = scene.stay();
-    scene.time.advance(SECOND);
-    let stall = scene.next();
+fn stall_names_the_server_the_time_and_the_caller(kind: Loop) {
+    let fixture = Fixture::new(kind);
+    let (visit, caller) = fixture.stay();
+    fixture.time.advance(SECOND);
+    let stall = fixture.next();
     assert_eq!(&*stall.name, "guest");
     assert_eq!((stall.kind, stall.stage), ("stay", Stage::Noticed));
     assert_eq!(stall.caller, Some(&caller));
     assert_eq!((stall.elapsed, stall.threshold), (SECOND, SECOND));
-    scene.time.advance(SECOND / 2);
+    fixture.time.advance(SECOND / 2);
     visit.let_go();
-    let over = scene.next();
+    let over = fixture.next();
     assert_eq!((over.kind, over.stage), ("stay", Stage::Over));
     assert_eq!((over.caller, over.elapsed), (Some(&caller), SECOND * 3 / 2));
     assert_eq!(over.worker, stall.worker);
-    assert_eq!(scene.end(), []);
+    assert_eq!(fixture.end(), []);
 }
 
-fn says_nothing_of_what_ends_in_time(kind: Loop) {
-    let scene = Scene::new(kind);
+fn call_that_ends_in_time_is_not_reported(kind: Loop) {
+    let fixture = Fixture::new(kind);
     for _ in 0..10 {
-        let (visit, _) = scene.stay();
-        scene.time.advance(Duration::from_millis(999));
+        let (visit, _) = fixture.stay();
+        fixture.time.advance(Duration::from_millis(999));
         visit.let_go();
-        scene.await_idle();
+        fixture.await_idle();
     }
-    scene.time.advance(LONG);
-    scene.client.req(Op::Quick).unwrap();
-    assert_eq!(scene.end(), []);
+    fixture.time.advance(LONG);
+    fixture.client.req(Op::Quick).unwrap();
+    assert_eq!(fixture.end(), []);
 }
 
-fn tells_again_each_time_the_time_has_doubled(kind: Loop) {
-    let scene = Scene::new(kind);
-    let (visit, _) = scene.stay();
+fn stall_is_reported_again_at_each_doubling(kind: Loop) {
+    let fixture = Fixture::new(kind);
+    let (visit, _) = fixture.stay();
     let elapsed: Vec<_> = [1, 1, 2, 4]
         .into_iter()
         .map(|step| {
-            scene.time.advance(step * SECOND);
-            let stall = scene.next();
+            fixture.time.advance(step * SECOND);
+            let stall = fixture.next();
             (stall.stage, stall.elapsed.as_secs())
         })
         .collect();
@@ -317,55 +319,55 @@ fn tells_again_each_time_the_time_has_doubled(kind: Loop) {
     ];
     assert_eq!(elapsed, expected);
     visit.let_go();
-    assert_eq!(scene.next().stage, Stage::Over);
-    assert_eq!(scene.end(), []);
+    assert_eq!(fixture.next().stage, Stage::Over);
+    assert_eq!(fixture.end(), []);
 }
 
 fn survives_a_handler_that_panics(kind: Loop) {
-    let scene = Scene::new(kind);
-    let (visit, _) = scene.post(Op::StayAndPanic);
-    scene.time.advance(SECOND);
-    assert_eq!(scene.next().kind, "panic");
+    let fixture = Fixture::new(kind);
+    let (visit, _) = fixture.post(Op::StayAndPanic);
+    fixture.time.advance(SECOND);
+    assert_eq!(fixture.next().kind, "panic");
     visit.let_go();
-    let over = scene.next();
+    let over = fixture.next();
     assert_eq!((over.kind, over.stage), ("panic", Stage::Over));
-    let (visit, _) = scene.stay();
-    scene.time.advance(SECOND);
-    assert_eq!(scene.next().kind, "stay");
+    let (visit, _) = fixture.stay();
+    fixture.time.advance(SECOND);
+    assert_eq!(fixture.next().kind, "stay");
     visit.let_go();
-    assert_eq!(scene.next().stage, Stage::Over);
-    assert_eq!(scene.end(), []);
+    assert_eq!(fixture.next().stage, Stage::Over);
+    assert_eq!(fixture.end(), []);
 }
 
 fn survives_a_callback_that_panics(kind: Loop) {
-    let scene = Scene::with(kind, None, |_| panic!("the callback is meant to panic"));
+    let fixture = Fixture::with(kind, None, |_| panic!("the callback is meant to panic"));
     for _ in 0..2 {
-        let (visit, _) = scene.stay();
-        scene.time.advance(SECOND);
-        assert_eq!(scene.next().stage, Stage::Noticed);
+        let (visit, _) = fixture.stay();
+        fixture.time.advance(SECOND);
+        assert_eq!(fixture.next().stage, Stage::Noticed);
         visit.let_go();
-        assert_eq!(scene.next().stage, Stage::Over);
+        assert_eq!(fixture.next().stage, Stage::Over);
     }
-    assert_eq!(scene.end(), []);
+    assert_eq!(fixture.end(), []);
 }
 
 fn watches_the_beginning_as_well(kind: Loop) {
     let (gate, visit) = gate();
-    let scene = Scene::with(kind, Some(gate), |_| {});
+    let fixture = Fixture::with(kind, Some(gate), |_| {});
     visit.wait();
-    scene.time.advance(SECOND);
-    let stall = scene.next();
+    fixture.time.advance(SECOND);
+    let stall = fixture.next();
     assert_eq!((stall.kind, stall.caller), ("init", None));
     visit.let_go();
-    assert_eq!(scene.next().stage, Stage::Over);
-    assert_eq!(scene.end(), []);
+    assert_eq!(fixture.next().stage, Stage::Over);
+    assert_eq!(fixture.end(), []);
 }
 
-fn says_what_is_in_hand_without_stopping_it(kind: Loop) {
-    let scene = Scene::new(kind);
-    let stopper = scene.handle.stopper();
-    let (visit, caller) = scene.stay();
-    scene.time.advance(SECOND / 2);
+fn call_in_hand_is_seen_without_stopping_it(kind: Loop) {
+    let fixture = Fixture::new(kind);
+    let stopper = fixture.handle.stopper();
+    let (visit, caller) = fixture.stay();
+    fixture.time.advance(SECOND / 2);
     let in_hand: Vec<_> = stopper
         .workers()
         .into_iter()
@@ -377,8 +379,8 @@ fn says_what_is_in_hand_without_stopping_it(kind: Loop) {
     assert_eq!(in_hand[0].age, Some(SECOND / 2));
     assert!(in_hand[0].is_running);
     visit.let_go();
-    scene.client.req(Op::Quick).unwrap();
-    assert_eq!(scene.end(), []);
+    fixture.client.req(Op::Quick).unwrap();
+    assert_eq!(fixture.end(), []);
     let after = stopper.workers();
     assert!(after.iter().all(|worker| worker.in_hand.is_none()));
     assert!(
@@ -400,23 +402,23 @@ macro_rules! on_every_loop {
 }
 
 on_every_loop! {
-    says_who_stalls_since_when_and_for_whom
-    says_nothing_of_what_ends_in_time
-    tells_again_each_time_the_time_has_doubled
+    stall_names_the_server_the_time_and_the_caller
+    call_that_ends_in_time_is_not_reported
+    stall_is_reported_again_at_each_doubling
     survives_a_handler_that_panics
     survives_a_callback_that_panics
     watches_the_beginning_as_well
-    says_what_is_in_hand_without_stopping_it
+    call_in_hand_is_seen_without_stopping_it
 }
 
 #[test]
-fn what_a_task_awaits_does_not_count() {
-    let scene = Scene::new(Loop::Task);
-    let stopper = scene.handle.stopper();
+fn awaiting_is_not_a_stall() {
+    let fixture = Fixture::new(Loop::Task);
+    let stopper = fixture.handle.stopper();
     let (answers, asks) = ump_server::channel::<(), (), ()>();
     let gate = asks.req_async(()).unwrap();
     let (here, seen) = mpsc::channel();
-    scene.client.post(Op::Await(gate, here)).wait().unwrap();
+    fixture.client.post(Op::Await(gate, here)).wait().unwrap();
     seen.recv_timeout(LONG).expect("the handler is called");
     while stopper.workers()[0]
         .in_hand
@@ -424,34 +426,37 @@ fn what_a_task_awaits_does_not_count() {
     {
         std::thread::yield_now();
     }
-    scene.time.advance(LONG);
+    fixture.time.advance(LONG);
     let in_hand = stopper.workers()[0].in_hand.expect("it still awaits");
     assert_eq!((in_hand.kind, in_hand.age), ("await", Some(LONG)));
     let ((), go) = answers.wait().unwrap();
     go.reply(()).expect("it still awaits");
-    scene.client.req(Op::Quick).unwrap();
-    assert_eq!(scene.end(), []);
+    fixture.client.req(Op::Quick).unwrap();
+    assert_eq!(fixture.end(), []);
 }
 
 #[test]
-fn two_workers_that_stall_are_told_of_each() {
-    let scene = Scene::new(Loop::Threads);
-    let (first, _) = scene.stay();
-    let (second, _) = scene.stay();
-    scene.time.advance(SECOND);
-    let mut workers = [scene.next().worker, scene.next().worker];
+fn stalls_of_two_workers_are_both_reported() {
+    let fixture = Fixture::new(Loop::Threads);
+    let (first, _) = fixture.stay();
+    let (second, _) = fixture.stay();
+    fixture.time.advance(SECOND);
+    let mut workers = [fixture.next().worker, fixture.next().worker];
     workers.sort_unstable();
     assert_eq!(workers, [0, 1]);
     first.let_go();
     second.let_go();
-    assert_eq!([scene.next().stage, scene.next().stage], [Stage::Over; 2]);
-    assert_eq!(scene.end(), []);
+    assert_eq!(
+        [fixture.next().stage, fixture.next().stage],
+        [Stage::Over; 2]
+    );
+    assert_eq!(fixture.end(), []);
 }
 
 #[test]
 fn a_server_that_is_idle_does_not_hide_another() {
-    let idle = Scene::new(Loop::Thread);
-    let busy = Scene::new(Loop::Thread);
+    let idle = Fixture::new(Loop::Thread);
+    let busy = Fixture::new(Loop::Thread);
     let (visit, _) = busy.stay();
     idle.time.advance(LONG);
     busy.time.advance(SECOND);

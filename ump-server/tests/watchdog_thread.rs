@@ -22,10 +22,10 @@ fn monitors() -> usize {
 /// Waits until there are `count` monitors. A loop's end is visible before the system has removed
 /// the thread.
 fn await_monitors(count: usize) {
-    let patience = Instant::now() + LONG;
+    let deadline = Instant::now() + LONG;
     while monitors() != count {
         assert!(
-            Instant::now() < patience,
+            Instant::now() < deadline,
             "there are {} monitors",
             monitors()
         );
@@ -39,7 +39,7 @@ fn handle((): (), rctx: ReplyContext<'_, (), ()>) -> ControlFlow<()> {
 }
 
 #[test]
-fn one_thread_watches_all_servers_and_is_gone_when_the_last_one_is() {
+fn one_thread_watches_all_servers_and_ends_with_them() {
     // The plain `spawn` is watched if the feature `watchdog` is enabled.
     let unwatched = thread::Builder::new().spawn(|_| Ok(handle)).unwrap();
     unwatched.0.req(()).unwrap();

@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn one_value_that_comes_and_goes_stays_in_the_same_memory() {
+    fn one_value_inserted_repeatedly_reuses_its_slot() {
         let mut slab = Slab::new();
         let place = slab.insert(0);
         slab.remove(place).unwrap();

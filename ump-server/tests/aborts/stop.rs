@@ -10,7 +10,7 @@ use ump_server::{
 use crate::support::{LONG, Op, bounded, runtime, sticks, why};
 
 #[test]
-fn an_abort_drops_what_is_in_hand() {
+fn abort_drops_the_call_in_hand() {
     for op in [Op::Stick, Op::Detach, Op::Answer, Op::Forget] {
         let runtime = runtime();
         let (handler, stuck) = sticks();
@@ -52,7 +52,7 @@ fn plain_callers_get_no_reply() {
 }
 
 #[test]
-fn an_abort_after_a_refusal_and_of_the_clean_up() {
+fn abort_follows_a_refusal_and_cuts_the_clean_up() {
     let runtime = runtime();
     let (mut handler, stuck) = sticks();
     handler.in_term = true;
@@ -125,7 +125,7 @@ fn an_abort_of_a_thread_waits_for_its_handler() {
 }
 
 #[test]
-fn a_runtime_that_is_shut_down_aborts_what_is_in_hand() {
+fn shutdown_of_the_runtime_aborts_the_call_in_hand() {
     let runtime = runtime();
     let (handler, stuck) = sticks();
     let (client, handle) = task::Builder::new()

@@ -26,21 +26,21 @@ pub(crate) enum Op {
 
 /// Reports where it is stuck, and what happens to it.
 pub(crate) struct Sticks {
-    pub(crate) told: mpsc::Sender<&'static str>,
+    pub(crate) events: mpsc::Sender<&'static str>,
     pub(crate) in_init: bool,
     pub(crate) in_term: bool,
 }
 
 impl Sticks {
     async fn stick(&self, at: &'static str) {
-        self.told.send(at).unwrap();
+        self.events.send(at).unwrap();
         pending::<()>().await;
     }
 }
 
 impl Drop for Sticks {
     fn drop(&mut self) {
-        let _ = self.told.send("dropped");
+        let _ = self.events.send("dropped");
     }
 }
 
@@ -94,9 +94,9 @@ pub(crate) fn runtime() -> Runtime {
 }
 
 pub(crate) fn sticks() -> (Sticks, mpsc::Receiver<&'static str>) {
-    let (told, stuck) = mpsc::channel();
+    let (events, stuck) = mpsc::channel();
     let handler = Sticks {
-        told,
+        events,
         in_init: false,
         in_term: false,
     };

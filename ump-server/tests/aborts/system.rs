@@ -28,7 +28,7 @@ fn component(
         Attributes::new(),
         move |_: &ComponentContext<_, _, _>| {
             Ok(Sticks {
-                told: handler.lock().unwrap().clone(),
+                events: handler.lock().unwrap().clone(),
                 in_init: false,
                 in_term,
             })
@@ -42,7 +42,7 @@ fn stopped(system: System, how: Stop, within: Duration) -> Report {
 }
 
 #[test]
-fn a_system_aborts_what_is_left_at_its_end() {
+fn system_aborts_the_remaining_calls_at_its_end() {
     for (in_term, how) in [
         (false, Stop::Drain),
         (false, Stop::Refuse),
@@ -75,7 +75,7 @@ fn a_system_aborts_what_is_left_at_its_end() {
 }
 
 #[test]
-fn a_thread_that_is_left_is_reported_as_running() {
+fn thread_that_does_not_end_is_reported_as_running() {
     let (go, gone) = mpsc::channel::<()>();
     let gone = Mutex::new(Some(gone));
     let (here, is_here) = mpsc::channel();
@@ -122,7 +122,7 @@ fn a_component_has_a_limit_for_requests() {
             limit.clone(),
             move |_: &ComponentContext<_, _, _>| {
                 Ok(Sticks {
-                    told: handler.lock().unwrap().clone(),
+                    events: handler.lock().unwrap().clone(),
                     in_init: false,
                     in_term: false,
                 })
@@ -153,7 +153,7 @@ fn a_component_has_a_limit_for_requests() {
 }
 
 #[test]
-fn what_a_group_stopped_is_reported_as_stopped() {
+fn sibling_that_a_group_stopped_is_reported_so() {
     let group = Group::new("pair")
         .members(["fails", "sibling"])
         .restart(Restart::new().limit(0, LONG));
@@ -211,7 +211,7 @@ fn what_a_group_stopped_is_reported_as_stopped() {
 }
 
 #[test]
-fn a_runtime_that_is_gone_is_told_when_a_loop_is_spawned() {
+fn spawning_on_a_shut_down_runtime_is_an_error() {
     let runtime = runtime();
     let gone = runtime.handle().clone();
     drop(runtime);

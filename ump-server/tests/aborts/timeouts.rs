@@ -48,7 +48,7 @@ impl Timed {
         let handlers = Arc::clone(&self.handlers);
         move |_| {
             Ok(Sticks {
-                told: handlers.lock().unwrap().clone(),
+                events: handlers.lock().unwrap().clone(),
                 in_init: false,
                 in_term: false,
             })
@@ -61,14 +61,14 @@ impl Timed {
         assert_eq!(self.stuck.recv_timeout(LONG), Ok("call"));
         // The loop may not sleep until the limit yet, so the clock advances until it does.
         let clock = self.clock.clone();
-        let (told, is_told) = mpsc::channel();
+        let (done, is_done) = mpsc::channel();
         let outcome = std::thread::spawn(move || {
             let outcome = asked.wait();
-            let _ = told.send(());
+            let _ = done.send(());
             outcome
         });
         let begun = std::time::Instant::now();
-        while is_told.try_recv().is_err() {
+        while is_done.try_recv().is_err() {
             assert!(begun.elapsed() < LONG, "it does not hang");
             clock.advance(SECOND);
             std::thread::yield_now();
@@ -78,7 +78,7 @@ impl Timed {
 }
 
 #[test]
-fn a_request_that_times_out_leaves_the_loop_going() {
+fn timed_out_request_leaves_the_loop_running() {
     let timed = Timed::new(OnTimeout::Continue);
     let factory = timed.factory();
     let (client, handle) = timed.builder.clone().spawn_with(factory).unwrap();
@@ -93,7 +93,7 @@ fn a_request_that_times_out_leaves_the_loop_going() {
 }
 
 #[test]
-fn a_request_that_times_out_fails_the_loop_if_so_told() {
+fn timed_out_request_fails_the_loop_by_policy() {
     let timed = Timed::new(OnTimeout::Fail);
     let factory = timed.factory();
     let (client, handle) = timed.builder.clone().spawn_with(factory).unwrap();
@@ -104,7 +104,7 @@ fn a_request_that_times_out_fails_the_loop_if_so_told() {
 }
 
 #[test]
-fn a_request_that_times_out_restarts_the_handler_if_so_told() {
+fn timed_out_request_restarts_the_handler_by_policy() {
     let timed = Timed::new(OnTimeout::Fail);
     let restart = Restart::new()
         .limit(9, LONG)

@@ -8,4 +8,4 @@ mod ends;
 mod making;
 mod many;
 mod room;
-mod scene;
+mod support;

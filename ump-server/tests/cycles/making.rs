@@ -8,9 +8,11 @@ use ump_server::{
     task, thread,
 };
 
-use super::scene::{Job, LONG, Obedient, Own, assert_told, job, must_end, on_thread, outcome};
+use super::support::{
+    Job, JobClient, JobRunner, LONG, assert_deadlock, job, must_end, on_thread, outcome,
+};
 
-fn ask(client: &Own) -> String {
+fn ask(client: &JobClient) -> String {
     outcome(client.request(Job::Nothing).wait())
 }
 
@@ -21,153 +23,154 @@ fn ask_weakly(client: &WeakClient<Job, String, Refused>) -> String {
 }
 
 #[test]
-fn who_builds_a_loop_and_asks_it_is_told() {
+fn request_to_a_loop_being_built_is_a_deadlock() {
     must_end(|| {
-        let (tell, told) = mpsc::channel();
-        let say = tell.clone();
+        let (sender, receiver) = mpsc::channel();
+        let first_sender = sender.clone();
         let (client, _handle) = thread::Builder::new()
             .name("new")
-            .spawn(move |new: &Own| {
-                say.send(ask(new)).unwrap();
-                Ok(Obedient(new.weak()))
+            .spawn(move |new: &JobClient| {
+                first_sender.send(ask(new)).unwrap();
+                Ok(JobRunner(new.weak()))
             })
             .unwrap();
-        assert_told(&told.recv().unwrap(), &["new"]);
+        assert_deadlock(&receiver.recv().unwrap(), &["new"]);
         assert_eq!(ask(&client), "fine");
 
         let (client, _handle) = task::Builder::new()
             .name("new")
-            .spawn(move |new: &Own| {
-                tell.send(ask(new)).unwrap();
-                Ok(Obedient(new.weak()))
+            .spawn(move |new: &JobClient| {
+                sender.send(ask(new)).unwrap();
+                Ok(JobRunner(new.weak()))
             })
             .unwrap();
-        assert_told(&told.recv().unwrap(), &["new"]);
+        assert_deadlock(&receiver.recv().unwrap(), &["new"]);
         assert_eq!(ask(&client), "fine");
     });
 }
 
 #[test]
-fn a_factory_that_asks_its_loop_is_told() {
+fn factory_that_asks_its_own_loop_is_a_deadlock() {
     must_end(|| {
-        let (tell, told) = mpsc::channel();
-        let say = tell.clone();
+        let (sender, receiver) = mpsc::channel();
+        let first_sender = sender.clone();
         let factory = move |cx: &Context<_, _, _>| {
-            say.send(ask_weakly(&cx.weak_client())).unwrap();
-            Ok(Obedient(cx.weak_client()))
+            first_sender.send(ask_weakly(&cx.weak_client())).unwrap();
+            Ok(JobRunner(cx.weak_client()))
         };
         let made = thread::Builder::new()
             .name("new")
             .spawn_with(factory.clone());
         let (client, _handle) = made.unwrap();
-        assert_told(&told.recv().unwrap(), &["new"]);
+        assert_deadlock(&receiver.recv().unwrap(), &["new"]);
         assert_eq!(ask(&client), "fine");
 
         let (client, _handle) = task::Builder::new()
             .name("new")
             .spawn_with(factory)
             .unwrap();
-        assert_told(&told.recv().unwrap(), &["new"]);
+        assert_deadlock(&receiver.recv().unwrap(), &["new"]);
         assert_eq!(ask(&client), "fine");
 
         // All handlers are made before one begins.
-        let say = std::sync::Mutex::new(tell);
+        let sender = std::sync::Mutex::new(sender);
         let pool = task::Builder::new().name("new").spawn_pool(
             NonZeroUsize::new(2).unwrap(),
             move |cx: &Context<_, _, _>| {
-                say.lock()
+                sender
+                    .lock()
                     .unwrap()
                     .send(ask_weakly(&cx.weak_client()))
                     .unwrap();
-                Ok(Obedient(cx.weak_client()))
+                Ok(JobRunner(cx.weak_client()))
             },
         );
         let (client, _handle) = pool.unwrap();
-        assert_told(&told.recv().unwrap(), &["new"]);
-        assert_told(&told.recv().unwrap(), &["new"]);
+        assert_deadlock(&receiver.recv().unwrap(), &["new"]);
+        assert_deadlock(&receiver.recv().unwrap(), &["new"]);
         assert_eq!(ask(&client), "fine");
     });
 }
 
 #[test]
-fn a_components_factory_that_asks_it_is_told() {
+fn factory_that_asks_its_component_is_a_deadlock() {
     must_end(|| {
-        let (tell, told) = mpsc::channel();
-        let tell = std::sync::Mutex::new(tell);
+        let (sender, receiver) = mpsc::channel();
+        let sender = std::sync::Mutex::new(sender);
         let make = move |setup: &ComponentContext<Job, String, Refused>| {
-            let said = ask_weakly(&setup.weak_client());
-            tell.lock().unwrap().send(said).unwrap();
-            Ok(Obedient(setup.weak_client()))
+            let text = ask_weakly(&setup.weak_client());
+            sender.lock().unwrap().send(text).unwrap();
+            Ok(JobRunner(setup.weak_client()))
         };
         let system = System::builder().task("new", Attributes::new(), make);
         let system = system.start(LONG).wait().unwrap();
-        assert_told(&told.recv().unwrap(), &["new"]);
+        assert_deadlock(&receiver.recv().unwrap(), &["new"]);
         drop(system);
     });
 }
 
 /// The handler that builds another one waits for it, so both would wait.
 #[test]
-fn who_builds_within_a_handler_is_told_of_both() {
+fn deadlock_of_a_nested_build_names_both_loops() {
     must_end(|| {
         let own = on_thread("own", usize::MAX);
-        let said = own.told_to(job(|own| {
-            let mut said = Vec::new();
-            let made = thread::Builder::new().name("new").spawn(|new: &Own| {
-                said.push(ask(new));
-                said.push(ask(&own));
-                Ok(Obedient(new.weak()))
+        let text = own.run(job(|own| {
+            let mut text = Vec::new();
+            let made = thread::Builder::new().name("new").spawn(|new: &JobClient| {
+                text.push(ask(new));
+                text.push(ask(&own));
+                Ok(JobRunner(new.weak()))
             });
             let _new = made.unwrap();
-            said.join(", ")
+            text.join(", ")
         }));
         let both = "deadlock: own → new → own";
-        assert_eq!(said, format!("{both}, {both}"));
+        assert_eq!(text, format!("{both}, {both}"));
     });
 }
 
 /// The factory runs on the new thread, and the spawning handler waits for it.
 #[test]
-fn a_factory_that_asks_who_spawns_it_is_told() {
+fn factory_that_asks_its_spawner_is_a_deadlock() {
     must_end(|| {
         for _ in 0..100 {
             let own = on_thread("own", usize::MAX);
             let to_own = own.client();
-            let said = own.told_to(job(move |_| {
-                let (tell, told) = mpsc::channel();
+            let text = own.run(job(move |_| {
+                let (sender, receiver) = mpsc::channel();
                 let made = thread::Builder::new().name("new").spawn_with(
                     move |cx: &Context<Job, String, Refused>| {
-                        tell.send(ask(&to_own)).unwrap();
-                        Ok(Obedient(cx.weak_client()))
+                        sender.send(ask(&to_own)).unwrap();
+                        Ok(JobRunner(cx.weak_client()))
                     },
                 );
                 match made {
-                    Ok(_) => told.recv().unwrap(),
-                    Err(SpawnError::WouldDeadlock(it)) => super::scene::cycle(&it),
+                    Ok(_) => receiver.recv().unwrap(),
+                    Err(SpawnError::WouldDeadlock(it)) => super::support::cycle(&it),
                     Err(error) => error.to_string(),
                 }
             }));
-            assert_told(&said, &["own", "new"]);
+            assert_deadlock(&text, &["own", "new"]);
         }
     });
 }
 
 /// A factory's requests to other servers are answered.
 #[test]
-fn a_factory_may_ask_others() {
+fn factory_may_ask_other_loops() {
     must_end(|| {
         let other = on_thread("other", usize::MAX);
         let to_other = other.client();
         let own = on_thread("own", usize::MAX);
-        let said = own.told_to(job(move |_| {
-            let mut said = String::new();
-            let made = thread::Builder::new().spawn(|new: &Own| {
-                said = ask(&to_other);
-                Ok(Obedient(new.weak()))
+        let text = own.run(job(move |_| {
+            let mut text = String::new();
+            let made = thread::Builder::new().spawn(|new: &JobClient| {
+                text = ask(&to_other);
+                Ok(JobRunner(new.weak()))
             });
             let (client, _handle) = made.unwrap();
-            format!("{said}, {}", ask(&client))
+            format!("{text}, {}", ask(&client))
         }));
-        assert_eq!(said, "fine, fine");
+        assert_eq!(text, "fine, fine");
     });
 }

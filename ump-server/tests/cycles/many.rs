@@ -5,8 +5,9 @@ use std::thread;
 use futures_core::Stream;
 use ump_server::ump::Gather;
 
-use super::scene::{
-    Job, Own, assert_told, awaiting, job, must_end, on_task, on_thread, outcome, pool, task_pool,
+use super::support::{
+    Job, JobClient, assert_deadlock, awaiting, job, must_end, on_task, on_thread, outcome, pool,
+    task_pool,
 };
 
 async fn next<S: Stream + Unpin>(stream: &mut S) -> Option<S::Item> {
@@ -20,36 +21,36 @@ fn gathering(count: usize) -> Job {
         for n in 0..count {
             gather.push(n, own.request(Job::Nothing).submit().wait().unwrap());
         }
-        let mut said = Vec::new();
+        let mut text = Vec::new();
         while let Some((_, it)) = gather.wait() {
-            said.push(outcome(it));
+            text.push(outcome(it));
         }
-        assert_eq!(said.len(), count);
-        said.into_iter().find(|it| it != "fine").unwrap_or_default()
+        assert_eq!(text.len(), count);
+        text.into_iter().find(|it| it != "fine").unwrap_or_default()
     })
 }
 
 #[test]
-fn who_gathers_from_itself_is_told() {
+fn gathering_from_itself_is_a_deadlock() {
     must_end(|| {
         let own = on_thread("own", usize::MAX);
         for count in [1, 2, 100] {
-            assert_told(&own.told_to(gathering(count)), &["own"]);
+            assert_deadlock(&own.run(gathering(count)), &["own"]);
         }
-        assert_eq!(own.told_to(Job::Nothing), "fine", "the loop goes on");
+        assert_eq!(own.run(Job::Nothing), "fine", "the loop goes on");
     });
 }
 
 #[test]
-fn a_pool_whose_workers_all_gather_from_it_is_told() {
+fn pool_whose_workers_gather_from_it_deadlocks() {
     must_end(|| {
         let own = pool("own", 2, usize::MAX);
         for _ in 0..100 {
             let replies = [(); 2].map(|()| own.0.req_async(gathering(3)).unwrap());
             for reply in replies {
-                let said = reply.wait().unwrap();
+                let text = reply.wait().unwrap();
                 // The other worker may have served them all.
-                assert!(said.is_empty() || said == "deadlock: own → own", "{said}");
+                assert!(text.is_empty() || text == "deadlock: own → own", "{text}");
             }
         }
     });
@@ -57,7 +58,7 @@ fn a_pool_whose_workers_all_gather_from_it_is_told() {
 
 /// Both workers wait for replies of the pool before either has one.
 #[test]
-fn a_pool_that_waits_for_many_of_its_own_is_told() {
+fn pool_waiting_for_many_of_its_replies_deadlocks() {
     must_end(|| {
         let own = pool("own", 2, usize::MAX);
         let meeting = std::sync::Arc::new(std::sync::Barrier::new(2));
@@ -91,23 +92,23 @@ fn a_pool_that_waits_for_many_of_its_own_is_told() {
 }
 
 #[test]
-fn an_awaited_gather_from_itself_is_told() {
+fn awaited_gather_from_itself_is_a_deadlock() {
     must_end(|| {
         let own = on_task("own", usize::MAX);
         for count in [1, 2, 100] {
-            let said = own.told_to(awaiting(async move |own: Own| {
+            let text = own.run(awaiting(async move |own: JobClient| {
                 let mut gather = Gather::new();
                 for n in 0..count {
                     gather.push(n, own.request(Job::Nothing).submit().await.unwrap());
                 }
-                let mut said = Vec::new();
+                let mut text = Vec::new();
                 while let Some((_, it)) = next(&mut gather).await {
-                    said.push(outcome(it));
+                    text.push(outcome(it));
                 }
-                assert_eq!(said.len(), count);
-                said.into_iter().find(|it| it != "fine").unwrap_or_default()
+                assert_eq!(text.len(), count);
+                text.into_iter().find(|it| it != "fine").unwrap_or_default()
             }));
-            assert_told(&said, &["own"]);
+            assert_deadlock(&text, &["own"]);
         }
     });
 }
@@ -115,11 +116,11 @@ fn an_awaited_gather_from_itself_is_told() {
 // ---- waits that are not refused
 
 #[test]
-fn who_gathers_from_elsewhere_too_is_not_told() {
+fn gathering_from_others_as_well_is_no_deadlock() {
     must_end(|| {
         let (own, other) = (on_thread("own", usize::MAX), on_thread("other", usize::MAX));
         let to_other = other.client();
-        let said = own.told_to(job(move |own| {
+        let text = own.run(job(move |own| {
             let (server, by_hand) = ump_server::channel::<Job, String, ump_server::Refused>();
             let mut gather = Gather::new();
             gather.push(0, own.request(Job::Nothing).submit().wait().unwrap());
@@ -128,7 +129,7 @@ fn who_gathers_from_elsewhere_too_is_not_told() {
                 let (_, rctx) = server.wait().unwrap();
                 rctx.reply("by hand".to_owned()).unwrap();
             });
-            let (key, said) = gather.wait().unwrap();
+            let (key, text) = gather.wait().unwrap();
             assert_eq!(key, 1);
             answers.join().unwrap();
             drop(gather);
@@ -137,9 +138,9 @@ fn who_gathers_from_elsewhere_too_is_not_told() {
             gather.push(1, to_other.request(Job::Nothing).submit().wait().unwrap());
             let (key, second) = gather.wait().unwrap();
             assert_eq!(key, 1);
-            format!("{}, {}", outcome(said), outcome(second))
+            format!("{}, {}", outcome(text), outcome(second))
         }));
-        assert_eq!(said, "by hand, fine");
+        assert_eq!(text, "by hand, fine");
     });
 }
 
@@ -147,9 +148,9 @@ fn who_gathers_from_elsewhere_too_is_not_told() {
 fn a_pool_with_a_free_worker_is_gathered_from() {
     must_end(|| {
         let own = pool("own", 2, usize::MAX);
-        assert_eq!(own.told_to(gathering(100)), "");
+        assert_eq!(own.run(gathering(100)), "");
         let own = task_pool("own", 2, usize::MAX);
-        let said = own.told_to(awaiting(async move |own: Own| {
+        let text = own.run(awaiting(async move |own: JobClient| {
             let mut gather = Gather::new();
             for n in 0..100 {
                 gather.push(n, own.request(Job::Nothing).submit().await.unwrap());
@@ -159,6 +160,6 @@ fn a_pool_with_a_free_worker_is_gathered_from() {
             }
             String::new()
         }));
-        assert_eq!(said, "");
+        assert_eq!(text, "");
     });
 }

@@ -6,118 +6,118 @@ use std::{
     time::Duration,
 };
 
-use super::scene::{
-    Job, LONG, Own, Running, assert_told, awaiting, job, must_end, on_task, on_thread, outcome,
-    plain, pool, sent, task_pool,
+use super::support::{
+    Job, JobClient, LONG, Running, assert_deadlock, awaiting, job, must_end, on_task, on_thread,
+    outcome, plain, pool, sent, task_pool,
 };
 
 /// Fills the queue, which has room for one request.
-fn fill(client: &Own) {
+fn fill(client: &JobClient) {
     client.post(Job::Nothing).if_room().wait().unwrap();
 }
 
 #[test]
-fn a_post_into_ones_own_full_queue_is_told() {
+fn post_into_its_own_full_queue_is_a_deadlock() {
     must_end(|| {
         let own = on_thread("own", 1);
-        let said = own.told_to(job(|own| {
+        let text = own.run(job(|own| {
             fill(&own);
             sent(own.post(Job::Nothing).wait())
         }));
-        assert_told(&said, &["own"]);
-        assert_eq!(own.told_to(Job::Nothing), "fine", "the loop goes on");
+        assert_deadlock(&text, &["own"]);
+        assert_eq!(own.run(Job::Nothing), "fine", "the loop goes on");
     });
 }
 
 #[test]
-fn a_submission_into_ones_own_full_queue_is_told() {
+fn submission_into_its_own_full_queue_is_a_deadlock() {
     must_end(|| {
         let own = on_thread("own", 1);
-        let said = own.told_to(job(|own| {
+        let text = own.run(job(|own| {
             fill(&own);
             sent(own.request(Job::Nothing).submit().wait())
         }));
-        assert_told(&said, &["own"]);
+        assert_deadlock(&text, &["own"]);
     });
 }
 
 #[test]
-fn a_request_that_waits_for_room_is_told() {
+fn request_that_waits_for_room_is_a_deadlock() {
     must_end(|| {
         let own = on_thread("own", 1);
-        let said = own.told_to(job(|own| {
+        let text = own.run(job(|own| {
             fill(&own);
             outcome(own.request(Job::Nothing).wait())
         }));
-        assert_told(&said, &["own"]);
-        let said = own.told_to(job(|own| {
+        assert_deadlock(&text, &["own"]);
+        let text = own.run(job(|own| {
             fill(&own);
             plain(own.req(Job::Nothing))
         }));
         assert!(
-            said.contains("the caller would have waited for itself"),
-            "{said}"
+            text.contains("the caller would have waited for itself"),
+            "{text}"
         );
     });
 }
 
 #[test]
-fn urgent_room_is_told_as_well() {
+fn waiting_for_urgent_room_is_a_deadlock() {
     must_end(|| {
         let own = on_thread("own", 1);
-        let said = own.told_to(job(|own| {
+        let text = own.run(job(|own| {
             own.post(Job::Nothing).urgent().wait().unwrap();
             // The other lane has room.
             fill(&own);
             sent(own.post(Job::Nothing).urgent().wait())
         }));
-        assert_told(&said, &["own"]);
+        assert_deadlock(&text, &["own"]);
     });
 }
 
 #[test]
-fn a_deadline_does_not_help_who_makes_room() {
+fn waiting_for_room_with_a_deadline_is_a_deadlock() {
     must_end(|| {
         let own = on_thread("own", 1);
-        let said = own.told_to(job(|own| {
+        let text = own.run(job(|own| {
             fill(&own);
             sent(own.post(Job::Nothing).timeout(LONG * 60).wait())
         }));
-        assert_told(&said, &["own"]);
+        assert_deadlock(&text, &["own"]);
     });
 }
 
 #[test]
-fn an_awaited_post_is_told() {
+fn awaited_post_without_room_is_a_deadlock() {
     must_end(|| {
         let own = on_task("own", 1);
-        let said = own.told_to(awaiting(async |own: Own| {
+        let text = own.run(awaiting(async |own: JobClient| {
             fill(&own);
             sent(own.post(Job::Nothing).await)
         }));
-        assert_told(&said, &["own"]);
-        assert_eq!(own.told_to(Job::Nothing), "fine", "the loop goes on");
+        assert_deadlock(&text, &["own"]);
+        assert_eq!(own.run(Job::Nothing), "fine", "the loop goes on");
     });
 }
 
 #[test]
-fn an_awaited_submission_is_told() {
+fn awaited_submission_without_room_is_a_deadlock() {
     must_end(|| {
         let own = on_task("own", 1);
-        let said = own.told_to(awaiting(async |own: Own| {
+        let text = own.run(awaiting(async |own: JobClient| {
             fill(&own);
             sent(own.request(Job::Nothing).submit().await)
         }));
-        assert_told(&said, &["own"]);
+        assert_deadlock(&text, &["own"]);
     });
 }
 
 #[test]
-fn an_awaited_request_without_room_is_told() {
+fn awaited_request_without_room_is_a_deadlock() {
     must_end(|| {
         let own = on_task("own", 1);
         for timeout in [None, Some(LONG * 60)] {
-            let said = own.told_to(awaiting(async move |own: Own| {
+            let text = own.run(awaiting(async move |own: JobClient| {
                 fill(&own);
                 let request = own.request(Job::Nothing);
                 match timeout {
@@ -125,32 +125,32 @@ fn an_awaited_request_without_room_is_told() {
                     None => outcome(request.await),
                 }
             }));
-            assert_told(&said, &["own"]);
+            assert_deadlock(&text, &["own"]);
         }
-        let said = own.told_to(awaiting(async |own: Own| {
+        let text = own.run(awaiting(async |own: JobClient| {
             fill(&own);
             plain(own.areq(Job::Nothing).await)
         }));
         assert!(
-            said.contains("the caller would have waited for itself"),
-            "{said}"
+            text.contains("the caller would have waited for itself"),
+            "{text}"
         );
     });
 }
 
 /// The first request is queued and awaited. The second one waits for the room of the first.
 #[test]
-fn two_awaited_requests_without_room_are_told() {
+fn two_awaited_requests_without_room_deadlock() {
     must_end(|| {
         let own = on_task("own", 1);
-        let said = own.told_to(awaiting(async |own: Own| {
+        let text = own.run(awaiting(async |own: JobClient| {
             let (one, two) = tokio::join!(own.request(Job::Nothing), own.request(Job::Nothing));
-            let said = [outcome(one), outcome(two)];
-            said.into_iter()
+            let text = [outcome(one), outcome(two)];
+            text.into_iter()
                 .find(|it| it.starts_with("deadlock"))
                 .unwrap()
         }));
-        assert_told(&said, &["own"]);
+        assert_deadlock(&text, &["own"]);
     });
 }
 
@@ -158,7 +158,7 @@ fn two_awaited_requests_without_room_are_told() {
 fn fill_each_other<B>(
     (a, b): (&Running, &Running),
     barrier: fn(usize) -> B,
-    fill: fn(Own, Arc<B>) -> Job,
+    fill: fn(JobClient, Arc<B>) -> Job,
 ) {
     for _ in 0..100 {
         let meeting = Arc::new(barrier(2));
@@ -167,22 +167,22 @@ fn fill_each_other<B>(
             from.0.req_async(fill).unwrap()
         };
         let replies = [begin(a, b), begin(b, a)];
-        let mut said = replies.map(|reply| reply.wait().unwrap());
-        said.sort();
-        assert_told(&said[0], &["a", "b"]);
-        assert_eq!(said[1], "sent", "the other one goes on");
+        let mut text = replies.map(|reply| reply.wait().unwrap());
+        text.sort();
+        assert_deadlock(&text[0], &["a", "b"]);
+        assert_eq!(text[1], "sent", "the other one goes on");
     }
 }
 
 #[test]
-fn two_that_fill_each_other_are_told() {
+fn two_threads_that_fill_each_other_deadlock() {
     must_end(|| {
         let (a, b) = (on_thread("a", 2), on_thread("b", 2));
         fill_each_other((&a, &b), Barrier::new, |to, meeting| {
             job(move |_| {
                 meeting.wait();
-                let said = (0..20).map(|_| sent(to.post(Job::Nothing).wait()));
-                let failed = { said }.find(|said| said != "sent");
+                let text = (0..20).map(|_| sent(to.post(Job::Nothing).wait()));
+                let failed = { text }.find(|text| text != "sent");
                 failed.unwrap_or_else(|| "sent".to_owned())
             })
         });
@@ -190,16 +190,16 @@ fn two_that_fill_each_other_are_told() {
 }
 
 #[test]
-fn two_tasks_that_fill_each_other_are_told() {
+fn two_tasks_that_fill_each_other_deadlock() {
     must_end(|| {
         let (a, b) = (on_task("a", 2), on_task("b", 2));
         fill_each_other((&a, &b), tokio::sync::Barrier::new, |to, meeting| {
             awaiting(async move |_| {
                 meeting.wait().await;
                 for _ in 0..20 {
-                    let said = sent(to.post(Job::Nothing).await);
-                    if said != "sent" {
-                        return said;
+                    let text = sent(to.post(Job::Nothing).await);
+                    if text != "sent" {
+                        return text;
                     }
                 }
                 "sent".to_owned()
@@ -214,21 +214,21 @@ fn two_tasks_that_fill_each_other_are_told() {
 fn a_free_worker_makes_room() {
     must_end(|| {
         let own = pool("own", 2, 1);
-        let said = own.told_to(job(|own| {
+        let text = own.run(job(|own| {
             for _ in 0..100 {
                 own.post(Job::Nothing).wait().unwrap();
             }
             "fine".to_owned()
         }));
-        assert_eq!(said, "fine");
+        assert_eq!(text, "fine");
         let own = task_pool("own", 2, 1);
-        let said = own.told_to(awaiting(async |own: Own| {
+        let text = own.run(awaiting(async |own: JobClient| {
             for _ in 0..100 {
                 own.post(Job::Nothing).await.unwrap();
             }
             "fine".to_owned()
         }));
-        assert_eq!(said, "fine");
+        assert_eq!(text, "fine");
     });
 }
 
@@ -236,7 +236,7 @@ fn a_free_worker_makes_room() {
 fn a_deadline_in_the_queue_makes_room() {
     must_end(|| {
         let own = on_thread("own", 1);
-        let said = own.told_to(job(|own| {
+        let text = own.run(job(|own| {
             let late = own.clone();
             let late = thread::spawn(move || {
                 let timeout = Duration::from_millis(30);
@@ -245,11 +245,11 @@ fn a_deadline_in_the_queue_makes_room() {
             while own.stats().queued == 0 && !late.is_finished() {
                 yield_now();
             }
-            let said = sent(own.post(Job::Nothing).wait());
+            let text = sent(own.post(Job::Nothing).wait());
             assert!(late.join().unwrap().contains("deadline"));
-            said
+            text
         }));
-        assert_eq!(said, "sent");
+        assert_eq!(text, "sent");
     });
 }
 
@@ -265,7 +265,7 @@ fn a_caller_that_leaves_makes_room() {
             let (enter, entered) = mpsc::channel();
             let (fill, filled) = mpsc::channel::<()>();
             let reply = own.0.req_async(if is_task {
-                awaiting(async move |own: Own| {
+                awaiting(async move |own: JobClient| {
                     enter.send(()).unwrap();
                     filled.recv().unwrap();
                     sent(own.post(Job::Nothing).await)
@@ -289,17 +289,17 @@ fn a_caller_that_leaves_makes_room() {
 }
 
 #[test]
-fn who_waits_for_room_and_a_timer_is_not_told() {
+fn waiting_for_room_and_a_timer_is_no_deadlock() {
     must_end(|| {
         let own = on_task("own", 1);
-        let said = own.told_to(awaiting(async |own: Own| {
+        let text = own.run(awaiting(async |own: JobClient| {
             fill(&own);
             tokio::select! {
                 it = own.post(Job::Nothing) => sent(it),
                 () = tokio::time::sleep(Duration::from_millis(30)) => "later".to_owned(),
             }
         }));
-        assert_eq!(said, "later");
+        assert_eq!(text, "later");
     });
 }
 
@@ -308,21 +308,21 @@ fn a_server_at_work_makes_room() {
     must_end(|| {
         let (a, b) = (on_thread("a", 1), on_thread("b", 1));
         let to_b = b.client();
-        let said = a.told_to(job(move |_| {
-            let mut said = Vec::new();
+        let text = a.run(job(move |_| {
+            let mut text = Vec::new();
             for _ in 0..1000 {
-                said.push(sent(to_b.post(Job::Nothing).wait()));
+                text.push(sent(to_b.post(Job::Nothing).wait()));
             }
-            said.retain(|it| it != "sent");
-            said.join(", ")
+            text.retain(|it| it != "sent");
+            text.join(", ")
         }));
-        assert_eq!(said, "");
+        assert_eq!(text, "");
     });
 }
 
 /// `b` gives up in time and then makes room, so `a` may wait for it.
 #[test]
-fn who_gives_up_waiting_for_room_in_time_is_waited_for() {
+fn wait_for_room_that_times_out_is_waited_for() {
     must_end(|| {
         let (a, b) = (on_thread("a", 1), on_thread("b", 1));
         let (to_a, to_b) = (a.client(), b.client());
@@ -335,7 +335,7 @@ fn who_gives_up_waiting_for_room_in_time_is_waited_for() {
                     .wait(),
             )
         }));
-        let said = a.told_to(job(move |_| {
+        let text = a.run(job(move |_| {
             let first = sent(to_b.post(Job::Nothing).wait());
             let second = sent(to_b.post(Job::Nothing).wait());
             format!("{first}, {second}")
@@ -343,8 +343,8 @@ fn who_gives_up_waiting_for_room_in_time_is_waited_for() {
         let other = reply.unwrap().wait().unwrap();
         // One of them waited first: it got the deadlock, was late, or found room.
         assert!(
-            !(said.contains("deadlock") && other.contains("deadlock")),
-            "{said}; {other}"
+            !(text.contains("deadlock") && other.contains("deadlock")),
+            "{text}; {other}"
         );
     });
 }

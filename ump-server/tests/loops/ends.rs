@@ -10,20 +10,20 @@ use ump_server::{Error, LoopStartError, OnPanic, Stop, ump::RequestError};
 use crate::support::{LONG, Loop, Op, RUNTIME, Traces, on_every_loop};
 
 on_every_loop! {
-    it_ends_when_the_last_client_is_gone
-    what_is_queued_is_served_before_that
-    it_ends_with_what_the_handler_breaks_off_with
-    it_can_be_awaited
-    callers_that_are_queued_learn_of_the_end_before_the_clean_up
-    a_drain_serves_what_is_queued_and_accepts_nothing_more
-    a_refusal_turns_down_what_is_queued
+    loop_ends_when_the_last_client_is_gone
+    queued_requests_are_served_before_the_end
+    loop_ends_with_the_value_of_break
+    join_handle_can_be_awaited
+    queued_requests_end_before_the_clean_up
+    drain_serves_queued_requests_and_accepts_no_more
+    refuse_rejects_queued_requests
     a_stop_finds_a_loop_that_sleeps
-    stopping_what_has_ended_does_nothing
+    stopping_an_ended_loop_does_nothing
     a_handle_that_is_dropped_lets_the_loop_go_on
-    a_handler_that_cannot_be_made_leaves_nothing_behind
+    failed_factory_leaves_nothing_behind
 }
 
-fn it_ends_when_the_last_client_is_gone(on: Loop) {
+fn loop_ends_when_the_last_client_is_gone(on: Loop) {
     let traces = Arc::<Traces>::default();
     let (client, handle) = on.start(OnPanic::Stop, &traces);
     assert!(!handle.is_finished());
@@ -33,7 +33,7 @@ fn it_ends_when_the_last_client_is_gone(on: Loop) {
     assert_eq!(traces.dropped.load(Ordering::SeqCst), on.workers());
 }
 
-fn what_is_queued_is_served_before_that(on: Loop) {
+fn queued_requests_are_served_before_the_end(on: Loop) {
     let (client, handle) = on.start(OnPanic::Stop, &Arc::default());
     let replies: Vec<_> = (0..100)
         .map(|_| client.req_async(Op::Add(0)).unwrap())
@@ -45,14 +45,14 @@ fn what_is_queued_is_served_before_that(on: Loop) {
     }
 }
 
-fn it_ends_with_what_the_handler_breaks_off_with(on: Loop) {
+fn loop_ends_with_the_value_of_break(on: Loop) {
     let (client, handle) = on.start(OnPanic::Stop, &Arc::default());
     assert_eq!(client.req(Op::End(3)), Ok(3));
     assert_eq!(handle.join(), Ok(Some(3)));
     assert_eq!(client.req(Op::Add(0)), Err(Error::ServerDisappeared));
 }
 
-fn it_can_be_awaited(on: Loop) {
+fn join_handle_can_be_awaited(on: Loop) {
     let (client, mut handle) = on.start(OnPanic::Stop, &Arc::default());
     RUNTIME.block_on(async {
         let left = tokio::time::timeout(Duration::ZERO, &mut handle).await;
@@ -63,7 +63,10 @@ fn it_can_be_awaited(on: Loop) {
 }
 
 /// Holds each worker with a request in hand.
-fn hold(client: &crate::support::Asked, workers: u64) -> (Vec<impl Sized>, Vec<mpsc::Sender<()>>) {
+fn hold(
+    client: &crate::support::AdderClient,
+    workers: u64,
+) -> (Vec<impl Sized>, Vec<mpsc::Sender<()>>) {
     (0..workers)
         .map(|_| {
             let (here, is_here) = mpsc::channel();
@@ -75,7 +78,7 @@ fn hold(client: &crate::support::Asked, workers: u64) -> (Vec<impl Sized>, Vec<m
         .unzip()
 }
 
-fn callers_that_are_queued_learn_of_the_end_before_the_clean_up(on: Loop) {
+fn queued_requests_end_before_the_clean_up(on: Loop) {
     let traces = Arc::<Traces>::default();
     let (client, handle) = on.start(OnPanic::Stop, &traces);
     let (held, go) = hold(&client, on.workers());
@@ -88,10 +91,10 @@ fn callers_that_are_queued_learn_of_the_end_before_the_clean_up(on: Loop) {
     assert!(may_be_taken || outcome == Err(Error::ServerDisappeared));
     drop(held);
     assert_eq!(handle.join(), Ok(Some(1)));
-    assert_eq!(traces.told.load(Ordering::SeqCst), on.workers());
+    assert_eq!(traces.drained.load(Ordering::SeqCst), on.workers());
 }
 
-fn a_drain_serves_what_is_queued_and_accepts_nothing_more(on: Loop) {
+fn drain_serves_queued_requests_and_accepts_no_more(on: Loop) {
     let (client, handle) = on.start(OnPanic::Stop, &Arc::default());
     let (held, go) = hold(&client, on.workers());
     let queued: Vec<_> = (0..10)
@@ -112,7 +115,7 @@ fn a_drain_serves_what_is_queued_and_accepts_nothing_more(on: Loop) {
     assert_eq!(handle.join(), Ok(None));
 }
 
-fn a_refusal_turns_down_what_is_queued(on: Loop) {
+fn refuse_rejects_queued_requests(on: Loop) {
     let (client, handle) = on.start(OnPanic::Stop, &Arc::default());
     let (held, go) = hold(&client, on.workers());
     let queued = client.request(Op::Add(1)).submit().wait().unwrap();
@@ -136,7 +139,7 @@ fn a_stop_finds_a_loop_that_sleeps(on: Loop) {
     }
 }
 
-fn stopping_what_has_ended_does_nothing(on: Loop) {
+fn stopping_an_ended_loop_does_nothing(on: Loop) {
     let (client, handle) = on.start(OnPanic::Stop, &Arc::default());
     let stopper = handle.stopper();
     drop(client);
@@ -152,10 +155,10 @@ fn a_handle_that_is_dropped_lets_the_loop_go_on(on: Loop) {
     assert_eq!(client.req(Op::Add(0)), Ok(0));
 }
 
-fn a_handler_that_cannot_be_made_leaves_nothing_behind(on: Loop) {
+fn failed_factory_leaves_nothing_behind(on: Loop) {
     let traces = Arc::new(Traces::default());
     traces.made.store(1, Ordering::SeqCst);
-    traces.unmade.store(u64::MAX, Ordering::SeqCst);
+    traces.factory_errors.store(u64::MAX, Ordering::SeqCst);
     let error = on.try_start(OnPanic::Stop, &traces).unwrap_err();
     assert_eq!(error.to_string(), "the handler could not be made: not now");
     assert_eq!(traces.initialised.load(Ordering::SeqCst), 0);

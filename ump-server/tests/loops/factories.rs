@@ -33,7 +33,7 @@ fn panics(_: &Context<(), (), ()>) -> Result<Idle, ()> {
 }
 
 #[test]
-fn a_factory_that_panics_on_the_thread_of_a_loop_is_an_error_of_the_spawn() {
+fn panic_of_a_factory_on_a_thread_fails_the_spawn() {
     let one = thread::Builder::new().spawn_with(panics).map(drop);
     let pool = thread::Builder::new().spawn_pool(TWO, panics).map(drop);
     for error in [one.unwrap_err(), pool.unwrap_err()] {
@@ -66,7 +66,7 @@ impl Clone for Token {
 }
 
 #[test]
-fn a_token_that_cannot_be_copied_counts_as_a_panic_of_the_handler() {
+fn panic_in_the_clone_of_a_token_is_the_handlers() {
     let make = |cx: &Context<(), (), (), Token>| {
         let at_once = Periodic::new(Duration::from_secs(1)).first_after(Duration::ZERO);
         cx.timers().every(at_once, Token);

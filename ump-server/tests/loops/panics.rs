@@ -11,44 +11,44 @@ use ump_server::{
     ump::{NoReply, RequestError},
 };
 
-use crate::support::{Asked, Ended, LONG, Loop, Op, Traces, on_every_loop, restarts};
+use crate::support::{AdderClient, AdderHandle, LONG, Loop, Op, Traces, on_every_loop, restarts};
 
 on_every_loop! {
-    who_suffers_learns_the_message
-    a_loop_that_stops_says_why
-    what_is_queued_is_turned_down_when_it_stops
+    caller_gets_the_panic_message
+    joining_a_failed_loop_returns_the_panic
+    stopping_rejects_queued_requests
     a_loop_that_continues_keeps_its_handler
     a_restart_makes_another_handler
-    what_is_queued_survives_a_restart
+    queued_requests_survive_a_restart
     too_many_restarts_are_given_up
     a_handler_that_panics_in_its_init_counts_as_well
     a_factory_that_refuses_counts_as_well
     a_pause_before_a_restart_ends_with_a_refusal
     a_pause_ends_when_the_last_client_leaves
-    a_pause_ends_when_others_served_what_was_queued
-    a_pause_ends_when_another_worker_breaks_off
-    a_pause_ends_when_what_was_queued_is_cancelled
-    a_pause_ends_when_what_was_queued_expires
+    a_pause_ends_when_others_served_the_queue
+    a_pause_ends_when_another_worker_returns_break
+    a_pause_ends_when_queued_requests_are_cancelled
+    a_pause_ends_when_queued_requests_expire
 }
 
-fn suffer(client: &Asked) -> String {
+fn call_that_panics(client: &AdderClient) -> String {
     match client.request(Op::Panic("ouch")).wait() {
         Err(RequestError::NoReply(why @ NoReply::Panicked(_))) => why.to_string(),
         other => panic!("{other:?}"),
     }
 }
 
-fn who_suffers_learns_the_message(on: Loop) {
+fn caller_gets_the_panic_message(on: Loop) {
     for policy in [OnPanic::Stop, OnPanic::Continue, restarts(1)] {
         let (client, _handle) = on.start(policy, &Arc::default());
-        assert_eq!(suffer(&client), "the handler panicked: ouch");
+        assert_eq!(call_that_panics(&client), "the handler panicked: ouch");
     }
 }
 
-fn a_loop_that_stops_says_why(on: Loop) {
+fn joining_a_failed_loop_returns_the_panic(on: Loop) {
     let traces = Arc::<Traces>::default();
     let (client, handle) = on.start(OnPanic::Stop, &traces);
-    suffer(&client);
+    call_that_panics(&client);
     let error = handle.join().unwrap_err();
     assert_eq!(*error.kind(), JoinErrorKind::Panicked("ouch".into()));
     assert_eq!(
@@ -58,9 +58,9 @@ fn a_loop_that_stops_says_why(on: Loop) {
     assert_eq!(traces.dropped.load(Ordering::SeqCst), on.workers());
 }
 
-fn what_is_queued_is_turned_down_when_it_stops(on: Loop) {
+fn stopping_rejects_queued_requests(on: Loop) {
     let (client, handle) = on.start(OnPanic::Stop, &Arc::default());
-    suffer(&client);
+    call_that_panics(&client);
     assert!(handle.join().is_err());
     assert_eq!(client.req(Op::Add(1)), Err(Error::ServerDisappeared));
 }
@@ -69,7 +69,7 @@ fn a_loop_that_continues_keeps_its_handler(on: Loop) {
     let traces = Arc::<Traces>::default();
     let (client, handle) = on.start(OnPanic::Continue, &traces);
     for _ in 0..10 {
-        suffer(&client);
+        call_that_panics(&client);
     }
     assert!(client.req(Op::Generation).unwrap() < on.workers());
     assert_eq!(traces.made.load(Ordering::SeqCst), on.workers());
@@ -80,18 +80,18 @@ fn a_loop_that_continues_keeps_its_handler(on: Loop) {
 fn a_restart_makes_another_handler(on: Loop) {
     let traces = Arc::<Traces>::default();
     let (client, handle) = on.start(restarts(1), &traces);
-    suffer(&client);
+    call_that_panics(&client);
     drop(client);
     assert_eq!(handle.join(), Ok(None));
     let made = traces.made.load(Ordering::SeqCst);
     assert!(
         made == on.workers() + 1 || made == on.workers(),
-        "nobody asks any more: {made}"
+        "no request is left: {made}"
     );
     assert_eq!(traces.dropped.load(Ordering::SeqCst), made);
 }
 
-fn what_is_queued_survives_a_restart(on: Loop) {
+fn queued_requests_survive_a_restart(on: Loop) {
     let traces = Arc::<Traces>::default();
     let (client, handle) = on.start(restarts(100), &traces);
     let replies: Vec<_> = (0..100)
@@ -138,12 +138,12 @@ fn too_many_restarts_are_given_up(on: Loop) {
 
 fn a_handler_that_panics_in_its_init_counts_as_well(on: Loop) {
     let traces = Arc::<Traces>::default();
-    traces.stillborn.store(2, Ordering::SeqCst);
+    traces.panics_in_init.store(2, Ordering::SeqCst);
     if on.workers() > 1 {
-        traces.stillborn.store(0, Ordering::SeqCst);
+        traces.panics_in_init.store(0, Ordering::SeqCst);
     }
     let (client, handle) = on.start(restarts(3), &traces);
-    suffer(&client);
+    call_that_panics(&client);
     assert_eq!(client.req(Op::Add(0)), Ok(0));
     drop(client);
     assert_eq!(handle.join(), Ok(None));
@@ -154,9 +154,9 @@ fn a_factory_that_refuses_counts_as_well(on: Loop) {
         return; // whose factory is called when is not known
     }
     let traces = Arc::<Traces>::default();
-    traces.unmade.store(u64::MAX, Ordering::SeqCst);
+    traces.factory_errors.store(u64::MAX, Ordering::SeqCst);
     let (client, handle) = on.start(restarts(3), &traces);
-    suffer(&client);
+    call_that_panics(&client);
     let error = handle.join().unwrap_err();
     let JoinErrorKind::GaveUp(last) = error.kind() else {
         panic!("{error}");
@@ -168,7 +168,7 @@ fn a_factory_that_refuses_counts_as_well(on: Loop) {
 
 fn a_pause_before_a_restart_ends_with_a_refusal(on: Loop) {
     let (client, handle) = on.start(long_pause(), &Arc::default());
-    suffer(&client);
+    call_that_panics(&client);
     handle.stopper().stop(Stop::Refuse);
     assert_eq!(handle.join(), Ok(None));
     drop(client);
@@ -180,7 +180,7 @@ fn long_pause() -> OnPanic {
 }
 
 /// Returns when `workers` workers are in this state. They need no further event to get there.
-fn until(handle: &Ended, state: WorkerState, workers: u64) {
+fn until(handle: &AdderHandle, state: WorkerState, workers: u64) {
     let since = Instant::now();
     let count = || {
         let workers = handle.stopper().workers();
@@ -193,7 +193,7 @@ fn until(handle: &Ended, state: WorkerState, workers: u64) {
 }
 
 /// Joins the loop, which must end before a pause does.
-fn joined(handle: Ended) -> Option<u64> {
+fn joined(handle: AdderHandle) -> Option<u64> {
     let (ended, outcome) = mpsc::channel();
     thread::spawn(move || ended.send(handle.join()));
     let outcome = outcome.recv_timeout(LONG);
@@ -205,7 +205,7 @@ fn a_pause_ends_when_the_last_client_leaves(on: Loop) {
         let traces = Arc::<Traces>::default();
         let (client, handle) = on.start(long_pause(), &traces);
         for _ in 0..pausing {
-            suffer(&client);
+            call_that_panics(&client);
         }
         until(&handle, WorkerState::Pausing, pausing);
         let other = client.clone();
@@ -220,17 +220,17 @@ fn a_pause_ends_when_the_last_client_leaves(on: Loop) {
 }
 
 /// Makes all workers pause. The traces count the handlers.
-fn all_pause(on: Loop) -> (Asked, Ended, Arc<Traces>) {
+fn all_pause(on: Loop) -> (AdderClient, AdderHandle, Arc<Traces>) {
     let traces = Arc::<Traces>::default();
     let (client, handle) = on.start(long_pause(), &traces);
     for _ in 0..on.workers() {
-        suffer(&client);
+        call_that_panics(&client);
     }
     until(&handle, WorkerState::Pausing, on.workers());
     (client, handle, traces)
 }
 
-fn a_pause_ends_when_what_was_queued_is_cancelled(on: Loop) {
+fn a_pause_ends_when_queued_requests_are_cancelled(on: Loop) {
     let (client, handle, traces) = all_pause(on);
     let queued = [7, 8].map(|n| client.req_async(Op::Add(n)).unwrap());
     let urgent = client.request(Op::Add(9)).urgent().submit().wait().unwrap();
@@ -246,7 +246,7 @@ fn a_pause_ends_when_what_was_queued_is_cancelled(on: Loop) {
     assert_eq!(traces.made.load(Ordering::SeqCst), on.workers());
 }
 
-fn a_pause_ends_when_what_was_queued_expires(on: Loop) {
+fn a_pause_ends_when_queued_requests_expire(on: Loop) {
     let (client, handle, traces) = all_pause(on);
     let ask = |n| {
         client
@@ -271,10 +271,10 @@ fn a_pause_ends_when_what_was_queued_expires(on: Loop) {
 /// Makes one worker pause and holds all others. Dropping the result lets them continue.
 fn one_pauses_and_the_others_are_held(
     on: Loop,
-    client: &Asked,
-    handle: &Ended,
+    client: &AdderClient,
+    handle: &AdderHandle,
 ) -> Vec<mpsc::Sender<()>> {
-    suffer(client);
+    call_that_panics(client);
     until(handle, WorkerState::Pausing, 1);
     let held = (1..on.workers()).map(|_| {
         let ((here, is_here), (go, gone)) = (mpsc::channel(), mpsc::channel());
@@ -285,7 +285,7 @@ fn one_pauses_and_the_others_are_held(
     held.collect()
 }
 
-fn a_pause_ends_when_others_served_what_was_queued(on: Loop) {
+fn a_pause_ends_when_others_served_the_queue(on: Loop) {
     if on.workers() == 1 {
         return; // there are no others
     }
@@ -299,7 +299,7 @@ fn a_pause_ends_when_others_served_what_was_queued(on: Loop) {
     assert_eq!(joined(handle), None);
 }
 
-fn a_pause_ends_when_another_worker_breaks_off(on: Loop) {
+fn a_pause_ends_when_another_worker_returns_break(on: Loop) {
     if on.workers() == 1 {
         return; // there is no other
     }

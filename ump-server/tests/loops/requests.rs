@@ -10,16 +10,16 @@ use ump_server::{
 use crate::support::{LONG, Loop, Op, RUNTIME, Traces, on_every_loop};
 
 on_every_loop! {
-    they_are_answered_to_threads_and_to_tasks
+    threads_and_tasks_get_replies
     a_refusal_reaches_the_caller
     a_context_that_is_dropped_ends_the_request_at_once
     a_context_that_is_forgotten_ends_with_the_call
-    a_context_that_is_detached_can_be_answered_elsewhere
+    detached_context_can_be_answered_elsewhere
     posts_are_handled
-    init_comes_first_and_is_told
+    init_is_called_first
 }
 
-fn they_are_answered_to_threads_and_to_tasks(on: Loop) {
+fn threads_and_tasks_get_replies(on: Loop) {
     let (client, _handle) = on.start(OnPanic::Stop, &Arc::default());
     let mut sum = client.req(Op::Add(1)).unwrap();
     sum += RUNTIME.block_on(client.areq(Op::Add(2))).unwrap();
@@ -51,7 +51,7 @@ fn a_context_that_is_forgotten_ends_with_the_call(on: Loop) {
     ));
 }
 
-fn a_context_that_is_detached_can_be_answered_elsewhere(on: Loop) {
+fn detached_context_can_be_answered_elsewhere(on: Loop) {
     let (client, _handle) = on.start(OnPanic::Stop, &Arc::default());
     assert_eq!(client.req(Op::Delegate(7)), Ok(7));
 }
@@ -62,7 +62,7 @@ fn posts_are_handled(on: Loop) {
     assert_eq!(handle.join(), Ok(Some(9)));
 }
 
-fn init_comes_first_and_is_told(on: Loop) {
+fn init_is_called_first(on: Loop) {
     let traces = Arc::<Traces>::default();
     let (_client, mut handle) = on.start(OnPanic::Stop, &traces);
     handle.wait_started(LONG).unwrap();

@@ -48,8 +48,8 @@ pub(crate) enum Op {
     Generation,
 }
 
-pub(crate) type Asked = Client<Op, u64, &'static str>;
-pub(crate) type Ended = JoinHandle<u64>;
+pub(crate) type AdderClient = Client<Op, u64, &'static str>;
+pub(crate) type AdderHandle = JoinHandle<u64>;
 
 /// What the handlers of a test leave behind.
 #[derive(Debug, Default)]
@@ -59,10 +59,10 @@ pub(crate) struct Traces {
     pub(crate) terminated: AtomicU64,
     pub(crate) dropped: AtomicU64,
     /// How many handlers, after the first one, panic in `init` or fail to be made.
-    pub(crate) stillborn: AtomicU64,
-    pub(crate) unmade: AtomicU64,
+    pub(crate) panics_in_init: AtomicU64,
+    pub(crate) factory_errors: AtomicU64,
     /// How many handlers found in `term` that the queued requests had ended.
-    pub(crate) told: AtomicU64,
+    pub(crate) drained: AtomicU64,
 }
 
 impl Traces {
@@ -88,7 +88,7 @@ impl Adder {
         client: WeakClient<Op, u64, &'static str>,
     ) -> Result<Self, &'static str> {
         let generation = traces.made.fetch_add(1, Ordering::SeqCst);
-        if generation > 0 && Traces::take_one(&traces.unmade) {
+        if generation > 0 && Traces::take_one(&traces.factory_errors) {
             return Err("not now");
         }
         Ok(Self {
@@ -101,8 +101,8 @@ impl Adder {
 
     fn begin(&self) {
         assert!(
-            !(self.generation > 0 && Traces::take_one(&self.traces.stillborn)),
-            "stillborn"
+            !(self.generation > 0 && Traces::take_one(&self.traces.panics_in_init)),
+            "init panics as asked"
         );
         self.traces.initialised.fetch_add(1, Ordering::SeqCst);
     }
@@ -142,7 +142,7 @@ impl Adder {
             .upgrade()
             .is_none_or(|client| client.is_closed() && client.is_empty())
         {
-            self.traces.told.fetch_add(1, Ordering::SeqCst);
+            self.traces.drained.fetch_add(1, Ordering::SeqCst);
         }
         rv
     }
@@ -208,7 +208,7 @@ impl Loop {
         }
     }
 
-    pub(crate) fn start(self, policy: OnPanic, traces: &Arc<Traces>) -> (Asked, Ended) {
+    pub(crate) fn start(self, policy: OnPanic, traces: &Arc<Traces>) -> (AdderClient, AdderHandle) {
         self.try_start(policy, traces).expect("it can be made")
     }
 
@@ -216,7 +216,7 @@ impl Loop {
         self,
         policy: OnPanic,
         traces: &Arc<Traces>,
-    ) -> Result<(Asked, Ended), SpawnError<&'static str>> {
+    ) -> Result<(AdderClient, AdderHandle), SpawnError<&'static str>> {
         let traces = Arc::clone(traces);
         let make = move |cx: &Context<_, _, _>| Adder::new(&traces, cx.weak_client());
         let threads = thread::Builder::new()

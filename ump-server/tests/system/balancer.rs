@@ -9,8 +9,8 @@ use crate::support::{LONG, Log, On, Op, Probes, hold, on_each_kind};
 on_each_kind! {
     round_robin_gives_each_its_turn
     a_key_always_has_the_same_instance
-    the_least_loaded_is_chosen_and_equal_ones_take_turns
-    those_that_have_ended_are_passed_over
+    least_loaded_is_chosen_and_equals_take_turns
+    ended_instances_are_passed_over
 }
 
 type Spreading = Balancer<Op, u64, &'static str>;
@@ -54,7 +54,7 @@ fn a_key_always_has_the_same_instance(on: On) {
     }
 }
 
-fn the_least_loaded_is_chosen_and_equal_ones_take_turns(on: On) {
+fn least_loaded_is_chosen_and_equals_take_turns(on: On) {
     let (_system, spread) = three(on);
     // With a request in hand its queue is empty, but it still has more to do than the others.
     let go = hold(&spread.instances()[0]);
@@ -67,7 +67,7 @@ fn the_least_loaded_is_chosen_and_equal_ones_take_turns(on: On) {
     drop(go);
 }
 
-fn those_that_have_ended_are_passed_over(on: On) {
+fn ended_instances_are_passed_over(on: On) {
     let (_system, spread) = three(on);
     let closed = &spread.instances()[1];
     assert_eq!(closed.req(Op::End), Ok(0));

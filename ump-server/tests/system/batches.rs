@@ -79,7 +79,7 @@ fn ask(client: &Client<Op, usize, ()>, op: Op) -> WaitReply<usize, ()> {
 }
 
 #[test]
-fn what_is_queued_comes_together_but_no_more_than_the_limit() {
+fn queued_requests_come_together_up_to_the_limit() {
     let (_system, client) = start(Attributes::new());
     let held = hold(&client);
     let asked: Vec<_> = (0..5).map(|_| ask(&client, Op::Size)).collect();
@@ -89,7 +89,7 @@ fn what_is_queued_comes_together_but_no_more_than_the_limit() {
 }
 
 #[test]
-fn a_stop_that_drains_serves_what_is_queued_in_batches() {
+fn drain_serves_queued_requests_in_batches() {
     let (system, client) = start(Attributes::new());
     let held = hold(&client);
     let asked: Vec<_> = (0..3).map(|_| ask(&client, Op::Size)).collect();
@@ -102,7 +102,7 @@ fn a_stop_that_drains_serves_what_is_queued_in_batches() {
 }
 
 #[test]
-fn all_in_hand_learn_of_a_panic_and_the_next_handler_serves_the_rest() {
+fn panic_fails_the_batch_and_not_the_queue() {
     let restart = Restart::new().pause(Duration::ZERO, Duration::ZERO);
     let (system, client) = start(Attributes::new().on_panic(OnPanic::Restart(restart)));
     let held = hold(&client);

@@ -7,24 +7,24 @@ use ump_server::{
     system::{Attributes, Builder, Escalation, Group, State, StopOutcome, Strategy, System},
 };
 
-use crate::support::{Asked, LONG, Log, On, Op, Probes, RUNTIME, hold, on_each_kind};
+use crate::support::{LONG, Log, On, Op, ProbeClient, Probes, RUNTIME, hold, on_each_kind};
 
 on_each_kind! {
-    one_for_one_concerns_only_the_one_that_failed
-    rest_for_one_concerns_those_that_are_started_later
+    one_for_one_concerns_the_failed_member_only
+    rest_for_one_concerns_later_members
     rest_for_one_leaves_siblings_alone
     one_for_all_concerns_all
-    what_is_queued_survives
-    the_one_that_failed_is_made_anew_after_a_pause
+    queued_requests_survive
+    failed_member_is_rebuilt_after_a_pause
     a_pause_ends_when_the_last_client_leaves
     too_many_failures_stop_the_group
-    too_many_failures_stop_the_system_if_that_is_said
+    too_many_failures_stop_the_system_by_escalation
     failures_of_all_members_count_together
     failures_long_ago_do_not_count
     a_member_that_continues_does_not_fail
     a_factory_that_refuses_counts_as_a_failure
-    the_workers_of_an_instance_are_all_made_anew_by_one_for_all
-    a_first_handler_that_fails_in_its_init_is_made_anew_too
+    one_for_all_rebuilds_all_workers_of_an_instance
+    first_handler_that_fails_in_init_is_rebuilt
 }
 
 const PAUSE: Duration = Duration::from_millis(10);
@@ -48,7 +48,7 @@ fn start(on: On, builder: Builder, group: Group) -> System {
     builder.group(group).start(LONG).wait().unwrap()
 }
 
-fn client(system: &System, name: &str) -> Asked {
+fn client(system: &System, name: &str) -> ProbeClient {
     system.client(name).unwrap()
 }
 
@@ -70,14 +70,14 @@ fn fail(system: &System, name: &str) {
     client.req(Op::Generation).unwrap();
 }
 
-fn one_for_one_concerns_only_the_one_that_failed(on: On) {
+fn one_for_one_concerns_the_failed_member_only(on: On) {
     let system = start(on, System::builder(), group(Strategy::OneForOne));
     fail(&system, "b");
     assert_eq!(generations(&system), [0, 0, 1, 0]);
     assert!(system.stop(Stop::Drain, LONG).wait().is_clean());
 }
 
-fn rest_for_one_concerns_those_that_are_started_later(on: On) {
+fn rest_for_one_concerns_later_members(on: On) {
     let system = start(on, System::builder(), group(Strategy::RestForOne));
     fail(&system, "b");
     assert_eq!(generations(&system), [0, 0, 1, 1]);
@@ -105,8 +105,8 @@ fn rest_for_one_leaves_siblings_alone(on: On) {
         .strategy(Strategy::RestForOne)
         .restart(at_once());
     let system = builder.group(group).start(LONG).wait().unwrap();
-    let first: Asked = system.instance("a", 0).unwrap();
-    let second: Asked = system.instance("a", 1).unwrap();
+    let first: ProbeClient = system.instance("a", 0).unwrap();
+    let second: ProbeClient = system.instance("a", 1).unwrap();
     let generation = second.req(Op::Generation);
     assert_eq!(first.req(Op::Panic), Err(Error::NoReply));
     first.req(Op::Generation).unwrap();
@@ -131,7 +131,7 @@ fn one_for_all_concerns_all(on: On) {
     assert!(system.stop(Stop::Drain, LONG).wait().is_clean());
 }
 
-fn what_is_queued_survives(on: On) {
+fn queued_requests_survive(on: On) {
     let system = start(on, System::builder(), group(Strategy::OneForAll));
     let (b, c) = (client(&system, "b"), client(&system, "c"));
     let go = hold(&c);
@@ -145,7 +145,7 @@ fn what_is_queued_survives(on: On) {
     assert_eq!(c.req(Op::Generation), Ok(1));
 }
 
-fn the_one_that_failed_is_made_anew_after_a_pause(on: On) {
+fn failed_member_is_rebuilt_after_a_pause(on: On) {
     let clock = TestClock::new();
     let group =
         group(Strategy::OneForOne).restart(Restart::new().limit(3, LONG).pause(PAUSE, PAUSE));
@@ -168,11 +168,11 @@ fn a_pause_ends_when_the_last_client_leaves(on: On) {
     // The factory of c's handlers owns the last client of b, and so on.
     let closed = [c.closed(), a.closed()];
     drop((system, a, c));
-    let (told, ends) = mpsc::channel();
+    let (done, ends) = mpsc::channel();
     thread::spawn(move || {
         for closed in closed {
             closed.wait();
-            let _ = told.send(());
+            let _ = done.send(());
         }
     });
     for _ in 0..2 {
@@ -220,7 +220,7 @@ fn too_many_failures_stop_the_group(on: On) {
     );
 }
 
-fn too_many_failures_stop_the_system_if_that_is_said(on: On) {
+fn too_many_failures_stop_the_system_by_escalation(on: On) {
     let group = group(Strategy::OneForOne).escalation(Escalation::System);
     let system = start(on, System::builder(), group);
     fail_until_it_gives_up(&system, "a");
@@ -290,7 +290,7 @@ fn a_factory_that_refuses_counts_as_a_failure(on: On) {
     );
 }
 
-fn the_workers_of_an_instance_are_all_made_anew_by_one_for_all(on: On) {
+fn one_for_all_rebuilds_all_workers_of_an_instance(on: On) {
     let clock = TestClock::new();
     let log = Log::default();
     let attributes = Attributes::new().workers(3);
@@ -309,7 +309,7 @@ fn the_workers_of_an_instance_are_all_made_anew_by_one_for_all(on: On) {
     assert_eq!(log.of("init").len(), 6, "each of them once");
 }
 
-fn a_first_handler_that_fails_in_its_init_is_made_anew_too(on: On) {
+fn first_handler_that_fails_in_init_is_rebuilt(on: On) {
     let probes = Probes::new(&Log::default()).init(|generation| assert_ne!(generation, 0));
     let builder = on.add(System::builder(), "a", Attributes::new(), probes);
     let group = Group::new("g").members(["a"]).restart(at_once());
@@ -318,7 +318,7 @@ fn a_first_handler_that_fails_in_its_init_is_made_anew_too(on: On) {
 }
 
 #[test]
-fn a_member_that_there_is_not_is_named() {
+fn unknown_member_is_named() {
     let builder = On::Thread.add_all(System::builder(), &Log::default(), &["a", "b"]);
     let group = Group::new("g").members(["a", "x"]);
     let error = builder.group(group).start(LONG).wait().unwrap_err();

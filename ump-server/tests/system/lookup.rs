@@ -5,13 +5,13 @@ use ump_server::{
     system::{Attributes, LookupError, StartError, System},
 };
 
-use crate::support::{Asked, LONG, Log, On, Op, Probes, make, on_each_kind};
+use crate::support::{LONG, Log, On, Op, ProbeClient, Probes, make, on_each_kind};
 
 on_each_kind! {
     a_component_is_found_by_name_and_instance
-    each_mistake_is_an_error_of_its_own
+    each_mistake_has_its_own_error
     a_factory_finds_only_what_its_component_needs
-    a_directory_finds_what_is_up_and_does_not_keep_the_system
+    directory_finds_started_components_only
 }
 
 fn a_component_is_found_by_name_and_instance(on: On) {
@@ -20,9 +20,9 @@ fn a_component_is_found_by_name_and_instance(on: On) {
     let probes = Probes::new(&log);
     let builder = on.add(builder, "two", Attributes::new().instances(2), probes);
     let system = builder.start(LONG).wait().unwrap();
-    let one: Asked = system.client("one").unwrap();
+    let one: ProbeClient = system.client("one").unwrap();
     assert_eq!(one.req(Op::Echo(1)), Ok(1));
-    let second: Asked = system.instance("two", 1).unwrap();
+    let second: ProbeClient = system.instance("two", 1).unwrap();
     assert_eq!(second.req(Op::Echo(2)), Ok(2));
     let status = system.status();
     let counts = status[1].instances.iter().map(|it| it.requests.accepted);
@@ -30,13 +30,13 @@ fn a_component_is_found_by_name_and_instance(on: On) {
     drop(system);
 }
 
-fn each_mistake_is_an_error_of_its_own(on: On) {
+fn each_mistake_has_its_own_error(on: On) {
     let log = Log::default();
     let builder = on.add_all(System::builder(), &log, &["one"]);
     let probes = Probes::new(&log);
     let builder = on.add(builder, "two", Attributes::new().instances(2), probes);
     let system = builder.start(LONG).wait().unwrap();
-    let error = |found: Result<Asked, LookupError>| found.unwrap_err().to_string();
+    let error = |found: Result<ProbeClient, LookupError>| found.unwrap_err().to_string();
     assert_eq!(
         error(system.client("three")),
         "there is no component three; the components are one, two"
@@ -70,10 +70,10 @@ fn a_factory_finds_only_what_its_component_needs(on: On) {
     let builder = on.add_all(System::builder(), &log, &["a", "b"]);
     let probes = Probes::new(&log);
     let builder = on.add_with(builder, "c", Attributes::new().needs("b"), move |setup| {
-        let _b: Asked = setup.client("b")?;
+        let _b: ProbeClient = setup.client("b")?;
         let unknown = setup.client::<Op, u64, &'static str>("x");
         assert!(matches!(unknown, Err(LookupError::Unknown { .. })));
-        let _a: Asked = setup.client("a")?;
+        let _a: ProbeClient = setup.client("a")?;
         make(&probes, setup)
     });
     let error = builder.start(LONG).wait().unwrap_err();
@@ -85,7 +85,7 @@ fn a_factory_finds_only_what_its_component_needs(on: On) {
     );
 }
 
-fn a_directory_finds_what_is_up_and_does_not_keep_the_system(on: On) {
+fn directory_finds_started_components_only(on: On) {
     let log = Log::default();
     let probes = Probes::new(&log);
     let builder = on.add_with(System::builder(), "a", Attributes::new(), move |setup| {
@@ -102,7 +102,7 @@ fn a_directory_finds_what_is_up_and_does_not_keep_the_system(on: On) {
     let builder = on.add_all(builder, &log, &["b"]);
     let system = builder.start(LONG).wait().unwrap();
     let directory = system.directory();
-    let b: Asked = directory.client("b").unwrap();
+    let b: ProbeClient = directory.client("b").unwrap();
     assert_eq!(b.req(Op::Echo(1)), Ok(1));
     assert!(system.stop(Stop::Drain, LONG).wait().is_clean());
     let gone = directory.client::<Op, u64, &'static str>("b");

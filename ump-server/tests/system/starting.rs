@@ -15,19 +15,19 @@ use ump_server::{
 use crate::support::{LONG, Log, On, Op, Probes, RUNTIME, make, on_each_kind, poll};
 
 on_each_kind! {
-    components_start_after_what_they_need_and_else_in_the_order_of_definition
-    what_a_component_needs_has_started_before_it_is_made
+    components_start_by_need_then_by_definition
+    needs_have_started_before_a_component_is_made
     a_system_can_be_started_and_stopped_by_a_task
     all_workers_of_all_instances_have_to_start
     a_factory_that_refuses_ends_the_start_and_says_why
     a_factory_that_panics_ends_the_start_and_says_why
     an_init_that_panics_ends_the_start_and_says_why
-    those_that_are_up_are_stopped_last_first_if_one_does_not_come_up
-    one_that_is_not_ready_in_time_is_named
+    failed_start_stops_components_in_reverse_order
+    component_that_is_late_is_named
     a_start_that_is_dropped_leaves_nothing_behind
 }
 
-fn components_start_after_what_they_need_and_else_in_the_order_of_definition(on: On) {
+fn components_start_by_need_then_by_definition(on: On) {
     let log = Log::default();
     let builder = on.add_all(System::builder(), &log, &["c:a", "a", "b", "d:b,c"]);
     let system = builder.start(LONG).wait().unwrap();
@@ -35,7 +35,7 @@ fn components_start_after_what_they_need_and_else_in_the_order_of_definition(on:
     drop(system);
 }
 
-fn what_a_component_needs_has_started_before_it_is_made(on: On) {
+fn needs_have_started_before_a_component_is_made(on: On) {
     let log = Log::default();
     let builder = on.add_all(System::builder(), &log, &["a"]);
     let probes = Probes::new(&log);
@@ -122,7 +122,7 @@ fn an_init_that_panics_ends_the_start_and_says_why(on: On) {
     );
 }
 
-fn those_that_are_up_are_stopped_last_first_if_one_does_not_come_up(on: On) {
+fn failed_start_stops_components_in_reverse_order(on: On) {
     let log = Log::default();
     let builder = on.add_all(System::builder(), &log, &["a", "b"]);
     let refusing = Probes::new(&log).refuse(|_| true);
@@ -139,7 +139,7 @@ fn those_that_are_up_are_stopped_last_first_if_one_does_not_come_up(on: On) {
     assert_eq!(stopped.still_running().count(), 0);
 }
 
-fn one_that_is_not_ready_in_time_is_named(on: On) {
+fn component_that_is_late_is_named(on: On) {
     let log = Log::default();
     let clock = ManualClock::new();
     let (go, wait) = mpsc::channel::<()>();
@@ -214,7 +214,7 @@ fn plan_error(builder: ump_server::system::Builder) -> PlanError {
 }
 
 #[test]
-fn what_is_needed_but_not_there_is_named() {
+fn missing_need_is_named() {
     let log = Log::default();
     let error = plan_error(On::Thread.add_all(System::builder(), &log, &["a", "b:a,x"]));
     assert_eq!(

@@ -8,7 +8,7 @@ use ump_server::{
     ump::ManualClock,
 };
 
-use crate::support::{Asked, LONG, Log, On, Op, Probes, hold, on_each_kind};
+use crate::support::{LONG, Log, On, Op, ProbeClient, Probes, hold, on_each_kind};
 
 on_each_kind! {
     a_status_says_how_each_component_is
@@ -16,7 +16,7 @@ on_each_kind! {
     restarts_and_their_reason_are_seen
     the_time_in_service_is_that_of_the_clock
     a_component_that_stops_is_seen_to
-    what_each_worker_has_in_hand_is_seen
+    calls_in_hand_of_each_worker_are_seen
     a_component_has_a_watchdog
 }
 
@@ -48,7 +48,7 @@ fn a_status_says_how_each_component_is(on: On) {
 fn queued_and_taken_requests_are_seen(on: On) {
     let builder = on.add_all(System::builder(), &Log::default(), &["a"]);
     let system = builder.start(LONG).wait().unwrap();
-    let a: Asked = system.client("a").unwrap();
+    let a: ProbeClient = system.client("a").unwrap();
     assert_eq!(a.req(Op::Echo(1)), Ok(1));
     assert_eq!(a.req(Op::Arm), Ok(0));
     let go = hold(&a);
@@ -68,7 +68,7 @@ fn restarts_and_their_reason_are_seen(on: On) {
     let probes = Probes::new(&Log::default());
     let builder = on.add(System::builder(), "a", attributes, probes);
     let system = builder.start(LONG).wait().unwrap();
-    let a: Asked = system.client("a").unwrap();
+    let a: ProbeClient = system.client("a").unwrap();
     assert_eq!(a.req(Op::Arm), Ok(0));
     assert_eq!(a.req(Op::Panic), Err(Error::NoReply));
     assert_eq!(a.req(Op::Generation), Ok(1));
@@ -100,7 +100,7 @@ fn a_component_that_stops_is_seen_to(on: On) {
     let builder = on.add_all(System::builder(), &log, &["a"]);
     let system = builder.start(LONG).wait().unwrap();
     let directory = system.directory();
-    let a: Asked = system.client("a").unwrap();
+    let a: ProbeClient = system.client("a").unwrap();
     let go = hold(&a);
     let mut stop = system.stop(Stop::Drain, LONG);
     assert!(crate::support::poll(&mut stop).is_pending());
@@ -109,13 +109,13 @@ fn a_component_that_stops_is_seen_to(on: On) {
     assert!(stop.wait().is_clean());
 }
 
-fn what_each_worker_has_in_hand_is_seen(on: On) {
+fn calls_in_hand_of_each_worker_are_seen(on: On) {
     let clock = TestClock::new();
     let attributes = Attributes::new().workers(2);
     let builder = System::builder().test_clock(&clock);
     let builder = on.add(builder, "a", attributes, Probes::new(&Log::default()));
     let system = builder.start(LONG).wait().unwrap();
-    let a: Asked = system.client("a").unwrap();
+    let a: ProbeClient = system.client("a").unwrap();
     let go = hold(&a);
     let workers = of(&system, "a").workers;
     assert_eq!(workers.len(), 2);
@@ -140,8 +140,8 @@ fn a_component_has_a_watchdog(on: On) {
     let builder = on.add(builder, "a", attributes, Probes::new(&Log::default()));
     let builder = on.add_all(builder, &Log::default(), &["unwatched"]);
     let system = builder.start(LONG).wait().unwrap();
-    let unwatched: Asked = system.client("unwatched").unwrap();
-    let a: Asked = system.client("a").unwrap();
+    let unwatched: ProbeClient = system.client("unwatched").unwrap();
+    let a: ProbeClient = system.client("a").unwrap();
     let (other, go) = (hold(&unwatched), hold(&a));
     clock.advance(2 * threshold);
     let stall = stalled.recv_timeout(LONG).unwrap();

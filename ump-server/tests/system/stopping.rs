@@ -8,32 +8,32 @@ use ump_server::{
     ump::{ManualClock, RequestError},
 };
 
-use crate::support::{Asked, LONG, Log, On, Op, Probes, hold, on_each_kind, poll};
+use crate::support::{LONG, Log, On, Op, ProbeClient, Probes, hold, on_each_kind, poll};
 
 on_each_kind! {
     dependents_are_stopped_before_what_they_need
-    a_drain_serves_what_is_queued
-    a_refusal_turns_down_what_is_queued
-    what_does_not_end_in_time_is_refused_and_reported
-    what_ends_late_but_within_the_grace_is_not_still_running
+    drain_serves_queued_requests
+    refuse_rejects_queued_requests
+    late_component_is_refused_and_reported
+    end_within_the_grace_is_not_still_running
     one_deadline_is_for_all
-    one_that_ended_by_itself_is_reported_so
-    one_that_failed_is_reported_so
-    one_that_was_made_anew_too_often_says_so
+    component_that_ended_by_itself_is_reported_so
+    failed_component_is_reported_so
+    component_that_failed_too_often_says_so
     a_component_is_stopped_with_its_dependents
     two_stops_at_the_same_time_both_report
     a_component_is_renewed_alone
-    a_system_that_is_dropped_lets_its_components_end_with_their_last_clients
+    dropped_system_ends_with_its_last_clients
 }
 
 const DEADLINE: Duration = Duration::from_secs(5);
 
-fn client(system: &System, name: &str) -> Asked {
+fn client(system: &System, name: &str) -> ProbeClient {
     system.client(name).unwrap()
 }
 
 /// Returns the text of how each instance ended.
-fn told(report: &Report) -> Vec<String> {
+fn outcomes(report: &Report) -> Vec<String> {
     report.instances.iter().map(ToString::to_string).collect()
 }
 
@@ -44,11 +44,11 @@ fn dependents_are_stopped_before_what_they_need(on: On) {
     let report = system.stop(Stop::Drain, LONG).wait();
     assert!(report.is_clean(), "{report}");
     assert_eq!(log.of("term"), ["d", "c", "b", "a"]);
-    let told: Vec<_> = report.instances.iter().map(|it| &*it.component).collect();
-    assert_eq!(told, ["d", "c", "b", "a"]);
+    let components: Vec<_> = report.instances.iter().map(|it| &*it.component).collect();
+    assert_eq!(components, ["d", "c", "b", "a"]);
 }
 
-fn a_drain_serves_what_is_queued(on: On) {
+fn drain_serves_queued_requests(on: On) {
     let builder = on.add_all(System::builder(), &Log::default(), &["a"]);
     let system = builder.start(LONG).wait().unwrap();
     let a = client(&system, "a");
@@ -64,7 +64,7 @@ fn a_drain_serves_what_is_queued(on: On) {
     }
 }
 
-fn a_refusal_turns_down_what_is_queued(on: On) {
+fn refuse_rejects_queued_requests(on: On) {
     let builder = on.add_all(System::builder(), &Log::default(), &["a"]);
     let system = builder.start(LONG).wait().unwrap();
     let a = client(&system, "a");
@@ -77,7 +77,7 @@ fn a_refusal_turns_down_what_is_queued(on: On) {
         Err(RequestError::ServerDisappeared(Op::Echo(1)))
     ));
     drop(go);
-    assert!(stop.wait().is_clean(), "as it was told");
+    assert!(stop.wait().is_clean(), "it stops in order");
 }
 
 /// Polls until the stop waits only for the time, and advances the clock until it is done.
@@ -90,7 +90,7 @@ fn let_time_pass(clock: &ManualClock, stop: &mut Operation<Report>) -> Report {
     }
 }
 
-fn what_does_not_end_in_time_is_refused_and_reported(on: On) {
+fn late_component_is_refused_and_reported(on: On) {
     let clock = ManualClock::new();
     let builder = System::builder().clock(clock.clock());
     let attributes = Attributes::new().needs("a").instances(2);
@@ -99,8 +99,9 @@ fn what_does_not_end_in_time_is_refused_and_reported(on: On) {
     let probes = Probes::new(&Log::default()).until(ended);
     let builder = on.add(builder, "b", attributes, probes);
     let system = builder.start(LONG).wait().unwrap();
-    let b: Asked = system.instance("b", 1).unwrap();
-    let (a, other): (Asked, Asked) = (client(&system, "a"), system.instance("b", 0).unwrap());
+    let b: ProbeClient = system.instance("b", 1).unwrap();
+    let (a, other): (ProbeClient, ProbeClient) =
+        (client(&system, "a"), system.instance("b", 0).unwrap());
     // The other instances have ended before the clock is advanced.
     let go = hold(&b);
     let queued: Vec<_> = (0..3).map(|n| b.req_async(Op::Echo(n)).unwrap()).collect();
@@ -135,7 +136,7 @@ fn what_does_not_end_in_time_is_refused_and_reported(on: On) {
     );
 }
 
-fn what_ends_late_but_within_the_grace_is_not_still_running(on: On) {
+fn end_within_the_grace_is_not_still_running(on: On) {
     let clock = ManualClock::new();
     let builder = System::builder().clock(clock.clock());
     let builder = on.add_all(builder, &Log::default(), &["a"]);
@@ -152,7 +153,7 @@ fn what_ends_late_but_within_the_grace_is_not_still_running(on: On) {
     // The time stands still: only the end of the loop can end the wait.
     let report = stop.wait();
     assert_eq!(
-        told(&report),
+        outcomes(&report),
         ["a, instance 0, ended late; queued requests refused: 1"]
     );
     assert!(!report.is_clean());
@@ -186,7 +187,7 @@ fn one_deadline_is_for_all(on: On) {
     assert_eq!(report.took, DEADLINE);
 }
 
-fn one_that_ended_by_itself_is_reported_so(on: On) {
+fn component_that_ended_by_itself_is_reported_so(on: On) {
     let (ended, is_over) = mpsc::channel();
     let probes = Probes::new(&Log::default()).until(ended);
     let builder = on.add(System::builder(), "a", Attributes::new(), probes);
@@ -205,7 +206,7 @@ fn one_that_ended_by_itself_is_reported_so(on: On) {
     drop(is_over);
 }
 
-fn one_that_failed_is_reported_so(on: On) {
+fn failed_component_is_reported_so(on: On) {
     let builder = on.add_all(System::builder(), &Log::default(), &["a", "b"]);
     let system = builder.start(LONG).wait().unwrap();
     let failed = system.failed();
@@ -218,7 +219,7 @@ fn one_that_failed_is_reported_so(on: On) {
     assert_eq!(client(&system, "a").req(Op::Echo(1)), Ok(1), "it goes on");
     let report = system.stop(Stop::Drain, LONG).wait();
     assert_eq!(
-        told(&report),
+        outcomes(&report),
         [
             "b, instance 0, failed: the handler panicked: as asked",
             "a, instance 0, ended in order"
@@ -228,7 +229,7 @@ fn one_that_failed_is_reported_so(on: On) {
     assert!(!report.is_clean());
 }
 
-fn one_that_was_made_anew_too_often_says_so(on: On) {
+fn component_that_failed_too_often_says_so(on: On) {
     let restart = Restart::new()
         .limit(1, LONG)
         .pause(Duration::ZERO, Duration::ZERO);
@@ -245,7 +246,7 @@ fn one_that_was_made_anew_too_often_says_so(on: On) {
     );
 }
 
-fn a_system_that_is_dropped_lets_its_components_end_with_their_last_clients(on: On) {
+fn dropped_system_ends_with_its_last_clients(on: On) {
     let (ended, is_over) = mpsc::channel();
     let probes = Probes::new(&Log::default()).until(ended);
     let builder = on.add(System::builder(), "a", Attributes::new(), probes);
@@ -274,7 +275,7 @@ fn a_component_is_stopped_with_its_dependents(on: On) {
         .wait();
     assert!(report.is_clean(), "{report}");
     assert_eq!(
-        told(&report),
+        outcomes(&report),
         [
             "d, instance 0, ended in order",
             "b, instance 0, ended in order"
@@ -287,9 +288,9 @@ fn a_component_is_stopped_with_its_dependents(on: On) {
     }
     let report = system.stop(Stop::Drain, LONG).wait();
     assert!(report.is_clean(), "{report}");
-    let told = told(&report);
-    assert!(told.contains(&"b, instance 0, had been stopped by `stop_component`".to_owned()));
-    assert!(told.contains(&"a, instance 0, ended in order".to_owned()));
+    let outcomes = outcomes(&report);
+    assert!(outcomes.contains(&"b, instance 0, had been stopped by `stop_component`".to_owned()));
+    assert!(outcomes.contains(&"a, instance 0, ended in order".to_owned()));
 }
 
 /// The second stop waits for the same instance as the first one.
@@ -323,7 +324,7 @@ fn a_component_is_renewed_alone(on: On) {
 }
 
 #[test]
-fn a_component_that_there_is_not_is_neither_stopped_nor_renewed() {
+fn unknown_component_is_neither_stopped_nor_renewed() {
     let builder = On::Thread.add_all(System::builder(), &Log::default(), &["a"]);
     let system = builder.start(LONG).wait().unwrap();
     let is_unknown = |error: LookupError| matches!(error, LookupError::Unknown { .. });

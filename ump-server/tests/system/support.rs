@@ -50,7 +50,7 @@ pub(crate) enum Op {
     Arm,
 }
 
-pub(crate) type Asked = Client<Op, u64, &'static str>;
+pub(crate) type ProbeClient = Client<Op, u64, &'static str>;
 pub(crate) type Made<'a> = ComponentContext<'a, Op, u64, &'static str>;
 
 /// The kind of loop that a component has.
@@ -301,7 +301,7 @@ impl task::Handler<Op, u64, &'static str> for Probe {
 }
 
 /// Holds the handler within a request until the result is dropped.
-pub(crate) fn hold(client: &Asked) -> mpsc::Sender<()> {
+pub(crate) fn hold(client: &ProbeClient) -> mpsc::Sender<()> {
     let (here, is_here) = mpsc::channel();
     let (go, wait) = mpsc::channel();
     client.post(Op::Hold(here, wait)).wait().unwrap();

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::support::{Bench, ms};
 
 #[test]
-fn a_timer_comes_at_its_deadline_and_not_a_nanosecond_before() {
+fn a_timer_comes_exactly_at_its_deadline() {
     let mut bench = Bench::new();
     bench.at(ms(10), 'a');
     assert_eq!(
@@ -17,7 +17,7 @@ fn a_timer_comes_at_its_deadline_and_not_a_nanosecond_before() {
 }
 
 #[test]
-fn timers_come_in_the_order_of_their_deadlines_and_equal_ones_as_armed() {
+fn timers_come_by_deadline_then_as_armed() {
     let mut bench = Bench::new();
     for (time, token) in [(3, 'd'), (1, 'a'), (2, 'b'), (3, 'e'), (2, 'c'), (3, 'f')] {
         bench.at(ms(time), token);
@@ -46,7 +46,7 @@ fn a_deadline_that_has_passed_comes_in_the_next_round() {
 }
 
 #[test]
-fn a_timer_armed_before_the_first_round_does_not_come_at_once() {
+fn timer_armed_before_the_first_round_waits() {
     let mut bench = Bench::new();
     bench.timers.once(ms(1_000_000), ());
     bench.due.begin(Instant::now());
@@ -54,7 +54,7 @@ fn a_timer_armed_before_the_first_round_does_not_come_at_once() {
 }
 
 #[test]
-fn a_timer_for_the_end_of_time_is_armed_and_never_comes() {
+fn timer_for_the_end_of_time_never_comes() {
     let mut bench = Bench::new();
     let id = bench.timers.once(Duration::MAX, 'a');
     assert_eq!(bench.timers.len(), 1);
@@ -76,7 +76,7 @@ fn a_timer_a_century_away_comes_then() {
 }
 
 #[test]
-fn a_cancelled_timer_gives_its_token_back_and_does_not_come() {
+fn cancelled_timer_returns_its_token_and_never_comes() {
     let mut bench = Bench::new();
     let id = bench.at(ms(10), 'a');
     bench.at(ms(10), 'b');
@@ -96,7 +96,7 @@ fn a_timer_that_came_cannot_be_cancelled() {
 }
 
 #[test]
-fn an_old_id_does_not_fit_the_timer_that_has_its_memory_now() {
+fn old_id_does_not_match_the_timer_in_its_slot() {
     let mut bench = Bench::new();
     let mut old = Vec::new();
     for _ in 0..1_000 {
@@ -113,7 +113,7 @@ fn an_old_id_does_not_fit_the_timer_that_has_its_memory_now() {
 }
 
 #[test]
-fn a_handler_that_cancels_a_timer_that_is_due_already_does_not_get_it() {
+fn due_timer_that_a_handler_cancels_does_not_come() {
     let mut bench = Bench::new();
     bench.at(ms(1), 'a');
     let b = bench.at(ms(2), 'b');

@@ -29,7 +29,7 @@ fn after_a_long_handler(missed: Missed) -> Vec<(u64, usize)> {
 }
 
 #[test]
-fn skip_comes_once_for_all_that_was_missed_and_stays_on_its_times() {
+fn skip_comes_once_for_missed_periods_and_is_aligned() {
     let came = after_a_long_handler(Missed::Skip);
     assert_eq!(came, [(10, 1), (45, 1), (50, 1), (60, 1), (70, 1)]);
     assert_eq!(came, after_a_long_handler(Missed::default()));
@@ -48,7 +48,7 @@ fn delay_comes_a_period_after_the_late_one() {
 }
 
 #[test]
-fn a_period_is_exact_over_a_million_times_however_late_the_handler() {
+fn a_period_is_exact_over_a_million_times() {
     let mut bench = Bench::new();
     let period = Duration::from_nanos(1_234_567);
     let id = bench.every(Periodic::new(period), period, ());
@@ -90,7 +90,7 @@ fn a_period_of_zero_lets_every_round_end() {
 }
 
 #[test]
-fn a_periodic_timer_is_cancelled_by_the_id_it_was_armed_with() {
+fn periodic_timer_is_cancelled_by_its_first_id() {
     let mut bench = Bench::new();
     let id = bench.every(Periodic::new(ms(10)), ms(10), 'a');
     assert_eq!(bench.round(ms(10)), ['a']);
@@ -100,7 +100,7 @@ fn a_periodic_timer_is_cancelled_by_the_id_it_was_armed_with() {
 }
 
 #[test]
-fn a_rescheduled_periodic_timer_keeps_its_period_from_then_on() {
+fn rescheduled_periodic_timer_keeps_its_period() {
     let mut bench = Bench::new();
     let id = bench.every(Periodic::new(ms(10)), ms(10), 'a');
     assert_eq!(bench.round(ms(10)), ['a']);
@@ -110,7 +110,7 @@ fn a_rescheduled_periodic_timer_keeps_its_period_from_then_on() {
 }
 
 #[test]
-fn a_period_begins_when_it_is_armed_unless_told_otherwise() {
+fn a_period_begins_when_it_is_armed_by_default() {
     let bench = Bench::new();
     let before = Instant::now();
     let usual = bench.timers.every(ms(100), ());

@@ -3,7 +3,7 @@
 use crate::support::{Bench, ms};
 
 #[test]
-fn what_a_handler_arms_for_now_waits_for_the_next_round() {
+fn timer_armed_for_now_waits_for_the_next_round() {
     let mut bench = Bench::new();
     bench.at(ms(1), 0);
     bench.due.begin(bench.start + ms(10));
@@ -14,7 +14,7 @@ fn what_a_handler_arms_for_now_waits_for_the_next_round() {
 }
 
 #[test]
-fn what_is_armed_for_later_by_a_handler_comes_at_its_time() {
+fn timer_armed_by_a_handler_comes_at_its_time() {
     let mut bench = Bench::new();
     bench.at(ms(1), 'a');
     bench.due.begin(bench.start + ms(10));

@@ -10,7 +10,7 @@ use ump_server::{Clock, timer::timers};
 use crate::support::{Bench, ms};
 
 #[test]
-fn a_loop_without_timers_is_idle_until_something_is_armed() {
+fn loop_without_timers_is_idle_until_one_is_armed() {
     let mut bench = Bench::new();
     assert_eq!(bench.sleeps_until(), None);
     assert!(bench.due.is_idle());
@@ -34,7 +34,7 @@ fn an_idle_loop_sleeps_until_the_next_timer_exactly() {
 }
 
 #[test]
-fn only_what_is_earlier_than_announced_wakes_the_loop() {
+fn only_an_earlier_timer_wakes_the_loop() {
     let mut bench = Bench::new();
     let id = bench.at(ms(50), 'a');
     assert_eq!(bench.woken(), 0, "it is awake");
@@ -57,7 +57,7 @@ fn only_what_is_earlier_than_announced_wakes_the_loop() {
 }
 
 #[test]
-fn nothing_comes_late_when_what_was_announced_is_cancelled() {
+fn cancelling_the_announced_timer_delays_no_other() {
     let mut bench = Bench::new();
     let id = bench.at(ms(10), 'a');
     assert_eq!(bench.sleeps_until(), Some(ms(10)));
@@ -73,7 +73,7 @@ fn nothing_comes_late_when_what_was_announced_is_cancelled() {
 }
 
 #[test]
-fn handles_in_many_threads_arm_and_cancel_while_the_loop_works() {
+fn handles_in_many_threads_arm_and_cancel() {
     const THREADS: u64 = 4;
     const EACH: u64 = 5_000;
     let (timers, mut due) = timers::<u64>(Clock::system(), || {});

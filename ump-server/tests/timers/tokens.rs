@@ -52,7 +52,7 @@ impl Drop for Meddler {
 }
 
 #[test]
-fn tokens_are_cloned_and_dropped_outside_the_lock_and_each_once() {
+fn tokens_are_cloned_and_dropped_outside_the_lock() {
     let mut bench = Bench::new();
     let (place, drops) = (Place::default(), Arc::new(AtomicUsize::new(0)));
     assert!(place.set(bench.timers.clone()).is_ok());
@@ -108,7 +108,7 @@ impl Clone for Fragile {
 }
 
 #[test]
-fn a_token_that_panics_when_cloned_ends_its_timer_and_no_other() {
+fn token_that_panics_in_clone_ends_only_its_timer() {
     let mut bench = Bench::new();
     let id = bench.every(Periodic::new(ms(10)), ms(10), Fragile);
     bench.at(ms(10), Fragile);
@@ -126,18 +126,25 @@ struct Canceller(Arc<OnceLock<(Timers<Canceller>, TimerId)>>);
 
 impl Clone for Canceller {
     fn clone(&self) -> Self {
-        let (timers, id) = self.0.get().expect("told after it was armed");
+        let (timers, id) = self
+            .0
+            .get()
+            .expect("the id is set after the timer was armed");
         assert!(timers.cancel(*id).is_none(), "the token is on its way");
         Self(Arc::clone(&self.0))
     }
 }
 
 #[test]
-fn a_periodic_timer_cancelled_while_it_is_handed_over_comes_this_once() {
+fn periodic_timer_cancelled_while_due_comes_once() {
     let mut bench = Bench::new();
-    let told = Arc::new(OnceLock::new());
-    let id = bench.every(Periodic::new(ms(10)), ms(10), Canceller(Arc::clone(&told)));
-    assert!(told.set((bench.timers.clone(), id)).is_ok());
+    let id_cell = Arc::new(OnceLock::new());
+    let id = bench.every(
+        Periodic::new(ms(10)),
+        ms(10),
+        Canceller(Arc::clone(&id_cell)),
+    );
+    assert!(id_cell.set((bench.timers.clone(), id)).is_ok());
     assert_eq!(bench.round(ms(10)).len(), 1);
     assert!(bench.timers.is_empty());
     assert_eq!(bench.round(ms(20)).len(), 0);
@@ -145,7 +152,7 @@ fn a_periodic_timer_cancelled_while_it_is_handed_over_comes_this_once() {
 }
 
 #[test]
-fn timers_and_their_ends_go_where_their_tokens_can_go() {
+fn timers_are_send_if_their_tokens_are() {
     fn is_send_and_sync<T: Send + Sync>() {}
     fn is_send<T: Send>() {}
     is_send_and_sync::<Timers<Cell<u8>>>(); // `Cell` is `Send` and not `Sync`

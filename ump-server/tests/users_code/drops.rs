@@ -14,7 +14,7 @@ use crate::support::{Bomb, LONG, TWO, Throw, in_each_way, runtime};
 in_each_way! {
     ignored_value_of_a_pool_of_threads
     ignored_value_of_a_pool_of_tasks
-    value_that_nobody_joins
+    value_of_a_loop_that_is_not_joined
     values_in_a_system_that_is_dropped
     tokens_of_timers_at_the_end
     token_that_can_be_neither_cloned_nor_dropped
@@ -67,7 +67,7 @@ fn ignored_value_of_a_pool_of_tasks(way: Throw) {
     std::mem::forget(outcome.expect("each of them did"));
 }
 
-fn value_that_nobody_joins(way: Throw) {
+fn value_of_a_loop_that_is_not_joined(way: Throw) {
     let clock = TestClock::new();
     let (client, handle) = thread::Builder::new()
         .test_clock(&clock)

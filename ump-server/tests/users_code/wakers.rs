@@ -21,9 +21,9 @@ use ump_server::{
 use crate::support::{LONG, Throw, in_each_way};
 
 in_each_way! {
-    waker_of_who_awaits_a_failure
-    waker_of_who_awaits_a_failure_when_dropped
-    waker_of_who_moves_a_test_clock
+    waker_of_a_wait_for_a_failure
+    waker_of_a_wait_for_a_failure_when_dropped
+    waker_of_an_advancing_test_clock
 }
 
 /// A waker that panics when it is called.
@@ -82,7 +82,7 @@ fn fails() -> System {
 }
 
 /// Makes one component of the group fail while these wakers wait for it.
-fn told_by<const N: usize>(system: &System, wakers: [Waker; N]) {
+fn fail_while_awaited<const N: usize>(system: &System, wakers: [Waker; N]) {
     let mut waiting: Vec<_> = wakers.iter().map(|_| system.failed()).collect();
     for (waiting, waker) in waiting.iter_mut().zip(wakers) {
         let polled = pin!(waiting).poll(&mut Polled::from_waker(&waker));
@@ -99,10 +99,10 @@ fn told_by<const N: usize>(system: &System, wakers: [Waker; N]) {
     }
 }
 
-fn waker_of_who_awaits_a_failure(way: Throw) {
+fn waker_of_a_wait_for_a_failure(way: Throw) {
     let system = fails();
     let healthy = Arc::new(Counts::default());
-    told_by(
+    fail_while_awaited(
         &system,
         [
             Arc::new(Woken(way)).into(),
@@ -113,15 +113,15 @@ fn waker_of_who_awaits_a_failure(way: Throw) {
     assert_eq!(healthy.0.load(Ordering::SeqCst), 1);
 }
 
-fn waker_of_who_awaits_a_failure_when_dropped(way: Throw) {
+fn waker_of_a_wait_for_a_failure_when_dropped(way: Throw) {
     let system = fails();
-    told_by(
+    fail_while_awaited(
         &system,
         [Arc::new(Dropped(way)).into(), Arc::new(Dropped(way)).into()],
     );
 }
 
-fn waker_of_who_moves_a_test_clock(way: Throw) {
+fn waker_of_an_advancing_test_clock(way: Throw) {
     let clock = TestClock::new();
     let (go, gone) = mpsc::channel::<()>();
     let (is_here, here) = mpsc::channel();

@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn with_one_bucket_more_a_key_stays_or_moves_to_the_new_one() {
+    fn one_more_bucket_moves_keys_only_to_itself() {
         let mut moved = 0;
         for key in 0..10_000_u32 {
             let (before, after) = (bucket(&key, 9), bucket(&key, 10));

@@ -283,7 +283,7 @@ fn the_memory_of_a_burst_of_timers_is_given_back() {
 }
 
 #[test]
-fn what_is_armed_in_the_past_again_and_again_does_not_hold_up_a_round() {
+fn timers_armed_in_the_past_do_not_extend_a_round() {
     let mut table = TimerTable::default();
     table.arm(Tick::at(0), (), None);
     for now in 1..10 {
@@ -299,7 +299,7 @@ fn what_is_armed_in_the_past_again_and_again_does_not_hold_up_a_round() {
 }
 
 #[test]
-fn a_timer_with_a_token_of_eight_bytes_takes_less_than_a_hundred_bytes() {
+fn timer_with_a_small_token_takes_under_100_bytes() {
     let entry = Slab::<Entry<u64>>::BYTES;
     let node = size_of::<Node>() + size_of::<Position>();
     let most = entry + 2 * node; // an array may have grown to twice its need

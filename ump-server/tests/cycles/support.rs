@@ -13,22 +13,22 @@ use ump_server::{
 /// Longer than any step of a test that passes.
 pub(crate) const LONG: Duration = Duration::from_secs(60);
 
-pub(crate) type Own = Client<Job, String, Refused>;
-type Said = Pin<Box<dyn Future<Output = String> + Send>>;
+pub(crate) type JobClient = Client<Job, String, Refused>;
+type TextFuture = Pin<Box<dyn Future<Output = String> + Send>>;
 
 pub(crate) enum Job {
     Nothing,
     /// Gets a client of the server itself. Blocks, also on a task.
-    Do(Box<dyn FnOnce(Own) -> String + Send>),
+    Do(Box<dyn FnOnce(JobClient) -> String + Send>),
     /// On tasks only.
-    Await(Box<dyn FnOnce(Own) -> Said + Send>),
+    Await(Box<dyn FnOnce(JobClient) -> TextFuture + Send>),
 }
 
-pub(crate) fn job(f: impl FnOnce(Own) -> String + Send + 'static) -> Job {
+pub(crate) fn job(f: impl FnOnce(JobClient) -> String + Send + 'static) -> Job {
     Job::Do(Box::new(f))
 }
 
-pub(crate) fn awaiting<F>(f: impl FnOnce(Own) -> F + Send + 'static) -> Job
+pub(crate) fn awaiting<F>(f: impl FnOnce(JobClient) -> F + Send + 'static) -> Job
 where
     F: Future<Output = String> + Send + 'static,
 {
@@ -36,45 +36,45 @@ where
 }
 
 #[derive(Clone)]
-pub(crate) struct Obedient(pub(crate) WeakClient<Job, String, Refused>);
+pub(crate) struct JobRunner(pub(crate) WeakClient<Job, String, Refused>);
 
-impl thread::Handler<Job, String, Refused> for Obedient {
+impl thread::Handler<Job, String, Refused> for JobRunner {
     fn proc_req(&mut self, job: Job, rctx: ReplyContext<'_, String, Refused>) -> ControlFlow<()> {
-        let said = match job {
+        let text = match job {
             Job::Nothing => "fine".to_owned(),
-            Job::Do(job) => job(self.0.upgrade().expect("somebody asks")),
+            Job::Do(job) => job(self.0.upgrade().expect("the caller has a client")),
             Job::Await(_) => unreachable!("only tasks await"),
         };
-        let _ = rctx.reply(said);
+        let _ = rctx.reply(text);
         ControlFlow::Continue(())
     }
 }
 
-impl task::Handler<Job, String, Refused> for Obedient {
+impl task::Handler<Job, String, Refused> for JobRunner {
     async fn proc_req(
         &mut self,
         job: Job,
         rctx: ReplyContext<'_, String, Refused>,
     ) -> ControlFlow<()> {
-        let said = match job {
+        let text = match job {
             Job::Nothing => "fine".to_owned(),
-            Job::Do(job) => job(self.0.upgrade().expect("somebody asks")),
-            Job::Await(job) => job(self.0.upgrade().expect("somebody asks")).await,
+            Job::Do(job) => job(self.0.upgrade().expect("the caller has a client")),
+            Job::Await(job) => job(self.0.upgrade().expect("the caller has a client")).await,
         };
-        let _ = rctx.reply(said);
+        let _ = rctx.reply(text);
         ControlFlow::Continue(())
     }
 }
 
 /// A server that is stopped at the end of the test, although other servers may have clients of it.
-pub(crate) struct Running(pub(crate) Own, pub(crate) Option<JoinHandle<()>>);
+pub(crate) struct Running(pub(crate) JobClient, pub(crate) Option<JoinHandle<()>>);
 
 impl Running {
-    pub(crate) fn new((client, handle): (Own, JoinHandle<()>)) -> Self {
+    pub(crate) fn new((client, handle): (JobClient, JoinHandle<()>)) -> Self {
         Self(client, Some(handle))
     }
 
-    pub(crate) fn client(&self) -> Own {
+    pub(crate) fn client(&self) -> JobClient {
         self.0.clone()
     }
 
@@ -83,7 +83,7 @@ impl Running {
     }
 
     /// Runs a job on the server, and returns its outcome as text.
-    pub(crate) fn told_to(&self, job: Job) -> String {
+    pub(crate) fn run(&self, job: Job) -> String {
         outcome(self.0.request(job).wait())
     }
 }
@@ -105,7 +105,7 @@ pub(crate) fn pool(name: &str, workers: usize, capacity: usize) -> Running {
     let workers = NonZeroUsize::new(workers).unwrap();
     let builder = thread::Builder::new().name(name).capacity(capacity);
     let made = builder.spawn_pool(workers, |cx: &ump_server::Context<_, _, _>| {
-        Ok(Obedient(cx.weak_client()))
+        Ok(JobRunner(cx.weak_client()))
     });
     Running::new(made.unwrap())
 }
@@ -119,7 +119,7 @@ pub(crate) fn task_pool(name: &str, workers: usize, capacity: usize) -> Running 
     let workers = NonZeroUsize::new(workers).unwrap();
     let builder = task::Builder::new().name(name).capacity(capacity);
     let made = builder.spawn_pool(workers, |cx: &ump_server::Context<_, _, _>| {
-        Ok(Obedient(cx.weak_client()))
+        Ok(JobRunner(cx.weak_client()))
     });
     Running::new(made.unwrap())
 }
@@ -130,7 +130,7 @@ pub(crate) fn cycle(cycle: &Cycle) -> String {
 
 pub(crate) fn outcome(outcome: Result<String, RequestError<Job, Refused>>) -> String {
     match outcome {
-        Ok(said) => said,
+        Ok(text) => text,
         Err(error) => error.cycle().map_or_else(|| error.to_string(), self::cycle),
     }
 }
@@ -149,19 +149,19 @@ pub(crate) fn sent<T>(outcome: Result<T, SendError<Job>>) -> String {
 
 /// Asserts that the outcome is a deadlock with this cycle, which may begin at any of the names.
 #[track_caller]
-pub(crate) fn assert_told(said: &str, names: &[&str]) {
-    let told = (0..names.len()).any(|first| {
+pub(crate) fn assert_deadlock(text: &str, names: &[&str]) {
+    let is_deadlock = (0..names.len()).any(|first| {
         let mut names = names.to_vec();
         names.rotate_left(first);
         names.push(names[0]);
-        said == format!("deadlock: {}", names.join(" → "))
+        text == format!("deadlock: {}", names.join(" → "))
     });
-    assert!(told, "{said}");
+    assert!(is_deadlock, "{text}");
 }
 
-/// Runs a scene on a thread, within a runtime. A scene that hangs fails.
-pub(crate) fn must_end(scene: impl FnOnce() + Send + 'static) {
-    let (tell, ended) = mpsc::channel();
+/// Runs a test on a thread, within a runtime. A test that hangs fails.
+pub(crate) fn must_end(test: impl FnOnce() + Send + 'static) {
+    let (done, ended) = mpsc::channel();
     let thread = std_thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
@@ -170,10 +170,10 @@ pub(crate) fn must_end(scene: impl FnOnce() + Send + 'static) {
             .unwrap();
         {
             let _entered = runtime.enter();
-            scene();
+            test();
         }
         runtime.shutdown_background();
-        let _ = tell.send(());
+        let _ = done.send(());
     });
     match ended.recv_timeout(LONG) {
         Err(mpsc::RecvTimeoutError::Timeout) => panic!("it hangs"),

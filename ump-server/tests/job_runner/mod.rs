@@ -16,8 +16,8 @@ use ump_server::{
 pub(crate) const LONG: Duration = Duration::from_secs(60);
 pub(crate) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-pub(crate) type Said = Pin<Box<dyn Future<Output = String> + Send>>;
-pub(crate) type Asked = Client<Job, String, Refused>;
+pub(crate) type TextFuture = Pin<Box<dyn Future<Output = String> + Send>>;
+pub(crate) type JobClient = Client<Job, String, Refused>;
 pub(crate) type Duty = ump::ReplyContext<String, Refused>;
 type Given = Box<dyn FnOnce(Duty) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>;
 type Lent = Box<
@@ -27,7 +27,7 @@ type Lent = Box<
 
 pub(crate) enum Job {
     /// On tasks only.
-    Await(Said),
+    Await(TextFuture),
     /// Blocks, also on a task.
     Do(Box<dyn FnOnce() -> String + Send>),
     /// On tasks only: replies elsewhere.
@@ -36,8 +36,8 @@ pub(crate) enum Job {
     Lend(Lent),
 }
 
-pub(crate) fn awaiting(said: impl Future<Output = String> + Send + 'static) -> Job {
-    Job::Await(Box::pin(said))
+pub(crate) fn awaiting(text: impl Future<Output = String> + Send + 'static) -> Job {
+    Job::Await(Box::pin(text))
 }
 
 pub(crate) fn blocking(f: impl FnOnce() -> String + Send + 'static) -> Job {
@@ -56,9 +56,9 @@ pub(crate) fn fine() -> Job {
 }
 
 #[derive(Clone)]
-pub(crate) struct Obedient;
+pub(crate) struct JobRunner;
 
-impl thread::Handler<Job, String, Refused> for Obedient {
+impl thread::Handler<Job, String, Refused> for JobRunner {
     fn proc_req(&mut self, job: Job, rctx: ReplyContext<'_, String, Refused>) -> ControlFlow<()> {
         let Job::Do(job) = job else {
             unreachable!("only tasks await")
@@ -68,14 +68,14 @@ impl thread::Handler<Job, String, Refused> for Obedient {
     }
 }
 
-impl task::Handler<Job, String, Refused> for Obedient {
+impl task::Handler<Job, String, Refused> for JobRunner {
     async fn proc_req(
         &mut self,
         job: Job,
         rctx: ReplyContext<'_, String, Refused>,
     ) -> ControlFlow<()> {
         match job {
-            Job::Await(said) => drop(rctx.reply(said.await)),
+            Job::Await(text) => drop(rctx.reply(text.await)),
             Job::Do(job) => drop(rctx.reply(job())),
             Job::GiveAway(job) => job(rctx.detach()).await,
             Job::Lend(job) => job(rctx).await,
@@ -85,10 +85,10 @@ impl task::Handler<Job, String, Refused> for Obedient {
 }
 
 /// A server that is stopped at the end of the test, although other servers may have clients of it.
-pub(crate) struct Running(pub(crate) Asked, JoinHandle<()>);
+pub(crate) struct Running(pub(crate) JobClient, JoinHandle<()>);
 
 impl Running {
-    pub(crate) fn new((client, handle): (Asked, JoinHandle<()>)) -> Self {
+    pub(crate) fn new((client, handle): (JobClient, JoinHandle<()>)) -> Self {
         Self(client, handle)
     }
 
@@ -98,12 +98,12 @@ impl Running {
     }
 
     /// Returns a client for another server.
-    pub(crate) fn client(&self) -> Asked {
+    pub(crate) fn client(&self) -> JobClient {
         self.0.clone()
     }
 
     /// Checks that each request is counted in exactly one place, and returns the statistics.
-    pub(crate) fn books(&self) -> Stats {
+    pub(crate) fn checked_stats(&self) -> Stats {
         let stats = self.0.stats();
         let places = stats.queued + stats.taken + stats.ended();
         assert_eq!(stats.accepted, places, "{stats:?}");
@@ -127,7 +127,7 @@ pub(crate) fn task_pool(name: &str, workers: usize) -> Running {
 
 pub(crate) fn task_by(builder: task::Builder, workers: usize) -> Running {
     let workers = NonZeroUsize::new(workers).unwrap();
-    Running::new(builder.spawn_pool(workers, |_| Ok(Obedient)).unwrap())
+    Running::new(builder.spawn_pool(workers, |_| Ok(JobRunner)).unwrap())
 }
 
 pub(crate) fn on_thread(name: &str) -> Running {
@@ -135,14 +135,14 @@ pub(crate) fn on_thread(name: &str) -> Running {
 }
 
 pub(crate) fn thread_by(builder: thread::Builder) -> Running {
-    Running::new(builder.spawn_with(|_| Ok(Obedient)).unwrap())
+    Running::new(builder.spawn_with(|_| Ok(JobRunner)).unwrap())
 }
 
-pub(crate) async fn ask(client: &Asked, job: Job) -> String {
-    tell(client.request(job).await)
+pub(crate) async fn ask(client: &JobClient, job: Job) -> String {
+    outcome_text(client.request(job).await)
 }
 
-pub(crate) fn tell(outcome: Result<String, RequestError<Job, Refused>>) -> String {
+pub(crate) fn outcome_text(outcome: Result<String, RequestError<Job, Refused>>) -> String {
     match outcome {
         Ok(reply) => reply,
         Err(RequestError::WouldDeadlock(_, cycle)) => format!("deadlock: {cycle}"),
@@ -155,16 +155,16 @@ pub(crate) fn tell(outcome: Result<String, RequestError<Job, Refused>>) -> Strin
 /// it, with the cycle as seen from there; it need not be the last one to send its request. If the
 /// next server has the request in hand, the outcome is `WouldDeadlockTaken`.
 #[track_caller]
-pub(crate) fn assert_told(outcome: &str, cycle: &[&str]) {
-    let told = outcome.strip_prefix("deadlock");
-    let told = told.map(|told| told.strip_prefix(", taken").unwrap_or(told));
-    let is_told = (0..cycle.len()).any(|first| {
+pub(crate) fn assert_deadlock(outcome: &str, cycle: &[&str]) {
+    let suffix = outcome.strip_prefix("deadlock");
+    let suffix = suffix.map(|it| it.strip_prefix(", taken").unwrap_or(it));
+    let is_deadlock = (0..cycle.len()).any(|first| {
         let mut names = cycle.to_vec();
         names.rotate_left(first);
         names.push(names[0]);
-        told == Some(&format!(": {}", names.join(" → ")))
+        suffix == Some(&format!(": {}", names.join(" → ")))
     });
-    assert!(is_told, "{outcome}");
+    assert!(is_deadlock, "{outcome}");
 }
 
 /// Lets all other tasks on this thread run, and gives those on other threads some time.
@@ -192,10 +192,10 @@ pub(crate) fn runtime(threads: usize) -> Runtime {
         .unwrap()
 }
 
-/// Runs the scene on its own runtime. A test that hangs fails.
-pub(crate) fn must_end(threads: usize, scene: impl Future<Output = ()>) {
+/// Runs the test on its own runtime. A test that hangs fails.
+pub(crate) fn must_end(threads: usize, test: impl Future<Output = ()>) {
     runtime(threads).block_on(async {
-        let ended = tokio::time::timeout(LONG, scene).await;
+        let ended = tokio::time::timeout(LONG, test).await;
         ended.expect("it hangs");
     });
 }
@@ -205,10 +205,10 @@ pub(crate) fn must_end(threads: usize, scene: impl Future<Output = ()>) {
 macro_rules! on_each_runtime {
     ($($test:ident),+ $(,)?) => {
         mod one_thread {
-            $(#[test] fn $test() { crate::obedient::must_end(1, super::$test()); })+
+            $(#[test] fn $test() { crate::job_runner::must_end(1, super::$test()); })+
         }
         mod several_threads {
-            $(#[test] fn $test() { crate::obedient::must_end(2, super::$test()); })+
+            $(#[test] fn $test() { crate::job_runner::must_end(2, super::$test()); })+
         }
     };
 }
