@@ -255,11 +255,11 @@ impl Watcher for Watch {
         if let Some(other) = &self.other {
             other.before_any(waits)?;
         }
-        let told = self.workers.sleep(waits);
-        if let (Err(_), Some(other)) = (&told, &self.other) {
+        let outcome = self.workers.sleep(waits);
+        if let (Err(_), Some(other)) = (&outcome, &self.other) {
             other.after_any(waits);
         }
-        told
+        outcome
     }
 
     fn after_any(&self, waits: &[Wait]) {

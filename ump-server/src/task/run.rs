@@ -83,7 +83,7 @@ pub(super) async fn run<S, R, E, RV, T, H, X>(
     };
     drop(handler_factory);
     drop(calls);
-    worker.tell(outcome);
+    worker.report_end(outcome);
 }
 
 /// Serves until the handler returns `Break`, is to be rebuilt or fails by a time-out, or until

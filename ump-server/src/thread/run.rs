@@ -46,7 +46,7 @@ pub(super) fn run<S, R, E, RV, T, H: Work<S, R, E, RV, T>, X: Send + 'static>(
         }
     };
     drop(handler_factory);
-    worker.tell(outcome);
+    worker.report_end(outcome);
 }
 
 /// Serves until the handler returns `Break` or is to be rebuilt, or until there is nothing more to

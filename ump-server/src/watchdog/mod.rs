@@ -126,7 +126,7 @@ impl WatchTarget {
     }
 
     /// Reports a stall. This runs user code: the callback, and `tracing` subscribers.
-    fn tell(&self, stall: &Stall) {
+    fn report(&self, stall: &Stall) {
         catch_user_panic(|| crate::observe::stall(stall));
         if let Some(OnStall(call)) = &self.config.on_stall {
             catch_user_panic(|| call(stall));

@@ -197,7 +197,7 @@ impl Monitor {
                         Some(worker) => worker.over(turn, stall),
                         None => stall,
                     };
-                    watched.tell(&stall);
+                    watched.report(&stall);
                 }
                 Command::Leave(watched) => {
                     workers.retain(|worker| !worker.is_of(&watched));
@@ -213,10 +213,10 @@ impl Monitor {
     fn look(&self, workers: &mut [WatchedWorker], waker: &Waker) -> Sleep {
         let mut is_active = false;
         for worker in &mut *workers {
-            let told = worker.look();
-            if let Some((turn, stall)) = told {
+            let report = worker.look();
+            if let Some((turn, stall)) = report {
                 self.tell_of_earlier(worker, turn);
-                worker.watched().tell(&stall);
+                worker.watched().report(&stall);
             }
             is_active |= worker.is_active();
         }
@@ -249,7 +249,7 @@ impl Monitor {
         let earlier: Vec<Command> = earlier;
         for commands in earlier {
             if let Command::Over(watched, over, stall) = commands {
-                watched.tell(&worker.over(over, stall));
+                watched.report(&worker.over(over, stall));
             }
         }
     }

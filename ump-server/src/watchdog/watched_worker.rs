@@ -149,7 +149,7 @@ impl WatchedWorker {
         let now = record.clock.now();
         let snapshot = record.snapshot();
         self.looked = Some(now);
-        let (turn, told) = match snapshot {
+        let (turn, report) = match snapshot {
             Snapshot::Away(turn) => {
                 self.is_active = self.seen != turn || self.was_active(now);
                 if self.seen != turn {
@@ -178,7 +178,7 @@ impl WatchedWorker {
             }
         };
         self.seen = turn;
-        told.map(|stall| (turn, stall))
+        report.map(|stall| (turn, stall))
     }
 
     /// Returns whether a turn has been seen within a threshold. Then the monitor continues to look,
@@ -331,19 +331,19 @@ mod tests {
         fn look(&mut self, passed: Duration, slept: Slept) -> Option<(Stage, Duration)> {
             self.clock.advance(passed);
             self.worker.slept(slept);
-            let told = self.worker.look();
-            told.map(|(_, stall)| (stall.stage, stall.elapsed))
+            let report = self.worker.look();
+            report.map(|(_, stall)| (stall.stage, stall.elapsed))
         }
 
         /// Returns how many looks on time it takes until there is a report, and the report.
-        fn looks_until_told(&mut self) -> (u32, (Stage, Duration)) {
+        fn looks_until_report(&mut self) -> (u32, (Stage, Duration)) {
             let mut looks = 0;
             loop {
                 looks += 1;
-                if let Some(told) = self.look(STEP, ON_TIME) {
-                    return (looks, told);
+                if let Some(report) = self.look(STEP, ON_TIME) {
+                    return (looks, report);
                 }
-                assert!(looks < 100, "nothing is ever told");
+                assert!(looks < 100, "no stall is reported");
             }
         }
     }
@@ -352,8 +352,8 @@ mod tests {
     fn stall_is_told_on_time() {
         let mut bench = Bench::new();
         bench.begin();
-        let told = (Stage::Noticed, SECOND);
-        assert_eq!(bench.looks_until_told(), (4, told));
+        let report = (Stage::Noticed, SECOND);
+        assert_eq!(bench.looks_until_report(), (4, report));
     }
 
     #[test]
@@ -363,8 +363,8 @@ mod tests {
         assert_eq!(bench.look(STEP, ON_TIME), None);
         assert_eq!(bench.look(STOPPED + STEP, Slept::Late(STOPPED)), None);
         // The time with control before and after the stop adds up to a stall.
-        let told = (Stage::Noticed, SECOND);
-        assert_eq!(bench.looks_until_told(), (2, told));
+        let report = (Stage::Noticed, SECOND);
+        assert_eq!(bench.looks_until_report(), (2, report));
     }
 
     #[test]
@@ -373,8 +373,8 @@ mod tests {
         assert_eq!(bench.look(STEP, ON_TIME), None);
         bench.begin();
         assert_eq!(bench.look(STOPPED, Slept::Late(OVERSLEPT)), None);
-        let told = (Stage::Noticed, SECOND);
-        assert_eq!(bench.looks_until_told(), (3, told));
+        let report = (Stage::Noticed, SECOND);
+        assert_eq!(bench.looks_until_report(), (3, report));
     }
 
     #[test]
@@ -382,8 +382,8 @@ mod tests {
         let mut bench = Bench::new();
         bench.begin();
         assert_eq!(bench.look(STOPPED, Slept::Unwatched), None);
-        let told = (Stage::Noticed, SECOND);
-        assert_eq!(bench.looks_until_told(), (4, told));
+        let report = (Stage::Noticed, SECOND);
+        assert_eq!(bench.looks_until_report(), (4, report));
     }
 
     #[test]
@@ -393,29 +393,29 @@ mod tests {
         assert_eq!(bench.look(STOPPED, Slept::Late(STOPPED)), None);
         bench.recorder.end(CallOutcome::NoReply);
         bench.begin();
-        let told = (Stage::Noticed, SECOND);
-        assert_eq!(bench.looks_until_told(), (4, told));
+        let report = (Stage::Noticed, SECOND);
+        assert_eq!(bench.looks_until_report(), (4, report));
     }
 
     #[test]
     fn stop_is_not_part_of_a_stall() {
         let mut bench = Bench::new();
         bench.begin();
-        let (_, told) = bench.looks_until_told();
-        assert_eq!(told, (Stage::Noticed, SECOND));
+        let (_, report) = bench.looks_until_report();
+        assert_eq!(report, (Stage::Noticed, SECOND));
         let Snapshot::Reported(turn) = bench.record.snapshot() else {
             panic!("it was reported");
         };
         assert_eq!(bench.look(STOPPED, Slept::Late(STOPPED)), None);
-        let told = (Stage::Persists, 2 * SECOND);
-        assert_eq!(bench.looks_until_told(), (4, told));
+        let report = (Stage::Persists, 2 * SECOND);
+        assert_eq!(bench.looks_until_report(), (4, report));
         // The worker's report, which does not account for the stop.
         let what = ("call", None);
         let end = |elapsed| bench.worker.watched.stall(Stage::Over, what, elapsed);
         let over = bench.worker.over(turn, end(STOPPED + 2 * SECOND));
         assert_eq!(over.elapsed, 2 * SECOND);
         let over = bench.worker.over(turn, end(STOPPED));
-        assert_eq!(over.elapsed, 2 * SECOND, "no less than was told");
+        assert_eq!(over.elapsed, 2 * SECOND, "no less than was reported");
     }
 
     #[test]

@@ -333,11 +333,11 @@ impl<S, R, E, RV, T> Worker<S, R, E, RV, T> {
         if let Some(made) = made {
             let _ = made.keep().fail(FactoryError::Attribute(refused));
         }
-        self.tell(Err(JoinErrorKind::Aborted));
+        self.report_end(Err(JoinErrorKind::Aborted));
     }
 
     /// Reports the outcome of this worker to the loop.
-    pub(crate) fn tell(self, outcome: Result<Option<RV>, JoinErrorKind>) {
+    pub(crate) fn report_end(self, outcome: Result<Option<RV>, JoinErrorKind>) {
         let Self {
             loop_state,
             name,

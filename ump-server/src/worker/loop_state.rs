@@ -62,15 +62,15 @@ impl<RV> LoopState<RV> {
     pub(crate) fn start(&self) {
         let mut state = self.state.lock();
         state.starting -= 1;
-        let told = if state.starting == 0 {
+        let started = if state.starting == 0 {
             state.started.take()
         } else {
             None
         };
         drop(state);
-        if let Some(told) = told {
+        if let Some(started) = started {
             // An error means that the caller has left.
-            let _ = told.reply(());
+            let _ = started.reply(());
         }
     }
 
@@ -84,7 +84,7 @@ impl<RV> LoopState<RV> {
             outcome
         };
         state.going -= 1;
-        let told = if state.going == 0 {
+        let ends = if state.going == 0 {
             let outcome = std::mem::replace(&mut state.outcome, Ok(None));
             (state.started.take(), state.ended.take(), outcome)
         } else {
@@ -92,7 +92,7 @@ impl<RV> LoopState<RV> {
         };
         drop(state);
         catch_user_panic(|| drop(ignored));
-        let (started, ended, outcome) = told;
+        let (started, ended, outcome) = ends;
         // `Some` only if the loop never started: the drop ends the wait for the start.
         drop(started);
         if let Some(ended) = ended {

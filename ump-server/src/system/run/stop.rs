@@ -93,7 +93,7 @@ async fn stop_these(
     let mut components = components.into_iter();
     let mut left = Vec::new();
     for (component, instances) in components.by_ref() {
-        left = told(component, instances, how);
+        left = stop_instances(component, instances, how);
         let mut is_late = false;
         for it in &mut left {
             is_late |= !it.wait(&inner, deadline).await;
@@ -102,14 +102,16 @@ async fn stop_these(
             report.executor_was_blocked = executor_is_blocked();
             break;
         }
-        report.instances.extend(left.drain(..).map(Told::report));
+        report
+            .instances
+            .extend(left.drain(..).map(StoppingInstance::report));
     }
     // If all instances ended in time, `left` is empty.
     for it in &mut left {
         it.refuse();
     }
     for (component, instances) in components {
-        let mut rest = told(component, instances, Stop::Refuse);
+        let mut rest = stop_instances(component, instances, Stop::Refuse);
         for it in &mut rest {
             it.is_late = true;
         }
@@ -133,13 +135,15 @@ async fn stop_these(
             it.wait(&inner, last).await;
         }
     }
-    report.instances.extend(left.into_iter().map(Told::report));
+    report
+        .instances
+        .extend(left.into_iter().map(StoppingInstance::report));
     report.took = inner.clock.now().saturating_duration_since(began);
     report
 }
 
 /// An instance that has been stopped, and what its report needs.
-struct Told<'a> {
+struct StoppingInstance<'a> {
     component: &'a Component,
     number: usize,
     instance: &'a Instance,
@@ -155,13 +159,17 @@ struct Told<'a> {
     queued: u64,
 }
 
-fn told<'a>(component: &'a Component, instances: &'a [Instance], how: Stop) -> Vec<Told<'a>> {
+fn stop_instances<'a>(
+    component: &'a Component,
+    instances: &'a [Instance],
+    how: Stop,
+) -> Vec<StoppingInstance<'a>> {
     let instances = instances.iter().enumerate();
-    let told = instances.map(|(number, instance)| {
+    let stopping = instances.map(|(number, instance)| {
         let outcome = instance.outcome();
         let queued = instance.client.stats().queued;
         instance.stopper.stop(how);
-        Told {
+        StoppingInstance {
             component,
             number,
             instance,
@@ -173,10 +181,10 @@ fn told<'a>(component: &'a Component, instances: &'a [Instance], how: Stop) -> V
             queued,
         }
     });
-    told.collect()
+    stopping.collect()
 }
 
-impl Told<'_> {
+impl StoppingInstance<'_> {
     /// Waits until the instance has ended, or until the deadline. Returns whether it has ended, or
     /// cannot end before this stop has finished.
     async fn wait(&mut self, inner: &Inner, deadline: Option<Instant>) -> bool {
