@@ -8,7 +8,7 @@ use crate::{
     cases::{Case, Entry},
     contenders::{Role, Shape},
     progress::Progress,
-    results::{CaseResult, ContenderResult, Latency, Round, SLOW, Settings, Spread},
+    results::{CaseResult, ContenderResult, Distribution, Latency, Round, SLOW, Settings},
     sample::{Load, Purpose, Sample, as_f64},
 };
 
@@ -128,8 +128,8 @@ impl<'a> Lane<'a> {
         })
     }
 
-    fn nanoseconds(&self) -> Spread {
-        Spread::of(
+    fn nanoseconds(&self) -> Distribution {
+        Distribution::of(
             self.samples
                 .iter()
                 .map(|sample| sample.seconds_each() * 1e9),
@@ -150,7 +150,7 @@ impl<'a> Lane<'a> {
             .iter()
             .zip(other)
             .map(|(sample, other)| sample.seconds_each() / other);
-        Spread::of(ratios).median
+        Distribution::of(ratios).median
     }
 }
 
@@ -198,7 +198,7 @@ fn conclude(lanes: &mut [Lane<'_>]) -> Vec<ContenderResult> {
             slow_rounds: lane.slow_rounds(),
             to_ump: ump.as_ref().map(|ump| lane.ratio(ump)),
             to_floor: floor.as_ref().map(|floor| lane.ratio(floor)),
-            cpu_seconds_per_million: Spread::of(lane.samples.iter().map(cpu)).median,
+            cpu_seconds_per_million: Distribution::of(lane.samples.iter().map(cpu)).median,
             allocations_per_request: lane.allocations,
             latency: lane.latency(),
             rounds: mem::take(&mut lane.samples)

@@ -35,7 +35,7 @@ pub(crate) struct CaseResult {
 pub(crate) struct ContenderResult {
     pub(crate) name: String,
     pub(crate) role: Role,
-    pub(crate) nanoseconds: Spread,
+    pub(crate) nanoseconds: Distribution,
     /// The share of rounds that took more than [`SLOW`] times the least one.
     pub(crate) slow_rounds: f64,
     /// The median of the ratios to this crate's time within the rounds.
@@ -53,7 +53,7 @@ pub(crate) struct ContenderResult {
 pub(crate) const SLOW: f64 = 5.0;
 
 #[derive(Clone, Copy, Serialize, Deserialize)]
-pub(crate) struct Spread {
+pub(crate) struct Distribution {
     pub(crate) median: f64,
     /// The 90th percentile.
     pub(crate) p90: f64,
@@ -104,7 +104,7 @@ impl CaseResult {
     }
 }
 
-impl Spread {
+impl Distribution {
     pub(crate) fn of(values: impl Iterator<Item = f64>) -> Self {
         let mut values: Vec<f64> = values.collect();
         values.sort_by(f64::total_cmp);

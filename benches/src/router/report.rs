@@ -4,7 +4,7 @@ use std::fmt::{self, Write};
 
 use super::{ContenderResult, Results, Table};
 use crate::{
-    results::Spread,
+    results::Distribution,
     subject::{TAKES_ALL, heading},
 };
 
@@ -34,16 +34,16 @@ fn table(text: &mut String, table: &Table) -> fmt::Result {
     writeln!(text, "|---|--:|--:|--:|--:|--:|--:|--:|")?;
     let first = &table.contenders[0];
     for contender in &table.contenders {
-        let spread = Spread::of(contender.rounds.iter().copied());
+        let rounds = Distribution::of(contender.rounds.iter().copied());
         let against = |f: fn(f64, f64) -> f64| against(contender, first, f);
         writeln!(
             text,
             "| {} | {:.0} | {:.0} | {:.0} | {:.0} | {:.2} | {:.0} | {:.3} |",
             contender.name,
-            spread.median,
-            spread.p90,
-            spread.least,
-            spread.most,
+            rounds.median,
+            rounds.p90,
+            rounds.least,
+            rounds.most,
             against(|one, first| one / first),
             against(|one, first| one - first),
             contender.allocations,
@@ -54,5 +54,5 @@ fn table(text: &mut String, table: &Table) -> fmt::Result {
 
 fn against(one: &ContenderResult, first: &ContenderResult, f: fn(f64, f64) -> f64) -> f64 {
     let rounds = one.rounds.iter().zip(&first.rounds);
-    Spread::of(rounds.map(|(one, first)| f(*one, *first))).median
+    Distribution::of(rounds.map(|(one, first)| f(*one, *first))).median
 }

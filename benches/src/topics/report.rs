@@ -4,7 +4,7 @@ use std::fmt::{self, Write};
 
 use super::{ContenderResult, Results, Sample, SizeResult};
 use crate::{
-    results::Spread,
+    results::Distribution,
     subject::{TAKES_ALL, heading},
 };
 
@@ -51,20 +51,20 @@ fn table(text: &mut String, size: &SizeResult) -> fmt::Result {
     for contender in &size.contenders {
         write!(text, "| {} |", contender.name)?;
         for (_, value) in COLUMNS {
-            let spread = Spread::of(contender.rounds.iter().map(value));
-            if spread.most > 0.0 {
+            let rounds = Distribution::of(contender.rounds.iter().map(value));
+            if rounds.most > 0.0 {
                 let ratio = ratio(contender, &size.contenders[0], value);
                 write!(
                     text,
                     " {:.0} / {:.0} ({ratio:.2}) |",
-                    spread.median, spread.p90
+                    rounds.median, rounds.p90
                 )?;
             } else {
                 write!(text, " – |")?;
             }
         }
         let median =
-            |value: fn(&Sample) -> f64| Spread::of(contender.rounds.iter().map(value)).median;
+            |value: fn(&Sample) -> f64| Distribution::of(contender.rounds.iter().map(value)).median;
         writeln!(
             text,
             " {:.0} | {:.0} |",
@@ -77,5 +77,5 @@ fn table(text: &mut String, size: &SizeResult) -> fmt::Result {
 
 fn ratio(contender: &ContenderResult, to: &ContenderResult, value: fn(&Sample) -> f64) -> f64 {
     let rounds = contender.rounds.iter().zip(&to.rounds);
-    Spread::of(rounds.map(|(one, other)| value(one) / value(other))).median
+    Distribution::of(rounds.map(|(one, other)| value(one) / value(other))).median
 }

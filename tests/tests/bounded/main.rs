@@ -128,12 +128,12 @@ fn an_unbounded_channel_is_never_full() {
 // ---- the order of room
 
 /// A post that waits for room, and its counter.
-struct Waiting<'a> {
+struct WaitingSender<'a> {
     post: PostFuture<'a, u32, (), ()>,
     counter: Arc<CountingWaker>,
 }
 
-impl<'a> Waiting<'a> {
+impl<'a> WaitingSender<'a> {
     /// Polls the post while there is no room.
     fn new(post: Post<'a, u32, (), ()>) -> Self {
         let mut waiting = Self {
@@ -155,16 +155,16 @@ impl<'a> Waiting<'a> {
 }
 
 /// Returns the number of wake-ups of each post.
-fn wakes<const N: usize>(waiting: [&Waiting<'_>; N]) -> [usize; N] {
+fn wakes<const N: usize>(waiting: [&WaitingSender<'_>; N]) -> [usize; N] {
     waiting.map(|waiting| waiting.counter.wakes())
 }
 
 #[test]
 fn room_is_granted_in_waiting_order() {
     let (server, client) = full(1);
-    let mut a = Waiting::new(client.post(1));
-    let mut b = Waiting::new(client.post(2));
-    let mut c = Waiting::new(client.post(3));
+    let mut a = WaitingSender::new(client.post(1));
+    let mut b = WaitingSender::new(client.post(2));
+    let mut c = WaitingSender::new(client.post(3));
     assert_eq!(take(&server), 0);
     assert_eq!(wakes([&a, &b, &c]), [1, 0, 0]);
     a.gets_in();
@@ -181,8 +181,8 @@ fn room_is_granted_in_waiting_order() {
 #[test]
 fn being_polled_again_changes_nothing_about_the_order() {
     let (server, client) = full(1);
-    let mut a = Waiting::new(client.post(1));
-    let b = Waiting::new(client.post(2));
+    let mut a = WaitingSender::new(client.post(1));
+    let b = WaitingSender::new(client.post(2));
     for _ in 0..10 {
         assert!(a.poll().is_pending());
         // Only the latest waker is kept.
@@ -195,7 +195,7 @@ fn being_polled_again_changes_nothing_about_the_order() {
 #[test]
 fn a_batch_makes_room_for_as_many_as_it_takes() {
     let (server, client) = full(3);
-    let mut waiting: Vec<_> = (3..8).map(|n| Waiting::new(client.post(n))).collect();
+    let mut waiting: Vec<_> = (3..8).map(|n| WaitingSender::new(client.post(n))).collect();
     let mut batch = Vec::new();
     assert_eq!(server.wait_many(&mut batch, 2), Ok(2));
     let wakes: Vec<_> = waiting.iter().map(|one| one.counter.wakes()).collect();
@@ -212,8 +212,8 @@ fn a_batch_makes_room_for_as_many_as_it_takes() {
 #[test]
 fn a_waiter_woken_in_vain_stays_first() {
     let (server, client) = full(1);
-    let mut a = Waiting::new(client.post(1));
-    let mut b = Waiting::new(client.post(2));
+    let mut a = WaitingSender::new(client.post(1));
+    let mut b = WaitingSender::new(client.post(2));
     assert_eq!(take(&server), 0);
     client.post(9).if_room().wait().unwrap();
     assert!(a.poll().is_pending());
@@ -227,9 +227,9 @@ fn a_waiter_woken_in_vain_stays_first() {
 #[test]
 fn a_woken_sender_that_is_dropped_passes_the_room_on() {
     let (server, client) = full(1);
-    let a = Waiting::new(client.post(1));
-    let mut b = Waiting::new(client.post(2));
-    let c = Waiting::new(client.post(3));
+    let a = WaitingSender::new(client.post(1));
+    let mut b = WaitingSender::new(client.post(2));
+    let c = WaitingSender::new(client.post(3));
     assert_eq!(take(&server), 0);
     assert_eq!(wakes([&a, &b, &c]), [1, 0, 0]);
     drop(a);
@@ -242,8 +242,8 @@ fn a_woken_sender_that_is_dropped_passes_the_room_on() {
 #[test]
 fn a_woken_sender_dropped_without_room_is_silent() {
     let (server, client) = full(1);
-    let a = Waiting::new(client.post(1));
-    let b = Waiting::new(client.post(2));
+    let a = WaitingSender::new(client.post(1));
+    let b = WaitingSender::new(client.post(2));
     assert_eq!(take(&server), 0);
     client.post(9).if_room().wait().unwrap();
     drop(a);
@@ -255,8 +255,8 @@ fn a_woken_sender_dropped_without_room_is_silent() {
 #[test]
 fn a_sender_that_leaves_unwoken_leaves_the_queue() {
     let (server, client) = full(1);
-    let a = Waiting::new(client.post(1));
-    let b = Waiting::new(client.post(2));
+    let a = WaitingSender::new(client.post(1));
+    let b = WaitingSender::new(client.post(2));
     let counter = Arc::clone(&a.counter);
     drop(a);
     assert_eq!((counter.wakers(), counter.wakes()), (0, 0));
@@ -289,7 +289,7 @@ fn a_timed_out_sender_leaves_the_queue() {
     };
     // The timer thread drops the waker after it has called it.
     eventually(|| counter.wakers() == 0);
-    let b = Waiting::new(client.post(2));
+    let b = WaitingSender::new(client.post(2));
     assert_eq!(take(&server), 0);
     assert_eq!(wakes([&b]), [1]);
 }
@@ -304,7 +304,7 @@ fn a_timed_out_woken_sender_passes_the_room_on() {
         if poll_once(&mut late).is_ready() {
             return None;
         }
-        let mut b = Waiting::new(client.post(2));
+        let mut b = WaitingSender::new(client.post(2));
         assert_eq!(take(&server), 0);
         assert_eq!(wakes([&b]), [0]);
         pass(deadline);
@@ -323,7 +323,7 @@ fn a_timed_out_blocking_sender_loses_no_wake_up() {
     let (server, client) = full(1);
     let late = client.post(1).timeout(Duration::from_millis(5)).wait();
     assert!(matches!(late, Err(SendError::TimeoutQueued(1))));
-    let b = Waiting::new(client.post(2));
+    let b = WaitingSender::new(client.post(2));
     assert_eq!(take(&server), 0);
     assert_eq!(wakes([&b]), [1]);
 }
@@ -359,8 +359,8 @@ fn a_request_that_is_withdrawn_makes_room() {
     let (server, client): Ends = ump::bounded(2).unwrap();
     let first = client.request(0).submit().wait().unwrap();
     let second = client.request(1).submit().wait().unwrap();
-    let mut a = Waiting::new(client.post(2));
-    let mut b = Waiting::new(client.post(3));
+    let mut a = WaitingSender::new(client.post(2));
+    let mut b = WaitingSender::new(client.post(3));
     drop(second);
     assert_eq!(wakes([&a, &b]), [1, 0]);
     a.gets_in();
@@ -376,7 +376,7 @@ fn a_request_revoked_at_its_deadline_makes_room() {
         let (server, client): Ends = ump::bounded(1).unwrap();
         let deadline = Instant::now() + time;
         let reply = client.request(0).deadline(deadline).submit().wait().ok()?;
-        let mut a = Waiting::new(client.post(1));
+        let mut a = WaitingSender::new(client.post(1));
         assert!(matches!(reply.wait(), Err(RequestError::TimeoutQueued(0))));
         assert_eq!(wakes([&a]), [1]);
         a.gets_in();
@@ -389,8 +389,8 @@ fn a_request_revoked_at_its_deadline_makes_room() {
 fn a_revoked_urgent_request_makes_room_in_its_lane() {
     let (_server, client) = full(1);
     let urgent = client.request(10).urgent().submit().wait().unwrap();
-    let normal = Waiting::new(client.post(1));
-    let mut overtaker = Waiting::new(client.post(11).urgent());
+    let normal = WaitingSender::new(client.post(1));
+    let mut overtaker = WaitingSender::new(client.post(11).urgent());
     drop(urgent);
     assert_eq!(wakes([&normal, &overtaker]), [0, 1]);
     overtaker.gets_in();
@@ -403,10 +403,10 @@ fn a_server_that_goes_wakes_all_waiting_senders() {
     let (server, client) = full(1);
     client.post(0).urgent().wait().unwrap();
     let mut waiting = [
-        Waiting::new(client.post(1)),
-        Waiting::new(client.post(2)),
-        Waiting::new(client.post(3).urgent()),
-        Waiting::new(client.post(4).timeout(LONG)),
+        WaitingSender::new(client.post(1)),
+        WaitingSender::new(client.post(2)),
+        WaitingSender::new(client.post(3).urgent()),
+        WaitingSender::new(client.post(4).timeout(LONG)),
     ];
     drop(server);
     for (n, one) in (1..).zip(&mut waiting) {
@@ -425,8 +425,8 @@ fn a_server_that_goes_wakes_all_waiting_senders() {
 #[test]
 fn a_sender_may_be_dropped_after_the_server() {
     let (server, client) = full(1);
-    let a = Waiting::new(client.post(1));
-    let b = Waiting::new(client.post(2));
+    let a = WaitingSender::new(client.post(1));
+    let b = WaitingSender::new(client.post(2));
     drop(server);
     drop(a);
     drop(b);
