@@ -40,7 +40,7 @@ fn the_search_finds_what_makes_a_future() {
     let source = "
         /// impl Future for NotThis
         impl<S: Send> Future for One<S> {
-            fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> { todo!() }
+            fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> { Poll::Pending }
         }
         impl Stream for Two {}
         pub async fn three() {}
@@ -53,7 +53,7 @@ fn the_search_finds_what_makes_a_future() {
         }
         pub(crate) fn not_that() -> impl Future<Output = ()> {}
         pub fn nor_this(future: impl Future<Output = ()>) -> u32 { 5 }
-        pub fn six() -> Pin<Box<dyn Future<Output = ()>>> { todo!() }
+        pub fn six() -> Pin<Box<dyn Future<Output = ()>>> { Box::pin(async {}) }
         #[cfg(test)]
         mod tests {
             pub async fn of_a_test() {}
