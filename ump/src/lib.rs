@@ -36,6 +36,7 @@ pub use crate::{
         request::{Post, Request, Submit},
         request_future::{PostFuture, RequestFuture, SubmitFuture},
         server::{Iter, Server},
+        typed::{Ask, Typed},
         wait_reply::WaitReply,
     },
     error::{

@@ -14,4 +14,5 @@ pub(crate) mod reply_context;
 pub(crate) mod request;
 pub(crate) mod request_future;
 pub(crate) mod server;
+pub(crate) mod typed;
 pub(crate) mod wait_reply;

@@ -219,6 +219,10 @@ pub enum NoReply {
     /// This is a limit of the server. If a deadline of the caller passes, the outcome is
     /// [`RequestError::TimeoutTaken`](crate::RequestError::TimeoutTaken).
     TimedOut,
+    /// The handler answered with a reply or an error that belongs to another message, so the
+    /// caller of a [typed request](crate::Typed) cannot use it. The answer was dropped; the channel
+    /// counts it as an answer.
+    Mismatched,
 }
 
 impl NoReply {
@@ -269,6 +273,7 @@ impl fmt::Display for NoReply {
             Self::Dropped => f.write_str("the handler dropped the request"),
             Self::Aborted => f.write_str("the handler was aborted"),
             Self::TimedOut => f.write_str("the handler took longer than its server allows"),
+            Self::Mismatched => f.write_str("the handler answered another message"),
             Self::Panicked(message) => message.fmt(f),
         }
     }
