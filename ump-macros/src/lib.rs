@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod async_trait;
+mod service;
 mod tokens;
 
 use proc_macro::TokenStream;
@@ -62,4 +63,10 @@ pub fn async_trait(arguments: TokenStream, item: TokenStream) -> TokenStream {
         // The item is kept, so that an editor still knows its names.
         Err(error) => error.to_compile_error().into_iter().chain(item).collect(),
     }
+}
+
+/// Makes a service of an `impl` block: its methods become requests, with a typed client.
+#[proc_macro_attribute]
+pub fn service(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    service::expand(arguments.into(), item.into()).into()
 }

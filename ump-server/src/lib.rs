@@ -8,6 +8,7 @@ mod observe;
 mod record;
 #[cfg(feature = "serde")]
 mod serial;
+pub mod service;
 mod sync;
 #[cfg(not(any(loom, shuttle)))]
 pub mod system;
@@ -24,6 +25,7 @@ pub use ump::{self, Client, Clock, Error, PanicMessage, Refused, WeakClient, cha
 
 #[cfg(all(feature = "tokio", not(any(loom, shuttle))))]
 pub use ump_macros::async_trait;
+pub use ump_macros::service;
 
 #[cfg(feature = "metrics")]
 pub use crate::observe::refresh_metrics;

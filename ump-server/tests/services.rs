@@ -5,7 +5,7 @@
 use std::{num::NonZeroUsize, ops::ControlFlow, time::Duration};
 
 use ump_server::{
-    Error, OnPanic, Refused, ReplyContext, Restart, TestClock, WeakClient,
+    Context, Error, OnPanic, Refused, ReplyContext, Restart, TestClock,
     system::{Attributes, System},
     task, thread,
 };
@@ -25,8 +25,8 @@ impl thread::Service for Counter {
     type Output = u64;
     type Timer = Hour;
 
-    fn init(&mut self, client: WeakClient<u64, u64, Refused>) {
-        assert!(client.upgrade().is_some());
+    fn init(&mut self, cx: &Context<u64, u64, Refused, Hour>) {
+        assert!(cx.weak_client().upgrade().is_some());
     }
 
     fn handle(&mut self, n: u64, reply: ReplyContext<u64, Refused>) -> ControlFlow<u64> {

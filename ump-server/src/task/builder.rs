@@ -129,7 +129,7 @@ impl Builder {
         SpawnError<H::Error>,
     >
     where
-        H: IntoService<Shape, Timer = ()> + Send + 'static,
+        H: IntoService<Shape> + Send + 'static,
     {
         if self.options.restarts() {
             return Err(SpawnError::NoFactory);

@@ -106,9 +106,10 @@ where
 {
     let handler = handler.get_mut();
     if !*is_ready {
-        let client = worker.context.weak_client();
-        let recorder = &mut worker.recorder;
-        if call_handler(recorder, calls, "init", || handler.init(client))
+        let Worker {
+            context, recorder, ..
+        } = &mut *worker;
+        if call_handler(recorder, calls, "init", || handler.init(context))
             .await
             .is_err()
         {

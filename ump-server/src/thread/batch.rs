@@ -2,7 +2,9 @@
 
 use std::{fmt, ops::ControlFlow, vec};
 
-use ump::{ReplyContext as OwnedReplyContext, Server, WeakClient};
+use ump::{ReplyContext as OwnedReplyContext, Server};
+
+use crate::Context;
 
 /// Handles requests in batches on a thread: each call gets all queued requests, up to a limit. For
 /// work that costs little more for many requests than for one: a transaction, a system call, a
@@ -59,7 +61,7 @@ pub trait BatchService {
 
     /// See [`Service::init`](super::Service::init).
     #[allow(unused_variables)]
-    fn init(&mut self, weak_client: WeakClient<Self::Request, Self::Reply, Self::Error>) {}
+    fn init(&mut self, cx: &Context<Self::Request, Self::Reply, Self::Error, Self::Timer>) {}
 
     /// Handles a batch of at least one request. `Break` ends the loop with its value.
     ///

@@ -166,7 +166,7 @@ impl Builder {
         SpawnError<H::Error>,
     >
     where
-        H: IntoService<Shape, Timer = ()> + Send + 'static,
+        H: IntoService<Shape> + Send + 'static,
     {
         if self.options.restarts() {
             return Err(SpawnError::NoFactory);
@@ -177,7 +177,7 @@ impl Builder {
         let making = deadlock::watch_making(parts.wait_nodes());
         let mut handler = Some(build(&parts.client).map_err(SpawnError::Handler)?);
         drop(making);
-        let make = move |_: &Context<_, _, _, ()>| {
+        let make = move |_: &Context<_, _, _, _>| {
             let handler = handler.take().expect("the handler is made once");
             Ok(Single(handler.into_service()))
         };

@@ -174,7 +174,7 @@ pub fn serve<H, Shape>(
     JoinHandle<H::Output>,
 )
 where
-    H: IntoService<Shape, Timer = ()> + Send + 'static,
+    H: IntoService<Shape> + Send + 'static,
 {
     match Builder::new().spawn(|_| Ok(handler)) {
         Ok(ends) => ends,

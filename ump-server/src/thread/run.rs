@@ -58,8 +58,10 @@ fn serve<S, R, E, RV, T, H: Work<S, R, E, RV, T>>(
 ) -> Served<RV> {
     let handler = handler.get_mut();
     if !*is_ready {
-        let client = worker.context.weak_client();
-        worker.recorder.call("init", || handler.init(client));
+        let Worker {
+            context, recorder, ..
+        } = &mut *worker;
+        recorder.call("init", || handler.init(context));
         *is_ready = true;
         worker.started();
     }

@@ -5,11 +5,9 @@
 
 use std::ops::ControlFlow;
 
-use ump::WeakClient;
-
 use super::Handler;
 use crate::{
-    ReplyContext,
+    Context, ReplyContext,
     worker::handler_shape::{ByParameters, ByTypes, HandlerService},
 };
 
@@ -73,10 +71,10 @@ pub trait Service {
 
     /// Prepares the handler. Called once on the loop's thread, before anything else.
     ///
-    /// The client is weak: a handler that keeps a strong client of its own loop keeps the loop from
-    /// ending.
+    /// The context has the loop's [timers](Context::timers), its clock, its stopper and a weak
+    /// client. (A handler that keeps a strong client of its own loop keeps the loop from ending.)
     #[allow(unused_variables)]
-    fn init(&mut self, weak_client: WeakClient<Self::Request, Self::Reply, Self::Error>) {}
+    fn init(&mut self, cx: &Context<Self::Request, Self::Reply, Self::Error, Self::Timer>) {}
 
     /// Handles a request. `Break` ends the loop.
     fn handle(
@@ -186,8 +184,8 @@ where
     type Timer = T;
 
     #[inline]
-    fn init(&mut self, weak_client: WeakClient<S, R, E>) {
-        self.handler.init(weak_client);
+    fn init(&mut self, cx: &Context<S, R, E, T>) {
+        self.handler.init(cx.weak_client());
     }
 
     #[inline]

@@ -2,11 +2,11 @@
 
 use std::{ops::ControlFlow, sync::Arc, vec};
 
-use ump::{ReplyContext as OwnedReplyContext, Server, WeakClient};
+use ump::{ReplyContext as OwnedReplyContext, Server};
 
 use super::{Batch, BatchService, Service};
 use crate::{
-    ReplyContext, catch::catch_user_panic, deadlock::WaitNode, observe::CallOutcome,
+    Context, ReplyContext, catch::catch_user_panic, deadlock::WaitNode, observe::CallOutcome,
     worker::recorder::WorkerRecorder, worker::reply_context::PendingReply,
 };
 
@@ -19,7 +19,7 @@ pub(super) trait Work<S, R, E, RV, T> {
     /// Returns an empty hand for the worker with this wait node.
     fn hand(wait_node: &Arc<WaitNode>) -> Self::Hand;
 
-    fn init(&mut self, weak_client: WeakClient<S, R, E>);
+    fn init(&mut self, cx: &Context<S, R, E, T>);
 
     /// Handles a request, alone or together with queued requests.
     fn handle(
@@ -51,8 +51,8 @@ where
         PendingReply::none(wait_node)
     }
 
-    fn init(&mut self, weak_client: WeakClient<S, R, E>) {
-        self.0.init(weak_client);
+    fn init(&mut self, cx: &Context<S, R, E, T>) {
+        self.0.init(cx);
     }
 
     #[inline]
@@ -99,8 +99,8 @@ where
         Batch::default()
     }
 
-    fn init(&mut self, weak_client: WeakClient<S, R, E>) {
-        self.handler.init(weak_client);
+    fn init(&mut self, cx: &Context<S, R, E, T>) {
+        self.handler.init(cx);
     }
 
     fn handle(

@@ -464,9 +464,7 @@ fn outcome<S, R, E, M: Ask<S, R, E>>(
 
 /// Converts the error of a request that has no answer.
 #[cold]
-fn not_answered<S, R, E, M: Ask<S, R, E>>(
-    error: RequestError<S, E>,
-) -> RequestError<M, M::Error> {
+fn not_answered<S, R, E, M: Ask<S, R, E>>(error: RequestError<S, E>) -> RequestError<M, M::Error> {
     error
         .map_message(M::from_request)
         .map_app(|_| unreachable!("an application error is an answer"))

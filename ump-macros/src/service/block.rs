@@ -1,0 +1,205 @@
+//! The `impl` block: its head, and its members.
+
+use std::collections::HashMap;
+
+use proc_macro2::{Delimiter, Ident, TokenStream, TokenTree};
+use quote::{ToTokens, quote};
+use syn::{
+    Attribute, Error, GenericParam, Generics, Result, Token, Type, Visibility, braced,
+    parse::{ParseStream, Parser},
+    spanned::Spanned,
+};
+
+use super::{
+    method::{Kind, Method},
+    names::Names,
+    tokens,
+};
+
+/// The `impl` block.
+pub(crate) struct Block {
+    attributes: Vec<Attribute>,
+    /// With the `where` clause.
+    pub(crate) generics: Generics,
+    pub(crate) self_type: Type,
+    /// The name of the type.
+    pub(crate) name: Ident,
+    /// All members, without the attributes of the macro.
+    members: TokenStream,
+    /// The methods that concern the macro, without those that have errors.
+    pub(crate) methods: Vec<Method>,
+    pub(crate) errors: Vec<Error>,
+}
+
+impl Block {
+    pub(crate) fn parse(input: ParseStream<'_>) -> Result<Self> {
+        let attributes = input.call(Attribute::parse_outer)?;
+        if !input.peek(Token![impl]) {
+            return Err(input.error("`service` is for an `impl` block"));
+        }
+        input.parse::<Token![impl]>()?;
+        let mut generics: Generics = input.parse()?;
+        let self_type: Type = input.parse()?;
+        if input.peek(Token![for]) {
+            let message = "`service` is for the `impl` block of a type, not of a trait";
+            return Err(Error::new(self_type.span(), message));
+        }
+        let name = name(&self_type)?;
+        generics.where_clause = input.parse()?;
+        let body;
+        braced!(body in input);
+        let mut block = Self {
+            attributes,
+            generics,
+            self_type,
+            name,
+            members: TokenStream::new(),
+            methods: Vec::new(),
+            errors: Vec::new(),
+        };
+        for member in members(body.parse()?) {
+            block.add(member);
+        }
+        if let Some(GenericParam::Lifetime(lifetime)) = block.generics.params.first() {
+            let message = "a service runs on a thread or task of its own, so it cannot borrow: \
+                           use owned types or `'static`";
+            block.errors.push(Error::new(lifetime.span(), message));
+            block.methods.clear();
+        }
+        Ok(block)
+    }
+
+    fn add(&mut self, member: TokenStream) {
+        let parse = |input: ParseStream<'_>| Method::parse(input, &self.self_type);
+        match parse.parse2(member.clone()) {
+            Ok(Some((emitted, method))) => {
+                emitted.to_tokens(&mut self.members);
+                match method {
+                    Ok(method) => self.methods.push(method),
+                    Err(error) => self.errors.push(error),
+                }
+            }
+            Ok(None) => member.to_tokens(&mut self.members),
+            Err(error) => {
+                member.to_tokens(&mut self.members);
+                self.errors.push(error);
+            }
+        }
+    }
+
+    /// Removes the methods that cannot be together, and records why.
+    pub(crate) fn check(&mut self, names: &Names) {
+        let mut taken: HashMap<String, &str> = HashMap::new();
+        for (name, what) in names.all() {
+            taken.insert(name.to_string(), what);
+        }
+        let errors = &mut self.errors;
+        let mut hooks = [(Kind::Init, false), (Kind::Term, false)];
+        self.methods.retain(|method| {
+            for (kind, seen) in &mut hooks {
+                if *kind == method.kind && std::mem::replace(seen, true) {
+                    let message = "there is another method with this attribute";
+                    errors.push(Error::new(method.name.span(), message));
+                    return false;
+                }
+            }
+            if !method.kind.is_request() {
+                return true;
+            }
+            let message = names.message(method);
+            if let Some(what) = taken.get(message.to_string().as_str()) {
+                let message = format!(
+                    "the message of this method would have the name of {what}, `{message}`: rename the \
+                     method, or that by an argument of `service`"
+                );
+                errors.push(Error::new(method.name.span(), message));
+                return false;
+            }
+            true
+        });
+    }
+
+    /// Returns the block, without the attributes of the macro.
+    pub(crate) fn emit(&self) -> TokenStream {
+        let Self {
+            attributes,
+            generics,
+            self_type,
+            members,
+            ..
+        } = self;
+        let where_clause = &generics.where_clause;
+        quote! { #(#attributes)* impl #generics #self_type #where_clause { #members } }
+    }
+
+    /// Returns the methods that are requests or posts.
+    pub(crate) fn requests(&self) -> impl Iterator<Item = &Method> + Clone {
+        self.methods
+            .iter()
+            .filter(|method| method.kind.is_request())
+    }
+
+    /// Returns the methods that are called by timers.
+    pub(crate) fn timers(&self) -> impl Iterator<Item = &Method> + Clone {
+        let is_timer = |method: &&Method| matches!(method.kind, Kind::Timer(_));
+        self.methods.iter().filter(is_timer)
+    }
+
+    /// Returns the method with this attribute.
+    pub(crate) fn hook(&self, kind: &Kind) -> Option<&Method> {
+        self.methods.iter().find(|method| method.kind == *kind)
+    }
+
+    pub(crate) fn is_async(&self) -> bool {
+        self.methods.iter().any(|method| method.is_async)
+    }
+
+    /// Returns the widest visibility of the requests.
+    pub(crate) fn visibility(&self) -> Visibility {
+        let visibilities = self.requests().map(|method| &method.visibility);
+        let widest = visibilities.max_by_key(|visibility| match visibility {
+            Visibility::Public(_) => 3,
+            Visibility::Restricted(restricted) if restricted.path.is_ident("crate") => 2,
+            Visibility::Restricted(_) => 1,
+            _ => 0,
+        });
+        widest.cloned().unwrap_or(Visibility::Inherited)
+    }
+}
+
+/// Returns the name of the type of the block.
+fn name(self_type: &Type) -> Result<Ident> {
+    if let Type::Path(path) = self_type {
+        if let Some(segment) = path.path.segments.last() {
+            return Ok(segment.ident.clone());
+        }
+    }
+    let message = "`service` is for the `impl` block of a struct or an enum";
+    Err(Error::new(self_type.span(), message))
+}
+
+/// Splits the body of the block into its members.
+fn members(body: TokenStream) -> Vec<TokenStream> {
+    let mut members = Vec::new();
+    let mut member: Vec<TokenTree> = Vec::new();
+    for token in body {
+        let is_body =
+            matches!(&token, TokenTree::Group(group) if group.delimiter() == Delimiter::Brace);
+        let is_semicolon = tokens::is_punct(&token, ';');
+        member.push(token);
+        // The value of a constant may have braces. It ends with a semicolon.
+        if is_semicolon || (is_body && !is_constant(&member)) {
+            members.push(member.drain(..).collect());
+        }
+    }
+    if !member.is_empty() {
+        members.push(member.into_iter().collect());
+    }
+    members
+}
+
+/// Returns whether this is the beginning of an associated constant.
+fn is_constant(member: &[TokenTree]) -> bool {
+    let has = |name: &str| member.iter().any(|token| tokens::is_ident(token, name));
+    has("const") && !has("fn")
+}

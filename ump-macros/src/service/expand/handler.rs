@@ -1,0 +1,292 @@
+//! The handler: it calls the methods, and answers with what they return.
+
+use proc_macro2::{Ident, TokenStream};
+use quote::{quote, quote_spanned};
+
+use super::Context;
+use crate::service::{
+    local,
+    method::{Answer, Kind, Method, Start},
+};
+
+pub(super) fn expand(context: &Context<'_>) -> TokenStream {
+    let Context {
+        krate,
+        names,
+        block,
+        arguments,
+        ..
+    } = context;
+    let (request, reply, error) = (context.request(), context.reply(), context.error());
+    let (timer, output) = (context.timer(), arguments.output());
+    let (module, asynchronous) = match block.is_async() {
+        true => (quote!(task), Some(quote!(async))),
+        false => (quote!(thread), None),
+    };
+    let generics = &block.generics;
+    let (of_impl, _, _) = generics.split_for_impl();
+    let self_type = &block.self_type;
+    let (client, client_arguments) = (&names.client, context.channel.arguments());
+    let predicates: Vec<_> = generics
+        .where_clause
+        .iter()
+        .flat_map(|clause| &clause.predicates)
+        .collect();
+    // The service goes to another thread if its messages can.
+    let sendable = (!generics.params.is_empty()).then(|| {
+        let of_task = block
+            .is_async()
+            .then(|| quote!(Self: ::core::marker::Send,));
+        quote! {
+            #of_task
+            #request: ::core::marker::Send + 'static,
+            #reply: ::core::marker::Send + 'static,
+            #error: ::core::marker::Send + 'static,
+            #timer: ::core::marker::Send + 'static,
+        }
+    });
+    let arms = block.requests().map(|method| arm(context, method));
+    let kinds = block.requests().map(|method| {
+        let (cfg, variant, requests) = (method.cfg(), &method.variant, &names.request);
+        let kind = method.name.to_string();
+        let kind = kind.trim_start_matches("r#");
+        quote!(#(#cfg)* #requests::#variant(_) => #kind,)
+    });
+    let (init, on_timer, term) = (init(context), on_timer(context), term(context));
+    let (asked, context_name) = (Ident::new("request", local()), Ident::new("reply", local()));
+    quote! {
+        #[automatically_derived]
+        impl #of_impl #krate::service::Interface for #self_type where #(#predicates),* {
+            type Request = #request;
+            type Reply = #reply;
+            type Error = #error;
+            type Timer = #timer;
+            type Client = #client #client_arguments;
+        }
+
+        #[automatically_derived]
+        #[allow(deprecated)]
+        impl #of_impl #krate::#module::Service for #self_type where #(#predicates,)* #sendable {
+            type Request = #request;
+            type Reply = #reply;
+            type Error = #error;
+            type Output = #output;
+            type Timer = #timer;
+
+            #init
+
+            #[inline]
+            #asynchronous fn handle(
+                &mut self,
+                #asked: #request,
+                #context_name: #krate::ReplyContext<'_, #reply, #error>,
+            ) -> ::core::ops::ControlFlow<#output> {
+                match #asked {
+                    #(#arms)*
+                }
+            }
+
+            fn kind(&self, #asked: &#request) -> &'static str {
+                match *#asked {
+                    #(#kinds)*
+                }
+            }
+
+            #on_timer
+
+            #term
+        }
+    }
+}
+
+/// Returns the arm that handles the request of a method.
+fn arm(context: &Context<'_>, method: &Method) -> TokenStream {
+    let Context { krate, names, .. } = context;
+    let (requests, replies, errors) = (&names.request, &names.reply, &names.error);
+    let variant = &method.variant;
+    let local = |name: &str| Ident::new(name, local());
+    let (message, reply, value, error) = (
+        local("message"),
+        local("reply"),
+        local("value"),
+        local("error"),
+    );
+    let fields = method.params.iter().map(|param| &param.name);
+    let arguments = quote!(#(#message.#fields),*);
+    let continues = quote!(::core::ops::ControlFlow::Continue(()));
+    let ok = quote!(::core::result::Result::Ok);
+    let err = quote!(::core::result::Result::Err);
+    let body = match &method.answer {
+        Answer::Nothing => {
+            let call = method.call(&arguments);
+            quote! {
+                #call;
+                let _ = #reply.reply(#replies::#variant(()));
+                #continues
+            }
+        }
+        Answer::Reply(_) => {
+            let call = method.call(&arguments);
+            quote! {
+                let _ = #reply.reply(#replies::#variant(#call));
+                #continues
+            }
+        }
+        Answer::Fallible { returned, .. } => {
+            let call = method.call(&arguments);
+            let into_result = quote_spanned!(method.output_span=> <#returned as #krate::service::Fallible>::into_result);
+            quote! {
+                let _ = match #into_result(#call) {
+                    #ok(#value) => #reply.reply(#replies::#variant(#value)),
+                    #err(#error) => #reply.fail(#errors::#variant(#error)),
+                };
+                #continues
+            }
+        }
+        Answer::ByItself {
+            error: of_error, ..
+        } => {
+            let failed = match of_error {
+                Some(_) => quote!(#err(#error) => #err(#errors::#variant(#error))),
+                None => quote!(#err(#error) => match #error {}),
+            };
+            let comma = (!method.params.is_empty()).then(|| quote!(,));
+            let reply_to = quote! {
+                #krate::service::ReplyTo::new(#reply, |#value| match #value {
+                    #ok(#value) => #ok(#replies::#variant(#value)),
+                    #failed,
+                })
+            };
+            into_flow(context, method, &quote!(#arguments #comma #reply_to))
+        }
+        Answer::Flow => {
+            let flow = local("flow");
+            let call = into_flow(context, method, &arguments);
+            quote! {
+                let #flow = #call;
+                let _ = #reply.reply(#replies::#variant(()));
+                #flow
+            }
+        }
+    };
+    let cfg = method.cfg();
+    quote!(#(#cfg)* #requests::#variant(#message) => { #body })
+}
+
+/// Returns the call of a method that may end the loop.
+fn into_flow(context: &Context<'_>, method: &Method, arguments: &TokenStream) -> TokenStream {
+    let (krate, output) = (&context.krate, context.arguments.output());
+    let call = method.call(arguments);
+    let into_flow =
+        quote_spanned!(method.output_span=> #krate::service::IntoFlow::<#output>::into_flow);
+    quote!(#into_flow(#call))
+}
+
+/// Returns the method that arms the timers that begin with the loop, and calls that of the user.
+fn init(context: &Context<'_>) -> Option<TokenStream> {
+    let Context {
+        krate,
+        names,
+        block,
+        ..
+    } = context;
+    let timers = &names.timer;
+    let cx = Ident::new("cx", local());
+    let armed: Vec<_> = (block.timers())
+        .filter_map(|method| {
+            let (cfg, variant) = (method.cfg(), &method.variant);
+            match &method.kind {
+                Kind::Timer(Start::Every(period)) => {
+                    Some(quote!(#(#cfg)* #cx.timers().every(#period, #timers::#variant);))
+                }
+                Kind::Timer(Start::After(delay)) => {
+                    Some(quote!(#(#cfg)* #cx.timers().once(#delay, #timers::#variant);))
+                }
+                _ => None,
+            }
+        })
+        .collect();
+    let init = block.hook(&Kind::Init).map(|method| {
+        let call = method.call(
+            &method
+                .params
+                .first()
+                .map(|_| quote!(#cx))
+                .unwrap_or_default(),
+        );
+        let cfg = method.cfg();
+        quote!(#(#cfg)* #call;)
+    });
+    if armed.is_empty() && init.is_none() {
+        return None;
+    }
+    let asynchronous = block.is_async().then(|| quote!(async));
+    Some(quote! {
+        #asynchronous fn init(
+            &mut self,
+            #cx: &#krate::Context<Self::Request, Self::Reply, Self::Error, Self::Timer>,
+        ) {
+            #(#armed)*
+            #init
+        }
+    })
+}
+
+/// Returns the method that calls those with the attribute `timer`.
+fn on_timer(context: &Context<'_>) -> Option<TokenStream> {
+    let Context {
+        names,
+        block,
+        arguments,
+        ..
+    } = context;
+    block.timers().next()?;
+    let timers = &names.timer;
+    let (timer, type_of_timer, output) = (
+        Ident::new("timer", local()),
+        context.timer(),
+        arguments.output(),
+    );
+    let arms = block.timers().map(|method| {
+        let (cfg, variant) = (method.cfg(), &method.variant);
+        let fields: Vec<_> = method.params.iter().map(|param| &param.name).collect();
+        let values: Vec<_> = (0..fields.len())
+            .map(|index| Ident::new(&format!("value_{index}"), local()))
+            .collect();
+        let pattern = (!fields.is_empty()).then(|| quote!({ #(#fields: #values),* }));
+        let call = into_flow(context, method, &quote!(#(#values),*));
+        quote!(#(#cfg)* #timers::#variant #pattern => #call,)
+    });
+    let asynchronous = block.is_async().then(|| quote!(async));
+    Some(quote! {
+        #asynchronous fn on_timer(&mut self, #timer: #type_of_timer) -> ::core::ops::ControlFlow<#output> {
+            match #timer {
+                #(#arms)*
+            }
+        }
+    })
+}
+
+/// Returns the method that calls the one with the attribute `term`.
+fn term(context: &Context<'_>) -> Option<TokenStream> {
+    let method = context.block.hook(&Kind::Term)?;
+    let output = context.arguments.output();
+    let value = Ident::new("output", local());
+    let body = if method.params.is_empty() {
+        let call = method.call(&TokenStream::new());
+        quote!(#call; #value)
+    } else {
+        method.call(&quote!(#value))
+    };
+    let asynchronous = context.block.is_async().then(|| quote!(async));
+    let cfg = method.cfg();
+    Some(quote! {
+        #(#cfg)*
+        #asynchronous fn term(
+            &mut self,
+            #value: ::core::option::Option<#output>,
+        ) -> ::core::option::Option<#output> {
+            #body
+        }
+    })
+}

@@ -1,0 +1,123 @@
+//! The messages: a struct for each method, which names its reply.
+
+use proc_macro2::{Ident, TokenStream};
+use quote::quote;
+
+use super::{Context, parameters::Parameters};
+use crate::service::{local, method::Method};
+
+pub(super) fn expand(context: &Context<'_>) -> TokenStream {
+    context
+        .block
+        .requests()
+        .map(|method| message(context, method))
+        .collect()
+}
+
+fn message(context: &Context<'_>, method: &Method) -> TokenStream {
+    let Context {
+        krate,
+        names,
+        block,
+        ..
+    } = context;
+    let fields = method.params.iter().map(|param| &param.ty);
+    let own = Parameters::used(&block.generics, &quote!(#(#fields,)*));
+    let definition = definition(context, method, &own);
+    let conversions = conversions(context, method);
+    let name = names.message(method);
+    let cfg = method.cfg();
+    let (of_impl, of_message) = (context.channel.declared(), own.arguments());
+    let where_clause = context.channel.where_clause();
+    let (request, reply, error) = (context.request(), context.reply(), context.error());
+    quote! {
+        #definition
+
+        #(#cfg)*
+        #[automatically_derived]
+        impl #of_impl #krate::ump::Ask<#request, #reply, #error> for #name #of_message #where_clause {
+            #conversions
+        }
+    }
+}
+
+/// Returns the struct, whose fields are the parameters of the method.
+fn definition(context: &Context<'_>, method: &Method, own: &Parameters<'_>) -> TokenStream {
+    let name = context.names.message(method);
+    let visibility = context.block.visibility();
+    let fields = method.params.iter().map(|param| {
+        let (name, ty) = (&param.name, &param.ty);
+        let doc = format!("The argument `{name}`.");
+        let visibility = &method.visibility;
+        quote!(#[doc = #doc] #visibility #name: #ty)
+    });
+    let (declared, where_clause) = (own.declared(), own.where_clause());
+    let body = if method.params.is_empty() {
+        quote!(#where_clause;)
+    } else {
+        quote!(#where_clause { #(#fields),* })
+    };
+    let doc = format!(
+        "The message of [`{}::{}`].",
+        context.block.name, method.name
+    );
+    let (cfg, derive) = (method.cfg(), context.derive());
+    quote! {
+        #(#cfg)*
+        #[doc = #doc]
+        #[allow(dead_code, private_interfaces)]
+        #derive
+        #visibility struct #name #declared #body
+    }
+}
+
+/// Returns the items of the implementation of `Ask`.
+fn conversions(context: &Context<'_>, method: &Method) -> TokenStream {
+    let Context { krate, names, .. } = context;
+    let (requests, replies, errors) = (&names.request, &names.reply, &names.error);
+    let (request, reply, error) = (context.request(), context.reply(), context.error());
+    let variant = &method.variant;
+    let own_reply = method.reply(krate);
+    let never = quote!(::core::convert::Infallible);
+    let own_error = method.error(krate).unwrap_or(never);
+    let of_error = method.error(krate).map(|_| {
+        quote! {
+            ::core::result::Result::Err(#errors::#variant(error)) => {
+                ::core::option::Option::Some(::core::result::Result::Err(error))
+            }
+        }
+    });
+    let message = Ident::new("message", local());
+    quote! {
+        type Reply = #own_reply;
+        type Error = #own_error;
+
+        #[inline]
+        fn into_request(self) -> #request {
+            #requests::#variant(self)
+        }
+
+        #[inline]
+        fn from_request(request: #request) -> Self {
+            match request {
+                #requests::#variant(#message) => #message,
+                #[allow(unreachable_patterns)]
+                _ => ::core::unreachable!("`into_request` made this message"),
+            }
+        }
+
+        #[inline]
+        fn from_answer(
+            answer: ::core::result::Result<#reply, #error>,
+        ) -> ::core::option::Option<::core::result::Result<Self::Reply, Self::Error>> {
+            match answer {
+                ::core::result::Result::Ok(#replies::#variant(reply)) => {
+                    ::core::option::Option::Some(::core::result::Result::Ok(reply))
+                }
+                #of_error
+                #[allow(unreachable_patterns)]
+                _ => ::core::option::Option::None,
+            }
+        }
+    }
+}

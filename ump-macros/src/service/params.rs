@@ -1,0 +1,58 @@
+//! A parameter of a method.
+
+use proc_macro2::{Ident, Spacing, TokenStream, TokenTree};
+use syn::{Error, Result, Type};
+
+use super::tokens;
+
+/// A parameter of a method, which becomes a field of its message.
+pub(crate) struct Param {
+    /// The name of the field: that of the parameter, if it has one.
+    pub(crate) name: Ident,
+    pub(crate) ty: Type,
+}
+
+impl Param {
+    /// Parses the parameter with this index.
+    pub(crate) fn parse(index: usize, input: TokenStream) -> Result<Self> {
+        let mut tokens = input.into_iter().peekable();
+        let mut pattern = Vec::new();
+        while let Some(token) = tokens.next() {
+            if let TokenTree::Punct(punct) = &token {
+                if punct.as_char() == '#' {
+                    let message = "a parameter of a service's method has no attributes";
+                    return Err(Error::new(punct.span(), message));
+                }
+                let is_path = punct.spacing() == Spacing::Joint
+                    && tokens
+                        .peek()
+                        .is_some_and(|next| tokens::is_punct(next, ':'));
+                if punct.as_char() == ':' && !is_path {
+                    break;
+                }
+                if is_path {
+                    pattern.extend(tokens.next());
+                }
+            }
+            pattern.push(token);
+        }
+        let ty = syn::parse2(tokens.collect())?;
+        let name = named(&pattern).unwrap_or_else(|| {
+            let place = pattern
+                .first()
+                .map_or_else(proc_macro2::Span::call_site, TokenTree::span);
+            Ident::new(&format!("argument_{index}"), place)
+        });
+        Ok(Self { name, ty })
+    }
+}
+
+/// Returns the name, if the pattern is one: `name` or `mut name`.
+fn named(pattern: &[TokenTree]) -> Option<Ident> {
+    let name = match pattern {
+        [TokenTree::Ident(name)] => name,
+        [modifier, TokenTree::Ident(name)] if tokens::is_ident(modifier, "mut") => name,
+        _ => return None,
+    };
+    (name != "_").then(|| name.clone())
+}

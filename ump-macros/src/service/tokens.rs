@@ -1,0 +1,102 @@
+//! Helpers that look at types as tokens.
+
+use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
+use syn::{Error, Result};
+
+pub(crate) fn is_punct(token: &TokenTree, ch: char) -> bool {
+    matches!(token, TokenTree::Punct(punct) if punct.as_char() == ch)
+}
+
+pub(crate) fn is_ident(token: &TokenTree, name: &str) -> bool {
+    matches!(token, TokenTree::Ident(ident) if ident == name)
+}
+
+/// Returns whether an identifier occurs in the tokens.
+pub(crate) fn mentions(tokens: &TokenStream, name: &Ident) -> bool {
+    tokens.clone().into_iter().any(|token| match token {
+        TokenTree::Ident(ident) => ident == *name,
+        TokenTree::Group(group) => mentions(&group.stream(), name),
+        _ => false,
+    })
+}
+
+/// Returns whether the tokens name an associated type or item of `name`, so that they need its
+/// bounds.
+pub(crate) fn projects(tokens: &TokenStream, name: &Ident) -> bool {
+    let mut before: Option<TokenTree> = None;
+    for token in tokens.clone() {
+        if let TokenTree::Group(group) = &token {
+            if projects(&group.stream(), name) {
+                return true;
+            }
+        }
+        let is_after = matches!(&before, Some(TokenTree::Ident(ident)) if ident == name);
+        if is_after && (is_punct(&token, ':') || is_ident(&token, "as")) {
+            return true;
+        }
+        before = Some(token);
+    }
+    false
+}
+
+/// Replaces `Self` by the type that it stands for.
+pub(crate) fn without_self(tokens: TokenStream, self_type: &TokenStream) -> TokenStream {
+    let replace = |token| match token {
+        TokenTree::Ident(ident) if ident == "Self" => self_type.clone(),
+        TokenTree::Group(group) => {
+            let mut replaced =
+                Group::new(group.delimiter(), without_self(group.stream(), self_type));
+            replaced.set_span(group.span());
+            TokenTree::Group(replaced).into()
+        }
+        token => token.into(),
+    };
+    tokens.into_iter().flat_map(replace).collect()
+}
+
+/// Checks that a type can be part of a message: that it is one type, and borrows nothing.
+pub(crate) fn check_owned(tokens: &TokenStream, what: &str) -> Result<()> {
+    let mut tokens = tokens.clone().into_iter().peekable();
+    // Whether the next group in parentheses is that of `fn(..)` or `Fn(..)`.
+    let mut is_function = false;
+    while let Some(token) = tokens.next() {
+        match &token {
+            TokenTree::Ident(ident) if ident == "impl" => {
+                let message = format!("{what} needs a type that can be named");
+                return Err(Error::new(ident.span(), message));
+            }
+            TokenTree::Ident(ident) => {
+                is_function = ["fn", "Fn", "FnMut", "FnOnce"]
+                    .iter()
+                    .any(|name| ident == name);
+                continue;
+            }
+            TokenTree::Punct(punct) if punct.as_char() == '&' => {
+                let is_lifetime = tokens.peek().is_some_and(|token| is_punct(token, '\''));
+                if !is_lifetime {
+                    return Err(borrows(punct.span(), what));
+                }
+            }
+            TokenTree::Punct(punct) if punct.as_char() == '\'' => {
+                let lifetime = tokens.next();
+                if !lifetime.is_some_and(|token| is_ident(&token, "static")) {
+                    return Err(borrows(punct.span(), what));
+                }
+            }
+            TokenTree::Group(group) => {
+                let is_parameters = is_function && group.delimiter() == Delimiter::Parenthesis;
+                if !is_parameters {
+                    check_owned(&group.stream(), what)?;
+                }
+            }
+            _ => {}
+        }
+        is_function = false;
+    }
+    Ok(())
+}
+
+fn borrows(span: Span, what: &str) -> Error {
+    let message = format!("{what} goes to another thread or task, so it cannot borrow");
+    Error::new(span, message)
+}
