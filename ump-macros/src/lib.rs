@@ -68,5 +68,5 @@ pub fn async_trait(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// Makes a service of an `impl` block: its methods become requests, with a typed client.
 #[proc_macro_attribute]
 pub fn service(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    service::expand(arguments.into(), item.into()).into()
+    service::expand(arguments.into(), &item.into()).into()
 }

@@ -66,18 +66,14 @@ impl Arguments {
 
     /// Returns the path of the crate `ump-server`.
     pub(crate) fn krate(&self) -> TokenStream {
-        match &self.krate {
-            Some(path) => path.to_token_stream(),
-            None => quote!(::ump_server),
-        }
+        let chosen = self.krate.as_ref().map(ToTokens::to_token_stream);
+        chosen.unwrap_or_else(|| quote!(::ump_server))
     }
 
     /// Returns the type of the value that ends the loop.
     pub(crate) fn output(&self) -> TokenStream {
-        match &self.output {
-            Some(output) => output.to_token_stream(),
-            None => quote!(()),
-        }
+        let chosen = self.output.as_ref().map(ToTokens::to_token_stream);
+        chosen.unwrap_or_else(|| quote!(()))
     }
 }
 

@@ -11,9 +11,10 @@ use syn::{
 };
 
 use super::{
-    method::{Kind, Method},
+    kind::Kind,
+    method::{Member, Method},
     names::Names,
-    tokens,
+    tokens::{self, Scope},
 };
 
 /// The `impl` block.
@@ -32,7 +33,8 @@ pub(crate) struct Block {
 }
 
 impl Block {
-    pub(crate) fn parse(input: ParseStream<'_>) -> Result<Self> {
+    /// Parses the block. `krate` is the path of the crate `ump-server`.
+    pub(crate) fn parse(input: ParseStream<'_>, krate: TokenStream) -> Result<Self> {
         let attributes = input.call(Attribute::parse_outer)?;
         if !input.peek(Token![impl]) {
             return Err(input.error("`service` is for an `impl` block"));
@@ -48,6 +50,10 @@ impl Block {
         generics.where_clause = input.parse()?;
         let body;
         braced!(body in input);
+        let scope = Scope {
+            krate,
+            self_type: self_type.to_token_stream(),
+        };
         let mut block = Self {
             attributes,
             generics,
@@ -58,7 +64,7 @@ impl Block {
             errors: Vec::new(),
         };
         for member in members(body.parse()?) {
-            block.add(member);
+            block.add(member, &scope);
         }
         if let Some(GenericParam::Lifetime(lifetime)) = block.generics.params.first() {
             let message = "a service runs on a thread or task of its own, so it cannot borrow: \
@@ -69,19 +75,19 @@ impl Block {
         Ok(block)
     }
 
-    fn add(&mut self, member: TokenStream) {
-        let parse = |input: ParseStream<'_>| Method::parse(input, &self.self_type);
+    fn add(&mut self, member: TokenStream, scope: &Scope) {
+        let parse = |input: ParseStream<'_>| Member::parse(input, scope);
         match parse.parse2(member.clone()) {
-            Ok(Some((emitted, method))) => {
-                emitted.to_tokens(&mut self.members);
+            Ok(Some(Member { emitted, method })) => {
+                self.members.extend(emitted);
                 match method {
                     Ok(method) => self.methods.push(method),
                     Err(error) => self.errors.push(error),
                 }
             }
-            Ok(None) => member.to_tokens(&mut self.members),
+            Ok(None) => self.members.extend(member),
             Err(error) => {
-                member.to_tokens(&mut self.members);
+                self.members.extend(member);
                 self.errors.push(error);
             }
         }
@@ -94,16 +100,19 @@ impl Block {
             taken.insert(name.to_string(), what);
         }
         let errors = &mut self.errors;
-        let mut hooks = [(Kind::Init, false), (Kind::Term, false)];
+        let mut hooks = [false; 2];
         self.methods.retain(|method| {
-            for (kind, seen) in &mut hooks {
-                if *kind == method.kind && std::mem::replace(seen, true) {
-                    let message = "there is another method with this attribute";
-                    errors.push(Error::new(method.name.span(), message));
-                    return false;
-                }
+            let seen = match method.kind {
+                Kind::Init => std::mem::replace(&mut hooks[0], true),
+                Kind::Term => std::mem::replace(&mut hooks[1], true),
+                _ => false,
+            };
+            if seen {
+                let message = "there is another method with this attribute";
+                errors.push(Error::new(method.name.span(), message));
+                return false;
             }
-            if !method.kind.is_request() {
+            if !method.kind.has_message() {
                 return true;
             }
             let message = names.message(method);
@@ -136,7 +145,7 @@ impl Block {
     pub(crate) fn requests(&self) -> impl Iterator<Item = &Method> + Clone {
         self.methods
             .iter()
-            .filter(|method| method.kind.is_request())
+            .filter(|method| method.kind.has_message())
     }
 
     /// Returns the methods that are called by timers.
@@ -145,9 +154,18 @@ impl Block {
         self.methods.iter().filter(is_timer)
     }
 
-    /// Returns the method with this attribute.
-    pub(crate) fn hook(&self, kind: &Kind) -> Option<&Method> {
-        self.methods.iter().find(|method| method.kind == *kind)
+    /// Returns the method that is called before anything else.
+    pub(crate) fn init(&self) -> Option<&Method> {
+        self.methods
+            .iter()
+            .find(|method| matches!(method.kind, Kind::Init))
+    }
+
+    /// Returns the method that is called at the end.
+    pub(crate) fn term(&self) -> Option<&Method> {
+        self.methods
+            .iter()
+            .find(|method| matches!(method.kind, Kind::Term))
     }
 
     pub(crate) fn is_async(&self) -> bool {
@@ -161,7 +179,7 @@ impl Block {
             Visibility::Public(_) => 3,
             Visibility::Restricted(restricted) if restricted.path.is_ident("crate") => 2,
             Visibility::Restricted(_) => 1,
-            _ => 0,
+            Visibility::Inherited => 0,
         });
         widest.cloned().unwrap_or(Visibility::Inherited)
     }

@@ -15,39 +15,50 @@
 //!   macro, for lints. Local variables have hygiene of their own ([`Span::mixed_site`]), so that no
 //!   name of the user's can capture them.
 
+mod answer;
 mod arguments;
 mod block;
 mod expand;
+mod kind;
 mod method;
 mod names;
 mod params;
+mod signature;
 mod tokens;
 
 use proc_macro2::{Span, TokenStream};
-use syn::parse::Parser;
+use quote::quote;
+use syn::{
+    Error, Result,
+    parse::{ParseStream, Parser},
+};
 
 use self::{arguments::Arguments, block::Block, names::Names};
 
-pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    let parsed = Arguments::parse
-        .parse2(arguments)
-        .and_then(|arguments| Ok((arguments, Block::parse.parse2(item.clone())?)));
-    let (arguments, mut block) = match parsed {
-        Ok(parsed) => parsed,
+/// Returns what the attribute with these arguments makes of an item.
+pub(crate) fn expand(arguments: TokenStream, item: &TokenStream) -> TokenStream {
+    match try_expand(arguments, item.clone()) {
+        Ok(expanded) => expanded,
         Err(error) => {
             let error = error.into_compile_error();
-            return quote::quote! { #item #error };
+            quote! { #item #error }
         }
-    };
+    }
+}
+
+fn try_expand(arguments: TokenStream, item: TokenStream) -> Result<TokenStream> {
+    let arguments = Arguments::parse.parse2(arguments)?;
+    let parse = |input: ParseStream<'_>| Block::parse(input, arguments.krate());
+    let mut block = parse.parse2(item)?;
     let names = Names::new(&arguments, &block.name);
     block.check(&names);
     let emitted = block.emit();
     let expanded = expand::expand(&arguments, &names, &block);
-    let errors = block.errors.iter().map(syn::Error::to_compile_error);
-    quote::quote! { #emitted #expanded #(#errors)* }
+    let errors = block.errors.iter().map(Error::to_compile_error);
+    Ok(quote! { #emitted #expanded #(#errors)* })
 }
 
-/// Returns a span with the place of `span` and the hygiene of a local variable of the macro.
+/// Returns the span of a local variable of the macro, which no name of the user can capture.
 fn local() -> Span {
     Span::mixed_site()
 }

@@ -1,6 +1,6 @@
 //! A parameter of a method.
 
-use proc_macro2::{Ident, Spacing, TokenStream, TokenTree};
+use proc_macro2::{Ident, Spacing, Span, TokenStream, TokenTree};
 use syn::{Error, Result, Type};
 
 use super::tokens;
@@ -9,7 +9,10 @@ use super::tokens;
 pub(crate) struct Param {
     /// The name of the field: that of the parameter, if it has one.
     pub(crate) name: Ident,
-    pub(crate) ty: Type,
+    /// The type of the field.
+    pub(crate) ty: TokenStream,
+    /// The type as it is written.
+    pub(crate) written: Type,
 }
 
 impl Param {
@@ -36,14 +39,15 @@ impl Param {
             }
             pattern.push(token);
         }
-        let ty = syn::parse2(tokens.collect())?;
+        let ty: TokenStream = tokens.collect();
+        let written = syn::parse2(ty.clone())?;
         let name = named(&pattern).unwrap_or_else(|| {
             let place = pattern
                 .first()
-                .map_or_else(proc_macro2::Span::call_site, TokenTree::span);
+                .map_or_else(Span::call_site, TokenTree::span);
             Ident::new(&format!("argument_{index}"), place)
         });
-        Ok(Self { name, ty })
+        Ok(Self { name, ty, written })
     }
 }
 

@@ -39,23 +39,38 @@ pub(crate) fn projects(tokens: &TokenStream, name: &Ident) -> bool {
     false
 }
 
-/// Replaces `Self` by the type that it stands for.
-pub(crate) fn without_self(tokens: TokenStream, self_type: &TokenStream) -> TokenStream {
-    let replace = |token| match token {
-        TokenTree::Ident(ident) if ident == "Self" => self_type.clone(),
-        TokenTree::Group(group) => {
-            let mut replaced =
-                Group::new(group.delimiter(), without_self(group.stream(), self_type));
-            replaced.set_span(group.span());
-            TokenTree::Group(replaced).into()
-        }
-        token => token.into(),
-    };
-    tokens.into_iter().flat_map(replace).collect()
+/// What the types in the block refer to.
+pub(crate) struct Scope {
+    /// The path of the crate `ump-server`.
+    pub(crate) krate: TokenStream,
+    /// The type that `Self` stands for.
+    pub(crate) self_type: TokenStream,
+}
+
+impl Scope {
+    /// Returns a type as it is called outside of the block, if it can be part of a message.
+    pub(crate) fn owned(&self, ty: &TokenStream, what: &str) -> Result<TokenStream> {
+        check_owned(ty, what)?;
+        Ok(self.without_self(ty.clone()))
+    }
+
+    /// Replaces `Self`, for a type that is used outside of the block.
+    pub(crate) fn without_self(&self, ty: TokenStream) -> TokenStream {
+        let replace = |token| match token {
+            TokenTree::Ident(ident) if ident == "Self" => self.self_type.clone(),
+            TokenTree::Group(group) => {
+                let mut replaced = Group::new(group.delimiter(), self.without_self(group.stream()));
+                replaced.set_span(group.span());
+                TokenTree::Group(replaced).into()
+            }
+            token => token.into(),
+        };
+        ty.into_iter().flat_map(replace).collect()
+    }
 }
 
 /// Checks that a type can be part of a message: that it is one type, and borrows nothing.
-pub(crate) fn check_owned(tokens: &TokenStream, what: &str) -> Result<()> {
+fn check_owned(tokens: &TokenStream, what: &str) -> Result<()> {
     let mut tokens = tokens.clone().into_iter().peekable();
     // Whether the next group in parentheses is that of `fn(..)` or `Fn(..)`.
     let mut is_function = false;

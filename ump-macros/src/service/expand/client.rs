@@ -4,7 +4,7 @@ use proc_macro2::TokenStream;
 use quote::quote;
 
 use super::{Context, parameters::Parameters};
-use crate::service::method::{Kind, Method};
+use crate::service::{kind::Kind, method::Method};
 
 pub(super) fn expand(context: &Context<'_>) -> TokenStream {
     let Context {

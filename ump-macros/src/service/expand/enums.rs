@@ -7,12 +7,7 @@ use super::{Context, parameters::Parameters};
 use crate::service::method::Method;
 
 pub(super) fn expand(context: &Context<'_>) -> TokenStream {
-    let Context {
-        krate,
-        names,
-        block,
-        ..
-    } = context;
+    let Context { names, block, .. } = context;
     let requests = block.requests().map(|method| {
         let (cfg, variant, message) = (method.cfg(), &method.variant, names.message(method));
         let fields = method.params.iter().map(|param| &param.ty);
@@ -21,12 +16,12 @@ pub(super) fn expand(context: &Context<'_>) -> TokenStream {
         quote!(#(#cfg)* #doc #variant(#message #own))
     });
     let replies = block.requests().map(|method| {
-        let (cfg, variant, reply) = (method.cfg(), &method.variant, method.reply(krate));
+        let (cfg, variant, reply) = (method.cfg(), &method.variant, &method.answer.reply);
         let doc = doc(context, method);
         quote!(#(#cfg)* #doc #variant(#reply))
     });
     let errors = block.requests().filter_map(|method| {
-        let (cfg, variant, error) = (method.cfg(), &method.variant, method.error(krate)?);
+        let (cfg, variant, error) = (method.cfg(), &method.variant, method.answer.error.as_ref()?);
         let doc = doc(context, method);
         Some(quote!(#(#cfg)* #doc #variant(#error)))
     });

@@ -5,8 +5,10 @@ use quote::{quote, quote_spanned};
 
 use super::Context;
 use crate::service::{
+    answer::Way,
+    kind::{Kind, Start},
     local,
-    method::{Answer, Kind, Method, Start},
+    method::Method,
 };
 
 pub(super) fn expand(context: &Context<'_>) -> TokenStream {
@@ -19,9 +21,10 @@ pub(super) fn expand(context: &Context<'_>) -> TokenStream {
     } = context;
     let (request, reply, error) = (context.request(), context.reply(), context.error());
     let (timer, output) = (context.timer(), arguments.output());
-    let (module, asynchronous) = match block.is_async() {
-        true => (quote!(task), Some(quote!(async))),
-        false => (quote!(thread), None),
+    let (module, asynchronous) = if block.is_async() {
+        (quote!(task), Some(quote!(async)))
+    } else {
+        (quote!(thread), None)
     };
     let generics = &block.generics;
     let (of_impl, _, _) = generics.split_for_impl();
@@ -116,8 +119,8 @@ fn arm(context: &Context<'_>, method: &Method) -> TokenStream {
     let continues = quote!(::core::ops::ControlFlow::Continue(()));
     let ok = quote!(::core::result::Result::Ok);
     let err = quote!(::core::result::Result::Err);
-    let body = match &method.answer {
-        Answer::Nothing => {
+    let body = match method.answer.way {
+        Way::Nothing => {
             let call = method.call(&arguments);
             quote! {
                 #call;
@@ -125,16 +128,17 @@ fn arm(context: &Context<'_>, method: &Method) -> TokenStream {
                 #continues
             }
         }
-        Answer::Reply(_) => {
+        Way::Reply => {
             let call = method.call(&arguments);
             quote! {
                 let _ = #reply.reply(#replies::#variant(#call));
                 #continues
             }
         }
-        Answer::Fallible { returned, .. } => {
+        Way::Fallible => {
             let call = method.call(&arguments);
-            let into_result = quote_spanned!(method.output_span=> <#returned as #krate::service::Fallible>::into_result);
+            let into_result =
+                quote_spanned!(method.output_span=> #krate::service::Fallible::into_result);
             quote! {
                 let _ = match #into_result(#call) {
                     #ok(#value) => #reply.reply(#replies::#variant(#value)),
@@ -143,23 +147,22 @@ fn arm(context: &Context<'_>, method: &Method) -> TokenStream {
                 #continues
             }
         }
-        Answer::ByItself {
-            error: of_error, ..
-        } => {
-            let failed = match of_error {
-                Some(_) => quote!(#err(#error) => #err(#errors::#variant(#error))),
-                None => quote!(#err(#error) => match #error {}),
+        Way::ReplyTo => {
+            let failed = if method.answer.error.is_some() {
+                quote!(#err(#errors::#variant(#error)))
+            } else {
+                quote!(match #error {})
             };
             let comma = (!method.params.is_empty()).then(|| quote!(,));
             let reply_to = quote! {
                 #krate::service::ReplyTo::new(#reply, |#value| match #value {
                     #ok(#value) => #ok(#replies::#variant(#value)),
-                    #failed,
+                    #err(#error) => #failed,
                 })
             };
             into_flow(context, method, &quote!(#arguments #comma #reply_to))
         }
-        Answer::Flow => {
+        Way::Flow => {
             let flow = local("flow");
             let call = into_flow(context, method, &arguments);
             quote! {
@@ -206,7 +209,7 @@ fn init(context: &Context<'_>) -> Option<TokenStream> {
             }
         })
         .collect();
-    let init = block.hook(&Kind::Init).map(|method| {
+    let init = block.init().map(|method| {
         let call = method.call(
             &method
                 .params
@@ -269,7 +272,7 @@ fn on_timer(context: &Context<'_>) -> Option<TokenStream> {
 
 /// Returns the method that calls the one with the attribute `term`.
 fn term(context: &Context<'_>) -> Option<TokenStream> {
-    let method = context.block.hook(&Kind::Term)?;
+    let method = context.block.term()?;
     let output = context.arguments.output();
     let value = Ident::new("output", local());
     let body = if method.params.is_empty() {

@@ -73,14 +73,14 @@ fn definition(context: &Context<'_>, method: &Method, own: &Parameters<'_>) -> T
 
 /// Returns the items of the implementation of `Ask`.
 fn conversions(context: &Context<'_>, method: &Method) -> TokenStream {
-    let Context { krate, names, .. } = context;
+    let names = context.names;
     let (requests, replies, errors) = (&names.request, &names.reply, &names.error);
     let (request, reply, error) = (context.request(), context.reply(), context.error());
     let variant = &method.variant;
-    let own_reply = method.reply(krate);
+    let (own_reply, error_or_none) = (&method.answer.reply, &method.answer.error);
     let never = quote!(::core::convert::Infallible);
-    let own_error = method.error(krate).unwrap_or(never);
-    let of_error = method.error(krate).map(|_| {
+    let own_error = error_or_none.as_ref().unwrap_or(&never);
+    let of_error = error_or_none.as_ref().map(|_| {
         quote! {
             ::core::result::Result::Err(#errors::#variant(error)) => {
                 ::core::option::Option::Some(::core::result::Result::Err(error))

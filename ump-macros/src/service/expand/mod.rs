@@ -10,7 +10,7 @@ use proc_macro2::TokenStream;
 use quote::quote;
 
 use self::parameters::Parameters;
-use super::{arguments::Arguments, block::Block, names::Names};
+use super::{arguments::Arguments, block::Block, method::Method, names::Names};
 
 /// What all parts of the expansion need.
 struct Context<'a> {
@@ -30,19 +30,15 @@ struct Context<'a> {
 impl<'a> Context<'a> {
     fn new(arguments: &'a Arguments, names: &'a Names, block: &'a Block) -> Self {
         let krate = arguments.krate();
-        let fields = |method: &super::method::Method| {
+        let fields = |method: &Method| {
             let types = method.params.iter().map(|param| &param.ty);
             quote!(#(#types,)*)
         };
         let requests: TokenStream = block.requests().map(fields).collect();
-        let replies: TokenStream = block
-            .requests()
-            .map(|method| method.reply(&krate))
-            .collect();
-        let errors: TokenStream = block
-            .requests()
-            .filter_map(|method| method.error(&krate))
-            .collect();
+        let replies = block.requests().map(|method| &method.answer.reply);
+        let replies = quote!(#(#replies,)*);
+        let errors = (block.requests()).filter_map(|method| method.answer.error.as_ref());
+        let errors = quote!(#(#errors,)*);
         let timers: TokenStream = block.timers().map(fields).collect();
         let generics = &block.generics;
         Self {

@@ -1,0 +1,97 @@
+//! What a method is for, by its attribute.
+
+use proc_macro2::{Ident, TokenStream};
+use syn::{
+    Attribute, Error, Result, Token,
+    parse::{ParseStream, Parser},
+    spanned::Spanned,
+};
+
+/// What a method is for.
+pub(crate) enum Kind {
+    /// A client requests it.
+    Request,
+    /// A client posts it.
+    Post,
+    /// A timer calls it.
+    Timer(Start),
+    /// It is called before anything else.
+    Init,
+    /// It is called at the end.
+    Term,
+}
+
+/// When a timer is armed.
+pub(crate) enum Start {
+    /// By the service itself.
+    Never,
+    /// At the start, with this period.
+    Every(TokenStream),
+    /// At the start, once, after this time.
+    After(TokenStream),
+}
+
+const OWN: [&str; 4] = ["post", "timer", "init", "term"];
+
+/// Returns whether it is an attribute of the macro.
+pub(crate) fn is_own(attribute: &Attribute) -> bool {
+    OWN.iter().any(|name| attribute.path().is_ident(name))
+}
+
+impl Kind {
+    /// Returns what the attributes of the macro say that a method is for.
+    pub(crate) fn of(own: &[Attribute]) -> Result<Self> {
+        let Some(attribute) = own.first() else {
+            return Ok(Self::Request);
+        };
+        if let Some(second) = own.get(1) {
+            return Err(Error::new(second.span(), "a method is for one thing only"));
+        }
+        if attribute.path().is_ident("timer") {
+            return start(attribute).map(Self::Timer);
+        }
+        attribute.meta.require_path_only()?;
+        Ok(if attribute.path().is_ident("post") {
+            Self::Post
+        } else if attribute.path().is_ident("init") {
+            Self::Init
+        } else {
+            Self::Term
+        })
+    }
+
+    /// Returns whether clients send messages to the method.
+    pub(crate) fn has_message(&self) -> bool {
+        matches!(self, Self::Request | Self::Post)
+    }
+
+    /// Returns whether the loop calls the method at its start or end.
+    pub(crate) fn is_hook(&self) -> bool {
+        matches!(self, Self::Init | Self::Term)
+    }
+}
+
+/// Parses `#[timer]`, `#[timer(every = ..)]` or `#[timer(after = ..)]`.
+fn start(attribute: &Attribute) -> Result<Start> {
+    if attribute.meta.require_path_only().is_ok() {
+        return Ok(Start::Never);
+    }
+    let list = attribute.meta.require_list()?;
+    let parse = |input: ParseStream<'_>| {
+        let key: Ident = input.parse()?;
+        input.parse::<Token![=]>()?;
+        if input.is_empty() {
+            return Err(input.error("expected a duration"));
+        }
+        let when = input.parse()?;
+        match key.to_string().as_str() {
+            "every" => Ok(Start::Every(when)),
+            "after" => Ok(Start::After(when)),
+            _ => Err(Error::new(
+                key.span(),
+                "expected `every = ..` or `after = ..`",
+            )),
+        }
+    };
+    parse.parse2(list.tokens.clone())
+}
