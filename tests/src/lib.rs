@@ -4,7 +4,9 @@
     reason = "a helper that panics is a test that fails"
 )]
 
+pub mod device;
 pub mod ends;
+pub mod store;
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},

@@ -2,7 +2,9 @@
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::quote;
-use syn::{Attribute, Error, Result, Visibility, parse::ParseStream, spanned::Spanned};
+use syn::{
+    Attribute, Error, Result, Visibility, ext::IdentExt, parse::ParseStream, spanned::Spanned,
+};
 
 use super::{
     answer::Answer,
@@ -116,6 +118,11 @@ impl Method {
             names.iter().any(|name| path.is_ident(name))
         };
         self.attributes.iter().filter(is_named)
+    }
+
+    /// Returns the name of the method in reports.
+    pub(crate) fn kind_name(&self) -> String {
+        self.name.unraw().to_string()
     }
 
     /// Returns the call of the method on `self`.

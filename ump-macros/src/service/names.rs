@@ -1,6 +1,7 @@
 //! The names of what the macro makes.
 
 use proc_macro2::{Ident, Span};
+use syn::ext::IdentExt;
 
 use super::{arguments::Arguments, method::Method};
 
@@ -52,16 +53,15 @@ impl Names {
 }
 
 fn join(service: &Ident, suffix: &str, place: Span) -> Ident {
-    let service = service.to_string();
-    let service = service.trim_start_matches("r#");
+    let service = service.unraw();
     Ident::new(&format!("{service}{suffix}"), generated(place))
 }
 
 /// Returns the name of the variant for a method: `look_up` becomes `LookUp`.
 pub(crate) fn variant(method: &Ident) -> Ident {
-    let name = method.to_string();
-    let words = name.trim_start_matches("r#").split('_');
-    let variant: String = words
+    let name = method.unraw().to_string();
+    let variant: String = name
+        .split('_')
         .flat_map(|word| {
             let mut chars = word.chars();
             let first = chars.next().into_iter().flat_map(char::to_uppercase);

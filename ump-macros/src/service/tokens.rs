@@ -12,7 +12,11 @@ pub(crate) fn is_ident(token: &TokenTree, name: &str) -> bool {
 }
 
 /// Returns whether an identifier occurs in the tokens.
-pub(crate) fn mentions(tokens: &TokenStream, name: &Ident) -> bool {
+pub(crate) fn mentions<I>(tokens: &TokenStream, name: &I) -> bool
+where
+    I: ?Sized,
+    Ident: PartialEq<I>,
+{
     tokens.clone().into_iter().any(|token| match token {
         TokenTree::Ident(ident) => ident == *name,
         TokenTree::Group(group) => mentions(&group.stream(), name),

@@ -3,7 +3,7 @@
 use proc_macro2::TokenStream;
 use quote::quote;
 
-use super::{Context, parameters::Parameters};
+use super::Context;
 use crate::service::{kind::Kind, method::Method};
 
 pub(super) fn expand(context: &Context<'_>) -> TokenStream {
@@ -62,22 +62,16 @@ pub(super) fn expand(context: &Context<'_>) -> TokenStream {
 }
 
 fn client_method(context: &Context<'_>, method: &Method) -> TokenStream {
-    let Context {
-        krate,
-        names,
-        block,
-        ..
-    } = context;
+    let Context { krate, names, .. } = context;
     let (request, reply, error) = (context.request(), context.reply(), context.error());
     let channel = quote!('_, #request, #reply, #error);
-    let message = names.message(method);
+    let (name_of_message, message) = (names.message(method), context.message(method));
     let fields: Vec<_> = method.params.iter().map(|param| &param.name).collect();
     let types: Vec<_> = method.params.iter().map(|param| &param.ty).collect();
-    let own = Parameters::used(&block.generics, &quote!(#(#types,)*)).arguments();
     let built = if fields.is_empty() {
-        quote!(#message)
+        quote!(#name_of_message)
     } else {
-        quote!(#message { #(#fields),* })
+        quote!(#name_of_message { #(#fields),* })
     };
     let (stage, post) = match method.kind {
         Kind::Post => (quote!(Post), Some(quote!(.post()))),
@@ -97,7 +91,7 @@ fn client_method(context: &Context<'_>, method: &Method) -> TokenStream {
         #visibility fn #name(
             &self,
             #(#fields: #types),*
-        ) -> #krate::ump::Typed<#krate::ump::#stage<#channel>, #message #own> {
+        ) -> #krate::ump::Typed<#krate::ump::#stage<#channel>, #message> {
             self.0.ask(#built) #post
         }
     }

@@ -51,8 +51,7 @@ pub(super) fn expand(context: &Context<'_>) -> TokenStream {
     let arms = block.requests().map(|method| arm(context, method));
     let kinds = block.requests().map(|method| {
         let (cfg, variant, requests) = (method.cfg(), &method.variant, &names.request);
-        let kind = method.name.to_string();
-        let kind = kind.trim_start_matches("r#");
+        let kind = method.kind_name();
         quote!(#(#cfg)* #requests::#variant(_) => #kind,)
     });
     let (init, on_timer, term) = (init(context), on_timer(context), term(context));

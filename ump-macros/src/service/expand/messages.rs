@@ -3,7 +3,7 @@
 use proc_macro2::{Ident, TokenStream};
 use quote::quote;
 
-use super::{Context, parameters::Parameters};
+use super::{Context, debug::debug, parameters::Parameters};
 use crate::service::{local, method::Method};
 
 pub(super) fn expand(context: &Context<'_>) -> TokenStream {
@@ -15,30 +15,29 @@ pub(super) fn expand(context: &Context<'_>) -> TokenStream {
 }
 
 fn message(context: &Context<'_>, method: &Method) -> TokenStream {
-    let Context {
-        krate,
-        names,
-        block,
-        ..
-    } = context;
-    let fields = method.params.iter().map(|param| &param.ty);
-    let own = Parameters::used(&block.generics, &quote!(#(#fields,)*));
-    let definition = definition(context, method, &own);
-    let conversions = conversions(context, method);
+    let Context { krate, names, .. } = context;
     let name = names.message(method);
-    let cfg = method.cfg();
-    let (of_impl, of_message) = (context.channel.declared(), own.arguments());
-    let where_clause = context.channel.where_clause();
+    let own = context.of_message(method);
+    let definition = definition(context, method, &own);
+    let text = if method.params.is_empty() {
+        name.to_string()
+    } else {
+        format!("{name} {{ .. }}")
+    };
+    let debug = debug(context, (&name, &own), &quote!(f.write_str(#text)));
+    let conversions = conversions(context, method);
+    let (declared, where_clause) = (context.channel.declared(), context.channel.where_clause());
     let (request, reply, error) = (context.request(), context.reply(), context.error());
-    quote! {
-        #definition
-
-        #(#cfg)*
+    let message = context.message(method);
+    let ask = quote! {
         #[automatically_derived]
-        impl #of_impl #krate::ump::Ask<#request, #reply, #error> for #name #of_message #where_clause {
+        impl #declared #krate::ump::Ask<#request, #reply, #error> for #message #where_clause {
             #conversions
         }
-    }
+    };
+    let cfg: Vec<_> = method.cfg().collect();
+    let items = [Some(definition), debug, Some(ask)].into_iter().flatten();
+    items.map(|item| quote!(#(#cfg)* #item)).collect()
 }
 
 /// Returns the struct, whose fields are the parameters of the method.
@@ -61,9 +60,8 @@ fn definition(context: &Context<'_>, method: &Method, own: &Parameters<'_>) -> T
         "The message of [`{}::{}`].",
         context.block.name, method.name
     );
-    let (cfg, derive) = (method.cfg(), context.derive());
+    let derive = context.derive();
     quote! {
-        #(#cfg)*
         #[doc = #doc]
         #[allow(dead_code, private_interfaces)]
         #derive

@@ -1,6 +1,7 @@
 //! What the macro writes.
 
 mod client;
+mod debug;
 mod enums;
 mod handler;
 mod messages;
@@ -70,6 +71,19 @@ impl<'a> Context<'a> {
     fn error(&self) -> TokenStream {
         let (name, arguments) = (&self.names.error, self.error.arguments());
         quote!(#name #arguments)
+    }
+
+    /// Returns the type of a method's message.
+    fn message(&self, method: &Method) -> TokenStream {
+        let name = self.names.message(method);
+        let arguments = self.of_message(method).arguments();
+        quote!(#name #arguments)
+    }
+
+    /// Returns the parameters of the block that a method's message has.
+    fn of_message(&self, method: &Method) -> Parameters<'a> {
+        let fields = method.params.iter().map(|param| &param.ty);
+        Parameters::used(&self.block.generics, &quote!(#(#fields,)*))
     }
 
     /// Returns the type of the tokens of timers.

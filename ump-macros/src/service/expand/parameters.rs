@@ -31,7 +31,7 @@ impl<'a> Parameters<'a> {
             let predicate = predicate.to_token_stream();
             !others
                 .iter()
-                .any(|other| tokens::mentions(&predicate, other))
+                .any(|&other| tokens::mentions(&predicate, other))
         };
         let predicates = generics
             .where_clause
@@ -69,6 +69,11 @@ impl<'a> Parameters<'a> {
     pub(super) fn arguments(&self) -> Option<TokenStream> {
         let names = self.params.iter().filter_map(|param| name(param));
         (!self.params.is_empty()).then(|| quote!(<#(#names),*>))
+    }
+
+    /// Returns the predicates of the `where` clause.
+    pub(super) fn predicates(&self) -> &[&'a WherePredicate] {
+        &self.predicates
     }
 
     /// Returns the `where` clause, if one is needed.

@@ -1,0 +1,8 @@
+//! Services with typed methods, from outside: on every kind of loop, and behind a topic.
+
+mod calls;
+mod generics;
+mod loops;
+mod names;
+mod outcomes;
+mod timers;
