@@ -11,7 +11,7 @@ use ump_server::{TestClock, task, thread};
 #[test]
 fn timers_begin_with_the_loop() {
     let clock = TestClock::new();
-    let builder = thread::Builder::new().clock(clock.clock());
+    let builder = thread::Builder::new().test_clock(&clock);
     let (client, _) = builder
         .spawn(|_| Ok(Store::ticking(Duration::from_secs(10))))
         .unwrap();
@@ -31,7 +31,7 @@ fn async_timers_begin_with_the_loop() {
     let clock = TestClock::new();
     let builder = task::Builder::new()
         .runtime(runtime.handle().clone())
-        .clock(clock.clock());
+        .test_clock(&clock);
     let (client, _) = builder.spawn(|_| Ok(Device::default())).unwrap();
     let device = DeviceClient(client);
     assert!(device.written().wait().unwrap().is_empty());

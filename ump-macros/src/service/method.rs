@@ -1,7 +1,7 @@
 //! A method of the block.
 
 use proc_macro2::{Ident, Span, TokenStream};
-use quote::quote;
+use quote::{quote, quote_spanned};
 use syn::{
     Attribute, Error, Result, Visibility, ext::IdentExt, parse::ParseStream, spanned::Spanned,
 };
@@ -66,7 +66,7 @@ impl Method {
     ) -> Result<Self> {
         let kind = Kind::of(own)?;
         signature.check()?;
-        let output_span = signature.output_span();
+        let output_span = names::generated(signature.output_span());
         let mut params = signature.params;
         let taken = match params.last() {
             Some(last) if kind.has_message() => Answer::taken(&last.written, scope)?,
@@ -125,10 +125,10 @@ impl Method {
         self.name.unraw().to_string()
     }
 
-    /// Returns the call of the method on `self`.
+    /// Returns the call of the method on `self`. An error in its type is one of the return type.
     pub(crate) fn call(&self, arguments: &TokenStream) -> TokenStream {
-        let name = &self.name;
-        let awaited = self.is_async.then(|| quote!(.await));
-        quote!(self.#name(#arguments) #awaited)
+        let (name, span) = (&self.name, self.output_span);
+        let awaited = self.is_async.then(|| quote_spanned!(span=> .await));
+        quote_spanned!(span=> self.#name(#arguments) #awaited)
     }
 }

@@ -76,8 +76,8 @@ pub(crate) fn variant(method: &Ident) -> Ident {
     Ident::new(&variant, span)
 }
 
-/// Returns the span of a generated name: at the user's place, but of the macro, so that lints on the
+/// Returns the span of generated code: at the user's place, but of the macro, so that lints on the
 /// user's code do not concern it.
-fn generated(place: Span) -> Span {
+pub(crate) fn generated(place: Span) -> Span {
     Span::call_site().located_at(place)
 }

@@ -1,6 +1,6 @@
 //! Helpers that look at types as tokens.
 
-use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
+use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
 use syn::{Error, Result};
 
 pub(crate) fn is_punct(token: &TokenTree, ch: char) -> bool {
@@ -76,19 +76,19 @@ impl Scope {
 /// Checks that a type can be part of a message: that it is one type, and borrows nothing.
 fn check_owned(tokens: &TokenStream, what: &str) -> Result<()> {
     let mut tokens = tokens.clone().into_iter().peekable();
-    // Whether the next group in parentheses is that of `fn(..)` or `Fn(..)`.
-    let mut is_function = false;
     while let Some(token) = tokens.next() {
         match &token {
             TokenTree::Ident(ident) if ident == "impl" => {
                 let message = format!("{what} needs a type that can be named");
                 return Err(Error::new(ident.span(), message));
             }
-            TokenTree::Ident(ident) => {
-                is_function = ["fn", "Fn", "FnMut", "FnOnce"]
+            // What a function borrows is for its caller. The compiler checks the rest.
+            TokenTree::Ident(ident)
+                if ["fn", "Fn", "FnMut", "FnOnce"]
                     .iter()
-                    .any(|name| ident == name);
-                continue;
+                    .any(|name| ident == name) =>
+            {
+                return Ok(());
             }
             TokenTree::Punct(punct) if punct.as_char() == '&' => {
                 let is_lifetime = tokens.peek().is_some_and(|token| is_punct(token, '\''));
@@ -102,15 +102,9 @@ fn check_owned(tokens: &TokenStream, what: &str) -> Result<()> {
                     return Err(borrows(punct.span(), what));
                 }
             }
-            TokenTree::Group(group) => {
-                let is_parameters = is_function && group.delimiter() == Delimiter::Parenthesis;
-                if !is_parameters {
-                    check_owned(&group.stream(), what)?;
-                }
-            }
+            TokenTree::Group(group) => check_owned(&group.stream(), what)?,
             _ => {}
         }
-        is_function = false;
     }
     Ok(())
 }
