@@ -66,6 +66,118 @@ pub fn async_trait(arguments: TokenStream, item: TokenStream) -> TokenStream {
 }
 
 /// Makes a service of an `impl` block: its methods become requests, with a typed client.
+///
+/// ```
+/// use std::{collections::HashMap, time::Duration};
+/// use ump_server::{service, thread};
+///
+/// #[derive(Default)]
+/// pub struct Store {
+///     values: HashMap<u32, String>,
+///     hits: u64,
+/// }
+///
+/// #[derive(Debug, PartialEq)]
+/// pub struct Exists;
+///
+/// #[service]
+/// impl Store {
+///     /// Looks up a key.
+///     pub fn get(&mut self, key: u32) -> Option<String> {
+///         let value = self.values.get(&key).cloned();
+///         self.hits += u64::from(value.is_some());
+///         value
+///     }
+///
+///     /// Stores a value under a new key.
+///     pub fn put(&mut self, key: u32, value: String) -> Result<(), Exists> {
+///         if self.values.contains_key(&key) {
+///             return Err(Exists);
+///         }
+///         self.values.insert(key, value);
+///         Ok(())
+///     }
+///
+///     /// Forgets the hits.
+///     #[timer(every = Duration::from_secs(60))]
+///     fn reset(&mut self) {
+///         self.hits = 0;
+///     }
+/// }
+///
+/// let (client, _) = thread::serve(Store::default()); // or in a pool, as a component, ...
+/// let store = StoreClient(client);
+/// store.put(1, "one".to_owned()).wait().unwrap();
+/// let value: Option<String> = store.get(1).timeout(Duration::from_secs(5)).wait().unwrap(); // or `.await`
+/// assert_eq!(value.as_deref(), Some("one"));
+/// let refused = store.put(1, "two".to_owned()).wait().unwrap_err();
+/// assert_eq!(refused.into_apperr(), Some(Exists));
+/// ```
+///
+/// # The methods
+/// Every method of the block that takes `&mut self` or `&self` is a request, unless an attribute says
+/// otherwise. Functions without a receiver, constants and types are left alone; methods that are
+/// not part of the interface belong into another `impl` block. The methods stay what they are, so
+/// that tests can call them without a loop.
+///
+/// | method | its reply |
+/// |---|---|
+/// | `fn get(&self, key: u32) -> T` | `T`, and no error |
+/// | `fn put(&mut self, ..) -> Result<T, E>`; an alias called `Result` too | `T`, or the error `E` |
+/// | `fn watch(&mut self, .., reply: ReplyTo<'_, Self, T, E>)` | what it gives to [`ReplyTo`], now or [later](../ump_server/service/struct.ReplyTo.html#method.detach); `E` may be left out |
+/// | `#[post] fn log(&mut self, ..)` | none: clients [post](../ump/struct.Client.html#method.post) it |
+/// | `#[timer] fn expire(&mut self, ..)` | none: [timers](../ump_server/struct.Timers.html) call it |
+/// | `#[timer(every = duration)]`, `#[timer(after = duration)]` | the same, with a timer that begins with the loop; the expression may use `self` |
+/// | `#[init] fn begin(&mut self, cx: &ContextOf<Self>)` | it is called before anything else; the parameter may be left out |
+/// | `#[term] fn end(&mut self, output: Option<O>) -> Option<O>` | it is called at the end; parameter and result may be left out |
+///
+/// Posts, timers and methods with a `ReplyTo` may return `ControlFlow<O>`: `Break` ends the loop.
+/// `O` is `()`, or what the argument `output` says.
+///
+/// If any method is an `async fn`, the service runs on tasks (`ump_server::task::Service`), and
+/// otherwise on threads (`ump_server::thread::Service`). Clients can block and await in both cases.
+///
+/// # What it makes
+/// For a type `Store`, beside the block and in its module:
+///
+/// - `StoreClient`, around the client of the channel. Each of its methods returns the
+///   [builder of a request](../ump/struct.Typed.html). It has the documentation and the visibility
+///   of the service's method.
+/// - For each request a struct with the parameters as fields: `StoreGet { key }`. A request that was not
+///   executed gives it back in its error, and `store.0.ask(message)` sends it again.
+/// - The enums `StoreRequest`, `StoreReply`, `StoreRefusal` (the errors) and `StoreTimer` (the tokens
+///   of timers), with a variant for each method.
+/// - The handler, which calls the methods. Reports of the watchdog, traces and metrics call each
+///   request by its method's name.
+///
+/// Nothing is hidden, and nothing is dynamic: a call costs what the channel costs. This is all that
+/// the macro writes for a service with one method, apart from documentation and lints:
+///
+/// ```
+#[doc = include_str!("service/expansion.rs")]
+/// # let client = CounterClient(ump_server::thread::serve(Counter(1)).0);
+/// # assert_eq!(client.add(2).wait().unwrap(), 3);
+/// # assert_eq!(format!("{:?}", CounterAdd { n: 1 }), "CounterAdd { .. }");
+/// ```
+///
+/// # Arguments
+/// | argument | |
+/// |---|---|
+/// | `client = Name`, `request = Name`, `reply = Name`, `error = Name`, `timer = Name` | other names for the client and the enums |
+/// | `output = Type` | the value that ends the loop |
+/// | `derive(Clone, ..)` | traits for messages and enums. (Without `Debug`, there is one that shows names only) |
+/// | `crate = path` | the path of `ump_server`, if it has another name |
+///
+/// # Generics and attributes
+/// The parameters of the block are carried over: each type has those that it uses, with bounds if it
+/// names an associated type. Lifetimes cannot be, as a service outlives its caller; nor can
+/// parameters of a method, as a message has one type.
+///
+/// `#[cfg]` on a method is that of all that is made for it. (A generic parameter that only such a
+/// method uses is an error where the method does not exist.)
+///
+/// # Errors
+/// A method that cannot be a request is an error at its place. The other methods are expanded all the same.
 #[proc_macro_attribute]
 pub fn service(arguments: TokenStream, item: TokenStream) -> TokenStream {
     service::expand(arguments.into(), &item.into()).into()

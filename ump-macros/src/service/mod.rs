@@ -24,6 +24,8 @@ mod method;
 mod names;
 mod params;
 mod signature;
+#[cfg(test)]
+mod tests;
 mod tokens;
 
 use proc_macro2::{Span, TokenStream};

@@ -90,7 +90,11 @@ fn error(errors: &Enum<'_>) -> TokenStream {
     let (name, parameters) = (errors.name, errors.parameters);
     let (declared, arguments) = (parameters.declared(), parameters.arguments());
     let where_clause = parameters.where_clause();
-    let predicates = parameters.predicates();
+    // The user may derive `Debug`, with bounds.
+    let where_debug = declared.is_some().then(|| {
+        let predicates = parameters.predicates();
+        quote!(where Self: ::core::fmt::Debug, #(#predicates,)*)
+    });
     let text = errors.text(|method| format!("`{}` was refused", method.kind_name()));
     quote! {
         #[automatically_derived]
@@ -101,12 +105,7 @@ fn error(errors: &Enum<'_>) -> TokenStream {
         }
 
         #[automatically_derived]
-        impl #declared ::core::error::Error for #name #arguments
-        where
-            Self: ::core::fmt::Debug,
-            #(#predicates,)*
-        {
-        }
+        impl #declared ::core::error::Error for #name #arguments #where_debug {}
     }
 }
 

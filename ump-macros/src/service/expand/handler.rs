@@ -30,22 +30,22 @@ pub(super) fn expand(context: &Context<'_>) -> TokenStream {
     let (of_impl, _, _) = generics.split_for_impl();
     let self_type = &block.self_type;
     let (client, client_arguments) = (&names.client, context.channel.arguments());
-    let predicates: Vec<_> = generics
-        .where_clause
-        .iter()
-        .flat_map(|clause| &clause.predicates)
-        .collect();
-    // The service goes to another thread if its messages can.
-    let sendable = (!generics.params.is_empty()).then(|| {
+    let predicates = (generics.where_clause.iter()).flat_map(|clause| &clause.predicates);
+    let predicates: Vec<_> = predicates.map(|predicate| quote!(#predicate,)).collect();
+    let of_interface = (!predicates.is_empty()).then(|| quote!(where #(#predicates)*));
+    // A service that has parameters goes to another thread if its messages can.
+    let of_service = (!generics.params.is_empty()).then(|| {
         let of_task = block
             .is_async()
             .then(|| quote!(Self: ::core::marker::Send,));
         quote! {
-            #of_task
-            #request: ::core::marker::Send + 'static,
-            #reply: ::core::marker::Send + 'static,
-            #error: ::core::marker::Send + 'static,
-            #timer: ::core::marker::Send + 'static,
+            where
+                #(#predicates)*
+                #of_task
+                #request: ::core::marker::Send + 'static,
+                #reply: ::core::marker::Send + 'static,
+                #error: ::core::marker::Send + 'static,
+                #timer: ::core::marker::Send + 'static,
         }
     });
     let arms = block.requests().map(|method| arm(context, method));
@@ -58,7 +58,7 @@ pub(super) fn expand(context: &Context<'_>) -> TokenStream {
     let (asked, context_name) = (Ident::new("request", local()), Ident::new("reply", local()));
     quote! {
         #[automatically_derived]
-        impl #of_impl #krate::service::Interface for #self_type where #(#predicates),* {
+        impl #of_impl #krate::service::Interface for #self_type #of_interface {
             type Request = #request;
             type Reply = #reply;
             type Error = #error;
@@ -68,7 +68,7 @@ pub(super) fn expand(context: &Context<'_>) -> TokenStream {
 
         #[automatically_derived]
         #[allow(deprecated)]
-        impl #of_impl #krate::#module::Service for #self_type where #(#predicates,)* #sendable {
+        impl #of_impl #krate::#module::Service for #self_type #of_service {
             type Request = #request;
             type Reply = #reply;
             type Error = #error;

@@ -75,14 +75,15 @@ fn conversions(context: &Context<'_>, method: &Method) -> TokenStream {
     let (requests, replies, errors) = (&names.request, &names.reply, &names.error);
     let (request, reply, error) = (context.request(), context.reply(), context.error());
     let variant = &method.variant;
+    let ok = quote!(::core::result::Result::Ok);
+    let err = quote!(::core::result::Result::Err);
+    let some = quote!(::core::option::Option::Some);
     let (own_reply, error_or_none) = (&method.answer.reply, &method.answer.error);
     let never = quote!(::core::convert::Infallible);
     let own_error = error_or_none.as_ref().unwrap_or(&never);
     let of_error = error_or_none.as_ref().map(|_| {
         quote! {
-            ::core::result::Result::Err(#errors::#variant(error)) => {
-                ::core::option::Option::Some(::core::result::Result::Err(error))
-            }
+            #err(#errors::#variant(error)) => #some(#err(error)),
         }
     });
     let message = Ident::new("message", local());
@@ -109,9 +110,7 @@ fn conversions(context: &Context<'_>, method: &Method) -> TokenStream {
             answer: ::core::result::Result<#reply, #error>,
         ) -> ::core::option::Option<::core::result::Result<Self::Reply, Self::Error>> {
             match answer {
-                ::core::result::Result::Ok(#replies::#variant(reply)) => {
-                    ::core::option::Option::Some(::core::result::Result::Ok(reply))
-                }
+                #ok(#replies::#variant(reply)) => #some(#ok(reply)),
                 #of_error
                 #[allow(unreachable_patterns)]
                 _ => ::core::option::Option::None,
