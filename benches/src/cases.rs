@@ -12,6 +12,7 @@ use crate::{
         published_server::PublishedServer,
         ractor::Ractor,
         replies::Kept,
+        typed::{AsyncService, Service, Typed},
         ump::Ump,
         ump_server::UmpServer,
         with::With,
@@ -211,6 +212,7 @@ pub(crate) fn all() -> Vec<Case> {
         on_one_cpu(),
         more_clients(),
         loops(),
+        typed(),
     ]
     .into_iter()
     .flatten()
@@ -264,6 +266,24 @@ fn loops() -> Vec<Case> {
         )
         .with(thread_floors())
         .with(entries![async_to_blocking, u64: Ump, UmpServer, PublishedServer]),
+    ]
+}
+
+/// The cost of typed messages over the channel, and of typed methods over the loop.
+fn typed() -> Vec<Case> {
+    vec![
+        Case::new(
+            "typed-blocking-1",
+            "A thread asks a thread; `ump typed` by a message that names its reply, `service` by a method.",
+            1,
+        )
+        .with(entries![blocking, u64: Ump, Typed, UmpServer, Service]),
+        Case::new(
+            "typed-async-1",
+            "A task asks a task, on one executor thread; the same contenders.",
+            1,
+        )
+        .with(entries![on_one_thread, u64: Ump, Typed, UmpServer, AsyncService]),
     ]
 }
 

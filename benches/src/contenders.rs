@@ -18,6 +18,7 @@ pub(crate) mod ractor;
 pub(crate) mod replies;
 pub(crate) mod std_mpsc;
 pub(crate) mod tokio_mpsc;
+pub(crate) mod typed;
 pub(crate) mod ump;
 pub(crate) mod ump_server;
 pub(crate) mod with;

@@ -314,3 +314,41 @@ fn many_requests_at_a_time_allocate_nothing() {
     });
     at_most(0, "64 times req_async", count);
 }
+
+/// A service with typed methods.
+struct Double;
+
+#[ump_server::service]
+impl Double {
+    fn double(&self, n: u64) -> u64 {
+        2 * n
+    }
+
+    fn halve(&self, n: u64) -> Result<u64, u8> {
+        if n % 2 == 0 { Ok(n / 2) } else { Err(1) }
+    }
+}
+
+#[test]
+fn a_typed_request_allocates_nothing() {
+    let _alone = alone();
+    let double = DoubleClient(ump_server::thread::serve(Double).0);
+    let count = fewest(|| assert_eq!(double.double(1).wait().unwrap(), 2));
+    at_most(0, "a method's request", count);
+    let count = fewest(|| assert!(double.halve(1).urgent().wait().is_err()));
+    at_most(0, "a method's request that is refused", count);
+
+    let (server, client) = channel();
+    let double = DoubleClient(client);
+    let count = fewest(|| {
+        let mut asking = double.double(1).into_future();
+        assert!(poll_once(&mut asking).is_pending());
+        let reply = DoubleReply::Double(2);
+        server.try_pop().unwrap().unwrap().1.reply(reply).unwrap();
+        assert!(poll_once(&mut asking).is_ready());
+        let reply = double.double(1).submit().wait().unwrap();
+        drop(server.try_pop());
+        assert!(reply.wait().is_err());
+    });
+    at_most(0, "a method's request that is awaited", count);
+}
