@@ -33,7 +33,7 @@ use crate::{
 ///
 /// | method | how the handler is made | restarts | timers |
 /// |---|---|---|---|
-/// | [`spawn`](Self::spawn) | by a closure, with a client of the loop | | |
+/// | [`spawn`](Self::spawn) | by a closure, with a client of the loop | | yes |
 /// | [`spawn_with`](Self::spawn_with), [`spawn_pool`](Self::spawn_pool) | by a factory | yes | yes |
 ///
 /// The first handler of each worker is made on the caller's thread. The later ones, after a restart

@@ -234,8 +234,8 @@ impl<F> fmt::Debug for Reply<F> {
 /// empty.
 ///
 /// [`Builder`] has more options: a name, a bounded queue, pools, and a
-/// [watchdog](Builder::watchdog). [Timers](crate::timer) and [restarts](Builder::on_panic) need a
-/// factory: see [`spawn_with`](Builder::spawn_with).
+/// [watchdog](Builder::watchdog). [Timers](crate::timer) are armed in [`Service::init`].
+/// [Restarts](Builder::on_panic) need a factory: see [`spawn_with`](Builder::spawn_with).
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() {

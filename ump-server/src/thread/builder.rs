@@ -27,7 +27,7 @@ use crate::{
 ///
 /// | method | where the handler is made | restarts | timers | `!Send` handlers |
 /// |---|---|---|---|---|
-/// | [`spawn`](Self::spawn) | by the caller, with a client of the loop | | | |
+/// | [`spawn`](Self::spawn) | by the caller, with a client of the loop | | yes | |
 /// | [`spawn_with`](Self::spawn_with) | by a factory, on the loop's thread | yes | yes | yes |
 /// | [`spawn_batches`](Self::spawn_batches) | by a factory, on the loop's thread | yes | yes | yes |
 /// | [`spawn_pool`](Self::spawn_pool) | by a factory, on the thread of each worker | yes | yes | yes |

@@ -154,8 +154,8 @@ pub fn reply<S, R>(
 /// empty.
 ///
 /// [`Builder`] has more options: a name, a bounded queue, pools, and a
-/// [watchdog](Builder::watchdog). [Timers](crate::timer) and [restarts](Builder::on_panic) need a
-/// factory: see [`spawn_with`](Builder::spawn_with).
+/// [watchdog](Builder::watchdog). [Timers](crate::timer) are armed in [`Service::init`].
+/// [Restarts](Builder::on_panic) need a factory: see [`spawn_with`](Builder::spawn_with).
 ///
 /// ```
 /// use ump_server::thread;
