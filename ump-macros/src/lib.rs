@@ -115,16 +115,16 @@ pub fn async_trait(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// ```
 ///
 /// # The methods
-/// Every method of the block that takes `&mut self` or `&self` is a request, unless an attribute says
-/// otherwise. Functions without a receiver, constants and types are left alone; methods that are
-/// not part of the interface belong into another `impl` block. The methods stay what they are, so
-/// that tests can call them without a loop.
+/// Every method of the block that takes `&mut self` or `&self` is a request, unless an attribute
+/// says otherwise. Functions without a receiver, constants and types are left alone; methods that
+/// are not part of the interface belong into another `impl` block. The methods stay what they are,
+/// so that tests can call them without a loop.
 ///
 /// | method | its reply |
 /// |---|---|
 /// | `fn get(&self, key: u32) -> T` | `T`, and no error |
 /// | `fn put(&mut self, ..) -> Result<T, E>`; an alias called `Result` too | `T`, or the error `E` |
-/// | `fn watch(&mut self, .., reply: ReplyTo<'_, Self, T, E>)` | what it gives to [`ReplyTo`], now or [later](../ump_server/service/struct.ReplyTo.html#method.detach); `E` may be left out |
+/// | `fn watch(&mut self, .., reply: ReplyTo<'_, Self, T, E>)` | what it gives to [`ReplyTo`](../ump_server/service/struct.ReplyTo.html), now or [later](../ump_server/service/struct.ReplyTo.html#method.detach); `E` may be left out |
 /// | `#[post] fn log(&mut self, ..)` | none: clients [post](../ump/struct.Client.html#method.post) it |
 /// | `#[timer] fn expire(&mut self, ..)` | none: [timers](../ump_server/struct.Timers.html) call it |
 /// | `#[timer(every = duration)]`, `#[timer(after = duration)]` | the same, with a timer that begins with the loop; the expression may use `self` |
@@ -143,10 +143,10 @@ pub fn async_trait(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// - `StoreClient`, around the client of the channel. Each of its methods returns the
 ///   [builder of a request](../ump/struct.Typed.html). It has the documentation and the visibility
 ///   of the service's method.
-/// - For each request a struct with the parameters as fields: `StoreGet { key }`. A request that was not
-///   executed gives it back in its error, and `store.0.ask(message)` sends it again.
-/// - The enums `StoreRequest`, `StoreReply`, `StoreRefusal` (the errors) and `StoreTimer` (the tokens
-///   of timers), with a variant for each method.
+/// - For each request a struct with the parameters as fields: `StoreGet { key }`. A request that
+///   was not executed gives it back in its error, and `store.0.ask(message)` sends it again.
+/// - The enums `StoreRequest`, `StoreReply`, `StoreRefusal` (the errors) and `StoreTimer` (the
+///   tokens of timers), with a variant for each method.
 /// - The handler, which calls the methods. Reports of the watchdog, traces and metrics call each
 ///   request by its method's name.
 ///

@@ -74,8 +74,8 @@ impl Answer {
         Ok(Self::infallible(Way::Reply, returned))
     }
 
-    /// Returns how a method answers that returns a `Result` with these arguments. An alias has fewer
-    /// than two.
+    /// Returns how a method answers that returns a `Result` with these arguments. An alias has
+    /// fewer than two.
     fn fallible(returned: &TokenStream, arguments: &PathArguments, scope: &Scope) -> Self {
         let (krate, types) = (&scope.krate, types(arguments));
         let (reply, error) = if let [reply, error] = types.as_slice() {
@@ -95,7 +95,8 @@ impl Answer {
         }
     }
 
-    /// Returns how a method answers with this last parameter, if that is a `ReplyTo<'_, Self, T, E>`.
+    /// Returns how a method answers with this last parameter, if that is a
+    /// `ReplyTo<'_, Self, T, E>`.
     pub(crate) fn taken(parameter: &Type, scope: &Scope) -> Result<Option<Self>> {
         let Some((name, arguments)) = last_segment(parameter) else {
             return Ok(None);

@@ -65,6 +65,24 @@ impl Kind {
         matches!(self, Self::Request | Self::Post)
     }
 
+    /// Returns how many parameters such a method can have.
+    pub(crate) fn most_params(&self) -> usize {
+        match self {
+            Self::Request | Self::Post | Self::Timer(Start::Never) => usize::MAX,
+            Self::Timer(_) => 0,
+            Self::Init | Self::Term => 1,
+        }
+    }
+
+    /// Returns what a method has as its parameters, for an error.
+    pub(crate) fn params_message(&self) -> &'static str {
+        match self {
+            Self::Init => "an `init` method has no parameter but the context, `&ContextOf<Self>`",
+            Self::Term => "a `term` method has no parameter but the output of the loop",
+            _ => "a timer that begins with the loop has no arguments",
+        }
+    }
+
     /// Returns whether the loop calls the method at its start or end.
     pub(crate) fn is_hook(&self) -> bool {
         matches!(self, Self::Init | Self::Term)

@@ -80,6 +80,10 @@ impl Method {
             (None, Kind::Request) => Answer::returned(&signature.output, scope)?,
             (None, _) => Answer::none(),
         };
+        if let Some(surplus) = params.get(kind.most_params()) {
+            let message = kind.params_message();
+            return Err(Error::new(surplus.name.span(), message));
+        }
         if !kind.is_hook() {
             for param in &mut params {
                 param.ty = scope.owned(&param.ty, "an argument")?;

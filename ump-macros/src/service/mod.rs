@@ -9,8 +9,8 @@
 //!
 //! - The block is parsed as far as the signatures of its methods. Bodies stay tokens, so that one
 //!   that is being written does not keep an editor from completing it.
-//! - An error concerns one method. The others are expanded all the same, and the block is emitted in
-//!   any case.
+//! - An error concerns one method. The others are expanded all the same, and the block is emitted
+//!   in any case.
 //! - Generated names have the place of the user's tokens, for messages, and the hygiene of the
 //!   macro, for lints. Local variables have hygiene of their own ([`Span::mixed_site`]), so that no
 //!   name of the user's can capture them.
@@ -28,7 +28,7 @@ mod signature;
 mod tests;
 mod tokens;
 
-use proc_macro2::{Span, TokenStream};
+use proc_macro2::{Ident, Span, TokenStream};
 use quote::quote;
 use syn::{
     Error, Result,
@@ -60,7 +60,7 @@ fn try_expand(arguments: TokenStream, item: TokenStream) -> Result<TokenStream> 
     Ok(quote! { #emitted #expanded #(#errors)* })
 }
 
-/// Returns the span of a local variable of the macro, which no name of the user can capture.
-fn local() -> Span {
-    Span::mixed_site()
+/// Returns the name of a local variable of the macro, which no name of the user can capture.
+fn local(name: &str) -> Ident {
+    Ident::new(name, Span::mixed_site())
 }

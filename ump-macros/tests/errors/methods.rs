@@ -44,6 +44,12 @@ impl Store {
     #[timer]
     fn no_method() {}
 
+    #[timer(every = std::time::Duration::MAX)]
+    fn argued(&mut self, key: u32) {}
+
+    #[term]
+    fn surplus(&mut self, output: Option<()>, key: u32) {}
+
     #[init]
     fn first(&mut self) {}
 

@@ -1,6 +1,6 @@
 //! The handler: it calls the methods, and answers with what they return.
 
-use proc_macro2::{Ident, TokenStream};
+use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
 
 use super::Context;
@@ -55,7 +55,7 @@ pub(super) fn expand(context: &Context<'_>) -> TokenStream {
         quote!(#(#cfg)* #requests::#variant(_) => #kind,)
     });
     let (init, on_timer, term) = (init(context), on_timer(context), term(context));
-    let (asked, context_name) = (Ident::new("request", local()), Ident::new("reply", local()));
+    let (asked, context_name) = (local("request"), local("reply"));
     quote! {
         #[automatically_derived]
         impl #of_impl #krate::service::Interface for #self_type #of_interface {
@@ -106,7 +106,6 @@ fn arm(context: &Context<'_>, method: &Method) -> TokenStream {
     let Context { krate, names, .. } = context;
     let (requests, replies, errors) = (&names.request, &names.reply, &names.error);
     let variant = &method.variant;
-    let local = |name: &str| Ident::new(name, local());
     let (message, reply, value, error) = (
         local("message"),
         local("reply"),
@@ -193,7 +192,7 @@ fn init(context: &Context<'_>) -> Option<TokenStream> {
         ..
     } = context;
     let timers = &names.timer;
-    let cx = Ident::new("cx", local());
+    let cx = local("cx");
     let armed: Vec<_> = (block.timers())
         .filter_map(|method| {
             let (cfg, variant) = (method.cfg(), &method.variant);
@@ -209,13 +208,8 @@ fn init(context: &Context<'_>) -> Option<TokenStream> {
         })
         .collect();
     let init = block.init().map(|method| {
-        let call = method.call(
-            &method
-                .params
-                .first()
-                .map(|_| quote!(#cx))
-                .unwrap_or_default(),
-        );
+        let argument = method.params.first().map(|_| quote!(#cx));
+        let call = method.call(&argument.unwrap_or_default());
         let cfg = method.cfg();
         quote!(#(#cfg)* #call;)
     });
@@ -244,16 +238,12 @@ fn on_timer(context: &Context<'_>) -> Option<TokenStream> {
     } = context;
     block.timers().next()?;
     let timers = &names.timer;
-    let (timer, type_of_timer, output) = (
-        Ident::new("timer", local()),
-        context.timer(),
-        arguments.output(),
-    );
+    let (timer, type_of_timer, output) = (local("timer"), context.timer(), arguments.output());
     let arms = block.timers().map(|method| {
         let (cfg, variant) = (method.cfg(), &method.variant);
         let fields: Vec<_> = method.params.iter().map(|param| &param.name).collect();
         let values: Vec<_> = (0..fields.len())
-            .map(|index| Ident::new(&format!("value_{index}"), local()))
+            .map(|index| local(&format!("value_{index}")))
             .collect();
         let pattern = (!fields.is_empty()).then(|| quote!({ #(#fields: #values),* }));
         let call = into_flow(context, method, &quote!(#(#values),*));
@@ -273,7 +263,7 @@ fn on_timer(context: &Context<'_>) -> Option<TokenStream> {
 fn term(context: &Context<'_>) -> Option<TokenStream> {
     let method = context.block.term()?;
     let output = context.arguments.output();
-    let value = Ident::new("output", local());
+    let value = local("output");
     let body = if method.params.is_empty() {
         let call = method.call(&TokenStream::new());
         quote!(#call; #value)

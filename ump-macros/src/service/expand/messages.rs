@@ -1,6 +1,6 @@
 //! The messages: a struct for each method, which names its reply.
 
-use proc_macro2::{Ident, TokenStream};
+use proc_macro2::TokenStream;
 use quote::quote;
 
 use super::{Context, debug::debug, parameters::Parameters};
@@ -86,7 +86,7 @@ fn conversions(context: &Context<'_>, method: &Method) -> TokenStream {
             #err(#errors::#variant(error)) => #some(#err(error)),
         }
     });
-    let message = Ident::new("message", local());
+    let message = local("message");
     quote! {
         type Reply = #own_reply;
         type Error = #own_error;
