@@ -30,20 +30,25 @@ const PATHS: [(&str, &str); 20] = [
 
 /// Returns the tokens as text, without attributes, paths and commas that nothing follows.
 fn plain(tokens: TokenStream) -> String {
-    let mut plain = String::new();
+    let mut plain = Vec::new();
     let mut tokens = tokens.into_iter().peekable();
     while let Some(token) = tokens.next() {
         match token {
             TokenTree::Punct(punct) if punct.as_char() == '#' => drop(tokens.next()),
             TokenTree::Punct(punct) if punct.as_char() == ',' && is_end(tokens.peek()) => {}
-            TokenTree::Punct(punct) if is_first_of_path(&punct) => plain.push(':'),
+            TokenTree::Punct(punct) if is_first_of_path(&punct) => {
+                // With the second colon.
+                drop(tokens.next());
+                plain.push("::".to_owned());
+            }
             TokenTree::Group(group) => {
                 let inner = self::plain(group.stream());
-                plain += &format!("{:?}[{inner}] ", group.delimiter());
+                plain.push(format!("{:?}[{inner}]", group.delimiter()));
             }
-            token => plain += &format!("{token} "),
+            token => plain.push(token.to_string()),
         }
     }
+    let plain = plain.join(" ");
     PATHS
         .iter()
         .fold(plain, |plain, (path, name)| plain.replace(path, name))
