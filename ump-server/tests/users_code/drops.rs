@@ -3,7 +3,7 @@
 use std::{num::NonZeroUsize, ops::ControlFlow, sync::mpsc, time::Duration};
 
 use ump_server::{
-    Client, Context, OnPanic, ReplyContext, SpawnError, TestClock, WeakClient,
+    Client, Context, OnPanic, ReplyContext, SpawnError, TestClock,
     system::{Attributes, ComponentContext, System},
     task, thread,
     ump::{NoReply, RequestError},
@@ -155,7 +155,7 @@ impl thread::BatchService for Leaves {
     type Output = ();
     type Timer = ();
 
-    fn init(&mut self, _: WeakClient<Option<Bomb>, (), ()>) {
+    fn init(&mut self, _: &Context<Option<Bomb>, (), ()>) {
         if let Some(go) = self.0.take() {
             let _ = go.recv();
         }
