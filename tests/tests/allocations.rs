@@ -316,23 +316,27 @@ fn many_requests_at_a_time_allocate_nothing() {
 }
 
 /// A service with typed methods.
-struct Double;
+struct Double(u64);
 
 #[ump_server::service]
 impl Double {
     fn double(&self, n: u64) -> u64 {
-        2 * n
+        self.0 * n
     }
 
     fn halve(&self, n: u64) -> Result<u64, u8> {
-        if n % 2 == 0 { Ok(n / 2) } else { Err(1) }
+        if n % self.0 == 0 {
+            Ok(n / self.0)
+        } else {
+            Err(1)
+        }
     }
 }
 
 #[test]
 fn a_typed_request_allocates_nothing() {
     let _alone = alone();
-    let double = DoubleClient(ump_server::thread::serve(Double).0);
+    let double = DoubleClient(ump_server::thread::serve(Double(2)).0);
     let count = fewest(|| assert_eq!(double.double(1).wait().unwrap(), 2));
     at_most(0, "a method's request", count);
     let count = fewest(|| assert!(double.halve(1).urgent().wait().is_err()));

@@ -255,7 +255,7 @@ impl thread::BatchService for Probe {
     type Output = ();
     type Timer = ();
 
-    fn init(&mut self, _: WeakClient<Op, u64, &'static str>) {
+    fn init(&mut self, _: &ump_server::Context<Op, u64, &'static str>) {
         self.begin();
     }
 
