@@ -321,7 +321,7 @@ fn deadline_and_take(
                         assert_eq!(executed, Some(false), "answered and timed out");
                         late += 1;
                     }
-                    assert_eq!(messages.created() - messages.dropped(), handed_back.into());
+                    assert_eq!(messages.created() - messages.dropped(), usize::from(handed_back));
                 }
                 Ok(other) => panic!("{other}"),
             }

@@ -44,7 +44,7 @@ impl Member {
         let attributes = input.call(Attribute::parse_outer)?;
         let (own, attributes): (Vec<_>, Vec<_>) = attributes.into_iter().partition(kind::is_own);
         let rest: TokenStream = input.fork().parse()?;
-        let emitted = quote! { #(#attributes)* #rest };
+        let written = quote! { #(#attributes)* #rest };
         let method = match (Signature::parse(input), own.first()) {
             (Ok(Some(signature)), _) => Method::new(signature, &own, attributes, scope),
             (Ok(None), None) => return input.parse::<TokenStream>().map(|_| None),
@@ -53,6 +53,12 @@ impl Member {
         };
         // The body, and what an error has left.
         input.parse::<TokenStream>()?;
+        // A service demands a receiver, and arguments by value.
+        let lints = quote!(clippy::needless_pass_by_value, clippy::unused_self);
+        let emitted = match &method {
+            Ok(_) => quote!(#[allow(#lints)] #written),
+            Err(_) => written,
+        };
         Ok(Some(Self { emitted, method }))
     }
 }
