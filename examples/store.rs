@@ -56,7 +56,7 @@ fn main() -> ExitCode {
         let values = runtime.block_on(async {
             let before = store.get("a".into()).await;
             store.clear().await.expect("the store is there");
-            (before, store.get("a".into()).urgent().await)
+            (before, store.get("a".into()).await)
         });
         print(format!("before and after: {values:?}\n"))?;
 
