@@ -50,6 +50,10 @@ use crate::admission::Admission;
 /// it by [`mem::replace`] and leave a clone. If a service is called without being ready (tower
 /// allows a panic there), the request waits for room in its future, like a plain request.
 ///
+/// Some servers poll a service for readiness before there is a request, once for each connection. A
+/// bounded queue with fewer places than idle connections then has no room left: use
+/// [`shed`](Self::shed) there.
+///
 /// A service whose `poll_ready` was pending stands in line for room. If it is then neither polled
 /// nor dropped, it can receive a wake-up that another sender in line needs. This is so for all
 /// services that reserve, and happens below `tower::load_shed::LoadShed`: use

@@ -18,14 +18,14 @@ use ump_server::{ReplyContext, task};
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// use std::{num::NonZeroUsize, time::Duration};
-/// use tower::{BoxError, ServiceBuilder, service_fn};
-/// use ump_server::task;
+/// use std::num::NonZeroUsize;
+/// use tower::{ServiceBuilder, service_fn};
+/// use ump_server::{Refused, task};
 /// use ump_tower::TowerHandler;
 ///
 /// let stack = ServiceBuilder::new()
-///     .timeout(Duration::from_secs(5))
-///     .service(service_fn(async |n: u32| Ok::<_, BoxError>(n * n)));
+///     .concurrency_limit(64)
+///     .service(service_fn(async |n: u32| n.checked_mul(n).ok_or(Refused)));
 /// let handler = TowerHandler::new(stack);
 /// let workers = NonZeroUsize::new(8).unwrap(); // at most so many calls at a time
 /// let (client, _) = task::Builder::new().capacity(64).spawn_pool(workers, move |_| Ok(handler.clone()))?;
@@ -42,6 +42,10 @@ use ump_server::{ReplyContext, task};
 /// the queue hold. A worker whose service is not ready has one request in hand.
 ///
 /// # Errors
+/// Layers that box their errors make `tower::BoxError` the application's own error. It is no
+/// `std::error::Error` itself, so neither are the errors that contain it: `map_err` in the stack
+/// turns it into an error of your own.
+///
 /// An error of `poll_ready` means that the service is finished. The request in hand gets it, and the
 /// loop (of a pool: all of it) ends. Queued requests end in
 /// [`ServerDisappeared`](ump::RequestError::ServerDisappeared). A panic of the service is treated by
@@ -108,7 +112,8 @@ where
         let Self {
             service, completes, ..
         } = self;
-        match attend(&mut reply, *completes, |cx| service.poll_ready(cx)).await {
+        let ready = attend(&mut reply, *completes, |cx| service.poll_ready(cx)).await;
+        match ready {
             Some(Ok(())) if !reply.is_cancelled() => {}
             Some(Ok(())) | None => return ControlFlow::Continue(()),
             Some(Err(error)) => {

@@ -108,7 +108,7 @@ impl Controlled {
         }
     }
 
-    fn service(&self) -> impl Service<u32, Response = u32, Error = Refused, Future: Send> + Clone + Send + 'static {
+    fn service(&self) -> impl Service<u32, Response = u32, Error = Refused, Future: Send> + Clone + Send + use<> {
         struct CountsDrop(Arc<AtomicUsize>);
         impl Drop for CountsDrop {
             fn drop(&mut self) {

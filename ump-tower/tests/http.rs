@@ -279,7 +279,7 @@ async fn a_caller_is_a_part_of_the_state_and_layers_see_the_error() {
     let layer = middleware::map_response(move |response: Response| {
         let error = response.extensions().get::<RequestError<(), Refused>>();
         log.lock().unwrap().extend(error.cloned());
-        async { response }
+        async move { response }
     });
     let app = App { store: Caller::new(client) };
     let app: Router = Router::new().route("/{key}", get(read)).layer(layer).with_state(app);

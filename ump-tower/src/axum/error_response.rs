@@ -78,6 +78,7 @@ impl<E> ErrorResponse<E> {
     }
 
     /// Returns the error.
+    #[must_use]
     pub fn into_error(self) -> RequestError<(), E> {
         self.error
     }
@@ -169,6 +170,7 @@ impl<E: StdError> StdError for ErrorResponse<E> {
 /// the application's own error.
 ///
 /// For programs that have bodies of their own.
+#[must_use]
 pub fn status<S, E>(error: &RequestError<S, E>) -> Option<StatusCode> {
     describe(error).map(|(status, _)| status)
 }

@@ -39,14 +39,14 @@
 //!
 //! | outcome | status | `Retry-After` | `executed` |
 //! |---|---|---|---|
-//! | [`App`](RequestError::App) | that of the application's error | | |
-//! | [`Full`](RequestError::Full), [`ServerDisappeared`](RequestError::ServerDisappeared), [`NoTimer`](RequestError::NoTimer) | 503 | yes | `no` |
-//! | [`TimeoutQueued`](RequestError::TimeoutQueued) | 504 | | `no` |
-//! | [`TimeoutTaken`](RequestError::TimeoutTaken) | 504 | | `perhaps` |
-//! | [`NoReply`](RequestError::NoReply): [`TimedOut`](NoReply::TimedOut) | 504 | | `perhaps` |
-//! | [`NoReply`](RequestError::NoReply): the handler panicked, dropped the request or was aborted | 500 | | `perhaps` |
-//! | [`WouldDeadlock`](RequestError::WouldDeadlock) | 500 | | `no` |
-//! | [`WouldDeadlockTaken`](RequestError::WouldDeadlockTaken) | 500 | | `perhaps` |
+//! | [`App`](ump::RequestError::App) | that of the application's error | | |
+//! | [`Full`](ump::RequestError::Full), [`ServerDisappeared`](ump::RequestError::ServerDisappeared), [`NoTimer`](ump::RequestError::NoTimer) | 503 | yes | `no` |
+//! | [`TimeoutQueued`](ump::RequestError::TimeoutQueued) | 504 | | `no` |
+//! | [`TimeoutTaken`](ump::RequestError::TimeoutTaken) | 504 | | `perhaps` |
+//! | [`NoReply`](ump::RequestError::NoReply): [`TimedOut`](ump::NoReply::TimedOut) | 504 | | `perhaps` |
+//! | [`NoReply`](ump::RequestError::NoReply): the handler panicked, dropped the request or was aborted | 500 | | `perhaps` |
+//! | [`WouldDeadlock`](ump::RequestError::WouldDeadlock) | 500 | | `no` |
+//! | [`WouldDeadlockTaken`](ump::RequestError::WouldDeadlockTaken) | 500 | | `perhaps` |
 //! | the HTTP client disconnects | none: axum drops the handler, which cancels the request | | |
 //!
 //! So 503 means that nothing was executed, and that the same request may succeed later: proxies and
@@ -82,9 +82,6 @@
 
 mod caller;
 mod error_response;
-
-#[allow(unused_imports, reason = "for the documentation")]
-use ump::{NoReply, RequestError};
 
 pub use self::{
     caller::Caller,
