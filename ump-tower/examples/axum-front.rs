@@ -33,9 +33,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             }))
         })?;
     let inverses: Inverses = Caller::new(client).timeout(Duration::from_secs(1));
-    let app = Router::new().route("/{n}", get(invert)).with_state(inverses);
+    let app = Router::new()
+        .route("/{n}", get(invert))
+        .with_state(inverses);
 
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
     runtime.block_on(async {
         let listener = TcpListener::bind("127.0.0.1:3000").await?;
         axum::serve(listener, app).await

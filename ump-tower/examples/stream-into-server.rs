@@ -16,7 +16,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .spawn(|_| Ok(thread::reply(|line: String| println!("{line}"))))?;
 
     let lines = stream::iter(1..=5).map(|n| Ok(format!("line {n}")));
-    lines.forward(PostSink::new(client)).await.map_err(SendError::without_message)?;
+    lines
+        .forward(PostSink::new(client))
+        .await
+        .map_err(SendError::without_message)?;
 
     // The sink has released the last client: the server prints what is queued, and ends.
     handle.await?;

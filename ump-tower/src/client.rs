@@ -37,9 +37,9 @@ use crate::admission::Admission;
 /// ```
 ///
 /// # Readiness
-/// `poll_ready` reserves room in a bounded queue, so a `call` that follows never waits for room. The
-/// room is kept until the call, [`release`](Self::release) or the drop of the service: meanwhile it
-/// is missing to all others. On an unbounded channel the service is always ready.
+/// `poll_ready` reserves room in a bounded queue, so a `call` that follows never waits for room.
+/// The room is kept until the call, [`release`](Self::release) or the drop of the service:
+/// meanwhile it is missing to all others. On an unbounded channel the service is always ready.
 ///
 /// | | the queue is full |
 /// |---|---|
@@ -122,8 +122,8 @@ impl<S, R, E> ClientService<S, R, E> {
         self
     }
 
-    /// Gives room back that `poll_ready` has reserved, or leaves the line for it. The service is not
-    /// ready then.
+    /// Gives room back that `poll_ready` has reserved, or leaves the line for it. The service is
+    /// not ready then.
     ///
     /// For a service that is kept, although it is not going to be called soon.
     pub fn release(&mut self) {

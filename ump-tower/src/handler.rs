@@ -46,10 +46,10 @@ use ump_server::{ReplyContext, task};
 /// `std::error::Error` itself, so neither are the errors that contain it: `map_err` in the stack
 /// turns it into an error of your own.
 ///
-/// An error of `poll_ready` means that the service is finished. The request in hand gets it, and the
-/// loop (of a pool: all of it) ends. Queued requests end in
-/// [`ServerDisappeared`](ump::RequestError::ServerDisappeared). A panic of the service is treated by
-/// the [policy](ump_server::OnPanic) of the loop.
+/// An error of `poll_ready` means that the service is finished. The request in hand gets it, and
+/// the loop (of a pool: all of it) ends. Queued requests end in
+/// [`ServerDisappeared`](ump::RequestError::ServerDisappeared). A panic of the service is treated
+/// by the [policy](ump_server::OnPanic) of the loop.
 ///
 /// # Callers that leave
 /// If the caller leaves (it cancels, or its deadline passes), the future of its response is dropped
@@ -62,8 +62,8 @@ use ump_server::{ReplyContext, task};
 /// `run_to_completion` it is.
 ///
 /// # Cancel safety
-/// If the loop is [aborted](ump_server::Stop::Abort), the future of the response is dropped, and the
-/// caller gets [`NoReply::Aborted`](ump::NoReply::Aborted).
+/// If the loop is [aborted](ump_server::Stop::Abort), the future of the response is dropped, and
+/// the caller gets [`NoReply::Aborted`](ump::NoReply::Aborted).
 pub struct TowerHandler<T, Req> {
     service: T,
     completes: bool,

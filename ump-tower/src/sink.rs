@@ -32,8 +32,8 @@ use crate::admission::Admission;
 /// - `poll_ready` reserves room in a bounded queue: back-pressure. On an unbounded channel the sink
 ///   is always ready. A clone is not ready.
 /// - `start_send` sends at once, and never waits. The queue keeps the order.
-/// - `poll_flush` has nothing to do: what was sent is in the queue. It does not wait until a handler
-///   has taken it.
+/// - `poll_flush` has nothing to do: what was sent is in the queue. It does not wait until a
+///   handler has taken it.
 /// - `poll_close` releases the client: if it is the last one, the server serves what is queued, and
 ///   ends.
 ///

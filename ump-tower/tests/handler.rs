@@ -66,7 +66,10 @@ async fn responses_are_replies_and_errors_the_applications() {
     for n in 0..10 {
         assert_eq!(client.request(n).await, Ok(n + 1));
     }
-    assert_eq!(client.request(u32::MAX).await, Err(RequestError::App("too large")));
+    assert_eq!(
+        client.request(u32::MAX).await,
+        Err(RequestError::App("too large"))
+    );
     client.post(1).await.unwrap();
     assert_eq!(client.request(1).await, Ok(2));
     drop(client);
@@ -80,7 +83,8 @@ async fn a_service_that_fails_to_become_ready_ends_the_loop() {
         ..Strict::default()
     };
     let (client, handle) = task::serve(TowerHandler::new(service));
-    let (first, second, third) = tokio::join!(client.request(1), client.request(2), client.request(3));
+    let (first, second, third) =
+        tokio::join!(client.request(1), client.request(2), client.request(3));
     assert_eq!(first, Ok(2));
     assert_eq!(second, Err(RequestError::App("worn out")));
     assert_eq!(third, Err(RequestError::ServerDisappeared(3)));
@@ -108,7 +112,10 @@ impl Controlled {
         }
     }
 
-    fn service(&self) -> impl Service<u32, Response = u32, Error = Refused, Future: Send> + Clone + Send + use<> {
+    fn service(
+        &self,
+    ) -> impl Service<u32, Response = u32, Error = Refused, Future: Send> + Clone + Send + use<>
+    {
         struct CountsDrop(Arc<AtomicUsize>);
         impl Drop for CountsDrop {
             fn drop(&mut self) {
@@ -180,7 +187,8 @@ async fn a_response_can_run_to_completion() {
 async fn a_request_whose_caller_leaves_before_readiness_is_not_called() {
     let controlled = Controlled::new(0);
     let service = controlled.service();
-    let limited = tower::limit::ConcurrencyLimit::with_semaphore(service, Arc::clone(&controlled.permits));
+    let limited =
+        tower::limit::ConcurrencyLimit::with_semaphore(service, Arc::clone(&controlled.permits));
     for completes in [false, true] {
         let mut handler = TowerHandler::new(limited.clone());
         if completes {
@@ -208,13 +216,16 @@ async fn a_pool_limits_the_calls_at_a_time() {
     let handler = TowerHandler::new(controlled.service());
     let builder = task::Builder::new().capacity(16);
     let (client, handle) = builder
-        .spawn_pool(NonZeroUsize::new(WORKERS).unwrap(), move |_| Ok(handler.clone()))
+        .spawn_pool(NonZeroUsize::new(WORKERS).unwrap(), move |_| {
+            Ok(handler.clone())
+        })
         .unwrap();
     let client = Arc::new(client);
     let calls: Vec<_> = (0..10)
         .map(|n| tokio::spawn(Client::request_owned(Arc::clone(&client), n).into_future()))
         .collect();
-    eventually_async(|| get_count(&controlled.calls) == WORKERS && client.len() == 10 - WORKERS).await;
+    eventually_async(|| get_count(&controlled.calls) == WORKERS && client.len() == 10 - WORKERS)
+        .await;
     for finished in 1..=10 {
         controlled.finish.notify_one();
         eventually_async(|| get_count(&controlled.finished) == finished).await;
@@ -303,8 +314,15 @@ async fn a_stack_in_front_meets_a_stack_behind() {
         error => BoxError::from(error.map_app(|_| Refused)),
     });
     let mut front = ServiceBuilder::new().buffer(4).service(front);
-    assert_eq!(must_end(front.ready().await.unwrap().call(1)).await.unwrap(), 2);
-    let error = must_end(front.ready().await.unwrap().call(u32::MAX)).await.unwrap_err();
+    assert_eq!(
+        must_end(front.ready().await.unwrap().call(1))
+            .await
+            .unwrap(),
+        2
+    );
+    let error = must_end(front.ready().await.unwrap().call(u32::MAX))
+        .await
+        .unwrap_err();
     assert!(error.is::<Refused>(), "{error:?}");
     drop(front);
     assert_eq!(must_end(handle).await, Ok(None));

@@ -73,12 +73,22 @@ impl Answer {
     #[track_caller]
     fn assert_problem(&self, status: u16, executed: &str, retry_after: Option<&str>) {
         assert_eq!(self.status, status, "{self:?}");
-        assert_eq!(self.header(header::CONTENT_TYPE), Some("application/problem+json"));
+        assert_eq!(
+            self.header(header::CONTENT_TYPE),
+            Some("application/problem+json")
+        );
         assert_eq!(self.header(header::RETRY_AFTER), retry_after);
-        let title = StatusCode::from_u16(status).unwrap().canonical_reason().unwrap();
-        let start = format!(r#"{{"type":"about:blank","title":"{title}","status":{status},"detail":""#);
+        let title = StatusCode::from_u16(status)
+            .unwrap()
+            .canonical_reason()
+            .unwrap();
+        let start =
+            format!(r#"{{"type":"about:blank","title":"{title}","status":{status},"detail":""#);
         let end = format!(r#"","executed":"{executed}"}}"#);
-        assert!(self.body.starts_with(&start) && self.body.ends_with(&end), "{self:?}");
+        assert!(
+            self.body.starts_with(&start) && self.body.ends_with(&end),
+            "{self:?}"
+        );
     }
 }
 
@@ -92,7 +102,11 @@ async fn fetch(address: SocketAddr, path: &'static str) -> Answer {
             .timeout_global(Some(LONG))
             .build()
             .into();
-        let (head, mut body) = agent.get(format!("http://{address}{path}")).call().unwrap().into_parts();
+        let (head, mut body) = agent
+            .get(format!("http://{address}{path}"))
+            .call()
+            .unwrap()
+            .into_parts();
         Answer {
             status: head.status.as_u16(),
             headers: head.headers,
@@ -133,7 +147,9 @@ async fn a_full_queue_is_503() {
     client.post(0).wait().unwrap();
     let pause = Duration::from_millis(2500);
     let address = serve(Caller::new(client).retry_after(pause)).await;
-    fetch(address, "/1").await.assert_problem(503, "no", Some("3"));
+    fetch(address, "/1")
+        .await
+        .assert_problem(503, "no", Some("3"));
     assert_eq!(server.len(), 1);
 }
 
@@ -154,8 +170,12 @@ async fn a_caller_may_wait_for_room() {
     // Until the deadline.
     let (server, client) = bounded(1);
     client.post(0).wait().unwrap();
-    let store = Caller::new(client).wait_for_room().timeout(Duration::from_millis(5));
-    fetch(serve(store).await, "/1").await.assert_problem(504, "no", None);
+    let store = Caller::new(client)
+        .wait_for_room()
+        .timeout(Duration::from_millis(5));
+    fetch(serve(store).await, "/1")
+        .await
+        .assert_problem(504, "no", None);
     drop(server);
 }
 
@@ -207,7 +227,9 @@ async fn a_server_that_is_gone_is_503() {
     let (server, client) = bounded(1);
     let address = serve(Caller::new(client)).await;
     drop(server);
-    fetch(address, "/1").await.assert_problem(503, "no", Some("1"));
+    fetch(address, "/1")
+        .await
+        .assert_problem(503, "no", Some("1"));
 }
 
 #[tokio::test]
@@ -221,10 +243,15 @@ async fn a_weak_caller_lets_the_server_end() {
     drop(client);
     server.wait().unwrap().1.reply("one".to_owned()).unwrap();
     assert_eq!(must_end(answer).await.unwrap().body, "one");
-    let end = must_end(tokio::task::spawn_blocking(move || server.wait().unwrap_err())).await;
+    let end = must_end(tokio::task::spawn_blocking(move || {
+        server.wait().unwrap_err()
+    }))
+    .await;
     assert_eq!(end.unwrap(), Error::ClientsDisappeared);
     assert!(store.client().is_none());
-    fetch(address, "/1").await.assert_problem(503, "no", Some("1"));
+    fetch(address, "/1")
+        .await
+        .assert_problem(503, "no", Some("1"));
 }
 
 #[tokio::test]
@@ -233,7 +260,9 @@ async fn a_client_that_disconnects_cancels_its_request() {
     let address = serve(Caller::new(client.clone())).await;
     for is_taken in [false, true] {
         let mut connection = TcpStream::connect(address).unwrap();
-        connection.write_all(b"GET /1 HTTP/1.1\r\nhost: test\r\n\r\n").unwrap();
+        connection
+            .write_all(b"GET /1 HTTP/1.1\r\nhost: test\r\n\r\n")
+            .unwrap();
         eventually_async(|| client.len() == 1).await;
         if is_taken {
             let (_, mut rctx) = server.wait().unwrap();
@@ -255,7 +284,10 @@ async fn the_location_of_a_request_is_its_handler() {
     let request = tokio::spawn(store.request(1));
     eventually_async(|| !server.is_empty()).await;
     let (_, rctx) = server.wait().unwrap();
-    assert_eq!((rctx.caller().file(), rctx.caller().line()), (file!(), line));
+    assert_eq!(
+        (rctx.caller().file(), rctx.caller().line()),
+        (file!(), line)
+    );
     drop(rctx);
     assert!(must_end(request).await.unwrap().is_err());
 }
@@ -281,12 +313,21 @@ async fn a_caller_is_a_part_of_the_state_and_layers_see_the_error() {
         log.lock().unwrap().extend(error.cloned());
         async move { response }
     });
-    let app = App { store: Caller::new(client) };
-    let app: Router = Router::new().route("/{key}", get(read)).layer(layer).with_state(app);
+    let app = App {
+        store: Caller::new(client),
+    };
+    let app: Router = Router::new()
+        .route("/{key}", get(read))
+        .layer(layer)
+        .with_state(app);
     drop(server);
-    let request = axum::http::Request::get("/1").body(axum::body::Body::empty()).unwrap();
+    let request = axum::http::Request::get("/1")
+        .body(axum::body::Body::empty())
+        .unwrap();
     let response = tower::ServiceExt::oneshot(app, request).await.unwrap();
-    read_answer(response).await.assert_problem(503, "no", Some("1"));
+    read_answer(response)
+        .await
+        .assert_problem(503, "no", Some("1"));
     assert_eq!(*seen.lock().unwrap(), [RequestError::ServerDisappeared(())]);
 }
 

@@ -73,7 +73,9 @@ async fn load_is_shed_while_the_queue_is_full() {
 async fn a_shedding_service_tells_full_from_other_errors() {
     let (_server, client, service) = bounded(1);
     client.post(1).wait().unwrap();
-    let mut service = ServiceBuilder::new().timeout(support::LONG).service(service.shed());
+    let mut service = ServiceBuilder::new()
+        .timeout(support::LONG)
+        .service(service.shed());
     let error = service.ready().await.unwrap().call(2).await.unwrap_err();
     assert_eq!(of(&error), Some(&RequestError::Full(())));
     assert_eq!(of(&error).map(TestError::executed), Some(Executed::No));
@@ -109,7 +111,9 @@ async fn a_deadline_does_not_end_a_buffer() {
     let (server, client, service) = bounded(1);
     client.post(9).wait().unwrap();
     let mut service = Buffer::new(service.timeout(SHORT), 4);
-    let error = must_end(service.ready().await.unwrap().call(1)).await.unwrap_err();
+    let error = must_end(service.ready().await.unwrap().call(1))
+        .await
+        .unwrap_err();
     assert_eq!(of(&error), Some(&RequestError::TimeoutQueued(())));
 
     assert_eq!(server.wait().unwrap().0, 9);
@@ -126,7 +130,9 @@ async fn a_deadline_does_not_end_a_buffer() {
     assert_eq!(must_end(reply).await.unwrap().unwrap(), 3);
     drop((service, client));
     // The buffer's worker holds the service until its last handle is gone.
-    must_end(tokio::task::spawn_blocking(|| serving.join().unwrap())).await.unwrap();
+    must_end(tokio::task::spawn_blocking(|| serving.join().unwrap()))
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
@@ -134,9 +140,14 @@ async fn the_end_of_the_server_ends_a_buffer() {
     let (server, _client, service) = bounded(1);
     let mut service = Buffer::new(service, 4);
     drop(server);
-    let error = must_end(service.ready().await.unwrap().call(1)).await.unwrap_err();
+    let error = must_end(service.ready().await.unwrap().call(1))
+        .await
+        .unwrap_err();
     assert!(error.is::<tower::buffer::error::ServiceError>());
-    assert!(error.to_string().contains("the server disappeared"), "{error}");
+    assert!(
+        error.to_string().contains("the server disappeared"),
+        "{error}"
+    );
     // No later request waits.
     assert!(must_end(service.oneshot(2)).await.is_err());
 }
@@ -148,11 +159,7 @@ struct WhenRoom(Arc<TestServer>);
 impl Policy<u32, u32, TestError> for WhenRoom {
     type Future = future::Ready<()>;
 
-    fn retry(
-        &mut self,
-        _: &mut u32,
-        result: &mut Result<u32, TestError>,
-    ) -> Option<Self::Future> {
+    fn retry(&mut self, _: &mut u32, result: &mut Result<u32, TestError>) -> Option<Self::Future> {
         match result {
             Err(error) if error.executed() == Executed::No => {
                 // Makes room, and answers what comes then.
@@ -195,7 +202,9 @@ async fn errors_of_the_application_pass_through_a_stack() {
     let error = must_end(service.clone().oneshot(0)).await.unwrap_err();
     assert_eq!(of(&error), Some(&RequestError::App(Refused)));
     drop(service);
-    must_end(tokio::task::spawn_blocking(|| serving.join().unwrap())).await.unwrap();
+    must_end(tokio::task::spawn_blocking(|| serving.join().unwrap()))
+        .await
+        .unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -2,17 +2,13 @@
 
 mod support;
 
-use std::{
-    cell::Cell,
-    marker::PhantomPinned,
-    mem,
-    task::Poll,
-    time::Duration,
-};
+use std::{cell::Cell, marker::PhantomPinned, mem, task::Poll, time::Duration};
 
 use support::{CountingWaker, poll_once, poll_ready, poll_ready_with};
 use tower_service::Service;
-use ump::{Builder, Client, Error, Executed, ManualClock, Refused, RequestError, SendError, Server};
+use ump::{
+    Builder, Client, Error, Executed, ManualClock, Refused, RequestError, SendError, Server,
+};
 use ump_tower::{ClientService, PostService};
 
 type TestServer = Server<u32, u32, Refused>;
@@ -30,7 +26,11 @@ fn one_place() -> (TestServer, TestClient, TestService) {
 /// The same, by a clock that the test advances.
 fn one_place_with_clock() -> (ManualClock, TestServer, TestClient, TestService) {
     let clock = ManualClock::new();
-    let (server, client) = Builder::new().clock(clock.clock()).capacity(1).build().unwrap();
+    let (server, client) = Builder::new()
+        .clock(clock.clock())
+        .capacity(1)
+        .build()
+        .unwrap();
     (clock, server, client.clone(), ClientService::new(client))
 }
 
@@ -60,7 +60,10 @@ fn a_ready_service_has_room() {
     // Readiness is kept, and reserves once.
     assert_ready(&mut service);
     assert_eq!(client.stats().reserved, 1);
-    assert_eq!(client.request(7).if_room().wait(), Err(RequestError::Full(7)));
+    assert_eq!(
+        client.request(7).if_room().wait(),
+        Err(RequestError::Full(7))
+    );
 
     let mut reply = service.call(1);
     assert!(poll_once(&mut reply).is_pending());
@@ -210,7 +213,10 @@ fn a_deadline_ends_a_call() {
     let mut queued = service.call(1);
     assert!(poll_once(&mut queued).is_pending());
     clock.advance(2 * SECOND);
-    assert_eq!(poll_once(&mut queued), Poll::Ready(Err(RequestError::TimeoutQueued(()))));
+    assert_eq!(
+        poll_once(&mut queued),
+        Poll::Ready(Err(RequestError::TimeoutQueued(())))
+    );
     assert!(server.is_empty());
 
     assert_ready(&mut service);
@@ -221,7 +227,10 @@ fn a_deadline_ends_a_call() {
     let Poll::Ready(Err(error)) = poll_once(&mut taken) else {
         panic!("the deadline has passed")
     };
-    assert_eq!((&error, error.executed()), (&RequestError::TimeoutTaken, Executed::Perhaps));
+    assert_eq!(
+        (&error, error.executed()),
+        (&RequestError::TimeoutTaken, Executed::Perhaps)
+    );
     assert!(rctx.is_cancelled());
 }
 
@@ -233,7 +242,10 @@ fn the_default_time_out_of_the_client_applies() {
     let mut reply = service.call(1);
     assert!(poll_once(&mut reply).is_pending());
     clock.advance(2 * SECOND);
-    assert_eq!(poll_once(&mut reply), Poll::Ready(Err(RequestError::TimeoutQueued(()))));
+    assert_eq!(
+        poll_once(&mut reply),
+        Poll::Ready(Err(RequestError::TimeoutQueued(())))
+    );
 }
 
 #[test]
@@ -251,7 +263,10 @@ fn a_service_without_a_server_is_never_ready() {
         }
         assert_eq!(service.client().stats().reserved, 0);
         let outcome = poll_once(&mut service.call(1));
-        assert_eq!(outcome, Poll::Ready(Err(RequestError::ServerDisappeared(()))));
+        assert_eq!(
+            outcome,
+            Poll::Ready(Err(RequestError::ServerDisappeared(())))
+        );
     }
 }
 
@@ -263,7 +278,10 @@ fn the_end_of_the_server_wakes_a_service_that_waits() {
     assert!(poll_ready_with(&mut service, &counter).is_pending());
     drop(server);
     assert_eq!(counter.wakes(), 1);
-    assert_eq!(poll_ready(&mut service), Poll::Ready(Err(RequestError::ServerDisappeared(()))));
+    assert_eq!(
+        poll_ready(&mut service),
+        Poll::Ready(Err(RequestError::ServerDisappeared(())))
+    );
 }
 
 #[test]
@@ -272,7 +290,10 @@ fn a_ready_service_whose_server_ends_fails() {
     assert_ready(&mut service);
     drop(server);
     let outcome = poll_once(&mut service.call(1));
-    assert_eq!(outcome, Poll::Ready(Err(RequestError::ServerDisappeared(()))));
+    assert_eq!(
+        outcome,
+        Poll::Ready(Err(RequestError::ServerDisappeared(())))
+    );
 }
 
 #[test]
@@ -341,7 +362,10 @@ fn the_handler_sees_where_the_service_was_made() {
         let mut reply = service.call(1);
         assert!(poll_once(&mut reply).is_pending());
         let (_, rctx) = server.wait().unwrap();
-        assert_eq!((rctx.caller().file(), rctx.caller().line()), (file!(), line));
+        assert_eq!(
+            (rctx.caller().file(), rctx.caller().line()),
+            (file!(), line)
+        );
     }
 }
 
@@ -361,7 +385,10 @@ fn a_post_is_accepted() {
     let outcome = poll_once(&mut shedding.call(2));
     assert_eq!(outcome, Poll::Ready(Err(SendError::Full(()))));
     drop(server);
-    assert_eq!(poll_ready(&mut service), Poll::Ready(Err(SendError::ServerDisappeared(()))));
+    assert_eq!(
+        poll_ready(&mut service),
+        Poll::Ready(Err(SendError::ServerDisappeared(())))
+    );
     let outcome = poll_once(&mut service.call(3));
     assert_eq!(outcome, Poll::Ready(Err(SendError::ServerDisappeared(()))));
 }

@@ -48,7 +48,9 @@ async fn a_stream_is_forwarded_in_order_and_the_end_is_seen() {
                 }
             }
         });
-        must_end(stream::iter(0..100).map(Ok).forward(sink)).await.unwrap();
+        must_end(stream::iter(0..100).map(Ok).forward(sink))
+            .await
+            .unwrap();
         let received = tokio::task::spawn_blocking(|| receiving.join().unwrap());
         let (received, end) = must_end(received).await.unwrap();
         assert_eq!(received, Vec::from_iter(0..100));
@@ -68,7 +70,10 @@ fn a_sink_waits_for_room() {
     assert_eq!(counter.wakes(), 1);
     assert_eq!(poll_ready(&mut sink), Poll::Ready(Ok(())));
     // The room is the sink's.
-    assert_eq!(client.request(7).if_room().wait(), Err(RequestError::Full(7)));
+    assert_eq!(
+        client.request(7).if_room().wait(),
+        Err(RequestError::Full(7))
+    );
     start_send(&mut sink, 1).unwrap();
     assert_eq!(server.wait().unwrap().0, 1);
 }
@@ -82,8 +87,14 @@ fn an_item_that_is_not_sent_comes_back() {
     drop(server.wait().unwrap());
     assert_eq!(poll_ready(&mut sink), Poll::Ready(Ok(())));
     drop(server);
-    assert_eq!(start_send(&mut sink, 2), Err(SendError::ServerDisappeared(Some(2))));
-    assert_eq!(poll_ready(&mut sink), Poll::Ready(Err(SendError::ServerDisappeared(None))));
+    assert_eq!(
+        start_send(&mut sink, 2),
+        Err(SendError::ServerDisappeared(Some(2)))
+    );
+    assert_eq!(
+        poll_ready(&mut sink),
+        Poll::Ready(Err(SendError::ServerDisappeared(None)))
+    );
 }
 
 #[test]
@@ -96,7 +107,10 @@ fn a_deadline_in_the_wait_for_room_fails_one_item() {
     assert!(poll_ready(&mut sink).is_pending());
     clock.advance(Duration::from_secs(2));
     assert_eq!(poll_ready(&mut sink), Poll::Ready(Ok(())));
-    assert_eq!(start_send(&mut sink, 1), Err(SendError::TimeoutQueued(Some(1))));
+    assert_eq!(
+        start_send(&mut sink, 1),
+        Err(SendError::TimeoutQueued(Some(1)))
+    );
     assert_eq!(server.wait().unwrap().0, 0);
     assert_eq!(poll_ready(&mut sink), Poll::Ready(Ok(())));
     start_send(&mut sink, 2).unwrap();
@@ -120,11 +134,17 @@ async fn a_closed_sink_sends_nothing_and_keeps_no_client() {
     let (server, client, mut sink) = bounded(1);
     drop(client);
     sink.send(1).await.unwrap();
-    assert_eq!(poll_once(&mut SinkExt::<u32>::flush(&mut sink)), Poll::Ready(Ok(())));
+    assert_eq!(
+        poll_once(&mut SinkExt::<u32>::flush(&mut sink)),
+        Poll::Ready(Ok(()))
+    );
     SinkExt::<u32>::close(&mut sink).await.unwrap();
     SinkExt::<u32>::close(&mut sink).await.unwrap();
     assert_eq!(sink.send(2).await, Err(SendError::ServerDisappeared(None)));
-    assert_eq!(start_send(&mut sink, 3), Err(SendError::ServerDisappeared(Some(3))));
+    assert_eq!(
+        start_send(&mut sink, 3),
+        Err(SendError::ServerDisappeared(Some(3)))
+    );
     assert_eq!(server.wait().unwrap().0, 1);
     assert_eq!(server.wait().unwrap_err(), Error::ClientsDisappeared);
 }

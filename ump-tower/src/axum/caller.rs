@@ -90,8 +90,8 @@ impl<S, R, E> Caller<S, R, E> {
         }
     }
 
-    /// Bounds each request by `timeout`, from the call of [`request`](Self::request). The default is
-    /// that of the [client](Client::with_timeout).
+    /// Bounds each request by `timeout`, from the call of [`request`](Self::request). The default
+    /// is that of the [client](Client::with_timeout).
     ///
     /// A handler can set another one: `store.timeout(LONG).request(..)`.
     #[must_use]

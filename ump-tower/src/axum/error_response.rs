@@ -32,12 +32,12 @@ use ump::{NoReply, Refused, RequestError, SendError};
 ///
 /// # The application's own error
 /// Its response is that of its [`IntoResponse`], but it cannot claim success: if the status is
-/// informational or a success, as for `()` and `String`, the response is a plain 500 instead. For an
-/// error without `IntoResponse`, convert it: see [`map_app`](Self::map_app).
+/// informational or a success, as for `()` and `String`, the response is a plain 500 instead. For
+/// an error without `IntoResponse`, convert it: see [`map_app`](Self::map_app).
 ///
 /// # The plain calls
-/// There is no conversion from [`ump::Error`], the error of `areq`: it does not tell a time-out from
-/// a panic.
+/// There is no conversion from [`ump::Error`], the error of `areq`: it does not tell a time-out
+/// from a panic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "it is the response"]
 pub struct ErrorResponse<E> {
@@ -144,7 +144,10 @@ impl<E: IntoResponse> IntoResponse for ErrorResponse<E> {
         };
         let error = error.map_app(|_| Refused);
         let executed = error.executed();
-        let mut response = problem(status, &format!(r#","detail":"{detail}","executed":"{executed}""#));
+        let mut response = problem(
+            status,
+            &format!(r#","detail":"{detail}","executed":"{executed}""#),
+        );
         if status == StatusCode::SERVICE_UNAVAILABLE {
             let headers = response.headers_mut();
             headers.insert(header::RETRY_AFTER, HeaderValue::from(retry_after));
@@ -180,9 +183,10 @@ fn describe<S, E>(error: &RequestError<S, E>) -> Option<(StatusCode, &'static st
     Some(match error {
         RequestError::App(_) => return None,
         RequestError::Full(_) => (StatusCode::SERVICE_UNAVAILABLE, "the service is busy"),
-        RequestError::ServerDisappeared(_) | RequestError::NoTimer(..) => {
-            (StatusCode::SERVICE_UNAVAILABLE, "the service is not available")
-        }
+        RequestError::ServerDisappeared(_) | RequestError::NoTimer(..) => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the service is not available",
+        ),
         RequestError::TimeoutQueued(_) => (
             StatusCode::GATEWAY_TIMEOUT,
             "the deadline passed before the request was executed; it will not be executed",
@@ -220,11 +224,14 @@ fn problem(status: StatusCode, members: &str) -> Response {
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
     let content_type = HeaderValue::from_static("application/problem+json");
-    response.headers_mut().insert(header::CONTENT_TYPE, content_type);
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, content_type);
     response
 }
 
 /// Rounds up to whole seconds.
 fn seconds(time: Duration) -> u64 {
-    time.as_secs().saturating_add(u64::from(time.subsec_nanos() > 0))
+    time.as_secs()
+        .saturating_add(u64::from(time.subsec_nanos() > 0))
 }
