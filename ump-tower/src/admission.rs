@@ -29,7 +29,7 @@ use std::{
 use ump::{Client, Permit, Request, ReserveFuture, SendError};
 
 /// A client, the options of its requests, and the room for the next one.
-pub(crate) struct Admission<S, R, E> {
+pub(crate) struct Admission<S: 'static, R: 'static, E: 'static> {
     client: Arc<Client<S, R, E>>,
     pub(crate) options: Options,
     room: Room<S, R, E>,
@@ -49,14 +49,14 @@ pub(crate) struct Options {
     caller: &'static Location<'static>,
 }
 
-enum Room<S, R, E> {
+enum Room<S: 'static, R: 'static, E: 'static> {
     None,
     Waiting(ReserveFuture<'static, S, R, E>),
     Reserved(Permit<'static, S, R, E>),
     Failed(SendError<()>),
 }
 
-impl<S, R, E> Admission<S, R, E> {
+impl<S: 'static, R: 'static, E: 'static> Admission<S, R, E> {
     #[track_caller]
     pub(crate) fn new(client: Arc<Client<S, R, E>>, post: bool) -> Self {
         Self {
@@ -155,7 +155,7 @@ impl<S, R, E> Admission<S, R, E> {
 }
 
 /// A clone has no room of its own, and is not ready.
-impl<S, R, E> Clone for Admission<S, R, E> {
+impl<S: 'static, R: 'static, E: 'static> Clone for Admission<S, R, E> {
     fn clone(&self) -> Self {
         Self {
             client: Arc::clone(&self.client),
@@ -165,7 +165,7 @@ impl<S, R, E> Clone for Admission<S, R, E> {
     }
 }
 
-impl<S, R, E> fmt::Debug for Admission<S, R, E> {
+impl<S: 'static, R: 'static, E: 'static> fmt::Debug for Admission<S, R, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let room = match self.room {
             Room::None => "none",

@@ -76,9 +76,9 @@ use crate::admission::Admission;
 ///
 /// # Location
 /// The handler sees the call of [`new`](Self::new) as [the caller](ump::ReplyContext::caller).
-pub struct ClientService<S, R, E>(Admission<S, R, E>);
+pub struct ClientService<S: 'static, R: 'static, E: 'static>(Admission<S, R, E>);
 
-impl<S, R, E> ClientService<S, R, E> {
+impl<S: 'static, R: 'static, E: 'static> ClientService<S, R, E> {
     /// Creates a service that sends by `client`. Clones of the service share the client.
     ///
     /// The service keeps the client, and so does each future of a call: the server learns that no
@@ -137,7 +137,7 @@ impl<S, R, E> ClientService<S, R, E> {
     }
 }
 
-impl<S, R, E> Service<S> for ClientService<S, R, E> {
+impl<S: 'static, R: 'static, E: 'static> Service<S> for ClientService<S, R, E> {
     type Response = R;
     type Error = RequestError<(), E>;
     type Future = ResponseFuture<S, R, E>;
@@ -155,20 +155,20 @@ impl<S, R, E> Service<S> for ClientService<S, R, E> {
 }
 
 /// The clone is not ready.
-impl<S, R, E> Clone for ClientService<S, R, E> {
+impl<S: 'static, R: 'static, E: 'static> Clone for ClientService<S, R, E> {
     fn clone(&self) -> Self {
         Self(self.0.clone())
     }
 }
 
-impl<S, R, E> From<Client<S, R, E>> for ClientService<S, R, E> {
+impl<S: 'static, R: 'static, E: 'static> From<Client<S, R, E>> for ClientService<S, R, E> {
     #[track_caller]
     fn from(client: Client<S, R, E>) -> Self {
         Self::new(client)
     }
 }
 
-impl<S, R, E> fmt::Debug for ClientService<S, R, E> {
+impl<S: 'static, R: 'static, E: 'static> fmt::Debug for ClientService<S, R, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("ClientService").field(&self.0).finish()
     }
@@ -182,18 +182,18 @@ impl<S, R, E> fmt::Debug for ClientService<S, R, E> {
 /// # Cancel safety
 /// Dropping it cancels the request: see [`ClientService`].
 #[must_use = "futures do nothing unless awaited"]
-pub struct ResponseFuture<S, R, E>(State<S, R, E>);
+pub struct ResponseFuture<S: 'static, R: 'static, E: 'static>(State<S, R, E>);
 
-enum State<S, R, E> {
+enum State<S: 'static, R: 'static, E: 'static> {
     Asking(RequestFuture<'static, S, R, E>),
     Failed(SendError<()>),
     /// The outcome was returned. The client is released, although the future still exists.
     Done,
 }
 
-impl<S, R, E> Unpin for ResponseFuture<S, R, E> {}
+impl<S: 'static, R: 'static, E: 'static> Unpin for ResponseFuture<S, R, E> {}
 
-impl<S, R, E> Future for ResponseFuture<S, R, E> {
+impl<S: 'static, R: 'static, E: 'static> Future for ResponseFuture<S, R, E> {
     type Output = Result<R, RequestError<(), E>>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -209,7 +209,7 @@ impl<S, R, E> Future for ResponseFuture<S, R, E> {
     }
 }
 
-impl<S, R, E> fmt::Debug for ResponseFuture<S, R, E> {
+impl<S: 'static, R: 'static, E: 'static> fmt::Debug for ResponseFuture<S, R, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             State::Asking(asking) => f.debug_tuple("ResponseFuture").field(asking).finish(),

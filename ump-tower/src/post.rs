@@ -34,9 +34,9 @@ use crate::admission::Admission;
 /// # Ok(())
 /// # }
 /// ```
-pub struct PostService<S, R, E>(Admission<S, R, E>);
+pub struct PostService<S: 'static, R: 'static, E: 'static>(Admission<S, R, E>);
 
-impl<S, R, E> PostService<S, R, E> {
+impl<S: 'static, R: 'static, E: 'static> PostService<S, R, E> {
     /// Creates a service that posts by `client`. Clones of the service share the client.
     #[must_use]
     #[track_caller]
@@ -85,7 +85,7 @@ impl<S, R, E> PostService<S, R, E> {
     }
 }
 
-impl<S, R, E> Service<S> for PostService<S, R, E> {
+impl<S: 'static, R: 'static, E: 'static> Service<S> for PostService<S, R, E> {
     type Response = ();
     type Error = SendError<()>;
     type Future = PostFuture<S, R, E>;
@@ -103,13 +103,13 @@ impl<S, R, E> Service<S> for PostService<S, R, E> {
 }
 
 /// The clone is not ready.
-impl<S, R, E> Clone for PostService<S, R, E> {
+impl<S: 'static, R: 'static, E: 'static> Clone for PostService<S, R, E> {
     fn clone(&self) -> Self {
         Self(self.0.clone())
     }
 }
 
-impl<S, R, E> fmt::Debug for PostService<S, R, E> {
+impl<S: 'static, R: 'static, E: 'static> fmt::Debug for PostService<S, R, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("PostService").field(&self.0).finish()
     }
@@ -123,17 +123,17 @@ impl<S, R, E> fmt::Debug for PostService<S, R, E> {
 /// # Cancel safety
 /// If it is dropped before it is ready, nothing was sent.
 #[must_use = "futures do nothing unless awaited"]
-pub struct PostFuture<S, R, E>(State<S, R, E>);
+pub struct PostFuture<S: 'static, R: 'static, E: 'static>(State<S, R, E>);
 
-enum State<S, R, E> {
+enum State<S: 'static, R: 'static, E: 'static> {
     Sending(ump::PostFuture<'static, S, R, E>),
     Failed(SendError<()>),
     Done,
 }
 
-impl<S, R, E> Unpin for PostFuture<S, R, E> {}
+impl<S: 'static, R: 'static, E: 'static> Unpin for PostFuture<S, R, E> {}
 
-impl<S, R, E> Future for PostFuture<S, R, E> {
+impl<S: 'static, R: 'static, E: 'static> Future for PostFuture<S, R, E> {
     type Output = Result<(), SendError<()>>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -149,7 +149,7 @@ impl<S, R, E> Future for PostFuture<S, R, E> {
     }
 }
 
-impl<S, R, E> fmt::Debug for PostFuture<S, R, E> {
+impl<S: 'static, R: 'static, E: 'static> fmt::Debug for PostFuture<S, R, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match &self.0 {
             State::Sending(_) => "PostFuture(sending)",

@@ -55,12 +55,12 @@ use crate::admission::Admission;
 /// # Location
 /// The handler sees the call of [`new`](Self::new) as [the caller](ump::ReplyContext::caller).
 #[must_use = "sinks do nothing unless polled"]
-pub struct PostSink<S, R, E>(
+pub struct PostSink<S: 'static, R: 'static, E: 'static>(
     /// `None` once the sink is closed.
     Option<Admission<S, R, E>>,
 );
 
-impl<S, R, E> PostSink<S, R, E> {
+impl<S: 'static, R: 'static, E: 'static> PostSink<S, R, E> {
     /// Creates a sink that posts by `client`.
     #[track_caller]
     pub fn new(client: impl Into<Arc<Client<S, R, E>>>) -> Self {
@@ -96,9 +96,9 @@ impl<S, R, E> PostSink<S, R, E> {
     }
 }
 
-impl<S, R, E> Unpin for PostSink<S, R, E> {}
+impl<S: 'static, R: 'static, E: 'static> Unpin for PostSink<S, R, E> {}
 
-impl<S, R, E> Sink<S> for PostSink<S, R, E> {
+impl<S: 'static, R: 'static, E: 'static> Sink<S> for PostSink<S, R, E> {
     type Error = SendError<Option<S>>;
 
     fn poll_ready(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
@@ -134,13 +134,13 @@ impl<S, R, E> Sink<S> for PostSink<S, R, E> {
 }
 
 /// The clone is not ready.
-impl<S, R, E> Clone for PostSink<S, R, E> {
+impl<S: 'static, R: 'static, E: 'static> Clone for PostSink<S, R, E> {
     fn clone(&self) -> Self {
         Self(self.0.clone())
     }
 }
 
-impl<S, R, E> fmt::Debug for PostSink<S, R, E> {
+impl<S: 'static, R: 'static, E: 'static> fmt::Debug for PostSink<S, R, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Some(admission) => f.debug_tuple("PostSink").field(admission).finish(),

@@ -48,19 +48,19 @@ use crate::axum::ErrorResponse;
 /// # Cancel safety
 /// If the HTTP client disconnects, axum drops the handler. That cancels the request: if it is still
 /// queued, it is never executed; otherwise, its handler can see it.
-pub struct Caller<S, R, E> {
+pub struct Caller<S: 'static, R: 'static, E: 'static> {
     client: Handle<S, R, E>,
     timeout: Option<Duration>,
     waits_for_room: bool,
     retry_after: Duration,
 }
 
-enum Handle<S, R, E> {
+enum Handle<S: 'static, R: 'static, E: 'static> {
     Strong(Arc<Client<S, R, E>>),
     Weak(WeakClient<S, R, E>),
 }
 
-impl<S, R, E> Caller<S, R, E> {
+impl<S: 'static, R: 'static, E: 'static> Caller<S, R, E> {
     /// Creates a caller. Clones of it share the client.
     ///
     /// The server learns that no client is left when the router, its connections and all clones are
@@ -165,9 +165,9 @@ impl<S, R, E> Caller<S, R, E> {
 impl<S, R, E, App> FromRequestParts<App> for Caller<S, R, E>
 where
     Self: FromRef<App>,
-    S: Send,
-    R: Send,
-    E: Send,
+    S: Send + 'static,
+    R: Send + 'static,
+    E: Send + 'static,
     App: Sync,
 {
     type Rejection = Infallible;
@@ -177,7 +177,7 @@ where
     }
 }
 
-impl<S, R, E> Clone for Caller<S, R, E> {
+impl<S: 'static, R: 'static, E: 'static> Clone for Caller<S, R, E> {
     fn clone(&self) -> Self {
         Self {
             client: match &self.client {
@@ -189,7 +189,7 @@ impl<S, R, E> Clone for Caller<S, R, E> {
     }
 }
 
-impl<S, R, E> fmt::Debug for Caller<S, R, E> {
+impl<S: 'static, R: 'static, E: 'static> fmt::Debug for Caller<S, R, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Caller")
             .field("timeout", &self.timeout)
