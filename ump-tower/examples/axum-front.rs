@@ -31,7 +31,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 13 => panic!("nobody outside sees this text"),
                 n => Ok(f64::from(n).recip()),
             }))
-        })?;
+        })
+        .map_err(|error| error.to_string())?;
     let inverses: Inverses = Caller::new(client).timeout(Duration::from_secs(1));
     let app = Router::new()
         .route("/{n}", get(invert))

@@ -409,7 +409,7 @@ fn a_post_that_had_no_room_in_time_fails() {
 /// `Send`, but neither `Sync` nor `Unpin`, as the requests of axum are.
 struct Awkward(
     #[expect(dead_code, reason = "what matters is its type")] Cell<u8>,
-    #[expect(dead_code, reason = "what matters is its type")] PhantomPinned,
+    PhantomPinned,
 );
 
 fn send_sync_unpin<T: Send + Sync + Unpin>() {}
