@@ -1,6 +1,6 @@
 //! The client of a handler.
 
-use std::{convert::Infallible, fmt, sync::Arc, time::Duration};
+use std::{convert::Infallible, fmt, panic::Location, sync::Arc, time::Duration};
 
 use axum_core::extract::{FromRef, FromRequestParts};
 use http::request::Parts;
@@ -141,8 +141,9 @@ impl<S: 'static, R: 'static, E: 'static> Caller<S, R, E> {
         &self,
         message: S,
     ) -> impl Future<Output = Result<R, ErrorResponse<E>>> + use<S, R, E> {
+        let caller = Location::caller();
         let request = self.client().map(|client| {
-            let mut request = Client::request_owned(client, message);
+            let mut request = Client::request_owned(client, message).on_behalf_of(caller);
             if let Some(timeout) = self.timeout {
                 request = request.timeout(timeout);
             }
