@@ -56,8 +56,9 @@ use crate::admission::Admission;
 ///
 /// A service whose `poll_ready` was pending stands in line for room. If it is then neither polled
 /// nor dropped, it can receive a wake-up that another sender in line needs. This is so for all
-/// services that reserve, and happens below `tower::load_shed::LoadShed`: use
-/// [`shed`](Self::shed) instead, or release the service.
+/// services that reserve, and happens below `tower::load_shed::LoadShed` (which also takes a yield
+/// of the [cooperative budget](ump::coop) for an overload): use [`shed`](Self::shed) instead, or
+/// release the service.
 ///
 /// # Errors
 /// The error is a [`RequestError`] without the message, so that it converts into

@@ -4,6 +4,7 @@ mod support;
 
 use std::{future, sync::Arc, thread, time::Duration};
 
+use futures_util::{StreamExt, stream};
 use support::{eventually_async, must_end};
 use tower::{
     BoxError, Service, ServiceBuilder, ServiceExt,
@@ -202,6 +203,19 @@ async fn errors_of_the_application_pass_through_a_stack() {
     let error = must_end(service.clone().oneshot(0)).await.unwrap_err();
     assert_eq!(of(&error), Some(&RequestError::App(Refused)));
     drop(service);
+    must_end(tokio::task::spawn_blocking(|| serving.join().unwrap()))
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_stream_of_requests_is_answered_in_order() {
+    let (server, client, service) = bounded(2);
+    drop(client);
+    let serving = serve(server);
+    let replies = service.call_all(stream::iter(1..=50));
+    let replies: Vec<u32> = must_end(replies.map(Result::unwrap).collect::<Vec<_>>()).await;
+    assert!((2..=51).eq(replies));
     must_end(tokio::task::spawn_blocking(|| serving.join().unwrap()))
         .await
         .unwrap();
