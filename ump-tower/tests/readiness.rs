@@ -2,7 +2,15 @@
 
 mod support;
 
-use std::{cell::Cell, marker::PhantomPinned, mem, task::Poll, time::Duration};
+use std::{
+    cell::Cell,
+    marker::PhantomPinned,
+    mem,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
 
 use support::{CountingWaker, poll_once, poll_ready, poll_ready_with};
 use tower_service::Service;
@@ -323,6 +331,29 @@ fn urgent_requests_overtake() {
     let mut reply = service.call(1);
     assert!(poll_once(&mut reply).is_pending());
     assert_eq!(server.wait().unwrap().0, 1);
+}
+
+#[test]
+fn no_waker_stays() {
+    let (server, client, mut service) = one_place();
+    let counter = CountingWaker::new();
+    let waker = Waker::from(Arc::clone(&counter));
+    let mut cx = Context::from_waker(&waker);
+    for give_up in [ClientService::release, |_: &mut TestService| {}] {
+        client.post(0).wait().unwrap();
+        let mut waiting = service.clone();
+        assert!(waiting.poll_ready(&mut cx).is_pending());
+        give_up(&mut waiting);
+        drop(waiting);
+        assert_eq!(Arc::strong_count(&counter), 2);
+        drop(server.wait().unwrap());
+
+        assert_ready(&mut service);
+        let mut reply = service.call(1);
+        assert!(Pin::new(&mut reply).poll(&mut cx).is_pending());
+        drop(reply);
+        assert_eq!(Arc::strong_count(&counter), 2);
+    }
 }
 
 #[test]
