@@ -437,6 +437,18 @@ fn a_post_that_had_no_room_in_time_fails() {
     assert_eq!(server.wait().unwrap().0, 0);
 }
 
+#[test]
+fn the_default_time_out_of_the_client_is_not_for_posts() {
+    let (clock, server, client, _) = one_place_with_clock();
+    let mut service = PostService::new(client.clone().with_timeout(SECOND));
+    client.post(0).wait().unwrap();
+    assert!(poll_ready(&mut service).is_pending());
+    clock.advance(2 * SECOND);
+    assert!(poll_ready(&mut service).is_pending());
+    drop(server.wait().unwrap());
+    assert_ready(&mut service);
+}
+
 /// `Send`, but neither `Sync` nor `Unpin`, as the requests of axum are.
 struct Awkward(
     #[expect(dead_code, reason = "what matters is its type")] Cell<u8>,
