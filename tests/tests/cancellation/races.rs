@@ -321,7 +321,10 @@ fn deadline_and_take(
                         assert_eq!(executed, Some(false), "answered and timed out");
                         late += 1;
                     }
-                    assert_eq!(messages.created() - messages.dropped(), usize::from(handed_back));
+                    assert_eq!(
+                        messages.created() - messages.dropped(),
+                        usize::from(handed_back)
+                    );
                 }
                 Ok(other) => panic!("{other}"),
             }
