@@ -1,6 +1,9 @@
 //! The cases of loops, and of typed messages.
 
-use super::*;
+use super::{
+    Actix, Case, Entry, Kameo, PublishedServer, Ractor, Ump, UmpServer, Xtra, Yield,
+    async_to_blocking, blocking, on_one_thread, thread_floors,
+};
 use crate::contenders::typed::{AsyncService, Service, Typed};
 
 /// The cost of a loop over its channel, beside the published loops and actors.
