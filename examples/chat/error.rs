@@ -4,8 +4,8 @@ use thiserror::Error;
 use ump_router::{RequestError, TopicError};
 
 use crate::{
+    membership::MemberRequest,
     name::{Name, NameError},
-    protocol::MemberRequest,
 };
 
 #[derive(Debug, Error)]

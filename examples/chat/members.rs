@@ -11,8 +11,8 @@ use ump_router::{Change, ChangeKind, RecvError, RequestMessage, Router, Subscrip
 
 use crate::{
     error::ChatError,
+    membership::MemberRequest,
     name::{Name, user_of},
-    protocol::MemberRequest,
 };
 
 /// Subscribes to the users that join and leave a room.

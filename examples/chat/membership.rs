@@ -10,17 +10,17 @@
 //! The first member of a room is its host. The others are standbys, in the order in which they
 //! joined: when the host leaves, the next one takes over, unnoticed by callers.
 
-use std::{convert::Infallible, ops::ControlFlow, sync::mpsc};
+use std::sync::mpsc;
 
 use ump_router::{Call, Change, ChangeKind, Claim, RecvError, Router, ServeOptions, Subscription};
-use ump_server::{JoinHandle, ReplyContext, thread};
+use ump_server::{JoinHandle, ReplyContext, service, thread, thread::Service};
 
 use crate::{
     error::ChatError,
     incoming::{Incoming, receive},
     members::{self, Members},
     name::{Name, user_of},
-    protocol::{Line, MemberReply, MemberRequest},
+    protocol::Line,
 };
 
 #[derive(Debug)]
@@ -40,16 +40,18 @@ pub(crate) struct Membership {
 impl Membership {
     pub(crate) fn new(router: &Router, room: Name, user: Name) -> Result<Self, ChatError> {
         let (sender, private_messages) = mpsc::channel();
-        let handler = MemberHandler {
+        let mut member = Member {
             user: user.clone(),
             members: Members::new(router, &room)?,
             private_messages: sender,
         };
-        let (client, handler) = thread::Builder::new()
-            .name(room.topic_of(&user))
-            .spawn(|_| Ok(handler))
-            .map_err(|error| ChatError::Thread(error.to_string()))?;
+        let handle =
+            move |call: Call<_>, reply: ReplyContext<'_, _, _>| member.handle(call.message, reply);
         let own_topic = room.topic_of(&user);
+        let (client, handler) = thread::Builder::new()
+            .name(&own_topic)
+            .spawn(|_| Ok(handle))
+            .map_err(|error| ChatError::Thread(error.to_string()))?;
         let own_claim = router.serve_by(own_topic, client.clone(), ServeOptions::new())?;
         let standby = ServeOptions::new().standby();
         let host_claim = router.serve_by(room.as_str(), client, standby)?;
@@ -118,34 +120,24 @@ impl Membership {
     }
 }
 
-/// Handles the requests to a member.
+/// A member of a room, which handles the requests to it.
 #[derive(Debug)]
-struct MemberHandler {
+struct Member {
     user: Name,
     members: Members,
     private_messages: mpsc::Sender<(Name, String)>,
 }
 
-impl thread::Handler<Call<MemberRequest>, MemberReply, Infallible> for MemberHandler {
-    fn proc_req(
-        &mut self,
-        call: Call<MemberRequest>,
-        rctx: ReplyContext<'_, MemberReply, Infallible>,
-    ) -> ControlFlow<()> {
-        let user = self.user.clone();
-        let reply = match call.message {
-            MemberRequest::List => MemberReply::Members {
-                from: user,
-                members: self.members.list(),
-            },
-            MemberRequest::Tell { from, text } => {
-                // Delivered before the reply. An error means that the user is leaving.
-                let _ = self.private_messages.send((from, text));
-                MemberReply::Delivered(user)
-            }
-        };
-        // An error means that the caller no longer waits.
-        let _ = rctx.reply(reply);
-        ControlFlow::Continue(())
+#[service]
+impl Member {
+    /// Returns the user that replies, and the members of the room in alphabetical order.
+    pub(crate) fn list(&mut self) -> (Name, Vec<String>) {
+        (self.user.clone(), self.members.list())
+    }
+
+    /// Delivers a message that other members do not see.
+    pub(crate) fn tell(&mut self, from: Name, text: String) {
+        // Delivered before the reply. An error means that the user is leaving.
+        let _ = self.private_messages.send((from, text));
     }
 }

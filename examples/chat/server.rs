@@ -10,13 +10,15 @@ use std::{
     time::Duration,
 };
 
+use ump::Ask;
 use ump_router::{Pattern, RequestError, Router};
 
 use crate::{
     command::{Command, HELP},
     error::ChatError,
+    membership::{MemberList, MemberRefusal, MemberReply, MemberRequest, MemberTell},
     name::Name,
-    protocol::{Line, MemberReply, MemberRequest},
+    protocol::Line,
     user::User,
 };
 
@@ -76,10 +78,17 @@ impl ChatServer {
             Command::SayInAll(text) => self.publish(&format!("*/{}", self.user()?.name()), text),
             Command::Tell(name, text) => {
                 let (room, from) = (self.user()?.room()?.clone(), self.user()?.name().clone());
-                self.request(&room.topic_of(&name), MemberRequest::Tell { from, text })
+                let topic = room.topic_of(&name);
+                self.ask(&topic, MemberTell { from, text }, |()| {
+                    format!("delivered to {name}")
+                })
             }
-            Command::Who(Some(room)) => self.request(room.as_str(), MemberRequest::List),
-            Command::Who(None) => self.request(self.user()?.room()?.as_str(), MemberRequest::List),
+            Command::Who(room) => {
+                let room = room.map_or_else(|| self.user()?.room().cloned(), Ok)?;
+                self.ask(room.as_str(), MemberList, |(host, members)| {
+                    format!("{host} answers: {}", members.join(", "))
+                })
+            }
             Command::Status => Ok(self.status()),
             Command::Help | Command::Quit => Ok(HELP.to_owned()),
         }
@@ -115,13 +124,22 @@ impl ChatServer {
         })
     }
 
-    fn request(&self, topic: &str, request: MemberRequest) -> Result<String, ChatError> {
-        let request = self.router.request(topic, request).timeout(REQUEST_TIMEOUT);
-        match request.wait() {
-            Ok(MemberReply::Members { from, members }) => {
-                Ok(format!("{from} answers: {}", members.join(", ")))
-            }
-            Ok(MemberReply::Delivered(name)) => Ok(format!("delivered to {name}")),
+    /// Asks the member that serves a topic, and returns its reply as text.
+    fn ask<M>(
+        &self,
+        topic: &str,
+        message: M,
+        to_text: impl FnOnce(M::Reply) -> String,
+    ) -> Result<String, ChatError>
+    where
+        M: Ask<MemberRequest, MemberReply, MemberRefusal>,
+    {
+        let request = self.router.request(topic, message.into_request());
+        match request.timeout(REQUEST_TIMEOUT).wait() {
+            Ok(reply) => match M::from_answer(Ok(reply)) {
+                Some(Ok(reply)) => Ok(to_text(reply)),
+                _ => unreachable!("a member replies to what it is asked"),
+            },
             Err(RequestError::NoServer(_)) => Ok(format!("nobody is at {topic}")),
             Err(error) => Err(ChatError::Request(error)),
         }
