@@ -1,16 +1,16 @@
 //! The component `console`: executes a command with requests to the others, and replies with text.
 
-use std::{fmt, net::IpAddr, ops::ControlFlow};
+use std::{convert::Infallible, fmt, net::IpAddr};
 
 use ipnet::IpNet;
 use thiserror::Error;
-use ump_server::{Client, Refused, ReplyContext, thread::Handler, ump::RequestError};
+use ump_server::{service, ump::RequestError};
 
 use crate::{
     line::SessionState,
-    neighbours::{self, NeighbourStatus, NeighboursClient, Rejection},
-    shards::{self, Shards},
-    statistics::{self, Report, StatisticsClient},
+    neighbours::{NeighbourStatus, NeighboursClient},
+    shards::Shards,
+    statistics::{Report, StatisticsClient},
 };
 
 const HELP: &str = "\
@@ -32,20 +32,9 @@ pub(crate) enum CommandError {
     BadPrefix(String),
     #[error("{0:?} is not an address such as 10.1.2.3")]
     BadAddress(String),
-    #[error("routes: {0}")]
-    Routes(shards::Error),
-    #[error("neighbours: {0}")]
-    Neighbours(RequestError<neighbours::Op, Rejection>),
-    #[error("statistics: {0}")]
-    Statistics(RequestError<statistics::Op, Refused>),
+    #[error("{0}: {1}")]
+    Ended(&'static str, RequestError<(), Infallible>),
 }
-
-/// A line of input.
-#[derive(Debug)]
-pub(crate) struct Command(pub(crate) String);
-
-/// Replies with text.
-pub(crate) type ConsoleClient = Client<Command, String, CommandError>;
 
 #[derive(Debug)]
 pub(crate) struct Console {
@@ -67,7 +56,50 @@ impl Console {
         }
     }
 
-    fn execute(&self, command: &str) -> Result<String, CommandError> {
+    fn show_routes(&self, within: &[IpNet]) -> Result<String, CommandError> {
+        let mut routes = Vec::new();
+        for &prefix in within {
+            let more = self.routes.show(prefix, MAX_SHOWN + 1);
+            routes.extend(more.map_err(ended("routes"))?);
+        }
+        let mut lines: Vec<_> = routes
+            .iter()
+            .take(MAX_SHOWN)
+            .map(ToString::to_string)
+            .collect();
+        match routes.len() {
+            0 => lines.push("no routes".to_owned()),
+            1..=MAX_SHOWN => {}
+            _ => lines.push("and more".to_owned()),
+        }
+        Ok(lines.join("\n"))
+    }
+
+    fn show_neighbours(&self) -> Result<String, CommandError> {
+        let statuses = self.neighbours.show().urgent().wait();
+        let statuses = statuses.map_err(ended("neighbours"))?;
+        let lines: Vec<_> = statuses.iter().map(ToString::to_string).collect();
+        Ok(lines.join("\n"))
+    }
+
+    fn lookup(&self, address: IpAddr) -> Result<String, CommandError> {
+        let found = self.routes.lookup(address).map_err(ended("routes"))?;
+        Ok(match found {
+            Some(route) => format!("{address} matches {route}"),
+            None => format!("{address} matches nothing"),
+        })
+    }
+
+    fn show_statistics(&self) -> Result<String, CommandError> {
+        let report = self.statistics.report().wait();
+        Ok(report.map_err(ended("statistics"))?.to_string())
+    }
+}
+
+#[service]
+impl Console {
+    /// Executes a line of input, and replies with text.
+    pub(crate) fn execute(&self, command: String) -> Result<String, CommandError> {
         let words: Vec<_> = command.split_whitespace().collect();
         match words[..] {
             ["help"] => Ok(HELP.to_owned()),
@@ -89,66 +121,11 @@ impl Console {
             _ => Err(CommandError::Unknown(command.trim().to_owned())),
         }
     }
-
-    fn show_routes(&self, within: &[IpNet]) -> Result<String, CommandError> {
-        let mut routes = Vec::new();
-        for &prefix in within {
-            let more = self.routes.show(prefix, MAX_SHOWN + 1);
-            routes.extend(more.map_err(CommandError::Routes)?);
-        }
-        let mut lines: Vec<_> = routes
-            .iter()
-            .take(MAX_SHOWN)
-            .map(ToString::to_string)
-            .collect();
-        match routes.len() {
-            0 => lines.push("no routes".to_owned()),
-            1..=MAX_SHOWN => {}
-            _ => lines.push("and more".to_owned()),
-        }
-        Ok(lines.join("\n"))
-    }
-
-    fn show_neighbours(&self) -> Result<String, CommandError> {
-        let reply = self
-            .neighbours
-            .request(neighbours::Op::Show)
-            .urgent()
-            .wait();
-        let neighbours::Reply::Neighbours(statuses) = reply.map_err(CommandError::Neighbours)?
-        else {
-            return Ok(String::new());
-        };
-        let lines: Vec<_> = statuses.iter().map(ToString::to_string).collect();
-        Ok(lines.join("\n"))
-    }
-
-    fn lookup(&self, address: IpAddr) -> Result<String, CommandError> {
-        let found = self.routes.lookup(address).map_err(CommandError::Routes)?;
-        Ok(match found {
-            Some(route) => format!("{address} matches {route}"),
-            None => format!("{address} matches nothing"),
-        })
-    }
-
-    fn show_statistics(&self) -> Result<String, CommandError> {
-        let reply = self.statistics.request(statistics::Op::Report).wait();
-        let statistics::Reply::Report(report) = reply.map_err(CommandError::Statistics)? else {
-            return Ok(String::new());
-        };
-        Ok(report.to_string())
-    }
 }
 
-impl Handler<Command, String, CommandError> for Console {
-    fn proc_req(
-        &mut self,
-        Command(command): Command,
-        rctx: ReplyContext<'_, String, CommandError>,
-    ) -> ControlFlow<()> {
-        let _ = rctx.answer(self.execute(&command));
-        ControlFlow::Continue(())
-    }
+/// Makes the error for a request that a component has not answered.
+fn ended<M>(component: &'static str) -> impl Fn(RequestError<M, Infallible>) -> CommandError {
+    move |error| CommandError::Ended(component, error.without_message())
 }
 
 impl fmt::Display for NeighbourStatus {

@@ -12,8 +12,9 @@ use ump_server::ump::RequestError;
 
 use crate::{
     line::{Event, Line, LineError},
-    neighbours::{self, NeighboursClient, Rejection},
+    neighbours::{NeighboursClient, NeighboursReceive, Rejection},
     shards::{self, Shards},
+    table::TableLookup,
     time::{TimeError, Timeline},
 };
 
@@ -52,9 +53,9 @@ pub(crate) enum FeedError {
     #[error("cannot read on: {0}")]
     Io(io::Error),
     #[error("neighbours: {0}")]
-    Neighbours(RequestError<neighbours::Op, Rejection>),
+    Neighbours(RequestError<NeighboursReceive, Rejection>),
     #[error("routes: {0}")]
-    Routes(shards::Error),
+    Routes(shards::Error<TableLookup>),
 }
 
 /// The outcome of a line.
@@ -135,16 +136,13 @@ impl Feed {
             Err(error) => return Ok(Outcome::Fault(Fault::Time(error))),
         }
         match line.event {
-            Event::Message(peer, message) => {
-                let op = neighbours::Op::Message(peer, message);
-                match self.neighbours.request(op).wait() {
-                    Ok(_) => {}
-                    Err(RequestError::App(rejection)) => {
-                        return Ok(Outcome::Fault(Fault::Rejected(rejection)));
-                    }
-                    Err(error) => return Err(FeedError::Neighbours(error)),
+            Event::Message(peer, message) => match self.neighbours.receive(peer, message).wait() {
+                Ok(()) => {}
+                Err(RequestError::App(rejection)) => {
+                    return Ok(Outcome::Fault(Fault::Rejected(rejection)));
                 }
-            }
+                Err(error) => return Err(FeedError::Neighbours(error)),
+            },
             Event::Lookup(address) => {
                 self.routes.lookup(address).map_err(FeedError::Routes)?;
             }

@@ -30,7 +30,7 @@ use ump_server::{TestClock, ump::RequestError};
 
 use crate::{
     args::Args,
-    console::{Command, ConsoleClient},
+    console::ConsoleClient,
     feed::{Feed, Lines, SAMPLE_NAME},
     plane::{Plane, Settings},
     summary::Summary,
@@ -113,7 +113,7 @@ fn execute_commands(console: &ConsoleClient) -> Result<(), String> {
         match command.trim() {
             "quit" => return Ok(()),
             "" => {}
-            command => match console.request(Command(command.to_owned())).wait() {
+            command => match console.execute(command.to_owned()).wait() {
                 Ok(answer) => print(format!("{answer}\n"))?,
                 Err(RequestError::App(error)) => print(format!("error: {error}\n"))?,
                 Err(error) => return Err(format!("the console has ended: {error}")),
@@ -128,16 +128,9 @@ fn execute_commands(console: &ConsoleClient) -> Result<(), String> {
 /// those before.
 fn summarize(plane: Plane, lines: Lines, timeline: &Timeline) -> Result<Summary, String> {
     let gone = |e: &dyn Display| format!("cannot make the summary: {e}");
-    let statuses = match plane.neighbours.request(neighbours::Op::Show).wait() {
-        Ok(neighbours::Reply::Neighbours(statuses)) => statuses,
-        Ok(neighbours::Reply::Done) => Vec::new(),
-        Err(error) => return Err(gone(&error)),
-    };
+    let statuses = plane.neighbours.show().wait().map_err(|e| gone(&e))?;
     let count = plane.routes.count().map_err(|e| gone(&e))?;
-    let reply = plane.statistics.request(statistics::Op::Report).wait();
-    let statistics::Reply::Report(report) = reply.map_err(|e| gone(&e))? else {
-        return Err("cannot make the summary: unexpected reply of the statistics".to_owned());
-    };
+    let report = plane.statistics.report().wait().map_err(|e| gone(&e))?;
     let busiest = report.busiest.map(|minute| timeline.of(minute.end));
     let components = plane.system.status();
     let ended = plane.stop();

@@ -17,33 +17,19 @@
 use std::{collections::BTreeMap, net::IpAddr, ops::ControlFlow, time::Duration};
 
 use thiserror::Error;
-use ump_server::{Client, ReplyContext, TimerId, Timers, thread::Handler};
+use ump_server::{TimerId, Timers, service, service::ReplyTo};
 
 use crate::{
     line::{Message, Peer, SessionState},
     path::Path,
     shards::Shards,
-    statistics::{DownReason, Record, Recorder},
-    table,
+    statistics::{DownReason, Record, StatisticsClient},
 };
 
 /// Time to establish a session.
 const CONNECT: Duration = Duration::from_secs(60);
 /// Pause before the next attempt.
 const RETRY: Duration = Duration::from_secs(120);
-
-#[derive(Debug)]
-pub(crate) enum Op {
-    Message(Peer, Message),
-    Show,
-}
-
-#[derive(Debug)]
-pub(crate) enum Reply {
-    Done,
-    /// The neighbours, ordered by address.
-    Neighbours(Vec<NeighbourStatus>),
-}
 
 /// The status of a neighbour.
 #[derive(Clone, Debug)]
@@ -64,20 +50,6 @@ pub(crate) enum Rejection {
     OtherSystem { known: Peer, system: u32 },
 }
 
-pub(crate) type NeighboursClient = Client<Op, Reply, Rejection>;
-
-/// The neighbour and the purpose of a timer.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct TimerToken(IpAddr, Timer);
-
-#[derive(Clone, Copy, Debug)]
-enum Timer {
-    Hello,
-    Hold,
-    Connect,
-    Retry,
-}
-
 #[derive(Debug)]
 struct Neighbour {
     system: u32,
@@ -96,10 +68,10 @@ enum State {
 #[derive(Debug)]
 pub(crate) struct Neighbours {
     known: BTreeMap<IpAddr, Neighbour>,
-    timers: Timers<TimerToken>,
+    timers: Timers<NeighboursTimer>,
     times: Times,
     routes: Shards,
-    recorder: Recorder,
+    statistics: StatisticsClient,
 }
 
 /// The times of the state machine, by the clock of the loop.
@@ -126,17 +98,17 @@ impl Times {
 
 impl Neighbours {
     pub(crate) fn new(
-        timers: Timers<TimerToken>,
+        timers: Timers<NeighboursTimer>,
         times: Times,
         routes: Shards,
-        recorder: Recorder,
+        statistics: StatisticsClient,
     ) -> Self {
         Self {
             known: BTreeMap::new(),
             timers,
             times,
             routes,
-            recorder,
+            statistics,
         }
     }
 
@@ -151,13 +123,9 @@ impl Neighbours {
             Message::Announce(prefix, attributes) => {
                 let from = address;
                 let path = Path { from, attributes };
-                self.routes
-                    .post(prefix, table::Op::Announce(prefix, path))?;
+                self.routes.announce(prefix, path)?;
             }
-            Message::Withdraw(prefix) => {
-                self.routes
-                    .post(prefix, table::Op::Withdraw(prefix, address))?;
-            }
+            Message::Withdraw(prefix) => self.routes.withdraw(prefix, address)?,
         }
         ControlFlow::Continue(Ok(()))
     }
@@ -218,23 +186,23 @@ impl Neighbours {
                 let established = State::Established {
                     hello: self
                         .timers
-                        .every(self.times.hello, TimerToken(address, Timer::Hello)),
+                        .every(self.times.hello, NeighboursTimer::SendHello),
                     hold: self
                         .timers
-                        .once(self.times.hold, TimerToken(address, Timer::Hold)),
+                        .once(self.times.hold, NeighboursTimer::Expire { address }),
                 };
                 self.enter(address, established);
-                self.recorder.record(Record::SessionUp)?;
+                self.statistics.count(Record::SessionUp)?;
             }
         }
         ControlFlow::Continue(())
     }
 
     fn connect(&mut self, address: IpAddr) -> ControlFlow<()> {
-        let token = TimerToken(address, Timer::Connect);
-        let give_up = self.timers.once(self.times.connect, token);
+        let timer = NeighboursTimer::GiveUp { address };
+        let give_up = self.timers.once(self.times.connect, timer);
         self.enter(address, State::Connect { give_up });
-        self.recorder.record(Record::ConnectAttempt)
+        self.statistics.count(Record::ConnectAttempt)
     }
 
     /// Closes an established session and removes its routes.
@@ -244,13 +212,13 @@ impl Neighbours {
         if let Some(neighbour) = self.known.get_mut(&address) {
             neighbour.flaps += 1;
         }
-        self.recorder.record(Record::SessionDown(reason))?;
+        self.statistics.count(Record::SessionDown(reason))?;
         self.routes.forget(address)
     }
 
     fn idle(&self, address: IpAddr) -> State {
-        let token = TimerToken(address, Timer::Retry);
-        let retry = self.timers.once(self.times.retry, token);
+        let timer = NeighboursTimer::Retry { address };
+        let retry = self.timers.once(self.times.retry, timer);
         State::Idle { retry }
     }
 
@@ -269,8 +237,24 @@ impl Neighbours {
             }
         }
     }
+}
 
-    fn statuses(&self) -> Vec<NeighbourStatus> {
+#[service]
+impl Neighbours {
+    /// Handles a message of a neighbour.
+    pub(crate) fn receive(
+        &mut self,
+        peer: Peer,
+        message: Message,
+        reply: ReplyTo<'_, Self, (), Rejection>,
+    ) -> ControlFlow<()> {
+        let handled = self.handle(peer, message)?;
+        let _ = reply.answer(handled);
+        ControlFlow::Continue(())
+    }
+
+    /// Returns the neighbours, ordered by address.
+    pub(crate) fn show(&self) -> Vec<NeighbourStatus> {
         let status = |(&address, neighbour): (&IpAddr, &Neighbour)| NeighbourStatus {
             peer: Peer {
                 address,
@@ -286,29 +270,27 @@ impl Neighbours {
         };
         self.known.iter().map(status).collect()
     }
-}
 
-impl Handler<Op, Reply, Rejection, (), TimerToken> for Neighbours {
-    fn proc_req(&mut self, op: Op, rctx: ReplyContext<'_, Reply, Rejection>) -> ControlFlow<()> {
-        let answer = match op {
-            Op::Message(peer, message) => self.handle(peer, message)?.map(|()| Reply::Done),
-            Op::Show => Ok(Reply::Neighbours(self.statuses())),
-        };
-        let _ = rctx.answer(answer);
-        ControlFlow::Continue(())
+    // No timer fires for a state that has ended: they are cancelled on the loop's own thread.
+
+    #[timer]
+    fn send_hello(&mut self) -> ControlFlow<()> {
+        self.statistics.count(Record::HelloSent)
     }
 
-    /// No timer fires for a state that has ended: they are cancelled on the loop's own thread.
-    fn on_timer(&mut self, TimerToken(address, timer): TimerToken) -> ControlFlow<()> {
-        match timer {
-            Timer::Hello => self.recorder.record(Record::HelloSent),
-            Timer::Hold => self.close(address, DownReason::HoldTimer),
-            Timer::Connect => {
-                let idle = self.idle(address);
-                self.enter(address, idle);
-                ControlFlow::Continue(())
-            }
-            Timer::Retry => self.connect(address),
-        }
+    #[timer]
+    fn expire(&mut self, address: IpAddr) -> ControlFlow<()> {
+        self.close(address, DownReason::HoldTimer)
+    }
+
+    #[timer]
+    fn give_up(&mut self, address: IpAddr) {
+        let idle = self.idle(address);
+        self.enter(address, idle);
+    }
+
+    #[timer]
+    fn retry(&mut self, address: IpAddr) -> ControlFlow<()> {
+        self.connect(address)
     }
 }

@@ -23,7 +23,7 @@ use crate::{
     console::{Console, ConsoleClient},
     neighbours::{Neighbours, NeighboursClient, Times},
     shards::Shards,
-    statistics::{Recorder, Statistics, StatisticsClient},
+    statistics::{Statistics, StatisticsClient},
     table::Table,
     time::TimeMode,
 };
@@ -66,8 +66,7 @@ impl Plane {
         };
         let system = builder
             .thread(STATISTICS, background().capacity(4096), move |setup| {
-                let timers = setup.timers();
-                Ok(Statistics::new(setup.clock(), &timers, speed))
+                Ok(Statistics::new(setup.clock(), speed))
             })
             .thread(
                 ROUTES,
@@ -75,10 +74,7 @@ impl Plane {
                     .instances(*shards)
                     .capacity(1024)
                     .needs(STATISTICS),
-                |setup| {
-                    let recorder = Recorder(setup.client(STATISTICS)?);
-                    Ok(Table::new(recorder))
-                },
+                |setup| Ok(Table::new(setup.client(STATISTICS)?.into())),
             )
             .thread(
                 NEIGHBOURS,
@@ -87,9 +83,9 @@ impl Plane {
                     .needs(ROUTES)
                     .needs(STATISTICS),
                 move |setup| {
-                    let recorder = Recorder(setup.client(STATISTICS)?);
-                    let routes = Shards::new(setup.balancer(ROUTES)?, recorder.clone());
-                    Ok(Neighbours::new(setup.timers(), times, routes, recorder))
+                    let statistics = StatisticsClient(setup.client(STATISTICS)?);
+                    let routes = Shards::new(setup.balancer(ROUTES)?, statistics.clone());
+                    Ok(Neighbours::new(setup.timers(), times, routes, statistics))
                 },
             )
             .thread(
@@ -100,24 +96,21 @@ impl Plane {
                     .needs(ROUTES)
                     .needs(STATISTICS),
                 |setup| {
-                    let statistics: StatisticsClient = setup.client(STATISTICS)?;
-                    let routes = Shards::new(setup.balancer(ROUTES)?, Recorder(statistics.clone()));
-                    let neighbours = setup.client(NEIGHBOURS)?;
+                    let statistics = StatisticsClient(setup.client(STATISTICS)?);
+                    let routes = Shards::new(setup.balancer(ROUTES)?, statistics.clone());
+                    let neighbours = NeighboursClient(setup.client(NEIGHBOURS)?);
                     Ok(Console::new(neighbours, routes.urgent(), statistics))
                 },
             )
             .start(TIMEOUT)
             .wait()
             .map_err(|e| e.to_string())?;
-        let statistics: StatisticsClient = expect_client(system.client(STATISTICS));
+        let statistics = StatisticsClient(expect_client(system.client(STATISTICS)));
         Ok(Self {
-            neighbours: expect_client(system.client(NEIGHBOURS)),
-            routes: Shards::new(
-                expect_client(system.balancer(ROUTES)),
-                Recorder(statistics.clone()),
-            ),
+            neighbours: NeighboursClient(expect_client(system.client(NEIGHBOURS))),
+            routes: Shards::new(expect_client(system.balancer(ROUTES)), statistics.clone()),
             statistics,
-            console: expect_client(system.client(CONSOLE)),
+            console: ConsoleClient(expect_client(system.client(CONSOLE))),
             system,
         })
     }

@@ -4,37 +4,45 @@
 //! Shorter prefixes belong to the first instance. So a lookup asks two instances at the same time,
 //! and the longer match is the result.
 
-use std::{net::IpAddr, ops::ControlFlow};
+use std::{convert::Infallible, net::IpAddr, ops::ControlFlow};
 
 use ipnet::IpNet;
 use ump_server::{
-    Refused,
+    Client,
     system::Balancer,
-    ump::{RequestError, WaitReply},
+    ump::{Ask, Request, RequestError, Typed},
 };
 
 use crate::{
-    statistics::{Record, Recorder},
-    table::{Count, Op, Reply, Route, RoutesClient},
+    path::Path,
+    statistics::{Record, StatisticsClient},
+    table::{
+        Count, Route, TableAnnounce, TableCount, TableForget, TableLookup, TableRefusal,
+        TableReply, TableRequest, TableShow, TableWithdraw,
+    },
 };
 
-type Asked = WaitReply<Reply, Refused, Error>;
+type Instance = Client<TableRequest, TableReply, TableRefusal>;
 
-pub(crate) type Error = RequestError<Op, Refused>;
+/// Why the request `M` has no reply.
+pub(crate) type Error<M> = RequestError<M, Infallible>;
 
 /// The clients of all instances.
 #[derive(Clone, Debug)]
 pub(crate) struct Shards {
-    spread: Balancer<Op, Reply, Refused>,
-    recorder: Recorder,
+    spread: Balancer<TableRequest, TableReply, TableRefusal>,
+    statistics: StatisticsClient,
     is_urgent: bool,
 }
 
 impl Shards {
-    pub(crate) fn new(spread: Balancer<Op, Reply, Refused>, recorder: Recorder) -> Self {
+    pub(crate) fn new(
+        spread: Balancer<TableRequest, TableReply, TableRefusal>,
+        statistics: StatisticsClient,
+    ) -> Self {
         Self {
             spread,
-            recorder,
+            statistics,
             is_urgent: false,
         }
     }
@@ -45,10 +53,14 @@ impl Shards {
         Self { is_urgent, ..self }
     }
 
-    /// Posts to the instance of a prefix, and waits while its queue is full; `Break` if it has
-    /// ended.
-    pub(crate) fn post(&self, prefix: IpNet, op: Op) -> ControlFlow<()> {
-        post(self.instance_of(&prefix), op)
+    /// Posts a path to the instance of its prefix, and waits while its queue is full; `Break` if it
+    /// has ended.
+    pub(crate) fn announce(&self, prefix: IpNet, path: Path) -> ControlFlow<()> {
+        post(self.instance_of(&prefix), TableAnnounce { prefix, path })
+    }
+
+    pub(crate) fn withdraw(&self, prefix: IpNet, from: IpAddr) -> ControlFlow<()> {
+        post(self.instance_of(&prefix), TableWithdraw { prefix, from })
     }
 
     /// Removes all paths from a neighbour, in all instances.
@@ -56,64 +68,65 @@ impl Shards {
         self.spread
             .instances()
             .iter()
-            .try_for_each(|instance| post(instance, Op::Forget(from)))
+            .try_for_each(|instance| post(instance, TableForget { from }))
     }
 
     /// Finds the longest prefix with the address in it.
-    pub(crate) fn lookup(&self, address: IpAddr) -> Result<Option<Route>, Error> {
-        let short = self.ask(self.short_prefixes(), Op::Lookup(address))?;
-        let long = self.ask(self.instance_of(&IpNet::from(address)), Op::Lookup(address))?;
+    pub(crate) fn lookup(&self, address: IpAddr) -> Result<Option<Route>, Error<TableLookup>> {
+        let instances = [self.short_prefixes(), self.instance_of(&address.into())];
+        let asked =
+            instances.map(|instance| self.ask(instance, TableLookup { address }).submit().wait());
         let mut best: Option<Route> = None;
-        for reply in [short, long] {
-            if let Reply::Found(Some(found)) = reply.wait()? {
+        for reply in asked {
+            if let Some(found) = reply?.wait()? {
                 let longest = best.as_ref().map(|best| best.prefix.prefix_len());
                 if longest < Some(found.prefix.prefix_len()) {
                     best = Some(found);
                 }
             }
         }
-        let _ = self.recorder.record(Record::LookedUp {
+        let _ = self.statistics.count(Record::LookedUp {
             found: best.is_some(),
         });
         Ok(best)
     }
 
     /// Lists the routes within a prefix, in order, up to a limit.
-    pub(crate) fn show(&self, within: IpNet, limit: usize) -> Result<Vec<Route>, Error> {
+    pub(crate) fn show(&self, within: IpNet, limit: usize) -> Result<Vec<Route>, Error<TableShow>> {
         let mut routes = Vec::new();
         for instance in self.spread.instances() {
-            if let Reply::Routes(some) = self.ask(instance, Op::Show(within, limit))?.wait()? {
-                routes.extend(some);
-            }
+            routes.extend(self.ask(instance, TableShow { within, limit }).wait()?);
         }
         routes.sort_by_key(|route| route.prefix);
         routes.truncate(limit);
         Ok(routes)
     }
 
-    pub(crate) fn count(&self) -> Result<Count, Error> {
+    pub(crate) fn count(&self) -> Result<Count, Error<TableCount>> {
         let mut total = Count::default();
         for instance in self.spread.instances() {
-            if let Reply::Count(count) = self.ask(instance, Op::Count)?.wait()? {
-                total.v4 += count.v4;
-                total.v6 += count.v6;
-                total.paths += count.paths;
-            }
+            let count = self.ask(instance, TableCount).wait()?;
+            total.v4 += count.v4;
+            total.v6 += count.v6;
+            total.paths += count.paths;
         }
         Ok(total)
     }
 
-    fn ask(&self, instance: &RoutesClient, op: Op) -> Result<Asked, Error> {
-        let request = instance.request(op);
-        let request = if self.is_urgent {
+    fn ask<'a, M: Ask<TableRequest, TableReply, TableRefusal>>(
+        &self,
+        instance: &'a Instance,
+        message: M,
+    ) -> Typed<Request<'a, TableRequest, TableReply, TableRefusal>, M> {
+        let request = instance.ask(message);
+        if self.is_urgent {
             request.urgent()
         } else {
             request
-        };
-        Ok(request.submit().wait()?)
+        }
     }
 
-    fn instance_of(&self, prefix: &IpNet) -> &RoutesClient {
+    fn instance_of(&self, prefix: &IpNet) -> &Instance {
         let (bits, first) = match prefix.addr() {
             IpAddr::V4(address) => (8, u16::from(address.octets()[0])),
             IpAddr::V6(address) => (16, address.segments()[0]),
@@ -125,13 +138,16 @@ impl Shards {
         }
     }
 
-    fn short_prefixes(&self) -> &RoutesClient {
+    fn short_prefixes(&self) -> &Instance {
         &self.spread.instances()[0]
     }
 }
 
-fn post(instance: &RoutesClient, op: Op) -> ControlFlow<()> {
-    match instance.post(op).wait() {
+fn post<M: Ask<TableRequest, TableReply, TableRefusal>>(
+    instance: &Instance,
+    message: M,
+) -> ControlFlow<()> {
+    match instance.ask(message).post().wait() {
         Ok(()) => ControlFlow::Continue(()),
         Err(_) => ControlFlow::Break(()),
     }

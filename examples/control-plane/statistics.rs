@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ump_server::{Client, Clock, Refused, ReplyContext, Timers, thread::Handler, timer::Periodic};
+use ump_server::{Clock, service};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -129,18 +129,6 @@ pub(crate) struct Minute {
     pub(crate) counters: Counters,
 }
 
-#[derive(Debug)]
-pub(crate) enum Op {
-    Record(Record),
-    Report,
-}
-
-#[derive(Clone, Debug)]
-pub(crate) enum Reply {
-    Recorded,
-    Report(Box<Report>),
-}
-
 #[derive(Clone, Debug)]
 pub(crate) struct Report {
     pub(crate) total: Counters,
@@ -151,16 +139,10 @@ pub(crate) struct Report {
     pub(crate) recent: Vec<Minute>,
 }
 
-pub(crate) type StatisticsClient = Client<Op, Reply, Refused>;
-
-/// Sends records to the component.
-#[derive(Clone, Debug)]
-pub(crate) struct Recorder(pub(crate) StatisticsClient);
-
-impl Recorder {
+impl StatisticsClient {
     /// Posts a record; `Break` if the component has ended, so that the caller ends as well.
-    pub(crate) fn record(&self, record: Record) -> ControlFlow<()> {
-        match self.0.post(Op::Record(record)).wait() {
+    pub(crate) fn count(&self, record: Record) -> ControlFlow<()> {
+        match self.record(record).wait() {
             Ok(()) => ControlFlow::Continue(()),
             Err(_) => ControlFlow::Break(()),
         }
@@ -170,6 +152,7 @@ impl Recorder {
 #[derive(Debug)]
 pub(crate) struct Statistics {
     clock: Clock,
+    minute: Duration,
     total: Counters,
     /// The counters of the current minute.
     current: Counters,
@@ -178,16 +161,12 @@ pub(crate) struct Statistics {
     recent: VecDeque<Minute>,
 }
 
-/// The token of the timer that closes a minute.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct MinuteTimer;
-
 impl Statistics {
     /// Counts by the minute of a time that is `speed` times as fast as the clock.
-    pub(crate) fn new(clock: Clock, timers: &Timers<MinuteTimer>, speed: u32) -> Self {
-        timers.every(Periodic::new(MINUTE / speed), MinuteTimer);
+    pub(crate) fn new(clock: Clock, speed: u32) -> Self {
         Self {
             clock,
+            minute: MINUTE / speed,
             total: Counters::default(),
             current: Counters::default(),
             minutes: 0,
@@ -195,8 +174,18 @@ impl Statistics {
             recent: VecDeque::new(),
         }
     }
+}
 
-    fn report(&self) -> Report {
+#[service]
+impl Statistics {
+    #[post]
+    pub(crate) fn record(&mut self, record: Record) {
+        let counters = Counters::of(record);
+        self.total += counters;
+        self.current += counters;
+    }
+
+    pub(crate) fn report(&self) -> Report {
         Report {
             total: self.total,
             minutes: self.minutes,
@@ -204,24 +193,9 @@ impl Statistics {
             recent: self.recent.iter().copied().collect(),
         }
     }
-}
 
-impl Handler<Op, Reply, Refused, (), MinuteTimer> for Statistics {
-    fn proc_req(&mut self, op: Op, rctx: ReplyContext<'_, Reply, Refused>) -> ControlFlow<()> {
-        let reply = match op {
-            Op::Record(record) => {
-                let counters = Counters::of(record);
-                self.total += counters;
-                self.current += counters;
-                Reply::Recorded
-            }
-            Op::Report => Reply::Report(Box::new(self.report())),
-        };
-        let _ = rctx.reply(reply);
-        ControlFlow::Continue(())
-    }
-
-    fn on_timer(&mut self, MinuteTimer: MinuteTimer) -> ControlFlow<()> {
+    #[timer(every = self.minute)]
+    fn close_minute(&mut self) {
         let minute = Minute {
             end: self.clock.now(),
             counters: std::mem::take(&mut self.current),
@@ -235,6 +209,5 @@ impl Handler<Op, Reply, Refused, (), MinuteTimer> for Statistics {
             self.recent.pop_front();
         }
         self.recent.push_back(minute);
-        ControlFlow::Continue(())
     }
 }

@@ -15,7 +15,7 @@ pub(crate) struct Summary {
     pub(crate) passed: Duration,
     pub(crate) statuses: Vec<NeighbourStatus>,
     pub(crate) count: Count,
-    pub(crate) report: Box<Report>,
+    pub(crate) report: Report,
     /// The end of the busiest minute, since the first line.
     pub(crate) busiest: Option<Duration>,
     pub(crate) components: Vec<ComponentStatus>,

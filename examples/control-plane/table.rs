@@ -7,35 +7,12 @@ use std::{fmt, net::IpAddr, ops::ControlFlow};
 
 use ipnet::IpNet;
 use prefix_trie::joint::JointPrefixMap;
-use ump_server::{Client, Refused, ReplyContext, thread::Handler};
+use ump_server::service;
 
 use crate::{
     path::Path,
-    statistics::{self, Record},
+    statistics::{Record, StatisticsClient},
 };
-
-/// A request to a shard.
-#[derive(Debug)]
-pub(crate) enum Op {
-    /// Adds a path, or replaces the one from the same neighbour.
-    Announce(IpNet, Path),
-    Withdraw(IpNet, IpAddr),
-    /// Removes all paths from a neighbour.
-    Forget(IpAddr),
-    /// Finds the route of an address.
-    Lookup(IpAddr),
-    /// Lists the routes within a prefix, up to a limit.
-    Show(IpNet, usize),
-    Count,
-}
-
-#[derive(Debug)]
-pub(crate) enum Reply {
-    Done,
-    Found(Option<Route>),
-    Routes(Vec<Route>),
-    Count(Count),
-}
 
 /// The best path to a prefix, and the number of the others.
 #[derive(Clone, Debug)]
@@ -53,50 +30,63 @@ pub(crate) struct Count {
     pub(crate) paths: usize,
 }
 
-pub(crate) type RoutesClient = Client<Op, Reply, Refused>;
-
 #[derive(Debug)]
 pub(crate) struct Table {
     paths: JointPrefixMap<IpNet, Vec<Path>>,
-    recorder: statistics::Recorder,
+    statistics: StatisticsClient,
 }
 
 impl Table {
-    pub(crate) fn new(recorder: statistics::Recorder) -> Self {
+    pub(crate) fn new(statistics: StatisticsClient) -> Self {
         Self {
             paths: JointPrefixMap::new(),
-            recorder,
+            statistics,
         }
     }
 
-    fn announce(&mut self, prefix: IpNet, path: Path) -> Record {
+    /// Removes a path. Returns its place, if it exists: the first one is the best.
+    fn remove(&mut self, prefix: IpNet, from: IpAddr) -> Option<usize> {
+        let paths = self.paths.get_mut(&prefix)?;
+        let place = paths.iter().position(|path| path.from == from)?;
+        paths.remove(place);
+        if paths.is_empty() {
+            self.paths.remove(&prefix);
+        }
+        Some(place)
+    }
+}
+
+/// Announcements, withdrawals and forgotten neighbours are counted. `Break` if the statistics have
+/// ended.
+#[service]
+impl Table {
+    /// Adds a path, or replaces the one from the same neighbour.
+    #[post]
+    pub(crate) fn announce(&mut self, prefix: IpNet, path: Path) -> ControlFlow<()> {
         let paths = self.paths.entry(prefix).or_default();
         let before = paths.first().cloned();
         paths.retain(|known| known.from != path.from);
         let place = paths.partition_point(|known| known.rank() < path.rank());
         paths.insert(place, path);
-        Record::Announced {
+        self.statistics.count(Record::Announced {
             best_changed: paths.first() != before.as_ref(),
-        }
+        })
     }
 
-    fn withdraw(&mut self, prefix: IpNet, from: IpAddr) -> Record {
-        let Some(paths) = self.paths.get_mut(&prefix) else {
-            return Record::SpuriousWithdrawal;
+    #[post]
+    pub(crate) fn withdraw(&mut self, prefix: IpNet, from: IpAddr) -> ControlFlow<()> {
+        let record = match self.remove(prefix, from) {
+            Some(place) => Record::Withdrawn {
+                best_changed: place == 0,
+            },
+            None => Record::SpuriousWithdrawal,
         };
-        let Some(place) = paths.iter().position(|path| path.from == from) else {
-            return Record::SpuriousWithdrawal;
-        };
-        paths.remove(place);
-        if paths.is_empty() {
-            self.paths.remove(&prefix);
-        }
-        Record::Withdrawn {
-            best_changed: place == 0,
-        }
+        self.statistics.count(record)
     }
 
-    fn forget(&mut self, from: IpAddr) -> Record {
+    /// Removes all paths from a neighbour.
+    #[post]
+    pub(crate) fn forget(&mut self, from: IpAddr) -> ControlFlow<()> {
         let (mut paths, mut best_changed) = (0, 0);
         for known in self.paths.values_mut() {
             if let Some(place) = known.iter().position(|path| path.from == from) {
@@ -106,13 +96,24 @@ impl Table {
             }
         }
         self.paths.retain(|_, paths| !paths.is_empty());
-        Record::Lost {
+        self.statistics.count(Record::Lost {
             paths,
             best_changed,
-        }
+        })
     }
 
-    fn count(&self) -> Count {
+    /// Finds the route of an address.
+    pub(crate) fn lookup(&self, address: IpAddr) -> Option<Route> {
+        self.paths.get_lpm(&IpNet::from(address)).and_then(route)
+    }
+
+    /// Lists the routes within a prefix, up to a limit.
+    pub(crate) fn show(&self, within: IpNet, limit: usize) -> Vec<Route> {
+        let routes = self.paths.children(&within).filter_map(route);
+        routes.take(limit).collect()
+    }
+
+    pub(crate) fn count(&self) -> Count {
         let v4 = self
             .paths
             .keys()
@@ -124,12 +125,6 @@ impl Table {
             paths: self.paths.values().map(Vec::len).sum(),
         }
     }
-
-    /// Records an event; `Break` if the statistics have ended.
-    fn record(&self, record: Record) -> ControlFlow<(), Reply> {
-        self.recorder.record(record)?;
-        ControlFlow::Continue(Reply::Done)
-    }
 }
 
 fn route((prefix, paths): (IpNet, &Vec<Path>)) -> Option<Route> {
@@ -139,36 +134,6 @@ fn route((prefix, paths): (IpNet, &Vec<Path>)) -> Option<Route> {
         best: best.clone(),
         others: others.len(),
     })
-}
-
-impl Handler<Op, Reply, Refused> for Table {
-    fn proc_req(&mut self, op: Op, rctx: ReplyContext<'_, Reply, Refused>) -> ControlFlow<()> {
-        let reply = match op {
-            Op::Announce(prefix, path) => {
-                let record = self.announce(prefix, path);
-                self.record(record)?
-            }
-            Op::Withdraw(prefix, from) => {
-                let record = self.withdraw(prefix, from);
-                self.record(record)?
-            }
-            Op::Forget(from) => {
-                let record = self.forget(from);
-                self.record(record)?
-            }
-            Op::Lookup(address) => {
-                Reply::Found(self.paths.get_lpm(&IpNet::from(address)).and_then(route))
-            }
-            Op::Show(within, limit) => {
-                let routes = self.paths.children(&within).filter_map(route);
-                Reply::Routes(routes.take(limit).collect())
-            }
-            Op::Count => Reply::Count(self.count()),
-        };
-        // Most requests are posts, which have no caller.
-        let _ = rctx.reply(reply);
-        ControlFlow::Continue(())
-    }
 }
 
 impl fmt::Display for Route {
