@@ -47,12 +47,11 @@ use crate::{
 /// errors `E`.
 ///
 /// [`Client::ask`] sends it. The methods convert between the message and the channel's types,
-/// usually enums with a variant for each message. (The attribute `service` of `ump-server` writes
-/// all of it, for the methods of an `impl` block.)
+/// usually enums with a variant for each message. [`impl_ask!`](crate::impl_ask) writes them, and
+/// the attribute `service` of `ump-server` writes all of it, for the methods of an `impl` block.
 ///
 /// ```
 /// use std::{collections::HashMap, convert::Infallible, thread};
-/// use ump::Ask;
 ///
 /// struct Get(u32);
 /// struct Put(u32, String);
@@ -60,37 +59,7 @@ use crate::{
 /// enum Request { Get(Get), Put(Put) }
 /// enum Reply { Get(Option<String>), Put(bool) }
 ///
-/// impl Ask<Request, Reply, Infallible> for Get {
-///     type Reply = Option<String>;
-///     type Error = Infallible;
-///
-///     fn into_request(self) -> Request {
-///         Request::Get(self)
-///     }
-///
-///     fn from_request(request: Request) -> Self {
-///         let Request::Get(get) = request else { unreachable!("`into_request` makes a `Get`") };
-///         get
-///     }
-///
-///     fn from_answer(answer: Result<Reply, Infallible>) -> Option<Result<Self::Reply, Infallible>> {
-///         let Ok(Reply::Get(value)) = answer else { return None };
-///         Some(Ok(value))
-///     }
-/// }
-/// # impl Ask<Request, Reply, Infallible> for Put {
-/// #     type Reply = bool;
-/// #     type Error = Infallible;
-/// #     fn into_request(self) -> Request { Request::Put(self) }
-/// #     fn from_request(request: Request) -> Self {
-/// #         let Request::Put(put) = request else { unreachable!() };
-/// #         put
-/// #     }
-/// #     fn from_answer(answer: Result<Reply, Infallible>) -> Option<Result<bool, Infallible>> {
-/// #         let Ok(Reply::Put(is_new)) = answer else { return None };
-/// #         Some(Ok(is_new))
-/// #     }
-/// # }
+/// ump::impl_ask!(Request, Reply, Infallible: Get => Option<String>, Put => bool);
 ///
 /// let (server, client) = ump::channel();
 /// let serving = thread::spawn(move || {
@@ -130,6 +99,90 @@ pub trait Ask<S, R, E>: Sized {
     /// Returns `None` if it is the answer to another message. The request then ends with
     /// [`NoReply::Mismatched`].
     fn from_answer(answer: Result<R, E>) -> Option<Result<Self::Reply, Self::Error>>;
+}
+
+/// Implements [`Ask`] for messages that are variants of an enum.
+///
+/// The arguments are the types of the channel, then each message with its reply. The first two
+/// types are enums with a variant of the same name as each message. Each message has the channel's
+/// error. See the [example](Ask); `Get => Option<String>` there stands for this:
+///
+/// ```
+/// # use std::convert::Infallible;
+/// # use ump::Ask;
+/// # struct Get(u32);
+/// # enum Request { Get(Get), Put(u32, String) }
+/// # enum Reply { Get(Option<String>), Put(bool) }
+/// impl Ask<Request, Reply, Infallible> for Get {
+///     type Reply = Option<String>;
+///     type Error = Infallible;
+///
+///     fn into_request(self) -> Request {
+///         Request::Get(self)
+///     }
+///
+///     fn from_request(request: Request) -> Self {
+///         match request {
+///             Request::Get(message) => message,
+///             _ => unreachable!("`into_request` made this message"),
+///         }
+///     }
+///
+///     fn from_answer(answer: Result<Reply, Infallible>) -> Option<Result<Self::Reply, Infallible>> {
+///         match answer {
+///             Ok(Reply::Get(reply)) => Some(Ok(reply)),
+///             Ok(_) => None,
+///             Err(error) => Some(Err(error)),
+///         }
+///     }
+/// }
+/// # assert!(Get::from_answer(Ok(Reply::Put(true))).is_none());
+/// # let Request::Get(Get(1)) = Get(1).into_request() else { panic!() };
+/// # let Get(0) = Get::from_request(Request::Get(Get(0))) else { panic!() };
+/// # let _ = Request::Put(1, String::new());
+/// ```
+#[macro_export]
+macro_rules! impl_ask {
+    (
+        $request:ident, $reply:ident, $error:ty:
+        $($message:ident => $own_reply:ty),+ $(,)?
+    ) => {$(
+        impl $crate::Ask<$request, $reply, $error> for $message {
+            type Reply = $own_reply;
+            type Error = $error;
+
+            #[inline]
+            fn into_request(self) -> $request {
+                $request::$message(self)
+            }
+
+            #[inline]
+            fn from_request(request: $request) -> Self {
+                match request {
+                    $request::$message(message) => message,
+                    #[allow(unreachable_patterns)]
+                    _ => ::core::unreachable!("`into_request` made this message"),
+                }
+            }
+
+            #[inline]
+            fn from_answer(
+                answer: ::core::result::Result<$reply, $error>,
+            ) -> ::core::option::Option<::core::result::Result<$own_reply, $error>> {
+                match answer {
+                    ::core::result::Result::Ok($reply::$message(reply)) => {
+                        ::core::option::Option::Some(::core::result::Result::Ok(reply))
+                    }
+                    #[allow(unreachable_patterns)]
+                    ::core::result::Result::Ok(_) => ::core::option::Option::None,
+                    #[allow(unreachable_patterns)]
+                    ::core::result::Result::Err(error) => {
+                        ::core::option::Option::Some(::core::result::Result::Err(error))
+                    }
+                }
+            }
+        }
+    )+};
 }
 
 /// A request whose message is `M`, in one of its stages. `T` is the stage.
