@@ -9,13 +9,9 @@ use axum::{
 use http_body_util::LengthLimitError;
 use serde_json::{Map, Value};
 use ump::{Executed, RequestError};
+use ump_tower::axum::status;
 
-use crate::{
-    op::{Op, StoreError},
-    slow_client::TooSlow,
-    store::MAX_VALUE,
-    ttl::TtlError,
-};
+use crate::{op::StoreError, slow_client::TooSlow, store::MAX_VALUE, ttl::TtlError};
 
 #[derive(Debug)]
 pub(crate) struct ApiError {
@@ -41,6 +37,10 @@ impl ApiError {
             StatusCode::PAYLOAD_TOO_LARGE,
             format!("the value has more than {MAX_VALUE} bytes"),
         )
+    }
+
+    pub(crate) fn no_such_key() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "no such key")
     }
 
     pub(crate) fn stopping() -> Self {
@@ -71,65 +71,37 @@ impl IntoResponse for ApiError {
 }
 
 /// Maps each outcome without a reply to a status and a text.
-impl From<RequestError<Op, StoreError>> for ApiError {
-    fn from(error: RequestError<Op, StoreError>) -> Self {
-        let executed = match &error {
-            RequestError::App(
-                StoreError::Late | StoreError::OutOfMemory | StoreError::Unreadable { .. },
-            ) => Executed::No,
-            // The write was rolled back, but its state on a failing disk is unknown.
-            RequestError::App(
-                StoreError::Database(_) | StoreError::ReadOnly(_) | StoreError::UnknownVersion(_),
-            ) => Executed::Perhaps,
-            other => other.executed(),
-        };
-        let (status, text) = match error {
-            RequestError::App(StoreError::Late) => (
-                StatusCode::GATEWAY_TIMEOUT,
-                "the deadline passed before the store executed the request: it never will"
-                    .to_owned(),
-            ),
-            RequestError::App(error @ StoreError::OutOfMemory) => {
-                (StatusCode::SERVICE_UNAVAILABLE, error.to_string())
-            }
-            RequestError::App(error @ StoreError::Unreadable { .. }) => (
-                StatusCode::INTERNAL_SERVER_ERROR,
-                format!("the store {error}"),
-            ),
-            RequestError::App(error) => (
-                StatusCode::INTERNAL_SERVER_ERROR,
-                format!("the store failed and rolled back: {error}"),
-            ),
-            RequestError::NoReply(why) => (
-                StatusCode::INTERNAL_SERVER_ERROR,
-                format!("{why}: a write may or may not have happened"),
-            ),
-            RequestError::ServerDisappeared(_) => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                "the store has ended".to_owned(),
-            ),
-            RequestError::TimeoutQueued(_) => (
-                StatusCode::GATEWAY_TIMEOUT,
-                "the deadline passed while the request was queued: it will not be executed"
-                    .to_owned(),
-            ),
-            RequestError::TimeoutTaken => (
-                StatusCode::GATEWAY_TIMEOUT,
+impl<M> From<RequestError<M, StoreError>> for ApiError {
+    fn from(error: RequestError<M, StoreError>) -> Self {
+        let (status, executed) = (status(&error), error.executed());
+        let text = match error {
+            RequestError::App(error) => return error.into(),
+            RequestError::NoReply(why) => format!("{why}: a write may or may not have happened"),
+            RequestError::TimeoutTaken => {
                 "the deadline passed while the store had the request: a write may have happened"
-                    .to_owned(),
-            ),
-            RequestError::WouldDeadlock(_, cycle) | RequestError::WouldDeadlockTaken(cycle) => (
-                StatusCode::INTERNAL_SERVER_ERROR,
-                format!("a deadlock: {cycle}"),
-            ),
-            RequestError::Full(_) => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                "the queue is full".to_owned(),
-            ),
-            RequestError::NoTimer(_, why) => (
-                StatusCode::INTERNAL_SERVER_ERROR,
-                format!("the deadline cannot be watched: {why}"),
-            ),
+                    .to_owned()
+            }
+            _ => error.to_string(),
+        };
+        let status = status.expect("only the store's own error has none");
+        Self::new(status, text).with("executed", executed.to_string())
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        let (status, executed) = match error {
+            StoreError::Late => (StatusCode::GATEWAY_TIMEOUT, Executed::No),
+            StoreError::OutOfMemory => (StatusCode::SERVICE_UNAVAILABLE, Executed::No),
+            StoreError::Unreadable { .. } => (StatusCode::INTERNAL_SERVER_ERROR, Executed::No),
+            // The write was rolled back, but its state on a failing disk is unknown.
+            StoreError::Database(_) | StoreError::ReadOnly(_) | StoreError::UnknownVersion(_) => {
+                (StatusCode::INTERNAL_SERVER_ERROR, Executed::Perhaps)
+            }
+        };
+        let text = match executed {
+            Executed::Perhaps => format!("the store failed and rolled back: {error}"),
+            _ => error.to_string(),
         };
         Self::new(status, text).with("executed", executed.to_string())
     }

@@ -2,6 +2,7 @@
 //! outcome.
 
 use std::{
+    convert::Infallible,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -21,7 +22,7 @@ use axum::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
-use ump::{Client, RequestError, WeakClient};
+use ump::{Ask, Client, RequestError, WeakClient};
 use ump_server::system::Directory;
 
 use crate::{
@@ -34,7 +35,7 @@ use crate::{
     import,
     key::Key,
     memory::MemoryBudget,
-    op::{Op, Reply, StoreError},
+    op::{Crash, Delete, Get, List, Listing, Op, Put, Reply, StoreError},
     origin::{self, OriginPolicy},
     recent::Recent,
     stopping::Stopping,
@@ -100,14 +101,13 @@ impl App {
 
     /// Sends a request to the store. If the HTTP client disconnects, this future is dropped, which
     /// revokes the request.
-    async fn request(&self, op: Op) -> Result<Reply, ApiError> {
+    async fn ask<M>(&self, message: M) -> Result<M::Reply, ApiError>
+    where
+        M: Ask<Op, Reply, StoreError, Error = StoreError>,
+    {
         let start = Instant::now();
-        let answer = self
-            .client()?
-            .request(op)
-            .timeout(self.timeout)
-            .if_room()
-            .await;
+        let client = self.client()?;
+        let answer = client.ask(message).timeout(self.timeout).if_room().await;
         // Refused requests take no time and would distort the statistics.
         if !matches!(
             answer,
@@ -154,9 +154,11 @@ pub(crate) fn router(app: App, policy: OriginPolicy, chaos: bool) -> Router {
 async fn get(
     State(app): State<App>,
     key: Result<Path<Key>, PathRejection>,
-) -> Result<Reply, ApiError> {
+) -> Result<impl IntoResponse, ApiError> {
     let Path(key) = key?;
-    app.request(Op::Get(key)).await
+    let value = app.ask(Get(key)).await?.ok_or_else(ApiError::no_such_key)?;
+    let content = [(header::CONTENT_TYPE, "application/octet-stream")];
+    Ok((content, Bytes::from_owner(value)))
 }
 
 async fn put(
@@ -164,12 +166,13 @@ async fn put(
     key: Result<Path<Key>, PathRejection>,
     query: Result<Query<PutQuery>, QueryRejection>,
     body: Body,
-) -> Result<Reply, ApiError> {
+) -> Result<StatusCode, ApiError> {
     let Path(key) = key?;
     let Query(PutQuery { ttl }) = query?;
     let ttl = ttl.map(|ttl| ttl.parse::<Ttl>()).transpose()?;
     let value = value(&app, body).await?;
-    app.request(Op::Put(key, ttl, value)).await
+    app.ask(Put(key, ttl, value)).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// Reads a value when the memory budget allows it.
@@ -198,9 +201,12 @@ struct PutQuery {
 async fn delete(
     State(app): State<App>,
     key: Result<Path<Key>, PathRejection>,
-) -> Result<Reply, ApiError> {
+) -> Result<StatusCode, ApiError> {
     let Path(key) = key?;
-    app.request(Op::Delete(key)).await
+    if !app.ask(Delete(key)).await? {
+        return Err(ApiError::no_such_key());
+    }
+    Ok(StatusCode::NO_CONTENT)
 }
 
 #[derive(Debug, Deserialize)]
@@ -215,7 +221,7 @@ struct ListQuery {
 async fn list(
     State(app): State<App>,
     query: Result<Query<ListQuery>, QueryRejection>,
-) -> Result<Reply, ApiError> {
+) -> Result<Json<Listing>, ApiError> {
     let Query(ListQuery {
         prefix,
         after,
@@ -227,12 +233,12 @@ async fn list(
             "limit must be from 1 to {MAX_LIMIT}"
         )));
     }
-    app.request(Op::List {
+    let list = List {
         prefix,
         after,
         limit,
-    })
-    .await
+    };
+    Ok(Json(app.ask(list).await?))
 }
 
 async fn import(State(app): State<App>, body: Body) -> Result<Json<Value>, ApiError> {
@@ -257,8 +263,8 @@ async fn backup(State(app): State<App>) -> Result<Response, ApiError> {
 }
 
 /// Its caller gets the error of all callers whose requests the store has taken when it panics.
-async fn crash(State(app): State<App>) -> Result<Reply, ApiError> {
-    app.request(Op::Crash).await
+async fn crash(State(app): State<App>) -> Result<Infallible, ApiError> {
+    app.ask(Crash).await
 }
 
 /// Sends no request to the store, so it works also when the queue is full.
@@ -281,18 +287,4 @@ async fn stats(State(app): State<App>) -> Result<Json<Value>, ApiError> {
         },
         "watchers": app.changes.watchers(),
     })))
-}
-
-impl IntoResponse for Reply {
-    fn into_response(self) -> Response {
-        match self {
-            Self::Done => StatusCode::NO_CONTENT.into_response(),
-            Self::NotFound => ApiError::new(StatusCode::NOT_FOUND, "no such key").into_response(),
-            Self::Value(value) => {
-                let content = [(header::CONTENT_TYPE, "application/octet-stream")];
-                (content, Bytes::from_owner(value)).into_response()
-            }
-            Self::Keys(keys) => Json(keys).into_response(),
-        }
-    }
 }

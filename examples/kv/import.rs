@@ -16,12 +16,12 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt};
 use tokio_util::io::StreamReader;
-use ump::{Client, RequestError, WaitReply};
+use ump::{Client, RequestError, Typed, WaitReply};
 
 use crate::{
     error::ApiError,
     key::Key,
-    op::{Op, Reply, StoreError},
+    op::{Op, Put, Reply, StoreError},
     stopping::{Stopping, stopped},
     store::{MAX_BATCH, MAX_VALUE},
     ttl::Ttl,
@@ -95,7 +95,7 @@ struct Import {
 struct Pending {
     line: u64,
     bytes: usize,
-    reply: WaitReply<Reply, StoreError, RequestError<Op, StoreError>>,
+    reply: Typed<WaitReply<Reply, StoreError, RequestError<Op, StoreError>>, Put>,
 }
 
 impl Import {
@@ -150,7 +150,7 @@ impl Import {
             if self.failed.is_some() {
                 return Ok(());
             }
-            self.submit(Op::Put(key, ttl, Bytes::from(value)), bytes)
+            self.submit(Put(key, ttl, Bytes::from(value)), bytes)
                 .await?;
         }
     }
@@ -166,10 +166,10 @@ impl Import {
     }
 
     /// Submits the line being read, whose value has this length.
-    async fn submit(&mut self, op: Op, bytes: usize) -> Result<(), ApiError> {
+    async fn submit(&mut self, put: Put, bytes: usize) -> Result<(), ApiError> {
         let reply = self
             .client
-            .request(op)
+            .ask(put)
             .timeout(self.timeout)
             .submit()
             .await
@@ -192,7 +192,7 @@ impl Import {
         // Not before: if this future is dropped while it waits, the line stays pending.
         self.pending.pop_front();
         match outcome {
-            Ok(_) => {
+            Ok(()) => {
                 self.imported += 1;
                 if self.imported % PROGRESS == 0 {
                     log!("import: {} lines so far", self.imported);

@@ -1,6 +1,6 @@
 //! The requests to the store, its replies and its errors.
 
-use std::sync::Arc;
+use std::{convert::Infallible, sync::Arc};
 
 use axum::body::Bytes;
 use serde::Serialize;
@@ -11,28 +11,53 @@ use crate::{key::Key, memory::BudgetedValue, ttl::Ttl};
 /// A request to the store.
 #[derive(Debug)]
 pub(crate) enum Op {
-    Get(Key),
-    Put(Key, Option<Ttl>, Bytes),
-    Delete(Key),
-    List {
-        prefix: String,
-        after: Option<String>,
-        limit: usize,
-    },
-    /// Makes the store panic.
-    Crash,
+    Get(Get),
+    Put(Put),
+    Delete(Delete),
+    List(List),
+    Crash(Crash),
 }
 
 /// A reply of the store.
 #[derive(Debug)]
 pub(crate) enum Reply {
-    /// The write is on disk.
-    Done,
-    /// The key does not exist.
-    NotFound,
-    Value(BudgetedValue),
-    Keys(Listing),
+    Get(Option<BudgetedValue>),
+    Put(()),
+    Delete(bool),
+    List(Listing),
+    #[expect(dead_code, reason = "the store panics instead")]
+    Crash(Infallible),
 }
+
+ump::impl_ask!(Op, Reply, StoreError:
+    Get => Option<BudgetedValue>,
+    Put => (),
+    Delete => bool,
+    List => Listing,
+    Crash => Infallible,
+);
+
+#[derive(Debug)]
+pub(crate) struct Get(pub(crate) Key);
+
+/// When there is a reply, the value is on disk.
+#[derive(Debug)]
+pub(crate) struct Put(pub(crate) Key, pub(crate) Option<Ttl>, pub(crate) Bytes);
+
+/// The reply is whether the key existed.
+#[derive(Debug)]
+pub(crate) struct Delete(pub(crate) Key);
+
+#[derive(Debug)]
+pub(crate) struct List {
+    pub(crate) prefix: String,
+    pub(crate) after: Option<String>,
+    pub(crate) limit: usize,
+}
+
+/// Makes the store panic.
+#[derive(Debug)]
+pub(crate) struct Crash;
 
 /// A part of the list of keys.
 #[derive(Debug, Serialize)]
@@ -53,13 +78,13 @@ pub(crate) struct Entry {
 #[derive(Clone, Debug, Error)]
 pub(crate) enum StoreError {
     /// The caller had left before the request was executed.
-    #[error("the caller no longer waits")]
+    #[error("the deadline passed before the store executed the request: it never will")]
     Late,
     /// A write failed and was rolled back.
     #[error(transparent)]
     Database(Arc<rusqlite::Error>),
     /// A read failed.
-    #[error("cannot read {what}: {error}")]
+    #[error("the store cannot read {what}: {error}")]
     Unreadable {
         what: String,
         error: Arc<rusqlite::Error>,

@@ -37,7 +37,7 @@ use crate::{
     history::ChangeKind,
     key::Key,
     memory::MemoryBudget,
-    op::{Op, Reply, StoreError},
+    op::{Crash, Delete, Get, List, Op, Put, Reply, StoreError},
     ttl::WallTime,
 };
 
@@ -157,7 +157,7 @@ impl Store {
             .collect()
         });
         for ((op, _), answer) in batch.iter().zip(&answers) {
-            if let Ok(Reply::Done) = answer {
+            if let Ok(Reply::Put(()) | Reply::Delete(true)) = answer {
                 self.after_commit(op, now);
             }
         }
@@ -213,13 +213,13 @@ impl Store {
     /// Updates the timer of a key after a committed write, and publishes the change.
     fn after_commit(&mut self, op: &Op, now: WallTime) {
         let (key, expires, kind) = match op {
-            Op::Put(key, ttl, value) => {
+            Op::Put(Put(key, ttl, value)) => {
                 let expires = ttl.map(|ttl| now.after(ttl));
                 let bytes = value.len();
                 (key, expires, ChangeKind::Put { bytes, expires })
             }
-            Op::Delete(key) => (key, None, ChangeKind::Deleted),
-            Op::Get(_) | Op::List { .. } | Op::Crash => return,
+            Op::Delete(Delete(key)) => (key, None, ChangeKind::Deleted),
+            Op::Get(_) | Op::List(_) | Op::Crash(_) => return,
         };
         match expires {
             Some(expires) => self.expiries.arm(key.clone(), now.until(expires)),
@@ -284,7 +284,7 @@ impl Store {
 /// Returns the behavior of a transaction. If it writes, it takes the write lock at once, in case
 /// another program writes to the file.
 fn behavior<'a>(mut ops: impl Iterator<Item = &'a Op>) -> TransactionBehavior {
-    if ops.any(|op| matches!(op, Op::Put(..) | Op::Delete(_))) {
+    if ops.any(|op| matches!(op, Op::Put(_) | Op::Delete(_))) {
         TransactionBehavior::Immediate
     } else {
         TransactionBehavior::Deferred
@@ -320,26 +320,18 @@ impl BatchService for Store {
 }
 
 fn apply(view: View<'_>, op: &Op, memory: &MemoryBudget) -> Result<Reply, StoreError> {
-    let done = |is_done| {
-        if is_done {
-            Reply::Done
-        } else {
-            Reply::NotFound
-        }
-    };
-    match op {
-        Op::Get(key) => Ok(view.get(key, memory)?.map_or(Reply::NotFound, Reply::Value)),
-        Op::Put(key, ttl, value) => {
+    Ok(match op {
+        Op::Get(Get(key)) => Reply::Get(view.get(key, memory)?),
+        Op::Put(Put(key, ttl, value)) => {
             let expires = ttl.map(|ttl| view.now.after(ttl));
-            view.put(key, expires, value)?;
-            Ok(Reply::Done)
+            Reply::Put(view.put(key, expires, value)?)
         }
-        Op::Delete(key) => Ok(done(view.delete(key)?)),
-        Op::List {
+        Op::Delete(Delete(key)) => Reply::Delete(view.delete(key)?),
+        Op::List(List {
             prefix,
             after,
             limit,
-        } => view.list(prefix, after.as_deref(), *limit).map(Reply::Keys),
-        Op::Crash => panic!("asked to by POST /debug/crash"),
-    }
+        }) => Reply::List(view.list(prefix, after.as_deref(), *limit)?),
+        Op::Crash(Crash) => panic!("asked to by POST /debug/crash"),
+    })
 }
