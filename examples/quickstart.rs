@@ -1,5 +1,4 @@
-//! A server on a thread, asked by a blocking client and by several async ones: `cargo run --example
-//! quickstart`
+//! A server on a thread, asked by blocking and by async code: `cargo run --example quickstart`
 
 use std::{process::ExitCode, thread};
 
@@ -16,12 +15,10 @@ fn quickstart() -> Result<bool, String> {
     // gone.
     let server = thread::spawn(move || {
         let mut answered = 0;
-        while let Ok((number, caller)) = server.wait() {
-            let sent = match number.checked_mul(number) {
-                Some(square) => caller.reply(square),
-                None => caller.fail(format!("the square of {number} is too large")),
-            };
-            answered += u32::from(sent.is_ok());
+        for (number, caller) in &server {
+            let square = number.checked_mul(number);
+            let answer = square.ok_or_else(|| format!("the square of {number} is too large"));
+            answered += u32::from(caller.answer(answer).is_ok());
         }
         answered
     });
@@ -30,19 +27,11 @@ fn quickstart() -> Result<bool, String> {
     print(format!("3 squared is {:?}\n", client.req(3)))?;
     print(format!("100000 squared is {:?}\n", client.req(100_000)))?;
 
-    // Async code awaits the same call, here from four tasks at once.
+    // Async code awaits the same call, here two at once.
     let runtime = tokio::runtime::Runtime::new().expect("tokio starts");
-    runtime.block_on(async {
-        let ask = |number| {
-            let client = client.clone();
-            tokio::spawn(async move { client.areq(number).await })
-        };
-        for (number, task) in [4, 5, 6, 7].map(|number| (number, ask(number))) {
-            let square = task.await.expect("the task ends");
-            print(format!("{number} squared is {square:?}\n"))?;
-        }
-        Ok::<_, String>(())
-    })?;
+    let both = async { tokio::join!(client.areq(4), client.areq(5)) };
+    let (four, five) = runtime.block_on(both);
+    print(format!("4 and 5 squared are {four:?} and {five:?}\n"))?;
 
     drop(client);
     let answered = server.join().expect("the server ends");

@@ -1,34 +1,31 @@
-//! A service with typed methods, asked by threads and by tasks: `cargo run --example store`
+//! A service with typed methods, called by a task and by a thread: `cargo run --example store`
 
-use std::{collections::HashMap, process::ExitCode, time::Duration};
+use std::{collections::HashMap, error::Error, thread::spawn, time::Duration};
 
-use cli::print;
 use ump_server::{service, thread};
 
-/// Owns the values. There is no lock, as it runs on a thread of its own.
+/// Owns the values. There is no lock, because it runs on a thread of its own.
 #[derive(Default)]
 struct Store {
     values: HashMap<String, i64>,
 }
 
+#[derive(Debug, thiserror::Error)]
+#[error("the sum is too large")]
+struct TooLarge;
+
+/// Each method is a request, with its own reply and error.
 #[service]
 impl Store {
     /// Adds to a value, and returns the sum.
-    fn add(&mut self, key: String, n: i64) -> Result<i64, String> {
+    fn add(&mut self, key: String, n: i64) -> Result<i64, TooLarge> {
         let value = self.values.entry(key).or_default();
-        *value = value
-            .checked_add(n)
-            .ok_or_else(|| format!("{value} + {n} is too large"))?;
+        *value = value.checked_add(n).ok_or(TooLarge)?;
         Ok(*value)
     }
 
     fn get(&self, key: String) -> Option<i64> {
         self.values.get(&key).copied()
-    }
-
-    #[post]
-    fn clear(&mut self) {
-        self.values.clear();
     }
 
     #[timer(every = Duration::from_secs(60))]
@@ -37,31 +34,24 @@ impl Store {
     }
 }
 
-fn main() -> ExitCode {
-    cli::run("store", || {
-        let (client, handle) = thread::serve(Store::default());
-        let store = StoreClient(client);
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let (client, handle) = thread::serve(Store::default());
+    let store = StoreClient(client);
 
-        // Blocking code, with a deadline.
-        let sum = store
-            .add("a".into(), 1)
-            .timeout(Duration::from_secs(5))
-            .wait();
-        print(format!("the sum is {sum:?}\n"))?;
-        let refused = store.add("a".into(), i64::MAX).wait();
-        print(format!("then: {refused:?}\n"))?;
+    // Async code awaits a request. This one ends after five seconds at the latest.
+    let sum = store.add("a".into(), 1).timeout(Duration::from_secs(5));
+    println!("the sum is {}", sum.await?);
 
-        // Async code, and a post.
-        let runtime = tokio::runtime::Runtime::new().expect("tokio starts");
-        let values = runtime.block_on(async {
-            let before = store.get("a".into()).await;
-            store.clear().await.expect("the store is there");
-            (before, store.get("a".into()).await)
-        });
-        print(format!("before and after: {values:?}\n"))?;
+    // Blocking code waits for it.
+    let client = store.clone();
+    let thread = spawn(move || client.add("a".into(), i64::MAX).wait());
+    let refused = thread.join().expect("it does not panic").unwrap_err();
+    println!("then: {}", refused.into_apperr().expect("its own error"));
 
-        drop(store); // the last client: the loop ends
-        handle.join().map_err(|error| error.to_string())?;
-        Ok(true)
-    })
+    println!("the value is {:?}", store.get("a".into()).await?);
+
+    drop(store); // the last client: the loop ends
+    handle.await?;
+    Ok(())
 }
