@@ -23,6 +23,7 @@ pub use crate::sync::PerProcess;
 
 pub use crate::{
     api::{
+        ask::Ask,
         builder::{Builder, Spin},
         client::{Client, WeakClient},
         closed::Closed,
@@ -36,7 +37,7 @@ pub use crate::{
         request::{Post, Request, Submit},
         request_future::{PostFuture, RequestFuture, SubmitFuture},
         server::{Iter, Server},
-        typed::{Ask, Typed},
+        typed::Typed,
         wait_reply::WaitReply,
     },
     error::{

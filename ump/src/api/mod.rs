@@ -1,5 +1,6 @@
 //! The public interface: both ends of a channel, and the types that their methods return.
 
+pub(crate) mod ask;
 pub(crate) mod builder;
 mod channel_event;
 pub(crate) mod client;
