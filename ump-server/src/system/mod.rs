@@ -2,29 +2,23 @@
 //! and stopped together.
 //!
 //! ```
-//! use std::{collections::HashMap, time::Duration};
-//! use ump_server::{
-//!     Stop,
-//!     system::{Attributes, ComponentContext, System},
-//!     thread,
-//! };
+//! use std::{collections::HashMap, convert::Infallible, time::Duration};
+//! use ump_server::{Stop, system::{Attributes, System}, thread};
 //!
 //! type Key = &'static str;
 //!
 //! let system = System::builder()
 //!     // Replies from a map. Each instance has a channel and a state of its own.
-//!     .thread("store", Attributes::new().instances(2), |_: &ComponentContext<Key, usize, ()>| {
+//!     .thread("store", Attributes::new().instances(2), |_| {
 //!         let mut lengths = HashMap::new();
-//!         Ok(thread::answer(move |key: Key| {
-//!             Ok(*lengths.entry(key).or_insert_with(|| key.len()))
-//!         }))
+//!         Ok(thread::reply(move |key: Key| *lengths.entry(key).or_insert_with(|| key.len())))
 //!     })
 //!     // Makes requests to the store, which starts before it and stops after it.
-//!     .thread("front", Attributes::new().needs("store").capacity(64), |setup: &ComponentContext<Key, String, ()>| {
-//!         let store = setup.balancer::<Key, usize, ()>("store")?;
+//!     .thread("front", Attributes::new().needs("store").capacity(64), |setup| {
+//!         let store = setup.balancer::<Key, usize, Infallible>("store")?;
 //!         Ok(thread::answer(move |key: Key| {
-//!             let length = store.by_key(key).req(key).map_err(drop)?;
-//!             Ok(format!("{key} has {length} letters"))
+//!             let length = store.by_key(key).req(key);
+//!             length.map(|length| format!("{key} has {length} letters")).map_err(drop)
 //!         }))
 //!     })
 //!     .start(Duration::from_secs(5)) // the time for all components to start

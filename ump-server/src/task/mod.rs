@@ -140,10 +140,9 @@ where
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() {
-/// let (client, _) = ump_server::task::spawn(|_| {
-///     Ok(ump_server::task::answer(async |n: u32| n.checked_add(1).ok_or("too large")))
-/// })
-/// .unwrap();
+/// use ump_server::task;
+///
+/// let (client, _) = task::serve(task::answer(async |n: u32| n.checked_add(1).ok_or("too large")));
 /// assert_eq!(client.areq(1).await, Ok(2));
 /// # }
 /// ```
@@ -189,7 +188,9 @@ impl<F> fmt::Debug for Answer<F> {
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() {
-/// let (client, _) = ump_server::task::spawn(|_| Ok(ump_server::task::reply(async |n: u32| n.wrapping_add(1)))).unwrap();
+/// use ump_server::task;
+///
+/// let (client, _) = task::serve(task::reply(async |n: u32| n.wrapping_add(1)));
 /// assert_eq!(client.areq(1).await, Ok(2));
 /// # }
 /// ```

@@ -25,34 +25,29 @@ use ump::{Clock, ManualClock, Server, coop::Coop};
 /// waits for the loops in between.
 ///
 /// ```
-/// use std::{ops::ControlFlow, time::Duration};
-/// use ump_server::{Context, Refused, ReplyContext, TestClock, thread};
-///
-/// struct Hours(u64);
-///
-/// impl thread::Handler<(), u64, Refused> for Hours {
-///     fn proc_req(&mut self, (): (), rctx: ReplyContext<u64, Refused>) -> ControlFlow<()> {
-///         let _ = rctx.reply(self.0);
-///         ControlFlow::Continue(())
-///     }
-///
-///     fn on_timer(&mut self, (): ()) -> ControlFlow<()> {
-///         self.0 += 1;
-///         ControlFlow::Continue(())
-///     }
-/// }
+/// use std::time::Duration;
+/// use ump_server::{TestClock, service, thread};
 ///
 /// const HOUR: Duration = Duration::from_secs(3600);
 ///
+/// struct Hours(u64);
+///
+/// #[service]
+/// impl Hours {
+///     fn passed(&self) -> u64 {
+///         self.0
+///     }
+///
+///     #[timer(every = HOUR)]
+///     fn count(&mut self) {
+///         self.0 += 1;
+///     }
+/// }
+///
 /// let clock = TestClock::new();
-/// let (client, _) = thread::Builder::new()
-///     .test_clock(&clock)
-///     .spawn_with(|cx| {
-///         cx.timers().every(HOUR, ());
-///         Ok(Hours(0))
-///     })?;
+/// let (client, _) = thread::Builder::new().test_clock(&clock).spawn(|_| Ok(Hours(0)))?;
 /// clock.advance(7 * 24 * HOUR);
-/// assert_eq!(client.req(()).unwrap(), 168);
+/// assert_eq!(HoursClient(client).passed().wait()?, 168);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///

@@ -33,25 +33,22 @@ use crate::{
 /// | [`spawn_pool`](Self::spawn_pool) | by a factory, on the thread of each worker | yes | yes | yes |
 ///
 /// ```
-/// use std::{ops::ControlFlow, time::Duration};
-/// use ump_server::{Context, OnPanic, Refused, ReplyContext, Restart, thread};
+/// use std::time::Duration;
+/// use ump_server::{OnPanic, Restart, service, thread};
 ///
 /// /// Forgets its value once a minute.
+/// #[derive(Default)]
 /// struct Cache(Option<String>);
 ///
-/// #[derive(Clone)]
-/// struct Forget;
-///
-/// impl thread::Handler<(), String, Refused, (), Forget> for Cache {
-///     fn proc_req(&mut self, (): (), rctx: ReplyContext<String, Refused>) -> ControlFlow<()> {
-///         let known = self.0.get_or_insert_with(|| "computed".to_owned());
-///         let _ = rctx.reply(known.clone());
-///         ControlFlow::Continue(())
+/// #[service]
+/// impl Cache {
+///     fn get(&mut self) -> String {
+///         self.0.get_or_insert_with(|| "computed".to_owned()).clone()
 ///     }
 ///
-///     fn on_timer(&mut self, Forget: Forget) -> ControlFlow<()> {
+///     #[timer(every = Duration::from_secs(60))]
+///     fn forget(&mut self) {
 ///         self.0 = None;
-///         ControlFlow::Continue(())
 ///     }
 /// }
 ///
@@ -59,12 +56,10 @@ use crate::{
 ///     .name("cache")
 ///     .capacity(128)
 ///     .on_panic(OnPanic::Restart(Restart::new()))
-///     .spawn_with(|cx| {
-///         cx.timers().every(Duration::from_secs(60), Forget);
-///         Ok(Cache(None))
-///     })?;
-/// assert_eq!(client.req(()).unwrap(), "computed");
-/// drop(client);
+///     .spawn_with(|_| Ok(Cache::default()))?;
+/// let cache = CacheClient(client);
+/// assert_eq!(cache.get().wait()?, "computed");
+/// drop(cache);
 /// assert_eq!(handle.join()?, None);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```

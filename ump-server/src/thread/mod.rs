@@ -101,10 +101,9 @@ where
 /// left.
 ///
 /// ```
-/// let (client, _) = ump_server::thread::spawn(|_| {
-///     Ok(ump_server::thread::answer(|n: u32| n.checked_add(1).ok_or("too large")))
-/// })
-/// .unwrap();
+/// use ump_server::thread;
+///
+/// let (client, _) = thread::serve(thread::answer(|n: u32| n.checked_add(1).ok_or("too large")));
 /// assert_eq!(client.req(1), Ok(2));
 /// assert_eq!(client.req(u32::MAX), Err(ump::Error::App("too large")));
 /// ```
@@ -127,7 +126,7 @@ pub fn answer<S, R, E>(
 /// ```
 /// use ump_server::{Error, thread};
 ///
-/// let (client, _) = thread::spawn(|_| Ok(thread::reply(|n: u32| n.wrapping_add(1)))).unwrap();
+/// let (client, _) = thread::serve(thread::reply(|n: u32| n.wrapping_add(1)));
 /// let reply = match client.req(1) {
 ///     Ok(reply) => reply,
 ///     Err(Error::NoReply) => panic!("it panicked"),

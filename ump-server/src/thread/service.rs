@@ -20,7 +20,7 @@ use crate::{
 ///
 /// ```
 /// use std::{ops::ControlFlow, time::Duration};
-/// use ump_server::{Refused, ReplyContext, thread};
+/// use ump_server::{Context, Refused, ReplyContext, thread};
 ///
 /// /// Forgets its value once a minute.
 /// struct Cache(Option<String>);
@@ -35,6 +35,10 @@ use crate::{
 ///     type Output = ();
 ///     type Timer = Forget;
 ///
+///     fn init(&mut self, cx: &Context<(), String, Refused, Forget>) {
+///         cx.timers().every(Duration::from_secs(60), Forget);
+///     }
+///
 ///     fn handle(&mut self, (): (), reply: ReplyContext<String, Refused>) -> ControlFlow<()> {
 ///         let value = self.0.get_or_insert_with(|| "computed".to_owned());
 ///         let _ = reply.reply(value.clone()); // an error if the caller has left
@@ -47,14 +51,10 @@ use crate::{
 ///     }
 /// }
 ///
-/// let (client, handle) = thread::Builder::new().name("cache").spawn_with(|cx| {
-///     cx.timers().every(Duration::from_secs(60), Forget);
-///     Ok(Cache(None))
-/// })?;
+/// let (client, handle) = thread::serve(Cache(None));
 /// assert_eq!(client.req(()).unwrap(), "computed");
 /// drop(client);
-/// assert_eq!(handle.join()?, None);
-/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// assert_eq!(handle.join(), Ok(None));
 /// ```
 pub trait Service {
     /// The messages that clients send.

@@ -89,14 +89,13 @@ impl<'a, R, E> ReplyContext<'a, R, E> {
     ///
     /// ```
     /// use std::{ops::ControlFlow, thread};
-    /// use ump_server::{ReplyContext, thread::spawn};
+    /// use ump_server::{ReplyContext, thread::serve};
     ///
-    /// let (client, _) = spawn(|_| Ok(|n: u64, rctx: ReplyContext<u64, ()>| {
+    /// let (client, _) = serve(|n: u64, rctx: ReplyContext<u64, ()>| {
     ///     let rctx = rctx.detach();
     ///     thread::spawn(move || rctx.reply(n * n)); // meanwhile the loop goes on
     ///     ControlFlow::<()>::Continue(())
-    /// }))
-    /// .unwrap();
+    /// });
     /// assert_eq!(client.req(12), Ok(144));
     /// ```
     #[inline]

@@ -54,10 +54,7 @@ pub enum Stop {
 /// use std::{future::pending, sync::Arc, time::Duration};
 /// use ump_server::{Client, Stop, task, ump::{NoReply, RequestError}};
 ///
-/// let (client, mut handle) = task::spawn(|_| {
-///     Ok(task::answer(async |(): ()| pending::<Result<(), ()>>().await)) // never ends
-/// })
-/// .unwrap();
+/// let (client, mut handle) = task::serve(task::reply(async |(): ()| pending::<()>().await)); // never ends
 /// let asked = tokio::spawn(Client::request_owned(Arc::new(client), ()).into_future());
 /// # tokio::task::yield_now().await;
 ///

@@ -158,13 +158,13 @@ impl Builder {
     ///
     /// ```
     /// use std::time::Duration;
-    /// use ump_server::system::{Attributes, ComponentContext, System};
+    /// use ump_server::system::{Attributes, System};
     ///
     /// let builder = System::builder()
     ///     .thread(
     ///         "store",
     ///         Attributes::new().watchdog(Duration::from_millis(200)),
-    ///         |_: &ComponentContext<u8, u8, ()>| Ok(ump_server::thread::answer(Ok)),
+    ///         |_| Ok(ump_server::thread::reply(|n: u8| n)),
     ///     )
     ///     .on_stall(|stall| println!("{stall}"));
     /// # let _ = builder;

@@ -104,15 +104,15 @@ impl Attributes {
     /// system returns has it.
     ///
     /// ```
-    /// use std::time::Duration;
-    /// use ump_server::{Stop, system::{Attributes, ComponentContext, System}, thread};
+    /// use std::{convert::Infallible, time::Duration};
+    /// use ump_server::{Stop, system::{Attributes, System}, thread};
     ///
     /// const SOON: Duration = Duration::from_secs(2);
     /// let system = System::builder()
-    ///     .thread("store", Attributes::new().default_timeout(SOON), |_: &ComponentContext<u8, u8, ()>| Ok(thread::answer(Ok)))
+    ///     .thread("store", Attributes::new().default_timeout(SOON), |_| Ok(thread::reply(|n: u8| n)))
     ///     .start(Duration::from_secs(5))
     ///     .wait()?;
-    /// let store = system.client::<u8, u8, ()>("store")?;
+    /// let store = system.client::<u8, u8, Infallible>("store")?;
     /// assert_eq!(store.timeout(), Some(SOON));
     /// # drop(store);
     /// # assert!(system.stop(Stop::Drain, Duration::from_secs(5)).wait().is_clean());

@@ -19,15 +19,15 @@ use crate::system::run::hash::bucket;
 /// instance, and keeps the instances running as any client does.
 ///
 /// ```
-/// # use std::time::Duration;
-/// # use ump_server::{Stop, system::{Attributes, ComponentContext, System}, thread};
+/// # use std::{convert::Infallible, time::Duration};
+/// # use ump_server::{Stop, system::{Attributes, System}, thread};
 /// let system = System::builder()
-///     .thread("square", Attributes::new().instances(3), |_: &ComponentContext<u64, u64, ()>| {
-///         Ok(thread::answer(|n: u64| Ok(n * n)))
+///     .thread("square", Attributes::new().instances(3), |_| {
+///         Ok(thread::reply(|n: u64| n * n))
 ///     })
 ///     .start(Duration::from_secs(5))
 ///     .wait()?;
-/// let squares = system.balancer::<u64, u64, ()>("square")?;
+/// let squares = system.balancer::<u64, u64, Infallible>("square")?;
 /// assert_eq!(squares.next().req(3), Ok(9));             // in turn
 /// assert_eq!(squares.by_key("a customer").req(4), Ok(16)); // always the same instance
 /// assert_eq!(squares.least_loaded().req(5), Ok(25));    // the instance with the fewest requests

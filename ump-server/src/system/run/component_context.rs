@@ -13,14 +13,14 @@ use crate::system::{
 /// that this component needs. These have started before the factory is called.
 ///
 /// ```
-/// # use std::time::Duration;
-/// # use ump_server::{Stop, system::{Attributes, ComponentContext, System}, thread};
+/// # use std::{convert::Infallible, time::Duration};
+/// # use ump_server::{Stop, system::{Attributes, System}, thread};
 /// let system = System::builder()
-///     .thread("double", Attributes::new(), |_: &ComponentContext<u64, u64, ()>| {
-///         Ok(thread::answer(|n: u64| Ok(2 * n)))
+///     .thread("double", Attributes::new(), |_| {
+///         Ok(thread::reply(|n: u64| 2 * n))
 ///     })
-///     .thread("quadruple", Attributes::new().needs("double"), |setup: &ComponentContext<u64, u64, ()>| {
-///         let double = setup.client::<u64, u64, ()>("double")?;
+///     .thread("quadruple", Attributes::new().needs("double"), |setup| {
+///         let double = setup.client::<u64, u64, Infallible>("double")?;
 ///         Ok(thread::answer(move |n: u64| double.req(2 * n).map_err(drop)))
 ///     })
 ///     .start(Duration::from_secs(5))

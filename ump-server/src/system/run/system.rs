@@ -122,18 +122,17 @@ impl System {
     /// [`ServerDisappeared`](ump::Error::ServerDisappeared).
     ///
     /// ```
-    /// use std::time::Duration;
-    /// use ump_server::{Stop, system::{Attributes, ComponentContext, System}, thread};
+    /// use std::{convert::Infallible, time::Duration};
+    /// use ump_server::{Stop, system::{Attributes, System}, thread};
     ///
-    /// let answer = |_: &ComponentContext<u8, u8, ()>| Ok(thread::answer(Ok));
     /// let system = System::builder()
-    ///     .thread("store", Attributes::new(), answer)
-    ///     .thread("search", Attributes::new().needs("store"), answer)
+    ///     .thread("store", Attributes::new(), |_| Ok(thread::reply(|n: u8| n)))
+    ///     .thread("search", Attributes::new().needs("store"), |_| Ok(thread::reply(|n: u8| n)))
     ///     .start(Duration::from_secs(5))
     ///     .wait()?;
     /// let report = system.stop_component("search", Stop::Drain, Duration::from_secs(5))?.wait();
     /// assert!(report.is_clean());
-    /// assert_eq!(system.client::<u8, u8, ()>("store")?.req(7), Ok(7));
+    /// assert_eq!(system.client::<u8, u8, Infallible>("store")?.req(7), Ok(7));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///

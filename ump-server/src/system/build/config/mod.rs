@@ -28,7 +28,7 @@ use crate::{OnPanic, Restart};
 ///
 /// ```
 /// use std::time::Duration;
-/// use ump_server::{Stop, system::{Attributes, Config, ComponentContext, System}, thread};
+/// use ump_server::{Stop, system::{Attributes, Config, System}, thread};
 ///
 /// let config = Config::from_toml(r#"
 ///     grace = "250ms"               # as Builder::grace: milliseconds, or a text with a unit (us, ms, s, min, h, d)
@@ -55,7 +55,7 @@ use crate::{OnPanic, Restart};
 ///     restart = { limit = 3 }
 /// "#)?;
 /// let system = System::builder()
-///     .thread("store", Attributes::new(), |_: &ComponentContext<u8, u8, ()>| Ok(thread::answer(Ok)))
+///     .thread("store", Attributes::new(), |_| Ok(thread::reply(|n: u8| n)))
 ///     .group(ump_server::system::Group::new("all").members(["store"]))
 ///     .config(config)
 ///     .start(Duration::from_secs(5))
