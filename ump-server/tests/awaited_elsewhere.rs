@@ -13,7 +13,7 @@ use std::{
 };
 
 use tokio::sync::oneshot;
-use ump_server::{Context, Refused, ReplyContext, WeakClient, channel, task, ump::ManualClock};
+use ump_server::{Refused, ReplyContext, WeakClient, channel, task, ump::ManualClock};
 
 #[macro_use]
 mod job_runner;
@@ -70,7 +70,7 @@ async fn worker_that_is_still_starting_may_answer() {
         let counted = Arc::clone(&begun);
         let workers = NonZeroUsize::new(2).unwrap();
         let (client, handle) = task::Builder::new()
-            .spawn_pool(workers, move |cx: &Context<_, _, _>| {
+            .spawn_pool(workers, move |cx| {
                 Ok(First(cx.worker() == 0, Arc::clone(&counted)))
             })
             .unwrap();

@@ -9,7 +9,7 @@ use std::{
 };
 
 use ump_server::{
-    Client, Context, JoinHandle, Refused, ReplyContext, Stop, WeakClient,
+    Client, JoinHandle, Refused, ReplyContext, Stop, WeakClient,
     thread::{Builder, Handler},
     ump::{self, RequestError},
 };
@@ -196,7 +196,7 @@ fn a_worker_that_is_still_being_made_may_answer() {
     let (go, goes) = mpsc::channel();
     let goes = Mutex::new(goes);
     let two = NonZeroUsize::new(2).unwrap();
-    let pool = Builder::new().spawn_pool(two, move |cx: &Context<_, _, _>| {
+    let pool = Builder::new().spawn_pool(two, move |cx| {
         if cx.worker() == 0 {
             return Ok(Early(Some(go.clone())));
         }

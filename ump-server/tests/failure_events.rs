@@ -13,7 +13,7 @@ use std::{
 
 use ump_server::{
     Context, Decision, FailureEvent, JoinErrorKind, OnPanic, Refused, ReplyContext, Restart, Stop,
-    system::{Attributes, ComponentContext, Group, System},
+    system::{Attributes, Group, System},
     task, thread,
 };
 
@@ -124,7 +124,7 @@ fn a_restart_is_reported_with_all_that_is_known() {
         .name("store")
         .on_panic(restart(9))
         .on_failure(log.hook())
-        .spawn_with(|_: &Context<_, _, _>| Ok(Worker::new()))
+        .spawn_with(|_| Ok(Worker::new()))
         .unwrap();
     client.req(Order::Work).unwrap();
     assert!(log.take().is_empty());
@@ -156,7 +156,7 @@ fn each_policy_reports_its_decision() {
         let (client, handle) = thread::Builder::new()
             .on_panic(policy.clone())
             .on_failure(log.hook())
-            .spawn_with(|_: &Context<_, _, _>| Ok(Worker::new()))
+            .spawn_with(|_| Ok(Worker::new()))
             .unwrap();
         client.req(Order::Panic).unwrap_err();
         drop(client);
@@ -180,7 +180,7 @@ fn a_task_reports_alike() {
             .name("tasked")
             .on_panic(restart(1))
             .on_failure(log.hook())
-            .spawn_with(|_: &Context<_, _, _>| Ok(Tasked(Worker::new())))
+            .spawn_with(|_| Ok(Tasked(Worker::new())))
             .unwrap();
         client.areq(Order::Panic).await.unwrap_err();
         client.areq(Order::Panic).await.unwrap_err();
@@ -203,7 +203,7 @@ fn a_factory_that_fails_is_reported() {
     let (client, handle) = thread::Builder::new()
         .on_panic(restart(1))
         .on_failure(log.hook())
-        .spawn_with(move |_: &Context<_, _, _>| {
+        .spawn_with(move |_| {
             if is_first.swap(false, Ordering::Relaxed) {
                 Ok(Worker::new())
             } else {
@@ -252,7 +252,7 @@ fn panicking_hook_is_contained() {
         .on_panic(restart(9))
         .on_failure(|_| panic!("the hook's own"))
         .on_failure(log.hook())
-        .spawn_with(|_: &Context<_, _, _>| Ok(Worker::new()))
+        .spawn_with(|_| Ok(Worker::new()))
         .unwrap();
     for _ in 0..3 {
         client.req(Order::Panic).unwrap_err();
@@ -274,7 +274,7 @@ fn a_hook_may_use_the_loop() {
             assert_eq!(stopper.workers().len(), 1);
             stopper.stop(Stop::Refuse);
         })
-        .spawn_with(|_: &Context<_, _, _>| Ok(Worker::new()))
+        .spawn_with(|_| Ok(Worker::new()))
         .unwrap();
     *stopper.lock().unwrap() = Some(handle.stopper());
     client.req(Order::Panic).unwrap_err();
@@ -289,13 +289,9 @@ fn a_system_reports_for_its_components() {
         .thread(
             "alone",
             Attributes::new().instances(2).on_panic(restart(9)),
-            |_: &ComponentContext<Order, (), Refused>| Ok(Worker::new()),
+            |_| Ok(Worker::new()),
         )
-        .thread(
-            "member",
-            Attributes::new(),
-            |_: &ComponentContext<Order, (), Refused>| Ok(Worker::new()),
-        )
+        .thread("member", Attributes::new(), |_| Ok(Worker::new()))
         .group(
             Group::new("group")
                 .members(["member"])

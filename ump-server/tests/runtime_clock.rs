@@ -10,7 +10,7 @@ use std::{
 
 use tokio::{runtime::Handle, sync::mpsc, time};
 use ump_server::{
-    Client, Clock, Context, JoinErrorKind, OnPanic, ReplyContext, Restart, Stop, WeakClient,
+    Client, Clock, JoinErrorKind, OnPanic, ReplyContext, Restart, Stop, WeakClient,
     system::{Attributes, ComponentContext, StartError, StartFailure, System},
     task::{self, runtime_clock},
     thread,
@@ -84,7 +84,7 @@ fn loops_follow_paused_time() {
         let (client, _handle) = task::Builder::new()
             .clock(clock.clone())
             .on_panic(again)
-            .spawn_with(|cx: &Context<u32, u32, ()>| {
+            .spawn_with(|cx| {
                 cx.timers().every(HOUR, ());
                 Ok(Hours(0))
             })
@@ -137,11 +137,11 @@ impl task::Handler<(), (), ()> for Stuck {
 fn systems_follow_paused_time() {
     paused(async |clock| {
         let start = time::Instant::now();
-        let system = System::builder().clock(clock).grace(HOUR).task(
-            "stuck",
-            Attributes::new(),
-            |_: &ComponentContext<(), (), ()>| Ok(Stuck),
-        );
+        let system =
+            System::builder()
+                .clock(clock)
+                .grace(HOUR)
+                .task("stuck", Attributes::new(), |_| Ok(Stuck));
         let error = system.start(WEEK).await.unwrap_err();
         let StartError::Component { why, .. } = error else {
             panic!("{error}");
@@ -187,7 +187,7 @@ fn timer_of_a_thread_follows_paused_time() {
         let (sender, mut receiver) = mpsc::unbounded_channel();
         let (_client, _handle) = thread::Builder::new()
             .clock(clock)
-            .spawn_with(move |cx: &Context<(), (), ()>| {
+            .spawn_with(move |cx| {
                 cx.timers().once(WEEK, ());
                 Ok(TimerReporter(sender.clone()))
             })
@@ -257,7 +257,7 @@ fn loop_fails_when_the_runtime_of_its_clock_is_gone() {
     let (_client, handle) = task::Builder::new()
         .runtime(runtime.handle().clone())
         .clock(runtime_clock(runtime_of_clock.handle()))
-        .spawn_with(|cx: &Context<u32, u32, ()>| {
+        .spawn_with(|cx| {
             cx.timers().once(WEEK, ());
             Ok(Hours(0))
         })

@@ -19,9 +19,7 @@ use tracing::{
     field::{Field, Visit},
     span,
 };
-use ump_server::{
-    Context, OnPanic, ReplyContext, Restart, task, thread, ump::ManualClock, watchdog::Stage,
-};
+use ump_server::{OnPanic, ReplyContext, Restart, task, thread, ump::ManualClock, watchdog::Stage};
 
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
     tokio::runtime::Builder::new_multi_thread()
@@ -236,7 +234,7 @@ fn requests_to_a_pool_say_which_worker_had_them() {
     let (client, handle) = thread::Builder::new()
         .name("pool")
         .on_panic(OnPanic::Continue)
-        .spawn_pool(workers, |_: &Context<_, _, _>| Ok(Guest))
+        .spawn_pool(workers, |_| Ok(Guest))
         .unwrap();
     let (here, seen) = mpsc::channel();
     let (let_go, go) = mpsc::channel();
@@ -261,7 +259,7 @@ fn panic_and_restart_are_events() {
     let (client, handle) = thread::Builder::new()
         .name("restarted")
         .on_panic(OnPanic::Restart(restart))
-        .spawn_with(|_: &Context<_, _, _>| Ok(Guest))
+        .spawn_with(|_| Ok(Guest))
         .unwrap();
     let _ = client.req(Op::Panic);
     client.req(Op::Reply).unwrap();

@@ -312,7 +312,7 @@ async fn advance_async_waits_for_tasks_of_its_thread() {
     let (start, written) = (clock.now(), Arc::clone(&log));
     let (client, handle) = task::Builder::new()
         .test_clock(&clock)
-        .spawn_with(move |cx: &Context<Op, usize, ()>| {
+        .spawn_with(move |cx| {
             cx.timers().every(HOUR, ());
             Ok(Ticker {
                 timers: cx.timers(),
@@ -350,7 +350,7 @@ fn loops_that_work_for_each_other_take_turns() {
     let clock = TestClock::new();
     let (counter, _counting) = thread::Builder::new()
         .test_clock(&clock)
-        .spawn_with(move |cx: &Context<(), usize, ()>| {
+        .spawn_with(move |cx| {
             let mut count = 0;
             let _ = cx;
             Ok(thread::answer(move |()| {
@@ -361,7 +361,7 @@ fn loops_that_work_for_each_other_take_turns() {
         .unwrap();
     let (sender, _sending) = thread::Builder::new()
         .test_clock(&clock)
-        .spawn_with(move |cx: &Context<(), usize, ()>| {
+        .spawn_with(move |cx| {
             cx.timers().every(SECOND, ());
             Ok(Sender(counter.clone(), 0))
         })

@@ -23,17 +23,13 @@ fn component(
 ) -> (ump_server::system::Builder, mpsc::Receiver<&'static str>) {
     let (handler, stuck) = mpsc::channel();
     let handler = Mutex::new(handler);
-    let system = system.task(
-        "sticks",
-        Attributes::new(),
-        move |_: &ComponentContext<_, _, _>| {
-            Ok(Sticks {
-                events: handler.lock().unwrap().clone(),
-                in_init: false,
-                in_term,
-            })
-        },
-    );
+    let system = system.task("sticks", Attributes::new(), move |_| {
+        Ok(Sticks {
+            events: handler.lock().unwrap().clone(),
+            in_init: false,
+            in_term,
+        })
+    });
     (system, stuck)
 }
 
@@ -117,17 +113,13 @@ fn a_component_has_a_limit_for_requests() {
         .on_timeout(OnTimeout::Fail);
     let system = System::builder()
         .runtime(runtime.handle().clone())
-        .task(
-            "sticks",
-            limit.clone(),
-            move |_: &ComponentContext<_, _, _>| {
-                Ok(Sticks {
-                    events: handler.lock().unwrap().clone(),
-                    in_init: false,
-                    in_term: false,
-                })
-            },
-        )
+        .task("sticks", limit.clone(), move |_| {
+            Ok(Sticks {
+                events: handler.lock().unwrap().clone(),
+                in_init: false,
+                in_term: false,
+            })
+        })
         .start(LONG)
         .wait()
         .unwrap();
@@ -170,16 +162,12 @@ fn sibling_that_a_group_stopped_is_reported_so() {
             Attributes::new(),
             |_: &ComponentContext<u8, u8, ()>| Ok(thread::answer(Ok)),
         )
-        .thread(
-            "other",
-            Attributes::new(),
-            |_: &ComponentContext<u8, u8, ()>| {
-                Ok(|n, rctx: ReplyContext<'_, u8, ()>| {
-                    let _ = rctx.reply(n);
-                    ControlFlow::Break(())
-                })
-            },
-        )
+        .thread("other", Attributes::new(), |_| {
+            Ok(|n, rctx: ReplyContext<'_, u8, ()>| {
+                let _ = rctx.reply(n);
+                ControlFlow::Break(())
+            })
+        })
         .group(group)
         .start(LONG)
         .wait()

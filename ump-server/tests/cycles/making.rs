@@ -74,17 +74,17 @@ fn factory_that_asks_its_own_loop_is_a_deadlock() {
 
         // All handlers are made before one begins.
         let sender = std::sync::Mutex::new(sender);
-        let pool = task::Builder::new().name("new").spawn_pool(
-            NonZeroUsize::new(2).unwrap(),
-            move |cx: &Context<_, _, _>| {
-                sender
-                    .lock()
-                    .unwrap()
-                    .send(ask_weakly(&cx.weak_client()))
-                    .unwrap();
-                Ok(JobRunner(cx.weak_client()))
-            },
-        );
+        let pool =
+            task::Builder::new()
+                .name("new")
+                .spawn_pool(NonZeroUsize::new(2).unwrap(), move |cx| {
+                    sender
+                        .lock()
+                        .unwrap()
+                        .send(ask_weakly(&cx.weak_client()))
+                        .unwrap();
+                    Ok(JobRunner(cx.weak_client()))
+                });
         let (client, _handle) = pool.unwrap();
         assert_deadlock(&receiver.recv().unwrap(), &["new"]);
         assert_deadlock(&receiver.recv().unwrap(), &["new"]);
@@ -138,12 +138,10 @@ fn factory_that_asks_its_spawner_is_a_deadlock() {
             let to_own = own.client();
             let text = own.run(job(move |_| {
                 let (sender, receiver) = mpsc::channel();
-                let made = thread::Builder::new().name("new").spawn_with(
-                    move |cx: &Context<Job, String, Refused>| {
-                        sender.send(ask(&to_own)).unwrap();
-                        Ok(JobRunner(cx.weak_client()))
-                    },
-                );
+                let made = thread::Builder::new().name("new").spawn_with(move |cx| {
+                    sender.send(ask(&to_own)).unwrap();
+                    Ok(JobRunner(cx.weak_client()))
+                });
                 match made {
                     Ok(_) => receiver.recv().unwrap(),
                     Err(SpawnError::WouldDeadlock(it)) => super::support::cycle(&it),

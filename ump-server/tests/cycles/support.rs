@@ -104,9 +104,7 @@ pub(crate) fn on_thread(name: &str, capacity: usize) -> Running {
 pub(crate) fn pool(name: &str, workers: usize, capacity: usize) -> Running {
     let workers = NonZeroUsize::new(workers).unwrap();
     let builder = thread::Builder::new().name(name).capacity(capacity);
-    let made = builder.spawn_pool(workers, |cx: &ump_server::Context<_, _, _>| {
-        Ok(JobRunner(cx.weak_client()))
-    });
+    let made = builder.spawn_pool(workers, |cx| Ok(JobRunner(cx.weak_client())));
     Running::new(made.unwrap())
 }
 
@@ -118,9 +116,7 @@ pub(crate) fn on_task(name: &str, capacity: usize) -> Running {
 pub(crate) fn task_pool(name: &str, workers: usize, capacity: usize) -> Running {
     let workers = NonZeroUsize::new(workers).unwrap();
     let builder = task::Builder::new().name(name).capacity(capacity);
-    let made = builder.spawn_pool(workers, |cx: &ump_server::Context<_, _, _>| {
-        Ok(JobRunner(cx.weak_client()))
-    });
+    let made = builder.spawn_pool(workers, |cx| Ok(JobRunner(cx.weak_client())));
     Running::new(made.unwrap())
 }
 

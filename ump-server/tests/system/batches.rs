@@ -5,7 +5,7 @@ use std::{num::NonZeroUsize, ops::ControlFlow, sync::mpsc, time::Duration};
 
 use ump_server::{
     Client, JoinErrorKind, OnPanic, Restart, Stop,
-    system::{Attributes, ComponentContext, StopOutcome, System},
+    system::{Attributes, StopOutcome, System},
     thread::{Batch, BatchService},
     ump::WaitReply,
 };
@@ -52,12 +52,7 @@ impl BatchService for Sizes {
 fn start(attributes: Attributes) -> (System, Client<Op, usize, ()>) {
     let max = NonZeroUsize::new(3).unwrap();
     let system = System::builder()
-        .batches(
-            "a",
-            attributes,
-            max,
-            |_: &ComponentContext<Op, usize, ()>| Ok(Sizes),
-        )
+        .batches("a", attributes, max, |_| Ok(Sizes))
         .start(LONG)
         .wait()
         .unwrap();

@@ -49,7 +49,7 @@ impl task::Handler<(), (), (), Bomb> for BreaksOff {
 
 fn ignored_value_of_a_pool_of_threads(way: Throw) {
     let (client, handle) = thread::Builder::new()
-        .spawn_pool(TWO, move |_: &Context<_, _, _>| Ok::<_, ()>(BreaksOff(way)))
+        .spawn_pool(TWO, move |_| Ok::<_, ()>(BreaksOff(way)))
         .unwrap();
     client.req(()).unwrap();
     let outcome = handle.join().expect("one of them said something");
@@ -60,7 +60,7 @@ fn ignored_value_of_a_pool_of_tasks(way: Throw) {
     let runtime = runtime();
     let (client, handle) = task::Builder::new()
         .runtime(runtime.handle().clone())
-        .spawn_pool(TWO, move |_: &Context<_, _, _>| Ok::<_, ()>(BreaksOff(way)))
+        .spawn_pool(TWO, move |_| Ok::<_, ()>(BreaksOff(way)))
         .unwrap();
     client.req(()).unwrap();
     let outcome = handle.join().expect("one of them said something");
@@ -97,7 +97,7 @@ fn values_in_a_system_that_is_dropped(way: Throw) {
 
 fn tokens_of_timers_at_the_end(way: Throw) {
     let (client, handle) = thread::Builder::new()
-        .spawn_with(move |cx: &Context<(), (), (), Bomb>| {
+        .spawn_with(move |cx| {
             for _ in 0..3 {
                 cx.timers().once(LONG, Bomb(way));
             }
@@ -124,7 +124,7 @@ fn token_that_can_be_neither_cloned_nor_dropped(way: Throw) {
     let (cloned, is_cloned) = mpsc::channel();
     let (client, handle) = thread::Builder::new()
         .on_panic(OnPanic::Continue)
-        .spawn_with(move |cx: &Context<(), (), (), Fragile>| {
+        .spawn_with(move |cx| {
             let token = Fragile(Bomb(way), cloned.clone());
             cx.timers().every(Duration::from_millis(1), token);
             Ok(Answers)
@@ -175,9 +175,7 @@ fn messages_left_in_a_batch(way: Throw) {
     let (go, gone) = mpsc::channel();
     let mut gone = Some(gone);
     let (client, handle) = thread::Builder::new()
-        .spawn_batches(NonZeroUsize::MAX, move |_: &Context<_, _, _>| {
-            Ok::<_, ()>(Leaves(gone.take()))
-        })
+        .spawn_batches(NonZeroUsize::MAX, move |_| Ok::<_, ()>(Leaves(gone.take())))
         .unwrap();
     let asked: Vec<_> = (0..3)
         .map(|_| client.request(Some(Bomb(way))).submit().wait().unwrap())

@@ -8,9 +8,7 @@ use std::{
     task::{Context as Polled, Poll},
 };
 
-use ump_server::{
-    Client, Context, JoinErrorKind, OnPanic, ReplyContext, task, thread, ump::RequestError,
-};
+use ump_server::{Client, JoinErrorKind, OnPanic, ReplyContext, task, thread, ump::RequestError};
 
 use crate::support::{Bomb, LONG, Throw, in_each_way, runtime};
 
@@ -154,7 +152,7 @@ fn everything_when_the_runtime_is_shut_down(way: Throw) {
     let of_the_factory = Bomb(way);
     let (client, handle) = task::Builder::new()
         .runtime(runtime.handle().clone())
-        .spawn_with(move |_: &Context<(), (), ()>| {
+        .spawn_with(move |_| {
             let _ = &of_the_factory;
             Ok(Waits {
                 called: called.clone(),
