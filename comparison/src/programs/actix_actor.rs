@@ -37,7 +37,8 @@ struct Crash(u16);
 
 struct Database {
     path: PathBuf,
-    /// `None` before `started` and after `stopped`.
+    /// `None` before `started`. The arbiter makes a new actor before it drops the old one with its
+    /// transaction, and starts it after that.
     store: Option<Store>,
     /// Is dropped when the thread of the arbiter ends.
     _running: mpsc::Sender<()>,
@@ -45,7 +46,7 @@ struct Database {
 
 impl Database {
     /// Executes an operation. After a panic the arbiter makes a new actor. Without the catch its
-    /// thread would end, and its queue would never be served.
+    /// thread would end, and all further requests would fail.
     fn execute<T>(
         &mut self,
         context: &mut SyncContext<Self>,
@@ -70,11 +71,6 @@ impl Actor for Database {
                 Err(_) => thread::sleep(Duration::from_millis(10)),
             }
         };
-    }
-
-    /// Ends the open transaction: the arbiter drops an actor after it has started the next one.
-    fn stopped(&mut self, _: &mut SyncContext<Self>) {
-        self.store = None;
     }
 }
 

@@ -11,7 +11,10 @@ use ractor::{
         queues::DefaultQueue, routing::QueuerRouting, worker_builder,
     },
 };
-use tokio::{task::block_in_place, time::timeout};
+use tokio::{
+    task::block_in_place,
+    time::{sleep, timeout},
+};
 
 use crate::{
     Config,
@@ -44,7 +47,13 @@ impl Worker for Owner {
         _: &FactoryRef<(), Query>,
         path: PathBuf,
     ) -> Result<Store, ActorProcessingErr> {
-        Ok(Store::open(&path)?)
+        // If a new worker does not start, the factory ends.
+        loop {
+            match block_in_place(|| Store::open(&path)) {
+                Ok(store) => return Ok(store),
+                Err(_) => sleep(Duration::from_millis(10)).await,
+            }
+        }
     }
 
     async fn handle(
@@ -84,15 +93,17 @@ impl Client {
         job.accepted = Some(accept.into());
         let dispatched = self.factory.dispatch_job(job);
         dispatched.map_err(|_| Failure::Gone)?;
-        if let Ok(Some(_refused)) = accepted.await {
-            return Err(Failure::Full);
-        }
-        match timeout(self.deadline, answer).await {
-            Ok(Ok(answer)) => answer.map_err(Failure::App),
-            // The job was dropped, as the worker panicked.
-            Ok(Err(_)) => Err(Failure::Panicked),
-            Err(_) => Err(Failure::TimedOut),
-        }
+        let ended = timeout(self.deadline, async {
+            match accepted.await {
+                Ok(Some(_refused)) => Err(Failure::Full),
+                _ => match answer.await {
+                    Ok(answer) => answer.map_err(Failure::App),
+                    // The job was dropped, as the worker panicked.
+                    Err(_) => Err(Failure::Panicked),
+                },
+            }
+        });
+        ended.await.unwrap_or(Err(Failure::TimedOut))
     }
 }
 

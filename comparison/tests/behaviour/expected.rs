@@ -1,52 +1,115 @@
-//! In what the programs differ. The table in `docs/comparison.md` quotes it.
+//! What each program does, as the table in `docs/comparison.md` says.
 
-/// What a program does.
-#[derive(Debug)]
-pub(crate) struct Expected {
-    pub(crate) name: &'static str,
-    /// The response of a request that expires in the queue says that it was not executed.
-    pub(crate) tells_whether_executed: bool,
-    /// A request that expires in the queue makes room for another one.
-    pub(crate) expired_make_room: bool,
-    /// If the database cannot be opened after a panic, the program tries again. Otherwise it has no
-    /// owner of the store any more.
-    pub(crate) restart_may_fail: bool,
+use std::fmt;
+
+use Way::{ByHand, No, Yes};
+
+/// The programs, in the order of the columns.
+pub(crate) const PROGRAMS: [&str; 5] = ["ump", "tokio", "kameo", "actix", "ractor"];
+
+/// How a program has a property.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// The library does it.
+    Yes,
+    /// The program has code for it.
+    ByHand,
+    No,
 }
 
-pub(crate) const PROGRAMS: [Expected; 5] = [
-    Expected {
-        name: "ump",
-        tells_whether_executed: true,
-        expired_make_room: true,
-        restart_may_fail: true,
+impl fmt::Display for Way {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Yes => "yes",
+            ByHand => "by hand",
+            No => "**no**",
+        })
+    }
+}
+
+/// A row of the table.
+pub(crate) struct Row {
+    pub(crate) test: &'static str,
+    pub(crate) property: &'static str,
+    pub(crate) ways: [Way; PROGRAMS.len()],
+}
+
+pub(crate) const ROWS: [Row; 14] = [
+    Row {
+        test: "a_value_is_read_back",
+        property: "a value is read back",
+        ways: [Yes, Yes, Yes, Yes, Yes],
     },
-    Expected {
-        name: "tokio",
-        tells_whether_executed: false,
-        expired_make_room: false,
-        restart_may_fail: true,
+    Row {
+        test: "an_error_of_the_application_has_its_status",
+        property: "an error of the application is 404 or 409",
+        ways: [Yes, Yes, Yes, Yes, Yes],
     },
-    Expected {
-        name: "kameo",
-        tells_whether_executed: false,
-        expired_make_room: false,
-        restart_may_fail: true,
+    Row {
+        test: "a_full_queue_is_503_at_once",
+        property: "a full queue is 503 with `Retry-After`, at once",
+        ways: [Yes, Yes, Yes, ByHand, Yes],
     },
-    Expected {
-        name: "actix",
-        tells_whether_executed: false,
-        expired_make_room: true,
-        restart_may_fail: true,
+    Row {
+        test: "a_request_that_expires_in_the_queue_is_504",
+        property: "a request that expires in the queue is 504",
+        ways: [Yes, Yes, Yes, Yes, Yes],
     },
-    Expected {
-        name: "ractor",
-        tells_whether_executed: false,
-        expired_make_room: false,
-        restart_may_fail: false,
+    Row {
+        test: "an_expired_request_is_never_executed",
+        property: "… it is never executed",
+        ways: [Yes, ByHand, ByHand, Yes, ByHand],
+    },
+    Row {
+        test: "an_expired_request_learns_that",
+        property: "… its response says that it was not executed",
+        ways: [Yes, No, No, No, No],
+    },
+    Row {
+        test: "an_expired_request_makes_room",
+        property: "… it makes room for another request",
+        ways: [Yes, No, No, ByHand, No],
+    },
+    Row {
+        test: "a_request_that_expires_while_executed_is_504",
+        property: "a request that expires while it is executed is 504",
+        ways: [Yes, Yes, Yes, Yes, Yes],
+    },
+    Row {
+        test: "a_panic_is_500_for_the_request_in_hand",
+        property: "a panic is 500 for the request in hand, at once",
+        ways: [Yes, ByHand, Yes, ByHand, Yes],
+    },
+    Row {
+        test: "a_panic_spares_the_queue",
+        property: "… queued requests are executed after the restart",
+        ways: [Yes, ByHand, Yes, ByHand, Yes],
+    },
+    Row {
+        test: "a_panic_closes_the_connection",
+        property: "… the restart opens a new connection, without the old transaction",
+        ways: [Yes, ByHand, Yes, ByHand, Yes],
+    },
+    Row {
+        test: "a_restart_may_fail",
+        property: "… it is tried again if the database cannot be opened",
+        ways: [Yes, ByHand, Yes, ByHand, ByHand],
+    },
+    Row {
+        test: "a_signal_drains",
+        property: "SIGINT: what was accepted is answered, and the exit code is 0",
+        ways: [Yes, Yes, Yes, Yes, Yes],
+    },
+    Row {
+        test: "an_executed_request_ends_before_the_process",
+        property: "… a request that nobody waits for any more is executed to its end",
+        ways: [Yes, Yes, Yes, ByHand, Yes],
     },
 ];
 
-pub(crate) fn of(name: &str) -> &'static Expected {
-    let program = PROGRAMS.iter().find(|program| program.name == name);
-    program.expect("the program is in the table")
+/// Returns whether the program has the property that is tested.
+pub(crate) fn holds(test: &str, program: &str) -> bool {
+    let row = ROWS.iter().find(|row| row.test == test);
+    let column = PROGRAMS.iter().position(|name| *name == program);
+    row.expect("the test is in the table").ways[column.expect("the program is in the table")] != No
 }
