@@ -24,7 +24,8 @@ use process::{KillOnDrop, program};
 const TIMEOUT: Duration = Duration::from_secs(90);
 
 /// The examples that end by themselves, with their arguments.
-const TOOLS: [(&str, &[&str]); 4] = [
+const TOOLS: [(&str, &[&str]); 5] = [
+    ("store", &[]),
     ("quickstart", &[]),
     ("control-plane", &[]),
     ("chat", &[]),
