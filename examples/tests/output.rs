@@ -1,5 +1,5 @@
-//! No example but the first depends on a reader of its output: each is run with standard streams that are closed,
-//! full or stuck.
+//! No example but the first depends on a reader of its output: each is run with standard streams
+//! that are closed, full or stuck.
 
 #![cfg(unix)]
 
