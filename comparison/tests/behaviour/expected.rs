@@ -34,7 +34,7 @@ pub(crate) struct Row {
     pub(crate) ways: [Way; PROGRAMS.len()],
 }
 
-pub(crate) const ROWS: [Row; 14] = [
+pub(crate) const ROWS: [Row; 15] = [
     Row {
         test: "a_value_is_read_back",
         property: "a value is read back",
@@ -94,6 +94,11 @@ pub(crate) const ROWS: [Row; 14] = [
         test: "a_restart_may_fail",
         property: "… it is tried again if the database cannot be opened",
         ways: [Yes, ByHand, Yes, ByHand, ByHand],
+    },
+    Row {
+        test: "an_overload_loses_nothing",
+        property: "an overload with short deadlines: each response is true",
+        ways: [Yes, Yes, Yes, Yes, Yes],
     },
     Row {
         test: "a_signal_drains",

@@ -7,7 +7,9 @@ mod expected;
 mod program;
 mod table;
 
-use program::{Answer, CAPACITY, Gate, NEVER, Program, Request, SOON};
+use std::thread;
+
+use program::{Answer, CAPACITY, Gate, NEVER, Program, Request, SOON, TIGHT};
 
 /// Makes a test of each function below for each program.
 macro_rules! test_programs {
@@ -41,6 +43,7 @@ test_programs!(ump tokio kameo actix ractor; (
     a_panic_spares_the_queue,
     a_panic_closes_the_connection,
     a_restart_may_fail,
+    an_overload_loses_nothing,
     a_signal_drains,
     an_executed_request_ends_before_the_process,
 ));
@@ -189,6 +192,39 @@ fn a_restart_may_fail(name: &str) -> bool {
     let program = Program::start(name, NEVER);
     let (_, queued) = crash(&program, || program.refuse_next_opening());
     queued.iter().all(|answer| answer.status == 404)
+}
+
+fn an_overload_loses_nothing(name: &str) -> bool {
+    const CLIENTS: usize = 8;
+    const REQUESTS: usize = 20;
+    let mut program = Program::start(name, TIGHT);
+    let key = |client, n| format!("{client}-{n}");
+    let answers: Vec<Vec<Answer>> = thread::scope(|scope| {
+        let program = &program;
+        let clients = (0..CLIENTS).map(|client| {
+            let put = move |n| program.ask(&Request::put(&key(client, n), "here"));
+            scope.spawn(move || (0..REQUESTS).map(put).collect())
+        });
+        let clients: Vec<_> = clients.collect();
+        clients
+            .into_iter()
+            .map(|client| client.join().unwrap())
+            .collect()
+    });
+    program.stop("TERM");
+    assert!(program.wait().success());
+    for (client, answers) in answers.iter().enumerate() {
+        for (n, answer) in answers.iter().enumerate() {
+            let stored = program.stored(&key(client, n)).is_some();
+            assert!([200, 503, 504].contains(&answer.status), "{answer:?}");
+            if answer.status == 200 {
+                assert!(stored, "{answer:?}");
+            } else if answer.tells_that_it_was_not_executed() {
+                assert!(!stored, "{answer:?}");
+            }
+        }
+    }
+    true
 }
 
 fn a_signal_drains(name: &str) -> bool {

@@ -22,6 +22,9 @@ pub(crate) const NEVER: Duration = Duration::from_secs(300);
 /// A deadline that passes while the store waits at a gate.
 pub(crate) const SOON: Duration = Duration::from_millis(300);
 
+/// A deadline that some requests keep and others do not.
+pub(crate) const TIGHT: Duration = Duration::from_millis(4);
+
 /// How long a test waits for anything before it fails.
 const PATIENCE: Duration = Duration::from_secs(60);
 
