@@ -9,7 +9,7 @@ mod table;
 
 use std::thread;
 
-use program::{Answer, CAPACITY, Gate, NEVER, Program, Request, SOON, TIGHT};
+use program::{Answer, CAPACITY, NEVER, Program, Request, SOON, TIGHT};
 
 /// Makes a test of each function below for each program.
 macro_rules! test_programs {
@@ -65,9 +65,7 @@ fn an_error_of_the_application_has_its_status(name: &str) -> bool {
 
 fn a_full_queue_is_503_at_once(name: &str) -> bool {
     let program = Program::start(name, NEVER);
-    let gate = Gate::new();
-    let slow = program.submit(Request::put_slowly("slow", &gate));
-    let at_gate = gate.wait();
+    let (slow, at_gate) = program.hold(|gate| Request::put_slowly("slow", gate));
     // The refusals come while the store is at the gate.
     let (waiting, refused) = program.fill_queue(|_| Request::get("slow"));
     for answer in refused {
@@ -86,9 +84,7 @@ fn a_full_queue_is_503_at_once(name: &str) -> bool {
 
 /// Lets a request expire in the queue, and returns its response. Then the store goes on.
 fn expire(program: &Program, request: &Request) -> Answer {
-    let gate = Gate::new();
-    let slow = program.submit(Request::put_slowly("slow", &gate));
-    let at_gate = gate.wait();
+    let (slow, at_gate) = program.hold(|gate| Request::put_slowly("slow", gate));
     let late = program.ask(request);
     slow.join().unwrap();
     drop(at_gate);
@@ -116,9 +112,7 @@ fn an_expired_request_learns_that(name: &str) -> bool {
 
 fn an_expired_request_makes_room(name: &str) -> bool {
     let program = Program::start(name, SOON);
-    let gate = Gate::new();
-    let _slow = program.submit(Request::put_slowly("slow", &gate));
-    let at_gate = gate.wait();
+    let (_slow, at_gate) = program.hold(|gate| Request::put_slowly("slow", gate));
     let queued: Vec<_> = (0..CAPACITY)
         .map(|_| program.submit(Request::get("slow")))
         .collect();
@@ -135,9 +129,7 @@ fn an_expired_request_makes_room(name: &str) -> bool {
 
 fn a_request_that_expires_while_executed_is_504(name: &str) -> bool {
     let program = Program::start(name, SOON);
-    let gate = Gate::new();
-    let slow = program.submit(Request::put_slowly("slow", &gate));
-    let at_gate = gate.wait();
+    let (slow, at_gate) = program.hold(|gate| Request::put_slowly("slow", gate));
     let late = slow.join().unwrap();
     assert!(!late.tells_that_it_was_not_executed());
     drop(at_gate);
@@ -149,9 +141,7 @@ fn a_request_that_expires_while_executed_is_504(name: &str) -> bool {
 /// Lets the store panic while the queue is full, and calls `before` before that. Returns the
 /// responses of the request in hand and of those in the queue.
 fn crash(program: &Program, before: impl FnOnce()) -> (Answer, Vec<Answer>) {
-    let gate = Gate::new();
-    let crash = program.submit(Request::crash(&gate));
-    let at_gate = gate.wait();
+    let (crash, at_gate) = program.hold(Request::crash);
     let (waiting, _) = program.fill_queue(|_| Request::get("a"));
     before();
     drop(at_gate);
@@ -229,9 +219,7 @@ fn an_overload_loses_nothing(name: &str) -> bool {
 
 fn a_signal_drains(name: &str) -> bool {
     let mut program = Program::start(name, NEVER);
-    let gate = Gate::new();
-    let slow = program.submit(Request::put_slowly("slow", &gate));
-    let at_gate = gate.wait();
+    let (slow, at_gate) = program.hold(|gate| Request::put_slowly("slow", gate));
     let (waiting, refused) = program.fill_queue(|n| Request::put(&n.to_string(), "here"));
     program.stop("INT");
     drop(at_gate);
@@ -248,9 +236,7 @@ fn a_signal_drains(name: &str) -> bool {
 
 fn an_executed_request_ends_before_the_process(name: &str) -> bool {
     let mut program = Program::start(name, SOON);
-    let gate = Gate::new();
-    let slow = program.submit(Request::put_slowly("slow", &gate));
-    let at_gate = gate.wait();
+    let (slow, at_gate) = program.hold(|gate| Request::put_slowly("slow", gate));
     assert_eq!(slow.join().unwrap().status, 504);
     // No caller waits any more.
     program.stop("TERM");

@@ -75,6 +75,27 @@ impl Program {
         thread::spawn(move || ask(address, &request))
     }
 
+    /// Sends a request that waits at a gate, and waits until the store is there. If the machine is
+    /// so busy that a short deadline passes before that, it tries again.
+    pub(crate) fn hold(&self, make: impl Fn(&Gate) -> Request) -> (JoinHandle<Answer>, AtGate) {
+        let gate = Gate::new();
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let asked = self.submit(make(&gate));
+            loop {
+                let has_ended = asked.is_finished();
+                if let Some(at_gate) = gate.poll() {
+                    return (asked, at_gate);
+                }
+                assert!(Instant::now() < end, "the store does not come to the gate");
+                if has_ended {
+                    break;
+                }
+                thread::sleep(Duration::from_millis(1));
+            }
+        }
+    }
+
     /// Reads a value. If the machine is so busy that the short deadline passes, it tries again.
     pub(crate) fn read(&self, key: &str) -> Answer {
         let end = Instant::now() + PATIENCE;
@@ -246,25 +267,24 @@ fn ask(address: SocketAddr, request: &Request) -> Answer {
 pub(crate) struct Gate(TcpListener);
 
 impl Gate {
-    pub(crate) fn new() -> Self {
-        Self(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap())
+    fn new() -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        listener.set_nonblocking(true).unwrap();
+        Self(listener)
     }
 
     fn port(&self) -> u16 {
         self.0.local_addr().unwrap().port()
     }
 
-    /// Waits until the store is at the gate. It goes on when the result is dropped.
-    pub(crate) fn wait(&self) -> AtGate {
-        self.0.set_nonblocking(true).unwrap();
-        let end = Instant::now() + PATIENCE;
-        loop {
-            match self.0.accept() {
-                Ok((store, _)) => return AtGate(store),
-                Err(error) => assert_eq!(error.kind(), io::ErrorKind::WouldBlock),
+    /// Returns whether the store is at the gate. It goes on when the result is dropped.
+    fn poll(&self) -> Option<AtGate> {
+        match self.0.accept() {
+            Ok((store, _)) => Some(AtGate(store)),
+            Err(error) => {
+                assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+                None
             }
-            assert!(Instant::now() < end, "the store does not come to the gate");
-            thread::sleep(Duration::from_millis(1));
         }
     }
 }
