@@ -68,7 +68,7 @@ impl ump_server::task::Handler<(), (), (), Vec<i64>, Instant> for Late {
 
 fn on_thread(round: u64) -> Vec<i64> {
     let (_client, handle) = ump_server::thread::Builder::new()
-        .spawn_with(move |cx: &Context<_, _, _, _>| Ok(Late::armed(cx, round)))
+        .spawn_with(move |cx| Ok(Late::armed(cx, round)))
         .expect("a thread");
     handle
         .join()
@@ -79,7 +79,7 @@ fn on_thread(round: u64) -> Vec<i64> {
 fn on_task(round: u64) -> Vec<i64> {
     runtime().block_on(async {
         let (_client, handle) = ump_server::task::Builder::new()
-            .spawn_with(move |cx: &Context<_, _, _, _>| Ok(Late::armed(cx, round)))
+            .spawn_with(move |cx| Ok(Late::armed(cx, round)))
             .expect("a runtime");
         handle
             .await

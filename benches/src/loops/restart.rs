@@ -21,7 +21,7 @@ use tokio::{
     runtime::{Builder, Runtime},
     sync::oneshot,
 };
-use ump_server::{Context, OnPanic, ReplyContext, Restart, task, thread};
+use ump_server::{OnPanic, ReplyContext, Restart, task, thread};
 
 use super::Contender;
 
@@ -110,7 +110,7 @@ fn on_thread(_: u64) -> Vec<i64> {
     let fragile = Fragile::new();
     let (client, handle) = thread::Builder::new()
         .on_panic(at_once())
-        .spawn_with(move |_: &Context<_, _, _>| Ok(fragile.clone()))
+        .spawn_with(move |_| Ok(fragile.clone()))
         .expect("a thread");
     let samples = sample(|| {
         let (is_queued, queued) = oneshot::channel();
@@ -133,7 +133,7 @@ fn on_task(_: u64) -> Vec<i64> {
     let (client, handle) = task::Builder::new()
         .runtime(runtime.handle().clone())
         .on_panic(at_once())
-        .spawn_with(move |_: &Context<_, _, _>| Ok(fragile.clone()))
+        .spawn_with(move |_| Ok(fragile.clone()))
         .expect("a runtime");
     let samples = sample(|| {
         let (is_queued, queued) = oneshot::channel();

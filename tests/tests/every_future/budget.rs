@@ -253,7 +253,7 @@ fn a_timer_without_a_period_shares_its_executor() {
         let counted = Arc::clone(&ticks);
         runtime.block_on(async {
             let (client, handle) = task::Builder::new()
-                .spawn_with(move |cx: &ump_server::Context<(), (), ()>| {
+                .spawn_with(move |cx| {
                     for _ in 0..3 {
                         let _ = cx.timers().every(Duration::ZERO, ());
                     }

@@ -5,7 +5,7 @@ use std::{cell::RefCell, future::Future, ops::ControlFlow, rc::Rc, sync::mpsc, t
 use tests::LONG;
 use ump_server::{
     OnPanic, Refused, TestClock,
-    system::{Attributes, ComponentContext, System},
+    system::{Attributes, System},
     thread::{self, Handler},
 };
 
@@ -113,16 +113,12 @@ pub(super) fn loops() -> Vec<Entry> {
 /// A system with one component, which panics on request.
 fn system() -> System {
     System::builder()
-        .thread(
-            "only",
-            Attributes::new().on_panic(OnPanic::Stop),
-            |_: &ComponentContext<bool, (), ()>| {
-                Ok(thread::answer(|panics: bool| {
-                    assert!(!panics, "as asked");
-                    Ok::<(), ()>(())
-                }))
-            },
-        )
+        .thread("only", Attributes::new().on_panic(OnPanic::Stop), |_| {
+            Ok(thread::answer(|panics: bool| {
+                assert!(!panics, "as asked");
+                Ok::<(), ()>(())
+            }))
+        })
         .start(LONG)
         .wait()
         .unwrap()
