@@ -240,7 +240,7 @@ fn overloaded(
         .name(name)
         .capacity(2)
         .clock(time.clock())
-        .spawn(|_| Ok::<_, ()>(Guest))
+        .spawn(|_| Ok(Guest))
         .unwrap();
     let (here, seen) = mpsc::channel();
     let (let_go, go) = mpsc::channel();

@@ -279,7 +279,7 @@ fn a_test_clock_waits_for_a_loop_that_yields() {
         let (client, _handle) = task::Builder::new()
             .test_clock(&clock)
             .budget(1)
-            .spawn(|_| Ok(task::answer(async |n: u32| Ok::<_, ()>(n))))
+            .spawn(|_| Ok(task::reply(async |n: u32| n)))
             .unwrap();
         let replies: Vec<_> = (0..100).map(|n| client.req_async(n).unwrap()).collect();
         clock.advance_async(LONG).await;

@@ -49,7 +49,7 @@ impl task::Handler<(), (), (), Bomb> for BreaksOff {
 
 fn ignored_value_of_a_pool_of_threads(way: Throw) {
     let (client, handle) = thread::Builder::new()
-        .spawn_pool(TWO, move |_| Ok::<_, ()>(BreaksOff(way)))
+        .spawn_pool(TWO, move |_| Ok(BreaksOff(way)))
         .unwrap();
     client.req(()).unwrap();
     let outcome = handle.join().expect("one of them said something");
@@ -60,7 +60,7 @@ fn ignored_value_of_a_pool_of_tasks(way: Throw) {
     let runtime = runtime();
     let (client, handle) = task::Builder::new()
         .runtime(runtime.handle().clone())
-        .spawn_pool(TWO, move |_| Ok::<_, ()>(BreaksOff(way)))
+        .spawn_pool(TWO, move |_| Ok(BreaksOff(way)))
         .unwrap();
     client.req(()).unwrap();
     let outcome = handle.join().expect("one of them said something");
@@ -175,7 +175,7 @@ fn messages_left_in_a_batch(way: Throw) {
     let (go, gone) = mpsc::channel();
     let mut gone = Some(gone);
     let (client, handle) = thread::Builder::new()
-        .spawn_batches(NonZeroUsize::MAX, move |_| Ok::<_, ()>(Leaves(gone.take())))
+        .spawn_batches(NonZeroUsize::MAX, move |_| Ok(Leaves(gone.take())))
         .unwrap();
     let asked: Vec<_> = (0..3)
         .map(|_| client.request(Some(Bomb(way))).submit().wait().unwrap())

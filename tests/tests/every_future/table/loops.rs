@@ -30,7 +30,7 @@ impl Handler<(), (), Refused> for Holds {
 
 fn running() -> (mpsc::Sender<()>, Rc<RefCell<ump_server::JoinHandle<()>>>) {
     let (go, holds) = mpsc::channel();
-    let (client, handle) = thread::spawn(|_| Ok::<_, Refused>(Holds(holds))).unwrap();
+    let (client, handle) = thread::spawn(|_| Ok(Holds(holds))).unwrap();
     drop(client);
     (go, Rc::new(RefCell::new(handle)))
 }
@@ -62,7 +62,7 @@ pub(super) fn loops() -> Vec<Entry> {
     let (busy, holds_still) = mpsc::channel();
     let busy_loop = thread::Builder::new()
         .test_clock(&busy_clock)
-        .spawn(|_| Ok::<_, Refused>(Holds(holds_still)))
+        .spawn(|_| Ok(Holds(holds_still)))
         .unwrap();
     vec![
         Entry {
