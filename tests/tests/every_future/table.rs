@@ -35,7 +35,7 @@ pub(super) struct Entry {
 }
 
 /// The names that the table need not contain, and the reason.
-pub(super) const APART: [(&str, &str); 11] = [
+pub(super) const APART: [(&str, &str); 12] = [
     ("ump::ChannelEvent", "the future of `Closed` and `Deserted`"),
     ("ump::consume_budget", "it waits for nothing"),
     ("ump::timeout_at", "within other futures"),
@@ -54,6 +54,10 @@ pub(super) const APART: [(&str, &str); 11] = [
     (
         "ump::Receive",
         "the future of `Server::async_wait` and the stream `Requests`",
+    ),
+    (
+        "ump::Typed",
+        "a future of the table, whose outcome it converts",
     ),
     ("ump_server::HandlerCall", "a call of a task's handler"),
     ("ump_router::Notified", "within `RequestFuture`"),
