@@ -11,7 +11,9 @@ use std::{
 
 use serde_json::json;
 
-use crate::support::{FOR_EVER, Folder, Service, TIMEOUT, program, raw, sse::Events, start, until};
+use crate::support::{
+    FOR_EVER, Folder, Service, TIMEOUT, json_lines, program, raw, sse::Events, start, until,
+};
 
 fn connect(service: &Service) -> TcpStream {
     raw::connect(service.address()).expect("it listens")
@@ -240,10 +242,10 @@ fn a_watcher_that_never_reads_is_ended() {
     let long = "k".repeat(1000);
     let mut n = 0;
     until("its end", || {
-        for _ in 0..100 {
-            n += 1;
-            assert_eq!(service.put(&format!("/kv/{long}{n}"), b"").status, 204);
-        }
+        let keys = (n..n + 1000).map(|n| (format!("{long}{n}"), String::new()));
+        n += 1000;
+        let imported = service.request("POST", "/import", json_lines(keys).as_bytes());
+        assert_eq!(imported.status, 200);
         (watchers() == Some(0)).then_some(())
     });
 }
