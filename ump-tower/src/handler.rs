@@ -7,6 +7,7 @@ use std::{
     ops::ControlFlow,
     pin::{Pin, pin},
     task::{Context, Poll},
+    thread,
 };
 
 use tower_service::Service;
@@ -41,6 +42,12 @@ use ump_server::{ReplyContext, task};
 /// requests beyond that wait in the channel, where their deadlines, cancellations and the bound of
 /// the queue hold. A worker whose service is not ready has one request in hand.
 ///
+/// A service that is ready, or is in line for it, holds what it shares with others: a permit of a
+/// limit, room in a queue. If its request ends before the call, a handler that was cloned replaces
+/// the service by a clone of it, which gives that back. A handler as [`new`](Self::new) makes it
+/// cannot clone its service, and keeps it as it is for the next request: so clone the handler if
+/// the service shares a limit with others.
+///
 /// # Errors
 /// Layers that box their errors make `tower::BoxError` the application's own error. It is no
 /// `std::error::Error` itself, so neither are the errors that contain it: `map_err` in the stack
@@ -67,6 +74,8 @@ use ump_server::{ReplyContext, task};
 pub struct TowerHandler<T, Req> {
     service: T,
     completes: bool,
+    /// Clones the service. Only the implementation of `Clone` knows how.
+    clone_service: Option<fn(&T) -> T>,
     request: PhantomData<fn(Req)>,
 }
 
@@ -77,6 +86,7 @@ impl<T: Service<Req>, Req> TowerHandler<T, Req> {
         Self {
             service,
             completes: false,
+            clone_service: None,
             request: PhantomData,
         }
     }
@@ -109,10 +119,12 @@ where
         request: Req,
         mut reply: ReplyContext<'_, T::Response, T::Error>,
     ) -> ControlFlow<()> {
-        let Self {
-            service, completes, ..
-        } = self;
-        let ready = attend(&mut reply, *completes, |cx| service.poll_ready(cx)).await;
+        let completes = self.completes;
+        let readiness = Readiness {
+            service: &mut self.service,
+            clone_service: self.clone_service,
+        };
+        let ready = attend(&mut reply, completes, |cx| readiness.service.poll_ready(cx)).await;
         match ready {
             Some(Ok(())) if !reply.is_cancelled() => {}
             Some(Ok(())) | None => return ControlFlow::Continue(()),
@@ -122,12 +134,38 @@ where
                 return ControlFlow::Break(());
             }
         }
-        let mut response = pin!(service.call(request));
-        let response = attend(&mut reply, *completes, |cx| response.as_mut().poll(cx)).await;
+        let mut response = pin!(readiness.call(request));
+        let response = attend(&mut reply, completes, |cx| response.as_mut().poll(cx)).await;
         if let Some(response) = response {
             let _ = reply.answer(response);
         }
         ControlFlow::Continue(())
+    }
+}
+
+/// A service that is made ready for one call. Dropped without the call, it gives back what it has
+/// reserved, as nobody knows when the worker gets its next request.
+struct Readiness<'a, T> {
+    service: &'a mut T,
+    clone_service: Option<fn(&T) -> T>,
+}
+
+impl<T> Readiness<'_, T> {
+    fn call<Req>(mut self, request: Req) -> T::Future
+    where
+        T: Service<Req>,
+    {
+        self.clone_service = None;
+        self.service.call(request)
+    }
+}
+
+impl<T> Drop for Readiness<'_, T> {
+    fn drop(&mut self) {
+        // During a panic the loop decides about the handler, and a second panic would abort.
+        if let Some(clone_service) = self.clone_service.filter(|_| !thread::panicking()) {
+            *self.service = clone_service(self.service);
+        }
     }
 }
 
@@ -157,6 +195,7 @@ impl<T: Clone, Req> Clone for TowerHandler<T, Req> {
         Self {
             service: self.service.clone(),
             completes: self.completes,
+            clone_service: Some(T::clone),
             request: PhantomData,
         }
     }

@@ -238,6 +238,67 @@ async fn a_pool_limits_the_calls_at_a_time() {
     assert_eq!(must_end(handle).await, Ok(None));
 }
 
+/// A worker that does not get to its call must not keep its place before a limit while it is idle:
+/// the requests of the other workers would wait for it.
+#[tokio::test]
+async fn a_request_that_leaves_in_line_gives_its_place_to_the_next() {
+    for completes in [false, true] {
+        let controlled = Controlled::new(1);
+        let mut handler = TowerHandler::new(tower::limit::ConcurrencyLimit::with_semaphore(
+            controlled.service(),
+            Arc::clone(&controlled.permits),
+        ));
+        if completes {
+            handler = handler.run_to_completion();
+        }
+        let (client, handle) = task::Builder::new()
+            .spawn_pool(NonZeroUsize::new(3).unwrap(), move |_| Ok(handler.clone()))
+            .unwrap();
+        let client = Arc::new(client);
+        let mut calls = Vec::new();
+        for n in 1..=3 {
+            calls.push(tokio::spawn(
+                Client::request_owned(Arc::clone(&client), n).into_future(),
+            ));
+            eventually_async(|| client.stats().taken == u64::from(n)).await;
+        }
+        let second = calls.remove(1);
+        second.abort();
+        eventually_async(|| client.stats().cancelled_taken == 1).await;
+        for (call, finished) in calls.into_iter().zip(1..) {
+            controlled.finish.notify_one();
+            assert!(must_end(call).await.unwrap().is_ok(), "{finished}");
+        }
+        assert_eq!(get_count(&controlled.calls), 2);
+        eventually_async(|| controlled.permits.available_permits() == 1).await;
+        drop(client);
+        assert_eq!(must_end(handle).await, Ok(None));
+    }
+}
+
+/// The same if the loop ends the request: it drops the future of the handler.
+#[tokio::test]
+async fn a_request_that_times_out_in_line_gives_its_place_to_the_next() {
+    let controlled = Controlled::new(0);
+    let handler = TowerHandler::new(tower::limit::ConcurrencyLimit::with_semaphore(
+        controlled.service(),
+        Arc::clone(&controlled.permits),
+    ));
+    let (client, handle) = task::Builder::new()
+        .request_timeout(Duration::from_millis(5))
+        .spawn_pool(NonZeroUsize::new(2).unwrap(), move |_| Ok(handler.clone()))
+        .unwrap();
+    let late = must_end(client.request(1)).await;
+    assert!(matches!(
+        late,
+        Err(RequestError::NoReply(NoReply::TimedOut))
+    ));
+    controlled.permits.add_permits(1);
+    eventually_async(|| controlled.permits.available_permits() == 1).await;
+    drop(client);
+    assert_eq!(must_end(handle).await, Ok(None));
+}
+
 #[tokio::test]
 async fn a_panic_ends_its_request_and_the_service_is_rebuilt() {
     let handler = TowerHandler::new(service_fn(async |n: u32| {

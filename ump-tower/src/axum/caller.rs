@@ -12,7 +12,8 @@ use crate::axum::ErrorResponse;
 ///
 /// It has the options of a server behind HTTP. A full queue is an error at once, unless the caller
 /// [waits for room](Self::wait_for_room): an HTTP client should learn of an overload early. A
-/// deadline bounds each request. Errors are [responses](ErrorResponse).
+/// deadline bounds each request if the caller has a [time-out](Self::timeout) or the client has
+/// one. Errors are [responses](ErrorResponse).
 ///
 /// A state of several parts implements `FromRef` for it, as for `State`:
 ///
