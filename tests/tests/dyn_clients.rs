@@ -159,3 +159,43 @@ fn an_erased_client_keeps_the_server_going() {
     drop(other);
     server.try_pop().unwrap_err();
 }
+
+#[test]
+fn a_typed_message_is_asked_through_an_erased_client() {
+    use tests::store::{Exists, Store, StoreForget, StoreGet, StorePut};
+
+    let (client, _) = ump_server::thread::serve(Store::default());
+    let store = DynClient::from(client);
+    let put = |key| StorePut {
+        key,
+        value: "One".to_owned(),
+    };
+    store.ask(put(1)).timeout(Duration::MAX).wait().unwrap();
+    let refused = store.ask(put(1)).urgent().wait().unwrap_err();
+    assert_eq!(refused.into_apperr(), Some(Exists));
+    let value: Option<String> = block_on(store.ask(StoreGet { key: 1 }).into_future()).unwrap();
+    assert_eq!(value.as_deref(), Some("one"));
+    store.ask(StoreForget { key: 1 }).wait_post().unwrap();
+    block_on(store.ask(StoreForget { key: 2 }).post()).unwrap();
+    assert_eq!(store.ask(StoreGet { key: 1 }).wait().unwrap(), None);
+}
+
+#[test]
+fn an_erased_client_returns_the_typed_message() {
+    use tests::store::{StoreForget, StoreGet, StoreRefusal, StoreReply, StoreRequest};
+
+    let (server, client) = ump::bounded::<StoreRequest, StoreReply, StoreRefusal>(1).unwrap();
+    let store = DynClient::from(client);
+    let mut asking = store.ask(StoreGet { key: 1 }).into_future();
+    assert!(poll_once(&mut asking).is_pending());
+    let full = store.ask(StoreGet { key: 2 }).if_room().wait();
+    assert!(matches!(full, Err(RequestError::Full(StoreGet { key: 2 }))));
+    let full = store.ask(StoreForget { key: 3 }).if_room().wait_post();
+    assert!(matches!(full, Err(SendError::Full(StoreForget { key: 3 }))));
+    drop(server);
+    let lost = block_on(asking);
+    assert!(matches!(
+        lost,
+        Err(RequestError::ServerDisappeared(StoreGet { key: 1 }))
+    ));
+}

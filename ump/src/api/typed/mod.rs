@@ -10,6 +10,8 @@
 
 #![forbid(unsafe_code)]
 
+mod dyn_request;
+
 use std::{
     fmt,
     future::{Future, IntoFuture},
@@ -39,10 +41,11 @@ use crate::{
 /// | stage `T` | from | yields |
 /// |---|---|---|
 /// | [`Request`], which can be waited for or awaited | [`Client::ask`] | the reply `M::Reply` or a `RequestError<M, M::Error>` |
+/// | [`DynRequest`](crate::DynRequest), the same | [`DynClient::ask`](crate::DynClient::ask) | the same |
 /// | [`Submit`] | [`submit`](Self::submit) | a `Typed<WaitReply<..>, M>` or a `SendError<M>` |
 /// | [`WaitReply`] | a `Submit` | the reply or a `RequestError<M, M::Error>` |
 /// | [`Post`] | [`post`](Self::post) | nothing, or a `SendError<M>` |
-/// | [`RequestFuture`], [`SubmitFuture`], [`PostFuture`] | `into_future` | the same |
+/// | [`RequestFuture`], [`SubmitFuture`], [`PostFuture`], a boxed future | `into_future` | the same |
 ///
 /// The methods are those of the stage, which has their documentation. A message that was not
 /// executed comes back as the caller's `M`.
