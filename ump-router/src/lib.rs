@@ -15,6 +15,7 @@ pub mod routing;
 mod serve;
 mod sync;
 pub mod topic;
+mod topic_client;
 
 pub use ump;
 
@@ -27,6 +28,7 @@ pub use crate::{
         RetainedStatus, SubscribeOptions, Subscription, SubscriptionStatus, WhenFull,
     },
     router::Router,
-    serve::{Call, Claim, Request, RequestFuture, ServeOptions, Server, ServerStatus},
+    serve::{Call, Claim, Request, RequestFuture, ServeOptions, Server, ServerStatus, Typed},
     topic::{Pattern, Topic, TopicError, TopicErrorKind},
+    topic_client::TopicClient,
 };

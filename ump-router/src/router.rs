@@ -2,7 +2,7 @@
 
 use std::{fmt, panic::Location, sync::Arc};
 
-use ump::Clock;
+use ump::{Ask, Clock};
 
 use crate::{
     error::Error,
@@ -11,7 +11,7 @@ use crate::{
         Publish, Received, RetainedStatus, SubscribeOptions, Subscription, SubscriptionStatus,
     },
     registry::Registry,
-    serve::{Call, Claim, Request, ServeOptions, Server, ServerStatus},
+    serve::{Call, Claim, Request, ServeOptions, Server, ServerStatus, Typed},
     topic::{IntoPattern, IntoTopic},
 };
 
@@ -151,6 +151,22 @@ impl Router {
         servers.claim(topic.into_topic()?, client, options)
     }
 
+    /// Serves a topic by a server that exists already, and whose messages are without the topic: a
+    /// loop for messages `P`, such as a typed service, which need not know that it has a topic.
+    /// Otherwise like [`serve_by`](Self::serve_by).
+    ///
+    /// # Errors
+    /// As for [`serve`](Self::serve).
+    pub fn serve_messages_by<P: RequestMessage>(
+        &self,
+        topic: impl IntoTopic,
+        client: ump::Client<P, P::Reply, P::Error>,
+        options: ServeOptions,
+    ) -> Result<Claim, Error> {
+        let servers = self.0.registry.servers_of()?;
+        servers.claim(topic.into_topic()?, client, options)
+    }
+
     /// Makes a request to the server of a topic, when the returned value is waited for (`.wait()`)
     /// or awaited.
     ///
@@ -160,6 +176,45 @@ impl Router {
     pub fn request<P: RequestMessage>(&self, topic: impl IntoTopic, message: P) -> Request<P> {
         let target = self.0.registry.target(topic);
         Request::new(target, message, Location::caller())
+    }
+
+    /// Makes a request to the server of a topic, by a message that [names its own reply](ump::Ask).
+    /// See [`request`](Self::request).
+    ///
+    /// ```
+    /// # use ump_router::{RequestMessage, Router, ServeOptions};
+    /// # use ump_server::{service, thread};
+    /// #[derive(Default)]
+    /// struct Store(std::collections::HashMap<u32, String>);
+    ///
+    /// #[service]
+    /// impl Store {
+    ///     fn get(&self, key: u32) -> Option<String> {
+    ///         self.0.get(&key).cloned()
+    ///     }
+    /// }
+    ///
+    /// impl RequestMessage for StoreRequest {
+    ///     type Reply = StoreReply;
+    ///     type Error = StoreRefusal;
+    ///     const PREFIX: &str = "store";
+    /// }
+    ///
+    /// let router = Router::new();
+    /// let (client, _) = thread::serve(Store::default());
+    /// let _claim = router.serve_messages_by("main", client, ServeOptions::new())?;
+    ///
+    /// let value: Option<String> = router.ask("main", StoreGet { key: 1 }).wait().unwrap(); // or `.await`
+    /// assert_eq!(value, None);
+    /// # Ok::<(), ump_router::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn ask<P, M>(&self, topic: impl IntoTopic, message: M) -> Typed<Request<P>, M>
+    where
+        P: RequestMessage,
+        M: Ask<P, P::Reply, P::Error>,
+    {
+        Typed::new(self.request(topic, message.into_request()))
     }
 
     /// Returns the status of all subscriptions, in no particular order.

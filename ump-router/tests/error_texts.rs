@@ -66,7 +66,7 @@ fn errors_of_a_router_say_what_to_do() {
         let (message, error) = ((), error);
         let refused = PublishError { message, error };
         check(&refused, &format!("the message was not published: {text}"));
-        let refused = RequestError::NotMade(Ask, refused.error);
+        let refused = RequestError::<Ask>::NotMade(Ask, refused.error);
         let text = format!("the request was not made: {text}");
         check(&refused, &text);
         check(&refused.without_message(), &text);
@@ -76,7 +76,7 @@ fn errors_of_a_router_say_what_to_do() {
 #[test]
 fn errors_of_requests_say_what_to_do() {
     let text = "the topic has no server: serve it first, or let the request wait for a server";
-    check(&RequestError::NoServer(Ask), text);
+    check(&RequestError::<Ask>::NoServer(Ask), text);
     check(&RequestErrorKind::<std::fmt::Error>::NoServer, text);
 }
 

@@ -9,17 +9,11 @@ use crate::protocol::RequestMessage;
 ///
 /// To pass the error on with `?`, leave the message behind: see
 /// [`without_message`](Self::without_message).
-#[derive(thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
-#[cfg_attr(
-    feature = "serde",
-    serde(
-        rename_all = "snake_case",
-        bound(serialize = "P: serde::Serialize, P::Error: serde::Serialize")
-    )
-)]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
-pub enum RequestError<P: RequestMessage> {
+pub enum RequestError<P, E = <P as RequestMessage>::Error> {
     /// The topic has no server. With [`wait_for_server`](crate::Request::wait_for_server): it got
     /// none before the deadline.
     #[error("the topic has no server: serve it first, or let the request wait for a server")]
@@ -33,10 +27,10 @@ pub enum RequestError<P: RequestMessage> {
     /// [`ServerDisappeared`](ump::RequestError::ServerDisappeared) for a request that the server
     /// had not taken, and [`NoReply`](ump::RequestError::NoReply) for one that it had.
     #[error(transparent)]
-    Ended(ump::RequestError<P, P::Error>),
+    Ended(ump::RequestError<P, E>),
 }
 
-impl<P: RequestMessage> RequestError<P> {
+impl<P, E> RequestError<P, E> {
     /// Returns whether the request was executed. If it was not, the message is in the error, and
     /// the request can safely be made again.
     #[must_use]
@@ -85,7 +79,7 @@ impl<P: RequestMessage> RequestError<P> {
     /// # assert!(error.starts_with("the topic has no server"));
     /// ```
     #[must_use]
-    pub fn without_message(self) -> RequestErrorKind<P::Error> {
+    pub fn without_message(self) -> RequestErrorKind<E> {
         match self {
             Self::NoServer(_) => RequestErrorKind::NoServer,
             Self::NotMade(_, error) => RequestErrorKind::NotMade(error),
@@ -95,7 +89,7 @@ impl<P: RequestMessage> RequestError<P> {
 
     /// Returns the message, if no handler received it, and the error without it.
     #[must_use]
-    pub fn split(self) -> (Option<P>, RequestErrorKind<P::Error>) {
+    pub fn split(self) -> (Option<P>, RequestErrorKind<E>) {
         match self {
             Self::NoServer(message) => (Some(message), RequestErrorKind::NoServer),
             Self::NotMade(message, error) => (Some(message), RequestErrorKind::NotMade(error)),
@@ -107,7 +101,7 @@ impl<P: RequestMessage> RequestError<P> {
     }
 
     /// Returns the server's own error, if it refused the request with one.
-    pub fn into_apperr(self) -> Option<P::Error> {
+    pub fn into_apperr(self) -> Option<E> {
         match self {
             Self::Ended(error) => error.into_apperr(),
             Self::NoServer(_) | Self::NotMade(..) => None,
@@ -115,42 +109,8 @@ impl<P: RequestMessage> RequestError<P> {
     }
 }
 
-impl<P: RequestMessage + Clone> Clone for RequestError<P>
-where
-    P::Error: Clone,
-{
-    fn clone(&self) -> Self {
-        match self {
-            Self::NoServer(message) => Self::NoServer(message.clone()),
-            Self::NotMade(message, error) => Self::NotMade(message.clone(), error.clone()),
-            Self::Ended(error) => Self::Ended(error.clone()),
-        }
-    }
-}
-
-impl<P: RequestMessage + PartialEq> PartialEq for RequestError<P>
-where
-    P::Error: PartialEq,
-{
-    fn eq(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::NoServer(one), Self::NoServer(other)) => one == other,
-            (Self::NotMade(one, why), Self::NotMade(other, other_why)) => {
-                one == other && why == other_why
-            }
-            (Self::Ended(one), Self::Ended(other)) => one == other,
-            _ => false,
-        }
-    }
-}
-
-impl<P: RequestMessage + Eq> Eq for RequestError<P> where P::Error: Eq {}
-
 /// Does not show the message, so that `P: Debug` is not needed.
-impl<P: RequestMessage> fmt::Debug for RequestError<P>
-where
-    P::Error: fmt::Debug,
-{
+impl<P, E: fmt::Debug> fmt::Debug for RequestError<P, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoServer(_) => f.write_str("NoServer(..)"),

@@ -13,16 +13,19 @@
 //! A request that comes back from a server was not executed, so another server may have it. It is
 //! with one server at a time.
 
-use std::{ops::ControlFlow, panic::Location, sync::Arc, time::Instant};
+use std::{ops::ControlFlow, panic::Location, sync::Arc};
 
 use ump::{Clock, internal::timeout_at};
 
-use super::{call::Call, target::Target};
+use super::{
+    channel::{ChannelRequest, Outcome},
+    options::RequestOptions,
+    target::Target,
+};
 use crate::{
     error::{Error, RequestError},
     notify::{Notified, Notify},
     protocol::RequestMessage,
-    sync::Shared,
     topic::Topic,
 };
 
@@ -34,17 +37,6 @@ pub(super) struct Attempt<P: RequestMessage> {
     message: Option<P>,
 }
 
-/// How a request is made.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct RequestOptions {
-    caller: &'static Location<'static>,
-    pub(super) deadline: Option<Instant>,
-    pub(super) is_urgent: bool,
-    pub(super) if_room: bool,
-    /// Whether it waits for a server if the topic has none.
-    pub(super) waits_for_server: bool,
-}
-
 pub(super) type RequestResult<P> = Result<<P as RequestMessage>::Reply, RequestError<P>>;
 
 /// The topic has no server, but may get one.
@@ -53,20 +45,11 @@ struct AwaitServer {
     clock: Clock,
 }
 
-type ChannelRequest<'a, P> =
-    ump::Request<'a, Call<P>, <P as RequestMessage>::Reply, <P as RequestMessage>::Error>;
-
 impl<P: RequestMessage> Attempt<P> {
     pub(super) fn new(target: Target<P>, message: P, caller: &'static Location<'static>) -> Self {
         Self {
             target,
-            options: RequestOptions {
-                caller,
-                deadline: None,
-                is_urgent: false,
-                if_room: false,
-                waits_for_server: false,
-            },
+            options: RequestOptions::new(caller),
             message: Some(message),
         }
     }
@@ -127,24 +110,16 @@ impl<P: RequestMessage> Attempt<P> {
         if serving.has_left() {
             return None;
         }
-        let call = serving.call(take(&mut self.message));
-        let client = Shared::clone(&serving.client);
-        let request = ump::Client::request_owned(client, call);
-        Some(self.options.apply_to(request))
+        let (channel, message) = (&serving.channel, take(&mut self.message));
+        Some(channel.request_owned(&serving.topic, message, &self.options))
     }
 
     /// Decides about the outcome at one server: it ends the request, or another server may have it.
-    pub(super) fn handle_outcome(
-        &mut self,
-        outcome: Result<P::Reply, ump::RequestError<Call<P>, P::Error>>,
-    ) -> ControlFlow<RequestResult<P>> {
-        let error = match outcome {
-            Ok(reply) => return ControlFlow::Break(Ok(reply)),
-            Err(error) => error.map_message(Call::into_message),
-        };
-        match error {
-            ump::RequestError::ServerDisappeared(message) => self.redirect(message),
-            error => ControlFlow::Break(Err(RequestError::Ended(error))),
+    pub(super) fn handle_outcome(&mut self, outcome: Outcome<P>) -> ControlFlow<RequestResult<P>> {
+        match outcome {
+            Ok(reply) => ControlFlow::Break(Ok(reply)),
+            Err(ump::RequestError::ServerDisappeared(message)) => self.redirect(message),
+            Err(error) => ControlFlow::Break(Err(RequestError::Ended(error))),
         }
     }
 
@@ -205,8 +180,8 @@ impl<P: RequestMessage> Attempt<P> {
         let Target::Server(serving) = &self.target else {
             unreachable!("`find_server` made a server the target");
         };
-        let call = serving.call(take(&mut self.message));
-        self.options.apply_to(serving.client.request(call))
+        let (channel, message) = (&serving.channel, take(&mut self.message));
+        channel.request(&serving.topic, message, &self.options)
     }
 
     fn continue_if(&mut self, arrived: bool) -> ControlFlow<RequestResult<P>> {
@@ -214,25 +189,6 @@ impl<P: RequestMessage> Attempt<P> {
             return ControlFlow::Continue(());
         }
         ControlFlow::Break(Err(RequestError::NoServer(take(&mut self.message))))
-    }
-}
-
-impl RequestOptions {
-    fn apply_to<'a, P: RequestMessage>(
-        &self,
-        request: ChannelRequest<'a, P>,
-    ) -> ChannelRequest<'a, P> {
-        let mut request = request.on_behalf_of(self.caller);
-        if let Some(deadline) = self.deadline {
-            request = request.deadline(deadline);
-        }
-        if self.is_urgent {
-            request = request.urgent();
-        }
-        if self.if_room {
-            request = request.if_room();
-        }
-        request
     }
 }
 

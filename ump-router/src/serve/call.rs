@@ -15,6 +15,11 @@ pub struct Call<P> {
 }
 
 impl<P> Call<P> {
+    pub(super) fn new(topic: &Topic, message: P) -> Self {
+        let topic = topic.clone();
+        Self { topic, message }
+    }
+
     /// Returns the message without the topic.
     pub fn into_message(self) -> P {
         self.message

@@ -23,7 +23,7 @@ use ump::coop::Coop;
 
 use super::{
     attempt::{Attempt, RequestResult},
-    call::Call,
+    channel::ChannelFuture,
 };
 use crate::protocol::RequestMessage;
 
@@ -42,7 +42,7 @@ pub struct RequestFuture<P: RequestMessage> {
 
 enum Step<P: RequestMessage> {
     New,
-    Sent(ump::RequestFuture<'static, Call<P>, P::Reply, P::Error>),
+    Sent(ChannelFuture<'static, P>),
     Retrying(Pin<Box<dyn Future<Output = RequestResult<P>> + Send>>),
 }
 

@@ -2,13 +2,16 @@
 
 mod attempt;
 mod call;
+mod channel;
 mod claim;
 mod future;
+mod options;
 mod request;
 mod server;
 mod servers;
 mod status;
 mod target;
+mod typed;
 
 pub use self::{
     call::Call,
@@ -17,5 +20,6 @@ pub use self::{
     request::Request,
     server::Server,
     status::ServerStatus,
+    typed::Typed,
 };
 pub(crate) use self::{servers::Servers, target::Target};

@@ -32,15 +32,15 @@ pub struct ServerStatus {
 impl<P: RequestMessage> Servers<P> {
     /// Adds the status of each server and standby to a list.
     pub(crate) fn list(&self, list: &mut Vec<ServerStatus>) {
-        self.for_each(|topic, client, role| {
+        self.for_each(|topic, channel, role| {
             let own = Pattern::from(topic);
             list.push(ServerStatus {
                 topic: full_name(P::PREFIX, &own)
                     .expect("the full name was checked when the topic was claimed"),
                 type_name: type_name::<P>(),
                 is_standby: role == Role::Standby,
-                capacity: client.capacity(),
-                requests: client.stats(),
+                capacity: channel.capacity(),
+                requests: channel.stats(),
             });
         });
     }

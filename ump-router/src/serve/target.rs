@@ -45,7 +45,7 @@ impl<P: RequestMessage> Target<P> {
     /// The clock that the request's deadline is by. None if there can be no server.
     pub(super) fn clock(&self) -> Option<&Clock> {
         match self {
-            Self::Server(serving) => Some(serving.client.clock()),
+            Self::Server(serving) => Some(serving.channel.clock()),
             Self::Topic(servers, _) => Some(servers.clock()),
             Self::Invalid(_) => None,
         }

@@ -15,7 +15,7 @@ use ump::Clock;
 
 pub(crate) use self::serving::Serving;
 use super::{
-    call::Call,
+    channel::{CallClient, Channel},
     claim::{Claim, ClaimTable, ServeOptions},
     server::Server,
 };
@@ -29,10 +29,6 @@ use crate::{
     sync::{RwLock, Shared},
     topic::{Pattern, Topic, full_name::check_full_name},
 };
-
-/// A client of the channel to the server of a topic.
-pub(super) type Client<P> =
-    ump::Client<Call<P>, <P as RequestMessage>::Reply, <P as RequestMessage>::Error>;
 
 pub(crate) struct Servers<P: RequestMessage> {
     state: RwLock<State<P>>,
@@ -76,18 +72,20 @@ impl<P: RequestMessage> Servers<P> {
         let channel = ump::Builder::new()
             .capacity(capacity)
             .clock(self.clock.clone());
-        let (requests, client) = channel.build().map_err(|_| Error::ZeroCapacity)?;
+        let (requests, client): (_, CallClient<P>) =
+            channel.build().map_err(|_| Error::ZeroCapacity)?;
         let claim = self.claim(topic, client, options)?;
         Ok(Server::new(claim, requests))
     }
 
-    /// Claims a topic for the server of a client.
+    /// Claims a topic for the server of a channel.
     pub(crate) fn claim(
         self: &Arc<Self>,
         topic: Topic,
-        client: Client<P>,
+        channel: impl Into<Channel<P>>,
         options: ServeOptions,
     ) -> Result<Claim, Error> {
+        let channel = channel.into();
         // The topic has to be valid with the prefix, too.
         check_full_name(P::PREFIX, &Pattern::from(&topic))?;
         let mut released = Vec::new();
@@ -106,10 +104,10 @@ impl<P: RequestMessage> Servers<P> {
             topic: topic.clone(),
             id,
         }));
-        let mut closed = client.closed();
+        let mut closed = channel.closed();
         // This runs no user code: the waker is our own.
         let has_ended = Pin::new(&mut closed).poll(&mut Context::from_waker(&waker));
-        let serving = Serving::new(id, topic.clone(), client, closed, Arc::downgrade(self));
+        let serving = Serving::new(id, topic.clone(), channel, closed, Arc::downgrade(self));
         let serving = Shared::new(serving);
         let role = state.claims.claim(&topic, id, serving, options.is_standby);
         if let Ok(role) = role {
@@ -145,7 +143,7 @@ impl<P: RequestMessage> Servers<P> {
     /// Releases the claim of a server that has ended, if its waker was not woken yet. Then the
     /// first standby serves.
     pub(super) fn release_if_ended(&self, serving: &Serving<P>) {
-        if serving.client.is_closed() {
+        if serving.channel.is_closed() {
             self.release(&serving.topic, serving.id);
         }
     }
@@ -163,9 +161,9 @@ impl<P: RequestMessage> Servers<P> {
         self.notify_server_arrived();
     }
 
-    pub(super) fn for_each(&self, mut f: impl FnMut(&Topic, &Client<P>, Role)) {
+    pub(super) fn for_each(&self, mut f: impl FnMut(&Topic, &Channel<P>, Role)) {
         for (topic, serving, role) in self.state.read().claims.iter() {
-            f(topic, &serving.client, role);
+            f(topic, &serving.channel, role);
         }
     }
 
@@ -246,7 +244,7 @@ impl<P: RequestMessage> State<P> {
     /// Returns the claim of the server of a topic, if that server has ended.
     fn ended(&self, topic: &Topic) -> Option<ClaimId> {
         let serving = self.claims.server(topic.as_str())?;
-        serving.client.is_closed().then_some(serving.id)
+        serving.channel.is_closed().then_some(serving.id)
     }
 }
 

@@ -2,23 +2,20 @@
 
 use std::{fmt, sync::Weak};
 
-use super::{Client, Servers};
+use super::Servers;
 use crate::{
     claims::ClaimId,
     protocol::RequestMessage,
-    serve::call::Call,
-    sync::{AtomicBool, Ordering, Shared},
+    serve::channel::{Channel, Closed},
+    sync::{AtomicBool, Ordering},
     topic::Topic,
 };
-
-/// The future that is ready when the server has ended.
-type Closed<P> = ump::Closed<Call<P>, <P as RequestMessage>::Reply, <P as RequestMessage>::Error>;
 
 /// A server of a topic, or a standby.
 pub(crate) struct Serving<P: RequestMessage> {
     pub(in crate::serve) id: ClaimId,
     pub(in crate::serve) topic: Topic,
-    pub(in crate::serve) client: Shared<Client<P>>,
+    pub(in crate::serve) channel: Channel<P>,
     /// Keeps the waker registered that is woken when the server ends.
     _closed: Closed<P>,
     /// The table that it is in.
@@ -31,24 +28,18 @@ impl<P: RequestMessage> Serving<P> {
     pub(super) fn new(
         id: ClaimId,
         topic: Topic,
-        client: Client<P>,
+        channel: Channel<P>,
         closed: Closed<P>,
         servers: Weak<Servers<P>>,
     ) -> Self {
         Self {
             id,
             topic,
-            client: Shared::new(client),
+            channel,
             _closed: closed,
             servers,
             has_left: AtomicBool::new(false),
         }
-    }
-
-    /// Makes a call on its topic.
-    pub(in crate::serve) fn call(&self, message: P) -> Call<P> {
-        let topic = self.topic.clone();
-        Call { topic, message }
     }
 
     /// Notes that its claim has ended.
