@@ -5,7 +5,7 @@ use std::{convert::Infallible, fmt, panic::Location, time::Duration, time::Insta
 use ump::{Cancelled, Error};
 
 use super::Interface;
-use crate::ReplyContext;
+use crate::{ReplyContext, thread::BatchReply};
 
 /// Converts the answer of a method into that of the channel.
 type IntoAnswer<H, T, E> =
@@ -17,15 +17,24 @@ type IntoAnswer<H, T, E> =
 /// `ReplyTo<'_, Self, T>` or `ReplyTo<'_, Self, T, E>`. It is a [`ReplyContext`] that accepts only
 /// this method's answers.
 ///
+/// In a service that takes [batches](crate::thread::BatchService), the answer is sent when the batch
+/// is done, as are those of the other methods.
+///
 /// If it is dropped without an answer, the caller gets [`NoReply`](ump::NoReply::Dropped) at once.
 #[must_use = "dropped without an answer it fails the request"]
 pub struct ReplyTo<'a, H: Interface, T, E = Infallible> {
-    context: ReplyContext<'a, H::Reply, H::Error>,
+    context: Lent<'a, H::Reply, H::Error>,
     into: IntoAnswer<H, T, E>,
 }
 
+/// The reply context that a loop lends for a call.
+enum Lent<'a, R, E> {
+    Alone(ReplyContext<'a, R, E>),
+    InBatch(BatchReply<'a, R, E>),
+}
+
 /// A [`ReplyTo`] that was taken out of its call, to keep it or to answer elsewhere. It does not end
-/// with the loop.
+/// with the loop, and answers at once, also during a batch.
 #[must_use = "dropped without an answer it fails the request"]
 pub struct ReplyLater<H: Interface, T, E = Infallible> {
     context: ump::ReplyContext<H::Reply, H::Error>,
@@ -113,6 +122,17 @@ impl<'a, H: Interface, T, E> ReplyTo<'a, H, T, E> {
         context: ReplyContext<'a, H::Reply, H::Error>,
         into: fn(Result<T, E>) -> Result<H::Reply, H::Error>,
     ) -> Self {
+        let context = Lent::Alone(context);
+        Self { context, into }
+    }
+
+    /// Creates the reply context of a method that is called for a request in a batch.
+    #[inline]
+    pub fn in_batch(
+        context: BatchReply<'a, H::Reply, H::Error>,
+        into: fn(Result<T, E>) -> Result<H::Reply, H::Error>,
+    ) -> Self {
+        let context = Lent::InBatch(context);
         Self { context, into }
     }
 
@@ -131,6 +151,64 @@ impl<'a, H: Interface, T, E> ReplyTo<'a, H, T, E> {
 
 impl<H: Interface, T, E> ReplyLater<H, T, E> {
     answers!();
+}
+
+/// Does the same to the reply context of either kind of loop.
+macro_rules! either {
+    ($self:expr, $context:ident => $body:expr) => {
+        match $self {
+            Lent::Alone($context) => $body,
+            Lent::InBatch($context) => $body,
+        }
+    };
+}
+
+impl<R, E> Lent<'_, R, E> {
+    #[inline]
+    fn answer(self, answer: Result<R, E>) -> Result<(), Result<R, E>> {
+        match self {
+            Self::Alone(context) => context.answer(answer),
+            Self::InBatch(context) => {
+                context.answer(answer);
+                Ok(())
+            }
+        }
+    }
+
+    #[inline]
+    fn detach(self) -> ump::ReplyContext<R, E> {
+        either!(self, context => context.detach())
+    }
+
+    fn is_cancelled(&self) -> bool {
+        either!(self, context => context.is_cancelled())
+    }
+
+    fn cancelled(&mut self) -> Cancelled<'_, R, E> {
+        either!(self, context => context.cancelled())
+    }
+
+    fn wait_cancelled(&mut self, timeout: Duration) -> bool {
+        either!(self, context => context.wait_cancelled(timeout))
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        either!(self, context => context.deadline())
+    }
+
+    fn is_post(&self) -> bool {
+        either!(self, context => context.is_post())
+    }
+
+    fn caller(&self) -> &'static Location<'static> {
+        either!(self, context => context.caller())
+    }
+}
+
+impl<R, E> fmt::Debug for Lent<'_, R, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        either!(self, context => context.fmt(f))
+    }
 }
 
 impl<H: Interface, T, E> fmt::Debug for ReplyTo<'_, H, T, E> {

@@ -4,7 +4,8 @@ use std::{fmt, ops::ControlFlow, vec};
 
 use ump::{ReplyContext as OwnedReplyContext, Server};
 
-use crate::Context;
+use super::batch_reply::{BatchReply, Handled};
+use crate::{Context, catch::catch_user_panic};
 
 /// Handles requests in batches on a thread: each call gets all queued requests, up to a limit. For
 /// work that costs little more for many requests than for one: a transaction, a system call, a
@@ -68,6 +69,9 @@ pub trait BatchService {
     /// The requests are in the order in which a loop takes them one by one: of the queued requests
     /// the urgent ones first, at most 16 in a row. Requests that the handler leaves in the batch
     /// are dropped, and so fail.
+    ///
+    /// A handler that replies only when the whole batch is done, say after a commit, uses
+    /// [`Batch::answer_each`].
     fn handle(
         &mut self,
         batch: &mut Batch<Self::Request, Self::Reply, Self::Error>,
@@ -94,40 +98,129 @@ pub trait BatchService {
 
 /// A batch of requests, each with its reply context.
 ///
-/// If the handler panics, the requests that are still in the batch end with the panic's message.
-/// The requests that the handler has taken out and holds end as dropped.
-pub struct Batch<S, R, E>(Vec<(S, OwnedReplyContext<R, E>)>);
+/// If the handler panics, the requests that are still in the batch end with the panic's message,
+/// and so do those whose [answer is held](Self::answer_each). The requests that the handler has
+/// taken out and holds end as dropped.
+pub struct Batch<S, R, E> {
+    requests: Vec<(S, OwnedReplyContext<R, E>)>,
+    /// The requests that `answer_each` has handled, in their order.
+    handled: Vec<Handled<R, E>>,
+}
 
 impl<S, R, E> Batch<S, R, E> {
     /// Returns the number of requests in the batch.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.requests.len()
     }
 
     /// Returns whether the batch is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.requests.is_empty()
     }
 
     /// Iterates over the requests, in their order.
     pub fn iter(&self) -> std::slice::Iter<'_, (S, OwnedReplyContext<R, E>)> {
-        self.0.iter()
+        self.requests.iter()
     }
 
     /// Iterates over the requests, in their order. The messages can be changed or taken out.
     pub fn iter_mut(&mut self) -> std::slice::IterMut<'_, (S, OwnedReplyContext<R, E>)> {
-        self.0.iter_mut()
+        self.requests.iter_mut()
     }
 
     pub(super) fn as_slice(&self) -> &[(S, OwnedReplyContext<R, E>)] {
-        &self.0
+        &self.requests
     }
 
     /// Removes and returns all requests, in their order.
     pub fn drain(&mut self) -> vec::Drain<'_, (S, OwnedReplyContext<R, E>)> {
-        self.0.drain(..)
+        self.requests.drain(..)
+    }
+
+    /// Calls `handle` for each request, in their order, and holds the answers until
+    /// [`BatchService::handle`] has returned. So no caller gets a reply before the work of the whole
+    /// batch is done.
+    ///
+    /// If `handle` returns `Break`, it is not called for the rest of the batch.
+    ///
+    /// ```
+    /// # use std::{num::NonZeroUsize, ops::ControlFlow};
+    /// # use ump_server::thread::{Batch, BatchService, Builder};
+    /// # #[derive(Clone)]
+    /// # struct DiskFull;
+    /// # #[derive(Default)]
+    /// # struct Log(Vec<String>);
+    /// # impl Log {
+    /// #     fn sync(&mut self) -> Result<(), DiskFull> {
+    /// #         if self.0.len() < 2 { Ok(()) } else { Err(DiskFull) }
+    /// #     }
+    /// # }
+    /// impl BatchService for Log {
+    ///     # type Request = String;
+    ///     # type Reply = usize;
+    ///     # type Error = DiskFull;
+    ///     # type Output = ();
+    ///     # type Timer = ();
+    ///     fn handle(&mut self, batch: &mut Batch<String, usize, DiskFull>) -> ControlFlow<()> {
+    ///         let flow = batch.answer_each(|line, reply| {
+    ///             self.0.push(line);
+    ///             reply.reply(self.0.len());
+    ///             ControlFlow::Continue(())
+    ///         });
+    ///         if let Err(error) = self.sync() {
+    ///             batch.fail_replies(|_| Some(error.clone()));
+    ///         }
+    ///         flow
+    ///     }
+    /// }
+    /// # let (client, _) = Builder::new()
+    /// #     .spawn_batches(NonZeroUsize::MIN, |_| Ok(Log::default())).unwrap_or_else(|_| panic!());
+    /// # assert_eq!(client.req(String::new()).ok(), Some(1));
+    /// # assert!(client.req(String::new()).is_err());
+    /// ```
+    pub fn answer_each<B>(
+        &mut self,
+        mut handle: impl FnMut(S, BatchReply<'_, R, E>) -> ControlFlow<B>,
+    ) -> ControlFlow<B> {
+        // The next one is at the end, so that those that are not handled yet stay in the batch if
+        // `handle` panics.
+        self.requests.reverse();
+        while let Some((message, context)) = self.requests.pop() {
+            let flow = handle(message, BatchReply::new(&mut self.handled, context));
+            if flow.is_break() {
+                self.requests.reverse();
+                return flow;
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// Replaces each reply that [`answer_each`](Self::answer_each) holds by the error that `error`
+    /// makes of it. If it makes none, the request ends [without a reply](ump::NoReply::Dropped).
+    ///
+    /// The requests that were refused keep their errors.
+    pub fn fail_replies(&mut self, mut error: impl FnMut(R) -> Option<E>) {
+        for handled in &mut self.handled {
+            handled.fail_reply(&mut error);
+        }
+    }
+
+    /// Sends the answers that are held. No lock may be held: this wakes callers.
+    pub(super) fn send_answers(&mut self) {
+        self.handled.drain(..).for_each(Handled::send);
+    }
+
+    /// Returns the reply contexts of all requests that have no answer yet.
+    pub(super) fn into_owed(self) -> impl Iterator<Item = OwnedReplyContext<R, E>> {
+        let handled = self.handled.into_iter().map(Handled::into_owed);
+        let left = self.requests.into_iter().map(|(message, owed)| {
+            // The drop of a message is user code.
+            catch_user_panic(|| drop(message));
+            owed
+        });
+        handled.chain(left)
     }
 
     /// Adds `first` and the queued requests, up to `max` requests in the batch.
@@ -137,19 +230,22 @@ impl<S, R, E> Batch<S, R, E> {
         first: (S, OwnedReplyContext<R, E>),
         max: usize,
     ) {
-        self.0.push(first);
-        while self.0.len() < max {
+        self.requests.push(first);
+        while self.requests.len() < max {
             let Ok(Some(next)) = server.try_pop() else {
                 break;
             };
-            self.0.push(next);
+            self.requests.push(next);
         }
     }
 }
 
 impl<S, R, E> Default for Batch<S, R, E> {
     fn default() -> Self {
-        Self(Vec::new())
+        Self {
+            requests: Vec::new(),
+            handled: Vec::new(),
+        }
     }
 }
 

@@ -26,6 +26,7 @@
 //! ```
 
 mod batch;
+mod batch_reply;
 mod builder;
 mod run;
 mod service;
@@ -36,6 +37,7 @@ use std::{convert::Infallible, ops::ControlFlow};
 use ump::{Client, WeakClient};
 
 pub use batch::{Batch, BatchService};
+pub use batch_reply::BatchReply;
 pub use builder::Builder;
 pub use service::{IntoService, Service};
 

@@ -1,6 +1,6 @@
 //! The kinds of handlers on a thread: for one request at a time, or for batches.
 
-use std::{ops::ControlFlow, sync::Arc, vec};
+use std::{ops::ControlFlow, sync::Arc};
 
 use ump::{ReplyContext as OwnedReplyContext, Server};
 
@@ -116,6 +116,7 @@ where
             recorder.begin_request(kind, (first, hand.len()), || server.len());
         }
         let flow = recorder.run(|| self.handler.handle(hand));
+        hand.send_answers();
         for (message, owed) in hand.drain() {
             // The message is dropped on its own: a panic of its drop is not one of the handler, so
             // it must not reach the caller.
@@ -127,13 +128,8 @@ where
         flow
     }
 
-    fn owed(mut hand: Self::Hand) -> impl Iterator<Item = OwnedReplyContext<R, E>> {
-        let left: vec::IntoIter<_> = hand.drain().collect::<Vec<_>>().into_iter();
-        left.map(|(message, owed)| {
-            // The drop of a message is user code.
-            catch_user_panic(|| drop(message));
-            owed
-        })
+    fn owed(hand: Self::Hand) -> impl Iterator<Item = OwnedReplyContext<R, E>> {
+        hand.into_owed()
     }
 
     fn on_timer(&mut self, token: T) -> ControlFlow<RV> {
