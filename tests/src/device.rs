@@ -22,7 +22,7 @@ pub struct Device {
     cancelled: u32,
 }
 
-#[service]
+#[service(topic = "tests/device")]
 impl Device {
     /// Writes bytes. Returns how many it has written in all.
     ///

@@ -6,6 +6,7 @@
 
 pub mod device;
 pub mod ends;
+pub mod ledger;
 pub mod store;
 
 use std::{

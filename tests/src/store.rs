@@ -39,7 +39,7 @@ pub struct Exists;
 #[derive(Debug, PartialEq, Eq)]
 pub struct Gone;
 
-#[service(output = usize)]
+#[service(output = usize, topic = "store")]
 impl Store {
     const MANY: usize = { 3 };
 

@@ -18,6 +18,7 @@ use std::{
 use futures_core::Stream;
 use tests::{LONG, Meter, block_on, poll_once};
 use ump::{Client, Gather, Server, bounded, channel};
+use ump_router::{Router, ServeOptions, TopicClient};
 
 #[global_allocator]
 static METER: Meter = Meter::new();
@@ -318,7 +319,7 @@ fn many_requests_at_a_time_allocate_nothing() {
 /// A service with typed methods.
 struct Double(u64);
 
-#[ump_server::service]
+#[ump_server::service(topic = "double")]
 impl Double {
     fn double(&self, n: u64) -> u64 {
         self.0 * n
@@ -355,4 +356,34 @@ fn a_typed_request_allocates_nothing() {
         assert!(reply.wait().is_err());
     });
     at_most(0, "a method's request that is awaited", count);
+}
+
+#[test]
+fn a_typed_request_by_topic_allocates_nothing() {
+    let _alone = alone();
+    let router = Router::new();
+    let client = ump_server::thread::serve(Double(2)).0;
+    let claim = router.serve_messages_by("a", client, ServeOptions::new());
+    let claim = claim.unwrap();
+    let count = fewest(|| {
+        let asked = router.ask("a", DoubleHalve { n: 4 });
+        assert_eq!(asked.wait().unwrap(), 2);
+    });
+    at_most(0, "a request by topic", count);
+    let double = DoubleTopic(TopicClient::new(&router, "a").unwrap());
+    let count = fewest(|| assert_eq!(double.double(1).wait().unwrap(), 2));
+    at_most(0, "a method's request by topic", count);
+    drop(claim);
+
+    let (server, client) = channel::<DoubleRequest, DoubleReply, DoubleRefusal>();
+    let claim = router.serve_messages_by("a", client, ServeOptions::new());
+    let _claim = claim.unwrap();
+    let count = fewest(|| {
+        let mut asking = double.double(1).into_future();
+        assert!(poll_once(&mut asking).is_pending());
+        let reply = DoubleReply::Double(2);
+        server.try_pop().unwrap().unwrap().1.reply(reply).unwrap();
+        assert!(poll_once(&mut asking).is_ready());
+    });
+    at_most(0, "a method's request by topic that is awaited", count);
 }

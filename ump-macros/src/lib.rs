@@ -130,11 +130,12 @@ pub fn async_trait(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// | `#[timer(every = duration)]`, `#[timer(after = duration)]` | the same, with a timer that begins with the loop; the expression may use `self` |
 /// | `#[init] fn begin(&mut self, cx: &ContextOf<Self>)` | it is called before anything else; the parameter may be left out |
 /// | `#[term] fn end(&mut self, output: Option<O>) -> Option<O>` | it is called at the end; parameter and result may be left out |
+/// | `#[batch_start] fn begin(&mut self) -> Result<(), E>`, `#[batch_end] fn commit(&mut self) -> Result<(), E>` | they are called before and after each [batch](#batches); the result may be left out |
 ///
 /// Posts, timers and methods with a `ReplyTo` may return `ControlFlow<O>`: `Break` ends the loop.
 /// `O` is `()`, or what the argument `output` says.
 ///
-/// If any method is an `async fn`, the service runs on tasks (`ump_server::task::Service`), and
+/// If there is a method for batches, the service takes [batches](#batches). Otherwise, if any method is an `async fn`, the service runs on tasks (`ump_server::task::Service`), and
 /// otherwise on threads (`ump_server::thread::Service`). Clients can block and await in both cases.
 ///
 /// # What it makes
@@ -143,7 +144,8 @@ pub fn async_trait(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// - `StoreClient`, around the client of the channel. Each of its methods returns the
 ///   [builder of a request](../ump/struct.Typed.html). It has the documentation and the visibility
 ///   of the service's method.
-/// - For each request a struct with the parameters as fields: `StoreGet { key }`. A request that
+/// - For each request a struct with the parameters as fields: `StoreGet { key }`. It has the
+///   visibility of the method. A request that
 ///   was not executed gives it back in its error, and `store.0.ask(message)` sends it again.
 /// - The enums `StoreRequest`, `StoreReply`, `StoreRefusal` (the errors) and `StoreTimer` (the
 ///   tokens of timers), with a variant for each method.
@@ -160,21 +162,144 @@ pub fn async_trait(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// # assert_eq!(format!("{:?}", CounterAdd { n: 1 }), "CounterAdd { .. }");
 /// ```
 ///
+/// # Batches
+/// With a method `#[batch_start]`, or `#[batch_end]`, or both, the service handles all requests that are queued in one
+/// batch: it is a [`BatchService`](../ump_server/thread/trait.BatchService.html), for
+/// [`spawn_batches`](../ump_server/thread/struct.Builder.html#method.spawn_batches) and the components of a system. This store
+/// commits once for a batch:
+///
+/// ```
+/// use std::num::NonZeroUsize;
+/// use ump_server::{service, thread::Builder};
+/// # mod sqlite {
+/// #     #[derive(Default)]
+/// #     pub struct Connection { rows: Vec<String>, open: bool, pub full: bool }
+/// #     #[derive(Debug)]
+/// #     pub struct Error(&'static str);
+/// #     impl std::fmt::Display for Error {
+/// #         fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { f.write_str(self.0) }
+/// #     }
+/// #     impl Connection {
+/// #         pub fn execute(&mut self, sql: &str, row: &[&str]) -> Result<i64, Error> {
+/// #             match sql {
+/// #                 "BEGIN" => self.open = true,
+/// #                 "COMMIT" if self.full => return Err(Error("database or disk is full")),
+/// #                 "COMMIT" | "ROLLBACK" => self.open = false,
+/// #                 _ => { assert!(self.open); self.rows.extend(row.iter().map(|it| it.to_string())); }
+/// #             }
+/// #             Ok(self.rows.len() as i64)
+/// #         }
+/// #     }
+/// # }
+///
+/// struct Notes(sqlite::Connection);
+///
+/// /// It is `Clone`, as all callers of a batch may get it.
+/// #[derive(Clone, Debug, PartialEq)]
+/// enum Refused { Empty, Database(String) }
+///
+/// impl From<sqlite::Error> for Refused {
+///     fn from(error: sqlite::Error) -> Self {
+///         Self::Database(error.to_string())
+///     }
+/// }
+///
+/// #[service]
+/// impl Notes {
+///     #[batch_start]
+///     fn begin(&mut self) -> Result<(), Refused> {
+///         self.0.execute("BEGIN", &[])?;
+///         Ok(())
+///     }
+///
+///     fn add(&mut self, text: String) -> Result<i64, Refused> {
+///         if text.is_empty() {
+///             return Err(Refused::Empty);
+///         }
+///         Ok(self.0.execute("INSERT INTO notes VALUES (?)", &[&text])?)
+///     }
+///
+///     #[batch_end]
+///     fn commit(&mut self) -> Result<(), Refused> {
+///         let Err(error) = self.0.execute("COMMIT", &[]) else { return Ok(()) };
+///         let _ = self.0.execute("ROLLBACK", &[]);
+///         Err(error.into())
+///     }
+/// }
+///
+/// let (client, _) = Builder::new()
+///     .spawn_batches(NonZeroUsize::new(256).unwrap(), |_| Ok(Notes(Default::default())))
+///     .unwrap();
+/// let notes = NotesClient(client);
+/// assert_eq!(notes.add("milk".to_owned()).wait().unwrap(), 1); // it is committed
+/// assert_eq!(notes.add(String::new()).wait().unwrap_err().into_apperr(), Some(Refused::Empty));
+/// # let mut full = Notes(sqlite::Connection { full: true, ..Default::default() });
+/// # let (client, _) = Builder::new()
+/// #     .spawn_batches(NonZeroUsize::MIN, move |_| Ok(Notes(std::mem::take(&mut full.0)))).unwrap();
+/// # let error = NotesClient(client).add("milk".to_owned()).wait().unwrap_err().into_apperr();
+/// # assert_eq!(error, Some(Refused::Database("database or disk is full".to_owned())));
+/// ```
+///
+/// | in a batch | its callers get |
+/// |---|---|
+/// | all is well | their replies, after `#[batch_end]` has returned |
+/// | a method returns its error | that error; the batch goes on, and what else it did is committed |
+/// | `#[batch_start]` fails | its error; no method is called |
+/// | `#[batch_end]` fails | its error instead of a reply; the errors of methods stay |
+/// | any method panics | [`NoReply`](../ump/enum.NoReply.html), with the panic's message: the whole batch |
+/// | a post, or a `ReplyTo`, returns `Break` | their replies, after `#[batch_end]`. The rest of the batch is not handled and gets `NoReply` |
+/// | a caller has left | the method is called as usual; a `ReplyTo` knows that the caller is gone |
+///
+/// The error of `#[batch_start]` and `#[batch_end]` is `Clone`, and each request's own error is `From` it: a request without
+/// an error is refused at compile time, as it could not say that its work is lost. A post has no caller to tell; if it is
+/// asked all the same, it gets no reply. The answer by a `ReplyTo` waits for the end of the batch as well; one that was
+/// detached is the method's own affair. Timers are called between batches.
+///
+/// # Topics
+/// With `topic = "prefix"`, the service can serve topics of an `ump_router::Router`: its requests are `RequestMessage`s
+/// whose topics begin with this prefix, and there is a client for such a topic, `StoreTopic`. Its methods are those of
+/// `StoreClient`; a post is a request whose reply is `()`.
+///
+/// ```
+/// use ump_router::{Router, ServeOptions, TopicClient};
+/// use ump_server::{service, thread};
+///
+/// struct Doubler;
+///
+/// #[service(topic = "double")]
+/// impl Doubler {
+///     fn double(&self, n: u32) -> u32 {
+///         2 * n
+///     }
+/// }
+///
+/// let router = Router::new();
+/// let (client, _) = thread::serve(Doubler); // or on a task, in a pool, ...
+/// let _claim = router.serve_messages_by("here", client, ServeOptions::new()).unwrap();
+///
+/// let doubler = DoublerTopic(TopicClient::new(&router, "here").unwrap());
+/// assert_eq!(doubler.double(2).wait().unwrap(), 4); // or `.await`
+/// assert_eq!(router.ask("here", DoublerDouble { n: 3 }).wait().unwrap(), 6); // the same, by hand
+/// ```
+///
 /// # Arguments
 /// | argument | |
 /// |---|---|
 /// | `client = Name`, `request = Name`, `reply = Name`, `error = Name`, `timer = Name` | other names for the client and the enums |
 /// | `output = Type` | the value that ends the loop |
+/// | `start_error = Type` | the error of a [factory](../ump_server/thread/struct.Builder.html#method.spawn_with): the enum of errors is `From` it, so that `?` works there |
+/// | `vis = pub(crate)` | the visibility of the client and the enums, which is else the widest of the methods. The compiler wants it if the service's type is more visible than its methods |
 /// | `derive(Clone, ..)` | traits for messages and enums. (Without `Debug`, there is one that shows names only) |
-/// | `crate = path` | the path of `ump_server`, if it has another name |
+/// | `topic = "prefix"` | the prefix of the [topics](#topics) that it can serve |
+/// | `crate = path`, `router = path` | the paths of `ump_server` and `ump_router`, if they have other names |
 ///
 /// # Generics and attributes
 /// The parameters of the block are carried over: each type has those that it uses, with bounds if it
 /// names an associated type. Lifetimes cannot be, as a service outlives its caller; nor can
 /// parameters of a method, as a message has one type.
 ///
-/// `#[cfg]` on a method is that of all that is made for it. (A generic parameter that only such a
-/// method uses is an error where the method does not exist.)
+/// `#[cfg]` on a method is that of all that is made for it. (If only such methods use a
+/// generic parameter, an enum has a hidden variant without values, which uses it as well.)
 ///
 /// # Errors
 /// A method that cannot be a request is an error at its place. The other methods are expanded all the same.

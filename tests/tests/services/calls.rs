@@ -7,7 +7,7 @@ use tests::{
     device::{Device, DeviceClient},
     store::{Exists, Gone, Store, StoreClient},
 };
-use ump::{Gather, WaitReply};
+use ump::{Executed, Gather, WaitReply};
 use ump_server::{task, thread};
 
 #[test]
@@ -86,8 +86,11 @@ fn an_async_service_is_asked_from_both_sides() {
         let error = refused.into_apperr().unwrap();
         assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
         let cut = device.wait().timeout(Duration::from_millis(5)).await;
-        assert!(cut.unwrap_err().is_timeout());
-        assert_eq!(device.cancelled().await.unwrap(), 1);
+        let cut = cut.unwrap_err();
+        assert!(cut.is_timeout());
+        // On a busy machine it may not be taken in time.
+        let seen = u32::from(cut.executed() != Executed::No);
+        assert_eq!(device.cancelled().await.unwrap(), seen);
     });
     assert_eq!(device.written().wait().unwrap(), b"abc");
 }

@@ -85,3 +85,43 @@ fn an_associated_type_is_a_message() {
     assert_eq!(sum.add(1).wait().unwrap(), 1);
     assert_eq!(sum.add(2).wait().unwrap(), 3);
 }
+
+/// A service whose parameters are used by methods that do not exist, and by others.
+struct Conditional<T, U, const N: usize>(Option<T>, Option<U>);
+
+#[service]
+impl<T: Clone, U, const N: usize> Conditional<T, U, N> {
+    fn get(&self) -> Option<T> {
+        self.0.clone()
+    }
+
+    #[cfg(any())]
+    fn put(&mut self, value: T, other: U, array: [u8; N]) -> Result<U, T> {
+        drop(array);
+        Err(value)
+    }
+
+    #[cfg(not(any()))]
+    fn set(&mut self, value: U) -> bool {
+        self.1.replace(value).is_some()
+    }
+
+    #[cfg(any())]
+    #[timer]
+    fn expire(&mut self, value: U) {}
+
+    #[timer]
+    fn clear(&mut self) {
+        self.0 = None;
+    }
+}
+
+#[test]
+fn parameters_of_methods_that_do_not_exist_are_fine() {
+    let (client, _) = thread::serve(Conditional::<u8, u16, 3>(Some(1), None));
+    let conditional = ConditionalClient(client);
+    assert_eq!(conditional.get().wait().unwrap(), Some(1));
+    assert!(!conditional.set(5).wait().unwrap());
+    assert!(conditional.set(5).wait().unwrap());
+    let _: ConditionalTimer<u16> = ConditionalTimer::Clear.clone();
+}

@@ -7,13 +7,11 @@ use tests::{
     device::{Device, DeviceClient},
     store::{Store, StoreClient, StoreGet, StoreRefusal, StoreReply, StoreRequest},
 };
-use ump::Ask;
-use ump_router::{Call, RequestMessage, Router, ServeOptions};
 use ump_server::{
     Stop,
     system::{Attributes, System},
     task, thread,
-    thread::{Batch, BatchService, Service},
+    thread::{Batch, BatchService},
 };
 
 const TWO: NonZeroUsize = NonZeroUsize::new(2).unwrap();
@@ -46,33 +44,6 @@ fn it_is_a_component() {
     assert_eq!(store.get(1).wait().unwrap().as_deref(), Some("one"));
     drop(store);
     assert!(system.stop(Stop::Drain, LONG).wait().is_clean());
-}
-
-impl RequestMessage for StoreTopic {
-    type Reply = StoreReply;
-    type Error = StoreRefusal;
-    const PREFIX: &'static str = "store";
-}
-
-/// The requests to a store, by topic.
-struct StoreTopic(StoreRequest);
-
-#[test]
-fn it_serves_a_topic() {
-    let mut store = Store::default();
-    let (client, _) = thread::serve(
-        move |call: Call<StoreTopic>, reply: ump_server::ReplyContext<'_, _, _>| {
-            store.handle(call.message.0, reply)
-        },
-    );
-    let router = Router::new();
-    let _claim = router
-        .serve_by("first", client, ServeOptions::new())
-        .unwrap();
-    let get = StoreTopic(StoreGet { key: 9 }.into_request());
-    let answer = router.request("first", get).timeout(LONG).wait();
-    let answer = answer.map_err(|error| error.into_apperr().expect("it answers"));
-    assert_eq!(StoreGet::from_answer(answer), Some(Ok(None)));
 }
 
 /// Handles the requests of a store in batches, by hand.

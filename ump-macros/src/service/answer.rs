@@ -59,6 +59,10 @@ impl Answer {
             Type::Tuple(tuple) if tuple.elems.is_empty() => {
                 return Ok(Self::infallible(Way::Nothing, returned));
             }
+            Type::Never(never) => {
+                let message = "a method that never returns has no reply";
+                return Err(Error::new(never.span(), message));
+            }
             output => match last_segment(output) {
                 Some((name, arguments)) if name == "Result" => {
                     return Ok(Self::fallible(&returned, arguments, scope));
@@ -72,6 +76,18 @@ impl Answer {
             },
         }
         Ok(Self::infallible(Way::Reply, returned))
+    }
+
+    /// Returns how a method ends that is called before or after a batch. Its error is that of the
+    /// requests in the batch.
+    pub(crate) fn of_hook(output: &ReturnType, scope: &Scope) -> Result<Self> {
+        let answer = Self::returned(output, scope)?;
+        if let Way::Nothing | Way::Fallible = answer.way {
+            return Ok(answer);
+        }
+        let message =
+            "a method that is called before or after a batch returns nothing, or a `Result<(), E>`";
+        Err(Error::new(output.span(), message))
     }
 
     /// Returns how a method answers that returns a `Result` with these arguments. An alias has

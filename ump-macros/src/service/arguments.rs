@@ -3,7 +3,8 @@
 use proc_macro2::{Ident, TokenStream};
 use quote::{ToTokens, quote};
 use syn::{
-    Error, LitStr, Path, Result, Token, Type, ext::IdentExt, parenthesized, parse::ParseStream,
+    Error, Expr, LitStr, Path, Result, Token, Type, Visibility, ext::IdentExt, parenthesized,
+    parse::ParseStream,
 };
 
 /// The arguments of the attribute. What is not given has a default.
@@ -11,8 +12,16 @@ use syn::{
 pub(crate) struct Arguments {
     /// The path of the crate `ump-server`.
     krate: Option<Path>,
+    /// The path of the crate `ump-router`.
+    router: Option<Path>,
+    /// The prefix of the service's topics, if it can serve topics.
+    pub(crate) topic: Option<Expr>,
     /// The value that ends the loop.
     pub(crate) output: Option<Type>,
+    /// The visibility of what the macro makes.
+    pub(crate) visibility: Option<Visibility>,
+    /// The error of a service that does not start.
+    pub(crate) start_error: Option<Type>,
     /// The traits that messages, replies and errors derive.
     pub(crate) derive: Option<TokenStream>,
     pub(crate) client: Option<Ident>,
@@ -43,12 +52,22 @@ impl Arguments {
             return set(&mut self.derive, &key, traits.parse()?);
         }
         let known = [
-            "client", "request", "reply", "error", "timer", "output", "crate",
+            "client",
+            "request",
+            "reply",
+            "error",
+            "timer",
+            "output",
+            "start_error",
+            "vis",
+            "topic",
+            "router",
+            "crate",
         ];
         if !known.iter().any(|known| key == known) {
             let message = format!(
                 "unknown argument `{key}`: there are `client`, `request`, `reply`, `error` and `timer` \
-                 for names, `output`, `derive(..)` and `crate`"
+                 for names, `output`, `start_error`, `vis`, `derive(..)`, `topic`, `router` and `crate`"
             );
             return Err(Error::new(key.span(), message));
         }
@@ -60,6 +79,10 @@ impl Arguments {
             "error" => set(&mut self.error, &key, input.parse()?),
             "timer" => set(&mut self.timer, &key, input.parse()?),
             "output" => set(&mut self.output, &key, input.parse()?),
+            "start_error" => set(&mut self.start_error, &key, input.parse()?),
+            "vis" => set(&mut self.visibility, &key, input.parse()?),
+            "topic" => set(&mut self.topic, &key, input.parse()?),
+            "router" => set(&mut self.router, &key, path(input)?),
             _ => set(&mut self.krate, &key, path(input)?),
         }
     }
@@ -68,6 +91,12 @@ impl Arguments {
     pub(crate) fn krate(&self) -> TokenStream {
         let chosen = self.krate.as_ref().map(ToTokens::to_token_stream);
         chosen.unwrap_or_else(|| quote!(::ump_server))
+    }
+
+    /// Returns the path of the crate `ump-router`.
+    pub(crate) fn router(&self) -> TokenStream {
+        let chosen = self.router.as_ref().map(ToTokens::to_token_stream);
+        chosen.unwrap_or_else(|| quote!(::ump_router))
     }
 
     /// Returns the type of the value that ends the loop.

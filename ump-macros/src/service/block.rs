@@ -11,6 +11,7 @@ use syn::{
 };
 
 use super::{
+    expand::parameters,
     kind::Kind,
     method::{Member, Method},
     names::Names,
@@ -100,11 +101,13 @@ impl Block {
             taken.insert(name.to_string(), what);
         }
         let errors = &mut self.errors;
-        let mut hooks = [false; 2];
+        let mut hooks = [false; 4];
         self.methods.retain(|method| {
             let seen = match method.kind {
                 Kind::Init => std::mem::replace(&mut hooks[0], true),
                 Kind::Term => std::mem::replace(&mut hooks[1], true),
+                Kind::BatchStart => std::mem::replace(&mut hooks[2], true),
+                Kind::BatchEnd => std::mem::replace(&mut hooks[3], true),
                 _ => false,
             };
             if seen {
@@ -114,6 +117,11 @@ impl Block {
             }
             if !method.kind.has_message() {
                 return true;
+            }
+            if method.variant == "StartError" && names.has_start_error {
+                let message = "this method would have the name of the variant for `start_error`";
+                errors.push(Error::new(method.name.span(), message));
+                return false;
             }
             let message = names.message(method);
             if let Some(what) = taken.get(message.to_string().as_str()) {
@@ -126,6 +134,59 @@ impl Block {
             }
             true
         });
+        self.check_batches();
+        if names.topic.is_some() {
+            self.check_topic();
+        }
+    }
+
+    /// Checks what a service needs that serves topics: its requests name its replies and errors.
+    fn check_topic(&mut self) {
+        let types = |method: &Method| {
+            let types = method.params.iter().map(|param| &param.ty);
+            quote!(#(#types)*)
+        };
+        let answers = |method: &Method| {
+            let (reply, error) = (&method.answer.reply, &method.answer.error);
+            quote!(#reply #error)
+        };
+        let requests: TokenStream = self.requests().map(types).collect();
+        let answers: TokenStream = self.requests().map(answers).collect();
+        let names = self.generics.params.iter().filter_map(parameters::name);
+        let unnamed = names
+            .filter(|&name| tokens::mentions(&answers, name) && !tokens::mentions(&requests, name));
+        let message = "a service that serves topics has this parameter in its requests, not in replies \
+                       and errors only";
+        let errors = unnamed.map(|name| Error::new(name.span(), message));
+        let errors: Vec<_> = errors.collect();
+        self.errors.extend(errors);
+    }
+
+    /// Checks what all methods of a service that takes batches need.
+    fn check_batches(&mut self) {
+        if !self.takes_batches() {
+            return;
+        }
+        for method in self.methods.iter().filter(|method| method.is_async) {
+            let message =
+                "a service that takes batches runs on a thread, so its methods are not async";
+            self.errors.push(Error::new(method.name.span(), message));
+        }
+        let of_batches = self.methods.iter().filter(|it| it.kind.is_of_batches());
+        let mut fallible = of_batches.filter(|it| it.answer.error.is_some());
+        let Some(hook) = fallible.next_back() else {
+            return;
+        };
+        let requests = self.methods.iter();
+        let requests = requests.filter(|method| matches!(method.kind, Kind::Request));
+        for method in requests.filter(|method| method.answer.error.is_none()) {
+            let message = format!(
+                "`{}` can fail, and then this request has no reply: return a `Result`, whose error is \
+                 `From` that of `{}`",
+                hook.name, hook.name,
+            );
+            self.errors.push(Error::new(method.output_span, message));
+        }
     }
 
     /// Returns the block, without the attributes of the macro.
@@ -168,8 +229,20 @@ impl Block {
             .find(|method| matches!(method.kind, Kind::Term))
     }
 
+    /// Returns the method that is called before each batch, or that after it.
+    pub(crate) fn of_batches(&self, is_this: impl Fn(&Kind) -> bool) -> Option<&Method> {
+        self.methods.iter().find(|method| is_this(&method.kind))
+    }
+
+    /// Returns whether the service takes several requests at a time.
+    pub(crate) fn takes_batches(&self) -> bool {
+        self.methods
+            .iter()
+            .any(|method| method.kind.is_of_batches())
+    }
+
     pub(crate) fn is_async(&self) -> bool {
-        self.methods.iter().any(|method| method.is_async)
+        !self.takes_batches() && self.methods.iter().any(|method| method.is_async)
     }
 
     /// Returns the widest visibility of the requests.

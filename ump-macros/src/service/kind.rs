@@ -19,6 +19,10 @@ pub(crate) enum Kind {
     Init,
     /// It is called at the end.
     Term,
+    /// It is called before each batch.
+    BatchStart,
+    /// It is called after each batch, before the replies are sent.
+    BatchEnd,
 }
 
 /// When a timer is armed.
@@ -31,7 +35,7 @@ pub(crate) enum Start {
     After(TokenStream),
 }
 
-const OWN: [&str; 4] = ["post", "timer", "init", "term"];
+const OWN: [&str; 6] = ["post", "timer", "init", "term", "batch_start", "batch_end"];
 
 /// Returns whether it is an attribute of the macro.
 pub(crate) fn is_own(attribute: &Attribute) -> bool {
@@ -51,12 +55,13 @@ impl Kind {
             return start(attribute).map(Self::Timer);
         }
         attribute.meta.require_path_only()?;
-        Ok(if attribute.path().is_ident("post") {
-            Self::Post
-        } else if attribute.path().is_ident("init") {
-            Self::Init
-        } else {
-            Self::Term
+        let name = attribute.path().require_ident()?.to_string();
+        Ok(match name.as_str() {
+            "post" => Self::Post,
+            "init" => Self::Init,
+            "term" => Self::Term,
+            "batch_start" => Self::BatchStart,
+            _ => Self::BatchEnd,
         })
     }
 
@@ -69,7 +74,7 @@ impl Kind {
     pub(crate) fn most_params(&self) -> usize {
         match self {
             Self::Request | Self::Post | Self::Timer(Start::Never) => usize::MAX,
-            Self::Timer(_) => 0,
+            Self::Timer(_) | Self::BatchStart | Self::BatchEnd => 0,
             Self::Init | Self::Term => 1,
         }
     }
@@ -79,6 +84,9 @@ impl Kind {
         match self {
             Self::Init => "an `init` method has no parameter but the context, `&ContextOf<Self>`",
             Self::Term => "a `term` method has no parameter but the output of the loop",
+            Self::BatchStart | Self::BatchEnd => {
+                "a method that is called before or after a batch has no parameters"
+            }
             _ => "a timer that begins with the loop has no arguments",
         }
     }
@@ -86,6 +94,11 @@ impl Kind {
     /// Returns whether the loop calls the method at its start or end.
     pub(crate) fn is_hook(&self) -> bool {
         matches!(self, Self::Init | Self::Term)
+    }
+
+    /// Returns whether the method is called before or after each batch.
+    pub(crate) fn is_of_batches(&self) -> bool {
+        matches!(self, Self::BatchStart | Self::BatchEnd)
     }
 }
 

@@ -84,6 +84,7 @@ impl Method {
         let answer = match (taken, &kind) {
             (Some(answer), _) => answer,
             (None, Kind::Request) => Answer::returned(&signature.output, scope)?,
+            (None, kind) if kind.is_of_batches() => Answer::of_hook(&signature.output, scope)?,
             (None, _) => Answer::none(),
         };
         if let Some(surplus) = params.get(kind.most_params()) {

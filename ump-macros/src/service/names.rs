@@ -13,6 +13,10 @@ pub(crate) struct Names {
     pub(crate) reply: Ident,
     pub(crate) error: Ident,
     pub(crate) timer: Ident,
+    /// The client of a topic, if there is one.
+    pub(crate) topic: Option<Ident>,
+    /// Whether the enum of errors has a variant `StartError`.
+    pub(crate) has_start_error: bool,
 }
 
 impl Names {
@@ -28,6 +32,8 @@ impl Names {
             reply: chosen(&arguments.reply, "Reply"),
             error: chosen(&arguments.error, "Refusal"),
             timer: chosen(&arguments.timer, "Timer"),
+            has_start_error: arguments.start_error.is_some(),
+            topic: (arguments.topic.as_ref()).map(|_| join(service, "Topic", service.span())),
         }
     }
 
@@ -41,14 +47,17 @@ impl Names {
     }
 
     /// Returns the names that do not depend on a method, and what they are of.
-    pub(crate) fn all(&self) -> [(&Ident, &'static str); 5] {
-        [
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&Ident, &'static str)> {
+        let topic = self.topic.iter();
+        let always = [
             (&self.client, "the client"),
             (&self.request, "the enum of requests"),
             (&self.reply, "the enum of replies"),
             (&self.error, "the enum of errors"),
             (&self.timer, "the enum of timers"),
-        ]
+        ];
+        let topic = topic.map(|name| (name, "the client of a topic"));
+        always.into_iter().chain(topic)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use proc_macro2::{Delimiter, Ident, Span, TokenStream, TokenTree};
 use syn::{
-    Error, Generics, Result, ReturnType, Token, Visibility, WhereClause, ext::IdentExt,
+    Error, Generics, LitStr, Result, ReturnType, Token, Visibility, WhereClause, ext::IdentExt,
     parenthesized, parse::ParseStream, spanned::Spanned,
 };
 
@@ -27,6 +27,9 @@ impl Signature {
         input.parse::<Option<Token![const]>>()?;
         let is_async = input.parse::<Option<Token![async]>>()?.is_some();
         let unsafety = input.parse()?;
+        if input.parse::<Option<Token![extern]>>()?.is_some() {
+            input.parse::<Option<LitStr>>()?;
+        }
         if input.parse::<Option<Token![fn]>>()?.is_none() {
             return Ok(None);
         }

@@ -31,6 +31,16 @@ impl Store {
     }
 
     fn unknown(&self, key: Unknown) {}
+
+    #[init]
+    fn failing(&mut self) -> std::result::Result<(), u8> {
+        Ok(())
+    }
+
+    #[term]
+    fn ending(&mut self) -> u32 {
+        1
+    }
 }
 
 fn main() {}

@@ -2,6 +2,7 @@
 
 use proc_macro2::{Ident, TokenStream};
 use quote::quote;
+use syn::Type;
 
 use super::{Context, debug::debug, parameters::Parameters};
 use crate::service::method::Method;
@@ -16,6 +17,7 @@ pub(super) fn expand(context: &Context<'_>) -> TokenStream {
         variants: (block.requests())
             .map(|method| (method, context.message(method)))
             .collect(),
+        start_error: None,
     };
     let replies = Enum {
         name: &names.reply,
@@ -24,6 +26,7 @@ pub(super) fn expand(context: &Context<'_>) -> TokenStream {
         variants: (block.requests())
             .map(|method| (method, method.answer.reply.clone()))
             .collect(),
+        start_error: None,
     };
     let errors = Enum {
         name: &names.error,
@@ -32,6 +35,7 @@ pub(super) fn expand(context: &Context<'_>) -> TokenStream {
         variants: (block.requests())
             .filter_map(|method| Some((method, method.answer.error.clone()?)))
             .collect(),
+        start_error: context.arguments.start_error.as_ref(),
     };
     let definitions = [&requests, &replies, &errors].map(|channel| channel.define(context));
     let (error, timers) = (error(&errors), timers(context));
@@ -45,6 +49,8 @@ struct Enum<'a> {
     doc: String,
     /// The methods, each with the type of its variant's field.
     variants: Vec<(&'a Method, TokenStream)>,
+    /// The error of a service that does not start, if it is one of the variants.
+    start_error: Option<&'a Type>,
 }
 
 impl Enum<'_> {
@@ -60,9 +66,20 @@ impl Enum<'_> {
             let doc = variant_doc(context, method);
             quote!(#(#cfg)* #doc #variant(#field))
         });
-        let (visibility, derive) = (context.block.visibility(), context.derive());
+        let start = self.start_error.iter().map(|error| {
+            quote! {
+                /// Why the service did not start. No request gets it.
+                StartError(#error)
+            }
+        });
+        let variants = variants.chain(start).chain(parameters.unused_variant());
+        let (visibility, derive) = (context.visibility(), context.derive());
         let (declared, where_clause) = (parameters.declared(), parameters.where_clause());
-        let names = self.text(|method| format!("{}(..)", method.variant));
+        let names = self.text(
+            |method| format!("{}(..)", method.variant),
+            &quote!(_),
+            &quote!(f.write_str("StartError(..)")),
+        );
         let debug = debug(context, (name, parameters), &names);
         quote! {
             #[doc = #doc]
@@ -75,13 +92,21 @@ impl Enum<'_> {
     }
 
     /// Returns what writes a text for each variant.
-    fn text(&self, text: impl Fn(&Method) -> String) -> TokenStream {
+    fn text(
+        &self,
+        text: impl Fn(&Method) -> String,
+        start: &TokenStream,
+        start_text: &TokenStream,
+    ) -> TokenStream {
         let name = self.name;
         let arms = self.variants.iter().map(|(method, _)| {
             let (cfg, variant, text) = (method.cfg(), &method.variant, text(method));
             quote!(#(#cfg)* #name::#variant(_) => f.write_str(#text),)
         });
-        quote!(match *self { #(#arms)* })
+        let start =
+            (self.start_error.is_some()).then(|| quote!(#name::StartError(#start) => #start_text,));
+        let unused = self.parameters.unused_arm(name);
+        quote!(match *self { #(#arms)* #start #unused })
     }
 }
 
@@ -95,7 +120,21 @@ fn error(errors: &Enum<'_>) -> TokenStream {
         let predicates = parameters.predicates();
         quote!(where Self: ::core::fmt::Debug, #(#predicates,)*)
     });
-    let text = errors.text(|method| format!("`{}` was refused", method.kind_name()));
+    let text = errors.text(
+        |method| format!("`{}` was refused", method.kind_name()),
+        &quote!(ref error),
+        &quote!(::core::fmt::Display::fmt(error, f)),
+    );
+    let from_start = errors.start_error.map(|start| {
+        quote! {
+            #[automatically_derived]
+            impl #declared ::core::convert::From<#start> for #name #arguments #where_clause {
+                fn from(error: #start) -> Self {
+                    Self::StartError(error)
+                }
+            }
+        }
+    });
     quote! {
         #[automatically_derived]
         impl #declared ::core::fmt::Display for #name #arguments #where_clause {
@@ -106,6 +145,8 @@ fn error(errors: &Enum<'_>) -> TokenStream {
 
         #[automatically_derived]
         impl #declared ::core::error::Error for #name #arguments #where_debug {}
+
+        #from_start
     }
 }
 
@@ -130,7 +171,8 @@ fn timers(context: &Context<'_>) -> Option<TokenStream> {
         let fields = (!method.params.is_empty()).then(|| quote!({ #(#fields),* }));
         quote!(#(#cfg)* #doc #variant #fields)
     });
-    let (name, visibility) = (&names.timer, block.visibility());
+    let variants = variants.chain(context.timer.unused_variant());
+    let (name, visibility) = (&names.timer, context.visibility());
     let doc = format!("The tokens of the timers of a [`{}`].", block.name);
     let (declared, where_clause) = (context.timer.declared(), context.timer.where_clause());
     Some(quote! {

@@ -3,7 +3,7 @@
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
 
-use super::Context;
+use super::{Context, batch};
 use crate::service::{
     answer::Way,
     kind::{Kind, Start},
@@ -21,10 +21,12 @@ pub(super) fn expand(context: &Context<'_>) -> TokenStream {
     } = context;
     let (request, reply, error) = (context.request(), context.reply(), context.error());
     let (timer, output) = (context.timer(), arguments.output());
-    let (module, asynchronous) = if block.is_async() {
-        (quote!(task), Some(quote!(async)))
+    let service = if block.takes_batches() {
+        quote!(thread::BatchService)
+    } else if block.is_async() {
+        quote!(task::Service)
     } else {
-        (quote!(thread), None)
+        quote!(thread::Service)
     };
     let generics = &block.generics;
     let (of_impl, _, _) = generics.split_for_impl();
@@ -48,14 +50,12 @@ pub(super) fn expand(context: &Context<'_>) -> TokenStream {
                 #timer: ::core::marker::Send + 'static,
         }
     });
-    let arms = block.requests().map(|method| arm(context, method));
-    let kinds = block.requests().map(|method| {
-        let (cfg, variant, requests) = (method.cfg(), &method.variant, &names.request);
-        let kind = method.kind_name();
-        quote!(#(#cfg)* #requests::#variant(_) => #kind,)
-    });
+    let handle = if block.takes_batches() {
+        batch::handle(context)
+    } else {
+        handle(context)
+    };
     let (init, on_timer, term) = (init(context), on_timer(context), term(context));
-    let (asked, context_name) = (local("request"), local("reply"));
     quote! {
         #[automatically_derived]
         impl #of_impl #krate::service::Interface for #self_type #of_interface {
@@ -68,7 +68,7 @@ pub(super) fn expand(context: &Context<'_>) -> TokenStream {
 
         #[automatically_derived]
         #[allow(deprecated)]
-        impl #of_impl #krate::#module::Service for #self_type #of_service {
+        impl #of_impl #krate::#service for #self_type #of_service {
             type Request = #request;
             type Reply = #reply;
             type Error = #error;
@@ -77,22 +77,7 @@ pub(super) fn expand(context: &Context<'_>) -> TokenStream {
 
             #init
 
-            #[inline]
-            #asynchronous fn handle(
-                &mut self,
-                #asked: #request,
-                #context_name: #krate::ReplyContext<'_, #reply, #error>,
-            ) -> ::core::ops::ControlFlow<#output> {
-                match #asked {
-                    #(#arms)*
-                }
-            }
-
-            fn kind(&self, #asked: &#request) -> &'static str {
-                match *#asked {
-                    #(#kinds)*
-                }
-            }
+            #handle
 
             #on_timer
 
@@ -101,8 +86,49 @@ pub(super) fn expand(context: &Context<'_>) -> TokenStream {
     }
 }
 
+/// Returns the methods that handle one request, and name it.
+fn handle(context: &Context<'_>) -> TokenStream {
+    let Context {
+        krate,
+        names,
+        block,
+        ..
+    } = context;
+    let (request, reply, error) = (context.request(), context.reply(), context.error());
+    let output = context.arguments.output();
+    let asynchronous = block.is_async().then(|| quote!(async));
+    let arms = block.requests().map(|method| arm(context, method));
+    let kinds = block.requests().map(|method| {
+        let (cfg, variant, requests) = (method.cfg(), &method.variant, &names.request);
+        let kind = method.kind_name();
+        quote!(#(#cfg)* #requests::#variant(_) => #kind,)
+    });
+    let (asked, context_name) = (local("request"), local("reply"));
+    let unused = context.request.unused_arm(&names.request);
+    quote! {
+        #[inline]
+        #asynchronous fn handle(
+            &mut self,
+            #asked: #request,
+            #context_name: #krate::ReplyContext<'_, #reply, #error>,
+        ) -> ::core::ops::ControlFlow<#output> {
+            match #asked {
+                #(#arms)*
+                #unused
+            }
+        }
+
+        fn kind(&self, #asked: &#request) -> &'static str {
+            match *#asked {
+                #(#kinds)*
+                #unused
+            }
+        }
+    }
+}
+
 /// Returns the arm that handles the request of a method.
-fn arm(context: &Context<'_>, method: &Method) -> TokenStream {
+pub(super) fn arm(context: &Context<'_>, method: &Method) -> TokenStream {
     let Context { krate, names, .. } = context;
     let (requests, replies, errors) = (&names.request, &names.reply, &names.error);
     let variant = &method.variant;
@@ -152,8 +178,13 @@ fn arm(context: &Context<'_>, method: &Method) -> TokenStream {
                 quote!(match #error {})
             };
             let comma = (!method.params.is_empty()).then(|| quote!(,));
+            let new = if context.block.takes_batches() {
+                quote!(in_batch)
+            } else {
+                quote!(new)
+            };
             let reply_to = quote! {
-                #krate::service::ReplyTo::new(#reply, |#value| match #value {
+                #krate::service::ReplyTo::#new(#reply, |#value| match #value {
                     #ok(#value) => #ok(#replies::#variant(#value)),
                     #err(#error) => #failed,
                 })
@@ -211,7 +242,8 @@ fn init(context: &Context<'_>) -> Option<TokenStream> {
         let argument = method.params.first().map(|_| quote!(#cx));
         let call = method.call(&argument.unwrap_or_default());
         let cfg = method.cfg();
-        quote!(#(#cfg)* #call;)
+        let unit = quote_spanned!(method.output_span=> ());
+        quote!(#(#cfg)* let #unit = #call;)
     });
     if armed.is_empty() && init.is_none() {
         return None;
@@ -249,11 +281,13 @@ fn on_timer(context: &Context<'_>) -> Option<TokenStream> {
         let call = into_flow(context, method, &quote!(#(#values),*));
         quote!(#(#cfg)* #timers::#variant #pattern => #call,)
     });
+    let unused = context.timer.unused_arm(timers);
     let asynchronous = block.is_async().then(|| quote!(async));
     Some(quote! {
         #asynchronous fn on_timer(&mut self, #timer: #type_of_timer) -> ::core::ops::ControlFlow<#output> {
             match #timer {
                 #(#arms)*
+                #unused
             }
         }
     })
@@ -266,7 +300,8 @@ fn term(context: &Context<'_>) -> Option<TokenStream> {
     let value = local("output");
     let body = if method.params.is_empty() {
         let call = method.call(&TokenStream::new());
-        quote!(#call; #value)
+        let unit = quote_spanned!(method.output_span=> ());
+        quote!(let #unit = #call; #value)
     } else {
         method.call(&quote!(#value))
     };

@@ -43,11 +43,10 @@ fn message(context: &Context<'_>, method: &Method) -> TokenStream {
 /// Returns the struct, whose fields are the parameters of the method.
 fn definition(context: &Context<'_>, method: &Method, own: &Parameters<'_>) -> TokenStream {
     let name = context.names.message(method);
-    let visibility = context.block.visibility();
+    let visibility = &method.visibility;
     let fields = method.params.iter().map(|param| {
         let (name, ty) = (&param.name, &param.ty);
         let doc = format!("The argument `{name}`.");
-        let visibility = &method.visibility;
         quote!(#[doc = #doc] #visibility #name: #ty)
     });
     let (declared, where_clause) = (own.declared(), own.where_clause());

@@ -1,14 +1,17 @@
 //! What the macro writes.
 
+mod batch;
 mod client;
 mod debug;
 mod enums;
 mod handler;
 mod messages;
-mod parameters;
+pub(super) mod parameters;
+mod topic;
 
 use proc_macro2::TokenStream;
 use quote::quote;
+use syn::Visibility;
 
 use self::parameters::Parameters;
 use super::{arguments::Arguments, block::Block, method::Method, names::Names};
@@ -35,24 +38,52 @@ impl<'a> Context<'a> {
             let types = method.params.iter().map(|param| &param.ty);
             quote!(#(#types,)*)
         };
-        let requests: TokenStream = block.requests().map(fields).collect();
-        let replies = block.requests().map(|method| &method.answer.reply);
-        let replies = quote!(#(#replies,)*);
-        let errors = (block.requests()).filter_map(|method| method.answer.error.as_ref());
-        let errors = quote!(#(#errors,)*);
-        let timers: TokenStream = block.timers().map(fields).collect();
+        let replies = |method: &Method| {
+            let reply = &method.answer.reply;
+            quote!(#reply,)
+        };
+        let errors = |method: &Method| {
+            let error = &method.answer.error;
+            quote!(#error,)
+        };
         let generics = &block.generics;
+        let start = &arguments.start_error;
+        let start = quote!(#start);
+        let nothing = TokenStream::new();
+        // The parameters of a type are those that occur in any of its methods, and some of these
+        // methods might not exist.
+        let used = |methods: &[&Method], types: &dyn Fn(&Method) -> TokenStream, start| {
+            let all: TokenStream = methods.iter().map(|method| types(method)).collect();
+            let certain = methods
+                .iter()
+                .filter(|method| method.cfg().next().is_none());
+            let certain: TokenStream = certain.map(|method| types(method)).collect();
+            Parameters::used(generics, &quote!(#all #start)).certainly(&quote!(#certain #start))
+        };
+        let requests: Vec<_> = block.requests().collect();
+        let timers: Vec<_> = block.timers().collect();
+        let all = requests.iter().map(|method| {
+            let (fields, reply, error) = (fields(method), replies(method), errors(method));
+            quote!(#fields #reply #error)
+        });
+        let all: TokenStream = all.collect();
         Self {
-            request: Parameters::used(generics, &requests),
-            reply: Parameters::used(generics, &replies),
-            error: Parameters::used(generics, &errors),
-            channel: Parameters::used(generics, &quote!(#requests #replies #errors)),
-            timer: Parameters::used(generics, &timers),
+            request: used(&requests, &fields, &nothing),
+            reply: used(&requests, &replies, &nothing),
+            error: used(&requests, &errors, &start),
+            channel: Parameters::used(generics, &quote!(#all #start)),
+            timer: used(&timers, &fields, &nothing),
             arguments,
             names,
             block,
             krate,
         }
+    }
+
+    /// Returns the visibility of what is not of one method only.
+    fn visibility(&self) -> Visibility {
+        let chosen = self.arguments.visibility.clone();
+        chosen.unwrap_or_else(|| self.block.visibility())
     }
 
     /// Returns the type of requests.
@@ -107,6 +138,7 @@ pub(super) fn expand(arguments: &Arguments, names: &Names, block: &Block) -> Tok
     let messages = messages::expand(&context);
     let enums = enums::expand(&context);
     let client = client::expand(&context);
+    let topic = topic::expand(&context);
     let handler = handler::expand(&context);
-    quote! { #messages #enums #client #handler }
+    quote! { #messages #enums #client #topic #handler }
 }

@@ -4,7 +4,7 @@ use proc_macro2::{Ident, TokenStream};
 use quote::{ToTokens, quote};
 use syn::{GenericParam, Generics, WherePredicate};
 
-use crate::service::tokens;
+use crate::service::{local, tokens};
 
 /// The generic parameters of the block that a generated type uses.
 ///
@@ -14,6 +14,9 @@ pub(super) struct Parameters<'a> {
     params: Vec<&'a GenericParam>,
     predicates: Vec<&'a WherePredicate>,
     has_bounds: bool,
+    /// The types that only methods under a `#[cfg]` use. Where those do not exist, the enum needs
+    /// another variant that uses them.
+    conditional: Vec<&'a Ident>,
 }
 
 impl<'a> Parameters<'a> {
@@ -42,7 +45,41 @@ impl<'a> Parameters<'a> {
             params,
             predicates,
             has_bounds,
+            conditional: Vec::new(),
         }
+    }
+
+    /// Notes which of the parameters do not occur in these tokens, which are of methods that exist
+    /// in any case.
+    pub(super) fn certainly(mut self, types: &TokenStream) -> Self {
+        let conditional = self.params.iter().filter_map(|param| match param {
+            GenericParam::Type(param) => Some(&param.ident),
+            _ => None,
+        });
+        let conditional = conditional.filter(|&name| !tokens::mentions(types, name));
+        self.conditional = conditional.collect();
+        self
+    }
+
+    /// Returns a variant of an enum that has no values, if there are parameters that might not be
+    /// used otherwise.
+    pub(super) fn unused_variant(&self) -> Option<TokenStream> {
+        let names = &self.conditional;
+        let unused = quote! {
+            #[doc(hidden)]
+            __Unused(
+                ::core::convert::Infallible,
+                ::core::marker::PhantomData<fn() -> (#(#names,)*)>,
+            )
+        };
+        (!names.is_empty()).then_some(unused)
+    }
+
+    /// Returns the arm of a match for that variant.
+    pub(super) fn unused_arm(&self, name: &Ident) -> Option<TokenStream> {
+        let never = local("never");
+        let arm = quote!(#name::__Unused(ref #never, _) => match *#never {},);
+        (!self.conditional.is_empty()).then_some(arm)
     }
 
     /// Returns `<T, const N: usize>`, with bounds where they are needed.
@@ -83,7 +120,8 @@ impl<'a> Parameters<'a> {
     }
 }
 
-fn name(param: &GenericParam) -> Option<&Ident> {
+/// Returns the name of a parameter that is not a lifetime.
+pub(crate) fn name(param: &GenericParam) -> Option<&Ident> {
     match param {
         GenericParam::Type(param) => Some(&param.ident),
         GenericParam::Const(param) => Some(&param.ident),
