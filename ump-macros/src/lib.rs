@@ -173,7 +173,7 @@ pub fn async_trait(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// use ump_server::{service, thread::Builder};
 /// # mod sqlite {
 /// #     #[derive(Default)]
-/// #     pub struct Connection { rows: Vec<String>, open: bool, pub full: bool }
+/// #     pub struct Connection { pub rows: Vec<String>, pub open: bool, pub full: bool }
 /// #     #[derive(Debug)]
 /// #     pub struct Error(&'static str);
 /// #     impl std::fmt::Display for Error {

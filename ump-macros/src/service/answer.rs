@@ -87,6 +87,9 @@ impl Answer {
         }
         let message =
             "a method that is called before or after a batch returns nothing, or a `Result<(), E>`";
+        let ReturnType::Type(_, output) = output else {
+            return Ok(answer);
+        };
         Err(Error::new(output.span(), message))
     }
 

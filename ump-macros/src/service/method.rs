@@ -93,6 +93,7 @@ impl Method {
         }
         if !kind.is_hook() {
             for param in &mut params {
+                param.check_sized()?;
                 param.ty = scope.owned(&param.ty, "an argument")?;
             }
         }

@@ -1,7 +1,7 @@
 //! A parameter of a method.
 
 use proc_macro2::{Ident, Spacing, Span, TokenStream, TokenTree};
-use syn::{Error, Result, Type};
+use syn::{Error, Result, Type, spanned::Spanned};
 
 use super::tokens;
 
@@ -40,6 +40,10 @@ impl Param {
             pattern.push(token);
         }
         let ty: TokenStream = tokens.collect();
+        if ty.is_empty() {
+            let place = pattern.last().map_or_else(Span::call_site, TokenTree::span);
+            return Err(Error::new(place, "expected the type of this parameter"));
+        }
         let written = syn::parse2(ty.clone())?;
         let name = named(&pattern).unwrap_or_else(|| {
             let place = pattern
@@ -48,6 +52,23 @@ impl Param {
             Ident::new(&format!("argument_{index}"), place)
         });
         Ok(Self { name, ty, written })
+    }
+}
+
+impl Param {
+    /// Checks that the type can be that of a field.
+    pub(crate) fn check_sized(&self) -> Result<()> {
+        let is_unsized = match &self.written {
+            Type::Slice(_) | Type::TraitObject(_) => true,
+            Type::Path(path) => path.qself.is_none() && path.path.is_ident("str"),
+            _ => false,
+        };
+        if is_unsized {
+            let message = "an argument goes to another thread or task, so it is an owned type of known size, \
+                           such as `Vec<..>`, `String` or `Box<..>`";
+            return Err(Error::new(self.written.span(), message));
+        }
+        Ok(())
     }
 }
 

@@ -17,6 +17,7 @@ pub(crate) struct Signature {
     pub(crate) output: ReturnType,
     unsafety: Option<Token![unsafe]>,
     generics: Generics,
+    clause: Option<WhereClause>,
     receiver: TokenStream,
 }
 
@@ -45,7 +46,7 @@ impl Signature {
             .map(|(index, tokens)| Param::parse(index, tokens))
             .collect::<Result<_>>()?;
         let output = input.parse()?;
-        input.parse::<Option<WhereClause>>()?;
+        let clause = input.parse()?;
         Ok(Some(Self {
             visibility,
             is_async,
@@ -54,6 +55,7 @@ impl Signature {
             output,
             unsafety,
             generics,
+            clause,
             receiver,
         }))
     }
@@ -77,6 +79,12 @@ impl Signature {
             let message = "a message has one type, so a method of a service has no parameters of its \
                            own: declare them on the `impl` block";
             return Err(Error::new(generic.span(), message));
+        }
+        let mut predicates = self.clause.iter().flat_map(|clause| &clause.predicates);
+        if let Some(predicate) = predicates.next() {
+            let message = "a client may always ask for a method of a service, so the method has no bounds of \
+                           its own: declare them on the `impl` block";
+            return Err(Error::new(predicate.span(), message));
         }
         let mut receiver = self.receiver.clone().into_iter();
         let is_borrowed = receiver
