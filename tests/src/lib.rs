@@ -7,6 +7,7 @@
 pub mod device;
 pub mod ends;
 pub mod ledger;
+pub mod shadowed;
 pub mod store;
 
 use std::{

@@ -135,8 +135,9 @@ pub fn async_trait(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// Posts, timers and methods with a `ReplyTo` may return `ControlFlow<O>`: `Break` ends the loop.
 /// `O` is `()`, or what the argument `output` says.
 ///
-/// If there is a method for batches, the service takes [batches](#batches). Otherwise, if any method is an `async fn`, the service runs on tasks (`ump_server::task::Service`), and
-/// otherwise on threads (`ump_server::thread::Service`). Clients can block and await in both cases.
+/// If there is a method for batches, the service takes [batches](#batches). Otherwise, if any
+/// method is an `async fn`, the service runs on tasks (`ump_server::task::Service`), and otherwise
+/// on threads (`ump_server::thread::Service`). Clients can block and await in both cases.
 ///
 /// # What it makes
 /// For a type `Store`, beside the block and in its module:

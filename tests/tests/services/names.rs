@@ -134,3 +134,39 @@ fn two_services_of_one_module_do_not_meet() {
     let both = (first.get().wait().unwrap(), second.get().wait().unwrap());
     assert_eq!(both, (1, 2));
 }
+
+#[test]
+fn an_expansion_stands_on_its_own() {
+    use tests::shadowed::{
+        Failed, First, FirstClient, FirstRefusal, FirstTopic, Second, SecondClient,
+    };
+
+    let start = |value| {
+        let builder = thread::Builder::new();
+        builder.spawn_with(move |_| Ok(First::<u8, u16>::start(value)?))
+    };
+    let Err(ump_server::SpawnError::Handler(FirstRefusal::StartError(Failed))) = start(None) else {
+        panic!("it has no value")
+    };
+    let (client, handle) = start(Some(1)).unwrap();
+    let first = FirstClient(client.clone());
+    assert_eq!(first.set(2).wait().unwrap(), 1);
+    let router = ump_router::Router::new();
+    let claim = router.serve_messages_by("here", client, ump_router::ServeOptions::new());
+    let _claim = claim.unwrap();
+    let by_topic = FirstTopic::<u8, u16>(ump_router::TopicClient::new(&router, "here").unwrap());
+    assert_eq!(by_topic.get().wait().unwrap(), 2);
+    first.end().wait().unwrap();
+    handle.join().unwrap();
+
+    let max = std::num::NonZeroUsize::new(8).unwrap();
+    let (client, _) = thread::Builder::new()
+        .spawn_batches(max, |_| Ok(Second::default()))
+        .unwrap();
+    let second = SecondClient(client);
+    assert_eq!(second.set(3).wait().unwrap(), 0);
+    let failed = second.set(7).wait().unwrap_err();
+    assert_eq!(failed.into_apperr(), Some(Failed));
+    second.nothing().wait().unwrap();
+    assert_eq!(second.get().wait().unwrap(), 0);
+}

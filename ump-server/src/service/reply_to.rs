@@ -17,8 +17,8 @@ type IntoAnswer<H, T, E> =
 /// `ReplyTo<'_, Self, T>` or `ReplyTo<'_, Self, T, E>`. It is a [`ReplyContext`] that accepts only
 /// this method's answers.
 ///
-/// In a service that takes [batches](crate::thread::BatchService), the answer is sent when the batch
-/// is done, as are those of the other methods.
+/// In a service that takes [batches](crate::thread::BatchService), the answer is sent when the
+/// batch is done, as are those of the other methods.
 ///
 /// If it is dropped without an answer, the caller gets [`NoReply`](ump::NoReply::Dropped) at once.
 #[must_use = "dropped without an answer it fails the request"]

@@ -140,8 +140,8 @@ impl<S, R, E> Batch<S, R, E> {
     }
 
     /// Calls `handle` for each request, in their order, and holds the answers until
-    /// [`BatchService::handle`] has returned. So no caller gets a reply before the work of the whole
-    /// batch is done.
+    /// [`BatchService::handle`] has returned. So no caller gets a reply before the work of the
+    /// whole batch is done.
     ///
     /// If `handle` returns `Break`, it is not called for the rest of the batch.
     ///

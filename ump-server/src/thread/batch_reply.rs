@@ -13,8 +13,9 @@ pub(super) struct Handled<R, E> {
     answer: Option<Result<R, E>>,
 }
 
-/// The reply context of a request in a batch, from [`Batch::answer_each`](super::Batch::answer_each).
-/// It holds its answer until [`BatchService::handle`](super::BatchService::handle) has returned.
+/// The reply context of a request in a batch, from
+/// [`Batch::answer_each`](super::Batch::answer_each). It holds its answer until
+/// [`BatchService::handle`](super::BatchService::handle) has returned.
 ///
 /// It derefs to the [`ump::ReplyContext`], which knows the caller and its deadline.
 ///
