@@ -14,7 +14,7 @@ impl Counter {
 
 #[unsafe(no_mangle)]
 extern "C" fn counter_open() -> *mut CounterClient {
-    match thread::Builder::new().name("counter").spawn(|_| Ok(Counter(0))) {
+    match thread::Builder::new().name("counter").serve(Counter(0)) {
         Ok((client, _)) => Box::into_raw(Box::new(CounterClient(client))),
         Err(_) => ptr::null_mut(),
     }

@@ -25,7 +25,7 @@ async fn serve(
     listener: TcpListener,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), Box<dyn Error>> {
-    let (client, hits) = thread::Builder::new().capacity(64).spawn(|_| Ok(Hits(0)))?;
+    let (client, hits) = thread::Builder::new().capacity(64).serve(Hits(0))?;
     let app = Router::new().route("/", get(hit)).with_state(HitsClient(client));
     let (stopping, stopped) = oneshot::channel::<()>();
     let stop = async move { drop((stop.await, stopping)) };

@@ -26,7 +26,7 @@ async fn get(
 async fn main() -> Result<(), Box<dyn Error>> {
     let store = Store(HashMap::from([(1, "one".to_owned())]));
     let (client, _) =
-        thread::Builder::new().capacity(64).on_panic(OnPanic::Continue).spawn(|_| Ok(store))?;
+        thread::Builder::new().capacity(64).on_panic(OnPanic::Continue).serve(store)?;
     let app = Router::new().route("/{key}", routing::get(get)).with_state(StoreClient(client));
 
     for (path, status) in [("/1", 200), ("/2", 404), ("/100", 500)] {

@@ -27,7 +27,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .name("database")
         .capacity(64)
         .default_timeout(Duration::from_secs(5))
-        .spawn(|_| Ok(Database(connection)))?;
+        .serve(Database(connection))?;
     let database = DatabaseClient(client);
 
     database.put("tea".into(), "green".into()).await?; // on a thread: `.wait()?`

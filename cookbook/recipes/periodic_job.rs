@@ -26,7 +26,7 @@ impl Cleaner {
 fn main() -> Result<(), Box<dyn Error>> {
     let clock = TestClock::new();
     let (client, handle) =
-        thread::Builder::new().test_clock(&clock).spawn(|_| Ok(Cleaner::default()))?;
+        thread::Builder::new().test_clock(&clock).serve(Cleaner::default())?;
     let cleaner = CleanerClient(client);
     clock.advance(24 * HOUR);
     assert_eq!(cleaner.clean_now().wait()?, 25);

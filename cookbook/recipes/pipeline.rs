@@ -34,8 +34,8 @@ impl Add {
 
 fn main() -> Result<(), Box<dyn Error>> {
     let stage = thread::Builder::new().capacity(16);
-    let (add, sum) = stage.clone().name("add").spawn(|_| Ok(Add::default()))?;
-    let (parse, _) = stage.name("parse").spawn(|_| Ok(Parse(AddClient(add))))?;
+    let (add, sum) = stage.clone().name("add").serve(Add::default())?;
+    let (parse, _) = stage.name("parse").serve(Parse(AddClient(add)))?;
     let first = ParseClient(parse);
     for line in ["1", "two", "3"] {
         first.line(line.into()).wait()?; // waits for room

@@ -35,7 +35,7 @@ impl Limiter {
 fn main() -> Result<(), Box<dyn Error>> {
     let clock = TestClock::new();
     let limiter = Limiter { tokens: BURST, waiting: VecDeque::new() };
-    let (client, _) = thread::Builder::new().test_clock(&clock).spawn(|_| Ok(limiter))?;
+    let (client, _) = thread::Builder::new().test_clock(&clock).serve(limiter)?;
     let limiter = LimiterClient(client);
     limiter.acquire().wait()?; // or `.await?`
     limiter.acquire().wait()?;

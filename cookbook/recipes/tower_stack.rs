@@ -9,7 +9,7 @@ use ump_tower::ClientService;
 async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     let (client, handle) = thread::Builder::new()
         .capacity(64)
-        .spawn(|_| Ok(thread::answer(|(a, b): (u32, u32)| a.checked_div(b).ok_or(Refused))))?;
+        .serve(thread::answer(|(a, b): (u32, u32)| a.checked_div(b).ok_or(Refused)))?;
 
     let mut division = ServiceBuilder::new()
         .concurrency_limit(8)

@@ -13,7 +13,7 @@ use ump_tower::PostSink;
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (client, handle) = thread::Builder::new()
         .capacity(2) // the stream waits while two lines are queued
-        .spawn(|_| Ok(thread::reply(|line: String| println!("{line}"))))?;
+        .serve(thread::reply(|line: String| println!("{line}")))?;
 
     let lines = stream::iter(1..=5).map(|n| Ok(format!("line {n}")));
     lines

@@ -2,6 +2,7 @@
 
 use std::{
     any::type_name,
+    convert::Infallible,
     future::Future,
     num::NonZeroUsize,
     pin::pin,
@@ -33,6 +34,7 @@ use crate::{
 ///
 /// | method | how the handler is made | restarts | timers |
 /// |---|---|---|---|
+/// | [`serve`](Self::serve) | by the caller | | yes |
 /// | [`spawn`](Self::spawn) | by a closure, with a client of the loop | | yes |
 /// | [`spawn_with`](Self::spawn_with), [`spawn_pool`](Self::spawn_pool) | by a factory | yes | yes |
 ///
@@ -104,6 +106,41 @@ impl Builder {
     pub fn budget(mut self, results: u32) -> Self {
         self.budget = Some(results);
         self
+    }
+
+    /// Runs a handler on a task: [`spawn`](Self::spawn) for a handler that needs no client of its
+    /// loop.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use ump_server::task::{Builder, reply};
+    ///
+    /// let (client, _) = Builder::new().name("next").capacity(64).serve(reply(async |n: u32| n + 1))?;
+    /// assert_eq!(client.areq(1).await?, 2);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// See [`SpawnError`], which has no [`Handler`](SpawnError::Handler) here. If the policy for
+    /// panics is a [restart](crate::OnPanic::Restart), the error is
+    /// [`NoFactory`](SpawnError::NoFactory).
+    pub fn serve<H, Shape>(
+        self,
+        handler: H,
+    ) -> Result<
+        (
+            Client<H::Request, H::Reply, H::Error>,
+            JoinHandle<H::Output>,
+        ),
+        SpawnError<Infallible>,
+    >
+    where
+        H: IntoService<Shape> + Send + 'static,
+    {
+        self.spawn(|_| Ok(handler))
+            .map_err(SpawnError::without_handler)
     }
 
     /// Runs a handler on a task. `build` makes the handler on the caller's thread, with a client of

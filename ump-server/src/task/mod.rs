@@ -248,7 +248,7 @@ impl<F> fmt::Debug for Reply<F> {
 /// ```
 ///
 /// # Panics
-/// Panics outside a tokio runtime ([`Builder::spawn`] returns an error instead).
+/// Panics outside a tokio runtime ([`Builder::serve`] returns an error instead).
 pub fn serve<H, Shape>(
     handler: H,
 ) -> (
@@ -258,9 +258,9 @@ pub fn serve<H, Shape>(
 where
     H: IntoService<Shape> + Send + 'static,
 {
-    match Builder::new().spawn(|_| Ok(handler)) {
+    match Builder::new().serve(handler) {
         Ok(ends) => ends,
-        Err(error) => panic!("{}", error.without_handler()),
+        Err(error) => panic!("{error}"),
     }
 }
 

@@ -45,7 +45,7 @@ use ump::{Clock, ManualClock, Server, coop::Coop};
 /// }
 ///
 /// let clock = TestClock::new();
-/// let (client, _) = thread::Builder::new().test_clock(&clock).spawn(|_| Ok(Hours(0)))?;
+/// let (client, _) = thread::Builder::new().test_clock(&clock).serve(Hours(0))?;
 /// clock.advance(7 * 24 * HOUR);
 /// assert_eq!(HoursClient(client).passed().wait()?, 168);
 /// # Ok::<(), Box<dyn std::error::Error>>(())

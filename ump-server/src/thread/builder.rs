@@ -1,6 +1,6 @@
 //! The builder of loops on threads.
 
-use std::{any::type_name, num::NonZeroUsize, sync::Arc};
+use std::{any::type_name, convert::Infallible, num::NonZeroUsize, sync::Arc};
 
 use ump::Client;
 
@@ -27,6 +27,7 @@ use crate::{
 ///
 /// | method | where the handler is made | restarts | timers | `!Send` handlers |
 /// |---|---|---|---|---|
+/// | [`serve`](Self::serve) | by the caller | | yes | |
 /// | [`spawn`](Self::spawn) | by the caller, with a client of the loop | | yes | |
 /// | [`spawn_with`](Self::spawn_with) | by a factory, on the loop's thread | yes | yes | yes |
 /// | [`spawn_batches`](Self::spawn_batches) | by a factory, on the loop's thread | yes | yes | yes |
@@ -136,6 +137,38 @@ impl Builder {
     pub(crate) fn first_thread(mut self, number: usize) -> Self {
         self.terms.schedule.first = number;
         self
+    }
+
+    /// Runs a handler on a thread: [`spawn`](Self::spawn) for a handler that needs no client of its
+    /// loop.
+    ///
+    /// ```
+    /// use ump_server::thread::{Builder, reply};
+    ///
+    /// let (client, _) = Builder::new().name("next").capacity(64).serve(reply(|n: u32| n + 1))?;
+    /// assert_eq!(client.req(1)?, 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// See [`SpawnError`], which has no [`Handler`](SpawnError::Handler) here. If the policy for
+    /// panics is a [restart](crate::OnPanic::Restart), the error is
+    /// [`NoFactory`](SpawnError::NoFactory).
+    pub fn serve<H, Shape>(
+        self,
+        handler: H,
+    ) -> Result<
+        (
+            Client<H::Request, H::Reply, H::Error>,
+            JoinHandle<H::Output>,
+        ),
+        SpawnError<Infallible>,
+    >
+    where
+        H: IntoService<Shape> + Send + 'static,
+    {
+        self.spawn(|_| Ok(handler))
+            .map_err(SpawnError::without_handler)
     }
 
     /// Runs a handler on a thread. `build` makes the handler on the caller's thread, with a client

@@ -166,7 +166,7 @@ pub fn reply<S, R>(
 /// ```
 ///
 /// # Panics
-/// Panics if the system refuses the thread, like [`std::thread::spawn`] ([`Builder::spawn`] returns
+/// Panics if the system refuses the thread, like [`std::thread::spawn`] ([`Builder::serve`] returns
 /// an error instead).
 pub fn serve<H, Shape>(
     handler: H,
@@ -177,9 +177,9 @@ pub fn serve<H, Shape>(
 where
     H: IntoService<Shape> + Send + 'static,
 {
-    match Builder::new().spawn(|_| Ok(handler)) {
+    match Builder::new().serve(handler) {
         Ok(ends) => ends,
-        Err(error) => panic!("{}", error.without_handler()),
+        Err(error) => panic!("{error}"),
     }
 }
 
@@ -203,7 +203,7 @@ where
 /// Returns the error of the closure. There is no loop then.
 ///
 /// # Panics
-/// Panics if the system refuses the thread, like [`std::thread::spawn`] ([`Builder::spawn`] returns
+/// Panics if the system refuses the thread, like [`std::thread::spawn`] ([`Builder::serve`] returns
 /// an error instead), or if `build` panics.
 pub fn spawn<S, R, E, RV, H>(
     build: impl FnOnce(&Client<S, R, E>) -> Result<H, E>,
