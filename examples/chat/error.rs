@@ -1,12 +1,12 @@
 //! Errors of commands.
 
-use thiserror::Error;
-use ump_router::{RequestError, TopicError};
+use std::convert::Infallible;
 
-use crate::{
-    membership::MemberRequest,
-    name::{Name, NameError},
-};
+use thiserror::Error;
+use ump_router::{RequestErrorKind, TopicError};
+use ump_server::SpawnError;
+
+use crate::name::{Name, NameError};
 
 #[derive(Debug, Error)]
 pub(crate) enum ChatError {
@@ -30,9 +30,9 @@ pub(crate) enum ChatError {
     #[error(transparent)]
     Router(#[from] ump_router::Error),
     #[error(transparent)]
-    Request(RequestError<MemberRequest>),
+    Request(#[from] RequestErrorKind<Infallible>),
     #[error("cannot start the thread of a membership: {0}")]
-    Thread(String),
+    Thread(#[from] SpawnError<Infallible>),
 }
 
 impl From<TopicError> for ChatError {

@@ -12,8 +12,8 @@
 
 use std::sync::mpsc;
 
-use ump_router::{Call, Change, ChangeKind, Claim, RecvError, Router, ServeOptions, Subscription};
-use ump_server::{JoinHandle, ReplyContext, service, thread, thread::Service};
+use ump_router::{Change, ChangeKind, Claim, RecvError, Router, ServeOptions, Subscription};
+use ump_server::{JoinHandle, service, thread};
 
 use crate::{
     error::ChatError,
@@ -40,21 +40,16 @@ pub(crate) struct Membership {
 impl Membership {
     pub(crate) fn new(router: &Router, room: Name, user: Name) -> Result<Self, ChatError> {
         let (sender, private_messages) = mpsc::channel();
-        let mut member = Member {
+        let member = Member {
             user: user.clone(),
             members: Members::new(router, &room)?,
             private_messages: sender,
         };
-        let handle =
-            move |call: Call<_>, reply: ReplyContext<'_, _, _>| member.handle(call.message, reply);
         let own_topic = room.topic_of(&user);
-        let (client, handler) = thread::Builder::new()
-            .name(&own_topic)
-            .spawn(|_| Ok(handle))
-            .map_err(|error| ChatError::Thread(error.to_string()))?;
-        let own_claim = router.serve_by(own_topic, client.clone(), ServeOptions::new())?;
+        let (client, handler) = thread::Builder::new().name(&own_topic).serve(member)?;
+        let own_claim = router.serve_messages_by(own_topic, client.clone(), ServeOptions::new())?;
         let standby = ServeOptions::new().standby();
-        let host_claim = router.serve_by(room.as_str(), client, standby)?;
+        let host_claim = router.serve_messages_by(room.as_str(), client, standby)?;
         Ok(Self {
             lines: router.subscribe(format!("{room}/*"))?,
             changes: members::changes(router, &room)?,
@@ -128,7 +123,7 @@ struct Member {
     private_messages: mpsc::Sender<(Name, String)>,
 }
 
-#[service]
+#[service(topic = "member")]
 impl Member {
     /// Returns the user that replies, and the members of the room in alphabetical order.
     pub(crate) fn list(&mut self) -> (Name, Vec<String>) {

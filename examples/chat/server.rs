@@ -6,17 +6,17 @@
 //! read, and the same commands have the same transcript.
 
 use std::{
+    convert::Infallible,
     fmt::{self, Write},
     time::Duration,
 };
 
-use ump::Ask;
 use ump_router::{Pattern, RequestError, Router};
 
 use crate::{
     command::{Command, HELP},
     error::ChatError,
-    membership::{MemberList, MemberRefusal, MemberReply, MemberRequest, MemberTell},
+    membership::{MemberList, MemberTell},
     name::Name,
     protocol::Line,
     user::User,
@@ -79,13 +79,15 @@ impl ChatServer {
             Command::Tell(name, text) => {
                 let (room, from) = (self.user()?.room()?.clone(), self.user()?.name().clone());
                 let topic = room.topic_of(&name);
-                self.ask(&topic, MemberTell { from, text }, |()| {
-                    format!("delivered to {name}")
-                })
+                let told = self.router.ask(&topic, MemberTell { from, text });
+                let told = told.timeout(REQUEST_TIMEOUT).wait();
+                answer(&topic, told, |()| format!("delivered to {name}"))
             }
             Command::Who(room) => {
                 let room = room.map_or_else(|| self.user()?.room().cloned(), Ok)?;
-                self.ask(room.as_str(), MemberList, |(host, members)| {
+                let listed = self.router.ask(room.as_str(), MemberList);
+                let listed = listed.timeout(REQUEST_TIMEOUT).wait();
+                answer(room.as_str(), listed, |(host, members)| {
                     format!("{host} answers: {}", members.join(", "))
                 })
             }
@@ -124,27 +126,6 @@ impl ChatServer {
         })
     }
 
-    /// Asks the member that serves a topic, and returns its reply as text.
-    fn ask<M>(
-        &self,
-        topic: &str,
-        message: M,
-        to_text: impl FnOnce(M::Reply) -> String,
-    ) -> Result<String, ChatError>
-    where
-        M: Ask<MemberRequest, MemberReply, MemberRefusal>,
-    {
-        let request = self.router.request(topic, message.into_request());
-        match request.timeout(REQUEST_TIMEOUT).wait() {
-            Ok(reply) => match M::from_answer(Ok(reply)) {
-                Some(Ok(reply)) => Ok(to_text(reply)),
-                _ => unreachable!("a member replies to what it is asked"),
-            },
-            Err(RequestError::NoServer(_)) => Ok(format!("nobody is at {topic}")),
-            Err(error) => Err(ChatError::Request(error)),
-        }
-    }
-
     /// Lists the servers and subscriptions of the router, sorted.
     fn status(&self) -> String {
         let mut servers = self.router.servers();
@@ -166,5 +147,18 @@ impl ChatServer {
         let patterns = subscriptions.iter();
         lines.extend(patterns.map(|status| format!("subscription {}", status.pattern)));
         lines.join("\n")
+    }
+}
+
+/// Returns what the member at a topic has answered, as text.
+fn answer<T, M>(
+    topic: &str,
+    outcome: Result<T, RequestError<M, Infallible>>,
+    to_text: impl FnOnce(T) -> String,
+) -> Result<String, ChatError> {
+    match outcome {
+        Ok(reply) => Ok(to_text(reply)),
+        Err(RequestError::NoServer(_)) => Ok(format!("nobody is at {topic}")),
+        Err(error) => Err(error.without_message().into()),
     }
 }
