@@ -51,7 +51,8 @@ fn run(args: &Args) -> Result<bool, String> {
         shards: args.shards,
         hold: args.hold,
         mode: mode.clone(),
-    })?;
+    })
+    .map_err(|e| e.to_string())?;
     let name = if let Some(file) = &args.file {
         file.display().to_string()
     } else {

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use ump_server::{
     OnRefusal, Stop,
-    system::{Attributes, Report, System},
+    system::{Attributes, BoxError, Report, System},
 };
 
 use crate::{
@@ -56,7 +56,7 @@ pub(crate) struct Plane {
 }
 
 impl Plane {
-    pub(crate) fn start(settings: &Settings) -> Result<Self, String> {
+    pub(crate) fn start(settings: &Settings) -> Result<Self, BoxError> {
         let Settings { shards, hold, mode } = settings;
         let speed = mode.speed();
         let times = Times::new(*hold, speed);
@@ -103,14 +103,13 @@ impl Plane {
                 },
             )
             .start(TIMEOUT)
-            .wait()
-            .map_err(|e| e.to_string())?;
-        let statistics = StatisticsClient(expect_client(system.client(STATISTICS)));
+            .wait()?;
+        let statistics = StatisticsClient(system.client(STATISTICS)?);
         Ok(Self {
-            neighbours: NeighboursClient(expect_client(system.client(NEIGHBOURS))),
-            routes: Shards::new(expect_client(system.balancer(ROUTES)), statistics.clone()),
+            neighbours: NeighboursClient(system.client(NEIGHBOURS)?),
+            routes: Shards::new(system.balancer(ROUTES)?, statistics.clone()),
             statistics,
-            console: ConsoleClient(expect_client(system.client(CONSOLE))),
+            console: ConsoleClient(system.client(CONSOLE)?),
             system,
         })
     }
@@ -127,9 +126,4 @@ fn background() -> Attributes {
         .on_refusal(OnRefusal::warn(|refused| {
             cli::log!("control-plane: {refused}");
         }))
-}
-
-/// Unwraps a client whose name and types are those of its definition above.
-fn expect_client<T, E: std::error::Error>(client: Result<T, E>) -> T {
-    client.expect("a component of this system")
 }

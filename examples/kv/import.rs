@@ -101,12 +101,12 @@ struct Pending {
 impl Import {
     fn new(client: Client<Op, Reply, StoreError>, timeout: Duration) -> Self {
         // Half of the queue is left to other requests, which do not wait for room but are refused.
-        let half = client.capacity().map_or(MAX_BATCH, |capacity| capacity / 2);
+        let half = client.capacity().unwrap_or(usize::MAX) / 2;
         Self {
             client,
             timeout,
             pending: VecDeque::new(),
-            max_pending: half.clamp(1, MAX_BATCH),
+            max_pending: half.clamp(1, MAX_BATCH.get()),
             line: 0,
             imported: 0,
             failed: None,

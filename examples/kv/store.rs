@@ -45,7 +45,7 @@ use crate::{
 pub(crate) const MAX_VALUE: usize = 1024 * 1024;
 
 /// The largest number of requests in one transaction.
-pub(crate) const MAX_BATCH: usize = 256;
+pub(crate) const MAX_BATCH: NonZeroUsize = NonZeroUsize::new(256).unwrap();
 
 /// More panics than this end the service.
 const RESTART: Restart = Restart::new().limit(5, Duration::from_secs(60));
@@ -86,12 +86,11 @@ pub(crate) fn start(
     queue: usize,
     context: StoreContext,
 ) -> Operation<Result<System, StartError>> {
-    let max = NonZeroUsize::new(MAX_BATCH).expect("it is not zero");
     let attributes = Attributes::new()
         .capacity(queue)
         .on_panic(OnPanic::Restart(RESTART));
     System::builder()
-        .batches(NAME, attributes, max, move |setup| {
+        .batches(NAME, attributes, MAX_BATCH, move |setup| {
             Ok(Store::open(&path, context.clone(), setup.timers())?)
         })
         .start(START_TIMEOUT)
