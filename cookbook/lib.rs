@@ -35,6 +35,7 @@ recipes! {
     fan_out
     http_front
     own_a_database
+    own_loop
     periodic_job
     pipeline
     priority_lanes

@@ -25,8 +25,7 @@ impl Cleaner {
 
 fn main() -> Result<(), Box<dyn Error>> {
     let clock = TestClock::new();
-    let (client, handle) =
-        thread::Builder::new().test_clock(&clock).serve(Cleaner::default())?;
+    let (client, handle) = thread::Builder::new().test_clock(&clock).serve(Cleaner::default())?;
     let cleaner = CleanerClient(client);
     clock.advance(24 * HOUR);
     assert_eq!(cleaner.clean_now().wait()?, 25);

@@ -16,9 +16,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let router = Router::new(); // its clones share the topics
 
     // The server, in one place of the program.
-    let (client, _) = thread::Builder::new().capacity(64).spawn(|_| {
-        Ok(thread::answer(|call: Call<Convert>| call.message.0.parse().map(|n: u32| n * 3)))
-    })?;
+    let handler = thread::answer(|call: Call<Convert>| call.message.0.parse().map(|n: u32| n * 3));
+    let (client, _) = thread::Builder::new().capacity(64).serve(handler)?;
     let claim = router.serve_by("gallons", client, ServeOptions::new())?;
 
     // A caller, in another.

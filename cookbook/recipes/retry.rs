@@ -35,8 +35,7 @@ async fn ask(
 async fn main() -> Result<(), Box<dyn Error>> {
     let (server, gone) = ump::channel();
     drop(server);
-    let (healthy, _) =
-        thread::Builder::new().serve(thread::answer(|text: String| Ok(text.len())))?;
+    let (healthy, _) = thread::serve(thread::answer(|text: String| Ok(text.len())));
     let deadline = Instant::now() + Duration::from_secs(5);
     assert_eq!(ask(&[gone, healthy], "four".into(), deadline).await?, 4);
     Ok(())

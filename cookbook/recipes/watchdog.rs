@@ -8,9 +8,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .name("disk")
         .watchdog(Duration::from_millis(20))
         .on_stall(move |stall| drop(report.send(stall.clone())))
-        .spawn(|_| {
-            Ok(thread::reply(|device: mpsc::Receiver<u32>| device.recv().unwrap_or_default()))
-        })?;
+        .serve(thread::reply(|device: mpsc::Receiver<u32>| device.recv().unwrap_or_default()))?;
 
     let (device, stuck) = mpsc::channel();
     let reply = client.request(stuck).submit().wait()?; // the handler waits for the device
