@@ -8,6 +8,8 @@ use std::{
 };
 
 use super::{Ask, Typed, outcome, posted};
+#[cfg(doc)]
+use crate::api::request::Request;
 use crate::{
     api::dyn_client::{DynClient, DynRequest},
     error::request_error::RequestError,
@@ -24,22 +26,22 @@ impl<S, R, E> DynClient<S, R, E> {
 }
 
 impl<S, R, E, M: Ask<S, R, E>> Typed<DynRequest<S, R, E>, M> {
-    /// Ends the request when `timeout` has passed from now. See [`Request::timeout`](crate::Request::timeout).
+    /// Ends the request when `timeout` has passed from now. See [`Request::timeout`].
     pub fn timeout(self, timeout: Duration) -> Self {
         self.map(|request| request.timeout(timeout))
     }
 
-    /// Ends the request at `deadline`. See [`Request::deadline`](crate::Request::deadline).
+    /// Ends the request at `deadline`. See [`Request::deadline`].
     pub fn deadline(self, deadline: Instant) -> Self {
         self.map(|request| request.deadline(deadline))
     }
 
-    /// Lets the request overtake normal requests. See [`Request::urgent`](crate::Request::urgent).
+    /// Lets the request overtake normal requests. See [`Request::urgent`].
     pub fn urgent(self) -> Self {
         self.map(DynRequest::urgent)
     }
 
-    /// Does not wait for room. See [`Request::if_room`](crate::Request::if_room).
+    /// Does not wait for room. See [`Request::if_room`].
     pub fn if_room(self) -> Self {
         self.map(DynRequest::if_room)
     }
@@ -52,7 +54,7 @@ impl<S, R, E, M: Ask<S, R, E>> Typed<DynRequest<S, R, E>, M> {
         outcome::<S, R, E, M>(self.stage.wait())
     }
 
-    /// Sends the request as a post. Blocks only while there is no room. See [`Request::post`](crate::Request::post).
+    /// Sends the request as a post. Blocks only while there is no room. See [`Request::post`].
     ///
     /// # Errors
     /// See [`SendError`]. The message comes back in the error.
@@ -60,7 +62,7 @@ impl<S, R, E, M: Ask<S, R, E>> Typed<DynRequest<S, R, E>, M> {
         posted::<S, R, E, M>(self.stage.wait_post())
     }
 
-    /// Sends the request as a post, and awaits room. See [`Request::post`](crate::Request::post).
+    /// Sends the request as a post, and awaits room. See [`Request::post`].
     ///
     /// # Errors
     /// See [`SendError`]. The message comes back in the error.
