@@ -380,6 +380,9 @@ fn the_error_of_a_stack_is_found() {
     let error = RequestError::<(), _>::App(Refused);
     let response = ErrorResponse::<Refused>::downcast(error.clone().into()).unwrap();
     assert_eq!(response.into_error(), error);
+    let of_a_post = SendError::Full(());
+    let response = ErrorResponse::<Refused>::downcast(of_a_post.into()).unwrap();
+    assert_eq!(response.into_error(), RequestError::Full(()));
     let other = ErrorResponse::<Refused>::downcast("other".into()).unwrap_err();
     assert_eq!(other.to_string(), "other");
 }

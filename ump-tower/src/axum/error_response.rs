@@ -92,7 +92,8 @@ impl<E> ErrorResponse<E> {
 
 impl<E: 'static> ErrorResponse<E> {
     /// Creates the response for the error of a stack of tower with a
-    /// [`ClientService`](crate::ClientService) at its end. For axum's `HandleErrorLayer`.
+    /// [`ClientService`](crate::ClientService) or a [`PostService`](crate::PostService) at its end.
+    /// For axum's `HandleErrorLayer`.
     ///
     /// ```
     /// use axum::{BoxError, http::StatusCode, response::{IntoResponse, Response}};
@@ -112,15 +113,20 @@ impl<E: 'static> ErrorResponse<E> {
     /// ```
     ///
     /// # Errors
-    /// Returns the error itself if it comes from another layer.
+    /// Returns the error itself if it comes from another layer. So it does if the server behind a
+    /// `tower::buffer` has gone: that layer puts the error into one of its own, as its source.
     pub fn downcast(
         error: Box<dyn StdError + Send + Sync>,
     ) -> Result<Self, Box<dyn StdError + Send + Sync>>
     where
         E: StdError,
     {
-        let error = error.downcast::<RequestError<(), E>>();
-        error.map(|error| Self::new(*error))
+        let error = match error.downcast::<RequestError<(), E>>() {
+            Ok(error) => return Ok(Self::new(*error)),
+            Err(other) => other,
+        };
+        let error = error.downcast::<SendError<()>>();
+        error.map(|error| Self::from(*error))
     }
 }
 

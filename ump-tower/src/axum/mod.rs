@@ -44,7 +44,7 @@
 //! | [`TimeoutQueued`](ump::RequestError::TimeoutQueued) | 504 | | `no` |
 //! | [`TimeoutTaken`](ump::RequestError::TimeoutTaken) | 504 | | `perhaps` |
 //! | [`NoReply`](ump::RequestError::NoReply): [`TimedOut`](ump::NoReply::TimedOut) | 504 | | `perhaps` |
-//! | [`NoReply`](ump::RequestError::NoReply): the handler panicked, dropped the request or was aborted | 500 | | `perhaps` |
+//! | [`NoReply`](ump::RequestError::NoReply): the handler panicked, dropped the request, was aborted, or answered another message | 500 | | `perhaps` |
 //! | [`WouldDeadlock`](ump::RequestError::WouldDeadlock) | 500 | | `no` |
 //! | [`WouldDeadlockTaken`](ump::RequestError::WouldDeadlockTaken) | 500 | | `perhaps` |
 //! | the HTTP client disconnects | none: axum drops the handler, which cancels the request | | |
