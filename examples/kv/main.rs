@@ -3,8 +3,8 @@
 //!
 //! ```text
 //!  handlers (axum, on tokio)                              a component, on a thread (rusqlite)
-//!  http.rs    client.request(op).if_room().await   ──▶    store.rs     proc_batch: one transaction for each batch
-//!  import.rs  client.request(op).submit().await    ──▶    database.rs  commits before the replies
+//!  http.rs    client.ask(message).if_room().await   ──▶    store.rs     handle: one transaction for each batch
+//!  import.rs  client.ask(put).submit().await       ──▶    database.rs  commits before the replies
 //!             a reply or an error                  ◀──    expiries.rs  on_timer: removes expired keys
 //!  events.rs  a stream for each watcher            ◀──    changes.rs   committed changes by topic (topic.rs)
 //!  backup.rs  a copy of the file, while writes go on
