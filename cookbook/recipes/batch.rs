@@ -1,47 +1,41 @@
-use std::{error::Error, num::NonZeroUsize, ops::ControlFlow, sync::Arc};
+use std::{error::Error, num::NonZeroUsize, sync::Arc};
 
 use rusqlite::Connection;
-use ump_server::thread::{Batch, BatchService, Builder};
+use ump_server::{service, thread::Builder};
 
 type Failure = Arc<rusqlite::Error>; // one for all callers of a batch
 
 struct Log(Connection);
 
+#[service(start_error = rusqlite::Error)]
 impl Log {
-    fn append(&mut self, lines: &Batch<String, (), Failure>) -> rusqlite::Result<()> {
-        let transaction = self.0.transaction()?;
-        for (line, _) in lines {
-            transaction.execute("INSERT INTO log VALUES (?1)", [line])?;
-        }
-        transaction.commit() // one sync for all of them
+    #[batch_start]
+    fn begin(&self) -> Result<(), Failure> {
+        Ok(self.0.execute_batch("BEGIN")?)
     }
-}
 
-impl BatchService for Log {
-    type Request = String;
-    type Reply = ();
-    type Error = Failure;
-    type Output = ();
-    type Timer = ();
+    fn append(&self, line: String) -> Result<usize, Failure> {
+        Ok(self.0.execute("INSERT INTO log VALUES (?1)", [line])?)
+    }
 
-    fn handle(&mut self, lines: &mut Batch<String, (), Failure>) -> ControlFlow<()> {
-        let outcome = self.append(lines).map_err(Arc::new);
-        for (_, caller) in lines.drain() {
-            let _ = caller.answer(outcome.clone());
-        }
-        ControlFlow::Continue(())
+    #[batch_end]
+    fn commit(&self) -> Result<(), Failure> {
+        let Err(error) = self.0.execute_batch("COMMIT") else { return Ok(()) };
+        self.0.execute_batch("ROLLBACK")?;
+        Err(error.into())
     }
 }
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let most = NonZeroUsize::new(256).ok_or("no batch")?;
-    let (log, _) = Builder::new().capacity(1024).spawn_batches(most, |_| {
-        let open = Connection::open_in_memory().map_err(Arc::new)?;
-        open.execute_batch("CREATE TABLE log (line TEXT)").map_err(Arc::new)?;
-        Ok(Log(open))
+    let (client, _) = Builder::new().capacity(1024).spawn_batches(most, |_| {
+        let connection = Connection::open_in_memory()?;
+        connection.execute_batch("CREATE TABLE log (line TEXT)")?;
+        Ok(Log(connection))
     })?;
-    let (one, other) = tokio::join!(log.areq("one".into()), log.areq("other".into()));
-    one.and(other)?; // each reply comes after the commit
+    let log = LogClient(client);
+    let (one, other) = tokio::join!(log.append("one".into()), log.append("other".into()));
+    assert_eq!((one?, other?), (1, 1)); // the replies come after the commit
     Ok(())
 }
