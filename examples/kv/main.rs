@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!  handlers (axum, on tokio)                              a component, on a thread (rusqlite)
-//!  http.rs    client.ask(message).if_room().await   ──▶    store.rs     handle: one transaction for each batch
+//!  http.rs    client.ask(message).if_room().await  ──▶    store.rs     handle: one transaction for each batch
 //!  import.rs  client.ask(put).submit().await       ──▶    database.rs  commits before the replies
 //!             a reply or an error                  ◀──    expiries.rs  on_timer: removes expired keys
 //!  events.rs  a stream for each watcher            ◀──    changes.rs   committed changes by topic (topic.rs)

@@ -5,7 +5,7 @@
 use std::convert::Infallible;
 
 use ump_server::{
-    Client, Error,
+    Client, Error, OnPanic, Restart, SpawnError,
     system::{Attributes, ComponentContext, System},
     task, thread,
     ump::RequestError,
@@ -49,6 +49,28 @@ async fn a_task_replies_with_a_plain_value() {
     assert_eq!(client.areq(1).await, Ok(2));
     drop(client);
     handle.await.unwrap();
+}
+
+/// The error of the application is no `Error`, and yet the failure to spawn can be passed on.
+#[tokio::test]
+async fn a_builder_that_serves_has_no_error_of_the_application() {
+    fn build(capacity: usize) -> Result<(), Box<dyn std::error::Error>> {
+        let answer = thread::answer(|n: u32| Err::<u32, _>([n]));
+        let threads = thread::Builder::new().capacity(capacity);
+        let (client, _) = threads.serve(answer)?;
+        assert_eq!(client.req(1), Err(Error::App([1])));
+        Ok(())
+    }
+
+    build(1).unwrap();
+    assert!(build(0).unwrap_err().to_string().contains("capacity"));
+    let restart = OnPanic::Restart(Restart::new());
+    let threads = thread::Builder::new().on_panic(restart.clone());
+    let error = threads.serve(thread::reply(|n: u32| n)).unwrap_err();
+    assert_eq!(error, SpawnError::NoFactory);
+    let tasks = task::Builder::new().on_panic(restart);
+    let error = tasks.serve(task::reply(async |n: u32| n)).unwrap_err();
+    assert_eq!(error, SpawnError::NoFactory);
 }
 
 #[test]
