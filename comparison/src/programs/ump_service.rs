@@ -13,7 +13,7 @@ use crate::{
 
 struct Database(Store);
 
-#[service]
+#[service(start_error = StoreError)]
 impl Database {
     fn get(&mut self, key: String) -> store::Result<String> {
         self.0.get(&key)
@@ -59,10 +59,7 @@ pub(crate) fn run(listener: TcpListener, config: Config) -> io::Result<()> {
         .capacity(config.capacity)
         .default_timeout(config.deadline)
         .on_panic(OnPanic::Restart(Restart::new()))
-        .spawn_with(move |_| {
-            let store = Store::open(&config.database);
-            Ok(Database(store.expect("the database opens")))
-        })
+        .spawn_with(move |_| Ok(Database(Store::open(&config.database)?)))
         .map_err(io::Error::other)?;
     http::runtime()?.block_on(http::serve(listener, DatabaseClient(client)))?;
     handle.join().map_err(io::Error::other)?;

@@ -35,7 +35,8 @@ pub enum OnRefusal {
 impl OnRefusal {
     /// Creates an [`OnRefusal::Warn`] with this callback.
     ///
-    /// ```
+    #[cfg_attr(not(feature = "scheduling"), doc = "```ignore")]
+    #[cfg_attr(feature = "scheduling", doc = "```")]
     /// use ump_server::{OnRefusal, thread};
     ///
     /// let builder = thread::Builder::new()
