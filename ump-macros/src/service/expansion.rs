@@ -132,8 +132,8 @@ impl thread::Service for Counter {
     type Request = CounterRequest;
     type Reply = CounterReply;
     type Error = CounterRefusal;
-    type Output = ();
     type Timer = ();
+    type Output = ();
 
     fn handle(
         &mut self,

@@ -9,6 +9,7 @@ use crate::service::{
     kind::{Kind, Start},
     local,
     method::Method,
+    names::generated,
 };
 
 pub(super) fn expand(context: &Context<'_>) -> TokenStream {
@@ -56,24 +57,27 @@ pub(super) fn expand(context: &Context<'_>) -> TokenStream {
         handle(context)
     };
     let (init, on_timer, term) = (init(context), on_timer(context), term(context));
+    // At the name of the service, where the compiler then says that they are less visible than it.
+    let place = generated(block.name.span());
+    let types = quote_spanned! {place=>
+        type Request = #request;
+        type Reply = #reply;
+        type Error = #error;
+        type Timer = #timer;
+    };
+    let of_client = quote_spanned!(place=> type Client = #client #client_arguments;);
     quote! {
         #[automatically_derived]
         impl #of_impl #krate::service::Interface for #self_type #of_interface {
-            type Request = #request;
-            type Reply = #reply;
-            type Error = #error;
-            type Timer = #timer;
-            type Client = #client #client_arguments;
+            #types
+            #of_client
         }
 
         #[automatically_derived]
         #[allow(deprecated)]
         impl #of_impl #krate::#service for #self_type #of_service {
-            type Request = #request;
-            type Reply = #reply;
-            type Error = #error;
+            #types
             type Output = #output;
-            type Timer = #timer;
 
             #init
 

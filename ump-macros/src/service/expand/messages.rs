@@ -1,7 +1,7 @@
 //! The messages: a struct for each method, which names its reply.
 
 use proc_macro2::TokenStream;
-use quote::quote;
+use quote::{quote, quote_spanned};
 
 use super::{Context, debug::debug, parameters::Parameters};
 use crate::service::{local, method::Method};
@@ -86,9 +86,12 @@ fn conversions(context: &Context<'_>, method: &Method) -> TokenStream {
         }
     });
     let message = local("message");
-    quote! {
+    let types = quote_spanned! {method.output_span=>
         type Reply = #own_reply;
         type Error = #own_error;
+    };
+    quote! {
+        #types
 
         #[inline]
         fn into_request(self) -> #request {
