@@ -35,7 +35,7 @@ pub(super) struct Entry {
 }
 
 /// The names that the table need not contain, and the reason.
-pub(super) const APART: [(&str, &str); 12] = [
+pub(super) const APART: [(&str, &str); 15] = [
     ("ump::ChannelEvent", "the future of `Closed` and `Deserted`"),
     ("ump::consume_budget", "it waits for nothing"),
     ("ump::timeout_at", "within other futures"),
@@ -61,6 +61,12 @@ pub(super) const APART: [(&str, &str); 12] = [
     ),
     ("ump_server::HandlerCall", "a call of a task's handler"),
     ("ump_router::Notified", "within `RequestFuture`"),
+    ("ump_router::ChannelFuture", "within `RequestFuture`"),
+    ("ump_router::Closed", "a future of `ump`, of either channel"),
+    (
+        "ump_router::Typed",
+        "a `RequestFuture`, whose outcome it converts",
+    ),
     (
         "ump_router::Messages",
         "the stream `Subscription`, borrowed",
