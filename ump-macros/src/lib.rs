@@ -297,7 +297,7 @@ pub fn async_trait(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// | `output = Type` | the value that ends the loop |
 /// | `start_error = Type` | the error of a [factory](../ump_server/thread/struct.Builder.html#method.spawn_with): the enum of errors is `From` it, so that `?` works there |
 /// | `vis = pub(crate)` | the visibility of the client and the enums, which is else the widest of the methods. The compiler wants it if the service's type is more visible than its methods |
-/// | `derive(Clone, ..)` | traits for messages and enums. (Without `Debug`, there is one that shows names only) |
+/// | `derive(Clone, ..)` | traits for the messages, and for the enums of requests, replies and errors. (Without `Debug`, there is one that shows names only) |
 /// | `topic = "prefix"` | the prefix of the [topics](#topics) that it can serve |
 /// | `crate = path`, `router = path` | the paths of `ump_server` and `ump_router`, if they have other names |
 ///

@@ -234,3 +234,27 @@ many! {
     m80 m81 m82 m83 m84 m85 m86 m87 m88 m89
     m90 m91 m92 m93 m94 m95 m96 m97 m98 m99
 }
+
+struct Conditions(u32);
+
+#[service]
+impl Conditions {
+    /// Exists under a condition of a condition.
+    #[cfg_attr(all(), cfg(any()))]
+    fn never(&self) -> Missing {
+        Missing
+    }
+
+    #[cfg_attr(all(), cfg(all()))]
+    #[cfg_attr(all(), doc = "Is documented under a condition.")]
+    #[cfg_attr(all(), inline)]
+    fn always(&self) -> u32 {
+        self.0
+    }
+}
+
+#[test]
+fn a_condition_may_be_under_a_condition() {
+    let (client, _loop) = thread::serve(Conditions(1));
+    assert_eq!(ConditionsClient(client).always().wait().unwrap(), 1);
+}

@@ -114,15 +114,18 @@ impl Answer {
         }
     }
 
+    /// Returns whether a parameter is what a method answers with.
+    pub(crate) fn is_reply_to(parameter: &Type) -> bool {
+        last_segment(parameter).is_some_and(|(name, _)| name == "ReplyTo")
+    }
+
     /// Returns how a method answers with this last parameter, if that is a
     /// `ReplyTo<'_, Self, T, E>`.
     pub(crate) fn taken(parameter: &Type, scope: &Scope) -> Result<Option<Self>> {
-        let Some((name, arguments)) = last_segment(parameter) else {
+        let Some((_, arguments)) = last_segment(parameter).filter(|_| Self::is_reply_to(parameter))
+        else {
             return Ok(None);
         };
-        if name != "ReplyTo" {
-            return Ok(None);
-        }
         let types = types(arguments);
         let [_, reply, rest @ ..] = types.as_slice() else {
             let message =

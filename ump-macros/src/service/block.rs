@@ -1,6 +1,6 @@
 //! The `impl` block: its head, and its members.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use proc_macro2::{Delimiter, Ident, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
@@ -102,6 +102,7 @@ impl Block {
         }
         let errors = &mut self.errors;
         let mut hooks = [false; 4];
+        let mut variants: HashSet<String> = HashSet::new();
         self.methods.retain(|method| {
             let seen = match method.kind {
                 Kind::Init => std::mem::replace(&mut hooks[0], true),
@@ -117,6 +118,15 @@ impl Block {
             }
             if !method.kind.has_message() {
                 return true;
+            }
+            // Methods that `cfg` tells apart may have the same variant.
+            if method.cfg().next().is_none() && !variants.insert(method.variant.to_string()) {
+                let message = format!(
+                    "another method has the variant `{}` as well: rename one of them",
+                    method.variant
+                );
+                errors.push(Error::new(method.name.span(), message));
+                return false;
             }
             if method.variant == "StartError" && names.has_start_error {
                 let message = "this method would have the name of the variant for `start_error`";

@@ -12,7 +12,7 @@ use super::{
     names,
     params::Param,
     signature::Signature,
-    tokens::Scope,
+    tokens::{self, Scope},
 };
 
 /// A method that concerns the macro.
@@ -81,6 +81,14 @@ impl Method {
         if taken.is_some() {
             params.pop();
         }
+        if let Some(early) = (params.iter()).find(|param| Answer::is_reply_to(&param.written)) {
+            let message = if taken.is_some() {
+                "a method takes one `ReplyTo`"
+            } else {
+                "a method takes its `ReplyTo` as its last parameter"
+            };
+            return Err(Error::new(early.written.span(), message));
+        }
         let answer = match (taken, &kind) {
             (Some(answer), _) => answer,
             (None, Kind::Request) => Answer::returned(&signature.output, scope)?,
@@ -117,19 +125,24 @@ impl Method {
 
     /// Returns the attributes that the client's method has as well.
     pub(crate) fn of_client(&self) -> impl Iterator<Item = &Attribute> {
-        self.attributes_named(&["cfg", "cfg_attr", "doc", "deprecated", "allow"])
+        self.attributes_named(&["cfg", "doc", "deprecated", "allow"])
     }
 
     pub(crate) fn is_documented(&self) -> bool {
         self.attributes_named(&["doc"]).next().is_some()
     }
 
+    /// Returns the attributes with these names, also if a `cfg_attr` has them and no others.
     fn attributes_named(&self, names: &'static [&str]) -> impl Iterator<Item = &Attribute> {
-        let is_named = |attribute: &&Attribute| {
-            let path = attribute.path();
-            names.iter().any(|name| path.is_ident(name))
-        };
-        self.attributes.iter().filter(is_named)
+        let is_named = |name: &Ident| names.iter().any(|known| name == known);
+        self.attributes.iter().filter(move |attribute| {
+            let name = attribute.path().get_ident();
+            if name.is_some_and(|name| name == "cfg_attr") {
+                let within = tokens::attributes_within(attribute);
+                return !within.is_empty() && within.iter().all(is_named);
+            }
+            name.is_some_and(is_named)
+        })
     }
 
     /// Returns the name of the method in reports.

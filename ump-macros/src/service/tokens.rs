@@ -1,7 +1,7 @@
 //! Helpers that look at types as tokens.
 
 use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
-use syn::{Error, Result};
+use syn::{Attribute, Error, Result};
 
 pub(crate) fn is_punct(token: &TokenTree, ch: char) -> bool {
     matches!(token, TokenTree::Punct(punct) if punct.as_char() == ch)
@@ -9,6 +9,22 @@ pub(crate) fn is_punct(token: &TokenTree, ch: char) -> bool {
 
 pub(crate) fn is_ident(token: &TokenTree, name: &str) -> bool {
     matches!(token, TokenTree::Ident(ident) if ident == name)
+}
+
+/// Returns the names of the attributes that a `cfg_attr` has, and of a path its first part.
+pub(crate) fn attributes_within(cfg_attr: &Attribute) -> Vec<Ident> {
+    let Ok(list) = cfg_attr.meta.require_list() else {
+        return Vec::new();
+    };
+    let tokens: Vec<_> = list.tokens.clone().into_iter().collect();
+    // The first part is the condition.
+    let parts = tokens.split(|token| is_punct(token, ',')).skip(1);
+    parts
+        .filter_map(|part| match part {
+            [TokenTree::Ident(name), ..] => Some(name.clone()),
+            _ => None,
+        })
+        .collect()
 }
 
 /// Returns whether an identifier occurs in the tokens.

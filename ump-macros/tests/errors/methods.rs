@@ -4,7 +4,7 @@
 
 use std::{borrow::Cow, ops::ControlFlow};
 
-use ump_server::service;
+use ump_server::{service, service::ReplyTo};
 
 struct Store;
 
@@ -57,6 +57,12 @@ impl Store {
     fn second(&mut self) {}
 
     fn request(&self) {}
+
+    fn early(&mut self, reply: ReplyTo<'_, Self, u32>, key: u32) {}
+
+    fn key1(&self) {}
+
+    fn key_1(&self) {}
 
     fn fine(&self, callback: Box<dyn Fn(&str) -> &str + Send>, name: &'static str) -> u32 {
         1
