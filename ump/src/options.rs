@@ -1,4 +1,5 @@
-//! What is fixed about a request when it is made: its lane, its deadline, and who waits for it.
+//! The options of a request, fixed when it is made: its lane, its deadline, and the kind of its
+//! caller.
 
 #![forbid(unsafe_code)]
 
@@ -11,7 +12,7 @@ pub(crate) enum Lane {
     Urgent,
 }
 
-/// What is fixed about a request when it is made.
+/// The options of a request, fixed when it is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RequestOptions {
     pub(crate) lane: Lane,
@@ -23,7 +24,7 @@ pub(crate) struct RequestOptions {
 }
 
 impl RequestOptions {
-    /// Those of a request about which nothing was said.
+    /// The options of a request about which nothing was said.
     pub(crate) const PLAIN: Self = Self {
         lane: Lane::Normal,
         deadline: None,

@@ -9,6 +9,7 @@ pub(crate) mod deserted;
 pub(crate) mod drained;
 pub(crate) mod dyn_client;
 pub(crate) mod gather;
+pub(crate) mod loop_requests;
 pub(crate) mod permit;
 pub(crate) mod receive;
 pub(crate) mod reply_context;

@@ -21,6 +21,7 @@ use crate::{
     coop::Coop,
     error::Error,
     slot::list::Batch,
+    slot::server::Entry,
     wait::wait_queue::WaiterKey,
     wait::waiter::{Waiter, request_repoll},
     wait::{SpinPolicy, WaitPolicy, YieldState, pause_for_peer, spin_until},
@@ -126,7 +127,12 @@ impl<S, R, E> Receive<'_, S, R, E> {
         let WaitPolicy { tasks, yields, .. } = &channel.wait_policy;
         let lease = channel.lease_handoff();
         if let Some(call) = await_handoff(channel, lease.as_ref(), tasks) {
-            return Poll::Ready(Ok(call));
+            drop(lease);
+            if key.is_taken() {
+                // The receiver was woken in vain, and a request ends its wait.
+                channel.stop_receiving(key);
+            }
+            return Poll::Ready(Ok(call.into()));
         }
         if !channel.looks_empty() {
             yields.found(yield_state);
@@ -159,19 +165,29 @@ pub(super) fn await_handoff<S, R, E>(
     channel: &Channel<S, R, E>,
     lease: Option<&Lease<'_, S, R, E>>,
     policy: &SpinPolicy,
-) -> Option<Batch<S, R, E>> {
+) -> Option<Entry<S, R, E>> {
     let lease = lease?;
     if channel.looks_empty() {
         pause_for_peer();
     }
     spin_until(policy, || lease.has_request() || !channel.looks_empty());
+    accept_handoff(channel, Some(lease))
+}
+
+/// Takes the request that was handed over, if there is one and the queue is empty.
+#[inline]
+pub(super) fn accept_handoff<S, R, E>(
+    channel: &Channel<S, R, E>,
+    lease: Option<&Lease<'_, S, R, E>>,
+) -> Option<Entry<S, R, E>> {
+    let lease = lease?;
     if !channel.looks_empty() {
         // The queue may hold an urgent request.
         return None;
     }
     let call = lease.accept(false)?;
     lease.count();
-    Some(call.into())
+    Some(call)
 }
 
 /// Takes requests, or registers the waiter.
@@ -215,7 +231,7 @@ pub(super) fn look<S, R, E>(
 
 /// The number of times that a receiver skips overdue requests before it checks its own deadline, or
 /// lets other tasks run.
-const OVERDUE_ROUNDS: usize = 64;
+pub(super) const OVERDUE_ROUNDS: usize = 64;
 
 #[inline]
 pub(super) fn into_result<S, R, E>(

@@ -17,6 +17,7 @@ use futures_core::Stream;
 use crate::{
     api::deserted::Deserted,
     api::drained::Drained,
+    api::loop_requests::LoopRequests,
     api::receive::{
         Receive, Received, Requests, await_handoff, first, into_poll, into_result, look,
     },
@@ -116,6 +117,11 @@ impl<S, R, E> Server<S, R, E> {
         deadline: Option<Instant>,
     ) -> Result<Option<Received<S, R, E>>, Error<E>> {
         optional(self.receive(1, Limit::Until(deadline, Some(known))))
+    }
+
+    /// Implements [`LoopView::requests`](crate::hooks::LoopView::requests).
+    pub(crate) fn loop_requests(&self) -> LoopRequests<'_, S, R, E> {
+        LoopRequests::new(&self.channel)
     }
 
     /// Implements [`LoopView::interruptions`](crate::hooks::LoopView::interruptions).
@@ -463,7 +469,7 @@ impl<S, R, E> Server<S, R, E> {
             let lease = channel.lease_handoff();
             if let Some(call) = await_handoff(channel, lease.as_ref(), &channel.wait_policy.threads)
             {
-                return Ok(Some(call));
+                return Ok(Some(call.into()));
             }
             if lease.is_none() {
                 spin_until(&channel.wait_policy.threads, || !channel.looks_empty());

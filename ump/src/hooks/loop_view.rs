@@ -8,6 +8,8 @@ use crate::{
     hooks::wait::{RequestId, Wait},
 };
 
+pub use crate::api::loop_requests::LoopRequests;
+
 /// A view of a [`Server`], with the methods that only loops and their watchers need.
 ///
 /// ```
@@ -71,6 +73,13 @@ impl<'a, S, R, E> LoopView<'a, S, R, E> {
         deadline: Option<Instant>,
     ) -> Result<Option<Received<S, R, E>>, Error<E>> {
         self.0.wait_since(known, deadline)
+    }
+
+    /// Returns the place of a loop that waits for other events as well, and so sleeps by its own
+    /// means.
+    #[must_use]
+    pub fn requests(&self) -> LoopRequests<'a, S, R, E> {
+        self.0.loop_requests()
     }
 
     /// Returns how often the server has been [interrupted](Server::interrupt). Everything that

@@ -125,7 +125,7 @@ use std::{
 };
 
 pub use self::{
-    loop_view::LoopView,
+    loop_view::{LoopRequests, LoopView},
     wait::{ChannelId, Goal, RequestId, Wait},
     watcher::{Driven, MANY, Watcher},
 };

@@ -343,7 +343,7 @@ impl<S, R, E, X: FromRequestError<S, E>> OutcomeVtable<S, R, E, X> {
 /// Reports to a caller that may outlive its client.
 ///
 /// # Safety
-/// That of [`OutcomeFn`].
+/// The contract is that of [`OutcomeFn`].
 unsafe fn deliver<S, R, E, X: FromRequestError<S, E>>(
     core: NonNull<SlotCore<R, E>>,
     end: Exit,
@@ -362,7 +362,7 @@ unsafe fn deliver<S, R, E, X: FromRequestError<S, E>>(
 /// Reports to a caller that keeps the client, and puts the slot back without a lock.
 ///
 /// # Safety
-/// That of [`OutcomeFn`].
+/// The contract is that of [`OutcomeFn`].
 #[inline]
 unsafe fn deliver_to_borrower<S, R, E, X: FromRequestError<S, E>>(
     core: NonNull<SlotCore<R, E>>,

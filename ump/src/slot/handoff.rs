@@ -16,7 +16,7 @@ use crate::{
     sync::{Ordering, lock_pause},
 };
 
-/// What the handoff found when it disarmed a slot.
+/// The state in which the handoff found the slot that it disarmed.
 pub(crate) enum Disarmed {
     /// No request, and the slot has another owner.
     Idle,

@@ -96,7 +96,7 @@ impl<S, R, E> Entry<S, R, E> {
     }
 }
 
-/// What is left to do for a request that was rejected, once no lock is held.
+/// The rest of the work for a rejected request, once no lock is held.
 #[must_use = "somebody sleeps until this is finished"]
 pub(crate) enum Rejected<R, E> {
     Request(DeferredWake),

@@ -23,7 +23,7 @@ pub(crate) use self::loom::*;
 pub(crate) use self::shuttle::*;
 #[cfg(not(any(loom, shuttle)))]
 pub(crate) use {
-    spin::{SpinPolicy, pause_for_peer, spin_until},
+    spin::{SleepStart, SpinPolicy, pause_for_peer, spin_until},
     yield_now::{YieldPolicy, YieldState},
 };
 

@@ -120,7 +120,7 @@ impl Look {
     }
 }
 
-/// What a task has met between two of its checks.
+/// The events that a task has met between two of its checks.
 #[derive(Clone, Copy, Debug)]
 enum Been {
     /// The task has been moved to another thread.
