@@ -130,10 +130,12 @@ pub fn async_trait(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// | `#[timer(every = duration)]`, `#[timer(after = duration)]` | the same, with a timer that begins with the loop; the expression may use `self` |
 /// | `#[init] fn begin(&mut self, cx: &ContextOf<Self>)` | it is called before anything else; the parameter may be left out |
 /// | `#[term] fn end(&mut self, output: Option<O>) -> Option<O>` | it is called at the end; parameter and result may be left out |
+/// | `#[socket] fn on_event(&mut self, event: net::Event)` | none: the loop calls it with the [events](#sockets) of the service's sockets |
+/// | `#[ready] async fn wait(&mut self)`, `#[on_ready] fn read(&mut self)` | none: the loop calls the second when the first, which [waits](#sockets) for something beside requests and timers, has resolved |
 /// | `#[batch_start] fn begin(&mut self) -> Result<(), E>`, `#[batch_end] fn commit(&mut self) -> Result<(), E>` | they are called before and after each [batch](#batches); the result may be left out |
 ///
-/// Posts, timers and methods with a `ReplyTo` may return `ControlFlow<O>`: `Break` ends the loop.
-/// `O` is `()`, or what the argument `output` says.
+/// Posts, timers, `#[socket]`, `#[on_ready]` and methods with a `ReplyTo` may return
+/// `ControlFlow<O>`: `Break` ends the loop. `O` is `()`, or what the argument `output` says.
 ///
 /// If there is a method for batches, the service takes [batches](#batches). Otherwise, if any
 /// method is an `async fn`, the service runs on tasks (`ump_server::task::Service`), and otherwise
@@ -262,6 +264,129 @@ pub fn async_trait(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// an error is refused at compile time, as it could not say that its work is lost. A post has no caller to tell; if it is
 /// asked all the same, it gets no reply. The answer by a `ReplyTo` waits for the end of the batch as well; one that was
 /// detached is the method's own affair. Timers are called between batches.
+///
+/// # Sockets
+/// With the feature `net` of `ump-server` (on unix), a service on a thread owns sockets, with batches or without. Its method
+/// `#[socket]` gets their [events](../ump_server/net/enum.Event.html), between requests and timers:
+///
+/// ```
+/// # #[cfg(unix)] fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use std::net::{Ipv4Addr, SocketAddr};
+/// use ump_server::{net::{Event, UdpSocket}, service, thread};
+///
+/// /// Sends each datagram back, and counts them.
+/// struct Echo {
+///     socket: UdpSocket,
+///     datagrams: u64,
+/// }
+///
+/// #[service(start_error = ump_server::net::Error)]
+/// impl Echo {
+///     fn datagrams(&self) -> u64 {
+///         self.datagrams
+///     }
+///
+///     #[socket]
+///     fn on_event(&mut self, event: Event) {
+///         let mut buffer = [0; 1500];
+///         if let Event::Readable(_) = event {
+///             if let Ok(datagram) = self.socket.recv_from(&mut buffer) {
+///                 self.datagrams += 1;
+///                 let _ = self.socket.send_to(&buffer[..datagram.len], datagram.from); // it may be lost
+///             }
+///         }
+///     }
+/// }
+///
+/// let (send, address) = std::sync::mpsc::channel();
+/// let (client, _) = thread::Builder::new().spawn_with(move |cx| {
+///     let socket = cx.sockets().udp((Ipv4Addr::LOCALHOST, 0))?;
+///     let _ = send.send(socket.local_addr());
+///     Ok(Echo { socket, datagrams: 0 })
+/// })?;
+/// let peer = std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+/// let address: SocketAddr = address.recv()??;
+/// peer.send_to(b"hello", address)?;
+/// assert_eq!(peer.recv(&mut [0; 64])?, 5);
+/// assert_eq!(EchoClient(client).datagrams().wait()?, 1);
+/// # Ok(())
+/// # }
+/// # #[cfg(not(unix))] fn main() {}
+/// ```
+///
+/// The handler then has this method as well:
+///
+/// ```
+/// # #[cfg(unix)] fn main() {
+/// # use std::ops::ControlFlow;
+/// # use ump_server::{net::Event, service::IntoFlow};
+/// # struct Gateway;
+/// # impl Gateway { fn on_event(&mut self, _: Event) {}
+#[doc = include_str!("service/expansion_socket.rs")]
+/// # }
+/// # let _ = Gateway::on_socket;
+/// # }
+/// # #[cfg(not(unix))] fn main() {}
+/// ```
+///
+/// A service on a task uses the sockets of its runtime, so `#[socket]` is an error if a method is async. Its method `#[ready]`
+/// awaits them, or anything else; then `#[on_ready]` is called. See [`ready`](../ump_server/task/trait.Service.html#method.ready) for
+/// what it may await: it is dropped when a request or a timer comes first.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use std::net::Ipv4Addr;
+/// use tokio::net::UdpSocket;
+/// use ump_server::{service, task};
+///
+/// struct Echo {
+///     socket: UdpSocket,
+///     datagrams: u64,
+/// }
+///
+/// #[service]
+/// impl Echo {
+///     fn datagrams(&self) -> u64 {
+///         self.datagrams
+///     }
+///
+///     #[ready]
+///     async fn wait(&mut self) {
+///         let _ = self.socket.readable().await; // an error comes back in `read`
+///     }
+///
+///     #[on_ready]
+///     fn read(&mut self) {
+///         let mut buffer = [0; 1500];
+///         if let Ok((len, from)) = self.socket.try_recv_from(&mut buffer) {
+///             self.datagrams += 1;
+///             let _ = self.socket.try_send_to(&buffer[..len], from); // it may be lost
+///         }
+///     }
+/// }
+///
+/// let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+/// let address = socket.local_addr()?;
+/// let (client, _) = task::serve(Echo { socket, datagrams: 0 });
+/// let peer = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+/// peer.send_to(b"hello", address).await?;
+/// assert_eq!(peer.recv(&mut [0; 64]).await?, 5);
+/// assert_eq!(EchoClient(client).datagrams().await?, 1);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// The handler then has these methods as well:
+///
+/// ```
+/// # use std::ops::ControlFlow;
+/// # use ump_server::service::IntoFlow;
+/// # struct Gateway;
+/// # impl Gateway { async fn wait(&mut self) {} fn read(&mut self) {}
+#[doc = include_str!("service/expansion_ready.rs")]
+/// # }
+/// # let _ = (Gateway::ready, Gateway::on_ready);
+/// ```
 ///
 /// # Topics
 /// With `topic = "prefix"`, the service can serve topics of an `ump_router::Router`: its requests are `RequestMessage`s

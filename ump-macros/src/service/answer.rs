@@ -18,7 +18,7 @@ pub(crate) struct Answer {
     pub(crate) error: Option<TokenStream>,
 }
 
-/// What a method does to answer.
+/// The way in which a method answers.
 #[derive(Clone, Copy)]
 pub(crate) enum Way {
     /// It returns nothing, and the reply is `()`.

@@ -101,7 +101,7 @@ impl Block {
             taken.insert(name.to_string(), what);
         }
         let errors = &mut self.errors;
-        let mut hooks = [false; 4];
+        let mut hooks = [false; 7];
         let mut variants: HashSet<String> = HashSet::new();
         self.methods.retain(|method| {
             let seen = match method.kind {
@@ -109,6 +109,9 @@ impl Block {
                 Kind::Term => std::mem::replace(&mut hooks[1], true),
                 Kind::BatchStart => std::mem::replace(&mut hooks[2], true),
                 Kind::BatchEnd => std::mem::replace(&mut hooks[3], true),
+                Kind::Socket => std::mem::replace(&mut hooks[4], true),
+                Kind::Ready => std::mem::replace(&mut hooks[5], true),
+                Kind::OnReady => std::mem::replace(&mut hooks[6], true),
                 _ => false,
             };
             if seen {
@@ -145,6 +148,8 @@ impl Block {
             true
         });
         self.check_batches();
+        self.check_sockets();
+        self.check_ready();
         if names.topic.is_some() {
             self.check_topic();
         }
@@ -199,6 +204,50 @@ impl Block {
         }
     }
 
+    /// Checks that a service with sockets runs on a thread, which waits for them.
+    fn check_sockets(&mut self) {
+        if !self.is_async() {
+            return;
+        }
+        let Some(socket) = self.socket() else {
+            return;
+        };
+        let message = format!(
+            "`{}` is never called, as an async service runs on a task, whose loop waits for no \
+             sockets: make all methods of the service sync, or await the runtime's own sockets in a \
+             method `#[ready]`",
+            socket.name
+        );
+        let error = Error::new(socket.name.span(), message);
+        self.errors.push(error);
+        self.methods
+            .retain(|method| !matches!(method.kind, Kind::Socket));
+    }
+
+    /// Checks that something waits, and that something handles what it has waited for.
+    fn check_ready(&mut self) {
+        let message = match (self.ready(), self.on_ready()) {
+            (Some(ready), _) if !ready.is_async => (
+                ready,
+                "a `ready` method is an `async fn`: the loop polls it while it waits for requests",
+            ),
+            (Some(ready), None) => (
+                ready,
+                "there is no method `#[on_ready]`, which the loop calls when this one has resolved",
+            ),
+            (None, Some(on_ready)) => (
+                on_ready,
+                "this method is never called without an `async` method `#[ready]`, which waits",
+            ),
+            _ => return,
+        };
+        let (method, message) = message;
+        let error = Error::new(method.name.span(), message);
+        self.errors.push(error);
+        self.methods
+            .retain(|method| !matches!(method.kind, Kind::Ready | Kind::OnReady));
+    }
+
     /// Returns the block, without the attributes of the macro.
     pub(crate) fn emit(&self) -> TokenStream {
         let Self {
@@ -237,6 +286,27 @@ impl Block {
         self.methods
             .iter()
             .find(|method| matches!(method.kind, Kind::Term))
+    }
+
+    /// Returns the method that is called with the events of sockets.
+    pub(crate) fn socket(&self) -> Option<&Method> {
+        self.methods
+            .iter()
+            .find(|method| matches!(method.kind, Kind::Socket))
+    }
+
+    /// Returns the method that waits for something beside requests and timers.
+    pub(crate) fn ready(&self) -> Option<&Method> {
+        self.methods
+            .iter()
+            .find(|method| matches!(method.kind, Kind::Ready))
+    }
+
+    /// Returns the method that handles what the other one has waited for.
+    pub(crate) fn on_ready(&self) -> Option<&Method> {
+        self.methods
+            .iter()
+            .find(|method| matches!(method.kind, Kind::OnReady))
     }
 
     /// Returns the method that is called before each batch, or that after it.

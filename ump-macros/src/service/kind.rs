@@ -1,4 +1,4 @@
-//! What a method is for, by its attribute.
+//! The kind of a method, by its attribute.
 
 use proc_macro2::{Ident, TokenStream};
 use syn::{
@@ -7,7 +7,7 @@ use syn::{
     spanned::Spanned,
 };
 
-/// What a method is for.
+/// The kind of a method.
 pub(crate) enum Kind {
     /// A client requests it.
     Request,
@@ -23,6 +23,12 @@ pub(crate) enum Kind {
     BatchStart,
     /// It is called after each batch, before the replies are sent.
     BatchEnd,
+    /// It is called with the events of the service's sockets.
+    Socket,
+    /// It waits for something beside requests and timers.
+    Ready,
+    /// It is called when that has come.
+    OnReady,
 }
 
 /// When a timer is armed.
@@ -35,7 +41,20 @@ pub(crate) enum Start {
     After(TokenStream),
 }
 
-const OWN: [&str; 6] = ["post", "timer", "init", "term", "batch_start", "batch_end"];
+const OWN: [&str; 9] = [
+    "post",
+    "timer",
+    "init",
+    "term",
+    "batch_start",
+    "batch_end",
+    "socket",
+    "ready",
+    "on_ready",
+];
+
+const SOCKET_PARAMS: &str =
+    "a `socket` method has one parameter, the event: `event: ump_server::net::Event`";
 
 /// Returns whether it is an attribute of the macro.
 pub(crate) fn is_own(attribute: &Attribute) -> bool {
@@ -61,6 +80,9 @@ impl Kind {
             "init" => Self::Init,
             "term" => Self::Term,
             "batch_start" => Self::BatchStart,
+            "socket" => Self::Socket,
+            "ready" => Self::Ready,
+            "on_ready" => Self::OnReady,
             _ => Self::BatchEnd,
         })
     }
@@ -74,8 +96,8 @@ impl Kind {
     pub(crate) fn most_params(&self) -> usize {
         match self {
             Self::Request | Self::Post | Self::Timer(Start::Never) => usize::MAX,
-            Self::Timer(_) | Self::BatchStart | Self::BatchEnd => 0,
-            Self::Init | Self::Term => 1,
+            Self::Timer(_) | Self::BatchStart | Self::BatchEnd | Self::Ready | Self::OnReady => 0,
+            Self::Init | Self::Term | Self::Socket => 1,
         }
     }
 
@@ -87,13 +109,24 @@ impl Kind {
             Self::BatchStart | Self::BatchEnd => {
                 "a method that is called before or after a batch has no parameters"
             }
+            Self::Socket => SOCKET_PARAMS,
+            Self::Ready | Self::OnReady => {
+                "a method that waits for something beside requests, or handles it, has no parameters: \
+                 `ready` keeps what it receives in the service"
+            }
             _ => "a timer that begins with the loop has no arguments",
         }
     }
 
-    /// Returns whether the loop calls the method at its start or end.
+    /// Returns the parameter that such a method lacks, for an error.
+    pub(crate) fn lacks(&self, params: usize) -> Option<&'static str> {
+        (matches!(self, Self::Socket) && params == 0).then_some(SOCKET_PARAMS)
+    }
+
+    /// Returns whether the parameters of the method are those that the loop gives it, so that they
+    /// need not be sent to it.
     pub(crate) fn is_hook(&self) -> bool {
-        matches!(self, Self::Init | Self::Term)
+        matches!(self, Self::Init | Self::Term | Self::Socket)
     }
 
     /// Returns whether the method is called before or after each batch.

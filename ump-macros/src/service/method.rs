@@ -99,6 +99,9 @@ impl Method {
             let message = kind.params_message();
             return Err(Error::new(surplus.name.span(), message));
         }
+        if let Some(message) = kind.lacks(params.len()) {
+            return Err(Error::new(signature.name.span(), message));
+        }
         if !kind.is_hook() {
             for param in &mut params {
                 param.check_sized()?;

@@ -1,11 +1,11 @@
-//! What the macro writes, compared with what its documentation shows.
+//! The output of the macro, compared with its documentation.
 
 use proc_macro2::{Punct, Spacing, TokenStream, TokenTree};
 
 use super::expand;
 
 /// The paths that the macro writes in full, and the names that the documentation imports for them.
-const PATHS: [(&str, &str); 20] = [
+const PATHS: [(&str, &str); 21] = [
     (":: core :: result :: Result :: Ok", "Ok"),
     (":: core :: result :: Result :: Err", "Err"),
     (":: core :: result :: Result", "Result"),
@@ -25,6 +25,7 @@ const PATHS: [(&str, &str); 20] = [
     (":: ump_server :: Client", "Client"),
     (":: ump_server :: ReplyContext", "ReplyContext"),
     (":: ump_server :: service :: Interface", "Interface"),
+    (":: ump_server :: service :: IntoFlow", "IntoFlow"),
     (":: ump_server :: thread", "thread"),
 ];
 
@@ -80,6 +81,33 @@ fn the_expansion_is_what_the_documentation_shows() {
     let shown = include_str!("expansion.rs");
     let (_imports, shown) = shown.split_once("// #[service]").expect("the block");
     assert_eq!(plain(expanded), plain(parse(shown)));
+}
+
+#[test]
+fn a_socket_method_adds_what_the_documentation_shows() {
+    let socket = "#[socket] fn on_event(&mut self, event: Event) {}";
+    let shown = plain(parse(include_str!("expansion_socket.rs")));
+    for rest in [
+        "",
+        "fn get(&self) -> u32 { 1 }",
+        "#[batch_end] fn end(&mut self) {}",
+    ] {
+        let block = format!("impl Gateway {{ {socket} {rest} }}");
+        let expanded = plain(expand(TokenStream::new(), &parse(&block)));
+        assert_eq!(expanded.matches(&shown).count(), 1, "{expanded}");
+    }
+    let block = format!("impl Gateway {{ {socket} async fn get(&self) -> u32 {{ 1 }} }}");
+    let expanded = plain(expand(TokenStream::new(), &parse(&block)));
+    assert!(expanded.contains("compile_error") && !expanded.contains("on_socket"));
+}
+
+#[test]
+fn a_ready_method_adds_what_the_documentation_shows() {
+    let shown = plain(parse(include_str!("expansion_ready.rs")));
+    let block =
+        "impl Gateway { #[ready] async fn wait(&mut self) {} #[on_ready] fn read(&mut self) {} }";
+    let expanded = plain(expand(TokenStream::new(), &parse(block)));
+    assert_eq!(expanded.matches(&shown).count(), 1, "{expanded}");
 }
 
 #[test]

@@ -59,7 +59,7 @@ pub(crate) fn projects(tokens: &TokenStream, name: &Ident) -> bool {
     false
 }
 
-/// What the types in the block refer to.
+/// The names that the types in the block refer to.
 pub(crate) struct Scope {
     /// The path of the crate `ump-server`.
     pub(crate) krate: TokenStream,

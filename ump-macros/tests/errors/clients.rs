@@ -19,6 +19,6 @@ fn main() {
     let store = StoreClient(client);
     store.get("key").wait();
     let value: Option<u32> = store.get(1).wait().unwrap();
-    store.remove(1);
+    store.delete(1);
     store.get(1);
 }

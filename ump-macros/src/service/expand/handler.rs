@@ -1,6 +1,6 @@
 //! The handler: it calls the methods, and answers with what they return.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Ident, TokenStream};
 use quote::{quote, quote_spanned};
 
 use super::{Context, batch};
@@ -57,6 +57,7 @@ pub(super) fn expand(context: &Context<'_>) -> TokenStream {
         handle(context)
     };
     let (init, on_timer, term) = (init(context), on_timer(context), term(context));
+    let (on_socket, ready) = (on_socket(context), ready(context));
     // At the name of the service, where the compiler then says that they are less visible than it.
     let place = generated(block.name.span());
     let types = quote_spanned! {place=>
@@ -84,6 +85,10 @@ pub(super) fn expand(context: &Context<'_>) -> TokenStream {
             #handle
 
             #on_timer
+
+            #on_socket
+
+            #ready
 
             #term
         }
@@ -293,6 +298,50 @@ fn on_timer(context: &Context<'_>) -> Option<TokenStream> {
                 #(#arms)*
                 #unused
             }
+        }
+    })
+}
+
+/// Returns the method that calls the one with the attribute `socket`.
+fn on_socket(context: &Context<'_>) -> Option<TokenStream> {
+    let method = context.block.socket()?;
+    let output = context.arguments.output();
+    let event = local("event");
+    // The type as it is written, and the name at its place: a wrong type, or an `ump-server`
+    // without sockets, is an error of this method.
+    let types = method.params.iter().map(|param| &param.ty);
+    let on_socket = Ident::new("on_socket", generated(method.name.span()));
+    let call = into_flow(context, method, &quote!(#event));
+    let cfg = method.cfg();
+    Some(quote! {
+        #(#cfg)*
+        fn #on_socket(&mut self, #event: #(#types)*) -> ::core::ops::ControlFlow<#output> {
+            #call
+        }
+    })
+}
+
+/// Returns the methods that call those with the attributes `ready` and `on_ready`.
+fn ready(context: &Context<'_>) -> Option<TokenStream> {
+    let block = context.block;
+    if block.takes_batches() {
+        return None;
+    }
+    let (waits, handles) = (block.ready()?, block.on_ready()?);
+    let output = context.arguments.output();
+    let wait = waits.call(&TokenStream::new());
+    let unit = quote_spanned!(waits.output_span=> ());
+    let handle = into_flow(context, handles, &TokenStream::new());
+    let (of_ready, of_on_ready) = (waits.cfg(), handles.cfg());
+    Some(quote! {
+        #(#of_ready)*
+        async fn ready(&mut self) {
+            let #unit = #wait;
+        }
+
+        #(#of_on_ready)*
+        async fn on_ready(&mut self) -> ::core::ops::ControlFlow<#output> {
+            #handle
         }
     })
 }

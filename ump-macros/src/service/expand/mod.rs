@@ -1,4 +1,4 @@
-//! What the macro writes.
+//! The output of the macro.
 
 mod batch;
 mod client;
@@ -16,7 +16,7 @@ use syn::Visibility;
 use self::parameters::Parameters;
 use super::{arguments::Arguments, block::Block, method::Method, names::Names};
 
-/// What all parts of the expansion need.
+/// The values that all parts of the expansion need.
 struct Context<'a> {
     arguments: &'a Arguments,
     names: &'a Names,
@@ -26,7 +26,7 @@ struct Context<'a> {
     request: Parameters<'a>,
     reply: Parameters<'a>,
     error: Parameters<'a>,
-    /// Those of any of the three: of the channel and its client.
+    /// The generics of any of the three: of the channel and its client.
     channel: Parameters<'a>,
     timer: Parameters<'a>,
 }

@@ -1,4 +1,4 @@
-//! What a service needs to serve topics, and the client of a topic.
+//! The items with which a service serves topics, and the client of a topic.
 
 use proc_macro2::TokenStream;
 use quote::quote;
