@@ -1,11 +1,31 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+#[cfg(not(any(loom, shuttle)))]
+mod buffer;
+pub mod bus;
 mod catch;
 #[cfg_attr(any(loom, shuttle), path = "deadlock/none.rs")]
 mod deadlock;
+#[cfg(not(any(loom, shuttle)))]
+mod hash;
+#[cfg(all(feature = "net", unix, not(any(loom, shuttle))))]
+pub mod net;
+#[cfg(not(all(feature = "net", unix, not(any(loom, shuttle)))))]
+#[path = "net/none.rs"]
+mod net;
+#[cfg(loom)]
+#[doc(hidden)]
+#[path = "net/readiness.rs"]
+pub mod net_readiness;
+#[cfg(loom)]
+#[doc(hidden)]
+#[path = "net/wake.rs"]
+pub mod net_wake;
 mod observe;
 mod record;
+#[cfg(not(any(loom, shuttle)))]
+pub mod sans_io;
 #[cfg(feature = "serde")]
 mod serial;
 pub mod service;

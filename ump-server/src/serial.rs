@@ -1,4 +1,4 @@
-//! What serde does not serialize by itself, for the errors and reports.
+//! Types that serde does not serialize by itself, for the errors and reports.
 
 use std::{fmt, panic::Location};
 

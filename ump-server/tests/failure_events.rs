@@ -64,7 +64,7 @@ impl thread::Handler<Order, (), Refused, ()> for Worker {
     }
 }
 
-/// The same handler on a task.
+/// The handler on a task.
 struct Tasked(Worker);
 
 impl task::Handler<Order, (), Refused, ()> for Tasked {

@@ -329,3 +329,84 @@ fn loops_of_one_name_are_added_up() {
     let end = numbers(&snapshotter);
     assert_eq!(labelled(&end, "ump_server_queue_depth server=twins"), 0);
 }
+
+#[cfg(all(feature = "net", unix))]
+#[test]
+fn sockets_are_counted_by_worker() {
+    use std::{
+        io::{Read as _, Write as _},
+        net::Ipv4Addr,
+    };
+
+    use ump_server::{
+        Refused,
+        net::{Event, TcpListener, TcpStream},
+    };
+
+    struct Echo(TcpListener, Option<TcpStream>);
+
+    impl thread::Handler<(), std::net::SocketAddr, Refused> for Echo {
+        fn proc_req(
+            &mut self,
+            (): (),
+            rctx: ReplyContext<'_, std::net::SocketAddr, Refused>,
+        ) -> ControlFlow<()> {
+            let _ = rctx.reply(self.0.local_addr().unwrap());
+            ControlFlow::Continue(())
+        }
+
+        fn on_socket(&mut self, event: Event) -> ControlFlow<()> {
+            match event {
+                Event::Accepted { stream, .. } => self.1 = Some(stream),
+                Event::Readable(_) => {
+                    let mut buffer = [0; 64];
+                    let stream = self.1.as_ref().unwrap();
+                    match stream.read(&mut buffer) {
+                        Ok(0) => self.1 = None,
+                        Ok(read) => assert_eq!(stream.write(&buffer[..read]).unwrap(), read),
+                        Err(_) => {}
+                    }
+                }
+                _ => {}
+            }
+            ControlFlow::Continue(())
+        }
+    }
+
+    let snapshotter = SNAPSHOTTER
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
+    let made = thread::Builder::new().name("wired").spawn_with(|cx| {
+        let listener = cx.sockets().listen((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        Ok(Echo(listener, None))
+    });
+    let (client, handle) = made.unwrap();
+    let mut peer = std::net::TcpStream::connect(client.req(()).unwrap()).unwrap();
+    peer.write_all(&[0; 40]).unwrap();
+    peer.read_exact(&mut [0; 40]).unwrap();
+    client.req(()).unwrap(); // the call that has written it is over
+    let numbers = numbers(&snapshotter);
+    let of = |name: &str| &numbers[&format!("ump_server_{name}")];
+    let labels = "server=wired worker=0";
+    let bytes = |direction: &str| {
+        of(&format!(
+            "socket_bytes_total {labels} direction={direction}"
+        ))
+    };
+    assert_eq!(*bytes("in"), DebugValue::Counter(40));
+    assert_eq!(*bytes("out"), DebugValue::Counter(40));
+    assert_eq!(
+        *of(&format!("sockets {labels}")),
+        DebugValue::Gauge(2.0.into())
+    );
+    assert_eq!(
+        *of(&format!("socket_errors_total {labels}")),
+        DebugValue::Counter(0)
+    );
+    assert!(matches!(
+        of(&format!("socket_events_total {labels}")),
+        DebugValue::Counter(2..)
+    ));
+    drop((client, peer));
+    handle.join().unwrap();
+}

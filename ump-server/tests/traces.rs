@@ -314,3 +314,48 @@ fn stall_is_an_event() {
     ];
     assert_eq!(messages, expected);
 }
+
+#[cfg(all(feature = "net", unix))]
+#[test]
+fn a_failed_socket_is_an_event() {
+    struct Connects(
+        mpsc::Sender<String>,
+        #[expect(dead_code, reason = "open as long as it is kept")] ump_server::net::UnixStream,
+    );
+
+    impl thread::Handler<(), (), ump_server::Refused> for Connects {
+        fn proc_req(
+            &mut self,
+            (): (),
+            rctx: ReplyContext<'_, (), ump_server::Refused>,
+        ) -> ControlFlow<()> {
+            let _ = rctx.reply(());
+            ControlFlow::Continue(())
+        }
+
+        fn on_socket(&mut self, event: ump_server::net::Event) -> ControlFlow<()> {
+            if let ump_server::net::Event::Error(error) = event {
+                self.0.send(error.to_string()).unwrap();
+            }
+            ControlFlow::Continue(())
+        }
+    }
+
+    keep();
+    let (send, events) = mpsc::channel();
+    let missing = std::env::temp_dir().join("ump-there-is-no-such-socket");
+    let made = thread::Builder::new().name("wired").spawn_with(move |cx| {
+        let stream = cx.sockets().connect_unix(&missing, None).unwrap();
+        send.send(stream.id().to_string()).unwrap();
+        Ok(Connects(send.clone(), stream))
+    });
+    let (client, handle) = made.unwrap();
+    let id = events.recv().unwrap();
+    let error = events.recv().unwrap();
+    let recorded = of(EVENTS.lock().unwrap().clone(), "wired");
+    assert_eq!(recorded.len(), 1);
+    assert_eq!(recorded[0].fields["socket"], id);
+    assert_eq!(recorded[0].fields["error"], error);
+    drop(client);
+    handle.join().unwrap();
+}

@@ -12,12 +12,16 @@ mod meter;
 #[cfg(feature = "metrics")]
 mod names;
 mod outcome;
+#[cfg(all(feature = "net", unix, not(any(loom, shuttle))))]
+mod socket_meter;
 pub(crate) mod trace;
 
 use crate::record::{Stage, Stall};
 
 #[cfg(feature = "metrics")]
 pub use self::channel_meter::refresh_metrics;
+#[cfg(all(feature = "net", unix, not(any(loom, shuttle))))]
+pub(crate) use self::socket_meter::SocketMeter;
 pub(crate) use self::{
     channel_meter::ChannelMeter, meter::Meter, outcome::CallOutcome, trace::Span,
 };

@@ -12,6 +12,32 @@ pub(super) const REQUESTS: &str = "ump_server_requests_total";
 pub(super) const RESTARTS: &str = "ump_server_restarts_total";
 pub(super) const STALLS: &str = "ump_server_stalls_total";
 
+#[cfg(all(feature = "net", unix, not(any(loom, shuttle))))]
+pub(super) const SOCKETS: &str = "ump_server_sockets";
+#[cfg(all(feature = "net", unix, not(any(loom, shuttle))))]
+pub(super) const SOCKET_EVENTS: &str = "ump_server_socket_events_total";
+#[cfg(all(feature = "net", unix, not(any(loom, shuttle))))]
+pub(super) const SOCKET_ERRORS: &str = "ump_server_socket_errors_total";
+#[cfg(all(feature = "net", unix, not(any(loom, shuttle))))]
+pub(super) const SOCKET_BYTES: &str = "ump_server_socket_bytes_total";
+
+/// Describes the metrics of sockets.
+#[cfg(all(feature = "net", unix, not(any(loom, shuttle))))]
+pub(super) fn describe_sockets() {
+    describe_gauge!(SOCKETS, Unit::Count, "Open sockets");
+    describe_counter!(
+        SOCKET_EVENTS,
+        Unit::Count,
+        "Events of sockets that a handler got"
+    );
+    describe_counter!(SOCKET_ERRORS, Unit::Count, "Failures of sockets");
+    describe_counter!(
+        SOCKET_BYTES,
+        Unit::Bytes,
+        "Bytes that were read from sockets, or written to them"
+    );
+}
+
 pub(super) fn describe() {
     describe_counter!(
         ACCEPTED,

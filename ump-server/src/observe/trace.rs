@@ -78,6 +78,13 @@ mod on {
         warn!(target: TARGET, server = name, worker, kind, caller, panic = %message, "a handler panicked");
     }
 
+    #[cfg(all(feature = "net", unix, not(any(loom, shuttle))))]
+    #[cold]
+    pub(crate) fn socket_error(name: &str, worker: usize, error: &crate::net::Error) {
+        let socket = error.socket().map(tracing::field::display);
+        warn!(target: TARGET, server = name, worker, socket, %error, "a socket failed");
+    }
+
     #[cold]
     pub(crate) fn restart(name: &str, worker: usize, pause: Duration) {
         let pause = pause.as_secs_f64();
@@ -130,6 +137,9 @@ mod off {
         _: &PanicMessage,
     ) {
     }
+
+    #[cfg(all(feature = "net", unix, not(any(loom, shuttle))))]
+    pub(crate) fn socket_error(_: &str, _: usize, _: &crate::net::Error) {}
 
     pub(crate) fn restart(_: &str, _: usize, _: Duration) {}
 }

@@ -62,7 +62,7 @@ impl WorkerState {
 #[non_exhaustive]
 pub struct InHand {
     /// The kind of the request, as the handler [names it](crate::thread::Handler::kind); otherwise
-    /// `on_timer`, `init` or `term`.
+    /// `on_timer`, `on_socket`, `on_ready`, `init` or `term`.
     pub kind: &'static str,
     /// The location where the request was made, in a batch that of the first; `None` if the call is
     /// not for a request.

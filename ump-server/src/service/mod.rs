@@ -41,7 +41,7 @@ pub type ContextOf<H> = Context<
     <H as Interface>::Timer,
 >;
 
-/// What a method that does not return a reply may return: nothing, or whether the loop goes on.
+/// The result of a method that does not return a reply: nothing, or whether the loop goes on.
 #[diagnostic::on_unimplemented(
     message = "this method returns nothing, or `ControlFlow<{B}>`, but not `{Self}`",
     label = "neither `()` nor `ControlFlow<{B}>`"

@@ -31,7 +31,8 @@ use crate::{
 pub(super) struct CallContext {
     pub(super) awaits: Arc<Awaits>,
     aborts: Arc<Aborts>,
-    /// The number of aborts when the last call was cut for an abort, or when the clean-up began.
+    /// The number of aborts that do not cut the calls of this worker: 0 while it serves; 1 in its
+    /// clean-up, if the loop was aborted before that.
     ///
     /// ORDERING: Relaxed, since only the worker's own task accesses it.
     known: AtomicU64,
@@ -48,14 +49,16 @@ impl CallContext {
         }
     }
 
-    /// Begins the clean-up: only a further abort cuts the calls that follow.
+    /// Begins the clean-up: only a further abort cuts the calls that follow. A second abort that
+    /// came before the first one was noticed is a further one.
     pub(super) fn begin_clean_up(&self) {
-        self.known.store(self.aborts.count(), Ordering::Relaxed);
+        let known = self.aborts.count().min(1);
+        self.known.store(known, Ordering::Relaxed);
     }
 
     #[inline]
     fn is_to_abort(&self) -> bool {
-        self.aborts.count() != self.known.load(Ordering::Relaxed)
+        self.aborts.count() > self.known.load(Ordering::Relaxed)
     }
 }
 
@@ -171,7 +174,6 @@ impl<F: Future> Future for HandlerCall<'_, F> {
             reason,
         } = &mut *self;
         if calls.is_to_abort() {
-            calls.begin_clean_up();
             calls.aborts.note(recorder.in_hand());
             return Poll::Ready(Err(CallError::Aborted));
         }

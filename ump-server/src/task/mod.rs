@@ -23,6 +23,7 @@
 //! # }
 //! ```
 
+mod alternation;
 mod builder;
 mod call;
 mod caught;
@@ -33,11 +34,12 @@ mod runtime_clock;
 mod service;
 mod sleep;
 mod timeout;
+mod waiting;
 
 use std::{
     convert::Infallible,
     fmt,
-    future::{Future, ready},
+    future::{Future, pending, ready},
     ops::ControlFlow,
 };
 
@@ -105,6 +107,21 @@ pub trait Handler<S, R, E, RV: Send = (), T: Send = ()> {
     /// Handles a timer that is due, with its token. `Break` ends the loop with its value.
     #[allow(unused_variables)]
     fn on_timer(&mut self, token: T) -> impl Future<Output = ControlFlow<RV>> + Send {
+        ready(ControlFlow::Continue(()))
+    }
+
+    /// Waits for something beside requests and timers, such as a socket of the runtime that is
+    /// ready. When it resolves, the loop calls [`on_ready`](Self::on_ready). The default never
+    /// resolves. See [`Service::ready`], which has an example.
+    ///
+    /// # Cancel safety
+    /// The future is dropped when a request or a timer comes first, so it has to be cancel safe.
+    fn ready(&mut self) -> impl Future<Output = ()> + Send {
+        pending()
+    }
+
+    /// Handles what [`ready`](Self::ready) has waited for. `Break` ends the loop with its value.
+    fn on_ready(&mut self) -> impl Future<Output = ControlFlow<RV>> + Send {
         ready(ControlFlow::Continue(()))
     }
 

@@ -1,6 +1,6 @@
 //! Drives a worker on its task.
 
-use std::{future::poll_fn, io, ops::ControlFlow, pin::pin, sync::Arc, task::Poll};
+use std::{future::poll_fn, ops::ControlFlow, pin::pin, sync::Arc, task::Poll};
 
 use ump::{coop::consume_budget, hooks};
 
@@ -8,9 +8,10 @@ use super::{
     Service,
     call::{CallContext, CallError, HandlerCall, Limit, assert_timer, call_handler},
     caught::caught,
-    loop_waker::{LoopWaker, RegisteredWaker},
+    loop_waker::LoopWaker,
     sleep::NextSleep,
     timeout::{OnTimeout, RequestLimit},
+    waiting::{Event, Waiting},
 };
 use crate::{
     Context, ReplyContext,
@@ -118,53 +119,25 @@ where
         *is_ready = true;
         worker.started();
     }
-    let Worker {
-        server,
-        context,
-        due,
-        participant,
-        control,
-        renewals,
-        recorder,
-        ..
-    } = worker;
+    let server = Arc::clone(&worker.server);
     let mut requests = server.stream();
-    let mut sleep = NextSleep::default();
+    let mut waiting = Waiting::new(loop_waker);
     let mut sleep_of_request = NextSleep::default();
-    let mut listening = RegisteredWaker::default();
     loop {
-        if control.renewals() != *renewals {
+        if worker.is_to_renew() {
             return Served::Renew;
         }
-        if !due.is_idle() {
-            due.begin(context.clock.now());
-            while let Some(token) = due.pop() {
-                consume_budget().await;
-                match call_handler(recorder, calls, "on_timer", || handler.on_timer(token)).await {
-                    Ok(ControlFlow::Continue(())) => {}
-                    Ok(ControlFlow::Break(rv)) => return Served::Finished(Some(rv)),
-                    Err(_) => return Served::Finished(None),
-                }
+        if !worker.due.is_idle() {
+            // Meanwhile other workers take the requests.
+            let leave_line = || requests = server.stream();
+            if let ControlFlow::Break(rv) = fire(worker, calls, handler, leave_line).await {
+                return Served::Finished(rv);
             }
         }
-        let event = poll_fn(|cx| {
-            if let Poll::Ready(taken) = requests.poll_wait(cx) {
-                return Poll::Ready(Event::Taken(taken));
-            }
-            loop_waker.register(&mut listening, cx.waker());
-            if control.renewals() != *renewals {
-                return Poll::Ready(Event::Timer(Ok(())));
-            }
-            let until = due.sleep_until();
-            if let Some(participant) = participant {
-                participant.waits(until);
-            }
-            sleep.poll(&context.clock, until, cx).map(Event::Timer)
-        });
-        let event = event.await;
-        if let Some(participant) = participant {
-            participant.is_back(matches!(event, Event::Taken(Ok(_))));
-        }
+        let event = waiting.next(worker, handler, &mut requests).await;
+        let Worker {
+            context, recorder, ..
+        } = &mut *worker;
         match event {
             Event::Taken(Ok((msg, rctx))) => {
                 let lent = ReplyContext::lend(owed, rctx);
@@ -201,12 +174,48 @@ where
             }
             Event::Taken(Err(_)) => return Served::Finished(None),
             Event::Timer(slept) => assert_timer(&context.clock, slept),
+            Event::Ready => {
+                // Before the stream is dropped: if it has yielded, its drop restores the budget.
+                consume_budget().await;
+                // Meanwhile other workers take the requests.
+                requests = server.stream();
+                match call_handler(recorder, calls, "on_ready", || handler.on_ready()).await {
+                    Ok(ControlFlow::Continue(())) => {}
+                    Ok(ControlFlow::Break(rv)) => return Served::Finished(Some(rv)),
+                    Err(_) => return Served::Finished(None),
+                }
+            }
         }
     }
 }
 
-/// An event that ends the wait of a loop.
-enum Event<J, E> {
-    Taken(Result<J, ump::Error<E>>),
-    Timer(io::Result<()>),
+/// Calls the handler for the timers that are due, and `before_each` before each call. `Break` ends
+/// the serving, with the value of the handler.
+async fn fire<S, R, E, RV, T, H>(
+    worker: &mut Worker<S, R, E, RV, T>,
+    calls: &CallContext,
+    handler: &mut H,
+    mut before_each: impl FnMut(),
+) -> ControlFlow<Option<RV>>
+where
+    H: Service<Request = S, Reply = R, Error = E, Output = RV, Timer = T>,
+{
+    let Worker {
+        context,
+        due,
+        recorder,
+        ..
+    } = worker;
+    due.begin(context.clock.now());
+    while let Some(token) = due.pop() {
+        // Before the stream is dropped: if it has yielded, its drop restores the budget.
+        consume_budget().await;
+        before_each();
+        match call_handler(recorder, calls, "on_timer", || handler.on_timer(token)).await {
+            Ok(ControlFlow::Continue(())) => {}
+            Ok(ControlFlow::Break(rv)) => return ControlFlow::Break(Some(rv)),
+            Err(_) => return ControlFlow::Break(None),
+        }
+    }
+    ControlFlow::Continue(())
 }

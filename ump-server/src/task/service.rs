@@ -4,7 +4,7 @@
 //! no parameter. What both share is in [`handler_shape`](crate::worker::handler_shape).
 
 use std::{
-    future::{Future, ready},
+    future::{Future, pending, ready},
     ops::ControlFlow,
 };
 
@@ -93,6 +93,81 @@ pub trait Service {
         &mut self,
         timer: Self::Timer,
     ) -> impl Future<Output = ControlFlow<Self::Output>> + Send {
+        ready(ControlFlow::Continue(()))
+    }
+
+    /// Waits for something beside requests and timers: a socket of the runtime that is ready, a
+    /// message of a channel, the exit of a process. When it resolves, the loop calls
+    /// [`on_ready`](Self::on_ready). The default never resolves.
+    ///
+    /// The loop polls it while it waits for the next request, so all of them end the same wait, and
+    /// neither a flood of requests nor one of these events starves the other. It is not a call: it
+    /// holds up no request, and the watchdog does not watch it. For sleeping there are the loop's
+    /// [timers](Context::timers); a [test clock](crate::TestClock) does not wait for a sleep here.
+    ///
+    /// # Cancel safety
+    /// The future is dropped when a request or a timer comes first, and made anew for the next
+    /// wait. So it has to be cancel safe: await one thing that is, such as the `readable` of a
+    /// socket, and do the rest in `on_ready`, which is never dropped for a request.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> std::io::Result<()> {
+    /// use std::{net::Ipv4Addr, ops::ControlFlow};
+    /// use tokio::net::UdpSocket;
+    /// use ump_server::{Refused, ReplyContext, task};
+    ///
+    /// /// Sends each datagram back. A request asks how many there were.
+    /// struct Echo {
+    ///     socket: UdpSocket,
+    ///     datagrams: u64,
+    /// }
+    ///
+    /// impl task::Service for Echo {
+    ///     type Request = ();
+    ///     type Reply = u64;
+    ///     type Error = Refused;
+    ///     type Output = ();
+    ///     type Timer = ();
+    ///
+    ///     async fn handle(&mut self, (): (), reply: ReplyContext<'_, u64, Refused>) -> ControlFlow<()> {
+    ///         let _ = reply.reply(self.datagrams);
+    ///         ControlFlow::Continue(())
+    ///     }
+    ///
+    ///     async fn ready(&mut self) {
+    ///         // An error is returned by the call in `on_ready` as well.
+    ///         let _ = self.socket.readable().await;
+    ///     }
+    ///
+    ///     async fn on_ready(&mut self) -> ControlFlow<()> {
+    ///         let mut buffer = [0; 1500];
+    ///         if let Ok((len, from)) = self.socket.try_recv_from(&mut buffer) {
+    ///             self.datagrams += 1;
+    ///             let _ = self.socket.try_send_to(&buffer[..len], from); // it may be lost
+    ///         }
+    ///         ControlFlow::Continue(())
+    ///     }
+    /// }
+    ///
+    /// let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    /// let address = socket.local_addr()?;
+    /// let (client, _loop) = task::serve(Echo { socket, datagrams: 0 });
+    /// let peer = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    /// peer.send_to(b"hello", address).await?;
+    /// assert_eq!(peer.recv(&mut [0; 64]).await?, 5);
+    /// assert_eq!(client.areq(()).await, Ok(1));
+    /// # Ok(())
+    /// # }
+    /// ```
+    fn ready(&mut self) -> impl Future<Output = ()> + Send {
+        pending()
+    }
+
+    /// Handles what [`ready`](Self::ready) has waited for. `Break` ends the loop.
+    ///
+    /// It may come in vain: use operations that do not wait, such as `try_read`, and take
+    /// [`WouldBlock`](std::io::ErrorKind::WouldBlock) for nothing.
+    fn on_ready(&mut self) -> impl Future<Output = ControlFlow<Self::Output>> + Send {
         ready(ControlFlow::Continue(()))
     }
 
@@ -209,6 +284,16 @@ where
     #[inline]
     fn on_timer(&mut self, timer: T) -> impl Future<Output = ControlFlow<RV>> + Send {
         self.handler.on_timer(timer)
+    }
+
+    #[inline]
+    fn ready(&mut self) -> impl Future<Output = ()> + Send {
+        self.handler.ready()
+    }
+
+    #[inline]
+    fn on_ready(&mut self) -> impl Future<Output = ControlFlow<RV>> + Send {
+        self.handler.on_ready()
     }
 
     #[inline]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// What a loop on a task does when its handler has taken too long for a request.
+/// The reaction of a loop on a task to a handler that has taken too long for a request.
 ///
 /// With either policy, the call has been dropped where it waited, and its caller has got
 /// [`NoReply::TimedOut`](ump::NoReply::TimedOut).

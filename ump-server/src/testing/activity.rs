@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use ump::hooks::ChannelId;
 
-/// What a worker does, as it has reported it.
+/// The activity of a worker, as it has reported it.
 #[derive(Clone)]
 pub(super) enum Activity {
     Busy,

@@ -90,6 +90,13 @@ pub trait BatchService {
         ControlFlow::Continue(())
     }
 
+    /// See [`Service::on_socket`](super::Service::on_socket).
+    #[cfg(all(feature = "net", unix, not(any(loom, shuttle))))]
+    #[allow(unused_variables)]
+    fn on_socket(&mut self, event: crate::net::Event) -> ControlFlow<Self::Output> {
+        ControlFlow::Continue(())
+    }
+
     /// See [`Service::term`](super::Service::term).
     fn term(&mut self, output: Option<Self::Output>) -> Option<Self::Output> {
         output

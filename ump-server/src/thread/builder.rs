@@ -423,10 +423,13 @@ where
     X: Send + 'static,
 {
     let (tell_made, made) = question();
-    let server = Arc::downgrade(&parts.server);
+    let reactor = parts.reactor();
+    reactor.attach_loop();
+    // Weak, so that a handle of the timers or a stopper keeps no descriptors open.
+    let reactor = Arc::downgrade(reactor);
     let wake = move || {
-        if let Some(server) = server.upgrade() {
-            server.interrupt();
+        if let Some(reactor) = reactor.upgrade() {
+            reactor.wake();
         }
     };
     let worker = parts.worker(number.unwrap_or(0), wake);

@@ -28,8 +28,14 @@
 mod batch;
 mod batch_reply;
 mod builder;
+mod fire;
 mod run;
 mod service;
+#[cfg_attr(
+    not(all(feature = "net", unix, not(any(loom, shuttle)))),
+    path = "no_sockets.rs"
+)]
+mod sockets;
 mod work;
 
 use std::{convert::Infallible, ops::ControlFlow};
@@ -76,6 +82,14 @@ pub trait Handler<S, R, E, RV = (), T = ()> {
     /// Handles a timer that is due, with its token. `Break` ends the loop with its value.
     #[allow(unused_variables)]
     fn on_timer(&mut self, token: T) -> ControlFlow<RV> {
+        ControlFlow::Continue(())
+    }
+
+    /// Handles an event of a socket that this handler has registered. `Break` ends the loop with
+    /// its value. Requires the feature `net`. See [`Service::on_socket`].
+    #[cfg(all(feature = "net", unix, not(any(loom, shuttle))))]
+    #[allow(unused_variables)]
+    fn on_socket(&mut self, event: crate::net::Event) -> ControlFlow<RV> {
         ControlFlow::Continue(())
     }
 

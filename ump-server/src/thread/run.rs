@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use ump::{Clock, hooks::LoopView};
 
-use super::work::Work;
+use super::{fire::fire, sockets::serve_with_sockets, work::Work};
 use crate::{
     Context,
     catch::catch_panic_message,
@@ -66,6 +66,9 @@ fn serve<S, R, E, RV, T, H: Work<S, R, E, RV, T>>(
         worker.started();
     }
     loop {
+        if worker.sockets.are_used() {
+            return serve_with_sockets(worker, handler, hand);
+        }
         // Read the number of interruptions before the state that they announce: a timer armed
         // elsewhere, or a renewal. A later interruption then ends the wait below.
         let known = LoopView::new(&worker.server).interruptions();
@@ -74,7 +77,7 @@ fn serve<S, R, E, RV, T, H: Work<S, R, E, RV, T>>(
         }
         let mut until = None;
         if !worker.due.is_idle() {
-            if let ControlFlow::Break(rv) = fire(worker, handler) {
+            if let ControlFlow::Break(rv) = fire(worker, handler, || {}) {
                 return Served::Finished(Some(rv));
             }
             until = worker.due.sleep_until();
@@ -98,22 +101,4 @@ fn serve<S, R, E, RV, T, H: Work<S, R, E, RV, T>>(
             Err(_) => return Served::Finished(None),
         }
     }
-}
-
-/// Calls the handler for each timer that is due now.
-#[cold]
-fn fire<S, R, E, RV, T, H: Work<S, R, E, RV, T>>(
-    Worker {
-        context,
-        due,
-        recorder,
-        ..
-    }: &mut Worker<S, R, E, RV, T>,
-    handler: &mut H,
-) -> ControlFlow<RV> {
-    due.begin(context.clock.now());
-    while let Some(token) = due.pop() {
-        recorder.call("on_timer", || handler.on_timer(token))?;
-    }
-    ControlFlow::Continue(())
 }

@@ -96,6 +96,17 @@ pub trait Service {
         ControlFlow::Continue(())
     }
 
+    /// Handles an event of a socket that this handler has registered: see [`net`](crate::net).
+    /// `Break` ends the loop. Requires the feature `net`.
+    ///
+    /// The default ignores the event. A handler that has sockets needs its own: the event of a
+    /// socket that is readable comes again until the socket is read, paused or dropped.
+    #[cfg(all(feature = "net", unix, not(any(loom, shuttle))))]
+    #[allow(unused_variables)]
+    fn on_socket(&mut self, event: crate::net::Event) -> ControlFlow<Self::Output> {
+        ControlFlow::Continue(())
+    }
+
     /// Cleans up at the end of the loop. Returns what [joining](crate::JoinHandle::join) returns.
     /// See [`Handler::term`].
     fn term(&mut self, output: Option<Self::Output>) -> Option<Self::Output> {
@@ -201,6 +212,12 @@ where
     #[inline]
     fn on_timer(&mut self, timer: T) -> ControlFlow<RV> {
         self.handler.on_timer(timer)
+    }
+
+    #[cfg(all(feature = "net", unix, not(any(loom, shuttle))))]
+    #[inline]
+    fn on_socket(&mut self, event: crate::net::Event) -> ControlFlow<RV> {
+        self.handler.on_socket(event)
     }
 
     #[inline]

@@ -35,6 +35,9 @@ pub(super) trait Work<S, R, E, RV, T> {
 
     fn on_timer(&mut self, token: T) -> ControlFlow<RV>;
 
+    #[cfg(all(feature = "net", unix, not(any(loom, shuttle))))]
+    fn on_socket(&mut self, event: crate::net::Event) -> ControlFlow<RV>;
+
     fn term(&mut self, rv: Option<RV>) -> Option<RV>;
 }
 
@@ -76,6 +79,11 @@ where
 
     fn on_timer(&mut self, token: T) -> ControlFlow<RV> {
         self.0.on_timer(token)
+    }
+
+    #[cfg(all(feature = "net", unix, not(any(loom, shuttle))))]
+    fn on_socket(&mut self, event: crate::net::Event) -> ControlFlow<RV> {
+        self.0.on_socket(event)
     }
 
     fn term(&mut self, rv: Option<RV>) -> Option<RV> {
@@ -134,6 +142,11 @@ where
 
     fn on_timer(&mut self, token: T) -> ControlFlow<RV> {
         self.handler.on_timer(token)
+    }
+
+    #[cfg(all(feature = "net", unix, not(any(loom, shuttle))))]
+    fn on_socket(&mut self, event: crate::net::Event) -> ControlFlow<RV> {
+        self.handler.on_socket(event)
     }
 
     fn term(&mut self, rv: Option<RV>) -> Option<RV> {

@@ -22,42 +22,42 @@ const SMALL: usize = 1_024;
 /// A timer's position in time: the earlier deadline first, and among equal deadlines in the order
 /// of arming.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Node {
-    pub(super) deadline: Tick,
+pub(crate) struct Node {
+    pub(crate) deadline: Tick,
     /// Unique among the nodes.
-    pub(super) order: u64,
-    pub(super) place: u32,
+    pub(crate) order: u64,
+    pub(crate) place: u32,
 }
 
-pub(super) struct Heap {
+pub(crate) struct Heap {
     nodes: Vec<Node>,
 }
 
 impl Heap {
-    pub(super) const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self { nodes: Vec::new() }
     }
 
     #[cfg(test)]
-    pub(super) fn capacity(&self) -> usize {
+    pub(crate) fn capacity(&self) -> usize {
         self.nodes.capacity()
     }
 
-    pub(super) fn first(&self) -> Option<&Node> {
+    pub(crate) fn first(&self) -> Option<&Node> {
         self.nodes.first()
     }
 
-    pub(super) fn node(&self, index: usize) -> Option<&Node> {
+    pub(crate) fn node(&self, index: usize) -> Option<&Node> {
         self.nodes.get(index)
     }
 
-    pub(super) fn push(&mut self, node: Node, moved: impl FnMut(u32, usize)) {
+    pub(crate) fn push(&mut self, node: Node, moved: impl FnMut(u32, usize)) {
         self.nodes.push(node);
         self.rise(self.nodes.len() - 1, node, moved);
     }
 
     /// Replaces the node at `index` with `node`.
-    pub(super) fn replace(&mut self, index: usize, node: Node, moved: impl FnMut(u32, usize)) {
+    pub(crate) fn replace(&mut self, index: usize, node: Node, moved: impl FnMut(u32, usize)) {
         let is_before_parent = index > 0 && node < self.nodes[(index - 1) / CHILDREN];
         if is_before_parent {
             self.rise(index, node, moved);
@@ -66,7 +66,7 @@ impl Heap {
         }
     }
 
-    pub(super) fn remove(&mut self, index: usize, moved: impl FnMut(u32, usize)) {
+    pub(crate) fn remove(&mut self, index: usize, moved: impl FnMut(u32, usize)) {
         let last = self.nodes.pop().expect("the heap has a node at the index");
         if index < self.nodes.len() {
             self.replace(index, last, moved);

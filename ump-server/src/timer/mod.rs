@@ -40,12 +40,12 @@
 
 mod due;
 mod handle;
-mod heap;
+pub(crate) mod heap;
 mod periodic;
 mod shared;
-mod slab;
+pub(crate) mod slab;
 mod table;
-mod tick;
+pub(crate) mod tick;
 
 pub use self::{
     due::Due,

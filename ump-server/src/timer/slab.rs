@@ -27,7 +27,7 @@ const CHUNK: usize = 256;
 /// The end of a list of vacancies.
 const NONE: u32 = u32::MAX;
 
-pub(super) struct Slab<V> {
+pub(crate) struct Slab<V> {
     chunks: Vec<Option<Chunk<V>>>,
     /// The book of each chunk.
     books: Vec<Book>,
@@ -54,9 +54,9 @@ struct Book {
 impl<V> Slab<V> {
     /// The memory of a value, with its share of a full chunk.
     #[cfg(test)]
-    pub(super) const BYTES: usize = size_of::<SlabSlot<V>>() + 1;
+    pub(crate) const BYTES: usize = size_of::<SlabSlot<V>>() + 1;
 
-    pub(super) const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self {
             chunks: Vec::new(),
             books: Vec::new(),
@@ -66,7 +66,7 @@ impl<V> Slab<V> {
         }
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.len
     }
 
@@ -74,7 +74,7 @@ impl<V> Slab<V> {
     ///
     /// # Panics
     /// If there are 2³¹ places.
-    pub(super) fn insert(&mut self, value: V) -> u32 {
+    pub(crate) fn insert(&mut self, value: V) -> u32 {
         let number = match self.roomy.last() {
             Some(&number) => number,
             None => self.add_chunk(),
@@ -98,7 +98,7 @@ impl<V> Slab<V> {
     }
 
     /// Returns the values, in the order of their places.
-    pub(super) fn into_values(self) -> impl Iterator<Item = V> {
+    pub(crate) fn into_values(self) -> impl Iterator<Item = V> {
         let chunks = self.chunks.into_iter().flatten();
         let places = chunks.flat_map(|chunk| (chunk as Box<[SlabSlot<V>]>).into_vec());
         places.filter_map(|place| match place {
@@ -107,7 +107,22 @@ impl<V> Slab<V> {
         })
     }
 
-    pub(super) fn get(&self, place: u32) -> Option<&V> {
+    /// Iterates over the values and their places, in the order of the places.
+    #[cfg(not(any(loom, shuttle)))]
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &V)> {
+        let places = (0..).step_by(CHUNK).zip(&self.chunks);
+        let present = places.filter_map(|(first, chunk)| Some((first, chunk.as_ref()?)));
+        present.flat_map(|(first, chunk)| {
+            (first..)
+                .zip(chunk.iter())
+                .filter_map(|(place, slot)| match slot {
+                    SlabSlot::Taken(value) => Some((place, value)),
+                    SlabSlot::Vacant(_) => None,
+                })
+        })
+    }
+
+    pub(crate) fn get(&self, place: u32) -> Option<&V> {
         let chunk = self.chunks.get(chunk_of(place))?.as_ref()?;
         match &chunk[offset_of(place)] {
             SlabSlot::Taken(value) => Some(value),
@@ -115,7 +130,7 @@ impl<V> Slab<V> {
         }
     }
 
-    pub(super) fn get_mut(&mut self, place: u32) -> Option<&mut V> {
+    pub(crate) fn get_mut(&mut self, place: u32) -> Option<&mut V> {
         let chunk = self.chunks.get_mut(chunk_of(place))?.as_mut()?;
         match &mut chunk[offset_of(place)] {
             SlabSlot::Taken(value) => Some(value),
@@ -123,7 +138,7 @@ impl<V> Slab<V> {
         }
     }
 
-    pub(super) fn remove(&mut self, place: u32) -> Option<V> {
+    pub(crate) fn remove(&mut self, place: u32) -> Option<V> {
         let chunk = self.chunks.get_mut(chunk_of(place))?.as_mut()?;
         let book = &mut self.books[chunk_of(place)];
         let found = &mut chunk[offset_of(place)];
@@ -150,7 +165,7 @@ impl<V> Slab<V> {
         let number = u32::try_from(self.chunks.len())
             .ok()
             .filter(|&number| number < (1 << 31) / CHUNK_U32)
-            .expect("a loop has fewer than 2^31 timers");
+            .expect("a slab has fewer than 2^31 places");
         self.chunks.push(None);
         self.books.push(Book::EMPTY);
         self.roomy.push(number);

@@ -4,27 +4,27 @@ use std::time::{Duration, Instant};
 
 /// Nanoseconds since the origin of a [`Timeline`]; negative before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Tick(i64);
+pub(crate) struct Tick(i64);
 
 impl Tick {
     /// The tick before all others.
-    pub(super) const FIRST: Self = Self(i64::MIN);
+    pub(crate) const FIRST: Self = Self(i64::MIN);
     /// The tick after all others, which is never reached. Deadlines more than 292 years away are
     /// `NEVER`.
-    pub(super) const NEVER: Self = Self(i64::MAX);
+    pub(crate) const NEVER: Self = Self(i64::MAX);
 
     #[cfg(test)]
-    pub(super) const fn at(nanoseconds: i64) -> Self {
+    pub(crate) const fn at(nanoseconds: i64) -> Self {
         Self(nanoseconds)
     }
 
-    pub(super) fn after(self, span: TickSpan) -> Self {
+    pub(crate) fn after(self, span: TickSpan) -> Self {
         Self(self.0.saturating_add_unsigned(span.0))
     }
 
     /// Returns the first tick later than `now` that is `self` plus a multiple of `period`; `now` is
     /// not before `self`.
-    pub(super) fn next_after(self, period: TickSpan, now: Self) -> Self {
+    pub(crate) fn next_after(self, period: TickSpan, now: Self) -> Self {
         let behind = self.0.abs_diff(now.0);
         self.after(TickSpan(behind - behind % period.0))
             .after(period)
@@ -33,13 +33,13 @@ impl Tick {
 
 /// A time between two ticks, in nanoseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct TickSpan(u64);
+pub(crate) struct TickSpan(u64);
 
 impl TickSpan {
     /// The shortest span that is not zero.
-    pub(super) const LEAST: Self = Self(1);
+    pub(crate) const LEAST: Self = Self(1);
 
-    pub(super) fn at_least(self, least: Self) -> Self {
+    pub(crate) fn at_least(self, least: Self) -> Self {
         Self(self.0.max(least.0))
     }
 }
@@ -52,16 +52,16 @@ impl From<Duration> for TickSpan {
 
 /// The origin from which ticks are counted.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Timeline {
+pub(crate) struct Timeline {
     origin: Instant,
 }
 
 impl Timeline {
-    pub(super) fn from(origin: Instant) -> Self {
+    pub(crate) fn from(origin: Instant) -> Self {
         Self { origin }
     }
 
-    pub(super) fn tick(&self, at: Instant) -> Tick {
+    pub(crate) fn tick(&self, at: Instant) -> Tick {
         let nanoseconds = |span: Duration| i64::try_from(span.as_nanos()).unwrap_or(i64::MAX);
         match at.checked_duration_since(self.origin) {
             Some(later) => Tick(nanoseconds(later)),
@@ -70,7 +70,7 @@ impl Timeline {
     }
 
     /// Converts a tick to an instant; `None` for a tick that is never reached.
-    pub(super) fn instant(&self, tick: Tick) -> Option<Instant> {
+    pub(crate) fn instant(&self, tick: Tick) -> Option<Instant> {
         let span = Duration::from_nanos(tick.0.unsigned_abs());
         match tick {
             Tick::NEVER => None,

@@ -4,7 +4,7 @@ use std::fmt;
 
 use ump::{Clock, WeakClient};
 
-use crate::{timer::Timers, worker::stop::Stopper};
+use crate::{net::Sockets, timer::Timers, worker::stop::Stopper};
 
 /// The context that the factory of a handler gets.
 ///
@@ -17,6 +17,11 @@ pub struct Context<S, R, E, T = ()> {
     pub(crate) stopper: Stopper,
     pub(crate) worker: usize,
     pub(crate) restarts: u64,
+    #[cfg_attr(
+        not(all(feature = "net", unix, not(any(loom, shuttle)))),
+        allow(dead_code, reason = "it has no use without sockets")
+    )]
+    pub(crate) sockets: Sockets,
 }
 
 impl<S, R, E, T> Context<S, R, E, T> {
@@ -33,6 +38,18 @@ impl<S, R, E, T> Context<S, R, E, T> {
     #[must_use]
     pub fn timers(&self) -> Timers<T> {
         self.timers.clone()
+    }
+
+    /// Returns the handle that registers sockets for the `on_socket` of this handler. Requires the
+    /// feature `net`.
+    ///
+    /// A loop on a task has no sockets: there the methods of the handle return errors. Use the
+    /// sockets of the runtime instead, which the handler can await in its
+    /// [`ready`](crate::task::Service::ready).
+    #[cfg(all(feature = "net", unix, not(any(loom, shuttle))))]
+    #[must_use]
+    pub fn sockets(&self) -> Sockets {
+        self.sockets.clone()
     }
 
     /// Returns the clock of this loop.

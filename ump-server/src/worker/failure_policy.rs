@@ -11,7 +11,7 @@ use crate::{
     worker::on_panic::{OnPanic, RestartCounter},
 };
 
-/// What a loop does after a failure.
+/// The decision of a loop after a failure.
 #[derive(Debug)]
 pub(crate) enum Next {
     /// Rebuilds the handler after this pause.

@@ -28,6 +28,7 @@ use crate::{
     Context,
     catch::{CatchDrop, catch_panic_message, catch_user_panic},
     deadlock::{Promise, WaitNode},
+    net::WorkerSockets,
     record::WorkerState,
     testing::participant::Participant,
     timer::{Due, timers},
@@ -86,6 +87,8 @@ pub(crate) struct Worker<S, R, E, RV, T> {
     pub(crate) context: Context<S, R, E, T>,
     /// The timers of the current handler.
     pub(crate) due: Due<T>,
+    /// The sockets of the current handler.
+    pub(crate) sockets: WorkerSockets,
     pub(crate) wake: Wake,
     /// The number of renewals when the handler was made.
     pub(crate) renewals: u64,
@@ -289,6 +292,7 @@ impl<S, R, E, RV, T> Worker<S, R, E, RV, T> {
         let (timers, due) = timers(self.context.clock.clone(), move || wake());
         self.context.timers = timers;
         self.due = due;
+        self.context.sockets = self.sockets.begin_handler();
         Step::Make
     }
 
@@ -347,9 +351,20 @@ impl<S, R, E, RV, T> Worker<S, R, E, RV, T> {
             wait_node,
             recorder,
             refusal,
+            sockets,
+            context,
             ..
         } = self;
-        drop((due, wait_node, server, participant, recorder));
+        // The context refers to the sockets: with it the descriptors of the selector are closed.
+        drop((
+            due,
+            wait_node,
+            server,
+            participant,
+            recorder,
+            sockets,
+            context,
+        ));
         loop_state.end(outcome.map_err(|kind| {
             let is_refusal = match &kind {
                 JoinErrorKind::GaveUp(last) => **last == JoinErrorKind::Refused,

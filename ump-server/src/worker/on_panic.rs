@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// What a loop does when its handler panics.
+/// The policy of a loop for panics of its handler.
 ///
 /// With every policy, the caller of the request in hand gets the panic's message at once.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -8,6 +8,7 @@ use crate::{
     Context, JoinHandle, OnPanic, Stop,
     catch::drop_each,
     deadlock::WaitNode,
+    net::{Reactor, WorkerSockets},
     observe::{ChannelMeter, Meter},
     record::WorkerRecord,
     sync,
@@ -243,7 +244,18 @@ impl Options {
         let recorders = self
             .recorders(&records, &meter)
             .map_err(|refusal| SpawnError::Thread(refusal.into()))?;
-        let stopper = Stopper::new(&name, records, control.clone());
+        let reactors: Vec<_> = (0..workers)
+            .map(|worker| {
+                let server = Arc::downgrade(&server);
+                let interrupt = move || {
+                    if let Some(server) = server.upgrade() {
+                        server.interrupt();
+                    }
+                };
+                Reactor::new(&name, worker, &self.clock, interrupt)
+            })
+            .collect();
+        let stopper = Stopper::new(&name, records, &reactors, control.clone());
         let participants = match &self.test_clock {
             Some(clock) => clock.register(&name, &server, workers),
             None => Vec::new(),
@@ -258,6 +270,7 @@ impl Options {
             wait_nodes: wait_nodes.into_iter(),
             participants: participants.into_iter(),
             recorders: recorders.into_iter(),
+            reactors: reactors.into_iter(),
             server,
             client,
             control,
@@ -295,6 +308,7 @@ pub(crate) struct Parts<S, R, E, RV> {
     wait_nodes: vec::IntoIter<Arc<WaitNode>>,
     participants: vec::IntoIter<Participant>,
     recorders: vec::IntoIter<WorkerRecorder>,
+    reactors: vec::IntoIter<Arc<Reactor>>,
     pub(crate) server: Arc<Server<S, R, E>>,
     pub(crate) client: Client<S, R, E>,
     control: Arc<Control<S, R, E>>,
@@ -309,6 +323,11 @@ where
     R: Send + 'static,
     E: Send + 'static,
 {
+    /// Returns the reactor of the next worker.
+    pub(crate) fn reactor(&self) -> &Arc<Reactor> {
+        self.reactors.as_slice().first().expect(ONE_EACH)
+    }
+
     /// Creates a worker. `wake` is called when a timer is armed elsewhere, or at a renewal.
     pub(crate) fn worker<T>(
         &mut self,
@@ -320,6 +339,7 @@ where
         self.control.add(Arc::clone(&wake));
         let waking = Arc::clone(&wake);
         let (timers, due) = timers(clock.clone(), move || waking());
+        let sockets = WorkerSockets::new(self.reactors.next().expect(ONE_EACH));
         Worker {
             server: Arc::clone(&self.server),
             control: Arc::clone(&self.control),
@@ -336,7 +356,9 @@ where
                 stopper: self.stopper.clone(),
                 worker: number,
                 restarts: 0,
+                sockets: sockets.begin_handler(),
             },
+            sockets,
             due,
             wake,
             renewals: 0,

@@ -19,7 +19,7 @@ pub struct AttributeRefused {
     pub why: String,
 }
 
-/// What happens to a loop if the system refuses its thread a priority or a CPU.
+/// The policy of a loop if the system refuses its thread a priority or a CPU.
 ///
 /// A refusal cannot be ignored by oversight: [`Warn`](Self::Warn) needs a callback.
 #[derive(Clone, Default)]

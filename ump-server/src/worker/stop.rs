@@ -14,6 +14,7 @@ use std::{
 use ump::{Clock, Server};
 
 use crate::{
+    net::Reactor,
     record::{InHand, WorkerRecord, WorkerStatus},
     sync::{self, AtomicBool, AtomicU64, Mutex, Ordering},
     testing::participant::Participant,
@@ -75,6 +76,12 @@ pub enum Stop {
 pub struct Stopper {
     name: Arc<str>,
     records: Arc<[sync::Arc<WorkerRecord>]>,
+    /// The sockets of the workers. Weak, so that a stopper keeps no descriptors open.
+    #[cfg_attr(
+        not(all(feature = "net", unix, not(any(loom, shuttle)))),
+        expect(dead_code, reason = "it has no use without sockets")
+    )]
+    reactors: Arc<[Weak<Reactor>]>,
     target: Arc<dyn StopTarget>,
 }
 
@@ -82,11 +89,13 @@ impl Stopper {
     pub(crate) fn new(
         name: &Arc<str>,
         records: Vec<sync::Arc<WorkerRecord>>,
+        reactors: &[Arc<Reactor>],
         target: Arc<dyn StopTarget>,
     ) -> Self {
         Self {
             name: Arc::clone(name),
             records: records.into(),
+            reactors: reactors.iter().map(Arc::downgrade).collect(),
             target,
         }
     }
@@ -113,6 +122,15 @@ impl Stopper {
     #[must_use]
     pub fn workers(&self) -> Vec<WorkerStatus> {
         self.records.iter().map(|record| record.status()).collect()
+    }
+
+    /// Returns the status of the open sockets of all workers, without stopping them. It takes time
+    /// in proportion to their number. Requires the feature `net`.
+    #[cfg(all(feature = "net", unix, not(any(loom, shuttle))))]
+    #[must_use]
+    pub fn sockets(&self) -> Vec<crate::net::SocketStatus> {
+        let reactors = self.reactors.iter().filter_map(Weak::upgrade);
+        reactors.flat_map(|reactor| reactor.status()).collect()
     }
 
     /// Returns the name of the loop.

@@ -1,6 +1,6 @@
 //! A stop aborts the calls of a loop, and so does the end of its runtime.
 
-use std::{ops::ControlFlow, sync::mpsc};
+use std::{future::IntoFuture as _, ops::ControlFlow, sync::mpsc};
 
 use ump_server::{
     Client, Error, JoinErrorKind, ReplyContext, Stop, task, thread,
@@ -71,6 +71,30 @@ fn abort_follows_a_refusal_and_cuts_the_clean_up() {
     stopper.stop(Stop::Abort);
     let error = bounded(|| handle.join()).unwrap_err();
     assert_eq!(*error.kind(), JoinErrorKind::Aborted);
+}
+
+#[test]
+fn second_abort_counts_even_if_the_first_was_not_noticed() {
+    // Its tasks run only while it is blocked on.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    let (mut handler, stuck) = sticks();
+    handler.in_term = true;
+    let (client, handle) = task::Builder::new()
+        .runtime(runtime.handle().clone())
+        .spawn(|_: &Client<_, _, _>| Ok(handler))
+        .unwrap();
+    let asked = client.request(Op::Stick).submit().wait().unwrap();
+    while stuck.try_recv() != Ok("call") {
+        runtime.block_on(tokio::task::yield_now());
+    }
+    for _ in 0..2 {
+        handle.stopper().stop(Stop::Abort);
+    }
+    let joined = bounded(move || runtime.block_on(handle.into_future()));
+    assert_eq!(*joined.unwrap_err().kind(), JoinErrorKind::Aborted);
+    assert_eq!(why(asked.wait()), Err(NoReply::Aborted));
 }
 
 #[test]

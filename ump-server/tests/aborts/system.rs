@@ -2,19 +2,27 @@
 
 use std::{
     ops::ControlFlow,
+    pin::Pin,
     sync::{Mutex, mpsc},
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 
 use ump_server::{
     Client, ReplyContext, Restart, SpawnError, Stop,
-    system::{Attributes, ComponentContext, Group, Report, StopOutcome, System},
+    system::{Attributes, ComponentContext, Group, Operation, Report, StopOutcome, System},
     task::{self, OnTimeout},
     thread,
-    ump::NoReply,
+    ump::{ManualClock, NoReply},
 };
 
 use crate::support::{LONG, Op, Sticks, bounded, runtime, why};
+
+const GRACE: Duration = Duration::from_millis(10);
+
+fn poll<T>(waiting: &mut Operation<T>) -> Poll<T> {
+    Pin::new(waiting).poll(&mut Context::from_waker(Waker::noop()))
+}
 
 /// Adds a component on a task whose handler gets stuck.
 fn component(
@@ -46,9 +54,11 @@ fn system_aborts_the_remaining_calls_at_its_end() {
         (true, Stop::Drain),
     ] {
         let runtime = runtime();
+        let clock = ManualClock::new();
         let builder = System::builder()
             .runtime(runtime.handle().clone())
-            .grace(Duration::from_millis(10));
+            .clock(clock.clock())
+            .grace(GRACE);
         let (builder, stuck) = component(builder, in_term);
         let system = builder.start(LONG).wait().unwrap();
         let client = system.client::<Op, Op, ()>("sticks").unwrap();
@@ -59,7 +69,18 @@ fn system_aborts_the_remaining_calls_at_its_end() {
         } else {
             Duration::ZERO
         };
-        let report = stopped(system, how, within);
+        let mut stop = system.stop(how, within);
+        if how != Stop::Abort {
+            assert!(poll(&mut stop).is_pending());
+            clock.advance(GRACE); // then it aborts the call
+        }
+        if in_term {
+            assert!(poll(&mut stop).is_pending());
+            assert_eq!(stuck.recv_timeout(LONG), Ok("term"));
+            clock.advance(GRACE); // then it aborts the clean-up
+        }
+        // The time stands still: only the end of the component can end the wait.
+        let report = bounded(move || stop.wait());
         assert_eq!(why(asked.wait()), Err(NoReply::Aborted));
         let StopOutcome::Aborted { in_hand, .. } = &report.instances[0].how else {
             panic!("{report}");
@@ -77,7 +98,7 @@ fn thread_that_does_not_end_is_reported_as_running() {
     let (here, is_here) = mpsc::channel();
     let here = Mutex::new(here);
     let system = System::builder()
-        .grace(Duration::from_millis(10))
+        .grace(GRACE)
         .thread(
             "stuck",
             Attributes::new(),

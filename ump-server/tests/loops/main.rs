@@ -1,7 +1,8 @@
-//! What all loops have in common: each test runs on a thread, on a task, and in pools of both.
+//! The common behaviour of all loops: each test runs on a thread, on a task, and in pools of both.
 
 mod ends;
 mod factories;
 mod panics;
 mod requests;
 mod support;
+mod timers;

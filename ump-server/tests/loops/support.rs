@@ -51,7 +51,7 @@ pub(crate) enum Op {
 pub(crate) type AdderClient = Client<Op, u64, &'static str>;
 pub(crate) type AdderHandle = JoinHandle<u64>;
 
-/// What the handlers of a test leave behind.
+/// The traces that the handlers of a test leave behind.
 #[derive(Debug, Default)]
 pub(crate) struct Traces {
     pub(crate) made: AtomicU64,

@@ -6,6 +6,8 @@ mod balancer;
 mod batches;
 mod groups;
 mod lookup;
+#[cfg(all(feature = "net", unix))]
+mod sockets;
 mod starting;
 mod status;
 mod stopping;

@@ -1,4 +1,4 @@
-//! What happens to tokens, and where their code runs.
+//! The life of tokens, and the places where their code runs.
 
 use std::{
     cell::Cell,

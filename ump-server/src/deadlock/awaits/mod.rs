@@ -84,7 +84,7 @@ pub(crate) struct Awaits {
     tested: Option<Tested>,
 }
 
-/// What a test clock needs to know of the calls.
+/// The calls, as a test clock sees them.
 #[cfg_attr(not(feature = "tokio"), allow(dead_code, reason = "of tasks only"))]
 struct Tested {
     observer: Observer,

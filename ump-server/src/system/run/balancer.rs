@@ -11,7 +11,7 @@ use std::{
 
 use ump::Client;
 
-use crate::system::run::hash::bucket;
+use crate::hash::bucket;
 
 /// The clients of all instances of a component, and ways to choose one.
 ///

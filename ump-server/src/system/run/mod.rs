@@ -4,7 +4,6 @@ pub(super) mod balancer;
 pub(super) mod component;
 pub(super) mod component_context;
 pub(super) mod directory;
-mod hash;
 pub(super) mod launch;
 pub(super) mod operation;
 pub(super) mod status;

@@ -23,7 +23,7 @@ pub struct Operation<T> {
 }
 
 impl<T> Operation<T> {
-    pub(in crate::system) fn new(future: impl Future<Output = T> + Send + 'static) -> Self {
+    pub(crate) fn new(future: impl Future<Output = T> + Send + 'static) -> Self {
         Self {
             future: Box::pin(future),
             coop: Coop::new(),

@@ -1,6 +1,6 @@
 //! The status of a system's components, as plain data.
 
-use std::{sync::atomic::Ordering, time::Duration};
+use std::{fmt, sync::atomic::Ordering, time::Duration};
 
 use ump::Stats;
 
@@ -8,6 +8,9 @@ use crate::WorkerStatus;
 use crate::system::run::component::{Component, Inner, Instance};
 
 /// The status of a component.
+///
+/// It is displayed with one line for each instance, which sums up the sockets. The alternate form
+/// (`{:#}`) has a line for each socket as well.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
@@ -40,6 +43,10 @@ pub struct InstanceStatus {
     /// The status of each worker, in the order of their numbers: what the worker does, which
     /// request it has in hand, and for how long.
     pub workers: Vec<WorkerStatus>,
+    /// The open sockets of its workers. Empty on a task, whose sockets are those of its runtime.
+    /// Reading them takes time in proportion to their number. Requires the feature `net`.
+    #[cfg(all(feature = "net", unix))]
+    pub sockets: Vec<crate::net::SocketStatus>,
     /// The number of timers that its handlers have.
     pub timers: usize,
     /// The number of times that its handlers were rebuilt, by failures and by renewals.
@@ -64,6 +71,81 @@ pub enum State {
     Ended,
     /// It failed permanently.
     Failed,
+}
+
+impl fmt::Display for ComponentStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            name, instances, ..
+        } = self;
+        match &instances[..] {
+            [] => write!(f, "{name}: not launched"),
+            [instance] => write_line(f, format_args!("{name}"), instance),
+            several => {
+                for (number, instance) in several.iter().enumerate() {
+                    if number > 0 {
+                        f.write_str("\n")?;
+                    }
+                    write_line(f, format_args!("{name}[{number}]"), instance)?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Writes the line of an instance in the form that `f` has.
+fn write_line(
+    f: &mut fmt::Formatter<'_>,
+    name: fmt::Arguments<'_>,
+    instance: &InstanceStatus,
+) -> fmt::Result {
+    write!(f, "{name}: ")?;
+    fmt::Display::fmt(instance, f)
+}
+
+/// In one line. The alternate form has a line for each socket as well.
+impl fmt::Display for InstanceStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            state,
+            requests,
+            restarts,
+            timers,
+            ..
+        } = self;
+        write!(
+            f,
+            "{state}, requests: {} accepted, {} queued, {} taken; timers: {timers}; \
+             restarts: {restarts}",
+            requests.accepted, requests.queued, requests.taken,
+        )?;
+        if let Some(reason) = &self.last_failure {
+            write!(f, " (the last: {reason})")?;
+        }
+        #[cfg(all(feature = "net", unix))]
+        if !self.sockets.is_empty() {
+            write!(f, "; {}", crate::net::Summary(&self.sockets))?;
+            if f.alternate() {
+                for socket in &self.sockets {
+                    write!(f, "\n    {socket}")?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Starting => "starting",
+            Self::Up => "up",
+            Self::Stopping => "stopping",
+            Self::Ended => "ended",
+            Self::Failed => "failed",
+        })
+    }
 }
 
 pub(in crate::system) fn status(inner: &Inner) -> Vec<ComponentStatus> {
@@ -114,6 +196,8 @@ fn of_instance(inner: &Inner, instance: &Instance, is_up: bool) -> InstanceStatu
         capacity: client.capacity(),
         requests: client.stats(),
         workers: stopper.workers(),
+        #[cfg(all(feature = "net", unix))]
+        sockets: stopper.sockets(),
         timers: record.timers(),
         restarts: record.restarts(),
         last_failure: record.last_failure(),

@@ -1,10 +1,10 @@
-//! What is recorded of an instance while it runs, by its factory and its supervisor.
+//! The record of an instance while it runs, which its factory and its supervisor write.
 
 use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use crate::sync::Mutex;
 
-/// What is recorded down of an instance while it runs.
+/// The record of an instance while it runs.
 #[derive(Default)]
 pub(in crate::system) struct InstanceRecord(Mutex<Recorded>);
 
@@ -12,7 +12,7 @@ pub(in crate::system) struct InstanceRecord(Mutex<Recorded>);
 struct Recorded {
     up_since: Option<Instant>,
     workers: BTreeMap<usize, Worker>,
-    /// What the factory said when it refused to make a handler anew.
+    /// The error of the factory when it refused to make a handler anew.
     refusal: Option<String>,
     last_failure: Option<String>,
     /// The group that stopped it when it gave up.

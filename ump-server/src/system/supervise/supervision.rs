@@ -76,7 +76,7 @@ pub(in crate::system) trait ForEachInstance: Send + Sync {
 pub(in crate::system) struct Supervision {
     terms: Group,
     failures: Mutex<on_panic::RestartCounter>,
-    /// Those that are launched, in the order of start.
+    /// The instances that are launched, in the order of start.
     members: Mutex<Vec<GroupMember>>,
     system: OnceLock<Weak<dyn ForEachInstance>>,
 }

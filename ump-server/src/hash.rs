@@ -7,7 +7,7 @@ use std::hash::{Hash, Hasher};
 /// The algorithm is FNV-1a (Fowler, Noll and Vo) over the key's bytes, then the finalizer of
 /// `MurmurHash3` (Appleby), because FNV-1a mixes the upper bits poorly, then jump consistent
 /// hashing (Lamping and Veach, 2014).
-pub(in crate::system) fn bucket<K: Hash + ?Sized>(key: &K, buckets: usize) -> usize {
+pub(crate) fn bucket<K: Hash + ?Sized>(key: &K, buckets: usize) -> usize {
     let mut hasher = Fnv(0xcbf2_9ce4_8422_2325);
     key.hash(&mut hasher);
     jump(hasher.finish(), buckets)

@@ -1,0 +1,362 @@
+//! The handles of sockets, and the methods that all of them have.
+
+use std::{
+    io,
+    os::fd::{AsFd, AsRawFd},
+    sync::{Arc, atomic::Ordering::Relaxed},
+};
+
+use mio::{Interest, unix::SourceFd};
+
+use super::{
+    Error,
+    reactor::{Injected, Reactor},
+    readiness::{
+        CONNECTING, DROPPED, MAY_READ, MAY_WRITE, MAYBE_READABLE, MAYBE_WRITABLE, PAUSED,
+        READ_ENDED, READABLE, WANTS_WRITE, WRITABLE, Word,
+    },
+    socket::{NewSocket, Socket},
+    status::SocketKind,
+};
+
+/// The handle of a socket: its descriptor, and its registration with a loop. Its drop deregisters
+/// the descriptor, and then closes it.
+#[derive(Debug)]
+pub(super) struct Handle<S: AsFd> {
+    pub(super) socket: Arc<Socket>,
+    pub(super) reactor: Arc<Reactor>,
+    /// The only strong reference, except while the loop accepts a connection or asks for the
+    /// outcome of a connect.
+    pub(super) source: Arc<S>,
+}
+
+impl<S: AsFd> Handle<S> {
+    /// Registers a socket for the handler of this era.
+    pub(super) fn register(
+        reactor: &Arc<Reactor>,
+        era: u64,
+        source: Arc<S>,
+        new: NewSocket,
+        interest: Interest,
+    ) -> Result<Self, Error> {
+        let fd = source.as_fd().as_raw_fd();
+        let socket = reactor.register(era, new, &mut SourceFd(&fd), interest)?;
+        Ok(Self {
+            socket,
+            reactor: Arc::clone(reactor),
+            source,
+        })
+    }
+
+    fn queue(&self, queues: bool) {
+        if queues {
+            let socket = Arc::clone(&self.socket);
+            self.reactor.inject(Injected::Ready(socket));
+        }
+    }
+
+    pub(super) fn pause_reading(&self) {
+        self.queue(self.socket.readiness.change(PAUSED, 0));
+    }
+
+    pub(super) fn resume_reading(&self) {
+        self.queue(self.socket.readiness.change(0, PAUSED));
+    }
+
+    pub(super) fn request_writable(&self) {
+        self.queue(self.socket.readiness.change(WANTS_WRITE, 0));
+    }
+
+    /// Reads from a stream into a buffer of `room` bytes.
+    #[inline]
+    pub(super) fn read(
+        &self,
+        room: usize,
+        read: impl FnOnce(&S) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        let seen = self.socket.readiness.load();
+        if !seen.has(MAY_READ) {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        self.read_now(room, read)
+    }
+
+    /// Does the same also if nothing was reported yet.
+    #[inline]
+    pub(super) fn read_now(
+        &self,
+        room: usize,
+        read: impl FnOnce(&S) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        let Socket {
+            readiness,
+            counters,
+            ..
+        } = &*self.socket;
+        let seen = readiness.load();
+        if seen.has(CONNECTING) {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        match read(&self.source) {
+            Ok(0) if room > 0 => {
+                self.queue(readiness.change(READ_ENDED, READABLE));
+                Ok(0)
+            }
+            Ok(n) => {
+                counters.received(n);
+                // A read of a unix stream ends at a passed descriptor, although there is more.
+                if n < room && self.socket.kind != SocketKind::UnixStream {
+                    // A short read has emptied the buffer: the next data is another report.
+                    self.would_block_reading(seen);
+                }
+                Ok(n)
+            }
+            Err(error) => {
+                match error.kind() {
+                    io::ErrorKind::WouldBlock => self.would_block_reading(seen),
+                    io::ErrorKind::Interrupted => {}
+                    _ => {
+                        counters.error();
+                        self.queue(readiness.change(READ_ENDED, READABLE));
+                    }
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Writes `all` bytes to a stream, or fewer. If fewer were written, requests a `Writable`.
+    #[inline]
+    pub(super) fn write(
+        &self,
+        all: usize,
+        write: impl FnOnce(&S) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        let Socket {
+            readiness,
+            counters,
+            ..
+        } = &*self.socket;
+        let seen = readiness.load();
+        if !seen.has(MAY_WRITE) || seen.has(CONNECTING) {
+            self.request_writable();
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let result = write(&self.source);
+        match &result {
+            Ok(n) => {
+                counters.sent(*n);
+                if *n < all {
+                    self.would_block_writing(seen);
+                }
+            }
+            Err(error) => match error.kind() {
+                io::ErrorKind::WouldBlock => self.would_block_writing(seen),
+                io::ErrorKind::Interrupted => {}
+                _ => counters.error(),
+            },
+        }
+        result
+    }
+
+    #[cold]
+    pub(super) fn would_block_writing(&self, seen: Word) {
+        let clear = WRITABLE | MAYBE_WRITABLE;
+        self.queue((self.socket.readiness).used_up(seen, clear, WANTS_WRITE));
+        // ORDERING: Relaxed: the selector is told again if two threads see the old value.
+        if self.socket.is_read_only.load(Relaxed) {
+            let fd = self.source.as_fd().as_raw_fd();
+            self.reactor.add_both(&self.socket, &mut SourceFd(&fd));
+            self.socket.is_read_only.store(false, Relaxed);
+        }
+    }
+
+    /// Clears the readability, as a read would have blocked.
+    pub(super) fn would_block_reading(&self, seen: Word) {
+        let clear = READABLE | MAYBE_READABLE;
+        self.queue(self.socket.readiness.used_up(seen, clear, 0));
+    }
+
+    /// Stores an error to be reported.
+    #[cold]
+    pub(super) fn fail(&self, error: Error) {
+        self.queue(self.socket.fail(error));
+    }
+}
+
+impl<S: AsFd> Drop for Handle<S> {
+    fn drop(&mut self) {
+        // Never pending again, so never queued.
+        let _ = self.socket.readiness.change(DROPPED, 0);
+        let fd = self.source.as_fd().as_raw_fd();
+        self.reactor.remove(&self.socket, &mut SourceFd(&fd));
+    }
+}
+
+/// The methods of every socket.
+macro_rules! socket_methods {
+    () => {
+        /// Returns the id of the socket, by which events name it.
+        #[must_use]
+        pub fn id(&self) -> crate::net::SocketId {
+            self.0.socket.id
+        }
+
+        /// Returns the status of the socket: addresses, bytes, events, errors, age.
+        #[must_use]
+        pub fn status(&self) -> crate::net::SocketStatus {
+            let reactor = &self.0.reactor;
+            self.0.socket.status(reactor.worker, reactor.clock.now())
+        }
+    };
+}
+
+/// The methods of sockets that the handler reads and writes.
+macro_rules! stream_methods {
+    () => {
+        /// Stops the events [`Readable`](crate::net::Event::Readable) of this socket, until
+        /// [`resume_reading`](Self::resume_reading). Back-pressure: the data stays in the system's
+        /// buffers, and when these are full the peer has to wait.
+        ///
+        /// A connection that is closed meanwhile is still reported, by
+        /// [`Closed`](crate::net::Event::Closed).
+        pub fn pause_reading(&self) {
+            self.0.pause_reading();
+        }
+
+        /// Resumes the events [`Readable`](crate::net::Event::Readable). Nothing is lost: if there
+        /// is something to read, the event comes.
+        pub fn resume_reading(&self) {
+            self.0.resume_reading();
+        }
+
+        /// Requests one event [`Writable`](crate::net::Event::Writable), for when there is room to
+        /// write; in the next turn if there is room now.
+        pub fn request_writable(&self) {
+            self.0.request_writable();
+        }
+    };
+}
+
+/// The methods of streams of bytes.
+macro_rules! byte_stream_methods {
+    () => {
+        /// Reads into `buf`. Returns 0 if the peer has shut down its half and all is read (or if
+        /// `buf` is empty).
+        ///
+        /// # Errors
+        /// [`WouldBlock`](std::io::ErrorKind::WouldBlock) if there is nothing to read: the event
+        /// [`Readable`](crate::net::Event::Readable) comes when there is. Others, such as
+        /// [`ConnectionReset`](std::io::ErrorKind::ConnectionReset), are final.
+        #[inline]
+        pub fn read(&self, buf: &mut [u8]) -> std::io::Result<usize> {
+            let room = buf.len();
+            self.0.read(room, |mut stream| stream.read(buf))
+        }
+
+        /// Reads as [`read`](Self::read) does, and makes the system call even if the loop has
+        /// reported nothing to read yet: for a thread that looks for data before the loop is
+        /// woken.
+        ///
+        /// # Errors
+        /// See [`read`](Self::read).
+        #[inline]
+        pub fn read_now(&self, buf: &mut [u8]) -> std::io::Result<usize> {
+            let room = buf.len();
+            self.0.read_now(room, |mut stream| stream.read(buf))
+        }
+
+        /// Reads into several buffers, one after the other. See [`read`](Self::read).
+        ///
+        /// # Errors
+        /// See [`read`](Self::read).
+        pub fn read_vectored(
+            &self,
+            bufs: &mut [std::io::IoSliceMut<'_>],
+        ) -> std::io::Result<usize> {
+            let room = bufs.iter().map(|buf| buf.len()).sum();
+            self.0.read(room, |mut stream| stream.read_vectored(bufs))
+        }
+
+        /// Writes `buf`, or a part of it. Returns the number of bytes written.
+        ///
+        /// # Errors
+        /// [`WouldBlock`](std::io::ErrorKind::WouldBlock) if there is no room, or if the connection
+        /// is still being made: then, and after a short write, the event
+        /// [`Writable`](crate::net::Event::Writable) comes when there is room. Others are final.
+        #[inline]
+        pub fn write(&self, buf: &[u8]) -> std::io::Result<usize> {
+            self.0.write(buf.len(), |mut stream| stream.write(buf))
+        }
+
+        /// Writes several buffers, one after the other. See [`write`](Self::write).
+        ///
+        /// # Errors
+        /// See [`write`](Self::write).
+        pub fn write_vectored(&self, bufs: &[std::io::IoSlice<'_>]) -> std::io::Result<usize> {
+            let all = bufs.iter().map(|buf| buf.len()).sum();
+            self.0.write(all, |mut stream| stream.write_vectored(bufs))
+        }
+
+        /// Shuts down one half, or both: the peer's next reads return 0 for
+        /// [`Write`](std::net::Shutdown::Write).
+        ///
+        /// # Errors
+        /// Returns the error of the operating system.
+        pub fn shutdown(&self, how: std::net::Shutdown) -> std::io::Result<()> {
+            self.0.source.shutdown(how)
+        }
+    };
+}
+
+/// The methods of listeners.
+macro_rules! listener_methods {
+    () => {
+        /// Accepts no connections until [`resume`](Self::resume). They wait in the backlog.
+        pub fn pause(&self) {
+            self.0.pause_reading();
+        }
+
+        /// Accepts connections again.
+        pub fn resume(&self) {
+            self.0.resume_reading();
+        }
+    };
+}
+
+/// `Read` and `Write` for a stream and for references to it, by the methods of the stream.
+macro_rules! read_and_write {
+    ($Stream:ident, $Reference:ty) => {
+        read_and_write!(@ $Stream: $Stream);
+        read_and_write!(@ $Stream: $Reference);
+    };
+    (@ $Stream:ident: $Target:ty) => {
+        impl Read for $Target {
+            fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+                $Stream::read(self, buf)
+            }
+
+            fn read_vectored(&mut self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+                $Stream::read_vectored(self, bufs)
+            }
+        }
+
+        impl Write for $Target {
+            fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+                $Stream::write(self, buf)
+            }
+
+            fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+                $Stream::write_vectored(self, bufs)
+            }
+
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+    };
+}
+
+pub(super) use {
+    byte_stream_methods, listener_methods, read_and_write, socket_methods, stream_methods,
+};
