@@ -13,21 +13,32 @@
 //! 1. A claimed topic has exactly one server. All other claimants are standbys, in the order in
 //!    which they came.
 //! 2. A topic without claimants takes no memory.
+//! 3. Once the topics were looked up by a pattern, they are in an index: each claimed topic once,
+//!    under the key that its claimants have.
 
 use std::collections::VecDeque;
 
 use hashbrown::HashMap;
 
-use crate::topic::Topic;
+use crate::{
+    index::{TopicIndex, TopicKey},
+    topic::{Pattern, Topic},
+};
 
 #[derive(Debug)]
-pub(crate) struct Claims<T>(HashMap<Topic, Claimants<T>>);
+pub(crate) struct Claims<T> {
+    topics: HashMap<Topic, Claimants<T>>,
+    /// Made by the first look-up by a pattern.
+    index: Option<TopicIndex<Topic>>,
+}
 
 /// The claimants of one topic.
 #[derive(Debug)]
 struct Claimants<T> {
     server: Entry<T>,
     standbys: VecDeque<Entry<T>>,
+    /// The key of the topic in the index, if there is one.
+    key: Option<TopicKey>,
 }
 
 #[derive(Debug)]
@@ -40,7 +51,7 @@ struct Entry<T> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ClaimId(pub(crate) u64);
 
-/// What a claimant is to its topic.
+/// The role of a claimant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
     Serving,
@@ -59,7 +70,10 @@ pub(crate) struct Released<T> {
 
 impl<T> Claims<T> {
     pub(crate) fn new() -> Self {
-        Self(HashMap::new())
+        Self {
+            topics: HashMap::new(),
+            index: None,
+        }
     }
 
     /// Claims a topic.
@@ -74,13 +88,15 @@ impl<T> Claims<T> {
         stand_by: bool,
     ) -> Result<Role, T> {
         let entry = Entry { id, claimant };
-        match self.0.get_mut(topic) {
+        match self.topics.get_mut(topic) {
             None => {
+                let index = self.index.as_mut();
                 let claimants = Claimants {
                     server: entry,
                     standbys: VecDeque::new(),
+                    key: index.map(|index| index.insert(&topic.into(), topic.clone())),
                 };
-                self.0.insert(topic.clone(), claimants);
+                self.topics.insert(topic.clone(), claimants);
                 Ok(Role::Serving)
             }
             Some(claimants) if stand_by => {
@@ -93,7 +109,7 @@ impl<T> Claims<T> {
 
     /// Releases a claim. Returns `None` if it was released before.
     pub(crate) fn release(&mut self, topic: &str, id: ClaimId) -> Option<Released<T>> {
-        let claimants = self.0.get_mut(topic)?;
+        let claimants = self.topics.get_mut(topic)?;
         if claimants.server.id != id {
             let mut standbys = claimants.standbys.iter();
             let position = standbys.position(|standby| standby.id == id)?;
@@ -106,9 +122,14 @@ impl<T> Claims<T> {
         }
         let successor = claimants.standbys.pop_front();
         let has_successor = successor.is_some();
-        let server = match successor {
-            Some(successor) => std::mem::replace(&mut claimants.server, successor),
-            None => self.0.remove(topic)?.server,
+        let server = if let Some(successor) = successor {
+            std::mem::replace(&mut claimants.server, successor)
+        } else {
+            let last = self.topics.remove(topic)?;
+            if let (Some(index), Some(key)) = (&mut self.index, last.key) {
+                index.remove(key);
+            }
+            last.server
         };
         Some(Released {
             claimant: server.claimant,
@@ -119,12 +140,37 @@ impl<T> Claims<T> {
 
     /// Returns the server of a topic.
     pub(crate) fn server(&self, topic: &str) -> Option<&T> {
-        let claimants = self.0.get(topic)?;
+        let claimants = self.topics.get(topic)?;
         Some(&claimants.server.claimant)
     }
 
+    /// Returns the servers of all topics that match a pattern, or `None` if there is no
+    /// [index](Self::make_index) yet.
+    pub(crate) fn matching(&self, pattern: &Pattern) -> Option<Vec<&T>> {
+        let mut matching = Vec::new();
+        self.index
+            .as_ref()?
+            .for_each_intersecting(pattern, |topic| {
+                matching.extend(self.server(topic.as_str()));
+            });
+        Some(matching)
+    }
+
+    /// Makes an index of the topics, for look-ups by pattern. It takes a time in proportion to
+    /// their number, once.
+    pub(crate) fn make_index(&mut self) {
+        if self.index.is_some() {
+            return;
+        }
+        let mut index = TopicIndex::new();
+        for (topic, claimants) in &mut self.topics {
+            claimants.key = Some(index.insert(&topic.into(), topic.clone()));
+        }
+        self.index = Some(index);
+    }
+
     pub(crate) fn role(&self, topic: &str, id: ClaimId) -> Option<Role> {
-        let claimants = self.0.get(topic)?;
+        let claimants = self.topics.get(topic)?;
         if claimants.server.id == id {
             return Some(Role::Serving);
         }
@@ -135,7 +181,7 @@ impl<T> Claims<T> {
 
     /// Iterates over all claimants; those of one topic come in order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&Topic, &T, Role)> {
-        self.0.iter().flat_map(|(topic, claimants)| {
+        self.topics.iter().flat_map(|(topic, claimants)| {
             let standbys = claimants.standbys.iter();
             let standbys = standbys.map(|standby| (&standby.claimant, Role::Standby));
             std::iter::once((&claimants.server.claimant, Role::Serving))
@@ -146,7 +192,8 @@ impl<T> Claims<T> {
 
     /// Releases all claims. Returns the claimants.
     pub(crate) fn clear(&mut self) -> Vec<T> {
-        self.0
+        self.index = None;
+        self.topics
             .drain()
             .flat_map(|(_, claimants)| std::iter::once(claimants.server).chain(claimants.standbys))
             .map(|entry| entry.claimant)

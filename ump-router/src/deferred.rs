@@ -18,9 +18,21 @@ impl DeferredWakes {
 
     /// Wakes all of them. A panic of one does not keep the others from being woken.
     pub(crate) fn wake_all(&mut self) {
+        let _ = self.wake_all_checked();
+    }
+
+    /// Wakes all of them. Returns false if one has panicked: its task may sleep on.
+    #[must_use = "another task may have to be woken instead"]
+    pub(crate) fn wake_all_checked(&mut self) -> bool {
+        let mut woken = 0;
+        let wakers = self.0.len();
         for waker in self.0.drain(..) {
-            catch_user_panic(|| waker.wake());
+            catch_user_panic(|| {
+                waker.wake();
+                woken += 1;
+            });
         }
+        woken == wakers
     }
 }
 

@@ -2,9 +2,11 @@
 #![forbid(unsafe_code)]
 
 mod claims;
+mod close_handle;
 mod deferred;
 mod error;
 pub mod index;
+pub mod link;
 mod notify;
 mod presence;
 mod protocol;
@@ -12,6 +14,7 @@ mod publish;
 mod registry;
 mod router;
 pub mod routing;
+mod select;
 mod serve;
 mod sync;
 pub mod topic;
@@ -20,15 +23,21 @@ mod topic_client;
 pub use ump;
 
 pub use crate::{
-    error::{Error, ProtocolError, PublishError, RequestError, RequestErrorKind},
+    close_handle::CloseHandle,
+    error::{Error, LinkError, ProtocolError, PublishError, RequestError, RequestErrorKind},
     presence::{Change, ChangeKind},
     protocol::{Bytes, Message, RequestMessage},
     publish::{
-        Iter, Messages, Publish, PublishFuture, Published, Received, Recv, RecvError,
-        RetainedStatus, SubscribeOptions, Subscription, SubscriptionStatus, WhenFull,
+        Changed, Iter, Messages, Publish, PublishFuture, Published, Received, ReceivedAs, Recv,
+        RecvError, RetainedMessages, RetainedStatus, SubscribeOptions, SubscriberWatch,
+        Subscription, SubscriptionStatus, WatchIter, WatchStream, WhenFull,
     },
     router::Router,
-    serve::{Call, Claim, Request, RequestFuture, ServeOptions, Server, ServerStatus, Typed},
+    select::{Arm, NextRequest, Select, SelectFuture, Selecting},
+    serve::{
+        Answer, AnswerIter, AnswerStream, Answers, Call, Claim, PinnedClient, Request, RequestAll,
+        RequestAllFuture, RequestFuture, ServeOptions, Server, ServerStatus, Typed,
+    },
     topic::{Pattern, Topic, TopicError, TopicErrorKind},
     topic_client::TopicClient,
 };

@@ -19,9 +19,9 @@ use std::{fmt, ops::Deref, sync::Arc};
 pub trait Message: Send + Sync + 'static {
     /// The first fragments of each [topic](crate::topic) of this type.
     ///
-    /// It must be a topic of one fragment at least. No other type of messages on the router may
-    /// have the same prefix, or one that begins with it; the second type is
-    /// [refused](crate::ProtocolError).
+    /// It must be a topic of one fragment at least, 16 at most, and of 256 bytes at most. No other
+    /// type of messages on the router may have the same prefix, or one that begins with it; the
+    /// second type is [refused](crate::ProtocolError).
     const PREFIX: &'static str;
 }
 

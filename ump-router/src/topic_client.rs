@@ -8,7 +8,7 @@ use crate::{
     error::Error,
     protocol::RequestMessage,
     router::Router,
-    serve::{Request, Typed},
+    serve::{PinnedClient, Request, Typed},
     topic::{IntoTopic, Topic},
 };
 
@@ -78,6 +78,16 @@ impl<P: RequestMessage> TopicClient<P> {
     #[track_caller]
     pub fn ask<M: Ask<P, P::Reply, P::Error>>(&self, message: M) -> Typed<Request<P>, M> {
         self.router.ask(&self.topic, message)
+    }
+}
+
+impl<P: RequestMessage> TopicClient<P> {
+    /// Returns a client of the server that the topic has now. See [`Router::pin`].
+    ///
+    /// # Errors
+    /// See [`Router::pin`].
+    pub fn pin(&self) -> Result<Option<PinnedClient<P>>, Error> {
+        self.router.pin(&self.topic)
     }
 }
 

@@ -46,7 +46,7 @@ fn errors_of_a_router_say_what_to_do() {
         ),
         (
             Error::Protocol(prefix),
-            r#"the prefix of Gold is not a valid topic: empty fragment at byte 2, after "a/": write a name there, or leave out a slash"#,
+            r#"the prefix of Gold is not valid: empty fragment at byte 2, after "a/": write a name there, or leave out a slash"#,
         ),
         (
             Error::Protocol(overlap),
@@ -59,6 +59,14 @@ fn errors_of_a_router_say_what_to_do() {
         (
             Error::ZeroCapacity,
             "the capacity is zero: give the queue room for at least one message",
+        ),
+        (
+            Error::GroupDiffers("w".parse().unwrap()),
+            "the group 'w' has other patterns or options: use the same for all its members, or another name",
+        ),
+        (
+            Error::NoPattern,
+            "there is no pattern: subscribe to one at least",
         ),
         (Error::Closed, "the router was closed"),
     ] {
@@ -94,6 +102,10 @@ fn errors_of_receiving_say_what_to_do() {
         (
             RecvError::Disconnected,
             "the subscription was disconnected because its queue was full: subscribe again",
+        ),
+        (
+            RecvError::Unsubscribed,
+            "the subscription was closed by its handle",
         ),
         (RecvError::Closed, "the router was closed"),
     ] {

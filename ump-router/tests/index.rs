@@ -100,7 +100,7 @@ fn equal_patterns_are_removed_independently() {
     assert_eq!(index.remove(one), Some(1));
     assert_eq!(matching(&index, "a"), [2]);
     assert_eq!(index.remove(other), Some(2));
-    assert_eq!(matching(&index, "a"), []);
+    assert!(matching(&index, "a").is_empty());
 }
 
 #[test]

@@ -51,13 +51,16 @@ fn subscriptions_are_listed_with_their_counters() {
     }
     assert_eq!(slow.recv().wait().unwrap().0, 1);
     let mut list = router.subscriptions();
-    list.sort_by_key(|status| status.pattern.to_string());
+    list.sort_by_key(|status| status.patterns[0].to_string());
     let [raw, status] = &list[..] else {
         panic!("{list:?}")
     };
-    assert_eq!((raw.pattern.as_str(), raw.depth, raw.queued), ("**", 0, 0));
     assert_eq!(
-        (status.pattern.as_str(), status.capacity),
+        (raw.patterns[0].as_str(), raw.depth, raw.queued),
+        ("**", 0, 0)
+    );
+    assert_eq!(
+        (status.patterns[0].as_str(), status.capacity),
         ("number/a/*", 2)
     );
     assert_eq!((status.depth, status.queued, status.missed), (1, 2, 2));

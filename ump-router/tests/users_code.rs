@@ -9,8 +9,8 @@ use std::{
 };
 
 use ump_router::{
-    Message, Published, RecvError, RequestError, RequestMessage, Router, SubscribeOptions,
-    Subscription, WhenFull,
+    Message, Published, ReceivedAs, RecvError, RequestError, RequestMessage, Router,
+    SubscribeOptions, Subscription, WhenFull, ump::ManualClock,
 };
 
 #[derive(Debug)]
@@ -20,7 +20,7 @@ impl Message for Number {
     const PREFIX: &'static str = "number";
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Ask;
 
 impl RequestMessage for Ask {
@@ -99,6 +99,30 @@ fn a_receiver_may_poll_the_publisher_it_wakes() {
 }
 
 #[test]
+fn a_handle_may_poll_the_publisher_and_the_subscriber_it_wakes() {
+    let router = Router::new();
+    let mut subscription = blocking(&router);
+    let task = Inline::start(&router, router.publish("a", Number(2)).into_future());
+    let handle = subscription.close_handle();
+    handle.close();
+    assert_eq!(counts(task.output().unwrap().unwrap()), (0, 0, 0));
+    assert_eq!(subscription.recv().wait().unwrap().0, 1);
+    assert_eq!(
+        subscription.recv().wait().unwrap_err(),
+        RecvError::Unsubscribed
+    );
+
+    let mut subscription = router.subscribe::<Number>("b").unwrap();
+    let handle = subscription.close_handle();
+    let task = Inline::start(
+        &router,
+        async move { subscription.recv().await.map(|it| it.0) },
+    );
+    handle.close();
+    assert_eq!(task.output(), Some(Err(RecvError::Unsubscribed)));
+}
+
+#[test]
 fn closing_may_poll_a_waiting_publisher() {
     let router = Router::new();
     let mut subscription = blocking(&router);
@@ -137,6 +161,77 @@ fn closing_may_poll_a_waiting_request() {
     router.close();
     let outcome = task.output();
     assert!(matches!(outcome, Some(Err(RequestError::NotMade(..)))));
+}
+
+#[test]
+fn a_change_of_subscribers_may_poll_the_watch() {
+    let router = Router::new();
+    let mut watch = router.watch_subscribers::<Number>("a").unwrap();
+    let task = Inline::start(&router, async move {
+        [watch.changed().await, watch.changed().await]
+    });
+    let subscription = router.subscribe::<Number>("a").unwrap();
+    assert!(task.output().is_none());
+    drop(subscription);
+    assert_eq!(task.output(), Some([Ok(true), Ok(false)]));
+}
+
+#[test]
+fn a_publisher_and_a_member_may_poll_other_members() {
+    let router = Router::new();
+    let options = SubscribeOptions::new();
+    let join = || router.subscribe_shared::<Number>("group", "a", options);
+    let [mut leaver, mut one, mut closed] = [(); 3].map(|()| join().unwrap());
+    let handle = closed.close_handle();
+    let mut leaves = Box::pin(leaver.recv());
+    let mut cx = Context::from_waker(Waker::noop());
+    assert!(leaves.as_mut().poll(&mut cx).is_pending());
+    let one = Inline::start(&router, async move { one.recv().await.map(|it| it.0) });
+    let closed = Inline::start(&router, async move { closed.recv().await.map(|it| it.0) });
+    router.publish("a", Number(1)).wait().unwrap();
+    assert!(one.output().is_none());
+    drop(leaves);
+    assert_eq!(one.output(), Some(Ok(1)));
+    handle.close();
+    assert_eq!(closed.output(), Some(Err(RecvError::Unsubscribed)));
+}
+
+#[test]
+fn an_expiry_and_a_removal_may_poll_the_subscriber() {
+    let clock = ManualClock::new();
+    let router = Router::with_clock(clock.clock());
+    let options = SubscribeOptions::new().removals(true);
+    for is_removed in [false, true] {
+        let publication = router.publish("a", Number(1));
+        publication.retain_for(LONG).wait().unwrap();
+        let mut told = router.subscribe_with::<Number>("a", options).unwrap();
+        let task = Inline::start(&router, async move {
+            let first = told.recv().await.unwrap().received_as();
+            [first, told.recv().await.unwrap().received_as()]
+        });
+        assert!(task.output().is_none());
+        let ended = if is_removed {
+            router.remove_all_retained::<Number>("**").unwrap();
+            ReceivedAs::Removed
+        } else {
+            clock.advance(LONG);
+            ReceivedAs::Expired
+        };
+        assert_eq!(task.output(), Some([ReceivedAs::Retained, ended]));
+    }
+}
+
+#[test]
+fn a_reply_may_poll_the_caller_of_all() {
+    let router = Router::new();
+    let servers = ["a", "b"].map(|topic| router.serve::<Ask>(topic).unwrap());
+    let task = Inline::start(&router, router.request_all("*", Ask).into_future());
+    for server in servers {
+        assert!(task.output().is_none());
+        let (_, rctx) = server.try_pop().unwrap().expect("it was asked at once");
+        let _ = rctx.reply(());
+    }
+    assert_eq!(task.output().unwrap().unwrap().len(), 2);
 }
 
 #[test]
@@ -272,6 +367,14 @@ fn panicking_message_drops_are_contained() {
             publication.wait().unwrap();
         }
     };
+    let expired: Case = |router| {
+        for topic in ["a", "b", "c"] {
+            let publication = router.publish(topic, Fragile(true));
+            publication.retain_for(Duration::ZERO).wait().unwrap();
+        }
+        drop(router.subscribe::<Fragile>("a").unwrap());
+        assert!(router.retained().is_empty());
+    };
     let closed: Case = |router| {
         for topic in ["a", "b", "c"] {
             let publication = router.publish(topic, Fragile(true)).retain();
@@ -290,7 +393,7 @@ fn panicking_message_drops_are_contained() {
             assert_eq!(counts(task.output().unwrap().unwrap()), (0, 0, 0));
         }
     };
-    for case in [evicted, replaced, left, retained, closed, given_up] {
+    for case in [evicted, replaced, left, retained, expired, closed, given_up] {
         case(&Router::new());
     }
 }
@@ -319,6 +422,49 @@ fn panicking_wakers_are_contained() {
         let published = router.publish("a", Number(1)).wait().unwrap();
         assert_eq!(counts(published), (3, 3, 0));
         assert_eq!(healthy.recv().wait().unwrap().0, 1);
+        std::mem::forget(waits);
+
+        // Members of a group: another one is woken instead, by the publisher or by a member that
+        // leaves.
+        for by_publisher in [true, false] {
+            let router = Router::new();
+            let join = || {
+                let options = SubscribeOptions::new();
+                router
+                    .subscribe_shared::<Number>("w", "a", options)
+                    .unwrap()
+            };
+            let [mut leaver, mut first, mut second, mut healthy] = [(); 4].map(|()| join());
+            let mut leaves = (!by_publisher).then(|| Box::pin(leaver.recv()));
+            if let Some(leaves) = &mut leaves {
+                let polled = leaves
+                    .as_mut()
+                    .poll(&mut Context::from_waker(Waker::noop()));
+                assert!(polled.is_pending());
+            }
+            let waits = [&mut first, &mut second].map(|it| polled(it.recv(), when_dropped));
+            let task = Inline::start(&router, async move { healthy.recv().await.map(|it| it.0) });
+            let published = router.publish("a", Number(1)).wait().unwrap();
+            assert_eq!(counts(published), (1, 1, 0));
+            drop(leaves);
+            if when_dropped {
+                // They were woken, and are dropped without having received.
+                drop(waits);
+            } else {
+                std::mem::forget(waits);
+            }
+            assert_eq!(task.output(), Some(Ok(1)));
+        }
+
+        // Watches.
+        let router = Router::new();
+        let mut watches = [(); 2].map(|()| router.watch_subscribers::<Number>("a").unwrap());
+        let [panicking, healthy] = &mut watches;
+        let waits = polled(panicking.changed(), when_dropped);
+        let subscription = router.subscribe::<Number>("a").unwrap();
+        assert_eq!(healthy.changed().wait(), Ok(true));
+        drop(subscription);
+        assert_eq!(healthy.changed().wait(), Ok(false));
         std::mem::forget(waits);
 
         // Callers that wait for a server: it arrives, or the router is closed.

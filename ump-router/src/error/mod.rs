@@ -1,10 +1,14 @@
 //! The errors of the router. Those of topics are in [`topic`](crate::topic).
 
+mod link;
 mod request;
 
 use std::fmt;
 
-pub use self::request::{RequestError, RequestErrorKind};
+pub use self::{
+    link::LinkError,
+    request::{RequestError, RequestErrorKind},
+};
 use crate::topic::{Topic, TopicError};
 
 /// The reason why a router did not subscribe, serve or publish.
@@ -27,6 +31,15 @@ pub enum Error {
     /// The capacity is zero, so that nothing could ever enter the queue.
     #[error("the capacity is zero: give the queue room for at least one message")]
     ZeroCapacity,
+    /// The [group](crate::Router::subscribe_shared) has members already, with other patterns or
+    /// options.
+    #[error(
+        "the group '{0}' has other patterns or options: use the same for all its members, or another name"
+    )]
+    GroupDiffers(Topic),
+    /// There is no pattern to subscribe to, because the list of patterns is empty.
+    #[error("there is no pattern: subscribe to one at least")]
+    NoPattern,
     /// The router was [closed](crate::Router::close).
     #[error("the router was closed")]
     Closed,
@@ -39,8 +52,8 @@ pub enum Error {
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum ProtocolError {
-    /// The prefix is not a topic.
-    #[error("the prefix of {type_name} is not a valid topic: {error}")]
+    /// The prefix is not a topic, or is longer than [prefixes](crate::Message::PREFIX) may be.
+    #[error("the prefix of {type_name} is not valid: {error}")]
     Prefix {
         /// The name of the type.
         type_name: &'static str,

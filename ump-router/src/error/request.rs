@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use super::Error;
-use crate::protocol::RequestMessage;
+use super::{Error, LinkError};
+use crate::{link::wire::Failure, protocol::RequestMessage};
 
 /// The reason why a request has no reply. A message that was not executed comes back.
 ///
@@ -28,6 +28,10 @@ pub enum RequestError<P, E = <P as RequestMessage>::Error> {
     /// had not taken, and [`NoReply`](ump::RequestError::NoReply) for one that it had.
     #[error(transparent)]
     Ended(ump::RequestError<P, E>),
+    /// The request went over a link to a router in another process, and has no reply for a reason
+    /// of that router or of the link. The message comes back if it was not executed.
+    #[error("the request has no reply: {1}")]
+    Link(Option<P>, Box<LinkError>),
 }
 
 impl<P, E> RequestError<P, E> {
@@ -38,19 +42,37 @@ impl<P, E> RequestError<P, E> {
         match self {
             Self::NoServer(_) | Self::NotMade(..) => ump::Executed::No,
             Self::Ended(error) => error.executed(),
+            Self::Link(_, error) => error.executed,
         }
     }
 
     /// Returns whether the deadline passed while the request was with a server, queued or taken.
     #[must_use]
     pub fn is_timeout(&self) -> bool {
-        matches!(self, Self::Ended(error) if error.is_timeout())
+        match self {
+            Self::Ended(error) => error.is_timeout(),
+            Self::Link(_, error) => error.failure == Failure::TimedOut,
+            Self::NoServer(_) | Self::NotMade(..) => false,
+        }
     }
 
     /// Returns whether the topic had a server that left before it took the request.
     #[must_use]
     pub fn is_server_lost(&self) -> bool {
-        matches!(self, Self::Ended(ump::RequestError::ServerDisappeared(_)))
+        match self {
+            Self::Ended(error) => matches!(error, ump::RequestError::ServerDisappeared(_)),
+            Self::Link(_, error) => error.failure == Failure::ServerLost,
+            Self::NoServer(_) | Self::NotMade(..) => false,
+        }
+    }
+
+    /// Returns what is known of a request that went over a link, if the reason is there.
+    #[must_use]
+    pub fn link(&self) -> Option<&LinkError> {
+        match self {
+            Self::Link(_, error) => Some(error),
+            _ => None,
+        }
     }
 
     /// Returns the message, if no handler received it.
@@ -58,6 +80,7 @@ impl<P, E> RequestError<P, E> {
         match self {
             Self::NoServer(message) | Self::NotMade(message, _) => Some(message),
             Self::Ended(error) => error.into_message(),
+            Self::Link(message, _) => message,
         }
     }
 
@@ -84,6 +107,7 @@ impl<P, E> RequestError<P, E> {
             Self::NoServer(_) => RequestErrorKind::NoServer,
             Self::NotMade(_, error) => RequestErrorKind::NotMade(error),
             Self::Ended(error) => RequestErrorKind::Ended(error.without_message()),
+            Self::Link(_, error) => RequestErrorKind::Link(error),
         }
     }
 
@@ -97,6 +121,7 @@ impl<P, E> RequestError<P, E> {
                 let (message, error) = error.split();
                 (message, RequestErrorKind::Ended(error))
             }
+            Self::Link(message, error) => (message, RequestErrorKind::Link(error)),
         }
     }
 
@@ -104,7 +129,7 @@ impl<P, E> RequestError<P, E> {
     pub fn into_apperr(self) -> Option<E> {
         match self {
             Self::Ended(error) => error.into_apperr(),
-            Self::NoServer(_) | Self::NotMade(..) => None,
+            Self::NoServer(_) | Self::NotMade(..) | Self::Link(..) => None,
         }
     }
 }
@@ -116,6 +141,7 @@ impl<P, E: fmt::Debug> fmt::Debug for RequestError<P, E> {
             Self::NoServer(_) => f.write_str("NoServer(..)"),
             Self::NotMade(_, error) => write!(f, "NotMade(.., {error:?})"),
             Self::Ended(error) => error.fmt(f),
+            Self::Link(_, error) => write!(f, "Link(.., {error:?})"),
         }
     }
 }
@@ -136,6 +162,9 @@ pub enum RequestErrorKind<E> {
     /// See [`RequestError::Ended`].
     #[error(transparent)]
     Ended(ump::RequestError<(), E>),
+    /// See [`RequestError::Link`].
+    #[error("the request has no reply: {0}")]
+    Link(Box<LinkError>),
 }
 
 impl<E> RequestErrorKind<E> {
@@ -145,6 +174,7 @@ impl<E> RequestErrorKind<E> {
         match self {
             Self::NoServer | Self::NotMade(_) => ump::Executed::No,
             Self::Ended(error) => error.executed(),
+            Self::Link(error) => error.executed,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What cannot be seen from outside: steps, memory, and whether the parts agree.
+//! Properties that cannot be seen from outside: steps, memory, and whether the parts agree.
 
 use std::iter;
 

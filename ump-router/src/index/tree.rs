@@ -20,10 +20,7 @@ use super::{
     slab::{NONE, Relocation, Slab},
     symbols::{Symbol, Symbols},
 };
-use crate::topic::{
-    Fragments,
-    grammar::{DEEP, STAR},
-};
+use crate::topic::fragments::{DEEP, Fragments, STAR};
 
 /// The slot of the root.
 pub(super) const ROOT: u32 = 0;

@@ -3,7 +3,7 @@
 //! The walk starts at the root. At each node it keeps the set of positions in the searched pattern
 //! that the path to this node can lead to. So it visits a node at most once, however many ways lead
 //! there: no value is reported twice, and `**` on either side does not make it exponential. It
-//! allocates nothing, and recurses as deep as the tree, [`Topic::MAX_FRAGMENTS`] at most.
+//! allocates nothing, and recurses as deep as the tree, [`MAX_FRAGMENTS`] at most.
 //!
 //! # Number of steps
 //!
@@ -17,8 +17,8 @@ use super::{
     tree::{Node, ROOT, Tree},
 };
 use crate::topic::{
-    Fragments, Topic,
-    grammar::{DEEP, STAR},
+    fragments::{DEEP, Fragments, STAR},
+    grammar::MAX_FRAGMENTS,
     positions::Positions,
 };
 
@@ -26,9 +26,9 @@ use crate::topic::{
 pub(super) struct Route {
     length: usize,
     /// The symbols of the names.
-    symbols: [Symbol; Topic::MAX_FRAGMENTS],
+    symbols: [Symbol; MAX_FRAGMENTS],
     /// For each fragment the distance to the next one with the same symbol; 0 if there is none.
-    next_same: [u8; Topic::MAX_FRAGMENTS],
+    next_same: [u8; MAX_FRAGMENTS],
     /// The positions of `*`.
     star: Positions,
     /// The positions of `**`.
@@ -36,16 +36,16 @@ pub(super) struct Route {
 }
 
 impl Route {
-    /// Only the first [`Topic::MAX_FRAGMENTS`] fragments count.
+    /// Only the first [`MAX_FRAGMENTS`] fragments count.
     pub(super) fn new(fragments: Fragments<'_>, symbols: &Symbols) -> Self {
         let mut route = Self {
             length: 0,
-            symbols: [Symbol::UNKNOWN; Topic::MAX_FRAGMENTS],
-            next_same: [0; Topic::MAX_FRAGMENTS],
+            symbols: [Symbol::UNKNOWN; MAX_FRAGMENTS],
+            next_same: [0; MAX_FRAGMENTS],
             star: Positions::NONE,
             deep: Positions::NONE,
         };
-        for (at, fragment) in fragments.take(Topic::MAX_FRAGMENTS).enumerate() {
+        for (at, fragment) in fragments.take(MAX_FRAGMENTS).enumerate() {
             match fragment {
                 STAR => route.star.insert(at),
                 DEEP => route.deep.insert(at),

@@ -28,7 +28,7 @@ impl ChangeAnnouncer {
         Self(Some(sink))
     }
 
-    /// Announces a change of a topic or pattern whose full name was checked before.
+    /// Announces a change of a topic or pattern, which was checked before.
     ///
     /// It is called under the lock of what has changed, so that changes are announced in the order
     /// in which they happen. `wakes` is for after that lock is released.
@@ -41,7 +41,7 @@ impl ChangeAnnouncer {
         wakes: &mut DeferredWakes,
     ) {
         if let Some(sink) = self.0.as_ref().filter(|sink| sink.has_subscribers()) {
-            let name = full_name(prefix, pattern).expect("the caller has checked the full name");
+            let name = full_name(prefix, pattern);
             sink.publish_change(name, Change::new(kind, type_name), wakes);
         }
     }

@@ -1,4 +1,4 @@
-//! What a publisher wakes and drops once it holds no lock.
+//! The wakers and values that a publisher wakes and drops once it holds no lock.
 
 use ump::internal::catch_user_panic;
 
@@ -26,15 +26,24 @@ impl<M> Deferred<M> {
     /// Wakes the wakers, then drops the messages. No lock may be held.
     #[inline]
     pub(crate) fn run(&mut self) {
-        if !self.wakers.is_empty() || !self.messages.is_empty() {
-            self.wake_and_drop();
-        }
+        let _ = self.run_checked();
     }
 
-    fn wake_and_drop(&mut self) {
-        self.wakers.wake_all();
+    /// The same. Returns false if a waker has panicked: its task may sleep on.
+    #[inline]
+    #[must_use = "another task may have to be woken instead"]
+    pub(crate) fn run_checked(&mut self) -> bool {
+        if self.wakers.is_empty() && self.messages.is_empty() {
+            return true;
+        }
+        self.wake_and_drop()
+    }
+
+    fn wake_and_drop(&mut self) -> bool {
+        let all_woken = self.wakers.wake_all_checked();
         for message in self.messages.drain(..) {
             catch_user_panic(|| drop(message));
         }
+        all_woken
     }
 }

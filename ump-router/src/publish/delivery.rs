@@ -22,6 +22,8 @@ use super::{
 pub(super) struct Delivery<M> {
     published: Published,
     waiting: Vec<WaitingPush<M>>,
+    /// The queues that it has ended, because they were full.
+    disconnected: Vec<Arc<Queue<M>>>,
     limit: WaitLimit,
     clock: Clock,
 }
@@ -49,6 +51,7 @@ impl<M> Delivery<M> {
         Self {
             published: Published::default(),
             waiting: Vec::new(),
+            disconnected: Vec::new(),
             limit,
             clock: clock.clone(),
         }
@@ -68,6 +71,10 @@ impl<M> Delivery<M> {
         match queue.push(message, publisher, deferred) {
             PushOutcome::Queued => self.published.queued += 1,
             PushOutcome::Dropped => self.published.dropped += 1,
+            PushOutcome::Disconnected => {
+                self.published.dropped += 1;
+                self.disconnected.push(Arc::clone(queue));
+            }
             PushOutcome::Waiting(waiter) => self.waiting.push(WaitingPush {
                 queue: Arc::clone(queue),
                 waiter,
@@ -76,6 +83,16 @@ impl<M> Delivery<M> {
             PushOutcome::Ended => return,
         }
         self.published.matched += 1;
+    }
+
+    #[inline]
+    pub(super) fn has_disconnected(&self) -> bool {
+        !self.disconnected.is_empty()
+    }
+
+    /// Returns the queues that the message has ended, once.
+    pub(super) fn take_disconnected(&mut self) -> Vec<Arc<Queue<M>>> {
+        std::mem::take(&mut self.disconnected)
     }
 
     fn deadline(&self, block_timeout: Duration) -> Option<Instant> {
@@ -125,7 +142,9 @@ impl<M> Delivery<M> {
             match outcome {
                 PushOutcome::Queued => self.published.queued += 1,
                 PushOutcome::Ended => self.published.matched -= 1,
-                PushOutcome::Dropped | PushOutcome::Waiting(_) => self.published.dropped += 1,
+                PushOutcome::Dropped | PushOutcome::Disconnected | PushOutcome::Waiting(_) => {
+                    self.published.dropped += 1;
+                }
             }
             self.waiting.swap_remove(at);
             drop(waits.swap_remove(at));

@@ -4,6 +4,9 @@
 mod bus;
 mod deferred;
 mod delivery;
+mod expiry;
+#[cfg(all(feature = "link", unix, not(any(loom, shuttle))))]
+mod link;
 mod options;
 mod publication;
 mod published;
@@ -11,16 +14,25 @@ mod queue;
 mod received;
 mod recv_error;
 mod retained;
+mod retained_messages;
+mod retaining;
+mod routes;
 mod status;
 mod subscription;
+mod watch;
+mod watched;
 
 pub(crate) use self::bus::Bus;
+#[cfg(all(feature = "link", unix, not(any(loom, shuttle))))]
+pub(crate) use self::link::{MAX_IN_OUTBOX, Outbox, OutboxItem};
 pub use self::{
     options::{SubscribeOptions, WhenFull},
     publication::{Publish, PublishFuture},
     published::Published,
-    received::Received,
+    received::{Received, ReceivedAs},
     recv_error::RecvError,
+    retained_messages::RetainedMessages,
     status::{RetainedStatus, SubscriptionStatus},
     subscription::{Iter, Messages, Recv, Subscription},
+    watch::{Changed, SubscriberWatch, WatchIter, WatchStream},
 };

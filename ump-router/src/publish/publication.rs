@@ -15,6 +15,7 @@ use super::{
     bus::Bus,
     delivery::{Delivery, WaitLimit},
     published::Published,
+    retained::Retention,
 };
 use crate::{
     error::{Error, PublishError},
@@ -38,7 +39,7 @@ pub struct Publish<M: Message> {
     bus: Result<Arc<Bus<M>>, Error>,
     topic: Result<Pattern, TopicError>,
     message: M,
-    is_retained: bool,
+    retention: Option<Retention>,
     limit: WaitLimit,
 }
 
@@ -52,18 +53,66 @@ impl<M: Message> Publish<M> {
             bus,
             topic,
             message,
-            is_retained: false,
+            retention: None,
             limit: WaitLimit::Unlimited,
         }
     }
 
-    /// Retains the message: a later subscription to its topic receives it first.
-    ///
-    /// It replaces the retained message of its topic, and stays until it is replaced,
-    /// [removed](crate::Router::remove_retained), or the router is closed. The topic must be
+    /// Retains the message: a later subscription to its topic receives it first. The topic must be
     /// concrete; otherwise publishing returns an error.
+    ///
+    /// - It **replaces** the retained message of its topic. It stays until it is replaced or
+    ///   [removed](crate::Router::remove_retained), its [time to live](Self::retain_for) is over,
+    ///   or the router is closed.
+    /// - A later message on the topic that is **not retained** leaves it as it is: a later
+    ///   subscription receives the retained one, which is older, and not the other one. So a topic
+    ///   that stands for a state has all its messages retained.
+    /// - A later subscription receives **all** retained messages that match, however small its
+    ///   queue is, in the order in which they were published, before any message that is published
+    ///   after it began. [`Received::is_retained`](crate::Received::is_retained) tells them from
+    ///   those.
+    /// - [`Router::read_retained`](crate::Router::read_retained) reads them without a subscription.
     pub fn retain(mut self) -> Self {
-        self.is_retained = true;
+        self.retention = Some(Retention::Unlimited);
+        self
+    }
+
+    /// [Retains](Self::retain) the message for a limited time to live, by the clock of the router,
+    /// from its publication.
+    ///
+    /// When the time is over, a later subscription does not receive the message, nobody reads it,
+    /// and subscriptions that [ask for it](crate::SubscribeOptions::removals) are told. What a
+    /// subscription has in its queue by then is received still. The former message of the topic
+    /// does not come back.
+    ///
+    /// The router has no thread of its own. So the message is dropped with the next change of the
+    /// retained messages of its type, a subscription, or the wake-up of a subscription that asks.
+    ///
+    /// If the clock cannot represent the end, there is no limit.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use ump_router::{Bytes, Router, ump::ManualClock};
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let clock = ManualClock::new();
+    /// let router = Router::with_clock(clock.clock());
+    /// let alive = router.publish("alive/pump", Bytes::from(*b"yes"));
+    /// alive.retain_for(Duration::from_secs(10)).wait()?;
+    /// assert_eq!(router.read_retained::<Bytes>("alive/*")?.count(), 1);
+    /// clock.advance(Duration::from_secs(10));
+    /// assert_eq!(router.read_retained::<Bytes>("alive/*")?.count(), 0);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn retain_for(mut self, time_to_live: Duration) -> Self {
+        self.retention = Some(Retention::For(time_to_live));
+        self
+    }
+
+    /// [Retains](Self::retain) the message until an instant, by the clock of the router. Otherwise
+    /// like [`retain_for`](Self::retain_for).
+    pub fn retain_until(mut self, expires_at: Instant) -> Self {
+        self.retention = Some(Retention::Until(expires_at));
         self
     }
 
@@ -120,11 +169,11 @@ impl<M: Message> Publish<M> {
             bus,
             topic,
             message,
-            is_retained,
+            retention,
             limit,
         } = self;
         match bus {
-            Ok(bus) => bus.publish(topic, message, is_retained, limit),
+            Ok(bus) => bus.publish(topic, message, retention, limit),
             Err(error) => Err(PublishError { message, error }),
         }
     }
@@ -146,7 +195,7 @@ impl<M: Message> fmt::Debug for Publish<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Publish")
             .field("topic", &self.topic)
-            .field("is_retained", &self.is_retained)
+            .field("retention", &self.retention)
             .field("limit", &self.limit)
             .finish_non_exhaustive()
     }

@@ -1,11 +1,11 @@
-//! What is subscribed and retained, as plain data.
+//! The subscriptions and retained messages, as plain data.
 
-use std::any::type_name;
+use std::{any::type_name, time::Duration};
 
 use super::{bus::Bus, options::WhenFull};
 use crate::{
     protocol::Message,
-    topic::{Pattern, full_name::full_name},
+    topic::{Pattern, Topic, full_name::full_name},
 };
 
 /// The state of a subscription. From [`Router::subscriptions`](crate::Router::subscriptions).
@@ -13,17 +13,24 @@ use crate::{
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct SubscriptionStatus {
-    /// The pattern, with the prefix of its type.
-    pub pattern: Pattern,
+    /// The patterns, each with the prefix of its type.
+    pub patterns: Vec<Pattern>,
     /// The Rust name of the type of messages, as [`std::any::type_name`] gives it.
     pub type_name: &'static str,
+    /// The group that shares it; see [`Router::subscribe_shared`](crate::Router::subscribe_shared).
+    pub group: Option<Topic>,
+    /// How many subscribers share it: one, or the members of the group.
+    pub members: usize,
     /// How many messages the queue can hold.
     pub capacity: usize,
     /// The policy for a message that the queue has no room for.
     pub when_full: WhenFull,
+    /// How many messages that were [retained](crate::Publish::retain) before the subscription began
+    /// are to be received still. They are received before those in the queue.
+    pub backlog: usize,
     /// How many messages are in the queue now.
     pub depth: usize,
-    /// How many messages entered the queue so far.
+    /// How many messages entered the queue or the backlog so far.
     pub queued: u64,
     /// How many messages the subscriber missed so far.
     pub missed: u64,
@@ -39,19 +46,27 @@ pub struct RetainedStatus {
     pub topic: Pattern,
     /// The Rust name of the type of messages, as [`std::any::type_name`] gives it.
     pub type_name: &'static str,
+    /// The rest of its [time to live](crate::Publish::retain_for), if that is limited.
+    pub expires_in: Option<Duration>,
 }
 
 impl<M: Message> Bus<M> {
     /// Adds the status of each subscription to a list.
     pub(crate) fn list_subscriptions(&self, list: &mut Vec<SubscriptionStatus>) {
-        self.for_each_queue(|queue| {
+        self.for_each_queue(|queue, members| {
             let (options, counts) = (queue.options(), queue.counts());
             list.push(SubscriptionStatus {
-                pattern: full_name(M::PREFIX, queue.pattern())
-                    .expect("the full name was checked by `subscribe`"),
+                patterns: queue
+                    .patterns()
+                    .iter()
+                    .map(|pattern| full_name(M::PREFIX, pattern))
+                    .collect(),
                 type_name: type_name::<M>(),
+                group: queue.group().cloned(),
+                members,
                 capacity: options.capacity,
                 when_full: options.when_full,
+                backlog: counts.backlog,
                 depth: counts.depth,
                 queued: counts.queued,
                 missed: counts.missed,
@@ -61,10 +76,11 @@ impl<M: Message> Bus<M> {
 
     /// Adds each topic with a retained message to a list.
     pub(crate) fn list_retained(&self, list: &mut Vec<RetainedStatus>) {
-        self.for_each_retained(|topic| {
+        self.for_each_retained(|topic, expires_in| {
             list.push(RetainedStatus {
-                topic: full_name(M::PREFIX, topic).expect("the full name was checked by `publish`"),
+                topic: full_name(M::PREFIX, topic),
                 type_name: type_name::<M>(),
+                expires_in,
             });
         });
     }

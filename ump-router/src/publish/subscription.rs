@@ -16,16 +16,23 @@ use ump::{Clock, coop::Coop};
 use super::{
     bus::Bus,
     deferred::Deferred,
+    expiry::ExpiryTimer,
     options::SubscribeOptions,
-    queue::{End, Queue},
+    queue::{End, MemberId, Queue, Waits},
     received::Received,
     recv_error::RecvError,
+    routes::Membership,
 };
 use crate::{
-    deferred::DeferredWakes, error::Error, index::TopicKey, protocol::Message, topic::Pattern,
+    close_handle::{Close, CloseHandle},
+    deferred::DeferredWakes,
+    error::Error,
+    index::TopicKey,
+    protocol::Message,
+    topic::{Pattern, Topic},
 };
 
-/// Receives the messages whose topics match a pattern. From
+/// Receives the messages whose topics match a pattern, or one of several. From
 /// [`Router::subscribe`](crate::Router::subscribe).
 ///
 /// - [`recv`](Self::recv) receives one message: `.recv().wait()` blocks, `.recv().await` suspends
@@ -34,8 +41,9 @@ use crate::{
 ///   subscription is a stream itself, too.
 ///
 /// Messages come in the order in which each publisher published them on each topic. Dropping the
-/// subscription ends it; another subscription with the same pattern is not affected. A subscription
-/// does not keep its router alive: when the router is gone, it ends.
+/// subscription ends it, as does its [handle](Self::close_handle) from outside; another
+/// subscription with the same pattern is not affected. A subscription does not keep its router
+/// alive: when the router is gone, it ends.
 ///
 /// ```
 /// # use ump_router::{Message, Router};
@@ -57,10 +65,11 @@ use crate::{
 /// # }
 /// ```
 pub struct Subscription<M: Message> {
-    queue: Arc<Queue<M>>,
+    membership: Membership<M>,
     bus: Weak<Bus<M>>,
-    key: TopicKey,
     clock: Clock,
+    /// Used if the subscription receives removals.
+    expiry: ExpiryTimer,
     /// The iterator or the stream has returned the end.
     is_over: bool,
     coop: Coop,
@@ -69,15 +78,16 @@ pub struct Subscription<M: Message> {
 impl<M: Message> Subscription<M> {
     pub(crate) fn open(
         bus: &Arc<Bus<M>>,
-        pattern: Pattern,
+        patterns: Vec<Pattern>,
         options: SubscribeOptions,
+        group: Option<Topic>,
     ) -> Result<Self, Error> {
-        let (queue, key) = bus.subscribe(pattern, options)?;
+        let membership = bus.subscribe(patterns, options, group)?;
         Ok(Self {
-            queue,
+            membership,
             bus: Arc::downgrade(bus),
-            key,
             clock: bus.clock().clone(),
+            expiry: ExpiryTimer::default(),
             is_over: false,
             coop: Coop::new(),
         })
@@ -112,21 +122,57 @@ impl<M: Message> Subscription<M> {
     /// See [`RecvError`]. After [`Missed`](RecvError::Missed) the subscription goes on; it has
     /// ended after the other ones.
     pub fn try_recv(&mut self) -> Result<Option<Received<M>>, RecvError> {
-        self.queue.try_pop()
+        let Membership { queue, member, .. } = &self.membership;
+        let received = queue.try_pop(*member);
+        if !queue.options().removals || !matches!(received, Ok(None)) {
+            return received;
+        }
+        if let Some(bus) = self.bus.upgrade() {
+            bus.remove_expired();
+        }
+        queue.try_pop(*member)
     }
 
     /// Polls for a message. If there is none, the task is woken when one comes, or when the
     /// subscription ends.
     ///
-    /// Of two tasks that poll, only the later one is woken.
+    /// Of two tasks that poll, only the later one is woken. A member of a
+    /// [group](crate::Router::subscribe_shared) that is polled in this way, or as a stream, may be
+    /// woken for a message that another member receives.
     pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Received<M>, RecvError>> {
-        let Self { queue, coop, .. } = self;
-        coop.poll(cx, |cx| queue.poll_pop(cx))
+        self.poll_next_message(Waits::ByPolling, cx)
+    }
+
+    fn poll_next_message(
+        &mut self,
+        waits: Waits,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Received<M>, RecvError>> {
+        let Self {
+            membership,
+            bus,
+            expiry,
+            coop,
+            ..
+        } = self;
+        coop.poll(cx, |cx| poll_queue(membership, bus, expiry, waits, cx))
+    }
+
+    fn queue(&self) -> &Queue<M> {
+        &self.membership.queue
+    }
+
+    /// Removes the waker, if it is still there. Otherwise it was woken, perhaps for a message that
+    /// is left to another member of its group.
+    fn stop_receiving(&mut self) {
+        self.expiry.cancel();
+        self.queue().stop_receiving(self.membership.member);
     }
 
     /// Returns an iterator over the messages, which blocks for each.
     ///
-    /// It ends when the router is closed. [`Missed`](RecvError::Missed) is an item, after which it
+    /// It ends when the router is closed, or the subscription by its
+    /// [handle](Self::close_handle). [`Missed`](RecvError::Missed) is an item, after which it
     /// goes on; [`Disconnected`](RecvError::Disconnected) is the last item.
     #[must_use = "iterators are lazy"]
     pub fn iter(&mut self) -> Iter<'_, M> {
@@ -139,19 +185,41 @@ impl<M: Message> Subscription<M> {
         Messages(self)
     }
 
-    /// Returns the pattern, without the prefix of its type.
+    /// Returns a handle that ends the subscription from outside. Its owner, which may wait for a
+    /// message, receives the queued messages, then [`RecvError::Unsubscribed`]. In a
+    /// [group](crate::Router::subscribe_shared) the other members receive the queued messages.
+    #[must_use]
+    pub fn close_handle(&self) -> CloseHandle {
+        CloseHandle::new(CloseSubscription {
+            queue: Arc::downgrade(&self.membership.queue),
+            bus: Weak::clone(&self.bus),
+            keys: Arc::clone(&self.membership.keys),
+            member: self.membership.member,
+        })
+    }
+
+    /// Returns the pattern, without the prefix of its type: the first one, if there are
+    /// [several](Self::patterns).
     #[must_use]
     pub fn pattern(&self) -> &Pattern {
-        self.queue.pattern()
+        &self.queue().patterns()[0]
     }
 
-    /// Returns the number of messages in the queue.
+    /// Returns all patterns, without the prefix of their type, each once.
+    #[must_use]
+    pub fn patterns(&self) -> &[Pattern] {
+        self.queue().patterns()
+    }
+
+    /// Returns the number of messages in the queue, and of those that were
+    /// [retained](crate::Publish::retain) before.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.queue.counts().depth
+        let counts = self.queue().counts();
+        counts.backlog + counts.depth
     }
 
-    /// Returns whether no message is in the queue.
+    /// Returns whether there is no message.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -162,15 +230,17 @@ impl<M: Message> Subscription<M> {
         &mut self,
         outcome: Result<Received<M>, RecvError>,
     ) -> Option<Result<Received<M>, RecvError>> {
-        self.is_over = matches!(outcome, Err(RecvError::Closed | RecvError::Disconnected));
-        Some(outcome).filter(|outcome| !matches!(outcome, Err(RecvError::Closed)))
+        self.is_over = outcome.as_ref().is_err_and(RecvError::is_end);
+        let is_error = !matches!(outcome, Err(RecvError::Closed | RecvError::Unsubscribed));
+        is_error.then_some(outcome)
     }
 }
 
 /// Receives one message: call [`wait`](Self::wait) or `.await` it. From [`Subscription::recv`].
 ///
 /// # Cancel safety
-/// A future that is dropped has received nothing, and leaves no waker behind.
+/// A future that is dropped has received nothing, and leaves no waker behind. In a
+/// [group](crate::Router::subscribe_shared) it passes its wake-up on.
 #[must_use = "nothing is received before `wait` or `.await`"]
 pub struct Recv<'a, M: Message> {
     subscription: &'a mut Subscription<M>,
@@ -184,7 +254,7 @@ impl<M: Message> Recv<'_, M> {
     /// # Errors
     /// See [`RecvError`]. After [`Missed`](RecvError::Missed) the subscription goes on; it has
     /// ended after the other ones.
-    pub fn wait(self) -> Result<Received<M>, RecvError> {
+    pub fn wait(mut self) -> Result<Received<M>, RecvError> {
         loop {
             if let Some(received) = self.wait_until(None)? {
                 return Ok(received);
@@ -197,7 +267,7 @@ impl<M: Message> Recv<'_, M> {
     ///
     /// # Errors
     /// As [`wait`](Self::wait).
-    pub fn wait_timeout(self, timeout: Duration) -> Result<Option<Received<M>>, RecvError> {
+    pub fn wait_timeout(mut self, timeout: Duration) -> Result<Option<Received<M>>, RecvError> {
         let deadline = self.subscription.clock.now().checked_add(timeout);
         self.wait_until(deadline)
     }
@@ -207,14 +277,24 @@ impl<M: Message> Recv<'_, M> {
     ///
     /// # Errors
     /// As [`wait`](Self::wait).
-    pub fn wait_deadline(self, deadline: Instant) -> Result<Option<Received<M>>, RecvError> {
+    pub fn wait_deadline(mut self, deadline: Instant) -> Result<Option<Received<M>>, RecvError> {
         self.wait_until(Some(deadline))
     }
 
-    fn wait_until(&self, deadline: Option<Instant>) -> Result<Option<Received<M>>, RecvError> {
-        let Subscription { queue, clock, .. } = &*self.subscription;
-        let received = poll_fn(|cx| queue.poll_pop(cx));
-        clock.block_on(received, deadline).transpose()
+    fn wait_until(&mut self, deadline: Option<Instant>) -> Result<Option<Received<M>>, RecvError> {
+        let Subscription {
+            membership,
+            bus,
+            clock,
+            expiry,
+            ..
+        } = &mut *self.subscription;
+        let received = poll_fn(|cx| poll_queue(membership, bus, expiry, Waits::Reliably, cx));
+        let received = clock.block_on(received, deadline).transpose();
+        if let Ok(None) = received {
+            self.subscription.stop_receiving();
+        }
+        received
     }
 }
 
@@ -222,7 +302,7 @@ impl<M: Message> Future for Recv<'_, M> {
     type Output = Result<Received<M>, RecvError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let received = self.subscription.poll_recv(cx);
+        let received = self.subscription.poll_next_message(Waits::Reliably, cx);
         self.is_registered = received.is_pending();
         received
     }
@@ -231,7 +311,7 @@ impl<M: Message> Future for Recv<'_, M> {
 impl<M: Message> Drop for Recv<'_, M> {
     fn drop(&mut self) {
         if self.is_registered {
-            self.subscription.queue.remove_subscriber_waker();
+            self.subscription.stop_receiving();
         }
     }
 }
@@ -325,22 +405,93 @@ impl<M: Message> FusedStream for Subscription<M> {
 
 impl<M: Message> Drop for Subscription<M> {
     fn drop(&mut self) {
-        let mut deferred = Deferred::default();
-        self.queue.end(End::Dropped, &mut deferred);
-        // If the bus is gone, so is its index.
+        end(&self.membership, &self.bus, End::Dropped);
+        self.stop_receiving();
+    }
+}
+
+/// Polls for a message. If the subscription receives removals, it is woken for an expiry, too.
+fn poll_queue<M: Message>(
+    membership: &Membership<M>,
+    bus: &Weak<Bus<M>>,
+    expiry: &mut ExpiryTimer,
+    waits: Waits,
+    cx: &mut Context<'_>,
+) -> Poll<Result<Received<M>, RecvError>> {
+    let Membership { queue, member, .. } = membership;
+    loop {
+        let received = queue.poll_pop(*member, waits, cx);
+        if !queue.options().removals {
+            return received;
+        }
+        if received.is_ready() {
+            expiry.cancel();
+            return received;
+        }
+        ready!(expiry.poll_expired(bus, cx));
+    }
+}
+
+/// Ends a subscription, or one member of a shared one, and removes it from the bus, unless it was
+/// removed before.
+fn end<M: Message>(membership: &Membership<M>, bus: &Weak<Bus<M>>, end: End) {
+    let mut deferred = Deferred::default();
+    let queue = &membership.queue;
+    // A shared queue may have other members.
+    if queue.group().is_none() {
+        queue.end(end, &mut deferred);
+    }
+    // If the bus is gone, so is its index, and the queue has ended.
+    let mut wakes = bus.upgrade().map_or_else(DeferredWakes::default, |bus| {
+        bus.unsubscribe(membership, end, &mut deferred)
+    });
+    deferred.run();
+    wakes.wake_all();
+}
+
+/// Ends a subscription from outside.
+struct CloseSubscription<M: Message> {
+    queue: Weak<Queue<M>>,
+    bus: Weak<Bus<M>>,
+    keys: Arc<[TopicKey]>,
+    member: MemberId,
+}
+
+impl<M: Message> CloseSubscription<M> {
+    fn membership(&self) -> Option<Membership<M>> {
+        Some(Membership {
+            queue: self.queue.upgrade()?,
+            keys: Arc::clone(&self.keys),
+            member: self.member,
+        })
+    }
+}
+
+impl<M: Message> Close for CloseSubscription<M> {
+    fn close(&self) {
+        if let Some(membership) = self.membership() {
+            end(&membership, &self.bus, End::Unsubscribed);
+        }
+    }
+
+    fn is_closed(&self) -> bool {
+        let Some(membership) = self.membership() else {
+            return true;
+        };
+        if membership.queue.has_ended() {
+            return true;
+        }
+        // A member of a group that others stay in.
+        let is_shared = membership.queue.group().is_some();
         let bus = self.bus.upgrade();
-        let mut wakes = bus.map_or_else(DeferredWakes::default, |bus| {
-            bus.unsubscribe(self.key, &self.queue)
-        });
-        deferred.run();
-        wakes.wake_all();
+        is_shared && bus.is_none_or(|bus| !bus.is_member(&membership))
     }
 }
 
 impl<M: Message> fmt::Debug for Subscription<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Subscription")
-            .field("pattern", self.pattern())
+            .field("patterns", &self.patterns())
             .field("len", &self.len())
             .finish_non_exhaustive()
     }

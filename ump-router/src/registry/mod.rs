@@ -24,7 +24,7 @@ use crate::{
     publish::{Bus, RetainedStatus, SubscriptionStatus},
     serve::{ServerStatus, Servers, Target},
     sync::Mutex,
-    topic::IntoTopic,
+    topic::{IntoPattern, IntoTopic, Pattern, full_name::check_written},
 };
 
 pub(crate) struct Registry {
@@ -42,7 +42,7 @@ struct Registration {
     is_closed: bool,
 }
 
-/// What is registered for a type: its [`Bus`], or its [`Servers`].
+/// The value that is registered for a type: its [`Bus`], or its [`Servers`].
 trait Registered: Send + Sync {
     fn close(&self);
 
@@ -65,6 +65,10 @@ impl Registry {
             clock,
             changes,
         }
+    }
+
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.clock
     }
 
     /// Returns the bus of a type of messages.
@@ -102,6 +106,17 @@ impl Registry {
             Some(serving) => Target::Server(serving),
             None => Target::without_server(self.servers_of(), topic),
         }
+    }
+
+    /// Returns where a request to all servers of a pattern goes.
+    pub(crate) fn targets<P: RequestMessage>(
+        &self,
+        pattern: impl IntoPattern,
+    ) -> Result<(Arc<Servers<P>>, Pattern), Error> {
+        let servers = self.servers_of()?;
+        let pattern = pattern.into_pattern()?;
+        check_written(P::PREFIX, &pattern)?;
+        Ok((Arc::clone(servers), pattern))
     }
 
     fn find_or_register<T: Registered + 'static>(

@@ -1,6 +1,6 @@
 //! The prefixes of the types in use, no two of which overlap.
 
-use crate::{error::ProtocolError, topic::Topic};
+use crate::{error::ProtocolError, topic::full_name::check_prefix};
 
 #[derive(Default)]
 pub(super) struct Prefixes(Vec<PrefixOwner>);
@@ -15,12 +15,10 @@ impl Prefixes {
     /// Adds the prefix of a type.
     ///
     /// # Errors
-    /// The prefix is not a topic, or overlaps with the one of another type.
+    /// The prefix is not a topic, is too long, or overlaps with the one of another type.
     pub(super) fn add(&mut self, owner: PrefixOwner) -> Result<(), ProtocolError> {
         let PrefixOwner { prefix, type_name } = owner;
-        // The empty topic is valid, but is no prefix.
-        let text = if prefix.is_empty() { "/" } else { prefix };
-        Topic::check(text).map_err(|error| ProtocolError::Prefix { type_name, error })?;
+        check_prefix(prefix).map_err(|error| ProtocolError::Prefix { type_name, error })?;
         let overlaps = |other: &&PrefixOwner| {
             begins_with(prefix, other.prefix) || begins_with(other.prefix, prefix)
         };

@@ -69,7 +69,7 @@ pub struct Core<M> {
     last: u64,
 }
 
-/// What ends when a peer is disconnected.
+/// The state of a peer, which ends when the peer is disconnected.
 #[derive(Debug, Default)]
 struct PeerState {
     subscriptions: HashMap<LocalId, TopicKey>,

@@ -18,8 +18,8 @@ use std::{ops::ControlFlow, panic::Location, sync::Arc};
 use ump::{Clock, internal::timeout_at};
 
 use super::{
-    channel::{ChannelRequest, Outcome},
-    options::RequestOptions,
+    channel::ChannelRequest,
+    options::{Candidates, RequestOptions},
     target::Target,
 };
 use crate::{
@@ -47,9 +47,13 @@ struct AwaitServer {
 
 impl<P: RequestMessage> Attempt<P> {
     pub(super) fn new(target: Target<P>, message: P, caller: &'static Location<'static>) -> Self {
+        Self::with_options(target, message, RequestOptions::new(caller))
+    }
+
+    pub(super) fn with_options(target: Target<P>, message: P, options: RequestOptions) -> Self {
         Self {
             target,
-            options: RequestOptions::new(caller),
+            options,
             message: Some(message),
         }
     }
@@ -115,11 +119,16 @@ impl<P: RequestMessage> Attempt<P> {
     }
 
     /// Decides about the outcome at one server: it ends the request, or another server may have it.
-    pub(super) fn handle_outcome(&mut self, outcome: Outcome<P>) -> ControlFlow<RequestResult<P>> {
+    pub(super) fn handle_outcome(
+        &mut self,
+        outcome: RequestResult<P>,
+    ) -> ControlFlow<RequestResult<P>> {
         match outcome {
             Ok(reply) => ControlFlow::Break(Ok(reply)),
-            Err(ump::RequestError::ServerDisappeared(message)) => self.redirect(message),
-            Err(error) => ControlFlow::Break(Err(RequestError::Ended(error))),
+            Err(RequestError::Ended(ump::RequestError::ServerDisappeared(message))) => {
+                self.redirect(message)
+            }
+            Err(error) => ControlFlow::Break(Err(error)),
         }
     }
 
@@ -127,7 +136,12 @@ impl<P: RequestMessage> Attempt<P> {
     /// if the request does.
     #[cold]
     fn redirect(&mut self, message: P) -> ControlFlow<RequestResult<P>> {
-        let Some(next) = self.target.successor(self.options.waits_for_server) else {
+        let next = match self.options.servers {
+            Candidates::Present => self.target.successor(false),
+            Candidates::Awaited => self.target.successor(true),
+            Candidates::Pinned => None,
+        };
+        let Some(next) = next else {
             let error = ump::RequestError::ServerDisappeared(message);
             return ControlFlow::Break(Err(RequestError::Ended(error)));
         };
@@ -142,11 +156,24 @@ impl<P: RequestMessage> Attempt<P> {
             if !serving.has_left() {
                 return Ok(None);
             }
-            self.target = Target::look_up_again(serving);
+            self.target = if self.options.servers == Candidates::Pinned {
+                Target::left(serving)
+            } else {
+                Target::look_up_again(serving)
+            };
         }
         let (servers, topic) = match &self.target {
             Target::Topic(servers, topic) => (servers, topic),
             Target::Server(_) => return Ok(None),
+            Target::Left(servers, _) => {
+                let is_closed = servers.is_closed();
+                let message = take(&mut self.message);
+                return Err(if is_closed {
+                    RequestError::NotMade(message, Error::Closed)
+                } else {
+                    RequestError::Ended(ump::RequestError::ServerDisappeared(message))
+                });
+            }
             Target::Invalid(error) => {
                 let error = Error::clone(error);
                 return Err(RequestError::NotMade(take(&mut self.message), error));
@@ -168,7 +195,7 @@ impl<P: RequestMessage> Attempt<P> {
                 Error::Closed,
             ));
         }
-        if !self.options.waits_for_server {
+        if self.options.servers != Candidates::Awaited {
             return Err(RequestError::NoServer(take(&mut self.message)));
         }
         let clock = servers.clock().clone();

@@ -7,6 +7,7 @@ use std::{
 
 use crate::{
     claims::{ClaimId, Role},
+    close_handle::{Close, CloseHandle},
     topic::Topic,
 };
 
@@ -49,7 +50,8 @@ impl ServeOptions {
 /// The right to serve a topic. From [`Router::serve_by`](crate::Router::serve_by); a
 /// [`Server`](crate::Server) has one, too.
 ///
-/// It ends when it is dropped, when its server ends, or when the router is closed. Then the first
+/// It ends when it is dropped, by its [handle](Self::close_handle) from outside, when its server
+/// ends, or when the router is closed. Then the first
 /// standby serves the topic, if there is one. The server keeps the requests that are in its queue.
 #[must_use = "the topic is not served any more when this is dropped"]
 pub struct Claim {
@@ -91,6 +93,16 @@ impl Claim {
         self.role() == Some(Role::Standby)
     }
 
+    /// Returns a handle that ends the claim from outside.
+    #[must_use]
+    pub fn close_handle(&self) -> CloseHandle {
+        CloseHandle::new(CloseClaim {
+            table: Weak::clone(&self.table),
+            topic: self.topic.clone(),
+            id: self.id,
+        })
+    }
+
     fn role(&self) -> Option<Role> {
         self.table.upgrade()?.role(&self.topic, self.id)
     }
@@ -101,6 +113,26 @@ impl Drop for Claim {
         if let Some(table) = self.table.upgrade() {
             table.release(&self.topic, self.id);
         }
+    }
+}
+
+/// Ends a claim from outside.
+struct CloseClaim {
+    table: Weak<dyn ClaimTable>,
+    topic: Topic,
+    id: ClaimId,
+}
+
+impl Close for CloseClaim {
+    fn close(&self) {
+        if let Some(table) = self.table.upgrade() {
+            table.release(&self.topic, self.id);
+        }
+    }
+
+    fn is_closed(&self) -> bool {
+        let table = self.table.upgrade();
+        table.is_none_or(|table| table.role(&self.topic, self.id).is_none())
     }
 }
 

@@ -9,8 +9,18 @@ pub(super) struct RequestOptions {
     pub(super) deadline: Option<Instant>,
     pub(super) is_urgent: bool,
     pub(super) if_room: bool,
-    /// Whether it waits for a server if the topic has none.
-    pub(super) waits_for_server: bool,
+    pub(super) servers: Candidates,
+}
+
+/// Which servers a request may go to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Candidates {
+    /// The server of the topic, and the standby that follows it.
+    Present,
+    /// The same, and those that come later: it waits for one if the topic has none.
+    Awaited,
+    /// One server: it comes back if that leaves.
+    Pinned,
 }
 
 impl RequestOptions {
@@ -20,7 +30,7 @@ impl RequestOptions {
             deadline: None,
             is_urgent: false,
             if_room: false,
-            waits_for_server: false,
+            servers: Candidates::Present,
         }
     }
 

@@ -10,6 +10,7 @@ use std::{
 use super::{
     attempt::{Attempt, RequestResult},
     future::RequestFuture,
+    options::Candidates,
     target::Target,
 };
 use crate::{error::RequestError, protocol::RequestMessage};
@@ -20,6 +21,17 @@ use crate::{error::RequestError, protocol::RequestMessage};
 /// If the server leaves before it takes the request, and a standby follows, the request goes to
 /// that one. It is never executed twice.
 ///
+/// # Order
+/// A server takes requests in the order in which they entered its queue. If it leaves, each queued
+/// request goes to the standby by itself, when its caller runs: no caller that does not run delays
+/// another one. So of two requests that are under way at the same time the later one can come first
+/// then, even one that was made after the change.
+///
+/// - A caller that makes its next request once it has the outcome of the last one keeps its order.
+/// - A caller with several requests under way, in one thread or in many, keeps their order with a
+///   [`PinnedClient`](crate::PinnedClient): its requests come back instead of changing servers.
+///
+/// # Lifetime
 /// While it is neither made nor dropped, it keeps the channel of the server that it found
 /// [alive](crate::Router::close).
 ///
@@ -32,6 +44,17 @@ pub struct Request<P: RequestMessage>(Attempt<P>);
 impl<P: RequestMessage> Request<P> {
     pub(crate) fn new(target: Target<P>, message: P, caller: &'static Location<'static>) -> Self {
         Self(Attempt::new(target, message, caller))
+    }
+
+    /// A request that does not go to another server.
+    pub(super) fn pinned(
+        target: Target<P>,
+        message: P,
+        caller: &'static Location<'static>,
+    ) -> Self {
+        let mut request = Self::new(target, message, caller);
+        request.0.options.servers = Candidates::Pinned;
+        request
     }
 
     /// Sets the deadline to this time from now; see [`ump::Request::timeout`].
@@ -67,7 +90,10 @@ impl<P: RequestMessage> Request<P> {
     /// Waits for a server if the topic has none, until the deadline if there is one. Without this
     /// option the request ends at once with [`RequestError::NoServer`].
     pub fn wait_for_server(mut self) -> Self {
-        self.0.options.waits_for_server = true;
+        let servers = &mut self.0.options.servers;
+        if *servers == Candidates::Present {
+            *servers = Candidates::Awaited;
+        }
         self
     }
 

@@ -10,7 +10,7 @@ use std::{
 use futures_core::Stream;
 
 use super::{call::Call, claim::Claim};
-use crate::{protocol::RequestMessage, topic::Topic};
+use crate::{close_handle::CloseHandle, protocol::RequestMessage, topic::Topic};
 
 type ChannelServer<P> =
     ump::Server<Call<P>, <P as RequestMessage>::Reply, <P as RequestMessage>::Error>;
@@ -66,6 +66,16 @@ impl<P: RequestMessage> Server<P> {
     #[must_use]
     pub fn is_serving(&self) -> bool {
         self.claim.is_serving()
+    }
+
+    /// Returns a handle that ends the claim from outside. The server gets its end
+    /// ([`ump::Error::ClientsDisappeared`]) when it has served the requests that it has; a thread
+    /// or task that waits for a request gets it at once, unless a [request](crate::Request) that is
+    /// neither made nor dropped keeps the channel alive. Unlike [`close`](ump::Server::close), it
+    /// needs no reference to the server.
+    #[must_use]
+    pub fn close_handle(&self) -> CloseHandle {
+        self.claim.close_handle()
     }
 
     /// Returns whether the server stands by, until those before it leave.

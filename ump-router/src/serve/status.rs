@@ -1,4 +1,4 @@
-//! What is served, as plain data.
+//! The served topics, as plain data.
 
 use std::any::type_name;
 
@@ -35,8 +35,7 @@ impl<P: RequestMessage> Servers<P> {
         self.for_each(|topic, channel, role| {
             let own = Pattern::from(topic);
             list.push(ServerStatus {
-                topic: full_name(P::PREFIX, &own)
-                    .expect("the full name was checked when the topic was claimed"),
+                topic: full_name(P::PREFIX, &own),
                 type_name: type_name::<P>(),
                 is_standby: role == Role::Standby,
                 capacity: channel.capacity(),

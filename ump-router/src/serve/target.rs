@@ -9,7 +9,7 @@ use crate::{
     error::Error,
     protocol::RequestMessage,
     sync::Shared,
-    topic::{IntoTopic, Topic},
+    topic::{IntoTopic, Pattern, Topic, full_name::check_written},
 };
 
 /// Where a request goes.
@@ -18,6 +18,8 @@ pub(crate) enum Target<P: RequestMessage> {
     Server(Shared<Serving<P>>),
     /// Whichever server the topic has.
     Topic(Arc<Servers<P>>, Topic),
+    /// A server of this topic that has left, and no other one.
+    Left(Arc<Servers<P>>, Topic),
     /// There can be no server.
     Invalid(Box<Error>),
 }
@@ -28,7 +30,12 @@ impl<P: RequestMessage> Target<P> {
         servers: Result<&Arc<Servers<P>>, Error>,
         topic: impl IntoTopic,
     ) -> Self {
-        match servers.and_then(|servers| Ok((servers, topic.into_topic()?))) {
+        let checked = servers.and_then(|servers| {
+            let topic = topic.into_topic()?;
+            check_written(P::PREFIX, &Pattern::from(&topic))?;
+            Ok((servers, topic))
+        });
+        match checked {
             Ok((servers, topic)) => Self::Topic(Arc::clone(servers), topic),
             Err(error) => Self::Invalid(Box::new(error)),
         }
@@ -37,7 +44,7 @@ impl<P: RequestMessage> Target<P> {
     pub(super) fn topic(&self) -> Result<&Topic, &Error> {
         match self {
             Self::Server(serving) => Ok(&serving.topic),
-            Self::Topic(_, topic) => Ok(topic),
+            Self::Topic(_, topic) | Self::Left(_, topic) => Ok(topic),
             Self::Invalid(error) => Err(error),
         }
     }
@@ -46,7 +53,7 @@ impl<P: RequestMessage> Target<P> {
     pub(super) fn clock(&self) -> Option<&Clock> {
         match self {
             Self::Server(serving) => Some(serving.channel.clock()),
-            Self::Topic(servers, _) => Some(servers.clock()),
+            Self::Topic(servers, _) | Self::Left(servers, _) => Some(servers.clock()),
             Self::Invalid(_) => None,
         }
     }
@@ -55,6 +62,15 @@ impl<P: RequestMessage> Target<P> {
     pub(super) fn look_up_again(serving: &Serving<P>) -> Self {
         match serving.servers.upgrade() {
             Some(servers) => Self::Topic(servers, serving.topic.clone()),
+            // The router is gone.
+            None => Self::Invalid(Box::new(Error::Closed)),
+        }
+    }
+
+    /// The target after the only possible server has left.
+    pub(super) fn left(serving: &Serving<P>) -> Self {
+        match serving.servers.upgrade() {
+            Some(servers) => Self::Left(servers, serving.topic.clone()),
             // The router is gone.
             None => Self::Invalid(Box::new(Error::Closed)),
         }

@@ -153,6 +153,9 @@ where
 {
     match error {
         RequestError::NoServer(message) => RequestError::NoServer(M::from_request(message)),
+        RequestError::Link(message, error) => {
+            RequestError::Link(message.map(M::from_request), error)
+        }
         RequestError::NotMade(message, error) => {
             RequestError::NotMade(M::from_request(message), error)
         }

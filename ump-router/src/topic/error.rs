@@ -2,6 +2,11 @@
 
 use std::fmt;
 
+use super::{
+    fragments::{DEEP, STAR},
+    invisible::{self, is_invisible},
+};
+
 /// The error of a text that is not a [`Topic`](super::Topic), or not a [`Pattern`](super::Pattern).
 ///
 /// The message shows the position and says what to do:
@@ -34,7 +39,8 @@ pub enum TopicErrorKind {
     /// A fragment is empty: there is no text before the first slash, after the last one, or between
     /// two.
     EmptyFragment,
-    /// This character is not allowed: it is one of `$ ? #`, white space, or a control character.
+    /// This character is not allowed: it is one of `$ ? #`, white space, a control character, or an
+    /// invisible one, such as a byte-order mark or a zero-width space.
     Character(char),
     /// A fragment contains `*` beside other characters, or more than two of them.
     PartOfFragment,
@@ -68,6 +74,11 @@ impl TopicError {
         }
     }
 
+    /// The error of a topic with a wildcard at a position.
+    pub(super) fn wildcard(text: &str, position: usize) -> Self {
+        Self::new(TopicErrorKind::Wildcard, text, position)
+    }
+
     /// Returns the reason.
     #[must_use]
     pub fn kind(&self) -> TopicErrorKind {
@@ -92,9 +103,16 @@ impl fmt::Display for TopicError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.kind {
             TopicErrorKind::EmptyFragment => f.write_str("empty fragment")?,
-            TopicErrorKind::Character(found) => write!(f, "{found:?} is not allowed")?,
+            TopicErrorKind::Character(found) => {
+                write_character(f, found)?;
+                f.write_str(" is not allowed")?;
+            }
             TopicErrorKind::PartOfFragment => f.write_str("'*' is not alone in its fragment")?,
-            TopicErrorKind::Wildcard => f.write_str("wildcard in a topic")?,
+            TopicErrorKind::Wildcard => {
+                let is_deep = self.after.starts_with(DEEP);
+                let wildcard = if is_deep { DEEP } else { STAR };
+                write!(f, "wildcard '{wildcard}' in a topic")?;
+            }
             TopicErrorKind::TooLong(limit) => write!(f, "limit of {limit} bytes exceeded")?,
             TopicErrorKind::TooManyFragments(limit) => {
                 write!(f, "limit of {limit} fragments exceeded")?;
@@ -109,6 +127,9 @@ impl fmt::Display for TopicError {
         }
         f.write_str(match self.kind {
             TopicErrorKind::EmptyFragment => ": write a name there, or leave out a slash",
+            TopicErrorKind::Character(found) if is_invisible(found) => {
+                ": remove it, because nobody sees it"
+            }
             TopicErrorKind::Character(_) => {
                 ": write a character other than $, ?, #, white space and control characters"
             }
@@ -120,5 +141,18 @@ impl fmt::Display for TopicError {
                 ": shorten the text"
             }
         })
+    }
+}
+
+/// Writes a character, and its name if its number says little.
+fn write_character(f: &mut fmt::Formatter<'_>, found: char) -> fmt::Result {
+    if is_invisible(found) {
+        write!(f, "'{}'", found.escape_unicode())?; // `Debug` escapes not all of them
+    } else {
+        write!(f, "{found:?}")?;
+    }
+    match invisible::name(found) {
+        Some(name) => write!(f, " ({name})"),
+        None => Ok(()),
     }
 }

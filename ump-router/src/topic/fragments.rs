@@ -2,6 +2,11 @@
 
 use std::iter::FusedIterator;
 
+/// The wildcard for exactly one fragment.
+pub(crate) const STAR: &str = "*";
+/// The wildcard for any number of fragments.
+pub(crate) const DEEP: &str = "**";
+
 /// An iterator over the fragments of a [`Topic`](super::Topic) or a [`Pattern`](super::Pattern),
 /// from either end.
 #[derive(Clone, Debug)]

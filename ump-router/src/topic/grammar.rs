@@ -2,21 +2,59 @@
 
 use super::{
     error::{TopicError, TopicErrorKind as Kind},
-    fragments::Fragments,
+    fragments::{DEEP, Fragments, STAR},
+    invisible,
 };
 
-/// The limits of topics: their length in bytes, and the number of their fragments.
-pub(super) const MAX_TOPIC_LENGTH: usize = 1024;
-pub(crate) const MAX_TOPIC_FRAGMENTS: usize = 64;
+/// The limits of a text: its length in bytes, and the number of its fragments.
+#[derive(Clone, Copy)]
+pub(super) struct Limits {
+    pub(super) topic: Extent,
+    /// The limits of a text with wildcards.
+    pub(super) pattern: Extent,
+}
 
-/// The limits of patterns with wildcards.
-pub(super) const MAX_PATTERN_LENGTH: usize = (MAX_TOPIC_LENGTH - 1) / 2;
-pub(super) const MAX_PATTERN_FRAGMENTS: usize = MAX_TOPIC_FRAGMENTS / 2;
+#[derive(Clone, Copy)]
+pub(super) struct Extent {
+    pub(super) length: usize,
+    pub(super) fragments: usize,
+}
 
-/// The wildcard for exactly one fragment.
-pub(crate) const STAR: &str = "*";
-/// The wildcard for any number of fragments.
-pub(crate) const DEEP: &str = "**";
+/// The limits of what a user writes: topics and patterns without the prefix of their type.
+pub(super) const WRITTEN: Limits = Limits {
+    topic: Extent {
+        length: 1024,
+        fragments: 64,
+    },
+    pattern: Extent {
+        length: 511, // two of them and a slash are a topic
+        fragments: 32,
+    },
+};
+
+/// The limits of the prefix of a type.
+pub(super) const PREFIX: Extent = Extent {
+    length: 256,
+    fragments: 16,
+};
+
+/// The limits of full names: a prefix, then what a user wrote.
+pub(super) const FULL: Limits = Limits {
+    topic: WRITTEN.topic.after_prefix(),
+    pattern: WRITTEN.pattern.after_prefix(),
+};
+
+/// The maximum number of fragments of anything.
+pub(crate) const MAX_FRAGMENTS: usize = FULL.topic.fragments;
+
+impl Extent {
+    const fn after_prefix(self) -> Self {
+        Self {
+            length: PREFIX.length + 1 + self.length,
+            fragments: PREFIX.fragments + self.fragments,
+        }
+    }
+}
 
 /// The properties of a valid text.
 pub(super) struct Shape {
@@ -26,8 +64,14 @@ pub(super) struct Shape {
     pub(super) is_loose: bool,
 }
 
-/// Checks that a text is a topic or a pattern.
+/// Checks that a text is a topic or a pattern, as a user writes it.
 pub(super) fn check(text: &str) -> Result<Shape, TopicError> {
+    check_within(text, WRITTEN)
+}
+
+/// Checks that a text is a topic or a pattern within these limits.
+pub(super) fn check_within(text: &str, limits: Limits) -> Result<Shape, TopicError> {
+    let Limits { topic, pattern } = limits;
     let error = |kind, position| Err(TopicError::new(kind, text, position));
     let mut shape = Shape {
         wildcard: None,
@@ -36,17 +80,17 @@ pub(super) fn check(text: &str) -> Result<Shape, TopicError> {
     if text.is_empty() {
         return Ok(shape);
     }
-    if text.len() > MAX_TOPIC_LENGTH {
-        return error(Kind::TooLong(MAX_TOPIC_LENGTH), MAX_TOPIC_LENGTH);
+    if text.len() > topic.length {
+        return error(Kind::TooLong(topic.length), topic.length);
     }
     let mut start = 0;
     let mut too_many = None;
     let mut after_deep = false;
     for (index, fragment) in Fragments::of(text).enumerate() {
-        if index == MAX_TOPIC_FRAGMENTS {
-            return error(Kind::TooManyFragments(MAX_TOPIC_FRAGMENTS), start);
+        if index == topic.fragments {
+            return error(Kind::TooManyFragments(topic.fragments), start);
         }
-        if index == MAX_PATTERN_FRAGMENTS {
+        if index == pattern.fragments {
             too_many = Some(start);
         }
         if matches!(fragment, STAR | DEEP) {
@@ -60,10 +104,8 @@ pub(super) fn check(text: &str) -> Result<Shape, TopicError> {
     }
     match too_many {
         _ if shape.wildcard.is_none() => Ok(shape),
-        Some(at) => error(Kind::TooManyFragments(MAX_PATTERN_FRAGMENTS), at),
-        None if text.len() > MAX_PATTERN_LENGTH => {
-            error(Kind::TooLong(MAX_PATTERN_LENGTH), MAX_PATTERN_LENGTH)
-        }
+        Some(at) => error(Kind::TooManyFragments(pattern.fragments), at),
+        None if text.len() > pattern.length => error(Kind::TooLong(pattern.length), pattern.length),
         None => Ok(shape),
     }
 }
@@ -81,6 +123,7 @@ fn check_fragment(text: &str, start: usize, fragment: &str) -> Result<(), TopicE
             '*' => Kind::PartOfFragment,
             '$' | '?' | '#' => Kind::Character(found),
             _ if found.is_whitespace() || found.is_control() => Kind::Character(found),
+            _ if invisible::is_invisible(found) => Kind::Character(found),
             _ => continue,
         };
         return Err(TopicError::new(kind, text, start + offset));

@@ -27,6 +27,28 @@ pub trait IntoPattern: sealed::Pattern {
     fn into_pattern(self) -> Result<Pattern, TopicError>;
 }
 
+/// Converts into the patterns of one subscription: from what converts into one
+/// [pattern](IntoPattern), or from an array, a slice or a `Vec` of these, or a reference to one.
+///
+/// ```
+/// # use ump_router::{Bytes, Router};
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let router = Router::new();
+/// router.subscribe::<Bytes>("a/*")?;
+/// router.subscribe::<Bytes>(["a/*", "b/**"])?;
+/// router.subscribe::<Bytes>(&["a/*", "b/**"])?;
+/// router.subscribe::<Bytes>(vec![String::from("a/*")])?;
+/// # Ok(())
+/// # }
+/// ```
+pub trait IntoPatterns: sealed::Patterns {
+    /// Converts into patterns.
+    ///
+    /// # Errors
+    /// A text is not a pattern.
+    fn into_patterns(self) -> Result<Vec<Pattern>, TopicError>;
+}
+
 #[expect(unnameable_types, reason = "sealed traits")]
 mod sealed {
     pub trait Topic {
@@ -36,6 +58,56 @@ mod sealed {
     pub trait Pattern {
         /// Returns the text, valid or not.
         fn as_text(&self) -> &str;
+    }
+    pub trait Patterns {}
+}
+
+impl<P: IntoPattern> sealed::Patterns for P {}
+
+impl<P: IntoPattern> IntoPatterns for P {
+    fn into_patterns(self) -> Result<Vec<Pattern>, TopicError> {
+        Ok(vec![self.into_pattern()?])
+    }
+}
+
+impl<P: IntoPattern, const N: usize> sealed::Patterns for [P; N] {}
+
+impl<P: IntoPattern, const N: usize> IntoPatterns for [P; N] {
+    fn into_patterns(self) -> Result<Vec<Pattern>, TopicError> {
+        self.into_iter().map(IntoPattern::into_pattern).collect()
+    }
+}
+
+impl<P: IntoPattern> sealed::Patterns for Vec<P> {}
+
+impl<P: IntoPattern> IntoPatterns for Vec<P> {
+    fn into_patterns(self) -> Result<Vec<Pattern>, TopicError> {
+        self.into_iter().map(IntoPattern::into_pattern).collect()
+    }
+}
+
+impl<P: IntoPattern + Clone, const N: usize> sealed::Patterns for &[P; N] {}
+
+impl<P: IntoPattern + Clone, const N: usize> IntoPatterns for &[P; N] {
+    fn into_patterns(self) -> Result<Vec<Pattern>, TopicError> {
+        self.as_slice().into_patterns()
+    }
+}
+
+impl<P: IntoPattern + Clone> sealed::Patterns for &Vec<P> {}
+
+impl<P: IntoPattern + Clone> IntoPatterns for &Vec<P> {
+    fn into_patterns(self) -> Result<Vec<Pattern>, TopicError> {
+        self.as_slice().into_patterns()
+    }
+}
+
+impl<P: IntoPattern + Clone> sealed::Patterns for &[P] {}
+
+impl<P: IntoPattern + Clone> IntoPatterns for &[P] {
+    fn into_patterns(self) -> Result<Vec<Pattern>, TopicError> {
+        let all = self.iter().cloned();
+        all.map(IntoPattern::into_pattern).collect()
     }
 }
 

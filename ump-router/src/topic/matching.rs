@@ -1,8 +1,7 @@
-//! Intersection of two patterns. A topic is a pattern, too.
+//! Intersection and inclusion of two patterns. A topic is a pattern, too.
 
 use super::{
-    fragments::Fragments,
-    grammar::{DEEP, STAR},
+    fragments::{DEEP, Fragments, STAR},
     positions::Positions,
 };
 
@@ -53,6 +52,89 @@ fn past_deep(mut reached: Positions, pattern: &str) -> Positions {
         }
     }
     reached
+}
+
+/// Returns the first fragment of `one`, by its index, that no topic of `other` can have after the
+/// fragments before it. `None` if the patterns intersect, or if only the end is missing.
+pub(super) fn first_without_place(one: &str, other: &str) -> Option<usize> {
+    let length = Fragments::of(other).count();
+    let mut reached = past_deep(Positions::FIRST, other);
+    Fragments::of(one).position(|fragment| {
+        let next = if fragment == DEEP {
+            reached.and_above().and(Positions::up_to(length))
+        } else {
+            step(reached, fragment, other)
+        };
+        reached = past_deep(next, other);
+        reached.is_empty()
+    })
+}
+
+/// Returns whether `one` matches every topic that `other` matches.
+///
+/// It reads `other` from left to right, and keeps the set of positions in `one` that the fragments
+/// so far lead to. Where `other` leaves a choice it takes the one that leads to the fewest topics.
+/// If these are matched all the same, so are those of every other choice, and if not, there is a
+/// topic outside. There is always one such choice:
+///
+/// - For `*` it is a name that `one` does not have, because every other name leads to the same
+///   positions and perhaps to more.
+/// - For `**` it is a row of such names, so long that only a `**` of `one` can take it. What is
+///   left then is the last `**` that was reached, which every row leads to.
+/// - Except if a later position was reached, before a row of `*` that ends in another `**`. From
+///   there `one` matches all that it matches from the others, as soon as there are as many
+///   fragments as the row has `*`. A name less leaves one more to come, so the choice is no name.
+pub(super) fn include(one: &str, other: &str) -> bool {
+    let length = Fragments::of(one).count();
+    let mut reached = past_deep(Positions::FIRST, one);
+    for fragment in Fragments::of(other) {
+        let next = if fragment == DEEP {
+            past_worst_row(reached, one)
+        } else {
+            step_of_all(reached, fragment, one)
+        };
+        reached = past_deep(next, one);
+        if reached.is_empty() {
+            return false;
+        }
+    }
+    reached.contains(length)
+}
+
+/// Returns where a name leads. For `*`, where every name leads.
+fn step_of_all(reached: Positions, fragment: &str, one: &str) -> Positions {
+    let mut next = Positions::NONE;
+    for (at, own) in Fragments::of(one).enumerate() {
+        if !reached.contains(at) {
+            continue;
+        }
+        if own == DEEP {
+            next.insert(at);
+        } else if own == fragment || own == STAR {
+            next.insert(at + 1);
+        }
+    }
+    next
+}
+
+/// Returns where that row of names leads, perhaps an empty one, that leads to the fewest topics.
+fn past_worst_row(reached: Positions, one: &str) -> Positions {
+    let mut last_deep = Positions::NONE;
+    // Whether a position before one of the last `*` in a row was reached; and whether a `**`
+    // followed the row, after the last `**` that was reached.
+    let (mut in_row, mut needs_more) = (false, false);
+    for (at, own) in Fragments::of(one).enumerate() {
+        match own {
+            STAR => in_row |= reached.contains(at),
+            DEEP if reached.contains(at) => {
+                last_deep = Positions::only(at);
+                (in_row, needs_more) = (false, false);
+            }
+            DEEP => needs_more |= std::mem::take(&mut in_row),
+            _ => in_row = false,
+        }
+    }
+    if needs_more { reached } else { last_deep }
 }
 
 /// The name of a fragment that neither pattern names.

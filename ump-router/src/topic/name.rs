@@ -4,15 +4,12 @@ use std::{borrow::Borrow, fmt, str::FromStr, sync::Arc};
 
 use smol_str::SmolStr;
 
-use super::{
-    error::{TopicError, TopicErrorKind},
-    fragments::Fragments,
-    grammar,
-};
+use super::{error::TopicError, fragments::Fragments, grammar};
 
 /// A concrete name: fragments joined by slashes.
 ///
-/// A fragment is any text without white space, control characters and `/ * $ ? #`. The empty topic,
+/// A fragment is any text without white space, control characters, invisible characters and
+/// `/ * $ ? #`. The empty topic,
 /// whose text is `""`, has no fragments; it is the [`default`](Topic::default).
 ///
 /// The text is validated once. A clone does not allocate: a text of up to 23 bytes is stored
@@ -34,11 +31,12 @@ use super::{
 pub struct Topic(SmolStr);
 
 impl Topic {
-    /// The maximum length of a topic in bytes, slashes included.
-    pub const MAX_LENGTH: usize = grammar::MAX_TOPIC_LENGTH;
+    /// The maximum length of a topic in bytes, slashes included. The prefix of its type does not
+    /// count.
+    pub const MAX_LENGTH: usize = grammar::WRITTEN.topic.length;
 
     /// The maximum number of fragments of a topic.
-    pub const MAX_FRAGMENTS: usize = grammar::MAX_TOPIC_FRAGMENTS;
+    pub const MAX_FRAGMENTS: usize = grammar::WRITTEN.topic.fragments;
 
     /// Checks that a text is a topic, without allocating.
     ///
@@ -47,7 +45,15 @@ impl Topic {
     pub fn check(text: &str) -> Result<(), TopicError> {
         match grammar::check(text)?.wildcard {
             None => Ok(()),
-            Some(at) => Err(TopicError::new(TopicErrorKind::Wildcard, text, at)),
+            Some(at) => Err(TopicError::wildcard(text, at)),
+        }
+    }
+
+    /// Checks a text that may be a full name.
+    pub(crate) fn from_full_name(text: &str) -> Result<Self, TopicError> {
+        match grammar::check_within(text, grammar::FULL)?.wildcard {
+            None => Ok(Self::from_valid(text)),
+            Some(at) => Err(TopicError::wildcard(text, at)),
         }
     }
 

@@ -11,7 +11,13 @@ use std::{
 
 use smol_str::SmolStr;
 
-use super::{error::TopicError, fragments::Fragments, grammar, matching, name::Topic};
+use super::{
+    error::TopicError,
+    fragments::{DEEP, Fragments, STAR},
+    grammar::{self, Shape},
+    matching,
+    name::Topic,
+};
 
 /// A pattern that matches topics: `*` stands for exactly one fragment, and `**` for any number of
 /// them, also zero.
@@ -53,14 +59,36 @@ enum Kind {
 
 impl Pattern {
     /// The maximum length of a pattern with wildcards, in bytes. (A pattern without wildcards is a
-    /// topic, with the limits of topics.)
+    /// topic, with the limits of topics.) The prefix of its type does not count.
     ///
     /// With this and [`MAX_FRAGMENTS`](Self::MAX_FRAGMENTS), two patterns that intersect have a
     /// common topic within the limits of topics.
-    pub const MAX_LENGTH: usize = grammar::MAX_PATTERN_LENGTH;
+    pub const MAX_LENGTH: usize = grammar::WRITTEN.pattern.length;
 
     /// The maximum number of fragments of a pattern with wildcards.
-    pub const MAX_FRAGMENTS: usize = grammar::MAX_PATTERN_FRAGMENTS;
+    pub const MAX_FRAGMENTS: usize = grammar::WRITTEN.pattern.fragments;
+
+    fn of_shape(text: &str, shape: &Shape) -> Self {
+        Self(match shape.wildcard {
+            None => Kind::Topic(Topic::from_valid(text)),
+            Some(_) if shape.is_loose => Kind::Wild(grammar::canonical(text).into()),
+            Some(_) => Kind::Wild(text.into()),
+        })
+    }
+
+    /// Checks a text that may be a full name.
+    pub(crate) fn from_full_name(text: &str) -> Result<Self, TopicError> {
+        let shape = grammar::check_within(text, grammar::FULL)?;
+        Ok(Self::of_shape(text, &shape))
+    }
+
+    /// Returns a pattern with another text, which is canonical and has wildcards if this one has.
+    pub(super) fn with_text(&self, text: String) -> Self {
+        Self(match &self.0 {
+            Kind::Topic(_) => Kind::Topic(Topic::from_valid(text)),
+            Kind::Wild(_) => Kind::Wild(text.into()),
+        })
+    }
 
     /// Returns the text, in canonical form.
     #[must_use]
@@ -92,6 +120,23 @@ impl Pattern {
         }
     }
 
+    /// Returns the only topic that the pattern matches.
+    pub(crate) fn concrete(&self) -> Result<&Topic, TopicError> {
+        match &self.0 {
+            Kind::Topic(topic) => Ok(topic),
+            Kind::Wild(text) => {
+                let mut position = 0;
+                for fragment in Fragments::of(text) {
+                    if matches!(fragment, STAR | DEEP) {
+                        break;
+                    }
+                    position += fragment.len() + 1;
+                }
+                Err(TopicError::wildcard(text, position))
+            }
+        }
+    }
+
     /// Returns whether the pattern matches a topic.
     ///
     /// It takes a time at most proportional to the product of the two numbers of fragments, and
@@ -113,6 +158,30 @@ impl Pattern {
         match (self.as_topic(), other.as_topic()) {
             (Some(one), Some(other)) => one == other,
             _ => matching::intersect(self.as_str(), other.as_str()),
+        }
+    }
+
+    /// Returns whether the pattern matches every topic that the other one matches.
+    ///
+    /// It is exact, also for patterns with several wildcards. Two patterns that include each other
+    /// are equal. It takes a time at most proportional to the product of the two numbers of
+    /// fragments, and allocates nothing.
+    ///
+    /// ```
+    /// use ump_router::Pattern;
+    ///
+    /// let pattern = |text: &str| text.parse::<Pattern>().unwrap();
+    /// assert!(pattern("price/**").includes(&pattern("price/*/eur")));
+    /// assert!(pattern("*/**").includes(&pattern("**/eur")));
+    /// assert!(!pattern("*/eur").includes(&pattern("**/eur"))); // not `eur`
+    /// ```
+    #[must_use]
+    pub fn includes(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            (Kind::Topic(only), Kind::Topic(other)) => only == other,
+            (Kind::Topic(_), Kind::Wild(_)) => false, // a wildcard matches more than one topic
+            (Kind::Wild(text), Kind::Topic(other)) => matching::intersect(text, other.as_str()),
+            (Kind::Wild(text), Kind::Wild(other)) => matching::include(text, other),
         }
     }
 
@@ -140,11 +209,7 @@ impl FromStr for Pattern {
 
     fn from_str(text: &str) -> Result<Self, TopicError> {
         let shape = grammar::check(text)?;
-        Ok(Self(match shape.wildcard {
-            None => Kind::Topic(Topic::from_valid(text)),
-            Some(_) if shape.is_loose => Kind::Wild(grammar::canonical(text).into()),
-            Some(_) => Kind::Wild(text.into()),
-        }))
+        Ok(Self::of_shape(text, &shape))
     }
 }
 

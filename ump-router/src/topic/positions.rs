@@ -6,14 +6,14 @@
 //! so that one step advances all of them: bit-parallel simulation (Baeza-Yates and Gonnet, 1992;
 //! Navarro and Raffinot, 2002).
 
-use super::grammar::MAX_TOPIC_FRAGMENTS;
+use super::grammar::MAX_FRAGMENTS;
 
 /// A set of positions in a pattern or topic.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Positions(u128);
 
 // There is a position before the first fragment, and one after each.
-const _: () = assert!(MAX_TOPIC_FRAGMENTS < u128::BITS as usize);
+const _: () = assert!(MAX_FRAGMENTS < u128::BITS as usize);
 
 impl Positions {
     pub(crate) const NONE: Self = Self(0);

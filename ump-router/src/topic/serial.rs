@@ -21,17 +21,19 @@ impl Serialize for Pattern {
     }
 }
 
-/// A text that is not a topic is a deserialisation error with the text of the `TopicError`.
+/// A text that is not a topic is a deserialisation error with the text of the `TopicError`. The
+/// full names in the lists of a router are valid, although they can be longer than a topic.
 impl<'de> Deserialize<'de> for Topic {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        text(deserializer)?.parse().map_err(de::Error::custom)
+        Self::from_full_name(&text(deserializer)?).map_err(de::Error::custom)
     }
 }
 
-/// A text that is not a pattern is a deserialisation error with the text of the `TopicError`.
+/// A text that is not a pattern is a deserialisation error with the text of the `TopicError`. The
+/// full names in the lists of a router are valid, although they can be longer than a pattern.
 impl<'de> Deserialize<'de> for Pattern {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        text(deserializer)?.parse().map_err(de::Error::custom)
+        Self::from_full_name(&text(deserializer)?).map_err(de::Error::custom)
     }
 }
 

@@ -10,14 +10,22 @@ mod name;
 mod program;
 mod publishing;
 mod queue;
+mod refused;
+mod selecting;
 mod serving;
+mod watches;
+
+use std::time::Duration;
 
 use proptest::sample::Index;
 use ump_router::{Change, ChangeKind, RecvError, Router, Subscription, ump::ManualClock};
 
 use crate::{
     check::check,
-    program::{Step, contended_queues, handovers, programs, urgent_bursts},
+    program::{
+        Step, contended_queues, handovers, programs, retained_tables, shared_queues, tables,
+        urgent_bursts,
+    },
     publishing::Publishing,
     serving::Serving,
 };
@@ -29,6 +37,8 @@ struct World {
     publishing: Publishing,
     serving: Serving,
     is_closed: bool,
+    /// Whether the type of `refused` was used before the router was closed.
+    is_text_known: bool,
 }
 
 impl World {
@@ -37,11 +47,12 @@ impl World {
         let router = Router::with_clock(clock.clock());
         Self {
             changes: router.subscribe("**").unwrap(),
-            publishing: Publishing::new(&router),
+            publishing: Publishing::new(&router, clock.clock()),
             serving: Serving::new(&router, clock.clock()),
             clock,
             router,
             is_closed: false,
+            is_text_known: false,
         }
     }
 
@@ -59,15 +70,19 @@ impl World {
     fn step(&mut self, step: Step) {
         let (publishing, serving) = (&mut self.publishing, &mut self.serving);
         match step {
-            Step::Subscribe(name, capacity, when_full) => {
-                publishing.subscribe(&name, capacity, when_full);
-            }
+            Step::Subscribe(names, options) => publishing.subscribe(&names, options),
+            Step::Share(group, names, options) => publishing.share(group, &names, options),
             Step::Unsubscribe(nth) => publishing.unsubscribe(nth),
-            Step::Publish(name) => publishing.publish(&name, false),
-            Step::Retain(name) => publishing.publish(&name, true),
+            Step::CloseSubscription(nth) => publishing.close_subscription(nth),
+            Step::Publish(name) => publishing.publish(&name, None),
+            Step::Retain(name) => publishing.publish(&name, Some(Duration::MAX)),
+            Step::RetainFor(name, time_to_live) => publishing.publish(&name, Some(time_to_live)),
             Step::RemoveRetained(name) => publishing.remove_retained(&name),
+            Step::RemoveAllRetained(name) => publishing.remove_all_retained(&name),
+            Step::ReadRetained(name, page) => publishing.read_retained(&name, page),
             Step::Receive(nth) => publishing.receive(nth),
             Step::PollSubscriber(nth) => publishing.poll(nth),
+            Step::Select(one, other) => publishing.select(one, other),
             Step::PollPublisher(nth) => publishing.poll_publisher(nth),
             Step::CancelPublisher(nth) => publishing.cancel_publisher(nth),
             Step::Advance(time) => {
@@ -80,6 +95,7 @@ impl World {
             Step::End(nth) => serving.end(nth),
             Step::CloseServer(nth) => serving.close_server(nth),
             Step::Unclaim(nth) => serving.unclaim(nth),
+            Step::CloseClaim(nth) => serving.close_claim(nth),
             Step::Take(nth, most) => serving.take(nth, most),
             Step::Answer(nth, answer) => serving.answer(nth, answer),
             Step::Ask {
@@ -87,6 +103,14 @@ impl World {
                 call_options,
                 begins,
             } => serving.ask(&topic, call_options, begins),
+            Step::Pin(name) => serving.pin(&name),
+            Step::AskPinned {
+                client,
+                call_options,
+                begins,
+            } => serving.ask_pinned(client, call_options, begins),
+            Step::Unpin(nth) => serving.unpin(nth),
+            Step::AskAll(name, call_options) => serving.ask_all(&name, call_options),
             Step::Burst {
                 topic,
                 size,
@@ -96,6 +120,13 @@ impl World {
             }
             Step::PollRequest(nth) => serving.poll_request(nth),
             Step::CancelRequest(nth) => serving.cancel_request(nth),
+            Step::Watch(name) => publishing.watch(&name),
+            Step::PollWatch(nth) => publishing.poll_watch(nth),
+            Step::Unwatch(nth) => publishing.unwatch(nth),
+            Step::Refuse(bad) => {
+                self.is_text_known |= !self.is_closed;
+                refused::refuse(&self.router, !self.is_text_known, &bad);
+            }
             Step::Close => {
                 self.router.close();
                 self.is_closed = true;
@@ -106,6 +137,7 @@ impl World {
     }
 
     fn check(&mut self) {
+        self.publishing.check_watches();
         self.publishing.check();
         self.serving.check();
         let mut expected = self.publishing.take_changes();
@@ -142,6 +174,21 @@ fn a_router_matches_its_model() {
 #[test]
 fn waiting_publishers_match_the_model() {
     check(256, &contended_queues());
+}
+
+#[test]
+fn tables_of_last_values_match_the_model() {
+    check(256, &tables());
+}
+
+#[test]
+fn retained_messages_match_the_model() {
+    check(512, &retained_tables());
+}
+
+#[test]
+fn shared_subscriptions_match_the_model() {
+    check(256, &shared_queues());
 }
 
 #[test]

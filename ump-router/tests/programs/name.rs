@@ -31,6 +31,10 @@ impl Name {
         self.0.join("/")
     }
 
+    pub(crate) fn is_concrete(&self) -> bool {
+        !self.0.iter().any(|fragment| fragment.starts_with('*'))
+    }
+
     /// The name as the router writes it.
     pub(crate) fn canonical(&self) -> String {
         self.text().parse::<Pattern>().unwrap().to_string()

@@ -2,14 +2,18 @@
 
 use std::{collections::VecDeque, mem, time::Duration};
 
-use ump_router::{RecvError, WhenFull};
+use ump_router::{ReceivedAs, RecvError, WhenFull};
 
 use crate::name::Name;
 
 pub(crate) struct Queue {
-    pub(crate) pattern: Name,
+    pub(crate) patterns: Vec<Name>,
     pub(crate) capacity: usize,
     pub(crate) when_full: WhenFull,
+    /// Whether it is told of retained messages that are removed or expire.
+    pub(crate) removals: bool,
+    /// The messages that were retained before it began.
+    pub(crate) backlog: VecDeque<u32>,
     pub(crate) entries: VecDeque<Entry>,
     /// The messages whose publishers wait for room.
     pub(crate) waiters: VecDeque<Entry>,
@@ -18,16 +22,16 @@ pub(crate) struct Queue {
     pub(crate) end: Option<RecvError>,
     pub(crate) queued: u64,
     pub(crate) lost: u64,
-    pub(crate) is_asleep: bool,
-    /// How often its subscriber was woken.
+    /// How often there was a reason to wake its subscribers.
     pub(crate) wakes: usize,
 }
 
 pub(crate) struct Entry {
     /// The number of messages missed before this one.
     missed: u64,
-    topic: String,
+    topic: Name,
     pub(crate) message: u32,
+    received_as: ReceivedAs,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -39,20 +43,31 @@ pub(crate) enum Pushed {
 }
 
 impl Queue {
-    pub(crate) fn new(pattern: Name, capacity: usize, when_full: WhenFull) -> Self {
+    pub(crate) fn new(
+        patterns: Vec<Name>,
+        capacity: usize,
+        when_full: WhenFull,
+        removals: bool,
+        backlog: VecDeque<u32>,
+    ) -> Self {
         Self {
-            pattern,
+            patterns,
             capacity,
             when_full,
+            removals,
+            queued: backlog.len() as u64,
+            backlog,
             entries: VecDeque::new(),
             waiters: VecDeque::new(),
             missed: 0,
             end: None,
-            queued: 0,
             lost: 0,
-            is_asleep: false,
             wakes: 0,
         }
+    }
+
+    pub(crate) fn intersects(&self, name: &Name) -> bool {
+        self.patterns.iter().any(|pattern| pattern.intersects(name))
     }
 
     pub(crate) fn block_timeout(&self) -> Duration {
@@ -62,24 +77,23 @@ impl Queue {
         }
     }
 
-    pub(crate) fn push(&mut self, topic: &str, message: u32) -> Pushed {
+    pub(crate) fn push(&mut self, topic: &Name, message: u32, received_as: ReceivedAs) -> Pushed {
         if self.end.is_some() {
             return Pushed::Ended;
         }
         if self.when_full == WhenFull::Latest {
-            let older = self.entries.iter_mut().find(|entry| entry.topic == topic);
-            if let Some(older) = older {
-                older.message = message;
-                older.missed += 1;
+            let same = |entry: &Entry| entry.topic.canonical() == topic.canonical();
+            if let Some(at) = self.entries.iter().position(same) {
                 self.lost += 1;
                 self.queued += 1;
+                self.replace(at, topic, message, received_as);
                 return Pushed::Queued;
             }
         }
         if self.entries.len() == self.capacity {
             match self.when_full {
                 WhenFull::Block(_) => {
-                    let entry = self.last(topic, message);
+                    let entry = self.last(topic, message, received_as);
                     self.waiters.push_back(entry);
                     return Pushed::Waiting;
                 }
@@ -103,18 +117,42 @@ impl Queue {
                 }
             }
         }
-        let entry = self.last(topic, message);
+        let entry = self.last(topic, message, received_as);
         self.entries.push_back(entry);
         self.queued += 1;
         self.wake();
         Pushed::Queued
     }
 
-    fn last(&mut self, topic: &str, message: u32) -> Entry {
+    /// Replaces the message of the same topic: in its place, or by the last one if a message
+    /// between covers the topic, or if the topic has wildcards.
+    fn replace(&mut self, at: usize, topic: &Name, message: u32, received_as: ReceivedAs) {
+        let mut between = self.entries.range(at + 1..);
+        let is_in_place = if topic.is_concrete() {
+            !between.any(|entry| !entry.topic.is_concrete() && entry.topic.intersects(topic))
+        } else {
+            between.next().is_none()
+        };
+        let older = &mut self.entries[at];
+        older.missed += 1;
+        if is_in_place {
+            older.message = message;
+            older.received_as = received_as;
+            return;
+        }
+        let missed = older.missed;
+        self.entries.remove(at);
+        self.entries[at].missed += missed;
+        let entry = self.last(topic, message, received_as);
+        self.entries.push_back(entry);
+    }
+
+    fn last(&mut self, topic: &Name, message: u32, received_as: ReceivedAs) -> Entry {
         Entry {
             missed: mem::take(&mut self.missed),
-            topic: topic.to_owned(),
+            topic: topic.clone(),
             message,
+            received_as,
         }
     }
 
@@ -137,7 +175,10 @@ impl Queue {
         true
     }
 
-    pub(crate) fn pop(&mut self) -> Result<Option<u32>, RecvError> {
+    pub(crate) fn pop(&mut self) -> Result<Option<(u32, ReceivedAs)>, RecvError> {
+        if let Some(retained) = self.backlog.pop_front() {
+            return Ok(Some((retained, ReceivedAs::Retained)));
+        }
         let next = self.entries.front_mut();
         let gap = mem::take(next.map_or(&mut self.missed, |next| &mut next.missed));
         if gap > 0 {
@@ -149,16 +190,16 @@ impl Queue {
                     self.entries.push_back(next);
                     self.queued += 1;
                 }
-                Ok(Some(first.message))
+                Ok(Some((first.message, first.received_as)))
             }
             (None, None) => Ok(None),
             (None, Some(end)) => Err(end),
         }
     }
 
-    /// Closes the queue. Returns the messages that waited for room.
-    pub(crate) fn close(&mut self) -> Vec<u32> {
-        self.end.get_or_insert(RecvError::Closed);
+    /// Ends the queue. Returns the messages that waited for room.
+    pub(crate) fn close(&mut self, end: RecvError) -> Vec<u32> {
+        self.end.get_or_insert(end);
         self.missed += self
             .waiters
             .iter()
@@ -171,7 +212,19 @@ impl Queue {
             .collect()
     }
 
+    /// Tells that a message is retained no more, if the subscriber asks for that.
+    pub(crate) fn tell_removed(&mut self, topic: &Name, message: u32, received_as: ReceivedAs) {
+        if self.removals && self.intersects(topic) {
+            if let Pushed::Waiting = self.push(topic, message, received_as) {
+                // The message itself may wait, too.
+                let notice = self.waiters.pop_back().unwrap();
+                self.missed += notice.missed + 1;
+                self.lost += 1;
+            }
+        }
+    }
+
     fn wake(&mut self) {
-        self.wakes += usize::from(mem::take(&mut self.is_asleep));
+        self.wakes += 1;
     }
 }

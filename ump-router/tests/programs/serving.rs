@@ -2,6 +2,7 @@
 
 mod answers;
 mod channel;
+mod pinned;
 mod requests;
 
 use std::{
@@ -13,14 +14,15 @@ use std::{
 
 use proptest::{prelude::*, sample::Index};
 use ump_router::{
-    Call, ChangeKind, Claim, Error, Router, ServeOptions, Server,
+    Call, ChangeKind, Claim, CloseHandle, Error, Router, ServeOptions, Server,
     ump::{self, Clock, Stats},
 };
 
 use self::{
     answers::TakenRequest,
     channel::Channel,
-    requests::{Ask, Outcome, Pending, State},
+    pinned::Pinned,
+    requests::{Ask, Outcome, Pending, RequestToAll, State},
 };
 pub(crate) use self::{
     answers::{Answer, answers},
@@ -66,6 +68,8 @@ pub(crate) struct Serving {
     alive: Arc<()>,
     servers: Vec<TestServer>,
     requests: Vec<Pending>,
+    to_all: Vec<RequestToAll>,
+    pinned: Vec<Pinned>,
     taken: Vec<TakenRequest>,
     /// The server of each topic, then its standbys in order.
     claimants: BTreeMap<Name, VecDeque<u32>>,
@@ -89,6 +93,13 @@ enum Real {
 }
 
 impl Real {
+    fn close_handle(&self) -> Option<CloseHandle> {
+        match self {
+            Self::Whole(server) => Some(server.close_handle()),
+            Self::Parts { claim, .. } => claim.as_ref().map(Claim::close_handle),
+        }
+    }
+
     fn channel(&self) -> Option<&ump::Server<Call<Ask>, u32, ()>> {
         match self {
             Self::Whole(server) => Some(server),
@@ -110,6 +121,8 @@ impl Serving {
             alive: Arc::default(),
             servers: Vec::new(),
             requests: Vec::new(),
+            to_all: Vec::new(),
+            pinned: Vec::new(),
             taken: Vec::new(),
             claimants: BTreeMap::new(),
             is_closed: false,
@@ -224,6 +237,18 @@ impl Serving {
         }
     }
 
+    pub(crate) fn close_claim(&mut self, nth: Index) {
+        let Some(server) = one_of(&mut self.servers, nth) else {
+            return;
+        };
+        if let Some(handle) = server.real.close_handle() {
+            handle.close();
+            assert!(handle.is_closed());
+            let (topic, id) = (server.topic.clone(), server.id);
+            self.release_claim(&topic, id);
+        }
+    }
+
     pub(crate) fn close(&mut self) {
         self.is_closed = true;
         self.claimants.clear();
@@ -240,6 +265,7 @@ impl Serving {
         self.check_taken();
         self.check_wakes();
         self.check_alive();
+        self.check_pinned();
     }
 
     fn check_roles(&self) {

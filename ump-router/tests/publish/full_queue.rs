@@ -1,4 +1,4 @@
-//! What becomes of a message for which a queue has no room, if its publisher does not wait.
+//! Messages for which a queue has no room, if the publisher does not wait.
 
 use std::time::Duration;
 

@@ -5,16 +5,21 @@ mod closing;
 mod contention;
 mod counting_waker;
 mod full_queue;
+mod latest;
 mod matching;
 mod ownership;
 mod receiving;
 mod refused;
+mod removals;
 mod retained;
+mod select;
+mod shared;
 mod stream_ext;
 mod user_panics;
 mod wait_limits;
 mod wait_queue;
 mod waiting;
+mod watch;
 
 use std::{
     future::{Future, IntoFuture},

@@ -1,8 +1,10 @@
-//! What a received message says about itself, and when the router drops a message.
+//! The accessors of received messages, and the moment at which the router drops a message.
+
+use std::time::Duration;
 
 use ump_router::{Message, Router, WhenFull};
 
-use crate::{Number, drain, options, publish};
+use crate::{LONG, Number, drain, options, publish};
 
 #[test]
 fn a_message_has_the_topic_it_was_published_on() {
@@ -58,4 +60,20 @@ fn a_message_may_use_the_router_when_it_is_dropped() {
         ["1"],
         "the message reached no subscriber"
     );
+    let retain = |topic: &str, time| {
+        let publish = router.publish(topic, Nested(router.clone()));
+        publish.retain_for(time).wait().unwrap();
+    };
+    retain("b", Duration::ZERO);
+    retain("a", LONG);
+    assert_eq!(drain(&mut notices), ["1"], "one has expired");
+    retain("a", LONG);
+    assert_eq!(drain(&mut notices), ["1"], "one was replaced");
+    drop(router.remove_all_retained::<Nested>("**").unwrap());
+    assert_eq!(drain(&mut notices), ["1"], "one was removed");
+    retain("a", LONG);
+    let late = router.subscribe::<Nested>("a").unwrap();
+    router.remove_retained::<Nested>("a").unwrap();
+    drop(late);
+    assert_eq!(drain(&mut notices), ["1"], "one was in the backlog");
 }

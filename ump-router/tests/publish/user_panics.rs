@@ -6,7 +6,7 @@ use std::{
     task::{Context, Wake, Waker},
 };
 
-use ump_router::{Bytes, Message, RecvError, Router, WhenFull};
+use ump_router::{Bytes, Message, RecvError, Router, SubscribeOptions, WhenFull};
 
 use crate::{Number, counting_waker::CountingWaker, options, publish};
 
@@ -41,6 +41,19 @@ fn a_panicking_drop_does_not_reach_the_publisher() {
         catch_unwind(AssertUnwindSafe(|| drop(second))).is_err(),
         "the last holder drops the message"
     );
+}
+
+#[test]
+fn panicking_drops_of_a_group_are_contained_without_a_router() {
+    let router = Router::new();
+    let options = SubscribeOptions::new();
+    let joins = router.subscribe_shared::<Bomb>("group", "a", options);
+    let member = joins.unwrap();
+    for _ in 0..2 {
+        router.publish("a", Bomb).wait().unwrap();
+    }
+    drop(router);
+    drop(member);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::{
     future::IntoFuture,
     pin::{Pin, pin},
+    sync::{Arc, atomic::Ordering},
     task::Poll,
 };
 
@@ -11,7 +12,11 @@ use ump_router::{
     ump::{self, Executed},
 };
 
-use crate::{Double, LONG, counting_waker::poll_once, serve_all};
+use crate::{
+    Double, LONG,
+    counting_waker::{CountingWaker, poll_once, poll_with},
+    serve_all, spawn,
+};
 
 #[test]
 fn a_standby_serves_after_all_servers_before_it() {
@@ -50,6 +55,68 @@ fn a_queued_request_goes_to_the_standby() {
     // The other request may have been executed: it stays with the server that took it.
     rctx.reply(5).unwrap();
     assert!(matches!(poll_once(taken.as_mut()), Poll::Ready(Ok(5))));
+}
+
+#[test]
+fn a_server_that_waits_learns_that_its_claim_was_closed() {
+    let router = Router::new();
+    let server = router.serve::<Double>("a").unwrap();
+    let handle = server.close_handle();
+    let serving = spawn(server);
+    assert_eq!(router.request("a", Double(1)).wait().unwrap(), 2);
+    assert!(!handle.is_closed());
+    handle.close();
+    assert_eq!(serving.join().unwrap(), 1);
+    assert!(handle.is_closed());
+    let refused = router.request("a", Double(1)).wait().unwrap_err();
+    assert!(matches!(refused, RequestError::NoServer(Double(1))));
+}
+
+#[test]
+fn a_server_task_learns_that_its_claim_was_closed() {
+    let router = Router::new();
+    let server = router.serve::<Double>("a").unwrap();
+    let handle = server.close_handle();
+    let mut queued = pin!(router.request("a", Double(1)).into_future());
+    assert!(poll_once(queued.as_mut()).is_pending());
+    handle.close();
+    // The queue is served, then the server ends.
+    assert_eq!(serve_all(&server), ["a"]);
+    assert!(matches!(poll_once(queued.as_mut()), Poll::Ready(Ok(2))));
+    let waker = Arc::<CountingWaker>::default();
+    let mut next = pin!(server.async_wait());
+    assert!(matches!(
+        poll_with(next.as_mut(), &waker),
+        Poll::Ready(Err(_))
+    ));
+
+    let server = router.serve::<Double>("a").unwrap();
+    let mut next = pin!(server.async_wait());
+    assert!(poll_with(next.as_mut(), &waker).is_pending());
+    server.close_handle().close();
+    assert_eq!(waker.0.load(Ordering::SeqCst), 1);
+    assert!(matches!(
+        poll_with(next.as_mut(), &waker),
+        Poll::Ready(Err(_))
+    ));
+}
+
+#[test]
+fn a_standby_follows_a_claim_that_was_closed() {
+    let router = Router::new();
+    let standby = ServeOptions::new().standby();
+    let (server, client) = ump::channel();
+    let claim = router.serve_by::<Double>("a", client, standby).unwrap();
+    let next = router.serve_with::<Double>("a", standby).unwrap();
+    let handle = claim.close_handle();
+    handle.close();
+    handle.close();
+    assert!(next.is_serving() && !claim.is_serving() && handle.is_closed());
+    drop(claim);
+    assert!(next.is_serving(), "the claim was released once");
+    assert!(server.wait().is_err(), "the router had its only client");
+    next.close_handle().close();
+    assert!(!next.is_serving());
 }
 
 #[test]

@@ -1,11 +1,13 @@
 //! A request by topic ends exactly once: in the reply of its topic's server, or in one definite
 //! error.
 
+mod all;
 mod contention;
 mod counting_waker;
 mod handover;
 mod loops;
 mod outcomes;
+mod pinned;
 mod refused;
 mod stream_ext;
 mod wait_for_server;

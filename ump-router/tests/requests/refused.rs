@@ -1,8 +1,13 @@
 //! Requests and servers that a router refuses.
 
-use ump_router::{Bytes, Error, RequestError, Router, ServeOptions, TopicErrorKind, ump::Executed};
+use std::future::IntoFuture;
 
-use crate::{Double, LONG};
+use ump_router::{
+    Bytes, Error, RequestError, Router, ServeOptions, Topic, TopicErrorKind,
+    ump::{Clock, Executed},
+};
+
+use crate::{Double, LONG, counting_waker::poll_once};
 
 #[test]
 fn a_topic_without_a_server_is_an_error_at_once() {
@@ -38,6 +43,38 @@ fn an_invalid_topic_returns_the_message() {
     }
     let none = router.serve_with::<Double>("a", ServeOptions::new().capacity(0));
     assert_eq!(none.unwrap_err(), Error::ZeroCapacity);
+}
+
+#[test]
+fn serve_and_request_have_the_limits_of_topics() {
+    let router = Router::new();
+    for name in [
+        "a".repeat(Topic::MAX_LENGTH),
+        ["a"; Topic::MAX_FRAGMENTS].join("/"),
+    ] {
+        let server = router.serve::<Double>(&name).unwrap();
+        let mut request = Box::pin(router.request(&name, Double(1)).into_future());
+        assert!(poll_once(request.as_mut()).is_pending());
+        assert_eq!(server.wait().unwrap().0.topic, *name);
+        assert_eq!(router.servers()[0].topic, *format!("double/{name}"));
+
+        let longer = format!("{name}/b");
+        let error = longer.parse::<Topic>().unwrap_err();
+        assert!(error.position() >= name.len() && error.position() <= name.len() + 1);
+        let refused = router.serve::<Double>(&longer).unwrap_err();
+        assert_eq!(refused, Error::Topic(error.clone()));
+        for refused in [
+            router.request(&longer, Double(1)).wait(),
+            Clock::system()
+                .block_on(router.request(&longer, Double(1)).into_future(), None)
+                .unwrap(),
+        ] {
+            let Err(RequestError::NotMade(Double(1), refused)) = refused else {
+                panic!("{refused:?}")
+            };
+            assert_eq!(refused, Error::Topic(error.clone()));
+        }
+    }
 }
 
 #[test]

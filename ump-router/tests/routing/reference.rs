@@ -9,7 +9,7 @@ use crate::{
     program::{Answer, Step},
 };
 
-/// What the reference knows of a request that has not ended.
+/// The record of a request that has not ended.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
     /// Its index in the list of all requests ever made.

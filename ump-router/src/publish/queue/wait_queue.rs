@@ -21,7 +21,7 @@
 
 use std::{collections::BTreeMap, task::Waker};
 
-use super::entry::Entry;
+use super::entry::{Entry, join_gaps};
 use crate::publish::received::Received;
 
 pub(super) struct WaitQueue<M> {
@@ -84,7 +84,8 @@ impl<M> WaitQueue<M> {
     ) -> Option<(Received<M>, Option<Waker>)> {
         let Waiter { entry, waker } = self.waiters.remove(&number)?;
         let next = self.waiters.range_mut(number..).next();
-        *next.map_or(after, |(_, next)| &mut next.entry.missed) += entry.missed + 1;
+        let gap = next.map_or(after, |(_, next)| &mut next.entry.missed);
+        *gap = join_gaps(*gap, entry.missed + 1);
         Some((entry.message, waker))
     }
 
@@ -105,7 +106,7 @@ impl<M> WaitQueue<M> {
         self.refused_from = self.refused_from.min(first);
         let waiters = std::mem::take(&mut self.waiters);
         let gaps = waiters.values().map(|waiter| waiter.entry.missed);
-        *after += gaps.sum::<u64>();
+        *after = gaps.fold(*after, join_gaps);
         let refused = |waiter: Waiter<M>| (waiter.entry.message, waiter.waker);
         waiters.into_values().map(refused)
     }

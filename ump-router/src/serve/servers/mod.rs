@@ -27,7 +27,7 @@ use crate::{
     presence::{ChangeAnnouncer, ChangeKind},
     protocol::RequestMessage,
     sync::{RwLock, Shared},
-    topic::{Pattern, Topic, full_name::check_full_name},
+    topic::{Pattern, Topic, full_name::check_written},
 };
 
 pub(crate) struct Servers<P: RequestMessage> {
@@ -86,8 +86,7 @@ impl<P: RequestMessage> Servers<P> {
         options: ServeOptions,
     ) -> Result<Claim, Error> {
         let channel = channel.into();
-        // The topic has to be valid with the prefix, too.
-        check_full_name(P::PREFIX, &Pattern::from(&topic))?;
+        check_written(P::PREFIX, &Pattern::from(&topic))?;
         let mut released = Vec::new();
         let mut wakes = DeferredWakes::default();
         let mut state = self.state.write();
@@ -134,6 +133,28 @@ impl<P: RequestMessage> Servers<P> {
     /// Returns the server of a topic.
     pub(crate) fn find(&self, topic: &str) -> Option<Shared<Serving<P>>> {
         self.state.read().claims.server(topic).cloned()
+    }
+
+    /// Returns the server of a topic, if it has this claim.
+    pub(super) fn find_claim(&self, topic: &str, id: ClaimId) -> Option<Shared<Serving<P>>> {
+        let state = self.state.read();
+        let server = state.claims.server(topic);
+        server.filter(|serving| serving.id == id).cloned()
+    }
+
+    /// Returns the servers of all topics that match a pattern. Without a wildcard it takes one
+    /// look-up, otherwise a walk through an index of the topics.
+    pub(super) fn matching(&self, pattern: &Pattern) -> Vec<Shared<Serving<P>>> {
+        if let Some(topic) = pattern.as_topic() {
+            return self.find(topic.as_str()).into_iter().collect();
+        }
+        if let Some(matching) = self.state.read().claims.matching(pattern) {
+            return matching.into_iter().cloned().collect();
+        }
+        let mut state = self.state.write();
+        state.claims.make_index();
+        let matching = state.claims.matching(pattern).into_iter().flatten();
+        matching.cloned().collect()
     }
 
     pub(super) fn is_closed(&self) -> bool {

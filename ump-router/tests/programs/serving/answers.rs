@@ -6,8 +6,8 @@ use proptest::{prelude::*, sample::Index};
 use ump_router::ump::ReplyContext;
 
 use super::{
-    Serving,
-    requests::{Outcome, State},
+    Serving, pinned,
+    requests::{self, Outcome, State},
 };
 use crate::one_of;
 
@@ -63,11 +63,12 @@ impl Serving {
         }
         match (real, expected) {
             (Ok(Some((call, rctx))), Some(number)) => {
-                assert_eq!(call.message.number, number);
-                assert_eq!(rctx.caller().file(), super::requests::FILE);
+                let caller = rctx.caller().file();
+                assert!([requests::FILE, pinned::FILE].contains(&caller));
                 let mut requests = self.requests.iter();
                 let request = requests.find(|request| request.number == number);
                 let request = request.expect("the request is pending");
+                assert_eq!(call.message.number, request.message_number);
                 assert_eq!(call.topic.as_str(), request.topic.text());
                 self.taken.push(TakenRequest {
                     number,

@@ -1,7 +1,10 @@
 //! Requests with options, from one server to the next.
 
+mod states;
+
 use std::{
-    future::IntoFuture,
+    collections::BTreeMap,
+    future::{Future, IntoFuture},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -9,15 +12,16 @@ use std::{
 };
 
 use proptest::{prelude::*, sample::Index};
-use ump_router::{Error, RequestError, RequestFuture, RequestMessage, ump};
+use ump_router::{Answer, Answers, Error, Request, RequestError, RequestFuture, RequestMessage};
 
+pub(super) use self::states::{Outcome, State};
 use super::Serving;
 use crate::{counting_waker::CountingWaker, name::Name};
 
 /// The source file of all requests.
 pub(super) const FILE: &str = file!();
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Ask {
     pub(super) number: u32,
     /// Counts the live messages.
@@ -71,8 +75,12 @@ pub(super) struct Pending {
     pub(super) number: u32,
     pub(super) topic: Name,
     call_options: CallOptions,
+    /// The only server that it may go to.
+    pinned_to: Option<u32>,
     pub(super) deadline: Option<Duration>,
-    real: RequestFuture<Ask>,
+    /// The number in its message, which all requests of one to all servers have.
+    pub(super) message_number: u32,
+    real: Real,
     waker: Arc<CountingWaker>,
     /// How often its waker had been called when it was last polled. It was woken since if the count
     /// is higher.
@@ -80,42 +88,45 @@ pub(super) struct Pending {
     state: State,
 }
 
-/// Where a request is. The number is that of its server.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum State {
-    /// Not sent yet. It keeps the server that was found for it.
-    Made(Option<u32>),
-    LooksForServer,
-    WaitsForRoom(u32),
-    Queued(u32),
-    Taken(u32),
-    /// Ended at this server, in this outcome.
-    Done(u32, Outcome),
+enum Real {
+    Alone(Box<RequestFuture<Ask>>),
+    /// One of those to all servers of a pattern, with this number.
+    OneOf(u32),
 }
 
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Outcome {
-    Reply(u32),
-    Failed,
-    NoReply,
-    NoServer,
-    Closed,
-    /// The server left before it took the request.
-    Lost,
-    Full,
-    TimeoutQueued,
-    TimeoutTaken,
+/// A request to all servers of a pattern.
+pub(super) struct RequestToAll {
+    number: u32,
+    real: Answers<Ask>,
+    waker: Arc<CountingWaker>,
 }
 
 impl Serving {
     pub(crate) fn ask(&mut self, topic: &Name, call_options: CallOptions, begins: bool) {
+        let message = self.message();
+        let request = self.router.request(topic.text(), message);
+        self.make(request, topic, None, call_options, begins);
+    }
+
+    /// Returns a message with a new number.
+    pub(super) fn message(&mut self) -> Ask {
         self.next += 1;
-        let number = self.next;
-        let message = Ask {
-            number,
+        Ask {
+            number: self.next,
             _life: Arc::clone(&self.alive),
-        };
-        let mut request = self.router.request(topic.text(), message);
+        }
+    }
+
+    /// Makes a request, whose message is the last one.
+    pub(super) fn make(
+        &mut self,
+        mut request: Request<Ask>,
+        topic: &Name,
+        pinned_to: Option<u32>,
+        call_options: CallOptions,
+        begins: bool,
+    ) {
+        let number = self.next;
         if let Some(timeout) = call_options.timeout {
             // Both have the same effect here.
             request = if number % 2 == 0 {
@@ -133,18 +144,133 @@ impl Serving {
         if call_options.waits {
             request = request.wait_for_server();
         }
+        let server = self.server_of(topic);
+        let server = server.filter(|id| pinned_to.is_none_or(|only| only == *id));
         self.requests.push(Pending {
             number,
             topic: topic.clone(),
             call_options,
+            pinned_to,
             deadline: call_options.timeout.map(|timeout| self.now + timeout),
-            real: request.into_future(),
+            message_number: number,
+            real: Real::Alone(Box::new(request.into_future())),
             waker: Arc::default(),
             seen_wakes: 0,
-            state: State::Made(self.server_of(topic)),
+            state: State::Made(server),
         });
         if begins {
             self.poll_request_at(self.requests.len() - 1);
+        }
+    }
+
+    /// Asks all servers of a pattern. The requests do not wait for room.
+    pub(crate) fn ask_all(&mut self, pattern: &Name, call_options: CallOptions) {
+        let call_options = CallOptions {
+            waits: false,
+            if_room: true,
+            ..call_options
+        };
+        self.next += 1;
+        let number = self.next;
+        let message = Ask {
+            number,
+            _life: Arc::clone(&self.alive),
+        };
+        let mut request = self.router.request_all(pattern.text(), message).if_room();
+        if let Some(timeout) = call_options.timeout {
+            request = request.timeout(timeout);
+        }
+        if call_options.is_urgent {
+            request = request.urgent();
+        }
+        let sent = request.send();
+        if self.is_closed {
+            let Err(RequestError::NotMade(message, Error::Closed)) = sent else {
+                panic!("{sent:?}")
+            };
+            assert_eq!(message.number, number);
+            return;
+        }
+        let waker = Arc::<CountingWaker>::default();
+        let topics = self.claimants.keys();
+        let asked: Vec<_> = topics
+            .filter(|topic| topic.intersects(pattern))
+            .cloned()
+            .collect();
+        self.to_all.push(RequestToAll {
+            number,
+            real: sent.unwrap(),
+            waker: Arc::clone(&waker),
+        });
+        for topic in asked {
+            self.next += 1;
+            self.requests.push(Pending {
+                number: self.next,
+                call_options,
+                pinned_to: None,
+                deadline: call_options.timeout.map(|timeout| self.now + timeout),
+                message_number: number,
+                real: Real::OneOf(number),
+                waker: Arc::clone(&waker),
+                seen_wakes: 0,
+                state: State::Made(self.server_of(&topic)),
+                topic,
+            });
+        }
+        self.poll_to_all(number);
+    }
+
+    /// Polls for all answers that have come to a request to all servers. Each is that of the model.
+    fn poll_to_all(&mut self, number: u32) {
+        let mut all = self.to_all.iter_mut();
+        let place = all
+            .position(|one| one.number == number)
+            .expect("it is pending");
+        let RequestToAll { real, waker, .. } = &mut self.to_all[place];
+        let seen_wakes = waker.wakes();
+        let waker = waker.waker();
+        let mut answers = BTreeMap::new();
+        let ended = loop {
+            match real.poll_answer(&mut Context::from_waker(&waker)) {
+                Poll::Pending => break false,
+                Poll::Ready(None) => break true,
+                Poll::Ready(Some(Answer { topic, outcome })) => {
+                    let outcome = Outcome::of(outcome, number);
+                    let is_new = answers.insert(topic.to_string(), outcome).is_none();
+                    assert!(is_new, "{topic} answered twice");
+                }
+            }
+        };
+        let left = real.len();
+        let is_one = |request: &Pending| matches!(request.real, Real::OneOf(of) if of == number);
+        let mut at = 0;
+        while at < self.requests.len() {
+            if !is_one(&self.requests[at]) {
+                at += 1;
+                continue;
+            }
+            self.requests[at].seen_wakes = seen_wakes;
+            let expected = self.advance(at);
+            let topic = self.requests[at].topic.text();
+            assert_eq!(answers.remove(&topic), expected, "{topic} of {number}");
+            if expected.is_some() {
+                self.requests.swap_remove(at);
+            } else {
+                at += 1;
+            }
+        }
+        assert!(
+            answers.is_empty(),
+            "{answers:?} from servers that were not asked"
+        );
+        let pending = self
+            .requests
+            .iter()
+            .filter(|request| is_one(request))
+            .count();
+        assert_eq!((left, ended), (pending, pending == 0));
+        if ended {
+            self.to_all.swap_remove(place);
         }
     }
 
@@ -155,6 +281,9 @@ impl Serving {
     }
 
     fn poll_request_at(&mut self, place: usize) {
+        if let Real::OneOf(number) = self.requests[place].real {
+            return self.poll_to_all(number);
+        }
         let real = self.requests[place].poll();
         let expected = self.advance(place);
         let request = &self.requests[place];
@@ -173,6 +302,18 @@ impl Serving {
             return;
         }
         let place = nth.index(self.requests.len());
+        let Real::OneOf(to_all) = self.requests[place].real else {
+            return self.cancel_request_at(place);
+        };
+        self.to_all.retain(|one| one.number != to_all);
+        let is_one = |request: &Pending| matches!(request.real, Real::OneOf(of) if of == to_all);
+        while let Some(place) = self.requests.iter().position(is_one) {
+            self.cancel_request_at(place);
+        }
+    }
+
+    /// Notes that a request was dropped, and drops it if it is alone.
+    fn cancel_request_at(&mut self, place: usize) {
         let Pending {
             number,
             state,
@@ -191,110 +332,6 @@ impl Serving {
             }
             State::Taken(server) => self.count(server, |counts| &mut counts.cancelled_taken),
         }
-    }
-
-    /// Advances the request as far as it gets by itself.
-    fn advance(&mut self, place: usize) -> Option<Outcome> {
-        loop {
-            let request = &self.requests[place];
-            let Pending {
-                number,
-                call_options,
-                ..
-            } = *request;
-            let topic = request.topic.clone();
-            let is_late = request.is_late(self.now);
-            let next = match request.state {
-                State::Made(_) | State::LooksForServer => match self.server_of(&topic) {
-                    Some(server) => State::WaitsForRoom(server),
-                    None if self.is_closed => return Some(Outcome::Closed),
-                    None if !call_options.waits || is_late => return Some(Outcome::NoServer),
-                    None => {
-                        self.requests[place].state = State::LooksForServer;
-                        return None;
-                    }
-                },
-                State::WaitsForRoom(server) => self.enter(server, number, call_options, is_late)?,
-                State::Queued(server) if is_late => {
-                    self.revoke(server, number);
-                    self.count(server, |counts| &mut counts.timeout_queued);
-                    return Some(Outcome::TimeoutQueued);
-                }
-                State::Taken(server) if is_late => {
-                    self.count(server, |counts| &mut counts.timeout_taken);
-                    return Some(Outcome::TimeoutTaken);
-                }
-                State::Queued(_) | State::Taken(_) => return None,
-                State::Done(_, Outcome::Lost)
-                    if call_options.waits || self.server_of(&topic).is_some() =>
-                {
-                    State::LooksForServer
-                }
-                State::Done(_, outcome) => return Some(outcome),
-            };
-            self.requests[place].state = next;
-        }
-    }
-
-    /// Puts the request into the channel, refuses it, or lets it wait for room.
-    fn enter(
-        &mut self,
-        id: u32,
-        number: u32,
-        call_options: CallOptions,
-        is_late: bool,
-    ) -> Option<State> {
-        let refused = if is_late {
-            Outcome::TimeoutQueued
-        } else if self.has_ended(id) {
-            Outcome::Lost
-        } else if self.try_enter(id, number, call_options) {
-            return Some(State::Queued(id));
-        } else if call_options.if_room {
-            Outcome::Full
-        } else {
-            self.channel_of(id)?
-                .await_room(number, call_options.is_urgent);
-            return None;
-        };
-        self.stop_awaiting_room(id, number, call_options);
-        self.count(id, |counts| &mut counts.refused);
-        Some(State::Done(id, refused))
-    }
-
-    /// Returns whether the request enters the channel. Late requests may have to make room.
-    fn try_enter(&mut self, id: u32, number: u32, call_options: CallOptions) -> bool {
-        let late = self.requests.iter();
-        let late = late.filter(|request| request.is_late(self.now));
-        let late: Vec<_> = late.map(|request| request.number).collect();
-        let Some(channel) = self.channel_of(id) else {
-            return false;
-        };
-        let is_late = |number| late.contains(&number);
-        let (enters, rejected) = channel.enter(number, call_options.is_urgent, is_late);
-        for number in rejected {
-            self.set_state(number, State::Done(id, Outcome::TimeoutQueued));
-        }
-        enters
-    }
-
-    fn stop_awaiting_room(&mut self, server: u32, number: u32, call_options: CallOptions) {
-        if let Some(channel) = self.channel_of(server) {
-            channel.stop_awaiting_room(number, call_options.is_urgent);
-        }
-    }
-
-    fn revoke(&mut self, server: u32, number: u32) {
-        if let Some(channel) = self.channel_of(server) {
-            channel.revoke(number);
-        }
-    }
-
-    /// Records what happened to a request at its server.
-    pub(super) fn set_state(&mut self, number: u32, state: State) {
-        let mut requests = self.requests.iter_mut();
-        let request = requests.find(|request| request.number == number);
-        request.expect("the request is pending").state = state;
     }
 
     /// Asserts that each request that can advance was woken.
@@ -361,31 +398,12 @@ impl Pending {
     fn poll(&mut self) -> Option<Outcome> {
         self.seen_wakes = self.waker.wakes();
         let waker = self.waker.waker();
-        let polled = Pin::new(&mut self.real).poll(&mut Context::from_waker(&waker));
-        let error = match polled {
-            Poll::Pending => return None,
-            Poll::Ready(Ok(reply)) => return Some(Outcome::Reply(reply)),
-            Poll::Ready(Err(error)) => error,
+        let Real::Alone(real) = &mut self.real else {
+            unreachable!("the others are polled together");
         };
-        let (message, outcome) = match error {
-            RequestError::NoServer(message) => (Some(message), Outcome::NoServer),
-            RequestError::NotMade(message, Error::Closed) => (Some(message), Outcome::Closed),
-            RequestError::Ended(error) => match error {
-                ump::RequestError::ServerDisappeared(message) => (Some(message), Outcome::Lost),
-                ump::RequestError::Full(message) => (Some(message), Outcome::Full),
-                ump::RequestError::TimeoutQueued(message) => {
-                    (Some(message), Outcome::TimeoutQueued)
-                }
-                ump::RequestError::TimeoutTaken => (None, Outcome::TimeoutTaken),
-                ump::RequestError::NoReply(ump::NoReply::Dropped) => (None, Outcome::NoReply),
-                ump::RequestError::App(()) => (None, Outcome::Failed),
-                other => panic!("{other:?}"),
-            },
-            other => panic!("{other:?}"),
-        };
-        if let Some(message) = message {
-            assert_eq!(message.number, self.number);
+        match Pin::new(&mut **real).poll(&mut Context::from_waker(&waker)) {
+            Poll::Pending => None,
+            Poll::Ready(outcome) => Some(Outcome::of(outcome, self.message_number)),
         }
-        Some(outcome)
     }
 }

@@ -1,0 +1,106 @@
+//! How much a peer may have at a time.
+
+use std::fmt;
+
+/// What a quota limits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Quota {
+    /// Connections that are open.
+    Connections,
+    /// Subscriptions of the peer.
+    Subscriptions,
+    /// Topics that the peer serves.
+    ServedTopics,
+    /// Requests of the peer that have no answer.
+    PendingRequests,
+    /// Bytes that wait to be sent to the peer.
+    QueuedBytes,
+}
+
+/// How much a peer may have at a time, over all its connections. Without limits by default; those
+/// of each [session](crate::link::session::Config::limits) apply in any case.
+///
+/// The connections of one user (unix sockets), of one set of names (TLS), or of one IP address
+/// (anonymous peers) count together, at all listeners of a router.
+///
+/// If a quota is used up, the operation is refused, and the reason names the quota. A quota is
+/// checked before each operation, so a lower one ends nothing that is there.
+///
+/// - A connection is ended with the reason *limit*.
+/// - A subscription or served topic gets the status *quota*.
+/// - A request fails as *full*. So it does while the peer has more queued bytes than it may: it
+///   does not read its replies.
+/// - Publications to a peer that has too many queued bytes wait, and then are
+///   [missed](crate::RecvError::Missed).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct Quotas {
+    /// The maximum number of connections.
+    pub connections: usize,
+    /// The maximum number of subscriptions.
+    pub subscriptions: usize,
+    /// The maximum number of served topics.
+    pub served_topics: usize,
+    /// The maximum number of requests without an answer.
+    pub pending_requests: usize,
+    /// The maximum bytes that wait to be sent.
+    pub queued_bytes: usize,
+}
+
+impl Default for Quotas {
+    fn default() -> Self {
+        Self {
+            connections: usize::MAX,
+            subscriptions: usize::MAX,
+            served_topics: usize::MAX,
+            pending_requests: usize::MAX,
+            queued_bytes: usize::MAX,
+        }
+    }
+}
+
+impl Quotas {
+    /// Returns quotas without limits.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets a quota.
+    #[must_use]
+    pub fn limit(mut self, quota: Quota, limit: usize) -> Self {
+        *match quota {
+            Quota::Connections => &mut self.connections,
+            Quota::Subscriptions => &mut self.subscriptions,
+            Quota::ServedTopics => &mut self.served_topics,
+            Quota::PendingRequests => &mut self.pending_requests,
+            Quota::QueuedBytes => &mut self.queued_bytes,
+        } = limit;
+        self
+    }
+
+    /// Returns a quota.
+    #[must_use]
+    pub fn of(&self, quota: Quota) -> usize {
+        match quota {
+            Quota::Connections => self.connections,
+            Quota::Subscriptions => self.subscriptions,
+            Quota::ServedTopics => self.served_topics,
+            Quota::PendingRequests => self.pending_requests,
+            Quota::QueuedBytes => self.queued_bytes,
+        }
+    }
+}
+
+impl fmt::Display for Quota {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Connections => "connections",
+            Self::Subscriptions => "subscriptions",
+            Self::ServedTopics => "served topics",
+            Self::PendingRequests => "pending requests",
+            Self::QueuedBytes => "queued bytes",
+        })
+    }
+}

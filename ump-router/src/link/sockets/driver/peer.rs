@@ -1,0 +1,451 @@
+//! One link: its connection, its session, and what both ends have told.
+
+mod admission;
+mod connection;
+mod events;
+mod standby;
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use ump_server::{TimerId, net::SocketId};
+
+use self::connection::{Connection, Opened};
+use super::{
+    LinkId, Reply, Shared,
+    access::Access,
+    calls::{Incoming, Requests},
+    closing::{Waiting, tell_closed},
+    dial::Target,
+    direct::Looks,
+    interest::Interest,
+    listeners::Accepted,
+    random,
+    relay::ForOthers,
+    stream::Stream,
+    wake::Key,
+};
+use crate::{
+    link::{
+        session::{Config, Session, Timeouts},
+        sockets::{access::Permission, error::LinkFailure},
+        wire::{GoodbyeReason, Status},
+    },
+    topic::Pattern,
+};
+
+/// The first pause before a link is made again, and the longest.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// Whether a link is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ends {
+    No,
+    ForGood,
+}
+
+pub(super) struct Peer {
+    id: LinkId,
+    name: Arc<str>,
+    /// The address of a link that is made again.
+    target: Option<Target>,
+    connection: Option<Connection>,
+    /// When to connect again, and the pause after the next failure.
+    retry_at: Option<Instant>,
+    pause: Duration,
+    /// Those that wait until the link is open.
+    openers: Vec<Waiting>,
+    /// Those that wait until it is closed.
+    closers: Vec<Waiting>,
+    /// The peer has answered the goodbye of this end.
+    is_acknowledged: bool,
+    timeouts: Timeouts,
+    access: Access,
+    last_failure: Option<LinkFailure>,
+    /// The link for which this one stands by.
+    twin: Option<LinkId>,
+    /// The session has opened, or one that was open has ended, and the driver has not looked at it.
+    has_opened: bool,
+    has_ended: bool,
+    interest: Interest,
+    requests: Requests,
+    pub(super) looks: Looks,
+    /// What it has brought for other links.
+    pub(super) for_others: ForOthers,
+    timer: Option<(TimerId, Instant)>,
+}
+
+impl Peer {
+    /// A link that is made again when it is lost.
+    pub(super) fn kept(id: LinkId, name: Arc<str>, target: Target) -> Self {
+        let options = &target.options;
+        let access = Access::new(Arc::new(options.rules.clone()));
+        let mut peer = Self::new(id, name, options.timeouts, access);
+        peer.target = Some(target);
+        peer
+    }
+
+    /// A link that was accepted.
+    pub(super) fn accepted(
+        shared: &Shared,
+        id: LinkId,
+        accepted: &Accepted,
+        stream: Stream,
+    ) -> Self {
+        let access = Access::new(Arc::clone(&accepted.rules));
+        let name = Arc::clone(&accepted.name);
+        let mut peer = Self::new(id, name, accepted.timeouts, access);
+        peer.for_others = ForOthers::of_accepted();
+        peer.connection = Some(Connection::new(stream, None));
+        if accepted.refusal.is_none() {
+            peer.begin(shared);
+        } else if let Some(connection) = &mut peer.connection {
+            connection.session = Some(new_session(shared, peer.timeouts));
+        }
+        peer
+    }
+
+    fn new(id: LinkId, name: Arc<str>, timeouts: Timeouts, access: Access) -> Self {
+        Self {
+            id,
+            name,
+            target: None,
+            connection: None,
+            retry_at: None,
+            pause: FIRST_PAUSE,
+            openers: Vec::new(),
+            closers: Vec::new(),
+            is_acknowledged: false,
+            timeouts,
+            access,
+            last_failure: None,
+            twin: None,
+            has_opened: false,
+            has_ended: false,
+            interest: Interest::default(),
+            requests: Requests::default(),
+            looks: Looks::default(),
+            for_others: ForOthers::default(),
+            timer: None,
+        }
+    }
+
+    /// Returns the address to connect to, if the link is kept.
+    pub(super) fn target(&mut self) -> Option<&mut Target> {
+        self.target.as_mut()
+    }
+
+    pub(super) fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    pub(super) fn socket(&self) -> Option<SocketId> {
+        self.connection.as_ref().map(|it| it.stream.id())
+    }
+
+    /// Returns whether no request of this process waits for its outcome.
+    pub(super) fn has_none_pending(&self) -> bool {
+        self.requests.pending() == 0
+    }
+
+    /// Returns whether there is one request of the peer.
+    pub(super) fn has_one_local(&self) -> bool {
+        self.requests.local() == 1
+    }
+
+    pub(super) fn session(&mut self) -> Option<&mut Session> {
+        self.connection.as_mut()?.session.as_mut()
+    }
+
+    pub(super) fn connecting(&mut self, stream: Stream) {
+        self.twin = None;
+        self.connection = Some(Connection::new(stream, None));
+    }
+
+    pub(super) fn connected(&mut self, shared: &Shared) {
+        if let Some(target) = &mut self.target {
+            target.connected();
+        }
+        self.begin(shared);
+    }
+
+    /// Connects again after a pause, which doubles up to a limit. Part of it is random, so that the
+    /// links of many processes do not come at once.
+    pub(super) fn retry(&mut self, shared: &Shared) {
+        if self.target.as_ref().is_some_and(Target::has_untried) {
+            self.retry_at = Some(shared.clock.now());
+            return self.arm(shared);
+        }
+        let jitter = u32::try_from(random() % 512).unwrap_or(0);
+        let pause = self.pause / 2 + self.pause * jitter / 1024;
+        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+        self.retry_at = Some(shared.clock.now() + pause);
+        self.arm(shared);
+    }
+
+    pub(super) fn await_open(&mut self, opener: Waiting) {
+        if self.connection.as_ref().is_some_and(Connection::is_ready) {
+            let _ = opener.reply(Reply::Done); // an error if the caller is gone
+        } else {
+            self.openers.retain(|opener| !opener.is_cancelled());
+            self.openers.push(opener);
+        }
+    }
+
+    /// Returns those that wait until the link is open.
+    pub(super) fn take_openers(&mut self) -> Vec<Waiting> {
+        std::mem::take(&mut self.openers)
+    }
+
+    /// Notes a caller that waits until the link is closed.
+    pub(super) fn await_closed(&mut self, closer: Waiting) {
+        self.closers.push(closer);
+    }
+
+    /// The link is over: tells those that wait for it. Returns whether the peer has all that was
+    /// sent.
+    pub(super) fn finish(self) -> bool {
+        for closer in self.closers {
+            tell_closed(closer, self.is_acknowledged);
+        }
+        self.is_acknowledged
+    }
+
+    /// Closes the link for good.
+    pub(super) fn close(&mut self, shared: &Shared) {
+        self.target = None;
+        self.retry_at = None;
+        let connection = self.connection.as_mut();
+        match connection.and_then(|it| it.session.as_mut()) {
+            Some(session) => {
+                self.interest.refresh_outboxes(shared);
+                self.interest.send_all(shared, session, self.id);
+                session.close(shared.clock.now(), GoodbyeReason::Done, "");
+            }
+            None => self.connection = None,
+        }
+    }
+
+    /// The connection ended, or was not made.
+    pub(super) fn disconnected(&mut self, shared: &Shared) {
+        let now = shared.clock.now();
+        match self.session() {
+            Some(session) => session.disconnected(now),
+            None => self.connection = None,
+        }
+    }
+
+    pub(super) fn look_at_interest(&mut self) {
+        if let Some(connection) = &mut self.connection {
+            connection.is_untold = true;
+        }
+    }
+
+    /// Returns whether the peer may be told a name, for which it needs a permission.
+    pub(super) fn may_be_told(&self, permission: Permission, name: &Pattern) -> bool {
+        self.access.may_within(permission, name)
+    }
+
+    pub(super) fn forget_claim(&mut self, claim: u32) {
+        self.requests.on_leave(claim);
+    }
+
+    pub(super) fn carried_more(&mut self, shared: &Shared) {
+        self.interest.carried_more(shared);
+        self.requests.carried_more(shared, &self.name);
+        self.look_at_interest();
+    }
+
+    pub(super) fn on_woken(&mut self, shared: &Shared, key: Key) {
+        let session = self.connection.as_mut().and_then(|it| it.session.as_mut());
+        match (key, session) {
+            (Key::Outbox(_, nth), _) => self.interest.outbox_woken(nth),
+            (Key::Calls(_, nth), _) => self.requests.calls_woken(nth),
+            (Key::Pending(_, request), Some(session)) => {
+                self.requests
+                    .poll_pending(shared, session, self.id, request);
+            }
+            (Key::Local(_, request), Some(session)) => {
+                self.requests.poll_local(shared, session, self.id, request);
+            }
+            _ => {}
+        }
+    }
+
+    /// A deadline has passed. Returns whether to connect now.
+    pub(super) fn on_timer(&mut self, shared: &Shared) -> bool {
+        self.timer = None;
+        let now = shared.clock.now();
+        let deadline = self.session().and_then(|session| session.next_deadline());
+        if deadline.is_some_and(|at| at <= now) {
+            // If this process was stopped for a time, what the peer has sent waits in the socket.
+            self.look(shared);
+        }
+        if let Some(session) = self.session() {
+            session.tick(now);
+        }
+        if self.retry_at.is_some_and(|at| at <= now) {
+            self.retry_at = None;
+            return true;
+        }
+        false
+    }
+
+    /// The loop has looked at its sockets.
+    pub(super) fn begin_turn(&mut self, _: &Shared) {
+        if let Some(connection) = &mut self.connection {
+            connection.awaits_turn = false;
+        }
+    }
+
+    /// Returns whether messages of this process may be sent: the link is used, and its owner has
+    /// room.
+    fn may_send(&mut self) -> bool {
+        let has_room = self.has_queue_room();
+        let Some(connection) = &self.connection else {
+            return false;
+        };
+        let (Some(session), Some(Opened { is_used: true, .. })) =
+            (&connection.session, &connection.opened)
+        else {
+            return false;
+        };
+        // A link where nothing waits goes on, as nothing would wake it later.
+        let is_idle = session.unsent() == 0 && self.access.max_queued_bytes() > 0;
+        (is_idle || has_room) && !connection.awaits_turn
+    }
+
+    /// Does what there is to do: events, messages and requests to be sent, and writing.
+    pub(super) fn pump(&mut self, shared: &Shared) -> Ends {
+        loop {
+            self.handle_events(shared);
+            self.interest.refresh_outboxes(shared);
+            self.tell(shared);
+            let may_send = self.may_send();
+            if let Some(connection) = &mut self.connection {
+                // Not before it is decided whether the link is used: nothing was told until then,
+                // and subscriptions are to be told before requests.
+                let opened = connection.opened.as_ref().filter(|it| it.is_used);
+                if let (Some(session), Some(Opened { max_pending, .. })) =
+                    (&mut connection.session, opened)
+                {
+                    let has_sent = may_send && self.interest.send(shared, session, self.id);
+                    self.requests.send(shared, session, self.id, *max_pending);
+                    if has_sent {
+                        connection.await_turn();
+                    }
+                }
+                connection.write(shared.clock.now());
+            }
+            // What was held up may have room now, and no event tells of it.
+            let may_send = self.may_send();
+            if let Some(connection) = self.connection.as_mut().filter(|_| may_send) {
+                let session = connection.session.as_ref();
+                if session.is_some_and(|session| self.interest.has_more_for(session)) {
+                    connection.await_turn();
+                }
+            }
+            self.end_broken(shared);
+            if !self.handle_events(shared) {
+                break;
+            }
+        }
+        if self.has_none_pending() {
+            self.looks.end(shared);
+        }
+        let session = self.connection.as_ref().and_then(|it| it.session.as_ref());
+        if let Some(session) = session.filter(|session| session.is_finished()) {
+            self.is_acknowledged = session.is_acknowledged();
+            self.connection = None;
+        }
+        self.count_all();
+        let may_retry = self.target.as_ref().is_some_and(|it| !it.is_resolving());
+        if self.connection.is_none() && may_retry && self.retry_at.is_none() {
+            self.retry(shared);
+        }
+        self.arm(shared);
+        if self.connection.is_none() && self.target.is_none() {
+            Ends::ForGood
+        } else {
+            Ends::No
+        }
+    }
+
+    /// Tells the peer what has changed in this process.
+    fn tell(&mut self, shared: &Shared) {
+        let Some(connection) = &mut self.connection else {
+            return;
+        };
+        let Some(session) = &mut connection.session else {
+            return;
+        };
+        let is_used = connection.opened.as_ref().is_some_and(|it| it.is_used);
+        let may_tell = connection.is_untold
+            || self.interest.may_tell_more(session)
+            || self.requests.may_tell_more(session);
+        if !may_tell || !is_used {
+            return;
+        }
+        self.requests.tell_takeovers(session);
+        let (mut patterns, mut topics) = (Vec::new(), Vec::new());
+        let told = self
+            .interest
+            .tell(shared, session, &self.access, &mut patterns)
+            && self.requests.tell(shared, session, &mut topics)
+            && self.for_others.is_told();
+        connection.is_untold = !told;
+        if told && !connection.synced.here {
+            connection.synced.here = session.synced().is_ok();
+        }
+        let refused = |permission, name: &Pattern| {
+            let text = "the peer has no room for more".to_owned();
+            self.refused(shared, permission, name, (Status::Quota, text));
+        };
+        for name in &patterns {
+            refused(Permission::Subscribe, name);
+        }
+        for name in &topics {
+            refused(Permission::Serve, name);
+        }
+    }
+
+    /// Handles all events of the session. Returns whether there was one.
+    fn handle_events(&mut self, shared: &Shared) -> bool {
+        let mut any = false;
+        while let Some(event) = self.session().and_then(Session::poll_event) {
+            any = true;
+            self.on_event(shared, event);
+        }
+        any
+    }
+
+    /// Arms the timer for the next deadline, unless it is armed for an earlier time.
+    fn arm(&mut self, shared: &Shared) {
+        let session = self.connection.as_ref().and_then(|it| it.session.as_ref());
+        let deadline = session.and_then(Session::next_deadline);
+        let Some(at) = [deadline, self.retry_at].into_iter().flatten().min() else {
+            return;
+        };
+        match &mut self.timer {
+            Some((_, armed)) if *armed <= at => {}
+            Some((timer, armed)) => {
+                shared.timers.reschedule_at(*timer, at);
+                *armed = at;
+            }
+            None => self.timer = Some((shared.timers.at(at, self.id), at)),
+        }
+    }
+}
+
+fn new_session(shared: &Shared, timeouts: Timeouts) -> Session {
+    let config = Config {
+        router: shared.router,
+        name: shared.program.clone(),
+        timeouts,
+        ..Config::default()
+    };
+    Session::new(shared.clock.now(), config)
+}

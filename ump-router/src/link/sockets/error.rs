@@ -1,0 +1,99 @@
+//! Why a router did not listen or connect.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use crate::link::{session::Closed, wire::GoodbyeReason};
+
+/// The reason why a router did not listen, or began no link.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum LinkSetupError {
+    /// The text is not an address.
+    #[error("'{0}' is not an address of a link: write unix:PATH, tcp:HOST:PORT or tls:HOST:PORT")]
+    Address(String),
+    /// Any host could connect, and links over TCP are not protected.
+    #[error(
+        "the router does not listen on {0}, where other hosts can connect without authentication: use a loopback address, a unix socket, or TLS"
+    )]
+    NotLoopback(SocketAddr),
+    /// Another process, or another router of this one, listens on the path of a unix socket.
+    #[error("another process listens on {}: stop it, or choose another path", .0.display())]
+    InUse(PathBuf),
+    /// There is another file at the path of a unix socket. It stays.
+    #[error("{} is not a socket: remove it, or choose another path", .0.display())]
+    NotASocket(PathBuf),
+    /// The system allows about 100 bytes for the path of a unix socket.
+    #[error("the path of the socket is too long: {}", .0.display())]
+    PathTooLong(PathBuf),
+    /// The folder of a unix socket cannot be used.
+    #[error("the folder {} of the socket cannot be used: {reason}", .folder.display())]
+    Folder {
+        /// The folder.
+        folder: PathBuf,
+        /// The reason.
+        reason: String,
+    },
+    /// The path of a unix socket, or of its lock, cannot be used.
+    #[error("{} cannot be used: {reason}", .path.display())]
+    Path {
+        /// The path.
+        path: PathBuf,
+        /// The reason.
+        reason: String,
+    },
+    /// The host has no address.
+    #[error("the host of {address} cannot be resolved: {reason}")]
+    Host {
+        /// The address.
+        address: String,
+        /// The reason.
+        reason: String,
+    },
+    /// The address is for TLS, and the options have no certificates.
+    #[error("{0} needs certificates: build with the feature `tls` and give them in the options")]
+    NoCertificates(String),
+    /// The socket could not be made.
+    #[error("{0}")]
+    Socket(String),
+    /// The thread of the links could not be started.
+    #[error("the thread of the links was not started: {0}")]
+    Thread(String),
+    /// The router was [closed](crate::Router::close).
+    #[error("the router was closed")]
+    Closed,
+}
+
+/// The reason why a link is not open: see [`Link::last_failure`](super::Link::last_failure).
+#[derive(Clone, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum LinkFailure {
+    /// The host has no address.
+    #[error("{0}")]
+    Resolve(String),
+    /// TLS failed: a certificate was refused at this or at the other end, or the other end does not
+    /// speak TLS.
+    #[error("TLS failed: {0}")]
+    Tls(String),
+    /// No connection was made.
+    #[error("{0}")]
+    Connect(String),
+    /// The rules of this end do not allow the router at the other end.
+    #[error("the rules of this end do not allow the link: {0}")]
+    Denied(String),
+    /// The session ended. If the router at the other end refused it,
+    /// [`Closed::Peer`] has the reason.
+    #[error("{0}")]
+    Ended(Closed),
+}
+
+impl LinkFailure {
+    /// Returns whether the rules of either end do not allow the link.
+    #[must_use]
+    pub fn is_denied(&self) -> bool {
+        match self {
+            Self::Denied(_) => true,
+            Self::Ended(Closed::Peer { reason, .. }) => *reason == GoodbyeReason::Denied,
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,281 @@
+//! What a program has of its links and listeners.
+
+use std::{
+    fmt,
+    future::{Future, IntoFuture},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use super::{
+    access::Rules,
+    address::Address,
+    driver::{Command, DriverClient, DriverRequest, LinkId, ListenerId, Reply, WeakDriver},
+    error::{LinkFailure, LinkSetupError},
+};
+
+/// Accepts links at an address. From [`Router::listen`](crate::Router::listen).
+///
+/// When it is dropped, no more links are accepted. Those that there are stay.
+#[must_use = "nothing is accepted any more when this is dropped"]
+pub struct Listener {
+    id: ListenerId,
+    address: Address,
+    driver: WeakDriver,
+}
+
+impl Listener {
+    pub(super) fn new(id: ListenerId, address: Address, driver: &DriverClient) -> Self {
+        let driver = driver.weak();
+        Self {
+            id,
+            address,
+            driver,
+        }
+    }
+
+    /// Returns the address, with the port that the system has chosen for port 0.
+    #[must_use]
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// Replaces the rules and quotas of the peers: for connections to come, and for the links that
+    /// this listener has accepted. When it returns, no operation is checked by the former rules any
+    /// more.
+    ///
+    /// Subscriptions and served topics that are not allowed any more are ended, and their owners
+    /// are told. A peer that may do nothing any more is disconnected, with the reason *denied*.
+    /// Requests that were allowed are answered.
+    pub fn set_rules(&self, rules: Rules) {
+        if let Some(driver) = self.driver.upgrade() {
+            // An error if the loop has ended.
+            let _ = driver.request(Command::SetRules(self.id, rules)).wait();
+        }
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        if let Some(driver) = self.driver.upgrade() {
+            // An error if the loop has ended.
+            let _ = driver.post(Command::StopListening(self.id)).wait();
+        }
+    }
+}
+
+impl fmt::Debug for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Listener")
+            .field("address", &self.address)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A link to another router, which is made again when it is lost. From
+/// [`Router::connect`](crate::Router::connect).
+///
+/// Dropping it closes the link: what waits is sent, and the other router is told. It does not wait
+/// for that: see [`close`](Self::close).
+#[must_use = "the link is closed when this is dropped"]
+pub struct Link {
+    id: LinkId,
+    name: Arc<str>,
+    driver: WeakDriver,
+}
+
+impl Link {
+    pub(super) fn new(id: LinkId, name: Arc<str>, driver: &DriverClient) -> Self {
+        let driver = driver.weak();
+        Self { id, name, driver }
+    }
+
+    /// Returns the name of the link in [errors](crate::LinkError): its address.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Returns why the link is not open: the reason of the last attempt to make it, or of its end.
+    /// `None` if it is open, if the first attempt is under way, or if the router was closed.
+    #[must_use]
+    pub fn last_failure(&self) -> Option<LinkFailure> {
+        let driver = self.driver.upgrade()?;
+        match driver.request(Command::LastFailure(self.id)).wait() {
+            Ok(Reply::LastFailure(failure)) => failure,
+            _ => None,
+        }
+    }
+
+    /// Waits until the link is open, when the returned value is waited for (`.wait()`) or awaited.
+    /// It is ready at once if the link is open already.
+    ///
+    /// A link is open when the other router has told what it has. Then requests find its servers,
+    /// publishers find its subscriptions, and a topic that it serves is taken.
+    pub fn opened(&self) -> Opened {
+        Opened(self.request(Command::AwaitOpen(self.id)))
+    }
+
+    /// Closes the link, and waits until that is done, when the returned value is waited for
+    /// (`.wait()`) or awaited.
+    ///
+    /// Call it before a program ends: when a link is dropped, the thread of the links still has to
+    /// send what waits.
+    pub fn close(self) -> Closing {
+        Closing::new(self.request(Command::AwaitClosed(self.id)), Some(self))
+    }
+
+    fn request(&self, command: Command) -> Option<DriverRequest> {
+        let driver = Arc::new(self.driver.upgrade()?);
+        Some(DriverClient::request_owned(driver, command))
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        if let Some(driver) = self.driver.upgrade() {
+            // An error if the loop has ended.
+            let _ = driver.post(Command::CloseLink(self.id)).wait();
+        }
+    }
+}
+
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Link")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Waits until a link is open: call [`wait`](Self::wait) or `.await` it. From [`Link::opened`].
+#[must_use = "it waits when `wait` is called, or when it is awaited"]
+#[derive(Debug)]
+pub struct Opened(Option<DriverRequest>);
+
+impl Opened {
+    /// Limits the wait to this time from the beginning of the wait.
+    pub fn timeout(self, timeout: Duration) -> Self {
+        Self(self.0.map(|request| request.timeout(timeout)))
+    }
+
+    /// Blocks until the link is open. Returns `false` if the time is over before, or if the link
+    /// or its router was closed.
+    #[must_use = "it may not be open"]
+    pub fn wait(self) -> bool {
+        self.0.is_some_and(|request| request.wait().is_ok())
+    }
+}
+
+impl IntoFuture for Opened {
+    type Output = bool;
+    type IntoFuture = OpenedFuture;
+
+    fn into_future(self) -> OpenedFuture {
+        OpenedFuture(Answer::new(self.0))
+    }
+}
+
+/// The future of [`Opened`]. Its output is `false` if the time is over before the link is open, or
+/// if the link or its router was closed.
+#[must_use = "futures do nothing unless awaited"]
+#[derive(Debug)]
+pub struct OpenedFuture(Answer);
+
+impl Future for OpenedFuture {
+    type Output = bool;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<bool> {
+        Pin::new(&mut self.0).poll(cx)
+    }
+}
+
+/// Closes one link or all, and waits for it: call [`wait`](Self::wait) or `.await` it. From
+/// [`Link::close`] and [`Router::close_links`](crate::Router::close_links).
+///
+/// What waits is sent, and then a goodbye, which the other router answers when it has received all
+/// of it. It has 5 seconds for that.
+#[must_use = "it waits when `wait` is called, or when it is awaited"]
+#[derive(Debug)]
+pub struct Closing {
+    request: Option<DriverRequest>,
+    /// It is closed, too, if nobody waits.
+    link: Option<Link>,
+}
+
+impl Closing {
+    pub(super) fn new(request: Option<DriverRequest>, link: Option<Link>) -> Self {
+        Self { request, link }
+    }
+
+    /// Limits the wait to this time from the beginning of the wait. The closing goes on after it.
+    pub fn timeout(self, timeout: Duration) -> Self {
+        let request = self.request.map(|request| request.timeout(timeout));
+        Self { request, ..self }
+    }
+
+    /// Blocks until it is closed. Returns whether the other router has received all that was sent
+    /// to it; `false` if that is not known, as the time was over before, the link was lost or not
+    /// open, or the router was closed.
+    #[allow(clippy::must_use_candidate, reason = "who ends may not care")]
+    pub fn wait(self) -> bool {
+        self.request.is_some_and(|request| request.wait().is_ok())
+    }
+}
+
+impl IntoFuture for Closing {
+    type Output = bool;
+    type IntoFuture = ClosingFuture;
+
+    fn into_future(self) -> ClosingFuture {
+        ClosingFuture {
+            answer: Answer::new(self.request),
+            _link: self.link,
+        }
+    }
+}
+
+/// The future of [`Closing`]. Its output is that of [`Closing::wait`]. If it is dropped before, a
+/// link is closed nevertheless.
+#[must_use = "futures do nothing unless awaited"]
+#[derive(Debug)]
+pub struct ClosingFuture {
+    answer: Answer,
+    _link: Option<Link>,
+}
+
+impl Future for ClosingFuture {
+    type Output = bool;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<bool> {
+        Pin::new(&mut self.answer).poll(cx)
+    }
+}
+
+/// Whether the loop of the links answers a request, and not with an error.
+struct Answer(Option<ump::RequestFuture<'static, Command, Reply, LinkSetupError>>);
+
+impl Answer {
+    fn new(request: Option<DriverRequest>) -> Self {
+        Self(request.map(ump::Request::into_future))
+    }
+}
+
+impl Future for Answer {
+    type Output = bool;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<bool> {
+        match &mut self.0 {
+            Some(request) => Pin::new(request).poll(cx).map(|answer| answer.is_ok()),
+            None => Poll::Ready(false),
+        }
+    }
+}
+
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Answer(..)")
+    }
+}

@@ -1,0 +1,69 @@
+//! What a router has of its links.
+
+use std::sync::Arc;
+
+use super::{
+    carried::Carried,
+    driver::{self, Command, DriverClient},
+    error::LinkSetupError,
+};
+use crate::{registry::Registry, sync::Mutex};
+
+/// The types that travel, and the thread of the links once it is needed.
+#[derive(Default)]
+pub(crate) struct Links(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    carried: Vec<Carried>,
+    driver: Option<Arc<DriverClient>>,
+    is_closed: bool,
+}
+
+impl Links {
+    /// Adds a type that travels, unless it does already.
+    pub(super) fn carry(&self, carried: Carried) {
+        let mut state = self.0.lock();
+        if state.carried.iter().any(|known| known.is_same(&carried)) {
+            return;
+        }
+        state.carried.push(carried.clone());
+        let driver = state.driver.clone();
+        drop(state);
+        if let Some(driver) = driver {
+            // An error if the router was closed meanwhile.
+            let _ = driver.post(Command::Carry(carried)).wait();
+        }
+    }
+
+    /// Returns the loop, which is started if there is none.
+    pub(super) fn driver(&self, registry: &Registry) -> Result<Arc<DriverClient>, LinkSetupError> {
+        let mut state = self.0.lock();
+        if state.is_closed {
+            return Err(LinkSetupError::Closed);
+        }
+        if let Some(driver) = &state.driver {
+            return Ok(Arc::clone(driver));
+        }
+        let driver = Arc::new(driver::start(registry, state.carried.clone())?);
+        state.driver = Some(Arc::clone(&driver));
+        Ok(driver)
+    }
+
+    /// Returns the loop, if there is one.
+    pub(super) fn current(&self) -> Option<Arc<DriverClient>> {
+        self.0.lock().driver.clone()
+    }
+
+    /// Closes all links.
+    pub(crate) fn close(&self) {
+        let mut state = self.0.lock();
+        state.is_closed = true;
+        let driver = state.driver.take();
+        drop(state);
+        if let Some(driver) = driver {
+            // An error if the loop has ended.
+            let _ = driver.post(Command::Shutdown).wait();
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! Links on sockets: routers of different processes that tell each other what they have. Requires
+//! the feature `link`, and unix.
+//!
+//! Each process has its own [`Router`](crate::Router), with the same interface as without links.
+//! One [listens](crate::Router::listen), others [connect](crate::Router::connect). A type of
+//! messages travels once the program [says so](crate::Router::carry), which is the only place where
+//! serde is asked for; payloads are CBOR. All other types stay at home. The requests of a typed
+//! service travel with `#[service(topic = "double", derive(Serialize, Deserialize))]` and
+//! `carry_requests::<DoublerRequest>()`.
+//!
+//! ```
+//! use std::time::Duration;
+//! use serde::{Deserialize, Serialize};
+//! use ump_router::{Message, RequestMessage, Router};
+//!
+//! #[derive(Serialize, Deserialize)]
+//! struct Price(f64);
+//! impl Message for Price {
+//!     const PREFIX: &str = "price";
+//! }
+//!
+//! #[derive(Serialize, Deserialize)]
+//! struct Double(u32);
+//! impl RequestMessage for Double {
+//!     type Reply = u32;
+//!     type Error = String;
+//!     const PREFIX: &str = "double";
+//! }
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! // One process:
+//! let hub = Router::new();
+//! hub.carry::<Price>()?;
+//! hub.carry_requests::<Double>()?;
+//! let listener = hub.listen("tcp:127.0.0.1:0")?; // or "unix:bus.sock"
+//! let server = hub.serve::<Double>("here")?;
+//! # let serving =
+//! std::thread::spawn(move || {
+//!     for (call, rctx) in &server {
+//!         let _ = rctx.reply(call.message.0 * 2);
+//!     }
+//! });
+//!
+//! // Another one:
+//! let leaf = Router::new();
+//! leaf.carry::<Price>()?;
+//! leaf.carry_requests::<Double>()?;
+//! let link = leaf.connect(&listener.address().to_string())?;
+//! let request = leaf.request("here", Double(21)).wait_for_server();
+//! assert_eq!(request.timeout(Duration::from_secs(5)).wait().ok(), Some(42));
+//!
+//! let mut prices = hub.subscribe::<Price>("eth/*")?;
+//! // A publisher learns whether anybody listens, there or here.
+//! leaf.watch_subscribers::<Price>("eth/eur")?.changed().wait()?;
+//! leaf.publish("eth/eur", Price(3000.0)).wait()?;
+//! assert_eq!(prices.recv().wait()?.0, 3000.0);
+//! # drop(link);
+//! # hub.close();
+//! # serving.join().unwrap();
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What travels
+//!
+//! - **Subscriptions** of carried types are told to the other router. A message goes over the link
+//!   once, if any subscription there matches, and reaches the subscriptions that had asked for it.
+//!   Publishers see a link as one subscription for each type. A subscription is told soon after it
+//!   begins, and before the requests that its router sends later.
+//! - A carried type travels **both ways**: what another router publishes reaches the subscriptions
+//!   here. A program that only publishes to others can do so on a second router, which has the link
+//!   and no subscriptions.
+//! - **Served topics** of carried types are claimed at the other router, where the link stands by
+//!   if the topic has a server. So a second [`serve`](crate::Router::serve) of a topic is refused
+//!   there as at home, and a [standby](crate::ServeOptions::standby) follows when the link or the
+//!   server is gone. Two routers that take a topic while there is no link between them both keep
+//!   it: each has its own server first, and that of the other one as a standby.
+//! - **Requests** keep their promise: each ends in one outcome. Errors of the other router, and of
+//!   the link, are [`RequestError::Link`](crate::RequestError::Link), which names the link. If the
+//!   link is lost, all requests on it end at once; one that was not sent comes back with its
+//!   message. A request is never sent twice. The time that is left travels, so no clocks are
+//!   compared. A caller that leaves cancels the request there.
+//! - **Gaps** are told: messages without room, and messages that could not be decoded, are
+//!   [`Missed`](crate::RecvError::Missed). When a link is lost, the subscriptions that it had are
+//!   told once ([`Interrupted`](crate::RecvError::Interrupted)), in the place where messages may be
+//!   missing. A router that closes its link sends what waits before, so the other one is told
+//!   nothing, unless it had made the link itself: then it misses what comes until it is back.
+//!
+//! A link that was lost is made again, after 50 ms at first and after 5 s at most, and tells the
+//! subscriptions and served topics that there are then.
+//!
+//! # Hubs
+//!
+//! A router that listens is a hub: what one link brings goes on to the other links that it has
+//! accepted, whether its own program carries the types or not. Payloads pass unread.
+//!
+//! - A message goes once to each link that wants it, and never back to its own.
+//! - Requests go to the link that claimed the topic first, and others stand by; a server in the
+//!   hub's own process answers there. If the link of the server is lost, the requests at it end
+//!   with [`Failure::ServerLost`](super::wire::Failure); if that of the caller is lost, they are
+//!   cancelled. The hub never sends a request a second time, and answers with
+//!   [`Failure::Full`](super::wire::Failure) if the server's link has no room for it.
+//! - What has no room at one link is a gap there, and holds up no other link. When a link is lost,
+//!   the subscriptions at the others that it could have sent to are told once.
+//! - Hubs pass nothing on into links that they have connected themselves, nor out of them. So there
+//!   are no circles, and a path has one hub. A hub that connects to another hub takes part there
+//!   with its own process only.
+//!
+//! # Two links between two routers
+//!
+//! One of them is used, so nothing comes twice: the older of two that one router has connected, or
+//! that of the router with the smaller number if each has connected one. The other stands by: it
+//! is closed, connects again after some seconds, and at once when the one in use is lost. A router
+//! whose link looks alive at the other end only, for example after a sleep, makes a new one, which
+//! replaces the old.
+//!
+//! # What does not
+//!
+//! - Retained messages are retained in the router where they are published. Subscriptions of other
+//!   routers receive them when they are published, and not later.
+//! - The link never waits for the room of a subscription, so [`WhenFull::Block`](crate::WhenFull)
+//!   does not slow a publisher in another process: the message is missed.
+//! - [`Bytes`](crate::Bytes), and requests to [all](crate::Router::request_all) servers of a
+//!   pattern beyond those that were told, do not travel.
+//!
+//! # Who may connect, and what they may do
+//!
+//! A router listens with [`ListenOptions`]; `listen` takes the default ones.
+//!
+//! - A **unix socket** is for its user: its mode is 0600. The peer is known by the credentials that
+//!   the system gives (Linux).
+//! - **TLS** (`tls:HOST:PORT`, feature `tls`) authenticates both ends, by certificates:
+//!   `TlsConfig`.
+//! - **TCP** listens on loopback addresses only, unless the program says in plain words that it
+//!   shall not. The peers are anonymous: any process of this machine can connect.
+//!
+//! [`Rules`] say which [`Identity`] may publish, subscribe, serve and request what, and how much it
+//! may have at a time: [`Quotas`]. They can be replaced while links are open
+//! ([`Listener::set_rules`]). What is refused is told, with the rule or the quota: a request gets
+//! [`Failure::Denied`](crate::link::wire::Failure) or `Full` in its error; for a
+//! subscription, a served topic or a message the router publishes a [`LinkRefusal`]; a link has a
+//! [`last_failure`](Link::last_failure).
+//!
+//! Before a peer has said hello, it may send 1024 bytes, and has 5 seconds for it, the handshake of
+//! TLS included. At most 128 connections of a listener are in that state: the oldest makes room. No
+//! frame of a peer ends anything but its own link.
+//!
+//! # How
+//!
+//! All links of a router are handled by one thread, which starts with the first `listen` or
+//! `connect`: a loop of `ump-server` with its sockets. A router without links has no thread, and
+//! its publishers and callers do nothing for them.
+//!
+//! A single request is written by the thread of its caller, and a single reply by that of the
+//! server. A thread that [waits](crate::Request::wait) for its reply looks for it for 30 µs at most
+//! before it sleeps, and so does the loop, as long as replies come that soon. So do not hold a lock
+//! that encoding the message takes while you make a request or reply.
+// (The header of the implementation.)
+//
+//   Router ── Links ──▶ commands ──▶ Driver (the loop): listeners, links by id
+//                                      │
+//     the index of a bus ◀── Outbox ── Peer: one Session, one socket
+//     the claims of a topic ◀── Claim ──┘ │ requests out: LinkCalls ─▶ Session ─▶ Pending
+//                                         └ requests in: Session ─▶ LocalRequest
+//                        Relay: what accepted links bring for each other. See `driver/relay/`.
+//
+// Whatever the loop polls (outboxes, requests, replies) gets a waker with a key. A wake-up puts the
+// key into a list, and the first one posts a command to the loop. See `driver/wake.rs`.
+//
+// The driver is behind a lock. A thread that wakes the loop for a lone request or reply tries the
+// lock, and writes by itself. See `driver/direct.rs`.
+
+mod access;
+mod address;
+mod blocking;
+mod carried;
+mod driver;
+mod error;
+mod handle;
+mod links;
+mod options;
+mod refusal;
+mod router;
+#[cfg(feature = "tls")]
+mod tls;
+
+#[cfg(feature = "tls")]
+pub use self::tls::{TlsConfig, TlsError};
+pub use self::{
+    access::{Identity, Permission, Quota, Quotas, Rules, RulesError, Who},
+    address::{Address, Endpoint},
+    error::{LinkFailure, LinkSetupError},
+    handle::{Closing, ClosingFuture, Link, Listener, Opened, OpenedFuture},
+    options::{ConnectOptions, ListenOptions},
+    refusal::LinkRefusal,
+};
+pub(crate) use self::{blocking::while_blocking, links::Links};

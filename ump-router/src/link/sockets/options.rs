@@ -1,0 +1,158 @@
+//! How a router listens, and how it connects.
+
+use super::access::Rules;
+#[cfg(feature = "tls")]
+use super::tls::TlsConfig;
+use crate::link::session::Timeouts;
+
+/// How a router listens: for [`Router::listen_with`](crate::Router::listen_with).
+///
+/// ```
+/// # use ump_router::{Router, link::sockets::{ListenOptions, Permission, Rules, Who}};
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let router = Router::new();
+/// let rules = Rules::deny_by_default().allow(Who::Anonymous, Permission::ALL, "price/**".parse()?);
+/// let options = ListenOptions::new().rules(rules).max_links(100);
+/// let listener = router.listen_with("tcp:127.0.0.1:0", options)?;
+/// // Later, for the links that there are, and for those to come:
+/// listener.set_rules(Rules::allow_by_default());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "it is for `Router::listen_with`"]
+pub struct ListenOptions {
+    pub(super) rules: Rules,
+    pub(super) max_links: usize,
+    pub(super) max_opening: usize,
+    pub(super) timeouts: Timeouts,
+    pub(super) plain_text_from_other_hosts: bool,
+    #[cfg(feature = "tls")]
+    pub(super) tls: Option<TlsConfig>,
+}
+
+impl Default for ListenOptions {
+    fn default() -> Self {
+        Self {
+            rules: Rules::default(),
+            max_links: 1024,
+            max_opening: 128,
+            timeouts: Timeouts::default(),
+            plain_text_from_other_hosts: false,
+            #[cfg(feature = "tls")]
+            tls: None,
+        }
+    }
+}
+
+impl ListenOptions {
+    /// Creates the default options.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets the rules and quotas of the peers. The default allows everything, without quotas.
+    pub fn rules(mut self, rules: Rules) -> Self {
+        self.rules = rules;
+        self
+    }
+
+    /// Sets how many links of this listener may be open at a time. The default is 1024. A peer that
+    /// comes when there are so many is told the reason (*limit*); over TLS, which would need a
+    /// handshake for that, its connection is closed.
+    pub fn max_links(mut self, links: usize) -> Self {
+        self.max_links = links;
+        self
+    }
+
+    /// Sets how many connections of this listener may be opening at a time: their handshake, or the
+    /// hello of the protocol, has not come yet. The default is 128, the least is 1. The oldest one
+    /// makes room for another. So silent connections keep nobody out who says hello at once.
+    pub fn max_opening(mut self, connections: usize) -> Self {
+        self.max_opening = connections.max(1);
+        self
+    }
+
+    /// Sets the deadlines of links. That for the hello (5 seconds by default) begins when the
+    /// connection is accepted, so it includes the handshake of TLS.
+    pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
+        self.timeouts = timeouts;
+        self
+    }
+
+    /// Lets any host that reaches this one connect over TCP without TLS: nobody is authenticated,
+    /// and everybody on the way can read and change what is sent. Without this, a router listens
+    /// for TCP without TLS on loopback addresses only.
+    pub fn allow_plain_text_from_other_hosts(mut self) -> Self {
+        self.plain_text_from_other_hosts = true;
+        self
+    }
+
+    /// Sets the certificates for an address `tls:HOST:PORT`.
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, config: TlsConfig) -> Self {
+        self.tls = Some(config);
+        self
+    }
+
+    #[cfg_attr(
+        not(feature = "tls"),
+        expect(clippy::unused_self, reason = "there is no TLS")
+    )]
+    pub(super) fn has_certificates(&self) -> bool {
+        #[cfg(feature = "tls")]
+        let has = self.tls.is_some();
+        #[cfg(not(feature = "tls"))]
+        let has = false;
+        has
+    }
+}
+
+/// How a router connects: for [`Router::connect_with`](crate::Router::connect_with).
+#[derive(Clone, Debug, Default)]
+#[must_use = "it is for `Router::connect_with`"]
+pub struct ConnectOptions {
+    pub(super) rules: Rules,
+    pub(super) timeouts: Timeouts,
+    #[cfg(feature = "tls")]
+    pub(super) tls: Option<TlsConfig>,
+}
+
+impl ConnectOptions {
+    /// Creates the default options.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets the rules and quotas of the router at the other end. The default allows everything,
+    /// without quotas.
+    pub fn rules(mut self, rules: Rules) -> Self {
+        self.rules = rules;
+        self
+    }
+
+    /// Sets the deadlines of the link.
+    pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
+        self.timeouts = timeouts;
+        self
+    }
+
+    /// Sets the certificates for an address `tls:HOST:PORT`.
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, config: TlsConfig) -> Self {
+        self.tls = Some(config);
+        self
+    }
+
+    #[cfg_attr(
+        not(feature = "tls"),
+        expect(clippy::unused_self, reason = "there is no TLS")
+    )]
+    pub(super) fn has_certificates(&self) -> bool {
+        #[cfg(feature = "tls")]
+        let has = self.tls.is_some();
+        #[cfg(not(feature = "tls"))]
+        let has = false;
+        has
+    }
+}

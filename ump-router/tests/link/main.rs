@@ -1,0 +1,15 @@
+//! The wire protocol, and sessions back to back in virtual time.
+
+mod codec;
+mod day;
+mod document;
+mod ends;
+mod flow;
+mod hostile;
+mod loss;
+mod pair;
+mod programs;
+mod progress;
+#[cfg(unix)]
+mod python;
+mod requests;

@@ -1,0 +1,79 @@
+//! Three routers: two leaves, and the hub that both are linked to. All in one process, with real
+//! sockets.
+
+mod messages;
+mod requests;
+mod twins;
+
+use ump_router::{
+    Router,
+    link::sockets::{Link, Listener},
+};
+
+use crate::support::{LONG, SocketPath, carrying};
+
+/// The hub and its links.
+pub(super) struct Star {
+    pub(super) one: Router,
+    pub(super) other: Router,
+    pub(super) hub: Router,
+    pub(super) listener: Listener,
+    _links: [Link; 2],
+    _path: SocketPath,
+}
+
+impl Star {
+    pub(super) fn new(address: &str, path: SocketPath, hub: Router) -> Self {
+        let listener = hub.listen(address).unwrap();
+        let join = || {
+            let leaf = carrying();
+            let link = leaf.connect(&listener.address().to_string()).unwrap();
+            assert!(link.opened().timeout(LONG).wait());
+            (leaf, link)
+        };
+        let (one, one_link) = join();
+        let (other, other_link) = join();
+        Self {
+            one,
+            other,
+            hub,
+            listener,
+            _links: [one_link, other_link],
+            _path: path,
+        }
+    }
+
+    /// Over TCP.
+    pub(super) fn over_tcp(hub: Router) -> Self {
+        Self::new("tcp:127.0.0.1:0", SocketPath::new(), hub)
+    }
+
+    /// Another leaf.
+    pub(super) fn join(&self) -> (Router, Link) {
+        let leaf = carrying();
+        let link = leaf.connect(&self.listener.address().to_string()).unwrap();
+        assert!(link.opened().timeout(LONG).wait());
+        (leaf, link)
+    }
+}
+
+/// Runs a test with a unix socket and with TCP, with a hub that carries the types and with one that
+/// knows nothing of them.
+pub(super) fn on_each_star(test: impl Fn(&Star)) {
+    for is_tcp in [false, true] {
+        for is_carrying in [false, true] {
+            let path = SocketPath::new();
+            let address = if is_tcp {
+                "tcp:127.0.0.1:0".to_owned()
+            } else {
+                path.address()
+            };
+            let hub = if is_carrying {
+                carrying()
+            } else {
+                Router::new()
+            };
+            test(&Star::new(&address, path, hub));
+        }
+    }
+}

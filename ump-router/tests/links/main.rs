@@ -1,0 +1,30 @@
+//! Routers in different processes, or in one, with real sockets between them.
+#![cfg(unix)]
+
+mod access;
+#[cfg(target_os = "linux")]
+mod cable;
+#[cfg(target_os = "linux")]
+mod crowd;
+#[cfg(target_os = "linux")]
+mod descriptors;
+mod hostile;
+mod hosts;
+mod hub;
+mod kill;
+mod loss;
+mod messages;
+mod peers;
+mod programs;
+mod python;
+mod raw;
+mod readme;
+mod refusals;
+mod requests;
+mod silence;
+mod soak;
+mod support;
+#[cfg(feature = "tls")]
+mod tls;
+mod unix_socket;
+mod waiting;
