@@ -1,0 +1,48 @@
+//! Arguments that sub-commands share.
+
+mod security;
+mod values;
+
+use std::time::{Duration, Instant};
+
+use clap::Args;
+
+#[cfg(feature = "tls")]
+pub(crate) use self::security::warn_if_exposed;
+pub(crate) use self::{
+    security::SecurityArgs,
+    values::{Rate, duration},
+};
+use crate::{
+    client::{Address, Link, connect},
+    exit::Error,
+};
+
+/// Where the server is.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct ServerArgs {
+    /// The address of the server: unix:PATH, tcp:HOST:PORT or tls:HOST:PORT
+    #[arg(long = "on", value_name = "ADDRESS", env = "UMP_ON")]
+    pub(crate) address: Address,
+    /// How long connecting may take
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "5s")]
+    pub(crate) connect_timeout: Duration,
+    #[command(flatten)]
+    pub(crate) security: SecurityArgs,
+}
+
+impl ServerArgs {
+    pub(crate) fn deadline(&self) -> Instant {
+        Instant::now() + self.connect_timeout
+    }
+
+    /// Connects, and waits until the server has told what it has.
+    pub(crate) fn open<I>(&self) -> Result<Link<I>, Error> {
+        let deadline = self.deadline();
+        let stream = connect(&self.address, &self.security.security()?, deadline)?;
+        let mut link = Link::open(stream, deadline)
+            .map_err(|error| Error::new(error.exit, format!("{}: {error}", self.address)))?;
+        link.sync(deadline)?;
+        Ok(link)
+    }
+}

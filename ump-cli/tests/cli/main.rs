@@ -1,0 +1,16 @@
+//! The command as a process, with real sockets.
+
+#![cfg(unix)]
+
+#[cfg(feature = "tls")]
+mod authority;
+mod gaps;
+mod hub;
+mod messages;
+mod outcomes;
+mod replies;
+#[cfg(feature = "tls")]
+mod security;
+mod serving;
+mod support;
+mod tools;
