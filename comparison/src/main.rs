@@ -19,7 +19,7 @@ use store::Store;
 const USAGE: &str =
     "usage: comparison ump|tokio|kameo|actix|ractor DATABASE [ADDRESS [CAPACITY [DEADLINE_IN_MS]]]";
 
-/// What all programs are told.
+/// The arguments of all programs.
 struct Config {
     database: PathBuf,
     /// The most requests that wait for the owner of the store.

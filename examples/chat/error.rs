@@ -25,6 +25,10 @@ pub(crate) enum ChatError {
     InNoRoom(Name),
     #[error("{user} is not in {room}")]
     NotAMember { user: Name, room: Name },
+    #[error("another terminal is {user} in {room}: choose another name")]
+    NameTaken { user: Name, room: Name },
+    #[error("a terminal is one user: start another terminal with --as NAME")]
+    OneUser,
     #[error("{user} does not listen to {pattern}")]
     NotListening { user: Name, pattern: String },
     #[error(transparent)]

@@ -1,5 +1,5 @@
-//! A chat in one process, over topics: publish and subscribe, request and reply, wildcards on both
-//! sides.
+//! A chat over topics, in one process or between terminals: publish and subscribe, request and
+//! reply, wildcards on both sides.
 //!
 //! ```text
 //!  alice says it in lobby      publish   chat/lobby/alice     received by lobby/*, */alice, **
@@ -9,7 +9,8 @@
 //!  alice joins, alice leaves   changes   member/lobby/alice   the router reports who serves that topic
 //! ```
 //!
-//! This file reads commands from a script or from the standard input.
+//! This file reads commands from a script or from the standard input. With `--host` or `--on`, the
+//! users are in other processes: see `terminal.rs`. Their code is the same.
 
 mod args;
 mod command;
@@ -20,6 +21,8 @@ mod membership;
 mod name;
 mod protocol;
 mod server;
+#[cfg(unix)]
+mod terminal;
 mod user;
 
 use std::{
@@ -27,9 +30,11 @@ use std::{
     io::{self, BufRead, IsTerminal},
     path::Path,
     process::ExitCode,
+    task::Waker,
 };
 
 use cli::{log, print};
+use ump_router::Router;
 
 use crate::{args::Args, command::Command, error::ChatError, server::ChatServer};
 
@@ -41,6 +46,10 @@ fn main() -> ExitCode {
 
 /// Returns whether all commands succeeded.
 fn run(args: &Args) -> Result<bool, String> {
+    #[cfg(unix)]
+    if let Some(end) = terminal::run(&args.terminal) {
+        return end;
+    }
     match &args.script {
         Some(file) => {
             let name = file.display().to_string();
@@ -57,7 +66,7 @@ fn read(file: &Path) -> Result<String, String> {
 
 /// Prints each line and its output, up to the first command that fails.
 fn execute_script(name: &str, script: &str) -> Result<(), String> {
-    let mut server = ChatServer::default();
+    let mut server = ChatServer::new(Router::new(), Waker::noop().clone());
     for (number, line) in (1..).zip(script.lines()) {
         print(format!("{}{line}\n", prompt(&server, line)))?;
         match execute(&mut server, line) {
@@ -71,7 +80,7 @@ fn execute_script(name: &str, script: &str) -> Result<(), String> {
 
 /// Executes the standard input to its end. Reports commands that fail, and goes on.
 fn execute_input() -> Result<bool, String> {
-    let mut server = ChatServer::default();
+    let mut server = ChatServer::new(Router::new(), Waker::noop().clone());
     let is_terminal = io::stdin().is_terminal();
     let mut lines = io::stdin().lock().lines();
     let mut all_succeeded = true;

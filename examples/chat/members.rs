@@ -7,7 +7,7 @@
 
 use std::collections::BTreeSet;
 
-use ump_router::{Change, ChangeKind, RecvError, RequestMessage, Router, Subscription};
+use ump_router::{Change, ChangeKind, Received, RecvError, RequestMessage, Router, Subscription};
 
 use crate::{
     error::ChatError,
@@ -18,6 +18,20 @@ use crate::{
 /// Subscribes to the users that join and leave a room.
 pub(crate) fn changes(router: &Router, room: &Name) -> Result<Subscription<Change>, ChatError> {
     Ok(router.subscribe(format!("{}/{room}/*", MemberRequest::PREFIX))?)
+}
+
+/// Subscribes to the same, and to the host of the room.
+pub(crate) fn changes_of_room(
+    router: &Router,
+    room: &Name,
+) -> Result<Subscription<Change>, ChatError> {
+    let host = format!("{}/{room}", MemberRequest::PREFIX);
+    Ok(router.subscribe([format!("{host}/*"), host])?)
+}
+
+/// Returns whether a change is of a member, and not of the host.
+pub(crate) fn is_of_member(change: &Received<Change>) -> bool {
+    change.topic().fragments().count() > 2
 }
 
 #[derive(Debug)]
@@ -50,7 +64,7 @@ impl Members {
                         _ => {}
                     }
                 }
-                Err(RecvError::Missed(_)) => self.reload(),
+                Err(RecvError::Missed(_) | RecvError::Interrupted) => self.reload(),
                 Ok(None) | Err(_) => return self.known.iter().cloned().collect(),
             }
         }

@@ -10,8 +10,12 @@
 //! The first member of a room is its host. The others are standbys, in the order in which they
 //! joined: when the host leaves, the next one takes over, unnoticed by callers.
 
-use std::sync::mpsc;
+use std::{
+    sync::mpsc,
+    task::{Context, Poll, Waker},
+};
 
+use serde::{Deserialize, Serialize};
 use ump_router::{Change, ChangeKind, Claim, RecvError, Router, ServeOptions, Subscription};
 use ump_server::{JoinHandle, service, thread};
 
@@ -38,21 +42,34 @@ pub(crate) struct Membership {
 }
 
 impl Membership {
-    pub(crate) fn new(router: &Router, room: Name, user: Name) -> Result<Self, ChatError> {
+    pub(crate) fn new(
+        router: &Router,
+        room: Name,
+        user: Name,
+        waker: &Waker,
+    ) -> Result<Self, ChatError> {
         let (sender, private_messages) = mpsc::channel();
         let member = Member {
             user: user.clone(),
             members: Members::new(router, &room)?,
             private_messages: sender,
+            waker: waker.clone(),
         };
         let own_topic = room.topic_of(&user);
         let (client, handler) = thread::Builder::new().name(&own_topic).serve(member)?;
-        let own_claim = router.serve_messages_by(own_topic, client.clone(), ServeOptions::new())?;
+        let own_claim = router.serve_messages_by(own_topic, client.clone(), ServeOptions::new());
+        let own_claim = own_claim.map_err(|error| match error {
+            ump_router::Error::Taken(_) => {
+                let (user, room) = (user.clone(), room.clone());
+                ChatError::NameTaken { user, room }
+            }
+            error => error.into(),
+        })?;
         let standby = ServeOptions::new().standby();
         let host_claim = router.serve_messages_by(room.as_str(), client, standby)?;
         Ok(Self {
             lines: router.subscribe(format!("{room}/*"))?,
-            changes: members::changes(router, &room)?,
+            changes: members::changes_of_room(router, &room)?,
             private_messages,
             is_host: host_claim.is_serving(),
             host_claim,
@@ -90,18 +107,20 @@ impl Membership {
         let _ = handler.join();
     }
 
-    /// Receives what is queued for the user in this room.
-    pub(crate) fn receive(&mut self, incoming: &mut Vec<Incoming>) {
+    /// Receives what is queued for the user in this room. Registers the waker for what comes next.
+    pub(crate) fn receive(&mut self, incoming: &mut Vec<Incoming>, cx: &mut Context<'_>) {
         let mut push = |text| incoming.push(Incoming::in_room(&self.room, text));
-        loop {
-            match self.changes.try_recv() {
-                Ok(Some(change)) => match (change.kind(), user_of(change.topic())) {
+        while let Poll::Ready(change) = self.changes.poll_recv(cx) {
+            match change {
+                // Of the host, whose claim is looked at below.
+                Ok(change) if !members::is_of_member(&change) => {}
+                Ok(change) => match (change.kind(), user_of(change.topic())) {
                     (ChangeKind::Served, user) => push(format!("{user} joins")),
                     (ChangeKind::Unserved, user) => push(format!("{user} leaves")),
                     _ => {}
                 },
                 Err(RecvError::Missed(changes)) => push(format!("missed {changes} changes")),
-                Ok(None) | Err(_) => break,
+                Err(_) => break,
             }
         }
         if !self.is_host && self.host_claim.is_serving() {
@@ -111,7 +130,7 @@ impl Membership {
         for (from, text) in self.private_messages.try_iter() {
             push(format!("{from} tells {}: {text}", self.user));
         }
-        receive(&mut self.lines, &self.user, incoming);
+        receive(&mut self.lines, &self.user, incoming, cx);
     }
 }
 
@@ -121,9 +140,11 @@ struct Member {
     user: Name,
     members: Members,
     private_messages: mpsc::Sender<(Name, String)>,
+    /// Wakes the reader of the private messages.
+    waker: Waker,
 }
 
-#[service(topic = "member")]
+#[service(topic = "member", derive(Serialize, Deserialize))]
 impl Member {
     /// Returns the user that replies, and the members of the room in alphabetical order.
     pub(crate) fn list(&mut self) -> (Name, Vec<String>) {
@@ -134,5 +155,6 @@ impl Member {
     pub(crate) fn tell(&mut self, from: Name, text: String) {
         // Delivered before the reply. An error means that the user is leaving.
         let _ = self.private_messages.send((from, text));
+        self.waker.wake_by_ref();
     }
 }

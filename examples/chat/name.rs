@@ -2,10 +2,12 @@
 
 use std::{fmt, str::FromStr};
 
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use ump_router::{Pattern, Topic, TopicError};
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub(crate) struct Name(Topic);
 
 impl Name {
@@ -24,6 +26,8 @@ impl Name {
 pub(crate) enum NameError {
     #[error(transparent)]
     Topic(#[from] TopicError),
+    #[error("a name is not empty")]
+    Empty,
     #[error("{0:?} is not a name: it contains a slash")]
     Slash(String),
 }
@@ -34,9 +38,24 @@ impl FromStr for Name {
     fn from_str(text: &str) -> Result<Self, NameError> {
         let topic: Topic = text.parse()?;
         match topic.fragments().count() {
+            0 => Err(NameError::Empty),
             1 => Ok(Self(topic)),
             _ => Err(NameError::Slash(text.to_owned())),
         }
+    }
+}
+
+impl TryFrom<String> for Name {
+    type Error = NameError;
+
+    fn try_from(text: String) -> Result<Self, NameError> {
+        text.parse()
+    }
+}
+
+impl From<Name> for String {
+    fn from(name: Name) -> Self {
+        name.to_string()
     }
 }
 

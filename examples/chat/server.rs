@@ -8,6 +8,7 @@
 use std::{
     convert::Infallible,
     fmt::{self, Write},
+    task::{Context, Waker},
     time::Duration,
 };
 
@@ -16,6 +17,7 @@ use ump_router::{Pattern, RequestError, Router};
 use crate::{
     command::{Command, HELP},
     error::ChatError,
+    incoming::Incoming,
     membership::{MemberList, MemberTell},
     name::Name,
     protocol::Line,
@@ -24,50 +26,76 @@ use crate::{
 
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct ChatServer {
     router: Router,
     users: Vec<User>,
     /// The index of the current user in `users`.
     current: Option<usize>,
+    /// Wakes the reader of what users receive.
+    waker: Waker,
 }
 
 impl ChatServer {
+    /// A chat on a router. The waker is woken when there is something to [receive](Self::receive).
+    pub(crate) fn new(router: Router, waker: Waker) -> Self {
+        Self {
+            router,
+            users: Vec::new(),
+            current: None,
+            waker,
+        }
+    }
+
     /// Returns the name of the current user.
     pub(crate) fn current_user(&self) -> Option<&Name> {
         self.current.map(|current| self.users[current].name())
     }
 
-    /// Executes a command, and returns its output and what all users receive. `Quit` is up to the
-    /// caller.
+    /// Executes a command, and returns its output and what all users receive, as text. `Quit` is up
+    /// to the caller.
     pub(crate) fn execute(&mut self, command: Command) -> Result<String, ChatError> {
-        let output = self.dispatch(command)?;
+        let output = self.perform(command)?;
         let mut text = String::new();
         let mut write =
             |line: fmt::Arguments<'_>| writeln!(text, "{line}").expect("a string takes all");
         for line in output.lines() {
             write(format_args!("  {line}"));
         }
-        for user in &mut self.users {
-            for incoming in user.receive() {
-                let name = user.name().as_str();
-                write(format_args!(
-                    "    {name:<6} {:<10} {}",
-                    incoming.source, incoming.text
-                ));
-            }
+        for (name, incoming) in self.receive() {
+            let (name, source) = (name.as_str(), incoming.source());
+            write(format_args!(
+                "    {name:<6} {source:<10} {}",
+                incoming.text()
+            ));
         }
         Ok(text)
     }
 
-    fn dispatch(&mut self, command: Command) -> Result<String, ChatError> {
+    /// Returns what all users have received.
+    pub(crate) fn receive(&mut self) -> Vec<(Name, Incoming)> {
+        let mut cx = Context::from_waker(&self.waker);
+        let users = self.users.iter_mut();
+        let all = users.flat_map(|user| {
+            let received = user.receive(&mut cx).into_iter();
+            let name = user.name().clone();
+            received.map(move |incoming| (name.clone(), incoming))
+        });
+        all.collect()
+    }
+
+    /// Executes a command, and returns its output. `Quit` is up to the caller.
+    pub(crate) fn perform(&mut self, command: Command) -> Result<String, ChatError> {
         let router = self.router.clone();
         match command {
             Command::As(name) => {
                 self.switch_to(name);
                 Ok(String::new())
             }
-            Command::Join(room) => self.user_mut()?.join(&router, room),
+            Command::Join(room) => {
+                let waker = self.waker.clone();
+                self.user_mut()?.join(&router, room, &waker)
+            }
             Command::Leave(room) => self.user_mut()?.leave(room),
             Command::Listen(pattern) => self.user_mut()?.listen(&router, &pattern),
             Command::Ignore(pattern) => self.user_mut()?.ignore(&pattern),
@@ -143,9 +171,9 @@ impl ChatServer {
             })
             .collect();
         let mut subscriptions = self.router.subscriptions();
-        subscriptions.sort_by(|one, other| one.pattern.cmp(&other.pattern));
+        subscriptions.sort_by(|one, other| one.patterns.cmp(&other.patterns));
         let patterns = subscriptions.iter();
-        lines.extend(patterns.map(|status| format!("subscription {}", status.pattern)));
+        lines.extend(patterns.map(|status| format!("subscription {}", status.patterns[0])));
         lines.join("\n")
     }
 }

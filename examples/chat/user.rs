@@ -1,5 +1,7 @@
 //! A user: the rooms it is in, and its other subscriptions.
 
+use std::task::{Context, Waker};
+
 use ump_router::{Pattern, Router, Subscription};
 
 use crate::{
@@ -40,10 +42,15 @@ impl User {
     }
 
     /// Joins a room, or switches to it.
-    pub(crate) fn join(&mut self, router: &Router, room: Name) -> Result<String, ChatError> {
+    pub(crate) fn join(
+        &mut self,
+        router: &Router,
+        room: Name,
+        waker: &Waker,
+    ) -> Result<String, ChatError> {
         let membership = match self.position(&room) {
             Some(index) => self.memberships.remove(index),
-            None => Membership::new(router, room, self.name.clone())?,
+            None => Membership::new(router, room, self.name.clone(), waker)?,
         };
         let (name, room) = (&self.name, membership.room());
         let role = if membership.is_host() {
@@ -93,14 +100,14 @@ impl User {
             .count()
     }
 
-    /// Receives what is queued for the user.
-    pub(crate) fn receive(&mut self) -> Vec<Incoming> {
+    /// Receives what is queued for the user. Registers the waker for what comes next.
+    pub(crate) fn receive(&mut self, cx: &mut Context<'_>) -> Vec<Incoming> {
         let mut incoming = Vec::new();
         for membership in &mut self.memberships {
-            membership.receive(&mut incoming);
+            membership.receive(&mut incoming, cx);
         }
         for subscription in &mut self.subscriptions {
-            receive(subscription, &self.name, &mut incoming);
+            receive(subscription, &self.name, &mut incoming, cx);
         }
         incoming
     }

@@ -1,15 +1,21 @@
-//! What the examples share: reading the command line, and output that never blocks a program.
+//! The common parts of the examples: reading the command line and the commands of a console, output
+//! that never blocks a program, and the signals that end one.
 
 mod args;
+mod console;
 mod output;
+mod signals;
 
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
+use tokio::runtime;
 
 pub use crate::{
     args::duration,
+    console::execute_commands,
     output::{WRITE_TIMEOUT, flush, log, print, progress, status},
+    signals::Signals,
 };
 
 /// The exit code for arguments that cannot be parsed, as in clap.
@@ -48,4 +54,22 @@ pub fn run(name: &str, program: impl FnOnce() -> Result<bool, String>) -> ExitCo
             ExitCode::FAILURE
         }
     }
+}
+
+/// Runs a future on this thread, with the drivers of tokio, which the signals need.
+///
+/// # Errors
+/// Returns the error of the future, or says that tokio cannot be started.
+pub fn block_on<T>(future: impl Future<Output = Result<T, String>>) -> Result<T, String> {
+    let runtime = runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|e| format!("cannot start tokio: {e}"))?;
+    runtime.block_on(future)
+}
+
+/// Ends a program whose sockets are in loops, on systems other than unix.
+#[cfg(not(unix))]
+pub fn needs_unix(name: &str) -> ExitCode {
+    run(name, || {
+        Err("it needs the sockets of a unix system".to_owned())
+    })
 }

@@ -10,12 +10,16 @@ use crate::{
     line::SessionState,
     neighbours::{NeighbourStatus, NeighboursClient},
     shards::Shards,
+    speaker::{Control, SpeakerClient, UnknownNeighbour},
     statistics::{Report, StatisticsClient},
 };
 
 const HELP: &str = "\
 show routes [PREFIX]   list the routes, or those within a prefix; at most 100
-show neighbours        list the neighbours and their sessions
+show neighbours        list the neighbours and their sessions, of the file and real ones
+start|stop ADDRESS     start or stop the session with a real neighbour
+reset ADDRESS          end that session, so that it begins again
+refresh ADDRESS        request all routes of that neighbour again
 lookup ADDRESS         find the route of an address
 stats                  show the statistics
 quit                   end the program";
@@ -32,13 +36,20 @@ pub(crate) enum CommandError {
     BadPrefix(String),
     #[error("{0:?} is not an address such as 10.1.2.3")]
     BadAddress(String),
+    #[error("there are no real neighbours")]
+    NoSpeaker,
+    #[error(transparent)]
+    UnknownNeighbour(UnknownNeighbour),
     #[error("{0}: {1}")]
     Ended(&'static str, RequestError<(), Infallible>),
+    #[error("{0}: {1}")]
+    Lost(&'static str, String),
 }
 
 #[derive(Debug)]
 pub(crate) struct Console {
     neighbours: NeighboursClient,
+    speaker: Option<SpeakerClient>,
     routes: Shards,
     statistics: StatisticsClient,
 }
@@ -46,11 +57,13 @@ pub(crate) struct Console {
 impl Console {
     pub(crate) fn new(
         neighbours: NeighboursClient,
+        speaker: Option<SpeakerClient>,
         routes: Shards,
         statistics: StatisticsClient,
     ) -> Self {
         Self {
             neighbours,
+            speaker,
             routes,
             statistics,
         }
@@ -78,7 +91,11 @@ impl Console {
     fn show_neighbours(&self) -> Result<String, CommandError> {
         let statuses = self.neighbours.show().urgent().wait();
         let statuses = statuses.map_err(ended("neighbours"))?;
-        let lines: Vec<_> = statuses.iter().map(ToString::to_string).collect();
+        let mut lines: Vec<_> = statuses.iter().map(ToString::to_string).collect();
+        if let Some(speaker) = &self.speaker {
+            let sessions = speaker.show().urgent().wait().map_err(ended("speaker"))?;
+            lines.extend(sessions.iter().map(ToString::to_string));
+        }
         Ok(lines.join("\n"))
     }
 
@@ -88,6 +105,15 @@ impl Console {
             Some(route) => format!("{address} matches {route}"),
             None => format!("{address} matches nothing"),
         })
+    }
+
+    fn control(&self, address: IpAddr, control: Control) -> Result<String, CommandError> {
+        let speaker = self.speaker.as_ref().ok_or(CommandError::NoSpeaker)?;
+        match speaker.control(address, control).urgent().wait() {
+            Ok(()) => Ok("done".to_owned()),
+            Err(RequestError::App(error)) => Err(CommandError::UnknownNeighbour(error)),
+            Err(error) => Err(CommandError::Lost("speaker", error.to_string())),
+        }
     }
 
     fn show_statistics(&self) -> Result<String, CommandError> {
@@ -113,14 +139,20 @@ impl Console {
                 self.show_routes(&[prefix.trunc()])
             }
             ["show", "neighbours"] => self.show_neighbours(),
-            ["lookup", address] => {
-                let bad_address = |_| CommandError::BadAddress(address.to_owned());
-                self.lookup(address.parse().map_err(bad_address)?)
-            }
+            ["lookup", address] => self.lookup(parse_address(address)?),
+            ["start", address] => self.control(parse_address(address)?, Control::Start),
+            ["stop", address] => self.control(parse_address(address)?, Control::Stop),
+            ["reset", address] => self.control(parse_address(address)?, Control::Reset),
+            ["refresh", address] => self.control(parse_address(address)?, Control::Refresh),
             ["stats"] => self.show_statistics(),
             _ => Err(CommandError::Unknown(command.trim().to_owned())),
         }
     }
+}
+
+fn parse_address(text: &str) -> Result<IpAddr, CommandError> {
+    let bad_address = |_| CommandError::BadAddress(text.to_owned());
+    text.parse().map_err(bad_address)
 }
 
 /// Makes the error for a request that a component has not answered.

@@ -65,6 +65,14 @@ enum Outcome {
     Stopped,
 }
 
+/// Where the updates come from.
+#[derive(Clone, Copy)]
+pub(crate) enum Source<'a> {
+    File(&'a Path),
+    Sample,
+    Nothing,
+}
+
 pub(crate) struct Feed {
     reader: Box<dyn BufRead + Send>,
     name: String,
@@ -76,17 +84,18 @@ pub(crate) struct Feed {
 
 impl Feed {
     pub(crate) fn open(
-        path: Option<&Path>,
+        source: Source<'_>,
         timeline: Timeline,
         neighbours: NeighboursClient,
         routes: Shards,
     ) -> io::Result<Self> {
-        let (reader, name): (Box<dyn BufRead + Send>, _) = match path {
-            Some(path) => {
+        let (reader, name): (Box<dyn BufRead + Send>, _) = match source {
+            Source::File(path) => {
                 let file = BufReader::new(File::open(path)?);
                 (Box::new(file), path.display().to_string())
             }
-            None => (Box::new(SAMPLE), SAMPLE_NAME.to_owned()),
+            Source::Sample => (Box::new(SAMPLE), SAMPLE_NAME.to_owned()),
+            Source::Nothing => (Box::new(io::empty()), String::new()),
         };
         Ok(Self {
             reader,

@@ -25,7 +25,7 @@ use std::{
 use ipnet::IpNet;
 use thiserror::Error;
 
-use crate::path::{self, AsPath, Attributes, Origin};
+use crate::path::{self, AsPath, Attributes, Origin, Scope};
 
 #[derive(Debug)]
 pub(crate) struct Line {
@@ -64,7 +64,7 @@ pub(crate) enum SessionState {
     Established,
 }
 
-/// What is wrong with a line.
+/// The fault of a line.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub(crate) enum LineError {
     #[error("it is not UTF-8")]
@@ -174,6 +174,7 @@ impl<'a> Fields<'a> {
             next_hop: self.parse("next hop")?,
             preference: self.parse("preference")?,
             med: self.parse("MED")?,
+            scope: Scope::Everybody,
         })
     }
 

@@ -1,10 +1,11 @@
-//! The control plane of a small router: four components, each with its own loop, fed from a file of
-//! route updates.
+//! The control plane of a small router: components, each with its own loop, fed from a file of
+//! route updates, and by real neighbours over BGP.
 //!
 //! [`plane`] shows the components. This file starts them, reads the file, executes commands and
 //! prints the summary.
 
 mod args;
+mod bgp;
 mod console;
 mod feed;
 mod line;
@@ -12,26 +13,21 @@ mod neighbours;
 mod path;
 mod plane;
 mod shards;
+mod speaker;
 mod statistics;
 mod summary;
 mod table;
 mod time;
 
-use std::{
-    fmt::Display,
-    io::{self, BufRead, IsTerminal},
-    process::ExitCode,
-    sync::mpsc,
-    thread,
-};
+use std::{fmt::Display, process::ExitCode, sync::mpsc, thread};
 
-use cli::{log, print};
+use cli::{Signals, log, print};
 use ump_server::{TestClock, ump::RequestError};
 
 use crate::{
     args::Args,
     console::ConsoleClient,
-    feed::{Feed, Lines, SAMPLE_NAME},
+    feed::{Feed, Lines, SAMPLE_NAME, Source},
     plane::{Plane, Settings},
     summary::Summary,
     time::{TimeMode, Timeline},
@@ -43,31 +39,49 @@ fn main() -> ExitCode {
 
 /// Returns whether each line was processed or counted as an error.
 fn run(args: &Args) -> Result<bool, String> {
+    let sessions = args.sessions()?;
+    let has_neighbours = !sessions.is_empty();
     let mode = match args.real_time {
+        None if has_neighbours => TimeMode::Real(1),
         None => TimeMode::Virtual(TestClock::new()),
         Some(speed) => TimeMode::Real(speed),
     };
+    // The sessions begin with the plane.
+    let ends = has_neighbours.then(Ends::catch_signals);
     let plane = Plane::start(&Settings {
         shards: args.shards,
         hold: args.hold,
         mode: mode.clone(),
+        sessions,
+        listen: args.listen.clone(),
     })
     .map_err(|e| e.to_string())?;
     let name = if let Some(file) = &args.file {
         file.display().to_string()
+    } else if has_neighbours {
+        "the empty file".to_owned()
     } else {
         log!("control-plane: without a file it reads the sample, {SAMPLE_NAME}");
         SAMPLE_NAME.to_owned()
     };
+    let source = match &args.file {
+        Some(file) => Source::File(file),
+        None if has_neighbours => Source::Nothing,
+        None => Source::Sample,
+    };
     let feed = Feed::open(
-        args.file.as_deref(),
+        source,
         Timeline::new(&mode),
         plane.neighbours.clone(),
         plane.routes.clone(),
     )
     .map_err(|e| format!("cannot open {name}: {e}"))?;
 
-    let (lines, timeline) = read_and_execute(feed, args, &name, &plane.console)?;
+    let (lines, timeline) = if let Some(ends) = ends {
+        run_with_neighbours(feed, ends, args.console, &name, &plane.console)?
+    } else {
+        read_and_execute(feed, args, &name, &plane.console)?
+    };
     let summary = summarize(plane, lines, &timeline)?;
     print(summary.to_string())?;
     if !lines.is_complete {
@@ -102,27 +116,65 @@ fn read_and_execute(
     Ok(read)
 }
 
+/// Reads the file, and runs until a signal, or with a console until its end or `quit`. The rest of
+/// the file is left out then.
+fn run_with_neighbours(
+    feed: Feed,
+    ends: Ends,
+    has_console: bool,
+    name: &str,
+    console: &ConsoleClient,
+) -> Result<(Lines, Timeline), String> {
+    let (go_on, stop) = mpsc::channel();
+    let reader = thread::spawn(move || feed.run(&stop));
+    let Ends { end, ends } = ends;
+    if has_console {
+        let console = console.clone();
+        thread::spawn(move || drop(end.send(execute_commands(&console))));
+    }
+    let ended = ends.recv();
+    drop(go_on);
+    let read = reader
+        .join()
+        .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+    ended.map_err(|e| e.to_string())??;
+    read.map_err(|e| format!("{name}: {e}"))
+}
+
+/// The first end of a run with neighbours: a signal, or the end of the console.
+struct Ends {
+    end: mpsc::Sender<Result<(), String>>,
+    ends: mpsc::Receiver<Result<(), String>>,
+}
+
+impl Ends {
+    /// Catches Ctrl-C and SIGTERM from its return on.
+    fn catch_signals() -> Self {
+        let (end, ends) = mpsc::channel();
+        let (catching, caught) = mpsc::channel::<()>();
+        let on_signal = end.clone();
+        thread::spawn(move || {
+            let signal = cli::block_on(async {
+                let mut signals = Signals::new()?;
+                drop(catching);
+                signals.next().await;
+                Ok(())
+            });
+            drop(on_signal.send(signal));
+        });
+        // Either they are caught, or why they are not is in `ends`: both drop the sender.
+        let _ = caught.recv();
+        Self { end, ends }
+    }
+}
+
 /// Executes commands from the standard input, until its end or `quit`.
 fn execute_commands(console: &ConsoleClient) -> Result<(), String> {
-    let is_terminal = io::stdin().is_terminal();
-    let prompt = || {
-        if is_terminal { print("> ") } else { Ok(()) }
-    };
-    prompt()?;
-    for command in io::stdin().lock().lines() {
-        let command = command.map_err(|e| format!("cannot read the standard input: {e}"))?;
-        match command.trim() {
-            "quit" => return Ok(()),
-            "" => {}
-            command => match console.execute(command.to_owned()).wait() {
-                Ok(answer) => print(format!("{answer}\n"))?,
-                Err(RequestError::App(error)) => print(format!("error: {error}\n"))?,
-                Err(error) => return Err(format!("the console has ended: {error}")),
-            },
-        }
-        prompt()?;
-    }
-    Ok(())
+    cli::execute_commands(|command| match console.execute(command).wait() {
+        Ok(answer) => Ok(answer),
+        Err(RequestError::App(error)) => Ok(format!("error: {error}")),
+        Err(error) => Err(format!("the console has ended: {error}")),
+    })
 }
 
 /// Requests the figures in the direction of the data flow, so that each includes the effects of
@@ -130,6 +182,10 @@ fn execute_commands(console: &ConsoleClient) -> Result<(), String> {
 fn summarize(plane: Plane, lines: Lines, timeline: &Timeline) -> Result<Summary, String> {
     let gone = |e: &dyn Display| format!("cannot make the summary: {e}");
     let statuses = plane.neighbours.show().wait().map_err(|e| gone(&e))?;
+    let sessions = match &plane.speaker {
+        Some(speaker) => speaker.show().wait().map_err(|e| gone(&e))?,
+        None => Vec::new(),
+    };
     let count = plane.routes.count().map_err(|e| gone(&e))?;
     let report = plane.statistics.report().wait().map_err(|e| gone(&e))?;
     let busiest = report.busiest.map(|minute| timeline.of(minute.end));
@@ -142,6 +198,7 @@ fn summarize(plane: Plane, lines: Lines, timeline: &Timeline) -> Result<Summary,
         lines,
         passed: timeline.passed(),
         statuses,
+        sessions,
         count,
         report,
         busiest,

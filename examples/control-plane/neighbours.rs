@@ -14,7 +14,12 @@
 //! middle of one. Invariants: only an established neighbour has routes; a state owns its timers,
 //! which are cancelled when it ends.
 
-use std::{collections::BTreeMap, net::IpAddr, ops::ControlFlow, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    ops::ControlFlow,
+    time::Duration,
+};
 
 use thiserror::Error;
 use ump_server::{TimerId, Timers, service, service::ReplyTo};
@@ -46,6 +51,8 @@ pub(crate) struct NeighbourStatus {
 pub(crate) enum Rejection {
     #[error("{0} has no session")]
     NotEstablished(IpAddr),
+    #[error("{0} is a real neighbour")]
+    Real(IpAddr),
     #[error("{} is in AS {}, not {system}", known.address, known.system)]
     OtherSystem { known: Peer, system: u32 },
 }
@@ -67,6 +74,8 @@ enum State {
 
 #[derive(Debug)]
 pub(crate) struct Neighbours {
+    /// The addresses of real neighbours, whose routes the `speaker` owns.
+    real: BTreeSet<IpAddr>,
     known: BTreeMap<IpAddr, Neighbour>,
     timers: Timers<NeighboursTimer>,
     times: Times,
@@ -98,12 +107,14 @@ impl Times {
 
 impl Neighbours {
     pub(crate) fn new(
+        real: BTreeSet<IpAddr>,
         timers: Timers<NeighboursTimer>,
         times: Times,
         routes: Shards,
         statistics: StatisticsClient,
     ) -> Self {
         Self {
+            real,
             known: BTreeMap::new(),
             timers,
             times,
@@ -133,6 +144,9 @@ impl Neighbours {
     /// Checks that the neighbour may send the message, and restarts its hold timer.
     fn accept(&mut self, peer: Peer, message: &Message) -> ControlFlow<(), Result<(), Rejection>> {
         let Peer { address, system } = peer;
+        if self.real.contains(&address) {
+            return ControlFlow::Continue(Err(Rejection::Real(address)));
+        }
         let needs_session = !matches!(message, Message::SessionState(_));
         let Some(neighbour) = self.known.get_mut(&address) else {
             let state = self.idle(address);

@@ -4,15 +4,25 @@
 //! shorter path, the lower origin, the lower MED (also between different systems), the lower
 //! address of the neighbour.
 
-use std::{cmp::Reverse, fmt, net::IpAddr, str::FromStr};
+use std::{cmp::Reverse, fmt, net::IpAddr, str::FromStr, sync::Arc};
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Attributes {
     pub(crate) path: AsPath,
     pub(crate) origin: Origin,
     pub(crate) next_hop: IpAddr,
     pub(crate) preference: u32,
     pub(crate) med: u32,
+    pub(crate) scope: Scope,
+}
+
+/// The neighbours that may be told a route (RFC 1997).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Scope {
+    Everybody,
+    /// The neighbours in our own system.
+    Internal,
+    Nobody,
 }
 
 /// A route and the neighbour that announces it.
@@ -47,9 +57,10 @@ impl Path {
 ///
 /// See RFC 4271, 9.1.2.2, and RFC 5065, 5.3. The path of a route is empty if it originates in our
 /// system.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct AsPath {
-    text: Box<str>,
+    /// Shared, because a message has one path for many prefixes.
+    text: Arc<str>,
     length: usize,
 }
 
@@ -94,6 +105,33 @@ impl FromStr for AsPath {
     }
 }
 
+impl AsPath {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.text.is_empty()
+    }
+
+    /// Returns the segments: the bracket that opens it, if there is one, and the text of its
+    /// members.
+    pub(crate) fn segments(&self) -> impl Iterator<Item = (Option<char>, &str)> {
+        let mut rest = &*self.text;
+        std::iter::from_fn(move || {
+            rest = rest.trim_start();
+            let open = rest.chars().next()?;
+            let is_sequence = !matches!(open, '{' | '(' | '[');
+            if is_sequence {
+                let end = rest.find(['{', '(', '[']).unwrap_or(rest.len());
+                let (members, after) = rest.split_at(end);
+                rest = after;
+                return Some((None, members));
+            }
+            let end = rest.find(['}', ')', ']']).unwrap_or(rest.len());
+            let members = &rest[1..end];
+            rest = rest.get(end + 1..).unwrap_or_default();
+            Some((Some(open), members))
+        })
+    }
+}
+
 /// Parses the number of a system, plain or with a dot between its halves (RFC 5396).
 pub(crate) fn system(text: &str) -> Option<u32> {
     let number = |text: &str| {
@@ -119,7 +157,7 @@ impl fmt::Display for AsPath {
 }
 
 /// How the first system of the path learned of the route.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Origin {
     Igp,
     Egp,

@@ -1,4 +1,4 @@
-//! The four components and their dependencies: a component starts after those to its right, and
+//! The components and their dependencies: a component starts after those to its right, and
 //! ends before them.
 //!
 //! ```text
@@ -8,21 +8,26 @@
 //!       └── lookups ───────────────────────────────────────▲ ▲
 //!                 commands                                 │ │
 //!   stdin ──────────────────▶ console ─────────────────────┘ └ requests to all, urgent
+//!   TCP ◀───────────────────▶ speaker ── routes, and requests for changes ──▶ routes ×N
 //! ```
+//!
+//! The `speaker` exists if there are real neighbours.
 //!
 //! Requests only go to the right, so the components cannot deadlock, however full their queues are.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
 
 use ump_server::{
     OnRefusal, Stop,
-    system::{Attributes, BoxError, Report, System},
+    system::{Attributes, BoxError, Builder, Report, System},
 };
 
 use crate::{
+    bgp::session::Config,
     console::{Console, ConsoleClient},
     neighbours::{Neighbours, NeighboursClient, Times},
     shards::Shards,
+    speaker::{Others, Speaker, SpeakerClient},
     statistics::{Statistics, StatisticsClient},
     table::Table,
     time::TimeMode,
@@ -31,6 +36,7 @@ use crate::{
 const NEIGHBOURS: &str = "neighbours";
 const ROUTES: &str = "routes";
 const STATISTICS: &str = "statistics";
+const SPEAKER: &str = "speaker";
 const CONSOLE: &str = "console";
 
 /// The priority of what is not routing. It is below the default of 47, so it needs no privilege.
@@ -44,6 +50,15 @@ pub(crate) struct Settings {
     pub(crate) shards: usize,
     pub(crate) hold: Duration,
     pub(crate) mode: TimeMode,
+    /// The real neighbours, and where the speaker listens for them.
+    pub(crate) sessions: Vec<Config>,
+    pub(crate) listen: Vec<SocketAddr>,
+}
+
+impl Settings {
+    fn has_speaker(&self) -> bool {
+        !self.sessions.is_empty()
+    }
 }
 
 #[derive(Debug)]
@@ -53,18 +68,28 @@ pub(crate) struct Plane {
     pub(crate) routes: Shards,
     pub(crate) statistics: StatisticsClient,
     pub(crate) console: ConsoleClient,
+    /// If there are real neighbours.
+    pub(crate) speaker: Option<SpeakerClient>,
 }
 
 impl Plane {
     pub(crate) fn start(settings: &Settings) -> Result<Self, BoxError> {
-        let Settings { shards, hold, mode } = settings;
+        let Settings {
+            shards,
+            hold,
+            mode,
+            sessions,
+            listen,
+        } = settings;
+        let has_speaker = settings.has_speaker();
         let speed = mode.speed();
         let times = Times::new(*hold, speed);
         let builder = match mode {
             TimeMode::Virtual(clock) => System::builder().test_clock(clock),
             TimeMode::Real(_) => System::builder(),
         };
-        let system = builder
+        let real: BTreeSet<_> = sessions.iter().map(|config| config.peer.ip()).collect();
+        let mut builder = builder
             .thread(STATISTICS, background().capacity(4096), move |setup| {
                 Ok(Statistics::new(setup.clock(), speed))
             })
@@ -74,7 +99,7 @@ impl Plane {
                     .instances(*shards)
                     .capacity(1024)
                     .needs(STATISTICS),
-                |setup| Ok(Table::new(setup.client(STATISTICS)?.into())),
+                move |setup| Ok(Table::new(setup.client(STATISTICS)?.into(), has_speaker)),
             )
             .thread(
                 NEIGHBOURS,
@@ -85,23 +110,40 @@ impl Plane {
                 move |setup| {
                     let statistics = StatisticsClient(setup.client(STATISTICS)?);
                     let routes = Shards::new(setup.balancer(ROUTES)?, statistics.clone());
-                    Ok(Neighbours::new(setup.timers(), times, routes, statistics))
+                    Ok(Neighbours::new(
+                        real.clone(),
+                        setup.timers(),
+                        times,
+                        routes,
+                        statistics,
+                    ))
                 },
-            )
-            .thread(
-                CONSOLE,
-                background()
-                    .capacity(8)
-                    .needs(NEIGHBOURS)
-                    .needs(ROUTES)
-                    .needs(STATISTICS),
-                |setup| {
-                    let statistics = StatisticsClient(setup.client(STATISTICS)?);
-                    let routes = Shards::new(setup.balancer(ROUTES)?, statistics.clone());
-                    let neighbours = NeighboursClient(setup.client(NEIGHBOURS)?);
-                    Ok(Console::new(neighbours, routes.urgent(), statistics))
-                },
-            )
+            );
+        if has_speaker {
+            builder = add_speaker(builder, sessions.clone(), listen.clone());
+        }
+        let mut attributes = background()
+            .capacity(8)
+            .needs(NEIGHBOURS)
+            .needs(ROUTES)
+            .needs(STATISTICS);
+        if has_speaker {
+            attributes = attributes.needs(SPEAKER);
+        }
+        let system = builder
+            .thread(CONSOLE, attributes, move |setup| {
+                let statistics = StatisticsClient(setup.client(STATISTICS)?);
+                let routes = Shards::new(setup.balancer(ROUTES)?, statistics.clone());
+                let neighbours = NeighboursClient(setup.client(NEIGHBOURS)?);
+                let speaker = has_speaker.then(|| setup.client(SPEAKER)).transpose()?;
+                let speaker = speaker.map(SpeakerClient);
+                Ok(Console::new(
+                    neighbours,
+                    speaker,
+                    routes.urgent(),
+                    statistics,
+                ))
+            })
             .start(TIMEOUT)
             .wait()?;
         let statistics = StatisticsClient(system.client(STATISTICS)?);
@@ -110,6 +152,10 @@ impl Plane {
             routes: Shards::new(system.balancer(ROUTES)?, statistics.clone()),
             statistics,
             console: ConsoleClient(system.client(CONSOLE)?),
+            speaker: has_speaker
+                .then(|| system.client(SPEAKER))
+                .transpose()?
+                .map(SpeakerClient),
             system,
         })
     }
@@ -118,6 +164,21 @@ impl Plane {
     pub(crate) fn stop(self) -> Report {
         self.system.stop(Stop::Drain, TIMEOUT).wait()
     }
+}
+
+fn add_speaker(builder: Builder, sessions: Vec<Config>, listen: Vec<SocketAddr>) -> Builder {
+    let attributes = Attributes::new()
+        .capacity(64)
+        .needs(ROUTES)
+        .needs(STATISTICS);
+    builder.thread(SPEAKER, attributes, move |setup| {
+        let statistics = StatisticsClient(setup.client(STATISTICS)?);
+        let routes = Shards::new(setup.balancer(ROUTES)?, statistics.clone());
+        let others = Others { routes, statistics };
+        let (clock, timers) = (setup.clock(), setup.timers());
+        let net = (setup.sockets(), &listen[..]);
+        Ok(Speaker::new(clock, timers, net, &sessions, others)?)
+    })
 }
 
 fn background() -> Attributes {

@@ -18,7 +18,7 @@ use crate::{
     statistics::{Record, StatisticsClient},
     table::{
         Count, Route, TableAnnounce, TableCount, TableForget, TableLookup, TableRefusal,
-        TableReply, TableRequest, TableShow, TableWithdraw,
+        TableReply, TableRequest, TableShow, TableTakeChanges, TableWithdraw,
     },
 };
 
@@ -100,6 +100,25 @@ impl Shards {
         routes.sort_by_key(|route| route.prefix);
         routes.truncate(limit);
         Ok(routes)
+    }
+
+    /// Takes the best paths that have changed, at most `limit` at a time.
+    pub(crate) fn take_changes(
+        &self,
+        limit: usize,
+    ) -> Result<Vec<(IpNet, Option<Path>)>, Error<TableTakeChanges>> {
+        let mut changes = Vec::new();
+        for instance in self.spread.instances() {
+            loop {
+                let more = self.ask(instance, TableTakeChanges { limit }).wait()?;
+                let is_last = more.len() < limit;
+                changes.extend(more);
+                if is_last {
+                    break;
+                }
+            }
+        }
+        Ok(changes)
     }
 
     pub(crate) fn count(&self) -> Result<Count, Error<TableCount>> {

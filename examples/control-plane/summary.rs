@@ -5,8 +5,8 @@ use std::{fmt, time::Duration};
 use ump_server::system::ComponentStatus;
 
 use crate::{
-    feed::Lines, line::SessionState, neighbours::NeighbourStatus, statistics::Report, table::Count,
-    time::Hms,
+    feed::Lines, line::SessionState, neighbours::NeighbourStatus, speaker::SessionStatus,
+    statistics::Report, table::Count, time::Hms,
 };
 
 #[derive(Debug)]
@@ -14,6 +14,8 @@ pub(crate) struct Summary {
     pub(crate) lines: Lines,
     pub(crate) passed: Duration,
     pub(crate) statuses: Vec<NeighbourStatus>,
+    /// The sessions with real neighbours.
+    pub(crate) sessions: Vec<SessionStatus>,
     pub(crate) count: Count,
     pub(crate) report: Report,
     /// The end of the busiest minute, since the first line.
@@ -59,6 +61,12 @@ impl fmt::Display for Summary {
         )?;
         for status in &self.statuses {
             writeln!(f, "  {status}")?;
+        }
+        if !self.sessions.is_empty() {
+            writeln!(f, "sessions")?;
+        }
+        for session in &self.sessions {
+            writeln!(f, "  {session}")?;
         }
         writeln!(f, "components")?;
         for ComponentStatus {

@@ -3,7 +3,7 @@
 //! [`prefix_trie`] provides the longest-prefix match. Invariants: each prefix has at least one path
 //! and at most one from each neighbour, and the first path is the best.
 
-use std::{fmt, net::IpAddr, ops::ControlFlow};
+use std::{collections::BTreeSet, fmt, net::IpAddr, ops::ControlFlow};
 
 use ipnet::IpNet;
 use prefix_trie::joint::JointPrefixMap;
@@ -33,14 +33,24 @@ pub(crate) struct Count {
 #[derive(Debug)]
 pub(crate) struct Table {
     paths: JointPrefixMap<IpNet, Vec<Path>>,
+    /// The prefixes whose best path has changed since the last look. `None` if nobody looks.
+    changed: Option<BTreeSet<IpNet>>,
     statistics: StatisticsClient,
 }
 
 impl Table {
-    pub(crate) fn new(statistics: StatisticsClient) -> Self {
+    /// Creates an empty table, which notes changes of best paths if somebody looks at them.
+    pub(crate) fn new(statistics: StatisticsClient, notes_changes: bool) -> Self {
         Self {
             paths: JointPrefixMap::new(),
+            changed: notes_changes.then(BTreeSet::new),
             statistics,
+        }
+    }
+
+    fn note(&mut self, prefix: IpNet, best_changed: bool) {
+        if let (Some(changed), true) = (&mut self.changed, best_changed) {
+            changed.insert(prefix);
         }
     }
 
@@ -68,17 +78,19 @@ impl Table {
         paths.retain(|known| known.from != path.from);
         let place = paths.partition_point(|known| known.rank() < path.rank());
         paths.insert(place, path);
-        self.statistics.count(Record::Announced {
-            best_changed: paths.first() != before.as_ref(),
-        })
+        let best_changed = paths.first() != before.as_ref();
+        self.note(prefix, best_changed);
+        self.statistics.count(Record::Announced { best_changed })
     }
 
     #[post]
     pub(crate) fn withdraw(&mut self, prefix: IpNet, from: IpAddr) -> ControlFlow<()> {
         let record = match self.remove(prefix, from) {
-            Some(place) => Record::Withdrawn {
-                best_changed: place == 0,
-            },
+            Some(place) => {
+                let best_changed = place == 0;
+                self.note(prefix, best_changed);
+                Record::Withdrawn { best_changed }
+            }
             None => Record::SpuriousWithdrawal,
         };
         self.statistics.count(record)
@@ -88,11 +100,14 @@ impl Table {
     #[post]
     pub(crate) fn forget(&mut self, from: IpAddr) -> ControlFlow<()> {
         let (mut paths, mut best_changed) = (0, 0);
-        for known in self.paths.values_mut() {
+        for (prefix, known) in self.paths.iter_mut() {
             if let Some(place) = known.iter().position(|path| path.from == from) {
                 known.remove(place);
                 paths += 1;
                 best_changed += u64::from(place == 0);
+                if let (Some(changed), 0) = (&mut self.changed, place) {
+                    changed.insert(prefix);
+                }
             }
         }
         self.paths.retain(|_, paths| !paths.is_empty());
@@ -111,6 +126,17 @@ impl Table {
     pub(crate) fn show(&self, within: IpNet, limit: usize) -> Vec<Route> {
         let routes = self.paths.children(&within).filter_map(route);
         routes.take(limit).collect()
+    }
+
+    /// Takes up to `limit` prefixes whose best path has changed, with that path if there is one.
+    pub(crate) fn take_changes(&mut self, limit: usize) -> Vec<(IpNet, Option<Path>)> {
+        let changed = self.changed.iter_mut();
+        let taken = changed.flat_map(|changed| std::iter::from_fn(|| changed.pop_first()));
+        let best = |prefix| {
+            let paths = self.paths.get(&prefix);
+            (prefix, paths.and_then(|paths| paths.first()).cloned())
+        };
+        taken.take(limit).map(best).collect()
     }
 
     pub(crate) fn count(&self) -> Count {

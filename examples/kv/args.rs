@@ -3,6 +3,8 @@
 use std::{ops::RangeInclusive, path::PathBuf, time::Duration};
 
 use clap::{Parser, builder::RangedU64ValueParser};
+#[cfg(unix)]
+use ump_router::link::sockets::Address;
 
 use crate::faults::Faults;
 
@@ -38,6 +40,10 @@ pub(crate) struct Args {
     /// Number of changes kept for watchers that reconnect
     #[arg(long, value_name = "N", default_value = "4096", value_parser = count(0, 1_000_000))]
     pub(crate) history: usize,
+    /// Address of a hub, such as unix:bus.sock, to which all changes are published
+    #[cfg(unix)]
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) bus: Option<Address>,
     /// Another allowed Host, besides localhost and IP addresses (repeatable)
     #[arg(long = "host", value_name = "NAME")]
     pub(crate) hosts: Vec<String>,

@@ -93,6 +93,7 @@ impl From<StoreError> for ApiError {
         let (status, executed) = match error {
             StoreError::Late => (StatusCode::GATEWAY_TIMEOUT, Executed::No),
             StoreError::OutOfMemory => (StatusCode::SERVICE_UNAVAILABLE, Executed::No),
+            StoreError::NotANumber(_) => (StatusCode::BAD_REQUEST, Executed::No),
             StoreError::Unreadable { .. } => (StatusCode::INTERNAL_SERVER_ERROR, Executed::No),
             // The write was rolled back, but its state on a failing disk is unknown.
             StoreError::Database(_) | StoreError::ReadOnly(_) | StoreError::UnknownVersion(_) => {

@@ -7,6 +7,7 @@
 //!  import.rs  client.ask(put).submit().await       ──▶    database.rs  commits before the replies
 //!             a reply or an error                  ◀──    expiries.rs  on_timer: removes expired keys
 //!  events.rs  a stream for each watcher            ◀──    changes.rs   committed changes by topic (topic.rs)
+//!  a hub, another process (bus_link.rs)            ◀──    bus.rs       the same changes
 //!  backup.rs  a copy of the file, while writes go on
 //! ```
 //!
@@ -19,29 +20,17 @@
 mod args;
 mod backup;
 mod body;
-mod changes;
+mod bus_link;
 mod connections;
-mod database;
 mod error;
 mod events;
-mod expiries;
-mod faults;
-mod gauges;
-mod history;
 mod http;
 mod import;
-mod key;
-mod memory;
-mod op;
 mod origin;
-mod recent;
 mod serve;
-mod signals;
 mod slow_client;
 mod stopping;
 mod store;
-mod topic;
-mod ttl;
 
 use std::{
     fs,
@@ -50,7 +39,7 @@ use std::{
     time::Duration,
 };
 
-use cli::log;
+use cli::{Signals, log};
 use tokio::{net::TcpListener, runtime::Runtime, sync::watch, time};
 
 use ump_server::{
@@ -58,9 +47,11 @@ use ump_server::{
     system::{StartError, StartFailure},
 };
 
+use store::{bus, changes, database, faults, gauges, history, key, memory, op, recent, topic, ttl};
+
 use crate::{
-    args::Args, changes::Changes, gauges::Gauges, http::App, memory::MemoryBudget,
-    origin::OriginPolicy, serve::Limits, signals::Signals, store::StoreContext,
+    args::Args, bus_link::BusLink, changes::Changes, gauges::Gauges, http::App,
+    memory::MemoryBudget, origin::OriginPolicy, serve::Limits, store::StoreContext,
 };
 
 /// How long connections may take to finish after the last deadline when the service stops, and then
@@ -108,7 +99,8 @@ async fn serve(args: &Args) -> Result<(), String> {
         .await
         .map_err(cannot_listen)?;
     let address = listener.local_addr().map_err(cannot_listen)?;
-    let changes = Changes::new(args.watchers, args.history);
+    let (bus, bus_link) = BusLink::connect(args)?;
+    let changes = Changes::new(args.watchers, args.history, bus);
     let context = StoreContext {
         faults: args.faults,
         gauges: Arc::<Gauges>::default(),
@@ -124,7 +116,7 @@ async fn serve(args: &Args) -> Result<(), String> {
         other => format!("cannot start the store: {other}"),
     })?;
     let client = store::client(&system);
-    let mut signals = Signals::new().map_err(|e| format!("cannot watch for signals: {e}"))?;
+    let mut signals = Signals::new()?;
 
     let (stop, stopping) = watch::channel(false);
     let app = App::new(&client, args, system.directory(), context, stopping.clone());
@@ -163,6 +155,7 @@ async fn serve(args: &Args) -> Result<(), String> {
     if !report.is_clean() {
         return Err(report.to_string());
     }
+    bus_link.close().await;
     let totals = client.stats();
     log!(
         "stopped: {} requests accepted, {} answered, {} ended otherwise; {} refused",

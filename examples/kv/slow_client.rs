@@ -57,7 +57,7 @@ impl TooSlow {
 pub(crate) struct WaitBudget {
     /// The most that may be used.
     limit: Duration,
-    /// What is used, without the current wait.
+    /// The time that is used, without the current wait.
     used: Duration,
     /// The start of the current wait.
     since: Option<Instant>,

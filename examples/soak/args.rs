@@ -4,7 +4,7 @@ use std::{ops::RangeInclusive, time::Duration};
 
 use clap::{Parser, builder::RangedU64ValueParser};
 
-/// What a duration may be: up to a year.
+/// The range of durations: up to a year.
 const DURATIONS: RangeInclusive<Duration> =
     Duration::from_secs(1)..=Duration::from_secs(365 * 24 * 60 * 60);
 

@@ -23,7 +23,7 @@ impl Count {
     }
 }
 
-/// What callers and handlers observed of one channel.
+/// The observations of the callers and handlers of one channel.
 #[derive(Debug, Default)]
 pub(crate) struct Observed {
     /// Requests and posts that were made.

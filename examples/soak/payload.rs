@@ -106,7 +106,7 @@ impl Drop for Payload {
     }
 }
 
-/// What the handler does with a request.
+/// The action of the handler for a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Action {
     Reply,

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// What a thread or task is doing, and since when.
+/// The step that a thread or task is in, and since when.
 #[derive(Debug)]
 pub(crate) struct Pulse(Mutex<(&'static str, Instant)>);
 

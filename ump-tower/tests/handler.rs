@@ -276,7 +276,7 @@ async fn a_request_that_leaves_in_line_gives_its_place_to_the_next() {
     }
 }
 
-/// The same if the loop ends the request: it drops the future of the handler.
+/// If the loop ends the request, it drops the future of the handler, too.
 #[tokio::test]
 async fn a_request_that_times_out_in_line_gives_its_place_to_the_next() {
     let controlled = Controlled::new(0);

@@ -18,7 +18,7 @@ const CAPACITY: usize = 2;
 const STEPS: usize = 60;
 const PROGRAMS: u64 = 3_000;
 
-/// What stands in line for room, or not, as its own task.
+/// A caller that waits for room, or not, as its own task.
 #[derive(Debug)]
 struct Task {
     waker: Arc<CountingWaker>,

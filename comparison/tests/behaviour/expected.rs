@@ -1,4 +1,4 @@
-//! What each program does, as the table in `docs/comparison.md` says.
+//! The behaviour of each program, as the table in `docs/comparison.md` says.
 
 use std::fmt;
 

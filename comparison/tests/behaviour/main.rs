@@ -1,4 +1,4 @@
-//! The same behaviour of all programs, over HTTP, each a process of its own.
+//! The behaviour that all programs have in common, over HTTP, each a process of its own.
 //!
 //! Each function below is a row of the table in `docs/comparison.md`. It returns whether the
 //! program has the property; where that is not so, it checks what the program does instead.

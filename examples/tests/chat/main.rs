@@ -2,6 +2,8 @@
 
 #[path = "../process/mod.rs"]
 mod process;
+#[cfg(unix)]
+mod terminals;
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -137,8 +139,8 @@ fn a_mistake_is_explained_and_one_can_go_on() {
     let cases = [
         ("hello", "no current user; /as NAME chooses one"),
         ("/as", "/as needs a name"),
-        ("/as a b", "' ' is not allowed at byte 1"),
-        ("/as *", "wildcard in a topic"),
+        ("/as a b", "' ' (space) is not allowed at byte 1"),
+        ("/as *", "wildcard '*' in a topic at byte 0"),
         ("/as a/b", "\"a/b\" is not a name"),
         ("/as a\nhello", "a is in no room; /join ROOM joins one"),
         ("/as a\n/who", "a is in no room"),

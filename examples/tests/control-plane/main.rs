@@ -3,6 +3,10 @@
 #[path = "../process/mod.rs"]
 mod process;
 
+mod bird;
+mod peers;
+mod plane;
+
 use std::fs;
 
 use process::{End, Scratch, program};

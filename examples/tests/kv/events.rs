@@ -170,7 +170,7 @@ fn a_bad_pattern_gets_400_with_the_position() {
     let cases = [
         ("topic=kv/us*ers", Some(5), "between \"kv/us\" and \"*ers\""),
         ("topic=kv//1", Some(3), "leave out a slash"),
-        ("topic=kv/a%20b", Some(4), "' ' is not allowed"),
+        ("topic=kv/a%20b", Some(4), "' ' (space) is not allowed"),
         ("topic=users/*", None, "does not begin with kv"),
         ("topic=**", None, "kv/** all"),
         ("topic=", None, "does not begin with kv"),

@@ -3,6 +3,7 @@
 #![cfg(unix)]
 
 mod backup;
+mod bus;
 mod clients;
 mod crash;
 mod durability;

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use ump_router::{Pattern, Topic};
 
 /// The module of the service.
-#[path = "../../kv/topic.rs"]
+#[path = "../../kv/store/topic.rs"]
 mod topic;
 
 /// Returns the topic with its prefix.

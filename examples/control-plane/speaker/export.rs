@@ -1,0 +1,138 @@
+//! The routes that a neighbour is told: the best ones of the table (Adj-RIB-Out).
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    net::IpAddr,
+};
+
+use ipnet::IpNet;
+
+use super::convert;
+use crate::{
+    bgp::{
+        codec::{Families, Family},
+        session::{Command, Config, Up},
+    },
+    path::{Attributes, Path},
+};
+
+/// The best route of each prefix: a copy of what the table has, as of the last look.
+pub(super) type Best = BTreeMap<IpNet, Path>;
+
+/// The number of prefixes in a round.
+pub(super) const ROUND: usize = 4_096;
+
+/// The routes that an established neighbour has been told, and those that it has to be told.
+pub(super) struct Export {
+    local_system: u32,
+    peer_system: u32,
+    peer: IpAddr,
+    families: Families,
+    /// The addresses that the neighbour reaches us by.
+    next_hops: Vec<IpAddr>,
+    /// The prefixes that the neighbour has from us.
+    announced: BTreeSet<IpNet>,
+    /// The prefixes whose best route has changed since.
+    changed: BTreeSet<IpNet>,
+    /// The families whose end is to be told.
+    ends: Vec<Family>,
+}
+
+impl Export {
+    pub(super) fn new(config: &Config, up: &Up, best: &Best) -> Self {
+        Self {
+            local_system: config.local_system,
+            peer_system: config.peer_system,
+            peer: config.peer.ip(),
+            families: up.families,
+            next_hops: config.next_hop.into_iter().chain([up.local]).collect(),
+            announced: BTreeSet::new(),
+            changed: best.keys().copied().collect(),
+            ends: up.families.iter().collect(),
+        }
+    }
+
+    pub(super) fn announced(&self) -> usize {
+        self.announced.len()
+    }
+
+    /// Notes that the best route of a prefix has changed.
+    pub(super) fn change(&mut self, prefix: IpNet) {
+        self.changed.insert(prefix);
+    }
+
+    /// Sends all routes of a family again.
+    pub(super) fn refresh(&mut self, family: Family) {
+        let again = self.announced.iter();
+        let again = again.filter(|prefix| Family::of_prefix(prefix) == family);
+        self.changed.extend(again);
+        self.ends.push(family);
+    }
+
+    /// Returns the commands of the next round. None: there is nothing to tell.
+    pub(super) fn round(&mut self, best: &Best) -> Vec<Command> {
+        let mut groups: HashMap<(Family, &Attributes), Vec<IpNet>> = HashMap::new();
+        let (mut withdrawn_v4, mut withdrawn_v6) = (Vec::new(), Vec::new());
+        for _ in 0..ROUND {
+            let Some(prefix) = self.changed.pop_first() else {
+                break;
+            };
+            let family = Family::of_prefix(&prefix);
+            let path = best.get(&prefix).filter(|path| self.may_tell(path, family));
+            if let Some(path) = path {
+                groups
+                    .entry((family, &path.attributes))
+                    .or_default()
+                    .push(prefix);
+            } else if self.announced.remove(&prefix) {
+                match family {
+                    Family::Ipv4 => withdrawn_v4.push(prefix),
+                    Family::Ipv6 => withdrawn_v6.push(prefix),
+                }
+            }
+        }
+        let mut commands = Vec::new();
+        for ((family, attributes), prefixes) in groups {
+            let attributes = convert::sent(attributes, self.local_system, self.peer_system);
+            if let (Some(attributes), Some(next_hop)) = (attributes, self.next_hop(family)) {
+                self.announced.extend(&prefixes);
+                commands.push(Command::Announce {
+                    attributes,
+                    next_hop,
+                    prefixes,
+                });
+                continue;
+            }
+            let known = prefixes.into_iter().filter(|it| self.announced.remove(it));
+            match family {
+                Family::Ipv4 => withdrawn_v4.extend(known),
+                Family::Ipv6 => withdrawn_v6.extend(known),
+            }
+        }
+        for withdrawn in [withdrawn_v4, withdrawn_v6] {
+            if !withdrawn.is_empty() {
+                commands.push(Command::Withdraw(withdrawn));
+            }
+        }
+        if self.changed.is_empty() {
+            commands.extend(self.ends.drain(..).map(Command::EndOfRib));
+        }
+        commands
+    }
+
+    /// Returns whether the neighbour may be told a route: it is not from this neighbour, and not
+    /// from another one in our system if this one is, too. (A route with an empty path comes from
+    /// our system.)
+    fn may_tell(&self, path: &Path, family: Family) -> bool {
+        let is_internal = self.local_system == self.peer_system;
+        let is_ours = path.attributes.path.is_empty();
+        self.families.contains(family) && path.from != self.peer && !(is_internal && is_ours)
+    }
+
+    /// Returns our own address in a family, if there is one: a neighbour is told no routes of the
+    /// other family than that of its connection without a configured address.
+    fn next_hop(&self, family: Family) -> Option<IpAddr> {
+        let is_of_family = |address: &IpAddr| address.is_ipv6() == (family == Family::Ipv6);
+        self.next_hops.iter().copied().find(is_of_family)
+    }
+}
