@@ -60,7 +60,7 @@ impl Ended {
     }
 }
 
-/// What the server does with a request.
+/// The action of the server for a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "their names say it")]
 pub enum Deed {

@@ -28,11 +28,11 @@ struct Loop {
     is_woken: AtomicBool,
     /// Wakes the task.
     task: Notify,
-    /// What the handler checks when it is polled.
+    /// The flag that the handler checks when it is polled.
     event: AtomicBool,
 }
 
-/// What the task found when it checked.
+/// The findings of the task when it checked.
 #[derive(Debug, PartialEq, Eq)]
 enum Found {
     /// The handler has continued.

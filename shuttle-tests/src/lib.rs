@@ -1,4 +1,4 @@
-//! What the models share. Without `--cfg shuttle` this package is empty.
+//! The common parts of the models. Without `--cfg shuttle` this package is empty.
 //!
 //! A model has actors, which are threads and tasks (`actor`): callers (`caller`) that make random
 //! kinds of requests, and workers (`worker`) that receive and handle them in random ways. A tracker

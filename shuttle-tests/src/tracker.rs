@@ -28,7 +28,7 @@ struct Accepted {
     failures: u64,
 }
 
-/// What is known about one message.
+/// The record of one message.
 #[derive(Debug)]
 struct Entry {
     source: Source,

@@ -32,11 +32,11 @@ pub struct Ledger {
     fault: Fault,
 }
 
-/// What the database did.
+/// The record of the database's actions.
 #[derive(Clone, Debug, Default)]
 pub struct Log(Arc<Mutex<Vec<String>>>);
 
-/// What goes wrong.
+/// The fault that the database has.
 #[derive(Clone, Debug, Default)]
 pub struct Fault(Arc<Mutex<Option<&'static str>>>);
 

@@ -4,11 +4,15 @@
 use std::{
     future::{Future, IntoFuture},
     pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
     thread,
 };
 
-use tests::{before_deadline, block_on, ends::*, for_each, pass, poll_once};
-use ump::{Client, Server, WaitReply};
+use tests::{
+    CountingWaker, before_deadline, block_on, ends::*, eventually, for_each, pass, poll_once,
+};
+use ump::{Client, Requests, Server, WaitReply};
 
 /// The most urgent requests taken in a row while a normal one waits.
 const RUN: u32 = 16;
@@ -334,4 +338,49 @@ fn the_ways_of_taking_share_one_order() {
         .chain([101, 32])
         .collect();
     assert_eq!(order, expected);
+}
+
+/// Polls a stream until it has registered its waker.
+fn register(stream: &mut Requests<'_, u32, (), ()>, counter: &Arc<CountingWaker>) {
+    let waker = counter.waker();
+    loop {
+        let wakes = counter.wakes();
+        let polled = stream.poll_wait(&mut Context::from_waker(&waker));
+        assert!(polled.is_pending());
+        if counter.wakes() == wakes {
+            break;
+        }
+        // It has let others run first.
+    }
+}
+
+#[test]
+fn a_stream_that_took_a_handed_over_request_waits_behind_others() {
+    let (server, client): Ends = ump::channel();
+    let counters = [(); 2].map(|()| CountingWaker::new());
+    let [mut first, mut second] = [server.stream(), server.stream()];
+    register(&mut first, &counters[0]);
+    thread::scope(|scope| {
+        scope.spawn(|| (0..3).for_each(|n| client.req(n).unwrap()));
+        // The stream is woken in vain.
+        for n in 0..2 {
+            eventually(|| !server.is_empty());
+            let (message, rctx) = server.wait().unwrap();
+            assert_eq!(message, n);
+            rctx.reply(()).unwrap();
+        }
+        // The client was served twice in a row, so it hands over its third request.
+        eventually(|| !server.is_empty());
+        let counter = CountingWaker::new();
+        match first.poll_wait(&mut Context::from_waker(&counter.waker())) {
+            Poll::Ready(Ok((2, rctx))) => rctx.reply(()).unwrap(),
+            other => panic!("{other:?}"),
+        }
+    });
+    register(&mut second, &counters[1]);
+    register(&mut first, &counters[0]);
+    let before = [0, 1].map(|n: usize| counters[n].wakes());
+    client.post(3).wait().unwrap();
+    let woken = [0, 1].map(|n: usize| counters[n].wakes() - before[n]);
+    assert_eq!(woken, [0, 1]);
 }

@@ -2,12 +2,17 @@
 
 use loom::thread;
 use loom_tests::explore_fully;
-use ump_router::{Error, RequestError, Router};
+use ump_router::{
+    Change,
+    ChangeKind::{Subscribed, Unsubscribed},
+    Error, RecvError, RequestError, Router, ServeOptions,
+};
 
 use super::{
     Ask, Got,
     Got::{End, Gap},
-    Number, SOME_TIME, Seen, ask_and_wait_for_server, counts, drain, full, one,
+    Number, SOME_TIME, Seen, ask_and_wait_for_server, change_kinds, counts, drain, full, one,
+    publish,
 };
 
 /// [queue: Open, Closed]
@@ -49,6 +54,88 @@ fn a_waiting_subscriber_learns_of_close() {
         drop(router);
         assert_eq!(subscriber.join().unwrap(), End);
         other.join().unwrap();
+    });
+}
+
+/// [queue 2: also at the end; a handle ends the subscription, from outside]
+#[test]
+fn a_waiting_subscriber_is_closed_from_outside() {
+    let (seen, add) = Seen::new();
+    explore_fully(move || {
+        let router = Router::new();
+        let mut subscription = router.subscribe::<Number>("a").unwrap();
+        let handle = subscription.close_handle();
+        let subscriber = thread::spawn(move || {
+            let end = subscription.recv().wait().unwrap_err();
+            assert_eq!(end, RecvError::Unsubscribed);
+            subscription
+        });
+        handle.close();
+        let published = publish(&router, 1);
+        let _subscription = subscriber.join().unwrap();
+        assert!(handle.is_closed() && router.subscriptions().is_empty());
+        add.add(published);
+    });
+    seen.exactly(&[(0, 0, 0)]);
+}
+
+/// [queue: Open, Unsubscribed, Dropped; the subscription leaves the bus once]
+#[test]
+fn a_message_before_the_close_is_received_once() {
+    let (seen, add) = Seen::new();
+    explore_fully(move || {
+        let router = Router::new();
+        let mut changes = router.subscribe::<Change>("**").unwrap();
+        let mut subscription = router.subscribe::<Number>("a").unwrap();
+        let handle = subscription.close_handle();
+        let publisher = {
+            let router = router.clone();
+            thread::spawn(move || publish(&router, 1))
+        };
+        handle.close();
+        let mut got = vec![one(&mut subscription)];
+        let published = publisher.join().unwrap();
+        got.extend(drain(&mut subscription));
+        drop(subscription);
+        assert_eq!(change_kinds(&mut changes), [Subscribed, Unsubscribed]);
+        add.add((published, got[0].clone()));
+        assert_eq!(got.last(), Some(&End));
+    });
+    seen.exactly(&[((1, 1, 0), Got::Number(1)), ((0, 0, 0), End)]);
+}
+
+/// [queue: Unsubscribed, Dropped at the same time; bus: removed once]
+#[test]
+fn a_close_against_a_drop_ends_once() {
+    let (seen, add) = Seen::new();
+    explore_fully(move || {
+        let router = Router::new();
+        let mut changes = router.subscribe::<Change>("**").unwrap();
+        let subscription = router.subscribe::<Number>("a").unwrap();
+        let handle = subscription.close_handle();
+        let leaver = thread::spawn(move || drop(subscription));
+        handle.close();
+        leaver.join().unwrap();
+        assert!(handle.is_closed());
+        assert_eq!(router.subscriptions().len(), 1, "that of changes");
+        add.add(change_kinds(&mut changes));
+    });
+    seen.exactly(&[vec![Subscribed, Unsubscribed]]);
+}
+
+/// [claims 1: a claim is released once, by its handle or with its server]
+#[test]
+fn a_claim_closed_from_outside_ends_its_server() {
+    explore_fully(|| {
+        let router = Router::new();
+        let standby = ServeOptions::new().standby();
+        let server = router.serve::<Ask>("a").unwrap();
+        let next = router.serve_with::<Ask>("a", standby).unwrap();
+        let handle = server.close_handle();
+        let serving = thread::spawn(move || assert!(server.wait().is_err()));
+        handle.close();
+        serving.join().unwrap();
+        assert!(next.is_serving());
     });
 }
 

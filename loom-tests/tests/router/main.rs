@@ -2,13 +2,17 @@
 //! at the same time.
 //!
 //! The guards in brackets are the invariants and diagrams at the top of the files of
-//! `ump-router/src`: `publish/queue/mod.rs`, `publish/queue/wait_queue.rs`, `publish/bus.rs`,
-//! `notify.rs`, `claims.rs`. Loom itself finds a thread that sleeps for ever.
+//! `ump-router/src`: `publish/queue/mod.rs`, `publish/watched.rs`, `publish/queue/wait_queue.rs`,
+//! `publish/queue/sleepers.rs`, `publish/bus.rs`, `serve/pinned.rs`, `notify.rs`, `claims.rs`. Loom
+//! itself finds a thread that sleeps for ever.
 #![cfg(loom)]
 
 mod ending;
 mod publishing;
 mod requests;
+mod retaining;
+mod sharing;
+mod watching;
 
 use std::{
     fmt::Debug,

@@ -69,6 +69,50 @@ fn a_standby_replies_if_the_server_leaves() {
     });
 }
 
+/// [pinned: once a request has come back, no later one is taken; a server whose claim was closed
+/// takes what is queued]
+#[test]
+fn requests_of_a_pinned_client_keep_their_order() {
+    let (seen, add) = Seen::new();
+    explore(move || {
+        let router = Router::new();
+        let first = router.serve::<Ask>("a").unwrap();
+        let standby = ServeOptions::new().standby();
+        let second = router.serve_with::<Ask>("a", standby).unwrap();
+        let client = router.pin::<Ask>("a").unwrap().unwrap();
+        let [mut one, mut two] = [1, 2].map(|n| client.request(Ask(n)).into_future());
+        let leaving = thread::spawn(move || {
+            first.close_handle().close();
+            while let Ok(Some((call, rctx))) = first.try_pop() {
+                let _ = rctx.reply(call.message.0 + 1);
+            }
+        });
+        let sent_one = poll_once(&mut one);
+        // Another thread sends the other one, after that.
+        let sending = thread::spawn(move || {
+            let sent_two = poll_once(&mut two);
+            (sent_two, two)
+        });
+        let (sent_two, mut two) = sending.join().unwrap();
+        leaving.join().unwrap();
+        let outcomes = [(sent_one, &mut one), (sent_two, &mut two)].map(|(sent, request)| {
+            let ended = sent.is_ready();
+            let outcome = if ended { sent } else { poll_once(request) };
+            match outcome {
+                Poll::Ready(Ok(reply)) => Some(reply),
+                Poll::Ready(Err(error)) => {
+                    assert!(error.into_message().is_some(), "it was not executed");
+                    None
+                }
+                Poll::Pending => panic!("the server has left"),
+            }
+        });
+        assert!(second.is_empty());
+        add.add(outcomes);
+    });
+    seen.exactly(&[[Some(2), Some(3)], [Some(2), None], [None, None]]);
+}
+
 /// [request: waits for another server]
 #[test]
 fn a_later_server_replies_to_a_waiting_request() {

@@ -35,7 +35,7 @@ pub(super) struct Entry {
 }
 
 /// The names that the table need not contain, and the reason.
-pub(super) const APART: [(&str, &str); 15] = [
+pub(super) const APART: [(&str, &str); 26] = [
     ("ump::ChannelEvent", "the future of `Closed` and `Deserted`"),
     ("ump::consume_budget", "it waits for nothing"),
     ("ump::timeout_at", "within other futures"),
@@ -59,10 +59,24 @@ pub(super) const APART: [(&str, &str); 15] = [
         "ump::Typed",
         "a future of the table, whose outcome it converts",
     ),
+    (
+        "ump_server::run",
+        "a loop: it waits for the stream `Requests`, a `Sleep` and the sockets of the caller",
+    ),
     ("ump_server::HandlerCall", "a call of a task's handler"),
     ("ump_router::Notified", "within `RequestFuture`"),
     ("ump_router::ChannelFuture", "within `RequestFuture`"),
     ("ump_router::Closed", "a future of `ump`, of either channel"),
+    (
+        "ump_router::LocalRequest",
+        "a `ChannelFuture`, polled by the loop of the links",
+    ),
+    (
+        "ump_router::OpenedFuture",
+        "a future of `ump`, to the loop of the links",
+    ),
+    ("ump_router::ClosingFuture", "the same, for another request"),
+    ("ump_router::Answer", "within both"),
     (
         "ump_router::Typed",
         "a `RequestFuture`, whose outcome it converts",
@@ -70,6 +84,24 @@ pub(super) const APART: [(&str, &str); 15] = [
     (
         "ump_router::Messages",
         "the stream `Subscription`, borrowed",
+    ),
+    (
+        "ump_router::WatchStream",
+        "the changes of `SubscriberWatch::poll_changed`",
+    ),
+    ("ump_router::AnswerStream", "the stream `Answers`, borrowed"),
+    (
+        "ump_router::poll_answer",
+        "what the stream `Answers` yields",
+    ),
+    ("ump_router::SelectFuture", "it polls other futures"),
+    (
+        "ump_router::NextRequest",
+        "the stream `Requests`, of which it takes one",
+    ),
+    (
+        "ump_router::poll_event",
+        "events of a state machine: it wakes nobody",
     ),
     (
         "ump_router::poll_output",

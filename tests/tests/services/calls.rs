@@ -1,4 +1,4 @@
-//! What a client's methods do.
+//! The methods of clients.
 
 use std::{panic::Location, time::Duration};
 

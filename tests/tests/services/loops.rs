@@ -1,4 +1,4 @@
-//! The same service on every kind of loop.
+//! A service on every kind of loop.
 
 use std::{num::NonZeroUsize, ops::ControlFlow, time::Duration};
 

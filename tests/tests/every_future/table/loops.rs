@@ -1,10 +1,20 @@
 //! The futures of loops and systems.
 
-use std::{cell::RefCell, future::Future, ops::ControlFlow, rc::Rc, sync::mpsc, time::Duration};
+use std::{
+    cell::RefCell,
+    future::Future,
+    ops::ControlFlow,
+    rc::Rc,
+    sync::mpsc,
+    time::{Duration, Instant},
+};
 
 use tests::LONG;
 use ump_server::{
     OnPanic, Refused, TestClock,
+    sans_io::{
+        Controller, ControllerBuilder, Input, Io, NoNetwork, NoSockets, Output, Task, Unused,
+    },
     system::{Attributes, System},
     thread::{self, Handler},
 };
@@ -64,7 +74,25 @@ pub(super) fn loops() -> Vec<Entry> {
         .test_clock(&busy_clock)
         .spawn(|_| Ok(Holds(holds_still)))
         .unwrap();
+    let (silent, over_and_empty) = (controller(), failed_controller());
     vec![
+        entry(
+            "ump_server::NextReport",
+            {
+                let silent = Rc::new(silent);
+                move || {
+                    let silent = Rc::clone(&silent);
+                    made(async move { silent.next_report().await })
+                }
+            },
+            {
+                let ended = Rc::new(over_and_empty);
+                move || {
+                    let ended = Rc::clone(&ended);
+                    made(async move { ended.next_report().await })
+                }
+            },
+        ),
         Entry {
             keeps_latest: true,
             ..entry(
@@ -108,6 +136,41 @@ pub(super) fn loops() -> Vec<Entry> {
             },
         ),
     ]
+}
+
+/// A task that panics on command.
+struct Idle;
+
+impl Task for Idle {
+    type Io = Io<(), (), Unused, Unused, NoNetwork>;
+
+    fn on_tick(&mut self, _: Instant) {}
+
+    fn on_input(&mut self, _: Instant, _: Input<'_, Self::Io>) {
+        panic!("as asked")
+    }
+
+    fn pop_output(&mut self, _: Instant) -> Option<Output<Self::Io>> {
+        None
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        None
+    }
+}
+
+fn controller() -> Controller<Idle> {
+    let builder = ControllerBuilder::new().on_panic(OnPanic::Stop);
+    builder.start(|_| Ok(NoSockets)).unwrap()
+}
+
+/// Returns a controller without workers and without reports.
+fn failed_controller() -> Controller<Idle> {
+    let controller = controller();
+    let task = controller.spawn(Idle).wait().unwrap();
+    controller.command(task, ()).wait().unwrap_err();
+    while controller.next_report().wait().is_some() {}
+    controller
 }
 
 /// A system with one component, which panics on request.

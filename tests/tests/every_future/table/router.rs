@@ -15,7 +15,7 @@ impl Message for Word {
     const PREFIX: &str = "word";
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Question;
 
 impl RequestMessage for Question {
@@ -24,6 +24,7 @@ impl RequestMessage for Question {
     const PREFIX: &str = "question";
 }
 
+type Watch = Rc<RefCell<ump_router::SubscriberWatch<Word>>>;
 type Subscription = Rc<RefCell<ump_router::Subscription<Word>>>;
 
 pub(super) fn router() -> Vec<Entry> {
@@ -66,6 +67,51 @@ pub(super) fn router() -> Vec<Entry> {
         router.serve::<Question>("answers").unwrap(),
     );
     let (idle, busy) = (Rc::new(RefCell::new(idle)), Rc::new(RefCell::new(busy)));
+    let watch = |topic: &str| {
+        let watch = router.watch_subscribers::<Word>(topic).unwrap();
+        Rc::new(RefCell::new(watch))
+    };
+    let watches = |name, change: fn(Watch) -> Made| {
+        let (unwatched, watched) = (watch("nobody"), watch("watched"));
+        let router = Rc::clone(&router);
+        entry(
+            name,
+            move || change(Rc::clone(&unwatched)),
+            move || {
+                drop(router.subscribe::<Word>("watched").unwrap());
+                change(Rc::clone(&watched))
+            },
+        )
+    };
+    let changed = watches("ump_router::Changed", |watch| {
+        made(async move { watch.borrow_mut().changed().await.map(drop) })
+    });
+    let poll_changed: fn(Watch) -> Made =
+        |watch| polled(&watch, |of, cx| of.get_mut().poll_changed(cx));
+    let poll_changed = Entry {
+        keeps_latest: true,
+        ..watches("ump_router::poll_changed", poll_changed)
+    };
+    let request_all = {
+        let [asks, asking] = [(); 2].map(|()| Rc::clone(&router));
+        entry(
+            "ump_router::RequestAllFuture",
+            move || made(asking.request_all("silent", Question)),
+            move || made(asks.request_all("none/*", Question)),
+        )
+    };
+    let answers = {
+        let [asks, asking] = [(); 2].map(|()| Rc::clone(&router));
+        let gathered = |router: &Router, pattern| {
+            let answers = router.request_all(pattern, Question).send().unwrap();
+            polled(&Rc::new(RefCell::new(answers)), Stream::poll_next)
+        };
+        entry(
+            "ump_router::Answers",
+            move || gathered(&asking, "silent"),
+            move || gathered(&asks, "none/*"),
+        )
+    };
     let requests = Rc::clone(&router);
     let mut asked = Vec::new();
     vec![
@@ -78,6 +124,10 @@ pub(super) fn router() -> Vec<Entry> {
             ..receives("ump_router::poll_recv", poll_recv)
         },
         recv,
+        changed,
+        poll_changed,
+        request_all,
+        answers,
         entry(
             "ump_router::PublishFuture",
             move || {

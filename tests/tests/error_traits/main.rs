@@ -3,25 +3,22 @@
 //! [`TABLE`] has every such public type; the compiler checks its traits, and
 //! [`no_public_data_type_is_missing`] checks that none is missing.
 
+mod table;
+
 use std::{
-    any::type_name,
     cell::RefCell,
     collections::{BTreeMap, BTreeSet},
-    error::Error as StdError,
-    fmt, fs,
-    hash::Hash,
-    io,
+    fs, io,
     path::Path,
     rc::Rc,
     time::Duration,
 };
 
-use serde::{Serialize, de::DeserializeOwned};
-use ump::{
-    Error, Executed, NoReply, OsError, PanicMessage, Refused, RequestError, SendError, Stats,
-    ZeroCapacity, hooks::Cycle,
-};
+use serde::Serialize;
+use ump::{Executed, NoReply, OsError, Refused, RequestError, SendError, Stats, hooks::Cycle};
 use ump_router::{RequestMessage, Router, Topic};
+
+use table::{EXEMPT, SOCKETS, TABLE};
 
 /// A message that is neither `Send` nor `Sync`, cannot be printed and not be cloned.
 struct Awkward(#[expect(dead_code, reason = "it is what makes it awkward")] Rc<RefCell<u8>>);
@@ -42,125 +39,10 @@ impl RequestMessage for Ask {
 
 // ---- the table
 
-/// The traits that each type has.
-fn is_data<T: Clone + fmt::Debug + PartialEq + Send + Sync + 'static>() -> &'static str {
-    type_name::<T>()
-}
-
-fn is_error<T: StdError>() {}
-fn is_exact<T: Eq + Hash>() {}
-fn is_serializable<T: Serialize>() {}
-fn is_read_back<T: DeserializeOwned>() {}
-
-/// A row: the type, and its other traits.
-macro_rules! table {
-    ($($type:ty: $($property:ident)*;)*) => {
-        &[$(|| {
-            $($property::<$type>();)*
-            is_data::<$type>()
-        }),*]
-    };
-}
-
-const TABLE: &[fn() -> &'static str] = table! {
-    Error<Refused>: is_error is_exact is_serializable is_read_back;
-    RequestError<u8, Refused>: is_error is_exact is_serializable is_read_back;
-    SendError<u8>: is_error is_exact is_serializable is_read_back;
-    ZeroCapacity: is_error is_exact is_serializable is_read_back;
-    OsError: is_error is_exact is_serializable is_read_back;
-    Cycle: is_error is_exact is_serializable is_read_back;
-    Refused: is_error is_exact is_serializable is_read_back;
-    NoReply: is_exact is_serializable is_read_back;
-    PanicMessage: is_exact is_serializable is_read_back;
-    Executed: is_exact is_serializable is_read_back;
-    Stats: is_exact is_serializable is_read_back;
-    ump::Spin: ;
-
-    ump_server::JoinError: is_error is_exact is_serializable;
-    ump_server::JoinErrorKind: is_error is_exact is_serializable;
-    ump_server::LoopStartError: is_error is_exact is_serializable;
-    ump_server::SpawnError<Refused>: is_error is_exact is_serializable;
-    ump_server::AttributeRefused: is_error is_exact is_serializable;
-    ump_server::WorkerStatus: is_exact is_serializable;
-    ump_server::WorkerState: is_exact is_serializable;
-    ump_server::InHand: is_exact is_serializable;
-    ump_server::watchdog::Stall: is_exact is_serializable;
-    ump_server::watchdog::Stage: is_exact is_serializable;
-    ump_server::system::ConfigError: is_error is_exact is_serializable;
-    ump_server::system::PlanError: is_error is_exact is_serializable;
-    ump_server::system::LookupError: is_error is_exact is_serializable;
-    ump_server::system::Failure: is_exact is_serializable;
-    ump_server::system::Report: is_exact is_serializable;
-    ump_server::system::StoppedInstance: is_exact is_serializable;
-    ump_server::system::StopOutcome: is_exact is_serializable;
-    ump_server::system::ComponentStatus: is_exact is_serializable;
-    ump_server::system::InstanceStatus: is_exact is_serializable;
-    ump_server::system::State: is_exact is_serializable;
-    ump_server::system::Strategy: is_exact is_serializable;
-    ump_server::system::Escalation: is_exact is_serializable;
-    ump_server::timer::Missed: is_exact;
-    ump_server::FailureEvent: is_exact is_serializable;
-    ump_server::Decision: is_exact is_serializable;
-    ump_server::Stop: is_exact is_serializable;
-    ump_server::OnPanic: ;
-    ump_server::task::OnTimeout: is_exact is_serializable;
-
-    ump_router::Error: is_error is_exact is_serializable;
-    ump_router::ProtocolError: is_error is_exact is_serializable;
-    ump_router::TopicError: is_error is_exact is_serializable;
-    ump_router::TopicErrorKind: is_exact is_serializable;
-    ump_router::PublishError<u8>: is_error is_exact is_serializable;
-    ump_router::RequestError<Ask>: is_error is_serializable;
-    ump_router::RequestErrorKind<Refused>: is_error is_exact is_serializable;
-    ump_router::RecvError: is_error is_exact is_serializable;
-    ump_router::Published: is_exact is_serializable;
-    ump_router::WhenFull: is_exact is_serializable;
-    ump_router::SubscriptionStatus: is_exact is_serializable;
-    ump_router::RetainedStatus: is_exact is_serializable;
-    ump_router::ServerStatus: is_exact is_serializable;
-    ump_router::Change: is_exact is_serializable;
-    ump_router::ChangeKind: is_exact is_serializable;
-    ump_router::Call<Ask>: is_exact;
-    ump_router::Topic: is_exact is_serializable is_read_back;
-    ump_router::Pattern: is_exact is_serializable is_read_back;
-    ump_router::routing::Input<u8>: ;
-    ump_router::routing::Output<u8>: ;
-    ump_router::routing::Outcome<u8>: is_exact is_serializable;
-    ump_router::routing::Violation: is_error is_exact is_serializable;
-    ump_router::routing::RequestId: is_exact is_serializable;
-};
-
-/// The types that cannot be cloned or compared, and the reason.
-const EXEMPT: &[(&str, &str)] = &[
-    (
-        "ump_server::system::report::error::StartError",
-        "has a factory's own error in it, a boxed one",
-    ),
-    (
-        "ump_server::system::report::error::StartFailure",
-        "has a factory's own error in it, a boxed one",
-    ),
-    (
-        "ump_server::worker::schedule::OnRefusal",
-        "is a choice with a closure in it",
-    ),
-    (
-        "ump_server::worker::handler_shape::ByTypes",
-        "is a type without values, for the shape of a trait",
-    ),
-    (
-        "ump::hooks::wait::Goal",
-        "is for writers of loops, and no report",
-    ),
-    (
-        "ump::hooks::watcher::Driven",
-        "has a watcher and a waker in it, for writers of loops",
-    ),
-];
-
 fn in_table() -> BTreeSet<String> {
     let plain = |name: &'static str| name.split('<').next().expect("a name").to_owned();
-    TABLE.iter().map(|row| plain(row())).collect()
+    let rows = TABLE.iter().chain(SOCKETS);
+    rows.map(|row| plain(row())).collect()
 }
 
 /// The public types of a crate that are data, by their paths: enums, structs with a public field,
