@@ -4,6 +4,7 @@
 //! See `benches/README.md`.
 
 mod allocations;
+mod bus;
 mod cases;
 mod children;
 mod contenders;
@@ -13,6 +14,7 @@ mod lap;
 mod loops;
 mod machine;
 mod message;
+mod net;
 mod options;
 mod progress;
 mod random;
@@ -61,6 +63,9 @@ fn run() -> Result<(), Box<dyn Error>> {
             Subject::Timers => timers::run,
             Subject::Topics => topics::run,
             Subject::Router => router::run,
+            Subject::Bus => bus::run,
+            Subject::Net => net::run,
+            Subject::Udp => net::run_udp,
             _ => loops::run,
         };
         return run(options.quick, options.rounds, &directory);
@@ -74,6 +79,9 @@ fn run() -> Result<(), Box<dyn Error>> {
             print_json(&measure(&cases, &settings))
         }
         Some(name) => {
+            if let Some(measured) = net::idle::child(name, settings.idle_seconds) {
+                return measured?.map_or(Ok(()), |idle| print_json(&idle));
+            }
             let (_, measure) = idle::all()
                 .into_iter()
                 .find(|(known, _)| known == name)

@@ -5,12 +5,15 @@ use std::path::PathBuf;
 use lexopt::{Arg, Parser, ValueExt};
 
 pub(crate) const HELP: &str = "\
-Usage: benches [timers | loops | topics | router] [OPTIONS]
+Usage: benches [timers | loops | topics | router | bus | net | udp] [OPTIONS]
 
   timers             what the timers of ump-server cost; knows --quick, --rounds and --out
   loops              how soon its loops are back after a panic, how late they call for a timer; the same
   topics             what it costs ump-router to find out whom a message reaches; the same
   router             what a name costs a request, and a message to many; the same
+  bus                how many messages a second go from one thread to another; the same
+  net                what sockets cost in a loop of ump-server, beside loops by hand and tokio; the same
+  udp                the echoes by UDP of these alone; the same
   --quick            short samples and few rounds: all in under two minutes
   --case NAME        only this case, or those whose names begin so; may be repeated
   --contender NAME   only this one, the floors and ump; may be repeated
@@ -43,6 +46,9 @@ pub(crate) enum Subject {
     Loops,
     Topics,
     Router,
+    Bus,
+    Net,
+    Udp,
 }
 
 impl Options {
@@ -63,6 +69,9 @@ impl Options {
                 Arg::Value(name) if name == "loops" => options.subject = Subject::Loops,
                 Arg::Value(name) if name == "topics" => options.subject = Subject::Topics,
                 Arg::Value(name) if name == "router" => options.subject = Subject::Router,
+                Arg::Value(name) if name == "bus" => options.subject = Subject::Bus,
+                Arg::Value(name) if name == "net" => options.subject = Subject::Net,
+                Arg::Value(name) if name == "udp" => options.subject = Subject::Udp,
                 unknown => return Err(format!("{}.\n{HELP}", unknown.unexpected()).into()),
             }
         }

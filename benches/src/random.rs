@@ -1,4 +1,4 @@
-//! The same random numbers for all contenders.
+//! Random numbers, the same ones for all contenders.
 
 /// `SplitMix64` (Steele, Lea and Flood, 2014).
 pub(crate) struct Random(pub(crate) u64);

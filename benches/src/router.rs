@@ -1,9 +1,13 @@
 //! The cost of routing by topic: requests beside a bare channel, messages to many subscribers
-//! beside a broadcast channel, and both beside the published crate `t2_bus`.
+//! beside a broadcast channel, and both beside the published crate `t2_bus`. And what is divided
+//! among a group, asked of all, or published to nobody, beside what does it by hand.
 
 mod fan_out;
+mod nobody;
 mod report;
+mod request_all;
 mod requests;
+mod shared;
 mod t2_bus;
 mod workload;
 
@@ -73,7 +77,12 @@ pub(crate) fn run(
     directory: &Path,
 ) -> Result<(), Box<dyn Error>> {
     let rounds = rounds.unwrap_or(if quick { 3 } else { 21 });
-    let cases = requests::CASES.iter().chain(&fan_out::CASES);
+    let cases = requests::CASES
+        .iter()
+        .chain(&fan_out::CASES)
+        .chain(&shared::CASES)
+        .chain(&request_all::CASES)
+        .chain(&nobody::CASES);
     let results = Results {
         machine: Machine::this(),
         rounds,

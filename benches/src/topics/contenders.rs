@@ -6,7 +6,7 @@ pub(super) mod zenoh;
 
 /// An index of subscriptions, with a value of eight bytes each.
 pub(super) trait Index {
-    /// What is needed to remove a subscription, besides its pattern and its value.
+    /// The key that removes a subscription, together with its pattern and its value.
     type Key: Copy;
 
     /// Whether it has wildcards.

@@ -19,7 +19,7 @@ const THINGS: [&str; 10] = [
 pub(super) struct Names {
     /// Patterns, a tenth of them with wildcards.
     pub(super) subscriptions: Vec<String>,
-    /// The same patterns with each wildcard replaced by a name.
+    /// The patterns with each wildcard replaced by a name.
     pub(super) concrete: Vec<String>,
     pub(super) topics: Vec<String>,
     /// Patterns for all properties of a machine.

@@ -1,0 +1,172 @@
+//! Routers of `ump-router` with links.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use ump_router::{Message, RecvError, RequestMessage, Router, link::sockets::Link};
+
+use crate::{
+    children::{self, Process, Skipped},
+    contenders::{Contender, await_reply},
+    measure,
+    peer::{Caller, Failed, Heard, Kind, Peer, Publisher, TOPIC, one_thread, own_bus},
+};
+
+/// How long a link may take to open.
+const LONG: Duration = Duration::from_secs(5);
+
+/// The payload of a message or of a request.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Payload(#[serde(with = "serde_bytes")] pub(crate) Vec<u8>);
+
+impl Message for Payload {
+    const PREFIX: &str = "payload";
+}
+
+impl RequestMessage for Payload {
+    type Reply = Payload;
+    type Error = String;
+    const PREFIX: &str = "ask";
+}
+
+pub(crate) struct Routers;
+
+/// A router that is linked to the bus.
+pub(crate) struct Linked {
+    pub(crate) router: Router,
+    _link: Link,
+}
+
+fn carrying() -> Result<Router, Failed> {
+    let router = Router::new();
+    router.carry::<Payload>()?;
+    router.carry_requests::<Payload>()?;
+    Ok(router)
+}
+
+pub(crate) fn linked(address: &str) -> Result<Linked, Failed> {
+    let router = carrying()?;
+    let link = router.connect(address)?;
+    if !link.opened().timeout(LONG).wait() {
+        return Err("the link does not open".into());
+    }
+    Ok(Linked {
+        router,
+        _link: link,
+    })
+}
+
+/// Serves the topic in a thread, as long as the router lives.
+fn serve_in_thread(router: &Router) -> Result<(), Failed> {
+    let server = router.serve::<Payload>(TOPIC)?;
+    std::thread::spawn(move || {
+        for (call, context) in &server {
+            let _ = context.reply(call.message); // an error if the caller is gone
+        }
+    });
+    Ok(())
+}
+
+#[derive(Clone)]
+pub(crate) struct Asks(std::sync::Arc<Linked>);
+
+impl Caller for Asks {
+    async fn request(&self, payload: &Bytes) -> Result<Bytes, Failed> {
+        let asked = self
+            .0
+            .router
+            .request(TOPIC, Payload(payload.to_vec()))
+            .await;
+        match asked {
+            Ok(Payload(reply)) => Ok(reply.into()),
+            Err(error) => Err(error.to_string().into()),
+        }
+    }
+}
+
+impl Publisher for Linked {
+    async fn publish(&self, payload: &Bytes, times: u64) -> Result<(), Failed> {
+        for _ in 0..times {
+            let payload = Payload(payload.to_vec());
+            self.router.publish(TOPIC, payload).await?;
+        }
+        Ok(())
+    }
+}
+
+impl Peer for Routers {
+    const NAME: &str = "ump-router";
+    type Caller = Asks;
+    type Publisher = Linked;
+
+    fn bus(kind: Kind, serves: bool) -> Result<Process, Skipped> {
+        own_bus::<Self>(kind, serves)
+    }
+
+    async fn be_bus(address: &str, serves: bool) -> Result<(), Failed> {
+        let router = carrying()?;
+        let listener = router.listen(address)?;
+        if serves {
+            serve_in_thread(&router)?;
+        }
+        children::ready(&listener.address().to_string());
+        std::future::pending().await
+    }
+
+    async fn serve(address: &str) -> Result<(), Failed> {
+        let linked = linked(address)?;
+        serve_in_thread(&linked.router)?;
+        children::ready(address);
+        std::future::pending().await
+    }
+
+    async fn subscribe(address: &str, count: usize, heard: Heard) -> Result<(), Failed> {
+        for _ in 0..count {
+            let linked = linked(address)?;
+            let mut subscription = linked.router.subscribe::<Payload>(TOPIC)?;
+            let heard = heard.clone();
+            tokio::spawn(async move {
+                let _linked = linked;
+                loop {
+                    match subscription.recv().await {
+                        Ok(_) => heard.add(1),
+                        Err(RecvError::Missed(count)) => heard.add(count),
+                        Err(_) => return,
+                    }
+                }
+            });
+        }
+        children::ready(address);
+        std::future::pending().await
+    }
+
+    async fn caller(address: &str) -> Result<Asks, Failed> {
+        Ok(Asks(linked(address)?.into()))
+    }
+
+    async fn publisher(address: &str) -> Result<Linked, Failed> {
+        linked(address)
+    }
+}
+
+/// Requests of a thread, one after the other.
+pub(crate) fn blocking(kind: Kind, payload: &Bytes, by_bus: bool) -> Result<Contender, Skipped> {
+    let mut processes = vec![Routers::bus(kind, by_bus)?];
+    let address = processes[0].address.clone();
+    if !by_bus {
+        processes.push(Process::of(&["server", Routers::NAME, &address])?);
+    }
+    let failed = |error: Failed| Skipped(error.to_string());
+    let asks = Asks(linked(&address).map_err(failed)?.into());
+    one_thread().block_on(await_reply(&asks, payload))?;
+    let payload = payload.clone();
+    let name = format!("{}, blocking", Routers::NAME);
+    Ok(Contender::new(name, processes, move |times| {
+        measure::one_by_one(times, || {
+            let request = asks.0.router.request(TOPIC, Payload(payload.to_vec()));
+            let reply = request.wait().expect("a reply");
+            assert_eq!(reply.0.len(), payload.len());
+        })
+    }))
+}
