@@ -30,7 +30,7 @@ pub use crate::{
     publish::{
         Changed, Iter, Messages, Publish, PublishFuture, Published, Received, ReceivedAs, Recv,
         RecvError, RetainedMessages, RetainedStatus, SubscribeOptions, SubscriberWatch,
-        Subscription, SubscriptionStatus, WatchIter, WatchStream, WhenFull,
+        Subscription, SubscriptionOwner, SubscriptionStatus, WatchIter, WatchStream, WhenFull,
     },
     router::Router,
     select::{Arm, NextRequest, Select, SelectFuture, Selecting},

@@ -9,8 +9,8 @@ use crate::{
     link::Links,
     protocol::{Message, RequestMessage},
     publish::{
-        Publish, Received, RetainedMessages, RetainedStatus, SubscribeOptions, SubscriberWatch,
-        Subscription, SubscriptionStatus,
+        Publish, QueueOwner, Received, RetainedMessages, RetainedStatus, SubscribeOptions,
+        SubscriberWatch, Subscription, SubscriptionStatus,
     },
     registry::Registry,
     select::Select,
@@ -106,7 +106,7 @@ impl Router {
         options: SubscribeOptions,
     ) -> Result<Subscription<M>, Error> {
         let bus = self.0.registry.bus()?;
-        Subscription::open(bus, patterns.into_patterns()?, options, None)
+        Subscription::open(bus, patterns.into_patterns()?, options, QueueOwner::PROGRAM)
     }
 
     /// Subscribes as a member of a group: each message reaches one of the members. To share work
@@ -158,8 +158,8 @@ impl Router {
         options: SubscribeOptions,
     ) -> Result<Subscription<M>, Error> {
         let bus = self.0.registry.bus()?;
-        let group = Some(group.into_topic()?);
-        Subscription::open(bus, patterns.into_patterns()?, options, group)
+        let owner = QueueOwner::Group(group.into_topic()?);
+        Subscription::open(bus, patterns.into_patterns()?, options, owner)
     }
 
     /// Returns whether anybody subscribes to messages of this type on a topic, or on any topic of a
@@ -437,7 +437,8 @@ impl Router {
         Select::new(self.0.registry.clock().clone())
     }
 
-    /// Returns the status of all subscriptions, in no particular order.
+    /// Returns the status of all subscriptions, in no particular order: those of the program, and
+    /// those of [links](crate::link), with the [owner](SubscriptionStatus::owner) of each.
     #[must_use]
     pub fn subscriptions(&self) -> Vec<SubscriptionStatus> {
         self.0.registry.subscriptions()

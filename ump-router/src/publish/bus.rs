@@ -26,6 +26,7 @@ use super::{
     deferred::Deferred,
     delivery::{Delivery, WaitLimit},
     options::SubscribeOptions,
+    owner::QueueOwner,
     queue::{End, MemberId, Queue},
     received::Received,
     retained::{Backlog, Retained, Retention},
@@ -39,7 +40,7 @@ use crate::{
     presence::{Change, ChangeAnnouncer, ChangeKind, ChangeSink},
     protocol::Message,
     sync::RwLock,
-    topic::{Pattern, Topic, TopicError, full_name::check_written},
+    topic::{Pattern, TopicError, full_name::check_written},
 };
 
 pub(crate) struct Bus<M: Message> {
@@ -64,7 +65,7 @@ impl<M: Message> Bus<M> {
         &self,
         patterns: Vec<Pattern>,
         options: SubscribeOptions,
-        group: Option<Topic>,
+        owner: QueueOwner,
     ) -> Result<Membership<M>, Error> {
         if options.capacity == 0 {
             return Err(Error::ZeroCapacity);
@@ -76,7 +77,7 @@ impl<M: Message> Bus<M> {
         if patterns.is_empty() {
             return Err(Error::NoPattern);
         }
-        let queue = Arc::new(Queue::new(patterns.into(), options, group));
+        let queue = Arc::new(Queue::new(patterns.into(), options, owner));
         let (mut deferred, mut wakes) = (Deferred::default(), DeferredWakes::default());
         let mut routes = self.routes.write();
         if routes.is_closed {

@@ -18,6 +18,7 @@ use super::{
     deferred::Deferred,
     delivery::{Delivery, WaitLimit},
     options::SubscribeOptions,
+    owner::{QueueOwner, SubscriptionOwner},
     queue::{MemberId, Queue, Waits},
     received::Received,
     recv_error::RecvError,
@@ -41,7 +42,7 @@ impl<M: Message> Bus<M> {
     /// Returns the patterns of the subscriptions of this process, each once for each subscription.
     pub(crate) fn local_patterns(&self) -> Vec<Pattern> {
         let routes = self.routes.read();
-        let local = |(_, route): &(&Pattern, &Route<M>)| !route.queue.options().is_link;
+        let local = |(_, route): &(&Pattern, &Route<M>)| !route.queue.is_link();
         let routes = routes.queues.iter().filter(local);
         routes.map(|(pattern, _)| pattern.clone()).collect()
     }
@@ -59,7 +60,7 @@ impl<M: Message> Bus<M> {
         let mut delivery = Delivery::new(self.clock(), WaitLimit::NoWait);
         let routes = self.routes.read();
         routes.for_each_queue(topic, |queue| {
-            if !queue.options().is_link && queue.patterns().iter().any(is_meant) {
+            if !queue.is_link() && queue.patterns().iter().any(is_meant) {
                 delivery.push_to(queue, &message, &mut deferred);
             }
         });
@@ -81,7 +82,7 @@ impl<M: Message> Bus<M> {
     ) {
         let mut wakes = DeferredWakes::default();
         self.for_each_queue(|queue, _| {
-            if !queue.options().is_link && queue.patterns().iter().any(is_meant) {
+            if !queue.is_link() && queue.patterns().iter().any(is_meant) {
                 queue.miss(count, is_link_lost, &mut wakes);
             }
         });
@@ -92,18 +93,19 @@ impl<M: Message> Bus<M> {
     /// into the one or the other.
     fn replace_outbox(
         &self,
+        link: &Arc<str>,
         former: Option<&Registered<M>>,
         patterns: Vec<Pattern>,
     ) -> Result<Option<Registered<M>>, Error> {
-        let mut options = SubscribeOptions::new().capacity(CAPACITY);
-        options.is_link = true;
+        let options = SubscribeOptions::new().capacity(CAPACITY);
+        let owner = QueueOwner::One(SubscriptionOwner::Link(Arc::clone(link)));
         let mut wakes = DeferredWakes::default();
         let mut routes = self.routes.write();
         if routes.is_closed {
             return Err(Error::Closed);
         }
         let next = (!patterns.is_empty()).then(|| {
-            let queue = Arc::new(Queue::new(patterns.into(), options, None));
+            let queue = Arc::new(Queue::new(patterns.into(), options, owner));
             let keys = queue.patterns().iter().zip(0..).map(|(pattern, nth)| {
                 let queue = Arc::clone(&queue);
                 routes.queues.insert(pattern, Route { queue, nth })
@@ -124,6 +126,13 @@ impl<M: Message> Bus<M> {
     }
 }
 
+impl<M> Queue<M> {
+    /// Returns whether it is for a router in another process.
+    fn is_link(&self) -> bool {
+        matches!(self.owner(), QueueOwner::One(SubscriptionOwner::Link(_)))
+    }
+}
+
 /// A queue in the index.
 struct Registered<M> {
     queue: Arc<Queue<M>>,
@@ -133,6 +142,7 @@ struct Registered<M> {
 /// The messages for a router in another process.
 pub(crate) struct Outbox<M: Message> {
     bus: Arc<Bus<M>>,
+    link: Arc<str>,
     current: Option<Registered<M>>,
     /// Former queues, whose messages come first.
     former: VecDeque<Arc<Queue<M>>>,
@@ -148,10 +158,11 @@ pub(crate) enum OutboxItem<M> {
 }
 
 impl<M: Message> Outbox<M> {
-    /// Creates an outbox without patterns.
-    pub(crate) fn new(bus: Arc<Bus<M>>) -> Self {
+    /// Creates an outbox without patterns, for the link with this name.
+    pub(crate) fn new(bus: Arc<Bus<M>>, link: Arc<str>) -> Self {
         Self {
             bus,
+            link,
             current: None,
             former: VecDeque::new(),
             dropped: 0,
@@ -160,7 +171,8 @@ impl<M: Message> Outbox<M> {
 
     /// Sets its patterns, which are all different. What is queued comes first.
     pub(crate) fn set_patterns(&mut self, patterns: Vec<Pattern>) -> Result<(), Error> {
-        let next = self.bus.replace_outbox(self.current.as_ref(), patterns)?;
+        let current = self.current.as_ref();
+        let next = self.bus.replace_outbox(&self.link, current, patterns)?;
         if let Some(former) = std::mem::replace(&mut self.current, next) {
             self.former.push_back(former.queue);
         }

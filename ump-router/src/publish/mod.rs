@@ -8,6 +8,7 @@ mod expiry;
 #[cfg(all(feature = "link", unix, not(any(loom, shuttle))))]
 mod link;
 mod options;
+mod owner;
 mod publication;
 mod published;
 mod queue;
@@ -22,11 +23,12 @@ mod subscription;
 mod watch;
 mod watched;
 
-pub(crate) use self::bus::Bus;
 #[cfg(all(feature = "link", unix, not(any(loom, shuttle))))]
 pub(crate) use self::link::{MAX_IN_OUTBOX, Outbox, OutboxItem};
+pub(crate) use self::{bus::Bus, owner::QueueOwner};
 pub use self::{
     options::{SubscribeOptions, WhenFull},
+    owner::SubscriptionOwner,
     publication::{Publish, PublishFuture},
     published::Published,
     received::{Received, ReceivedAs},

@@ -14,8 +14,6 @@ pub struct SubscribeOptions {
     pub(crate) capacity: usize,
     pub(crate) when_full: WhenFull,
     pub(crate) removals: bool,
-    /// Whether it is for a router in another process.
-    pub(crate) is_link: bool,
 }
 
 impl SubscribeOptions {
@@ -25,7 +23,6 @@ impl SubscribeOptions {
             capacity: 1024,
             when_full: WhenFull::DropOldest,
             removals: false,
-            is_link: false,
         }
     }
 

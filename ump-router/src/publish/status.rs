@@ -2,7 +2,7 @@
 
 use std::{any::type_name, time::Duration};
 
-use super::{bus::Bus, options::WhenFull};
+use super::{bus::Bus, options::WhenFull, owner::SubscriptionOwner};
 use crate::{
     protocol::Message,
     topic::{Pattern, Topic, full_name::full_name},
@@ -17,6 +17,8 @@ pub struct SubscriptionStatus {
     pub patterns: Vec<Pattern>,
     /// The Rust name of the type of messages, as [`std::any::type_name`] gives it.
     pub type_name: &'static str,
+    /// Whether it is the program's own, or that of a link.
+    pub owner: SubscriptionOwner,
     /// The group that shares it; see [`Router::subscribe_shared`](crate::Router::subscribe_shared).
     pub group: Option<Topic>,
     /// How many subscribers share it: one, or the members of the group.
@@ -62,6 +64,7 @@ impl<M: Message> Bus<M> {
                     .map(|pattern| full_name(M::PREFIX, pattern))
                     .collect(),
                 type_name: type_name::<M>(),
+                owner: queue.owner().of_subscription(),
                 group: queue.group().cloned(),
                 members,
                 capacity: options.capacity,

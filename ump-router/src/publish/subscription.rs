@@ -18,6 +18,7 @@ use super::{
     deferred::Deferred,
     expiry::ExpiryTimer,
     options::SubscribeOptions,
+    owner::QueueOwner,
     queue::{End, MemberId, Queue, Waits},
     received::Received,
     recv_error::RecvError,
@@ -29,7 +30,7 @@ use crate::{
     error::Error,
     index::TopicKey,
     protocol::Message,
-    topic::{Pattern, Topic},
+    topic::Pattern,
 };
 
 /// Receives the messages whose topics match a pattern, or one of several. From
@@ -80,9 +81,9 @@ impl<M: Message> Subscription<M> {
         bus: &Arc<Bus<M>>,
         patterns: Vec<Pattern>,
         options: SubscribeOptions,
-        group: Option<Topic>,
+        owner: QueueOwner,
     ) -> Result<Self, Error> {
-        let membership = bus.subscribe(patterns, options, group)?;
+        let membership = bus.subscribe(patterns, options, owner)?;
         Ok(Self {
             membership,
             bus: Arc::downgrade(bus),

@@ -1,6 +1,6 @@
 //! Messages that are published in one router and received in another.
 
-use ump_router::{RecvError, SubscribeOptions, WhenFull};
+use ump_router::{RecvError, SubscribeOptions, SubscriptionOwner, SubscriptionStatus, WhenFull};
 
 use crate::support::{
     LONG, OtherPrice, Price, Secret, await_no_subscriber, await_subscriber, await_told, carrying,
@@ -65,6 +65,31 @@ fn nothing_goes_where_nobody_is_interested() {
 }
 
 #[test]
+fn subscriptions_of_links_are_told_from_own_ones() {
+    on_each(|from, to, pair| {
+        let _own = from.subscribe::<Price>("own").unwrap();
+        let _theirs = to.subscribe::<Price>("theirs").unwrap();
+        await_subscriber(from, "theirs");
+        let all = from.subscriptions();
+        let owner_of = |pattern: &str| {
+            let has = |one: &&SubscriptionStatus| one.patterns[0].as_str() == pattern;
+            all.iter().find(has).unwrap().owner.clone()
+        };
+        assert_eq!(owner_of("price/own"), SubscriptionOwner::Program);
+        let SubscriptionOwner::Link(name) = owner_of("price/theirs") else {
+            panic!("{all:?}");
+        };
+        // The other end has a name with a number.
+        assert!(name.starts_with("tcp:127.0.0.1:") || name.starts_with(pair.link.name()));
+        let links = all
+            .iter()
+            .filter(|one| one.owner == SubscriptionOwner::Links);
+        assert_eq!(links.count(), 1, "{all:?}");
+        assert_eq!(all.len(), 3, "{all:?}");
+    });
+}
+
+#[test]
 fn what_is_not_carried_stays_at_home() {
     on_each(|from, to, _| {
         let mut secrets = to.subscribe::<Secret>("**").unwrap();
@@ -83,7 +108,7 @@ fn a_type_can_be_carried_after_the_link_is_open() {
     let (hub, leaf) = (ump_router::Router::new(), carrying());
     let listener = hub.listen("tcp:127.0.0.1:0").unwrap();
     let mut prices = leaf.subscribe::<Price>("**").unwrap();
-    let link = leaf.connect(&listener.address().to_string()).unwrap();
+    let link = leaf.connect(listener.address()).unwrap();
     assert!(link.opened().timeout(LONG).wait());
     hub.carry::<Price>().unwrap();
     await_subscriber(&hub, "a");
@@ -97,7 +122,7 @@ fn a_payload_that_cannot_be_decoded_is_a_gap() {
     hub.carry::<OtherPrice>().unwrap();
     let listener = hub.listen("tcp:127.0.0.1:0").unwrap();
     let mut prices = leaf.subscribe::<Price>("**").unwrap();
-    let link = leaf.connect(&listener.address().to_string()).unwrap();
+    let link = leaf.connect(listener.address()).unwrap();
     assert!(link.opened().timeout(LONG).wait());
     let mut watch = hub.watch_subscribers::<OtherPrice>("a").unwrap();
     assert_eq!(watch.changed().wait_timeout(LONG).unwrap(), Some(true));

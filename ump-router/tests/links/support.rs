@@ -9,6 +9,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use ump_router::{
     Change, ChangeKind, Message, RecvError, RequestMessage, Router, Subscription,
+    SubscriptionOwner, SubscriptionStatus,
     link::sockets::{Link, Listener},
 };
 
@@ -89,7 +90,7 @@ impl Pair {
             path.address()
         };
         let listener = hub.listen(&address).unwrap();
-        let link = leaf.connect(&listener.address().to_string()).unwrap();
+        let link = leaf.connect(listener.address()).unwrap();
         assert!(link.opened().timeout(LONG).wait());
         Self {
             leaf,
@@ -133,8 +134,9 @@ pub(crate) fn await_told(router: &Router, pattern: &str) {
     let mut changes = router.subscribe::<Change>("**").unwrap();
     loop {
         let all = router.subscriptions();
-        // The queue for a link has this capacity, and no other one here.
-        let mut told = all.iter().filter(|one| one.capacity == 4096);
+        let is_of_link =
+            |one: &&SubscriptionStatus| matches!(one.owner, SubscriptionOwner::Link(_));
+        let mut told = all.iter().filter(is_of_link);
         if told.any(|one| one.patterns.iter().any(|own| own.as_str() == pattern)) {
             return;
         }

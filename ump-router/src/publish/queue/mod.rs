@@ -49,6 +49,7 @@ pub(super) use self::wait_queue::WaiterKey;
 use super::{
     deferred::Deferred,
     options::{SubscribeOptions, WhenFull},
+    owner::QueueOwner,
     received::Received,
     recv_error::RecvError,
 };
@@ -66,8 +67,7 @@ pub(crate) struct Queue<M> {
     /// The places of those with wildcards, in order.
     wild_patterns: Box<[usize]>,
     options: SubscribeOptions,
-    /// The name of the group that shares it.
-    group: Option<Topic>,
+    owner: QueueOwner,
 }
 
 /// Identifies a member of a shared subscription.
@@ -134,7 +134,7 @@ impl<M> Queue<M> {
     pub(super) fn new(
         patterns: Box<[Pattern]>,
         options: SubscribeOptions,
-        group: Option<Topic>,
+        owner: QueueOwner,
     ) -> Self {
         let keeps_latest = options.when_full == WhenFull::Latest;
         let all = patterns.iter().enumerate();
@@ -144,7 +144,7 @@ impl<M> Queue<M> {
             wild_patterns: wild.map(|(nth, _)| nth).collect(),
             patterns,
             options,
-            group,
+            owner,
         }
     }
 
@@ -158,7 +158,11 @@ impl<M> Queue<M> {
     }
 
     pub(super) fn group(&self) -> Option<&Topic> {
-        self.group.as_ref()
+        self.owner.group()
+    }
+
+    pub(super) fn owner(&self) -> &QueueOwner {
+        &self.owner
     }
 
     pub(super) fn options(&self) -> &SubscribeOptions {

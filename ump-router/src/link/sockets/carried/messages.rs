@@ -41,8 +41,9 @@ impl<M: Message + Serialize + DeserializeOwned> CarriedMessages for MessagesOf<M
         self.0.miss_from_link(count, is_link_lost, is_meant);
     }
 
-    fn outbox(&self) -> Box<dyn Outbox> {
-        Box::new(publish::Outbox::new(Arc::clone(&self.0)))
+    fn outbox(&self, link: &Arc<str>) -> Box<dyn Outbox> {
+        let bus = Arc::clone(&self.0);
+        Box::new(publish::Outbox::new(bus, Arc::clone(link)))
     }
 }
 

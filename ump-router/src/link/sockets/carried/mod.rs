@@ -79,8 +79,8 @@ pub(super) trait CarriedMessages: Send + Sync {
     /// Tells subscriptions with one of these patterns that they miss messages.
     fn miss(&self, count: u64, is_link_lost: bool, is_meant: &dyn Fn(&Pattern) -> bool);
 
-    /// The messages for a link.
-    fn outbox(&self) -> Box<dyn Outbox>;
+    /// The messages for the link with this name.
+    fn outbox(&self, link: &Arc<str>) -> Box<dyn Outbox>;
 }
 
 /// The messages of a type for a link.

@@ -3,6 +3,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
+    sync::Arc,
     task::{Context, Poll, Waker},
 };
 
@@ -37,8 +38,9 @@ const TURN: usize = 128;
 /// still makes.
 const LAST_TURN: usize = 2 * crate::publish::MAX_IN_OUTBOX;
 
-#[derive(Default)]
 pub(super) struct Interest {
+    /// The name of the link.
+    link: Arc<str>,
     /// The subscriptions that the peer was told, by their full names.
     told: HashMap<Pattern, u32>,
     /// Those that the peer had no room for.
@@ -63,6 +65,18 @@ struct OutboxState {
 }
 
 impl Interest {
+    pub(super) fn new(link: &Arc<str>) -> Self {
+        Self {
+            link: Arc::clone(link),
+            told: HashMap::new(),
+            rejected: HashSet::new(),
+            by_id: HashMap::new(),
+            their: HashMap::new(),
+            index: TopicIndex::default(),
+            outboxes: Vec::new(),
+        }
+    }
+
     /// Tells the peer what has changed in this process, as far as it may publish there. Adds those
     /// that it has no room for, each once. Returns whether no more is to be told.
     pub(super) fn tell(
@@ -238,7 +252,8 @@ impl Interest {
             let mut own: Vec<_> = own.collect();
             own.sort_unstable_by(|a, b| a.as_str().cmp(b.as_str()));
             own.dedup();
-            let outbox = state.outbox.get_or_insert_with(|| messages.outbox());
+            let new = || messages.outbox(&self.link);
+            let outbox = state.outbox.get_or_insert_with(new);
             // An error if the router was closed.
             let _ = outbox.set_patterns(own);
             state.is_ready = true;

@@ -56,7 +56,7 @@ use super::{
 };
 use crate::{
     presence::Change,
-    publish::{Bus, RecvError, SubscribeOptions, Subscription},
+    publish::{Bus, QueueOwner, RecvError, SubscribeOptions, Subscription, SubscriptionOwner},
     registry::Registry,
     sync::Mutex,
     topic::Pattern,
@@ -157,7 +157,8 @@ pub(super) fn start(
     let bus = registry.bus().map_err(|_| LinkSetupError::Closed)?;
     let all = "**".parse::<Pattern>().expect("a pattern");
     let options = SubscribeOptions::new();
-    let changes = Subscription::open(bus, vec![all], options, None);
+    let owner = QueueOwner::One(SubscriptionOwner::Links);
+    let changes = Subscription::open(bus, vec![all], options, owner);
     let changes = changes.map_err(|_| LinkSetupError::Closed)?;
     let refusals = Arc::clone(registry.bus().map_err(|_| LinkSetupError::Closed)?);
     let mut parts = Some((changes, carried, refusals));

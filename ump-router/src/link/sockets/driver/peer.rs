@@ -109,6 +109,7 @@ impl Peer {
     }
 
     fn new(id: LinkId, name: Arc<str>, timeouts: Timeouts, access: Access) -> Self {
+        let interest = Interest::new(&name);
         Self {
             id,
             name,
@@ -125,7 +126,7 @@ impl Peer {
             twin: None,
             has_opened: false,
             has_ended: false,
-            interest: Interest::default(),
+            interest,
             requests: Requests::default(),
             looks: Looks::default(),
             for_others: ForOthers::default(),

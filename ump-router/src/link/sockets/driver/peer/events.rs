@@ -73,7 +73,7 @@ impl Peer {
                 if !is_complete {
                     self.interest.interrupt(shared);
                 }
-                self.interest = Interest::default();
+                self.interest = Interest::new(&self.name);
                 match connection.tls_failure.take() {
                     Some(text) => self.last_failure = Some(LinkFailure::Tls(text)),
                     None if closed == Closed::Local => {}
