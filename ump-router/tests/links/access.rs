@@ -60,9 +60,9 @@ fn a_unix_socket_knows_the_user_of_its_peer() {
     let hub = carrying();
     let all = |who| Rules::deny_by_default().allow(who, Permission::ALL, pattern("**"));
     let options = ListenOptions::new().rules(all(Who::Uid(own_uid() + 1)));
-    let listener = hub.listen_with(&path.address(), options).unwrap();
+    let listener = hub.listen_with(path.address(), options).unwrap();
     let leaf = carrying();
-    let link = leaf.connect(&path.address()).unwrap();
+    let link = leaf.connect(path.address()).unwrap();
     let LinkFailure::Ended(Closed::Peer { reason, text }) = failure(&link) else {
         panic!("{:?}", link.last_failure());
     };
@@ -266,6 +266,31 @@ fn each_quota_refuses_the_operation_and_is_named() {
     );
     reply.reply(2).unwrap();
     assert_eq!(waiting.join().unwrap().unwrap(), 2);
+}
+
+#[test]
+fn one_peer_does_not_take_all_links_of_a_listener() {
+    let hub = carrying();
+    let options = ListenOptions::new().max_opening(1000);
+    let listener = hub.listen_with("tcp:127.0.0.1:0", options).unwrap();
+    let address = listener.address().to_string();
+    let mut all: Vec<_> = (0..256).map(|_| Raw::open(&address, raw::LIMITS)).collect();
+    let leaf = carrying();
+    let link = leaf.connect(&address).unwrap();
+    let LinkFailure::Ended(Closed::Peer { reason, text }) = failure(&link) else {
+        panic!("{:?}", link.last_failure());
+    };
+    assert_eq!(reason, GoodbyeReason::Limit);
+    assert!(text.contains("quota of connections"), "{text}");
+    assert!(text.contains("256"), "{text}");
+    // The quotas of the rules are instead of it.
+    all.pop();
+    assert!(link.opened().timeout(LONG).wait());
+    let none = Quotas::new().limit(Quota::Connections, usize::MAX);
+    listener.set_rules(Rules::default().quotas(Who::Anyone, none));
+    let more = carrying();
+    let second = more.connect(&address).unwrap();
+    assert!(second.opened().timeout(LONG).wait());
 }
 
 #[test]

@@ -10,7 +10,10 @@ use std::{
 };
 
 use rustix::process::{Resource, getrlimit, setrlimit};
-use ump_router::link::{session::Timeouts, sockets::ListenOptions};
+use ump_router::link::{
+    session::Timeouts,
+    sockets::{ListenOptions, Quota, Quotas, Rules, Who},
+};
 
 use crate::{
     raw::{LIMITS, Raw},
@@ -56,6 +59,8 @@ fn child_process() {
     };
     let options = ListenOptions::new();
     let options = options.timeouts(timeouts).max_links(2 * CROWD);
+    let quotas = Quotas::new().limit(Quota::Connections, usize::MAX);
+    let options = options.rules(Rules::default().quotas(Who::Anyone, quotas));
     let listener = hub.listen_with("tcp:127.0.0.1:0", options).unwrap();
     println!("\ncrowd {}", listener.address());
     for _ in std::io::stdin().lock().lines() {

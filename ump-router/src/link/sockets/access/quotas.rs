@@ -18,11 +18,14 @@ pub enum Quota {
     QueuedBytes,
 }
 
-/// How much a peer may have at a time, over all its connections. Without limits by default; those
-/// of each [session](crate::link::session::Config::limits) apply in any case.
+/// How much a peer may have at a time, over all its connections. By default 256 connections, and
+/// all else without limits; those of each [session](crate::link::session::Config::limits) apply in
+/// any case.
 ///
 /// The connections of one user (unix sockets), of one set of names (TLS), or of one IP address
-/// (anonymous peers) count together, at all listeners of a router.
+/// (anonymous peers) count together, at all listeners of a router and with the links that it has
+/// connected. The loopback addresses are one, and so are IPv6 addresses with the same first 64
+/// bits. So one peer does not take all of the 1024 links of a listener.
 ///
 /// If a quota is used up, the operation is refused, and the reason names the quota. A quota is
 /// checked before each operation, so a lower one ends nothing that is there.
@@ -36,7 +39,7 @@ pub enum Quota {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Quotas {
-    /// The maximum number of connections.
+    /// The maximum number of connections: 256 by default.
     pub connections: usize,
     /// The maximum number of subscriptions.
     pub subscriptions: usize,
@@ -48,10 +51,13 @@ pub struct Quotas {
     pub queued_bytes: usize,
 }
 
+/// A quarter of the links of a listener.
+const DEFAULT_CONNECTIONS: usize = 256;
+
 impl Default for Quotas {
     fn default() -> Self {
         Self {
-            connections: usize::MAX,
+            connections: DEFAULT_CONNECTIONS,
             subscriptions: usize::MAX,
             served_topics: usize::MAX,
             pending_requests: usize::MAX,
@@ -61,7 +67,8 @@ impl Default for Quotas {
 }
 
 impl Quotas {
-    /// Returns quotas without limits.
+    /// Returns the default quotas. To have none, [limit](Self::limit) the connections to
+    /// [`usize::MAX`].
     #[must_use]
     pub fn new() -> Self {
         Self::default()

@@ -68,8 +68,8 @@ impl Permission {
 ///
 /// [[quotas]]                    # the first that matches
 /// who = "anyone"
-/// connections = 64              # also subscriptions, served_topics, pending_requests,
-/// queued_bytes = 1048576
+/// connections = 64              # 256 if it is left out. Without limits if they are left out:
+/// queued_bytes = 1048576        # also subscriptions, served_topics, pending_requests
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Deserialize)]
 #[serde(try_from = "super::text::RulesText")]
@@ -125,7 +125,8 @@ impl Rules {
         self.with(who, false, permissions, pattern)
     }
 
-    /// Sets the quotas of some peers. The first that match a peer are its quotas.
+    /// Sets the quotas of some peers. The first that match a peer are its quotas. A peer that none
+    /// match has the default ones.
     #[must_use]
     pub fn quotas(mut self, who: Who, quotas: Quotas) -> Self {
         self.quotas.push((who, quotas));

@@ -109,13 +109,13 @@ impl TryFrom<RulesText> for Rules {
             }
         }
         for text in text.quotas {
-            let unlimited = Quotas::default();
+            let default = Quotas::default();
             let quotas = Quotas {
-                connections: text.connections.unwrap_or(unlimited.connections),
-                subscriptions: text.subscriptions.unwrap_or(unlimited.subscriptions),
-                served_topics: text.served_topics.unwrap_or(unlimited.served_topics),
-                pending_requests: text.pending_requests.unwrap_or(unlimited.pending_requests),
-                queued_bytes: text.queued_bytes.unwrap_or(unlimited.queued_bytes),
+                connections: text.connections.unwrap_or(default.connections),
+                subscriptions: text.subscriptions.unwrap_or(default.subscriptions),
+                served_topics: text.served_topics.unwrap_or(default.served_topics),
+                pending_requests: text.pending_requests.unwrap_or(default.pending_requests),
+                queued_bytes: text.queued_bytes.unwrap_or(default.queued_bytes),
             };
             rules.quotas.push((text.who.parse()?, quotas));
         }
