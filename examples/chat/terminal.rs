@@ -90,13 +90,13 @@ fn open(router: &Router, args: &args::Terminal) -> Result<Option<Place>, String>
     let carried = carried.and_then(|()| router.carry_requests::<MemberRequest>());
     carried.map_err(|error| error.to_string())?;
     if let Some(address) = &args.host {
-        let listener = router.listen(&address.to_string());
+        let listener = router.listen(address);
         return Ok(Some(Place::Host(listener.map_err(|e| e.to_string())?)));
     }
     let Some(address) = &args.on else {
         return Ok(None);
     };
-    let link = router.connect(&address.to_string());
+    let link = router.connect(address);
     Ok(Some(Place::On(link.map_err(|e| e.to_string())?)))
 }
 

@@ -58,7 +58,7 @@ mod with_links {
     }
 
     fn connect(router: &Router, address: &Address) -> Result<Link, String> {
-        let link = router.connect(&address.to_string());
+        let link = router.connect(address);
         link.map_err(|e| format!("cannot connect to {address}: {e}"))
     }
 

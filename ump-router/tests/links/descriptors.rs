@@ -78,7 +78,7 @@ fn a_listener_without_descriptors_accepts_again_when_there_are_some() {
     let error = last.read(&mut [0; 8]).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::WouldBlock);
     let leaf = carrying();
-    let link = leaf.connect(&path.address()).unwrap();
+    let link = leaf.connect(path.address()).unwrap();
     assert!(!link.opened().timeout(Duration::from_millis(50)).wait());
     drop(silent);
     assert!(

@@ -20,7 +20,7 @@ fn all_addresses_of_a_host_are_tried() {
     let port = address.strip_prefix("tcp:[::1]:").unwrap();
     let leaf = carrying();
     // 127.0.0.1 comes first, where nobody listens.
-    let link = leaf.connect(&format!("tcp:localhost:{port}")).unwrap();
+    let link = leaf.connect(format!("tcp:localhost:{port}")).unwrap();
     assert!(
         link.opened().timeout(LONG).wait(),
         "{:?}",
@@ -36,14 +36,14 @@ fn a_name_is_resolved() {
     let port = address.strip_prefix("tcp:127.0.0.1:").unwrap();
     let leaf = carrying();
     // The router itself knows it in small letters only.
-    let link = leaf.connect(&format!("tcp:LOCALHOST:{port}")).unwrap();
+    let link = leaf.connect(format!("tcp:LOCALHOST:{port}")).unwrap();
     assert!(
         link.opened().timeout(LONG).wait(),
         "{:?}",
         link.last_failure()
     );
     let second = hub.listen("tcp:LOCALHOST:0").unwrap();
-    let link = leaf.connect(&second.address().to_string()).unwrap();
+    let link = leaf.connect(second.address()).unwrap();
     assert!(
         link.opened().timeout(LONG).wait(),
         "{:?}",
@@ -74,7 +74,7 @@ fn a_refused_connection_is_a_failure_of_the_link() {
     let port = unused.local_addr().unwrap().port();
     drop(unused);
     let router = carrying();
-    let link = router.connect(&format!("tcp:127.0.0.1:{port}")).unwrap();
+    let link = router.connect(format!("tcp:127.0.0.1:{port}")).unwrap();
     let mut attempts = 0..3000;
     let failure = attempts.find_map(|_| {
         std::thread::sleep(Duration::from_millis(10));
@@ -96,7 +96,7 @@ fn plain_text_from_other_hosts_has_to_be_allowed() {
     let address = listener.address().to_string();
     let port = address.strip_prefix("tcp:0.0.0.0:").unwrap();
     let leaf = Router::new();
-    let link = leaf.connect(&format!("tcp:127.0.0.1:{port}")).unwrap();
+    let link = leaf.connect(format!("tcp:127.0.0.1:{port}")).unwrap();
     assert!(
         link.opened().timeout(LONG).wait(),
         "{:?}",

@@ -129,7 +129,7 @@ fn two_processes_talk_in_both_directions() {
         }
     });
     let mut answers = router.subscribe::<Price>("answer").unwrap();
-    let link = router.connect(&path.address()).unwrap();
+    let link = router.connect(path.address()).unwrap();
     assert!(link.opened().timeout(LONG).wait());
     await_server(&router, "counted");
     assert_eq!(router.request("counted", Double(21)).wait().unwrap(), 42);
@@ -150,7 +150,7 @@ fn a_killed_process_ends_each_pending_request() {
     let mut child = Process::start(&path.address(), &ledger);
     let router = carrying();
     let mut prices = router.subscribe::<Price>("**").unwrap();
-    let link = router.connect(&path.address()).unwrap();
+    let link = router.connect(path.address()).unwrap();
     await_server(&router, "stuck");
     thread::scope(|scope| {
         let router = &router;
@@ -182,7 +182,7 @@ fn a_killed_process_ends_each_pending_request() {
 fn outcomes_agree_with_the_ledger_of_killed_processes() {
     let (path, ledger) = (SocketPath::new(), ledger());
     let router = carrying();
-    let link = router.connect(&path.address()).unwrap();
+    let link = router.connect(path.address()).unwrap();
     let (next_number, is_over) = (AtomicU64::new(1), AtomicBool::new(false));
     let outcomes = thread::scope(|scope| {
         let callers: Vec<_> = (0..6)
@@ -256,7 +256,7 @@ fn a_deadline_ends_a_request_to_a_stopped_process() {
     let (path, ledger) = (SocketPath::new(), ledger());
     let child = Process::start(&path.address(), &ledger);
     let router = carrying();
-    let _link = router.connect(&path.address()).unwrap();
+    let _link = router.connect(path.address()).unwrap();
     await_server(&router, "counted");
     let stop = |signal: &str| {
         let status = Command::new("kill")

@@ -53,7 +53,7 @@ fn both_ends_learn_that_a_link_is_dropped() {
     let listener = hub.listen("tcp:127.0.0.1:0").unwrap();
     let mut at_hub = hub.subscribe::<Price>("**").unwrap();
     let mut at_leaf = leaf.subscribe::<Price>("**").unwrap();
-    let link = leaf.connect(&listener.address().to_string()).unwrap();
+    let link = leaf.connect(listener.address()).unwrap();
     await_listed(&hub, 2);
     await_listed(&leaf, 2);
     let server = leaf.serve::<Double>("a").unwrap();
@@ -99,11 +99,11 @@ fn a_link_restores_itself_and_tells_the_gap() {
         }
     });
     // Nobody listens yet.
-    let link = leaf.connect(&path.address()).unwrap();
+    let link = leaf.connect(path.address()).unwrap();
     for round in 0..3 {
         let hub = carrying();
         // The former router lets go of the address when its thread ends.
-        let listen = || hub.listen(&path.address());
+        let listen = || hub.listen(path.address());
         let _listener = std::iter::repeat_with(listen).find_map(Result::ok).unwrap();
         assert!(link.opened().timeout(LONG).wait());
         await_subscriber(&hub, "a");
@@ -161,7 +161,7 @@ fn a_stream_cut_at_any_byte_ends_the_requests_on_it() {
         let proxy = TcpListener::bind("127.0.0.1:0").unwrap();
         let leaf = carrying();
         let link = leaf
-            .connect(&format!("tcp:{}", proxy.local_addr().unwrap()))
+            .connect(format!("tcp:{}", proxy.local_addr().unwrap()))
             .unwrap();
         let (mut inner, _) = proxy.accept().unwrap();
         let mut outer = TcpStream::connect(hub_address).unwrap();
@@ -250,7 +250,7 @@ fn closing_tells_if_nobody_has_received_all() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let leaf = carrying();
     let link = leaf
-        .connect(&format!("tcp:{}", silent.local_addr().unwrap()))
+        .connect(format!("tcp:{}", silent.local_addr().unwrap()))
         .unwrap();
     assert!(!link.close().wait());
     assert!(leaf.close_links().wait(), "there is none");

@@ -341,10 +341,10 @@ fn a_leaf_survives_a_hub_of_garbage() {
     let serving = serve(&good, "a");
     let listener = good.listen("tcp:127.0.0.1:0").unwrap();
     let leaf = carrying();
-    let link = leaf.connect(&listener.address().to_string()).unwrap();
+    let link = leaf.connect(listener.address()).unwrap();
     let bad = TcpListener::bind("127.0.0.1:0").unwrap();
     let other = leaf
-        .connect(&format!("tcp:{}", bad.local_addr().unwrap()))
+        .connect(format!("tcp:{}", bad.local_addr().unwrap()))
         .unwrap();
     for _ in 0..3 {
         let (mut stream, _) = bad.accept().unwrap();

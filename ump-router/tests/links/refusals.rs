@@ -2,7 +2,10 @@
 
 use std::{io::Write, net::TcpStream, time::Duration};
 
-use ump_router::{Router, link::sockets::LinkSetupError};
+use ump_router::{
+    Router,
+    link::sockets::{Address, LinkSetupError},
+};
 
 use crate::support::{Double, LONG, SocketPath, await_server, carrying, serve};
 
@@ -22,6 +25,27 @@ fn addresses_are_checked() {
         assert_eq!(router.listen(text).unwrap_err(), expected);
         assert_eq!(router.connect(text).unwrap_err(), expected);
     }
+}
+
+#[test]
+fn an_address_is_a_text_or_a_value() {
+    let (hub, leaf) = (Router::new(), Router::new());
+    let listener = hub.listen("tcp:127.0.0.1:0").unwrap();
+    let address: &Address = listener.address();
+    let text = address.to_string();
+    let links = [
+        leaf.connect(text.as_str()).unwrap(),
+        leaf.connect(&text).unwrap(),
+        leaf.connect(text.clone()).unwrap(),
+        leaf.connect(address).unwrap(),
+        leaf.connect(address.clone()).unwrap(),
+    ];
+    for link in links {
+        assert_eq!(link.name(), text);
+        assert!(link.opened().timeout(LONG).wait());
+    }
+    drop(listener);
+    assert!(hub.listen(text.parse::<Address>().unwrap()).is_ok());
 }
 
 #[test]
@@ -57,7 +81,7 @@ fn a_closed_router_neither_listens_nor_connects() {
 fn a_router_is_not_linked_to_itself() {
     let router = carrying();
     let listener = router.listen("tcp:127.0.0.1:0").unwrap();
-    let link = router.connect(&listener.address().to_string()).unwrap();
+    let link = router.connect(listener.address()).unwrap();
     assert!(!link.opened().timeout(Duration::from_millis(200)).wait());
 }
 
@@ -65,7 +89,7 @@ fn a_router_is_not_linked_to_itself() {
 fn a_link_that_nobody_accepts_is_not_open() {
     let router = Router::new();
     let path = SocketPath::new();
-    let link = router.connect(&path.address()).unwrap();
+    let link = router.connect(path.address()).unwrap();
     assert_eq!(link.name(), path.address());
     assert!(!link.opened().timeout(Duration::from_millis(100)).wait());
 }

@@ -51,7 +51,7 @@ fn an_open_link_knows_what_the_other_router_has() {
         let subscribe = |topic: &String| hub.subscribe::<Price>(topic.as_str()).unwrap();
         let subscriptions: Vec<_> = topics.iter().map(subscribe).collect();
         let listener = hub.listen("tcp:127.0.0.1:0").unwrap();
-        let link = leaf.connect(&listener.address().to_string()).unwrap();
+        let link = leaf.connect(listener.address()).unwrap();
         assert!(link.opened().timeout(LONG).wait());
         for topic in &topics {
             let pinned = leaf.pin::<Double>(topic.as_str()).unwrap();

@@ -102,18 +102,38 @@ impl Hub {
         }
     }
 
-    fn address(&self) -> String {
-        self.listener.address().to_string()
+    fn raw(&self) -> String {
+        let address = self.listener.address().to_string();
+        address.strip_prefix("tls:").unwrap().to_owned()
     }
 
-    fn raw(&self) -> String {
-        self.address().strip_prefix("tls:").unwrap().to_owned()
+    /// Certificates of a process for these names, of the CA of the hub.
+    fn certify(&self, names: &[&str]) -> TlsConfig {
+        config(&self.ca.issue(names), &self.ca.pem())
     }
 
     fn connect(&self, leaf: &Router, config: TlsConfig) -> Link {
         let options = ConnectOptions::new().tls(config);
-        leaf.connect_with(&self.address(), options).unwrap()
+        leaf.connect_with(self.listener.address(), options).unwrap()
     }
+
+    /// Connects a new router.
+    fn leaf(&self, config: TlsConfig) -> (Router, Link) {
+        let leaf = carrying();
+        let link = self.connect(&leaf, config);
+        (leaf, link)
+    }
+
+    /// Returns why TLS fails for a new router.
+    fn tls_failure(&self, config: TlsConfig) -> String {
+        let (_leaf, link) = self.leaf(config);
+        tls_failure(&link)
+    }
+}
+
+fn assert_opens(link: &Link) {
+    let is_open = link.opened().timeout(LONG).wait();
+    assert!(is_open, "{:?}", link.last_failure());
 }
 
 /// Waits until a link has failed, and returns why.
@@ -138,14 +158,8 @@ fn tls_failure(link: &Link) -> String {
 fn a_link_over_tls_carries_requests_and_messages() {
     let hub = Hub::new(Rules::allow_by_default());
     let server = serve(&hub.router, "a");
-    let leaf = carrying();
-    let own = config(&hub.ca.issue(&["leaf.example"]), &hub.ca.pem());
-    let link = hub.connect(&leaf, own);
-    assert!(
-        link.opened().timeout(LONG).wait(),
-        "{:?}",
-        link.last_failure()
-    );
+    let (leaf, link) = hub.leaf(hub.certify(&["leaf.example"]));
+    assert_opens(&link);
     await_server(&leaf, "a");
     for number in 1..100 {
         assert_eq!(
@@ -180,7 +194,7 @@ fn long_messages_cross_records_of_tls() {
     });
     let leaf = Router::new();
     leaf.carry_requests::<Text>().unwrap();
-    let _link = hub.connect(&leaf, config(&hub.ca.issue(&["leaf"]), &hub.ca.pem()));
+    let _link = hub.connect(&leaf, hub.certify(&["leaf"]));
     let first = leaf.request("a", Text(String::new())).wait_for_server();
     assert_eq!(first.timeout(LONG).wait().unwrap(), "");
     for length in [1, 16_383, 16_384, 16_385, 100_000, 900_000] {
@@ -216,30 +230,22 @@ fn rules_know_peers_by_the_names_of_their_certificates() {
         );
     let hub = Hub::new(rules);
     let server = serve(&hub.router, "a");
-    let good = carrying();
-    let own = config(
-        &hub.ca.issue(&["other.example", "good.example"]),
-        &hub.ca.pem(),
-    );
-    let _link = hub.connect(&good, own);
+    let (good, _link) = hub.leaf(hub.certify(&["other.example", "good.example"]));
     await_server(&good, "a");
     assert_eq!(good.request("a", Double(1)).wait().unwrap(), 2);
 
-    let meter = carrying();
     let issued = hub.ca.issue_with(&[], |params| {
         let name = "urn:meter:7".try_into().unwrap();
         params.subject_alt_names.push(SanType::URI(name));
     });
-    let _meter_link = hub.connect(&meter, config(&issued, &hub.ca.pem()));
+    let (meter, _meter_link) = hub.leaf(config(&issued, &hub.ca.pem()));
     await_server(&meter, "a");
     let error = meter.request("a", Double(1)).wait().unwrap_err();
     let denied = error.link().unwrap();
     assert_eq!(denied.failure, Failure::Denied);
     assert!(denied.text.contains("urn:meter:7"), "{}", denied.text);
 
-    let bad = carrying();
-    let own = config(&hub.ca.issue(&["bad.example"]), &hub.ca.pem());
-    let link = hub.connect(&bad, own);
+    let (_bad, link) = hub.leaf(hub.certify(&["bad.example"]));
     let failure = failure(&link);
     assert!(failure.is_denied(), "{failure:?}");
     assert!(failure.to_string().contains("bad.example"), "{failure}");
@@ -251,9 +257,7 @@ fn rules_know_peers_by_the_names_of_their_certificates() {
 fn a_server_of_another_ca_is_refused() {
     let hub = Hub::new(Rules::allow_by_default());
     let other = Ca::new("another CA");
-    let leaf = carrying();
-    let link = hub.connect(&leaf, config(&hub.ca.issue(&["leaf"]), &other.pem()));
-    let text = tls_failure(&link);
+    let text = hub.tls_failure(config(&hub.ca.issue(&["leaf"]), &other.pem()));
     assert!(text.contains("UnknownIssuer"), "{text}");
 }
 
@@ -261,8 +265,7 @@ fn a_server_of_another_ca_is_refused() {
 fn a_client_of_another_ca_is_refused() {
     let hub = Hub::new(Rules::allow_by_default());
     let other = Ca::new("another CA");
-    let leaf = carrying();
-    let link = hub.connect(&leaf, config(&other.issue(&["leaf"]), &hub.ca.pem()));
+    let (_leaf, link) = hub.leaf(config(&other.issue(&["leaf"]), &hub.ca.pem()));
     let text = tls_failure(&link);
     assert!(text.contains("alert"), "{text}");
     assert!(!link.opened().timeout(Duration::from_millis(100)).wait());
@@ -278,19 +281,15 @@ fn an_expired_server_is_refused() {
     let ca = Ca::new("the CA of the hub");
     let own = ca.issue_with(&["localhost"], expired);
     let hub = Hub::with(ca, &own, Rules::allow_by_default());
-    let leaf = carrying();
-    let link = hub.connect(&leaf, config(&hub.ca.issue(&["leaf"]), &hub.ca.pem()));
-    let text = tls_failure(&link);
+    let text = hub.tls_failure(hub.certify(&["leaf"]));
     assert!(text.to_lowercase().contains("expired"), "{text}");
 }
 
 #[test]
 fn an_expired_client_is_refused() {
     let hub = Hub::new(Rules::allow_by_default());
-    let leaf = carrying();
     let issued = hub.ca.issue_with(&["leaf"], expired);
-    let link = hub.connect(&leaf, config(&issued, &hub.ca.pem()));
-    let text = tls_failure(&link);
+    let text = hub.tls_failure(config(&issued, &hub.ca.pem()));
     assert!(text.to_lowercase().contains("expired"), "{text}");
 }
 
@@ -299,19 +298,13 @@ fn a_server_of_another_name_is_refused() {
     let ca = Ca::new("the CA of the hub");
     let own = ca.issue(&["elsewhere.example"]);
     let hub = Hub::with(ca, &own, Rules::allow_by_default());
-    let leaf = carrying();
-    let own = config(&hub.ca.issue(&["leaf"]), &hub.ca.pem());
-    let link = hub.connect(&leaf, own.clone());
-    let text = tls_failure(&link);
+    let own = hub.certify(&["leaf"]);
+    let text = hub.tls_failure(own.clone());
     assert!(text.contains("not valid for name"), "{text}");
     // Unless this name is the one that is meant.
     let own = own.server_name("elsewhere.example").unwrap();
-    let link = hub.connect(&leaf, own);
-    assert!(
-        link.opened().timeout(LONG).wait(),
-        "{:?}",
-        link.last_failure()
-    );
+    let (_leaf, link) = hub.leaf(own);
+    assert_opens(&link);
 }
 
 #[test]
@@ -338,7 +331,7 @@ fn a_client_without_a_certificate_is_refused() {
 fn plain_text_to_a_tls_port_is_no_link() {
     let hub = Hub::new(Rules::allow_by_default());
     let leaf = carrying();
-    let plain = leaf.connect(&format!("tcp:{}", hub.raw())).unwrap();
+    let plain = leaf.connect(format!("tcp:{}", hub.raw())).unwrap();
     let failure = failure(&plain);
     assert!(
         matches!(
@@ -351,13 +344,7 @@ fn plain_text_to_a_tls_port_is_no_link() {
     let mut garbled = TcpStream::connect(hub.raw()).unwrap();
     garbled.write_all(&[0; 100]).unwrap();
     let _silent = TcpStream::connect(hub.raw()).unwrap();
-    let own = config(&hub.ca.issue(&["leaf"]), &hub.ca.pem());
-    let link = hub.connect(&leaf, own);
-    assert!(
-        link.opened().timeout(LONG).wait(),
-        "{:?}",
-        link.last_failure()
-    );
+    assert_opens(&hub.connect(&leaf, hub.certify(&["leaf"])));
 }
 
 #[test]

@@ -28,7 +28,7 @@ fn error_of(path: &Path) -> LinkSetupError {
 fn a_unix_socket_and_its_lock_are_for_its_user() {
     let path = SocketPath::new();
     let router = Router::new();
-    let listener = router.listen(&path.address()).unwrap();
+    let listener = router.listen(path.address()).unwrap();
     for file in [path.0.clone(), lock_of(&path)] {
         let mode = fs::metadata(&file).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "{}", file.display());
@@ -54,9 +54,9 @@ fn the_socket_of_a_dead_process_is_replaced() {
     fs::write(lock_of(&path), "").unwrap(); // which nobody has locked
     let hub = carrying();
     let server = serve(&hub, "a");
-    let _listener = hub.listen(&path.address()).unwrap();
+    let _listener = hub.listen(path.address()).unwrap();
     let leaf = carrying();
-    let _link = leaf.connect(&path.address()).unwrap();
+    let _link = leaf.connect(path.address()).unwrap();
     await_server(&leaf, "a");
     assert_eq!(leaf.request("a", Double(2)).wait().unwrap(), 4);
     hub.close();
@@ -67,7 +67,7 @@ fn the_socket_of_a_dead_process_is_replaced() {
 fn the_socket_of_a_living_process_stays() {
     let path = SocketPath::new();
     let first = Router::new();
-    let listener = first.listen(&path.address()).unwrap();
+    let listener = first.listen(path.address()).unwrap();
     assert_eq!(error_of(&path.0), LinkSetupError::InUse(path.0.clone()));
     // Also if its file is gone.
     fs::remove_file(&path.0).unwrap();
@@ -76,7 +76,7 @@ fn the_socket_of_a_living_process_stays() {
     first.close();
     await_gone(&lock_of(&path));
     let second = Router::new();
-    assert!(second.listen(&path.address()).is_ok());
+    assert!(second.listen(path.address()).is_ok());
 }
 
 #[test]

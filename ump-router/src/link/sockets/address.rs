@@ -11,6 +11,9 @@ use super::error::LinkSetupError;
 
 /// The address of a link: `unix:PATH`, `tcp:HOST:PORT` or `tls:HOST:PORT`. A host is a name, an
 /// IPv4 address, or an IPv6 address in brackets: `tcp:[::1]:4242`.
+///
+/// [`Router::listen`](crate::Router::listen) and [`Router::connect`](crate::Router::connect) take
+/// one, or its text.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Address {
@@ -118,6 +121,36 @@ impl FromStr for Address {
             _ => None,
         };
         parsed.ok_or_else(|| LinkSetupError::Address(text.to_owned()))
+    }
+}
+
+impl TryFrom<&str> for Address {
+    type Error = LinkSetupError;
+
+    fn try_from(text: &str) -> Result<Self, LinkSetupError> {
+        text.parse()
+    }
+}
+
+impl TryFrom<&String> for Address {
+    type Error = LinkSetupError;
+
+    fn try_from(text: &String) -> Result<Self, LinkSetupError> {
+        text.parse()
+    }
+}
+
+impl TryFrom<String> for Address {
+    type Error = LinkSetupError;
+
+    fn try_from(text: String) -> Result<Self, LinkSetupError> {
+        text.parse()
+    }
+}
+
+impl From<&Address> for Address {
+    fn from(address: &Address) -> Self {
+        address.clone()
     }
 }
 

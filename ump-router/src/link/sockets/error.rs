@@ -1,6 +1,6 @@
 //! Why a router did not listen or connect.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{convert::Infallible, net::SocketAddr, path::PathBuf};
 
 use crate::link::{session::Closed, wire::GoodbyeReason};
 
@@ -61,6 +61,13 @@ pub enum LinkSetupError {
     /// The router was [closed](crate::Router::close).
     #[error("the router was closed")]
     Closed,
+}
+
+/// An [`Address`](super::Address) is one.
+impl From<Infallible> for LinkSetupError {
+    fn from(never: Infallible) -> Self {
+        match never {}
+    }
 }
 
 /// The reason why a link is not open: see [`Link::last_failure`](super::Link::last_failure).

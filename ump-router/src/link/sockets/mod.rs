@@ -45,7 +45,7 @@
 //! let leaf = Router::new();
 //! leaf.carry::<Price>()?;
 //! leaf.carry_requests::<Double>()?;
-//! let link = leaf.connect(&listener.address().to_string())?;
+//! let link = leaf.connect(listener.address())?;
 //! let request = leaf.request("here", Double(21)).wait_for_server();
 //! assert_eq!(request.timeout(Duration::from_secs(5)).wait().ok(), Some(42));
 //!

@@ -5,6 +5,10 @@ use super::access::Rules;
 use super::tls::TlsConfig;
 use crate::link::session::Timeouts;
 
+/// Without TLS there are no certificates.
+#[cfg(not(feature = "tls"))]
+type TlsConfig = std::convert::Infallible;
+
 /// How a router listens: for [`Router::listen_with`](crate::Router::listen_with).
 ///
 /// ```
@@ -27,7 +31,6 @@ pub struct ListenOptions {
     pub(super) max_opening: usize,
     pub(super) timeouts: Timeouts,
     pub(super) plain_text_from_other_hosts: bool,
-    #[cfg(feature = "tls")]
     pub(super) tls: Option<TlsConfig>,
 }
 
@@ -39,7 +42,6 @@ impl Default for ListenOptions {
             max_opening: 128,
             timeouts: Timeouts::default(),
             plain_text_from_other_hosts: false,
-            #[cfg(feature = "tls")]
             tls: None,
         }
     }
@@ -51,7 +53,8 @@ impl ListenOptions {
         Self::default()
     }
 
-    /// Sets the rules and quotas of the peers. The default allows everything, without quotas.
+    /// Sets the rules and quotas of the peers. The default allows everything, with the default
+    /// [`Quotas`](super::Quotas): 256 connections of each peer.
     pub fn rules(mut self, rules: Rules) -> Self {
         self.rules = rules;
         self
@@ -59,7 +62,8 @@ impl ListenOptions {
 
     /// Sets how many links of this listener may be open at a time. The default is 1024. A peer that
     /// comes when there are so many is told the reason (*limit*); over TLS, which would need a
-    /// handshake for that, its connection is closed.
+    /// handshake for that, its connection is closed. One peer has 256 connections at most, unless a
+    /// [quota](super::Quotas::connections) says something else.
     pub fn max_links(mut self, links: usize) -> Self {
         self.max_links = links;
         self
@@ -94,18 +98,6 @@ impl ListenOptions {
         self.tls = Some(config);
         self
     }
-
-    #[cfg_attr(
-        not(feature = "tls"),
-        expect(clippy::unused_self, reason = "there is no TLS")
-    )]
-    pub(super) fn has_certificates(&self) -> bool {
-        #[cfg(feature = "tls")]
-        let has = self.tls.is_some();
-        #[cfg(not(feature = "tls"))]
-        let has = false;
-        has
-    }
 }
 
 /// How a router connects: for [`Router::connect_with`](crate::Router::connect_with).
@@ -114,7 +106,6 @@ impl ListenOptions {
 pub struct ConnectOptions {
     pub(super) rules: Rules,
     pub(super) timeouts: Timeouts,
-    #[cfg(feature = "tls")]
     pub(super) tls: Option<TlsConfig>,
 }
 
@@ -125,7 +116,7 @@ impl ConnectOptions {
     }
 
     /// Sets the rules and quotas of the router at the other end. The default allows everything,
-    /// without quotas.
+    /// with the default [`Quotas`](super::Quotas).
     pub fn rules(mut self, rules: Rules) -> Self {
         self.rules = rules;
         self
@@ -142,17 +133,5 @@ impl ConnectOptions {
     pub fn tls(mut self, config: TlsConfig) -> Self {
         self.tls = Some(config);
         self
-    }
-
-    #[cfg_attr(
-        not(feature = "tls"),
-        expect(clippy::unused_self, reason = "there is no TLS")
-    )]
-    pub(super) fn has_certificates(&self) -> bool {
-        #[cfg(feature = "tls")]
-        let has = self.tls.is_some();
-        #[cfg(not(feature = "tls"))]
-        let has = false;
-        has
     }
 }

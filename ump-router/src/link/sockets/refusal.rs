@@ -37,7 +37,7 @@ use crate::{link::wire::Status, protocol::Message};
 /// leaf.carry::<Price>()?;
 /// let mut refusals = leaf.subscribe::<LinkRefusal>("**")?;
 /// let _all = leaf.subscribe::<Price>("**")?;
-/// let _link = leaf.connect(&listener.address().to_string())?;
+/// let _link = leaf.connect(listener.address())?;
 /// let refusal = refusals.recv().wait()?;
 /// assert_eq!(refusal.topic().as_str(), "price/**");
 /// assert_eq!(refusal.status, Status::Denied);

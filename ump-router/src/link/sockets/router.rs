@@ -57,12 +57,16 @@ impl Router {
     ///
     /// # Errors
     /// See [`listen_with`](Self::listen_with).
-    pub fn listen(&self, address: &str) -> Result<Listener, LinkSetupError> {
+    pub fn listen(
+        &self,
+        address: impl TryInto<Address, Error: Into<LinkSetupError>>,
+    ) -> Result<Listener, LinkSetupError> {
         self.listen_with(address, ListenOptions::new())
     }
 
-    /// Accepts links at an address: `unix:PATH`, `tcp:HOST:PORT` or `tls:HOST:PORT`. Blocks until
-    /// the router listens, and meanwhile looks for the address of a host that is given by its name.
+    /// Accepts links at an address: an [`Address`], or its text: `unix:PATH`, `tcp:HOST:PORT` or
+    /// `tls:HOST:PORT`. Blocks until the router listens, and meanwhile looks for the address of a
+    /// host that is given by its name.
     ///
     /// # TCP
     /// The router listens on the first address of the host on which it can. Without TLS it listens
@@ -88,10 +92,17 @@ impl Router {
     /// - [`LinkSetupError::Closed`]: the router was closed.
     pub fn listen_with(
         &self,
-        address: &str,
+        address: impl TryInto<Address, Error: Into<LinkSetupError>>,
         options: ListenOptions,
     ) -> Result<Listener, LinkSetupError> {
-        let address: Address = address.parse()?;
+        self.listen_at(address.try_into().map_err(Into::into)?, options)
+    }
+
+    fn listen_at(
+        &self,
+        address: Address,
+        options: ListenOptions,
+    ) -> Result<Listener, LinkSetupError> {
         let resolved = match &address {
             Address::Unix(_) => Vec::new(),
             Address::Tcp(endpoint) => {
@@ -105,7 +116,7 @@ impl Router {
                 }
             }
             Address::Tls(endpoint) => {
-                check_certificates(&address, options.has_certificates())?;
+                check_certificates(&address, options.tls.is_some())?;
                 resolve(&address, endpoint)?
             }
         };
@@ -124,13 +135,17 @@ impl Router {
     ///
     /// # Errors
     /// See [`connect_with`](Self::connect_with).
-    pub fn connect(&self, address: &str) -> Result<Link, LinkSetupError> {
+    pub fn connect(
+        &self,
+        address: impl TryInto<Address, Error: Into<LinkSetupError>>,
+    ) -> Result<Link, LinkSetupError> {
         self.connect_with(address, ConnectOptions::new())
     }
 
-    /// Begins a link to a router that listens at an address, and keeps it: until the returned
-    /// handle is dropped, the link is made again whenever it is lost. It does not wait: see
-    /// [`Link::opened`], and [`Link::last_failure`] for the reason why it is not open.
+    /// Begins a link to a router that listens at an address (an [`Address`], or its text), and
+    /// keeps it: until the returned handle is dropped, the link is made again whenever it is lost.
+    /// It does not wait: see [`Link::opened`], and [`Link::last_failure`] for the reason why it is
+    /// not open.
     ///
     /// Names of hosts are resolved on a thread of their own, each time that the link is to be made.
     /// All addresses of the host are tried, one after the other, each for 5 seconds.
@@ -142,11 +157,18 @@ impl Router {
     /// - [`LinkSetupError::Closed`]: the router was closed.
     pub fn connect_with(
         &self,
-        address: &str,
+        address: impl TryInto<Address, Error: Into<LinkSetupError>>,
         options: ConnectOptions,
     ) -> Result<Link, LinkSetupError> {
-        let address: Address = address.parse()?;
-        check_certificates(&address, options.has_certificates())?;
+        self.connect_to(address.try_into().map_err(Into::into)?, options)
+    }
+
+    fn connect_to(
+        &self,
+        address: Address,
+        options: ConnectOptions,
+    ) -> Result<Link, LinkSetupError> {
+        check_certificates(&address, options.tls.is_some())?;
         let name: Arc<str> = address.to_string().into();
         let (registry, links) = self.parts();
         let driver = links.driver(registry)?;

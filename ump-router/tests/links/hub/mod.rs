@@ -27,7 +27,7 @@ impl Star {
         let listener = hub.listen(address).unwrap();
         let join = || {
             let leaf = carrying();
-            let link = leaf.connect(&listener.address().to_string()).unwrap();
+            let link = leaf.connect(listener.address()).unwrap();
             assert!(link.opened().timeout(LONG).wait());
             (leaf, link)
         };
@@ -51,7 +51,7 @@ impl Star {
     /// Another leaf.
     pub(super) fn join(&self) -> (Router, Link) {
         let leaf = carrying();
-        let link = leaf.connect(&self.listener.address().to_string()).unwrap();
+        let link = leaf.connect(self.listener.address()).unwrap();
         assert!(link.opened().timeout(LONG).wait());
         (leaf, link)
     }

@@ -264,10 +264,7 @@ fn what_only_a_hub_behind_knows_is_not_found() {
     // A hub is linked to another hub: each of both passes on between its own leaves only.
     let near = Star::over_tcp(Router::new());
     let far = Star::over_tcp(Router::new());
-    let between = near
-        .hub
-        .connect(&far.listener.address().to_string())
-        .unwrap();
+    let between = near.hub.connect(far.listener.address()).unwrap();
     assert!(between.opened().timeout(LONG).wait());
     let server = serve(&far.one, "a");
     await_server(&far.other, "a");

@@ -32,13 +32,13 @@ fn a_second_link_stands_by_until_the_first_is_gone() {
     let path = SocketPath::new();
     let (hub, leaf) = (carrying(), carrying());
     let tcp = hub.listen("tcp:127.0.0.1:0").unwrap();
-    let _unix = hub.listen(&path.address()).unwrap();
+    let _unix = hub.listen(path.address()).unwrap();
     let mut at_hub = hub.subscribe::<Price>("a").unwrap();
     let mut at_leaf = leaf.subscribe::<Price>("*").unwrap();
     let serving = serve(&hub, "a");
-    let first = leaf.connect(&tcp.address().to_string()).unwrap();
+    let first = leaf.connect(tcp.address()).unwrap();
     assert!(first.opened().timeout(LONG).wait());
-    let second = leaf.connect(&path.address()).unwrap();
+    let second = leaf.connect(path.address()).unwrap();
     assert!(
         second.opened().timeout(LONG).wait(),
         "the first one is open"
@@ -78,7 +78,7 @@ fn two_routers_that_connect_each_other_use_one_link() {
         let at_other = other.listen("tcp:127.0.0.1:0").unwrap();
         let mut prices = other.subscribe::<Price>("a").unwrap();
         let links = [(&one, &at_other), (&other, &at_one)];
-        let links = links.map(|(from, to)| from.connect(&to.address().to_string()).unwrap());
+        let links = links.map(|(from, to)| from.connect(to.address()).unwrap());
         for link in &links {
             assert!(link.opened().timeout(LONG).wait());
         }
@@ -116,10 +116,10 @@ fn two_routers_that_connect_each_other_use_one_link() {
 fn the_number_of_a_router_takes_no_link_from_another_peer() {
     let path = SocketPath::new();
     let (hub, leaf) = (carrying(), carrying());
-    let _unix = hub.listen(&path.address()).unwrap();
+    let _unix = hub.listen(path.address()).unwrap();
     let tcp = hub.listen("tcp:127.0.0.1:0").unwrap();
     let serving = serve(&leaf, "a");
-    let link = leaf.connect(&path.address()).unwrap();
+    let link = leaf.connect(path.address()).unwrap();
     await_server(&hub, "a");
     // Whoever connects to a router learns its number.
     let at_leaf = leaf.listen("tcp:127.0.0.1:0").unwrap();
