@@ -5,6 +5,7 @@
 )]
 
 mod clients;
+mod links;
 mod loops;
 mod router;
 mod servers;
@@ -157,5 +158,6 @@ pub(super) fn table() -> Vec<Entry> {
     table.extend(servers::contexts_and_clocks());
     table.extend(loops::loops());
     table.extend(router::router());
+    table.extend(links::links());
     table
 }

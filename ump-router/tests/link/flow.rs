@@ -57,6 +57,9 @@ fn a_slow_subscription_does_not_hold_up_another() {
         pair.ends[1].publish(&message, &[slow, quick]).unwrap();
     }
     pair.settle();
+    let traffic = pair.ends[0].received_so_far();
+    assert_eq!((traffic.messages, traffic.gaps, traffic.missed), (5, 1, 3));
+    assert_eq!(pair.ends[1].sent_so_far(), traffic);
     let events = pair.take(0);
     assert_eq!(
         texts(&events),

@@ -23,6 +23,7 @@ mod refusals;
 mod requests;
 mod silence;
 mod soak;
+mod status;
 mod support;
 #[cfg(feature = "tls")]
 mod tls;

@@ -8,6 +8,12 @@ use super::{Asked, Closed, Event, Outcome, Own, Progress, Received, Session, Sta
 use crate::link::wire::{Failure, GoodbyeReason, Message};
 
 impl Session {
+    /// Returns whether the session has ended. What is left to be sent may still be under way.
+    #[must_use]
+    pub fn is_closing(&self) -> bool {
+        matches!(self.state, State::Closing { .. } | State::Closed)
+    }
+
     /// Ends the session: all that is pending ends.
     pub(super) fn end(&mut self, now: Instant, closed: Closed) {
         let text = match &closed {

@@ -59,6 +59,7 @@ mod refusals;
 mod remote;
 mod room;
 mod time;
+mod traffic;
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -76,6 +77,7 @@ pub use self::{
     config::{Config, Timeouts, VERSIONS},
     event::{Closed, Event, Outcome, Progress, Rejected},
     local::{Call, Credit, Publication},
+    traffic::Traffic,
 };
 use crate::{
     link::wire::{Caps, Decoded, Limits, MAX_CONTROL, Message, WireError, decode},
@@ -93,6 +95,8 @@ pub struct Session {
     is_acknowledged: bool,
     /// The limits of the peer.
     peer: Limits,
+    /// What the peer has sent.
+    received_so_far: Traffic,
     /// A frame that is not complete.
     input: Vec<u8>,
     /// When its first byte came.
@@ -206,6 +210,7 @@ impl Session {
             },
             is_acknowledged: false,
             peer: Limits::default(),
+            received_so_far: Traffic::default(),
             input: Vec::new(),
             frame_since: None,
             heard: now,
@@ -271,6 +276,7 @@ impl Session {
                     } else {
                         used += length;
                     }
+                    self.received_so_far.frame(message.as_ref());
                     let credit = if kind.is_bulk() { length as u64 } else { 0 };
                     if let Err(closed) = self.on_frame(now, message, credit) {
                         self.end(now, closed);
@@ -284,6 +290,7 @@ impl Session {
                 }
             }
         }
+        self.received_so_far.bytes(used);
         self.settle();
         used
     }

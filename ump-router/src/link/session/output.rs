@@ -15,7 +15,7 @@ use std::{
     time::Instant,
 };
 
-use super::{credit::Budget, names::NamesOut};
+use super::{credit::Budget, names::NamesOut, traffic::Traffic};
 use crate::{
     link::wire::{Codec, HEADER, Message, encode},
     protocol::Bytes,
@@ -126,6 +126,7 @@ impl Lane {
 
 #[derive(Debug, Default)]
 pub(super) struct Output {
+    pub(super) sent_so_far: Traffic,
     staged: Vec<u8>,
     written: usize,
     pub(super) pong: Option<u64>,
@@ -263,6 +264,7 @@ impl Output {
     }
 
     pub(super) fn write(&mut self, count: usize) {
+        self.sent_so_far.bytes(count);
         self.written = (self.written + count).min(self.staged.len());
         if self.written == self.staged.len() {
             self.written = 0;
@@ -344,6 +346,7 @@ impl Output {
     }
 
     pub(super) fn encode(&mut self, message: &Message) {
+        self.sent_so_far.frame(Some(message));
         // Its length was checked when it was made.
         let encoded = encode(message, &mut self.staged);
         debug_assert_eq!(encoded, Ok(()));

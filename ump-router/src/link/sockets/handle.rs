@@ -9,12 +9,18 @@ use std::{
     time::Duration,
 };
 
+use ump::Clock;
+
 use super::{
     access::Rules,
     address::Address,
     driver::{Command, DriverClient, DriverRequest, LinkId, ListenerId, Reply, WeakDriver},
     error::{LinkFailure, LinkSetupError},
+    status::{LinkState, LinkStatus},
+    watch::{LinkWatch, Watched},
 };
+
+use crate::link::session::Traffic;
 
 /// Accepts links at an address. From [`Router::listen`](crate::Router::listen).
 ///
@@ -57,6 +63,22 @@ impl Listener {
     }
 }
 
+impl Listener {
+    /// Returns the links that it has accepted and that are not over, in the order in which they
+    /// came, with their peers and what has gone over each. For operators: it asks the thread of the
+    /// links, and takes time for each link.
+    #[must_use]
+    pub fn links(&self) -> Vec<LinkStatus> {
+        let Some(driver) = self.driver.upgrade() else {
+            return Vec::new();
+        };
+        match driver.request(Command::Links(self.id)).wait() {
+            Ok(Reply::Links(links)) => links,
+            _ => Vec::new(),
+        }
+    }
+}
+
 impl Drop for Listener {
     fn drop(&mut self) {
         if let Some(driver) = self.driver.upgrade() {
@@ -83,19 +105,66 @@ impl fmt::Debug for Listener {
 pub struct Link {
     id: LinkId,
     name: Arc<str>,
+    watched: Arc<Watched>,
+    clock: Clock,
     driver: WeakDriver,
 }
 
 impl Link {
-    pub(super) fn new(id: LinkId, name: Arc<str>, driver: &DriverClient) -> Self {
+    pub(super) fn new(
+        id: LinkId,
+        name: Arc<str>,
+        (watched, clock): (Arc<Watched>, Clock),
+        driver: &DriverClient,
+    ) -> Self {
         let driver = driver.weak();
-        Self { id, name, driver }
+        Self {
+            id,
+            name,
+            watched,
+            clock,
+            driver,
+        }
     }
 
     /// Returns the name of the link in [errors](crate::LinkError): its address.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Returns what the link does now: whether it is open, and since when, or when it is made
+    /// again.
+    ///
+    /// It is a look at what the thread of the links has noted last, and costs next to nothing.
+    #[must_use]
+    pub fn state(&self) -> LinkState {
+        self.watched.state()
+    }
+
+    /// Watches what the link does: each state that it comes to. See [`LinkWatch`].
+    #[must_use = "it is for `changed`"]
+    pub fn watch(&self) -> LinkWatch {
+        self.watched.watch(self.clock.clone())
+    }
+
+    /// Returns what the link does now, and what has gone over it. It asks the thread of the links.
+    /// When the router is closed, the state is [`LinkState::Closed`], and all numbers are 0.
+    #[must_use]
+    pub fn status(&self) -> LinkStatus {
+        if let Some(driver) = self.driver.upgrade() {
+            let answer = driver.request(Command::Status(self.id)).wait();
+            if let Ok(Reply::Status(status)) = answer {
+                return *status;
+            }
+        }
+        LinkStatus {
+            name: Arc::clone(&self.name),
+            state: LinkState::Closed,
+            received: Traffic::default(),
+            sent: Traffic::default(),
+            queued_bytes: 0,
+        }
     }
 
     /// Returns why the link is not open: the reason of the last attempt to make it, or of its end.

@@ -86,8 +86,8 @@
 //!   missing. A router that closes its link sends what waits before, so the other one is told
 //!   nothing, unless it had made the link itself: then it misses what comes until it is back.
 //!
-//! A link that was lost is made again, after 50 ms at first and after 5 s at most, and tells the
-//! subscriptions and served topics that there are then.
+//! A link that was lost is made again, after 25 to 50 ms at first and after 5 s at most, and tells
+//! the subscriptions and served topics that there are then.
 //!
 //! # Hubs
 //!
@@ -114,6 +114,19 @@
 //! whose link looks alive at the other end only, for example after a sleep, makes a new one, which
 //! replaces the old.
 //!
+//! There is an exception: if each router has connected the other one, and the peers of the two
+//! links have different [identities](Identity), **both links are used, and messages come twice**.
+//! So it is if one connects over a unix socket and the other over TCP, or if one of two users
+//! connects each. The number of a router is no secret, so it alone gives no peer the place of
+//! another. Let one of the two routers connect, or both over sockets of the same kind.
+//!
+//! # What a link does
+//!
+//! [`Link::state`] and [`Link::watch`] tell whether a link connects, is open and with whom, stands
+//! by, or waits to be made again and why. [`Link::status`] and [`Listener::links`] add what has
+//! gone over each: frames, bytes, messages and gaps in both directions, and the bytes that wait. In
+//! [`Router::subscriptions`](crate::Router::subscriptions), those of links have the name of theirs.
+//!
 //! # What does not
 //!
 //! - Retained messages are retained in the router where they are published. Subscriptions of other
@@ -135,15 +148,16 @@
 //!   shall not. The peers are anonymous: any process of this machine can connect.
 //!
 //! [`Rules`] say which [`Identity`] may publish, subscribe, serve and request what, and how much it
-//! may have at a time: [`Quotas`]. They can be replaced while links are open
-//! ([`Listener::set_rules`]). What is refused is told, with the rule or the quota: a request gets
+//! may have at a time: [`Quotas`]. Those of a listener can be replaced while links are open
+//! ([`Listener::set_rules`]). A peer has 256 connections at most, unless a quota says something
+//! else. What is refused is told, with the rule or the quota: a request gets
 //! [`Failure::Denied`](crate::link::wire::Failure) or `Full` in its error; for a
 //! subscription, a served topic or a message the router publishes a [`LinkRefusal`]; a link has a
 //! [`last_failure`](Link::last_failure).
 //!
-//! Before a peer has said hello, it may send 1024 bytes, and has 5 seconds for it, the handshake of
-//! TLS included. At most 128 connections of a listener are in that state: the oldest makes room. No
-//! frame of a peer ends anything but its own link.
+//! The hello of a peer has at most 1032 bytes, and has to come within 5 seconds, the handshake of
+//! TLS included. At most 128 connections of a listener wait for one: the oldest makes room. No
+//! frame of a peer ends anything but its own link, and the one that the same router had before.
 //!
 //! # How
 //!
@@ -181,8 +195,10 @@ mod links;
 mod options;
 mod refusal;
 mod router;
+mod status;
 #[cfg(feature = "tls")]
 mod tls;
+mod watch;
 
 #[cfg(feature = "tls")]
 pub use self::tls::{TlsConfig, TlsError};
@@ -193,5 +209,7 @@ pub use self::{
     handle::{Closing, ClosingFuture, Link, Listener, Opened, OpenedFuture},
     options::{ConnectOptions, ListenOptions},
     refusal::LinkRefusal,
+    status::{LinkState, LinkStatus},
+    watch::{LinkChanged, LinkWatch},
 };
 pub(crate) use self::{blocking::while_blocking, links::Links};

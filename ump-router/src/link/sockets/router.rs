@@ -144,8 +144,8 @@ impl Router {
 
     /// Begins a link to a router that listens at an address (an [`Address`], or its text), and
     /// keeps it: until the returned handle is dropped, the link is made again whenever it is lost.
-    /// It does not wait: see [`Link::opened`], and [`Link::last_failure`] for the reason why it is
-    /// not open.
+    /// It does not wait: see [`Link::opened`], and [`Link::state`] or [`Link::watch`] for what it
+    /// does, and why it is not open.
     ///
     /// Names of hosts are resolved on a thread of their own, each time that the link is to be made.
     /// All addresses of the host are tried, one after the other, each for 5 seconds.
@@ -174,7 +174,10 @@ impl Router {
         let driver = links.driver(registry)?;
         let request = driver.request(Command::Connect(address, Arc::clone(&name), options));
         match request.wait() {
-            Ok(Reply::Connecting(id)) => Ok(Link::new(id, name, &driver)),
+            Ok(Reply::Connecting(id, watched)) => {
+                let watched = (watched, registry.clock().clone());
+                Ok(Link::new(id, name, watched, &driver))
+            }
             Err(ump::RequestError::App(error)) => Err(error),
             _ => Err(LinkSetupError::Closed),
         }

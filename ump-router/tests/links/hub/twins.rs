@@ -3,7 +3,7 @@
 use std::thread;
 
 use ump_router::{
-    Bytes, RecvError,
+    Bytes, Change, RecvError, SubscriptionOwner,
     link::wire::{Message, Status},
 };
 
@@ -109,6 +109,34 @@ fn two_routers_that_connect_each_other_use_one_link() {
             }
         }
         drop(links);
+    }
+}
+
+/// The exception that the documentation of links names.
+#[test]
+fn links_of_different_identities_that_routers_make_to_each_other_are_both_used() {
+    let path = SocketPath::new();
+    let (one, other) = (carrying(), carrying());
+    let _unix = one.listen(path.address()).unwrap();
+    let tcp = other.listen("tcp:127.0.0.1:0").unwrap();
+    let to_one = other.connect(path.address()).unwrap();
+    let to_other = one.connect(tcp.address()).unwrap();
+    assert!(to_one.opened().timeout(LONG).wait());
+    assert!(to_other.opened().timeout(LONG).wait());
+    for (from, to) in [(&one, &other), (&other, &one)] {
+        let mut prices = to.subscribe::<Price>("a").unwrap();
+        let mut changes = from.subscribe::<Change>("**").unwrap();
+        let told = || {
+            let all = from.subscriptions().into_iter();
+            let of_links = all.filter(|it| matches!(it.owner, SubscriptionOwner::Link(_)));
+            of_links.count()
+        };
+        while told() < 2 {
+            let change = changes.recv().wait_timeout(LONG).unwrap();
+            assert!(change.is_some(), "both links are told");
+        }
+        publish(from, "a", 7);
+        assert_eq!((next(&mut prices), next(&mut prices)), (Ok(7), Ok(7)));
     }
 }
 

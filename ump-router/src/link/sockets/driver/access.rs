@@ -169,6 +169,11 @@ impl Access {
         Ok(())
     }
 
+    /// Returns who the peer is, once that is known.
+    pub(super) fn identity(&self) -> Option<&Identity> {
+        self.peer.as_ref().map(|peer| &peer.identity)
+    }
+
     /// Returns whether the peer is authenticated.
     pub(super) fn is_known(&self) -> bool {
         self.peer.is_some()

@@ -209,6 +209,12 @@ impl Listeners {
         listener.links.iter().copied().collect()
     }
 
+    /// Returns the links of a listener that are not over.
+    pub(super) fn links(&self, id: ListenerId) -> impl Iterator<Item = LinkId> {
+        let listener = self.all.get(&id).into_iter();
+        listener.flat_map(|listener| listener.links.iter().copied())
+    }
+
     pub(super) fn rules(&self, id: ListenerId) -> Arc<Rules> {
         let listener = self.all.get(&id);
         listener.map_or_else(Arc::default, |listener| Arc::clone(&listener.rules))

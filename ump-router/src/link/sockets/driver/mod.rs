@@ -53,6 +53,8 @@ use super::{
     error::{LinkFailure, LinkSetupError},
     options::{ConnectOptions, ListenOptions},
     refusal::LinkRefusal,
+    status::LinkStatus,
+    watch::{StatePublisher, Watched},
 };
 use crate::{
     presence::Change,
@@ -82,6 +84,9 @@ pub(super) enum Command {
     StopListening(ListenerId),
     Connect(Address, Arc<str>, ConnectOptions),
     LastFailure(LinkId),
+    Status(LinkId),
+    /// The status of the links of a listener.
+    Links(ListenerId),
     /// The addresses of the host of a link.
     Resolved(LinkId, Result<Vec<SocketAddr>, String>),
     /// Replies when the link is open.
@@ -100,8 +105,10 @@ pub(super) enum Command {
 pub(super) enum Reply {
     Done,
     Listening(ListenerId, Address),
-    Connecting(LinkId),
+    Connecting(LinkId, Arc<Watched>),
     LastFailure(Option<LinkFailure>),
+    Status(Box<LinkStatus>),
+    Links(Vec<LinkStatus>),
 }
 
 /// What all links share.
@@ -347,12 +354,24 @@ impl Driver {
                 let peer = self.links.get(&id);
                 Ok(Reply::LastFailure(peer.and_then(Peer::last_failure)))
             }
+            Command::Status(id) => {
+                let peer = self.links.get(&id).ok_or(LinkSetupError::Closed);
+                peer.map(|peer| Reply::Status(Box::new(peer.status())))
+            }
+            Command::Links(id) => {
+                let peers = self.listeners.links(id);
+                let peers = peers.filter_map(|link| self.links.get(&link));
+                Ok(Reply::Links(peers.map(Peer::status).collect()))
+            }
             Command::Connect(address, name, options) => {
                 let id = LinkId(self.next_id());
-                self.links
-                    .insert(id, Peer::kept(id, name, Target::new(address, options)));
+                let state = StatePublisher::new();
+                let watched = Arc::clone(state.watched());
+                let target = Target::new(address, options);
+                self.links.insert(id, Peer::kept(id, name, target, state));
                 self.connect(id);
-                Ok(Reply::Connecting(id))
+                self.publish_state(id);
+                Ok(Reply::Connecting(id, watched))
             }
             Command::AwaitOpen(id) => match self.in_use(id) {
                 Some(peer) => {

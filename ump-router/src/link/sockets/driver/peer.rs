@@ -4,6 +4,7 @@ mod admission;
 mod connection;
 mod events;
 mod standby;
+mod state;
 
 use std::{
     sync::Arc,
@@ -12,7 +13,10 @@ use std::{
 
 use ump_server::{TimerId, net::SocketId};
 
-use self::connection::{Connection, Opened};
+use self::{
+    connection::{Connection, Opened},
+    state::Phase,
+};
 use super::{
     LinkId, Reply, Shared,
     access::Access,
@@ -29,8 +33,8 @@ use super::{
 };
 use crate::{
     link::{
-        session::{Config, Session, Timeouts},
-        sockets::{access::Permission, error::LinkFailure},
+        session::{Config, Session, Timeouts, Traffic},
+        sockets::{access::Permission, error::LinkFailure, watch::StatePublisher},
         wire::{GoodbyeReason, Status},
     },
     topic::Pattern,
@@ -65,8 +69,15 @@ pub(super) struct Peer {
     timeouts: Timeouts,
     access: Access,
     last_failure: Option<LinkFailure>,
+    /// Tells what a link does that is kept, and what was told last.
+    state: Option<StatePublisher>,
+    published: Option<Phase>,
+    /// What earlier connections have received and sent.
+    past: (Traffic, Traffic),
     /// The link for which this one stands by.
     twin: Option<LinkId>,
+    /// The same with its name, also while it is looked whether that is still so.
+    stands_by_for: Option<(LinkId, Arc<str>)>,
     /// The session has opened, or one that was open has ended, and the driver has not looked at it.
     has_opened: bool,
     has_ended: bool,
@@ -80,11 +91,12 @@ pub(super) struct Peer {
 
 impl Peer {
     /// A link that is made again when it is lost.
-    pub(super) fn kept(id: LinkId, name: Arc<str>, target: Target) -> Self {
+    pub(super) fn kept(id: LinkId, name: Arc<str>, target: Target, state: StatePublisher) -> Self {
         let options = &target.options;
         let access = Access::new(Arc::new(options.rules.clone()));
         let mut peer = Self::new(id, name, options.timeouts, access);
         peer.target = Some(target);
+        peer.state = Some(state);
         peer
     }
 
@@ -123,7 +135,11 @@ impl Peer {
             timeouts,
             access,
             last_failure: None,
+            state: None,
+            published: None,
+            past: Default::default(),
             twin: None,
+            stands_by_for: None,
             has_opened: false,
             has_ended: false,
             interest,
@@ -209,6 +225,7 @@ impl Peer {
     /// The link is over: tells those that wait for it. Returns whether the peer has all that was
     /// sent.
     pub(super) fn finish(self) -> bool {
+        drop(self.state); // before they look
         for closer in self.closers {
             tell_closed(closer, self.is_acknowledged);
         }
@@ -360,6 +377,8 @@ impl Peer {
         let session = self.connection.as_ref().and_then(|it| it.session.as_ref());
         if let Some(session) = session.filter(|session| session.is_finished()) {
             self.is_acknowledged = session.is_acknowledged();
+            self.past.0 += session.received_so_far();
+            self.past.1 += session.sent_so_far();
             self.connection = None;
         }
         self.count_all();

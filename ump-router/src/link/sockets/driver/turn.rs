@@ -65,6 +65,14 @@ impl Driver {
         } else if has_ended {
             self.end_standby(id);
         }
+        self.publish_state(id);
+    }
+
+    /// Tells those that watch a link what it does now, if that has changed.
+    pub(super) fn publish_state(&mut self, id: LinkId) {
+        if let Some(peer) = self.links.get_mut(&id) {
+            peer.publish_state();
+        }
     }
 
     /// Removes a link that is over.

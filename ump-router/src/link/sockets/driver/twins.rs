@@ -19,6 +19,8 @@
 //!
 //! [replaces]: super::relay::Relay
 
+use std::sync::Arc;
+
 use super::{Driver, LinkId, peer::Peer};
 
 impl Driver {
@@ -54,10 +56,13 @@ impl Driver {
     }
 
     fn stand_by(&mut self, standby: LinkId, used: LinkId) {
+        let Some(name) = self.links.get(&used).map(|used| Arc::clone(used.name())) else {
+            return;
+        };
         let Some(peer) = self.links.get_mut(&standby) else {
             return;
         };
-        let openers = peer.stand_by(&self.shared, used);
+        let openers = peer.stand_by(&self.shared, (used, name));
         self.touched.insert(standby);
         if let Some(used) = self.links.get_mut(&used) {
             for opener in openers {

@@ -37,6 +37,10 @@ pub(super) struct Connection {
 pub(super) struct Opened {
     /// Its number, which may be 0.
     pub(super) router: u128,
+    /// The name of its program, as it says itself.
+    pub(super) program: String,
+    /// When it said hello.
+    pub(super) since: Instant,
     /// How many requests it allows at a time.
     pub(super) max_pending: usize,
     /// The link does not stand by for another one.

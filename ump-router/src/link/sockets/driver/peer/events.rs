@@ -18,6 +18,8 @@ impl Peer {
             Event::Opened { hello, .. } => {
                 connection.opened = Some(Opened {
                     router: hello.router,
+                    program: hello.name,
+                    since: shared.clock.now(),
                     max_pending: hello.limits.requests as usize,
                     is_used: self.for_others.is_accepted(),
                 });

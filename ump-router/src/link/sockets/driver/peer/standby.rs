@@ -1,6 +1,6 @@
 //! A link that may stand by for another one to the same router. See `twins.rs`.
 
-use std::mem::take;
+use std::{mem::take, sync::Arc};
 
 use super::{FIRST_PAUSE, LONGEST_PAUSE, LinkId, Peer, Shared, Waiting, connection::Opened};
 use crate::link::{sockets::driver::access::Owner, wire::GoodbyeReason};
@@ -44,6 +44,9 @@ impl Peer {
 
     /// Uses the link, unless it stands by.
     pub(in super::super) fn use_link(&mut self) {
+        if self.twin.is_none() {
+            self.stands_by_for = None;
+        }
         let connection = self.connection.as_mut();
         if let Some(opened) = connection.and_then(|it| it.opened.as_mut()) {
             opened.is_used = self.twin.is_none();
@@ -51,8 +54,13 @@ impl Peer {
     }
 
     /// Closes the session, and connects again later. Returns those that wait until it is open.
-    pub(in super::super) fn stand_by(&mut self, shared: &Shared, twin: LinkId) -> Vec<Waiting> {
-        self.twin = Some(twin);
+    pub(in super::super) fn stand_by(
+        &mut self,
+        shared: &Shared,
+        twin: (LinkId, Arc<str>),
+    ) -> Vec<Waiting> {
+        self.twin = Some(twin.0);
+        self.stands_by_for = Some(twin);
         self.pause = LONGEST_PAUSE;
         self.leave_for_twin(shared);
         let now = shared.clock.now();
@@ -80,6 +88,7 @@ impl Peer {
 
     /// A link is lost. If this one stands by for it, it connects at once.
     pub(in super::super) fn end_standby(&mut self, shared: &Shared, lost: LinkId) {
+        self.stands_by_for.take_if(|(twin, _)| *twin == lost);
         if self.twin != Some(lost) {
             return;
         }
