@@ -5,6 +5,7 @@ use std::error::Error as StdError;
 use ump_router::{
     Error, ProtocolError, PublishError, RecvError, RequestError, RequestErrorKind, RequestMessage,
     Topic, TopicError,
+    link::wire::Codec,
     routing::{Core, Input, Violation},
 };
 
@@ -63,6 +64,13 @@ fn errors_of_a_router_say_what_to_do() {
         (
             Error::GroupDiffers("w".parse().unwrap()),
             "the group 'w' has other patterns or options: use the same for all its members, or another name",
+        ),
+        (
+            Error::OtherCodec {
+                prefix: "price",
+                codec: Codec::Raw,
+            },
+            "the type with the prefix 'price' travels as raw bytes already: carry it once, or with the same codec",
         ),
         (
             Error::NoPattern,

@@ -17,7 +17,8 @@ fn codec_name(codec: Codec) -> String {
     }
 }
 
-/// Returns a payload for people: a text as it is, CBOR as JSON, other bytes as base64.
+/// Returns a payload for people: a text as it is, CBOR as JSON, other bytes as base64. What only a
+/// reader with its type can decode has the name of its codec in front: `postcard:aGk=`.
 pub(crate) fn line(codec: Codec, payload: &[u8]) -> String {
     let decoded = if codec == Codec::Cbor {
         cbor::decode(payload)
@@ -29,7 +30,8 @@ pub(crate) fn line(codec: Codec, payload: &[u8]) -> String {
         Some(value) => cbor::to_json(&value).to_string(),
         None => match plain_text(codec, payload) {
             Some(text) => text.to_owned(),
-            None => BASE64_STANDARD.encode(payload),
+            None if codec == Codec::Raw => BASE64_STANDARD.encode(payload),
+            None => format!("{}:{}", codec_name(codec), BASE64_STANDARD.encode(payload)),
         },
     }
 }
@@ -86,9 +88,15 @@ mod tests {
         let (text, json) = shown(Codec::Postcard, b"hi");
         assert_eq!(
             (text.as_str(), json.as_str()),
-            ("aGk=", r#"{"codec":"postcard","base64":"aGk="}"#)
+            ("postcard:aGk=", r#"{"codec":"postcard","base64":"aGk="}"#)
         );
-        let (text, _) = shown(Codec::Cbor, b"\xff");
-        assert_eq!(text, "/w==");
+        let lines = [
+            (Codec::Cbor, "cbor:/w=="),
+            (Codec::Raw, "/w=="),
+            (Codec::Other(9), "9:/w=="),
+        ];
+        for (codec, text) in lines {
+            assert_eq!(shown(codec, b"\xff").0, text);
+        }
     }
 }

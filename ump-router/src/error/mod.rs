@@ -9,7 +9,10 @@ pub use self::{
     link::LinkError,
     request::{RequestError, RequestErrorKind},
 };
-use crate::topic::{Topic, TopicError};
+use crate::{
+    link::wire::Codec,
+    topic::{Topic, TopicError},
+};
 
 /// The reason why a router did not subscribe, serve or publish.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, thiserror::Error)]
@@ -37,6 +40,17 @@ pub enum Error {
         "the group '{0}' has other patterns or options: use the same for all its members, or another name"
     )]
     GroupDiffers(Topic),
+    /// The type of messages or requests travels over links in another codec already: see
+    /// [`Router::carry_as`](crate::Router).
+    #[error(
+        "the type with the prefix '{prefix}' travels as {codec} already: carry it once, or with the same codec"
+    )]
+    OtherCodec {
+        /// The prefix of the type.
+        prefix: &'static str,
+        /// The codec in which it travels.
+        codec: Codec,
+    },
     /// There is no pattern to subscribe to, because the list of patterns is empty.
     #[error("there is no pattern: subscribe to one at least")]
     NoPattern,

@@ -4,6 +4,7 @@
 mod access;
 #[cfg(target_os = "linux")]
 mod cable;
+mod codecs;
 #[cfg(target_os = "linux")]
 mod crowd;
 #[cfg(target_os = "linux")]

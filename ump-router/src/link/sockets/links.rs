@@ -7,7 +7,7 @@ use super::{
     driver::{self, Command, DriverClient},
     error::LinkSetupError,
 };
-use crate::{registry::Registry, sync::Mutex};
+use crate::{error::Error, registry::Registry, sync::Mutex};
 
 /// The types that travel, and the thread of the links once it is needed.
 #[derive(Default)]
@@ -22,10 +22,14 @@ struct State {
 
 impl Links {
     /// Adds a type that travels, unless it does already.
-    pub(super) fn carry(&self, carried: Carried) {
+    pub(super) fn carry(&self, carried: Carried) -> Result<(), Error> {
         let mut state = self.0.lock();
-        if state.carried.iter().any(|known| known.is_same(&carried)) {
-            return;
+        if let Some(known) = state.carried.iter().find(|it| it.is_same(&carried)) {
+            let (prefix, codec) = known.prefix_and_codec();
+            if codec == carried.prefix_and_codec().1 {
+                return Ok(());
+            }
+            return Err(Error::OtherCodec { prefix, codec });
         }
         state.carried.push(carried.clone());
         let driver = state.driver.clone();
@@ -34,6 +38,7 @@ impl Links {
             // An error if the router was closed meanwhile.
             let _ = driver.post(Command::Carry(carried)).wait();
         }
+        Ok(())
     }
 
     /// Returns the loop, which is started if there is none.

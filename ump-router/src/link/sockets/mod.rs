@@ -4,7 +4,8 @@
 //! Each process has its own [`Router`](crate::Router), with the same interface as without links.
 //! One [listens](crate::Router::listen), others [connect](crate::Router::connect). A type of
 //! messages travels once the program [says so](crate::Router::carry), which is the only place where
-//! serde is asked for; payloads are CBOR. All other types stay at home. The requests of a typed
+//! serde is asked for; payloads are CBOR unless the program chooses another
+//! [codec]. All other types stay at home. The requests of a typed
 //! service travel with `#[service(topic = "double", derive(Serialize, Deserialize))]` and
 //! `carry_requests::<DoublerRequest>()`.
 //!
@@ -80,11 +81,11 @@
 //!   link is lost, all requests on it end at once; one that was not sent comes back with its
 //!   message. A request is never sent twice. The time that is left travels, so no clocks are
 //!   compared. A caller that leaves cancels the request there.
-//! - **Gaps** are told: messages without room, and messages that could not be decoded, are
-//!   [`Missed`](crate::RecvError::Missed). When a link is lost, the subscriptions that it had are
-//!   told once ([`Interrupted`](crate::RecvError::Interrupted)), in the place where messages may be
-//!   missing. A router that closes its link sends what waits before, so the other one is told
-//!   nothing, unless it had made the link itself: then it misses what comes until it is back.
+//! - **Gaps** are told: messages without room, and messages that could not be decoded ([codec]),
+//!   are [`Missed`](crate::RecvError::Missed). When a link is lost, the subscriptions that it had
+//!   are told once ([`Interrupted`](crate::RecvError::Interrupted)), in the place where messages
+//!   may be missing. A router that closes its link sends what waits before, so the other one is
+//!   told nothing, unless it had made the link itself: then it misses what comes until it is back.
 //!
 //! A link that was lost is made again, after 25 to 50 ms at first and after 5 s at most, and tells
 //! the subscriptions and served topics that there are then.
@@ -188,6 +189,7 @@ mod access;
 mod address;
 mod blocking;
 mod carried;
+pub mod codec;
 mod driver;
 mod error;
 mod handle;

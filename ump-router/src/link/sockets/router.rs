@@ -10,6 +10,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::{
     address::{Address, Endpoint},
     carried::Carried,
+    codec::{Cbor, PayloadCodec},
     driver::{Command, DriverClient, Reply},
     error::LinkSetupError,
     handle::{Closing, Link, Listener},
@@ -29,27 +30,52 @@ impl Router {
     /// Both routers need it. Call it before the first link is made, or at any later time.
     ///
     /// # Errors
-    /// - [`Error::Protocol`]: the prefix of the type is not valid, or not unique.
-    /// - [`Error::Closed`]: the router was closed.
+    /// See [`carry_as`](Self::carry_as).
     pub fn carry<M: Message + Serialize + DeserializeOwned>(&self) -> Result<(), Error> {
+        self.carry_as::<M>(Cbor)
+    }
+
+    /// Lets a type of messages travel over links, in a codec: [`Cbor`](super::codec::Cbor),
+    /// `Postcard` or [`Raw`](super::codec::Raw). See [`codec`](super::codec) for which one to
+    /// choose.
+    ///
+    /// The codec is that of messages which are sent. Both routers need the type, and what they
+    /// receive names its codec.
+    ///
+    /// # Errors
+    /// - [`Error::Protocol`]: the prefix of the type is not valid, or not unique.
+    /// - [`Error::OtherCodec`]: the type travels in another codec already.
+    /// - [`Error::Closed`]: the router was closed.
+    pub fn carry_as<M: Message>(&self, codec: impl PayloadCodec<M>) -> Result<(), Error> {
         let (registry, links) = self.parts();
-        links.carry(Carried::messages(registry.bus::<M>()?));
-        Ok(())
+        links.carry(Carried::messages(registry.bus::<M>()?, &codec))
     }
 
     /// Lets a type of requests travel over links, with its replies and errors, as CBOR.
     ///
     /// # Errors
-    /// As [`carry`](Self::carry).
+    /// See [`carry_as`](Self::carry_as).
     pub fn carry_requests<P>(&self) -> Result<(), Error>
     where
         P: RequestMessage + Serialize + DeserializeOwned,
         P::Reply: Serialize + DeserializeOwned,
         P::Error: Serialize + DeserializeOwned,
     {
+        self.carry_requests_as::<P>(Cbor)
+    }
+
+    /// Lets a type of requests travel over links, with its replies and errors, in a codec: see
+    /// [`carry_as`](Self::carry_as). A reply, or an error, travels in the codec of its request,
+    /// which the router of the caller chooses.
+    ///
+    /// # Errors
+    /// See [`carry_as`](Self::carry_as).
+    pub fn carry_requests_as<P: RequestMessage>(
+        &self,
+        codec: impl PayloadCodec<P> + PayloadCodec<P::Reply> + PayloadCodec<P::Error>,
+    ) -> Result<(), Error> {
         let (registry, links) = self.parts();
-        links.carry(Carried::requests(registry.servers_of::<P>()?));
-        Ok(())
+        links.carry(Carried::requests(registry.servers_of::<P>()?, &codec))
     }
 
     /// Accepts links at an address, with the default [`ListenOptions`]. See

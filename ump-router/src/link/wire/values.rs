@@ -115,6 +115,17 @@ codes! {
     OwnRouter = 8,
 }
 
+impl fmt::Display for Codec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Cbor => "CBOR",
+            Self::Postcard => "postcard",
+            Self::Raw => "raw bytes",
+            Self::Other(code) => return write!(f, "codec {code}"),
+        })
+    }
+}
+
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

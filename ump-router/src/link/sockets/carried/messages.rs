@@ -5,55 +5,71 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use serde::{Serialize, de::DeserializeOwned};
-
-use super::{CarriedMessages, Malformed, Outbox, Outgoing, codec};
+use super::{CarriedMessages, Outbox, Outgoing};
 use crate::{
     error::Error,
+    link::{sockets::codec::Coder, wire::Codec},
     protocol::Message,
     publish::{self, Bus, OutboxItem},
     topic::Pattern,
 };
 
-pub(super) struct MessagesOf<M: Message>(pub(super) Arc<Bus<M>>);
+pub(super) struct MessagesOf<M: Message> {
+    pub(super) bus: Arc<Bus<M>>,
+    pub(super) coder: Coder<M>,
+}
 
-impl<M: Message + Serialize + DeserializeOwned> CarriedMessages for MessagesOf<M> {
+impl<M: Message> CarriedMessages for MessagesOf<M> {
     fn prefix(&self) -> &'static str {
         M::PREFIX
     }
 
+    fn codec(&self) -> Codec {
+        self.coder.codec
+    }
+
     fn local_patterns(&self) -> Vec<Pattern> {
-        self.0.local_patterns()
+        self.bus.local_patterns()
     }
 
     fn publish(
         &self,
         topic: &Pattern,
-        payload: &[u8],
+        (codec, payload): (Codec, &[u8]),
         is_meant: &dyn Fn(&Pattern) -> bool,
-    ) -> Result<(), Malformed> {
-        let message = codec::decode(payload)?;
-        self.0.publish_from_link(topic, message, is_meant);
-        Ok(())
+    ) -> bool {
+        let Ok(message) = self.coder.decode(codec, payload) else {
+            return false;
+        };
+        self.bus.publish_from_link(topic, message, is_meant);
+        true
     }
 
     fn miss(&self, count: u64, is_link_lost: bool, is_meant: &dyn Fn(&Pattern) -> bool) {
-        self.0.miss_from_link(count, is_link_lost, is_meant);
+        self.bus.miss_from_link(count, is_link_lost, is_meant);
     }
 
     fn outbox(&self, link: &Arc<str>) -> Box<dyn Outbox> {
-        let bus = Arc::clone(&self.0);
-        Box::new(publish::Outbox::new(bus, Arc::clone(link)))
+        let bus = Arc::clone(&self.bus);
+        Box::new(OutboxOf {
+            outbox: publish::Outbox::new(bus, Arc::clone(link)),
+            coder: self.coder,
+        })
     }
 }
 
-impl<M: Message + Serialize> Outbox for publish::Outbox<M> {
+struct OutboxOf<M: Message> {
+    outbox: publish::Outbox<M>,
+    coder: Coder<M>,
+}
+
+impl<M: Message> Outbox for OutboxOf<M> {
     fn set_patterns(&mut self, patterns: Vec<Pattern>) -> Result<(), Error> {
-        self.set_patterns(patterns)
+        self.outbox.set_patterns(patterns)
     }
 
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Outgoing>> {
-        let Some(item) = ready!(self.poll_next(cx)) else {
+        let Some(item) = ready!(self.outbox.poll_next(cx)) else {
             return Poll::Ready(None);
         };
         let message = match item {
@@ -61,9 +77,14 @@ impl<M: Message + Serialize> Outbox for publish::Outbox<M> {
             OutboxItem::Missed(count) => return Poll::Ready(Some(Outgoing::Missed(count))),
         };
         let topic = message.topic().clone();
-        let outgoing = match codec::encode::<M>(&message) {
-            Ok(payload) => Outgoing::Message { topic, payload },
-            Err(Malformed) => Outgoing::Malformed { topic },
+        let codec = self.coder.codec;
+        let outgoing = match self.coder.encode(codec, &message) {
+            Some(payload) => Outgoing::Message {
+                topic,
+                codec,
+                payload,
+            },
+            None => Outgoing::Malformed { topic },
         };
         // Perhaps the last reference to it.
         ump::internal::catch_user_panic(|| drop(message));

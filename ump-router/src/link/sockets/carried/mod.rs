@@ -1,6 +1,5 @@
 //! The types that travel, without their types: what the driver needs of them.
 
-mod codec;
 mod messages;
 mod requests;
 
@@ -12,19 +11,21 @@ use std::{
 
 use ump::Executed;
 
-use self::{messages::MessagesOf, requests::RequestsOf};
+use self::{
+    messages::MessagesOf,
+    requests::{Coders, RequestsOf},
+};
 use crate::{
     error::Error,
-    link::wire::Failure,
+    link::{
+        sockets::codec::{Coder, PayloadCodec},
+        wire::{Codec, Failure},
+    },
     protocol::{Bytes, Message, RequestMessage},
     publish::Bus,
     serve::{Claim, Servers},
     topic::{Pattern, Topic},
 };
-
-/// A payload that the type does not have, or a message that could not be encoded.
-#[derive(Debug)]
-pub(super) struct Malformed;
 
 /// A type that travels.
 #[derive(Clone)]
@@ -34,20 +35,27 @@ pub(super) enum Carried {
 }
 
 impl Carried {
-    pub(super) fn messages<M>(bus: &Arc<Bus<M>>) -> Self
-    where
-        M: Message + serde::Serialize + serde::de::DeserializeOwned,
-    {
-        Self::Messages(Arc::new(MessagesOf(Arc::clone(bus))))
+    pub(super) fn messages<M: Message>(bus: &Arc<Bus<M>>, codec: &impl PayloadCodec<M>) -> Self {
+        let bus = Arc::clone(bus);
+        let coder = Coder::of(codec);
+        Self::Messages(Arc::new(MessagesOf { bus, coder }))
     }
 
-    pub(super) fn requests<P>(servers: &Arc<Servers<P>>) -> Self
-    where
-        P: RequestMessage + serde::Serialize + serde::de::DeserializeOwned,
-        P::Reply: serde::Serialize + serde::de::DeserializeOwned,
-        P::Error: serde::Serialize + serde::de::DeserializeOwned,
-    {
-        Self::Requests(Arc::new(RequestsOf(Arc::clone(servers))))
+    pub(super) fn requests<P: RequestMessage>(
+        servers: &Arc<Servers<P>>,
+        codec: &(impl PayloadCodec<P> + PayloadCodec<P::Reply> + PayloadCodec<P::Error>),
+    ) -> Self {
+        let servers = Arc::clone(servers);
+        let coders = Coders::of(codec);
+        Self::Requests(Arc::new(RequestsOf { servers, coders }))
+    }
+
+    /// The prefix of the type, and the codec in which it is sent.
+    pub(super) fn prefix_and_codec(&self) -> (&'static str, Codec) {
+        match self {
+            Self::Messages(own) => (own.prefix(), own.codec()),
+            Self::Requests(own) => (own.prefix(), own.codec()),
+        }
     }
 
     /// Returns whether the two are the same type. Prefixes of messages are unique, and so are those
@@ -65,16 +73,21 @@ impl Carried {
 pub(super) trait CarriedMessages: Send + Sync {
     fn prefix(&self) -> &'static str;
 
+    /// The codec in which messages are sent.
+    fn codec(&self) -> Codec;
+
     /// The patterns of the subscriptions of this process.
     fn local_patterns(&self) -> Vec<Pattern>;
 
     /// Publishes a message that a link brought, to subscriptions with one of these patterns.
+    /// Returns whether it could be decoded.
+    #[must_use]
     fn publish(
         &self,
         topic: &Pattern,
-        payload: &[u8],
+        payload: (Codec, &[u8]),
         is_meant: &dyn Fn(&Pattern) -> bool,
-    ) -> Result<(), Malformed>;
+    ) -> bool;
 
     /// Tells subscriptions with one of these patterns that they miss messages.
     fn miss(&self, count: u64, is_link_lost: bool, is_meant: &dyn Fn(&Pattern) -> bool);
@@ -95,12 +108,11 @@ pub(super) trait Outbox: Send {
 pub(super) enum Outgoing {
     Message {
         topic: Pattern,
+        codec: Codec,
         payload: Bytes,
     },
     /// A message that could not be encoded.
-    Malformed {
-        topic: Pattern,
-    },
+    Malformed { topic: Pattern },
     /// So many messages had no room.
     Missed(u64),
 }
@@ -108,6 +120,9 @@ pub(super) enum Outgoing {
 /// A type of requests. Names are without the prefix.
 pub(super) trait CarriedRequests: Send + Sync {
     fn prefix(&self) -> &'static str;
+
+    /// The codec in which requests are sent.
+    fn codec(&self) -> Codec;
 
     /// The topics that have a server in this process.
     fn local_topics(&self) -> Vec<Topic>;
@@ -118,13 +133,14 @@ pub(super) trait CarriedRequests: Send + Sync {
     /// The requests of this process for a link with this name.
     fn calls(&self, link: &Arc<str>) -> Box<dyn Calls>;
 
-    /// Makes a request that a link brought.
+    /// Makes a request that a link brought, which is answered in its own codec. Returns a failure
+    /// and its explanation if it cannot be executed.
     fn request(
         &self,
         topic: Topic,
-        payload: &[u8],
+        payload: (Codec, &[u8]),
         deadline: Option<Instant>,
-    ) -> Result<Box<dyn LocalCall>, Failure>;
+    ) -> Result<Box<dyn LocalCall>, (Failure, String)>;
 }
 
 /// The requests of a type for a link.
@@ -139,7 +155,9 @@ pub(super) trait Calls: Send {
 pub(super) struct OutgoingCall {
     pub(super) topic: Topic,
     pub(super) deadline: Option<Instant>,
-    pub(super) payload: Result<Bytes, Malformed>,
+    pub(super) codec: Codec,
+    /// `None` if it could not be encoded.
+    pub(super) payload: Option<Bytes>,
     pub(super) pending: Box<dyn Pending>,
 }
 
@@ -154,8 +172,8 @@ pub(super) trait Pending: Send {
 
 /// The outcome of a request at another router.
 pub(super) enum Outcome {
-    Reply(Bytes),
-    Refused(Bytes),
+    Reply(Codec, Bytes),
+    Refused(Codec, Bytes),
     Failed(Failure, Executed, String),
 }
 

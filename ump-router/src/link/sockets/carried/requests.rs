@@ -8,42 +8,89 @@ use std::{
     time::Instant,
 };
 
-use serde::{Serialize, de::DeserializeOwned};
 use ump::{Executed, internal::catch_user_panic};
 
-use super::{Calls, CarriedRequests, LocalCall, Malformed, Outcome, OutgoingCall, Pending, codec};
+use super::{Calls, CarriedRequests, LocalCall, Outcome, OutgoingCall, Pending};
 use crate::{
     error::{Error, LinkError, RequestError},
-    link::wire::Failure,
+    link::{
+        sockets::codec::{Coder, PayloadCodec},
+        wire::{Codec, Failure},
+    },
     protocol::{Bytes, RequestMessage},
     serve::{Claim, LinkCall, LinkCalls, LocalRequest, Servers},
     sync::Mutex,
     topic::Topic,
 };
 
-pub(super) struct RequestsOf<P: RequestMessage>(pub(super) Arc<Servers<P>>);
+pub(super) struct RequestsOf<P: RequestMessage> {
+    pub(super) servers: Arc<Servers<P>>,
+    pub(super) coders: Coders<P>,
+}
 
-impl<P> CarriedRequests for RequestsOf<P>
-where
-    P: RequestMessage + Serialize + DeserializeOwned,
-    P::Reply: Serialize + DeserializeOwned,
-    P::Error: Serialize + DeserializeOwned,
-{
+/// The functions that encode and decode requests, replies and errors.
+pub(super) struct Coders<P: RequestMessage> {
+    request: Coder<P>,
+    answer: AnswerCoder<P::Reply, P::Error>,
+}
+
+struct AnswerCoder<R, E> {
+    reply: Coder<R>,
+    error: Coder<E>,
+}
+
+impl<P: RequestMessage> Coders<P> {
+    pub(super) fn of<C>(codec: &C) -> Self
+    where
+        C: PayloadCodec<P> + PayloadCodec<P::Reply> + PayloadCodec<P::Error>,
+    {
+        Self {
+            request: Coder::of(codec),
+            answer: AnswerCoder {
+                reply: Coder::of(codec),
+                error: Coder::of(codec),
+            },
+        }
+    }
+}
+
+impl<P: RequestMessage> Clone for Coders<P> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<P: RequestMessage> Copy for Coders<P> {}
+
+impl<R, E> Clone for AnswerCoder<R, E> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<R, E> Copy for AnswerCoder<R, E> {}
+
+impl<P: RequestMessage> CarriedRequests for RequestsOf<P> {
     fn prefix(&self) -> &'static str {
         P::PREFIX
     }
 
+    fn codec(&self) -> Codec {
+        self.coders.request.codec
+    }
+
     fn local_topics(&self) -> Vec<Topic> {
-        self.0.local_topics()
+        self.servers.local_topics()
     }
 
     fn has_server(&self, topic: &Topic) -> bool {
-        self.0.has_local_server(topic)
+        self.servers.has_local_server(topic)
     }
 
     fn calls(&self, link: &Arc<str>) -> Box<dyn Calls> {
         Box::new(CallsOf {
-            calls: LinkCalls::new(&self.0),
+            calls: LinkCalls::new(&self.servers),
+            coders: self.coders,
             link: Arc::clone(link),
         })
     }
@@ -51,15 +98,20 @@ where
     fn request(
         &self,
         topic: Topic,
-        payload: &[u8],
+        (codec, payload): (Codec, &[u8]),
         deadline: Option<Instant>,
-    ) -> Result<Box<dyn LocalCall>, Failure> {
-        let message = codec::decode::<P>(payload).map_err(|Malformed| Failure::Malformed)?;
-        match self.0.request_local(topic, message, deadline) {
-            Ok(request) => Ok(Box::new(Some(request))),
+    ) -> Result<Box<dyn LocalCall>, (Failure, String)> {
+        let decoded = self.coders.request.decode(codec, payload);
+        let message = decoded.map_err(|error| (Failure::Malformed, error.to_string()))?;
+        match self.servers.request_local(topic, message, deadline) {
+            Ok(request) => Ok(Box::new(LocalCallOf {
+                request: Some(request),
+                codec,
+                coder: self.coders.answer,
+            })),
             Err(message) => {
                 catch_user_panic(|| drop(message));
-                Err(Failure::NoServer)
+                Err((Failure::NoServer, String::new()))
             }
         }
     }
@@ -68,28 +120,26 @@ where
 /// The requests of this process for a link.
 struct CallsOf<P: RequestMessage> {
     calls: LinkCalls<P>,
+    coders: Coders<P>,
     link: Arc<str>,
 }
 
-impl<P> Calls for CallsOf<P>
-where
-    P: RequestMessage + Serialize,
-    P::Reply: DeserializeOwned,
-    P::Error: DeserializeOwned,
-{
+impl<P: RequestMessage> Calls for CallsOf<P> {
     fn claim(&self, topic: Topic) -> Result<Claim, Error> {
         self.calls.claim(topic)
     }
 
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<OutgoingCall>> {
         let link = &self.link;
+        let Coders { request, answer } = self.coders;
         self.calls.poll_next(cx).map(|call| {
             let call = call?;
             Some(OutgoingCall {
                 topic: call.topic.clone(),
                 deadline: call.context.deadline(),
-                payload: codec::encode(&call.message),
-                pending: Box::new(PendingCall::new(call, Arc::clone(link))),
+                codec: request.codec,
+                payload: request.encode(request.codec, &call.message),
+                pending: Box::new(PendingCall::new(call, answer, Arc::clone(link))),
             })
         })
     }
@@ -103,12 +153,11 @@ struct PendingCall {
 }
 
 impl PendingCall {
-    fn new<P>(call: LinkCall<P>, link: Arc<str>) -> Self
-    where
-        P: RequestMessage,
-        P::Reply: DeserializeOwned,
-        P::Error: DeserializeOwned,
-    {
+    fn new<P: RequestMessage>(
+        call: LinkCall<P>,
+        coder: AnswerCoder<P::Reply, P::Error>,
+        link: Arc<str>,
+    ) -> Self {
         let outcome = Arc::new(Mutex::new(None));
         let slot = Arc::clone(&outcome);
         let waits = Box::pin(async move {
@@ -135,8 +184,10 @@ impl PendingCall {
                 text,
             };
             let answer = match ended {
-                Some(Outcome::Reply(payload)) => codec::decode(&payload).map(Ok),
-                Some(Outcome::Refused(payload)) => codec::decode(&payload).map(Err),
+                Some(Outcome::Reply(codec, payload)) => coder.reply.decode(codec, &payload).map(Ok),
+                Some(Outcome::Refused(codec, payload)) => {
+                    coder.error.decode(codec, &payload).map(Err)
+                }
                 Some(Outcome::Failed(failure, executed, text)) => {
                     let back = (executed == Executed::No).then_some(message);
                     context.fail(back, error(failure, executed, text));
@@ -151,11 +202,12 @@ impl PendingCall {
                 }
             };
             catch_user_panic(|| drop(message));
-            if let Ok(answer) = answer {
-                context.answer(answer);
-            } else {
-                let text = "the answer could not be decoded".to_owned();
-                context.fail(None, error(Failure::Malformed, Executed::Yes, text));
+            match answer {
+                Ok(answer) => context.answer(answer),
+                Err(undecodable) => {
+                    let text = format!("the answer could not be decoded: {undecodable}");
+                    context.fail(None, error(Failure::Malformed, Executed::Yes, text));
+                }
             }
         });
         Self { waits, outcome }
@@ -175,36 +227,43 @@ impl Pending for PendingCall {
     }
 }
 
-/// A request that a link brought. `None` when it has ended.
-impl<P> LocalCall for Option<LocalRequest<P>>
-where
-    P: RequestMessage,
-    P::Reply: Serialize,
-    P::Error: Serialize,
-{
+/// A request that a link brought.
+struct LocalCallOf<P: RequestMessage> {
+    /// `None` when it has ended.
+    request: Option<LocalRequest<P>>,
+    /// The codec of the request, and of its answer.
+    codec: Codec,
+    coder: AnswerCoder<P::Reply, P::Error>,
+}
+
+impl<P: RequestMessage> LocalCall for LocalCallOf<P> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Outcome> {
-        let Some(request) = self else {
+        let Some(request) = &mut self.request else {
             return Poll::Pending;
         };
         let Poll::Ready(outcome) = Pin::new(request).poll(cx) else {
             return Poll::Pending;
         };
-        *self = None;
+        self.request = None;
+        let (codec, coder) = (self.codec, self.coder);
         Poll::Ready(match outcome {
             Ok(reply) => {
-                let outcome = encoded(&reply, Outcome::Reply);
+                let payload = coder.reply.encode(codec, &reply);
                 catch_user_panic(|| drop(reply));
-                outcome
+                encoded(payload, |payload| Outcome::Reply(codec, payload))
             }
-            Err(error) => failed(error),
+            Err(error) => failed(error, |error| {
+                let payload = coder.error.encode(codec, error);
+                encoded(payload, |payload| Outcome::Refused(codec, payload))
+            }),
         })
     }
 }
 
-fn encoded<T: Serialize>(value: &T, outcome: impl FnOnce(Bytes) -> Outcome) -> Outcome {
-    match codec::encode(value) {
-        Ok(payload) => outcome(payload),
-        Err(Malformed) => Outcome::Failed(
+fn encoded(payload: Option<Bytes>, outcome: impl FnOnce(Bytes) -> Outcome) -> Outcome {
+    match payload {
+        Some(payload) => outcome(payload),
+        None => Outcome::Failed(
             Failure::Malformed,
             Executed::Yes,
             "the answer could not be encoded".to_owned(),
@@ -212,16 +271,15 @@ fn encoded<T: Serialize>(value: &T, outcome: impl FnOnce(Bytes) -> Outcome) -> O
     }
 }
 
-fn failed<P>(error: RequestError<P>) -> Outcome
-where
-    P: RequestMessage,
-    P::Error: Serialize,
-{
+fn failed<P: RequestMessage>(
+    error: RequestError<P>,
+    refused: impl FnOnce(&P::Error) -> Outcome,
+) -> Outcome {
     use ump::RequestError as Ended;
     let executed = error.executed();
     let failure = match &error {
         RequestError::Ended(Ended::App(refusal)) => {
-            let outcome = encoded(refusal, Outcome::Refused);
+            let outcome = refused(refusal);
             catch_user_panic(|| drop(error));
             return outcome;
         }

@@ -295,15 +295,9 @@ impl Requests {
         };
         let executed = outcome.executed();
         let failed = |failure| Outcome::Failed(failure, executed, String::new());
-        let malformed = |codec| codec != Codec::Cbor;
         pending.finish(match outcome {
-            session::Outcome::Reply { codec, .. } | session::Outcome::Refused { codec, .. }
-                if malformed(codec) =>
-            {
-                failed(Failure::Malformed)
-            }
-            session::Outcome::Reply { payload, .. } => Outcome::Reply(payload),
-            session::Outcome::Refused { payload, .. } => Outcome::Refused(payload),
+            session::Outcome::Reply { codec, payload } => Outcome::Reply(codec, payload),
+            session::Outcome::Refused { codec, payload } => Outcome::Refused(codec, payload),
             session::Outcome::Failed { failure, text, .. } => {
                 Outcome::Failed(failure, executed, text)
             }
@@ -339,18 +333,13 @@ impl Requests {
         if !session.take(shared.clock.now(), request) {
             return None;
         }
-        let made = if codec == Codec::Cbor {
-            requests.request(own, &payload, deadline)
-        } else {
-            Err(Failure::Malformed)
-        };
-        match made {
+        match requests.request(own, (codec, &payload), deadline) {
             Ok(call) => {
                 self.local.insert(request, call);
                 self.poll_local(shared, session, link, request);
             }
-            Err(failure) => {
-                let _ = session.fail(request, failure, Executed::No, "");
+            Err((failure, text)) => {
+                let _ = session.fail(request, failure, Executed::No, &text);
             }
         }
         None
@@ -374,8 +363,8 @@ impl Requests {
         self.local.remove(&request);
         // An error if the caller is gone, or if it gets another failure instead.
         let _ = match outcome {
-            Outcome::Reply(payload) => session.reply(request, Codec::Cbor, Ok(&payload)),
-            Outcome::Refused(payload) => session.reply(request, Codec::Cbor, Err(&payload)),
+            Outcome::Reply(codec, payload) => session.reply(request, codec, Ok(&payload)),
+            Outcome::Refused(codec, payload) => session.reply(request, codec, Err(&payload)),
             Outcome::Failed(failure, executed, text) => {
                 session.fail(request, failure, executed, &text)
             }
@@ -433,16 +422,17 @@ fn send(
     let carried::OutgoingCall {
         topic,
         deadline,
+        codec,
         payload,
         pending,
     } = call;
-    let (Ok(payload), Some(topic)) = (payload, full(prefix, &topic)) else {
+    let (Some(payload), Some(topic)) = (payload, full(prefix, &topic)) else {
         return Err((Failure::Malformed, pending));
     };
     let call = Call {
         topic,
         deadline,
-        codec: Codec::Cbor,
+        codec,
         payload,
     };
     match session.request(now, &call) {

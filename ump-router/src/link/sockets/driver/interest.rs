@@ -156,9 +156,7 @@ impl Interest {
                 continue;
             }
             let is_meant = |pattern: &Pattern| own_patterns.clone().any(|own| own == pattern);
-            let published =
-                codec == Codec::Cbor && messages.publish(&own, payload, &is_meant).is_ok();
-            if !published {
+            if !messages.publish(&own, (codec, payload), &is_meant) {
                 messages.miss(1, false, &is_meant);
             }
         }
@@ -316,10 +314,14 @@ impl Interest {
                 };
                 has_sent = true;
                 match item {
-                    Outgoing::Message { topic, payload } => {
+                    Outgoing::Message {
+                        topic,
+                        codec,
+                        payload,
+                    } => {
                         let topic = full_name(prefix, &topic);
                         let to = matching(&self.index, &topic);
-                        let publication = Publication::new(topic, Codec::Cbor, payload);
+                        let publication = Publication::new(topic, codec, payload);
                         // An error if it is too long for the peer: then it is a gap.
                         let _ = session.publish(&publication, &to);
                     }
