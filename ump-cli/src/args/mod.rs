@@ -1,5 +1,6 @@
 //! Arguments that sub-commands share.
 
+mod reconnect;
 mod security;
 mod values;
 
@@ -10,6 +11,7 @@ use clap::Args;
 #[cfg(feature = "tls")]
 pub(crate) use self::security::warn_if_exposed;
 pub(crate) use self::{
+    reconnect::{LossArgs, Reconnect},
     security::SecurityArgs,
     values::{Rate, duration},
 };

@@ -17,7 +17,7 @@ use ump_router::link::{
 
 use super::{
     Known, Stream,
-    outcome::{closed_error, refused_link},
+    outcome::{closed_error, refused_link, reopened_error},
 };
 use crate::exit::{Error, Exit};
 
@@ -37,6 +37,7 @@ pub(crate) struct Link<I> {
     pub(crate) known: Known,
     /// The hello of the hub.
     pub(crate) hello: Hello,
+    is_open: bool,
     stream: Stream,
     is_readable: bool,
     is_writable: bool,
@@ -99,14 +100,11 @@ impl<I> Link<I> {
         let waker = Waker::new(poll.registry(), WAKER).map_err(failed)?;
         let (inputs, receiver) = mpsc::channel();
         let waker = Arc::new(waker);
-        let config = Config {
-            name: format!("ump {}", env!("CARGO_PKG_VERSION")),
-            ..Config::default()
-        };
         let mut link = Self {
-            session: Session::new(Instant::now(), config),
+            session: new_session(),
             known: Known::default(),
             hello: no_hello(),
+            is_open: false,
             stream,
             is_readable: true,
             is_writable: true,
@@ -122,10 +120,7 @@ impl<I> Link<I> {
             let step = link.step(Some(deadline));
             // Until the hello, the end of the link means that there is none.
             match step.map_err(|closed| refused_link(&closed, link.failure.as_deref()))? {
-                Step::Event(Event::Opened { hello, .. }) => {
-                    link.hello = hello;
-                    return Ok(link);
-                }
+                Step::Event(Event::Opened { .. }) => return Ok(link),
                 Step::Deadline => {
                     let text = "the server accepts the connection and says nothing";
                     return Err(Error::new(Exit::NotAllowed, text));
@@ -133,6 +128,31 @@ impl<I> Link<I> {
                 Step::Event(_) | Step::Told | Step::Input(_) => {}
             }
         }
+    }
+
+    /// Begins anew on another connection. That the hub has said hello is an event, then. The
+    /// senders stay.
+    pub(crate) fn reopen(&mut self, mut stream: Stream) -> Result<(), Error> {
+        let registered = stream.register(self.poll.registry(), SOCKET);
+        registered.map_err(|error| {
+            let text = format!("cannot wait for the socket: {error}");
+            Error::new(Exit::NotAllowed, text)
+        })?;
+        self.stream = stream;
+        self.session = new_session();
+        self.known = Known::default();
+        self.is_open = false;
+        (self.is_readable, self.is_writable, self.is_at_end) = (true, true, false);
+        self.failure = None;
+        self.unread.clear();
+        Ok(())
+    }
+
+    /// Does nothing more with a connection that is over. What other threads send still comes.
+    pub(crate) fn abandon(&mut self) {
+        self.session.disconnected(Instant::now());
+        self.is_at_end = true;
+        self.unread.clear();
     }
 
     /// Waits until the hub has told all that it has.
@@ -157,7 +177,13 @@ impl<I> Link<I> {
     /// # Errors
     /// The link is over.
     pub(crate) fn next(&mut self, deadline: Option<Instant>) -> Result<Step<I>, Error> {
-        self.step(deadline).map_err(|closed| closed_error(&closed))
+        self.step(deadline).map_err(|closed| {
+            if self.is_open {
+                closed_error(&closed)
+            } else {
+                reopened_error(&closed, self.failure.as_deref())
+            }
+        })
     }
 
     /// Returns the next thing that happens without waiting for it.
@@ -215,6 +241,10 @@ impl<I> Link<I> {
                 Some(Err(closed))
             }
             event => {
+                if let Event::Opened { hello, .. } = &event {
+                    self.hello = hello.clone();
+                    self.is_open = true;
+                }
                 let event = self.known.handle(&mut self.session, event);
                 Some(Ok(event.map_or(Step::Told, Step::Event)))
             }
@@ -325,6 +355,14 @@ impl<I> Link<I> {
             }
         }
     }
+}
+
+fn new_session() -> Session {
+    let config = Config {
+        name: format!("ump {}", env!("CARGO_PKG_VERSION")),
+        ..Config::default()
+    };
+    Session::new(Instant::now(), config)
 }
 
 /// What stands in the place of a hello that has not come.

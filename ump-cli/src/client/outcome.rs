@@ -48,6 +48,25 @@ pub(super) fn refused_link(closed: &Closed, failure: Option<&str>) -> Error {
     Error::new(Exit::NotAllowed, text)
 }
 
+/// Returns the error of a link that was made again and not opened: the link is lost still, unless
+/// the hub will not have it.
+pub(super) fn reopened_error(closed: &Closed, failure: Option<&str>) -> Error {
+    let is_for_good = matches!(
+        closed,
+        Closed::Incompatible(..)
+            | Closed::Peer {
+                reason: GoodbyeReason::Denied
+                    | GoodbyeReason::Version
+                    | GoodbyeReason::Feature
+                    | GoodbyeReason::OwnRouter,
+                ..
+            }
+    );
+    let error = refused_link(closed, failure);
+    let exit = if is_for_good { error.exit } else { Exit::Lost };
+    Error::new(exit, error.text)
+}
+
 /// Returns the error of a refused subscription or claim, or `None` if it was accepted.
 pub(crate) fn status_error(what: &str, status: Status, text: &str) -> Option<Error> {
     let (exit, reason) = match status {

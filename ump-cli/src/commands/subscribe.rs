@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     mem,
+    ops::ControlFlow,
     time::{Duration, Instant},
 };
 
@@ -11,13 +12,13 @@ use ump_router::{
     Bytes, Pattern,
     link::{
         session::{Credit, Event},
-        wire::Codec,
+        wire::{Codec, Status},
     },
 };
 
 use crate::{
-    args::{ServerArgs, duration},
-    client::{Link, Step, status_error},
+    args::{LossArgs, Reconnect, ServerArgs, duration},
+    client::{Link, Step, Stream, status_error},
     exit::{Error, Exit},
     output::{Printer, Written, note},
     payload, signals,
@@ -36,11 +37,18 @@ A gap is a line `# 3 messages missed: PATTERN`, or {\"gap\":3,\"pattern\":..} wi
 number 0 means that messages may be missing. While a gap waits for a slow reader, later ones that
 follow it without a message between them are counted together.
 
-Exit codes: 0 after COUNT messages, TIME, or SIGINT or SIGTERM; 5 if TIME is over before COUNT messages came; 4 if the
-server or the link is lost; 6 if the server cannot be reached or does not allow it.")]
+When the server or the link is lost, it prints a gap of unknown length for each pattern, connects
+again until that succeeds (after 50 ms at first, and 5 s at most), and subscribes again; messages
+that are retained come once more. With --once it ends.
+
+Exit codes: 0 after COUNT messages, TIME, or SIGINT or SIGTERM; 5 if TIME is over before COUNT
+messages came; 4 if the server or the link is lost and --once is given; 6 if the server cannot be
+reached at the beginning, or does not allow it.")]
 pub(crate) struct Options {
     #[command(flatten)]
     server: ServerArgs,
+    #[command(flatten)]
+    loss: LossArgs,
     /// Patterns of whole topics: `*` is one fragment, `**` any number of them
     #[arg(required = true, value_name = "PATTERN")]
     patterns: Vec<Pattern>,
@@ -119,56 +127,111 @@ impl Gaps {
 #[derive(Debug)]
 enum Input {
     Written(Written<Used>),
+    /// There is another connection.
+    Connected(Stream),
     /// A signal came.
     Stop,
 }
 
+/// The command, while it runs.
+struct Subscriber<'a> {
+    options: &'a Options,
+    is_json: bool,
+    link: Link<Input>,
+    reconnect: Reconnect,
+    printer: Printer<Used>,
+    /// The subscriptions, in the order of the patterns. They have the same ids on each connection.
+    ids: Vec<u32>,
+    unanswered: Vec<u32>,
+    /// The subscriptions are to be made when the lines of the last connection are written: their
+    /// credit bounds the lines that wait.
+    is_to_subscribe: bool,
+    /// The loss of this connection was not told.
+    is_connected: bool,
+    gaps: BTreeMap<u32, Gaps>,
+    /// Lines of messages that are not written.
+    unwritten: usize,
+    received: u64,
+}
+
 pub(crate) fn run(options: &Options, is_json: bool) -> Result<(), Error> {
     let end = options.time.map(|time| Instant::now() + time);
-    let mut link: Link<Input> = options.server.open()?;
+    let link: Link<Input> = options.server.open()?;
     let sender = link.sender();
     // So that it says goodbye: otherwise others are told that messages of this end may be missing.
     signals::on_stop(move || {
         sender.send(Input::Stop);
     })?;
-    let mut ids = Vec::new();
-    for pattern in &options.patterns {
-        let id = link
-            .session
-            .subscribe(pattern, CREDIT, !options.no_retained)?;
-        ids.push((id, pattern));
-    }
-    let mut unanswered: Vec<u32> = ids.iter().map(|it| it.0).collect();
     let sender = link.sender();
     let printer = Printer::start(move |written| {
         sender.send(Input::Written(written));
     })?;
-    let pattern = |id| {
-        let found = ids.iter().find(|it| it.0 == id);
-        found.map_or("", |it| it.1.as_str())
+    let mut subscriber = Subscriber {
+        options,
+        is_json,
+        link,
+        reconnect: Reconnect::new(&options.server, options.loss),
+        printer,
+        ids: Vec::new(),
+        unanswered: Vec::new(),
+        is_to_subscribe: false,
+        is_connected: true,
+        gaps: BTreeMap::new(),
+        unwritten: 0,
+        received: 0,
     };
-    let mut gaps: BTreeMap<u32, Gaps> = BTreeMap::new();
-    let mut received = 0;
-    let mut ended = Ok(());
-    while options.count.is_none_or(|count| received < count) {
-        let step = match link.next(end) {
-            Ok(step) => step,
-            Err(error) => {
-                ended = Err(error);
-                break;
+    let ended = subscriber.subscribe();
+    let ended = ended.and_then(|()| subscriber.receive(end));
+    // What was received is printed, whatever ended it.
+    subscriber.print_gaps();
+    subscriber.printer.finish()?;
+    ended?;
+    subscriber.link.leave();
+    Ok(())
+}
+
+impl Subscriber<'_> {
+    fn subscribe(&mut self) -> Result<(), Error> {
+        self.ids.clear();
+        for pattern in &self.options.patterns {
+            let session = &mut self.link.session;
+            let id = session.subscribe(pattern, CREDIT, !self.options.no_retained)?;
+            self.ids.push(id);
+        }
+        self.unanswered.clone_from(&self.ids);
+        Ok(())
+    }
+
+    fn receive(&mut self, end: Option<Instant>) -> Result<(), Error> {
+        while self.options.count.is_none_or(|count| self.received < count) {
+            match self.link.next(end) {
+                Ok(step) => {
+                    if self.on_step(step)?.is_break() {
+                        break;
+                    }
+                }
+                Err(error) => self.on_loss(error)?,
             }
-        };
+        }
+        Ok(())
+    }
+
+    fn on_loss(&mut self, error: Error) -> Result<(), Error> {
+        self.reconnect
+            .lost(&mut self.link, error, Input::Connected)?;
+        self.is_to_subscribe = false;
+        if mem::take(&mut self.is_connected) {
+            for id in self.ids.clone() {
+                self.on_gap(id, 0);
+            }
+        }
+        Ok(())
+    }
+
+    fn on_step(&mut self, step: Step<Input>) -> Result<ControlFlow<()>, Error> {
         match step {
             Step::Event(Event::Subscribed { id, status, text }) => {
-                // The server may end a subscription later, too.
-                if let Some(error) = status_error(pattern(id), status, &text) {
-                    ended = Err(error);
-                    break;
-                }
-                unanswered.retain(|it| *it != id);
-                if unanswered.is_empty() && !options.quiet {
-                    note(&format!("subscribed on {}", options.server.address));
-                }
+                self.on_subscribed(id, status, &text)?;
             }
             Step::Event(Event::Message {
                 to,
@@ -178,52 +241,114 @@ pub(crate) fn run(options: &Options, is_json: bool) -> Result<(), Error> {
                 payload,
                 ..
             }) => {
-                received += 1;
+                self.received += 1;
                 for id in &to {
-                    if let Some(gap) = gaps.get_mut(id) {
-                        gap.print(*id, pattern(*id), is_json, &printer);
+                    let pattern = pattern(self.options, &self.ids, *id);
+                    if let Some(gap) = self.gaps.get_mut(id) {
+                        gap.print(*id, pattern, self.is_json, &self.printer);
                     }
                 }
-                let line = message_line(&topic, retained, (codec, &payload), is_json);
+                let line = message_line(&topic, retained, (codec, &payload), self.is_json);
                 let bytes = payload.len() as u64;
                 let gap = None;
-                printer.line(line, Used { to, bytes, gap });
+                self.unwritten += 1;
+                self.printer.line(line, Used { to, bytes, gap });
             }
-            Step::Event(Event::Gap { id, missed }) => {
-                let gap = gaps.entry(id).or_default();
-                gap.add(missed);
-                gap.print_if_written(id, pattern(id), is_json, &printer);
+            Step::Event(Event::Gap { id, missed }) => self.on_gap(id, missed),
+            Step::Event(Event::Opened { .. }) => {
+                self.is_to_subscribe = true;
+                self.subscribe_if_written()?;
             }
+            Step::Input(Input::Connected(stream)) => self.link.reopen(stream)?,
             Step::Input(Input::Written(Written::Lines(lines))) => {
-                for Used { to, bytes, gap } in lines {
-                    for id in to {
-                        link.session.consumed(id, 1, bytes)?;
-                    }
-                    if let Some((id, gap)) = gap.and_then(|id| Some((id, gaps.get_mut(&id)?))) {
-                        gap.unwritten -= 1;
-                        gap.print_if_written(id, pattern(id), is_json, &printer);
-                    }
+                for used in lines {
+                    self.on_written(used);
                 }
+                self.subscribe_if_written()?;
             }
-            Step::Input(Input::Written(Written::Failed) | Input::Stop) => break,
+            Step::Input(Input::Written(Written::Failed) | Input::Stop) => {
+                return Ok(ControlFlow::Break(()));
+            }
             Step::Deadline => {
-                if let Some(count) = options.count {
-                    let text = format!("{received} of {count} messages came in time");
-                    ended = Err(Error::new(Exit::TimedOut, text));
-                }
-                break;
+                let Some(count) = self.options.count else {
+                    return Ok(ControlFlow::Break(()));
+                };
+                let text = format!("{} of {count} messages came in time", self.received);
+                return Err(Error::new(Exit::TimedOut, text));
             }
             Step::Event(_) | Step::Told => {}
         }
+        Ok(ControlFlow::Continue(()))
     }
-    // What was received is printed, whatever ended it.
-    for (id, gap) in &mut gaps {
-        gap.print(*id, pattern(*id), is_json, &printer);
+
+    /// Subscribes on a new connection, when it is time.
+    fn subscribe_if_written(&mut self) -> Result<(), Error> {
+        if !self.is_to_subscribe || self.unwritten > 0 {
+            return Ok(());
+        }
+        self.is_to_subscribe = false;
+        self.is_connected = true;
+        let synced = self.link.session.synced().map_err(Error::from);
+        match synced.and_then(|()| self.subscribe()) {
+            // The end of the connection comes next.
+            Err(error) if error.exit == Exit::Lost => Ok(()),
+            other => other,
+        }
     }
-    printer.finish()?;
-    ended?;
-    link.leave();
-    Ok(())
+
+    fn on_subscribed(&mut self, id: u32, status: Status, text: &str) -> Result<(), Error> {
+        // The server may end a subscription later, too.
+        let pattern = pattern(self.options, &self.ids, id);
+        if let Some(error) = status_error(pattern, status, text) {
+            return Err(error);
+        }
+        self.unanswered.retain(|it| *it != id);
+        if self.unanswered.is_empty() {
+            self.reconnect.succeeded();
+            if !self.options.quiet {
+                note(&format!("subscribed on {}", self.options.server.address));
+            }
+        }
+        Ok(())
+    }
+
+    fn on_gap(&mut self, id: u32, missed: u64) {
+        let pattern = pattern(self.options, &self.ids, id);
+        let gap = self.gaps.entry(id).or_default();
+        gap.add(missed);
+        gap.print_if_written(id, pattern, self.is_json, &self.printer);
+    }
+
+    fn on_written(&mut self, used: Used) {
+        let Used { to, bytes, gap } = used;
+        let Some(id) = gap else {
+            self.unwritten -= 1;
+            for id in to {
+                // An error if the connection is over on which it came.
+                let _ = self.link.session.consumed(id, 1, bytes);
+            }
+            return;
+        };
+        let pattern = pattern(self.options, &self.ids, id);
+        if let Some(gap) = self.gaps.get_mut(&id) {
+            gap.unwritten -= 1;
+            gap.print_if_written(id, pattern, self.is_json, &self.printer);
+        }
+    }
+
+    fn print_gaps(&mut self) {
+        for (id, gap) in &mut self.gaps {
+            let pattern = pattern(self.options, &self.ids, *id);
+            gap.print(*id, pattern, self.is_json, &self.printer);
+        }
+    }
+}
+
+/// Returns the pattern of a subscription.
+fn pattern<'a>(options: &'a Options, ids: &[u32], id: u32) -> &'a str {
+    let place = ids.iter().position(|it| *it == id);
+    let pattern = place.and_then(|place| options.patterns.get(place));
+    pattern.map_or("", Pattern::as_str)
 }
 
 fn message_line(

@@ -53,7 +53,7 @@ fn gaps_are_joined_while_a_line_waits() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("tcp:{}", listener.local_addr().unwrap());
     let mut child = Command::new(env!("CARGO_BIN_EXE_ump"))
-        .args(["sub", "--on", &address, "a/**"])
+        .args(["sub", "--on", &address, "a/**", "--once"])
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();

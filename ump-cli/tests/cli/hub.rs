@@ -79,6 +79,7 @@ fn a_killed_server_or_hub_ends_requests() {
     let (hub, address) = serve();
     let slow = [
         "reply",
+        "--once",
         "--on",
         &address,
         "echo/slow",

@@ -8,6 +8,7 @@ mod gaps;
 mod hub;
 mod messages;
 mod outcomes;
+mod reconnect;
 mod replies;
 #[cfg(feature = "tls")]
 mod security;

@@ -99,7 +99,8 @@ fn a_request_times_out() {
 fn a_link_that_ends_is_lost() {
     let hub = Hub::new();
     let server = hub.router.serve::<Double>("here").unwrap();
-    let sub = Ump::start_until(&["sub", "--on", &hub.unix, "price/**"], "subscribed");
+    let args = ["sub", "--once", "--on", &hub.unix, "price/**"];
+    let sub = Ump::start_until(&args, "subscribed");
     let waits = Ump::start(&[
         "req",
         "--on",

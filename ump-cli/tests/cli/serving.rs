@@ -5,7 +5,7 @@ use rustix::process::Signal;
 use crate::support::{Ump, run, serve};
 
 fn subscribe(address: &str) -> Ump {
-    Ump::start_until(&["sub", "--on", address, "a/**"], "subscribed")
+    Ump::start_until(&["sub", "--once", "--on", address, "a/**"], "subscribed")
 }
 
 #[test]
@@ -26,7 +26,7 @@ fn sigterm_says_goodbye() {
 fn a_killed_hub_is_a_lost_link() {
     let (hub, address) = serve();
     let sub = subscribe(&address);
-    let reply = ["reply", "--on", &address, "echo/a", "--text", "x"];
+    let reply = ["reply", "--once", "--on", &address, "echo/a", "--text", "x"];
     let reply = Ump::start_until(&reply, "serves");
     hub.signal(Signal::KILL);
     for process in [sub, reply] {

@@ -15,7 +15,7 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, wa
 /// The most of the standard error that becomes a reason.
 const MAX_REASON: u64 = 4096;
 
-/// The programs that run, by request. Dropped, it kills them.
+/// The programs that run, by number. Dropped, it kills them.
 #[derive(Debug, Default)]
 pub(super) struct Jobs(BTreeMap<u64, Arc<Mutex<Process>>>);
 
@@ -46,7 +46,7 @@ impl Jobs {
     /// output, at most so many bytes, and calls `done`.
     pub(super) fn start(
         &mut self,
-        request: u64,
+        job: u64,
         (command, topic): (&str, &str),
         input: Vec<u8>,
         max_output: u64,
@@ -64,7 +64,7 @@ impl Jobs {
             (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let is_reaped = false;
         let process = Arc::new(Mutex::new(Process { child, is_reaped }));
-        self.0.insert(request, Arc::clone(&process));
+        self.0.insert(job, Arc::clone(&process));
         let run = move || {
             let ((stdout, is_too_long), stderr) = thread::scope(|scope| {
                 scope.spawn(move || {
@@ -89,21 +89,21 @@ impl Jobs {
         };
         let thread = thread::Builder::new().name("command".to_owned()).spawn(run);
         if let Err(error) = thread {
-            self.kill(request);
-            self.finish(request);
+            self.kill(job);
+            self.finish(job);
             return Err(error);
         }
         Ok(())
     }
 
     /// Forgets a program that has ended.
-    pub(super) fn finish(&mut self, request: u64) {
-        self.0.remove(&request);
+    pub(super) fn finish(&mut self, job: u64) {
+        self.0.remove(&job);
     }
 
     /// Kills a program and what it has started. Its thread still calls `done`.
-    pub(super) fn kill(&self, request: u64) {
-        if let Some(process) = self.0.get(&request) {
+    pub(super) fn kill(&self, job: u64) {
+        if let Some(process) = self.0.get(&job) {
             lock(process).kill();
         }
     }

@@ -4,7 +4,10 @@ mod jobs;
 mod run;
 
 pub(super) use self::run::run;
-use crate::{args::ServerArgs, payload::PayloadArgs};
+use crate::{
+    args::{LossArgs, ServerArgs},
+    payload::PayloadArgs,
+};
 use ump_router::Topic;
 
 #[derive(Debug, clap::Args)]
@@ -18,11 +21,18 @@ refused, with the standard error as the reason. If the caller leaves, CMD is kil
 or less if the hub says so), and the request fails. What CMD leaves in its process group is killed
 when CMD has ended and its output is closed.
 
-Exit codes: 0 after COUNT requests, SIGTERM or SIGINT; 1 another server has the topic; 4 the server
-or the link is lost; 6 the server cannot be reached or does not allow it.")]
+When the server or the link is lost, the requests at it end, and their CMD is killed. It connects
+again until that succeeds (after 50 ms at first, and 5 s at most), and claims the topic again; if
+another server has it by then, it stands by. With --once it ends.
+
+Exit codes: 0 after COUNT requests, SIGTERM or SIGINT; 1 another server has the topic at the
+beginning; 4 the server or the link is lost and --once is given; 6 the server cannot be reached at
+the beginning, or does not allow it.")]
 pub(crate) struct Options {
     #[command(flatten)]
     server: ServerArgs,
+    #[command(flatten)]
+    loss: LossArgs,
     /// The whole topic
     #[arg(value_name = "TOPIC")]
     topic: Topic,

@@ -17,7 +17,8 @@ use super::{
     jobs::{Jobs, Output},
 };
 use crate::{
-    client::{Link, Step, status_error},
+    args::Reconnect,
+    client::{Link, Step, Stream, status_error},
     exit::{Error, Exit},
     output::{Printer, Written, note},
     payload::{self, Payload},
@@ -32,6 +33,8 @@ const MAX_LINES: usize = 1024;
 enum Input {
     /// A program has ended.
     Output(u64, io::Result<Output>),
+    /// There is another connection.
+    Connected(Stream),
     /// Lines were written.
     Printed(Written<()>),
     /// The command is to end.
@@ -46,15 +49,26 @@ struct Waiting {
     payload: Bytes,
 }
 
+/// A request whose program runs.
+#[derive(Debug)]
+struct Running {
+    /// The number of the program. Those of requests begin anew on each connection.
+    job: u64,
+    request: u64,
+    codec: Codec,
+}
+
 struct Service {
     options: Options,
     /// The fixed reply.
     reply: Option<Payload>,
     link: Link<Input>,
+    reconnect: Reconnect,
+    claim: u32,
     waiting: VecDeque<Waiting>,
-    /// The codecs of requests whose programs run.
-    running: Vec<(u64, Codec)>,
+    running: Vec<Running>,
     jobs: Jobs,
+    next_job: u64,
     answered: u64,
     printer: Printer<()>,
     /// Lines that are not written.
@@ -79,19 +93,23 @@ pub(crate) fn run(options: Options, is_json: bool) -> Result<(), Error> {
         sender.send(Input::Printed(written));
     })?;
     let claim = link.session.serve(&options.topic, options.stand_by)?;
+    let reconnect = Reconnect::new(&options.server, options.loss);
     let mut service = Service {
         options,
         reply,
         link,
+        reconnect,
+        claim,
         waiting: VecDeque::new(),
         running: Vec::new(),
         jobs: Jobs::default(),
+        next_job: 0,
         answered: 0,
         printer,
         unwritten: 0,
         is_json,
     };
-    let served = service.serve_claim(claim);
+    let served = service.serve();
     drop(service.jobs);
     service.printer.finish()?;
     served?;
@@ -100,7 +118,7 @@ pub(crate) fn run(options: Options, is_json: bool) -> Result<(), Error> {
 }
 
 impl Service {
-    fn serve_claim(&mut self, claim: u32) -> Result<(), Error> {
+    fn serve(&mut self) -> Result<(), Error> {
         loop {
             if self
                 .options
@@ -109,10 +127,18 @@ impl Service {
             {
                 return Ok(());
             }
-            match self.link.next(None)? {
-                Step::Event(Event::Served { id, status, text }) if id == claim => {
+            let step = match self.link.next(None) {
+                Ok(step) => step,
+                Err(error) => {
+                    self.on_loss(error)?;
+                    continue;
+                }
+            };
+            match step {
+                Step::Event(Event::Served { id, status, text }) if id == self.claim => {
                     self.on_served(status, &text)?;
                 }
+                Step::Event(Event::Opened { .. }) => self.claim_again()?,
                 Step::Event(Event::Request {
                     request,
                     topic,
@@ -129,10 +155,16 @@ impl Service {
                 }
                 Step::Event(Event::Withdrawn { request }) => {
                     self.waiting.retain(|waiting| waiting.request != request);
-                    self.running.retain(|(running, _)| *running != request);
-                    self.jobs.kill(request);
+                    let jobs = &self.jobs;
+                    self.running.retain(|running| {
+                        if running.request == request {
+                            jobs.kill(running.job);
+                        }
+                        running.request != request
+                    });
                 }
-                Step::Input(Input::Output(request, output)) => self.on_output(request, output),
+                Step::Input(Input::Output(job, output)) => self.on_output(job, output),
+                Step::Input(Input::Connected(stream)) => self.link.reopen(stream)?,
                 Step::Input(Input::Stop | Input::Printed(Written::Failed)) => return Ok(()),
                 Step::Input(Input::Printed(Written::Lines(lines))) => self.unwritten -= lines.len(),
                 Step::Event(_) | Step::Told | Step::Deadline => {}
@@ -141,11 +173,39 @@ impl Service {
         }
     }
 
-    fn on_served(&self, status: Status, text: &str) -> Result<(), Error> {
+    /// The requests have ended with the link.
+    fn on_loss(&mut self, error: Error) -> Result<(), Error> {
+        self.reconnect
+            .lost(&mut self.link, error, Input::Connected)?;
+        self.waiting.clear();
+        for running in self.running.drain(..) {
+            self.jobs.kill(running.job);
+        }
+        Ok(())
+    }
+
+    /// Claims the topic on a new connection. The hub may not know that the former one is lost.
+    fn claim_again(&mut self) -> Result<(), Error> {
+        let session = &mut self.link.session;
+        let synced = session.synced();
+        match synced.and_then(|()| session.serve(&self.options.topic, true)) {
+            Ok(claim) => self.claim = claim,
+            Err(rejected) => {
+                let error = Error::from(rejected);
+                if error.exit != Exit::Lost {
+                    return Err(error);
+                } // or the end of the connection comes next
+            }
+        }
+        Ok(())
+    }
+
+    fn on_served(&mut self, status: Status, text: &str) -> Result<(), Error> {
         let topic = self.options.topic.as_str();
         if let Some(error) = status_error(topic, status, text) {
             return Err(error);
         }
+        self.reconnect.succeeded();
         if !self.options.quiet {
             let verb = if status == Status::StandingBy {
                 "stands by for"
@@ -205,17 +265,23 @@ impl Service {
                     // The limit of the hub may be any.
                     let frame = self.link.hello.limits.frame.min(Limits::default().frame);
                     let max = u64::from(frame) + 1; // a line end is left out
+                    let job = self.next_job;
+                    self.next_job += 1;
                     let started = self.jobs.start(
-                        request,
+                        job,
                         (command, self.options.topic.as_str()),
                         payload::to_input(codec, &payload),
                         max,
                         move |output| {
-                            sender.send(Input::Output(request, output));
+                            sender.send(Input::Output(job, output));
                         },
                     );
                     match started {
-                        Ok(()) => self.running.push((request, codec)),
+                        Ok(()) => self.running.push(Running {
+                            job,
+                            request,
+                            codec,
+                        }),
                         Err(error) => self.fail(request, &error),
                     }
                 }
@@ -224,12 +290,12 @@ impl Service {
         }
     }
 
-    fn on_output(&mut self, request: u64, output: io::Result<Output>) {
-        self.jobs.finish(request);
-        let Some(index) = self.running.iter().position(|it| it.0 == request) else {
+    fn on_output(&mut self, job: u64, output: io::Result<Output>) {
+        self.jobs.finish(job);
+        let Some(index) = self.running.iter().position(|it| it.job == job) else {
             return; // the caller left
         };
-        let (_, codec) = self.running.swap_remove(index);
+        let Running { request, codec, .. } = self.running.swap_remove(index);
         let output = match output {
             Ok(output) => output,
             Err(error) => return self.fail(request, &error),
