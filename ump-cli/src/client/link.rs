@@ -35,9 +35,8 @@ const LEAVE: Duration = Duration::from_millis(500);
 pub(crate) struct Link<I> {
     pub(crate) session: Session,
     pub(crate) known: Known,
-    /// The hello of the hub.
+    /// The hello of the hub. Until it has come, its highest version is 0.
     pub(crate) hello: Hello,
-    is_open: bool,
     stream: Stream,
     is_readable: bool,
     is_writable: bool,
@@ -104,7 +103,6 @@ impl<I> Link<I> {
             session: new_session(),
             known: Known::default(),
             hello: no_hello(),
-            is_open: false,
             stream,
             is_readable: true,
             is_writable: true,
@@ -141,7 +139,7 @@ impl<I> Link<I> {
         self.stream = stream;
         self.session = new_session();
         self.known = Known::default();
-        self.is_open = false;
+        self.hello = no_hello();
         (self.is_readable, self.is_writable, self.is_at_end) = (true, true, false);
         self.failure = None;
         self.unread.clear();
@@ -178,7 +176,7 @@ impl<I> Link<I> {
     /// The link is over.
     pub(crate) fn next(&mut self, deadline: Option<Instant>) -> Result<Step<I>, Error> {
         self.step(deadline).map_err(|closed| {
-            if self.is_open {
+            if self.hello.max_version > 0 {
                 closed_error(&closed)
             } else {
                 reopened_error(&closed, self.failure.as_deref())
@@ -243,7 +241,6 @@ impl<I> Link<I> {
             event => {
                 if let Event::Opened { hello, .. } = &event {
                     self.hello = hello.clone();
-                    self.is_open = true;
                 }
                 let event = self.known.handle(&mut self.session, event);
                 Some(Ok(event.map_or(Step::Told, Step::Event)))
