@@ -36,7 +36,7 @@ pub use crate::{
     select::{Arm, NextRequest, Select, SelectFuture, Selecting},
     serve::{
         Answer, AnswerIter, AnswerStream, Answers, Call, Claim, PinnedClient, Request, RequestAll,
-        RequestAllFuture, RequestFuture, ServeOptions, Server, ServerStatus, Typed,
+        RequestAllFuture, RequestFuture, ServeOptions, Server, ServerIter, ServerStatus, Typed,
     },
     topic::{Pattern, Topic, TopicError, TopicErrorKind},
     topic_client::TopicClient,

@@ -16,6 +16,6 @@ pub mod sockets;
 pub mod wire;
 
 #[cfg(not(all(feature = "link", unix, not(any(loom, shuttle)))))]
-pub(crate) use self::none::{Links, while_blocking};
+pub(crate) use self::none::{Links, wait_for_request, while_blocking};
 #[cfg(all(feature = "link", unix, not(any(loom, shuttle))))]
-pub(crate) use self::sockets::{Links, while_blocking};
+pub(crate) use self::sockets::{Links, wait_for_request, while_blocking};

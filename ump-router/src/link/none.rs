@@ -12,3 +12,10 @@ impl Links {
 pub(crate) fn while_blocking<T>(wait: impl FnOnce() -> T) -> T {
     wait()
 }
+
+/// Waits for a request.
+pub(crate) fn wait_for_request<S, R, E>(
+    server: &ump::Server<S, R, E>,
+) -> Result<(S, ump::ReplyContext<R, E>), ump::Error<E>> {
+    server.wait()
+}

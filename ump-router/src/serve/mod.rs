@@ -29,7 +29,7 @@ pub use self::{
     pinned::PinnedClient,
     request::Request,
     request_all::{RequestAll, RequestAllFuture},
-    server::Server,
+    server::{Server, ServerIter},
     status::ServerStatus,
     typed::Typed,
 };

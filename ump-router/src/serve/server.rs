@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    iter::FusedIterator,
     ops::Deref,
     pin::Pin,
     task::{Context, Poll},
@@ -10,7 +11,7 @@ use std::{
 use futures_core::Stream;
 
 use super::{call::Call, claim::Claim};
-use crate::{close_handle::CloseHandle, protocol::RequestMessage, topic::Topic};
+use crate::{close_handle::CloseHandle, link, protocol::RequestMessage, topic::Topic};
 
 type ChannelServer<P> =
     ump::Server<Call<P>, <P as RequestMessage>::Reply, <P as RequestMessage>::Error>;
@@ -18,10 +19,9 @@ type ChannelServer<P> =
 /// Serves a topic: receives the requests that are made on it. From
 /// [`Router::serve`](crate::Router::serve).
 ///
-/// It derefs to the [`ump::Server`] of its channel and is used like one:
-/// [`wait`](ump::Server::wait) blocks, [`iter`](ump::Server::iter) and
-/// [`stream`](ump::Server::stream) return many requests. Each [`Call`] has the topic that it was
-/// made on.
+/// It derefs to the [`ump::Server`] of its channel and is used like one: [`wait`](Self::wait)
+/// blocks, [`iter`](Self::iter) and [`stream`](ump::Server::stream) return many requests. Each
+/// [`Call`] has the topic that it was made on.
 ///
 /// When the server is dropped, the first standby serves the topic, if there is one. Requests in the
 /// dropped server's queue end at once, unexecuted.
@@ -54,6 +54,23 @@ pub struct Server<P: RequestMessage> {
 impl<P: RequestMessage> Server<P> {
     pub(super) fn new(claim: Claim, requests: ChannelServer<P>) -> Self {
         Self { claim, requests }
+    }
+
+    /// Blocks until there is a request and takes it, as [`ump::Server::wait`] does. If the last
+    /// requests came by a link, the thread waits for the link's socket by itself, so it is woken
+    /// sooner for the next one.
+    ///
+    /// # Errors
+    /// Returns [`ump::Error::ClientsDisappeared`] if the queue is empty, and the router or the
+    /// server was closed.
+    pub fn wait(&self) -> Result<Received<P>, ump::Error<P::Error>> {
+        link::wait_for_request(&self.requests)
+    }
+
+    /// Returns a blocking iterator over the requests. It ends when [`wait`](Self::wait) fails.
+    #[must_use]
+    pub fn iter(&self) -> ServerIter<'_, P> {
+        ServerIter(self)
     }
 
     /// Returns the topic, without the prefix of its type.
@@ -95,20 +112,51 @@ impl<P: RequestMessage> Deref for Server<P> {
 
 /// The stream of [`ump::Server`].
 impl<P: RequestMessage> Stream for Server<P> {
-    type Item = (Call<P>, ump::ReplyContext<P::Reply, P::Error>);
+    type Item = Received<P>;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         self.poll_wait(cx).map(Result::ok)
     }
 }
 
-/// The blocking iterator of [`ump::Server`].
+/// A request to the server of a topic, with what replies to it.
+type Received<P> = (
+    Call<P>,
+    ump::ReplyContext<<P as RequestMessage>::Reply, <P as RequestMessage>::Error>,
+);
+
+/// A blocking iterator over the requests of a [`Server`]. From [`Server::iter`].
+pub struct ServerIter<'a, P: RequestMessage>(&'a Server<P>);
+
+impl<P: RequestMessage> Iterator for ServerIter<'_, P> {
+    type Item = Received<P>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.0.wait().ok()
+    }
+}
+
+/// A channel without clients stays so, and a closed channel stays closed.
+impl<P: RequestMessage> FusedIterator for ServerIter<'_, P> {}
+
+impl<P: RequestMessage> Clone for ServerIter<'_, P> {
+    fn clone(&self) -> Self {
+        Self(self.0)
+    }
+}
+
+impl<P: RequestMessage> fmt::Debug for ServerIter<'_, P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ServerIter").field(self.0).finish()
+    }
+}
+
 impl<'a, P: RequestMessage> IntoIterator for &'a Server<P> {
-    type Item = (Call<P>, ump::ReplyContext<P::Reply, P::Error>);
-    type IntoIter = ump::Iter<'a, Call<P>, P::Reply, P::Error>;
+    type Item = Received<P>;
+    type IntoIter = ServerIter<'a, P>;
 
     fn into_iter(self) -> Self::IntoIter {
-        self.requests.iter()
+        self.iter()
     }
 }
 

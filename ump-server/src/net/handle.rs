@@ -3,7 +3,7 @@
 use std::{
     io,
     os::fd::{AsFd, AsRawFd},
-    sync::{Arc, atomic::Ordering::Relaxed},
+    sync::Arc,
 };
 
 use mio::{Interest, unix::SourceFd};
@@ -163,11 +163,42 @@ impl<S: AsFd> Handle<S> {
     pub(super) fn would_block_writing(&self, seen: Word) {
         let clear = WRITABLE | MAYBE_WRITABLE;
         self.queue((self.socket.readiness).used_up(seen, clear, WANTS_WRITE));
-        // ORDERING: Relaxed: the selector is told again if two threads see the old value.
-        if self.socket.is_read_only.load(Relaxed) {
+        let mut selection = self.socket.selection.lock();
+        if std::mem::take(&mut selection.is_read_only) && !selection.is_suspended {
             let fd = self.source.as_fd().as_raw_fd();
             self.reactor.add_both(&self.socket, &mut SourceFd(&fd));
-            self.socket.is_read_only.store(false, Relaxed);
+        }
+    }
+
+    /// Takes the socket out of the selector.
+    pub(super) fn suspend_events(&self) {
+        let mut selection = self.socket.selection.lock();
+        if selection.is_suspended || self.socket.readiness.load().has(CONNECTING) {
+            return;
+        }
+        selection.is_suspended = true;
+        // If it is not to be written now, the selector would report only that it can be.
+        selection.is_read_only = !self.socket.readiness.load().has(WANTS_WRITE);
+        let fd = self.source.as_fd().as_raw_fd();
+        self.reactor.deselect(&mut SourceFd(&fd));
+    }
+
+    /// Puts the socket back into the selector, which reports what is ready then.
+    pub(super) fn resume_events(&self) {
+        let mut selection = self.socket.selection.lock();
+        if !std::mem::take(&mut selection.is_suspended) {
+            return;
+        }
+        let interest = if selection.is_read_only {
+            Interest::READABLE
+        } else {
+            Interest::READABLE | Interest::WRITABLE
+        };
+        let fd = self.source.as_fd().as_raw_fd();
+        let added = self.reactor.add(&self.socket, &mut SourceFd(&fd), interest);
+        drop(selection);
+        if let Err(error) = added {
+            self.fail(error);
         }
     }
 
@@ -264,6 +295,26 @@ macro_rules! byte_stream_methods {
         pub fn read_now(&self, buf: &mut [u8]) -> std::io::Result<usize> {
             let room = buf.len();
             self.0.read_now(room, |mut stream| stream.read(buf))
+        }
+
+        /// Suspends the events of a connected stream, until
+        /// [`resume_events`](Self::resume_events): for a thread that waits for the socket by
+        /// itself (by a [`Parker`](crate::net::Parker), for example) and reads with
+        /// [`read_now`](Self::read_now). Writing goes on as before, but no
+        /// [`Writable`](crate::net::Event::Writable) comes. An event that the loop knows already
+        /// may still come. One system call.
+        ///
+        /// It has no effect while the connection is being made.
+        pub fn suspend_events(&self) {
+            self.0.suspend_events();
+        }
+
+        /// Resumes the events. Nothing is lost: what is ready is reported. One system call, if they
+        /// were suspended.
+        ///
+        /// If the system has no memory for it, the stream [fails](crate::net::Event::Error).
+        pub fn resume_events(&self) {
+            self.0.resume_events();
         }
 
         /// Reads into several buffers, one after the other. See [`read`](Self::read).

@@ -148,6 +148,7 @@ mod event;
 mod handle;
 mod map;
 mod options;
+mod parker;
 pub(crate) mod poller;
 pub(crate) mod reactor;
 mod readiness;
@@ -170,6 +171,7 @@ pub use self::{
     event::{Address, Event, SocketId},
     map::SocketMap,
     options::{Connect, Listen, Udp},
+    parker::Parker,
     sockets::Sockets,
     source::{Interest, Source},
     spread::{Group, Spread},

@@ -243,13 +243,18 @@ impl Reactor {
         }
     }
 
+    /// Takes a socket of the table out of the selector.
+    pub(super) fn deselect(&self, source: &mut impl Source) {
+        if let Some(registry) = self.registry.get() {
+            // It fails if a connect has not registered it yet.
+            let _ = registry.deregister(source);
+        }
+    }
+
     /// Deregisters a socket. After this returns, the selector does not know its descriptor.
     pub(super) fn remove(&self, socket: &Arc<Socket>, source: &mut impl Source) {
         if self.forget(socket) {
-            if let Some(registry) = self.registry.get() {
-                // It fails if a connect has not registered it yet.
-                let _ = registry.deregister(source);
-            }
+            self.deselect(source);
         }
     }
 

@@ -6,7 +6,7 @@ use std::{
     path::PathBuf,
     sync::{
         Arc, OnceLock, Weak,
-        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicU64, Ordering::Relaxed},
     },
     time::{Duration, Instant},
 };
@@ -29,15 +29,23 @@ pub(super) struct Socket {
     pub(super) role: Role,
     pub(super) readiness: Readiness,
     pub(super) counters: Counters,
-    /// Whether the selector knows the socket for reading only. A unix stream becomes writable each
-    /// time its peer reads, so the loop would wake for nothing. The selector gets to know it for
-    /// writing when a write finds no room.
-    pub(super) is_read_only: AtomicBool,
+    pub(super) selection: Mutex<Selection>,
     pub(super) opened: Instant,
     pub(super) local: OnceLock<Address>,
     pub(super) peer: OnceLock<Address>,
     /// The error that `FAILED` announces.
     failure: Mutex<Option<Error>>,
+}
+
+/// What the selector knows of a socket.
+#[derive(Debug)]
+pub(super) struct Selection {
+    /// It knows the socket for reading only. A unix stream becomes writable each time its peer
+    /// reads, so the loop would wake for nothing. The selector gets to know it for writing when a
+    /// write finds no room.
+    pub(super) is_read_only: bool,
+    /// It does not know the socket: a thread waits for it by itself.
+    pub(super) is_suspended: bool,
 }
 
 /// The role of a socket: the work that the loop does for it by itself.
@@ -193,7 +201,10 @@ impl NewSocket {
             role: self.role,
             readiness: Readiness::new(self.flags),
             counters: Counters::new(meter),
-            is_read_only: AtomicBool::new(self.kind == SocketKind::UnixStream),
+            selection: Mutex::new(Selection {
+                is_read_only: self.kind == SocketKind::UnixStream,
+                is_suspended: false,
+            }),
             opened,
             local: cell(self.local),
             peer: cell(self.peer),

@@ -16,6 +16,7 @@ mod spreading;
 mod streams;
 mod supervised;
 mod support;
+mod suspending;
 mod taken_away;
 mod unix;
 mod waiting;

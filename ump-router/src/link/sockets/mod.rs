@@ -214,4 +214,4 @@ pub use self::{
     status::{LinkState, LinkStatus},
     watch::{LinkChanged, LinkWatch},
 };
-pub(crate) use self::{blocking::while_blocking, links::Links};
+pub(crate) use self::{blocking::while_blocking, driver::wait_for_request, links::Links};

@@ -166,6 +166,9 @@ pub(super) trait Pending: Send {
     /// Is ready when the caller is gone, or its deadline has passed. Then it has ended.
     fn poll_cancelled(&mut self, cx: &mut Context<'_>) -> Poll<()>;
 
+    /// When the caller leaves, if it does.
+    fn deadline(&self) -> Option<Instant>;
+
     /// Ends the request.
     fn finish(self: Box<Self>, outcome: Outcome);
 }

@@ -150,6 +150,7 @@ struct PendingCall {
     /// Ends when the caller is gone, or when the outcome is there.
     waits: Pin<Box<dyn Future<Output = ()> + Send>>,
     outcome: Arc<Mutex<Option<Outcome>>>,
+    deadline: Option<Instant>,
 }
 
 impl PendingCall {
@@ -160,6 +161,7 @@ impl PendingCall {
     ) -> Self {
         let outcome = Arc::new(Mutex::new(None));
         let slot = Arc::clone(&outcome);
+        let deadline = call.context.deadline();
         let waits = Box::pin(async move {
             let LinkCall {
                 message,
@@ -210,13 +212,21 @@ impl PendingCall {
                 }
             }
         });
-        Self { waits, outcome }
+        Self {
+            waits,
+            outcome,
+            deadline,
+        }
     }
 }
 
 impl Pending for PendingCall {
     fn poll_cancelled(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.waits.as_mut().poll(cx)
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.deadline
     }
 
     fn finish(mut self: Box<Self>, outcome: Outcome) {

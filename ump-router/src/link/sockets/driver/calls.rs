@@ -219,6 +219,20 @@ impl Requests {
         self.pending.len()
     }
 
+    /// Returns the request of this process that has no outcome, and its deadline, if there is one
+    /// such request.
+    pub(super) fn only_pending(&self) -> Option<(u64, Option<Instant>)> {
+        let mut all = self.pending.iter();
+        let (request, pending) = all.next()?;
+        all.next()
+            .is_none()
+            .then_some((*request, pending.deadline()))
+    }
+
+    pub(super) fn is_pending(&self, request: u64) -> bool {
+        self.pending.contains_key(&request)
+    }
+
     /// The number of requests of the peer that have no outcome.
     pub(super) fn local(&self) -> usize {
         self.local.len()

@@ -6,6 +6,7 @@ mod closing;
 mod dial;
 mod direct;
 mod interest;
+mod leader;
 mod listeners;
 mod peer;
 mod relay;
@@ -63,6 +64,8 @@ use crate::{
     sync::Mutex,
     topic::Pattern,
 };
+
+pub(crate) use self::leader::wait_for_request;
 
 pub(super) type DriverClient = ump::Client<Command, Reply, LinkSetupError>;
 pub(super) type DriverRequest = ump::Request<'static, Command, Reply, LinkSetupError>;

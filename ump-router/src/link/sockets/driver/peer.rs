@@ -3,6 +3,7 @@
 mod admission;
 mod connection;
 mod events;
+mod lead;
 mod standby;
 mod state;
 
@@ -17,13 +18,13 @@ use self::{
     connection::{Connection, Opened},
     state::Phase,
 };
+pub(super) use self::lead::Leading;
 use super::{
     LinkId, Reply, Shared,
     access::Access,
     calls::{Incoming, Requests},
     closing::{Waiting, tell_closed},
     dial::Target,
-    direct::Looks,
     interest::Interest,
     listeners::Accepted,
     random,
@@ -83,7 +84,6 @@ pub(super) struct Peer {
     has_ended: bool,
     interest: Interest,
     requests: Requests,
-    pub(super) looks: Looks,
     /// What it has brought for other links.
     pub(super) for_others: ForOthers,
     timer: Option<(TimerId, Instant)>,
@@ -144,7 +144,6 @@ impl Peer {
             has_ended: false,
             interest,
             requests: Requests::default(),
-            looks: Looks::default(),
             for_others: ForOthers::default(),
             timer: None,
         }
@@ -371,9 +370,6 @@ impl Peer {
                 break;
             }
         }
-        if self.has_none_pending() {
-            self.looks.end(shared);
-        }
         let session = self.connection.as_ref().and_then(|it| it.session.as_ref());
         if let Some(session) = session.filter(|session| session.is_finished()) {
             self.is_acknowledged = session.is_acknowledged();
@@ -381,6 +377,7 @@ impl Peer {
             self.past.1 += session.sent_so_far();
             self.connection = None;
         }
+        self.review_lead();
         self.count_all();
         let may_retry = self.target.as_ref().is_some_and(|it| !it.is_resolving());
         if self.connection.is_none() && may_retry && self.retry_at.is_none() {

@@ -1,6 +1,9 @@
 //! A connection, and what listens.
 
-use std::io;
+use std::{
+    io,
+    os::fd::{AsFd as _, OwnedFd},
+};
 
 use ump_server::net::{SocketId, TcpListener, TcpStream, UnixListener, UnixStream};
 
@@ -50,17 +53,17 @@ impl Stream {
             Self::Tcp(stream) => stream.read(buffer),
             Self::Unix(stream) => stream.read(buffer),
             #[cfg(feature = "tls")]
-            Self::Tls(stream) => stream.read(buffer),
+            Self::Tls(stream) => stream.read(buffer, false),
         }
     }
 
-    /// Reads also if the loop has not reported anything yet, unless the connection has TLS.
+    /// Reads also if the loop has not reported anything yet.
     pub(super) fn read_now(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             Self::Tcp(stream) => stream.read_now(buffer),
             Self::Unix(stream) => stream.read_now(buffer),
             #[cfg(feature = "tls")]
-            Self::Tls(stream) => stream.read(buffer),
+            Self::Tls(stream) => stream.read(buffer, true),
         }
     }
 
@@ -95,13 +98,43 @@ impl Stream {
         }
     }
 
+    /// Suspends the events of the socket, for a thread that waits for it.
+    pub(super) fn suspend_events(&self) {
+        match self {
+            Self::Tcp(stream) => stream.suspend_events(),
+            Self::Unix(stream) => stream.suspend_events(),
+            #[cfg(feature = "tls")]
+            Self::Tls(stream) => stream.tcp().suspend_events(),
+        }
+    }
+
+    pub(super) fn resume_events(&self) {
+        match self {
+            Self::Tcp(stream) => stream.resume_events(),
+            Self::Unix(stream) => stream.resume_events(),
+            #[cfg(feature = "tls")]
+            Self::Tls(stream) => stream.tcp().resume_events(),
+        }
+    }
+
+    /// Returns another descriptor of the same socket.
+    pub(super) fn duplicate(&self) -> io::Result<OwnedFd> {
+        match self {
+            Self::Tcp(stream) => stream.as_fd(),
+            Self::Unix(stream) => stream.as_fd(),
+            #[cfg(feature = "tls")]
+            Self::Tls(stream) => stream.tcp().as_fd(),
+        }
+        .try_clone_to_owned()
+    }
+
     /// Requests an event of the socket, in the next turn in which there is room to write.
     pub(super) fn request_writable(&self) {
         match self {
             Self::Tcp(stream) => stream.request_writable(),
             Self::Unix(stream) => stream.request_writable(),
             #[cfg(feature = "tls")]
-            Self::Tls(stream) => stream.request_writable(),
+            Self::Tls(stream) => stream.tcp().request_writable(),
         }
     }
 }

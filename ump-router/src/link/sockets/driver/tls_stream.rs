@@ -49,8 +49,8 @@ impl TlsStream {
         self.tcp.id()
     }
 
-    pub(super) fn request_writable(&self) {
-        self.tcp.request_writable();
+    pub(super) fn tcp(&self) -> &TcpStream {
+        &self.tcp
     }
 
     /// Returns whose certificate the peer has, once the handshake is over.
@@ -70,8 +70,9 @@ impl TlsStream {
         Some(Identity::Tls { names })
     }
 
-    /// Reads plain text. A failure of TLS is of the kind [`io::ErrorKind::InvalidData`].
-    pub(super) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+    /// Reads plain text; with `now` also if the loop has not reported anything yet. A failure of
+    /// TLS is of the kind [`io::ErrorKind::InvalidData`].
+    pub(super) fn read(&mut self, buffer: &mut [u8], now: bool) -> io::Result<usize> {
         for _ in 0..READS {
             match self.tls.reader().read(buffer) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -79,7 +80,11 @@ impl TlsStream {
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(0),
                 read => return read,
             }
-            let ended = self.tls.read_tls(&mut &self.tcp)? == 0;
+            let mut socket = Socket {
+                tcp: &self.tcp,
+                now,
+            };
+            let ended = self.tls.read_tls(&mut socket)? == 0;
             let processed = self.tls.process_new_packets();
             // An answer of the handshake, or an alert.
             let flushed = self.flush();
@@ -153,6 +158,22 @@ impl TlsStream {
             }
         }
         Ok(())
+    }
+}
+
+/// The bytes of the socket.
+struct Socket<'a> {
+    tcp: &'a TcpStream,
+    now: bool,
+}
+
+impl io::Read for Socket<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.now {
+            self.tcp.read_now(buffer)
+        } else {
+            self.tcp.read(buffer)
+        }
     }
 }
 

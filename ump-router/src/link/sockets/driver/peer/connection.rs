@@ -1,8 +1,8 @@
 //! A connection: bytes between its stream and its session.
 
-use std::{io, time::Instant};
+use std::{io, os::fd::OwnedFd, sync::Arc, time::Instant};
 
-use super::Peer;
+use super::{Peer, lead::Lead};
 use crate::link::{
     session::Session,
     sockets::driver::{Shared, stream::Stream},
@@ -31,6 +31,10 @@ pub(super) struct Connection {
     /// credit. It looks at them less often than at requests, so a publisher that is awake could use
     /// up all credit before.
     pub(super) awaits_turn: bool,
+    /// The thread that reads in place of the loop.
+    pub(super) lead: Option<Lead>,
+    /// The socket for such threads, once there was one.
+    socket: Option<Arc<OwnedFd>>,
 }
 
 /// The other router.
@@ -65,7 +69,18 @@ impl Connection {
             is_untold: true,
             synced: Synced::default(),
             awaits_turn: false,
+            lead: None,
+            socket: None,
         }
+    }
+
+    /// Returns a duplicate of the socket, for a thread that waits for it. `None` if the system has
+    /// no more descriptors.
+    pub(super) fn socket(&mut self) -> Option<Arc<OwnedFd>> {
+        if self.socket.is_none() {
+            self.socket = self.stream.duplicate().ok().map(Arc::new);
+        }
+        self.socket.clone()
     }
 
     /// Sends no more messages before the loop has looked at its sockets.

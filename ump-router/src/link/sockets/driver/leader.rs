@@ -1,0 +1,241 @@
+//! Threads that read a link by themselves while they block.
+//!
+//! A thread that blocks for what a link brings, its reply or the next request, waits for the socket
+//! of the link in place of the loop: it *leads* the link, and reads for all. So the data wakes the
+//! thread that needs it, where otherwise it wakes the loop, which wakes the thread. (Leader and
+//! followers, after Schmidt et al., "Leader/Followers", PLoP 2000; the followers are all others
+//! that wait for this link, and the loop is the next leader.)
+//!
+//! - A **caller** leads from when its request is written until its outcome is there, if no other
+//!   request is pending on the link.
+//! - A **server** leads the link that has brought its last two requests, from when it has nothing
+//!   to do until it has a request, whoever makes it.
+//!
+//! ```text
+//!            begin_lead (the socket leaves the selector)
+//!   the loop ───────────────────────────▶ a thread: park ─▶ lock ─▶ read, and do all that follows
+//!     reads  ◀───────────────────────────            ▲                  │
+//!            end_lead (it is back there)             └──────────────────┘
+//! ```
+//!
+//! # Invariants
+//!
+//! 1. A link has one leader at most. It is noted in the connection, under the lock of the links,
+//!    and only under that lock it changes. While there is one, the selector does not know the
+//!    socket; so one thread is woken for its data.
+//! 2. The lead ends when the thread gives it back, when its reply is there, when something is to be
+//!    written that has no room (the selector tells when there is), and with the connection. Whoever
+//!    ends it wakes the thread, which looks under the lock whether it has it still. So no thread
+//!    waits for a socket that brings it nothing.
+//! 3. What the loop does besides reading it goes on doing: commands, deadlines, other links.
+//! 4. A thread that leads holds a duplicate of the socket's descriptor, so it never waits for
+//!    another file of the same number.
+
+use std::{
+    cell::{Cell, RefCell},
+    ops::ControlFlow,
+    sync::{Arc, Weak},
+    task::Waker,
+};
+
+use ump::hooks::LoopView;
+use ump_server::net::Parker;
+
+use super::{Driver, LinkId, Peer, peer::Leading};
+use crate::sync::Mutex;
+
+thread_local! {
+    /// The parker of this thread, once it has led. `None` in it if the system refused it.
+    static PARKER: Cell<Option<Arc<Parker>>> = const { Cell::new(None) };
+    static ASKER: RefCell<Asker> = const { RefCell::new(Asker::none()) };
+}
+
+/// The link whose request this thread has answered last.
+struct Asker {
+    link: Option<(Weak<Mutex<Driver>>, LinkId)>,
+    /// How many of its requests in a row, up to two.
+    streak: u8,
+    /// It was answered since the thread has waited last.
+    is_new: bool,
+}
+
+impl Asker {
+    const fn none() -> Self {
+        Self {
+            link: None,
+            streak: 0,
+            is_new: false,
+        }
+    }
+}
+
+/// This thread has answered a request of a link.
+pub(super) fn answered(links: &Arc<Mutex<Driver>>, id: LinkId) {
+    // Not if the thread ends, and its values are dropped.
+    let _ = ASKER.try_with(|asker| {
+        let mut asker = asker.borrow_mut();
+        let is_same =
+            |(of, known): &(Weak<_>, LinkId)| *known == id && of.as_ptr() == Arc::as_ptr(links);
+        if asker.link.as_ref().is_some_and(is_same) {
+            asker.streak = 2;
+        } else {
+            asker.link = Some((Arc::downgrade(links), id));
+            asker.streak = 1;
+        }
+        asker.is_new = true;
+    });
+}
+
+/// Returns the link from which the next request of this thread is to be expected.
+fn expected() -> Option<(Arc<Mutex<Driver>>, LinkId)> {
+    let taken = ASKER.try_with(|asker| {
+        let mut asker = asker.borrow_mut();
+        if !std::mem::take(&mut asker.is_new) {
+            *asker = Asker::none(); // it has other requests between
+            return None;
+        }
+        let (links, id) = asker.link.as_ref().filter(|_| asker.streak == 2)?;
+        Some((links.upgrade()?, *id))
+    });
+    taken.ok().flatten()
+}
+
+fn parker() -> Option<Arc<Parker>> {
+    let known = PARKER.try_with(Cell::take).ok()?;
+    let parker = match known {
+        Some(parker) => parker,
+        None => Arc::new(Parker::new().ok()?),
+    };
+    PARKER.set(Some(Arc::clone(&parker)));
+    Some(parker)
+}
+
+/// A thread that leads a link.
+pub(super) struct Leader {
+    id: LinkId,
+    parker: Arc<Parker>,
+    leading: Leading,
+}
+
+impl Leader {
+    /// Begins to lead for the reply to a request that was written just now.
+    pub(super) fn for_reply(driver: &mut Driver, id: LinkId) -> Option<Self> {
+        Self::begin(driver, id, Peer::lead_for_reply)
+    }
+
+    fn begin(
+        driver: &mut Driver,
+        id: LinkId,
+        begin: impl FnOnce(&mut Peer, &Arc<Parker>) -> Option<Leading>,
+    ) -> Option<Self> {
+        // By a virtual clock the wait would have no end.
+        if !driver.shared.clock.is_system() {
+            return None;
+        }
+        let peer = driver.links.get_mut(&id)?;
+        let parker = parker()?;
+        let leading = begin(peer, &parker)?;
+        Some(Self {
+            id,
+            parker,
+            leading,
+        })
+    }
+
+    /// Leads until the lead ends.
+    pub(super) fn lead(&self, links: &Mutex<Driver>) {
+        while self.turn(links).is_continue() {}
+    }
+
+    /// Waits for data, and reads it. Breaks if the lead has ended.
+    fn turn(&self, links: &Mutex<Driver>) -> ControlFlow<()> {
+        use std::os::fd::AsFd as _;
+        let Leading { socket, until } = &self.leading;
+        let parked = self.parker.park(socket.as_fd(), *until);
+        let is_over = until.is_some_and(|until| until <= std::time::Instant::now());
+        let mut driver = links.lock();
+        if !driver.is_led_by(self) {
+            return ControlFlow::Break(());
+        }
+        match parked {
+            Ok(true) => driver.read_now(self.id),
+            Ok(false) if !is_over => {}
+            _ => driver.end_lead(self),
+        }
+        if driver.is_led_by(self) {
+            ControlFlow::Continue(())
+        } else {
+            ControlFlow::Break(())
+        }
+    }
+
+    /// Gives the lead back, if this thread has it.
+    fn end(&self, links: &Mutex<Driver>) {
+        links.lock().end_lead(self);
+    }
+}
+
+/// Gives the lead back in any case.
+struct EndLead<'a>(&'a Leader, &'a Mutex<Driver>);
+
+impl Drop for EndLead<'_> {
+    fn drop(&mut self) {
+        self.0.end(self.1);
+    }
+}
+
+/// Blocks until a server has a request. It leads the link that has asked it before.
+pub(crate) fn wait_for_request<S, R, E>(
+    server: &ump::Server<S, R, E>,
+) -> Result<(S, ump::ReplyContext<R, E>), ump::Error<E>> {
+    let Some((links, id)) = expected() else {
+        return server.wait();
+    };
+    let Some(parker) = parker() else {
+        return server.wait();
+    };
+    let mut requests = LoopView::new(server).requests();
+    let waker = Waker::from(Arc::clone(&parker));
+    if let Some(request) = requests.take_or_register(&waker, false)? {
+        return Ok(request);
+    }
+    let leader = {
+        let driver = links.try_lock();
+        driver.and_then(|mut it| Leader::begin(&mut it, id, Peer::lead_for_requests))
+    };
+    if let Some(leader) = leader {
+        let _end = EndLead(&leader, &links);
+        loop {
+            let ended = leader.turn(&links).is_break();
+            if let Some(request) = requests.take_or_register(&waker, false)? {
+                return Ok(request);
+            }
+            if ended {
+                break;
+            }
+        }
+    }
+    drop(requests);
+    server.wait()
+}
+
+impl Driver {
+    fn is_led_by(&self, leader: &Leader) -> bool {
+        let peer = self.links.get(&leader.id);
+        peer.is_some_and(|peer| peer.is_led_by(&leader.parker))
+    }
+
+    fn end_lead(&mut self, leader: &Leader) {
+        let peer = self.links.get_mut(&leader.id);
+        if let Some(peer) = peer.filter(|peer| peer.is_led_by(&leader.parker)) {
+            peer.end_lead();
+        }
+    }
+
+    /// Reads what has come by a link, and does what follows.
+    fn read_now(&mut self, id: LinkId) {
+        self.act(id, |peer, shared| {
+            peer.look(shared);
+        });
+    }
+}

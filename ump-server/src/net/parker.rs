@@ -1,0 +1,133 @@
+//! A thread that waits for one descriptor by itself, without the loop.
+
+use std::{
+    fmt, io,
+    io::{Read as _, Write as _},
+    os::{
+        fd::{AsFd, BorrowedFd},
+        unix::net::UnixStream,
+    },
+    sync::Arc,
+    task::Wake,
+    time::Instant,
+};
+
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    io::Errno,
+};
+
+use super::wake::{Signal, WakeState};
+
+/// Blocks a thread until a descriptor can be read, or until it is [woken](Wake).
+///
+/// For a thread that waits for the data of one socket: it is woken by the system, where the loop
+/// would have to be woken first. The socket's [events are suspended](super::TcpStream::suspend_events)
+/// meanwhile. It has two descriptors of its own, so keep one for each thread.
+///
+/// ```
+/// use std::{io::Write, os::{fd::AsFd, unix::net::UnixStream}, sync::Arc, task::Waker, thread};
+/// use ump_server::net::Parker;
+///
+/// let parker = Arc::new(Parker::new()?);
+/// let (mut here, there) = UnixStream::pair()?;
+/// here.write_all(b"hello")?;
+/// assert!(parker.park(there.as_fd(), None)?, "there is something to read");
+///
+/// let (_silent, there) = UnixStream::pair()?;
+/// let waker = Waker::from(Arc::clone(&parker));
+/// let other = thread::spawn(move || waker.wake());
+/// assert!(!parker.park(there.as_fd(), None)?, "it was woken");
+/// # other.join().unwrap();
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub struct Parker(WakeState<Pair>);
+
+/// The sockets whose only use is to end the wait.
+struct Pair {
+    reader: UnixStream,
+    writer: UnixStream,
+}
+
+impl Signal for Pair {
+    #[cold]
+    fn signal(&self) {
+        // It fails only if the buffer is full, and then the wait ends in any case.
+        let _ = (&self.writer).write(&[0]);
+    }
+}
+
+impl Pair {
+    fn drain(&self) {
+        let mut buffer = [0; 64];
+        while (&self.reader)
+            .read(&mut buffer)
+            .is_ok_and(|count| count == buffer.len())
+        {}
+    }
+}
+
+impl Parker {
+    /// Creates one.
+    ///
+    /// # Errors
+    /// Returns the error of the operating system, if it has no more descriptors.
+    pub fn new() -> io::Result<Self> {
+        let (reader, writer) = UnixStream::pair()?;
+        reader.set_nonblocking(true)?;
+        writer.set_nonblocking(true)?;
+        Ok(Self(WakeState::new(Pair { reader, writer })))
+    }
+
+    /// Blocks until the descriptor can be read or has failed, which returns `true`; or until the
+    /// parker is woken, `until` has passed, or a signal has come, which return `false`. It returns
+    /// at once if it was woken before. It may return early.
+    ///
+    /// One thread at a time may park: a second one may miss being woken.
+    ///
+    /// # Errors
+    /// Returns the error of the operating system, if it has no memory for the wait.
+    pub fn park(&self, descriptor: BorrowedFd<'_>, until: Option<Instant>) -> io::Result<bool> {
+        if !self.0.announce_sleep() {
+            return Ok(false);
+        }
+        let pair = self.0.signal();
+        let mut waited = [
+            PollFd::from_borrowed_fd(descriptor, PollFlags::IN),
+            PollFd::from_borrowed_fd(pair.reader.as_fd(), PollFlags::IN),
+        ];
+        // A time that cannot be represented is no limit.
+        let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+        let left = left.and_then(|left| Timespec::try_from(left).ok());
+        let polled = poll(&mut waited, left.as_ref());
+        self.0.woke_up();
+        let [descriptor, own] = waited.map(|waited| !waited.revents().is_empty());
+        match polled {
+            Ok(_) => {
+                if own {
+                    pair.drain();
+                }
+                Ok(descriptor)
+            }
+            Err(Errno::INTR) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// Ends the wait, or the next one.
+impl Wake for Parker {
+    fn wake(self: Arc<Self>) {
+        self.0.wake();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.0.wake();
+    }
+}
+
+impl fmt::Debug for Parker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Parker").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,157 @@
+//! Streams whose events are suspended while a thread waits for them by itself.
+
+use std::{
+    io::{ErrorKind, Read as _, Write as _},
+    net::TcpListener as StdTcpListener,
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::net::UnixStream as StdUnixStream,
+    },
+    sync::{Arc, mpsc::Receiver},
+    task::Waker,
+    thread,
+    time::Instant,
+};
+
+use ump_server::net::{Event, Parker};
+
+use crate::support::{ANY_PORT, Loop, Recorder, next, recorder};
+
+/// Waits, by itself, until there is something to read.
+fn park(stream: &impl AsFd) {
+    let parker = Parker::new().unwrap();
+    while !parker.park(stream.as_fd(), None).unwrap() {}
+}
+
+/// Asserts that the loop has no event, when it has done all that it knows of.
+fn assert_none<K: Send + 'static>(host: &Loop<Recorder<K>>, events: &Receiver<Event>) {
+    for _ in 0..200 {
+        host.with(|_| ()); // a loop that is awake asks its selector after 64 requests
+    }
+    let event = events.try_recv();
+    assert!(event.is_err(), "{event:?}");
+}
+
+/// The tests of one kind of streams.
+macro_rules! tests {
+    ($kind:ident, $adopt:ident, $pair:expr) => {
+        mod $kind {
+            use super::*;
+
+            #[test]
+            fn a_suspended_stream_reports_nothing_and_loses_nothing() {
+                let (ours, mut peer) = $pair;
+                let (host, events) = recorder(|sockets| sockets.clone());
+                let stream = host.with(|world| world.kept.$adopt(ours).unwrap());
+                assert_none(&host, &events);
+                for byte in 0..100 {
+                    stream.suspend_events();
+                    stream.suspend_events(); // it is already
+                    peer.write_all(&[byte]).unwrap();
+                    park(&stream);
+                    if byte == 0 {
+                        assert_none(&host, &events);
+                    }
+                    let mut buffer = [0; 8];
+                    if byte % 2 == 0 {
+                        assert_eq!(stream.read_now(&mut buffer).unwrap(), 1);
+                        stream.resume_events();
+                    } else {
+                        stream.resume_events();
+                        stream.resume_events(); // it is already
+                        assert!(matches!(next(&events), Event::Readable(id) if id == stream.id()));
+                        // The event comes again until the byte is read.
+                        while stream.read(&mut buffer).is_err() {}
+                        host.with(|_| ());
+                        while events.try_recv().is_ok() {}
+                    }
+                    assert_eq!(buffer[0], byte);
+                    let rest = stream.read_now(&mut buffer);
+                    assert_eq!(rest.unwrap_err().kind(), ErrorKind::WouldBlock);
+                }
+                assert_none(&host, &events);
+                drop(peer);
+                assert!(matches!(next(&events), Event::Readable(id) if id == stream.id()));
+                host.end();
+            }
+
+            #[test]
+            fn room_to_write_is_reported_after_a_suspension() {
+                let (ours, mut peer) = $pair;
+                let (host, events) = recorder(|sockets| sockets.clone());
+                let stream = host.with(|world| world.kept.$adopt(ours).unwrap());
+                stream.suspend_events();
+                let chunk = [7; 1 << 16];
+                let mut written = 0;
+                while let Ok(count) = stream.write(&chunk) {
+                    written += count;
+                }
+                let reader = thread::spawn(move || {
+                    let mut received = vec![0; written];
+                    peer.read_exact(&mut received).unwrap();
+                    assert!(received.iter().all(|byte| *byte == 7));
+                    peer
+                });
+                stream.resume_events();
+                assert!(matches!(next(&events), Event::Writable(id) if id == stream.id()));
+                drop(reader.join().unwrap());
+                host.end();
+            }
+
+            #[test]
+            fn a_stream_may_be_dropped_while_it_is_suspended() {
+                let (host, events) = recorder(|sockets| sockets.clone());
+                for _ in 0..10 {
+                    let (ours, mut peer) = $pair;
+                    let stream = host.with(|world| world.kept.$adopt(ours).unwrap());
+                    stream.suspend_events();
+                    peer.write_all(b"never read").unwrap();
+                    drop(stream);
+                }
+                // One whose descriptor is likely to be that of the last.
+                let (ours, mut peer) = $pair;
+                let stream = host.with(|world| world.kept.$adopt(ours).unwrap());
+                peer.write_all(b"read").unwrap();
+                assert!(matches!(next(&events), Event::Readable(id) if id == stream.id()));
+                host.end();
+            }
+        }
+    };
+}
+
+fn tcp_pair() -> (std::net::TcpStream, std::net::TcpStream) {
+    let listener = StdTcpListener::bind(ANY_PORT).unwrap();
+    let peer = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    (listener.accept().unwrap().0, peer)
+}
+
+tests!(tcp, adopt_tcp, tcp_pair());
+tests!(unix, adopt_unix, StdUnixStream::pair().unwrap());
+
+#[test]
+fn a_parker_is_woken_before_and_during_its_wait() {
+    let (silent, _peer) = StdUnixStream::pair().unwrap();
+    let parker = Arc::new(Parker::new().unwrap());
+    let waker = Waker::from(Arc::clone(&parker));
+    for _ in 0..100 {
+        waker.wake_by_ref();
+        waker.wake_by_ref();
+        assert!(!parker.park(silent.as_fd(), None).unwrap());
+    }
+    for _ in 0..100 {
+        let waker = waker.clone();
+        let other = thread::spawn(move || waker.wake());
+        assert!(!parker.park(silent.as_fd(), None).unwrap());
+        other.join().unwrap();
+    }
+}
+
+#[test]
+fn a_parker_returns_at_its_time_and_at_the_end_of_the_stream() {
+    let (waited, peer) = StdUnixStream::pair().unwrap();
+    let parker = Parker::new().unwrap();
+    assert!(!parker.park(waited.as_fd(), Some(Instant::now())).unwrap());
+    drop(peer);
+    let waited = OwnedFd::from(waited);
+    assert!(parker.park(waited.as_fd(), None).unwrap());
+}
