@@ -13,6 +13,7 @@ mod hostile;
 mod hosts;
 mod hub;
 mod kill;
+mod leading;
 mod loss;
 mod messages;
 mod peers;

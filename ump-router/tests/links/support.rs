@@ -81,7 +81,7 @@ pub(crate) struct Pair {
 }
 
 impl Pair {
-    fn new(is_tcp: bool) -> Self {
+    pub(crate) fn new(is_tcp: bool) -> Self {
         let path = SocketPath::new();
         let (hub, leaf) = (carrying(), carrying());
         let address = if is_tcp {
