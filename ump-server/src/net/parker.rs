@@ -22,8 +22,9 @@ use super::wake::{Signal, WakeState};
 /// Blocks a thread until a descriptor can be read, or until it is [woken](Wake).
 ///
 /// For a thread that waits for the data of one socket: it is woken by the system, where the loop
-/// would have to be woken first. The socket's [events are suspended](super::TcpStream::suspend_events)
-/// meanwhile. It has two descriptors of its own, so keep one for each thread.
+/// would have to be woken first. The socket's
+/// [events are suspended](super::TcpStream::suspend_events) meanwhile. It has two descriptors of
+/// its own, so keep one for each thread.
 ///
 /// ```
 /// use std::{io::Write, os::{fd::AsFd, unix::net::UnixStream}, sync::Arc, task::Waker, thread};

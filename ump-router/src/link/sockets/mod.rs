@@ -167,9 +167,12 @@
 //! its publishers and callers do nothing for them.
 //!
 //! A single request is written by the thread of its caller, and a single reply by that of the
-//! server. A thread that [waits](crate::Request::wait) for its reply looks for it for 30 µs at most
-//! before it sleeps, and so does the loop, as long as replies come that soon. So do not hold a lock
-//! that encoding the message takes while you make a request or reply.
+//! server. A thread that [blocks](crate::Request::wait) until its reply waits for the socket by
+//! itself, in place of the loop, if the link has no other request; a thread that
+//! [blocks](crate::Server::wait) until its next request does so, if the last two came by the same
+//! link. Meanwhile it does the loop's part for that link: it decodes what else the link brings, and
+//! wakes others. So do not hold a lock while you wait for a reply or a request if decoding or
+//! encoding a message takes it.
 // (The header of the implementation.)
 //
 //   Router ── Links ──▶ commands ──▶ Driver (the loop): listeners, links by id
@@ -183,7 +186,8 @@
 // key into a list, and the first one posts a command to the loop. See `driver/wake.rs`.
 //
 // The driver is behind a lock. A thread that wakes the loop for a lone request or reply tries the
-// lock, and writes by itself. See `driver/direct.rs`.
+// lock, and writes by itself. See `driver/direct.rs`. A thread that blocks reads by itself. See
+// `driver/leader.rs`.
 
 mod access;
 mod address;

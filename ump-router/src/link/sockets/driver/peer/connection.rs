@@ -83,6 +83,21 @@ impl Connection {
         self.socket.clone()
     }
 
+    /// Returns whether the loop has nothing to do with the socket but to read it.
+    pub(super) fn is_only_read(&self) -> bool {
+        let session = self.session.as_ref();
+        let has_sent_all = session.is_some_and(|it| it.is_open() && it.unsent() == 0);
+        let is_used = self.opened.as_ref().is_some_and(|opened| opened.is_used);
+        has_sent_all && is_used && !self.awaits_turn && !self.is_broken
+    }
+
+    /// Takes the lead from the thread that has it.
+    pub(super) fn end_lead(&mut self) {
+        if self.lead.take().is_some() {
+            self.stream.resume_events();
+        }
+    }
+
     /// Sends no more messages before the loop has looked at its sockets.
     pub(super) fn await_turn(&mut self) {
         self.awaits_turn = true;

@@ -9,12 +9,13 @@ use std::{
 
 use ump_server::net::Parker;
 
-use super::{Peer, connection::Connection};
+use super::Peer;
 
 /// How long before its deadline a caller gives the reading back: it ends as others do.
 const BEFORE_DEADLINE: Duration = Duration::from_millis(1);
 
-/// The lead of a link. Dropping it wakes its thread, which then finds that it has it no more.
+/// The lead of a link, in its connection. Dropping it wakes its thread, which then finds that it
+/// has it no more.
 pub(super) struct Lead {
     parker: Arc<Parker>,
     /// The request whose reply the thread waits for.
@@ -32,23 +33,6 @@ pub(in super::super) struct Leading {
     pub(in super::super) socket: Arc<OwnedFd>,
     /// When it has to give the lead back.
     pub(in super::super) until: Option<Instant>,
-}
-
-impl Connection {
-    /// Returns whether the loop has nothing to do with the socket but to read it.
-    fn is_only_read(&self) -> bool {
-        let session = self.session.as_ref();
-        let has_sent_all = session.is_some_and(|it| it.is_open() && it.unsent() == 0);
-        let is_used = self.opened.as_ref().is_some_and(|opened| opened.is_used);
-        has_sent_all && is_used && !self.awaits_turn && !self.is_broken
-    }
-
-    /// Takes the lead from the thread that has it.
-    fn end_lead(&mut self) {
-        if self.lead.take().is_some() {
-            self.stream.resume_events();
-        }
-    }
 }
 
 impl Peer {
