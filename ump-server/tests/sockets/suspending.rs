@@ -81,7 +81,7 @@ macro_rules! tests {
                 let (host, events) = recorder(|sockets| sockets.clone());
                 let stream = host.with(|world| world.kept.$adopt(ours).unwrap());
                 stream.suspend_events();
-                let chunk = [7; 1 << 16];
+                let chunk = vec![7; 1 << 16];
                 let mut written = 0;
                 while let Ok(count) = stream.write(&chunk) {
                     written += count;

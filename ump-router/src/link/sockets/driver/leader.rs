@@ -3,8 +3,8 @@
 //! A thread that blocks for what a link brings, its reply or the next request, waits for the socket
 //! of the link in place of the loop: it *leads* the link, and reads for all. So the data wakes the
 //! thread that needs it, where otherwise it wakes the loop, which wakes the thread. (Leader and
-//! followers, after Schmidt et al., "Leader/Followers", PLoP 2000; the followers are all others
-//! that wait for this link, and the loop is the next leader.)
+//! followers, after Schmidt et al., "Leader/Followers", Pattern Languages of Programs, 2000. The
+//! followers are all others that wait for this link, and the loop is the next leader.)
 //!
 //! - A **caller** leads from when its request is written until its outcome is there, if no other
 //!   request is pending on the link.
