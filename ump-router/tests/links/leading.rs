@@ -59,7 +59,7 @@ fn a_server_that_reads_a_link_hears_all_callers() {
     let others: Vec<_> = (0..3)
         .map(|_| {
             let other = carrying();
-            let link = other.connect(&pair.listener.address().to_string());
+            let link = other.connect(pair.listener.address());
             await_server(&other, "a");
             (other, link)
         })

@@ -14,11 +14,11 @@ use std::{
 
 use ump_server::{TimerId, net::SocketId};
 
+pub(super) use self::lead::Leading;
 use self::{
     connection::{Connection, Opened},
     state::Phase,
 };
-pub(super) use self::lead::Leading;
 use super::{
     LinkId, Reply, Shared,
     access::Access,
