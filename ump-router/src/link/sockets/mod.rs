@@ -66,6 +66,7 @@
 //!
 //! - **Subscriptions** of carried types are told to the other router. A message goes over the link
 //!   once, if any subscription there matches, and reaches the subscriptions that had asked for it.
+//!   (If it is almost as long as a frame, it goes again for subscriptions that had no place in it.)
 //!   Publishers see a link as one subscription for each type. A subscription is told soon after it
 //!   begins, and before the requests that its router sends later.
 //! - A carried type travels **both ways**: what another router publishes reaches the subscriptions
@@ -96,11 +97,12 @@
 //! accepted, whether its own program carries the types or not. Payloads pass unread.
 //!
 //! - A message goes once to each link that wants it, and never back to its own.
-//! - Requests go to the link that claimed the topic first, and others stand by; a server in the
-//!   hub's own process answers there. If the link of the server is lost, the requests at it end
-//!   with [`Failure::ServerLost`](super::wire::Failure); if that of the caller is lost, they are
-//!   cancelled. The hub never sends a request a second time, and answers with
-//!   [`Failure::Full`](super::wire::Failure) if the server's link has no room for it.
+//! - Requests go to the link that claimed the topic first, and others stand by, or are refused if
+//!   they do not want to; a server in the hub's own process answers there. If the link of the
+//!   server is lost, the requests at it end with [`Failure::ServerLost`](super::wire::Failure); if
+//!   that of the caller is lost, they are cancelled. The hub never sends a request a second time,
+//!   and answers with [`Failure::Full`](super::wire::Failure) if the server's link has no room for
+//!   it.
 //! - What has no room at one link is a gap there, and holds up no other link. When a link is lost,
 //!   the subscriptions at the others that it could have sent to are told once.
 //! - Hubs pass nothing on into links that they have connected themselves, nor out of them. So there
@@ -116,10 +118,11 @@
 //! replaces the old.
 //!
 //! There is an exception: if each router has connected the other one, and the peers of the two
-//! links have different [identities](Identity), **both links are used, and messages come twice**.
-//! So it is if one connects over a unix socket and the other over TCP, or if one of two users
-//! connects each. The number of a router is no secret, so it alone gives no peer the place of
-//! another. Let one of the two routers connect, or both over sockets of the same kind.
+//! links have different users, certificates or addresses, as [`Quotas`] count them, **both links
+//! are used, and messages come twice**. So it is if one connects over a unix socket and the other
+//! over TCP. The number of a router is no secret, so it alone gives no peer the place of another.
+//! Let one of the two routers connect, or both over sockets of the same kind, each with one
+//! certificate.
 //!
 //! # What a link does
 //!
@@ -158,7 +161,8 @@
 //!
 //! The hello of a peer has at most 1032 bytes, and has to come within 5 seconds, the handshake of
 //! TLS included. At most 128 connections of a listener wait for one: the oldest makes room. No
-//! frame of a peer ends anything but its own link, and the one that the same router had before.
+//! frame of a peer ends anything but its own link, and an older one of the same router and the same
+//! user, certificate or address.
 //!
 //! # How
 //!
