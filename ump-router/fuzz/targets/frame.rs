@@ -7,6 +7,7 @@ use ump_router::link::wire::{Caps, Decoded, HEADER, decode, encode};
 const CAPS: Caps = Caps {
     control: 4096,
     bulk: 10_000,
+    compression: true,
 };
 
 fuzz_target!(|bytes: &[u8]| {

@@ -13,7 +13,7 @@ use ump_router::{
     Bytes,
     link::{
         session::{Call, Closed, Config, Credit, Event, Publication, Session},
-        wire::{Codec, Failure, GoodbyeReason, Limits, Status},
+        wire::{COMPRESSION, Codec, Failure, GoodbyeReason, Limits, Status},
     },
 };
 
@@ -57,6 +57,7 @@ fn end(now: Instant, router: u128) -> End {
             operations: 3,
             window: 2500,
         },
+        features: COMPRESSION,
         queued_publications: 3000,
         queued_calls: 3000,
         ..Config::default()

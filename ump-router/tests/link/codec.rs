@@ -15,6 +15,7 @@ use ump_router::{
 const CAPS: Caps = Caps {
     control: 4096,
     bulk: 100_000,
+    compression: false,
 };
 
 fn encoded(message: &Message) -> Vec<u8> {
@@ -206,7 +207,7 @@ proptest! {
         let length = bytes.len();
         bytes.extend(rest);
         let kind = message.kind();
-        let frame = Decoded::Frame { length, kind, message: Some(message) };
+        let frame = Decoded::Frame { length, uncompressed: length, kind, message: Some(message) };
         prop_assert_eq!(decode(&bytes, &CAPS), Ok(frame));
     }
 
@@ -278,6 +279,7 @@ fn unknown_kinds_are_ignored_unless_critical() {
     for kind in [Kind(0x3f), Kind(0x7f)] {
         let ignored = Decoded::Frame {
             length: 10,
+            uncompressed: 10,
             kind,
             message: None,
         };

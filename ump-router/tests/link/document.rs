@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+#[cfg(feature = "compression")]
+use ump_router::link::wire::encode_compressed;
 use ump_router::link::wire::{Caps, Decoded, Kind, decode, encode};
 
 const DOCUMENT: &str = include_str!("../../PROTOCOL.md");
@@ -33,6 +35,7 @@ fn each_example_is_decoded_and_encoded() {
             length,
             kind,
             message: Some(message),
+            ..
         }) = decoded
         else {
             panic!("{shown}: {decoded:?}");
@@ -46,6 +49,36 @@ fn each_example_is_decoded_and_encoded() {
     }
     let all: BTreeSet<_> = Kind::ALL.iter().copied().collect();
     assert_eq!(kinds, all, "each kind has an example");
+}
+
+#[cfg(feature = "compression")]
+#[test]
+fn the_compressed_example_is_decoded_and_encoded() {
+    let (examples, messages) = (blocks("hex lz4"), blocks("text lz4"));
+    assert_eq!((examples.len(), messages.len()), (1, 1));
+    let bytes = bytes(examples[0]);
+    let caps = Caps {
+        compression: true,
+        ..Caps::default()
+    };
+    let Ok(Decoded::Frame {
+        length,
+        uncompressed,
+        message: Some(message),
+        ..
+    }) = decode(&bytes, &caps)
+    else {
+        panic!("{:?}", decode(&bytes, &caps));
+    };
+    assert_eq!((length, uncompressed), (bytes.len(), 8 + 11 + 40));
+    assert_eq!(format!("{message:?}"), messages[0]);
+    let mut again = Vec::new();
+    encode_compressed(&message, &mut again).unwrap();
+    // There may be other blocks for the same payload.
+    let Ok(Decoded::Frame { message: found, .. }) = decode(&again, &caps) else {
+        panic!("{again:02x?}");
+    };
+    assert_eq!(found, Some(message));
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! The wire protocol, and sessions back to back in virtual time.
 
 mod codec;
+#[cfg(feature = "compression")]
+mod compression;
 mod day;
 mod document;
 mod ends;

@@ -5,6 +5,8 @@ mod access;
 #[cfg(target_os = "linux")]
 mod cable;
 mod codecs;
+#[cfg(feature = "compression")]
+mod compression;
 #[cfg(target_os = "linux")]
 mod crowd;
 #[cfg(target_os = "linux")]

@@ -138,6 +138,23 @@ impl Raw {
         }
     }
 
+    /// Reads a frame, which is not decoded. Returns its length and kind.
+    #[cfg(feature = "compression")]
+    pub(crate) fn skip(&mut self) -> io::Result<(usize, u8)> {
+        loop {
+            if let [a, b, c, d, kind, ..] = self.input[..] {
+                let length = 8 + u32::from_be_bytes([a, b, c, d]) as usize;
+                if self.input.len() >= length {
+                    self.input.drain(..length);
+                    return Ok((length, kind));
+                }
+            }
+            let mut buffer = [0; 4096];
+            let count = self.stream.read(&mut buffer)?;
+            self.input.extend(&buffer[..count]);
+        }
+    }
+
     /// Reads to the end, which must come.
     pub(crate) fn ends(mut self) {
         loop {

@@ -181,6 +181,23 @@ fn a_link_over_tls_carries_requests_and_messages() {
     server.join().unwrap();
 }
 
+#[cfg(feature = "compression")]
+#[test]
+fn a_link_over_tls_can_be_compressed() {
+    let ca = Ca::new("a CA");
+    let certified = |name| config(&ca.issue(&[name]), &ca.pem());
+    let hub = crate::compression::carrying_texts();
+    let options = ListenOptions::new()
+        .tls(certified("localhost"))
+        .compression();
+    let listener = hub.listen_with("tls:localhost:0", options).unwrap();
+    let leaf = crate::compression::carrying_texts();
+    let options = ConnectOptions::new().tls(certified("leaf")).compression();
+    let link = leaf.connect_with(listener.address(), options).unwrap();
+    assert_opens(&link);
+    crate::compression::exchange(&leaf, &hub);
+}
+
 #[test]
 fn long_messages_cross_records_of_tls() {
     let hub = Hub::new(Rules::allow_by_default());

@@ -2,7 +2,7 @@
 
 use std::{ops::RangeInclusive, time::Duration};
 
-use crate::link::wire::{HEADER, Hello, Limits};
+use crate::link::wire::{COMPRESSION, HEADER, Hello, Limits};
 
 /// The versions of the protocol that this crate speaks.
 pub const VERSIONS: RangeInclusive<u16> = 1..=1;
@@ -20,7 +20,8 @@ const FOREVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 pub struct Config {
     /// The limits of this end. A `window` that is too small for two frames is raised to that.
     pub limits: Limits,
-    /// The features that this end offers. None is defined yet.
+    /// The features that this end offers: [`COMPRESSION`], unless the crate is built without the
+    /// feature `compression`. Other bits have no meaning yet.
     pub features: u64,
     /// The features without which this end refuses the link.
     pub required: u64,
@@ -107,6 +108,9 @@ impl Default for Limits {
 impl Config {
     /// Raises limits that would not work.
     pub(super) fn corrected(mut self) -> Self {
+        if cfg!(not(feature = "compression")) {
+            self.features &= !COMPRESSION;
+        }
         let limits = &mut self.limits;
         limits.topics = limits.topics.max(1);
         limits.operations = limits.operations.max(1);

@@ -266,6 +266,7 @@ impl Session {
                 }
                 Ok(Decoded::Frame {
                     length,
+                    uncompressed,
                     kind,
                     message,
                 }) => {
@@ -277,7 +278,8 @@ impl Session {
                         used += length;
                     }
                     self.received_so_far.frame(message.as_ref());
-                    let credit = if kind.is_bulk() { length as u64 } else { 0 };
+                    // It is what its payload takes here.
+                    let credit = if kind.is_bulk() { uncompressed } else { 0 } as u64;
                     if let Err(closed) = self.on_frame(now, message, credit) {
                         self.end(now, closed);
                     }
@@ -301,6 +303,7 @@ impl Session {
             _ => Caps {
                 control: MAX_CONTROL,
                 bulk: self.config.limits.frame as usize,
+                compression: self.output.compresses,
             },
         }
     }

@@ -17,7 +17,7 @@ use std::{
 
 use super::{credit::Budget, names::NamesOut, traffic::Traffic};
 use crate::{
-    link::wire::{Codec, HEADER, Message, encode},
+    link::wire::{Codec, HEADER, Message, encode, encode_compressed},
     protocol::Bytes,
     topic::{Pattern, Topic},
 };
@@ -27,6 +27,9 @@ const MAX_CONTROL: usize = 1024;
 
 /// How many bytes are encoded before some are written.
 const STAGE: usize = 16 << 10;
+
+/// A frame with a shorter body is not compressed: there is little to gain.
+const MIN_COMPRESSED: usize = 512;
 
 /// The lanes of bulk frames.
 pub(super) const REPLIES: usize = 0;
@@ -140,6 +143,8 @@ pub(super) struct Output {
     /// The lane whose turn it is.
     turn: usize,
     goodbye: Option<Message>,
+    /// Both ends want payloads to be compressed.
+    pub(super) compresses: bool,
     pub(super) names: NamesOut,
     pub(super) link: Budget,
     /// Operations of the peer without an answer that was encoded.
@@ -354,6 +359,7 @@ impl Output {
 
     /// Encodes a frame, after the definition of its topic.
     pub(super) fn encode_bulk(&mut self, now: Instant, bulk: Bulk) {
+        let compresses = self.compresses && bulk.body() >= MIN_COMPRESSED;
         let message = match bulk {
             Bulk::Publish {
                 topic,
@@ -397,7 +403,13 @@ impl Output {
                 payload,
             },
         };
-        self.encode(&message);
+        if compresses {
+            // Its length was checked when it was made.
+            let encoded = encode_compressed(&message, &mut self.staged);
+            debug_assert_eq!(encoded, Ok(()));
+        } else {
+            self.encode(&message);
+        }
     }
 
     fn number(&mut self, topic: Pattern) -> u32 {

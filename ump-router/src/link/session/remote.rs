@@ -7,7 +7,9 @@ use super::{
     config::VERSIONS,
 };
 use crate::{
-    link::wire::{Codec, Failure, GoodbyeReason, HEADER, Hello, Limits, Message, Status},
+    link::wire::{
+        COMPRESSION, Codec, Failure, GoodbyeReason, HEADER, Hello, Limits, Message, Status,
+    },
     protocol::Bytes,
     topic::Pattern,
 };
@@ -109,6 +111,7 @@ impl Session {
         self.output.link = Budget::new(limits.window);
         self.state = State::Open;
         let features = self.config.features & hello.features;
+        self.output.compresses = features & COMPRESSION != 0;
         self.emit(Event::Opened {
             hello,
             version,

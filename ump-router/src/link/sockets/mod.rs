@@ -131,6 +131,14 @@
 //! gone over each: frames, bytes, messages and gaps in both directions, and the bytes that wait. In
 //! [`Router::subscriptions`](crate::Router::subscriptions), those of links have the name of theirs.
 //!
+//! # Compression
+//!
+//! With the feature `compression`, `ListenOptions::compression` and `ConnectOptions::compression`
+//! offer it for a link, which is compressed if both ends do. It begins after both hellos, so after
+//! the handshake of TLS. A hub decompresses what it passes on between links of which only one is
+//! compressed. Limits and credit count what a payload takes when it is decompressed, so compression
+//! gives a peer no more memory.
+//!
 //! # What does not
 //!
 //! - Retained messages are retained in the router where they are published. Subscriptions of other

@@ -30,6 +30,8 @@ pub struct ListenOptions {
     pub(super) max_links: usize,
     pub(super) max_opening: usize,
     pub(super) timeouts: Timeouts,
+    /// The features that sessions offer.
+    pub(super) features: u64,
     pub(super) plain_text_from_other_hosts: bool,
     pub(super) tls: Option<TlsConfig>,
 }
@@ -41,6 +43,7 @@ impl Default for ListenOptions {
             max_links: 1024,
             max_opening: 128,
             timeouts: Timeouts::default(),
+            features: 0,
             plain_text_from_other_hosts: false,
             tls: None,
         }
@@ -92,6 +95,20 @@ impl ListenOptions {
         self
     }
 
+    /// Offers peers compression, as LZ4: payloads of messages, requests and replies are compressed
+    /// on a link if both ends offer it, from half a kilobyte on and where it makes them shorter.
+    /// The default is none. With the feature `compression`.
+    ///
+    /// It takes time of the processor, and pays on slow networks, with texts such as JSON or CBOR.
+    /// A link on a unix socket or on loopback becomes slower. Whoever can see the lengths of
+    /// encrypted frames, and chooses a part of a payload, may guess what else is in that payload:
+    /// do not use it for payloads in which secrets are beside texts of others.
+    #[cfg(feature = "compression")]
+    pub fn compression(mut self) -> Self {
+        self.features |= crate::link::wire::COMPRESSION;
+        self
+    }
+
     /// Sets the certificates for an address `tls:HOST:PORT`.
     #[cfg(feature = "tls")]
     pub fn tls(mut self, config: TlsConfig) -> Self {
@@ -106,6 +123,8 @@ impl ListenOptions {
 pub struct ConnectOptions {
     pub(super) rules: Rules,
     pub(super) timeouts: Timeouts,
+    /// The features that sessions offer.
+    pub(super) features: u64,
     pub(super) tls: Option<TlsConfig>,
 }
 
@@ -125,6 +144,20 @@ impl ConnectOptions {
     /// Sets the deadlines of the link.
     pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
         self.timeouts = timeouts;
+        self
+    }
+
+    /// Offers the other router compression, as LZ4: payloads of messages, requests and replies are
+    /// compressed on a link if both ends offer it, from half a kilobyte on and where it makes them
+    /// shorter. The default is none. With the feature `compression`.
+    ///
+    /// It takes time of the processor, and pays on slow networks, with texts such as JSON or CBOR.
+    /// A link on a unix socket or on loopback becomes slower. Whoever can see the lengths of
+    /// encrypted frames, and chooses a part of a payload, may guess what else is in that payload:
+    /// do not use it for payloads in which secrets are beside texts of others.
+    #[cfg(feature = "compression")]
+    pub fn compression(mut self) -> Self {
+        self.features |= crate::link::wire::COMPRESSION;
         self
     }
 

@@ -6,6 +6,7 @@ use ump::Executed;
 
 use super::{
     HEADER, MAGIC, MAX_CONTROL, MAX_HELLO, MAX_TEXT,
+    compression::{COMPRESSED, Compressed, decompress},
     encode::{FLAG_0, FLAG_1, NO_DEADLINE},
     error::WireError,
     kind::Kind,
@@ -13,7 +14,7 @@ use super::{
 };
 use crate::topic::{Pattern, Topic, invisible::is_invisible};
 
-/// Flags that a receiver must not ignore have the bits 4 to 7. There is none in this version.
+/// Flags that a receiver must not ignore have the bits 4 to 7.
 const CRITICAL_FLAGS: u8 = 0xf0;
 
 /// The maximum lengths of bodies that a decoder accepts.
@@ -21,8 +22,10 @@ const CRITICAL_FLAGS: u8 = 0xf0;
 pub struct Caps {
     /// Of control frames.
     pub control: usize,
-    /// Of bulk frames.
+    /// Of bulk frames, before their payload is compressed.
     pub bulk: usize,
+    /// Whether payloads may be compressed. They may not without the feature `compression`.
+    pub compression: bool,
 }
 
 impl Caps {
@@ -30,15 +33,17 @@ impl Caps {
     pub const HELLO: Self = Self {
         control: MAX_HELLO,
         bulk: 0,
+        compression: false,
     };
 }
 
-/// A mebibyte for bulk frames.
+/// A mebibyte for bulk frames, and no compression.
 impl Default for Caps {
     fn default() -> Self {
         Self {
             control: MAX_CONTROL,
             bulk: 1 << 20,
+            compression: false,
         }
     }
 }
@@ -57,6 +62,8 @@ pub enum Decoded {
     Frame {
         /// The length of the frame.
         length: usize,
+        /// Its length before its payload was compressed, or the same.
+        uncompressed: usize,
         /// Its kind.
         kind: Kind,
         /// The message. `None` if the kind is unknown and to be ignored.
@@ -66,7 +73,8 @@ pub enum Decoded {
 
 /// Decodes the frame at the beginning of `bytes`.
 ///
-/// It allocates nothing before the frame is complete and within the caps.
+/// It allocates nothing before the frame is complete and within the caps, also when its payload is
+/// decompressed.
 ///
 /// # Errors
 /// The bytes are not a frame that the caps and the protocol allow.
@@ -90,7 +98,9 @@ pub fn decode(bytes: &[u8], caps: &Caps) -> Result<Decoded, WireError> {
         return Err(WireError::Fields { kind });
     }
     let is_known = kind.name().is_some();
-    if (!is_known && kind.is_critical()) || flags & CRITICAL_FLAGS != 0 {
+    let may_be_compressed = caps.compression && cfg!(feature = "compression") && kind.is_bulk();
+    let known_flags = if may_be_compressed { COMPRESSED } else { 0 };
+    if (!is_known && kind.is_critical()) || flags & CRITICAL_FLAGS & !known_flags != 0 {
         return Err(WireError::Critical { kind, flags });
     }
     let Some(body) = rest.get(..length) else {
@@ -99,6 +109,20 @@ pub fn decode(bytes: &[u8], caps: &Caps) -> Result<Decoded, WireError> {
     };
     let (fields, payload) = body.split_at(head);
     let length = HEADER + length;
+    let compressed = if flags & COMPRESSED == 0 {
+        None
+    } else {
+        Some(Compressed::read(kind, head, payload, cap)?)
+    };
+    let uncompressed = compressed.map_or(length, |it| HEADER + head + it.length);
+    let decompressed;
+    let payload = match compressed {
+        Some(compressed) if is_known => {
+            decompressed = decompress(kind, compressed)?;
+            &decompressed[..]
+        }
+        _ => payload,
+    };
     let message = if is_known {
         Some(
             Fields {
@@ -113,6 +137,7 @@ pub fn decode(bytes: &[u8], caps: &Caps) -> Result<Decoded, WireError> {
     };
     Ok(Decoded::Frame {
         length,
+        uncompressed,
         kind,
         message,
     })

@@ -9,7 +9,8 @@ use crate::topic::TopicError;
 #[non_exhaustive]
 pub enum WireError {
     /// The body of a frame is longer than the receiver allows. Found in the header, before the body
-    /// arrives.
+    /// arrives; or in the length that a compressed payload declares, which is also longer than the
+    /// cap if it is more than 255 times that of the payload.
     #[error("a body of {length} bytes in a frame of kind {number:#04x}: at most {cap} are allowed", number = .kind.0)]
     TooLong {
         /// The kind.
@@ -41,6 +42,12 @@ pub enum WireError {
         kind: Kind,
         /// The flags.
         flags: u8,
+    },
+    /// A compressed payload cannot be decompressed into the length that it declares.
+    #[error("the compressed payload of a frame of kind {number:#04x} is not valid", number = .kind.0)]
+    Compression {
+        /// The kind.
+        kind: Kind,
     },
     /// The first bytes are not those of a hello.
     #[error("the peer does not speak this protocol: its first bytes are no hello")]

@@ -15,6 +15,7 @@
 //! # Ok::<_, ump_router::link::wire::WireError>(())
 //! ```
 
+mod compression;
 mod decode;
 mod encode;
 mod error;
@@ -23,6 +24,7 @@ mod message;
 mod values;
 
 pub use self::{
+    compression::encode_compressed,
     decode::{Caps, Decoded, decode},
     encode::encode,
     error::WireError,
@@ -30,6 +32,9 @@ pub use self::{
     message::{Hello, Limits, Message},
     values::{Codec, Failure, GoodbyeReason, Status},
 };
+
+/// The feature of compressed payloads, a bit of [`Hello::features`].
+pub const COMPRESSION: u64 = 1;
 
 /// The length of the header of a frame.
 pub const HEADER: usize = 8;

@@ -41,6 +41,7 @@ pub(super) struct Accepted {
     pub(super) name: Arc<str>,
     pub(super) rules: Arc<Rules>,
     pub(super) timeouts: Timeouts,
+    pub(super) features: u64,
     /// Why it is refused.
     pub(super) refusal: Option<Refusal>,
     /// A connection that makes room for it.
@@ -174,6 +175,7 @@ impl Listeners {
             name: name.into(),
             rules: Arc::clone(&listener.rules),
             timeouts: listener.options.timeouts,
+            features: listener.options.features,
             refusal,
             displaced,
         };

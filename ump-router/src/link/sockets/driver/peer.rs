@@ -68,6 +68,8 @@ pub(super) struct Peer {
     /// The peer has answered the goodbye of this end.
     is_acknowledged: bool,
     timeouts: Timeouts,
+    /// The features that its sessions offer.
+    features: u64,
     access: Access,
     last_failure: Option<LinkFailure>,
     /// Tells what a link does that is kept, and what was told last.
@@ -94,7 +96,7 @@ impl Peer {
     pub(super) fn kept(id: LinkId, name: Arc<str>, target: Target, state: StatePublisher) -> Self {
         let options = &target.options;
         let access = Access::new(Arc::new(options.rules.clone()));
-        let mut peer = Self::new(id, name, options.timeouts, access);
+        let mut peer = Self::new(id, name, (options.timeouts, options.features), access);
         peer.target = Some(target);
         peer.state = Some(state);
         peer
@@ -109,18 +111,23 @@ impl Peer {
     ) -> Self {
         let access = Access::new(Arc::clone(&accepted.rules));
         let name = Arc::clone(&accepted.name);
-        let mut peer = Self::new(id, name, accepted.timeouts, access);
+        let mut peer = Self::new(id, name, (accepted.timeouts, accepted.features), access);
         peer.for_others = ForOthers::of_accepted();
         peer.connection = Some(Connection::new(stream, None));
         if accepted.refusal.is_none() {
             peer.begin(shared);
         } else if let Some(connection) = &mut peer.connection {
-            connection.session = Some(new_session(shared, peer.timeouts));
+            connection.session = Some(new_session(shared, peer.timeouts, peer.features));
         }
         peer
     }
 
-    fn new(id: LinkId, name: Arc<str>, timeouts: Timeouts, access: Access) -> Self {
+    fn new(
+        id: LinkId,
+        name: Arc<str>,
+        (timeouts, features): (Timeouts, u64),
+        access: Access,
+    ) -> Self {
         let interest = Interest::new(&name);
         Self {
             id,
@@ -133,6 +140,7 @@ impl Peer {
             closers: Vec::new(),
             is_acknowledged: false,
             timeouts,
+            features,
             access,
             last_failure: None,
             state: None,
@@ -457,11 +465,12 @@ impl Peer {
     }
 }
 
-fn new_session(shared: &Shared, timeouts: Timeouts) -> Session {
+fn new_session(shared: &Shared, timeouts: Timeouts, features: u64) -> Session {
     let config = Config {
         router: shared.router,
         name: shared.program.clone(),
         timeouts,
+        features,
         ..Config::default()
     };
     Session::new(shared.clock.now(), config)

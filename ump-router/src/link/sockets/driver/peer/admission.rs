@@ -28,7 +28,7 @@ impl Peer {
         let Some(connection) = &mut self.connection else {
             return;
         };
-        connection.session = Some(new_session(shared, self.timeouts));
+        connection.session = Some(new_session(shared, self.timeouts, self.features));
         self.authenticate(shared);
     }
 
