@@ -63,7 +63,7 @@ pub enum LinkSetupError {
     Closed,
 }
 
-/// An [`Address`](super::Address) is one.
+/// For an [`Address`](super::Address) as an argument: to make one of it cannot fail.
 impl From<Infallible> for LinkSetupError {
     fn from(never: Infallible) -> Self {
         match never {}
