@@ -16,6 +16,7 @@ mod router;
 pub mod routing;
 mod select;
 mod serve;
+mod stamp;
 mod sync;
 pub mod topic;
 mod topic_client;

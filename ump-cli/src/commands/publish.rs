@@ -9,11 +9,17 @@ use std::{
 };
 
 use serde_json::json;
-use ump_router::{Pattern, link::session::Publication};
+use ump_router::{
+    Pattern, Topic,
+    link::{
+        session::{Credit, Event, Publication, Replica},
+        wire::FEATURE_REPLICATE,
+    },
+};
 
 use crate::{
     args::{Rate, ServerArgs, duration},
-    client::{Link, Sender, Step},
+    client::{Link, Sender, Step, status_error},
     exit::{Error, Exit},
     output::{note, print},
     payload::{Payload, PayloadArgs},
@@ -34,9 +40,10 @@ const LINES: usize = 64;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 A message goes to the subscriptions that the server has when it is published. Without any it is
-published to nobody, which is no error: see --wait.
+published to nobody, which is no error: see --wait. With --retain the server keeps it, also when
+this program has ended, and later subscriptions receive it first.
 
-Exit codes: 0 done; 1 the message is too long for the server; 2 the payload is not valid; 4 the
+Exit codes: 0 done; 1 the message is too long for the server, or it retains no more; 2 the payload is not valid; 4 the
 server or the link is lost; 5 no subscription within --wait; 6 the server cannot be reached.")]
 pub(crate) struct Options {
     #[command(flatten)]
@@ -52,10 +59,15 @@ pub(crate) struct Options {
     /// The lines of the standard input are JSON values
     #[arg(long, requires = "lines")]
     json_lines: bool,
-    /// Marks the message as one to be retained. Routers of this version do not retain what comes
-    /// over a link
+    /// Retains the message: it replaces the retained message of its topic
     #[arg(long)]
     retain: bool,
+    /// Retains the message for this time
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    retain_for: Option<Duration>,
+    /// Removes the retained message of the topic, and publishes nothing
+    #[arg(long, conflicts_with_all = ["payload", "retain", "retain_for", "repeat", "wait"])]
+    unretain: bool,
     /// Publishes the message so many times
     #[arg(long, value_name = "N", default_value_t = 1, conflicts_with = "lines")]
     repeat: u64,
@@ -70,23 +82,34 @@ pub(crate) struct Options {
     wait: Option<Duration>,
 }
 
+/// What a subscription that is only asked for its answer may receive.
+const NO_CREDIT: Credit = Credit {
+    messages: 0,
+    bytes: 0,
+};
+
 /// A line of the standard input, or its end.
 type Line = Result<Option<Vec<u8>>, io::Error>;
 
 pub(crate) fn run(options: &Options, is_json: bool) -> Result<(), Error> {
     // A payload that is not valid is found before connecting.
     let payload = options.payload.payload()?;
-    if payload.is_none() && options.lines.is_none() {
+    if payload.is_none() && options.lines.is_none() && !options.unretain {
         return Err(Error::usage(
             "what is to be published? --text, --json-payload, --file, or - for lines",
         ));
     }
+    let retained = options.retained_topic()?;
     let mut link: Link<Line> = options.server.open()?;
+    if retained.is_some() && link.hello.features & FEATURE_REPLICATE == 0 {
+        return Err(Error::new(Exit::Refused, "the server retains no messages"));
+    }
     if let Some(time) = options.wait {
         wait_for_subscription(&mut link, options, Instant::now() + time)?;
     }
     let mut publisher = Publisher {
         options,
+        retained,
         link,
         lines: VecDeque::new(),
         next: Instant::now(),
@@ -100,6 +123,7 @@ pub(crate) fn run(options: &Options, is_json: bool) -> Result<(), Error> {
                 publisher.publish(payload.clone())?;
             }
         }
+        None if options.unretain => publisher.unretain()?,
         None => publisher.publish_lines()?,
     }
     publisher.finish(is_json)
@@ -119,8 +143,24 @@ fn wait_for_subscription(
     Ok(())
 }
 
+impl Options {
+    /// Returns the topic of which a message is retained or removed, if that is asked for.
+    fn retained_topic(&self) -> Result<Option<Topic>, Error> {
+        if !self.retain && !self.unretain && self.retain_for.is_none() {
+            return Ok(None);
+        }
+        let Some(topic) = self.topic.as_topic() else {
+            let text = "a message is retained on a topic, not on a pattern";
+            return Err(Error::usage(text));
+        };
+        Ok(Some(topic.clone()))
+    }
+}
+
 struct Publisher<'a> {
     options: &'a Options,
+    /// The topic, if its message is to be retained or removed.
+    retained: Option<Topic>,
     link: Link<Line>,
     lines: VecDeque<Line>,
     /// When the next message may be published.
@@ -153,9 +193,17 @@ impl Publisher<'_> {
         }
         let to = self.link.known.interested(&self.options.topic);
         let Payload { codec, bytes } = payload;
-        let mut publication = Publication::new(self.options.topic.clone(), codec, bytes);
-        publication.retain = self.options.retain;
         self.published += 1;
+        if let Some(topic) = &self.retained {
+            // A time beyond the clock is none.
+            let end = |time| Instant::now().checked_add(time);
+            let mut replica = Replica::new(topic.clone(), codec, bytes);
+            replica.expires_at = self.options.retain_for.and_then(end);
+            self.link.session.replicate(replica)?;
+            self.link.flush();
+            return Ok(());
+        }
+        let publication = Publication::new(self.options.topic.clone(), codec, bytes);
         match self.link.session.publish(&publication, &to) {
             Ok(sent) => {
                 self.sent += sent as u64;
@@ -167,8 +215,42 @@ impl Publisher<'_> {
         Ok(())
     }
 
+    /// Removes the retained message.
+    fn unretain(&mut self) -> Result<(), Error> {
+        if let Some(topic) = self.retained.clone() {
+            self.link.session.replicate(Replica::removal(topic))?;
+        }
+        Ok(())
+    }
+
+    /// Waits until the server has what it is to retain.
+    fn await_retained(&mut self) -> Result<(), Error> {
+        // The answer to this comes after what it refuses.
+        let topic = &self.options.topic;
+        let asked = self.link.session.subscribe(topic, NO_CREDIT, false)?;
+        let deadline = Instant::now() + CLOSE;
+        loop {
+            match self.link.next(Some(deadline))? {
+                Step::Event(Event::Refused { status, text, .. }) => {
+                    if let Some(error) = status_error(topic.as_str(), status, &text) {
+                        return Err(error);
+                    }
+                }
+                Step::Event(Event::Subscribed { id, .. }) if id == asked => return Ok(()),
+                Step::Deadline => {
+                    let text = "the server does not say whether it retains the message";
+                    return Err(Error::new(Exit::Lost, text));
+                }
+                _ => {}
+            }
+        }
+    }
+
     /// Returns whether no subscription would miss a message.
     fn has_credit(&self, bytes: u64) -> bool {
+        if self.retained.is_some() {
+            return true; // it needs none
+        }
         let to = self.link.known.interested(&self.options.topic);
         let session = &self.link.session;
         to.into_iter().all(|id| session.has_credit(id, bytes))
@@ -195,14 +277,21 @@ impl Publisher<'_> {
         }
     }
 
-    fn finish(self, is_json: bool) -> Result<(), Error> {
+    fn finish(mut self, is_json: bool) -> Result<(), Error> {
+        if self.retained.is_some() {
+            self.await_retained()?;
+        }
+        let is_retained = self.retained.is_some();
         self.link.close(CLOSE)?;
         if is_json {
             let (published, sent, missed) = (self.published, self.sent, self.missed);
-            let result = json!({"published": published, "sent": sent, "missed": missed});
+            let mut result = json!({"published": published, "sent": sent, "missed": missed});
+            if is_retained {
+                result = json!({"published": published, "retained": !self.options.unretain});
+            }
             return print(&result.to_string());
         }
-        if self.sent + self.missed == 0 && !self.options.retain {
+        if self.sent + self.missed == 0 && !is_retained {
             note("published to nobody: the server has no subscription for it");
         }
         if self.missed > 0 {

@@ -34,7 +34,8 @@ const CREDIT: Credit = Credit {
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 A gap is a line `# 3 messages missed: PATTERN`, or {\"gap\":3,\"pattern\":..} with --json. The
-number 0 means that messages may be missing. While a gap waits for a slow reader, later ones that
+number 0 means that messages may be missing. A message that was retained before ends with a tab and
+`# retained`. While a gap waits for a slow reader, later ones that
 follow it without a message between them are counted together.
 
 When the server or the link is lost, it prints a gap of unknown length for each pattern, connects
@@ -365,6 +366,7 @@ fn message_line(
         Json::Object(object).to_string()
     } else {
         let shown = payload::one_line(&payload::line(codec, payload));
-        format!("{} {shown}", payload::one_line(topic.as_str()))
+        let mark = if retained { "\t# retained" } else { "" };
+        format!("{} {shown}{mark}", payload::one_line(topic.as_str()))
     }
 }

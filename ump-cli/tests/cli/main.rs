@@ -10,6 +10,7 @@ mod messages;
 mod outcomes;
 mod reconnect;
 mod replies;
+mod retained;
 #[cfg(feature = "tls")]
 mod security;
 mod serving;

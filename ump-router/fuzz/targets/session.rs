@@ -12,7 +12,7 @@ use ump::Executed;
 use ump_router::{
     Bytes,
     link::{
-        session::{Call, Closed, Config, Credit, Event, Publication, Session},
+        session::{Call, Closed, Config, Credit, Event, Publication, Replica, Session},
         wire::{COMPRESSION, Codec, Failure, GoodbyeReason, Limits, Status},
     },
 };
@@ -147,6 +147,7 @@ impl End {
             }
             5 => {
                 let _ = session.unretain(&topic.parse().unwrap());
+                let _ = session.replicate(Replica::removal(topic.parse().unwrap()));
             }
             6 => {
                 let _ = session.serve(&topic.parse().unwrap(), which > 100);

@@ -283,6 +283,8 @@ impl<M: Message> Bus<M> {
         }
         let message = Received::new(topic, message);
         let former = routes.retained.replace(&concrete, &message, expires_at);
+        let changes = &mut routes.changes;
+        let message = changes.retained(concrete, message, expires_at, &mut deferred.wakers);
         deferred.messages.extend(former);
         let delivery = routes.deliver(&message, &self.clock, limit, deferred);
         let message = MaybeShared {

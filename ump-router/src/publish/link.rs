@@ -128,7 +128,7 @@ impl<M: Message> Bus<M> {
 
 impl<M> Queue<M> {
     /// Returns whether it is for a router in another process.
-    fn is_link(&self) -> bool {
+    pub(super) fn is_link(&self) -> bool {
         matches!(self.owner(), QueueOwner::One(SubscriptionOwner::Link(_)))
     }
 }

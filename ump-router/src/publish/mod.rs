@@ -2,6 +2,11 @@
 //! subscribers.
 
 mod bus;
+#[cfg(all(feature = "link", unix, not(any(loom, shuttle))))]
+mod changes;
+#[cfg(not(all(feature = "link", unix, not(any(loom, shuttle)))))]
+#[path = "no_changes.rs"]
+mod changes;
 mod deferred;
 mod delivery;
 mod expiry;
@@ -14,6 +19,8 @@ mod published;
 mod queue;
 mod received;
 mod recv_error;
+#[cfg(all(feature = "link", unix, not(any(loom, shuttle))))]
+mod replicas;
 mod retained;
 mod retained_messages;
 mod retaining;
@@ -24,7 +31,13 @@ mod watch;
 mod watched;
 
 #[cfg(all(feature = "link", unix, not(any(loom, shuttle))))]
+pub(crate) use self::changes::StampClock;
+#[cfg(all(feature = "link", unix, not(any(loom, shuttle))))]
 pub(crate) use self::link::{MAX_IN_OUTBOX, Outbox, OutboxItem};
+#[cfg(all(feature = "link", unix, not(any(loom, shuttle))))]
+pub(crate) use self::received::LinkRetention;
+#[cfg(all(feature = "link", unix, not(any(loom, shuttle))))]
+pub(crate) use self::replicas::LinkChange;
 pub(crate) use self::{bus::Bus, owner::QueueOwner};
 pub use self::{
     options::{SubscribeOptions, WhenFull},

@@ -1,8 +1,8 @@
 //! A message that its subscribers share.
 
-use std::{fmt, ops::Deref, sync::Arc};
+use std::{fmt, ops::Deref, sync::Arc, time::Instant};
 
-use crate::topic::Pattern;
+use crate::{stamp::Stamp, topic::Pattern};
 
 /// A received message, shared with the other subscribers. It derefs to the message:
 /// `received.field`.
@@ -10,9 +10,9 @@ use crate::topic::Pattern;
 /// Clones are the same message. Whoever drops the last one drops the message.
 // One pointer: with the flag beside it each move through a queue stores nine bytes and loads
 // sixteen, which the CPU cannot forward. That made a delivery twice as slow.
-pub struct Received<M>(Arc<Shared<M>>);
+pub struct Received<M>(pub(super) Arc<Shared<M>>);
 
-enum Shared<M> {
+pub(super) enum Shared<M> {
     /// It was published since the subscription began.
     Published { topic: Pattern, message: M },
     /// The published message, received as something else.
@@ -20,6 +20,26 @@ enum Shared<M> {
         message: Received<M>,
         received_as: ReceivedAs,
     },
+    /// The published message, which is retained here and at other routers.
+    #[cfg_attr(
+        not(all(feature = "link", unix, not(any(loom, shuttle)))),
+        expect(dead_code, reason = "there are no links")
+    )]
+    Stamped {
+        message: Received<M>,
+        retention: Box<LinkRetention>,
+    },
+}
+
+/// What links tell of a retained message.
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(
+    not(all(feature = "link", unix, not(any(loom, shuttle)))),
+    expect(dead_code, reason = "there are no links")
+)]
+pub(crate) struct LinkRetention {
+    pub(crate) stamp: Stamp,
+    pub(crate) expires_at: Option<Instant>,
 }
 
 /// The reason why a message was received.
@@ -61,14 +81,14 @@ impl<M> Received<M> {
     fn published(&self) -> &Self {
         match &*self.0 {
             Shared::Published { .. } => self,
-            Shared::Marked { message, .. } => message.published(),
+            Shared::Marked { message, .. } | Shared::Stamped { message, .. } => message.published(),
         }
     }
 
     fn parts(&self) -> (&Pattern, &M) {
         match &*self.0 {
             Shared::Published { topic, message } => (topic, message),
-            Shared::Marked { message, .. } => message.parts(),
+            Shared::Marked { message, .. } | Shared::Stamped { message, .. } => message.parts(),
         }
     }
 
@@ -84,7 +104,7 @@ impl<M> Received<M> {
     #[must_use]
     pub fn received_as(&self) -> ReceivedAs {
         match *self.0 {
-            Shared::Published { .. } => ReceivedAs::Published,
+            Shared::Published { .. } | Shared::Stamped { .. } => ReceivedAs::Published,
             Shared::Marked { received_as, .. } => received_as,
         }
     }
@@ -113,6 +133,7 @@ impl<M> Received<M> {
             } => message
                 .into_inner()
                 .map_err(|message| message.with_received_as(received_as)),
+            Shared::Stamped { message, .. } => message.into_inner(),
         }
     }
 }

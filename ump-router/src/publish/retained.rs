@@ -50,8 +50,8 @@ impl Retention {
 
 #[derive(Debug)]
 pub(super) struct Retained<M> {
-    messages: TopicIndex<Numbered<M>>,
-    keys: HashMap<Topic, TopicKey>,
+    pub(super) messages: TopicIndex<Numbered<M>>,
+    pub(super) keys: HashMap<Topic, TopicKey>,
     order: Vec<(u64, TopicKey)>,
     expiries: BTreeMap<(Instant, u64), TopicKey>,
     /// The number of messages so far.
@@ -59,10 +59,10 @@ pub(super) struct Retained<M> {
 }
 
 #[derive(Debug)]
-struct Numbered<M> {
+pub(super) struct Numbered<M> {
     number: u64,
-    expires_at: Option<Instant>,
-    message: Received<M>,
+    pub(super) expires_at: Option<Instant>,
+    pub(super) message: Received<M>,
 }
 
 impl<M> Numbered<M> {

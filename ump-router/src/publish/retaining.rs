@@ -48,6 +48,8 @@ impl<M: Message> Bus<M> {
         let mut removed = take(&mut routes);
         for message in &mut removed {
             *message = message.with_received_as(ReceivedAs::Removed);
+            let changes = &mut routes.changes;
+            changes.removed(message.topic(), &mut deferred.wakers);
             routes.tell_removed(message, &self.clock, &mut deferred);
         }
         drop(routes);

@@ -10,6 +10,7 @@ use std::{
 use ump::Clock;
 
 use super::{
+    changes::ChangeLog,
     deferred::Deferred,
     delivery::{Delivery, WaitLimit},
     queue::{MemberId, Queue},
@@ -29,6 +30,8 @@ pub(super) struct Routes<M> {
     pub(super) queues: TopicIndex<Route<M>>,
     pub(super) watches: TopicIndex<Arc<Watched>>,
     pub(super) retained: Retained<M>,
+    /// The changes of `retained`, for links.
+    pub(super) changes: ChangeLog,
     /// The shared subscriptions that have members.
     pub(super) groups: HashMap<Topic, Group<M>>,
     pub(super) is_closed: bool,
@@ -90,6 +93,7 @@ impl<M> Routes<M> {
             queues: TopicIndex::new(),
             watches: TopicIndex::new(),
             retained: Retained::new(),
+            changes: ChangeLog::default(),
             groups: HashMap::new(),
             is_closed: false,
         }
@@ -117,6 +121,7 @@ impl<M> Routes<M> {
             return;
         };
         while let Some(expired) = self.retained.remove_expired(now) {
+            self.changes.expired(expired.topic());
             let notice = expired.with_received_as(ReceivedAs::Expired);
             self.tell_removed(&notice, clock, deferred);
             deferred.messages.extend([expired, notice]);

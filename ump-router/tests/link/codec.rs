@@ -8,7 +8,7 @@ use ump_router::{
     Bytes, Pattern, Topic,
     link::wire::{
         Caps, Codec, Decoded, Failure, GoodbyeReason, HEADER, Hello, Kind, Limits, MAX_TEXT,
-        Message, Status, WireError, decode, encode,
+        Message, RetainedChange, Stamp, Status, WireError, decode, encode,
     },
 };
 
@@ -187,6 +187,27 @@ fn bulk() -> impl Strategy<Value = Message> {
                     remaining: micros.map(Duration::from_micros),
                     codec: Codec::from(codec),
                     payload,
+                }
+            ),
+        (
+            topic(),
+            (any::<u64>(), any::<u128>()),
+            flags,
+            option::of(0..u64::MAX),
+            code,
+            payload()
+        )
+            .prop_map(
+                |(topic, (time, router), [removed, retained], micros, codec, payload)| {
+                    Message::Replicate(RetainedChange {
+                        topic,
+                        stamp: Stamp { time, router },
+                        removed,
+                        retained,
+                        remaining: micros.map(Duration::from_micros),
+                        codec: Codec::from(codec),
+                        payload,
+                    })
                 }
             ),
         (any::<u64>(), any::<bool>(), code, payload()).prop_map(

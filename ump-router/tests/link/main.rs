@@ -14,4 +14,5 @@ mod programs;
 mod progress;
 #[cfg(unix)]
 mod python;
+mod replicas;
 mod requests;

@@ -25,6 +25,7 @@ mod raw;
 mod readme;
 mod refusals;
 mod requests;
+mod retained;
 mod silence;
 mod soak;
 mod status;

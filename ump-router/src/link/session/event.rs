@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use ump::Executed;
 
+use super::Replica;
 use crate::{
     link::wire::{Codec, Failure, GoodbyeReason, Hello, Status, WireError},
     protocol::Bytes,
@@ -85,6 +86,9 @@ pub enum Event {
         /// The topic.
         topic: Topic,
     },
+    /// The retained message of a topic has changed. Only a stamp that is newer than that of the
+    /// last change of the topic counts.
+    Replicate(Replica),
     /// The peer claims a topic. Answer with [`answer_serve`](super::Session::answer_serve).
     Serve {
         /// The claim.

@@ -72,7 +72,7 @@ pub struct Call {
 }
 
 impl Session {
-    fn check_open(&self) -> Result<(), Rejected> {
+    pub(super) fn check_open(&self) -> Result<(), Rejected> {
         if self.state == State::Open {
             Ok(())
         } else {
@@ -253,7 +253,7 @@ impl Session {
         }
     }
 
-    fn check_length(&self, body: usize) -> Result<(), Rejected> {
+    pub(super) fn check_length(&self, body: usize) -> Result<(), Rejected> {
         let max = self.peer.frame as usize;
         if body > max {
             return Err(Rejected::TooLong(max));

@@ -57,6 +57,8 @@ mod names;
 mod output;
 mod refusals;
 mod remote;
+mod replica;
+mod replicating;
 mod room;
 mod time;
 mod traffic;
@@ -77,6 +79,7 @@ pub use self::{
     config::{Config, Timeouts, VERSIONS},
     event::{Closed, Event, Outcome, Progress, Rejected},
     local::{Call, Credit, Publication},
+    replica::Replica,
     traffic::Traffic,
 };
 use crate::{

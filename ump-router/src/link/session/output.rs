@@ -15,7 +15,7 @@ use std::{
     time::Instant,
 };
 
-use super::{credit::Budget, names::NamesOut, traffic::Traffic};
+use super::{credit::Budget, names::NamesOut, replica::Replica, traffic::Traffic};
 use crate::{
     link::wire::{Codec, HEADER, Message, encode, encode_compressed},
     protocol::Bytes,
@@ -50,9 +50,14 @@ pub(super) enum Bulk {
         payload: Bytes,
     },
     /// A control frame in the place of missed messages.
-    Gap { id: u32, missed: u64 },
+    Gap {
+        id: u32,
+        missed: u64,
+    },
     /// A control frame that must not overtake the message that it removes.
-    Unretain { topic: Topic },
+    Unretain {
+        topic: Topic,
+    },
     Request {
         request: u64,
         topic: Pattern,
@@ -66,6 +71,7 @@ pub(super) enum Bulk {
         codec: Codec,
         payload: Bytes,
     },
+    Replicate(Replica),
 }
 
 /// The length of the body of a publication.
@@ -82,6 +88,7 @@ impl Bulk {
             Self::Unretain { topic } => 2 + topic.as_str().len(),
             Self::Request { payload, .. } => 21 + payload.len(),
             Self::Reply { payload, .. } => 9 + payload.len(),
+            Self::Replicate(it) => 35 + it.topic.as_str().len() + it.payload.len(),
         }
     }
 
@@ -89,7 +96,10 @@ impl Bulk {
         match self {
             Self::Reply { .. } => REPLIES,
             Self::Request { .. } => REQUESTS,
-            Self::Publish { .. } | Self::Gap { .. } | Self::Unretain { .. } => PUBLICATIONS,
+            Self::Publish { .. }
+            | Self::Gap { .. }
+            | Self::Unretain { .. }
+            | Self::Replicate(_) => PUBLICATIONS,
         }
     }
 
@@ -402,6 +412,7 @@ impl Output {
                 codec,
                 payload,
             },
+            Bulk::Replicate(replica) => Message::Replicate(replica.into_change(now)),
         };
         if compresses {
             // Its length was checked when it was made.

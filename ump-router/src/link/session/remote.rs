@@ -164,6 +164,7 @@ impl Session {
                 self.on_claim(message)?;
             }
             message @ Message::Publish { .. } => self.on_publish(message, credit)?,
+            Message::Replicate(change) => self.on_replicate(now, change, credit),
             Message::Request {
                 request,
                 topic,

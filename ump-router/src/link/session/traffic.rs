@@ -32,6 +32,7 @@ impl Traffic {
         self.frames += 1;
         match message {
             Some(Message::Publish { .. }) => self.messages += 1,
+            Some(Message::Replicate(change)) => self.messages += u64::from(!change.removed),
             Some(Message::Gap { missed, .. }) => {
                 self.gaps += 1;
                 self.missed = self.missed.saturating_add(*missed);

@@ -87,6 +87,8 @@
 //!   are told once ([`Interrupted`](crate::RecvError::Interrupted)), in the place where messages
 //!   may be missing. A router that closes its link sends what waits before, so the other one is
 //!   told nothing, unless it had made the link itself: then it misses what comes until it is back.
+//! - **Retained messages** of carried types are retained at both ends, also without a subscription.
+//!   See [below](#retained-messages).
 //!
 //! A link that was lost is made again, after 25 to 50 ms at first and after 5 s at most, and tells
 //! the subscriptions and served topics that there are then.
@@ -108,6 +110,37 @@
 //! - Hubs pass nothing on into links that they have connected themselves, nor out of them. So there
 //!   are no circles, and a path has one hub. A hub that connects to another hub takes part there
 //!   with its own process only.
+//!
+//! # Retained messages
+//!
+//! A router tells what it [retains](crate::Publish::retain) and removes. Other routers retain and
+//! remove the same, so a later subscription there receives the last message of each topic first,
+//! as one here does, and [`read_retained`](crate::Router::read_retained) has it, too. A
+//! subscription that is there before receives each of them once: as
+//! [`Retained`](crate::ReceivedAs::Retained) if it is older than the link, and as published
+//! otherwise. Removals and ends of the [time to live](crate::Publish::retain_for) are told to the
+//! subscriptions that [ask for it](crate::SubscribeOptions::removals).
+//!
+//! - **The last change of a topic wins**, whoever made it: by the clocks of the systems, but always
+//!   after the changes that the router had seen. Of the same time, that of the router with the
+//!   greater number wins. When a link is made again, both ends tell what they have: then they are
+//!   equal. A message that comes after a newer one of its topic is not received. One whose time is
+//!   an hour ahead of the receiver's clock is refused.
+//! - **A hub** keeps the retained messages of its links, also of types that its program does not
+//!   carry, and of programs that have ended: until they are replaced, removed or expired, or the
+//!   hub ends. They are in its memory only.
+//! - **The time that is left** travels, not a time of a clock.
+//! - **Limits**: at most 65,536 messages and 64 MiB of all links together
+//!   ([`ListenOptions::max_retained`], [`ConnectOptions::max_retained`]), and a
+//!   [quota](Quota::RetainedMessages) for each peer. What exceeds them is received by
+//!   subscriptions, but not retained, and the publisher's router is told ([`LinkRefusal`]). A
+//!   removal is remembered for a day, and the last 16,384 are: a router that was away for longer
+//!   may bring a removed message back.
+//! - **Rules**: to retain or remove takes the permission to publish, and a router is told of topics
+//!   that it may subscribe to.
+//!
+//! The link needs a copy of each payload that this process has retained. Messages that are longer
+//! than the frames of a peer (1 MiB) are not retained there.
 //!
 //! # Two links between two routers
 //!
@@ -141,8 +174,6 @@
 //!
 //! # What does not
 //!
-//! - Retained messages are retained in the router where they are published. Subscriptions of other
-//!   routers receive them when they are published, and not later.
 //! - The link never waits for the room of a subscription, so [`WhenFull::Block`](crate::WhenFull)
 //!   does not slow a publisher in another process: the message is missed.
 //! - [`Bytes`](crate::Bytes), and requests to [all](crate::Router::request_all) servers of a
@@ -209,6 +240,7 @@ pub mod codec;
 mod driver;
 mod error;
 mod handle;
+mod limits;
 mod links;
 mod options;
 mod refusal;

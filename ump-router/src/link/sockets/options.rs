@@ -1,8 +1,8 @@
 //! How a router listens, and how it connects.
 
-use super::access::Rules;
 #[cfg(feature = "tls")]
 use super::tls::TlsConfig;
+use super::{access::Rules, limits::RetainedLimits};
 use crate::link::session::Timeouts;
 
 /// Without TLS there are no certificates.
@@ -32,6 +32,7 @@ pub struct ListenOptions {
     pub(super) timeouts: Timeouts,
     /// The features that sessions offer.
     pub(super) features: u64,
+    pub(super) retained: RetainedLimits,
     pub(super) plain_text_from_other_hosts: bool,
     pub(super) tls: Option<TlsConfig>,
 }
@@ -44,6 +45,7 @@ impl Default for ListenOptions {
             max_opening: 128,
             timeouts: Timeouts::default(),
             features: 0,
+            retained: RetainedLimits::default(),
             plain_text_from_other_hosts: false,
             tls: None,
         }
@@ -87,6 +89,16 @@ impl ListenOptions {
         self
     }
 
+    /// Sets how much peers may retain here, over all links that this router has accepted. The
+    /// default is 65,536 messages and 64 MiB, of payloads, topics and 128 bytes for each message.
+    /// A further message is refused ([`LinkRefusal`](super::LinkRefusal)); the subscriptions that
+    /// there are receive it. If several listeners have different limits, those of the peer's
+    /// listener apply.
+    pub fn max_retained(mut self, messages: usize, bytes: usize) -> Self {
+        self.retained = RetainedLimits { messages, bytes };
+        self
+    }
+
     /// Lets any host that reaches this one connect over TCP without TLS: nobody is authenticated,
     /// and everybody on the way can read and change what is sent. Without this, a router listens
     /// for TCP without TLS on loopback addresses only.
@@ -125,6 +137,7 @@ pub struct ConnectOptions {
     pub(super) timeouts: Timeouts,
     /// The features that sessions offer.
     pub(super) features: u64,
+    pub(super) retained: RetainedLimits,
     pub(super) tls: Option<TlsConfig>,
 }
 
@@ -158,6 +171,14 @@ impl ConnectOptions {
     #[cfg(feature = "compression")]
     pub fn compression(mut self) -> Self {
         self.features |= crate::link::wire::COMPRESSION;
+        self
+    }
+
+    /// Sets how much the other router may retain here. The default is 65,536 messages and 64 MiB,
+    /// of payloads, topics and 128 bytes for each message. A further message is refused; the
+    /// subscriptions that there are receive it.
+    pub fn max_retained(mut self, messages: usize, bytes: usize) -> Self {
+        self.retained = RetainedLimits { messages, bytes };
         self
     }
 

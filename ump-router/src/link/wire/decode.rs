@@ -10,9 +10,12 @@ use super::{
     encode::{FLAG_0, FLAG_1, NO_DEADLINE},
     error::WireError,
     kind::Kind,
-    message::{Hello, Limits, Message},
+    message::{Hello, Limits, Message, RetainedChange},
 };
-use crate::topic::{Pattern, Topic, invisible::is_invisible};
+use crate::{
+    stamp::Stamp,
+    topic::{Pattern, Topic, invisible::is_invisible},
+};
 
 /// Flags that a receiver must not ignore have the bits 4 to 7.
 const CRITICAL_FLAGS: u8 = 0xf0;
@@ -243,9 +246,7 @@ impl Fields<'_> {
             Kind::REQUEST => Message::Request {
                 request: self.u64()?,
                 topic: self.u32()?,
-                remaining: Some(self.u64()?)
-                    .filter(|micros| *micros != NO_DEADLINE)
-                    .map(Duration::from_micros),
+                remaining: self.remaining()?,
                 codec: self.u8()?.into(),
                 payload: payload.into(),
             },
@@ -255,6 +256,18 @@ impl Fields<'_> {
                 codec: self.u8()?.into(),
                 payload: payload.into(),
             },
+            Kind::REPLICATE => Message::Replicate(RetainedChange {
+                topic: self.topic()?,
+                stamp: Stamp {
+                    time: self.u64()?,
+                    router: u128::from_be_bytes(self.array()?),
+                },
+                removed: self.has(FLAG_0),
+                retained: self.has(FLAG_1),
+                remaining: self.remaining()?,
+                codec: self.u8()?.into(),
+                payload: payload.into(),
+            }),
             // Not reached: the kind is known.
             kind => {
                 let flags = self.flags;
@@ -313,6 +326,11 @@ impl Fields<'_> {
 
     fn u64(&mut self) -> Result<u64, WireError> {
         self.array().map(u64::from_be_bytes)
+    }
+
+    fn remaining(&mut self) -> Result<Option<Duration>, WireError> {
+        let micros = self.u64()?;
+        Ok((micros != NO_DEADLINE).then(|| Duration::from_micros(micros)))
     }
 
     fn name(&mut self) -> Result<&str, WireError> {

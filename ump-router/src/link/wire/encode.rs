@@ -144,9 +144,7 @@ fn fields<'a>(message: &'a Message, out: &mut Vec<u8>) -> (u8, &'a [u8]) {
             text: t,
         } => refused(*status, topic, t, out),
         Message::Synced => {}
-        Message::Publish { .. } | Message::Request { .. } | Message::Reply { .. } => {
-            return bulk_fields(message, out);
-        }
+        _ => return bulk_fields(message, out),
     }
     (0, &[])
 }
@@ -193,6 +191,15 @@ fn bulk_fields<'a>(message: &'a Message, out: &mut Vec<u8>) -> (u8, &'a [u8]) {
             out.extend(request.to_be_bytes());
             out.push(codec.code());
             (if_set(*refused, FLAG_0), payload)
+        }
+        Message::Replicate(change) => {
+            name(change.topic.as_str(), out);
+            out.extend(change.stamp.time.to_be_bytes());
+            out.extend(change.stamp.router.to_be_bytes());
+            out.extend(change.remaining.map_or(NO_DEADLINE, micros).to_be_bytes());
+            out.push(change.codec.code());
+            let flags = if_set(change.removed, FLAG_0) | if_set(change.retained, FLAG_1);
+            (flags, &change.payload)
         }
         _ => (0, &[]),
     }

@@ -71,6 +71,8 @@ kinds! {
     REQUEST = 0x42;
     /// The reply to a request.
     REPLY = 0x43;
+    /// A change of the retained message of a topic.
+    REPLICATE = 0x44;
 }
 
 impl Kind {

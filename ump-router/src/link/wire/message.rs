@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     protocol::Bytes,
+    stamp::Stamp,
     topic::{Pattern, Topic},
 };
 
@@ -49,6 +50,25 @@ pub struct Hello {
     pub router: u128,
     /// A name of the sender, for people.
     pub name: String,
+}
+
+/// A change of the retained message of a topic. The newest one of a topic wins.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct RetainedChange {
+    /// The topic.
+    pub topic: Topic,
+    /// When it was made, and by which router.
+    pub stamp: Stamp,
+    /// Whether the message is removed. Then there is no payload.
+    pub removed: bool,
+    /// Whether it is older than the link. Otherwise it was made just now.
+    pub retained: bool,
+    /// The rest of the time to live.
+    pub remaining: Option<Duration>,
+    /// How the payload is encoded.
+    pub codec: Codec,
+    /// The payload.
+    pub payload: Bytes,
 }
 
 /// A message of the protocol.
@@ -232,6 +252,8 @@ pub enum Message {
         /// The payload.
         payload: Bytes,
     },
+    /// A change of the retained message of a topic.
+    Replicate(RetainedChange),
 }
 
 impl Message {
@@ -262,6 +284,7 @@ impl Message {
             Self::Publish { .. } => Kind::PUBLISH,
             Self::Request { .. } => Kind::REQUEST,
             Self::Reply { .. } => Kind::REPLY,
+            Self::Replicate(_) => Kind::REPLICATE,
         }
     }
 }

@@ -29,12 +29,18 @@ pub use self::{
     encode::encode,
     error::WireError,
     kind::Kind,
-    message::{Hello, Limits, Message},
+    message::{Hello, Limits, Message, RetainedChange},
     values::{Codec, Failure, GoodbyeReason, Status},
 };
 
+pub use crate::stamp::Stamp;
+
 /// The feature of compressed payloads, a bit of [`Hello::features`].
 pub const COMPRESSION: u64 = 1;
+
+/// The feature of the hello that both ends exchange changes of retained messages:
+/// [`Message::Replicate`].
+pub const FEATURE_REPLICATE: u64 = 1 << 1;
 
 /// The length of the header of a frame.
 pub const HEADER: usize = 8;

@@ -3,6 +3,7 @@
 
 mod messages;
 mod requests;
+mod retained;
 mod twins;
 
 use ump_router::{

@@ -16,6 +16,8 @@ pub enum Quota {
     PendingRequests,
     /// Bytes that wait to be sent to the peer.
     QueuedBytes,
+    /// Messages of the peer that are retained here, also those of its former connections.
+    RetainedMessages,
 }
 
 /// How much a peer may have at a time, over all its connections. By default 256 connections, and
@@ -36,6 +38,8 @@ pub enum Quota {
 ///   does not read its replies.
 /// - Publications to a peer that has too many queued bytes wait, and then are
 ///   [missed](crate::RecvError::Missed).
+/// - A message that is to be retained is refused with the status *quota*, and the subscriptions
+///   that there are receive it. One that replaces a message of the same peer is retained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Quotas {
@@ -49,6 +53,8 @@ pub struct Quotas {
     pub pending_requests: usize,
     /// The maximum bytes that wait to be sent.
     pub queued_bytes: usize,
+    /// The maximum number of retained messages.
+    pub retained_messages: usize,
 }
 
 /// A quarter of the links of a listener.
@@ -62,6 +68,7 @@ impl Default for Quotas {
             served_topics: usize::MAX,
             pending_requests: usize::MAX,
             queued_bytes: usize::MAX,
+            retained_messages: usize::MAX,
         }
     }
 }
@@ -83,6 +90,7 @@ impl Quotas {
             Quota::ServedTopics => &mut self.served_topics,
             Quota::PendingRequests => &mut self.pending_requests,
             Quota::QueuedBytes => &mut self.queued_bytes,
+            Quota::RetainedMessages => &mut self.retained_messages,
         } = limit;
         self
     }
@@ -96,6 +104,7 @@ impl Quotas {
             Quota::ServedTopics => self.served_topics,
             Quota::PendingRequests => self.pending_requests,
             Quota::QueuedBytes => self.queued_bytes,
+            Quota::RetainedMessages => self.retained_messages,
         }
     }
 }
@@ -108,6 +117,7 @@ impl fmt::Display for Quota {
             Self::ServedTopics => "served topics",
             Self::PendingRequests => "pending requests",
             Self::QueuedBytes => "queued bytes",
+            Self::RetainedMessages => "retained messages",
         })
     }
 }

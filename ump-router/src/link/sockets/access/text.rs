@@ -68,6 +68,7 @@ struct QuotasText {
     served_topics: Option<usize>,
     pending_requests: Option<usize>,
     queued_bytes: Option<usize>,
+    retained_messages: Option<usize>,
 }
 
 impl From<PermissionText> for Permission {
@@ -116,6 +117,7 @@ impl TryFrom<RulesText> for Rules {
                 served_topics: text.served_topics.unwrap_or(default.served_topics),
                 pending_requests: text.pending_requests.unwrap_or(default.pending_requests),
                 queued_bytes: text.queued_bytes.unwrap_or(default.queued_bytes),
+                retained_messages: text.retained_messages.unwrap_or(default.retained_messages),
             };
             rules.quotas.push((text.who.parse()?, quotas));
         }

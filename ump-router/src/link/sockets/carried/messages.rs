@@ -2,16 +2,16 @@
 
 use std::{
     sync::Arc,
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker, ready},
 };
 
-use super::{CarriedMessages, Outbox, Outgoing};
+use super::{CarriedMessages, Outbox, Outgoing, OwnChange};
 use crate::{
     error::Error,
-    link::{sockets::codec::Coder, wire::Codec},
+    link::{session::Replica, sockets::codec::Coder, wire::Codec},
     protocol::Message,
-    publish::{self, Bus, OutboxItem},
-    topic::Pattern,
+    publish::{self, Bus, LinkChange, OutboxItem, StampClock},
+    topic::{Pattern, Topic},
 };
 
 pub(super) struct MessagesOf<M: Message> {
@@ -42,6 +42,46 @@ impl<M: Message> CarriedMessages for MessagesOf<M> {
             return false;
         };
         self.bus.publish_from_link(topic, message, is_meant);
+        true
+    }
+
+    fn begin_changes(&self, clock: Arc<StampClock>, waker: Waker) {
+        self.bus.begin_changes(clock, waker);
+    }
+
+    fn take_changes(&self) -> Vec<OwnChange> {
+        let codec = self.coder.codec;
+        let changes = self.bus.take_changes().into_iter();
+        let encoded = changes.map(|change| OwnChange {
+            topic: change.topic,
+            stamp: change.stamp,
+            codec,
+            message: change.message.map(|(message, expires_at)| {
+                let payload = self.coder.encode(codec, &message);
+                // Perhaps the last reference to it.
+                ump::internal::catch_user_panic(|| drop(message));
+                (payload, expires_at)
+            }),
+        });
+        encoded.collect()
+    }
+
+    fn apply(&self, topic: &Topic, replica: &Replica) -> bool {
+        let message = if replica.removed {
+            None
+        } else {
+            match self.coder.decode(replica.codec, &replica.payload) {
+                Ok(message) => Some(message),
+                Err(_) => return false,
+            }
+        };
+        let change = LinkChange {
+            stamp: replica.stamp,
+            is_old: replica.retained,
+            expires_at: replica.expires_at,
+            message,
+        };
+        self.bus.apply_from_link(topic, change);
         true
     }
 
@@ -83,6 +123,7 @@ impl<M: Message> Outbox for OutboxOf<M> {
                 topic,
                 codec,
                 payload,
+                retention: message.retention(),
             },
             None => Outgoing::Malformed { topic },
         };

@@ -5,7 +5,7 @@ mod requests;
 
 use std::{
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
     time::Instant,
 };
 
@@ -18,11 +18,12 @@ use self::{
 use crate::{
     error::Error,
     link::{
+        session::Replica,
         sockets::codec::{Coder, PayloadCodec},
-        wire::{Codec, Failure},
+        wire::{Codec, Failure, Stamp},
     },
     protocol::{Bytes, Message, RequestMessage},
-    publish::Bus,
+    publish::{Bus, LinkRetention, StampClock},
     serve::{Claim, Servers},
     topic::{Pattern, Topic},
 };
@@ -89,6 +90,15 @@ pub(super) trait CarriedMessages: Send + Sync {
         is_meant: &dyn Fn(&Pattern) -> bool,
     ) -> bool;
 
+    /// Notes the changes of retained messages from here on, and wakes a waker for them.
+    fn begin_changes(&self, clock: Arc<StampClock>, waker: Waker);
+
+    /// Takes the changes of this process that were noted.
+    fn take_changes(&self) -> Vec<OwnChange>;
+
+    /// Applies a change that a link brought. Returns false if its payload cannot be decoded.
+    fn apply(&self, topic: &Topic, replica: &Replica) -> bool;
+
     /// Tells subscriptions with one of these patterns that they miss messages.
     fn miss(&self, count: u64, is_link_lost: bool, is_meant: &dyn Fn(&Pattern) -> bool);
 
@@ -104,12 +114,24 @@ pub(super) trait Outbox: Send {
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Outgoing>>;
 }
 
+/// A change of a retained message by this process.
+pub(super) struct OwnChange {
+    pub(super) topic: Topic,
+    pub(super) stamp: Stamp,
+    pub(super) codec: Codec,
+    /// What is retained now, or nothing if it was removed, and when it expires.
+    /// The payload is missing if the message could not be encoded.
+    pub(super) message: Option<(Option<Bytes>, Option<Instant>)>,
+}
+
 /// What comes out of an outbox.
 pub(super) enum Outgoing {
     Message {
         topic: Pattern,
         codec: Codec,
         payload: Bytes,
+        /// If it is retained.
+        retention: Option<LinkRetention>,
     },
     /// A message that could not be encoded.
     Malformed { topic: Pattern },

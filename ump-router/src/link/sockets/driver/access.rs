@@ -70,6 +70,8 @@ impl Usage {
             Quota::ServedTopics => self.served_topics,
             Quota::PendingRequests => self.pending_requests,
             Quota::QueuedBytes => self.queued_bytes,
+            // The table of retained messages counts them, also those of former links.
+            Quota::RetainedMessages => 0,
         }
     }
 
@@ -236,6 +238,12 @@ impl Access {
             Some(peer) => peer.has_room(quota),
             None => Ok(()),
         }
+    }
+
+    /// Returns the maximum of a quota of the peer.
+    pub(super) fn limit(&self, quota: Quota) -> usize {
+        let peer = self.peer.as_ref();
+        peer.map_or(usize::MAX, |peer| peer.quotas.of(quota))
     }
 
     /// Returns the maximum bytes that may wait to be sent to the peer.

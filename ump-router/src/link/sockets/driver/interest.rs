@@ -7,7 +7,7 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use super::{LinkId, Shared, access::Access, wake::Key};
+use super::{LinkId, Shared, access::Access, retained::Replication, wake::Key};
 use crate::{
     index::{TopicIndex, TopicKey},
     link::{
@@ -19,7 +19,7 @@ use crate::{
         wire::{Codec, Status},
     },
     protocol::Bytes,
-    topic::{Pattern, full_name::full_name},
+    topic::{Pattern, Topic, full_name::full_name},
 };
 
 /// What a subscription of this process may have on its way.
@@ -264,19 +264,45 @@ impl Interest {
         }
     }
 
+    /// Returns the subscriptions of the peer that match a topic or pattern.
+    pub(super) fn matching(&self, topic: &Pattern) -> Vec<u32> {
+        matching(&self.index, topic)
+    }
+
+    /// Returns whether messages of this process may wait, and the peer has a subscription for this
+    /// topic.
+    pub(super) fn has_ready_for(&self, topic: &Topic) -> bool {
+        let mut outboxes = self.outboxes.iter();
+        outboxes.any(|state| state.is_ready && state.outbox.is_some())
+            && !self.matching(&Pattern::from(topic)).is_empty()
+    }
+
     /// Sends messages of this process to the peer, a limited number, as long as there is room.
     /// Returns whether there was one: then there may be more.
-    pub(super) fn send(&mut self, shared: &Shared, session: &mut Session, link: LinkId) -> bool {
-        self.send_some(shared, session, link, (TURN, MAX_BUFFERED))
+    pub(super) fn send(
+        &mut self,
+        shared: &Shared,
+        session: &mut Session,
+        replication: &mut Replication,
+        link: LinkId,
+    ) -> bool {
+        self.send_some(shared, session, replication, link, (TURN, MAX_BUFFERED))
     }
 
     /// Sends all messages that wait, before the link is closed. What the session has no room for is
     /// a gap.
-    pub(super) fn send_all(&mut self, shared: &Shared, session: &mut Session, link: LinkId) {
+    pub(super) fn send_all(
+        &mut self,
+        shared: &Shared,
+        session: &mut Session,
+        replication: &mut Replication,
+        link: LinkId,
+    ) {
         for state in &mut self.outboxes {
             state.is_ready = true; // its wake-up may be on its way
         }
-        self.send_some(shared, session, link, (LAST_TURN, usize::MAX));
+        let limits = (LAST_TURN, usize::MAX);
+        self.send_some(shared, session, replication, link, limits);
     }
 
     /// Returns whether there may be messages to send, and the session has room for them.
@@ -290,6 +316,7 @@ impl Interest {
         &mut self,
         shared: &Shared,
         session: &mut Session,
+        replication: &mut Replication,
         link: LinkId,
         (turn, max_buffered): (usize, usize),
     ) -> bool {
@@ -318,10 +345,22 @@ impl Interest {
                         topic,
                         codec,
                         payload,
+                        retention,
                     } => {
                         let topic = full_name(prefix, &topic);
                         let to = matching(&self.index, &topic);
                         let publication = Publication::new(topic, codec, payload);
+                        if let Some(retention) = retention.filter(|_| replication.is_on()) {
+                            if !replication.send_own(
+                                (shared, nth),
+                                session,
+                                &publication,
+                                retention,
+                            ) {
+                                session.missed(&to, 1);
+                            }
+                            continue;
+                        }
                         // An error if it is too long for the peer: then it is a gap.
                         let _ = session.publish(&publication, &to);
                     }

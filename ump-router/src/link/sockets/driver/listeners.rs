@@ -16,7 +16,10 @@ use super::{
 };
 use crate::link::{
     session::Timeouts,
-    sockets::{access::Rules, address::Address, error::LinkSetupError, options::ListenOptions},
+    sockets::{
+        access::Rules, address::Address, error::LinkSetupError, limits::RetainedLimits,
+        options::ListenOptions,
+    },
 };
 
 #[derive(Default)]
@@ -42,6 +45,7 @@ pub(super) struct Accepted {
     pub(super) rules: Arc<Rules>,
     pub(super) timeouts: Timeouts,
     pub(super) features: u64,
+    pub(super) retained: RetainedLimits,
     /// Why it is refused.
     pub(super) refusal: Option<Refusal>,
     /// A connection that makes room for it.
@@ -176,6 +180,7 @@ impl Listeners {
             rules: Arc::clone(&listener.rules),
             timeouts: listener.options.timeouts,
             features: listener.options.features,
+            retained: listener.options.retained,
             refusal,
             displaced,
         };

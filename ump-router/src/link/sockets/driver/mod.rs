@@ -10,6 +10,7 @@ mod leader;
 mod listeners;
 mod peer;
 mod relay;
+mod retained;
 mod service;
 mod stream;
 #[cfg(feature = "tls")]
@@ -43,6 +44,7 @@ use self::{
     listeners::Listeners,
     peer::Peer,
     relay::Relay,
+    retained::Replicas,
     service::Loop,
     stream::Stream,
     wake::{Key, Wakes},
@@ -128,6 +130,8 @@ struct Shared {
     program: String,
     /// What the peers have.
     usages: Usages,
+    /// The retained messages.
+    replicas: Replicas,
     /// What other routers refuse.
     refusals: Arc<Bus<LinkRefusal>>,
     /// The types that travel. Their numbers do not change.
@@ -138,7 +142,10 @@ struct Shared {
 impl Shared {
     fn carry(&mut self, carried: Carried) {
         match carried {
-            Carried::Messages(messages) => self.messages.push(messages),
+            Carried::Messages(messages) => {
+                self.messages.push(messages);
+                self.begin_changes(self.messages.len() - 1);
+            }
             Carried::Requests(requests) => self.requests.push(requests),
         }
     }
@@ -194,6 +201,7 @@ impl Driver {
         carried: Vec<Carried>,
         refusals: Arc<Bus<LinkRefusal>>,
     ) -> Self {
+        let router = random();
         let mut shared = Shared {
             sockets: cx.sockets(),
             timers: cx.timers(),
@@ -201,9 +209,10 @@ impl Driver {
             wakes: Wakes::new(cx.weak_client()),
             buffer: Cell::default(),
             driver: cx.weak_client(),
-            router: random(),
+            router,
             program: program(),
             usages: Usages::default(),
+            replicas: Replicas::new(router),
             refusals,
             messages: Vec::new(),
             requests: Vec::new(),
@@ -222,6 +231,7 @@ impl Driver {
             closers: Closers::default(),
             next_id: 0,
         };
+        driver.feed_all_retained();
         driver.begin_to_look();
         driver.look_for_changes();
         driver
@@ -260,6 +270,10 @@ impl Driver {
     fn on_key(&mut self, key: Key) {
         let id = match key {
             Key::Changes => return self.look_for_changes(),
+            Key::Retained(nth) => {
+                self.feed_retained(nth, false);
+                return self.pump_touched();
+            }
             Key::Outbox(id, _) | Key::Calls(id, _) | Key::Pending(id, _) | Key::Local(id, _) => id,
         };
         self.act(id, |peer, shared| peer.on_woken(shared, key));
@@ -296,6 +310,8 @@ impl Driver {
     }
 
     fn close_link(&mut self, id: LinkId) {
+        // Its wake-up may be on its way.
+        self.feed_all_retained();
         let has_standby = self.links.values().any(|peer| peer.twin() == Some(id));
         self.act(id, |peer, shared| {
             if has_standby {
@@ -306,6 +322,7 @@ impl Driver {
     }
 
     fn close_all(&mut self) {
+        self.feed_all_retained();
         for id in self.links.keys().copied().collect::<Vec<_>>() {
             self.act(id, Peer::close);
         }
@@ -325,9 +342,14 @@ impl Driver {
                 Ok(Reply::Done)
             }
             Command::Carry(carried) => {
+                let is_for_messages = matches!(carried, Carried::Messages(_));
                 self.shared.carry(carried);
                 for peer in self.links.values_mut() {
                     peer.carried_more(&self.shared);
+                }
+                // What was retained before the type travelled.
+                if is_for_messages {
+                    self.feed_retained(self.shared.messages.len() - 1, true);
                 }
                 self.pump_all();
                 Ok(Reply::Done)
@@ -341,6 +363,9 @@ impl Driver {
                 for link in self.listeners.set_rules(id, rules) {
                     let rules = self.listeners.rules(id);
                     self.relay.review(link);
+                    if let Some(peer) = self.links.get_mut(&link) {
+                        peer.replication.restart(&self.shared);
+                    }
                     self.act(link, |peer, shared| peer.set_rules(shared, rules));
                 }
                 Ok(Reply::Done)

@@ -4,6 +4,8 @@ mod admission;
 mod connection;
 mod events;
 mod lead;
+mod replicas;
+mod replicating;
 mod standby;
 mod state;
 
@@ -29,16 +31,19 @@ use super::{
     listeners::Accepted,
     random,
     relay::ForOthers,
+    retained::{PeerView, Replication},
     stream::Stream,
     wake::Key,
 };
 use crate::{
     link::{
         session::{Config, Session, Timeouts, Traffic},
-        sockets::{access::Permission, error::LinkFailure, watch::StatePublisher},
-        wire::{GoodbyeReason, Status},
+        sockets::{
+            access::Permission, error::LinkFailure, limits::RetainedLimits, watch::StatePublisher,
+        },
+        wire::{FEATURE_REPLICATE, GoodbyeReason, Status},
     },
-    topic::Pattern,
+    topic::{Pattern, Topic},
 };
 
 /// The first pause before a link is made again, and the longest.
@@ -86,6 +91,8 @@ pub(super) struct Peer {
     has_ended: bool,
     interest: Interest,
     requests: Requests,
+    pub(super) replication: Replication,
+    retained_limits: RetainedLimits,
     /// What it has brought for other links.
     pub(super) for_others: ForOthers,
     timer: Option<(TimerId, Instant)>,
@@ -97,6 +104,7 @@ impl Peer {
         let options = &target.options;
         let access = Access::new(Arc::new(options.rules.clone()));
         let mut peer = Self::new(id, name, (options.timeouts, options.features), access);
+        peer.retained_limits = options.retained;
         peer.target = Some(target);
         peer.state = Some(state);
         peer
@@ -112,6 +120,7 @@ impl Peer {
         let access = Access::new(Arc::clone(&accepted.rules));
         let name = Arc::clone(&accepted.name);
         let mut peer = Self::new(id, name, (accepted.timeouts, accepted.features), access);
+        peer.retained_limits = accepted.retained;
         peer.for_others = ForOthers::of_accepted();
         peer.connection = Some(Connection::new(stream, None));
         if accepted.refusal.is_none() {
@@ -152,6 +161,8 @@ impl Peer {
             has_ended: false,
             interest,
             requests: Requests::default(),
+            replication: Replication::default(),
+            retained_limits: RetainedLimits::default(),
             for_others: ForOthers::default(),
             timer: None,
         }
@@ -243,13 +254,9 @@ impl Peer {
     pub(super) fn close(&mut self, shared: &Shared) {
         self.target = None;
         self.retry_at = None;
-        let connection = self.connection.as_mut();
-        match connection.and_then(|it| it.session.as_mut()) {
-            Some(session) => {
-                self.interest.refresh_outboxes(shared);
-                self.interest.send_all(shared, session, self.id);
-                session.close(shared.clock.now(), GoodbyeReason::Done, "");
-            }
+        self.send_all(shared);
+        match self.session() {
+            Some(session) => session.close(shared.clock.now(), GoodbyeReason::Done, ""),
             None => self.connection = None,
         }
     }
@@ -357,7 +364,18 @@ impl Peer {
                 if let (Some(session), Some(Opened { max_pending, .. })) =
                     (&mut connection.session, opened)
                 {
-                    let has_sent = may_send && self.interest.send(shared, session, self.id);
+                    let replication = &mut self.replication;
+                    let has_sent =
+                        may_send && self.interest.send(shared, session, replication, self.id);
+                    if may_send {
+                        let peer = PeerView {
+                            link: self.id,
+                            has_ready_for: &|topic: &Topic| self.interest.has_ready_for(topic),
+                            access: &self.access,
+                            is_accepted: self.for_others.is_accepted(),
+                        };
+                        replication.send(shared, session, peer);
+                    }
                     self.requests.send(shared, session, self.id, *max_pending);
                     if has_sent {
                         connection.await_turn();
@@ -369,7 +387,10 @@ impl Peer {
             let may_send = self.may_send();
             if let Some(connection) = self.connection.as_mut().filter(|_| may_send) {
                 let session = connection.session.as_ref();
-                if session.is_some_and(|session| self.interest.has_more_for(session)) {
+                if session.is_some_and(|session| {
+                    self.interest.has_more_for(session)
+                        || self.replication.has_more_for(shared, session)
+                }) {
                     connection.await_turn();
                 }
             }
@@ -470,7 +491,7 @@ fn new_session(shared: &Shared, timeouts: Timeouts, features: u64) -> Session {
         router: shared.router,
         name: shared.program.clone(),
         timeouts,
-        features,
+        features: features | FEATURE_REPLICATE,
         ..Config::default()
     };
     Session::new(shared.clock.now(), config)

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{
     Driver, LinkId, Shared,
     peer::{Ends, Peer},
-    relay::{Name, Sessions},
+    relay::{FromLink, Name, Sessions},
 };
 use crate::{
     link::{session::Session, sockets::access::Permission},
@@ -21,6 +21,11 @@ impl Driver {
     /// The same, after `first`, and then for the links that it has something for.
     pub(super) fn act(&mut self, id: LinkId, first: impl FnOnce(&mut Peer, &Shared)) {
         self.act_alone(id, first);
+        self.pump_touched();
+    }
+
+    /// Does what the links have to do that something was noted for.
+    pub(super) fn pump_touched(&mut self) {
         while let Some(id) = self
             .touched
             .pop_first()
@@ -44,6 +49,7 @@ impl Driver {
             peer.for_others.mark_told();
         }
         let ends = peer.pump(&self.shared);
+        let awaits_feed = peer.replication.awaits_feed();
         let for_others = peer.for_others.take();
         let (has_opened, has_ended) = (peer.take_opened(), peer.take_ended());
         if let (Some(socket), None) = (socket, peer.socket()) {
@@ -52,10 +58,26 @@ impl Driver {
         if !for_others.is_empty() {
             let now = self.shared.clock.now();
             for one in for_others {
+                match &one {
+                    FromLink::Retained { replica, former } => {
+                        self.pass_on_retained(id, replica, *former);
+                    }
+                    FromLink::NotRetained(publication) => {
+                        self.pass_on_not_retained(id, publication);
+                    }
+                    _ => {}
+                }
                 self.relay.pass_on(&mut self.links, now, id, one);
             }
         }
         self.relay.tell_rejected(&mut self.links, id);
+        if awaits_feed {
+            self.feed_all_retained();
+            if let Some(peer) = self.links.get_mut(&id) {
+                peer.replication.fed(&self.shared);
+                self.touched.insert(id);
+            }
+        }
         if ends == Ends::ForGood {
             self.remove(id);
         }

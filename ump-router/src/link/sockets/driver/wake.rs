@@ -16,6 +16,8 @@ use crate::sync::{Mutex, OnceLock};
 pub(super) enum Key {
     /// Subscriptions or servers of this process have changed.
     Changes,
+    /// Retained messages of the type with this number have changed.
+    Retained(usize),
     /// There is a message for a link, of the type with this number.
     Outbox(LinkId, usize),
     /// There is a request for a link, of the type with this number.

@@ -74,6 +74,7 @@ impl Peer {
         for (id, pattern) in self.interest.their_patterns() {
             if let Err(refusal) = self.access.check(Permission::Subscribe, &pattern) {
                 self.interest.on_unsubscribe(shared, id);
+                self.replication.end_backlog(id);
                 self.for_others.push(FromLink::Unsubscribe(id));
                 let _ = session.answer_subscribe(id, refusal.status(), refusal.text());
             }
@@ -161,7 +162,13 @@ impl Peer {
     }
 
     /// The peer subscribes.
-    pub(super) fn on_subscribe(&mut self, shared: &Shared, id: u32, pattern: Pattern) {
+    pub(super) fn on_subscribe(
+        &mut self,
+        shared: &Shared,
+        id: u32,
+        pattern: Pattern,
+        retained: bool,
+    ) {
         let (permission, quota) = (Permission::Subscribe, Quota::Subscriptions);
         let admitted = self.access.admit(permission, &pattern, quota);
         let (status, text) = match &admitted {
@@ -176,6 +183,9 @@ impl Peer {
             let _ = session.answer_subscribe(id, status, text);
         }
         if admitted.is_ok() {
+            if retained {
+                self.replication.begin_backlog(id, pattern.clone());
+            }
             self.for_others.push(FromLink::Subscribe { id, pattern });
             self.count();
         }

@@ -4,7 +4,7 @@ use ump::Executed;
 
 use super::{FIRST_PAUSE, Incoming, Interest, Peer, Reply, Shared, connection::Opened};
 use crate::link::{
-    session::{Closed, Event, Outcome, Publication},
+    session::{Closed, Event, Outcome, Publication, Replica},
     sockets::{access::Permission, driver::relay::FromLink, error::LinkFailure},
     wire::{Failure, GoodbyeReason, Status},
 };
@@ -15,7 +15,10 @@ impl Peer {
             return;
         };
         match event {
-            Event::Opened { hello, .. } => {
+            Event::Opened {
+                hello, features, ..
+            } => {
+                self.replication.open(shared, features, hello.router);
                 connection.opened = Some(Opened {
                     router: hello.router,
                     program: hello.name,
@@ -38,12 +41,19 @@ impl Peer {
                     let _ = opener.reply(Reply::Done); // an error if the caller is gone
                 }
             }
-            Event::Subscribe { id, pattern, .. } => self.on_subscribe(shared, id, pattern),
+            Event::Subscribe {
+                id,
+                pattern,
+                retained,
+            } => self.on_subscribe(shared, id, pattern, retained),
             Event::Unsubscribe { id } => {
+                self.replication.end_backlog(id);
                 self.interest.on_unsubscribe(shared, id);
                 self.for_others.push(FromLink::Unsubscribe(id));
             }
             event @ Event::Message { .. } => self.on_message(shared, event),
+            Event::Replicate(replica) => self.on_replicate(shared, replica),
+            Event::Unretain { topic } => self.on_replicate(shared, Replica::removal(topic)),
             Event::Gap { id, missed } => {
                 self.interest.on_gap(shared, id, missed);
                 self.for_others.push(FromLink::Gap { id, missed });
@@ -76,6 +86,7 @@ impl Peer {
                     self.interest.interrupt(shared);
                 }
                 self.interest = Interest::new(&self.name);
+                self.replication.end();
                 match connection.tls_failure.take() {
                     Some(text) => self.last_failure = Some(LinkFailure::Tls(text)),
                     None if closed == Closed::Local => {}
@@ -83,7 +94,6 @@ impl Peer {
                 }
             }
             // If there was no room to tell all, there may be after an answer: `tell` looks.
-            // Retained messages do not travel.
             Event::Subscribed { id, status, text } => {
                 if let Some(own) = self.interest.on_subscribed(shared, id, status) {
                     self.refused(shared, Permission::Subscribe, &own, (status, text));
@@ -99,7 +109,7 @@ impl Peer {
                 topic,
                 text,
             } => self.refused(shared, Permission::Publish, &topic, (status, text)),
-            Event::Unretain { .. } | Event::Taken { .. } => {}
+            Event::Taken { .. } => {}
         }
     }
 
@@ -107,6 +117,7 @@ impl Peer {
         let Event::Message {
             to,
             topic,
+            retain,
             codec,
             payload,
             ..
@@ -120,6 +131,13 @@ impl Peer {
         let Some(session) = self.connection.as_mut().and_then(|it| it.session.as_mut()) else {
             return;
         };
+        if let Some(topic) = topic.as_topic().filter(|_| retain) {
+            for id in &to {
+                let _ = session.consumed(*id, 1, payload.len() as u64); // an error if it has ended
+            }
+            let replica = Replica::new(topic.clone(), codec, payload);
+            return self.on_replicate(shared, replica);
+        }
         self.interest
             .on_message(shared, session, (&to, &topic), (codec, &payload));
         if !to.iter().all(|id| self.interest.is_own(*id)) {

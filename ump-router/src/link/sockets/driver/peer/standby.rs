@@ -2,7 +2,7 @@
 
 use std::{mem::take, sync::Arc};
 
-use super::{FIRST_PAUSE, LONGEST_PAUSE, LinkId, Peer, Shared, Waiting, connection::Opened};
+use super::{FIRST_PAUSE, LONGEST_PAUSE, LinkId, Peer, Shared, Waiting};
 use crate::link::{sockets::driver::access::Owner, wire::GoodbyeReason};
 
 impl Peer {
@@ -74,14 +74,13 @@ impl Peer {
     /// Sends what waits, and tells the subscriptions of the peer that they may miss what comes
     /// until they are known by the other link.
     pub(in super::super) fn leave_for_twin(&mut self, shared: &Shared) {
-        let Some(connection) = &mut self.connection else {
+        let opened = self.connection.as_ref().and_then(|it| it.opened.as_ref());
+        if !opened.is_some_and(|opened| opened.is_used) {
             return;
-        };
-        if let (Some(session), Some(Opened { is_used: true, .. })) =
-            (&mut connection.session, &connection.opened)
-        {
-            self.interest.refresh_outboxes(shared);
-            self.interest.send_all(shared, session, self.id);
+        }
+        self.send_all(shared);
+        let connection = self.connection.as_mut();
+        if let Some(session) = connection.and_then(|it| it.session.as_mut()) {
             self.interest.interrupt_peer(session);
         }
     }

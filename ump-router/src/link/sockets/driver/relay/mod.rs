@@ -28,10 +28,10 @@ use std::{
 };
 
 use self::untold::Untold;
-use super::{LinkId, access::Owner, calls::Incoming};
+use super::{LinkId, access::Owner, calls::Incoming, retained::Former};
 use crate::{
     link::{
-        session::{Outcome, Publication, Rejected, Session},
+        session::{Outcome, Publication, Rejected, Replica, Session},
         wire::GoodbyeReason,
     },
     topic::{Pattern, Topic},
@@ -86,6 +86,13 @@ pub(super) enum FromLink {
         request: u64,
         outcome: Outcome,
     },
+    /// A change of a retained message, and the one that it replaces.
+    Retained {
+        replica: Replica,
+        former: Option<Former>,
+    },
+    /// A message for which there was no room to retain it.
+    NotRetained(Publication),
     Closed {
         /// Nothing is missing of what it had to send.
         is_complete: bool,
@@ -190,7 +197,8 @@ impl Relay {
         }
         match what {
             FromLink::Opened { router, owner } => self.open(from, router, owner),
-            FromLink::Synced => {}
+            // The driver passes on changes of retained messages.
+            FromLink::Synced | FromLink::Retained { .. } | FromLink::NotRetained(_) => {}
             FromLink::Subscribe { id, pattern } => self.on_subscribe(from, id, pattern),
             FromLink::Unsubscribe(id) => self.on_unsubscribe(from, id),
             FromLink::Message { to, publication } => {

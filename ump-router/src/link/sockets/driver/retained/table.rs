@@ -1,0 +1,453 @@
+//! The last change of each topic.
+//!
+//! # Invariants
+//!
+//! 1. `order` has the number and the topic of each entry. Numbers are in the order of the changes.
+//! 2. `expiries` has each entry whose message expires; `removals` has each one without a message.
+//! 3. `messages`, `bytes` and `by_owner` count the messages that links have brought.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::{Duration, Instant},
+};
+
+use super::super::{LinkId, access::Owner};
+use crate::{
+    link::{
+        sockets::limits::RetainedLimits,
+        wire::{Codec, Stamp},
+    },
+    protocol::Bytes,
+    topic::Topic,
+};
+
+/// How long, and how many, removed topics are remembered.
+const REMEMBERED: Duration = Duration::from_secs(24 * 3600);
+const MAX_REMOVALS: usize = 1 << 14;
+
+/// What an entry uses beside its topic and payload, about.
+const ENTRY: usize = 128;
+
+/// A change of the retained message of a topic.
+pub(in super::super) struct Change {
+    pub(in super::super) topic: Topic,
+    pub(in super::super) stamp: Stamp,
+    /// It was made before the link opened that brought it.
+    pub(in super::super) is_old: bool,
+    /// What is retained, or nothing if it is removed.
+    pub(in super::super) content: Option<Content>,
+}
+
+#[derive(Clone)]
+pub(in super::super) struct Content {
+    pub(in super::super) codec: Codec,
+    pub(in super::super) payload: Bytes,
+    pub(in super::super) expires_at: Option<Instant>,
+}
+
+/// Who made a change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in super::super) enum Source {
+    /// This process.
+    Own,
+    Link(LinkId, Option<Owner>),
+}
+
+pub(in super::super) struct Entry {
+    pub(in super::super) number: u64,
+    pub(in super::super) stamp: Stamp,
+    pub(in super::super) source: Source,
+    pub(in super::super) is_old: bool,
+    pub(in super::super) content: Option<Content>,
+    /// What it counts for, if a link has brought it.
+    size: usize,
+    changed_at: Instant,
+}
+
+/// A message that was replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in super::super) struct Former {
+    pub(in super::super) number: u64,
+    /// The link that had brought it.
+    pub(in super::super) from: Option<LinkId>,
+}
+
+/// What became of a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in super::super) enum Put {
+    /// It is the last change of its topic. It replaces this message.
+    Newest(Option<Former>),
+    /// A newer one is known, or the same.
+    Stale,
+    /// There is no room.
+    Full(&'static str, usize),
+}
+
+/// What a link may use.
+#[derive(Clone, Copy)]
+pub(in super::super) struct Room {
+    pub(in super::super) all: RetainedLimits,
+    /// The messages of its peer.
+    pub(in super::super) of_peer: usize,
+}
+
+#[derive(Default)]
+pub(in super::super) struct Table {
+    entries: HashMap<Topic, Entry>,
+    order: BTreeMap<u64, Topic>,
+    expiries: BTreeMap<(Instant, u64), Topic>,
+    removals: BTreeMap<u64, Topic>,
+    last: u64,
+    messages: usize,
+    bytes: usize,
+    by_owner: HashMap<Owner, usize>,
+}
+
+impl Table {
+    /// Returns the number of the last change.
+    pub(in super::super) fn last(&self) -> u64 {
+        self.last
+    }
+
+    /// Notes a change by this process.
+    pub(in super::super) fn put_own(&mut self, now: Instant, change: Change) {
+        self.expire(now);
+        if !self.is_stale(&change) {
+            self.replace(now, change, Source::Own, 0);
+        }
+    }
+
+    /// Notes a change that a link brought, whose message has this length.
+    pub(in super::super) fn put(
+        &mut self,
+        now: Instant,
+        change: Change,
+        (link, owner): (LinkId, Option<Owner>),
+        length: usize,
+        room: Room,
+    ) -> Put {
+        self.expire(now);
+        if self.is_stale(&change) {
+            return Put::Stale;
+        }
+        let size = ENTRY + change.topic.as_str().len() + length;
+        if change.content.is_some() {
+            let former = self.entries.get(&change.topic);
+            let former = former.filter(|it| it.content.is_some() && it.size > 0);
+            let (one, former_size) = former.map_or((1, 0), |it| (0, it.size));
+            if self.messages + one > room.all.messages {
+                return Put::Full("messages that links retain", room.all.messages);
+            }
+            if self.bytes - former_size + size > room.all.bytes {
+                return Put::Full("bytes that links retain", room.all.bytes);
+            }
+            let is_same_owner = former.is_some_and(
+                |it| matches!(&it.source, Source::Link(_, former) if *former == owner),
+            );
+            let has = owner.as_ref().and_then(|owner| self.by_owner.get(owner));
+            if has.map_or(0, |has| *has) + usize::from(!is_same_owner) > room.of_peer {
+                return Put::Full("retained messages of the peer", room.of_peer);
+            }
+        }
+        Put::Newest(self.replace(now, change, Source::Link(link, owner), size))
+    }
+
+    fn is_stale(&self, change: &Change) -> bool {
+        let known = self.entries.get(&change.topic);
+        known.is_some_and(|known| known.stamp >= change.stamp)
+    }
+
+    fn replace(
+        &mut self,
+        now: Instant,
+        change: Change,
+        source: Source,
+        size: usize,
+    ) -> Option<Former> {
+        let former = self.remove(&change.topic);
+        self.last += 1;
+        let number = self.last;
+        let Change {
+            topic,
+            stamp,
+            is_old,
+            content,
+        } = change;
+        match &content {
+            Some(content) => {
+                let expiry = content.expires_at.map(|at| ((at, number), topic.clone()));
+                self.expiries.extend(expiry);
+                if let Source::Link(_, owner) = &source {
+                    self.messages += 1;
+                    self.bytes += size;
+                    if let Some(owner) = owner {
+                        *self.by_owner.entry(owner.clone()).or_default() += 1;
+                    }
+                }
+            }
+            None => {
+                self.removals.insert(number, topic.clone());
+            }
+        }
+        self.order.insert(number, topic.clone());
+        let size = match source {
+            Source::Own => 0,
+            Source::Link(..) => size,
+        };
+        let entry = Entry {
+            number,
+            stamp,
+            source,
+            is_old,
+            content,
+            size,
+            changed_at: now,
+        };
+        self.entries.insert(topic, entry);
+        self.forget_removals(now);
+        former
+    }
+
+    /// Removes an entry. Returns its message.
+    fn remove(&mut self, topic: &Topic) -> Option<Former> {
+        let mut entry = self.entries.remove(topic)?;
+        self.order.remove(&entry.number);
+        self.removals.remove(&entry.number);
+        let former = Former {
+            number: entry.number,
+            from: match entry.source {
+                Source::Own => None,
+                Source::Link(link, _) => Some(link),
+            },
+        };
+        let had_content = entry.content.is_some();
+        self.drop_content(&mut entry);
+        had_content.then_some(former)
+    }
+
+    /// Removes the message of an entry, which may stay.
+    fn drop_content(&mut self, entry: &mut Entry) {
+        let Some(content) = entry.content.take() else {
+            return;
+        };
+        if let Some(at) = content.expires_at {
+            self.expiries.remove(&(at, entry.number));
+        }
+        let Source::Link(_, owner) = &entry.source else {
+            return;
+        };
+        self.messages -= 1;
+        self.bytes -= entry.size;
+        if let Some(owner) = owner {
+            if let Some(count) = self.by_owner.get_mut(owner) {
+                *count -= 1;
+                if *count == 0 {
+                    self.by_owner.remove(owner);
+                }
+            }
+        }
+    }
+
+    /// Removes the messages whose time to live is over. Their stamps stay, as of removals: an older
+    /// message does not come back.
+    pub(in super::super) fn expire(&mut self, now: Instant) {
+        while let Some(((at, number), topic)) = self.expiries.pop_first() {
+            if at > now {
+                self.expiries.insert((at, number), topic);
+                return;
+            }
+            if let Some(mut entry) = self.entries.remove(&topic) {
+                self.drop_content(&mut entry);
+                self.removals.insert(number, topic.clone());
+                self.entries.insert(topic, entry);
+            }
+        }
+    }
+
+    /// Forgets the oldest removals.
+    fn forget_removals(&mut self, now: Instant) {
+        while let Some((number, topic)) = self.removals.pop_first() {
+            let entry = self.entries.get(&topic);
+            let age = entry.map(|entry| now.saturating_duration_since(entry.changed_at));
+            if self.removals.len() < MAX_REMOVALS && age.is_some_and(|age| age < REMEMBERED) {
+                self.removals.insert(number, topic);
+                return;
+            }
+            self.remove(&topic);
+        }
+    }
+
+    /// Forgets a change by this process that an older table knows, as a link has a newer one that
+    /// is of no concern to the others.
+    pub(in super::super) fn forget_own(&mut self, topic: &Topic, stamp: Stamp) {
+        let own = self.entries.get(topic);
+        if own.is_some_and(|own| own.source == Source::Own && own.stamp < stamp) {
+            self.remove(topic);
+        }
+    }
+
+    /// Returns the changes after the one with this number, in order, with their topics.
+    pub(in super::super) fn after(&self, number: u64) -> impl Iterator<Item = (&Topic, &Entry)> {
+        let topics = self.order.range(number.saturating_add(1)..);
+        topics.filter_map(|(_, topic)| Some((topic, self.entries.get(topic)?)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ROOM: Room = Room {
+        all: RetainedLimits {
+            messages: 2,
+            bytes: 2000,
+        },
+        of_peer: usize::MAX,
+    };
+
+    fn change(topic: &str, time: u64, text: Option<&str>) -> Change {
+        Change {
+            topic: topic.parse().unwrap(),
+            stamp: Stamp { time, router: 1 },
+            is_old: false,
+            content: text.map(|text| Content {
+                codec: Codec::Raw,
+                payload: Bytes::from(text.as_bytes()),
+                expires_at: None,
+            }),
+        }
+    }
+
+    fn put_as(table: &mut Table, change: Change, uid: u32, room: Room) -> Put {
+        let length = change.content.as_ref().map_or(0, |it| it.payload.len());
+        let from = (LinkId(7), Some(Owner::Uid(uid)));
+        table.put(Instant::now(), change, from, length, room)
+    }
+
+    fn put(table: &mut Table, change: Change) -> Put {
+        put_as(table, change, 1, ROOM)
+    }
+
+    fn newest(number: u64) -> Put {
+        let from = Some(LinkId(7));
+        Put::Newest(Some(Former { number, from }))
+    }
+
+    fn shown(table: &Table) -> Vec<(String, Option<Bytes>)> {
+        let all = table.after(0);
+        let payload = |entry: &Entry| entry.content.as_ref().map(|it| it.payload.clone());
+        all.map(|(topic, entry)| (topic.to_string(), payload(entry)))
+            .collect()
+    }
+
+    #[test]
+    fn the_newest_change_wins_whenever_it_comes() {
+        let mut table = Table::default();
+        assert_eq!(
+            put(&mut table, change("a", 5, Some("x"))),
+            Put::Newest(None)
+        );
+        assert_eq!(put(&mut table, change("a", 5, Some("y"))), Put::Stale);
+        assert_eq!(put(&mut table, change("a", 4, None)), Put::Stale);
+        assert_eq!(put(&mut table, change("a", 6, None)), newest(1));
+        assert_eq!(put(&mut table, change("a", 5, Some("z"))), Put::Stale);
+        assert_eq!(shown(&table), [("a".to_owned(), None)]);
+    }
+
+    #[test]
+    fn a_tie_goes_to_the_router_with_the_greater_number() {
+        let mut table = Table::default();
+        let of = |router, text| Change {
+            stamp: Stamp { time: 1, router },
+            ..change("a", 1, Some(text))
+        };
+        put(&mut table, of(2, "two"));
+        assert_eq!(put(&mut table, of(1, "one")), Put::Stale);
+        assert_eq!(put(&mut table, of(3, "three")), newest(1));
+    }
+
+    #[test]
+    fn a_full_table_refuses_and_takes_again_what_replaces() {
+        let mut table = Table::default();
+        put(&mut table, change("a", 1, Some("x")));
+        put(&mut table, change("b", 1, Some("x")));
+        let full = put(&mut table, change("c", 1, Some("x")));
+        assert_eq!(full, Put::Full("messages that links retain", 2));
+        assert_eq!(put(&mut table, change("a", 2, Some("y"))), newest(1));
+        // This process has what it wants.
+        table.put_own(Instant::now(), change("own", 1, Some("x")));
+        let long = "x".repeat(2000);
+        let full = put(&mut table, change("a", 3, Some(&long)));
+        assert_eq!(full, Put::Full("bytes that links retain", 2000));
+        assert_eq!(put(&mut table, change("b", 2, None)), newest(2));
+        assert_eq!(
+            put(&mut table, change("c", 2, Some("x"))),
+            Put::Newest(None)
+        );
+        put(&mut table, change("c", 3, None));
+        put(&mut table, change("a", 4, None));
+        assert_eq!((table.messages, table.bytes), (0, 0));
+        assert!(table.by_owner.is_empty());
+    }
+
+    #[test]
+    fn a_quota_is_for_one_peer() {
+        let mut table = Table::default();
+        let room = Room { of_peer: 1, ..ROOM };
+        put_as(&mut table, change("a", 1, Some("x")), 1, room);
+        let full = put_as(&mut table, change("b", 1, Some("x")), 1, room);
+        assert_eq!(full, Put::Full("retained messages of the peer", 1));
+        assert_eq!(
+            put_as(&mut table, change("a", 2, Some("y")), 1, room),
+            newest(1)
+        );
+        // It takes over the topic of another one.
+        assert_eq!(
+            put_as(&mut table, change("a", 3, Some("z")), 2, room),
+            newest(2)
+        );
+        assert_eq!(
+            put_as(&mut table, change("b", 1, Some("x")), 1, room),
+            Put::Newest(None)
+        );
+    }
+
+    #[test]
+    fn an_expired_message_leaves_its_stamp() {
+        let mut table = Table::default();
+        let now = Instant::now();
+        let mut short = change("a", 5, Some("x"));
+        let content = short.content.as_mut().unwrap();
+        content.expires_at = Some(now + Duration::from_secs(1));
+        put(&mut table, short);
+        table.expire(now + Duration::from_secs(1));
+        assert_eq!(shown(&table), [("a".to_owned(), None)]);
+        assert_eq!((table.messages, table.bytes), (0, 0));
+        assert_eq!(put(&mut table, change("a", 4, Some("old"))), Put::Stale);
+    }
+
+    #[test]
+    fn removals_are_forgotten_in_the_end() {
+        let mut table = Table::default();
+        let now = Instant::now();
+        table.put_own(now, change("a", 1, None));
+        table.put_own(now + REMEMBERED, change("b", 2, None));
+        assert_eq!(shown(&table), [("b".to_owned(), None)]);
+        for number in 0..MAX_REMOVALS as u64 {
+            let topic = format!("many/{number}");
+            table.put_own(now + REMEMBERED, change(&topic, 3 + number, None));
+        }
+        assert_eq!(table.entries.len(), MAX_REMOVALS);
+        assert_eq!(table.order.len(), MAX_REMOVALS);
+    }
+
+    #[test]
+    fn what_this_process_retained_is_forgotten_for_a_newer_one() {
+        let mut table = Table::default();
+        table.put_own(Instant::now(), change("a", 2, Some("x")));
+        table.forget_own(&"a".parse().unwrap(), Stamp { time: 1, router: 9 });
+        assert_eq!(shown(&table).len(), 1);
+        table.forget_own(&"a".parse().unwrap(), Stamp { time: 3, router: 0 });
+        assert!(shown(&table).is_empty());
+    }
+}
