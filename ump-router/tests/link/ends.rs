@@ -386,3 +386,22 @@ fn bytes_now_and_then_do_not_prolong_the_hello() {
     }
     assert_eq!(pair.now - start, Duration::from_secs(5));
 }
+
+#[cfg(not(feature = "compression"))]
+#[test]
+fn compression_is_not_offered_without_its_feature() {
+    use ump_router::link::wire::COMPRESSION;
+    let offering = |router| Config {
+        features: COMPRESSION,
+        ..config(router)
+    };
+    let mut pair = Pair::new([offering(1), offering(2)]);
+    pair.settle();
+    let Event::Opened {
+        hello, features, ..
+    } = pair.one(0)
+    else {
+        panic!("it is not open");
+    };
+    assert_eq!((hello.features, features), (0, 0));
+}
