@@ -120,7 +120,7 @@ fn compression_is_offered_by_those_who_ask_for_it() {
         let Some(Frame::Hello(theirs)) = raw.receive().unwrap() else {
             panic!("no hello");
         };
-        assert_eq!(theirs.features, if is_on { COMPRESSION } else { 0 });
+        assert_eq!(theirs.features & COMPRESSION != 0, is_on);
         raw.send(&[subscribe(1, "text/**", (10, 100_000))]).unwrap();
         let mut watch = router.watch_subscribers::<Text>("a").unwrap();
         assert_eq!(watch.changed().wait_timeout(LONG).unwrap(), Some(true));

@@ -20,8 +20,8 @@ const FOREVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 pub struct Config {
     /// The limits of this end. A `window` that is too small for two frames is raised to that.
     pub limits: Limits,
-    /// The features that this end offers: [`COMPRESSION`], unless the crate is built without the
-    /// feature `compression`. Other bits have no meaning yet.
+    /// The features that this end offers, as bits of `PROTOCOL.md`. [`COMPRESSION`] is left out if
+    /// the crate is built without the feature `compression`.
     pub features: u64,
     /// The features without which this end refuses the link.
     pub required: u64,
