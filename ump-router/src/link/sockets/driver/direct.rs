@@ -33,17 +33,19 @@ impl Driver {
         if !driver.is_alone(key) {
             return false;
         }
-        driver.on_key(key);
         match key {
             Key::Calls(id, _) if blocking::is_waiting() => {
-                let leader = Leader::for_reply(&mut driver, id);
+                let leader = Leader::for_reply(&mut driver, id, |driver| driver.on_key(key));
                 drop(driver);
                 if let Some(leader) = leader {
                     leader.lead(links);
                 }
             }
-            Key::Local(id, _) => leader::answered(links, id),
-            _ => {}
+            Key::Local(id, _) => {
+                driver.on_key(key);
+                leader::answered(links, id);
+            }
+            _ => driver.on_key(key),
         }
         true
     }

@@ -11,11 +11,17 @@
 //! - A **server** leads the link that has brought its last two requests, from when it has nothing
 //!   to do until it has a request, whoever makes it.
 //!
+//! Taking the socket out of the selector and putting it back costs two system calls. A thread that
+//! has waited again at once after its last two waits *holds* the lead instead, until its next wait.
+//! In the meantime nobody reads the link: what else it brings comes up to 2 ms later, when the loop
+//! finds that the lead was not used. If anybody else makes a request, the lead ends at once.
+//!
 //! ```text
 //!            begin_lead (the socket leaves the selector)
 //!   the loop ───────────────────────────▶ a thread: park ─▶ lock ─▶ read, and do all that follows
 //!     reads  ◀───────────────────────────            ▲                  │
 //!            end_lead (it is back there)             └──────────────────┘
+//!                                            finish_lead: end_lead, or held
 //! ```
 //!
 //! # Invariants
@@ -27,22 +33,32 @@
 //!    written that has no room (the selector tells when there is), and with the connection. Whoever
 //!    ends it wakes the thread, which looks under the lock whether it has it still. So no thread
 //!    waits for a socket that brings it nothing.
+//!
+//!    A lead that is held is in `HeldLeads`, and then the loop has a timer.
 //! 3. What the loop does besides reading it goes on doing: commands, deadlines, other links.
 //! 4. A thread that leads holds a duplicate of the socket's descriptor, so it never waits for
 //!    another file of the same number.
 
 use std::{
     cell::{Cell, RefCell},
+    collections::BTreeSet,
     ops::ControlFlow,
     sync::{Arc, Weak},
     task::Waker,
+    time::Duration,
 };
 
 use ump::hooks::LoopView;
 use ump_server::net::Parker;
 
-use super::{Driver, LinkId, Peer, peer::Leading};
+use super::{
+    Driver, LinkId,
+    peer::{Leading, Peer},
+};
 use crate::sync::Mutex;
+
+/// How long a lead is held without being used; twice as long at most.
+const HOLD: Duration = Duration::from_millis(1);
 
 thread_local! {
     /// The parker of this thread, once it has led. `None` in it if the system refused it.
@@ -110,6 +126,18 @@ fn parker() -> Option<Arc<Parker>> {
     Some(parker)
 }
 
+/// The links that some thread leads, without waiting for them.
+#[derive(Default)]
+pub(super) struct HeldLeads {
+    links: BTreeSet<LinkId>,
+    has_timer: bool,
+}
+
+impl HeldLeads {
+    /// No link has it.
+    pub(super) const TIMER: LinkId = LinkId(0);
+}
+
 /// A thread that leads a link.
 pub(super) struct Leader {
     id: LinkId,
@@ -118,26 +146,38 @@ pub(super) struct Leader {
 }
 
 impl Leader {
-    /// Begins to lead for the reply to a request that was written just now.
-    pub(super) fn for_reply(driver: &mut Driver, id: LinkId) -> Option<Self> {
-        Self::begin(driver, id, Peer::lead_for_reply)
-    }
-
-    fn begin(
+    /// Begins to lead, sends the only request, and goes on until its reply.
+    ///
+    /// The socket leaves the selector before the request is written, so that a quick reply does not
+    /// wake the loop.
+    pub(super) fn for_reply(
         driver: &mut Driver,
         id: LinkId,
-        begin: impl FnOnce(&mut Peer, &Arc<Parker>) -> Option<Leading>,
+        send: impl FnOnce(&mut Driver),
     ) -> Option<Self> {
-        // By a virtual clock the wait would have no end.
-        if !driver.shared.clock.is_system() {
-            return None;
+        let parker = driver.may_be_led().then(parker).flatten();
+        if let (Some(peer), Some(parker)) = (driver.links.get_mut(&id), &parker) {
+            peer.reserve_lead(parker);
         }
-        let peer = driver.links.get_mut(&id)?;
-        let parker = parker()?;
-        let leading = begin(peer, &parker)?;
+        send(driver);
+        let parker = parker?;
+        let leading = driver.links.get_mut(&id)?.lead_for_reply(&parker)?;
         Some(Self {
             id,
             parker,
+            leading,
+        })
+    }
+
+    /// Begins to lead until a server has a request.
+    fn for_request(driver: &mut Driver, id: LinkId, parker: &Arc<Parker>) -> Option<Self> {
+        if !driver.may_be_led() {
+            return None;
+        }
+        let leading = driver.links.get_mut(&id)?.lead_for_requests(parker)?;
+        Some(Self {
+            id,
+            parker: Arc::clone(parker),
             leading,
         })
     }
@@ -160,7 +200,7 @@ impl Leader {
         match parked {
             Ok(true) => driver.read_now(self.id),
             Ok(false) if !is_over => {}
-            _ => driver.end_lead(self),
+            _ => driver.finish_lead(self),
         }
         if driver.is_led_by(self) {
             ControlFlow::Continue(())
@@ -168,19 +208,14 @@ impl Leader {
             ControlFlow::Break(())
         }
     }
-
-    /// Gives the lead back, if this thread has it.
-    fn end(&self, links: &Mutex<Driver>) {
-        links.lock().end_lead(self);
-    }
 }
 
-/// Gives the lead back in any case.
-struct EndLead<'a>(&'a Leader, &'a Mutex<Driver>);
+/// Ends the wait for the socket in any case.
+struct FinishLead<'a>(&'a Leader, &'a Mutex<Driver>);
 
-impl Drop for EndLead<'_> {
+impl Drop for FinishLead<'_> {
     fn drop(&mut self) {
-        self.0.end(self.1);
+        self.1.lock().finish_lead(self.0);
     }
 }
 
@@ -201,10 +236,10 @@ pub(crate) fn wait_for_request<S, R, E>(
     }
     let leader = {
         let driver = links.try_lock();
-        driver.and_then(|mut it| Leader::begin(&mut it, id, Peer::lead_for_requests))
+        driver.and_then(|mut it| Leader::for_request(&mut it, id, &parker))
     };
     if let Some(leader) = leader {
-        let _end = EndLead(&leader, &links);
+        let _finish = FinishLead(&leader, &links);
         loop {
             let ended = leader.turn(&links).is_break();
             if let Some(request) = requests.take_or_register(&waker, false)? {
@@ -225,10 +260,41 @@ impl Driver {
         peer.is_some_and(|peer| peer.is_led_by(&leader.parker))
     }
 
-    fn end_lead(&mut self, leader: &Leader) {
+    /// By a virtual clock the wait would have no end.
+    fn may_be_led(&self) -> bool {
+        self.shared.clock.is_system()
+    }
+
+    /// The thread waits no more, if it has waited until now.
+    fn finish_lead(&mut self, leader: &Leader) {
         let peer = self.links.get_mut(&leader.id);
-        if let Some(peer) = peer.filter(|peer| peer.is_led_by(&leader.parker)) {
-            peer.end_lead();
+        let Some(peer) = peer.filter(|peer| peer.is_led_by(&leader.parker)) else {
+            return;
+        };
+        peer.finish_lead();
+        if peer.takes_to_hold() {
+            self.note_held_lead(leader.id);
+        }
+    }
+
+    /// A thread holds the lead of a link. The loop looks after it.
+    pub(super) fn note_held_lead(&mut self, id: LinkId) {
+        self.held_leads.links.insert(id);
+        if !std::mem::replace(&mut self.held_leads.has_timer, true) {
+            let at = self.shared.clock.now() + HOLD;
+            self.shared.timers.at(at, HeldLeads::TIMER);
+        }
+    }
+
+    /// Ends the leads that are held and were not used for a time.
+    pub(super) fn review_held_leads(&mut self) {
+        let links = &mut self.links;
+        let held = &mut self.held_leads.links;
+        held.retain(|id| links.get_mut(id).is_some_and(Peer::review_held_lead));
+        self.held_leads.has_timer = !held.is_empty();
+        if self.held_leads.has_timer {
+            let at = self.shared.clock.now() + HOLD;
+            self.shared.timers.at(at, HeldLeads::TIMER);
         }
     }
 

@@ -41,6 +41,7 @@ use self::{
     access::{Refusal, Usages},
     closing::{Closers, tell_closed},
     dial::Target,
+    leader::HeldLeads,
     listeners::Listeners,
     peer::Peer,
     relay::Relay,
@@ -163,6 +164,7 @@ struct Driver {
     listeners: Listeners,
     changes: Subscription<Change>,
     closers: Closers,
+    held_leads: HeldLeads,
     next_id: u64,
 }
 
@@ -229,6 +231,7 @@ impl Driver {
             listeners: Listeners::default(),
             changes,
             closers: Closers::default(),
+            held_leads: HeldLeads::default(),
             next_id: 0,
         };
         driver.feed_all_retained();
@@ -438,6 +441,9 @@ impl Driver {
     }
 
     fn on_timer(&mut self, id: LinkId) -> ControlFlow<()> {
+        if id == HeldLeads::TIMER {
+            self.review_held_leads();
+        }
         let Some(peer) = self.links.get_mut(&id) else {
             return ControlFlow::Continue(());
         };

@@ -50,6 +50,7 @@ impl Driver {
         }
         let ends = peer.pump(&self.shared);
         let awaits_feed = peer.replication.awaits_feed();
+        let begins_to_hold = peer.takes_to_hold();
         let for_others = peer.for_others.take();
         let (has_opened, has_ended) = (peer.take_opened(), peer.take_ended());
         if let (Some(socket), None) = (socket, peer.socket()) {
@@ -69,6 +70,9 @@ impl Driver {
                 }
                 self.relay.pass_on(&mut self.links, now, id, one);
             }
+        }
+        if begins_to_hold {
+            self.note_held_lead(id);
         }
         self.relay.tell_rejected(&mut self.links, id);
         if awaits_feed {

@@ -2,7 +2,10 @@
 
 use std::{io, os::fd::OwnedFd, sync::Arc, time::Instant};
 
-use super::{Peer, lead::Lead};
+use super::{
+    Peer,
+    lead::{Lead, Rhythm},
+};
 use crate::link::{
     session::Session,
     sockets::driver::{Shared, stream::Stream},
@@ -33,6 +36,7 @@ pub(super) struct Connection {
     pub(super) awaits_turn: bool,
     /// The thread that reads in place of the loop.
     pub(super) lead: Option<Lead>,
+    pub(super) rhythm: Rhythm,
     /// The socket for such threads, once there was one.
     socket: Option<Arc<OwnedFd>>,
 }
@@ -70,6 +74,7 @@ impl Connection {
             synced: Synced::default(),
             awaits_turn: false,
             lead: None,
+            rhythm: Rhythm::default(),
             socket: None,
         }
     }

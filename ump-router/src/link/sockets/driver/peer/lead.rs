@@ -1,6 +1,7 @@
 //! The thread that reads a link in place of the loop. See [`leader`](super::super::leader).
 
 use std::{
+    mem,
     os::fd::OwnedFd,
     sync::Arc,
     task::Wake as _,
@@ -14,12 +15,27 @@ use super::Peer;
 /// How long before its deadline a caller gives the reading back: it ends as others do.
 const BEFORE_DEADLINE: Duration = Duration::from_millis(1);
 
+/// A thread that waits again within this time waits at once.
+const AT_ONCE: Duration = Duration::from_micros(50);
+
 /// The lead of a link, in its connection. Dropping it wakes its thread, which then finds that it
 /// has it no more.
 pub(super) struct Lead {
     parker: Arc<Parker>,
-    /// The request whose reply the thread waits for.
-    request: Option<u64>,
+    waits_for: WaitsFor,
+    /// It was used since the loop has looked at it last, while it was held.
+    is_used: bool,
+}
+
+/// What the thread that leads waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum WaitsFor {
+    /// Nothing: it is held for the next wait.
+    Nothing,
+    /// The reply to a request that is about to be sent.
+    Unsent,
+    Reply(u64),
+    Request,
 }
 
 impl Drop for Lead {
@@ -35,48 +51,153 @@ pub(in super::super) struct Leading {
     pub(in super::super) until: Option<Instant>,
 }
 
-impl Peer {
-    /// Gives the lead to the thread of the parker, for the only request that is pending, if there
-    /// is no leader, and nothing to do but to read.
-    pub(in super::super) fn lead_for_reply(&mut self, parker: &Arc<Parker>) -> Option<Leading> {
-        let (request, deadline) = self.requests.only_pending()?;
-        let until = match deadline.map(|at| at.checked_sub(BEFORE_DEADLINE)) {
-            Some(Some(until)) if until > Instant::now() => Some(until),
-            Some(_) => return None,
-            None => None,
-        };
-        let socket = self.begin_lead(parker, Some(request))?;
-        Some(Leading { socket, until })
+/// Whether threads lead a link again at once after they have led it.
+#[derive(Default)]
+pub(super) struct Rhythm {
+    ended: Option<Instant>,
+    /// How many waits began at once, up to two.
+    at_once: u8,
+}
+
+impl Rhythm {
+    fn begins(&mut self) {
+        let ended = self.ended.take();
+        if ended.is_some_and(|ended| ended.elapsed() < AT_ONCE) {
+            self.at_once = 2.min(self.at_once + 1);
+        } else {
+            self.at_once = 0;
+        }
     }
 
-    /// The same, for the next request of the peer.
+    /// Returns whether to hold the lead for the next wait.
+    fn ends(&mut self) -> bool {
+        self.ended = Some(Instant::now());
+        self.at_once == 2
+    }
+}
+
+impl Peer {
+    /// Gives the lead to the thread of the parker, which is about to send the only request, if
+    /// nobody waits, and there is nothing to do but to read.
+    pub(in super::super) fn reserve_lead(&mut self, parker: &Arc<Parker>) {
+        self.begin_lead(parker, WaitsFor::Unsent);
+    }
+
+    /// The thread has sent its request: it leads until the reply is there.
+    pub(in super::super) fn lead_for_reply(&mut self, parker: &Arc<Parker>) -> Option<Leading> {
+        let found = self.requests.only_pending();
+        let connection = self.connection.as_mut()?;
+        let lead = connection.lead.as_mut()?;
+        if !Arc::ptr_eq(&lead.parker, parker) || lead.waits_for != WaitsFor::Unsent {
+            return None;
+        }
+        let until = match found {
+            Some((_, None)) => Some(None),
+            Some((_, Some(deadline))) => {
+                let until = deadline.checked_sub(BEFORE_DEADLINE);
+                until.filter(|until| *until > Instant::now()).map(Some)
+            }
+            None => None,
+        };
+        match (found, until, connection.socket()) {
+            (Some((request, _)), Some(until), Some(socket)) => {
+                if let Some(lead) = &mut connection.lead {
+                    lead.waits_for = WaitsFor::Reply(request);
+                }
+                Some(Leading { socket, until })
+            }
+            _ => {
+                connection.end_lead();
+                None
+            }
+        }
+    }
+
+    /// Gives the lead to the thread of the parker until it has a request.
     pub(in super::super) fn lead_for_requests(&mut self, parker: &Arc<Parker>) -> Option<Leading> {
-        let socket = self.begin_lead(parker, None)?;
+        if !self.begin_lead(parker, WaitsFor::Request) {
+            return None;
+        }
+        let connection = self.connection.as_mut()?;
+        let Some(socket) = connection.socket() else {
+            connection.end_lead();
+            return None;
+        };
         let until = None;
         Some(Leading { socket, until })
     }
 
-    fn begin_lead(&mut self, parker: &Arc<Parker>, request: Option<u64>) -> Option<Arc<OwnedFd>> {
-        let connection = self.connection.as_mut()?;
-        if connection.lead.is_some() || !connection.is_only_read() {
-            return None;
+    /// Begins the lead, or goes on with one that is held.
+    fn begin_lead(&mut self, parker: &Arc<Parker>, waits_for: WaitsFor) -> bool {
+        let Some(connection) = &mut self.connection else {
+            return false;
+        };
+        if !connection.is_only_read() {
+            return false;
         }
-        let socket = connection.socket()?;
-        connection.stream.suspend_events();
-        let parker = Arc::clone(parker);
-        connection.lead = Some(Lead { parker, request });
-        Some(socket)
+        match &mut connection.lead {
+            Some(lead) if lead.waits_for != WaitsFor::Nothing => return false,
+            Some(lead) => {
+                lead.parker = Arc::clone(parker);
+                lead.waits_for = waits_for;
+                lead.is_used = true;
+            }
+            None => {
+                connection.stream.suspend_events();
+                connection.lead = Some(Lead {
+                    parker: Arc::clone(parker),
+                    waits_for,
+                    is_used: true,
+                });
+            }
+        }
+        connection.rhythm.begins();
+        true
     }
 
-    /// Returns whether the thread of the parker has the lead.
+    /// Returns whether the thread of the parker waits for the socket.
     pub(in super::super) fn is_led_by(&self, parker: &Arc<Parker>) -> bool {
         let lead = self.connection.as_ref().and_then(|it| it.lead.as_ref());
-        lead.is_some_and(|lead| Arc::ptr_eq(&lead.parker, parker))
+        lead.is_some_and(|lead| {
+            Arc::ptr_eq(&lead.parker, parker) && lead.waits_for != WaitsFor::Nothing
+        })
     }
 
-    pub(in super::super) fn end_lead(&mut self) {
-        if let Some(connection) = &mut self.connection {
-            connection.end_lead();
+    /// The thread that leads waits no more. The lead ends, or it is held for the next wait.
+    pub(in super::super) fn finish_lead(&mut self) {
+        let Some(connection) = &mut self.connection else {
+            return;
+        };
+        match &mut connection.lead {
+            Some(lead) if connection.rhythm.ends() && self.requests.pending() == 0 => {
+                lead.waits_for = WaitsFor::Nothing;
+                lead.parker.wake_by_ref(); // if another thread has found its reply
+                self.begins_to_hold = true;
+            }
+            _ => connection.end_lead(),
+        }
+    }
+
+    /// Returns whether a lead is held since the last call.
+    pub(in super::super) fn takes_to_hold(&mut self) -> bool {
+        mem::take(&mut self.begins_to_hold)
+    }
+
+    /// Ends a lead that is held and was not used since the last call. Returns whether one is held
+    /// still.
+    pub(in super::super) fn review_held_lead(&mut self) -> bool {
+        let Some(connection) = &mut self.connection else {
+            return false;
+        };
+        match &mut connection.lead {
+            Some(lead) if lead.waits_for == WaitsFor::Nothing => {
+                let stays = mem::take(&mut lead.is_used);
+                if !stays {
+                    connection.end_lead();
+                }
+                stays
+            }
+            _ => false,
         }
     }
 
@@ -88,9 +209,12 @@ impl Peer {
         let Some(lead) = &connection.lead else {
             return;
         };
-        let is_answered = lead.request.is_some_and(|it| !self.requests.is_pending(it));
-        if is_answered || !connection.is_only_read() {
-            connection.end_lead();
+        match lead.waits_for {
+            _ if !connection.is_only_read() => connection.end_lead(),
+            WaitsFor::Reply(request) if !self.requests.is_pending(request) => self.finish_lead(),
+            // It is of another thread, or of a task.
+            WaitsFor::Nothing if self.requests.pending() > 0 => connection.end_lead(),
+            _ => {}
         }
     }
 }
