@@ -8,6 +8,7 @@ mod replicas;
 mod replicating;
 mod standby;
 mod state;
+mod timing;
 
 use std::{
     sync::Arc,
@@ -20,6 +21,7 @@ pub(super) use self::lead::Leading;
 use self::{
     connection::{Connection, Opened},
     state::Phase,
+    timing::FIRST_PAUSE,
 };
 use super::{
     LinkId, Reply, Shared,
@@ -45,10 +47,6 @@ use crate::{
     },
     topic::{Pattern, Topic},
 };
-
-/// The first pause before a link is made again, and the longest.
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// Whether a link is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -210,20 +208,6 @@ impl Peer {
         self.begin(shared);
     }
 
-    /// Connects again after a pause, which doubles up to a limit. Part of it is random, so that the
-    /// links of many processes do not come at once.
-    pub(super) fn retry(&mut self, shared: &Shared) {
-        if self.target.as_ref().is_some_and(Target::has_untried) {
-            self.retry_at = Some(shared.clock.now());
-            return self.arm(shared);
-        }
-        let jitter = u32::try_from(random() % 512).unwrap_or(0);
-        let pause = self.pause / 2 + self.pause * jitter / 1024;
-        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
-        self.retry_at = Some(shared.clock.now() + pause);
-        self.arm(shared);
-    }
-
     pub(super) fn await_open(&mut self, opener: Waiting) {
         if self.connection.as_ref().is_some_and(Connection::is_ready) {
             let _ = opener.reply(Reply::Done); // an error if the caller is gone
@@ -308,25 +292,6 @@ impl Peer {
             }
             _ => {}
         }
-    }
-
-    /// A deadline has passed. Returns whether to connect now.
-    pub(super) fn on_timer(&mut self, shared: &Shared) -> bool {
-        self.timer = None;
-        let now = shared.clock.now();
-        let deadline = self.session().and_then(|session| session.next_deadline());
-        if deadline.is_some_and(|at| at <= now) {
-            // If this process was stopped for a time, what the peer has sent waits in the socket.
-            self.look(shared);
-        }
-        if let Some(session) = self.session() {
-            session.tick(now);
-        }
-        if self.retry_at.is_some_and(|at| at <= now) {
-            self.retry_at = None;
-            return true;
-        }
-        false
     }
 
     /// The loop has looked at its sockets.
@@ -469,23 +434,6 @@ impl Peer {
             self.on_event(shared, event);
         }
         any
-    }
-
-    /// Arms the timer for the next deadline, unless it is armed for an earlier time.
-    fn arm(&mut self, shared: &Shared) {
-        let session = self.connection.as_ref().and_then(|it| it.session.as_ref());
-        let deadline = session.and_then(Session::next_deadline);
-        let Some(at) = [deadline, self.retry_at].into_iter().flatten().min() else {
-            return;
-        };
-        match &mut self.timer {
-            Some((_, armed)) if *armed <= at => {}
-            Some((timer, armed)) => {
-                shared.timers.reschedule_at(*timer, at);
-                *armed = at;
-            }
-            None => self.timer = Some((shared.timers.at(at, self.id), at)),
-        }
     }
 }
 

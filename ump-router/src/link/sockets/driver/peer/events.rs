@@ -2,7 +2,7 @@
 
 use ump::Executed;
 
-use super::{FIRST_PAUSE, Incoming, Interest, Peer, Reply, Shared, connection::Opened};
+use super::{Incoming, Interest, Peer, Reply, Shared, connection::Opened, timing::FIRST_PAUSE};
 use crate::link::{
     session::{Closed, Event, Outcome, Publication, Replica},
     sockets::{access::Permission, driver::relay::FromLink, error::LinkFailure},

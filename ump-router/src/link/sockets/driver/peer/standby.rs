@@ -2,7 +2,10 @@
 
 use std::{mem::take, sync::Arc};
 
-use super::{FIRST_PAUSE, LONGEST_PAUSE, LinkId, Peer, Shared, Waiting};
+use super::{
+    LinkId, Peer, Shared, Waiting,
+    timing::{FIRST_PAUSE, LONGEST_PAUSE},
+};
 use crate::link::{sockets::driver::access::Owner, wire::GoodbyeReason};
 
 impl Peer {
