@@ -94,8 +94,6 @@ pub(super) struct Peer {
     /// What it has brought for other links.
     pub(super) for_others: ForOthers,
     timer: Option<(TimerId, Instant)>,
-    /// A thread has begun to hold the lead.
-    begins_to_hold: bool,
 }
 
 impl Peer {
@@ -165,7 +163,6 @@ impl Peer {
             retained_limits: RetainedLimits::default(),
             for_others: ForOthers::default(),
             timer: None,
-            begins_to_hold: false,
         }
     }
 

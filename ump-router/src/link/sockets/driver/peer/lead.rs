@@ -57,6 +57,8 @@ pub(super) struct Rhythm {
     ended: Option<Instant>,
     /// How many waits began at once, up to two.
     at_once: u8,
+    /// A thread has begun to hold the lead.
+    begins_to_hold: bool,
 }
 
 impl Rhythm {
@@ -99,18 +101,16 @@ impl Peer {
             }
             None => None,
         };
-        match (found, until, connection.socket()) {
-            (Some((request, _)), Some(until), Some(socket)) => {
-                if let Some(lead) = &mut connection.lead {
-                    lead.waits_for = WaitsFor::Reply(request);
-                }
-                Some(Leading { socket, until })
-            }
-            _ => {
-                connection.end_lead();
-                None
-            }
+        let socket = connection.socket();
+        let sent = found.map(|(request, _)| WaitsFor::Reply(request));
+        if let (Some(sent), Some(until), Some(socket), Some(lead)) =
+            (sent, until, socket, &mut connection.lead)
+        {
+            lead.waits_for = sent;
+            return Some(Leading { socket, until });
         }
+        connection.end_lead();
+        None
     }
 
     /// Gives the lead to the thread of the parker until it has a request.
@@ -172,7 +172,7 @@ impl Peer {
             Some(lead) if connection.rhythm.ends() && self.requests.pending() == 0 => {
                 lead.waits_for = WaitsFor::Nothing;
                 lead.parker.wake_by_ref(); // if another thread has found its reply
-                self.begins_to_hold = true;
+                connection.rhythm.begins_to_hold = true;
             }
             _ => connection.end_lead(),
         }
@@ -180,7 +180,8 @@ impl Peer {
 
     /// Returns whether a lead is held since the last call.
     pub(in super::super) fn takes_to_hold(&mut self) -> bool {
-        mem::take(&mut self.begins_to_hold)
+        let connection = self.connection.as_mut();
+        connection.is_some_and(|it| mem::take(&mut it.rhythm.begins_to_hold))
     }
 
     /// Ends a lead that is held and was not used since the last call. Returns whether one is held

@@ -1,4 +1,5 @@
-//! When a link has something to do next: a deadline of its session, or a connection to be made again.
+//! When a link has something to do next: a deadline of its session, or a connection to be made
+//! again.
 
 use std::time::Duration;
 
