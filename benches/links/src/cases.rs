@@ -127,11 +127,13 @@ impl Case {
                 continue;
             }
             match make() {
-                Ok(mut contender) => {
-                    let times = contender.messages_in(lap_time);
-                    results.push(ContenderResult::new(&contender.name));
-                    taking_part.push((results.len() - 1, contender, times));
-                }
+                Ok(mut contender) => match contender.messages_in(lap_time) {
+                    Ok(times) => {
+                        results.push(ContenderResult::new(&contender.name));
+                        taking_part.push((results.len() - 1, contender, times));
+                    }
+                    Err(error) => results.push(ContenderResult::failed(name, &error)),
+                },
                 Err(Skipped(why)) => {
                     eprintln!("  {name} is skipped: {why}");
                     results.push(ContenderResult::skipped(name, why));
@@ -140,9 +142,14 @@ impl Case {
         }
         for round in 1..=options.rounds {
             eprint!("\r  round {round} of {}", options.rounds);
-            for (nth, contender, times) in &mut taking_part {
-                results[*nth].add(&contender.lap(*times));
-            }
+            taking_part.retain_mut(|(nth, contender, times)| {
+                let lap = contender.lap(*times);
+                match &lap {
+                    Ok(measured) => results[*nth].add(measured),
+                    Err(error) => results[*nth] = ContenderResult::failed(&contender.name, error),
+                }
+                lap.is_ok()
+            });
         }
         eprintln!();
         CaseResult {

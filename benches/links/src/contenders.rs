@@ -27,7 +27,7 @@ const WINDOW: u64 = 8;
 /// What takes part in a case.
 pub(crate) struct Contender {
     pub(crate) name: String,
-    lap: Box<dyn FnMut(u64) -> Lap>,
+    lap: Box<dyn FnMut(u64) -> Result<Lap, Failed>>,
     processes: Vec<Process>,
 }
 
@@ -50,7 +50,7 @@ impl Contender {
     pub(crate) fn new(
         name: impl Into<String>,
         processes: Vec<Process>,
-        lap: impl FnMut(u64) -> Lap + 'static,
+        lap: impl FnMut(u64) -> Result<Lap, Failed> + 'static,
     ) -> Self {
         let (name, lap) = (name.into(), Box::new(lap));
         Self {
@@ -60,14 +60,14 @@ impl Contender {
         }
     }
 
-    pub(crate) fn lap(&mut self, times: u64) -> Measured {
+    pub(crate) fn lap(&mut self, times: u64) -> Result<Measured, Failed> {
         let (cpu, waits) = (self.cpu(), self.waits());
-        let lap = (self.lap)(times);
-        Measured {
+        let lap = (self.lap)(times)?;
+        Ok(Measured {
             lap,
             cpu: self.cpu().saturating_sub(cpu),
             waits: self.waits().saturating_sub(waits),
-        }
+        })
     }
 
     fn waits(&self) -> u64 {
@@ -81,10 +81,10 @@ impl Contender {
     }
 
     /// Returns how many messages take so long.
-    pub(crate) fn messages_in(&mut self, time: Duration) -> u64 {
+    pub(crate) fn messages_in(&mut self, time: Duration) -> Result<u64, Failed> {
         let mut times = 32;
         loop {
-            let lap = self.lap(times).lap;
+            let lap = self.lap(times)?.lap;
             if lap.elapsed * 4 >= time {
                 let rate = as_f64(lap.messages) / lap.elapsed.as_secs_f64();
                 #[expect(
@@ -92,7 +92,7 @@ impl Contender {
                     clippy::cast_sign_loss,
                     reason = "few"
                 )]
-                return (rate * time.as_secs_f64()).ceil() as u64;
+                return Ok((rate * time.as_secs_f64()).ceil() as u64);
             }
             times *= 4;
         }
@@ -115,8 +115,7 @@ pub(crate) fn requests<P: Peer>(
     let payload = payload.clone();
     Ok(Contender::new(P::NAME, processes, move |times| {
         runtime.block_on(measure::one_by_one_async(times, async || {
-            let reply = callers[0].request(&payload).await.expect("a reply");
-            assert_eq!(reply.len(), payload.len());
+            measure::ask(&callers[0], &payload).await
         }))
     }))
 }
@@ -238,27 +237,25 @@ pub(crate) fn fan_out<P: Peer>(
             let begin = Instant::now();
             runtime.block_on(async {
                 for _ in 0..batches {
-                    take(&room, subscribers).await;
-                    publisher
-                        .publish(&payload, BATCH)
-                        .await
-                        .expect("it is published");
+                    take(&room, subscribers).await?;
+                    publisher.publish(&payload, BATCH).await?;
                 }
-                take(&room, WINDOW * subscribers).await;
-            });
+                take(&room, WINDOW * subscribers).await
+            })?;
             let elapsed = begin.elapsed();
             room.add_permits(usize::try_from(WINDOW * subscribers).unwrap_or(0));
-            Lap {
+            Ok(Lap {
                 messages: batches * BATCH * subscribers,
                 elapsed,
                 each: Vec::new(),
-            }
+            })
         },
     ))
 }
 
-async fn take(room: &Semaphore, count: u64) {
+async fn take(room: &Semaphore, count: u64) -> Result<(), Failed> {
     let permits = room.acquire_many(u32::try_from(count).unwrap_or(0));
-    let permits = timeout(STUCK, permits).await.expect("all messages come");
-    permits.expect("the subscribers live").forget();
+    let permits = timeout(STUCK, permits).await;
+    permits.map_err(|_| "messages are missing")??.forget();
+    Ok(())
 }

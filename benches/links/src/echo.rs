@@ -132,9 +132,10 @@ pub(crate) fn contender(
         return Ok(Contender::new(name, vec![process], move |times| {
             measure::one_by_one(times, || {
                 for _ in 0..echoes {
-                    stream.write_all(&payload).expect("an echo");
-                    stream.read_exact(&mut reply).expect("an echo");
+                    stream.write_all(&payload)?;
+                    stream.read_exact(&mut reply)?;
                 }
+                Ok(())
             })
         }));
     }
@@ -166,9 +167,10 @@ fn in_tasks(
     Contender::new(name, vec![process], move |times| {
         runtime.block_on(measure::one_by_one_async(times, async || {
             for _ in 0..echoes {
-                stream.write_all(&payload).await.expect("an echo");
-                stream.read_exact(&mut reply).await.expect("an echo");
+                stream.write_all(&payload).await?;
+                stream.read_exact(&mut reply).await?;
             }
+            Ok(())
         }))
     })
 }

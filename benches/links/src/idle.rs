@@ -1,10 +1,15 @@
-//! Links over which nothing goes: the memory of each in the hub, and the CPU time of both ends.
+//! Links over which nothing goes: the memory of each in the hub, and its CPU time.
 
-use std::{thread, time::Duration};
+use std::{
+    io::{self, Read as _, Write as _},
+    os::unix::net::UnixStream,
+    thread,
+    time::{Duration, Instant},
+};
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use serde::Serialize;
-use ump_router::{Router, link::sockets::Link};
+use ump_router::link::session::{Config, Session};
 
 use crate::{
     children::{self, Process, Skipped},
@@ -15,8 +20,8 @@ use crate::{
 /// The name of the case.
 pub(crate) const NAME: &str = "idle";
 
-/// How many links a router makes.
-const LINKS_EACH: usize = 1_000;
+/// How often the other ends look at their sockets: they answer pings.
+const TURN: Duration = Duration::from_millis(500);
 /// How long all links may take to open.
 const LONG: Duration = Duration::from_secs(60);
 
@@ -27,7 +32,7 @@ pub(crate) struct Idle {
     pub(crate) skipped: Option<String>,
     /// Resident bytes of the hub for each link.
     pub(crate) bytes: u64,
-    /// CPU time of both processes in a second.
+    /// CPU time of the hub in a second.
     pub(crate) milliseconds: f64,
 }
 
@@ -57,10 +62,10 @@ fn measure(links: u64, seconds: u64) -> Result<Idle, Skipped> {
     let others = Process::of(&["idle", &hub.address, &links.to_string()])?;
     thread::sleep(Duration::from_secs(1));
     let after = hub.resident_bytes().ok_or_else(unknown)?;
-    let cpu = || hub.cpu() + others.cpu();
-    let start = cpu();
+    let start = hub.cpu();
     thread::sleep(Duration::from_secs(seconds));
-    let used = cpu().saturating_sub(start);
+    let used = hub.cpu().saturating_sub(start);
+    drop(others);
     #[expect(clippy::cast_precision_loss, reason = "a few")]
     let milliseconds = used.as_secs_f64() * 1e3 / seconds as f64;
     let bytes = after.saturating_sub(before) / links;
@@ -72,26 +77,70 @@ fn measure(links: u64, seconds: u64) -> Result<Idle, Skipped> {
     })
 }
 
-/// Has so many links for ever.
+/// Has so many links for ever, each as a router of its own would have it, but without its thread.
 pub(crate) fn be_linked(address: &str, count: usize) -> Result<(), Failed> {
-    let mut linked: Vec<(Router, Vec<Link>)> = Vec::new();
-    let mut left = count;
-    while left > 0 {
-        let router = Router::new();
-        let here = left.min(LINKS_EACH);
-        let links = (0..here).map(|_| router.connect(address));
-        let links = links.collect::<Result<Vec<_>, _>>()?;
-        left -= here;
-        for link in &links {
-            if !link.opened().timeout(LONG).wait() {
-                return Err("a link does not open".into());
-            }
+    let mut ends = Vec::new();
+    for number in 0..count {
+        ends.push(End::connect(address, number as u128 + 1)?);
+    }
+    let begin = Instant::now();
+    while ends.iter().any(|end| !end.session.is_open()) {
+        if begin.elapsed() > LONG {
+            return Err("a link does not open".into());
         }
-        linked.push((router, links));
+        ends.iter_mut().try_for_each(End::turn)?;
     }
     children::ready(address);
     loop {
-        thread::park();
+        thread::sleep(TURN);
+        ends.iter_mut().try_for_each(End::turn)?;
+    }
+}
+
+/// One end of a link.
+struct End {
+    stream: UnixStream,
+    session: Session,
+}
+
+impl End {
+    fn connect(address: &str, router: u128) -> Result<Self, Failed> {
+        let path = address.strip_prefix("unix:").ok_or("a unix socket")?;
+        let stream = UnixStream::connect(path)?;
+        stream.set_nonblocking(true)?;
+        let config = Config {
+            router,
+            ..Config::default()
+        };
+        let session = Session::new(Instant::now(), config);
+        Ok(Self { stream, session })
+    }
+
+    fn turn(&mut self) -> Result<(), Failed> {
+        let now = Instant::now();
+        let mut buffer = [0; 1024];
+        match (&self.stream).read(&mut buffer) {
+            Ok(0) => return Err("the hub has ended a link".into()),
+            Ok(count) => {
+                let mut rest = &buffer[..count];
+                while !rest.is_empty() {
+                    let used = self.session.receive(now, rest);
+                    rest = &rest[used..];
+                    while self.session.poll_event().is_some() {}
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error.into()),
+        }
+        self.session.tick(now);
+        loop {
+            let bytes = self.session.transmit(now);
+            if bytes.is_empty() {
+                return Ok(());
+            }
+            let count = (&self.stream).write(bytes)?;
+            self.session.sent(now, count);
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tokio::task::JoinSet;
 
-use crate::peer::Caller;
+use crate::peer::{Caller, Failed};
 
 /// How many requests of a connection are outstanding when they are pipelined.
 pub(crate) const DEPTH: u64 = 16;
@@ -19,43 +19,53 @@ pub(crate) struct Lap {
 }
 
 /// Does something so many times, and measures each.
-pub(crate) fn one_by_one(times: u64, mut once: impl FnMut()) -> Lap {
+pub(crate) fn one_by_one(
+    times: u64,
+    mut once: impl FnMut() -> Result<(), Failed>,
+) -> Result<Lap, Failed> {
     let mut each = Vec::with_capacity(usize::try_from(times).unwrap_or(0));
     let begin = Instant::now();
     let mut last = begin;
     for _ in 0..times {
-        once();
+        once()?;
         let now = Instant::now();
         each.push(nanoseconds(now - last));
         last = now;
     }
-    Lap {
+    Ok(Lap {
         messages: times,
         elapsed: last - begin,
         each,
-    }
+    })
 }
 
 /// The same in a task.
-pub(crate) async fn one_by_one_async(times: u64, mut once: impl AsyncFnMut()) -> Lap {
+pub(crate) async fn one_by_one_async(
+    times: u64,
+    mut once: impl AsyncFnMut() -> Result<(), Failed>,
+) -> Result<Lap, Failed> {
     let mut each = Vec::with_capacity(usize::try_from(times).unwrap_or(0));
     let begin = Instant::now();
     let mut last = begin;
     for _ in 0..times {
-        once().await;
+        once().await?;
         let now = Instant::now();
         each.push(nanoseconds(now - last));
         last = now;
     }
-    Lap {
+    Ok(Lap {
         messages: times,
         elapsed: last - begin,
         each,
-    }
+    })
 }
 
 /// All callers ask at once, each several requests.
-pub(crate) async fn pipelined<C: Caller>(callers: &[C], payload: &Bytes, times: u64) -> Lap {
+pub(crate) async fn pipelined<C: Caller>(
+    callers: &[C],
+    payload: &Bytes,
+    times: u64,
+) -> Result<Lap, Failed> {
     let tasks = callers.len() as u64 * DEPTH;
     let times_each = times.div_ceil(tasks);
     let begin = Instant::now();
@@ -65,17 +75,29 @@ pub(crate) async fn pipelined<C: Caller>(callers: &[C], payload: &Bytes, times: 
             let (caller, payload) = (caller.clone(), payload.clone());
             set.spawn(async move {
                 for _ in 0..times_each {
-                    let reply = caller.request(&payload).await.expect("a reply");
-                    assert_eq!(reply.len(), payload.len());
+                    ask(&caller, &payload).await?;
                 }
+                Ok::<_, Failed>(())
             });
         }
     }
-    set.join_all().await;
-    Lap {
+    while let Some(ended) = set.join_next().await {
+        ended??; // the others end with the set
+    }
+    Ok(Lap {
         messages: tasks * times_each,
         elapsed: begin.elapsed(),
         each: Vec::new(),
+    })
+}
+
+/// Makes a request, whose reply has to be the payload.
+pub(crate) async fn ask(caller: &impl Caller, payload: &Bytes) -> Result<(), Failed> {
+    let reply = caller.request(payload).await?;
+    if reply.len() == payload.len() {
+        Ok(())
+    } else {
+        Err(format!("a reply of {} bytes", reply.len()).into())
     }
 }
 

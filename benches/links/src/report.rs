@@ -9,6 +9,7 @@ use crate::{
     idle::Idle,
     machine::Machine,
     options::Options,
+    peer::Failed,
 };
 
 const ABOUT: &str = "\
@@ -64,6 +65,12 @@ impl ContenderResult {
             skipped: Some(why),
             ..Self::new(name)
         }
+    }
+
+    /// One that could not go on.
+    pub(crate) fn failed(name: &str, error: &Failed) -> Self {
+        eprintln!("\n  {name} failed: {error}");
+        Self::skipped(name, format!("it failed: {error}"))
     }
 
     pub(crate) fn add(&mut self, measured: &Measured) {
@@ -161,7 +168,7 @@ fn idle(text: &mut String, all: &[Idle]) -> fmt::Result {
     }
     writeln!(
         text,
-        "\n## Idle links\n\nResident bytes of the hub for each, without the kernel's. Then the CPU time of both processes while nothing happens.\n"
+        "\n## Idle links\n\nResident bytes of the hub for each, without the kernel's. Then the CPU time of the hub while nothing happens but the pings of either end.\n"
     )?;
     writeln!(text, "| links | bytes each | CPU time, ms a second |")?;
     writeln!(text, "|--:|--:|--:|")?;

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use ump_router::{Message, RecvError, RequestMessage, Router, link::sockets::Link};
+use ump_router::{
+    Message, RecvError, RequestMessage, Router,
+    link::sockets::{Link, ListenOptions, Quota, Quotas, Rules, Who},
+};
 
 use crate::{
     children::{self, Process, Skipped},
@@ -57,6 +60,13 @@ pub(crate) fn linked(address: &str) -> Result<Linked, Failed> {
     })
 }
 
+/// The limits of a listener that do not concern what is measured.
+fn any_number_of_links() -> ListenOptions {
+    let quotas = Quotas::new().limit(Quota::Connections, usize::MAX);
+    let rules = Rules::default().quotas(Who::Anyone, quotas);
+    ListenOptions::new().rules(rules).max_links(usize::MAX)
+}
+
 /// Serves the topic in a thread, as long as the router lives.
 fn serve_in_thread(router: &Router) -> Result<(), Failed> {
     let server = router.serve::<Payload>(TOPIC)?;
@@ -106,7 +116,7 @@ impl Peer for Routers {
 
     async fn be_bus(address: &str, serves: bool) -> Result<(), Failed> {
         let router = carrying()?;
-        let listener = router.listen(address)?;
+        let listener = router.listen_with(address, any_number_of_links())?;
         if serves {
             serve_in_thread(&router)?;
         }
@@ -165,8 +175,12 @@ pub(crate) fn blocking(kind: Kind, payload: &Bytes, by_bus: bool) -> Result<Cont
     Ok(Contender::new(name, processes, move |times| {
         measure::one_by_one(times, || {
             let request = asks.0.router.request(TOPIC, Payload(payload.to_vec()));
-            let reply = request.wait().expect("a reply");
-            assert_eq!(reply.0.len(), payload.len());
+            let reply = request.wait().map_err(|error| error.to_string())?;
+            if reply.0.len() == payload.len() {
+                Ok(())
+            } else {
+                Err(format!("a reply of {} bytes", reply.0.len()).into())
+            }
         })
     }))
 }

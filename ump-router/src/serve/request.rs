@@ -99,6 +99,10 @@ impl<P: RequestMessage> Request<P> {
 
     /// Makes the request and blocks until its outcome.
     ///
+    /// If the request goes over a link that has no other one, the thread reads the link by itself:
+    /// it also decodes what else the link brings, drops messages and wakes others. So do not call
+    /// it with a lock that these take.
+    ///
     /// # Errors
     /// See [`RequestError`]. A message that was not executed comes back in it.
     pub fn wait(self) -> Result<P::Reply, RequestError<P>> {

@@ -60,6 +60,9 @@ impl<P: RequestMessage> Server<P> {
     /// requests came by a link, the thread waits for the link's socket by itself, so it is woken
     /// sooner for the next one.
     ///
+    /// Then it also decodes what else the link brings, drops messages and wakes others. So do not
+    /// call it with a lock that these take.
+    ///
     /// # Errors
     /// Returns [`ump::Error::ClientsDisappeared`] if the queue is empty, and the router or the
     /// server was closed.

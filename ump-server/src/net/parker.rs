@@ -2,11 +2,7 @@
 
 use std::{
     fmt, io,
-    io::{Read as _, Write as _},
-    os::{
-        fd::{AsFd, BorrowedFd},
-        unix::net::UnixStream,
-    },
+    os::fd::{AsFd as _, BorrowedFd, OwnedFd},
     sync::Arc,
     task::Wake,
     time::Instant,
@@ -42,29 +38,54 @@ use super::wake::{Signal, WakeState};
 /// # other.join().unwrap();
 /// # Ok::<(), std::io::Error>(())
 /// ```
-pub struct Parker(WakeState<Pair>);
+pub struct Parker(WakeState<Wakeup>);
 
-/// The sockets whose only use is to end the wait.
-struct Pair {
-    reader: UnixStream,
-    writer: UnixStream,
+/// Descriptors whose only use is to end the wait.
+struct Wakeup {
+    reader: OwnedFd,
+    /// The other one, if one alone is not enough.
+    writer: Option<OwnedFd>,
 }
 
-impl Signal for Pair {
-    #[cold]
-    fn signal(&self) {
-        // It fails only if the buffer is full, and then the wait ends in any case.
-        let _ = (&self.writer).write(&[0]);
+impl Wakeup {
+    #[cfg(target_os = "linux")]
+    fn new() -> io::Result<Self> {
+        use rustix::event::{EventfdFlags, eventfd};
+
+        let reader = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        let writer = None;
+        Ok(Self { reader, writer })
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn new() -> io::Result<Self> {
+        let (reader, writer) = std::os::unix::net::UnixStream::pair()?;
+        reader.set_nonblocking(true)?;
+        writer.set_nonblocking(true)?;
+        Ok(Self {
+            reader: reader.into(),
+            writer: Some(writer.into()),
+        })
+    }
+
+    fn reader(&self) -> BorrowedFd<'_> {
+        self.reader.as_fd()
+    }
+
+    /// Makes that the next wait blocks.
+    fn drain(&self) {
+        let mut buffer = [0; 64];
+        while rustix::io::read(&self.reader, &mut buffer).is_ok_and(|count| count == buffer.len()) {
+        }
     }
 }
 
-impl Pair {
-    fn drain(&self) {
-        let mut buffer = [0; 64];
-        while (&self.reader)
-            .read(&mut buffer)
-            .is_ok_and(|count| count == buffer.len())
-        {}
+impl Signal for Wakeup {
+    #[cold]
+    fn signal(&self) {
+        // It fails only if there are so many wake-ups that the wait ends in any case.
+        let one = 1_u64.to_ne_bytes();
+        let _ = rustix::io::write(self.writer.as_ref().unwrap_or(&self.reader), &one);
     }
 }
 
@@ -74,10 +95,7 @@ impl Parker {
     /// # Errors
     /// Returns the error of the operating system, if it has no more descriptors.
     pub fn new() -> io::Result<Self> {
-        let (reader, writer) = UnixStream::pair()?;
-        reader.set_nonblocking(true)?;
-        writer.set_nonblocking(true)?;
-        Ok(Self(WakeState::new(Pair { reader, writer })))
+        Ok(Self(WakeState::new(Wakeup::new()?)))
     }
 
     /// Blocks until the descriptor can be read or has failed, which returns `true`; or until the
@@ -92,10 +110,10 @@ impl Parker {
         if !self.0.announce_sleep() {
             return Ok(false);
         }
-        let pair = self.0.signal();
+        let wakeup = self.0.signal();
         let mut waited = [
             PollFd::from_borrowed_fd(descriptor, PollFlags::IN),
-            PollFd::from_borrowed_fd(pair.reader.as_fd(), PollFlags::IN),
+            PollFd::from_borrowed_fd(wakeup.reader(), PollFlags::IN),
         ];
         // A time that cannot be represented is no limit.
         let left = until.map(|until| until.saturating_duration_since(Instant::now()));
@@ -106,13 +124,26 @@ impl Parker {
         match polled {
             Ok(_) => {
                 if own {
-                    pair.drain();
+                    wakeup.drain();
                 }
                 Ok(descriptor)
             }
             Err(Errno::INTR) => Ok(false),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Blocks until the parker is woken. It may return early.
+    pub fn park_alone(&self) {
+        if !self.0.announce_sleep() {
+            return;
+        }
+        let wakeup = self.0.signal();
+        let mut waited = [PollFd::from_borrowed_fd(wakeup.reader(), PollFlags::IN)];
+        // An error ends it early.
+        let _ = poll(&mut waited, None);
+        self.0.woke_up();
+        wakeup.drain();
     }
 }
 

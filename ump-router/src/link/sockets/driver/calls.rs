@@ -44,6 +44,8 @@ pub(super) struct Requests {
     pending: HashMap<u64, Box<dyn Pending>>,
     /// Requests of the peer at servers of this process.
     local: HashMap<u64, Box<dyn LocalCall>>,
+    /// How many requests of this process were taken to be sent.
+    taken: u64,
 }
 
 #[derive(Default)]
@@ -229,6 +231,16 @@ impl Requests {
             .then_some((*request, pending.deadline()))
     }
 
+    /// Returns how many requests of this process were taken to be sent.
+    pub(super) fn taken(&self) -> u64 {
+        self.taken
+    }
+
+    /// Returns whether one request was taken since there were so many, and no other waits.
+    pub(super) fn took_one(&self, before: u64) -> bool {
+        self.taken == before + 1 && self.calls.iter().all(|state| !state.is_ready)
+    }
+
     pub(super) fn is_pending(&self, request: u64) -> bool {
         self.pending.contains_key(&request)
     }
@@ -271,6 +283,7 @@ impl Requests {
                     state.is_ready = false;
                     break;
                 };
+                self.taken += 1;
                 let prefix = shared.requests[nth].prefix();
                 let now = shared.clock.now();
                 match send(session, now, prefix, call) {

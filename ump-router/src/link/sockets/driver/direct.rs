@@ -13,11 +13,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{
-    Driver, Peer,
-    leader::{self, Leader},
-    wake::Key,
-};
+use super::{Driver, Peer, leader::Leader, thread_state, wake::Key};
 use crate::{link::sockets::blocking, sync::Mutex};
 
 /// For how long the loop looks at its sockets before it sleeps.
@@ -43,7 +39,7 @@ impl Driver {
             }
             Key::Local(id, _) => {
                 driver.on_key(key);
-                leader::answered(links, id);
+                thread_state::answered(links, id);
             }
             _ => driver.on_key(key),
         }

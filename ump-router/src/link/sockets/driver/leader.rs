@@ -40,12 +40,12 @@
 //!    another file of the same number.
 
 use std::{
-    cell::{Cell, RefCell},
     collections::BTreeSet,
     ops::ControlFlow,
-    sync::{Arc, Weak},
+    os::fd::AsFd as _,
+    sync::Arc,
     task::Waker,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use ump::hooks::LoopView;
@@ -54,77 +54,12 @@ use ump_server::net::Parker;
 use super::{
     Driver, LinkId,
     peer::{Leading, Peer},
+    thread_state::{self, parker},
 };
 use crate::sync::Mutex;
 
 /// How long a lead is held without being used; twice as long at most.
 const HOLD: Duration = Duration::from_millis(1);
-
-thread_local! {
-    /// The parker of this thread, once it has led. `None` in it if the system refused it.
-    static PARKER: Cell<Option<Arc<Parker>>> = const { Cell::new(None) };
-    static ASKER: RefCell<Asker> = const { RefCell::new(Asker::none()) };
-}
-
-/// The link whose request this thread has answered last.
-struct Asker {
-    link: Option<(Weak<Mutex<Driver>>, LinkId)>,
-    /// How many of its requests in a row, up to two.
-    streak: u8,
-    /// It was answered since the thread has waited last.
-    is_new: bool,
-}
-
-impl Asker {
-    const fn none() -> Self {
-        Self {
-            link: None,
-            streak: 0,
-            is_new: false,
-        }
-    }
-}
-
-/// This thread has answered a request of a link.
-pub(super) fn answered(links: &Arc<Mutex<Driver>>, id: LinkId) {
-    // Not if the thread ends, and its values are dropped.
-    let _ = ASKER.try_with(|asker| {
-        let mut asker = asker.borrow_mut();
-        let is_same =
-            |(of, known): &(Weak<_>, LinkId)| *known == id && of.as_ptr() == Arc::as_ptr(links);
-        if asker.link.as_ref().is_some_and(is_same) {
-            asker.streak = 2;
-        } else {
-            asker.link = Some((Arc::downgrade(links), id));
-            asker.streak = 1;
-        }
-        asker.is_new = true;
-    });
-}
-
-/// Returns the link from which the next request of this thread is to be expected.
-fn expected() -> Option<(Arc<Mutex<Driver>>, LinkId)> {
-    let taken = ASKER.try_with(|asker| {
-        let mut asker = asker.borrow_mut();
-        if !std::mem::take(&mut asker.is_new) {
-            *asker = Asker::none(); // it has other requests between
-            return None;
-        }
-        let (links, id) = asker.link.as_ref().filter(|_| asker.streak == 2)?;
-        Some((links.upgrade()?, *id))
-    });
-    taken.ok().flatten()
-}
-
-fn parker() -> Option<Arc<Parker>> {
-    let known = PARKER.try_with(Cell::take).ok()?;
-    let parker = match known {
-        Some(parker) => parker,
-        None => Arc::new(Parker::new().ok()?),
-    };
-    PARKER.set(Some(Arc::clone(&parker)));
-    Some(parker)
-}
 
 /// The links that some thread leads, without waiting for them.
 #[derive(Default)]
@@ -155,13 +90,13 @@ impl Leader {
         id: LinkId,
         send: impl FnOnce(&mut Driver),
     ) -> Option<Self> {
-        let parker = driver.may_be_led().then(parker).flatten();
-        if let (Some(peer), Some(parker)) = (driver.links.get_mut(&id), &parker) {
-            peer.reserve_lead(parker);
-        }
-        send(driver);
-        let parker = parker?;
-        let leading = driver.links.get_mut(&id)?.lead_for_reply(&parker)?;
+        let Some(parker) = driver.may_be_led(id).then(parker).flatten() else {
+            send(driver);
+            return None;
+        };
+        let reserved = Reserved::new(driver, id, &parker);
+        send(reserved.driver);
+        let leading = reserved.lead()?;
         Some(Self {
             id,
             parker,
@@ -171,41 +106,73 @@ impl Leader {
 
     /// Begins to lead until a server has a request.
     fn for_request(driver: &mut Driver, id: LinkId, parker: &Arc<Parker>) -> Option<Self> {
-        if !driver.may_be_led() {
+        if !driver.may_be_led(id) {
             return None;
         }
         let leading = driver.links.get_mut(&id)?.lead_for_requests(parker)?;
+        let parker = Arc::clone(parker);
         Some(Self {
             id,
-            parker: Arc::clone(parker),
+            parker,
             leading,
         })
     }
 
     /// Leads until the lead ends.
     pub(super) fn lead(&self, links: &Mutex<Driver>) {
+        let _finish = FinishLead(self, links);
         while self.turn(links).is_continue() {}
     }
 
     /// Waits for data, and reads it. Breaks if the lead has ended.
     fn turn(&self, links: &Mutex<Driver>) -> ControlFlow<()> {
-        use std::os::fd::AsFd as _;
         let Leading { socket, until } = &self.leading;
         let parked = self.parker.park(socket.as_fd(), *until);
-        let is_over = until.is_some_and(|until| until <= std::time::Instant::now());
+        let is_over = until.is_some_and(|until| until <= Instant::now());
         let mut driver = links.lock();
         if !driver.is_led_by(self) {
             return ControlFlow::Break(());
         }
         match parked {
+            _ if is_over => driver.finish_lead(self),
             Ok(true) => driver.read_now(self.id),
-            Ok(false) if !is_over => {}
-            _ => driver.finish_lead(self),
+            Ok(false) => {}
+            Err(_) => driver.finish_lead(self),
         }
         if driver.is_led_by(self) {
             ControlFlow::Continue(())
         } else {
             ControlFlow::Break(())
+        }
+    }
+}
+
+/// A link whose lead a thread has got, which is about to send a request.
+struct Reserved<'a> {
+    driver: &'a mut Driver,
+    id: LinkId,
+    parker: &'a Arc<Parker>,
+}
+
+impl<'a> Reserved<'a> {
+    fn new(driver: &'a mut Driver, id: LinkId, parker: &'a Arc<Parker>) -> Self {
+        if let Some(peer) = driver.links.get_mut(&id) {
+            peer.reserve_lead(parker);
+        }
+        Self { driver, id, parker }
+    }
+
+    fn lead(self) -> Option<Leading> {
+        let peer = self.driver.links.get_mut(&self.id)?;
+        peer.lead_for_reply(self.parker)
+    }
+}
+
+/// Ends the lead if nothing was sent, also by a panic.
+impl Drop for Reserved<'_> {
+    fn drop(&mut self) {
+        if let Some(peer) = self.driver.links.get_mut(&self.id) {
+            peer.end_reserved_lead(self.parker);
         }
     }
 }
@@ -223,7 +190,7 @@ impl Drop for FinishLead<'_> {
 pub(crate) fn wait_for_request<S, R, E>(
     server: &ump::Server<S, R, E>,
 ) -> Result<(S, ump::ReplyContext<R, E>), ump::Error<E>> {
-    let Some((links, id)) = expected() else {
+    let Some((links, id)) = thread_state::expected() else {
         return server.wait();
     };
     let Some(parker) = parker() else {
@@ -241,17 +208,23 @@ pub(crate) fn wait_for_request<S, R, E>(
     if let Some(leader) = leader {
         let _finish = FinishLead(&leader, &links);
         loop {
-            let ended = leader.turn(&links).is_break();
+            let has_ended = leader.turn(&links).is_break();
             if let Some(request) = requests.take_or_register(&waker, false)? {
                 return Ok(request);
             }
-            if ended {
+            if has_ended {
                 break;
             }
         }
     }
-    drop(requests);
-    server.wait()
+    // It keeps its place among those that wait, and nothing of the links.
+    drop(links);
+    loop {
+        parker.park_alone();
+        if let Some(request) = requests.take_or_register(&waker, false)? {
+            return Ok(request);
+        }
+    }
 }
 
 impl Driver {
@@ -260,9 +233,11 @@ impl Driver {
         peer.is_some_and(|peer| peer.is_led_by(&leader.parker))
     }
 
-    /// By a virtual clock the wait would have no end.
-    fn may_be_led(&self) -> bool {
-        self.shared.clock.is_system()
+    /// Returns whether a thread may begin to lead a link now. By a virtual clock the wait would
+    /// have no end.
+    fn may_be_led(&self, id: LinkId) -> bool {
+        let peer = self.links.get(&id);
+        self.shared.clock.is_system() && peer.is_some_and(Peer::may_be_led)
     }
 
     /// The thread waits no more, if it has waited until now.

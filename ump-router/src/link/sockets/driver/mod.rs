@@ -13,6 +13,7 @@ mod relay;
 mod retained;
 mod service;
 mod stream;
+mod thread_state;
 #[cfg(feature = "tls")]
 mod tls_stream;
 mod turn;

@@ -76,6 +76,15 @@ impl Stream {
         }
     }
 
+    /// Returns whether something that was written is not in the socket yet.
+    pub(super) fn holds_output(&self) -> bool {
+        match self {
+            #[cfg(feature = "tls")]
+            Self::Tls(stream) => stream.wants_write(),
+            _ => false,
+        }
+    }
+
     pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Self::Tcp(stream) => stream.write(bytes),

@@ -117,6 +117,11 @@ impl TlsStream {
         state.is_ok_and(|state| state.plaintext_bytes_to_read() > 0)
     }
 
+    /// Returns whether something that is encrypted waits to be written.
+    pub(super) fn wants_write(&self) -> bool {
+        self.tls.wants_write()
+    }
+
     /// Writes plain text, once all before it is written.
     pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if let Err(error) = self.flush() {

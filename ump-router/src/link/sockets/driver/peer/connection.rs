@@ -93,7 +93,11 @@ impl Connection {
         let session = self.session.as_ref();
         let has_sent_all = session.is_some_and(|it| it.is_open() && it.unsent() == 0);
         let is_used = self.opened.as_ref().is_some_and(|opened| opened.is_used);
-        has_sent_all && is_used && !self.awaits_turn && !self.is_broken
+        has_sent_all
+            && !self.stream.holds_output()
+            && is_used
+            && !self.awaits_turn
+            && !self.is_broken
     }
 
     /// Takes the lead from the thread that has it.

@@ -58,7 +58,11 @@ impl Peer {
                 self.interest.on_gap(shared, id, missed);
                 self.for_others.push(FromLink::Gap { id, missed });
             }
-            event @ Event::Serve { .. } => self.on_serve(shared, event),
+            event @ Event::Serve { .. } => {
+                // Whoever sees the served topic finds the subscriptions that were told before.
+                self.interest.refresh_outboxes(shared);
+                self.on_serve(shared, event);
+            }
             Event::Leave { id } => {
                 self.requests.on_leave(id);
                 self.for_others.push(FromLink::Leave(id));

@@ -32,8 +32,8 @@ pub(super) struct Lead {
 enum WaitsFor {
     /// Nothing: it is held for the next wait.
     Nothing,
-    /// The reply to a request that is about to be sent.
-    Unsent,
+    /// The reply to a request that is about to be sent, after so many others.
+    Unsent(u64),
     Reply(u64),
     Request,
 }
@@ -82,17 +82,25 @@ impl Peer {
     /// Gives the lead to the thread of the parker, which is about to send the only request, if
     /// nobody waits, and there is nothing to do but to read.
     pub(in super::super) fn reserve_lead(&mut self, parker: &Arc<Parker>) {
-        self.begin_lead(parker, WaitsFor::Unsent);
+        let taken = self.requests.taken();
+        self.begin_lead(parker, WaitsFor::Unsent(taken));
     }
 
     /// The thread has sent its request: it leads until the reply is there.
     pub(in super::super) fn lead_for_reply(&mut self, parker: &Arc<Parker>) -> Option<Leading> {
-        let found = self.requests.only_pending();
         let connection = self.connection.as_mut()?;
         let lead = connection.lead.as_mut()?;
-        if !Arc::ptr_eq(&lead.parker, parker) || lead.waits_for != WaitsFor::Unsent {
+        let WaitsFor::Unsent(taken) = lead.waits_for else {
+            return None;
+        };
+        if !Arc::ptr_eq(&lead.parker, parker) {
             return None;
         }
+        // One that another thread has made is not waited for.
+        let found = self
+            .requests
+            .only_pending()
+            .filter(|_| self.requests.took_one(taken));
         let until = match found {
             Some((_, None)) => Some(None),
             Some((_, Some(deadline))) => {
@@ -111,6 +119,28 @@ impl Peer {
         }
         connection.end_lead();
         None
+    }
+
+    /// Ends the lead of the thread, if it has sent nothing.
+    pub(in super::super) fn end_reserved_lead(&mut self, parker: &Arc<Parker>) {
+        let Some(connection) = &mut self.connection else {
+            return;
+        };
+        let is_reserved = |lead: &Lead| {
+            Arc::ptr_eq(&lead.parker, parker) && matches!(lead.waits_for, WaitsFor::Unsent(_))
+        };
+        if connection.lead.as_ref().is_some_and(is_reserved) {
+            connection.end_lead();
+        }
+    }
+
+    /// Returns whether a thread may begin to lead: nobody waits, and there is nothing to do but to
+    /// read.
+    pub(in super::super) fn may_be_led(&self) -> bool {
+        self.connection.as_ref().is_some_and(|connection| {
+            let lead = connection.lead.as_ref();
+            connection.is_only_read() && lead.is_none_or(|it| it.waits_for == WaitsFor::Nothing)
+        })
     }
 
     /// Gives the lead to the thread of the parker until it has a request.
