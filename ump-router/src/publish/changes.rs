@@ -10,7 +10,10 @@ use std::{
     time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
-use super::received::{LinkRetention, Received};
+use super::{
+    received::{LinkRetention, Received},
+    tombstones::Tombstones,
+};
 use crate::{
     deferred::DeferredWakes,
     stamp::Stamp,
@@ -68,6 +71,8 @@ struct State {
     waker: Waker,
     /// The stamps of the retained messages.
     stamps: HashMap<Topic, Stamp>,
+    /// Those of the messages that were removed, or have expired.
+    gone: Tombstones,
     /// The last change by this process of each topic that links were not told.
     untold: HashMap<Topic, Stamp>,
 }
@@ -84,6 +89,7 @@ impl ChangeLog {
         self.0 = Some(Box::new(State {
             clock,
             waker,
+            gone: Tombstones::default(),
             untold: stamps.clone(),
             stamps,
         }));
@@ -102,6 +108,7 @@ impl ChangeLog {
             return message;
         };
         let stamp = state.clock.next();
+        state.gone.remove(&topic);
         state.stamps.insert(topic.clone(), stamp);
         state.untold.insert(topic, stamp);
         wakers.extend([state.waker.clone()]);
@@ -112,8 +119,10 @@ impl ChangeLog {
     #[inline]
     pub(super) fn removed(&mut self, topic: &Pattern, wakers: &mut DeferredWakes) {
         if let (Some(state), Some(topic)) = (&mut self.0, topic.as_topic()) {
+            let stamp = state.clock.next();
             state.stamps.remove(topic);
-            state.untold.insert(topic.clone(), state.clock.next());
+            state.gone.insert(topic.clone(), stamp);
+            state.untold.insert(topic.clone(), stamp);
             wakers.extend([state.waker.clone()]);
         }
     }
@@ -122,7 +131,9 @@ impl ChangeLog {
     #[inline]
     pub(super) fn expired(&mut self, topic: &Pattern) {
         if let (Some(state), Some(topic)) = (&mut self.0, topic.as_topic()) {
-            state.stamps.remove(topic);
+            if let Some(stamp) = state.stamps.remove(topic) {
+                state.gone.insert(topic.clone(), stamp);
+            }
         }
     }
 
@@ -131,15 +142,23 @@ impl ChangeLog {
         let Some(state) = &mut self.0 else {
             return false;
         };
-        let known = [state.stamps.get(topic), state.untold.get(topic)];
+        let State {
+            stamps,
+            gone,
+            untold,
+            ..
+        } = &mut **state;
+        let known = [stamps.get(topic), gone.get(topic), untold.get(topic)];
         if known.into_iter().flatten().any(|known| *known >= stamp) {
             return false;
         }
-        state.untold.remove(topic);
+        untold.remove(topic);
         if is_removal {
-            state.stamps.remove(topic);
+            stamps.remove(topic);
+            gone.insert(topic.clone(), stamp);
         } else {
-            state.stamps.insert(topic.clone(), stamp);
+            gone.remove(topic);
+            stamps.insert(topic.clone(), stamp);
         }
         true
     }

@@ -27,6 +27,8 @@ mod retaining;
 mod routes;
 mod status;
 mod subscription;
+#[cfg(all(feature = "link", unix, not(any(loom, shuttle))))]
+mod tombstones;
 mod watch;
 mod watched;
 

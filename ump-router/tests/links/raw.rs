@@ -2,13 +2,13 @@
 
 use std::{
     io::{self, Read, Write},
-    net::TcpStream,
+    net::{TcpListener, TcpStream},
     sync::atomic::{AtomicU64, Ordering},
 };
 
 use ump_router::{
     Bytes,
-    link::wire::{Caps, Codec, Decoded, Hello, Limits, Message, decode, encode},
+    link::wire::{Caps, Codec, Decoded, Hello, Limits, Message, RetainedChange, decode, encode},
 };
 
 use crate::support::LONG;
@@ -134,6 +134,24 @@ impl Raw {
             match self.stream.read(&mut buffer)? {
                 0 => return Ok(None),
                 count => self.input.extend(&buffer[..count]),
+            }
+        }
+    }
+
+    /// Accepts a connection, and exchanges hellos.
+    pub(crate) fn accept(listener: &TcpListener, hello: Message) -> Self {
+        let mut raw = Self::from(listener.accept().unwrap().0);
+        raw.send(&[hello]).unwrap();
+        let first = raw.receive().unwrap();
+        assert!(matches!(first, Some(Message::Hello(_))), "{first:?}");
+        raw
+    }
+
+    /// Reads up to the next change of a retained message.
+    pub(crate) fn next_change(&mut self) -> RetainedChange {
+        loop {
+            if let Message::Replicate(change) = self.receive().unwrap().expect("a change") {
+                return change;
             }
         }
     }

@@ -184,7 +184,7 @@ fn both_ends_are_equal_after_a_time_without_a_link() {
 }
 
 /// A hello of a peer that exchanges changes of retained messages.
-fn replicating() -> Message {
+pub(crate) fn replicating() -> Message {
     let Message::Hello(hello) = hello(LIMITS) else {
         unreachable!()
     };
@@ -194,7 +194,15 @@ fn replicating() -> Message {
     })
 }
 
-fn change(topic: &str, time: u64, price: u8) -> RetainedChange {
+pub(crate) fn removal(topic: &str, time: u64) -> RetainedChange {
+    RetainedChange {
+        removed: true,
+        payload: [].into(),
+        ..change(topic, time, 0)
+    }
+}
+
+pub(crate) fn change(topic: &str, time: u64, price: u8) -> RetainedChange {
     RetainedChange {
         topic: topic.parse().unwrap(),
         stamp: Stamp { time, router: 7 },
@@ -212,11 +220,6 @@ fn an_older_change_that_comes_later_changes_nothing() {
     let listener = hub.listen("tcp:127.0.0.1:0").unwrap();
     let mut prices = watching(&hub, "**");
     let mut raw = Raw::open_with(&listener.address().to_string(), replicating());
-    let removal = |topic, time| RetainedChange {
-        removed: true,
-        payload: [].into(),
-        ..change(topic, time, 0)
-    };
     let all = [
         change("price/a", 5, 1),
         change("price/a", 4, 2),

@@ -126,7 +126,8 @@
 //!   after the changes that the router had seen. Of the same time, that of the router with the
 //!   greater number wins. When a link is made again, both ends tell what they have: then they are
 //!   equal. A message that comes after a newer one of its topic is not received. One whose time is
-//!   an hour ahead of the receiver's clock is refused.
+//!   more than a minute ahead of a hub's clock is refused there, and subscriptions receive it: keep
+//!   the clocks together. A router follows the clock of a hub up to a day ahead.
 //! - **A hub** keeps the retained messages of its links, also of types that its program does not
 //!   carry, and of programs that have ended: until they are replaced, removed or expired, or the
 //!   hub ends. They are in its memory only.

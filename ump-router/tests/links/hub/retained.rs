@@ -9,7 +9,8 @@ use ump_router::{
 };
 
 use super::on_each_star;
-use crate::retained::{await_retained, next_as, retain, watching};
+use crate::raw::{Raw, subscribe};
+use crate::retained::{await_retained, next_as, replicating, retain, watching};
 use crate::support::{LONG, Price, await_told, carrying, next};
 
 #[test]
@@ -210,4 +211,27 @@ fn a_full_hub_refuses_and_passes_on() {
     one.remove_retained::<Price>("a").unwrap();
     retain(&one, "c", 2);
     await_retained(&other, "c", Some(2));
+}
+
+#[test]
+fn no_removal_is_told_that_the_rules_hide() {
+    let rules = Rules::allow_by_default().deny(
+        Who::Anyone,
+        [Permission::Subscribe],
+        "price/secret/**".parse().unwrap(),
+    );
+    let (hub, listener) = ruled(rules);
+    hub.carry::<Price>().unwrap();
+    let mut raw = Raw::open_with(&listener.address().to_string(), replicating());
+    raw.send(&[subscribe(1, "price/open", (1000, 1 << 20))])
+        .unwrap();
+    await_told(&hub, "price/open");
+    for number in 0..100 {
+        let secret = format!("secret/{number}");
+        retain(&hub, &secret, number);
+        hub.remove_retained::<Price>(&*secret).unwrap();
+        retain(&hub, "open", number);
+        let told = raw.next_change();
+        assert_eq!(told.topic.as_str(), "price/open");
+    }
 }

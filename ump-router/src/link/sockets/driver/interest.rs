@@ -284,9 +284,9 @@ impl Interest {
         shared: &Shared,
         session: &mut Session,
         replication: &mut Replication,
-        link: LinkId,
+        to: (LinkId, &Access),
     ) -> bool {
-        self.send_some(shared, session, replication, link, (TURN, MAX_BUFFERED))
+        self.send_some(shared, session, replication, to, (TURN, MAX_BUFFERED))
     }
 
     /// Sends all messages that wait, before the link is closed. What the session has no room for is
@@ -296,13 +296,13 @@ impl Interest {
         shared: &Shared,
         session: &mut Session,
         replication: &mut Replication,
-        link: LinkId,
+        to: (LinkId, &Access),
     ) {
         for state in &mut self.outboxes {
             state.is_ready = true; // its wake-up may be on its way
         }
         let limits = (LAST_TURN, usize::MAX);
-        self.send_some(shared, session, replication, link, limits);
+        self.send_some(shared, session, replication, to, limits);
     }
 
     /// Returns whether there may be messages to send, and the session has room for them.
@@ -317,7 +317,7 @@ impl Interest {
         shared: &Shared,
         session: &mut Session,
         replication: &mut Replication,
-        link: LinkId,
+        (link, access): (LinkId, &Access),
         (turn, max_buffered): (usize, usize),
     ) -> bool {
         let mut has_sent = false;
@@ -352,7 +352,7 @@ impl Interest {
                         let publication = Publication::new(topic, codec, payload);
                         if let Some(retention) = retention.filter(|_| replication.is_on()) {
                             if !replication.send_own(
-                                (shared, nth),
+                                (shared, nth, access),
                                 session,
                                 &publication,
                                 retention,

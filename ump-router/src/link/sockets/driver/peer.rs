@@ -330,8 +330,8 @@ impl Peer {
                     (&mut connection.session, opened)
                 {
                     let replication = &mut self.replication;
-                    let has_sent =
-                        may_send && self.interest.send(shared, session, replication, self.id);
+                    let to = (self.id, &self.access);
+                    let has_sent = may_send && self.interest.send(shared, session, replication, to);
                     if may_send {
                         let peer = PeerView {
                             link: self.id,

@@ -19,8 +19,13 @@ use crate::{
     topic::Pattern,
 };
 
-/// A stamp may be so far ahead of the clock of this system, in microseconds.
-const MAX_AHEAD: u64 = 3600 * 1_000_000;
+/// A stamp of a link that was accepted may be so far ahead of the clock of this system, in
+/// microseconds: what this router tells then is no farther ahead.
+const MAX_AHEAD: u64 = 60 * 1_000_000;
+
+/// The same for a link that this router has connected. The other router has looked at its own
+/// clock, which may be ahead of this one.
+const MAX_AHEAD_OF_HUB: u64 = 24 * 3600 * 1_000_000;
 
 impl Peer {
     /// The peer has changed a retained message, or tells of a change.
@@ -31,11 +36,16 @@ impl Peer {
         }
         let clock = &shared.replicas.clock;
         let router = self.replication.router();
+        let (max_ahead, what) = if self.for_others.is_accepted() {
+            (MAX_AHEAD, "a minute")
+        } else {
+            (MAX_AHEAD_OF_HUB, "a day")
+        };
         if replica.stamp.time == 0 {
             replica.stamp = clock.next();
-        } else if replica.stamp.time > StampClock::now().saturating_add(MAX_AHEAD) {
-            let text = "the clock of the publisher is more than an hour ahead";
-            return self.deny_retained(&name, &Refusal::Denied(text.to_owned()));
+        } else if replica.stamp.time > StampClock::now().saturating_add(max_ahead) {
+            let text = format!("the clock of the publisher is more than {what} ahead");
+            return self.refuse_retained(shared, &replica, &Refusal::Denied(text));
         } else if let Some(router) = router.filter(|_| self.for_others.is_accepted()) {
             // A router that has connected a link tells of its own changes there.
             replica.stamp.router = router;
@@ -75,7 +85,9 @@ impl Peer {
         let from = (self.id, self.access.owner());
         let now = shared.clock.now();
         let mut table = shared.replicas.table.borrow_mut();
-        let put = if is_accepted {
+        let put = if !is_accepted && table.is_stale(&change) {
+            Put::Stale // this process has a newer one
+        } else if is_accepted {
             table.put(now, change, from, replica.payload.len(), room)
         } else {
             let held = &mut self.replication.held;
@@ -93,11 +105,11 @@ impl Peer {
         put
     }
 
-    /// A message is not retained here, as there is no room. Subscriptions receive it all the same.
+    /// A message is not retained here. Subscriptions receive it all the same.
     fn refuse_retained(&mut self, shared: &Shared, replica: &Replica, refusal: &Refusal) {
         let name = Pattern::from(&replica.topic);
         self.deny_retained(&name, refusal);
-        if replica.retained {
+        if replica.retained || replica.removed {
             return; // it is not published now
         }
         for messages in &shared.messages {

@@ -8,7 +8,7 @@ use crate::{
             access::Permission,
             driver::{
                 Shared,
-                retained::{Former, PeerView},
+                retained::{Former, OwnChange, PeerView},
             },
         },
     },
@@ -25,7 +25,7 @@ impl Peer {
         let replication = &mut self.replication;
         self.interest.refresh_outboxes(shared);
         self.interest
-            .send_all(shared, session, replication, self.id);
+            .send_all(shared, session, replication, (self.id, &self.access));
         let peer = PeerView {
             link: self.id,
             has_ready_for: &|topic: &Topic| self.interest.has_ready_for(topic),
@@ -35,14 +35,20 @@ impl Peer {
         replication.send_all(shared, session, peer);
     }
 
-    /// This process has changed retained messages of a type, and has removed these.
-    pub(in super::super) fn retained_changed(&mut self, nth: usize, removed: &[Topic]) {
+    /// This process has changed retained messages of a type.
+    pub(in super::super) fn retained_changed(&mut self, nth: usize, changed: &[OwnChange]) {
         self.interest.outbox_woken(nth);
+        for change in changed {
+            // What the peer had told of it needs no room any more.
+            self.replication
+                .held
+                .forget_older(&change.topic, change.stamp);
+        }
         if self.replication.is_on() {
             return;
         }
-        for topic in removed {
-            self.unretain(topic);
+        for change in changed.iter().filter(|change| change.is_removal) {
+            self.unretain(&change.topic);
         }
     }
 

@@ -40,7 +40,10 @@ pub(super) use self::{
 };
 use super::{Driver, Shared, wake::Key};
 use crate::{
-    link::session::{Publication, Replica, Session},
+    link::{
+        session::{Publication, Replica, Session},
+        wire::Stamp,
+    },
     publish::StampClock,
     topic::{Pattern, Topic, full_name::full_name},
 };
@@ -52,10 +55,17 @@ const MAX_BUFFERED: usize = 256 << 10;
 pub(super) struct Replicas {
     pub(super) clock: Arc<StampClock>,
     pub(super) table: RefCell<Table>,
-    /// What this process has removed, and peers that do not exchange changes were not told.
-    removed: RefCell<Vec<Topic>>,
+    /// What this process has changed since the links were told.
+    changed: RefCell<Vec<OwnChange>>,
     /// The last change that the links were told of.
     passed_on: Cell<u64>,
+}
+
+/// A change by this process.
+pub(super) struct OwnChange {
+    pub(super) topic: Topic,
+    pub(super) stamp: Stamp,
+    pub(super) is_removal: bool,
 }
 
 impl Replicas {
@@ -63,7 +73,7 @@ impl Replicas {
         Self {
             clock: Arc::new(StampClock::new(router)),
             table: RefCell::default(),
-            removed: RefCell::default(),
+            changed: RefCell::default(),
             passed_on: Cell::default(),
         }
     }
@@ -97,11 +107,13 @@ impl Shared {
                     expires_at,
                 }),
                 Some((None, _)) => continue, // it cannot travel
-                None => {
-                    self.replicas.removed.borrow_mut().push(topic.clone());
-                    None
-                }
+                None => None,
             };
+            self.replicas.changed.borrow_mut().push(OwnChange {
+                topic: topic.clone(),
+                stamp: change.stamp,
+                is_removal: content.is_none(),
+            });
             let change = Change {
                 topic,
                 stamp: change.stamp,
@@ -119,13 +131,13 @@ impl Driver {
         self.shared.feed_retained(nth, is_old);
         let replicas = &self.shared.replicas;
         let last = replicas.table.borrow().last();
-        if replicas.passed_on.replace(last) == last {
+        let changed = replicas.changed.take();
+        if replicas.passed_on.replace(last) == last && changed.is_empty() {
             return;
         }
-        let removed = replicas.removed.take();
         for (id, peer) in &mut self.links {
             // What subscriptions there are to receive one by one comes first.
-            peer.retained_changed(nth, &removed);
+            peer.retained_changed(nth, &changed);
             self.touched.insert(*id);
         }
     }

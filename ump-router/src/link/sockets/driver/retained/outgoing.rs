@@ -123,7 +123,7 @@ impl Replication {
     /// cannot be sent.
     pub(in super::super) fn send_own(
         &mut self,
-        (shared, nth): (&Shared, usize),
+        (shared, nth, access): (&Shared, usize, &Access),
         session: &mut Session,
         publication: &Publication,
         retention: LinkRetention,
@@ -139,7 +139,10 @@ impl Replication {
             is_own && entry.content.is_none() && entry.stamp < retention.stamp
         };
         for (topic, entry) in table.after(self.place).take(TURN) {
-            if is_earlier(entry) && self.sent.get(topic) != Some(&entry.stamp) {
+            if is_earlier(entry)
+                && self.sent.get(topic) != Some(&entry.stamp)
+                && may_be_told(access, topic)
+            {
                 let _ = self.send_now(session, entry.replica(topic, self.opened_at));
             }
         }
@@ -222,10 +225,7 @@ impl Replication {
         let now = shared.clock.now();
         table.expire(now);
         let is_told = |topic: &Topic, entry: &Entry| {
-            (is_accepted || entry.source == Source::Own)
-                && access
-                    .check(Permission::Subscribe, &Pattern::from(topic))
-                    .is_ok()
+            (is_accepted || entry.source == Source::Own) && may_be_told(access, topic)
         };
         let mut looks = LOOKS;
         self.backlogs
@@ -235,6 +235,7 @@ impl Replication {
             return;
         };
         let is_last = turn == usize::MAX;
+        let owner = access.owner();
         for (topic, entry) in table.after(self.place).take(turn) {
             if !is_last && !has_room(session) {
                 break;
@@ -248,8 +249,14 @@ impl Replication {
                 self.sent.remove(topic);
             }
             let is_known = sent.is_some_and(|sent| sent >= entry.stamp)
-                || entry.stamp.router == router
-                || matches!(&entry.source, Source::Link(from, _) if *from == link);
+                || match &entry.source {
+                    Source::Own => false,
+                    Source::Link(from, _) if *from == link => true,
+                    // The number of a router is no secret: another peer may have used it.
+                    Source::Link(_, by) => {
+                        router != 0 && entry.stamp.router == router && *by == owner
+                    }
+                };
             if !is_known && is_told(topic, entry) {
                 let sent = session.replicate(entry.replica(topic, self.opened_at));
                 // Another error is that it is too long for the peer, which does not retain it.
@@ -260,6 +267,12 @@ impl Replication {
             self.place = entry.number;
         }
     }
+}
+
+/// Returns whether the rules let the peer be told of a topic.
+fn may_be_told(access: &Access, topic: &Topic) -> bool {
+    let name = Pattern::from(topic);
+    access.check(Permission::Subscribe, &name).is_ok()
 }
 
 impl Backlog {

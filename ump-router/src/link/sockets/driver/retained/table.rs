@@ -152,7 +152,8 @@ impl Table {
         Put::Newest(self.replace(now, change, Source::Link(link, owner), size))
     }
 
-    fn is_stale(&self, change: &Change) -> bool {
+    /// Returns whether a newer change of the topic is known, or the same.
+    pub(in super::super) fn is_stale(&self, change: &Change) -> bool {
         let known = self.entries.get(&change.topic);
         known.is_some_and(|known| known.stamp >= change.stamp)
     }
@@ -282,6 +283,14 @@ impl Table {
     pub(in super::super) fn forget_own(&mut self, topic: &Topic, stamp: Stamp) {
         let own = self.entries.get(topic);
         if own.is_some_and(|own| own.source == Source::Own && own.stamp < stamp) {
+            self.remove(topic);
+        }
+    }
+
+    /// Forgets what a link has brought of a topic, as there is a newer change.
+    pub(in super::super) fn forget_older(&mut self, topic: &Topic, stamp: Stamp) {
+        let known = self.entries.get(topic);
+        if known.is_some_and(|known| known.stamp < stamp) {
             self.remove(topic);
         }
     }
