@@ -91,8 +91,9 @@ impl<M: Message> Bus<M> {
         changes.collect()
     }
 
-    /// Applies a change that a link brought, if it is newer than what is known of the topic.
-    pub(crate) fn apply_from_link(&self, topic: &Topic, change: LinkChange<M>) {
+    /// Applies a change that a link brought. Returns false if it is not newer than what is known of
+    /// the topic.
+    pub(crate) fn apply_from_link(&self, topic: &Topic, change: LinkChange<M>) -> bool {
         let LinkChange {
             stamp,
             is_old,
@@ -107,7 +108,7 @@ impl<M: Message> Bus<M> {
             drop(routes);
             deferred.messages.extend(message);
             deferred.run();
-            return;
+            return false;
         }
         if let Some(message) = message {
             if expires_at.is_some() {
@@ -137,5 +138,6 @@ impl<M: Message> Bus<M> {
         if !deferred.run_checked() {
             self.wake_other_members();
         }
+        true
     }
 }

@@ -51,6 +51,27 @@ fn a_removal_comes_after_the_messages_before_it() {
 }
 
 #[test]
+fn a_gap_is_told_before_the_change_after_it() {
+    let mut pair = Pair::open();
+    let id = pair.subscribe(0, "a", ROOM);
+    pair.ends[1].publish(&publication("a", "1"), &[id]).unwrap();
+    pair.ends[1].missed(&[id], 2);
+    pair.ends[1].replicate(replica("a", "2")).unwrap();
+    pair.ends[1].publish(&publication("a", "3"), &[id]).unwrap();
+    pair.settle();
+    let events = pair.take(0);
+    let [
+        Event::Message { .. },
+        Event::Gap { missed: 2, .. },
+        Event::Replicate(_),
+        Event::Message { .. },
+    ] = &events[..]
+    else {
+        panic!("{events:?}");
+    };
+}
+
+#[test]
 fn changes_are_bounded_and_use_the_credit_of_the_link() {
     let small = || {
         let mut config = config(0);

@@ -26,6 +26,7 @@ mod readme;
 mod refusals;
 mod requests;
 mod retained;
+mod retained_plain;
 mod retained_stamps;
 mod silence;
 mod soak;

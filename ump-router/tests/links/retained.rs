@@ -12,6 +12,7 @@ use ump_router::{
 };
 
 use crate::raw::{LIMITS, Raw, hello, subscribe, topic};
+use crate::retained_plain::ask;
 use crate::support::{
     LONG, Price, SocketPath, await_told, carrying, carrying_with, next, on_each, publish,
 };
@@ -269,25 +270,9 @@ fn a_peer_without_the_feature_gets_what_it_asks_for() {
         retain(&hub, &format!("a/{number}"), number);
     }
     let mut raw = Raw::open(&listener.address().to_string(), LIMITS);
-    let ask = |id, retained| {
-        let Message::Subscribe {
-            messages,
-            bytes,
-            pattern,
-            ..
-        } = subscribe(id, "price/**", (4, 1000))
-        else {
-            unreachable!()
-        };
-        Message::Subscribe {
-            id,
-            retained,
-            messages,
-            bytes,
-            pattern,
-        }
-    };
-    raw.send(&[ask(1, false), ask(2, true)]).unwrap();
+    let credit = (4, 1000);
+    let both = [subscribe(1, "price/**", credit), ask(2, "price/**", credit)];
+    raw.send(&both).unwrap();
     let mut received = Vec::new();
     while received.len() < 10 {
         match raw.receive().unwrap().unwrap() {

@@ -6,9 +6,9 @@ use std::{
 };
 
 use ump_router::{
-    ReceivedAs, Router,
+    ReceivedAs, RecvError, Router,
     link::{
-        sockets::{ConnectOptions, Link},
+        sockets::{ConnectOptions, Link, Quota, Quotas, Rules, Who},
         wire::{FEATURE_REPLICATE, Hello, Message, RetainedChange, Status},
     },
     ump::ManualClock,
@@ -16,7 +16,7 @@ use ump_router::{
 
 use crate::raw::{LIMITS, Raw, hello_of};
 use crate::retained::{await_retained, change, next_as, removal, replicating, retain, watching};
-use crate::support::{LONG, Pair, Price, SocketPath, carrying, carrying_with};
+use crate::support::{LONG, Pair, Price, SocketPath, carrying, carrying_with, next};
 
 /// Connects a router to a hub that is written by hand, and may retain so many messages there.
 fn connect(leaf: &Router, messages: usize) -> (Raw, Link) {
@@ -177,4 +177,61 @@ fn the_number_of_a_router_hides_nothing_from_it() {
     await_retained(hub, "other", Some(2));
     let _link = leaf.connect(pair.listener.address()).unwrap();
     await_retained(leaf, "other", Some(2));
+}
+
+#[test]
+fn a_change_that_cannot_be_decoded_leaves_no_older_message() {
+    let hub = carrying();
+    let listener = hub.listen("tcp:127.0.0.1:0").unwrap();
+    let mut prices = hub.subscribe::<Price>("**").unwrap();
+    let mut raw = Raw::open_with(&listener.address().to_string(), replicating());
+    let text = RetainedChange {
+        payload: [0x61, b'x'].into(), // a text
+        ..change("price/a", 6, 0)
+    };
+    let all = [change("price/a", 5, 1), text.clone(), text];
+    tell(&mut raw, all);
+    tell(&mut raw, [change("price/b", 1, 2)]);
+    assert_eq!(next(&mut prices), Ok(1));
+    assert_eq!(next(&mut prices), Err(RecvError::Missed(1)));
+    assert_eq!(next(&mut prices), Ok(2));
+    assert_eq!(hub.retained().len(), 1);
+    // An older one does not come back.
+    tell(&mut raw, [change("price/a", 5, 1), change("price/b", 2, 3)]);
+    assert_eq!(next(&mut prices), Ok(3));
+    assert_eq!(hub.retained().len(), 1);
+}
+
+#[test]
+fn one_peer_may_fill_a_quarter_of_a_hub() {
+    let hub = carrying();
+    let listener = hub.listen("tcp:127.0.0.1:0").unwrap();
+    let mut raw = Raw::open_with(&listener.address().to_string(), replicating());
+    let quota = Quotas::new().of(Quota::RetainedMessages);
+    assert_eq!(quota, 16_384);
+    for number in 0..=quota {
+        tell(&mut raw, [change(&format!("other/{number}"), 1, 1)]);
+    }
+    loop {
+        if let Message::Refused { status, topic, .. } = raw.receive().unwrap().unwrap() {
+            assert_eq!(status, Status::Quota);
+            assert_eq!(topic.as_str(), format!("other/{quota}"));
+            break;
+        }
+    }
+}
+
+#[test]
+fn a_hub_has_no_quota_at_its_routers() {
+    let leaf = carrying();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("tcp:{}", listener.local_addr().unwrap());
+    let quotas = Quotas::new().limit(Quota::RetainedMessages, 1);
+    let rules = Rules::allow_by_default().quotas(Who::Anyone, quotas);
+    let options = ConnectOptions::new().rules(rules);
+    let _link = leaf.connect_with(&address, options).unwrap();
+    let mut hub = Raw::accept(&listener, replicating());
+    tell(&mut hub, ["price/a", "price/b"].map(|it| change(it, 1, 1)));
+    await_retained(&leaf, "b", Some(1));
+    assert_eq!(leaf.retained().len(), 2);
 }

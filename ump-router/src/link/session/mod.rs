@@ -184,6 +184,8 @@ struct TheirSubscription {
     is_answered: bool,
     messages: Budget,
     bytes: Budget,
+    /// The bytes that it began with.
+    first_bytes: u64,
     /// Missed messages that were not told.
     missed: u64,
     /// It may have missed more, and was not told.

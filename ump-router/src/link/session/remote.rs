@@ -367,6 +367,7 @@ impl Session {
                     is_answered: false,
                     messages: Budget::new(messages),
                     bytes: Budget::new(bytes),
+                    first_bytes: bytes,
                     missed: 0,
                     is_interrupted: false,
                 };

@@ -26,6 +26,8 @@ impl Session {
         if !self.output.has_room(PUBLICATIONS, bulk.body(), max) {
             return Err(Rejected::Full);
         }
+        // Subscriptions of the peer that have missed messages learn it before.
+        self.tell_gaps();
         self.output.bulk(bulk);
         Ok(())
     }

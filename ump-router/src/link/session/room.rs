@@ -34,4 +34,13 @@ impl Session {
             0
         }
     }
+
+    /// Returns whether a payload has more bytes than the whole credit that a subscription of the
+    /// peer has begun with. It would wait for credit for ever, unless the peer gives more at once
+    /// than then. A subscription that begins without credit has no such limit.
+    #[must_use]
+    pub fn exceeds_credit(&self, id: u32, bytes: u64) -> bool {
+        let first = self.their.subscriptions.get(&id).map(|it| it.first_bytes);
+        first.is_some_and(|first| first > 0 && bytes > first)
+    }
 }

@@ -134,10 +134,15 @@
 //! - **The time that is left** travels, not a time of a clock.
 //! - **Limits**: at most 65,536 messages and 64 MiB of all links together
 //!   ([`ListenOptions::max_retained`], [`ConnectOptions::max_retained`]), and a
-//!   [quota](Quota::RetainedMessages) for each peer. What exceeds them is received by
-//!   subscriptions, but not retained, and the publisher's router is told ([`LinkRefusal`]). A
-//!   removal is remembered for a day, and the last 16,384 are: a router that was away for longer
-//!   may bring a removed message back.
+//!   [quota](Quota::RetainedMessages) for each peer, by default of a quarter of the messages; there
+//!   is none of its bytes. What exceeds them is received by subscriptions, but not retained, and
+//!   the publisher's router is told ([`LinkRefusal`]). A removal or expiry is remembered for a day,
+//!   and the last 16,384 are, of one peer the last 4,096: a router that was away for longer may
+//!   bring a removed message back.
+//! - **A message that cannot be decoded** is [missed](crate::RecvError::Missed), and nothing is
+//!   retained on its topic in this process.
+//! - **A slow link** gets a gap for a message that it has no room for, and the message later, as
+//!   retained.
 //! - **Rules**: to retain or remove takes the permission to publish, and a router is told of topics
 //!   that it may subscribe to.
 //!

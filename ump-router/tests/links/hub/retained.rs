@@ -1,10 +1,11 @@
 //! Retained messages of one leaf at the others.
 
+use serde::{Deserialize, Serialize};
 use ump_router::{
     ReceivedAs, RecvError, Router, SubscribeOptions,
     link::{
         sockets::{LinkRefusal, ListenOptions, Permission, Quota, Quotas, Rules, Who},
-        wire::Status,
+        wire::{Message, Status},
     },
 };
 
@@ -234,4 +235,53 @@ fn no_removal_is_told_that_the_rules_hide() {
         let told = raw.next_change();
         assert_eq!(told.topic.as_str(), "price/open");
     }
+}
+
+/// A message that fills the buffers of a link.
+#[derive(Debug, Serialize, Deserialize)]
+struct Blob(String);
+
+impl ump_router::Message for Blob {
+    const PREFIX: &str = "blob";
+}
+
+#[test]
+fn what_a_slow_link_has_no_room_for_is_a_gap_and_comes_as_retained() {
+    const COUNT: u64 = 64;
+    let (_hub, listener) = ruled(Rules::allow_by_default());
+    let address = listener.address().to_string();
+    let (one, other) = (carrying(), carrying());
+    one.carry::<Blob>().unwrap();
+    let mut raw = Raw::open_with(&address, replicating());
+    raw.send(&[subscribe(1, "blob/**", (1000, 1 << 40))])
+        .unwrap();
+    let _links = [&one, &other].map(|leaf| leaf.connect(&address).unwrap());
+    await_told(&one, "blob/**");
+    for _ in 0..COUNT {
+        let blob = Blob("x".repeat(256 << 10));
+        one.publish("a", blob).retain().wait().unwrap();
+    }
+    retain(&one, "end", 1);
+    await_retained(&other, "end", Some(1));
+    // The hub has passed all on, as far as there was room.
+    raw.send(&[Message::Window { bytes: 1 << 40 }]).unwrap();
+    let (mut published, mut missed) = (0, 0);
+    loop {
+        match raw.receive().unwrap().unwrap() {
+            Message::Gap {
+                id: 1,
+                missed: more,
+            } => missed += more,
+            Message::Replicate(change) if change.topic.as_str() == "blob/a" => {
+                if change.retained {
+                    break;
+                }
+                assert_eq!(missed, 0, "a message after a gap is sent in its place");
+                published += 1;
+            }
+            _ => {}
+        }
+    }
+    assert!(missed > 0);
+    assert_eq!(published + missed, COUNT);
 }

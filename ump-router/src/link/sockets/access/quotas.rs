@@ -53,12 +53,17 @@ pub struct Quotas {
     pub pending_requests: usize,
     /// The maximum bytes that wait to be sent.
     pub queued_bytes: usize,
-    /// The maximum number of retained messages.
+    /// The maximum number of retained messages: 16,384 by default. It is for links that were
+    /// accepted; what the router at the other end of a connected link retains is limited by
+    /// [`max_retained`](super::super::ConnectOptions::max_retained) alone.
     pub retained_messages: usize,
 }
 
 /// A quarter of the links of a listener.
 const DEFAULT_CONNECTIONS: usize = 256;
+
+/// A quarter of what all peers together may retain by default.
+const DEFAULT_RETAINED: usize = 1 << 14;
 
 impl Default for Quotas {
     fn default() -> Self {
@@ -68,14 +73,14 @@ impl Default for Quotas {
             served_topics: usize::MAX,
             pending_requests: usize::MAX,
             queued_bytes: usize::MAX,
-            retained_messages: usize::MAX,
+            retained_messages: DEFAULT_RETAINED,
         }
     }
 }
 
 impl Quotas {
-    /// Returns the default quotas. To have none, [limit](Self::limit) the connections to
-    /// [`usize::MAX`].
+    /// Returns the default quotas. To have none, [limit](Self::limit) the connections and the
+    /// retained messages to [`usize::MAX`].
     #[must_use]
     pub fn new() -> Self {
         Self::default()

@@ -67,22 +67,17 @@ impl<M: Message> CarriedMessages for MessagesOf<M> {
     }
 
     fn apply(&self, topic: &Topic, replica: &Replica) -> bool {
-        let message = if replica.removed {
-            None
-        } else {
-            match self.coder.decode(replica.codec, &replica.payload) {
-                Ok(message) => Some(message),
-                Err(_) => return false,
-            }
-        };
+        let decode = || self.coder.decode(replica.codec, &replica.payload).ok();
+        let message = (!replica.removed).then(decode).flatten();
+        let is_missed = message.is_none() && !replica.removed;
         let change = LinkChange {
             stamp: replica.stamp,
             is_old: replica.retained,
             expires_at: replica.expires_at,
             message,
         };
-        self.bus.apply_from_link(topic, change);
-        true
+        let is_newer = self.bus.apply_from_link(topic, change);
+        !(is_missed && is_newer)
     }
 
     fn miss(&self, count: u64, is_link_lost: bool, is_meant: &dyn Fn(&Pattern) -> bool) {

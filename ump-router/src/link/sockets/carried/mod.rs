@@ -96,7 +96,8 @@ pub(super) trait CarriedMessages: Send + Sync {
     /// Takes the changes of this process that were noted.
     fn take_changes(&self) -> Vec<OwnChange>;
 
-    /// Applies a change that a link brought. Returns false if its payload cannot be decoded.
+    /// Applies a change that a link brought. Returns false if it is new and its payload cannot be
+    /// decoded: then nothing is retained.
     fn apply(&self, topic: &Topic, replica: &Replica) -> bool;
 
     /// Tells subscriptions with one of these patterns that they miss messages.

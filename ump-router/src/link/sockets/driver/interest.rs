@@ -269,6 +269,12 @@ impl Interest {
         matching(&self.index, topic)
     }
 
+    /// Returns whether messages of a type may wait.
+    pub(super) fn has_more_of(&self, nth: usize) -> bool {
+        let state = self.outboxes.get(nth);
+        state.is_some_and(|state| state.is_ready && state.outbox.is_some())
+    }
+
     /// Returns whether messages of this process may wait, and the peer has a subscription for this
     /// topic.
     pub(super) fn has_ready_for(&self, topic: &Topic) -> bool {
@@ -348,9 +354,12 @@ impl Interest {
                         retention,
                     } => {
                         let topic = full_name(prefix, &topic);
-                        let to = matching(&self.index, &topic);
+                        let mut to = matching(&self.index, &topic);
                         let publication = Publication::new(topic, codec, payload);
-                        if let Some(retention) = retention.filter(|_| replication.is_on()) {
+                        if let Some(retention) = retention.filter(|_| !replication.is_on()) {
+                            let topic = &publication.topic;
+                            replication.skip_told(shared, topic, retention, &mut to);
+                        } else if let Some(retention) = retention {
                             if !replication.send_own(
                                 (shared, nth, access),
                                 session,

@@ -321,7 +321,8 @@ impl Peer {
             self.handle_events(shared);
             self.interest.refresh_outboxes(shared);
             self.tell(shared);
-            let may_send = self.may_send();
+            // A subscription receives first what is retained, up to where its messages begin.
+            let may_send = self.may_send() && !self.replication.awaits_feed();
             if let Some(connection) = &mut self.connection {
                 // Not before it is decided whether the link is used: nothing was told until then,
                 // and subscriptions are to be told before requests.
@@ -336,6 +337,7 @@ impl Peer {
                         let peer = PeerView {
                             link: self.id,
                             has_ready_for: &|topic: &Topic| self.interest.has_ready_for(topic),
+                            has_more_of: &|nth| self.interest.has_more_of(nth),
                             access: &self.access,
                             is_accepted: self.for_others.is_accepted(),
                         };

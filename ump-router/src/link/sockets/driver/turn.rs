@@ -60,8 +60,8 @@ impl Driver {
             let now = self.shared.clock.now();
             for one in for_others {
                 match &one {
-                    FromLink::Retained { replica, former } => {
-                        self.pass_on_retained(id, replica, *former);
+                    FromLink::Retained(replica) => {
+                        self.pass_on_retained(id, replica);
                     }
                     FromLink::NotRetained(publication) => {
                         self.pass_on_not_retained(id, publication);

@@ -46,11 +46,7 @@ impl Peer {
                 pattern,
                 retained,
             } => self.on_subscribe(shared, id, pattern, retained),
-            Event::Unsubscribe { id } => {
-                self.replication.end_backlog(id);
-                self.interest.on_unsubscribe(shared, id);
-                self.for_others.push(FromLink::Unsubscribe(id));
-            }
+            Event::Unsubscribe { id } => self.on_unsubscribe(shared, id),
             event @ Event::Message { .. } => self.on_message(shared, event),
             Event::Replicate(replica) => self.on_replicate(shared, replica),
             Event::Unretain { topic } => self.on_replicate(shared, Replica::removal(topic)),
@@ -115,6 +111,12 @@ impl Peer {
             } => self.refused(shared, Permission::Publish, &topic, (status, text)),
             Event::Taken { .. } => {}
         }
+    }
+
+    fn on_unsubscribe(&mut self, shared: &Shared, id: u32) {
+        self.replication.end_backlog(id);
+        self.interest.on_unsubscribe(shared, id);
+        self.for_others.push(FromLink::Unsubscribe(id));
     }
 
     fn on_message(&mut self, shared: &Shared, event: Event) {

@@ -51,10 +51,10 @@ impl Peer {
             replica.stamp.router = router;
         }
         clock.observe(replica.stamp);
-        if let Put::Newest(former) = self.put_retained(shared, &replica) {
+        if self.put_retained(shared, &replica) == Put::Newest {
             apply_retained(shared, &name, &replica);
             if self.for_others.is_accepted() {
-                self.for_others.push(FromLink::Retained { replica, former });
+                self.for_others.push(FromLink::Retained(replica));
             }
         }
     }
@@ -80,7 +80,12 @@ impl Peer {
         };
         let room = Room {
             all: self.retained_limits,
-            of_peer: self.access.limit(Quota::RetainedMessages),
+            // A hub tells what all its links have brought.
+            of_peer: if is_accepted {
+                self.access.limit(Quota::RetainedMessages)
+            } else {
+                usize::MAX
+            },
         };
         let from = (self.id, self.access.owner());
         let now = shared.clock.now();
@@ -94,8 +99,8 @@ impl Peer {
             held.put(now, change, from, replica.payload.len(), room)
         };
         match put {
-            Put::Newest(_) if !is_accepted => table.forget_own(&replica.topic, replica.stamp),
-            Put::Newest(_) | Put::Stale => {}
+            Put::Newest if !is_accepted => table.forget_own(&replica.topic, replica.stamp),
+            Put::Newest | Put::Stale => {}
             Put::Full(what, limit) => {
                 drop(table);
                 let text = format!("there is no room for more {what}: {limit}");

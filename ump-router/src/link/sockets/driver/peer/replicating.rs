@@ -8,7 +8,7 @@ use crate::{
             access::Permission,
             driver::{
                 Shared,
-                retained::{Former, OwnChange, PeerView},
+                retained::{OwnChange, PeerView},
             },
         },
     },
@@ -29,6 +29,7 @@ impl Peer {
         let peer = PeerView {
             link: self.id,
             has_ready_for: &|topic: &Topic| self.interest.has_ready_for(topic),
+            has_more_of: &|nth| self.interest.has_more_of(nth),
             access: &self.access,
             is_accepted: self.for_others.is_accepted(),
         };
@@ -48,52 +49,54 @@ impl Peer {
             return;
         }
         for change in changed.iter().filter(|change| change.is_removal) {
-            self.unretain(&change.topic);
+            self.unretain(Some(nth), &change.topic);
         }
     }
 
-    /// Tells a peer that does not exchange changes, and has a subscription for it, of a removal.
-    fn unretain(&mut self, topic: &Topic) {
-        let is_wanted = !self.interest.matching(&Pattern::from(topic)).is_empty();
-        if let Some(session) = self.session().filter(|_| is_wanted) {
-            let _ = session.unretain(topic); // an error if too much waits, or the link is not open
+    /// Tells a peer that does not exchange changes, and has a subscription for it, of a removal: by
+    /// this process if the number of its type is given.
+    fn unretain(&mut self, nth: Option<usize>, topic: &Topic) {
+        let to = self.interest.matching(&Pattern::from(topic));
+        if to.is_empty() || self.replication.unretain(nth, topic) {
+            return;
+        }
+        if let Some(session) = self.session() {
+            session.missed(&to, 1);
         }
     }
 
-    /// Sends a change that another link has just brought. It may replace another one.
-    pub(in super::super) fn replicate_now(&mut self, replica: &Replica, former: Option<Former>) {
+    /// Sends a change that another link has just brought.
+    pub(in super::super) fn replicate_now(&mut self, shared: &Shared, replica: &Replica) {
         let name = Pattern::from(&replica.topic);
         if self.access.check(Permission::Subscribe, &name).is_err() {
             return;
         }
-        let to = self.interest.matching(&name);
+        if !self.replication.is_on() {
+            if replica.removed {
+                self.unretain(None, &replica.topic);
+            } else {
+                self.publish_now(&Publication {
+                    retained: replica.retained,
+                    ..Publication::new(name, replica.codec, replica.payload.clone())
+                });
+            }
+            return;
+        }
         let has_room = self.has_queue_room();
-        if self.replication.is_on() {
-            let misses_former = former.is_some_and(|former| {
-                former.from != Some(self.id) && self.replication.misses(&replica.topic, former)
-            });
-            let Self {
-                connection,
-                replication,
-                ..
-            } = self;
-            let Some(session) = connection.as_mut().and_then(|it| it.session.as_mut()) else {
-                return;
-            };
-            if misses_former {
+        let to = self.interest.matching(&name);
+        let Self {
+            connection,
+            replication,
+            ..
+        } = self;
+        let Some(session) = connection.as_mut().and_then(|it| it.session.as_mut()) else {
+            return;
+        };
+        if !has_room || replication.send_now(session, replica.clone()).is_err() {
+            if !replica.removed {
                 session.missed(&to, 1);
             }
-            if has_room {
-                // If it has no room, it is sent in its turn.
-                let _ = replication.send_now(session, replica.clone());
-            }
-        } else if replica.removed {
-            self.unretain(&replica.topic);
-        } else {
-            self.publish_now(&Publication {
-                retained: replica.retained,
-                ..Publication::new(name, replica.codec, replica.payload.clone())
-            });
+            replication.send_later(shared);
         }
     }
 

@@ -28,7 +28,7 @@ use std::{
 };
 
 use self::untold::Untold;
-use super::{LinkId, access::Owner, calls::Incoming, retained::Former};
+use super::{LinkId, access::Owner, calls::Incoming};
 use crate::{
     link::{
         session::{Outcome, Publication, Rejected, Replica, Session},
@@ -86,11 +86,8 @@ pub(super) enum FromLink {
         request: u64,
         outcome: Outcome,
     },
-    /// A change of a retained message, and the one that it replaces.
-    Retained {
-        replica: Replica,
-        former: Option<Former>,
-    },
+    /// A change of a retained message.
+    Retained(Replica),
     /// A message for which there was no room to retain it.
     NotRetained(Publication),
     Closed {

@@ -18,15 +18,19 @@
 //!   session has room: changes of one topic join. Changes of the moment also go at once, each of
 //!   them, so that subscriptions receive them all. The peer applies each once, by its stamp.
 //! - **Bounds**: what links bring is limited in messages and bytes, and by a quota for each peer. A
-//!   removal leaves its stamp in the table for a day, and the last 16,384 do.
+//!   removal or expired message leaves its stamp in the table for a day, and the last 16,384 do: of
+//!   one peer the last 4,096.
 //! - **No circles**: what came over a link that this router has connected stays in this process,
 //!   and what this router tells there is of this process only. Such a link has a table of its own,
 //!   without payloads.
 //! - **Peers that are no routers** do not exchange changes. Their subscriptions ask for the
 //!   retained messages, and what they publish to be retained gets a stamp here.
 
+mod backlog;
 mod outgoing;
+mod removals;
 mod table;
+mod unretained;
 
 use std::{
     cell::{Cell, RefCell},
@@ -36,7 +40,7 @@ use std::{
 use self::table::{Source, Table};
 pub(super) use self::{
     outgoing::{PeerView, Replication},
-    table::{Change, Content, Former, Put, Room},
+    table::{Change, Content, Put, Room},
 };
 use super::{Driver, Shared, wake::Key};
 use crate::{
@@ -160,15 +164,10 @@ impl Driver {
     }
 
     /// Passes a change that a link brought to the others.
-    pub(super) fn pass_on_retained(
-        &mut self,
-        from: super::LinkId,
-        replica: &Replica,
-        former: Option<Former>,
-    ) {
+    pub(super) fn pass_on_retained(&mut self, from: super::LinkId, replica: &Replica) {
         for (id, peer) in &mut self.links {
             if *id != from && peer.for_others.is_accepted() {
-                peer.replicate_now(replica, former);
+                peer.replicate_now(&self.shared, replica);
                 self.touched.insert(*id);
             }
         }

@@ -4,8 +4,11 @@ use std::collections::HashMap;
 
 use super::{
     super::{LinkId, Shared, access::Access},
-    Former, Source, Table, has_room,
+    Source, Table,
+    backlog::Backlogs,
+    has_room,
     table::Entry,
+    unretained::Unretained,
 };
 use crate::{
     link::{
@@ -24,9 +27,6 @@ const MAX_SENT: usize = 4096;
 /// How many changes are sent in a turn.
 const TURN: usize = 128;
 
-/// At how many entries the subscriptions of a link look in a turn.
-const LOOKS: usize = 2048;
-
 /// One end of a link: how far the peer knows the table.
 #[derive(Default)]
 pub(in super::super) struct Replication {
@@ -34,14 +34,15 @@ pub(in super::super) struct Replication {
     router: Option<u128>,
     /// The peer knows the changes up to this one.
     place: u64,
-    /// The last change before the link opened.
-    opened_at: u64,
+    /// Changes up to this one are told as older than the link: it has opened after them, or had no
+    /// room when they came, and subscriptions were told of a gap.
+    old_until: u64,
     /// What was sent before its turn.
     sent: HashMap<Topic, Stamp>,
     /// What subscriptions that ask for the retained messages are to receive still.
-    backlogs: Vec<Backlog>,
-    /// Some of these are to be looked at further.
-    has_unread: bool,
+    backlogs: Backlogs,
+    /// Removals for a peer that does not exchange changes.
+    unretained: Unretained,
     /// What the peer has told, if this router has connected the link. Without payloads.
     pub(in super::super) held: Table,
 }
@@ -52,18 +53,11 @@ pub(in super::super) struct PeerView<'a> {
     pub(in super::super) link: LinkId,
     /// Messages of this process may wait to be sent that are on this topic.
     pub(in super::super) has_ready_for: &'a dyn Fn(&Topic) -> bool,
+    /// The same, of a type.
+    pub(in super::super) has_more_of: &'a dyn Fn(usize) -> bool,
     pub(in super::super) access: &'a Access,
     /// This router has accepted the link.
     pub(in super::super) is_accepted: bool,
-}
-
-/// The retained messages for a subscription: those before `end` that match.
-struct Backlog {
-    id: u32,
-    pattern: Pattern,
-    place: u64,
-    /// `None` until what this process has changed before is known.
-    end: Option<u64>,
 }
 
 impl Replication {
@@ -71,7 +65,7 @@ impl Replication {
     pub(in super::super) fn open(&mut self, shared: &Shared, features: u64, router: u128) {
         self.end();
         self.router = (features & FEATURE_REPLICATE != 0).then_some(router);
-        self.opened_at = shared.replicas.table.borrow().last();
+        self.old_until = shared.replicas.table.borrow().last();
     }
 
     /// The session has ended.
@@ -86,7 +80,7 @@ impl Replication {
     /// Tells all again, as the peer may subscribe to something else now.
     pub(in super::super) fn restart(&mut self, shared: &Shared) {
         self.place = 0;
-        self.opened_at = shared.replicas.table.borrow().last();
+        self.old_until = shared.replicas.table.borrow().last();
     }
 
     /// Returns whether the peer exchanges changes.
@@ -114,9 +108,9 @@ impl Replication {
         self.router
     }
 
-    /// Returns whether a message that is replaced was not sent.
-    pub(in super::super) fn misses(&self, topic: &Topic, former: Former) -> bool {
-        former.number > self.place && !self.sent.contains_key(topic)
+    /// A change of this moment could not be sent. It is sent in its turn, as an older one.
+    pub(in super::super) fn send_later(&mut self, shared: &Shared) {
+        self.old_until = shared.replicas.table.borrow().last();
     }
 
     /// Sends a message that this process has just published to be retained. Returns false if it
@@ -143,7 +137,7 @@ impl Replication {
                 && self.sent.get(topic) != Some(&entry.stamp)
                 && may_be_told(access, topic)
             {
-                let _ = self.send_now(session, entry.replica(topic, self.opened_at));
+                let _ = self.send_now(session, entry.replica(topic, self.old_until));
             }
         }
         let payload = publication.payload.clone();
@@ -152,40 +146,61 @@ impl Replication {
             expires_at: retention.expires_at,
             ..Replica::new(topic, publication.codec, payload)
         };
-        self.send_now(session, replica).is_ok()
+        drop(table);
+        let is_sent = self.send_now(session, replica).is_ok();
+        if !is_sent {
+            self.send_later(shared);
+        }
+        is_sent
     }
 
     /// A subscription of the peer asks for the retained messages.
     pub(in super::super) fn begin_backlog(&mut self, id: u32, pattern: Pattern) {
-        self.backlogs.push(Backlog {
-            id,
-            pattern,
-            place: 0,
-            end: None,
-        });
+        self.backlogs.begin(id, pattern);
     }
 
     /// Returns whether subscriptions ask for what is retained now.
     pub(in super::super) fn awaits_feed(&self) -> bool {
-        self.backlogs.iter().any(|backlog| backlog.end.is_none())
+        self.backlogs.awaits_feed()
     }
 
     /// The table has all that this process has changed.
     pub(in super::super) fn fed(&mut self, shared: &Shared) {
         let last = shared.replicas.table.borrow().last();
-        for backlog in &mut self.backlogs {
-            backlog.end.get_or_insert(last);
-        }
+        self.backlogs.fed(last);
     }
 
     pub(in super::super) fn end_backlog(&mut self, id: u32) {
-        self.backlogs.retain(|backlog| backlog.id != id);
+        self.backlogs.end(id);
+    }
+
+    /// Removes the subscriptions that receive a message of this process from their backlog.
+    pub(in super::super) fn skip_told(
+        &self,
+        shared: &Shared,
+        topic: &Pattern,
+        retention: LinkRetention,
+        to: &mut Vec<u32>,
+    ) {
+        if let Some(topic) = topic.as_topic() {
+            let table = shared.replicas.table.borrow();
+            self.backlogs.skip(&table, topic, retention.stamp, to);
+        }
+    }
+
+    /// A message was removed, by this process if the number of its type is given. Returns false if
+    /// too many removals wait.
+    pub(in super::super) fn unretain(&mut self, nth: Option<usize>, topic: &Topic) -> bool {
+        self.unretained.push(nth, topic)
     }
 
     /// Returns whether there is more to tell.
     pub(in super::super) fn has_more_for(&self, shared: &Shared, session: &Session) -> bool {
         let last = shared.replicas.table.borrow().last();
-        ((self.is_on() && self.place < last) || self.has_unread) && has_room(session)
+        let has_more = (self.is_on() && self.place < last)
+            || self.backlogs.has_unread()
+            || !self.unretained.is_empty();
+        has_more && has_room(session)
     }
 
     /// Tells the peer what it does not know, as far as the session has room, and a limited number.
@@ -218,19 +233,24 @@ impl Replication {
         let PeerView {
             link,
             has_ready_for,
+            has_more_of,
             access,
             is_accepted,
         } = peer;
+        if !self.backlogs.is_empty() || !self.unretained.is_empty() {
+            // What they are to receive may have been replaced, and the later message sent.
+            for nth in 0..shared.messages.len() {
+                shared.feed_retained(nth, false);
+            }
+        }
         let mut table = shared.replicas.table.borrow_mut();
         let now = shared.clock.now();
         table.expire(now);
         let is_told = |topic: &Topic, entry: &Entry| {
             (is_accepted || entry.source == Source::Own) && may_be_told(access, topic)
         };
-        let mut looks = LOOKS;
-        self.backlogs
-            .retain_mut(|backlog| !backlog.send(session, &table, &is_told, &mut looks));
-        self.has_unread = looks == 0;
+        self.backlogs.send(session, &table, &is_told);
+        self.unretained.send(session, &table, has_more_of);
         let Some(router) = self.router else {
             return;
         };
@@ -258,7 +278,7 @@ impl Replication {
                     }
                 };
             if !is_known && is_told(topic, entry) {
-                let sent = session.replicate(entry.replica(topic, self.opened_at));
+                let sent = session.replicate(entry.replica(topic, self.old_until));
                 // Another error is that it is too long for the peer, which does not retain it.
                 if let Err(Rejected::Full | Rejected::NotOpen) = sent {
                     break;
@@ -275,53 +295,8 @@ fn may_be_told(access: &Access, topic: &Topic) -> bool {
     access.check(Permission::Subscribe, &name).is_ok()
 }
 
-impl Backlog {
-    /// Sends what there is credit for. Returns whether that is all.
-    fn send(
-        &mut self,
-        session: &mut Session,
-        table: &Table,
-        is_told: &impl Fn(&Topic, &Entry) -> bool,
-        looks: &mut usize,
-    ) -> bool {
-        let Some(end) = self.end else {
-            return false;
-        };
-        for (topic, entry) in table.after(self.place) {
-            if entry.number > end {
-                return true;
-            }
-            if *looks == 0 {
-                return false;
-            }
-            *looks -= 1;
-            let name = Pattern::from(topic);
-            let Some(content) = entry
-                .content
-                .as_ref()
-                .filter(|_| self.pattern.intersects(&name) && is_told(topic, entry))
-            else {
-                self.place = entry.number;
-                continue;
-            };
-            let length = content.payload.len() as u64;
-            if !has_room(session) || !session.has_credit(self.id, length) {
-                return false;
-            }
-            let publication = Publication {
-                retained: true,
-                ..Publication::new(name, content.codec, content.payload.clone())
-            };
-            // An error if it is too long for the peer: then it is a gap.
-            let _ = session.publish(&publication, &[self.id]);
-            self.place = entry.number;
-        }
-        true
-    }
-}
-
 impl Entry {
-    fn replica(&self, topic: &Topic, opened_at: u64) -> Replica {
+    fn replica(&self, topic: &Topic, old_until: u64) -> Replica {
         let mut replica = match &self.content {
             Some(content) => Replica {
                 expires_at: content.expires_at,
@@ -330,7 +305,7 @@ impl Entry {
             None => Replica::removal(topic.clone()),
         };
         replica.stamp = self.stamp;
-        replica.retained = self.is_old || self.number <= opened_at;
+        replica.retained = self.is_old || self.number <= old_until;
         replica
     }
 }

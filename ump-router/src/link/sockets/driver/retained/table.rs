@@ -8,10 +8,13 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
-use super::super::{LinkId, access::Owner};
+use super::{
+    super::{LinkId, access::Owner},
+    removals::Removals,
+};
 use crate::{
     link::{
         sockets::limits::RetainedLimits,
@@ -20,10 +23,6 @@ use crate::{
     protocol::Bytes,
     topic::Topic,
 };
-
-/// How long, and how many, removed topics are remembered.
-const REMEMBERED: Duration = Duration::from_secs(24 * 3600);
-const MAX_REMOVALS: usize = 1 << 14;
 
 /// What an entry uses beside its topic and payload, about.
 const ENTRY: usize = 128;
@@ -53,6 +52,15 @@ pub(in super::super) enum Source {
     Link(LinkId, Option<Owner>),
 }
 
+impl Source {
+    fn owner(&self) -> Option<&Owner> {
+        match self {
+            Self::Own => None,
+            Self::Link(_, owner) => owner.as_ref(),
+        }
+    }
+}
+
 pub(in super::super) struct Entry {
     pub(in super::super) number: u64,
     pub(in super::super) stamp: Stamp,
@@ -61,22 +69,15 @@ pub(in super::super) struct Entry {
     pub(in super::super) content: Option<Content>,
     /// What it counts for, if a link has brought it.
     size: usize,
+    /// When it was changed, or its message has expired.
     changed_at: Instant,
-}
-
-/// A message that was replaced.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in super::super) struct Former {
-    pub(in super::super) number: u64,
-    /// The link that had brought it.
-    pub(in super::super) from: Option<LinkId>,
 }
 
 /// What became of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in super::super) enum Put {
-    /// It is the last change of its topic. It replaces this message.
-    Newest(Option<Former>),
+    /// It is the last change of its topic.
+    Newest,
     /// A newer one is known, or the same.
     Stale,
     /// There is no room.
@@ -96,7 +97,7 @@ pub(in super::super) struct Table {
     entries: HashMap<Topic, Entry>,
     order: BTreeMap<u64, Topic>,
     expiries: BTreeMap<(Instant, u64), Topic>,
-    removals: BTreeMap<u64, Topic>,
+    removals: Removals,
     last: u64,
     messages: usize,
     bytes: usize,
@@ -107,6 +108,16 @@ impl Table {
     /// Returns the number of the last change.
     pub(in super::super) fn last(&self) -> u64 {
         self.last
+    }
+
+    /// Returns the last change of a topic.
+    pub(super) fn get(&self, topic: &Topic) -> Option<&Entry> {
+        self.entries.get(topic)
+    }
+
+    /// Returns whether a topic has a retained message.
+    pub(super) fn has_message(&self, topic: &Topic) -> bool {
+        self.get(topic).is_some_and(|entry| entry.content.is_some())
     }
 
     /// Notes a change by this process.
@@ -149,7 +160,8 @@ impl Table {
                 return Put::Full("retained messages of the peer", room.of_peer);
             }
         }
-        Put::Newest(self.replace(now, change, Source::Link(link, owner), size))
+        self.replace(now, change, Source::Link(link, owner), size);
+        Put::Newest
     }
 
     /// Returns whether a newer change of the topic is known, or the same.
@@ -158,14 +170,8 @@ impl Table {
         known.is_some_and(|known| known.stamp >= change.stamp)
     }
 
-    fn replace(
-        &mut self,
-        now: Instant,
-        change: Change,
-        source: Source,
-        size: usize,
-    ) -> Option<Former> {
-        let former = self.remove(&change.topic);
+    fn replace(&mut self, now: Instant, change: Change, source: Source, size: usize) {
+        self.remove(&change.topic);
         self.last += 1;
         let number = self.last;
         let Change {
@@ -187,7 +193,8 @@ impl Table {
                 }
             }
             None => {
-                self.removals.insert(number, topic.clone());
+                self.removals
+                    .insert((now, number), topic.clone(), source.owner());
             }
         }
         self.order.insert(number, topic.clone());
@@ -204,26 +211,21 @@ impl Table {
             size,
             changed_at: now,
         };
+        let owner = entry.source.owner().cloned();
         self.entries.insert(topic, entry);
-        self.forget_removals(now);
-        former
+        self.forget_removals(now, owner.as_ref());
     }
 
-    /// Removes an entry. Returns its message.
-    fn remove(&mut self, topic: &Topic) -> Option<Former> {
-        let mut entry = self.entries.remove(topic)?;
-        self.order.remove(&entry.number);
-        self.removals.remove(&entry.number);
-        let former = Former {
-            number: entry.number,
-            from: match entry.source {
-                Source::Own => None,
-                Source::Link(link, _) => Some(link),
-            },
+    fn remove(&mut self, topic: &Topic) {
+        let Some(mut entry) = self.entries.remove(topic) else {
+            return;
         };
-        let had_content = entry.content.is_some();
+        self.order.remove(&entry.number);
+        if entry.content.is_none() {
+            let key = (entry.changed_at, entry.number);
+            self.removals.remove(key, entry.source.owner());
+        }
         self.drop_content(&mut entry);
-        had_content.then_some(former)
     }
 
     /// Removes the message of an entry, which may stay.
@@ -259,21 +261,19 @@ impl Table {
             }
             if let Some(mut entry) = self.entries.remove(&topic) {
                 self.drop_content(&mut entry);
-                self.removals.insert(number, topic.clone());
+                entry.changed_at = at;
+                let owner = entry.source.owner().cloned();
+                self.removals
+                    .insert((at, number), topic.clone(), owner.as_ref());
                 self.entries.insert(topic, entry);
+                self.forget_removals(now, owner.as_ref());
             }
         }
     }
 
-    /// Forgets the oldest removals.
-    fn forget_removals(&mut self, now: Instant) {
-        while let Some((number, topic)) = self.removals.pop_first() {
-            let entry = self.entries.get(&topic);
-            let age = entry.map(|entry| now.saturating_duration_since(entry.changed_at));
-            if self.removals.len() < MAX_REMOVALS && age.is_some_and(|age| age < REMEMBERED) {
-                self.removals.insert(number, topic);
-                return;
-            }
+    /// Forgets removals, after one of this owner was added.
+    fn forget_removals(&mut self, now: Instant, owner: Option<&Owner>) {
+        while let Some(topic) = self.removals.to_forget(now, owner).cloned() {
             self.remove(&topic);
         }
     }
@@ -304,7 +304,12 @@ impl Table {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::time::Duration;
+
+    use super::{
+        super::removals::{MAX, MAX_OF_PEER, REMEMBERED},
+        *,
+    };
 
     const ROOM: Room = Room {
         all: RetainedLimits {
@@ -337,11 +342,6 @@ mod tests {
         put_as(table, change, 1, ROOM)
     }
 
-    fn newest(number: u64) -> Put {
-        let from = Some(LinkId(7));
-        Put::Newest(Some(Former { number, from }))
-    }
-
     fn shown(table: &Table) -> Vec<(String, Option<Bytes>)> {
         let all = table.after(0);
         let payload = |entry: &Entry| entry.content.as_ref().map(|it| it.payload.clone());
@@ -352,13 +352,10 @@ mod tests {
     #[test]
     fn the_newest_change_wins_whenever_it_comes() {
         let mut table = Table::default();
-        assert_eq!(
-            put(&mut table, change("a", 5, Some("x"))),
-            Put::Newest(None)
-        );
+        assert_eq!(put(&mut table, change("a", 5, Some("x"))), Put::Newest);
         assert_eq!(put(&mut table, change("a", 5, Some("y"))), Put::Stale);
         assert_eq!(put(&mut table, change("a", 4, None)), Put::Stale);
-        assert_eq!(put(&mut table, change("a", 6, None)), newest(1));
+        assert_eq!(put(&mut table, change("a", 6, None)), Put::Newest);
         assert_eq!(put(&mut table, change("a", 5, Some("z"))), Put::Stale);
         assert_eq!(shown(&table), [("a".to_owned(), None)]);
     }
@@ -372,7 +369,7 @@ mod tests {
         };
         put(&mut table, of(2, "two"));
         assert_eq!(put(&mut table, of(1, "one")), Put::Stale);
-        assert_eq!(put(&mut table, of(3, "three")), newest(1));
+        assert_eq!(put(&mut table, of(3, "three")), Put::Newest);
     }
 
     #[test]
@@ -382,17 +379,14 @@ mod tests {
         put(&mut table, change("b", 1, Some("x")));
         let full = put(&mut table, change("c", 1, Some("x")));
         assert_eq!(full, Put::Full("messages that links retain", 2));
-        assert_eq!(put(&mut table, change("a", 2, Some("y"))), newest(1));
+        assert_eq!(put(&mut table, change("a", 2, Some("y"))), Put::Newest);
         // This process has what it wants.
         table.put_own(Instant::now(), change("own", 1, Some("x")));
         let long = "x".repeat(2000);
         let full = put(&mut table, change("a", 3, Some(&long)));
         assert_eq!(full, Put::Full("bytes that links retain", 2000));
-        assert_eq!(put(&mut table, change("b", 2, None)), newest(2));
-        assert_eq!(
-            put(&mut table, change("c", 2, Some("x"))),
-            Put::Newest(None)
-        );
+        assert_eq!(put(&mut table, change("b", 2, None)), Put::Newest);
+        assert_eq!(put(&mut table, change("c", 2, Some("x"))), Put::Newest);
         put(&mut table, change("c", 3, None));
         put(&mut table, change("a", 4, None));
         assert_eq!((table.messages, table.bytes), (0, 0));
@@ -408,16 +402,16 @@ mod tests {
         assert_eq!(full, Put::Full("retained messages of the peer", 1));
         assert_eq!(
             put_as(&mut table, change("a", 2, Some("y")), 1, room),
-            newest(1)
+            Put::Newest
         );
         // It takes over the topic of another one.
         assert_eq!(
             put_as(&mut table, change("a", 3, Some("z")), 2, room),
-            newest(2)
+            Put::Newest
         );
         assert_eq!(
             put_as(&mut table, change("b", 1, Some("x")), 1, room),
-            Put::Newest(None)
+            Put::Newest
         );
     }
 
@@ -442,12 +436,44 @@ mod tests {
         table.put_own(now, change("a", 1, None));
         table.put_own(now + REMEMBERED, change("b", 2, None));
         assert_eq!(shown(&table), [("b".to_owned(), None)]);
-        for number in 0..MAX_REMOVALS as u64 {
+        for number in 0..MAX as u64 {
             let topic = format!("many/{number}");
             table.put_own(now + REMEMBERED, change(&topic, 3 + number, None));
         }
-        assert_eq!(table.entries.len(), MAX_REMOVALS);
-        assert_eq!(table.order.len(), MAX_REMOVALS);
+        assert_eq!(table.entries.len(), MAX);
+        assert_eq!(table.order.len(), MAX);
+    }
+
+    #[test]
+    fn an_expired_message_is_remembered_from_its_expiry() {
+        let mut table = Table::default();
+        let now = Instant::now();
+        let expires_at = now + 3 * REMEMBERED;
+        let mut long = change("a", 5, Some("x"));
+        long.content.as_mut().unwrap().expires_at = Some(expires_at);
+        table.put_own(now, long);
+        table.put_own(expires_at, change("b", 6, None));
+        assert_eq!(shown(&table).len(), 2);
+        table.put_own(expires_at + REMEMBERED, change("c", 7, None));
+        assert_eq!(shown(&table), [("c".to_owned(), None)]);
+    }
+
+    #[test]
+    fn a_peer_pushes_out_only_its_own_removals() {
+        let mut table = Table::default();
+        table.put_own(Instant::now(), change("own", 1, None));
+        put_as(&mut table, change("other", 1, None), 2, ROOM);
+        for number in 0..=MAX {
+            put_as(
+                &mut table,
+                change(&format!("many/{number}"), 1, None),
+                1,
+                ROOM,
+            );
+        }
+        assert_eq!(table.entries.len(), MAX_OF_PEER + 2);
+        assert!(table.is_stale(&change("own", 1, Some("x"))));
+        assert!(table.is_stale(&change("other", 1, Some("x"))));
     }
 
     #[test]
