@@ -54,11 +54,7 @@ impl Peer {
                 self.interest.on_gap(shared, id, missed);
                 self.for_others.push(FromLink::Gap { id, missed });
             }
-            event @ Event::Serve { .. } => {
-                // Whoever sees the served topic finds the subscriptions that were told before.
-                self.interest.refresh_outboxes(shared);
-                self.on_serve(shared, event);
-            }
+            event @ Event::Serve { .. } => self.on_serve(shared, event),
             Event::Leave { id } => {
                 self.requests.on_leave(id);
                 self.for_others.push(FromLink::Leave(id));
@@ -161,6 +157,8 @@ impl Peer {
         else {
             return;
         };
+        // Whoever sees the served topic finds the subscriptions that were told before.
+        self.interest.refresh_outboxes(shared);
         if !self.admits_claim(id, &topic) {
             return;
         }
