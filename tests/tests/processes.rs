@@ -39,6 +39,7 @@ forks! {
     grandchild_has_timers: "grandchild";
     handler_can_fork: "handler";
     fork_does_not_inherit_held_locks: "busy";
+    child_and_parent_read_links_of_their_own: "links";
 }
 
 /// A program whose handlers are watched, with a threshold of 2 s.

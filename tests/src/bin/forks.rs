@@ -22,7 +22,7 @@ mod scenarios {
         future::{Future, IntoFuture, ready},
         ops::ControlFlow,
         panic::{AssertUnwindSafe, catch_unwind},
-        process::ExitCode,
+        process::{self, ExitCode},
         sync::{
             atomic::{AtomicBool, Ordering},
             mpsc,
@@ -31,8 +31,16 @@ mod scenarios {
         time::{Duration, Instant},
     };
 
+    use serde::{Deserialize, Serialize};
     use tests::{block_on, poll_once};
     use ump::{Clock, RequestError, channel};
+    use ump_router::{
+        RequestMessage, Router,
+        link::{
+            session::Timeouts,
+            sockets::{ConnectOptions, ListenOptions},
+        },
+    };
     use ump_server::{Context, OnPanic, ReplyContext, Restart, task, thread as on_thread};
 
     /// Bounds the time of a child that hangs.
@@ -73,6 +81,7 @@ mod scenarios {
             }
             "handler" => in_handler(),
             "busy" => busy(),
+            "links" => links(),
             other => panic!("no scenario {other}"),
         };
         ExitCode::from(ended as u8)
@@ -88,6 +97,11 @@ mod scenarios {
 
     /// Runs a function in a forked child.
     fn in_child(act: impl FnOnce()) -> Ended {
+        in_child_while(act, || ())
+    }
+
+    /// Runs a function in a forked child, and another one in this process at the same time.
+    fn in_child_while(act: impl FnOnce(), here: impl FnOnce()) -> Ended {
         // SAFETY: the child uses resources that other threads may hold at the fork only where that
         // is tested.
         let child = unsafe { libc::fork() };
@@ -97,6 +111,7 @@ mod scenarios {
             // SAFETY: `_exit` ends the process without running the cleanup of the parent's threads.
             unsafe { libc::_exit(i32::from(done.is_err())) };
         }
+        here();
         let start = Instant::now();
         let mut status = 0;
         loop {
@@ -279,6 +294,64 @@ mod scenarios {
             })
             .unwrap();
         client.req(()).unwrap()
+    }
+
+    #[derive(Serialize, Deserialize)]
+    struct Double(u64);
+
+    impl RequestMessage for Double {
+        type Reply = u64;
+        type Error = ();
+        const PREFIX: &str = "double";
+    }
+
+    /// Serves requests of a link in a row, so that this thread waits for the socket by itself, and
+    /// now and then one of this process, whose thread wakes it.
+    fn serve_a_link() {
+        let [hub, leaf] = [Router::new(), Router::new()];
+        for router in [&hub, &leaf] {
+            router.carry_requests::<Double>().unwrap();
+        }
+        let server = hub.serve::<Double>("a").unwrap();
+        // No ping wakes anybody.
+        let timeouts = Timeouts {
+            ping: 10 * PATIENCE,
+            silence: 20 * PATIENCE,
+            ..Timeouts::default()
+        };
+        let options = ListenOptions::new().timeouts(timeouts);
+        let listener = hub.listen_with("tcp:127.0.0.1:0", options).unwrap();
+        let options = ConnectOptions::new().timeouts(timeouts);
+        let link = leaf.connect_with(listener.address(), options).unwrap();
+        let asking = thread::spawn(move || {
+            for number in 0..100 {
+                for from in [&leaf, &leaf, &leaf, &hub] {
+                    let request = from.request("a", Double(number)).wait_for_server();
+                    let reply = request.timeout(PATIENCE).wait();
+                    assert_eq!(reply.ok(), Some(2 * number));
+                }
+            }
+            drop(link);
+            hub.close();
+        });
+        for (call, context) in &server {
+            // The loop is idle then, most likely, so this thread writes the reply by itself.
+            sleep(Duration::from_millis(1));
+            let _ = context.reply(2 * call.message.0);
+        }
+        asking.join().unwrap();
+    }
+
+    /// Forks a thread that has waited for a link. The child has a link of its own.
+    fn links() -> Ended {
+        serve_a_link();
+        in_child_while(serve_a_link, || {
+            thread::spawn(|| {
+                sleep(PATIENCE);
+                process::exit(Ended::Never as i32); // this thread hangs
+            });
+            serve_a_link();
+        })
     }
 
     /// Forks while other threads of the parent arm timers, look for cycles and start handlers, and
