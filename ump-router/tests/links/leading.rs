@@ -1,5 +1,8 @@
 //! Threads that read a link by themselves while they block for what it brings.
 
+mod callers;
+mod servers;
+
 use std::{
     net::TcpListener,
     sync::mpsc,
@@ -28,6 +31,12 @@ fn request_in_a_row(from: &Router) {
             2 * number
         );
     }
+}
+
+/// Lets the loop finish its work, most likely. Then a thread can write its reply by itself, and
+/// waits for the link after that.
+pub(crate) fn await_idle_loop() {
+    thread::sleep(Duration::from_millis(2));
 }
 
 #[test]

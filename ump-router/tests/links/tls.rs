@@ -1,5 +1,7 @@
 //! Links over TLS, with real certificates.
 
+mod output;
+
 use std::{
     io::{Read, Write},
     net::TcpStream,
