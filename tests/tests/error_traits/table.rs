@@ -124,6 +124,7 @@ pub(crate) const TABLE: &[fn() -> &'static str] = table! {
     ump_router::Published: is_exact is_serializable;
     ump_router::WhenFull: is_exact is_serializable;
     ump_router::SubscriptionStatus: is_exact is_serializable;
+    ump_router::SubscriptionOwner: is_exact is_serializable;
     ump_router::RetainedStatus: is_exact is_serializable;
     ump_router::ReceivedAs: is_exact is_serializable;
     ump_router::ServerStatus: is_exact is_serializable;
@@ -145,6 +146,8 @@ pub(crate) const TABLE: &[fn() -> &'static str] = table! {
     ump_router::link::wire::Limits: is_exact;
     ump_router::link::wire::Hello: is_exact;
     ump_router::link::wire::Message: ;
+    ump_router::link::wire::RetainedChange: is_exact;
+    ump_router::link::wire::Stamp: is_exact;
     ump_router::link::wire::WireError: is_error is_exact;
     ump_router::link::wire::Caps: ;
     ump_router::link::wire::Decoded: ;
@@ -156,6 +159,8 @@ pub(crate) const TABLE: &[fn() -> &'static str] = table! {
     ump_router::link::session::Event: ;
     ump_router::link::session::Outcome: is_exact;
     ump_router::link::session::Progress: is_exact;
+    ump_router::link::session::Replica: is_exact;
+    ump_router::link::session::Traffic: is_exact is_serializable;
     ump_router::link::session::Closed: is_error is_exact;
     ump_router::link::session::Rejected: is_error is_exact;
     ump_router::LinkError: is_error is_exact is_serializable;
@@ -177,6 +182,8 @@ pub(crate) const SOCKETS: &[fn() -> &'static str] = table! {
     ump_router::link::sockets::Identity: is_exact;
     ump_router::link::sockets::LinkFailure: is_error is_exact;
     ump_router::link::sockets::LinkRefusal: is_exact;
+    ump_router::link::sockets::LinkState: is_exact;
+    ump_router::link::sockets::LinkStatus: is_exact;
     ump_router::link::sockets::LinkSetupError: is_error is_exact;
     ump_router::link::sockets::Permission: is_exact;
     ump_router::link::sockets::Quota: is_exact;
