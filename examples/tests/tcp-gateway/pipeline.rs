@@ -44,7 +44,6 @@ fn ten_thousand_commands_in_one_write_are_answered_in_order() {
 fn input_may_come_byte_by_byte_and_inline() {
     let (_folder, gateway) = start(&[]);
     let mut client = gateway.connect();
-    client.stream.set_nodelay(true).expect("it can be set");
     let mut all = encoded(&["SET", "a", "some text"]);
     all.extend(b"GET a\r\n\r\n*0\r\nset b \"two words\\n\"\nGET b\r\n");
     all.extend(encoded(&["MGET", "b", "c"]));

@@ -114,6 +114,8 @@ impl Gateway {
 
     pub(crate) fn connect(&self) -> Connection {
         let stream = TcpStream::connect(self.address).expect("it listens");
+        // What was written is in the other socket when the call returns, also if the client goes.
+        stream.set_nodelay(true).expect("it can be set");
         stream
             .set_read_timeout(Some(TIMEOUT))
             .expect("it can be set");
