@@ -312,6 +312,10 @@ macro_rules! byte_stream_methods {
         /// Resumes the events. Nothing is lost: what is ready is reported. One system call, if they
         /// were suspended.
         ///
+        /// If a thread other than the loop's reads at the same moment, a
+        /// [`Readable`](crate::net::Event::Readable) may come for what it has just read: then a
+        /// read would block.
+        ///
         /// If the system has no memory for it, the stream [fails](crate::net::Event::Error).
         pub fn resume_events(&self) {
             self.0.resume_events();
