@@ -48,6 +48,8 @@ impl Membership {
         user: Name,
         waker: &Waker,
     ) -> Result<Self, ChatError> {
+        // First, so that who sees the user join knows of the subscription.
+        let lines = router.subscribe(format!("{room}/*"))?;
         let (sender, private_messages) = mpsc::channel();
         let member = Member {
             user: user.clone(),
@@ -68,7 +70,7 @@ impl Membership {
         let standby = ServeOptions::new().standby();
         let host_claim = router.serve_messages_by(room.as_str(), client, standby)?;
         Ok(Self {
-            lines: router.subscribe(format!("{room}/*"))?,
+            lines,
             changes: members::changes_of_room(router, &room)?,
             private_messages,
             is_host: host_claim.is_serving(),
