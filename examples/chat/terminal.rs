@@ -26,7 +26,7 @@ use std::{
 use cli::{log, print};
 use ump_router::{
     Router,
-    link::sockets::{Link, Listener},
+    link::sockets::{Link, LinkState, Listener},
 };
 
 use crate::{
@@ -43,9 +43,6 @@ use crate::{
 
 /// How long the program waits for the hub before it says that there is none.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// How long to wait, when a link was lost, to see whether it is that to the hub.
-const RECONNECT_TIME: Duration = Duration::from_millis(100);
 
 /// The room to begin in.
 const FIRST_ROOM: &str = "lobby";
@@ -116,8 +113,6 @@ fn chat(router: &Router, place: Place, name: &Name, room: Option<&Name>) -> Resu
     let mut terminal = Terminal {
         server: ChatServer::new(router.clone(), waker),
         place,
-        awaits_link: false,
-        asks_again: false,
         is_alone: false,
         prompt: if is_terminal {
             format!("{name}> ")
@@ -127,6 +122,7 @@ fn chat(router: &Router, place: Place, name: &Name, room: Option<&Name>) -> Resu
         sender,
     };
     terminal.find_others();
+    terminal.watch_link()?;
     let joined = terminal.join_first(name, room);
     let joined = joined.map_err(|error| error.to_string())?;
     terminal.show(joined, true)?;
@@ -140,10 +136,6 @@ fn chat(router: &Router, place: Place, name: &Name, room: Option<&Name>) -> Resu
 struct Terminal {
     server: ChatServer,
     place: Place,
-    /// A thread waits for the link to the hub.
-    awaits_link: bool,
-    /// A link was lost while the thread was asking.
-    asks_again: bool,
     /// The link to the hub was lost, as the user was told.
     is_alone: bool,
     /// What is printed before the input. Empty if the input is no terminal.
@@ -165,7 +157,6 @@ impl Terminal {
                 let reason = failure.map_or_else(|| "no answer".to_owned(), |why| why.to_string());
                 log!("no link to {address} yet, trying on: {reason}");
                 self.is_alone = true;
-                self.await_link(Duration::ZERO);
             }
             Place::On(_) => {}
         }
@@ -246,15 +237,12 @@ impl Terminal {
             text.push('\n');
         }
         let mut received = String::new();
-        let mut is_interrupted = false;
         for (_, incoming) in self.server.receive() {
             match incoming {
-                Incoming::Interrupted { .. } => is_interrupted = true,
+                // That a link was lost is said once, and not for each subscription.
+                Incoming::Interrupted { .. } => {}
                 incoming => received += &in_terminal(&incoming),
             }
-        }
-        if is_interrupted {
-            self.await_link(RECONNECT_TIME);
         }
         text += &received;
         if text.is_empty() && !is_at_line_start {
@@ -266,43 +254,40 @@ impl Terminal {
         print(text + &self.prompt)
     }
 
-    /// Returns what to say about the link to the hub.
+    /// Returns what to say about the link to the hub, if that has changed.
     fn on_link(&mut self, is_open: bool) -> String {
         let Place::On(link) = &self.place else {
             return String::new();
         };
-        let text = match (mem::replace(&mut self.is_alone, !is_open), is_open) {
+        match (mem::replace(&mut self.is_alone, !is_open), is_open) {
             (false, false) => format!("* lost the link to {}: trying again", link.name()),
             (true, true) => format!("* linked to {}", link.name()),
             _ => String::new(),
-        };
-        self.awaits_link &= !is_open;
-        if is_open && mem::take(&mut self.asks_again) {
-            self.await_link(RECONNECT_TIME);
         }
-        text
     }
 
-    /// A link was lost: that to the hub, or that of another terminal, whose user leaves. Makes an
-    /// event that says which, and one when the link to the hub is open again.
-    fn await_link(&mut self, reconnect_time: Duration) {
-        let Place::On(link) = &self.place else { return };
-        if mem::replace(&mut self.awaits_link, true) {
-            self.asks_again = true;
-            return;
-        }
-        let (soon, opened) = (link.opened().timeout(reconnect_time), link.opened());
-        let sender = self.sender.clone();
+    /// Makes an event each time that the link to the hub is open, or lost.
+    fn watch_link(&self) -> Result<(), String> {
+        let Place::On(link) = &self.place else {
+            return Ok(());
+        };
+        let (mut watch, sender) = (link.watch(), self.sender.clone());
         let watch = move || {
-            let is_open = soon.wait();
-            // An error if the terminal has ended.
-            let _ = sender.send(Event::Link { is_open });
-            if !is_open && opened.wait() {
-                let _ = sender.send(Event::Link { is_open: true });
+            while let Some(state) = watch.changed().wait() {
+                let is_open = match state {
+                    LinkState::Open { is_ready: true, .. } => true,
+                    LinkState::Waiting { .. } => false,
+                    _ => continue,
+                };
+                if sender.send(Event::Link { is_open }).is_err() {
+                    return; // the terminal has ended
+                }
             }
         };
-        // Without a thread the user is not told.
-        let _ = thread::Builder::new().name("link".to_owned()).spawn(watch);
+        let spawned = thread::Builder::new().name("link".to_owned()).spawn(watch);
+        spawned
+            .map(drop)
+            .map_err(|e| format!("cannot start the thread of the link: {e}"))
     }
 }
 

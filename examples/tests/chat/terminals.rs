@@ -1,7 +1,7 @@
 //! The chat between terminals: processes, which a link joins.
 
 use std::{
-    io::{BufRead, BufReader, Read, Write},
+    io::{BufRead, BufReader, Write},
     path::{Path, PathBuf},
     process::{Child, ChildStdin, Command, Stdio},
     sync::{
@@ -27,28 +27,24 @@ struct Terminal {
 
 impl Terminal {
     fn start(arguments: &[&str]) -> Self {
-        let child = Command::new(program("chat"))
+        // Both outputs in one pipe, so in the order in which they are written.
+        let child = Command::new("sh")
+            .args(["-c", r#"exec "$0" "$@" 2>&1"#])
+            .arg(program("chat"))
             .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
             .spawn();
         let mut child = child.expect("it starts");
         let (sender, lines) = mpsc::channel();
-        let outputs: [Box<dyn Read + Send>; 2] = [
-            Box::new(child.stdout.take().expect("a pipe")),
-            Box::new(child.stderr.take().expect("a pipe")),
-        ];
-        for output in outputs {
-            let sender = sender.clone();
-            thread::spawn(move || {
-                for line in BufReader::new(output).lines() {
-                    let line = line.expect("it writes UTF-8");
-                    // An error if the test has ended.
-                    let _ = sender.send(line);
-                }
-            });
-        }
+        let output = child.stdout.take().expect("a pipe");
+        thread::spawn(move || {
+            for line in BufReader::new(output).lines() {
+                let line = line.expect("it writes UTF-8");
+                // An error if the test has ended.
+                let _ = sender.send(line);
+            }
+        });
         Self {
             stdin: child.stdin.take(),
             process: KillOnDrop(child),
@@ -59,7 +55,9 @@ impl Terminal {
 
     fn host(address: &str, name: &str) -> Self {
         let mut terminal = Self::start(&["--host", address, "--as", name]);
-        terminal.expect(&format!("{name} is in lobby, as host"));
+        // As standby, if another terminal was linked, and is the host, before it has joined.
+        let joined = format!("{name} is in lobby, as ");
+        terminal.expect_that(&joined, |line| line.starts_with(&joined));
         terminal
     }
 
@@ -78,6 +76,14 @@ impl Terminal {
     #[track_caller]
     fn expect(&mut self, expected: &str) {
         self.expect_that(expected, |line| line == expected);
+    }
+
+    /// Waits for two lines, in either order.
+    #[track_caller]
+    fn expect_both(&mut self, expected: [&str; 2]) {
+        let [one, other] = expected;
+        let first = self.expect_that("one of two", |line| expected.contains(&line));
+        self.expect(if first == one { other } else { one });
     }
 
     #[track_caller]
@@ -200,11 +206,8 @@ fn two_terminals_talk() {
         alice.expect("[kitchen] bob: soup?");
         bob.say("the last line");
         assert_eq!(bob.end(), [""; 0]);
-        // Of two subscriptions, so in either order.
-        let is_either =
-            |line: &str| ["[kitchen] bob: the last line", "[lobby] bob leaves"].contains(&line);
-        let first = alice.expect_that("the last line, or bob leaves", is_either);
-        alice.expect_that("the other one", |line| is_either(line) && line != first);
+        // Of two subscriptions.
+        alice.expect_both(["[kitchen] bob: the last line", "[lobby] bob leaves"]);
         alice.say("/who");
         alice.expect("alice answers: alice");
         alice.say("is anybody here?");
@@ -283,7 +286,7 @@ fn a_terminal_goes_on_when_the_host_is_killed_and_comes_back() {
     alice.end();
     bob.expect(&format!("* lost the link to {address}: trying again"));
     let mut alice = Terminal::host(&address, "alice");
-    bob.expect(&format!("* linked to {address}"));
+    bob.expect_both([&format!("* linked to {address}"), "[lobby] alice joins"]);
     bob.say("/tell alice welcome");
     bob.expect("delivered to alice");
     alice.expect("[lobby] bob tells alice: welcome");
@@ -298,7 +301,7 @@ fn a_terminal_waits_for_its_host() {
     bob.expect_that(&waits, |line| line.starts_with(&waits));
     bob.expect("bob is in lobby, as host");
     let mut alice = Terminal::host(&address, "alice");
-    bob.expect(&format!("* linked to {address}"));
+    bob.expect_both([&format!("* linked to {address}"), "[lobby] alice joins"]);
     alice.expect("[lobby] bob joins");
     bob.say("there you are");
     alice.expect("[lobby] bob: there you are");
