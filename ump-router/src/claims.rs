@@ -8,10 +8,12 @@
 //!                                    all before it are released
 //! ```
 //!
+//! A bridge can claim a topic before all others. Then the server becomes the first standby.
+//!
 //! # Invariants
 //!
 //! 1. A claimed topic has exactly one server. All other claimants are standbys, in the order in
-//!    which they came.
+//!    which they came; those that have served come first.
 //! 2. A topic without claimants takes no memory.
 //! 3. Once the topics were looked up by a pattern, they are in an index: each claimed topic once,
 //!    under the key that its claimants have.
@@ -105,6 +107,19 @@ impl<T> Claims<T> {
             }
             Some(_) => Err(entry.claimant),
         }
+    }
+
+    /// Claims a topic before all that have it: its server becomes the first standby. Returns
+    /// whether it had one.
+    #[cfg(all(feature = "bridge", unix, not(any(loom, shuttle))))]
+    pub(crate) fn claim_first(&mut self, topic: &Topic, id: ClaimId, claimant: T) -> bool {
+        let Some(claimants) = self.topics.get_mut(topic) else {
+            let _ = self.claim(topic, id, claimant, true);
+            return false;
+        };
+        let former = std::mem::replace(&mut claimants.server, Entry { id, claimant });
+        claimants.standbys.push_front(former);
+        true
     }
 
     /// Releases a claim. Returns `None` if it was released before.

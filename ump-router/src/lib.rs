@@ -1,6 +1,8 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+#[cfg(all(feature = "bridge", unix, not(any(loom, shuttle))))]
+pub mod bridge;
 mod claims;
 mod close_handle;
 mod deferred;

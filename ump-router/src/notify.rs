@@ -28,6 +28,7 @@ use std::{
 use crate::{deferred::DeferredWakes, sync::Mutex};
 
 #[derive(Debug)]
+#[cfg_attr(not(loom), derive(Default))]
 pub(crate) struct Notify(Mutex<WaitSet>);
 
 #[derive(Debug, Default)]

@@ -178,6 +178,9 @@ pub(crate) const SOCKETS: &[fn() -> &'static str] = table! {
     ump_server::net::SocketKind: is_exact is_serializable;
     ump_server::net::SocketStatus: is_exact is_serializable;
     ump_server::net::Spread: is_exact is_serializable is_read_back;
+    ump_router::bridge::Announced: is_exact;
+    ump_router::bridge::Outcome: is_exact;
+    ump_router::bridge::Outgoing: is_exact;
     ump_router::link::sockets::Address: is_exact;
     ump_router::link::sockets::Identity: is_exact;
     ump_router::link::sockets::LinkFailure: is_error is_exact;

@@ -66,6 +66,13 @@ impl<P: RequestMessage> LinkCalls<P> {
         self.servers.claim(topic, channel, options)
     }
 
+    /// Claims a topic for the link, before all that have it.
+    #[cfg(feature = "bridge")]
+    pub(crate) fn claim_first(&self, topic: Topic) -> Result<Claim, Error> {
+        let channel = Channel::Link(Shared::clone(&self.client));
+        self.servers.claim_first(topic, channel)
+    }
+
     /// Takes the next request.
     pub(crate) fn poll_next(&self, cx: &mut Context<'_>) -> Poll<Option<LinkCall<P>>> {
         self.requests.poll_wait(cx).map(|received| {
@@ -115,6 +122,18 @@ impl<P: RequestMessage> Servers<P> {
         let mut topics = Vec::new();
         self.for_each(|topic, channel, role| {
             if role == Role::Serving && !matches!(channel, Channel::Link(_)) {
+                topics.push(topic.clone());
+            }
+        });
+        topics
+    }
+
+    /// Returns the topics that have a server or a standby in this process.
+    #[cfg(feature = "bridge")]
+    pub(crate) fn claimed_topics(&self) -> Vec<Topic> {
+        let mut topics = Vec::new();
+        self.for_each(|topic, channel, _| {
+            if !matches!(channel, Channel::Link(_)) {
                 topics.push(topic.clone());
             }
         });

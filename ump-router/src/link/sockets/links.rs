@@ -7,6 +7,8 @@ use super::{
     driver::{self, Command, DriverClient},
     error::LinkSetupError,
 };
+#[cfg(feature = "bridge")]
+use crate::notify::Notify;
 use crate::{error::Error, registry::Registry, sync::Mutex};
 
 /// The types that travel, and the thread of the links once it is needed.
@@ -16,6 +18,9 @@ pub(crate) struct Links(Mutex<State>);
 #[derive(Default)]
 struct State {
     carried: Vec<Carried>,
+    /// Notified when a type more travels.
+    #[cfg(feature = "bridge")]
+    carries_more: Arc<Notify>,
     driver: Option<Arc<DriverClient>>,
     is_closed: bool,
 }
@@ -33,12 +38,40 @@ impl Links {
         }
         state.carried.push(carried.clone());
         let driver = state.driver.clone();
+        #[cfg(feature = "bridge")]
+        let carries_more = Arc::clone(&state.carries_more);
         drop(state);
         if let Some(driver) = driver {
             // An error if the router was closed meanwhile.
             let _ = driver.post(Command::Carry(carried)).wait();
         }
+        #[cfg(feature = "bridge")]
+        carries_more.notify_waiters().wake_all();
         Ok(())
+    }
+
+    #[cfg(feature = "bridge")]
+    pub(crate) fn is_closed(&self) -> bool {
+        self.0.lock().is_closed
+    }
+
+    /// Returns the types that travel, without the first ones.
+    #[cfg(feature = "bridge")]
+    pub(crate) fn carried_after(&self, known: usize) -> Vec<Carried> {
+        let state = self.0.lock();
+        state.carried.iter().skip(known).cloned().collect()
+    }
+
+    /// Returns what is found for the first of the types that travel for which there is something.
+    #[cfg(feature = "bridge")]
+    pub(crate) fn find_carried<T>(&self, find: impl FnMut(&Carried) -> Option<T>) -> Option<T> {
+        self.0.lock().carried.iter().find_map(find)
+    }
+
+    /// Returns what is notified when a type more travels.
+    #[cfg(feature = "bridge")]
+    pub(crate) fn carries_more(&self) -> Arc<Notify> {
+        Arc::clone(&self.0.lock().carries_more)
     }
 
     /// Returns the loop, which is started if there is none.

@@ -242,13 +242,14 @@
 mod access;
 mod address;
 mod blocking;
-mod carried;
+pub(crate) mod carried;
 pub mod codec;
 mod driver;
 mod error;
 mod handle;
 mod limits;
 mod links;
+pub(crate) mod names;
 mod options;
 mod refusal;
 mod router;

@@ -44,6 +44,14 @@ struct State<P: RequestMessage> {
     is_closed: bool,
 }
 
+/// Where a claim comes among those of its topic.
+#[derive(Clone, Copy)]
+enum Rank {
+    Last(ServeOptions),
+    #[cfg(all(feature = "bridge", unix, not(any(loom, shuttle))))]
+    First,
+}
+
 impl<P: RequestMessage> Servers<P> {
     pub(crate) fn new(clock: Clock, changes: ChangeAnnouncer) -> Self {
         Self {
@@ -85,7 +93,25 @@ impl<P: RequestMessage> Servers<P> {
         channel: impl Into<Channel<P>>,
         options: ServeOptions,
     ) -> Result<Claim, Error> {
-        let channel = channel.into();
+        self.claim_as(topic, channel.into(), Rank::Last(options))
+    }
+
+    /// Claims a topic before all that have it: its server becomes a standby.
+    #[cfg(all(feature = "bridge", unix, not(any(loom, shuttle))))]
+    pub(super) fn claim_first(
+        self: &Arc<Self>,
+        topic: Topic,
+        channel: Channel<P>,
+    ) -> Result<Claim, Error> {
+        self.claim_as(topic, channel, Rank::First)
+    }
+
+    fn claim_as(
+        self: &Arc<Self>,
+        topic: Topic,
+        channel: Channel<P>,
+        rank: Rank,
+    ) -> Result<Claim, Error> {
         check_written(P::PREFIX, &Pattern::from(&topic))?;
         let mut released = Vec::new();
         let mut wakes = DeferredWakes::default();
@@ -108,8 +134,21 @@ impl<P: RequestMessage> Servers<P> {
         let has_ended = Pin::new(&mut closed).poll(&mut Context::from_waker(&waker));
         let serving = Serving::new(id, topic.clone(), channel, closed, Arc::downgrade(self));
         let serving = Shared::new(serving);
-        let role = state.claims.claim(&topic, id, serving, options.is_standby);
-        if let Ok(role) = role {
+        let role = match rank {
+            Rank::Last(options) => {
+                let stand_by = options.is_standby;
+                state.claims.claim(&topic, id, serving, stand_by).ok()
+            }
+            #[cfg(all(feature = "bridge", unix, not(any(loom, shuttle))))]
+            Rank::First => {
+                if state.claims.claim_first(&topic, id, serving) {
+                    self.announce(ChangeKind::Unserved, &topic, &mut wakes);
+                    self.announce(ChangeKind::StandsBy, &topic, &mut wakes);
+                }
+                Some(Role::Serving)
+            }
+        };
+        if let Some(role) = role {
             let kind = match role {
                 Role::Serving => ChangeKind::Served,
                 Role::Standby => ChangeKind::StandsBy,
@@ -121,12 +160,12 @@ impl<P: RequestMessage> Servers<P> {
         }
         drop(state);
         wakes.wake_all();
-        if matches!(role, Ok(Role::Serving)) || released.iter().any(|one| one.has_successor) {
+        if role == Some(Role::Serving) || released.iter().any(|one| one.has_successor) {
             self.notify_server_arrived();
         }
         match role {
-            Ok(_) => Ok(Claim::new(self, topic, id)),
-            Err(_) => Err(Error::Taken(topic)),
+            Some(_) => Ok(Claim::new(self, topic, id)),
+            None => Err(Error::Taken(topic)),
         }
     }
 

@@ -30,19 +30,19 @@ use crate::{
 
 /// A type that travels.
 #[derive(Clone)]
-pub(super) enum Carried {
+pub(crate) enum Carried {
     Messages(Arc<dyn CarriedMessages>),
     Requests(Arc<dyn CarriedRequests>),
 }
 
 impl Carried {
-    pub(super) fn messages<M: Message>(bus: &Arc<Bus<M>>, codec: &impl PayloadCodec<M>) -> Self {
+    pub(crate) fn messages<M: Message>(bus: &Arc<Bus<M>>, codec: &impl PayloadCodec<M>) -> Self {
         let bus = Arc::clone(bus);
         let coder = Coder::of(codec);
         Self::Messages(Arc::new(MessagesOf { bus, coder }))
     }
 
-    pub(super) fn requests<P: RequestMessage>(
+    pub(crate) fn requests<P: RequestMessage>(
         servers: &Arc<Servers<P>>,
         codec: &(impl PayloadCodec<P> + PayloadCodec<P::Reply> + PayloadCodec<P::Error>),
     ) -> Self {
@@ -52,7 +52,7 @@ impl Carried {
     }
 
     /// The prefix of the type, and the codec in which it is sent.
-    pub(super) fn prefix_and_codec(&self) -> (&'static str, Codec) {
+    pub(crate) fn prefix_and_codec(&self) -> (&'static str, Codec) {
         match self {
             Self::Messages(own) => (own.prefix(), own.codec()),
             Self::Requests(own) => (own.prefix(), own.codec()),
@@ -61,7 +61,7 @@ impl Carried {
 
     /// Returns whether the two are the same type. Prefixes of messages are unique, and so are those
     /// of requests.
-    pub(super) fn is_same(&self, other: &Self) -> bool {
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Messages(own), Self::Messages(other)) => own.prefix() == other.prefix(),
             (Self::Requests(own), Self::Requests(other)) => own.prefix() == other.prefix(),
@@ -71,7 +71,7 @@ impl Carried {
 }
 
 /// A type of messages. Names are without the prefix.
-pub(super) trait CarriedMessages: Send + Sync {
+pub(crate) trait CarriedMessages: Send + Sync {
     fn prefix(&self) -> &'static str;
 
     /// The codec in which messages are sent.
@@ -108,7 +108,7 @@ pub(super) trait CarriedMessages: Send + Sync {
 }
 
 /// The messages of a type for a link.
-pub(super) trait Outbox: Send {
+pub(crate) trait Outbox: Send {
     /// Sets the patterns, which are all different.
     fn set_patterns(&mut self, patterns: Vec<Pattern>) -> Result<(), Error>;
 
@@ -116,17 +116,17 @@ pub(super) trait Outbox: Send {
 }
 
 /// A change of a retained message by this process.
-pub(super) struct OwnChange {
-    pub(super) topic: Topic,
-    pub(super) stamp: Stamp,
-    pub(super) codec: Codec,
+pub(crate) struct OwnChange {
+    pub(crate) topic: Topic,
+    pub(crate) stamp: Stamp,
+    pub(crate) codec: Codec,
     /// What is retained now, or nothing if it was removed, and when it expires.
     /// The payload is missing if the message could not be encoded.
-    pub(super) message: Option<(Option<Bytes>, Option<Instant>)>,
+    pub(crate) message: Option<(Option<Bytes>, Option<Instant>)>,
 }
 
 /// What comes out of an outbox.
-pub(super) enum Outgoing {
+pub(crate) enum Outgoing {
     Message {
         topic: Pattern,
         codec: Codec,
@@ -141,7 +141,7 @@ pub(super) enum Outgoing {
 }
 
 /// A type of requests. Names are without the prefix.
-pub(super) trait CarriedRequests: Send + Sync {
+pub(crate) trait CarriedRequests: Send + Sync {
     fn prefix(&self) -> &'static str;
 
     /// The codec in which requests are sent.
@@ -149,6 +149,10 @@ pub(super) trait CarriedRequests: Send + Sync {
 
     /// The topics that have a server in this process.
     fn local_topics(&self) -> Vec<Topic>;
+
+    /// The topics that have a server or a standby in this process.
+    #[cfg(feature = "bridge")]
+    fn claimed_topics(&self) -> Vec<Topic>;
 
     /// Whether a server of this process serves a topic.
     fn has_server(&self, topic: &Topic) -> bool;
@@ -167,25 +171,29 @@ pub(super) trait CarriedRequests: Send + Sync {
 }
 
 /// The requests of a type for a link.
-pub(super) trait Calls: Send {
+pub(crate) trait Calls: Send {
     /// Claims a topic for the link.
     fn claim(&self, topic: Topic) -> Result<Claim, Error>;
+
+    /// Claims a topic for the link, before all that have it: they become standbys.
+    #[cfg(feature = "bridge")]
+    fn claim_first(&self, topic: Topic) -> Result<Claim, Error>;
 
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<OutgoingCall>>;
 }
 
 /// A request of this process for a link.
-pub(super) struct OutgoingCall {
-    pub(super) topic: Topic,
-    pub(super) deadline: Option<Instant>,
-    pub(super) codec: Codec,
+pub(crate) struct OutgoingCall {
+    pub(crate) topic: Topic,
+    pub(crate) deadline: Option<Instant>,
+    pub(crate) codec: Codec,
     /// `None` if it could not be encoded.
-    pub(super) payload: Option<Bytes>,
-    pub(super) pending: Box<dyn Pending>,
+    pub(crate) payload: Option<Bytes>,
+    pub(crate) pending: Box<dyn Pending>,
 }
 
 /// A request of this process that has no outcome yet. If it is dropped, it ends as not answered.
-pub(super) trait Pending: Send {
+pub(crate) trait Pending: Send {
     /// Is ready when the caller is gone, or its deadline has passed. Then it has ended.
     fn poll_cancelled(&mut self, cx: &mut Context<'_>) -> Poll<()>;
 
@@ -197,13 +205,13 @@ pub(super) trait Pending: Send {
 }
 
 /// The outcome of a request at another router.
-pub(super) enum Outcome {
+pub(crate) enum Outcome {
     Reply(Codec, Bytes),
     Refused(Codec, Bytes),
     Failed(Failure, Executed, String),
 }
 
 /// A request that a link brought, at a server of this process. If it is dropped, it is cancelled.
-pub(super) trait LocalCall: Send {
+pub(crate) trait LocalCall: Send {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Outcome>;
 }

@@ -83,6 +83,11 @@ impl<P: RequestMessage> CarriedRequests for RequestsOf<P> {
         self.servers.local_topics()
     }
 
+    #[cfg(feature = "bridge")]
+    fn claimed_topics(&self) -> Vec<Topic> {
+        self.servers.claimed_topics()
+    }
+
     fn has_server(&self, topic: &Topic) -> bool {
         self.servers.has_local_server(topic)
     }
@@ -127,6 +132,11 @@ struct CallsOf<P: RequestMessage> {
 impl<P: RequestMessage> Calls for CallsOf<P> {
     fn claim(&self, topic: Topic) -> Result<Claim, Error> {
         self.calls.claim(topic)
+    }
+
+    #[cfg(feature = "bridge")]
+    fn claim_first(&self, topic: Topic) -> Result<Claim, Error> {
+        self.calls.claim_first(topic)
     }
 
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<OutgoingCall>> {

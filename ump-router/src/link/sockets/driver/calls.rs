@@ -11,18 +11,20 @@ use ump::Executed;
 
 use super::{
     LinkId, Shared,
-    interest::without_prefix,
     wake::{Key, poll_with},
 };
 use crate::{
     link::{
         session::{self, Call, Rejected, Session},
-        sockets::carried::{self, Calls, LocalCall, Outcome, Pending},
+        sockets::{
+            carried::{self, Calls, LocalCall, Outcome, Pending},
+            names::{full, own},
+        },
         wire::{Codec, Failure, Status},
     },
     protocol::Bytes,
     serve::Claim,
-    topic::{Pattern, Topic, full_name::full_name},
+    topic::{Pattern, Topic},
 };
 
 /// How many requests of a type are sent in a turn.
@@ -468,16 +470,4 @@ fn send(
         Err(Rejected::NotOpen) => Err((Failure::LinkLost, pending)),
         Err(_) => Err((Failure::Full, pending)),
     }
-}
-
-/// Returns the full name of a topic.
-fn full(prefix: &str, own: &Topic) -> Option<Topic> {
-    full_name(prefix, &Pattern::from(own)).as_topic().cloned()
-}
-
-/// Returns what a full name is in a type, if it is of this type.
-fn own(prefix: &str, full: &Topic) -> Option<Topic> {
-    without_prefix(prefix, &Pattern::from(full))?
-        .as_topic()
-        .cloned()
 }

@@ -15,6 +15,7 @@ use crate::{
         sockets::{
             access::Permission,
             carried::{Outbox, Outgoing},
+            names::{of_type, without_prefix},
         },
         wire::{Codec, Status},
     },
@@ -415,22 +416,4 @@ fn matching(index: &TopicIndex<u32>, topic: &Pattern) -> Vec<u32> {
     let mut ids = Vec::new();
     index.for_each_intersecting(topic, |id| ids.push(*id));
     ids
-}
-
-/// Returns what a full name is in a type, if it is of this type.
-pub(super) fn without_prefix(prefix: &str, full: &Pattern) -> Option<Pattern> {
-    let rest = full.as_str().strip_prefix(prefix)?;
-    if rest.is_empty() {
-        return "".parse().ok();
-    }
-    rest.strip_prefix('/')?.parse().ok()
-}
-
-/// Returns a pattern in a type that covers what a pattern of full names means there, if it means
-/// anything there.
-fn of_type(prefix: &str, full: &Pattern) -> Option<Pattern> {
-    without_prefix(prefix, full).or_else(|| {
-        let all: Pattern = "**".parse().ok()?;
-        full.intersects(&full_name(prefix, &all)).then_some(all)
-    })
 }

@@ -9,10 +9,10 @@ use crate::{
             driver::{
                 Shared,
                 access::Refusal,
-                interest::without_prefix,
                 relay::FromLink,
                 retained::{Change, Content, Put, Room},
             },
+            names::without_prefix,
         },
     },
     publish::StampClock,
