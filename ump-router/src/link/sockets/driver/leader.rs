@@ -106,7 +106,7 @@ impl Leader {
 
     /// Begins to lead until a server has a request.
     fn for_request(driver: &mut Driver, id: LinkId, parker: &Arc<Parker>) -> Option<Self> {
-        if !driver.may_be_led(id) {
+        if !driver.shared.clock.is_system() {
             return None;
         }
         let leading = driver.links.get_mut(&id)?.lead_for_requests(parker)?;
@@ -197,33 +197,44 @@ pub(crate) fn wait_for_request<S, R, E>(
         return server.wait();
     };
     let mut requests = LoopView::new(server).requests();
-    let waker = Waker::from(Arc::clone(&parker));
-    if let Some(request) = requests.take_or_register(&waker, false)? {
+    if let Some(request) = requests.try_take()? {
         return Ok(request);
     }
-    let leader = {
-        let driver = links.try_lock();
-        driver.and_then(|mut it| Leader::for_request(&mut it, id, &parker))
+    let mut driver = links.try_lock();
+    if driver.is_none() {
+        // The loop is at work, perhaps for the last reply. Meanwhile the thread stays awake, as
+        // other receivers do.
+        if let Some(request) = requests.take_awake()? {
+            return Ok(request);
+        }
+        driver = links.try_lock();
+    }
+    let leader = driver.and_then(|mut driver| Leader::for_request(&mut driver, id, &parker));
+    let Some(leader) = leader else {
+        drop(requests);
+        drop(links);
+        return server.wait();
     };
-    if let Some(leader) = leader {
+    let waker = Waker::from(Arc::clone(&parker));
+    {
         let _finish = FinishLead(&leader, &links);
         loop {
-            let has_ended = leader.turn(&links).is_break();
             if let Some(request) = requests.take_or_register(&waker, false)? {
                 return Ok(request);
             }
-            if has_ended {
+            if leader.turn(&links).is_break() {
                 break;
             }
         }
     }
-    // It keeps its place among those that wait, and nothing of the links.
+    // The lead has ended. The thread keeps its place among those that wait, and nothing of the
+    // links.
     drop(links);
     loop {
-        parker.park_alone();
         if let Some(request) = requests.take_or_register(&waker, false)? {
             return Ok(request);
         }
+        parker.park_alone();
     }
 }
 
