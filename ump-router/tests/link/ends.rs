@@ -139,6 +139,52 @@ fn a_silent_peer_is_given_up() {
 }
 
 #[test]
+fn a_peer_is_asked_again_after_a_stop_of_this_end() {
+    let stop = Duration::from_secs(60);
+    let mut pair = Pair::open();
+    pair.now += stop; // of both
+    for end in &mut pair.ends {
+        end.resumed(pair.now);
+        end.tick(pair.now);
+    }
+    pair.settle();
+    assert!(pair.ends.iter().all(Session::is_open));
+    // The peer is gone.
+    pair.now += stop;
+    let resumed = pair.now;
+    pair.ends[0].resumed(resumed);
+    while !pair.ends[0].is_finished() {
+        pair.ends[0].tick(pair.now);
+        pair.write(0, usize::MAX);
+        pair.now = pair.ends[0].next_deadline().unwrap_or(pair.now);
+    }
+    assert_eq!(pair.now - resumed, Duration::from_secs(15));
+    let events = pair.take(0);
+    assert_eq!(closed(&events), &Closed::TimedOut("the peer is silent"));
+}
+
+#[test]
+fn a_peer_has_its_time_anew_after_a_stop_of_this_end() {
+    let mut pair = Pair::open();
+    pair.subscribe(0, "a", ROOM);
+    pair.ends[0]
+        .subscribe(&"b".parse().unwrap(), ROOM, false)
+        .unwrap();
+    pair.write(0, usize::MAX);
+    pair.ends[1].request(pair.now, &call("hi", None)).unwrap();
+    pair.write(1, 1);
+    pair.read(0, 1); // half a frame, and no answer to the second subscribe
+    pair.now += Duration::from_secs(100);
+    pair.ends[0].resumed(pair.now);
+    pair.ends[0].tick(pair.now);
+    assert!(pair.ends[0].is_open());
+    let [hello, _] = &mut Pair::new([config(1), config(2)]).ends;
+    hello.resumed(pair.now);
+    hello.tick(pair.now);
+    assert!(!hello.is_finished());
+}
+
+#[test]
 fn a_peer_that_does_not_read_is_given_up() {
     let mut hasty = config(1);
     hasty.timeouts.write = Duration::from_secs(20);

@@ -31,6 +31,7 @@ mod retained_stamps;
 mod silence;
 mod soak;
 mod status;
+mod stopped;
 mod support;
 #[cfg(feature = "tls")]
 mod tls;

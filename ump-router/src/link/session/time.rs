@@ -75,6 +75,26 @@ impl Session {
         self.settle();
     }
 
+    /// This end was stopped for a time, for example by SIGSTOP or with its virtual machine, and the
+    /// peer perhaps, too. So the peer has the time for what it owes from now on, and is sent a ping
+    /// at the next [`tick`](Self::tick). Deadlines of requests stay.
+    pub fn resumed(&mut self, now: Instant) {
+        let timeouts = &self.config.timeouts;
+        if let State::Hello { deadline } = &mut self.state {
+            *deadline = now + timeouts.hello;
+        }
+        self.heard = now.checked_sub(timeouts.ping).unwrap_or(now);
+        self.pinged = false;
+        let since = [
+            &mut self.frame_since,
+            &mut self.blocked_since,
+            &mut self.unanswered_since,
+        ];
+        for since in since.into_iter().flatten() {
+            *since = now;
+        }
+    }
+
     /// Ends the requests whose deadlines have passed.
     pub(super) fn expire(&mut self, now: Instant) {
         while let Some(id) = self.asked.first_expired(now) {

@@ -9,6 +9,9 @@ use super::{Peer, Session, Shared, Target, random};
 pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(50);
 pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
+/// If a deadline is so late, this process was stopped, or its loop.
+const STOPPED: Duration = Duration::from_secs(1);
+
 impl Peer {
     /// Connects again after a pause, which doubles up to a limit. Part of it is random, so that the
     /// links of many processes do not come at once.
@@ -26,14 +29,20 @@ impl Peer {
 
     /// A deadline has passed. Returns whether to connect now.
     pub(in super::super) fn on_timer(&mut self, shared: &Shared) -> bool {
-        self.timer = None;
+        let armed = self.timer.take();
         let now = shared.clock.now();
+        // By a virtual clock any time may pass at once.
+        let is_late = armed.is_some_and(|(_, at)| now.saturating_duration_since(at) > STOPPED);
+        let was_stopped = is_late && shared.clock.is_system();
         let deadline = self.session().and_then(|session| session.next_deadline());
         if deadline.is_some_and(|at| at <= now) {
-            // If this process was stopped for a time, what the peer has sent waits in the socket.
+            // If this process was stopped, what the peer has sent waits in the socket.
             self.look(shared);
         }
         if let Some(session) = self.session() {
+            if was_stopped {
+                session.resumed(now);
+            }
             session.tick(now);
         }
         if self.retry_at.is_some_and(|at| at <= now) {
