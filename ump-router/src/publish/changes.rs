@@ -47,6 +47,11 @@ impl StampClock {
         }
     }
 
+    /// Returns the time of the last stamp that was made or seen.
+    pub(crate) fn last(&self) -> u64 {
+        *self.last.lock()
+    }
+
     /// Notes a stamp of another router.
     pub(crate) fn observe(&self, stamp: Stamp) {
         let mut last = self.last.lock();

@@ -1,12 +1,22 @@
 //! Retained messages for a peer that does not exchange changes.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::{Duration, Instant},
+};
 
-use ump_router::link::wire::Message;
+use serde::{Deserialize, Serialize};
+use ump_router::{
+    Router,
+    link::{
+        sockets::Listener,
+        wire::{Limits, Message},
+    },
+};
 
 use crate::raw::{LIMITS, Raw, subscribe};
-use crate::retained::retain;
-use crate::support::{Price, await_told, carrying};
+use crate::retained::{await_retained, retain};
+use crate::support::{LONG, Price, await_told, carrying};
 
 /// A subscription that asks for the retained messages.
 pub(crate) fn ask(id: u32, pattern: &str, credit: (u64, u64)) -> Message {
@@ -65,7 +75,6 @@ fn a_removal_comes_after_the_message_that_it_removes() {
 }
 
 #[test]
-#[ignore = "PROTOCOL.md states the exception: an older retained message may come late"]
 fn a_subscription_receives_each_message_once_in_order() {
     let hub = carrying();
     let listener = hub.listen("tcp:127.0.0.1:0").unwrap();
@@ -127,4 +136,102 @@ fn a_message_above_the_whole_credit_is_a_gap() {
             _ => {}
         }
     }
+}
+
+/// A message that fills a session.
+#[derive(Serialize, Deserialize)]
+struct Long(Vec<u32>);
+
+impl ump_router::Message for Long {
+    const PREFIX: &str = "long";
+}
+
+/// A hub with a retained message that waits for a peer, and a router that knows it, too.
+struct Waiting {
+    hub: Router,
+    listener: Listener,
+    leaf: Router,
+    peer: Raw,
+}
+
+impl Waiting {
+    fn new() -> Self {
+        const FRAME: u32 = 1 << 17;
+        /// Messages wait in their outbox while so many bytes wait in the session.
+        const MAX_BUFFERED: usize = 256 << 10;
+        let hub = carrying();
+        hub.carry::<Long>().unwrap();
+        let listener = hub.listen("tcp:127.0.0.1:0").unwrap();
+        let limits = Limits {
+            frame: FRAME,
+            window: 2 * (8 + u64::from(FRAME)),
+            ..LIMITS
+        };
+        let mut peer = Raw::open(&listener.address().to_string(), limits);
+        let credit = (1 << 20, 1 << 30);
+        peer.send(&[
+            subscribe(1, "long/**", credit),
+            subscribe(2, "price/**", credit),
+        ])
+        .unwrap();
+        await_told(&hub, "long/**");
+        await_told(&hub, "price/**");
+        for _ in 0..10 {
+            let long = Long(vec![u32::MAX; 20_000]); // of five bytes each
+            hub.publish("a", long).wait().unwrap();
+        }
+        let begin = Instant::now();
+        while listener.links()[0].queued_bytes < MAX_BUFFERED {
+            assert!(begin.elapsed() < LONG);
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        retain(&hub, "a", 1);
+        let leaf = carrying();
+        let link = leaf.connect(listener.address()).unwrap();
+        assert!(link.opened().timeout(LONG).wait());
+        await_retained(&leaf, "a", Some(1));
+        Self {
+            hub,
+            listener,
+            leaf,
+            peer,
+        }
+    }
+
+    /// Lets the peer read, until a last message. Returns what it was told of prices.
+    fn received(mut self) -> Vec<Option<u64>> {
+        // The change went to the peer's link before the answer.
+        let _ = self.listener.links();
+        self.peer
+            .send(&[Message::Window { bytes: 1 << 40 }])
+            .unwrap();
+        retain(&self.hub, "end", 9);
+        let mut all = Vec::new();
+        while all.last() != Some(&Some(9)) {
+            match self.peer.receive().unwrap().expect("a message") {
+                Message::Publish { to, payload, .. } if to == [2] => {
+                    all.push(Some(number(&payload)));
+                }
+                Message::Unretain { .. } => all.push(None),
+                _ => {}
+            }
+        }
+        all
+    }
+}
+
+#[test]
+fn an_older_message_is_not_sent_after_a_newer_one() {
+    let waiting = Waiting::new();
+    retain(&waiting.leaf, "a", 2);
+    await_retained(&waiting.hub, "a", Some(2));
+    assert_eq!(waiting.received(), [Some(2), Some(9)]);
+}
+
+#[test]
+fn a_message_is_not_sent_after_its_removal() {
+    let waiting = Waiting::new();
+    waiting.leaf.remove_retained::<Price>("a").unwrap().unwrap();
+    await_retained(&waiting.hub, "a", None);
+    assert_eq!(waiting.received(), [None, Some(9)]);
 }

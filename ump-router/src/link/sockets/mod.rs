@@ -127,7 +127,9 @@
 //!   greater number wins. When a link is made again, both ends tell what they have: then they are
 //!   equal. A message that comes after a newer one of its topic is not received. One whose time is
 //!   more than a minute ahead of a hub's clock is refused there, and subscriptions receive it: keep
-//!   the clocks together. A router follows the clock of a hub up to a day ahead.
+//!   the clocks together. A router follows the clock of a hub up to a day ahead; of two hubs it
+//!   follows the clock that is ahead, and if that is by more than a minute, the other hub refuses
+//!   what the router retains.
 //! - **A hub** keeps the retained messages of its links, also of types that its program does not
 //!   carry, and of programs that have ended: until they are replaced, removed or expired, or the
 //!   hub ends. They are in its memory only.
@@ -136,9 +138,12 @@
 //!   ([`ListenOptions::max_retained`], [`ConnectOptions::max_retained`]), and a
 //!   [quota](Quota::RetainedMessages) for each peer, by default of a quarter of the messages; there
 //!   is none of its bytes. What exceeds them is received by subscriptions, but not retained, and
-//!   the publisher's router is told ([`LinkRefusal`]). A removal or expiry is remembered for a day,
-//!   and the last 16,384 are, of one peer the last 4,096: a router that was away for longer may
-//!   bring a removed message back.
+//!   the publisher's router is told ([`LinkRefusal`]).
+//! - **Removals and expiries are remembered**, so that older messages do not come back: by a
+//!   process the last 16,384 of each type, and by a hub the last 16,384 of all, for a day. Of one
+//!   peer a hub remembers the last 4,096, so one peer does not push out those of others, but four
+//!   peers together can. If a removal is forgotten, an older message of the topic is retained again
+//!   when a link brings it: from a router that was away, or late.
 //! - **A message that cannot be decoded** is [missed](crate::RecvError::Missed), and nothing is
 //!   retained on its topic in this process.
 //! - **A slow link** gets a gap for a message that it has no room for, and the message later, as

@@ -7,7 +7,12 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use super::{LinkId, Shared, access::Access, retained::Replication, wake::Key};
+use super::{
+    LinkId, Shared,
+    access::Access,
+    retained::{Overtakers, Replication},
+    wake::Key,
+};
 use crate::{
     index::{TopicIndex, TopicKey},
     link::{
@@ -17,7 +22,7 @@ use crate::{
             carried::{Outbox, Outgoing},
             names::{of_type, without_prefix},
         },
-        wire::{Codec, Status},
+        wire::{Codec, Stamp, Status},
     },
     protocol::Bytes,
     topic::{Pattern, Topic, full_name::full_name},
@@ -63,6 +68,7 @@ struct OutboxState {
     /// There may be a message.
     is_ready: bool,
     waker: Option<Waker>,
+    overtakers: Overtakers,
 }
 
 impl Interest {
@@ -265,6 +271,21 @@ impl Interest {
         }
     }
 
+    /// A change that another link has brought is about to be sent to a peer that knows no stamps:
+    /// older messages of this process that wait are not sent after it. Returns false if too many
+    /// have overtaken others.
+    pub(super) fn overtake(&mut self, shared: &Shared, topic: &Topic, stamp: Stamp) -> bool {
+        let name = Pattern::from(topic);
+        let mut outboxes = shared.messages.iter().zip(&mut self.outboxes);
+        outboxes.all(|(messages, state)| {
+            if state.outbox.is_none() || without_prefix(messages.prefix(), &name).is_none() {
+                return true;
+            }
+            state.is_ready = true; // until it is known that none waits
+            state.overtakers.push(topic, stamp)
+        })
+    }
+
     /// Returns the subscriptions of the peer that match a topic or pattern.
     pub(super) fn matching(&self, topic: &Pattern) -> Vec<u32> {
         matching(&self.index, topic)
@@ -343,6 +364,7 @@ impl Interest {
                     Poll::Ready(Some(item)) => item,
                     Poll::Ready(None) | Poll::Pending => {
                         state.is_ready = false;
+                        state.overtakers.clear();
                         break;
                     }
                 };
@@ -358,8 +380,10 @@ impl Interest {
                         let mut to = matching(&self.index, &topic);
                         let publication = Publication::new(topic, codec, payload);
                         if let Some(retention) = retention.filter(|_| !replication.is_on()) {
-                            let topic = &publication.topic;
-                            replication.skip_told(shared, topic, retention, &mut to);
+                            if state.overtakers.have(&publication.topic, retention.stamp) {
+                                continue; // as with stamps: it comes after a newer one
+                            }
+                            replication.skip_told(retention.stamp, &mut to);
                         } else if let Some(retention) = retention {
                             if !replication.send_own(
                                 (shared, nth, access),

@@ -76,9 +76,11 @@ impl Driver {
         }
         self.relay.tell_rejected(&mut self.links, id);
         if awaits_feed {
+            // Before the changes are taken: what is stamped later is in the outboxes of the link.
+            let time = self.shared.replicas.clock.last();
             self.feed_all_retained();
             if let Some(peer) = self.links.get_mut(&id) {
-                peer.replication.fed(&self.shared);
+                peer.replication.fed(&self.shared, time);
                 self.touched.insert(id);
             }
         }

@@ -51,6 +51,14 @@ impl Peer {
             replica.stamp.router = router;
         }
         clock.observe(replica.stamp);
+        if self.for_others.is_accepted() {
+            // A newer one of this process may have been sent to a peer that knows no stamps.
+            for (nth, messages) in shared.messages.iter().enumerate() {
+                if without_prefix(messages.prefix(), &name).is_some() {
+                    shared.feed_retained(nth, false);
+                }
+            }
+        }
         if self.put_retained(shared, &replica) == Put::Newest {
             apply_retained(shared, &name, &replica);
             if self.for_others.is_accepted() {

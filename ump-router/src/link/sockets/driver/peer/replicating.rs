@@ -72,8 +72,14 @@ impl Peer {
             return;
         }
         if !self.replication.is_on() {
-            if replica.removed {
-                self.unretain(None, &replica.topic);
+            let (topic, stamp) = (&replica.topic, replica.stamp);
+            if !self.interest.overtake(shared, topic, stamp) {
+                let to = self.interest.matching(&name);
+                if let Some(session) = self.session() {
+                    session.missed(&to, 1);
+                }
+            } else if replica.removed {
+                self.unretain(None, topic);
             } else {
                 self.publish_now(&Publication {
                     retained: replica.retained,

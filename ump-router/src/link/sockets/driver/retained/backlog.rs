@@ -1,4 +1,8 @@
 //! The retained messages for subscriptions that ask for them, of peers that are no routers.
+//!
+//! Such a peer knows no stamps, so each message goes to a subscription once and in its order: what
+//! this process had retained when the subscription began goes from the table, the rest from the
+//! outbox of its type, and the time of a stamp tells to which of them a message belongs.
 
 use std::collections::HashMap;
 
@@ -21,19 +25,30 @@ const LOOKS: usize = 2048;
 #[derive(Default)]
 pub(super) struct Backlogs {
     all: Vec<Backlog>,
-    /// Where the backlog of each subscription ends that had one.
-    ends: HashMap<u32, u64>,
+    /// The beginning of each subscription that has asked, in the time of stamps.
+    since: HashMap<u32, u64>,
     /// Some of them are to be looked at further.
     has_unread: bool,
 }
 
-/// The retained messages for a subscription: those up to `end` that match.
+/// The retained messages for a subscription: those that match, were there and had been stamped when
+/// it began.
 struct Backlog {
     id: u32,
     pattern: Pattern,
     place: u64,
     /// `None` until what this process has changed before is known.
-    end: Option<u64>,
+    end: Option<End>,
+}
+
+/// Where a backlog ends.
+#[derive(Clone, Copy)]
+struct End {
+    /// The last change in the table.
+    number: u64,
+    /// The time of the last stamp before the table was fed. Later messages of this process are in
+    /// the outbox.
+    time: u64,
 }
 
 impl Backlogs {
@@ -48,7 +63,7 @@ impl Backlogs {
 
     pub(super) fn end(&mut self, id: u32) {
         self.all.retain(|backlog| backlog.id != id);
-        self.ends.remove(&id);
+        self.since.remove(&id);
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -64,24 +79,21 @@ impl Backlogs {
         self.all.iter().any(|backlog| backlog.end.is_none())
     }
 
-    /// Those that have begun end at this change.
-    pub(super) fn fed(&mut self, last: u64) {
+    /// The table has all changes of this process up to this time, and the last one has this number.
+    pub(super) fn fed(&mut self, time: u64, number: u64) {
         for backlog in &mut self.all {
             if backlog.end.is_none() {
-                backlog.end = Some(last);
-                self.ends.insert(backlog.id, last);
+                backlog.end = Some(End { number, time });
+                self.since.insert(backlog.id, time);
             }
         }
     }
 
-    /// Removes the subscriptions that receive this message of this process, or a newer one of its
-    /// topic, from their backlog.
-    pub(super) fn skip(&self, table: &Table, topic: &Topic, stamp: Stamp, to: &mut Vec<u32>) {
-        if self.ends.is_empty() {
-            return;
-        }
-        if let Some(entry) = table.get(topic).filter(|entry| entry.stamp >= stamp) {
-            to.retain(|id| self.ends.get(id).is_none_or(|end| entry.number > *end));
+    /// Removes the subscriptions that began after this message of this process: they receive it, or
+    /// a newer one of its topic, from their backlog.
+    pub(super) fn skip(&self, stamp: Stamp, to: &mut Vec<u32>) {
+        if !self.since.is_empty() {
+            to.retain(|id| self.since.get(id).is_none_or(|since| stamp.time > *since));
         }
     }
 
@@ -112,7 +124,7 @@ impl Backlog {
             return false;
         };
         for (topic, entry) in table.after(self.place) {
-            if entry.number > end {
+            if entry.number > end.number {
                 return true;
             }
             if *looks == 0 {
@@ -123,7 +135,8 @@ impl Backlog {
             let Some(content) = entry
                 .content
                 .as_ref()
-                .filter(|_| self.pattern.intersects(&name) && is_told(topic, entry))
+                .filter(|_| entry.stamp.time <= end.time && self.pattern.intersects(&name))
+                .filter(|_| is_told(topic, entry))
             else {
                 self.place = entry.number;
                 continue;

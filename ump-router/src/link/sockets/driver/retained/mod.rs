@@ -24,10 +24,13 @@
 //!   and what this router tells there is of this process only. Such a link has a table of its own,
 //!   without payloads.
 //! - **Peers that are no routers** do not exchange changes. Their subscriptions ask for the
-//!   retained messages, and what they publish to be retained gets a stamp here.
+//!   retained messages, and what they publish to be retained gets a stamp here. They see no stamps,
+//!   so this end sends them nothing that is older than what it has sent ([`backlog`],
+//!   [`overtakers`]).
 
 mod backlog;
 mod outgoing;
+mod overtakers;
 mod removals;
 mod table;
 mod unretained;
@@ -40,6 +43,7 @@ use std::{
 use self::table::{Source, Table};
 pub(super) use self::{
     outgoing::{PeerView, Replication},
+    overtakers::Overtakers,
     table::{Change, Content, Put, Room},
 };
 use super::{Driver, Shared, wake::Key};
@@ -91,7 +95,7 @@ impl Shared {
     }
 
     /// Takes what this process has changed of a type. The links are still to be told.
-    fn feed_retained(&self, nth: usize, is_old: bool) {
+    pub(super) fn feed_retained(&self, nth: usize, is_old: bool) {
         let messages = &self.messages[nth];
         let changes = messages.take_changes();
         if changes.is_empty() {

@@ -164,28 +164,20 @@ impl Replication {
         self.backlogs.awaits_feed()
     }
 
-    /// The table has all that this process has changed.
-    pub(in super::super) fn fed(&mut self, shared: &Shared) {
+    /// The table has all that this process has changed up to this time of stamps.
+    pub(in super::super) fn fed(&mut self, shared: &Shared, time: u64) {
         let last = shared.replicas.table.borrow().last();
-        self.backlogs.fed(last);
+        self.backlogs.fed(time, last);
     }
 
     pub(in super::super) fn end_backlog(&mut self, id: u32) {
         self.backlogs.end(id);
     }
 
-    /// Removes the subscriptions that receive a message of this process from their backlog.
-    pub(in super::super) fn skip_told(
-        &self,
-        shared: &Shared,
-        topic: &Pattern,
-        retention: LinkRetention,
-        to: &mut Vec<u32>,
-    ) {
-        if let Some(topic) = topic.as_topic() {
-            let table = shared.replicas.table.borrow();
-            self.backlogs.skip(&table, topic, retention.stamp, to);
-        }
+    /// Removes the subscriptions that receive a message of this process, or a newer one, from their
+    /// backlog.
+    pub(in super::super) fn skip_told(&self, stamp: Stamp, to: &mut Vec<u32>) {
+        self.backlogs.skip(stamp, to);
     }
 
     /// A message was removed, by this process if the number of its type is given. Returns false if
