@@ -12,7 +12,7 @@ use std::{
 use mio::{Events, Poll, Token, Waker};
 use ump_router::link::{
     session::{Closed, Config, Event, Session},
-    wire::{GoodbyeReason, Hello, Limits},
+    wire::{COMPRESSION, GoodbyeReason, Hello, Limits},
 };
 
 use super::{
@@ -37,6 +37,8 @@ pub(crate) struct Link<I> {
     pub(crate) known: Known,
     /// The hello of the hub. Until it has come, its highest version is 0.
     pub(crate) hello: Hello,
+    /// The features that this end offers.
+    features: u64,
     stream: Stream,
     is_readable: bool,
     is_writable: bool,
@@ -87,8 +89,8 @@ impl<I> Sender<I> {
 }
 
 impl<I> Link<I> {
-    /// Exchanges the hellos.
-    pub(crate) fn open(stream: Stream, deadline: Instant) -> Result<Self, Error> {
+    /// Exchanges the hellos, and offers these features.
+    pub(crate) fn open(stream: Stream, features: u64, deadline: Instant) -> Result<Self, Error> {
         let failed = |error: io::Error| {
             let text = format!("cannot wait for the socket: {error}");
             Error::new(Exit::NotAllowed, text)
@@ -100,9 +102,10 @@ impl<I> Link<I> {
         let (inputs, receiver) = mpsc::channel();
         let waker = Arc::new(waker);
         let mut link = Self {
-            session: new_session(),
+            session: new_session(features),
             known: Known::default(),
             hello: no_hello(),
+            features,
             stream,
             is_readable: true,
             is_writable: true,
@@ -137,7 +140,7 @@ impl<I> Link<I> {
             Error::new(Exit::NotAllowed, text)
         })?;
         self.stream = stream;
-        self.session = new_session();
+        self.session = new_session(self.features);
         self.known = Known::default();
         self.hello = no_hello();
         (self.is_readable, self.is_writable, self.is_at_end) = (true, true, false);
@@ -151,6 +154,11 @@ impl<I> Link<I> {
         self.session.disconnected(Instant::now());
         self.is_at_end = true;
         self.unread.clear();
+    }
+
+    /// Returns whether both ends offer compression.
+    pub(crate) fn is_compressed(&self) -> bool {
+        self.features & self.hello.features & COMPRESSION != 0
     }
 
     /// Waits until the hub has told all that it has.
@@ -354,8 +362,9 @@ impl<I> Link<I> {
     }
 }
 
-fn new_session() -> Session {
+fn new_session(features: u64) -> Session {
     let config = Config {
+        features,
         name: format!("ump {}", env!("CARGO_PKG_VERSION")),
         ..Config::default()
     };

@@ -7,7 +7,7 @@ use ump_router::{
     Pattern,
     link::{
         session::{Credit, Event},
-        wire::Status,
+        wire::{COMPRESSION, Status},
     },
 };
 
@@ -93,7 +93,7 @@ pub(crate) fn run(options: &Options, is_json: bool) -> Result<(), Error> {
     if is_tls {
         report.ok("tls", "the certificate of the server is for this host")?;
     }
-    let mut link = open(&report, stream, deadline)?;
+    let mut link = open(&report, stream, options.server.features(), deadline)?;
     if let Err(error) = link.sync(deadline) {
         let advice = "the server may be overloaded: try a longer --connect-timeout";
         return report.failed("told", &error, advice);
@@ -143,8 +143,13 @@ fn find(address: &Address) -> Result<String, (Error, &'static str)> {
     }
 }
 
-fn open(report: &Report, stream: Stream, deadline: Instant) -> Result<Link<()>, Error> {
-    match Link::<()>::open(stream, deadline) {
+fn open(
+    report: &Report,
+    stream: Stream,
+    features: u64,
+    deadline: Instant,
+) -> Result<Link<()>, Error> {
+    match Link::<()>::open(stream, features, deadline) {
         Ok(link) => {
             let hello = &link.hello;
             let name = if hello.name.is_empty() {
@@ -153,7 +158,14 @@ fn open(report: &Report, stream: Stream, deadline: Instant) -> Result<Link<()>, 
                 &hello.name
             };
             let (low, high, frame) = (hello.min_version, hello.max_version, hello.limits.frame);
-            let found = format!("{name}, versions {low} to {high}, messages up to {frame} bytes");
+            let compression = match (features & COMPRESSION != 0, link.is_compressed()) {
+                (_, true) => ", compressed",
+                (true, false) => ", not compressed: the server does not offer it",
+                (false, false) => "",
+            };
+            let found = format!(
+                "{name}, versions {low} to {high}, messages up to {frame} bytes{compression}"
+            );
             report.ok("hello", &found)?;
             Ok(link)
         }

@@ -4,6 +4,7 @@
 
 #[cfg(feature = "tls")]
 mod authority;
+mod compression;
 mod gaps;
 mod hub;
 mod messages;

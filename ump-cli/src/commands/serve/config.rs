@@ -14,6 +14,9 @@ pub(super) struct Config {
     /// Addresses, beside those of the command line.
     #[serde(default)]
     pub(super) listen: Vec<String>,
+    /// Offers compression to all links.
+    #[serde(default)]
+    pub(super) compress: bool,
     /// Required: a file that is empty or cut must not allow everything.
     pub(super) access: Rules,
 }

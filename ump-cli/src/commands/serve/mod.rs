@@ -30,6 +30,7 @@ system has chosen for port 0; with --json, {\"listening\":ADDRESS}.
 The configuration, in TOML, has rules by identity; topics are whole ones, with their prefix:
 
   listen = [\"unix:bus.sock\"]      # beside --listen
+  compress = true                 # as --compress
   [access]
   default = \"deny\"                # or \"allow\"; it has to be there
   [[access.rules]]
@@ -46,7 +47,7 @@ Replace the file by a rename: a file that is read while it is written lacks its 
 
 Each link needs a descriptor: the hub raises its soft limit of them (`ulimit -n`) to the hard one.
 
-SIGHUP: reads the rules again. If they are not valid, the old ones stay in force.
+SIGHUP: reads the rules again, and nothing else. If they are not valid, the old ones stay in force.
 SIGTERM and SIGINT: says goodbye to all links, and ends with 0. A second one ends it at once.
 
 Exit codes: 0 after SIGTERM or SIGINT; 2 an address or the configuration is not valid, or the
@@ -58,6 +59,9 @@ pub(crate) struct Options {
     /// The configuration: addresses, rules and quotas
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// Offers compression to all links: longer messages are compressed on those that want it, too
+    #[arg(long)]
+    compress: bool,
     #[command(flatten)]
     security: SecurityArgs,
     /// Lets other hosts connect over TCP without TLS: nobody is authenticated, and everybody on the
@@ -134,6 +138,9 @@ fn listen(
         let mut how = ListenOptions::new().rules(config.access.clone());
         if options.plain_text_from_other_hosts {
             how = how.allow_plain_text_from_other_hosts();
+        }
+        if options.compress || config.compress {
+            how = how.compression();
         }
         #[cfg(feature = "tls")]
         if let Some(tls) = &security.tls {
