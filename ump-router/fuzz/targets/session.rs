@@ -13,7 +13,7 @@ use ump_router::{
     Bytes,
     link::{
         session::{Call, Closed, Config, Credit, Event, Publication, Replica, Session},
-        wire::{COMPRESSION, Codec, Failure, GoodbyeReason, Limits, Status},
+        wire::{COMPRESSION, Codec, FEATURE_REPLICATE, Failure, GoodbyeReason, Limits, Status},
     },
 };
 
@@ -57,7 +57,7 @@ fn end(now: Instant, router: u128) -> End {
             operations: 3,
             window: 2500,
         },
-        features: COMPRESSION,
+        features: COMPRESSION | FEATURE_REPLICATE,
         queued_publications: 3000,
         queued_calls: 3000,
         ..Config::default()
@@ -148,6 +148,11 @@ impl End {
             5 => {
                 let _ = session.unretain(&topic.parse().unwrap());
                 let _ = session.replicate(Replica::removal(topic.parse().unwrap()));
+                let _ = session.replicate(Replica {
+                    retained: which > 100,
+                    expires_at: (which % 2 == 0).then_some(now),
+                    ..Replica::new(topic.parse().unwrap(), codec, payload)
+                });
             }
             6 => {
                 let _ = session.serve(&topic.parse().unwrap(), which > 100);
