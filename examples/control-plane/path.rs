@@ -16,7 +16,7 @@ pub(crate) struct Attributes {
     pub(crate) scope: Scope,
 }
 
-/// The neighbours that may be told a route (RFC 1997).
+/// The neighbours to which a route may be advertised (RFC 1997).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Scope {
     Everybody,

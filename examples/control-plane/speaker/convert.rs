@@ -33,8 +33,8 @@ pub(super) fn received(received: &codec::Attributes, next_hop: IpAddr) -> Option
     })
 }
 
-/// Makes the attributes that a neighbour is told. `None` if the neighbour is not told the route: it
-/// has passed its system, or the path has no room.
+/// Makes the attributes that are advertised to a neighbour. Returns `None` if the route must not be
+/// advertised, as it has passed the neighbour's system, or if the path has no room.
 pub(super) fn sent(
     attributes: &Attributes,
     local_system: u32,

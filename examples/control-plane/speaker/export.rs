@@ -1,4 +1,4 @@
-//! The routes that a neighbour is told: the best ones of the table (Adj-RIB-Out).
+//! The routes that we advertise to a neighbour: the best ones of the table (Adj-RIB-Out).
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -22,7 +22,8 @@ pub(super) type Best = BTreeMap<IpNet, Path>;
 /// The number of prefixes in a round.
 pub(super) const ROUND: usize = 4_096;
 
-/// The routes that an established neighbour has been told, and those that it has to be told.
+/// The routes that we have advertised to an established neighbour, and those that are still to be
+/// advertised or withdrawn.
 pub(super) struct Export {
     local_system: u32,
     peer_system: u32,
@@ -34,7 +35,7 @@ pub(super) struct Export {
     announced: BTreeSet<IpNet>,
     /// The prefixes whose best route has changed since.
     changed: BTreeSet<IpNet>,
-    /// The families whose end is to be told.
+    /// The families for which we still have to send the end of the table (RFC 4724).
     ends: Vec<Family>,
 }
 
@@ -78,7 +79,9 @@ impl Export {
                 break;
             };
             let family = Family::of_prefix(&prefix);
-            let path = best.get(&prefix).filter(|path| self.may_tell(path, family));
+            let path = best
+                .get(&prefix)
+                .filter(|path| self.may_advertise(path, family));
             if let Some(path) = path {
                 groups
                     .entry((family, &path.attributes))
@@ -120,17 +123,17 @@ impl Export {
         commands
     }
 
-    /// Returns whether the neighbour may be told a route: it is not from this neighbour, and not
-    /// from another one in our system if this one is, too. (A route with an empty path comes from
-    /// our system.)
-    fn may_tell(&self, path: &Path, family: Family) -> bool {
+    /// Returns whether a route may be advertised to the neighbour. A route that comes from this
+    /// neighbour may not. If the neighbour is in our system, a route from another neighbour in our
+    /// system may not either. (A route with an empty path comes from our system.)
+    fn may_advertise(&self, path: &Path, family: Family) -> bool {
         let is_internal = self.local_system == self.peer_system;
         let is_ours = path.attributes.path.is_empty();
         self.families.contains(family) && path.from != self.peer && !(is_internal && is_ours)
     }
 
-    /// Returns our own address in a family, if there is one: a neighbour is told no routes of the
-    /// other family than that of its connection without a configured address.
+    /// Returns our own address in a family, if there is one. Routes of the other family than that
+    /// of the connection are advertised only if the configuration has an address for it.
     fn next_hop(&self, family: Family) -> Option<IpAddr> {
         let is_of_family = |address: &IpAddr| address.is_ipv6() == (family == Family::Ipv6);
         self.next_hops.iter().copied().find(is_of_family)

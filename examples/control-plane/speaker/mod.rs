@@ -7,8 +7,9 @@
 //! ```
 //!
 //! It asks the table for changes, rather than getting them, so that requests go in one direction
-//! only. Invariants: only an established neighbour has routes in the table, and is told routes;
-//! what a neighbour has been told is limited by how fast it reads ([`MAX_UNSENT`]).
+//! only. Invariants: only an established neighbour has routes in the table, and only to such a one
+//! routes are advertised. A neighbour that reads slowly gets routes slowly: no more are advertised
+//! while [`MAX_UNSENT`] bytes wait.
 
 mod convert;
 mod export;
@@ -48,7 +49,7 @@ pub(crate) use self::status::SessionStatus;
 /// The time in which changes of the best routes are collected.
 const ADVERTISEMENT: Duration = Duration::from_millis(250);
 
-/// A neighbour is told nothing more while the system has not taken this many bytes.
+/// Nothing more is advertised to a neighbour while this many bytes wait for its socket.
 const MAX_UNSENT: usize = 64 * 1024;
 
 /// The room for what is sent: the changes of a round are sent at once, each in a message of at most
@@ -247,7 +248,8 @@ impl Speaker {
                 neighbour.export = export;
                 neighbour.is_blocked = false;
                 self.others.statistics.count(Record::SessionUp)?;
-                // It is told the routes after the next look, so that none of them is out of date.
+                // Routes are advertised to it after the next look at the table, so that none of
+                // them is out of date.
                 self.look_later();
                 ControlFlow::Continue(())
             }
@@ -377,7 +379,7 @@ impl Speaker {
         }
     }
 
-    /// Ends the sessions, and tells the neighbours.
+    /// Ends the sessions with a notification to each neighbour.
     fn shut_down(&mut self) {
         let now = self.clock.now();
         self.engine.shut_down();

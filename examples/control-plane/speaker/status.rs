@@ -13,7 +13,7 @@ pub(crate) struct SessionStatus {
     /// For how long it has been established.
     pub(crate) since: Option<Duration>,
     pub(crate) hold: Option<Duration>,
-    /// The routes that it has announced, and those that it was told.
+    /// The routes that it has announced, and those that we have advertised to it.
     pub(crate) received: usize,
     pub(crate) announced: usize,
     pub(crate) counters: Counters,

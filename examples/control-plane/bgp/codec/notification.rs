@@ -1,4 +1,4 @@
-//! NOTIFICATION: why a session ends, as one side tells the other (RFC 4271, 4.5 and 6).
+//! NOTIFICATION: the reason why one side ends a session (RFC 4271, 4.5 and 6).
 
 use std::fmt;
 

@@ -223,12 +223,12 @@ impl Session {
             End::Closed(_) => {}
         }
         let is_closed = matches!(end, End::Closed(_));
-        // A connection that was in vain tells less than the end of the session before.
-        let tells = match &end {
+        // If a connection was in vain, the reason why the session before ended is worth more.
+        let is_worth_showing = match &end {
             End::Sent(it) | End::Received(it) => it.code != Code::COLLISION,
             End::Closed(_) => connection.established.is_some(),
         };
-        if tells || self.last_end.is_none() {
+        if is_worth_showing || self.last_end.is_none() {
             self.last_end = Some(end.clone());
         }
         if let Some(since) = connection.established {
