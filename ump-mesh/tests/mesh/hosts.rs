@@ -1,0 +1,159 @@
+//! Two hosts: this one and a network namespace, with a cable between them that is cut. Skipped
+//! where the system does not permit them.
+
+use std::{
+    process::Command,
+    thread,
+    time::{Duration, Instant},
+};
+
+use ump_mesh::{
+    Config,
+    ump_router::{RecvError, ServeOptions, link::wire::Failure},
+};
+
+use crate::support::{
+    Double, LONG, Member, Price, Process, await_participants, await_server, domain, eventually,
+    next, publish, until_the_parent_ends,
+};
+
+const VARIABLE: &str = "UMP_MESH_HOSTS";
+const LEASE: Duration = Duration::from_secs(1);
+
+/// No address, no port, no file: only the interface, as this host may have others.
+fn config(domain: &str, interface: &str) -> Config {
+    Config::new()
+        .domain(domain)
+        .interface(interface)
+        .lease(LEASE)
+}
+
+/// What the other host does: it serves, and publishes the number of each request.
+#[test]
+fn child_process() {
+    let Ok(variable) = std::env::var(VARIABLE) else {
+        return;
+    };
+    let (domain, interface) = variable.split_once(' ').unwrap();
+    let member = Member::join(config(domain, interface).name("there"));
+    let server = member.router.serve::<Double>("a").unwrap();
+    let stuck = member.router.serve::<Double>("stuck").unwrap();
+    let router = member.router.clone();
+    thread::spawn(move || {
+        for (call, rctx) in &server {
+            publish(&router, "tick", call.message.0);
+            let _ = rctx.reply(2 * call.message.0);
+        }
+    });
+    let _stuck = stuck;
+    println!("\njoined");
+    until_the_parent_ends();
+}
+
+/// Runs `ip` with these words. Returns why it failed.
+fn ip(words: &str) -> Result<(), String> {
+    let output = Command::new("ip").args(words.split(' ')).output();
+    match output {
+        Ok(output) if output.status.success() => Ok(()),
+        Ok(output) => Err(String::from_utf8_lossy(&output.stderr).trim().to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// A namespace with a cable to this one.
+struct Cable {
+    namespace: String,
+    here: String,
+    there: String,
+}
+
+impl Cable {
+    fn new() -> Result<Self, String> {
+        let id = std::process::id();
+        let cable = Self {
+            namespace: format!("ump-mesh-{id}"),
+            here: format!("ummh{id}"),
+            there: format!("ummt{id}"),
+        };
+        let Self {
+            namespace,
+            here,
+            there,
+        } = &cable;
+        let network = format!("10.212.{}", 1 + id % 250);
+        ip(&format!("netns add {namespace}"))?;
+        ip(&format!(
+            "link add {here} type veth peer name {there} netns {namespace}"
+        ))?;
+        ip(&format!("addr add {network}.1/24 dev {here}"))?;
+        ip(&format!(
+            "-n {namespace} addr add {network}.2/24 dev {there}"
+        ))?;
+        ip(&format!("-n {namespace} link set {there} up"))?;
+        ip(&format!("link set {here} up"))?;
+        Ok(cable)
+    }
+
+    fn set(&self, state: &str) {
+        ip(&format!("link set {} {state}", self.here)).unwrap();
+    }
+}
+
+impl Drop for Cable {
+    fn drop(&mut self) {
+        let _ = ip(&format!("link del {}", self.here));
+        let _ = ip(&format!("netns del {}", self.namespace));
+    }
+}
+
+#[test]
+fn hosts_find_each_other_are_cut_off_and_meet_again() {
+    let cable = match Cable::new() {
+        Ok(cable) => cable,
+        Err(error) => return println!("skipped: no network namespace: {error}"),
+    };
+    let domain = domain();
+    let mut there = Command::new("ip");
+    there.args(["netns", "exec", &cable.namespace]);
+    there.arg(std::env::current_exe().unwrap());
+    let variable = format!("{domain} {}", cable.there);
+    let mut child = Process::spawn(there, "hosts::child_process", (VARIABLE, &variable));
+    child.line("joined");
+
+    let here = Member::join(config(&domain, &cable.here));
+    let mut ticks = here.router.subscribe::<Price>("tick").unwrap();
+    await_participants(&here, 1);
+    assert_eq!(here.mesh.participants()[0].name, "there");
+    let options = ServeOptions::new().standby();
+    await_server(&here.router, "a");
+    let standby = here.router.serve_with::<Double>("a", options).unwrap();
+    await_server(&here.router, "stuck");
+    for round in 1..3 {
+        assert!(here.mesh.settled(LONG));
+        let request = here.router.request("a", Double(round)).wait();
+        assert_eq!(request.unwrap(), 2 * round);
+        assert_eq!(next(&mut ticks), Ok(round));
+        thread::scope(|scope| {
+            let caller = scope.spawn(|| here.router.request("stuck", Double(round)).wait());
+            thread::sleep(Duration::from_millis(100)); // sent, most likely
+            cable.set("down");
+            let cut = Instant::now();
+            let error = caller.join().unwrap().unwrap_err();
+            println!("round {round}: lost after {:?}", cut.elapsed());
+            let link = error.link().unwrap_or_else(|| panic!("{error:?}"));
+            assert_eq!(link.failure, Failure::ServerLost);
+        });
+        assert_eq!(next(&mut ticks), Err(RecvError::Interrupted));
+        // Both sides serve now.
+        eventually("the standby serves", || standby.is_serving());
+        cable.set("up");
+        let healed = Instant::now();
+        await_participants(&here, 1);
+        eventually("one steps down", || standby.is_standing_by());
+        println!("round {round}: healed after {:?}", healed.elapsed());
+        await_server(&here.router, "stuck");
+    }
+    drop(child);
+    await_participants(&here, 0);
+    eventually("the standby serves", || standby.is_serving());
+}

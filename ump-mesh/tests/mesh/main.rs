@@ -1,0 +1,13 @@
+//! Participants on one host, over its loopback interface, and in network namespaces.
+
+#![cfg(target_os = "linux")]
+
+mod delivery;
+mod domains;
+mod hosts;
+mod joining;
+mod kill;
+mod plain;
+mod python;
+mod servers;
+mod support;
