@@ -158,6 +158,32 @@ impl<R, E> ReplyContext<R, E> {
         }
     }
 
+    /// Is ready if [`is_cancelled`](Self::is_cancelled) is true. Otherwise the waker is woken when
+    /// the caller leaves. For code that keeps many requests and knows their deadlines.
+    ///
+    /// Nobody is woken at the caller's [`deadline`](Self::deadline). The last waker stays until the
+    /// request ends, or until [`cancelled`](Self::cancelled) or
+    /// [`wait_cancelled`](Self::wait_cancelled) registers another one.
+    ///
+    /// ```
+    /// use std::task::{Context, Poll, Waker};
+    ///
+    /// let (server, client) = ump::channel::<u32, u32, ()>();
+    /// let reply = client.req_async(1).unwrap();
+    /// let (_, mut rctx) = server.wait().unwrap();
+    /// let mut cx = Context::from_waker(Waker::noop());
+    /// assert_eq!(rctx.poll_cancelled(&mut cx), Poll::Pending);
+    /// drop(reply);
+    /// assert_eq!(rctx.poll_cancelled(&mut cx), Poll::Ready(()));
+    /// ```
+    pub fn poll_cancelled(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.is_cancelled() || !self.0.watch_caller(Some(Waiter::task(cx.waker()))) {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    }
+
     /// Blocks until [`is_cancelled`](Self::is_cancelled) becomes true, for at most `timeout`.
     /// Returns whether it is true.
     pub fn wait_cancelled(&mut self, timeout: Duration) -> bool {
@@ -260,7 +286,7 @@ impl<R, E> Future for Cancelled<'_, R, E> {
 impl<R, E> Cancelled<'_, R, E> {
     fn poll_without_budget(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let this = self;
-        if this.rctx.is_cancelled() || !this.rctx.0.watch_caller(Some(Waiter::task(cx.waker()))) {
+        if this.rctx.poll_cancelled(cx).is_ready() {
             return Poll::Ready(());
         }
         if let (None, Some(deadline)) = (&this.timer, this.rctx.caller_deadline()) {
