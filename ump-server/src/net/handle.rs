@@ -67,12 +67,13 @@ impl<S: AsFd> Handle<S> {
         self.queue(self.socket.readiness.change(WANTS_WRITE, 0));
     }
 
-    /// Reads from a stream into a buffer of `room` bytes.
+    /// Reads from a stream into a buffer of `room` bytes. `read` returns also whether the system's
+    /// buffer is empty if it was short.
     #[inline]
     pub(super) fn read(
         &self,
         room: usize,
-        read: impl FnOnce(&S) -> io::Result<usize>,
+        read: impl FnOnce(&S) -> io::Result<(usize, bool)>,
     ) -> io::Result<usize> {
         let seen = self.socket.readiness.load();
         if !seen.has(MAY_READ) {
@@ -86,7 +87,7 @@ impl<S: AsFd> Handle<S> {
     pub(super) fn read_now(
         &self,
         room: usize,
-        read: impl FnOnce(&S) -> io::Result<usize>,
+        read: impl FnOnce(&S) -> io::Result<(usize, bool)>,
     ) -> io::Result<usize> {
         let Socket {
             readiness,
@@ -98,15 +99,14 @@ impl<S: AsFd> Handle<S> {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         match read(&self.source) {
-            Ok(0) if room > 0 => {
+            Ok((0, _)) if room > 0 => {
                 self.queue(readiness.change(READ_ENDED, READABLE));
                 Ok(0)
             }
-            Ok(n) => {
+            Ok((n, is_empty)) => {
                 counters.received(n);
-                // A read of a unix stream ends at a passed descriptor, although there is more.
-                if n < room && self.socket.kind != SocketKind::UnixStream {
-                    // A short read has emptied the buffer: the next data is another report.
+                if n < room && is_empty {
+                    // The next data is another report.
                     self.would_block_reading(seen);
                 }
                 Ok(n)
@@ -123,6 +123,12 @@ impl<S: AsFd> Handle<S> {
                 Err(error)
             }
         }
+    }
+
+    /// Returns what a read has returned by which that of a unix stream ends at a passed descriptor,
+    /// although there is more.
+    pub(super) fn plain(&self, read: io::Result<usize>) -> io::Result<(usize, bool)> {
+        Ok((read?, self.socket.kind != SocketKind::UnixStream))
     }
 
     /// Writes `all` bytes to a stream, or fewer. If fewer were written, requests a `Writable`.
@@ -269,9 +275,9 @@ macro_rules! stream_methods {
     };
 }
 
-/// The methods of streams of bytes.
+/// The methods of streams of bytes, which read by this function.
 macro_rules! byte_stream_methods {
-    () => {
+    ($receive:ident) => {
         /// Reads into `buf`. Returns 0 if the peer has shut down its half and all is read (or if
         /// `buf` is empty).
         ///
@@ -282,7 +288,7 @@ macro_rules! byte_stream_methods {
         #[inline]
         pub fn read(&self, buf: &mut [u8]) -> std::io::Result<usize> {
             let room = buf.len();
-            self.0.read(room, |mut stream| stream.read(buf))
+            self.0.read(room, |stream| $receive(stream, buf))
         }
 
         /// Reads as [`read`](Self::read) does, and makes the system call even if the loop has
@@ -294,7 +300,8 @@ macro_rules! byte_stream_methods {
         #[inline]
         pub fn read_now(&self, buf: &mut [u8]) -> std::io::Result<usize> {
             let room = buf.len();
-            self.0.read_now(room, |mut stream| stream.read(buf))
+            self.0
+                .read_now(room, |mut stream| self.0.plain(stream.read(buf)))
         }
 
         /// Suspends the events of a connected stream, until
@@ -330,7 +337,8 @@ macro_rules! byte_stream_methods {
             bufs: &mut [std::io::IoSliceMut<'_>],
         ) -> std::io::Result<usize> {
             let room = bufs.iter().map(|buf| buf.len()).sum();
-            self.0.read(room, |mut stream| stream.read_vectored(bufs))
+            self.0
+                .read(room, |mut stream| self.0.plain(stream.read_vectored(bufs)))
         }
 
         /// Writes `buf`, or a part of it. Returns the number of bytes written.

@@ -183,7 +183,7 @@ impl TcpStream {
         SockRef::from(&*self.0.source).set_linger(linger)
     }
 
-    byte_stream_methods!();
+    byte_stream_methods!(receive);
     stream_methods!();
     socket_methods!();
 }
@@ -192,6 +192,12 @@ impl AsFd for TcpStream {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.source.as_fd()
     }
+}
+
+/// A short read has emptied the system's buffer.
+#[inline]
+fn receive(mut stream: &StdTcpStream, buf: &mut [u8]) -> io::Result<(usize, bool)> {
+    Ok((stream.read(buf)?, true))
 }
 
 read_and_write!(TcpStream, &TcpStream);

@@ -21,6 +21,8 @@ use std::{
 
 use mio::Interest;
 use rustix::fs::{FlockOperation, flock};
+#[cfg(target_os = "linux")]
+use rustix::net::{RecvAncillaryBuffer, RecvFlags, ReturnFlags, recvmsg};
 use socket2::{Domain, SockAddr, Socket as RawSocket, Type};
 
 use super::{
@@ -173,9 +175,26 @@ impl UnixStream {
         self.0.socket.peer()
     }
 
-    byte_stream_methods!();
+    byte_stream_methods!(receive);
     stream_methods!();
     socket_methods!();
+}
+
+/// A short read has emptied the system's buffer, unless it ends at a passed descriptor: of that the
+/// system tells, as there is no room for it.
+#[cfg(target_os = "linux")]
+fn receive(stream: &StdUnixStream, buf: &mut [u8]) -> io::Result<(usize, bool)> {
+    let mut no_room = RecvAncillaryBuffer::default();
+    let parts = &mut [IoSliceMut::new(buf)];
+    let received = recvmsg(stream, parts, &mut no_room, RecvFlags::empty())?;
+    let has_passed = received.flags.contains(ReturnFlags::CTRUNC);
+    Ok((received.bytes, !has_passed))
+}
+
+/// It is not known why a read is short.
+#[cfg(not(target_os = "linux"))]
+fn receive(mut stream: &StdUnixStream, buf: &mut [u8]) -> io::Result<(usize, bool)> {
+    Ok((stream.read(buf)?, false))
 }
 
 read_and_write!(UnixStream, &UnixStream);
