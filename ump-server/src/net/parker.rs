@@ -133,6 +133,25 @@ impl Parker {
         }
     }
 
+    /// Forgets that the parker was woken, so that the next wait does not end for it. Look after
+    /// this at all that it may have been woken for.
+    ///
+    /// ```
+    /// use std::{io::Write, os::{fd::AsFd, unix::net::UnixStream}, sync::Arc, task::Wake};
+    /// use ump_server::net::Parker;
+    ///
+    /// let parker = Arc::new(Parker::new()?);
+    /// let (mut here, there) = UnixStream::pair()?;
+    /// here.write_all(b"hello")?;
+    /// parker.wake_by_ref();
+    /// parker.clear();
+    /// assert!(parker.park(there.as_fd(), None)?, "it was not woken since");
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn clear(&self) {
+        self.0.woke_up();
+    }
+
     /// Blocks until the parker is woken. It may return early.
     pub fn park_alone(&self) {
         if !self.0.announce_sleep() {

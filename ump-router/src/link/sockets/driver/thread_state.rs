@@ -62,13 +62,16 @@ impl ThreadState {
     }
 }
 
-/// Returns the parker of this thread. `None` if the system has no more descriptors.
+/// Returns the parker of this thread, which waits for nothing yet. `None` if the system has no more
+/// descriptors.
 pub(super) fn parker() -> Option<Arc<Parker>> {
     ThreadState::with(|state| {
         if state.parker.is_none() {
             state.parker = Some(Arc::new(Parker::new().ok()?));
         }
-        state.parker.clone()
+        let parker = state.parker.clone()?;
+        parker.clear(); // of what it was woken for in the last wait
+        Some(parker)
     })
 }
 
