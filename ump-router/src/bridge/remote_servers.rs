@@ -171,7 +171,8 @@ impl RemoteRequest {
         &self.payload
     }
 
-    /// Is ready when the caller is gone, or its deadline has passed. Then the request has ended.
+    /// Is ready when the caller is gone, or its deadline has passed: drop the request then. The
+    /// waker is woken when the caller leaves. It does so at its deadline, but not before it runs.
     pub fn poll_cancelled(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.pending.poll_cancelled(cx)
     }

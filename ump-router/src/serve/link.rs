@@ -91,9 +91,9 @@ impl<P: RequestMessage> LinkContext<P> {
         self.0.deadline()
     }
 
-    /// Is ready when the caller is gone.
-    pub(crate) fn cancelled(&mut self) -> ump::Cancelled<'_, P::Reply, LinkRefusal<P>> {
-        self.0.cancelled()
+    /// Is ready when the caller is gone, or its deadline has passed, of which no waker tells.
+    pub(crate) fn poll_cancelled(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.0.poll_cancelled(cx)
     }
 
     /// Answers with a reply or the server's own error.

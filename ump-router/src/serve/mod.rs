@@ -20,7 +20,7 @@ mod typed;
 mod woken_queue;
 
 #[cfg(all(feature = "link", unix, not(any(loom, shuttle))))]
-pub(crate) use self::link::{LinkCall, LinkCalls, LocalRequest};
+pub(crate) use self::link::{LinkCall, LinkCalls, LinkContext, LocalRequest};
 pub use self::{
     answers::{Answer, AnswerIter, AnswerStream, Answers},
     call::Call,

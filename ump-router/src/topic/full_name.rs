@@ -4,6 +4,8 @@
 //! So a full name can be longer than a text that a user may write. The lists and changes of a
 //! router have full names.
 
+use smol_str::SmolStr;
+
 use super::{
     error::{TopicError, TopicErrorKind},
     fragments::Fragments,
@@ -68,6 +70,6 @@ pub(crate) fn full_name(prefix: &str, name: &Pattern) -> Pattern {
         ("", _) => name.clone(),
         (prefix, "") => Topic::from_valid(prefix).into(),
         // The prefix has no wildcards, so the text is canonical.
-        (prefix, own) => name.with_text(format!("{prefix}/{own}")),
+        (prefix, own) => name.with_text([prefix, "/", own].into_iter().collect::<SmolStr>()),
     }
 }

@@ -83,7 +83,7 @@ impl Pattern {
     }
 
     /// Returns a pattern with another text, which is canonical and has wildcards if this one has.
-    pub(super) fn with_text(&self, text: String) -> Self {
+    pub(crate) fn with_text(&self, text: impl Into<SmolStr>) -> Self {
         Self(match &self.0 {
             Kind::Topic(_) => Kind::Topic(Topic::from_valid(text)),
             Kind::Wild(_) => Kind::Wild(text.into()),

@@ -3,7 +3,7 @@
 //! A definition is encoded directly before the first frame that uses it, and frames that use topics
 //! are never reordered after that. So a number can be redefined at any time.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use crate::topic::Pattern;
 
@@ -17,6 +17,8 @@ pub(super) struct NamesOut {
     limit: u32,
     /// The number to be redefined next.
     next: usize,
+    /// The last topic that was looked up: often many frames in a row have the same.
+    last: Option<(Pattern, u32)>,
 }
 
 impl NamesOut {
@@ -29,9 +31,17 @@ impl NamesOut {
 
     /// Returns the number of a topic, and whether it is to be defined.
     pub(super) fn number(&mut self, name: &Pattern) -> (u32, bool) {
-        if let Some(&number) = self.numbers.get(name) {
-            return (number, false);
+        match &self.last {
+            Some((last, number)) if last == name => return (*number, false),
+            _ => {}
         }
+        let known = self.numbers.get(name).copied();
+        let number = known.unwrap_or_else(|| self.define(name));
+        self.last = Some((name.clone(), number));
+        (number, known.is_none())
+    }
+
+    fn define(&mut self, name: &Pattern) -> u32 {
         let number = if self.names.len() < self.limit as usize {
             self.names.push(name.clone());
             self.names.len() - 1
@@ -45,14 +55,14 @@ impl NamesOut {
         // The limit is a `u32`.
         let number = u32::try_from(number).unwrap_or(0);
         self.numbers.insert(name.clone(), number);
-        (number, true)
+        number
     }
 }
 
 /// The topics that the peer defined.
 #[derive(Debug, Default)]
 pub(super) struct NamesIn {
-    names: HashMap<u32, Pattern>,
+    names: BTreeMap<u32, Pattern>,
 }
 
 impl NamesIn {

@@ -1,14 +1,22 @@
 //! Names of topics with the prefix of their type, which other routers see, and without it.
 
-use crate::topic::{Pattern, Topic, full_name::full_name};
+use crate::topic::{
+    Pattern, Topic,
+    full_name::{check_written, full_name},
+};
 
 /// Returns what a full name is in a type, if it is of this type.
 pub(crate) fn without_prefix(prefix: &str, full: &Pattern) -> Option<Pattern> {
     let rest = full.as_str().strip_prefix(prefix)?;
-    if rest.is_empty() {
-        return "".parse().ok();
-    }
-    rest.strip_prefix('/')?.parse().ok()
+    let own = if rest.is_empty() {
+        rest
+    } else {
+        rest.strip_prefix('/')?
+    };
+    // Only fragments without wildcards are gone, so the text is canonical.
+    let own = full.with_text(own);
+    check_written(prefix, &own).ok()?;
+    Some(own)
 }
 
 /// Returns a pattern in a type that covers what a pattern of full names means there, if it means

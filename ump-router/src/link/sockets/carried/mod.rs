@@ -194,7 +194,8 @@ pub(crate) struct OutgoingCall {
 
 /// A request of this process that has no outcome yet. If it is dropped, it ends as not answered.
 pub(crate) trait Pending: Send {
-    /// Is ready when the caller is gone, or its deadline has passed. Then it has ended.
+    /// Is ready when the caller is gone, or its deadline has passed. The waker is woken when the
+    /// caller leaves.
     fn poll_cancelled(&mut self, cx: &mut Context<'_>) -> Poll<()>;
 
     /// When the caller leaves, if it does.

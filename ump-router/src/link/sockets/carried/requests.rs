@@ -1,10 +1,10 @@
 //! A type of requests that travels.
 
 use std::{
-    future::{Future, poll_fn},
+    future::Future as _,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll, Waker},
+    task::{Context, Poll},
     time::Instant,
 };
 
@@ -18,8 +18,7 @@ use crate::{
         wire::{Codec, Failure},
     },
     protocol::{Bytes, RequestMessage},
-    serve::{Claim, LinkCall, LinkCalls, LocalRequest, Servers},
-    sync::Mutex,
+    serve::{Claim, LinkCall, LinkCalls, LinkContext, LocalRequest, Servers},
     topic::Topic,
 };
 
@@ -143,107 +142,75 @@ impl<P: RequestMessage> Calls for CallsOf<P> {
         let link = &self.link;
         let Coders { request, answer } = self.coders;
         self.calls.poll_next(cx).map(|call| {
-            let call = call?;
+            let LinkCall {
+                topic,
+                message,
+                context,
+            } = call?;
             Some(OutgoingCall {
-                topic: call.topic.clone(),
-                deadline: call.context.deadline(),
+                topic,
+                deadline: context.deadline(),
                 codec: request.codec,
-                payload: request.encode(request.codec, &call.message),
-                pending: Box::new(PendingCall::new(call, answer, Arc::clone(link))),
+                payload: request.encode(request.codec, &message),
+                pending: Box::new(PendingCall {
+                    message,
+                    context,
+                    coder: answer,
+                    link: Arc::clone(link),
+                }),
             })
         })
     }
 }
 
 /// A request of this process that has no outcome yet.
-struct PendingCall {
-    /// Ends when the caller is gone, or when the outcome is there.
-    waits: Pin<Box<dyn Future<Output = ()> + Send>>,
-    outcome: Arc<Mutex<Option<Outcome>>>,
-    deadline: Option<Instant>,
+struct PendingCall<P: RequestMessage> {
+    message: P,
+    context: LinkContext<P>,
+    coder: AnswerCoder<P::Reply, P::Error>,
+    link: Arc<str>,
 }
 
-impl PendingCall {
-    fn new<P: RequestMessage>(
-        call: LinkCall<P>,
-        coder: AnswerCoder<P::Reply, P::Error>,
-        link: Arc<str>,
-    ) -> Self {
-        let outcome = Arc::new(Mutex::new(None));
-        let slot = Arc::clone(&outcome);
-        let deadline = call.context.deadline();
-        let waits = Box::pin(async move {
-            let LinkCall {
-                message,
-                mut context,
-                ..
-            } = call;
-            let ended = {
-                let mut cancelled = context.cancelled();
-                poll_fn(|cx| {
-                    let ended = slot.lock().take();
-                    match ended {
-                        Some(ended) => Poll::Ready(Some(ended)),
-                        None => Pin::new(&mut cancelled).poll(cx).map(|()| None),
-                    }
-                })
-                .await
-            };
-            let error = |failure, executed, text| LinkError {
-                link,
-                failure,
-                executed,
-                text,
-            };
-            let answer = match ended {
-                Some(Outcome::Reply(codec, payload)) => coder.reply.decode(codec, &payload).map(Ok),
-                Some(Outcome::Refused(codec, payload)) => {
-                    coder.error.decode(codec, &payload).map(Err)
-                }
-                Some(Outcome::Failed(failure, executed, text)) => {
-                    let back = (executed == Executed::No).then_some(message);
-                    context.fail(back, error(failure, executed, text));
-                    return;
-                }
-                None => {
-                    catch_user_panic(|| drop(message));
-                    // The caller is gone, or is about to learn the same from its own deadline.
-                    let timed_out = error(Failure::TimedOut, Executed::Perhaps, String::new());
-                    context.fail(None, timed_out);
-                    return;
-                }
-            };
-            catch_user_panic(|| drop(message));
-            match answer {
-                Ok(answer) => context.answer(answer),
-                Err(undecodable) => {
-                    let text = format!("the answer could not be decoded: {undecodable}");
-                    context.fail(None, error(Failure::Malformed, Executed::Yes, text));
-                }
-            }
-        });
-        Self {
-            waits,
-            outcome,
-            deadline,
-        }
-    }
-}
-
-impl Pending for PendingCall {
+impl<P: RequestMessage> Pending for PendingCall<P> {
     fn poll_cancelled(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.waits.as_mut().poll(cx)
+        self.context.poll_cancelled(cx)
     }
 
     fn deadline(&self) -> Option<Instant> {
-        self.deadline
+        self.context.deadline()
     }
 
-    fn finish(mut self: Box<Self>, outcome: Outcome) {
-        *self.outcome.lock() = Some(outcome);
-        let mut cx = Context::from_waker(Waker::noop());
-        let polled = self.waits.as_mut().poll(&mut cx);
-        debug_assert!(polled.is_ready(), "an outcome ends the wait");
+    fn finish(self: Box<Self>, outcome: Outcome) {
+        let Self {
+            message,
+            context,
+            coder,
+            link,
+        } = *self;
+        let error = |failure, executed, text| LinkError {
+            link,
+            failure,
+            executed,
+            text,
+        };
+        if let Outcome::Failed(failure, Executed::No, text) = outcome {
+            return context.fail(Some(message), error(failure, Executed::No, text));
+        }
+        catch_user_panic(|| drop(message));
+        let answer = match outcome {
+            Outcome::Reply(codec, payload) => coder.reply.decode(codec, &payload).map(Ok),
+            Outcome::Refused(codec, payload) => coder.error.decode(codec, &payload).map(Err),
+            Outcome::Failed(failure, executed, text) => {
+                return context.fail(None, error(failure, executed, text));
+            }
+        };
+        match answer {
+            Ok(answer) => context.answer(answer),
+            Err(undecodable) => {
+                let text = format!("the answer could not be decoded: {undecodable}");
+                context.fail(None, error(Failure::Malformed, Executed::Yes, text));
+            }
+        }
     }
 }
 

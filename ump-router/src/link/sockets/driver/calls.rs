@@ -9,10 +9,7 @@ use std::{
 
 use ump::Executed;
 
-use super::{
-    LinkId, Shared,
-    wake::{Key, poll_with},
-};
+use super::{LinkId, Shared, slots::Slots, wake::Key};
 use crate::{
     link::{
         session::{self, Call, Rejected, Session},
@@ -43,9 +40,9 @@ pub(super) struct Requests {
     /// One for each type.
     calls: Vec<CallsState>,
     /// Requests of this process that have no outcome.
-    pending: HashMap<u64, Box<dyn Pending>>,
+    pending: Slots<Box<dyn Pending>>,
     /// Requests of the peer at servers of this process.
-    local: HashMap<u64, Box<dyn LocalCall>>,
+    local: Slots<Box<dyn LocalCall>>,
     /// How many requests of this process were taken to be sent.
     taken: u64,
 }
@@ -226,11 +223,8 @@ impl Requests {
     /// Returns the request of this process that has no outcome, and its deadline, if there is one
     /// such request.
     pub(super) fn only_pending(&self) -> Option<(u64, Option<Instant>)> {
-        let mut all = self.pending.iter();
-        let (request, pending) = all.next()?;
-        all.next()
-            .is_none()
-            .then_some((*request, pending.deadline()))
+        let (request, pending) = self.pending.only()?;
+        Some((request, pending.deadline()))
     }
 
     /// Returns how many requests of this process were taken to be sent.
@@ -244,7 +238,7 @@ impl Requests {
     }
 
     pub(super) fn is_pending(&self, request: u64) -> bool {
-        self.pending.contains_key(&request)
+        self.pending.contains(request)
     }
 
     /// The number of requests of the peer that have no outcome.
@@ -290,8 +284,9 @@ impl Requests {
                 let now = shared.clock.now();
                 match send(session, now, prefix, call) {
                     Ok((request, pending)) => {
-                        pending_calls.insert(request, pending);
-                        poll_pending(pending_calls, shared, session, (link, request));
+                        let waker = |slot| shared.wakes.waker(Key::Pending(link, slot));
+                        let slot = pending_calls.insert(request, pending, waker);
+                        poll_pending(pending_calls, session, slot);
                     }
                     Err((failure, pending)) => {
                         let text = String::new();
@@ -302,15 +297,9 @@ impl Requests {
         }
     }
 
-    /// Looks whether the caller of a request is gone.
-    pub(super) fn poll_pending(
-        &mut self,
-        shared: &Shared,
-        session: &mut Session,
-        link: LinkId,
-        request: u64,
-    ) {
-        poll_pending(&mut self.pending, shared, session, (link, request));
+    /// Looks whether the caller of the request in a slot is gone.
+    pub(super) fn poll_pending(&mut self, session: &mut Session, slot: usize) {
+        poll_pending(&mut self.pending, session, slot);
     }
 
     /// A request has ended. Returns the outcome of one that is not pending in this process.
@@ -319,7 +308,7 @@ impl Requests {
         request: u64,
         outcome: session::Outcome,
     ) -> Option<session::Outcome> {
-        let Some(pending) = self.pending.remove(&request) else {
+        let Some(pending) = self.pending.remove(request) else {
             return Some(outcome); // it was cancelled, or is of another link
         };
         let executed = outcome.executed();
@@ -364,8 +353,9 @@ impl Requests {
         }
         match requests.request(own, (codec, &payload), deadline) {
             Ok(call) => {
-                self.local.insert(request, call);
-                self.poll_local(shared, session, link, request);
+                let waker = |slot| shared.wakes.waker(Key::Local(link, slot));
+                let slot = self.local.insert(request, call, waker);
+                self.poll_local(session, slot);
             }
             Err((failure, text)) => {
                 let _ = session.fail(request, failure, Executed::No, &text);
@@ -374,22 +364,15 @@ impl Requests {
         None
     }
 
-    /// Looks whether a request of the peer has ended.
-    pub(super) fn poll_local(
-        &mut self,
-        shared: &Shared,
-        session: &mut Session,
-        link: LinkId,
-        request: u64,
-    ) {
-        let Some(call) = self.local.get_mut(&request) else {
+    /// Looks whether the request of the peer in a slot has ended.
+    pub(super) fn poll_local(&mut self, session: &mut Session, slot: usize) {
+        let Some((request, call, waker)) = self.local.at(slot) else {
             return;
         };
-        let key = Key::Local(link, request);
-        let Poll::Ready(outcome) = poll_with(|cx| call.poll(cx), &shared.wakes, key) else {
+        let Poll::Ready(outcome) = call.poll(&mut Context::from_waker(waker)) else {
             return;
         };
-        self.local.remove(&request);
+        self.local.remove(request);
         // An error if the caller is gone, or if it gets another failure instead.
         let _ = match outcome {
             Outcome::Reply(codec, payload) => session.reply(request, codec, Ok(&payload)),
@@ -402,7 +385,7 @@ impl Requests {
 
     /// The peer waits for a request no more.
     pub(super) fn on_withdrawn(&mut self, request: u64) {
-        self.local.remove(&request);
+        self.local.remove(request);
     }
 
     /// The link is lost: it serves no topics any more. This comes before the outcomes of requests,
@@ -417,26 +400,26 @@ impl Requests {
     pub(super) fn end(&mut self) {
         self.end_claims();
         let over = std::mem::take(self);
-        for pending in over.pending.into_values() {
+        for pending in over.pending.into_requests() {
             let text = String::new();
             pending.finish(Outcome::Failed(Failure::LinkLost, Executed::Perhaps, text));
         }
     }
 }
 
-/// Looks whether the caller of a request is gone.
-fn poll_pending(
-    all: &mut HashMap<u64, Box<dyn Pending>>,
-    shared: &Shared,
-    session: &mut Session,
-    (link, request): (LinkId, u64),
-) {
-    let Some(pending) = all.get_mut(&request) else {
+/// Looks whether the caller of the request in a slot is gone.
+fn poll_pending(all: &mut Slots<Box<dyn Pending>>, session: &mut Session, slot: usize) {
+    let Some((request, pending, waker)) = all.at(slot) else {
         return;
     };
-    let key = Key::Pending(link, request);
-    if poll_with(|cx| pending.poll_cancelled(cx), &shared.wakes, key).is_ready() {
-        all.remove(&request);
+    let mut cx = Context::from_waker(waker);
+    if pending.poll_cancelled(&mut cx).is_pending() {
+        return;
+    }
+    if let Some(pending) = all.remove(request) {
+        // The caller is gone, or is about to learn the same from its own deadline.
+        let text = String::new();
+        pending.finish(Outcome::Failed(Failure::TimedOut, Executed::Perhaps, text));
         let _ = session.cancel(request); // an error if it has ended
     }
 }

@@ -12,6 +12,7 @@ mod peer;
 mod relay;
 mod retained;
 mod service;
+mod slots;
 mod stream;
 mod thread_state;
 #[cfg(feature = "tls")]

@@ -275,18 +275,13 @@ impl Peer {
         self.look_at_interest();
     }
 
-    pub(super) fn on_woken(&mut self, shared: &Shared, key: Key) {
+    pub(super) fn on_woken(&mut self, _: &Shared, key: Key) {
         let session = self.connection.as_mut().and_then(|it| it.session.as_mut());
         match (key, session) {
             (Key::Outbox(_, nth), _) => self.interest.outbox_woken(nth),
             (Key::Calls(_, nth), _) => self.requests.calls_woken(nth),
-            (Key::Pending(_, request), Some(session)) => {
-                self.requests
-                    .poll_pending(shared, session, self.id, request);
-            }
-            (Key::Local(_, request), Some(session)) => {
-                self.requests.poll_local(shared, session, self.id, request);
-            }
+            (Key::Pending(_, slot), Some(session)) => self.requests.poll_pending(session, slot),
+            (Key::Local(_, slot), Some(session)) => self.requests.poll_local(session, slot),
             _ => {}
         }
     }

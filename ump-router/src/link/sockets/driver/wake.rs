@@ -5,7 +5,7 @@
 
 use std::{
     sync::{Arc, Weak},
-    task::{Context, Poll, Wake, Waker},
+    task::{Wake, Waker},
 };
 
 use super::{Command, Driver, LinkId, WeakDriver};
@@ -22,10 +22,10 @@ pub(super) enum Key {
     Outbox(LinkId, usize),
     /// There is a request for a link, of the type with this number.
     Calls(LinkId, usize),
-    /// The caller of a request that went over a link is gone.
-    Pending(LinkId, u64),
-    /// A request that a link brought may have ended.
-    Local(LinkId, u64),
+    /// The caller of a request that went over a link, of the one in this slot, is gone.
+    Pending(LinkId, usize),
+    /// A request that a link brought, the one in this slot, may have ended.
+    Local(LinkId, usize),
 }
 
 /// The keys that were woken.
@@ -103,14 +103,4 @@ impl Wake for KeyWaker {
     fn wake_by_ref(self: &Arc<Self>) {
         self.wakes.wake(self.key);
     }
-}
-
-/// Polls with a waker that has a key.
-pub(super) fn poll_with<T>(
-    poll: impl FnOnce(&mut Context<'_>) -> Poll<T>,
-    wakes: &Arc<Wakes>,
-    key: Key,
-) -> Poll<T> {
-    let waker = wakes.waker(key);
-    poll(&mut Context::from_waker(&waker))
 }
