@@ -13,6 +13,8 @@ use std::{
     time::Instant,
 };
 
+use ump::Spin;
+
 use super::{
     call::Call,
     channel::{Channel, ChannelFuture, LinkClient, LinkRefusal},
@@ -49,8 +51,9 @@ pub(crate) struct LinkContext<P: RequestMessage>(ump::ReplyContext<P::Reply, Lin
 
 impl<P: RequestMessage> LinkCalls<P> {
     pub(crate) fn new(servers: &Arc<Servers<P>>) -> Self {
-        let channel = ump::Builder::new().clock(servers.clock().clone());
-        let built = channel.build();
+        // A reply comes from another process: to wait for it awake would be in vain.
+        let channel = ump::Builder::new().spin(Spin::Never);
+        let built = channel.clock(servers.clock().clone()).build();
         let (requests, client) = built.expect("an unbounded channel has room");
         Self {
             servers: Arc::clone(servers),

@@ -32,7 +32,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use ump::Clock;
+use ump::{Clock, Spin};
 use ump_server::{
     Context as LoopContext, ReplyContext, Timers,
     net::{Event, SocketId, Sockets},
@@ -184,7 +184,9 @@ pub(super) fn start(
     let refusals = Arc::clone(registry.bus().map_err(|_| LinkSetupError::Closed)?);
     let mut parts = Some((changes, carried, refusals));
     let clock = registry.clock().clone();
-    let builder = thread::Builder::new().name("ump-links").clock(clock);
+    // It looks at its sockets instead.
+    let builder = thread::Builder::new().name("ump-links").spin(Spin::Never);
+    let builder = builder.clock(clock);
     let spawned = builder.spawn_with(move |cx: &LoopContext<_, _, _, _>| {
         let (changes, carried, refusals) = parts.take().ok_or(LinkSetupError::Closed)?;
         let driver = Driver::new(cx, changes, carried, refusals);
