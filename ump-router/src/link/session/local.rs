@@ -195,7 +195,7 @@ impl Session {
                 .output
                 .has_room(PUBLICATIONS, publish_body(to.len(), length), max);
         let bytes = length as u64;
-        let mut reached = Vec::new();
+        let mut reached = Vec::with_capacity(to.len());
         for id in to {
             let Some(subscription) = self.their.subscriptions.get_mut(id) else {
                 continue;
@@ -218,13 +218,15 @@ impl Session {
         let count = reached.len();
         // As many as fit beside the payload: at least one.
         let room = self.peer.frame as usize - publish_body(0, length);
-        for to in reached.chunks((room / 4).min(MAX_SUBSCRIPTIONS as usize)) {
+        let most = (room / 4).min(MAX_SUBSCRIPTIONS as usize);
+        while !reached.is_empty() {
+            let others = reached.split_off(most.min(reached.len()));
             self.output.bulk(Bulk::Publish {
                 topic: publication.topic.clone(),
                 retain: publication.retain,
                 retained: publication.retained,
                 codec: publication.codec,
-                to: to.to_vec(),
+                to: std::mem::replace(&mut reached, others),
                 payload: publication.payload.clone(),
             });
         }

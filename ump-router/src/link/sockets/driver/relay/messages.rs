@@ -1,7 +1,5 @@
 //! Subscriptions, messages and gaps.
 
-use std::collections::BTreeMap;
-
 use super::{Name, Relay, Sessions, Side, remove};
 use crate::{
     link::{
@@ -39,14 +37,14 @@ impl Relay {
         to: &[u32],
         publication: &Publication,
     ) {
-        for (link, ids) in self.behind(from, to) {
+        for (link, ids) in self.behind(from, to).by_link() {
             let has_room = sessions.has_queue_room(link);
             if let Some(session) = sessions.session(link) {
                 if has_room {
                     // An error if it is too long for this link: then it is a gap.
-                    let _ = session.publish(publication, &ids);
+                    let _ = session.publish(publication, ids);
                 } else {
-                    session.missed(&ids, 1);
+                    session.missed(ids, 1);
                 }
                 self.touched.insert(link);
             }
@@ -60,12 +58,12 @@ impl Relay {
         id: u32,
         missed: u64,
     ) {
-        for (link, ids) in self.behind(from, &[id]) {
+        for (link, ids) in self.behind(from, &[id]).by_link() {
             if let Some(session) = sessions.session(link) {
                 if missed == 0 {
-                    session.interrupted(&ids);
+                    session.interrupted(ids);
                 } else {
-                    session.missed(&ids, missed);
+                    session.missed(ids, missed);
                 }
                 self.touched.insert(link);
             }
@@ -78,28 +76,48 @@ impl Relay {
             return;
         };
         let told: Vec<_> = side.told_by_id.keys().copied().collect();
-        for (other, ids) in self.behind(link, &told) {
+        for (other, ids) in self.behind(link, &told).by_link() {
             if let Some(session) = sessions.session(other) {
-                session.interrupted(&ids);
+                session.interrupted(ids);
                 self.touched.insert(other);
             }
         }
     }
 
     /// Returns the subscriptions of other links that some subscriptions at a link stand for.
-    fn behind(&self, link: LinkId, told: &[u32]) -> BTreeMap<LinkId, Vec<u32>> {
-        let mut behind = BTreeMap::<_, Vec<_>>::new();
-        let Some(side) = self.sides.get(&link) else {
-            return behind;
-        };
-        let patterns = told.iter().filter_map(|id| side.told_by_id.get(id));
-        for pattern in patterns {
-            let holders = self.patterns.get(pattern).into_iter().flatten();
-            for (other, id) in holders.filter(|(other, _)| *other != link) {
-                behind.entry(*other).or_default().push(*id);
-            }
-        }
-        behind
+    fn behind(&self, link: LinkId, told: &[u32]) -> Behind {
+        let side = self.sides.get(&link);
+        let patterns = side.into_iter().flat_map(|side| {
+            let patterns = told.iter();
+            patterns.filter_map(|id| side.told_by_id.get(id))
+        });
+        let holders = patterns.filter_map(|pattern| self.patterns.get(pattern));
+        let mut others: Vec<_> = holders
+            .flatten()
+            .filter(|(other, _)| *other != link)
+            .copied()
+            .collect();
+        others.sort_by_key(|(other, _)| *other);
+        let (links, ids) = others.into_iter().unzip();
+        Behind { links, ids }
+    }
+}
+
+/// Subscriptions of links, ordered by their links.
+struct Behind {
+    links: Vec<LinkId>,
+    ids: Vec<u32>,
+}
+
+impl Behind {
+    fn by_link(&self) -> impl Iterator<Item = (LinkId, &[u32])> {
+        let mut rest = &self.ids[..];
+        let same = self.links.chunk_by(|one, other| one == other);
+        same.map(move |same| {
+            let (ids, others) = rest.split_at(same.len());
+            rest = others;
+            (same[0], ids)
+        })
     }
 }
 

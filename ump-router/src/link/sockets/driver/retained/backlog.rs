@@ -63,6 +63,7 @@ impl Backlogs {
 
     pub(super) fn end(&mut self, id: u32) {
         self.all.retain(|backlog| backlog.id != id);
+        self.has_unread &= !self.all.is_empty();
         self.since.remove(&id);
     }
 

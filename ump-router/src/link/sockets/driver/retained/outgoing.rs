@@ -188,11 +188,13 @@ impl Replication {
 
     /// Returns whether there is more to tell.
     pub(in super::super) fn has_more_for(&self, shared: &Shared, session: &Session) -> bool {
-        let last = shared.replicas.table.borrow().last();
-        let has_more = (self.is_on() && self.place < last)
-            || self.backlogs.has_unread()
-            || !self.unretained.is_empty();
-        has_more && has_room(session)
+        let has_more = self.has_new(shared) || self.backlogs.has_unread();
+        (has_more || !self.unretained.is_empty()) && has_room(session)
+    }
+
+    /// Returns whether there are changes that a peer does not know that exchanges them.
+    fn has_new(&self, shared: &Shared) -> bool {
+        self.is_on() && self.place < shared.replicas.table.borrow().last()
     }
 
     /// Tells the peer what it does not know, as far as the session has room, and a limited number.
@@ -234,6 +236,8 @@ impl Replication {
             for nth in 0..shared.messages.len() {
                 shared.feed_retained(nth, false);
             }
+        } else if !self.has_new(shared) {
+            return;
         }
         let mut table = shared.replicas.table.borrow_mut();
         let now = shared.clock.now();
