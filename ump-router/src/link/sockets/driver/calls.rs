@@ -73,11 +73,7 @@ impl Requests {
         session: &mut Session,
         rejected: &mut Vec<Pattern>,
     ) -> bool {
-        let mut wanted = HashSet::new();
-        for requests in &shared.requests {
-            let topics = requests.local_topics();
-            wanted.extend(topics.iter().filter_map(|own| full(requests.prefix(), own)));
-        }
+        let wanted = &shared.local.topics;
         self.told.retain(|topic, id| {
             let stays = wanted.contains(topic);
             if !stays {
@@ -87,18 +83,18 @@ impl Requests {
         });
         self.rejected.retain(|topic| wanted.contains(topic));
         for topic in wanted {
-            if self.told.contains_key(&topic) {
+            if self.told.contains_key(topic) {
                 continue;
             }
-            match session.serve(&topic, true) {
+            match session.serve(topic, true) {
                 Ok(id) => {
-                    self.rejected.remove(&topic);
-                    self.told.insert(topic, id);
+                    self.rejected.remove(topic);
+                    self.told.insert(topic.clone(), id);
                 }
                 Err(Rejected::Full) => return false,
                 Err(Rejected::Quota(_)) => {
                     if self.rejected.insert(topic.clone()) {
-                        rejected.push(Pattern::from(&topic));
+                        rejected.push(Pattern::from(topic));
                     }
                 }
                 Err(_) => {}
@@ -110,6 +106,11 @@ impl Requests {
     /// Returns whether the peer has room for what it had none for.
     pub(super) fn may_tell_more(&self, session: &Session) -> bool {
         !self.rejected.is_empty() && session.claim_room() > 0
+    }
+
+    /// Returns whether claims of the peer stand by, as far as it knows.
+    pub(super) fn has_standbys(&self) -> bool {
+        !self.standbys.is_empty()
     }
 
     /// Tells the peer which of its claims serve by now.

@@ -93,39 +93,33 @@ impl Interest {
         access: &Access,
         rejected: &mut Vec<Pattern>,
     ) -> bool {
-        let mut wanted = HashMap::new();
-        for (nth, messages) in shared.messages.iter().enumerate() {
-            for pattern in messages.local_patterns() {
-                let full = full_name(messages.prefix(), &pattern);
-                if access.may_within(Permission::Publish, &full) {
-                    wanted.insert(full, (nth, pattern));
-                }
-            }
-        }
+        let may_tell = |full: &Pattern| access.may_within(Permission::Publish, full);
+        let patterns = &shared.local.patterns;
+        let is_wanted = |full: &Pattern| patterns.contains_key(full) && may_tell(full);
         let by_id = &mut self.by_id;
         self.told.retain(|full, id| {
-            let stays = wanted.contains_key(full);
+            let stays = is_wanted(full);
             if !stays {
                 by_id.remove(id);
                 let _ = session.unsubscribe(*id); // an error if it was refused
             }
             stays
         });
-        self.rejected.retain(|full| wanted.contains_key(full));
-        for (full, own) in wanted {
-            if self.told.contains_key(&full) {
+        self.rejected.retain(is_wanted);
+        for (full, own) in patterns {
+            if self.told.contains_key(full) || !may_tell(full) {
                 continue;
             }
-            match session.subscribe(&full, CREDIT, false) {
+            match session.subscribe(full, CREDIT, false) {
                 Ok(id) => {
-                    self.rejected.remove(&full);
-                    self.told.insert(full, id);
-                    self.by_id.insert(id, own);
+                    self.rejected.remove(full);
+                    self.told.insert(full.clone(), id);
+                    self.by_id.insert(id, own.clone());
                 }
                 Err(Rejected::Full) => return false,
                 Err(Rejected::Quota(_)) => {
                     if self.rejected.insert(full.clone()) {
-                        rejected.push(full);
+                        rejected.push(full.clone());
                     }
                 }
                 Err(_) => {}

@@ -8,9 +8,11 @@ mod direct;
 mod interest;
 mod leader;
 mod listeners;
+mod local;
 mod peer;
 mod relay;
 mod retained;
+mod routers;
 mod service;
 mod slots;
 mod stream;
@@ -29,7 +31,6 @@ use std::{
     net::SocketAddr,
     ops::ControlFlow,
     sync::Arc,
-    task::{Context, Poll},
 };
 
 use ump::{Clock, Spin};
@@ -45,9 +46,11 @@ use self::{
     dial::Target,
     leader::HeldLeads,
     listeners::Listeners,
+    local::Local,
     peer::Peer,
     relay::Relay,
     retained::Replicas,
+    routers::Routers,
     service::Loop,
     stream::Stream,
     wake::{Key, Wakes},
@@ -64,7 +67,7 @@ use super::{
 };
 use crate::{
     presence::Change,
-    publish::{Bus, QueueOwner, RecvError, SubscribeOptions, Subscription, SubscriptionOwner},
+    publish::{Bus, QueueOwner, SubscribeOptions, Subscription, SubscriptionOwner},
     registry::Registry,
     sync::Mutex,
     topic::Pattern,
@@ -140,6 +143,7 @@ struct Shared {
     /// The types that travel. Their numbers do not change.
     messages: Vec<Arc<dyn CarriedMessages>>,
     requests: Vec<Arc<dyn CarriedRequests>>,
+    local: Local,
 }
 
 impl Shared {
@@ -151,6 +155,7 @@ impl Shared {
             }
             Carried::Requests(requests) => self.requests.push(requests),
         }
+        self.look_at_local();
     }
 }
 
@@ -163,6 +168,10 @@ struct Driver {
     /// The links that have something to do.
     touched: BTreeSet<LinkId>,
     by_socket: HashMap<SocketId, LinkId>,
+    /// The open links of routers.
+    routers: Routers,
+    /// The links that stand by for another one, and some that did.
+    standbys: BTreeSet<LinkId>,
     listeners: Listeners,
     changes: Subscription<Change>,
     closers: Closers,
@@ -222,6 +231,7 @@ impl Driver {
             refusals,
             messages: Vec::new(),
             requests: Vec::new(),
+            local: Local::default(),
         };
         for one in carried {
             shared.carry(one);
@@ -232,6 +242,8 @@ impl Driver {
             relay: Relay::default(),
             touched: BTreeSet::new(),
             by_socket: HashMap::new(),
+            routers: Routers::default(),
+            standbys: BTreeSet::new(),
             listeners: Listeners::default(),
             changes,
             closers: Closers::default(),
@@ -247,25 +259,6 @@ impl Driver {
     fn next_id(&mut self) -> u64 {
         self.next_id += 1;
         self.next_id
-    }
-
-    /// Takes all changes of subscriptions and servers. If there is one, all links look what is
-    /// there now.
-    fn look_for_changes(&mut self) {
-        let waker = self.shared.wakes.waker(Key::Changes);
-        let mut cx = Context::from_waker(&waker);
-        let mut has_changed = false;
-        while let Poll::Ready(Ok(_) | Err(RecvError::Missed(_) | RecvError::Interrupted)) =
-            self.changes.poll_recv(&mut cx)
-        {
-            has_changed = true;
-        }
-        if has_changed {
-            for peer in self.links.values_mut() {
-                peer.look_at_interest();
-            }
-            self.pump_all();
-        }
     }
 
     fn on_woken(&mut self) {
@@ -319,7 +312,7 @@ impl Driver {
     fn close_link(&mut self, id: LinkId) {
         // Its wake-up may be on its way.
         self.feed_all_retained();
-        let has_standby = self.links.values().any(|peer| peer.twin() == Some(id));
+        let has_standby = self.standby_of(id).is_some();
         self.act(id, |peer, shared| {
             if has_standby {
                 peer.leave_for_twin(shared);

@@ -254,6 +254,11 @@ impl Peer {
         }
     }
 
+    /// Returns whether claims of the peer stand by here. One may serve by now.
+    pub(super) fn has_standbys(&self) -> bool {
+        self.requests.has_standbys()
+    }
+
     pub(super) fn look_at_interest(&mut self) {
         if let Some(connection) = &mut self.connection {
             connection.is_untold = true;

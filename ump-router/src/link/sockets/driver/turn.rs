@@ -109,8 +109,10 @@ impl Driver {
             return;
         };
         self.listeners.ended(id);
-        let mut standbys = self.links.values_mut();
-        if let Some(standby) = standbys.find(|standby| standby.twin() == Some(id)) {
+        self.routers.remove(id);
+        self.standbys.remove(&id);
+        let standby = self.standby_of(id);
+        if let Some(standby) = standby.and_then(|standby| self.links.get_mut(&standby)) {
             for opener in peer.take_openers() {
                 standby.await_open(opener);
             }

@@ -26,25 +26,30 @@ use super::{Driver, LinkId, peer::Peer};
 impl Driver {
     /// A session has opened. Decides whether the link is used.
     pub(super) fn look_for_twin(&mut self, id: LinkId) {
+        self.note_changes(); // it is told what there is now
         let Some(peer) = self.links.get(&id) else {
             return;
         };
         let (router, is_kept) = (peer.router(), peer.is_kept());
         let owner = peer.owner();
         let decides = |router: u128| self.shared.router > router;
-        let twins = self
-            .links
-            .iter()
-            .filter(|(other, peer)| **other != id && router.is_some() && peer.router() == router);
+        let same_router = router.into_iter().flat_map(|it| self.routers.links(it));
         let mut standby = None;
-        for (other, twin) in twins {
+        for other in same_router.filter(|other| *other != id) {
+            let Some(twin) = self.links.get(&other).filter(|it| it.router() == router) else {
+                continue;
+            };
             match (is_kept, twin.is_kept()) {
-                (true, true) => standby = Some((id, *other)),
+                (true, true) => standby = Some((id, other)),
                 _ if twin.owner() != owner => {}
-                (true, false) if router.is_some_and(decides) => standby = Some((id, *other)),
-                (false, true) if router.is_some_and(decides) => standby = Some((*other, id)),
+                (true, false) if router.is_some_and(decides) => standby = Some((id, other)),
+                (false, true) if router.is_some_and(decides) => standby = Some((other, id)),
                 _ => {}
             }
+        }
+        match router {
+            Some(router) => self.routers.insert(router, id),
+            None => self.routers.remove(id),
         }
         if let Some((standby, used)) = standby {
             self.stand_by(standby, used);
@@ -63,6 +68,7 @@ impl Driver {
             return;
         };
         let openers = peer.stand_by(&self.shared, (used, name));
+        self.standbys.insert(standby);
         self.touched.insert(standby);
         if let Some(used) = self.links.get_mut(&used) {
             for opener in openers {
@@ -73,9 +79,19 @@ impl Driver {
 
     /// A link is lost: those that stand by for it connect.
     pub(super) fn end_standby(&mut self, id: LinkId) {
-        for peer in self.links.values_mut() {
-            peer.end_standby(&self.shared, id);
-        }
+        self.routers.remove(id);
+        let (links, shared) = (&mut self.links, &self.shared);
+        self.standbys.retain(|standby| {
+            let peer = links.get_mut(standby);
+            peer.is_some_and(|peer| peer.end_standby(shared, id))
+        });
+    }
+
+    /// Returns a link that stands by for this one.
+    pub(super) fn standby_of(&self, id: LinkId) -> Option<LinkId> {
+        let twin = |standby: &LinkId| self.links.get(standby).and_then(Peer::twin);
+        let mut standbys = self.standbys.iter().copied();
+        standbys.find(|standby| twin(standby) == Some(id))
     }
 
     /// Returns a link, or the one for which it stands by.

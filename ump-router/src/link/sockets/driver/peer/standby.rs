@@ -88,17 +88,17 @@ impl Peer {
         }
     }
 
-    /// A link is lost. If this one stands by for it, it connects at once.
-    pub(in super::super) fn end_standby(&mut self, shared: &Shared, lost: LinkId) {
+    /// A link is lost. If this one stands by for it, it connects at once. Returns whether it stands
+    /// by still, for another one.
+    pub(in super::super) fn end_standby(&mut self, shared: &Shared, lost: LinkId) -> bool {
         self.stands_by_for.take_if(|(twin, _)| *twin == lost);
-        if self.twin != Some(lost) {
-            return;
+        if self.twin.take_if(|twin| *twin == lost).is_some() {
+            self.pause = FIRST_PAUSE;
+            if self.connection.is_none() && self.target.is_some() {
+                self.retry_at = Some(shared.clock.now());
+                self.arm(shared);
+            }
         }
-        self.twin = None;
-        self.pause = FIRST_PAUSE;
-        if self.connection.is_none() && self.target.is_some() {
-            self.retry_at = Some(shared.clock.now());
-            self.arm(shared);
-        }
+        self.twin.is_some() || self.stands_by_for.is_some()
     }
 }

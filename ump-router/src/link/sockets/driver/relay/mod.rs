@@ -28,7 +28,7 @@ use std::{
 };
 
 use self::untold::Untold;
-use super::{LinkId, access::Owner, calls::Incoming};
+use super::{LinkId, access::Owner, calls::Incoming, routers::Routers};
 use crate::{
     link::{
         session::{Outcome, Publication, Rejected, Replica, Session},
@@ -140,6 +140,7 @@ impl ForOthers {
 #[derive(Default)]
 pub(super) struct Relay {
     sides: BTreeMap<LinkId, Side>,
+    routers: Routers,
     /// The subscriptions of all links, by their patterns.
     patterns: Holders<Pattern>,
     /// The claims of all links, by their topics, in the order in which they came.
@@ -234,6 +235,7 @@ impl Relay {
         for name in patterns.chain(topics) {
             side.untold.insert(&name);
         }
+        self.routers.insert(router, link);
         self.sides.insert(link, side);
         self.touched.insert(link);
     }
@@ -248,14 +250,15 @@ impl Relay {
             return;
         }
         let (router, owner) = (side.router, side.owner.clone());
-        for (other, side) in &self.sides {
-            if *other == link || side.router != router || side.owner != owner {
+        for other in self.routers.links(router) {
+            let is_of_owner = self.sides.get(&other).is_some_and(|it| it.owner == owner);
+            if other == link || !is_of_owner {
                 continue;
             }
-            if let Some(session) = sessions.session(*other) {
+            if let Some(session) = sessions.session(other) {
                 let text = "the router has made another link";
                 session.close(now, GoodbyeReason::Done, text);
-                self.touched.insert(*other);
+                self.touched.insert(other);
             }
         }
     }
@@ -263,6 +266,7 @@ impl Relay {
     /// Removes a link, with all that it had. Its requests were withdrawn before, and those that
     /// others made have ended.
     fn close(&mut self, sessions: &mut impl Sessions, link: LinkId) {
+        self.routers.remove(link);
         if self.sides.get(&link).is_none_or(|side| !side.has_told) {
             // It would have stood by, and has told nothing.
             self.sides.remove(&link);
@@ -352,8 +356,14 @@ impl Relay {
         }
     }
 
-    /// Notes that a name has changed at a link, which the others are to be told.
+    /// Notes that a link has got a name, or has it no more, which the others are to be told.
     fn changed(&mut self, link: LinkId, name: &Name) {
+        let mut holders = holders(&self.patterns, &self.topics, name);
+        let mut next_other = |than| holders.find(|it| *it != link && Some(*it) != than);
+        let first = next_other(None);
+        if first.is_some() && next_other(first).is_some() {
+            return; // each has it of one of these two in any case
+        }
         for (other, side) in &mut self.sides {
             if *other == link {
                 continue;
@@ -390,6 +400,19 @@ impl Side {
 
 type Holders<K> = HashMap<K, Vec<(LinkId, u32)>>;
 
+/// Returns the links that have a name.
+fn holders<'a>(
+    patterns: &'a Holders<Pattern>,
+    topics: &'a Holders<Topic>,
+    name: &Name,
+) -> impl Iterator<Item = LinkId> + 'a {
+    let holders = match name {
+        Name::Pattern(pattern) => patterns.get(pattern),
+        Name::Topic(topic) => topics.get(topic),
+    };
+    holders.into_iter().flatten().map(|(holder, _)| *holder)
+}
+
 /// Returns whether a link other than this one has a name.
 fn is_wanted(
     patterns: &Holders<Pattern>,
@@ -397,11 +420,7 @@ fn is_wanted(
     name: &Name,
     link: LinkId,
 ) -> bool {
-    let holders = match name {
-        Name::Pattern(pattern) => patterns.get(pattern),
-        Name::Topic(topic) => topics.get(topic),
-    };
-    holders.is_some_and(|all| all.iter().any(|(holder, _)| *holder != link))
+    holders(patterns, topics, name).any(|holder| holder != link)
 }
 
 /// Removes one entry of a link from a map of names.

@@ -111,4 +111,30 @@ mod tests {
         }
         assert!(relay.sides[&silent].untold.is_empty());
     }
+
+    #[test]
+    fn what_two_links_have_concerns_nobody_when_a_third_has_it() {
+        let now = Instant::now();
+        let links = [1, 2, 3].map(LinkId);
+        let mut sessions: BTreeMap<_, _> = links.map(|link| (link, session(now))).into();
+        let mut relay = Relay::default();
+        let mut pass_on = |link, what| {
+            relay.pass_on(&mut sessions, now, link, what);
+            std::iter::from_fn(|| relay.next_touched()).collect::<Vec<_>>()
+        };
+        let [one, two, three] = links;
+        for link in links {
+            let (router, owner) = (0, None);
+            pass_on(link, FromLink::Opened { router, owner });
+        }
+        let subscribe = || FromLink::Subscribe {
+            id: 1,
+            pattern: "a".parse().unwrap(),
+        };
+        assert_eq!(pass_on(one, subscribe()), [two, three]);
+        assert_eq!(pass_on(two, subscribe()), [one, three]);
+        assert_eq!(pass_on(three, subscribe()), []);
+        assert_eq!(pass_on(one, FromLink::Unsubscribe(1)), []);
+        assert_eq!(pass_on(two, FromLink::Unsubscribe(1)), [one, three]);
+    }
 }
