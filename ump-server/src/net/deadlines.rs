@@ -112,7 +112,7 @@ mod tests {
     impl Connects {
         fn new() -> Self {
             let reactor = Reactor::new(&"deadlines".into(), 0, &Clock::system(), || ());
-            reactor.attach_loop();
+            reactor.attach_thread();
             let sockets = Sockets::new(&reactor);
             let first = sockets.udp(ANY_PORT).expect("a free port");
             let poller = Poller::new(&reactor).expect("a socket was registered");

@@ -70,13 +70,13 @@ impl Error {
     }
 
     /// Creates the error of a socket that is to be registered with a loop that has no sockets: its
-    /// handler is gone, or it runs on a task.
+    /// handler is gone, or it runs on a task, and there is no feature for that.
     pub(super) fn no_loop(operation: Operation, address: Address, had_loop: bool) -> Self {
         let error = if had_loop {
             io::Error::new(io::ErrorKind::BrokenPipe, "the handler of the loop is gone")
         } else {
-            let why = "a loop on a task has no sockets of its own: use those of its runtime, and \
-                       await them in the handler's `ready`";
+            let why = "a loop on a task has sockets only with the feature `tokio-net`: enable \
+                       it, or await sockets of the runtime in the handler's `ready`";
             io::Error::new(io::ErrorKind::Unsupported, why)
         };
         Self::new(operation, address, error)

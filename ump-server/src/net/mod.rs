@@ -1,4 +1,5 @@
-//! Sockets as events of loops on threads. Requires the feature `net`, and unix.
+//! Sockets as events of loops. Requires the feature `net`, and unix; for loops on tasks also the
+//! feature `tokio-net`.
 //!
 //! A handler registers sockets with the [`Sockets`] of its [context](crate::Context::sockets), and
 //! owns them. The loop reports their [events](Event) to
@@ -104,6 +105,18 @@
 //! requests. On Linux its timers are as exact as those of other loops; elsewhere they may be up to
 //! a millisecond late.
 //!
+//! # Loops on tasks
+//!
+//! With the feature `tokio-net`, a loop on a task has the same sockets, events and turns: they are
+//! reported to the `on_socket` of `task::Service`. The loop's selector is itself a descriptor, for
+//! which the IO driver of the runtime waits; if the runtime has none (`enable_io`), registering a
+//! socket fails, with an error that says so. (tokio panics on the way to that error, which is
+//! caught; the panic hook runs.)
+//!
+//! Being woken by a socket costs one system call in addition to that of the runtime. No other
+//! thread takes part: the task runs where the runtime has seen the socket, or is sent to by the
+//! runtime. Each event is a result for the task's [budget](ump::coop), as each request is.
+//!
 //! # Life
 //!
 //! Sockets belong to their handler. When the handler is rebuilt or the loop has ended, they are
@@ -152,18 +165,26 @@ mod parker;
 pub(crate) mod poller;
 pub(crate) mod reactor;
 mod readiness;
+mod reports;
+#[cfg_attr(not(feature = "tokio-net"), path = "no_runtime.rs")]
+mod runtime;
+mod selector;
 mod socket;
 mod sockets;
 mod source;
 mod spread;
 mod status;
 mod table;
+#[cfg(feature = "tokio-net")]
+mod tasks;
 mod tcp;
 mod udp;
 mod unix;
 mod wake;
 mod worker_sockets;
 
+#[cfg(feature = "tokio-net")]
+pub(crate) use self::runtime::Runtime;
 pub use self::{
     batch::{ReceiveBatch, Received, SendTo},
     datagram::Datagram,

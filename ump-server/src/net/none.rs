@@ -22,7 +22,7 @@ impl Reactor {
     }
 
     #[allow(clippy::unused_self, reason = "as that of the other one")]
-    pub(crate) fn attach_loop(&self) {}
+    pub(crate) fn attach_thread(&self) {}
 
     pub(crate) fn wake(&self) {
         (self.interrupt)();

@@ -16,6 +16,8 @@ use super::{
     deadlines::Deadlines,
     reactor::{Arrival, Injected, Reactor},
     readiness::{BACKING_OFF, CONNECTING, HUNG_UP, Pending, READ_CLOSED, READABLE, WRITABLE, Word},
+    reports::{REPORTS, ask},
+    selector::Selector,
     socket::{Role, Socket},
     status::SocketKind,
     table::WAKER,
@@ -27,17 +29,15 @@ const EVENTS: usize = 128;
 /// The number of connections that the listeners of a loop accept in a turn, and the number of those
 /// that it takes over from the listeners of other loops.
 const ACCEPTS: usize = 32;
-/// The number of reports that one system call returns.
-const REPORTS: usize = 1024;
 /// The last part of a wait, which the selector would round up to this.
 const MILLISECOND: Duration = Duration::from_millis(1);
 
 /// The loop's own part of its sockets.
 #[derive(Debug)]
 pub(crate) struct Poller {
-    reactor: Arc<Reactor>,
-    poll: mio::Poll,
-    reports: mio::Events,
+    pub(super) reactor: Arc<Reactor>,
+    pub(super) selector: Selector,
+    pub(super) reports: mio::Events,
     /// The sockets that have an event to report, all of them `QUEUED`.
     ready: VecDeque<Arc<Socket>>,
     /// Connections from the listeners of other loops. Each is registered only when it is reported,
@@ -69,7 +69,7 @@ impl Poller {
     /// Creates the loop's part, when the first socket is registered.
     pub(super) fn new(reactor: &Arc<Reactor>) -> Option<Self> {
         Some(Self {
-            poll: reactor.take_selector()?,
+            selector: reactor.take_selector()?,
             reports: mio::Events::with_capacity(REPORTS),
             ready: VecDeque::new(),
             arrivals: VecDeque::new(),
@@ -231,7 +231,7 @@ impl Poller {
             self.wait_in_selector(Some(Duration::from_millis(whole)));
             return;
         }
-        let fd = self.poll.registry().as_fd();
+        let fd = self.selector.poll().registry().as_fd();
         let mut fds = [rustix::event::PollFd::new(
             &fd,
             rustix::event::PollFlags::IN,
@@ -247,13 +247,13 @@ impl Poller {
     }
 
     /// Makes the system call, and queues the sockets that it reports.
-    fn wait_in_selector(&mut self, timeout: Option<Duration>) {
-        match self.poll.poll(&mut self.reports, timeout) {
-            Ok(()) => {}
-            // The loop computes the time that is left, and comes back.
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => return,
-            Err(error) => panic!("the selector of the loop does not work any more: {error}"),
-        }
+    pub(super) fn wait_in_selector(&mut self, timeout: Option<Duration>) {
+        ask(self.selector.poll(), &mut self.reports, timeout);
+        self.queue_reported();
+    }
+
+    /// Queues the sockets that the selector has reported.
+    pub(super) fn queue_reported(&mut self) {
         if self.reports.is_empty() {
             return;
         }

@@ -18,8 +18,10 @@ use super::{
     Address, Error, Operation, SocketId, SocketStatus,
     error::Because as _,
     readiness::DROPPED,
+    runtime::Runtime,
+    selector::{Host, LoopAlarm, Selector},
     socket::{NewSocket, Socket},
-    table::{Table, WAKER, token_of},
+    table::{Table, token_of},
     wake::{Signal, WakeState},
 };
 use crate::{catch::catch_user_panic, observe::SocketMeter, sync::Mutex};
@@ -33,14 +35,14 @@ pub(crate) struct Reactor {
     pub(super) name: Arc<str>,
     pub(super) clock: Clock,
     meter: OnceLock<SocketMeter>,
-    /// Whether there is a loop that waits in the selector: not on a task.
-    has_loop: AtomicBool,
+    /// What runs the loop, if the loop may have sockets.
+    host: OnceLock<Host>,
     /// The registration with the selector. Set when the first socket is registered.
     registry: OnceLock<mio::Registry>,
     /// The selector, until the loop takes it.
-    selector: Mutex<Option<mio::Poll>>,
+    selector: Mutex<Option<Selector>>,
     pub(super) wake: WakeState<LoopSignal>,
-    /// Ends the wait of a loop that has no sockets yet.
+    /// Ends the wait of a loop on a thread that has no sockets yet.
     interrupt: Box<dyn Fn() + Send + Sync>,
     pub(super) table: Mutex<Table>,
     injected: Mutex<Inbox>,
@@ -81,16 +83,15 @@ pub(super) struct Arrival {
     pub(super) peer: SocketAddr,
 }
 
-/// Ends the sleep of a loop in its selector.
+/// Ends the sleep of a loop that has sockets.
 #[derive(Debug, Default)]
-pub(super) struct LoopSignal(OnceLock<mio::Waker>);
+pub(super) struct LoopSignal(OnceLock<LoopAlarm>);
 
 impl Signal for LoopSignal {
     #[cold]
     fn signal(&self) {
-        // It fails only if the system has no memory for it. The loop then wakes at its next timer.
-        if let Some(waker) = self.0.get() {
-            let _ = waker.wake();
+        if let Some(alarm) = self.0.get() {
+            alarm.signal();
         }
     }
 }
@@ -111,7 +112,7 @@ impl Reactor {
             name: Arc::clone(name),
             clock: clock.clone(),
             meter: OnceLock::new(),
-            has_loop: AtomicBool::new(false),
+            host: OnceLock::new(),
             registry: OnceLock::new(),
             selector: Mutex::new(None),
             wake: WakeState::new(LoopSignal::default()),
@@ -125,10 +126,20 @@ impl Reactor {
         })
     }
 
-    /// Allows sockets: the loop waits in the selector if there are any.
-    pub(crate) fn attach_loop(&self) {
-        // ORDERING: Relaxed: this happens before the loop is started.
-        self.has_loop.store(true, Ordering::Relaxed);
+    /// Allows sockets, before the loop is started: its thread waits in the selector if there are
+    /// any.
+    pub(crate) fn attach_thread(&self) {
+        let _ = self.host.set(Host::Thread);
+    }
+
+    /// Allows sockets, before the loop is started: its runtime waits for the selector if there are
+    /// any. `wake` wakes the task.
+    #[cfg_attr(
+        not(feature = "tokio-net"),
+        allow(dead_code, reason = "there is no runtime to attach")
+    )]
+    pub(crate) fn attach_task(&self, runtime: Runtime, wake: Arc<dyn Fn() + Send + Sync>) {
+        let _ = self.host.set(Host::Task(runtime, wake));
     }
 
     /// Ends the wait of the loop, of whichever kind it is.
@@ -136,7 +147,10 @@ impl Reactor {
         // The order matters: a loop that goes over from one kind of wait to the other has called
         // this as well (see `registry`), and interruptions are counted under a lock. So either the
         // loop sees this one, or this thread sees the registry.
-        (self.interrupt)();
+        match self.host.get() {
+            Some(Host::Task(_, wake)) => wake(),
+            _ => (self.interrupt)(),
+        }
         if self.is_active() {
             self.wake.wake();
         }
@@ -149,7 +163,7 @@ impl Reactor {
     }
 
     /// Takes the selector, for the loop. There is one as soon as `is_active`, and one loop.
-    pub(super) fn take_selector(&self) -> Option<mio::Poll> {
+    pub(super) fn take_selector(&self) -> Option<Selector> {
         self.selector.lock().take()
     }
 
@@ -158,13 +172,12 @@ impl Reactor {
         if let Some(registry) = self.registry.get() {
             return Ok(registry);
         }
+        let host = self.host.get().ok_or(std::io::ErrorKind::Unsupported)?;
         let mut selector = self.selector.lock();
         if self.registry.get().is_none() {
-            let poll = mio::Poll::new()?;
-            let registry = poll.registry().try_clone()?;
-            let waker = mio::Waker::new(&registry, WAKER)?;
-            let _ = self.wake.signal().0.set(waker);
-            *selector = Some(poll);
+            let (new, registry, alarm) = Selector::new(host)?;
+            let _ = self.wake.signal().0.set(alarm);
+            *selector = Some(new);
             let _ = self.registry.set(registry);
             drop(selector);
             self.wake();
@@ -195,7 +208,7 @@ impl Reactor {
         let opened = self.clock.now();
         let meter = self.meter().clone();
         let mut table = self.table.lock();
-        let has_loop = self.has_loop.load(Ordering::Relaxed);
+        let has_loop = self.host.get().is_some();
         if table.era != era || !has_loop {
             drop(table);
             let address = new.local.unwrap_or(Address::Unnamed);
@@ -344,7 +357,7 @@ impl Reactor {
 
     /// Makes the loop wait in the selector, for the handler of this era.
     pub(super) fn activate(&self, era: u64) -> Result<(), Error> {
-        let has_loop = self.has_loop.load(Ordering::Relaxed);
+        let has_loop = self.host.get().is_some();
         if self.era() != era || !has_loop {
             let (operation, address) = (Operation::Register, Address::Unnamed);
             return Err(Error::no_loop(operation, address, has_loop));

@@ -21,24 +21,27 @@ use super::{
     reactor::Reactor,
 };
 
-/// Registers sockets with a loop on a thread. From [`Context::sockets`](crate::Context::sockets).
+/// Registers sockets with a loop. From [`Context::sockets`](crate::Context::sockets).
 ///
 /// The returned sockets belong to the handler: keep them in it. The loop reports their events to
 /// [`on_socket`](crate::thread::Service::on_socket), between requests and timers. Dropping a socket
 /// deregisters and closes it.
 ///
 /// A socket may also be registered, used and dropped on another thread; its events are reported on
-/// the loop's thread nevertheless.
+/// the loop's thread nevertheless, or on its task.
+///
+/// A loop **on a task** has sockets with the feature `tokio-net`: see
+/// [the module](crate::net#loops-on-tasks).
 ///
 /// Each worker of a pool has its own, and so has each handler: when the handler is gone, its handle
 /// registers no further sockets, and sockets that were kept elsewhere report nothing more.
 ///
 /// # Limits
 /// A loop has as many sockets as the process has descriptors. In addition to the sockets, it has
-/// three descriptors from the first socket on. In a turn the loop reports at most 128 events, one
-/// for each socket that is ready; it accepts at most 32 connections, and takes over at most 32 from
-/// the listeners of other loops. Then it takes at most 16 requests if it knows of more events,
-/// otherwise at most 64 before it looks for events. Due timers come before either.
+/// three descriptors from the first socket on, on a task two. In a turn the loop reports at most
+/// 128 events, one for each socket that is ready; it accepts at most 32 connections, and takes over
+/// at most 32 from the listeners of other loops. Then it takes at most 16 requests if it knows of
+/// more events, otherwise at most 64 before it looks for events. Due timers come before either.
 #[derive(Clone)]
 pub struct Sockets {
     pub(super) reactor: Arc<Reactor>,
@@ -60,11 +63,22 @@ impl Sockets {
     /// is the default, lets it sleep at once.
     ///
     /// This is for loops whose peers answer within microseconds, when being woken takes longer than
-    /// the answer.
+    /// the answer. A loop on a task does not look: other tasks may run meanwhile.
     pub fn look_before_sleep(&self, time: Duration) {
         let nanoseconds = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         // ORDERING: Relaxed: only the number matters.
         self.reactor.look.store(nanoseconds, Ordering::Relaxed);
+    }
+
+    /// Lets the loop wait for sockets from now on, and not only from the first one on: to learn
+    /// early whether it can.
+    ///
+    /// # Errors
+    /// [`Register`](Operation::Register) if there are no descriptors left, if the handler is gone,
+    /// or if the loop is on a task and cannot have sockets: the feature `tokio-net` is missing, or
+    /// the IO driver of the runtime (both are [`Unsupported`](std::io::ErrorKind::Unsupported)).
+    pub fn activate(&self) -> Result<(), Error> {
+        self.reactor.activate(self.era)
     }
 
     /// Listens for TCP connections on an address, or as [`Listen`] says.

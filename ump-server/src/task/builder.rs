@@ -18,6 +18,7 @@ use super::{
     IntoService, Service,
     loop_waker::LoopWaker,
     run::run,
+    sockets,
     timeout::{OnTimeout, RequestLimit},
 };
 use crate::{
@@ -61,7 +62,8 @@ impl Builder {
 
     /// Sets the runtime that the loop runs on, instead of the caller's. The runtime needs none of
     /// its drivers: one thread, which all loops of the process share, keeps the timers. If the
-    /// system refuses that thread, this counts as a panic of the handler.
+    /// system refuses that thread, this counts as a panic of the handler. Only a loop with
+    /// [sockets](Context::sockets) needs the IO driver (`enable_io`).
     pub fn runtime(mut self, runtime: Handle) -> Self {
         self.runtime = Some(runtime);
         self
@@ -175,7 +177,7 @@ impl Builder {
         let making = deadlock::watch_making(parts.wait_nodes());
         let handler = build(&parts.client).map_err(SpawnError::Handler)?;
         drop(making);
-        let made = (worker(&mut parts, 0), handler.into_service());
+        let made = (tasks.worker(&mut parts, 0), handler.into_service());
         let factory =
             |_: &_| -> Result<H::Service, H::Error> { unreachable!("the handler is not rebuilt") };
         tasks.serve(made, factory)?;
@@ -208,7 +210,7 @@ impl Builder {
         let mut factory = factory;
         let mut make = move |cx: &_| factory(cx).map(H::into_service);
         let making = deadlock::watch_making(parts.wait_nodes());
-        let worker = worker(&mut parts, 0);
+        let worker = tasks.worker(&mut parts, 0);
         let service = make(&worker.0.context).map_err(SpawnError::Handler)?;
         drop(making);
         tasks.serve((worker, service), make)?;
@@ -256,7 +258,7 @@ impl Builder {
         let making = deadlock::watch_making(parts.wait_nodes());
         let made = (0..workers.get())
             .map(|number| {
-                let worker = worker(&mut parts, number);
+                let worker = tasks.worker(&mut parts, number);
                 let service = make(&worker.0.context).map_err(SpawnError::Handler)?;
                 Ok((worker, service))
             })
@@ -287,7 +289,7 @@ impl Builder {
         let factory = Arc::new(factory);
         let replies = (0..workers.get())
             .map(|number| {
-                let worker = worker(&mut parts, number);
+                let worker = tasks.worker(&mut parts, number);
                 let factory = Arc::clone(&factory);
                 let (tell_made, reply) = question();
                 let made = Promise::new(tell_made, &worker.0.wait_node, Responsible::One(number));
@@ -404,18 +406,21 @@ impl Tasks {
             _ => Ok(()),
         }
     }
-}
 
-fn worker<S, R, E, RV, T>(
-    parts: &mut Parts<S, R, E, RV>,
-    number: usize,
-) -> NewWorker<S, R, E, RV, T>
-where
-    S: Send + 'static,
-    R: Send + 'static,
-    E: Send + 'static,
-{
-    let loop_waker = Arc::new(LoopWaker::default());
-    let waking = Arc::clone(&loop_waker);
-    (parts.worker(number, move || waking.wake()), loop_waker)
+    /// Creates the next worker.
+    fn worker<S, R, E, RV, T>(
+        &self,
+        parts: &mut Parts<S, R, E, RV>,
+        number: usize,
+    ) -> NewWorker<S, R, E, RV, T>
+    where
+        S: Send + 'static,
+        R: Send + 'static,
+        E: Send + 'static,
+    {
+        let loop_waker = Arc::new(LoopWaker::default());
+        sockets::attach(parts.reactor(), &self.runtime, &loop_waker);
+        let waking = Arc::clone(&loop_waker);
+        (parts.worker(number, move || waking.wake()), loop_waker)
+    }
 }

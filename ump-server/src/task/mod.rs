@@ -33,6 +33,11 @@ mod run;
 mod runtime_clock;
 mod service;
 mod sleep;
+#[cfg_attr(
+    not(all(feature = "net", feature = "tokio-net", unix)),
+    path = "no_sockets.rs"
+)]
+mod sockets;
 mod timeout;
 mod waiting;
 
@@ -122,6 +127,17 @@ pub trait Handler<S, R, E, RV: Send = (), T: Send = ()> {
 
     /// Handles what [`ready`](Self::ready) has waited for. `Break` ends the loop with its value.
     fn on_ready(&mut self) -> impl Future<Output = ControlFlow<RV>> + Send {
+        ready(ControlFlow::Continue(()))
+    }
+
+    /// Handles an event of a socket that this handler has registered. `Break` ends the loop with
+    /// its value. Requires the features `net` and `tokio-net`. See [`Service::on_socket`].
+    #[cfg(all(feature = "net", feature = "tokio-net", unix))]
+    #[allow(unused_variables)]
+    fn on_socket(
+        &mut self,
+        event: crate::net::Event,
+    ) -> impl Future<Output = ControlFlow<RV>> + Send {
         ready(ControlFlow::Continue(()))
     }
 

@@ -10,6 +10,7 @@ use super::{
     caught::caught,
     loop_waker::LoopWaker,
     sleep::NextSleep,
+    sockets::deliver,
     timeout::{OnTimeout, RequestLimit},
     waiting::{Event, Waiting},
 };
@@ -183,6 +184,13 @@ where
                     Ok(ControlFlow::Continue(())) => {}
                     Ok(ControlFlow::Break(rv)) => return Served::Finished(Some(rv)),
                     Err(_) => return Served::Finished(None),
+                }
+            }
+            Event::Sockets => {
+                // Meanwhile other workers take the requests.
+                let leave_line = || requests = server.stream();
+                if let ControlFlow::Break(rv) = deliver(worker, calls, handler, leave_line).await {
+                    return Served::Finished(rv);
                 }
             }
         }

@@ -171,6 +171,66 @@ pub trait Service {
         ready(ControlFlow::Continue(()))
     }
 
+    /// Handles an event of a socket that this handler has registered with the
+    /// [sockets](Context::sockets) of its loop: see [`net`](crate::net). `Break` ends the loop.
+    /// Requires the features `net` and `tokio-net`, and a runtime with its IO driver.
+    ///
+    /// The events and their turns are those of loops on threads. While a call waits, the loop waits
+    /// with it.
+    ///
+    /// The default ignores the event. A handler that has sockets needs its own: the event of a
+    /// socket that is readable comes again until the socket is read, paused or dropped.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::{net::{Ipv4Addr, SocketAddr}, ops::ControlFlow};
+    /// use ump_server::{Refused, ReplyContext, net::{Event, UdpSocket}, task};
+    ///
+    /// /// Sends each datagram back. A request asks for its address.
+    /// struct Echo(UdpSocket);
+    ///
+    /// impl task::Service for Echo {
+    ///     type Request = ();
+    ///     type Reply = SocketAddr;
+    ///     type Error = Refused;
+    ///     type Output = ();
+    ///     type Timer = ();
+    ///
+    ///     async fn handle(&mut self, (): (), reply: ReplyContext<'_, SocketAddr, Refused>) -> ControlFlow<()> {
+    ///         let _ = reply.answer(self.0.local_addr().map_err(|_| Refused));
+    ///         ControlFlow::Continue(())
+    ///     }
+    ///
+    ///     async fn on_socket(&mut self, event: Event) -> ControlFlow<()> {
+    ///         let mut buffer = [0; 1500];
+    ///         if let Event::Readable(_) = event {
+    ///             if let Ok(datagram) = self.0.recv_from(&mut buffer) {
+    ///                 let _ = self.0.send_to(&buffer[..datagram.len], datagram.from); // it may be lost
+    ///             }
+    ///         }
+    ///         ControlFlow::Continue(())
+    ///     }
+    /// }
+    ///
+    /// let (client, _loop) = task::Builder::new().name("echo").spawn_with(|cx| {
+    ///     Ok(Echo(cx.sockets().udp((Ipv4Addr::LOCALHOST, 0)).map_err(|_| Refused)?))
+    /// })?;
+    /// let peer = tokio::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    /// peer.send_to(b"hello", client.areq(()).await?).await?;
+    /// assert_eq!(peer.recv(&mut [0; 64]).await?, 5);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(all(feature = "net", feature = "tokio-net", unix))]
+    #[allow(unused_variables)]
+    fn on_socket(
+        &mut self,
+        event: crate::net::Event,
+    ) -> impl Future<Output = ControlFlow<Self::Output>> + Send {
+        ready(ControlFlow::Continue(()))
+    }
+
     /// Cleans up at the end of the loop. Returns what [joining](crate::JoinHandle::join) returns.
     /// See [`Handler::term`].
     fn term(
@@ -294,6 +354,15 @@ where
     #[inline]
     fn on_ready(&mut self) -> impl Future<Output = ControlFlow<RV>> + Send {
         self.handler.on_ready()
+    }
+
+    #[cfg(all(feature = "net", feature = "tokio-net", unix))]
+    #[inline]
+    fn on_socket(
+        &mut self,
+        event: crate::net::Event,
+    ) -> impl Future<Output = ControlFlow<RV>> + Send {
+        self.handler.on_socket(event)
     }
 
     #[inline]

@@ -15,6 +15,7 @@ use super::{
     alternation::Alternation,
     loop_waker::{LoopWaker, RegisteredWaker},
     sleep::NextSleep,
+    sockets::{self, SocketTurns},
 };
 use crate::{catch::catch_user_panic, worker::lifecycle::Worker};
 
@@ -25,6 +26,8 @@ pub(super) enum Event<J, E> {
     Timer(io::Result<()>),
     /// The event that the handler has waited for itself.
     Ready,
+    /// There are events of the loop's sockets.
+    Sockets,
 }
 
 /// The state that a loop keeps from one wait to the next.
@@ -33,6 +36,7 @@ pub(super) struct Waiting<'a> {
     listening: RegisteredWaker,
     sleep: NextSleep,
     turns: Alternation,
+    socket_turns: SocketTurns,
 }
 
 impl<'a> Waiting<'a> {
@@ -42,6 +46,7 @@ impl<'a> Waiting<'a> {
             listening: RegisteredWaker::default(),
             sleep: NextSleep::default(),
             turns: Alternation::default(),
+            socket_turns: SocketTurns::default(),
         }
     }
 
@@ -61,10 +66,18 @@ impl<'a> Waiting<'a> {
             listening,
             sleep,
             turns,
+            socket_turns,
         } = self;
         // It is not a call: it holds up no request, so it may wait for as long as it likes.
         let mut ready = pin!(Some(handler.ready()));
         let event = poll_fn(|cx| {
+            let mut is_due = false;
+            if worker.sockets.are_used() {
+                if socket_turns.is_next(&mut worker.sockets) {
+                    return Poll::Ready(Event::Sockets);
+                }
+                is_due = sockets::is_due(&mut worker.sockets);
+            }
             let mut poll_ready = |cx: &mut Context<'_>| {
                 let ready = ready.as_mut().as_pin_mut();
                 ready.is_some_and(|ready| ready.poll(cx).is_ready())
@@ -76,7 +89,13 @@ impl<'a> Waiting<'a> {
                 }
                 turns.pass();
             }
-            if let Poll::Ready(taken) = requests.poll_wait(cx) {
+            let taken = if is_due {
+                // A stream that is new may let others run before it looks.
+                socket_turns.take_at_once(&worker.server, cx)
+            } else {
+                requests.poll_wait(cx)
+            };
+            if let Poll::Ready(taken) = taken {
                 return Poll::Ready(Event::Taken(taken));
             }
             if !is_handlers_turn && poll_ready(cx) {
@@ -87,7 +106,14 @@ impl<'a> Waiting<'a> {
             if worker.control.renewals() != worker.renewals {
                 return Poll::Ready(Event::Timer(Ok(())));
             }
-            let until = worker.due.sleep_until();
+            let mut until = worker.due.sleep_until();
+            if worker.sockets.are_used() {
+                if sockets::poll_due(&mut worker.sockets, cx) {
+                    return Poll::Ready(Event::Sockets);
+                }
+                let next = sockets::next_deadline(&mut worker.sockets);
+                until = until.into_iter().chain(next).min();
+            }
             if let Some(participant) = &worker.participant {
                 participant.waits(until);
             }
@@ -98,9 +124,12 @@ impl<'a> Waiting<'a> {
         .await;
         drop_future(ready);
         match &event {
-            Event::Taken(_) => turns.took_request(),
+            Event::Taken(_) => {
+                turns.took_request();
+                socket_turns.took_request();
+            }
             Event::Ready => turns.took_event(),
-            Event::Timer(_) => {}
+            Event::Timer(_) | Event::Sockets => {}
         }
         if let Some(participant) = &worker.participant {
             participant.is_back(matches!(event, Event::Taken(Ok(_))));

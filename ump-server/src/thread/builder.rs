@@ -424,7 +424,7 @@ where
 {
     let (tell_made, made) = question();
     let reactor = parts.reactor();
-    reactor.attach_loop();
+    reactor.attach_thread();
     // Weak, so that a handle of the timers or a stopper keeps no descriptors open.
     let reactor = Arc::downgrade(reactor);
     let wake = move || {

@@ -43,9 +43,9 @@ impl<S, R, E, T> Context<S, R, E, T> {
     /// Returns the handle that registers sockets for the `on_socket` of this handler. Requires the
     /// feature `net`.
     ///
-    /// A loop on a task has no sockets: there the methods of the handle return errors. Use the
-    /// sockets of the runtime instead, which the handler can await in its
-    /// [`ready`](crate::task::Service::ready).
+    /// A loop on a task has sockets with the feature `tokio-net`, if its runtime has an IO driver.
+    /// Otherwise the methods of the handle return errors that say so. A handler on a task can also
+    /// await the sockets of its runtime, in its [`ready`](crate::task::Service::ready).
     #[cfg(all(feature = "net", unix, not(any(loom, shuttle))))]
     #[must_use]
     pub fn sockets(&self) -> Sockets {

@@ -11,7 +11,7 @@ use std::{
 
 use ump_server::net::{Event, Interest, Source};
 
-use crate::support::{Echo, Loop, World, eventually, pattern};
+use crate::support::{Cx, Echo, Loop, World, eventually, pattern};
 
 /// Runs `test` while four connections flood the loop, each reading its echo.
 fn under_a_flood_of_bytes(host: &Loop<Echo>, test: impl FnOnce()) {
@@ -166,17 +166,28 @@ impl World for Refilling {
 
 #[test]
 fn a_source_that_refills_itself_starves_nothing() {
-    let host = Loop::spawn(|cx| {
-        let (source, mut other_end) = UnixStream::pair().unwrap();
-        source.set_nonblocking(true).unwrap();
-        other_end.write_all(&[0]).unwrap();
-        Refilling {
-            source: cx.sockets().source(source, Interest::Read).unwrap(),
-            other_end,
-            echo: Echo::new(cx),
-            events: 0,
-        }
-    });
+    starves_nothing(Loop::spawn(refilling));
+}
+
+#[cfg(feature = "tokio-net")]
+#[test]
+fn a_source_that_refills_itself_starves_nothing_on_a_task() {
+    starves_nothing(Loop::spawn_on(crate::support::runtime(), refilling));
+}
+
+fn refilling(cx: &Cx<Refilling>) -> Refilling {
+    let (source, mut other_end) = UnixStream::pair().unwrap();
+    source.set_nonblocking(true).unwrap();
+    other_end.write_all(&[0]).unwrap();
+    Refilling {
+        source: cx.sockets().source(source, Interest::Read).unwrap(),
+        other_end,
+        echo: Echo::new(cx),
+        events: 0,
+    }
+}
+
+fn starves_nothing(host: Loop<Refilling>) {
     let address = host.with(|world| world.echo.listener.local_addr().unwrap());
     let mut peer = crate::support::connect(address);
     for _ in 0..100 {

@@ -14,7 +14,9 @@ use ump_server::{
     thread::{Batch, BatchService, Builder, Handler, Service},
 };
 
-use crate::support::{ANY_PORT, Echo, Host, Loop, World, alone, connect, descriptors, eventually};
+use crate::support::{
+    ANY_PORT, Cx, Echo, Host, Loop, World, alone, connect, descriptors, eventually,
+};
 
 /// An echo that panics at each third event of a stream, before it reads.
 struct Clumsy {
@@ -107,10 +109,24 @@ fn any_stop_ends_a_loop_that_sleeps_in_its_selector() {
 
 #[test]
 fn a_loop_of_busy_sockets_ends_when_it_is_stopped() {
-    let Loop { client, handle } = Loop::spawn(|cx| {
-        // Readable, and never read: it gets its event in each turn.
-        Unread(cx.sockets().udp(ANY_PORT).unwrap())
-    });
+    ends_when_it_is_stopped(Loop::spawn(unread));
+}
+
+#[cfg(feature = "tokio-net")]
+#[test]
+fn a_task_of_busy_sockets_ends_when_it_is_stopped() {
+    for _ in 0..20 {
+        ends_when_it_is_stopped(Loop::spawn_on(crate::support::runtime(), unread));
+    }
+}
+
+fn unread(cx: &Cx<Unread>) -> Unread {
+    // Readable, and never read: it gets its event in each turn.
+    Unread(cx.sockets().udp(ANY_PORT).unwrap())
+}
+
+fn ends_when_it_is_stopped(busy: Loop<Unread>) {
+    let Loop { client, handle } = busy;
     let (send, address) = mpsc::channel();
     let job = move |world: &mut Unread| send.send(world.0.local_addr().unwrap()).unwrap();
     client.req(Box::new(job)).unwrap();
@@ -359,9 +375,9 @@ fn each_worker_of_a_pool_has_its_own_sockets() {
     handle.join().unwrap();
 }
 
-#[cfg(feature = "tokio")]
+#[cfg(all(feature = "tokio", not(feature = "tokio-net")))]
 #[test]
-fn a_loop_on_a_task_says_that_it_has_no_sockets() {
+fn a_loop_on_a_task_says_which_feature_it_needs_for_sockets() {
     use ump_server::task;
 
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -378,5 +394,6 @@ fn a_loop_on_a_task_says_that_it_has_no_sockets() {
         let _loop = made.unwrap();
         let error = refused.recv().unwrap().unwrap_err();
         assert_eq!(error.kind(), std::io::ErrorKind::Unsupported);
+        assert!(error.to_string().contains("tokio-net"), "{error}");
     });
 }

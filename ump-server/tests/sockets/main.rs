@@ -1,4 +1,5 @@
-//! Sockets in loops on threads, with real sockets on the loopback interface.
+//! Sockets in loops, with real sockets on the loopback interface. Most tests have their loops on
+//! threads, and on tasks if `SOCKETS_ON_TASKS` is set.
 #![cfg(unix)]
 
 mod accepting;
@@ -18,5 +19,7 @@ mod supervised;
 mod support;
 mod suspending;
 mod taken_away;
+#[cfg(feature = "tokio-net")]
+mod tasks;
 mod unix;
 mod waiting;

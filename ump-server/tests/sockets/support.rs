@@ -20,7 +20,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) const ANY_PORT: (Ipv4Addr, u16) = (Ipv4Addr::LOCALHOST, 0);
 
 /// The state of a loop under test.
-pub(crate) trait World: Sized + 'static {
+pub(crate) trait World: Sized + Send + 'static {
     fn on_socket(&mut self, event: Event);
 
     fn on_timer(&mut self, _timer: u32) {}
@@ -56,6 +56,31 @@ impl<W: World> Service for Host<W> {
     }
 }
 
+#[cfg(feature = "tokio-net")]
+impl<W: World> ump_server::task::Service for Host<W> {
+    type Request = Job<W>;
+    type Reply = ();
+    type Error = Refused;
+    type Output = ();
+    type Timer = u32;
+
+    async fn handle(
+        &mut self,
+        job: Job<W>,
+        reply: ReplyContext<'_, (), Refused>,
+    ) -> ControlFlow<()> {
+        Service::handle(self, job, reply)
+    }
+
+    async fn on_timer(&mut self, timer: u32) -> ControlFlow<()> {
+        Service::on_timer(self, timer)
+    }
+
+    async fn on_socket(&mut self, event: Event) -> ControlFlow<()> {
+        Service::on_socket(self, event)
+    }
+}
+
 /// A loop under test.
 pub(crate) struct Loop<W> {
     pub(crate) client: Client<Job<W>, (), Refused>,
@@ -65,7 +90,12 @@ pub(crate) struct Loop<W> {
 pub(crate) type Cx<W> = Context<Job<W>, (), Refused, u32>;
 
 impl<W: World> Loop<W> {
+    /// Spawns it on a thread; on a task if `SOCKETS_ON_TASKS` is set.
     pub(crate) fn spawn(make: impl FnMut(&Cx<W>) -> W + Send + 'static) -> Self {
+        #[cfg(feature = "tokio-net")]
+        if std::env::var_os("SOCKETS_ON_TASKS").is_some() {
+            return Self::spawn_on(runtime(), make);
+        }
         Self::spawn_by(Builder::new().name("under-test"), make)
     }
 
@@ -74,6 +104,19 @@ impl<W: World> Loop<W> {
         mut make: impl FnMut(&Cx<W>) -> W + Send + 'static,
     ) -> Self {
         let made = builder.spawn_with(move |cx| Ok(Host(make(cx))));
+        let (client, handle) = made.expect("the handler is made");
+        Self { client, handle }
+    }
+
+    /// Spawns it on a task.
+    #[cfg(feature = "tokio-net")]
+    pub(crate) fn spawn_on(
+        runtime: &tokio::runtime::Handle,
+        mut make: impl FnMut(&Cx<W>) -> W + Send + 'static,
+    ) -> Self {
+        let builder = ump_server::task::Builder::new().name("under-test");
+        let builder = builder.runtime(runtime.clone());
+        let made = builder.spawn_with(move |cx: &Cx<W>| Ok(Host(make(cx))));
         let (client, handle) = made.expect("the handler is made");
         Self { client, handle }
     }
@@ -94,6 +137,24 @@ impl<W: World> Loop<W> {
         drop(self.client);
         self.handle.join().expect("no panic");
     }
+}
+
+/// Makes what all loops share, before a test counts its descriptors.
+fn prepare() {
+    #[cfg(feature = "tokio-net")]
+    if std::env::var_os("SOCKETS_ON_TASKS").is_some() {
+        runtime();
+    }
+}
+
+/// Returns a runtime for all loops on tasks that are tested as those on threads are.
+#[cfg(feature = "tokio-net")]
+pub(crate) fn runtime() -> &'static tokio::runtime::Handle {
+    static RUNTIME: std::sync::LazyLock<tokio::runtime::Runtime> = std::sync::LazyLock::new(|| {
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        builder.worker_threads(2).enable_io().build().unwrap()
+    });
+    RUNTIME.handle()
 }
 
 /// Waits until a condition of the loop's state holds.
@@ -246,7 +307,7 @@ pub(crate) struct Recorder<K> {
     events: Sender<Event>,
 }
 
-impl<K: 'static> World for Recorder<K> {
+impl<K: Send + 'static> World for Recorder<K> {
     fn on_socket(&mut self, event: Event) {
         // The event comes again as long as it is readable, so it is paused by whoever wants less.
         let _ = self.events.send(event);
@@ -290,6 +351,7 @@ pub(crate) fn alone(name: &str, test: impl FnOnce()) {
 
 /// Returns the number of open descriptors of this process; `None` if the system does not tell.
 pub(crate) fn descriptors() -> Option<usize> {
+    prepare();
     std::fs::read_dir("/proc/self/fd").ok().map(Iterator::count)
 }
 
