@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use ump_router::{
     Router,
     link::{
-        sockets::Listener,
+        sockets::{Link, Listener},
         wire::{Limits, Message},
     },
 };
@@ -146,11 +146,21 @@ impl ump_router::Message for Long {
     const PREFIX: &str = "long";
 }
 
+/// Waits until so many bytes wait for the first link.
+fn await_queued(listener: &Listener, are_so_many: impl Fn(usize) -> bool) {
+    let begin = Instant::now();
+    while !are_so_many(listener.links()[0].queued_bytes) {
+        assert!(begin.elapsed() < LONG);
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
 /// A hub with a retained message that waits for a peer, and a router that knows it, too.
 struct Waiting {
     hub: Router,
     listener: Listener,
     leaf: Router,
+    _link: Link,
     peer: Raw,
 }
 
@@ -180,11 +190,7 @@ impl Waiting {
             let long = Long(vec![u32::MAX; 20_000]); // of five bytes each
             hub.publish("a", long).wait().unwrap();
         }
-        let begin = Instant::now();
-        while listener.links()[0].queued_bytes < MAX_BUFFERED {
-            assert!(begin.elapsed() < LONG);
-            std::thread::sleep(Duration::from_millis(1));
-        }
+        await_queued(&listener, |bytes| bytes >= MAX_BUFFERED);
         retain(&hub, "a", 1);
         let leaf = carrying();
         let link = leaf.connect(listener.address()).unwrap();
@@ -194,6 +200,7 @@ impl Waiting {
             hub,
             listener,
             leaf,
+            _link: link,
             peer,
         }
     }
@@ -234,4 +241,31 @@ fn a_message_is_not_sent_after_its_removal() {
     waiting.leaf.remove_retained::<Price>("a").unwrap().unwrap();
     await_retained(&waiting.hub, "a", None);
     assert_eq!(waiting.received(), [None, Some(9)]);
+}
+
+#[test]
+fn a_message_that_waits_comes_once_to_a_later_subscription() {
+    let Waiting {
+        hub,
+        listener,
+        mut peer,
+        ..
+    } = Waiting::new();
+    let later = ask(3, "price/a", (1 << 20, 1 << 30));
+    peer.send(&[later]).unwrap();
+    let mut received = || loop {
+        match peer.receive().unwrap().expect("a message") {
+            Message::Publish { to, payload, .. } if to.contains(&3) => break number(&payload),
+            Message::Subscribed { id: 3, .. } => {
+                // Until now all waits.
+                peer.send(&[Message::Window { bytes: 1 << 40 }]).unwrap();
+            }
+            _ => {}
+        }
+    };
+    assert_eq!(received(), 1);
+    // It does not come from anywhere else.
+    await_queued(&listener, |bytes| bytes == 0);
+    retain(&hub, "a", 2);
+    assert_eq!(received(), 2);
 }

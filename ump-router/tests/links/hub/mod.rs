@@ -6,9 +6,14 @@ mod requests;
 mod retained;
 mod twins;
 
+use std::time::Duration;
+
 use ump_router::{
     Router,
-    link::sockets::{Link, Listener},
+    link::{
+        session::Timeouts,
+        sockets::{Link, ListenOptions, Listener},
+    },
 };
 
 use crate::support::{LONG, SocketPath, carrying};
@@ -25,7 +30,16 @@ pub(super) struct Star {
 
 impl Star {
     pub(super) fn new(address: &str, path: SocketPath, hub: Router) -> Self {
-        let listener = hub.listen(address).unwrap();
+        // A peer that reads nothing is not lost in the middle of a test on a busy machine: that
+        // would be a gap at the others.
+        let patience = Duration::from_secs(3600);
+        let timeouts = Timeouts {
+            silence: patience,
+            write: patience,
+            ..Timeouts::default()
+        };
+        let options = ListenOptions::new().timeouts(timeouts);
+        let listener = hub.listen_with(address, options).unwrap();
         let join = || {
             let leaf = carrying();
             let link = leaf.connect(listener.address()).unwrap();

@@ -197,44 +197,37 @@ pub(crate) fn wait_for_request<S, R, E>(
         return server.wait();
     };
     let mut requests = LoopView::new(server).requests();
-    if let Some(request) = requests.try_take()? {
+    let waker = Waker::from(Arc::clone(&parker));
+    if let Some(request) = requests.take_or_register(&waker, false)? {
         return Ok(request);
     }
-    let mut driver = links.try_lock();
-    if driver.is_none() {
-        // The loop is at work, perhaps for the last reply. Meanwhile the thread stays awake, as
-        // other receivers do.
-        if let Some(request) = requests.take_awake()? {
-            return Ok(request);
-        }
-        driver = links.try_lock();
-    }
+    let driver = links.try_lock();
     let leader = driver.and_then(|mut driver| Leader::for_request(&mut driver, id, &parker));
     let Some(leader) = leader else {
+        // As other receivers do, the thread stays awake for a moment.
         drop(requests);
         drop(links);
         return server.wait();
     };
-    let waker = Waker::from(Arc::clone(&parker));
     {
         let _finish = FinishLead(&leader, &links);
         loop {
+            let has_ended = leader.turn(&links).is_break();
             if let Some(request) = requests.take_or_register(&waker, false)? {
                 return Ok(request);
             }
-            if leader.turn(&links).is_break() {
+            if has_ended {
                 break;
             }
         }
     }
-    // The lead has ended. The thread keeps its place among those that wait, and nothing of the
-    // links.
+    // It keeps its place among those that wait, and nothing of the links.
     drop(links);
     loop {
+        parker.park_alone();
         if let Some(request) = requests.take_or_register(&waker, false)? {
             return Ok(request);
         }
-        parker.park_alone();
     }
 }
 
