@@ -289,7 +289,7 @@ fn text(text: &str) -> String {
     for char in text.chars() {
         match char {
             '"' | '\\' => json.extend(['\\', char]),
-            char if char.is_control() => json.push_str(&format!("\\u{:04x}", u32::from(char))),
+            char if char.is_control() => json.extend(format!("\\u{:04x}", u32::from(char)).chars()),
             char => json.push(char),
         }
     }

@@ -178,7 +178,7 @@ impl Tell {
                 bytes.push(match executed {
                     Executed::No => 0,
                     Executed::Yes => 1,
-                    _ => 2,
+                    Executed::Perhaps => 2,
                 });
                 bytes.extend(text.bytes());
             }

@@ -83,7 +83,7 @@ mod tests {
         assert_eq!(addresses(&["127.0.0.7".to_owned()]), Ok(vec![loopback]));
         let missing = "no-such-interface".to_owned();
         assert_eq!(
-            addresses(&[missing.clone()]),
+            addresses(std::slice::from_ref(&missing)),
             Err(MeshError::Interface(missing))
         );
     }

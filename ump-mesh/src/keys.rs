@@ -31,7 +31,7 @@ const MAX_DOMAIN: usize = 64;
 const GROUP: &str = "224.0.0.224";
 
 /// The ports of domains: below those that systems choose by themselves.
-const FIRST_PORT: u16 = 27_000;
+const FIRST_PORT: u32 = 27_000;
 const PORTS: u32 = 4_000;
 
 pub(crate) fn check_domain(domain: &str) -> Result<(), MeshError> {
@@ -57,8 +57,7 @@ pub fn group(domain: &str) -> String {
     let hash = domain.bytes().fold(0x811c_9dc5_u32, |hash, byte| {
         (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
     });
-    let offset = u16::try_from(hash % PORTS).expect("it is small");
-    format!("{GROUP}:{}", FIRST_PORT + offset)
+    format!("{GROUP}:{}", FIRST_PORT + hash % PORTS)
 }
 
 /// The key expression of a full name.
@@ -199,7 +198,7 @@ fn escaped(text: &str) -> String {
         if byte.is_ascii_alphanumeric() || b"-._".contains(&byte) {
             escaped.push(char::from(byte));
         } else {
-            escaped.push_str(&format!("%{byte:02x}"));
+            escaped.extend(format!("%{byte:02x}").chars());
         }
     }
     escaped

@@ -119,7 +119,7 @@ fn start(router: &Router, config: Config) -> Result<Started, MeshError> {
     let bridge = bridge.map_err(|_| MeshError::Closed)?;
     let (server, client) = ump::channel();
     let run = move || {
-        let Ok((_, context)) = ump::Server::wait(&server) else {
+        let Ok(((), context)) = ump::Server::wait(&server) else {
             return;
         };
         match Driver::open(bridge, &config, zenoh) {

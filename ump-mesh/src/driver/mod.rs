@@ -223,7 +223,7 @@ impl Driver {
                 told,
                 payload,
             } => self.on_told(from, told, &payload),
-            Event::Query(query) => self.on_query(query),
+            Event::Query(query) => self.on_query(&query),
         }
     }
 

@@ -245,7 +245,7 @@ impl Driver {
 
 /// The queries of plain zenoh programs.
 impl Driver {
-    pub(super) fn on_query(&mut self, query: Query) {
+    pub(super) fn on_query(&mut self, query: &Query) {
         let name = keys::name(query.key_expr().as_str());
         let Some(topic) = name.as_ref().and_then(Pattern::as_topic) else {
             return; // of a pattern: no single server is meant
@@ -255,7 +255,7 @@ impl Driver {
             return;
         }
         if self.executing.len() + self.queried.len() >= MAX_EXECUTING {
-            return reply_error(&query, "too many requests wait at this participant");
+            return reply_error(query, "too many requests wait at this participant");
         }
         let codec = query
             .encoding()
