@@ -13,7 +13,7 @@ use crate::{
     options::Options,
     peer::{Kind, Peer},
     report::{CaseResult, ContenderResult},
-    routers::{self, Routers},
+    routers::{self, Routers, RoutersInTasks},
     t2::T2,
 };
 
@@ -112,6 +112,7 @@ impl Case {
             all.push(("ump-router, blocking", Box::new(make)));
         }
         all.push(self.peer::<Routers>());
+        all.push(self.peer::<RoutersInTasks>());
         all.push(self.peer::<T2>());
         all.push(self.peer::<Nats>());
         all.push(self.peer::<Mqtt>());

@@ -22,7 +22,7 @@ use crate::{
     mqtt::Mqtt,
     nats::Nats,
     peer::{self, Failed, Kind, Peer},
-    routers::Routers,
+    routers::{Routers, RoutersInTasks},
     t2::T2,
 };
 
@@ -214,6 +214,7 @@ pub(crate) fn run(role: &[String]) -> Result<(), Failed> {
         ["echo", how, LISTENS, address] => echo::serve(how, address),
         ["idle", address, count] => idle::be_linked(address, count.parse()?),
         [what, Routers::NAME, ..] => peer::play::<Routers>(what, &role[2..]),
+        [what, RoutersInTasks::NAME, ..] => peer::play::<RoutersInTasks>(what, &role[2..]),
         [what, T2::NAME, ..] => peer::play::<T2>(what, &role[2..]),
         [what, Nats::NAME, ..] => peer::play::<Nats>(what, &role[2..]),
         [what, Mqtt::NAME, ..] => peer::play::<Mqtt>(what, &role[2..]),

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use tokio::runtime::Handle;
 use ump_router::{
     Message, RecvError, RequestMessage, Router,
     link::sockets::{Link, ListenOptions, Quota, Quotas, Rules, Who},
@@ -33,7 +34,14 @@ impl RequestMessage for Payload {
     const PREFIX: &str = "ask";
 }
 
-pub(crate) struct Routers;
+/// Routers whose links are driven by a thread, or by a task of the caller's runtime.
+pub(crate) struct RoutersBy<const TASKS: bool>;
+
+/// A thread of the links, and a thread that serves.
+pub(crate) type Routers = RoutersBy<false>;
+
+/// All in tasks of one thread, in each process.
+pub(crate) type RoutersInTasks = RoutersBy<true>;
 
 /// A router that is linked to the bus.
 pub(crate) struct Linked {
@@ -41,17 +49,33 @@ pub(crate) struct Linked {
     _link: Link,
 }
 
-fn carrying() -> Result<Router, Failed> {
+fn carrying(in_tasks: bool) -> Result<Router, Failed> {
     let router = Router::new();
+    if in_tasks {
+        router.drive_links_on(&Handle::current())?;
+    }
     router.carry::<Payload>()?;
     router.carry_requests::<Payload>()?;
     Ok(router)
 }
 
 pub(crate) fn linked(address: &str) -> Result<Linked, Failed> {
-    let router = carrying()?;
+    let router = carrying(false)?;
     let link = router.connect(address)?;
-    if !link.opened().timeout(LONG).wait() {
+    let is_open = link.opened().timeout(LONG).wait();
+    check(router, link, is_open)
+}
+
+/// The same, driven as the contender is.
+async fn linked_by<const TASKS: bool>(address: &str) -> Result<Linked, Failed> {
+    let router = carrying(TASKS)?;
+    let link = router.connect(address)?;
+    let is_open = link.opened().timeout(LONG).await;
+    check(router, link, is_open)
+}
+
+fn check(router: Router, link: Link, is_open: bool) -> Result<Linked, Failed> {
+    if !is_open {
         return Err("the link does not open".into());
     }
     Ok(Linked {
@@ -65,6 +89,25 @@ fn any_number_of_links() -> ListenOptions {
     let quotas = Quotas::new().limit(Quota::Connections, usize::MAX);
     let rules = Rules::default().quotas(Who::Anyone, quotas);
     ListenOptions::new().rules(rules).max_links(usize::MAX)
+}
+
+fn serve_by<const TASKS: bool>(router: &Router) -> Result<(), Failed> {
+    if TASKS {
+        serve_in_task(router)
+    } else {
+        serve_in_thread(router)
+    }
+}
+
+/// Serves the topic in a task, as long as the router lives.
+fn serve_in_task(router: &Router) -> Result<(), Failed> {
+    let server = router.serve::<Payload>(TOPIC)?;
+    tokio::spawn(async move {
+        while let Ok((call, context)) = server.async_wait().await {
+            let _ = context.reply(call.message); // an error if the caller is gone
+        }
+    });
+    Ok(())
 }
 
 /// Serves the topic in a thread, as long as the router lives.
@@ -105,8 +148,12 @@ impl Publisher for Linked {
     }
 }
 
-impl Peer for Routers {
-    const NAME: &str = "ump-router";
+impl<const TASKS: bool> Peer for RoutersBy<TASKS> {
+    const NAME: &str = if TASKS {
+        "ump-router task driver"
+    } else {
+        "ump-router"
+    };
     type Caller = Asks;
     type Publisher = Linked;
 
@@ -115,25 +162,25 @@ impl Peer for Routers {
     }
 
     async fn be_bus(address: &str, serves: bool) -> Result<(), Failed> {
-        let router = carrying()?;
+        let router = carrying(TASKS)?;
         let listener = router.listen_with(address, any_number_of_links())?;
         if serves {
-            serve_in_thread(&router)?;
+            serve_by::<TASKS>(&router)?;
         }
         children::ready(&listener.address().to_string());
         std::future::pending().await
     }
 
     async fn serve(address: &str) -> Result<(), Failed> {
-        let linked = linked(address)?;
-        serve_in_thread(&linked.router)?;
+        let linked = linked_by::<TASKS>(address).await?;
+        serve_by::<TASKS>(&linked.router)?;
         children::ready(address);
         std::future::pending().await
     }
 
     async fn subscribe(address: &str, count: usize, heard: Heard) -> Result<(), Failed> {
         for _ in 0..count {
-            let linked = linked(address)?;
+            let linked = linked_by::<TASKS>(address).await?;
             let mut subscription = linked.router.subscribe::<Payload>(TOPIC)?;
             let heard = heard.clone();
             tokio::spawn(async move {
@@ -152,11 +199,11 @@ impl Peer for Routers {
     }
 
     async fn caller(address: &str) -> Result<Asks, Failed> {
-        Ok(Asks(linked(address)?.into()))
+        Ok(Asks(linked_by::<TASKS>(address).await?.into()))
     }
 
     async fn publisher(address: &str) -> Result<Linked, Failed> {
-        linked(address)
+        linked_by::<TASKS>(address).await
     }
 }
 

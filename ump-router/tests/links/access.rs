@@ -382,7 +382,7 @@ impl ump_router::RequestMessage for Large {
 
 #[test]
 fn a_peer_that_does_not_read_its_replies_gets_no_more() {
-    let hub = Router::new();
+    let hub = crate::support::router();
     hub.carry_requests::<Large>().unwrap();
     let server = hub.serve::<Large>("a").unwrap();
     let thread = std::thread::spawn(move || {

@@ -52,7 +52,7 @@ fn carrying_as<C>(codec: C) -> Router
 where
     C: PayloadCodec<Price> + PayloadCodec<Double> + PayloadCodec<u64> + PayloadCodec<String> + Copy,
 {
-    let router = Router::new();
+    let router = crate::support::router();
     router.carry_as::<Price>(codec).unwrap();
     router.carry_requests_as::<Double>(codec).unwrap();
     router
@@ -60,7 +60,7 @@ where
 
 /// A router in which bytes travel under the same prefixes.
 fn carrying_bytes() -> Router {
-    let router = Router::new();
+    let router = crate::support::router();
     router.carry_as::<Blob>(RawBytes).unwrap();
     router.carry_requests_as::<Blob>(RawBytes).unwrap();
     router
@@ -112,7 +112,7 @@ fn the_codecs_of_two_programs_may_differ() {
 
 #[test]
 fn bytes_travel_without_serde_also_through_a_hub() {
-    let (hub, one, other) = (Router::new(), carrying_bytes(), carrying_bytes());
+    let (hub, one, other) = (crate::support::router(), carrying_bytes(), carrying_bytes());
     let (listener, _one) = linked(&hub, &one);
     let _other = other.connect(listener.address().to_string()).unwrap();
     let mut blobs = other.subscribe::<Blob>("**").unwrap();
@@ -226,7 +226,7 @@ fn a_payload_that_is_nested_too_deep_is_a_gap() {
     impl Message for Nested {
         const PREFIX: &str = "price";
     }
-    let router = Router::new();
+    let router = crate::support::router();
     router.carry::<Nested>().unwrap();
     let mut all = router.subscribe::<Nested>("a").unwrap();
     let (mut raw, _listener) = by_hand(&router);
@@ -352,7 +352,7 @@ fn a_type_has_one_codec() {
             Self(bytes)
         }
     }
-    let router = Router::new();
+    let router = crate::support::router();
     router.carry_as::<Both>(RawBytes).unwrap();
     router.carry_as::<Both>(RawBytes).unwrap();
     let other = |codec| Error::OtherCodec {

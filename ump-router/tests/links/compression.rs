@@ -28,7 +28,7 @@ impl RequestMessage for Text {
 }
 
 pub(crate) fn carrying_texts() -> Router {
-    let router = Router::new();
+    let router = crate::support::router();
     router.carry::<Text>().unwrap();
     router.carry_requests::<Text>().unwrap();
     router
@@ -90,7 +90,7 @@ pub(crate) fn exchange(from: &Router, to: &Router) {
 #[test]
 fn a_hub_relays_between_links_with_compression_and_without() {
     for [one_compresses, other_compresses] in [[true, true], [true, false], [false, true]] {
-        let (hub, one, other) = (Router::new(), carrying_texts(), carrying_texts());
+        let (hub, one, other) = (crate::support::router(), carrying_texts(), carrying_texts());
         let options = ListenOptions::new().compression();
         let listener = hub.listen_with("tcp:127.0.0.1:0", options).unwrap();
         let _links = [

@@ -2,10 +2,7 @@
 
 use std::{net::TcpListener, time::Duration};
 
-use ump_router::{
-    Router,
-    link::sockets::{LinkFailure, LinkSetupError, ListenOptions},
-};
+use ump_router::link::sockets::{LinkFailure, LinkSetupError, ListenOptions};
 
 use crate::support::{LONG, carrying};
 
@@ -88,14 +85,14 @@ fn a_refused_connection_is_a_failure_of_the_link() {
 
 #[test]
 fn plain_text_from_other_hosts_has_to_be_allowed() {
-    let router = Router::new();
+    let router = crate::support::router();
     let error = router.listen("tcp:0.0.0.0:0").unwrap_err();
     assert!(matches!(error, LinkSetupError::NotLoopback(_)), "{error}");
     let options = ListenOptions::new().allow_plain_text_from_other_hosts();
     let listener = router.listen_with("tcp:0.0.0.0:0", options).unwrap();
     let address = listener.address().to_string();
     let port = address.strip_prefix("tcp:0.0.0.0:").unwrap();
-    let leaf = Router::new();
+    let leaf = crate::support::router();
     let link = leaf.connect(format!("tcp:127.0.0.1:{port}")).unwrap();
     assert!(
         link.opened().timeout(LONG).wait(),

@@ -1,4 +1,5 @@
-//! Routers in different processes, or in one, with real sockets between them.
+//! Routers in different processes, or in one, with real sockets between them. Their links are
+//! driven by threads; by tasks if `LINKS_ON_TOKIO` is set.
 #![cfg(unix)]
 
 mod access;
@@ -35,5 +36,7 @@ mod stopped;
 mod support;
 #[cfg(feature = "tls")]
 mod tls;
+#[cfg(feature = "tokio")]
+mod tokio_driver;
 mod unix_socket;
 mod waiting;

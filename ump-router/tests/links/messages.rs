@@ -105,7 +105,7 @@ fn what_is_not_carried_stays_at_home() {
 
 #[test]
 fn a_type_can_be_carried_after_the_link_is_open() {
-    let (hub, leaf) = (ump_router::Router::new(), carrying());
+    let (hub, leaf) = (crate::support::router(), carrying());
     let listener = hub.listen("tcp:127.0.0.1:0").unwrap();
     let mut prices = leaf.subscribe::<Price>("**").unwrap();
     let link = leaf.connect(listener.address()).unwrap();
@@ -118,7 +118,7 @@ fn a_type_can_be_carried_after_the_link_is_open() {
 
 #[test]
 fn a_payload_that_cannot_be_decoded_is_a_gap() {
-    let (hub, leaf) = (ump_router::Router::new(), carrying());
+    let (hub, leaf) = (crate::support::router(), carrying());
     hub.carry::<OtherPrice>().unwrap();
     let listener = hub.listen("tcp:127.0.0.1:0").unwrap();
     let mut prices = leaf.subscribe::<Price>("**").unwrap();

@@ -2,16 +2,13 @@
 
 use std::{io::Write, net::TcpStream, time::Duration};
 
-use ump_router::{
-    Router,
-    link::sockets::{Address, LinkSetupError},
-};
+use ump_router::link::sockets::{Address, LinkSetupError};
 
 use crate::support::{Double, LONG, SocketPath, await_server, carrying, serve};
 
 #[test]
 fn addresses_are_checked() {
-    let router = Router::new();
+    let router = crate::support::router();
     for text in [
         "",
         "unix:",
@@ -29,7 +26,7 @@ fn addresses_are_checked() {
 
 #[test]
 fn an_address_is_a_text_or_a_value() {
-    let (hub, leaf) = (Router::new(), Router::new());
+    let (hub, leaf) = (crate::support::router(), crate::support::router());
     let listener = hub.listen("tcp:127.0.0.1:0").unwrap();
     let address: &Address = listener.address();
     let text = address.to_string();
@@ -50,7 +47,7 @@ fn an_address_is_a_text_or_a_value() {
 
 #[test]
 fn tcp_is_for_loopback_only() {
-    let router = Router::new();
+    let router = crate::support::router();
     for text in ["tcp:0.0.0.0:0", "tcp:[::]:0", "tcp:192.0.2.1:4242"] {
         let error = router.listen(text).unwrap_err();
         assert!(matches!(error, LinkSetupError::NotLoopback(_)), "{error}");
@@ -61,7 +58,7 @@ fn tcp_is_for_loopback_only() {
 
 #[test]
 fn a_closed_router_neither_listens_nor_connects() {
-    let router = Router::new();
+    let router = crate::support::router();
     let listener = router.listen("tcp:127.0.0.1:0").unwrap();
     let link = router.connect("tcp:127.0.0.1:1").unwrap();
     router.close();
@@ -87,7 +84,7 @@ fn a_router_is_not_linked_to_itself() {
 
 #[test]
 fn a_link_that_nobody_accepts_is_not_open() {
-    let router = Router::new();
+    let router = crate::support::router();
     let path = SocketPath::new();
     let link = router.connect(path.address()).unwrap();
     assert_eq!(link.name(), path.address());

@@ -4,10 +4,7 @@ use std::{net::TcpListener, time::Duration};
 
 use futures_util::StreamExt as _;
 use ump::Clock;
-use ump_router::{
-    Router,
-    link::sockets::{Identity, LinkFailure, LinkState, LinkWatch},
-};
+use ump_router::link::sockets::{Identity, LinkFailure, LinkState, LinkWatch};
 
 use crate::support::{LONG, Price, SocketPath, await_subscriber, carrying, next, on_each, publish};
 
@@ -107,7 +104,7 @@ fn a_task_awaits_the_states_of_a_link() {
 
 #[test]
 fn a_link_tells_how_far_it_has_come() {
-    let leaf = Router::new();
+    let leaf = crate::support::router();
     // It accepts connections, and says nothing.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let link = leaf.connect(format!("tcp:{}", silent.local_addr().unwrap()));

@@ -102,11 +102,40 @@ impl Pair {
     }
 }
 
+/// A router whose links a thread drives. If `LINKS_ON_TOKIO` is set, a task does.
+pub(crate) fn router() -> Router {
+    driven(Router::new())
+}
+
+#[cfg(feature = "tokio")]
+fn driven(router: Router) -> Router {
+    if std::env::var_os("LINKS_ON_TOKIO").is_some() {
+        router.drive_links_on(runtime()).unwrap();
+    }
+    router
+}
+
+#[cfg(not(feature = "tokio"))]
+fn driven(router: Router) -> Router {
+    router
+}
+
+/// The runtime of all links that tasks drive. Tests block their own threads.
+#[cfg(feature = "tokio")]
+pub(crate) fn runtime() -> &'static tokio::runtime::Handle {
+    static RUNTIME: std::sync::LazyLock<tokio::runtime::Runtime> = std::sync::LazyLock::new(|| {
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        builder.worker_threads(2).enable_io().build().unwrap()
+    });
+    RUNTIME.handle()
+}
+
 pub(crate) fn carrying() -> Router {
     carrying_with(Router::new())
 }
 
 pub(crate) fn carrying_with(router: Router) -> Router {
+    let router = driven(router);
     router.carry::<Price>().unwrap();
     router.carry_requests::<Double>().unwrap();
     router

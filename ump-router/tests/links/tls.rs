@@ -211,7 +211,7 @@ fn long_messages_cross_records_of_tls() {
             let _ = rctx.reply(text);
         }
     });
-    let leaf = Router::new();
+    let leaf = crate::support::router();
     leaf.carry_requests::<Text>().unwrap();
     let _link = hub.connect(&leaf, hub.certify(&["leaf"]));
     let first = leaf.request("a", Text(String::new())).wait_for_server();
@@ -403,7 +403,7 @@ fn setup_errors_say_what_is_wrong() {
     let error = config(&one, &ca.pem()).server_name("a b").unwrap_err();
     assert_eq!(error, TlsError::ServerName("a b".to_owned()));
 
-    let router = Router::new();
+    let router = crate::support::router();
     let error = router.listen("tls:localhost:0").unwrap_err();
     assert!(
         matches!(error, LinkSetupError::NoCertificates(_)),

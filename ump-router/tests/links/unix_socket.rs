@@ -19,7 +19,7 @@ fn lock_of(path: &SocketPath) -> PathBuf {
 }
 
 fn error_of(path: &Path) -> LinkSetupError {
-    let router = Router::new();
+    let router = crate::support::router();
     let address = format!("unix:{}", path.display());
     router.listen(&address).unwrap_err()
 }
@@ -27,7 +27,7 @@ fn error_of(path: &Path) -> LinkSetupError {
 #[test]
 fn a_unix_socket_and_its_lock_are_for_its_user() {
     let path = SocketPath::new();
-    let router = Router::new();
+    let router = crate::support::router();
     let listener = router.listen(path.address()).unwrap();
     for file in [path.0.clone(), lock_of(&path)] {
         let mode = fs::metadata(&file).unwrap().permissions().mode();
@@ -66,7 +66,7 @@ fn the_socket_of_a_dead_process_is_replaced() {
 #[test]
 fn the_socket_of_a_living_process_stays() {
     let path = SocketPath::new();
-    let first = Router::new();
+    let first = crate::support::router();
     let listener = first.listen(path.address()).unwrap();
     assert_eq!(error_of(&path.0), LinkSetupError::InUse(path.0.clone()));
     // Also if its file is gone.
@@ -75,7 +75,7 @@ fn the_socket_of_a_living_process_stays() {
     drop(listener);
     first.close();
     await_gone(&lock_of(&path));
-    let second = Router::new();
+    let second = crate::support::router();
     assert!(second.listen(path.address()).is_ok());
 }
 
@@ -94,7 +94,7 @@ fn of_routers_that_start_at_once_one_listens() {
     let path = SocketPath::new();
     drop(UnixListener::bind(&path.0).unwrap());
     let address = path.address();
-    let routers: Vec<_> = (0..8).map(|_| Router::new()).collect();
+    let routers: Vec<_> = (0..8).map(|_| crate::support::router()).collect();
     let listening: Vec<_> = std::thread::scope(|scope| {
         let address = &address;
         let begin = |router| scope.spawn(move || Router::listen(router, address));

@@ -22,7 +22,7 @@ fn memory() -> Option<u64> {
 fn a_peer_that_does_not_read_costs_bounded_memory() {
     // No time passes at the hub, which would give up a peer that does not read.
     let clock = ManualClock::new();
-    let (hub, leaf) = (Router::with_clock(clock.clock()), Router::new());
+    let (hub, leaf) = (Router::with_clock(clock.clock()), crate::support::router());
     for router in [&hub, &leaf] {
         router.carry::<OtherPrice>().unwrap();
     }

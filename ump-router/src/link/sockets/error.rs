@@ -58,6 +58,15 @@ pub enum LinkSetupError {
     /// The thread of the links could not be started.
     #[error("the thread of the links was not started: {0}")]
     Thread(String),
+    /// The runtime that the links are to run on cannot drive them.
+    #[error("the links cannot run on the runtime: {0}")]
+    Runtime(String),
+    /// The runtime that the links ran on, or are to run on, was shut down.
+    #[error("the runtime of the links was shut down: choose another one")]
+    RuntimeShutDown,
+    /// The links run already, so it is too late to choose what drives them.
+    #[error("the links of the router run already: choose their runtime before the first one")]
+    AlreadyRunning,
     /// The router was [closed](crate::Router::close).
     #[error("the router was closed")]
     Closed,

@@ -4,7 +4,7 @@ use std::{
     fmt,
     future::{Future, IntoFuture},
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, Weak},
     task::{Context, Poll},
     time::Duration,
 };
@@ -14,7 +14,7 @@ use ump::Clock;
 use super::{
     access::Rules,
     address::Address,
-    driver::{Command, DriverClient, DriverRequest, LinkId, ListenerId, Reply, WeakDriver},
+    driver::{Command, DriverClient, DriverRequest, LinkId, ListenerId, Reply},
     error::{LinkFailure, LinkSetupError},
     status::{LinkState, LinkStatus},
     watch::{LinkWatch, Watched},
@@ -29,12 +29,12 @@ use crate::link::session::Traffic;
 pub struct Listener {
     id: ListenerId,
     address: Address,
-    driver: WeakDriver,
+    driver: Weak<DriverClient>,
 }
 
 impl Listener {
-    pub(super) fn new(id: ListenerId, address: Address, driver: &DriverClient) -> Self {
-        let driver = driver.weak();
+    pub(super) fn new(id: ListenerId, address: Address, driver: &Arc<DriverClient>) -> Self {
+        let driver = Arc::downgrade(driver);
         Self {
             id,
             address,
@@ -58,7 +58,7 @@ impl Listener {
     pub fn set_rules(&self, rules: Rules) {
         if let Some(driver) = self.driver.upgrade() {
             // An error if the loop has ended.
-            let _ = driver.request(Command::SetRules(self.id, rules)).wait();
+            let _ = driver.ask(Command::SetRules(self.id, rules));
         }
     }
 }
@@ -72,7 +72,7 @@ impl Listener {
         let Some(driver) = self.driver.upgrade() else {
             return Vec::new();
         };
-        match driver.request(Command::Links(self.id)).wait() {
+        match driver.ask(Command::Links(self.id)) {
             Ok(Reply::Links(links)) => links,
             _ => Vec::new(),
         }
@@ -82,8 +82,7 @@ impl Listener {
 impl Drop for Listener {
     fn drop(&mut self) {
         if let Some(driver) = self.driver.upgrade() {
-            // An error if the loop has ended.
-            let _ = driver.post(Command::StopListening(self.id)).wait();
+            driver.post(Command::StopListening(self.id));
         }
     }
 }
@@ -107,7 +106,7 @@ pub struct Link {
     name: Arc<str>,
     watched: Arc<Watched>,
     clock: Clock,
-    driver: WeakDriver,
+    driver: Weak<DriverClient>,
 }
 
 impl Link {
@@ -115,9 +114,9 @@ impl Link {
         id: LinkId,
         name: Arc<str>,
         (watched, clock): (Arc<Watched>, Clock),
-        driver: &DriverClient,
+        driver: &Arc<DriverClient>,
     ) -> Self {
-        let driver = driver.weak();
+        let driver = Arc::downgrade(driver);
         Self {
             id,
             name,
@@ -153,8 +152,7 @@ impl Link {
     #[must_use]
     pub fn status(&self) -> LinkStatus {
         if let Some(driver) = self.driver.upgrade() {
-            let answer = driver.request(Command::Status(self.id)).wait();
-            if let Ok(Reply::Status(status)) = answer {
+            if let Ok(Reply::Status(status)) = driver.ask(Command::Status(self.id)) {
                 return *status;
             }
         }
@@ -172,7 +170,7 @@ impl Link {
     #[must_use]
     pub fn last_failure(&self) -> Option<LinkFailure> {
         let driver = self.driver.upgrade()?;
-        match driver.request(Command::LastFailure(self.id)).wait() {
+        match driver.ask(Command::LastFailure(self.id)) {
             Ok(Reply::LastFailure(failure)) => failure,
             _ => None,
         }
@@ -197,16 +195,14 @@ impl Link {
     }
 
     fn request(&self, command: Command) -> Option<DriverRequest> {
-        let driver = Arc::new(self.driver.upgrade()?);
-        Some(DriverClient::request_owned(driver, command))
+        Some(self.driver.upgrade()?.request(command))
     }
 }
 
 impl Drop for Link {
     fn drop(&mut self) {
         if let Some(driver) = self.driver.upgrade() {
-            // An error if the loop has ended.
-            let _ = driver.post(Command::CloseLink(self.id)).wait();
+            driver.post(Command::CloseLink(self.id));
         }
     }
 }

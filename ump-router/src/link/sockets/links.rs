@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use super::{
     carried::Carried,
-    driver::{self, Command, DriverClient},
+    driver::{self, Command, DriverClient, Runtime},
     error::LinkSetupError,
 };
 #[cfg(feature = "bridge")]
 use crate::notify::Notify;
 use crate::{error::Error, registry::Registry, sync::Mutex};
 
-/// The types that travel, and the thread of the links once it is needed.
+/// The types that travel, and the loop of the links once it is needed.
 #[derive(Default)]
 pub(crate) struct Links(Mutex<State>);
 
@@ -22,6 +22,7 @@ struct State {
     #[cfg(feature = "bridge")]
     carries_more: Arc<Notify>,
     driver: Option<Arc<DriverClient>>,
+    runtime: Runtime,
     is_closed: bool,
 }
 
@@ -42,8 +43,7 @@ impl Links {
         let carries_more = Arc::clone(&state.carries_more);
         drop(state);
         if let Some(driver) = driver {
-            // An error if the router was closed meanwhile.
-            let _ = driver.post(Command::Carry(carried)).wait();
+            driver.post(Command::Carry(carried));
         }
         #[cfg(feature = "bridge")]
         carries_more.notify_waiters().wake_all();
@@ -81,11 +81,31 @@ impl Links {
             return Err(LinkSetupError::Closed);
         }
         if let Some(driver) = &state.driver {
+            if driver.has_ended() {
+                return Err(driver.when_ended());
+            }
             return Ok(Arc::clone(driver));
         }
-        let driver = Arc::new(driver::start(registry, state.carried.clone())?);
+        let driver = driver::start(registry, state.carried.clone(), &state.runtime)?;
         state.driver = Some(Arc::clone(&driver));
         Ok(driver)
+    }
+
+    /// Sets the runtime of the loop that is started with the next link.
+    #[cfg(feature = "tokio")]
+    pub(super) fn drive_on(&self, runtime: Runtime) -> Result<(), LinkSetupError> {
+        let mut state = self.0.lock();
+        if state.is_closed {
+            return Err(LinkSetupError::Closed);
+        }
+        if state.driver.as_ref().is_some_and(|it| !it.has_ended()) {
+            return Err(LinkSetupError::AlreadyRunning);
+        }
+        let ended = state.driver.take();
+        state.runtime = runtime;
+        drop(state);
+        drop(ended);
+        Ok(())
     }
 
     /// Returns the loop, if there is one.
@@ -100,8 +120,7 @@ impl Links {
         let driver = state.driver.take();
         drop(state);
         if let Some(driver) = driver {
-            // An error if the loop has ended.
-            let _ = driver.post(Command::Shutdown).wait();
+            driver.post(Command::Shutdown);
         }
     }
 }

@@ -221,6 +221,10 @@
 //! `connect`: a loop of `ump-server` with its sockets. A router without links has no thread, and
 //! its publishers and callers do nothing for them.
 //!
+//! With the feature `tokio`, the loop may be a task of a runtime instead:
+//! [`Router::drive_links_on`](crate::Router::drive_links_on). So a reply or a request that is for
+//! a task wakes no other thread before, if the runtime runs both on one thread.
+//!
 //! A single request is written by the thread of its caller, and a single reply by that of the
 //! server. A thread that [blocks](crate::Request::wait) until its reply waits for the socket by
 //! itself, in place of the loop, if the link has no other request; a thread that
@@ -255,6 +259,8 @@ mod handle;
 mod limits;
 mod links;
 pub(crate) mod names;
+#[cfg(feature = "tokio")]
+mod on_runtime;
 mod options;
 mod refusal;
 mod router;

@@ -11,7 +11,7 @@ use super::{
     address::{Address, Endpoint},
     carried::Carried,
     codec::{Cbor, PayloadCodec},
-    driver::{Command, DriverClient, Reply},
+    driver::{Command, Reply},
     error::LinkSetupError,
     handle::{Closing, Link, Listener},
     options::{ConnectOptions, ListenOptions},
@@ -148,10 +148,8 @@ impl Router {
         };
         let (registry, links) = self.parts();
         let driver = links.driver(registry)?;
-        let request = driver.request(Command::Listen(address, resolved, options));
-        match request.wait() {
-            Ok(Reply::Listening(id, address)) => Ok(Listener::new(id, address, &driver)),
-            Err(ump::RequestError::App(error)) => Err(error),
+        match driver.ask(Command::Listen(address, resolved, options))? {
+            Reply::Listening(id, address) => Ok(Listener::new(id, address, &driver)),
             _ => Err(LinkSetupError::Closed),
         }
     }
@@ -198,13 +196,11 @@ impl Router {
         let name: Arc<str> = address.to_string().into();
         let (registry, links) = self.parts();
         let driver = links.driver(registry)?;
-        let request = driver.request(Command::Connect(address, Arc::clone(&name), options));
-        match request.wait() {
-            Ok(Reply::Connecting(id, watched)) => {
+        match driver.ask(Command::Connect(address, Arc::clone(&name), options))? {
+            Reply::Connecting(id, watched) => {
                 let watched = (watched, registry.clock().clone());
                 Ok(Link::new(id, name, watched, &driver))
             }
-            Err(ump::RequestError::App(error)) => Err(error),
             _ => Err(LinkSetupError::Closed),
         }
     }
@@ -218,7 +214,7 @@ impl Router {
     /// new ones.
     pub fn close_links(&self) -> Closing {
         let driver = self.parts().1.current();
-        let request = driver.map(|it| DriverClient::request_owned(it, Command::AwaitAllClosed));
+        let request = driver.map(|it| it.request(Command::AwaitAllClosed));
         Closing::new(request, None)
     }
 }

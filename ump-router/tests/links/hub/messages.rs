@@ -1,6 +1,6 @@
 //! Messages from one leaf to the other.
 
-use ump_router::{RecvError, Router, SubscribeOptions, WhenFull, link::wire::Message};
+use ump_router::{RecvError, SubscribeOptions, WhenFull, link::wire::Message};
 
 use super::{Star, on_each_star};
 use crate::raw::{LIMITS, Raw, subscribe};
@@ -143,7 +143,7 @@ fn join_and_stall(star: &Star) -> Raw {
 
 #[test]
 fn a_leaf_that_does_not_read_holds_up_no_other() {
-    for hub in [Router::new(), carrying()] {
+    for hub in [crate::support::router(), carrying()] {
         let star = Star::over_tcp(hub);
         let stalled = join_and_stall(&star);
         await_told(&star.one, "price/**");

@@ -86,7 +86,7 @@ pub(super) fn on_each_star(test: impl Fn(&Star)) {
             let hub = if is_carrying {
                 carrying()
             } else {
-                Router::new()
+                crate::support::router()
             };
             test(&Star::new(&address, path, hub));
         }

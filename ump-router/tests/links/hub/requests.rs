@@ -3,7 +3,7 @@
 use std::{thread, time::Duration};
 
 use ump::Executed;
-use ump_router::{Error, RequestError, Router, ServeOptions, link::wire::Failure};
+use ump_router::{Error, RequestError, ServeOptions, link::wire::Failure};
 
 use super::{Star, on_each_star};
 use crate::support::{
@@ -262,8 +262,8 @@ fn a_caller_receives_what_its_request_publishes() {
 #[test]
 fn what_only_a_hub_behind_knows_is_not_found() {
     // A hub is linked to another hub: each of both passes on between its own leaves only.
-    let near = Star::over_tcp(Router::new());
-    let far = Star::over_tcp(Router::new());
+    let near = Star::over_tcp(crate::support::router());
+    let far = Star::over_tcp(crate::support::router());
     let between = near.hub.connect(far.listener.address()).unwrap();
     assert!(between.opened().timeout(LONG).wait());
     let server = serve(&far.one, "a");

@@ -118,7 +118,7 @@ fn the_last_message_that_two_writers_make_is_received_last() {
 }
 
 fn ruled(rules: Rules) -> (Router, ump_router::link::sockets::Listener) {
-    let hub = Router::new();
+    let hub = crate::support::router();
     let options = ListenOptions::new().rules(rules);
     let listener = hub.listen_with("tcp:127.0.0.1:0", options).unwrap();
     (hub, listener)
@@ -193,7 +193,7 @@ fn a_quota_limits_what_a_peer_retains() {
 
 #[test]
 fn a_full_hub_refuses_and_passes_on() {
-    let hub = Router::new();
+    let hub = crate::support::router();
     let options = ListenOptions::new().max_retained(1, 1 << 20);
     let listener = hub.listen_with("tcp:127.0.0.1:0", options).unwrap();
     let address = listener.address().to_string();

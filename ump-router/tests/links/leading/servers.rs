@@ -2,8 +2,6 @@
 
 use std::{collections::BTreeSet, path::Path, sync::mpsc, thread, time::Duration};
 
-use ump_router::Router;
-
 use super::{await_idle_loop, request_in_a_row};
 use crate::support::{Double, LONG, Pair, await_server, on_each};
 
@@ -21,7 +19,7 @@ fn await_removed(path: &Path) {
 #[test]
 fn a_thread_that_waits_elsewhere_keeps_no_router() {
     let pair = Pair::new(false);
-    let elsewhere = Router::new();
+    let elsewhere = crate::support::router();
     let server = pair.hub.serve::<Double>("a").unwrap();
     let other = elsewhere.serve::<Double>("b").unwrap();
     let (send, answered) = mpsc::channel();

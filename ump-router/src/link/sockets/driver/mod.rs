@@ -2,7 +2,9 @@
 
 mod access;
 mod calls;
+mod client;
 mod closing;
+mod commands;
 mod dial;
 mod direct;
 mod interest;
@@ -13,6 +15,8 @@ mod peer;
 mod relay;
 mod retained;
 mod routers;
+#[cfg_attr(not(feature = "tokio"), path = "no_runtime.rs")]
+mod runtime;
 mod service;
 mod slots;
 mod stream;
@@ -29,21 +33,18 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     hash::{BuildHasher, RandomState},
     net::SocketAddr,
-    ops::ControlFlow,
     sync::Arc,
 };
 
-use ump::{Clock, Spin};
+use ump::Clock;
 use ump_server::{
-    Context as LoopContext, ReplyContext, Timers,
+    Timers,
     net::{Event, SocketId, Sockets},
-    thread,
 };
 
 use self::{
     access::{Refusal, Usages},
-    closing::{Closers, tell_closed},
-    dial::Target,
+    closing::Closers,
     leader::HeldLeads,
     listeners::Listeners,
     local::Local,
@@ -51,33 +52,35 @@ use self::{
     relay::Relay,
     retained::Replicas,
     routers::Routers,
-    service::Loop,
+    service::{Loop, LoopContext},
     stream::Stream,
     wake::{Key, Wakes},
 };
 use super::{
-    access::Rules,
-    address::Address,
     carried::{Carried, CarriedMessages, CarriedRequests},
-    error::{LinkFailure, LinkSetupError},
-    options::{ConnectOptions, ListenOptions},
+    error::LinkSetupError,
     refusal::LinkRefusal,
-    status::LinkStatus,
-    watch::{StatePublisher, Watched},
 };
 use crate::{
     presence::Change,
     publish::{Bus, QueueOwner, SubscribeOptions, Subscription, SubscriptionOwner},
     registry::Registry,
-    sync::Mutex,
+    sync::{Mutex, OnceLock},
     topic::Pattern,
 };
 
 pub(crate) use self::leader::wait_for_request;
+pub(super) use self::{
+    client::{DriverClient, DriverRequest},
+    commands::{Command, Reply},
+    runtime::Runtime,
+};
 
-pub(super) type DriverClient = ump::Client<Command, Reply, LinkSetupError>;
-pub(super) type DriverRequest = ump::Request<'static, Command, Reply, LinkSetupError>;
-pub(super) type WeakDriver = ump::WeakClient<Command, Reply, LinkSetupError>;
+type CommandServer = ump::Server<Command, Reply, LinkSetupError>;
+type WeakDriver = ump::WeakClient<Command, Reply, LinkSetupError>;
+/// Wakes the loop, and keeps it.
+type WakeClient = ump::Client<(), (), LinkSetupError>;
+type WeakWakeClient = ump::WeakClient<(), (), LinkSetupError>;
 
 /// Identifies a link. None is used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -86,41 +89,6 @@ pub(super) struct LinkId(u64);
 /// Identifies a listener. None is used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct ListenerId(u64);
-
-/// What the loop is asked for.
-pub(super) enum Command {
-    Carry(Carried),
-    Listen(Address, Vec<SocketAddr>, ListenOptions),
-    SetRules(ListenerId, Rules),
-    StopListening(ListenerId),
-    Connect(Address, Arc<str>, ConnectOptions),
-    LastFailure(LinkId),
-    Status(LinkId),
-    /// The status of the links of a listener.
-    Links(ListenerId),
-    /// The addresses of the host of a link.
-    Resolved(LinkId, Result<Vec<SocketAddr>, String>),
-    /// Replies when the link is open.
-    AwaitOpen(LinkId),
-    CloseLink(LinkId),
-    /// Closes a link, and replies when that is done.
-    AwaitClosed(LinkId),
-    /// Closes all listeners and links, and replies when that is done.
-    AwaitAllClosed,
-    /// Something that was polled is ready.
-    Woken,
-    /// Ends all links, and the loop.
-    Shutdown,
-}
-
-pub(super) enum Reply {
-    Done,
-    Listening(ListenerId, Address),
-    Connecting(LinkId, Arc<Watched>),
-    LastFailure(Option<LinkFailure>),
-    Status(Box<LinkStatus>),
-    Links(Vec<LinkStatus>),
-}
 
 /// What all links share.
 struct Shared {
@@ -163,6 +131,9 @@ impl Shared {
 /// [`direct`].
 struct Driver {
     shared: Shared,
+    commands: CommandServer,
+    /// The loop ends, or has ended.
+    is_shut_down: bool,
     links: BTreeMap<LinkId, Peer>,
     relay: Relay,
     /// The links that have something to do.
@@ -179,11 +150,12 @@ struct Driver {
     next_id: u64,
 }
 
-/// Starts the loop.
+/// Starts the loop, on this runtime if it is one.
 pub(super) fn start(
     registry: &Registry,
     carried: Vec<Carried>,
-) -> Result<DriverClient, LinkSetupError> {
+    runtime: &Runtime,
+) -> Result<Arc<DriverClient>, LinkSetupError> {
     let bus = registry.bus().map_err(|_| LinkSetupError::Closed)?;
     let all = "**".parse::<Pattern>().expect("a pattern");
     let options = SubscribeOptions::new();
@@ -191,30 +163,29 @@ pub(super) fn start(
     let changes = Subscription::open(bus, vec![all], options, owner);
     let changes = changes.map_err(|_| LinkSetupError::Closed)?;
     let refusals = Arc::clone(registry.bus().map_err(|_| LinkSetupError::Closed)?);
-    let mut parts = Some((changes, carried, refusals));
-    let clock = registry.clock().clone();
-    // It looks at its sockets instead.
-    let builder = thread::Builder::new().name("ump-links").spin(Spin::Never);
-    let builder = builder.clock(clock);
-    let spawned = builder.spawn_with(move |cx: &LoopContext<_, _, _, _>| {
-        let (changes, carried, refusals) = parts.take().ok_or(LinkSetupError::Closed)?;
-        let driver = Driver::new(cx, changes, carried, refusals);
+    let (commands, client) = ump::channel();
+    let mut parts = Some((changes, carried, refusals, (commands, client.weak())));
+    let made = Arc::new(OnceLock::new());
+    let making = Arc::clone(&made);
+    let wake = runtime.spawn(registry.clock().clone(), move |cx| {
+        let (changes, carried, refusals, commands) = parts.take().ok_or(LinkSetupError::Closed)?;
+        let driver = Driver::new(cx, changes, carried, refusals, commands);
         let links = Arc::new(Mutex::new(driver));
         links.lock().shared.wakes.share(&links);
+        let _ = making.set(Arc::downgrade(&links));
         Ok(Loop(links))
-    });
-    match spawned {
-        Ok((client, _)) => Ok(client),
-        Err(error) => Err(LinkSetupError::Thread(error.to_string())),
-    }
+    })?;
+    let links = made.get().cloned().unwrap_or_default();
+    Ok(DriverClient::new(client, links, wake, runtime.when_ended()))
 }
 
 impl Driver {
     fn new(
-        cx: &LoopContext<Command, Reply, LinkSetupError, LinkId>,
+        cx: &LoopContext,
         changes: Subscription<Change>,
         carried: Vec<Carried>,
         refusals: Arc<Bus<LinkRefusal>>,
+        (commands, client): (CommandServer, WeakDriver),
     ) -> Self {
         let router = random();
         let mut shared = Shared {
@@ -223,7 +194,7 @@ impl Driver {
             clock: cx.clock(),
             wakes: Wakes::new(cx.weak_client()),
             buffer: Cell::default(),
-            driver: cx.weak_client(),
+            driver: client,
             router,
             program: program(),
             usages: Usages::default(),
@@ -238,6 +209,8 @@ impl Driver {
         }
         let mut driver = Self {
             shared,
+            commands,
+            is_shut_down: false,
             links: BTreeMap::new(),
             relay: Relay::default(),
             touched: BTreeSet::new(),
@@ -253,6 +226,7 @@ impl Driver {
         driver.feed_all_retained();
         driver.begin_to_look();
         driver.look_for_changes();
+        driver.execute_queued();
         driver
     }
 
@@ -269,6 +243,7 @@ impl Driver {
 
     fn on_key(&mut self, key: Key) {
         let id = match key {
+            Key::Commands => return self.execute_queued(),
             Key::Changes => return self.look_for_changes(),
             Key::Retained(nth) => {
                 self.feed_retained(nth, false);
@@ -331,127 +306,20 @@ impl Driver {
 
 /// What the loop calls.
 impl Driver {
-    fn handle(
-        &mut self,
-        command: Command,
-        reply: ReplyContext<'_, Reply, LinkSetupError>,
-    ) -> ControlFlow<()> {
-        let answer = match command {
-            Command::Woken => {
-                self.on_woken();
-                Ok(Reply::Done)
-            }
-            Command::Carry(carried) => {
-                let is_for_messages = matches!(carried, Carried::Messages(_));
-                self.shared.carry(carried);
-                for peer in self.links.values_mut() {
-                    peer.carried_more(&self.shared);
-                }
-                // What was retained before the type travelled.
-                if is_for_messages {
-                    self.feed_retained(self.shared.messages.len() - 1, true);
-                }
-                self.pump_all();
-                Ok(Reply::Done)
-            }
-            Command::Listen(address, resolved, options) => {
-                let id = ListenerId(self.next_id());
-                self.listeners
-                    .listen(&self.shared, id, (address, resolved), options)
-            }
-            Command::SetRules(id, rules) => {
-                for link in self.listeners.set_rules(id, rules) {
-                    let rules = self.listeners.rules(id);
-                    self.relay.review(link);
-                    if let Some(peer) = self.links.get_mut(&link) {
-                        peer.replication.restart(&self.shared);
-                    }
-                    self.act(link, |peer, shared| peer.set_rules(shared, rules));
-                }
-                Ok(Reply::Done)
-            }
-            Command::Resolved(id, found) => {
-                self.on_resolved(id, found);
-                Ok(Reply::Done)
-            }
-            Command::StopListening(id) => {
-                self.listeners.stop(id);
-                Ok(Reply::Done)
-            }
-            Command::LastFailure(id) => {
-                let peer = self.links.get(&id);
-                Ok(Reply::LastFailure(peer.and_then(Peer::last_failure)))
-            }
-            Command::Status(id) => {
-                let peer = self.links.get(&id).ok_or(LinkSetupError::Closed);
-                peer.map(|peer| Reply::Status(Box::new(peer.status())))
-            }
-            Command::Links(id) => {
-                let peers = self.listeners.links(id);
-                let peers = peers.filter_map(|link| self.links.get(&link));
-                Ok(Reply::Links(peers.map(Peer::status).collect()))
-            }
-            Command::Connect(address, name, options) => {
-                let id = LinkId(self.next_id());
-                let state = StatePublisher::new();
-                let watched = Arc::clone(state.watched());
-                let target = Target::new(address, options);
-                self.links.insert(id, Peer::kept(id, name, target, state));
-                self.connect(id);
-                self.publish_state(id);
-                Ok(Reply::Connecting(id, watched))
-            }
-            Command::AwaitOpen(id) => match self.in_use(id) {
-                Some(peer) => {
-                    peer.await_open(reply.detach());
-                    return ControlFlow::Continue(());
-                }
-                None => Err(LinkSetupError::Closed),
-            },
-            Command::CloseLink(id) => {
-                self.close_link(id);
-                Ok(Reply::Done)
-            }
-            Command::AwaitClosed(id) => {
-                let caller = reply.detach();
-                match self.links.get_mut(&id) {
-                    Some(peer) => peer.await_closed(caller),
-                    None => tell_closed(caller, false),
-                }
-                self.close_link(id);
-                return ControlFlow::Continue(());
-            }
-            Command::AwaitAllClosed => {
-                self.listeners.close();
-                let links = self.links.keys().copied().collect();
-                self.closers.push(reply.detach(), links);
-                self.close_all();
-                return ControlFlow::Continue(());
-            }
-            Command::Shutdown => {
-                self.close_all();
-                return ControlFlow::Break(());
-            }
-        };
-        let _ = reply.answer(answer); // an error if the caller is gone
-        ControlFlow::Continue(())
-    }
-
-    fn on_timer(&mut self, id: LinkId) -> ControlFlow<()> {
+    fn on_timer(&mut self, id: LinkId) {
         if id == HeldLeads::TIMER {
             self.review_held_leads();
         }
         let Some(peer) = self.links.get_mut(&id) else {
-            return ControlFlow::Continue(());
+            return;
         };
         if peer.on_timer(&self.shared) {
             self.connect(id);
         }
         self.pump(id);
-        ControlFlow::Continue(())
     }
 
-    fn on_socket(&mut self, event: Event) -> ControlFlow<()> {
+    fn on_socket(&mut self, event: Event) {
         match event {
             Event::Accepted {
                 listener,
@@ -477,7 +345,6 @@ impl Driver {
             }
             _ => {}
         }
-        ControlFlow::Continue(())
     }
 }
 

@@ -259,6 +259,13 @@ impl Peer {
         self.requests.has_standbys()
     }
 
+    /// The link is lost for good.
+    pub(super) fn lose(&mut self, shared: &Shared) {
+        self.target = None;
+        self.retry_at = None;
+        self.disconnected(shared);
+    }
+
     pub(super) fn look_at_interest(&mut self) {
         if let Some(connection) = &mut self.connection {
             connection.is_untold = true;

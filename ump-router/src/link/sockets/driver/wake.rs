@@ -1,19 +1,21 @@
 //! How the loop learns that something it has polled is ready.
 //!
-//! Each poll gets a waker with a key. A wake-up puts the key into a list; the first one posts a
-//! command to the loop, which takes the whole list. So many wake-ups cost one command.
+//! Each poll gets a waker with a key. A wake-up puts the key into a list; the first one sends a
+//! message to the loop, which takes the whole list. So many wake-ups cost one message.
 
 use std::{
     sync::{Arc, Weak},
     task::{Wake, Waker},
 };
 
-use super::{Command, Driver, LinkId, WeakDriver};
+use super::{Driver, LinkId, WeakWakeClient};
 use crate::sync::{Mutex, OnceLock};
 
 /// What is ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Key {
+    /// There are commands.
+    Commands,
     /// Subscriptions or servers of this process have changed.
     Changes,
     /// Retained messages of the type with this number have changed.
@@ -31,7 +33,7 @@ pub(super) enum Key {
 /// The keys that were woken.
 pub(super) struct Wakes {
     woken: Mutex<Woken>,
-    driver: WeakDriver,
+    driver: WeakWakeClient,
     links: OnceLock<Weak<Mutex<Driver>>>,
 }
 
@@ -42,7 +44,7 @@ struct Woken {
 }
 
 impl Wakes {
-    pub(super) fn new(driver: WeakDriver) -> Arc<Self> {
+    pub(super) fn new(driver: WeakWakeClient) -> Arc<Self> {
         let woken = Mutex::new(Woken::default());
         Arc::new(Self {
             woken,
@@ -61,7 +63,7 @@ impl Wakes {
         Waker::from(Arc::new(KeyWaker { wakes, key }))
     }
 
-    /// Takes all keys. The next wake-up posts a command again.
+    /// Takes all keys. The next wake-up sends a message again.
     pub(super) fn take(&self) -> Vec<Key> {
         let mut woken = self.woken.lock();
         woken.is_posted = false;
@@ -82,10 +84,15 @@ impl Wakes {
         let is_first = !std::mem::replace(&mut woken.is_posted, true);
         drop(woken);
         if is_first {
-            if let Some(driver) = self.driver.upgrade() {
-                // The queue has no bound, so this does not wait. An error if the loop has ended.
-                let _ = driver.post(Command::Woken).wait();
-            }
+            self.wake_loop();
+        }
+    }
+
+    /// Lets the loop look for keys, and whether it ends.
+    pub(super) fn wake_loop(&self) {
+        if let Some(driver) = self.driver.upgrade() {
+            // The queue has no bound, so this does not wait. An error if the loop has ended.
+            let _ = driver.post(()).wait();
         }
     }
 }
