@@ -61,6 +61,10 @@ pub(super) const APART: [(&str, &str); 26] = [
         "a future of the table, whose outcome it converts",
     ),
     (
+        "ump::poll_cancelled",
+        "what `Cancelled` waits for, and its one waker, for loops that have a budget of their own",
+    ),
+    (
         "ump_server::run",
         "a loop: it waits for the stream `Requests`, a `Sleep` and the sockets of the caller",
     ),
@@ -103,6 +107,14 @@ pub(super) const APART: [(&str, &str); 26] = [
     (
         "ump_router::poll_event",
         "events of a state machine: it wakes nobody",
+    ),
+    (
+        "ump_router::poll_cancelled",
+        "of a bridge: `ump::poll_cancelled`",
+    ),
+    (
+        "ump_router::poll_next",
+        "of a bridge: the streams `Subscription` and `Requests`",
     ),
     (
         "ump_router::poll_output",
