@@ -36,7 +36,7 @@ pub(super) struct Entry {
 }
 
 /// The names that the table need not contain, and the reason.
-pub(super) const APART: [(&str, &str); 26] = [
+pub(super) const APART: [(&str, &str); 29] = [
     ("ump::ChannelEvent", "the future of `Closed` and `Deserted`"),
     ("ump::consume_budget", "it waits for nothing"),
     ("ump::timeout_at", "within other futures"),
