@@ -19,7 +19,8 @@ fn child_process() {
         return;
     };
     let member = Member::join(config(&domain).name("child"));
-    let server = member.router.serve::<Double>("a").unwrap();
+    let options = ServeOptions::new().standby(); // the second one finds a server
+    let server = member.router.serve_with::<Double>("a", options).unwrap();
     let router = member.router.clone();
     thread::spawn(move || {
         let mut held = Vec::new();
