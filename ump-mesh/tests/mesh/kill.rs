@@ -19,7 +19,10 @@ fn child_process() {
         return;
     };
     let member = Member::join(config(&domain).name("child"));
-    let options = ServeOptions::new().standby(); // the second one finds a server
+    // The second one finds a server.
+    await_participants(&member, 2);
+    assert!(member.mesh.settled(LONG));
+    let options = ServeOptions::new().standby();
     let server = member.router.serve_with::<Double>("a", options).unwrap();
     let router = member.router.clone();
     thread::spawn(move || {
