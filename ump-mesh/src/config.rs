@@ -41,7 +41,7 @@ pub enum Transport {
     Tls,
     /// QUIC. Needs [certificates](Config::tls).
     Quic,
-    /// UDP, without encryption: what is lost on the way is a gap.
+    /// UDP, without encryption. Subscriptions report lost messages as a gap.
     Udp,
 }
 
@@ -57,7 +57,7 @@ impl Transport {
 }
 
 /// The certificates of a participant, as files in the format PEM. Both ends of a connection show
-/// theirs: who has none of the authority does not take part.
+/// theirs. A participant without a certificate of the authority cannot connect.
 ///
 /// The name in a certificate is not compared with an address, as participants find each other by
 /// addresses: use an authority that certifies the participants of this mesh and nobody else.

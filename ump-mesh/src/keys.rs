@@ -86,7 +86,7 @@ pub(crate) fn name(key: &str) -> Option<Pattern> {
     full_pattern(&fragments?.join("/")).ok()
 }
 
-/// The key of what is told to one participant.
+/// The key under which others send a `Tell` to one participant.
 pub(crate) fn inbox(id: ParticipantId) -> String {
     format!("{BASE}/i/{id}")
 }

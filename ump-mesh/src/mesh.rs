@@ -80,8 +80,8 @@ impl Mesh {
         progress.wait(until, || self.shared.unconfirmed() == 0)
     }
 
-    /// Leaves the mesh, and blocks until that is done. What was published before is sent. Requests
-    /// that are on their way end.
+    /// Leaves the mesh, and blocks until that is done. It sends all messages that were published
+    /// before, and ends the requests that are on their way.
     ///
     /// Dropping it does the same without waiting.
     pub fn leave(mut self) {

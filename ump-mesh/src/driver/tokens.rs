@@ -115,7 +115,7 @@ impl Driver {
         self.shared.participants.lock().remove(&id);
         self.shared.progress.notify();
         self.shared.receiver.lock().forget(id);
-        // The claims first: who has its outcome does not find the server again.
+        // The claims first, so that a caller that has its outcome does not find the server again.
         self.end_claims_of(id);
         self.end_requests_of(id);
         if !is_leaving {

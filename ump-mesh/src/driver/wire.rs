@@ -34,8 +34,8 @@ impl Driver {
         put.wait().is_ok()
     }
 
-    /// Sends a message. If there is no room for it, others miss it, and count that. A large one,
-    /// which goes in pieces, waits for room as what is told.
+    /// Sends a message. If there is no room for it, others miss it, and count that. A large
+    /// message goes in pieces. It waits for room, as a `Tell` does.
     pub(super) fn put(&self, key: String, head: &MessageHead, payload: &[u8], is_last: bool) {
         let put = self.session.put(key, payload);
         let put = put

@@ -74,8 +74,9 @@ impl Announcements {
     /// Returns the next change. The first ones are all that there is. `None` once the router was
     /// closed.
     ///
-    /// What comes and goes before it is polled is not told. Each pattern and each topic is told
-    /// once, however many subscriptions and standbys have it. Ends come first.
+    /// It leaves out a pattern or topic that came and went since the last poll. It returns each
+    /// pattern and each topic once, however many subscriptions and standbys have it. Ends come
+    /// first.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Announced>> {
         if let Some(next) = self.waiting.pop_front() {
             return Poll::Ready(Some(next));
