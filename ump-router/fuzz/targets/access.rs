@@ -1,5 +1,6 @@
-//! Any text as an address and, after its first line, as rules: no panic; what is written is read
-//! the same; and who may do something with a pattern may do it with each topic that it matches.
+//! Parses any text as an address and, after its first line, as rules. Nothing panics, a parser
+//! reads what was written as the same value, and rules that allow a pattern allow each topic that
+//! it matches.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -3,7 +3,7 @@
 
 use std::{
     io::{BufRead, BufReader, Read},
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     thread,
     time::Duration,
 };
@@ -17,7 +17,7 @@ use ump_router::{
     },
 };
 
-use crate::support::{Double, LONG, Price, await_server, carrying, next, publish};
+use crate::support::{Double, KillOnDrop, LONG, Price, await_server, carrying, next, publish};
 
 const ADDRESS: &str = "UMP_LINKS_CABLE";
 
@@ -109,15 +109,6 @@ impl Drop for Cable {
     }
 }
 
-struct Process(Child);
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 #[test]
 fn a_real_cable_is_cut_and_mended() {
     let cable = match Cable::new() {
@@ -135,7 +126,7 @@ fn a_real_cable_is_cut_and_mended() {
         .spawn()
         .unwrap();
     let output = BufReader::new(child.stdout.take().unwrap());
-    let _child = Process(child);
+    let _child = KillOnDrop(child);
     let mut lines = output.lines().map(Result::unwrap);
     let address = lines.find_map(|line| Some(line.strip_prefix("cable ")?.to_owned()));
     let address = address.expect("the hub listens");

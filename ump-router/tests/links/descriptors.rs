@@ -3,26 +3,17 @@
 use std::{
     io::{ErrorKind, Read},
     os::unix::net::UnixStream,
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
 use rustix::process::{Resource, getrlimit, setrlimit};
 use ump_router::link::{session::Timeouts, sockets::ListenOptions};
 
-use crate::support::{Double, LONG, SocketPath, await_server, carrying, serve};
+use crate::support::{Double, KillOnDrop, LONG, SocketPath, await_server, carrying, serve};
 
 const ADDRESS: &str = "UMP_LINKS_DESCRIPTORS";
 const LIMIT: u64 = 48;
-
-struct Process(Child);
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
 
 /// What another process does, if this one is it.
 #[test]
@@ -57,7 +48,7 @@ fn a_listener_without_descriptors_accepts_again_when_there_are_some() {
         .stdout(Stdio::null())
         .spawn()
         .unwrap();
-    let _child = Process(child);
+    let _child = KillOnDrop(child);
     let begun = Instant::now();
     let first = loop {
         match UnixStream::connect(&path.0) {

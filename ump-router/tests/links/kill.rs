@@ -8,7 +8,7 @@ use std::{
     fs::{self, OpenOptions},
     io::{Read, Write},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
     thread,
     time::{Duration, Instant},
@@ -18,14 +18,15 @@ use ump::Executed;
 use ump_router::{RecvError, link::wire::Failure};
 
 use crate::support::{
-    Double, LONG, Price, SocketPath, await_server, await_subscriber, carrying, next, publish,
+    Double, KillOnDrop, LONG, Price, SocketPath, await_server, await_subscriber, carrying, next,
+    publish,
 };
 
 const ADDRESS: &str = "UMP_LINKS_ADDRESS";
 const LEDGER: &str = "UMP_LINKS_LEDGER";
 
 /// Serves at an address, until its standard input ends.
-struct Process(Child);
+struct Process(KillOnDrop);
 
 impl Process {
     fn start(address: &str, ledger: &Path) -> Self {
@@ -37,20 +38,13 @@ impl Process {
             .stdout(Stdio::null())
             .spawn()
             .unwrap();
-        Self(child)
+        Self(KillOnDrop(child))
     }
 
     /// By SIGKILL.
     fn kill(&mut self) {
-        self.0.kill().unwrap();
-        self.0.wait().unwrap();
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        self.0.0.kill().unwrap();
+        self.0.0.wait().unwrap();
     }
 }
 
@@ -260,7 +254,7 @@ fn a_deadline_ends_a_request_to_a_stopped_process() {
     await_server(&router, "counted");
     let stop = |signal: &str| {
         let status = Command::new("kill")
-            .args([signal, &child.0.id().to_string()])
+            .args([signal, &child.0.0.id().to_string()])
             .status();
         assert!(status.unwrap().success());
     };

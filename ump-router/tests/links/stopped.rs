@@ -4,7 +4,7 @@
 
 use std::{
     io::{BufRead, BufReader, Write},
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     thread,
     time::Duration,
 };
@@ -15,7 +15,7 @@ use ump_router::link::{
     sockets::{ConnectOptions, ListenOptions},
 };
 
-use crate::support::{LONG, SocketPath, await_told, carrying, next, publish};
+use crate::support::{KillOnDrop, LONG, SocketPath, await_told, carrying, next, publish};
 
 const CHILD: &str = "UMP_LINKS_STOPPED";
 
@@ -48,15 +48,6 @@ fn child_process() {
     }
 }
 
-struct Process(Child);
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 #[test]
 fn a_link_whose_ends_were_both_stopped_is_kept() {
     let child = Command::new(std::env::current_exe().unwrap())
@@ -66,7 +57,7 @@ fn a_link_whose_ends_were_both_stopped_is_kept() {
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut child = Process(child);
+    let mut child = KillOnDrop(child);
     let mut input = child.0.stdin.take().unwrap();
     let mut output = BufReader::new(child.0.stdout.take().unwrap()).lines();
     let mut says = |text: &str| {

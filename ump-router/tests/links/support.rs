@@ -2,6 +2,7 @@
 
 use std::{
     path::PathBuf,
+    process::Child,
     sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
@@ -15,6 +16,16 @@ use ump_router::{
 
 /// No test waits longer for what has to come.
 pub(crate) const LONG: Duration = Duration::from_secs(30);
+
+/// Another process, which ends with the test.
+pub(crate) struct KillOnDrop(pub(crate) Child);
+
+impl Drop for KillOnDrop {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Price(pub(crate) u64);
