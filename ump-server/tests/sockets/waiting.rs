@@ -66,13 +66,16 @@ fn answered_after_a_panic(at_the_first: bool) -> usize {
         echo.listener = cx.sockets().listen(listens).unwrap();
         echo
     });
+    let (begun, is_busy) = mpsc::channel();
     let (go, wait) = mpsc::channel();
     let busy: Job<Fragile> = Box::new(move |_| {
+        begun.send(()).unwrap();
         wait.recv().unwrap();
         assert!(at_the_first, "as asked");
     });
     let busy = fragile.client.post(busy);
     busy.wait().unwrap();
+    is_busy.recv_timeout(PATIENCE).unwrap();
     let mut peers: Vec<_> = (0..3).map(|_| connect(accepts.address())).collect();
     eventually(&accepts, "the hand-over", |echo| {
         echo.listener.status().events == 3
