@@ -1,0 +1,1 @@
+//! Log records, written off the hot path.
