@@ -177,6 +177,10 @@ impl Config {
         &self.domain
     }
 
+    pub(crate) fn lease_time(&self) -> Duration {
+        self.lease
+    }
+
     /// The name under which others see it.
     pub(crate) fn display_name(&self) -> String {
         let program = || {

@@ -13,7 +13,7 @@ use ump_router::{
     bridge::{full_pattern, full_topic},
 };
 
-use crate::{error::MeshError, participant::ParticipantId};
+use crate::{claims::Role, error::MeshError, participant::ParticipantId};
 
 /// Before all keys that are not topics. The number is that of the version.
 const BASE: &str = "@ump/1";
@@ -115,6 +115,7 @@ pub(crate) enum Token {
         id: ParticipantId,
         epoch: u64,
         topic: Topic,
+        role: Role,
     },
     /// The participant is about to leave, so that nothing of it is missing.
     Leaving { id: ParticipantId },
@@ -140,8 +141,17 @@ impl Token {
                 number,
                 pattern,
             } => format!("{BASE}/s/{id}/{number}/{}", fields(pattern.as_str())),
-            Self::Claim { id, epoch, topic } => {
-                format!("{BASE}/c/{id}/{epoch}/{}", fields(topic.as_str()))
+            Self::Claim {
+                id,
+                epoch,
+                topic,
+                role,
+            } => {
+                let kind = match role {
+                    Role::StandsBy => 'c',
+                    Role::Serves => 'w',
+                };
+                format!("{BASE}/{kind}/{id}/{epoch}/{}", fields(topic.as_str()))
             }
             Self::Leaving { id } => format!("{BASE}/l/{id}/0/="),
         }
@@ -172,10 +182,14 @@ impl Token {
                 number: first.parse().ok()?,
                 pattern: full_pattern(&texts(rest)?).ok()?,
             }),
-            "c" => Some(Self::Claim {
+            "c" | "w" => Some(Self::Claim {
                 id,
                 epoch: first.parse().ok()?,
                 topic: full_topic(&texts(rest)?).ok()?,
+                role: match kind {
+                    "w" => Role::Serves,
+                    _ => Role::StandsBy,
+                },
             }),
             "l" => Some(Self::Leaving { id }),
             _ => None,
@@ -261,10 +275,11 @@ mod tests {
             number: 3,
             pattern: pattern(text),
         };
-        let claim = |text: &str| Token::Claim {
+        let claim = |text: &str, role| Token::Claim {
             id,
             epoch: u64::MAX,
             topic: text.parse().unwrap(),
+            role,
         };
         let all = [
             named("a program/with @ * and ä"),
@@ -272,8 +287,8 @@ mod tests {
             subscription("a/*/**"),
             subscription("**"),
             subscription(""),
-            claim("@a/b"),
-            claim("a"),
+            claim("@a/b", Role::StandsBy),
+            claim("a", Role::Serves),
             Token::Leaving { id },
         ];
         for token in all {

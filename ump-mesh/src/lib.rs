@@ -39,9 +39,10 @@
 //!   text whether the request was acknowledged. Deadlines and cancellation travel; a request is
 //!   never sent twice.
 //! - **Servers**: a topic has one server in the mesh, the others stand by. Two that claim it at the
-//!   same time, or on both sides of a cut network, converge on one when they see each other. A
-//!   request carries the epoch of the claim that it is for; a server that has lost its claim does
-//!   not execute it.
+//!   same time, or on both sides of a cut network, converge on one when they see each other: on
+//!   the one that has begun to serve last, if they knew of each other. A request carries the epoch
+//!   of the claim that it is for. A server that has lost its claim does not execute it: its claim
+//!   has a new epoch, also if it serves again later.
 //!
 //! # An open mesh
 //!
@@ -69,7 +70,8 @@
 //                                   topic, and the codec. Queries of plain zenoh programs.
 //   @ump/1/p/ID/NAME/HOST/PID/MS    token: a participant
 //   @ump/1/s/ID/N/PATTERN           token: its subscription number N
-//   @ump/1/c/ID/EPOCH/TOPIC         token: its claim of a topic
+//   @ump/1/c/ID/EPOCH/TOPIC         token: its claim of a topic, which stands by
+//   @ump/1/w/ID/EPOCH/TOPIC         token: its claim of a topic, which serves
 //   @ump/1/l/ID/0/=                 token: it is about to leave
 //   @ump/1/i/ID                     what one participant tells another: requests and their ends,
 //                                   gaps, confirmations
@@ -87,9 +89,11 @@
 //
 // # States and invariants
 //
-// 1. `Claims`: the winner of a topic is the least (epoch, id) of all claims that are known, own
-//    ones included. The bridge has the topic (so that servers of this process stand by) exactly if
-//    the winner is another participant.
+// 1. `Claims`: of the claims that serve, the one with the greatest term wins, and of these the
+//    least participant; if none serves, the least (epoch, participant) is about to. The bridge has
+//    the topic (so that servers of this process stand by) exactly if another participant wins; it
+//    is asked only if it has told that it serves. A claim that has stepped down gets a greater
+//    epoch, so that what was meant for it before is refused. See `claims.rs`.
 // 2. `Pending`: a request of this process is in the table from before it is sent until it is
 //    finished: by an end from its participant, by the loss of the participant, by its caller, or
 //    because nobody acknowledged it in time. Each removal finishes it, once.

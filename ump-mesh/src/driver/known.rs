@@ -4,6 +4,8 @@ use std::collections::{HashMap, HashSet};
 
 use ump_router::{Pattern, Topic};
 
+use crate::claims::Role;
+
 /// How many participants are looked at, and how many tokens of each.
 pub(super) const MAX_PARTICIPANTS: usize = 4096;
 pub(super) const MAX_TOKENS: usize = 1 << 16;
@@ -16,7 +18,8 @@ pub(super) struct Known {
     pub(super) is_leaving: bool,
     /// Its subscriptions, by their numbers.
     pub(super) subscriptions: HashMap<u64, Pattern>,
-    pub(super) claims: HashSet<(Topic, u64)>,
+    /// With their epochs.
+    pub(super) claims: HashSet<(Topic, u64, Role)>,
 }
 
 impl Known {
@@ -30,6 +33,7 @@ impl Known {
     }
 
     pub(super) fn topics(&self) -> Vec<Topic> {
-        self.claims.iter().map(|(topic, _)| topic.clone()).collect()
+        let topics = self.claims.iter().map(|(topic, ..)| topic.clone());
+        topics.collect()
     }
 }

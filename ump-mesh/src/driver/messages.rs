@@ -3,13 +3,13 @@
 use std::{task::Poll, time::Instant};
 
 use ump_router::{
-    Pattern, Topic,
+    Pattern,
     bridge::{Announced, Outgoing},
     link::wire::Codec,
 };
 use zenoh::Wait as _;
 
-use super::{BEAT, Driver, Known, OwnClaim, OwnSubscription, callbacks, poll_with, wire};
+use super::{BEAT, Driver, Known, OwnSubscription, callbacks, poll_with, wire};
 use crate::{
     envelope::{MessageHead, Tell},
     keys::{self, Token},
@@ -52,9 +52,7 @@ impl Driver {
             }
             Announced::Claimed(topic) => self.claim(&topic),
             Announced::Released(topic) => {
-                self.own_claims.remove(&topic);
-                self.claims.release(&topic);
-                self.review(&topic);
+                self.release(&topic);
             }
         }
     }
@@ -76,45 +74,6 @@ impl Driver {
                 _subscriber: subscriber,
             };
             self.own_subscriptions.insert(pattern, own);
-        }
-    }
-
-    fn claim(&mut self, topic: &Topic) {
-        let epoch = self.claims.claim(topic);
-        let token = Token::Claim {
-            id: self.shared.own,
-            epoch,
-            topic: topic.clone(),
-        };
-        // An error if the session was closed.
-        if let Ok(token) = self.session.liveliness().declare_token(token.key()).wait() {
-            let own = OwnClaim {
-                epoch,
-                _token: token,
-                queryable: None,
-            };
-            self.own_claims.insert(topic.clone(), own);
-        }
-        self.review(topic);
-    }
-
-    /// Looks who serves a topic now.
-    pub(super) fn review(&mut self, topic: &Topic) {
-        if self.claims.remote(topic).is_some() {
-            if self.servers.add(topic.clone()) {
-                self.shared.queue.wake(Key::Servers);
-            }
-        } else {
-            self.servers.remove(topic);
-        }
-        let Some(own) = self.own_claims.get_mut(topic) else {
-            return;
-        };
-        if !self.claims.serves(topic, own.epoch) {
-            own.queryable = None;
-        } else if own.queryable.is_none() {
-            let pattern = Pattern::from(topic);
-            own.queryable = callbacks::queries(&self.session, &self.shared, &pattern).ok();
         }
     }
 

@@ -4,6 +4,7 @@ mod callbacks;
 mod known;
 mod messages;
 mod requests;
+mod serving;
 mod tokens;
 mod wire;
 
@@ -19,13 +20,12 @@ use ump_router::{
     Pattern, Topic,
     bridge::{Announcements, Bridge, Outbox, RemoteServers},
 };
-use zenoh::{
-    Session, Wait as _, liveliness::LivelinessToken, pubsub::Subscriber, query::Queryable,
-};
+use zenoh::{Session, Wait as _, liveliness::LivelinessToken, pubsub::Subscriber};
 
 use self::{
     known::Known,
     requests::{Executing, Pending, Queried},
+    serving::OwnClaim,
 };
 use crate::{
     claims::Claims,
@@ -67,6 +67,7 @@ pub(crate) struct Driver {
     executing: HashMap<(ParticipantId, u64), Executing>,
     queried: HashMap<u64, Queried>,
     next_number: u64,
+    lease: Duration,
     beat_at: Option<Instant>,
     look_at: Option<Instant>,
     has_ended: bool,
@@ -81,14 +82,6 @@ pub(crate) struct Driver {
 struct OwnSubscription {
     _token: LivelinessToken,
     _subscriber: Subscriber<()>,
-}
-
-/// A claim of this process, as others see it.
-struct OwnClaim {
-    epoch: u64,
-    _token: LivelinessToken,
-    /// For plain zenoh programs, while the claim serves.
-    queryable: Option<Queryable<()>>,
 }
 
 /// Those of the parts of the bridge.
@@ -153,6 +146,7 @@ impl Driver {
             executing: HashMap::new(),
             queried: HashMap::new(),
             next_number: 0,
+            lease: config.lease_time(),
             beat_at: None,
             look_at: None,
             has_ended: false,
@@ -171,15 +165,34 @@ impl Driver {
 
     /// Runs until the handle is dropped, or the router is closed.
     pub(crate) fn run(mut self) {
+        // First what others have told while zenoh was opened: a topic that is served has its server
+        // before this process claims it.
+        self.turn();
         self.announce();
         self.send_messages();
         self.send_requests();
         while !self.has_ended {
-            let timer = self.beat_at.into_iter().chain(self.look_at).min();
-            self.shared.queue.wait(timer);
+            self.wait();
             self.turn();
         }
         self.leave();
+    }
+
+    /// Waits until there is something to do. If the process was stopped for so long meanwhile that
+    /// others have given it up, its claims are stale: what they have sent before is not executed.
+    fn wait(&mut self) {
+        let timer = self.beat_at.into_iter().chain(self.look_at).min();
+        if self.own_claims.is_empty() {
+            return self.shared.queue.wait(timer);
+        }
+        let before = Instant::now();
+        let look = before + self.lease / 4;
+        self.shared
+            .queue
+            .wait(Some(timer.map_or(look, |timer| timer.min(look))));
+        if before.elapsed() > self.lease / 4 * 3 {
+            self.renew_claims();
+        }
     }
 
     /// Does what there is to do, a limited part of it.

@@ -7,7 +7,7 @@ use std::{
 
 use ump::Executed;
 use ump_router::{
-    Bytes, Pattern,
+    Bytes, Pattern, Topic,
     bridge::{LocalRequest, Outcome, RemoteRequest},
     link::wire::Failure,
 };
@@ -38,12 +38,14 @@ pub(super) struct Pending {
 
 /// A request of another participant at a server of this process.
 pub(super) struct Executing {
+    topic: Topic,
     local: LocalRequest,
     waker: Waker,
 }
 
 /// A query of a plain zenoh program at a server of this process.
 pub(super) struct Queried {
+    topic: Topic,
     local: LocalRequest,
     query: Query,
     waker: Waker,
@@ -68,8 +70,10 @@ impl Driver {
 
     fn send_request(&mut self, request: RemoteRequest) {
         let Some((epoch, to)) = self.claims.remote(request.topic()) else {
-            // It was lost, or this process serves the topic now: the request was not for it.
-            return request.finish(failed(Failure::ServerLost, Executed::No, ""));
+            // It was lost, or this process serves the topic now: the request was not for it. Or
+            // the standby that follows has not said yet that it serves.
+            let text = "the topic changes its server";
+            return request.finish(failed(Failure::ServerLost, Executed::No, text));
         };
         let (now, clock) = (Instant::now(), self.shared.bridge.clock().now());
         let number = self.next_number();
@@ -162,7 +166,12 @@ impl Driver {
                     .request(&topic, codec, &payload, deadline);
                 let waker = self.shared.queue.waker(Key::Executing(from, number));
                 let key = (from, number);
-                self.executing.insert(key, Executing { local, waker });
+                let executing = Executing {
+                    topic,
+                    local,
+                    waker,
+                };
+                self.executing.insert(key, executing);
                 self.poll_executing(key);
                 if self.executing.contains_key(&key) {
                     self.tell(from, &Tell::Taken { number }, &[]);
@@ -197,7 +206,7 @@ impl Driver {
         &self,
         from: ParticipantId,
         number: u64,
-        (topic, epoch): (&ump_router::Topic, u64),
+        (topic, epoch): (&Topic, u64),
     ) -> Option<(Failure, &'static str)> {
         if !self.claims.serves(topic, epoch) {
             let text = "the claim that the request is for does not serve the topic any more";
@@ -216,7 +225,7 @@ impl Driver {
 
     /// Looks whether a request of another participant has ended.
     pub(super) fn poll_executing(&mut self, key: (ParticipantId, u64)) {
-        let Some(Executing { local, waker }) = self.executing.get_mut(&key) else {
+        let Some(Executing { local, waker, .. }) = self.executing.get_mut(&key) else {
             return;
         };
         if let Poll::Ready(outcome) = poll_with(waker, |cx| local.poll(cx)) {
@@ -251,7 +260,7 @@ impl Driver {
             return; // of a pattern: no single server is meant
         };
         let own = self.own_claims.get(topic);
-        if !own.is_some_and(|own| self.claims.serves(topic, own.epoch)) {
+        if !own.is_some_and(|own| self.claims.serves(topic, own.epoch())) {
             return;
         }
         if self.executing.len() + self.queried.len() >= MAX_EXECUTING {
@@ -265,6 +274,7 @@ impl Driver {
         let number = self.next_number();
         let waker = self.shared.queue.waker(Key::Queried(number));
         let queried = Queried {
+            topic: topic.clone(),
             local,
             query: query.clone(),
             waker,
@@ -324,6 +334,25 @@ impl Driver {
                 let outcome = failed(Failure::ServerLost, Executed::Perhaps, text);
                 pending.request.finish(outcome);
             }
+        }
+    }
+
+    /// The claim of this process has lost the topic: no request that was for it is executed from
+    /// here on. One that a handler has taken is cancelled.
+    pub(super) fn end_requests_on(&mut self, topic: &Topic) {
+        let text = "another participant serves the topic now";
+        let of_topic = self.executing.iter().filter(|(_, it)| it.topic == *topic);
+        let of_topic: Vec<_> = of_topic.map(|(key, _)| *key).collect();
+        for (from, number) in of_topic {
+            drop(self.executing.remove(&(from, number)));
+            let outcome = failed(Failure::ServerLost, Executed::Perhaps, text);
+            self.tell_outcome(from, number, outcome);
+        }
+        let of_topic = self.queried.iter().filter(|(_, it)| it.topic == *topic);
+        let of_topic: Vec<_> = of_topic.map(|(key, _)| *key).collect();
+        for queried in of_topic.iter().filter_map(|key| self.queried.remove(key)) {
+            drop(queried.local);
+            reply_error(&queried.query, text);
         }
     }
 

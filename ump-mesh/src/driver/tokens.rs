@@ -1,6 +1,6 @@
 //! The tokens of the other participants.
 
-use std::time::Instant;
+use std::{collections::HashSet, time::Instant};
 
 use ump_router::Pattern;
 
@@ -58,13 +58,16 @@ impl Driver {
             Token::Subscription {
                 number, pattern, ..
             } => self.on_subscription(id, number, pattern, is_there),
-            Token::Claim { epoch, topic, .. } => {
+            Token::Claim {
+                epoch, topic, role, ..
+            } => {
+                let own = (topic.clone(), epoch, role);
                 if is_there {
-                    known.claims.insert((topic.clone(), epoch));
-                    self.claims.add(&topic, (epoch, id));
+                    known.claims.insert(own);
+                    self.claims.add(&topic, (epoch, id), role);
                 } else {
-                    known.claims.remove(&(topic.clone(), epoch));
-                    self.claims.remove(&topic, (epoch, id));
+                    known.claims.remove(&own);
+                    self.claims.remove(&topic, (epoch, id), role);
                 }
                 self.review(&topic);
             }
@@ -129,8 +132,8 @@ impl Driver {
             .known
             .get_mut(&id)
             .map(|it| std::mem::take(&mut it.claims));
-        for (topic, epoch) in claims.into_iter().flatten() {
-            self.claims.remove(&topic, (epoch, id));
+        for (topic, epoch, role) in claims.into_iter().flatten() {
+            self.claims.remove(&topic, (epoch, id), role);
             self.review(&topic);
         }
     }
@@ -142,7 +145,8 @@ impl Driver {
         };
         if let Some(participant) = self.shared.participants.lock().get_mut(&id) {
             participant.subscriptions = known.subscriptions.len();
-            participant.topics = known.claims.len();
+            let topics = known.claims.iter().map(|(topic, ..)| topic);
+            participant.topics = topics.collect::<HashSet<_>>().len();
         }
         if Known::is_gone(known) && !known.is_leaving {
             self.known.remove(&id);

@@ -4,6 +4,8 @@
 
 mod delivery;
 mod domains;
+mod epochs;
+mod frozen;
 mod hosts;
 mod joining;
 mod kill;

@@ -1,22 +1,11 @@
 //! Plain zenoh programs that take part by the keys of `KEYS.md`.
 
-use ump_mesh::zenoh::{self, Session, Wait, bytes::Encoding};
+use ump_mesh::zenoh::{self, Wait, bytes::Encoding};
 
 use crate::support::{
-    LONG, Member, Price, await_subscriber, config, domain, eventually, next, publish, serve,
+    LONG, Member, Price, await_subscriber, config, domain, eventually, next, plain_session,
+    publish, serve,
 };
-
-/// A session of the domain, as `KEYS.md` says.
-fn session(domain: &str) -> Session {
-    let mut config = zenoh::Config::default();
-    let port = ump_mesh::group(domain);
-    let mut set = |key: &str, value: String| config.insert_json5(key, &value).unwrap();
-    set("namespace", format!("\"ump/{domain}\""));
-    set("scouting/multicast/address", format!("\"{port}\""));
-    set("scouting/multicast/interface", "\"127.0.0.1\"".to_owned());
-    set("listen/endpoints", "[\"tcp/127.0.0.1:0\"]".to_owned());
-    zenoh::open(config).wait().unwrap()
-}
 
 /// The CBOR of a small number, as a newtype has it.
 fn cbor(number: u8) -> Vec<u8> {
@@ -31,7 +20,7 @@ fn a_plain_program_publishes_and_subscribes() {
     // It matches two subscriptions, and comes once to each.
     let mut prices = member.router.subscribe::<Price>("eth/*").unwrap();
     let mut all = member.router.subscribe::<Price>("**").unwrap();
-    let session = session(&domain);
+    let session = plain_session(&domain);
     let publisher = session.declare_publisher("price/eth/eur").wait().unwrap();
     eventually("it matches", || {
         publisher.matching_status().wait().unwrap().matching()
@@ -62,7 +51,7 @@ fn a_plain_program_queries_a_server() {
     let domain = domain();
     let member = Member::join(config(&domain));
     let serving = serve(&member.router, "a");
-    let session = session(&domain);
+    let session = plain_session(&domain);
     let ask = |key: &str, number| {
         let replies = session.get(key).payload(cbor(number)).wait().unwrap();
         let mut replies = replies.into_iter();
@@ -94,7 +83,7 @@ fn garbage_at_our_keys_harms_nobody() {
     let domain = domain();
     let member = Member::join(config(&domain));
     let mut prices = member.router.subscribe::<Price>("a").unwrap();
-    let session = session(&domain);
+    let session = plain_session(&domain);
     let publisher = session.declare_publisher("price/a").wait().unwrap();
     eventually("it matches", || {
         publisher.matching_status().wait().unwrap().matching()

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use ump_mesh::{
     Config, Mesh,
     ump_router::{Change, ChangeKind, Message, RecvError, RequestMessage, Router, Subscription},
+    zenoh::{self, Wait as _},
 };
 
 /// No test waits longer for what has to come.
@@ -64,6 +65,18 @@ impl Member {
         let mesh = Mesh::join(&router, config).wait().unwrap();
         Self { router, mesh }
     }
+}
+
+/// A session of the domain, as `KEYS.md` says.
+pub(crate) fn plain_session(domain: &str) -> zenoh::Session {
+    let mut config = zenoh::Config::default();
+    let port = ump_mesh::group(domain);
+    let mut set = |key: &str, value: String| config.insert_json5(key, &value).unwrap();
+    set("namespace", format!("\"ump/{domain}\""));
+    set("scouting/multicast/address", format!("\"{port}\""));
+    set("scouting/multicast/interface", "\"127.0.0.1\"".to_owned());
+    set("listen/endpoints", "[\"tcp/127.0.0.1:0\"]".to_owned());
+    zenoh::open(config).wait().unwrap()
 }
 
 /// Some members of one domain, which know each other.
