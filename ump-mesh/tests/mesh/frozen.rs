@@ -1,6 +1,11 @@
 //! A participant whose process is stopped, and goes on.
 
-use std::{process::Command, sync::Arc, thread, time::Duration};
+use std::{
+    process::Command,
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
 
 use ump_mesh::{
     Config,
@@ -67,10 +72,14 @@ fn a_frozen_server_is_lost_and_stands_by_when_it_goes_on() {
     assert_eq!(one.router.request("a", Double(1)).wait().unwrap(), 2);
     assert_eq!(next(&mut executed), Ok(1));
     signal(&child, "STOP");
+    let frozen = Instant::now();
     // It is in the buffer of the socket when the process goes on.
     let error = one.router.request("a", Double(2)).wait().unwrap_err();
+    println!("lost after {:?}", frozen.elapsed());
     let link = error.link().unwrap_or_else(|| panic!("{error:?}"));
-    assert_eq!(link.failure, Failure::ServerLost);
+    // On a busy machine zenoh may notice it later than nobody acknowledges the request.
+    let is_lost = matches!(link.failure, Failure::ServerLost | Failure::LinkLost);
+    assert!(is_lost, "{link}");
     assert_eq!(next(&mut executed), Err(RecvError::Interrupted));
     eventually("the standby serves", || standby.is_serving());
     signal(&child, "CONT");
