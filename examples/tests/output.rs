@@ -10,7 +10,7 @@ mod http;
 mod process;
 
 use std::{
-    fs::{self, File},
+    fs::File,
     io::{BufRead, BufReader, ErrorKind, Read, Write},
     net::{SocketAddr, TcpStream, UdpSocket},
     os::{fd::OwnedFd, unix::net::UnixStream},
@@ -20,7 +20,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use process::{KillOnDrop, program};
+use process::{Folder, KillOnDrop, program};
 
 /// Far more than anything here takes.
 const TIMEOUT: Duration = Duration::from_secs(90);
@@ -109,13 +109,13 @@ fn every_example_is_in_the_table() {
 
 #[test]
 fn each_tool_ends_without_readers() {
-    for (name, arguments) in TOOLS {
-        thread::scope(|scope| {
+    thread::scope(|scope| {
+        for (name, arguments) in TOOLS {
             for (stdout, stderr) in cases() {
                 scope.spawn(move || ends(name, arguments, stdout, stderr));
             }
-        });
-    }
+        }
+    });
 }
 
 /// A chat between terminals, of which this is the first.
@@ -166,17 +166,17 @@ fn ends(name: &str, arguments: &[&str], stdout: Sink, stderr: Sink) {
 #[test]
 fn the_service_works_without_readers() {
     thread::scope(|scope| {
-        for (number, (stdout, stderr)) in cases().enumerate() {
-            scope.spawn(move || serves(number, stdout, stderr));
+        for (stdout, stderr) in cases() {
+            scope.spawn(move || serves(stdout, stderr));
         }
     });
 }
 
 /// Imports, survives panics of the store, and stops, each of which is logged.
-fn serves(number: usize, stdout: Sink, stderr: Sink) {
+fn serves(stdout: Sink, stderr: Sink) {
     let what = format!("kv with {stdout:?} and {stderr:?}");
-    let file = format!("output-{}-{number}.db", std::process::id());
-    let file = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(file);
+    let folder = Folder::new();
+    let file = folder.path().join("kv.db");
     let db = file.to_str().expect("a plain path");
     let arguments = ["--chaos", "--db", db];
     let mut service = Server::start(SERVICE, &arguments, stdout, stderr, |address| {
@@ -199,9 +199,6 @@ fn serves(number: usize, stdout: Sink, stderr: Sink) {
     let db = rusqlite::Connection::open(&file).expect("a database");
     let keys = db.query_row("SELECT count(*) FROM kv", [], |row| row.get(0));
     assert_eq!(keys, Ok(1500), "{what}");
-    for suffix in ["", "-lock", "-wal", "-shm"] {
-        let _ = fs::remove_file(format!("{}{suffix}", file.display()));
-    }
 }
 
 #[test]

@@ -2,17 +2,13 @@
 
 use std::{
     io::{BufRead, BufReader, Write},
-    path::{Path, PathBuf},
     process::{Child, ChildStdin, Command, Stdio},
-    sync::{
-        atomic::{AtomicUsize, Ordering},
-        mpsc::{self, Receiver},
-    },
+    sync::mpsc::{self, Receiver},
     thread,
     time::{Duration, Instant},
 };
 
-use crate::process::{self, End, KillOnDrop, program, signal};
+use crate::process::{self, End, Folder, KillOnDrop, program, signal};
 
 /// Far more than anything here takes.
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -128,33 +124,9 @@ impl Terminal {
     }
 }
 
-/// A folder for the socket, which is removed when the test ends.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new() -> Self {
-        static NEXT: AtomicUsize = AtomicUsize::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        // A path of a socket has at most some hundred bytes, so not below the target folder.
-        let name = format!("ump-chat-{}-{number}", std::process::id());
-        let path = std::env::temp_dir().join(name);
-        std::fs::create_dir(&path).expect("a folder can be made");
-        Self(path)
-    }
-
-    fn path(&self) -> &Path {
-        &self.0
-    }
-
-    fn address(&self) -> String {
-        format!("unix:{}/chat.sock", self.0.display())
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
+/// The address of a socket in a folder.
+fn address_in(folder: &Folder) -> String {
+    format!("unix:{}/chat.sock", folder.path().display())
 }
 
 /// The address of a host that listens on a port of its own, from its first line.
@@ -168,7 +140,7 @@ fn tcp_host(name: &str) -> (Terminal, String) {
 #[test]
 fn two_terminals_talk() {
     let folder = Folder::new();
-    let address = folder.address();
+    let address = address_in(&folder);
     for is_tcp in [false, true] {
         let (mut alice, address) = if is_tcp {
             tcp_host("alice")
@@ -223,7 +195,7 @@ fn two_terminals_talk() {
 #[test]
 fn terminals_talk_through_their_host() {
     let folder = Folder::new();
-    let address = folder.address();
+    let address = address_in(&folder);
     let mut alice = Terminal::host(&address, "alice");
     let mut bob = Terminal::on(&address, "bob");
     alice.expect("[lobby] bob joins");
@@ -261,7 +233,7 @@ fn terminals_talk_through_their_host() {
 #[test]
 fn a_terminal_goes_on_when_the_host_is_killed_and_comes_back() {
     let folder = Folder::new();
-    let address = folder.address();
+    let address = address_in(&folder);
     let alice = Terminal::host(&address, "alice");
     let mut bob = Terminal::on(&address, "bob");
     alice.kill();
@@ -295,7 +267,7 @@ fn a_terminal_goes_on_when_the_host_is_killed_and_comes_back() {
 #[test]
 fn a_terminal_waits_for_its_host() {
     let folder = Folder::new();
-    let address = folder.address();
+    let address = address_in(&folder);
     let mut bob = Terminal::start(&["--on", &address, "--as", "bob"]);
     let waits = format!("no link to {address} yet, trying on: ");
     bob.expect_that(&waits, |line| line.starts_with(&waits));
@@ -310,7 +282,7 @@ fn a_terminal_waits_for_its_host() {
 #[test]
 fn a_killed_terminal_leaves_and_its_name_is_free() {
     let folder = Folder::new();
-    let address = folder.address();
+    let address = address_in(&folder);
     let mut alice = Terminal::host(&address, "alice");
     for _ in 0..3 {
         let bob = Terminal::on(&address, "bob");
@@ -323,7 +295,7 @@ fn a_killed_terminal_leaves_and_its_name_is_free() {
 #[test]
 fn a_name_is_refused_while_another_terminal_has_it() {
     let folder = Folder::new();
-    let address = folder.address();
+    let address = address_in(&folder);
     let mut alice = Terminal::host(&address, "alice");
     let refused = process::run(
         &program("chat"),
@@ -347,7 +319,7 @@ fn a_name_is_refused_while_another_terminal_has_it() {
 #[test]
 fn a_terminal_that_stops_reading_holds_up_nobody() {
     let folder = Folder::new();
-    let address = folder.address();
+    let address = address_in(&folder);
     let mut alice = Terminal::host(&address, "alice");
     let mut bob = Terminal::on(&address, "bob");
     alice.expect("[lobby] bob joins");
@@ -392,7 +364,7 @@ fn missed(line: &str) -> Option<u32> {
 #[test]
 fn names_of_all_scripts_can_talk() {
     let folder = Folder::new();
-    let address = folder.address();
+    let address = address_in(&folder);
     let mut zoe = Terminal::host(&address, "Zoë");
     let mut other = Terminal::on(&address, "日本.人-1");
     zoe.expect("[lobby] 日本.人-1 joins");
@@ -443,13 +415,13 @@ fn a_bad_argument_is_explained() {
 #[test]
 fn a_place_that_cannot_be_listened_at_is_explained() {
     let folder = Folder::new();
-    let _alice = Terminal::host(&folder.address(), "alice");
+    let _alice = Terminal::host(&address_in(&folder), "alice");
     let file = folder.path().join("file");
     std::fs::write(&file, "precious").expect("a file can be made");
     let file_address = format!("unix:{}", file.display());
     let missing = format!("unix:{}/none/chat.sock", folder.path().display());
     for (address, reason) in [
-        (folder.address().as_str(), "another process listens on"),
+        (address_in(&folder).as_str(), "another process listens on"),
         (&file_address, "is not a socket"),
         (&missing, "cannot be used"),
         (
@@ -474,7 +446,7 @@ fn assert_refused(end: &End, code: i32, reason: &str) {
 #[test]
 fn a_terminal_without_a_reader_ends_and_leaves() {
     let folder = Folder::new();
-    let address = folder.address();
+    let address = address_in(&folder);
     let mut alice = Terminal::host(&address, "alice");
     let mut bob: Child = process::start(&program("chat"), &["--on", &address, "--as", "bob"]);
     alice.expect("[lobby] bob joins");

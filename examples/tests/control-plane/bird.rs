@@ -6,13 +6,12 @@ use std::{
     fs,
     net::SocketAddr,
     path::PathBuf,
-    process::{self, Command, Stdio},
-    sync::atomic::{AtomicUsize, Ordering},
+    process::{Command, Stdio},
 };
 
 use crate::{
     plane::{Plane, eventually, ports},
-    process::{KillOnDrop, Scratch, signal},
+    process::{Folder, KillOnDrop, Scratch, signal},
 };
 
 /// Finds a program, also where only root looks by default. `None`, and a line of output, if it is
@@ -29,25 +28,6 @@ fn find(name: &str) -> Option<PathBuf> {
     found
 }
 
-/// A folder for BIRD's files, with a path that is short enough for a unix socket.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new() -> Self {
-        static NEXT: AtomicUsize = AtomicUsize::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let path = env::temp_dir().join(format!("ump-bird-{}-{number}", process::id()));
-        fs::create_dir_all(&path).expect("a folder can be made");
-        Self(path)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
 /// A BIRD with a configuration, and its control socket.
 struct Bird {
     programs: [PathBuf; 2],
@@ -60,7 +40,7 @@ impl Bird {
     fn start(config: &str) -> Option<Self> {
         let programs = [find("bird")?, find("birdc")?];
         let folder = Folder::new();
-        fs::write(folder.0.join("bird.conf"), config).expect("a file can be made");
+        fs::write(folder.path().join("bird.conf"), config).expect("a file can be made");
         let mut bird = Self {
             programs,
             folder,
@@ -71,7 +51,7 @@ impl Bird {
     }
 
     fn run(&mut self) {
-        let file = |name: &str| self.folder.0.join(name);
+        let file = |name: &str| self.folder.path().join(name);
         let child = Command::new(&self.programs[0])
             .arg("-f")
             .arg("-c")
@@ -109,7 +89,7 @@ impl Bird {
     fn execute(&self, command: &str) -> String {
         let output = Command::new(&self.programs[1])
             .arg("-s")
-            .arg(self.folder.0.join("ctl"))
+            .arg(self.folder.path().join("ctl"))
             .args(command.split(' '))
             .stdin(Stdio::null())
             .output()

@@ -1,6 +1,6 @@
 //! The bus: changes that are published to other processes. The test is the hub.
 
-use std::{io::Read, os::unix::net::UnixListener, sync::mpsc, thread};
+use std::{io::Read, os::unix::net::UnixListener, path::PathBuf, sync::mpsc, thread};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -45,26 +45,20 @@ impl Hub {
     }
 }
 
-/// The address of a hub. A path of a socket is short, so it is not below the target folder.
-struct Address(std::path::PathBuf);
+/// The address of a hub.
+struct Address(Folder);
 
 impl Address {
     fn new() -> Self {
-        use std::sync::atomic::{AtomicUsize, Ordering};
-        static NEXT: AtomicUsize = AtomicUsize::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("ump-kv-{}-{number}.sock", std::process::id());
-        Self(std::env::temp_dir().join(name))
+        Self(Folder::new())
+    }
+
+    fn path(&self) -> PathBuf {
+        self.0.path().join("bus.sock")
     }
 
     fn text(&self) -> String {
-        format!("unix:{}", self.0.display())
-    }
-}
-
-impl Drop for Address {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
+        format!("unix:{}", self.path().display())
     }
 }
 
@@ -178,7 +172,7 @@ fn a_slow_subscriber_learns_what_it_missed() {
 #[test]
 fn a_bus_that_says_nothing_delays_no_client() {
     let address = Address::new();
-    let listener = UnixListener::bind(&address.0).expect("a socket");
+    let listener = UnixListener::bind(address.path()).expect("a socket");
     let (sender, connected) = mpsc::channel();
     thread::spawn(move || {
         for stream in listener.incoming() {

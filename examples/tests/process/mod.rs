@@ -1,4 +1,4 @@
-//! The examples as processes: their paths, runs to the end, signals, and scratch files.
+//! The examples as processes: their paths, runs to the end, signals, folders and scratch files.
 #![allow(dead_code, reason = "each test uses a part of it")]
 
 use std::{
@@ -94,26 +94,58 @@ impl Drop for KillOnDrop {
     }
 }
 
-/// A file that is removed when the test ends.
-pub(crate) struct Scratch(PathBuf);
+/// A folder that is removed when the test ends. Its path is short enough for a unix socket in it.
+///
+/// It is in memory where there is such a place, as the tests of databases sync their files many
+/// thousand times.
+#[derive(Debug)]
+pub(crate) struct Folder(PathBuf);
 
-impl Scratch {
-    pub(crate) fn new(contents: &[u8]) -> Self {
+impl Folder {
+    pub(crate) fn new() -> Self {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let name = format!("{}-{}-{number}", env!("CARGO_CRATE_NAME"), process::id());
-        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-        fs::write(&path, contents).expect("a file can be made");
+        let memory = PathBuf::from("/dev/shm");
+        let parent = if memory.is_dir() {
+            memory
+        } else {
+            env::temp_dir()
+        };
+        let path = parent.join(format!("ump-{name}"));
+        fs::create_dir(&path).expect("a folder can be made");
         Self(path)
     }
 
-    pub(crate) fn path(&self) -> &str {
-        self.0.to_str().expect("a plain path")
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
     }
 }
 
-impl Drop for Scratch {
+impl Drop for Folder {
     fn drop(&mut self) {
-        let _ = fs::remove_file(&self.0);
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A file that is removed when the test ends.
+pub(crate) struct Scratch {
+    path: PathBuf,
+    _folder: Folder,
+}
+
+impl Scratch {
+    pub(crate) fn new(contents: &[u8]) -> Self {
+        let folder = Folder::new();
+        let path = folder.path().join("file");
+        fs::write(&path, contents).expect("a file can be made");
+        Self {
+            path,
+            _folder: folder,
+        }
+    }
+
+    pub(crate) fn path(&self) -> &str {
+        self.path.to_str().expect("a plain path")
     }
 }
