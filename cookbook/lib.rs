@@ -34,6 +34,7 @@ recipes! {
     cancel_long_work
     fan_out
     http_front
+    logs
     own_a_database
     own_loop
     periodic_job

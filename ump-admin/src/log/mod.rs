@@ -1,1 +1,3 @@
-//! Log records, written off the hot path.
+//! Log records, written off the hot path: all of [`ump_log`].
+
+pub use ump_log::*;
