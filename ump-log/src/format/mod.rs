@@ -19,8 +19,9 @@ use crate::record::Record;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Format {
-    /// For people: the time (UTC, microseconds), the level, the spans with their fields, the target,
-    /// the message, and the fields. A value is in quotes if it has a space, a quote, or `=` in it.
+    /// For people: the time (UTC, microseconds), the level, the spans with their fields, the
+    /// target, the message, and the fields. A value is in quotes if it has a space, a quote, or `=`
+    /// in it.
     ///
     /// ```text
     /// 2026-11-30T23:59:59.000001Z  INFO request{id=7}: shop::orders: sold article=tea count=3

@@ -1,8 +1,8 @@
 //! The loop of a sink: takes records from its queue, and writes them.
 //!
 //! It looks into the queue at intervals while there is something to do. If nothing came for some
-//! intervals, it sleeps until it is woken. If writing fails, it keeps what is not written, and tries
-//! again after a pause, at the same byte; meanwhile the queue fills and then drops.
+//! intervals, it sleeps until it is woken. If writing fails, it keeps what is not written, and
+//! tries again after a pause, at the same byte; meanwhile the queue fills and then drops.
 
 use std::{
     io,
