@@ -23,6 +23,7 @@ on_each_kind! {
     a_component_is_stopped_with_its_dependents
     two_stops_at_the_same_time_both_report
     a_component_is_renewed_alone
+    a_directory_renews_and_stops_components
     dropped_system_ends_with_its_last_clients
 }
 
@@ -321,6 +322,22 @@ fn a_component_is_renewed_alone(on: On) {
     assert_eq!(a.req(Op::Generation), Ok(1));
     assert_eq!(b.req(Op::Generation), Ok(0));
     assert!(system.stop(Stop::Drain, LONG).wait().is_clean());
+}
+
+fn a_directory_renews_and_stops_components(on: On) {
+    let builder = on.add_all(System::builder(), &Log::default(), &["a", "b:a"]);
+    let system = builder.start(LONG).wait().unwrap();
+    let (directory, a) = (system.directory(), client(&system, "a"));
+    directory.renew("a").unwrap();
+    a.req(Op::Generation).unwrap();
+    assert_eq!(a.req(Op::Generation), Ok(1));
+    let report = directory.stop_component("a", Stop::Drain, LONG);
+    assert_eq!(report.unwrap().wait().instances.len(), 2);
+    assert!(system.stop(Stop::Drain, LONG).wait().is_clean());
+    let is_gone = |error: LookupError| matches!(error, LookupError::Gone);
+    assert!(directory.renew("a").is_err_and(is_gone));
+    let stop = directory.stop_component("a", Stop::Drain, LONG);
+    assert!(stop.is_err_and(is_gone));
 }
 
 #[test]

@@ -4,19 +4,24 @@ use std::{
     any::type_name,
     fmt,
     sync::{Arc, Weak, atomic::Ordering},
+    time::Duration,
 };
 
 use ump::Client;
 
+use crate::Stop;
 use crate::system::{
     report::error::LookupError,
+    report::stop_report::Report,
     run::balancer::Balancer,
     run::component::{Component, Inner, Instance},
+    run::operation::Operation,
     run::status::{ComponentStatus, status},
+    run::stop::stop_component,
 };
 
-/// Looks up components by name and returns their status, from anywhere. A directory is a handle
-/// that can be cloned, and does not keep the system alive.
+/// Looks up components by name, returns their status, renews and stops them, from anywhere. A
+/// directory is a handle that can be cloned, and does not keep the system alive.
 #[derive(Clone)]
 pub struct Directory(Weak<Inner>);
 
@@ -75,6 +80,35 @@ impl Directory {
         self.0
             .upgrade()
             .map_or_else(Vec::new, |inner| status(&inner))
+    }
+
+    /// Rebuilds the handlers of a component, as [`System::renew`](crate::system::System::renew)
+    /// does.
+    ///
+    /// # Errors
+    /// [`LookupError::Unknown`] if there is no such component, [`LookupError::NotStarted`] if it
+    /// has not started yet, [`LookupError::Gone`] if the system no longer exists. Nothing happens
+    /// then.
+    pub fn renew(&self, component: &str) -> Result<(), LookupError> {
+        self.inner()?.renew(component)
+    }
+
+    /// Stops a component and those that need it, as
+    /// [`System::stop_component`](crate::system::System::stop_component) does. The operation keeps
+    /// the system alive until it is ready or dropped.
+    ///
+    /// # Errors
+    /// As those of [`renew`](Self::renew).
+    ///
+    /// # Cancel safety
+    /// As that of [`System::stop_component`](crate::system::System::stop_component).
+    pub fn stop_component(
+        &self,
+        component: &str,
+        how: Stop,
+        within: Duration,
+    ) -> Result<Operation<Report>, LookupError> {
+        stop_component(self.inner()?, component, how, within)
     }
 
     /// Returns an error if there is no such component.
@@ -161,6 +195,15 @@ impl Inner {
     /// Returns the instances of a component that has started, even if they have ended since.
     pub(in crate::system) fn launched(&self, name: &str) -> Result<&[Instance], LookupError> {
         self.find_up(name).map(|(_, instances)| instances)
+    }
+
+    /// Rebuilds the handlers of a component.
+    pub(in crate::system) fn renew(&self, name: &str) -> Result<(), LookupError> {
+        for instance in self.launched(name)? {
+            let renews = instance.stopper.renew();
+            debug_assert!(renews, "components are made by factories");
+        }
+        Ok(())
     }
 
     fn find_up(&self, name: &str) -> Result<(&Component, &[Instance]), LookupError> {

@@ -18,13 +18,18 @@
 //!           abort their clean-up, wait for the grace: report
 //! ```
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use ump::hooks::Cycle;
 
 use crate::system::{
+    report::error::LookupError,
     report::stop_report::{Report, StopOutcome, StoppedInstance},
     run::component::{Component, Inner, Instance},
+    run::operation::Operation,
 };
 use crate::{JoinError, JoinErrorKind, Stop, wait::executor::executor_is_blocked};
 
@@ -37,8 +42,23 @@ pub(in crate::system) async fn stop(
     stop_these(inner, |_| true, how, deadline).await
 }
 
+/// Stops a component of a running system, and before it all components that need it.
+pub(in crate::system) fn stop_component(
+    inner: Arc<Inner>,
+    component: &str,
+    how: Stop,
+    within: Duration,
+) -> Result<Operation<Report>, LookupError> {
+    inner.launched(component)?;
+    let component = Arc::from(component);
+    Ok(Operation::new(async move {
+        let deadline = inner.clock.now().checked_add(within);
+        stop_with_dependents(inner, component, how, deadline).await
+    }))
+}
+
 /// Stops a component, and before it all components that need it.
-pub(in crate::system) async fn stop_with_dependents(
+async fn stop_with_dependents(
     inner: Arc<Inner>,
     component: Arc<str>,
     how: Stop,

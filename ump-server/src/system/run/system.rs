@@ -14,7 +14,7 @@ use crate::system::{
     run::directory::Directory,
     run::operation::Operation,
     run::status::{ComponentStatus, status},
-    run::stop::{stop, stop_with_dependents},
+    run::stop::{stop, stop_component},
 };
 
 /// A running system of components: named servers that are started, looked up, supervised and
@@ -107,11 +107,7 @@ impl System {
     /// [`LookupError::Unknown`] if there is no such component, [`LookupError::NotStarted`] if it
     /// has not started yet. Nothing happens then.
     pub fn renew(&self, component: &str) -> Result<(), LookupError> {
-        for instance in self.inner.launched(component)? {
-            let renews = instance.stopper.renew();
-            debug_assert!(renews, "components are made by factories");
-        }
-        Ok(())
+        self.inner.renew(component)
     }
 
     /// Stops a component while the rest of the system continues. The components that need it stop
@@ -149,13 +145,7 @@ impl System {
         how: Stop,
         within: Duration,
     ) -> Result<Operation<Report>, LookupError> {
-        self.inner.launched(component)?;
-        let inner = Arc::clone(&self.inner);
-        let component = Arc::from(component);
-        Ok(Operation::new(async move {
-            let deadline = inner.clock.now().checked_add(within);
-            stop_with_dependents(inner, component, how, deadline).await
-        }))
+        stop_component(Arc::clone(&self.inner), component, how, within)
     }
 
     /// Stops the components one after the other, dependents before the components that they need,
